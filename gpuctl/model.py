@@ -1,0 +1,135 @@
+"""The frozen values that every room speaks.
+
+This file, `host/` and `facts/` are standard library only and Python 3.8 syntax: that part travels to other hosts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, IntEnum
+from typing import Generic, Optional, Tuple, TypeVar
+
+T = TypeVar("T")
+
+
+class CannotTell(Exception):
+    """A fact was asked for that could not be looked up; the message is the reason."""
+
+
+@dataclass(frozen=True)
+class Fact(Generic[T]):
+    """Something observed on a host, with where it was observed. Never a judgement.
+
+    `value` None means: looked, and it is not there. `unknown` set means: could not look, and why.
+    """
+
+    value: Optional[T]
+    source: str
+    unknown: Optional[str] = None
+
+    def get(self) -> Optional[T]:
+        """Returns the value, None when absent. Raises CannotTell when it could not be looked up."""
+        if self.unknown is not None:
+            raise CannotTell("%s: %s" % (self.source, self.unknown))
+        return self.value
+
+
+class Status(str, Enum):
+    """What a check says. The order is the order of display: worst first."""
+
+    FAIL = "fail"
+    WARN = "warn"
+    UNKNOWN = "unknown"
+    PASS = "pass"  # noqa: S105
+    SKIP = "skip"
+
+
+class Disturbs(str, Enum):
+    """What a remedy or a step disturbs, from least to most."""
+
+    NOTHING = "nothing"
+    NEW_CONTAINERS = "new containers"
+    RUNNING_CONTAINERS = "running containers"
+    HOST = "the host"
+
+
+class Verdict(str, Enum):
+    """The answer of a compatibility question, from best to worst."""
+
+    COMPATIBLE = "compatible"
+    LIMITED = "limited"
+    NEEDS_PACKAGE = "needs-package"
+    INCOMPATIBLE = "incompatible"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One observation that a finding rests on."""
+
+    source: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """What to do: a sentence, the exact commands in order (shell words as a person types them), what they disturb."""
+
+    text: str
+    commands: Tuple[str, ...] = ()
+    disturbs: Disturbs = Disturbs.NOTHING
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check says about this host."""
+
+    id: str
+    layer: str
+    status: Status
+    message: str
+    evidence: Tuple[Evidence, ...] = ()
+    remedy: Optional[Remedy] = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """All findings of one doctor's run, worst first."""
+
+    findings: Tuple[Finding, ...]
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why a verdict is what it is, and the document that says so."""
+
+    id: str
+    message: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Step:
+    """One change of a plan: what it does in a sentence, and what it disturbs."""
+
+    text: str
+    disturbs: Disturbs
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The changes that a provisioning command would make, in order. No steps: nothing to do."""
+
+    steps: Tuple[Step, ...]
+
+
+class ExitCode(IntEnum):
+    """What every command ends with."""
+
+    GOOD = 0
+    PROBLEM = 1
+    USAGE = 2
+    UNDETERMINED = 3
+    ROLLED_BACK = 4
+    NOT_ROLLED_BACK = 5
+    BUG = 70

@@ -1,0 +1,203 @@
+"""Which GPU is meant: what a person types, what the bus shows, what NVML reports."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+
+from gpuctl.compat.tables import Product, architectures, pci_device, pci_devices, products
+from gpuctl.compat.versions import Version, parts
+
+# Words around a product's name that change neither its chip nor its brand.
+_VENDOR = {"nvidia", "tesla", "geforce"}
+_FORM = re.compile(
+    r"[0-9]+gb?|sxm[0-9]*|pcie|nvl[0-9]*|hbm[0-9]+e?|dgxs|fhhl|laptop|mobile|notebook|gpu|max|q|with|design|mig"
+)
+_PCI_ID = re.compile(r"(?:10de:|0x)([0-9a-f]{4})")
+_CHIP = re.compile(r"(?:G[ABFHKMPRV]|TU|AD)[0-9]{2,3}[A-Z]{0,3}|T239")
+_CLASSES = {"geforce": "geforce", "titan": "titan", "nvs": "nvs", "quadro": "workstation", "tesla": "datacenter"}
+_BRANDS_BY_CLASS = {"geforce": "geforce", "titan": "titan", "nvs": "nvs", "datacenter": "tesla"}
+_CANDIDATES_SHOWN = 8
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """A GPU as the rules see it.
+
+    `compute_capability` is "" where it is not known; `brand` is NVML's, in lower case without blanks, None where no
+    source tells it. `driven`: NVML of the driver in question reported this GPU, so that driver knows it.
+    """
+
+    name: str
+    compute_capability: str
+    architecture: str
+    brand: str | None = None
+    brand_before_460: str | None = None
+    product_class: str | None = None
+    open_module: str | None = None
+    driven: bool = False
+
+    def brand_on(self, driver: Version) -> str | None:
+        """Returns the brand that NVML of this driver reports: a T4 was a Tesla before NVML knew the brand NVIDIA."""
+        return self.brand_before_460 if self.brand_before_460 and driver < (460,) else self.brand
+
+
+def find_gpu(text: str) -> Gpu:
+    """Returns the GPU that a person names: product, chip, compute capability or PCI id ("10de:1db5").
+
+    Raises ValueError for an unknown name, with the nearest known ones, and for a name with several chips.
+    """
+    typed = text.strip()
+    if re.fullmatch(r"[0-9]+\.[0-9]+", typed):
+        return _of_capability(typed)
+    pci = _PCI_ID.fullmatch(typed.lower())
+    if pci:
+        return _of_pci_id(pci[1])
+    return _of_chip(typed.upper()) or _of_name(typed)
+
+
+def gpu_of_device(device: str) -> Gpu | None:
+    """Returns the GPU with a PCI device id such as "1db5"; None where the table has no such GPU."""
+    row = pci_device(device)
+    return _named(row.product, row.compute_capability or "", row.architecture) if row else None
+
+
+def gpu_of_nvml(name: str, compute_capability: str | None, brand: str | None) -> Gpu:
+    """Returns the GPU that this host's driver reports; what NVML did not tell is filled in where the name tells it."""
+    product = next(iter(_products_named(name)), None)
+    only = product.variants[0][0] if product and len(product.variants) == 1 else ""
+    gpu = _named(name, compute_capability or only)
+    return Gpu(
+        name,
+        gpu.compute_capability,
+        gpu.architecture,
+        brand or gpu.brand,
+        None if brand else gpu.brand_before_460,
+        gpu.product_class,
+        gpu.open_module,
+        driven=True,
+    )
+
+
+def _named(name: str, capability: str, architecture: str | None = None) -> Gpu:
+    product = next(iter(_products_named(name)), None)
+    if product:
+        return _of_product(product, name, capability)
+    family = next((_CLASSES[word] for word in _words(name) if word in _CLASSES), None)
+    # Before Turing every product called Tesla has the brand Tesla as well.
+    newer_tesla = family == "datacenter" and parts(capability or "99") >= (7, 5)
+    brand = None if newer_tesla else _BRANDS_BY_CLASS.get(family or "")
+    return Gpu(name, capability, architecture or _architecture(capability), brand, product_class=family)
+
+
+def _of_product(product: Product, name: str, capability: str) -> Gpu:
+    return Gpu(
+        name,
+        capability,
+        _architecture(capability),
+        product.brand,
+        product.brand_before_460,
+        product.product_class,
+        product.open_module,
+    )
+
+
+def _architecture(capability: str) -> str:
+    known = architectures().get(capability)
+    return known.architecture if known else "unknown"
+
+
+def _of_capability(capability: str) -> Gpu:
+    if capability not in architectures():
+        known = ", ".join(architectures())
+        raise ValueError(f"no GPU of compute capability {capability} is known; known are {known}")
+    return Gpu(f"compute capability {capability}", capability, _architecture(capability))
+
+
+def _of_pci_id(device: str) -> Gpu:
+    gpu = gpu_of_device(device)
+    if gpu is None:
+        raise ValueError(f"10de:{device} is not in the table of NVIDIA's GPUs from Fermi on")
+    return gpu
+
+
+def _of_chip(typed: str) -> Gpu | None:
+    if not _CHIP.fullmatch(typed):
+        return None
+    # The longest name decides (GB10B is not of GB10x), and of Jetson Thor's two the later: 10.1 became 11.0.
+    found = [(chip, row) for row in architectures().values() for chip in row.chips if typed.startswith(chip)]
+    if not found:
+        return None
+    row = max(found, key=lambda pair: (len(pair[0]), parts(pair[1].compute_capability)))[1]
+    return Gpu(typed, row.compute_capability, row.architecture)
+
+
+def _of_name(typed: str) -> Gpu:
+    found = _products_named(typed) or _products_with(typed)
+    known = [
+        (_of_product(product, product.product, capability), chips)
+        for product in found
+        for capability, chips in product.variants
+    ]
+    candidates = known or [
+        (_named(row.product, row.compute_capability or "", row.architecture), (row.chip,))
+        for row in pci_devices()
+        if _key(typed) in (_key(name) for name in row.product.split(" / "))
+    ]
+    if not candidates or not _key(typed):
+        raise ValueError(_not_found(typed))
+    if len({(gpu.compute_capability, gpu.product_class, gpu.brand) for gpu, _ in candidates}) > 1:
+        raise ValueError(_ambiguous(typed, candidates))
+    return candidates[0][0]
+
+
+def _words(name: str) -> list[str]:
+    return re.findall(r"[a-z0-9]+", name.lower())
+
+
+def _key_words(name: str) -> list[str]:
+    return [word for word in _words(name) if word not in _VENDOR and not _FORM.fullmatch(word)]
+
+
+def _key(name: str) -> str:
+    """Returns what two spellings of one product share: "v100" of Tesla V100-SXM2-32GB, "rtx3090" of RTX 3090."""
+    return "".join(_key_words(name))
+
+
+@cache
+def _products_by_key() -> dict[str, list[Product]]:
+    index: dict[str, list[Product]] = {}
+    for product in products():
+        for name in (product.product, *product.aliases):
+            index.setdefault(_key(name), []).append(product)
+    return index
+
+
+def _products_named(name: str) -> list[Product]:
+    """Returns the products of that name, one that is spelt the same first."""
+    spelt = [word for word in _words(name) if word != "nvidia"]
+    return sorted(_products_by_key().get(_key(name), []), key=lambda product: _words(product.product) != spelt)
+
+
+def _products_with(name: str) -> list[Product]:
+    """Returns the products whose names hold every word of the name, the shortest first."""
+    typed = set(_key_words(name))
+    found = [product for product in products() if typed and typed <= set(_words(product.product))]
+    return sorted(found, key=lambda product: len(_words(product.product)))
+
+
+def _ambiguous(typed: str, candidates: list[tuple[Gpu, tuple[str, ...]]]) -> str:
+    shown = {f"{gpu.name} {'/'.join(chips)} ({gpu.compute_capability})": None for gpu, chips in candidates}
+    more = f" and {len(shown) - _CANDIDATES_SHOWN} more" if len(shown) > _CANDIDATES_SHOWN else ""
+    names = ", ".join(list(shown)[:_CANDIDATES_SHOWN])
+    return f"{typed!r} may be {names}{more}: give the whole name, the chip, the compute capability or the PCI id"
+
+
+def _not_found(typed: str) -> str:
+    from difflib import get_close_matches
+
+    names = {name.lower(): name for name in [p.product for p in products()] + [row.product for row in pci_devices()]}
+    near = [names[match] for match in get_close_matches(typed.lower(), names, n=3)]
+    hint = f"; near it are {', '.join(near)}" if near else ""
+    return f"no NVIDIA GPU called {typed!r} is known{hint} (a chip, a compute capability or a PCI id will do as well)"

@@ -1,0 +1,95 @@
+"""Which commands install what, by package manager and distribution: knowledge from data/install_commands.jsonl."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+from gpuctl.compat.tables import load
+
+# The names under which NVIDIA's driver repository keeps the distributions; relatives use their elder's packages.
+# Source: https://docs.nvidia.com/datacenter/tesla/driver-installation-guide/
+_REPOSITORIES = {
+    "debian": "debian",
+    "ubuntu": "ubuntu",
+    "fedora": "fedora",
+    "amzn": "amzn",
+    "rhel": "rhel",
+    "centos": "rhel",
+    "rocky": "rhel",
+    "almalinux": "rhel",
+    "ol": "rhel",
+    "sles": "sles",
+    "opensuse-leap": "opensuse",
+}
+_WHOLE_VERSION = {"ubuntu"}
+_ARCHITECTURES = {"x86_64": "x86_64", "aarch64": "sbsa"}
+
+
+@dataclass(frozen=True)
+class InstallRow:
+    """The commands that install one thing with one package manager. No distributions: it serves all that have it."""
+
+    what: str
+    manager: str
+    distributions: tuple[str, ...]
+    commands: tuple[str, ...]
+    source: str
+
+
+@cache
+def install_rows() -> tuple[InstallRow, ...]:
+    """Returns the table, the rows for particular distributions before the general ones."""
+    return load("install_commands", InstallRow)
+
+
+@dataclass(frozen=True)
+class Target:
+    """The host that a command is for: its package manager and os-release id and version, kernel, architecture."""
+
+    manager: str
+    distribution: str
+    version: str
+    kernel: str
+    architecture: str
+    root: bool
+
+
+def install_commands(what: str, target: Target, **values: str) -> tuple[str, ...]:
+    """Returns the exact commands that install `what` (docker, toolkit, driver, headers, initramfs) on the target.
+
+    Empty where gpuctl knows none for it: better none than a wrong one.
+    """
+    places = {
+        "sudo": "" if target.root else "sudo ",
+        "kernel": target.kernel,
+        "repository": driver_repository(target),
+        "repository_architecture": _ARCHITECTURES.get(target.architecture, ""),
+        **values,
+    }
+    commands = next((row.commands for row in install_rows() if _serves(row, what, target)), ())
+    used = [name for name in places if any("{" + name + "}" in command for command in commands)]
+    if any(not places[name] for name in used if name != "sudo"):
+        return ()
+    return tuple(_filled(command, places) for command in commands)
+
+
+def driver_repository(target: Target) -> str:
+    """Returns the directory name of NVIDIA's driver repository for the target ("ubuntu2204"), or ""."""
+    name = _REPOSITORIES.get(target.distribution, "")
+    if not name or not target.version:
+        return ""
+    version = target.version if target.distribution in _WHOLE_VERSION else target.version.partition(".")[0]
+    return name + version.replace(".", "")
+
+
+def _serves(row: InstallRow, what: str, target: Target) -> bool:
+    right_distribution = not row.distributions or target.distribution in row.distributions
+    return row.what == what and row.manager == target.manager and right_distribution
+
+
+def _filled(command: str, places: dict[str, str]) -> str:
+    # Not str.format: the commands hold shell text such as $(ARCH) and braces of their own.
+    for name, value in places.items():
+        command = command.replace("{" + name + "}", value)
+    return command

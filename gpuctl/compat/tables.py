@@ -1,0 +1,286 @@
+"""The tables of `data/` as frozen rows, each table read on first use.
+
+One row a line of JSON; each row names its source. The schemas lie in `data/schemas/tables/`.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from gpuctl.compat.versions import DriverRange, parse_range
+
+Row = TypeVar("Row")
+
+
+@cache
+def data_dir() -> Path:
+    """Returns the folder of the tables: inside the installed package, or at the top of a checkout."""
+    package = Path(__file__).parents[1]
+    return next((folder for folder in (package / "data", package.parent / "data") if folder.is_dir()), package / "data")
+
+
+def read_lines(table: str) -> Iterator[str]:
+    """Yields a table's lines. Raises FileNotFoundError for a table that is not there."""
+    with (data_dir() / f"{table}.jsonl").open(encoding="utf-8") as file:
+        yield from file
+
+
+class BrokenTable(Exception):
+    """A table holds a line that is no row of it."""
+
+
+def load(table: str, make: Callable[..., Row]) -> tuple[Row, ...]:
+    """Returns all rows of a table, each line's fields as keywords, lists as tuples. Raises BrokenTable."""
+    try:
+        return tuple(make(**_frozen(json.loads(line))) for line in read_lines(table))
+    except (ValueError, TypeError) as error:
+        raise BrokenTable(f"{data_dir() / table}.jsonl: {error}") from error
+
+
+def _frozen(row: dict[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
+
+
+@dataclass(frozen=True)
+class CudaRow:
+    """A driver range that a CUDA version accepts on the GPUs that the row is for.
+
+    `kind` says what the row rests on, and so what it may decide:
+    `seed`: the nvidia-docker wiki's table, its Tesla rows included; `toolkit`: the minimum of NVIDIA's release notes;
+    `branch`: 13.4 and later, where NVIDIA gives no number: the branch that reports this CUDA version;
+    `image`: a branch that the images' NVIDIA_REQUIRE_CUDA accepts for some brands, because cuda-compat lies in the
+    image. It tells whether a container starts, not whether CUDA works on the bare driver, and never makes `compatible`.
+    """
+
+    cuda: str
+    driver: DriverRange
+    gpus: str
+    kind: str
+    source: str
+    compute_capability: str | None = None
+    except_compute_capability: str | None = None
+    min_compute_capability: str | None = None
+    brands: tuple[str, ...] = ()
+    note: str | None = None
+
+    @property
+    def decides(self) -> bool:
+        """Whether the row makes a driver compatible."""
+        return self.kind != "image"
+
+    @property
+    def for_any_gpu(self) -> bool:
+        """Whether the row is the CUDA version's general one, bound to no brand and no single compute capability."""
+        return not self.brands and self.compute_capability is None
+
+
+@cache
+def cuda_rows() -> tuple[CudaRow, ...]:
+    """Returns the CUDA table: 13 rows of the nvidia-docker wiki, then their continuation, oldest CUDA first."""
+    return load("cuda_rows", lambda driver, **row: CudaRow(driver=parse_range(driver), **row))
+
+
+@cache
+def rows_of(cuda: str) -> tuple[CudaRow, ...]:
+    """Returns the rows of a CUDA version such as "10.1", none for one that the table does not have."""
+    return tuple(row for row in cuda_rows() if row.cuda == cuda)
+
+
+@cache
+def cuda_versions() -> tuple[str, ...]:
+    """Returns every CUDA version of the table, oldest first."""
+    return tuple(dict.fromkeys(row.cuda for row in cuda_rows()))
+
+
+@dataclass(frozen=True)
+class Toolkit:
+    """A release of the CUDA toolkit. `min_driver` is None where NVIDIA gives no number (13.4 and later).
+
+    `table_min_driver` is the release notes' number, `bundled_driver` the one inside the installer; for 7.5 and 9.1 they
+    differ, and `min_driver` follows the installer, as the nvidia-docker wiki does.
+    """
+
+    release: str
+    cuda: str
+    update: str
+    min_driver: str | None
+    table_min_driver: str | None
+    bundled_driver: str | None
+    branch: str | None
+    released: str | None
+    source: str
+    note: str | None = None
+
+
+@cache
+def toolkits() -> tuple[Toolkit, ...]:
+    """Returns all releases, oldest version first (which is not the order of their dates)."""
+    return load("toolkits", Toolkit)
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A compute capability: the toolkits that compile for it and the driver branches that drive it.
+
+    `first_toolkit_without` and `dropped_by_branch` are None while it is supported. `integrated` GPUs (Tegra) have a
+    driver of their own, to which the branch numbers do not apply. `open_module`: no, optional, required, None: unknown.
+    """
+
+    compute_capability: str
+    architecture: str
+    chips: tuple[str, ...]
+    first_toolkit: str
+    last_toolkit: str | None
+    first_toolkit_without: str | None
+    first_driver_branch: str | None
+    last_driver_branch: str | None
+    dropped_by_branch: str | None
+    open_module: str | None
+    integrated: bool
+    source: str
+    first_driver_basis: str | None = None
+    same_chip_as: str | None = None
+    note: str | None = None
+
+
+@cache
+def architectures() -> dict[str, Architecture]:
+    """Returns architectures by compute capability, oldest first."""
+    return {row.compute_capability: row for row in load("architectures", Architecture)}
+
+
+@dataclass(frozen=True)
+class Branch:
+    """A driver branch. `kind`: LTSB long-term, PB production, NFB new-feature; before 418, older names.
+
+    `end_of_life` is YYYY-MM; None: no date found. `max_cuda` None: not known, or not one value for the branch (430).
+    """
+
+    branch: str
+    kind: str
+    max_cuda: str | None
+    end_of_life: str | None
+    drops: tuple[str, ...]
+    last_for: tuple[str, ...]
+    open_modules: str
+    newest_version: str | None
+    source: str
+    note: str | None = None
+
+    def ended(self, month: str | None = None) -> bool:
+        """Returns whether support ended before a month (YYYY-MM; None: this one). False where no date is known."""
+        return self.end_of_life is not None and self.end_of_life < (month or time.strftime("%Y-%m"))
+
+
+@cache
+def branches() -> tuple[Branch, ...]:
+    """Returns the driver branches from 340 on, oldest first."""
+    return load("driver_branches", Branch)
+
+
+def driver_branch(driver: str) -> Branch | None:
+    """Returns the branch of a driver such as 418.87.00; None for one that the table does not have."""
+    return next((branch for branch in branches() if branch.branch == driver.split(".")[0]), None)
+
+
+@dataclass(frozen=True)
+class ForwardCell:
+    """A cell of NVIDIA's forward compatibility matrix: package and base branch.
+
+    `cell` as printed: C works with the package, N not needed, X not supported. `supported` is False for C on a
+    new-feature branch, which NVIDIA excludes as a base.
+    """
+
+    package: str
+    cuda: str
+    base: str
+    min_driver: str
+    cell: str
+    supported: bool
+    source: str
+    note: str | None = None
+
+
+@cache
+def forward_cells() -> tuple[ForwardCell, ...]:
+    """Returns the matrix's cells, oldest CUDA first."""
+    return load("forward_compat", ForwardCell)
+
+
+@dataclass(frozen=True)
+class MinorVersionFloor:
+    """The lowest driver that runs every minor version of a CUDA major, with limits."""
+
+    major: int
+    min_driver: str
+    source: str
+
+
+@cache
+def minor_version_floors() -> dict[int, MinorVersionFloor]:
+    """Returns the floors by CUDA major; CUDA 10 and older have none."""
+    return {row.major: row for row in load("minor_versions", MinorVersionFloor)}
+
+
+@dataclass(frozen=True)
+class Product:
+    """A product that NVIDIA's CUDA pages name, and its chips by compute capability: several where one name has several.
+
+    `brand` is what NVML reports, None where no source tells; `brand_before_460` what older drivers report, whose NVML
+    knew seven brands only.
+    """
+
+    product: str
+    product_class: str
+    variants: tuple[tuple[str, tuple[str, ...]], ...]
+    source: str
+    aliases: tuple[str, ...] = ()
+    brand: str | None = None
+    brand_before_460: str | None = None
+    open_module: str | None = None
+    note: str | None = None
+
+
+@cache
+def products() -> tuple[Product, ...]:
+    """Returns the products, newest compute capability first."""
+
+    def make(variants: dict[str, list[str]], **row: Any) -> Product:
+        return Product(variants=tuple((capability, tuple(chips)) for capability, chips in variants.items()), **row)
+
+    return load("gpus", make)
+
+
+@dataclass(frozen=True)
+class PciDevice:
+    """A GPU's PCI device id (vendor 10de). `compute_capability` is None for the one chip where it is not known."""
+
+    device: str
+    product: str
+    chip: str
+    compute_capability: str | None
+    architecture: str
+    source: str
+
+
+@cache
+def pci_device(device: str) -> PciDevice | None:
+    """Returns the GPU with this device id (four hexadecimal digits); None: no GPU from Fermi on that pci.ids knows.
+
+    Parses only the one line: a host asks for a few ids, and the table has a thousand.
+    """
+    start = f'{{"device": "{device.lower()}"'
+    line = next((line for line in read_lines("pci_ids") if line.startswith(start)), None)
+    return PciDevice(**json.loads(line)) if line else None
+
+
+@cache
+def pci_devices() -> tuple[PciDevice, ...]:
+    """Returns all GPUs of pci.ids from Fermi on, by device id."""
+    return load("pci_ids", PciDevice)

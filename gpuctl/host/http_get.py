@@ -1,0 +1,72 @@
+"""HTTP GET over a Unix or TCP socket, under one deadline for the whole exchange."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import struct
+from typing import Tuple
+from urllib.parse import urlsplit
+
+from gpuctl.host.deadline import DeadlineExceeded, within
+from gpuctl.host.reading import Outcome, Reading
+
+BODY_LIMIT = 16 << 20
+_UCRED = struct.Struct("3i")
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: str, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+def get(endpoint: str, path: str, deadline: float) -> Reading:
+    """Returns the body; `code` is 0 for HTTP 200 and the status otherwise, `detail` the reason."""
+    source = "GET %s (%s)" % (path, endpoint)
+    try:
+        status, body = within(deadline, lambda: _exchange(endpoint, path, deadline))
+    except (DeadlineExceeded, socket.timeout):
+        return Reading(source, Outcome.TIMEOUT, detail="no answer within %g s" % deadline)
+    except FileNotFoundError:
+        return Reading(source, Outcome.ABSENT, detail="no such socket")
+    except PermissionError as error:
+        return Reading(source, Outcome.DENIED, detail=error.strerror or str(error))
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        return Reading(source, Outcome.ERROR, detail=getattr(error, "strerror", None) or str(error))
+    return Reading(source, Outcome.OK, body, 0 if status == 200 else status)
+
+
+def peer(endpoint: str) -> int:
+    """Returns the id of the process that listens at a Unix socket, as the kernel knows it (unix(7), SO_PEERCRED).
+
+    Under socket activation that is systemd. Raises OSError.
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        client.connect(urlsplit(endpoint).path)
+        pid, _, _ = _UCRED.unpack(client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
+    return int(pid)
+
+
+def _exchange(endpoint: str, path: str, timeout: float) -> Tuple[int, str]:
+    connection = _connection(endpoint, timeout)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.read(BODY_LIMIT).decode("utf-8", "replace")
+    finally:
+        connection.close()
+
+
+def _connection(endpoint: str, timeout: float) -> http.client.HTTPConnection:
+    parts = urlsplit(endpoint)
+    if parts.scheme == "unix":
+        return _UnixConnection(parts.path, timeout)
+    if parts.scheme == "tcp" and parts.hostname:
+        return http.client.HTTPConnection(parts.hostname, parts.port or 2375, timeout=timeout)
+    raise ValueError("gpuctl does not look through %s:// endpoints" % parts.scheme)

@@ -1,0 +1,166 @@
+"""The machine that gpuctl runs on."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shlex
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from itertools import islice
+from typing import Callable, Dict, Sequence
+
+from gpuctl.host.deadline import DeadlineExceeded, within
+from gpuctl.host.reading import Outcome, Reading
+
+FILE_DEADLINE = 3.0
+TEXT_LIMIT = 4 << 20
+_PIECE = 1 << 16
+_SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")
+_ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ENXIO, errno.ENODEV)
+_TYPES = (
+    (stat.S_ISREG, "file"),
+    (stat.S_ISDIR, "dir"),
+    (stat.S_ISCHR, "char"),
+    (stat.S_ISBLK, "block"),
+    (stat.S_ISSOCK, "socket"),
+)
+# The parent's import path is handed over by hand: -I keeps the current directory, which anybody may have
+# written to, out of a process that may run as root.
+_NVML_CHILD = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from gpuctl.host.nvml import main; main()"
+
+
+class LocalHost:
+    """Reads this machine, each look under a deadline."""
+
+    def read(self, path: str) -> Reading:
+        return _look(path, lambda: _read_text(path))
+
+    def list(self, path: str) -> Reading:
+        return _look(path, lambda: "\n".join(sorted(os.listdir(path))))
+
+    def link(self, path: str) -> Reading:
+        return _look(path, lambda: os.readlink(path))
+
+    def stat(self, path: str) -> Reading:
+        return _look(path, lambda: _stat_json(path))
+
+    def which(self, name: str) -> Reading:
+        found = shutil.which(name, path=search_path())
+        return Reading(name, Outcome.OK, found) if found else Reading(name, Outcome.ABSENT, detail="not on PATH")
+
+    def run(self, argv: Sequence[str], deadline: float = 5.0) -> Reading:
+        source = shlex.join(argv)
+        program = self.which(argv[0])
+        if not program.ok:
+            return Reading(source, Outcome.ABSENT, detail="%s is not on PATH" % argv[0])
+        return _run(source, [program.text, *argv[1:]], deadline)
+
+    def get(self, endpoint: str, path: str, deadline: float = 5.0) -> Reading:
+        from gpuctl.host.http_get import get
+
+        return get(endpoint, path, deadline)
+
+    def peer(self, endpoint: str) -> Reading:
+        from gpuctl.host.http_get import peer
+
+        return _look("peer of " + endpoint, lambda: str(peer(endpoint)))
+
+    def nvml(self, deadline: float = 8.0) -> Reading:
+        argv = [sys.executable, "-I", "-c", _NVML_CHILD, json.dumps([os.path.abspath(p) for p in sys.path])]
+        return _run("NVML", argv, deadline)
+
+    def env(self, name: str) -> Reading:
+        ours = {"euid": str(os.geteuid()), "now": str(time.time())}
+        value = ours.get(name) or os.environ.get(name)
+        return Reading("$" + name, Outcome.ABSENT) if value is None else Reading("$" + name, Outcome.OK, value)
+
+
+def search_path() -> str:
+    """PATH with the sbin directories behind it: a plain user's PATH lacks dockerd and modinfo on Debian."""
+    path = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    return os.pathsep.join([part for part in path if part] + [part for part in _SBIN if part not in path])
+
+
+def child_environment() -> Dict[str, str]:
+    """The environment of every command that gpuctl starts: untranslated output, full PATH."""
+    return {**os.environ, "PATH": search_path(), "LC_ALL": "C"}
+
+
+def _look(source: str, work: Callable[[], str]) -> Reading:
+    try:
+        return Reading(source, Outcome.OK, within(FILE_DEADLINE, work))
+    except DeadlineExceeded as error:
+        return Reading(source, Outcome.TIMEOUT, detail=str(error))
+    except OSError as error:
+        return Reading(source, _outcome(error), detail=error.strerror or str(error))
+
+
+def _outcome(error: OSError) -> Outcome:
+    if error.errno in _ABSENT:
+        return Outcome.ABSENT
+    return Outcome.DENIED if isinstance(error, PermissionError) else Outcome.ERROR
+
+
+def _read_text(path: str) -> str:
+    # O_NONBLOCK: a FIFO or a device in a file's place must not hold us.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb", buffering=0) as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file")
+        # In pieces: /proc/sys refuses a single large read with ENOMEM.
+        pieces = iter(lambda: file.read(_PIECE), b"")
+        return b"".join(islice(pieces, TEXT_LIMIT // _PIECE)).decode("utf-8", "replace")
+
+
+def _stat_json(path: str) -> str:
+    seen = os.stat(path)
+    kind = next((name for test, name in _TYPES if test(seen.st_mode)), "other")
+    return json.dumps(
+        {
+            "type": kind,
+            "mode": stat.S_IMODE(seen.st_mode),
+            "uid": seen.st_uid,
+            "gid": seen.st_gid,
+            "major": os.major(seen.st_rdev),
+            "minor": os.minor(seen.st_rdev),
+            "mtime": seen.st_mtime,
+            "ctime": seen.st_ctime,
+        }
+    )
+
+
+def _run(source: str, argv: Sequence[str], deadline: float) -> Reading:
+    try:
+        process = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=child_environment(),
+            start_new_session=True,
+        )
+    except OSError as error:
+        return Reading(source, _outcome(error), detail=error.strerror or str(error))
+    try:
+        out, err = process.communicate(timeout=deadline)
+    except subprocess.TimeoutExpired as error:
+        _kill_group(process.pid)
+        return Reading(source, Outcome.TIMEOUT, _text(error.output), detail="no answer within %g s" % deadline)
+    return Reading(source, Outcome.OK, _text(out), process.returncode, _text(err))
+
+
+def _kill_group(pid: int) -> None:
+    # Not waited for: a process that is stuck in the driver cannot die, and must not hold gpuctl.
+    with suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)
+
+
+def _text(raw: object) -> str:
+    return raw[:TEXT_LIMIT].decode("utf-8", "replace") if isinstance(raw, bytes) else ""

@@ -1,0 +1,116 @@
+"""What NVML says, printed as JSON lines by a process of its own.
+
+A sick GPU can block NVML for minutes, in a way that no thread can be pulled out of. So gpuctl asks in a child
+process and reads line by line: what came before the deadline counts.
+
+Lines: {"driver": …, "nvml": …, "cuda": …, "count": n} then one per GPU, in index order, or {"error": …, "code": n}
+when NVML cannot start. A value that NVML refuses to tell is absent from its line; a GPU that cannot be
+asked at all is {"index": i, "error": …}.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Callable, Dict, Tuple
+
+# nvml.h, nvmlBrandType_t, spelt as libnvidia-container spells them in the images' brand conditions.
+BRANDS = {
+    0: "unknown",
+    1: "quadro",
+    2: "tesla",
+    3: "nvs",
+    4: "grid",
+    5: "geforce",
+    6: "titan",
+    7: "vapps",
+    8: "vpc",
+    9: "vcs",
+    10: "vws",
+    11: "cloudgaming",
+    12: "quadrortx",
+    13: "nvidiartx",
+    14: "nvidia",
+    15: "geforcertx",
+    16: "titanrtx",
+}
+
+
+def main() -> None:
+    """Prints the lines. Ends with status 0 even when NVML fails: that is an answer, not an error of ours."""
+    try:
+        import pynvml
+    except ImportError:
+        _say({"error": "nvidia-ml-py is not installed", "code": -1})
+        return
+    try:
+        pynvml.nvmlInit()
+        _say(_system(pynvml))
+        for index in range(pynvml.nvmlDeviceGetCount()):
+            _say(_gpu(pynvml, index))
+    except pynvml.NVMLError as error:
+        _say({"error": str(error), "code": getattr(error, "value", -1)})
+
+
+def _say(line: Dict[str, Any]) -> None:
+    print(json.dumps(line), flush=True)
+
+
+def _system(nvml: Any) -> Dict[str, Any]:
+    cuda = _told(nvml, nvml.nvmlSystemGetCudaDriverVersion)
+    return _known(
+        driver=_told(nvml, nvml.nvmlSystemGetDriverVersion),
+        nvml=_told(nvml, nvml.nvmlSystemGetNVMLVersion),
+        cuda=None if cuda is None else "%d.%d" % (cuda // 1000, cuda % 1000 // 10),
+        count=nvml.nvmlDeviceGetCount(),
+    )
+
+
+def _gpu(nvml: Any, index: int) -> Dict[str, Any]:
+    try:
+        device = nvml.nvmlDeviceGetHandleByIndex(index)
+        name = nvml.nvmlDeviceGetName(device)
+    except nvml.NVMLError as error:
+        return {"index": index, "error": str(error)}
+    capability = _told(nvml, nvml.nvmlDeviceGetCudaComputeCapability, device)
+    pci = _told(nvml, nvml.nvmlDeviceGetPciInfo, device)
+    memory = _told(nvml, nvml.nvmlDeviceGetMemoryInfo, device)
+    mig = _told(nvml, nvml.nvmlDeviceGetMigMode, device)
+    return _known(
+        index=index,
+        name=name,
+        uuid=_told(nvml, nvml.nvmlDeviceGetUUID, device),
+        pci=None if pci is None else _plain(pci.busId).lower(),
+        compute_capability=None if capability is None else "%d.%d" % tuple(capability),
+        brand=BRANDS.get(_told(nvml, nvml.nvmlDeviceGetBrand, device)),
+        memory=None if memory is None else memory.total,
+        mig=None if mig is None else bool(mig[0]),
+        persistence=_told(nvml, nvml.nvmlDeviceGetPersistenceMode, device),
+        ecc_errors=_ecc_errors(nvml, device),
+        **_remapped(nvml, device),
+    )
+
+
+def _told(nvml: Any, ask: Callable[..., Any], *arguments: Any) -> Any:
+    # Old drivers lack functions and consumer boards lack features: "not told" is an ordinary answer.
+    try:
+        return ask(*arguments)
+    except nvml.NVMLError:
+        return None
+
+
+def _ecc_errors(nvml: Any, device: Any) -> Any:
+    kind = nvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED
+    return _told(nvml, nvml.nvmlDeviceGetTotalEccErrors, device, kind, nvml.NVML_VOLATILE_ECC)
+
+
+def _remapped(nvml: Any, device: Any) -> Dict[str, bool]:
+    rows: Tuple[int, ...] = _told(nvml, nvml.nvmlDeviceGetRemappedRows, device) or ()
+    return {"remap_pending": bool(rows[2]), "remap_failed": bool(rows[3])} if len(rows) == 4 else {}
+
+
+def _plain(text: Any) -> Any:
+    return text.decode("utf-8", "replace") if isinstance(text, bytes) else text
+
+
+def _known(**values: Any) -> Dict[str, Any]:
+    return {name: _plain(value) for name, value in values.items() if value is not None}

@@ -1,0 +1,63 @@
+"""The device nodes through which programs reach the GPUs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Mapping, Optional, Tuple
+
+from gpuctl.host.reading import Host, Outcome, Reading, fact
+from gpuctl.model import Fact
+
+
+@dataclass(frozen=True)
+class DeviceNode:
+    """A character device below /dev. `mode` is the permission bits."""
+
+    path: str
+    mode: int
+    uid: int
+    gid: int
+    major: int
+    minor: int
+
+
+@dataclass(frozen=True)
+class Devices:
+    """`majors` maps NVIDIA's names in /proc/devices (nvidia, nvidia-frontend, nvidia-uvm, …) to their majors."""
+
+    nodes: Fact[Tuple[DeviceNode, ...]]
+    majors: Fact[Mapping[str, int]]
+
+
+def probe_devices(host: Host) -> Devices:
+    """Returns NVIDIA's device nodes, those of MIG capabilities included, in the order of their names."""
+    listing = host.list("/dev")
+    names = [name for name in listing.text.splitlines() if name.startswith("nvidia")]
+    caps = ["nvidia-caps/" + name for name in host.list("/dev/nvidia-caps").text.splitlines()]
+    stats = [host.stat("/dev/" + name) for name in names + caps]
+    unread = [reading for reading in stats if reading.outcome not in (Outcome.OK, Outcome.ABSENT)]
+    nodes = fact(unread[0] if unread else listing, lambda _: tuple(filter(None, map(_node, stats))))
+    return Devices(nodes, fact(host.read("/proc/devices"), parse_majors))
+
+
+def _node(reading: Reading) -> Optional[DeviceNode]:
+    seen = json.loads(reading.text or "{}")
+    if seen.get("type") != "char":
+        return None
+    return DeviceNode(reading.source, seen["mode"], seen["uid"], seen["gid"], seen["major"], seen["minor"])
+
+
+def parse_majors(text: str) -> Mapping[str, int]:
+    """Returns NVIDIA's character device majors by name, of /proc/devices.
+
+    Character devices:
+      1 mem
+    195 nvidia-frontend
+    234 nvidia-uvm
+
+    Block devices:
+      7 loop
+    """
+    lines = [line.split() for line in text.partition("Block devices:")[0].splitlines()]
+    return {words[1]: int(words[0]) for words in lines if len(words) == 2 and words[1].startswith("nvidia")}

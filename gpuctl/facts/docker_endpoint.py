@@ -1,0 +1,106 @@
+"""Where Docker's client talks to: DOCKER_HOST, a context, or the default socket, in the client's own order."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any, Mapping, Optional
+from urllib.parse import urlsplit
+
+from gpuctl.host.reading import Host, Outcome, fact
+from gpuctl.model import Fact
+
+DEFAULT = "unix:///var/run/docker.sock"
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where the client talks to: `url` is unix:///path, tcp://… or ssh://…; `origin` is the setting that says so."""
+
+    url: str
+    origin: str
+    """DOCKER_HOST, `context NAME`, default, or default (rootless)."""
+
+    @property
+    def local(self) -> bool:
+        """Whether the daemon is on this machine."""
+        parts = urlsplit(self.url)
+        return parts.scheme == "unix" or (parts.scheme == "tcp" and parts.hostname in LOOPBACK)
+
+
+def probe_endpoint(host: Host) -> Fact[Endpoint]:
+    """Returns the endpoint; unknown when a context is chosen that has no endpoint for Docker.
+
+    docs.docker.com/engine/manage-resources/contexts: DOCKER_HOST overrides contexts, DOCKER_CONTEXT the chosen one.
+    """
+    by_hand = host.env("DOCKER_HOST")
+    if by_hand.text:
+        return Fact(Endpoint(with_scheme(by_hand.text), "DOCKER_HOST"), by_hand.source)
+    folder = host.env("DOCKER_CONFIG").text or host.env("HOME").text + "/.docker"
+    settings = host.read(folder + "/config.json")
+    chosen = host.env("DOCKER_CONTEXT")
+    name = chosen.text or current_context(settings.text)
+    if name and name != "default":
+        return _of_context(host, folder, name)
+    return _default(host)
+
+
+def with_scheme(address: str) -> str:
+    """Returns an address as a URL; Docker takes one without a scheme for TCP.
+
+    192.168.0.7:2375
+    """
+    return address if "://" in address else "tcp://" + address
+
+
+def current_context(text: str) -> Optional[str]:
+    """Returns the context that the client's config.json chooses; none where it is broken, as the client has it.
+
+    {"auths": {}, "currentContext": "desktop-linux"}
+    """
+    try:
+        settings = json.loads(text or "{}")
+    except ValueError:
+        return None
+    name = settings.get("currentContext") if isinstance(settings, dict) else None
+    return name if isinstance(name, str) else None
+
+
+def _of_context(host: Host, folder: str, name: str) -> Fact[Endpoint]:
+    directory = hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()
+    meta = host.read("%s/contexts/meta/%s/meta.json" % (folder, directory))
+    if meta.outcome is Outcome.ABSENT:
+        return Fact(None, meta.source, unknown="the context %s does not exist" % name)
+    return fact(meta, lambda text: Endpoint(parse_meta(text), "context " + name))
+
+
+def parse_meta(text: str) -> str:
+    """Returns a context's endpoint. Raises ValueError.
+
+    {"Name": "desktop-linux", "Endpoints": {"docker": {"Host": "unix:///home/u/.docker/desktop/docker.sock"}}}
+    """
+    endpoints = _member(json.loads(text), "Endpoints")
+    address = _member(endpoints, "docker").get("Host")
+    if not isinstance(address, str) or not address:
+        raise ValueError("no endpoint for Docker")
+    return with_scheme(address)
+
+
+def _member(value: Any, name: str) -> Mapping[str, Any]:
+    found = value.get(name) if isinstance(value, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def _default(host: Host) -> Fact[Endpoint]:
+    socket = host.stat(DEFAULT[len("unix://") :])
+    rootless = host.stat(runtime_folder(host) + "/docker.sock")
+    if socket.outcome is Outcome.ABSENT and rootless.ok:
+        return Fact(Endpoint("unix://" + rootless.source, "default (rootless)"), rootless.source)
+    return Fact(Endpoint(DEFAULT, "default"), socket.source)
+
+
+def runtime_folder(host: Host) -> str:
+    """Returns the directory of this user's sockets."""
+    return host.env("XDG_RUNTIME_DIR").text or "/run/user/" + host.env("euid").text

@@ -1,0 +1,118 @@
+"""The dockerd behind an endpoint: its command line, its start, its environment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Dict, Optional, Tuple
+from urllib.parse import urlsplit
+
+from gpuctl.facts.docker_endpoint import DEFAULT, Endpoint
+from gpuctl.facts.docker_flags import values
+from gpuctl.facts.machine import parse_environ
+from gpuctl.host.reading import Host, fact
+from gpuctl.model import Fact
+
+NAMES = ("dockerd", "dockerd-current", "docker-containerd")
+TICKS = 100
+"""Clock ticks a second in /proc: USER_HZ, which is 100 on all architectures that NVIDIA has drivers for (proc(5))."""
+
+
+@dataclass(frozen=True)
+class Process:
+    """The dockerd behind the endpoint. `started` in seconds since the epoch; `path` its own PATH, None if hidden."""
+
+    pid: int
+    argv: Tuple[str, ...]
+    started: float
+    path: Optional[str]
+
+
+def probe_process(host: Host, endpoint: Endpoint) -> Fact[Process]:
+    """Returns the daemon's process; absent when none can be seen that listens there."""
+    pid = _listener(host, endpoint) or _by_command_line(host, endpoint)
+    if pid is None:
+        return Fact(None, "/proc")
+    folder = "/proc/%d" % pid
+    path = parse_environ(host.read(folder + "/environ").text, "PATH")
+    cmdline = host.read(folder + "/cmdline")
+    booted = _boot_time(host)
+    if booted.value is None:
+        return Fact(None, booted.source, booted.unknown or "not there")
+    boot, argv = booted.value, parse_cmdline(cmdline.text)
+    process = fact(host.read(folder + "/stat"), lambda text: Process(pid, argv, boot + parse_start(text), path))
+    return Fact(process.value, cmdline.source, process.unknown)
+
+
+def _boot_time(host: Host) -> Fact[float]:
+    """To a hundredth of a second: btime in /proc/stat is cut to whole ones, and a hook may come just before dockerd."""
+    now = float(host.env("now").text or 0)
+    return fact(host.read("/proc/uptime"), lambda text: now - parse_uptime(text))
+
+
+def _listener(host: Host, endpoint: Endpoint) -> Optional[int]:
+    """Whom the kernel names. Under socket activation that is systemd, and dockerd is to be found otherwise."""
+    if not endpoint.url.startswith("unix://"):
+        return None
+    pid = int(host.peer(endpoint.url).text or 0)
+    return pid if pid and _is_dockerd(host, pid) else None
+
+
+def _is_dockerd(host: Host, pid: int) -> bool:
+    return host.read("/proc/%d/comm" % pid).text.strip() in NAMES
+
+
+def _by_command_line(host: Host, endpoint: Endpoint) -> Optional[int]:
+    pids = [int(name) for name in host.list("/proc").text.split() if name.isdigit()]
+    running: Dict[int, Tuple[str, ...]] = {
+        pid: parse_cmdline(host.read("/proc/%d/cmdline" % pid).text) for pid in pids if _is_dockerd(host, pid)
+    }
+    return next((pid for pid, argv in running.items() if listens(argv, endpoint.url)), None)
+
+
+def listens(argv: Tuple[str, ...], url: str) -> bool:
+    """Returns whether a dockerd with this command line listens at that endpoint.
+
+    Without --host, and with the fd:// of systemd's socket unit, it is the default socket.
+    """
+    hosts = values(argv, "host") or [DEFAULT]
+    return _place(url) in {_place(DEFAULT if address.startswith("fd://") else address) for address in hosts}
+
+
+def _place(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme == "tcp":  # dockerd listens on 0.0.0.0 for those who call 127.0.0.1
+        return "tcp port %s" % url.rpartition(":")[2]
+    path = parts.path or url
+    return path[len("/var") :] if path.startswith("/var/run/") else path
+
+
+def parse_cmdline(text: str) -> Tuple[str, ...]:
+    r"""Returns the words of /proc/PID/cmdline.
+
+    /usr/sbin/dockerd\0-H\0fd://\0
+    """
+    return tuple(text.rstrip("\0").split("\0")) if text else ()
+
+
+def parse_uptime(text: str) -> float:
+    """Returns for how long the kernel has run, in seconds, of /proc/uptime. Raises ValueError.
+
+    350735.47 234388.90
+    """
+    words = text.split()
+    if not words:
+        raise ValueError("empty")
+    return float(words[0])
+
+
+def parse_start(text: str) -> float:
+    """Returns when a process started, in seconds after the kernel, of /proc/PID/stat. Raises ValueError.
+
+    The name in parentheses may hold blanks and parentheses; the 22nd field is the 20th after it.
+
+    812 (dockerd) S 1 812 812 0 -1 4194560 22371 29406 98 34 260 133 18 16 20 0 12 0 1503 1873190912 19012
+    """
+    fields = text.rpartition(")")[2].split()
+    if len(fields) < 20:
+        raise ValueError("too few fields")
+    return int(fields[19]) / TICKS

@@ -1,0 +1,120 @@
+"""Docker's systemd unit, as systemd merged it from its files."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass
+from typing import Dict, Iterator, List, Mapping, Tuple
+
+from gpuctl.host.reading import Host, Outcome, Reading, fact
+from gpuctl.model import Fact
+
+NAMES = ("docker.service", "snap.docker.dockerd.service")
+PROPERTIES = (
+    "--property=Id,LoadState,ActiveState,MainPID,FragmentPath,DropInPaths,ExecStart,Environment,EnvironmentFiles"
+)
+SHOW = ("systemctl", "show", *NAMES, PROPERTIES)
+SHOW_USER = ("systemctl", "--user", "show", NAMES[0], PROPERTIES)
+BOOTED = "/run/systemd/system"
+"""There when systemd is the init system: sd_booted(3)."""
+_ARGV = re.compile(r"argv\[\]=(.*?) ; ignore_errors=")
+
+
+@dataclass(frozen=True)
+class Unit:
+    """docker's systemd unit as systemd merged it: its files (drop-ins included) and its ExecStart words."""
+
+    name: str
+    active: bool
+    files: Tuple[str, ...]
+    argv: Tuple[str, ...]
+    """With the variables of the unit's environment filled in."""
+    pid: int = 0
+    """Its main process, 0 when it does not run."""
+
+
+def probe_unit(host: Host, user: bool) -> Fact[Unit]:
+    """Returns the unit, of rootless Docker the user's; absent without systemd and where there is no such unit."""
+    if host.stat(BOOTED).outcome is Outcome.ABSENT:
+        return Fact(None, BOOTED)
+    shown = host.run(SHOW_USER if user else SHOW)
+    short = Reading(
+        " ".join(shown.source.split(" --property")[:1]), shown.outcome, shown.text, shown.code, shown.detail
+    )
+    units = fact(short, lambda text: [_unit(host, block) for block in parse_show(text)])
+    active = sorted(units.value or (), key=lambda unit: not unit.active)
+    return Fact(active[0] if active else None, units.source, units.unknown)
+
+
+def parse_show(text: str) -> List[Mapping[str, List[str]]]:
+    """Returns the properties of each unit that exists; one that comes often has many values.
+
+    Id=docker.service
+    LoadState=loaded
+    ActiveState=active
+    MainPID=812
+    FragmentPath=/lib/systemd/system/docker.service
+    DropInPaths=/etc/systemd/system/docker.service.d/override.conf
+    EnvironmentFiles=/etc/default/docker (ignore_errors=yes)
+    ExecStart={ path=/usr/sbin/dockerd ; argv[]=/usr/sbin/dockerd -H fd:// $DOCKER_OPTS ; ignore_errors=no ; pid=0 }
+
+    Id=snap.docker.dockerd.service
+    LoadState=not-found
+    """
+    units: List[Mapping[str, List[str]]] = []
+    for block in text.split("\n\n"):
+        properties: Dict[str, List[str]] = {}
+        for line in block.splitlines():
+            name, _, value = line.partition("=")
+            properties.setdefault(name, []).append(value)
+        if properties.get("LoadState") == ["loaded"]:
+            units.append(properties)
+    return units
+
+
+def _unit(host: Host, properties: Mapping[str, List[str]]) -> Unit:
+    files = properties.get("FragmentPath", []) + " ".join(properties.get("DropInPaths", [])).split()
+    start = _ARGV.search(" ".join(properties.get("ExecStart", [])))
+    assigned = (word.partition("=") for word in _words(" ".join(properties.get("Environment", []))))
+    environment = {name: value for name, _, value in assigned}
+    for entry in properties.get("EnvironmentFiles", []):
+        environment.update(parse_environment_file(host.read(entry.partition(" (")[0]).text))
+    return Unit(
+        name=properties["Id"][0],
+        active=properties.get("ActiveState") == ["active"],
+        files=tuple(files),
+        argv=tuple(expanded(_words(start.group(1)), environment)) if start else (),
+        pid=int(properties.get("MainPID", ["0"])[0]),
+    )
+
+
+def _words(command_line: str) -> List[str]:
+    """Some versions of systemd print the words quoted, others bare, where a quotation mark may stand alone."""
+    try:
+        return shlex.split(command_line)
+    except ValueError:
+        return command_line.split()
+
+
+def parse_environment_file(text: str) -> Dict[str, str]:
+    """Returns the variables of an environment file (systemd.exec(5), EnvironmentFile=).
+
+    # Use DOCKER_OPTS to modify the daemon startup options.
+    DOCKER_OPTS="--dns 8.8.8.8 --dns 8.8.4.4"
+    """
+    lines = (line.strip() for line in text.splitlines())
+    assigned = (line.partition("=") for line in lines if "=" in line and line[0] not in "#;")
+    return {name.strip(): " ".join(_words(value)) for name, _, value in assigned}
+
+
+def expanded(words: List[str], environment: Mapping[str, str]) -> Iterator[str]:
+    """Yields the words as systemd hands them on: $NAME alone is split at blanks, ${NAME} stays in its word.
+
+    systemd.service(5), "Command lines".
+    """
+    for word in words:
+        if re.match(r"\$\w+$", word):
+            yield from environment.get(word[1:], "").split()
+        else:
+            yield re.sub(r"\$\{(\w+)\}", lambda found: environment.get(found.group(1), ""), word)

@@ -1,0 +1,59 @@
+"""All facts of a host, gathered concurrently; each subject is cut off at its deadline."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any, Callable, Dict, Iterable, Mapping
+
+from gpuctl.facts.devices import Devices, probe_devices
+from gpuctl.facts.docker import Docker, probe_docker
+from gpuctl.facts.driver import Driver, probe_driver
+from gpuctl.facts.kernel import Kernel, probe_kernel
+from gpuctl.facts.pci import Pci, probe_pci
+from gpuctl.facts.system import System, probe_system
+from gpuctl.facts.toolkit import Toolkit, probe_toolkit
+from gpuctl.host.reading import Host
+
+DEADLINE = 12.0
+
+PROBES: Mapping[type, Callable[[Host], Any]] = {
+    System: probe_system,
+    Pci: probe_pci,
+    Kernel: probe_kernel,
+    Driver: probe_driver,
+    Devices: probe_devices,
+    Docker: probe_docker,
+    Toolkit: probe_toolkit,
+}
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A subject that no probe could describe, and why."""
+
+    reason: str
+
+
+Facts = Mapping[type, Any]
+
+
+def gather(host: Host, subjects: Iterable[type] = PROBES, deadline: float = DEADLINE) -> Facts:
+    """Returns each subject's facts by its type, or Missing. `deadline` in seconds, for all of them together."""
+    found: Dict[type, Any] = {}
+
+    def look(subject: type) -> None:
+        try:
+            found[subject] = PROBES[subject](host)
+        except Exception as error:  # a probe that fails is one unknown subject, not the end of the report
+            found[subject] = Missing("gpuctl failed to read it: %s: %s" % (type(error).__name__, error))
+
+    threads = [(subject, threading.Thread(target=look, args=(subject,), daemon=True)) for subject in subjects]
+    for _, thread in threads:
+        thread.start()
+    end = time.monotonic() + deadline
+    for _, thread in threads:
+        thread.join(max(0.0, end - time.monotonic()))
+    late = Missing("no answer within %g s" % deadline)
+    return {subject: found.get(subject, late) for subject, _ in threads}

@@ -1,0 +1,124 @@
+"""The operating system: distribution, kernel release, and what kind of machine this is."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from typing import Mapping, Optional, Tuple
+
+from gpuctl.facts.kernel import OSRELEASE
+from gpuctl.facts.machine import probe_machine
+from gpuctl.host.deadline import begin
+from gpuctl.host.reading import Host, Outcome, fact
+from gpuctl.model import Fact
+
+FAMILIES: Mapping[str, Tuple[str, ...]] = {
+    "debian": ("apt",),
+    "ubuntu": ("apt",),
+    "fedora": ("dnf", "yum"),
+    "rhel": ("dnf", "yum"),
+    "centos": ("dnf", "yum"),
+    "suse": ("zypper",),
+    "arch": ("pacman",),
+    "alpine": ("apk",),
+}
+"""The package managers of a distribution and its relatives. Other systems' programs may be there too, unused."""
+MANAGERS: Mapping[str, str] = {
+    "apt": "apt-get",
+    "dnf": "dnf",
+    "yum": "yum",
+    "zypper": "zypper",
+    "pacman": "pacman",
+    "apk": "apk",
+}
+"""Each package manager with the program that shows that it is there."""
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """`id` as in os-release ("debian"), `like` its relatives ("debian" for Ubuntu), `version` "12" or ""."""
+
+    id: str
+    name: str
+    version: str
+    like: Tuple[str, ...]
+    codename: str
+
+
+@dataclass(frozen=True)
+class System:
+    """`machine` is one of bare-metal, vm, container, wsl1, wsl2; `machine_detail` names it (kvm, docker, …)."""
+
+    distribution: Fact[Distribution]
+    package_manager: Fact[str]
+    """apt, dnf, yum, zypper, pacman or apk."""
+    kernel: Fact[str]
+    """The running kernel's release, as uname -r says it."""
+    architecture: Fact[str]
+    machine: Fact[str]
+    machine_detail: Fact[str]
+    euid: Fact[int]
+
+
+def probe_system(host: Host) -> System:
+    """Returns what the operating system says of itself."""
+    machine = begin(lambda: probe_machine(host))
+    distribution = _distribution(host)
+    architecture = host.read("/proc/sys/kernel/arch")
+    if not architecture.ok:  # Linux before 6.1
+        architecture = host.run(("uname", "-m"))
+    kind, detail = machine()
+    return System(
+        distribution=distribution,
+        package_manager=_package_manager(host, distribution.value),
+        kernel=fact(host.read(OSRELEASE), str.strip),
+        architecture=fact(architecture, str.strip),
+        machine=kind,
+        machine_detail=detail,
+        euid=fact(host.env("euid"), int),
+    )
+
+
+def _distribution(host: Host) -> Fact[Distribution]:
+    reading = host.read("/etc/os-release")
+    if reading.outcome is Outcome.ABSENT:
+        reading = host.read("/usr/lib/os-release")
+    try:
+        return fact(reading, parse_os_release)
+    except (ImportError, OSError) as error:
+        return Fact(None, reading.source, unknown="distro could not read it: %s" % error)
+
+
+def parse_os_release(text: str) -> Distribution:
+    """Returns the distribution that os-release(5) describes. Raises ImportError without distro, OSError without /tmp.
+
+    NAME="Ubuntu"
+    VERSION_ID="22.04"
+    VERSION_CODENAME=jammy
+    ID=ubuntu
+    ID_LIKE=debian
+    """
+    import distro
+
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", prefix="os-release-") as file:  # distro reads only files
+        file.write(text)
+        file.flush()
+        found = distro.LinuxDistribution(include_lsb=False, include_uname=False, os_release_file=file.name)
+        told = found.os_release_info()
+    return Distribution(
+        id=told.get("id", "linux"),
+        name=told.get("name", "Linux"),
+        version=told.get("version_id", ""),
+        like=tuple(told.get("id_like", "").split()),
+        codename=told.get("version_codename", ""),
+    )
+
+
+def _package_manager(host: Host, distribution: Optional[Distribution]) -> Fact[str]:
+    relatives = (distribution.id, *distribution.like) if distribution else ()
+    usual = [manager for family in relatives for manager in FAMILIES.get(family, ())]
+    for manager in [*usual, *MANAGERS]:
+        program = host.which(MANAGERS[manager])
+        if program.ok:
+            return Fact(manager, program.text)
+    return Fact(None, "PATH")

@@ -1,0 +1,103 @@
+"""The parts of the NVIDIA Container Toolkit, where they are and which version each has."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Callable, Mapping, Tuple
+
+from gpuctl.host.deadline import begin
+from gpuctl.host.reading import Host, Outcome, fact
+from gpuctl.model import Fact
+
+HOOK = "nvidia-container-runtime-hook"
+"""The name that dockerd looks for (moby, daemon/nvidia_linux.go). Packages call the file nvidia-container-toolkit
+and link it; without the link, dockerd finds nothing."""
+PROGRAMS = ("nvidia-ctk", "nvidia-container-cli", "nvidia-container-runtime", HOOK, "nvidia-cdi-hook", "runc")
+CDI_FOLDERS = ("/etc/cdi", "/var/run/cdi")
+_VERSIONS: Mapping[str, str] = {
+    "nvidia-ctk": r"^NVIDIA Container Toolkit CLI version (\S+)",
+    "nvidia-container-cli": r"^(?:cli-)?version: (\S+)",
+    "nvidia-container-runtime": r"^NVIDIA Container Runtime version (\S+)",
+    HOOK: r"^NVIDIA Container Runtime Hook version (\S+)",
+    "nvidia-cdi-hook": r"^NVIDIA CDI Hook version (\S+)",
+    "runc": r"^runc version (\S+)",
+}
+
+
+@dataclass(frozen=True)
+class Part:
+    """A program on PATH. `version` is "" when it does not tell."""
+
+    path: str
+    version: str
+
+
+@dataclass(frozen=True)
+class Toolkit:
+    """Absent parts are absent facts. `hook_changed`: when the hook came to be where it is, seconds since the epoch."""
+
+    ctk: Fact[Part]
+    cli: Fact[Part]
+    runtime: Fact[Part]
+    hook: Fact[Part]
+    cdi_hook: Fact[Part]
+    runc: Fact[Part]
+    hook_changed: Fact[float]
+    cdi_specs: Fact[Tuple[str, ...]]
+    """CDI specification files in /etc/cdi and /var/run/cdi."""
+
+
+def probe_toolkit(host: Host) -> Toolkit:
+    """Returns the parts, each asked for its version at the same time as the others."""
+    asked = [_begin_part(host, name) for name in PROGRAMS]
+    ctk, cli, runtime, hook, cdi_hook, runc = (part() for part in asked)
+    return Toolkit(ctk, cli, runtime, hook, cdi_hook, runc, _changed(host, hook), _cdi_specs(host))
+
+
+def _begin_part(host: Host, name: str) -> Callable[[], Fact[Part]]:
+    return begin(lambda: _part(host, name))
+
+
+def _part(host: Host, name: str) -> Fact[Part]:
+    found = host.which(name)
+    if not found.ok:
+        return fact(found, lambda path: Part(path, ""))
+    # Its exit status does not count: nvidia-container-runtime tells its version, then fails where it has no runc.
+    said = host.run((name, "--version"))
+    return Fact(Part(found.text, parse_version(name, said.text)), found.text)
+
+
+def parse_version(name: str, text: str) -> str:
+    """Returns what a program says of its own version, "" when it does not.
+
+    An old nvidia-container-runtime hands --version on to runc, so that only runc's is told.
+
+    NVIDIA Container Toolkit CLI version 1.17.8
+    cli-version: 1.17.8
+    version: 1.0.7
+    NVIDIA Container Runtime version 1.17.8
+    NVIDIA Container Runtime Hook version 1.17.6
+    NVIDIA CDI Hook version 1.17.8
+    runc version 1.1.5+ds1
+    """
+    found = re.search(_VERSIONS[name], text, re.MULTILINE)
+    return found.group(1) if found else ""
+
+
+def _changed(host: Host, hook: Fact[Part]) -> Fact[float]:
+    if hook.value is None:
+        return Fact(None, hook.source, hook.unknown)
+    # Not mtime: packages carry that of their making. ctime is when this file was put here.
+    return fact(host.stat(hook.value.path), lambda text: float(json.loads(text)["ctime"]))
+
+
+def _cdi_specs(host: Host) -> Fact[Tuple[str, ...]]:
+    listings = [host.list(folder) for folder in CDI_FOLDERS]
+    unread = [listing for listing in listings if listing.outcome not in (Outcome.OK, Outcome.ABSENT)]
+    if unread:
+        return fact(unread[0], lambda _: ())
+    names = ((listing.source, name) for listing in listings for name in listing.text.splitlines())
+    specs = tuple("%s/%s" % place for place in names if place[1].endswith((".json", ".yaml")))
+    return Fact(specs, ", ".join(CDI_FOLDERS))

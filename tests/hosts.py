@@ -1,0 +1,139 @@
+"""Machines written by hand, for tests: say what is there, and everything else is absent."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import PurePosixPath
+from typing import Any
+
+from gpuctl.host.reading import Outcome, Reading
+from gpuctl.host.snapshot import SnapshotHost, key
+
+Answer = str | Reading
+NOW, UPTIME = 1_700_001_000.0, 1000.0
+BOOTED = NOW - UPTIME
+PCI = "/sys/bus/pci/devices"
+NO_NVML = ({"error": "NVML Shared Library Not Found", "code": 12},)
+
+
+def denied(detail: str = "Permission denied") -> Reading:
+    """A look that was refused."""
+    return Reading("", Outcome.DENIED, detail=detail)
+
+
+def absent() -> Reading:
+    """Nothing is there, where the builder would have something by default."""
+    return Reading("", Outcome.ABSENT, detail="No such file or directory")
+
+
+def hung(seconds: float = 5.0, text: str = "") -> Reading:
+    """A look that did not end in time; `text` is what had come by then."""
+    return Reading("", Outcome.TIMEOUT, text, detail=f"no answer within {seconds:g} s")
+
+
+def broken(detail: str) -> Reading:
+    """A look that failed otherwise, like "Connection refused"."""
+    return Reading("", Outcome.ERROR, detail=detail)
+
+
+def failed(code: int, stderr: str = "", stdout: str = "") -> Reading:
+    """A command that ended with an exit status other than 0, or a request with another HTTP status than 200."""
+    return Reading("", Outcome.OK, stdout, code, stderr)
+
+
+def host(
+    *,
+    files: Mapping[str, Answer] = {},
+    links: Mapping[str, Answer] = {},
+    lists: Mapping[str, Answer | Sequence[str]] = {},
+    stats: Mapping[str, Reading | Mapping[str, Any]] = {},
+    commands: Mapping[str, Answer] = {},
+    which: Mapping[str, str] = {},
+    sockets: Mapping[str, Reading | Mapping[str, Any]] = {},
+    peers: Mapping[str, int] = {},
+    nvml: Reading | Sequence[Mapping[str, Any]] = NO_NVML,
+    env: Mapping[str, str] = {},
+) -> SnapshotHost:
+    """Returns a machine that has what is given and nothing else: a mounted /proc and /sys, no module, no PCI device.
+
+    Where a text is expected, `denied()` and the like fit.
+
+    `lists` is only for directories that are empty or cannot be read: the others follow from the paths given.
+    `stats` are partial: {"type": "char", "major": 195}; a file or directory that is given anyway needs none.
+    `commands` are keyed by the command line as typed; a program with a canned command is on PATH in /usr/bin.
+    `sockets` maps endpoints (unix:///var/run/docker.sock) to {request path: body as text or as JSON value}, or to
+    what every request meets. `peers` are the process ids behind them. `nvml` are its lines. `env` has euid 0.
+
+    It booted at the second BOOTED, so that a process whose /proc/PID/stat has 1503 ticks started 15.03 s later.
+    """
+    readings = _Readings()
+    programs = {shlex.split(line)[0]: "/usr/bin/" + shlex.split(line)[0] for line in commands} | dict(which)
+    unix = [endpoint.removeprefix("unix://") for endpoint in sockets if endpoint.startswith("unix://")]
+    readings.add("list", PCI, "")
+    readings.add("nvml", "NVML", nvml if isinstance(nvml, Reading) else _json_lines(nvml))
+    readings.add_all("read", {"/proc/modules": "", "/proc/uptime": f"{UPTIME:.2f} 900.00\n", **files})
+    readings.add_all("link", links)
+    readings.add_all("run", {shlex.join(shlex.split(line)): answer for line, answer in commands.items()})
+    readings.add_all("which", programs)
+    readings.add_all("get", _requests(sockets))
+    readings.add_all("peer", {f"peer of {endpoint}": str(pid) for endpoint, pid in peers.items()})
+    readings.add_all("env", {"$" + name: value for name, value in {"euid": "0", "now": str(NOW), **env}.items()})
+    _add_tree(readings, [PCI, "/proc/modules", *files, *links, *stats, *lists, *programs.values(), *unix])
+    readings.add_all("stat", dict.fromkeys(unix, _stat(type="socket", mode=0o660)))
+    readings.add_all("stat", dict.fromkeys(programs.values(), _stat(mode=0o755)))
+    readings.add_all("stat", {p: seen if isinstance(seen, Reading) else _stat(**seen) for p, seen in stats.items()})
+    readings.add_all("list", {p: names if isinstance(names, Answer) else _lines(names) for p, names in lists.items()})
+    return SnapshotHost(readings)
+
+
+class _Readings(dict[str, Reading]):
+    """What was not added is absent, where a real snapshot would say that it was not looked at."""
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return self[name] if name in self else Reading(name.partition(":")[2], Outcome.ABSENT, detail="not there")
+
+    def add(self, kind: str, source: str, answer: Answer) -> None:
+        reading = answer if isinstance(answer, Reading) else Reading("", Outcome.OK, answer)
+        self[key(kind, source)] = replace(reading, source=source)
+
+    def add_all(self, kind: str, answers: Mapping[str, Answer]) -> None:
+        for source, answer in answers.items():
+            self.add(kind, source, answer)
+
+
+def _lines(names: Sequence[str]) -> str:
+    return "\n".join(sorted(names))
+
+
+def _json_lines(lines: Sequence[Mapping[str, Any]]) -> str:
+    return "".join(json.dumps(line) + "\n" for line in lines)
+
+
+def _requests(sockets: Mapping[str, Reading | Mapping[str, Any]]) -> dict[str, Answer]:
+    requests: dict[str, Answer] = {}
+    for endpoint, answers in sockets.items():
+        if isinstance(answers, Reading):
+            answers = dict.fromkeys(("/version", "/info", "/images/json"), answers)
+        for path, answer in answers.items():
+            requests[f"GET {path} ({endpoint})"] = answer if isinstance(answer, Answer) else json.dumps(answer)
+    return requests
+
+
+def _add_tree(readings: _Readings, paths: Sequence[str]) -> None:
+    children: dict[str, set[str]] = {}
+    for path in paths:
+        for below in [PurePosixPath(path), *PurePosixPath(path).parents][:-1]:
+            children.setdefault(str(below.parent), set()).add(below.name)
+    for path in paths:
+        readings.add("stat", path, _stat())
+    for folder, names in children.items():
+        readings.add("list", folder, "\n".join(sorted(names)))
+        readings.add("stat", folder, _stat(type="dir", mode=0o755))
+
+
+def _stat(**seen: Any) -> str:
+    usual = {"type": "file", "mode": 0o644, "uid": 0, "gid": 0, "major": 0, "minor": 0, "mtime": 0.0, "ctime": 0.0}
+    return json.dumps(usual | seen)

@@ -1,0 +1,182 @@
+"""Probes of the kernel, the driver and the toolkit, on machines written by hand and on the simulated driver."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from hosts import absent, denied, failed, host, hung
+from simhost import Bed
+
+from gpuctl.facts.driver import probe_driver
+from gpuctl.facts.kernel import OSRELEASE, SECURE_BOOT, probe_kernel
+from gpuctl.facts.toolkit import Part, probe_toolkit
+from gpuctl.host.local import LocalHost
+
+SMI = "nvidia-smi --query-gpu=driver_version --format=csv,noheader"
+LOADED = "NVRM version: NVIDIA UNIX x86_64 Kernel Module  418.87.00  Thu Aug  8 15:35:46 CDT 2019\n"
+LIBRARIES = "/usr/lib/x86_64-linux-gnu"
+NO_SMI_DRIVER = (
+    "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver. "
+    "Make sure that the latest NVIDIA driver is installed and running.\n"
+)
+MODINFO = (
+    "filename:       /lib/modules/6.1.0-18-amd64/updates/dkms/nvidia-current.ko\nalias:          char-major-195-*\n"
+    "version:        535.161.08\nsupported:      external\nlicense:        NVIDIA\n"
+    "parm:           NVreg_ResmanDebugLevel:int\n"
+)
+V100 = {
+    "index": 0,
+    "name": "Tesla V100-SXM2-16GB",
+    "uuid": "GPU-7b5b8e2c-0f30-4f0e-9c7d-1f4c0d6d5a01",
+    "pci": "00000000:3b:00.0",
+    "compute_capability": "7.0",
+}
+NVML = {"driver": "418.87.00", "nvml": "10.418.87.00", "cuda": "10.1", "count": 1}
+
+
+def test_a_healthy_driver_is_one_version_from_every_side() -> None:
+    library = f"{LIBRARIES}/libnvidia-ml.so.1"
+    found = probe_driver(
+        host(
+            nvml=[NVML, V100],
+            files={"/proc/driver/nvidia/version": LOADED},
+            commands={SMI: "418.87.00\n", "modinfo nvidia": MODINFO.replace("535.161.08", "418.87.00")},
+            links={library: "libnvidia-ml.so.418.87.00"},
+        )
+    )
+    assert {found.version.value, found.nvml_version.value, found.loaded_version.value} == {"418.87.00"}
+    assert {found.smi_version.value, found.file_version.value, found.library_version.value} == {"418.87.00"}
+    assert (found.open_module.value, found.cuda.value, found.smi.value) == (False, "10.1", "/usr/bin/nvidia-smi")
+    assert (found.nvml_error.value, found.smi_error.value) == (None, None)
+    assert [(gpu.name, gpu.pci, gpu.mig) for gpu in found.gpus.value or ()] == [(V100["name"], "0000:3b:00.0", None)]
+
+
+def test_no_driver_is_absent_though_its_programs_are_there() -> None:
+    found = probe_driver(
+        host(nvml=[{"error": "Driver Not Loaded", "code": 9}], commands={SMI: failed(9, stdout=NO_SMI_DRIVER)})
+    )
+    assert [(fact.value, fact.unknown) for fact in (found.version, found.gpus, found.smi_version)] == [(None, None)] * 3
+    assert found.nvml_error.value == "Driver Not Loaded"
+    assert found.smi_error.value == f"exit status 9: {NO_SMI_DRIVER.strip()}"
+
+
+def test_a_mismatch_leaves_nvmls_version_unknown_and_takes_the_loaded_modules() -> None:
+    words = "Driver/library version mismatch"
+    found = probe_driver(
+        host(nvml=[{"error": words, "code": 18}], files={"/proc/driver/nvidia/version": LOADED}, commands={
+            SMI: failed(18, stdout=f"Failed to initialize NVML: {words}\nNVML library version: 535.183\n")
+        })
+    )  # fmt: skip
+    assert (found.nvml_version.unknown, found.gpus.unknown) == (words, words)
+    assert (found.version.value, found.version.source) == ("418.87.00", "/proc/driver/nvidia/version")
+    assert found.smi_error.value == f"exit status 18: Failed to initialize NVML: {words} NVML library version: 535.183"
+
+
+def test_gpus_that_answered_in_time_are_kept_and_the_next_is_named(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in bed.env("hang-device").items():
+        monkeypatch.setenv(name, value)
+    started = time.monotonic()
+    said = LocalHost().nvml(1.5)
+    found = probe_driver(host(nvml=said, commands={SMI: hung()}))
+    assert time.monotonic() - started < 4
+    gpus = found.gpus.value or ()
+    hanging = next(gpu.index for gpu in gpus if gpu.error)
+    assert len(gpus) == len(bed.profiles["hang-device"].gpus)
+    assert [gpu.name for gpu in gpus[:hanging]] == [gpu.name for gpu in bed.profiles["hang-device"].gpus[:hanging]]
+    assert gpus[hanging].error == "no answer within 1.5 s"
+    assert {gpu.error for gpu in gpus[hanging + 1 :]} <= {f"not asked: GPU {hanging} did not answer"}
+    assert (found.smi_version.unknown, found.smi_error.unknown) == ("no answer within 5 s", "no answer within 5 s")
+
+
+def test_an_nvml_that_never_starts_is_unknown() -> None:
+    found = probe_driver(host(nvml=hung(8)))
+    assert {found.version.unknown, found.gpus.unknown, found.nvml_error.unknown} == {"no answer within 8 s"}
+
+
+def test_a_command_that_hangs_is_killed_with_its_children_at_its_deadline(tmp_path: Path) -> None:
+    script = tmp_path / "hangs"
+    script.write_text(f"#!/bin/sh\necho begun\nsleep 61 & echo $! > {tmp_path}/child\nwait\n")
+    script.chmod(0o755)
+    started = time.monotonic()
+    said = LocalHost().run([str(script)], deadline=0.5)
+    assert time.monotonic() - started < 2
+    assert (said.outcome.value, said.text, said.detail) == ("timeout", "begun\n", "no answer within 0.5 s")
+    time.sleep(0.1)
+    state = Path(f"/proc/{(tmp_path / 'child').read_text().strip()}/stat")
+    assert not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z"
+
+
+def test_the_library_behind_debians_alternatives_is_followed_to_its_version() -> None:
+    current = f"{LIBRARIES}/nvidia/current/libnvidia-ml.so.1"
+    links = {
+        f"{LIBRARIES}/libnvidia-ml.so.1": "/etc/alternatives/nvidia--libnvidia-ml.so.1-x86_64-linux-gnu",
+        "/etc/alternatives/nvidia--libnvidia-ml.so.1-x86_64-linux-gnu": current,
+        current: "libnvidia-ml.so.535.161.08",
+    }
+    assert probe_driver(host(links=links)).library_version.value == "535.161.08"
+    wsl = probe_driver(host(files={"/usr/lib/wsl/lib/libnvidia-ml.so.1": ""})).library_version
+    assert wsl.unknown and wsl.source == "/usr/lib/wsl/lib/libnvidia-ml.so.1"
+
+
+def test_windows_nvidia_smi_is_found_off_the_path() -> None:
+    smi = "/usr/lib/wsl/lib/nvidia-smi"
+    found = probe_driver(host(which={smi: smi}, commands={SMI.replace("nvidia-smi", smi): "551.61\n"}))
+    assert (found.smi.value, found.smi_version.value) == (smi, "551.61")
+
+
+def test_debians_module_goes_by_another_name() -> None:
+    missing = failed(1, "modinfo: ERROR: Module nvidia not found.\n")
+    kernel = probe_kernel(host(commands={"modinfo nvidia": missing, "modinfo nvidia-current": MODINFO}))
+    assert kernel.module_file.value == "/lib/modules/6.1.0-18-amd64/updates/dkms/nvidia-current.ko"
+    assert (kernel.module_version.value, kernel.module_license.value) == ("535.161.08", "NVIDIA")
+    none = {"modinfo nvidia": missing, "modinfo nvidia-current": failed(1, "modinfo: ERROR: Module … not found.\n")}
+    assert probe_kernel(host(commands=none)).module_file.unknown is None
+
+
+def test_without_modinfo_the_modules_index_tells_of_the_file_but_not_of_its_version() -> None:
+    index = "kernel/fs/ext4/ext4.ko: kernel/lib/crc16.ko\nupdates/dkms/nvidia.ko.zst:\n"
+    files = {OSRELEASE: "6.1.0-18-amd64\n", "/lib/modules/6.1.0-18-amd64/modules.dep": index}
+    kernel = probe_kernel(host(files=files))
+    assert kernel.module_file.value == "/lib/modules/6.1.0-18-amd64/updates/dkms/nvidia.ko.zst"
+    assert kernel.module_version.unknown == "not understood: no version"
+
+
+def test_modules_of_a_kernel_that_loads_none_are_those_in_sysfs() -> None:
+    files = {"/proc/modules": absent(), OSRELEASE: "6.18.44\n"}
+    assert probe_kernel(host(files=files, lists={"/sys/module": ["nouveau", "ext4"]})).modules.value == {"nouveau"}
+    assert probe_kernel(host(files=files)).modules.value == set()
+    assert probe_kernel(host(files={"/proc/modules": denied()})).modules.unknown == "Permission denied"
+    assert probe_kernel(host(files={"/proc/modules": absent()})).modules.unknown == "procfs is not mounted"
+
+
+def test_secure_boot_by_firmware_variable_by_mokutil_and_hidden_from_a_container() -> None:
+    on = host(files={SECURE_BOOT: "\x06\x00\x00\x00\x01"})
+    off = host(files={SECURE_BOOT: "\x06\x00\x00\x00\x00"})
+    told = host(files={SECURE_BOOT: denied()}, commands={"mokutil --sb-state": "SecureBoot enabled\n"})
+    refused = host(files={SECURE_BOOT: denied()})
+    hidden = host(lists={"/sys/firmware": []})
+    states = [probe_kernel(machine).secure_boot for machine in (on, off, told, refused, hidden, host())]
+    assert [state.value for state in states] == [True, False, True, None, None, False]
+    assert [state.unknown for state in states[3:]] == ["Permission denied", "/sys/firmware is hidden", None]
+
+
+def test_the_toolkits_parts_with_versions_and_the_time_the_hook_came() -> None:
+    hook = "nvidia-container-runtime-hook"
+    found = probe_toolkit(
+        host(
+            commands={
+                "nvidia-ctk --version": "NVIDIA Container Toolkit CLI version 1.17.8\n",
+                "nvidia-container-runtime --version": failed(1, "no runc", "NVIDIA Container Runtime version 1.17.8\n"),
+                f"{hook} --version": failed(2, "flag provided but not defined: -version\n"),
+            },
+            stats={f"/usr/bin/{hook}": {"mtime": 1000.0, "ctime": 2000.5}},
+            files={"/etc/cdi/nvidia.yaml": "cdiVersion: 0.5.0\n", "/etc/cdi/notes.txt": ""},
+        )
+    )
+    assert found.ctk.value == Part("/usr/bin/nvidia-ctk", "1.17.8")
+    assert found.runtime.value == Part("/usr/bin/nvidia-container-runtime", "1.17.8")
+    assert found.hook.value == Part(f"/usr/bin/{hook}", "")
+    assert (found.cli.value, found.runc.value) == (None, None)
+    assert (found.hook_changed.value, found.cdi_specs.value) == (2000.5, ("/etc/cdi/nvidia.yaml",))

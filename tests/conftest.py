@@ -1,0 +1,76 @@
+"""The test bed's fixtures. simhost/ says what they give."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from simhost import Bed, Dockerd, SimHost, Toolkit, build, import_image
+
+
+def _public_directory(stack: ExitStack) -> Path:
+    # pytest's own temporary directories are closed to other users, whose part some tests play.
+    directory = Path(tempfile.mkdtemp(prefix="simbed-"))
+    directory.chmod(0o755)
+    stack.callback(shutil.rmtree, directory)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def bed() -> Iterator[Bed]:
+    """The simulated driver's files, built once."""
+    with ExitStack() as stack:
+        yield build(_public_directory(stack))
+
+
+@pytest.fixture
+def sim_host(bed: Bed) -> Iterator[Callable[..., SimHost]]:
+    """`sim_host("v100", **what_differs)` makes a simulated host: see SimHost."""
+    with ExitStack() as stack:
+
+        def make(*args: Any, **options: Any) -> SimHost:
+            host = SimHost(bed, *args, **options)
+            stack.callback(host.close)
+            return host
+
+        yield make
+
+
+@pytest.fixture
+def toolkit(bed: Bed) -> Iterator[Toolkit]:
+    """The NVIDIA Container Toolkit, not yet installed: `toolkit.install("v100")`."""
+    with ExitStack() as stack:
+        yield Toolkit(bed, _public_directory(stack))
+
+
+@pytest.fixture
+def new_dockerd() -> Iterator[Callable[..., Dockerd]]:
+    """`new_dockerd(config=…, path=…)` starts a dockerd of the test's own: see Dockerd."""
+    with ExitStack() as stack:
+
+        def make(**options: Any) -> Dockerd:
+            daemon = Dockerd(**options)
+            stack.callback(daemon.close)
+            daemon.start()
+            return daemon
+
+        yield make
+
+
+@pytest.fixture(scope="session")
+def dockerd(bed: Bed) -> Iterator[Dockerd]:
+    """One dockerd for all tests that change nothing in it: a V100's toolkit, `nvidia` registered, an image imported."""
+    with ExitStack() as stack:
+        toolkit = Toolkit(bed, _public_directory(stack))
+        toolkit.install("v100")
+        config = f'{{"runtimes": {{"nvidia": {{"path": "{toolkit.runtime}"}}}}}}\n'
+        daemon = Dockerd(config=config, path=[toolkit.directory])
+        stack.callback(daemon.close)
+        daemon.start()
+        import_image(daemon)
+        yield daemon

@@ -1,0 +1,43 @@
+"""Running a command of the test and keeping what it said."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from dataclasses import dataclass
+from typing import Any, Mapping, Sequence
+
+
+@dataclass(frozen=True)
+class Done:
+    """A finished command: exit status (negative: the signal that ended it), stdout, stderr."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """The stdout as JSON."""
+        return json.loads(self.out)
+
+
+def run(argv: Sequence[str], env: Mapping[str, str], stdin: str | bytes = "", timeout: float = 60) -> Done:
+    """The result of a command. Raises subprocess.TimeoutExpired after killing it and all that it started."""
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(argv, env=env, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True)
+    return finish(process, stdin, timeout)
+
+
+def finish(process: subprocess.Popen[bytes], stdin: str | bytes = "", timeout: float = 60) -> Done:
+    """Waits for a process that leads its own session."""
+    text = stdin.encode() if isinstance(stdin, str) else stdin
+    try:
+        out, err = process.communicate(text, timeout=timeout)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        raise
+    return Done(process.returncode, out.decode(), err.decode())

@@ -1,0 +1,143 @@
+"""Is there a Docker that can run GPU containers, and may this person use it?"""
+
+from __future__ import annotations
+
+from gpuctl.checks.engine import Said, check, failed, passed, warned
+from gpuctl.checks.gpus import understood
+from gpuctl.checks.remedies import as_root, install
+from gpuctl.compat.versions import docker_version
+from gpuctl.facts.docker import Daemon, Docker
+from gpuctl.facts.system import System
+from gpuctl.model import Disturbs, Evidence, Remedy
+
+GPUS_FLAG_SINCE = "19.03"
+"""Docker 19.03 brought `docker run --gpus` (API 1.40); before it, --runtime=nvidia."""
+
+
+def daemon_of(docker: Docker) -> Daemon | None:
+    """Returns what the daemon says of itself. Raises CannotTell when it could not be asked."""
+    return docker.daemon.get()
+
+
+def at_least(daemon: Daemon, version: str) -> bool:
+    """Returns whether this Docker is that version or newer. Raises CannotTell when its own is no version."""
+    return understood(docker_version, daemon.version) >= docker_version(version)
+
+
+@check("docker.installed", explains=("docker.reachable",))
+def installed(system: System, docker: Docker) -> Said:
+    """gpuctl works with a Docker daemon on this host; a client alone runs nothing."""
+    if docker.daemon.value or docker.daemon.unknown or docker.unit.value or docker.process.value:
+        return passed("Docker is installed", docker.endpoint if docker.daemon.value is None else _version(docker))
+    remedy = install("docker", "Install Docker.", system, Disturbs.NOTHING)
+    if docker.client.get():
+        return failed("Only Docker's client is installed, no daemon.", docker.client, docker.daemon, remedy=remedy)
+    return failed("Docker is not installed.", docker.client, docker.daemon, remedy=remedy)
+
+
+@check("docker.reachable", explains=("docker.kind", "docker.version.gpus-flag", "docker.flag-conflict"))
+def reachable(system: System, docker: Docker) -> Said:
+    """The daemon answers on its socket, to this user. Root and the group docker may ask it."""
+    if docker.daemon.value:
+        return passed("Docker answers", _version(docker))
+    reason = docker.daemon.unknown or "no such socket"
+    if "permission" in reason.lower():
+        commands = as_root(system, 'usermod -aG docker "$USER"')
+        remedy = Remedy("Run gpuctl as root, or join the group docker and log in again.", commands)
+        return failed("You may not talk to Docker.", docker.daemon, docker.endpoint, remedy=remedy)
+    commands = as_root(system, "systemctl enable --now docker", "journalctl -u docker -n 20 --no-pager")
+    remedy = Remedy("Start Docker; its journal says why if it does not stay up.", commands)
+    return failed(f"Docker does not answer ({reason}).", docker.daemon, docker.endpoint, remedy=remedy)
+
+
+_KINDS = {
+    "snap": ("Docker is the snap, which cannot see the host's driver and toolkit.", "snap remove docker"),
+    "desktop": ("Docker Desktop runs containers in a virtual machine that has no GPU.", "docker context use default"),
+}
+
+
+@check("docker.kind", explains=("registration.runtime", "registration.hook-visible"))
+def kind(system: System, docker: Docker) -> Said | None:
+    """Of the ways to have Docker on Linux, the snap and Docker Desktop do not reach the host's GPUs."""
+    found = docker.kind.get()
+    if found is None:
+        return None
+    if found in _KINDS:
+        message, command = _KINDS[found]
+        commands = as_root(system, command) if found == "snap" else (command,)
+        more = install("docker", "", system, Disturbs.NOTHING).commands if found == "snap" else ()
+        remedy = Remedy("Use the engine from packages.", (*commands, *more), Disturbs.RUNNING_CONTAINERS)
+        return failed(message, docker.kind, docker.endpoint, remedy=remedy)
+    if found == "podman":
+        remedy = Remedy(
+            "Podman takes GPUs through CDI.", as_root(system, "nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml")
+        )
+        return warned("Docker here is Podman in disguise: --gpus and runtimes differ.", docker.kind, remedy=remedy)
+    if found == "remote":
+        return warned(
+            "Docker's daemon is on another host; what gpuctl says of GPUs is about this one.", docker.endpoint
+        )
+    return passed(f"Docker is the {found if found == 'rootless' else 'plain'} engine", docker.kind)
+
+
+@check("docker.version.gpus-flag")
+def gpus_flag(docker: Docker) -> Said | None:
+    """Docker 19.03 brought --gpus. An older one runs GPU containers too, with --runtime=nvidia."""
+    daemon = daemon_of(docker)
+    if daemon is None:
+        return None
+    if at_least(daemon, GPUS_FLAG_SINCE):
+        return passed(f"Docker {daemon.version} has --gpus", _version(docker))
+    text = "Use `docker run --runtime=nvidia` until Docker is upgraded to 19.03 or newer."
+    message = f"Docker {daemon.version} is older than 19.03: no --gpus, use --runtime=nvidia."
+    return warned(message, _version(docker), remedy=Remedy(text, (), Disturbs.NOTHING))
+
+
+@check("docker.client")
+def client(docker: Docker) -> Said | None:
+    """People and scripts need the docker program; gpuctl itself talks to the daemon directly."""
+    if docker.daemon.value is None:
+        return None
+    if docker.client.get():
+        return passed("The docker program is there", docker.client)
+    return warned(
+        "The docker program is not on PATH.", docker.client, remedy=Remedy("Install Docker's client package.")
+    )
+
+
+@check("docker.config-valid", explains=("registration.runtime", "registration.config-applied"))
+def config_valid(docker: Docker) -> Said:
+    """A broken daemon.json leaves a running daemon on its old settings, and keeps it from starting the next time."""
+    config = docker.config.get()
+    if config is None:
+        return passed("There is no daemon.json; Docker runs on its defaults", docker.config)
+    if config.error is None:
+        return passed(f"{config.path} is valid", Evidence(config.path, ", ".join(sorted(config.keys)) or "empty"))
+    remedy = Remedy(
+        "Mend the file; gpuctl does not touch a file it does not understand.", (f"${{EDITOR:-vi}} {config.path}",)
+    )
+    return failed(f"{config.path} is broken: {config.error}", Evidence(config.path, config.error), remedy=remedy)
+
+
+@check("docker.flag-conflict")
+def flag_conflict(docker: Docker) -> Said | None:
+    """dockerd refuses to start when a setting is both a flag on its command line and a key of daemon.json."""
+    config = docker.config.get()
+    flags = docker.flags.get() or frozenset()
+    twice = sorted(flags & config.keys) if config else []
+    if config is None:
+        return None
+    if not twice:
+        return passed("No setting is both a flag and in daemon.json", docker.flags)
+    remedy = Remedy(
+        "Keep the setting in one place, best in daemon.json: take the flag out of the unit.",
+        ("systemctl cat docker", "systemctl edit --full docker"),
+        Disturbs.NOTHING,
+    )
+    message = f"`{twice[0]}` is both a dockerd flag and in {config.path}: Docker will not start again."
+    return failed(message, docker.flags, Evidence(config.path, ", ".join(twice)), remedy=remedy)
+
+
+def _version(docker: Docker) -> Evidence:
+    daemon = docker.daemon.value
+    return Evidence(docker.daemon.source, f"Docker {daemon.version}, API {daemon.api_version}" if daemon else "absent")

@@ -1,0 +1,202 @@
+"""Does the driver work, is it one driver, and does it know these GPUs?"""
+
+from __future__ import annotations
+
+from gpuctl.checks.engine import Said, check, failed, passed, warned
+from gpuctl.checks.gpus import compat_gpus, understood
+from gpuctl.checks.remedies import as_root, install
+from gpuctl.compat.rules import driver_verdict
+from gpuctl.compat.tables import driver_branch
+from gpuctl.compat.versions import compare, parse_driver
+from gpuctl.facts.devices import Devices
+from gpuctl.facts.driver import Driver, Gpu
+from gpuctl.facts.pci import Pci
+from gpuctl.facts.system import System
+from gpuctl.model import Disturbs, Evidence, Remedy
+
+RECOMMENDED = 418
+"""The oldest driver branch that the source document recommends."""
+
+
+_ASK_NVML = ("driver.nvidia-smi", "driver.gpu-answers", "driver.gpu-count", "driver.gpu-health")
+
+
+@check("driver.version-agrees", explains=("driver.nvml", "driver.version-recommended", *_ASK_NVML))
+def version_agrees(system: System, driver: Driver) -> Said:
+    """The loaded module and the libraries must be of one version.
+
+    An upgrade of the packages under a running module breaks NVML until the next boot.
+    """
+    told = [fact for fact in (driver.loaded_version, driver.library_version, driver.file_version) if fact.value]
+    loaded = driver.loaded_version.value
+    other = next((fact for fact in told if loaded and compare(fact.value or "", loaded) != 0), None)
+    if not told:
+        driver.version.get()
+    if other is None:
+        return passed(f"Module and libraries are version {driver.version.value}", *told)
+    text = "Reboot, so that the installed module is loaded (or stop all GPU programs and reload the modules)."
+    remedy = Remedy(text, as_root(system, "reboot"), Disturbs.HOST)
+    library = driver.library_version.value
+    if library and loaded and compare(library, loaded) != 0:
+        return failed(f"The loaded module is {loaded}, the libraries are {library}.", *told, remedy=remedy)
+    return warned(f"The loaded module is {loaded}, the next boot loads {other.value}.", *told, remedy=remedy)
+
+
+@check("driver.nvml", explains=_ASK_NVML)
+def nvml(system: System, driver: Driver) -> Said:
+    """NVML (libnvidia-ml) is how the toolkit, nvidia-smi and every monitor ask the driver: where it fails, they do."""
+    said = driver.nvml_error.get()
+    if said is None:
+        return passed("NVML answers", driver.nvml_version)
+    if "not found" in said.lower():
+        commands = as_root(system, "ldconfig")
+        text = "The driver's libraries are missing: reinstall the driver, then refresh the linker's cache."
+        return failed(
+            "NVML's library libnvidia-ml.so.1 is not there.", driver.nvml_error, remedy=Remedy(text, commands)
+        )
+    remedy = Remedy("The kernel log has the driver's own words.", as_root(system, "dmesg | grep -iE 'nvrm|nvidia'"))
+    return failed(f"NVML does not start: {said}.", driver.nvml_error, driver.loaded_version, remedy=remedy)
+
+
+@check("driver.nvidia-smi")
+def nvidia_smi(driver: Driver) -> Said:
+    """nvidia-smi is the smallest program that uses the driver, and what `gpuctl smoke` runs in a container."""
+    said = driver.smi_error.get()
+    if driver.smi.get() is None:
+        text = "Install the driver's utilities: the package that holds nvidia-smi beside the driver you have."
+        return warned("nvidia-smi is not on PATH; containers get none either.", driver.smi, remedy=Remedy(text))
+    if said:
+        return failed(
+            f"nvidia-smi fails: {said}", driver.smi_error, remedy=Remedy("Run it and read on.", ("nvidia-smi",))
+        )
+    return passed("nvidia-smi works", driver.smi_version)
+
+
+@check("driver.gpu-answers", explains=("driver.gpu-count",))
+def gpu_answers(system: System, driver: Driver) -> Said | None:
+    """One GPU that is lost or blocked stops every container that asks for all: the toolkit looks at each GPU first."""
+    gpus = driver.gpus.get()
+    if gpus is None:
+        return None
+    sick = [gpu for gpu in gpus if gpu.error]
+    if not sick:
+        return passed("Every GPU answers", Evidence(driver.gpus.source, f"{len(gpus)} GPUs"))
+    seen = Evidence(driver.gpus.source, "; ".join(f"GPU {gpu.index}: {gpu.error}" for gpu in sick))
+    remedy = Remedy(
+        "Look for Xid errors, then reset the GPU with nothing running on it, or reboot.",
+        as_root(system, "dmesg | grep -i xid", f"nvidia-smi --gpu-reset -i {sick[0].index}"),
+        Disturbs.RUNNING_CONTAINERS,
+    )
+    names = ", ".join(str(gpu.index) for gpu in sick)
+    return failed(f"GPU {names} does not answer: {sick[0].error}.", seen, remedy=remedy)
+
+
+@check("driver.gpu-count")
+def gpu_count(pci: Pci, driver: Driver) -> Said | None:
+    """The driver should drive every NVIDIA GPU on the bus: one that is missing failed to start, or is not supported."""
+    usable = [gpu for gpu in pci.gpus.get() or () if gpu.driver != "vfio-pci"]
+    seen = driver.gpus.get()
+    if seen is None or not usable:
+        return None
+    count = Evidence(driver.gpus.source, f"{len(seen)} GPUs")
+    if len(seen) >= len(usable):
+        return passed(f"The driver drives every GPU on the bus ({len(usable)})", count)
+    addresses = {gpu.pci for gpu in seen}
+    lost = ", ".join(gpu.address for gpu in usable if gpu.address not in addresses)
+    remedy = Remedy("The kernel log says why the driver did not start it.", ("dmesg | grep -i nvrm",))
+    return failed(f"The driver does not drive the GPU {lost}.", count, Evidence(pci.gpus.source, lost), remedy=remedy)
+
+
+@check("driver.gpu-health")
+def gpu_health(system: System, driver: Driver) -> Said | None:
+    """Uncorrected memory errors kill the programs that meet them; a pending row remap is done by a reset of the GPU."""
+    gpus = driver.gpus.get()
+    if not gpus:
+        return None
+    failing = [gpu for gpu in gpus if gpu.remap_failed]
+    worn = [gpu for gpu in gpus if gpu.ecc_errors or gpu.remap_pending]
+    if failing:
+        text = "Take the GPU out of service and have it replaced."
+        return failed(
+            f"GPU {failing[0].index} has run out of spare memory rows.", _health(driver, failing), remedy=Remedy(text)
+        )
+    if worn:
+        commands = as_root(system, f"nvidia-smi --gpu-reset -i {worn[0].index}")
+        remedy = Remedy("Reset the GPU when nothing runs on it.", commands, Disturbs.RUNNING_CONTAINERS)
+        return warned(f"GPU {worn[0].index} has uncorrected memory errors.", _health(driver, worn), remedy=remedy)
+    return passed("No GPU reports memory errors", Evidence(driver.gpus.source, f"{len(gpus)} GPUs"))
+
+
+def _health(driver: Driver, gpus: list[Gpu]) -> Evidence:
+    words = (f"GPU {gpu.index}: {gpu.ecc_errors or 0} uncorrected, remap pending={gpu.remap_pending}" for gpu in gpus)
+    return Evidence(driver.gpus.source, "; ".join(words))
+
+
+@check("driver.version-recommended", explains=("driver.branch-supported",))
+def version_recommended(system: System, driver: Driver) -> Said:
+    """A driver runs containers of its own CUDA version and older: from 418 on, images move freely between hosts."""
+    version = driver.version.get()
+    if version is None or understood(parse_driver, version) >= (RECOMMENDED,):
+        return passed(f"The driver is {RECOMMENDED} or newer", driver.version)
+    remedy = install("driver", "Upgrade the driver.", system, Disturbs.HOST, driver_package="cuda-drivers")
+    message = f"The driver {version} is older than {RECOMMENDED}; newer CUDA images will not run."
+    return warned(message, driver.version, remedy=remedy)
+
+
+@check("driver.branch-supported")
+def branch_supported(driver: Driver) -> Said | None:
+    """NVIDIA mends a driver branch until a date; after it, neither bugs nor security holes are closed."""
+    version = driver.version.get()
+    branch = driver_branch(version) if version else None
+    if branch is None or branch.end_of_life is None:
+        return None
+    if not branch.ended():
+        return passed(f"Driver branch {branch.branch} is supported until {branch.end_of_life}", driver.version)
+    remedy = Remedy("Plan an upgrade to a branch that is still supported.", ("gpuctl matrix",), Disturbs.HOST)
+    message = f"Driver branch {branch.branch} has had no support since {branch.end_of_life}."
+    return warned(message, driver.version, remedy=remedy)
+
+
+@check("driver.supports-gpus")
+def supports_gpus(pci: Pci, driver: Driver) -> Said | None:
+    """A driver branch drops old architectures and does not know new ones: Kepler ends with 470, Volta with 580."""
+    version = driver.version.get()
+    capabilities = {gpu.compute_capability for gpu in compat_gpus(pci, driver)}
+    if version is None or not capabilities:
+        return None
+    reasons = [reason for one in sorted(capabilities) if (reason := driver_verdict(version, one)) is not None]
+    if not reasons:
+        return passed("The driver supports every GPU's architecture", driver.version)
+    return failed(reasons[0].message, driver.version, Evidence(reasons[0].source, reasons[0].message))
+
+
+@check("driver.device-nodes", explains=("kernel.uvm-loaded",))
+def device_nodes(system: System, driver: Driver, devices: Devices) -> Said | None:
+    """Programs reach the GPUs through /dev/nvidia0, nvidiactl and nvidia-uvm; the toolkit hands these to containers."""
+    if driver.nvml_version.value is None or system.machine.value in ("wsl1", "wsl2"):
+        return None
+    nodes = {node.path for node in devices.nodes.get() or ()}
+    missing = [path for path in ("/dev/nvidiactl", "/dev/nvidia0", "/dev/nvidia-uvm") if path not in nodes]
+    seen = Evidence(devices.nodes.source, ", ".join(sorted(nodes)) or "none")
+    if not missing:
+        return passed(f"{len(nodes)} device nodes are there", seen)
+    remedy = Remedy("Have nvidia-modprobe make them.", as_root(system, "nvidia-modprobe -c=0 -u"))
+    return warned(f"The device node {missing[0]} is missing.", seen, remedy=remedy)
+
+
+@check("driver.device-permissions")
+def device_permissions(devices: Devices) -> Said | None:
+    """Every user may open NVIDIA's device nodes by default; tighter modes stop containers whose user is not root."""
+    nodes = devices.nodes.get() or ()
+    if not nodes:
+        return None
+    gates = [node for node in nodes if not node.path.startswith("/dev/nvidia-caps")]
+    closed = [node for node in gates if node.mode & 0o006 != 0o006]
+    if not closed:
+        return passed("Every user may open the device nodes", Evidence(devices.nodes.source, f"{len(gates)} nodes"))
+    seen = Evidence(closed[0].path, f"mode {closed[0].mode:o}")
+    remedy = Remedy(
+        "Where that is not meant: NVreg_DeviceFileMode=0666 in modprobe.d, then reload the module.",
+        ("grep -rn NVreg_DeviceFile /etc/modprobe.d",),
+    )
+    return warned(f"{closed[0].path} is closed to other users (mode {closed[0].mode:o}).", seen, remedy=remedy)

@@ -1,0 +1,149 @@
+"""The frame around all checks: what a check is, in which order they are asked, and how symptoms fold under causes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, get_type_hints
+
+from gpuctl.facts.gather import Facts, Missing
+from gpuctl.model import CannotTell, Evidence, Fact, Finding, Remedy, Report, Status
+
+LAYERS: Mapping[str, tuple[str, ...]] = {
+    "hardware": (),
+    "kernel": ("hardware",),
+    "driver": ("kernel",),
+    "docker": (),
+    "toolkit": ("hardware",),
+    "registration": ("docker", "toolkit"),
+    "image": ("driver", "registration"),
+}
+"""Each layer with the layers it rests on: where one of those failed, asking further would only show symptoms."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a check says; the engine adds its id and layer."""
+
+    status: Status
+    message: str
+    evidence: tuple[Evidence, ...] = ()
+    remedy: Remedy | None = None
+
+
+@dataclass(frozen=True)
+class Check:
+    """A function from facts and knowledge to at most one finding. Its docstring is its documentation."""
+
+    id: str
+    explains: tuple[str, ...]
+    needs: tuple[type, ...]
+    judge: Callable[..., Said | None]
+
+    @property
+    def layer(self) -> str:
+        return self.id.partition(".")[0]
+
+
+CHECKS: dict[str, Check] = {}
+
+
+def check(
+    id: str, explains: tuple[str, ...] = ()
+) -> Callable[[Callable[..., Said | None]], Callable[..., Said | None]]:
+    """Registers a check. The facts that it is handed are those that its parameters' types name.
+
+    `explains` are the ids of checks whose failure is a symptom of this one's.
+    """
+
+    def register(judge: Callable[..., Said | None]) -> Callable[..., Said | None]:
+        hints = get_type_hints(judge)
+        needs = tuple(subject for name, subject in hints.items() if name != "return")
+        CHECKS[id] = Check(id, explains, needs, judge)
+        return judge
+
+    return register
+
+
+def passed(message: str, *seen: Fact[Any] | Evidence) -> Said:
+    """Returns a passing answer with the facts it rests on as evidence."""
+    return Said(Status.PASS, message, _evidence(seen))
+
+
+def warned(message: str, *seen: Fact[Any] | Evidence, remedy: Remedy | None = None) -> Said:
+    """Returns a warning: it works, and somebody should know."""
+    return Said(Status.WARN, message, _evidence(seen), remedy)
+
+
+def failed(message: str, *seen: Fact[Any] | Evidence, remedy: Remedy | None = None) -> Said:
+    """Returns a failure: GPU containers do not run here until this is mended."""
+    return Said(Status.FAIL, message, _evidence(seen), remedy)
+
+
+def diagnose(facts: Facts) -> Report:
+    """Asks every check, layer by layer. Returns all findings, worst first, in the order of the layers."""
+    found: dict[str, Finding] = {}
+    causes: dict[str, str] = {}
+    for layer, bases in LAYERS.items():
+        cause = next((causes[base] for base in bases if base in causes), None)
+        checks = [one for one in CHECKS.values() if one.layer == layer]
+        found.update((one.id, skipped(one, cause) if cause else ask(one, facts)) for one in checks)
+        found = {**found, **_folded(found.values())}
+        broken = cause or next((one.id for one in checks if found[one.id].status is Status.FAIL), None)
+        if broken:
+            causes[layer] = broken
+    return Report(tuple(sorted(found.values(), key=_severity)))
+
+
+def ask(one: Check, facts: Facts) -> Finding:
+    """Returns what one check says: `unknown` with the reason where its facts are unknown or it crashed."""
+    needed = [facts[subject] for subject in one.needs]
+    missing = next((item.reason for item in needed if isinstance(item, Missing)), None)
+    if missing:
+        return _unknown(one, missing)
+    try:
+        said = one.judge(*needed)
+    except CannotTell as reason:
+        return _unknown(one, str(reason))
+    except Exception as error:  # one crashed check must not cost the person all the other answers
+        return _unknown(one, f"this check crashed, which is a bug in gpuctl: {type(error).__name__}: {error}")
+    if said is None:
+        return Finding(one.id, one.layer, Status.SKIP, "does not apply to this host")
+    return Finding(one.id, one.layer, said.status, said.message, said.evidence, said.remedy)
+
+
+def skipped(one: Check, cause: str) -> Finding:
+    """Returns the finding of a check that was not asked, or not listened to, because of another's failure."""
+    return Finding(one.id, one.layer, Status.SKIP, f"rests on {cause}")
+
+
+def _folded(findings: Iterable[Finding]) -> dict[str, Finding]:
+    by_id = {finding.id: finding for finding in findings}
+    failures = [finding.id for finding in by_id.values() if finding.status is Status.FAIL]
+    symptoms = {id: cause for cause in failures for id in CHECKS[cause].explains if id in by_id}
+    loud = (Status.FAIL, Status.WARN, Status.UNKNOWN)
+    return {
+        id: skipped(CHECKS[id], cause)
+        for id, cause in symptoms.items()
+        if by_id[id].status in loud and symptoms.get(cause) != id
+    }
+
+
+def _unknown(one: Check, reason: str) -> Finding:
+    return Finding(one.id, one.layer, Status.UNKNOWN, f"could not be determined: {reason}")
+
+
+def _severity(finding: Finding) -> int:
+    return list(Status).index(finding.status)
+
+
+def _evidence(seen: Iterable[Fact[Any] | Evidence]) -> tuple[Evidence, ...]:
+    return tuple(one if isinstance(one, Evidence) else Evidence(one.source, _shown(one)) for one in seen)
+
+
+def _shown(one: Fact[Any]) -> str:
+    if one.unknown is not None:
+        return f"unknown: {one.unknown}"
+    if isinstance(one.value, frozenset | tuple):
+        return ", ".join(sorted(map(str, one.value))) or "none"
+    return "absent" if one.value is None else str(one.value)

@@ -1,0 +1,43 @@
+"""This host's GPUs and driver as the compatibility rules take them: facts joined with knowledge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from gpuctl.compat.gpus import Gpu, gpu_of_device, gpu_of_nvml
+from gpuctl.compat.tables import architectures
+from gpuctl.facts.driver import Driver
+from gpuctl.facts.pci import Pci
+from gpuctl.model import CannotTell
+
+T = TypeVar("T")
+
+
+def compat_gpus(pci: Pci, driver: Driver) -> tuple[Gpu, ...]:
+    """Returns the GPUs that NVML reports, else those on the PCI bus that the table knows, set aside ones left out.
+
+    Raises CannotTell when neither could be looked at.
+    """
+    told = [gpu for gpu in driver.gpus.value or () if gpu.name]
+    if told:
+        return tuple(gpu_of_nvml(gpu.name or "", gpu.compute_capability, gpu.brand) for gpu in told)
+    usable = [gpu for gpu in pci.gpus.get() or () if gpu.driver != "vfio-pci"]
+    return tuple(known for gpu in usable if (known := gpu_of_device(gpu.device)) is not None)
+
+
+def wanting(pci: Pci, driver: Driver, open_module: str) -> tuple[str, ...]:
+    """Returns the architectures among this host's GPUs whose stance to the open kernel module is `open_module`.
+
+    "no": they need the proprietary one; "required": they run on the open one only.
+    """
+    rows = (architectures().get(gpu.compute_capability) for gpu in compat_gpus(pci, driver))
+    return tuple(sorted({row.architecture for row in rows if row and row.open_module == open_module}))
+
+
+def understood(parse: Callable[[str], T], text: str) -> T:
+    """Returns a version in comparable form. Raises CannotTell where the host reports one that is no version."""
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise CannotTell(str(error)) from None

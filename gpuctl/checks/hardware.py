@@ -1,0 +1,110 @@
+"""Is there a GPU that this host may use?"""
+
+from __future__ import annotations
+
+from gpuctl.checks.engine import Said, check, failed, passed, warned
+from gpuctl.compat.tables import pci_device
+from gpuctl.facts.driver import Driver
+from gpuctl.facts.pci import Pci, PciGpu
+from gpuctl.facts.system import System
+from gpuctl.model import Disturbs, Evidence, Remedy
+
+_VENDORS = {"1002": "AMD", "8086": "Intel"}
+
+
+@check("hardware.gpu-present", explains=("hardware.passthrough", "hardware.gpu-known"))
+def gpu_present(system: System, pci: Pci, driver: Driver) -> Said:
+    """An NVIDIA GPU has to be visible to this kernel: on the PCI bus, or to NVML where there is none (WSL, Jetson).
+
+    A virtual machine sees only GPUs that its hypervisor passes through; a container's host decides what it sees.
+    """
+    gpus = pci.gpus.value or ()
+    if gpus:
+        return passed(f"{_count(len(gpus))} on the PCI bus: {_listed(gpus)}", _seen(pci.gpus.source, gpus))
+    if driver.gpus.value:
+        return passed(f"NVML sees {_count(len(driver.gpus.value))}", driver.gpus)
+    pci.gpus.get()
+    others = sorted({_VENDORS.get(gpu.vendor, f"vendor {gpu.vendor}") for gpu in pci.others.value or ()})
+    only = f" (only {' and '.join(others)} graphics)" if others else ""
+    return failed(f"No NVIDIA GPU is visible to this host{only}.", pci.gpus, remedy=_find_a_gpu(system))
+
+
+def _find_a_gpu(system: System) -> Remedy:
+    machine = system.machine.value
+    if machine == "vm":
+        return Remedy("Pass a GPU through to this virtual machine in its hypervisor.", (), Disturbs.HOST)
+    if machine in ("wsl1", "wsl2"):
+        return Remedy(
+            "Install NVIDIA's Windows driver, then update WSL from Windows.", ("wsl.exe --update",), Disturbs.HOST
+        )
+    if machine == "container":
+        return Remedy("Run gpuctl on the host, or give this container the GPUs (docker run --gpus all).", ())
+    return Remedy("Check that the card is seated and powered, and enabled in the firmware setup.", (), Disturbs.HOST)
+
+
+@check("hardware.gpu-known")
+def gpu_known(pci: Pci) -> Said | None:
+    """gpuctl knows a GPU's chip and architecture from its PCI device id, without a driver.
+
+    A GPU that is missing from the table is newer than it, older than Fermi, or an engineering sample.
+    """
+    strangers = [gpu for gpu in pci.gpus.get() or () if pci_device(gpu.device) is None]
+    if not pci.gpus.value:
+        return None
+    if strangers:
+        names = ", ".join(f"10de:{gpu.device}" for gpu in strangers)
+        return warned(f"gpuctl does not know the GPU {names}.", _seen(pci.gpus.source, strangers))
+    return passed("Every GPU is in gpuctl's table", _seen(pci.gpus.source, pci.gpus.value))
+
+
+@check("hardware.passthrough", explains=("kernel.module-loaded", "driver.gpu-count"))
+def passthrough(system: System, pci: Pci) -> Said | None:
+    """A GPU that is bound to vfio-pci belongs to virtual machines: no container of this host can use it."""
+    gpus = pci.gpus.get() or ()
+    taken = [gpu for gpu in gpus if gpu.driver == "vfio-pci"]
+    if not gpus:
+        return None
+    if not taken:
+        return passed("No GPU is set aside for virtual machines", _seen(pci.gpus.source, gpus))
+    seen = _seen(pci.gpus.source, taken)
+    if len(taken) < len(gpus):
+        return warned(f"{len(taken)} of {len(gpus)} GPUs are set aside for virtual machines (vfio-pci).", seen)
+    text = (
+        "Give the GPU back to the host: remove vfio-pci's ids from the kernel command line and modprobe.d, then reboot."
+    )
+    commands = (f"grep -rsn {gpus[0].device} /etc/modprobe.d /proc/cmdline",)
+    return failed(
+        "Every GPU is set aside for virtual machines (vfio-pci).", seen, remedy=Remedy(text, commands, Disturbs.HOST)
+    )
+
+
+@check("hardware.environment")
+def environment(system: System) -> Said:
+    """What kind of machine this is decides where a fault is mended: WSL 1 has no GPUs, a container only its host's."""
+    machine = system.machine.get() or "unknown"
+    detail = f" ({system.machine_detail.value})" if system.machine_detail.value else ""
+    if machine == "wsl1":
+        remedy = Remedy("Turn this distribution into WSL 2, from Windows.", ("wsl.exe --set-version DISTRIBUTION 2",))
+        return failed("This is WSL 1, which has no GPUs.", system.machine, remedy=remedy)
+    if machine == "container":
+        return warned(f"gpuctl runs in a container{detail}: it sees what its host lets through.", system.machine)
+    return passed(f"Kind of machine: {machine}{detail}", system.machine)
+
+
+def _count(number: int) -> str:
+    return "1 NVIDIA GPU" if number == 1 else f"{number} NVIDIA GPUs"
+
+
+def _listed(gpus: tuple[PciGpu, ...]) -> str:
+    names = [_name(gpu) for gpu in gpus]
+    return ", ".join(f"{names.count(name)}x {name}" if names.count(name) > 1 else name for name in dict.fromkeys(names))
+
+
+def _name(gpu: PciGpu) -> str:
+    known = pci_device(gpu.device)
+    return f"{known.product} ({known.architecture})" if known else f"10de:{gpu.device}"
+
+
+def _seen(source: str, gpus: tuple[PciGpu, ...] | list[PciGpu]) -> Evidence:
+    shown = (f"{gpu.address} {gpu.vendor}:{gpu.device} driver={gpu.driver or 'none'}" for gpu in gpus)
+    return Evidence(source, "; ".join(shown))

@@ -1,0 +1,135 @@
+"""Does the kernel run NVIDIA's module, and if not, why?"""
+
+from __future__ import annotations
+
+from gpuctl.checks.engine import Said, check, failed, passed, warned
+from gpuctl.checks.gpus import wanting
+from gpuctl.checks.remedies import as_root, install
+from gpuctl.facts.driver import Driver
+from gpuctl.facts.kernel import Kernel
+from gpuctl.facts.pci import Pci
+from gpuctl.facts.system import System
+from gpuctl.model import Disturbs, Evidence, Remedy
+
+
+def _runs(driver: Driver) -> bool:
+    """Whether a driver answers, whatever /proc/modules says: WSL and Jetson have none of that name."""
+    return driver.loaded_version.value is not None or driver.nvml_version.value is not None
+
+
+@check("kernel.driver-installed", explains=("kernel.module-built", "kernel.module-loaded", "kernel.secure-boot"))
+def driver_installed(system: System, pci: Pci, kernel: Kernel, driver: Driver) -> Said:
+    """A GPU needs NVIDIA's driver on the host: a kernel module, libnvidia-ml and nvidia-smi. CUDA is not needed."""
+    known = _runs(driver) or kernel.module_file.value or kernel.dkms.value or driver.library_version.value
+    if known or driver.smi.value:
+        return passed("The NVIDIA driver is installed", driver.version, kernel.module_file)
+    kernel.module_file.get()
+    package = "cuda-drivers" if wanting(pci, driver, "no") else "nvidia-open"
+    remedy = install("driver", "Install the driver.", system, Disturbs.HOST, driver_package=package)
+    return failed("No NVIDIA driver is installed.", kernel.module_file, driver.smi, remedy=remedy)
+
+
+@check("kernel.nouveau", explains=("kernel.module-loaded",))
+def nouveau(system: System, pci: Pci, kernel: Kernel) -> Said:
+    """nouveau, the kernel's own driver, takes the GPU at boot and keeps NVIDIA's module from it."""
+    bound = [gpu.address for gpu in pci.gpus.value or () if gpu.driver == "nouveau"]
+    if not bound:
+        loaded = "nouveau" in (kernel.modules.get() or ())
+        return passed("nouveau is loaded but holds no GPU" if loaded else "nouveau is not loaded", kernel.modules)
+    words = "echo 'blacklist nouveau' | {}tee /etc/modprobe.d/blacklist-nouveau.conf"
+    blacklist = words.format("" if system.euid.value == 0 else "sudo ")
+    rebuild = install("initramfs", "", system, Disturbs.HOST).commands
+    remedy = Remedy(
+        "Keep nouveau from loading, rebuild the initramfs, reboot.",
+        (blacklist, *rebuild, *as_root(system, "reboot")),
+        Disturbs.HOST,
+    )
+    return failed(
+        f"nouveau holds the GPU {', '.join(bound)}.", Evidence(pci.gpus.source, "driver=nouveau"), remedy=remedy
+    )
+
+
+@check("kernel.secure-boot", explains=("kernel.module-loaded",))
+def secure_boot(system: System, kernel: Kernel, driver: Driver) -> Said | None:
+    """With Secure Boot on, the kernel loads only signed modules: one that DKMS built needs its key enrolled (MOK)."""
+    on = kernel.secure_boot.get()
+    if not on:
+        return passed("Secure Boot is off", kernel.secure_boot)
+    if _runs(driver):
+        return passed("Secure Boot is on and the module is loaded", kernel.secure_boot)
+    if kernel.module_file.value is None:
+        return None
+    commands = as_root(system, "mokutil --import /var/lib/dkms/mok.pub", "reboot")
+    remedy = Remedy(
+        "Enrol the key that signed the module, then confirm it in the blue screen at boot.", commands, Disturbs.HOST
+    )
+    return failed(
+        "Secure Boot is on and the NVIDIA module is not loaded.", kernel.secure_boot, kernel.module_file, remedy=remedy
+    )
+
+
+@check("kernel.module-built", explains=("kernel.module-loaded", "kernel.secure-boot"))
+def module_built(system: System, kernel: Kernel, driver: Driver) -> Said | None:
+    """The module has to exist for the kernel that runs now: without its headers, DKMS could not build one."""
+    if _runs(driver):
+        return passed("The module matches the running kernel", kernel.module_file)
+    if kernel.module_file.get():
+        return passed("A module is installed for the running kernel", kernel.module_file)
+    if not kernel.dkms.value:
+        return None
+    newest = kernel.dkms.value[-1]
+    build = as_root(
+        system, f"dkms install {newest.module}/{newest.version} -k {system.kernel.value}", "modprobe nvidia"
+    )
+    headers = () if kernel.headers.value else install("headers", "", system, Disturbs.NOTHING).commands
+    why = "" if kernel.headers.value else ", and its headers are missing"
+    return failed(
+        f"The driver has no module for the running kernel {system.kernel.value}{why}.",
+        kernel.module_file,
+        kernel.headers,
+        remedy=Remedy("Build the module for this kernel.", (*headers, *build), Disturbs.NOTHING),
+    )
+
+
+@check("kernel.module-loaded")
+def module_loaded(system: System, kernel: Kernel, driver: Driver) -> Said:
+    """Without NVIDIA's module in the kernel, NVML, nvidia-smi and the toolkit all fail, each in its own words."""
+    if _runs(driver):
+        return passed("The NVIDIA module is loaded", driver.loaded_version)
+    if "nvidia" in (kernel.modules.get() or ()):
+        return passed("The NVIDIA module is loaded", kernel.modules)
+    commands = as_root(system, "modprobe nvidia", "dmesg | tail -n 20")
+    return failed(
+        "The NVIDIA kernel module is not loaded.",
+        kernel.modules,
+        driver.loaded_version,
+        remedy=Remedy("Load the module; the kernel log says why if it refuses.", commands),
+    )
+
+
+@check("kernel.uvm-loaded")
+def uvm_loaded(system: System, kernel: Kernel, driver: Driver) -> Said | None:
+    """CUDA needs nvidia_uvm beside nvidia. It is loaded on first use by nvidia-modprobe, where that is installed."""
+    modules = kernel.modules.get() or ()
+    if "nvidia" not in modules:
+        return None
+    if "nvidia_uvm" in modules:
+        return passed("nvidia_uvm is loaded", kernel.modules)
+    remedy = Remedy("Load it now.", as_root(system, "nvidia-modprobe -u -c=0"))
+    return warned("nvidia_uvm is not loaded: nvidia-smi works, CUDA may not.", kernel.modules, remedy=remedy)
+
+
+@check("kernel.module-flavour")
+def module_flavour(system: System, pci: Pci, driver: Driver) -> Said | None:
+    """The open module runs Turing and newer; Maxwell, Pascal and Volta need the proprietary one, Blackwell the open."""
+    is_open = driver.open_module.get()
+    if is_open is None:
+        return None
+    flavour = "open" if is_open else "proprietary"
+    wrong = wanting(pci, driver, "no" if is_open else "required")
+    if not wrong:
+        return passed(f"The {flavour} kernel module suits these GPUs", driver.open_module)
+    package = "cuda-drivers" if is_open else "nvidia-open"
+    remedy = install("driver", f"Install {package} instead.", system, Disturbs.HOST, driver_package=package)
+    message = f"The {flavour} kernel module does not run {' and '.join(wrong)} GPUs."
+    return failed(message, driver.open_module, remedy=remedy)

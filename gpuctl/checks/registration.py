@@ -1,0 +1,126 @@
+"""Does Docker know the NVIDIA runtime, and does --gpus work in the daemon that runs now?"""
+
+from __future__ import annotations
+
+from gpuctl.checks.docker import GPUS_FLAG_SINCE, at_least, daemon_of
+from gpuctl.checks.engine import Said, check, failed, passed, warned
+from gpuctl.checks.remedies import as_root
+from gpuctl.facts.docker import Docker
+from gpuctl.facts.system import System
+from gpuctl.facts.toolkit import Toolkit
+from gpuctl.model import Disturbs, Evidence, Remedy
+
+CDI_FIRST_SINCE = "29.2"
+"""From Docker 29.2 on, --gpus is served through CDI where a specification exists."""
+
+
+def _install_runtime(system: System, text: str, *options: str) -> Remedy:
+    return Remedy(text, as_root(system, " ".join(("gpuctl install-runtime", *options))), Disturbs.NOTHING)
+
+
+@check("registration.runtime", explains=("registration.default-runtime",))
+def runtime(system: System, docker: Docker) -> Said | None:
+    """`runtimes.nvidia` in daemon.json makes `docker run --runtime=nvidia` work, from the next reload (SIGHUP) on."""
+    daemon = daemon_of(docker)
+    if daemon is None:
+        return None
+    seen = Evidence(docker.daemon.source, f"runtimes: {', '.join(sorted(daemon.runtimes))}")
+    if "nvidia" in daemon.runtimes:
+        return passed("Docker has the runtime nvidia", seen)
+    remedy = _install_runtime(system, "Register the runtime; no container is stopped.")
+    return failed("Docker has no runtime called nvidia.", seen, remedy=remedy)
+
+
+@check("registration.config-applied", explains=("registration.runtime",))
+def config_applied(system: System, docker: Docker) -> Said | None:
+    """An edit of daemon.json counts once Docker was told: the file may name a runtime that the daemon does not know."""
+    daemon, config = daemon_of(docker), docker.config.get()
+    if daemon is None or config is None or "nvidia" not in config.runtimes:
+        return None
+    seen = Evidence(config.path, f"runtimes.nvidia = {config.runtimes['nvidia']}")
+    if "nvidia" in daemon.runtimes:
+        return passed("Docker has taken up daemon.json's runtimes", seen)
+    remedy = _install_runtime(system, "Have Docker reload its file.")
+    return failed(f"{config.path} names the runtime nvidia, and Docker has not taken it up.", seen, remedy=remedy)
+
+
+@check("registration.runtime-path")
+def runtime_path(system: System, docker: Docker) -> Said | None:
+    """Docker accepts a runtime whose program does not exist, and fails only when a container starts."""
+    daemon = daemon_of(docker)
+    if daemon is None or "nvidia" not in daemon.runtimes:
+        return None
+    path = daemon.runtimes["nvidia"] or "nvidia-container-runtime"
+    if docker.runtime_file.get():
+        return passed(f"The registered runtime is there: {docker.runtime_file.value}", docker.runtime_file)
+    remedy = _install_runtime(system, "Register the program that is there.", "--force")
+    return failed(f"The registered runtime {path} is not an executable program.", docker.runtime_file, remedy=remedy)
+
+
+@check("registration.default-runtime")
+def default_runtime(docker: Docker) -> Said | None:
+    """With nvidia as the default runtime, images that ask for GPUs get them without --gpus, as Kubernetes may need.
+
+    It is a choice: both ways are good. A default that names no known runtime is not.
+    """
+    daemon = daemon_of(docker)
+    if daemon is None:
+        return None
+    name = daemon.default_runtime
+    seen = Evidence(docker.daemon.source, f"default runtime: {name}")
+    if name in daemon.runtimes:
+        return passed(f"The default runtime is {name}", seen)
+    remedy = Remedy("Name a registered runtime in daemon.json's default-runtime, then reload Docker.")
+    return failed(f"The default runtime {name} is not registered.", seen, remedy=remedy)
+
+
+@check("registration.hook-visible")
+def hook_visible(system: System, docker: Docker, toolkit: Toolkit) -> Said | None:
+    """dockerd looks for nvidia-container-runtime-hook on its own PATH, which is not the one of a login shell."""
+    daemon = daemon_of(docker)
+    if daemon is None or not at_least(daemon, GPUS_FLAG_SINCE) or docker.process.get() is None:
+        return None
+    if docker.hook_file.get():
+        return passed("dockerd finds the hook on its PATH", docker.hook_file)
+    installed = toolkit.hook.value.path if toolkit.hook.value else "nvidia-container-runtime-hook"
+    remedy = Remedy(
+        "Link the hook to where dockerd looks, then restart Docker.",
+        as_root(system, f"ln -s {installed} /usr/bin/nvidia-container-runtime-hook", "systemctl restart docker"),
+        Disturbs.NOTHING if daemon.live_restore else Disturbs.RUNNING_CONTAINERS,
+    )
+    return failed("dockerd does not find nvidia-container-runtime-hook on its PATH.", docker.hook_file, remedy=remedy)
+
+
+@check("registration.restart-needed")
+def restart_needed(system: System, docker: Docker, toolkit: Toolkit) -> Said | None:
+    """dockerd looks for the hook once, at its start: installed later, --gpus works after a restart, not a reload.
+
+    With live-restore on, or no container running, the restart stops nothing.
+    """
+    daemon, process, changed = daemon_of(docker), docker.process.get(), toolkit.hook_changed.get()
+    if daemon is None or process is None or changed is None or not at_least(daemon, GPUS_FLAG_SINCE):
+        return None
+    seen = Evidence(
+        toolkit.hook_changed.source, f"hook changed {changed - process.started:+.0f} s after dockerd started"
+    )
+    if changed <= process.started:
+        return passed("dockerd has started since the hook was installed", seen)
+    stops = 0 if daemon.live_restore else daemon.containers_running
+    text = f"Restart Docker when it suits (stops {stops} running containers); until then use --runtime=nvidia."
+    disturbs = Disturbs.RUNNING_CONTAINERS if stops else Disturbs.NOTHING
+    remedy = Remedy(text, as_root(system, "systemctl restart docker"), disturbs)
+    return warned("The toolkit is newer than the running dockerd: --gpus may not work yet.", seen, remedy=remedy)
+
+
+@check("registration.cdi")
+def cdi(system: System, docker: Docker, toolkit: Toolkit) -> Said | None:
+    """From Docker 29.2 on, --gpus is served through CDI where a specification exists, else by the hook."""
+    daemon = daemon_of(docker)
+    if daemon is None or not at_least(daemon, CDI_FIRST_SINCE):
+        return None
+    specs = toolkit.cdi_specs.get() or ()
+    if specs or docker.hook_file.value:
+        return passed("--gpus has a CDI specification or the hook", toolkit.cdi_specs)
+    commands = as_root(system, "nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml")
+    message = f"Docker {daemon.version} serves --gpus through CDI, and there is no specification."
+    return failed(message, toolkit.cdi_specs, remedy=Remedy("Write the specification.", commands))

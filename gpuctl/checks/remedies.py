@@ -1,0 +1,30 @@
+"""Remedies that several checks give: the exact commands for this host's distribution."""
+
+from __future__ import annotations
+
+from gpuctl.compat.packages import Target, install_commands
+from gpuctl.facts.system import System
+from gpuctl.model import Disturbs, Remedy
+
+
+def install(what: str, text: str, system: System, disturbs: Disturbs, **values: str) -> Remedy:
+    """Returns the remedy that installs `what` here; without commands where gpuctl knows none for this host."""
+    return Remedy(text, install_commands(what, target(system), **values), disturbs)
+
+
+def target(system: System) -> Target:
+    """Returns what the install commands need to know of this host; "" for what is unknown."""
+    distribution = system.distribution.value
+    return Target(
+        manager=system.package_manager.value or "",
+        distribution=distribution.id if distribution else "",
+        version=distribution.version if distribution else "",
+        kernel=system.kernel.value or "",
+        architecture=system.architecture.value or "",
+        root=system.euid.value == 0,
+    )
+
+
+def as_root(system: System, *commands: str) -> tuple[str, ...]:
+    """Returns the commands as this person has to type them."""
+    return commands if system.euid.value == 0 else tuple(f"sudo {command}" for command in commands)

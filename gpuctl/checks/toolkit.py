@@ -1,0 +1,101 @@
+"""Is the NVIDIA Container Toolkit there, whole, and of a version that is safe?"""
+
+from __future__ import annotations
+
+from gpuctl.checks.engine import Said, check, failed, passed, warned
+from gpuctl.checks.remedies import install
+from gpuctl.compat.releases import toolkit_cves
+from gpuctl.compat.versions import compare, leading
+from gpuctl.facts.system import System
+from gpuctl.facts.toolkit import Part, Toolkit
+from gpuctl.model import Disturbs, Evidence, Fact, Remedy
+
+
+def _install(system: System, text: str) -> Remedy:
+    return install("toolkit", text, system, Disturbs.NOTHING)
+
+
+def _part(fact: Fact[Part]) -> Evidence:
+    part = fact.value
+    return Evidence(fact.source, f"{part.path} {part.version}".strip() if part else fact.unknown or "absent")
+
+
+@check("toolkit.installed", explains=("toolkit.hook", "toolkit.runtime", "toolkit.cli", "registration.runtime-path"))
+def installed(system: System, toolkit: Toolkit) -> Said:
+    """The NVIDIA Container Toolkit puts the host's driver into containers. Its package is nvidia-container-toolkit."""
+    parts = (toolkit.ctk, toolkit.cli, toolkit.runtime, toolkit.hook)
+    seen = [_part(part) for part in parts]
+    if any(part.get() for part in parts):
+        return passed("The NVIDIA Container Toolkit is installed", *seen)
+    return failed(
+        "The NVIDIA Container Toolkit is not installed.", *seen, remedy=_install(system, "Install the toolkit.")
+    )
+
+
+@check("toolkit.runtime", explains=("registration.runtime-path",))
+def runtime(system: System, toolkit: Toolkit) -> Said:
+    """nvidia-container-runtime is what Docker calls for `--runtime=nvidia`: runc with the GPUs added."""
+    if toolkit.runtime.get():
+        return passed("nvidia-container-runtime is there", _part(toolkit.runtime))
+    remedy = _install(system, "Install the whole toolkit.")
+    return failed("nvidia-container-runtime is missing.", _part(toolkit.runtime), remedy=remedy)
+
+
+@check("toolkit.hook", explains=("registration.hook-visible",))
+def hook(system: System, toolkit: Toolkit) -> Said:
+    """nvidia-container-runtime-hook is what Docker calls for `--gpus`, before the container's program starts."""
+    if toolkit.hook.get():
+        return passed("nvidia-container-runtime-hook is there", _part(toolkit.hook))
+    remedy = _install(system, "Install the whole toolkit.")
+    return failed("nvidia-container-runtime-hook is missing: --gpus will not work.", _part(toolkit.hook), remedy=remedy)
+
+
+@check("toolkit.cli")
+def cli(system: System, toolkit: Toolkit) -> Said:
+    """nvidia-container-cli (libnvidia-container) does the mounting in legacy mode, which the hook uses."""
+    if toolkit.cli.get():
+        return passed("nvidia-container-cli is there", _part(toolkit.cli))
+    remedy = _install(system, "Install libnvidia-container-tools, which the toolkit's package brings.")
+    return failed("nvidia-container-cli is missing: the hook cannot work.", _part(toolkit.cli), remedy=remedy)
+
+
+@check("toolkit.versions-agree")
+def versions_agree(system: System, toolkit: Toolkit) -> Said | None:
+    """The toolkit and libnvidia-container are released together; mixed repositories leave them apart."""
+    ctk, cli = toolkit.ctk.get(), toolkit.cli.get()
+    if ctk is None or cli is None or not leading(ctk.version) or not leading(cli.version):
+        return None
+    if compare(leading(ctk.version), leading(cli.version)) == 0:
+        return passed(f"All parts are version {ctk.version}", _part(toolkit.ctk), _part(toolkit.cli))
+    message = f"nvidia-ctk is {ctk.version} and nvidia-container-cli is {cli.version}."
+    remedy = _install(system, "Take all parts from one repository.")
+    return warned(message, _part(toolkit.ctk), _part(toolkit.cli), remedy=remedy)
+
+
+@check("toolkit.version-safe")
+def version_safe(system: System, toolkit: Toolkit) -> Said | None:
+    """Older toolkits let a hostile image out of its container (NVIDIA/nvidia-container-toolkit security advisories)."""
+    ctk = toolkit.ctk.get()
+    version = leading(ctk.version) if ctk else ""
+    if not version:
+        return None
+    open_holes = [hole for hole in toolkit_cves() if compare(version, hole.fixed) < 0]
+    if not open_holes:
+        return passed(f"No known hole in toolkit {version}", _part(toolkit.ctk))
+    newest = max(open_holes, key=lambda hole: tuple(int(part) for part in hole.fixed.split(".")))
+    names = ", ".join(hole.id for hole in open_holes[:3]) + (" and more" if len(open_holes) > 3 else "")
+    return warned(
+        f"Toolkit {version} has known holes ({names}), closed in {newest.fixed}.",
+        _part(toolkit.ctk),
+        remedy=_install(system, "Upgrade the toolkit."),
+    )
+
+
+@check("toolkit.runc")
+def runc(toolkit: Toolkit) -> Said:
+    """nvidia-container-runtime hands every container on to runc (or crun), which must be on PATH."""
+    if toolkit.runc.get():
+        return passed("runc is there", _part(toolkit.runc))
+    return warned(
+        "runc is not on PATH.", _part(toolkit.runc), remedy=Remedy("Install runc, which Docker's packages bring.")
+    )

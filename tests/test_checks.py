@@ -118,7 +118,12 @@ ILL: Mapping[str, SnapshotHost] = {
     "docker.version.gpus-flag": v100(sockets=docker("18.09.9")),
     "docker.client": v100(commands={"docker --version": None}),
     "docker.config-valid": v100(files={DAEMON_JSON: '{"runtimes": {\n}, }\n'}),
-    "docker.flag-conflict": v100(files={"/proc/700/cmdline": "/usr/bin/dockerd\0--add-runtime=nvidia=/x\0"}),
+    "docker.flag-conflict": v100(
+        files={
+            "/proc/700/cmdline": "/usr/bin/dockerd\0--default-runtime\0runc\0",
+            DAEMON_JSON: '{"default-runtime": "runc", "runtimes": {"nvidia": {"path": "nvidia-container-runtime"}}}\n',
+        }
+    ),
     "toolkit.installed": v100(
         commands=NO_TOOLKIT, stats=NO_PROGRAMS, files={DAEMON_JSON: None}, sockets=docker(**RUNC_ONLY)
     ),
@@ -249,6 +254,20 @@ def test_a_daemon_that_does_not_run_is_said_to_be_stopped() -> None:
     finding = findings(v100(sockets={DOCKER: broken("Connection refused")}))["docker.reachable"]
     assert finding.status is Status.FAIL
     assert "not running" in finding.message
+
+
+def test_a_broken_file_is_the_cause_where_docker_does_not_start() -> None:
+    stopped: dict[str, Any] = {"sockets": {DOCKER: broken("Connection refused")}, "files": {DAEMON_JSON: "{"}}
+    seen = findings(v100(**stopped))
+    assert seen["docker.config-valid"].status is Status.FAIL
+    assert seen["docker.reachable"].message == "rests on docker.config-valid"
+
+
+def test_runtimes_on_the_command_line_are_no_conflict_since_docker_18_09() -> None:
+    both = {"/proc/700/cmdline": "/usr/bin/dockerd\0--add-runtime=kata=/x\0"}
+    assert findings(v100(files=both))["docker.flag-conflict"].status is Status.PASS
+    old = v100(files=both, sockets=docker("18.06.3-ce"))
+    assert findings(old)["docker.flag-conflict"].status is Status.FAIL
 
 
 def test_a_version_that_nobody_can_read_is_unknown() -> None:

@@ -7,9 +7,12 @@ from gpuctl.checks.gpus import understood
 from gpuctl.checks.remedies import as_root, install
 from gpuctl.compat.versions import docker_version
 from gpuctl.facts.docker import Daemon, Docker
+from gpuctl.facts.docker_flags import MERGED
 from gpuctl.facts.system import System
 from gpuctl.model import Disturbs, Evidence, Remedy
 
+MERGED_SINCE = "18.09"
+"""The Docker that began to take runtimes from flags and file together (moby pull request 37871)."""
 GPUS_FLAG_SINCE = "19.03"
 """Docker 19.03 brought `docker run --gpus` (API 1.40); before it, --runtime=nvidia."""
 
@@ -35,7 +38,7 @@ def installed(system: System, docker: Docker) -> Said:
     return failed("Docker is not installed.", docker.client, docker.daemon, remedy=remedy)
 
 
-@check("docker.reachable", explains=("docker.kind", "docker.version.gpus-flag", "docker.flag-conflict"))
+@check("docker.reachable", explains=("docker.kind", "docker.version.gpus-flag"))
 def reachable(system: System, docker: Docker) -> Said:
     """The daemon answers on its socket, to this user. Root and the group docker may ask it."""
     if docker.daemon.value:
@@ -105,7 +108,7 @@ def client(docker: Docker) -> Said | None:
     )
 
 
-@check("docker.config-valid", explains=("registration.runtime", "registration.config-applied"))
+@check("docker.config-valid", explains=("docker.reachable",))
 def config_valid(docker: Docker) -> Said:
     """A broken daemon.json leaves a running daemon on its old settings, and keeps it from starting the next time."""
     config = docker.config.get()
@@ -119,14 +122,17 @@ def config_valid(docker: Docker) -> Said:
     return failed(f"{config.path} is broken: {config.error}", Evidence(config.path, config.error), remedy=remedy)
 
 
-@check("docker.flag-conflict")
+@check("docker.flag-conflict", explains=("docker.reachable",))
 def flag_conflict(docker: Docker) -> Said | None:
-    """dockerd refuses to start when a setting is both a flag on its command line and a key of daemon.json."""
-    config = docker.config.get()
-    flags = docker.flags.get() or frozenset()
-    twice = sorted(flags & config.keys) if config else []
-    if config is None:
+    """dockerd refuses to start when a setting is both a flag on its command line and a key of daemon.json.
+
+    From 18.09 on it merges the runtimes of both places.
+    """
+    config, daemon = docker.config.get(), docker.daemon.value
+    if config is None or (daemon is None and docker.flags.value is None):
         return None
+    merged = MERGED if daemon is None or at_least(daemon, MERGED_SINCE) else frozenset()
+    twice = sorted((docker.flags.get() or frozenset()) & config.keys - merged)
     if not twice:
         return passed("No setting is both a flag and in daemon.json", docker.flags)
     remedy = Remedy(

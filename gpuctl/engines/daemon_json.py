@@ -1,0 +1,194 @@
+"""dockerd's daemon.json as a document: registering a runtime is an edit of its text, not a new text.
+
+Everything that is not the runtime's entry or the default runtime stays as it is, byte for byte.
+https://docs.docker.com/reference/cli/dockerd/#daemon-configuration-file and experiments with dockerd 20.10.24.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import unified_diff
+from typing import Any
+
+from gpuctl.engines.json_layout import Layout, newline, replaced
+from gpuctl.engines.json_text import Kind, Member, Node, NotAccepted, decode, parse, place, string, walk
+
+RUNTIMES = "runtimes"
+DEFAULT_RUNTIME = "default-runtime"
+HIDDEN = '"…"'
+
+_ENTRY_FIELDS = {
+    "path": Kind.STRING,
+    "runtimeargs": Kind.ARRAY,
+    "runtimetype": Kind.STRING,
+    "options": Kind.OBJECT,
+}
+"""What dockerd reads of a runtime's entry. Go matches these names whatever their case, and skips all others."""
+
+
+class Differs(NotAccepted):
+    """The runtime is registered in another way; `entry` is the existing entry on one line."""
+
+    def __init__(self, name: str, entry: str, line: int, column: int) -> None:
+        super().__init__(f"the runtime {name} is registered in another way: {entry}", line, column)
+        self.entry = entry
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """An OCI runtime as dockerd is told of it: its program's path and the arguments before the command."""
+
+    path: str
+    args: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A file's runtimes, name to program ("" where it names none), and its default runtime ("" for none)."""
+
+    runtimes: Mapping[str, str]
+    default: str
+
+
+def register(raw: bytes, name: str, runtime: Runtime, default: bool = False, force: bool = False) -> bytes:
+    """Returns the bytes with `runtimes.NAME` set, and `default-runtime` if `default`; the same bytes if they are set.
+
+    `raw` is b"" for a file that does not exist. Raises NotAccepted for what is no daemon.json that can be edited
+    safely, Differs where NAME is registered in another way and not `force`.
+    """
+    text, encoding = decode(raw)
+    entry = {"path": runtime.path, **({"runtimeArgs": list(runtime.args)} if runtime.args else {})}
+    edited = _with_runtime(_with_object(text), name, entry, force)
+    if default:
+        edited = _with_default(edited, name)
+    return encoding.encode(edited)
+
+
+def settings(raw: bytes) -> Settings:
+    """Returns what the file says of runtimes. Raises NotAccepted as `register` does."""
+    text, _ = decode(raw)
+    text = _with_object(text)
+    root = _parsed(text)
+    default, runtimes = root.get(DEFAULT_RUNTIME), root.get(RUNTIMES)
+    return Settings(
+        {member.key: _fields(text, member.value).get("path", "") for member in (runtimes.members if runtimes else ())},
+        string(text, default) if default and default.kind is Kind.STRING else "",
+    )
+
+
+def shown(raw: bytes) -> str:
+    """Returns the text as it may be shown: string values outside runtimes and default-runtime may be secrets.
+
+    Raises NotAccepted for what `register` does not accept.
+    """
+    text, _ = decode(raw)
+    if not text.strip():
+        return text
+    hidden = [
+        (node.start, node.end, HIDDEN)
+        for keys, node in walk(_parsed(text))
+        if node.kind is Kind.STRING and keys[:1] not in ((RUNTIMES,), (DEFAULT_RUNTIME,))
+    ]
+    return replaced(text, hidden)
+
+
+def diff(path: str, before: bytes | None, after: bytes | None) -> str:
+    """Returns the unified diff of two contents as they may be shown; None stands for no file."""
+    try:
+        old, new = (shown(raw or b"").splitlines(keepends=True) for raw in (before, after))
+    except NotAccepted as error:
+        return f"(not shown: {path}: {error})\n"
+    lines = unified_diff(old, new, "/dev/null" if before is None else path, "/dev/null" if after is None else path)
+    return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
+
+
+def _with_object(text: str) -> str:
+    """What dockerd takes as no settings, an empty file (23.0 and later) and null, becomes an empty object."""
+    if not text.strip(" \t\r\n"):
+        return "{}" + newline(text)
+    root = parse(text)
+    return replaced(text, [(root.start, root.end, "{}")]) if root.kind is Kind.NULL else text
+
+
+def _parsed(text: str) -> Node:
+    root = parse(text)
+    _expect(text, root, Kind.OBJECT, "daemon.json")
+    for member in root.members:
+        _check_spelling(text, member)
+    _expect(text, root.get(DEFAULT_RUNTIME), Kind.STRING, DEFAULT_RUNTIME)
+    runtimes = root.get(RUNTIMES)
+    _expect(text, runtimes, Kind.OBJECT, RUNTIMES)
+    for member in runtimes.members if runtimes else ():
+        _check_entry(text, member)
+    return root
+
+
+def _expect(text: str, node: Node | None, kind: Kind, what: str) -> None:
+    if node is None or node.kind is kind or (node.kind is Kind.NULL and what != "daemon.json"):
+        return
+    raise NotAccepted(f"{what} must be {kind.value}, this is {node.kind.value}", *place(text, node.start))
+
+
+def _check_spelling(text: str, member: Member) -> None:
+    known = next((key for key in (RUNTIMES, DEFAULT_RUNTIME) if key == member.key.casefold() != member.key), None)
+    if known:
+        message = f"dockerd does not know {json.dumps(member.key)}, it is spelt {json.dumps(known)}"
+        raise NotAccepted(message, *place(text, member.start))
+
+
+def _check_entry(text: str, entry: Member) -> None:
+    name = f"{RUNTIMES}.{entry.key}"
+    _expect(text, entry.value, Kind.OBJECT, name)
+    seen: set[str] = set()
+    for member in entry.value.members:
+        field = member.key.casefold()
+        if field in seen and field in _ENTRY_FIELDS:
+            raise NotAccepted(
+                f"dockerd takes {json.dumps(member.key)} for a second {field}", *place(text, member.start)
+            )
+        seen.add(field)
+        if field in _ENTRY_FIELDS:
+            _expect(text, member.value, _ENTRY_FIELDS[field], f"{name}.{member.key}")
+        for item in member.value.items if field == "runtimeargs" else ():
+            _expect(text, item, Kind.STRING, f"an argument of {name}")
+
+
+def _fields(text: str, entry: Node) -> Mapping[str, Any]:
+    """What dockerd takes from an entry, by lower-case name; what is null or empty counts as not there."""
+    # Numbers stay texts: their size is nobody's business here.
+    values = {
+        member.key.casefold(): json.loads(text[member.value.start : member.value.end], parse_int=str, parse_float=str)
+        for member in entry.members
+        if member.key.casefold() in _ENTRY_FIELDS
+    }
+    return {field: value for field, value in values.items() if value}
+
+
+def _with_runtime(text: str, name: str, entry: Mapping[str, Any], force: bool) -> str:
+    root = _parsed(text)
+    layout, runtimes = Layout.of(text, root), root.get(RUNTIMES)
+    there = runtimes.get(name) if runtimes else None
+    if runtimes is None:
+        return layout.insert(root, RUNTIMES, {name: entry})
+    if runtimes.kind is Kind.NULL:
+        return layout.replace(runtimes, {name: entry})
+    if there is None:
+        return layout.insert(runtimes, name, entry)
+    fields = _fields(text, there)
+    if fields == {key.casefold(): value for key, value in entry.items()}:
+        return text
+    if fields and not force:
+        raise Differs(name, " ".join(text[there.start : there.end].split()), *place(text, there.start))
+    return layout.replace(there, entry)
+
+
+def _with_default(text: str, name: str) -> str:
+    root = _parsed(text)
+    layout, there = Layout.of(text, root), root.get(DEFAULT_RUNTIME)
+    if there is None:
+        return layout.insert(root, DEFAULT_RUNTIME, name)
+    if there.kind is Kind.STRING and string(text, there) == name:
+        return text
+    return layout.replace(there, name)

@@ -1,0 +1,98 @@
+"""How a JSON text is laid out, so that what is added to it looks like what is there."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from gpuctl.engines.json_text import Kind, Node
+
+_LINE_END = re.compile(r"\r\n|\n|\r")
+_USUAL_INDENT = " " * 4
+
+
+def replaced(text: str, edits: Iterable[tuple[int, int, str]]) -> str:
+    """Returns the text with each (start, end) of it, none overlapping, replaced by a new piece."""
+    pieces, position = [], 0
+    for start, end, new in sorted(edits):
+        pieces += [text[position:start], new]
+        position = end
+    return "".join([*pieces, text[position:]])
+
+
+def newline(text: str) -> str:
+    """Returns the line end that the text uses first, a line feed where it has none."""
+    found = _LINE_END.search(text)
+    return found.group() if found else "\n"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """`newline` is the line end, `indent` one level's white space, `colon` the colon with the space around it."""
+
+    text: str
+    newline: str
+    indent: str
+    colon: str
+    lines: bool
+    """Whether the document's keys stand on lines of their own."""
+
+    @classmethod
+    def of(cls, text: str, root: Node) -> Layout:
+        if not root.members:
+            return cls(text, newline(text), _USUAL_INDENT, ": ", lines=True)
+        first = root.members[0]
+        space, colon = text[root.start + 1 : first.start], text[first.end : first.value.start]
+        lines = bool(_LINE_END.search(space))
+        indent = _after_line_end(space) if lines else _USUAL_INDENT
+        return cls(text, newline(text), indent, ": " if _LINE_END.search(colon) else colon, lines)
+
+    @property
+    def gap(self) -> str:
+        """The space after a comma on one line."""
+        return " " if self.colon.endswith(" ") else ""
+
+    def insert(self, container: Node, key: str, value: Any) -> str:
+        """Returns the text with a member added at the end of an object."""
+        lead = self._lead(container)
+        added = f"{lead}{json.dumps(key)}{self.colon}{self._value(value, lead)}"
+        if container.members:
+            end = container.members[-1].value.end
+            return replaced(self.text, [(end, end, "," + added)])
+        close = self.newline + self._indent_at(container.start) if lead else ""
+        return replaced(self.text, [(container.start, container.end, "{" + added + close + "}")])
+
+    def replace(self, node: Node, value: Any) -> str:
+        """Returns the text with another value in a node's place, on as many lines as that had."""
+        had_lines = bool(_LINE_END.search(self.text, node.start, node.end))
+        lines = had_lines if node.kind is Kind.OBJECT else self.lines
+        lead = self.newline + self._indent_at(node.start) if lines else ""
+        return replaced(self.text, [(node.start, node.end, self._value(value, lead))])
+
+    def _lead(self, container: Node) -> str:
+        """The white space before a new member: that before the last one, reduced to one line end."""
+        if not container.members:
+            return self.newline + self._indent_at(container.start) + self.indent if self.lines else ""
+        *before, last = container.members
+        start = before[-1].value.end if before else container.start + 1
+        space = self.text[start : last.start].rpartition(",")[2]
+        if _LINE_END.search(space):
+            return self.newline + _after_line_end(space)
+        return space if before else self.gap
+
+    def _value(self, value: Any, lead: str) -> str:
+        if not _LINE_END.match(lead):
+            return json.dumps(value, separators=("," + self.gap, self.colon))
+        return json.dumps(value, indent=self.indent, separators=(",", self.colon)).replace("\n", lead)
+
+    def _indent_at(self, position: int) -> str:
+        """The white space at the start of the line of a position."""
+        line = _after_line_end(self.text[:position])
+        return line[: len(line) - len(line.lstrip(" \t"))]
+
+
+def _after_line_end(text: str) -> str:
+    return text[max(text.rfind("\n"), text.rfind("\r")) + 1 :]

@@ -1,0 +1,147 @@
+"""The writing half of the door: reading a file that is to be changed, and having its directory to oneself."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import re
+import stat
+import time
+from dataclasses import dataclass
+from typing import Iterator, Optional, Set, Tuple
+
+from gpuctl.host.deadline import DeadlineExceeded, within
+
+READ_DEADLINE = 5.0
+LOCK_DEADLINE = 60.0
+SIZE_LIMIT = 64 << 20
+_LOCK_PAUSE = 0.02
+_HINTS = {
+    errno.EACCES: "Run gpuctl as root.",
+    errno.EPERM: "Run gpuctl as root; if you are, see whether the file is immutable (lsattr).",
+    errno.EROFS: "Its file system is mounted read-only.",
+    errno.ENOSPC: "Make room and run gpuctl again.",
+    errno.EDQUOT: "Make room and run gpuctl again.",
+    errno.EBADF: "Its file system cannot lock a directory.",
+    errno.ENOLCK: "Its file system cannot lock a directory.",
+}
+
+
+class FileProblem(Exception):
+    """A file could not be read or replaced. The message says what happened, to which file, and what to do.
+
+    Unless it says otherwise, the file is untouched.
+    """
+
+
+@dataclass(frozen=True)
+class State:
+    """A file as it was read. `path` is behind all symbolic links; `raw` is None where there is no file.
+
+    `identity` changes with every write: device, inode, size, times of modification and of change in nanoseconds.
+    """
+
+    path: str
+    raw: Optional[bytes]
+    identity: Optional[Tuple[int, ...]]
+
+
+def read(path: str) -> State:
+    """Returns the file's state. Raises FileProblem when it is there and cannot be read, or is no regular file."""
+    with explained("read", path):
+        return within(READ_DEADLINE, lambda: state(os.path.realpath(path)))
+
+
+def state(real: str) -> State:
+    """Returns the state of a path that is no link. Raises OSError."""
+    try:
+        # O_NONBLOCK: a FIFO or a device in a file's place must not hold us.
+        descriptor = os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return State(real, None, None)
+    with open(descriptor, "rb") as file:
+        seen = os.fstat(descriptor)
+        if not stat.S_ISREG(seen.st_mode):
+            raise OSError(errno.EINVAL, "not a regular file")
+        if seen.st_size > SIZE_LIMIT:
+            raise OSError(errno.EFBIG, "larger than %d MiB" % (SIZE_LIMIT >> 20))
+        raw = file.read()
+    return State(real, raw, (seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns))
+
+
+def same_file(one: str, other: str) -> bool:
+    """Returns whether both paths lead to one place, whether or not a file is there yet."""
+    return os.path.realpath(one) == os.path.realpath(other)
+
+
+def examine(path: str) -> None:
+    """Raises FileProblem when it can be seen beforehand that the file cannot be replaced as a whole."""
+    real = os.path.realpath(path)
+    folder = os.path.dirname(real)
+    if os.path.islink(path) and not os.path.isdir(folder):
+        raise FileProblem("%s is a link into %s, which does not exist. Create that directory." % (path, folder))
+    with explained("replace", real):
+        _check_writable(folder)
+        if real in _mount_points():
+            raise FileProblem("%s is a mount of its own, which cannot be replaced. Edit the file behind it." % real)
+        if os.path.exists(real) and os.stat(real).st_nlink > 1:
+            raise FileProblem("%s has several hard links, which replacing it would part. Make it one file." % real)
+
+
+def _check_writable(folder: str) -> None:
+    while not os.path.exists(folder):
+        folder = os.path.dirname(folder)
+    if os.access(folder, os.W_OK | os.X_OK):
+        return
+    number = errno.EROFS if os.statvfs(folder).f_flag & os.ST_RDONLY else errno.EACCES
+    raise OSError(number, os.strerror(number))
+
+
+def _mount_points() -> Set[str]:
+    """The fifth field of each line of /proc/self/mountinfo, in which white space stands as octal (proc(5))."""
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        fields = [line.split(" ")[4] for line in file]
+    return {re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), field) for field in fields}
+
+
+@contextlib.contextmanager
+def locked(path: str, deadline: float = LOCK_DEADLINE) -> Iterator[None]:
+    """Holds the lock on a file's directory, which is created if need be.
+
+    The directory itself is locked, because a lock file would have to stay in it for ever. Raises FileProblem when
+    the lock is not free within `deadline` seconds.
+    """
+    folder = os.path.dirname(os.path.realpath(path))
+    with explained("lock", folder):
+        os.makedirs(folder, exist_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with explained("lock", folder):
+            _lock(descriptor, time.monotonic() + deadline)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, end: float) -> None:
+    while True:
+        try:
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= end:
+                raise OSError(errno.EWOULDBLOCK, "another gpuctl holds it") from None
+            time.sleep(_LOCK_PAUSE)
+
+
+@contextlib.contextmanager
+def explained(doing: str, path: str) -> Iterator[None]:
+    """Turns an operating system's error in the body into a FileProblem with a sentence."""
+    try:
+        yield
+    except OSError as error:
+        hint = _HINTS.get(error.errno or 0, "")
+        raise FileProblem(("cannot %s %s: %s. %s" % (doing, path, error.strerror, hint)).rstrip()) from error
+    except DeadlineExceeded as error:
+        raise FileProblem("cannot %s %s: %s." % (doing, path, error)) from error

@@ -1,0 +1,57 @@
+"""What was asked of a provisioning command, how it ended, and the ways in which it does not begin."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gpuctl.model import ExitCode, Plan, Remedy
+
+NO_STEPS = Plan(())
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the person asked for. None: as gpuctl finds it. `deadline` in seconds, for the daemon to take it up."""
+
+    name: str = "nvidia"
+    runtime_path: str | None = None
+    default: bool = False
+    force: bool = False
+    config: str | None = None
+    reload: bool = True
+    restart: bool = False
+    dry_run: bool = False
+    deadline: float = 10.0
+
+
+@dataclass(frozen=True)
+class Result:
+    """How it ended. `error` is one or more sentences; `notes` say what the person should know besides.
+
+    `restart_needed` tells whether --gpus waits for a restart of the daemon, None when it could not be told.
+    """
+
+    config: str | None = None
+    dry_run: bool = False
+    code: ExitCode = ExitCode.GOOD
+    changed: bool = False
+    backup: str | None = None
+    diff: str = ""
+    reloaded: bool = False
+    verified: bool = False
+    restarted: bool = False
+    restart_needed: bool | None = None
+    plan: Plan = NO_STEPS
+    notes: tuple[str, ...] = ()
+    error: str | None = None
+    remedy: Remedy | None = None
+
+
+class Refused(Exception):
+    """The change is not begun: the message says why, and `code` whether the answer is no or could not be found."""
+
+    def __init__(
+        self, message: str, code: ExitCode = ExitCode.PROBLEM, remedy: Remedy | None = None, diff: str = ""
+    ) -> None:
+        super().__init__(message)
+        self.code, self.remedy, self.diff = code, remedy, diff

@@ -1,0 +1,71 @@
+"""Which file is to be changed, and which daemon has to take it up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gpuctl.checks.remedies import install
+from gpuctl.facts.docker import Docker
+from gpuctl.facts.gather import Facts, Missing
+from gpuctl.facts.system import System
+from gpuctl.host.files import same_file
+from gpuctl.model import CannotTell, Disturbs, ExitCode
+from gpuctl.provision.result import Refused
+
+_ELSEWHERE = {
+    "desktop": "This is Docker Desktop: its containers run in a virtual machine that gpuctl cannot set up."
+    " Use the engine: docker context use default.",
+    "podman": "What answers as Docker here is Podman, which takes GPUs through CDI:"
+    " podman run --device nvidia.com/gpu=all.",
+    "remote": "This Docker runs on another machine: run gpuctl there.",
+}
+
+
+@dataclass(frozen=True)
+class Target:
+    """`path` is the file to change. `live`: a daemon is running that reads it."""
+
+    path: str
+    docker: Docker
+    live: bool
+
+
+def find_target(facts: Facts, config: str | None) -> Target:
+    """Returns the file that this host's daemon reads, or `config`. Raises Refused where there is nothing to change."""
+    docker, system = facts[Docker], facts[System]
+    for subject in (docker, system):
+        if isinstance(subject, Missing):
+            raise Refused(subject.reason, ExitCode.UNDETERMINED)
+    try:
+        return _target(docker, system, config)
+    except CannotTell as reason:
+        raise Refused(f"Docker could not be looked at: {reason}.", ExitCode.UNDETERMINED) from None
+
+
+def _target(docker: Docker, system: System, config: str | None) -> Target:
+    kind = docker.kind.get()
+    if kind in _ELSEWHERE:
+        raise Refused(_ELSEWHERE[kind])
+    daemon = docker.daemon.get()
+    if daemon is None and docker.unit.value is None and docker.process.value is None and config is None:
+        remedy = install("docker", "Install Docker, or name the file with --config.", system, Disturbs.NOTHING)
+        raise Refused("Docker is not installed here.", remedy=remedy)
+    path = config or docker.config.source
+    if not config and not path.startswith("/"):
+        raise Refused(f"Which file dockerd reads cannot be told: {path}. Name it with --config.", ExitCode.UNDETERMINED)
+    return Target(path, docker, daemon is not None and same_file(path, docker.config.source))
+
+
+def check_flags(target: Target, keys: frozenset[str]) -> None:
+    """Raises Refused when the daemon gets one of the keys on its command line too: then it would not start again."""
+    if not same_file(target.path, target.docker.config.source):
+        return
+    try:
+        both = sorted(keys & (target.docker.flags.get() or frozenset()))
+    except CannotTell as reason:
+        raise Refused(f"dockerd's options could not be looked at: {reason}.", ExitCode.UNDETERMINED) from None
+    if both:
+        raise Refused(
+            f"dockerd gets {' and '.join(both)} on its command line ({target.docker.flags.source}). A key that also"
+            f" stands in {target.path} keeps it from starting: remove the option there first."
+        )

@@ -1,0 +1,159 @@
+"""The smoke container itself: made, run and removed through the Docker SDK."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import shlex
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from gpuctl.host.deadline import DeadlineExceeded, within
+from gpuctl.smoke.compare import QUERY
+from gpuctl.smoke.request import GpuRequest, docker_flag, visible_devices
+from gpuctl.smoke.signals import HeldSignals
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+    from docker.models.containers import Container
+
+T = TypeVar("T")
+
+PROGRAM = "nvidia-smi"
+LABEL = "gpuctl.smoke"
+CAPABILITIES = "NVIDIA_DRIVER_CAPABILITIES=compute,utility"
+"""nvidia-smi comes with `utility`; an image of somebody else's may ask for less."""
+PIDS = 64
+ANSWER_SECONDS = 20.0
+"""For a request that starts nothing."""
+_NO_LIMIT = 24 * 3600
+"""The SDK limits each read from Docker; here every use has a deadline for the whole, a start with its hook included."""
+_LOG = {"type": "json-file", "config": {"max-size": "1m", "max-file": "1"}}
+
+
+class EngineError(Exception):
+    """Docker refused or broke off; the message is its own words."""
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What to run: the image, the GPUs to ask for, and how: by --gpus, or by a runtime of that name."""
+
+    image: str
+    request: GpuRequest
+    runtime: str | None
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A container that ran to its end: its exit status and what it printed."""
+
+    code: int
+    output: str
+    errors: str
+
+
+def via(spec: Spec) -> str:
+    """Returns how the container asks for its GPUs: --gpus or --runtime=NAME."""
+    return f"--runtime={spec.runtime}" if spec.runtime else "--gpus"
+
+
+def command_line(spec: Spec) -> str:
+    """Returns the same container as a person would run it."""
+    if spec.runtime is None:
+        gpus = [f"--gpus={docker_flag(spec.request)}"]
+    else:
+        gpus = [f"--runtime={spec.runtime}", "-e", f"NVIDIA_VISIBLE_DEVICES={visible_devices(spec.request)}"]
+    limits = ["--network=none", "--cap-drop=ALL", "--read-only", "--security-opt=no-new-privileges"]
+    words = ["docker", "run", "--rm", *gpus, "-e", CAPABILITIES, *limits, f"--pids-limit={PIDS}"]
+    return shlex.join([*words, f"--entrypoint={PROGRAM}", spec.image, *QUERY])
+
+
+def options(spec: Spec) -> dict[str, Any]:
+    """Returns the SDK's arguments for the container: it can read its GPUs and do nothing else."""
+    from docker.types import DeviceRequest
+
+    hardening = {
+        "network_mode": "none",
+        "cap_drop": ["ALL"],
+        "read_only": True,
+        "security_opt": ["no-new-privileges"],
+        "pids_limit": PIDS,
+    }
+    common = {"image": spec.image, "entrypoint": [PROGRAM], "command": list(QUERY), "labels": {LABEL: "1"}}
+    if spec.runtime is not None:
+        devices = f"NVIDIA_VISIBLE_DEVICES={visible_devices(spec.request)}"
+        gpus: dict[str, Any] = {"runtime": spec.runtime, "environment": [CAPABILITIES, devices]}
+    else:
+        count = spec.request.count or (0 if spec.request.devices else -1)
+        request = DeviceRequest(count=count, device_ids=list(spec.request.devices), capabilities=[["gpu"]])
+        gpus = {"device_requests": [request], "environment": [CAPABILITIES]}
+    return {**common, **hardening, **gpus, "log_config": _LOG}
+
+
+def connect(endpoint: str) -> DockerClient:
+    """Returns a client of the daemon at `endpoint`. Raises EngineError."""
+    from docker import DockerClient
+
+    return ask(lambda: DockerClient(base_url=endpoint, timeout=_NO_LIMIT))
+
+
+def run(client: DockerClient, spec: Spec, seconds: float) -> Ended:
+    """Runs the container and removes it, whatever happens; `seconds` from its start to its end.
+
+    Raises EngineError, DeadlineExceeded, and what HeldSignals raises: only once the container is gone.
+    """
+    name = f"gpuctl-smoke-{secrets.token_hex(4)}"
+    with HeldSignals() as signals:
+        try:
+            container = ask(lambda: client.containers.create(name=name, **options(spec)))
+            with signals.let_through(), engine_errors():
+                code = within(seconds, lambda: _start_and_wait(container))
+            output = ask(lambda: container.logs(stdout=True, stderr=False))
+            errors = ask(lambda: container.logs(stdout=False, stderr=True))
+        finally:
+            remove(client, name)
+    return Ended(code, output.decode("utf-8", "replace"), errors.decode("utf-8", "replace"))
+
+
+def remove(client: DockerClient, name: str) -> None:
+    """Removes the container, running or not; warns when Docker does not do it in time."""
+    from docker.errors import NotFound
+
+    def force() -> None:
+        with suppress(NotFound):
+            client.api.remove_container(name, v=True, force=True)
+
+    try:
+        ask(force)
+    except EngineError:
+        # Docker keeps the request: it removes the container once the start that blocks it has ended.
+        logging.getLogger("gpuctl").warning("gpuctl: Docker has not removed %s yet: docker rm -f %s", name, name)
+
+
+def ask(work: Callable[[], T]) -> T:
+    """Returns what Docker answers to a request that starts nothing. Raises EngineError, also where no answer comes."""
+    try:
+        with engine_errors():
+            return within(ANSWER_SECONDS, work)
+    except DeadlineExceeded as late:
+        raise EngineError(f"Docker gave {late}") from None
+
+
+@contextmanager
+def engine_errors() -> Iterator[None]:
+    """Makes an EngineError, with Docker's own words, of all that the SDK raises when Docker refuses or breaks off."""
+    from docker.errors import DockerException, StreamParseError
+    from urllib3.exceptions import HTTPError
+
+    try:
+        yield
+    except (DockerException, HTTPError, StreamParseError, OSError) as error:
+        raise EngineError(str(getattr(error, "explanation", None) or error)) from error
+
+
+def _start_and_wait(container: Container) -> int:
+    container.start()
+    return int(container.wait()["StatusCode"])

@@ -1,0 +1,64 @@
+"""Fetching an image that the host lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from gpuctl.host.deadline import DeadlineExceeded, within
+from gpuctl.smoke.container import EngineError, ask, engine_errors
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+
+def is_local(client: DockerClient, image: str) -> bool:
+    """Returns whether the host has the image. Raises EngineError."""
+    from docker.errors import ImageNotFound
+
+    def look() -> bool:
+        try:
+            client.images.get(image)
+        except ImageNotFound:
+            return False
+        return True
+
+    return ask(look)
+
+
+def pull(client: DockerClient, image: str, seconds: float, tell: Callable[[float | None], None]) -> None:
+    """Fetches the image within `seconds`, telling the share that is done (0 to 1; None: not known yet).
+
+    Raises EngineError. A pull that is given up goes on until gpuctl ends, which makes Docker cancel it.
+    """
+
+    def follow() -> None:
+        layers: dict[str, tuple[int, int]] = {}
+        for event in client.api.pull(image, stream=True, decode=True):
+            if "error" in event:
+                raise EngineError(str(event["error"]))
+            layers.update(layer_progress(event))
+            tell(share(layers))
+
+    try:
+        with engine_errors():
+            within(seconds, follow)
+    except DeadlineExceeded:
+        raise EngineError(f"the pull did not end within {seconds:g} s") from None
+
+
+def layer_progress(event: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
+    """Returns {layer: (bytes done, bytes in all)} as far as one line of a pull tells.
+
+    A line: {"status": "Downloading", "progressDetail": {"current": 1024, "total": 4096}, "id": "a3ed95caeb02"}.
+    """
+    detail = event.get("progressDetail") or {}
+    if event.get("status") != "Downloading" or not detail.get("total"):
+        return {}
+    return {str(event.get("id")): (int(detail.get("current", 0)), int(detail["total"]))}
+
+
+def share(layers: Mapping[str, tuple[int, int]]) -> float | None:
+    """Returns how much of the layers known so far is there, from 0 to 1."""
+    total = sum(size for _, size in layers.values())
+    return min(1.0, sum(done for done, _ in layers.values()) / total) if total else None

@@ -1,0 +1,58 @@
+"""What the person asked of `gpuctl smoke`, what will be run for it, and how it ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gpuctl.model import Remedy
+from gpuctl.smoke.compare import Expected, Seen
+from gpuctl.smoke.container import Spec
+from gpuctl.smoke.request import ALL, GpuRequest
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the person asked for. `timeout` and `pull_timeout` in seconds."""
+
+    gpus: GpuRequest = ALL
+    image: str | None = None
+    runtime: str | None = None
+    timeout: float = 60.0
+    pull_timeout: float = 900.0
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The container to run, on which Docker (its endpoint's URL and its version), and what it must see."""
+
+    endpoint: str
+    docker: str
+    spec: Spec
+    expected: Expected
+
+
+@dataclass(frozen=True)
+class Result:
+    """How it ended. `passed` is None when it could not be told, or was not tried (dry run).
+
+    `plan` is None where the host is not ready for any; `error` is in the words of Docker or of the container.
+    """
+
+    passed: bool | None = None
+    plan: Plan | None = None
+    dry_run: bool = False
+    pulled: bool = False
+    seen: Seen | None = None
+    cause: str | None = None
+    remedy: Remedy | None = None
+    error: str | None = None
+    seconds: float = 0.0
+
+
+class NoPlan(Exception):
+    """There is no container to run on this host: `result` says why."""
+
+    def __init__(self, passed: bool | None, cause: str, remedy: Remedy | None) -> None:
+        super().__init__(cause)
+        self.result = Result(passed=passed, cause=cause, remedy=remedy)

@@ -1,0 +1,59 @@
+"""Holding back the signals that end a program while something is on the host that it must take away again."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class HeldSignals:
+    """A context in which ENDING signals wait, but for the stretches in `let_through`, where the first one raises.
+
+    SIGINT raises KeyboardInterrupt, the others SystemExit(128 + number). Once one has raised, further ones wait: a
+    second Ctrl-C does not cut short the tidying up after the first. One that waited raises when the context ends.
+    Works in the main thread only, as Python's signal handlers do.
+    """
+
+    def __init__(self) -> None:
+        self._open = False
+        self._waiting: int | None = None
+        self._handlers = {number: signal.getsignal(number) for number in ENDING}
+
+    def __enter__(self) -> HeldSignals:
+        for number, handler in self._handlers.items():
+            if handler is not signal.SIG_IGN:  # nohup: whoever started us does not want to be ended by it
+                signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler or signal.SIG_DFL)
+        if kind is None:
+            self._deliver()
+
+    @contextmanager
+    def let_through(self) -> Iterator[None]:
+        """The stretch in which a signal raises, one that has been waiting at once."""
+        self._deliver()
+        self._open = True
+        try:
+            yield
+        finally:
+            self._open = False
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        self._waiting = number
+        if self._open:
+            self._open = False
+            self._deliver()
+
+    def _deliver(self) -> None:
+        number, self._waiting = self._waiting, None
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+        if number is not None:
+            raise SystemExit(128 + number)

@@ -1,0 +1,91 @@
+"""The command line's frame: the commands, the options they share, and how every run ends."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from typing import Annotated, Any, NoReturn
+
+import typer
+from typer.core import TyperGroup
+from typer.main import get_command
+
+from gpuctl import __version__
+
+COMMANDS = ("doctor", "check", "matrix", "install-runtime", "rollback", "smoke")
+"""In the order in which a person meets them. Each is the function `command` of the file of that name."""
+
+
+class Commands(TyperGroup):
+    """Loads a command's file when it is asked for: a run pays for one command, not for all."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in COMMANDS:
+            return None
+        only = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings=HELP)
+        only.command(cmd_name)(import_module(f"gpuctl.cli.{cmd_name.replace('-', '_')}").command)
+        return get_command(only)
+
+
+HELP = {"help_option_names": ["-h", "--help"]}
+
+app = typer.Typer(
+    name="gpuctl",
+    cls=Commands,
+    help="From nothing works to a GPU container ran here, verified.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings=HELP,
+)
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"gpuctl {__version__}")
+        raise typer.Exit
+
+
+@app.callback(
+    epilog="Exit codes: 0 good, 1 a problem or no, 2 wrong usage, 3 could not tell, "
+    "4 rolled back, 5 not rolled back, 70 a bug in gpuctl."
+)
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_say_version, help="Print the version and stop.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback when gpuctl itself fails.")] = False,
+) -> None:
+    if debug:
+        os.environ["GPUCTL_DEBUG"] = "1"
+
+
+def run() -> NoReturn:
+    """Runs the command in sys.argv and ends the process; what goes wrong is one sentence on stderr."""
+    _open_closed_streams()
+    try:
+        app()
+    except Exception as error:
+        if os.environ.get("GPUCTL_DEBUG"):
+            raise
+        from gpuctl.model import ExitCode
+
+        print(
+            f"gpuctl: a bug: {type(error).__name__}: {error}. Please report it with `gpuctl --debug …`.",
+            file=sys.stderr,
+        )
+        sys.exit(ExitCode.BUG)
+    raise AssertionError("the command line ends the process itself")
+
+
+def _open_closed_streams() -> None:
+    # A stream that the caller closed is None here, and an encoding of theirs may lack our characters.
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123
+        getattr(sys, name).reconfigure(errors="replace")

@@ -1,0 +1,75 @@
+"""`gpuctl install-runtime`: register the NVIDIA runtime with the Docker that runs here."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+COMMAND = "install-runtime"
+
+
+def command(
+    set_default: Annotated[bool, typer.Option("--set-default", help="Make it the default runtime too.")] = False,
+    name: Annotated[str, typer.Option("--name", metavar="NAME", help="The name to register.")] = "nvidia",
+    runtime_path: Annotated[
+        str | None,
+        typer.Option(
+            "--runtime-path",
+            metavar="PATH",
+            help="The program, instead of nvidia-container-runtime on PATH.",
+            show_default=False,
+        ),
+    ] = None,
+    config: Annotated[
+        str | None,
+        typer.Option(
+            "--config",
+            metavar="FILE",
+            help="The file to edit, instead of the one that Docker reads.",
+            show_default=False,
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an entry of that name that differs.")] = False,
+    no_reload: Annotated[bool, typer.Option("--no-reload", help="Only write the file; verify nothing.")] = False,
+    restart: Annotated[
+        bool,
+        typer.Option("--restart", help="Restart Docker if --gpus needs it. Stops containers without live-restore."),
+    ] = False,
+    timeout: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds for Docker to take it up.")] = 10,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the diff and the steps; change nothing.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Register nvidia-container-runtime in Docker's daemon.json, reload Docker, and verify. No container is stopped."""
+    from gpuctl.facts.docker import Docker
+    from gpuctl.facts.gather import gather
+    from gpuctl.facts.system import System
+    from gpuctl.facts.toolkit import Toolkit
+    from gpuctl.host.local import LocalHost
+    from gpuctl.provision.install import install_runtime
+    from gpuctl.provision.result import Wish
+    from gpuctl.render.changes import change_json, print_change
+    from gpuctl.render.progress import working
+
+    if no_reload and restart:
+        raise typer.BadParameter("--no-reload and --restart exclude each other", param_hint="--restart")
+    wish = Wish(_checked(name), runtime_path, set_default, force, config, not no_reload, restart, dry_run, timeout)
+    host = LocalHost()
+    with working("Looking at this host"):
+        facts = gather(host, (System, Docker, Toolkit))
+    with working("Setting up Docker"):
+        result = install_runtime(host, facts, wish)
+    if json:
+        typer.echo(change_json(COMMAND, result))
+    else:
+        print_change(COMMAND, result, then="gpuctl smoke")
+    raise typer.Exit(result.code)
+
+
+def _checked(name: str) -> str:
+    from gpuctl.provision.install import check_name
+
+    try:
+        return check_name(name)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--name") from None

@@ -1,0 +1,68 @@
+"""`gpuctl smoke`: prove that a GPU container runs here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gpuctl.model import ExitCode
+
+if TYPE_CHECKING:
+    from gpuctl.smoke.request import GpuRequest
+    from gpuctl.smoke.result import Result
+
+
+def command(
+    gpus: Annotated[str, typer.Option("--gpus", metavar="all|N|device=…", help="The GPUs to ask for.")] = "all",
+    image: Annotated[
+        str | None,
+        typer.Option("--image", metavar="NAME", help="The image, instead of an nvidia/cuda one.", show_default=False),
+    ] = None,
+    runtime: Annotated[
+        str | None,
+        typer.Option("--runtime", metavar="NAME", help="Ask by this runtime instead of --gpus.", show_default=False),
+    ] = None,
+    timeout: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds that the container may take.")] = 60,
+    pull_timeout: Annotated[float, typer.Option("--pull-timeout", min=0.1, help="Seconds for the image.")] = 900,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the equivalent docker command.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("-v", "--verbose", help="Show the docker command and all that was seen.")
+    ] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="`could not tell` exits with 1.")] = False,
+) -> None:
+    """Run nvidia-smi in a container and compare the driver and the GPUs that it sees with this host's."""
+    request = _request(gpus)
+    from gpuctl.facts.gather import gather
+    from gpuctl.host.local import LocalHost
+    from gpuctl.render.progress import working
+    from gpuctl.render.smoke import result_text, smoke_json, stages
+    from gpuctl.smoke.result import Wish
+    from gpuctl.smoke.run import smoke
+
+    with working("Looking at this host"):
+        facts = gather(LocalHost())
+    with stages() as tell:
+        result = smoke(Wish(request, image, runtime, timeout, pull_timeout, dry_run), facts, tell)
+    if json:
+        typer.echo(smoke_json(result))
+    else:
+        result_text(result, verbose).show()
+    raise typer.Exit(exit_code(result, strict))
+
+
+def exit_code(result: Result, strict: bool) -> ExitCode:
+    """Returns the exit code that a result stands for."""
+    if result.passed or (result.dry_run and result.cause is None):
+        return ExitCode.GOOD
+    return ExitCode.UNDETERMINED if result.passed is None and not strict else ExitCode.PROBLEM
+
+
+def _request(text: str) -> GpuRequest:
+    from gpuctl.smoke.request import parse_gpus
+
+    try:
+        return parse_gpus(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--gpus") from None

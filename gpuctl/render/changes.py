@@ -1,0 +1,85 @@
+"""What install-runtime and rollback did, or would do: as text and as JSON."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+
+from gpuctl.provision.result import Result
+from gpuctl.render.json import document
+from gpuctl.render.text import Styled, plain, remedy_lines
+
+_DIFF_STYLES = {"+": "green", "-": "red", "@": "cyan"}
+
+
+def change_json(command: str, result: Result) -> str:
+    """Returns the result as JSON."""
+    body = {
+        "changed": result.changed,
+        "config": result.config,
+        "backup": result.backup,
+        "diff": result.diff,
+        "reloaded": result.reloaded,
+        "verified": result.verified,
+        "restarted": result.restarted,
+        "restart_needed": result.restart_needed,
+        "dry_run": result.dry_run,
+        "steps": [asdict(step) for step in result.plan.steps],
+        "notes": result.notes,
+        "remedy": asdict(result.remedy) if result.remedy else None,
+        "error": result.error,
+    }
+    return document(command, body)
+
+
+def print_change(command: str, result: Result, then: str) -> None:
+    """Prints the result; an error goes to stderr. `then` is the next command where all went well."""
+    if result.diff:
+        diff_text(result.diff).show()
+    if result.error is not None:
+        _print_error(command, result)
+        return
+    text = steps_text(result) if result.dry_run else done_text(result)
+    if result.remedy:
+        text.append(remedy_lines(result.remedy, "  "))
+    if result.verified and then:
+        text.append("Next: ").append(f"{then}\n", "cyan")
+    text.show()
+
+
+def diff_text(diff: str) -> Styled:
+    """Returns a unified diff, coloured by the kind of line."""
+    text = Styled()
+    for line in diff.splitlines():
+        text.append(f"{plain(line)}\n", _DIFF_STYLES.get(line[:1], "dim"))
+    return text
+
+
+def steps_text(result: Result) -> Styled:
+    """Returns what a run without --dry-run would do."""
+    steps = [f"would {step.text} (disturbs {step.disturbs.value})" for step in result.plan.steps]
+    return _lines(*(steps or [f"unchanged: {result.config}: there is nothing to do"]), *result.notes)
+
+
+def done_text(result: Result) -> Styled:
+    """Returns what was done, and what the person should know besides."""
+    lines = [f"{'changed' if result.changed else 'unchanged'}: {result.config}"]
+    if result.backup:
+        lines.append(f"what it was: {result.backup}")
+    if result.reloaded:
+        lines.append("Docker reloaded it and confirms what it says; running containers were not touched.")
+    elif result.verified:
+        lines.append("Docker confirms what it says.")
+    if result.restarted:
+        lines.append("Docker was restarted.")
+    return _lines(*lines, *result.notes)
+
+
+def _print_error(command: str, result: Result) -> None:
+    print(plain(f"gpuctl {command}: {result.error}"), file=sys.stderr)
+    if result.remedy:
+        remedy_lines(result.remedy, "  ").show(sys.stderr)
+
+
+def _lines(*lines: str) -> Styled:
+    return Styled("".join(f"{plain(line)}\n" for line in lines))

@@ -1,0 +1,61 @@
+"""The JSON that gpuctl prints. Each document names its schema; data/schemas/ describes it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from gpuctl import __version__
+from gpuctl.model import Report, Status
+
+if TYPE_CHECKING:  # each command pays only for its own rooms
+    from gpuctl.compat.matrix import HostColumn, MatrixRow
+    from gpuctl.compat.rules import Answer
+    from gpuctl.facts.gather import Facts
+
+
+def document(command: str, body: dict[str, Any]) -> str:
+    """Returns the JSON text of one command's result, its schema first."""
+    return json.dumps({"schema": f"gpuctl.{command}/1", **body}, indent=2, ensure_ascii=False)
+
+
+def doctor_json(report: Report, facts: Facts) -> str:
+    """Returns a doctor's report as JSON."""
+    from gpuctl.render.host import host_json
+
+    counts = {status.value: sum(finding.status is status for finding in report.findings) for status in Status}
+    findings = [asdict(finding) for finding in report.findings]
+    return document(
+        "doctor", {"gpuctl": __version__, "host": host_json(facts), "summary": counts, "findings": findings}
+    )
+
+
+def check_json(answer: Answer) -> str:
+    """Returns a compatibility answer as JSON: one verdict for the host, one for each GPU, with reasons and sources."""
+    gpus = [
+        {
+            "name": gpu.name,
+            "compute_capability": gpu.compute_capability or None,
+            "architecture": gpu.architecture,
+            "brand": gpu.brand,
+            "verdict": gpu.verdict,
+            "reasons": [asdict(reason) for reason in gpu.reasons],
+        }
+        for gpu in answer.gpus
+    ]
+    body = {
+        "cuda": answer.cuda,
+        "driver": answer.driver,
+        "verdict": answer.verdict,
+        "reasons": [asdict(reason) for reason in answer.reasons],
+        "gpus": gpus,
+        "remedies": [asdict(remedy) for remedy in answer.remedies],
+    }
+    return document("check", body)
+
+
+def matrix_json(rows: Sequence[MatrixRow], column: HostColumn | None) -> str:
+    """Returns the CUDA table as JSON; `host` is null where there is no driver and GPU to judge by."""
+    return document("matrix", {"rows": [asdict(row) for row in rows], "host": asdict(column) if column else None})

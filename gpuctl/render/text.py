@@ -1,0 +1,52 @@
+"""Text for people: styled for a terminal, and words of others made harmless."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TextIO
+
+from gpuctl.model import Disturbs, Remedy
+
+
+class Styled:
+    """Text in pieces, each with a Rich style. Rich itself is loaded only when a terminal will show the styles."""
+
+    def __init__(self, text: str = "", style: str = "") -> None:
+        self._pieces: list[tuple[str, str]] = [(text, style)] if text else []
+
+    def append(self, text: str | Styled, style: str = "") -> Styled:
+        """Adds a piece, or all pieces of another text. Returns itself."""
+        self._pieces += text._pieces if isinstance(text, Styled) else [(text, style)]
+        return self
+
+    @property
+    def plain(self) -> str:
+        """The text without its styles."""
+        return "".join(text for text, _ in self._pieces)
+
+    def show(self, file: TextIO | None = None) -> None:
+        """Writes the text to stdout, or to `file`: in colour on a terminal, and never with NO_COLOR."""
+        file = file or sys.stdout
+        if not (file.isatty() or os.environ.get("FORCE_COLOR")) or os.environ.get("NO_COLOR"):
+            file.write(self.plain)
+            return
+        from rich.console import Console
+        from rich.text import Text
+
+        console = Console(file=file, markup=False, highlight=False, emoji=False, soft_wrap=True)
+        console.print(Text.assemble(*self._pieces), end="")
+
+
+def plain(text: str) -> str:
+    """Returns text that cannot steer a terminal: control and direction characters become U+FFFD."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+
+
+def remedy_lines(remedy: Remedy, indent: str) -> Styled:
+    """Returns a remedy as lines: the sentence with what it disturbs, then the commands to copy."""
+    disturbs = "" if remedy.disturbs is Disturbs.NOTHING else f" (disturbs {remedy.disturbs.value})"
+    lines = Styled(f"{indent}{plain(remedy.text)}{disturbs}\n", "dim") if remedy.text else Styled()
+    for command in remedy.commands:
+        lines.append(f"{indent}$ ", "dim").append(f"{plain(command)}\n", "cyan")
+    return lines

@@ -1,0 +1,228 @@
+"""What every command promises to whoever calls it: exit codes, streams, JSON, on hosts that lack things."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft202012Validator
+from simhost import Dockerd, SimHost, Toolkit
+
+ROOT = Path(__file__).parents[1]
+NOBODY = 65534
+NEEDS_A_HOST = (
+    ("doctor",),
+    ("check", "--cuda", "10.1"),
+    ("matrix",),
+    ("install-runtime",),
+    ("rollback",),
+    ("smoke",),
+)
+HERE = [sys.executable, "-m", "gpuctl"]
+
+
+def run(*argv: str, **options: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*HERE, *argv], capture_output=True, text=True, timeout=60, cwd=ROOT, **options)  # type: ignore[call-overload,no-any-return]
+
+
+def conforms(command: str, text: str) -> bool:
+    document = json.loads(text)
+    schema = json.loads((ROOT / "data" / "schemas" / f"{command}.schema.json").read_text())
+    Draft202012Validator(schema).validate(document)
+    return bool(document["schema"] == f"gpuctl.{command}/1")
+
+
+def says_a_sentence(out: str, err: str) -> bool:
+    return "Traceback" not in out + err and bool((out + err).strip())
+
+
+@pytest.mark.parametrize("argv", NEEDS_A_HOST, ids=lambda argv: argv[0])
+def test_on_a_host_without_gpu_and_docker(argv: tuple[str, ...], sim_host: Callable[..., SimHost]) -> None:
+    done = sim_host(None).gpuctl(*argv)
+    assert says_a_sentence(done.out, done.err)
+    assert done.code == (0 if argv[0] == "matrix" else 1)
+
+
+@pytest.mark.parametrize("argv", NEEDS_A_HOST, ids=lambda argv: argv[0])
+def test_json_is_all_there_is_on_stdout_even_where_the_answer_is_no(
+    argv: tuple[str, ...], sim_host: Callable[..., SimHost]
+) -> None:
+    assert conforms(argv[0], sim_host(None).gpuctl(*argv, "--json").out)
+
+
+@pytest.mark.parametrize("argv", NEEDS_A_HOST, ids=lambda argv: argv[0])
+def test_without_permission_to_ask_docker(
+    argv: tuple[str, ...], sim_host: Callable[..., SimHost], dockerd: Dockerd
+) -> None:
+    done = sim_host("v100", dockerd=dockerd).gpuctl(*argv, uid=NOBODY)
+    assert says_a_sentence(done.out, done.err)
+    could_not_look = {"install-runtime": 3, "rollback": 3}
+    assert done.code == {"matrix": 0, "check": 0, **could_not_look}.get(argv[0], 1)
+
+
+@pytest.mark.parametrize("argv", NEEDS_A_HOST, ids=lambda argv: argv[0])
+def test_with_stdin_closed(argv: tuple[str, ...], sim_host: Callable[..., SimHost]) -> None:
+    done = sim_host(None).gpuctl(*argv, stdin=None)
+    assert says_a_sentence(done.out, done.err)
+    assert done.code in (0, 1)
+
+
+def test_json_conforms_on_a_host_with_gpus(
+    sim_host: Callable[..., SimHost], toolkit: Toolkit, dockerd: Dockerd
+) -> None:
+    host = sim_host("a100x8", dockerd=dockerd)
+    assert conforms("doctor", host.gpuctl("doctor", "--json").out)
+    assert conforms("matrix", host.gpuctl("matrix", "--json").out)
+    done = host.gpuctl("check", "--cuda", "12.2", "--json")
+    assert conforms("check", done.out)
+    assert [gpu["verdict"] for gpu in done.json["gpus"]] == ["compatible"] * 8
+
+
+@pytest.mark.parametrize(
+    ("argv", "code"),
+    [
+        (("--cuda", "10.1", "--driver", "418.87", "--gpu", "V100"), 0),
+        (("--cuda", "12.4", "--driver", "525.60.13", "--gpu", "T4"), 0),
+        (("--cuda", "12.4", "--driver", "525.60.13", "--gpu", "T4", "--strict"), 1),
+        (("--cuda", "13.0", "--driver", "535.161.08", "--gpu", "A100"), 1),
+        (("--cuda", "10.1", "--driver", "384.130", "--gpu", "GeForce GTX 1080"), 1),
+        (("--cuda", "99.0", "--driver", "580.65.06", "--gpu", "H100"), 3),
+    ],
+    ids=["compatible", "limited", "limited-strict", "needs-package", "incompatible", "unknown"],
+)
+def test_the_verdict_decides_the_exit_code(argv: tuple[str, ...], code: int) -> None:
+    assert run("check", *argv).returncode == code
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("check", "--cuda", "banana", "--driver", "418.87", "--gpu", "V100"),
+        ("check", "--cuda", "10.1", "--driver", "5", "--gpu", "V100"),
+        ("check", "--cuda", "10.1", "--driver", "418.87", "--gpu", "Voodoo 2"),
+        ("check", "--cuda", "10.1", "--driver", "418.87", "--gpu", "GT 730"),
+        ("check",),
+        ("matrix", "--cuda", "\x1b[31m"),
+        ("doctor", "--only", "dokcer"),
+        ("smoke", "--gpus", "device="),
+        ("install-runtime", "--name", "../x"),
+        ("frobnicate",),
+        ("doctor", "--frobnicate"),
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_is_one_sentence_on_stderr_and_exit_code_2(argv: tuple[str, ...]) -> None:
+    done = run(*argv)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "Error: " in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "\x1b" not in done.stderr
+
+
+def test_version_loads_neither_rich_nor_the_docker_sdk() -> None:
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "gpuctl", "--version"], capture_output=True, text=True, cwd=ROOT
+    )
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert not {"rich", "docker", "pynvml", "distro", "subprocess_fork"} & loaded
+    assert "gpuctl.cli.app" in loaded
+
+
+def test_check_of_a_described_host_starts_no_process_and_loads_neither_rich_nor_docker() -> None:
+    argv = [*HERE[:1], "-X", "importtime", *HERE[1:], "check", "--cuda=10.1", "--driver=418.87", "--gpu=V100", "--json"]
+    done = subprocess.run(
+        ["strace", "-f", "-qq", "-e", "trace=execve", *argv], capture_output=True, text=True, cwd=ROOT
+    )
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert not {"rich", "docker", "gpuctl.facts.gather"} & loaded
+    assert done.stderr.count("execve(") == 1
+    assert conforms("check", done.stdout)
+
+
+def test_only_shows_a_layer_or_a_check(sim_host: Callable[..., SimHost]) -> None:
+    host = sim_host("v100")
+    layer = host.gpuctl("doctor", "--only", "driver", "--json").json["findings"]
+    assert {finding["layer"] for finding in layer} == {"driver"}
+    one = host.gpuctl("doctor", "--only", "driver.nvml", "--json").json["findings"]
+    assert [(finding["id"], finding["status"]) for finding in one] == [("driver.nvml", "pass")]
+
+
+def test_verbose_shows_what_was_seen_and_where(sim_host: Callable[..., SimHost]) -> None:
+    out = sim_host("v100").gpuctl("doctor", "-v").out
+    assert "/proc/driver/nvidia/version: 418.87.00" in out
+
+
+def test_strict_turns_warnings_into_exit_code_1(sim_host: Callable[..., SimHost]) -> None:
+    host = sim_host("v100")
+    assert host.gpuctl("doctor", "--only", "driver.branch-supported").code == 0
+    assert host.gpuctl("doctor", "--only", "driver.branch-supported", "--strict").code == 1
+
+
+def test_a_hanging_gpu_does_not_hang_doctor_and_is_unknown(sim_host: Callable[..., SimHost]) -> None:
+    done = sim_host("hang").gpuctl("doctor", "--only", "driver", "--json", timeout=30)
+    assert done.code == 3
+    nvml = next(finding for finding in done.json["findings"] if finding["id"] == "driver.nvml")
+    assert (nvml["status"], "no answer within" in nvml["message"]) == ("unknown", True)
+
+
+def test_a_mismatch_of_driver_and_libraries_is_named_once(sim_host: Callable[..., SimHost]) -> None:
+    done = sim_host("mismatch").gpuctl("doctor", "--only", "driver", "--json")
+    assert done.code == 1
+    failed = [finding["id"] for finding in done.json["findings"] if finding["status"] == "fail"]
+    assert len(failed) == 1
+
+
+def test_control_characters_of_a_host_reach_no_terminal(sim_host: Callable[..., SimHost]) -> None:
+    host = sim_host("v100", files={"/etc/os-release": 'ID=x\nNAME="\x1b]0;owned\x07[red]x[/red]"\n'})
+    out = host.gpuctl("doctor").out
+    assert "\x1b" not in out
+    assert "[red]x[/red]" in out
+
+
+def test_colour_only_on_a_terminal_and_never_with_no_color() -> None:
+    argv = ("check", "--cuda", "10.1", "--driver", "418.87", "--gpu", "V100")
+    assert "\x1b" not in run(*argv).stdout
+    assert "\x1b[" in on_a_terminal(*argv, env={})
+    assert "\x1b[" not in on_a_terminal(*argv, env={"NO_COLOR": "1"})
+
+
+def on_a_terminal(*argv: str, env: dict[str, str]) -> str:
+    ours, theirs = os.openpty()
+    surroundings = {**os.environ, "TERM": "xterm-256color", **env}
+    process = subprocess.Popen([*HERE, *argv], stdout=theirs, stderr=theirs, stdin=theirs, cwd=ROOT, env=surroundings)
+    os.close(theirs)
+    pieces = []
+    try:
+        while piece := os.read(ours, 65536):
+            pieces.append(piece)
+    except OSError:  # the other end has been closed
+        pass
+    process.wait(30)
+    os.close(ours)
+    return b"".join(pieces).decode()
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    done = subprocess.run(
+        ["bash", "-c", '"$0" -m gpuctl matrix | head -n 1', sys.executable], capture_output=True, text=True, cwd=ROOT
+    )
+    assert "Traceback" not in done.stderr
+    assert "BrokenPipe" not in done.stderr
+
+
+def test_a_bug_is_one_sentence_and_exit_code_70(tmp_path: Path) -> None:
+    # A table that is not JSON is the one fault of gpuctl's own that a test can make from outside.
+    subprocess.run(["cp", "-r", ROOT / "gpuctl", ROOT / "data", tmp_path], check=True)
+    (tmp_path / "data" / "cuda_rows.jsonl").write_text("{\n")
+    done = subprocess.run([*HERE, "matrix"], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 70
+    assert done.stderr.startswith("gpuctl: a bug: ")
+    assert "Traceback" not in done.stderr
+    debug = subprocess.run([*HERE, "--debug", "matrix"], capture_output=True, text=True, cwd=tmp_path)
+    assert "Traceback" in debug.stderr

@@ -1,0 +1,341 @@
+"""install-runtime on a real dockerd: registered without a restart, verified by asking, else put back."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import validate
+from simhost import Dockerd, Done, SimHost, Toolkit, import_image
+
+SCHEMAS = Path(__file__).parents[1] / "data" / "schemas"
+COUNT = "trap exit TERM; while :; do sleep 1; done"
+
+
+@pytest.fixture
+def ready(
+    toolkit: Toolkit, new_dockerd: Callable[..., Dockerd], sim_host: Callable[..., SimHost]
+) -> Callable[..., Any]:
+    """`ready(config=…, flags=…)` gives a host with the toolkit, and its Docker that does not know of it yet."""
+
+    def make(**options: Any) -> tuple[SimHost, Dockerd]:
+        toolkit.install("v100")
+        daemon = new_dockerd(path=[toolkit.directory], **options)
+        return sim_host("v100", toolkit=toolkit, dockerd=daemon), daemon
+
+    return make
+
+
+def install(host: SimHost, *options: str) -> Done:
+    done = host.gpuctl("install-runtime", "--json", *options)
+    validate(done.json, json.loads((SCHEMAS / "install-runtime.schema.json").read_text()))
+    assert "Traceback" not in done.err
+    return done
+
+
+def rollback(host: SimHost, *options: str) -> Done:
+    done = host.gpuctl("rollback", "--json", *options)
+    validate(done.json, json.loads((SCHEMAS / "rollback.schema.json").read_text()))
+    return done
+
+
+def runtimes(daemon: Dockerd) -> dict[str, Any]:
+    listed: dict[str, Any] = json.loads(daemon.docker("info", "--format", "{{json .Runtimes}}").out)
+    return listed
+
+
+def everything(daemon: Dockerd) -> dict[str, tuple[int, int, bytes]]:
+    """Inode, time of modification and content of daemon.json and all that stands beside it."""
+    found = daemon.config.parent.glob("*daemon.json*")
+    return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns, path.read_bytes()) for path in found}
+
+
+def test_the_runtime_is_registered_and_a_running_container_lives_on(
+    ready: Callable[..., Any], toolkit: Toolkit
+) -> None:
+    host, daemon = ready(config='{"debug": true}\n')
+    import_image(daemon)
+    daemon.docker("run", "-d", "--name=old", "--network=none", "nvidia/cuda:10.1-base", "sh", "-c", COUNT)
+    before = daemon.docker("inspect", "--format={{.State.Pid}} {{.State.StartedAt}}", "old").out
+    done = install(host, "--set-default")
+    assert done.code == 0, done.err
+    told = ("changed", "reloaded", "verified", "restarted", "dry_run", "error")
+    assert [done.json[key] for key in told] == [True, True, True, False, False, None]
+    assert done.json["config"] == str(daemon.config)
+    assert Path(done.json["backup"]).read_text() == '{"debug": true}\n'
+    assert runtimes(daemon)["nvidia"] == {"path": toolkit.runtime}
+    assert daemon.docker("info", "--format", "{{.DefaultRuntime}}").out == "nvidia\n"
+    assert daemon.docker("inspect", "--format={{.State.Pid}} {{.State.StartedAt}}", "old").out == before
+
+    seen = everything(daemon)
+    log = daemon.log.read_text()
+    again = install(host, "--set-default")
+    told = ("changed", "backup", "diff", "reloaded", "verified", "steps")
+    assert [again.json[key] for key in told] == [False, None, "", False, True, []]
+    assert (again.code, everything(daemon)) == (0, seen)
+    assert daemon.log.read_text().count("Got signal to reload") == log.count("Got signal to reload")
+
+
+def test_a_dry_run_shows_the_diff_and_the_steps_and_changes_nothing(ready: Callable[..., Any]) -> None:
+    host, daemon = ready(config='{"labels": ["token=hunter2"], "debug": true}\n')
+    seen = everything(daemon)
+    done = install(host, "--dry-run")
+    assert (done.code, done.json["changed"], done.json["dry_run"]) == (0, True, True)
+    assert [step["disturbs"] for step in done.json["steps"]] == ["nothing", "nothing"]
+    text = host.gpuctl("install-runtime", "--dry-run")
+    assert '"nvidia"' in text.out and "would write" in text.out
+    assert "hunter2" not in done.out + text.out
+    assert everything(daemon) == seen
+
+
+def test_what_dockerd_accepts_is_accepted_and_taken_up(ready: Callable[..., Any]) -> None:
+    host, daemon = ready()
+    texts = ("", " \n", "null\n", '{"runtimes": null}', '{\r\n  "debug": true\r\n}\r\n')
+    for number, text in enumerate(texts):
+        daemon.config.write_text(text, newline="")
+        done = install(host, f"--name=gpu-{number}")
+        assert (done.code, done.json["verified"]) == (0, True), (text, done.err)
+        assert f"gpu-{number}" in runtimes(daemon)
+
+
+def test_no_file_at_all_becomes_one_and_rollback_removes_it(ready: Callable[..., Any]) -> None:
+    host, daemon = ready()
+    daemon.config.unlink()
+    done = install(host)
+    assert (done.code, done.json["verified"]) == (0, True), done.err
+    assert done.json["backup"].endswith(".absent")
+    undone = rollback(host)
+    assert (undone.code, undone.json["changed"]) == (0, True), undone.err
+    assert not daemon.config.exists()
+    assert undone.json["restart_needed"] and "Docker keeps the runtime nvidia until it is restarted" in undone.out
+
+
+@pytest.mark.parametrize("text", ['\ufeff{"debug": true}\n', '{"no-such-key": 1}\n'])
+def test_a_file_that_this_docker_does_not_take_up_is_put_back(ready: Callable[..., Any], text: str) -> None:
+    host, daemon = ready()
+    daemon.config.write_text(text)
+    before = daemon.config.stat()
+    done = install(host, "--timeout=1")
+    assert done.code == 4
+    assert "Docker does not list the runtime nvidia, 1 s after it was told." in done.json["error"]
+    assert (done.json["changed"], done.json["backup"], done.json["verified"]) == (False, None, False)
+    assert [(name, raw) for name, (_, _, raw) in everything(daemon).items()] == [("daemon.json", text.encode())]
+    assert (daemon.config.stat().st_mtime_ns, daemon.config.stat().st_mode) == (before.st_mtime_ns, before.st_mode)
+    assert daemon.answers()
+
+
+def slow(host: SimHost, *options: str) -> subprocess.Popen[bytes]:
+    """A run that waits a second before it tells dockerd of the file that it has written."""
+    strace = [
+        "strace",
+        "-f",
+        "-qq",
+        "-o",
+        "/dev/null",
+        "-e",
+        "trace=kill",
+        "-e",
+        "inject=kill:delay_enter=1000000:when=1",
+    ]
+    argv = [*strace, sys.executable, "-m", "gpuctl", "install-runtime", "--json", *options]
+    return host.popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+
+
+def wait_for_the_new_file(daemon: Dockerd) -> None:
+    deadline = time.monotonic() + 20
+    while b"nvidia" not in daemon.config.read_bytes() and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
+def test_a_daemon_that_hangs_gets_its_old_file_back(ready: Callable[..., Any]) -> None:
+    host, daemon = ready()
+    run = slow(host, "--timeout=1")
+    wait_for_the_new_file(daemon)
+    os.kill(daemon.pid, signal.SIGSTOP)
+    out, _ = run.communicate(timeout=30)
+    os.kill(daemon.pid, signal.SIGCONT)
+    assert (run.returncode, daemon.config.read_text()) == (4, "{}\n")
+    assert "Docker does not answer" in json.loads(out)["error"]
+    assert "is as it was before" in json.loads(out)["error"]
+    assert "nvidia" not in runtimes(daemon)
+
+
+def test_ctrl_c_puts_the_old_file_back(ready: Callable[..., Any]) -> None:
+    host, daemon = ready()
+    daemon.config.write_text('{"no-such-key": 1}\n')
+    run = host.popen([sys.executable, "-m", "gpuctl", "install-runtime", "--json"], stdout=subprocess.PIPE)
+    wait_for_the_new_file(daemon)
+    time.sleep(0.3)
+    os.kill(run.pid, signal.SIGINT)
+    out, _ = run.communicate(timeout=30)
+    assert (run.returncode, daemon.config.read_text()) == (4, '{"no-such-key": 1}\n')
+    assert json.loads(out)["error"].startswith("Interrupted.")
+
+
+def test_another_programs_edit_is_never_overwritten_by_putting_back(ready: Callable[..., Any]) -> None:
+    host, daemon = ready()
+    run = slow(host, "--timeout=1")
+    wait_for_the_new_file(daemon)
+    daemon.config.write_text('{"no-such-key": 1}\n')
+    out, _ = run.communicate(timeout=30)
+    told = json.loads(out)
+    assert (run.returncode, daemon.config.read_text()) == (5, '{"no-such-key": 1}\n')
+    assert told["backup"] in told["error"] and Path(told["backup"]).read_text() == "{}\n"
+
+
+def test_a_run_killed_before_it_told_the_daemon_is_completed_by_the_next(ready: Callable[..., Any]) -> None:
+    host, daemon = ready()
+    run = slow(host)
+    wait_for_the_new_file(daemon)
+    os.killpg(run.pid, signal.SIGKILL)
+    run.communicate()
+    assert "nvidia" not in runtimes(daemon)
+    done = install(host)
+    assert [done.json[key] for key in ("changed", "reloaded", "verified")] == [False, True, True]
+    assert "nvidia" in runtimes(daemon)
+    assert rollback(host).code == 0 and daemon.config.read_text() == "{}\n"
+
+
+CONCURRENT = """
+import os, sys
+from gpuctl.cli.app import app
+sys.stdout = sys.stderr = open(os.devnull, "w")
+children = [os.fork() or os._exit(app(["install-runtime"], standalone_mode=False) or 0) for _ in range(50)]
+sys.exit(max(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children))
+"""
+
+
+def test_of_fifty_runs_at_once_one_changes_the_file_and_all_succeed(ready: Callable[..., Any]) -> None:
+    host, daemon = ready(config='{"debug": true}\n')
+    done = host.run([sys.executable, "-c", CONCURRENT])
+    assert done.code == 0, done.err
+    assert json.loads(daemon.config.read_text())["runtimes"].keys() == {"nvidia"}
+    assert sorted(name.rpartition(".")[2] for name in everything(daemon)) == ["bak", "json"]
+    assert daemon.log.read_text().count("Got signal to reload") == 1
+
+
+def test_an_option_of_dockerd_that_would_clash_is_seen_before_writing(ready: Callable[..., Any]) -> None:
+    host, daemon = ready(flags=["--add-runtime=other=/bin/true"])
+    seen = everything(daemon)
+    done = install(host)
+    assert (done.code, everything(daemon)) == (1, seen)
+    assert "dockerd gets runtimes on its command line" in done.json["error"]
+
+
+def test_another_entry_is_refused_with_its_place_and_replaced_by_force(ready: Callable[..., Any]) -> None:
+    host, daemon = ready(config='{"runtimes": {"nvidia": {"path": "/bin/false"}}}\n')
+    seen = everything(daemon)
+    done = install(host)
+    assert (done.code, everything(daemon)) == (1, seen)
+    place = f"{daemon.config}:1:25: the runtime nvidia is registered in another way"
+    assert done.json["error"].startswith(place + ': {"path": "/bin/false"}. Use --force')
+    forced = install(host, "--force")
+    assert (forced.code, forced.json["verified"]) == (0, True), forced.err
+
+
+def test_the_bare_name_that_nvidia_ctk_writes_is_not_another_entry(ready: Callable[..., Any]) -> None:
+    config = '{"runtimes": {"nvidia": {"args": [], "path": "nvidia-container-runtime"}}}\n'
+    host, _ = ready(config=config)
+    done = install(host)
+    assert (done.code, done.json["changed"], done.json["verified"]) == (0, False, True), done.err
+
+
+def test_a_program_that_is_not_there_or_not_executable_is_refused(
+    sim_host: Callable[..., SimHost], new_dockerd: Callable[..., Dockerd]
+) -> None:
+    daemon = new_dockerd()
+    host = sim_host("v100", dockerd=daemon, files={"/opt/runtime": "#!/bin/sh\n"})
+    host.path("/opt/runtime").chmod(0o644)
+    missing, plain = install(host), install(host, "--runtime-path=/opt/runtime")
+    assert (missing.code, plain.code, daemon.config.read_text()) == (1, 1, "{}\n")
+    assert "nvidia-container-runtime is not on PATH." in missing.json["error"]
+    assert "apt-get install -y nvidia-container-toolkit" in " ".join(missing.json["remedy"]["commands"])
+    assert "/opt/runtime is not an executable program." in plain.json["error"]
+
+
+def test_a_file_that_this_docker_does_not_read_is_only_written(ready: Callable[..., Any], tmp_path: Path) -> None:
+    host, daemon = ready()
+    other = daemon.config.with_name("other.json")
+    done = install(host, f"--config={other}")
+    told = ("changed", "reloaded", "verified")
+    assert [done.code, *(done.json[key] for key in told)] == [0, True, False, False]
+    assert f"reads {daemon.config}, not this file" in done.json["notes"][0]
+    unread = install(host, "--no-reload")
+    assert [unread.code, *(unread.json[key] for key in told)] == [0, True, False, False]
+    assert "nvidia" not in runtimes(daemon)
+
+
+def test_without_docker_or_with_one_elsewhere_it_says_so(sim_host: Callable[..., SimHost]) -> None:
+    without = install(sim_host("v100", absent=["/usr/sbin/dockerd", "/usr/bin/docker"]))
+    assert (without.code, without.json["error"]) == (1, "Docker is not installed here. Nothing was changed.")
+    elsewhere = install(sim_host("v100", env={"DOCKER_HOST": "tcp://192.0.2.1:2375"}))
+    assert elsewhere.code in (1, 3) and "Nothing was changed." in elsewhere.json["error"]
+    text = sim_host("v100", env={"DOCKER_HOST": "tcp://192.0.2.1:2375"}).gpuctl("install-runtime")
+    assert text.out == "" and text.err.startswith("gpuctl install-runtime: ")
+
+
+def test_a_daemon_that_does_not_answer_beforehand_is_not_touched(ready: Callable[..., Any]) -> None:
+    host, daemon = ready()
+    seen = everything(daemon)
+    os.kill(daemon.pid, signal.SIGSTOP)
+    done = install(host)
+    os.kill(daemon.pid, signal.SIGCONT)
+    assert (done.code, everything(daemon)) == (3, seen)
+    assert "Docker could not be looked at" in done.json["error"]
+
+
+SYSTEMCTL = """#!/bin/sh
+echo "$*" >> {root}/systemctl.log
+case "$*" in
+  show*) printf "Id=docker.service\\nLoadState=loaded\\nActiveState=active\\nMainPID=$(cat {root}/docker.pid)\\n" ;;
+  *reload*) kill -HUP "$(cat {root}/docker.pid)" ;;
+  *restart*) touch {root}/restart; while [ -e {root}/restart ]; do sleep 0.05; done ;;
+esac
+"""
+
+
+def test_systemd_reloads_the_daemon_that_it_runs_and_restarts_it_only_when_asked(
+    toolkit: Toolkit, new_dockerd: Callable[..., Dockerd], sim_host: Callable[..., SimHost]
+) -> None:
+    daemon = new_dockerd(path=[toolkit.directory])
+    import_image(daemon)
+    daemon.docker("run", "-d", "--network=none", "nvidia/cuda:10.1-base", "sh", "-c", COUNT)
+    time.sleep(1.5)  # dockerd's start is known to the second only
+    toolkit.install("v100")
+    commands = {"systemctl": SYSTEMCTL.format(root=daemon.root)}
+    host = sim_host("v100", toolkit=toolkit, dockerd=daemon, commands=commands, files={"/run/systemd/system/x": ""})
+    done = install(host)
+    assert [done.code, *(done.json[key] for key in ("verified", "restarted", "restart_needed"))] == [
+        0,
+        True,
+        False,
+        True,
+    ]
+    assert "--no-ask-password reload docker.service" in (daemon.root / "systemctl.log").read_text()
+    assert done.json["remedy"]["disturbs"] == "running containers"
+
+    planned = install(host, "--restart", "--dry-run")
+    assert "which stops 1 running containers" in planned.json["steps"][-1]["text"]
+    with ThreadPoolExecutor() as pool:
+        pool.submit(_restart_when_asked, daemon)
+        restarted = install(host, "--restart")
+    assert [restarted.json[key] for key in ("changed", "restarted", "restart_needed")] == [False, True, False]
+    assert install(host, "--restart").json["restarted"] is False
+
+
+def _restart_when_asked(daemon: Dockerd) -> None:
+    asked = daemon.root / "restart"
+    deadline = time.monotonic() + 20
+    while not asked.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    daemon.restart()
+    asked.unlink()

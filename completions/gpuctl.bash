@@ -1,0 +1,22 @@
+# Written by completions/generate.py: change the command line, not this file.
+_gpuctl() {
+    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command= word words=
+    for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+        case $word in doctor|check|matrix|install-runtime|rollback|smoke) command=$word; break ;; esac
+    done
+    case $prev in
+        --config|--config) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        --config|--cuda|--driver|--gpu|--gpus|--image|--name|--only|--pull-timeout|--runtime|--runtime-path|--timeout) COMPREPLY=(); return ;;
+    esac
+    case $command in
+        '') words='--version --debug -h --help doctor check matrix install-runtime rollback smoke' ;;
+        doctor) words='--only --json -v --verbose --strict -h --help' ;;
+        check) words='--cuda --driver --gpu --json --strict -h --help' ;;
+        matrix) words='--driver --gpu --cuda --json -h --help' ;;
+        install-runtime) words='--set-default --name --runtime-path --config --force --no-reload --restart --timeout --dry-run --json -h --help' ;;
+        rollback) words='--config --force --no-reload --timeout --dry-run --json -h --help' ;;
+        smoke) words='--gpus --image --runtime --timeout --pull-timeout --dry-run --json -v --verbose --strict -h --help' ;;
+    esac
+    mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
+}
+complete -F _gpuctl gpuctl

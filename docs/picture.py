@@ -1,0 +1,48 @@
+"""Draws doctor.svg from what `gpuctl doctor` really prints, on the test bed's V100 host with a real dockerd.
+
+python docs/picture.py
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from contextlib import closing
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent / "tests"))
+
+from simhost import Dockerd, SimHost, Toolkit, build, import_image  # noqa: E402
+
+
+def doctors_words(folder: Path) -> str:
+    """Returns the output, with its colours, on a host whose Docker does not know the NVIDIA runtime yet."""
+    bed = build(folder)
+    toolkit = Toolkit(bed, folder / "toolkit")
+    toolkit.install("v100")
+    with closing(Dockerd(path=[toolkit.directory])) as daemon:
+        daemon.start()
+        import_image(daemon)
+        colours = {"FORCE_COLOR": "1", "TERM": "xterm-256color"}
+        bare = ["/.dockerenv", "/etc/docker", "/etc/cdi"]
+        with closing(SimHost(bed, "v100", toolkit=toolkit, dockerd=daemon, env=colours, absent=bare)) as host:
+            return host.gpuctl("doctor").out
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        Path(folder, "toolkit").mkdir()
+        words = doctors_words(Path(folder))
+    console = Console(record=True, width=118, file=sys.stderr, force_terminal=True)
+    console.print(Text("$ gpuctl doctor", "bold"))
+    console.print(Text.from_ansi(words))
+    (HERE / "doctor.svg").write_text(console.export_svg(title="gpuctl doctor"), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

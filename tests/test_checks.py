@@ -229,6 +229,17 @@ def test_a_failure_has_a_remedy_with_commands_for_this_distribution() -> None:
     assert f"apt-get install -y linux-headers-{KERNEL}" in headers.commands
 
 
+def test_a_volta_is_given_the_last_branch_that_drives_it_with_the_proprietary_module() -> None:
+    remedy = findings(ILL["kernel.driver-installed"])["kernel.driver-installed"].remedy
+    assert remedy is not None
+    assert f"apt-get install -y linux-headers-{KERNEL} cuda-drivers-580" in remedy.commands
+
+
+def test_a_lost_gpu_explains_why_nvidia_smi_fails() -> None:
+    lost = v100(nvml=[NVML[0], {"index": 0, "error": "GPU is lost"}], commands={SMI: failed(15, stdout="GPU is lost")})
+    assert findings(lost)["driver.nvidia-smi"].status is Status.SKIP
+
+
 def test_a_plain_user_is_told_to_use_sudo() -> None:
     ill = v100(commands=NO_TOOLKIT, stats=NO_PROGRAMS, env={"euid": "1000"})
     remedy = findings(ill)["toolkit.installed"].remedy

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gpuctl.checks.engine import Said, check, failed, passed, warned
 from gpuctl.checks.gpus import compat_gpus, understood
-from gpuctl.checks.remedies import as_root, install
+from gpuctl.checks.remedies import as_root, install_driver
 from gpuctl.compat.rules import driver_verdict
 from gpuctl.compat.tables import driver_branch
 from gpuctl.compat.versions import compare, parse_driver
@@ -72,7 +72,7 @@ def nvidia_smi(driver: Driver) -> Said:
     return passed("nvidia-smi works", driver.smi_version)
 
 
-@check("driver.gpu-answers", explains=("driver.gpu-count",))
+@check("driver.gpu-answers", explains=("driver.gpu-count", "driver.nvidia-smi"))
 def gpu_answers(system: System, driver: Driver) -> Said | None:
     """One GPU that is lost or blocked stops every container that asks for all: the toolkit looks at each GPU first."""
     gpus = driver.gpus.get()
@@ -133,12 +133,12 @@ def _health(driver: Driver, gpus: list[Gpu]) -> Evidence:
 
 
 @check("driver.version-recommended", explains=("driver.branch-supported",))
-def version_recommended(system: System, driver: Driver) -> Said:
+def version_recommended(system: System, pci: Pci, driver: Driver) -> Said:
     """A driver runs containers of its own CUDA version and older: from 418 on, images move freely between hosts."""
     version = driver.version.get()
     if version is None or understood(parse_driver, version) >= (RECOMMENDED,):
         return passed(f"The driver is {RECOMMENDED} or newer", driver.version)
-    remedy = install("driver", "Upgrade the driver.", system, Disturbs.HOST, driver_package="cuda-drivers")
+    remedy = install_driver("Upgrade the driver.", system, compat_gpus(pci, driver))
     message = f"The driver {version} is older than {RECOMMENDED}; newer CUDA images will not run."
     return warned(message, driver.version, remedy=remedy)
 

@@ -9,7 +9,7 @@ from gpuctl.facts.pci import Pci, PciGpu
 from gpuctl.facts.system import System
 from gpuctl.model import Disturbs, Evidence, Remedy
 
-_VENDORS = {"1002": "AMD", "8086": "Intel"}
+_VENDORS = {"1002": "AMD", "1a03": "ASPEED", "8086": "Intel"}
 
 
 @check("hardware.gpu-present", explains=("hardware.passthrough", "hardware.gpu-known"))

@@ -9,7 +9,7 @@ from typing import TypeVar, cast
 from gpuctl.checks.gpus import compat_gpus
 from gpuctl.checks.remedies import target
 from gpuctl.compat.gpus import Gpu
-from gpuctl.compat.packages import install_commands
+from gpuctl.compat.packages import driver_package, install_commands
 from gpuctl.compat.remedies import driver_to_install
 from gpuctl.compat.rules import Answer, check_cuda
 from gpuctl.facts.driver import Driver
@@ -72,4 +72,5 @@ def _driver(cuda: str, facts: Facts, gpus: Sequence[Gpu]) -> tuple[Remedy, ...]:
     system = facts[System]
     if wanted is None or isinstance(system, Missing):
         return tuple(one for one in (wanted,) if one)
-    return (replace(wanted, commands=install_commands("driver", target(system), driver_package="nvidia-open")),)
+    commands = install_commands("driver", target(system), driver_package=driver_package(gpus))
+    return (replace(wanted, commands=commands),)

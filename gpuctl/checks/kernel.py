@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from gpuctl.checks.engine import Said, check, failed, passed, warned
-from gpuctl.checks.gpus import wanting
-from gpuctl.checks.remedies import as_root, install
+from gpuctl.checks.gpus import compat_gpus, wanting
+from gpuctl.checks.remedies import as_root, install, install_driver
 from gpuctl.facts.driver import Driver
 from gpuctl.facts.kernel import Kernel
 from gpuctl.facts.pci import Pci
@@ -24,8 +24,7 @@ def driver_installed(system: System, pci: Pci, kernel: Kernel, driver: Driver) -
     if known or driver.smi.value:
         return passed("The NVIDIA driver is installed", driver.version, kernel.module_file)
     kernel.module_file.get()
-    package = "cuda-drivers" if wanting(pci, driver, "no") else "nvidia-open"
-    remedy = install("driver", "Install the driver.", system, Disturbs.HOST, driver_package=package)
+    remedy = install_driver("Install the driver.", system, compat_gpus(pci, driver))
     return failed("No NVIDIA driver is installed.", kernel.module_file, driver.smi, remedy=remedy)
 
 
@@ -129,7 +128,6 @@ def module_flavour(system: System, pci: Pci, driver: Driver) -> Said | None:
     wrong = wanting(pci, driver, "no" if is_open else "required")
     if not wrong:
         return passed(f"The {flavour} kernel module suits these GPUs", driver.open_module)
-    package = "cuda-drivers" if is_open else "nvidia-open"
-    remedy = install("driver", f"Install {package} instead.", system, Disturbs.HOST, driver_package=package)
+    remedy = install_driver("Install the driver with the other module.", system, compat_gpus(pci, driver))
     message = f"The {flavour} kernel module does not run {' and '.join(wrong)} GPUs."
     return failed(message, driver.open_module, remedy=remedy)

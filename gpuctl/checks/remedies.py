@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from gpuctl.compat.packages import Target, install_commands
+from collections.abc import Iterable
+
+from gpuctl.compat.gpus import Gpu
+from gpuctl.compat.packages import Target, driver_package, install_commands
 from gpuctl.facts.system import System
 from gpuctl.model import Disturbs, Remedy
 
@@ -10,6 +13,11 @@ from gpuctl.model import Disturbs, Remedy
 def install(what: str, text: str, system: System, disturbs: Disturbs, **values: str) -> Remedy:
     """Returns the remedy that installs `what` here; without commands where gpuctl knows none for this host."""
     return Remedy(text, install_commands(what, target(system), **values), disturbs)
+
+
+def install_driver(text: str, system: System, gpus: Iterable[Gpu]) -> Remedy:
+    """Returns the remedy that installs the driver that suits these GPUs."""
+    return install("driver", text, system, Disturbs.HOST, driver_package=driver_package(gpus))
 
 
 def target(system: System) -> Target:

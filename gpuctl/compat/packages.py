@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
-from gpuctl.compat.tables import load
+from gpuctl.compat.gpus import Gpu
+from gpuctl.compat.tables import architectures, load
 
 # The names under which NVIDIA's driver repository keeps the distributions; relatives use their elder's packages.
 # Source: https://docs.nvidia.com/datacenter/tesla/driver-installation-guide/
@@ -72,6 +74,19 @@ def install_commands(what: str, target: Target, **values: str) -> tuple[str, ...
     if any(not places[name] for name in used if name != "sudo"):
         return ()
     return tuple(_filled(command, places) for command in commands)
+
+
+def driver_package(gpus: Iterable[Gpu]) -> str:
+    """Returns the package of NVIDIA's driver repository for these GPUs: the open module wherever all of them run it.
+
+    Older GPUs need the proprietary module, of the last branch that still drives them.
+    Source: https://docs.nvidia.com/datacenter/tesla/driver-installation-guide/
+    """
+    known = [row for gpu in gpus if (row := architectures().get(gpu.compute_capability))]
+    if all(row.open_module != "no" for row in known):
+        return "nvidia-open"
+    last = [int(row.last_driver_branch) for row in known if row.last_driver_branch]
+    return f"cuda-drivers-{min(last)}" if last else "cuda-drivers"
 
 
 def driver_repository(target: Target) -> str:

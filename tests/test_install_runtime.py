@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -309,7 +310,6 @@ def test_systemd_reloads_the_daemon_that_it_runs_and_restarts_it_only_when_asked
     daemon = new_dockerd(path=[toolkit.directory])
     import_image(daemon)
     daemon.docker("run", "-d", "--network=none", "nvidia/cuda:10.1-base", "sh", "-c", COUNT)
-    time.sleep(1.5)  # dockerd's start is known to the second only
     toolkit.install("v100")
     commands = {"systemctl": SYSTEMCTL.format(root=daemon.root)}
     host = sim_host("v100", toolkit=toolkit, dockerd=daemon, commands=commands, files={"/run/systemd/system/x": ""})
@@ -330,6 +330,25 @@ def test_systemd_reloads_the_daemon_that_it_runs_and_restarts_it_only_when_asked
         restarted = install(host, "--restart")
     assert [restarted.json[key] for key in ("changed", "restarted", "restart_needed")] == [False, True, False]
     assert install(host, "--restart").json["restarted"] is False
+
+
+STOPPED = """#!/bin/sh
+printf "Id=docker.service\\nLoadState=loaded\\nActiveState=inactive\\nMainPID=0\\n"
+"""
+
+
+def test_a_docker_that_systemd_has_stopped_reads_the_file_when_it_starts(
+    toolkit: Toolkit, sim_host: Callable[..., SimHost]
+) -> None:
+    toolkit.install("v100")
+    files = {"/run/systemd/system/x": "", "/etc/docker/daemon.json": "{}\n"}
+    host = sim_host("v100", toolkit=toolkit, commands={"systemctl": STOPPED}, files=files)
+    with socket.socket(socket.AF_UNIX) as left_behind:
+        left_behind.bind(str(host.path("/run/docker.sock")))
+    done = install(host)
+    assert [done.code, *(done.json[key] for key in ("changed", "reloaded", "verified"))] == [0, True, False, False]
+    assert "Nothing was verified" in done.json["notes"][0]
+    assert "nvidia" in json.loads(host.path("/etc/docker/daemon.json").read_text())["runtimes"]
 
 
 def _restart_when_asked(daemon: Dockerd) -> None:

@@ -43,10 +43,11 @@ def find_target(facts: Facts, config: str | None) -> Target:
 
 
 def _target(docker: Docker, system: System, config: str | None) -> Target:
-    kind = docker.kind.get()
+    stopped = _stopped(docker)
+    kind = docker.kind.value if stopped else docker.kind.get()
     if kind in _ELSEWHERE:
         raise Refused(_ELSEWHERE[kind])
-    daemon = docker.daemon.get()
+    daemon = None if stopped else docker.daemon.get()
     if daemon is None and docker.unit.value is None and docker.process.value is None and config is None:
         remedy = install("docker", "Install Docker, or name the file with --config.", system, Disturbs.NOTHING)
         raise Refused("Docker is not installed here.", remedy=remedy)
@@ -54,6 +55,12 @@ def _target(docker: Docker, system: System, config: str | None) -> Target:
     if not config and not path.startswith("/"):
         raise Refused(f"Which file dockerd reads cannot be told: {path}. Name it with --config.", ExitCode.UNDETERMINED)
     return Target(path, docker, daemon is not None and same_file(path, docker.config.source))
+
+
+def _stopped(docker: Docker) -> bool:
+    """Whether systemd has a Docker here that does not run: its file counts from its next start on."""
+    unit = docker.unit.value
+    return unit is not None and not unit.active and docker.process.value is None
 
 
 def check_flags(target: Target, keys: frozenset[str]) -> None:

@@ -66,12 +66,12 @@ def done_text(result: Result) -> Styled:
     lines = [f"{'changed' if result.changed else 'unchanged'}: {result.config}"]
     if result.backup:
         lines.append(f"what it was: {result.backup}")
-    if result.reloaded:
+    if result.restarted:
+        lines.append("Docker was restarted and confirms what it says.")
+    elif result.reloaded:
         lines.append("Docker reloaded it and confirms what it says; running containers were not touched.")
     elif result.verified:
         lines.append("Docker confirms what it says.")
-    if result.restarted:
-        lines.append("Docker was restarted.")
     return _lines(*lines, *result.notes)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gpuctl.cli.options import DriverVersion, GpuNames, Json
 from gpuctl.model import ExitCode, Verdict
 
 if TYPE_CHECKING:
@@ -22,15 +23,9 @@ CODES = {
 
 def command(
     cuda: Annotated[str, typer.Option("--cuda", metavar="X.Y", help="The CUDA version to run.", show_default=False)],
-    driver: Annotated[
-        str | None,
-        typer.Option("--driver", metavar="VERSION", help="A driver, instead of this host's.", show_default=False),
-    ] = None,
-    gpu: Annotated[
-        list[str] | None,
-        typer.Option("--gpu", metavar="NAME|CC", help="A GPU, instead of this host's; repeatable.", show_default=False),
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    driver: DriverVersion = None,
+    gpu: GpuNames = None,
+    json: Json = False,
     strict: Annotated[bool, typer.Option("--strict", help="`limited` and `unknown` exit with 1.")] = False,
 ) -> None:
     """Say whether a container built for a CUDA version runs on a driver and its GPUs, why, and what would change it."""

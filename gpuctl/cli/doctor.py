@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from gpuctl.cli.options import Json
 from gpuctl.model import ExitCode, Report, Status
 
 
@@ -13,7 +14,7 @@ def command(
     only: Annotated[
         str | None, typer.Option("--only", metavar="LAYER|ID", help="Show one layer or one check.", show_default=False)
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json: Json = False,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Show every check, with its evidence.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings and unknowns exit with 1.")] = False,
 ) -> None:

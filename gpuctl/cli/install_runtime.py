@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from gpuctl.cli.options import DryRun, Json, TakeUp
+
 COMMAND = "install-runtime"
 
 
@@ -36,9 +38,9 @@ def command(
         bool,
         typer.Option("--restart", help="Restart Docker if --gpus needs it. Stops containers without live-restore."),
     ] = False,
-    timeout: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds for Docker to take it up.")] = 10,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the diff and the steps; change nothing.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    timeout: TakeUp = 10,
+    dry_run: DryRun = False,
+    json: Json = False,
 ) -> None:
     """Register nvidia-container-runtime in Docker's daemon.json, reload Docker, and verify. No container is stopped."""
     from gpuctl.facts.docker import Docker

@@ -6,23 +6,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gpuctl.cli.options import DriverVersion, GpuNames, Json
+
 if TYPE_CHECKING:
     from gpuctl.compat.matrix import HostColumn
 
 
 def command(
-    driver: Annotated[
-        str | None,
-        typer.Option("--driver", metavar="VERSION", help="A driver, instead of this host's.", show_default=False),
-    ] = None,
-    gpu: Annotated[
-        list[str] | None,
-        typer.Option("--gpu", metavar="NAME|CC", help="A GPU, instead of this host's; repeatable.", show_default=False),
-    ] = None,
+    driver: DriverVersion = None,
+    gpu: GpuNames = None,
     cuda: Annotated[
         str | None, typer.Option("--cuda", metavar="X.Y", help="Only this CUDA version.", show_default=False)
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json: Json = False,
 ) -> None:
     """Show the table of CUDA versions, drivers and GPUs, with this host's verdict beside each."""
     from gpuctl.compat.matrix import matrix

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from gpuctl.cli.options import DryRun, Json, TakeUp
+
 COMMAND = "rollback"
 
 
@@ -18,9 +20,9 @@ def command(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Lose what others edited since, too.")] = False,
     no_reload: Annotated[bool, typer.Option("--no-reload", help="Only restore the file; verify nothing.")] = False,
-    timeout: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds for Docker to take it up.")] = 10,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the diff and the steps; change nothing.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    timeout: TakeUp = 10,
+    dry_run: DryRun = False,
+    json: Json = False,
 ) -> None:
     """Restore daemon.json as it was before gpuctl's last change, reload Docker, and verify. No container is stopped."""
     from gpuctl.facts.docker import Docker

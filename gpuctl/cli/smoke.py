@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gpuctl.cli.options import Json
 from gpuctl.model import ExitCode
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def command(
     timeout: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds that the container may take.")] = 60,
     pull_timeout: Annotated[float, typer.Option("--pull-timeout", min=0.1, help="Seconds for the image.")] = 900,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the equivalent docker command.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json: Json = False,
     verbose: Annotated[
         bool, typer.Option("-v", "--verbose", help="Show the docker command and all that was seen.")
     ] = False,

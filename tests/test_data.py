@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator
 
 from gpuctl.compat import tables
+from gpuctl.compat.framework_table import framework_releases
 from gpuctl.compat.images import cuda_images, cuda_of_tag
 from gpuctl.compat.releases import docker_features, toolkit_cves, toolkit_releases
+from gpuctl.compat.rulings import resolve_cuda
 from gpuctl.compat.versions import docker_version, parse_cuda, parts
 
 DATA = Path(__file__).parents[1] / "data"
@@ -23,6 +26,7 @@ KEYS = {
     "docker_features": ("feature",),
     "driver_branches": ("branch",),
     "forward_compat": ("package", "base"),
+    "frameworks": ("framework", "version"),
     "gpus": ("product",),
     "images": ("cuda", "os"),
     "install_commands": ("what", "manager", "distributions"),
@@ -190,3 +194,34 @@ def test_every_image_tag_is_of_a_cuda_version_and_reads_back() -> None:
 def test_the_newest_toolkit_release_has_no_known_hole() -> None:
     newest = docker_version(toolkit_releases()[-1].version)
     assert all(docker_version(cve.fixed) <= newest for cve in toolkit_cves())
+
+
+def test_a_framework_names_cuda_versions_and_compute_capabilities_that_exist() -> None:
+    for row in framework_releases():
+        assert all(resolve_cuda(cuda).unknown is None for cuda in row.cudas), row
+        assert {capability for _, capability in row.builds} - {None} <= set(tables.architectures()), row
+        assert {row.default, *row.experimental} - {None} <= set(row.cudas), row
+
+
+def test_the_releases_and_builds_of_a_framework_ascend() -> None:
+    for framework in {row.framework for row in framework_releases()}:
+        releases = [row for row in framework_releases() if row.framework == framework]
+        versions = [parts(row.version.removeprefix("cu")) for row in releases]
+        assert versions == sorted(set(versions)), framework
+        for row in releases:
+            builds = [parse_cuda(cuda) for cuda in row.cudas]
+            assert builds == sorted(set(builds)), row
+
+
+def test_the_frameworks_of_the_reference_are_all_there() -> None:
+    assert Counter(row.framework for row in framework_releases()) == {
+        "pytorch": 50,
+        "tensorflow": 39,
+        "tensorflow-gpu": 28,
+        "jax": 51,
+        "jaxlib": 7,
+        "onnxruntime-gpu": 25,
+        "ngc": 51,
+        "ngc-trtllm": 28,
+        "ufoym/deepo": 5,
+    }

@@ -1,0 +1,165 @@
+"""From a requirements file or a lock file to the CUDA versions that its packages ask for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from gpuctl.compat.asks import Ask
+from gpuctl.compat.framework_table import NoCuda, cuda_of_tag
+from gpuctl.compat.frameworks import PACKAGES, TAG_SOURCE, package_ask, pinned_version, requirement_of
+from gpuctl.compat.requirement_pins import Pin, read_pins
+from gpuctl.compat.versions import parts
+
+# Packages whose version begins with that of CUDA, the most telling first: the runtime is what the driver must run,
+# while old releases of torch leave nvjitlink open, so that a newer one gets locked beside an older runtime.
+# cublas, cudnn, cufft, cusparse, nccl and the like have versions of their own: cublas 13.1.0.3 is in CUDA 13.0.2.
+# Source: the component versions in NVIDIA's release notes; what cuda-toolkit 12.8.1 and 13.0.2 on PyPI require.
+_COMPONENTS = (
+    "cuda-toolkit",
+    "nvidia-cuda-runtime",
+    "nvidia-cuda-nvrtc",
+    "nvidia-cuda-nvcc",
+    "nvidia-cuda-cupti",
+    "nvidia-nvtx",
+    "nvidia-nvjitlink",
+)
+_COMPONENT_SOURCE = "https://docs.nvidia.com/cuda/cuda-toolkit-release-notes/ (component versions)"
+_FIRST_WITHOUT_SUFFIX = 13  # until CUDA 12 the packages were called nvidia-...-cu12
+_CUDA_IN_NAME = re.compile(r"-cu(?:da)?([0-9]{2,3})x?(?=-|$)")
+_JAX_PLUGIN = re.compile(r"jax-(cuda[0-9]+)-(?:plugin|pjrt)")
+_INDEX_TAG = re.compile(r"/(cu[0-9]{2,3}|cpu|rocm[0-9.]*|xpu)(?:/|$)")
+_NAMED_AT_MOST = 3
+
+
+def requirements_asks(text: str, name: str) -> tuple[Ask, ...]:
+    """Returns the CUDA versions that the packages of a requirements or lock file ask for; none: they ask for no CUDA.
+
+    `name` is the file's. A bare major ("12") is what a package asks that runs with any minor version; it is left out
+    where another package asks for one of them. Raises ValueError, naming file and line, for text that is no such file,
+    and for a framework that is not known, unless pinned CUDA packages tell in its stead.
+    """
+    pins = read_pins(text, name)
+    components = tuple(_component_asks(pins))
+    asks = (*_framework_asks(pins, [ask.cuda for ask in components]), *components, *_named_asks(pins))
+    return _merged(asks, name)
+
+
+@dataclass(frozen=True)
+class _Component:
+    rank: int
+    cuda: str
+    by: str
+
+    @property
+    def major(self) -> str:
+        return self.cuda.partition(".")[0]
+
+
+def _component_asks(pins: Iterable[Pin]) -> Iterator[Ask]:
+    """Yields what the CUDA packages themselves say: of each major version only the most telling ones."""
+    found = [component for component in map(_component, pins) if component]
+    best = {component.major: component.rank for component in sorted(found, key=lambda each: -each.rank)}
+    for component in found:
+        if component.rank == best[component.major]:
+            yield Ask(component.cuda, component.by, _COMPONENT_SOURCE)
+
+
+def _component(pin: Pin) -> _Component | None:
+    name = _name(pin)
+    suffix = _CUDA_IN_NAME.search(name)
+    base = name[: suffix.start()] if suffix else name
+    fixed = _fixed(pin)
+    if base not in _COMPONENTS or len(fixed) < 2 or fixed[0] > 99 or fixed[1] > 99:
+        return None
+    if suffix and (cuda_of_tag(suffix[0]) or "").partition(".")[0] != str(fixed[0]):
+        return None  # 2022.4.25: once they had dates
+    if not suffix and base != "cuda-toolkit" and fixed[0] < _FIRST_WITHOUT_SUFFIX:
+        return None  # 0.0.1: a placeholder
+    return _Component(_COMPONENTS.index(base), f"{fixed[0]}.{fixed[1]}", _label(pin))
+
+
+def _framework_asks(pins: Iterable[Pin], pinned: Sequence[str]) -> Iterator[Ask]:
+    for pin in pins:
+        plugin = _JAX_PLUGIN.fullmatch(_name(pin))
+        if not plugin and _name(pin) not in PACKAGES:
+            continue
+        try:
+            yield _plugin_ask(pin, plugin[1]) if plugin else _framework_ask(pin, pinned)
+        except NoCuda:
+            continue
+        except ValueError as error:
+            if not pinned and not plugin:
+                raise ValueError(f"{pin.where}: {error}") from None
+
+
+def _framework_ask(pin: Pin, pinned: Sequence[str]) -> Ask:
+    if pin.requirement.url:
+        raise ValueError(f"{_name(pin)} comes from an address that names no version")
+    tags = [match[1] for match in map(_INDEX_TAG.search, pin.indexes) if match]
+    served = max(tags, key=lambda tag: (tag.startswith("cu"), len(tag), tag), default="")
+    return package_ask(pin.requirement, served if _name(pin) in ("torch", "pytorch") else "", pinned)
+
+
+def _plugin_ask(pin: Pin, extra: str) -> Ask:
+    return replace(package_ask(requirement_of(f"jax[{extra}]{pin.requirement.specifier}")), by=_label(pin))
+
+
+def _named_asks(pins: Iterable[Pin]) -> Iterator[Ask]:
+    """Yields what packages' names say ("cupy-cuda12x"), and the tags of their builds ("xformers 0.0.27+cu118")."""
+    for pin in pins:
+        name, version = _name(pin), pinned_version(pin.requirement)
+        in_name = _CUDA_IN_NAME.search(name)
+        if in_name and _component(pin) is None:
+            yield Ask(str(cuda_of_tag(in_name[0])), _label(pin), f"https://pypi.org/project/{name}/")
+        elif version and version.local and name not in PACKAGES:
+            try:
+                cuda = cuda_of_tag(version.local)
+            except NoCuda:
+                continue
+            if cuda:
+                yield Ask(cuda, _label(pin), TAG_SOURCE)
+
+
+def _merged(asks: Sequence[Ask], name: str) -> tuple[Ask, ...]:
+    minors = {ask.cuda.partition(".")[0] for ask in asks if "." in ask.cuda}
+    kept = [ask for ask in asks if "." in ask.cuda or ask.cuda not in minors]
+    return tuple(
+        _one([ask for ask in kept if ask.cuda == cuda], name) for cuda in dict.fromkeys(ask.cuda for ask in kept)
+    )
+
+
+def _one(same: Sequence[Ask], name: str) -> Ask:
+    """Returns the ask of all who ask for the same CUDA version; what holds code for the newest GPUs only decides."""
+    named = list(dict.fromkeys(ask.by for ask in same))
+    more = f" and {len(named) - _NAMED_AT_MOST} more" if len(named) > _NAMED_AT_MOST else ""
+    capabilities = [ask.min_compute_capability for ask in same if ask.min_compute_capability]
+    return Ask(
+        same[0].cuda,
+        f"{', '.join(named[:_NAMED_AT_MOST])}{more} in {name}",
+        "; ".join(dict.fromkeys(ask.source for ask in same)),
+        next((ask.others for ask in same if ask.others), ()),
+        max(capabilities, key=parts, default=None),
+    )
+
+
+def _name(pin: Pin) -> str:
+    return re.sub(r"[-_.]+", "-", pin.requirement.name).lower()
+
+
+def _label(pin: Pin) -> str:
+    return f"{_name(pin)} {str(pin.requirement.specifier).removeprefix('==')}".strip()
+
+
+def _fixed(pin: Pin) -> tuple[int, ...]:
+    """Returns the leading numbers of a version that a requirement fixes: of ==12.8.90, ==12.8.* and ~=12.8.0."""
+    version = pinned_version(pin.requirement)
+    if version:
+        return version.release
+    clauses = list(pin.requirement.specifier)
+    wildcard = len(clauses) == 1 and (clauses[0].operator == "~=" or clauses[0].version.endswith(".*"))
+    if not wildcard or clauses[0].operator not in ("==", "~="):
+        return ()
+    numbers = [int(number) for number in re.findall(r"[0-9]+", clauses[0].version.removesuffix(".*"))]
+    return tuple(numbers[:-1] if clauses[0].operator == "~=" else numbers)

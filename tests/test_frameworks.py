@@ -1,0 +1,445 @@
+"""From a framework, a requirements file or a lock file to the CUDA versions that it asks for."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gpuctl.compat.asks import Ask
+from gpuctl.compat.framework_table import NoCuda, framework_releases, releases_of
+from gpuctl.compat.frameworks import framework_asks
+from gpuctl.compat.requirement_pins import LARGEST, decoded
+from gpuctl.compat.requirements_file import requirements_asks
+from gpuctl.compat.rulings import resolve_cuda
+
+thorough = settings(max_examples=300, deadline=None)
+
+# What torch 2.4.0 and jax 0.4.30 lock today, shortened. torch leaves nvjitlink open: its newest gets locked.
+PACKAGES = {
+    "jax": "0.4.30",
+    "jax-cuda12-plugin": "0.4.30",
+    "jaxlib": "0.4.30",
+    "numpy": "2.1.3",
+    "nvidia-cublas-cu12": "12.1.3.1",
+    "nvidia-cuda-nvrtc-cu12": "12.1.105",
+    "nvidia-cuda-runtime-cu12": "12.1.105",
+    "nvidia-cudnn-cu12": "9.1.0.70",
+    "nvidia-cusparse-cu12": "12.1.0.106",
+    "nvidia-nvjitlink-cu12": "12.9.86",
+    "torch": "2.4.0",
+}
+
+
+def ask(text: str) -> Ask:
+    (one,) = framework_asks(text)
+    return one
+
+
+def cudas(text: str, name: str = "requirements.txt") -> list[str]:
+    return [one.cuda for one in requirements_asks(text, name)]
+
+
+def refusal(text: str, name: str = "requirements.txt") -> str:
+    with pytest.raises(ValueError) as error:
+        requirements_asks(text, name)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+# Frameworks
+
+
+@pytest.mark.parametrize(
+    ("text", "cuda", "others"),
+    [
+        ("pytorch==2.4.0+cu121", "12.1", ("11.8", "12.4")),
+        ("torch==2.4.0", "12.1", ("11.8", "12.4")),
+        ("torch == 2.4", "12.1", ("11.8", "12.4")),
+        ("torch==2.5.1", "12.4", ("11.8", "12.1")),
+        ("torch==1.12.1", "10.2", ("11.3", "11.6")),
+        ("torch==2.4.0+cu118", "11.8", ("12.1", "12.4")),
+        ("torch>=2.4,<2.6", "12.4", ("11.8", "12.1")),
+        ("torch==1.5.0+cu92", "9.2", ("10.1", "10.2")),
+        ("torch==2.1.0+cu121.with.pypi.cudnn", "12.1", ("11.8",)),
+        ("torch==2.10.0.dev20251001+cu130", "13.0", ("12.6", "12.8")),
+        ("tensorflow==2.17", "12.3", ()),
+        ("tensorflow[and-cuda]==2.17.1", "12.3", ()),
+        ("tensorflow~=2.16.2", "12.3", ()),
+        ("tensorflow_gpu==1.15", "10.0", ()),
+        ("tensorflow==1.15.0", "10.0", ()),
+        ("jax[cuda12]==0.4.30", "12.3", ()),
+        ("jax[cuda12_pip]==0.4.20", "12.2", ("11.8",)),
+        ("jax[cuda]==0.4.20", "11.8", ("12.2",)),
+        ("jax[cuda13-local]==0.8.0", "13.0", ("12.9",)),
+        ("jaxlib==0.4.30+cuda12.cudnn89", "12.3", ()),
+        ("jaxlib==0.1.66+cuda111", "11.1", ("10.1", "10.2", "11.0")),
+        ("onnxruntime-gpu==1.16.3", "11.8", ()),
+        ("ngc:24.05", "12.4.1", ()),
+        ("ngc:pytorch:24.05", "12.4.1", ()),
+        ("nvcr.io/nvidia/pytorch:24.05-py3", "12.4.1", ()),
+        ("nvidia/tensorflow:24.05-tf2-py3", "12.4.1", ()),
+        ("nvcr.io/nvidia/tritonserver:24.05-trtllm-python-py3", "12.3.2", ()),
+        ("ufoym/deepo", "11.3.1", ()),
+        ("docker.io/ufoym/deepo:all-py36-cu100", "10.0", ()),
+    ],
+)
+def test_a_framework_asks_for_the_cuda_of_its_build(text: str, cuda: str, others: tuple[str, ...]) -> None:
+    assert (ask(text).cuda, ask(text).others) == (cuda, others)
+
+
+@pytest.mark.parametrize("name", ["pytorch", "torch", "tensorflow", "tensorflow-gpu", "jax[cuda13]", "ngc"])
+def test_a_name_alone_is_its_newest_known_release(name: str) -> None:
+    table = {"torch": "pytorch", "jax[cuda13]": "jax"}.get(name, name)
+    newest = releases_of(table)[-1]
+    assert newest.version in ask(name).by
+    assert "newest known" in ask(name).by
+    assert ask(name).cuda in newest.cudas
+    assert ask(name).source == newest.source
+
+
+def test_whoever_asks_is_named_as_typed_and_what_was_chosen_is_said() -> None:
+    assert ask("pytorch==2.4.0+cu121").by == "pytorch 2.4.0+cu121"
+    assert ask("torch==2.4.0").by == "torch 2.4.0 (the build that pip installs)"
+    assert ask("tensorflow[and-cuda]==2.17.1").by == "tensorflow 2.17.1 (as 2.17.0)"
+    assert ask("nvcr.io/nvidia/pytorch:24.05-py3").by == "nvcr.io/nvidia/pytorch:24.05-py3"
+    assert "which one pip installs is not known" in ask("torch==1.8.2").by
+
+
+def test_without_a_known_default_the_newest_build_that_is_no_experiment_is_meant() -> None:
+    unknown = [row for row in framework_releases() if row.framework == "pytorch" and row.default is None]
+    assert unknown
+    for row in unknown:
+        assert ask(f"torch=={row.version}").cuda == [cuda for cuda in row.cudas if cuda not in row.experimental][-1]
+
+
+def test_the_oldest_gpu_that_a_build_holds_code_for_is_told() -> None:
+    assert ask("torch==2.8.0+cu128").min_compute_capability == "7.0"
+    assert ask("torch==2.11.0+cu128").min_compute_capability == "7.5"
+    assert ask("torch==2.11.0+cu126").min_compute_capability == "5.0"
+    assert ask("jax[cuda12]==0.4.30").min_compute_capability == "5.2"
+    assert ask("jax[cuda13]==0.10.2").min_compute_capability == "7.5"
+    assert ask("torch==1.13.1").min_compute_capability is None
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("theano==1.0", "it knows pytorch"),
+        ("torch==2.99.0", "the newest known is 2."),
+        ("torch>=2.99", "the newest known is 2."),
+        ("torch==0.4.1", "the oldest known is 1.0.0"),
+        ("torch==1.3.0", "1.2.0 and 1.4.0"),
+        ("torch<1.0", "known are 1.0.0 to"),
+        ("torch==2.4.0+cu999", "its builds are for CUDA 11.8, 12.1, 12.4"),
+        ("torch==2.99.0+cu999", "the newest known is 2."),
+        ("torch==2.6.0a0+ecf3bae40a.nv25.1", "is not known here"),
+        ("tensorflow-gpu==2.12", "the newest known is 2.11.0"),
+        ("jax[cuda13]==0.7.0", "its builds are for CUDA 12.8"),
+        ("ngc:24.01", "23.07 and 24.02"),
+        ("ngc:99.01", "the newest known is 26.07"),
+        ("nvcr.io/nvidia/nemo:24.05", "paddlepaddle"),
+        ("nvcr.io/nvidia/pytorch@sha256:abc", "give the image with its tag"),
+        ("ufoym/deepo:pytorch-py36", "cu100"),
+        ("banana bread", "'banana bread' is no requirement"),
+        ("", "'' is no requirement"),
+        ("torch" + "[" * 3000, "is no requirement"),
+        ("torch @ https://me:secret@example.org/torch.tar.gz#" + "x" * 5000, "longer than any requirement"),
+    ],
+)
+def test_what_is_not_known_gets_a_sentence_with_what_is(text: str, says: str) -> None:
+    with pytest.raises(ValueError) as error:
+        framework_asks(text)
+    assert says in str(error.value)
+    assert "secret" not in str(error.value)
+    assert not isinstance(error.value, NoCuda)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "torch==2.4.0+cpu",
+        "torch==2.4.0+rocm6.1",
+        "jax",
+        "jax==0.4.30",
+        "jaxlib==0.4.30",
+        "tensorflow==1.14",
+        "tensorflow==1.15.5",
+        "tensorflow==2.0.0",
+        "ufoym/deepo:all-py38-cpu",
+    ],
+)
+def test_a_build_for_the_cpu_asks_for_no_cuda_and_says_so(text: str) -> None:
+    with pytest.raises(NoCuda, match="asks for no CUDA"):
+        framework_asks(text)
+
+
+def test_a_version_newer_than_the_table_is_not_guessed_unless_its_own_tag_names_the_cuda() -> None:
+    newer = ask("torch==2.99.0+cu128")
+    assert (newer.cuda, newer.by, newer.others) == ("12.8", "torch 2.99.0+cu128", ())
+
+
+def test_a_build_that_was_not_published_is_what_its_tag_says() -> None:
+    own = ask("torch==2.4.0+cu128")
+    assert own.cuda == "12.8"
+    assert "its published builds are for CUDA 11.8, 12.1, 12.4" in own.by
+
+
+def test_every_release_of_the_table_answers_with_a_cuda_version_that_is_known() -> None:
+    for row in framework_releases():
+        if row.framework == "jaxlib":
+            texts = [f"jaxlib=={row.version}+cuda{cuda.replace('.', '')}" for cuda in row.cudas]
+        elif row.framework == "jax":
+            texts = [f"jax[cuda{cuda.split('.')[0]}]=={row.version}" for cuda in row.cudas]
+        elif row.framework == "ngc-trtllm":
+            texts = [f"nvcr.io/nvidia/tritonserver:{row.version}-trtllm-python-py3"]
+        elif row.framework in ("ngc", "ufoym/deepo"):
+            texts = [f"{row.framework}:{row.version}"]
+        else:
+            texts = [f"{row.framework}=={row.version}"] if row.cudas else []
+        for text in texts:
+            assert resolve_cuda(ask(text).cuda).unknown is None, text
+            assert ask(text).cuda in row.cudas, text
+
+
+@thorough
+@given(st.text(max_size=60) | st.from_regex(r"(torch|jax\[cuda12\]|tensorflow|ngc:|nvidia/pytorch:).{0,25}"))
+def test_any_text_is_an_ask_or_a_sentence(text: str) -> None:
+    try:
+        assert all(one.cuda and one.by and one.source for one in framework_asks(text))
+    except ValueError as error:
+        assert "\n" not in str(error)
+
+
+# Requirements files and lock files
+
+FREEZE = "".join(f"{name}=={version}\n" for name, version in PACKAGES.items())
+HASHED = "".join(
+    f"{name}=={version} ; sys_platform == 'linux' \\\n    --hash=sha256:{'0' * 64} \\\n    --hash=sha256:{'1' * 64}\n"
+    f"    # via demo\n"
+    for name, version in PACKAGES.items()
+)
+UV = 'version = 1\nrequires-python = ">=3.11"\n' + "".join(
+    f'\n[[package]]\nname = "{name}"\nversion = "{version}"\nsource = {{ registry = "https://pypi.org/simple" }}\n'
+    for name, version in PACKAGES.items()
+)
+PYLOCK = 'lock-version = "1.0"\ncreated-by = "uv"\n' + "".join(
+    f'\n[[packages]]\nname = "{name}"\nversion = "{version}"\nmarker = "sys_platform == \'linux\'"\n'
+    f'index = "https://pypi.org/simple"\n'
+    for name, version in PACKAGES.items()
+)
+POETRY = "".join(
+    f'[[package]]\nname = "{name}"\nversion = "{version}"\ndescription = ""\noptional = false\n'
+    f'python-versions = ">=3.9"\ngroups = ["main"]\nfiles = []\n\n[package.extras]\ncuda12 = ["x"]\n\n'
+    for name, version in PACKAGES.items()
+)
+PDM = '[metadata]\nlock_version = "4.5.0"\n\n' + "".join(
+    f'[[package]]\nname = "{name}"\nversion = "{version}"\nrequires_python = ">=3.8"\nsummary = ""\n'
+    f'groups = ["default"]\nfiles = []\n\n'
+    for name, version in PACKAGES.items()
+)
+PIPFILE = (
+    '{"_meta": {"sources": [{"name": "pypi", "url": "https://pypi.org/simple"}]}, "default": {'
+    + ", ".join(f'"{name}": {{"hashes": [], "version": "=={version}"}}' for name, version in PACKAGES.items())
+    + '}, "develop": {}}'
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("requirements.txt", FREEZE),
+        ("requirements.lock", HASHED),
+        ("uv.lock", UV),
+        ("pylock.toml", PYLOCK),
+        ("poetry.lock", POETRY),
+        ("pdm.lock", PDM),
+        ("Pipfile.lock", PIPFILE),
+    ],
+)
+def test_every_format_tells_the_same(name: str, text: str) -> None:
+    jax, torch = requirements_asks(text, f"app/{name}")
+    assert (jax.cuda, jax.by) == ("12.3", f"jax-cuda12-plugin 0.4.30 in app/{name}")
+    assert jax.min_compute_capability == "5.2"
+    assert (torch.cuda, torch.others) == ("12.1", ("11.8", "12.4"))
+    assert torch.by == f"torch 2.4.0, nvidia-cuda-runtime-cu12 12.1.105 in app/{name}"
+    assert "pypi.org/project/torch/2.4.0" in torch.source
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", []),
+        ("numpy==2.1.3\nrequests\n", []),
+        ("jax==0.4.30\njaxlib==0.4.30\n", []),
+        ("torch==2.4.0+cpu\n", []),
+        ("nvidia-cuda-runtime-cu12==12.4.127", ["12.4"]),
+        ("nvidia-cuda-runtime-cu11==11.7.99", ["11.7"]),
+        ("nvidia-cuda-runtime==13.0.96\nnvidia-cublas==13.1.0.3\nnvidia-cufft==12.0.0.61", ["13.0"]),
+        ("nvidia-cuda-runtime==0.0.1.dev5", []),
+        ("nvidia-cuda-runtime-cu11==2022.4.25", ["11"]),
+        ("nvidia-cuda-nvrtc-cu12==12.8.*", ["12.8"]),
+        ("nvidia-cuda-runtime-cu12>=12.1.105", ["12"]),
+        ("cuda-toolkit[cudart,nvrtc]==13.0.3\nnvidia-cudnn-cu13==9.24.0.43\ncuda-bindings==13.2.0", ["13.0"]),
+        ("nvidia-nvjitlink-cu12==12.9.86\nnvidia-cuda-nvrtc-cu12==12.6.85", ["12.6"]),
+        ("nvidia-cublas-cu12==12.1.3.1\nnvidia-cusparse-cu12==12.1.0.106", ["12"]),
+        ("cupy-cuda12x==13.3.0", ["12"]),
+        ("cupy-cuda110==12.3.0", ["11.0"]),
+        ("cupy-cuda12x==13.3.0\ncudf-cu12==24.12.0\nnvidia-cuda-runtime-cu12==12.2.140", ["12.2"]),
+        ("xformers==0.0.27+cu118\nflash-attn==2.6.3+cu123torch2.4cxx11abifalse", ["11.8", "12.3"]),
+        ("torchvision==0.19.0+cpu", []),
+        ("tensorflow-gpu==1.15.5", ["10.0"]),
+        ("onnxruntime-gpu==1.16.3", ["11.8"]),
+        ("jax-cuda13-plugin==0.99.0", ["13"]),
+        ("torch==2.5.1\nnvidia-cuda-runtime-cu12==12.1.105", ["12.1"]),
+        ("torch==2.99.0\nnvidia-cuda-runtime-cu12==12.8.90", ["12.8"]),
+        ("torch==2.4.0\njax[cuda12]==0.4.30", ["12.1", "12.3"]),
+    ],
+)
+def test_packages_ask_for_the_cuda_that_their_names_and_versions_tell(text: str, expected: list[str]) -> None:
+    assert cudas(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "requirement", "expected"),
+    [
+        ("--index-url https://download.pytorch.org/whl/cu118", "torch==2.4.0", ["11.8"]),
+        ("--extra-index-url=https://download.pytorch.org/whl/nightly/cu130/", "torch==2.99.dev1+cu130", ["13.0"]),
+        ("-i https://download.pytorch.org/whl/cu121", "torch", ["12.1"]),
+        ("-f https://download.pytorch.org/whl/cu113/torch_stable.html", "torch==1.12.1", ["11.3"]),
+        ("-i https://download.pytorch.org/whl/cpu", "torch==2.4.0", []),
+        ("-i https://download.pytorch.org/whl/cu118", "tensorflow==2.17.0", ["12.3"]),
+        ("-i https://download.pytorch.org/whl/cu118", "torch==2.4.0+cu121", ["12.1"]),
+    ],
+)
+def test_the_index_decides_which_build_of_torch_it_is(options: str, requirement: str, expected: list[str]) -> None:
+    assert cudas(f"{options}\n{requirement}\n") == expected
+    assert cudas(f"{requirement}\n{options}\n") == expected
+
+
+def test_a_lock_file_tells_the_index_of_each_package() -> None:
+    uv = UV.replace(
+        'name = "torch"\nversion = "2.4.0"\nsource = { registry = "https://pypi.org/simple"',
+        'name = "torch"\nversion = "2.4.0"\nsource = { registry = "https://download.pytorch.org/whl/cu118"',
+    )
+    poetry = (
+        '[[package]]\nname = "torch"\nversion = "2.4.0"\n\n[package.source]\ntype = "legacy"\n'
+        'url = "https://download.pytorch.org/whl/cu118"\nreference = "pytorch"\n'
+    )
+    pipfile = PIPFILE.replace("https://pypi.org/simple", "https://download.pytorch.org/whl/cu118").replace(
+        '"version": "==2.4.0"', '"index": "pypi", "version": "==2.4.0"'
+    )
+    assert "11.8" in cudas(uv, "uv.lock")
+    assert cudas(poetry, "poetry.lock") == ["11.8"]
+    assert "11.8" in cudas(pipfile, "Pipfile.lock")
+
+
+def test_what_no_linux_installs_asks_for_nothing() -> None:
+    assert cudas("torch==2.4.0; sys_platform == 'darwin'\ntensorflow==2.17.0; platform_machine == 'x86_64'") == ["12.3"]
+    forked = UV.replace('name = "torch"', 'name = "torch"\nresolution-markers = ["sys_platform == \'win32\'"]')
+    assert "torch" not in str(requirements_asks(forked, "uv.lock"))
+    assert cudas(POETRY.replace("optional = false", "markers = \"sys_platform == 'win32'\""), "poetry.lock") == []
+
+
+def test_a_wheels_address_or_path_tells_what_its_file_name_says() -> None:
+    wheel = "torch-2.4.0%2Bcu121-cp310-cp310-linux_x86_64.whl"
+    for line in (
+        f"torch @ https://download.pytorch.org/whl/cu121/{wheel}",
+        f"https://download.pytorch.org/whl/cu121/{wheel}#sha256=abc",
+        f"./wheels/{wheel.replace('%2B', '+')}",
+    ):
+        assert cudas(f"{line}\n-e .\n./folder\ngit+https://github.com/some/thing\n") == ["12.1"], line
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("torch==2.4.0\nbanana bread\n", "requirements.txt line 2: 'banana bread' is no requirement"),
+        ("# comment\n\ntorch==2.4.0 \\\n  --frobnicate\n", "requirements.txt line 3 has an option that pip does not"),
+        ("torch==2.4.0\n-r base.txt\n", "requirements.txt line 2 includes another file, which is not followed"),
+        ("--constraint=c.txt\n", "requirements.txt line 1 includes another file"),
+        ("numpy\ntorch==2.99.0\n", "requirements.txt line 2: torch 2.99.0 is not known here: the newest known"),
+        ("torch @ git+https://me:secret@github.com/pytorch/pytorch\n", "line 1: torch comes from an address"),
+        ("https://me:secret@example.org/x torch\n-i 'half\n", "line 2 has an option"),
+        ("a\nb\n\0\n", "requirements.txt line 3 is no text"),
+        ('{"default": {}}', "requirements.txt is JSON, but no Pipfile.lock"),
+        ("{", "no JSON that can be read"),
+        ('{"_meta":' * 100_000, "no JSON that can be read"),
+        ("[[package]]\nname = ", "no TOML that can be read"),
+        ("x" * (LARGEST + 1), "larger than 4 MiB"),
+    ],
+)
+def test_a_file_that_is_none_gets_one_sentence_that_names_file_and_line(text: str, says: str) -> None:
+    assert says in refusal(text)
+    assert "secret" not in refusal(text)
+
+
+def test_a_project_file_is_told_from_a_lock_file() -> None:
+    assert "pyproject.toml is no lock file" in refusal('[project]\nname = "x"\n', "pyproject.toml")
+    assert cudas("version = 1\n", "uv.lock") == []
+
+
+def test_bytes_are_text_in_utf_8_or_in_what_windows_writes() -> None:
+    assert decoded(b"\xef\xbb\xbftorch", "r.txt") == "torch"
+    assert cudas(decoded("torch==2.4.0\r\n".encode("utf-16"), "r.txt")) == ["12.1"]
+    with pytest.raises(ValueError, match=r"r\.txt line 3 is no text"):
+        decoded(b"torch\nnumpy\n\xff\xfe\n", "r.txt")
+    with pytest.raises(ValueError, match="larger than 4 MiB"):
+        decoded(b"#" * (LARGEST + 1), "r.txt")
+
+
+def test_many_who_ask_for_one_cuda_are_one_ask() -> None:
+    many = "".join(f"thing{number}==1.0+cu121\n" for number in range(9))
+    (one,) = requirements_asks(many, "r.txt")
+    assert one.by == "thing0 1.0+cu121, thing1 1.0+cu121, thing2 1.0+cu121 and 6 more in r.txt"
+
+
+def test_the_strictest_of_those_who_ask_for_one_cuda_tells_the_oldest_gpu() -> None:
+    (one,) = requirements_asks("jax[cuda13]==0.10.2\ntorch==2.13.0+cu130\n", "r.txt")
+    assert one.min_compute_capability == "7.5"
+
+
+@pytest.mark.parametrize("text", ["#" + " " * 400_000 + "x", "torch " + "\\\n" * 200_000, "[" * 100_000, "a" * 400_000])
+def test_a_hostile_file_is_read_in_no_time(text: str) -> None:
+    code = "import sys; from gpuctl.compat.requirements_file import requirements_asks as r\n"
+    code += "try:\n    r(sys.stdin.read(), 'r')\nexcept ValueError:\n    pass"
+    subprocess.run([sys.executable, "-c", code], input=text, text=True, timeout=20, check=True)
+
+
+LINES = st.sampled_from(
+    [
+        *FREEZE.splitlines(),
+        "torch",
+        "torch>=2.0 ; python_version < '3.9'",
+        "[[package]]",
+        'name = "torch"',
+        "version = 2",
+        'version = "2.4.0"',
+        "-r x",
+        "--hash=sha256:0 \\",
+        "# note \\",
+        "./x.whl",
+        "torch @ x",
+        "jax[cuda12]",
+        "{",
+        '{"_meta": {"sources": 1}, "default": {"torch": {"version": "==2.4.0", "index": 1}}}',
+    ]
+)
+
+
+@thorough
+@given(
+    st.binary(max_size=200)
+    | st.lists(LINES | st.text(max_size=20), max_size=8).map(lambda each: "\n".join(each).encode()),
+    st.sampled_from(["requirements.txt", "uv.lock", "pylock.toml", "Pipfile.lock", "-"]),
+)
+def test_any_bytes_are_asks_or_one_sentence(content: bytes, name: str) -> None:
+    try:
+        for one in requirements_asks(decoded(content, name), name):
+            assert one.cuda and one.source and one.by.endswith(f" in {name}")
+            resolve_cuda(one.cuda)
+    except ValueError as error:
+        assert name in str(error) and "\n" not in str(error)

@@ -55,12 +55,12 @@ class LocalHost:
         found = shutil.which(name, path=search_path())
         return Reading(name, Outcome.OK, found) if found else Reading(name, Outcome.ABSENT, detail="not on PATH")
 
-    def run(self, argv: Sequence[str], deadline: float = 5.0) -> Reading:
+    def run(self, argv: Sequence[str], deadline: float = 5.0, stdin: str = "") -> Reading:
         source = shlex.join(argv)
         program = self.which(argv[0])
         if not program.ok:
             return Reading(source, Outcome.ABSENT, detail="%s is not on PATH" % argv[0])
-        return _run(source, [program.text, *argv[1:]], deadline)
+        return _run(source, [program.text, *argv[1:]], deadline, stdin)
 
     def get(self, endpoint: str, path: str, deadline: float = 5.0) -> Reading:
         from gpuctl.host.http_get import get
@@ -136,11 +136,11 @@ def _stat_json(path: str) -> str:
     )
 
 
-def _run(source: str, argv: Sequence[str], deadline: float) -> Reading:
+def _run(source: str, argv: Sequence[str], deadline: float, stdin: str = "") -> Reading:
     try:
         process = subprocess.Popen(
             argv,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=child_environment(),
@@ -149,7 +149,7 @@ def _run(source: str, argv: Sequence[str], deadline: float) -> Reading:
     except OSError as error:
         return Reading(source, _outcome(error), detail=error.strerror or str(error))
     try:
-        out, err = process.communicate(timeout=deadline)
+        out, err = process.communicate(stdin.encode() or None, timeout=deadline)
     except subprocess.TimeoutExpired as error:
         _kill_group(process.pid)
         return Reading(source, Outcome.TIMEOUT, _text(error.output), detail="no answer within %g s" % deadline)

@@ -1,4 +1,4 @@
-"""The writing half of the door: telling a running process or a systemd unit something."""
+"""The writing half of the door: telling a process, a systemd unit or a program something."""
 
 from __future__ import annotations
 
@@ -27,6 +27,14 @@ def hang_up(pid: int, argv: Sequence[str]) -> None:
 def systemctl(verb: str, unit: str, deadline: float) -> Reading:
     """Returns how `systemctl VERB UNIT` ended. `deadline` in seconds; systemd goes on with the job after it."""
     return LocalHost().run(["systemctl", "--no-ask-password", verb, unit], deadline)
+
+
+def ask_program(argv: Sequence[str], stdin: str, deadline: float) -> Reading:
+    """Returns how a program ended that was told `stdin`. `deadline` in seconds; it is killed after it.
+
+    No look at the machine, and no method of a Host: the answer may be secret, and a snapshot keeps what a Host says.
+    """
+    return LocalHost().run(argv, deadline, stdin)
 
 
 def _words(pid: int) -> List[str]:

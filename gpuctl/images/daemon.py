@@ -1,0 +1,79 @@
+"""What the Docker daemon on this host knows of an image, asked over its socket."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from typing import Any
+from urllib.parse import quote
+
+from gpuctl.facts.docker import Docker
+from gpuctl.facts.gather import Missing
+from gpuctl.host.reading import Host, Outcome, failure
+from gpuctl.images.config import ImageConfig, Unreadable, environment, text
+from gpuctl.images.documents import json_object
+from gpuctl.images.reference import Reference
+
+
+def local_endpoint(docker: Docker | Missing) -> str | None:
+    """Returns where the daemon of this host answers; None where there is none. Raises Unreadable."""
+    if isinstance(docker, Missing):
+        raise Unreadable(docker.reason)
+    endpoint = docker.endpoint
+    if endpoint.unknown or docker.daemon.unknown:
+        raise Unreadable(endpoint.unknown or docker.daemon.unknown or "")
+    return endpoint.value.url if endpoint.value and endpoint.value.local and docker.daemon.value else None
+
+
+def local_image(typed: str, host: Host, endpoint: str, seconds: float) -> ImageConfig | None:
+    """Returns the image that Docker has under this name or id; None where it has none. Raises Unreadable."""
+    answer = host.get(endpoint, f"/images/{quote(typed, safe='/:@')}/json", seconds)
+    if answer.outcome is Outcome.OK and answer.code == 404:
+        return None
+    if answer.outcome is Outcome.OK and answer.code:
+        raise Unreadable(f"HTTP status {answer.code}")
+    if not answer.ok:
+        raise Unreadable(failure(answer))
+    try:
+        return _parse_image(typed, answer.text, f"Docker's image on this host ({endpoint})")
+    except ValueError as error:
+        raise Unreadable(f"the answer is not Docker's: {error}") from None
+
+
+def _parse_image(typed: str, answer: str, source: str) -> ImageConfig:
+    """{"Id": "sha256:…", "Os": "linux", "Architecture": "amd64", "Config": {"Env": ["PATH=/usr/bin"]}}"""
+    image = json_object(answer)
+    config = image.get("Config") or {}
+    if not isinstance(config, dict):
+        raise ValueError("its Config is no JSON object")
+    env = environment(config.get("Env"))
+    return ImageConfig(
+        typed, env, text(image, "Os"), text(image, "Architecture"), (), text(image, "Id") or None, source
+    )
+
+
+def is_insecure(reference: Reference, host: Host, endpoint: str, seconds: float) -> bool:
+    """Returns whether the daemon speaks to the registry without TLS, or without verifying it.
+
+    https://docs.docker.com/reference/cli/dockerd/#insecure-registries
+    """
+    try:
+        settings = json_object(host.get(endpoint, "/info", seconds).text).get("RegistryConfig")
+    except ValueError:
+        return False
+    if not isinstance(settings, dict):
+        return False
+    named, ranges = settings.get("IndexConfigs"), settings.get("InsecureRegistryCIDRs")
+    own = named.get(reference.registry) if isinstance(named, dict) else None
+    if isinstance(own, dict):
+        return own.get("Secure") is False
+    return isinstance(ranges, list) and _is_within(reference.host, ranges)
+
+
+def _is_within(name: str, ranges: list[Any]) -> bool:
+    try:
+        addresses = {entry[4][0] for entry in socket.getaddrinfo(name, None)}
+        networks = [ipaddress.ip_network(one, strict=False) for one in ranges]
+        return any(ipaddress.ip_address(address) in network for address in addresses for network in networks)
+    except (OSError, ValueError):
+        return False

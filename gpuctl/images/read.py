@@ -1,0 +1,59 @@
+"""An image's configuration, read without pulling it: from Docker on this host, else from the image's registry."""
+
+from __future__ import annotations
+
+import time
+
+from gpuctl.facts.docker import Docker
+from gpuctl.facts.gather import Missing
+from gpuctl.host.deadline import DeadlineExceeded, within
+from gpuctl.host.reading import Host
+from gpuctl.images.config import ImageConfig, Unreadable
+from gpuctl.images.daemon import is_insecure, local_endpoint, local_image
+from gpuctl.images.reference import Reference, is_image_id, parse_reference
+
+DOCKER_SECONDS = 5.0
+DOCKERS_NAMES = {"x86_64": "amd64", "aarch64": "arm64"}
+"""Docker's names of processor architectures, by the kernel's (uname -m)."""
+
+
+def read_image(reference: str, host: Host, docker: Docker | Missing, architecture: str, deadline: float) -> ImageConfig:
+    """Returns the configuration of an image, named as for `docker run`. `deadline` in seconds, for all of it.
+
+    `architecture` in the kernel's words or in Docker's. Raises ValueError where `reference` is no image's name, and
+    Unreadable.
+    """
+    name = None if is_image_id(reference) else parse_reference(reference)
+    end = time.monotonic() + deadline
+    endpoint, unseen = None, ""
+    try:
+        endpoint = local_endpoint(docker)
+        found = local_image(reference, host, endpoint, min(deadline, DOCKER_SECONDS)) if endpoint else None
+    except Unreadable as error:
+        found, unseen = None, f"; whether Docker has it on this host is unknown ({error})"
+    if found:
+        return found
+    if name is None:
+        raise Unreadable(
+            f"Docker has no image {reference} on this host, and no registry can be asked for an id{unseen}."
+        )
+    try:
+        return _from_registry(reference, name, host, endpoint, DOCKERS_NAMES.get(architecture, architecture), end)
+    except DeadlineExceeded:
+        raise Unreadable(f"The registry {name.registry} did not answer within {deadline:g} s{unseen}.") from None
+    except Unreadable as error:
+        raise Unreadable(f"{str(error).removesuffix('.')}{unseen}.") from None
+
+
+def _from_registry(
+    typed: str, name: Reference, host: Host, endpoint: str | None, architecture: str, end: float
+) -> ImageConfig:
+    def listed() -> bool:
+        return endpoint is not None and is_insecure(name, host, endpoint, DOCKER_SECONDS)
+
+    def read() -> ImageConfig:
+        from gpuctl.images.registry import read_registry
+
+        return read_registry(typed, name, host, listed, architecture, end)
+
+    return within(max(0.0, end - time.monotonic()), read)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from gpuctl.compat.asks import Ask
 from gpuctl.compat.framework_table import NoCuda, framework_releases, releases_of
 from gpuctl.compat.frameworks import framework_asks
-from gpuctl.compat.requirement_pins import LARGEST, decoded
+from gpuctl.compat.requirement_pins import LARGEST, MOST, decoded
 from gpuctl.compat.requirements_file import requirements_asks
 from gpuctl.compat.rulings import resolve_cuda
 
@@ -309,6 +309,7 @@ def test_packages_ask_for_the_cuda_that_their_names_and_versions_tell(text: str,
         ("--index-url https://download.pytorch.org/whl/cu118", "torch==2.4.0", ["11.8"]),
         ("--extra-index-url=https://download.pytorch.org/whl/nightly/cu130/", "torch==2.99.dev1+cu130", ["13.0"]),
         ("-i https://download.pytorch.org/whl/cu121", "torch", ["12.1"]),
+        ("-i https://download.pytorch.org/whl/cu130", "torch==2.99.0", ["13.0"]),
         ("-f https://download.pytorch.org/whl/cu113/torch_stable.html", "torch==1.12.1", ["11.3"]),
         ("-i https://download.pytorch.org/whl/cpu", "torch==2.4.0", []),
         ("-i https://download.pytorch.org/whl/cu118", "tensorflow==2.17.0", ["12.3"]),
@@ -370,6 +371,7 @@ def test_a_wheels_address_or_path_tells_what_its_file_name_says() -> None:
         ('{"_meta":' * 100_000, "no JSON that can be read"),
         ("[[package]]\nname = ", "no TOML that can be read"),
         ("x" * (LARGEST + 1), "larger than 4 MiB"),
+        ("torch\n" * (MOST + 1), "names more than 20000 packages"),
     ],
 )
 def test_a_file_that_is_none_gets_one_sentence_that_names_file_and_line(text: str, says: str) -> None:

@@ -29,7 +29,7 @@ _LONGEST = 4096  # an address that is signed may be long
 TAG_SOURCE = "the tag of the build"
 _FOR_GPUS = {"jax": "an extra such as jax[cuda12]", "jaxlib": "a tag such as +cuda12.cudnn89"}
 _EXTRA = re.compile(r"cuda([0-9]*)(?:[_-].*)?")
-_LAST_CUDA_11 = (0, 4, 25)  # until then jax[cuda] was jax[cuda11]: CHANGELOG.md of jax, and its metadata on PyPI
+_LAST_CUDA_11 = (0, 4, 25)  # until then jax[cuda] was jax[cuda11]: its metadata on PyPI
 
 
 def framework_asks(text: str) -> tuple[Ask, ...]:
@@ -96,7 +96,7 @@ def package_ask(requirement: Requirement, index: str = "", pinned: Sequence[str]
     label = f"{name}[{extra}] {chosen}" if extra else f"{name} {chosen}"
     release = _release_of(chosen, releases)
     if release is None:
-        return _unlisted(label, chosen, cuda, releases)
+        return _unlisted(label, chosen, None if extra else cuda, releases)
     if not release.builds:
         raise NoCuda(f"{label} is a build for the CPU and asks for no CUDA: the GPU's is tensorflow-gpu")
     build, remark = _build(label, release, cuda, pinned)
@@ -131,7 +131,7 @@ def _releases(name: str) -> tuple[FrameworkRelease, ...]:
     releases = releases_of(*PACKAGES.get(name, ()))
     if not releases:
         known = ", ".join((*PACKAGES, "ngc:MONTH", "ufoym/deepo"))
-        raise ValueError(f"{name!r} is no framework that gpuctl knows: it knows {known}")
+        raise ValueError(f"{name[:60]!r} is no framework that gpuctl knows: it knows {known}")
     return releases
 
 
@@ -186,10 +186,10 @@ def _as(release: FrameworkRelease, version: Version) -> str:
 
 
 def _unlisted(label: str, version: Version, cuda: str | None, releases: Sequence[FrameworkRelease]) -> Ask:
-    """Returns what a version asks for that the table lacks: its own tag tells, or nothing does (ValueError)."""
+    """Returns what a version asks for that the table lacks: its build's tag tells, or nothing does (ValueError)."""
     from packaging.version import Version
 
-    if cuda and version.local and resolve_cuda(cuda).unknown is None:
+    if cuda and resolve_cuda(cuda).unknown is None:
         return Ask(cuda, label, TAG_SOURCE)
     older = [release.version for release in releases if Version(release.version) < version]
     newer = [release.version for release in releases if Version(release.version) > version]

@@ -10,10 +10,11 @@ import codecs
 import json
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from gpuctl.compat.frameworks import requirement_of
 from gpuctl.compat.requirement_lines import requirement_lines
@@ -21,7 +22,10 @@ from gpuctl.compat.requirement_lines import requirement_lines
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
+Item = TypeVar("Item")
+
 LARGEST = 4 * 1024 * 1024
+MOST = 20_000
 _ENCODINGS = ((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"), (b"", "utf-8-sig"))
 _NAMED = re.compile(r"[\w.-]+\s*(\[[^\]]*\])?\s*@")
 _PATH_OR_ADDRESS = re.compile(r"\.|[^@;\[]*/")
@@ -86,8 +90,15 @@ def _too_large(name: str) -> str:
     return f"{name} is larger than {LARGEST // 1024**2} MiB: give a requirements file or a lock file"
 
 
+def _at_most(items: Iterable[Item], name: str) -> tuple[Item, ...]:
+    taken = tuple(islice(items, MOST + 1))
+    if len(taken) > MOST:
+        raise ValueError(f"{name} names more than {MOST} packages: give a requirements file or a lock file")
+    return taken
+
+
 def _of_lines(text: str, name: str) -> Iterator[Pin]:
-    lines = tuple(requirement_lines(text, name))
+    lines = _at_most(requirement_lines(text, name), name)
     indexes = tuple(index for line in lines for index in line.indexes)
     for line in lines:
         unnamed = not _NAMED.match(line.requirement)
@@ -111,7 +122,7 @@ def _of_toml_lock(text: str, name: str) -> Iterator[Pin]:
     packages = document.get("package", document.get("packages"))
     if packages is None and name.endswith(".toml"):
         raise ValueError(f"{name} is no lock file: give uv.lock, poetry.lock, pdm.lock, pylock.toml or requirements")
-    for package in packages if isinstance(packages, list) else ():
+    for package in _at_most(packages if isinstance(packages, list) else (), name):
         if isinstance(package, dict):
             yield from _of_package(package, _address(package), name)
 
@@ -137,7 +148,7 @@ def _of_pipfile_lock(text: str, name: str) -> Iterator[Pin]:
     sources = document["_meta"].get("sources")
     named = [source for source in sources if isinstance(source, dict)] if isinstance(sources, list) else []
     for section in document.values():
-        for package, entry in section.items() if isinstance(section, dict) else ():
+        for package, entry in _at_most(section.items() if isinstance(section, dict) else (), name):
             if isinstance(entry, dict) and isinstance(entry.get("version"), str):
                 indexes = tuple(str(source.get("url")) for source in named if source.get("name") == entry.get("index"))
                 version = entry["version"].removeprefix("==")

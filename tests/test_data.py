@@ -10,6 +10,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from gpuctl.compat import tables
+from gpuctl.compat.claims import image_requirements
 from gpuctl.compat.framework_table import framework_releases
 from gpuctl.compat.images import cuda_images, cuda_of_tag
 from gpuctl.compat.releases import docker_features, toolkit_cves, toolkit_releases
@@ -28,6 +29,7 @@ KEYS = {
     "forward_compat": ("package", "base"),
     "frameworks": ("framework", "version"),
     "gpus": ("product",),
+    "image_requirements": ("cuda", "architectures", "os"),
     "images": ("cuda", "os"),
     "install_commands": ("what", "manager", "distributions"),
     "minor_versions": ("major",),
@@ -189,6 +191,12 @@ def test_every_image_tag_is_of_a_cuda_version_and_reads_back() -> None:
         for flavour in images.flavours:
             assert cuda_of_tag(images.reference(flavour)) == images.cuda
         assert ".".join(images.cuda.split(".")[:2]) in tables.cuda_versions()
+
+
+def test_no_image_has_two_requirements() -> None:
+    rows = image_requirements()
+    images = [(row.cuda, os, architecture) for row in rows for os in row.os for architecture in row.architectures]
+    assert len(images) == len(set(images))
 
 
 def test_the_newest_toolkit_release_has_no_known_hole() -> None:

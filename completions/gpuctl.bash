@@ -5,13 +5,13 @@ _gpuctl() {
         case $word in doctor|check|matrix|install-runtime|rollback|smoke) command=$word; break ;; esac
     done
     case $prev in
-        --config|--config) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
-        --config|--cuda|--driver|--gpu|--gpus|--image|--name|--only|--pull-timeout|--runtime|--runtime-path|--timeout) COMPREPLY=(); return ;;
+        --requirements|--hosts|--config|--config) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        --brand|--config|--cuda|--driver|--driver-cuda|--evaluator|--framework|--gpu|--gpus|--hosts|--image|--name|--only|--pull-timeout|--require|--requirements|--runtime|--runtime-path|--timeout) COMPREPLY=(); return ;;
     esac
     case $command in
         '') words='--version --debug -h --help doctor check matrix install-runtime rollback smoke' ;;
         doctor) words='--only --json -v --verbose --strict -h --help' ;;
-        check) words='--cuda --driver --gpu --json --strict -h --help' ;;
+        check) words='--cuda --image --require --framework --requirements --hosts --driver --driver-cuda --gpu --brand --evaluator --offline --json --strict -h --help' ;;
         matrix) words='--driver --gpu --cuda --json -h --help' ;;
         install-runtime) words='--set-default --name --runtime-path --config --force --no-reload --restart --timeout --dry-run --json -h --help' ;;
         rollback) words='--config --force --no-reload --timeout --dry-run --json -h --help' ;;

@@ -736,7 +736,8 @@ def test_a_registry_that_drips_is_left_at_the_deadline(head: bytes) -> None:
 
     with listen(drip) as address:
         started = time.monotonic()
-        assert why_not(f"{address}/a/b:1", seconds=0.5).startswith(f"The registry {address} did not answer within 0.5")
+        said = why_not(f"{address}/a/b:1", seconds=0.5)
+        assert said.startswith((f"The registry {address} did not answer within 0.5", f"{address} does not answer"))
         assert time.monotonic() - started < 3
         over.set()
 

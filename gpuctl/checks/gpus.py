@@ -26,6 +26,22 @@ def compat_gpus(pci: Pci, driver: Driver) -> tuple[Gpu, ...]:
     return tuple(known for gpu in usable if (known := gpu_of_device(gpu.device)) is not None)
 
 
+def silent_gpus(pci: Pci, driver: Driver) -> tuple[Gpu, ...]:
+    """Returns the GPUs that are here and that nothing is known of: those that do not answer, and unheard-of ones.
+
+    Raises CannotTell when neither NVML nor the PCI bus could be looked at.
+    """
+    told = driver.gpus.value or ()
+    if any(gpu.name for gpu in told):
+        return tuple(_unknown(f"GPU {gpu.index}, which does not answer") for gpu in told if not gpu.name)
+    usable = [gpu for gpu in pci.gpus.get() or () if gpu.driver != "vfio-pci"]
+    return tuple(_unknown(f"{gpu.vendor}:{gpu.device}") for gpu in usable if gpu_of_device(gpu.device) is None)
+
+
+def _unknown(name: str) -> Gpu:
+    return Gpu(name, "", "unknown")
+
+
 def wanting(pci: Pci, driver: Driver, open_module: str) -> tuple[str, ...]:
     """Returns the architectures among this host's GPUs whose stance to the open kernel module is `open_module`.
 

@@ -6,44 +6,72 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeVar, cast
 
-from gpuctl.checks.gpus import compat_gpus
+from gpuctl.checks.enforcement import enforcement
+from gpuctl.checks.gpus import compat_gpus, silent_gpus
 from gpuctl.checks.remedies import target
-from gpuctl.compat.gpus import Gpu
+from gpuctl.compat.gpus import Gpu, with_brand
 from gpuctl.compat.packages import driver_package, install_commands
+from gpuctl.compat.question import Machine, Question
 from gpuctl.compat.remedies import driver_to_install
-from gpuctl.compat.rules import Answer, check_cuda
+from gpuctl.compat.rules import Answer, Asked, check
+from gpuctl.facts.docker import Docker
 from gpuctl.facts.driver import Driver
 from gpuctl.facts.gather import Facts, Missing
 from gpuctl.facts.pci import Pci
-from gpuctl.facts.system import System
+from gpuctl.facts.system import DOCKER_ARCHITECTURES, System
+from gpuctl.facts.toolkit import Toolkit
 from gpuctl.model import CannotTell, Reason, Remedy, Verdict
 
 T = TypeVar("T")
 
 SUBJECTS = (System, Pci, Driver)
-"""What has to be gathered to answer for this host."""
+"""What has to be gathered to answer for this host, where nothing is asked at the container's gate."""
+GATE_SUBJECTS = (*SUBJECTS, Docker, Toolkit)
+"""And where something is."""
+IMAGE_SUBJECTS = (System, Docker)
+"""What has to be gathered to read an image here, for a host that is described."""
 
 
-def host_answer(cuda: str, facts: Facts, driver: str | None, described: Sequence[Gpu]) -> Answer:
-    """Returns whether this host runs a CUDA version. `driver` or `described` GPUs stand in for the host's own.
+def host_answer(question: Question, facts: Facts, described: Machine, brand: str | None = None) -> Answer:
+    """Returns whether this host runs what is asked.
 
-    A host without GPU or driver is incompatible; where either could not be looked up the answer is unknown.
+    What is `described`, and the GPUs' `brand`, stand in for the host's own. A host without GPU or driver is
+    incompatible; where either could not be looked up the answer is unknown.
     """
     try:
         pci, seen = _known(facts, Pci), _known(facts, Driver)
-        gpus = described or compat_gpus(pci, seen)
-        version = driver or seen.version.get()
+        gpus = described.gpus or (*compat_gpus(pci, seen), *silent_gpus(pci, seen))
+        version = described.driver or seen.version.get()
     except CannotTell as why:
-        return _without(cuda, Verdict.UNKNOWN, Reason("host.unknown", f"Could not be determined: {why}", "this host"))
+        reason = Reason("host.unknown", f"Could not be determined: {why}", "this host")
+        return _without(question, Verdict.UNKNOWN, reason)
     if not gpus:
-        return _without(cuda, Verdict.INCOMPATIBLE, Reason("host.no-gpu", "No NVIDIA GPU is visible.", pci.gpus.source))
+        reason = Reason("host.no-gpu", "No NVIDIA GPU is visible.", pci.gpus.source)
+        return _without(question, Verdict.INCOMPATIBLE, reason)
     if version is None:
         reason = Reason("host.no-driver", "No NVIDIA driver is installed.", seen.version.source)
-        return replace(_without(cuda, Verdict.INCOMPATIBLE, reason), remedies=_driver(cuda, facts, gpus))
-    if driver:
+        cuda = question.asks[0].cuda if question.asks else None
+        return replace(_without(question, Verdict.INCOMPATIBLE, reason), remedies=_driver(cuda, facts, gpus))
+    machine = _machine(version, with_brand(gpus, brand), seen, facts, described)
+    return check(question, machine)
+
+
+def _machine(version: str, gpus: Sequence[Gpu], seen: Driver, facts: Facts, described: Machine) -> Machine:
+    system = facts[System]
+    architecture = system.architecture.value if isinstance(system, System) else None
+    if described.driver:
         # What drives the GPUs now says nothing about another driver.
-        return check_cuda(cuda, driver, [replace(gpu, driven=False) for gpu in gpus])
-    return check_cuda(cuda, version, gpus, seen.open_module.value)
+        gpus, open_module, cuda = [replace(gpu, driven=False) for gpu in gpus], None, None
+    else:
+        open_module, cuda = seen.open_module.value, seen.cuda.value
+    return Machine(
+        version,
+        tuple(gpus),
+        open_module,
+        described.driver_cuda or cuda,
+        enforcement(facts),
+        DOCKER_ARCHITECTURES.get(architecture or ""),
+    )
 
 
 def host_driver_and_gpus(facts: Facts) -> tuple[str | None, tuple[Gpu, ...]]:
@@ -62,12 +90,13 @@ def _known(facts: Facts, subject: type[T]) -> T:
     return cast(T, found)
 
 
-def _without(cuda: str, verdict: Verdict, reason: Reason) -> Answer:
+def _without(question: Question, verdict: Verdict, reason: Reason) -> Answer:
     hint = Remedy("Ask about a host that is not here with --driver and --gpu.")
-    return Answer(cuda, None, verdict, (), (hint,), (reason,))
+    asked = tuple(Asked(ask.cuda, ask.by, ask.source, ask.others, verdict) for ask in question.asks)
+    return Answer(None, verdict, asked, remedies=(hint,), reasons=(reason,))
 
 
-def _driver(cuda: str, facts: Facts, gpus: Sequence[Gpu]) -> tuple[Remedy, ...]:
+def _driver(cuda: str | None, facts: Facts, gpus: Sequence[Gpu]) -> tuple[Remedy, ...]:
     wanted = driver_to_install(cuda, gpus)
     system = facts[System]
     if wanted is None or isinstance(system, Missing):

@@ -1,7 +1,8 @@
-"""`gpuctl check`: will this CUDA run on this host, or on one that is described?"""
+"""`gpuctl check`: will this run on this host, or on one that is described?"""
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,7 +11,11 @@ from gpuctl.cli.options import DriverVersion, GpuNames, Json
 from gpuctl.model import ExitCode, Verdict
 
 if TYPE_CHECKING:
+    from gpuctl.compat.asks import Ask
+    from gpuctl.compat.gate import Gate
+    from gpuctl.compat.question import Machine, Question
     from gpuctl.compat.rules import Answer
+    from gpuctl.facts.gather import Facts
 
 CODES = {
     Verdict.COMPATIBLE: ExitCode.GOOD,
@@ -21,15 +26,62 @@ CODES = {
 }
 
 
+class Evaluator(str, Enum):
+    """Who evaluates requirements."""
+
+    LIBRARY = "libnvidia-container"
+    GO = "go"
+
+
 def command(
-    cuda: Annotated[str, typer.Option("--cuda", metavar="X.Y", help="The CUDA version to run.", show_default=False)],
+    cuda: Annotated[
+        str | None, typer.Option("--cuda", metavar="X.Y", help="The CUDA version to run.", show_default=False)
+    ] = None,
+    image: Annotated[
+        str | None,
+        typer.Option("--image", metavar="NAME", help="The image to run: what it says of itself.", show_default=False),
+    ] = None,
+    require: Annotated[
+        list[str] | None,
+        typer.Option("--require", metavar="EXPR", help="As in NVIDIA_REQUIRE_CUDA; repeatable.", show_default=False),
+    ] = None,
+    framework: Annotated[
+        list[str] | None,
+        typer.Option("--framework", metavar="NAME==X.Y", help="pytorch==2.4.0+cu121; repeatable.", show_default=False),
+    ] = None,
+    requirements: Annotated[
+        str | None,
+        typer.Option("--requirements", metavar="FILE", help="A requirements or lock file.", show_default=False),
+    ] = None,
+    hosts: Annotated[
+        typer.FileBinaryRead | None,
+        typer.Option("--hosts", metavar="FILE", help="Many hosts: CSV or JSON lines, - for stdin.", show_default=False),
+    ] = None,
     driver: DriverVersion = None,
+    driver_cuda: Annotated[
+        str | None,
+        typer.Option("--driver-cuda", metavar="X.Y", help="The driver's highest CUDA version.", show_default=False),
+    ] = None,
     gpu: GpuNames = None,
+    brand: Annotated[
+        str | None, typer.Option("--brand", metavar="NAME", help="The GPUs' brand, as NVML has it.", show_default=False)
+    ] = None,
+    evaluator: Annotated[
+        Evaluator, typer.Option("--evaluator", help="How requirements are read; go: as on Tegra.")
+    ] = Evaluator.LIBRARY,
+    offline: Annotated[bool, typer.Option("--offline", help="Ask no registry about the image.")] = False,
     json: Json = False,
     strict: Annotated[bool, typer.Option("--strict", help="`limited` and `unknown` exit with 1.")] = False,
 ) -> None:
-    """Say whether a container built for a CUDA version runs on a driver and its GPUs, why, and what would change it."""
-    answer = _answer(cuda, driver, gpu or [])
+    """Say whether a container runs on a driver and its GPUs, why, and what would change it."""
+    try:
+        described = _described(driver, gpu or [], brand, driver_cuda)
+        question = _question(cuda, require or [], framework or [], requirements, evaluator)
+        if hosts is not None:
+            raise typer.Exit(_many(hosts, question, image, described, offline, json, strict))
+        answer = _answer(question, image, described, brand, offline)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
     if json:
         from gpuctl.render.json import check_json
 
@@ -38,29 +90,137 @@ def command(
         from gpuctl.render.check import answer_text
 
         answer_text(answer).show()
-    doubtful = answer.verdict in (Verdict.LIMITED, Verdict.UNKNOWN)
-    raise typer.Exit(ExitCode.PROBLEM if strict and doubtful else CODES[answer.verdict])
+    raise typer.Exit(_code({answer.verdict}, strict))
 
 
-def _answer(cuda: str, driver: str | None, names: list[str]) -> Answer:
-    from gpuctl.compat.gpus import find_gpu
-    from gpuctl.compat.rules import check_cuda
+def _described(driver: str | None, names: list[str], brand: str | None, driver_cuda: str | None) -> Machine:
+    from gpuctl.compat.gpus import find_gpu, with_brand
+    from gpuctl.compat.question import Machine
     from gpuctl.compat.versions import parse_cuda, parse_driver
 
-    try:
+    if driver is not None:
+        parse_driver(driver)
+    if driver_cuda is not None:
+        parse_cuda(driver_cuda)
+    gpus = with_brand((find_gpu(name) for name in names), brand)
+    return Machine(driver.strip() if driver else None, gpus, driver_cuda=driver_cuda)
+
+
+def _question(
+    cuda: str | None, require: list[str], framework: list[str], requirements: str | None, evaluator: Evaluator
+) -> Question:
+    from gpuctl.compat.question import Question, typed_cuda
+    from gpuctl.compat.versions import parse_cuda
+
+    asks = []
+    if cuda is not None:
         parse_cuda(cuda)
-        described = [find_gpu(name) for name in names]
-        if driver is not None:
-            parse_driver(driver)
-            if described:
-                return check_cuda(cuda, driver, described)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
-    from gpuctl.checks.host_answer import SUBJECTS, host_answer
+        asks.append(typed_cuda(cuda))
+    if framework:
+        from gpuctl.compat.frameworks import framework_asks
+
+        asks += [ask for text in framework for ask in framework_asks(text)]
+    if requirements is not None:
+        asks += _pinned(requirements)
+    return Question(tuple(asks), _gate(require, evaluator))
+
+
+def _pinned(path: str) -> tuple[Ask, ...]:
+    from gpuctl.compat.requirement_pins import decoded
+    from gpuctl.compat.requirements_file import requirements_asks
+    from gpuctl.host.files import FileProblem, read
+
+    try:
+        raw = read(path).raw
+    except FileProblem as problem:
+        raise ValueError(str(problem)) from None
+    if raw is None:
+        raise ValueError(f"{path} does not exist")
+    asks = requirements_asks(decoded(raw, path), path)
+    if not asks:
+        raise ValueError(f"{path} names nothing that asks for CUDA")
+    return asks
+
+
+def _gate(require: list[str], evaluator: Evaluator) -> Gate | None:
+    if not require and evaluator is Evaluator.LIBRARY:
+        return None
+    from gpuctl.compat.claims import Expression
+    from gpuctl.compat.gate import Gate
+
+    return Gate(None, tuple(Expression("--require", text) for text in require), evaluator.value)
+
+
+def _answer(question: Question, image: str | None, described: Machine, brand: str | None, offline: bool) -> Answer:
+    from gpuctl.compat.rules import check
+
+    if image is None and not question.anything:
+        raise ValueError("nothing to check: give --cuda, --image, --require, --framework or --requirements")
+    if not (described.driver and described.gpus):
+        return _answer_here(question, image, described, brand, offline)
+    if image is not None:
+        question = _with_image(question, image, offline, _look(question, image, elsewhere=True))
+    return check(question, described)
+
+
+def _answer_here(question: Question, image: str | None, described: Machine, brand: str | None, offline: bool) -> Answer:
+    from gpuctl.checks.host_answer import host_answer
+
+    facts = _look(question, image, elsewhere=False)
+    if image is not None:
+        question = _with_image(question, image, offline, facts)
+    return host_answer(question, facts, described, brand)
+
+
+def _look(question: Question, image: str | None, elsewhere: bool) -> Facts:
+    from gpuctl.checks.host_answer import GATE_SUBJECTS, IMAGE_SUBJECTS, SUBJECTS
     from gpuctl.facts.gather import gather
     from gpuctl.host.local import LocalHost
     from gpuctl.render.progress import working
 
-    with working("Looking at this host's GPUs and driver"):
-        facts = gather(LocalHost(), SUBJECTS)
-    return host_answer(cuda, facts, driver, described)
+    here = GATE_SUBJECTS if image or question.at_the_gate else SUBJECTS
+    with working("Looking at this host"):
+        return gather(LocalHost(), IMAGE_SUBJECTS if elsewhere else here)
+
+
+def _with_image(question: Question, image: str, offline: bool, facts: Facts) -> Question:
+    from gpuctl.compat.question import with_image
+    from gpuctl.host.local import LocalHost
+    from gpuctl.images.claims import image_claims
+    from gpuctl.render.progress import working
+
+    with working("Reading what the image says of itself"):
+        return with_image(question, image_claims(image, LocalHost(), facts, offline))
+
+
+def _many(
+    file: typer.FileBinaryRead,
+    question: Question,
+    image: str | None,
+    described: Machine,
+    offline: bool,
+    json: bool,
+    strict: bool,
+) -> ExitCode:
+    from gpuctl.compat.hosts import NoHosts, host_verdicts, lines_of
+    from gpuctl.compat.question import Machine
+    from gpuctl.render.hosts import print_hosts
+
+    if described != Machine():
+        raise ValueError("--hosts describes the hosts: --driver, --driver-cuda, --gpu and --brand do not go with it")
+    if image is not None:
+        question = _with_image(question, image, offline, _look(question, image, elsewhere=True))
+    try:
+        verdicts = print_hosts(host_verdicts(lines_of(file), question), json)
+    except NoHosts as error:
+        raise ValueError(f"{file.name}: {error}") from None
+    return _code(verdicts, strict)
+
+
+def _code(verdicts: set[Verdict], strict: bool) -> ExitCode:
+    """Returns the exit code of the verdict that is worst."""
+    codes = {CODES[verdict] for verdict in verdicts}
+    doubtful = verdicts & {Verdict.LIMITED, Verdict.UNKNOWN}
+    if ExitCode.PROBLEM in codes or (strict and doubtful):
+        return ExitCode.PROBLEM
+    return ExitCode.UNDETERMINED if ExitCode.UNDETERMINED in codes else ExitCode.GOOD

@@ -6,6 +6,8 @@ other GPU does not help it.
 
 from __future__ import annotations
 
+from functools import cache
+
 from gpuctl.compat.gpus import Gpu
 from gpuctl.compat.rulings import Cuda, Ruling
 from gpuctl.compat.tables import (
@@ -72,14 +74,13 @@ def _by_table(cuda: Cuda, driver: str, holding: tuple[CudaRow, ...]) -> tuple[Ru
     row = holding[0]
     message = f"Driver {driver} runs CUDA {cuda.text}, which asks for {in_words(row)}."
     ruling = Ruling(Verdict.COMPATIBLE, Reason("driver.table-row", message, row.source), holding)
-    return (ruling, *(_disputed(toolkit) for toolkit in toolkits() if _is_disputed(toolkit, cuda, driver)))
+    asked = (toolkit for toolkit in _disputable() if toolkit.cuda == cuda.minor)
+    return (ruling, *(_disputed(one) for one in asked if parts(driver) < parts(one.table_min_driver or "")))
 
 
-def _is_disputed(toolkit: Toolkit, cuda: Cuda, driver: str) -> bool:
-    asks = toolkit.table_min_driver
-    return (
-        toolkit.cuda == cuda.minor and asks != toolkit.min_driver and asks is not None and parts(driver) < parts(asks)
-    )
+@cache
+def _disputable() -> tuple[Toolkit, ...]:
+    return tuple(one for one in toolkits() if one.table_min_driver and one.table_min_driver != one.min_driver)
 
 
 def _disputed(toolkit: Toolkit) -> Ruling:

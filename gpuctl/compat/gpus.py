@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache
 
-from gpuctl.compat.tables import Product, architectures, pci_device, pci_devices, products
+from gpuctl.compat.tables import PciDevice, Product, architectures, pci_device, pci_devices, products
 from gpuctl.compat.versions import Version, parts
 
 # Words around a product's name that change neither its chip nor its brand.
@@ -19,6 +20,26 @@ _CHIP = re.compile(r"(?:G[ABFHKMPRV]|TU|AD)[0-9]{2,3}[A-Z]{0,3}|T239")
 _CLASSES = {"geforce": "geforce", "titan": "titan", "nvs": "nvs", "quadro": "workstation", "tesla": "datacenter"}
 _BRANDS_BY_CLASS = {"geforce": "geforce", "titan": "titan", "nvs": "nvs", "datacenter": "tesla"}
 _CANDIDATES_SHOWN = 8
+BRANDS = (
+    "unknown",
+    "quadro",
+    "tesla",
+    "nvs",
+    "grid",
+    "geforce",
+    "titan",
+    "vapps",
+    "vpc",
+    "vcs",
+    "vws",
+    "cloudgaming",
+    "quadrortx",
+    "nvidiartx",
+    "nvidia",
+    "geforcertx",
+    "titanrtx",
+)
+"""NVML's, as libnvidia-container and the images spell them: nvmlBrandType_t of https://github.com/NVIDIA/go-nvml"""
 
 
 @dataclass(frozen=True)
@@ -43,10 +64,11 @@ class Gpu:
         return self.brand_before_460 if self.brand_before_460 and driver < (460,) else self.brand
 
 
-def find_gpu(text: str) -> Gpu:
+def find_gpu(text: str, hints: bool = True) -> Gpu:
     """Returns the GPU that a person names: product, chip, compute capability or PCI id ("10de:1db5").
 
-    Raises ValueError for an unknown name, with the nearest known ones, and for a name with several chips.
+    Raises ValueError for a name with several chips, and for an unknown one: with `hints`, which take their time, it
+    names the nearest known ones.
     """
     typed = text.strip()
     if re.fullmatch(r"[0-9]+\.[0-9]+", typed):
@@ -54,7 +76,34 @@ def find_gpu(text: str) -> Gpu:
     pci = _PCI_ID.fullmatch(typed.lower())
     if pci:
         return _of_pci_id(pci[1])
-    return _of_chip(typed.upper()) or _of_name(typed)
+    return _of_chip(typed.upper()) or _of_name(typed, hints)
+
+
+@lru_cache(maxsize=1024)
+def gpu_described(name: str, capability: str) -> Gpu:
+    """Returns the GPU that an inventory describes by name, by compute capability or by both; "" where it does not tell.
+
+    Raises ValueError for a name that alone says nothing, and for what is no compute capability.
+    """
+    if capability and not re.fullmatch(r"[0-9]{1,3}\.[0-9]{1,3}", capability):
+        raise ValueError(f"{capability!r} is not a compute capability such as 8.6")
+    if name and capability:
+        return _named(name, capability)
+    return find_gpu(name or capability, hints=False) if name or capability else Gpu("the GPU", "", "unknown")
+
+
+def parse_brand(text: str) -> str:
+    """Returns a brand as NVML names it, in lower case without blanks. Raises ValueError for another."""
+    brand = "".join(text.split()).lower()
+    if brand not in BRANDS:
+        raise ValueError(f"{text!r} is no brand of NVML's; they are {', '.join(BRANDS)}")
+    return brand
+
+
+def with_brand(gpus: Iterable[Gpu], brand: str | None) -> tuple[Gpu, ...]:
+    """Returns the GPUs, each with the brand that a person says it has; None: nothing is said. Raises ValueError."""
+    told = None if brand is None else parse_brand(brand)
+    return tuple(replace(gpu, brand=told, brand_before_460=None) if told else gpu for gpu in gpus)
 
 
 def gpu_of_device(device: str) -> Gpu | None:
@@ -133,7 +182,7 @@ def _of_chip(typed: str) -> Gpu | None:
     return Gpu(typed, row.compute_capability, row.architecture)
 
 
-def _of_name(typed: str) -> Gpu:
+def _of_name(typed: str, hints: bool) -> Gpu:
     found = _products_named(typed) or _products_with(typed)
     known = [
         (_of_product(product, product.product, capability), chips)
@@ -142,11 +191,10 @@ def _of_name(typed: str) -> Gpu:
     ]
     candidates = known or [
         (_named(row.product, row.compute_capability or "", row.architecture), (row.chip,))
-        for row in pci_devices()
-        if _key(typed) in (_key(name) for name in row.product.split(" / "))
+        for row in _devices_by_key().get(_key(typed), [])
     ]
     if not candidates or not _key(typed):
-        raise ValueError(_not_found(typed))
+        raise ValueError(_not_found(typed, hints))
     if len({(gpu.compute_capability, gpu.product_class, gpu.brand) for gpu, _ in candidates}) > 1:
         raise ValueError(_ambiguous(typed, candidates))
     return candidates[0][0]
@@ -174,6 +222,15 @@ def _products_by_key() -> dict[str, list[Product]]:
     return index
 
 
+@cache
+def _devices_by_key() -> dict[str, list[PciDevice]]:
+    index: dict[str, list[PciDevice]] = {}
+    for row in pci_devices():
+        for name in row.product.split(" / "):
+            index.setdefault(_key(name), []).append(row)
+    return index
+
+
 def _products_named(name: str) -> list[Product]:
     """Returns the products of that name, one that is spelt the same first."""
     spelt = [word for word in _words(name) if word != "nvidia"]
@@ -194,10 +251,14 @@ def _ambiguous(typed: str, candidates: list[tuple[Gpu, tuple[str, ...]]]) -> str
     return f"{typed!r} may be {names}{more}: give the whole name, the chip, the compute capability or the PCI id"
 
 
-def _not_found(typed: str) -> str:
+def _not_found(typed: str, hints: bool) -> str:
+    hint = _nearest(typed) if hints else ""
+    return f"no NVIDIA GPU called {typed!r} is known{hint} (a chip, a compute capability or a PCI id will do as well)"
+
+
+def _nearest(typed: str) -> str:
     from difflib import get_close_matches
 
     names = {name.lower(): name for name in [p.product for p in products()] + [row.product for row in pci_devices()]}
     near = [names[match] for match in get_close_matches(typed.lower(), names, n=3)]
-    hint = f"; near it are {', '.join(near)}" if near else ""
-    return f"no NVIDIA GPU called {typed!r} is known{hint} (a chip, a compute capability or a PCI id will do as well)"
+    return f"; near it are {', '.join(near)}" if near else ""

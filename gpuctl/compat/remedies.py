@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from gpuctl.compat.gpu_rules import gpu_and_driver
 from gpuctl.compat.gpus import Gpu
 from gpuctl.compat.judge import verdict_on
-from gpuctl.compat.rulings import Cuda, Ruling, resolve_cuda, worst
+from gpuctl.compat.rulings import SEVERITY, Cuda, Ruling, resolve_cuda, worst
 from gpuctl.compat.tables import Branch, architectures, branches, cuda_rows, cuda_versions, minor_version_floors
 from gpuctl.compat.versions import compare, parts
 from gpuctl.model import Disturbs, Remedy, Verdict
+
+if TYPE_CHECKING:
+    from gpuctl.compat.gate import Requirement
 
 _MODULE_REASONS = {"driver.open-module": "proprietary", "driver.proprietary-module": "open"}
 
@@ -28,6 +32,33 @@ def remedies(cuda: Cuda, driver: str, gpus: Sequence[Gpu], rulings: Sequence[Rul
     package = _package(cuda) if verdict == Verdict.NEEDS_PACKAGE else None
     found = (package, _other_driver(cuda, driver, gpus, verdict), _other_image(cuda, driver, gpus))
     return tuple(remedy for remedy in found if remedy)
+
+
+def other_build(
+    by: str, others: Sequence[str], driver: str, gpus: Sequence[Gpu], verdict: Verdict
+) -> tuple[Remedy, ...]:
+    """Returns which other builds of the same thing run better here, the newest of the best."""
+    ranks = {cuda: verdict_on(resolve_cuda(cuda), driver, gpus) for cuda in others}
+    better = [cuda for cuda in others if SEVERITY.index(ranks[cuda]) < SEVERITY.index(verdict)]
+    if verdict == Verdict.UNKNOWN or not better:
+        return ()
+    best = min(reversed(better), key=lambda cuda: SEVERITY.index(ranks[cuda]))
+    text = f"Use the build of {by} for CUDA {best}: it is {ranks[best].value} here."
+    return (Remedy(text, disturbs=Disturbs.NEW_CONTAINERS),)
+
+
+def gate_remedies(requirement: Requirement, asked: Set[Verdict]) -> tuple[Remedy, ...]:
+    """Returns what opens the container's gate. `asked`: what came of the CUDA versions; their remedies name drivers."""
+    if requirement.verdict != "unsatisfied":
+        return ()
+    branch, found = requirement.branch, []
+    if branch and asked <= {Verdict.COMPATIBLE}:
+        text = f"Install a driver of branch {branch.branch}, {branch.newest_version or 'any version'}."
+        found.append(Remedy(text, disturbs=Disturbs.HOST))
+    if asked and asked <= {Verdict.COMPATIBLE, Verdict.LIMITED} and requirement.enforced is not False:
+        text = "Start the container without the check, with -e NVIDIA_DISABLE_REQUIRE=1: its CUDA runs on this driver."
+        found.append(Remedy(text, disturbs=Disturbs.NEW_CONTAINERS))
+    return tuple(found)
 
 
 def driver_to_install(cuda: str | None, gpus: Sequence[Gpu]) -> Remedy | None:
@@ -64,9 +95,7 @@ def recommended_branch(cuda: Cuda | None, gpus: Sequence[Gpu], month: str | None
     None where none does.
     """
     long_term_first = sorted(branches(), key=lambda branch: (branch.kind != "LTSB", int(branch.branch)))
-    supported = [
-        row for row in long_term_first if row.kind in ("LTSB", "PB") and row.end_of_life and not row.ended(month)
-    ]
+    supported = [row for row in long_term_first if row.supported(month)]
     ranks = [(_rank(branch.newest_version or branch.branch, cuda, _elsewhere(gpus)), branch) for branch in supported]
     serving = [pair for pair in ranks if pair[0] is not None]
     return min(serving, key=lambda pair: pair[0] or 0)[1] if serving else None

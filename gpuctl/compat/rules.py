@@ -1,18 +1,25 @@
-"""Will this CUDA version run on this driver and these GPUs? The answer, its reasons and what would change it."""
+"""Will this run on this driver and these GPUs? The answer, its reasons and what would change it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from gpuctl.compat.asks import Ask
 from gpuctl.compat.gpu_rules import gpu_and_driver
 from gpuctl.compat.gpus import Gpu
 from gpuctl.compat.judge import judge
-from gpuctl.compat.remedies import remedies
-from gpuctl.compat.rulings import Ruling, resolve_cuda, worst
+from gpuctl.compat.question import Machine, Question, typed_cuda
+from gpuctl.compat.remedies import gate_remedies, other_build, remedies
+from gpuctl.compat.rulings import SEVERITY, Cuda, Ruling, resolve_cuda, worst
 from gpuctl.compat.tables import CudaRow
 from gpuctl.compat.versions import parse_driver, parts
 from gpuctl.model import Reason, Remedy, Verdict
+
+if TYPE_CHECKING:  # only what is asked at the gate pays for the gate
+    from gpuctl.compat.claims import Claims
+    from gpuctl.compat.gate import Requirement
 
 
 @dataclass(frozen=True)
@@ -29,36 +36,171 @@ class GpuAnswer:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """The verdict for a host: that of the GPU which is worst off. `cuda` is the version that was judged.
-
-    `driver` None: there is none to judge by; `reasons` then says why, as it does for anything about the whole host.
-    """
+class Asked:
+    """A CUDA version that was judged, in whose name, and what became of it on this host."""
 
     cuda: str
+    by: str
+    source: str
+    others: tuple[str, ...]
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The verdict for a host: that of the GPU which is worst off.
+
+    `asked` are the CUDA versions that were judged, the one that decides first. `driver` None: there is none to judge
+    by; `reasons` then says why, as it does for anything about the whole host. `requirement` None: nothing required.
+    """
+
     driver: str | None
     verdict: Verdict
-    gpus: tuple[GpuAnswer, ...]
-    remedies: tuple[Remedy, ...]
+    asked: tuple[Asked, ...] = ()
+    gpus: tuple[GpuAnswer, ...] = ()
+    remedies: tuple[Remedy, ...] = ()
     reasons: tuple[Reason, ...] = ()
+    requirement: Requirement | None = None
+
+    @property
+    def cuda(self) -> str | None:
+        """The CUDA version that decides."""
+        return self.asked[0].cuda if self.asked else None
+
+
+@dataclass(frozen=True)
+class _Case:
+    """One GPU before all that is asked: what each ask came to, in their order, and what the gate says."""
+
+    gpu: Gpu
+    by_ask: tuple[tuple[Ruling, ...], ...]
+    requirement: Requirement | None
+    at_gate: tuple[Ruling, ...]
+
+    @property
+    def rulings(self) -> tuple[Ruling, ...]:
+        return (*(ruling for rulings in self.by_ask for ruling in rulings), *self.at_gate)
+
+
+def check(question: Question, machine: Machine) -> Answer:
+    """Returns whether what is asked runs on a machine, and what would change that.
+
+    Raises ValueError for what is no version, without a GPU, and for a CUDA version without a driver.
+    """
+    cudas, cases, whole = _judged(question, machine, thorough=True)
+    asked = tuple(_asked(place, cudas[place], ask, cases) for place, ask in enumerate(question.asks))
+    by_gpu = {case.gpu: _gpu_answer(case, machine.driver) for case in cases}
+    requirement = _deciding(cases)
+    return Answer(
+        machine.driver,
+        _verdict(cases, whole),
+        tuple(sorted(asked, key=lambda one: SEVERITY.index(one.verdict), reverse=True)),
+        tuple(by_gpu[gpu] for gpu in machine.gpus),
+        _remedies(cudas, asked, machine, cases, requirement),
+        tuple(ruling.reason for ruling in whole),
+        requirement,
+    )
+
+
+def brief(question: Question, machine: Machine) -> tuple[Verdict, Reason | None, Requirement | None]:
+    """Returns the verdict, the reason that decided and what came of the requirement: `check` without its advice.
+
+    Raises ValueError as `check` does.
+    """
+    _, cases, whole = _judged(question, machine, thorough=False)
+    verdict = _verdict(cases, whole)
+    rulings = [*(ruling for case in cases for ruling in case.rulings), *whole]
+    return verdict, next((one.reason for one in rulings if one.verdict == verdict), None), _deciding(cases)
+
+
+def _judged(
+    question: Question, machine: Machine, thorough: bool
+) -> tuple[tuple[Cuda, ...], tuple[_Case, ...], tuple[Ruling, ...]]:
+    if machine.driver is not None:
+        parse_driver(machine.driver)
+    elif question.asks:
+        raise ValueError("no driver to ask about: name one")
+    if not machine.gpus:
+        raise ValueError("no GPU to ask about: name one")
+    cudas = tuple(resolve_cuda(ask.cuda) for ask in question.asks)
+    cases = tuple(_case(question, cudas, machine, gpu, thorough) for gpu in dict.fromkeys(machine.gpus))
+    return cudas, cases, _of_the_image(question.gate.claims if question.gate else None, machine.architecture)
+
+
+def _of_the_image(claims: Claims | None, architecture: str | None) -> tuple[Ruling, ...]:
+    if claims is None:
+        return ()
+    from gpuctl.compat.image_rules import image_rulings
+
+    return image_rulings(claims, architecture)
+
+
+def _case(question: Question, cudas: Sequence[Cuda], machine: Machine, gpu: Gpu, thorough: bool) -> _Case:
+    by_ask = tuple(
+        (*judge(cuda, machine.driver or "", gpu, machine.open_module), *_built_for(ask, gpu))
+        for ask, cuda in zip(question.asks, cudas, strict=True)
+    )
+    if question.gate is None or not question.gate.asks:
+        return _Case(gpu, by_ask, None, ())
+    from gpuctl.compat.gate import at_the_gate, gate_rulings, subject_of
+
+    subject = subject_of(machine.driver, gpu, machine.driver_cuda)
+    said = at_the_gate(question.gate, subject, gpu, machine.enforcement, thorough)
+    return _Case(gpu, by_ask, said, gate_rulings(said, machine.enforcement, question.gate, not by_ask))
+
+
+def _verdict(cases: Sequence[_Case], whole: Sequence[Ruling]) -> Verdict:
+    """Returns the worst; where nothing was judged, nothing is known."""
+    of_gpus = [ruling.verdict for case in cases for ruling in case.rulings] or [Verdict.UNKNOWN]
+    return worst([*of_gpus, *(ruling.verdict for ruling in whole)])
+
+
+def _deciding(cases: Sequence[_Case]) -> Requirement | None:
+    """Returns what came of the requirement: what the first GPU that does not meet it got for an answer."""
+    said = [case.requirement for case in cases if case.requirement]
+    return next((one for one in said if not one.satisfied), said[0] if said else None)
+
+
+def _built_for(ask: Ask, gpu: Gpu) -> tuple[Ruling, ...]:
+    oldest = ask.min_compute_capability
+    if oldest is None or not gpu.compute_capability or parts(gpu.compute_capability) >= parts(oldest):
+        return ()
+    message = f"{ask.by} is built for compute capability {oldest} and newer; {gpu.name} has {gpu.compute_capability}."
+    return (Ruling(Verdict.INCOMPATIBLE, Reason("build.gpu-too-old", message, ask.source)),)
+
+
+def _asked(place: int, cuda: Cuda, ask: Ask, cases: Sequence[_Case]) -> Asked:
+    verdict = worst(ruling.verdict for case in cases for ruling in case.by_ask[place])
+    return Asked(cuda.text, ask.by, ask.source, ask.others, verdict)
+
+
+def _remedies(
+    cudas: Sequence[Cuda],
+    asked: Sequence[Asked],
+    machine: Machine,
+    cases: Sequence[_Case],
+    requirement: Requirement | None,
+) -> tuple[Remedy, ...]:
+    gpus = [case.gpu for case in cases]
+    found: dict[Remedy, None] = {}
+    for place, (cuda, one) in enumerate(zip(cudas, asked, strict=True)):
+        rulings = [ruling for case in cases for ruling in case.by_ask[place]]
+        own = (
+            *other_build(one.by, one.others, machine.driver or "", gpus, one.verdict),
+            *remedies(cuda, machine.driver or "", gpus, rulings),
+        )
+        found.update(dict.fromkeys(own))
+    if requirement:
+        found.update(dict.fromkeys(gate_remedies(requirement, {one.verdict for one in asked})))
+    return tuple(found)
 
 
 def check_cuda(cuda: str, driver: str, gpus: Sequence[Gpu], open_module: bool | None = None) -> Answer:
     """Returns whether software built for a CUDA version runs on a driver and its GPUs.
 
-    `cuda` is 12.4, 12.4.1 or 12 (the newest 12.x). `open_module` tells which flavour of the kernel module is loaded;
-    None: not known. Raises ValueError for text that is no version, and where there is no GPU to ask about.
+    `cuda` is 12.4, 12.4.1 or 12 (the newest 12.x). Raises ValueError for text that is no version, and without GPU.
     """
-    asked = resolve_cuda(cuda)
-    parse_driver(driver)
-    if not gpus:
-        raise ValueError("no GPU to ask about: name one")
-    driver = driver.strip()
-    rulings = {gpu: judge(asked, driver, gpu, open_module) for gpu in gpus}
-    answers = tuple(_answer(gpu, driver, rulings[gpu]) for gpu in gpus)
-    everything = [ruling for said in rulings.values() for ruling in said]
-    verdict = worst(answer.verdict for answer in answers)
-    return Answer(asked.text, driver, verdict, answers, remedies(asked, driver, gpus, everything))
+    return check(Question((typed_cuda(cuda),)), Machine(driver.strip(), tuple(gpus), open_module))
 
 
 def driver_verdict(driver: str, compute_capability: str) -> Reason | None:
@@ -67,15 +209,15 @@ def driver_verdict(driver: str, compute_capability: str) -> Reason | None:
     return rulings[0].reason if rulings else None
 
 
-def _answer(gpu: Gpu, driver: str, rulings: Sequence[Ruling]) -> GpuAnswer:
-    verdict = worst(ruling.verdict for ruling in rulings)
-    decisive_first = sorted(rulings, key=lambda ruling: ruling.verdict != verdict)
+def _gpu_answer(case: _Case, driver: str | None) -> GpuAnswer:
+    verdict = _verdict([case], ())
+    decisive_first = sorted(case.rulings, key=lambda ruling: ruling.verdict != verdict)
     return GpuAnswer(
-        gpu.name,
-        gpu.compute_capability,
-        gpu.architecture,
-        gpu.brand_on(parts(driver)),
+        case.gpu.name,
+        case.gpu.compute_capability,
+        case.gpu.architecture,
+        case.gpu.brand_on(parts(driver)) if driver else case.gpu.brand,
         verdict,
-        tuple(ruling.reason for ruling in decisive_first),
-        tuple(row for ruling in rulings for row in ruling.rows),
+        tuple(dict.fromkeys(ruling.reason for ruling in decisive_first)),
+        tuple(dict.fromkeys(row for ruling in case.rulings for row in ruling.rows)),
     )

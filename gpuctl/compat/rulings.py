@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from gpuctl.compat.tables import CudaRow, Toolkit, cuda_versions, rows_of, toolkits
 from gpuctl.compat.versions import parse_cuda, parts
 from gpuctl.model import Reason, Verdict
 
-_SEVERITY = (Verdict.COMPATIBLE, Verdict.LIMITED, Verdict.UNKNOWN, Verdict.NEEDS_PACKAGE, Verdict.INCOMPATIBLE)
+SEVERITY = (Verdict.COMPATIBLE, Verdict.LIMITED, Verdict.UNKNOWN, Verdict.NEEDS_PACKAGE, Verdict.INCOMPATIBLE)
+"""From the verdict that every other outweighs to the one that outweighs every other."""
 
 
 def worst(verdicts: Iterable[Verdict]) -> Verdict:
     """Returns the verdict that decides: a sure no outweighs what is not known, which outweighs a yes."""
-    return max(verdicts, key=_SEVERITY.index)
+    return max(verdicts, key=SEVERITY.index)
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Cuda:
     unknown: str | None = None
 
 
+@lru_cache(maxsize=1024)
 def resolve_cuda(text: str) -> Cuda:
     """Returns what "12.4", "12.4.1" or "12" (the newest 12.x) asks for. Raises ValueError where it is no version."""
     version = parse_cuda(text)

@@ -177,6 +177,10 @@ class Branch:
         """Returns whether support ended before a month (YYYY-MM; None: this one). False where no date is known."""
         return self.end_of_life is not None and self.end_of_life < (month or time.strftime("%Y-%m"))
 
+    def supported(self, month: str | None = None) -> bool:
+        """Returns whether NVIDIA supports it, with a known end, in a month (None: this one), and not as new-feature."""
+        return self.kind in ("LTSB", "PB") and self.end_of_life is not None and not self.ended(month)
+
 
 @cache
 def branches() -> tuple[Branch, ...]:
@@ -186,7 +190,12 @@ def branches() -> tuple[Branch, ...]:
 
 def driver_branch(driver: str) -> Branch | None:
     """Returns the branch of a driver such as 418.87.00; None for one that the table does not have."""
-    return next((branch for branch in branches() if branch.branch == driver.split(".")[0]), None)
+    return _branches_by_number().get(driver.split(".")[0])
+
+
+@cache
+def _branches_by_number() -> dict[str, Branch]:
+    return {branch.branch: branch for branch in branches()}
 
 
 @dataclass(frozen=True)

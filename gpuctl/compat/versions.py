@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 Version = tuple[int, ...]
 
@@ -16,6 +17,7 @@ _STAGES = ("alpha", "beta", "tp", "rc", "release")
 _CLAUSE = re.compile(r"(>=|<|==)\s*([0-9]+(?:\.[0-9]+)*)")
 
 
+@lru_cache(maxsize=4096)
 def parts(text: str) -> Version:
     """Returns dotted numbers as a tuple without trailing zeros, so that 418.87.00 equals 418.87.
 

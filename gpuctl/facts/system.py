@@ -33,6 +33,9 @@ MANAGERS: Mapping[str, str] = {
 }
 """Each package manager with the program that shows that it is there."""
 
+DOCKER_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "ppc64le": "ppc64le"}
+"""Docker's names of processor architectures, by the kernel's (uname -m)."""
+
 
 @dataclass(frozen=True)
 class Distribution:

@@ -15,6 +15,7 @@ HOOK = "nvidia-container-runtime-hook"
 """The name that dockerd looks for (moby, daemon/nvidia_linux.go). Packages call the file nvidia-container-toolkit
 and link it; without the link, dockerd finds nothing."""
 PROGRAMS = ("nvidia-ctk", "nvidia-container-cli", "nvidia-container-runtime", HOOK, "nvidia-cdi-hook", "runc")
+SETTINGS = "/etc/nvidia-container-runtime/config.toml"
 CDI_FOLDERS = ("/etc/cdi", "/var/run/cdi")
 _VERSIONS: Mapping[str, str] = {
     "nvidia-ctk": r"^NVIDIA Container Toolkit CLI version (\S+)",
@@ -47,13 +48,16 @@ class Toolkit:
     hook_changed: Fact[float]
     cdi_specs: Fact[Tuple[str, ...]]
     """CDI specification files in /etc/cdi and /var/run/cdi."""
+    settings: Fact[str]
+    """The text of the toolkit's config.toml."""
 
 
 def probe_toolkit(host: Host) -> Toolkit:
     """Returns the parts, each asked for its version at the same time as the others."""
     asked = [_begin_part(host, name) for name in PROGRAMS]
     ctk, cli, runtime, hook, cdi_hook, runc = (part() for part in asked)
-    return Toolkit(ctk, cli, runtime, hook, cdi_hook, runc, _changed(host, hook), _cdi_specs(host))
+    settings = fact(host.read(SETTINGS), str)
+    return Toolkit(ctk, cli, runtime, hook, cdi_hook, runc, _changed(host, hook), _cdi_specs(host), settings)
 
 
 def _begin_part(host: Host, name: str) -> Callable[[], Fact[Part]]:

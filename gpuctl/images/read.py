@@ -6,6 +6,7 @@ import time
 
 from gpuctl.facts.docker import Docker
 from gpuctl.facts.gather import Missing
+from gpuctl.facts.system import DOCKER_ARCHITECTURES
 from gpuctl.host.deadline import DeadlineExceeded, within
 from gpuctl.host.reading import Host
 from gpuctl.images.config import ImageConfig, Unreadable
@@ -13,15 +14,15 @@ from gpuctl.images.daemon import is_insecure, local_endpoint, local_image
 from gpuctl.images.reference import Reference, is_image_id, parse_reference
 
 DOCKER_SECONDS = 5.0
-DOCKERS_NAMES = {"x86_64": "amd64", "aarch64": "arm64"}
-"""Docker's names of processor architectures, by the kernel's (uname -m)."""
 
 
-def read_image(reference: str, host: Host, docker: Docker | Missing, architecture: str, deadline: float) -> ImageConfig:
+def read_image(
+    reference: str, host: Host, docker: Docker | Missing, architecture: str, deadline: float, offline: bool = False
+) -> ImageConfig:
     """Returns the configuration of an image, named as for `docker run`. `deadline` in seconds, for all of it.
 
-    `architecture` in the kernel's words or in Docker's. Raises ValueError where `reference` is no image's name, and
-    Unreadable.
+    `architecture` in the kernel's words or in Docker's. `offline` asks no registry. Raises ValueError where `reference`
+    is no image's name, and Unreadable.
     """
     name = None if is_image_id(reference) else parse_reference(reference)
     end = time.monotonic() + deadline
@@ -37,8 +38,11 @@ def read_image(reference: str, host: Host, docker: Docker | Missing, architectur
         raise Unreadable(
             f"Docker has no image {reference} on this host, and no registry can be asked for an id{unseen}."
         )
+    if offline:
+        raise Unreadable(f"Docker has no image {reference} on this host{unseen}.")
     try:
-        return _from_registry(reference, name, host, endpoint, DOCKERS_NAMES.get(architecture, architecture), end)
+        ours = DOCKER_ARCHITECTURES.get(architecture, architecture)
+        return _from_registry(reference, name, host, endpoint, ours, end)
     except DeadlineExceeded:
         raise Unreadable(f"The registry {name.registry} did not answer within {deadline:g} s{unseen}.") from None
     except Unreadable as error:

@@ -11,8 +11,10 @@ from gpuctl import __version__
 from gpuctl.model import Report, Status
 
 if TYPE_CHECKING:  # each command pays only for its own rooms
+    from gpuctl.compat.gate import Requirement
     from gpuctl.compat.matrix import HostColumn, MatrixRow
     from gpuctl.compat.rules import Answer
+    from gpuctl.compat.tables import CudaRow
     from gpuctl.facts.gather import Facts
 
 
@@ -42,18 +44,36 @@ def check_json(answer: Answer) -> str:
             "brand": gpu.brand,
             "verdict": gpu.verdict,
             "reasons": [asdict(reason) for reason in gpu.reasons],
+            "rows": [_row(row) for row in gpu.rows],
         }
         for gpu in answer.gpus
     ]
     body = {
         "cuda": answer.cuda,
+        "asked": [asdict(one) for one in answer.asked],
         "driver": answer.driver,
         "verdict": answer.verdict,
         "reasons": [asdict(reason) for reason in answer.reasons],
+        "requirement": _requirement(answer.requirement) if answer.requirement else None,
         "gpus": gpus,
         "remedies": [asdict(remedy) for remedy in answer.remedies],
     }
     return document("check", body)
+
+
+def _row(row: CudaRow) -> dict[str, Any]:
+    return {"cuda": row.cuda, "driver": row.driver.text, "gpus": row.gpus, "kind": row.kind, "source": row.source}
+
+
+def _requirement(said: Requirement) -> dict[str, Any]:
+    return {
+        "enforced": said.enforced,
+        "verdict": said.verdict,
+        "failed": said.failed,
+        "message": said.message,
+        "driver_branch": said.branch.branch if said.branch else None,
+        "source": said.source,
+    }
 
 
 def matrix_json(rows: Sequence[MatrixRow], column: HostColumn | None) -> str:

@@ -1,0 +1,35 @@
+"""What an image says of itself: read on this host or in its registry, else told by its tag."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from gpuctl.compat.claims import Claims, claims_of_env, claims_of_tag
+from gpuctl.facts.docker import Docker
+from gpuctl.facts.gather import Facts
+from gpuctl.facts.system import System
+from gpuctl.host.reading import Host
+from gpuctl.images.config import ImageConfig, Unreadable
+from gpuctl.images.read import read_image
+
+DEADLINE = 20.0
+
+
+def image_claims(reference: str, host: Host, facts: Facts, offline: bool) -> Claims:
+    """Returns what an image says of itself; where it cannot be read, `unread` says why and its tag what it tells.
+
+    `offline` asks no registry. Raises ValueError where `reference` is no image's name.
+    """
+    system = facts[System]
+    architecture = (system.architecture.value if isinstance(system, System) else None) or "x86_64"
+    try:
+        config = read_image(reference, host, facts[Docker], architecture, DEADLINE, offline)
+    except Unreadable as why:
+        told = claims_of_tag(reference) or Claims(reference, "nowhere")
+        return replace(told, unread=str(why))
+    return claims_of_env(reference, config.source, config.env, _architectures(config))
+
+
+def _architectures(config: ImageConfig) -> tuple[str, ...]:
+    offered = tuple(platform.split("/")[1] for platform in config.platforms if platform.startswith("linux/"))
+    return tuple(dict.fromkeys(offered)) or ((config.architecture,) if config.architecture else ())

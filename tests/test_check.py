@@ -1,0 +1,134 @@
+"""`gpuctl check` as a person meets it: what can be asked, together and alone, of this host and of one described."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+ROOT = Path(__file__).parents[1]
+SCHEMA = Draft202012Validator(json.loads((ROOT / "data" / "schemas" / "check.schema.json").read_text()))
+A100 = ("--driver", "535.104.05", "--gpu", "A100")
+
+
+def check(*argv: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "gpuctl", "check", *argv]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=ROOT)
+
+
+def answer(*argv: str) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(check(*argv, "--json").stdout)
+    SCHEMA.validate(document)
+    return document
+
+
+def test_a_requirement_is_told_with_what_failed_and_what_would_do() -> None:
+    said = answer("--require", "cuda>=12.8", *A100)
+    assert (said["verdict"], said["cuda"], said["asked"]) == ("incompatible", None, [])
+    requirement = said["requirement"]
+    assert (requirement["enforced"], requirement["verdict"], requirement["failed"]) == (
+        None,
+        "unsatisfied",
+        ["cuda>=12.8"],
+    )
+    assert requirement["driver_branch"] in requirement["message"]
+    assert check("--require", "cuda>=12.8", *A100).returncode == 1
+    assert check("--require", "cuda>=12.8", "--driver-cuda", "12.8", *A100).returncode == 0
+
+
+def test_a_broken_requirement_is_one_sentence_and_exit_code_3() -> None:
+    done = check("--require", "cuda==12", *A100)
+    assert done.returncode == 3
+    assert "'cuda==12'" in done.stdout
+    assert answer("--require", "cuda==12", *A100)["requirement"]["verdict"] == "error"
+    assert answer("--require", "cuda==12", "--evaluator", "go", *A100)["requirement"]["verdict"] == "error"
+
+
+def test_every_version_that_is_asked_about_is_judged_and_the_worst_comes_first() -> None:
+    said = answer("--cuda", "12.2", "--require", "cuda>=12.1", *A100)
+    assert (said["verdict"], said["requirement"]["verdict"]) == ("compatible", "satisfied")
+    both = answer("--cuda", "12.2", "--framework", "torch==2.9.1+cu130", *A100)
+    judged = [(one["cuda"], one["verdict"]) for one in both["asked"]]
+    assert judged == [("13.0", "needs-package"), ("12.2", "compatible")]
+    assert (both["cuda"], both["verdict"]) == ("13.0", "needs-package")
+
+
+def test_the_rows_that_decided_are_told_with_their_sources() -> None:
+    said = answer("--cuda", "10.1", "--driver", "384.130", "--gpu", "V100")
+    (row,) = said["gpus"][0]["rows"]
+    assert (row["driver"], row["gpus"]) == (">= 384.111, < 385.00", "Tesla GPUs")
+    assert row["source"].startswith("https://")
+
+
+def test_a_brand_that_is_given_decides_about_brand_rows() -> None:
+    asked = ("--cuda", "10.1", "--driver", "384.130")
+    assert answer(*asked, "--gpu", "6.1")["verdict"] == "unknown"
+    assert answer(*asked, "--gpu", "6.1", "--brand", "Tesla")["verdict"] == "compatible"
+    said = answer(*asked, "--gpu", "V100", "--brand", "GeForce")
+    assert (said["verdict"], said["gpus"][0]["brand"]) == ("incompatible", "geforce")
+
+
+def test_a_framework_that_does_not_run_names_the_build_that_does() -> None:
+    said = answer("--framework", "torch==2.9.1+cu130", "--driver", "535.104.05", "--gpu", "RTX 3090")
+    assert said["verdict"] == "incompatible"
+    assert "CUDA 12.8" in " ".join(remedy["text"] for remedy in said["remedies"])
+
+
+def test_a_requirements_file_asks_for_what_it_pins(tmp_path: Path) -> None:
+    pins = tmp_path / "requirements.txt"
+    pins.write_text("numpy==2.0.1\nnvidia-cuda-runtime-cu12==12.8.90\n")
+    assert [one["cuda"] for one in answer("--requirements", str(pins), *A100)["asked"]] == ["12.8"]
+    pins.write_text("numpy==2.0.1\n")
+    done = check("--requirements", str(pins), *A100)
+    assert (done.returncode, "requirements.txt" in done.stderr) == (2, True)
+
+
+def test_an_image_is_judged_by_its_tag_where_it_cannot_be_read() -> None:
+    said = answer("--image", "nvidia/cuda:12.4.1-base-ubuntu22.04", "--offline", *A100)
+    assert (said["cuda"], said["verdict"], said["requirement"]["verdict"]) == ("12.4.1", "limited", "satisfied")
+    assert [reason["id"] for reason in said["reasons"]] == ["image.by-tag"]
+    nowhere = answer("--image", "example/app:1", "--offline", *A100)
+    assert (nowhere["verdict"], [reason["id"] for reason in nowhere["reasons"]]) == ("unknown", ["image.unreadable"])
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        ((*A100,), "nothing to check"),
+        (("--cuda", "banana", *A100), "banana"),
+        (("--cuda", "", *A100), "CUDA version"),
+        (("--cuda", "12.2", "--driver", "5", "--gpu", "A100"), "5"),
+        (("--cuda", "12.2", "--driver", "535.104.05", "--gpu", "A1000000"), "A1000000"),
+        (("--cuda", "12.2", "--driver-cuda", "x", *A100), "x"),
+        (("--cuda", "12.2", "--brand", "ati", *A100), "ati"),
+        (("--require", "cuda>=1", "--evaluator", "c", *A100), "evaluator"),
+        (("--framework", "caffe3==1", *A100), "caffe3"),
+        (("--framework", "torch==99.0", *A100), "99.0"),
+        (("--requirements", "/nonexistent", *A100), "/nonexistent"),
+        (("--requirements", "/bin/sh", *A100), "/bin/sh"),
+        (("--requirements", "/", *A100), "/"),
+        (("--image", "nvidia/CUDA:1", *A100), "nvidia/CUDA"),
+        (("--image", "", *A100), "image"),
+    ],
+    ids=lambda value: " ".join(value[:2]) if isinstance(value, tuple) else "",
+)
+def test_bad_input_is_one_sentence_and_exit_code_2(argv: tuple[str, ...], said: str) -> None:
+    done = check(*argv)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Traceback" not in done.stderr
+    assert said in done.stderr.partition("Error: ")[2]
+
+
+def test_a_question_at_the_gate_of_a_described_host_starts_no_process_and_loads_neither_rich_nor_docker() -> None:
+    argv = ["check", "--cuda=12.2", "--require=cuda>=12.2", "--framework=torch==2.4.0", "--json", *A100]
+    traced = ["strace", "-f", "-qq", "-e", "trace=execve", sys.executable, "-X", "importtime", "-m", "gpuctl", *argv]
+    done = subprocess.run(traced, capture_output=True, text=True, cwd=ROOT)
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert not {"rich", "docker", "requests", "gpuctl.facts.gather"} & loaded
+    assert done.stderr.count("execve(") == 1
+    SCHEMA.validate(json.loads(done.stdout))

@@ -1,0 +1,195 @@
+"""`gpuctl check --hosts`: many hosts from a file, one verdict a row, whatever the rows are."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tracemalloc
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from gpuctl.compat.hosts import LONGEST_LINE, NoHosts, host_verdicts
+from gpuctl.compat.question import Question
+from gpuctl.model import Verdict
+
+ROOT = Path(__file__).parents[1]
+SCHEMA = Draft202012Validator(json.loads((ROOT / "data" / "schemas" / "check-host.schema.json").read_text()))
+
+
+def check(*argv: str, text: str | bytes = "") -> subprocess.CompletedProcess[bytes]:
+    given_bytes = text.encode() if isinstance(text, str) else text
+    command = [sys.executable, "-m", "gpuctl", "check", *argv]
+    return subprocess.run(command, input=given_bytes, capture_output=True, timeout=60, cwd=ROOT)
+
+
+def rows(*argv: str, text: str) -> list[dict[str, object]]:
+    done = check("--hosts", "-", "--json", *argv, text=text)
+    documents = [json.loads(line) for line in done.stdout.splitlines()]
+    for document in documents:
+        SCHEMA.validate(document)
+    return documents
+
+
+CSV = """host,driver,driver_cuda,gpu,compute_capability,brand,cuda,image,require,rack
+a,418.87.00,,V100,,,10.1,,,r1
+b,384.130,,GTX 1080,,,10.1,,,r1
+c,384.130,,Tesla V100-SXM2-32GB,,,10.1,,,
+d,535.104.05,,A100,,,,nvidia/cuda:12.4.1-base-ubuntu22.04,,
+e,535.104.05,12.2,,8.6,geforce,,,"cuda>=12.4 brand=geforce,driver>=535",
+f,535.104.05,,T4,,,12.2,,brand=tesla,
+g,620.70.06,,H100,,,99.9,,,
+"""
+
+
+def test_csv_and_json_lines_give_the_same_verdicts() -> None:
+    header, *lines = CSV.splitlines()
+    names = header.split(",")
+    as_json = ""
+    for line in lines:
+        cells = line.replace('"cuda>=12.4 brand=geforce,driver>=535"', "EXPRESSION").split(",")
+        row = {name: cell for name, cell in zip(names, cells, strict=True) if cell}
+        if row.get("require") == "EXPRESSION":
+            row["require"] = ["cuda>=12.4 brand=geforce,driver>=535"]  # type: ignore[assignment]
+        as_json += json.dumps(row) + "\n"
+    by_csv, by_json = rows(text=CSV), rows(text=as_json)
+    assert [row["verdict"] for row in by_csv] == [
+        "compatible",
+        "incompatible",
+        "compatible",
+        "limited",
+        "compatible",
+        "incompatible",
+        "unknown",
+    ]
+    assert [{**row, "line": 0} for row in by_csv] == [{**row, "line": 0} for row in by_json]
+    assert (by_csv[0]["line"], by_csv[0]["host"], by_json[0]["line"]) == (2, "a", 1)
+    assert by_csv[5]["requirement"] == {"verdict": "unsatisfied", "failed": ["brand=tesla"]}
+
+
+def test_a_bad_row_is_told_with_its_line_and_stops_nothing() -> None:
+    text = 'driver,gpu,cuda\n535.104.05,A100,12.2\n535.104.05,"A100,12.2\n\n5,A100,12.2\n535.104.05,Voodoo,12.2\n'
+    text += "535.104.05,A100,banana\n535.104.05,A100,\n1,2,3,4\n535.104.05,A100,12.2\n"
+    found = rows(text=text)
+    assert [(row["line"], row["verdict"]) for row in found if row["verdict"]] == [(2, "compatible"), (10, "compatible")]
+    errors = {row["line"]: str(row["error"]) for row in found if row["error"]}
+    assert list(errors) == [3, 5, 6, 7, 8, 9]
+    assert "CSV" in errors[3]
+    assert "driver version" in errors[5]
+    assert "Voodoo" in errors[6]
+    assert "banana" in errors[7]
+    assert check("--hosts", "-", text=text).returncode == 3
+
+
+@pytest.mark.parametrize(
+    ("row", "error"),
+    [
+        ('{"driver": 535.104, "gpu": ["A100"], "cuda": "12.2"}', "gpu"),
+        ("[1]", "no JSON object"),
+        ('{"driver": "535.104.05"', "no JSON"),
+        ("[" * 100_000, "nested"),
+        ('{"driver": "535.104.05", "gpu": "A100", "require": [null]}', "require"),
+        ('{"driver": "535.104.05", "gpu": "A100", "cuda": true}', "cuda"),
+        ('{"driver": "535.104.05", "gpu": "A100", "image": "ubuntu:24.04"}', "ubuntu:24.04"),
+        ('{"driver": "535.104.05", "brand": "ati", "cuda": "12.2", "gpu": "A100"}', "ati"),
+    ],
+    ids=lambda text: text[:30],
+)
+def test_a_bad_json_row_says_what_is_wrong_with_it(row: str, error: str) -> None:
+    good = '{"driver": "535.104.05", "gpu": "A100", "cuda": 12.2}\n'
+    bad, after = rows(text=f"{good}{row}\n{good}")[1:]
+    assert (bad["verdict"], error in str(bad["error"])) == (None, True)
+    assert after["verdict"] == "compatible"
+
+
+def test_a_number_counts_as_it_is_spelt() -> None:
+    (row,) = rows(text='{"driver": 384.130, "gpu": "V100", "cuda": 10.1}\n')
+    assert (row["driver"], row["verdict"]) == ("384.130", "compatible")
+
+
+def test_what_is_asked_on_the_command_line_is_asked_of_every_host() -> None:
+    found = rows("--cuda", "12.2", "--require", "arch>=8.0", text="driver,gpu\n535.104.05,A100\n535.104.05,V100\n")
+    assert [row["verdict"] for row in found] == ["compatible", "incompatible"]
+
+
+@pytest.mark.parametrize(
+    ("rows_given", "code"),
+    [("10.1", 0), ("99.9", 3), ("12.2\n418.87,V100,99.9", 1)],
+)
+def test_the_worst_host_decides_the_exit_code(rows_given: str, code: int) -> None:
+    assert check("--hosts", "-", text=f"driver,gpu,cuda\n418.87,V100,{rows_given}\n").returncode == code
+
+
+def test_a_table_ends_with_a_summary() -> None:
+    out = check("--hosts", "-", text=CSV).stdout.decode()
+    assert out.splitlines()[-1] == "7 hosts: 3 compatible, 1 limited, 2 incompatible, 1 unknown."
+    assert len(out.splitlines()) == 8
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("--hosts", "/bin/sh"),
+        ("--hosts", "/nonexistent"),
+        ("--hosts", "/"),
+        ("--hosts", "/dev/null"),
+        ("--hosts", "README.md"),
+        ("--hosts", "-", "--driver", "535.104.05"),
+    ],
+    ids=" ".join,
+)
+def test_what_are_no_hosts_is_one_sentence_and_exit_code_2(argv: tuple[str, ...]) -> None:
+    done = check(*argv)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert b"Traceback" not in done.stderr
+    assert done.stderr.decode().count("Error: ") == 1
+
+
+def test_words_of_a_row_steer_no_terminal() -> None:
+    done = check(
+        "--hosts", "-", text='{"host": "\\u001b[31mx", "driver": "535.104.05", "gpu": "A100", "cuda": "12.2"}\n'
+    )
+    assert b"\x1b" not in done.stdout
+
+
+def test_memory_does_not_grow_with_the_number_of_rows() -> None:
+    def lines(count: int) -> Iterator[bytes]:
+        yield b"host,driver,gpu,cuda\n"
+        for number in range(count):
+            yield f"h{number},535.{number % 50}.05,A100,12.2\n".encode()
+
+    def peak(count: int) -> int:
+        tracemalloc.start()
+        for _ in host_verdicts(lines(count), Question()):
+            pass
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return most
+
+    peak(100)
+    assert peak(20_000) < peak(2_000) * 2
+
+
+def test_a_line_without_an_end_is_a_bad_row_and_not_read_into_memory(tmp_path: Path) -> None:
+    endless = tmp_path / "hosts.csv"
+    good = b"535.104.05,A100,12.2\n"
+    endless.write_bytes(b"driver,gpu,cuda\n" + good + b"x" * (LONGEST_LINE * 3) + b"\n" + good)
+    found = [json.loads(line) for line in check("--hosts", str(endless), "--json").stdout.splitlines()]
+    assert [(row["line"], row["verdict"]) for row in found] == [(2, "compatible"), (3, None), (4, "compatible")]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.binary(max_size=40) | st.text(max_size=40).map(str.encode), max_size=8))
+def test_any_lines_give_verdicts_errors_or_one_refusal(lines: list[bytes]) -> None:
+    try:
+        found = list(host_verdicts([b"driver,gpu,cuda,require\n", *lines], Question()))
+        found += list(host_verdicts([b'{"gpu": "A100"}\n', *lines], Question()))
+    except NoHosts:
+        pytest.fail("the first line is good")
+    assert all((one.said.verdict is None) == (one.said.error is not None) for one in found)
+    assert all(one.said.verdict in (None, *Verdict) for one in found)

@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from gpuctl import __version__
+from gpuctl.cli.streams import lost_output, open_streams
 
 COMMANDS = ("doctor", "check", "matrix", "install-runtime", "rollback", "smoke")
 """In the order in which a person meets them. Each is the function `command` of the file of that name."""
@@ -67,9 +68,11 @@ def common(
 
 def run() -> NoReturn:
     """Runs the command in sys.argv and ends the process; what goes wrong is one sentence on stderr."""
-    _open_closed_streams()
+    open_streams()
     try:
         app()
+    except SystemExit as end:
+        _end(end.code)
     except Exception as error:
         if os.environ.get("GPUCTL_DEBUG"):
             raise
@@ -83,9 +86,11 @@ def run() -> NoReturn:
     raise AssertionError("the command line ends the process itself")
 
 
-def _open_closed_streams() -> None:
-    # A stream that the caller closed is None here, and an encoding of theirs may lack our characters.
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123
-        getattr(sys, name).reconfigure(errors="replace")
+def _end(code: str | int | None) -> NoReturn:
+    lost = lost_output()
+    if lost is None:
+        sys.exit(code)
+    from gpuctl.model import ExitCode
+
+    print(f"gpuctl: the output could not be written: {lost}.", file=sys.stderr)
+    sys.exit(code or ExitCode.UNDETERMINED)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from gpuctl.cli.options import DryRun, Json, TakeUp
+from gpuctl.cli.options import DryRun, Json, TakeUp, filled
 
 COMMAND = "install-runtime"
 
@@ -18,6 +18,7 @@ def command(
         str | None,
         typer.Option(
             "--runtime-path",
+            parser=filled,
             metavar="PATH",
             help="The program, instead of nvidia-container-runtime on PATH.",
             show_default=False,
@@ -27,6 +28,7 @@ def command(
         str | None,
         typer.Option(
             "--config",
+            parser=filled,
             metavar="FILE",
             help="The file to edit, instead of the one that Docker reads.",
             show_default=False,

@@ -16,4 +16,28 @@ GpuNames = Annotated[
     typer.Option("--gpu", metavar="NAME|CC", help="A GPU, instead of this host's; repeatable.", show_default=False),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the diff and the steps; change nothing.")]
-TakeUp = Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds for Docker to take it up.")]
+LONGEST = 86_400.0
+"""Seconds: a day. Far longer times overflow the clocks, and nan is no time at all."""
+
+
+def seconds(value: str | float) -> float:
+    """Returns a time that was typed. Raises BadParameter for what is none, or not from 0.1 s to LONGEST."""
+    try:
+        time = float(value)
+    except ValueError:
+        raise typer.BadParameter(f"{value!r} is no number of seconds") from None
+    if not 0.1 <= time <= LONGEST:
+        raise typer.BadParameter(f"{value} is no number of seconds from 0.1 to {LONGEST:g}")
+    return time
+
+
+def filled(value: str) -> str:
+    """Returns a text that was typed. Raises BadParameter for an empty one, as an unset variable of a script gives."""
+    if not value:
+        raise typer.BadParameter("it is empty: leave the option out for the default")
+    return value
+
+
+TakeUp = Annotated[
+    float, typer.Option("--timeout", parser=seconds, metavar="SECONDS", help="Seconds for Docker to take it up.")
+]

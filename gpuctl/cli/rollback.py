@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from gpuctl.cli.options import DryRun, Json, TakeUp
+from gpuctl.cli.options import DryRun, Json, TakeUp, filled
 
 COMMAND = "rollback"
 
@@ -15,7 +15,11 @@ def command(
     config: Annotated[
         str | None,
         typer.Option(
-            "--config", metavar="FILE", help="The file, instead of the one that Docker reads.", show_default=False
+            "--config",
+            parser=filled,
+            metavar="FILE",
+            help="The file, instead of the one that Docker reads.",
+            show_default=False,
         ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Lose what others edited since, too.")] = False,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gpuctl.cli.options import Json
+from gpuctl.cli.options import Json, filled, seconds
 from gpuctl.model import ExitCode
 
 if TYPE_CHECKING:
@@ -18,14 +18,30 @@ def command(
     gpus: Annotated[str, typer.Option("--gpus", metavar="all|N|device=…", help="The GPUs to ask for.")] = "all",
     image: Annotated[
         str | None,
-        typer.Option("--image", metavar="NAME", help="The image, instead of an nvidia/cuda one.", show_default=False),
+        typer.Option(
+            "--image",
+            parser=filled,
+            metavar="NAME",
+            help="The image, instead of an nvidia/cuda one.",
+            show_default=False,
+        ),
     ] = None,
     runtime: Annotated[
         str | None,
-        typer.Option("--runtime", metavar="NAME", help="Ask by this runtime instead of --gpus.", show_default=False),
+        typer.Option(
+            "--runtime",
+            parser=filled,
+            metavar="NAME",
+            help="Ask by this runtime instead of --gpus.",
+            show_default=False,
+        ),
     ] = None,
-    timeout: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds that the container may take.")] = 60,
-    pull_timeout: Annotated[float, typer.Option("--pull-timeout", min=0.1, help="Seconds for the image.")] = 900,
+    timeout: Annotated[
+        float, typer.Option("--timeout", parser=seconds, metavar="SECONDS", help="For the container to end.")
+    ] = 60,
+    pull_timeout: Annotated[
+        float, typer.Option("--pull-timeout", parser=seconds, metavar="SECONDS", help="For the image to come.")
+    ] = 900,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the equivalent docker command.")] = False,
     json: Json = False,
     verbose: Annotated[

@@ -52,10 +52,11 @@ def install_runtime(host: Host, facts: Facts, wish: Wish) -> Result:
     `facts` must have System, Docker and Toolkit.
     """
     result = conduct(facts, wish, lambda target: _plan(host, facts, wish, target))
-    waits = _gpus_wait(facts, result.restarted) if result.restart_needed and result.error is None else None
-    if waits is None:
-        return replace(result, restart_needed=False) if result.restarted else result
-    return replace(result, notes=(*result.notes, waits.message), remedy=waits.remedy)
+    if result.restart_needed is None or result.error is not None:
+        return result
+    result = replace(result, restart_needed=result.restart_needed and not result.restarted)
+    waits = _gpus_wait(facts, result.restarted)
+    return replace(result, notes=(*result.notes, waits.message), remedy=waits.remedy) if waits else result
 
 
 def _plan(host: Host, facts: Facts, wish: Wish, target: Target) -> Planned:
@@ -141,15 +142,17 @@ def _leads_to(host: Host, docker: Docker, registered: str, program: str) -> bool
 
 
 def _restart_needed(facts: Facts) -> bool | None:
-    """Whether --gpus waits for a restart of the daemon; None when it cannot be told."""
-    unknown = any(finding.status is Status.UNKNOWN for finding in _about_hook(facts))
-    return None if unknown else _gpus_wait(facts, restarted=False) is not None
+    """Whether a restart of the daemon is all that --gpus waits for; None when it cannot be told."""
+    visible, late = _about_hook(facts)
+    if Status.UNKNOWN in (visible.status, late.status):
+        return None
+    return visible.status is not Status.FAIL and late.status is Status.WARN
 
 
 def _gpus_wait(facts: Facts, restarted: bool) -> Finding | None:
     """What --gpus waits for: dockerd looks for the toolkit's hook once, on its own PATH, when it starts."""
     visible, late = _about_hook(facts)
-    if visible.status is Status.FAIL:
+    if visible.status is Status.FAIL:  # which no restart changes
         return visible
     return late if late.status is Status.WARN and not restarted else None
 

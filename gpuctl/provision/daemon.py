@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from urllib.parse import urlencode
 
 from gpuctl.compat.versions import compare, leading
 from gpuctl.engines.daemon_json import Settings
@@ -41,8 +42,12 @@ def unit_to_tell(docker: Docker, restart: bool) -> str | None:
     return None
 
 
-def reload(docker: Docker, unit: str | None) -> None:
-    """Has the daemon read its file again. Raises DaemonProblem when it could not be told."""
+def reload(docker: Docker, unit: str | None) -> float:
+    """Has the daemon read its file again. Returns when, in seconds since the epoch.
+
+    Raises DaemonProblem when it could not be told.
+    """
+    told = time.time()
     if unit is not None:
         _done(systemctl("reload", unit, SYSTEMD_DEADLINE))
     elif docker.process.value is not None:
@@ -50,6 +55,7 @@ def reload(docker: Docker, unit: str | None) -> None:
             hang_up(docker.process.value.pid, docker.process.value.argv)
         except ProcessProblem as problem:
             raise DaemonProblem(str(problem)) from None
+    return told
 
 
 def restart(unit: str) -> None:
@@ -57,24 +63,41 @@ def restart(unit: str) -> None:
     _done(systemctl("restart", unit, SYSTEMD_DEADLINE))
 
 
-def wait_for(host: Host, endpoint: str, settings: Settings, deadline: float) -> None:
+def wait_for(host: Host, endpoint: str, settings: Settings, deadline: float, told: float | None = None) -> None:
     """Returns once the daemon answers and lists what the file says; DaemonProblem with the last difference if not.
 
-    `deadline` in seconds.
+    `told`: when it was told to reload, and it must have done so since. `deadline` in seconds.
     """
     end = time.monotonic() + deadline
-    while problem := ask(host, endpoint, settings, min(ANSWER_DEADLINE, max(_PAUSE, end - time.monotonic()))):
+    while problem := ask(host, endpoint, settings, min(ANSWER_DEADLINE, max(_PAUSE, end - time.monotonic())), told):
         if time.monotonic() >= end:
             raise DaemonProblem(f"{problem}, {deadline:g} s after it was told.")
         time.sleep(_PAUSE)
 
 
-def ask(host: Host, endpoint: str, settings: Settings, deadline: float = ANSWER_DEADLINE) -> str:
-    """Returns in which way the running daemon differs from the file, "" when it does not. `deadline` in seconds."""
+def ask(
+    host: Host, endpoint: str, settings: Settings, deadline: float = ANSWER_DEADLINE, told: float | None = None
+) -> str:
+    """Returns in which way the running daemon differs from the file, "" when it does not. `deadline` in seconds.
+
+    What it lists proves nothing where it listed that before it was `told`: a reload that it refuses leaves all as it
+    was. The daemon itself says which reload it carried out (docs.docker.com/reference/cli/docker/system/events).
+    """
     try:
+        if told is not None and not _reloaded(host, endpoint, told, deadline):
+            return "Docker has not taken the file up"
         return difference(settings, answer(host, endpoint, deadline))
     except DaemonProblem as problem:
         return str(problem)
+
+
+def _reloaded(host: Host, endpoint: str, since: float, deadline: float) -> bool:
+    wanted = json.dumps({"type": ["daemon"], "event": ["reload"]})
+    query = urlencode({"since": f"{since:.9f}", "until": f"{time.time():.9f}", "filters": wanted})
+    reading = host.get(endpoint, f"/events?{query}", deadline)
+    if not reading.ok:
+        raise DaemonProblem(f"Docker does not answer: {failure(reading)}")
+    return bool(reading.text.strip())
 
 
 def answer(host: Host, endpoint: str, deadline: float = ANSWER_DEADLINE) -> Settings:

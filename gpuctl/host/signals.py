@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Iterator, Optional
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -20,7 +20,7 @@ class HeldSignals:
 
     def __init__(self) -> None:
         self._open = False
-        self._waiting: int | None = None
+        self._waiting: Optional[int] = None
         self._handlers = {number: signal.getsignal(number) for number in ENDING}
 
     def __enter__(self) -> HeldSignals:
@@ -45,7 +45,7 @@ class HeldSignals:
         finally:
             self._open = False
 
-    def _handle(self, number: int, frame: FrameType | None) -> None:
+    def _handle(self, number: int, frame: Optional[FrameType]) -> None:
         self._waiting = number
         if self._open:
             self._open = False

@@ -12,6 +12,7 @@ from gpuctl.host import files
 from gpuctl.host.reading import Host
 from gpuctl.host.replace import Change, NotPutBack, put_back, remove_leftovers
 from gpuctl.host.replace import replace as replace_file
+from gpuctl.host.signals import HeldSignals
 from gpuctl.model import ExitCode
 from gpuctl.provision.daemon import DaemonProblem, ask, reload, restart, validator, wait_for
 from gpuctl.provision.result import Refused, Result, Wish
@@ -92,16 +93,20 @@ def carry_out(job: Transaction, result: Result) -> Result:
         before = files.read(path)
         new = job.edit(before.raw)
         if new == before.raw:
-            return _told_anew(job, settings_of(new), result)
+            return _told_anew(job, new, result)
         inspect = validator(job.host, job.target.docker, path) if job.target.live else _nothing
-        change = replace_file(before, new, inspect, undoes=job.undoes)
-        changed = replace(result, changed=True, backup=change.kept, diff=diff(path, before.raw, new))
-        if not job.tell:
-            return changed
-        try:
-            _tell(job, settings_of(new))
-        except (DaemonProblem, KeyboardInterrupt) as problem:
-            return _undone(job, change, str(problem) or "Interrupted.", result)
+        with HeldSignals() as held:
+            change = replace_file(before, new, inspect, undoes=job.undoes)
+            changed = replace(result, changed=True, backup=change.kept, diff=diff(path, before.raw, new))
+            if not job.tell:
+                return changed
+            try:
+                with held.let_through():
+                    _tell(job, new)
+            except DaemonProblem as problem:
+                return _undone(job, change, str(problem), result)
+            except (KeyboardInterrupt, SystemExit):
+                return _undone(job, change, "Interrupted.", result)
     return replace(changed, reloaded=True, verified=True, restarted=job.restart)
 
 
@@ -122,32 +127,36 @@ def _endpoint(job: Transaction) -> str:
     return endpoint.url if endpoint else ""
 
 
-def _tell(job: Transaction, wanted: Settings) -> None:
-    reload(job.target.docker, job.unit)
-    wait_for(job.host, _endpoint(job), wanted, job.deadline)
+def _tell(job: Transaction, raw: bytes | None) -> None:
+    _reload(job, raw)
     if job.restart and job.unit:
         restart(job.unit)
-        wait_for(job.host, _endpoint(job), wanted, RESTART_DEADLINE)
+        wait_for(job.host, _endpoint(job), settings_of(raw), RESTART_DEADLINE)
 
 
-def _tell_old(job: Transaction, wanted: Settings) -> None:
+def _reload(job: Transaction, raw: bytes | None) -> None:
+    told = reload(job.target.docker, job.unit)
+    # dockerd does not reload where there is no file any more: it keeps what it has, as after any reload.
+    wait_for(job.host, _endpoint(job), settings_of(raw), job.deadline, None if raw is None else told)
+
+
+def _tell_old(job: Transaction, raw: bytes | None) -> None:
     try:
-        reload(job.target.docker, job.unit)
-        wait_for(job.host, _endpoint(job), wanted, job.deadline)
+        _reload(job, raw)
     except DaemonProblem:
         if not job.restart or not job.unit:
             raise
         restart(job.unit)  # it may not have come up again with the new file
-        wait_for(job.host, _endpoint(job), wanted, RESTART_DEADLINE)
+        wait_for(job.host, _endpoint(job), settings_of(raw), RESTART_DEADLINE)
 
 
-def _told_anew(job: Transaction, wanted: Settings, result: Result) -> Result:
+def _told_anew(job: Transaction, new: bytes | None, result: Result) -> Result:
     """The file is as wished; the daemon may not have taken it up, after an edit by hand or a killed run."""
-    known = not ask(job.host, _endpoint(job), wanted) if job.tell else False
+    known = not ask(job.host, _endpoint(job), settings_of(new)) if job.tell else False
     if not job.tell or (known and not job.restart):
         return replace(result, verified=known)
     try:
-        _tell(job, wanted)
+        _tell(job, new)
     except DaemonProblem as problem:
         error = f"{problem} {job.target.path} says so already and was left as it is. {LOOK}"
         return replace(result, code=ExitCode.PROBLEM, error=error)
@@ -163,8 +172,8 @@ def _undone(job: Transaction, change: Change, cause: str, result: Result) -> Res
         return replace(result, code=ExitCode.NOT_ROLLED_BACK, changed=True, backup=change.kept, error=error)
     error = f"{cause} {path} is as it was before. {LOOK}"
     try:
-        _tell_old(job, settings_of(change.before.raw))
+        _tell_old(job, change.before.raw)
     except DaemonProblem as problem:
         code = ExitCode.NOT_ROLLED_BACK if job.restart else ExitCode.ROLLED_BACK
-        return replace(result, code=code, error=f"{error} Telling Docker so failed too: {problem}")
+        return replace(result, code=code, error=f"{error} Docker does not take up that one either: {problem}")
     return replace(result, code=ExitCode.ROLLED_BACK, error=error)

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gpuctl.host.deadline import DeadlineExceeded, within
+from gpuctl.host.signals import HeldSignals
 from gpuctl.smoke.compare import QUERY
 from gpuctl.smoke.request import GpuRequest, docker_flag, visible_devices
-from gpuctl.smoke.signals import HeldSignals
 
 if TYPE_CHECKING:
     from docker import DockerClient

@@ -1,6 +1,11 @@
 """The door for the person at the terminal: `gpuctl` and `python -m gpuctl`."""
 
-from gpuctl.cli.app import run as main
+import signal
+
+# Until the command line can say a sentence, Ctrl-C just ends the process.
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+from gpuctl.cli.app import run as main  # noqa: E402
 
 __all__ = ["main"]
 

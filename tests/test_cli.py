@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -271,3 +273,29 @@ def test_a_bug_is_one_sentence_and_exit_code_70(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
     debug = subprocess.run([*HERE, "--debug", "matrix"], capture_output=True, text=True, cwd=tmp_path)
     assert "Traceback" in debug.stderr
+
+
+def alive(pid: int) -> bool:
+    try:
+        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_what_hangs_does_not_outlive_a_gpuctl_that_is_interrupted(
+    sim_host: Callable[..., SimHost], number: int
+) -> None:
+    run = sim_host("hang").popen([*HERE, "doctor"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    time.sleep(1.5)
+    children = [int(pid) for pid in Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()]
+    threads = Path(f"/proc/{run.pid}/task").glob("*/children")
+    children += [int(pid) for file in threads for pid in file.read_text().split()]
+    assert children
+    os.kill(run.pid, number)
+    _, err = run.communicate(timeout=30)
+    assert run.returncode == 128 + number
+    assert "gpuctl: interrupted." in str(err)
+    assert "Traceback" not in str(err)
+    time.sleep(0.2)
+    assert not [pid for pid in children if alive(pid)]

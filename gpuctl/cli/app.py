@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from importlib import import_module
+from types import FrameType
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -32,6 +34,8 @@ class Commands(TyperGroup):
         return get_command(only)
 
 
+_BY_SIGNAL = 128
+"""What shells add to a signal's number for the exit code of what it ended."""
 HELP = {"help_option_names": ["-h", "--help"]}
 
 app = typer.Typer(
@@ -69,6 +73,7 @@ def common(
 def run() -> NoReturn:
     """Runs the command in sys.argv and ends the process; what goes wrong is one sentence on stderr."""
     open_streams()
+    _take_signals()
     try:
         app()
     except SystemExit as end:
@@ -86,7 +91,21 @@ def run() -> NoReturn:
     raise AssertionError("the command line ends the process itself")
 
 
+def _take_signals() -> None:
+    """Has what ends gpuctl from outside end it in order, so that it takes away what it left on the host."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+            signal.signal(number, _interrupt)
+
+
+def _interrupt(number: int, _: FrameType | None) -> NoReturn:
+    sys.exit(_BY_SIGNAL + number)
+
+
 def _end(code: str | int | None) -> NoReturn:
+    if isinstance(code, int) and code > _BY_SIGNAL:
+        print("gpuctl: interrupted.", file=sys.stderr)
     lost = lost_output()
     if lost is None:
         sys.exit(code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
 import json
 import os
@@ -14,7 +15,7 @@ import sys
 import time
 from contextlib import suppress
 from itertools import islice
-from typing import Callable, Dict, Sequence
+from typing import Callable, Dict, Sequence, Set
 
 from gpuctl.host.deadline import DeadlineExceeded, within
 from gpuctl.host.reading import Outcome, Reading
@@ -100,6 +101,8 @@ def _look(source: str, work: Callable[[], str]) -> Reading:
         return Reading(source, Outcome.TIMEOUT, detail=str(error))
     except OSError as error:
         return Reading(source, _outcome(error), detail=error.strerror or str(error))
+    except ValueError as error:  # no file can have such a name: it holds a NUL, or half a character
+        return Reading(source, Outcome.ABSENT, detail=str(error))
 
 
 def _outcome(error: OSError) -> Outcome:
@@ -136,6 +139,10 @@ def _stat_json(path: str) -> str:
     )
 
 
+_running: Set[int] = set()
+"""The process groups of commands that have not ended yet: what gpuctl leaves behind when it ends is killed then."""
+
+
 def _run(source: str, argv: Sequence[str], deadline: float, stdin: str = "") -> Reading:
     try:
         process = subprocess.Popen(
@@ -148,11 +155,14 @@ def _run(source: str, argv: Sequence[str], deadline: float, stdin: str = "") -> 
         )
     except OSError as error:
         return Reading(source, _outcome(error), detail=error.strerror or str(error))
+    _running.add(process.pid)
     try:
         out, err = process.communicate(stdin.encode() or None, timeout=deadline)
     except subprocess.TimeoutExpired as error:
         _kill_group(process.pid)
         return Reading(source, Outcome.TIMEOUT, _text(error.output), detail="no answer within %g s" % deadline)
+    finally:
+        _running.discard(process.pid)
     return Reading(source, Outcome.OK, _text(out), process.returncode, _text(err))
 
 
@@ -160,6 +170,12 @@ def _kill_group(pid: int) -> None:
     # Not waited for: a process that is stuck in the driver cannot die, and must not hold gpuctl.
     with suppress(ProcessLookupError):
         os.killpg(pid, signal.SIGKILL)
+
+
+@atexit.register
+def _kill_running() -> None:
+    for pid in list(_running):
+        _kill_group(pid)
 
 
 def _text(raw: object) -> str:

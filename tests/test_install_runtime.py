@@ -127,7 +127,7 @@ def test_a_file_that_this_docker_does_not_take_up_is_put_back(ready: Callable[..
     before = daemon.config.stat()
     done = install(host, "--timeout=1")
     assert done.code == 4
-    assert "Docker does not list the runtime nvidia, 1 s after it was told." in done.json["error"]
+    assert "Docker has not taken the file up, 1 s after it was told." in done.json["error"]
     assert (done.json["changed"], done.json["backup"], done.json["verified"]) == (False, None, False)
     assert [(name, raw) for name, (_, _, raw) in everything(daemon).items()] == [("daemon.json", text.encode())]
     assert (daemon.config.stat().st_mtime_ns, daemon.config.stat().st_mode) == (before.st_mtime_ns, before.st_mode)
@@ -170,13 +170,14 @@ def test_a_daemon_that_hangs_gets_its_old_file_back(ready: Callable[..., Any]) -
     assert "nvidia" not in runtimes(daemon)
 
 
-def test_ctrl_c_puts_the_old_file_back(ready: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_puts_the_old_file_back(ready: Callable[..., Any], number: int) -> None:
     host, daemon = ready()
     daemon.config.write_text('{"no-such-key": 1}\n')
     run = host.popen([sys.executable, "-m", "gpuctl", "install-runtime", "--json"], stdout=subprocess.PIPE)
     wait_for_the_new_file(daemon)
     time.sleep(0.3)
-    os.kill(run.pid, signal.SIGINT)
+    os.kill(run.pid, number)
     out, _ = run.communicate(timeout=30)
     assert (run.returncode, daemon.config.read_text()) == (4, '{"no-such-key": 1}\n')
     assert json.loads(out)["error"].startswith("Interrupted.")
@@ -358,3 +359,43 @@ def _restart_when_asked(daemon: Dockerd) -> None:
         time.sleep(0.05)
     daemon.restart()
     asked.unlink()
+
+
+def test_a_reload_that_docker_refuses_is_no_success_although_it_knew_the_runtime_before(
+    ready: Callable[..., Any],
+) -> None:
+    host, daemon = ready(config="{}\n")
+    assert install(host).code == 0
+    daemon.config.write_text('{"bogus-key": 1}\n')
+    done = install(host, "--timeout", "1")
+    assert (done.code, done.json["verified"], done.json["reloaded"]) == (4, False, False)
+    assert "has not taken the file up" in done.json["error"]
+    assert daemon.config.read_text() == '{"bogus-key": 1}\n'
+
+
+def test_a_restart_that_would_not_help_is_never_done(
+    toolkit: Toolkit, new_dockerd: Callable[..., Dockerd], sim_host: Callable[..., SimHost]
+) -> None:
+    toolkit.install("v100")
+    daemon = new_dockerd(config="{}\n", path=[])
+    host = sim_host("v100", toolkit=toolkit, dockerd=daemon)
+    for _ in range(2):
+        done = install(host)
+        assert (done.code, done.json["restart_needed"], done.json["restarted"]) == (0, False, False)
+        assert "PATH" in " ".join(done.json["notes"])
+        assert done.json["remedy"]["commands"]
+
+
+@pytest.mark.parametrize("path", ["/x\\u0000y", "/x\\ud800"])
+def test_an_entry_whose_path_no_file_can_have_is_only_another_entry(ready: Callable[..., Any], path: str) -> None:
+    host, daemon = ready()
+    daemon.config.write_text(f'{{"runtimes": {{"nvidia": {{"path": "{path}"}}}}}}\n')
+    refused = install(host)
+    assert (refused.code, "--force" in str(refused.json["error"])) == (1, True)
+    assert install(host, "--force").code == 0
+
+
+def test_a_directory_in_the_files_place_is_called_one(ready: Callable[..., Any], tmp_path: Path) -> None:
+    host, _ = ready(config="{}\n")
+    done = install(host, "--config", str(tmp_path), "--no-reload")
+    assert (done.code, "is a directory" in str(done.json["error"])) == (1, True)

@@ -73,7 +73,10 @@ def state(real: str) -> State:
 
 def same_file(one: str, other: str) -> bool:
     """Returns whether both paths lead to one place, whether or not a file is there yet."""
-    return os.path.realpath(one) == os.path.realpath(other)
+    try:
+        return os.path.realpath(one) == os.path.realpath(other)
+    except ValueError:  # no file can have such a name: it holds a NUL, or half a character
+        return False
 
 
 def examine(path: str) -> None:
@@ -84,6 +87,8 @@ def examine(path: str) -> None:
         raise FileProblem("%s is a link into %s, which does not exist. Create that directory." % (path, folder))
     with explained("replace", real):
         _check_writable(folder)
+        if os.path.isdir(real):
+            raise FileProblem("%s is a directory." % real)
         if real in _mount_points():
             raise FileProblem("%s is a mount of its own, which cannot be replaced. Edit the file behind it." % real)
         if os.path.exists(real) and os.stat(real).st_nlink > 1:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from gpuctl.checks.remedies import install
 from gpuctl.facts.docker import Docker
+from gpuctl.facts.docker_flags import MERGED
 from gpuctl.facts.gather import Facts, Missing
 from gpuctl.facts.system import System
 from gpuctl.host.files import same_file
@@ -73,6 +74,12 @@ def check_flags(target: Target, keys: frozenset[str]) -> None:
         raise Refused(f"dockerd's options could not be looked at: {reason}.", ExitCode.UNDETERMINED) from None
     if both:
         raise Refused(
-            f"dockerd gets {' and '.join(both)} on its command line ({target.docker.flags.source}). A key that also"
-            f" stands in {target.path} keeps it from starting: remove the option there first."
+            f"dockerd gets {' and '.join(both)} on its command line ({target.docker.flags.source}). {_why(both)}:"
+            f" remove the option there first, and write what it says into {target.path}."
         )
+
+
+def _why(both: list[str]) -> str:
+    if MERGED.issuperset(both):
+        return "gpuctl does not put one setting in two places, which Docker merges from 18.09 on and refuses before"
+    return "A setting that stands in both places keeps it from starting"

@@ -24,6 +24,7 @@ TABLES = sorted(path.stem for path in DATA.glob("*.jsonl"))
 KEYS = {
     "architectures": ("compute_capability",),
     "cuda_rows": ("cuda", "driver", "gpus"),
+    "daemon_keys": ("key",),
     "docker_features": ("feature",),
     "driver_branches": ("branch",),
     "forward_compat": ("package", "base"),

@@ -274,6 +274,32 @@ def test_a_broken_file_is_the_cause_where_docker_does_not_start() -> None:
     assert seen["docker.reachable"].message == "rests on docker.config-valid"
 
 
+@pytest.mark.parametrize(
+    ("text", "docker_release", "status", "words"),
+    [
+        ('{"bogus": 1}', "20.10.24+dfsg1", Status.FAIL, "Docker 20.10.24 does not know `bogus`."),
+        ('{"bogus": 1}', "29.7.2", Status.WARN, "may not know `bogus`"),
+        ('{"bogus": {}}', "20.10.24", Status.WARN, "may not know `bogus`"),
+        ('{"proxies": {}}', "20.10.24", Status.WARN, "may not know `proxies`"),
+        ('{"cdi-spec-dirs": []}', "20.10.24", Status.FAIL, "does not know `cdi-spec-dirs`"),
+        ('{"cdi-spec-dirs": []}', "28.5.2", Status.PASS, "is valid"),
+        ('{"hosts": "x"}', "29.7.2", Status.FAIL, "`hosts` must be of kind array and is of kind string"),
+        ('{"hosts": null}', "20.10.24", Status.PASS, "is valid"),
+        ('{"Runtimes": {}}', "20.10.24", Status.WARN, "`Runtimes` (it is spelt `runtimes`)"),
+        ('{"debug": true, "debug": false}', "20.10.24", Status.WARN, "`debug` stands in it twice"),
+        ('{"log-opts": {"a": "1", "a": "2"}}', "20.10.24", Status.WARN, "`a` stands in it twice"),
+        ('{"debug": true}', "library-import", Status.PASS, "is valid"),
+    ],
+)
+def test_a_daemon_json_that_dockerd_or_gpuctl_refuses_is_not_valid(
+    text: str, docker_release: str, status: Status, words: str
+) -> None:
+    finding = ask(
+        CHECKS["docker.config-valid"], gather(v100(files={DAEMON_JSON: text}, sockets=docker(docker_release)))
+    )
+    assert (finding.status, words in finding.message) == (status, True), finding.message
+
+
 def test_runtimes_on_the_command_line_are_no_conflict_since_docker_18_09() -> None:
     both = {"/proc/700/cmdline": "/usr/bin/dockerd\0--add-runtime=kata=/x\0"}
     assert findings(v100(files=both))["docker.flag-conflict"].status is Status.PASS

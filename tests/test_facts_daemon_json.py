@@ -33,7 +33,7 @@ def test_a_wrong_daemon_json_says_what_and_where(text: str, error: str) -> None:
 def test_daemon_json_gives_names_and_no_secrets_and_tells_of_keys_that_are_there_twice() -> None:
     text = '{"log-opts": {"splunk-token": "s3cret"}, "runtimes": {"n": {"path": "/n"}, "s": {}}, "mtu": %s, "mtu": 1}'
     found = parse_config("/d.json", text % ("9" * 5000))
-    assert found.keys == {"log-opts", "runtimes", "mtu"}
+    assert found.kinds == {"log-opts": "object", "runtimes": "object", "mtu": "number"}
     assert (found.runtimes, found.duplicates, found.error) == ({"n": "/n", "s": None}, ("mtu",), None)
     assert "s3cret" not in repr(found)
 

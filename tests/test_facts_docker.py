@@ -149,7 +149,7 @@ def test_the_systems_unit_is_not_that_of_a_private_daemon() -> None:
         )
     )
     assert (found.unit.value, found.unit.unknown) == (None, None)
-    assert found.config.value == ConfigFile("/w/own.json", frozenset(), {}, None)
+    assert found.config.value == ConfigFile("/w/own.json", {}, {}, None)
     assert found.flags.value == {"hosts"}
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from gpuctl.checks.engine import Said, check, failed, passed, warned
 from gpuctl.checks.gpus import understood
 from gpuctl.checks.remedies import as_root, install
-from gpuctl.compat.versions import docker_version
+from gpuctl.compat.daemon_keys import is_tried, spelling, unknown_keys, wrong_kinds
+from gpuctl.compat.versions import docker_version, leading
+from gpuctl.facts.daemon_json import ConfigFile
 from gpuctl.facts.docker import Daemon, Docker
 from gpuctl.facts.docker_flags import MERGED
 from gpuctl.facts.system import System
@@ -110,16 +112,57 @@ def client(docker: Docker) -> Said | None:
 
 @check("docker.config-valid", explains=("docker.reachable",))
 def config_valid(docker: Docker) -> Said:
-    """A broken daemon.json leaves a running daemon on its old settings, and keeps it from starting the next time."""
-    config = docker.config.get()
+    """A broken daemon.json leaves a running daemon on its old settings, and keeps it from starting the next time.
+
+    dockerd refuses broken JSON, keys that it does not know, and values of the wrong kind.
+    """
+    config, release = docker.config.get(), _release(docker)
     if config is None:
         return passed("There is no daemon.json; Docker runs on its defaults", docker.config)
-    if config.error is None:
-        return passed(f"{config.path} is valid", Evidence(config.path, ", ".join(sorted(config.keys)) or "empty"))
-    remedy = Remedy(
-        "Mend the file; gpuctl does not touch a file it does not understand.", (f"${{EDITOR:-vi}} {config.path}",)
-    )
-    return failed(f"{config.path} is broken: {config.error}", Evidence(config.path, config.error), remedy=remedy)
+    remedy = Remedy("Mend the file.", (f"${{EDITOR:-vi}} {config.path}",))
+    broken = config.error or _refused(config, release)
+    if broken:
+        return failed(f"{config.path} is broken: {broken}.", Evidence(config.path, broken), remedy=remedy)
+    doubtful = _doubtful(config, release)
+    if doubtful:
+        return warned(f"{config.path} is doubtful: {doubtful}.", Evidence(config.path, doubtful), remedy=remedy)
+    return passed(f"{config.path} is valid", Evidence(config.path, ", ".join(sorted(config.keys)) or "empty"))
+
+
+def _release(docker: Docker) -> str | None:
+    """The daemon's version in numbers, None where it tells none."""
+    told = leading(docker.daemon.value.version) if docker.daemon.value else ""
+    return told if "." in told else None
+
+
+def _refused(config: ConfigFile, release: str | None) -> str | None:
+    """What dockerd surely refuses in a file that is JSON."""
+    wrong = next(iter(wrong_kinds(config.kinds).items()), None)
+    if wrong:
+        return f"`{wrong[0]}` must be of kind {wrong[1]} and is of kind {config.kinds[wrong[0]]}"
+    # An object's members are what dockerd looks at, where it does not know the object itself.
+    unknown = [key for key in unknown_keys(config.kinds, release) if config.kinds[key] != "object"]
+    if unknown and is_tried(release):
+        return f"Docker {release} does not know `{unknown[0]}`{_spelt(unknown[0])}"
+    return None
+
+
+def _doubtful(config: ConfigFile, release: str | None) -> str | None:
+    """What dockerd may refuse, or ignores, or reads in another way than a person does."""
+    unknown = unknown_keys(config.kinds, release)
+    if unknown:
+        whom = f"Docker {release}" if release else "Docker"
+        return f"{whom} may not know `{unknown[0]}`{_spelt(unknown[0])}"
+    if config.duplicates:
+        return (
+            f"`{config.duplicates[0]}` stands in it twice: Docker takes the last, `gpuctl install-runtime` refuses it"
+        )
+    return None
+
+
+def _spelt(key: str) -> str:
+    meant = spelling(key)
+    return f" (it is spelt `{meant}`)" if meant else ""
 
 
 @check("docker.flag-conflict", explains=("docker.reachable",))

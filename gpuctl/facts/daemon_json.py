@@ -9,6 +9,14 @@ from dataclasses import dataclass
 from typing import Any, Dict, FrozenSet, Iterator, List, Mapping, Optional, Tuple
 
 _BLANK = re.compile(r"[ \t\r\n]*")
+_KINDS: Mapping[str, Any] = {
+    "null": type(None),
+    "boolean": bool,  # before number: Python counts it as one
+    "number": (int, float),
+    "string": str,
+    "array": list,
+    "object": dict,
+}
 
 
 @dataclass(frozen=True)
@@ -16,13 +24,19 @@ class ConfigFile:
     """daemon.json as far as a diagnosis needs it: names and runtimes, never the values of other keys (secrets)."""
 
     path: str
-    keys: FrozenSet[str]
+    kinds: Mapping[str, str]
+    """Of value, by key: string, array, object, boolean, number or null."""
     runtimes: Mapping[str, Optional[str]]
     default_runtime: Optional[str]
     error: Optional[str] = None
     """Why it is no valid daemon.json, with line and column."""
     duplicates: Tuple[str, ...] = ()
     """Keys that are there twice, at any depth: dockerd accepts that, and people read the wrong one."""
+
+    @property
+    def keys(self) -> FrozenSet[str]:
+        """The keys at the top."""
+        return frozenset(self.kinds)
 
 
 class _Invalid(Exception):
@@ -47,9 +61,13 @@ def parse_config(path: str, text: str) -> ConfigFile:
         if not isinstance(default, (str, type(None))):
             raise _Invalid("default-runtime is not a string", _offset(text, "default-runtime"))
     except _Invalid as error:
-        return ConfigFile(path, frozenset(), {}, None, "%s (%s)" % (error, _place(text, error.offset)))
-    keys = frozenset(map(_printable, settings))
-    return ConfigFile(path, keys, runtimes, _printable(default) if default else None, None, tuple(duplicates))
+        return ConfigFile(path, {}, {}, None, "%s (%s)" % (error, _place(text, error.offset)))
+    kinds = {_printable(key): _kind(value) for key, value in settings.items()}
+    return ConfigFile(path, kinds, runtimes, _printable(default) if default else None, None, tuple(duplicates))
+
+
+def _kind(value: Any) -> str:
+    return next(name for name, kind in _KINDS.items() if isinstance(value, kind))
 
 
 def _settings(text: str, duplicates: List[str]) -> Dict[str, Any]:

@@ -300,6 +300,11 @@ def test_a_daemon_json_that_dockerd_or_gpuctl_refuses_is_not_valid(
     assert (finding.status, words in finding.message) == (status, True), finding.message
 
 
+def test_a_daemon_json_that_could_not_be_read_as_a_whole_is_unknown_and_not_broken() -> None:
+    finding = ask(CHECKS["docker.config-valid"], gather(v100(files={DAEMON_JSON: broken("larger than 4 MiB")})))
+    assert (finding.status, "larger than 4 MiB" in finding.message) == (Status.UNKNOWN, True)
+
+
 def test_runtimes_on_the_command_line_are_no_conflict_since_docker_18_09() -> None:
     both = {"/proc/700/cmdline": "/usr/bin/dockerd\0--add-runtime=kata=/x\0"}
     assert findings(v100(files=both))["docker.flag-conflict"].status is Status.PASS

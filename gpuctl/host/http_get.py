@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import http.client
 import socket
 import struct
@@ -58,7 +59,10 @@ def _exchange(endpoint: str, path: str, timeout: float) -> Tuple[int, str]:
     try:
         connection.request("GET", path)
         response = connection.getresponse()
-        return response.status, response.read(BODY_LIMIT).decode("utf-8", "replace")
+        body = response.read(BODY_LIMIT + 1)
+        if len(body) > BODY_LIMIT:
+            raise OSError(errno.EFBIG, "the answer is longer than %d MiB" % (BODY_LIMIT >> 20))
+        return response.status, body.decode("utf-8", "replace")
     finally:
         connection.close()
 

@@ -22,6 +22,7 @@ from gpuctl.host.reading import Outcome, Reading
 
 FILE_DEADLINE = 3.0
 TEXT_LIMIT = 4 << 20
+"""Bytes. What is longer is no answer: a piece of it would be read as the whole."""
 _PIECE = 1 << 16
 _SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ENXIO, errno.ENODEV)
@@ -119,7 +120,10 @@ def _read_text(path: str) -> str:
             raise OSError(errno.EINVAL, "not a regular file")
         # In pieces: /proc/sys refuses a single large read with ENOMEM.
         pieces = iter(lambda: file.read(_PIECE), b"")
-        return b"".join(islice(pieces, TEXT_LIMIT // _PIECE)).decode("utf-8", "replace")
+        raw = b"".join(islice(pieces, TEXT_LIMIT // _PIECE + 1))
+    if len(raw) > TEXT_LIMIT:
+        raise OSError(errno.EFBIG, "larger than %d MiB" % (TEXT_LIMIT >> 20))
+    return raw.decode("utf-8", "replace")
 
 
 def _stat_json(path: str) -> str:
@@ -163,6 +167,8 @@ def _run(source: str, argv: Sequence[str], deadline: float, stdin: str = "") -> 
         return Reading(source, Outcome.TIMEOUT, _text(error.output), detail="no answer within %g s" % deadline)
     finally:
         _running.discard(process.pid)
+    if len(out) > TEXT_LIMIT:
+        return Reading(source, Outcome.ERROR, detail="it printed more than %d MiB" % (TEXT_LIMIT >> 20))
     return Reading(source, Outcome.OK, _text(out), process.returncode, _text(err))
 
 

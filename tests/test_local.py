@@ -1,0 +1,56 @@
+"""Looks at the machine that the tests run on: what is no whole answer is none."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from gpuctl.host.http_get import BODY_LIMIT
+from gpuctl.host.local import TEXT_LIMIT, LocalHost
+from gpuctl.host.reading import Outcome
+
+
+class Endless(BaseHTTPRequestHandler):
+    """Answers with as many bytes as the path says."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"x" * int(self.path[1:]))
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def endless() -> Iterator[str]:
+    server = HTTPServer(("127.0.0.1", 0), Endless)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"tcp://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_file_is_read_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"x" * TEXT_LIMIT)
+    assert len(LocalHost().read(str(file)).text) == TEXT_LIMIT
+    file.write_bytes(b"x" * (TEXT_LIMIT + 1))
+    long = LocalHost().read(str(file))
+    assert (long.outcome, long.text, long.detail) == (Outcome.ERROR, "", "larger than 4 MiB")
+
+
+def test_what_a_command_prints_is_taken_as_a_whole_or_not_at_all() -> None:
+    assert len(LocalHost().run(["head", "-c", str(TEXT_LIMIT), "/dev/zero"]).text) == TEXT_LIMIT
+    long = LocalHost().run(["head", "-c", str(TEXT_LIMIT + 1), "/dev/zero"])
+    assert (long.outcome, long.text, long.detail) == (Outcome.ERROR, "", "it printed more than 4 MiB")
+
+
+def test_an_answer_is_taken_as_a_whole_or_not_at_all(endless: str) -> None:
+    assert len(LocalHost().get(endless, f"/{BODY_LIMIT}").text) == BODY_LIMIT
+    long = LocalHost().get(endless, f"/{BODY_LIMIT + 1}")
+    assert (long.outcome, long.text, long.detail) == (Outcome.ERROR, "", "the answer is longer than 16 MiB")

@@ -13,8 +13,7 @@ from gpuctl.host.reading import Outcome, Reading
 from gpuctl.host.snapshot import SnapshotHost, key
 
 Answer = str | Reading
-NOW, UPTIME = 1_700_001_000.0, 1000.0
-BOOTED = NOW - UPTIME
+BOOTED = 1_700_000_000.0
 PCI = "/sys/bus/pci/devices"
 NO_NVML = ({"error": "NVML Shared Library Not Found", "code": 12},)
 
@@ -74,13 +73,13 @@ def host(
     unix = [endpoint.removeprefix("unix://") for endpoint in sockets if endpoint.startswith("unix://")]
     readings.add("list", PCI, "")
     readings.add("nvml", "NVML", nvml if isinstance(nvml, Reading) else _json_lines(nvml))
-    readings.add_all("read", {"/proc/modules": "", "/proc/uptime": f"{UPTIME:.2f} 900.00\n", **files})
+    readings.add_all("read", {"/proc/modules": "", **files})
     readings.add_all("link", links)
     readings.add_all("run", {shlex.join(shlex.split(line)): answer for line, answer in commands.items()})
     readings.add_all("which", programs)
     readings.add_all("get", _requests(sockets))
     readings.add_all("peer", {f"peer of {endpoint}": str(pid) for endpoint, pid in peers.items()})
-    readings.add_all("env", {"$" + name: value for name, value in {"euid": "0", "now": str(NOW), **env}.items()})
+    readings.add_all("env", {"$" + name: value for name, value in {"euid": "0", "booted": str(BOOTED), **env}.items()})
     _add_tree(readings, [PCI, "/proc/modules", *files, *links, *stats, *lists, *programs.values(), *unix])
     readings.add_all("stat", dict.fromkeys(unix, _stat(type="socket", mode=0o660)))
     readings.add_all("stat", dict.fromkeys(programs.values(), _stat(mode=0o755)))

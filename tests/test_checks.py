@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from hosts import broken, denied, failed, host, hung
-from hosts_v100 import CHARACTER, DOCKER, GPU, IMAGES, INFO, KERNEL, NVML, VERSION, docker, v100
+from hosts_v100 import BOOTED, CHARACTER, DOCKER, GPU, IMAGES, INFO, KERNEL, NVML, VERSION, docker, v100
 
 from gpuctl.checks import CHECKS, LAYERS, diagnose
 from gpuctl.checks.engine import Check, ask
@@ -272,6 +272,12 @@ def test_a_broken_file_is_the_cause_where_docker_does_not_start() -> None:
     seen = findings(v100(**stopped))
     assert seen["docker.config-valid"].status is Status.FAIL
     assert seen["docker.reachable"].message == "rests on docker.config-valid"
+
+
+@pytest.mark.parametrize(("after", "status"), [(0.0, Status.PASS), (0.019, Status.PASS), (0.1, Status.WARN)])
+def test_a_hook_from_the_tick_of_dockerds_start_was_there_in_time(after: float, status: Status) -> None:
+    hook = {"/usr/bin/nvidia-container-runtime-hook": {"mode": 0o755, "ctime": BOOTED + 10_000 + after}}
+    assert ask(CHECKS["registration.restart-needed"], gather(v100(stats=hook))).status is status
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -54,3 +55,9 @@ def test_an_answer_is_taken_as_a_whole_or_not_at_all(endless: str) -> None:
     assert len(LocalHost().get(endless, f"/{BODY_LIMIT}").text) == BODY_LIMIT
     long = LocalHost().get(endless, f"/{BODY_LIMIT + 1}")
     assert (long.outcome, long.text, long.detail) == (Outcome.ERROR, "", "the answer is longer than 16 MiB")
+
+
+def test_the_time_of_boot_is_the_same_whenever_it_is_asked() -> None:
+    told = [float(LocalHost().env("booted").text) for _ in range(200)]
+    assert max(told) - min(told) < 0.003
+    assert abs(told[0] - (time.time() - float(Path("/proc/uptime").read_text().split()[0]))) < 0.1

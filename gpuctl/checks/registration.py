@@ -12,6 +12,9 @@ from gpuctl.model import Disturbs, Evidence, Remedy
 
 CDI_FIRST_SINCE = "29.2"
 """From Docker 29.2 on, --gpus is served through CDI where a specification exists."""
+CLOCKS_AGREE = 0.02
+"""Seconds within which two times count as one: a process's start is cut to ticks of a hundredth, and a file's time may
+lag by a tick too. dockerd looks for the hook no sooner than that after its start."""
 
 
 def _install_runtime(system: System, text: str, *options: str) -> Remedy:
@@ -103,7 +106,7 @@ def restart_needed(system: System, docker: Docker, toolkit: Toolkit) -> Said | N
     seen = Evidence(
         toolkit.hook_changed.source, f"hook changed {changed - process.started:+.0f} s after dockerd started"
     )
-    if changed <= process.started:
+    if changed <= process.started + CLOCKS_AGREE:
         return passed("dockerd has started since the hook was installed", seen)
     stops = 0 if daemon.live_restore else daemon.containers_running
     text = f"Restart Docker when it suits (stops {stops} running containers); until then use --runtime=nvidia."

@@ -19,7 +19,10 @@ TICKS = 100
 
 @dataclass(frozen=True)
 class Process:
-    """The dockerd behind the endpoint. `started` in seconds since the epoch; `path` its own PATH, None if hidden."""
+    """The dockerd behind the endpoint. `started` in seconds since the epoch, cut to a tick; `path` its own PATH.
+
+    `path` is None where it is hidden.
+    """
 
     pid: int
     argv: Tuple[str, ...]
@@ -35,18 +38,12 @@ def probe_process(host: Host, endpoint: Endpoint) -> Fact[Process]:
     folder = "/proc/%d" % pid
     path = parse_environ(host.read(folder + "/environ").text, "PATH")
     cmdline = host.read(folder + "/cmdline")
-    booted = _boot_time(host)
+    booted = fact(host.env("booted"), float)
     if booted.value is None:
         return Fact(None, booted.source, booted.unknown or "not there")
     boot, argv = booted.value, parse_cmdline(cmdline.text)
     process = fact(host.read(folder + "/stat"), lambda text: Process(pid, argv, boot + parse_start(text), path))
     return Fact(process.value, cmdline.source, process.unknown)
-
-
-def _boot_time(host: Host) -> Fact[float]:
-    """To a hundredth of a second: btime in /proc/stat is cut to whole ones, and a hook may come just before dockerd."""
-    now = float(host.env("now").text or 0)
-    return fact(host.read("/proc/uptime"), lambda text: now - parse_uptime(text))
 
 
 def _listener(host: Host, endpoint: Endpoint) -> Optional[int]:
@@ -92,17 +89,6 @@ def parse_cmdline(text: str) -> Tuple[str, ...]:
     /usr/sbin/dockerd\0-H\0fd://\0
     """
     return tuple(text.rstrip("\0").split("\0")) if text else ()
-
-
-def parse_uptime(text: str) -> float:
-    """Returns for how long the kernel has run, in seconds, of /proc/uptime. Raises ValueError.
-
-    350735.47 234388.90
-    """
-    words = text.split()
-    if not words:
-        raise ValueError("empty")
-    return float(words[0])
 
 
 def parse_start(text: str) -> float:

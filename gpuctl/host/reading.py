@@ -73,7 +73,10 @@ class Host(Protocol):
         """What NVML says, as JSON lines: see gpuctl.host.nvml."""
 
     def env(self, name: str) -> Reading:
-        """An environment variable; `euid` gives the effective user id, `now` the seconds since the epoch."""
+        """An environment variable; `euid` gives the effective user id, `booted` when the kernel started.
+
+        `booted` is in seconds since the epoch, to the millisecond; /proc/uptime is too coarse, and lxcfs feigns it.
+        """
 
 
 def fact(reading: Reading, parse: Callable[[str], Optional[T]]) -> Fact[T]:

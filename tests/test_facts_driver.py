@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hosts import absent, denied, failed, host, hung
-from simhost import Bed
+from simhost import Bed, SimHost
 
 from gpuctl.facts.driver import probe_driver
 from gpuctl.facts.kernel import OSRELEASE, SECURE_BOOT, probe_kernel
@@ -93,6 +94,21 @@ def test_gpus_that_answered_in_time_are_kept_and_the_next_is_named(bed: Bed, mon
 def test_an_nvml_that_never_starts_is_unknown() -> None:
     found = probe_driver(host(nvml=hung(8)))
     assert {found.version.unknown, found.gpus.unknown, found.nvml_error.unknown} == {"no answer within 8 s"}
+
+
+def test_a_name_that_is_no_utf_8_is_a_name_all_the_same(sim_host: Callable[..., SimHost]) -> None:
+    board = sim_host("v100")
+    library = board.path(f"{LIBRARIES}/libnvidia-ml.so.418.87.00")
+    library.write_bytes(library.read_bytes().replace(b"Tesla V100-SXM2", b"Tesla V\xff00-SXM2"))
+    findings = board.gpuctl("doctor", "--only", "driver.gpu-answers", "--json").json["findings"]
+    assert [finding["status"] for finding in findings] == ["pass"]
+    assert "Tesla V\N{REPLACEMENT CHARACTER}00-SXM2" in board.gpuctl("check", "--cuda", "10.1").out
+
+
+def test_a_failure_of_our_own_is_no_fault_of_a_gpu() -> None:
+    found = probe_driver(host(nvml=[NVML, {"error": "NVML's answer is not understood: odd", "code": -1}]))
+    assert (found.gpus.value, found.gpus.unknown) == (None, "NVML's answer is not understood: odd")
+    assert found.nvml_version.value == "418.87.00"
 
 
 def test_a_command_that_hangs_is_killed_with_its_children_at_its_deadline(tmp_path: Path) -> None:

@@ -183,13 +183,18 @@ def _nvml_error(answer: Reading, lines: List[Dict[str, Any]]) -> Fact[str]:
 
 
 def _gpus(answer: Reading, lines: List[Dict[str, Any]]) -> Fact[Tuple[Gpu, ...]]:
-    """All GPUs that NVML counted: where it stopped at one, that one has the reason, and the rest were not asked."""
-    started = _nvml_value(answer, lines, "count")
+    """All GPUs that NVML counted: where it stopped at one, that one has the reason, and the rest were not asked.
+
+    Unknown where it was we who stopped.
+    """
+    started, failed = _nvml_value(answer, lines, "count"), _failed(lines)
     if started.value is None:
         return Fact(None, answer.source, unknown=started.unknown)
+    if failed and failed["code"] < 0:
+        return Fact(None, answer.source, unknown=failed["error"])
     gpus = [_gpu(line) for line in lines if "index" in line]
     asked = len(gpus)
-    reason = (_failed(lines) or {}).get("error") or failure(answer)
+    reason = failed["error"] if failed else failure(answer)
     for index in range(asked, lines[0]["count"]):
         error = reason if index == asked else "not asked: GPU %d did not answer" % asked
         gpus.append(_gpu({"index": index, "error": error}))

@@ -4,8 +4,8 @@ A sick GPU can block NVML for minutes, in a way that no thread can be pulled out
 process and reads line by line: what came before the deadline counts.
 
 Lines: {"driver": …, "nvml": …, "cuda": …, "count": n} then one per GPU, in index order, or {"error": …, "code": n}
-when NVML cannot start. A value that NVML refuses to tell is absent from its line; a GPU that cannot be
-asked at all is {"index": i, "error": …}.
+when NVML cannot start; a code below 0 is a failure of our own, which says nothing of the driver. A value that NVML
+refuses to tell is absent from its line; a GPU that cannot be asked at all is {"index": i, "error": …}.
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ def main() -> None:
         for index in range(pynvml.nvmlDeviceGetCount()):
             _say(_gpu(pynvml, index))
     except pynvml.NVMLError as error:
-        _say({"error": str(error), "code": getattr(error, "value", -1)})
+        _say({"error": _decoded(str, error), "code": getattr(error, "value", -1)})
+    except Exception as error:
+        _say({"error": "NVML's answer is not understood: %s" % error, "code": -1})
 
 
 def _say(line: Dict[str, Any]) -> None:
@@ -68,9 +70,9 @@ def _system(nvml: Any) -> Dict[str, Any]:
 def _gpu(nvml: Any, index: int) -> Dict[str, Any]:
     try:
         device = nvml.nvmlDeviceGetHandleByIndex(index)
-        name = nvml.nvmlDeviceGetName(device)
+        name = _decoded(nvml.nvmlDeviceGetName, device)
     except nvml.NVMLError as error:
-        return {"index": index, "error": str(error)}
+        return {"index": index, "error": _decoded(str, error)}
     capability = _told(nvml, nvml.nvmlDeviceGetCudaComputeCapability, device)
     pci = _told(nvml, nvml.nvmlDeviceGetPciInfo, device)
     memory = _told(nvml, nvml.nvmlDeviceGetMemoryInfo, device)
@@ -93,9 +95,17 @@ def _gpu(nvml: Any, index: int) -> Dict[str, Any]:
 def _told(nvml: Any, ask: Callable[..., Any], *arguments: Any) -> Any:
     # Old drivers lack functions and consumer boards lack features: "not told" is an ordinary answer.
     try:
-        return ask(*arguments)
+        return _decoded(ask, *arguments)
     except nvml.NVMLError:
         return None
+
+
+def _decoded(ask: Callable[..., Any], *arguments: Any) -> Any:
+    # pynvml decodes strictly, and what a board has in its memory need not be UTF-8.
+    try:
+        return ask(*arguments)
+    except UnicodeDecodeError as error:
+        return _plain(error.object)
 
 
 def _ecc_errors(nvml: Any, device: Any) -> Any:

@@ -82,7 +82,7 @@ class Remedy:
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check says about this host."""
+    """What a check says about this host. `rests_on` is the id of the finding because of which this one is skipped."""
 
     id: str
     layer: str
@@ -90,6 +90,7 @@ class Finding:
     message: str
     evidence: Tuple[Evidence, ...] = ()
     remedy: Optional[Remedy] = None
+    rests_on: Optional[str] = None
 
 
 @dataclass(frozen=True)

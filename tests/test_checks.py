@@ -11,8 +11,10 @@ from hosts_v100 import BOOTED, CHARACTER, DOCKER, GPU, IMAGES, INFO, KERNEL, NVM
 
 from gpuctl.checks import CHECKS, LAYERS, diagnose
 from gpuctl.checks.engine import Check, ask
+from gpuctl.facts.docker import Docker
 from gpuctl.facts.gather import Missing, gather
 from gpuctl.facts.system import System
+from gpuctl.facts.toolkit import Toolkit
 from gpuctl.host.snapshot import SnapshotHost
 from gpuctl.model import Finding, Status
 
@@ -172,6 +174,14 @@ def findings(ill: SnapshotHost) -> dict[str, Finding]:
     return {finding.id: finding for finding in diagnose(gather(ill)).findings}
 
 
+def loud(seen: Mapping[str, Finding]) -> dict[str, Status]:
+    return {id: one.status for id, one in seen.items() if one.status in (Status.FAIL, Status.WARN, Status.UNKNOWN)}
+
+
+ENDED = {"driver.branch-supported": Status.WARN}
+"""The branch of 2019 has ended: true of every host here, and no fault of its own."""
+
+
 def test_every_check_has_a_host_on_which_it_speaks_up() -> None:
     assert set(ILL) == set(CHECKS)
     assert len(CHECKS) >= 30
@@ -207,9 +217,7 @@ ALONE = sorted(set(ILL) - {"registration.cdi", "driver.branch-supported", "image
 @pytest.mark.parametrize("id", ALONE)
 def test_a_host_with_one_fault_shows_one_fault(id: str) -> None:
     seen = findings(ILL[id])
-    loud = {one.id for one in seen.values() if one.status in (Status.FAIL, Status.WARN, Status.UNKNOWN)}
-    # The branch of 2019 has ended: true of every host here, and no fault of its own.
-    assert loud - {"driver.branch-supported"} == {id}, {one: seen[one].message for one in loud}
+    assert set(loud(seen)) - set(ENDED) == {id}, {one: seen[one].message for one in loud(seen)}
 
 
 def test_what_rests_on_a_failed_layer_is_skipped_and_names_the_cause() -> None:
@@ -254,11 +262,31 @@ def test_docker_before_19_03_is_told_to_use_the_runtime() -> None:
     assert "--runtime=nvidia" in finding.remedy.text
 
 
-def test_a_hanging_driver_is_unknown_and_not_a_fault() -> None:
+def test_a_hanging_driver_is_unknown_once_and_not_a_fault() -> None:
     seen = findings(v100(nvml=hung(8.0), commands={SMI: hung(5.0)}))
-    assert seen["driver.nvml"].status is Status.UNKNOWN
     assert "no answer within 8 s" in seen["driver.nvml"].message
-    assert not [one for one in seen.values() if one.status is Status.FAIL]
+    assert loud(seen) == {"driver.nvml": Status.UNKNOWN, **ENDED}
+    assert seen["driver.gpu-answers"].rests_on == seen["driver.nvidia-smi"].rests_on == "driver.nvml"
+
+
+def test_a_subject_that_came_too_late_is_one_unknown() -> None:
+    late = {**gather(v100()), Docker: Missing("no answer within 12 s"), Toolkit: Missing("no answer within 12 s")}
+    seen = {finding.id: finding for finding in diagnose(late).findings}
+    assert loud(seen) == {"docker.installed": Status.UNKNOWN, "toolkit.installed": Status.UNKNOWN, **ENDED}
+
+
+def test_a_symptom_of_a_symptom_rests_on_the_cause_of_both() -> None:
+    both: dict[str, Any] = {"sockets": {DOCKER: broken("Connection refused")}, "files": {DAEMON_JSON: "{"}}
+    seen = findings(v100(**both))
+    assert CHECKS["docker.config-valid"].explains == ("docker.reachable",)
+    assert {one.rests_on for one in seen.values() if one.id in CHECKS["docker.reachable"].explains} == {
+        "docker.config-valid"
+    }
+
+
+def test_what_is_unknown_for_another_reason_is_shown_beside_it() -> None:
+    seen = findings(v100(nvml=hung(8.0), lists={"/sys/firmware": [], "/sys/firmware/efi": denied()}))
+    assert set(loud(seen)) - set(ENDED) == {"driver.nvml", "kernel.secure-boot"}
 
 
 def test_a_daemon_that_does_not_run_is_said_to_be_stopped() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, get_type_hints
 
@@ -53,7 +53,8 @@ def check(
 ) -> Callable[[Callable[..., Said | None]], Callable[..., Said | None]]:
     """Registers a check. The facts that it is handed are those that its parameters' types name.
 
-    `explains` are the ids of checks whose failure is a symptom of this one's.
+    `explains` are the ids of checks whose failure is a symptom of this one's; where this one is unknown, of those
+    that are unknown too.
     """
 
     def register(judge: Callable[..., Said | None]) -> Callable[..., Said | None]:
@@ -83,24 +84,25 @@ def failed(message: str, *seen: Fact[Any] | Evidence, remedy: Remedy | None = No
 def diagnose(facts: Facts) -> Report:
     """Asks every check, layer by layer. Returns all findings, worst first, in the order of the layers."""
     found: dict[str, Finding] = {}
+    folded: dict[str, Finding] = {}
     causes: dict[str, str] = {}
     for layer, bases in LAYERS.items():
         cause = next((causes[base] for base in bases if base in causes), None)
         checks = [one for one in CHECKS.values() if one.layer == layer]
         found.update((one.id, skipped(one, cause) if cause else ask(one, facts)) for one in checks)
-        found = {**found, **_folded(found.values())}
-        broken = cause or next((one.id for one in checks if found[one.id].status is Status.FAIL), None)
+        folded = {**found, **_folded(found)}
+        broken = cause or next((one.id for one in checks if folded[one.id].status is Status.FAIL), None)
         if broken:
             causes[layer] = broken
-    return Report(tuple(sorted(found.values(), key=_severity)))
+    return Report(tuple(sorted(folded.values(), key=_severity)))
 
 
 def ask(one: Check, facts: Facts) -> Finding:
     """Returns what one check says: `unknown` with the reason where its facts are unknown or it crashed."""
     needed = [facts[subject] for subject in one.needs]
-    missing = next((item.reason for item in needed if isinstance(item, Missing)), None)
+    missing = next((item for item in needed if isinstance(item, Missing)), None)
     if missing:
-        return _unknown(one, missing)
+        return _unknown(one, f"{one.needs[needed.index(missing)].__name__}: {missing.reason}")
     try:
         said = one.judge(*needed)
     except CannotTell as reason:
@@ -114,19 +116,41 @@ def ask(one: Check, facts: Facts) -> Finding:
 
 def skipped(one: Check, cause: str) -> Finding:
     """Returns the finding of a check that was not asked, or not listened to, because of another's failure."""
-    return Finding(one.id, one.layer, Status.SKIP, f"rests on {cause}")
+    return Finding(one.id, one.layer, Status.SKIP, f"rests on {cause}", rests_on=cause)
 
 
-def _folded(findings: Iterable[Finding]) -> dict[str, Finding]:
-    by_id = {finding.id: finding for finding in findings}
-    failures = [finding.id for finding in by_id.values() if finding.status is Status.FAIL]
-    symptoms = {id: cause for cause in failures for id in CHECKS[cause].explains if id in by_id}
-    loud = (Status.FAIL, Status.WARN, Status.UNKNOWN)
-    return {
-        id: skipped(CHECKS[id], cause)
-        for id, cause in symptoms.items()
-        if by_id[id].status in loud and symptoms.get(cause) != id
-    }
+_FOLDS = {Status.FAIL: (Status.FAIL, Status.WARN, Status.UNKNOWN), Status.UNKNOWN: (Status.UNKNOWN,)}
+"""What folds under a cause of each status: what is unknown explains only that more is unknown."""
+
+
+def _folded(found: Mapping[str, Finding]) -> dict[str, Finding]:
+    """The symptoms among the findings, each as one that rests on the finding at the root."""
+    causes: dict[str, str] = {}
+
+    def root(id: str) -> str:
+        return root(causes[id]) if id in causes else id
+
+    for symptom, cause in _suspicions(found):
+        if symptom not in causes and root(cause) != symptom:
+            causes[symptom] = cause
+    return {symptom: skipped(CHECKS[symptom], root(symptom)) for symptom in causes}
+
+
+def _suspicions(found: Mapping[str, Finding]) -> Iterator[tuple[str, str]]:
+    """Symptoms with their causes, the surest first: failures, then what is unknown for one reason, then the rest."""
+    yield from _explained(found, Status.FAIL)
+    first: dict[str, str] = {}
+    for finding in found.values():
+        if finding.status is Status.UNKNOWN:
+            yield finding.id, first.setdefault(finding.message, finding.id)
+    yield from _explained(found, Status.UNKNOWN)
+
+
+def _explained(found: Mapping[str, Finding], status: Status) -> Iterator[tuple[str, str]]:
+    for cause in found.values():
+        if cause.status is status:
+            explained = (found[id] for id in CHECKS[cause.id].explains if id in found)
+            yield from ((finding.id, cause.id) for finding in explained if finding.status in _FOLDS[status])
 
 
 def _unknown(one: Check, reason: str) -> Finding:

@@ -2,6 +2,7 @@
 
 from gpuctl.checks import docker, driver, hardware, image, kernel, registration, toolkit
 from gpuctl.checks.engine import CHECKS, LAYERS, diagnose
+from gpuctl.model import Report
 
 __all__ = [
     "CHECKS",
@@ -12,6 +13,7 @@ __all__ = [
     "hardware",
     "image",
     "kernel",
+    "part",
     "registration",
     "select",
     "toolkit",
@@ -21,3 +23,10 @@ __all__ = [
 def select(name: str) -> frozenset[str]:
     """Returns the ids of the checks of a layer, or the one check of that id; empty when nothing has that name."""
     return frozenset(one.id for one in CHECKS.values() if name in (one.id, one.layer))
+
+
+def part(report: Report, name: str) -> Report:
+    """Returns the findings of a layer or of the one check of that id, and those because of which one is skipped."""
+    chosen = [one for one in report.findings if one.id in select(name)]
+    shown = {one.id for one in chosen} | {one.rests_on for one in chosen}
+    return Report(tuple(one for one in report.findings if one.id in shown))

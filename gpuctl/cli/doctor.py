@@ -19,7 +19,7 @@ def command(
     strict: Annotated[bool, typer.Option("--strict", help="Warnings and unknowns exit with 1.")] = False,
 ) -> None:
     """Say what keeps GPU containers from running on this host, and which command mends it."""
-    from gpuctl.checks import diagnose, select
+    from gpuctl.checks import diagnose, part, select
     from gpuctl.facts.gather import gather
     from gpuctl.host.local import LocalHost
     from gpuctl.render.progress import working
@@ -29,7 +29,7 @@ def command(
     with working("Looking at this host"):
         facts = gather(LocalHost())
     report = diagnose(facts)
-    shown = Report(tuple(one for one in report.findings if only is None or one.id in select(only)))
+    shown = part(report, only) if only else report
     if json:
         from gpuctl.render.json import doctor_json
 

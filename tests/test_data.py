@@ -1,60 +1,87 @@
-"""Every row of every table: its schema, its source, no duplicates, order, and that what it refers to is there."""
+"""The bundled tables are right, and the rules that say so find what is wrong with a broken copy."""
 
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
 
 from gpuctl.compat import tables
 from gpuctl.compat.claims import image_requirements
+from gpuctl.compat.cuda_table_rules import CUDA_RULES
 from gpuctl.compat.framework_table import framework_releases
 from gpuctl.compat.images import cuda_images, cuda_of_tag
-from gpuctl.compat.releases import docker_features, toolkit_cves, toolkit_releases
+from gpuctl.compat.overlay import table_names
 from gpuctl.compat.rulings import resolve_cuda
-from gpuctl.compat.versions import docker_version, parse_cuda, parts
+from gpuctl.compat.table_rows import read_rows
+from gpuctl.compat.table_rules import RULES, Tables
+from gpuctl.compat.tables import CATALOGUE
+from gpuctl.compat.verify import verify
+from gpuctl.compat.versions import parse_cuda, parts
 
 DATA = Path(__file__).parents[1] / "data"
 TABLES = sorted(path.stem for path in DATA.glob("*.jsonl"))
 
-# What makes a row of its table unlike every other.
-KEYS = {
-    "architectures": ("compute_capability",),
-    "cuda_rows": ("cuda", "driver", "gpus"),
-    "daemon_keys": ("key",),
-    "docker_features": ("feature",),
-    "driver_branches": ("branch",),
-    "forward_compat": ("package", "base"),
-    "frameworks": ("framework", "version"),
-    "gpus": ("product",),
-    "image_requirements": ("cuda", "architectures", "os"),
-    "images": ("cuda", "os"),
-    "install_commands": ("what", "manager", "distributions"),
-    "minor_versions": ("major",),
-    "pci_ids": ("device",),
-    "toolkit_cves": ("id",),
-    "toolkit_releases": ("version",),
-    "toolkits": ("release",),
-}
+
+def test_nothing_is_wrong_with_the_tables() -> None:
+    found = verify()
+    assert not found.problems, "\n".join(map(str, found.problems))
+    assert found.rows > 2000
 
 
-@pytest.mark.parametrize("table", TABLES)
-def test_every_row_is_valid_unique_and_names_its_source(table: str) -> None:
+def test_every_table_has_a_schema_with_a_key_and_a_row_that_says_of_which_day_it_is() -> None:
+    assert sorted((*table_names(), CATALOGUE)) == TABLES
+    schemas = {path.name.removesuffix(".schema.json"): path for path in (DATA / "schemas" / "tables").iterdir()}
+    assert sorted(schemas) == TABLES
+    for table, path in schemas.items():
+        schema = json.loads(path.read_text())
+        Draft202012Validator.check_schema(schema)
+        assert set(schema["key"]) <= set(schema["required"]), table
+        assert "source" in schema["required"], table
+        assert schema["additionalProperties"] is False, table
+
+
+LOAD_ALL = """
+import json, pkgutil, sys
+from importlib import import_module
+from inspect import signature
+from pathlib import Path
+import gpuctl.compat
+from gpuctl.compat.tables import put_over
+put_over(Path("/"), json.load(sys.stdin))
+modules = [import_module(f"gpuctl.compat.{one.name}") for one in pkgutil.iter_modules(gpuctl.compat.__path__)]
+loaders = {f for module in modules for f in vars(module).values() if hasattr(f, "cache_info")}
+for load in loaders:
+    if not signature(load).parameters:
+        load()
+"""
+
+
+def test_every_field_that_a_schema_allows_is_one_that_a_row_has() -> None:
+    texts = {table: rows_with_every_field(table) for table in TABLES}
+    for table, text in texts.items():
+        assert read_rows(table, table, text.encode())[1] == ()
+    done = subprocess.run([sys.executable, "-c", LOAD_ALL], input=json.dumps(texts), capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def rows_with_every_field(table: str) -> str:
+    """Rows, as lines, that between them have every field that the schema allows."""
+    rows = [json.loads(line) for line in (DATA / f"{table}.jsonl").read_text().splitlines()]
     schema = json.loads((DATA / "schemas" / "tables" / f"{table}.schema.json").read_text())
-    Draft202012Validator.check_schema(schema)
-    validator = Draft202012Validator(schema)
-    seen = set()
-    for number, line in enumerate((DATA / f"{table}.jsonl").read_text().splitlines(), 1):
-        row = json.loads(line)
-        problems = [error.message for error in validator.iter_errors(row)]
-        assert not problems, f"{table} line {number}: {problems}"
-        assert row["source"].strip(), f"{table} line {number}"
-        key = json.dumps([row[field] for field in KEYS[table]])
-        assert key not in seen, f"{table} line {number}: {key} is there twice"
-        seen.add(key)
+    chosen: dict[str, dict[str, Any]] = {}
+    for field in schema["properties"]:
+        row = next((row for row in rows if field in row), {**rows[0], field: "a note"})
+        key = json.dumps([row[name] for name in schema["key"]])
+        chosen[key] = {**chosen.get(key, {}), **row}
+    return "\n".join(map(json.dumps, chosen.values()))
 
 
 def test_all_tables_stay_small() -> None:
@@ -69,93 +96,18 @@ def test_the_counts_of_the_reference_are_all_there() -> None:
     assert len(tables.branches()) == 42
     assert len(tables.products()) == 335
     assert len(tables.pci_devices()) > 900
-    assert {row.architecture for row in tables.pci_devices()} == {row.architecture for row in known_architectures()}
-
-
-def known_architectures() -> list[tables.Architecture]:
-    return list(tables.architectures().values())
-
-
-def test_versions_and_branches_ascend() -> None:
-    sequences: list[list[tuple[int, ...]]] = [
-        [parse_cuda(cuda) for cuda in tables.cuda_versions()],
-        [parse_cuda(toolkit.release) for toolkit in tables.toolkits()],
-        [parts(capability) for capability in tables.architectures()],
-        [parts(branch.branch) for branch in tables.branches()],
-        [(int(device.device, 16),) for device in tables.pci_devices()],
-        [docker_version(release.version) for release in toolkit_releases()],
-        [docker_version(feature.since) for feature in docker_features().values()],
-    ]
-    for sequence in sequences:
-        assert sequence == sorted(set(sequence))
-
-
-def test_a_newer_cuda_never_asks_for_an_older_driver() -> None:
-    releases = [parts(toolkit.min_driver) for toolkit in tables.toolkits() if toolkit.min_driver]
-    assert releases == sorted(releases)
-    general = [row.driver.open_minimum() for row in tables.cuda_rows() if row.decides and row.for_any_gpu]
-    assert [parts(minimum or "") for minimum in general] == sorted(parts(minimum or "") for minimum in general)
-
-
-def test_every_cuda_version_has_one_row_for_any_gpu_and_the_minimum_of_its_first_release() -> None:
-    for cuda in tables.cuda_versions():
-        general = [row for row in tables.rows_of(cuda) if row.decides and row.for_any_gpu]
-        assert len(general) == 1, cuda
-        first = next(toolkit for toolkit in tables.toolkits() if toolkit.cuda == cuda and toolkit.update != "RC")
-        if first.min_driver:
-            assert general[0].driver.open_minimum() == first.min_driver, cuda
-
-
-def test_every_toolkit_minimum_lies_in_the_branch_that_reports_its_cuda() -> None:
-    reported = {branch.branch: branch.max_cuda for branch in tables.branches()}
-    for toolkit in tables.toolkits():
-        if toolkit.branch:
-            assert reported[toolkit.branch] == toolkit.cuda, toolkit
-            assert not toolkit.min_driver or toolkit.min_driver.startswith(toolkit.branch + "."), toolkit
-
-
-def test_every_compute_capability_and_branch_that_a_row_names_exists() -> None:
-    capabilities = set(tables.architectures())
-    branches = {branch.branch for branch in tables.branches()}
-    for row in tables.cuda_rows():
-        named = {row.compute_capability, row.except_compute_capability, row.min_compute_capability} - {None}
-        assert named <= capabilities, row
-    for product in tables.products():
-        assert {capability for capability, _ in product.variants} <= capabilities, product
-    for device in tables.pci_devices():
-        assert device.compute_capability is None or device.compute_capability in capabilities, device
-    for known in known_architectures():
-        assert {known.same_chip_as} - {None} <= capabilities, known
-        assert {known.first_driver_branch, known.last_driver_branch, known.dropped_by_branch} - {None} <= branches, (
-            known
-        )
-    assert {cell.base for cell in tables.forward_cells()} <= branches
-    assert {cell.cuda for cell in tables.forward_cells()} <= set(tables.cuda_versions())
-
-
-def test_an_architecture_ends_right_after_its_last_toolkit_and_branch() -> None:
-    cudas = list(tables.cuda_versions())
-    order = [branch.branch for branch in tables.branches()]
-    for row in known_architectures():
-        if row.first_toolkit_without:
-            assert row.last_toolkit == cudas[cudas.index(row.first_toolkit_without) - 1], row
-        if row.dropped_by_branch:
-            assert row.last_driver_branch in order[: order.index(row.dropped_by_branch)], row
-            branch = next(branch for branch in tables.branches() if branch.branch == row.dropped_by_branch)
-            assert row.architecture in branch.drops, row
-
-
-def test_the_chip_gives_a_product_its_compute_capability() -> None:
-    by_chip = {chip: row.compute_capability for row in known_architectures() for chip in row.chips}
-    for product in tables.products():
-        for capability, chips in product.variants:
-            for chip in chips:
-                longest = max((known for known in by_chip if chip.startswith(known)), key=len)
-                assert by_chip[longest] == capability, (product.product, chip)
+    assert {row.architecture for row in tables.pci_devices()} == {
+        row.architecture for row in tables.architectures().values()
+    }
 
 
 def test_one_device_is_found_without_reading_all() -> None:
     assert [tables.pci_device(row.device) for row in tables.pci_devices()[::50]] == list(tables.pci_devices()[::50])
+
+
+def test_every_image_tag_reads_back() -> None:
+    for images in cuda_images():
+        assert {cuda_of_tag(images.reference(flavour)) for flavour in images.flavours} == {images.cuda}
 
 
 def test_the_pci_table_holds_gpus_only() -> None:
@@ -187,22 +139,297 @@ def test_a_device_id_names_product_and_architecture(device: str, product: str, a
     assert row.architecture == architecture
 
 
-def test_every_image_tag_is_of_a_cuda_version_and_reads_back() -> None:
-    for images in cuda_images():
-        for flavour in images.flavours:
-            assert cuda_of_tag(images.reference(flavour)) == images.cuda
-        assert ".".join(images.cuda.split(".")[:2]) in tables.cuda_versions()
+Rows = list[dict[str, Any]]
+Edit = Callable[[Rows], Any]
+
+
+def changed(number: int, **fields: Any) -> Edit:
+    """What gives the fields of a line, counted from 1, other values; None takes a field away."""
+
+    def edit(rows: Rows) -> None:
+        new = {**rows[number - 1], **fields}
+        rows[number - 1] = {key: value for key, value in new.items() if value is not None or key not in fields}
+
+    return edit
+
+
+def line_of(table: str, **fields: Any) -> int:
+    """The line, counted from 1, of the first row with these values."""
+    lines = (DATA / f"{table}.jsonl").read_text().splitlines()
+    return next(n for n, line in enumerate(lines, 1) if fields.items() <= json.loads(line).items())
+
+
+def broken(table: str, edit: Edit) -> Tables:
+    """The bundled tables with one edited, each row still right by itself."""
+    found = {}
+    for name in table_names():
+        rows = [json.loads(line) for line in (DATA / f"{name}.jsonl").read_text().splitlines()]
+        if name == table:
+            edit(rows)
+        raw = "".join(json.dumps(row) + "\n" for row in rows).encode()
+        found[name], problems = read_rows(name, name, raw)
+        assert problems == ()
+    return found
+
+
+P100 = line_of("cuda_rows", cuda="8.0", compute_capability="6.0")
+TESLA_10_1 = line_of("cuda_rows", cuda="10.1", gpus="Tesla GPUs")
+TESLA_10_0 = line_of("cuda_rows", cuda="10.0", gpus="Tesla GPUs")
+CUDA_12_4 = line_of("cuda_rows", cuda="12.4", kind="toolkit")
+CUDA_12_8 = line_of("cuda_rows", cuda="12.8", kind="toolkit")
+CUDA_12_8_TO_12_9 = slice(CUDA_12_8 - 1, line_of("cuda_rows", cuda="12.9") - 1)
+TOOLKIT_12_4 = line_of("toolkits", cuda="12.4")
+KEPLER = line_of("architectures", compute_capability="3.5")
+BROKEN: list[tuple[str, str, Edit, str, int | None, str]] = [
+    ("rows_ascend", "images", lambda rows: rows.reverse(), "images", 2, "`cuda` does not ascend from "),
+    ("rows_ascend", "pci_ids", changed(9, device="0001"), "pci_ids", 9, "`device` does not ascend from "),
+    (
+        "rows_ascend",
+        "toolkit_releases",
+        changed(2, version="01.10.0"),
+        "toolkit_releases",
+        2,
+        "from 1.10.0 to 01.10.0.",
+    ),
+    (
+        "every_version_has_one_general_row",
+        "cuda_rows",
+        lambda rows: rows.pop(CUDA_12_4 - 1),
+        "cuda_rows",
+        CUDA_12_4,
+        "CUDA 12.4 has no general row",
+    ),
+    (
+        "every_version_has_one_general_row",
+        "cuda_rows",
+        changed(TESLA_10_0, brands=None),
+        "cuda_rows",
+        TESLA_10_0 + 1,
+        f"CUDA 10.0 has two general rows: this one and line {TESLA_10_0}.",
+    ),
+    (
+        "general_rows_ask_for_the_first_release",
+        "cuda_rows",
+        changed(CUDA_12_4, driver=">= 550.54.13"),
+        "cuda_rows",
+        CUDA_12_4,
+        "CUDA 12.4 asks for >= 550.54.13, but CUDA 12.4.0 asks for 550.54.14 in toolkits.",
+    ),
+    (
+        "general_rows_ask_for_the_first_release",
+        "toolkits",
+        lambda rows: rows.pop(),
+        "cuda_rows",
+        line_of("cuda_rows", cuda="13.5"),
+        "CUDA 13.5 has no release in toolkits.",
+    ),
+    (
+        "newer_cuda_asks_for_newer_drivers",
+        "cuda_rows",
+        changed(CUDA_12_4, driver=">= 540"),
+        "cuda_rows",
+        CUDA_12_4,
+        "CUDA 12.4 asks for driver 540, but the older 12.3 for 545.23.06.",
+    ),
+    (
+        "newer_cuda_asks_for_newer_drivers",
+        "toolkits",
+        changed(TOOLKIT_12_4, min_driver="384.111"),
+        "toolkits",
+        TOOLKIT_12_4,
+        "CUDA 12.4.0 asks for driver 384.111, but the older 12.3.2 for ",
+    ),
+    (
+        "no_version_is_missing",
+        "cuda_rows",
+        lambda rows: rows.__delitem__(CUDA_12_8_TO_12_9),
+        "cuda_rows",
+        CUDA_12_8,
+        "CUDA 12.8 is missing between 12.6 and 12.9.",
+    ),
+    (
+        "no_rows_overlap",
+        "cuda_rows",
+        changed(TESLA_10_1 + 1, driver=">= 384.200"),
+        "cuda_rows",
+        TESLA_10_1 + 1,
+        f"CUDA 10.1 has >= 384.111, < 385.00 on line {TESLA_10_1} and >= 384.200 here for the same GPUs: they overlap.",
+    ),
+    (
+        "no_rows_overlap",
+        "cuda_rows",
+        changed(TESLA_10_0, driver=">= 385, < 384.111"),
+        "cuda_rows",
+        TESLA_10_0,
+        "No driver lies in >= 385, < 384.111.",
+    ),
+    (
+        "special_rows_are_no_alternative",
+        "cuda_rows",
+        changed(P100 + 1, except_compute_capability=None),
+        "cuda_rows",
+        P100 + 1,
+        "CUDA 8.0 has a row for 6.0 alone, which this general row does not except.",
+    ),
+    (
+        "capabilities_are_known",
+        "cuda_rows",
+        changed(1, min_compute_capability="2.5"),
+        "cuda_rows",
+        1,
+        "Compute capability 2.5 has no row in architectures.",
+    ),
+    ("capabilities_are_known", "gpus", changed(7, variants={"99.9": []}), "gpus", 7, "Compute capability 99.9 has no"),
+    ("branches_are_known", "toolkits", changed(7, branch="999"), "toolkits", 7, "Branch 999 has no row in driver_"),
+    (
+        "cuda_versions_are_known",
+        "images",
+        changed(1, cuda="14.2.1"),
+        "images",
+        1,
+        "CUDA 14.2 has no row in cuda_rows.",
+    ),
+    (
+        "architectures_end_rightly",
+        "architectures",
+        changed(KEPLER, last_toolkit="11.7"),
+        "architectures",
+        KEPLER,
+        "Its last toolkit is 11.7, and the first without it 12.0.",
+    ),
+    (
+        "architectures_end_rightly",
+        "architectures",
+        changed(KEPLER, last_driver_branch="510"),
+        "architectures",
+        KEPLER,
+        "The last branch that drives it is 510, and branch 495 drops it.",
+    ),
+    (
+        "architectures_end_rightly",
+        "driver_branches",
+        changed(line_of("driver_branches", branch="495"), drops=[]),
+        "architectures",
+        line_of("architectures", compute_capability="3.0"),
+        "Branch 495 drops it, but does not name Kepler in `drops`.",
+    ),
+    (
+        "chips_fit_their_products",
+        "gpus",
+        changed(line_of("gpus", product="H100"), variants={"8.0": ["GH100"]}),
+        "gpus",
+        line_of("gpus", product="H100"),
+        "Chip GH100 has compute capability 9.0 in architectures, not compute capability 8.0.",
+    ),
+    ("chips_fit_their_products", "gpus", changed(1, variants={"9.0": ["ZZ100"]}), "gpus", 1, "Chip ZZ100 has no row"),
+    (
+        "devices_fit_their_architecture",
+        "pci_ids",
+        changed(1, architecture="Kepler"),
+        "pci_ids",
+        1,
+        "Compute capability 2.0 is Fermi, not Kepler.",
+    ),
+    (
+        "toolkits_fit_their_branch",
+        "driver_branches",
+        changed(line_of("driver_branches", branch="550"), max_cuda="12.3"),
+        "toolkits",
+        TOOLKIT_12_4,
+        "Branch 550 reports CUDA 12.3, not 12.4.",
+    ),
+    (
+        "toolkits_fit_their_branch",
+        "toolkits",
+        changed(TOOLKIT_12_4, min_driver="551.54.14"),
+        "toolkits",
+        TOOLKIT_12_4,
+        "Driver 551.54.14 is not of branch 550.",
+    ),
+    (
+        "newer_branches_report_newer_cuda",
+        "driver_branches",
+        changed(line_of("driver_branches", branch="550"), max_cuda="12.2"),
+        "driver_branches",
+        line_of("driver_branches", branch="550"),
+        "Branch 550 reports CUDA 12.2, but branch 545 reports 12.3.",
+    ),
+    (
+        "packages_fit_their_base",
+        "forward_compat",
+        changed(1, package="cuda-compat-10-1"),
+        "forward_compat",
+        1,
+        "cuda-compat-10-1 is not the package of CUDA 10.2.",
+    ),
+    ("packages_fit_their_base", "forward_compat", changed(1, base="440"), "forward_compat", 1, "is not of branch 440."),
+    ("packages_fit_their_base", "forward_compat", changed(1, cell="X"), "forward_compat", 1, "The cell is X, and only"),
+    (
+        "holes_are_closed",
+        "toolkit_cves",
+        changed(1, fixed="99.0.0"),
+        "toolkit_cves",
+        1,
+        "CVE-2024-0132 is closed by 99.0.0, and toolkit_releases ends with ",
+    ),
+]
+
+
+@pytest.mark.parametrize(("rule", "table", "edit", "where", "line", "sentence"), BROKEN)
+def test_the_rule_finds_what_is_wrong(rule: str, table: str, edit: Edit, where: str, line: int, sentence: str) -> None:
+    judge = next(one for one in (*CUDA_RULES, *RULES) if one.__name__ == rule)
+    found = list(judge(broken(table, edit)))
+    assert any((one.file, one.line) == (where, line) and sentence in one.message for one in found), found
+
+
+def test_every_rule_is_shown_to_find_something() -> None:
+    assert {one[0] for one in BROKEN} == {rule.__name__ for rule in (*CUDA_RULES, *RULES)}
+
+
+ROW = {"major": 11, "min_driver": "450.80.02", "source": "a page"}
+
+
+@pytest.mark.parametrize(
+    ("raw", "line", "sentence"),
+    [
+        (b"", None, "The table holds no row."),
+        (b"\n", None, "The table holds no row."),
+        (b"{}\n" * 20_001, None, "The table holds more than 20,000 lines."),
+        (b"\x7fELF\x02\x01\n\xff\xfe", 2, "This line holds bytes that are no UTF-8."),
+        (b"{", 1, "This line is no JSON: "),
+        (b"\xef\xbb\xbf" + json.dumps(ROW).encode(), 1, "This line is no JSON: Unexpected UTF-8 BOM"),
+        (json.dumps(ROW).encode() + b"\n\n", 2, "This line is no JSON: "),
+        (b"[" * 100_000, 1, "This line is nested too deeply."),
+        (b'{"major": ' + b"[" * 500 + b"]" * 500 + b"}", 1, "is not of type 'integer'"),
+        (b'{"major": ' + b"1" * 5000 + b"}", 1, "This line holds a number of too many digits."),
+        (b'{"major": NaN}', 1, "This line is no JSON: NaN is no number."),
+        (b'{"major": 11, "major": 12}', 1, "This line gives one field twice."),
+        (b"[]", 1, "[] is not of type 'object'."),
+        (json.dumps({**ROW, "min_driver": "450.80.x"}).encode(), 1, "min_driver: '450.80.x' does not match "),
+        (
+            json.dumps({**ROW, "min_driver": "450.80\n"}).encode(),
+            1,
+            "The row holds a control character, in '450.80\\n'.",
+        ),
+        (json.dumps({**ROW, "colour": "red"}).encode(), 1, "('colour' was unexpected)."),
+        (json.dumps({"major": 11, "min_driver": "450"}).encode(), 1, "'source' is a required property."),
+        (json.dumps({**ROW, "source": " "}).encode(), 1, "The row names no source."),
+        (json.dumps({**ROW, "source": "\x1b[31m"}).encode(), 1, "The row holds a control character, in '\\x1b[31m'."),
+        ((json.dumps(ROW) + "\n" + json.dumps(ROW)).encode(), 2, "It has the same major as line 1."),
+    ],
+    ids=lambda value: None if isinstance(value, bytes) else value,
+)
+def test_a_line_that_is_no_row_is_named(raw: bytes, line: int | None, sentence: str) -> None:
+    _, problems = read_rows("minor_versions", "a file", raw)
+    assert [(one.file, one.line) for one in problems] == [("a file", line)]
+    assert sentence in problems[0].message
+    assert len(problems[0].message) < 300
 
 
 def test_no_image_has_two_requirements() -> None:
     rows = image_requirements()
     images = [(row.cuda, os, architecture) for row in rows for os in row.os for architecture in row.architectures]
     assert len(images) == len(set(images))
-
-
-def test_the_newest_toolkit_release_has_no_known_hole() -> None:
-    newest = docker_version(toolkit_releases()[-1].version)
-    assert all(docker_version(cve.fixed) <= newest for cve in toolkit_cves())
 
 
 def test_a_framework_names_cuda_versions_and_compute_capabilities_that_exist() -> None:

@@ -1,13 +1,14 @@
 """The tables of `data/` as frozen rows, each table read on first use.
 
-One row a line of JSON; each row names its source. The schemas lie in `data/schemas/tables/`.
+One row a line of JSON; each row names its source. The schemas lie in `data/schemas/tables/`. Tables of another folder
+may take the place of bundled ones, each as a whole: `overlay.py`.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,9 @@ from gpuctl.compat.versions import DriverRange, parse_range
 
 Row = TypeVar("Row")
 
+CATALOGUE = "tables"
+"""The table of the tables: `catalogue.py`. It has no row of its own."""
+
 
 @cache
 def data_dir() -> Path:
@@ -25,10 +29,36 @@ def data_dir() -> Path:
     return next((folder for folder in (package / "data", package.parent / "data") if folder.is_dir()), package / "data")
 
 
+_overlay: dict[str, tuple[Path, str]] = {}
+
+
+def put_over(folder: Path, texts: Mapping[str, str]) -> None:
+    """Puts a folder's texts, by table, in the place of bundled tables. Call it before a table is loaded."""
+    _overlay.update((table, (folder, text)) for table, text in texts.items())
+
+
+def is_bundled(table: str) -> bool:
+    """Returns whether a table is gpuctl's own: no other was put over it."""
+    return table not in _overlay
+
+
+def folder_of(table: str) -> Path:
+    """Returns the folder that a table comes from."""
+    return data_dir() if is_bundled(table) else _overlay[table][0]
+
+
 def read_lines(table: str) -> Iterator[str]:
     """Yields a table's lines. Raises FileNotFoundError for a table that is not there."""
+    if not is_bundled(table):
+        yield from lines_of(_overlay[table][1])
+        return
     with (data_dir() / f"{table}.jsonl").open(encoding="utf-8") as file:
         yield from file
+
+
+def lines_of(text: str) -> list[str]:
+    """Returns a table's text as lines: a line feed ends one, and nothing else."""
+    return text.removesuffix("\n").split("\n")
 
 
 class BrokenTable(Exception):
@@ -40,7 +70,7 @@ def load(table: str, make: Callable[..., Row]) -> tuple[Row, ...]:
     try:
         return tuple(make(**_frozen(json.loads(line))) for line in read_lines(table))
     except (ValueError, TypeError) as error:
-        raise BrokenTable(f"{data_dir() / table}.jsonl: {error}") from error
+        raise BrokenTable(f"{folder_of(table) / table}.jsonl: {error}") from error
 
 
 def _frozen(row: dict[str, Any]) -> dict[str, Any]:
@@ -282,11 +312,11 @@ class PciDevice:
 def pci_device(device: str) -> PciDevice | None:
     """Returns the GPU with this device id (four hexadecimal digits); None: no GPU from Fermi on that pci.ids knows.
 
-    Parses only the one line: a host asks for a few ids, and the table has a thousand.
+    Parses only the lines with these digits: a host asks for a few ids, and the table has a thousand.
     """
-    start = f'{{"device": "{device.lower()}"'
-    line = next((line for line in read_lines("pci_ids") if line.startswith(start)), None)
-    return PciDevice(**json.loads(line)) if line else None
+    digits = f'"{device.lower()}"'
+    rows = (PciDevice(**json.loads(line)) for line in read_lines("pci_ids") if digits in line)
+    return next((row for row in rows if row.device == device.lower()), None)
 
 
 @cache

@@ -10,7 +10,7 @@ import re
 import stat
 import time
 from dataclasses import dataclass
-from typing import Iterator, Optional, Set, Tuple
+from typing import BinaryIO, Iterator, Optional, Set, Tuple
 
 from gpuctl.host.deadline import DeadlineExceeded, within
 
@@ -63,12 +63,20 @@ def state(real: str) -> State:
         return State(real, None, None)
     with open(descriptor, "rb") as file:
         seen = os.fstat(descriptor)
-        if not stat.S_ISREG(seen.st_mode):
-            raise OSError(errno.EINVAL, "not a regular file")
-        if seen.st_size > SIZE_LIMIT:
-            raise OSError(errno.EFBIG, "larger than %d MiB" % (SIZE_LIMIT >> 20))
-        raw = file.read()
+        raw = content(file, SIZE_LIMIT)
     return State(real, raw, (seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns))
+
+
+def content(file: BinaryIO, limit: int) -> bytes:
+    """Returns all bytes of an open file. Raises OSError for one that is no regular file, or has more than `limit`."""
+    seen = os.fstat(file.fileno())
+    if not stat.S_ISREG(seen.st_mode):
+        raise OSError(errno.EINVAL, "not a regular file")
+    # Not what stat says alone: a file of /proc has the size 0.
+    raw = b"" if seen.st_size > limit else file.read(limit + 1)
+    if max(seen.st_size, len(raw)) > limit:
+        raise OSError(errno.EFBIG, "larger than %d MiB" % (limit >> 20))
+    return raw
 
 
 def same_file(one: str, other: str) -> bool:
@@ -86,7 +94,7 @@ def examine(path: str) -> None:
     if os.path.islink(path) and not os.path.isdir(folder):
         raise FileProblem("%s is a link into %s, which does not exist. Create that directory." % (path, folder))
     with explained("replace", real):
-        _check_writable(folder)
+        check_writable(folder)
         if os.path.isdir(real):
             raise FileProblem("%s is a directory." % real)
         if real in _mount_points():
@@ -95,7 +103,8 @@ def examine(path: str) -> None:
             raise FileProblem("%s has several hard links, which replacing it would part. Make it one file." % real)
 
 
-def _check_writable(folder: str) -> None:
+def check_writable(folder: str) -> None:
+    """Raises OSError when this user may not write to a folder, or where it is not there, to the one to make it in."""
     while not os.path.exists(folder):
         folder = os.path.dirname(folder)
     if os.access(folder, os.W_OK | os.X_OK):
@@ -118,7 +127,13 @@ def locked(path: str, deadline: float = LOCK_DEADLINE) -> Iterator[None]:
     The directory itself is locked, because a lock file would have to stay in it for ever. Raises FileProblem when
     the lock is not free within `deadline` seconds.
     """
-    folder = os.path.dirname(os.path.realpath(path))
+    with locked_folder(os.path.dirname(os.path.realpath(path)), deadline):
+        yield
+
+
+@contextlib.contextmanager
+def locked_folder(folder: str, deadline: float = LOCK_DEADLINE) -> Iterator[None]:
+    """Holds the lock on a directory, as `locked` does."""
     with explained("lock", folder):
         os.makedirs(folder, exist_ok=True)
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -68,7 +68,7 @@ def replace(before: State, new: Optional[bytes], inspect: Callable[[str], None],
     kept as `.undone`. Raises FileProblem, the file being untouched then.
     """
     real = before.path
-    marked = "%s.gpuctl-%s-%s" % (real, _stamp(), digest(new))
+    marked = "%s.gpuctl-%s-%s" % (real, stamp(), digest(new))
     temporary = _temporary(marked)
     kept = "%s.%s" % (marked, UNDONE if undoes else ABSENT if before.raw is None else BACKUP)
     with explained("replace", real):
@@ -77,7 +77,7 @@ def replace(before: State, new: Optional[bytes], inspect: Callable[[str], None],
                 _create(temporary, new, real)
                 inspect(temporary)
                 _create(kept, before.raw or b"", real, times=before.identity)
-                _sync(os.path.dirname(real))
+                sync(os.path.dirname(real))
             if state(real) != before:
                 raise FileProblem("%s was changed by another program just now. Run gpuctl again." % real)
             os.rename(*((temporary, real) if new is not None else (real, kept)))
@@ -85,7 +85,7 @@ def replace(before: State, new: Optional[bytes], inspect: Callable[[str], None],
             _abandon(temporary)
         change = Change(before, State(real, new, state(real).identity), kept)
         try:
-            _sync(os.path.dirname(real))
+            sync(os.path.dirname(real))
         except OSError:
             put_back(change)
             raise
@@ -107,7 +107,7 @@ def put_back(change: Change) -> None:
         else:
             os.rename(kept, real)
         with contextlib.suppress(OSError):  # a crash now leaves the one file or the other, whole
-            _sync(os.path.dirname(real))
+            sync(os.path.dirname(real))
     except OSError as error:
         raise NotPutBack("cannot put back %s: %s. What it was is kept in %s." % (real, error.strerror, kept)) from error
 
@@ -149,7 +149,8 @@ def _temporary(marked: str) -> str:
     return os.path.join(os.path.dirname(marked), ".%s.tmp" % os.path.basename(marked))
 
 
-def _stamp() -> str:
+def stamp() -> str:
+    """Returns the present time as it stands in the names."""
     now = time.time_ns()
     seconds = time.strftime("%Y%m%dT%H%M%S", time.gmtime(now // 10**9))
     return "%s.%06dZ" % (seconds, now % 10**9 // 1000)
@@ -197,7 +198,8 @@ def _attributes(file: Union[str, int]) -> Dict[str, bytes]:
         raise
 
 
-def _sync(folder: str) -> None:
+def sync(folder: str) -> None:
+    """Makes what was done to a folder survive a loss of power. Raises OSError."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

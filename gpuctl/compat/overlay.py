@@ -71,7 +71,7 @@ def strange_names(overlay: Overlay) -> tuple[str, ...]:
     Hidden files do not count: they are what editors and mounts need.
     """
     known = {path.name for path in data_dir().iterdir()}
-    return tuple(name for name in overlay.names if not is_table_file(name) | (name in known) | name.startswith("."))
+    return tuple(name for name in overlay.names if name not in known and not name.startswith("."))
 
 
 def dates(catalogue: str) -> dict[str, str]:

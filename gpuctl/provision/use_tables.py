@@ -1,0 +1,153 @@
+"""Installing verified tables in the place where later runs find them, and taking them away again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from gpuctl.compat.overlay import Overlay, bundled_text, dates, digest, file_of, older_tables
+from gpuctl.compat.table_rows import Problem
+from gpuctl.compat.tables import CATALOGUE, lines_of
+from gpuctl.compat.verify import verify
+from gpuctl.host.files import FileProblem, locked_folder
+from gpuctl.host.notes import note
+from gpuctl.host.places import SYSTEM, SYSTEM_DATA, VARIABLE, chosen_data, own_data
+from gpuctl.host.publish import create_public, examine, publish, remove_leftovers, withdraw
+from gpuctl.model import Disturbs, ExitCode, Plan, Step
+from gpuctl.provision.overlay import NoTables, read_overlay
+from gpuctl.provision.result import NO_STEPS
+from gpuctl.provision.transaction import UNTOUCHED
+
+HOMELESS = f"There is no home folder here to install tables in: set XDG_DATA_HOME, or name the folder in {VARIABLE}."
+
+
+@dataclass(frozen=True)
+class TableChange:
+    """A table that is installed: its day, its rows, and how many of them are new or gone against the one before."""
+
+    table: str
+    as_of: str
+    rows: int
+    added: int
+    removed: int
+
+
+@dataclass(frozen=True)
+class Installation:
+    """How it ended, or with `dry_run` would end. `problems` are those of the tables; `error` is a sentence or more."""
+
+    place: str
+    dry_run: bool
+    code: ExitCode = ExitCode.GOOD
+    changed: bool = False
+    tables: tuple[TableChange, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    plan: Plan = NO_STEPS
+    notes: tuple[str, ...] = ()
+    error: str | None = None
+
+
+def use_tables(folder: str, dry_run: bool) -> Installation:
+    """Installs a folder's tables once they are verified, in the place of all that was installed. Raises NoTables."""
+    overlay = read_overlay(folder)
+    by, place = own_data()
+    result = Installation(place, dry_run)
+    problems = (*verify(overlay).problems, *_too_old(overlay))
+    if problems:
+        return replace(result, code=ExitCode.PROBLEM, problems=problems, error=f"The tables are refused. {UNTOUCHED}")
+    before = _installed(place)
+    changes = tuple(_change(overlay, table, before) for table in overlay.tables)
+    step = Step(f"install {len(changes)} tables of {folder} in {place}", Disturbs.NOTHING)
+    result = replace(result, tables=changes, notes=_notes_on_use(by))
+    return _carried_out(result, step, before != overlay.files, lambda: _install(by, place, overlay.files))
+
+
+def use_bundled(dry_run: bool) -> Installation:
+    """Takes away what was installed, so that later runs go by gpuctl's own tables."""
+    by, place = own_data()
+    result = Installation(place, dry_run, notes=_notes_on_bundled(by))
+    step = Step(f"remove {place}", Disturbs.NOTHING)
+    return _carried_out(result, step, os.path.lexists(place), lambda: _uninstall(place))
+
+
+def _carried_out(result: Installation, step: Step, needed: bool, carry_out: Callable[[], bool]) -> Installation:
+    """`carry_out` returns whether something was changed, and tidies up after runs that were killed."""
+    if not result.place:
+        return replace(result, code=ExitCode.PROBLEM, error=f"{HOMELESS} {UNTOUCHED}")
+    try:
+        examine(result.place)
+    except FileProblem as problem:
+        return replace(result, code=ExitCode.PROBLEM, error=f"{problem} {UNTOUCHED}")
+    result = replace(result, plan=Plan((step,)) if needed else NO_STEPS)
+    if result.dry_run or not (needed or os.path.lexists(result.place)):
+        return replace(result, changed=needed)
+    try:
+        return replace(result, changed=carry_out())
+    except FileProblem as problem:
+        return replace(result, code=ExitCode.ROLLED_BACK, error=f"{problem} {UNTOUCHED}")
+
+
+def _too_old(overlay: Overlay) -> Iterator[Problem]:
+    """An installed table that is older than gpuctl's own would not count."""
+    ours = dates(bundled_text(CATALOGUE))
+    file = str(Path(overlay.folder) / file_of(CATALOGUE))
+    for table, day in older_tables(overlay).items():
+        yield Problem(file, None, f"The table {table} is of {day}, and gpuctl's own of {ours[table]} is newer.")
+
+
+def _installed(place: str) -> Mapping[str, bytes]:
+    """Returns the installed files; none where nothing is installed, or not what gpuctl installed."""
+    try:
+        overlay = read_overlay(place) if place else None
+    except NoTables:
+        overlay = None
+    if overlay is None:
+        return {}
+    return overlay.files if set(overlay.names) == overlay.files.keys() else {}
+
+
+def _install(by: str, place: str, files: Mapping[str, bytes]) -> bool:
+    parent = str(Path(place).parent)
+    if by == SYSTEM:
+        create_public(parent)
+    with locked_folder(parent):
+        remove_leftovers(place)
+        changed = _installed(place) != files
+        if changed:
+            publish(place, files)
+    note(digest(Overlay(place, tuple(sorted(files)), files, {})))
+    return changed
+
+
+def _uninstall(place: str) -> bool:
+    with locked_folder(str(Path(place).parent)):
+        installed = os.path.lexists(place)
+        if installed:
+            withdraw(place)
+        return installed
+
+
+def _change(overlay: Overlay, table: str, before: Mapping[str, bytes]) -> TableChange:
+    name = file_of(table)
+    new = lines_of(overlay.files[name].decode("utf-8"))
+    old = lines_of(before[name].decode("utf-8", "replace") if name in before else bundled_text(table))
+    as_of = dates(overlay.files[file_of(CATALOGUE)].decode("utf-8"))[table]
+    return TableChange(table, as_of, len(new), len(set(new) - set(old)), len(set(old) - set(new)))
+
+
+def _notes_on_use(by: str) -> tuple[str, ...]:
+    everybody = ("They are for every user of this host who has installed none.",) if by == SYSTEM else ()
+    return (*everybody, *_note_on_variable())
+
+
+def _notes_on_bundled(by: str) -> tuple[str, ...]:
+    system = os.path.lexists(SYSTEM_DATA) and by != SYSTEM
+    others = (f"The tables that root has installed in {SYSTEM_DATA} count then.",) if system else ()
+    return (*others, *_note_on_variable())
+
+
+def _note_on_variable() -> tuple[str, ...]:
+    chosen = chosen_data()
+    return (f"{VARIABLE} is set: while it is, {chosen[1]} counts.",) if chosen and chosen[0] == VARIABLE else ()

@@ -1,0 +1,26 @@
+"""What is wrong with a folder's tables over gpuctl's own, or with those of this run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gpuctl.compat.verify import Verified, verify
+from gpuctl.host.places import VARIABLE
+from gpuctl.provision.overlay import Chosen, chosen_overlay, read_overlay
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What `gpuctl data verify` found, and in which folder over gpuctl's own tables; None: in those alone."""
+
+    folder: str | None
+    verified: Verified
+    notes: tuple[str, ...]
+
+
+def verify_tables(folder: str | None) -> Verification:
+    """Verifies a folder's tables over gpuctl's own, or those of this run. Raises NoTables and TablesRefused."""
+    chosen = Chosen(VARIABLE, read_overlay(folder)) if folder else chosen_overlay()
+    if chosen is None:
+        return Verification(None, verify(), ())
+    return Verification(chosen.whole.folder, verify(chosen.overlay), chosen.notes)

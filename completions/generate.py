@@ -5,6 +5,7 @@ They are static, so that a Tab starts no Python. Run this after a change of comm
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,25 +31,48 @@ class Option:
 
 @dataclass(frozen=True)
 class Command:
-    """One command; the name "" is gpuctl itself."""
+    """One command, such as "check" or "data show"; the name "" is gpuctl itself.
+
+    `words` are its own commands; `takes_folder`: it has an argument that is a folder.
+    """
 
     name: str
     help: str
     options: tuple[Option, ...]
+    words: tuple[str, ...]
+    takes_folder: bool
+
+    @property
+    def word(self) -> str:
+        """What is typed last to name it."""
+        return self.name.rpartition(" ")[2]
+
+    @property
+    def spellings(self) -> tuple[str, ...]:
+        """All spellings of its options."""
+        return tuple(name for option in self.options for name in option.names)
 
 
 def commands() -> tuple[Command, ...]:
-    """Returns gpuctl itself and then every command, as the command line defines them."""
-    group: Any = typer.main.get_command(app)
-    context = typer.Context(group, info_name="gpuctl")
-    subs = ((name, group.get_command(context, name)) for name in group.list_commands(context))
-    return (_command("", group), *(_command(name, sub) for name, sub in subs))
+    """Returns gpuctl itself and then every command, each before its own commands, as the command line defines them."""
+    return tuple(_commands("", typer.main.get_command(app), None))
 
 
-def _command(name: str, command: Any) -> Command:
-    context = typer.Context(command, info_name=name or "gpuctl", **command.context_settings)
-    options = (_option(one) for one in command.get_params(context) if one.param_type_name == "option")
-    return Command(name, _sentence(command.help), tuple(options))
+def _commands(name: str, command: Any, parent: Any) -> Iterator[Command]:
+    context = typer.Context(command, parent, info_name=name or "gpuctl", **command.context_settings)
+    words = command.list_commands(context) if hasattr(command, "list_commands") else []
+    parameters = command.get_params(context)
+    options = tuple(_option(one) for one in parameters if one.param_type_name == "option")
+    folders = [one for one in parameters if one.param_type_name == "argument" and one.metavar == "DIR"]
+    yield Command(name, _sentence(command.help), options, tuple(words), bool(folders))
+    for word in words:
+        yield from _commands(f"{name} {word}".strip(), command.get_command(context, word), context)
+
+
+def children(of: Command, all_commands: tuple[Command, ...]) -> list[Command]:
+    """Returns a command's own commands."""
+    names = [f"{of.name} {word}".strip() for word in of.words]
+    return [one for one in all_commands if one.name in names]
 
 
 def _option(option: Any) -> Option:
@@ -64,22 +88,19 @@ def _sentence(text: str | None) -> str:
 
 def bash(all_commands: tuple[Command, ...]) -> str:
     """Returns the bash completion."""
-    subs = " ".join(one.name for one in all_commands[1:])
+    names = "|".join(f"'{one.name if ' ' in one.name else ' ' + one.name}'" for one in all_commands[1:])
+    folders = "|".join(f"'{one.name}'" for one in all_commands if one.takes_folder)
     files = "|".join(name for one in all_commands for option in one.options if option.is_file for name in option.names)
     values = "|".join(
         sorted({name for one in all_commands for option in one.options if option.takes_value for name in option.names})
     )
-    cases = [
-        f"        {one.name or chr(39) * 2}) words='{' '.join(name for option in one.options for name in option.names)}"
-        f"{'' if one.name else ' ' + subs}' ;;"
-        for one in all_commands
-    ]
+    cases = [f"        '{one.name}') words='{' '.join((*one.spellings, *one.words))}' ;;" for one in all_commands]
     body = [
         NOTE,
         "_gpuctl() {",
         "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command= word words=",
         '    for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do',
-        f"        case $word in {subs.replace(' ', '|')}) command=$word; break ;; esac",
+        f'        case "$command $word" in {names}) command="${{command:+$command }}$word" ;; esac',
         "    done",
         "    case $prev in",
         f'        {files}) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;' if files else "",
@@ -87,6 +108,9 @@ def bash(all_commands: tuple[Command, ...]) -> str:
         "    esac",
         "    case $command in",
         *cases,
+        "    esac",
+        f"    case $command in {folders})",
+        '        [[ $cur == -* ]] || { mapfile -t COMPREPLY < <(compgen -d -- "$cur"); return; } ;;',
         "    esac",
         '    mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")',
         "}",
@@ -96,28 +120,36 @@ def bash(all_commands: tuple[Command, ...]) -> str:
 
 
 def zsh(all_commands: tuple[Command, ...]) -> str:
-    """Returns the zsh completion function."""
-    described = " ".join(f"'{one.name}:{one.help}'" for one in all_commands[1:])
-    cases = [f"        {one.name}) _arguments {_zsh_options(one)} ;;" for one in all_commands[1:]]
+    """Returns the zsh completion: a function for gpuctl, and one for each command that has commands of its own."""
+    functions = [_zsh_function(one, children(one, all_commands)) for one in all_commands if one.words]
+    return "\n".join(("#compdef gpuctl", NOTE, *reversed(functions), '_gpuctl "$@"')) + "\n"
+
+
+def _zsh_function(command: Command, subs: list[Command]) -> str:
+    described = " ".join(f"'{one.word}:{one.help}'" for one in subs)
     body = [
-        "#compdef gpuctl",
-        NOTE,
-        "_gpuctl() {",
+        f"{_zsh_name(command)}() {{",
         "    local context state state_descr line",
         "    typeset -A opt_args",
-        f"    _arguments -C {_zsh_options(all_commands[0])} '1: :->command' '*:: :->rest'",
+        f"    _arguments -C {_zsh_options(command)} '1: :->command' '*:: :->rest'",
         "    case $state in",
         f"        command) local -a commands=({described}); _describe command commands; return ;;",
         "        rest) ;;",
         "        *) return ;;",
         "    esac",
         "    case $words[1] in",
-        *cases,
+        *(
+            f"        {one.word}) {_zsh_name(one) if one.words else '_arguments ' + _zsh_options(one)} ;;"
+            for one in subs
+        ),
         "    esac",
         "}",
-        '_gpuctl "$@"',
     ]
-    return "\n".join(body) + "\n"
+    return "\n".join(body)
+
+
+def _zsh_name(command: Command) -> str:
+    return "_".join(("_gpuctl", *command.name.split()))
 
 
 def _zsh_options(command: Command) -> str:
@@ -125,22 +157,26 @@ def _zsh_options(command: Command) -> str:
     for option in command.options:
         action = "" if not option.takes_value else ":file:_files" if option.is_file else ":value: "
         words += [f"'*{name}[{option.help}]{action}'" for name in option.names]
-    return " ".join(words)
+    return " ".join((*words, "'1:folder:_files -/'") if command.takes_folder else words)
 
 
 def fish(all_commands: tuple[Command, ...]) -> str:
     """Returns the fish completion."""
-    subs = " ".join(one.name for one in all_commands[1:])
     lines = [NOTE, "complete -c gpuctl -f"]
     for one in all_commands:
-        seen = f"__fish_seen_subcommand_from {one.name or subs}"
-        where = f"-n '{seen}'" if one.name else f"-n 'not {seen}'"
-        if one.name:
-            lines.append(
-                f"complete -c gpuctl -n 'not __fish_seen_subcommand_from {subs}' -a {one.name} -d '{one.help}'"
-            )
+        where = _fish_condition(one)
+        for sub in children(one, all_commands):
+            lines.append(f"complete -c gpuctl {where} -a {sub.word} -d '{sub.help}'")
         lines += [f"complete -c gpuctl {where} {_fish_option(option)}" for option in one.options]
+        if one.takes_folder:
+            lines.append(f"complete -c gpuctl {where} -a '(__fish_complete_directories)'")
     return "\n".join(lines) + "\n"
+
+
+def _fish_condition(command: Command) -> str:
+    seen = [f"__fish_seen_subcommand_from {word}" for word in command.name.split()]
+    unseen = [f"not __fish_seen_subcommand_from {' '.join(command.words)}"] if command.words else []
+    return f"-n '{'; and '.join(seen + unseen)}'"
 
 
 def _fish_option(option: Option) -> str:

@@ -2,20 +2,27 @@
 _gpuctl() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command= word words=
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
-        case $word in doctor|check|matrix|install-runtime|rollback|smoke) command=$word; break ;; esac
+        case "$command $word" in ' doctor'|' check'|' matrix'|' install-runtime'|' rollback'|' smoke'|' data'|'data show'|'data verify'|'data use') command="${command:+$command }$word" ;; esac
     done
     case $prev in
         --requirements|--hosts|--config|--config) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
         --brand|--config|--cuda|--driver|--driver-cuda|--evaluator|--framework|--gpu|--gpus|--hosts|--image|--name|--only|--pull-timeout|--require|--requirements|--runtime|--runtime-path|--timeout) COMPREPLY=(); return ;;
     esac
     case $command in
-        '') words='--version --debug -h --help doctor check matrix install-runtime rollback smoke' ;;
-        doctor) words='--only --json -v --verbose --strict -h --help' ;;
-        check) words='--cuda --image --require --framework --requirements --hosts --driver --driver-cuda --gpu --brand --evaluator --offline --json --strict -h --help' ;;
-        matrix) words='--driver --gpu --cuda --json -h --help' ;;
-        install-runtime) words='--set-default --name --runtime-path --config --force --no-reload --restart --timeout --dry-run --json -h --help' ;;
-        rollback) words='--config --force --no-reload --timeout --dry-run --json -h --help' ;;
-        smoke) words='--gpus --image --runtime --timeout --pull-timeout --dry-run --json -v --verbose --strict -h --help' ;;
+        '') words='--version --debug -h --help doctor check matrix install-runtime rollback smoke data' ;;
+        'doctor') words='--only --json -v --verbose --strict -h --help' ;;
+        'check') words='--cuda --image --require --framework --requirements --hosts --driver --driver-cuda --gpu --brand --evaluator --offline --json --strict -h --help' ;;
+        'matrix') words='--driver --gpu --cuda --json -h --help' ;;
+        'install-runtime') words='--set-default --name --runtime-path --config --force --no-reload --restart --timeout --dry-run --json -h --help' ;;
+        'rollback') words='--config --force --no-reload --timeout --dry-run --json -h --help' ;;
+        'smoke') words='--gpus --image --runtime --timeout --pull-timeout --dry-run --json -v --verbose --strict -h --help' ;;
+        'data') words='-h --help show verify use' ;;
+        'data show') words='--json -v --verbose -h --help' ;;
+        'data verify') words='--json -h --help' ;;
+        'data use') words='--bundled --dry-run --json -h --help' ;;
+    esac
+    case $command in 'data verify'|'data use')
+        [[ $cur == -* ]] || { mapfile -t COMPREPLY < <(compgen -d -- "$cur"); return; } ;;
     esac
     mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
 }

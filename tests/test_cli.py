@@ -125,6 +125,9 @@ def test_the_verdict_decides_the_exit_code(argv: tuple[str, ...], code: int) -> 
         ("smoke", "--runtime", ""),
         ("frobnicate",),
         ("doctor", "--frobnicate"),
+        ("data", "frobnicate"),
+        ("data", "use"),
+        ("data", "use", "tables", "--bundled"),
     ],
     ids=" ".join,
 )

@@ -24,6 +24,10 @@ def test_the_file_is_what_the_command_line_gives(name: str) -> None:
         ("gpuctl inst", {"install-runtime"}),
         ("gpuctl check --c", {"--cuda"}),
         ("gpuctl doctor --only ", set()),
+        ("gpuctl data ", {"show", "verify", "use", "--help"}),
+        ("gpuctl data us", {"use"}),
+        ("gpuctl data use --", {"--bundled", "--dry-run", "--json", "--help"}),
+        ("gpuctl data verify compl", {"completions"}),
     ],
 )
 def test_bash_offers(line: str, offered: set[str]) -> None:
@@ -33,15 +37,25 @@ def test_bash_offers(line: str, offered: set[str]) -> None:
         [[ $COMP_LINE == *' ' ]] && COMP_WORDS+=('')
         COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); _gpuctl; printf '%s\\n' "${{COMPREPLY[@]}}"
     """
-    done = subprocess.run(["bash", "-euc", script], capture_output=True, text=True, check=True)
+    done = subprocess.run(["bash", "-euc", script], capture_output=True, text=True, check=True, cwd=FOLDER.parent)
     got = set(done.stdout.split())
     assert offered <= got if offered else not got
 
 
-def test_fish_offers() -> None:
-    script = f"source {FOLDER / 'gpuctl.fish'}; complete -C 'gpuctl install-runtime --dry'"
-    done = subprocess.run(["fish", "--no-config", "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.split()[0] == "--dry-run"
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("gpuctl install-runtime --dry", ["--dry-run"]),
+        ("gpuctl data ", ["show", "use", "verify"]),
+        ("gpuctl data use --bun", ["--bundled"]),
+        ("gpuctl data verify compl", ["completions/"]),
+    ],
+)
+def test_fish_offers(line: str, offered: list[str]) -> None:
+    script = f"source {FOLDER / 'gpuctl.fish'}; complete -C '{line}'"
+    argv = ["fish", "--no-config", "-c", script]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True, cwd=FOLDER.parent)
+    assert [one.split("\t")[0] for one in done.stdout.splitlines()] == offered
 
 
 def test_zsh_reads_its_file() -> None:

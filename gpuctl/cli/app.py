@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Callable
 from importlib import import_module
-from types import FrameType
+from types import FrameType, ModuleType
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -15,9 +16,15 @@ from typer.main import get_command
 
 from gpuctl import __version__
 from gpuctl.cli.streams import lost_output, open_streams
+from gpuctl.cli.tables import over_tables
 
-COMMANDS = ("doctor", "check", "matrix", "install-runtime", "rollback", "smoke")
-"""In the order in which a person meets them. Each is the function `command` of the file of that name."""
+COMMANDS = ("doctor", "check", "matrix", "install-runtime", "rollback", "smoke", "data")
+"""In the order in which a person meets them.
+
+Each is the function `command` of the file of that name, or the functions `commands` where it has commands of its own.
+"""
+WITHOUT_TABLES = ("rollback", "data")
+"""They work whatever is wrong with the tables that GPUCTL_DATA or an installation puts over gpuctl's own."""
 
 
 class Commands(TyperGroup):
@@ -29,14 +36,29 @@ class Commands(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in COMMANDS:
             return None
-        only = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings=HELP)
-        only.command(cmd_name)(import_module(f"gpuctl.cli.{cmd_name.replace('-', '_')}").command)
-        return get_command(only)
+        file = import_module(f"gpuctl.cli.{cmd_name.replace('-', '_')}")
+        return get_command(_with_commands(file) if hasattr(file, "commands") else _only(cmd_name, file.command))
 
 
 _BY_SIGNAL = 128
 """What shells add to a signal's number for the exit code of what it ended."""
 HELP = {"help_option_names": ["-h", "--help"]}
+
+
+def _only(name: str, command: Callable[..., None]) -> typer.Typer:
+    only = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings=HELP)
+    only.command(name)(command if name in WITHOUT_TABLES else over_tables(command))
+    return only
+
+
+def _with_commands(file: ModuleType) -> typer.Typer:
+    group = typer.Typer(
+        help=file.HELP, no_args_is_help=True, add_completion=False, rich_markup_mode=None, context_settings=HELP
+    )
+    for command in file.commands:
+        group.command(command.__name__)(command)
+    return group
+
 
 app = typer.Typer(
     name="gpuctl",

@@ -33,7 +33,14 @@ REPOSITORY = Path(__file__).parents[2]
 LIBRARIES = f"/usr/lib/{os.uname().machine}-linux-gnu"
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # What the real machine may have, and a host has only when the test says so.
-NEVER_SHOWN = ("/etc/docker", "/etc/cdi", "/usr/bin/nvidia-smi", *(f"/usr/bin/{name}" for name in NAMES))
+NEVER_SHOWN = (
+    "/etc/docker",
+    "/etc/cdi",
+    "/var/cache/gpuctl",
+    "/var/lib/gpuctl",
+    "/usr/bin/nvidia-smi",
+    *(f"/usr/bin/{name}" for name in NAMES),
+)
 ENGINES = ("dockerd", "containerd", "podman", "rootlesskit")
 
 

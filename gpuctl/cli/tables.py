@@ -1,0 +1,46 @@
+"""The tables that a command goes by: gpuctl's own, or those that GPUCTL_DATA or an installation puts over them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from gpuctl.host.places import chosen_data
+
+if TYPE_CHECKING:
+    from gpuctl.provision.overlay import Chosen
+
+
+def over_tables(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns the command with the chosen tables put in effect before it begins."""
+
+    @wraps(command)
+    def with_tables(*args: Any, **options: Any) -> Any:
+        chosen_tables()
+        return command(*args, **options)
+
+    return with_tables
+
+
+def chosen_tables() -> Chosen | None:
+    """Puts the chosen tables in effect and returns them; None: gpuctl's own. Ends the run where they are refused."""
+    if chosen_data() is None:
+        return None
+    from gpuctl.provision.overlay import TablesRefused, use_chosen_tables
+
+    try:
+        return use_chosen_tables()
+    except TablesRefused as refused:
+        raise wrong_tables(refused) from None
+
+
+def wrong_tables(error: Exception) -> typer.Exit:
+    """Says that a folder of tables cannot be used. Returns what ends the run with the exit code for wrong usage."""
+    from gpuctl.model import ExitCode
+    from gpuctl.render.text import plain
+
+    typer.echo(plain(f"Error: {error}"), err=True)
+    return typer.Exit(ExitCode.USAGE)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
+from typing import NamedTuple
 
 from gpuctl.compat.overlay import SIZE_LIMIT, Overlay, digest, is_table_file, older_tables, put_in_effect
 from gpuctl.host.files import FileProblem
@@ -32,9 +31,8 @@ def read_overlay(folder: str) -> Overlay:
     return overlay
 
 
-@dataclass(frozen=True)
-class Chosen:
-    """The overlay that was chosen for this run, and by whom: GPUCTL_DATA, the user or the system.
+class Chosen(NamedTuple):
+    """The overlay that was chosen for this run, by whom (GPUCTL_DATA, the user or the system), and its older tables.
 
     Of an installed one only those tables count that are not older than gpuctl's own: an upgrade has overtaken the
     others. Who names a folder in GPUCTL_DATA gets its tables whatever their day.
@@ -42,11 +40,7 @@ class Chosen:
 
     by: str
     whole: Overlay
-
-    @cached_property
-    def older(self) -> dict[str, str]:
-        """The tables that are older than gpuctl's own, each with its day."""
-        return older_tables(self.whole)
+    older: dict[str, str]
 
     @property
     def overlay(self) -> Overlay:
@@ -63,6 +57,12 @@ class Chosen:
         )
 
 
+def read_choice(by: str, folder: str) -> Chosen:
+    """Returns a folder's tables as somebody's choice. Raises NoTables."""
+    overlay = read_overlay(folder)
+    return Chosen(by, overlay, older_tables(overlay))
+
+
 def chosen_overlay() -> Chosen | None:
     """Returns this run's overlay, not yet verified; None: gpuctl's own tables it is. Raises TablesRefused."""
     place = chosen_data()
@@ -70,7 +70,7 @@ def chosen_overlay() -> Chosen | None:
         return None
     by, folder = place
     try:
-        return Chosen(by, read_overlay(folder))
+        return read_choice(by, folder)
     except NoTables as problem:
         raise TablesRefused(f"{_named(by)} cannot be used: {problem} {_way_out(by)}") from None
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from gpuctl.compat.verify import Verified, verify
 from gpuctl.host.places import VARIABLE
-from gpuctl.provision.overlay import Chosen, chosen_overlay, read_overlay
+from gpuctl.provision.overlay import chosen_overlay, read_choice
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Verification:
 
 def verify_tables(folder: str | None) -> Verification:
     """Verifies a folder's tables over gpuctl's own, or those of this run. Raises NoTables and TablesRefused."""
-    chosen = Chosen(VARIABLE, read_overlay(folder)) if folder else chosen_overlay()
+    chosen = read_choice(VARIABLE, folder) if folder else chosen_overlay()
     if chosen is None:
         return Verification(None, verify(), ())
     return Verification(chosen.whole.folder, verify(chosen.overlay), chosen.notes)

@@ -102,7 +102,7 @@ def at_the_gate(
             message = _unmet(expression, said.failed[0], subject, gpu)
             unmet = Requirement(enforced, UNSATISFIED, message, source, said.failed)
             return _with_branch(unmet, gate, subject, gpu) if thorough else unmet
-    required = " and ".join(_shown(one.text.split(" ")[0]) for one in gate.expressions)
+    required = " and ".join(_or_else(one, one.text.split(" ")[0]) for one in gate.expressions)
     message = f"The driver and {gpu.name} meet what is required: {required}."
     return Requirement(enforced, SATISFIED, message, source)
 
@@ -124,13 +124,13 @@ def _unmet(expression: Expression, failed: str, subject: Subject, gpu: Gpu) -> s
         f"brand {subject.brand}" if subject.brand else "",
     )
     seen = ", ".join(one for one in told if one)
+    return f"{expression.name} asks for {_or_else(expression, failed)}, which {gpu.name} here ({seen}) does not meet."
+
+
+def _or_else(expression: Expression, factor: str) -> str:
     others = len(expression.text.split()) - 1
-    alternatives = f" or one of {others} alternatives" if others > 1 else " or an alternative" if others else ""
-    return f"{expression.name} asks for {_shown(failed)}{alternatives}, which {gpu.name} here ({seen}) does not meet."
-
-
-def _shown(factor: str) -> str:
-    return quoted(factor)[1:-1]
+    alternatives = f" or one of {others} alternatives" if others > 1 else " or an alternative" if others == 1 else ""
+    return f"{quoted(factor)[1:-1]}{alternatives}"
 
 
 def _with_branch(said: Requirement, gate: Gate, subject: Subject, gpu: Gpu) -> Requirement:

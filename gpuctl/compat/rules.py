@@ -181,18 +181,15 @@ def _remedies(
     cases: Sequence[_Case],
     requirement: Requirement | None,
 ) -> tuple[Remedy, ...]:
-    gpus = [case.gpu for case in cases]
-    found: dict[Remedy, None] = {}
-    for place, (cuda, one) in enumerate(zip(cudas, asked, strict=True)):
-        rulings = [ruling for case in cases for ruling in case.by_ask[place]]
-        own = (
-            *other_build(one.by, one.others, machine.driver or "", gpus, one.verdict),
-            *remedies(cuda, machine.driver or "", gpus, rulings),
-        )
-        found.update(dict.fromkeys(own))
+    gpus, driver = [case.gpu for case in cases], machine.driver or ""
+    found = [one for ask in asked for one in other_build(ask.by, ask.others, driver, gpus, ask.verdict)]
+    if asked:
+        # What the newest of the worst needs serves the others too: a newer driver runs every older CUDA version.
+        place = max(range(len(asked)), key=lambda one: (SEVERITY.index(asked[one].verdict), parts(asked[one].cuda)))
+        found += remedies(cudas[place], driver, gpus, [ruling for case in cases for ruling in case.by_ask[place]])
     if requirement:
-        found.update(dict.fromkeys(gate_remedies(requirement, {one.verdict for one in asked})))
-    return tuple(found)
+        found += gate_remedies(requirement, {one.verdict for one in asked})
+    return tuple(dict.fromkeys(found))
 
 
 def check_cuda(cuda: str, driver: str, gpus: Sequence[Gpu], open_module: bool | None = None) -> Answer:

@@ -130,7 +130,11 @@ def test_a_tag_alone_tells_cuda_and_requirement() -> None:
     newer = claims_of_tag("nvcr.io/nvidia/cuda:13.3.1-devel-ubuntu24.04")
     assert newer is not None
     assert (newer.cuda, newer.expressions) == ("13.3.1", ())
-    assert claims_of_tag("ubuntu:24.04") is None
+    catalogue = claims_of_tag("nvcr.io/nvidia/pytorch:24.05-py3")
+    assert catalogue is not None
+    assert (catalogue.cuda, catalogue.expressions) == ("12.4.1", ())
+    for other in ("ubuntu:24.04", "nvcr.io/nvidia/pytorch", "nvcr.io/nvidia/pytorch:19.99-py3", "ufoym/deepo:cpu"):
+        assert claims_of_tag(other) is None
 
 
 # What the toolkit makes of it

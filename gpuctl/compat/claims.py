@@ -106,11 +106,26 @@ def image_requirements() -> tuple[ImageRequirement, ...]:
 
 @lru_cache(maxsize=1024)
 def claims_of_tag(reference: str, architecture: str = "amd64") -> Claims | None:
-    """Returns what the tag of an nvidia/cuda image says, with its known requirement; None for any other image."""
+    """Returns what an image's tag says: for nvidia/cuda with the known requirement, for a framework's image the CUDA.
+
+    None for any other image.
+    """
     tag = parse_tag(reference)
     if tag is None:
-        return None
+        return _of_framework(reference)
     rows = [row for row in image_requirements() if row.cuda == tag.cuda and architecture in row.architectures]
     row = next((row for row in rows if tag.os in row.os), rows[0] if rows and tag.os is None else None)
     expressions = (Expression("NVIDIA_REQUIRE_CUDA", row.expression),) if row else ()
     return Claims(reference, f"the tag, by the grammar of {REPOSITORY}", tag.cuda, expressions)
+
+
+def _of_framework(reference: str) -> Claims | None:
+    if ":" not in reference.rpartition("/")[2]:
+        return None
+    from gpuctl.compat.framework_images import image_ask
+
+    try:
+        ask = image_ask(reference)
+    except ValueError:
+        return None
+    return Claims(reference, ask.source, ask.cuda)

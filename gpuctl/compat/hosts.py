@@ -202,7 +202,7 @@ def _question(row: Row, common: Question) -> Question:
     if row.image:
         claims = claims_of_tag(row.image)
         if claims is None:
-            raise ValueError(f"the tag of {row.image!r} does not tell its CUDA version: only those of nvidia/cuda do")
+            raise ValueError(f"the tag of {row.image!r} does not tell its CUDA version, as those of nvidia/cuda do")
         question = with_image(question, claims)
     if not question.anything:
         raise ValueError("it asks for nothing: give cuda, image or require")

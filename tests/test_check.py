@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
+from registry import CONFIG, MANIFEST, descriptor, docker_registry, push
+from simhost import Dockerd, SimHost, Toolkit, import_image
 
 ROOT = Path(__file__).parents[1]
 SCHEMA = Draft202012Validator(json.loads((ROOT / "data" / "schemas" / "check.schema.json").read_text()))
@@ -132,3 +135,33 @@ def test_a_question_at_the_gate_of_a_described_host_starts_no_process_and_loads_
     assert not {"rich", "docker", "requests", "gpuctl.facts.gather"} & loaded
     assert done.stderr.count("execve(") == 1
     SCHEMA.validate(json.loads(done.stdout))
+
+
+def test_an_image_is_read_from_the_docker_of_this_host(
+    sim_host: Callable[..., SimHost], new_dockerd: Callable[..., Dockerd], toolkit: Toolkit
+) -> None:
+    toolkit.install("v100")
+    daemon = new_dockerd(path=[toolkit.directory])
+    import_image(daemon, "app:1", env={"CUDA_VERSION": "10.1.243", "NVIDIA_REQUIRE_CUDA": "cuda>=99"})
+    done = sim_host("v100", dockerd=daemon, toolkit=toolkit).gpuctl("check", "--image", "app:1", "--json")
+    SCHEMA.validate(done.json)
+    assert (done.json["cuda"], done.json["verdict"]) == ("10.1.243", "incompatible")
+    requirement = done.json["requirement"]
+    assert (requirement["verdict"], requirement["enforced"]) == ("unsatisfied", True)
+    reasons = [reason["id"] for reason in done.json["gpus"][0]["reasons"]]
+    assert reasons == ["gate.unsatisfied", "driver.table-row"]
+
+
+def test_an_image_is_read_from_its_registry_and_not_pulled(tmp_path: Path) -> None:
+    config = json.dumps(
+        {"os": "linux", "architecture": "amd64", "config": {"Env": ["CUDA_VERSION=12.8.1"]}, "rootfs": {}}
+    ).encode()
+    manifest = {"schemaVersion": 2, "mediaType": MANIFEST, "config": descriptor(CONFIG, config), "layers": []}
+    with docker_registry(tmp_path / "registry") as address:
+        push(address, "team/app", "1", manifest, config)
+        said = answer("--image", f"{address}/team/app:1", *A100)
+        assert (said["cuda"], said["verdict"]) == ("12.8.1", "incompatible")
+        assert said["requirement"]["failed"] == ["cuda>=12.8"]
+        assert said["asked"][0]["source"] == f"the registry {address}"
+        missing = answer("--image", f"{address}/team/app:2", *A100)
+    assert (missing["verdict"], missing["reasons"][0]["id"]) == ("unknown", "image.unreadable")

@@ -10,11 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gpuctl.compat.driver_choice import recommended_branch
+from gpuctl.compat.gpu_rules import serving_modules
 from gpuctl.compat.gpus import Gpu, find_gpu, gpu_of_device, gpu_of_nvml
 from gpuctl.compat.images import cuda_of_tag, newest_base_images
 from gpuctl.compat.matrix import host_column, matrix
 from gpuctl.compat.releases import docker_features, toolkit_cves
-from gpuctl.compat.remedies import driver_to_install, recommended_branch
+from gpuctl.compat.remedies import driver_to_install
 from gpuctl.compat.rules import Answer, check_cuda, driver_verdict
 from gpuctl.compat.tables import architectures, cuda_rows, cuda_versions, driver_branch, products
 from gpuctl.compat.versions import compare, docker_version, leading, parse_cuda, parse_driver, parse_range
@@ -308,6 +310,21 @@ def test_a_host_without_a_driver_is_told_which_to_install() -> None:
     assert remedy.text.startswith("Install driver 418.39 or newer")
     assert remedy.disturbs == Disturbs.HOST
     assert driver_to_install("13.0", [find_gpu("V100")]) is None
+
+
+def test_no_driver_is_named_for_gpus_whose_kernel_modules_exclude_each_other() -> None:
+    pair = [find_gpu("V100"), find_gpu("RTX 5090")]
+    assert serving_modules(pair) == ()
+    assert driver_to_install("12.8", pair) is None
+    assert recommended_branch(None, pair) is None
+    assert serving_modules([find_gpu("V100"), find_gpu("T4")]) == ("proprietary",)
+
+
+def test_where_nvidia_supports_no_branch_the_last_one_is_named() -> None:
+    remedy = driver_to_install("11.4", [find_gpu("K80")])
+    assert remedy is not None
+    assert "470.42.01 or newer, below 495" in remedy.text
+    assert "branch 470 was the last" in remedy.text
 
 
 def test_a_branch_ends_with_its_month() -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from gpuctl.compat.gpus import Gpu
-from gpuctl.compat.packages import Target, driver_package, install_commands
+from gpuctl.compat.packages import Target, driver_commands, install_commands
 from gpuctl.facts.system import System
 from gpuctl.model import Disturbs, Remedy
 
@@ -15,9 +15,9 @@ def install(what: str, text: str, system: System, disturbs: Disturbs, **values: 
     return Remedy(text, install_commands(what, target(system), **values), disturbs)
 
 
-def install_driver(text: str, system: System, gpus: Iterable[Gpu]) -> Remedy:
+def install_driver(text: str, system: System, gpus: Sequence[Gpu]) -> Remedy:
     """Returns the remedy that installs the driver that suits these GPUs."""
-    return install("driver", text, system, Disturbs.HOST, driver_package=driver_package(gpus))
+    return Remedy(text, driver_commands(gpus, target(system)), Disturbs.HOST)
 
 
 def target(system: System) -> Target:

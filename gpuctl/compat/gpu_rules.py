@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from gpuctl.compat.gpus import Gpu
 from gpuctl.compat.rulings import Cuda, Ruling
 from gpuctl.compat.tables import Architecture, architectures
 from gpuctl.compat.versions import parts
 from gpuctl.model import Reason, Verdict
 
-_OPEN_MODULE_SOURCE = "https://github.com/NVIDIA/open-gpu-kernel-modules/blob/main/README.md"
+OPEN_MODULE_SOURCE = "https://github.com/NVIDIA/open-gpu-kernel-modules/blob/main/README.md"
 
 
 def gpu_and_toolkit(cuda: Cuda, gpu: Gpu) -> tuple[Ruling, ...]:
@@ -74,12 +76,28 @@ def _driver_branch_reason(driver: str, gpu: Gpu, row: Architecture) -> Reason | 
     return None
 
 
+def open_module_need(gpu: Gpu) -> str | None:
+    """Returns how a GPU stands to the open kernel module: no, optional or required; None where that is not known."""
+    row = architectures().get(gpu.compute_capability)
+    return gpu.open_module or (row.open_module if row else None)
+
+
+def serving_modules(gpus: Sequence[Gpu]) -> tuple[str, ...]:
+    """Returns the flavours of the kernel module, "open" and "proprietary", that drive all of these GPUs; maybe none.
+
+    A host loads one flavour for all its GPUs.
+    """
+    needs = {open_module_need(gpu) for gpu in gpus}
+    barred = {"open": "no", "proprietary": "required"}
+    return tuple(flavour for flavour, need in barred.items() if need not in needs)
+
+
 def _open_module_reason(gpu: Gpu, row: Architecture, open_module: bool | None) -> Reason | None:
-    need = gpu.open_module or row.open_module
+    need = open_module_need(gpu)
     if open_module is True and need == "no":
         message = f"The open kernel module drives Turing and newer; {row.architecture} needs the proprietary one."
-        return Reason("driver.open-module", message, _OPEN_MODULE_SOURCE)
+        return Reason("driver.open-module", message, OPEN_MODULE_SOURCE)
     if open_module is False and need == "required":
         message = f"{gpu.name} needs the open kernel module; the proprietary one does not drive {row.architecture}."
-        return Reason("driver.proprietary-module", message, _OPEN_MODULE_SOURCE)
+        return Reason("driver.proprietary-module", message, OPEN_MODULE_SOURCE)
     return None

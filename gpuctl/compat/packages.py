@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
+from gpuctl.compat.gpu_rules import serving_modules
 from gpuctl.compat.gpus import Gpu
 from gpuctl.compat.tables import architectures, load
 
@@ -30,13 +31,17 @@ _ARCHITECTURES = {"x86_64": "x86_64", "aarch64": "sbsa"}
 
 @dataclass(frozen=True)
 class InstallRow:
-    """The commands that install one thing with one package manager. No distributions: it serves all that have it."""
+    """The commands that install one thing with one package manager.
+
+    No distributions: it serves all that have it; no versions (major ones): it serves all of theirs.
+    """
 
     what: str
     manager: str
     distributions: tuple[str, ...]
     commands: tuple[str, ...]
     source: str
+    versions: tuple[str, ...] = ()
 
 
 @cache
@@ -58,7 +63,9 @@ class Target:
 
 
 def install_commands(what: str, target: Target, **values: str) -> tuple[str, ...]:
-    """Returns the exact commands that install `what` (docker, toolkit, driver, headers, initramfs) on the target.
+    """Returns the exact commands that install `what` on the target: docker, toolkit, headers, initramfs, driver.
+
+    The driver is the newest that NVIDIA's repository has; `driver-branch` stays on one branch of it.
 
     Empty where gpuctl knows none for it: better none than a wrong one.
     """
@@ -76,6 +83,26 @@ def install_commands(what: str, target: Target, **values: str) -> tuple[str, ...
     return tuple(_filled(command, places) for command in commands)
 
 
+OPEN_DRIVER = "nvidia-open"
+"""The package of the newest driver with the open kernel module."""
+
+
+def driver_commands(gpus: Sequence[Gpu], target: Target, branch: str | None = None) -> tuple[str, ...]:
+    """Returns the exact commands that install the driver for these GPUs: of a branch where they can, else the newest.
+
+    Empty where gpuctl knows none: for the target, or because no kernel module drives all of these GPUs.
+    """
+    package = driver_package(gpus)
+    if not serving_modules(gpus):
+        return ()
+    if package == OPEN_DRIVER and branch:
+        pinned = install_commands("driver-branch", target, driver_package=package, branch=branch)
+        if pinned:
+            return pinned
+    commands = install_commands("driver", target, driver_package=package)
+    return commands if any(package in command for command in commands) else ()
+
+
 def driver_package(gpus: Iterable[Gpu]) -> str:
     """Returns the package of NVIDIA's driver repository for these GPUs: the open module wherever all of them run it.
 
@@ -84,7 +111,7 @@ def driver_package(gpus: Iterable[Gpu]) -> str:
     """
     known = [row for gpu in gpus if (row := architectures().get(gpu.compute_capability))]
     if all(row.open_module != "no" for row in known):
-        return "nvidia-open"
+        return OPEN_DRIVER
     last = [int(row.last_driver_branch) for row in known if row.last_driver_branch]
     return f"cuda-drivers-{min(last)}" if last else "cuda-drivers"
 
@@ -100,7 +127,8 @@ def driver_repository(target: Target) -> str:
 
 def _serves(row: InstallRow, what: str, target: Target) -> bool:
     right_distribution = not row.distributions or target.distribution in row.distributions
-    return row.what == what and row.manager == target.manager and right_distribution
+    right_version = not row.versions or target.version.partition(".")[0] in row.versions
+    return row.what == what and row.manager == target.manager and right_distribution and right_version
 
 
 def _filled(command: str, places: dict[str, str]) -> str:

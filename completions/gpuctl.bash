@@ -5,14 +5,14 @@ _gpuctl() {
         case "$command $word" in ' doctor'|' check'|' matrix'|' install-runtime'|' rollback'|' smoke'|' data'|'data show'|'data verify'|'data use') command="${command:+$command }$word" ;; esac
     done
     case $prev in
-        --requirements|--hosts|--config|--config) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
-        --brand|--config|--cuda|--driver|--driver-cuda|--evaluator|--framework|--gpu|--gpus|--hosts|--image|--name|--only|--pull-timeout|--require|--requirements|--runtime|--runtime-path|--timeout) COMPREPLY=(); return ;;
+        --requirements|--hosts|--svg|--config|--config) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        --brand|--config|--cuda|--driver|--driver-cuda|--evaluator|--framework|--gpu|--gpus|--hosts|--image|--name|--only|--pull-timeout|--require|--requirements|--runtime|--runtime-path|--svg|--timeout) COMPREPLY=(); return ;;
     esac
     case $command in
         '') words='--version --debug -h --help doctor check matrix install-runtime rollback smoke data' ;;
         'doctor') words='--only --json -v --verbose --strict -h --help' ;;
         'check') words='--cuda --image --require --framework --requirements --hosts --driver --driver-cuda --gpu --brand --evaluator --offline --json --strict -h --help' ;;
-        'matrix') words='--driver --gpu --cuda --json -h --help' ;;
+        'matrix') words='--driver --gpu --cuda --json --csv --svg -h --help' ;;
         'install-runtime') words='--set-default --name --runtime-path --config --force --no-reload --restart --timeout --dry-run --json -h --help' ;;
         'rollback') words='--config --force --no-reload --timeout --dry-run --json -h --help' ;;
         'smoke') words='--gpus --image --runtime --timeout --pull-timeout --dry-run --json -v --verbose --strict -h --help' ;;

@@ -17,6 +17,7 @@ from gpuctl.compat import tables
 from gpuctl.compat.claims import image_requirements
 from gpuctl.compat.cuda_table_rules import CUDA_RULES
 from gpuctl.compat.framework_table import framework_releases
+from gpuctl.compat.gpus import find_gpu
 from gpuctl.compat.images import cuda_images, cuda_of_tag
 from gpuctl.compat.overlay import table_names
 from gpuctl.compat.rulings import resolve_cuda
@@ -99,6 +100,11 @@ def test_the_counts_of_the_reference_are_all_there() -> None:
     assert {row.architecture for row in tables.pci_devices()} == {
         row.architecture for row in tables.architectures().values()
     }
+
+
+def test_the_examples_of_a_compute_capability_are_products_that_have_it() -> None:
+    for known in tables.architectures().values():
+        assert {find_gpu(product).compute_capability for product in known.examples} <= {known.compute_capability}, known
 
 
 def test_one_device_is_found_without_reading_all() -> None:

@@ -9,8 +9,9 @@ from typing import TypeVar, cast
 from gpuctl.checks.enforcement import enforcement
 from gpuctl.checks.gpus import compat_gpus, silent_gpus
 from gpuctl.checks.remedies import target
+from gpuctl.compat.driver_choice import elsewhere
 from gpuctl.compat.gpus import Gpu, with_brand
-from gpuctl.compat.packages import driver_package, install_commands
+from gpuctl.compat.packages import driver_commands
 from gpuctl.compat.question import Machine, Question
 from gpuctl.compat.remedies import driver_to_install
 from gpuctl.compat.rules import Answer, Asked, check
@@ -39,7 +40,7 @@ def host_answer(question: Question, facts: Facts, described: Machine, brand: str
     incompatible; where either could not be looked up the answer is unknown.
     """
     try:
-        pci, seen = _known(facts, Pci), _known(facts, Driver)
+        pci, seen = known(facts, Pci), known(facts, Driver)
         gpus = described.gpus or (*compat_gpus(pci, seen), *silent_gpus(pci, seen))
         version = described.driver or seen.version.get()
     except CannotTell as why:
@@ -74,16 +75,23 @@ def _machine(version: str, gpus: Sequence[Gpu], seen: Driver, facts: Facts, desc
     )
 
 
-def host_driver_and_gpus(facts: Facts) -> tuple[str | None, tuple[Gpu, ...]]:
-    """Returns this host's driver and GPUs as far as they can be told, for a view that can do without them."""
+def machine_here(facts: Facts, driver: str | None, described: Sequence[Gpu]) -> Machine:
+    """Returns this host's driver and GPUs as far as they can be told, for a view that can do without them.
+
+    `driver` or `described` GPUs stand in for the host's own.
+    """
     try:
-        seen = _known(facts, Driver)
-        return seen.version.value, compat_gpus(_known(facts, Pci), seen)
+        seen = known(facts, Driver)
+        gpus = tuple(described) or compat_gpus(known(facts, Pci), seen)
     except CannotTell:
-        return None, ()
+        return Machine(driver, tuple(described))
+    if driver:
+        return Machine(driver, elsewhere(gpus))
+    return Machine(seen.version.value, gpus, seen.open_module.value)
 
 
-def _known(facts: Facts, subject: type[T]) -> T:
+def known(facts: Facts, subject: type[T]) -> T:
+    """Returns a subject's facts. Raises CannotTell where no probe could describe it."""
     found = facts[subject]
     if isinstance(found, Missing):
         raise CannotTell(found.reason)
@@ -101,5 +109,4 @@ def _driver(cuda: str | None, facts: Facts, gpus: Sequence[Gpu]) -> tuple[Remedy
     system = facts[System]
     if wanted is None or isinstance(system, Missing):
         return tuple(one for one in (wanted,) if one)
-    commands = install_commands("driver", target(system), driver_package=driver_package(gpus))
-    return (replace(wanted, commands=commands),)
+    return (replace(wanted, commands=driver_commands(gpus, target(system))),)

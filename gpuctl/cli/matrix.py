@@ -6,51 +6,63 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gpuctl.cli.described import check_cuda_option, described_or_here
 from gpuctl.cli.options import DriverVersion, GpuNames, Json
+from gpuctl.model import ExitCode
 
 if TYPE_CHECKING:
-    from gpuctl.compat.matrix import HostColumn
+    from gpuctl.compat.matrix import Matrix
 
 
 def command(
     driver: DriverVersion = None,
     gpu: GpuNames = None,
     cuda: Annotated[
-        str | None, typer.Option("--cuda", metavar="X.Y", help="Only this CUDA version.", show_default=False)
+        str | None, typer.Option("--cuda", metavar="X.Y", help="Only this CUDA version, or 12.x.", show_default=False)
     ] = None,
     json: Json = False,
+    csv: Annotated[bool, typer.Option("--csv", help="Print the grid as CSV.")] = False,
+    svg: Annotated[
+        str | None, typer.Option("--svg", metavar="FILE", help="Write the grid as a picture.", show_default=False)
+    ] = None,
 ) -> None:
     """Show the table of CUDA versions, drivers and GPUs, with this host's verdict beside each."""
-    from gpuctl.compat.matrix import matrix
+    from gpuctl.compat.matrix import whole_matrix
 
-    try:
-        rows = matrix(cuda)
-        column = _host_column(driver, gpu or [])
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
+    if sum((json, csv, svg is not None)) > 1:
+        raise typer.BadParameter("--json, --csv and --svg exclude each other: give one")
+    check_cuda_option(cuda)
+    # The picture shows all architectures, and frames those of the GPUs in question.
+    matrix = whole_matrix(cuda, described_or_here(driver, gpu or []), bool(gpu) and svg is None)
     if json:
         from gpuctl.render.json import matrix_json
 
-        typer.echo(matrix_json(rows, column))
+        typer.echo(matrix_json(matrix))
+    elif matrix.unknown:
+        typer.echo(matrix.unknown, err=csv or svg is not None)
+    elif csv:
+        from gpuctl.render.matrix_csv import matrix_csv
+
+        typer.echo(matrix_csv(matrix), nl=False)
+    elif svg is not None:
+        _draw(matrix, svg)
     else:
-        from gpuctl.render.matrix import print_matrix
+        from gpuctl.render.matrix import matrix_text
 
-        print_matrix(rows, column)
+        matrix_text(matrix, driver is not None).show()
+    raise typer.Exit(ExitCode.UNDETERMINED if matrix.unknown else ExitCode.GOOD)
 
 
-def _host_column(driver: str | None, names: list[str]) -> HostColumn | None:
-    from gpuctl.compat.gpus import find_gpu
-    from gpuctl.compat.matrix import host_column
-    from gpuctl.compat.versions import parse_driver
+def _draw(matrix: Matrix, path: str) -> None:
+    from gpuctl.host.output import FileProblem, NoPlaceForFile, write_whole
+    from gpuctl.render.matrix_svg import matrix_svg
+    from gpuctl.render.text import plain
 
-    described = [find_gpu(name) for name in names]
-    if driver is not None:
-        parse_driver(driver)
-    if driver is None or not described:
-        from gpuctl.checks.host_answer import SUBJECTS, host_driver_and_gpus
-        from gpuctl.facts.gather import gather
-        from gpuctl.host.local import LocalHost
-
-        seen_driver, seen_gpus = host_driver_and_gpus(gather(LocalHost(), SUBJECTS))
-        driver, described = driver or seen_driver, described or list(seen_gpus)
-    return host_column(driver, described) if driver and described else None
+    try:
+        write_whole(path, matrix_svg(matrix))
+    except NoPlaceForFile as problem:
+        raise typer.BadParameter(plain(str(problem)), param_hint="--svg") from None
+    except FileProblem as problem:
+        typer.echo(plain(str(problem)), err=True)
+        raise typer.Exit(ExitCode.PROBLEM) from None
+    typer.echo(f"Wrote {plain(path)}.")

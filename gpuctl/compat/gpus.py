@@ -106,6 +106,12 @@ def with_brand(gpus: Iterable[Gpu], brand: str | None) -> tuple[Gpu, ...]:
     return tuple(replace(gpu, brand=told, brand_before_460=None) if told else gpu for gpu in gpus)
 
 
+def gpu_of_every_kind() -> tuple[Gpu, ...]:
+    """Returns a GPU of each compute capability, oldest first, without the integrated ones (they have other drivers)."""
+    rows = (row for row in architectures().values() if not row.integrated)
+    return tuple(_of_capability(row.compute_capability) for row in rows)
+
+
 def gpu_of_device(device: str) -> Gpu | None:
     """Returns the GPU with a PCI device id such as "1db5"; None where the table has no such GPU."""
     row = pci_device(device)

@@ -174,6 +174,7 @@ class Architecture:
     open_module: str | None
     integrated: bool
     source: str
+    examples: tuple[str, ...] = ()
     first_driver_basis: str | None = None
     same_chip_as: str | None = None
     note: str | None = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ from gpuctl.model import Report, Status
 
 if TYPE_CHECKING:  # each command pays only for its own rooms
     from gpuctl.compat.gate import Requirement
-    from gpuctl.compat.matrix import HostColumn, MatrixRow
+    from gpuctl.compat.matrix import Matrix
     from gpuctl.compat.rules import Answer
     from gpuctl.compat.tables import CudaRow
     from gpuctl.facts.gather import Facts
@@ -76,6 +75,13 @@ def _requirement(said: Requirement) -> dict[str, Any]:
     }
 
 
-def matrix_json(rows: Sequence[MatrixRow], column: HostColumn | None) -> str:
+def matrix_json(matrix: Matrix) -> str:
     """Returns the CUDA table as JSON; `host` is null where there is no driver and GPU to judge by."""
-    return document("matrix", {"rows": [asdict(row) for row in rows], "host": asdict(column) if column else None})
+    body = {
+        "rows": [asdict(row) for row in matrix.rows],
+        "host": asdict(matrix.host) if matrix.host else None,
+        "driver": matrix.driver,
+        "grid": [asdict(cell) for cell in matrix.cells],
+        "unknown": matrix.unknown,
+    }
+    return document("matrix", body)

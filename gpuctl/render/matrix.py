@@ -1,36 +1,169 @@
-"""The CUDA table for people, with a host's verdict beside each version."""
+"""The CUDA table for people: a line for each CUDA version, a column for each architecture, a host's verdict beside."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import groupby
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
-from gpuctl.compat.matrix import HostColumn, MatrixRow
+from gpuctl.compat.matrix import Cell, Matrix, MatrixRow, columns
+from gpuctl.compat.tables import architectures, minor_version_floors
+from gpuctl.compat.versions import Version, parts
+from gpuctl.model import Verdict
 from gpuctl.render.check import STYLES
-from gpuctl.render.text import plain
+from gpuctl.render.text import Styled, plain
+
+_LEFT, _DRIVER = 7, 15
+"""The columns that a CUDA version and its driver range take."""
+_LEAST = 5
+"""The columns that an architecture takes at least."""
+_SHORT = {"Ada Lovelace": "Ada", "Blackwell Ultra": "Bl. Ultra"}
+_MARKS = {
+    Verdict.COMPATIBLE: "yes",
+    Verdict.LIMITED: "~",
+    Verdict.NEEDS_PACKAGE: "pkg",
+    Verdict.INCOMPATIBLE: "-",
+    Verdict.UNKNOWN: "?",
+}
+_STYLES = {**STYLES, Verdict.INCOMPATIBLE: "dim"}
+_OLDER_THAN_GPU = "gpu.newer-than-toolkit"
+_OF_NUMBERS = """
+550   runs from this branch of the driver on: its exact number is on the left
+~450  runs with limits only (minor-version compatibility), from the number over these lines on
+ptx   the GPU is newer than the toolkit: only programs that carry PTX run
+-     does not run: the toolkit no longer compiles for it, or no driver drives both
+'     not so on all its chips: --gpu NAME, --csv, --json and --svg FILE tell
+"""
+_OF_ONE_GPU = """
+550.54.14  runs from this driver on
+~525.60.13 runs with limits from this driver on
+ptx        the GPU is newer than the toolkit: only programs that carry PTX run
+-          does not run
+"""
+_OF_MARKS = """
+yes runs   ~ runs with limits   pkg runs with the cuda-compat package   - does not run
+? depends on the product: name it with --gpu   ' not so on all its chips: --csv tells
+"""
 
 
-def print_matrix(rows: Sequence[MatrixRow], column: HostColumn | None) -> None:
-    """Prints the table. Without a host's column it says how to get one."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for title in ("CUDA", "driver", "GPUs", "architectures"):
-        table.add_column(title)
-    if column:
-        table.add_column(f"driver {plain(column.driver)}, {plain(', '.join(column.gpus))}")
-    for row in rows:
-        verdict = column.verdicts[row.cuda] if column else None
-        cells = [Text(text) for text in (row.cuda, row.driver, row.gpus, _span(row.architectures))]
-        table.add_row(*cells, *([Text(verdict.value, STYLES[verdict])] if verdict else []))
-    out = Console(markup=False, highlight=False, emoji=False)
-    out.print(table)
-    if column is None:
-        out.print(Text("No driver and GPU here to mark: describe a host with --driver and --gpu.", "dim"))
+def matrix_text(matrix: Matrix, mark_driver: bool) -> Styled:
+    """Returns the table: with a column for each architecture at most 100 columns wide.
+
+    The cells say from which driver on, or with `mark_driver` what the driver in question makes of each. Where the
+    matrix is for GPUs that are named, each of these has a column instead.
+    """
+    table = _cells(matrix, mark_driver)
+    text = _title(matrix, mark_driver).append(_heading(table, matrix))
+    for major, rows in groupby(matrix.rows, lambda row: row.cuda.split(".")[0]):
+        text.append(_floor(int(major)))
+        for cuda, same in groupby(rows, lambda row: row.cuda):
+            text.append(_line(list(same), {head: cells[cuda] for head, cells in table.items()}, matrix))
+    named = any(cell.gpu for cell in matrix.cells)
+    legend = _OF_MARKS if mark_driver else _OF_ONE_GPU if named else _OF_NUMBERS
+    return text.append(_ends(table, matrix)).append(legend, "dim")
 
 
-def _span(architectures: tuple[str, ...]) -> str:
-    ends = dict.fromkeys((architectures[0], architectures[-1])) if architectures else {}
-    return " to ".join(ends)
+Table = Mapping[str, Mapping[str, tuple[str, str]]]
+"""By column and CUDA version a cell's text and its style. The texts of a column are equally wide."""
+
+
+def _cells(matrix: Matrix, mark_driver: bool) -> Table:
+    shown = _mark if mark_driver else _driver
+    table: dict[str, dict[str, tuple[str, str]]] = {}
+    for head, cells in columns(matrix.cells).items():
+        of_cuda = {cuda: shown([cell for cell in cells if cell.cuda == cuda]) for cuda in {cell.cuda for cell in cells}}
+        room = len(head) + 1 if cells[0].gpu else _LEAST
+        width = max(room, *(len(words) + 1 for words, _ in of_cuda.values()))
+        table[head] = {cuda: (f"{words:<{width}}", style) for cuda, (words, style) in of_cuda.items()}
+    return table
+
+
+def _mark(cells: Sequence[Cell]) -> tuple[str, str]:
+    """What the driver makes of the GPUs that fare best with it, and whether others fare worse."""
+    verdicts = [cell.verdict or Verdict.UNKNOWN for cell in cells]
+    best = min(verdicts, key=list(_MARKS).index)
+    return _MARKS[best] + "'" * (len(set(verdicts)) > 1), _STYLES[best]
+
+
+def _driver(cells: Sequence[Cell]) -> tuple[str, str]:
+    """From which driver on the GPUs run it that fare best, and whether others fare worse."""
+    best = min(cells, key=_need)
+    words, style = _words(best)
+    return words + "'" * any(_words(cell)[0] != words for cell in cells), style
+
+
+def _need(cell: Cell) -> tuple[bool, bool, Version]:
+    """By what cells are sorted: the least driver first, then what runs with limits, then what does not run."""
+    driver = cell.lowest_driver or cell.with_limits_from
+    return cell.lowest_driver is None, driver is None, parts(driver or "0")
+
+
+def _words(cell: Cell) -> tuple[str, str]:
+    limits = f"~{_number(cell, cell.with_limits_from)}" if cell.with_limits_from else ""
+    if cell.lowest_driver:
+        return f"{_number(cell, cell.lowest_driver)} {limits if cell.gpu else ''}".strip(), ""
+    if cell.reason == _OLDER_THAN_GPU:
+        return f"ptx {limits if cell.gpu else ''}".strip(), "dim"
+    return (limits, "yellow") if limits else ("-", "dim")
+
+
+def _number(cell: Cell, driver: str) -> str:
+    """There is room for a driver's whole number where the columns are few, else for its branch."""
+    return driver if cell.gpu else driver.split(".")[0]
+
+
+def _title(matrix: Matrix, mark_driver: bool) -> Styled:
+    text = Styled()
+    if mark_driver and matrix.driver:
+        text.append(f"What driver {plain(matrix.driver)} runs\n", "bold")
+    if matrix.host:
+        text.append(
+            f"The verdict is for driver {plain(matrix.host.driver)} with {plain(', '.join(matrix.host.gpus))}.\n"
+        )
+    elif not matrix.driver:
+        text.append("No driver and GPU here to judge by: describe a host with --driver and --gpu.\n", "dim")
+    return text.append("\n")
+
+
+def _heading(table: Table, matrix: Matrix) -> Styled:
+    """Two lines, on which the architectures' names take turns: each then has the room of two columns."""
+    lines = [" " * (_LEFT + _DRIVER), f"{'CUDA':<{_LEFT}}{'driver':<{_DRIVER}}"]
+    place = _LEFT + _DRIVER
+    for number, (head, cells) in enumerate(table.items()):
+        line = 1 if number % 2 == 0 or any(cell.gpu for cell in matrix.cells) else 0
+        lines[line] = f"{lines[line]:<{place}}{plain(_SHORT.get(head, head))}"
+        place += len(next(iter(cells.values()))[0])
+    verdict = f"{lines[1]:<{place}} verdict" if matrix.host else lines[1]
+    return Styled(f"{lines[0]}\n{verdict}\n" if lines[0].strip() else f"{verdict}\n", "bold")
+
+
+def _floor(major: int) -> Styled:
+    floor = minor_version_floors().get(major)
+    return Styled(f"From {floor.min_driver} on every CUDA {major}.x runs, with limits:\n" if floor else "", "dim")
+
+
+def _line(rows: Sequence[MatrixRow], cells: Mapping[str, tuple[str, str]], matrix: Matrix) -> Styled:
+    """A CUDA version's line, and below it the rows that are for certain GPUs only."""
+    general = rows[-1]
+    text = Styled(f"{general.cuda:<{_LEFT}}", "bold").append(f"{general.driver:<{_DRIVER}}")
+    for words, style in cells.values():
+        text.append(words, style)
+    if matrix.host:
+        verdict = matrix.host.verdicts[general.cuda]
+        text.append(f" {verdict.value}", STYLES[verdict])
+    text.append("\n")
+    for row in rows[:-1]:
+        text.append(f"{'':<{_LEFT}}{row.driver} on {row.gpus}\n", "dim")
+    return text
+
+
+def _ends(table: Table, matrix: Matrix) -> Styled:
+    """Two lines: the first and the last branch of the driver that drive each column's GPUs."""
+    first, last = f"{'Driver branches from':<{_LEFT + _DRIVER}}", f"{'to':<{_LEFT + _DRIVER}}"
+    for head, cells in columns(matrix.cells).items():
+        known = [architectures().get(capability) for cell in cells for capability in cell.compute_capabilities]
+        begins = [row.first_driver_branch for row in known if row and row.first_driver_branch]
+        ends = [row.last_driver_branch for row in known if row and row.last_driver_branch]
+        width = len(next(iter(table[head].values()))[0])
+        first += f"{min(begins, key=int, default=''):<{width}}"
+        last += f"{max(ends, key=int, default=''):<{width}}"
+    return Styled(f"{first.rstrip()}\n{last.rstrip()}\n", "dim")

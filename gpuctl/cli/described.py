@@ -1,0 +1,53 @@
+"""What `--cuda`, `--driver` and `--gpu` describe, and this host where they leave something open."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from gpuctl.compat.gpus import Gpu
+    from gpuctl.compat.question import Machine
+
+
+def described_gpus(driver: str | None, names: list[str]) -> tuple[Gpu, ...]:
+    """Returns the GPUs that are named. Raises BadParameter for an unknown one and for a driver that is no version."""
+    from gpuctl.compat.gpus import find_gpu
+    from gpuctl.compat.versions import parse_driver
+
+    try:
+        if driver is not None:
+            parse_driver(driver)
+        return tuple(find_gpu(name) for name in names)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def check_cuda_option(cuda: str | None) -> None:
+    """Raises BadParameter where a CUDA version was typed that is none."""
+    from gpuctl.compat.versions import parse_cuda
+
+    try:
+        if cuda is not None:
+            parse_cuda(cuda)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def described_or_here(driver: str | None, names: list[str]) -> Machine:
+    """Returns the driver and the GPUs that are described, and asks this host for what is not."""
+    from gpuctl.compat.question import Machine
+
+    gpus = described_gpus(driver, names)
+    driver = driver.strip() if driver else None
+    if driver and gpus:
+        return Machine(driver, gpus)
+    from gpuctl.checks.host_answer import SUBJECTS, machine_here
+    from gpuctl.facts.gather import gather
+    from gpuctl.host.local import LocalHost
+    from gpuctl.render.progress import working
+
+    with working("Looking at this host's GPUs and driver"):
+        facts = gather(LocalHost(), SUBJECTS)
+    return machine_here(facts, driver, gpus)

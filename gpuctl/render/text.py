@@ -8,6 +8,9 @@ from typing import TextIO
 
 from gpuctl.model import Disturbs, Remedy
 
+WIDTH = 100
+"""The columns that text which is laid out by gpuctl may take."""
+
 
 class Styled:
     """Text in pieces, each with a Rich style. Rich itself is loaded only when a terminal will show the styles."""
@@ -41,6 +44,13 @@ class Styled:
 def plain(text: str) -> str:
     """Returns text that cannot steer a terminal: control and direction characters become U+FFFD."""
     return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+
+
+def wrapped(text: str, indent: str) -> str:
+    """Returns text as lines of at most WIDTH characters with a newline behind each, the second and later indented."""
+    from textwrap import fill
+
+    return fill(text, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False) + "\n"
 
 
 def remedy_lines(remedy: Remedy, indent: str) -> Styled:

@@ -1,0 +1,65 @@
+"""`gpuctl image`: which nvidia/cuda tags run here, which flavour to take, and what may fit better."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from gpuctl.cli.described import described_or_here
+from gpuctl.cli.options import DriverVersion, GpuNames, Json
+from gpuctl.model import ExitCode, Verdict
+
+if TYPE_CHECKING:
+    from gpuctl.compat.image_list import ImageList
+
+
+def command(
+    cuda: Annotated[
+        str | None, typer.Option("--cuda", metavar="X.Y", help="Only this CUDA version.", show_default=False)
+    ] = None,
+    flavour: Annotated[
+        Literal["base", "runtime", "devel"] | None,
+        typer.Option("--flavour", help="Only this flavour.", show_default=False),
+    ] = None,
+    cudnn: Annotated[bool, typer.Option("--cudnn", help="Only images with cuDNN.")] = False,
+    os: Annotated[
+        str | None,
+        typer.Option("--os", metavar="NAME", help="Only systems whose name begins so.", show_default=False),
+    ] = None,
+    driver: DriverVersion = None,
+    gpu: GpuNames = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every tag, not one of each kind.")] = False,
+    json: Json = False,
+) -> None:
+    """List the nvidia/cuda tags that run on this host, newest first, and say how to choose among them."""
+    from gpuctl.compat.image_list import Wanted, list_images
+    from gpuctl.compat.question import Machine
+    from gpuctl.compat.rulings import resolve_cuda
+
+    wanted = Wanted(cuda, flavour, cudnn, os)
+    try:
+        list_images(wanted, Machine())
+        unknown = resolve_cuda(cuda).unknown if cuda is not None else None
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    machine = described_or_here(driver, gpu or [])
+    found = list_images(wanted, machine, everything)
+    if json:
+        from gpuctl.render.image import image_json
+
+        typer.echo(image_json(found, wanted, machine, unknown))
+    elif unknown:
+        typer.echo(f"CUDA {cuda} is not in the table: {unknown}.")
+    else:
+        from gpuctl.render.image import image_text
+
+        image_text(found, wanted, machine).show()
+    raise typer.Exit(exit_code(found, unknown))
+
+
+def exit_code(found: ImageList, unknown: str | None) -> ExitCode:
+    """Returns the exit code that a list stands for: good where some tag runs."""
+    if unknown or any(image.verdict in (None, Verdict.UNKNOWN) for image in found.images):
+        return ExitCode.UNDETERMINED
+    return ExitCode.GOOD if found.images else ExitCode.PROBLEM

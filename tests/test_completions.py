@@ -20,9 +20,10 @@ def test_the_file_is_what_the_command_line_gives(name: str) -> None:
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
-        ("gpuctl ", {"doctor", "check", "matrix", "install-runtime", "rollback", "smoke", "--version"}),
+        ("gpuctl ", {"doctor", "check", "matrix", "recommend", "image", "install-runtime", "--version"}),
         ("gpuctl inst", {"install-runtime"}),
         ("gpuctl check --c", {"--cuda"}),
+        ("gpuctl image --f", {"--flavour"}),
         ("gpuctl doctor --only ", set()),
         ("gpuctl data ", {"show", "verify", "use", "--help"}),
         ("gpuctl data us", {"use"}),

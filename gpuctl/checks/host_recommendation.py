@@ -1,0 +1,85 @@
+"""The driver to recommend to this host: its facts put into the rules' terms, and the commands of its distribution."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from gpuctl.checks.gpus import compat_gpus, silent_gpus
+from gpuctl.checks.host_answer import known
+from gpuctl.checks.remedies import target
+from gpuctl.compat.driver_choice import elsewhere
+from gpuctl.compat.gpus import Gpu
+from gpuctl.compat.packages import driver_commands
+from gpuctl.compat.question import Machine
+from gpuctl.compat.recommendation import Answer, Recommendation, recommend
+from gpuctl.facts.driver import Driver
+from gpuctl.facts.gather import Facts
+from gpuctl.facts.pci import Pci
+from gpuctl.facts.system import System
+from gpuctl.model import CannotTell, Reason, Remedy
+
+_LOCKING = "https://docs.nvidia.com/datacenter/tesla/driver-installation-guide/version-locking.html"
+_GUIDE = "https://docs.nvidia.com/datacenter/tesla/driver-installation-guide/"
+
+
+def host_recommendation(cuda: str | None, facts: Facts, driver: str | None, described: Sequence[Gpu]) -> Recommendation:
+    """Returns the driver to install on this host. `driver` or `described` GPUs stand in for the host's own.
+
+    The facts of System are needed, and those of Pci and Driver unless both are described.
+    """
+    try:
+        machine = _machine(facts, driver, described)
+    except CannotTell as why:
+        reason = Reason("host.unknown", f"Could not be determined: {why}", "this host")
+        return _without(cuda, driver, Answer.UNKNOWN, reason)
+    if not machine.gpus:
+        reason = Reason("host.no-gpu", "No NVIDIA GPU is visible.", known(facts, Pci).gpus.source)
+        return _without(cuda, machine.driver, Answer.NONE, reason)
+    found = recommend(cuda, machine)
+    return _with_commands(found, facts) if found.answer == Answer.INSTALL else found
+
+
+def _machine(facts: Facts, driver: str | None, described: Sequence[Gpu]) -> Machine:
+    if driver and described:
+        return Machine(driver, tuple(described))
+    seen = known(facts, Driver)
+    pci = known(facts, Pci)
+    gpus = tuple(described) or (*compat_gpus(pci, seen), *silent_gpus(pci, seen))
+    if driver:
+        return Machine(driver, elsewhere(gpus))
+    return Machine(seen.version.get(), gpus, seen.open_module.value)
+
+
+def _without(cuda: str | None, driver: str | None, answer: Answer, reason: Reason) -> Recommendation:
+    hint = Remedy("Ask about a host that is not here with --gpu.")
+    return Recommendation(answer, cuda, driver, (), (reason,), hint)
+
+
+def _with_commands(found: Recommendation, facts: Facts) -> Recommendation:
+    """The recommendation with the commands, and with what there is to say of them."""
+    branch = found.choice.branch.branch if found.choice and found.choice.branch else None
+    try:
+        system = known(facts, System)
+    except CannotTell as why:
+        return _noting(
+            found, "host.distribution-unknown", f"Which commands install it is not known: {why}.", "this host"
+        )
+    commands = driver_commands(found.gpus, target(system), branch)
+    if not commands:
+        here = system.distribution.value
+        name = f"{here.name} {here.version}".strip() if here else "a distribution that does not say its name"
+        return _noting(found, "host.no-commands", f"gpuctl knows no commands that install it on {name}.", _GUIDE)
+    remedy = replace(found.remedy, commands=commands) if found.remedy else None
+    found = replace(found, remedy=remedy)
+    if branch and found.choice and not found.choice.supported:
+        message = f"Branch {branch} is over: NVIDIA's repository may not have its package for this distribution."
+        return _noting(found, "driver.package-may-be-gone", message, _GUIDE)
+    if branch is None or any(branch in command for command in commands):
+        return found
+    message = f"The commands install NVIDIA's newest driver: lock the packages to stay on branch {branch}."
+    return _noting(found, "driver.newest-package", message, _LOCKING)
+
+
+def _noting(found: Recommendation, id: str, message: str, source: str) -> Recommendation:
+    return replace(found, reasons=(*found.reasons, Reason(id, message, source)))

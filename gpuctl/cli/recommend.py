@@ -1,0 +1,45 @@
+"""`gpuctl recommend`: the driver to install, for a CUDA version or for these GPUs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from gpuctl.cli.described import check_cuda_option, described_gpus
+from gpuctl.cli.options import DriverVersion, GpuNames, Json
+from gpuctl.model import ExitCode
+
+
+def command(
+    cuda: Annotated[
+        str | None, typer.Option("--cuda", metavar="X.Y", help="The CUDA version to run.", show_default=False)
+    ] = None,
+    gpu: GpuNames = None,
+    driver: DriverVersion = None,
+    json: Json = False,
+) -> None:
+    """Say which driver to install so that these GPUs run a CUDA version, with the commands for this distribution."""
+    gpus = described_gpus(driver, gpu or [])
+    check_cuda_option(cuda)
+    from gpuctl.checks.host_answer import SUBJECTS
+    from gpuctl.checks.host_recommendation import host_recommendation
+    from gpuctl.compat.recommendation import Answer
+    from gpuctl.facts.gather import gather
+    from gpuctl.facts.system import System
+    from gpuctl.host.local import LocalHost
+    from gpuctl.render.progress import working
+
+    with working("Looking at this host"):
+        facts = gather(LocalHost(), (System,) if driver and gpus else SUBJECTS)
+    found = host_recommendation(cuda, facts, driver, gpus)
+    if json:
+        from gpuctl.render.recommend import recommendation_json
+
+        typer.echo(recommendation_json(found))
+    else:
+        from gpuctl.render.recommend import recommendation_text
+
+        recommendation_text(found).show()
+    codes = {Answer.NONE: ExitCode.PROBLEM, Answer.UNKNOWN: ExitCode.UNDETERMINED}
+    raise typer.Exit(codes.get(found.answer, ExitCode.GOOD))

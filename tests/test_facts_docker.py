@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shlex
+import socket
 import subprocess
 import sys
 import time
@@ -14,16 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hosts import BOOTED, broken, denied, failed, host
+from hosts import BOOTED, broken, denied, failed, host, hung
 from simhost import Dockerd, SimHost
 
 from gpuctl.facts.daemon_json import ConfigFile
-from gpuctl.facts.docker import probe_docker
+from gpuctl.facts.docker import State, probe_docker
 from gpuctl.facts.docker_endpoint import DEFAULT, Endpoint, probe_endpoint
 from gpuctl.facts.docker_flags import KEYS, MERGED, keys_set, options
 from gpuctl.facts.docker_process import parse_start
-from gpuctl.facts.docker_unit import BOOTED as SYSTEMD
-from gpuctl.facts.docker_unit import SHOW, expanded
+from gpuctl.facts.docker_unit import SHOW, SHOW_SOCKETS, expanded
+from gpuctl.facts.system import BOOTED as SYSTEMD
 from gpuctl.host.local import LocalHost
 
 VERSION = {"Version": "20.10.24+dfsg1", "ApiVersion": "1.41", "MinAPIVersion": "1.12"}
@@ -164,7 +165,7 @@ def test_the_systems_unit_is_not_that_of_a_private_daemon() -> None:
          "/home/u/.docker/daemon.json"),
         ("unix:///run/podman/podman.sock", {**VERSION, "Components": [{"Name": "Podman Engine"}]}, {}, "podman",
          "Podman reads no daemon.json"),
-        ("tcp://10.0.0.7:2375", VERSION, {}, "remote", "daemon.json"),
+        ("tcp://10.0.0.7:2375", VERSION, {}, "remote", "DOCKER_HOST"),
         ("tcp://127.0.0.1:2375", VERSION, {}, "engine", "/etc/docker/daemon.json"),
     ],
 )  # fmt: skip
@@ -176,25 +177,65 @@ def test_every_kind_of_docker_is_told_apart(
 
 
 @pytest.mark.parametrize(
-    ("given", "kind", "daemon_unknown"),
+    ("given", "state", "kind", "daemon_unknown"),
     [
-        ({}, None, None),
-        ({"commands": {"docker --version": "podman version 4.3.1\n"}}, "podman", None),
-        ({"env": {"DOCKER_HOST": "ssh://gpu1"}, "sockets": {"ssh://gpu1": broken("gpuctl does not look through ssh://")}},
-         "remote", "gpuctl does not look through ssh://"),
-        ({"sockets": {DEFAULT: broken("Connection refused")}}, None, "the daemon is not running (Connection refused)"),
-        ({"sockets": {DEFAULT: denied()}}, None, "Permission denied"),
-        ({"sockets": {DEFAULT: failed(500)}}, None, "HTTP status 500"),
-        ({"sockets": {DEFAULT: {"/version": "<html>", "/info": "{}"}}}, None, "the answer is not Docker's: "),
+        ({}, State.ABSENT, None, None),
+        ({"commands": {"docker --version": "podman version 4.3.1\n"}}, State.ABSENT, "podman", None),
+        ({"env": {"DOCKER_HOST": "ssh://gpu1"}}, State.ELSEWHERE, "remote",
+         "the daemon is on another host (ssh://gpu1)"),
+        ({"sockets": {DEFAULT: broken("Connection refused")}}, State.STOPPED, None,
+         "the daemon is not running (Connection refused)"),
+        ({"sockets": {DEFAULT: denied()}}, State.DENIED, None, "Permission denied"),
+        ({"sockets": {DEFAULT: hung()}}, State.UNCLEAR, None, "no answer within 5 s"),
+        ({"sockets": {DEFAULT: failed(500)}}, State.UNCLEAR, None, "HTTP status 500"),
+        ({"sockets": {DEFAULT: {"/version": "<html>", "/info": "{}"}}}, State.UNCLEAR, None,
+         "the answer is not Docker's: "),
     ],
 )  # fmt: skip
 def test_a_daemon_that_does_not_answer_is_absent_or_unknown_with_the_reason(
-    given: dict[str, Any], kind: str | None, daemon_unknown: str | None
+    given: dict[str, Any], state: State, kind: str | None, daemon_unknown: str | None
 ) -> None:
     found = probe_docker(host(**given))
-    assert (found.daemon.value, found.kind.value) == (None, kind)
+    assert (found.daemon.value, found.state.value, found.kind.value) == (None, state, kind)
     assert (found.daemon.unknown or "")[: len(daemon_unknown or "")] == (daemon_unknown or "")
     assert bool(found.daemon.unknown) == bool(daemon_unknown)
+
+
+def sockets_of_systemd(listen: str, state: str) -> dict[str, str]:
+    """What systemd says of a socket, as systemctl 252 prints it."""
+    shown = f"{listen}\nId=docker.socket\nSubState={state}\n\nListen=/run/x\nId=x.socket\nSubState=listening\n"
+    return {"systemctl " + " ".join(SHOW_SOCKETS): shown, SYSTEMCTL: UNIT.replace("=active", "=inactive")}
+
+
+@pytest.mark.parametrize("listen", ["Listen=/run/docker.sock (Stream)", "ListenStream=/run/docker.sock"])
+def test_a_daemon_that_the_first_request_would_start_is_not_asked(listen: str) -> None:
+    answering: dict[str, Any] = {"sockets": {DEFAULT: answers()}, "stats": {SYSTEMD: {"type": "dir"}}}
+    asleep = probe_docker(host(commands=sockets_of_systemd(listen, "listening"), **answering))
+    assert (asleep.state.value, asleep.daemon.value, asleep.daemon.source) == (State.ASLEEP, None, "docker.socket")
+    assert "starts by itself" in (asleep.daemon.unknown or "")
+    assert (asleep.unit.value and asleep.unit.value.name, asleep.installed) == ("docker.service", True)
+    awake = probe_docker(host(commands=sockets_of_systemd(listen, "running"), **answering))
+    assert (awake.state.value, awake.daemon.value and awake.daemon.value.version) == (State.ANSWERS, "20.10.24+dfsg1")
+
+
+def test_nobody_connects_to_a_socket_at_which_systemd_waits(sim_host: Callable[..., SimHost], tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "docker.sock"))
+        listener.listen()
+        listener.setblocking(False)
+        shown = f"Listen={tmp_path}/docker.sock (Stream)\nId=docker.socket\nSubState=listening\n"
+        machine = sim_host(
+            "v100",
+            env={"DOCKER_HOST": f"unix://{tmp_path}/docker.sock"},
+            files={f"{SYSTEMD}/x": ""},
+            commands={"systemctl": f"#!/bin/sh\ncase \"$*\" in *socket*) printf '{shown}' ;; esac\n"},
+        )
+        for argv in (["doctor"], ["install-runtime", "--dry-run"], ["smoke", "--dry-run"]):
+            machine.gpuctl(*argv)
+            with pytest.raises(BlockingIOError):
+                listener.accept()
+        finding = machine.gpuctl("doctor", "--only", "docker.reachable", "--json").json["findings"][0]
+        assert (finding["status"], "starts by itself" in finding["message"]) == ("unknown", True)
 
 
 def context(name: str, address: str) -> dict[str, str]:
@@ -218,7 +259,7 @@ def test_the_endpoint_is_chosen_in_the_clients_order() -> None:
     ]
     assert [endpoint.value for endpoint in seen] == [
         Endpoint("tcp://10.0.0.7:2375", "DOCKER_HOST"),
-        Endpoint("tcp://lab:2375", "context lab"),
+        Endpoint("tcp://lab:2375", "context lab (DOCKER_CONTEXT)"),
         Endpoint("ssh://gpu1", "context away"),
         Endpoint(DEFAULT, "default"),
         Endpoint("unix:///run/user/1000/docker.sock", "default (rootless)"),

@@ -51,15 +51,14 @@ def command(
 ) -> None:
     """Run nvidia-smi in a container and compare the driver and the GPUs that it sees with this host's."""
     request = _request(gpus)
-    from gpuctl.facts.gather import gather
     from gpuctl.host.local import LocalHost
     from gpuctl.render.progress import working
     from gpuctl.render.smoke import result_text, smoke_json, stages
     from gpuctl.smoke.result import Wish
-    from gpuctl.smoke.run import smoke
+    from gpuctl.smoke.run import look, smoke
 
     with working("Looking at this host"):
-        facts = gather(LocalHost())
+        facts = look(LocalHost(), wake=not dry_run)
     with stages() as tell:
         result = smoke(Wish(request, image, runtime, timeout, pull_timeout, dry_run), facts, tell)
     if json:

@@ -9,21 +9,22 @@ from dataclasses import dataclass
 from typing import Any, FrozenSet, Mapping, Optional
 
 from gpuctl.facts.daemon_json import ConfigFile, parse_config
-from gpuctl.facts.docker_daemon import Daemon, probe_daemon
+from gpuctl.facts.docker_daemon import Daemon, State, probe_daemon
 from gpuctl.facts.docker_endpoint import Endpoint, probe_endpoint, runtime_folder
 from gpuctl.facts.docker_flags import keys_set, values
 from gpuctl.facts.docker_process import Process, probe_process
-from gpuctl.facts.docker_unit import Unit, probe_unit
+from gpuctl.facts.docker_unit import Unit, probe_unit, waiting_socket
 from gpuctl.facts.machine import parse_environ
 from gpuctl.facts.toolkit import HOOK
 from gpuctl.host.deadline import begin
-from gpuctl.host.reading import Host, Reading, fact
+from gpuctl.host.reading import Host, Outcome, Reading, fact
 from gpuctl.model import Fact
 
-__all__ = ["ConfigFile", "Daemon", "Docker", "Endpoint", "Process", "Unit", "probe_docker"]
+__all__ = ["ConfigFile", "Daemon", "Docker", "Endpoint", "Process", "State", "Unit", "probe_docker"]
 
+CLIENT = ("docker", "--version")
 RUNTIME = "nvidia"
-ELSEWHERE = ("desktop", "podman", "remote")
+NO_DOCKERD = ("desktop", "podman")
 """Kinds whose daemon is no dockerd of this machine."""
 _CLIENT_VERSION = re.compile(r"^(?:Docker|podman) version ([^\s,]+)", re.MULTILINE)
 
@@ -34,6 +35,9 @@ class Docker:
 
     client: Fact[str]
     """Where the docker program is."""
+    server: Fact[str]
+    """Where dockerd is, which need not run."""
+    state: Fact[State]
     kind: Fact[str]
     """engine, rootless, snap, desktop, podman, remote; absent when there is no daemon."""
     endpoint: Fact[Endpoint]
@@ -52,35 +56,74 @@ class Docker:
     client_version: Fact[str]
     """Of the docker program, or of Podman where that plays its part. Before 19.03 it has no --gpus."""
 
+    @property
+    def installed(self) -> bool:
+        """Whether there is a daemon at the endpoint, or here what one is started from."""
+        met = self.state.value not in (State.ABSENT, State.ELSEWHERE) and self.endpoint.unknown is None
+        return met or bool(self.server.value or self.unit.value or self.process.value)
+
 
 def probe_docker(host: Host) -> Docker:
     """Returns Docker from every side: its client, its daemon's answers, its process, unit and file."""
-    said = begin(lambda: host.run(("docker", "--version")))
-    client = fact(host.which("docker"), str)
     found = probe_endpoint(host)
     endpoint = found.value
-    if endpoint is None:
-        lost: Fact[Any] = Fact(None, found.source, found.unknown)
-        version = fact(said(), parse_client_version)
-        return Docker(client, lost, found, lost, lost, lost, lost, lost, lost, lost, version)
+    if endpoint is None or not endpoint.local:
+        return _out_of_sight(host, found)
     user = endpoint.url.startswith("unix://%s/" % runtime_folder(host))
     any_unit = begin(lambda: probe_unit(host, user))
-    any_process = begin(lambda: probe_process(host, endpoint))
-    daemon, kind = probe_daemon(host, endpoint)
-    process = _of_this_machine(any_process(), daemon, kind)
-    unit = _of_this_daemon(any_unit(), endpoint, process, user)
+    waiting = waiting_socket(host, endpoint, user)
+    said = begin(lambda: _client_says(host, waiting))
+    any_process = begin(lambda: probe_process(host, endpoint, connect=waiting is None))
+    met = probe_daemon(host, endpoint, waiting)
+    kind = _or_podman(met.kind, said())
+    process = _of_this_machine(any_process(), met.daemon, kind)
+    unit = _of_this_daemon(any_unit(), endpoint, process, user, waiting)
     return Docker(
-        client=client,
-        kind=_or_podman(kind, said()),
+        client=fact(host.which("docker"), str),
+        server=fact(host.which("dockerd"), str),
+        state=Fact(met.state, met.daemon.source),
+        kind=kind,
         endpoint=found,
-        daemon=daemon,
+        daemon=met.daemon,
         process=process,
         unit=unit,
         flags=_flags(process, unit),
         config=_config(host, kind, process, unit),
-        runtime_file=_runtime_file(host, daemon, process),
+        runtime_file=_runtime_file(host, met.daemon, process),
         hook_file=_on_path(host, HOOK, process),
         client_version=fact(said(), parse_client_version),
+    )
+
+
+def _client_says(host: Host, waiting: Optional[str]) -> Reading:
+    """Up to 20.10, docker connects to the daemon even to tell its own version."""
+    if waiting:
+        return Reading(" ".join(CLIENT), Outcome.ERROR, detail="it would start Docker (%s)" % waiting)
+    return host.run(CLIENT)
+
+
+def _out_of_sight(host: Host, endpoint: Fact[Endpoint]) -> Docker:
+    """Docker where nobody can tell which one is meant, or which is on another host: that one is not asked."""
+    lost: Fact[Any] = Fact(None, endpoint.source, endpoint.unknown)
+    state, kind = lost, lost
+    if endpoint.value:
+        origin = endpoint.value.origin
+        lost = Fact(None, origin, "the daemon is on another host (%s)" % endpoint.value.url)
+        state, kind = Fact(State.ELSEWHERE, origin), Fact("remote", origin)
+    return Docker(
+        client=fact(host.which("docker"), str),
+        server=fact(host.which("dockerd"), str),
+        state=state,
+        kind=kind,
+        endpoint=endpoint,
+        daemon=lost,
+        process=lost,
+        unit=lost,
+        flags=lost,
+        config=lost,
+        runtime_file=lost,
+        hook_file=lost,
+        client_version=lost,
     )
 
 
@@ -102,18 +145,28 @@ def _or_podman(kind: Fact[str], said: Reading) -> Fact[str]:
 
 
 def _of_this_machine(process: Fact[Process], daemon: Fact[Daemon], kind: Fact[str]) -> Fact[Process]:
-    if kind.value in ELSEWHERE:
+    if kind.value in NO_DOCKERD:
         return Fact(None, kind.source)
     if daemon.value and process.value is None and process.unknown is None:
         return Fact(None, process.source, unknown="the daemon answers, and its process cannot be seen from here")
     return process
 
 
-def _of_this_daemon(unit: Fact[Unit], endpoint: Endpoint, process: Fact[Process], user: bool) -> Fact[Unit]:
-    """A unit's main process is the daemon, but for rootless Docker's, which is the daemon's forefather."""
+def _of_this_daemon(
+    unit: Fact[Unit], endpoint: Endpoint, process: Fact[Process], user: bool, waiting: Optional[str]
+) -> Fact[Unit]:
+    """A unit's main process is the daemon, but for rootless Docker's, which is the daemon's forefather.
+
+    Where none runs, the unit is that of the socket that waits, or of Docker's own endpoint.
+    """
     if unit.value is None or user:
         return unit
-    ours = unit.value.pid == process.value.pid if process.value else endpoint.origin == "default"
+    if process.value:
+        ours = unit.value.pid == process.value.pid
+    elif waiting:
+        ours = posixpath.splitext(unit.value.name)[0] == posixpath.splitext(waiting)[0]
+    else:
+        ours = not endpoint.chosen
     return unit if ours else Fact(None, "%s (another daemon than %s)" % (unit.source, endpoint.url))
 
 
@@ -129,8 +182,6 @@ def _flags(process: Fact[Process], unit: Fact[Unit]) -> Fact[FrozenSet[str]]:
 def _config(host: Host, kind: Fact[str], process: Fact[Process], unit: Fact[Unit]) -> Fact[ConfigFile]:
     if kind.value == "podman":
         return Fact(None, "Podman reads no daemon.json")
-    if kind.value == "remote":
-        return Fact(None, "daemon.json", unknown="the daemon is on another host")
     path = _config_path(host, kind.value, process.value, unit.value)
     return fact(host.read(path), lambda text: parse_config(path, text))
 

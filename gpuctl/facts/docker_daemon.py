@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 from gpuctl.facts.docker_endpoint import Endpoint
@@ -12,8 +13,26 @@ from gpuctl.host.reading import Host, Outcome, Reading, failure
 from gpuctl.model import Fact
 
 DEADLINE = 5.0
-_WITHOUT_ANSWER = (("/.docker/desktop/", "desktop"), ("/podman/", "podman"), ("/run/user/", "rootless"))
+ASLEEP = "Docker is stopped, and starts by itself at the first request, which gpuctl does not make"
+_BY_PATH = (("/.docker/desktop/", "desktop"), ("/podman/", "podman"), ("/run/user/", "rootless"))
 """Parts of a socket's path and whose it is."""
+
+
+class State(str, Enum):
+    """How we found the daemon."""
+
+    ANSWERS = "answers"
+    ABSENT = "absent"
+    """There is no socket."""
+    STOPPED = "stopped"
+    """There is a socket at which nobody listens."""
+    ASLEEP = "asleep"
+    """systemd listens in its stead, and starts it for the first who connects. We did not."""
+    ELSEWHERE = "elsewhere"
+    """On another host, which is not asked."""
+    DENIED = "denied"
+    UNCLEAR = "unclear"
+    """No answer in time, or none that a daemon gives."""
 
 
 @dataclass(frozen=True)
@@ -40,43 +59,52 @@ class Daemon:
     """Tags of the images on the host."""
 
 
-def probe_daemon(host: Host, endpoint: Endpoint) -> Tuple[Fact[Daemon], Fact[str]]:
-    """Returns the daemon and its kind; both absent where there is no socket."""
+@dataclass(frozen=True)
+class Found:
+    """The daemon's state, what it says of itself, and its kind: see Docker."""
+
+    state: State
+    daemon: Fact[Daemon]
+    kind: Fact[str]
+
+
+def probe_daemon(host: Host, endpoint: Endpoint, waiting: Optional[str]) -> Found:
+    """Returns the daemon; `waiting` is the systemd socket that listens in its stead, which is then left alone."""
+    if waiting:
+        return _not_asked(State.ASLEEP, waiting, ASLEEP, endpoint)
     asked = [_begin_get(host, endpoint.url, path) for path in ("/version", "/info", "/images/json")]
     version, info, images = (answer() for answer in asked)
     failed = next((answer for answer in (version, info) if not answer.ok), None)
     if failed is not None:
-        return _no_answer(failed), _kind_without_answer(failed, endpoint)
+        return _without_answer(failed, endpoint)
     try:
         told, more = _object(version.text), _object(info.text)
         kind = parse_kind(told, more)
         daemon = parse_daemon(told, more, parse_tags(images.text) if images.ok else ())
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        unknown = "the answer is not Docker's: %s" % error
-        return Fact(None, version.source, unknown), Fact(None, version.source, unknown)
-    return Fact(daemon, version.source), Fact(kind if endpoint.local else "remote", version.source)
+        return _not_asked(State.UNCLEAR, version.source, "the answer is not Docker's: %s" % error, endpoint)
+    return Found(State.ANSWERS, Fact(daemon, version.source), Fact(kind, version.source))
 
 
 def _begin_get(host: Host, url: str, path: str) -> Callable[[], Reading]:
     return begin(lambda: host.get(url, path, DEADLINE))
 
 
-def _no_answer(answer: Reading) -> Fact[Daemon]:
+def _without_answer(answer: Reading, endpoint: Endpoint) -> Found:
     if answer.outcome is Outcome.ABSENT:
-        return Fact(None, answer.source)
+        return Found(State.ABSENT, Fact(None, answer.source), Fact(None, answer.source))
     reason = failure(answer) if answer.outcome is not Outcome.OK else "HTTP status %d" % answer.code
-    stopped = "refused" in reason
-    return Fact(None, answer.source, unknown="the daemon is not running (%s)" % reason if stopped else reason)
+    if "refused" in reason:
+        return _not_asked(State.STOPPED, answer.source, "the daemon is not running (%s)" % reason, endpoint)
+    state = State.DENIED if answer.outcome is Outcome.DENIED else State.UNCLEAR
+    return _not_asked(state, answer.source, reason, endpoint)
 
 
-def _kind_without_answer(answer: Reading, endpoint: Endpoint) -> Fact[str]:
-    if not endpoint.local:
-        return Fact("remote", endpoint.origin)
-    if answer.outcome is Outcome.ABSENT:
-        return Fact(None, answer.source)
-    kinds = (kind for part, kind in _WITHOUT_ANSWER if part in endpoint.url)
-    kind = next(kinds, None)
-    return Fact(kind, endpoint.url) if kind else Fact(None, answer.source, unknown=_no_answer(answer).unknown)
+def _not_asked(state: State, source: str, reason: str, endpoint: Endpoint) -> Found:
+    """The daemon is unknown for a reason; its kind may be told by the socket's path."""
+    kind = next((kind for part, kind in _BY_PATH if part in endpoint.url), None)
+    unknown: Fact[Any] = Fact(None, source, reason)
+    return Found(state, unknown, Fact(kind, endpoint.url) if kind else unknown)
 
 
 def _object(text: str) -> Dict[str, Any]:

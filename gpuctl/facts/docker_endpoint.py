@@ -21,13 +21,21 @@ class Endpoint:
 
     url: str
     origin: str
-    """DOCKER_HOST, `context NAME`, default, or default (rootless)."""
+    """DOCKER_HOST, `context NAME`, `context NAME (DOCKER_CONTEXT)`, default, or default (rootless)."""
+
+    def __str__(self) -> str:
+        return "%s, by %s" % (self.url, self.origin)
 
     @property
     def local(self) -> bool:
         """Whether the daemon is on this machine."""
         parts = urlsplit(self.url)
         return parts.scheme == "unix" or (parts.scheme == "tcp" and parts.hostname in LOOPBACK)
+
+    @property
+    def chosen(self) -> bool:
+        """Whether somebody chose another place than the one where Docker listens by itself."""
+        return not self.origin.startswith("default") and place(self.url) != place(DEFAULT)
 
 
 def probe_endpoint(host: Host) -> Fact[Endpoint]:
@@ -43,7 +51,7 @@ def probe_endpoint(host: Host) -> Fact[Endpoint]:
     chosen = host.env("DOCKER_CONTEXT")
     name = chosen.text or current_context(settings.text)
     if name and name != "default":
-        return _of_context(host, folder, name)
+        return _of_context(host, folder, name, "context %s%s" % (name, " (DOCKER_CONTEXT)" if chosen.text else ""))
     return _default(host)
 
 
@@ -68,12 +76,12 @@ def current_context(text: str) -> Optional[str]:
     return name if isinstance(name, str) else None
 
 
-def _of_context(host: Host, folder: str, name: str) -> Fact[Endpoint]:
+def _of_context(host: Host, folder: str, name: str, origin: str) -> Fact[Endpoint]:
     directory = hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()
     meta = host.read("%s/contexts/meta/%s/meta.json" % (folder, directory))
     if meta.outcome is Outcome.ABSENT:
         return Fact(None, meta.source, unknown="the context %s does not exist" % name)
-    return fact(meta, lambda text: Endpoint(parse_meta(text), "context " + name))
+    return fact(meta, lambda text: Endpoint(parse_meta(text), origin))
 
 
 def parse_meta(text: str) -> str:
@@ -104,3 +112,15 @@ def _default(host: Host) -> Fact[Endpoint]:
 def runtime_folder(host: Host) -> str:
     """Returns the directory of this user's sockets."""
     return host.env("XDG_RUNTIME_DIR").text or "/run/user/" + host.env("euid").text
+
+
+def place(address: str) -> str:
+    """Returns where a URL or a listening address leads to, so that two of them can be compared.
+
+    unix:///var/run/docker.sock
+    127.0.0.1:2375
+    """
+    if address.startswith("tcp://") or (":" in address and "/" not in address):
+        return "tcp port " + address.rpartition(":")[2]  # who listens on 0.0.0.0 hears those who call 127.0.0.1
+    path = urlsplit(address).path or address
+    return path[len("/var") :] if path.startswith("/var/run/") else path

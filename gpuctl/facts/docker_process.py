@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Dict, Optional, Tuple
-from urllib.parse import urlsplit
 
-from gpuctl.facts.docker_endpoint import DEFAULT, Endpoint
+from gpuctl.facts.docker_endpoint import DEFAULT, Endpoint, place
 from gpuctl.facts.docker_flags import values
 from gpuctl.facts.machine import parse_environ
 from gpuctl.host.reading import Host, fact
@@ -30,9 +29,12 @@ class Process:
     path: Optional[str]
 
 
-def probe_process(host: Host, endpoint: Endpoint) -> Fact[Process]:
-    """Returns the daemon's process; absent when none can be seen that listens there."""
-    pid = _listener(host, endpoint) or _by_command_line(host, endpoint)
+def probe_process(host: Host, endpoint: Endpoint, connect: bool) -> Fact[Process]:
+    """Returns the daemon's process; absent when none can be seen that listens there.
+
+    Without `connect` the socket is left alone: who asks the kernel for its listener connects to it.
+    """
+    pid = (_listener(host, endpoint) if connect else None) or _by_command_line(host, endpoint)
     if pid is None:
         return Fact(None, "/proc")
     folder = "/proc/%d" % pid
@@ -72,15 +74,7 @@ def listens(argv: Tuple[str, ...], url: str) -> bool:
     Without --host, and with the fd:// of systemd's socket unit, it is the default socket.
     """
     hosts = values(argv, "host") or [DEFAULT]
-    return _place(url) in {_place(DEFAULT if address.startswith("fd://") else address) for address in hosts}
-
-
-def _place(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme == "tcp":  # dockerd listens on 0.0.0.0 for those who call 127.0.0.1
-        return "tcp port %s" % url.rpartition(":")[2]
-    path = parts.path or url
-    return path[len("/var") :] if path.startswith("/var/run/") else path
+    return place(url) in {place(DEFAULT if address.startswith("fd://") else address) for address in hosts}
 
 
 def parse_cmdline(text: str) -> Tuple[str, ...]:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import dataclass
-from typing import Dict, Iterator, List, Mapping, Tuple
+from typing import Dict, FrozenSet, Iterator, List, Mapping, Optional, Tuple
+from urllib.parse import urlsplit
 
+from gpuctl.facts.docker_endpoint import Endpoint, place
+from gpuctl.facts.system import BOOTED
 from gpuctl.host.reading import Host, Outcome, Reading, fact
 from gpuctl.model import Fact
 
@@ -16,8 +19,7 @@ PROPERTIES = (
 )
 SHOW = ("systemctl", "show", *NAMES, PROPERTIES)
 SHOW_USER = ("systemctl", "--user", "show", NAMES[0], PROPERTIES)
-BOOTED = "/run/systemd/system"
-"""There when systemd is the init system: sd_booted(3)."""
+SHOW_SOCKETS = ("show", "*.socket", "--property=Id,SubState,Listen")
 _ARGV = re.compile(r"argv\[\]=(.*?) ; ignore_errors=")
 
 
@@ -45,6 +47,36 @@ def probe_unit(host: Host, user: bool) -> Fact[Unit]:
     units = fact(short, lambda text: [_unit(host, block) for block in parse_show(text)])
     active = sorted(units.value or (), key=lambda unit: not unit.active)
     return Fact(active[0] if active else None, units.source, units.unknown)
+
+
+def waiting_socket(host: Host, endpoint: Endpoint, user: bool) -> Optional[str]:
+    """Returns the name of the systemd socket that listens in the daemon's stead: who connects to it starts the daemon.
+
+    None where the daemon itself listens, or nobody.
+    """
+    if not endpoint.local or host.stat(BOOTED).outcome is Outcome.ABSENT:
+        return None
+    shown = host.run(("systemctl", "--user", *SHOW_SOCKETS) if user else ("systemctl", *SHOW_SOCKETS))
+    link = host.link(urlsplit(endpoint.url).path)  # podman-docker makes Docker's socket a link to Podman's
+    wanted = {place(endpoint.url), *([link.text] if link.ok else [])}
+    return next((name for name, places in parse_sockets(shown.text) if wanted & places), None)
+
+
+def parse_sockets(text: str) -> Iterator[Tuple[str, FrozenSet[str]]]:
+    """Yields the sockets at which systemd itself listens, each with its places; once it has started the service, the
+    socket is `running`. Before systemd 239 the lines read ListenStream=/run/docker.sock.
+
+    Listen=/run/docker.sock (Stream)
+    Listen=127.0.0.1:2375 (Stream)
+    Id=docker.socket
+    SubState=listening
+    """
+    for block in text.split("\n\n"):
+        lines = [line.partition("=") for line in block.splitlines()]
+        values = {name: value for name, _, value in lines}
+        if values.get("SubState") == "listening":
+            places = [value.partition(" ")[0] for name, _, value in lines if name.startswith("Listen")]
+            yield values.get("Id", ""), frozenset(map(place, places))
 
 
 def parse_show(text: str) -> List[Mapping[str, List[str]]]:

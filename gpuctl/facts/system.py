@@ -12,6 +12,8 @@ from gpuctl.host.deadline import begin
 from gpuctl.host.reading import Host, Outcome, fact
 from gpuctl.model import Fact
 
+BOOTED = "/run/systemd/system"
+"""There when systemd is the init system: sd_booted(3)."""
 FAMILIES: Mapping[str, Tuple[str, ...]] = {
     "debian": ("apt",),
     "ubuntu": ("apt",),
@@ -60,6 +62,8 @@ class System:
     architecture: Fact[str]
     machine: Fact[str]
     machine_detail: Fact[str]
+    systemd: Fact[bool]
+    """Whether it runs the services here."""
     euid: Fact[int]
 
 
@@ -78,6 +82,7 @@ def probe_system(host: Host) -> System:
         architecture=fact(architecture, str.strip),
         machine=kind,
         machine_detail=detail,
+        systemd=_systemd(host),
         euid=fact(host.env("euid"), int),
     )
 
@@ -115,6 +120,11 @@ def parse_os_release(text: str) -> Distribution:
         like=tuple(told.get("id_like", "").split()),
         codename=told.get("version_codename", ""),
     )
+
+
+def _systemd(host: Host) -> Fact[bool]:
+    seen = host.stat(BOOTED)
+    return Fact(False, BOOTED) if seen.outcome is Outcome.ABSENT else fact(seen, lambda _: True)
 
 
 def _package_manager(host: Host, distribution: Optional[Distribution]) -> Fact[str]:

@@ -9,8 +9,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gpuctl.checks import diagnose
-from gpuctl.facts.gather import Facts
+from gpuctl.facts.docker import Docker, State
+from gpuctl.facts.gather import Facts, gather
 from gpuctl.host.deadline import DeadlineExceeded
+from gpuctl.host.reading import Host
 from gpuctl.model import Remedy, Report
 from gpuctl.smoke.causes import DOCTOR
 from gpuctl.smoke.compare import Expected, difference, read_query
@@ -28,7 +30,21 @@ Tell = Callable[[str, float | None], None]
 
 INFOROM_WARNING = 14
 """nvidia-smi's exit status when a damaged infoROM is all that it has to report (its manual, RETURN VALUE)."""
+WAKE_SECONDS = 60.0
 _SLOW = Remedy("A GPU that blocks holds up whatever looks at it: see how long the host takes.", ("time nvidia-smi",))
+
+
+def look(host: Host, wake: bool) -> Facts:
+    """Returns the host's facts. With `wake`, a Docker that starts at the first request gets one, and is looked at then.
+
+    Nobody who wants a container run means to leave it asleep.
+    """
+    facts = gather(host)
+    docker = facts[Docker]
+    if wake and isinstance(docker, Docker) and docker.state.value is State.ASLEEP and docker.endpoint.value:
+        host.get(docker.endpoint.value.url, "/_ping", WAKE_SECONDS)
+        return {**facts, **gather(host, (Docker,))}
+    return facts
 
 
 def smoke(wish: Wish, facts: Facts, tell: Tell) -> Result:

@@ -30,8 +30,13 @@ class Fact(Generic[T]):
     def get(self) -> Optional[T]:
         """Returns the value, None when absent. Raises CannotTell when it could not be looked up."""
         if self.unknown is not None:
-            raise CannotTell("%s: %s" % (self.source, self.unknown))
+            raise CannotTell(self.reason)
         return self.value
+
+    @property
+    def reason(self) -> str:
+        """Where it could not be looked up, and why."""
+        return "%s: %s" % (self.source, self.unknown)
 
 
 class Status(str, Enum):

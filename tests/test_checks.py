@@ -12,6 +12,7 @@ from hosts_v100 import BOOTED, CHARACTER, DOCKER, GPU, IMAGES, INFO, KERNEL, NVM
 from gpuctl.checks import CHECKS, LAYERS, diagnose
 from gpuctl.checks.engine import Check, ask
 from gpuctl.facts.docker import Docker
+from gpuctl.facts.docker_unit import SHOW_SOCKETS
 from gpuctl.facts.gather import Missing, gather
 from gpuctl.facts.system import System
 from gpuctl.facts.toolkit import Toolkit
@@ -289,10 +290,56 @@ def test_what_is_unknown_for_another_reason_is_shown_beside_it() -> None:
     assert set(loud(seen)) - set(ENDED) == {"driver.nvml", "kernel.secure-boot"}
 
 
-def test_a_daemon_that_does_not_run_is_said_to_be_stopped() -> None:
-    finding = findings(v100(sockets={DOCKER: broken("Connection refused")}))["docker.reachable"]
-    assert finding.status is Status.FAIL
-    assert "not running" in finding.message
+NO_DAEMON: dict[str, Any] = {"sockets": {DOCKER: None}, "peers": {DOCKER: None}, "files": {"/proc/700/comm": None}}
+DOCKERD = {"dockerd": "/usr/sbin/dockerd"}
+SYSTEMD = {"/run/systemd/system": {"type": "dir"}}
+PODMAN = {"docker --version": "podman version 4.3.1\n"}
+ASLEEP = {
+    "systemctl " + " ".join(SHOW_SOCKETS): "Listen=/run/docker.sock (Stream)\nId=docker.socket\nSubState=listening\n"
+}
+
+
+@pytest.mark.parametrize(
+    ("ill", "id", "status", "words", "command", "headline"),
+    [
+        (without(NO_DAEMON, commands=PODMAN), "docker.kind", Status.WARN, "Docker here is Podman",
+         "nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml", "Podman"),
+        (without(NO_DAEMON, which=DOCKERD), "docker.reachable", Status.FAIL, "Docker is not running.",
+         "service docker start", "Docker stopped"),
+        (without(NO_DAEMON, which=DOCKERD, stats=SYSTEMD), "docker.reachable", Status.FAIL, "Docker is not running.",
+         "systemctl enable --now docker", "Docker stopped"),
+        ({"sockets": {DOCKER: broken("Connection refused")}}, "docker.reachable", Status.FAIL, "Docker is not running.",
+         None, "Docker stopped"),
+        ({"env": {"DOCKER_HOST": "unix:///gone.sock"}, "which": DOCKERD}, "docker.reachable", Status.FAIL,
+         "There is no Docker at unix:///gone.sock, where DOCKER_HOST points.", "unset DOCKER_HOST",
+         "no Docker where DOCKER_HOST points"),
+        ({"env": {"DOCKER_HOST": "ssh://root@gpu1"}}, "docker.reachable", Status.UNKNOWN,
+         "DOCKER_HOST: the daemon is on another host (ssh://root@gpu1)", "unset DOCKER_HOST", "Docker elsewhere"),
+        ({"env": {"DOCKER_CONTEXT": "gone", "HOME": "/u"}}, "docker.reachable", Status.UNKNOWN,
+         "the context gone does not exist", "docker context use default", "Docker unknown"),
+        ({"sockets": {DOCKER: hung()}}, "docker.reachable", Status.UNKNOWN, "no answer within 5 s",
+         "ps -o pid,stat,wchan,args -p 700", "Docker unknown"),
+        ({"sockets": {DOCKER: failed(500)}}, "docker.reachable", Status.UNKNOWN, "HTTP status 500",
+         "ps -o pid,stat,wchan,args -p 700", "Docker unknown"),
+        ({"sockets": {DOCKER: denied()}}, "docker.reachable", Status.FAIL, "You may not talk to Docker.",
+         'usermod -aG docker "$USER"', "Docker unknown"),
+        (without(NO_DAEMON, stats=SYSTEMD, commands=ASLEEP), "docker.reachable", Status.UNKNOWN,
+         "Docker is stopped, and starts by itself at the first request", "systemctl start docker", "Docker stopped"),
+    ],
+    ids=["podman", "stopped", "stopped-systemd", "refused", "stale", "ssh", "no-context", "silent", "500", "denied",
+         "asleep"],
+)  # fmt: skip
+def test_a_docker_that_cannot_be_asked_is_told_by_its_kind_and_once(
+    ill: dict[str, Any], id: str, status: Status, words: str, command: str | None, headline: str
+) -> None:
+    facts = gather(v100(**ill))
+    seen = {finding.id: finding for finding in diagnose(facts).findings}
+    assert loud(seen) == {id: status, **ENDED}, {one: seen[one].message for one in loud(seen)}
+    assert words in seen[id].message
+    remedy = seen[id].remedy
+    assert remedy and remedy.text
+    assert command is None or command in remedy.commands, remedy.commands
+    assert headline
 
 
 def test_a_broken_file_is_the_cause_where_docker_does_not_start() -> None:

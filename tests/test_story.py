@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -90,3 +92,34 @@ def test_the_source_documents_failing_run_is_explained(sim_host: NewHost, docker
     assert smoke.code == 1
     assert "nvidia-smi" in smoke.json["cause"]
     assert smoke.json["remedy"]["text"]
+
+
+def test_a_daemon_that_is_silent_is_unknown_to_every_command(sim_host: NewHost, new_dockerd: NewDockerd) -> None:
+    daemon = new_dockerd()
+    host = sim_host("v100", dockerd=daemon)
+    os.kill(daemon.pid, signal.SIGSTOP)
+    try:
+        doctor = host.gpuctl("doctor", "--only", "docker")
+        assert doctor.code == 3
+        assert doctor.out.count("????") == 2  # the finding, and the line of layers
+        assert "no answer within 5 s  docker.reachable" in doctor.out
+        assert host.gpuctl("smoke").code == host.gpuctl("install-runtime").code == 3
+    finally:
+        os.kill(daemon.pid, signal.SIGCONT)
+
+
+def test_a_stale_docker_host_is_named_by_every_command(sim_host: NewHost, new_dockerd: NewDockerd) -> None:
+    host = sim_host("v100", dockerd=new_dockerd(), env={"DOCKER_HOST": "unix:///nonexistent.sock"})
+    for argv in (["doctor"], ["smoke"], ["install-runtime"]):
+        done = host.gpuctl(*argv)
+        assert done.code == 1
+        assert "There is no Docker at unix:///nonexistent.sock, where DOCKER_HOST points." in done.out + done.err
+        assert "$ unset DOCKER_HOST" in done.out + done.err
+
+
+def test_podmans_docker_is_called_podman_by_every_command(sim_host: NewHost) -> None:
+    host = sim_host("v100", commands={"docker": "#!/bin/sh\necho podman version 4.3.1\n"})
+    codes = {argv[0]: host.gpuctl(*argv) for argv in (["doctor", "--only", "docker"], ["smoke"], ["install-runtime"])}
+    assert {name: done.code for name, done in codes.items()} == {"doctor": 0, "smoke": 1, "install-runtime": 1}
+    assert all("Podman" in done.out + done.err for done in codes.values())
+    assert not any("docker.io" in done.out + done.err for done in codes.values())

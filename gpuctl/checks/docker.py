@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from gpuctl.checks.engine import Said, check, failed, passed, warned
+from gpuctl.checks.engine import Said, check, failed, passed, undetermined, warned
 from gpuctl.checks.gpus import understood
-from gpuctl.checks.remedies import as_root, install
+from gpuctl.checks.remedies import as_root, install, service, start
 from gpuctl.compat.daemon_keys import is_tried, spelling, unknown_keys, wrong_kinds
 from gpuctl.compat.versions import docker_version, leading
 from gpuctl.facts.daemon_json import ConfigFile
-from gpuctl.facts.docker import Daemon, Docker
+from gpuctl.facts.docker import Daemon, Docker, Endpoint, State
 from gpuctl.facts.docker_flags import MERGED
 from gpuctl.facts.system import System
 from gpuctl.model import Disturbs, Evidence, Remedy
@@ -30,58 +30,90 @@ def at_least(daemon: Daemon, version: str) -> bool:
 
 
 @check("docker.installed", explains=("docker.reachable",))
-def installed(system: System, docker: Docker) -> Said:
+def installed(system: System, docker: Docker) -> Said | None:
     """gpuctl works with a Docker daemon on this host; a client alone runs nothing."""
-    if docker.daemon.value or docker.daemon.unknown or docker.unit.value or docker.process.value:
-        return passed("Docker is installed", docker.endpoint if docker.daemon.value is None else _version(docker))
+    if docker.kind.value == "podman":
+        return passed("Podman plays Docker's part", docker.kind)
+    if docker.installed:
+        return passed("Docker is installed", docker.server if docker.daemon.value is None else _version(docker))
+    if docker.state.value is not State.ABSENT:
+        return None
+    message = "Only Docker's client is installed, no daemon." if docker.client.get() else "Docker is not installed."
     remedy = install("docker", "Install Docker.", system, Disturbs.NOTHING)
-    if docker.client.get():
-        return failed("Only Docker's client is installed, no daemon.", docker.client, docker.daemon, remedy=remedy)
-    return failed("Docker is not installed.", docker.client, docker.daemon, remedy=remedy)
+    return failed(message, docker.client, docker.server, docker.daemon, docker.endpoint, remedy=remedy)
 
 
 @check("docker.reachable", explains=("docker.kind", "docker.version.gpus-flag"))
-def reachable(system: System, docker: Docker) -> Said:
-    """The daemon answers on its socket, to this user. Root and the group docker may ask it."""
+def reachable(system: System, docker: Docker) -> Said | None:
+    """The daemon answers on its socket, to this user. Root and the group docker may ask it.
+
+    One that systemd keeps ready, to be started by the first request, is left asleep.
+    """
     if docker.daemon.value:
         return passed("Docker answers", _version(docker))
-    reason = docker.daemon.unknown or "no such socket"
-    if "permission" in reason.lower():
+    if docker.kind.value == "podman":
+        return None
+    seen, known = (docker.daemon, docker.endpoint), fault(system, docker)
+    if known:
+        return failed(known[0], *seen, remedy=known[1])
+    return undetermined(docker.daemon.reason, *seen, remedy=_unasked(system, docker))
+
+
+def fault(system: System, docker: Docker) -> tuple[str, Remedy] | None:
+    """Returns why an installed Docker surely does not answer, and what mends it; None where that is not known."""
+    endpoint = docker.endpoint.value
+    if docker.state.value is State.DENIED:
         commands = as_root(system, 'usermod -aG docker "$USER"')
-        remedy = Remedy("Run gpuctl as root, or join the group docker and log in again.", commands)
-        return failed("You may not talk to Docker.", docker.daemon, docker.endpoint, remedy=remedy)
-    commands = as_root(system, "systemctl enable --now docker", "journalctl -u docker -n 20 --no-pager")
-    remedy = Remedy("Start Docker; its journal says why if it does not stay up.", commands)
-    return failed(f"Docker does not answer ({reason}).", docker.daemon, docker.endpoint, remedy=remedy)
+        text = "Run gpuctl as root, or join the group docker and log in again."
+        return "You may not talk to Docker.", Remedy(text, commands)
+    if docker.state.value not in (State.ABSENT, State.STOPPED):
+        return None
+    if endpoint and endpoint.chosen:
+        message = f"There is no Docker at {endpoint.url}, where {endpoint.origin} points."
+        return message, _other_endpoint(endpoint, "Choose this host's own Docker.")
+    text = "Start Docker; its log says why if it does not stay up."
+    return "Docker is not running.", Remedy(text, start(system, docker))
 
 
-_KINDS = {
-    "snap": ("Docker is the snap, which cannot see the host's driver and toolkit.", "snap remove docker"),
-    "desktop": ("Docker Desktop runs containers in a virtual machine that has no GPU.", "docker context use default"),
-}
+def _unasked(system: System, docker: Docker) -> Remedy:
+    """What may be done about a daemon that could not be asked, for no fault that is known."""
+    endpoint = docker.endpoint.value
+    if endpoint is None:
+        return Remedy("Choose a context that there is.", ("docker context use default",))
+    if docker.state.value is State.ASLEEP:
+        return Remedy("Start it, so that gpuctl can ask it.", service(system, docker, "start"))
+    if docker.state.value is State.ELSEWHERE:
+        return _other_endpoint(endpoint, "Run gpuctl there, or choose this host's own Docker.")
+    process = docker.process.value
+    look = (f"ps -o pid,stat,wchan,args -p {process.pid}",) if process else ()
+    return Remedy("See what it does.", (*look, *service(system, docker, "status")))
+
+
+def _other_endpoint(endpoint: Endpoint, text: str) -> Remedy:
+    variable = next((name for name in ("DOCKER_HOST", "DOCKER_CONTEXT") if name in endpoint.origin), None)
+    return Remedy(text, (f"unset {variable}" if variable else "docker context use default",))
 
 
 @check("docker.kind", explains=("registration.runtime", "registration.hook-visible"))
 def kind(system: System, docker: Docker) -> Said | None:
     """Of the ways to have Docker on Linux, the snap and Docker Desktop do not reach the host's GPUs."""
-    found = docker.kind.get()
-    if found is None:
+    found, endpoint = docker.kind.get(), docker.endpoint.value
+    if found is None or found == "remote" or endpoint is None:
         return None
-    if found in _KINDS:
-        message, command = _KINDS[found]
-        commands = as_root(system, command) if found == "snap" else (command,)
-        more = install("docker", "", system, Disturbs.NOTHING).commands if found == "snap" else ()
-        remedy = Remedy("Use the engine from packages.", (*commands, *more), Disturbs.RUNNING_CONTAINERS)
+    if found == "desktop":
+        message = "Docker Desktop runs containers in a virtual machine that has no GPU."
+        remedy = _other_endpoint(endpoint, "Use this host's engine.")
+        return failed(message, docker.kind, docker.endpoint, remedy=remedy)
+    if found == "snap":
+        message = "Docker is the snap, which cannot see the host's driver and toolkit."
+        engine = install("docker", "", system, Disturbs.NOTHING).commands
+        commands = (*as_root(system, "snap remove docker"), *engine)
+        remedy = Remedy("Use the engine from packages.", commands, Disturbs.RUNNING_CONTAINERS)
         return failed(message, docker.kind, docker.endpoint, remedy=remedy)
     if found == "podman":
-        remedy = Remedy(
-            "Podman takes GPUs through CDI.", as_root(system, "nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml")
-        )
+        commands = as_root(system, "nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml")
+        remedy = Remedy("Podman takes GPUs through CDI: podman run --device nvidia.com/gpu=all.", commands)
         return warned("Docker here is Podman in disguise: --gpus and runtimes differ.", docker.kind, remedy=remedy)
-    if found == "remote":
-        return warned(
-            "Docker's daemon is on another host; what gpuctl says of GPUs is about this one.", docker.endpoint
-        )
     return passed(f"Docker is the {found if found == 'rootless' else 'plain'} engine", docker.kind)
 
 
@@ -111,12 +143,14 @@ def client(docker: Docker) -> Said | None:
 
 
 @check("docker.config-valid", explains=("docker.reachable",))
-def config_valid(docker: Docker) -> Said:
+def config_valid(docker: Docker) -> Said | None:
     """A broken daemon.json leaves a running daemon on its old settings, and keeps it from starting the next time.
 
     dockerd refuses broken JSON, keys that it does not know, and values of the wrong kind.
     """
     config, release = docker.config.get(), _release(docker)
+    if docker.kind.value == "podman":
+        return None
     if config is None:
         return passed("There is no daemon.json; Docker runs on its defaults", docker.config)
     remedy = Remedy("Mend the file.", (f"${{EDITOR:-vi}} {config.path}",))
@@ -166,7 +200,7 @@ def _spelt(key: str) -> str:
 
 
 @check("docker.flag-conflict", explains=("docker.reachable",))
-def flag_conflict(docker: Docker) -> Said | None:
+def flag_conflict(system: System, docker: Docker) -> Said | None:
     """dockerd refuses to start when a setting is both a flag on its command line and a key of daemon.json.
 
     From 18.09 on it merges the runtimes of both places.
@@ -178,11 +212,8 @@ def flag_conflict(docker: Docker) -> Said | None:
     twice = sorted((docker.flags.get() or frozenset()) & config.keys - merged)
     if not twice:
         return passed("No setting is both a flag and in daemon.json", docker.flags)
-    remedy = Remedy(
-        "Keep the setting in one place, best in daemon.json: take the flag out of the unit.",
-        ("systemctl cat docker", "systemctl edit --full docker"),
-        Disturbs.NOTHING,
-    )
+    text = "Keep the setting in one place, best in daemon.json: take the flag off dockerd's command line."
+    remedy = Remedy(text, service(system, docker, "edit --full") if docker.unit.value else ())
     message = f"`{twice[0]}` is both a dockerd flag and in {config.path}: Docker will not start again."
     return failed(message, docker.flags, Evidence(config.path, ", ".join(twice)), remedy=remedy)
 

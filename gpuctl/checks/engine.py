@@ -81,6 +81,11 @@ def failed(message: str, *seen: Fact[Any] | Evidence, remedy: Remedy | None = No
     return Said(Status.FAIL, message, _evidence(seen), remedy)
 
 
+def undetermined(reason: str, *seen: Fact[Any] | Evidence, remedy: Remedy | None = None) -> Said:
+    """Returns that it could not be determined, and why: for a check that knows more of it than the reason."""
+    return Said(Status.UNKNOWN, f"could not be determined: {reason}", _evidence(seen), remedy)
+
+
 def diagnose(facts: Facts) -> Report:
     """Asks every check, layer by layer. Returns all findings, worst first, in the order of the layers."""
     found: dict[str, Finding] = {}
@@ -101,14 +106,15 @@ def ask(one: Check, facts: Facts) -> Finding:
     """Returns what one check says: `unknown` with the reason where its facts are unknown or it crashed."""
     needed = [facts[subject] for subject in one.needs]
     missing = next((item for item in needed if isinstance(item, Missing)), None)
-    if missing:
-        return _unknown(one, f"{one.needs[needed.index(missing)].__name__}: {missing.reason}")
+    said: Said | None
     try:
+        if missing:
+            raise CannotTell(f"{one.needs[needed.index(missing)].__name__}: {missing.reason}")
         said = one.judge(*needed)
     except CannotTell as reason:
-        return _unknown(one, str(reason))
+        said = undetermined(str(reason))
     except Exception as error:  # one crashed check must not cost the person all the other answers
-        return _unknown(one, f"this check crashed, which is a bug in gpuctl: {type(error).__name__}: {error}")
+        said = undetermined(f"this check crashed, which is a bug in gpuctl: {type(error).__name__}: {error}")
     if said is None:
         return Finding(one.id, one.layer, Status.SKIP, "does not apply to this host")
     return Finding(one.id, one.layer, said.status, said.message, said.evidence, said.remedy)
@@ -151,10 +157,6 @@ def _explained(found: Mapping[str, Finding], status: Status) -> Iterator[tuple[s
         if cause.status is status:
             explained = (found[id] for id in CHECKS[cause.id].explains if id in found)
             yield from ((finding.id, cause.id) for finding in explained if finding.status in _FOLDS[status])
-
-
-def _unknown(one: Check, reason: str) -> Finding:
-    return Finding(one.id, one.layer, Status.UNKNOWN, f"could not be determined: {reason}")
 
 
 def _severity(finding: Finding) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gpuctl.checks.docker import GPUS_FLAG_SINCE, at_least, daemon_of
 from gpuctl.checks.engine import Said, check, failed, passed, warned
-from gpuctl.checks.remedies import as_root
+from gpuctl.checks.remedies import as_root, service
 from gpuctl.facts.docker import Docker
 from gpuctl.facts.system import System
 from gpuctl.facts.toolkit import Toolkit
@@ -88,7 +88,10 @@ def hook_visible(system: System, docker: Docker, toolkit: Toolkit) -> Said | Non
     installed = toolkit.hook.value.path if toolkit.hook.value else "nvidia-container-runtime-hook"
     remedy = Remedy(
         "Link the hook to where dockerd looks, then restart Docker.",
-        as_root(system, f"ln -s {installed} /usr/bin/nvidia-container-runtime-hook", "systemctl restart docker"),
+        (
+            *as_root(system, f"ln -s {installed} /usr/bin/nvidia-container-runtime-hook"),
+            *service(system, docker, "restart"),
+        ),
         Disturbs.NOTHING if daemon.live_restore else Disturbs.RUNNING_CONTAINERS,
     )
     return failed("dockerd does not find nvidia-container-runtime-hook on its PATH.", docker.hook_file, remedy=remedy)
@@ -111,7 +114,7 @@ def restart_needed(system: System, docker: Docker, toolkit: Toolkit) -> Said | N
     stops = 0 if daemon.live_restore else daemon.containers_running
     text = f"Restart Docker when it suits (stops {stops} running containers); until then use --runtime=nvidia."
     disturbs = Disturbs.RUNNING_CONTAINERS if stops else Disturbs.NOTHING
-    remedy = Remedy(text, as_root(system, "systemctl restart docker"), disturbs)
+    remedy = Remedy(text, service(system, docker, "restart"), disturbs)
     return warned("The toolkit is newer than the running dockerd: --gpus may not work yet.", seen, remedy=remedy)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from gpuctl.compat.gpus import Gpu
 from gpuctl.compat.packages import Target, driver_commands, install_commands
+from gpuctl.facts.docker import Docker
 from gpuctl.facts.system import System
 from gpuctl.model import Disturbs, Remedy
 
@@ -36,3 +37,24 @@ def target(system: System) -> Target:
 def as_root(system: System, *commands: str) -> tuple[str, ...]:
     """Returns the commands as this person has to type them."""
     return commands if system.euid.value == 0 else tuple(f"sudo {command}" for command in commands)
+
+
+def service(system: System, docker: Docker, verb: str) -> tuple[str, ...]:
+    """Returns the command by which this Docker's service is told to start, to restart and the like.
+
+    None where the daemon runs and no service is known to run it: somebody started it by hand.
+    """
+    unit = docker.unit.value
+    name = unit.name.rpartition(".")[0] if unit else "docker"
+    if unit and docker.kind.value == "rootless":
+        return (f"systemctl --user {verb} {name}",)
+    if unit or (system.systemd.value and docker.process.value is None):
+        return as_root(system, f"systemctl {verb} {name}")
+    return () if docker.process.value or system.systemd.value else as_root(system, f"service {name} {verb}")
+
+
+def start(system: System, docker: Docker) -> tuple[str, ...]:
+    """Returns the commands that start Docker now and at every boot, and show its log, as far as systemd keeps it."""
+    if not system.systemd.value:
+        return service(system, docker, "start")
+    return (*service(system, docker, "enable --now"), *as_root(system, "journalctl -u docker -n 20 --no-pager"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gpuctl.checks.docker import fault
 from gpuctl.checks.remedies import install
 from gpuctl.facts.docker import Docker
 from gpuctl.facts.docker_flags import MERGED
@@ -50,6 +51,9 @@ def _target(docker: Docker, system: System, config: str | None) -> Target:
         raise Refused(_ELSEWHERE[kind])
     daemon = None if stopped else docker.daemon.get()
     if daemon is None and docker.unit.value is None and docker.process.value is None and config is None:
+        known = fault(system, docker) if docker.installed else None
+        if known:
+            raise Refused(known[0], remedy=known[1])
         remedy = install("docker", "Install Docker, or name the file with --config.", system, Disturbs.NOTHING)
         raise Refused("Docker is not installed here.", remedy=remedy)
     path = config or docker.config.source

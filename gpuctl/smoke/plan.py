@@ -46,7 +46,7 @@ def _daemon(facts: Facts, report: Report) -> tuple[str, Daemon]:
         raise NoPlan(None, cause, _THERE)
     if endpoint and daemon:
         return endpoint.url, daemon
-    found = finding(report, ("docker.installed", "docker.reachable"))
+    found = finding(report, ("docker.installed", "docker.reachable", "docker.kind"))
     if found:
         raise NoPlan(False, found.message, found.remedy)
     raise NoPlan(None, f"Docker could not be asked: {docker.daemon.unknown or 'no daemon'}.", DOCTOR)

@@ -13,11 +13,13 @@ from gpuctl.checks import CHECKS, LAYERS, diagnose
 from gpuctl.checks.engine import Check, ask
 from gpuctl.facts.docker import Docker
 from gpuctl.facts.docker_unit import SHOW_SOCKETS
+from gpuctl.facts.driver import Driver
 from gpuctl.facts.gather import Missing, gather
 from gpuctl.facts.system import System
 from gpuctl.facts.toolkit import Toolkit
 from gpuctl.host.snapshot import SnapshotHost
 from gpuctl.model import Finding, Status
+from gpuctl.render.host import host_summary
 
 GONE = {"nvml": [{"error": "Driver Not Loaded", "code": 9}]}
 SMI = "nvidia-smi --query-gpu=driver_version --format=csv,noheader"
@@ -339,7 +341,15 @@ def test_a_docker_that_cannot_be_asked_is_told_by_its_kind_and_once(
     remedy = seen[id].remedy
     assert remedy and remedy.text
     assert command is None or command in remedy.commands, remedy.commands
-    assert headline
+    assert host_summary(facts).endswith(f"driver 418.87.00 · {headline}")
+
+
+def test_only_what_was_looked_for_and_not_found_is_absent_in_the_headline() -> None:
+    silent = without(NOT_LOADED, nvml=hung(), commands={SMI: hung(), **NO_MODULE, **NO_CURRENT})
+    assert host_summary(gather(v100(**silent))).endswith("driver unknown · Docker 19.03.8")
+    late = {**gather(v100()), Driver: Missing("late"), Docker: Missing("late")}
+    assert host_summary(late).endswith("driver unknown · Docker unknown")
+    assert host_summary(gather(host())) == "no driver · no Docker"
 
 
 def test_a_broken_file_is_the_cause_where_docker_does_not_start() -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import stat
-import tempfile
+from typing import Optional
 
 from gpuctl.host.files import FileProblem, explained
 
@@ -24,12 +25,14 @@ def write_whole(path: str, raw: bytes) -> None:
     real = os.path.realpath(path)
     with explained("write", path):
         mode = _mode(path, real)
-        descriptor, temporary = tempfile.mkstemp(prefix=".gpuctl-", suffix=".tmp", dir=os.path.dirname(real))
+        temporary = os.path.join(os.path.dirname(real), ".gpuctl-%s.tmp" % secrets.token_hex(8))
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
         try:
             with open(descriptor, "wb") as file:
                 file.write(raw)
                 file.flush()
-                os.fchmod(descriptor, mode)
+                if mode is not None:
+                    os.fchmod(descriptor, mode)
                 os.fsync(descriptor)
             os.rename(temporary, real)
         except BaseException:
@@ -38,16 +41,14 @@ def write_whole(path: str, raw: bytes) -> None:
             raise
 
 
-def _mode(path: str, real: str) -> int:
-    """The mode for the file: that of the one that is there, else what the umask leaves. Raises NoPlaceForFile."""
+def _mode(path: str, real: str) -> Optional[int]:
+    """The mode of the file that is there, None where none is. Raises NoPlaceForFile."""
     if not path or not os.path.isdir(os.path.dirname(real)):
         raise NoPlaceForFile("cannot write %r: there is no such directory. Create it, or name another." % path)
     try:
         found = os.stat(real)
     except FileNotFoundError:
-        mask = os.umask(0)
-        os.umask(mask)
-        return 0o666 & ~mask
+        return None
     if not stat.S_ISREG(found.st_mode):
         what = "a directory" if stat.S_ISDIR(found.st_mode) else "not a regular file"
         raise NoPlaceForFile("cannot write %s: it is %s. Name a file." % (path, what))

@@ -240,6 +240,43 @@ def test_a_failure_has_a_remedy_with_commands_for_this_distribution() -> None:
     assert f"apt-get install -y linux-headers-{KERNEL}" in headers.commands
 
 
+def os_release(id: str, version: str) -> dict[str, str]:
+    return {"/etc/os-release": f'ID={id}\nNAME="{id}"\nVERSION_ID="{version}"\n'}
+
+
+@pytest.mark.parametrize(
+    ("id", "ill", "distribution", "manager", "command"),
+    [
+        ("docker.client", {"commands": {"docker --version": None}}, ("debian", "13"), "apt-get",
+         "apt-get install -y docker-cli"),
+        ("docker.client", {"commands": {"docker --version": None}}, ("rocky", "9.4"), "dnf",
+         "dnf install -y docker-ce-cli"),
+        ("toolkit.runc", {"commands": {"runc --version": None}}, ("alpine", "3.22"), "apk", "apk add runc"),
+        ("driver.nvidia-smi", {"commands": {SMI: None}}, ("debian", "12"), "apt-get",
+         "apt-get install -y nvidia-smi"),
+        ("driver.nvidia-smi", {"commands": {SMI: None}}, ("ubuntu", "22.04"), "apt-get", None),
+        ("kernel.secure-boot", without(NOT_LOADED, files={SECURE_BOOT: "\x06\0\0\0\x01"}), ("ubuntu", "22.04"),
+         "apt-get", "mokutil --import /var/lib/shim-signed/mok/MOK.der"),
+        ("driver.supports-gpus", {
+            "nvml": [NVML[0] | {"driver": "595.91.07"}, GPU], "files": loaded("595.91.07"),
+        }, ("debian", "12"), "apt-get", f"apt-get install -y linux-headers-{KERNEL} cuda-drivers-580"),
+    ],
+)  # fmt: skip
+def test_a_remedy_has_the_command_of_the_distribution_or_none(
+    id: str, ill: dict[str, Any], distribution: tuple[str, str], manager: str, command: str | None
+) -> None:
+    told = without(ill, files=os_release(*distribution), which={"apt-get": None, manager: f"/usr/bin/{manager}"})
+    remedy = ask(CHECKS[id], gather(v100(**told))).remedy
+    assert remedy and remedy.text
+    assert command in remedy.commands if command else remedy.commands == ()
+
+
+@pytest.mark.parametrize("id", sorted(set(ILL) - {"hardware.gpu-known", "hardware.environment"}))
+def test_what_a_check_complains_about_has_a_remedy(id: str) -> None:
+    remedy = ask(CHECKS[id], gather(ILL[id])).remedy
+    assert remedy and (remedy.text or remedy.commands)
+
+
 def test_a_volta_is_given_the_last_branch_that_drives_it_with_the_proprietary_module() -> None:
     remedy = findings(ILL["kernel.driver-installed"])["kernel.driver-installed"].remedy
     assert remedy is not None

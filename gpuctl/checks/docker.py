@@ -131,15 +131,14 @@ def gpus_flag(docker: Docker) -> Said | None:
 
 
 @check("docker.client")
-def client(docker: Docker) -> Said | None:
+def client(system: System, docker: Docker) -> Said | None:
     """People and scripts need the docker program; gpuctl itself talks to the daemon directly."""
     if docker.daemon.value is None:
         return None
     if docker.client.get():
         return passed("The docker program is there", docker.client)
-    return warned(
-        "The docker program is not on PATH.", docker.client, remedy=Remedy("Install Docker's client package.")
-    )
+    remedy = install("docker-client", "Install Docker's client.", system, Disturbs.NOTHING)
+    return warned("The docker program is not on PATH.", docker.client, remedy=remedy)
 
 
 @check("docker.config-valid", explains=("docker.reachable",))

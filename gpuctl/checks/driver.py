@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gpuctl.checks.engine import Said, check, failed, passed, warned
 from gpuctl.checks.gpus import compat_gpus, understood
-from gpuctl.checks.remedies import as_root, install_driver
+from gpuctl.checks.remedies import as_root, install, install_driver
 from gpuctl.compat.rules import driver_verdict
 from gpuctl.compat.tables import driver_branch
 from gpuctl.compat.versions import compare, parse_driver
@@ -59,12 +59,13 @@ def nvml(system: System, driver: Driver) -> Said:
 
 
 @check("driver.nvidia-smi")
-def nvidia_smi(driver: Driver) -> Said:
+def nvidia_smi(system: System, driver: Driver) -> Said:
     """nvidia-smi is the smallest program that uses the driver, and what `gpuctl smoke` runs in a container."""
     said = driver.smi_error.get()
     if driver.smi.get() is None:
         text = "Install the driver's utilities: the package that holds nvidia-smi beside the driver you have."
-        return warned("nvidia-smi is not on PATH; containers get none either.", driver.smi, remedy=Remedy(text))
+        remedy = install("nvidia-smi", text, system, Disturbs.NOTHING)
+        return warned("nvidia-smi is not on PATH; containers get none either.", driver.smi, remedy=remedy)
     if said:
         return failed(
             f"nvidia-smi fails: {said}", driver.smi_error, remedy=Remedy("Run it and read on.", ("nvidia-smi",))
@@ -92,7 +93,7 @@ def gpu_answers(system: System, driver: Driver) -> Said | None:
 
 
 @check("driver.gpu-count")
-def gpu_count(pci: Pci, driver: Driver) -> Said | None:
+def gpu_count(system: System, pci: Pci, driver: Driver) -> Said | None:
     """The driver should drive every NVIDIA GPU on the bus: one that is missing failed to start, or is not supported."""
     usable = [gpu for gpu in pci.gpus.get() or () if gpu.driver != "vfio-pci"]
     seen = driver.gpus.get()
@@ -103,7 +104,7 @@ def gpu_count(pci: Pci, driver: Driver) -> Said | None:
         return passed(f"The driver drives every GPU on the bus ({len(usable)})", count)
     addresses = {gpu.pci for gpu in seen}
     lost = ", ".join(gpu.address for gpu in usable if gpu.address not in addresses)
-    remedy = Remedy("The kernel log says why the driver did not start it.", ("dmesg | grep -i nvrm",))
+    remedy = Remedy("The kernel log says why the driver did not start it.", as_root(system, "dmesg | grep -i nvrm"))
     return failed(f"The driver does not drive the GPU {lost}.", count, Evidence(pci.gpus.source, lost), remedy=remedy)
 
 
@@ -158,7 +159,7 @@ def branch_supported(driver: Driver) -> Said | None:
 
 
 @check("driver.supports-gpus")
-def supports_gpus(pci: Pci, driver: Driver) -> Said | None:
+def supports_gpus(system: System, pci: Pci, driver: Driver) -> Said | None:
     """A driver branch drops old architectures and does not know new ones: Kepler ends with 470, Volta with 580."""
     version = driver.version.get()
     capabilities = {gpu.compute_capability for gpu in compat_gpus(pci, driver)}
@@ -167,7 +168,8 @@ def supports_gpus(pci: Pci, driver: Driver) -> Said | None:
     reasons = [reason for one in sorted(capabilities) if (reason := driver_verdict(version, one)) is not None]
     if not reasons:
         return passed("The driver supports every GPU's architecture", driver.version)
-    return failed(reasons[0].message, driver.version, Evidence(reasons[0].source, reasons[0].message))
+    remedy = install_driver("Install a driver that drives these GPUs.", system, compat_gpus(pci, driver))
+    return failed(reasons[0].message, driver.version, Evidence(reasons[0].source, reasons[0].message), remedy=remedy)
 
 
 @check("driver.device-nodes", explains=("kernel.uvm-loaded",))

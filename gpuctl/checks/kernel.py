@@ -58,10 +58,8 @@ def secure_boot(system: System, kernel: Kernel, driver: Driver) -> Said | None:
         return passed("Secure Boot is on and the module is loaded", kernel.secure_boot)
     if kernel.module_file.value is None:
         return None
-    commands = as_root(system, "mokutil --import /var/lib/dkms/mok.pub", "reboot")
-    remedy = Remedy(
-        "Enrol the key that signed the module, then confirm it in the blue screen at boot.", commands, Disturbs.HOST
-    )
+    text = "Enrol the key that signed the module, then confirm it in the blue screen at boot."
+    remedy = install("mok", text, system, Disturbs.HOST)
     return failed(
         "Secure Boot is on and the NVIDIA module is not loaded.", kernel.secure_boot, kernel.module_file, remedy=remedy
     )

@@ -92,10 +92,9 @@ def version_safe(system: System, toolkit: Toolkit) -> Said | None:
 
 
 @check("toolkit.runc")
-def runc(toolkit: Toolkit) -> Said:
+def runc(system: System, toolkit: Toolkit) -> Said:
     """nvidia-container-runtime hands every container on to runc (or crun), which must be on PATH."""
     if toolkit.runc.get():
         return passed("runc is there", _part(toolkit.runc))
-    return warned(
-        "runc is not on PATH.", _part(toolkit.runc), remedy=Remedy("Install runc, which Docker's packages bring.")
-    )
+    remedy = install("runc", "Install runc.", system, Disturbs.NOTHING)
+    return warned("runc is not on PATH.", _part(toolkit.runc), remedy=remedy)

@@ -42,6 +42,7 @@ class InstallRow:
     commands: tuple[str, ...]
     source: str
     versions: tuple[str, ...] = ()
+    note: str | None = None
 
 
 @cache
@@ -63,7 +64,8 @@ class Target:
 
 
 def install_commands(what: str, target: Target, **values: str) -> tuple[str, ...]:
-    """Returns the exact commands that install `what` on the target: docker, toolkit, headers, initramfs, driver.
+    """Returns the exact commands that install `what` on the target: docker, docker-client, toolkit, runc, driver,
+    nvidia-smi, headers; or that put it into force: initramfs, mok (the key that signs modules).
 
     The driver is the newest that NVIDIA's repository has; `driver-branch` stays on one branch of it.
 

@@ -40,6 +40,10 @@ PCI = "/sys/bus/pci/devices/0000:3b:00.0"
 DAEMON_JSON = "/etc/docker/daemon.json"
 RUNC_ONLY = {"Runtimes": {"runc": {"path": "runc"}}}
 AMD = {f"{PCI}/vendor": "0x1002\n", f"{PCI}/device": "0x744c\n"}
+ILL_HOOK: dict[str, Any] = {
+    "commands": {"nvidia-container-runtime-hook --version": None},
+    "stats": {"/usr/bin/nvidia-container-runtime-hook": None},
+}
 SECURE_BOOT = "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
 
 
@@ -135,10 +139,7 @@ ILL: Mapping[str, SnapshotHost] = {
     "toolkit.runtime": v100(
         commands={"nvidia-container-runtime --version": None}, stats={"/usr/bin/nvidia-container-runtime": None}
     ),
-    "toolkit.hook": v100(
-        commands={"nvidia-container-runtime-hook --version": None},
-        stats={"/usr/bin/nvidia-container-runtime-hook": None},
-    ),
+    "toolkit.hook": v100(**ILL_HOOK),
     "toolkit.cli": v100(commands={"nvidia-container-cli --version": None}),
     "toolkit.versions-agree": v100(commands={"nvidia-container-cli --version": "cli-version: 1.16.1\n"}),
     "toolkit.version-safe": v100(
@@ -214,7 +215,7 @@ def test_the_checks_that_the_old_host_cannot_pass_pass_on_a_newer_one() -> None:
     assert ask(CHECKS["registration.cdi"], gather(newer)).status is Status.PASS
 
 
-ALONE = sorted(set(ILL) - {"registration.cdi", "driver.branch-supported", "image.base-available", "docker.kind"})
+ALONE = sorted(set(ILL) - {"driver.branch-supported", "image.base-available", "docker.kind"})
 
 
 @pytest.mark.parametrize("id", ALONE)
@@ -325,8 +326,46 @@ def test_a_symptom_of_a_symptom_rests_on_the_cause_of_both() -> None:
 
 
 def test_what_is_unknown_for_another_reason_is_shown_beside_it() -> None:
-    seen = findings(v100(nvml=hung(8.0), lists={"/sys/firmware": [], "/sys/firmware/efi": denied()}))
-    assert set(loud(seen)) - set(ENDED) == {"driver.nvml", "kernel.secure-boot"}
+    seen = findings(v100(nvml=hung(8.0), lists={"/dev": denied()}))
+    assert set(loud(seen)) - set(ENDED) == {"driver.nvml", "driver.device-permissions"}
+
+
+def test_what_secure_boot_is_does_not_matter_where_the_driver_runs() -> None:
+    hidden = v100(lists={"/sys/firmware": [], "/sys/firmware/efi": denied()})
+    assert loud(findings(hidden)) == ENDED
+
+
+def test_a_module_that_is_nowhere_is_not_to_be_loaded_but_installed() -> None:
+    ill = without(NOT_LOADED, commands={**NO_MODULE, **NO_CURRENT})
+    seen = findings(v100(**ill, links={"/usr/lib/x86_64-linux-gnu/libnvidia-ml.so.1": "libnvidia-ml.so.418.87.00"}))
+    assert loud(seen) == {"kernel.module-built": Status.FAIL}
+    remedy = seen["kernel.module-built"].remedy
+    assert remedy
+    assert f"apt-get install -y linux-headers-{KERNEL} cuda-drivers-580" in remedy.commands
+    assert not any("modprobe" in command for command in remedy.commands)
+
+
+def test_a_library_that_is_missing_is_installed_and_one_that_is_there_is_made_known() -> None:
+    missing: dict[str, Any] = {"nvml": [{"error": "NVML Shared Library Not Found", "code": 12}]}
+    remedy = ask(CHECKS["driver.nvml"], gather(v100(**missing))).remedy
+    assert remedy and f"apt-get install -y linux-headers-{KERNEL} cuda-drivers-580" in remedy.commands
+    there = v100(**missing, links={"/usr/lib/x86_64-linux-gnu/libnvidia-ml.so.1": "libnvidia-ml.so.418.87.00"})
+    remedy = ask(CHECKS["driver.nvml"], gather(there)).remedy
+    assert remedy and remedy.commands == ("ldconfig",)
+
+
+def test_docker_29_2_needs_no_hook_where_there_is_a_cdi_specification() -> None:
+    no_hook = without(ILL_HOOK, sockets=docker("29.7.2"), stats={"/etc/cdi/nvidia.yaml": {}})
+    assert loud(findings(v100(**no_hook))) == ENDED
+    late = {"stats": {"/usr/bin/nvidia-container-runtime-hook": {"mode": 0o755, "ctime": BOOTED + 100_000.0}}}
+    assert loud(findings(v100(**without(late, sockets=docker("29.7.2"), stats={"/etc/cdi/nvidia.yaml": {}})))) == ENDED
+    assert findings(v100(**late))["registration.restart-needed"].status is Status.WARN
+
+
+def test_the_hook_is_linked_to_where_this_dockerd_looks() -> None:
+    remedy = ask(CHECKS["registration.hook-visible"], gather(ILL["registration.hook-visible"])).remedy
+    assert remedy
+    assert remedy.commands[0].endswith(" /opt/docker/bin/nvidia-container-runtime-hook")
 
 
 NO_DAEMON: dict[str, Any] = {"sockets": {DOCKER: None}, "peers": {DOCKER: None}, "files": {"/proc/700/comm": None}}

@@ -11,12 +11,15 @@ from gpuctl.facts.daemon_json import ConfigFile
 from gpuctl.facts.docker import Daemon, Docker, Endpoint, State
 from gpuctl.facts.docker_flags import MERGED
 from gpuctl.facts.system import System
+from gpuctl.facts.toolkit import Toolkit
 from gpuctl.model import Disturbs, Evidence, Remedy
 
 MERGED_SINCE = "18.09"
 """The Docker that began to take runtimes from flags and file together (moby pull request 37871)."""
 GPUS_FLAG_SINCE = "19.03"
 """Docker 19.03 brought `docker run --gpus` (API 1.40); before it, --runtime=nvidia."""
+CDI_FIRST_SINCE = "29.2"
+"""From Docker 29.2 on, --gpus is served through CDI where a specification exists, and does without the hook then."""
 
 
 def daemon_of(docker: Docker) -> Daemon | None:
@@ -27,6 +30,12 @@ def daemon_of(docker: Docker) -> Daemon | None:
 def at_least(daemon: Daemon, version: str) -> bool:
     """Returns whether this Docker is that version or newer. Raises CannotTell when its own is no version."""
     return understood(docker_version, daemon.version) >= docker_version(version)
+
+
+def gpus_by_cdi(docker: Docker, toolkit: Toolkit) -> bool:
+    """Returns whether this daemon serves --gpus through a CDI specification, and needs no hook for it."""
+    daemon = docker.daemon.value
+    return daemon is not None and bool(toolkit.cdi_specs.value) and at_least(daemon, CDI_FIRST_SINCE)
 
 
 @check("docker.installed", explains=("docker.reachable",))

@@ -43,19 +43,24 @@ def version_agrees(system: System, driver: Driver) -> Said:
 
 
 @check("driver.nvml", explains=_ASK_NVML)
-def nvml(system: System, driver: Driver) -> Said:
+def nvml(system: System, pci: Pci, driver: Driver) -> Said:
     """NVML (libnvidia-ml) is how the toolkit, nvidia-smi and every monitor ask the driver: where it fails, they do."""
     said = driver.nvml_error.get()
     if said is None:
         return passed("NVML answers", driver.nvml_version)
     if "not found" in said.lower():
-        commands = as_root(system, "ldconfig")
-        text = "The driver's libraries are missing: reinstall the driver, then refresh the linker's cache."
-        return failed(
-            "NVML's library libnvidia-ml.so.1 is not there.", driver.nvml_error, remedy=Remedy(text, commands)
-        )
+        message = "NVML's library libnvidia-ml.so.1 is not found."
+        return failed(message, driver.nvml_error, driver.library_version, remedy=_find_library(system, pci, driver))
     remedy = Remedy("The kernel log has the driver's own words.", as_root(system, "dmesg | grep -iE 'nvrm|nvidia'"))
     return failed(f"NVML does not start: {said}.", driver.nvml_error, driver.loaded_version, remedy=remedy)
+
+
+def _find_library(system: System, pci: Pci, driver: Driver) -> Remedy:
+    if system.machine.value == "container":
+        return Remedy("Give this container the GPUs (docker run --gpus all).")
+    if driver.library_version.value:
+        return Remedy("It is there: refresh the linker's cache.", as_root(system, "ldconfig"))
+    return install_driver("Install the driver again, whole.", system, compat_gpus(pci, driver))
 
 
 @check("driver.nvidia-smi")

@@ -22,7 +22,8 @@ def gpu_present(system: System, pci: Pci, driver: Driver) -> Said:
     if gpus:
         return passed(f"{_count(len(gpus))} on the PCI bus: {_listed(gpus)}", _seen(pci.gpus.source, gpus))
     if driver.gpus.value:
-        return passed(f"NVML sees {_count(len(driver.gpus.value))}", driver.gpus)
+        names = "; ".join(gpu.name or gpu.error or "nameless" for gpu in driver.gpus.value)
+        return passed(f"NVML sees {_count(len(driver.gpus.value))}", Evidence(driver.gpus.source, names))
     pci.gpus.get()
     others = sorted({_VENDORS.get(gpu.vendor, f"vendor {gpu.vendor}") for gpu in pci.others.value or ()})
     only = f" (only {' and '.join(others)} graphics)" if others else ""

@@ -51,11 +51,10 @@ def nouveau(system: System, pci: Pci, kernel: Kernel) -> Said:
 @check("kernel.secure-boot", explains=("kernel.module-loaded",))
 def secure_boot(system: System, kernel: Kernel, driver: Driver) -> Said | None:
     """With Secure Boot on, the kernel loads only signed modules: one that DKMS built needs its key enrolled (MOK)."""
-    on = kernel.secure_boot.get()
-    if not on:
-        return passed("Secure Boot is off", kernel.secure_boot)
     if _runs(driver):
-        return passed("Secure Boot is on and the module is loaded", kernel.secure_boot)
+        return passed("The kernel took the module", kernel.secure_boot)
+    if not kernel.secure_boot.get():
+        return passed("Secure Boot is off", kernel.secure_boot)
     if kernel.module_file.value is None:
         return None
     text = "Enrol the key that signed the module, then confirm it in the blue screen at boot."
@@ -66,14 +65,18 @@ def secure_boot(system: System, kernel: Kernel, driver: Driver) -> Said | None:
 
 
 @check("kernel.module-built", explains=("kernel.module-loaded", "kernel.secure-boot"))
-def module_built(system: System, kernel: Kernel, driver: Driver) -> Said | None:
+def module_built(system: System, pci: Pci, kernel: Kernel, driver: Driver) -> Said | None:
     """The module has to exist for the kernel that runs now: without its headers, DKMS could not build one."""
     if _runs(driver):
         return passed("The module matches the running kernel", kernel.module_file)
     if kernel.module_file.get():
         return passed("A module is installed for the running kernel", kernel.module_file)
-    if not kernel.dkms.value:
+    if system.machine.value == "container":  # the modules are the host's, and not to be seen from here
         return None
+    message = f"The driver has no module for the running kernel {system.kernel.value}"
+    if not kernel.dkms.value:
+        remedy = install_driver("Install the driver again, whole.", system, compat_gpus(pci, driver))
+        return failed(f"{message}.", kernel.module_file, kernel.dkms, remedy=remedy)
     newest = kernel.dkms.value[-1]
     build = as_root(
         system, f"dkms install {newest.module}/{newest.version} -k {system.kernel.value}", "modprobe nvidia"
@@ -81,7 +84,7 @@ def module_built(system: System, kernel: Kernel, driver: Driver) -> Said | None:
     headers = () if kernel.headers.value else install("headers", "", system, Disturbs.NOTHING).commands
     why = "" if kernel.headers.value else ", and its headers are missing"
     return failed(
-        f"The driver has no module for the running kernel {system.kernel.value}{why}.",
+        f"{message}{why}.",
         kernel.module_file,
         kernel.headers,
         remedy=Remedy("Build the module for this kernel.", (*headers, *build), Disturbs.NOTHING),

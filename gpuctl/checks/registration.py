@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from gpuctl.checks.docker import GPUS_FLAG_SINCE, at_least, daemon_of
+from gpuctl.checks.docker import CDI_FIRST_SINCE, GPUS_FLAG_SINCE, at_least, daemon_of, gpus_by_cdi
 from gpuctl.checks.engine import Said, check, failed, passed, warned
 from gpuctl.checks.remedies import as_root, service
 from gpuctl.facts.docker import Docker
 from gpuctl.facts.system import System
-from gpuctl.facts.toolkit import Toolkit
+from gpuctl.facts.toolkit import HOOK, Toolkit
 from gpuctl.model import Disturbs, Evidence, Remedy
 
-CDI_FIRST_SINCE = "29.2"
-"""From Docker 29.2 on, --gpus is served through CDI where a specification exists."""
 CLOCKS_AGREE = 0.02
 """Seconds within which two times count as one: a process's start is cut to ticks of a hundredth, and a file's time may
 lag by a tick too. dockerd looks for the hook no sooner than that after its start."""
@@ -61,7 +59,7 @@ def runtime_path(system: System, docker: Docker) -> Said | None:
 
 
 @check("registration.default-runtime")
-def default_runtime(docker: Docker) -> Said | None:
+def default_runtime(system: System, docker: Docker) -> Said | None:
     """With nvidia as the default runtime, images that ask for GPUs get them without --gpus, as Kubernetes may need.
 
     It is a choice: both ways are good. A default that names no known runtime is not.
@@ -73,7 +71,8 @@ def default_runtime(docker: Docker) -> Said | None:
     seen = Evidence(docker.daemon.source, f"default runtime: {name}")
     if name in daemon.runtimes:
         return passed(f"The default runtime is {name}", seen)
-    remedy = Remedy("Name a registered runtime in daemon.json's default-runtime, then reload Docker.")
+    commands = (f"${{EDITOR:-vi}} {docker.config.source}", *service(system, docker, "reload"))
+    remedy = Remedy("Name a registered runtime in daemon.json's default-runtime, then reload Docker.", commands)
     return failed(f"The default runtime {name} is not registered.", seen, remedy=remedy)
 
 
@@ -85,16 +84,22 @@ def hook_visible(system: System, docker: Docker, toolkit: Toolkit) -> Said | Non
         return None
     if docker.hook_file.get():
         return passed("dockerd finds the hook on its PATH", docker.hook_file)
-    installed = toolkit.hook.value.path if toolkit.hook.value else "nvidia-container-runtime-hook"
+    if gpus_by_cdi(docker, toolkit):
+        return None
+    installed = toolkit.hook.value.path if toolkit.hook.value else HOOK
+    link = f"ln -s {installed} {_on_path_of(docker)}/{HOOK}"
     remedy = Remedy(
         "Link the hook to where dockerd looks, then restart Docker.",
-        (
-            *as_root(system, f"ln -s {installed} /usr/bin/nvidia-container-runtime-hook"),
-            *service(system, docker, "restart"),
-        ),
+        (*as_root(system, link), *service(system, docker, "restart")),
         Disturbs.NOTHING if daemon.live_restore else Disturbs.RUNNING_CONTAINERS,
     )
-    return failed("dockerd does not find nvidia-container-runtime-hook on its PATH.", docker.hook_file, remedy=remedy)
+    return failed(f"dockerd does not find {HOOK} on its PATH.", docker.hook_file, remedy=remedy)
+
+
+def _on_path_of(docker: Docker) -> str:
+    """A folder in which dockerd looks for programs: the usual one, where it is among them."""
+    folders = (docker.process.value.path or "").split(":") if docker.process.value else []
+    return "/usr/bin" if "/usr/bin" in folders or not folders else folders[0]
 
 
 @check("registration.restart-needed")
@@ -105,6 +110,8 @@ def restart_needed(system: System, docker: Docker, toolkit: Toolkit) -> Said | N
     """
     daemon, process, changed = daemon_of(docker), docker.process.get(), toolkit.hook_changed.get()
     if daemon is None or process is None or changed is None or not at_least(daemon, GPUS_FLAG_SINCE):
+        return None
+    if gpus_by_cdi(docker, toolkit):
         return None
     seen = Evidence(
         toolkit.hook_changed.source, f"hook changed {changed - process.started:+.0f} s after dockerd started"
@@ -118,7 +125,7 @@ def restart_needed(system: System, docker: Docker, toolkit: Toolkit) -> Said | N
     return warned("The toolkit is newer than the running dockerd: --gpus may not work yet.", seen, remedy=remedy)
 
 
-@check("registration.cdi")
+@check("registration.cdi", explains=("registration.hook-visible",))
 def cdi(system: System, docker: Docker, toolkit: Toolkit) -> Said | None:
     """From Docker 29.2 on, --gpus is served through CDI where a specification exists, else by the hook."""
     daemon = daemon_of(docker)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from gpuctl.checks.docker import gpus_by_cdi
 from gpuctl.checks.engine import Said, check, failed, passed, warned
 from gpuctl.checks.remedies import install
 from gpuctl.compat.releases import toolkit_cves
 from gpuctl.compat.versions import compare, leading
+from gpuctl.facts.docker import Docker
 from gpuctl.facts.system import System
 from gpuctl.facts.toolkit import Part, Toolkit
 from gpuctl.model import Disturbs, Evidence, Fact, Remedy
@@ -42,10 +44,15 @@ def runtime(system: System, toolkit: Toolkit) -> Said:
 
 
 @check("toolkit.hook", explains=("registration.hook-visible",))
-def hook(system: System, toolkit: Toolkit) -> Said:
-    """nvidia-container-runtime-hook is what Docker calls for `--gpus`, before the container's program starts."""
+def hook(system: System, docker: Docker, toolkit: Toolkit) -> Said | None:
+    """nvidia-container-runtime-hook is what Docker calls for `--gpus`, before the container's program starts.
+
+    From Docker 29.2 on it does without where there is a CDI specification.
+    """
     if toolkit.hook.get():
         return passed("nvidia-container-runtime-hook is there", _part(toolkit.hook))
+    if gpus_by_cdi(docker, toolkit):
+        return None
     remedy = _install(system, "Install the whole toolkit.")
     return failed("nvidia-container-runtime-hook is missing: --gpus will not work.", _part(toolkit.hook), remedy=remedy)
 

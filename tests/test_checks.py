@@ -306,6 +306,7 @@ def test_docker_before_19_03_is_told_to_use_the_runtime() -> None:
 def test_a_hanging_driver_is_unknown_once_and_not_a_fault() -> None:
     seen = findings(v100(nvml=hung(8.0), commands={SMI: hung(5.0)}))
     assert "no answer within 8 s" in seen["driver.nvml"].message
+    assert seen["driver.nvml"].remedy
     assert loud(seen) == {"driver.nvml": Status.UNKNOWN, **ENDED}
     assert seen["driver.gpu-answers"].rests_on == seen["driver.nvidia-smi"].rests_on == "driver.nvml"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpuctl.checks.engine import Said, check, failed, passed, warned
+from gpuctl.checks.engine import Said, check, failed, passed, undetermined, warned
 from gpuctl.checks.gpus import compat_gpus, understood
 from gpuctl.checks.remedies import as_root, install, install_driver
 from gpuctl.compat.rules import driver_verdict
@@ -45,13 +45,17 @@ def version_agrees(system: System, driver: Driver) -> Said:
 @check("driver.nvml", explains=_ASK_NVML)
 def nvml(system: System, pci: Pci, driver: Driver) -> Said:
     """NVML (libnvidia-ml) is how the toolkit, nvidia-smi and every monitor ask the driver: where it fails, they do."""
-    said = driver.nvml_error.get()
+    log = as_root(system, "dmesg | grep -iE 'nvrm|nvidia'")
+    if driver.nvml_error.unknown is not None:
+        remedy = Remedy("A GPU that blocks holds up whatever looks at it; the kernel log may name it.", log)
+        return undetermined(driver.nvml_error.reason, driver.nvml_error, driver.loaded_version, remedy=remedy)
+    said = driver.nvml_error.value
     if said is None:
         return passed("NVML answers", driver.nvml_version)
     if "not found" in said.lower():
         message = "NVML's library libnvidia-ml.so.1 is not found."
         return failed(message, driver.nvml_error, driver.library_version, remedy=_find_library(system, pci, driver))
-    remedy = Remedy("The kernel log has the driver's own words.", as_root(system, "dmesg | grep -iE 'nvrm|nvidia'"))
+    remedy = Remedy("The kernel log has the driver's own words.", log)
     return failed(f"NVML does not start: {said}.", driver.nvml_error, driver.loaded_version, remedy=remedy)
 
 

@@ -256,6 +256,7 @@ def test_the_endpoint_is_chosen_in_the_clients_order() -> None:
         probe_endpoint(host(env=home, stats=rootless)),
         probe_endpoint(host(env=home, stats=rootless, sockets={DEFAULT: {}})),
         probe_endpoint(host(files={"/home/u/.docker/config.json": "{broken"}, env=home)),
+        probe_endpoint(host(files={"/home/u/.docker/config.json": "[" * 100_000}, env=home)),
     ]
     assert [endpoint.value for endpoint in seen] == [
         Endpoint("tcp://10.0.0.7:2375", "DOCKER_HOST"),
@@ -263,6 +264,7 @@ def test_the_endpoint_is_chosen_in_the_clients_order() -> None:
         Endpoint("ssh://gpu1", "context away"),
         Endpoint(DEFAULT, "default"),
         Endpoint("unix:///run/user/1000/docker.sock", "default (rootless)"),
+        Endpoint(DEFAULT, "default"),
         Endpoint(DEFAULT, "default"),
         Endpoint(DEFAULT, "default"),
     ]

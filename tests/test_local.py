@@ -61,3 +61,9 @@ def test_the_time_of_boot_is_the_same_whenever_it_is_asked() -> None:
     told = [float(LocalHost().env("booted").text) for _ in range(200)]
     assert max(told) - min(told) < 0.003
     assert abs(told[0] - (time.time() - float(Path("/proc/uptime").read_text().split()[0]))) < 0.1
+
+
+@pytest.mark.parametrize("path", ["/x\0y", "/x\ud800"])
+def test_at_a_path_that_no_file_can_have_there_is_none(path: str) -> None:
+    for look in (LocalHost().read, LocalHost().stat, LocalHost().list, LocalHost().link):
+        assert look(path).outcome is Outcome.ABSENT

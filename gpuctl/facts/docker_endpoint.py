@@ -70,7 +70,7 @@ def current_context(text: str) -> Optional[str]:
     """
     try:
         settings = json.loads(text or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):  # the latter at an abyss of brackets
         return None
     name = settings.get("currentContext") if isinstance(settings, dict) else None
     return name if isinstance(name, str) else None

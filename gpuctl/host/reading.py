@@ -90,7 +90,7 @@ def fact(reading: Reading, parse: Callable[[str], Optional[T]]) -> Fact[T]:
         return Fact(None, reading.source, unknown=failure(reading))
     try:
         return Fact(parse(reading.text), reading.source)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return Fact(None, reading.source, unknown="not understood: %s" % error)
 
 

@@ -331,6 +331,14 @@ def test_what_is_unknown_for_another_reason_is_shown_beside_it() -> None:
     assert set(loud(seen)) - set(ENDED) == {"driver.nvml", "driver.device-permissions"}
 
 
+def test_nouveau_is_no_second_fault_where_the_driver_is_yet_to_be_installed() -> None:
+    nouveau = {"links": {f"{PCI}/driver": "../../../../bus/pci/drivers/nouveau"}}
+    nothing = without(NOT_LOADED, nvml=[{"error": "NVML Shared Library Not Found", "code": 12}], **nouveau) | {
+        "commands": {**NO_MODULE, **NO_CURRENT, SMI: None}
+    }
+    assert loud(findings(v100(**nothing))) == {"kernel.driver-installed": Status.FAIL}
+
+
 def test_what_secure_boot_is_does_not_matter_where_the_driver_runs() -> None:
     hidden = v100(lists={"/sys/firmware": [], "/sys/firmware/efi": denied()})
     assert loud(findings(hidden)) == ENDED
@@ -457,6 +465,9 @@ def test_a_hook_from_the_tick_of_dockerds_start_was_there_in_time(after: float, 
         ('{"debug": true, "debug": false}', "20.10.24", Status.WARN, "`debug` stands in it twice"),
         ('{"log-opts": {"a": "1", "a": "2"}}', "20.10.24", Status.WARN, "`a` stands in it twice"),
         ('{"debug": true}', "library-import", Status.PASS, "is valid"),
+        ('{"default-runtime": "kata"}', "20.10.24", Status.FAIL, "its default runtime `kata` is not registered"),
+        ('{"default-runtime": "kata", "runtimes": {"kata": {"path": "/k"}}}', "20.10.24", Status.PASS, "is valid"),
+        ('{"default-runtime": "io.containerd.kata.v2"}', "26.1.5", Status.PASS, "is valid"),
     ],
 )
 def test_a_daemon_json_that_dockerd_or_gpuctl_refuses_is_not_valid(

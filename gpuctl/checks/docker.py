@@ -154,7 +154,8 @@ def client(system: System, docker: Docker) -> Said | None:
 def config_valid(docker: Docker) -> Said | None:
     """A broken daemon.json leaves a running daemon on its old settings, and keeps it from starting the next time.
 
-    dockerd refuses broken JSON, keys that it does not know, and values of the wrong kind.
+    dockerd refuses broken JSON, keys that it does not know, values of the wrong kind, and a default runtime that is
+    not registered.
     """
     config, release = docker.config.get(), _release(docker)
     if docker.kind.value == "podman":
@@ -162,7 +163,7 @@ def config_valid(docker: Docker) -> Said | None:
     if config is None:
         return passed("There is no daemon.json; Docker runs on its defaults", docker.config)
     remedy = Remedy("Mend the file.", (f"${{EDITOR:-vi}} {config.path}",))
-    broken = config.error or _refused(config, release)
+    broken = config.error or _refused(config, release) or _no_such_default(config, docker)
     if broken:
         return failed(f"{config.path} is broken: {broken}.", Evidence(config.path, broken), remedy=remedy)
     doubtful = _doubtful(config, release)
@@ -187,6 +188,15 @@ def _refused(config: ConfigFile, release: str | None) -> str | None:
     if unknown and is_tried(release):
         return f"Docker {release} does not know `{unknown[0]}`{_spelt(unknown[0])}"
     return None
+
+
+def _no_such_default(config: ConfigFile, docker: Docker) -> str | None:
+    """What keeps dockerd from starting, though --validate accepts it. A shim's name or path needs no registration."""
+    default, daemon = config.default_runtime or "runc", docker.daemon.value
+    registered = {"runc", *config.runtimes, *(daemon.runtimes if daemon else ())}
+    if default in registered or default.startswith(("io.containerd.", "/")) or "runtimes" in (docker.flags.value or ()):
+        return None
+    return f"its default runtime `{default}` is not registered"
 
 
 def _doubtful(config: ConfigFile, release: str | None) -> str | None:

@@ -17,9 +17,15 @@ def _runs(driver: Driver) -> bool:
     return driver.loaded_version.value is not None or driver.nvml_version.value is not None
 
 
-@check("kernel.driver-installed", explains=("kernel.module-built", "kernel.module-loaded", "kernel.secure-boot"))
+@check(
+    "kernel.driver-installed",
+    explains=("kernel.nouveau", "kernel.module-built", "kernel.module-loaded", "kernel.secure-boot"),
+)
 def driver_installed(system: System, pci: Pci, kernel: Kernel, driver: Driver) -> Said:
-    """A GPU needs NVIDIA's driver on the host: a kernel module, libnvidia-ml and nvidia-smi. CUDA is not needed."""
+    """A GPU needs NVIDIA's driver on the host: a kernel module, libnvidia-ml and nvidia-smi. CUDA is not needed.
+
+    Its packages keep nouveau from loading.
+    """
     known = _runs(driver) or kernel.module_file.value or kernel.dkms.value or driver.library_version.value
     if known or driver.smi.value:
         return passed("The NVIDIA driver is installed", driver.version, kernel.module_file)

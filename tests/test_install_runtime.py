@@ -305,15 +305,26 @@ esac
 """
 
 
+@pytest.fixture
+def on_systemd(toolkit: Toolkit, sim_host: Callable[..., SimHost]) -> Callable[[Dockerd], SimHost]:
+    """`on_systemd(daemon)` gives a host with the toolkit, whose systemd runs that Docker."""
+
+    def make(daemon: Dockerd) -> SimHost:
+        commands = {"systemctl": SYSTEMCTL.format(root=daemon.root)}
+        files = {"/run/systemd/system/x": ""}
+        return sim_host("v100", toolkit=toolkit, dockerd=daemon, commands=commands, files=files)
+
+    return make
+
+
 def test_systemd_reloads_the_daemon_that_it_runs_and_restarts_it_only_when_asked(
-    toolkit: Toolkit, new_dockerd: Callable[..., Dockerd], sim_host: Callable[..., SimHost]
+    toolkit: Toolkit, new_dockerd: Callable[..., Dockerd], on_systemd: Callable[[Dockerd], SimHost]
 ) -> None:
     daemon = new_dockerd(path=[toolkit.directory])
     import_image(daemon)
     daemon.docker("run", "-d", "--network=none", "nvidia/cuda:10.1-base", "sh", "-c", COUNT)
     toolkit.install("v100")
-    commands = {"systemctl": SYSTEMCTL.format(root=daemon.root)}
-    host = sim_host("v100", toolkit=toolkit, dockerd=daemon, commands=commands, files={"/run/systemd/system/x": ""})
+    host = on_systemd(daemon)
     done = install(host)
     assert [done.code, *(done.json[key] for key in ("verified", "restarted", "restart_needed"))] == [
         0,
@@ -331,6 +342,25 @@ def test_systemd_reloads_the_daemon_that_it_runs_and_restarts_it_only_when_asked
         restarted = install(host, "--restart")
     assert [restarted.json[key] for key in ("changed", "restarted", "restart_needed")] == [False, True, False]
     assert install(host, "--restart").json["restarted"] is False
+
+
+def test_docker_is_not_restarted_on_a_file_that_would_keep_it_from_starting(
+    toolkit: Toolkit, new_dockerd: Callable[..., Dockerd], on_systemd: Callable[[Dockerd], SimHost]
+) -> None:
+    daemon = new_dockerd(path=[toolkit.directory])
+    toolkit.install("v100")
+    host = on_systemd(daemon)
+    assert install(host).json["restart_needed"]
+    rejected = '{"no-such-key": 1}\n'
+    daemon.config.write_text(rejected)
+    changed = install(host, "--restart", "--timeout=1")
+    assert [changed.code, changed.json["restarted"], daemon.config.read_text()] == [4, False, rejected]
+    as_wished = rejected.replace("1", f'1, "runtimes": {{"nvidia": {{"path": "{toolkit.runtime}"}}}}')
+    daemon.config.write_text(as_wished)
+    unchanged = install(host, "--restart", "--timeout=1")
+    assert [unchanged.code, unchanged.json["restarted"], daemon.config.read_text()] == [1, False, as_wished]
+    assert "Docker has not taken the file up" in unchanged.json["error"]
+    assert " restart " not in (daemon.root / "systemctl.log").read_text() and daemon.answers()
 
 
 STOPPED = """#!/bin/sh
@@ -373,17 +403,18 @@ def test_a_reload_that_docker_refuses_is_no_success_although_it_knew_the_runtime
     assert daemon.config.read_text() == '{"bogus-key": 1}\n'
 
 
-def test_a_restart_that_would_not_help_is_never_done(
-    toolkit: Toolkit, new_dockerd: Callable[..., Dockerd], sim_host: Callable[..., SimHost]
+def test_docker_is_not_restarted_where_that_cannot_help(
+    toolkit: Toolkit, new_dockerd: Callable[..., Dockerd], on_systemd: Callable[[Dockerd], SimHost]
 ) -> None:
+    daemon = new_dockerd()  # its PATH lacks the hook
     toolkit.install("v100")
-    daemon = new_dockerd(config="{}\n", path=[])
-    host = sim_host("v100", toolkit=toolkit, dockerd=daemon)
+    host = on_systemd(daemon)
     for _ in range(2):
-        done = install(host)
-        assert (done.code, done.json["restart_needed"], done.json["restarted"]) == (0, False, False)
-        assert "PATH" in " ".join(done.json["notes"])
-        assert done.json["remedy"]["commands"]
+        done = install(host, "--restart")
+        assert [done.code, done.json["restarted"], done.json["restart_needed"]] == [0, False, False]
+        assert "does not find nvidia-container-runtime-hook on its PATH" in done.json["notes"][-1]
+        assert "ln -s" in done.json["remedy"]["commands"][0]
+    assert " restart " not in (daemon.root / "systemctl.log").read_text()
 
 
 @pytest.mark.parametrize("path", ["/x\\u0000y", "/x\\ud800"])

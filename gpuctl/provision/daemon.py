@@ -26,6 +26,10 @@ class DaemonProblem(Exception):
     """The daemon did not do what it was told; the message says what."""
 
 
+class NotUp(DaemonProblem):
+    """The daemon was restarted, and did not come up as it should."""
+
+
 def unit_to_tell(docker: Docker, restart: bool) -> str | None:
     """Returns the systemd unit through which this daemon is told, None when it is told by a signal.
 

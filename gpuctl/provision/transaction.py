@@ -14,7 +14,7 @@ from gpuctl.host.replace import Change, NotPutBack, put_back, remove_leftovers
 from gpuctl.host.replace import replace as replace_file
 from gpuctl.host.signals import HeldSignals
 from gpuctl.model import ExitCode
-from gpuctl.provision.daemon import DaemonProblem, ask, reload, restart, validator, wait_for
+from gpuctl.provision.daemon import DaemonProblem, NotUp, ask, reload, restart, validator, wait_for
 from gpuctl.provision.result import Refused, Result, Wish
 from gpuctl.provision.target import Target, find_target
 
@@ -104,9 +104,9 @@ def carry_out(job: Transaction, result: Result) -> Result:
                 with held.let_through():
                     _tell(job, new)
             except DaemonProblem as problem:
-                return _undone(job, change, str(problem), result)
+                return _undone(job, change, str(problem), result, is_up=not isinstance(problem, NotUp))
             except (KeyboardInterrupt, SystemExit):
-                return _undone(job, change, "Interrupted.", result)
+                return _undone(job, change, "Interrupted.", result, is_up=not job.restart)
     return replace(changed, reloaded=True, verified=True, restarted=job.restart)
 
 
@@ -129,9 +129,8 @@ def _endpoint(job: Transaction) -> str:
 
 def _tell(job: Transaction, raw: bytes | None) -> None:
     _reload(job, raw)
-    if job.restart and job.unit:
-        restart(job.unit)
-        wait_for(job.host, _endpoint(job), settings_of(raw), RESTART_DEADLINE)
+    if job.restart and job.unit:  # only now: a file that a reload rejects keeps Docker from starting
+        _restart(job, job.unit, raw)
 
 
 def _reload(job: Transaction, raw: bytes | None) -> None:
@@ -140,14 +139,21 @@ def _reload(job: Transaction, raw: bytes | None) -> None:
     wait_for(job.host, _endpoint(job), settings_of(raw), job.deadline, None if raw is None else told)
 
 
-def _tell_old(job: Transaction, raw: bytes | None) -> None:
+def _restart(job: Transaction, unit: str, raw: bytes | None) -> None:
+    try:
+        restart(unit)
+        wait_for(job.host, _endpoint(job), settings_of(raw), RESTART_DEADLINE)
+    except DaemonProblem as problem:
+        raise NotUp(str(problem)) from None
+
+
+def _tell_old(job: Transaction, raw: bytes | None, is_up: bool) -> None:
     try:
         _reload(job, raw)
     except DaemonProblem:
-        if not job.restart or not job.unit:
+        if is_up or not job.unit:
             raise
-        restart(job.unit)  # it may not have come up again with the new file
-        wait_for(job.host, _endpoint(job), settings_of(raw), RESTART_DEADLINE)
+        _restart(job, job.unit, raw)
 
 
 def _told_anew(job: Transaction, new: bytes | None, result: Result) -> Result:
@@ -158,12 +164,13 @@ def _told_anew(job: Transaction, new: bytes | None, result: Result) -> Result:
     try:
         _tell(job, new)
     except DaemonProblem as problem:
+        code = ExitCode.NOT_ROLLED_BACK if isinstance(problem, NotUp) else ExitCode.PROBLEM
         error = f"{problem} {job.target.path} says so already and was left as it is. {LOOK}"
-        return replace(result, code=ExitCode.PROBLEM, error=error)
+        return replace(result, code=code, error=error)
     return replace(result, reloaded=True, verified=True, restarted=job.restart)
 
 
-def _undone(job: Transaction, change: Change, cause: str, result: Result) -> Result:
+def _undone(job: Transaction, change: Change, cause: str, result: Result, is_up: bool) -> Result:
     path = job.target.path
     try:
         put_back(change)
@@ -172,8 +179,8 @@ def _undone(job: Transaction, change: Change, cause: str, result: Result) -> Res
         return replace(result, code=ExitCode.NOT_ROLLED_BACK, changed=True, backup=change.kept, error=error)
     error = f"{cause} {path} is as it was before. {LOOK}"
     try:
-        _tell_old(job, change.before.raw)
+        _tell_old(job, change.before.raw, is_up)
     except DaemonProblem as problem:
-        code = ExitCode.NOT_ROLLED_BACK if job.restart else ExitCode.ROLLED_BACK
+        code = ExitCode.ROLLED_BACK if is_up else ExitCode.NOT_ROLLED_BACK
         return replace(result, code=code, error=f"{error} Docker does not take up that one either: {problem}")
     return replace(result, code=ExitCode.ROLLED_BACK, error=error)

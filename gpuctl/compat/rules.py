@@ -11,7 +11,6 @@ from gpuctl.compat.gpu_rules import gpu_and_driver
 from gpuctl.compat.gpus import Gpu
 from gpuctl.compat.judge import judge
 from gpuctl.compat.question import Machine, Question, typed_cuda
-from gpuctl.compat.remedies import gate_remedies, other_build, remedies
 from gpuctl.compat.rulings import SEVERITY, Cuda, Ruling, resolve_cuda, worst
 from gpuctl.compat.tables import CudaRow
 from gpuctl.compat.versions import parse_driver, parts
@@ -181,6 +180,10 @@ def _remedies(
     cases: Sequence[_Case],
     requirement: Requirement | None,
 ) -> tuple[Remedy, ...]:
+    if all(one.verdict is Verdict.COMPATIBLE for one in asked) and (requirement is None or requirement.satisfied):
+        return ()  # a good answer does not pay for what would change it
+    from gpuctl.compat.remedies import gate_remedies, other_build, remedies
+
     gpus, driver = [case.gpu for case in cases], machine.driver or ""
     found = [one for ask in asked for one in other_build(ask.by, ask.others, driver, gpus, ask.verdict)]
     if asked:

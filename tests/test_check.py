@@ -97,6 +97,7 @@ def test_an_image_is_judged_by_its_tag_where_it_cannot_be_read() -> None:
     assert [reason["id"] for reason in said["reasons"]] == ["image.by-tag"]
     nowhere = answer("--image", "example/app:1", "--offline", *A100)
     assert (nowhere["verdict"], [reason["id"] for reason in nowhere["reasons"]]) == ("unknown", ["image.unreadable"])
+    assert (nowhere["image"], nowhere["cuda"]) == ("example/app:1", None)
 
 
 @pytest.mark.parametrize(

@@ -101,7 +101,7 @@ def known(facts: Facts, subject: type[T]) -> T:
 def _without(question: Question, verdict: Verdict, reason: Reason) -> Answer:
     hint = Remedy("Ask about a host that is not here with --driver and --gpu.")
     asked = tuple(Asked(ask.cuda, ask.by, ask.source, ask.others, verdict) for ask in question.asks)
-    return Answer(None, verdict, asked, remedies=(hint,), reasons=(reason,))
+    return Answer(None, verdict, asked, remedies=(hint,), reasons=(reason,), image=question.image)
 
 
 def _driver(cuda: str | None, facts: Facts, gpus: Sequence[Gpu]) -> tuple[Remedy, ...]:

@@ -26,6 +26,11 @@ class Question:
         return self.gate is not None and self.gate.asks
 
     @property
+    def image(self) -> str | None:
+        """The image that is asked about."""
+        return self.gate.claims.reference if self.gate and self.gate.claims else None
+
+    @property
     def anything(self) -> bool:
         """Whether anything is asked at all."""
         return bool(self.asks) or self.at_the_gate

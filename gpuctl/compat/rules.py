@@ -51,6 +51,7 @@ class Answer:
 
     `asked` are the CUDA versions that were judged, the one that decides first. `driver` None: there is none to judge
     by; `reasons` then says why, as it does for anything about the whole host. `requirement` None: nothing required.
+    `image`: the one that was asked about.
     """
 
     driver: str | None
@@ -60,6 +61,7 @@ class Answer:
     remedies: tuple[Remedy, ...] = ()
     reasons: tuple[Reason, ...] = ()
     requirement: Requirement | None = None
+    image: str | None = None
 
     @property
     def cuda(self) -> str | None:
@@ -98,6 +100,7 @@ def check(question: Question, machine: Machine) -> Answer:
         _remedies(cudas, asked, machine, cases, requirement),
         tuple(ruling.reason for ruling in whole),
         requirement,
+        question.image,
     )
 
 

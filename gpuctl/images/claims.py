@@ -25,7 +25,9 @@ def image_claims(reference: str, host: Host, facts: Facts, offline: bool) -> Cla
     try:
         config = read_image(reference, host, facts[Docker], architecture, DEADLINE, offline)
     except Unreadable as why:
-        told = claims_of_tag(reference) or Claims(reference, "nowhere")
+        told = claims_of_tag(reference) or Claims(
+            reference, "this host's Docker" if offline else "this host's Docker and the registry"
+        )
         return replace(told, unread=str(why))
     return claims_of_env(reference, config.source, config.env, _architectures(config))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import groupby
 
-from gpuctl.compat.rules import Answer, Asked, GpuAnswer
+from gpuctl.compat.rules import Answer, GpuAnswer
 from gpuctl.model import Reason, Verdict
 from gpuctl.render.text import Styled, plain, remedy_lines
 
@@ -21,7 +21,7 @@ def answer_text(answer: Answer) -> Styled:
     """Returns the answer; equal GPUs are told once, with their number."""
     driver = f"driver {answer.driver}" if answer.driver else "this host"
     text = Styled(answer.verdict.value, STYLES[answer.verdict])
-    text.append(f"  {plain(_what(answer.asked))} on {plain(driver)}\n").append(_reasons(answer.reasons))
+    text.append(f"  {plain(_what(answer))} on {plain(driver)}\n").append(_reasons(answer.reasons))
     for gpu, same in groupby(answer.gpus):
         text.append(_gpu(gpu, len(list(same))))
     for remedy in answer.remedies:
@@ -29,9 +29,10 @@ def answer_text(answer: Answer) -> Styled:
     return text
 
 
-def _what(asked: tuple[Asked, ...]) -> str:
-    named = (one.by if one.cuda in one.by else f"{one.by} (CUDA {one.cuda})" for one in asked)
-    return ", ".join(dict.fromkeys(named)) or "the requirement"
+def _what(answer: Answer) -> str:
+    named = [one.by if one.cuda in one.by else f"{one.by} (CUDA {one.cuda})" for one in answer.asked]
+    image = [answer.image] if answer.image and not any(one.by == answer.image for one in answer.asked) else []
+    return ", ".join(dict.fromkeys((*named, *image))) or "the requirement"
 
 
 def _gpu(gpu: GpuAnswer, count: int) -> Styled:

@@ -50,6 +50,7 @@ def check_json(answer: Answer) -> str:
     body = {
         "cuda": answer.cuda,
         "asked": [asdict(one) for one in answer.asked],
+        "image": answer.image,
         "driver": answer.driver,
         "verdict": answer.verdict,
         "reasons": [asdict(reason) for reason in answer.reasons],

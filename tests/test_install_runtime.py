@@ -429,4 +429,4 @@ def test_an_entry_whose_path_no_file_can_have_is_only_another_entry(ready: Calla
 def test_a_directory_in_the_files_place_is_called_one(ready: Callable[..., Any], tmp_path: Path) -> None:
     host, _ = ready(config="{}\n")
     done = install(host, "--config", str(tmp_path), "--no-reload")
-    assert (done.code, "is a directory" in str(done.json["error"])) == (1, True)
+    assert (done.code, "is not a regular file" in str(done.json["error"])) == (1, True)

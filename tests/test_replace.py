@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -62,8 +62,9 @@ def mount() -> Iterator[Callable[..., None]]:
         yield make
 
 
-def install(host: SimHost, config: Path, *, strace: str = "", uid: int = 0) -> Done:
-    argv = [sys.executable, "-m", "gpuctl", "install-runtime", f"--config={config}", "--runtime-path=/bin/true"]
+def install(host: SimHost, config: Path, *, strace: str = "", uid: int = 0, options: Sequence[str] = ()) -> Done:
+    command = [sys.executable, "-m", "gpuctl", "install-runtime"]
+    argv = [*command, f"--config={config}", "--runtime-path=/bin/true", *options]
     return host.run([*_strace(strace), *argv] if strace else argv, uid=uid)
 
 
@@ -128,13 +129,17 @@ def test_a_person_who_may_not_write_is_told_to_be_root(host: SimHost, config: Pa
     assert "Permission denied. Run gpuctl as root." in done.err
 
 
-def test_an_immutable_file_is_said_and_left_alone(host: SimHost, config: Path) -> None:
-    subprocess.run(["chattr", "+i", config], check=True)
+@pytest.mark.parametrize("place", ["daemon.json", "."])
+@pytest.mark.parametrize("options", [(), ("--dry-run",)], ids=["write", "dry-run"])
+def test_what_is_immutable_is_seen_before_writing(
+    host: SimHost, config: Path, place: str, options: tuple[str, ...]
+) -> None:
+    subprocess.run(["chattr", "+i", config.parent / place], check=True)
     try:
-        done = install(host, config)
+        done = install(host, config, options=options)
     finally:
-        subprocess.run(["chattr", "-i", config], check=True)
-    assert (done.code, config.read_bytes()) == (4, OLD)
+        subprocess.run(["chattr", "-i", config.parent / place], check=True)
+    assert (done.code, config.read_bytes()) == (1, OLD)
     assert "immutable (lsattr)" in done.err
     assert os.listdir(config.parent) == [config.name]
 
@@ -156,10 +161,11 @@ def test_a_file_with_several_hard_links_is_refused(host: SimHost, config: Path) 
     assert "several hard links" in done.err
 
 
-def test_a_fifo_in_the_files_place_is_refused_at_once(host: SimHost, folder: Path) -> None:
-    os.mkfifo(folder / "daemon.json")
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir], ids=["fifo", "directory"])
+def test_what_is_no_file_is_refused_at_once(host: SimHost, folder: Path, make: Callable[[Path], None]) -> None:
+    make(folder / "daemon.json")
     done = install(host, folder / "daemon.json")
-    assert done.code == 1 and "not a regular file" in done.err
+    assert done.code == 1 and f"{folder}/daemon.json is not a regular file. Move away" in done.err
 
 
 def test_a_link_stays_and_its_target_is_replaced(host: SimHost, config: Path, folder: Path) -> None:

@@ -95,12 +95,19 @@ def examine(path: str) -> None:
         raise FileProblem("%s is a link into %s, which does not exist. Create that directory." % (path, folder))
     with explained("replace", real):
         check_writable(folder)
-        if os.path.isdir(real):
-            raise FileProblem("%s is a directory." % real)
         if real in _mount_points():
             raise FileProblem("%s is a mount of its own, which cannot be replaced. Edit the file behind it." % real)
-        if os.path.exists(real) and os.stat(real).st_nlink > 1:
-            raise FileProblem("%s has several hard links, which replacing it would part. Make it one file." % real)
+        if os.path.exists(real):
+            _check_replaceable(real, os.stat(real))
+
+
+def _check_replaceable(real: str, seen: os.stat_result) -> None:
+    if not stat.S_ISREG(seen.st_mode):
+        raise FileProblem("%s is not a regular file. Move away what is there, or name another file." % real)
+    if seen.st_nlink > 1:
+        raise FileProblem("%s has several hard links, which replacing it would part. Make it one file." % real)
+    if _is_immutable(real):
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
 
 
 def check_writable(folder: str) -> None:
@@ -109,8 +116,14 @@ def check_writable(folder: str) -> None:
         folder = os.path.dirname(folder)
     if os.access(folder, os.W_OK | os.X_OK):
         return
-    number = errno.EROFS if os.statvfs(folder).f_flag & os.ST_RDONLY else errno.EACCES
+    read_only = os.statvfs(folder).f_flag & os.ST_RDONLY
+    number = errno.EROFS if read_only else errno.EPERM if _is_immutable(folder) else errno.EACCES
     raise OSError(number, os.strerror(number))
+
+
+def _is_immutable(path: str) -> bool:
+    """Whether even root may not write there. For others it is not told: a mode may keep them from it as well."""
+    return os.geteuid() == 0 and not os.access(path, os.W_OK)
 
 
 def _mount_points() -> Set[str]:

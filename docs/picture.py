@@ -5,9 +5,11 @@ python docs/picture.py
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import tempfile
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from rich.console import Console
@@ -27,10 +29,24 @@ def doctors_words(folder: Path) -> str:
     with closing(Dockerd(path=[toolkit.directory])) as daemon:
         daemon.start()
         import_image(daemon)
-        colours = {"FORCE_COLOR": "1", "TERM": "xterm-256color"}
+        colours = {"TERM": "xterm-256color"}
         bare = ["/.dockerenv", "/etc/docker", "/etc/cdi"]
         with closing(SimHost(bed, "v100", toolkit=toolkit, dockerd=daemon, env=colours, absent=bare)) as host:
-            return host.gpuctl("doctor").out
+            return on_a_terminal(host, "doctor")
+
+
+def on_a_terminal(host: SimHost, *argv: str) -> str:
+    """Returns what gpuctl writes to a terminal, which alone gets colours."""
+    ours, theirs = os.openpty()
+    process = host.popen([sys.executable, "-m", "gpuctl", *argv], stdout=theirs, stderr=subprocess.DEVNULL)
+    os.close(theirs)
+    pieces = []
+    with suppress(OSError):  # the other end has been closed
+        while piece := os.read(ours, 65536):
+            pieces.append(piece)
+    os.close(ours)
+    process.wait()
+    return b"".join(pieces).decode().replace("\r\n", "\n")
 
 
 def main() -> None:

@@ -222,7 +222,9 @@ def test_control_characters_of_a_host_reach_no_terminal(sim_host: Callable[..., 
 
 def test_colour_only_on_a_terminal_and_never_with_no_color() -> None:
     argv = ("check", "--cuda", "10.1", "--driver", "418.87", "--gpu", "V100")
-    assert "\x1b" not in run(*argv).stdout
+    for forced in ("FORCE_COLOR", "TTY_COMPATIBLE"):
+        for command in (argv, ("matrix", *argv[1:])):
+            assert "\x1b" not in run(*command, env={**os.environ, forced: "1"}).stdout
     assert "\x1b[" in on_a_terminal(*argv, env={})
     assert "\x1b[" not in on_a_terminal(*argv, env={"NO_COLOR": "1"})
 

@@ -29,9 +29,9 @@ class Styled:
         return "".join(text for text, _ in self._pieces)
 
     def show(self, file: TextIO | None = None) -> None:
-        """Writes the text to stdout, or to `file`: in colour on a terminal, and never with NO_COLOR."""
+        """Writes the text to stdout, or to `file`: in colour where that is welcome."""
         file = file or sys.stdout
-        if not (file.isatty() or os.environ.get("FORCE_COLOR")) or os.environ.get("NO_COLOR"):
+        if not in_colour(file):
             file.write(self.plain)
             return
         from rich.console import Console
@@ -39,6 +39,11 @@ class Styled:
 
         console = Console(file=file, markup=False, highlight=False, emoji=False, soft_wrap=True)
         console.print(Text.assemble(*self._pieces), end="")
+
+
+def in_colour(file: TextIO) -> bool:
+    """Returns whether text for `file` has colours: on a terminal only, and never with NO_COLOR."""
+    return file.isatty() and not os.environ.get("NO_COLOR")
 
 
 def plain(text: str) -> str:

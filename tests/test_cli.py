@@ -70,6 +70,17 @@ def test_without_permission_to_ask_docker(
     assert done.code == {**asks_no_docker, **could_not_look}.get(argv[0], 1)
 
 
+@pytest.mark.parametrize("command", ["install-runtime", "rollback"])
+def test_a_change_that_cannot_begin_says_what_to_do(
+    command: str, sim_host: Callable[..., SimHost], dockerd: Dockerd
+) -> None:
+    done = sim_host("v100", dockerd=dockerd).gpuctl(command, uid=NOBODY)
+    assert "Permission denied. Nothing was changed.\n  Run gpuctl as root" in done.err
+    lost = sim_host("v100", env={"DOCKER_HOST": "tcp://[::1"}).gpuctl(command)
+    assert lost.code == 3
+    assert "'tcp://[::1' is no address. Nothing was changed.\n" in lost.err and "gpuctl doctor" in lost.err
+
+
 @pytest.mark.parametrize("argv", NEEDS_A_HOST, ids=lambda argv: argv[0])
 def test_with_stdin_closed(argv: tuple[str, ...], sim_host: Callable[..., SimHost]) -> None:
     done = sim_host(None).gpuctl(*argv, stdin=None)

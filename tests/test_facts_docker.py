@@ -270,6 +270,15 @@ def test_the_endpoint_is_chosen_in_the_clients_order() -> None:
     ]
 
 
+def test_an_endpoint_that_makes_no_sense_is_unknown_and_named() -> None:
+    assert (
+        probe_endpoint(host(env={"DOCKER_HOST": "tcp://[::1"})).unknown == "not understood: 'tcp://[::1' is no address"
+    )
+    meta = dict.fromkeys(context("lab", ""), "[" * 100_000)
+    deep = host(files=meta, env={"DOCKER_CONTEXT": "lab", "HOME": "/home/u"})
+    assert (probe_endpoint(deep).unknown or "").startswith("not understood: maximum recursion depth")
+
+
 def test_a_chosen_context_that_is_gone_leaves_everything_about_the_daemon_unknown() -> None:
     found = probe_docker(host(files={"/u/.docker/config.json": '{"currentContext": "gone"}'}, env={"HOME": "/u"}))
     assert {found.endpoint.unknown, found.daemon.unknown, found.config.unknown} == {"the context gone does not exist"}

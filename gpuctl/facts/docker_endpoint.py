@@ -39,13 +39,13 @@ class Endpoint:
 
 
 def probe_endpoint(host: Host) -> Fact[Endpoint]:
-    """Returns the endpoint; unknown when a context is chosen that has no endpoint for Docker.
+    """Returns the endpoint; unknown when DOCKER_HOST is none, or a context is chosen that has none for Docker.
 
     docs.docker.com/engine/manage-resources/contexts: DOCKER_HOST overrides contexts, DOCKER_CONTEXT the chosen one.
     """
     by_hand = host.env("DOCKER_HOST")
     if by_hand.text:
-        return Fact(Endpoint(with_scheme(by_hand.text), "DOCKER_HOST"), by_hand.source)
+        return fact(by_hand, lambda text: Endpoint(with_scheme(text), "DOCKER_HOST"))
     folder = host.env("DOCKER_CONFIG").text or host.env("HOME").text + "/.docker"
     settings = host.read(folder + "/config.json")
     chosen = host.env("DOCKER_CONTEXT")
@@ -56,11 +56,16 @@ def probe_endpoint(host: Host) -> Fact[Endpoint]:
 
 
 def with_scheme(address: str) -> str:
-    """Returns an address as a URL; Docker takes one without a scheme for TCP.
+    """Returns an address as a URL; Docker takes one without a scheme for TCP. Raises ValueError for what is none.
 
     192.168.0.7:2375
     """
-    return address if "://" in address else "tcp://" + address
+    url = address if "://" in address else "tcp://" + address
+    try:
+        urlsplit(url)
+    except ValueError:
+        raise ValueError("%r is no address" % address) from None
+    return url
 
 
 def current_context(text: str) -> Optional[str]:

@@ -82,7 +82,8 @@ class Host(Protocol):
 def fact(reading: Reading, parse: Callable[[str], Optional[T]]) -> Fact[T]:
     """The fact in a reading: absent stays absent, what could not be read is unknown with its reason.
 
-    A text that `parse` rejects with ValueError is unknown as well: it was there and said nothing we understand.
+    A text that `parse` rejects with ValueError is unknown as well: it was there and said nothing we understand. So
+    is one so deeply nested that Python cannot follow.
     """
     if reading.outcome is Outcome.ABSENT:
         return Fact(None, reading.source)

@@ -11,7 +11,7 @@ from gpuctl.facts.docker_flags import MERGED
 from gpuctl.facts.gather import Facts, Missing
 from gpuctl.facts.system import System
 from gpuctl.host.files import same_file
-from gpuctl.model import CannotTell, Disturbs, ExitCode
+from gpuctl.model import CannotTell, Disturbs, ExitCode, Remedy
 from gpuctl.provision.result import Refused
 
 _ELSEWHERE = {
@@ -21,6 +21,8 @@ _ELSEWHERE = {
     " podman run --device nvidia.com/gpu=all.",
     "remote": "This Docker runs on another machine: run gpuctl there.",
 }
+_AS_ROOT = Remedy("Run gpuctl as root: Docker's file is root's.")
+_DOCTOR = Remedy("See what is wrong with Docker.", ("gpuctl doctor --only docker",))
 
 
 @dataclass(frozen=True)
@@ -37,11 +39,16 @@ def find_target(facts: Facts, config: str | None) -> Target:
     docker, system = facts[Docker], facts[System]
     for subject in (docker, system):
         if isinstance(subject, Missing):
-            raise Refused(subject.reason, ExitCode.UNDETERMINED)
+            raise _not_seen(subject.reason)
     try:
         return _target(docker, system, config)
     except CannotTell as reason:
-        raise Refused(f"Docker could not be looked at: {reason}.", ExitCode.UNDETERMINED) from None
+        raise _not_seen(str(reason)) from None
+
+
+def _not_seen(reason: str) -> Refused:
+    remedy = _AS_ROOT if "permission" in reason.lower() else _DOCTOR
+    return Refused(f"Docker could not be looked at: {reason.rstrip('.')}.", ExitCode.UNDETERMINED, remedy)
 
 
 def _target(docker: Docker, system: System, config: str | None) -> Target:

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -309,6 +310,21 @@ def test_an_image_that_cannot_be_had_leads_to_one_that_can(rig: Rig, image: str,
     assert done.code == 1
     assert done.out.startswith(f"FAIL  {cause}\n")
     assert "$ gpuctl smoke --image NAME" in done.out
+
+
+@pytest.mark.parametrize(
+    "settings", ['{"auths": 5}', "[" * 100_000, "[]", '{"credsStore": 5}'], ids=lambda text: text[:9]
+)
+def test_settings_of_dockers_client_that_make_no_sense_are_named(rig: Rig, settings: str) -> None:
+    host = SimHost(rig.toolkit.bed, "a100x8", toolkit=rig.toolkit, dockerd=rig.daemon)
+    with closing(host), registry.serve(registry.image(busybox_tar())) as address:
+        host.path("/home/sim/.docker").mkdir(parents=True)
+        host.path("/home/sim/.docker/config.json").write_text(settings)
+        done = host.gpuctl("smoke", "--json", "--image", f"{address}/a:1")
+    result = checked(done)
+    assert (done.code, result["passed"]) == (1, False)
+    assert result["cause"] == "Docker's client cannot make sense of its settings in /home/sim/.docker/config.json."
+    assert "move it away" in result["remedy"]["text"]
 
 
 def test_a_dry_run_prints_a_docker_command_that_works_and_starts_nothing(rig: Rig) -> None:

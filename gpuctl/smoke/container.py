@@ -37,6 +37,10 @@ class EngineError(Exception):
     """Docker refused or broke off; the message is its own words."""
 
 
+class ClientSettings(EngineError):
+    """The SDK makes nothing of the Docker client's configuration; the message names the file."""
+
+
 @dataclass(frozen=True)
 class Spec:
     """What to run: the image, the GPUs to ask for, and how: by --gpus, or by a runtime of that name."""
@@ -97,7 +101,8 @@ def connect(endpoint: str) -> DockerClient:
     """Returns a client of the daemon at `endpoint`. Raises EngineError."""
     from docker import DockerClient
 
-    return ask(lambda: DockerClient(base_url=endpoint, timeout=_NO_LIMIT))
+    with understood_settings():
+        return ask(lambda: DockerClient(base_url=endpoint, timeout=_NO_LIMIT))
 
 
 def run(client: DockerClient, spec: Spec, seconds: float) -> Ended:
@@ -152,6 +157,18 @@ def engine_errors() -> Iterator[None]:
         yield
     except (DockerException, HTTPError, StreamParseError, OSError) as error:
         raise EngineError(str(getattr(error, "explanation", None) or error)) from error
+
+
+@contextmanager
+def understood_settings() -> Iterator[None]:
+    """Makes ClientSettings of what the SDK raises over a file of settings that is JSON and makes no sense to it."""
+    from docker.utils.config import find_config_file
+
+    try:
+        yield
+    except (AttributeError, TypeError, ValueError, RecursionError) as error:
+        path = str(find_config_file())
+        raise ClientSettings(f"Docker's client cannot make sense of its settings in {path}.") from error
 
 
 def _start_and_wait(container: Container) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from gpuctl.host.deadline import DeadlineExceeded, within
-from gpuctl.smoke.container import EngineError, ask, engine_errors
+from gpuctl.smoke.container import EngineError, ask, engine_errors, understood_settings
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -34,7 +34,9 @@ def pull(client: DockerClient, image: str, seconds: float, tell: Callable[[float
 
     def follow() -> None:
         layers: dict[str, tuple[int, int]] = {}
-        for event in client.api.pull(image, stream=True, decode=True):
+        with understood_settings():  # which have the credentials
+            events = client.api.pull(image, stream=True, decode=True)
+        for event in events:
             if "error" in event:
                 raise EngineError(str(event["error"]))
             layers.update(layer_progress(event))

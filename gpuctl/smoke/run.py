@@ -16,7 +16,7 @@ from gpuctl.host.reading import Host
 from gpuctl.model import Remedy, Report
 from gpuctl.smoke.causes import DOCTOR
 from gpuctl.smoke.compare import Expected, difference, read_query
-from gpuctl.smoke.container import Ended, EngineError, connect, run
+from gpuctl.smoke.container import ClientSettings, Ended, EngineError, connect, run
 from gpuctl.smoke.explain import explain
 from gpuctl.smoke.plan import make_plan
 from gpuctl.smoke.pull import is_local, pull
@@ -32,6 +32,7 @@ INFOROM_WARNING = 14
 """nvidia-smi's exit status when a damaged infoROM is all that it has to report (its manual, RETURN VALUE)."""
 WAKE_SECONDS = 60.0
 _SLOW = Remedy("A GPU that blocks holds up whatever looks at it: see how long the host takes.", ("time nvidia-smi",))
+_MEND = Remedy("Mend the file, or move it away: it holds what `docker login` and `docker context use` have set.")
 
 
 def look(host: Host, wake: bool) -> Facts:
@@ -69,6 +70,8 @@ def _try(plan: Plan, wish: Wish, report: Report, tell: Tell) -> Result:
             result = replace(result, pulled=_fetch(client, plan.spec.image, wish.pull_timeout, tell))
             tell(f"Running nvidia-smi in {plan.spec.image}", None)
             ended = run(client, plan.spec, wish.timeout)
+    except ClientSettings as broken:
+        return replace(result, passed=False, cause=str(broken), remedy=_MEND, error=repr(broken.__cause__))
     except EngineError as refused:
         return _explained(result, str(refused), report)
     except DeadlineExceeded:

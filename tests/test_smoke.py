@@ -327,6 +327,16 @@ def test_settings_of_dockers_client_that_make_no_sense_are_named(rig: Rig, setti
     assert "move it away" in result["remedy"]["text"]
 
 
+def test_a_runtime_that_docker_lacks_is_not_taken_for_nvidia(rig: Rig) -> None:
+    rig.toolkit.remove()
+    try:
+        result = rig.smoke_json("--runtime", "nosuch")
+    finally:
+        rig.toolkit.install("a100x8")
+    assert result["cause"] == "Docker has no runtime of that name."
+    assert result["remedy"]["commands"] == ["docker info --format '{{json .Runtimes}}'"]
+
+
 def test_a_dry_run_prints_a_docker_command_that_works_and_starts_nothing(rig: Rig) -> None:
     done = rig.smoke("--dry-run", "--gpus", "device=0,2")
     assert (done.code, rig.containers()) == (0, [])

@@ -13,6 +13,9 @@ DOCTOR = Remedy("See what is wrong on this host.", ("gpuctl doctor",))
 _NAME_AN_IMAGE = ("gpuctl smoke --image NAME",)
 _OTHER_IMAGE = Remedy("Name an image that is on this host, or in a registry that it reaches.", _NAME_AN_IMAGE)
 _INSTALL_RUNTIME = Remedy("Register the runtime; no container is stopped.", ("gpuctl install-runtime",))
+_WHICH_RUNTIMES = Remedy(
+    "Name one that it has; gpuctl install-runtime registers nvidia.", ("docker info --format '{{json .Runtimes}}'",)
+)
 _DRIVER = (
     "kernel.driver-installed",
     "kernel.nouveau",
@@ -96,7 +99,7 @@ CAUSES = (
             "registration.config-applied",
             "registration.runtime",
         ),
-        _INSTALL_RUNTIME,
+        _WHICH_RUNTIMES,
     ),
     # Before nvidia-smi's: this line, too, can say that an executable file was not found.
     Cause(

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gpuctl.checks import diagnose
-from gpuctl.facts.docker import Docker, State
+from gpuctl.facts.docker import RUNTIME, Docker, State
 from gpuctl.facts.gather import Facts, gather
 from gpuctl.host.deadline import DeadlineExceeded
 from gpuctl.host.reading import Host
@@ -33,6 +33,8 @@ INFOROM_WARNING = 14
 WAKE_SECONDS = 60.0
 _SLOW = Remedy("A GPU that blocks holds up whatever looks at it: see how long the host takes.", ("time nvidia-smi",))
 _MEND = Remedy("Mend the file, or move it away: it holds what `docker login` and `docker context use` have set.")
+_OF_NVIDIA = ("toolkit", "registration")
+"""Layers that are about the runtime nvidia, and tell nothing of another."""
 
 
 def look(host: Host, wake: bool) -> Facts:
@@ -102,5 +104,7 @@ def judge(ended: Ended, expected: Expected, result: Result, report: Report) -> R
 
 
 def _explained(result: Result, error: str, report: Report) -> Result:
-    cause, remedy = explain(error, report)
+    other = result.plan and result.plan.spec.runtime not in (None, RUNTIME)
+    told = tuple(one for one in report.findings if not (other and one.layer in _OF_NVIDIA))
+    cause, remedy = explain(error, Report(told))
     return replace(result, passed=False, cause=cause, remedy=remedy, error=error)

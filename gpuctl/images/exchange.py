@@ -6,7 +6,6 @@ Import it where it is used: requests takes its time.
 from __future__ import annotations
 
 import ssl
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from gpuctl.images.config import Unreadable
 REQUESTS = 24
 """More than any registry needs: an index, a manifest, a configuration, a token, a few redirects for each."""
 SILENCE_SECONDS = 10.0
+"""For a connection to come about, and between two pieces of an answer."""
 _PIECE = 1 << 16
 _REDIRECTS = (301, 302, 303, 307, 308)
 # Bodies as they are: a compressed one could be a thousand times larger than what was sent.
@@ -48,17 +48,16 @@ class Answer:
 
 
 class Exchange:
-    """The requests that reading one image takes. `end` is the time (time.monotonic) at which they must be over.
+    """The requests that reading one image takes. Their number is limited, their time is not: see within().
 
     `insecure` is a host that need not speak TLS, nor show a certificate that `context` trusts; where it is this
     machine, under any of its names. None: every server must.
     """
 
-    def __init__(self, context: ssl.SSLContext, insecure: str | None, end: float) -> None:
+    def __init__(self, context: ssl.SSLContext, insecure: str | None) -> None:
         self._session = requests.Session()
         self._session.mount("https://", _Adapter(context))
         self._insecure = insecure
-        self._end = end
         self._left = REQUESTS
         self.answered = False
         """Whether any server has answered yet."""
@@ -113,7 +112,7 @@ class Exchange:
                 headers={**_HEADERS, **headers},
                 data=form,
                 auth=_as_it_is,
-                timeout=max(0.1, min(SILENCE_SECONDS, self._end - time.monotonic())),
+                timeout=SILENCE_SECONDS,
                 allow_redirects=False,
                 stream=True,
                 verify=verify,
@@ -132,8 +131,6 @@ class Exchange:
                 body += piece
                 if len(body) > limit:
                     raise Unreadable(f"{address.server} sends more than the {limit >> 20} MiB that gpuctl reads.")
-                if time.monotonic() > self._end:
-                    raise NoAnswer(f"{address.server} sends too slowly.")
         return Answer(response.status_code, redirected, response.headers, bytes(body))
 
 

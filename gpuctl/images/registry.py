@@ -51,7 +51,7 @@ def read_registry(
     context = _context(host, reference)
     problem = Unreadable(f"The registry {reference.registry} could not be asked.")
     for address, insecure in _addresses(reference, is_insecure):
-        exchange = Exchange(context, insecure, end)
+        exchange = Exchange(context, insecure)
         try:
             return _Repository(address, reference, host, exchange, end).read(typed, architecture)
         except NoAnswer as error:
@@ -109,9 +109,7 @@ class _Repository:
 
     def read(self, typed: str, architecture: str) -> ImageConfig:
         """Returns the image's configuration. Raises Unreadable."""
-        version = self._reference.version
-        digest, found = self._manifest(version, self._reference.digest)
-        named = digest
+        named, found = self._manifest(self._reference.version, self._reference.digest)
         offered: tuple[str, ...] = ()
         for _ in range(_INDEX_DEPTH):
             if isinstance(found, Manifest):
@@ -123,11 +121,12 @@ class _Repository:
             if chosen is None:
                 there = ", ".join(offered)[:_SHOWN] or "no platform that it names"
                 raise Unreadable(f"{self._reference} is there for {there}, not for linux/{architecture}.")
-            digest, found = self._manifest(chosen.digest, chosen.digest)
+            _, found = self._manifest(chosen.digest, chosen.digest)
         raise self._no_image("it is a list of lists of lists")
 
     def _manifest(self, version: str, digest: str | None) -> tuple[str, Manifest | Index]:
-        answer = self._fetch(f"manifests/{version}", f"{self._reference.repository}, version {version}", MANIFEST_LIMIT)
+        what = f"{self._reference.repository}{'@' if digest else ':'}{version}"
+        answer = self._fetch(f"manifests/{version}", what, MANIFEST_LIMIT)
         told = answer.headers.get("Docker-Content-Digest", "")
         expected = digest or (told if is_digest(told) else digest_of(answer.body))
         self._verify(answer.body, expected)

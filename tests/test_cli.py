@@ -142,6 +142,7 @@ def test_the_verdict_decides_the_exit_code(argv: tuple[str, ...], code: int) -> 
         ("smoke", "--pull-timeout", "x"),
         ("smoke", "--image", ""),
         ("smoke", "--runtime", ""),
+        ("data", "verify", ""),
         ("frobnicate",),
         ("doctor", "--frobnicate"),
         ("data", "frobnicate"),

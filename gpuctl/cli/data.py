@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from gpuctl.cli.options import DryRun, Json
+from gpuctl.cli.options import DryRun, Json, filled
 from gpuctl.cli.tables import chosen_tables, wrong_tables
 from gpuctl.model import ExitCode
 
@@ -33,7 +33,9 @@ def show(
 def verify(
     folder: Annotated[
         str | None,
-        typer.Argument(metavar="DIR", help="Tables to put over gpuctl's own; without it, those of this run."),
+        typer.Argument(
+            metavar="DIR", parser=filled, help="Tables to put over gpuctl's own; without it, those of this run."
+        ),
     ] = None,
     json: Json = False,
 ) -> None:

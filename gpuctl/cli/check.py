@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gpuctl.cli.described import check_cuda_option, described_gpus
 from gpuctl.cli.options import DriverVersion, GpuNames, Json
 from gpuctl.model import ExitCode, Verdict
 
@@ -94,15 +95,11 @@ def command(
 
 
 def _described(driver: str | None, names: list[str], brand: str | None, driver_cuda: str | None) -> Machine:
-    from gpuctl.compat.gpus import find_gpu, with_brand
+    from gpuctl.compat.gpus import with_brand
     from gpuctl.compat.question import Machine
-    from gpuctl.compat.versions import parse_cuda, parse_driver
 
-    if driver is not None:
-        parse_driver(driver)
-    if driver_cuda is not None:
-        parse_cuda(driver_cuda)
-    gpus = with_brand((find_gpu(name) for name in names), brand)
+    check_cuda_option(driver_cuda)
+    gpus = with_brand(described_gpus(driver, names), brand)
     return Machine(driver.strip() if driver else None, gpus, driver_cuda=driver_cuda)
 
 
@@ -110,12 +107,9 @@ def _question(
     cuda: str | None, require: list[str], framework: list[str], requirements: str | None, evaluator: Evaluator
 ) -> Question:
     from gpuctl.compat.question import Question, typed_cuda
-    from gpuctl.compat.versions import parse_cuda
 
-    asks = []
-    if cuda is not None:
-        parse_cuda(cuda)
-        asks.append(typed_cuda(cuda))
+    check_cuda_option(cuda)
+    asks = [] if cuda is None else [typed_cuda(cuda)]
     if framework:
         from gpuctl.compat.frameworks import framework_asks
 

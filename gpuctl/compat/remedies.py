@@ -48,7 +48,7 @@ def other_build(
 
 def gate_remedies(requirement: Requirement, asked: Set[Verdict]) -> tuple[Remedy, ...]:
     """Returns what opens the container's gate. `asked`: what came of the CUDA versions; their remedies name drivers."""
-    if requirement.verdict != "unsatisfied":
+    if not requirement.failed:
         return ()
     branch, found = requirement.branch, []
     if branch and asked <= {Verdict.COMPATIBLE}:

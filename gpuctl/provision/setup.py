@@ -1,0 +1,82 @@
+"""What one engine needs in order to have the NVIDIA runtime: its files' changes, and the daemon that takes them up.
+
+Each engine has a file of its own in this room, with `plan(host, facts, wish) -> Setup` and
+`running(host, facts) -> Daemon | None`; transaction.py carries the setup out, whichever engine it is of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from gpuctl.model import Remedy, Step
+
+Contents = Mapping[str, bytes | None]
+"""What files hold, by path; None: there is no such file."""
+
+
+class DaemonProblem(Exception):
+    """The daemon did not do what it was told; the message says what."""
+
+
+class NotUp(DaemonProblem):
+    """The daemon was restarted, and did not come up as it should."""
+
+
+class Daemon(Protocol):
+    """A running engine that reads the files."""
+
+    reloading: Step | None
+    """None: this engine reads its files only when it starts."""
+    restarting: Step | None
+    """None: gpuctl cannot restart it, as where no service manager runs it. The text has the count of containers."""
+
+    def difference(self, contents: Contents) -> str:
+        """Returns in which way it differs from what the files say, "" when it has all that they say."""
+
+    def reload(self, contents: Contents, deadline: float) -> None:
+        """Has it read its files again, and returns once it has what they say. Raises DaemonProblem; in seconds."""
+
+    def restart(self, contents: Contents, deadline: float) -> None:
+        """Restarts it, and returns once it has what the files say. Raises NotUp; `deadline` in seconds."""
+
+
+def accept(path: str) -> None:
+    """There is nobody whose opinion of the file counts."""
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One file's change. `change` turns its bytes (None: no file) into the wished ones and may raise Refused.
+
+    `show` returns the unified diff of two contents of that path as it may be shown, without secrets. `inspect` sees the
+    path of the complete new file before it counts, and may raise Refused.
+    """
+
+    path: str
+    change: Callable[[bytes | None], bytes | None]
+    show: Callable[[str, bytes | None, bytes | None], str]
+    inspect: Callable[[str], None] = accept
+
+
+@dataclass(frozen=True)
+class Setup:
+    """One engine's part of a plan.
+
+    `daemon` is None where nobody is to be told: none runs, it does not read these files, or --no-reload. `restart`: it
+    is to be restarted too (--restart was given, and it helps). `restart_needed`: whether what was asked for waits for
+    a restart, None when that cannot be told. `late` are notes and a remedy about that, dropped once it was restarted.
+    """
+
+    engine: str
+    """docker, containerd, crio or podman."""
+    title: str
+    """As people call it: Docker, containerd, CRI-O, Podman."""
+    edits: tuple[Edit, ...]
+    daemon: Daemon | None
+    restart: bool = False
+    restart_needed: bool | None = None
+    notes: tuple[str, ...] = ()
+    late: tuple[str, ...] = ()
+    remedy: Remedy | None = None

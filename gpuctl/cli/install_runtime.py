@@ -6,12 +6,13 @@ from typing import Annotated
 
 import typer
 
-from gpuctl.cli.options import DryRun, Json, TakeUp, filled
+from gpuctl.cli.options import DryRun, EngineName, Json, TakeUp, filled
 
 COMMAND = "install-runtime"
 
 
 def command(
+    engine: EngineName = None,
     set_default: Annotated[bool, typer.Option("--set-default", help="Make it the default runtime too.")] = False,
     name: Annotated[str, typer.Option("--name", metavar="NAME", help="The name to register.")] = "nvidia",
     runtime_path: Annotated[
@@ -55,6 +56,7 @@ def command(
     if no_reload and restart:
         raise typer.BadParameter("--no-reload and --restart exclude each other", param_hint="--restart")
     wish = Wish(
+        engine=engine,
         name=_checked(name),
         runtime_path=runtime_path,
         default=set_default,

@@ -7,6 +7,7 @@ as a whole, or a single setting.
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
 from typing import Any
@@ -28,11 +29,7 @@ _RUNTIMES = "runtimes"
 
 
 class Conflict(Exception):
-    """Somebody has changed what gpuctl had set. `keys` lead to the values."""
-
-    def __init__(self, keys: Sequence[Keys]) -> None:
-        super().__init__(", ".join(".".join(one) for one in keys))
-        self.keys = tuple(keys)
+    """Somebody has changed what gpuctl had set. The message says which value, in sentences."""
 
 
 def value_at(document: Any, keys: Keys) -> Any:
@@ -64,9 +61,9 @@ def taken_out(set_by_us: Values, before: Mapping[str, Any], now: Mapping[str, An
 
     Objects that came to be with gpuctl's values go with them, once nothing else is in them. Raises Conflict.
     """
-    conflicts = [keys for keys, new in set_by_us if value_at(now, keys) not in (new, value_at(before, keys))]
-    if conflicts:
-        raise Conflict(conflicts)
+    for keys, new in set_by_us:
+        if value_at(now, keys) not in (new, value_at(before, keys)):
+            raise Conflict(f"{'.'.join(keys)} is {_shown(value_at(now, keys))} now, and gpuctl had set {_shown(new)}.")
     back = [(keys, value_at(before, keys)) for keys, _ in set_by_us if value_at(now, keys) != value_at(before, keys)]
     left = copy.deepcopy(dict(now))
     for keys, value in back:
@@ -86,3 +83,7 @@ def _put(document: dict[str, Any], keys: Keys, value: Any) -> None:
         document.pop(keys[-1], None)
     else:
         document[keys[-1]] = value
+
+
+def _shown(value: Any) -> str:
+    return "not there" if value is REMOVED else json.dumps(value, ensure_ascii=False)

@@ -26,6 +26,7 @@ ROOT_FOLDER = "/var/lib/gpuctl/journal"
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 DONE, ROLLED_BACK, UNDONE, STUCK = "done", "rolled-back", "undone", "stuck"
 """How a run ended: as wished; failed, and put back by itself; undone by `gpuctl rollback`; failed, and not put back."""
+ENDS = (DONE, ROLLED_BACK, UNDONE, STUCK)
 WRITE, ENGINE, RESTART, PACKAGES = "write", "engine", "restart", "packages"
 """A file is written; a daemon is to take files up; it is restarted; packages are installed."""
 RUNNING, INTERRUPTED = "running", "interrupted"
@@ -117,8 +118,8 @@ def parse_run(id: str, text: str) -> Tuple[Optional[Run], Mapping[str, Any]]:
     """
     lines = [line for line in map(_line, text.splitlines()) if line]
     head = next((line for line in lines if isinstance(line.get("run"), str)), {})
-    begun = [line for line in lines if isinstance(line.get("begins"), int) and isinstance(line.get("kind"), str)]
-    end: Mapping[str, Any] = next((line for line in reversed(lines) if isinstance(line.get("end"), str)), {})
+    begun = [line for line in lines if is_change(line)]
+    end: Mapping[str, Any] = next((line for line in reversed(lines) if line.get("end") in ENDS), {})
     if not head or not begun:
         return None, head
     continues, undoes = head.get("continues"), head.get("undoes")
@@ -134,6 +135,15 @@ def parse_run(id: str, text: str) -> Tuple[Optional[Run], Mapping[str, Any]]:
         undoes=tuple(map(str, undoes)) if isinstance(undoes, list) else (),
     )
     return run, head
+
+
+def is_change(line: Mapping[str, Any]) -> bool:
+    """Returns whether a line says what was begun, with all that its kind needs."""
+    texts, digests = ("path", "kept", "engine"), ("before", "after")
+    if line.get("kind") != WRITE:
+        return isinstance(line.get("begins"), int) and line.get("kind") in (ENGINE, RESTART, PACKAGES)
+    whole = all(isinstance(line.get(name), str) for name in texts)
+    return whole and all(isinstance(line.get(name, 0), (str, type(None))) for name in digests)
 
 
 def _line(text: str) -> Optional[Mapping[str, Any]]:

@@ -63,6 +63,10 @@ class DockerDaemon:
         text = f"restart Docker (systemctl restart {self.unit}), which stops {stops} running containers"
         return Step(text, disturbs, undo="restart it again, with the old file")
 
+    def reads(self, path: str) -> bool:
+        """Returns whether that is its daemon.json."""
+        return same_file(path, self.path)
+
     def difference(self, contents: Contents) -> str:
         """Returns in which way it differs from what the file says, "" when it has all of that."""
         try:

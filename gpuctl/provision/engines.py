@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from gpuctl.engines import daemon_json
+from gpuctl.engines.merge import Values
 from gpuctl.facts.docker import Docker
 from gpuctl.facts.gather import Facts, gather
 from gpuctl.facts.system import System
@@ -14,6 +16,14 @@ from gpuctl.host.reading import Host
 from gpuctl.provision import docker
 from gpuctl.provision.result import Wish
 from gpuctl.provision.setup import Daemon, Setup
+
+
+@dataclass(frozen=True)
+class Document:
+    """How a file that is others' as well is read as nested dicts, and how values are set in it, all else staying."""
+
+    values: Callable[[bytes], dict[str, Any]]
+    set_values: Callable[[bytes, Values], bytes]
 
 
 @dataclass(frozen=True)
@@ -28,14 +38,31 @@ class Engine:
     running: Callable[[Host, Facts], Daemon | None]
     subjects: tuple[type, ...]
     show: Callable[[str, bytes | None, bytes | None], str]
+    document: Document | None
+    """None: its files are gpuctl's as a whole."""
 
 
 ENGINES = {
-    docker.ENGINE: Engine(docker.TITLE, docker.plan, docker.running, (System, Docker, Toolkit), daemon_json.diff),
+    docker.ENGINE: Engine(
+        docker.TITLE,
+        docker.plan,
+        docker.running,
+        (System, Docker, Toolkit),
+        daemon_json.diff,
+        Document(daemon_json.values, daemon_json.set_values),
+    ),
 }
 
 
-def running(host: Host, name: str) -> Daemon | None:
-    """Returns an engine's daemon that runs now; None where none does, or where gpuctl does not know that engine."""
+def reader(host: Host, name: str, paths: Sequence[str]) -> Daemon | None:
+    """Returns the engine's daemon that runs now and reads one of these files; None where none does."""
     engine = ENGINES.get(name)
-    return engine.running(host, gather(host, engine.subjects)) if engine else None
+    daemon = engine.running(host, gather(host, engine.subjects)) if engine else None
+    return daemon if daemon is not None and any(map(daemon.reads, paths)) else None
+
+
+def untold(daemon: Daemon | None, wish: Wish) -> tuple[str, ...]:
+    """Returns why nothing was verified, where nobody is told."""
+    if daemon is not None:
+        return ()
+    return ("No engine that runs here reads it. Nothing was verified." if wish.reload else "The engine was not told.",)

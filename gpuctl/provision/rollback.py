@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from gpuctl.facts.changes import ENGINE, INTERRUPTED, ROLLED_BACK, RUNNING, UNDONE, WRITE, Change, Run, probe_changes
+from gpuctl.facts.changes import INTERRUPTED, ROLLED_BACK, RUNNING, UNDONE, WRITE, Change, Run, probe_changes
 from gpuctl.host.files import same_file
 from gpuctl.host.reading import Host
 from gpuctl.host.replace import content_before, digest
 from gpuctl.model import CannotTell, ExitCode
-from gpuctl.provision.engines import ENGINES, running
+from gpuctl.provision.engines import ENGINES, reader, untold
 from gpuctl.provision.result import Refused, Result, Say, Wish
 from gpuctl.provision.setup import Edit, Setup
 from gpuctl.provision.transaction import conduct
@@ -50,17 +50,17 @@ def _plan(host: Host, wish: Wish, name: str | None) -> Setup:
         return _nothing(f"The run {run.id} (gpuctl {run.command}) is rolled back already.")
     chain = _chain(runs, run)
     changes = tuple(change for one in chain for change in reversed(one.changes))
-    engine = next((change.about["engine"] for change in changes if change.kind == ENGINE), None)
-    daemon = running(host, engine) if engine and wish.reload else None
-    untold = engine is not None and daemon is None
+    engine = next((change.about["engine"] for change in changes if change.kind == WRITE), "")
+    edits = tuple(_edits(changes, wish.force))
+    daemon = reader(host, engine, [edit.path for edit in edits]) if wish.reload else None
     return Setup(
-        engine=engine or "",
+        engine=engine,
         title=ENGINES[engine].title if engine in ENGINES else "",
-        edits=tuple(_edits(changes, wish.force)),
+        edits=edits,
         daemon=daemon,
         undoes=chain,
         takes_away=True,
-        notes=("The daemon was not told. It reads the file on a reload, or when it starts.",) if untold else (),
+        notes=untold(daemon, wish),
     )
 
 

@@ -39,6 +39,9 @@ class Daemon(Protocol):
     def restarting(self) -> Step | None:
         """The step that restarts it, with the count of containers that it stops; None where gpuctl cannot do that."""
 
+    def reads(self, path: str) -> bool:
+        """Returns whether that is one of its files."""
+
     def difference(self, contents: Contents) -> str:
         """Returns in which way it differs from what the files say, "" when it has all that they say."""
 

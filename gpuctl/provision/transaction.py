@@ -58,7 +58,7 @@ def conduct(host: Host, command: str, wish: Wish, plan: Callable[[], Setup], say
         for edit in setup.edits:
             files.examine(edit.path)
         result = planned(setup, result)
-        if wish.dry_run or not result.plan.steps:
+        if wish.dry_run or not (result.plan.steps or setup.undoes):
             return result
         return _carried_out(Recorder(host, command, setup.undoes), setup, wish, result, say)
     except Refused as refused:

@@ -11,6 +11,7 @@ from hosts_v100 import BOOTED, CHARACTER, DOCKER, GPU, IMAGES, INFO, KERNEL, NVM
 
 from gpuctl.checks import CHECKS, LAYERS, diagnose
 from gpuctl.checks.engine import Check, ask
+from gpuctl.facts.changes import ROOT_FOLDER
 from gpuctl.facts.docker import Docker
 from gpuctl.facts.docker_unit import SHOW_SOCKETS
 from gpuctl.facts.driver import Driver
@@ -170,6 +171,12 @@ ILL: Mapping[str, SnapshotHost] = {
         commands={"modinfo nvidia": "filename: /lib/nvidia.ko\nversion: 340.108\nlicense: NVIDIA\n"},
     ),
     "image.local-images": v100(sockets=docker(images=[*IMAGES, {"RepoTags": ["nvidia/cuda:12.4.1-base-ubuntu22.04"]}])),
+    "changes.complete": v100(
+        files={
+            f"{ROOT_FOLDER}/20261125T120000.000000Z.jsonl": '{"run": "install-runtime", "boot": "before"}\n'
+            '{"begins": 0, "kind": "engine", "engine": "docker"}\n'
+        }
+    ),
 }
 """For each check, a host on which it speaks up."""
 

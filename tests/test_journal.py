@@ -192,3 +192,11 @@ def test_uninstalling_where_gpuctl_put_nothing_changes_nothing(host: SimHost, co
     done = gpuctl(host, "uninstall-runtime", config)
     assert (done.code, done.json["changed"], config.read_text()) == (0, False, OLD)
     assert "nothing to take out" in done.json["notes"][0]
+
+
+def test_a_run_that_was_cut_short_behind_a_link_is_completed_by_the_next(host: SimHost, config: Path) -> None:
+    link = config.with_name("link.json")
+    link.symlink_to(config)
+    gpuctl(host, "install-runtime", link, kill="fsync:when=7")
+    assert gpuctl(host, "install-runtime", link).code == 0
+    assert states(host) == [("install-runtime", "done")]

@@ -99,7 +99,7 @@ def _look(edits: Sequence[Edit]) -> tuple[Look, ...]:
 
 
 def _contents(looks: Sequence[Look]) -> Contents:
-    return {one.edit.path: one.new for one in looks}
+    return {one.before.path: one.new for one in looks}
 
 
 def _telling(setup: Setup) -> tuple[Step | None, Step | None]:
@@ -161,7 +161,7 @@ def _with_what_stays(setup: Setup, changes: Sequence[Look], result: Result) -> R
     """A reload unsets nothing in some daemons: what the files do not say any more holds until the next start."""
     if setup.daemon is None or result.restarted or not setup.takes_away:
         return result
-    stays = setup.daemon.keeps({one.edit.path: one.before.raw for one in changes}, _contents(changes))
+    stays = setup.daemon.keeps({one.before.path: one.before.raw for one in changes}, _contents(changes))
     if not stays:
         return replace(result, restart_needed=False)
     note = f"{setup.title} keeps {stays} until it is restarted: a reload unsets nothing."

@@ -58,7 +58,7 @@ def conduct(host: Host, command: str, wish: Wish, plan: Callable[[], Setup], say
         for edit in setup.edits:
             files.examine(edit.path)
         result = planned(setup, result)
-        if wish.dry_run or not (result.plan.steps or setup.undoes):
+        if wish.dry_run or not (result.plan.steps or setup.undoes or _cut_short(host, setup)):
             return result
         return _carried_out(Recorder(host, command, setup.undoes), setup, wish, result, say)
     except Refused as refused:
@@ -129,7 +129,7 @@ def _changed(recorder: Recorder, setup: Setup, wish: Wish, result: Result, say: 
         remove_leftovers(edit.path)
     looks = _look(setup.edits)
     changes, contents = [one for one in looks if one.changes], _contents(looks)
-    cut = [run for run in cut_short(recorder.host) if run.paths <= contents.keys() and run not in setup.undoes]
+    cut = _cut_short(recorder.host, setup)
     if not changes:
         result = _told_anew(recorder, setup, contents, wish, result, say)
         return _settled(recorder.host, setup, cut, result)
@@ -145,6 +145,12 @@ def _changed(recorder: Recorder, setup: Setup, wish: Wish, result: Result, say: 
     diff = "".join(one.step.diff for one in changes)
     result = replace(_told(result, setup, restarted), changed=True, files=kept, diff=diff, run=recorder.id)
     return _settled(recorder.host, setup, [run for run in cut if run.undoes], _with_what_stays(setup, changes, result))
+
+
+def _cut_short(host: Host, setup: Setup) -> list[Run]:
+    """The runs about nothing but these files that were cut short: what they began, this one completes."""
+    paths = {files.behind_links(edit.path) for edit in setup.edits}
+    return [run for run in cut_short(host) if run.paths <= paths and run not in setup.undoes]
 
 
 def _settled(host: Host, setup: Setup, cut: Sequence[Run], result: Result) -> Result:

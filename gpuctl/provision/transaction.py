@@ -54,7 +54,9 @@ def conduct(host: Host, command: str, wish: Wish, plan: Callable[[], Setup], say
     result = Result(config=wish.config, dry_run=wish.dry_run)
     try:
         setup = plan()
-        result = replace(result, engine=setup.engine, config=setup.edits[0].path if setup.edits else None)
+        result = replace(
+            result, engine=setup.engine, title=setup.title, config=setup.edits[0].path if setup.edits else None
+        )
         for edit in setup.edits:
             files.examine(edit.path)
         result = planned(setup, result)

@@ -95,7 +95,13 @@ def doctor(_: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    verbs = {"plan": lambda wish: shown(plan(wish)), "install": install, "undo": undo, "killed": killed, "doctor": doctor}
+    verbs = {
+        "plan": lambda wish: shown(plan(wish)),
+        "install": install,
+        "undo": undo,
+        "killed": killed,
+        "doctor": doctor,
+    }
     try:
         answer = verbs[sys.argv[1]](json.load(sys.stdin))
     except Refused as refused:

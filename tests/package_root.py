@@ -17,11 +17,20 @@ from typing import Any
 from simhost.process import Done, finish
 
 DRIVER = Path(__file__).with_name("package_driver.py")
-_SOURCES = ("etc/apt/sources.list.d", "etc/apt/preferences.d", "etc/yum.repos.d", "etc/zypp/repos.d", "var/lib/apt/lists")
+_SOURCES = (
+    "etc/apt/sources.list.d",
+    "etc/apt/preferences.d",
+    "etc/yum.repos.d",
+    "etc/zypp/repos.d",
+    "var/lib/apt/lists",
+)
 # All of it ends with the process: the mounts with their namespace, the commands with theirs.
 _ENTER = """
 set -eu
-new=$1 upper=$2 work=$3 places=$4; shift 4
+new=$1 upper=$2 work=$3 places=$4 python=$5; shift 5
+ip link set lo up
+"$python" -m http.server --bind 127.0.0.1 --directory "${places##* }" 80 </dev/null >/dev/null 2>&1 &
+until (exec 3<>/dev/tcp/127.0.0.1/80) 2>/dev/null; do sleep 0.02; done
 mount --make-rprivate /
 mount -t overlay overlay -o "lowerdir=/,upperdir=$upper,workdir=$work" "$new"
 for place in $places; do mkdir -p "$new$place"; mount --rbind "$place" "$new$place"; done
@@ -33,9 +42,9 @@ exec chroot "$new" "$@"
 
 
 class PackageRoot:
-    """What is done in it stays until it is closed, and nowhere else. `place` is a folder that is the same in and out.
+    """What is done in it stays until it is closed, and nowhere else.
 
-    The package managers know no repository, and no package of the toolkit, at first.
+    `place` is a folder that is the same in and out, and served as http://127.0.0.1 in there. The package managers know no repository, and no package of the toolkit, at first.
     """
 
     def __init__(self, place: Path, os_release: str | None = None) -> None:
@@ -69,8 +78,9 @@ class PackageRoot:
         """Starts a command in there."""
         work = tempfile.mkdtemp(dir=self._folder, prefix="work-")
         checkout = DRIVER.parents[1]
-        places = " ".join({str(one) for one in (checkout, sys.prefix, sys.base_prefix, self.place)})
-        inside = ("sh", "-c", _ENTER, "sh", str(self._folder / "new"), str(self._folder / "upper"), work, places, *argv)
+        places = " ".join(str(one) for one in (checkout, sys.prefix, sys.base_prefix, self.place))
+        folders = (str(self._folder / "new"), str(self._folder / "upper"), work, places)
+        inside = ("bash", "-c", _ENTER, "bash", *folders, sys.executable, *argv)
         return subprocess.Popen(
             ("unshare", "--mount", "--pid", "--net", "--fork", "--kill-child", *inside),
             env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LC_ALL": "C"},

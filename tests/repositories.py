@@ -117,6 +117,10 @@ def _rpm(folder: Path, name: str, version: str, needs: Sequence[str]) -> None:
     ]
     spec = folder.parent / f"{name}.spec"
     spec.write_text("\n".join(lines) + "\n")
-    places = {"_topdir": folder.parent / "build", "_rpmdir": folder, "_build_name_fmt": f"{name}-{version}-1.x86_64.rpm"}
+    places = {
+        "_topdir": folder.parent / "build",
+        "_rpmdir": folder,
+        "_build_name_fmt": f"{name}-{version}-1.x86_64.rpm",
+    }
     defines = (word for key, value in places.items() for word in ("--define", f"{key} {value}"))
     run("rpmbuild", "-bb", "--target", "x86_64", "--quiet", *defines, str(spec))

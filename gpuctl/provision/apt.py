@@ -123,10 +123,10 @@ def _only(file: str) -> tuple[str, ...]:
     )
 
 
-def keep(host: Host, change: Change, packages: Packages) -> None:
+def keep(host: Host, repository: Repository, change: Change, packages: Packages) -> None:
     """Fetches the packages: by all sources, else by one file alone, where sources contradict each other."""
     create_public(KEPT)
-    files = dict.fromkeys(one.file for one in packages.sources.get() or () if _NVIDIA.search(one.uri))
+    files = dict.fromkeys(one.file for one in packages.sources.get() or () if is_of_toolkit(one, repository))
     ways = ((), *(_only(file) for file in files))
     for name, version in change.lost.items():
         tries = (run_manager(("apt-get", *way, "download", f"{name}={version}"), KEPT) for way in ways)

@@ -60,7 +60,7 @@ class Family(Protocol):
     def edits(self, repository: Repository, packages: Packages) -> tuple[Edit, ...]:
         """Returns the files that tell the manager of the repository, and those that must not contradict them."""
 
-    def keep(self, host: Host, change: Change, packages: Packages) -> None:
+    def keep(self, host: Host, repository: Repository, change: Change, packages: Packages) -> None:
         """Fetches the packages that an undo needs. Raises PackageProblem where one of them can be had nowhere."""
 
     def install(self, host: Host, repository: Repository, change: Change) -> None:

@@ -86,7 +86,7 @@ def _plan(host: Host, system: System, packages: Packages, old_docker: str | None
         edits=family.edits(repository, packages),
         steps=_steps(repository, change, installed),
         before=change.before,
-        keep=lambda: family.keep(host, change, packages),
+        keep=lambda: family.keep(host, repository, change, packages),
         install=lambda: family.install(host, repository, change),
         notes=notes,
     )

@@ -74,21 +74,22 @@ def edits(repository: Repository, packages: Packages) -> tuple[Edit, ...]:
     return written(_KEY, repository.key), written(file, rpm_repository(NAME, repository.url, _KEY))
 
 
-def keep(host: Host, change: Change, packages: Packages) -> None:
+def keep(host: Host, repository: Repository, change: Change, packages: Packages) -> None:
     """Fetches the packages from the repositories that the host has now."""
     create_public(KEPT)
     for name, version in change.lost.items():
-        said = run_manager(_fetch(packages.manager.get() or "", f"{name}-{version}"))
-        if _kept(host, name, version) is None:
-            text = f"{name} {version} can be had nowhere, so that it could not be put back: {reason(said)}"
-            raise PackageProblem(text)
+        tries = (run_manager(way) for way in _fetch(repository.manager, f"{name}-{version}"))
+        if not any(_kept(host, name, version) for _ in ("before", *tries)):
+            raise PackageProblem(f"{name} {version} can be had nowhere, so that it could not be put back.")
 
 
-def _fetch(manager: str, package: str) -> tuple[str, ...]:
+def _fetch(manager: str, package: str) -> tuple[tuple[str, ...], ...]:
+    """The ways to have an installed package as a file; dnf's first leaves one of a file:// repository where it is."""
     if manager == "zypper":
         settings = ("--non-interactive", "--pkg-cache-dir", KEPT)
-        return (manager, *settings, "install", "--download-only", "--force", package)
-    return (manager, "-y", *_cache(KEPT), "reinstall", "--downloadonly", package)
+        return ((manager, *settings, "install", "--download-only", "--force", package),)
+    reinstall = (manager, "-y", *_cache(KEPT), "reinstall", "--downloadonly", package)
+    return reinstall, (manager, "-y", "download", f"--destdir={KEPT}", package)
 
 
 def _kept(host: Host, name: str, version: str) -> str | None:

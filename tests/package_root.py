@@ -27,10 +27,12 @@ _SOURCES = (
 # All of it ends with the process: the mounts with their namespace, the commands with theirs.
 _ENTER = """
 set -eu
-new=$1 upper=$2 work=$3 places=$4 python=$5; shift 5
+new=$1 upper=$2 work=$3 places=$4 server=$5; shift 5
 ip link set lo up
-"$python" -m http.server --bind 127.0.0.1 --directory "${places##* }" 80 </dev/null >/dev/null 2>&1 &
-until (exec 3<>/dev/tcp/127.0.0.1/80) 2>/dev/null; do sleep 0.02; done
+if [ "$server" ]; then
+    "$server" -m http.server --bind 127.0.0.1 --directory "${places##* }" 80 </dev/null >/dev/null 2>&1 &
+    until (exec 3<>/dev/tcp/127.0.0.1/80) 2>/dev/null; do sleep 0.02; done
+fi
 mount --make-rprivate /
 mount -t overlay overlay -o "lowerdir=/,upperdir=$upper,workdir=$work" "$new"
 for place in $places; do mkdir -p "$new$place"; mount --rbind "$place" "$new$place"; done
@@ -44,11 +46,14 @@ exec chroot "$new" "$@"
 class PackageRoot:
     """What is done in it stays until it is closed, and nowhere else.
 
-    `place` is a folder that is the same in and out, and served as http://127.0.0.1 in there. The package managers know no repository, and no package of the toolkit, at first.
+    `place` is a folder that is the same in and out. `os_release` makes it another distribution's, whose packages come
+    over HTTP: there the folder is http://127.0.0.1. The package managers know no repository at first, and no package
+    of the toolkit.
     """
 
     def __init__(self, place: Path, os_release: str | None = None) -> None:
         self.place = place
+        self._server = sys.executable if os_release else ""
         self._folder = Path(tempfile.mkdtemp(prefix="packages-"))
         self._folder.chmod(0o755)
         for name in ("upper", "new"):
@@ -56,7 +61,9 @@ class PackageRoot:
         for name in _SOURCES:
             self._empty(name)
         if os_release:
-            (self._folder / "upper/etc/os-release").write_text(os_release)
+            self.write("/etc/os-release", os_release)
+            self.write("/etc/rpm/macros", "%_dbpath /var/lib/rpm\n")  # Debian has it in each user's home
+            self.write("/etc/dnf/plugins/local.conf", "[main]\nenabled = false\n")
 
     def _empty(self, folder: str) -> None:
         """Hides what this machine has there, as a layer of an overlay does."""
@@ -80,7 +87,7 @@ class PackageRoot:
         checkout = DRIVER.parents[1]
         places = " ".join(str(one) for one in (checkout, sys.prefix, sys.base_prefix, self.place))
         folders = (str(self._folder / "new"), str(self._folder / "upper"), work, places)
-        inside = ("bash", "-c", _ENTER, "bash", *folders, sys.executable, *argv)
+        inside = ("bash", "-c", _ENTER, "bash", *folders, self._server, *argv)
         return subprocess.Popen(
             ("unshare", "--mount", "--pid", "--net", "--fork", "--kill-child", *inside),
             env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LC_ALL": "C"},

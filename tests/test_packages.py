@@ -23,6 +23,7 @@ TOOLKIT = (
 )
 SOURCES = "/etc/apt/sources.list.d"
 OURS = f"{SOURCES}/nvidia-container-toolkit.sources"
+SUSE = 'ID=opensuse-leap\nNAME="openSUSE Leap"\nVERSION_ID="15.6"\nID_LIKE="suse opensuse"\n'
 FEDORA = 'ID=fedora\nNAME="Fedora Linux"\nVERSION_ID="41"\n'
 
 
@@ -32,7 +33,6 @@ class Repositories:
 
     place: Path
     apt: str
-    rpm: str
     key: str
     other: str
 
@@ -46,9 +46,10 @@ def repositories() -> Iterator[Repositories]:
         signer, other = Signer(place / "signer"), Signer(place / "other")
         stack.callback(signer.close)
         stack.callback(other.close)
-        apt, rpm = build_apt(place / "deb", signer), build_rpm(place / "rpm", signer)
+        apt = build_apt(place / "deb", signer)
+        build_rpm(place / "rpm", signer, ("1.17.8", "1.18.0"))
         build_apt(place / "distribution", signer, ("1.12.1",), old=False)
-        yield Repositories(place, f"file://{apt}", f"file://{rpm}", str(signer.public), str(other.public))
+        yield Repositories(place, f"file://{apt}", str(signer.public), str(other.public))
 
 
 @pytest.fixture
@@ -231,21 +232,22 @@ def test_undo_waits_for_what_a_killed_gpuctl_left_running(root: PackageRoot, sit
     assert root.installed() == {}
 
 
-@pytest.mark.parametrize("by", ["file", "http"])
-def test_dnf_installs_pins_replaces_and_undoes(
-    new_root: Callable[..., PackageRoot], repositories: Repositories, by: str
+@pytest.mark.parametrize(("manager", "os_release"), [("dnf", FEDORA), ("zypper", SUSE)])
+def test_rpm_packages_are_installed_pinned_replaced_and_undone(
+    new_root: Callable[..., PackageRoot], repositories: Repositories, manager: str, os_release: str
 ) -> None:
-    root = new_root(os_release=FEDORA)
-    url = repositories.rpm if by == "file" else "http://127.0.0.1/rpm/x86_64"
-    site = {"repo_url": url, "key_file": repositories.key}
+    root = new_root(os_release=os_release)
+    site = {"repo_url": "http://127.0.0.1/rpm/x86_64", "key_file": repositories.key}
     wrong = root.drive("install", **{**site, "key_file": repositories.other})
-    assert "is not signed by this key" in wrong["refused"]
-    assert "has no version 1.0.0" in root.drive("install", version="1.0.0", **site)["refused"]
+    assert f"is not signed by this key ({manager} says: " in wrong["refused"]
+    unknown = root.drive("install", version="1.0.0", **site)
+    assert "has no version 1.0.0 of the toolkit. It has 1.18.0, 1.17.8." in unknown["refused"]
     assert root.installed() == {}
     assert root.drive("install", version="1.17.8", **site)["changed"]
     assert root.installed() == dict.fromkeys(TOOLKIT, "1.17.8")
-    done = root.run("rpm", "--install", f"{repositories.place}/rpm/x86_64/nvidia-docker2-2.13.0-1.x86_64.rpm")
-    assert done.code == 0, done.err
+    assert root.drive("install", version="1.17.8", **site)["changed"] is False
+    old = root.run("rpm", "--install", f"{repositories.place}/rpm/x86_64/nvidia-docker2-2.13.0-1.x86_64.rpm")
+    assert old.code == 0, old.err
     assert root.drive("install", version="1.18.0", **site)["changed"]
     assert root.installed() == dict.fromkeys(TOOLKIT, "1.18.0")
     assert root.drive("undo") == {"undone": True}

@@ -20,7 +20,7 @@ def check_versions(host: Host, manager: str, wanted: Before) -> None:
     wrong = [name for name, version in wanted.items() if (now.get(name) or None) != (version or None)]
     if wrong:
         states = ", ".join(f"{name} is {now.get(name) or 'not installed'}" for name in wrong)
-        raise PackageProblem(f"{manager} ended well, and yet {states}.")
+        raise PackageProblem(f"The packages are not as they were to be: {states}.")
 
 
 def needed(file: str | None, name: str, version: str) -> str:

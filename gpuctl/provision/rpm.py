@@ -30,10 +30,11 @@ def offered(repository: Repository) -> frozenset[str]:
     with scratch({"key": repository.key, "cache/": b""}) as folder:
         text = rpm_repository(NAME, repository.url, f"{folder}/key").encode()
         with scratch({f"etc/zypp/repos.d/{NAME}.repo": text}) as root:
-            ask = (
-                _zypper_search(root) if repository.manager == "zypper" else _dnf_list(repository.manager, root, folder)
-            )
-            said = run_manager(ask)
+            if repository.manager == "zypper":
+                _trust(f"{folder}/key", "--root", root)
+                said = run_manager(_zypper_search(root))
+            else:
+                said = run_manager(_dnf_list(repository.manager, root, folder))
     unsigned = _UNSIGNED.search(said.text)
     if unsigned:
         raise PackageProblem(f"{repository.url} is not signed by this key ({repository.manager} says: {unsigned[0]}).")
@@ -42,14 +43,29 @@ def offered(repository: Repository) -> frozenset[str]:
     return parse_versions(said.text)
 
 
+def _trust(key: str, *options: str) -> None:
+    """For zypper, whose --gpg-auto-import-keys would trust the very key that a repository brings along."""
+    must("rpm --import", run_manager(("rpm", *options, "--import", key)))
+
+
 def _dnf_list(manager: str, root: str, folder: str) -> tuple[str, ...]:
     settings = (f"--setopt=reposdir={root}{RPM_FOLDERS['zypper']}", *_cache(f"{folder}/cache"))
     return (manager, "-y", *settings, *_ALONE, "list", "--showduplicates", *TOOLKIT)
 
 
 def _zypper_search(root: str) -> tuple[str, ...]:
-    settings = ("--non-interactive", "--gpg-auto-import-keys", "--root", root)
-    return ("zypper", *settings, "search", "--details", "--match-exact", "--type", "package", *TOOLKIT)
+    return (
+        "zypper",
+        "--non-interactive",
+        "--root",
+        root,
+        "search",
+        "--details",
+        "--match-exact",
+        "--type",
+        "package",
+        *TOOLKIT,
+    )
 
 
 def _cache(folder: str) -> tuple[str, ...]:
@@ -107,6 +123,8 @@ def _below(host: Host, folder: str, depth: int = 3) -> Iterator[str]:
 def install(host: Host, repository: Repository, change: Change) -> None:
     """Installs just these versions, and removes by rpm, which refuses where something else needs it."""
     packages = tuple(f"{name}-{change.version}" for name in change.install)
+    if repository.manager == "zypper":
+        _trust(_KEY)
     must(f"{repository.manager} install", run_manager(_install(repository.manager, packages)))
     if change.remove:
         must("rpm --erase", run_manager(("rpm", "--erase", *change.remove)))
@@ -115,8 +133,8 @@ def install(host: Host, repository: Repository, change: Change) -> None:
 
 def _install(manager: str, packages: tuple[str, ...]) -> tuple[str, ...]:
     if manager == "zypper":
-        settings = ("--non-interactive", "--gpg-auto-import-keys")
-        return (manager, *settings, "install", "--no-recommends", "--oldpackage", "--from", NAME, *packages)
+        settings = ("--no-recommends", "--oldpackage", "--from", NAME)
+        return (manager, "--non-interactive", "install", *settings, *packages)
     return (manager, "-y", *_ALONE, "install", *packages)
 
 

@@ -76,6 +76,14 @@ class Edit:
 
 
 @dataclass(frozen=True)
+class Finish:
+    """What is left to do once the files are as wished; `run` raises PackageProblem."""
+
+    step: Step
+    run: Callable[[], None]
+
+
+@dataclass(frozen=True)
 class Setup:
     """One engine's part of a plan.
 
@@ -95,6 +103,7 @@ class Setup:
     notes: tuple[str, ...] = ()
     late: tuple[str, ...] = ()
     remedy: Remedy | None = None
+    finish: Finish | None = None
     undoes: tuple[Run, ...] = ()
     """The runs that this undoes."""
     takes_away: bool = False

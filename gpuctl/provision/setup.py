@@ -27,10 +27,13 @@ class NotUp(DaemonProblem):
 class Daemon(Protocol):
     """A running engine that reads the files."""
 
-    reloading: Step | None
-    """None: this engine reads its files only when it starts."""
-    restarting: Step | None
-    """None: gpuctl cannot restart it, as where no service manager runs it. The text has the count of containers."""
+    @property
+    def reloading(self) -> Step | None:
+        """None: this engine reads its files only when it starts."""
+
+    @property
+    def restarting(self) -> Step | None:
+        """None: gpuctl cannot restart it, as where no service manager runs it. The text has the count of containers."""
 
     def difference(self, contents: Contents) -> str:
         """Returns in which way it differs from what the files say, "" when it has all that they say."""

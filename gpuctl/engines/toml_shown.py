@@ -9,7 +9,7 @@ from difflib import unified_diff
 import tomlkit
 from tomlkit.container import Container
 from tomlkit.exceptions import TOMLKitError
-from tomlkit.items import AoT, Array, InlineTable, Item, String, Table
+from tomlkit.items import AoT, Array, InlineTable, Item, Null, String, Table, Whitespace
 
 from gpuctl.engines.toml_text import KeyPath, NotAccepted, decoded
 
@@ -35,7 +35,7 @@ def shown(raw: bytes, public: Callable[[KeyPath], bool]) -> str:
     try:
         document = tomlkit.parse(decoded(raw))
         for path, item in _walk(document, ()):
-            item.trivia.comment = _QUOTED.sub(f'"{HIDDEN}"', item.trivia.comment)
+            _hide_comment(item)
             if path and not public(path):
                 _hide(item)
         return document.as_string()
@@ -59,8 +59,14 @@ def _hide(item: Item) -> None:
     if isinstance(item, String):
         item._original = HIDDEN  # what it prints between its quotation marks
     elif isinstance(item, Array):
-        for entry in item:
+        for entry in item._iter_items():  # its comments too
+            _hide_comment(entry)
             _hide(entry)
     elif isinstance(item, InlineTable):
         for _, entry in item.value.body:
             _hide(entry)
+
+
+def _hide_comment(item: Item) -> None:
+    if not isinstance(item, Whitespace | Null):
+        item.trivia.comment = _QUOTED.sub(f'"{HIDDEN}"', item.trivia.comment)

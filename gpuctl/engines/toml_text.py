@@ -17,10 +17,13 @@ from tomlkit.exceptions import TOMLKitError
 
 from gpuctl.facts.toml import load
 
+MAX_DEPTH = 50
+"""Far beyond what any configuration holds, far within Python's own limit."""
 KeyPath = tuple[str, ...]
 
 _PLACE = re.compile(r" \(at line (\d+), column \d+\)$")
 _AT_END = " (at end of document)"
+_TOO_DEEP = f"nested more than {MAX_DEPTH} levels deep"
 _DIVERGES = "gpuctl cannot change this file without changing more than that; edit it by hand"
 
 
@@ -95,14 +98,25 @@ def line_of(text: str, path: KeyPath) -> int:
 
 def _values(text: str) -> dict[str, Any]:
     try:
-        return load(text)
+        document = load(text)
     except ValueError as error:
         place = _PLACE.search(str(error))
         message = _PLACE.sub("", str(error)).replace(_AT_END, ", where the text ends")
         line = text.count("\n") + 1 if _AT_END in str(error) else 0
         raise NotAccepted(f"not valid TOML: {message}", int(place[1]) if place else line) from None
     except RecursionError:
-        raise NotAccepted("nested too deeply") from None
+        raise NotAccepted(_TOO_DEEP) from None
+    _check_depth(document)
+    return document
+
+
+def _check_depth(document: dict[str, Any]) -> None:
+    level: list[Any] = [document]
+    for _ in range(MAX_DEPTH):
+        inner = [list(value.values()) if isinstance(value, dict) else value for value in level]
+        level = [value for values in inner for value in values if isinstance(value, dict | list)]
+    if level:
+        raise NotAccepted(_TOO_DEEP)
 
 
 def _changed(text: str, there: dict[str, Any], path: KeyPath, value: Any) -> str:

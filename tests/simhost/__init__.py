@@ -6,6 +6,7 @@ and device nodes. Docker is a real dockerd of the test's own. Needs root, gcc, b
 """
 
 from .bed import Bed, Gpu, Profile, build
+from .containerd import Containerd, unpack
 from .dockerd import Dockerd, import_image
 from .host import SimHost
 from .kernel import Node, PciFunction
@@ -14,6 +15,7 @@ from .toolkit import Toolkit
 
 __all__ = [
     "Bed",
+    "Containerd",
     "Dockerd",
     "Done",
     "Gpu",
@@ -24,4 +26,5 @@ __all__ = [
     "Toolkit",
     "build",
     "import_image",
+    "unpack",
 ]

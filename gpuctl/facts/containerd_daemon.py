@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Dict, Mapping, Optional, Tuple
 
 from gpuctl.facts.protobuf import fields, inner
-from gpuctl.host.reading import Host, Outcome, Reading, fact
+from gpuctl.host.reading import Host, Outcome, Reading, fact, failure
 from gpuctl.model import Fact
 
 STATUS = ("/runtime.v1.RuntimeService/Status", "/runtime.v1alpha2.RuntimeService/Status")
@@ -39,6 +39,8 @@ def ask_cri(host: Host, endpoint: str) -> Fact[Cri]:
     answer = next((reading for reading in answers if reading.ok), answers[0])
     if answer.outcome is Outcome.OK and not answer.ok:
         return Fact(None, answer.source)
+    if answer.outcome is Outcome.ABSENT:  # the socket is; whether the daemon has CRI is another question
+        return Fact(None, answer.source, unknown=failure(answer))
     return fact(answer, lambda text: parse_status(text.encode("latin-1")))
 
 

@@ -159,10 +159,10 @@ def _inspector(host: Host, containerd: Containerd, file: str, name: str) -> Call
         reading = host.run((program, "--config", path, "config", "dump"), DUMP_DEADLINE)
         if reading.outcome is Outcome.OK and reading.code:
             words = reading.detail.strip().splitlines()[-1:] or [failure(reading)]
-            raise Refused(f"containerd refuses the new file: {words[0].replace(path, file).rstrip('.')}.")
+            raise Refused(f"containerd refuses the new {file}: {words[0].replace(path, file).rstrip('.')}.")
         dumped = reading.text.encode("utf-8")
         if reading.ok and name and name not in settings(values(dumped), cri_plugin(dumped, 2)).runtimes:
-            raise Refused(f"containerd does not find the runtime {name} in the new file.")
+            raise Refused(f"containerd does not find the runtime {name} in the new {file}.")
 
     return inspect
 

@@ -56,8 +56,18 @@ class Layout:
         return settings(self.document(), self.plugin)
 
     def with_contents(self, contents: Contents) -> Layout:
-        """Returns the same files, some of them with other contents; a file that is new comes last."""
-        return Layout(self.main, {**self.contents, **contents}, self.generation)
+        """Returns the same files, some of them with other contents; a new one among those of its folder, by name."""
+        result = dict(self.contents)
+        for path, raw in contents.items():
+            later = (
+                [] if path in result else [other for other in result if _in_one_folder(path, other) and other > path]
+            )
+            result |= {path: raw, **{other: result.pop(other) for other in later}}
+        return Layout(self.main, result, self.generation)
+
+
+def _in_one_folder(one: str, other: str) -> bool:
+    return posixpath.dirname(one) == posixpath.dirname(other)
 
 
 def target(layout: Layout, name: str) -> str:

@@ -96,8 +96,9 @@ class Containerd:
         """Puts a systemctl into a folder for PATH: `systemctl … restart UNIT` restarts this daemon."""
         words = " ".join(f"'{word}'" for word in self.argv)
         script = f"""#!/bin/sh
-kill "$(cat {self._pidfile})"
-while kill -0 "$(cat {self._pidfile})" 2>/dev/null; do sleep 0.05; done
+pid=$(cat {self._pidfile})
+kill "$pid"
+while [ -n "$(tr -d '\\0' 2>/dev/null </proc/$pid/cmdline)" ]; do sleep 0.05; done
 PATH={self._env()["PATH"]} setsid {words} >>{self.log} 2>&1 </dev/null &
 echo $! >{self._pidfile}
 """
@@ -155,9 +156,13 @@ def _apt(argv: Sequence[str], folder: Path = Path("/")) -> list[str]:
 
 
 def _alive(pid: int) -> bool:
+    """A zombie has no command line any more."""
     with suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
-    return Path(f"/proc/{pid}").exists()
+    try:
+        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())
+    except OSError:
+        return False
 
 
 def _alive_in(pidfile: Path) -> bool:

@@ -21,6 +21,7 @@ from gpuctl.facts.containerd_unit import SHOW, parse_units
 from gpuctl.facts.system import BOOTED as SYSTEMD
 from gpuctl.facts.system import System
 from gpuctl.host.local import LocalHost
+from gpuctl.host.reading import Host, Outcome, Reading
 from gpuctl.model import Disturbs, Fact
 from gpuctl.provision.containerd import plan, running
 from gpuctl.provision.result import Refused, Wish
@@ -73,10 +74,28 @@ def runtime() -> Iterator[str]:
     shutil.rmtree(folder)
 
 
-def facts(**changes: Any) -> dict[type, Any]:
+class OneDaemon(LocalHost):
+    """This machine with a test's own containerd as the only process: those of other tests are none of its business."""
+
+    def __init__(self, daemon: Containerd) -> None:
+        self.daemon = daemon
+
+    def list(self, path: str) -> Reading:
+        return Reading(path, Outcome.OK, str(self.daemon.pid)) if path == "/proc" else super().list(path)
+
+
+def facts(machine: Host, **changes: Any) -> dict[type, Any]:
     absent: Fact[Any] = Fact(None, "test")
     system = System(absent, absent, absent, absent, absent, absent, absent, Fact(0, "test"))
-    return {System: system, Facts: replace(probe_containerd(LocalHost()), **changes)}
+    return {System: system, Facts: replace(probe_containerd(machine), **changes)}
+
+
+def planned(daemon: Containerd, *, unit: Unit | None = None, **wish: Any) -> Setup:
+    """The plan for that daemon, and never for what else is on this machine."""
+    machine = OneDaemon(daemon)
+    found = facts(machine, **({"unit": Fact(unit, "test")} if unit else {}))
+    assert found[Facts].config.value == str(daemon.config)
+    return plan(machine, found, Wish(**wish))
 
 
 def carried_out(setup: Setup) -> Mapping[str, bytes | None]:
@@ -92,10 +111,11 @@ def carried_out(setup: Setup) -> Mapping[str, bytes | None]:
     return {edit.path: Path(edit.path).read_bytes() for edit in setup.edits}
 
 
-def installed(runtime: str, **wish: Any) -> Setup:
-    setup = plan(LocalHost(), facts(), Wish(runtime_path=runtime, **wish))
+def installed(daemon: Containerd, runtime: str, **wish: Any) -> Setup:
+    """Asserts too that a second run would change no byte."""
+    setup = planned(daemon, runtime_path=runtime, **wish)
     carried_out(setup)
-    again = plan(LocalHost(), facts(), Wish(runtime_path=runtime, **wish))
+    again = planned(daemon, runtime_path=runtime, **wish)
     assert all(edit.change(Path(edit.path).read_bytes()) == Path(edit.path).read_bytes() for edit in again.edits)
     return setup
 
@@ -104,7 +124,7 @@ def has(daemon: Containerd, runtime: str, default: str) -> None:
     """Asserts what the daemon has, once it is started anew, by its own word."""
     daemon.stop()
     daemon.start()
-    cri = probe_containerd(LocalHost()).cri.value
+    cri = probe_containerd(OneDaemon(daemon)).cri.value
     assert cri and (cri.runtimes["nvidia"], cri.default) == (runtime, default), daemon.log.read_text()[-3000:]
     assert "runc" in cri.runtimes
 
@@ -131,7 +151,7 @@ def test_the_running_daemon_itself_has_the_runtime_after_its_restart(
     daemon = new_containerd(config or "", suite)
     if config is None:
         daemon.config.unlink()
-    setup = installed(runtime, default=True)
+    setup = installed(daemon, runtime, default=True)
     assert (setup.engine, setup.restart_needed, [edit.path for edit in setup.edits]) == (
         "containerd",
         True,
@@ -141,7 +161,7 @@ def test_the_running_daemon_itself_has_the_runtime_after_its_restart(
         ("containerd does not list", "containerd runs without")
     )
     has(daemon, runtime, "nvidia")
-    now = plan(LocalHost(), facts(), Wish(runtime_path=runtime, default=True))
+    now = planned(daemon, runtime_path=runtime, default=True)
     assert (now.restart_needed, now.daemon and now.daemon.difference({})) == (False, "")
 
 
@@ -159,7 +179,7 @@ def test_imports_and_drop_ins_keep_all_that_they_say_and_the_runtime_counts(
     )
     (daemon.root / "conf.d/10-site.toml").write_text(f"version = 2\n{cri if place == 'drop-in' else ''}")
     daemon.start()
-    setup = installed(runtime)
+    setup = installed(daemon, runtime)
     file = {"main": daemon.config, "drop-in": daemon.root / "conf.d/10-site.toml"}[place]
     ours = daemon.root / "conf.d/99-gpuctl.toml"
     assert [edit.path for edit in setup.edits] == [str(ours if suite == "sid" else file)]
@@ -176,7 +196,7 @@ def test_later_edits_of_the_main_file_still_count(new_containerd: Callable[..., 
     daemon.config.write_text(
         f'version = 2\nimports = ["{daemon.root}/conf.d/*.toml"]\n[{V2}]\n  stats_collect_period = 7\n'
     )
-    installed(runtime)
+    installed(daemon, runtime)
     assert not list((daemon.root / "conf.d").iterdir())
     daemon.config.write_text(daemon.config.read_text().replace("= 7", "= 8"))
     assert "stats_collect_period = 8" in daemon.dump()
@@ -191,12 +211,12 @@ def test_a_file_that_has_the_last_word_is_named_before_anything_is_written(
     late.write_text(f'version = 3\n[{V3}.containerd]\n  default_runtime_name = "runc"\n')
     daemon.start()
     with pytest.raises(Refused, match=r"another file .* has the last word about default_runtime_name"):
-        plan(LocalHost(), facts(), Wish(runtime_path=runtime, default=True))
+        planned(daemon, runtime_path=runtime, default=True)
 
 
 def test_a_file_that_containerd_refuses_does_not_count(new_containerd: Callable[..., Containerd], runtime: str) -> None:
     daemon = new_containerd()
-    setup = plan(LocalHost(), facts(), Wish(runtime_path=runtime))
+    setup = planned(daemon, runtime_path=runtime)
     daemon.config.write_text('version = 2\noom_score = "none"\n')
     with pytest.raises(Refused, match=f"containerd refuses the new {daemon.config}: .*int"):
         carried_out(setup)
@@ -213,22 +233,19 @@ def test_what_cannot_be_edited_is_refused_with_file_and_line(
     new_containerd: Callable[..., Containerd], runtime: str, config: str, sentence: str
 ) -> None:
     daemon = new_containerd()
-    seen = facts()
     daemon.config.write_text(config)
     with pytest.raises(Refused, match=f"{daemon.config}{sentence}"):
-        plan(LocalHost(), seen, Wish(runtime_path=runtime))
+        planned(daemon, runtime_path=runtime)
 
 
-def test_a_program_that_is_none_and_a_host_without_containerd_are_refused_with_a_remedy(
-    new_containerd: Callable[..., Containerd], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_program_that_is_none_and_a_host_without_containerd_are_refused_with_a_remedy() -> None:
+    machine = host(files=process("containerd"))
     with pytest.raises(Refused, match="/no/such is not an executable program"):
-        plan(LocalHost(), facts(), Wish(runtime_path="/no/such"))
-    monkeypatch.setenv("PATH", "/nowhere")
-    nothing = probe_containerd(host())
-    assert nothing.flavour.value is None and nothing.cri.value is None
+        plan(machine, facts(machine), Wish(runtime_path="/no/such"))
+    nothing = facts(host())
+    assert nothing[Facts].flavour.value is None and nothing[Facts].cri.value is None
     with pytest.raises(Refused, match="containerd is not installed here") as refused:
-        plan(LocalHost(), {**facts(), Facts: nothing}, Wish())
+        plan(host(), nothing, Wish())
     assert refused.value.remedy
 
 
@@ -239,8 +256,8 @@ def test_a_restart_leaves_containers_running_and_the_step_counts_them(
     pid = daemon.run_container("beat", "/bin/sleep", "1000")
     daemon.systemctl(tmp_path)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/sbin:/usr/bin:/sbin:/bin")
-    unit = Fact(Unit("containerd.service", True, (), spares=True), "test")
-    setup = plan(LocalHost(), facts(unit=unit), Wish(runtime_path=runtime, restart=True))
+    unit = Unit("containerd.service", True, (), spares=True)
+    setup = planned(daemon, unit=unit, runtime_path=runtime, restart=True)
     assert setup.restart and setup.daemon and setup.daemon.reloading is None
     step = setup.daemon.restarting
     assert step and "1 running containers live on" in step.text and step.disturbs is Disturbs.NEW_CONTAINERS
@@ -256,8 +273,8 @@ def test_a_daemon_that_does_not_come_up_is_told_of(
     daemon = new_containerd()
     daemon.systemctl(tmp_path)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/sbin:/usr/bin:/sbin:/bin")
-    unit = Fact(Unit("containerd.service", True, (), spares=True), "test")
-    setup = plan(LocalHost(), facts(unit=unit), Wish(runtime_path=runtime, restart=True))
+    unit = Unit("containerd.service", True, (), spares=True)
+    setup = planned(daemon, unit=unit, runtime_path=runtime, restart=True)
     wished = carried_out(setup)
     daemon.config.write_text("version = 2\nbroken")
     assert setup.daemon
@@ -270,9 +287,9 @@ def test_a_unit_that_does_not_spare_containers_or_takes_docker_along_is_told_of(
     unit = parse_units(shown)[0]
     assert (unit.spares, unit.takes_along) == (False, ("docker.service",))
     machine = host(files=process("containerd"), commands={" ".join(SHOW): shown}, stats={SYSTEMD: {"type": "dir"}})
-    found = probe_containerd(machine)
-    assert found.unit.value == unit
-    daemon = running(machine, {**facts(), Facts: found})
+    found = facts(machine)
+    assert found[Facts].unit.value == unit
+    daemon = running(machine, found)
     assert daemon and daemon.restarting and daemon.restarting.disturbs is Disturbs.RUNNING_CONTAINERS
     assert "docker.service" in daemon.restarting.text and "which stops containers" in daemon.restarting.text
 
@@ -312,10 +329,14 @@ def test_whose_a_containerd_is_shows_on_its_command_line(command_line: str, pare
     assert found.flavour.value == flavour
 
 
+def test_one_that_has_ended_and_is_not_waited_for_is_none() -> None:
+    assert probe_containerd(host(files={**process(), "/proc/812/cmdline": ""})).process.value is None
+
+
 def test_dockers_own_containerd_is_not_set_up() -> None:
-    found = probe_containerd(host(files=process("containerd", parent="dockerd")))
+    machine = host(files=process("containerd", parent="dockerd"))
     with pytest.raises(Refused, match="a part of Docker"):
-        plan(LocalHost(), {**facts(), Facts: found}, Wish())
+        plan(machine, facts(machine), Wish())
 
 
 def test_k3s_registers_the_runtime_itself_and_is_only_restarted() -> None:
@@ -326,7 +347,7 @@ def test_k3s_registers_the_runtime_itself_and_is_only_restarted() -> None:
         stats={SYSTEMD: {"type": "dir"}},
         which={"nvidia-container-runtime": "/usr/bin/nvidia-container-runtime"},
     )
-    found = {**facts(), Facts: probe_containerd(machine)}
+    found = facts(machine)
     setup = plan(machine, found, Wish())
     assert (setup.edits, setup.title, setup.restart_needed) == ((), "K3s", True)
     assert setup.remedy and setup.remedy.commands == ("systemctl restart k3s.service",)
@@ -344,9 +365,10 @@ def test_microk8s_is_set_up_by_its_template(tmp_path: Path, runtime: str) -> Non
     )
     text += f'[{V2}.containerd.runtimes.runc]\n  runtime_type = "io.containerd.runc.v2"\n'
     (args / "containerd-template.toml").write_text(text)
-    found = probe_containerd(host(files=process("containerd", "--config", str(args / "containerd.toml"))))
-    assert found.flavour.value == "microk8s"
-    setup = plan(LocalHost(), {**facts(), Facts: found}, Wish(runtime_path=runtime))
+    command_line = ("containerd", "--config", str(args / "containerd.toml"))
+    machine = host(files=process(*command_line), which={runtime: runtime})
+    assert facts(machine)[Facts].flavour.value == "microk8s"
+    setup = plan(machine, facts(machine), Wish(runtime_path=runtime))
     assert [edit.path for edit in setup.edits] == [str(args / "containerd-template.toml")]
     new = setup.edits[0].change(text.encode())
     assert new and new.decode().startswith(text) and b"runtimes.nvidia" in new

@@ -45,7 +45,8 @@ def probe_process(host: Host) -> Fact[Process]:
     named = [pid for pid in pids if host.read("/proc/%d/comm" % pid).text.strip() in NAMES]
     ours = host.link("/proc/self/ns/pid").text
     found = [_process(host, pid) for pid in named if host.link("/proc/%d/ns/pid" % pid).text in (ours, "")]
-    first = min(found, key=lambda process: FLAVOURS.index(process.flavour), default=None)
+    alive = [process for process in found if process.argv]  # one that has ended and not been waited for has none
+    first = min(alive, key=lambda process: FLAVOURS.index(process.flavour), default=None)
     return Fact(first, "/proc/%d/cmdline" % first.pid if first else "/proc")
 
 

@@ -41,11 +41,11 @@ def plan(host: Host, facts: Facts, wish: Wish) -> Setup:
     program = _program(host, system, wish)
     if containerd.flavour.value in SELF_CONFIGURED and not wish.config:
         return _self_configured(host, containerd, system, wish, program)
-    layout = _layout(containerd, wish.config)
     try:
+        layout = _layout(containerd, wish.config)
         edits = _edits(host, containerd, layout, wish, program)
     except NotAccepted as error:
-        raise _refused(layout.main, error) from None
+        raise _refused(wish.config or _main(containerd), error) from None
     daemon = _running(host, containerd) if wish.reload and _reads(containerd, layout) else None
     notes = (*_enabled(edits), *_why_not_told(containerd, layout, wish))
     return _setup(containerd, system, wish, edits, daemon, notes)
@@ -94,6 +94,7 @@ def _main(containerd: Containerd) -> str:
 def _layout(containerd: Containerd, config: str | None) -> Layout:
     main = config or _main(containerd)
     if main == containerd.config.value and containerd.files.unknown:
+        values(files.read(main).raw or b"")  # which says the line, where it is this file
         raise Refused(f"containerd's files could not be read: {containerd.files.reason}.", ExitCode.UNDETERMINED)
     read = (main == containerd.config.value and containerd.files.value) or (main,)
     return Layout(main, {path: files.read(path).raw for path in read}, containerd.generation)

@@ -21,7 +21,7 @@ from gpuctl.facts.containerd_unit import SHOW, parse_units
 from gpuctl.facts.system import BOOTED as SYSTEMD
 from gpuctl.facts.system import System
 from gpuctl.host.local import LocalHost
-from gpuctl.host.reading import Host, Outcome, Reading
+from gpuctl.host.reading import Host
 from gpuctl.model import Disturbs, Fact
 from gpuctl.provision.containerd import plan, running
 from gpuctl.provision.result import Refused, Wish
@@ -49,13 +49,16 @@ def programs() -> Iterator[Callable[[str], Path]]:
 
 
 @pytest.fixture
-def new_containerd(programs: Callable[[str], Path]) -> Iterator[Callable[..., Containerd]]:
+def new_containerd(
+    programs: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., Containerd]]:
     """`new_containerd(config, suite="sid")` starts a containerd of the test's own."""
     with ExitStack() as stack:
 
         def make(config: str | None = "version = 2\n", suite: str = "", start: bool = True) -> Containerd:
             daemon = Containerd(config, programs(suite)) if suite else Containerd(config)
             stack.callback(daemon.close)
+            monkeypatch.setenv("CONTAINERD_ADDRESS", str(daemon.socket))
             if start:
                 daemon.start()
             return daemon
@@ -74,16 +77,6 @@ def runtime() -> Iterator[str]:
     shutil.rmtree(folder)
 
 
-class OneDaemon(LocalHost):
-    """This machine with a test's own containerd as the only process: those of other tests are none of its business."""
-
-    def __init__(self, daemon: Containerd) -> None:
-        self.daemon = daemon
-
-    def list(self, path: str) -> Reading:
-        return Reading(path, Outcome.OK, str(self.daemon.pid)) if path == "/proc" else super().list(path)
-
-
 def facts(machine: Host, **changes: Any) -> dict[type, Any]:
     absent: Fact[Any] = Fact(None, "test")
     system = System(absent, absent, absent, absent, absent, absent, absent, Fact(0, "test"))
@@ -91,8 +84,8 @@ def facts(machine: Host, **changes: Any) -> dict[type, Any]:
 
 
 def planned(daemon: Containerd, *, unit: Unit | None = None, **wish: Any) -> Setup:
-    """The plan for that daemon, and never for what else is on this machine."""
-    machine = OneDaemon(daemon)
+    """The plan for that daemon, and never for what else runs on this machine."""
+    machine = LocalHost()
     found = facts(machine, **({"unit": Fact(unit, "test")} if unit else {}))
     assert found[Facts].config.value == str(daemon.config)
     return plan(machine, found, Wish(**wish))
@@ -124,7 +117,7 @@ def has(daemon: Containerd, runtime: str, default: str) -> None:
     """Asserts what the daemon has, once it is started anew, by its own word."""
     daemon.stop()
     daemon.start()
-    cri = probe_containerd(OneDaemon(daemon)).cri.value
+    cri = probe_containerd(LocalHost()).cri.value
     assert cri and (cri.runtimes["nvidia"], cri.default) == (runtime, default), daemon.log.read_text()[-3000:]
     assert "runc" in cri.runtimes
 
@@ -333,6 +326,13 @@ def test_one_that_has_ended_and_is_not_waited_for_is_none() -> None:
     assert probe_containerd(host(files={**process(), "/proc/812/cmdline": ""})).process.value is None
 
 
+def test_where_nobody_listens_no_other_containerd_is_taken_for_it() -> None:
+    machine = host(files=process("containerd"), env={"CONTAINERD_ADDRESS": "/run/mine.sock"})
+    with pytest.raises(Refused, match=r"nobody who can be seen listens at /run/mine\.sock") as refused:
+        plan(machine, facts(machine), Wish())
+    assert refused.value.code == 3
+
+
 def test_dockers_own_containerd_is_not_set_up() -> None:
     machine = host(files=process("containerd", parent="dockerd"))
     with pytest.raises(Refused, match="a part of Docker"):
@@ -355,6 +355,18 @@ def test_k3s_registers_the_runtime_itself_and_is_only_restarted() -> None:
     with pytest.raises(Refused, match="default runtime is a setting of K3s") as refused:
         plan(machine, found, Wish(default=True))
     assert refused.value.remedy and "/etc/rancher/k3s/config.yaml" in refused.value.remedy.text
+
+
+def test_a_template_that_takes_the_place_of_k3ss_own_is_named() -> None:
+    template = "/var/lib/rancher/k3s/agent/etc/containerd/config.toml.tmpl"
+    which = {"nvidia-container-runtime": "/usr/bin/nvidia-container-runtime"}
+    for text, refused in (("[plugins.opt]\n", True), ('{{ template "base" . }}\n[plugins.opt]\n', False)):
+        machine = host(files={**process(*K3S.split()), template: text}, which=which)
+        if refused:
+            with pytest.raises(Refused, match=f"{template} takes the place"):
+                plan(machine, facts(machine), Wish())
+        else:
+            assert plan(machine, facts(machine), Wish()).edits == ()
 
 
 def test_microk8s_is_set_up_by_its_template(tmp_path: Path, runtime: str) -> None:

@@ -246,6 +246,23 @@ def test_what_is_no_such_file_is_refused_with_one_sentence(raw: bytes, sentence:
     assert time.monotonic() - started < 5
 
 
+WRONG = st.sampled_from(["1", '"x"', "true", "[]", "[1, {}]", "{}", "{a = 1}", "[[1]]", "1979-05-27", "{runtimes = 1}"])
+PLACES = ["version", "disabled_plugins", "imports", "plugins", f'plugins."{V2}"', f'plugins."{V2}".containerd']
+PLACES += [f"{PLACES[-1]}.{key}" for key in ("runtimes", "default_runtime", "default_runtime_name", "runtimes.runc")]
+PLACES += [f"{PLACES[5]}.runtimes.{key}" for key in ("runc.options", "nvidia", "nvidia.options", "nvidia.runtime_type")]
+
+
+@given(st.dictionaries(st.sampled_from(PLACES), WRONG, max_size=4), st.booleans())
+def test_wrong_types_end_in_a_sentence_or_in_a_registered_runtime(wrong: dict[str, str], force: bool) -> None:
+    raw = "".join(f"{place} = {value}\n" for place, value in {"version": "2", **wrong}.items()).encode()
+    try:
+        new = registered(raw, default=True, force=force)
+    except NotAccepted as error:
+        assert str(error) and "\n" not in str(error)
+    else:
+        assert entry_in(new, cri_plugin(raw, 1))["options"]["BinaryName"] == PROGRAM
+
+
 def test_single_values_are_taken_away_again_and_what_was_there_before_is_back() -> None:
     for raw in (STOCK_DEBIAN, b"", b"# none\n", b'version = 2\r\n[grpc]\r\n  address = "/x"\r\n# end'):
         new = registered(raw)

@@ -78,7 +78,7 @@ def merged(files: Sequence[bytes], plugin: str, generation: int) -> dict[str, An
     disabled: list[Any] = []
     table: dict[str, Any] = {}
     for document in map(values, files):
-        disabled += document.get(DISABLED[0], [])
+        disabled += _disabled(document)
         there = value_at(document, ("plugins", plugin))
         if isinstance(there, dict):
             table = _overlaid(table, there) if generation > 1 else there
@@ -89,11 +89,9 @@ def settings(document: Mapping[str, Any], plugin: str) -> Settings:
     """Returns what a document (see `merged`) says. Raises NotAccepted for values of the wrong type."""
     runtimes = _table(document, runtimes_of(plugin))
     default = value_at(document, default_of(plugin))
-    disabled = document.get(DISABLED[0], [])
     programs = {name: str(_table(runtimes, (name, "options")).get("BinaryName", "")) for name in runtimes}
-    return Settings(
-        programs, default if isinstance(default, str) else "", any(name in CRI_PLUGINS for name in disabled)
-    )
+    disabled = any(name in CRI_PLUGINS for name in _disabled(document))
+    return Settings(programs, default if isinstance(default, str) else "", disabled)
 
 
 def runtimes_of(plugin: str) -> KeyPath:
@@ -185,10 +183,15 @@ def _table(document: Mapping[str, Any], path: KeyPath) -> Mapping[str, Any]:
     return found
 
 
-def _enabling(document: Mapping[str, Any]) -> Iterator[Change]:
+def _disabled(document: Mapping[str, Any]) -> list[Any]:
     disabled = document.get(DISABLED[0], [])
     if not isinstance(disabled, list):
-        raise NotAccepted("disabled_plugins is not an array")
+        raise NotAccepted(f"{DISABLED[0]} is not an array")
+    return disabled
+
+
+def _enabling(document: Mapping[str, Any]) -> Iterator[Change]:
+    disabled = _disabled(document)
     kept = [name for name in disabled if name not in CRI_PLUGINS]
     if kept != disabled:
         yield DISABLED, kept

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import posixpath
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import List, Optional, Sequence, Tuple
 
 from gpuctl.facts.docker_process import parse_cmdline
 from gpuctl.host.reading import Host
 from gpuctl.model import Fact
 
+ADDRESS = "CONTAINERD_ADDRESS"
+"""The environment variable by which ctr and nerdctl are told which containerd is meant (ctr(8))."""
 NAMES = ("containerd", "docker-containerd")
 DEFAULT_CONFIG = "/etc/containerd/config.toml"
 DEFAULT_SOCKET = "/run/containerd/containerd.sock"
@@ -27,20 +29,23 @@ class Process:
     executable: str
     flavour: str
     cgroup: str
+    socket: str
+    """Where it listens, as far as its command line says."""
 
     @property
     def config(self) -> str:
         """The file that it reads."""
         return option(self.argv, "config", "c") or DEFAULT_CONFIG
 
-    @property
-    def socket(self) -> str:
-        """Where it listens, as its command line says; its file may say otherwise."""
-        return option(self.argv, "address", "a")
-
 
 def probe_process(host: Host) -> Fact[Process]:
-    """Returns the containerd that runs here; those of containers, which have process ids of their own, are not ours."""
+    """Returns the containerd that runs here, where ADDRESS is set the one that listens there.
+
+    Those of containers, which have process ids of their own, are none of this machine's.
+    """
+    asked = host.env(ADDRESS)
+    if asked.ok and asked.text:
+        return _listener(host, asked.text.replace("unix://", "", 1))
     pids = [int(name) for name in host.list("/proc").text.split() if name.isdigit()]
     named = [pid for pid in pids if host.read("/proc/%d/comm" % pid).text.strip() in NAMES]
     ours = host.link("/proc/self/ns/pid").text
@@ -50,13 +55,22 @@ def probe_process(host: Host) -> Fact[Process]:
     return Fact(first, "/proc/%d/cmdline" % first.pid if first else "/proc")
 
 
+def _listener(host: Host, socket: str) -> Fact[Process]:
+    peer = host.peer("unix://" + socket)
+    process = _process(host, int(peer.text or 0)) if peer.ok else None
+    if process is None or not process.argv:
+        return Fact(None, "$" + ADDRESS, unknown="nobody who can be seen listens at %s" % socket)
+    return Fact(replace(process, socket=process.socket or socket), "/proc/%d/cmdline" % process.pid)
+
+
 def _process(host: Host, pid: int) -> Process:
     folder = "/proc/%d/" % pid
     argv = parse_cmdline(host.read(folder + "cmdline").text)
     executable = host.link(folder + "exe").text
     parent = host.read("/proc/%d/comm" % parse_parent(host.read(folder + "stat").text)).text.strip()
     cgroup = host.read(folder + "cgroup").text
-    return Process(pid, argv, _program(argv, executable), parse_flavour(argv, executable, parent), cgroup)
+    flavour = parse_flavour(argv, executable, parent)
+    return Process(pid, argv, _program(argv, executable), flavour, cgroup, option(argv, "address", "a"))
 
 
 def _program(argv: Sequence[str], executable: str) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import socket
 import struct
 import time
+from contextlib import suppress
 from typing import Dict, Iterator, Tuple
 from urllib.parse import urlsplit
 
@@ -98,7 +99,8 @@ def _body(connection: socket.socket, end: float) -> bytes:
     body = b""
     for kind, flags, payload in _frames(connection):
         if kind == _SETTINGS and not flags & _ACK:
-            connection.sendall(_frame(_SETTINGS, _ACK, 0, b""))
+            with suppress(OSError):  # it may have said all, and have gone
+                connection.sendall(_frame(_SETTINGS, _ACK, 0, b""))
         if kind in (_RESET, _GOAWAY):
             raise ValueError("it refuses the call")
         body += payload if kind == _DATA else b""

@@ -61,6 +61,8 @@ def _containerd(facts: Facts) -> Containerd:
     containerd: Containerd | Missing = facts[Containerd]
     if isinstance(containerd, Missing):
         raise Refused(f"containerd could not be looked at: {containerd.reason.rstrip('.')}.", ExitCode.UNDETERMINED)
+    if containerd.process.unknown:
+        raise Refused(f"containerd could not be looked at: {containerd.process.reason}.", ExitCode.UNDETERMINED)
     if containerd.flavour.value is None:
         raise Refused("containerd is not installed here.", remedy=Remedy("Name the engine that is: --engine."))
     if containerd.flavour.value == "docker":
@@ -199,6 +201,7 @@ def _self_configured(host: Host, containerd: Containerd, system: System, wish: W
     if wish.name != "nvidia" or posixpath.dirname(program) not in FOUND_IN:
         places = " or ".join(FOUND_IN)
         raise Refused(f"{title} registers {PROGRAM} by itself, as nvidia, and only where it lies in {places}.")
+    _check_template(host, containerd, title)
     cri = containerd.cri.value
     if wish.default and (cri is None or cri.default != wish.name):
         file = f"/etc/rancher/{SELF_CONFIGURED[containerd.flavour.value or '']}/config.yaml"
@@ -209,6 +212,16 @@ def _self_configured(host: Host, containerd: Containerd, system: System, wish: W
     daemon = Running(host, containerd, lambda contents: wanted) if runs else None
     note = f"{title} registers the runtime {wish.name} by itself when it starts: there is nothing to write."
     return _setup(containerd, system, wish, (), daemon, (note,))
+
+
+def _check_template(host: Host, containerd: Containerd, title: str) -> None:
+    """A person's own template takes the place of the distribution's: https://docs.k3s.io/advanced#base-template."""
+    folder = posixpath.dirname(containerd.config.value or "")
+    for name in ("config-v3.toml.tmpl", "config.toml.tmpl"):
+        template = host.read(posixpath.join(folder, name))
+        if template.ok and not any(sign in template.text for sign in ('template "base"', PROGRAM, "ExtraRuntimes")):
+            remedy = Remedy(f'Let {template.source} begin with {{{{ template "base" . }}}}, and restart {title}.')
+            raise Refused(f"{template.source} takes the place of {title}'s own configuration.", remedy=remedy)
 
 
 def _setup(

@@ -15,7 +15,7 @@ from hosts import host
 from simhost import Containerd, unpack
 
 from gpuctl.facts.containerd import Containerd as Facts
-from gpuctl.facts.containerd import Unit, globbed, probe_containerd
+from gpuctl.facts.containerd import Cri, Unit, globbed, probe_containerd
 from gpuctl.facts.containerd_process import parse_flavour
 from gpuctl.facts.containerd_unit import SHOW, parse_units
 from gpuctl.facts.system import BOOTED as SYSTEMD
@@ -207,6 +207,17 @@ def test_a_file_that_has_the_last_word_is_named_before_anything_is_written(
         planned(daemon, runtime_path=runtime, default=True)
 
 
+def test_a_folder_of_which_backups_would_be_imported_too_is_refused(
+    new_containerd: Callable[..., Containerd], runtime: str
+) -> None:
+    daemon = new_containerd("", start=False)
+    daemon.config.write_text(f'version = 2\nimports = ["{daemon.root}/conf.d/*"]\n')
+    (daemon.root / "conf.d/cri.toml").write_text(f"[{V2}]\n")
+    daemon.start()
+    with pytest.raises(Refused, match="imports all that is beside it, backups too"):
+        planned(daemon, runtime_path=runtime)
+
+
 def test_a_file_that_containerd_refuses_does_not_count(new_containerd: Callable[..., Containerd], runtime: str) -> None:
     daemon = new_containerd()
     setup = planned(daemon, runtime_path=runtime)
@@ -347,7 +358,7 @@ def test_k3s_registers_the_runtime_itself_and_is_only_restarted() -> None:
         stats={SYSTEMD: {"type": "dir"}},
         which={"nvidia-container-runtime": "/usr/bin/nvidia-container-runtime"},
     )
-    found = facts(machine)
+    found = facts(machine, cri=Fact(Cri({"runc": ""}, "runc"), "test"))
     setup = plan(machine, found, Wish())
     assert (setup.edits, setup.title, setup.restart_needed) == ((), "K3s", True)
     assert setup.remedy and setup.remedy.commands == ("systemctl restart k3s.service",)

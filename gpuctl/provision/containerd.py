@@ -28,7 +28,8 @@ https://docs.k3s.io/advanced#nvidia-container-runtime-support, https://docs.rke2
 FOUND_IN = ("/usr/local/nvidia/toolkit", "/usr/bin")
 """Where they look: https://github.com/k3s-io/k3s, pkg/agent/containerd/runtimes.go."""
 TEMPLATE = "containerd-template.toml"
-"""MicroK8s writes containerd.toml anew from this at every start: https://microk8s.io/docs/configuring-services."""
+"""MicroK8s writes containerd.toml anew from this at every start: https://github.com/canonical/microk8s,
+microk8s-resources/wrappers/run-containerd-with-args."""
 DUMP_DEADLINE = 10.0
 
 
@@ -47,7 +48,7 @@ def plan(host: Host, facts: Facts, wish: Wish) -> Setup:
     except NotAccepted as error:
         raise _refused(wish.config or _main(containerd), error) from None
     daemon = _running(host, containerd) if wish.reload and _reads(containerd, layout) else None
-    notes = (*_enabled(edits), *_why_not_told(containerd, layout, wish))
+    notes = (*_enabled(layout), *_why_not_told(containerd, layout, wish))
     return _setup(containerd, system, wish, edits, daemon, notes)
 
 
@@ -98,8 +99,12 @@ def _layout(containerd: Containerd, config: str | None) -> Layout:
     if main == containerd.config.value and containerd.files.unknown:
         values(files.read(main).raw or b"")  # which says the line, where it is this file
         raise Refused(f"containerd's files could not be read: {containerd.files.reason}.", ExitCode.UNDETERMINED)
-    read = (main == containerd.config.value and containerd.files.value) or (main,)
-    return Layout(main, {path: files.read(path).raw for path in read}, containerd.generation)
+    return _read(containerd, main)
+
+
+def _read(containerd: Containerd, main: str) -> Layout:
+    paths = (main == containerd.config.value and containerd.files.value) or (main,)
+    return Layout(main, {path: files.read(path).raw for path in paths}, containerd.generation)
 
 
 def _reads(containerd: Containerd, layout: Layout) -> bool:
@@ -116,16 +121,11 @@ def _edits(host: Host, containerd: Containerd, layout: Layout, wish: Wish, progr
         return registered(now, path, wish.name, wanted, default=wish.default, force=wish.force)
 
     changes = {**{file: enable for file in disabling(layout) if file != path}, path: change}
-    check(layout.with_contents({f: new(layout.raw(f)) for f, new in changes.items()}), wish.name, wanted, wish.default)
-    return tuple(
-        Edit(
-            file,
-            _checked(file, layout, new),
-            _show,
-            _inspector(host, containerd, file, wish.name if file == path else ""),
-        )
-        for file, new in changes.items()
-    )
+    planned = layout.with_contents({file: new(layout.raw(file)) for file, new in changes.items()})
+    check(planned, path, wish.name, wanted, wish.default)
+    names = {path: wish.name}
+    inspectors = {file: _inspector(host, containerd, file, names.get(file, "")) for file in changes}
+    return tuple(Edit(file, _checked(file, layout, new), _show, inspectors[file]) for file, new in changes.items())
 
 
 def _checked(path: str, layout: Layout, change: Callable[[bytes], bytes]) -> Callable[[bytes | None], bytes | None]:
@@ -170,10 +170,10 @@ def _inspector(host: Host, containerd: Containerd, file: str, name: str) -> Call
     return inspect
 
 
-def _enabled(edits: tuple[Edit, ...]) -> tuple[str, ...]:
-    befores = [(edit, files.read(edit.path).raw) for edit in edits]
-    disabled = [edit.path for edit, raw in befores if raw is not None and settings(values(raw), "").disabled]
-    return tuple(f"{path} disables CRI, containerd's plugin for Kubernetes: it is enabled." for path in disabled)
+def _enabled(layout: Layout) -> tuple[str, ...]:
+    return tuple(
+        f"{path} disables CRI, containerd's plugin for Kubernetes: it is enabled." for path in disabling(layout)
+    )
 
 
 def _why_not_told(containerd: Containerd, layout: Layout, wish: Wish) -> tuple[str, ...]:
@@ -186,7 +186,7 @@ def _why_not_told(containerd: Containerd, layout: Layout, wish: Wish) -> tuple[s
 
 def _running(host: Host, containerd: Containerd) -> Running:
     def says(contents: Contents) -> Settings:
-        said = _layout(containerd, None).with_contents(contents).settings()
+        said = _read(containerd, _main(containerd)).with_contents(contents).settings()
         # A template's variables are known to the distribution alone.
         return Settings(said.runtimes, "" if "$" in said.default else said.default, said.disabled)
 
@@ -215,13 +215,16 @@ def _self_configured(host: Host, containerd: Containerd, system: System, wish: W
 
 
 def _check_template(host: Host, containerd: Containerd, title: str) -> None:
-    """A person's own template takes the place of the distribution's: https://docs.k3s.io/advanced#base-template."""
+    """A person's own template takes the place of the distribution's: https://docs.k3s.io/advanced#base-template.
+
+    Of the two names the first counts: https://github.com/k3s-io/k3s, pkg/agent/containerd/config.go.
+    """
     folder = posixpath.dirname(containerd.config.value or "")
-    for name in ("config-v3.toml.tmpl", "config.toml.tmpl"):
-        template = host.read(posixpath.join(folder, name))
-        if template.ok and not any(sign in template.text for sign in ('template "base"', PROGRAM, "ExtraRuntimes")):
-            remedy = Remedy(f'Let {template.source} begin with {{{{ template "base" . }}}}, and restart {title}.')
-            raise Refused(f"{template.source} takes the place of {title}'s own configuration.", remedy=remedy)
+    looks = (host.read(posixpath.join(folder, name)) for name in ("config-v3.toml.tmpl", "config.toml.tmpl"))
+    own = next((template for template in looks if template.ok), None)
+    if own and not any(sign in own.text for sign in ('template "base"', PROGRAM, "ExtraRuntimes")):
+        remedy = Remedy(f'Let {own.source} begin with {{{{ template "base" . }}}}, and restart {title}.')
+        raise Refused(f"{own.source} takes the place of {title}'s own configuration.", remedy=remedy)
 
 
 def _setup(
@@ -234,8 +237,10 @@ def _setup(
 ) -> Setup:
     title = TITLES[containerd.flavour.value or "plain"]
     setup = Setup("containerd", title, edits, daemon, notes=notes)
-    if daemon is None or not daemon.difference({edit.path: edit.change(files.read(edit.path).raw) for edit in edits}):
-        return replace(setup, restart_needed=None if daemon is None else False)
+    if daemon is None or containerd.cri.unknown:
+        return setup
+    if not daemon.difference({edit.path: edit.change(files.read(edit.path).raw) for edit in edits}):
+        return replace(setup, restart_needed=False)
     step = daemon.restarting
     if step is None and wish.restart:
         raise Refused(f"systemd does not run this {title}: restart it as it was started, and leave out --restart.")

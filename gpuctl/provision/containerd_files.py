@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any
 
 from gpuctl.engines.containerd import (
@@ -20,6 +21,8 @@ from gpuctl.engines.containerd import (
 from gpuctl.engines.toml_text import REMOVED, NotAccepted, value_at, values
 from gpuctl.provision.setup import Contents
 
+_LIKE_BACKUP = ".gpuctl-x.bak"
+"""How the names end that host/replace.py gives."""
 DROP_IN = "99-gpuctl.toml"
 
 
@@ -87,10 +90,14 @@ def target(layout: Layout, name: str) -> str:
 
 
 def _imported_folders(layout: Layout) -> list[str]:
+    return [posixpath.dirname(pattern) for pattern in _patterns(layout) if posixpath.basename(pattern) == "*.toml"]
+
+
+def _patterns(layout: Layout) -> list[str]:
+    """What the main file imports, relative to no folder. Raises NotAccepted."""
     imports = values(layout.raw(layout.main)).get("imports", [])
     folder = posixpath.dirname(layout.main)
-    patterns = [posixpath.normpath(posixpath.join(folder, entry)) for entry in imports if isinstance(entry, str)]
-    return [posixpath.dirname(pattern) for pattern in patterns if posixpath.basename(pattern) == "*.toml"]
+    return [posixpath.normpath(posixpath.join(folder, entry)) for entry in imports if isinstance(entry, str)]
 
 
 def registered(layout: Layout, path: str, name: str, program: str, *, default: bool, force: bool) -> bytes:
@@ -101,8 +108,13 @@ def registered(layout: Layout, path: str, name: str, program: str, *, default: b
     return register(layout.raw(path), layout.plugin, name, entry, default=default, force=force, alone=alone)
 
 
-def check(layout: Layout, name: str, program: str, default: bool) -> None:
-    """Raises NotAccepted where the files, together, would not say what is wished: another one has the last word."""
+def check(layout: Layout, path: str, name: str, program: str, default: bool) -> None:
+    """Raises NotAccepted where the files, together, would not say what is wished: another one has the last word.
+
+    Such a one is the backup too, which stands beside the file, where all that is in its folder is imported.
+    """
+    if any(fnmatchcase(path + _LIKE_BACKUP, pattern) for pattern in _patterns(layout)):
+        raise NotAccepted("the main file imports all that is beside it, backups too: let it import *.toml")
     has = layout.settings()
     if has.runtimes.get(name) != program:
         raise NotAccepted(f"another file that containerd reads has the last word about the runtime {name}")

@@ -265,9 +265,10 @@ def test_wrong_types_end_in_a_sentence_or_in_a_registered_runtime(wrong: dict[st
 
 def test_single_values_are_taken_away_again_and_what_was_there_before_is_back() -> None:
     for raw in (STOCK_DEBIAN, b"", b"# none\n", b'version = 2\r\n[grpc]\r\n  address = "/x"\r\n# end'):
-        new = registered(raw)
+        new = registered(raw, default=True)
         plugin = cri_plugin(raw, 1)
-        back = set_values(new, [((*runtimes_of(plugin), name), REMOVED) for name in ("nvidia", "runc")])
+        paths = [*((*runtimes_of(plugin), name) for name in ("nvidia", "runc")), default_of(plugin)]
+        back = set_values(new, [(path, REMOVED) for path in paths])
         assert back.decode().rstrip("\r\n") == raw.decode().rstrip("\r\n")
 
 

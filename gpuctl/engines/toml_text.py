@@ -156,16 +156,24 @@ def _added(text: str, path: KeyPath, value: Any) -> Iterator[str]:
 
 
 def _cut_out(text: str, path: KeyPath) -> Iterator[str]:
-    """Without the lines of a table and of the tables in it, or without the line of a value."""
+    """Without the lines of a table and of the tables in it, or without the line of a value.
+
+    A header that would be left with nothing below it goes as well.
+    """
     lines = text.splitlines(keepends=True)
     headers = [*_headers(lines), (len(lines) + 1, ())]
-    gone: set[int] = set()
-    for (number, table), (following, _) in pairwise(headers):
-        if table[: len(path)] == path:
-            gone.update(_block(lines, number, following))
+    blocks = [(table, _block(lines, number, following)) for (number, table), (following, _) in pairwise(headers)]
+    gone = {number for table, block in blocks if table[: len(path)] == path for number in block}
     if not gone and (number := line_of(text, path)):
-        gone.add(number)
+        alone = (block for table, block in blocks if table == path[:-1] and number == block[-1] == _first(lines, block))
+        gone = set(next(alone, range(number, number + 1)))
     yield "".join(line for number, line in enumerate(lines, 1) if number not in gone)
+
+
+def _first(lines: Sequence[str], block: range) -> int:
+    """The first line below the block's header, 0 where there is none."""
+    written = [number for number in block if lines[number - 1].strip()]
+    return written[1] if len(written) > 1 else 0
 
 
 def _block(lines: Sequence[str], header: int, following: int) -> range:

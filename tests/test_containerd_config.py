@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import tomlkit
 from hypothesis import given
+from hypothesis import settings as tuned
 from hypothesis import strategies as st
 
 from gpuctl.engines.containerd import (
@@ -82,6 +83,7 @@ def _is_toml(text: str) -> bool:
     return True
 
 
+@tuned(deadline=None)  # the machine may be busy
 @given(_document(), st.booleans())
 def test_every_other_value_comment_and_line_survives_in_its_order(text: str, default: bool) -> None:
     old = text.encode()
@@ -252,6 +254,7 @@ PLACES += [f"{PLACES[-1]}.{key}" for key in ("runtimes", "default_runtime", "def
 PLACES += [f"{PLACES[5]}.runtimes.{key}" for key in ("runc.options", "nvidia", "nvidia.options", "nvidia.runtime_type")]
 
 
+@tuned(deadline=None)  # the machine may be busy
 @given(st.dictionaries(st.sampled_from(PLACES), WRONG, max_size=4), st.booleans())
 def test_wrong_types_end_in_a_sentence_or_in_a_registered_runtime(wrong: dict[str, str], force: bool) -> None:
     raw = "".join(f"{place} = {value}\n" for place, value in {"version": "2", **wrong}.items()).encode()

@@ -12,6 +12,7 @@ from gpuctl.facts.docker import Docker, probe_docker
 from gpuctl.facts.driver import Driver, probe_driver
 from gpuctl.facts.kernel import Kernel, probe_kernel
 from gpuctl.facts.pci import Pci, probe_pci
+from gpuctl.facts.podman import Podman, probe_podman
 from gpuctl.facts.system import System, probe_system
 from gpuctl.facts.toolkit import Toolkit, probe_toolkit
 from gpuctl.host.reading import Host
@@ -25,6 +26,7 @@ PROBES: Mapping[type, Callable[[Host], Any]] = {
     Driver: probe_driver,
     Devices: probe_devices,
     Docker: probe_docker,
+    Podman: probe_podman,
     Toolkit: probe_toolkit,
 }
 

@@ -15,6 +15,7 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
     "driver": ("kernel",),
     "docker": (),
     "toolkit": ("hardware",),
+    "cdi": ("driver", "toolkit"),
     "registration": ("docker", "toolkit"),
     "image": ("driver", "registration"),
 }

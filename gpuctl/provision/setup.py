@@ -27,10 +27,16 @@ class NotUp(DaemonProblem):
 class Daemon(Protocol):
     """A running engine that reads the files."""
 
-    reloading: Step | None
-    """None: this engine reads its files only when it starts."""
-    restarting: Step | None
-    """None: gpuctl cannot restart it, as where no service manager runs it. The text has the count of containers."""
+    @property
+    def reloading(self) -> Step | None:
+        """The step that has it read its files again; None: this engine reads them only when it starts.
+
+        Raises Refused where gpuctl cannot tell it.
+        """
+
+    @property
+    def restarting(self) -> Step | None:
+        """The step that restarts it, with the count of containers that it stops; None where gpuctl cannot do that."""
 
     def difference(self, contents: Contents) -> str:
         """Returns in which way it differs from what the files say, "" when it has all that they say."""

@@ -35,7 +35,8 @@ containerEdits:
   - hostPath: /usr/lib/x86_64-linux-gnu/libnvidia-egl-wayland.so.1.1.13
     containerPath: /usr/lib/x86_64-linux-gnu/libnvidia-egl-wayland.so.1.1.13
 """
-JSON = '{"cdiVersion": "0.3.0", "kind": "nvidia.com/gpu", "devices": [{"name": "0"}, {"name": "all"}]}'
+ZERO, ALL = ('{"name": "%s", "containerEdits": {"env": ["A=1", "B=2"]}}' % name for name in ("0", "all"))
+JSON = '{"cdiVersion": "0.3.0", "kind": "nvidia.com/gpu", "devices": [%s, %s]}' % (ZERO, ALL)
 ETC, RUN = "/etc/cdi/nvidia.yaml", "/var/run/cdi/nvidia.json"
 
 
@@ -77,6 +78,7 @@ def test_the_later_folder_counts_and_one_folder_must_not_name_a_device_twice() -
         ("a.json", '{"kind": "nvidia.com/gpu", "cdiVersion": 0.5, "devices": []}', "its cdiVersion is missing"),
         ("a.json", '{"kind": "nvidia.com/gpu", "cdiVersion": "0.5.0", "devices": 7}', "devices is not a list"),
         ("a.json", JSON.replace('"all"', '"0"'), "it names one device twice"),
+        ("a.json", JSON.replace(ALL, '{"name": "all"}'), "its device all changes nothing in a container"),
         ("a.json", JSON.replace("all", "[red]all[/]"), "its name is missing or not valid"),
         ("a.json", JSON.replace("nvidia.com/gpu", "nvidia.com/[bold]"), "its kind is missing or not valid"),
         ("a.yaml", YAML.replace("/srv/hangs", '"/dev/\\e[31m"'), "one that cannot be printed"),
@@ -107,7 +109,7 @@ def test_a_bomb_is_refused_at_once_and_is_unknown(name: str, text: str, words: s
 
 
 def test_a_specification_is_the_same_however_it_is_laid_out_but_for_the_order_of_hooks() -> None:
-    other = JSON.replace('[{"name": "0"}, {"name": "all"}]', '[{"name":"all"},{"name":"0"}]')
+    other = JSON.replace(f"{ZERO}, {ALL}", f"{ALL},{ZERO}").replace('"A=1", "B=2"', '"B=2","A=1"')
     assert same("a.json", JSON, other)
     assert not same("a.json", JSON, JSON.replace("0.3.0", "0.5.0"))
     hooks = '{"containerEdits": {"hooks": [{"path": "/a"}, {"path": "/b"}]}}'

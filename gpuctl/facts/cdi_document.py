@@ -129,6 +129,9 @@ def _document(value: Any) -> Document:
     names = tuple(_text(device, "name", _DEVICE) for device in devices)
     if len(set(names)) < len(names):
         raise ValueError("it names one device twice")
+    empty = next((name for name, device in zip(names, devices) if not _member(device, "containerEdits")), None)
+    if empty is not None:  # pkg/cdi/device.go: "empty device edits"
+        raise ValueError("its device %s changes nothing in a container" % empty)
     return Document(
         kind=_text(spec, "kind", _KIND),
         version=_text(spec, "cdiVersion", _VERSION).lstrip("v"),

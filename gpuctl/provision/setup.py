@@ -57,13 +57,15 @@ class Edit:
     """One file's change. `change` turns its bytes (None: no file) into the wished ones and may raise Refused.
 
     `show` returns the unified diff of two contents of that path as it may be shown, without secrets. `inspect` sees the
-    path of the complete new file before it counts, and may raise Refused.
+    path of the complete new file before it counts, and may raise Refused. `aside` is the folder in which the new file
+    is prepared and what it replaces is kept, for an engine that reads every file of a directory; "": beside it.
     """
 
     path: str
     change: Callable[[bytes | None], bytes | None]
     show: Callable[[str, bytes | None, bytes | None], str]
     inspect: Callable[[str], None] = accept
+    aside: str = ""
 
 
 @dataclass(frozen=True)
@@ -86,3 +88,5 @@ class Setup:
     notes: tuple[str, ...] = ()
     late: tuple[str, ...] = ()
     remedy: Remedy | None = None
+    look: str = ""
+    """Where a person reads more when the daemon does not take it up, a sentence."""

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from gpuctl.checks.docker import gpus_by_cdi
 from gpuctl.checks.engine import Said, check, failed, passed, warned
 from gpuctl.checks.remedies import as_root
-from gpuctl.compat.cdi import PODMAN_SINCE, DockerCdi, docker_cdi, refusal
+from gpuctl.compat.cdi import CRIO_SINCE, PODMAN_SINCE, DockerCdi, docker_cdi, refusal
 from gpuctl.compat.versions import compare, docker_version
 from gpuctl.facts.cdi import Spec, SpecNode
+from gpuctl.facts.crio import Crio
 from gpuctl.facts.docker import Docker
 from gpuctl.facts.driver import Driver
 from gpuctl.facts.podman import Podman
@@ -19,6 +20,7 @@ from gpuctl.facts.toolkit import Toolkit
 from gpuctl.model import CannotTell, Evidence, Remedy
 
 OTHERS_READ = 0o004
+_SINCE = {"podman": PODMAN_SINCE, "crio": CRIO_SINCE}
 
 
 def _regenerate(system: System, path: str, text: str) -> Remedy:
@@ -122,9 +124,9 @@ def moved(node: SpecNode) -> str:
 
 
 @check("cdi.version")
-def version(system: System, docker: Docker, podman: Podman, toolkit: Toolkit) -> Said | None:
+def version(docker: Docker, podman: Podman, crio: Crio, toolkit: Toolkit) -> Said | None:
     """Engines refuse a specification whose cdiVersion is newer than they know: toolkit 1.19.1 and later write 0.7.0."""
-    specs, engines = _gpu_specs(toolkit), _engines(docker, podman)
+    specs, engines = _gpu_specs(toolkit), _engines(docker, podman, crio)
     if not specs or not engines:
         return None
     refused = ((spec, title, refusal(name, found, spec.version)) for spec in specs for name, title, found in engines)
@@ -137,10 +139,14 @@ def version(system: System, docker: Docker, podman: Podman, toolkit: Toolkit) ->
     return _complain(docker, toolkit)(message, seen, Evidence(row.source, f"since {row.since}"), remedy=remedy)
 
 
-def _engines(docker: Docker, podman: Podman) -> tuple[tuple[str, str, str], ...]:
+def _engines(docker: Docker, podman: Podman, crio: Crio) -> tuple[tuple[str, str, str], ...]:
     """The engines here that read CDI specifications: name, title and version."""
     daemon = docker.daemon.value if docker.kind.value != "podman" else None
-    found = (("docker", "Docker", daemon.version if daemon else None), ("podman", "Podman", podman.version.value))
+    found = (
+        ("docker", "Docker", daemon.version if daemon else None),
+        ("podman", "Podman", podman.version.value),
+        ("crio", "CRI-O", crio.version.value),
+    )
     return tuple((name, title, version) for name, title, version in found if version and _reads_cdi(name, version))
 
 
@@ -148,6 +154,6 @@ def _reads_cdi(engine: str, version: str) -> bool:
     try:
         if engine == "docker":
             return docker_cdi(version) is not DockerCdi.IMPOSSIBLE
-        return docker_version(version) >= docker_version(PODMAN_SINCE)
+        return docker_version(version) >= docker_version(_SINCE[engine])
     except ValueError:  # a build of somebody's own
         return False

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, Iterable, Mapping
 
+from gpuctl.facts.crio import Crio, probe_crio
 from gpuctl.facts.devices import Devices, probe_devices
 from gpuctl.facts.docker import Docker, probe_docker
 from gpuctl.facts.driver import Driver, probe_driver
@@ -27,6 +28,7 @@ PROBES: Mapping[type, Callable[[Host], Any]] = {
     Devices: probe_devices,
     Docker: probe_docker,
     Podman: probe_podman,
+    Crio: probe_crio,
     Toolkit: probe_toolkit,
 }
 

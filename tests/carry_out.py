@@ -38,7 +38,7 @@ def carry_out(engine: Any, wish: Wish) -> dict[str, Any]:
     if changed or daemon.difference(contents):
         if setup.restart and daemon.restarting:
             daemon.restart(contents, wish.deadline)
-        else:
+        elif daemon.reloading:
             daemon.reload(contents, wish.deadline)
     running = engine.running(host, facts) is not None
     return {

@@ -45,6 +45,7 @@ ILL_HOOK: dict[str, Any] = {
     "stats": {"/usr/bin/nvidia-container-runtime-hook": None},
 }
 SPEC = "/etc/cdi/nvidia.yaml"
+PODMAN = {"podman --version": "podman version 4.3.1\n"}
 SECURE_BOOT = "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
 
 
@@ -169,10 +170,10 @@ ILL: Mapping[str, SnapshotHost] = {
         }
     ),
     "toolkit.runc": v100(commands={"runc --version": None}),
-    "cdi.readable": v100(files={SPEC: cdi()}, stats={SPEC: {"mode": 0o600}}),
+    "cdi.readable": v100(files={SPEC: cdi()}, stats={SPEC: {"mode": 0o600}}, commands=PODMAN),
     "cdi.conflict": v100(files={SPEC: cdi(), "/etc/cdi/other.yaml": cdi()}),
     "cdi.stale": v100(files={SPEC: cdi(driver="410.104")}),
-    "cdi.version": v100(files={SPEC: cdi("0.7.0")}, commands={"podman --version": "podman version 4.3.1\n"}),
+    "cdi.version": v100(files={SPEC: cdi("0.7.0")}, commands=PODMAN),
     "registration.runtime": v100(files={DAEMON_JSON: None}, sockets=docker(**RUNC_ONLY)),
     "registration.config-applied": v100(sockets=docker(**RUNC_ONLY)),
     "registration.runtime-path": v100(sockets=docker(Runtimes={"runc": {}, "nvidia": {"path": "/opt/gone"}})),
@@ -249,6 +250,18 @@ ALONE = sorted(set(ILL) - {"driver.branch-supported", "image.base-available", "d
 def test_a_host_with_one_fault_shows_one_fault(id: str) -> None:
     seen = findings(ILL[id])
     assert set(loud(seen)) - set(ENDED) == {id}, {one: seen[one].message for one in loud(seen)}
+
+
+def test_a_broken_specification_stops_gpus_only_where_docker_has_no_other() -> None:
+    files = {"/etc/cdi/other.yaml": "a: ["}
+    for more, status in (({}, Status.FAIL), ({SPEC: cdi()}, Status.WARN)):
+        seen = ask(CHECKS["cdi.readable"], gather(v100(files={**files, **more}, sockets=docker("29.7.2"))))
+        assert (seen.status, "/etc/cdi/other.yaml is no CDI specification" in seen.message) == (status, True)
+
+
+def test_numbers_that_the_last_boot_gave_out_make_a_specification_stale() -> None:
+    seen = ask(CHECKS["cdi.stale"], gather(v100(files={SPEC: cdi(uvm="511")}, sockets=docker("29.7.2"))))
+    assert (seen.status, "/dev/nvidia-uvm is 510:0 now, not 511:0" in seen.message) == (Status.FAIL, True)
 
 
 def test_what_rests_on_a_failed_layer_is_skipped_and_names_the_cause() -> None:

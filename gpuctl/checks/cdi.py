@@ -41,7 +41,7 @@ def _gpu_specs(toolkit: Toolkit) -> tuple[Spec, ...]:
 
 
 @check("cdi.readable", explains=("cdi.conflict", "cdi.stale", "cdi.version"))
-def readable(system: System, docker: Docker, toolkit: Toolkit) -> Said | None:
+def readable(system: System, docker: Docker, podman: Podman, toolkit: Toolkit) -> Said | None:
     """Engines pass over a specification that they cannot read or do not understand: its devices are not found then.
 
     Rootless Podman reads as the user: a specification that is closed to others is none for it
@@ -55,9 +55,10 @@ def readable(system: System, docker: Docker, toolkit: Toolkit) -> Said | None:
     if broken:
         remedy = Remedy("Write it anew, or move it away.", (f"${{EDITOR:-vi}} {shlex.quote(broken.path)}",))
         message = f"{broken.path} is no CDI specification: {broken.error}."
-        return _complain(docker, toolkit)(message, Evidence(broken.path, broken.error or ""), remedy=remedy)
+        complain = warned if cdi.in_effect() else _complain(docker, toolkit)
+        return complain(message, Evidence(broken.path, broken.error or ""), remedy=remedy)
     closed = next((spec for spec in specs if spec and spec.mode is not None and not spec.mode & OTHERS_READ), None)
-    if closed:
+    if closed and podman.program.value:
         remedy = Remedy("Let all read it.", as_root(system, f"chmod 0644 {shlex.quote(closed.path)}"))
         seen = Evidence(closed.path, f"mode {closed.mode:o}")
         return warned(f"Only root can read {closed.path}: rootless Podman finds no GPU.", seen, remedy=remedy)
@@ -132,7 +133,9 @@ def version(docker: Docker, podman: Podman, crio: Crio, toolkit: Toolkit) -> Sai
     refused = ((spec, title, refusal(name, found, spec.version)) for spec in specs for name, title, found in engines)
     spec, title, row = next((one for one in refused if one[2]), (specs[0], "", None))
     if row is None:
-        return passed(f"{' and '.join(title for _, title, _ in engines)} take these versions of CDI", toolkit.cdi)
+        return passed(
+            f"The version of the CDI specifications fits {' and '.join(one[1] for one in engines)}", toolkit.cdi
+        )
     seen = Evidence(spec.path, f"cdiVersion {spec.version}")
     remedy = Remedy(f"Upgrade {title} to {row.since} or later, or have a toolkit before 1.19.1 generate the file.")
     message = f"This {title} refuses {spec.path}: it takes version {spec.version} from {title} {row.since} on."

@@ -26,8 +26,9 @@ from gpuctl.engines.containerd import (
     settings,
     wished_entry,
 )
+from gpuctl.engines.merge import REMOVED, value_at
 from gpuctl.engines.toml_shown import diff
-from gpuctl.engines.toml_text import REMOVED, NotAccepted, line_of, set_values, value_at, values
+from gpuctl.engines.toml_text import NotAccepted, line_of, set_values, values
 from gpuctl.facts.toml import load
 
 PROGRAM = "/usr/bin/nvidia-container-runtime"

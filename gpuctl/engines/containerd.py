@@ -10,23 +10,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gpuctl.engines.toml_text import (
-    REMOVED,
-    Change,
-    KeyPath,
-    NotAccepted,
-    decoded,
-    line_of,
-    set_values,
-    value_at,
-    values,
-)
+from gpuctl.engines.merge import REMOVED, Keys, Value, value_at
+from gpuctl.engines.toml_text import NotAccepted, decoded, line_of, set_values, values
 
 RUNC_V2 = "io.containerd.runc.v2"
 RUNTIME_PLUGIN = "io.containerd.cri.v1.runtime"
 CRI_PLUGINS = ("cri", "io.containerd.grpc.v1.cri", RUNTIME_PLUGIN, "io.containerd.cri.v1.images")
 """Names under which a file can disable what Kubernetes needs of containerd."""
-DISABLED: KeyPath = ("disabled_plugins",)
+DISABLED: Keys = ("disabled_plugins",)
 _NEWEST_VERSION = 4
 _PUBLIC = ("version", "imports", "root", "state", "disabled_plugins", "required_plugins")
 _UNSET = (REMOVED, False, "")
@@ -94,12 +85,12 @@ def settings(document: Mapping[str, Any], plugin: str) -> Settings:
     return Settings(programs, default if isinstance(default, str) else "", disabled)
 
 
-def runtimes_of(plugin: str) -> KeyPath:
+def runtimes_of(plugin: str) -> Keys:
     """Returns where the runtimes stand."""
     return ("plugins", plugin, "containerd", "runtimes")
 
 
-def default_of(plugin: str) -> KeyPath:
+def default_of(plugin: str) -> Keys:
     """Returns where the default runtime's name stands."""
     return ("plugins", plugin, "containerd", "default_runtime_name")
 
@@ -161,7 +152,7 @@ def difference(there: Mapping[str, Any], wished: Mapping[str, Any]) -> str:
     return ""
 
 
-def public(path: KeyPath) -> bool:
+def public(path: Keys) -> bool:
     """Returns whether a key holds no secret: those of registries and proxies may."""
     return path[0] in _PUBLIC or path[2:3] == ("containerd",)
 
@@ -174,7 +165,7 @@ def _overlaid(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, A
     return result
 
 
-def _table(document: Mapping[str, Any], path: KeyPath) -> Mapping[str, Any]:
+def _table(document: Mapping[str, Any], path: Keys) -> Mapping[str, Any]:
     found = value_at(document, path)
     if found is REMOVED:
         return {}
@@ -190,7 +181,7 @@ def _disabled(document: Mapping[str, Any]) -> list[Any]:
     return disabled
 
 
-def _enabling(document: Mapping[str, Any]) -> Iterator[Change]:
+def _enabling(document: Mapping[str, Any]) -> Iterator[Value]:
     disabled = _disabled(document)
     kept = [name for name in disabled if name not in CRI_PLUGINS]
     if kept != disabled:

@@ -11,13 +11,14 @@ from tomlkit.container import Container
 from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import AoT, Array, InlineTable, Item, Null, String, Table, Whitespace
 
-from gpuctl.engines.toml_text import KeyPath, NotAccepted, decoded
+from gpuctl.engines.merge import Keys
+from gpuctl.engines.toml_text import NotAccepted, decoded
 
 HIDDEN = "…"
 _QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'")
 
 
-def diff(path: str, before: bytes | None, after: bytes | None, public: Callable[[KeyPath], bool]) -> str:
+def diff(path: str, before: bytes | None, after: bytes | None, public: Callable[[Keys], bool]) -> str:
     """Returns the unified diff of two contents as they may be shown; None stands for no file.
 
     `public` says of a key, by the keys that lead to it, whether its strings are no secrets.
@@ -30,7 +31,7 @@ def diff(path: str, before: bytes | None, after: bytes | None, public: Callable[
     return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
 
 
-def shown(raw: bytes, public: Callable[[KeyPath], bool]) -> str:
+def shown(raw: bytes, public: Callable[[Keys], bool]) -> str:
     """Returns the text without the strings that may be secrets, those in comments too. Raises NotAccepted."""
     try:
         document = tomlkit.parse(decoded(raw))
@@ -43,7 +44,7 @@ def shown(raw: bytes, public: Callable[[KeyPath], bool]) -> str:
         raise NotAccepted("not valid TOML") from None
 
 
-def _walk(container: Container, path: KeyPath) -> Iterator[tuple[KeyPath, Item]]:
+def _walk(container: Container, path: Keys) -> Iterator[tuple[Keys, Item]]:
     for key, item in container.body:
         here = (*path, *(part.key for part in key)) if key else path
         yield here, item

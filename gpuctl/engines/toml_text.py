@@ -8,35 +8,22 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from copy import deepcopy
-from enum import Enum
 from itertools import pairwise
 from typing import Any
 
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
+from gpuctl.engines.merge import REMOVED, Keys, Values, value_at
 from gpuctl.facts.toml import load
 
 MAX_DEPTH = 50
 """Far beyond what any configuration holds, far within Python's own limit."""
-KeyPath = tuple[str, ...]
 
 _PLACE = re.compile(r" \(at line (\d+), column \d+\)$")
 _AT_END = " (at end of document)"
 _TOO_DEEP = f"nested more than {MAX_DEPTH} levels deep"
 _DIVERGES = "gpuctl cannot change this file without changing more than that; edit it by hand"
-
-
-class Removed(Enum):
-    """The type of REMOVED."""
-
-    REMOVED = "removed"
-
-
-REMOVED = Removed.REMOVED
-"""In the place of a value: the key is to be taken away."""
-Change = tuple[KeyPath, Any]
-"""A key, by the keys that lead to it from the top, and the value that it is to have."""
 
 
 class NotAccepted(ValueError):
@@ -63,17 +50,7 @@ def values(raw: bytes) -> dict[str, Any]:
     return _values(decoded(raw))
 
 
-def value_at(document: Mapping[str, Any], path: KeyPath) -> Any:
-    """Returns the value of a key, REMOVED where there is no such key."""
-    here: Any = document
-    for key in path:
-        if not isinstance(here, Mapping) or key not in here:
-            return REMOVED
-        here = here[key]
-    return here
-
-
-def set_values(raw: bytes, changes: Sequence[Change]) -> bytes:
+def set_values(raw: bytes, changes: Values) -> bytes:
     """Returns the bytes with these values changed, in this order; the same bytes where all of them are as wished.
 
     Raises NotAccepted for what is no TOML, and where a change needs a table in the place of something else.
@@ -86,7 +63,7 @@ def set_values(raw: bytes, changes: Sequence[Change]) -> bytes:
     return text.encode("utf-8")
 
 
-def line_of(text: str, path: KeyPath) -> int:
+def line_of(text: str, path: Keys) -> int:
     """Returns the line (from 1) of the table's header, or of the last of the keys; 0 where neither is plain to see."""
     lines = {found: number for number, found in reversed(list(_headers(text.splitlines())))}
     if path in lines:
@@ -119,7 +96,7 @@ def _check_depth(document: dict[str, Any]) -> None:
         raise NotAccepted(_TOO_DEEP)
 
 
-def _changed(text: str, there: dict[str, Any], path: KeyPath, value: Any) -> str:
+def _changed(text: str, there: dict[str, Any], path: Keys, value: Any) -> str:
     wished = deepcopy(there)
     _put(wished, path, value)
     for new in _candidates(text, path, value):
@@ -131,7 +108,7 @@ def _changed(text: str, there: dict[str, Any], path: KeyPath, value: Any) -> str
     raise NotAccepted(_DIVERGES, line_of(text, path))
 
 
-def _candidates(text: str, path: KeyPath, value: Any) -> Iterator[str]:
+def _candidates(text: str, path: Keys, value: Any) -> Iterator[str]:
     """The ways to write it, the plainest first. Those that do not fit this document make it say something else."""
     if value is REMOVED:
         yield from _cut_out(text, path)
@@ -142,7 +119,7 @@ def _candidates(text: str, path: KeyPath, value: Any) -> Iterator[str]:
     yield from _in_place(text, path, value)
 
 
-def _added(text: str, path: KeyPath, value: Any) -> Iterator[str]:
+def _added(text: str, path: Keys, value: Any) -> Iterator[str]:
     newline = "\r\n" if "\r\n" in text else "\n"
     block = tomlkit.dumps(_nested(path, value)).replace("\n", newline)
     gap = "" if not text else newline if text.endswith("\n") else newline * 2
@@ -155,7 +132,7 @@ def _added(text: str, path: KeyPath, value: Any) -> Iterator[str]:
             yield "".join([*lines[:number], line, *lines[number:]])
 
 
-def _cut_out(text: str, path: KeyPath) -> Iterator[str]:
+def _cut_out(text: str, path: Keys) -> Iterator[str]:
     """Without the lines of a table and of the tables in it, or without the line of a value.
 
     A header that would be left with nothing below it goes as well.
@@ -185,7 +162,7 @@ def _block(lines: Sequence[str], header: int, following: int) -> range:
     return range(start, end + 1)
 
 
-def _in_place(text: str, path: KeyPath, value: Any) -> Iterator[str]:
+def _in_place(text: str, path: Keys, value: Any) -> Iterator[str]:
     try:
         document = tomlkit.parse(text)
         _put(document, path, value)
@@ -194,7 +171,7 @@ def _in_place(text: str, path: KeyPath, value: Any) -> Iterator[str]:
         return
 
 
-def _headers(lines: Sequence[str]) -> Iterator[tuple[int, KeyPath]]:
+def _headers(lines: Sequence[str]) -> Iterator[tuple[int, Keys]]:
     """The lines (from 1) that look like a table's header. In a string of many lines one may look so and be none."""
     for number, line in enumerate(lines, 1):
         if line.lstrip().startswith("["):
@@ -204,15 +181,15 @@ def _headers(lines: Sequence[str]) -> Iterator[tuple[int, KeyPath]]:
                 continue
 
 
-def _only_path(table: Any) -> KeyPath:
-    path: KeyPath = ()
+def _only_path(table: Any) -> Keys:
+    path: Keys = ()
     while isinstance(table, Mapping) and table:
         key = next(iter(table))
         path, table = (*path, key), table[key]
     return path
 
 
-def _put(tables: MutableMapping[str, Any], path: KeyPath, value: Any) -> None:
+def _put(tables: MutableMapping[str, Any], path: Keys, value: Any) -> None:
     """Sets a value in nested tables, which are made where there are none."""
     *parents, last = path
     for number, key in enumerate(parents):
@@ -237,7 +214,7 @@ def _without_empty(value: Any) -> Any:
     return {key: entry for key, entry in inner.items() if entry != {}}
 
 
-def _nested(path: KeyPath, value: Any) -> Any:
+def _nested(path: Keys, value: Any) -> Any:
     for key in reversed(path):
         value = {key: value}
     return value

@@ -6,10 +6,10 @@ import posixpath
 from collections.abc import Callable
 from dataclasses import replace
 
-from gpuctl.checks.remedies import as_root, install
+from gpuctl.checks.remedies import as_root
 from gpuctl.engines.containerd import Differs, Settings, cri_plugin, enable, public, settings
 from gpuctl.engines.toml_shown import diff
-from gpuctl.engines.toml_text import NotAccepted, values
+from gpuctl.engines.toml_text import NotAccepted, set_values, values
 from gpuctl.facts.containerd import Containerd
 from gpuctl.facts.gather import Facts, Missing
 from gpuctl.facts.system import System
@@ -19,9 +19,10 @@ from gpuctl.model import Disturbs, ExitCode, Remedy
 from gpuctl.provision.containerd_daemon import TITLES, Running
 from gpuctl.provision.containerd_files import Layout, check, disabling, registered, target
 from gpuctl.provision.result import Refused, Wish
-from gpuctl.provision.setup import Contents, Daemon, Edit, Setup, accept
+from gpuctl.provision.runtime_program import PROGRAM, whole_path
+from gpuctl.provision.setup import Contents, Daemon, Document, Edit, Engine, Setup, accept
 
-PROGRAM = "nvidia-container-runtime"
+ENGINE, TITLE = "containerd", "containerd"
 SELF_CONFIGURED = {"k3s": "k3s", "rke2": "rke2"}
 """Distributions that look for the runtime nvidia whenever they start, and the folder of their settings in /etc/rancher.
 https://docs.k3s.io/advanced#nvidia-container-runtime-support, https://docs.rke2.io/add-ons/gpu_operators."""
@@ -39,7 +40,7 @@ def plan(host: Host, facts: Facts, wish: Wish) -> Setup:
     Raises Refused.
     """
     containerd, system = _containerd(facts), facts[System]
-    program = _program(host, system, wish)
+    program = whole_path(host, system, wish, TITLE)
     if containerd.flavour.value in SELF_CONFIGURED and not wish.config:
         return _self_configured(host, containerd, system, wish, program)
     try:
@@ -72,18 +73,6 @@ def _containerd(facts: Facts) -> Containerd:
             "The containerd that runs here is a part of Docker, and Kubernetes does not use it.", remedy=remedy
         )
     return containerd
-
-
-def _program(host: Host, system: System, wish: Wish) -> str:
-    wished = wish.runtime_path or PROGRAM
-    found = host.which(wished)
-    if not found.ok:
-        remedy = install("toolkit", "Install the NVIDIA Container Toolkit.", system, Disturbs.NOTHING)
-        where = "not an executable program" if "/" in wished else "not on PATH"
-        raise Refused(f"{wished} is {where}.", remedy=None if wish.runtime_path else remedy)
-    if not found.text.startswith("/"):
-        raise Refused(f"containerd needs the whole path of {wished}, from the root.")
-    return found.text
 
 
 def _main(containerd: Containerd) -> str:
@@ -125,7 +114,9 @@ def _edits(host: Host, containerd: Containerd, layout: Layout, wish: Wish, progr
     check(planned, path, wish.name, wanted, wish.default)
     names = {path: wish.name}
     inspectors = {file: _inspector(host, containerd, file, names.get(file, "")) for file in changes}
-    return tuple(Edit(file, _checked(file, layout, new), _show, inspectors[file]) for file, new in changes.items())
+    return tuple(
+        Edit(file, _checked(file, layout, new), show, inspectors[file], values) for file, new in changes.items()
+    )
 
 
 def _checked(path: str, layout: Layout, change: Callable[[bytes], bytes]) -> Callable[[bytes | None], bytes | None]:
@@ -143,7 +134,8 @@ def _refused(path: str, error: NotAccepted) -> Refused:
     return Refused(f"{path}{f':{error.line}' if error.line else ''}: {error.message}.{hint}")
 
 
-def _show(path: str, before: bytes | None, after: bytes | None) -> str:
+def show(path: str, before: bytes | None, after: bytes | None) -> str:
+    """Returns the unified diff of two contents, in which what may be a secret is hidden."""
     return diff(path, before, after, public)
 
 
@@ -236,7 +228,7 @@ def _setup(
     notes: tuple[str, ...],
 ) -> Setup:
     title = TITLES[containerd.flavour.value or "plain"]
-    setup = Setup("containerd", title, edits, daemon, notes=notes)
+    setup = Setup(ENGINE, title, edits, daemon, notes=notes)
     if daemon is None or containerd.cri.unknown:
         return setup
     if not daemon.difference({edit.path: edit.change(files.read(edit.path).raw) for edit in edits}):
@@ -249,3 +241,6 @@ def _setup(
     late = f"{title} takes up the runtime {wish.name} when it is restarted: it reads its files only when it starts."
     remedy = Remedy(f"Restart {title}.", commands, step.disturbs if step else Disturbs.NEW_CONTAINERS)
     return replace(setup, restart=wish.restart, restart_needed=True, late=(late,), remedy=remedy)
+
+
+CONTAINERD = Engine(TITLE, plan, running, (System, Containerd), show, Document(values, set_values))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from gpuctl.engines.containerd import Settings
 from gpuctl.engines.toml_text import NotAccepted
 from gpuctl.facts.containerd import Containerd, Cri, Unit
 from gpuctl.facts.containerd_daemon import ask_cri
+from gpuctl.host.files import behind_links
 from gpuctl.host.process import systemctl
 from gpuctl.host.reading import Host, failure
 from gpuctl.model import Disturbs, Step
@@ -30,6 +32,15 @@ class Running:
     says: Callable[[Contents], Settings]
     reloading: Step | None = None
     """containerd reads its files only when it starts (containerd(8) knows no signal for it)."""
+
+    def reads(self, path: str) -> bool:
+        """Returns whether the file is one of its own, or in a folder of them."""
+        files = (self.containerd.config.value or "", *(self.containerd.files.value or ()))
+        return posixpath.dirname(path) in {posixpath.dirname(behind_links(file)) for file in files}
+
+    def keeps(self, before: Contents, now: Contents) -> str:
+        """Returns "": what it has it keeps until it is restarted in any case, and its `difference` tells."""
+        return ""
 
     @property
     def restarting(self) -> Step | None:

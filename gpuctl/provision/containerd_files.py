@@ -18,7 +18,9 @@ from gpuctl.engines.containerd import (
     settings,
     wished_entry,
 )
-from gpuctl.engines.toml_text import REMOVED, NotAccepted, value_at, values
+from gpuctl.engines.merge import REMOVED, value_at
+from gpuctl.engines.toml_text import NotAccepted, values
+from gpuctl.host.files import behind_links
 from gpuctl.provision.setup import Contents
 
 _LIKE_BACKUP = ".gpuctl-x.bak"
@@ -61,7 +63,8 @@ class Layout:
     def with_contents(self, contents: Contents) -> Layout:
         """Returns the same files, some of them with other contents; a new one among those of its folder, by name."""
         result = dict(self.contents)
-        for path, raw in contents.items():
+        names = {behind_links(path): path for path in result}
+        for path, raw in ((names.get(real, real), raw) for real, raw in contents.items()):
             later = (
                 [] if path in result else [other for other in result if _in_one_folder(path, other) and other > path]
             )

@@ -67,3 +67,8 @@ def show_key(path: str, before: bytes | None, after: bytes | None) -> str:
     return (
         "".join(f"{line}\n" for line in difflib.unified_diff(old, new, *names, lineterm="")) if before != after else ""
     )
+
+
+def show_source(path: str, before: bytes | None, after: bytes | None) -> str:
+    """Returns the diff of a file that tells of a repository, or of its key."""
+    return (show_key if path.endswith((".gpg", ".asc")) else show)(path, before, after)

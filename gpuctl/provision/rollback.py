@@ -5,6 +5,7 @@ What a run was killed before is found not to have come to be. What is taken away
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Callable, Sequence
 
 from gpuctl.facts.changes import INTERRUPTED, ROLLED_BACK, RUNNING, UNDONE, WRITE, Change, Run, probe_changes
@@ -12,7 +13,8 @@ from gpuctl.host.files import same_file
 from gpuctl.host.reading import Host
 from gpuctl.host.replace import content_before, digest
 from gpuctl.model import CannotTell, ExitCode
-from gpuctl.provision.engines import ENGINES, reader, untold
+from gpuctl.provision.engines import NAMES, engine_of, reader, untold
+from gpuctl.provision.package_files import show_source
 from gpuctl.provision.result import Refused, Result, Say, Wish
 from gpuctl.provision.setup import Edit, Setup
 from gpuctl.provision.transaction import conduct
@@ -50,12 +52,12 @@ def _plan(host: Host, wish: Wish, name: str | None) -> Setup:
         return _nothing(f"The run {run.id} (gpuctl {run.command}) is rolled back already.")
     chain = _chain(runs, run)
     changes = tuple(change for one in chain for change in reversed(one.changes))
-    engine = next((change.about["engine"] for change in changes if change.kind == WRITE), "")
+    engine = next((one.about["engine"] for one in changes if one.kind == WRITE and one.about["engine"] in NAMES), "")
     edits = tuple(_edits(changes, wish.force))
     daemon = reader(host, engine, [edit.path for edit in edits]) if wish.reload else None
     return Setup(
         engine=engine,
-        title=ENGINES[engine].title if engine in ENGINES else "",
+        title=engine_of(engine).title if engine in NAMES else "",
         edits=edits,
         daemon=daemon,
         undoes=chain,
@@ -99,8 +101,13 @@ def _edits(changes: Sequence[Change], force: bool) -> list[Edit]:
 
 
 def _edit(path: str, changes: Sequence[Change], force: bool) -> Edit:
-    show = ENGINES[changes[0].about["engine"]].show
-    return Edit(path, _restorer(path, changes, show, force), show)
+    show = _show(changes[0].about["engine"])
+    folder, kept_in = (posixpath.dirname(place) for place in (path, changes[0].about["kept"]))
+    return Edit(path, _restorer(path, changes, show, force), show, aside="" if kept_in == folder else kept_in)
+
+
+def _show(engine: str) -> Callable[[str, bytes | None, bytes | None], str]:
+    return engine_of(engine).show if engine in NAMES else show_source
 
 
 def _restorer(

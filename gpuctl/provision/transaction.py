@@ -132,7 +132,7 @@ def _locked_look(job: Job, edits: Sequence[Edit]) -> tuple[Look, ...]:
     with job.held.let_through():
         job.locks.enter_context(files.locked([edit.path for edit in edits]))
     for edit in edits:
-        remove_leftovers(edit.path)
+        remove_leftovers(edit.path, edit.aside)
     return look(edits)
 
 
@@ -204,7 +204,7 @@ def _with_what_stays(setup: Setup, changes: Sequence[Look], result: Result) -> R
 
 def _write(job: Job, looks: Sequence[Look], engine: str, takes_away: bool = False) -> None:
     for one in looks:
-        change = change_of(one.before, one.new, takes_away)
+        change = change_of(one.before, one.new, takes_away, one.edit.aside)
         job.say(one.step, False)
         with job.recorder.doing(WRITE, engine=engine, **vars(change), sets=_sets(one)):
             replace_file(change, one.before, one.new, one.edit.inspect)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 
 from gpuctl.facts.package_sources import APT_FOLDER, Source
 from gpuctl.facts.packages import TOOLKIT, Packages, probe_interrupted
 from gpuctl.host.publish import create_public
-from gpuctl.host.reading import Host
+from gpuctl.host.reading import Host, Reading
 from gpuctl.host.scratch import discard, scratch
 from gpuctl.provision.manager_runs import KEPT, must, reason, run_manager
 from gpuctl.provision.package_files import apt_source, silenced, written
@@ -127,11 +128,17 @@ def keep(host: Host, repository: Repository, change: Change, packages: Packages)
     """Fetches the packages: by all sources, else by one file alone, where sources contradict each other."""
     create_public(KEPT)
     files = dict.fromkeys(one.file for one in packages.sources.get() or () if is_of_toolkit(one, repository))
-    ways = ((), *(_only(file) for file in files))
     for name, version in change.lost.items():
-        tries = (run_manager(("apt-get", *way, "download", f"{name}={version}"), KEPT) for way in ways)
-        if not _kept(host, name, version) and not any(said.ok for said in tries):
+        tries = _fetch(f"{name}={version}", files)
+        if not any(_kept(host, name, version) for _ in chain(("before",), tries)):
             raise PackageProblem(f"{name} {version} can be had nowhere, so that it could not be put back.")
+
+
+def _fetch(package: str, files: Iterable[str]) -> Iterator[Reading]:
+    yield run_manager(("apt-get", "download", package), KEPT)
+    for file in files:
+        run_manager(("apt-get", *_only(file), "update"))
+        yield run_manager(("apt-get", *_only(file), "download", package), KEPT)
 
 
 def _kept(host: Host, name: str, version: str) -> str | None:

@@ -215,6 +215,16 @@ def test_a_contradiction_of_somebody_elses_is_named_and_left_alone(root: Package
     assert "https://example.invalid has one Signed-By in /etc/apt/sources.list.d/a.list" in refused
 
 
+def test_a_package_that_fails_to_install_leaves_nothing_behind(root: PackageRoot, site: dict[str, str]) -> None:
+    root.write("/srv/broken", "")
+    problem = root.drive("install", **site)["problem"]
+    assert problem.startswith("apt-get install failed: dpkg: error processing package ")
+    assert "post-installation script subprocess returned error exit status 1" in problem
+    assert root.installed() == {}
+    assert not root.path(OURS).exists()
+    assert root.drive("doctor")["packages.dpkg-whole"][0] == "pass"
+
+
 def test_a_power_cut_in_the_middle_of_dpkg_is_seen_and_undone(root: PackageRoot, site: dict[str, str]) -> None:
     root.write("/srv/slow", "")
     root.cut_power("/usr/share/gpuctl-tests/libnvidia-container1", "install", **site)

@@ -116,6 +116,7 @@ def test_a_version_is_pinned_for_all_packages_even_downwards_and_undone_without_
     root.path(OURS).write_text("")
     assert root.drive("undo") == {"undone": True}
     assert root.installed() == whole("1.18.0")
+    assert root.path("/var/lib/gpuctl/packages").exists()
 
 
 def test_undo_leaves_no_package_and_no_setting_where_none_was(root: PackageRoot, site: dict[str, str]) -> None:
@@ -124,6 +125,7 @@ def test_undo_leaves_no_package_and_no_setting_where_none_was(root: PackageRoot,
     assert root.drive("undo") == {"undone": True}
     assert root.installed() == {}
     assert not root.path("/etc/nvidia-container-runtime/config.toml").is_file()
+    assert not root.path("/var/lib/gpuctl/packages").exists()
     assert root.drive("undo") == {"undone": True}
 
 

@@ -35,7 +35,7 @@ def offered(repository: Repository) -> frozenset[str]:
     """Returns the versions of the whole toolkit there, read into a folder of its own: apt's lists stay as they are."""
     files = {
         "nvidia.sources": f"Types: deb\nURIs: {repository.url}\nSuites: /\n".encode(),
-        f"keys/{_key_name(repository.key)}": repository.key,
+        f"keys/nvidia{_suffix(repository.key)}": repository.key,
         "lists/partial/": b"",
         "cache/archives/partial/": b"",
     }
@@ -52,16 +52,12 @@ def offered(repository: Repository) -> frozenset[str]:
             }
         )
         said = run_manager(("apt-get", *options, "update"))
-        if _UNSIGNED.search(said.text) or not said.ok:
-            raise PackageProblem(_why_unread(repository, said.text) or f"Its list cannot be read: {reason(said)}")
+        unsigned = _UNSIGNED.search(said.text)
+        if unsigned:
+            raise PackageProblem(f"{repository.url} is not signed by this key (apt says: {unsigned[0]}).")
+        if not said.ok:
+            raise PackageProblem(f"The list of {repository.url} cannot be read: {reason(said)}")
         return parse_madison(must("apt-cache", run_manager(("apt-cache", *options, "madison", *TOOLKIT))).text)
-
-
-def _why_unread(repository: Repository, text: str) -> str | None:
-    unsigned = _UNSIGNED.search(text)
-    if unsigned is None:
-        return None
-    return f"{repository.url} is not signed by this key (apt says: {unsigned[0]})."
 
 
 def parse_madison(text: str) -> frozenset[str]:
@@ -102,10 +98,6 @@ def expanded(uri: str, architecture: str) -> str:
 
 def _suffix(key: bytes) -> str:
     return ".asc" if is_armoured(key) else ".gpg"
-
-
-def _key_name(key: bytes) -> str:
-    return f"nvidia-container-toolkit{_suffix(key)}"
 
 
 def _options(**values: str) -> tuple[str, ...]:
@@ -179,4 +171,5 @@ def undo(host: Host, before: Before) -> None:
     if probe_interrupted(host).value:
         must("dpkg --configure", run_manager(("dpkg", *_KEEP_SETTINGS, "--configure", "-a")))
     check_versions(host, "apt", before)
-    discard(KEPT)
+    if not any(before.values()):  # else the undo of an earlier change may need what is in there
+        discard(KEPT)

@@ -21,6 +21,7 @@ _LOCKED = re.compile(
     r"could not get lock|unable to acquire|locked by another process|is locked by|transaction lock", re.I
 )
 _TOLD = re.compile(r"^(E:|W:|dpkg:|error:|Error:|Problem|Failed|Cannot|No package|No match)", re.MULTILINE)
+_NOISE = re.compile("Some index files failed to download")
 _LINES, _LETTERS = 2, 400
 _ENVIRONMENT = {
     "DEBIAN_FRONTEND": "noninteractive",
@@ -51,7 +52,7 @@ def reason(said: Reading) -> str:
     lines = [line.strip() for line in said.text.splitlines() if line.strip()]
     # dpkg puts the reason on a line of its own.
     whole = [f"{line} {after}" if line.endswith(":") else line for line, after in pairwise((*lines, ""))]
-    told = [line for line in whole if _TOLD.match(line)]
+    told = [line for line in whole if _TOLD.match(line) and not _NOISE.search(line)]
     errors = [line for line in told if not line.startswith("W:")] or told or lines[-1:]
     words = " ".join(dict.fromkeys(line.removeprefix("E: ").removeprefix("W: ") for line in errors[:_LINES]))
     cut = said.detail if said.outcome is not Outcome.OK else f"exit status {said.code}"

@@ -149,4 +149,5 @@ def undo(host: Host, before: Before) -> None:
     if files:
         must("rpm --upgrade", run_manager(("rpm", "--upgrade", "--oldpackage", "--replacepkgs", *files)))
     check_versions(host, "dnf", before)
-    discard(KEPT)
+    if not any(before.values()):  # else the undo of an earlier change may need what is in there
+        discard(KEPT)

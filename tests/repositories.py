@@ -79,8 +79,8 @@ def _deb(folder: Path, name: str, version: str, needs: Sequence[str]) -> None:
         (tree / path.lstrip("/")).write_text(text)
     if name == "nvidia-container-toolkit-base":
         (tree / "DEBIAN/conffiles").write_text(f"{_SETTINGS}\n")
-    # Time enough for a test to kill what installs it.
-    (tree / "DEBIAN/postinst").write_text("#!/bin/sh\n[ ! -e /srv/slow ] || sleep 3\n")
+    # Time enough for a test to kill what installs it, and a script that fails.
+    (tree / "DEBIAN/postinst").write_text("#!/bin/sh\n[ ! -e /srv/slow ] || sleep 3\n[ ! -e /srv/broken ]\n")
     (tree / "DEBIAN/postinst").chmod(0o755)
     run("dpkg-deb", "--root-owner-group", "-Zgzip", "-b", str(tree), f"{folder}/{name}_{version}_amd64.deb")
     shutil.rmtree(tree)

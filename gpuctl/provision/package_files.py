@@ -32,8 +32,15 @@ def rpm_repository(name: str, url: str, key: str) -> str:
 
 def silenced(path: str, unwanted: Callable[[Source], bool]) -> Edit:
     """Returns the edit after which an apt source file has no unwanted source: it is there, and apt passes over it."""
-    change = _without_stanzas if path.endswith(".sources") else _without_lines
-    return Edit(path, lambda raw: None if raw is None else change(raw.decode(), path, unwanted).encode(), show)
+    rewrite = _without_stanzas if path.endswith(".sources") else _without_lines
+
+    def change(raw: bytes | None) -> bytes | None:
+        if raw is None:
+            return None
+        text = raw.decode("utf-8", "surrogateescape")  # a comment may be in any encoding
+        return rewrite(text, path, unwanted).encode("utf-8", "surrogateescape")
+
+    return Edit(path, change, show)
 
 
 def _without_lines(text: str, path: str, unwanted: Callable[[Source], bool]) -> str:

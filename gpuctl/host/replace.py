@@ -1,7 +1,7 @@
 """The writing half of the door: a file is replaced as a whole or not at all, and what it was stays beside it.
 
-A change leaves one of these beside FILE, or in a folder aside. Its name holds the time, and the digest of what was written
-instead:
+A change leaves one of these beside FILE, or in a folder aside. Its name holds the time, and the digest of what was
+written instead:
 
     FILE.gpuctl-20261124T035010.123456Z-3fa94c1b77aa.bak      what FILE was, with its mode, owner and attributes
     FILE.gpuctl-20261124T035010.123456Z-3fa94c1b77aa.absent   empty: there was no FILE

@@ -8,15 +8,16 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Callable, Sequence
 
-from gpuctl.facts.changes import INTERRUPTED, ROLLED_BACK, RUNNING, UNDONE, WRITE, Change, Run, probe_changes
+from gpuctl.facts.changes import INTERRUPTED, PACKAGES, ROLLED_BACK, RUNNING, UNDONE, WRITE, Change, Run, probe_changes
 from gpuctl.host.files import same_file
 from gpuctl.host.reading import Host
 from gpuctl.host.replace import content_before, digest
-from gpuctl.model import CannotTell, ExitCode
+from gpuctl.model import CannotTell, Disturbs, ExitCode, Step
 from gpuctl.provision.engines import NAMES, engine_of, reader, untold
 from gpuctl.provision.package_files import show_source
+from gpuctl.provision.packages import undo_packages
 from gpuctl.provision.result import Refused, Result, Say, Wish
-from gpuctl.provision.setup import Edit, Setup
+from gpuctl.provision.setup import Edit, Finish, Setup
 from gpuctl.provision.transaction import conduct
 from gpuctl.provision.undo import file_change
 
@@ -60,6 +61,7 @@ def _plan(host: Host, wish: Wish, name: str | None) -> Setup:
         title=engine_of(engine).title if engine in NAMES else "",
         edits=edits,
         daemon=daemon,
+        finish=_packages_back(host, changes),
         undoes=chain,
         takes_away=True,
         notes=untold(daemon, wish),
@@ -104,6 +106,17 @@ def _edit(path: str, changes: Sequence[Change], force: bool) -> Edit:
     show = _show(changes[0].about["engine"])
     folder, kept_in = (posixpath.dirname(place) for place in (path, changes[0].about["kept"]))
     return Edit(path, _restorer(path, changes, show, force), show, aside="" if kept_in == folder else kept_in)
+
+
+def _packages_back(host: Host, changes: Sequence[Change]) -> Finish | None:
+    """`changes` are newest first: what was there before the first of them is what comes back."""
+    installs = [change.about for change in changes if change.kind == PACKAGES]
+    if not installs:
+        return None
+    before, manager = installs[-1]["before"], installs[-1]["manager"]
+    back = ", ".join(f"{name} {version}" for name, version in before.items() if version) or "none of the toolkit's"
+    step = Step(f"bring the packages back to what they were: {back}", Disturbs.NEW_CONTAINERS)
+    return Finish(step, lambda: undo_packages(host, before, manager))
 
 
 def _show(engine: str) -> Callable[[str, bytes | None, bytes | None], str]:

@@ -130,8 +130,8 @@ class Document:
 class Engine:
     """An engine that gpuctl can set up.
 
-    `plan` returns what registers the runtime, and raises Refused; `running` the daemon that runs now, if any. `subjects` are
-    the facts that both need. `show` returns the diff of two contents of its file, without secrets.
+    `plan` returns what registers the runtime, and raises Refused; `running` the daemon that runs now, if any.
+    `subjects` are the facts that both need. `show` returns the diff of two contents of its file, without secrets.
     """
 
     title: str

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import installing
 import pytest
 from hosts import denied, host
 from simhost import SimHost, Toolkit
@@ -22,7 +23,6 @@ from gpuctl.facts.gather import gather
 from gpuctl.provision import crio
 from gpuctl.provision.result import Wish
 
-CARRY_OUT = Path(__file__).parent / "carry_out.py"
 STAND_IN = Path(__file__).parent / "simhost" / "programs" / "crio.py"
 FOLDER = "/etc/crio/crio.conf.d"
 OURS, PACKAGED = f"{FOLDER}/99-nvidia.conf", f"{FOLDER}/10-crio.conf"
@@ -67,8 +67,8 @@ class Running:
         self.process.communicate()
         self.host.path("/run/crio/crio.sock").unlink(missing_ok=True)
 
-    def install(self, **wish: Any) -> Any:
-        return self.host.run([sys.executable, str(CARRY_OUT), "crio", json.dumps(wish)], env=self.env).json
+    def install(self, *options: str) -> dict[str, Any]:
+        return installing.install(self.host, "crio", *options, env=self.env)
 
     def config(self) -> Any:
         get = "from gpuctl.host.http_get import get; print(get('unix:///run/crio/crio.sock', '/config', 5).text)"
@@ -105,8 +105,8 @@ def test_the_runtime_is_registered_by_a_drop_in_and_a_reload(
 ) -> None:
     running = crio_host()
     before = stamps(running.host, PACKAGED)
-    done = running.install(default=True)
-    assert (done["changed"], done["verified"], done["live"]) == (True, True, True), done
+    done = running.install("--set-default")
+    assert (done["changed"], done["verified"], done["code"]) == (True, True, 0), done
     config = running.config()
     assert config.default_runtime == "nvidia"
     assert config.runtimes["nvidia"]["runtime_path"] == toolkit.runtime
@@ -114,7 +114,7 @@ def test_the_runtime_is_registered_by_a_drop_in_and_a_reload(
     assert "runtime_root" not in config.runtimes["nvidia"]
     assert running.process.poll() is None
     written = stamps(running.host, PACKAGED, OURS)
-    again = running.install(default=True)
+    again = running.install("--set-default")
     assert (again["changed"], again["verified"]) == (False, True)
     assert (written[0], stamps(running.host, PACKAGED, OURS)) == (before[0], written)
 
@@ -136,18 +136,18 @@ def test_crio_starts_with_the_drop_in_and_not_with_one_that_lacks_the_monitor(
 def test_after_a_restart_nothing_waits_for_one(crio_host: Callable[..., Running]) -> None:
     running = crio_host()
     done = running.install()
-    assert done["restart_needed"] is None and "issues/10202" in done["late"][0]
+    assert done["restart_needed"] is None and "issues/10202" in done["notes"][0]
     running.stop()
     running.process = running.start()
-    again = running.install(restart=True)
-    assert (again["restart_needed"], again["late"], again["verified"]) == (False, [], True)
+    again = running.install("--restart")
+    assert (again["restart_needed"], again["notes"], again["verified"]) == (False, [], True)
 
 
 def test_an_old_crio_takes_it_up_only_when_it_is_restarted(crio_host: Callable[..., Running]) -> None:
     running = crio_host(sim={"version": "1.24.6"})
     done = running.install()
     assert (done["changed"], done["verified"], done["restart_needed"]) == (True, False, True)
-    assert "this one waits for a restart" in done["late"][0]
+    assert "this one waits for a restart" in done["notes"][0]
     running.stop()
     running.process = running.start()
     again = running.install()
@@ -164,14 +164,14 @@ def test_an_old_crio_takes_it_up_only_when_it_is_restarted(crio_host: Callable[.
 def test_a_daemon_that_does_not_take_it_up_is_told_as_a_problem(
     crio_host: Callable[..., Running], sim: dict[str, Any], files: dict[str, str], words: str
 ) -> None:
-    done = crio_host(sim=sim, files=files).install(deadline=1)
+    done = crio_host(sim=sim, files=files).install("--timeout=1")
     assert words in done["problem"]
 
 
 def test_an_error_in_another_key_keeps_crio_from_taking_it_up(crio_host: Callable[..., Running]) -> None:
     running = crio_host()
     running.host.path(f"{FOLDER}/20-log.conf").write_text('[crio.runtime]\nlog_level = "loud"\n')
-    assert "does not list the runtime nvidia" in running.install(deadline=1)["problem"]
+    assert "does not list the runtime nvidia" in running.install("--timeout=1")["problem"]
 
 
 def test_a_default_that_is_a_virtual_machine_hands_nothing_on(crio_host: Callable[..., Running]) -> None:
@@ -186,7 +186,7 @@ def test_a_later_file_that_says_otherwise_is_named_before_anything_is_written(
 ) -> None:
     later = f"{FOLDER}/99-zz.conf"
     running = crio_host(files={later: '[crio.runtime]\ndefault_runtime = "crun"\n'})
-    assert running.install(default=True)["refused"] == (
+    assert running.install("--set-default")["refused"] == (
         f"{later} makes crun the default runtime, and counts after {OURS}."
     )
     assert not running.host.path(OURS).exists()
@@ -203,7 +203,7 @@ def test_what_nvidia_ctk_wrote_is_completed_and_another_program_is_not_replaced_
     running.host.path(OURS).write_text(text % "/bin/true")
     refused = running.install()["refused"]
     assert refused == f"{OURS}: the runtime nvidia is registered as '/bin/true'. Use --force to replace that entry."
-    assert running.install(force=True)["verified"]
+    assert running.install("--force")["verified"]
     assert running.config().runtimes["nvidia"]["runtime_path"] == toolkit.runtime
 
 
@@ -225,7 +225,7 @@ def test_a_crio_that_does_not_run_reads_the_file_when_it_starts(crio_host: Calla
     running = crio_host()
     running.stop()
     done = running.install()
-    assert (done["changed"], done["live"]) == (True, False)
+    assert (done["changed"], done["verified"]) == (True, False)
     assert done["notes"] == ["CRI-O is not running: it reads the file when it starts. Nothing was verified."]
     running.process = running.start()
     assert "nvidia" in running.config().runtimes
@@ -238,10 +238,9 @@ def test_a_file_that_is_no_toml_and_a_host_without_crio_or_toolkit_are_told(
     running.host.path(f"{FOLDER}/30.conf").write_text("[crio\n")
     assert f"could not be read: {FOLDER}/30.conf: not understood" in running.install()["refused"]
     bare = sim_host("v100")
-    wish = [sys.executable, str(CARRY_OUT), "crio", "{}"]
-    assert bare.run(wish).json["refused"] == "CRI-O is not installed here."
+    assert installing.install(bare, "crio")["refused"] == "CRI-O is not installed here."
     there = sim_host("v100", files={PACKAGED: CRUN_TABLE})
-    assert there.run(wish).json["refused"] == "nvidia-container-runtime is not on PATH."
+    assert installing.install(there, "crio")["refused"] == "nvidia-container-runtime is not on PATH."
 
 
 def test_backups_are_kept_out_of_the_directory_of_which_every_file_counts() -> None:

@@ -8,7 +8,6 @@ from dataclasses import replace
 from gpuctl.checks import CHECKS
 from gpuctl.checks.engine import ask
 from gpuctl.checks.remedies import service
-from gpuctl.compat.versions import compare, leading
 from gpuctl.engines.daemon_json import (
     DEFAULT_RUNTIME,
     FEATURES,
@@ -29,6 +28,7 @@ from gpuctl.facts.toolkit import Toolkit
 from gpuctl.host import files
 from gpuctl.host.reading import Host
 from gpuctl.model import Disturbs, Remedy, Status
+from gpuctl.provision.docker_cdi import about_cdi, sets_cdi
 from gpuctl.provision.docker_daemon import DockerDaemon, validator
 from gpuctl.provision.docker_target import Target, check_flags, find_target
 from gpuctl.provision.result import Refused, Wish
@@ -36,21 +36,21 @@ from gpuctl.provision.runtime_program import whole_path
 from gpuctl.provision.setup import Document, Edit, Engine, Setup, accept
 
 ENGINE, TITLE = "docker", "Docker"
-CDI_SINCE = "25.0"
 LOOK = "Docker's log says more: journalctl -u docker -n 20."
 
 
 def plan(host: Host, facts: Facts, wish: Wish) -> Setup:
     """Returns what registers the runtime. Raises Refused. `facts` must have System, Docker and Toolkit."""
     target = find_target(facts, wish.config)
+    notes = about_cdi(facts, wish)
+    wish = replace(wish, cdi=sets_cdi(target.docker, wish))
     keys = (RUNTIMES, *((DEFAULT_RUNTIME,) if wish.default else ()), *((FEATURES,) if wish.cdi else ()))
     check_flags(target, frozenset(keys))
-    _check_cdi(target.docker, wish)
     editor = _editor(host, wish, target, whole_path(host, facts[System], wish, TITLE))
     edit = Edit(
         target.path, editor, diff, validator(host, target.docker, target.path) if target.live else accept, values
     )
-    setup = setup_of(host, target, (edit,), wish)
+    setup = _setup(host, target, edit, wish, notes)
     return _with_waits(setup, facts, wish) if target.live else setup
 
 
@@ -63,10 +63,9 @@ def running(host: Host, facts: Facts) -> DockerDaemon | None:
     return _daemon(host, target) if target.live else None
 
 
-def setup_of(host: Host, target: Target, edits: tuple[Edit, ...], wish: Wish) -> Setup:
-    """Returns the setup of these edits, and who has to take them up."""
+def _setup(host: Host, target: Target, edit: Edit, wish: Wish, notes: tuple[str, ...]) -> Setup:
     daemon = _daemon(host, target) if target.live and wish.reload else None
-    return Setup(ENGINE, TITLE, edits, daemon, notes=_why_not_told(target, wish), look=LOOK)
+    return Setup(ENGINE, TITLE, (edit,), daemon, notes=(*_why_not_told(target, wish), *notes), look=LOOK)
 
 
 def _daemon(host: Host, target: Target) -> DockerDaemon:
@@ -82,12 +81,6 @@ def _why_not_told(target: Target, wish: Wish) -> tuple[str, ...]:
     if target.docker.daemon.value is None:
         return ("Docker is not running: it reads the file when it starts. Nothing was verified.",)
     return (f"The Docker that runs here reads {target.docker.config.source}, not this file: it was not told.",)
-
-
-def _check_cdi(docker: Docker, wish: Wish) -> None:
-    daemon = docker.daemon.value
-    if wish.cdi and daemon and compare(leading(daemon.version) or "0", CDI_SINCE) < 0:
-        raise Refused(f"Docker {daemon.version} has no CDI: it came with {CDI_SINCE}.")
 
 
 def _editor(host: Host, wish: Wish, target: Target, program: str) -> Callable[[bytes | None], bytes | None]:

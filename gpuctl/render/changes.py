@@ -79,7 +79,7 @@ def done_text(result: Result) -> Styled:
     lines += [f"what {file.path} was: {file.backup}" for file in result.files]
     if result.restarted:
         lines.append(f"{result.title} was restarted and confirms what it says.")
-    elif result.reloaded:
+    elif result.reloaded and result.engine != "podman":  # which has no daemon
         lines.append(f"{result.title} reloaded it and confirms what it says; running containers were not touched.")
     elif result.verified:
         lines.append(f"{result.title} confirms what it says.")

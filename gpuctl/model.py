@@ -116,10 +116,15 @@ class Reason:
 
 @dataclass(frozen=True)
 class Step:
-    """One change of a plan: what it does in a sentence, and what it disturbs."""
+    """One change of a plan: what it does in a sentence, and what it disturbs.
+
+    `undo` says how it is undone, "" where there is nothing to undo; `diff` shows what becomes of a file.
+    """
 
     text: str
     disturbs: Disturbs
+    undo: str = ""
+    diff: str = ""
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from simhost import Dockerd, import_image
 from gpuctl.facts.docker import probe_docker
 from gpuctl.facts.gather import Missing
 from gpuctl.host.local import LocalHost
-from gpuctl.host.reading import Host
+from gpuctl.host.reading import Host, Outcome, Reading
 from gpuctl.images.address import parse_address
 from gpuctl.images.config import ImageConfig, Unreadable
 from gpuctl.images.daemon import is_insecure
@@ -254,8 +254,16 @@ def test_what_a_daemon_says_of_an_image_is_not_trusted(open_registry: str, body:
 
 def test_an_id_that_docker_does_not_have_is_asked_of_no_registry() -> None:
     assert "no registry can be asked for an id." in why_not(DIGEST)
-    with pytest.raises(Unreadable, match=r"is unknown \(no answer within 12 s\)\.$"):
+    with pytest.raises(Unreadable, match=r"is unknown \(no answer within 12 s\), and no registry can be asked"):
         read_image(DIGEST, machine(), Missing("no answer within 12 s"), "x86_64", 1)
+
+
+def test_only_a_docker_that_was_asked_is_said_to_lack_an_image() -> None:
+    answers: dict[str, Any] = {"/version": {"Version": "20.10.24", "ApiVersion": "1.41"}, "/info": {}}
+    answers |= {"/images/json": [], "/images/a:1/json": Reading("", Outcome.OK, code=404)}
+    for host, words in ((machine(), "No Docker runs"), (machine(sockets={SOCKET: answers}), "Docker has no image a:1")):
+        with pytest.raises(Unreadable, match=f"^{words}.* on this host"):
+            read_image("a:1", host, probe_docker(host), "x86_64", 1, offline=True)
 
 
 @pytest.fixture(scope="module")

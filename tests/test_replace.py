@@ -23,7 +23,7 @@ KILLS = [
     "fchmod:when=1",
     "fchmod:when=2",
     "utimensat:when=1",
-    *(f"fsync:when={number}" for number in range(1, 5)),
+    *(f"fsync:when={number}" for number in range(1, 7)),
     "rename:when=1",
 ]
 
@@ -205,7 +205,7 @@ def test_mode_owner_attributes_and_acl_are_kept_and_the_backup_is_no_wider(host:
 def test_another_programs_edit_meanwhile_is_not_lost(host: SimHost, config: Path) -> None:
     argv = [sys.executable, "-m", "gpuctl", "install-runtime", f"--config={config}", "--runtime-path=/bin/true"]
     slow = host.popen(
-        [*_strace("fsync:delay_enter=1000000:when=1"), *argv], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        [*_strace("fsync:delay_enter=1000000:when=3"), *argv], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     )
     deadline = time.monotonic() + 20
     while not leftovers(config) and time.monotonic() < deadline:

@@ -1,12 +1,13 @@
 """Judgement: every check of every layer. Importing this registers them all."""
 
-from gpuctl.checks import docker, driver, hardware, image, kernel, registration, toolkit
+from gpuctl.checks import changes, docker, driver, hardware, image, kernel, registration, toolkit
 from gpuctl.checks.engine import CHECKS, LAYERS, diagnose
 from gpuctl.model import Report
 
 __all__ = [
     "CHECKS",
     "LAYERS",
+    "changes",
     "diagnose",
     "docker",
     "driver",

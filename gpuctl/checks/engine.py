@@ -17,6 +17,7 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
     "toolkit": ("hardware",),
     "registration": ("docker", "toolkit"),
     "image": ("driver", "registration"),
+    "changes": (),
 }
 """Each layer with the layers it rests on: where one of those failed, asking further would only show symptoms."""
 

@@ -18,12 +18,24 @@ from gpuctl import __version__
 from gpuctl.cli.streams import lost_output, open_streams
 from gpuctl.cli.tables import over_tables
 
-COMMANDS = ("doctor", "check", "matrix", "recommend", "image", "install-runtime", "rollback", "smoke", "data")
+COMMANDS = (
+    "doctor",
+    "check",
+    "matrix",
+    "recommend",
+    "image",
+    "install-runtime",
+    "uninstall-runtime",
+    "rollback",
+    "history",
+    "smoke",
+    "data",
+)
 """In the order in which a person meets them.
 
 Each is the function `command` of the file of that name, or the functions `commands` where it has commands of its own.
 """
-WITHOUT_TABLES = ("rollback", "data")
+WITHOUT_TABLES = ("uninstall-runtime", "rollback", "history", "data")
 """They work whatever is wrong with the tables that GPUCTL_DATA or an installation puts over gpuctl's own."""
 
 

@@ -6,12 +6,13 @@ from typing import Annotated
 
 import typer
 
-from gpuctl.cli.options import DryRun, Json, TakeUp, filled
+from gpuctl.cli.options import DryRun, EngineName, Json, TakeUp, filled
 
 COMMAND = "install-runtime"
 
 
 def command(
+    engine: EngineName = None,
     set_default: Annotated[bool, typer.Option("--set-default", help="Make it the default runtime too.")] = False,
     name: Annotated[str, typer.Option("--name", metavar="NAME", help="The name to register.")] = "nvidia",
     runtime_path: Annotated[
@@ -34,6 +35,7 @@ def command(
             show_default=False,
         ),
     ] = None,
+    cdi: Annotated[bool, typer.Option("--cdi", help="Switch CDI on too (features.cdi, Docker 25.0 to 28.1).")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an entry of that name that differs.")] = False,
     no_reload: Annotated[bool, typer.Option("--no-reload", help="Only write the file; verify nothing.")] = False,
     restart: Annotated[
@@ -45,24 +47,29 @@ def command(
     json: Json = False,
 ) -> None:
     """Register nvidia-container-runtime in Docker's daemon.json, reload Docker, and verify. No container is stopped."""
-    from gpuctl.facts.docker import Docker
-    from gpuctl.facts.gather import gather
-    from gpuctl.facts.system import System
-    from gpuctl.facts.toolkit import Toolkit
     from gpuctl.host.local import LocalHost
     from gpuctl.provision.install import install_runtime
     from gpuctl.provision.result import Wish
     from gpuctl.render.changes import change_json, print_change
-    from gpuctl.render.progress import working
+    from gpuctl.render.progress import taking_steps
 
     if no_reload and restart:
         raise typer.BadParameter("--no-reload and --restart exclude each other", param_hint="--restart")
-    wish = Wish(_checked(name), runtime_path, set_default, force, config, not no_reload, restart, dry_run, timeout)
-    host = LocalHost()
-    with working("Looking at this host"):
-        facts = gather(host, (System, Docker, Toolkit))
-    with working("Setting up Docker"):
-        result = install_runtime(host, facts, wish)
+    wish = Wish(
+        engine=engine,
+        name=_checked(name),
+        runtime_path=runtime_path,
+        default=set_default,
+        cdi=cdi,
+        force=force,
+        config=config,
+        reload=not no_reload,
+        restart=restart,
+        dry_run=dry_run,
+        deadline=timeout,
+    )
+    with taking_steps("Looking at this host") as say:
+        result = install_runtime(LocalHost(), wish, say)
     if json:
         typer.echo(change_json(COMMAND, result))
     else:

@@ -16,6 +16,7 @@ GpuNames = Annotated[
     typer.Option("--gpu", metavar="NAME|CC", help="A GPU, instead of this host's; repeatable.", show_default=False),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the diff and the steps; change nothing.")]
+ENGINES = ("docker", "containerd", "crio", "podman")
 LONGEST = 86_400.0
 """Seconds: a day. Far longer times overflow the clocks, and nan is no time at all."""
 
@@ -40,4 +41,22 @@ def filled(value: str) -> str:
 
 TakeUp = Annotated[
     float, typer.Option("--timeout", parser=seconds, metavar="SECONDS", help="Seconds for Docker to take it up.")
+]
+
+
+def _engine(value: str) -> str:
+    if value not in ENGINES:
+        raise typer.BadParameter(f"{value!r} is none of {', '.join(ENGINES)}")
+    return value
+
+
+EngineName = Annotated[
+    str | None,
+    typer.Option(
+        "--engine",
+        parser=_engine,
+        metavar="|".join(ENGINES),
+        help="The engine, instead of the one found.",
+        show_default=False,
+    ),
 ]

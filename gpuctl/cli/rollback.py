@@ -1,4 +1,4 @@
-"""`gpuctl rollback`: restore Docker's file as it was before gpuctl's last change of it."""
+"""`gpuctl rollback`: undo what a run of gpuctl changed on this host."""
 
 from __future__ import annotations
 
@@ -12,13 +12,22 @@ COMMAND = "rollback"
 
 
 def command(
+    run: Annotated[
+        str | None,
+        typer.Argument(
+            parser=filled,
+            metavar="[RUN]",
+            help="A run that `gpuctl history` lists, instead of one that was cut short, or the last.",
+            show_default=False,
+        ),
+    ] = None,
     config: Annotated[
         str | None,
         typer.Option(
             "--config",
             parser=filled,
             metavar="FILE",
-            help="The file, instead of the one that Docker reads.",
+            help="The last run that changed this file.",
             show_default=False,
         ),
     ] = None,
@@ -28,22 +37,16 @@ def command(
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
-    """Restore daemon.json as it was before gpuctl's last change, reload Docker, and verify. No container is stopped."""
-    from gpuctl.facts.docker import Docker
-    from gpuctl.facts.gather import gather
-    from gpuctl.facts.system import System
+    """Undo what a run of gpuctl changed, have the engine take that up, and verify. No container is stopped."""
     from gpuctl.host.local import LocalHost
     from gpuctl.provision.result import Wish
     from gpuctl.provision.rollback import rollback
     from gpuctl.render.changes import change_json, print_change
-    from gpuctl.render.progress import working
+    from gpuctl.render.progress import taking_steps
 
-    host = LocalHost()
-    with working("Looking at this host"):
-        facts = gather(host, (System, Docker))
-    with working("Rolling back"):
-        wish = Wish(force=force, config=config, reload=not no_reload, dry_run=dry_run, deadline=timeout)
-        result = rollback(host, facts, wish)
+    wish = Wish(force=force, config=config, reload=not no_reload, dry_run=dry_run, deadline=timeout)
+    with taking_steps("Rolling back") as say:
+        result = rollback(LocalHost(), wish, run, say)
     if json:
         typer.echo(change_json(COMMAND, result))
     else:

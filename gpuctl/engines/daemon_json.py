@@ -14,9 +14,11 @@ from typing import Any
 
 from gpuctl.engines.json_layout import Layout, newline, replaced
 from gpuctl.engines.json_text import Kind, Member, Node, NotAccepted, decode, parse, place, string, walk
+from gpuctl.engines.merge import REMOVED, Keys, Values
 
 RUNTIMES = "runtimes"
 DEFAULT_RUNTIME = "default-runtime"
+FEATURES, CDI = "features", "cdi"
 HIDDEN = '"…"'
 
 _ENTRY_FIELDS = {
@@ -46,14 +48,22 @@ class Runtime:
 
 @dataclass(frozen=True)
 class Settings:
-    """A file's runtimes, name to program ("" where it names none), and its default runtime ("" for none)."""
+    """A file's runtimes, name to program ("" where it names none), and its default runtime ("" for none).
+
+    `cdi` tells whether it switches CDI on.
+    """
 
     runtimes: Mapping[str, str]
     default: str
+    cdi: bool = False
 
 
-def register(raw: bytes, name: str, runtime: Runtime, default: bool = False, force: bool = False) -> bytes:
-    """Returns the bytes with `runtimes.NAME` set, and `default-runtime` if `default`; the same bytes if they are set.
+def register(
+    raw: bytes, name: str, runtime: Runtime, default: bool = False, cdi: bool = False, force: bool = False
+) -> bytes:
+    """Returns the bytes with `runtimes.NAME` set, `default-runtime` if `default`, and `features.cdi` if `cdi`.
+
+    They are the same bytes if all of that is set already.
 
     `raw` is b"" for a file that does not exist. Raises NotAccepted for what is no daemon.json that can be edited
     safely, Differs where NAME is registered in another way and not `force`.
@@ -63,7 +73,30 @@ def register(raw: bytes, name: str, runtime: Runtime, default: bool = False, for
     edited = _with_runtime(_with_object(text), name, entry, force)
     if default:
         edited = _with_default(edited, name)
+    if cdi:
+        edited = _with_value(edited, (FEATURES, CDI), True)
     return encoding.encode(edited)
+
+
+def values(raw: bytes) -> dict[str, Any]:
+    """Returns all that the file says. Raises NotAccepted as `register` does, and for numbers that no program takes."""
+    text, _ = decode(raw)
+    text = _with_object(text)
+    root = _parsed(text)
+    try:
+        said: dict[str, Any] = json.loads(text)
+    except ValueError as error:  # a number of thousands of digits
+        raise NotAccepted(str(error), *place(text, root.start)) from None
+    return said
+
+
+def set_values(raw: bytes, wanted: Values) -> bytes:
+    """Returns the bytes in which the keys lead to these values. Raises NotAccepted as `register` does."""
+    text, encoding = decode(raw)
+    text = _with_object(text)
+    for keys, value in wanted:
+        text = _without(text, keys) if value is REMOVED else _with_value(text, keys, value)
+    return encoding.encode(text)
 
 
 def settings(raw: bytes) -> Settings:
@@ -75,7 +108,13 @@ def settings(raw: bytes) -> Settings:
     return Settings(
         {member.key: _fields(text, member.value).get("path", "") for member in (runtimes.members if runtimes else ())},
         string(text, default) if default and default.kind is Kind.STRING else "",
+        cdi=_has_cdi(text, root.get(FEATURES)),
     )
+
+
+def _has_cdi(text: str, features: Node | None) -> bool:
+    cdi = features.get(CDI) if features else None
+    return cdi is not None and text[cdi.start : cdi.end] == "true"
 
 
 def shown(raw: bytes) -> str:
@@ -185,10 +224,39 @@ def _with_runtime(text: str, name: str, entry: Mapping[str, Any], force: bool) -
 
 
 def _with_default(text: str, name: str) -> str:
-    root = _parsed(text)
-    layout, there = Layout.of(text, root), root.get(DEFAULT_RUNTIME)
-    if there is None:
-        return layout.insert(root, DEFAULT_RUNTIME, name)
-    if there.kind is Kind.STRING and string(text, there) == name:
+    there = _parsed(text).get(DEFAULT_RUNTIME)
+    if there and there.kind is Kind.STRING and string(text, there) == name:
         return text
-    return layout.replace(there, name)
+    return _with_value(text, (DEFAULT_RUNTIME,), name)
+
+
+def _with_value(text: str, keys: Keys, value: Any) -> str:
+    """The text with a value at these keys, and with objects that lead to it; unchanged where it is there."""
+    root = node = _parsed(text)
+    layout = Layout.of(text, root)
+    for depth, key in enumerate(keys):
+        rest = keys[depth + 1 :]
+        wanted = _nested(rest, value)
+        if node.kind is Kind.NULL:
+            return layout.replace(node, {key: wanted})
+        _expect(text, node, Kind.OBJECT, ".".join(keys[:depth]))
+        below = node.get(key)
+        if below is None:
+            return layout.insert(node, key, wanted)
+        node = below
+    same = json.loads(text[node.start : node.end], parse_int=str, parse_float=str) == value
+    return text if same else layout.replace(node, value)
+
+
+def _nested(keys: Keys, value: Any) -> Any:
+    return {keys[0]: _nested(keys[1:], value)} if keys else value
+
+
+def _without(text: str, keys: Keys) -> str:
+    root = node = _parsed(text)
+    for key in keys[:-1]:
+        below = node.get(key)
+        if below is None:
+            return text
+        node = below
+    return Layout.of(text, root).remove(node, keys[-1]) if node.get(keys[-1]) else text

@@ -72,6 +72,16 @@ class Layout:
         lead = self.newline + self._indent_at(node.start) if lines else ""
         return replaced(self.text, [(node.start, node.end, self._value(value, lead))])
 
+    def remove(self, container: Node, key: str) -> str:
+        """Returns the text without a member of an object, and without the comma and the space that parted it."""
+        place = next(index for index, member in enumerate(container.members) if member.key == key)
+        gone, rest = container.members[place], container.members[place + 1 :]
+        if place:
+            return replaced(self.text, [(container.members[place - 1].value.end, gone.value.end, "")])
+        if rest:
+            return replaced(self.text, [(gone.start, rest[0].start, "")])
+        return replaced(self.text, [(container.start, container.end, "{}")])
+
     def _lead(self, container: Node) -> str:
         """The white space before a new member: that before the last one, reduced to one line end."""
         if not container.members:

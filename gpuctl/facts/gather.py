@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, Iterable, Mapping
 
+from gpuctl.facts.changes import Changes, probe_changes
 from gpuctl.facts.devices import Devices, probe_devices
 from gpuctl.facts.docker import Docker, probe_docker
 from gpuctl.facts.driver import Driver, probe_driver
@@ -26,6 +27,7 @@ PROBES: Mapping[type, Callable[[Host], Any]] = {
     Devices: probe_devices,
     Docker: probe_docker,
     Toolkit: probe_toolkit,
+    Changes: probe_changes,
 }
 
 

@@ -10,7 +10,7 @@ import re
 import stat
 import time
 from dataclasses import dataclass
-from typing import BinaryIO, Iterator, Optional, Set, Tuple
+from typing import BinaryIO, Iterator, Optional, Sequence, Set, Tuple
 
 from gpuctl.host.deadline import DeadlineExceeded, within
 
@@ -134,13 +134,15 @@ def _mount_points() -> Set[str]:
 
 
 @contextlib.contextmanager
-def locked(path: str, deadline: float = LOCK_DEADLINE) -> Iterator[None]:
-    """Holds the lock on a file's directory, which is created if need be.
+def locked(paths: Sequence[str], deadline: float = LOCK_DEADLINE) -> Iterator[None]:
+    """Holds the locks on the files' directories, which are created if need be.
 
-    The directory itself is locked, because a lock file would have to stay in it for ever. Raises FileProblem when
-    the lock is not free within `deadline` seconds.
+    The directories themselves are locked, because a lock file would have to stay in them for ever, and in one order,
+    so that no two runs wait for each other. Raises FileProblem when a lock is not free within `deadline` seconds.
     """
-    with locked_folder(os.path.dirname(os.path.realpath(path)), deadline):
+    with contextlib.ExitStack() as locks:
+        for folder in sorted({os.path.dirname(os.path.realpath(path)) for path in paths}):
+            locks.enter_context(locked_folder(folder, deadline))
         yield
 
 

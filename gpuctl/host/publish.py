@@ -7,13 +7,14 @@ that counts. Where a run was killed before it, what it wrote stays unused until 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import re
 import shutil
 from typing import Mapping
 
 from gpuctl.host.files import FileProblem, check_writable, explained
-from gpuctl.host.replace import digest, stamp, sync
+from gpuctl.host.replace import stamp, sync
 
 _MARK = r"\.gpuctl-\d{8}T\d{6}\.\d{6}Z-[0-9a-f]{12}(\.link)?"
 
@@ -32,7 +33,8 @@ def publish(place: str, files: Mapping[str, bytes]) -> None:
     All may read it, whatever the umask says.
     """
     parent = os.path.dirname(place)
-    folder = "%s.gpuctl-%s-%s" % (place, stamp(), digest(b"".join(files.values())))
+    mark = hashlib.sha256(b"".join(files.values())).hexdigest()[:12]
+    folder = "%s.gpuctl-%s-%s" % (place, stamp(), mark)
     with explained("replace", place):
         try:
             _write(folder, files)

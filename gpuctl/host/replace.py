@@ -27,7 +27,7 @@ from gpuctl.host.files import FileProblem, State, explained, read, state
 BACKUP, ABSENT, UNDONE = "bak", "absent", "undone"
 NEW_FILE_MODE = 0o644
 
-_MARK = r"\.gpuctl-\d{8}T\d{6}\.\d{6}Z-(?P<digest>[0-9a-f]{12})"
+_MARK = r"\.gpuctl-\d{8}T\d{6}\.\d{6}Z-[0-9a-f]{12}"
 _ACL = "system.posix_acl_access"
 _CONTENT_BOUND = ("security.ima", "security.evm")
 """Attributes that sign a file's content: on another content they would be wrong."""
@@ -39,38 +39,37 @@ class NotPutBack(FileProblem):
 
 @dataclass(frozen=True)
 class Change:
-    """A file that was replaced: the state before, the state after, and the path of what it was."""
+    """A file that is replaced: the digests of what it was and of what it becomes, None for no file.
 
-    before: State
-    after: State
+    `kept` is the path of what it was.
+    """
+
+    path: str
+    before: Optional[str]
+    after: Optional[str]
     kept: str
 
 
-@dataclass(frozen=True)
-class Kept:
-    """What a file was before gpuctl changed it. `raw` is None where there was no file."""
-
-    path: str
-    raw: Optional[bytes]
-    digest: str
-    """Of what was written instead."""
+def digest(raw: Optional[bytes]) -> Optional[str]:
+    """Returns the digest of a file's content; None for no file."""
+    return None if raw is None else hashlib.sha256(raw).hexdigest()
 
 
-def digest(raw: Optional[bytes]) -> str:
-    """Returns the digest that stands in the names; that of no bytes for no file."""
-    return hashlib.sha256(raw or b"").hexdigest()[:12]
+def change_of(before: State, new: Optional[bytes], undoes: bool = False) -> Change:
+    """Returns the change that `replace` is to make. `undoes`: what the file was is kept as `.undone`."""
+    kind = UNDONE if undoes else ABSENT if before.raw is None else BACKUP
+    mark = (digest(new) or "")[:12].ljust(12, "0")
+    kept = "%s.gpuctl-%s-%s.%s" % (before.path, stamp(), mark, kind)
+    return Change(before.path, digest(before.raw), digest(new), kept)
 
 
-def replace(before: State, new: Optional[bytes], inspect: Callable[[str], None], undoes: bool = False) -> Change:
+def replace(change: Change, before: State, new: Optional[bytes], inspect: Callable[[str], None]) -> None:
     """Writes `new` in the place of what was read; None removes the file. Call it with the lock held.
 
-    `inspect` sees the path of the complete new file before it counts, and may raise. `undoes`: what the file was is
-    kept as `.undone`. Raises FileProblem, the file being untouched then.
+    `inspect` sees the path of the complete new file before it counts, and may raise. Raises FileProblem, the file being
+    untouched then.
     """
-    real = before.path
-    marked = "%s.gpuctl-%s-%s" % (real, stamp(), digest(new))
-    temporary = _temporary(marked)
-    kept = "%s.%s" % (marked, UNDONE if undoes else ABSENT if before.raw is None else BACKUP)
+    real, kept, temporary = change.path, change.kept, _temporary(change.kept)
     with explained("replace", real):
         try:
             if new is not None:
@@ -83,46 +82,45 @@ def replace(before: State, new: Optional[bytes], inspect: Callable[[str], None],
             os.rename(*((temporary, real) if new is not None else (real, kept)))
         finally:
             _abandon(temporary)
-        change = Change(before, State(real, new, state(real).identity), kept)
         try:
             sync(os.path.dirname(real))
         except OSError:
             put_back(change)
             raise
-    return change
 
 
 def put_back(change: Change) -> None:
-    """Undoes a change, as if it had never been. Call it with the lock held.
+    """Undoes a change, as if it had never been; one that never was is none to undo. Call it with the lock held.
 
     Raises NotPutBack when the file is no longer as gpuctl wrote it, or cannot be replaced: it stays as it is then.
     """
-    real, kept = change.before.path, change.kept
+    real, kept = change.path, change.kept
     try:
-        if state(real) != change.after:
+        now = digest(state(real).raw)
+        if now not in (change.before, change.after):
             raise NotPutBack("%s was changed by another program meanwhile. What it was is kept in %s." % (real, kept))
-        if change.before.raw is None:
-            os.unlink(real)
-            os.unlink(kept)
-        else:
+        if now != change.before and change.before is not None:
+            if digest(state(kept).raw) != change.before:
+                raise NotPutBack("cannot put back %s: %s is gone or was changed." % (real, kept))
             os.rename(kept, real)
+        elif now != change.before:
+            os.unlink(real)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(kept)
         with contextlib.suppress(OSError):  # a crash now leaves the one file or the other, whole
             sync(os.path.dirname(real))
     except OSError as error:
         raise NotPutBack("cannot put back %s: %s. What it was is kept in %s." % (real, error.strerror, kept)) from error
 
 
-def last_kept(path: str) -> Optional[Kept]:
-    """Returns what the file was before gpuctl's last change of it, None when there is no record. Raises FileProblem."""
-    folder, name = os.path.split(os.path.realpath(path))
-    pattern = re.compile(re.escape(name) + _MARK + r"\.(?P<kind>bak|absent)")
-    with explained("list", folder):
-        matches = [pattern.fullmatch(one) for one in sorted(os.listdir(folder))] if os.path.isdir(folder) else []
-    last = next((match for match in reversed(matches) if match), None)
-    if last is None:
+def content_before(change: Change) -> Optional[bytes]:
+    """Returns what a file was before a change. Raises FileProblem where the backup is not there, or was changed."""
+    if change.before is None:
         return None
-    kept = os.path.join(folder, last.string)
-    return Kept(kept, read(kept).raw if last["kind"] == BACKUP else None, last["digest"])
+    raw = read(change.kept).raw
+    if digest(raw) != change.before:
+        raise FileProblem("%s, which kept what %s was, is gone or was changed." % (change.kept, change.path))
+    return raw
 
 
 def remove_leftovers(path: str) -> None:
@@ -145,8 +143,9 @@ def _abandon(temporary: str) -> None:
     os.unlink(temporary)
 
 
-def _temporary(marked: str) -> str:
-    return os.path.join(os.path.dirname(marked), ".%s.tmp" % os.path.basename(marked))
+def _temporary(kept: str) -> str:
+    marked, _ = os.path.splitext(os.path.basename(kept))
+    return os.path.join(os.path.dirname(kept), ".%s.tmp" % marked)
 
 
 def stamp() -> str:

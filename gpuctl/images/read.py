@@ -26,20 +26,21 @@ def read_image(
     """
     name = None if is_image_id(reference) else parse_reference(reference)
     end = time.monotonic() + deadline
-    endpoint, unseen = None, ""
+    endpoint, unseen, missing = None, "", f"No Docker runs on this host that could have {reference}"
     try:
         endpoint = local_endpoint(docker)
         found = local_image(reference, host, endpoint, min(deadline, DOCKER_SECONDS)) if endpoint else None
+        if found:
+            return found
     except Unreadable as error:
-        found, unseen = None, f"; whether Docker has it on this host is unknown ({error})"
-    if found:
-        return found
+        missing = f"Whether Docker has {reference} on this host is unknown ({error})"
+        unseen = f"; whether Docker has it on this host is unknown ({error})"
+    else:
+        missing = f"Docker has no image {reference} on this host" if endpoint else missing
     if name is None:
-        raise Unreadable(
-            f"Docker has no image {reference} on this host, and no registry can be asked for an id{unseen}."
-        )
+        raise Unreadable(f"{missing}, and no registry can be asked for an id.")
     if offline:
-        raise Unreadable(f"Docker has no image {reference} on this host{unseen}.")
+        raise Unreadable(f"{missing}.")
     try:
         ours = DOCKER_ARCHITECTURES.get(architecture, architecture)
         return _from_registry(reference, name, host, endpoint, ours, end)

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from gpuctl.model import ExitCode, Plan, Remedy
+from gpuctl.model import ExitCode, Plan, Remedy, Step
 
 NO_STEPS = Plan(())
+UNTOUCHED = "Nothing was changed."
+
+Say = Callable[[Step, bool], None]
+"""Is told of each step when it begins (False) and when it is done (True)."""
 
 
 @dataclass(frozen=True)
 class Wish:
     """What the person asked for. None: as gpuctl finds it. `deadline` in seconds, for the daemon to take it up."""
 
+    engine: str | None = None
     name: str = "nvidia"
     runtime_path: str | None = None
     default: bool = False
+    cdi: bool = False
     force: bool = False
     config: str | None = None
     reload: bool = True
@@ -25,17 +32,27 @@ class Wish:
 
 
 @dataclass(frozen=True)
+class File:
+    """A file that was changed, and where what it was is kept."""
+
+    path: str
+    backup: str
+
+
+@dataclass(frozen=True)
 class Result:
     """How it ended. `error` is one or more sentences; `notes` say what the person should know besides.
 
-    `restart_needed` tells whether --gpus waits for a restart of the daemon, None when it could not be told.
+    `restart_needed` tells whether something waits for a restart of the daemon, None when it could not be told. `run` is
+    the name of this run in the journal, None where nothing was changed.
     """
 
+    engine: str | None = None
     config: str | None = None
     dry_run: bool = False
     code: ExitCode = ExitCode.GOOD
     changed: bool = False
-    backup: str | None = None
+    files: tuple[File, ...] = ()
     diff: str = ""
     reloaded: bool = False
     verified: bool = False
@@ -45,6 +62,12 @@ class Result:
     notes: tuple[str, ...] = ()
     error: str | None = None
     remedy: Remedy | None = None
+    run: str | None = None
+
+    @property
+    def backup(self) -> str | None:
+        """Where what the first file was is kept."""
+        return self.files[0].backup if self.files else None
 
 
 class Refused(Exception):

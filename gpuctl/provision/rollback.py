@@ -1,82 +1,121 @@
-"""Restoring what a file was before gpuctl's last change of it."""
+"""Undoing a run of gpuctl, by the journal: one that was cut short, else the last that changed something.
+
+What a run was killed before is found not to have come to be. What is taken away stays beside the file.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 
-from gpuctl.engines.daemon_json import diff
-from gpuctl.facts.docker import Docker
-from gpuctl.facts.gather import Facts
-from gpuctl.host import files
+from gpuctl.facts.changes import INTERRUPTED, ROLLED_BACK, RUNNING, UNDONE, WRITE, Change, Run, probe_changes
+from gpuctl.host.files import same_file
 from gpuctl.host.reading import Host
-from gpuctl.host.replace import Kept, digest, last_kept
-from gpuctl.model import Plan
-from gpuctl.provision.daemon import DaemonProblem, answer, unit_to_tell
-from gpuctl.provision.result import Refused, Result, Wish
-from gpuctl.provision.steps import notes, reloading, removing, writing
-from gpuctl.provision.target import Target
-from gpuctl.provision.transaction import Planned, Transaction, conduct, settings_of
+from gpuctl.host.replace import content_before, digest
+from gpuctl.model import CannotTell, ExitCode
+from gpuctl.provision.engines import ENGINES, reader, untold
+from gpuctl.provision.result import Refused, Result, Say, Wish
+from gpuctl.provision.setup import Edit, Setup
+from gpuctl.provision.transaction import conduct
+from gpuctl.provision.undo import file_change
+
+COMMAND = "rollback"
 
 
-def rollback(host: Host, facts: Facts, wish: Wish) -> Result:
-    """Returns how it ended; with `dry_run`, what would be done. `facts` must have System and Docker.
+def rollback(host: Host, wish: Wish, name: str | None, say: Say) -> Result:
+    """Returns how it ended; with `dry_run`, what would be done. `name` is a run's, None for the last one's.
 
-    What the file was before the rollback stays beside it too. A second rollback changes nothing.
+    A second rollback changes nothing. Files that others have edited since are refused, unless the wish is to force it.
     """
-    return _with_what_stays(host, facts, conduct(facts, wish, lambda target: _plan(host, wish, target)))
+    return conduct(host, COMMAND, wish, lambda: _plan(host, wish, name), say)
 
 
-def _plan(host: Host, wish: Wish, target: Target) -> Planned:
-    before, kept = files.read(target.path).raw, last_kept(target.path)
-    if kept is None:
-        nothing = f"gpuctl has not changed {target.path}: there is nothing to roll back."
-        return Planned(Transaction(host, target, lambda raw: raw, tell=False), _result(wish, target, (nothing,)))
-    edit = _restorer(target, kept, wish.force)
-    new = edit(before)
-    changed = new != before
-    tell = target.live and wish.reload and changed
-    unit = unit_to_tell(target.docker, restart=False) if tell else None
-    job = Transaction(host, target, edit, tell, unit, undoes=True, deadline=wish.deadline)
-    write = removing(target.path) if new is None else writing(target.path)
-    steps = (
-        *((write,) if changed else ()),
-        *((reloading(target.docker, unit, "answers and has what the file names"),) if tell else ()),
-    )
-    told = notes(target, wish) if changed else ()
-    planned = _result(wish, target, told)
-    shown = diff(target.path, before, new) if changed else ""
-    return Planned(job, replace(planned, changed=changed, diff=shown, plan=Plan(steps)))
-
-
-def _result(wish: Wish, target: Target, notes: tuple[str, ...]) -> Result:
-    return Result(config=target.path, dry_run=wish.dry_run, notes=notes)
-
-
-def _restorer(target: Target, kept: Kept, force: bool) -> Callable[[bytes | None], bytes | None]:
-    def edit(raw: bytes | None) -> bytes | None:
-        if raw != kept.raw and digest(raw) != kept.digest and not force:
-            message = f"{target.path} was edited since gpuctl changed it. Use --force to lose those edits as well."
-            raise Refused(message, diff=diff(target.path, raw, kept.raw))
-        return kept.raw
-
-    return edit
-
-
-def _with_what_stays(host: Host, facts: Facts, result: Result) -> Result:
-    """Docker unsets nothing on a reload: a key that the file no longer has holds until the daemon's restart."""
-    endpoint = facts[Docker].endpoint.value
-    if not result.verified or result.backup is None or result.config is None or endpoint is None:
-        return result
+def own_runs(host: Host) -> tuple[Run, ...]:
+    """Returns this user's runs, oldest first. Raises Refused where they cannot be read."""
     try:
-        before, now = (settings_of(files.read(path).raw) for path in (result.backup, result.config))
-        daemon = answer(host, endpoint.url)
-    except (files.FileProblem, DaemonProblem):
-        return result
-    stays = [f"the runtime {name}" for name in (before.runtimes.keys() - now.runtimes.keys()) & daemon.runtimes.keys()]
-    if before.default and not now.default and daemon.default == before.default:
-        stays.append(f"the default runtime {before.default}")
-    if not stays:
-        return replace(result, restart_needed=False)
-    note = f"Docker keeps {' and '.join(stays)} until it is restarted: a reload unsets nothing."
-    return replace(result, restart_needed=True, notes=(*result.notes, note))
+        runs = probe_changes(host).runs.get() or ()
+    except CannotTell as reason:
+        raise Refused(f"The journal cannot be read: {reason}.", ExitCode.UNDETERMINED) from None
+    return tuple(run for run in runs if str(run.by) == host.env("euid").text)
+
+
+def _plan(host: Host, wish: Wish, name: str | None) -> Setup:
+    runs = [run for run in own_runs(host) if run.state != ROLLED_BACK]
+    run = _named(runs, name) if name else _last(runs, wish.config)
+    if run is None:
+        what = wish.config or "anything that is not rolled back"
+        return _nothing(f"gpuctl has not changed {what}: there is nothing to roll back.")
+    if run.state == RUNNING:
+        raise Refused(f"The run {run.id} (gpuctl {run.command}) is still going on.")
+    if run.state == UNDONE:
+        return _nothing(f"The run {run.id} (gpuctl {run.command}) is rolled back already.")
+    chain = _chain(runs, run)
+    changes = tuple(change for one in chain for change in reversed(one.changes))
+    engine = next((change.about["engine"] for change in changes if change.kind == WRITE), "")
+    edits = tuple(_edits(changes, wish.force))
+    daemon = reader(host, engine, [edit.path for edit in edits]) if wish.reload else None
+    return Setup(
+        engine=engine,
+        title=ENGINES[engine].title if engine in ENGINES else "",
+        edits=edits,
+        daemon=daemon,
+        undoes=chain,
+        takes_away=True,
+        notes=untold(daemon, wish),
+    )
+
+
+def _nothing(why: str) -> Setup:
+    return Setup("", "", (), None, notes=(why,))
+
+
+def _named(runs: Sequence[Run], name: str) -> Run:
+    found = next((run for run in runs if run.id == name), None)
+    if found is None:
+        raise Refused(f"There is no run {name}: `gpuctl history` lists them.")
+    return found
+
+
+def _last(runs: Sequence[Run], config: str | None) -> Run | None:
+    """The last that was cut short, else the last of all; a rollback that was cut short stands for what it undoes."""
+    about = [run for run in runs if config is None or any(same_file(path, config) for path in run.paths)]
+    cut = next((run for run in reversed(about) if run.state == INTERRUPTED), None)
+    if cut is not None and cut.undoes:
+        return next((run for run in runs if run.id == cut.undoes[0]), None)
+    return cut or next((run for run in reversed(about) if not run.undoes), None)
+
+
+def _chain(runs: Sequence[Run], run: Run) -> tuple[Run, ...]:
+    """A run and those on top of which it went on, newest first."""
+    below = next((one for one in runs if one.id == run.continues), None)
+    return (run, *(_chain(runs, below) if below else ()))
+
+
+def _edits(changes: Sequence[Change], force: bool) -> list[Edit]:
+    writes: dict[str, list[Change]] = {}
+    for change in changes:
+        if change.kind == WRITE:
+            writes.setdefault(change.about["path"], []).append(change)
+    return [_edit(path, of_path, force) for path, of_path in writes.items()]
+
+
+def _edit(path: str, changes: Sequence[Change], force: bool) -> Edit:
+    show = ENGINES[changes[0].about["engine"]].show
+    return Edit(path, _restorer(path, changes, show, force), show)
+
+
+def _restorer(
+    path: str, changes: Sequence[Change], show: Callable[[str, bytes | None, bytes | None], str], force: bool
+) -> Callable[[bytes | None], bytes | None]:
+    """`changes` are newest first."""
+
+    def restore(raw: bytes | None) -> bytes | None:
+        now, first = raw, file_change(changes[-1])
+        for change in map(file_change, changes):
+            if digest(now) == change.after or (force and digest(now) != change.before):
+                now = content_before(change)
+            elif digest(now) != change.before:
+                message = f"{path} was edited since gpuctl changed it. Use --force to lose those edits as well."
+                raise Refused(message, diff=show(path, raw, content_before(first)))
+        return now
+
+    return restore

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
+from gpuctl.facts.changes import Run
 from gpuctl.model import Remedy, Step
 
 Contents = Mapping[str, bytes | None]
@@ -27,10 +28,19 @@ class NotUp(DaemonProblem):
 class Daemon(Protocol):
     """A running engine that reads the files."""
 
-    reloading: Step | None
-    """None: this engine reads its files only when it starts."""
-    restarting: Step | None
-    """None: gpuctl cannot restart it, as where no service manager runs it. The text has the count of containers."""
+    @property
+    def reloading(self) -> Step | None:
+        """The step that has it read its files again; None: this engine reads them only when it starts.
+
+        Raises Refused where gpuctl cannot tell it.
+        """
+
+    @property
+    def restarting(self) -> Step | None:
+        """The step that restarts it, with the count of containers that it stops; None where gpuctl cannot do that."""
+
+    def reads(self, path: str) -> bool:
+        """Returns whether that is one of its files."""
 
     def difference(self, contents: Contents) -> str:
         """Returns in which way it differs from what the files say, "" when it has all that they say."""
@@ -40,6 +50,9 @@ class Daemon(Protocol):
 
     def restart(self, contents: Contents, deadline: float) -> None:
         """Restarts it, and returns once it has what the files say. Raises NotUp; `deadline` in seconds."""
+
+    def keeps(self, before: Contents, now: Contents) -> str:
+        """Returns what it keeps until it is restarted although the files do not say it any more, "" for nothing."""
 
 
 def accept(path: str) -> None:
@@ -51,13 +64,15 @@ class Edit:
     """One file's change. `change` turns its bytes (None: no file) into the wished ones and may raise Refused.
 
     `show` returns the unified diff of two contents of that path as it may be shown, without secrets. `inspect` sees the
-    path of the complete new file before it counts, and may raise Refused.
+    path of the complete new file before it counts, and may raise Refused. `values` reads a file that is others' as
+    well, as nested dicts; None: the file as a whole is gpuctl's.
     """
 
     path: str
     change: Callable[[bytes | None], bytes | None]
     show: Callable[[str, bytes | None, bytes | None], str]
     inspect: Callable[[str], None] = accept
+    values: Callable[[bytes], Mapping[str, Any]] | None = None
 
 
 @dataclass(frozen=True)
@@ -80,3 +95,9 @@ class Setup:
     notes: tuple[str, ...] = ()
     late: tuple[str, ...] = ()
     remedy: Remedy | None = None
+    undoes: tuple[Run, ...] = ()
+    """The runs that this undoes."""
+    takes_away: bool = False
+    """It takes away what an earlier run has put there."""
+    look: str = ""
+    """Where a person reads more when the daemon does not take it up, a sentence."""

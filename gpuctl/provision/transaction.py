@@ -1,186 +1,252 @@
-"""One file changed, the daemon told, its answer checked; put back where the answer is not the expected one."""
+"""A plan carried out as a whole or not at all: what was done is undone where a later step fails.
+
+Whatever an undo needs is in the journal before the host is changed, so that `gpuctl rollback` can do it for a run that
+was killed, as for one that went well: a rollback is a setup like any other.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from gpuctl.engines.daemon_json import Settings, diff, settings
-from gpuctl.engines.json_text import NotAccepted
-from gpuctl.facts.gather import Facts
+from gpuctl.engines.merge import Values
+from gpuctl.engines.merge import changed as changed_values
+from gpuctl.facts.changes import DONE, ENGINE, RESTART, ROLLED_BACK, STUCK, UNDONE, WRITE, Run
 from gpuctl.host import files
+from gpuctl.host.files import State
 from gpuctl.host.reading import Host
-from gpuctl.host.replace import Change, NotPutBack, put_back, remove_leftovers
+from gpuctl.host.replace import NotPutBack, change_of, remove_leftovers
 from gpuctl.host.replace import replace as replace_file
 from gpuctl.host.signals import HeldSignals
-from gpuctl.model import ExitCode
-from gpuctl.provision.daemon import DaemonProblem, NotUp, ask, reload, restart, validator, wait_for
-from gpuctl.provision.result import Refused, Result, Wish
-from gpuctl.provision.target import Target, find_target
+from gpuctl.model import ExitCode, Plan, Step
+from gpuctl.provision.recorder import Recorder, cut_short, settle
+from gpuctl.provision.result import NO_STEPS, UNTOUCHED, File, Refused, Result, Say, Wish
+from gpuctl.provision.setup import Contents, DaemonProblem, Edit, NotUp, Setup
+from gpuctl.provision.steps import writing
+from gpuctl.provision.undo import as_before, undo
 
 RESTART_DEADLINE = 60.0
-UNTOUCHED = "Nothing was changed."
-LOOK = "Docker's log says more: journalctl -u docker -n 20."
+INTERRUPTIONS = (KeyboardInterrupt, SystemExit)
 
 
 @dataclass(frozen=True)
-class Transaction:
-    """`edit` turns the file's bytes (None: no file) into the wished ones and may raise Refused.
+class Look:
+    """A file as it was read under an edit, and what it becomes."""
 
-    `tell`: the daemon is to take the file up. `unit` is its systemd unit, `restart` whether that is restarted too.
-    `undoes`: the change undoes an earlier one. `deadline` in seconds, for the daemon's answer.
-    """
+    edit: Edit
+    before: State
+    new: bytes | None
 
-    host: Host
-    target: Target
-    edit: Callable[[bytes | None], bytes | None]
-    tell: bool
-    unit: str | None = None
-    restart: bool = False
-    undoes: bool = False
-    deadline: float = 10.0
+    @property
+    def changes(self) -> bool:
+        """Whether it becomes another."""
+        return self.new != self.before.raw
 
-
-@dataclass(frozen=True)
-class Planned:
-    """What is to be done, and the result as far as it is known before that."""
-
-    job: Transaction
-    result: Result
+    @property
+    def step(self) -> Step:
+        """The step that writes it."""
+        diff = self.edit.show(self.edit.path, self.before.raw, self.new)
+        return writing(self.edit.path, removes=self.new is None, diff=diff)
 
 
-def conduct(facts: Facts, wish: Wish, plan: Callable[[Target], Planned]) -> Result:
-    """Finds the target, plans, and carries the plan out unless it is empty or a dry run. Returns how it ended."""
+def conduct(host: Host, command: str, wish: Wish, plan: Callable[[], Setup], say: Say) -> Result:
+    """Plans, and carries the plan out unless it is empty or a dry run. Returns how it ended."""
     result = Result(config=wish.config, dry_run=wish.dry_run)
     try:
-        target = find_target(facts, wish.config)
-        result = replace(result, config=target.path)
-        files.examine(target.path)
-        planned = plan(target)
+        setup = plan()
+        result = replace(result, engine=setup.engine, config=setup.edits[0].path if setup.edits else None)
+        for edit in setup.edits:
+            files.examine(edit.path)
+        result = planned(setup, result)
+        if wish.dry_run or not result.plan.steps:
+            return result
+        return _carried_out(Recorder(host, command, setup.undoes), setup, wish, result, say)
     except Refused as refused:
-        return _refused(result, refused)
+        return refusal(result, refused)
     except files.FileProblem as problem:
         return replace(result, code=ExitCode.PROBLEM, error=f"{problem} {UNTOUCHED}")
-    if wish.dry_run or not planned.result.plan.steps:
-        return planned.result
-    return _carried_out(planned.job, replace(planned.result, changed=False, diff="", verified=False))
 
 
-def _carried_out(job: Transaction, result: Result) -> Result:
+def refusal(result: Result, refused: Refused) -> Result:
+    """Returns the result of a change that was not begun."""
+    error = f"{refused} {UNTOUCHED}"
+    told = replace(result, changed=False, verified=False, plan=NO_STEPS, notes=(), restart_needed=None)
+    return replace(told, code=refused.code, error=error, remedy=refused.remedy, diff=refused.diff)
+
+
+def planned(setup: Setup, result: Result) -> Result:
+    """Returns `result` with the plan, and with what is so already. Raises Refused and FileProblem."""
+    looks = _look(setup.edits)
+    changes = [one for one in looks if one.changes]
+    agrees = setup.daemon is not None and not setup.daemon.difference(_contents(looks))
+    telling = _telling(setup) if changes or not agrees or setup.restart else ()
+    steps = (*(one.step for one in changes), *filter(None, telling))
+    return replace(
+        result,
+        changed=bool(changes),
+        diff="".join(one.step.diff for one in changes),
+        verified=agrees and not changes,
+        restart_needed=setup.restart_needed,
+        plan=Plan(steps),
+        notes=(*result.notes, *setup.notes, *setup.late),
+        remedy=setup.remedy,
+    )
+
+
+def _look(edits: Sequence[Edit]) -> tuple[Look, ...]:
+    read = [(edit, files.read(edit.path)) for edit in edits]
+    return tuple(Look(edit, before, edit.change(before.raw)) for edit, before in read)
+
+
+def _contents(looks: Sequence[Look]) -> Contents:
+    return {one.edit.path: one.new for one in looks}
+
+
+def _telling(setup: Setup) -> tuple[Step | None, Step | None]:
+    """The steps by which the daemon takes the files up: its reload, where it has one, and its restart, if wished."""
+    if setup.daemon is None:
+        return None, None
+    restarting = setup.daemon.restarting if setup.restart else None
+    if setup.restart and restarting is None:
+        raise Refused(
+            f"systemd does not run this {setup.title}: restart it as it was started, and leave out --restart."
+        )
+    return setup.daemon.reloading, restarting
+
+
+def _carried_out(recorder: Recorder, setup: Setup, wish: Wish, result: Result, say: Say) -> Result:
+    """Returns `result` completed by what was done. Raises Refused, nothing being changed then."""
+    result = replace(result, changed=False, diff="", verified=False)
     try:
-        return carry_out(job, result)
-    except Refused as refused:
-        return _refused(result, refused)
-    except NotPutBack as problem:
-        return replace(result, code=ExitCode.NOT_ROLLED_BACK, changed=True, error=str(problem))
+        with recorder.alone(), files.locked([edit.path for edit in setup.edits]):
+            return _changed(recorder, setup, wish, result, say)
     except files.FileProblem as problem:
         return replace(result, code=ExitCode.ROLLED_BACK, error=f"{problem} {UNTOUCHED}")
 
 
-def _refused(result: Result, refused: Refused) -> Result:
-    error = f"{refused} {UNTOUCHED}"
-    return replace(result, code=refused.code, error=error, remedy=refused.remedy, diff=refused.diff)
+def _changed(recorder: Recorder, setup: Setup, wish: Wish, result: Result, say: Say) -> Result:
+    for edit in setup.edits:
+        remove_leftovers(edit.path)
+    looks = _look(setup.edits)
+    changes, contents = [one for one in looks if one.changes], _contents(looks)
+    cut = [run for run in cut_short(recorder.host) if run.paths <= contents.keys() and run not in setup.undoes]
+    if not changes:
+        result = _told_anew(recorder, setup, contents, wish, result, say)
+        return _settled(recorder.host, setup, cut, result)
+    recorder.go_on_from([run for run in cut if not run.undoes])
+    with HeldSignals() as held:
+        try:
+            kept = _write(recorder, setup, changes, say)
+            with held.let_through():
+                restarted = _take_up(recorder, setup, contents, wish, say)
+        except (Refused, files.FileProblem, DaemonProblem, *INTERRUPTIONS) as cause:
+            return _undone(recorder, setup, cause, wish, result)
+        recorder.end()
+    diff = "".join(one.step.diff for one in changes)
+    result = replace(_told(result, setup, restarted), changed=True, files=kept, diff=diff, run=recorder.id)
+    return _settled(recorder.host, setup, [run for run in cut if run.undoes], _with_what_stays(setup, changes, result))
 
 
-def carry_out(job: Transaction, result: Result) -> Result:
-    """Returns `result` completed by what was done.
-
-    Raises Refused and FileProblem, the file being untouched then, and NotPutBack.
-    """
-    path = job.target.path
-    with files.locked(path):
-        remove_leftovers(path)
-        before = files.read(path)
-        new = job.edit(before.raw)
-        if new == before.raw:
-            return _told_anew(job, new, result)
-        inspect = validator(job.host, job.target.docker, path) if job.target.live else _nothing
-        with HeldSignals() as held:
-            change = replace_file(before, new, inspect, undoes=job.undoes)
-            changed = replace(result, changed=True, backup=change.kept, diff=diff(path, before.raw, new))
-            if not job.tell:
-                return changed
-            try:
-                with held.let_through():
-                    _tell(job, new)
-            except DaemonProblem as problem:
-                return _undone(job, change, str(problem), result, is_up=not isinstance(problem, NotUp))
-            except (KeyboardInterrupt, SystemExit):
-                return _undone(job, change, "Interrupted.", result, is_up=not job.restart)
-    return replace(changed, reloaded=True, verified=True, restarted=job.restart)
+def _settled(host: Host, setup: Setup, cut: Sequence[Run], result: Result) -> Result:
+    """Writes down how earlier runs stand now: undone by this one, or, having been cut short, done after all."""
+    if result.error is None:
+        for run in setup.undoes:
+            settle(run, host, UNDONE)
+        for run in cut:
+            settle(run, host, DONE)
+    return result
 
 
-def settings_of(raw: bytes | None) -> Settings:
-    """Returns what a file says of runtimes; nothing for no file, or for one that gpuctl does not understand."""
+def _with_what_stays(setup: Setup, changes: Sequence[Look], result: Result) -> Result:
+    """A reload unsets nothing in some daemons: what the files do not say any more holds until the next start."""
+    if setup.daemon is None or result.restarted or not setup.takes_away:
+        return result
+    stays = setup.daemon.keeps({one.edit.path: one.before.raw for one in changes}, _contents(changes))
+    if not stays:
+        return replace(result, restart_needed=False)
+    note = f"{setup.title} keeps {stays} until it is restarted: a reload unsets nothing."
+    return replace(result, restart_needed=True, notes=(*result.notes, note))
+
+
+def _write(recorder: Recorder, setup: Setup, looks: Sequence[Look], say: Say) -> tuple[File, ...]:
+    if setup.daemon is not None:
+        recorder.begin(ENGINE, engine=setup.engine)
+    kept = []
+    for one in looks:
+        change = change_of(one.before, one.new, setup.takes_away)
+        say(one.step, False)
+        with recorder.doing(WRITE, engine=setup.engine, **vars(change), sets=_sets(one)):
+            replace_file(change, one.before, one.new, one.edit.inspect)
+        say(one.step, True)
+        kept.append(File(one.edit.path, change.kept))
+    return tuple(kept)
+
+
+def _sets(look: Look) -> Values | None:
+    """What gpuctl sets in a file that is others' as well: an uninstall takes that out, and nothing else."""
+    read = look.edit.values
+    return changed_values(read(look.before.raw or b""), read(look.new or b"")) if read else None
+
+
+def _take_up(recorder: Recorder, setup: Setup, contents: Contents, wish: Wish, say: Say) -> bool:
+    """Has the daemon take the files up. Returns whether it was restarted. Raises DaemonProblem."""
+    daemon, (reloading, restarting) = setup.daemon, _telling(setup)
+    if daemon is not None and reloading is not None:
+        say(reloading, False)
+        daemon.reload(contents, wish.deadline)
+        say(reloading, True)
+    if daemon is not None and restarting is not None:  # only now: a file that a reload rejects keeps it from starting
+        say(restarting, False)
+        recorder.begin(RESTART, engine=setup.engine)
+        daemon.restart(contents, RESTART_DEADLINE)
+        say(restarting, True)
+    return restarting is not None
+
+
+def _told(result: Result, setup: Setup, restarted: bool) -> Result:
+    """The result once the daemon has what the files say. What waited for a restart does not wait after one."""
+    told = setup.daemon is not None and any(_telling(setup))
+    result = replace(result, reloaded=told, verified=told, restarted=restarted)
+    if not restarted:
+        return result
+    notes = tuple(note for note in result.notes if note not in setup.late)
+    return replace(result, restart_needed=False, notes=notes, remedy=None)
+
+
+def _told_anew(recorder: Recorder, setup: Setup, contents: Contents, wish: Wish, result: Result, say: Say) -> Result:
+    """The files are as wished; the daemon may not have taken them up, after an edit by hand or a killed run."""
+    if setup.daemon is None:
+        return result
+    if not setup.daemon.difference(contents) and not setup.restart:
+        return replace(result, verified=True)
     try:
-        return settings(raw or b"")
-    except NotAccepted:
-        return Settings({}, "")
-
-
-def _nothing(path: str) -> None:
-    """There is no daemon whose opinion of the file counts."""
-
-
-def _endpoint(job: Transaction) -> str:
-    endpoint = job.target.docker.endpoint.value
-    return endpoint.url if endpoint else ""
-
-
-def _tell(job: Transaction, raw: bytes | None) -> None:
-    _reload(job, raw)
-    if job.restart and job.unit:  # only now: a file that a reload rejects keeps Docker from starting
-        _restart(job, job.unit, raw)
-
-
-def _reload(job: Transaction, raw: bytes | None) -> None:
-    told = reload(job.target.docker, job.unit)
-    # dockerd does not reload where there is no file any more: it keeps what it has, as after any reload.
-    wait_for(job.host, _endpoint(job), settings_of(raw), job.deadline, None if raw is None else told)
-
-
-def _restart(job: Transaction, unit: str, raw: bytes | None) -> None:
-    try:
-        restart(unit)
-        wait_for(job.host, _endpoint(job), settings_of(raw), RESTART_DEADLINE)
+        restarted = _take_up(recorder, setup, contents, wish, say)
     except DaemonProblem as problem:
-        raise NotUp(str(problem)) from None
-
-
-def _tell_old(job: Transaction, raw: bytes | None, is_up: bool) -> None:
-    try:
-        _reload(job, raw)
-    except DaemonProblem:
-        if is_up or not job.unit:
-            raise
-        _restart(job, job.unit, raw)
-
-
-def _told_anew(job: Transaction, new: bytes | None, result: Result) -> Result:
-    """The file is as wished; the daemon may not have taken it up, after an edit by hand or a killed run."""
-    known = not ask(job.host, _endpoint(job), settings_of(new)) if job.tell else False
-    if not job.tell or (known and not job.restart):
-        return replace(result, verified=known)
-    try:
-        _tell(job, new)
-    except DaemonProblem as problem:
+        recorder.end(STUCK)
         code = ExitCode.NOT_ROLLED_BACK if isinstance(problem, NotUp) else ExitCode.PROBLEM
-        error = f"{problem} {job.target.path} says so already and was left as it is. {LOOK}"
-        return replace(result, code=code, error=error)
-    return replace(result, reloaded=True, verified=True, restarted=job.restart)
+        error = f"{problem} {result.config} says so already and was left as it is. {setup.look}"
+        return replace(result, code=code, error=error.strip())
+    recorder.end()
+    return _told(result, setup, restarted)
 
 
-def _undone(job: Transaction, change: Change, cause: str, result: Result, is_up: bool) -> Result:
-    path = job.target.path
-    try:
-        put_back(change)
-    except NotPutBack as problem:
-        error = f"{cause} {problem}"
-        return replace(result, code=ExitCode.NOT_ROLLED_BACK, changed=True, backup=change.kept, error=error)
-    error = f"{cause} {path} is as it was before. {LOOK}"
-    try:
-        _tell_old(job, change.before.raw, is_up)
-    except DaemonProblem as problem:
-        code = ExitCode.ROLLED_BACK if is_up else ExitCode.NOT_ROLLED_BACK
-        return replace(result, code=code, error=f"{error} Docker does not take up that one either: {problem}")
-    return replace(result, code=ExitCode.ROLLED_BACK, error=error)
+def _undone(recorder: Recorder, setup: Setup, cause: BaseException, wish: Wish, result: Result) -> Result:
+    """Undoes what was done, and says how the host stands. Raises Refused where nothing had been done."""
+    words = "Interrupted." if isinstance(cause, INTERRUPTIONS) else str(cause)
+    changes = recorder.to_undo
+    if not changes and not isinstance(cause, NotPutBack):
+        recorder.forget()
+        if isinstance(cause, Refused):
+            raise cause
+        return replace(result, code=ExitCode.ROLLED_BACK, error=f"{words} {UNTOUCHED}")
+    troubles = undo(changes, setup.daemon, wish.deadline)
+    stuck = [trouble for trouble in troubles if trouble.stays]
+    if stuck or isinstance(cause, NotPutBack):
+        recorder.end(STUCK)
+        left = [trouble.change for trouble in stuck] or recorder.changes
+        kept = tuple(File(one.about["path"], one.about["kept"]) for one in left if one.kind == WRITE)
+        error = " ".join(dict.fromkeys([words, *(trouble.text for trouble in stuck)]))
+        return replace(result, code=ExitCode.NOT_ROLLED_BACK, changed=bool(kept), files=kept, error=error)
+    recorder.end(ROLLED_BACK)
+    said = [words, *as_before(changes), setup.look, *(trouble.text for trouble in troubles)]
+    return replace(result, code=ExitCode.ROLLED_BACK, error=" ".join(filter(None, said)))

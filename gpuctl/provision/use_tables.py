@@ -17,8 +17,7 @@ from gpuctl.host.places import SYSTEM, SYSTEM_DATA, VARIABLE, chosen_data, own_d
 from gpuctl.host.publish import create_public, examine, publish, remove_leftovers, withdraw
 from gpuctl.model import Disturbs, ExitCode, Plan, Step
 from gpuctl.provision.overlay import NoTables, read_overlay
-from gpuctl.provision.result import NO_STEPS
-from gpuctl.provision.transaction import UNTOUCHED
+from gpuctl.provision.result import NO_STEPS, UNTOUCHED
 
 HOMELESS = f"There is no home folder here to install tables in: set XDG_DATA_HOME, or name the folder in {VARIABLE}."
 

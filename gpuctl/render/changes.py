@@ -15,15 +15,18 @@ _DIFF_STYLES = {"+": "green", "-": "red", "@": "cyan"}
 def change_json(command: str, result: Result) -> str:
     """Returns the result as JSON."""
     body = {
+        "engine": result.engine or None,
         "changed": result.changed,
         "config": result.config,
         "backup": result.backup,
+        "files": [asdict(file) for file in result.files],
         "diff": result.diff,
         "reloaded": result.reloaded,
         "verified": result.verified,
         "restarted": result.restarted,
         "restart_needed": result.restart_needed,
         "dry_run": result.dry_run,
+        "run": result.run,
         "steps": [asdict(step) for step in result.plan.steps],
         "notes": result.notes,
         "remedy": asdict(result.remedy) if result.remedy else None,

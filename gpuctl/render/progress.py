@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Timer
+
+from gpuctl.model import Step
+from gpuctl.render.text import plain
 
 PATIENCE = 0.5
 
@@ -28,3 +31,28 @@ def working(text: str) -> Iterator[None]:
         timer.cancel()
         timer.join()  # one that has just fired must not start the spinner after its end
         status.stop()
+
+
+@contextmanager
+def taking_steps(text: str) -> Iterator[Callable[[Step, bool], None]]:
+    """Hands out what is told of each step when it begins and when it is done.
+
+    On a terminal it shows a list that grows, otherwise a line for each step that is done. `text` is shown before the
+    first one.
+    """
+    if not sys.stderr.isatty():
+        yield lambda step, done: print(plain(f"done: {step.text}"), file=sys.stderr) if done else None
+        return
+    from rich.console import Console
+    from rich.status import Status
+    from rich.text import Text
+
+    console = Console(stderr=True)
+    with Status(text, console=console) as status:
+
+        def say(step: Step, done: bool) -> None:
+            if done:
+                console.print(Text.assemble(("✓ ", "green"), plain(step.text)), soft_wrap=True)
+            status.update(Text(text if done else plain(step.text)))
+
+        yield say

@@ -1,0 +1,23 @@
+"""Is all that gpuctl has begun to change on this host complete?"""
+
+from __future__ import annotations
+
+from gpuctl.checks.engine import Said, check, passed, warned
+from gpuctl.checks.remedies import as_root
+from gpuctl.facts.changes import Changes
+from gpuctl.facts.system import System
+from gpuctl.model import Evidence, Remedy
+
+
+@check("changes.complete")
+def complete(system: System, changes: Changes) -> Said | None:
+    """A run of gpuctl that was killed, or met a power cut, may have left a file changed that no engine was told of."""
+    if not changes.runs.get():
+        return None
+    cut = changes.interrupted
+    if not cut:
+        return passed("All that gpuctl changed here is complete", Evidence(changes.runs.source, "no run was cut short"))
+    seen = tuple(Evidence(changes.runs.source, f"{run.id}: gpuctl {run.command}") for run in cut)
+    message = f"A run of gpuctl {cut[-1].command} was cut short while it changed this host."
+    remedy = Remedy("Undo what it had begun, or give the same command again.", as_root(system, "gpuctl rollback"))
+    return warned(message, *seen, remedy=remedy)

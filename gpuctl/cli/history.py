@@ -1,0 +1,22 @@
+"""`gpuctl history`: what gpuctl changed on this host, and when."""
+
+from __future__ import annotations
+
+import typer
+
+from gpuctl.cli.options import Json
+
+
+def command(json: Json = False) -> None:
+    """List the runs that changed this host, newest first: when, what, and how they stand. RUN is for `rollback RUN`."""
+    from gpuctl.facts.changes import probe_changes
+    from gpuctl.host.local import LocalHost
+    from gpuctl.model import ExitCode
+    from gpuctl.render.history import history_json, history_text
+
+    changes = probe_changes(LocalHost())
+    if json:
+        typer.echo(history_json(changes))
+    else:
+        history_text(changes).show()
+    raise typer.Exit(ExitCode.UNDETERMINED if changes.runs.unknown else ExitCode.GOOD)

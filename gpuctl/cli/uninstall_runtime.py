@@ -1,0 +1,41 @@
+"""`gpuctl uninstall-runtime`: take out what install-runtime put into an engine's files, and nothing else."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from gpuctl.cli.options import DryRun, EngineName, Json, TakeUp, filled
+
+COMMAND = "uninstall-runtime"
+
+
+def command(
+    engine: EngineName = None,
+    config: Annotated[
+        str | None,
+        typer.Option(
+            "--config", parser=filled, metavar="FILE", help="Only what was put into this file.", show_default=False
+        ),
+    ] = None,
+    no_reload: Annotated[bool, typer.Option("--no-reload", help="Only write the file; verify nothing.")] = False,
+    timeout: TakeUp = 10,
+    dry_run: DryRun = False,
+    json: Json = False,
+) -> None:
+    """Take out what gpuctl put into the engine's files, have it reload, and verify. Later edits of others stay."""
+    from gpuctl.host.local import LocalHost
+    from gpuctl.provision.result import Wish
+    from gpuctl.provision.uninstall import uninstall_runtime
+    from gpuctl.render.changes import change_json, print_change
+    from gpuctl.render.progress import taking_steps
+
+    wish = Wish(engine=engine, config=config, reload=not no_reload, dry_run=dry_run, deadline=timeout)
+    with taking_steps("Looking at this host") as say:
+        result = uninstall_runtime(LocalHost(), wish, say)
+    if json:
+        typer.echo(change_json(COMMAND, result))
+    else:
+        print_change(COMMAND, result, then="")
+    raise typer.Exit(result.code)

@@ -1,0 +1,148 @@
+"""Registering the NVIDIA runtime with the Docker that runs here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from gpuctl.checks import CHECKS
+from gpuctl.checks.engine import ask
+from gpuctl.checks.remedies import install, service
+from gpuctl.compat.versions import compare, leading
+from gpuctl.engines.daemon_json import (
+    DEFAULT_RUNTIME,
+    FEATURES,
+    RUNTIMES,
+    Differs,
+    Runtime,
+    diff,
+    register,
+    settings,
+    values,
+)
+from gpuctl.engines.json_text import NotAccepted
+from gpuctl.facts.docker import Docker
+from gpuctl.facts.gather import Facts
+from gpuctl.facts.system import System
+from gpuctl.host import files
+from gpuctl.host.reading import Host
+from gpuctl.model import Disturbs, Remedy, Status
+from gpuctl.provision.docker_daemon import DockerDaemon, validator
+from gpuctl.provision.docker_target import Target, check_flags, find_target
+from gpuctl.provision.result import Refused, Wish
+from gpuctl.provision.setup import Edit, Setup, accept
+
+ENGINE, TITLE = "docker", "Docker"
+PROGRAM = "nvidia-container-runtime"
+CDI_SINCE = "25.0"
+LOOK = "Docker's log says more: journalctl -u docker -n 20."
+
+
+def plan(host: Host, facts: Facts, wish: Wish) -> Setup:
+    """Returns what registers the runtime. Raises Refused. `facts` must have System, Docker and Toolkit."""
+    target = find_target(facts, wish.config)
+    keys = (RUNTIMES, *((DEFAULT_RUNTIME,) if wish.default else ()), *((FEATURES,) if wish.cdi else ()))
+    check_flags(target, frozenset(keys))
+    _check_cdi(target.docker, wish)
+    editor = _editor(host, wish, target, _program(host, facts[System], wish))
+    edit = Edit(
+        target.path, editor, diff, validator(host, target.docker, target.path) if target.live else accept, values
+    )
+    setup = setup_of(host, target, (edit,), wish)
+    return _with_waits(setup, facts, wish) if target.live else setup
+
+
+def running(host: Host, facts: Facts) -> DockerDaemon | None:
+    """Returns the daemon that runs here now; None where none does, or none can be seen."""
+    try:
+        target = find_target(facts, None)
+    except Refused:
+        return None
+    return _daemon(host, target) if target.live else None
+
+
+def setup_of(host: Host, target: Target, edits: tuple[Edit, ...], wish: Wish) -> Setup:
+    """Returns the setup of these edits, and who has to take them up."""
+    daemon = _daemon(host, target) if target.live and wish.reload else None
+    return Setup(ENGINE, TITLE, edits, daemon, notes=_why_not_told(target, wish), look=LOOK)
+
+
+def _daemon(host: Host, target: Target) -> DockerDaemon:
+    unit = target.docker.unit.value
+    # A rootless daemon's unit is its user's, of whose systemd root is not the master.
+    told_by = unit.name if unit is not None and unit.active and target.docker.kind.value != "rootless" else None
+    return DockerDaemon(host, target.docker, target.path, told_by)
+
+
+def _why_not_told(target: Target, wish: Wish) -> tuple[str, ...]:
+    if target.live:
+        return () if wish.reload else ("Docker was not told. It reads the file on a reload: systemctl reload docker.",)
+    if target.docker.daemon.value is None:
+        return ("Docker is not running: it reads the file when it starts. Nothing was verified.",)
+    return (f"The Docker that runs here reads {target.docker.config.source}, not this file: it was not told.",)
+
+
+def _check_cdi(docker: Docker, wish: Wish) -> None:
+    daemon = docker.daemon.value
+    if wish.cdi and daemon and compare(leading(daemon.version) or "0", CDI_SINCE) < 0:
+        raise Refused(f"Docker {daemon.version} has no CDI: it came with {CDI_SINCE}.")
+
+
+def _program(host: Host, system: System, wish: Wish) -> str:
+    """The absolute path that dockerd will be told: its PATH may be another than ours."""
+    wished = wish.runtime_path or PROGRAM
+    found = host.which(wished)
+    if not found.ok:
+        remedy = install("toolkit", "Install the NVIDIA Container Toolkit.", system, Disturbs.NOTHING)
+        where = "not an executable program" if "/" in wished else "not on PATH"
+        raise Refused(f"{wished} is {where}.", remedy=None if wish.runtime_path else remedy)
+    if not found.text.startswith("/"):
+        raise Refused(f"Docker needs the whole path of {wished}, from the root.")
+    return found.text
+
+
+def _editor(host: Host, wish: Wish, target: Target, program: str) -> Callable[[bytes | None], bytes | None]:
+    def edit(raw: bytes | None) -> bytes | None:
+        try:
+            there = settings(raw or b"").runtimes.get(wish.name, "")
+            path = there if there and _leads_to(host, target.docker, there, program) else program
+            return register(raw or b"", wish.name, Runtime(path), wish.default, wish.cdi, wish.force)
+        except NotAccepted as error:
+            hint = " Use --force to replace that entry." if isinstance(error, Differs) else ""
+            place = f"{target.path}:{error.line}:{error.column}"
+            raise Refused(f"{place}: {error.message}.{hint}") from None
+
+    return edit
+
+
+def _leads_to(host: Host, docker: Docker, registered: str, program: str) -> bool:
+    """Whether what is registered, perhaps a bare name on dockerd's PATH, is that program: then nothing differs."""
+    path = docker.process.value.path if docker.process.value else None
+    if "/" in registered:
+        return files.same_file(registered, program)
+    if path is None:
+        return files.same_file(host.which(registered).text, program)
+    places = (f"{folder}/{registered}" for folder in path.split(":"))
+    found = next((place for place in places if host.which(place).ok), "")
+    return files.same_file(found, program)
+
+
+def _with_waits(setup: Setup, facts: Facts, wish: Wish) -> Setup:
+    """What waits for a restart: at its start, dockerd looks for the hook on its own PATH, and at `features`."""
+    visible, late = (ask(CHECKS[f"registration.{name}"], facts) for name in ("hook-visible", "restart-needed"))
+    if wish.cdi and not facts[Docker].daemon.get().cdi_spec_dirs:
+        remedy = Remedy(
+            "Restart Docker.", service(facts[System], facts[Docker], "restart"), Disturbs.RUNNING_CONTAINERS
+        )
+        return _waiting(setup, wish, "Docker switches CDI on when it restarts.", remedy)
+    if Status.UNKNOWN in (visible.status, late.status):
+        return setup
+    if visible.status is Status.FAIL:  # which no restart changes
+        return replace(setup, restart_needed=False, notes=(*setup.notes, visible.message), remedy=visible.remedy)
+    if late.status is Status.WARN:
+        return _waiting(setup, wish, late.message, late.remedy)
+    return replace(setup, restart_needed=False)
+
+
+def _waiting(setup: Setup, wish: Wish, why: str, remedy: Remedy | None) -> Setup:
+    return replace(setup, restart=wish.restart, restart_needed=True, late=(why,), remedy=remedy)

@@ -1,0 +1,242 @@
+"""Docker's daemon: telling it to take up a file, and asking what it took."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from gpuctl.compat.versions import compare, leading
+from gpuctl.engines.daemon_json import Settings, settings
+from gpuctl.engines.json_text import NotAccepted
+from gpuctl.facts.docker import Docker
+from gpuctl.host.files import same_file
+from gpuctl.host.process import ProcessProblem, hang_up, systemctl
+from gpuctl.host.reading import Host, Outcome, Reading, failure
+from gpuctl.model import Disturbs, Step
+from gpuctl.provision.result import Refused
+from gpuctl.provision.setup import Contents, DaemonProblem, NotUp, accept
+
+VALIDATES_SINCE = "23.0"
+SYSTEMD_DEADLINE = 90.0
+VALIDATE_DEADLINE = 10.0
+ANSWER_DEADLINE = 3.0
+LOG_DEADLINE = 5.0
+_PAUSE = 0.1
+_COMPLAINT = re.compile(r"level=(?:error|fatal).*(?:reload|reconfigur|config|runtime)", re.IGNORECASE)
+"""What dockerd logs of a file that it does not take. Its other errors may be any container's."""
+
+
+@dataclass(frozen=True)
+class DockerDaemon:
+    """The dockerd that runs here; `unit` is the systemd unit by which it is told, None: by a signal."""
+
+    host: Host
+    docker: Docker
+    path: str
+    """The file that it reads."""
+    unit: str | None
+
+    @property
+    def reloading(self) -> Step:
+        """The step that has it read its file again. Raises Refused where gpuctl cannot tell it."""
+        process = self.docker.process.value
+        if self.unit is None and process is None:
+            raise Refused("gpuctl does not see the dockerd process. Use --no-reload, and send it SIGHUP yourself.")
+        how = (
+            f"systemctl reload {self.unit}" if self.unit or not process else f"SIGHUP to dockerd, process {process.pid}"
+        )
+        text = f"reload Docker ({how}) and ask it until it has what the file says"
+        return Step(text, Disturbs.NOTHING, undo="reload it again, with the old file")
+
+    @property
+    def restarting(self) -> Step | None:
+        """The step that restarts it, with the count of containers that it stops; None where systemd does not run it."""
+        if self.unit is None:
+            return None
+        daemon = self.docker.daemon.value
+        stops = daemon.containers_running if daemon and not daemon.live_restore else 0
+        disturbs = Disturbs.RUNNING_CONTAINERS if stops else Disturbs.NOTHING
+        text = f"restart Docker (systemctl restart {self.unit}), which stops {stops} running containers"
+        return Step(text, disturbs, undo="restart it again, with the old file")
+
+    def reads(self, path: str) -> bool:
+        """Returns whether that is its daemon.json."""
+        return same_file(path, self.path)
+
+    def difference(self, contents: Contents) -> str:
+        """Returns in which way it differs from what the file says, "" when it has all of that."""
+        try:
+            return difference(settings_of(contents.get(self.path)), self._answer(ANSWER_DEADLINE))
+        except DaemonProblem as problem:
+            return str(problem)
+
+    def reload(self, contents: Contents, deadline: float) -> None:
+        """Has it read its file again. Raises DaemonProblem where it does not take it up, or loses a container.
+
+        What it lists proves nothing where it listed that before: a reload that it refuses leaves all as it was. The
+        daemon itself says which reload it carried out (docs.docker.com/reference/cli/docker/system/events).
+        """
+        before, told = self._containers(), self._tell()
+        # dockerd does not reload where there is no file any more: it keeps what it has, as after any reload.
+        since = None if contents.get(self.path) is None else told
+        self._wait_for(settings_of(contents.get(self.path)), deadline, since)
+        after = self._containers()
+        lost = [name for name, pid in before.items() if after.get(name, pid) != pid]
+        if lost:
+            raise DaemonProblem(f"The container {lost[0]} was started anew meanwhile.")
+        complaint = self._complaint(told)
+        if complaint:
+            raise DaemonProblem(f"Docker's log has an error since the reload: {complaint}.")
+
+    def restart(self, contents: Contents, deadline: float) -> None:
+        """Restarts it. Raises NotUp when it does not come up with what the file says; `deadline` in seconds."""
+        try:
+            _done(systemctl("restart", self.unit or "", SYSTEMD_DEADLINE))
+            wanted = settings_of(contents.get(self.path))
+            self._wait_for(wanted, deadline, None)
+            if wanted.cdi and not self._answer(ANSWER_DEADLINE).cdi:
+                raise DaemonProblem("Docker does not have CDI on, although its file says so.")
+        except DaemonProblem as problem:
+            raise NotUp(str(problem)) from None
+
+    def keeps(self, before: Contents, now: Contents) -> str:
+        """Returns what it keeps although the file does not say it any more: a reload unsets nothing. "" for nothing."""
+        old, new = settings_of(before.get(self.path)), settings_of(now.get(self.path))
+        try:
+            has = self._answer(ANSWER_DEADLINE)
+        except DaemonProblem:
+            return ""
+        stays = [f"the runtime {name}" for name in (old.runtimes.keys() - new.runtimes.keys()) & has.runtimes.keys()]
+        if old.default and not new.default and has.default == old.default:
+            stays.append(f"the default runtime {old.default}")
+        return " and ".join(stays)
+
+    @property
+    def _endpoint(self) -> str:
+        return self.docker.endpoint.value.url if self.docker.endpoint.value else ""
+
+    def _tell(self) -> float:
+        told = time.time()
+        if self.unit is not None:
+            _done(systemctl("reload", self.unit, SYSTEMD_DEADLINE))
+        elif self.docker.process.value is not None:
+            try:
+                hang_up(self.docker.process.value.pid, self.docker.process.value.argv)
+            except ProcessProblem as problem:
+                raise DaemonProblem(str(problem)) from None
+        return told
+
+    def _wait_for(self, wanted: Settings, deadline: float, told: float | None) -> None:
+        end = time.monotonic() + deadline
+        while problem := self._ask(wanted, min(ANSWER_DEADLINE, max(_PAUSE, end - time.monotonic())), told):
+            if time.monotonic() >= end:
+                raise DaemonProblem(f"{problem}, {deadline:g} s after it was told.")
+            time.sleep(_PAUSE)
+
+    def _ask(self, wanted: Settings, deadline: float, told: float | None) -> str:
+        try:
+            if told is not None and not self._reloaded(told, deadline):
+                return "Docker has not taken the file up"
+            return difference(wanted, self._answer(deadline))
+        except DaemonProblem as problem:
+            return str(problem)
+
+    def _reloaded(self, since: float, deadline: float) -> bool:
+        wanted = json.dumps({"type": ["daemon"], "event": ["reload"]})
+        query = urlencode({"since": f"{since:.9f}", "until": f"{time.time():.9f}", "filters": wanted})
+        return bool(self._get(f"/events?{query}", deadline).strip())
+
+    def _answer(self, deadline: float) -> Settings:
+        try:
+            info = json.loads(self._get("/info", deadline))
+            runtimes = {name: entry.get("path", "") for name, entry in info["Runtimes"].items()}
+            return Settings(runtimes, info["DefaultRuntime"], cdi=bool(info.get("CDISpecDirs")))
+        except (ValueError, KeyError, AttributeError, TypeError):
+            raise DaemonProblem("Docker's answer to /info is not understood") from None
+
+    def _containers(self) -> Mapping[str, int]:
+        """The running containers, each with its process id; those that cannot be asked about are left out."""
+        try:
+            names = [str(one["Id"]) for one in json.loads(self._get("/containers/json", ANSWER_DEADLINE))]
+            states = {name: json.loads(self._get(f"/containers/{name}/json", ANSWER_DEADLINE)) for name in names}
+            pids = {name: int(state["State"]["Pid"]) for name, state in states.items()}
+        except (DaemonProblem, ValueError, KeyError, TypeError):
+            return {}
+        return {name[:12]: pid for name, pid in pids.items() if pid}
+
+    def _complaint(self, since: float) -> str:
+        """The first error about its configuration in its log since then, "" for none, or where no log is kept."""
+        if self.unit is None:
+            return ""
+        argv = ("journalctl", "--no-pager", "-q", "-o", "cat", "-u", self.unit, f"--since=@{since:.6f}", "-n", "500")
+        lines = self.host.run(argv, LOG_DEADLINE).text.splitlines()
+        return next((line.strip().rstrip(".") for line in lines if _COMPLAINT.search(line)), "")
+
+    def _get(self, path: str, deadline: float) -> str:
+        reading = self.host.get(self._endpoint, path, deadline)
+        if not reading.ok:
+            raise DaemonProblem(f"Docker does not answer: {failure(reading)}")
+        return reading.text
+
+
+def validator(host: Host, docker: Docker, config: str) -> Callable[[str], None]:
+    """Returns what looks at a complete new file before it counts: `dockerd --validate` where this version has it.
+
+    It raises Refused with dockerd's words, in which the new file goes by the name of the one that it replaces.
+    """
+    program = host.which("dockerd").text
+    if not _validates(docker, program):
+        return accept
+
+    def validate(path: str) -> None:
+        reading = host.run((program, "--validate", "--config-file", path), VALIDATE_DEADLINE)
+        if reading.outcome is Outcome.OK and reading.code:
+            words = _last_line(reading).replace(path, config).rstrip(".")
+            raise Refused(f"dockerd --validate refuses the new file: {words}.")
+
+    return validate
+
+
+def difference(wanted: Settings, has: Settings) -> str:
+    """Returns in which way what a daemon has differs from what its file says, "" when it does not.
+
+    CDI is left out: `features` count from the daemon's next start on.
+    """
+    for name, path in wanted.runtimes.items():
+        if name not in has.runtimes:
+            return f"Docker does not list the runtime {name}"
+        if path and has.runtimes[name] != path:
+            return f"Docker lists the runtime {name} as {has.runtimes[name]}, not {path}"
+    if wanted.default and has.default != wanted.default:
+        return f"Docker's default runtime is {has.default}, not {wanted.default}"
+    return ""
+
+
+def settings_of(raw: bytes | None) -> Settings:
+    """Returns what a file says of runtimes; nothing for no file, or for one that gpuctl does not understand."""
+    try:
+        return settings(raw or b"")
+    except NotAccepted:
+        return Settings({}, "")
+
+
+def _validates(docker: Docker, program: str) -> bool:
+    """Whether that program is the daemon that runs: what another one thinks of the file is of no use."""
+    daemon, process = docker.daemon.value, docker.process.value
+    if daemon is None or process is None or compare(leading(daemon.version) or "0", VALIDATES_SINCE) < 0:
+        return False
+    return same_file(f"/proc/{process.pid}/exe", program)
+
+
+def _done(reading: Reading) -> None:
+    if not reading.ok:
+        raise DaemonProblem(f"`{reading.source}` failed: {failure(reading)}.")
+
+
+def _last_line(reading: Reading) -> str:
+    lines = (reading.detail or reading.text).strip().splitlines()
+    return lines[-1] if lines else f"exit status {reading.code}"

@@ -1,0 +1,82 @@
+"""Taking out what gpuctl put into an engine's files, and nothing else: later edits of others stay."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from gpuctl.engines.merge import Conflict, Values, taken_out
+from gpuctl.facts.changes import ROLLED_BACK, UNDONE, WRITE, Change
+from gpuctl.host.files import same_file
+from gpuctl.host.reading import Host
+from gpuctl.host.replace import content_before, digest
+from gpuctl.provision.engines import ENGINES, Document, Engine, reader, untold
+from gpuctl.provision.install import COMMAND as INSTALL
+from gpuctl.provision.result import Refused, Result, Say, Wish
+from gpuctl.provision.rollback import own_runs
+from gpuctl.provision.setup import Edit, Setup
+from gpuctl.provision.transaction import conduct
+from gpuctl.provision.undo import file_change
+
+COMMAND = "uninstall-runtime"
+_VOID = (ROLLED_BACK, UNDONE)
+
+
+def uninstall_runtime(host: Host, wish: Wish, say: Say) -> Result:
+    """Returns how it ended; with `dry_run`, what would be done. What others have changed since is a conflict."""
+    return conduct(host, COMMAND, wish, lambda: _plan(host, wish), say)
+
+
+def _plan(host: Host, wish: Wish) -> Setup:
+    runs = [run for run in own_runs(host) if run.command == INSTALL and run.state not in _VOID]
+    writes = [change for run in reversed(runs) for change in reversed(run.changes) if change.kind == WRITE]
+    name = wish.engine or (writes[0].about["engine"] if writes else "")
+    ours = [one for one in writes if one.about["engine"] == name and _is_asked(one, wish.config)]
+    if not ours:
+        return Setup("", "", (), None, notes=("gpuctl has put nothing there: there is nothing to take out.",))
+    engine = ENGINES[name]
+    paths = dict.fromkeys(change.about["path"] for change in ours)
+    edits = tuple(_edit(engine, path, [one for one in ours if one.about["path"] == path]) for path in paths)
+    daemon = reader(host, name, list(paths)) if wish.reload else None
+    return Setup(name, engine.title, edits, daemon, notes=untold(daemon, wish), takes_away=True)
+
+
+def _is_asked(change: Change, config: str | None) -> bool:
+    return config is None or same_file(change.about["path"], config)
+
+
+def _edit(engine: Engine, path: str, changes: Sequence[Change]) -> Edit:
+    return Edit(path, _without(engine, path, changes), engine.show)
+
+
+def _without(engine: Engine, path: str, changes: Sequence[Change]) -> Callable[[bytes | None], bytes | None]:
+    """`changes` are newest first."""
+
+    def take_out(raw: bytes | None) -> bytes | None:
+        for change in changes:
+            raw = _undone(engine, path, change, raw)
+        return raw
+
+    return take_out
+
+
+def _undone(engine: Engine, path: str, change: Change, raw: bytes | None) -> bytes | None:
+    """A file that nobody else has touched gets its old bytes again, any other loses only what gpuctl had set."""
+    file, sets = file_change(change), change.about.get("sets")
+    if digest(raw) == file.after:
+        return content_before(file)
+    if raw is None or digest(raw) == file.before:
+        return raw
+    if sets is None or engine.document is None:
+        diff = engine.show(path, raw, content_before(file))
+        raise Refused(f"{path} was edited since gpuctl wrote it. Remove it by hand if nobody needs it.", diff=diff)
+    try:
+        return _merged(engine.document, raw, content_before(file), [(tuple(keys), value) for keys, value in sets])
+    except Conflict as conflict:
+        raise Refused(f"{path}: {conflict} Settle that by hand.") from None
+
+
+def _merged(document: Document, raw: bytes, before: bytes | None, sets: Values) -> bytes | None:
+    now = document.values(raw)
+    out = taken_out(sets, document.values(before or b""), now)
+    left = document.set_values(raw, out) if out else raw
+    return None if before is None and not document.values(left) else left

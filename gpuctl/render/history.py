@@ -1,0 +1,58 @@
+"""What gpuctl changed on this host: as text and as JSON."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import Any
+
+from gpuctl.facts.changes import DONE, PACKAGES, UNDONE, WRITE, Change, Changes, Run
+from gpuctl.render.json import document
+from gpuctl.render.text import Styled, plain
+
+_STYLES = {DONE: "green", UNDONE: "dim"}
+
+
+def history_json(changes: Changes) -> str:
+    """Returns the runs as JSON, newest first; times are in UTC."""
+    body = {"runs": [_run(run) for run in reversed(changes.runs.value or ())], "unknown": changes.runs.unknown}
+    return document("history", body)
+
+
+def history_text(changes: Changes) -> Styled:
+    """Returns the runs as lines, newest first; times are in the local time zone."""
+    text = Styled()
+    for run in reversed(changes.runs.value or ()):
+        local = datetime.fromtimestamp(run.at).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
+        text.append(f"{local}  ").append(f"{run.state:<12}", _STYLES.get(run.state, "yellow"))
+        text.append(f" {plain(run.command)}  ").append(f"{run.id}\n", "dim")
+        text.append("".join(f"    {plain(line)}\n" for line in map(_line, run.changes) if line))
+    if changes.runs.unknown:
+        text.append(f"The journal cannot be read whole: {plain(changes.runs.reason)}\n", "yellow")
+    return text if text.plain else Styled("gpuctl has changed nothing on this host.\n")
+
+
+def _line(change: Change) -> str:
+    if change.kind == WRITE:
+        return f"{change.about.get('path')}, what it was: {change.about.get('kept')}"
+    if change.kind == PACKAGES:
+        return f"packages: {', '.join(map(str, change.about.get('before', {})))}"
+    return ""
+
+
+def _run(run: Run) -> dict[str, Any]:
+    return {
+        "run": run.id,
+        "command": run.command,
+        "at": datetime.fromtimestamp(run.at, timezone.utc).isoformat(timespec="seconds"),
+        "uid": run.by,
+        "state": run.state,
+        "undoes": run.undoes,
+        "files": [
+            {"path": change.about.get("path"), "backup": change.about.get("kept")}
+            for change in run.changes
+            if change.kind == WRITE
+        ],
+        "packages": [
+            name for change in run.changes if change.kind == PACKAGES for name in change.about.get("before", {})
+        ],
+    }

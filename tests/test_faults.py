@@ -8,7 +8,7 @@ import signal
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -23,11 +23,15 @@ OURS = ("/etc/docker", "/var/lib/gpuctl")
 OLD = '{"debug": true}\n'
 NEW = '{"debug": true, "runtimes": {"nvidia": {"path": "/bin/true"}}}\n'
 CALLS = ("openat", "write", "fsync", "rename", "renameat", "renameat2", "unlink")
-INSTALL = (sys.executable, "-m", "gpuctl", "install-runtime", f"--config={CONFIG}", "--runtime-path=/bin/true")
+GPUCTL = (sys.executable, "-m", "gpuctl")
+INSTALL = (*GPUCTL, "install-runtime", f"--config={CONFIG}", "--runtime-path=/bin/true")
+ROLLBACK = (*GPUCTL, "rollback", f"--config={CONFIG}")
 STEADY = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": "0"}
 """Has each run make the same calls."""
 BY_CODE = {0: (NEW,), 1: (OLD,), 3: (OLD,), 4: (OLD,), 5: (OLD, NEW), -signal.SIGKILL: (OLD, NEW)}
 """What the file may be when gpuctl has ended so."""
+STRACE = ("strace", "-D", "-f", "-qq")
+"""-D: the run keeps the process id that the host has for it."""
 _CALL = re.compile(r'^(\d+) +(\w+)\((?:AT_FDCWD, )?(?:"([^"]*)"|(\d+))(?:.* = (\d+)$)?', re.MULTILINE)
 
 
@@ -41,8 +45,8 @@ class Site:
 
     def strace(self, fault: str) -> list[str]:
         """What makes it fail, `fault` being strace's words."""
-        inject = f"inject={self.call}:{fault}:when={self.number}"
-        return ["strace", "-f", "-qq", "-o/dev/null", f"-etrace={self.call}", f"-e{inject}"]
+        inject = f"-einject={self.call}:{fault}:when={self.number}"
+        return [*STRACE, "-o/dev/null", f"-etrace={self.call}", inject]
 
 
 def sites(trace: str) -> Iterator[Site]:
@@ -58,16 +62,20 @@ def sites(trace: str) -> Iterator[Site]:
             yield Site(call, made[thread, call], about)
 
 
-@pytest.fixture(scope="module")
-def measured(bed: Bed) -> list[Site]:
-    """All sites of a run that succeeds."""
-    with tempfile.NamedTemporaryFile() as log, closing(new_host(bed)) as host:
-        traced = ["strace", "-f", "-qq", f"-o{log.name}", f"-etrace={','.join(CALLS)}"]
-        done = host.run([*traced, *INSTALL])
-        assert (done.code, content(host)) == (0, NEW), done.err
+def measured(host: SimHost, command: Sequence[str]) -> list[Site]:
+    """Runs a command, which must succeed. Returns all its sites."""
+    with tempfile.NamedTemporaryFile() as log:
+        done = host.run([*STRACE, f"-o{log.name}", f"-etrace={','.join(CALLS)}", *command])
+        assert done.code == 0, done.err
         found = sorted(set(sites(Path(log.name).read_text())))
     assert {"openat", "write", "fsync"} < {site.call for site in found}
     return found
+
+
+@pytest.fixture(scope="module")
+def install_sites(bed: Bed) -> list[Site]:
+    with closing(new_host(bed)) as host:
+        return measured(host, INSTALL)
 
 
 def new_host(bed: Bed) -> SimHost:
@@ -79,9 +87,14 @@ def content(host: SimHost) -> str:
     return host.path(CONFIG).read_text()
 
 
+def at_each(sites: list[Site], strike: Callable[[Site], None]) -> None:
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(strike, sites))
+
+
 @pytest.mark.parametrize("fault", ["error=EIO", "error=ENOSPC", "error=EROFS", "signal=KILL"])
 def test_a_fault_at_any_call_leaves_a_whole_file_the_truth_and_a_host_that_can_be_set_up(
-    bed: Bed, measured: list[Site], fault: str
+    bed: Bed, install_sites: list[Site], fault: str
 ) -> None:
     def strike(site: Site) -> None:
         with closing(new_host(bed)) as host:
@@ -92,8 +105,32 @@ def test_a_fault_at_any_call_leaves_a_whole_file_the_truth_and_a_host_that_can_b
             assert (again.code, content(host)) == (0, NEW), (site, done, again)
             assert not list(host.path("/etc/docker").glob("*.tmp")), site
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(strike, measured))
+    at_each(install_sites, strike)
+
+
+def test_rollback_undoes_a_run_that_was_killed_at_any_call(bed: Bed, install_sites: list[Site]) -> None:
+    def strike(site: Site) -> None:
+        with closing(new_host(bed)) as host:
+            host.run([*site.strace("signal=KILL"), *INSTALL])
+            undone = host.run(ROLLBACK)
+            assert (undone.code, content(host)) == (0, OLD), (site, undone)
+
+    at_each(install_sites, strike)
+
+
+def test_rollback_finishes_a_rollback_that_was_killed_at_any_call(bed: Bed) -> None:
+    def strike(site: Site) -> None:
+        with closing(new_host(bed)) as host:
+            host.run(INSTALL)
+            host.run([*site.strace("signal=KILL"), *ROLLBACK])
+            assert content(host) in (OLD, NEW), site
+            undone = host.run(ROLLBACK)
+            assert (undone.code, content(host)) == (0, OLD), (site, undone)
+
+    with closing(new_host(bed)) as host:
+        host.run(INSTALL)
+        rollback_sites = measured(host, ROLLBACK)
+    at_each(rollback_sites, strike)
 
 
 def test_docker_28_starts_with_the_old_file_and_with_the_new_one(new_dockerd: Callable[..., Dockerd]) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from realhost import DOCKER_28, build_root
-from simhost import Bed, Dockerd, SimHost
+from simhost import Bed, Dockerd, SimHost, Toolkit
 
 CONFIG = "/etc/docker/daemon.json"
 OURS = ("/etc/docker", "/var/lib/gpuctl")
@@ -133,6 +133,20 @@ def test_rollback_finishes_a_rollback_that_was_killed_at_any_call(bed: Bed) -> N
     at_each(rollback_sites, strike)
 
 
-def test_docker_28_starts_with_the_old_file_and_with_the_new_one(new_dockerd: Callable[..., Dockerd]) -> None:
-    for text in (OLD, NEW):
-        assert new_dockerd(config=text, system=build_root(DOCKER_28)).answers()
+@pytest.mark.parametrize(
+    "fault", ["fsync:signal=KILL:when=7", "rename:signal=KILL", "kill:signal=KILL", "kill:error=EPERM"]
+)
+def test_docker_28_starts_with_what_a_run_left_and_the_next_run_is_verified(
+    toolkit: Toolkit, sim_host: Callable[..., SimHost], new_dockerd: Callable[..., Dockerd], fault: str
+) -> None:
+    toolkit.install("v100")
+    daemon = new_dockerd(config=OLD, path=[toolkit.directory], system=build_root(DOCKER_28))
+    host = sim_host("v100", toolkit=toolkit, dockerd=daemon)
+    command = [*GPUCTL, "install-runtime", "--json"]
+    done = host.run([*STRACE, "-o/dev/null", f"-etrace={fault.partition(':')[0]}", f"-einject={fault}", *command])
+    assert done.code == (-signal.SIGKILL if "KILL" in fault else 4), done.out
+    assert done.code < 0 or daemon.config.read_text() == OLD
+    daemon.restart()
+    again = host.run(command)
+    assert (again.code, again.json["verified"]) == (0, True), again.out
+    assert "nvidia" in daemon.docker("info", "--format={{json .Runtimes}}").out

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -51,3 +49,41 @@ def test_a_container_never_misses_a_beat_in_a_hundred_cycles_of_install_and_roll
     assert (daemon.config.read_text(), daemon.docker("inspect", seen, "counter").out) == ("{}\n", before)
     beats = [int(line) for line in daemon.docker("logs", "counter").out.split()]
     assert len(beats) > 5 and max(later - earlier for earlier, later in pairwise(beats)) <= 2
+
+
+class Writer(threading.Thread):
+    """Replaces the file over and over, each time with the next number; stops where its last one is gone."""
+
+    def __init__(self, config: Path) -> None:
+        super().__init__()
+        self.config, self.number, self.stopped, self.lost = config, 0, threading.Event(), ""
+
+    def run(self) -> None:
+        while not self.stopped.wait(0.02 * (self.number % 4)):
+            there = self.config.read_text()
+            if json.loads(there)["number"] != self.number:
+                self.lost = f"{self.number} is lost: {there}"
+                return
+            self.number += 1
+            new = self.config.with_suffix(".new")
+            new.write_text(json.dumps({"number": self.number}))
+            new.replace(self.config)
+
+
+@pytest.fixture
+def config() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "daemon.json")
+        path.write_text('{"number": 0}')
+        yield path
+
+
+def test_nobodys_edit_is_lost_to_a_writer_that_is_always_at_it(sim_host: Callable[..., SimHost], config: Path) -> None:
+    host, writer = sim_host(None), Writer(config)
+    writer.start()
+    done = host.run([sys.executable, "-c", RUNS, "60", str(config)])
+    writer.stopped.set()
+    writer.join()
+    assert (done.code, writer.lost) == (0, ""), done.err
+    results = [json.loads(text) for text in done.out.split("\n}\n") if text.strip()]
+    print([r["changed"] for r in results], {r["error"] for r in results})

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
 from hosts import host
 
+from gpuctl.facts.packages import DPKG_QUERY, SHOW_KEYS, TOOLKIT
 from gpuctl.host.snapshot import SnapshotHost
 
 DOCKER = "unix:///var/run/docker.sock"
@@ -38,6 +40,21 @@ IMAGES = [{"RepoTags": ["nvidia/cuda:10.1-base-centos7"]}]
 BOOTED = 1_700_000_000
 CHARACTER = {"type": "char", "mode": 0o666, "major": 195}
 
+SOURCES = "/etc/apt/sources.list.d"
+CUDA_KEYRING = "/usr/share/keyrings/cuda-archive-keyring.gpg"
+SHOW_CUDA_KEYS = shlex.join((*SHOW_KEYS, CUDA_KEYRING))
+QUERY, POLICY = shlex.join(DPKG_QUERY), f"apt-cache policy {TOOLKIT[0]}"
+INSTALLED = "".join(f"{name}\t1.17.8-1\tinstall\tinstalled\n" for name in TOOLKIT)
+
+
+def policy(candidate: str, *offers: str) -> str:
+    """What apt says of the toolkit; each offer is a version, its priority and its address."""
+    table = "".join("     {0} {1}\n {1:>10} {2}  Packages\n".format(*offer.split()) for offer in offers)
+    return f"{TOOLKIT[0]}:\n  Installed: 1.17.8-1\n  Candidate: {candidate}\n  Version table:\n{table}"
+
+
+NVIDIAS = "https://nvidia.github.io/libnvidia-container/stable/deb/amd64"
+
 
 def _part(name: str, says: str) -> dict[str, str]:
     return {f"{name} --version": says}
@@ -62,6 +79,14 @@ WELL: Mapping[str, Any] = {
         "/sys/bus/pci/devices/0000:3b:00.0/vendor": "0x10de\n",
         "/sys/bus/pci/devices/0000:3b:00.0/device": "0x1db5\n",
         "/sys/bus/pci/devices/0000:3b:00.0/class": "0x030200\n",
+        f"{SOURCES}/nvidia-container-toolkit.list": (
+            "deb [signed-by=/usr/share/keyrings/nvidia-container-toolkit-keyring.gpg]"
+            " https://nvidia.github.io/libnvidia-container/stable/deb/$(ARCH) /\n"
+        ),
+        f"{SOURCES}/cuda-debian10-x86_64.list": (
+            f"deb [signed-by={CUDA_KEYRING}]"
+            " https://developer.download.nvidia.com/compute/cuda/repos/debian10/x86_64/ /\n"
+        ),
         "/etc/docker/daemon.json": '{"runtimes": {"nvidia": {"path": "/usr/bin/nvidia-container-runtime"}}}\n',
     },
     "links": {"/sys/bus/pci/devices/0000:3b:00.0/driver": "../../../../bus/pci/drivers/nvidia"},
@@ -72,6 +97,7 @@ WELL: Mapping[str, Any] = {
         "/usr/bin/nvidia-container-runtime": {"mode": 0o755},
         "/usr/bin/nvidia-container-runtime-hook": {"mode": 0o755, "ctime": BOOTED - 1000.0},
         f"/lib/modules/{KERNEL}/build": {"type": "dir"},
+        CUDA_KEYRING: {},
     },
     "commands": {
         "modinfo nvidia": f"filename:       {MODULE}\nversion:        418.87.00\nlicense:        NVIDIA\n",
@@ -81,6 +107,10 @@ WELL: Mapping[str, Any] = {
         **_part("nvidia-container-runtime", "NVIDIA Container Runtime version 1.17.8\n"),
         **_part("nvidia-container-runtime-hook", "NVIDIA Container Runtime Hook version 1.17.8\n"),
         **_part("runc", "runc version 1.0.0-rc10\n"),
+        QUERY: INSTALLED,
+        "dpkg --audit": "",
+        POLICY: policy("1.17.8-1", f"1.17.8-1 500 {NVIDIAS}"),
+        SHOW_CUDA_KEYS: "pub:-:4096:1:A4B469963BF863CC:1649805893:::-:::scESC::::::23::0:\n",
         **_part("docker", "Docker version 19.03.8, build afacb8b7f0\n"),
     },
     "which": {"apt-get": "/usr/bin/apt-get"},

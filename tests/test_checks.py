@@ -7,10 +7,30 @@ from typing import Any
 
 import pytest
 from hosts import broken, denied, failed, host, hung
-from hosts_v100 import BOOTED, CHARACTER, DOCKER, GPU, IMAGES, INFO, KERNEL, NVML, VERSION, docker, v100
+from hosts_v100 import (
+    BOOTED,
+    CHARACTER,
+    DOCKER,
+    GPU,
+    IMAGES,
+    INFO,
+    INSTALLED,
+    KERNEL,
+    NVIDIAS,
+    NVML,
+    POLICY,
+    QUERY,
+    SHOW_CUDA_KEYS,
+    SOURCES,
+    VERSION,
+    docker,
+    policy,
+    v100,
+)
 
 from gpuctl.checks import CHECKS, LAYERS, diagnose
 from gpuctl.checks.engine import Check, ask
+from gpuctl.facts.changes import ROOT_FOLDER
 from gpuctl.facts.docker import Docker
 from gpuctl.facts.docker_unit import SHOW_SOCKETS
 from gpuctl.facts.driver import Driver
@@ -133,6 +153,17 @@ ILL: Mapping[str, SnapshotHost] = {
             DAEMON_JSON: '{"default-runtime": "runc", "runtimes": {"nvidia": {"path": "nvidia-container-runtime"}}}\n',
         }
     ),
+    "packages.sources-agree": v100(files={f"{SOURCES}/nvidia-docker.list": f"deb {NVIDIAS} /\n"}),
+    "packages.dpkg-whole": v100(commands={"dpkg --audit": "The following packages are only half configured:\n x\n"}),
+    "packages.cuda-key": v100(
+        commands={SHOW_CUDA_KEYS: "pub:-:4096:1:F60F4B3D7FA2AF80:1466530000:::-:::scSC::::::23::0:\n"}
+    ),
+    "packages.toolkit-preferred": v100(
+        commands={
+            POLICY: policy("1.12.1-0pop1", "1.12.1-0pop1 1001 http://apt.pop-os.org/release", f"1.17.8-1 500 {NVIDIAS}")
+        }
+    ),
+    "packages.leftovers": v100(commands={QUERY: INSTALLED + "nvidia-docker2\t2.13.0-1\tinstall\tinstalled\n"}),
     "toolkit.installed": v100(
         commands=NO_TOOLKIT, stats=NO_PROGRAMS, files={DAEMON_JSON: None}, sockets=docker(**RUNC_ONLY)
     ),
@@ -170,6 +201,12 @@ ILL: Mapping[str, SnapshotHost] = {
         commands={"modinfo nvidia": "filename: /lib/nvidia.ko\nversion: 340.108\nlicense: NVIDIA\n"},
     ),
     "image.local-images": v100(sockets=docker(images=[*IMAGES, {"RepoTags": ["nvidia/cuda:12.4.1-base-ubuntu22.04"]}])),
+    "changes.complete": v100(
+        files={
+            f"{ROOT_FOLDER}/20261125T120000.000000Z.jsonl": '{"run": "install-runtime", "boot": "before"}\n'
+            '{"begins": 0, "kind": "engine", "engine": "docker"}\n'
+        }
+    ),
 }
 """For each check, a host on which it speaks up."""
 

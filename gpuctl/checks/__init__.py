@@ -1,6 +1,6 @@
 """Judgement: every check of every layer. Importing this registers them all."""
 
-from gpuctl.checks import changes, docker, driver, hardware, image, kernel, registration, toolkit
+from gpuctl.checks import changes, docker, driver, hardware, image, kernel, packages, registration, toolkit
 from gpuctl.checks.engine import CHECKS, LAYERS, diagnose
 from gpuctl.model import Report
 
@@ -14,6 +14,7 @@ __all__ = [
     "hardware",
     "image",
     "kernel",
+    "packages",
     "part",
     "registration",
     "select",

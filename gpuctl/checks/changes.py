@@ -10,13 +10,11 @@ from gpuctl.model import Evidence, Remedy
 
 
 @check("changes.complete")
-def complete(system: System, changes: Changes) -> Said | None:
+def complete(system: System, changes: Changes) -> Said:
     """A run of gpuctl that was killed, or met a power cut, may have left a file changed that no engine was told of."""
-    if not changes.runs.get():
-        return None
     cut = changes.interrupted
     if not cut:
-        return passed("All that gpuctl changed here is complete", Evidence(changes.runs.source, "no run was cut short"))
+        return passed("No change of gpuctl was cut short here", Evidence(changes.runs.source, "no such run"))
     seen = tuple(Evidence(changes.runs.source, f"{run.id}: gpuctl {run.command}") for run in cut)
     message = f"A run of gpuctl {cut[-1].command} was cut short while it changed this host."
     remedy = Remedy("Undo what it had begun, or give the same command again.", as_root(system, "gpuctl rollback"))

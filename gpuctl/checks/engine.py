@@ -14,6 +14,7 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
     "kernel": ("hardware",),
     "driver": ("kernel",),
     "docker": (),
+    "packages": (),
     "toolkit": ("hardware",),
     "registration": ("docker", "toolkit"),
     "image": ("driver", "registration"),

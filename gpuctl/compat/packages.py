@@ -52,6 +52,27 @@ def install_rows() -> tuple[InstallRow, ...]:
 
 
 @dataclass(frozen=True)
+class PackageRepository:
+    """NVIDIA's repository of the toolkit's packages for one package manager.
+
+    `url` has the manager's variable for the architecture, `key` is where its public key lies, `file` the configuration
+    that NVIDIA publishes.
+    """
+
+    manager: str
+    url: str
+    key: str
+    file: str
+    source: str
+
+
+@cache
+def package_repositories() -> dict[str, PackageRepository]:
+    """Returns the repositories by package manager."""
+    return {row.manager: row for row in load("package_repositories", PackageRepository)}
+
+
+@dataclass(frozen=True)
 class Target:
     """The host that a command is for: its package manager and os-release id and version, kernel, architecture."""
 
@@ -71,7 +92,11 @@ def install_commands(what: str, target: Target, **values: str) -> tuple[str, ...
 
     Empty where gpuctl knows none for it: better none than a wrong one.
     """
+    toolkit = package_repositories().get(target.manager)
     places = {
+        "toolkit_repository": toolkit.url if toolkit else "",
+        "toolkit_key": toolkit.key if toolkit else "",
+        "toolkit_file": toolkit.file if toolkit else "",
         "sudo": "" if target.root else "sudo ",
         "kernel": target.kernel,
         "repository": driver_repository(target),

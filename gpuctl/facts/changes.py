@@ -167,7 +167,8 @@ def is_alive(host: Host, head: Mapping[str, Any]) -> bool:
     """Returns whether the process that wrote this line runs: the same one, of this boot."""
     if head.get("boot") != host.read(BOOT_ID).text.strip():
         return False
-    return head.get("start") == process_start(host, int(_number(head.get("pid"))))
+    start = process_start(host, int(_number(head.get("pid"))))
+    return start is not None and start == head.get("start")
 
 
 def process_start(host: Host, pid: int) -> Optional[float]:

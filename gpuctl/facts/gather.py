@@ -12,6 +12,7 @@ from gpuctl.facts.devices import Devices, probe_devices
 from gpuctl.facts.docker import Docker, probe_docker
 from gpuctl.facts.driver import Driver, probe_driver
 from gpuctl.facts.kernel import Kernel, probe_kernel
+from gpuctl.facts.packages import Packages, probe_packages
 from gpuctl.facts.pci import Pci, probe_pci
 from gpuctl.facts.system import System, probe_system
 from gpuctl.facts.toolkit import Toolkit, probe_toolkit
@@ -27,6 +28,7 @@ PROBES: Mapping[type, Callable[[Host], Any]] = {
     Devices: probe_devices,
     Docker: probe_docker,
     Toolkit: probe_toolkit,
+    Packages: probe_packages,
     Changes: probe_changes,
 }
 

@@ -87,6 +87,11 @@ def probe_system(host: Host) -> System:
     )
 
 
+def probe_package_manager(host: Host) -> Fact[str]:
+    """Returns the package manager alone: apt, dnf, yum, zypper, pacman or apk."""
+    return _package_manager(host, _distribution(host).value)
+
+
 def _distribution(host: Host) -> Fact[Distribution]:
     reading = host.read("/etc/os-release")
     if reading.outcome is Outcome.ABSENT:

@@ -79,6 +79,11 @@ def content(file: BinaryIO, limit: int) -> bytes:
     return raw
 
 
+def behind_links(path: str) -> str:
+    """Returns the path of what a path leads to, whether or not a file is there yet."""
+    return os.path.realpath(path)
+
+
 def same_file(one: str, other: str) -> bool:
     """Returns whether both paths lead to one place, whether or not a file is there yet."""
     try:

@@ -154,7 +154,7 @@ def _stat_json(path: str) -> str:
     )
 
 
-_running: Set[int] = set()
+running: Set[int] = set()
 """The process groups of commands that have not ended yet: what gpuctl leaves behind when it ends is killed then."""
 
 
@@ -170,20 +170,21 @@ def _run(source: str, argv: Sequence[str], deadline: float, stdin: str = "") -> 
         )
     except OSError as error:
         return Reading(source, _outcome(error), detail=error.strerror or str(error))
-    _running.add(process.pid)
+    running.add(process.pid)
     try:
         out, err = process.communicate(stdin.encode() or None, timeout=deadline)
     except subprocess.TimeoutExpired as error:
-        _kill_group(process.pid)
+        kill_group(process.pid)
         return Reading(source, Outcome.TIMEOUT, _text(error.output), detail="no answer within %g s" % deadline)
     finally:
-        _running.discard(process.pid)
+        running.discard(process.pid)
     if len(out) > TEXT_LIMIT:
         return Reading(source, Outcome.ERROR, detail="it printed more than %d MiB" % (TEXT_LIMIT >> 20))
     return Reading(source, Outcome.OK, _text(out), process.returncode, _text(err))
 
 
-def _kill_group(pid: int) -> None:
+def kill_group(pid: int) -> None:
+    """Kills a command and what it started."""
     # Not waited for: a process that is stuck in the driver cannot die, and must not hold gpuctl.
     with suppress(ProcessLookupError):
         os.killpg(pid, signal.SIGKILL)
@@ -191,8 +192,8 @@ def _kill_group(pid: int) -> None:
 
 @atexit.register
 def _kill_running() -> None:
-    for pid in list(_running):
-        _kill_group(pid)
+    for pid in list(running):
+        kill_group(pid)
 
 
 def _text(raw: object) -> str:

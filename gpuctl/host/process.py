@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
-from typing import List, Sequence
+import subprocess
+import tempfile
+from contextlib import suppress
+from typing import BinaryIO, List, Mapping, Optional, Sequence
 
-from gpuctl.host.local import LocalHost
-from gpuctl.host.reading import Reading
+from gpuctl.host.local import LocalHost, child_environment, kill_group, running
+from gpuctl.host.reading import Outcome, Reading
+
+_TAIL = 1 << 16
+"""Bytes of what a long command said that are kept: its end."""
+_GRACE = 10.0
+"""Seconds for a long command that was cut off to be gone: until then it may hold a lock."""
 
 
 class ProcessProblem(Exception):
@@ -35,6 +44,53 @@ def ask_program(argv: Sequence[str], stdin: str, deadline: float) -> Reading:
     No look at the machine, and no method of a Host: the answer may be secret, and a snapshot keeps what a Host says.
     """
     return LocalHost().run(argv, deadline, stdin)
+
+
+def run_long(
+    argv: Sequence[str], deadline: float, environment: Optional[Mapping[str, str]] = None, folder: Optional[str] = None
+) -> Reading:
+    """Returns how a command ended that may take minutes; `text` is the end of what it said, on stdout and stderr.
+
+    `deadline` in seconds; it is killed after it, and when this is interrupted. `folder` is where it runs.
+    """
+    source = shlex.join(argv)
+    # A file, not a pipe: a service that the command starts may hold the pipe open for ever.
+    with tempfile.TemporaryFile() as said:
+        try:
+            process = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
+                env={**child_environment(), **(environment or {})},
+                cwd=folder,
+                start_new_session=True,
+            )
+        except OSError as error:
+            return Reading(source, Outcome.ERROR, detail=error.strerror or str(error))
+        running.add(process.pid)
+        try:
+            code = process.wait(deadline)
+        except subprocess.TimeoutExpired:
+            _end(process)
+            return Reading(source, Outcome.TIMEOUT, _end_of(said), detail="no end within %g s" % deadline)
+        except BaseException:
+            _end(process)
+            raise
+        finally:
+            running.discard(process.pid)
+        return Reading(source, Outcome.OK, _end_of(said), code)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    kill_group(process.pid)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(_GRACE)
+
+
+def _end_of(said: BinaryIO) -> str:
+    said.seek(max(0, said.seek(0, os.SEEK_END) - _TAIL))
+    return said.read().decode("utf-8", "replace")
 
 
 def _words(pid: int) -> List[str]:

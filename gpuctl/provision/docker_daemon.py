@@ -13,7 +13,7 @@ from gpuctl.compat.versions import compare, leading
 from gpuctl.engines.daemon_json import Settings, settings
 from gpuctl.engines.json_text import NotAccepted
 from gpuctl.facts.docker import Docker
-from gpuctl.host.files import same_file
+from gpuctl.host.files import behind_links, same_file
 from gpuctl.host.process import ProcessProblem, hang_up, systemctl
 from gpuctl.host.reading import Host, Outcome, Reading, failure
 from gpuctl.model import Disturbs, Step
@@ -70,7 +70,7 @@ class DockerDaemon:
     def difference(self, contents: Contents) -> str:
         """Returns in which way it differs from what the file says, "" when it has all of that."""
         try:
-            return difference(settings_of(contents.get(self.path)), self._answer(ANSWER_DEADLINE))
+            return difference(self._wanted(contents), self._answer(ANSWER_DEADLINE))
         except DaemonProblem as problem:
             return str(problem)
 
@@ -82,8 +82,8 @@ class DockerDaemon:
         """
         before, told = self._containers(), self._tell()
         # dockerd does not reload where there is no file any more: it keeps what it has, as after any reload.
-        since = None if contents.get(self.path) is None else told
-        self._wait_for(settings_of(contents.get(self.path)), deadline, since)
+        since = None if contents.get(behind_links(self.path)) is None else told
+        self._wait_for(self._wanted(contents), deadline, since)
         after = self._containers()
         lost = [name for name, pid in before.items() if after.get(name, pid) != pid]
         if lost:
@@ -96,7 +96,7 @@ class DockerDaemon:
         """Restarts it. Raises NotUp when it does not come up with what the file says; `deadline` in seconds."""
         try:
             _done(systemctl("restart", self.unit or "", SYSTEMD_DEADLINE))
-            wanted = settings_of(contents.get(self.path))
+            wanted = self._wanted(contents)
             self._wait_for(wanted, deadline, None)
             if wanted.cdi and not self._answer(ANSWER_DEADLINE).cdi:
                 raise DaemonProblem("Docker does not have CDI on, although its file says so.")
@@ -105,7 +105,7 @@ class DockerDaemon:
 
     def keeps(self, before: Contents, now: Contents) -> str:
         """Returns what it keeps although the file does not say it any more: a reload unsets nothing. "" for nothing."""
-        old, new = settings_of(before.get(self.path)), settings_of(now.get(self.path))
+        old, new = self._wanted(before), self._wanted(now)
         try:
             has = self._answer(ANSWER_DEADLINE)
         except DaemonProblem:
@@ -114,6 +114,9 @@ class DockerDaemon:
         if old.default and not new.default and has.default == old.default:
             stays.append(f"the default runtime {old.default}")
         return " and ".join(stays)
+
+    def _wanted(self, contents: Contents) -> Settings:
+        return settings_of(contents.get(behind_links(self.path)))
 
     @property
     def _endpoint(self) -> str:

@@ -48,6 +48,8 @@ class Result:
     """
 
     engine: str | None = None
+    title: str = ""
+    """The engine as people call it."""
     config: str | None = None
     dry_run: bool = False
     code: ExitCode = ExitCode.GOOD

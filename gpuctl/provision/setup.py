@@ -14,7 +14,7 @@ from gpuctl.facts.changes import Run
 from gpuctl.model import Remedy, Step
 
 Contents = Mapping[str, bytes | None]
-"""What files hold, by path; None: there is no such file."""
+"""What files hold, by their paths behind all links; None: there is no such file."""
 
 
 class DaemonProblem(Exception):

@@ -54,11 +54,13 @@ def conduct(host: Host, command: str, wish: Wish, plan: Callable[[], Setup], say
     result = Result(config=wish.config, dry_run=wish.dry_run)
     try:
         setup = plan()
-        result = replace(result, engine=setup.engine, config=setup.edits[0].path if setup.edits else None)
+        result = replace(
+            result, engine=setup.engine, title=setup.title, config=setup.edits[0].path if setup.edits else None
+        )
         for edit in setup.edits:
             files.examine(edit.path)
         result = planned(setup, result)
-        if wish.dry_run or not result.plan.steps:
+        if wish.dry_run or not (result.plan.steps or setup.undoes or _cut_short(host, setup)):
             return result
         return _carried_out(Recorder(host, command, setup.undoes), setup, wish, result, say)
     except Refused as refused:
@@ -99,7 +101,7 @@ def _look(edits: Sequence[Edit]) -> tuple[Look, ...]:
 
 
 def _contents(looks: Sequence[Look]) -> Contents:
-    return {one.edit.path: one.new for one in looks}
+    return {one.before.path: one.new for one in looks}
 
 
 def _telling(setup: Setup) -> tuple[Step | None, Step | None]:
@@ -129,7 +131,7 @@ def _changed(recorder: Recorder, setup: Setup, wish: Wish, result: Result, say: 
         remove_leftovers(edit.path)
     looks = _look(setup.edits)
     changes, contents = [one for one in looks if one.changes], _contents(looks)
-    cut = [run for run in cut_short(recorder.host) if run.paths <= contents.keys() and run not in setup.undoes]
+    cut = _cut_short(recorder.host, setup)
     if not changes:
         result = _told_anew(recorder, setup, contents, wish, result, say)
         return _settled(recorder.host, setup, cut, result)
@@ -147,6 +149,12 @@ def _changed(recorder: Recorder, setup: Setup, wish: Wish, result: Result, say: 
     return _settled(recorder.host, setup, [run for run in cut if run.undoes], _with_what_stays(setup, changes, result))
 
 
+def _cut_short(host: Host, setup: Setup) -> list[Run]:
+    """The runs about nothing but these files that were cut short: what they began, this one completes."""
+    paths = {files.behind_links(edit.path) for edit in setup.edits}
+    return [run for run in cut_short(host) if run.paths <= paths and run not in setup.undoes]
+
+
 def _settled(host: Host, setup: Setup, cut: Sequence[Run], result: Result) -> Result:
     """Writes down how earlier runs stand now: undone by this one, or, having been cut short, done after all."""
     if result.error is None:
@@ -161,7 +169,7 @@ def _with_what_stays(setup: Setup, changes: Sequence[Look], result: Result) -> R
     """A reload unsets nothing in some daemons: what the files do not say any more holds until the next start."""
     if setup.daemon is None or result.restarted or not setup.takes_away:
         return result
-    stays = setup.daemon.keeps({one.edit.path: one.before.raw for one in changes}, _contents(changes))
+    stays = setup.daemon.keeps({one.before.path: one.before.raw for one in changes}, _contents(changes))
     if not stays:
         return replace(result, restart_needed=False)
     note = f"{setup.title} keeps {stays} until it is restarted: a reload unsets nothing."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict
 
+from gpuctl.model import Step
 from gpuctl.provision.result import Result
 from gpuctl.render.json import document
 from gpuctl.render.text import Styled, plain, remedy_lines
@@ -60,21 +61,25 @@ def diff_text(diff: str) -> Styled:
 
 def steps_text(result: Result) -> Styled:
     """Returns what a run without --dry-run would do."""
-    steps = [f"would {step.text} (disturbs {step.disturbs.value})" for step in result.plan.steps]
+    steps = [f"would {step.text} ({_about(step)})" for step in result.plan.steps]
     return _lines(*(steps or [f"unchanged: {result.config}: there is nothing to do"]), *result.notes)
+
+
+def _about(step: Step) -> str:
+    undo = f"; undo: {step.undo}" if step.undo else ""
+    return f"disturbs {step.disturbs.value}{undo}"
 
 
 def done_text(result: Result) -> Styled:
     """Returns what was done, and what the person should know besides."""
     lines = [f"{'changed' if result.changed else 'unchanged'}: {result.config}"]
-    if result.backup:
-        lines.append(f"what it was: {result.backup}")
+    lines += [f"what {file.path} was: {file.backup}" for file in result.files]
     if result.restarted:
-        lines.append("Docker was restarted and confirms what it says.")
+        lines.append(f"{result.title} was restarted and confirms what it says.")
     elif result.reloaded:
-        lines.append("Docker reloaded it and confirms what it says; running containers were not touched.")
+        lines.append(f"{result.title} reloaded it and confirms what it says; running containers were not touched.")
     elif result.verified:
-        lines.append("Docker confirms what it says.")
+        lines.append(f"{result.title} confirms what it says.")
     return _lines(*lines, *result.notes)
 
 

@@ -1,0 +1,140 @@
+"""Do the package manager's sources and packages let the toolkit be installed, and is it the one that is meant?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gpuctl.checks.docker import GPUS_FLAG_SINCE, at_least
+from gpuctl.checks.engine import Said, check, passed, warned
+from gpuctl.checks.remedies import as_root
+from gpuctl.facts.docker import Docker
+from gpuctl.facts.package_sources import APT_LIST, Source, contradictions
+from gpuctl.facts.packages import REPLACED, TOOLKIT, Offer, Packages
+from gpuctl.facts.system import DOCKER_ARCHITECTURES, System
+from gpuctl.model import Disturbs, Evidence, Remedy
+
+CUDA_KEY = "A4B469963BF863CC"
+"""The key 3bf863cc of NVIDIA's CUDA repository since April 2022; 7fa2af80 before.
+Source: https://developer.nvidia.com/blog/updating-the-cuda-linux-gpg-repository-key/"""
+_NVIDIA = "nvidia.github.io/"
+
+
+def _source(source: Source) -> Evidence:
+    return Evidence(source.file, f"{source.uri} {source.suite} Signed-By: {source.signed_by or 'none'}")
+
+
+@check("packages.sources-agree")
+def sources_agree(system: System, packages: Packages) -> Said | None:
+    """Apt refuses to do anything while one repository has two Signed-By: "Conflicting values set for option Signed-By".
+
+    An old nvidia-docker.list or libnvidia-container.list beside a newer file is the usual cause.
+    Source: https://github.com/NVIDIA/nvidia-container-toolkit/issues/170
+    """
+    sources = packages.sources.get()
+    if packages.manager.get() != "apt" or sources is None:
+        return None
+    pairs = contradictions(sources, DOCKER_ARCHITECTURES.get(system.architecture.get() or "", ""))
+    if not pairs:
+        return passed("No two of apt's sources contradict each other", packages.sources)
+    one, other = pairs[0]
+    message = f"apt refuses to do anything: {one.uri} has one Signed-By in {one.file} and another in {other.file}."
+    return warned(message, _source(one), _source(other), remedy=_disable(system, one, other))
+
+
+def _disable(system: System, one: Source, other: Source) -> Remedy:
+    """The one without a Signed-By goes, as the older way; a file that may hold more than that is not for a command."""
+    old = other if one.signed_by else one
+    if APT_LIST in (one.file, other.file) or one.file == other.file:
+        return Remedy(f"Remove {one.uri} from {old.file}.")
+    text = f"Put {old.file} out of use; it stays beside where it was."
+    return Remedy(text, as_root(system, f"mv {old.file} {old.file}.disabled", "apt-get update"))
+
+
+@check("packages.dpkg-whole")
+def dpkg_whole(system: System, packages: Packages) -> Said | None:
+    """After dpkg was interrupted, apt installs nothing until that is mended: dpkg(1), --audit."""
+    if packages.manager.get() != "apt":
+        return None
+    if packages.interrupted.get() is None:
+        return passed("dpkg ended all that it began", packages.interrupted)
+    remedy = Remedy("Let dpkg end what it began.", as_root(system, "dpkg --configure -a"), Disturbs.HOST)
+    return warned(
+        "dpkg was interrupted: apt installs nothing until that is mended.", packages.interrupted, remedy=remedy
+    )
+
+
+@check("packages.cuda-key")
+def cuda_key(packages: Packages) -> Said | None:
+    """NVIDIA's CUDA repository is signed by another key since April 2022; cuda-keyring brings it (NO_PUBKEY else).
+
+    Source: https://developer.nvidia.com/blog/updating-the-cuda-linux-gpg-repository-key/
+    """
+    keys = packages.cuda_keys.get()
+    if keys is None:
+        return None
+    if CUDA_KEY in keys:
+        return passed("apt has the present key of NVIDIA's CUDA repository", packages.cuda_keys)
+    text = "Install NVIDIA's package cuda-keyring, and remove the line of the repository that names no key."
+    message = f"apt lacks the key {CUDA_KEY[8:].lower()} of NVIDIA's CUDA repository: apt-get update fails there."
+    return warned(message, packages.cuda_keys, remedy=Remedy(text))
+
+
+@check("packages.toolkit-preferred")
+def toolkit_preferred(system: System, packages: Packages) -> Said | None:
+    """Distributions have toolkit packages of their own, which a pin puts before NVIDIA's newer ones (Pop!_OS).
+
+    Mixed, they do not fit together: "you have held broken packages".
+    Source: https://github.com/NVIDIA/nvidia-docker/issues/1388
+    """
+    policy = packages.policy.get()
+    theirs = [offer for offer in policy.offers if _is_nvidias(offer)] if policy else []
+    if not policy or not theirs or not policy.candidate:
+        return None
+    if policy.candidate in [offer.version for offer in theirs]:
+        return passed(f"apt takes {TOOLKIT[0]} {policy.candidate} of NVIDIA's repository", packages.policy)
+    chosen = next(offer for offer in policy.offers if offer.version == policy.candidate)
+    message = f"apt puts {TOOLKIT[0]} {chosen.version} before {theirs[0].version} of NVIDIA's repository."
+    return warned(message, *map(_offer, (chosen, theirs[0])), remedy=_take(system, theirs[0].version))
+
+
+def _is_nvidias(offer: Offer) -> bool:
+    return any(_NVIDIA in place for place in offer.places)
+
+
+def _offer(offer: Offer) -> Evidence:
+    return Evidence("apt-cache policy", f"{offer.version}: priority {offer.priority}, {', '.join(offer.places)}")
+
+
+def _take(system: System, version: str) -> Remedy:
+    names = " ".join(f"{name}={version}" for name in TOOLKIT)
+    text = "Install all of NVIDIA's packages in one version."
+    return Remedy(text, as_root(system, f"apt-get install -y {names}"), Disturbs.NEW_CONTAINERS)
+
+
+@check("packages.leftovers")
+def leftovers(system: System, packages: Packages, docker: Docker) -> Said | None:
+    """nvidia-docker2 and nvidia-container-runtime ended with toolkit 1.14.0, and hold back a newer toolkit's packages.
+
+    Source: https://docs.nvidia.com/datacenter/cloud-native/container-toolkit/latest/release-notes.html
+    """
+    installed = packages.installed.get()
+    if not installed or not any(name in installed for name in TOOLKIT) or _has_no_gpus(docker):
+        return None
+    left = [name for name in REPLACED if name in installed and installed[name].version]
+    seen = [Evidence(packages.installed.source, f"{name} {one.version}") for name, one in installed.items()]
+    if not left:
+        return passed("No package is left of the time before the toolkit", *seen)
+    text = "Remove what the toolkit replaces; /etc/docker/daemon.json stays."
+    remedy = Remedy(text, _remove(system, packages.manager.get() or "", left))
+    return warned(f"{' and '.join(left)} is installed, which the toolkit has replaced.", *seen, remedy=remedy)
+
+
+def _has_no_gpus(docker: Docker) -> bool:
+    """Whether this is a Docker from before --gpus, whose people need what nvidia-docker2 brings."""
+    daemon = docker.daemon.value
+    return daemon is not None and not at_least(daemon, GPUS_FLAG_SINCE)
+
+
+def _remove(system: System, manager: str, names: Sequence[str]) -> tuple[str, ...]:
+    program = {"apt": "apt-get remove -y", "zypper": "zypper remove -y"}.get(manager, f"{manager} remove -y")
+    return as_root(system, f"{program} {' '.join(names)}")

@@ -1,0 +1,157 @@
+"""The places that the host's package manager is told to take packages from."""
+
+from __future__ import annotations
+
+import configparser
+import re
+from dataclasses import dataclass
+from typing import Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+
+from gpuctl.host.reading import Host, Outcome, Reading, fact
+from gpuctl.model import Fact
+
+APT_FOLDER = "/etc/apt/sources.list.d"
+APT_LIST = "/etc/apt/sources.list"
+RPM_FOLDERS: Mapping[str, str] = {
+    "dnf": "/etc/yum.repos.d",
+    "yum": "/etc/yum.repos.d",
+    "zypper": "/etc/zypp/repos.d",
+}
+_ONE_LINE = re.compile(r"\s*(?:deb|deb-src)\s+(?:\[(?P<options>[^\]]*)\]\s+)?(?P<uri>\S+)\s+(?P<suite>\S+)")
+_USERINFO = re.compile(r"(?<=//)[^/@\s]*@")
+_OFF = ("no", "false", "without", "off", "disable", "0")
+"""What apt takes for no: StringToBool in its apt-pkg/contrib/strutl.cc."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One place, enabled. `uri` is as written, without user, password and last slash.
+
+    `suite` is apt's, or the id of a repository of rpm packages. `signed_by` are the keys that count, "" where any key
+    that the package manager trusts does.
+    """
+
+    file: str
+    uri: str
+    suite: str
+    signed_by: str
+
+
+Parse = Callable[[str, str], Tuple[Source, ...]]
+
+
+def probe_sources(host: Host, manager: Optional[str]) -> Fact[Tuple[Source, ...]]:
+    """Returns the enabled places in the order in which the manager reads them; absent for a manager of another kind."""
+    if manager == "apt":
+        return _of_folder(host, APT_FOLDER, {".list": parse_one_line, ".sources": parse_deb822}, first=APT_LIST)
+    if manager and manager in RPM_FOLDERS:
+        return _of_folder(host, RPM_FOLDERS[manager], {".repo": parse_repo})
+    return Fact(None, "package manager")
+
+
+def _of_folder(
+    host: Host, folder: str, parsers: Mapping[str, Parse], first: Optional[str] = None
+) -> Fact[Tuple[Source, ...]]:
+    listing = host.list(folder)
+    if listing.outcome not in (Outcome.OK, Outcome.ABSENT):
+        return fact(listing, lambda _: ())
+    paths = ([first] if first else []) + ["%s/%s" % (folder, name) for name in listing.text.splitlines()]
+    found: List[Source] = []
+    for path in paths:
+        parse = next((parse for suffix, parse in parsers.items() if path.endswith(suffix)), None)
+        reading = host.read(path) if parse else Reading(path, Outcome.ABSENT)
+        sources = fact(reading, lambda text: parse(path, text) if parse else ())  # noqa: B023
+        if sources.unknown is not None:
+            return sources
+        found.extend(sources.value or ())
+    return Fact(tuple(found), folder)
+
+
+def parse_one_line(file: str, text: str) -> Tuple[Source, ...]:
+    """Returns the sources of a .list file: sources.list(5).
+
+    deb [arch=amd64 signed-by=/etc/apt/keyrings/x.asc] https://nvidia.github.io/libnvidia-container/stable/deb/amd64 /
+    """
+    matches = (_ONE_LINE.match(line.partition("#")[0]) for line in text.splitlines())
+    return tuple(_source(file, m["uri"], m["suite"], _option(m["options"] or "", "signed-by")) for m in matches if m)
+
+
+def _option(options: str, name: str) -> str:
+    pairs = (option.partition("=") for option in options.split())
+    return next((value for key, _, value in pairs if key.lower() == name), "")
+
+
+def _source(file: str, uri: str, suite: str, signed_by: str) -> Source:
+    return Source(file, without_secrets(uri).rstrip("/"), suite, signed_by)
+
+
+def without_secrets(text: str) -> str:
+    """Returns a text whose addresses name no user and no password."""
+    return _USERINFO.sub("", text)
+
+
+def parse_deb822(file: str, text: str) -> Tuple[Source, ...]:
+    """Returns the sources of a .sources file: sources.list(5).
+
+    Types: deb
+    URIs: https://nvidia.github.io/libnvidia-container/stable/deb/$(ARCH)
+    Suites: /
+    Signed-By: /etc/apt/keyrings/nvidia-container-toolkit.asc
+    """
+    stanzas = (_fields(stanza) for stanza in re.split(r"\n[ \t]*\n", "\n" + text))
+    return tuple(source for fields in stanzas for source in _of_stanza(file, fields))
+
+
+def _fields(stanza: str) -> Dict[str, str]:
+    """A stanza's fields by their names in lower case."""
+    fields: Dict[str, str] = {}
+    name = ""
+    for line in stanza.splitlines():
+        if line[:1] in (" ", "\t") and name:
+            fields[name] += "\n" + line.strip()
+        elif not line.startswith("#") and ":" in line:
+            name, _, value = line.partition(":")
+            name = name.strip().lower()
+            fields[name] = value.strip()
+    return fields
+
+
+def _of_stanza(file: str, fields: Mapping[str, str]) -> Iterator[Source]:
+    if fields.get("enabled", "yes").lower() in _OFF:
+        return
+    signed_by = fields.get("signed-by", "").strip()
+    for uri in fields.get("uris", "").split():
+        for suite in fields.get("suites", "").split():
+            yield _source(file, uri, suite, "a key in the file itself" if "\n" in signed_by else signed_by)
+
+
+def parse_repo(file: str, text: str) -> Tuple[Source, ...]:
+    """Returns the repositories of a .repo file: dnf.conf(5). Raises ValueError where it is none.
+
+    [nvidia-container-toolkit]
+    baseurl=https://nvidia.github.io/libnvidia-container/stable/rpm/$basearch
+    enabled=1
+    gpgkey=https://nvidia.github.io/libnvidia-container/gpgkey
+    """
+    parser = configparser.ConfigParser(interpolation=None, strict=False)
+    try:
+        parser.read_string(text)
+    except configparser.Error as error:
+        raise ValueError(str(error).splitlines()[0]) from None
+    enabled = (section for section in parser.sections() if parser[section].get("enabled", "1").lower() not in _OFF)
+    return tuple(
+        _source(file, uri, section, parser[section].get("gpgkey", ""))
+        for section in enabled
+        for uri in parser[section].get("baseurl", "").split()
+    )
+
+
+def contradictions(sources: Sequence[Source], architecture: str) -> Tuple[Tuple[Source, Source], ...]:
+    """Returns pairs of apt's sources that are one place with two Signed-By: apt then refuses to do anything.
+
+    `architecture` is apt's name of the host's. Source: debReleaseIndex::SetSignedBy in apt-pkg/deb/debmetaindex.cc.
+    """
+    first: Dict[Tuple[str, str], Source] = {}
+    places = [((one.uri.replace("$(ARCH)", architecture), one.suite.strip("/")), one) for one in sources]
+    pairs = [(first.setdefault(place, one), one) for place, one in places]
+    return tuple(pair for pair in pairs if pair[0].signed_by != pair[1].signed_by)

@@ -1,0 +1,189 @@
+"""The packages of the NVIDIA Container Toolkit: what is installed, and what stands in the way of installing it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Mapping, Optional, Sequence, Tuple
+
+from gpuctl.facts.package_sources import Source, probe_sources, without_secrets
+from gpuctl.facts.system import probe_package_manager
+from gpuctl.host.reading import Host, Outcome, Reading, fact
+from gpuctl.model import Fact
+
+TOOLKIT = (
+    "nvidia-container-toolkit",
+    "nvidia-container-toolkit-base",
+    "libnvidia-container-tools",
+    "libnvidia-container1",
+)
+"""What a whole toolkit consists of, by both kinds of packages."""
+REPLACED = ("nvidia-docker2", "nvidia-docker", "nvidia-container-runtime", "nvidia-container-runtime-hook")
+"""Packages of which nothing is needed beside the toolkit; the last two were released until 1.14.0."""
+NAMES = (*TOOLKIT, *REPLACED)
+DPKG_QUERY = (
+    "dpkg-query",
+    "-W",
+    "-f",
+    "${Package}\t${Version}\t${db:Status-Want}\t${db:Status-Status}\n",
+    *NAMES,
+)
+RPM_QUERY = ("rpm", "-q", "--qf", "%{NAME}\t%{VERSION}-%{RELEASE}\tinstall\tinstalled\n", *NAMES)
+LOCKS: Mapping[str, Tuple[str, ...]] = {
+    "dnf": ("/etc/dnf/plugins/versionlock.list", "/etc/dnf/versionlock.toml"),
+    "yum": ("/etc/yum/pluginconf.d/versionlock.list",),
+    "zypper": ("/etc/zypp/locks",),
+}
+"""Where rpm's package managers keep which packages are to stay as they are."""
+POLICY = ("apt-cache", "policy", TOOLKIT[0])
+CUDA_REPOSITORY = "developer.download.nvidia.com/compute/cuda/repos"
+TRUSTED = ("/etc/apt/trusted.gpg", "/etc/apt/trusted.gpg.d")
+"""The keys that count for a source without Signed-By: apt-secure(8)."""
+# gpg wants a home folder, and makes files in it where it can: in /proc it cannot.
+SHOW_KEYS = (
+    *("gpg", "--batch", "--no-options", "--homedir", "/proc", "--no-keyring", "--no-auto-check-trustdb"),
+    *("--trust-model", "always", "--with-colons", "--show-keys"),
+)
+
+
+@dataclass(frozen=True)
+class Package:
+    """`version` is "" where only its configuration is left. `whole`: it was unpacked and configured to the end."""
+
+    version: str
+    held: bool = False
+    whole: bool = True
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A version that apt knows, the priority that pins give it, and where it is from (addresses, or dpkg's status)."""
+
+    version: str
+    priority: int
+    places: Tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What apt would install as nvidia-container-toolkit, "" for nothing, and all that it knows, newest first."""
+
+    candidate: str
+    offers: Tuple[Offer, ...]
+
+
+@dataclass(frozen=True)
+class Packages:
+    """Where the host has another kind of packages, all is absent but the manager."""
+
+    manager: Fact[str]
+    installed: Fact[Mapping[str, Package]]
+    sources: Fact[Tuple[Source, ...]]
+    interrupted: Fact[str]
+    """What dpkg left undone when it was interrupted, in its words; absent where nothing is."""
+    policy: Fact[Policy]
+    cuda_keys: Fact[Tuple[str, ...]]
+    """Ids of the keys that apt trusts for NVIDIA's CUDA repository; absent where it has no such source."""
+
+
+def probe_packages(host: Host) -> Packages:
+    """Returns what dpkg, or rpm, knows of the toolkit's packages, and from where the manager would take others."""
+    manager = probe_package_manager(host)
+    apt = manager.value == "apt"
+    sources = probe_sources(host, manager.value)
+    return Packages(
+        manager=manager,
+        installed=probe_installed(host, manager.value),
+        sources=sources,
+        interrupted=probe_interrupted(host) if apt else Fact(None, "dpkg"),
+        policy=fact(host.run(POLICY, 10.0), parse_policy) if apt else Fact(None, "apt-cache"),
+        cuda_keys=_cuda_keys(host, sources.value or ()) if apt else Fact(None, "apt"),
+    )
+
+
+def probe_installed(host: Host, manager: Optional[str]) -> Fact[Mapping[str, Package]]:
+    """Returns the packages by name; those that are not there are left out."""
+    if manager == "apt":
+        return _queried(host.run(DPKG_QUERY), "")
+    if manager and manager in LOCKS:
+        return _queried(host.run(RPM_QUERY), "\n".join(host.read(path).text for path in LOCKS[manager]))
+    return Fact(None, "package manager")
+
+
+def _queried(reading: Reading, locks: str) -> Fact[Mapping[str, Package]]:
+    if reading.outcome is Outcome.OK and not reading.detail.startswith("error"):
+        # Its exit status says that some of them are not there.
+        return Fact(parse_installed(reading.text, locks), reading.source)
+    return fact(reading, lambda _: {})
+
+
+def parse_installed(text: str, locks: str = "") -> Mapping[str, Package]:
+    """Returns the packages that a query lists, by name. `locks` names those that are to stay as they are.
+
+    nvidia-container-toolkit<TAB>1.17.8-1<TAB>hold<TAB>installed
+    nvidia-docker2<TAB>2.13.0-1<TAB>deinstall<TAB>config-files
+    package nvidia-docker is not installed
+    """
+    rows = [line.split("\t") for line in text.splitlines() if line.count("\t") == 3]
+    names = [row[0] for row in rows]  # twice: rpm was interrupted between the new one and the old one
+    return {
+        name: Package(
+            version="" if status == "config-files" else version,
+            held=want == "hold" or name in locks,
+            whole=status in ("installed", "config-files") and names.count(name) == 1,
+        )
+        for name, version, want, status in rows
+        if status != "not-installed"
+    }
+
+
+def probe_interrupted(host: Host) -> Fact[str]:
+    """Returns what dpkg --audit complains of, or that its journal is not empty, for which apt refuses to begin."""
+    audit = host.run(("dpkg", "--audit"), 10.0)
+    if audit.outcome is not Outcome.OK:
+        return fact(audit, str)
+    journal = [name for name in host.list("/var/lib/dpkg/updates").text.splitlines() if name.isdigit()]
+    said = audit.text.strip() or ("/var/lib/dpkg/updates is not empty" if journal else "")
+    return Fact(said or None, audit.source)
+
+
+def parse_policy(text: str) -> Optional[Policy]:
+    """Returns what apt-cache policy says of a package, None where apt does not know it.
+
+    nvidia-container-toolkit:
+      Installed: 1.17.8-1
+      Candidate: 1.18.0-1
+      Version table:
+         1.18.0-1 500
+            500 https://nvidia.github.io/libnvidia-container/stable/deb/amd64  Packages
+     *** 1.17.8-1 100
+            100 /var/lib/dpkg/status
+    """
+    candidate = re.search(r"^  Candidate: (\S+)", text, re.MULTILINE)
+    if candidate is None:
+        return None
+    offers = []
+    for block in re.split(r"^ (?:\*\*\*|   ) (?=\S)", text, flags=re.MULTILINE)[1:]:
+        version, priority = block.split()[:2]
+        places = re.findall(r"^ {7} *-?\d+ (\S+)", block, re.MULTILINE)
+        offers.append(Offer(version, int(priority), tuple(without_secrets(place) for place in places)))
+    return Policy("" if candidate[1] == "(none)" else candidate[1], tuple(offers))
+
+
+def _cuda_keys(host: Host, sources: Sequence[Source]) -> Fact[Tuple[str, ...]]:
+    signed_by = [source.signed_by for source in sources if CUDA_REPOSITORY in source.uri]
+    if not signed_by:
+        return Fact(None, "apt's sources")
+    folder = host.list(TRUSTED[1]).text.splitlines()
+    trusted = [TRUSTED[0], *("%s/%s" % (TRUSTED[1], name) for name in folder if name.endswith((".gpg", ".asc")))]
+    named = [path for keys in signed_by for path in re.split(r"[,\s]+", keys) if path.startswith("/")]
+    files = [path for path in (named if all(signed_by) else trusted) if host.stat(path).ok]
+    return fact(host.run((*SHOW_KEYS, *files)), parse_keys) if files else Fact((), "apt's keys")
+
+
+def parse_keys(text: str) -> Tuple[str, ...]:
+    """Returns the ids of public keys that gpg lists.
+
+    pub:-:4096:1:A4B469963BF863CC:1649805893:::-:::scESC::::::23::0:
+    """
+    return tuple(re.findall(r"^pub:[^:]*:[^:]*:[^:]*:([0-9A-F]{16}):", text, re.MULTILINE))

@@ -1,0 +1,175 @@
+"""The toolkit by apt and dpkg."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from gpuctl.facts.package_sources import APT_FOLDER, Source
+from gpuctl.facts.packages import TOOLKIT, Packages, probe_interrupted
+from gpuctl.host.publish import create_public
+from gpuctl.host.reading import Host
+from gpuctl.host.scratch import discard, scratch
+from gpuctl.provision.manager_runs import KEPT, must, reason, run_manager
+from gpuctl.provision.package_files import apt_source, silenced, written
+from gpuctl.provision.package_plan import Before, Change, PackageProblem, Repository
+from gpuctl.provision.package_states import check_versions, needed, versions
+from gpuctl.provision.setup import Edit
+from gpuctl.provision.signing_key import is_armoured
+
+SOURCE = f"{APT_FOLDER}/nvidia-container-toolkit.sources"
+_KEYRING = "/etc/apt/keyrings/nvidia-container-toolkit"
+_NVIDIA = re.compile(r"//nvidia\.github\.io/(libnvidia-container|nvidia-container-runtime|nvidia-docker)(/|$)")
+_OPTIONS = (
+    *("-o", "DPkg::Lock::Timeout=60"),
+    *("-o", "Dpkg::Use-Pty=0"),
+    *("-o", "Dpkg::Options::=--force-confdef"),
+    *("-o", "Dpkg::Options::=--force-confold"),
+)
+_KEEP_SETTINGS = ("--force-confdef", "--force-confold")
+_UNSIGNED = re.compile(r"NO_PUBKEY \S+|BADSIG \S+|EXPKEYSIG \S+|is not signed")
+
+
+def offered(repository: Repository) -> frozenset[str]:
+    """Returns the versions of the whole toolkit there, read into a folder of its own: apt's lists stay as they are."""
+    files = {
+        "nvidia.sources": f"Types: deb\nURIs: {repository.url}\nSuites: /\n".encode(),
+        f"keys/{_key_name(repository.key)}": repository.key,
+        "lists/partial/": b"",
+        "cache/archives/partial/": b"",
+    }
+    with scratch(files) as folder:
+        options = _options(
+            **{
+                "Dir::Etc::sourcelist": f"{folder}/nvidia.sources",
+                "Dir::Etc::sourceparts": "/dev/null",
+                "Dir::Etc::trusted": "/dev/null",
+                "Dir::Etc::trustedparts": f"{folder}/keys/",
+                "Dir::State::lists": f"{folder}/lists/",
+                "Dir::Cache": f"{folder}/cache/",
+                "APT::Update::Error-Mode": "any",
+            }
+        )
+        said = run_manager(("apt-get", *options, "update"))
+        if _UNSIGNED.search(said.text) or not said.ok:
+            raise PackageProblem(_why_unread(repository, said.text) or f"Its list cannot be read: {reason(said)}")
+        return parse_madison(must("apt-cache", run_manager(("apt-cache", *options, "madison", *TOOLKIT))).text)
+
+
+def _why_unread(repository: Repository, text: str) -> str | None:
+    unsigned = _UNSIGNED.search(text)
+    if unsigned is None:
+        return None
+    return f"{repository.url} is not signed by this key (apt says: {unsigned[0]})."
+
+
+def parse_madison(text: str) -> frozenset[str]:
+    """Returns the versions in which all packages of the toolkit are there.
+
+    nvidia-container-toolkit |   1.18.0-1 | https://nvidia.github.io/libnvidia-container/stable/deb/amd64  Packages
+    """
+    rows = [[part.strip() for part in line.split("|")] for line in text.splitlines() if line.count("|") == 2]
+    each = [frozenset(version for name, version, _ in rows if name == package) for package in TOOLKIT]
+    return frozenset.intersection(*each)
+
+
+def edits(repository: Repository, packages: Packages) -> tuple[Edit, ...]:
+    """Returns the key, the source, and every other source of the same: two with another Signed-By stop apt."""
+    keyring = f"{_KEYRING}{_suffix(repository.key)}"
+
+    def unwanted(source: Source) -> bool:
+        return source.file != SOURCE and is_of_toolkit(source, repository)
+
+    others = dict.fromkeys(source.file for source in packages.sources.get() or () if unwanted(source))
+    return (
+        written(keyring, repository.key),
+        *(silenced(file, unwanted) for file in others),
+        written(SOURCE, apt_source(repository.url, keyring)),
+    )
+
+
+def is_of_toolkit(source: Source, repository: Repository) -> bool:
+    """Returns whether a source is the repository, or one of those in which NVIDIA has kept the toolkit."""
+    here = expanded(source.uri, repository.architecture)
+    return here == expanded(repository.url.rstrip("/"), repository.architecture) or bool(_NVIDIA.search(here))
+
+
+def expanded(uri: str, architecture: str) -> str:
+    """Returns an address as apt reads it."""
+    return uri.replace("$(ARCH)", architecture)
+
+
+def _suffix(key: bytes) -> str:
+    return ".asc" if is_armoured(key) else ".gpg"
+
+
+def _key_name(key: bytes) -> str:
+    return f"nvidia-container-toolkit{_suffix(key)}"
+
+
+def _options(**values: str) -> tuple[str, ...]:
+    return tuple(word for name, value in values.items() for word in ("-o", f"{name}={value}"))
+
+
+def _only(file: str) -> tuple[str, ...]:
+    """Options by which nobody else's source matters, broken or not, and its list stays."""
+    return _options(
+        **{
+            "Dir::Etc::sourcelist": file,
+            "Dir::Etc::sourceparts": "/dev/null",
+            "APT::Get::List-Cleanup": "0",
+            "APT::Update::Error-Mode": "any",
+        }
+    )
+
+
+def keep(host: Host, repository: Repository, change: Change, packages: Packages) -> None:
+    """Fetches the packages: by all sources, else by one file alone, where sources contradict each other."""
+    create_public(KEPT)
+    files = dict.fromkeys(one.file for one in packages.sources.get() or () if is_of_toolkit(one, repository))
+    ways = ((), *(_only(file) for file in files))
+    for name, version in change.lost.items():
+        tries = (run_manager(("apt-get", *way, "download", f"{name}={version}"), KEPT) for way in ways)
+        if not _kept(host, name, version) and not any(said.ok for said in tries):
+            raise PackageProblem(f"{name} {version} can be had nowhere, so that it could not be put back.")
+
+
+def _kept(host: Host, name: str, version: str) -> str | None:
+    """The file of a package, as apt names it."""
+    begin = f"{name}_{version.replace(':', '%3a')}_"
+    return next((f"{KEPT}/{file}" for file in host.list(KEPT).text.splitlines() if file.startswith(begin)), None)
+
+
+def install(host: Host, repository: Repository, change: Change) -> None:
+    """Installs just these versions: so no pin and no other repository puts another in their place."""
+    must("apt-get update", run_manager(("apt-get", *_only(SOURCE), "update")))
+    wishes = (*(f"{name}={change.version}" for name in change.install), *(f"{name}-" for name in change.remove))
+    argv = ("apt-get", *_OPTIONS, "install", "-y", "--no-install-recommends", "--allow-downgrades", *wishes)
+    others = sorted(set(_removals(must("apt-get install", run_manager((*argv, "--simulate"))).text)) - {*change.remove})
+    if others:
+        raise PackageProblem(f"apt would remove {', '.join(others)} for it, which gpuctl does not do.")
+    must("apt-get install", run_manager(argv))
+    check_versions(host, "apt", {**dict.fromkeys(change.install, change.version), **dict.fromkeys(change.remove)})
+
+
+def _removals(text: str) -> Iterator[str]:
+    # Remv nvidia-docker2 [2.13.0-1]
+    return (match[1] for match in re.finditer(r"^(?:Remv|Purg) ([^\s:]+)", text, re.MULTILINE))
+
+
+def undo(host: Host, before: Before) -> None:
+    """Uses dpkg alone, which needs no list and no network."""
+    if probe_interrupted(host).value:
+        run_manager(("dpkg", *_KEEP_SETTINGS, "--configure", "-a"))  # what fails in it is put right below
+    now = versions(host, "apt")
+    new = [name for name, old in before.items() if not old and now.get(name, old) != old]
+    files = [needed(_kept(host, name, old), name, old) for name, old in before.items() if old and now.get(name) != old]
+    if new:  # first: packages that come back may have the same files. What they share in /etc stays for those then
+        verb = "--remove" if files or "" in before.values() else "--purge"
+        must(f"dpkg {verb}", run_manager(("dpkg", "--force-depends", "--force-remove-reinstreq", verb, *new)))
+    if files:
+        must("dpkg --install", run_manager(("dpkg", *_KEEP_SETTINGS, "--auto-deconfigure", "--install", *files)))
+    if probe_interrupted(host).value:
+        must("dpkg --configure", run_manager(("dpkg", *_KEEP_SETTINGS, "--configure", "-a")))
+    check_versions(host, "apt", before)
+    discard(KEPT)

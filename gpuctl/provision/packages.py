@@ -1,0 +1,214 @@
+"""The packages of the NVIDIA Container Toolkit, brought in when it is asked for, and back to what they were.
+
+The driver is never among them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from gpuctl.compat.packages import package_repositories
+from gpuctl.compat.releases import docker_features
+from gpuctl.compat.versions import docker_version
+from gpuctl.facts.docker import Docker
+from gpuctl.facts.gather import Facts, Missing
+from gpuctl.facts.package_sources import contradictions
+from gpuctl.facts.packages import NAMES, REPLACED, TOOLKIT, Package, Packages
+from gpuctl.facts.system import DOCKER_ARCHITECTURES, System
+from gpuctl.host.reading import Host
+from gpuctl.model import CannotTell, Disturbs, ExitCode, Remedy, Step
+from gpuctl.provision import apt, rpm
+from gpuctl.provision.package_plan import Before, Change, Family, PackagePlan, PackageProblem, Repository
+from gpuctl.provision.result import Refused
+from gpuctl.provision.signing_key import signing_key
+
+FAMILIES: Mapping[str, Family] = MappingProxyType({"apt": apt, "dnf": rpm, "yum": rpm, "zypper": rpm})
+ARCHITECTURES = ("amd64", "arm64")
+_ADDRESS = re.compile(r"(https?://([A-Za-z0-9._-]+|\[[0-9a-fA-F:.]+\])(:[0-9]+)?|file://)/[!-?A-Z^-~]*")
+_PASSWORDS = {"apt": "Put them into a file of /etc/apt/auth.conf.d, and leave them out here: apt_auth.conf(5)."}
+_SHOWN_VERSIONS = 8
+
+
+@dataclass(frozen=True)
+class PackageWish:
+    """What the person asked for. Without `version`: what is there if it is whole, else the newest."""
+
+    version: str | None = None
+    repo_url: str | None = None
+    key_file: str | None = None
+
+
+def check_repo_url(url: str) -> str:
+    """Returns the address. Raises ValueError, without naming what may be a password, for one that is none."""
+    if "@" in url:
+        raise ValueError("the address names a user or a password, which gpuctl writes into no file: leave them out")
+    if not _ADDRESS.fullmatch(url.rstrip("/") + "/"):
+        raise ValueError("not an address of packages: give https://…, http://… or file:///…")
+    return url.rstrip("/")
+
+
+def plan_packages(host: Host, facts: Facts, wish: PackageWish) -> PackagePlan:
+    """Returns what --install has to do; the repository is asked what it has, and nothing on the host changes.
+
+    `facts` must have System, Docker and Packages. Raises Refused.
+    """
+    for subject in (facts[System], facts[Packages]):
+        if isinstance(subject, Missing):
+            raise Refused(f"The packages could not be looked at: {subject.reason}.", ExitCode.UNDETERMINED)
+    try:
+        return _plan(host, facts[System], facts[Packages], _old_docker(facts[Docker]), wish)
+    except CannotTell as reason:
+        raise Refused(f"The packages could not be looked at: {reason}.", ExitCode.UNDETERMINED) from None
+
+
+def undo_packages(host: Host, before: Before, manager: str) -> None:
+    """Brings the packages back to `before`, after whatever happened to a run that installed. Raises PackageProblem."""
+    FAMILIES[manager].undo(host, before)
+
+
+def _plan(host: Host, system: System, packages: Packages, old_docker: str | None, wish: PackageWish) -> PackagePlan:
+    manager = packages.manager.get() or ""
+    installed = packages.installed.get() or {}
+    notes = _notes(old_docker)
+    if _is_there(installed, wish.version):
+        return PackagePlan(manager, notes=notes)
+    repository = _repository(manager, system, wish)
+    _check_ready(packages, repository)
+    family = FAMILIES[manager]
+    change = _change(installed, _chosen(family, repository, wish.version), old_docker)
+    _check_held(installed, change, manager)
+    return PackagePlan(
+        manager=manager,
+        keeping=_keeping(change),
+        edits=family.edits(repository, packages),
+        steps=_steps(repository, change, installed),
+        before=change.before,
+        keep=lambda: family.keep(host, repository, change, packages),
+        install=lambda: family.install(host, repository, change),
+        notes=notes,
+    )
+
+
+def _old_docker(docker: Docker | Missing) -> str | None:
+    """The version of a Docker that has no --gpus; None for any other, and for one that could not be looked at."""
+    daemon = None if isinstance(docker, Missing) else docker.daemon.value
+    try:
+        old = daemon and docker_version(daemon.version) < docker_version(docker_features()["gpus-flag"].since)
+    except ValueError:
+        old = None
+    return daemon.version if daemon and old else None
+
+
+def _notes(old_docker: str | None) -> tuple[str, ...]:
+    if old_docker is None:
+        return ()
+    return (
+        f"Docker {old_docker} has no --gpus. Give containers the GPUs with --runtime=nvidia, as nvidia-docker2 did:"
+        " the toolkit brings that runtime. nvidia-docker2 itself ended with 2.14.0, which only asks for the toolkit.",
+    )
+
+
+def _is_there(installed: Mapping[str, Package], version: str | None) -> bool:
+    parts = [installed.get(name) for name in TOOLKIT]
+    return all(part and part.version and part.whole and _is(part.version, version) for part in parts)
+
+
+def _is(version: str, wished: str | None) -> bool:
+    """Whether a package's version is the wished one, with or without the packager's number at its end."""
+    return wished is None or wished in (version, version.rpartition("-")[0])
+
+
+def _repository(manager: str, system: System, wish: PackageWish) -> Repository:
+    known = package_repositories().get(manager)
+    if known is None or manager not in FAMILIES:
+        name = manager or "of this host"
+        raise Refused(f"NVIDIA has no packages for the package manager {name}. Install the toolkit as it has it.")
+    architecture = system.architecture.get() or ""
+    if DOCKER_ARCHITECTURES.get(architecture) not in ARCHITECTURES:
+        raise Refused(f"NVIDIA has no packages of the toolkit for {architecture}: only for x86_64 and aarch64.")
+    if system.euid.get() != 0:
+        raise Refused("Only root can install packages. Run gpuctl as root.")
+    url = _checked(wish.repo_url, manager) if wish.repo_url else known.url
+    return Repository(manager, url, signing_key(wish.key_file, known.key), DOCKER_ARCHITECTURES[architecture])
+
+
+def _checked(url: str, manager: str) -> str:
+    try:
+        return check_repo_url(url)
+    except ValueError as error:
+        hint = _PASSWORDS.get(manager, "") if "@" in url else ""
+        raise Refused(f"--repo-url: {error}. {hint}".rstrip()) from None
+
+
+def _check_ready(packages: Packages, repository: Repository) -> None:
+    left = packages.interrupted.get()
+    if left:
+        remedy = Remedy("Let dpkg end what it began.", ("dpkg --configure -a",), Disturbs.HOST)
+        raise Refused("dpkg was interrupted, and apt installs nothing until that is mended.", remedy=remedy)
+    if repository.manager != "apt":
+        return
+    for one, other in contradictions(packages.sources.get() or (), repository.architecture):
+        if not apt.is_of_toolkit(one, repository):
+            raise Refused(
+                f"apt refuses to do anything: {one.uri} has one Signed-By in {one.file} and another in {other.file}."
+                " Remove one of the two."
+            )
+
+
+def _chosen(family: Family, repository: Repository, wished: str | None) -> str:
+    try:
+        offered = family.offered(repository)
+    except PackageProblem as problem:
+        raise Refused(str(problem)) from None
+    fitting = [version for version in offered if _is(version, wished)]
+    if not offered:
+        raise Refused(f"{repository.url} has no whole NVIDIA Container Toolkit.")
+    if not fitting:
+        raise Refused(f"{repository.url} has no version {wished} of the toolkit. It has {_shown(offered)}.")
+    return newest(fitting)
+
+
+def newest(versions: Iterable[str]) -> str:
+    """Returns the newest of some versions of packages; a release candidate only where there is no release."""
+    return max(versions, key=lambda version: ("~" not in version, docker_version(version), version))
+
+
+def _shown(versions: Iterable[str]) -> str:
+    names = sorted((version.rpartition("-")[0] for version in versions), key=docker_version, reverse=True)
+    more = f" and {len(names) - _SHOWN_VERSIONS} older" if len(names) > _SHOWN_VERSIONS else ""
+    return ", ".join(names[:_SHOWN_VERSIONS]) + more
+
+
+def _change(installed: Mapping[str, Package], version: str, old_docker: str | None) -> Change:
+    # Where Docker has no --gpus, people still type nvidia-docker run.
+    replaced = () if old_docker else tuple(name for name in REPLACED if name in installed and installed[name].version)
+    before = {name: installed[name].version if name in installed else None for name in NAMES}
+    return Change(version, TOOLKIT, replaced, before)
+
+
+def _check_held(installed: Mapping[str, Package], change: Change, manager: str) -> None:
+    changed = (*(name for name in change.install if change.before[name] != change.version), *change.remove)
+    held = [name for name in changed if name in installed and installed[name].held]
+    if held:
+        commands = (f"apt-mark unhold {' '.join(held)}",) if manager == "apt" else ()
+        names = ", ".join(f"{name} {installed[name].version}" for name in held)
+        remedy = Remedy("Release what is held, if it may change, and run gpuctl again.", commands)
+        raise Refused(f"{names} is held as it is, and gpuctl respects that.", remedy=remedy)
+
+
+def _keeping(change: Change) -> tuple[Step, ...]:
+    if not change.lost:
+        return ()
+    names = ", ".join(f"{name} {version}" for name, version in change.lost.items())
+    return (Step(f"fetch what an undo needs, as it is now: {names}", Disturbs.NOTHING),)
+
+
+def _steps(repository: Repository, change: Change, installed: Mapping[str, Package]) -> tuple[Step, ...]:
+    there = any(change.before[name] for name in (*change.install, *change.remove))
+    goes = f", in the place of {', '.join(f'{name} {installed[name].version}' for name in change.remove)}"
+    text = f"install {', '.join(change.install)} {change.version} with {repository.manager} from {repository.url}"
+    disturbs = Disturbs.NEW_CONTAINERS if there else Disturbs.NOTHING
+    return (Step(text + (goes if change.remove else ""), disturbs),)

@@ -1,0 +1,151 @@
+"""The toolkit by dnf, yum or zypper, and rpm."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from gpuctl.facts.package_sources import RPM_FOLDERS
+from gpuctl.facts.packages import TOOLKIT, Packages
+from gpuctl.host.publish import create_public
+from gpuctl.host.reading import Host
+from gpuctl.host.scratch import discard, scratch
+from gpuctl.provision.manager_runs import KEPT, must, reason, run_manager
+from gpuctl.provision.package_files import rpm_repository, written
+from gpuctl.provision.package_plan import Before, Change, PackageProblem, Repository
+from gpuctl.provision.package_states import check_versions, needed, versions
+from gpuctl.provision.setup import Edit
+
+NAME = "nvidia-container-toolkit"
+_KEY = "/etc/pki/rpm-gpg/RPM-GPG-KEY-nvidia-container-toolkit"
+_ALONE = ("--disablerepo=*", f"--enablerepo={NAME}")
+"""So that nobody else's repository matters, broken or not, and none puts its own packages in their place."""
+_UNSIGNED = re.compile(r"(?i)(gpg signature verification|signature verification failed|bad gpg signature)[^\n]*")
+_LISTED = re.compile(r"^(?P<name>[\w-]+)\.\w+ +(?:\d+:)?(?P<version>\S+)", re.MULTILINE)
+_SEARCHED = re.compile(r"^[^|]*\| *(?P<name>[\w-]+) *\|[^|]*\| *(?P<version>[^ |]+) *\|", re.MULTILINE)
+
+
+def offered(repository: Repository) -> frozenset[str]:
+    """Returns the versions of the whole toolkit there, read into folders that nothing else looks into."""
+    with scratch({"key": repository.key, "cache/": b""}) as folder:
+        text = rpm_repository(NAME, repository.url, f"{folder}/key").encode()
+        with scratch({f"etc/zypp/repos.d/{NAME}.repo": text}) as root:
+            if repository.manager == "zypper":
+                _trust(f"{folder}/key", "--root", root)
+                said = run_manager(_zypper_search(root))
+            else:
+                said = run_manager(_dnf_list(repository.manager, root, folder))
+    unsigned = _UNSIGNED.search(said.text)
+    if unsigned:
+        raise PackageProblem(f"{repository.url} is not signed by this key ({repository.manager} says: {unsigned[0]}).")
+    if not said.ok:
+        raise PackageProblem(f"The list of {repository.url} cannot be read: {reason(said)}")
+    return parse_versions(said.text)
+
+
+def _trust(key: str, *options: str) -> None:
+    """For zypper, whose --gpg-auto-import-keys would trust the very key that a repository brings along."""
+    must("rpm --import", run_manager(("rpm", *options, "--import", key)))
+
+
+def _dnf_list(manager: str, root: str, folder: str) -> tuple[str, ...]:
+    settings = (f"--setopt=reposdir={root}{RPM_FOLDERS['zypper']}", *_cache(f"{folder}/cache"))
+    return (manager, "-y", *settings, *_ALONE, "list", "--showduplicates", *TOOLKIT)
+
+
+def _zypper_search(root: str) -> tuple[str, ...]:
+    return (
+        "zypper",
+        "--non-interactive",
+        "--root",
+        root,
+        "search",
+        "--details",
+        "--match-exact",
+        "--type",
+        "package",
+        *TOOLKIT,
+    )
+
+
+def _cache(folder: str) -> tuple[str, ...]:
+    """Dnf 5 has another name for it, where root runs it: dnf5.conf(5)."""
+    return f"--setopt=cachedir={folder}", f"--setopt=system_cachedir={folder}"
+
+
+def parse_versions(text: str) -> frozenset[str]:
+    """Returns the versions in which all packages of the toolkit are listed, by dnf and yum or by zypper.
+
+    nvidia-container-toolkit.x86_64        1.18.0-1        nvidia-container-toolkit
+      | nvidia-container-toolkit | package | 1.18.0-1 | x86_64 | nvidia-container-toolkit
+    """
+    rows = [*_LISTED.finditer(text), *_SEARCHED.finditer(text)]
+    each = [frozenset(row["version"] for row in rows if row["name"] == package) for package in TOOLKIT]
+    return frozenset.intersection(*each)
+
+
+def edits(repository: Repository, packages: Packages) -> tuple[Edit, ...]:
+    """Returns the key and the repository. Others of the same do no harm here: _ALONE."""
+    file = f"{RPM_FOLDERS[repository.manager]}/{NAME}.repo"
+    return written(_KEY, repository.key), written(file, rpm_repository(NAME, repository.url, _KEY))
+
+
+def keep(host: Host, repository: Repository, change: Change, packages: Packages) -> None:
+    """Fetches the packages from the repositories that the host has now."""
+    create_public(KEPT)
+    for name, version in change.lost.items():
+        tries = (run_manager(way) for way in _fetch(repository.manager, f"{name}-{version}"))
+        if not any(_kept(host, name, version) for _ in ("before", *tries)):
+            raise PackageProblem(f"{name} {version} can be had nowhere, so that it could not be put back.")
+
+
+def _fetch(manager: str, package: str) -> tuple[tuple[str, ...], ...]:
+    """The ways to have an installed package as a file; dnf's first leaves one of a file:// repository where it is."""
+    if manager == "zypper":
+        settings = ("--non-interactive", "--pkg-cache-dir", KEPT)
+        return ((manager, *settings, "install", "--download-only", "--force", package),)
+    reinstall = (manager, "-y", *_cache(KEPT), "reinstall", "--downloadonly", package)
+    return reinstall, (manager, "-y", "download", f"--destdir={KEPT}", package)
+
+
+def _kept(host: Host, name: str, version: str) -> str | None:
+    begin = f"{name}-{version}."
+    return next((file for file in _below(host, KEPT) if file.rpartition("/")[2].startswith(begin)), None)
+
+
+def _below(host: Host, folder: str, depth: int = 3) -> Iterator[str]:
+    """The packages somewhere in a folder: each manager has its own order in there."""
+    for name in host.list(folder).text.splitlines() if depth else ():
+        path = f"{folder}/{name}"
+        yield from (path,) if name.endswith(".rpm") else _below(host, path, depth - 1)
+
+
+def install(host: Host, repository: Repository, change: Change) -> None:
+    """Installs just these versions, and removes by rpm, which refuses where something else needs it."""
+    packages = tuple(f"{name}-{change.version}" for name in change.install)
+    if repository.manager == "zypper":
+        _trust(_KEY)
+    must(f"{repository.manager} install", run_manager(_install(repository.manager, packages)))
+    if change.remove:
+        must("rpm --erase", run_manager(("rpm", "--erase", *change.remove)))
+    check_versions(host, "dnf", {**dict.fromkeys(change.install, change.version), **dict.fromkeys(change.remove)})
+
+
+def _install(manager: str, packages: tuple[str, ...]) -> tuple[str, ...]:
+    if manager == "zypper":
+        settings = ("--no-recommends", "--oldpackage", "--from", NAME)
+        return (manager, "--non-interactive", "install", *settings, *packages)
+    return (manager, "-y", *_ALONE, "install", *packages)
+
+
+def undo(host: Host, before: Before) -> None:
+    """Uses rpm alone, which needs no list and no network."""
+    now = versions(host, "dnf")
+    new = [name for name, old in before.items() if old is None and name in now]
+    files = [needed(_kept(host, name, old), name, old) for name, old in before.items() if old and now.get(name) != old]
+    if new:
+        must("rpm --erase", run_manager(("rpm", "--erase", "--allmatches", "--nodeps", *new)))
+    if files:
+        must("rpm --upgrade", run_manager(("rpm", "--upgrade", "--oldpackage", "--replacepkgs", *files)))
+    check_versions(host, "dnf", before)
+    discard(KEPT)

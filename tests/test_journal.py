@@ -1,0 +1,202 @@
+"""What gpuctl changes is written down before it is done: history lists it, doctor warns, rollback finishes an undo."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import hosts
+import pytest
+from jsonschema import validate
+from simhost import Done, SimHost
+
+from gpuctl.checks import CHECKS
+from gpuctl.checks.engine import ask
+from gpuctl.facts.changes import ROOT_FOLDER
+from gpuctl.facts.gather import gather
+from gpuctl.model import Status
+
+SCHEMAS = Path(__file__).parents[1] / "data" / "schemas"
+OLD = '{"debug": true}\n'
+POINTS = ["fsync:when=4", "fsync:when=5", "fsync:when=6", "fsync:when=7", "rename:when=1"]
+
+
+@pytest.fixture
+def config() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="gpuctl-journal-") as folder:
+        path = Path(folder) / "daemon.json"
+        path.write_text(OLD)
+        yield path
+
+
+@pytest.fixture
+def host(sim_host: Callable[..., SimHost]) -> SimHost:
+    """Without Docker: it is the file and the journal that count here."""
+    made: SimHost = sim_host(None, env={"PYTHONDONTWRITEBYTECODE": "1"})
+    return made
+
+
+def gpuctl(host: SimHost, command: str, config: Path, *options: str, kill: str = "", **how: Any) -> Done:
+    program = ["--runtime-path=/bin/true"] if command == "install-runtime" else []
+    argv = [sys.executable, "-m", "gpuctl", command, f"--config={config}", "--json", *program, *options]
+    strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"inject={kill.replace(':', ':signal=KILL:')}"]
+    done = host.run([*(strace if kill else ()), *argv], **how)
+    if not kill:
+        validate(done.json, json.loads((SCHEMAS / f"{command}.schema.json").read_text()))
+    return done
+
+
+def history(host: SimHost, **how: Any) -> list[dict[str, Any]]:
+    done = host.gpuctl("history", "--json", **how)
+    validate(done.json, json.loads((SCHEMAS / "history.schema.json").read_text()))
+    assert done.code == 0, done.err
+    runs: list[dict[str, Any]] = done.json["runs"]
+    return runs
+
+
+def states(host: SimHost) -> list[tuple[str, str]]:
+    return [(run["command"], run["state"]) for run in history(host)]
+
+
+def test_history_lists_each_run_that_changed_something_and_how_it_stands(host: SimHost, config: Path) -> None:
+    assert host.gpuctl("history").out == "gpuctl has changed nothing on this host.\n"
+    done = gpuctl(host, "install-runtime", config)
+    gpuctl(host, "install-runtime", config)
+    gpuctl(host, "install-runtime", config, "--dry-run", "--set-default")
+    assert states(host) == [("install-runtime", "done")]
+    assert history(host)[0]["run"] == done.json["run"]
+    assert history(host)[0]["files"] == done.json["files"] == [{"path": str(config), "backup": done.json["backup"]}]
+    assert gpuctl(host, "rollback", config).code == 0
+    assert states(host) == [("rollback", "done"), ("install-runtime", "undone")]
+    assert str(config) in host.gpuctl("history").out
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_after_a_kill_at_any_step_the_next_run_says_so_and_rollback_finishes_the_undo(
+    host: SimHost, config: Path, point: str
+) -> None:
+    assert gpuctl(host, "install-runtime", config, kill=point).code < 0
+    assert states(host) == [("install-runtime", "interrupted")]
+    other = config.with_name("other.json")
+    assert "was cut short. `gpuctl rollback` undoes" in gpuctl(host, "install-runtime", other).json["notes"][-1]
+    undone = gpuctl(host, "rollback", config)
+    assert (undone.code, config.read_text()) == (0, OLD), undone.err
+    assert [state for _, state in states(host)].count("interrupted") == 0
+    assert not list(config.parent.glob(".*.tmp"))
+    assert gpuctl(host, "rollback", config).json["changed"] is False
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_rollback_that_was_killed_is_finished_by_the_next(host: SimHost, config: Path, point: str) -> None:
+    gpuctl(host, "install-runtime", config)
+    assert gpuctl(host, "rollback", config, kill=point).code < 0
+    assert ("rollback", "interrupted") in states(host)
+    assert (gpuctl(host, "rollback", config).code, config.read_text()) == (0, OLD)
+    assert [state for _, state in states(host) if state == "interrupted"] == []
+
+
+def test_a_run_that_goes_on_where_another_was_cut_short_is_rolled_back_with_it(host: SimHost, config: Path) -> None:
+    gpuctl(host, "install-runtime", config, kill="fsync:when=7")
+    assert gpuctl(host, "install-runtime", config, "--set-default").json["changed"]
+    assert states(host) == [("install-runtime", "done")] * 2
+    assert (gpuctl(host, "rollback", config).code, config.read_text()) == (0, OLD)
+
+
+def test_the_run_to_roll_back_can_be_named(host: SimHost, config: Path) -> None:
+    first = gpuctl(host, "install-runtime", config).json["run"]
+    gpuctl(host, "install-runtime", config.with_name("other.json"))
+    assert (host.gpuctl("rollback", first).code, config.read_text()) == (0, OLD)
+    missing = host.gpuctl("rollback", "20200101T000000.000000Z")
+    assert (missing.code, "There is no run 20200101T000000" in missing.err) == (1, True)
+
+
+def test_a_journal_that_cannot_be_written_stops_a_run_before_it_changes_anything(host: SimHost, config: Path) -> None:
+    blocked = host.path("/var/lib/gpuctl")
+    blocked.parent.mkdir(parents=True, exist_ok=True)
+    blocked.write_text("")
+    done = gpuctl(host, "install-runtime", config)
+    assert (done.code, config.read_text()) == (4, OLD)
+    assert "/var/lib/gpuctl" in done.json["error"] and "Nothing was changed." in done.json["error"]
+
+
+def test_torn_and_hostile_lines_of_a_journal_count_as_not_there() -> None:
+    junk = [
+        '{"run": 7}',
+        "[1]",
+        '{"begins": 0, "kind": "write"}',
+        '{"begins": 0, "kind": "write", "path": 3}',
+        "[" * 9999,
+    ]
+    head = json.dumps({"run": "install-runtime", "at": "x", "pid": 1, "boot": "other"})
+    begun = json.dumps({"begins": 0, "kind": "engine", "engine": "docker"})
+    texts = {"1": "\n".join(junk), "2": f"{head}\n{begun}\n{{'torn", "3": f"{head}\n{begun}\n" + '{"end": "evil"}'}
+    files = {f"{ROOT_FOLDER}/2026112{name}T000000.000000Z.jsonl": text for name, text in texts.items()}
+    finding = ask(CHECKS["changes.complete"], gather(hosts.host(files=files)))
+    assert finding.status is Status.WARN
+    assert [seen.text[:9] for seen in finding.evidence] == ["20261122T", "20261123T"]
+    assert finding.remedy is not None and finding.remedy.commands == ("gpuctl rollback",)
+
+
+@pytest.fixture
+def installed(host: SimHost, config: Path) -> Path:
+    assert gpuctl(host, "install-runtime", config, "--set-default").code == 0
+    return config
+
+
+def test_uninstalling_gives_an_untouched_file_its_old_bytes_again(host: SimHost, installed: Path) -> None:
+    done = gpuctl(host, "uninstall-runtime", installed)
+    assert (done.code, installed.read_text()) == (0, OLD)
+    again = gpuctl(host, "uninstall-runtime", installed)
+    assert (again.code, again.json["changed"], again.json["steps"]) == (0, False, [])
+
+
+def test_uninstalling_keeps_what_others_have_added_since(host: SimHost, installed: Path) -> None:
+    added = installed.read_text().replace('"runtimes": {', '"runtimes": {"kata": {"path": "/bin/kata"}, ')
+    installed.write_text(added.replace("true,", "false,"))
+    assert gpuctl(host, "uninstall-runtime", installed).code == 0
+    assert installed.read_text() == '{"debug": false, "runtimes": {"kata": {"path": "/bin/kata"}}}\n'
+
+
+def test_uninstalling_brings_back_what_force_had_replaced(host: SimHost, config: Path) -> None:
+    config.write_text('{"default-runtime": "kata", "runtimes": {"nvidia": {"path": "/bin/false"}}}')
+    gpuctl(host, "install-runtime", config, "--set-default", "--force")
+    config.write_text(config.read_text().replace("{", '{"debug": true, ', 1))
+    assert gpuctl(host, "uninstall-runtime", config).code == 0
+    back = {"debug": True, "default-runtime": "kata", "runtimes": {"nvidia": {"path": "/bin/false"}}}
+    assert json.loads(config.read_text()) == back
+
+
+def test_a_conflict_is_shown_and_nothing_guessed(host: SimHost, installed: Path) -> None:
+    mine = installed.read_text().replace('"/bin/true"', '"/opt/mine"')
+    installed.write_text(mine)
+    done = gpuctl(host, "uninstall-runtime", installed)
+    assert (done.code, installed.read_text()) == (1, mine)
+    assert (
+        'runtimes.nvidia is {"path": "/opt/mine"} now, and gpuctl had set {"path": "/bin/true"}.' in done.json["error"]
+    )
+
+
+def test_a_file_that_gpuctl_made_goes_away_with_it(host: SimHost, config: Path) -> None:
+    config.unlink()
+    gpuctl(host, "install-runtime", config)
+    config.write_text(json.dumps(json.loads(config.read_text())))  # somebody formats it
+    assert gpuctl(host, "uninstall-runtime", config).code == 0
+    assert not config.exists()
+
+
+def test_uninstalling_where_gpuctl_put_nothing_changes_nothing(host: SimHost, config: Path) -> None:
+    done = gpuctl(host, "uninstall-runtime", config)
+    assert (done.code, done.json["changed"], config.read_text()) == (0, False, OLD)
+    assert "nothing to take out" in done.json["notes"][0]
+
+
+def test_a_run_that_was_cut_short_behind_a_link_is_completed_by_the_next(host: SimHost, config: Path) -> None:
+    link = config.with_name("link.json")
+    link.symlink_to(config)
+    gpuctl(host, "install-runtime", link, kill="fsync:when=7")
+    assert gpuctl(host, "install-runtime", link).code == 0
+    assert states(host) == [("install-runtime", "done")]

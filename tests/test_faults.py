@@ -134,7 +134,7 @@ def test_rollback_finishes_a_rollback_that_was_killed_at_any_call(bed: Bed) -> N
 
 
 @pytest.mark.parametrize(
-    "fault", ["fsync:signal=KILL:when=7", "rename:signal=KILL", "kill:signal=KILL", "kill:error=EPERM"]
+    "fault", ["fsync:signal=KILL:when=7", "renameat2:signal=KILL", "kill:signal=KILL", "kill:error=EPERM"]
 )
 def test_docker_28_starts_with_what_a_run_left_and_the_next_run_is_verified(
     toolkit: Toolkit, sim_host: Callable[..., SimHost], new_dockerd: Callable[..., Dockerd], fault: str

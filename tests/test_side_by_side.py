@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from simhost import Dockerd, SimHost, Toolkit, import_image
@@ -85,5 +88,42 @@ def test_nobodys_edit_is_lost_to_a_writer_that_is_always_at_it(sim_host: Callabl
     writer.stopped.set()
     writer.join()
     assert (done.code, writer.lost) == (0, ""), done.err
-    results = [json.loads(text) for text in done.out.split("\n}\n") if text.strip()]
-    print([r["changed"] for r in results], {r["error"] for r in results})
+    told = list(documents(done.out))
+    assert len(told) == 60 and any(result["changed"] for result in told)
+    reasons = [result["error"] for result in told if result["error"]]
+    assert reasons and all("was changed by another program" in reason for reason in reasons), reasons
+
+
+def documents(text: str) -> Iterator[Any]:
+    """Yields the JSON documents of a text, one after the other."""
+    while text := text.lstrip():
+        value, end = json.JSONDecoder().raw_decode(text)
+        yield value
+        text = text[end:]
+
+
+@pytest.mark.parametrize("edit", ["replaces it", "writes into it", "removes it"])
+def test_an_edit_in_the_very_moment_of_the_change_stays(
+    sim_host: Callable[..., SimHost], config: Path, edit: str
+) -> None:
+    host, theirs = sim_host(None), '{"number": 1}'
+    slow = ["strace", "-D", "-f", "-qq", "-o/dev/null", "-etrace=renameat2"]
+    slow.append("-einject=renameat2:delay_enter=1000000:when=1")
+    command = [sys.executable, "-m", "gpuctl", "install-runtime", "--runtime-path=/bin/true", f"--config={config}"]
+    run = host.popen([*slow, *command], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 20
+    while not list(config.parent.glob("*.bak")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.3)
+    if edit == "replaces it":
+        config.with_suffix(".new").write_text(theirs)
+        config.with_suffix(".new").replace(config)
+    elif edit == "writes into it":
+        config.write_text(theirs)
+    else:
+        config.unlink()
+    _, err = run.communicate(timeout=30)
+    assert run.returncode == 4 and b"was changed by another program" in err, err
+    assert {path.name: path.read_text() for path in config.parent.iterdir()} == (
+        {} if edit == "removes it" else {"daemon.json": theirs}
+    )

@@ -58,7 +58,7 @@ def _exchanged(new: str, seen: State) -> bool:
         _rename(new, seen.path, _EXCHANGE)
         raise
     if out == expected:
-        with contextlib.suppress(OSError):  # it is done: what is left over the next run removes
+        with contextlib.suppress(OSError):  # it is done: the next change of the file removes it
             os.unlink(new)
         return True
     _put_newest_back(new, seen.path, put, out)

@@ -1,7 +1,4 @@
-"""Carries out a plan of packages as the transaction does, inside a test's root: `package_driver.py VERB < WISH`.
-
-Prints one JSON document. `install` writes to /srv/before.json what an undo after a kill needs.
-"""
+"""Installs packages and rolls that back inside a test root: `package_driver.py VERB < WISH`. Prints a JSON document."""
 
 from __future__ import annotations
 
@@ -20,14 +17,15 @@ from gpuctl.facts.docker import Docker
 from gpuctl.facts.gather import gather
 from gpuctl.facts.packages import Packages
 from gpuctl.facts.system import System
-from gpuctl.host import files
 from gpuctl.host.local import LocalHost
-from gpuctl.host.replace import put_back, replace
-from gpuctl.provision.package_plan import PackagePlan, PackageProblem
-from gpuctl.provision.packages import PackageWish, plan_packages, undo_packages
-from gpuctl.provision.result import Refused
+from gpuctl.provision.package_plan import PackagePlan
+from gpuctl.provision.packages import PackageWish, plan_packages
+from gpuctl.provision.result import Refused, Wish
+from gpuctl.provision.rollback import rollback
+from gpuctl.provision.setup import Setup
+from gpuctl.provision.transaction import conduct
 
-BEFORE, SLOW = Path("/srv/before.json"), Path("/srv/slow")
+SLOW = Path("/srv/slow")
 
 
 def plan(wish: dict[str, Any]) -> PackagePlan:
@@ -35,42 +33,24 @@ def plan(wish: dict[str, Any]) -> PackagePlan:
     return plan_packages(host, gather(host, (System, Docker, Packages)), PackageWish(**wish))
 
 
-def shown(made: PackagePlan) -> dict[str, Any]:
-    befores = [(edit, files.read(edit.path).raw) for edit in made.edits]
+def conducted(wish: dict[str, Any], dry_run: bool) -> dict[str, Any]:
+    """The packages alone: an engine's part has its own tests."""
+    made = plan(wish)
+    nobody = Setup("", "", (), None)
+    result = conduct(LocalHost(), "install-runtime", Wish(dry_run=dry_run), lambda: nobody, lambda *_: None, made)
+    steps = [step for step in result.plan.steps if not step.diff]
     return {
-        "steps": [step.text for step in (*made.keeping, *made.steps)],
-        "disturbs": [step.disturbs.value for step in made.steps],
-        "diff": "".join(edit.show(edit.path, raw, edit.change(raw)) for edit, raw in befores),
-        "notes": made.notes,
+        "steps": [step.text for step in steps],
+        "disturbs": [step.disturbs.value for step in steps if not step.text.startswith("fetch")],
+        "diff": result.diff,
+        "changed": result.changed,
+        **({"problem": result.error} if result.error else {}),
     }
 
 
-def install(wish: dict[str, Any]) -> dict[str, Any]:
-    made = plan(wish)
-    if not made.steps:
-        return {**shown(made), "changed": False}
-    made.keep()
-    BEFORE.write_text(json.dumps({"before": dict(made.before), "manager": made.manager}))
-    done = []
-    try:
-        for edit in made.edits:
-            with files.locked(edit.path):
-                before = files.read(edit.path)
-                new = edit.change(before.raw)
-                done += [replace(before, new, edit.inspect)] if new != before.raw else []
-        made.install()
-    except PackageProblem as problem:
-        undo_packages(LocalHost(), made.before, made.manager)
-        for change in reversed(done):
-            put_back(change)
-        return {"problem": str(problem)}
-    return {"changed": True}
-
-
-def undo(_: dict[str, Any]) -> dict[str, Any]:
-    kept = json.loads(BEFORE.read_text())
-    undo_packages(LocalHost(), kept["before"], kept["manager"])
-    return {"undone": True}
+def undo(wish: dict[str, Any]) -> dict[str, Any]:
+    result = rollback(LocalHost(), Wish(force=wish.get("force", False)), None, lambda *_: None)
+    return {"problem": result.error} if result.error else {"undone": True}
 
 
 def killed(wish: dict[str, Any]) -> dict[str, Any]:
@@ -85,7 +65,7 @@ def killed(wish: dict[str, Any]) -> dict[str, Any]:
     process.kill()
     process.wait()
     SLOW.unlink()
-    return undo(wish)
+    return undo({})
 
 
 def doctor(_: dict[str, Any]) -> dict[str, Any]:
@@ -96,8 +76,8 @@ def doctor(_: dict[str, Any]) -> dict[str, Any]:
 
 def main() -> None:
     verbs = {
-        "plan": lambda wish: shown(plan(wish)),
-        "install": install,
+        "plan": lambda wish: conducted(wish, dry_run=True),
+        "install": lambda wish: conducted(wish, dry_run=False),
         "undo": undo,
         "killed": killed,
         "doctor": doctor,
@@ -106,8 +86,6 @@ def main() -> None:
         answer = verbs[sys.argv[1]](json.load(sys.stdin))
     except Refused as refused:
         answer = {"refused": str(refused), "remedy": refused.remedy.commands if refused.remedy else []}
-    except PackageProblem as problem:
-        answer = {"problem": str(problem)}
     print(json.dumps(answer))
 
 

@@ -44,12 +44,22 @@ class Signer:
         run("gpgconf", "--kill", "all", GNUPGHOME=str(self.home))
 
 
-def build_apt(folder: Path, signer: Signer, versions: Sequence[str] = VERSIONS, old: bool = True) -> Path:
-    """Returns a flat repository of the toolkit in these versions; `old`: with nvidia-docker2 2.13.0 too."""
+def build_apt(
+    folder: Path,
+    signer: Signer,
+    versions: Sequence[str] = VERSIONS,
+    old: bool = True,
+    programs: Mapping[str, str] = {},
+) -> Path:
+    """Returns a flat repository of the toolkit in these versions; `old`: with nvidia-docker2 2.13.0 too.
+
+    `programs` are files of nvidia-container-toolkit-base that can be run, by their paths.
+    """
     folder.mkdir(parents=True)
     for version in versions:
         for name, needs in _PARTS.items():
-            _deb(folder, name, f"{version}-1", [f"{need} (= {version}-1)" for need in needs])
+            ours = programs if name == "nvidia-container-toolkit-base" else {}
+            _deb(folder, name, f"{version}-1", [f"{need} (= {version}-1)" for need in needs], ours)
     if old:
         _deb(folder, "nvidia-docker2", "2.13.0-1", ["nvidia-container-toolkit (>= 1.13.0-1)"])
     packages = run("apt-ftparchive", "packages", ".", folder=folder)
@@ -62,7 +72,7 @@ def build_apt(folder: Path, signer: Signer, versions: Sequence[str] = VERSIONS, 
     return folder
 
 
-def _deb(folder: Path, name: str, version: str, needs: Sequence[str]) -> None:
+def _deb(folder: Path, name: str, version: str, needs: Sequence[str], programs: Mapping[str, str] = {}) -> None:
     tree = folder / "build"
     (tree / "DEBIAN").mkdir(parents=True)
     fields = {
@@ -74,13 +84,14 @@ def _deb(folder: Path, name: str, version: str, needs: Sequence[str]) -> None:
         "Description": "stand-in",
     }
     (tree / "DEBIAN/control").write_text("".join(f"{field}: {value}\n" for field, value in fields.items()))
-    for path, text in _files(name, version).items():
+    for path, text in {**_files(name, version), **programs}.items():
         (tree / path.lstrip("/")).parent.mkdir(parents=True, exist_ok=True)
         (tree / path.lstrip("/")).write_text(text)
+        (tree / path.lstrip("/")).chmod(0o755 if path in programs else 0o644)
     if name == "nvidia-container-toolkit-base":
         (tree / "DEBIAN/conffiles").write_text(f"{_SETTINGS}\n")
-    # Time enough for a test to kill what installs it.
-    (tree / "DEBIAN/postinst").write_text("#!/bin/sh\n[ ! -e /srv/slow ] || sleep 3\n")
+    # Time enough for a test to kill what installs it, and a script that fails.
+    (tree / "DEBIAN/postinst").write_text("#!/bin/sh\n[ ! -e /srv/slow ] || sleep 3\n[ ! -e /srv/broken ]\n")
     (tree / "DEBIAN/postinst").chmod(0o755)
     run("dpkg-deb", "--root-owner-group", "-Zgzip", "-b", str(tree), f"{folder}/{name}_{version}_amd64.deb")
     shutil.rmtree(tree)

@@ -64,6 +64,8 @@ ILL_HOOK: dict[str, Any] = {
     "commands": {"nvidia-container-runtime-hook --version": None},
     "stats": {"/usr/bin/nvidia-container-runtime-hook": None},
 }
+SPEC = "/etc/cdi/nvidia.yaml"
+PODMAN = {"podman --version": "podman version 4.3.1\n"}
 SECURE_BOOT = "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
 
 
@@ -77,6 +79,25 @@ def without(changes: Mapping[str, Any], **more: Any) -> dict[str, Any]:
     for name, value in more.items():
         both[name] = {**both.get(name, {}), **value} if isinstance(value, Mapping) else value
     return both
+
+
+def cdi(version: str = "0.5.0", driver: str = "418.87.00", uvm: str = "510") -> str:
+    """A specification as nvidia-ctk writes it for the well host."""
+    return f"""
+cdiVersion: {version}
+kind: nvidia.com/gpu
+devices:
+- name: "0"
+  containerEdits: {{deviceNodes: [{{path: /dev/nvidia0}}]}}
+- name: all
+  containerEdits: {{deviceNodes: [{{path: /dev/nvidia0}}]}}
+containerEdits:
+  deviceNodes:
+  - {{path: /dev/nvidia-uvm, major: {uvm}, minor: 0}}
+  mounts:
+  - hostPath: /usr/lib/x86_64-linux-gnu/libcuda.so.{driver}
+    containerPath: /usr/lib/x86_64-linux-gnu/libcuda.so.{driver}
+"""
 
 
 ILL: Mapping[str, SnapshotHost] = {
@@ -180,6 +201,10 @@ ILL: Mapping[str, SnapshotHost] = {
         }
     ),
     "toolkit.runc": v100(commands={"runc --version": None}),
+    "cdi.readable": v100(files={SPEC: cdi()}, stats={SPEC: {"mode": 0o600}}, commands=PODMAN),
+    "cdi.conflict": v100(files={SPEC: cdi(), "/etc/cdi/other.yaml": cdi()}),
+    "cdi.stale": v100(files={SPEC: cdi(driver="410.104")}),
+    "cdi.version": v100(files={SPEC: cdi("0.7.0")}, commands=PODMAN),
     "registration.runtime": v100(files={DAEMON_JSON: None}, sockets=docker(**RUNC_ONLY)),
     "registration.config-applied": v100(sockets=docker(**RUNC_ONLY)),
     "registration.runtime-path": v100(sockets=docker(Runtimes={"runc": {}, "nvidia": {"path": "/opt/gone"}})),
@@ -237,7 +262,10 @@ def test_a_check_speaks_up_on_its_ill_host_with_a_sentence(id: str) -> None:
     assert finding.evidence
 
 
-@pytest.mark.parametrize("id", sorted(set(ILL) - {"driver.branch-supported", "registration.cdi"}))
+NOT_THERE = {"driver.branch-supported", "registration.cdi", "cdi.readable", "cdi.conflict", "cdi.stale", "cdi.version"}
+
+
+@pytest.mark.parametrize("id", sorted(set(ILL) - NOT_THERE))
 def test_a_check_passes_on_the_well_host(id: str) -> None:
     assert ask(CHECKS[id], gather(v100())).status is Status.PASS
 
@@ -246,10 +274,10 @@ def test_the_checks_that_the_old_host_cannot_pass_pass_on_a_newer_one() -> None:
     newer = v100(
         nvml=[NVML[0] | {"driver": "580.95.05", "cuda": "13.0"}, GPU],
         sockets=docker("29.7.2"),
-        stats={"/etc/cdi/nvidia.yaml": {}},
+        files={SPEC: cdi("0.7.0", driver="580.95.05")},
+        commands={"podman --version": "podman version 5.4.2\n"},
     )
-    assert ask(CHECKS["driver.branch-supported"], gather(newer)).status is Status.PASS
-    assert ask(CHECKS["registration.cdi"], gather(newer)).status is Status.PASS
+    assert {id: ask(CHECKS[id], gather(newer)).status for id in NOT_THERE} == dict.fromkeys(NOT_THERE, Status.PASS)
 
 
 ALONE = sorted(set(ILL) - {"driver.branch-supported", "image.base-available", "docker.kind"})
@@ -259,6 +287,18 @@ ALONE = sorted(set(ILL) - {"driver.branch-supported", "image.base-available", "d
 def test_a_host_with_one_fault_shows_one_fault(id: str) -> None:
     seen = findings(ILL[id])
     assert set(loud(seen)) - set(ENDED) == {id}, {one: seen[one].message for one in loud(seen)}
+
+
+def test_a_broken_specification_stops_gpus_only_where_docker_has_no_other() -> None:
+    files = {"/etc/cdi/other.yaml": "a: ["}
+    for more, status in (({}, Status.FAIL), ({SPEC: cdi()}, Status.WARN)):
+        seen = ask(CHECKS["cdi.readable"], gather(v100(files={**files, **more}, sockets=docker("29.7.2"))))
+        assert (seen.status, "/etc/cdi/other.yaml is no CDI specification" in seen.message) == (status, True)
+
+
+def test_numbers_that_the_last_boot_gave_out_make_a_specification_stale() -> None:
+    seen = ask(CHECKS["cdi.stale"], gather(v100(files={SPEC: cdi(uvm="511")}, sockets=docker("29.7.2"))))
+    assert (seen.status, "/dev/nvidia-uvm is 510:0 now, not 511:0" in seen.message) == (Status.FAIL, True)
 
 
 def test_what_rests_on_a_failed_layer_is_skipped_and_names_the_cause() -> None:

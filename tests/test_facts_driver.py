@@ -195,4 +195,4 @@ def test_the_toolkits_parts_with_versions_and_the_time_the_hook_came() -> None:
     assert found.runtime.value == Part("/usr/bin/nvidia-container-runtime", "1.17.8")
     assert found.hook.value == Part(f"/usr/bin/{hook}", "")
     assert (found.cli.value, found.runc.value) == (None, None)
-    assert (found.hook_changed.value, found.cdi_specs.value) == (2000.5, ("/etc/cdi/nvidia.yaml",))
+    assert (found.hook_changed.value, str(found.cdi.value)) == (2000.5, "/etc/cdi/nvidia.yaml")

@@ -119,7 +119,7 @@ def test_a_journal_that_cannot_be_written_stops_a_run_before_it_changes_anything
     blocked.parent.mkdir(parents=True, exist_ok=True)
     blocked.write_text("")
     done = gpuctl(host, "install-runtime", config)
-    assert (done.code, config.read_text()) == (4, OLD)
+    assert (done.code, config.read_text()) == (1, OLD)
     assert "/var/lib/gpuctl" in done.json["error"] and "Nothing was changed." in done.json["error"]
 
 

@@ -103,7 +103,7 @@ def test_the_newest_toolkit_is_installed_once_and_a_plan_says_so_before(
     assert not root.path(OURS).exists()
     assert root.drive("install", **site)["changed"]
     assert root.installed() == whole("1.18.0")
-    assert root.drive("install", **site) == {"changed": False, "steps": [], "disturbs": [], "diff": "", "notes": []}
+    assert root.drive("install", **site) == {"changed": False, "steps": [], "disturbs": [], "diff": ""}
 
 
 def test_a_version_is_pinned_for_all_packages_even_downwards_and_undone_without_the_repository(
@@ -114,8 +114,9 @@ def test_a_version_is_pinned_for_all_packages_even_downwards_and_undone_without_
     assert root.drive("install", version="1.17.8-1", **site)["changed"]
     assert root.installed() == whole("1.17.8")
     root.path(OURS).write_text("")
-    assert root.drive("undo") == {"undone": True}
+    assert root.drive("undo", force=True) == {"undone": True}
     assert root.installed() == whole("1.18.0")
+    assert root.path("/var/lib/gpuctl/packages").exists()
 
 
 def test_undo_leaves_no_package_and_no_setting_where_none_was(root: PackageRoot, site: dict[str, str]) -> None:
@@ -124,6 +125,7 @@ def test_undo_leaves_no_package_and_no_setting_where_none_was(root: PackageRoot,
     assert root.drive("undo") == {"undone": True}
     assert root.installed() == {}
     assert not root.path("/etc/nvidia-container-runtime/config.toml").is_file()
+    assert not root.path("/var/lib/gpuctl/packages").exists()
     assert root.drive("undo") == {"undone": True}
 
 
@@ -213,6 +215,16 @@ def test_a_contradiction_of_somebody_elses_is_named_and_left_alone(root: Package
     root.write(f"{SOURCES}/b.list", "deb [signed-by=/b.gpg] https://example.invalid/ stable main\n")
     refused = root.drive("install", **site)["refused"]
     assert "https://example.invalid has one Signed-By in /etc/apt/sources.list.d/a.list" in refused
+
+
+def test_a_package_that_fails_to_install_leaves_nothing_behind(root: PackageRoot, site: dict[str, str]) -> None:
+    root.write("/srv/broken", "")
+    problem = root.drive("install", **site)["problem"]
+    assert problem.startswith("apt-get install failed: dpkg: error processing package ")
+    assert "post-installation script subprocess returned error exit status 1" in problem
+    assert root.installed() == {}
+    assert not root.path(OURS).exists()
+    assert root.drive("doctor")["packages.dpkg-whole"][0] == "pass"
 
 
 def test_a_power_cut_in_the_middle_of_dpkg_is_seen_and_undone(root: PackageRoot, site: dict[str, str]) -> None:

@@ -1,12 +1,13 @@
 """Judgement: every check of every layer. Importing this registers them all."""
 
-from gpuctl.checks import changes, docker, driver, hardware, image, kernel, packages, registration, toolkit
+from gpuctl.checks import cdi, changes, docker, driver, hardware, image, kernel, packages, registration, toolkit
 from gpuctl.checks.engine import CHECKS, LAYERS, diagnose
 from gpuctl.model import Report
 
 __all__ = [
     "CHECKS",
     "LAYERS",
+    "cdi",
     "changes",
     "diagnose",
     "docker",

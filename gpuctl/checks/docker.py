@@ -35,7 +35,7 @@ def at_least(daemon: Daemon, version: str) -> bool:
 def gpus_by_cdi(docker: Docker, toolkit: Toolkit) -> bool:
     """Returns whether this daemon serves --gpus through a CDI specification, and needs no hook for it."""
     daemon = docker.daemon.value
-    return daemon is not None and bool(toolkit.cdi_specs.value) and at_least(daemon, CDI_FIRST_SINCE)
+    return daemon is not None and toolkit.cdi.value is not None and at_least(daemon, CDI_FIRST_SINCE)
 
 
 @check("docker.installed", explains=("docker.reachable",))

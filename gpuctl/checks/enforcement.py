@@ -60,7 +60,7 @@ def _by_mode(mode: str, toolkit: Toolkit, daemon: Daemon | None) -> Enforcement:
 
 
 def _by_flag(mode: str, toolkit: Toolkit, daemon: Daemon) -> Enforcement:
-    if _is_since(daemon, "gpus-through-cdi") and (daemon.cdi_devices or toolkit.cdi_specs.get()):
+    if _is_since(daemon, "gpus-through-cdi") and (daemon.cdi_devices or toolkit.cdi.get()):
         return Enforcement(False, f"Docker {daemon.version} serves --gpus through CDI, which evaluates nothing")
     if toolkit.hook.get() is None:
         return NOT_KNOWN

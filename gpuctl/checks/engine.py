@@ -16,6 +16,7 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
     "docker": (),
     "packages": (),
     "toolkit": ("hardware",),
+    "cdi": ("driver", "toolkit"),
     "registration": ("docker", "toolkit"),
     "image": ("driver", "registration"),
     "changes": (),
@@ -86,6 +87,11 @@ def failed(message: str, *seen: Fact[Any] | Evidence, remedy: Remedy | None = No
 def undetermined(reason: str, *seen: Fact[Any] | Evidence, remedy: Remedy | None = None) -> Said:
     """Returns that it could not be determined, and why: for a check that knows more of it than the reason."""
     return Said(Status.UNKNOWN, f"could not be determined: {reason}", _evidence(seen), remedy)
+
+
+def subjects() -> tuple[type, ...]:
+    """Returns the subjects of the facts that the checks need."""
+    return tuple(dict.fromkeys(subject for one in CHECKS.values() for subject in one.needs))
 
 
 def diagnose(facts: Facts) -> Report:

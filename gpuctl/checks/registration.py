@@ -131,9 +131,9 @@ def cdi(system: System, docker: Docker, toolkit: Toolkit) -> Said | None:
     daemon = daemon_of(docker)
     if daemon is None or not at_least(daemon, CDI_FIRST_SINCE):
         return None
-    specs = toolkit.cdi_specs.get() or ()
+    specs = toolkit.cdi.get()
     if specs or docker.hook_file.value:
-        return passed("--gpus has a CDI specification or the hook", toolkit.cdi_specs)
+        return passed("--gpus has a CDI specification or the hook", toolkit.cdi)
     commands = as_root(system, "nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml")
     message = f"Docker {daemon.version} serves --gpus through CDI, and there is no specification."
-    return failed(message, toolkit.cdi_specs, remedy=Remedy("Write the specification.", commands))
+    return failed(message, toolkit.cdi, remedy=Remedy("Write the specification.", commands))

@@ -20,6 +20,7 @@ def command(
 ) -> None:
     """Say what keeps GPU containers from running on this host, and which command mends it."""
     from gpuctl.checks import diagnose, part, select
+    from gpuctl.checks.engine import subjects
     from gpuctl.facts.gather import gather
     from gpuctl.host.local import LocalHost
     from gpuctl.render.progress import working
@@ -27,7 +28,7 @@ def command(
     if only is not None and not select(only):
         raise typer.BadParameter(f"no layer or check is called {only}", param_hint="--only")
     with working("Looking at this host"):
-        facts = gather(LocalHost())
+        facts = gather(LocalHost(), subjects())
     report = diagnose(facts)
     shown = part(report, only) if only else report
     if json:

@@ -1,4 +1,4 @@
-"""`gpuctl install-runtime`: register the NVIDIA runtime with the Docker that runs here."""
+"""`gpuctl install-runtime`: register the NVIDIA runtime with an engine of this host."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def command(
             "--config",
             parser=filled,
             metavar="FILE",
-            help="The file to edit, instead of the one that Docker reads.",
+            help="The file to edit, instead of the one that the engine reads.",
             show_default=False,
         ),
     ] = None,
@@ -40,19 +40,55 @@ def command(
     no_reload: Annotated[bool, typer.Option("--no-reload", help="Only write the file; verify nothing.")] = False,
     restart: Annotated[
         bool,
-        typer.Option("--restart", help="Restart Docker if --gpus needs it. Stops containers without live-restore."),
+        typer.Option("--restart", help="Restart the engine if it needs that. Says first what it stops."),
     ] = False,
     timeout: TakeUp = 10,
+    install: Annotated[
+        bool, typer.Option("--install", help="Install NVIDIA's toolkit first, if it is not there.")
+    ] = False,
+    version: Annotated[
+        str | None,
+        typer.Option(
+            "--version",
+            parser=filled,
+            metavar="VERSION",
+            help="With --install: this version of the toolkit, instead of the newest.",
+            show_default=False,
+        ),
+    ] = None,
+    repo_url: Annotated[
+        str | None,
+        typer.Option(
+            "--repo-url",
+            parser=filled,
+            metavar="URL",
+            help="With --install: a mirror of NVIDIA's repository.",
+            show_default=False,
+        ),
+    ] = None,
+    key_file: Annotated[
+        str | None,
+        typer.Option(
+            "--key-file",
+            parser=filled,
+            metavar="FILE",
+            help="With --install: the key that signs the repository.",
+            show_default=False,
+        ),
+    ] = None,
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
-    """Register nvidia-container-runtime in Docker's daemon.json, reload Docker, and verify. No container is stopped."""
+    """Register the NVIDIA runtime with Docker, containerd, CRI-O or Podman, and verify. No container is stopped."""
     from gpuctl.host.local import LocalHost
     from gpuctl.provision.install import install_runtime
+    from gpuctl.provision.packages import PackageWish
     from gpuctl.provision.result import Wish
     from gpuctl.render.changes import change_json, print_change
     from gpuctl.render.progress import taking_steps
 
+    if not install and (version or repo_url or key_file):
+        raise typer.BadParameter("--version, --repo-url and --key-file go with --install", param_hint="--install")
     if no_reload and restart:
         raise typer.BadParameter("--no-reload and --restart exclude each other", param_hint="--restart")
     wish = Wish(
@@ -68,8 +104,9 @@ def command(
         dry_run=dry_run,
         deadline=timeout,
     )
+    packages = PackageWish(version, repo_url, key_file) if install else None
     with taking_steps("Looking at this host") as say:
-        result = install_runtime(LocalHost(), wish, say)
+        result = install_runtime(LocalHost(), wish, packages, say)
     if json:
         typer.echo(change_json(COMMAND, result))
     else:

@@ -23,8 +23,9 @@ class Removed(Enum):
 
 
 REMOVED = Removed.REMOVED
-Values = Sequence[tuple[Keys, Any]]
+Value = tuple[Keys, Any]
 """What keys lead to, or shall lead to: REMOVED for nothing."""
+Values = Sequence[Value]
 _RUNTIMES = "runtimes"
 
 

@@ -60,6 +60,11 @@ class Run:
     undoes: Tuple[str, ...] = ()
 
     @property
+    def installs(self) -> bool:
+        """Whether it was about packages."""
+        return any(change.kind == PACKAGES for change in self.changes)
+
+    @property
     def paths(self) -> FrozenSet[str]:
         """The files that it was about."""
         return frozenset(change.about["path"] for change in self.changes if change.kind == WRITE)
@@ -140,8 +145,12 @@ def parse_run(id: str, text: str) -> Tuple[Optional[Run], Mapping[str, Any]]:
 def is_change(line: Mapping[str, Any]) -> bool:
     """Returns whether a line says what was begun, with all that its kind needs."""
     texts, digests = ("path", "kept", "engine"), ("before", "after")
-    if line.get("kind") != WRITE:
-        return isinstance(line.get("begins"), int) and line.get("kind") in (ENGINE, RESTART, PACKAGES)
+    if not isinstance(line.get("begins"), int) or line.get("kind") not in (WRITE, ENGINE, RESTART, PACKAGES):
+        return False
+    if line["kind"] == PACKAGES:
+        return isinstance(line.get("before"), dict) and isinstance(line.get("manager"), str)
+    if line["kind"] != WRITE:
+        return True
     whole = all(isinstance(line.get(name), str) for name in texts)
     return whole and all(isinstance(line.get(name, 0), (str, type(None))) for name in digests)
 

@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from typing import Any, Callable, Dict, Iterable, Mapping
 
 from gpuctl.facts.changes import Changes, probe_changes
+from gpuctl.facts.containerd import Containerd, probe_containerd
+from gpuctl.facts.crio import Crio, probe_crio
 from gpuctl.facts.devices import Devices, probe_devices
 from gpuctl.facts.docker import Docker, probe_docker
 from gpuctl.facts.driver import Driver, probe_driver
 from gpuctl.facts.kernel import Kernel, probe_kernel
 from gpuctl.facts.packages import Packages, probe_packages
 from gpuctl.facts.pci import Pci, probe_pci
+from gpuctl.facts.podman import Podman, probe_podman
 from gpuctl.facts.system import System, probe_system
 from gpuctl.facts.toolkit import Toolkit, probe_toolkit
 from gpuctl.host.reading import Host
@@ -27,6 +30,9 @@ PROBES: Mapping[type, Callable[[Host], Any]] = {
     Driver: probe_driver,
     Devices: probe_devices,
     Docker: probe_docker,
+    Containerd: probe_containerd,
+    Podman: probe_podman,
+    Crio: probe_crio,
     Toolkit: probe_toolkit,
     Packages: probe_packages,
     Changes: probe_changes,

@@ -8,6 +8,7 @@ from typing import Mapping, Optional, Sequence, Tuple
 
 from gpuctl.facts.package_sources import Source, probe_sources, without_secrets
 from gpuctl.facts.system import probe_package_manager
+from gpuctl.host.deadline import begin
 from gpuctl.host.reading import Host, Outcome, Reading, fact
 from gpuctl.model import Fact
 
@@ -89,16 +90,20 @@ class Packages:
 def probe_packages(host: Host) -> Packages:
     """Returns what dpkg, or rpm, knows of the toolkit's packages, and from where the manager would take others."""
     manager = probe_package_manager(host)
-    apt = manager.value == "apt"
-    sources = probe_sources(host, manager.value)
+    if manager.value == "apt":
+        return _by_apt(host, manager)
+    installed, sources = probe_installed(host, manager.value), probe_sources(host, manager.value)
     return Packages(
-        manager=manager,
-        installed=probe_installed(host, manager.value),
-        sources=sources,
-        interrupted=probe_interrupted(host) if apt else Fact(None, "dpkg"),
-        policy=fact(host.run(POLICY, 10.0), parse_policy) if apt else Fact(None, "apt-cache"),
-        cuda_keys=_cuda_keys(host, sources.value or ()) if apt else Fact(None, "apt"),
+        manager, installed, sources, Fact(None, "dpkg"), Fact(None, "apt-cache"), Fact(None, "apt's sources")
     )
+
+
+def _by_apt(host: Host, manager: Fact[str]) -> Packages:
+    policy = begin(lambda: fact(host.run(POLICY, 10.0), parse_policy))
+    interrupted = begin(lambda: probe_interrupted(host))
+    sources = probe_sources(host, manager.value)
+    keys = _cuda_keys(host, sources.value or ())
+    return Packages(manager, probe_installed(host, manager.value), sources, interrupted(), policy(), keys)
 
 
 def probe_installed(host: Host, manager: Optional[str]) -> Fact[Mapping[str, Package]]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import Callable, Mapping, Tuple
+from typing import Callable, Mapping
 
+from gpuctl.facts.cdi import Cdi, probe_cdi
 from gpuctl.host.deadline import begin
-from gpuctl.host.reading import Host, Outcome, fact
+from gpuctl.host.reading import Host, fact
 from gpuctl.model import Fact
 
 HOOK = "nvidia-container-runtime-hook"
@@ -16,7 +17,6 @@ HOOK = "nvidia-container-runtime-hook"
 and link it; without the link, dockerd finds nothing."""
 PROGRAMS = ("nvidia-ctk", "nvidia-container-cli", "nvidia-container-runtime", HOOK, "nvidia-cdi-hook", "runc")
 SETTINGS = "/etc/nvidia-container-runtime/config.toml"
-CDI_FOLDERS = ("/etc/cdi", "/var/run/cdi")
 _VERSIONS: Mapping[str, str] = {
     "nvidia-ctk": r"^NVIDIA Container Toolkit CLI version (\S+)",
     "nvidia-container-cli": r"^(?:cli-)?version: (\S+)",
@@ -46,8 +46,8 @@ class Toolkit:
     cdi_hook: Fact[Part]
     runc: Fact[Part]
     hook_changed: Fact[float]
-    cdi_specs: Fact[Tuple[str, ...]]
-    """CDI specification files in /etc/cdi and /var/run/cdi."""
+    cdi: Fact[Cdi]
+    """The CDI specifications in /etc/cdi and /var/run/cdi."""
     settings: Fact[str]
     """The text of the toolkit's config.toml."""
 
@@ -55,9 +55,10 @@ class Toolkit:
 def probe_toolkit(host: Host) -> Toolkit:
     """Returns the parts, each asked for its version at the same time as the others."""
     asked = [_begin_part(host, name) for name in PROGRAMS]
+    cdi = probe_cdi(host)
     ctk, cli, runtime, hook, cdi_hook, runc = (part() for part in asked)
     settings = fact(host.read(SETTINGS), str)
-    return Toolkit(ctk, cli, runtime, hook, cdi_hook, runc, _changed(host, hook), _cdi_specs(host), settings)
+    return Toolkit(ctk, cli, runtime, hook, cdi_hook, runc, _changed(host, hook), cdi, settings)
 
 
 def _begin_part(host: Host, name: str) -> Callable[[], Fact[Part]]:
@@ -95,13 +96,3 @@ def _changed(host: Host, hook: Fact[Part]) -> Fact[float]:
         return Fact(None, hook.source, hook.unknown)
     # Not mtime: packages carry that of their making. ctime is when this file was put here.
     return fact(host.stat(hook.value.path), lambda text: float(json.loads(text)["ctime"]))
-
-
-def _cdi_specs(host: Host) -> Fact[Tuple[str, ...]]:
-    listings = [host.list(folder) for folder in CDI_FOLDERS]
-    unread = [listing for listing in listings if listing.outcome not in (Outcome.OK, Outcome.ABSENT)]
-    if unread:
-        return fact(unread[0], lambda _: ())
-    names = ((listing.source, name) for listing in listings for name in listing.text.splitlines())
-    specs = tuple("%s/%s" % place for place in names if place[1].endswith((".json", ".yaml")))
-    return Fact(specs, ", ".join(CDI_FOLDERS))

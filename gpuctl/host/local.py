@@ -70,6 +70,13 @@ class LocalHost:
 
         return get(endpoint, path, deadline)
 
+    def call(
+        self, endpoint: str, method: str, message: str = "", namespace: str = "", deadline: float = 5.0
+    ) -> Reading:
+        from gpuctl.host.grpc_call import call
+
+        return call(endpoint, method, message, namespace, deadline)
+
     def peer(self, endpoint: str) -> Reading:
         from gpuctl.host.http_get import peer
 

@@ -66,6 +66,11 @@ class Host(Protocol):
     def get(self, endpoint: str, path: str, deadline: float = 5.0) -> Reading:
         """The body of an HTTP GET; `endpoint` is unix:///path or tcp://host:port."""
 
+    def call(
+        self, endpoint: str, method: str, message: str = "", namespace: str = "", deadline: float = 5.0
+    ) -> Reading:
+        """The reply of a gRPC method at unix:///path: see gpuctl.host.grpc_call. Messages are bytes as latin-1."""
+
     def peer(self, endpoint: str) -> Reading:
         """The id of the process that listens at unix:///path; 0 when it is in a process namespace out of our sight."""
 
@@ -77,6 +82,11 @@ class Host(Protocol):
 
         `booted` is in seconds since the epoch, to the millisecond; /proc/uptime is too coarse, and lxcfs feigns it.
         """
+
+
+def grpc_source(endpoint: str, method: str, namespace: str) -> str:
+    """Returns the name of a call."""
+    return "%s (%s%s)" % (method, endpoint, ", namespace " + namespace if namespace else "")
 
 
 def fact(reading: Reading, parse: Callable[[str], Optional[T]]) -> Fact[T]:

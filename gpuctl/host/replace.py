@@ -1,6 +1,7 @@
 """The writing half of the door: a file is replaced as a whole or not at all, and what it was stays beside it.
 
-Beside FILE, a change leaves one of these, whose name holds the time and the digest of what was written instead:
+A change leaves one of these beside FILE, or in a folder aside. Its name holds the time, and the digest of what was
+written instead:
 
     FILE.gpuctl-20261124T035010.123456Z-3fa94c1b77aa.bak      what FILE was, with its mode, owner and attributes
     FILE.gpuctl-20261124T035010.123456Z-3fa94c1b77aa.absent   empty: there was no FILE
@@ -56,11 +57,15 @@ def digest(raw: Optional[bytes]) -> Optional[str]:
     return None if raw is None else hashlib.sha256(raw).hexdigest()
 
 
-def change_of(before: State, new: Optional[bytes], undoes: bool = False) -> Change:
-    """Returns the change that `replace` is to make. `undoes`: what the file was is kept as `.undone`."""
+def change_of(before: State, new: Optional[bytes], undoes: bool = False, aside: str = "") -> Change:
+    """Returns the change that `replace` is to make. `undoes`: what the file was is kept as `.undone`.
+
+    `aside` is the folder in which it is kept, "" for that of the file.
+    """
     kind = UNDONE if undoes else ABSENT if before.raw is None else BACKUP
     mark = (digest(new) or "")[:12].ljust(12, "0")
-    kept = "%s.gpuctl-%s-%s.%s" % (before.path, stamp(), mark, kind)
+    folder, name = os.path.split(before.path)
+    kept = os.path.join(aside or folder, "%s.gpuctl-%s-%s.%s" % (name, stamp(), mark, kind))
     return Change(before.path, digest(before.raw), digest(new), kept)
 
 
@@ -77,7 +82,7 @@ def replace(change: Change, before: State, new: Optional[bytes], inspect: Callab
                 _create(temporary, new, real)
                 inspect(temporary)
                 _create(kept, before.raw or b"", real, times=before.identity)
-                sync(os.path.dirname(real))
+                sync(os.path.dirname(kept))
             if state(real) != before or (new is not None and not into_place(temporary, before)):
                 raise FileProblem("%s was changed by another program just now. Run gpuctl again." % real)
             if new is None:
@@ -133,9 +138,10 @@ def content_before(change: Change) -> Optional[bytes]:
     return raw
 
 
-def remove_leftovers(path: str) -> None:
-    """Removes what killed runs left beside the file. Call it with the lock held. Raises FileProblem."""
+def remove_leftovers(path: str, aside: str = "") -> None:
+    """Removes what killed runs left of a change of the file. Call it with the lock held. Raises FileProblem."""
     folder, name = os.path.split(os.path.realpath(path))
+    folder = aside or folder
     pattern = re.compile(r"\." + re.escape(name) + _MARK + r"\.tmp")
     with explained("tidy", folder):
         for leftover in filter(pattern.fullmatch, os.listdir(folder)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import Dict, Mapping, Sequence
 
-from gpuctl.host.reading import Host, Outcome, Reading
+from gpuctl.host.reading import Host, Outcome, Reading, grpc_source
 
 
 class SnapshotHost:
@@ -38,6 +38,11 @@ class SnapshotHost:
 
     def get(self, endpoint: str, path: str, deadline: float = 5.0) -> Reading:
         return self._recorded("get", "GET %s (%s)" % (path, endpoint))
+
+    def call(
+        self, endpoint: str, method: str, message: str = "", namespace: str = "", deadline: float = 5.0
+    ) -> Reading:
+        return self._recorded("call", grpc_source(endpoint, method, namespace))
 
     def peer(self, endpoint: str) -> Reading:
         return self._recorded("peer", "peer of " + endpoint)
@@ -80,6 +85,11 @@ class RecordingHost:
 
     def get(self, endpoint: str, path: str, deadline: float = 5.0) -> Reading:
         return self._keep("get", self._host.get(endpoint, path, deadline))
+
+    def call(
+        self, endpoint: str, method: str, message: str = "", namespace: str = "", deadline: float = 5.0
+    ) -> Reading:
+        return self._keep("call", self._host.call(endpoint, method, message, namespace, deadline))
 
     def peer(self, endpoint: str) -> Reading:
         return self._keep("peer", self._host.peer(endpoint))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 
 from gpuctl.facts.package_sources import APT_FOLDER, Source
 from gpuctl.facts.packages import TOOLKIT, Packages, probe_interrupted
 from gpuctl.host.publish import create_public
-from gpuctl.host.reading import Host
+from gpuctl.host.reading import Host, Reading
 from gpuctl.host.scratch import discard, scratch
 from gpuctl.provision.manager_runs import KEPT, must, reason, run_manager
 from gpuctl.provision.package_files import apt_source, silenced, written
@@ -34,7 +35,7 @@ def offered(repository: Repository) -> frozenset[str]:
     """Returns the versions of the whole toolkit there, read into a folder of its own: apt's lists stay as they are."""
     files = {
         "nvidia.sources": f"Types: deb\nURIs: {repository.url}\nSuites: /\n".encode(),
-        f"keys/{_key_name(repository.key)}": repository.key,
+        f"keys/nvidia{_suffix(repository.key)}": repository.key,
         "lists/partial/": b"",
         "cache/archives/partial/": b"",
     }
@@ -51,16 +52,12 @@ def offered(repository: Repository) -> frozenset[str]:
             }
         )
         said = run_manager(("apt-get", *options, "update"))
-        if _UNSIGNED.search(said.text) or not said.ok:
-            raise PackageProblem(_why_unread(repository, said.text) or f"Its list cannot be read: {reason(said)}")
+        unsigned = _UNSIGNED.search(said.text)
+        if unsigned:
+            raise PackageProblem(f"{repository.url} is not signed by this key (apt says: {unsigned[0]}).")
+        if not said.ok:
+            raise PackageProblem(f"The list of {repository.url} cannot be read: {reason(said)}")
         return parse_madison(must("apt-cache", run_manager(("apt-cache", *options, "madison", *TOOLKIT))).text)
-
-
-def _why_unread(repository: Repository, text: str) -> str | None:
-    unsigned = _UNSIGNED.search(text)
-    if unsigned is None:
-        return None
-    return f"{repository.url} is not signed by this key (apt says: {unsigned[0]})."
 
 
 def parse_madison(text: str) -> frozenset[str]:
@@ -103,10 +100,6 @@ def _suffix(key: bytes) -> str:
     return ".asc" if is_armoured(key) else ".gpg"
 
 
-def _key_name(key: bytes) -> str:
-    return f"nvidia-container-toolkit{_suffix(key)}"
-
-
 def _options(**values: str) -> tuple[str, ...]:
     return tuple(word for name, value in values.items() for word in ("-o", f"{name}={value}"))
 
@@ -127,11 +120,17 @@ def keep(host: Host, repository: Repository, change: Change, packages: Packages)
     """Fetches the packages: by all sources, else by one file alone, where sources contradict each other."""
     create_public(KEPT)
     files = dict.fromkeys(one.file for one in packages.sources.get() or () if is_of_toolkit(one, repository))
-    ways = ((), *(_only(file) for file in files))
     for name, version in change.lost.items():
-        tries = (run_manager(("apt-get", *way, "download", f"{name}={version}"), KEPT) for way in ways)
-        if not _kept(host, name, version) and not any(said.ok for said in tries):
+        tries = _fetch(f"{name}={version}", files)
+        if not any(_kept(host, name, version) for _ in chain(("before",), tries)):
             raise PackageProblem(f"{name} {version} can be had nowhere, so that it could not be put back.")
+
+
+def _fetch(package: str, files: Iterable[str]) -> Iterator[Reading]:
+    yield run_manager(("apt-get", "download", package), KEPT)
+    for file in files:
+        run_manager(("apt-get", *_only(file), "update"))
+        yield run_manager(("apt-get", *_only(file), "download", package), KEPT)
 
 
 def _kept(host: Host, name: str, version: str) -> str | None:
@@ -172,4 +171,5 @@ def undo(host: Host, before: Before) -> None:
     if probe_interrupted(host).value:
         must("dpkg --configure", run_manager(("dpkg", *_KEEP_SETTINGS, "--configure", "-a")))
     check_versions(host, "apt", before)
-    discard(KEPT)
+    if not any(before.values()):  # else the undo of an earlier change may need what is in there
+        discard(KEPT)

@@ -7,8 +7,7 @@ from dataclasses import replace
 
 from gpuctl.checks import CHECKS
 from gpuctl.checks.engine import ask
-from gpuctl.checks.remedies import install, service
-from gpuctl.compat.versions import compare, leading
+from gpuctl.checks.remedies import service
 from gpuctl.engines.daemon_json import (
     DEFAULT_RUNTIME,
     FEATURES,
@@ -17,6 +16,7 @@ from gpuctl.engines.daemon_json import (
     Runtime,
     diff,
     register,
+    set_values,
     settings,
     values,
 )
@@ -24,31 +24,33 @@ from gpuctl.engines.json_text import NotAccepted
 from gpuctl.facts.docker import Docker
 from gpuctl.facts.gather import Facts
 from gpuctl.facts.system import System
+from gpuctl.facts.toolkit import Toolkit
 from gpuctl.host import files
 from gpuctl.host.reading import Host
 from gpuctl.model import Disturbs, Remedy, Status
+from gpuctl.provision.docker_cdi import about_cdi, sets_cdi
 from gpuctl.provision.docker_daemon import DockerDaemon, validator
 from gpuctl.provision.docker_target import Target, check_flags, find_target
 from gpuctl.provision.result import Refused, Wish
-from gpuctl.provision.setup import Edit, Setup, accept
+from gpuctl.provision.runtime_program import whole_path
+from gpuctl.provision.setup import Document, Edit, Engine, Setup, accept
 
 ENGINE, TITLE = "docker", "Docker"
-PROGRAM = "nvidia-container-runtime"
-CDI_SINCE = "25.0"
 LOOK = "Docker's log says more: journalctl -u docker -n 20."
 
 
 def plan(host: Host, facts: Facts, wish: Wish) -> Setup:
     """Returns what registers the runtime. Raises Refused. `facts` must have System, Docker and Toolkit."""
     target = find_target(facts, wish.config)
+    notes = about_cdi(facts, wish)
+    wish = replace(wish, cdi=sets_cdi(target.docker, wish))
     keys = (RUNTIMES, *((DEFAULT_RUNTIME,) if wish.default else ()), *((FEATURES,) if wish.cdi else ()))
     check_flags(target, frozenset(keys))
-    _check_cdi(target.docker, wish)
-    editor = _editor(host, wish, target, _program(host, facts[System], wish))
+    editor = _editor(host, wish, target, whole_path(host, facts[System], wish, TITLE))
     edit = Edit(
         target.path, editor, diff, validator(host, target.docker, target.path) if target.live else accept, values
     )
-    setup = setup_of(host, target, (edit,), wish)
+    setup = _setup(host, target, edit, wish, notes)
     return _with_waits(setup, facts, wish) if target.live else setup
 
 
@@ -61,10 +63,9 @@ def running(host: Host, facts: Facts) -> DockerDaemon | None:
     return _daemon(host, target) if target.live else None
 
 
-def setup_of(host: Host, target: Target, edits: tuple[Edit, ...], wish: Wish) -> Setup:
-    """Returns the setup of these edits, and who has to take them up."""
+def _setup(host: Host, target: Target, edit: Edit, wish: Wish, notes: tuple[str, ...]) -> Setup:
     daemon = _daemon(host, target) if target.live and wish.reload else None
-    return Setup(ENGINE, TITLE, edits, daemon, notes=_why_not_told(target, wish), look=LOOK)
+    return Setup(ENGINE, TITLE, (edit,), daemon, notes=(*_why_not_told(target, wish), *notes), look=LOOK)
 
 
 def _daemon(host: Host, target: Target) -> DockerDaemon:
@@ -80,25 +81,6 @@ def _why_not_told(target: Target, wish: Wish) -> tuple[str, ...]:
     if target.docker.daemon.value is None:
         return ("Docker is not running: it reads the file when it starts. Nothing was verified.",)
     return (f"The Docker that runs here reads {target.docker.config.source}, not this file: it was not told.",)
-
-
-def _check_cdi(docker: Docker, wish: Wish) -> None:
-    daemon = docker.daemon.value
-    if wish.cdi and daemon and compare(leading(daemon.version) or "0", CDI_SINCE) < 0:
-        raise Refused(f"Docker {daemon.version} has no CDI: it came with {CDI_SINCE}.")
-
-
-def _program(host: Host, system: System, wish: Wish) -> str:
-    """The absolute path that dockerd will be told: its PATH may be another than ours."""
-    wished = wish.runtime_path or PROGRAM
-    found = host.which(wished)
-    if not found.ok:
-        remedy = install("toolkit", "Install the NVIDIA Container Toolkit.", system, Disturbs.NOTHING)
-        where = "not an executable program" if "/" in wished else "not on PATH"
-        raise Refused(f"{wished} is {where}.", remedy=None if wish.runtime_path else remedy)
-    if not found.text.startswith("/"):
-        raise Refused(f"Docker needs the whole path of {wished}, from the root.")
-    return found.text
 
 
 def _editor(host: Host, wish: Wish, target: Target, program: str) -> Callable[[bytes | None], bytes | None]:
@@ -135,6 +117,8 @@ def _with_waits(setup: Setup, facts: Facts, wish: Wish) -> Setup:
             "Restart Docker.", service(facts[System], facts[Docker], "restart"), Disturbs.RUNNING_CONTAINERS
         )
         return _waiting(setup, wish, "Docker switches CDI on when it restarts.", remedy)
+    if wish.coming:
+        return _waiting(setup, wish, "--gpus works once Docker has been restarted after the toolkit has come in.", None)
     if Status.UNKNOWN in (visible.status, late.status):
         return setup
     if visible.status is Status.FAIL:  # which no restart changes
@@ -146,3 +130,6 @@ def _with_waits(setup: Setup, facts: Facts, wish: Wish) -> Setup:
 
 def _waiting(setup: Setup, wish: Wish, why: str, remedy: Remedy | None) -> Setup:
     return replace(setup, restart=wish.restart, restart_needed=True, late=(why,), remedy=remedy)
+
+
+DOCKER = Engine(TITLE, plan, running, (System, Docker, Toolkit), diff, Document(values, set_values))

@@ -1,63 +1,59 @@
-"""The engines that gpuctl can set up, each in a file of its own, and which of them a host has."""
+"""The engines that gpuctl can set up, and which of them is meant on a host. Each is loaded when it is needed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from importlib import import_module
 
-from gpuctl.engines import daemon_json
-from gpuctl.engines.merge import Values
+from gpuctl.facts.containerd import Containerd
+from gpuctl.facts.crio import Crio
 from gpuctl.facts.docker import Docker
 from gpuctl.facts.gather import Facts, gather
-from gpuctl.facts.system import System
-from gpuctl.facts.toolkit import Toolkit
+from gpuctl.facts.podman import Podman
 from gpuctl.host.reading import Host
-from gpuctl.provision import docker
 from gpuctl.provision.result import Wish
-from gpuctl.provision.setup import Daemon, Setup
+from gpuctl.provision.setup import Daemon, Engine
+
+NAMES = ("docker", "containerd", "crio", "podman")
 
 
-@dataclass(frozen=True)
-class Document:
-    """How a file that is others' as well is read as nested dicts, and how values are set in it, all else staying."""
+def engine_of(name: str) -> Engine:
+    """Returns the engine of that name. Raises KeyError."""
+    if name not in NAMES:
+        raise KeyError(name)
+    found: Engine = getattr(import_module(f"gpuctl.provision.{name}"), name.upper())
+    return found
 
-    values: Callable[[bytes], dict[str, Any]]
-    set_values: Callable[[bytes, Values], bytes]
 
+def found_engine(host: Host) -> tuple[str, Facts]:
+    """Returns the engine that is meant where none is named, and the facts by which it was found.
 
-@dataclass(frozen=True)
-class Engine:
-    """`plan` returns what registers the runtime, and raises Refused; `running` the daemon that runs now, if any.
-
-    `subjects` are the facts that both need. `show` returns the diff of two contents of its file, without secrets.
+    It is Docker, else the one that runs or lies here; Docker too where there is none at all.
     """
-
-    title: str
-    plan: Callable[[Host, Facts, Wish], Setup]
-    running: Callable[[Host, Facts], Daemon | None]
-    subjects: tuple[type, ...]
-    show: Callable[[str, bytes | None, bytes | None], str]
-    document: Document | None
-    """None: its files are gpuctl's as a whole."""
+    facts = gather(host, (Docker,))
+    if not isinstance(facts[Docker], Docker) or facts[Docker].installed:
+        return "docker", facts
+    facts = {**facts, **gather(host, (Containerd, Crio, Podman))}
+    return _other_engine(facts), facts
 
 
-ENGINES = {
-    docker.ENGINE: Engine(
-        docker.TITLE,
-        docker.plan,
-        docker.running,
-        (System, Docker, Toolkit),
-        daemon_json.diff,
-        Document(daemon_json.values, daemon_json.set_values),
-    ),
-}
+def _other_engine(facts: Facts) -> str:
+    containerd, crio, podman = facts[Containerd], facts[Crio], facts[Podman]
+    if isinstance(crio, Crio) and crio.process.value:
+        return "crio"
+    if isinstance(containerd, Containerd) and containerd.process.value:
+        return "containerd"
+    if isinstance(podman, Podman) and podman.program.value:
+        return "podman"
+    return "containerd" if isinstance(containerd, Containerd) and containerd.program.value else "docker"
 
 
 def reader(host: Host, name: str, paths: Sequence[str]) -> Daemon | None:
     """Returns the engine's daemon that runs now and reads one of these files; None where none does."""
-    engine = ENGINES.get(name)
-    daemon = engine.running(host, gather(host, engine.subjects)) if engine else None
+    if name not in NAMES:
+        return None
+    engine = engine_of(name)
+    daemon = engine.running(host, gather(host, engine.subjects))
     return daemon if daemon is not None and any(map(daemon.reads, paths)) else None
 
 

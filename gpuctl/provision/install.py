@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
+from gpuctl.facts.docker import Docker
 from gpuctl.facts.gather import gather
+from gpuctl.facts.packages import Packages
+from gpuctl.facts.system import System
 from gpuctl.host.reading import Host
-from gpuctl.provision.engines import ENGINES
+from gpuctl.provision.engines import engine_of, found_engine
+from gpuctl.provision.package_plan import PackagePlan
+from gpuctl.provision.packages import PackageWish, plan_packages
 from gpuctl.provision.recorder import cut_short
-from gpuctl.provision.result import Result, Say, Wish
-from gpuctl.provision.transaction import conduct
+from gpuctl.provision.result import Refused, Result, Say, Wish
+from gpuctl.provision.setup import Setup
+from gpuctl.provision.transaction import conduct, refusal
 
 COMMAND = "install-runtime"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -26,12 +33,43 @@ def check_name(name: str) -> str:
     return name
 
 
-def install_runtime(host: Host, wish: Wish, say: Say) -> Result:
-    """Returns how it ended; with `dry_run`, what would be done. Nothing is changed where nothing has to be."""
-    engine = ENGINES[wish.engine or "docker"]
-    facts = gather(host, engine.subjects)
-    result = conduct(host, COMMAND, wish, lambda: engine.plan(host, facts, wish), say)
-    return replace(result, notes=(*result.notes, *_about_cut_short(host)))
+def install_runtime(host: Host, wish: Wish, packages: PackageWish | None, say: Say) -> Result:
+    """Returns how it ended; with `dry_run`, what would be done. Nothing is changed where nothing has to be.
+
+    `packages`: the toolkit is to be installed first, if it is not there.
+    """
+    try:
+        job = _job(host, wish, packages)
+    except Refused as refused:
+        return refusal(Result(dry_run=wish.dry_run), refused)
+    result = conduct(host, COMMAND, wish, job.plan, say, job.packages)
+    notes = (*(job.packages.notes if job.packages else ()), *result.notes, *_about_cut_short(host))
+    return replace(result, notes=notes)
+
+
+@dataclass(frozen=True)
+class Job:
+    """What installs the packages, None where that was not asked for, and what sets up the engine after it."""
+
+    packages: PackagePlan | None
+    plan: Callable[[], Setup]
+
+
+def _job(host: Host, wish: Wish, wanted: PackageWish | None) -> Job:
+    name, facts = (wish.engine, {}) if wish.engine else found_engine(host)
+    engine = engine_of(name)
+    missing = dict.fromkeys((*engine.subjects, *((System, Docker, Packages) if wanted else ())))
+    facts = {**facts, **gather(host, [one for one in missing if one not in facts])}
+    packages = plan_packages(host, facts, wanted) if wanted else None
+    coming = bool(packages and packages.steps)
+    first = [facts]
+
+    def plan() -> Setup:
+        """With the facts that are there the first time, and with new ones after packages have come in."""
+        seen = first.pop() if first else gather(host, engine.subjects)
+        return engine.plan(host, seen, replace(wish, coming=coming and seen is facts))
+
+    return Job(packages, plan)
 
 
 def _about_cut_short(host: Host) -> tuple[str, ...]:

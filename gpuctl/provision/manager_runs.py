@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Sequence
+from itertools import pairwise
 
 from gpuctl.facts.package_sources import without_secrets
 from gpuctl.host.process import run_long
@@ -20,7 +21,8 @@ _LOCKED = re.compile(
     r"could not get lock|unable to acquire|locked by another process|is locked by|transaction lock", re.I
 )
 _TOLD = re.compile(r"^(E:|W:|dpkg:|error:|Error:|Problem|Failed|Cannot|No package|No match)", re.MULTILINE)
-_LETTERS = 400
+_NOISE = re.compile("Some index files failed to download")
+_LINES, _LETTERS = 2, 400
 _ENVIRONMENT = {
     "DEBIAN_FRONTEND": "noninteractive",
     "APT_LISTCHANGES_FRONTEND": "none",
@@ -46,11 +48,13 @@ def must(doing: str, said: Reading) -> Reading:
 
 
 def reason(said: Reading) -> str:
-    """Returns a sentence of what a command said last of its failure, with no secret in it."""
+    """Returns a sentence or more of what a command said of its failure, with no secret in it."""
     lines = [line.strip() for line in said.text.splitlines() if line.strip()]
-    told = [line for line in lines if _TOLD.match(line)]
+    # dpkg puts the reason on a line of its own.
+    whole = [f"{line} {after}" if line.endswith(":") else line for line, after in pairwise((*lines, ""))]
+    told = [line for line in whole if _TOLD.match(line) and not _NOISE.search(line)]
     errors = [line for line in told if not line.startswith("W:")] or told or lines[-1:]
-    words = " ".join(dict.fromkeys(line.removeprefix("E: ").removeprefix("W: ") for line in errors))
+    words = " ".join(dict.fromkeys(line.removeprefix("E: ").removeprefix("W: ") for line in errors[:_LINES]))
     cut = said.detail if said.outcome is not Outcome.OK else f"exit status {said.code}"
     text = without_secrets(words)[:_LETTERS] or cut
     return text if text.endswith(".") else f"{text}."

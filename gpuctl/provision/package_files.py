@@ -6,9 +6,10 @@ import difflib
 import re
 from collections.abc import Callable
 
-from gpuctl.facts.package_sources import Source, parse_deb822, parse_one_line, without_secrets
+from gpuctl.facts.package_sources import APT_FOLDER, Source, parse_deb822, parse_one_line, without_secrets
 from gpuctl.provision.setup import Edit
 
+APT_ETC = "/etc/apt"
 _OURS = "Written by gpuctl install-runtime --install."
 _STANZA_END = re.compile(r"(\n[ \t]*\n)")
 
@@ -16,7 +17,12 @@ _STANZA_END = re.compile(r"(\n[ \t]*\n)")
 def written(path: str, content: str | bytes) -> Edit:
     """Returns the edit after which the file has just this content."""
     raw = content.encode() if isinstance(content, str) else content
-    return Edit(path, lambda _: raw, show if isinstance(content, str) else show_key)
+    return Edit(path, lambda _: raw, show_source, aside=_aside(path))
+
+
+def _aside(path: str) -> str:
+    """Where what a file was is kept: in sources.list.d, apt warns of each file whose name it does not know."""
+    return APT_ETC if path.startswith(f"{APT_FOLDER}/") else ""
 
 
 def apt_source(url: str, keyring: str) -> str:
@@ -32,8 +38,15 @@ def rpm_repository(name: str, url: str, key: str) -> str:
 
 def silenced(path: str, unwanted: Callable[[Source], bool]) -> Edit:
     """Returns the edit after which an apt source file has no unwanted source: it is there, and apt passes over it."""
-    change = _without_stanzas if path.endswith(".sources") else _without_lines
-    return Edit(path, lambda raw: None if raw is None else change(raw.decode(), path, unwanted).encode(), show)
+    rewrite = _without_stanzas if path.endswith(".sources") else _without_lines
+
+    def change(raw: bytes | None) -> bytes | None:
+        if raw is None:
+            return None
+        text = raw.decode("utf-8", "surrogateescape")  # a comment may be in any encoding
+        return rewrite(text, path, unwanted).encode("utf-8", "surrogateescape")
+
+    return Edit(path, change, show, aside=_aside(path))
 
 
 def _without_lines(text: str, path: str, unwanted: Callable[[Source], bool]) -> str:
@@ -67,3 +80,8 @@ def show_key(path: str, before: bytes | None, after: bytes | None) -> str:
     return (
         "".join(f"{line}\n" for line in difflib.unified_diff(old, new, *names, lineterm="")) if before != after else ""
     )
+
+
+def show_source(path: str, before: bytes | None, after: bytes | None) -> str:
+    """Returns the diff of a file that tells of a repository, or of its key."""
+    return (show_key if path.endswith((".gpg", ".asc")) else show)(path, before, after)

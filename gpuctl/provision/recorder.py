@@ -8,11 +8,22 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from gpuctl.facts.changes import BOOT_ID, DONE, ENGINE, WRITE, Change, Run, journal_folder, probe_changes, process_start
+from gpuctl.facts.changes import (
+    BOOT_ID,
+    DONE,
+    PACKAGES,
+    WRITE,
+    Change,
+    Run,
+    journal_folder,
+    probe_changes,
+    process_start,
+)
 from gpuctl.host.files import FileProblem, locked_folder
 from gpuctl.host.journal import Journal
 from gpuctl.host.publish import create_public
 from gpuctl.host.reading import Host
+from gpuctl.provision.result import File
 
 
 class Recorder:
@@ -37,7 +48,15 @@ class Recorder:
     def to_undo(self) -> tuple[Change, ...]:
         """What undoing has to look at: all but files that never came to be others. Nothing where only they were."""
         begun = tuple(one for one in self.changes if one.kind != WRITE or one.number in self.done)
-        return begun if any(one.kind != ENGINE for one in begun) else ()
+        return begun if any(one.kind in (WRITE, PACKAGES) for one in begun) else ()
+
+    @property
+    def files(self) -> tuple[File, ...]:
+        """The files that were changed, those of the engine first."""
+        written = [one.about for one in self.changes if one.kind == WRITE and one.number in self.done]
+        return tuple(
+            File(one["path"], one["kept"]) for one in sorted(written, key=lambda one: one["engine"] == PACKAGES)
+        )
 
     @contextmanager
     def alone(self) -> Iterator[None]:

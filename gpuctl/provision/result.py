@@ -19,6 +19,8 @@ class Wish:
     """What the person asked for. None: as gpuctl finds it. `deadline` in seconds, for the daemon to take it up."""
 
     engine: str | None = None
+    coming: bool = False
+    """The toolkit's packages are to come in first."""
     name: str = "nvidia"
     runtime_path: str | None = None
     default: bool = False

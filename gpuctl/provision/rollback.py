@@ -5,16 +5,19 @@ What a run was killed before is found not to have come to be. What is taken away
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Callable, Sequence
 
-from gpuctl.facts.changes import INTERRUPTED, ROLLED_BACK, RUNNING, UNDONE, WRITE, Change, Run, probe_changes
+from gpuctl.facts.changes import INTERRUPTED, PACKAGES, ROLLED_BACK, RUNNING, UNDONE, WRITE, Change, Run, probe_changes
 from gpuctl.host.files import same_file
 from gpuctl.host.reading import Host
 from gpuctl.host.replace import content_before, digest
-from gpuctl.model import CannotTell, ExitCode
-from gpuctl.provision.engines import ENGINES, reader, untold
+from gpuctl.model import CannotTell, Disturbs, ExitCode, Step
+from gpuctl.provision.engines import NAMES, engine_of, reader, untold
+from gpuctl.provision.package_files import show_source
+from gpuctl.provision.packages import undo_packages
 from gpuctl.provision.result import Refused, Result, Say, Wish
-from gpuctl.provision.setup import Edit, Setup
+from gpuctl.provision.setup import Edit, Finish, Setup
 from gpuctl.provision.transaction import conduct
 from gpuctl.provision.undo import file_change
 
@@ -50,14 +53,15 @@ def _plan(host: Host, wish: Wish, name: str | None) -> Setup:
         return _nothing(f"The run {run.id} (gpuctl {run.command}) is rolled back already.")
     chain = _chain(runs, run)
     changes = tuple(change for one in chain for change in reversed(one.changes))
-    engine = next((change.about["engine"] for change in changes if change.kind == WRITE), "")
+    engine = next((one.about["engine"] for one in changes if one.kind == WRITE and one.about["engine"] in NAMES), "")
     edits = tuple(_edits(changes, wish.force))
     daemon = reader(host, engine, [edit.path for edit in edits]) if wish.reload else None
     return Setup(
         engine=engine,
-        title=ENGINES[engine].title if engine in ENGINES else "",
+        title=engine_of(engine).title if engine in NAMES else "",
         edits=edits,
         daemon=daemon,
+        finish=_packages_back(host, changes),
         undoes=chain,
         takes_away=True,
         notes=untold(daemon, wish),
@@ -99,8 +103,24 @@ def _edits(changes: Sequence[Change], force: bool) -> list[Edit]:
 
 
 def _edit(path: str, changes: Sequence[Change], force: bool) -> Edit:
-    show = ENGINES[changes[0].about["engine"]].show
-    return Edit(path, _restorer(path, changes, show, force), show)
+    show = _show(changes[0].about["engine"])
+    folder, kept_in = (posixpath.dirname(place) for place in (path, changes[0].about["kept"]))
+    return Edit(path, _restorer(path, changes, show, force), show, aside="" if kept_in == folder else kept_in)
+
+
+def _packages_back(host: Host, changes: Sequence[Change]) -> Finish | None:
+    """`changes` are newest first: what was there before the first of them is what comes back."""
+    installs = [change.about for change in changes if change.kind == PACKAGES]
+    if not installs:
+        return None
+    before, manager = installs[-1]["before"], installs[-1]["manager"]
+    back = ", ".join(f"{name} {version}" for name, version in before.items() if version) or "none of the toolkit's"
+    step = Step(f"bring the packages back to what they were: {back}", Disturbs.NEW_CONTAINERS)
+    return Finish(step, lambda: undo_packages(host, before, manager))
+
+
+def _show(engine: str) -> Callable[[str, bytes | None, bytes | None], str]:
+    return engine_of(engine).show if engine in NAMES else show_source
 
 
 def _restorer(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import chain
 
 from gpuctl.facts.package_sources import RPM_FOLDERS
 from gpuctl.facts.packages import TOOLKIT, Packages
@@ -95,7 +96,7 @@ def keep(host: Host, repository: Repository, change: Change, packages: Packages)
     create_public(KEPT)
     for name, version in change.lost.items():
         tries = (run_manager(way) for way in _fetch(repository.manager, f"{name}-{version}"))
-        if not any(_kept(host, name, version) for _ in ("before", *tries)):
+        if not any(_kept(host, name, version) for _ in chain(("before",), tries)):
             raise PackageProblem(f"{name} {version} can be had nowhere, so that it could not be put back.")
 
 
@@ -148,4 +149,5 @@ def undo(host: Host, before: Before) -> None:
     if files:
         must("rpm --upgrade", run_manager(("rpm", "--upgrade", "--oldpackage", "--replacepkgs", *files)))
     check_versions(host, "dnf", before)
-    discard(KEPT)
+    if not any(before.values()):  # else the undo of an earlier change may need what is in there
+        discard(KEPT)

@@ -1,7 +1,7 @@
 """What one engine needs in order to have the NVIDIA runtime: its files' changes, and the daemon that takes them up.
 
-Each engine has a file of its own in this room, with `plan(host, facts, wish) -> Setup` and
-`running(host, facts) -> Daemon | None`; transaction.py carries the setup out, whichever engine it is of.
+Each engine has a file of its own in this room, that ends with its Engine; transaction.py carries a setup out, whichever
+engine it is of.
 """
 
 from __future__ import annotations
@@ -10,8 +10,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from gpuctl.engines.merge import Values
 from gpuctl.facts.changes import Run
+from gpuctl.facts.gather import Facts
+from gpuctl.host.reading import Host
 from gpuctl.model import Remedy, Step
+from gpuctl.provision.result import Wish
 
 Contents = Mapping[str, bytes | None]
 """What files hold, by their paths behind all links; None: there is no such file."""
@@ -65,7 +69,8 @@ class Edit:
 
     `show` returns the unified diff of two contents of that path as it may be shown, without secrets. `inspect` sees the
     path of the complete new file before it counts, and may raise Refused. `values` reads a file that is others' as
-    well, as nested dicts; None: the file as a whole is gpuctl's.
+    well, as nested dicts; None: the file as a whole is gpuctl's. `aside` is the folder in which the new file is made
+    and what it replaces is kept, for an engine that reads every file of a directory; "": beside it.
     """
 
     path: str
@@ -73,6 +78,15 @@ class Edit:
     show: Callable[[str, bytes | None, bytes | None], str]
     inspect: Callable[[str], None] = accept
     values: Callable[[bytes], Mapping[str, Any]] | None = None
+    aside: str = ""
+
+
+@dataclass(frozen=True)
+class Finish:
+    """What is left to do once the files are as wished; `run` raises PackageProblem."""
+
+    step: Step
+    run: Callable[[], None]
 
 
 @dataclass(frozen=True)
@@ -95,9 +109,35 @@ class Setup:
     notes: tuple[str, ...] = ()
     late: tuple[str, ...] = ()
     remedy: Remedy | None = None
+    finish: Finish | None = None
     undoes: tuple[Run, ...] = ()
     """The runs that this undoes."""
     takes_away: bool = False
     """It takes away what an earlier run has put there."""
     look: str = ""
     """Where a person reads more when the daemon does not take it up, a sentence."""
+
+
+@dataclass(frozen=True)
+class Document:
+    """How a file that is others' as well is read as nested dicts, and how values are set in it, all else staying."""
+
+    values: Callable[[bytes], dict[str, Any]]
+    set_values: Callable[[bytes, Values], bytes]
+
+
+@dataclass(frozen=True)
+class Engine:
+    """An engine that gpuctl can set up.
+
+    `plan` returns what registers the runtime, and raises Refused; `running` the daemon that runs now, if any.
+    `subjects` are the facts that both need. `show` returns the diff of two contents of its file, without secrets.
+    """
+
+    title: str
+    plan: Callable[[Host, Facts, Wish], Setup]
+    running: Callable[[Host, Facts], Daemon | None]
+    subjects: tuple[type, ...]
+    show: Callable[[str, bytes | None, bytes | None], str]
+    document: Document | None = None
+    """None: its files are gpuctl's as a whole."""

@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from gpuctl.facts.changes import ENGINE, PACKAGES, RESTART, WRITE, Change
 from gpuctl.host import files
 from gpuctl.host.files import FileProblem
+from gpuctl.host.reading import Host
 from gpuctl.host.replace import Change as FileChange
 from gpuctl.host.replace import put_back
+from gpuctl.provision.package_plan import PackageProblem
+from gpuctl.provision.packages import undo_packages
 from gpuctl.provision.setup import Contents, Daemon, DaemonProblem, NotUp
 
 RESTART_DEADLINE = 60.0
@@ -24,7 +27,7 @@ class Trouble:
     stays: bool
 
 
-def undo(changes: Sequence[Change], daemon: Daemon | None, deadline: float) -> tuple[Trouble, ...]:
+def undo(host: Host, changes: Sequence[Change], daemon: Daemon | None, deadline: float) -> tuple[Trouble, ...]:
     """Undoes the changes, and returns what went wrong. What was begun and never came to be is none to undo.
 
     Call it with the locks on the files' directories held. `deadline` in seconds, for the daemon's answer.
@@ -36,8 +39,11 @@ def undo(changes: Sequence[Change], daemon: Daemon | None, deadline: float) -> t
                 put_back(file_change(change))
             elif change.kind == ENGINE:
                 _tell(daemon, changes, deadline)
-        except (FileProblem, DaemonProblem) as problem:
-            troubles.append(Trouble(change, str(problem), isinstance(problem, (FileProblem, NotUp))))
+            elif change.kind == PACKAGES:
+                undo_packages(host, change.about["before"], change.about["manager"])
+        except (FileProblem, DaemonProblem, PackageProblem) as problem:
+            stays = isinstance(problem, NotUp) or not isinstance(problem, DaemonProblem)
+            troubles.append(Trouble(change, str(problem), stays))
     return tuple(troubles)
 
 

@@ -9,11 +9,11 @@ from gpuctl.facts.changes import ROLLED_BACK, UNDONE, WRITE, Change
 from gpuctl.host.files import same_file
 from gpuctl.host.reading import Host
 from gpuctl.host.replace import content_before, digest
-from gpuctl.provision.engines import ENGINES, Document, Engine, reader, untold
+from gpuctl.provision.engines import NAMES, engine_of, reader, untold
 from gpuctl.provision.install import COMMAND as INSTALL
 from gpuctl.provision.result import Refused, Result, Say, Wish
 from gpuctl.provision.rollback import own_runs
-from gpuctl.provision.setup import Edit, Setup
+from gpuctl.provision.setup import Document, Edit, Engine, Setup
 from gpuctl.provision.transaction import conduct
 from gpuctl.provision.undo import file_change
 
@@ -28,12 +28,13 @@ def uninstall_runtime(host: Host, wish: Wish, say: Say) -> Result:
 
 def _plan(host: Host, wish: Wish) -> Setup:
     runs = [run for run in own_runs(host) if run.command == INSTALL and run.state not in _VOID]
-    writes = [change for run in reversed(runs) for change in reversed(run.changes) if change.kind == WRITE]
+    changes = [change for run in reversed(runs) for change in reversed(run.changes)]
+    writes = [change for change in changes if change.kind == WRITE and change.about["engine"] in NAMES]
     name = wish.engine or (writes[0].about["engine"] if writes else "")
     ours = [one for one in writes if one.about["engine"] == name and _is_asked(one, wish.config)]
     if not ours:
         return Setup("", "", (), None, notes=("gpuctl has put nothing there: there is nothing to take out.",))
-    engine = ENGINES[name]
+    engine = engine_of(name)
     paths = dict.fromkeys(change.about["path"] for change in ours)
     edits = tuple(_edit(engine, path, [one for one in ours if one.about["path"] == path]) for path in paths)
     daemon = reader(host, name, list(paths)) if wish.reload else None

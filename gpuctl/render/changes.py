@@ -62,7 +62,7 @@ def diff_text(diff: str) -> Styled:
 def steps_text(result: Result) -> Styled:
     """Returns what a run without --dry-run would do."""
     steps = [f"would {step.text} ({_about(step)})" for step in result.plan.steps]
-    return _lines(*(steps or [f"unchanged: {result.config}: there is nothing to do"]), *result.notes)
+    return _lines(*(steps or ["unchanged: there is nothing to do"]), *result.notes)
 
 
 def _about(step: Step) -> str:
@@ -72,7 +72,7 @@ def _about(step: Step) -> str:
 
 def done_text(result: Result) -> Styled:
     """Returns what was done, and what the person should know besides."""
-    lines = [f"{'changed' if result.changed else 'unchanged'}: {result.config}"]
+    lines = [f"{'changed' if result.changed else 'unchanged'}{f': {result.config}' if result.config else ''}"]
     lines += [f"what {file.path} was: {file.backup}" for file in result.files]
     if result.restarted:
         lines.append(f"{result.title} was restarted and confirms what it says.")

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gpuctl.checks import diagnose
+from gpuctl.checks.engine import subjects
 from gpuctl.facts.docker import RUNTIME, Docker, State
 from gpuctl.facts.gather import Facts, gather
 from gpuctl.host.deadline import DeadlineExceeded
@@ -42,7 +43,7 @@ def look(host: Host, wake: bool) -> Facts:
 
     Nobody who wants a container run means to leave it asleep.
     """
-    facts = gather(host)
+    facts = gather(host, subjects())
     docker = facts[Docker]
     if wake and isinstance(docker, Docker) and docker.state.value is State.ASLEEP and docker.endpoint.value:
         host.get(docker.endpoint.value.url, "/_ping", WAKE_SECONDS)

@@ -2,10 +2,12 @@
 
 gpuctl runs unchanged; what it looks at is simulated: `libnvidia-ml.so.1` and `nvidia-smi` (native/, one table of
 profiles), the toolkit's hook and runtime (programs/), and the trees in which the kernel shows PCI devices, modules
-and device nodes. Docker is a real dockerd of the test's own. Needs root, gcc, busybox-static and docker.io.
+and device nodes. Docker and containerd are real daemons of the test's own. Needs root, gcc, busybox-static, docker.io
+and containerd.
 """
 
 from .bed import Bed, Gpu, Profile, build
+from .containerd import Containerd, unpack
 from .dockerd import Dockerd, import_image
 from .host import SimHost
 from .kernel import Node, PciFunction
@@ -14,6 +16,7 @@ from .toolkit import Toolkit
 
 __all__ = [
     "Bed",
+    "Containerd",
     "Dockerd",
     "Done",
     "Gpu",
@@ -24,4 +27,5 @@ __all__ = [
     "Toolkit",
     "build",
     "import_image",
+    "unpack",
 ]

@@ -44,7 +44,10 @@ def enter(plan):
     mount(root + "/run", new + "/run", flags=MS_BIND)
     mount(root + "/sys", new + "/sys", flags=MS_BIND)
     mount("/sys/fs/cgroup", new + "/sys/fs/cgroup", flags=MS_BIND | MS_REC)
-    make_proc(new + "/proc", root + "/proc", plan["hidden_pids"])
+    if plan["real_proc"]:
+        mount("/proc", new + "/proc", flags=MS_BIND | MS_REC)
+    else:
+        make_proc(new + "/proc", root + "/proc", plan["hidden_pids"])
     make_dev(new + "/dev", plan["nodes"])
     os.chroot(new)
     os.chdir(plan["cwd"])

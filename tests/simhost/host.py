@@ -133,9 +133,13 @@ class SimHost:
         cwd: str = "/",
         env: Mapping[str, str] = {},
         closed_stdin: bool = False,
+        real_proc: bool = False,
         **options: Any,
     ) -> subprocess.Popen[bytes]:
-        """Starts a command in a session of its own; the returned process is the command itself. `options`: Popen's."""
+        """Starts a command in a session of its own; the returned process is the command itself. `options`: Popen's.
+
+        `real_proc` shows it the machine's own /proc: an OCI runtime makes nothing of links in its place.
+        """
         plan = {
             "root": str(self.root),
             "nodes": [[node.name, node.mode, node.major, node.minor] for node in self.nodes],
@@ -146,6 +150,7 @@ class SimHost:
             "uid": uid,
             "cwd": cwd,
             "closed_stdin": closed_stdin,
+            "real_proc": real_proc,
         }
         launch = [sys.executable, "-I", "-S", str(LAUNCHER), json.dumps(plan)]
         return subprocess.Popen(launch, start_new_session=True, **options)

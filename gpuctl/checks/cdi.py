@@ -1,0 +1,162 @@
+"""Do the CDI specifications say what is so, and do the engines here take them?"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+
+from gpuctl.checks.docker import gpus_by_cdi
+from gpuctl.checks.engine import Said, check, failed, passed, warned
+from gpuctl.checks.remedies import as_root
+from gpuctl.compat.cdi import CRIO_SINCE, PODMAN_SINCE, DockerCdi, docker_cdi, refusal
+from gpuctl.compat.versions import compare, docker_version
+from gpuctl.facts.cdi import Spec, SpecNode
+from gpuctl.facts.crio import Crio
+from gpuctl.facts.docker import Docker
+from gpuctl.facts.driver import Driver
+from gpuctl.facts.podman import Podman
+from gpuctl.facts.system import System
+from gpuctl.facts.toolkit import Toolkit
+from gpuctl.model import CannotTell, Evidence, Remedy
+
+OTHERS_READ = 0o004
+_SINCE = {"podman": PODMAN_SINCE, "crio": CRIO_SINCE}
+
+
+def _regenerate(system: System, path: str, text: str) -> Remedy:
+    return Remedy(text, as_root(system, f"nvidia-ctk cdi generate --output={shlex.quote(path)}"))
+
+
+def _complain(docker: Docker, toolkit: Toolkit) -> Callable[..., Said]:
+    """A fault in what --gpus is served by stops GPU containers; elsewhere only those that name CDI devices."""
+    try:
+        return failed if gpus_by_cdi(docker, toolkit) else warned
+    except CannotTell:
+        return warned
+
+
+def _gpu_specs(toolkit: Toolkit) -> tuple[Spec, ...]:
+    cdi = toolkit.cdi.get()
+    return cdi.in_effect() if cdi else ()
+
+
+@check("cdi.readable", explains=("cdi.conflict", "cdi.stale", "cdi.version"))
+def readable(system: System, docker: Docker, podman: Podman, toolkit: Toolkit) -> Said | None:
+    """Engines pass over a specification that they cannot read or do not understand: its devices are not found then.
+
+    Rootless Podman reads as the user: a specification that is closed to others is none for it
+    (https://github.com/containers/podman/issues/17539).
+    """
+    cdi = toolkit.cdi.get()
+    if cdi is None:
+        return None
+    specs = [spec.get() for spec in cdi.specs]
+    broken = next((spec for spec in specs if spec and spec.error), None)
+    if broken:
+        remedy = Remedy("Write it anew, or move it away.", (f"${{EDITOR:-vi}} {shlex.quote(broken.path)}",))
+        message = f"{broken.path} is no CDI specification: {broken.error}."
+        complain = warned if cdi.in_effect() else _complain(docker, toolkit)
+        return complain(message, Evidence(broken.path, broken.error or ""), remedy=remedy)
+    closed = next((spec for spec in specs if spec and spec.mode is not None and not spec.mode & OTHERS_READ), None)
+    if closed and podman.program.value:
+        remedy = Remedy("Let all read it.", as_root(system, f"chmod 0644 {shlex.quote(closed.path)}"))
+        seen = Evidence(closed.path, f"mode {closed.mode:o}")
+        return warned(f"Only root can read {closed.path}: rootless Podman finds no GPU.", seen, remedy=remedy)
+    return passed(f"{len(specs)} CDI specifications can be read", toolkit.cdi)
+
+
+@check("cdi.conflict")
+def conflict(system: System, docker: Docker, toolkit: Toolkit) -> Said | None:
+    """Where two specifications of one folder name one device, CDI resolves neither: `unresolvable CDI devices`.
+
+    https://github.com/cncf-tags/container-device-interface, pkg/cdi/cache.go. In two folders there is no conflict: the
+    one in /var/run/cdi counts, by pkg/cdi/doc.go.
+    """
+    cdi = toolkit.cdi.get()
+    if cdi is None:
+        return None
+    conflicts = cdi.conflicts
+    if not conflicts:
+        return passed("No device is named by two CDI specifications of one folder", toolkit.cdi)
+    name, paths = next(iter(conflicts.items()))
+    other = shlex.quote(paths[-1])
+    remedy = Remedy("Keep one of them, and move the others away.", as_root(system, f"mv {other} {other}.old"))
+    message = f"{name} is in {' and in '.join(paths)}: no engine resolves it."
+    return _complain(docker, toolkit)(message, Evidence(name, ", ".join(paths)), remedy=remedy)
+
+
+@check("cdi.stale")
+def stale(system: System, docker: Docker, driver: Driver, toolkit: Toolkit) -> Said | None:
+    """A specification holds the driver's library names and may hold device numbers, which an upgrade or a boot changes.
+
+    Device numbers of nvidia-uvm and nvidia-caps are given out anew at every boot.
+    """
+    specs = _gpu_specs(toolkit)
+    if not specs:
+        return None
+    faults = ((spec, _stale(spec, driver)) for spec in specs)
+    spec, fault = next(((spec, fault) for spec, fault in faults if fault), (specs[0], ""))
+    if not fault:
+        return passed("The CDI specifications fit the driver and the device nodes", toolkit.cdi, driver.version)
+    remedy = _regenerate(system, spec.path, "Generate it anew.")
+    return _complain(docker, toolkit)(
+        f"{spec.path} is out of date: {fault}.", Evidence(spec.path, fault), remedy=remedy
+    )
+
+
+def _stale(spec: Spec, driver: Driver) -> str:
+    running = driver.version.value
+    old = [version for version in spec.drivers if running and compare(version, running) != 0]
+    if old:
+        return f"it mounts the libraries of driver {old[0]}, and {running} is running"
+    return next(filter(None, map(moved, spec.nodes)), "")
+
+
+def moved(node: SpecNode) -> str:
+    """Returns in which way the host's device node is another than the specification says, "" where it is not."""
+    if node.there.unknown is not None:
+        return ""
+    if node.there.value is None:
+        return f"{node.path} is not there"
+    major, minor = node.there.value
+    if not node.major or (node.major, node.minor or 0) == (major, minor):  # without a number engines take the host's
+        return ""
+    return f"{node.path} is {major}:{minor} now, not {node.major}:{node.minor or 0}"
+
+
+@check("cdi.version")
+def version(docker: Docker, podman: Podman, crio: Crio, toolkit: Toolkit) -> Said | None:
+    """Engines refuse a specification whose cdiVersion is newer than they know: toolkit 1.19.1 and later write 0.7.0."""
+    specs, engines = _gpu_specs(toolkit), _engines(docker, podman, crio)
+    if not specs or not engines:
+        return None
+    refused = ((spec, title, refusal(name, found, spec.version)) for spec in specs for name, title, found in engines)
+    spec, title, row = next((one for one in refused if one[2]), (specs[0], "", None))
+    if row is None:
+        return passed(
+            f"The version of the CDI specifications fits {' and '.join(one[1] for one in engines)}", toolkit.cdi
+        )
+    seen = Evidence(spec.path, f"cdiVersion {spec.version}")
+    remedy = Remedy(f"Upgrade {title} to {row.since} or later, or have a toolkit before 1.19.1 generate the file.")
+    message = f"This {title} refuses {spec.path}: it takes version {spec.version} from {title} {row.since} on."
+    return _complain(docker, toolkit)(message, seen, Evidence(row.source, f"since {row.since}"), remedy=remedy)
+
+
+def _engines(docker: Docker, podman: Podman, crio: Crio) -> tuple[tuple[str, str, str], ...]:
+    """The engines here that read CDI specifications: name, title and version."""
+    daemon = docker.daemon.value if docker.kind.value != "podman" else None
+    found = (
+        ("docker", "Docker", daemon.version if daemon else None),
+        ("podman", "Podman", podman.version.value),
+        ("crio", "CRI-O", crio.version.value),
+    )
+    return tuple((name, title, version) for name, title, version in found if version and _reads_cdi(name, version))
+
+
+def _reads_cdi(engine: str, version: str) -> bool:
+    try:
+        if engine == "docker":
+            return docker_cdi(version) is not DockerCdi.IMPOSSIBLE
+        return docker_version(version) >= docker_version(_SINCE[engine])
+    except ValueError:  # a build of somebody's own
+        return False

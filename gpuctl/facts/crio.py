@@ -1,0 +1,227 @@
+"""CRI-O: its program, process and unit, what its files say of runtimes, and what the daemon goes by.
+
+Files: crio.conf(5) and crio.conf.d(5) of https://github.com/cri-o/cri-o, docs/. Of the drop-in directory every file
+counts, whatever its name, and those of directories in it (pkg/config/config.go, UpdateFromPath).
+"""
+
+from __future__ import annotations
+
+import json
+import posixpath
+import re
+from dataclasses import dataclass
+from typing import Any, Iterator, List, Mapping, Optional, Sequence, Tuple
+
+from gpuctl.facts.docker_process import parse_cmdline, parse_start
+from gpuctl.facts.docker_unit import parse_show
+from gpuctl.facts.system import BOOTED
+from gpuctl.facts.toml import load
+from gpuctl.host.reading import Host, Outcome, Reading, fact
+from gpuctl.model import Fact
+
+CONFIG = "/etc/crio/crio.conf"
+FOLDER = "/etc/crio/crio.conf.d"
+SOCKET = "/var/run/crio/crio.sock"
+UNIT = "crio.service"
+SHOW = ("systemctl", "show", UNIT, "--property=Id,LoadState,ActiveState,MainPID")
+_VERSION = re.compile(r"^crio version (\S+)", re.MULTILINE)
+_DEPTH = 3
+
+
+@dataclass(frozen=True)
+class CrioProcess:
+    """The daemon. `started` in seconds since the epoch, cut to a tick."""
+
+    pid: int
+    argv: Tuple[str, ...]
+    started: float
+
+
+@dataclass(frozen=True)
+class CrioUnit:
+    """Its systemd unit. `pid` is its main process, 0 when it does not run."""
+
+    name: str
+    active: bool
+    pid: int
+
+
+@dataclass(frozen=True)
+class CrioConfig:
+    """What one file says, or the daemon of all of them. `path` is where; `default_runtime` and `listen` may be ""."""
+
+    path: str
+    runtimes: Mapping[str, Mapping[str, Any]]
+    default_runtime: str
+    listen: str
+
+
+@dataclass(frozen=True)
+class Crio:
+    """Every way in which CRI-O may be there."""
+
+    program: Fact[str]
+    version: Fact[str]
+    unit: Fact[CrioUnit]
+    process: Fact[CrioProcess]
+    folder: Fact[str]
+    """The directory of its drop-in files; absent where there is no CRI-O."""
+    files: Fact[Tuple[CrioConfig, ...]]
+    """In the order in which they are read: of two that name one thing the later counts."""
+    socket: Fact[str]
+    """Where the daemon listens; absent where none runs."""
+    daemon: Fact[CrioConfig]
+    """What it goes by now, by its own word."""
+
+
+def probe_crio(host: Host) -> Crio:
+    """Returns CRI-O from every side."""
+    program, unit = fact(host.which("crio"), str), _unit(host)
+    pid = unit.value.pid if unit.value else 0
+    process = _process(host, pid or int(host.peer("unix://" + SOCKET).text or 0))
+    argv = process.value.argv if process.value else ()
+    folder = option(argv, "--config-dir", "-d") or FOLDER
+    files = _files(host, option(argv, "--config", "-c") or CONFIG, folder)
+    said = [one.listen for one in files.value or () if one.listen]
+    socket = option(argv, "--listen") or (said[-1] if said else SOCKET)
+    is_there = bool(program.value or process.value or files.value)
+    return Crio(
+        program=program,
+        version=fact(host.run(("crio", "--version")), parse_version),
+        unit=unit,
+        process=process,
+        folder=Fact(folder if is_there else None, process.source),
+        files=files,
+        socket=Fact(socket if process.value else None, process.source),
+        daemon=ask(host, socket) if process.value else Fact(None, process.source, process.unknown),
+    )
+
+
+def ask(host: Host, socket: str, deadline: float = 5.0) -> Fact[CrioConfig]:
+    """Returns what the daemon at that socket goes by: `GET /config` answers with TOML (server/inspect.go)."""
+    reading = host.get("unix://" + socket, "/config", deadline)
+    return fact(reading, lambda text: parse_config(reading.source, text))
+
+
+def parse_version(text: str) -> str:
+    """Returns the version. Raises ValueError.
+
+    crio version 1.28.1
+    GitCommit:      eda470f4c2a7bc8c8d9a6d5b9d3b2f5a
+    """
+    found = _VERSION.search(text)
+    if not found:
+        raise ValueError(text.strip() or "no output")
+    return found.group(1)
+
+
+def parse_config(path: str, text: str) -> CrioConfig:
+    """Returns what a file, or the daemon's answer, says. Raises ValueError.
+
+    [crio.runtime]
+    default_runtime = "crun"
+    [crio.runtime.runtimes.crun]
+    runtime_path = "/usr/libexec/crio/crun"
+    monitor_path = "/usr/libexec/crio/conmon"
+    """
+    crio = _table(load(text), "crio")
+    runtime = _table(crio, "runtime")
+    runtimes = _table(runtime, "runtimes")
+    return CrioConfig(
+        path=path,
+        runtimes={name: _table(runtimes, name) for name in runtimes},
+        default_runtime=_text(runtime, "default_runtime"),
+        listen=_text(_table(crio, "api"), "listen"),
+    )
+
+
+def merged(files: Sequence[CrioConfig]) -> CrioConfig:
+    """Returns what files say together. A runtime that a later file names is that file's as a whole.
+
+    That is what Go's TOML reader makes of a map whose values are structs.
+    """
+    runtimes = {name: entry for one in files for name, entry in one.runtimes.items()}
+    defaults = [one.default_runtime for one in files if one.default_runtime]
+    listens = [one.listen for one in files if one.listen]
+    return CrioConfig("", runtimes, (defaults or [""])[-1], (listens or [""])[-1])
+
+
+def option(argv: Sequence[str], *names: str) -> str:
+    """Returns an option's value on a command line, "" where it is not given.
+
+    crio --config-dir=/srv/crio.conf.d -c /srv/crio.conf
+    """
+    for word, following in zip(argv[1:], [*argv[2:], ""]):
+        name, equals, value = word.partition("=")
+        if name in names:
+            return value if equals else following
+    return ""
+
+
+def _unit(host: Host) -> Fact[CrioUnit]:
+    if host.stat(BOOTED).outcome is Outcome.ABSENT:
+        return Fact(None, BOOTED)
+    shown = host.run(SHOW)
+    short = Reading("systemctl show " + UNIT, shown.outcome, shown.text, shown.code, shown.detail)
+    return fact(short, parse_unit)
+
+
+def parse_unit(text: str) -> Optional[CrioUnit]:
+    """Returns the unit, None where there is none.
+
+    Id=crio.service
+    LoadState=loaded
+    ActiveState=active
+    MainPID=712
+    """
+    found = [
+        CrioUnit(unit["Id"][0], unit.get("ActiveState") == ["active"], int(unit.get("MainPID", ["0"])[0]))
+        for unit in parse_show(text)
+    ]
+    return found[0] if found else None
+
+
+def _process(host: Host, pid: int) -> Fact[CrioProcess]:
+    if not pid:
+        return Fact(None, "/proc")
+    folder = "/proc/%d" % pid
+    booted = fact(host.env("booted"), float)
+    argv = parse_cmdline(host.read(folder + "/cmdline").text)
+    found = fact(
+        host.read(folder + "/stat"), lambda text: CrioProcess(pid, argv, (booted.value or 0) + parse_start(text))
+    )
+    return Fact(found.value, folder + "/cmdline", found.unknown)
+
+
+def _files(host: Host, config: str, folder: str) -> Fact[Tuple[CrioConfig, ...]]:
+    found: List[CrioConfig] = []
+    for path in (config, *_below(host, folder, _DEPTH)):
+        one = fact(host.read(path), lambda text, path=path: parse_config(path, text))  # type: ignore[misc]
+        if one.unknown is not None:
+            return Fact(None, path, one.unknown)
+        found += [one.value] if one.value else []
+    return Fact(tuple(found) or None, "%s, %s" % (config, folder))
+
+
+def _below(host: Host, folder: str, depth: int) -> Iterator[str]:
+    for name in host.list(folder).text.splitlines():
+        path = posixpath.join(folder, name)
+        seen = json.loads(host.stat(path).text or "{}")
+        if seen.get("type") != "dir":
+            yield path
+        elif depth:
+            yield from _below(host, path, depth - 1)
+
+
+def _table(value: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    found = value.get(key, {})
+    if not isinstance(found, dict):
+        raise ValueError("%s is not a table" % key)
+    return found
+
+
+def _text(value: Mapping[str, Any], key: str) -> str:
+    found = value.get(key, "")
+    if not isinstance(found, str):
+        raise ValueError("%s is not a string" % key)
+    return found

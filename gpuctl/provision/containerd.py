@@ -1,0 +1,246 @@
+"""Setting up containerd for Kubernetes: CRI's files, or what a distribution of Kubernetes has in their place."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Callable
+from dataclasses import replace
+
+from gpuctl.checks.remedies import as_root
+from gpuctl.engines.containerd import Differs, Settings, cri_plugin, enable, public, settings
+from gpuctl.engines.toml_shown import diff
+from gpuctl.engines.toml_text import NotAccepted, set_values, values
+from gpuctl.facts.containerd import Containerd
+from gpuctl.facts.gather import Facts, Missing
+from gpuctl.facts.system import System
+from gpuctl.host import files
+from gpuctl.host.reading import Host, Outcome, failure
+from gpuctl.model import Disturbs, ExitCode, Remedy
+from gpuctl.provision.containerd_daemon import TITLES, Running
+from gpuctl.provision.containerd_files import Layout, check, disabling, registered, target
+from gpuctl.provision.result import Refused, Wish
+from gpuctl.provision.runtime_program import PROGRAM, whole_path
+from gpuctl.provision.setup import Contents, Daemon, Document, Edit, Engine, Setup, accept
+
+ENGINE, TITLE = "containerd", "containerd"
+SELF_CONFIGURED = {"k3s": "k3s", "rke2": "rke2"}
+"""Distributions that look for the runtime nvidia whenever they start, and the folder of their settings in /etc/rancher.
+https://docs.k3s.io/advanced#nvidia-container-runtime-support, https://docs.rke2.io/add-ons/gpu_operators."""
+FOUND_IN = ("/usr/local/nvidia/toolkit", "/usr/bin")
+"""Where they look: https://github.com/k3s-io/k3s, pkg/agent/containerd/runtimes.go."""
+TEMPLATE = "containerd-template.toml"
+"""MicroK8s writes containerd.toml anew from this at every start: https://github.com/canonical/microk8s,
+microk8s-resources/wrappers/run-containerd-with-args."""
+DUMP_DEADLINE = 10.0
+
+
+def plan(host: Host, facts: Facts, wish: Wish) -> Setup:
+    """Returns the setup of the containerd that runs or lies here. `facts` must have Containerd and System.
+
+    Raises Refused.
+    """
+    containerd, system = _containerd(facts), facts[System]
+    program = whole_path(host, system, wish, TITLE)
+    if containerd.flavour.value in SELF_CONFIGURED and not wish.config:
+        return _self_configured(host, containerd, system, wish, program)
+    try:
+        layout = _layout(containerd, wish.config)
+        edits = _edits(host, containerd, layout, wish, program)
+    except NotAccepted as error:
+        raise _refused(wish.config or _main(containerd), error) from None
+    daemon = _running(host, containerd) if wish.reload and _reads(containerd, layout) else None
+    notes = (*_enabled(layout), *_why_not_told(containerd, layout, wish))
+    return _setup(containerd, system, wish, edits, daemon, notes)
+
+
+def running(host: Host, facts: Facts) -> Daemon | None:
+    """Returns the containerd that runs here, None where none runs. Raises Refused where it is not to be set up."""
+    containerd = _containerd(facts)
+    return _running(host, containerd) if containerd.process.value else None
+
+
+def _containerd(facts: Facts) -> Containerd:
+    containerd: Containerd | Missing = facts[Containerd]
+    if isinstance(containerd, Missing):
+        raise Refused(f"containerd could not be looked at: {containerd.reason.rstrip('.')}.", ExitCode.UNDETERMINED)
+    if containerd.process.unknown:
+        raise Refused(f"containerd could not be looked at: {containerd.process.reason}.", ExitCode.UNDETERMINED)
+    if containerd.flavour.value is None:
+        raise Refused("containerd is not installed here.", remedy=Remedy("Name the engine that is: --engine."))
+    if containerd.flavour.value == "docker":
+        remedy = Remedy("Set up Docker.", ("gpuctl install-runtime --engine docker",))
+        raise Refused(
+            "The containerd that runs here is a part of Docker, and Kubernetes does not use it.", remedy=remedy
+        )
+    return containerd
+
+
+def _main(containerd: Containerd) -> str:
+    """The file that people edit."""
+    config = containerd.config.value or ""
+    if containerd.flavour.value == "microk8s":
+        return posixpath.join(posixpath.dirname(config), TEMPLATE)
+    return config
+
+
+def _layout(containerd: Containerd, config: str | None) -> Layout:
+    main = config or _main(containerd)
+    if main == containerd.config.value and containerd.files.unknown:
+        values(files.read(main).raw or b"")  # which says the line, where it is this file
+        raise Refused(f"containerd's files could not be read: {containerd.files.reason}.", ExitCode.UNDETERMINED)
+    return _read(containerd, main)
+
+
+def _read(containerd: Containerd, main: str) -> Layout:
+    paths = (main == containerd.config.value and containerd.files.value) or (main,)
+    return Layout(main, {path: files.read(path).raw for path in paths}, containerd.generation)
+
+
+def _reads(containerd: Containerd, layout: Layout) -> bool:
+    return containerd.process.value is not None and files.same_file(layout.main, _main(containerd))
+
+
+def _edits(host: Host, containerd: Containerd, layout: Layout, wish: Wish, program: str) -> tuple[Edit, ...]:
+    path = target(layout, wish.name)
+    there = layout.settings().runtimes.get(wish.name, "")
+    wanted = there if there and _leads_to(host, there, program) else program
+
+    def change(raw: bytes) -> bytes:
+        now = layout.with_contents({path: raw})
+        return registered(now, path, wish.name, wanted, default=wish.default, force=wish.force)
+
+    changes = {**{file: enable for file in disabling(layout) if file != path}, path: change}
+    planned = layout.with_contents({file: new(layout.raw(file)) for file, new in changes.items()})
+    check(planned, path, wish.name, wanted, wish.default)
+    names = {path: wish.name}
+    inspectors = {file: _inspector(host, containerd, file, names.get(file, "")) for file in changes}
+    return tuple(
+        Edit(file, _checked(file, layout, new), show, inspectors[file], values) for file, new in changes.items()
+    )
+
+
+def _checked(path: str, layout: Layout, change: Callable[[bytes], bytes]) -> Callable[[bytes | None], bytes | None]:
+    def edit(raw: bytes | None) -> bytes | None:
+        try:
+            return change(layout.with_contents({path: raw}).raw(path))
+        except NotAccepted as error:
+            raise _refused(path, error) from None
+
+    return edit
+
+
+def _refused(path: str, error: NotAccepted) -> Refused:
+    hint = " Use --force to replace that entry." if isinstance(error, Differs) else ""
+    return Refused(f"{path}{f':{error.line}' if error.line else ''}: {error.message}.{hint}")
+
+
+def show(path: str, before: bytes | None, after: bytes | None) -> str:
+    """Returns the unified diff of two contents, in which what may be a secret is hidden."""
+    return diff(path, before, after, public)
+
+
+def _leads_to(host: Host, there: str, program: str) -> bool:
+    """Whether what is registered, perhaps a bare name, is that program: then nothing differs."""
+    return files.same_file(there if "/" in there else host.which(there).text, program)
+
+
+def _inspector(host: Host, containerd: Containerd, file: str, name: str) -> Callable[[str], None]:
+    """What containerd itself makes of a new main file: it has to take it, and to find the runtime `name` in it."""
+    program = containerd.program.value
+    if program is None or not files.same_file(file, containerd.config.value or ""):
+        return accept
+
+    def inspect(path: str) -> None:
+        reading = host.run((program, "--config", path, "config", "dump"), DUMP_DEADLINE)
+        if reading.outcome is Outcome.OK and reading.code:
+            words = reading.detail.strip().splitlines()[-1:] or [failure(reading)]
+            raise Refused(f"containerd refuses the new {file}: {words[0].replace(path, file).rstrip('.')}.")
+        dumped = reading.text.encode("utf-8")
+        if reading.ok and name and name not in settings(values(dumped), cri_plugin(dumped, 2)).runtimes:
+            raise Refused(f"containerd does not find the runtime {name} in the new {file}.")
+
+    return inspect
+
+
+def _enabled(layout: Layout) -> tuple[str, ...]:
+    return tuple(
+        f"{path} disables CRI, containerd's plugin for Kubernetes: it is enabled." for path in disabling(layout)
+    )
+
+
+def _why_not_told(containerd: Containerd, layout: Layout, wish: Wish) -> tuple[str, ...]:
+    if containerd.process.value is None:
+        return ("containerd is not running: it reads its files when it starts. Nothing was verified.",)
+    if not _reads(containerd, layout):
+        return (f"The containerd that runs here reads {_main(containerd)}, not this file: it was not asked.",)
+    return () if wish.reload else ("containerd was not asked what it has. It reads its files when it starts.",)
+
+
+def _running(host: Host, containerd: Containerd) -> Running:
+    def says(contents: Contents) -> Settings:
+        said = _read(containerd, _main(containerd)).with_contents(contents).settings()
+        # A template's variables are known to the distribution alone.
+        return Settings(said.runtimes, "" if "$" in said.default else said.default, said.disabled)
+
+    if containerd.flavour.value in SELF_CONFIGURED:
+        return Running(host, containerd, lambda contents: Settings({}, "", False))
+    return Running(host, containerd, says)
+
+
+def _self_configured(host: Host, containerd: Containerd, system: System, wish: Wish, program: str) -> Setup:
+    """Nothing is to be written: what lacks is a restart, or a setting of the distribution's own."""
+    title = TITLES[containerd.flavour.value or ""]
+    if wish.name != "nvidia" or posixpath.dirname(program) not in FOUND_IN:
+        places = " or ".join(FOUND_IN)
+        raise Refused(f"{title} registers {PROGRAM} by itself, as nvidia, and only where it lies in {places}.")
+    _check_template(host, containerd, title)
+    cri = containerd.cri.value
+    if wish.default and (cri is None or cri.default != wish.name):
+        file = f"/etc/rancher/{SELF_CONFIGURED[containerd.flavour.value or '']}/config.yaml"
+        remedy = Remedy(f"Write `default-runtime: {wish.name}` into {file}, and restart {title}.")
+        raise Refused(f"The default runtime is a setting of {title}.", remedy=remedy)
+    wanted = Settings({wish.name: program}, wish.name if wish.default else "", False)
+    runs = containerd.process.value is not None and wish.reload
+    daemon = Running(host, containerd, lambda contents: wanted) if runs else None
+    note = f"{title} registers the runtime {wish.name} by itself when it starts: there is nothing to write."
+    return _setup(containerd, system, wish, (), daemon, (note,))
+
+
+def _check_template(host: Host, containerd: Containerd, title: str) -> None:
+    """A person's own template takes the place of the distribution's: https://docs.k3s.io/advanced#base-template.
+
+    Of the two names the first counts: https://github.com/k3s-io/k3s, pkg/agent/containerd/config.go.
+    """
+    folder = posixpath.dirname(containerd.config.value or "")
+    looks = (host.read(posixpath.join(folder, name)) for name in ("config-v3.toml.tmpl", "config.toml.tmpl"))
+    own = next((template for template in looks if template.ok), None)
+    if own and not any(sign in own.text for sign in ('template "base"', PROGRAM, "ExtraRuntimes")):
+        remedy = Remedy(f'Let {own.source} begin with {{{{ template "base" . }}}}, and restart {title}.')
+        raise Refused(f"{own.source} takes the place of {title}'s own configuration.", remedy=remedy)
+
+
+def _setup(
+    containerd: Containerd,
+    system: System,
+    wish: Wish,
+    edits: tuple[Edit, ...],
+    daemon: Running | None,
+    notes: tuple[str, ...],
+) -> Setup:
+    title = TITLES[containerd.flavour.value or "plain"]
+    setup = Setup(ENGINE, title, edits, daemon, notes=notes)
+    if daemon is None or containerd.cri.unknown:
+        return setup
+    if not daemon.difference({edit.path: edit.change(files.read(edit.path).raw) for edit in edits}):
+        return replace(setup, restart_needed=False)
+    step = daemon.restarting
+    if step is None and wish.restart:
+        raise Refused(f"systemd does not run this {title}: restart it as it was started, and leave out --restart.")
+    unit = containerd.unit.value
+    commands = as_root(system, f"systemctl restart {unit.name}") if unit else ()
+    late = f"{title} takes up the runtime {wish.name} when it is restarted: it reads its files only when it starts."
+    remedy = Remedy(f"Restart {title}.", commands, step.disturbs if step else Disturbs.NEW_CONTAINERS)
+    return replace(setup, restart=wish.restart, restart_needed=True, late=(late,), remedy=remedy)
+
+
+CONTAINERD = Engine(TITLE, plan, running, (System, Containerd), show, Document(values, set_values))

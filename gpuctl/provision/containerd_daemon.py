@@ -1,0 +1,108 @@
+"""The containerd that runs: what a restart of it does to containers, and whether it has what its files say."""
+
+from __future__ import annotations
+
+import posixpath
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gpuctl.engines.containerd import Settings
+from gpuctl.engines.toml_text import NotAccepted
+from gpuctl.facts.containerd import Containerd, Cri, Unit
+from gpuctl.facts.containerd_daemon import ask_cri
+from gpuctl.host.files import behind_links
+from gpuctl.host.process import systemctl
+from gpuctl.host.reading import Host, failure
+from gpuctl.model import Disturbs, Step
+from gpuctl.provision.setup import Contents, DaemonProblem, NotUp
+
+TITLES = {"plain": "containerd", "k3s": "K3s", "rke2": "RKE2", "microk8s": "MicroK8s's containerd"}
+SYSTEMD_DEADLINE = 90.0
+_SERVERS = ("k3s.service", "rke2-server.service")
+_PAUSE = 0.2
+
+
+@dataclass(frozen=True)
+class Running:
+    """A running containerd; a Daemon of setup.py. `says` turns contents of files into what they say of runtimes."""
+
+    host: Host
+    containerd: Containerd
+    says: Callable[[Contents], Settings]
+    reloading: Step | None = None
+    """containerd reads its files only when it starts (containerd(8) knows no signal for it)."""
+
+    def reads(self, path: str) -> bool:
+        """Returns whether the file is one of its own, or in a folder of them."""
+        files = (self.containerd.config.value or "", *(self.containerd.files.value or ()))
+        return posixpath.dirname(path) in {posixpath.dirname(behind_links(file)) for file in files}
+
+    def keeps(self, before: Contents, now: Contents) -> str:
+        """Returns "": what it has it keeps until it is restarted in any case, and its `difference` tells."""
+        return ""
+
+    @property
+    def restarting(self) -> Step | None:
+        """The restart of its unit; None where systemd does not run it."""
+        unit = self.containerd.unit.value
+        return _restarting(self.containerd, unit) if unit and unit.active else None
+
+    def difference(self, contents: Contents) -> str:
+        """Returns in which way the daemon differs from what the files say, asked over its socket.
+
+        What CRI has is what it took when it started: this proves the registration, whatever the files say by now.
+        """
+        try:
+            wanted = self.says(contents)
+        except NotAccepted as error:
+            return f"what the files say is not understood: {error}"
+        cri = ask_cri(self.host, self.containerd.endpoint)
+        if cri.unknown:
+            return f"containerd does not answer: {cri.unknown}"
+        if cri.value is None:
+            return "" if wanted.disabled else "containerd runs without CRI, its plugin for Kubernetes"
+        return _difference(wanted, cri.value)
+
+    def reload(self, contents: Contents, deadline: float) -> None:
+        """Raises DaemonProblem: containerd does not reload."""
+        raise DaemonProblem("containerd reads its files only when it starts")
+
+    def restart(self, contents: Contents, deadline: float) -> None:
+        """Restarts the unit, and returns once the daemon has what the files say. Raises NotUp; in seconds."""
+        unit = self.containerd.unit.value
+        if unit is None:
+            raise NotUp("systemd does not run this containerd")
+        done = systemctl("restart", unit.name, SYSTEMD_DEADLINE)
+        if not done.ok:
+            raise NotUp(f"`{done.source}` failed: {failure(done)}.")
+        end = time.monotonic() + deadline
+        while problem := self.difference(contents):
+            if time.monotonic() >= end:
+                raise NotUp(f"{problem}, {deadline:g} s after its restart.")
+            time.sleep(_PAUSE)
+
+
+def _difference(wanted: Settings, has: Cri) -> str:
+    for name, program in wanted.runtimes.items():
+        if name not in has.runtimes:
+            return f"containerd does not list the runtime {name}"
+        # Up to 1.5 it does not tell programs.
+        if program and has.runtimes[name] and has.runtimes[name] != program:
+            return f"containerd lists the runtime {name} as {has.runtimes[name]}, not {program}"
+    if wanted.default and has.default != wanted.default:
+        return f"containerd's default runtime is {has.default}, not {wanted.default}"
+    return ""
+
+
+def _restarting(containerd: Containerd, unit: Unit) -> Step:
+    """systemd's KillMode decides what becomes of containers; what else it restarts may stop some of its own."""
+    running = (
+        "containers" if containerd.running.value is None else f"{len(containerd.running.value)} running containers"
+    )
+    title = TITLES[containerd.flavour.value or "plain"]
+    server = ", this node's part of the control plane included" if unit.name in _SERVERS else ""
+    also = f", and with it {' and '.join(unit.takes_along)}, which may stop its own" if unit.takes_along else ""
+    fate = f"{running} live on, none can be started or stopped meanwhile" if unit.spares else f"which stops {running}"
+    disturbs = Disturbs.NEW_CONTAINERS if unit.spares and not unit.takes_along else Disturbs.RUNNING_CONTAINERS
+    return Step(f"restart {title} (systemctl restart {unit.name}){server}{also}: {fate}", disturbs)

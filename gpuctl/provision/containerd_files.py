@@ -1,0 +1,131 @@
+"""Which of containerd's files a change goes into, so that it counts and freezes nothing."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+from gpuctl.engines.containerd import (
+    Settings,
+    cri_plugin,
+    merged,
+    new_file,
+    register,
+    runtimes_of,
+    settings,
+    wished_entry,
+)
+from gpuctl.engines.merge import REMOVED, value_at
+from gpuctl.engines.toml_text import NotAccepted, values
+from gpuctl.host.files import behind_links
+from gpuctl.provision.setup import Contents
+
+_LIKE_BACKUP = ".gpuctl-x.bak"
+"""How the names end that host/replace.py gives."""
+DROP_IN = "99-gpuctl.toml"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The files that one containerd reads: the main one, and all in their order with what they hold."""
+
+    main: str
+    contents: Contents
+    generation: int
+    """The first number of containerd's version: 2.x merges imported files key by key, 1.x does not."""
+
+    @property
+    def plugin(self) -> str:
+        """The name of the CRI plugin's table in these files. Raises NotAccepted."""
+        return cri_plugin(self.raw(self.main), self.generation)
+
+    def raw(self, path: str) -> bytes:
+        """Returns what a file holds, or what a new one has to begin with: a drop-in with the main file's version."""
+        held = self.contents.get(path)
+        if held is not None:
+            return held
+        if path == self.main:
+            return new_file(self.generation)
+        version = values(self.raw(self.main)).get("version")
+        return b"" if version is None else f"version = {version}\n".encode()
+
+    def document(self) -> dict[str, Any]:
+        """Returns what all files say together. Raises NotAccepted."""
+        return merged([self.raw(path) for path in self.contents], self.plugin, self.generation)
+
+    def settings(self) -> Settings:
+        """Returns what all files say together of runtimes. Raises NotAccepted."""
+        return settings(self.document(), self.plugin)
+
+    def with_contents(self, contents: Contents) -> Layout:
+        """Returns the same files, some of them with other contents; a new one among those of its folder, by name."""
+        result = dict(self.contents)
+        names = {behind_links(path): path for path in result}
+        for path, raw in ((names.get(real, real), raw) for real, raw in contents.items()):
+            later = (
+                [] if path in result else [other for other in result if _in_one_folder(path, other) and other > path]
+            )
+            result |= {path: raw, **{other: result.pop(other) for other in later}}
+        return Layout(self.main, result, self.generation)
+
+
+def _in_one_folder(one: str, other: str) -> bool:
+    return posixpath.dirname(one) == posixpath.dirname(other)
+
+
+def target(layout: Layout, name: str) -> str:
+    """Returns the file in which the runtime is to be registered.
+
+    Up to 1.7 that is the last one with a CRI table, of which alone the table counts; a drop-in would be taken for
+    the whole of it. From 2.0 on it is the one that knows the runtime already, else a drop-in of gpuctl's own where
+    the main file imports a folder of them, else the main file.
+    """
+    holding = ("plugins", layout.plugin)
+    path = holding if layout.generation < 2 else (*runtimes_of(layout.plugin), name)
+    holders = [file for file in layout.contents if value_at(values(layout.raw(file)), path) is not REMOVED]
+    if holders:
+        return holders[-1]
+    folders = _imported_folders(layout) if layout.generation > 1 else []
+    return posixpath.join(folders[0], DROP_IN) if folders else layout.main
+
+
+def _imported_folders(layout: Layout) -> list[str]:
+    return [posixpath.dirname(pattern) for pattern in _patterns(layout) if posixpath.basename(pattern) == "*.toml"]
+
+
+def _patterns(layout: Layout) -> list[str]:
+    """What the main file imports, relative to no folder. Raises NotAccepted."""
+    imports = values(layout.raw(layout.main)).get("imports", [])
+    folder = posixpath.dirname(layout.main)
+    return [posixpath.normpath(posixpath.join(folder, entry)) for entry in imports if isinstance(entry, str)]
+
+
+def registered(layout: Layout, path: str, name: str, program: str, *, default: bool, force: bool) -> bytes:
+    """Returns what the file is to hold. Raises NotAccepted, and Differs where the runtime is there in another way."""
+    document = layout.document()
+    alone = layout.generation < 2 and value_at(document, runtimes_of(layout.plugin)) in ({}, REMOVED)
+    entry = wished_entry(document, layout.plugin, program)
+    return register(layout.raw(path), layout.plugin, name, entry, default=default, force=force, alone=alone)
+
+
+def check(layout: Layout, path: str, name: str, program: str, default: bool) -> None:
+    """Raises NotAccepted where the files, together, would not say what is wished: another one has the last word.
+
+    Such a one is the backup too, which stands beside the file, where all that is in its folder is imported.
+    """
+    if any(fnmatchcase(path + _LIKE_BACKUP, pattern) for pattern in _patterns(layout)):
+        raise NotAccepted("the main file imports all that is beside it, backups too: let it import *.toml")
+    has = layout.settings()
+    if has.runtimes.get(name) != program:
+        raise NotAccepted(f"another file that containerd reads has the last word about the runtime {name}")
+    if default and has.default != name:
+        raise NotAccepted("another file that containerd reads has the last word about default_runtime_name")
+
+
+def disabling(layout: Layout) -> Mapping[str, bytes]:
+    """Returns the files that disable CRI, with their contents. Raises NotAccepted."""
+    files = {path: layout.raw(path) for path in layout.contents}
+    return {path: raw for path, raw in files.items() if settings(values(raw), layout.plugin).disabled}

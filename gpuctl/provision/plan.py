@@ -1,0 +1,98 @@
+"""What a setup comes to on this host: the files that change, and the steps in their order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gpuctl.host import files
+from gpuctl.host.files import State
+from gpuctl.model import Step
+from gpuctl.provision.package_plan import PackagePlan
+from gpuctl.provision.result import Refused
+from gpuctl.provision.setup import Contents, Edit, Setup
+from gpuctl.provision.steps import writing
+
+
+@dataclass(frozen=True)
+class Look:
+    """A file as it was read under an edit, and what it becomes."""
+
+    edit: Edit
+    before: State
+    new: bytes | None
+
+    @property
+    def changes(self) -> bool:
+        """Whether it becomes another."""
+        return self.new != self.before.raw
+
+    @property
+    def step(self) -> Step:
+        """The step that writes it."""
+        diff = self.edit.show(self.edit.path, self.before.raw, self.new)
+        return writing(self.edit.path, removes=self.new is None, diff=diff)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """The steps that would be taken; `agrees`: the daemon has all that the files are to say."""
+
+    steps: tuple[Step, ...]
+    agrees: bool
+
+    @property
+    def diff(self) -> str:
+        """What becomes of all files."""
+        return "".join(step.diff for step in self.steps)
+
+
+def planned(setup: Setup, packages: PackagePlan | None) -> Planned:
+    """Returns what is to be done. Raises Refused and FileProblem; nothing is changed."""
+    edits = (*(packages.edits if packages else ()), *setup.edits)
+    for edit in edits:
+        files.examine(edit.path)
+    sources = changes_of(look(packages.edits)) if packages else ()
+    looks = look(setup.edits)
+    changes = changes_of(looks)
+    agrees = setup.daemon is not None and not setup.daemon.difference(contents(looks))
+    steps = (
+        *(packages.keeping if packages else ()),
+        *(one.step for one in sources),
+        *(packages.steps if packages else ()),
+        *(one.step for one in changes),
+        *(filter(None, telling(setup)) if changes or not agrees or setup.restart else ()),
+        *((setup.finish.step,) if setup.finish else ()),
+    )
+    return Planned(steps, agrees)
+
+
+def look(edits: Sequence[Edit]) -> tuple[Look, ...]:
+    """Returns the files as they are, and what they become. Raises Refused and FileProblem."""
+    read = [(edit, files.read(edit.path)) for edit in edits]
+    return tuple(Look(edit, before, edit.change(before.raw)) for edit, before in read)
+
+
+def changes_of(looks: Sequence[Look]) -> tuple[Look, ...]:
+    """Returns those that become others."""
+    return tuple(one for one in looks if one.changes)
+
+
+def contents(looks: Sequence[Look]) -> Contents:
+    """Returns what the files are to hold."""
+    return {one.before.path: one.new for one in looks}
+
+
+def telling(setup: Setup) -> tuple[Step | None, Step | None]:
+    """Returns the steps by which the daemon takes the files up: its reload, if it has one, its restart, if wished.
+
+    Raises Refused where gpuctl cannot tell it.
+    """
+    if setup.daemon is None:
+        return None, None
+    restarting = setup.daemon.restarting if setup.restart else None
+    if setup.restart and restarting is None:
+        raise Refused(
+            f"systemd does not run this {setup.title}: restart it as it was started, and leave out --restart."
+        )
+    return setup.daemon.reloading, restarting

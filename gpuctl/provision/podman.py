@@ -1,0 +1,182 @@
+"""Giving Podman the GPUs: a CDI specification that the toolkit generates, which Podman reads for every container."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from gpuctl.checks.cdi import OTHERS_READ, moved
+from gpuctl.compat.cdi import PODMAN_SINCE, refusal
+from gpuctl.compat.versions import compare, leading
+from gpuctl.facts.cdi import FOLDERS, SUFFIXES, Cdi, Spec, probe_cdi
+from gpuctl.facts.cdi_document import GPU_KIND, parse_document
+from gpuctl.facts.gather import Facts, Missing
+from gpuctl.facts.podman import Podman
+from gpuctl.facts.system import System
+from gpuctl.facts.toolkit import Toolkit
+from gpuctl.host.files import behind_links
+from gpuctl.host.reading import Host, Outcome, failure
+from gpuctl.model import CannotTell, Disturbs, ExitCode, Remedy, Step
+from gpuctl.provision.cdi import diff, edit, generated
+from gpuctl.provision.result import Refused, Wish
+from gpuctl.provision.setup import Contents, DaemonProblem, Engine, NotUp, Setup
+
+ENGINE, TITLE = "podman", "Podman"
+SPEC = "/etc/cdi/nvidia.yaml"
+INFO_DEADLINE = 20.0
+ETC_ONLY = ("5.5", "5.6")
+"""From the first of these Podmans to before the second, /var/run/cdi is not read without being asked for
+(https://github.com/containers/podman/issues/26569)."""
+USE = f"Containers ask for GPUs with: podman run --device {GPU_KIND}=all."
+
+
+def plan(host: Host, facts: Facts, wish: Wish) -> Setup:
+    """Returns what gives Podman a specification. Raises Refused. `facts` must have System, Podman and Toolkit."""
+    version, cdi = _seen(facts)
+    path = wish.config or SPEC
+    if wish.default:
+        raise Refused("Podman takes GPUs as devices, not by a runtime: there is no default to set.")
+    if not path.startswith("/") or not path.endswith(SUFFIXES):
+        raise Refused(f"{path} is no place for a CDI specification: engines read whole paths to .json and .yaml files.")
+    reader = Reader(host) if wish.reload else None
+    specs = cdi.in_effect() if cdi else ()
+    _check_neighbours(path, specs)
+    kept = _kept_by_another(path, specs, version)
+    if kept:
+        return Setup(ENGINE, TITLE, (), reader, notes=(*_closed(specs), kept, USE))
+    if wish.coming and not host.which("nvidia-ctk").ok:
+        return Setup(ENGINE, TITLE, (), None, notes=(f"What is written to {path} shows once the toolkit is there.",))
+    text = generated(host, facts[System], path)
+    _check_taken(version, text, path)
+    return Setup(ENGINE, TITLE, (edit(path, text, wish.force),), reader, notes=(*_closed(specs), USE))
+
+
+def running(host: Host, facts: Facts) -> Reader | None:
+    """Returns what speaks for Podman, which has no daemon; None where it is not installed."""
+    podman = facts[Podman]
+    return Reader(host) if isinstance(podman, Podman) and podman.program.value else None
+
+
+def _seen(facts: Facts) -> tuple[str, Cdi | None]:
+    podman, toolkit = facts[Podman], facts[Toolkit]
+    for subject in (podman, toolkit):
+        if isinstance(subject, Missing):
+            raise Refused(f"Podman could not be looked at: {subject.reason}.", ExitCode.UNDETERMINED)
+    try:
+        if podman.program.get() is None:
+            raise Refused("Podman is not installed here.")
+        version, cdi = leading(podman.version.get() or ""), toolkit.cdi.get()
+    except CannotTell as reason:
+        raise Refused(f"Podman could not be looked at: {reason}.", ExitCode.UNDETERMINED) from None
+    if compare(version or "0", PODMAN_SINCE) < 0:
+        raise Refused(f"Podman {version} does not take CDI devices: that came with {PODMAN_SINCE}.", remedy=_OLD_WAY)
+    return version, cdi
+
+
+_OLD_WAY = Remedy(
+    "Upgrade Podman, or use the toolkit's OCI hook: podman run --hooks-dir=/usr/share/containers/oci/hooks.d"
+    " -e NVIDIA_VISIBLE_DEVICES=all. Rootless, the hook must leave cgroups alone, which a specification never needs.",
+    ("nvidia-ctk config --set nvidia-container-cli.no-cgroups --in-place",),
+    Disturbs.NEW_CONTAINERS,
+)
+"""https://github.com/NVIDIA/nvidia-container-runtime/issues/85."""
+
+
+def _check_neighbours(path: str, specs: tuple[Spec, ...]) -> None:
+    """Another file beside it that names the same devices would make all of them unresolvable."""
+    folder = PurePosixPath(path).parent
+    other = next((spec for spec in specs if spec.path != path and PurePosixPath(spec.path).parent == folder), None)
+    if other:
+        raise Refused(
+            f"{other.path} names {GPU_KIND} devices already, and none of them is resolved any more where {path} names"
+            " them too.",
+            remedy=Remedy("Bring that file up to date with --config, or move it away first."),
+        )
+
+
+def _kept_by_another(path: str, specs: tuple[Spec, ...], version: str) -> str:
+    """A specification in a later folder counts more than ours would, and has somebody who looks after it."""
+    other = next((spec for spec in specs if spec.path.startswith("/var/run/cdi/") and spec.path != path), None)
+    is_read = compare(version, ETC_ONLY[0]) < 0 or compare(version, ETC_ONLY[1]) >= 0
+    if other is None or not is_read:
+        return ""
+    return f"{other.path} names the GPUs already and counts before {path}: nvidia-cdi-refresh (toolkit 1.18) keeps it."
+
+
+def _closed(specs: tuple[Spec, ...]) -> tuple[str, ...]:
+    return tuple(
+        f"Only root can read {spec.path}; for rootless Podman: chmod 0644 {shlex.quote(spec.path)}."
+        for spec in specs
+        if spec.mode is not None and not spec.mode & OTHERS_READ
+    )
+
+
+def _check_taken(version: str, text: str, path: str) -> None:
+    row = refusal(ENGINE, version, parse_document(path, text).version)
+    if row:
+        raise Refused(
+            f"Podman {version} does not take what this toolkit generates: CDI {row.cdi} needs Podman {row.since}.",
+            remedy=Remedy(f"Upgrade Podman to {row.since} or later, or use a toolkit before 1.19.1."),
+        )
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Speaks for Podman as a daemon would: to reload is to ask whether all is as the specification says."""
+
+    host: Host
+
+    @property
+    def reloading(self) -> Step:
+        return Step("ask Podman, and look whether the specification's devices are there", Disturbs.NOTHING)
+
+    @property
+    def restarting(self) -> None:
+        return None
+
+    def reads(self, path: str) -> bool:
+        return str(PurePosixPath(path).parent) in map(behind_links, FOLDERS)
+
+    def difference(self, contents: Contents) -> str:
+        taken_away = bool(contents) and all(raw is None for raw in contents.values())
+        return "" if taken_away else _difference(self.host)
+
+    def reload(self, contents: Contents, deadline: float) -> None:
+        problem = self.difference(contents) or _podman_problem(self.host, deadline)
+        if problem:
+            raise DaemonProblem(f"{problem}.")
+
+    def restart(self, contents: Contents, deadline: float) -> None:
+        raise NotUp("Podman has no daemon that could be restarted.")
+
+    def keeps(self, before: Contents, now: Contents) -> str:
+        return ""
+
+
+def _difference(host: Host) -> str:
+    try:
+        cdi = probe_cdi(host).get()
+    except CannotTell as reason:
+        return f"The CDI specifications cannot be read: {reason}"
+    specs = cdi.in_effect() if cdi else ()
+    if cdi is None or not specs:
+        return f"No CDI specification names {GPU_KIND} devices"
+    twice = next((item for item in cdi.conflicts.items() if item[0].startswith(f"{GPU_KIND}=")), None)
+    if twice:
+        return f"{twice[0]} is in {' and in '.join(twice[1])}, which makes it unresolvable"
+    faults = ((spec, moved(node)) for spec in specs for node in spec.nodes)
+    return next((f"{spec.path} does not fit this host: {fault}" for spec, fault in faults if fault), "")
+
+
+def _podman_problem(host: Host, deadline: float) -> str:
+    info = host.run(("podman", "info", "--format", "json"), max(deadline, INFO_DEADLINE))
+    if not info.ok:
+        return f"Podman does not answer: {failure(info)}"
+    listed = host.run(("nvidia-ctk", "cdi", "list"), max(deadline, INFO_DEADLINE))
+    if listed.outcome is Outcome.OK and listed.code == 0 and f"{GPU_KIND}=" not in listed.text:
+        return f"nvidia-ctk cdi list names no {GPU_KIND} device"
+    return ""
+
+
+PODMAN = Engine(TITLE, plan, running, (System, Podman, Toolkit), diff)

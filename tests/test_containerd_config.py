@@ -1,0 +1,294 @@
+"""containerd's config.toml as a document: what is added, what stays, what is refused and where."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+import tomlkit
+from hypothesis import given
+from hypothesis import settings as tuned
+from hypothesis import strategies as st
+
+from gpuctl.engines.containerd import (
+    CRI_PLUGINS,
+    RUNC_V2,
+    RUNTIME_PLUGIN,
+    Differs,
+    cri_plugin,
+    default_of,
+    enable,
+    merged,
+    public,
+    register,
+    runtimes_of,
+    settings,
+    wished_entry,
+)
+from gpuctl.engines.merge import REMOVED, value_at
+from gpuctl.engines.toml_shown import diff
+from gpuctl.engines.toml_text import NotAccepted, line_of, set_values, values
+from gpuctl.facts.toml import load
+
+PROGRAM = "/usr/bin/nvidia-container-runtime"
+V2 = CRI_PLUGINS[1]
+STOCK_DEBIAN = b"""version = 2
+
+[plugins]
+  [plugins."io.containerd.grpc.v1.cri"]
+    [plugins."io.containerd.grpc.v1.cri".cni]
+      bin_dir = "/usr/lib/cni"
+"""
+
+
+def registered(raw: bytes, generation: int = 1, default: bool = False, force: bool = False) -> bytes:
+    plugin = cri_plugin(raw, generation)
+    document = merged([raw], plugin, generation)
+    alone = generation < 2 and not settings(document, plugin).runtimes
+    entry = wished_entry(document, plugin, PROGRAM)
+    return register(raw, plugin, "nvidia", entry, default=default, force=force, alone=alone)
+
+
+def entry_in(raw: bytes, plugin: str) -> Any:
+    return value_at(values(raw), (*runtimes_of(plugin), "nvidia"))
+
+
+KEY = st.sampled_from(["a", "b-c", '"io.containerd.x"', "'q'", "runc", "options", "containerd", f'"{V2}"', "plugins"])
+SCALAR = st.sampled_from(
+    ["1", "true", '"x"', "'y'", "1.5", "[1, 2]", '["a", # c\n  "b"]', '"""m\nn"""', "{k = 1}", "0xff"]
+)
+COMMENT = st.sampled_from(["", "  # beside"])
+
+
+@st.composite
+def _document(draw: st.DrawFn) -> str:
+    """A valid document of tables in any order, with comments before, behind and between them."""
+    lines = ["# at the top", f"version = {draw(st.sampled_from(['1', '2', '3']))}{draw(COMMENT)}"]
+    for table in draw(st.lists(st.lists(KEY, min_size=1, max_size=4), max_size=5)):
+        lines += draw(st.sampled_from([[], [""], ["", "# about the next"]]))
+        header = ".".join(["plugins", *table])
+        candidate = [f"{draw(st.sampled_from(['', '  ']))}[{header}]{draw(COMMENT)}"]
+        keys = draw(st.lists(KEY, max_size=3, unique=True))
+        candidate += [f"  {key} = {draw(SCALAR)}{draw(COMMENT)}" for key in keys]
+        lines += candidate if _is_toml("\n".join([*lines, *candidate])) else []
+    return "\n".join([*lines, *draw(st.sampled_from([[], ["# at the end"], [""]]))])
+
+
+def _is_toml(text: str) -> bool:
+    try:
+        load(text)
+        tomlkit.parse(text)
+    except (ValueError, tomlkit.exceptions.TOMLKitError):
+        return False
+    return True
+
+
+@tuned(deadline=None)  # the machine may be busy
+@given(_document(), st.booleans())
+def test_every_other_value_comment_and_line_survives_in_its_order(text: str, default: bool) -> None:
+    old = text.encode()
+    try:
+        new = registered(old, default=default)
+    except NotAccepted:  # a table stands where a value would have to, or the other way round
+        return
+    wished = load(text)
+    plugin = cri_plugin(old, 1)
+    for path in [(*runtimes_of(plugin), name) for name in ("nvidia", "runc")] + [default_of(plugin)]:
+        _copy(values(new), wished, path)
+    assert values(new) == wished
+    kept = iter(new.decode().splitlines())
+    assert all(line in kept for line in text.splitlines() if "default_runtime_name" not in line), "a line is gone"
+    assert registered(new, default=default) == new
+
+
+def _copy(source: Any, target: Any, path: tuple[str, ...]) -> None:
+    value = value_at(source, path)
+    if value is not REMOVED:
+        for key in path[:-1]:
+            target = target.setdefault(key, {})
+        target[path[-1]] = value
+
+
+@pytest.mark.parametrize(
+    ("raw", "generation", "plugin"),
+    [
+        (b"", 1, "cri"),
+        (b"version = 1\n", 1, "cri"),
+        (b"version = 2\n", 1, V2),
+        (b"version = 2\n", 2, V2),
+        (b"version = 3\n", 2, RUNTIME_PLUGIN),
+        (b"version = 4\n", 2, RUNTIME_PLUGIN),
+        (b"", 2, RUNTIME_PLUGIN),  # 2.x does not take over the CRI table of version 1
+    ],
+)
+def test_the_runtime_goes_into_the_table_that_this_containerd_reads(raw: bytes, generation: int, plugin: str) -> None:
+    assert cri_plugin(raw, generation) == plugin
+    new = registered(raw, generation, default=True)
+    assert entry_in(new, plugin)["runtime_type"] == RUNC_V2
+    assert value_at(values(new), default_of(plugin)) == "nvidia"
+
+
+def test_the_entry_is_added_behind_all_else_and_the_default_in_its_table() -> None:
+    assert (
+        registered(STOCK_DEBIAN).decode()
+        == STOCK_DEBIAN.decode()
+        + f"""
+[plugins."{V2}".containerd.runtimes.runc]
+runtime_type = "{RUNC_V2}"
+
+[plugins."{V2}".containerd.runtimes.nvidia]
+privileged_without_host_devices = false
+runtime_type = "{RUNC_V2}"
+
+[plugins."{V2}".containerd.runtimes.nvidia.options]
+BinaryName = "{PROGRAM}"
+"""
+    )
+    old = f'version = 2\n[plugins."{V2}".containerd]\n  snapshotter = "x" # why\n\n# about runc\n'
+    old += f'[plugins."{V2}".containerd.runtimes.runc]\n  runtime_type = "{RUNC_V2}"\n'
+    new = registered(old.encode(), default=True).decode()
+    assert new.startswith(old.replace("  snap", '  default_runtime_name = "nvidia"\n  snap'))
+
+
+def test_runcs_cgroup_driver_and_spec_are_inherited_and_not_those_of_a_kata_default() -> None:
+    raw = f"""version = 2
+[plugins."{V2}".containerd]
+  default_runtime_name = "kata"
+[plugins."{V2}".containerd.runtimes.kata]
+  runtime_type = "io.containerd.kata.v2"
+  pod_annotations = ["io.katacontainers.*"]
+[plugins."{V2}".containerd.runtimes.kata.options]
+  ConfigPath = "/opt/kata.toml"
+[plugins."{V2}".containerd.runtimes.runc]
+  runtime_type = "{RUNC_V2}"
+  base_runtime_spec = "/etc/containerd/cri-base.json"
+[plugins."{V2}".containerd.runtimes.runc.options]
+  SystemdCgroup = true
+""".encode()
+    assert entry_in(registered(raw), V2) == {
+        "runtime_type": RUNC_V2,
+        "privileged_without_host_devices": False,
+        "base_runtime_spec": "/etc/containerd/cri-base.json",
+        "options": {"BinaryName": PROGRAM, "SystemdCgroup": True},
+    }
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('disabled_plugins = ["cri"]\n', "disabled_plugins = []\n"),
+        ('disabled_plugins = ["aufs", "cri"] # why\n', 'disabled_plugins = ["aufs"] # why\n'),
+        (f'version = 2\ndisabled_plugins = ["{V2}", "x.y"]\n', 'version = 2\ndisabled_plugins = ["x.y"]\n'),
+    ],
+)
+def test_cri_is_taken_out_of_the_disabled_plugins_and_nothing_else_is(old: str, new: str) -> None:
+    assert registered(old.encode()).decode().startswith(new)
+    assert enable(old.encode()).decode() == new
+
+
+def test_what_nvidia_ctk_or_a_person_registered_alike_is_left_and_what_differs_is_named_with_its_line() -> None:
+    raw = f"""version = 2
+[plugins."{V2}".containerd.runtimes.nvidia]
+  runtime_engine = ""
+  runtime_type = "{RUNC_V2}"
+  container_annotations = ["cdi.k8s.io/*"]
+  [plugins."{V2}".containerd.runtimes.nvidia.options]
+    BinaryName = "{PROGRAM}"
+    SystemdCgroup = false
+""".encode()
+    assert registered(raw) == raw
+    other = raw.replace(PROGRAM.encode(), b"/opt/other")
+    with pytest.raises(Differs, match=f"another way: its BinaryName is /opt/other, not {PROGRAM}") as refused:
+        registered(other)
+    assert refused.value.line == 2
+    assert entry_in(registered(other, force=True), V2)["options"] == {"BinaryName": PROGRAM}
+
+
+def test_the_old_default_table_that_goes_before_the_name_is_not_overlooked() -> None:
+    raw = (
+        f'version = 2\n[plugins."{V2}".containerd.default_runtime]\n  runtime_type = "io.containerd.runtime.v1.linux"\n'
+    )
+    with pytest.raises(NotAccepted, match="line 2: the old table default_runtime goes before"):
+        registered(raw.encode(), default=True)
+
+
+def test_imports_replace_the_whole_table_up_to_1_7_and_are_merged_from_2_0_on() -> None:
+    main = f'version = 2\n[plugins."{V2}".containerd.runtimes.runc]\nruntime_type = "x"\n'.encode()
+    drop_in = f'disabled_plugins = ["cri"]\n[plugins."{V2}".containerd]\ndefault_runtime_name = "y"\n'.encode()
+    old, new = (settings(merged([main, drop_in], V2, generation), V2) for generation in (1, 2))
+    assert (old.runtimes, old.default, old.disabled) == ({}, "y", True)
+    assert (new.runtimes, new.default, new.disabled) == ({"runc": ""}, "y", True)
+
+
+HOSTILE = [
+    (b"\x00\x01\x02\xff", "not valid UTF-8"),
+    (b"version = 2\nx = \x00\n", "line 2: not valid TOML"),
+    (b"\xef\xbb\xbfversion = 2\n", "line 1: it starts with a byte order mark"),
+    (b"version = 2\nversion = 2\n", "line 2: not valid TOML: Cannot overwrite a value"),
+    (b"[a]\nb = 1\n[a]\n", "line 3: not valid TOML"),
+    (b"version = 2\n[plugins", "line 2: not valid TOML"),
+    (b'version = "2"\n', "line 1: version '2' is none that gpuctl knows"),
+    (b"version = 99\n", "version 99"),
+    (b"version = 2\nplugins = 1\n", "plugins is not a table"),
+    (f'version = 2\nplugins."{V2}".containerd.runtimes = []\n'.encode(), "runtimes is not a table"),
+    (f'version = 2\nplugins."{V2}".containerd.runtimes.nvidia = "x"\n'.encode(), "nvidia is not a table"),
+    (b'disabled_plugins = "cri"\n', "disabled_plugins is not an array"),
+    (b"a = " + b"[" * 100_000, "nested more than 50 levels deep"),
+    (b"a = " + b"{a = " * 50_000, "nested more than 50 levels deep"),
+    (b"[" + b".".join([b"a"] * 20_000) + b"]\n", "nested more than 50 levels deep"),
+]
+
+
+@pytest.mark.parametrize(("raw", "sentence"), HOSTILE, ids=range(len(HOSTILE)))
+def test_what_is_no_such_file_is_refused_with_one_sentence(raw: bytes, sentence: str) -> None:
+    started = time.monotonic()
+    with pytest.raises(NotAccepted) as refused:
+        registered(raw)
+    assert sentence in str(refused.value) and "\n" not in str(refused.value)
+    assert time.monotonic() - started < 5
+
+
+WRONG = st.sampled_from(["1", '"x"', "true", "[]", "[1, {}]", "{}", "{a = 1}", "[[1]]", "1979-05-27", "{runtimes = 1}"])
+PLACES = ["version", "disabled_plugins", "imports", "plugins", f'plugins."{V2}"', f'plugins."{V2}".containerd']
+PLACES += [f"{PLACES[-1]}.{key}" for key in ("runtimes", "default_runtime", "default_runtime_name", "runtimes.runc")]
+PLACES += [f"{PLACES[5]}.runtimes.{key}" for key in ("runc.options", "nvidia", "nvidia.options", "nvidia.runtime_type")]
+
+
+@tuned(deadline=None)  # the machine may be busy
+@given(st.dictionaries(st.sampled_from(PLACES), WRONG, max_size=4), st.booleans())
+def test_wrong_types_end_in_a_sentence_or_in_a_registered_runtime(wrong: dict[str, str], force: bool) -> None:
+    raw = "".join(f"{place} = {value}\n" for place, value in {"version": "2", **wrong}.items()).encode()
+    try:
+        new = registered(raw, default=True, force=force)
+    except NotAccepted as error:
+        assert str(error) and "\n" not in str(error)
+    else:
+        assert entry_in(new, cri_plugin(raw, 1))["options"]["BinaryName"] == PROGRAM
+
+
+def test_single_values_are_taken_away_again_and_what_was_there_before_is_back() -> None:
+    for raw in (STOCK_DEBIAN, b"", b"# none\n", b'version = 2\r\n[grpc]\r\n  address = "/x"\r\n# end'):
+        new = registered(raw, default=True)
+        plugin = cri_plugin(raw, 1)
+        paths = [*((*runtimes_of(plugin), name) for name in ("nvidia", "runc")), default_of(plugin)]
+        back = set_values(new, [(path, REMOVED) for path in paths])
+        assert back.decode().rstrip("\r\n") == raw.decode().rstrip("\r\n")
+
+
+def test_no_secret_is_in_a_diff() -> None:
+    raw = f"""version = 2
+# password = "hunter1"
+[plugins."{V2}".registry.configs."r.example".auth]
+  password = "hunter2" # was 'hunter3'
+  hosts = ["hunter4", # "hunter7"
+  {{ p = \"\"\"hunter5
+  hunter6\"\"\" }}]
+""".encode()
+    text = diff("/etc/containerd/config.toml", raw, registered(raw), public)
+    assert "hunter" not in text and f'+BinaryName = "{PROGRAM}"' in text
+
+
+def test_a_line_is_found_by_header_or_by_key() -> None:
+    text = '[a]\nb = 1\n[a."c.d"]\ne = 2\n'
+    assert [line_of(text, path) for path in (("a", "c.d"), ("a", "c.d", "e"), ("a", "b"), ("x", "y"))] == [3, 4, 2, 0]

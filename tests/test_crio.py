@@ -1,0 +1,294 @@
+"""Registering a runtime with CRI-O, of which Debian has no package: simhost/programs/crio.py stands in for it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import installing
+import pytest
+from hosts import denied, host
+from simhost import SimHost, Toolkit
+
+from gpuctl.engines.crio import Differs, NotAccepted, diff, register
+from gpuctl.facts.crio import parse_config, probe_crio
+from gpuctl.facts.gather import gather
+from gpuctl.provision import crio
+from gpuctl.provision.result import Wish
+
+STAND_IN = Path(__file__).parent / "simhost" / "programs" / "crio.py"
+FOLDER = "/etc/crio/crio.conf.d"
+OURS, PACKAGED = f"{FOLDER}/99-nvidia.conf", f"{FOLDER}/10-crio.conf"
+CONMON, CRUN = "/usr/libexec/crio/conmon", "/usr/libexec/crio/crun"
+CRUN_TABLE = f"""\
+[crio.runtime]
+default_runtime = "crun"
+[crio.runtime.runtimes.crun]
+runtime_path = "{CRUN}"
+runtime_root = "/run/crun"
+monitor_path = "{CONMON}"
+allowed_annotations = ["io.kubernetes.cri-o.Devices"]
+"""
+KATA = """\
+[crio.runtime]
+default_runtime = "kata"
+[crio.runtime.runtimes.kata]
+runtime_path = "/bin/true"
+runtime_type = "vm"
+"""
+ENTRY = {"runtime_path": "/usr/bin/nvidia-container-runtime", "runtime_type": "oci", "monitor_path": CONMON}
+START_SECONDS = 10.0
+
+
+class Running:
+    """A host with a CRI-O that runs."""
+
+    def __init__(self, host: SimHost, sim: dict[str, Any]) -> None:
+        self.host, self.env = host, {"CRIO_SIM": json.dumps(sim)}
+        self.process = self.start()
+
+    def start(self) -> subprocess.Popen[bytes]:
+        process = self.host.popen(["crio"], env=self.env, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        end = time.monotonic() + START_SECONDS
+        while not self.host.path("/run/crio/crio.sock").exists() and process.poll() is None and time.monotonic() < end:
+            time.sleep(0.02)
+        return process
+
+    def stop(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.communicate()
+        self.host.path("/run/crio/crio.sock").unlink(missing_ok=True)
+
+    def install(self, *options: str) -> dict[str, Any]:
+        return installing.install(self.host, "crio", *options, env=self.env)
+
+    def config(self) -> Any:
+        get = "from gpuctl.host.http_get import get; print(get('unix:///run/crio/crio.sock', '/config', 5).text)"
+        return parse_config("", self.host.run([sys.executable, "-c", get]).out)
+
+
+@pytest.fixture
+def crio_host(toolkit: Toolkit, sim_host: Callable[..., SimHost]) -> Iterator[Callable[..., Running]]:
+    """`crio_host(sim={…}, files={…})` gives a host whose CRI-O has its conmon where the packages put it."""
+    running: list[Running] = []
+
+    def make(sim: dict[str, Any] = {}, files: dict[str, str] = {}, **options: Any) -> Running:
+        toolkit.install("v100")
+        files = {PACKAGED: CRUN_TABLE, CONMON: "", CRUN: "", **files}
+        commands = {"crio": f"#!{sys.executable}\n{STAND_IN.read_text()}", **options.pop("commands", {})}
+        absent = ["/usr/bin/conmon", "/usr/bin/crun"]
+        made = sim_host("v100", toolkit=toolkit, files=files, commands=commands, absent=absent, **options)
+        running.append(Running(made, sim))
+        assert running[-1].process.poll() is None, running[-1].process.communicate()
+        return running[-1]
+
+    yield make
+    for one in running:
+        one.stop()
+
+
+def stamps(host: SimHost, *paths: str) -> list[tuple[int, int]]:
+    """Inode and time of modification of each file."""
+    return [(host.path(path).stat().st_ino, host.path(path).stat().st_mtime_ns) for path in paths]
+
+
+def test_the_runtime_is_registered_by_a_drop_in_and_a_reload(
+    crio_host: Callable[..., Running], toolkit: Toolkit
+) -> None:
+    running = crio_host()
+    before = stamps(running.host, PACKAGED)
+    done = running.install("--set-default")
+    assert (done["changed"], done["verified"], done["code"]) == (True, True, 0), done
+    config = running.config()
+    assert config.default_runtime == "nvidia"
+    assert config.runtimes["nvidia"]["runtime_path"] == toolkit.runtime
+    assert config.runtimes["nvidia"]["monitor_path"] == CONMON
+    assert "runtime_root" not in config.runtimes["nvidia"]
+    assert running.process.poll() is None
+    written = stamps(running.host, PACKAGED, OURS)
+    again = running.install("--set-default")
+    assert (again["changed"], again["verified"]) == (False, True)
+    assert (written[0], stamps(running.host, PACKAGED, OURS)) == (before[0], written)
+
+
+def test_crio_starts_with_the_drop_in_and_not_with_one_that_lacks_the_monitor(
+    crio_host: Callable[..., Running],
+) -> None:
+    running = crio_host()
+    running.install()
+    whole = running.host.path(OURS).read_text()
+    lacking = "".join(line for line in whole.splitlines(keepends=True) if not line.startswith("monitor_path"))
+    for text, starts in ((lacking, False), (whole, True)):
+        running.stop()
+        running.host.path(OURS).write_text(text)
+        running.process = running.start()
+        assert (running.process.poll() is None) == starts
+
+
+def test_after_a_restart_nothing_waits_for_one(crio_host: Callable[..., Running]) -> None:
+    running = crio_host()
+    done = running.install()
+    assert done["restart_needed"] is None and "issues/10202" in done["notes"][0]
+    running.stop()
+    running.process = running.start()
+    again = running.install("--restart")
+    assert (again["restart_needed"], again["notes"], again["verified"]) == (False, [], True)
+
+
+def test_an_old_crio_takes_it_up_only_when_it_is_restarted(crio_host: Callable[..., Running]) -> None:
+    running = crio_host(sim={"version": "1.24.6"})
+    done = running.install()
+    assert (done["changed"], done["verified"], done["restart_needed"]) == (True, False, True)
+    assert "this one waits for a restart" in done["notes"][0]
+    running.stop()
+    running.process = running.start()
+    again = running.install()
+    assert (again["changed"], again["verified"], again["restart_needed"]) == (False, True, False)
+
+
+@pytest.mark.parametrize(
+    ("sim", "files", "words"),
+    [
+        ({"ignores_sighup": True}, {}, "CRI-O does not list the runtime nvidia, 1 s after it was told."),
+        ({"dies_on_sighup": True}, {}, "CRI-O does not answer"),
+    ],
+)
+def test_a_daemon_that_does_not_take_it_up_is_told_as_a_problem(
+    crio_host: Callable[..., Running], sim: dict[str, Any], files: dict[str, str], words: str
+) -> None:
+    done = crio_host(sim=sim, files=files).install("--timeout=1")
+    assert words in done["problem"]
+
+
+def test_an_error_in_another_key_keeps_crio_from_taking_it_up(crio_host: Callable[..., Running]) -> None:
+    running = crio_host()
+    running.host.path(f"{FOLDER}/20-log.conf").write_text('[crio.runtime]\nlog_level = "loud"\n')
+    assert "does not list the runtime nvidia" in running.install("--timeout=1")["problem"]
+
+
+def test_a_default_that_is_a_virtual_machine_hands_nothing_on(crio_host: Callable[..., Running]) -> None:
+    running = crio_host(files={f"{FOLDER}/20-kata.conf": KATA})
+    assert running.install()["verified"]
+    entry = running.config().runtimes["nvidia"]
+    assert (entry["runtime_type"], entry["monitor_path"]) == ("oci", CONMON)
+
+
+def test_a_later_file_that_says_otherwise_is_named_before_anything_is_written(
+    crio_host: Callable[..., Running],
+) -> None:
+    later = f"{FOLDER}/99-zz.conf"
+    running = crio_host(files={later: '[crio.runtime]\ndefault_runtime = "crun"\n'})
+    assert running.install("--set-default")["refused"] == (
+        f"{later} makes crun the default runtime, and counts after {OURS}."
+    )
+    assert not running.host.path(OURS).exists()
+    assert running.install()["verified"]
+
+
+def test_what_nvidia_ctk_wrote_is_completed_and_another_program_is_not_replaced_without_force(
+    crio_host: Callable[..., Running], toolkit: Toolkit
+) -> None:
+    text = '\n[crio]\n\n  [crio.runtime.runtimes.nvidia] # ours\n    runtime_path = "%s"\n    runtime_type = "oci"\n'
+    running = crio_host(files={OURS: text % toolkit.runtime + f'    monitor_path = "{CONMON}"\n'})
+    assert running.install()["changed"]  # the annotations were missing
+    assert "# ours" in running.host.path(OURS).read_text()
+    running.host.path(OURS).write_text(text % "/bin/true")
+    refused = running.install()["refused"]
+    assert refused == f"{OURS}: the runtime nvidia is registered as '/bin/true'. Use --force to replace that entry."
+    assert running.install("--force")["verified"]
+    assert running.config().runtimes["nvidia"]["runtime_path"] == toolkit.runtime
+
+
+def test_systemd_tells_the_daemon_where_it_runs_it(crio_host: Callable[..., Running]) -> None:
+    systemctl = """#!/bin/sh
+pid=$(cat /run/crio.pid)
+case "$*" in
+*"show crio.service"*) printf 'Id=crio.service\\nLoadState=loaded\\nActiveState=active\\nMainPID=%s\\n' "$pid";;
+"--no-ask-password reload crio.service") echo "$*" >> /run/told; kill -HUP "$pid";;
+esac
+"""
+    running = crio_host(commands={"systemctl": systemctl}, files={"/run/systemd/system/there": ""})
+    running.host.path("/run/crio.pid").write_text(str(running.process.pid))
+    assert running.install()["verified"]
+    assert running.host.path("/run/told").read_text() == "--no-ask-password reload crio.service\n"
+
+
+def test_a_crio_that_does_not_run_reads_the_file_when_it_starts(crio_host: Callable[..., Running]) -> None:
+    running = crio_host()
+    running.stop()
+    done = running.install()
+    assert (done["changed"], done["verified"]) == (True, False)
+    assert done["notes"] == ["CRI-O is not running: it reads the file when it starts. Nothing was verified."]
+    running.process = running.start()
+    assert "nvidia" in running.config().runtimes
+
+
+def test_a_file_that_is_no_toml_and_a_host_without_crio_or_toolkit_are_told(
+    crio_host: Callable[..., Running], sim_host: Callable[..., SimHost]
+) -> None:
+    running = crio_host()
+    running.host.path(f"{FOLDER}/30.conf").write_text("[crio\n")
+    assert f"could not be read: {FOLDER}/30.conf: not understood" in running.install()["refused"]
+    bare = sim_host("v100")
+    assert installing.install(bare, "crio")["refused"] == "CRI-O is not installed here."
+    there = sim_host("v100", files={PACKAGED: CRUN_TABLE})
+    assert installing.install(there, "crio")["refused"] == "nvidia-container-runtime is not on PATH."
+
+
+def test_backups_are_kept_out_of_the_directory_of_which_every_file_counts() -> None:
+    files = {PACKAGED: CRUN_TABLE, f"{FOLDER}/a/deep.conf": KATA, f"{FOLDER}/99-nvidia.conf.bak": ""}
+    made = host(files=files, which={"nvidia-container-runtime": "/usr/bin/nvidia-container-runtime"})
+    seen = probe_crio(made)
+    assert seen.files.value and [one.path for one in seen.files.value] == [
+        PACKAGED, f"{FOLDER}/99-nvidia.conf.bak", f"{FOLDER}/a/deep.conf",
+    ]  # fmt: skip
+    (edit,) = crio.plan(made, gather(made), Wish()).edits
+    assert (edit.path, edit.aside) == (OURS, "/etc/crio")
+
+
+def test_a_closed_directory_is_unknown_and_options_say_where_the_files_are() -> None:
+    closed = probe_crio(host(files={PACKAGED: denied()}))
+    assert closed.files.unknown
+    line = "/usr/bin/crio\0--config-dir\0/srv/d\0--config=/srv/c\0--listen=/srv/s\0"
+    proc = {"/proc/7/cmdline": line, "/proc/7/stat": "7 (crio) S 1 " + "0 " * 17 + "1000 0 0\n", "/srv/d/a": CRUN_TABLE}
+    answer = {"unix:///srv/s": {"/config": CRUN_TABLE}}
+    seen = probe_crio(host(files=proc, peers={"unix:///var/run/crio/crio.sock": 7}, sockets=answer))
+    assert (seen.folder.value, seen.socket.value) == ("/srv/d", "/srv/s")
+    assert seen.daemon.value and seen.daemon.value.default_runtime == "crun"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [b"[crio", b"crio = 3\n", b"[crio]\nruntime = []\n", b"[crio.runtime]\nruntimes = 1\n", b"\xff", b"[a." * 2000],
+)
+def test_what_is_no_file_of_crio_is_not_edited(raw: bytes) -> None:
+    with pytest.raises(NotAccepted):
+        register(raw, "nvidia", ENTRY, False, False)
+
+
+def test_a_registration_is_the_same_the_second_time_and_hides_what_may_be_a_secret() -> None:
+    secret = (
+        b'[crio.runtime.runtimes.runc]\nmonitor_env = ["HTTP_PROXY=http://u:hunter2@p"]\n[crio.image]\nx = "hunter2"\n'
+    )
+    once = register(secret, "nvidia", ENTRY, True, False)
+    assert register(once, "nvidia", ENTRY, True, False) == once
+    assert once.startswith(b"[crio.runtime]\ndefault_runtime") and secret.splitlines()[1] in once
+    assert "hunter2" not in diff(OURS, secret, once) and CONMON in diff(OURS, None, once)
+    with pytest.raises(Differs):
+        register(once, "nvidia", {**ENTRY, "runtime_path": "/other"}, False, False)
+
+
+def test_a_stand_in_reloads_as_the_documents_say(crio_host: Callable[..., Running]) -> None:
+    running = crio_host()
+    running.host.path(OURS).write_text('[crio.runtime.runtimes.gone]\nruntime_path = "/not/there"\n')
+    os.kill(running.process.pid, signal.SIGHUP)
+    time.sleep(0.2)
+    assert list(running.config().runtimes) == ["crun"]

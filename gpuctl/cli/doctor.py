@@ -30,7 +30,7 @@ def command(
     with working("Looking at this host"):
         facts = gather(LocalHost(), subjects())
     report = diagnose(facts)
-    shown = part(report, only) if only else report
+    shown = part(report, (only,)) if only else report
     if json:
         from gpuctl.render.json import doctor_json
 
@@ -43,8 +43,8 @@ def command(
 
 
 def exit_code(report: Report, strict: bool) -> ExitCode:
-    """Returns the exit code that a report stands for."""
-    statuses = {finding.status for finding in report.findings}
+    """Returns the exit code that a report stands for; what is waived does not count."""
+    statuses = {finding.status for finding in report.findings if not finding.waived}
     if Status.FAIL in statuses or (strict and statuses & {Status.WARN, Status.UNKNOWN}):
         return ExitCode.PROBLEM
     return ExitCode.UNDETERMINED if Status.UNKNOWN in statuses else ExitCode.GOOD

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hosts_v100 import v100
+from jsonschema import Draft202012Validator
 from simhost import SimHost
 
 from gpuctl.checks import diagnose
@@ -17,6 +19,7 @@ from gpuctl.host.places import SYSTEM_CONFIG
 from gpuctl.host.snapshot import SnapshotHost
 from gpuctl.model import Finding, Status, Waiver
 
+SCHEMA = Path(__file__).parents[1] / "data" / "schemas" / "doctor.schema.json"
 NOBODY = 65534
 ENDED = "driver.branch-supported"
 """The one finding of the well host: its branch of 2019 has ended."""
@@ -119,6 +122,7 @@ def test_a_waived_finding_is_told_with_reason_and_date_in_every_format(sim_host:
         assert "until the lab moves" in text
         assert "9999-12-31" in text or "2.534023008e+11" in text
     document = json.loads(told["json"])
+    Draft202012Validator(json.loads(SCHEMA.read_text())).validate(document)
     assert document["summary"] == {"fail": 0, "warn": 0, "unknown": 0, "pass": 0, "skip": 0, "waived": 1}
     assert document["findings"][0]["waived"] == {"reason": "until the lab moves", "expires": "9999-12-31"}
 
@@ -149,9 +153,12 @@ def test_defaults_hold_until_the_command_line_says_otherwise(sim_host: Callable[
 
 BROKEN = {
     "no TOML": ("[defaults]\nstrict = maybe\n", "line 2"),
-    "a text for a switch": ("[defaults]\nstrict = 'yes'\n", "strict of defaults is not true or false"),
+    "a text for a switch": ("[defaults]\nstrict = 'yes'\n", "strict of defaults is not true or false (at line 2)."),
     "a misspelt key": ("[default]\nstrict = true\n", "'default', which is none of defaults, waivers"),
-    "a misspelt key of a waiver": (waiver(more="expiry = 2027-01-31"), "waivers[1] has 'expiry'"),
+    "a misspelt key of a waiver": (
+        waiver(more="expiry = 2027-01-31"),
+        "which is none of id, reason, expires, host (at line 5).",
+    ),
     "a date in quotes": (waiver(expires="'2027-01-31'"), "expires of waivers[1] is not a date without quotes"),
     "a moment": (waiver(expires="2027-01-31T12:00:00Z"), "expires of waivers[1] is not a date"),
     "no such format": ("[defaults]\nformat = 'xml'\n", "format is none of text, json"),

@@ -21,6 +21,8 @@ HOSTNAME = "/proc/sys/kernel/hostname"
 EVERY_HOST = "*"
 _TEXTS = List[str]
 _WAIVER: Mapping[str, Any] = {"id": str, "reason": str, "expires": date, "host": str}
+_SEARCHED = 500
+"""So many lines are searched for what is wrong: each is tried together with all before it."""
 _DEFAULTS: Mapping[str, Any] = {"strict": bool, "format": str, "only": _TEXTS, "skip": _TEXTS}
 _KINDS: Mapping[Any, str] = {
     str: "a text in quotes",
@@ -128,7 +130,30 @@ def parse_config(path: str, text: str) -> ConfigFile:
     expires = 2027-01-31
     host = "lab-*"
     """
-    said = load(text)
+    try:
+        return _parsed(path, load(text))
+    except _Misplaced as error:
+        raise ValueError("%s%s" % (error, _where(text))) from None
+
+
+class _Misplaced(ValueError):
+    """It is TOML, and says what gpuctl does not understand."""
+
+
+def _where(text: str) -> str:
+    """Where it begins to say that; "" where that cannot be told: TOML's reader keeps no line numbers."""
+    lines = text.splitlines(keepends=True)
+    for number in range(1, min(len(lines), _SEARCHED) + 1):
+        try:
+            _parsed("", load("".join(lines[:number])))
+        except _Misplaced:
+            return " (at line %d)" % number
+        except ValueError:  # it ends within a value
+            continue
+    return ""
+
+
+def _parsed(path: str, said: Dict[str, Any]) -> ConfigFile:
     _check(said, {"defaults": dict, "waivers": list}, "the file")
     defaults = _check(said.get("defaults", {}), _DEFAULTS, "defaults")
     waivers = [_check(one, _WAIVER, "waivers[%d]" % n) for n, one in enumerate(said.get("waivers", []), 1)]
@@ -137,14 +162,14 @@ def parse_config(path: str, text: str) -> ConfigFile:
 
 
 def _check(table: Any, kinds: Mapping[str, Any], name: str) -> Dict[str, Any]:
-    """The table as it is. Raises ValueError where it says what it cannot say: a misspelt key must not go unnoticed."""
+    """The table as it is. Raises _Misplaced where it says what it cannot say: a misspelt key must not go unnoticed."""
     if not isinstance(table, dict):
-        raise ValueError("%s is no table" % name)
+        raise _Misplaced("%s is no table" % name)
     for key, value in table.items():
         if key not in kinds:
-            raise ValueError("%s has %r, which is none of %s" % (name, key, ", ".join(kinds)))
+            raise _Misplaced("%s has %r, which is none of %s" % (name, key, ", ".join(kinds)))
         if not _is(value, kinds[key]):
-            raise ValueError("%s of %s is not %s" % (key, name, _KINDS.get(kinds[key], "a table")))
+            raise _Misplaced("%s of %s is not %s" % (key, name, _KINDS.get(kinds[key], "a table")))
     return table
 
 

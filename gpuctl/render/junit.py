@@ -1,11 +1,14 @@
 """JUnit's XML, as CI systems show it: a test suite for each layer, a test for each finding.
 
-Elements and attributes: https://github.com/testmoapp/junitxml. A failure is a failed test, what could not be determined
-an error, what does not apply or is waived a skipped one; a warning has passed, and says so in its output.
+Elements and attributes are those of the schema that Jenkins' xUnit plugin goes by, and pytest:
+https://github.com/pytest-dev/pytest/blob/main/testing/example_scripts/junit-10.xsd.
+A failure is a failed test, what could not be determined an error, what does not apply or is waived a skipped one; a
+warning has passed, and says so in its output.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import groupby
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
@@ -14,23 +17,25 @@ from gpuctl.render.standing import WAIVED, standing, waived_until
 from gpuctl.render.text import plain, remedy_lines
 
 _ELEMENTS = {"fail": "failure", "unknown": "error", "skip": "skipped", WAIVED: "skipped", "warn": "system-out"}
+_NUMBERS = {"failures": "failure", "errors": "error"}
 
 
 def report_junit(report: Report, command: str) -> str:
     """Returns the report as an XML document."""
-    root = Element("testsuites", {"name": f"gpuctl {command}", **_counts(report.findings)})
+    root = Element("testsuites", {"name": f"gpuctl {command}", **_counts(report.findings, _NUMBERS)})
     for layer, members in groupby(sorted(report.findings, key=lambda one: one.layer), key=lambda one: one.layer):
         findings = tuple(members)
-        suite = SubElement(root, "testsuite", {"name": f"gpuctl.{layer}", **_counts(findings)})
+        suite = SubElement(
+            root, "testsuite", {"name": f"gpuctl.{layer}", **_counts(findings, {**_NUMBERS, "skipped": "skipped"})}
+        )
         for finding in findings:
             _test(suite, finding)
     indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + tostring(root, encoding="unicode") + "\n"
 
 
-def _counts(findings: tuple[Finding, ...]) -> dict[str, str]:
+def _counts(findings: tuple[Finding, ...], numbers: Mapping[str, str]) -> dict[str, str]:
     elements = [_ELEMENTS.get(standing(one)) for one in findings]
-    numbers = {"failures": "failure", "errors": "error", "skipped": "skipped"}
     return {"tests": str(len(findings)), **{name: str(elements.count(one)) for name, one in numbers.items()}}
 
 

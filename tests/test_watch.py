@@ -93,6 +93,13 @@ def test_lines_have_a_time_and_the_exit_code_is_that_of_what_is_wrong(sick: SimH
     assert (code, err) == (1, "")
 
 
+def test_what_is_ended_before_its_first_look_has_no_state_to_tell(sim_host: Callable[..., SimHost]) -> None:
+    with watching(sim_host("hang")) as process:
+        time.sleep(1.5)
+        code, err = end(process, signal.SIGTERM)
+    assert (code, err) == (128 + signal.SIGTERM, "gpuctl: interrupted.\n")
+
+
 def test_files_are_written_anew_at_every_look(sim_host: Callable[..., SimHost]) -> None:
     sim = sim_host("v100")
     file = sim.path("/home/sim/gpuctl.prom")

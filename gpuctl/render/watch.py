@@ -48,7 +48,7 @@ def _view() -> Iterator[Tell]:
     console = Console(markup=False, highlight=False, emoji=False)
     last: deque[Styled] = deque(maxlen=_KEPT)
 
-    with Live(console=console, auto_refresh=False) as live:
+    with Live("Looking at this host", console=console, auto_refresh=False) as live:
 
         def tell(report: Report, facts: Facts, changes: list[Changed]) -> None:
             at = _now()

@@ -17,14 +17,17 @@ class NoPlaceForFile(FileProblem):
     """The path cannot name a regular file: it is a directory or a device, or its directory does not exist."""
 
 
-def write_whole(path: str, raw: bytes) -> None:
+def write_whole(path: str, raw: bytes, mode: Optional[int] = None) -> None:
     """Writes a file, as a whole or not at all; one that is there is replaced and keeps its mode.
+
+    A new file gets `mode`; None: what the umask leaves of 0666.
 
     Raises NoPlaceForFile or another FileProblem, and leaves what was there untouched.
     """
     real = os.path.realpath(path)
     with explained("write", path):
-        mode = _mode(path, real)
+        kept = _mode(path, real)
+        mode = mode if kept is None else kept
         temporary = os.path.join(os.path.dirname(real), ".gpuctl-%s.tmp" % secrets.token_hex(8))
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
         try:

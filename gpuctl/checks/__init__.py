@@ -2,7 +2,7 @@
 
 from gpuctl.checks import changes, docker, driver, hardware, image, kernel, registration, toolkit
 from gpuctl.checks.engine import CHECKS, LAYERS, diagnose
-from gpuctl.model import Report
+from gpuctl.model import Finding, Report, Status
 
 __all__ = [
     "CHECKS",
@@ -11,6 +11,7 @@ __all__ = [
     "diagnose",
     "docker",
     "driver",
+    "finding",
     "hardware",
     "image",
     "kernel",
@@ -31,3 +32,11 @@ def part(report: Report, name: str) -> Report:
     chosen = [one for one in report.findings if one.id in select(name)]
     shown = {one.id for one in chosen} | {one.rests_on for one in chosen}
     return Report(tuple(one for one in report.findings if one.id in shown))
+
+
+def finding(report: Report, checks: tuple[str, ...], says: str = "") -> Finding | None:
+    """Returns the first of these checks' findings that failed, else the first that warned, with a word in it."""
+    by_id = {one.id: one for one in report.findings}
+    told = [by_id[id] for id in checks if id in by_id and says in by_id[id].message]
+    loud = [one for status in (Status.FAIL, Status.WARN) for one in told if one.status is status]
+    return loud[0] if loud else None

@@ -2,15 +2,16 @@
 _gpuctl() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command= word words=
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
-        case "$command $word" in ' doctor'|' check'|' matrix'|' recommend'|' image'|' install-runtime'|' uninstall-runtime'|' rollback'|' history'|' smoke'|' data'|'data show'|'data verify'|'data use') command="${command:+$command }$word" ;; esac
+        case "$command $word" in ' doctor'|' explain'|' check'|' matrix'|' recommend'|' image'|' install-runtime'|' uninstall-runtime'|' rollback'|' history'|' smoke'|' data'|'data show'|'data verify'|'data use') command="${command:+$command }$word" ;; esac
     done
     case $prev in
-        --requirements|--hosts|--svg|--config|--config|--config) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
-        --brand|--config|--cuda|--driver|--driver-cuda|--engine|--evaluator|--flavour|--framework|--gpu|--gpus|--hosts|--image|--name|--only|--os|--pull-timeout|--require|--requirements|--runtime|--runtime-path|--svg|--timeout) COMPREPLY=(); return ;;
+        -f|--file|--requirements|--hosts|--svg|--config|--config|--config) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        --brand|--config|--cuda|--driver|--driver-cuda|--engine|--evaluator|--file|--flavour|--framework|--gpu|--gpus|--hosts|--image|--name|--only|--os|--pull-timeout|--require|--requirements|--runtime|--runtime-path|--svg|--timeout|-f) COMPREPLY=(); return ;;
     esac
     case $command in
-        '') words='--version --debug -h --help doctor check matrix recommend image install-runtime uninstall-runtime rollback history smoke data' ;;
+        '') words='--version --debug -h --help doctor explain check matrix recommend image install-runtime uninstall-runtime rollback history smoke data' ;;
         'doctor') words='--only --json -v --verbose --strict -h --help' ;;
+        'explain') words='-f --file --no-probe --list --json -v --verbose -h --help' ;;
         'check') words='--cuda --image --require --framework --requirements --hosts --driver --driver-cuda --gpu --brand --evaluator --offline --json --strict -h --help' ;;
         'matrix') words='--driver --gpu --cuda --json --csv --svg -h --help' ;;
         'recommend') words='--cuda --gpu --driver --json -h --help' ;;

@@ -21,6 +21,8 @@ COLLECT = (
 )
 """What to look at, or to send along, where nothing is recognised."""
 
+UNKNOWN_HOST = Report(())
+
 
 class Confidence(str, Enum):
     """How sure a match is, surest first.
@@ -55,7 +57,7 @@ def can_be_decided(sightings: tuple[Sighting, ...]) -> bool:
     return any(families()[id].checks for sighting in sightings for id in sighting.families)
 
 
-def matches(sightings: tuple[Sighting, ...], report: Report = Report(())) -> tuple[Match, ...]:
+def matches(sightings: tuple[Sighting, ...], report: Report = UNKNOWN_HOST) -> tuple[Match, ...]:
     """Returns the families that were seen, best first. `report` is the doctor's, of the host where it happened."""
     here = dict(_found(sightings, report))
     certain = frozenset(sighting.families[0] for sighting in sightings if len(sighting.families) == 1)

@@ -15,11 +15,9 @@ _LETTERS = bytes(letter for letter in range(0x21, 0x7F) if letter not in _IGNORE
 _OTHERS = bytes(set(range(256)) - set(_LETTERS))
 _LOWER = bytes(range(256)).lower()
 
-# Each of these runs in time that grows with the text alone: what repeats is bounded, and cannot match in two ways.
+# Each of these takes time that grows with the text alone: what repeats cannot begin anew within itself.
 _ESCAPE = rb"(?:\x1b|\\u001b|\\x1b|\\033|\\e|#033|\^\[)"
-_STEERING = re.compile(
-    _ESCAPE + rb"(?:\[[0-?]{0,32}[ -/]{0,4}[@-~]|\][^\x07\x1b\n]{0,200}(?:\x07|\x1b\\)|[()][0-9A-Z]|[=>78])"
-)
+_STEERING = re.compile(_ESCAPE + rb"(?:\[[0-?]*[ -/]*[@-~]|\][^\]\x07\x1b\n]*(?:\x07|\x1b\\)|[()][0-9A-Z]|[=>78])")
 """What steers a terminal (ECMA-48): itself, or as JSON, syslog and `cat -v` show it."""
 _NUMBERS = re.compile(rb"\[(?:\d{1,3}, ?){8,}\d{1,3}\]")
 """A message that `journalctl -o json` gives as numbers, because it holds what is not printable."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -14,7 +16,11 @@ GAP = 240
 """Letters that may stand in the place of a `*`."""
 HITS = 3
 """Of one signature in one text: what repeats tells nothing more."""
-_ANCHOR = 12
+_GRAM = 6
+_WINDOW = 2 * _GRAM - 1
+_CUT = re.compile(rb".{%d}" % _GRAM)
+_SMALL = 16 << 10
+"""Letters of a text in which looking for every signature takes less time than knowing which to look for."""
 
 
 @dataclass(frozen=True)
@@ -23,11 +29,6 @@ class Signature:
 
     pieces: tuple[bytes, ...]
     families: tuple[str, ...]
-
-    @property
-    def anchor(self) -> bytes:
-        """Letters without which it is not there: the beginning of its longest piece."""
-        return max(self.pieces, key=len)[:_ANCHOR]
 
     @property
     def letters(self) -> int:
@@ -44,16 +45,13 @@ class Hit:
 
 
 @cache
-def signatures() -> dict[bytes, tuple[Signature, ...]]:
-    """Returns all signatures by their anchor."""
+def signatures() -> tuple[Signature, ...]:
+    """Returns all signatures."""
     owners: dict[tuple[bytes, ...], list[str]] = {}
     for family in sorted(families().values(), key=lambda one: -one.reports):
         for core in family.cores:
             owners.setdefault(pieces(core), []).append(family.id)
-    anchored: dict[bytes, tuple[Signature, ...]] = {}
-    for known in (Signature(core, tuple(dict.fromkeys(ids))) for core, ids in owners.items()):
-        anchored[known.anchor] = (*anchored.get(known.anchor, ()), known)
-    return anchored
+    return tuple(Signature(core, tuple(dict.fromkeys(ids))) for core, ids in owners.items())
 
 
 def pieces(core: str) -> tuple[bytes, ...]:
@@ -63,10 +61,45 @@ def pieces(core: str) -> tuple[bytes, ...]:
 
 def hits(text: bytes) -> list[Hit]:
     """Returns where signatures stand in a condensed text, in order: of two that overlap whole, the longer one."""
-    near = (known for anchor, group in signatures().items() if anchor in text for known in group)
+    near = signatures() if len(text) < _SMALL else _near(text)
     found = [hit for known in near for hit in islice(_hits(known, text), HITS)]
     found.sort(key=lambda hit: (hit.start, -hit.end, -hit.signature.letters))
     return list(_outermost(found))
+
+
+def _near(text: bytes) -> set[Signature]:
+    """Returns the signatures that a text may have.
+
+    The text is cut into grams of six letters, wherever these begin. Where eleven letters of a signature stand in it,
+    one of the six grams in them is one of the text's: the price is the same for every text.
+    """
+    grams, short = _indexed()
+    present = set(_CUT.findall(text)) & grams.keys()
+    return {known for gram in present for known in grams[gram]} | short
+
+
+@cache
+def _indexed() -> tuple[dict[bytes, list[Signature]], set[Signature]]:
+    """The signatures by the grams of the window that they share least with others, and those that have no window."""
+    shared = Counter(gram for known in signatures() for piece in known.pieces for gram in _grams(piece))
+    grams: dict[bytes, list[Signature]] = {}
+    short = set()
+    for known in signatures():
+        windows = [window for piece in known.pieces for window in _windows(piece)]
+        if not windows:
+            short.add(known)
+            continue
+        for gram in _grams(min(windows, key=lambda window: sum(shared[gram] for gram in _grams(window)))):
+            grams.setdefault(gram, []).append(known)
+    return grams, short
+
+
+def _windows(piece: bytes) -> list[bytes]:
+    return [piece[start : start + _WINDOW] for start in range(len(piece) - _WINDOW + 1)]
+
+
+def _grams(letters: bytes) -> list[bytes]:
+    return [letters[start : start + _GRAM] for start in range(len(letters) - _GRAM + 1)]
 
 
 def _hits(known: Signature, text: bytes) -> Iterator[Hit]:

@@ -37,8 +37,8 @@ class Sighting:
 def scan(file: BinaryIO) -> tuple[Sighting, ...]:
     """Returns what is seen in a text, in order. Reads it once, in memory that does not grow with it."""
     seen: dict[tuple[str, ...], dict[int, Sighting]] = {}
-    for first_line, raw in _blocks(file):
-        for sighting in _sightings(first_line, raw):
+    for block in _blocks(file):
+        for sighting in _sightings(block):
             kept = seen.setdefault(sighting.families, {})
             if len(kept) < EVIDENCE:
                 kept.setdefault(sighting.line, sighting)
@@ -46,30 +46,41 @@ def scan(file: BinaryIO) -> tuple[Sighting, ...]:
     return tuple(sorted(found, key=lambda one: (one.line, one.families)))
 
 
-def _blocks(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """Yields a text in pieces, each with the number of its first line."""
-    first_line, kept = 1, b""
+@dataclass(frozen=True)
+class _Block:
+    """A piece of a text, the number of its first line, and how many of its last bytes the next piece begins with."""
+
+    first_line: int
+    raw: bytes
+    repeated: int
+
+
+def _blocks(file: BinaryIO) -> Iterator[_Block]:
+    first_line, raw = 1, file.read(BLOCK)
     while chunk := file.read(BLOCK):
-        raw = kept + chunk
-        yield first_line, raw
         kept = raw[-OVERLAP:]
         kept = kept[kept.find(b"\n") + 1 :]
+        yield _Block(first_line, raw, len(kept))
         first_line += raw.count(b"\n", 0, len(raw) - len(kept))
+        raw = kept + chunk
+    yield _Block(first_line, raw, 0)
 
 
-def _sightings(first_line: int, raw: bytes) -> Iterator[Sighting]:
-    text = cleaned(raw)
+def _sightings(block: _Block) -> Iterator[Sighting]:
+    text = cleaned(block.raw)
     letters = condensed(text)
     found = hits(letters)
     if not found:
         return
+    # A line that is cut off here, or goes on in the next piece, is whole there.
+    own = len(condensed(cleaned(block.raw[: len(block.raw) - block.repeated])))
     lines = text.split(b"\n")
     starts = [0, *accumulate(len(condensed(line)) for line in lines)]
-    for hit in found:
+    for hit in (hit for hit in found if hit.start < own):
         index = bisect_right(starts, hit.start) - 1
         shown = _excerpt(lines[index], hit.start - starts[index])
         ids = hit.signature.families
-        yield Sighting(first_line + index, shown, ids, _nearby(ids, letters))
+        yield Sighting(block.first_line + index, shown, ids, _nearby(ids, letters))
 
 
 def _excerpt(line: bytes, letters: int) -> str:

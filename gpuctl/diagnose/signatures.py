@@ -16,8 +16,9 @@ GAP = 240
 """Letters that may stand in the place of a `*`."""
 HITS = 3
 """Of one signature in one text: what repeats tells nothing more."""
-_GRAM = 6
+_GRAM = 8
 _WINDOW = 2 * _GRAM - 1
+"""Letters of a signature that hold a whole gram of a text, wherever the text is cut."""
 _CUT = re.compile(rb".{%d}" % _GRAM)
 _SMALL = 16 << 10
 """Letters of a text in which looking for every signature takes less time than knowing which to look for."""
@@ -70,8 +71,8 @@ def hits(text: bytes) -> list[Hit]:
 def _near(text: bytes) -> set[Signature]:
     """Returns the signatures that a text may have.
 
-    The text is cut into grams of six letters, wherever these begin. Where eleven letters of a signature stand in it,
-    one of the six grams in them is one of the text's: the price is the same for every text.
+    The text is cut into grams side by side, wherever the first begins. Of the grams in a signature's window, one for
+    each place where a cut may fall, one is then among the text's: the price is the same for every text.
     """
     grams, short = _indexed()
     present = set(_CUT.findall(text)) & grams.keys()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from coats import COATS
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 from test_checks import ILL
 
@@ -189,12 +189,14 @@ def test_what_repeats_is_told_a_few_times_only() -> None:
 # Hostile text
 
 
+@settings(deadline=None)
 @given(some.binary(max_size=3000), some.sampled_from(lines_of("canonical")))
 def test_no_bytes_around_a_line_hide_it_or_break_anything(junk: bytes, known: tuple[str, str]) -> None:
     family, line = known
     assert family in ids(junk + b"\n" + line.encode() + b"\n" + junk)
 
 
+@settings(deadline=None)
 @given(some.binary() | some.text(alphabet="\\x1b[]#03u;:mnrt\"'&|{}0123456789,M\x1b\x07\n").map(str.encode))
 def test_any_bytes_are_read_to_their_end(junk: bytes) -> None:
     for sighting in scan(io.BytesIO(junk)):

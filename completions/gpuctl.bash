@@ -2,15 +2,16 @@
 _gpuctl() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command= word words=
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
-        case "$command $word" in ' doctor'|' check'|' matrix'|' recommend'|' image'|' install-runtime'|' uninstall-runtime'|' rollback'|' history'|' smoke'|' data'|'data show'|'data verify'|'data use') command="${command:+$command }$word" ;; esac
+        case "$command $word" in ' doctor'|' explain'|' check'|' matrix'|' recommend'|' image'|' install-runtime'|' uninstall-runtime'|' rollback'|' history'|' smoke'|' data'|'data show'|'data verify'|'data use') command="${command:+$command }$word" ;; esac
     done
     case $prev in
-        --requirements|--hosts|--svg|--config|--key-file|--config|--config) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
-        --brand|--config|--cuda|--driver|--driver-cuda|--engine|--evaluator|--flavour|--format|--framework|--gpu|--gpus|--hosts|--image|--key-file|--name|--only|--os|--output|--pull-timeout|--repo-url|--require|--requirements|--runtime|--runtime-path|--skip|--svg|--timeout|--version|-o) COMPREPLY=(); return ;;
+        -f|--file|--requirements|--hosts|--svg|--config|--key-file|--config|--config) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        --brand|--config|--cuda|--driver|--driver-cuda|--engine|--evaluator|--file|--flavour|--format|--framework|--gpu|--gpus|--hosts|--image|--key-file|--name|--only|--os|--output|--pull-timeout|--repo-url|--require|--requirements|--runtime|--runtime-path|--skip|--svg|--timeout|--version|-f|-o) COMPREPLY=(); return ;;
     esac
     case $command in
-        '') words='--version --debug -h --help doctor check matrix recommend image install-runtime uninstall-runtime rollback history smoke data' ;;
+        '') words='--version --debug -h --help doctor explain check matrix recommend image install-runtime uninstall-runtime rollback history smoke data' ;;
         'doctor') words='--only --skip --watch --json --format -o --output -v --verbose --strict --no-strict -h --help' ;;
+        'explain') words='-f --file --no-probe --list --json -v --verbose -h --help' ;;
         'check') words='--cuda --image --require --framework --requirements --hosts --driver --driver-cuda --gpu --brand --evaluator --offline --json --format -o --output --strict --no-strict -h --help' ;;
         'matrix') words='--driver --gpu --cuda --json --csv --svg -h --help' ;;
         'recommend') words='--cuda --gpu --driver --json -h --help' ;;

@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[1]
 NOBODY = 65534
 NEEDS_A_HOST = (
     ("doctor",),
+    ("explain", "could not select device driver"),
     ("check", "--cuda", "10.1"),
     ("matrix",),
     ("recommend", "--cuda", "12.4"),

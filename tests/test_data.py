@@ -378,6 +378,14 @@ BROKEN: list[tuple[str, str, Edit, str, int | None, str]] = [
         1,
         "CVE-2024-0132 is closed by 99.0.0, and toolkit_releases ends with ",
     ),
+    (
+        "consequences_are_known",
+        "failures",
+        changed(1, explains=["no-such-family"]),
+        "failures",
+        1,
+        "It explains no-such-family, which has no row.",
+    ),
 ]
 
 

@@ -16,7 +16,7 @@ from gpuctl.checks import (
     waivers,
 )
 from gpuctl.checks.engine import CHECKS, LAYERS, diagnose
-from gpuctl.model import Report
+from gpuctl.model import Finding, Report, Status
 
 __all__ = [
     "CHECKS",
@@ -26,6 +26,7 @@ __all__ = [
     "diagnose",
     "docker",
     "driver",
+    "finding",
     "hardware",
     "image",
     "kernel",
@@ -53,3 +54,11 @@ def part(report: Report, only: Iterable[str] = (), skip: Iterable[str] = ()) -> 
     chosen = [one for one in report.findings if one.id in wanted - left_out]
     shown = {one.id for one in chosen} | {one.rests_on for one in chosen}
     return Report(tuple(one for one in report.findings if one.id in shown))
+
+
+def finding(report: Report, checks: tuple[str, ...], says: str = "") -> Finding | None:
+    """Returns the first of these checks' findings that failed, else the first that warned, with a word in it."""
+    by_id = {one.id: one for one in report.findings}
+    told = [by_id[id] for id in checks if id in by_id and says in by_id[id].message]
+    loud = [one for status in (Status.FAIL, Status.WARN) for one in told if one.status is status]
+    return loud[0] if loud else None

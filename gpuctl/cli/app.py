@@ -20,6 +20,7 @@ from gpuctl.cli.tables import over_tables
 
 COMMANDS = (
     "doctor",
+    "explain",
     "check",
     "matrix",
     "recommend",

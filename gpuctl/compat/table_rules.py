@@ -176,6 +176,14 @@ def holes_are_closed(tables: Tables) -> Iterator[Problem]:
             yield row.problem(f"{row['id']} is closed by {row['fixed']}, and toolkit_releases ends with {newest}.")
 
 
+def consequences_are_known(tables: Tables) -> Iterator[Problem]:
+    """Every family of failures that another explains has a row of its own."""
+    known = {row["id"] for row in tables["failures"]}
+    for row in tables["failures"]:
+        for id in set(row["explains"] or ()) - known:
+            yield row.problem(f"It explains {id}, which has no row.")
+
+
 RULES: tuple[Rule, ...] = (
     rows_ascend,
     capabilities_are_known,
@@ -188,4 +196,5 @@ RULES: tuple[Rule, ...] = (
     newer_branches_report_newer_cuda,
     packages_fit_their_base,
     holes_are_closed,
+    consequences_are_known,
 )

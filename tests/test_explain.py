@@ -59,6 +59,33 @@ def test_other_wordings_are_recognised(family: str, line: str) -> None:
     assert ids(line)[:1] == [family]
 
 
+def real(name: str) -> list[dict[str, str]]:
+    """Texts that were collected from reports by somebody who had not seen the signatures.
+
+    `beyond` says why one is not recognised rightly.
+    """
+    rows: list[dict[str, str]] = [json.loads(line) for line in (DATA / f"{name}.jsonl").read_text().splitlines()]
+    return [row for row in rows if "beyond" not in row]
+
+
+@pytest.mark.parametrize("row", real("wordings"), ids=lambda row: row["family"])
+def test_real_reports_are_recognised_or_get_the_candidates_that_share_their_text(row: dict[str, str]) -> None:
+    seen = ids(row["text"])
+    assert seen and seen[0] in row.get("candidates", row["family"])
+
+
+@pytest.mark.parametrize("row", real("other_errors"), ids=lambda row: row["source"].rpartition("/")[2])
+def test_real_errors_of_other_kinds_are_none_of_these_families(row: dict[str, str]) -> None:
+    assert ids(row["text"])[:1] == ([row["found"]] if "found" in row else [])
+
+
+def test_few_real_reports_are_beyond_the_signatures() -> None:
+    beyond = [
+        line for name in ("wordings", "other_errors") for line in (DATA / f"{name}.jsonl").open() if "beyond" in line
+    ]
+    assert len(beyond) <= 7 and len(real("wordings")) >= 220
+
+
 @pytest.mark.parametrize("text", ["", "\n", "Hello from Docker!", "nvidia docker gpu error failed", "x" * 3_000_000])
 def test_nothing_is_recognised_where_nothing_is(text: str) -> None:
     assert ids(text) == []

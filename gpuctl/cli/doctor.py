@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from gpuctl.cli.options import Json
+from gpuctl.cli.options import From, Json
+from gpuctl.cli.snapshots import host_at
 from gpuctl.model import ExitCode, Report, Status
 
 
@@ -14,6 +15,7 @@ def command(
     only: Annotated[
         str | None, typer.Option("--only", metavar="LAYER|ID", help="Show one layer or one check.", show_default=False)
     ] = None,
+    snapshot: From = None,
     json: Json = False,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Show every check, with its evidence.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings and unknowns exit with 1.")] = False,
@@ -22,13 +24,13 @@ def command(
     from gpuctl.checks import diagnose, part, select
     from gpuctl.checks.engine import subjects
     from gpuctl.facts.gather import gather
-    from gpuctl.host.local import LocalHost
     from gpuctl.render.progress import working
 
     if only is not None and not select(only):
         raise typer.BadParameter(f"no layer or check is called {only}", param_hint="--only")
+    host = host_at(snapshot)
     with working("Looking at this host"):
-        facts = gather(LocalHost(), subjects())
+        facts = gather(host, subjects())
     report = diagnose(facts)
     shown = part(report, only) if only else report
     if json:

@@ -34,12 +34,12 @@ _QUOTED = r"\"(?:[^\"\\\n]|\\.){0,8192}|\\{1,3}\"[^\"\\\n]{0,8192}|'[^'\n]{0,819
 _BARE = r"[^\s\0\"'\\,;&\[\]{}()<>]{1,8192}"
 
 _NAMED = r"(?i)(%s\\{0,3}[\"']?\s{0,8}[:=]\s{0,8})(%s|%s)" % (_NAME, _QUOTED, _BARE)
-_FLAG = r"(?i)((?<!\S)--?%s[ \0])((?!-)%s)" % (_NAME.replace(r"(?<![\w-])", ""), _BARE)
-_HEADER = r"(?i)(?<=authorization)(\W{1,6}(?:(?:bearer|basic|digest)\s+)?)(%s)" % _BARE
-_TOKEN = (
+_FLAG = r"(?i)((?<![\w-])--?%s[ \0])((?!-)%s)" % (_NAME.replace(r"(?<![\w-])", ""), _BARE)
+_HEADER = r"(?i)(?<=authorization)(\\{0,3}[\"']?\s{0,8}[:=]\s{0,8}[\"']?(?:(?:bearer|basic|digest)\s+)?)(%s)" % _BARE
+_FORMS = (
     r"(?<![\w-])(?:gh[pousr]_\w{20,255}|github_pat_\w{20,255}|glpat-[\w-]{10,255}|nvapi-[\w-]{20,255}"
     r"|dckr_pat_[\w-]{10,255}|hf_[A-Za-z0-9]{20,255}|xox[abprs]-[\w-]{10,255}|(?:AKIA|ASIA)[0-9A-Z]{16}"
-    r"|sk-[\w-]{20,255}|eyJ[\w-]{10,8192}\.[\w-]{5,8192}\.[\w-]{0,8192})"
+    r"|sk-[\w-]{20,255}|eyJ[\w-]{6,8192}\.[\w-]{5,8192}\.[\w-]{0,8192})"
 )
 RULES: Tuple[Tuple[str, Pattern[str]], ...] = (
     ("a private key", re.compile(r"(?<=PRIVATE KEY-----)[^-]{1,65536}")),
@@ -49,7 +49,7 @@ RULES: Tuple[Tuple[str, Pattern[str]], ...] = (
     ("a header", re.compile(r"(?i)(\bbearer\s+)([\w+/=.~-]{8,8192})")),
     ("a value by its name", re.compile(_NAMED)),
     ("a value by its name", re.compile(_FLAG)),
-    ("a token", re.compile(_TOKEN)),
+    ("a token", re.compile(_FORMS)),
 )
 """What a rule covers and how it is found: its last group; without groups, all of it."""
 _PLAIN = re.compile(r"(?:true|false|null|none|yes|no|on|off|\d{1,5}|%s)?" % MASK, re.IGNORECASE)

@@ -116,9 +116,11 @@ def _changed_files(old: Mapping[str, Reading], new: Mapping[str, Reading]) -> It
         before, after = old[name], new[name]
         known = {before.outcome, after.outcome} <= {Outcome.OK, Outcome.ABSENT}
         if name.startswith("read:") and not before.source.startswith(_NO_FILES) and known:
-            yield from _changes(
-                {before.source: before.text} if before.ok else {}, {after.source: after.text} if after.ok else {}
-            )
+            yield from _changes(_file(before), _file(after))
+
+
+def _file(seen: Reading) -> dict[str, str]:
+    return {seen.source: seen.text} if seen.ok else {}
 
 
 def _changed_findings(before: Facts, after: Facts) -> Iterator[FindingChange]:

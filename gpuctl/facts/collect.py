@@ -105,6 +105,8 @@ def _anonymised(
         source, detail = aliases.replaced(reading.source), aliases.replaced(reading.detail)
         text = aliases.replaced(reading.text, keep_length=kind == "call")
         readings[key(kind, source)] = replace(reading, source=source, text=text, detail=detail)
+    for path in HOST_NAMES:  # a name that is too common to be replaced elsewhere is none to tell either
+        readings[key("read", path)] = replace(readings[key("read", path)], text="host-1\n")
     return readings, tuple(map(aliases.replaced, redacted))
 
 

@@ -92,7 +92,8 @@ def bash(all_commands: tuple[Command, ...]) -> str:
     """Returns the bash completion."""
     names = "|".join(f"'{one.name if ' ' in one.name else ' ' + one.name}'" for one in all_commands[1:])
     places = [
-        f"        '{one.name}') [[ $cur == -* ]] || {{ mapfile -t COMPREPLY < <(compgen {flag} -- \"$cur\"); return; }} ;;"
+        f"        '{one.name}') "
+        f'[[ $cur == -* ]] || {{ mapfile -t COMPREPLY < <(compgen {flag} -- "$cur"); return; }} ;;'
         for one in all_commands
         if (flag := {"folder": "-d", "file": "-f"}.get(one.argument))
     ]

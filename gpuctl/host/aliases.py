@@ -47,7 +47,7 @@ def _tells_nothing(address: str) -> bool:
 
 _RULES = (
     Rule(
-        re.compile(r"(?i)(?<![0-9a-f-])([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})(?![0-9a-f-])"),
+        re.compile(r"(?i)(?<![0-9a-f])([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})(?![0-9a-f-])"),
         lambda n: "00000000-0000-4000-8000-%012d" % n,
         lambda uuid: uuid.lower() == _EFI,
     ),
@@ -112,6 +112,6 @@ class Aliases:
 
 
 def _host_rule(name: str) -> Rule:
-    """The name as a word, with the domain behind it where there is one."""
+    """The name as a word, with the domain behind it where there is one: all of them mean this one host."""
     word = r"(?i)(?<![\w-])(%s(?:(?:\.[a-z0-9-]{1,63}){2,8})?)(?![\w-])" % re.escape(name)
-    return Rule(re.compile(word), lambda n: "host-%d" % n)
+    return Rule(re.compile(word), lambda _: "host-1")

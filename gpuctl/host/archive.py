@@ -152,9 +152,20 @@ def _reading(line: Mapping[str, Any], number: int) -> Reading:
         outcome = Outcome(_typed(line, "outcome", str, number) or "ok")
     except ValueError:
         raise BadSnapshot("line %d: its outcome is none that gpuctl knows" % number) from None
+    if line["kind"] == "stat" and outcome is Outcome.OK:
+        _check_stat(text, number)
     if not source:
         raise BadSnapshot("line %d: it does not say what was looked at" % number)
     return Reading(source, outcome, text, code, detail)
+
+
+def _check_stat(text: str, number: int) -> None:
+    """What stat answers was put into words by gpuctl itself, which therefore trusts them."""
+    seen = _object(number, text)
+    numbers = [_typed(seen, name, int, number) for name in ("mode", "uid", "gid", "major", "minor")]
+    times = [_typed(seen, name, (int, float), number) for name in ("mtime", "ctime")]
+    if len(seen) != 1 + len(numbers) + len(times) or not _typed(seen, "type", str, number):
+        raise BadSnapshot("line %d: it is no answer of stat" % number)
 
 
 def _typed(line: Mapping[str, Any], name: str, kind: Any, number: int) -> Any:

@@ -31,7 +31,7 @@ from gpuctl.checks import diagnose
 from gpuctl.checks.comparison import compare
 from gpuctl.facts.collect import JOURNALS, bounded, collect
 from gpuctl.facts.gather import gather
-from gpuctl.host.archive import OPENED_LIMIT, BadSnapshot, Snapshot, decode, encode, lines
+from gpuctl.host.archive import LINE_LIMIT, LINES_LIMIT, OPENED_LIMIT, BadSnapshot, Snapshot, decode, encode, lines
 from gpuctl.host.local import LocalHost
 from gpuctl.host.reading import Outcome, Reading
 from gpuctl.host.redact import redact
@@ -319,7 +319,8 @@ HOSTILE = {
     "no JSON": b"\0\1\2",
     "no UTF-8": HEAD + b"\xff",
     "bomb": gzip.compress(HEAD + b" " * (OPENED_LIMIT + 1)),
-    "bomb of lines": gzip.compress(HEAD + b"\n" * (OPENED_LIMIT + 1)),
+    "bomb of lines": gzip.compress(HEAD + b"{}\n" * (LINES_LIMIT + 1)),
+    "bomb in a line": gzip.compress(HEAD + b"[" + b"[]," * (LINE_LIMIT // 3)),
     "cut short": gzip.compress(HEAD * 1000, mtime=0)[:-10],
     "damaged": b"\x1f\x8b" + b"\0" * 50,
     "path trick": in_tar("../../etc/passwd"),

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from gpuctl.facts.docker import Docker
 from gpuctl.facts.gather import Facts, gather
 from gpuctl.host.aliases import Aliases
-from gpuctl.host.archive import Snapshot, encode
+from gpuctl.host.archive import Snapshot, fits
 from gpuctl.host.deadline import DeadlineExceeded, begin, within
 from gpuctl.host.reading import Host, Reading
 from gpuctl.host.redact import redact
@@ -112,7 +112,7 @@ def _anonymised(
 
 def bounded(snapshot: Snapshot, limit: int = SIZE_LIMIT) -> Snapshot:
     """Returns the snapshot without its longest readings, as many as are too many for a file of `limit` bytes."""
-    while len(encode(snapshot)) > limit:
+    while not fits(snapshot, limit):
         longest = max(snapshot.readings, key=lambda name: len(snapshot.readings[name].text))
         kept = {name: reading for name, reading in snapshot.readings.items() if name != longest}
         snapshot = replace(snapshot, readings=kept, left_out=(*snapshot.left_out, longest))

@@ -22,8 +22,9 @@ from gpuctl.host.snapshot import SnapshotHost, key
 
 SCHEMA = "gpuctl.snapshot/1"
 KINDS = ("read", "list", "link", "stat", "which", "run", "get", "call", "peer", "nvml", "env")
-OPENED_LIMIT = 64 << 20
-"""Bytes of a snapshot when it is not compressed. One of a normal host has about one MiB."""
+OPENED_LIMIT, LINES_LIMIT, LINE_LIMIT = 32 << 20, 200_000, 16 << 20
+"""Bytes, lines, and characters of a line, of a snapshot that is not compressed. A normal host's has less than one MiB."""
+_STAT = {**dict.fromkeys(("mode", "uid", "gid", "major", "minor"), int), "type": str, "mtime": float, "ctime": float}
 _GZIP = b"\x1f\x8b"
 _UNRECORDED = {"unknown": Outcome.ERROR, "absent": Outcome.ABSENT}
 
@@ -56,7 +57,14 @@ class Snapshot:
 
 def encode(snapshot: Snapshot) -> bytes:
     """Returns the file's content; the same for the same snapshot."""
-    return gzip.compress(lines(snapshot).encode("utf-8", "replace"), 9, mtime=0)
+    return gzip.compress(lines(snapshot).encode("utf-8", "replace"), mtime=0)
+
+
+def fits(snapshot: Snapshot, limit: int) -> bool:
+    """Returns whether the file has at most `limit` bytes, and can be opened again."""
+    text = lines(snapshot)
+    small = len(text.encode("utf-8", "replace")) <= OPENED_LIMIT and max(map(len, text.split("\n"))) <= LINE_LIMIT
+    return small and len(encode(snapshot)) <= limit
 
 
 def lines(snapshot: Snapshot) -> str:
@@ -85,16 +93,17 @@ def _line(name: str, reading: Reading) -> Dict[str, Any]:
 
 def decode(raw: bytes) -> Snapshot:
     """Returns the snapshot in a file's content. Raises BadSnapshot."""
-    found = [_object(number, line) for number, line in enumerate(_opened(raw).split("\n"), 1) if line.strip()]
-    head = found[0] if found else {}
+    written = enumerate(_opened(raw).split("\n"), 1)
+    found = ((number, _object(number, line)) for number, line in written if line.strip())  # one at a time is in memory
+    head = next(found, (1, {}))[1]
     if head.get("schema") != SCHEMA:
         raise BadSnapshot("it does not begin as a snapshot of gpuctl, with %s" % SCHEMA)
     unrecorded = _UNRECORDED.get(_typed(head, "unrecorded", str, 1) or "unknown")
     if unrecorded is None:
         raise BadSnapshot("line 1: `unrecorded` is neither unknown nor absent")
     return Snapshot(
-        readings=_readings(found[1:]),
-        at=float(_typed(head, "at", (int, float), 1) or 0),
+        readings=_readings(found),
+        at=float(_typed(head, "at", float, 1) or 0),
         gpuctl=_typed(head, "gpuctl", str, 1),
         anonymised=bool(_typed(head, "anonymised", bool, 1)),
         redacted=_texts(head, "redacted"),
@@ -114,8 +123,8 @@ def _opened(raw: bytes) -> str:
             raise BadSnapshot("it is damaged: gzip cannot open it") from None
         if len(opened) <= OPENED_LIMIT and not opener.eof:
             raise BadSnapshot("it is not whole: its end is missing")
-    if len(opened) > OPENED_LIMIT:
-        raise BadSnapshot("it holds more than %d MiB" % (OPENED_LIMIT >> 20))
+    if len(opened) > OPENED_LIMIT or opened.count(b"\n") > LINES_LIMIT:
+        raise BadSnapshot("it holds more than %d MiB, or %d lines" % (OPENED_LIMIT >> 20, LINES_LIMIT))
     try:
         return opened.decode("utf-8")
     except UnicodeDecodeError:
@@ -123,6 +132,8 @@ def _opened(raw: bytes) -> str:
 
 
 def _object(number: int, line: str) -> Dict[str, Any]:
+    if len(line) > LINE_LIMIT:
+        raise BadSnapshot("line %d is too long" % number)
     try:
         value = json.loads(line)
     except (ValueError, RecursionError):
@@ -132,9 +143,9 @@ def _object(number: int, line: str) -> Dict[str, Any]:
     return value
 
 
-def _readings(found: Iterable[Mapping[str, Any]]) -> Dict[str, Reading]:
+def _readings(found: Iterable[Tuple[int, Mapping[str, Any]]]) -> Dict[str, Reading]:
     readings: Dict[str, Reading] = {}
-    for number, line in enumerate(found, 2):
+    for number, line in found:
         kind = _typed(line, "kind", str, number)
         if kind not in KINDS:
             raise BadSnapshot("line %d: its kind is none of %s" % (number, ", ".join(KINDS)))
@@ -162,9 +173,9 @@ def _reading(line: Mapping[str, Any], number: int) -> Reading:
 def _check_stat(text: str, number: int) -> None:
     """What stat answers was put into words by gpuctl itself, which therefore trusts them."""
     seen = _object(number, text)
-    numbers = [_typed(seen, name, int, number) for name in ("mode", "uid", "gid", "major", "minor")]
-    times = [_typed(seen, name, (int, float), number) for name in ("mtime", "ctime")]
-    if len(seen) != 1 + len(numbers) + len(times) or not _typed(seen, "type", str, number):
+    for name, kind in _STAT.items():
+        _typed(seen, name, kind, number)
+    if not seen.keys() >= _STAT.keys():
         raise BadSnapshot("line %d: it is no answer of stat" % number)
 
 
@@ -172,6 +183,7 @@ def _typed(line: Mapping[str, Any], name: str, kind: Any, number: int) -> Any:
     """The value, or the kind's empty one. In JSON a number is no truth value, as it is in Python."""
     empty = "" if kind is str else 0
     value = line.get(name, empty)
+    kind = (int, float) if kind is float else kind
     if (not isinstance(value, kind) and value is not empty) or (isinstance(value, bool) and kind is not bool):
         raise BadSnapshot("line %d: `%s` is of the wrong type" % (number, name))
     if isinstance(value, (int, float)) and not -(2.0**53) < value < 2.0**53:

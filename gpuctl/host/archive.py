@@ -23,7 +23,7 @@ from gpuctl.host.snapshot import SnapshotHost, key
 SCHEMA = "gpuctl.snapshot/1"
 KINDS = ("read", "list", "link", "stat", "which", "run", "get", "call", "peer", "nvml", "env")
 OPENED_LIMIT, LINES_LIMIT, LINE_LIMIT = 32 << 20, 200_000, 16 << 20
-"""Bytes, lines, and characters of a line, of a snapshot that is not compressed. A normal host's has less than one MiB."""
+"""Bytes, lines, and characters of a line, of a snapshot that is not compressed. A normal host's is below one MiB."""
 _STAT = {**dict.fromkeys(("mode", "uid", "gid", "major", "minor"), int), "type": str, "mtime": float, "ctime": float}
 _GZIP = b"\x1f\x8b"
 _UNRECORDED = {"unknown": Outcome.ERROR, "absent": Outcome.ABSENT}

@@ -6,12 +6,12 @@ _gpuctl() {
     done
     case $prev in
         --from|--requirements|--hosts|--from|--from|--svg|--from|--from|--config|--key-file|--config|--config|--from|--from|-o|--output) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
-        --brand|--config|--cuda|--driver|--driver-cuda|--engine|--evaluator|--flavour|--framework|--from|--gpu|--gpus|--hosts|--image|--key-file|--name|--only|--os|--output|--pull-timeout|--repo-url|--require|--requirements|--runtime|--runtime-path|--svg|--timeout|--version|-o) COMPREPLY=(); return ;;
+        --brand|--config|--cuda|--driver|--driver-cuda|--engine|--evaluator|--flavour|--format|--framework|--from|--gpu|--gpus|--hosts|--image|--key-file|--name|--only|--os|--output|--pull-timeout|--repo-url|--require|--requirements|--runtime|--runtime-path|--skip|--svg|--timeout|--version|-o) COMPREPLY=(); return ;;
     esac
     case $command in
         '') words='--version --debug -h --help doctor check matrix recommend image install-runtime uninstall-runtime rollback history smoke collect diff data' ;;
-        'doctor') words='--only --from --json -v --verbose --strict -h --help' ;;
-        'check') words='--cuda --image --require --framework --requirements --hosts --driver --driver-cuda --gpu --brand --evaluator --offline --from --json --strict -h --help' ;;
+        'doctor') words='--only --skip --watch --from --json --format -o --output -v --verbose --strict --no-strict -h --help' ;;
+        'check') words='--cuda --image --require --framework --requirements --hosts --driver --driver-cuda --gpu --brand --evaluator --offline --from --json --format -o --output --strict --no-strict -h --help' ;;
         'matrix') words='--driver --gpu --cuda --from --json --csv --svg -h --help' ;;
         'recommend') words='--cuda --gpu --driver --from --json -h --help' ;;
         'image') words='--cuda --flavour --cudnn --os --driver --gpu --all --from --json -h --help' ;;

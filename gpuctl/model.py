@@ -5,7 +5,7 @@ This file, `host/` and `facts/` are standard library only and Python 3.8 syntax:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, IntEnum
 from typing import Generic, Optional, Tuple, TypeVar
 
@@ -86,8 +86,19 @@ class Remedy:
 
 
 @dataclass(frozen=True)
+class Waiver:
+    """Why somebody accepts what a check says here, and the last day (YYYY-MM-DD) on which that holds."""
+
+    reason: str
+    expires: str
+
+
+@dataclass(frozen=True)
 class Finding:
-    """What a check says about this host. `rests_on` is the id of the finding because of which this one is skipped."""
+    """What a check says about this host. `rests_on` is the id of the finding because of which this one is skipped.
+
+    One that is `waived` keeps its status, and counts for nothing.
+    """
 
     id: str
     layer: str
@@ -96,6 +107,21 @@ class Finding:
     evidence: Tuple[Evidence, ...] = ()
     remedy: Optional[Remedy] = None
     rests_on: Optional[str] = None
+    waived: Optional[Waiver] = None
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """What holds where the command line says nothing. None: the configuration says nothing either."""
+
+    strict: Optional[bool] = None
+    format: Optional[str] = None
+    only: Optional[Tuple[str, ...]] = None
+    skip: Optional[Tuple[str, ...]] = None
+
+    def over(self, other: Defaults) -> Defaults:
+        """Returns these, and the other's where these say nothing."""
+        return replace(other, **{name: value for name, value in vars(self).items() if value is not None})
 
 
 @dataclass(frozen=True)

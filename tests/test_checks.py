@@ -37,6 +37,7 @@ from gpuctl.facts.driver import Driver
 from gpuctl.facts.gather import Missing, gather
 from gpuctl.facts.system import System
 from gpuctl.facts.toolkit import Toolkit
+from gpuctl.host.places import SYSTEM_CONFIG
 from gpuctl.host.snapshot import SnapshotHost
 from gpuctl.model import Finding, Status
 from gpuctl.render.host import host_summary
@@ -98,6 +99,10 @@ containerEdits:
   - hostPath: /usr/lib/x86_64-linux-gnu/libcuda.so.{driver}
     containerPath: /usr/lib/x86_64-linux-gnu/libcuda.so.{driver}
 """
+
+
+def waiver(id: str, expires: str = "9999-12-31") -> str:
+    return f'[[waivers]]\nid = "{id}"\nreason = "agreed"\nexpires = {expires}\n'
 
 
 ILL: Mapping[str, SnapshotHost] = {
@@ -232,6 +237,9 @@ ILL: Mapping[str, SnapshotHost] = {
             '{"begins": 0, "kind": "engine", "engine": "docker"}\n'
         }
     ),
+    "waivers.complete": v100(files={SYSTEM_CONFIG: '[[waivers]]\nid = "docker.client"\nexpires = 9999-12-31\n'}),
+    "waivers.known": v100(files={SYSTEM_CONFIG: waiver("dokcer.client")}),
+    "waivers.expired": v100(files={SYSTEM_CONFIG: waiver("docker.client", "2020-02-29")}),
 }
 """For each check, a host on which it speaks up."""
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, get_type_hints
 
+from gpuctl.checks.waiving import waive
+from gpuctl.facts.configuration import Configuration
 from gpuctl.facts.gather import Facts, Missing
 from gpuctl.model import CannotTell, Evidence, Fact, Finding, Remedy, Report, Status
 
@@ -20,6 +22,7 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
     "registration": ("docker", "toolkit"),
     "image": ("driver", "registration"),
     "changes": (),
+    "waivers": (),
 }
 """Each layer with the layers it rests on: where one of those failed, asking further would only show symptoms."""
 
@@ -95,7 +98,10 @@ def subjects() -> tuple[type, ...]:
 
 
 def diagnose(facts: Facts) -> Report:
-    """Asks every check, layer by layer. Returns all findings, worst first, in the order of the layers."""
+    """Asks every check, layer by layer. Returns all findings, worst first, in the order of the layers.
+
+    What the host's configuration waives comes behind what counts.
+    """
     found: dict[str, Finding] = {}
     folded: dict[str, Finding] = {}
     causes: dict[str, str] = {}
@@ -107,7 +113,7 @@ def diagnose(facts: Facts) -> Report:
         broken = cause or next((one.id for one in checks if folded[one.id].status is Status.FAIL), None)
         if broken:
             causes[layer] = broken
-    return Report(tuple(sorted(folded.values(), key=_severity)))
+    return waive(Report(tuple(sorted(folded.values(), key=_severity))), facts.get(Configuration))
 
 
 def ask(one: Check, facts: Facts) -> Finding:

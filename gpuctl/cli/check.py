@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from gpuctl.cli.defaults import configured
 from gpuctl.cli.described import check_cuda_option, described_gpus
+from gpuctl.cli.formats import FormatName, OutputFiles, Outputs, deliver, outputs
 from gpuctl.cli.options import DriverVersion, From, GpuNames, Json
 from gpuctl.cli.snapshots import host_at
 from gpuctl.model import ExitCode, Verdict
+from gpuctl.render.formats import Format
 
 if TYPE_CHECKING:
     from gpuctl.compat.asks import Ask
@@ -85,9 +88,17 @@ def command(
     offline: Annotated[bool, typer.Option("--offline", help="Ask no registry about the image.")] = False,
     snapshot: From = None,
     json: Json = False,
-    strict: Annotated[bool, typer.Option("--strict", help="`limited` and `unknown` exit with 1.")] = False,
+    format: FormatName = None,
+    output: OutputFiles = None,
+    strict: Annotated[
+        bool | None,
+        typer.Option("--strict/--no-strict", help="`limited` and `unknown` exit with 1.", show_default=False),
+    ] = None,
 ) -> None:
     """Say whether a container runs on a driver and its GPUs, why, and what would change it."""
+    defaults = configured()
+    wanted = outputs(format, json, output, defaults.format)
+    strict = bool(defaults.strict) if strict is None else strict
     try:
         described = _described(driver, gpu or [], brand, driver_cuda)
         question = _question(cuda, require or [], framework or [], requirements, evaluator)
@@ -95,19 +106,29 @@ def command(
             raise ValueError("--hosts describes the hosts: --from does not go with it")
         look = _Look(image, offline or snapshot is not None, snapshot)
         if hosts is not None:
-            raise typer.Exit(_many(hosts, question, look, described, json, strict))
+            lines = _json_lines(wanted, format)
+            raise typer.Exit(_many(hosts, question, look, described, lines, strict))
         answer = _answer(question, look, described, brand)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
-    if json:
-        from gpuctl.render.json import check_json
+    from gpuctl.render.formats import answer_in
 
-        typer.echo(check_json(answer))
-    else:
-        from gpuctl.render.check import answer_text
+    code = _state(answer, strict) if wanted.shown is Format.NAGIOS else _code({answer.verdict}, strict)
+    raise typer.Exit(deliver(wanted, lambda one: answer_in(one, answer, strict), code))
 
-        answer_text(answer).show()
-    raise typer.Exit(_code({answer.verdict}, strict))
+
+def _state(answer: Answer, strict: bool) -> int:
+    from gpuctl.render.answer_report import answer_report
+    from gpuctl.render.nagios import nagios_state
+
+    return nagios_state(answer_report(answer), strict)
+
+
+def _json_lines(wanted: Outputs, format: Format | None) -> bool:
+    """Whether many hosts are told as lines of JSON. Raises ValueError for a format that has no lines."""
+    if wanted.files or format not in (None, Format.TEXT, Format.JSON):
+        raise ValueError("--hosts is told in lines of text or JSON: no other --format and no -o goes with it")
+    return wanted.shown is Format.JSON
 
 
 def _described(driver: str | None, names: list[str], brand: str | None, driver_cuda: str | None) -> Machine:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Callable, Dict, Iterable, Mapping
 
 from gpuctl.facts.changes import Changes, probe_changes
+from gpuctl.facts.configuration import Configuration, probe_configuration
 from gpuctl.facts.containerd import Containerd, probe_containerd
 from gpuctl.facts.crio import Crio, probe_crio
 from gpuctl.facts.devices import Devices, probe_devices
@@ -36,6 +37,7 @@ PROBES: Mapping[type, Callable[[Host], Any]] = {
     Toolkit: probe_toolkit,
     Packages: probe_packages,
     Changes: probe_changes,
+    Configuration: probe_configuration,
 }
 
 

@@ -10,7 +10,8 @@ import typer
 
 from gpuctl.cli.defaults import configured
 from gpuctl.cli.formats import FormatName, OutputFile, OutputFiles, Outputs, deliver, outputs
-from gpuctl.cli.options import Json, seconds
+from gpuctl.cli.options import From, Json, seconds
+from gpuctl.cli.snapshots import host_at
 from gpuctl.model import ExitCode, Report, Status
 from gpuctl.render.formats import Format, report_in
 from gpuctl.render.text import Styled
@@ -65,6 +66,7 @@ def command(
         typer.Option("--skip", metavar="LAYER|ID", help="Leave it out; repeatable.", show_default=False),
     ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Go on looking, and show what changes.")] = False,
+    snapshot: From = None,
     json: Json = False,
     format: FormatName = None,
     output: OutputFiles = None,
@@ -77,6 +79,8 @@ def command(
     """Say what keeps GPU containers from running on this host, and which command mends it."""
     asked = _asked(only, skip, json, format, output, verbose, strict)
     if watch:
+        if snapshot is not None:
+            raise typer.BadParameter("nothing changes in a snapshot: --watch and --from exclude each other")
         if format not in (None, Format.TEXT, Format.JSON):
             raise typer.BadParameter("--watch prints text or JSON; other formats go into files, with -o")
         from gpuctl.cli.watch import watch_host
@@ -84,7 +88,7 @@ def command(
         raise typer.Exit(watch_host(asked, between or BETWEEN_LOOKS))
     if between is not None:
         raise typer.BadParameter("SECONDS goes with --watch")
-    facts = _look()
+    facts = _look(snapshot)
     report = asked.judge(facts)
     raise typer.Exit(deliver(asked.outputs, asked.render(report, facts), asked.code(report)))
 
@@ -119,14 +123,14 @@ def _known(names: Iterable[str] | None, option: str) -> tuple[str, ...]:
     return names
 
 
-def _look() -> Facts:
+def _look(snapshot: str | None) -> Facts:
     from gpuctl.checks.engine import subjects
     from gpuctl.facts.gather import gather
-    from gpuctl.host.local import LocalHost
     from gpuctl.render.progress import working
 
+    host = host_at(snapshot)
     with working("Looking at this host"):
-        return gather(LocalHost(), subjects())
+        return gather(host, subjects())
 
 
 def exit_code(report: Report, strict: bool) -> ExitCode:

@@ -1,6 +1,22 @@
 """Judgement: every check of every layer. Importing this registers them all."""
 
-from gpuctl.checks import cdi, changes, docker, driver, hardware, image, kernel, packages, registration, toolkit
+from gpuctl.checks import (
+    cdi,
+    changes,
+    docker,
+    docker_clients,
+    driver,
+    hardware,
+    image,
+    isolation,
+    kernel,
+    logs,
+    packages,
+    registration,
+    services,
+    toolkit,
+    toolkit_settings,
+)
 from gpuctl.checks.engine import CHECKS, LAYERS, diagnose
 from gpuctl.model import Report
 
@@ -11,15 +27,20 @@ __all__ = [
     "changes",
     "diagnose",
     "docker",
+    "docker_clients",
     "driver",
     "hardware",
     "image",
+    "isolation",
     "kernel",
+    "logs",
     "packages",
     "part",
     "registration",
     "select",
+    "services",
     "toolkit",
+    "toolkit_settings",
 ]
 
 

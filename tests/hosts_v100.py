@@ -107,6 +107,7 @@ WELL: Mapping[str, Any] = {
         **_part("nvidia-container-cli", "cli-version: 1.17.8\nlib-version: 1.17.8\n"),
         **_part("nvidia-container-runtime", "NVIDIA Container Runtime version 1.17.8\n"),
         **_part("nvidia-container-runtime-hook", "NVIDIA Container Runtime Hook version 1.17.8\n"),
+        **_part("nvidia-cdi-hook", "NVIDIA CDI Hook version 1.17.8\n"),
         **_part("runc", "runc version 1.0.0-rc10\n"),
         "dmesg": "[    4.2] NVRM: loading NVIDIA UNIX x86_64 Kernel Module  418.87.00\n",
         QUERY: INSTALLED,

@@ -31,6 +31,7 @@ from hosts_v100 import (
 
 from gpuctl.checks import CHECKS, LAYERS, diagnose
 from gpuctl.checks.engine import Check, ask
+from gpuctl.compat.faults import family_checks
 from gpuctl.facts.changes import ROOT_FOLDER
 from gpuctl.facts.docker import Docker
 from gpuctl.facts.docker_unit import SHOW_SOCKETS
@@ -208,6 +209,7 @@ ILL: Mapping[str, SnapshotHost] = {
         }
     ),
     "packages.sources-agree": v100(files={f"{SOURCES}/nvidia-docker.list": f"deb {NVIDIAS} /\n"}),
+    "packages.sources-whole": v100(files={f"{SOURCES}/nvidia-docker.list": "# Unsupported distribution!\n"}),
     "packages.dpkg-whole": v100(commands={"dpkg --audit": "The following packages are only half configured:\n x\n"}),
     "packages.cuda-key": v100(
         commands={SHOW_CUDA_KEYS: "pub:-:4096:1:F60F4B3D7FA2AF80:1466530000:::-:::scSC::::::23::0:\n"}
@@ -238,6 +240,9 @@ ILL: Mapping[str, SnapshotHost] = {
     "cdi.conflict": v100(files={SPEC: cdi(), "/etc/cdi/other.yaml": cdi()}),
     "cdi.stale": v100(files={SPEC: cdi(driver="410.104")}),
     "cdi.version": v100(files={SPEC: cdi("0.7.0")}, commands=PODMAN),
+    "cdi.feature": v100(sockets=docker("27.5.1"), files={SPEC: cdi()}),
+    "cdi.podman": v100(files={SPEC: cdi()}, commands={"podman --version": "podman version 3.4.4\n"}),
+    "cdi.hook-program": v100(files={SPEC: cdi()}, commands={"nvidia-cdi-hook --version": None}),
     "registration.runtime": v100(files={DAEMON_JSON: None}, sockets=docker(**RUNC_ONLY)),
     "registration.config-applied": v100(sockets=docker(**RUNC_ONLY)),
     "registration.runtime-path": v100(sockets=docker(Runtimes={"runc": {}, "nvidia": {"path": "/opt/gone"}})),
@@ -336,6 +341,13 @@ def test_every_check_has_a_host_on_which_it_speaks_up() -> None:
     assert len(CHECKS) >= 30
 
 
+def test_every_family_of_failures_names_checks_that_there_are_or_says_where_it_is_seen() -> None:
+    families = family_checks()
+    assert len(families) == 91
+    assert {id for row in families.values() for id in row.checks} <= set(CHECKS)
+    assert sum(row.seen_in == "host" for row in families.values()) >= 60
+
+
 @pytest.mark.parametrize("id", ILL)
 def test_a_check_speaks_up_on_its_ill_host_with_a_sentence(id: str) -> None:
     facts = gather(ILL[id])
@@ -355,6 +367,9 @@ NOT_THERE = {
     "registration.log",
     "cdi.readable",
     "cdi.conflict",
+    "cdi.feature",
+    "cdi.hook-program",
+    "cdi.podman",
     "cdi.stale",
     "cdi.version",
 }

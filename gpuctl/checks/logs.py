@@ -21,7 +21,13 @@ from gpuctl.model import Disturbs, Evidence, Fact, Remedy, Status
 _XID = re.compile(r"NVRM: Xid \((?:PCI:)?([0-9a-f:.]+)\): (\d{1,4})\b(?:, (.*))?", re.IGNORECASE)
 _NOT_STARTED = re.compile(r"RmInitAdapter failed|not supported by open nvidia\.ko|probe routine was not called")
 _DOCKER_FATAL = re.compile(r"failed to start daemon|unable to configure the Docker daemon|level=fatal", re.IGNORECASE)
-_CONTAINER = re.compile(r"nvidia-container-cli(?:\.real)?: |nvidia-container-runtime-hook: |unresolvable CDI devices")
+_CONTAINER = re.compile(
+    r"nvidia-container-cli(?:\.real)?: |nvidia-container-runtime-hook: |nvidia-cdi-hook: "
+    r"|unresolvable CDI devices|conflicting device|failed to stat CDI host device|could not select device driver"
+    r"|unknown or invalid runtime name|no runtime for \W*nvidia\W* is configured|failed to find runtime handler nvidia"
+    r"|container\.Runtime\.Name must be set|insufficient privileges to read device list"
+)
+"""Core lines, by which a container's failure is one of GPUs: data/failures.jsonl has their families."""
 _ENGINES = ("docker", "containerd", "kubelet")
 _CAUSES = ("driver.nvml", "driver.nvidia-smi", "driver.gpu-answers", "driver.gpu-count")
 

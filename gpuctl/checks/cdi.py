@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from gpuctl.checks.docker import gpus_by_cdi
 from gpuctl.checks.engine import Said, check, failed, passed, warned
@@ -96,14 +96,19 @@ def stale(system: System, docker: Docker, driver: Driver, toolkit: Toolkit) -> S
     specs = _gpu_specs(toolkit)
     if not specs:
         return None
-    faults = ((spec, _stale(spec, driver)) for spec in specs)
-    spec, fault = next(((spec, fault) for spec, fault in faults if fault), (specs[0], ""))
+    spec, fault = stale_spec(specs, driver) or (specs[0], "")
     if not fault:
         return passed("The CDI specifications fit the driver and the device nodes", toolkit.cdi, driver.version)
     remedy = _regenerate(system, spec.path, "Generate it anew.")
     return _complain(docker, toolkit)(
         f"{spec.path} is out of date: {fault}.", Evidence(spec.path, fault), remedy=remedy
     )
+
+
+def stale_spec(specs: Sequence[Spec], driver: Driver) -> tuple[Spec, str] | None:
+    """Returns the first of the specifications that is out of date, and in which way; None where none is."""
+    faults = ((spec, _stale(spec, driver)) for spec in specs)
+    return next(((spec, fault) for spec, fault in faults if fault), None)
 
 
 def _stale(spec: Spec, driver: Driver) -> str:

@@ -52,12 +52,11 @@ def no_cgroups(system: System, docker: Docker, toolkit: Toolkit, found: ToolkitS
     kind, settings = docker.kind.value, found.settings.get() or Settings(None, False, False, None, "auto")
     if kind not in ("engine", "rootless", "snap") or gpus_by_cdi(docker, toolkit):
         return None
-    nested = system.machine_detail.value in ("lxc", "lxc-libvirt")
-    wanted = kind == "rootless" or nested
+    wanted = wants_no_cgroups(system, docker)
     seen = Evidence(found.settings.source, f"no-cgroups = {str(settings.no_cgroups).lower()}")
     if settings.no_cgroups == wanted:
         return passed(f"no-cgroups is {'on' if wanted else 'off'}, as a {kind} Docker needs it", seen, docker.kind)
-    if nested and kind == "engine" and not settings.no_cgroups:
+    if wanted and kind != "rootless":
         remedy = _set(system, "Leave the cgroups alone.", "no-cgroups", "true")
         return warned("Docker runs inside of LXC, which may not let it change device cgroups.", seen, remedy=remedy)
     if wanted:
@@ -65,6 +64,11 @@ def no_cgroups(system: System, docker: Docker, toolkit: Toolkit, found: ToolkitS
         return failed("Docker is rootless, and no-cgroups is off: the hook fails.", seen, docker.kind, remedy=remedy)
     remedy = _set(system, "Have the GPUs opened again.", "no-cgroups", "false")
     return failed("no-cgroups is on: containers of this Docker may not open the GPUs.", seen, remedy=remedy)
+
+
+def wants_no_cgroups(system: System, docker: Docker) -> bool:
+    """Returns whether this engine may not change the cgroups of its containers, so that the toolkit must not try."""
+    return docker.kind.value == "rootless" or system.machine_detail.value in ("lxc", "lxc-libvirt")
 
 
 @check("toolkit.driver-root")

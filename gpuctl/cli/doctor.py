@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gpuctl.cli.options import Json
 from gpuctl.model import ExitCode, Report, Status
+
+if TYPE_CHECKING:
+    from gpuctl.facts.gather import Facts
 
 
 def command(
@@ -17,6 +20,9 @@ def command(
     json: Json = False,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Show every check, with its evidence.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings and unknowns exit with 1.")] = False,
+    fix: Annotated[bool, typer.Option("--fix", help="Mend what can be undone, then look again.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="With --fix: print what would be done.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --fix: do not ask about new containers.")] = False,
 ) -> None:
     """Say what keeps GPU containers from running on this host, and which command mends it."""
     from gpuctl.checks import diagnose, part, select
@@ -27,10 +33,21 @@ def command(
 
     if only is not None and not select(only):
         raise typer.BadParameter(f"no layer or check is called {only}", param_hint="--only")
-    with working("Looking at this host"):
-        facts = gather(LocalHost(), subjects())
-    report = diagnose(facts)
-    shown = part(report, only) if only else report
+    if (dry_run or yes) and not fix:
+        raise typer.BadParameter("--dry-run and --yes go with --fix", param_hint="--fix")
+
+    def look() -> tuple[Facts, Report]:
+        with working("Looking at this host"):
+            facts = gather(LocalHost(), subjects())
+        report = diagnose(facts)
+        return facts, part(report, only) if only else report
+
+    if fix:
+        from gpuctl.cli.mend import fix_host
+
+        seen, ended = fix_host(look, dry_run, yes, json, verbose)
+        raise typer.Exit(ended if ended > ExitCode.UNDETERMINED else exit_code(seen.report, strict))
+    facts, shown = look()
     if json:
         from gpuctl.render.json import doctor_json
 

@@ -28,7 +28,6 @@ _CONTAINER = re.compile(
     r"|container\.Runtime\.Name must be set|insufficient privileges to read device list"
 )
 """Core lines, by which a container's failure is one of GPUs: data/failures.jsonl has their families."""
-_ENGINES = ("docker", "containerd", "kubelet")
 _CAUSES = ("driver.nvml", "driver.nvidia-smi", "driver.gpu-answers", "driver.gpu-count")
 
 
@@ -140,7 +139,7 @@ def build_log(system: System, pci: Pci, kernel: Kernel, driver: Driver, logs: Lo
 @check("docker.log", explains=("docker.reachable",))
 def docker_log(system: System, docker: Docker, logs: Logs) -> Said | None:
     """Where Docker does not start, the last thing in its log says why."""
-    lines = logs.units["docker"]
+    lines = logs.docker
     if docker.daemon.value is not None:
         return passed("Docker runs", docker.daemon)
     if docker.state.value not in (State.ABSENT, State.STOPPED) or lines.value is None:
@@ -162,9 +161,10 @@ def _core(pattern: re.Pattern[str], line: str) -> str:
 @check("registration.log")
 def container_log(logs: Logs) -> Said | None:
     """What the toolkit said when a container failed to start is in the engine's log: the last of a day counts."""
-    read = [logs.units[unit] for unit in _ENGINES if logs.units[unit].value is not None]
+    engines = (logs.docker, logs.containerd, logs.kubelet)
+    read = [log for log in engines if log.value is not None]
     if not read:
-        unread = next((logs.units[unit] for unit in _ENGINES if logs.units[unit].unknown is not None), None)
+        unread = next((log for log in engines if log.unknown is not None), None)
         return _unread(unread) if unread else None
     hits = [(log, line) for log in read for line in log.value or () if _CONTAINER.search(line)]
     if not hits:

@@ -6,6 +6,7 @@ from gpuctl.checks.engine import Said, check, failed, passed, warned
 from gpuctl.checks.remedies import as_root
 from gpuctl.compat.versions import compare
 from gpuctl.facts.driver import Driver, Gpu
+from gpuctl.facts.logs import Logs
 from gpuctl.facts.pci import Pci
 from gpuctl.facts.services import FABRIC_MANAGER, PERSISTENCED, Service, Services
 from gpuctl.facts.system import System
@@ -20,8 +21,13 @@ def _state(fact: Fact[Service]) -> Evidence:
     return Evidence(fact.source, f"{service.state} ({service.result})" if service else fact.unknown or "no such unit")
 
 
+def _last(log: Fact[tuple[str, ...]]) -> tuple[Evidence, ...]:
+    """The last that a service wrote, where it may be read."""
+    return tuple(Evidence(log.source, line) for line in (log.value or ())[-1:])
+
+
 @check("driver.fabric-manager")
-def fabric_manager(system: System, pci: Pci, driver: Driver, services: Services) -> Said | None:
+def fabric_manager(system: System, pci: Pci, driver: Driver, services: Services, logs: Logs) -> Said | None:
     """GPUs behind NVSwitches wait for the fabric manager, of the driver's very version: "Error 802" until it runs.
 
     Source: https://docs.nvidia.com/datacenter/tesla/fabric-manager-user-guide/index.html
@@ -41,7 +47,8 @@ def fabric_manager(system: System, pci: Pci, driver: Driver, services: Services)
     if service.state != "active":
         start = f"systemctl enable --now {FABRIC_MANAGER}"
         remedy = Remedy("Start it.", as_root(system, start, f"journalctl -u {FABRIC_MANAGER} -n 20 --no-pager"))
-        return failed(f"The fabric manager does not run ({service.state}): CUDA fails.", *seen, remedy=remedy)
+        message = f"The fabric manager does not run ({service.state}): CUDA fails."
+        return failed(message, *seen, *_last(logs.fabric_manager), remedy=remedy)
     return passed("The fabric manager runs", *seen)
 
 
@@ -71,7 +78,7 @@ def persistence(system: System, driver: Driver, services: Services) -> Said | No
 
 
 @check("driver.persistence-daemon")
-def persistence_daemon(system: System, services: Services) -> Said | None:
+def persistence_daemon(system: System, services: Services, logs: Logs) -> Said | None:
     """nvidia-persistenced keeps the GPUs initialised; where it failed, the log says why."""
     service = services.persistenced.get()
     if service is None:
@@ -80,7 +87,8 @@ def persistence_daemon(system: System, services: Services) -> Said | None:
         return passed(f"nvidia-persistenced is {service.state}", _state(services.persistenced))
     commands = as_root(system, f"journalctl -u {PERSISTENCED} -n 20 --no-pager", f"systemctl restart {PERSISTENCED}")
     remedy = Remedy("See why, then start it again.", commands)
-    return warned("nvidia-persistenced has failed.", _state(services.persistenced), remedy=remedy)
+    seen = (_state(services.persistenced), *_last(logs.persistenced))
+    return warned("nvidia-persistenced has failed.", *seen, remedy=remedy)
 
 
 @check("driver.mig-instances")

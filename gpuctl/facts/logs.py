@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Callable, Mapping, Optional, Tuple
+from typing import Callable, Optional, Tuple
 
+from gpuctl.facts.services import FABRIC_MANAGER, PERSISTENCED
 from gpuctl.facts.system import BOOTED
 from gpuctl.host.deadline import begin
 from gpuctl.host.reading import Host, Outcome, Reading, fact
 from gpuctl.model import Fact
 
-UNITS = ("docker", "containerd", "kubelet", "nvidia-persistenced", "nvidia-fabricmanager")
 KERNEL_LINES, UNIT_LINES = 4000, 300
 SINCE = "-1d"
 DEADLINE = 4.0
@@ -22,8 +22,8 @@ KERNEL_LOG = ("journalctl", "-k", "-b", "-o", "short-iso", "--no-pager", "-n", s
 DMESG = ("dmesg",)
 DKMS = "/var/lib/dkms"
 _OURS = re.compile(r"NVRM|nvidia|Xid|nouveau|GSP", re.IGNORECASE)
-_NOT_ALL = "not seeing messages"
-"""journalctl's hint to a user who may read no log but his own: journalctl(1)."""
+_NOT_ALL = re.compile("not seeing messages|insufficient permissions")
+"""journalctl's hints to a user who may read no log but his own: journalctl(1)."""
 _BUILD_ERROR = re.compile(r"\berror[: ]|\*\*\* ", re.IGNORECASE)
 
 
@@ -33,8 +33,12 @@ class Logs:
 
     kernel: Fact[Tuple[str, ...]]
     """Those of this boot that speak of NVIDIA's driver or of nouveau."""
-    units: Mapping[str, Fact[Tuple[str, ...]]]
-    """Of the last day, by the names in UNITS; absent where systemd does not run the services."""
+    docker: Fact[Tuple[str, ...]]
+    """This and the next ones: of the last day; absent where systemd does not run the services."""
+    containerd: Fact[Tuple[str, ...]]
+    kubelet: Fact[Tuple[str, ...]]
+    persistenced: Fact[Tuple[str, ...]]
+    fabric_manager: Fact[Tuple[str, ...]]
     build: Fact[Tuple[str, ...]]
     """The errors in the make.log that a failed DKMS build of NVIDIA's module has left; absent where none has."""
 
@@ -46,15 +50,15 @@ def unit_log(unit: str) -> Tuple[str, ...]:
 
 def probe_logs(host: Host) -> Logs:
     """Returns the logs, read side by side."""
-    asked = {unit: _begin_unit(host, unit) for unit in UNITS}
-    kernel = _kernel(host)
-    return Logs(kernel, {unit: answer() for unit, answer in asked.items()}, _build_log(host))
+    units = ("docker", "containerd", "kubelet", PERSISTENCED, FABRIC_MANAGER)
+    asked = [_begin_unit(host, unit) for unit in units]
+    return Logs(_kernel(host), *(answer() for answer in asked), _build_log(host))
 
 
 def _kernel(host: Host) -> Fact[Tuple[str, ...]]:
     """The journal's, where it has one; else the kernel's own buffer, which may be closed to all but root."""
     journal = host.run(KERNEL_LOG, DEADLINE) if host.stat(BOOTED).ok else Reading(BOOTED, Outcome.ABSENT)
-    if not (journal.ok and parse_log(journal.text)) or _NOT_ALL in journal.detail:
+    if not (journal.ok and parse_log(journal.text)) or _NOT_ALL.search(journal.detail):
         journal = host.run(DMESG, DEADLINE)
     found = fact(journal, lambda text: tuple(line for line in parse_log(text) if _OURS.search(line)))
     return Fact(found.value, " ".join(journal.source.split()[:2]), found.unknown)
@@ -69,7 +73,7 @@ def _of_unit(host: Host, unit: str) -> Fact[Tuple[str, ...]]:
         return Fact(None, BOOTED)
     said = host.run(unit_log(unit), DEADLINE)
     source = "journalctl -u " + unit
-    if _NOT_ALL in said.detail:
+    if _NOT_ALL.search(said.detail):
         return Fact(None, source, unknown="this user may not read it")
     found = fact(said, parse_log)
     return Fact(found.value, source, found.unknown)

@@ -52,7 +52,9 @@ def probe_logs(host: Host) -> Logs:
     """Returns the logs, read side by side."""
     units = ("docker", "containerd", "kubelet", PERSISTENCED, FABRIC_MANAGER)
     asked = [_begin_unit(host, unit) for unit in units]
-    return Logs(_kernel(host), *(answer() for answer in asked), _build_log(host))
+    kernel, build = _kernel(host), _build_log(host)
+    docker, containerd, kubelet, persistenced, fabric_manager = (answer() for answer in asked)
+    return Logs(kernel, docker, containerd, kubelet, persistenced, fabric_manager, build)
 
 
 def _kernel(host: Host) -> Fact[Tuple[str, ...]]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,15 @@ from simhost import Dockerd, SimHost, Toolkit
 SCHEMA = json.loads((Path(__file__).parents[1] / "data" / "schemas" / "doctor.schema.json").read_text())
 CONFIG_TOML = "/etc/nvidia-container-runtime/config.toml"
 NO_CGROUPS = '# ours\n[nvidia-container-cli]\nno-cgroups = true\nenvironment = ["TOKEN=hunter2"]\n'
+SPEC = "/etc/cdi/nvidia.yaml"
+OLD_SPEC = """cdiVersion: 0.5.0
+kind: nvidia.com/gpu
+devices:
+- name: all
+  containerEdits:
+    deviceNodes:
+    - {path: /dev/nvidiactl, major: 9, minor: 255}
+"""
 NewHost = Callable[..., SimHost]
 
 
@@ -72,6 +84,40 @@ def test_what_disturbs_new_containers_waits_for_a_yes_where_nobody_can_be_asked(
     run = next(one["run"] for one in done["fix"] if "toolkit.no-cgroups" in one["checks"])
     assert host.gpuctl("rollback", run).code == 0
     assert text.read_text() == NO_CGROUPS
+
+
+def test_a_specification_that_is_out_of_date_is_generated_anew(ready: Callable[..., tuple[SimHost, Dockerd]]) -> None:
+    host, _ = ready(files={SPEC: OLD_SPEC})
+    done = fix(host)
+    mended = {id for one in done["fix"] for id in one["mended"]}
+    assert (done["code"], mended) == (0, {"cdi.stale", "registration.runtime"})
+    run = next(one["run"] for one in done["fix"] if "cdi.stale" in one["checks"])
+    assert "major: 9" not in host.path(SPEC).read_text()
+    assert host.gpuctl("rollback", run).code == 0
+    assert host.path(SPEC).read_text() == OLD_SPEC
+
+
+@pytest.mark.parametrize(
+    ("answer", "becomes"), [("n", NO_CGROUPS), ("y", NO_CGROUPS.replace("true", "false"))], ids=["no", "yes"]
+)
+def test_on_a_terminal_the_plan_is_shown_and_asked_about(
+    ready: Callable[..., tuple[SimHost, Dockerd]], answer: str, becomes: str
+) -> None:
+    host, _ = ready(files={CONFIG_TOML: NO_CGROUPS})
+    ours, theirs = os.openpty()
+    argv = [sys.executable, "-m", "gpuctl", "doctor", "--fix"]
+    run = host.popen(argv, stdin=theirs, stderr=theirs, stdout=subprocess.DEVNULL)
+    os.close(theirs)
+    os.write(ours, f"{answer}\n".encode())
+    said = b""
+    try:
+        while piece := os.read(ours, 65536):
+            said += piece
+    except OSError:  # the other end has been closed
+        os.close(ours)
+    assert run.wait(60) == (1 if answer == "n" else 0)
+    assert b"To mend toolkit.no-cgroups (disturbs new containers):" in said and b"Do that?" in said
+    assert host.path(CONFIG_TOML).read_text() == becomes
 
 
 def test_what_gpuctl_cannot_undo_is_printed_and_not_done(ready: Callable[..., tuple[SimHost, Dockerd]]) -> None:

@@ -31,7 +31,7 @@ def xids() -> dict[int, Xid]:
 
 @dataclass(frozen=True)
 class ToolkitFault:
-    """A fault that the toolkit has from `since` (None: ever) until `fixed`, and the family that it shows as."""
+    """A fault that the toolkit has from `since` (None: ever) until before `fixed`, and the family that it shows as."""
 
     family: str
     fixed: str

@@ -10,7 +10,7 @@ _gpuctl() {
     esac
     case $command in
         '') words='--version --debug -h --help doctor explain check matrix recommend image install-runtime uninstall-runtime rollback history smoke collect diff data' ;;
-        'doctor') words='--only --skip --watch --from --json --format -o --output -v --verbose --strict --no-strict -h --help' ;;
+        'doctor') words='--only --skip --watch --from --json --format -o --output -v --verbose --strict --no-strict --fix --dry-run --yes -h --help' ;;
         'explain') words='-f --file --no-probe --list --json -v --verbose -h --help' ;;
         'check') words='--cuda --image --require --framework --requirements --hosts --driver --driver-cuda --gpu --brand --evaluator --offline --from --json --format -o --output --strict --no-strict -h --help' ;;
         'matrix') words='--driver --gpu --cuda --from --json --csv --svg -h --help' ;;

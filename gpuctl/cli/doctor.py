@@ -75,6 +75,9 @@ def command(
         bool | None,
         typer.Option("--strict/--no-strict", help="Warnings and unknowns exit with 1.", show_default=False),
     ] = None,
+    fix: Annotated[bool, typer.Option("--fix", help="Mend what can be undone, then look again.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="With --fix: print what would be done.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --fix: do not ask about new containers.")] = False,
 ) -> None:
     """Say what keeps GPU containers from running on this host, and which command mends it."""
     asked = _asked(only, skip, json, format, output, verbose, strict)
@@ -88,9 +91,28 @@ def command(
         raise typer.Exit(watch_host(asked, between or BETWEEN_LOOKS))
     if between is not None:
         raise typer.BadParameter("SECONDS goes with --watch")
+    if (dry_run or yes) and not fix:
+        raise typer.BadParameter("--dry-run and --yes go with --fix", param_hint="--fix")
+    if fix:
+        raise typer.Exit(_fix(asked, snapshot, dry_run, yes))
     facts = _look(snapshot)
     report = asked.judge(facts)
     raise typer.Exit(deliver(asked.outputs, asked.render(report, facts), asked.code(report)))
+
+
+def _fix(asked: Asked, snapshot: str | None, dry_run: bool, yes: bool) -> int:
+    if snapshot is not None:
+        raise typer.BadParameter("a snapshot cannot be mended: --fix and --from exclude each other")
+    if asked.outputs.shown not in (Format.TEXT, Format.JSON) or asked.outputs.files:
+        raise typer.BadParameter("--fix prints text or JSON: leave out --format and -o")
+    from gpuctl.cli.mend import fix_host
+
+    def look() -> tuple[Facts, Report]:
+        facts = _look(None)
+        return facts, asked.judge(facts)
+
+    seen, ended = fix_host(look, dry_run, yes, asked.outputs.shown is Format.JSON, asked.verbose)
+    return ended if ended > ExitCode.UNDETERMINED else exit_code(seen.report, asked.strict)
 
 
 def _asked(

@@ -38,7 +38,7 @@ from gpuctl.facts.gather import Missing, gather
 from gpuctl.facts.system import System
 from gpuctl.facts.toolkit import Toolkit
 from gpuctl.host.snapshot import SnapshotHost
-from gpuctl.model import Finding, Status
+from gpuctl.model import Action, Disturbs, Finding, Status
 from gpuctl.render.host import host_summary
 
 GONE = {"nvml": [{"error": "Driver Not Loaded", "code": 9}]}
@@ -353,6 +353,36 @@ def test_a_remedy_has_the_command_of_the_distribution_or_none(
 def test_what_a_check_complains_about_has_a_remedy(id: str) -> None:
     remedy = ask(CHECKS[id], gather(ILL[id])).remedy
     assert remedy and (remedy.text or remedy.commands)
+
+
+AGREES = {
+    Action.MEND: {Disturbs.NOTHING, Disturbs.NEW_CONTAINERS},
+    Action.RESTART: {Disturbs.RUNNING_CONTAINERS},
+    Action.REBOOT: {Disturbs.HOST},
+}
+
+
+@pytest.mark.parametrize("id", ILL)
+def test_what_a_finding_asks_for_agrees_with_what_its_remedy_disturbs(id: str) -> None:
+    finding = ask(CHECKS[id], gather(ILL[id]))
+    assert finding.status is not Status.FAIL or finding.action is not Action.NOTHING_NOW
+    if finding.action in AGREES and finding.remedy:
+        assert finding.remedy.disturbs in AGREES[finding.action]
+
+
+def test_a_scheduler_reads_what_to_do_beside_how_bad_it_is() -> None:
+    told = {
+        "driver.version-agrees": Action.REBOOT,
+        "driver.gpu-answers": Action.TAKE_OUT_OF_SERVICE,
+        "driver.gpu-health": Action.RESTART,
+        "registration.restart-needed": Action.RESTART,
+        "registration.runtime": Action.MEND,
+        "driver.branch-supported": Action.NOTHING_NOW,
+    }
+    assert {id: ask(CHECKS[id], gather(ILL[id])).action for id in told} == told
+    worn_out = v100(nvml=[NVML[0], GPU | {"remap_failed": True}])
+    assert diagnose(gather(worn_out)).action is Action.TAKE_OUT_OF_SERVICE
+    assert diagnose(gather(v100())).action is Action.NOTHING_NOW
 
 
 def test_a_volta_is_given_the_last_branch_that_drives_it_with_the_proprietary_module() -> None:

@@ -12,7 +12,7 @@ from gpuctl.facts.devices import Devices
 from gpuctl.facts.driver import Driver, Gpu
 from gpuctl.facts.pci import Pci
 from gpuctl.facts.system import System
-from gpuctl.model import Disturbs, Evidence, Remedy
+from gpuctl.model import Action, Disturbs, Evidence, Remedy
 
 RECOMMENDED = 418
 """The oldest driver branch that the source document recommends."""
@@ -98,7 +98,8 @@ def gpu_answers(system: System, driver: Driver) -> Said | None:
         Disturbs.RUNNING_CONTAINERS,
     )
     names = ", ".join(str(gpu.index) for gpu in sick)
-    return failed(f"GPU {names} does not answer: {sick[0].error}.", seen, remedy=remedy)
+    message = f"GPU {names} does not answer: {sick[0].error}."
+    return failed(message, seen, remedy=remedy, action=Action.TAKE_OUT_OF_SERVICE)
 
 
 @check("driver.gpu-count")
@@ -126,14 +127,14 @@ def gpu_health(system: System, driver: Driver) -> Said | None:
     failing = [gpu for gpu in gpus if gpu.remap_failed]
     worn = [gpu for gpu in gpus if gpu.ecc_errors or gpu.remap_pending]
     if failing:
-        text = "Take the GPU out of service and have it replaced."
-        return failed(
-            f"GPU {failing[0].index} has run out of spare memory rows.", _health(driver, failing), remedy=Remedy(text)
-        )
+        remedy = Remedy("Take the GPU out of service and have it replaced.")
+        message = f"GPU {failing[0].index} has run out of spare memory rows."
+        return failed(message, _health(driver, failing), remedy=remedy, action=Action.TAKE_OUT_OF_SERVICE)
     if worn:
         commands = as_root(system, f"nvidia-smi --gpu-reset -i {worn[0].index}")
         remedy = Remedy("Reset the GPU when nothing runs on it.", commands, Disturbs.RUNNING_CONTAINERS)
-        return warned(f"GPU {worn[0].index} has uncorrected memory errors.", _health(driver, worn), remedy=remedy)
+        message = f"GPU {worn[0].index} has uncorrected memory errors."
+        return warned(message, _health(driver, worn), remedy=remedy, action=Action.RESTART)
     return passed("No GPU reports memory errors", Evidence(driver.gpus.source, f"{len(gpus)} GPUs"))
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, get_type_hints
 
 from gpuctl.facts.gather import Facts, Missing
-from gpuctl.model import CannotTell, Evidence, Fact, Finding, Remedy, Report, Status
+from gpuctl.model import Action, CannotTell, Disturbs, Evidence, Fact, Finding, Remedy, Report, Status
 
 LAYERS: Mapping[str, tuple[str, ...]] = {
     "hardware": (),
@@ -26,12 +26,13 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Said:
-    """What a check says; the engine adds its id and layer."""
+    """What a check says; the engine adds its id and layer. `action` None: what `usual_action` makes of the rest."""
 
     status: Status
     message: str
     evidence: tuple[Evidence, ...] = ()
     remedy: Remedy | None = None
+    action: Action | None = None
 
 
 @dataclass(frozen=True)
@@ -74,14 +75,18 @@ def passed(message: str, *seen: Fact[Any] | Evidence) -> Said:
     return Said(Status.PASS, message, _evidence(seen))
 
 
-def warned(message: str, *seen: Fact[Any] | Evidence, remedy: Remedy | None = None) -> Said:
+def warned(
+    message: str, *seen: Fact[Any] | Evidence, remedy: Remedy | None = None, action: Action | None = None
+) -> Said:
     """Returns a warning: it works, and somebody should know."""
-    return Said(Status.WARN, message, _evidence(seen), remedy)
+    return Said(Status.WARN, message, _evidence(seen), remedy, action)
 
 
-def failed(message: str, *seen: Fact[Any] | Evidence, remedy: Remedy | None = None) -> Said:
+def failed(
+    message: str, *seen: Fact[Any] | Evidence, remedy: Remedy | None = None, action: Action | None = None
+) -> Said:
     """Returns a failure: GPU containers do not run here until this is mended."""
-    return Said(Status.FAIL, message, _evidence(seen), remedy)
+    return Said(Status.FAIL, message, _evidence(seen), remedy, action)
 
 
 def undetermined(reason: str, *seen: Fact[Any] | Evidence, remedy: Remedy | None = None) -> Said:
@@ -125,7 +130,23 @@ def ask(one: Check, facts: Facts) -> Finding:
         said = undetermined(f"this check crashed, which is a bug in gpuctl: {type(error).__name__}: {error}")
     if said is None:
         return Finding(one.id, one.layer, Status.SKIP, "does not apply to this host")
-    return Finding(one.id, one.layer, said.status, said.message, said.evidence, said.remedy)
+    action = said.action or usual_action(said.status, said.remedy)
+    return Finding(one.id, one.layer, said.status, said.message, said.evidence, said.remedy, action=action)
+
+
+_TAKES = {
+    Disturbs.NOTHING: Action.MEND,
+    Disturbs.NEW_CONTAINERS: Action.MEND,
+    Disturbs.RUNNING_CONTAINERS: Action.RESTART,
+    Disturbs.HOST: Action.REBOOT,
+}
+
+
+def usual_action(status: Status, remedy: Remedy | None) -> Action:
+    """Returns what a finding asks for whose check does not say: of a failure what its remedy disturbs, else nothing."""
+    if status is not Status.FAIL:
+        return Action.NOTHING_NOW
+    return _TAKES[remedy.disturbs] if remedy else Action.MEND
 
 
 def skipped(one: Check, cause: str) -> Finding:

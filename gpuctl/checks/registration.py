@@ -8,7 +8,7 @@ from gpuctl.checks.remedies import as_root, service
 from gpuctl.facts.docker import Docker
 from gpuctl.facts.system import System
 from gpuctl.facts.toolkit import HOOK, Toolkit
-from gpuctl.model import Disturbs, Evidence, Remedy
+from gpuctl.model import Action, Disturbs, Evidence, Remedy
 
 CLOCKS_AGREE = 0.02
 """Seconds within which two times count as one: a process's start is cut to ticks of a hundredth, and a file's time may
@@ -122,7 +122,8 @@ def restart_needed(system: System, docker: Docker, toolkit: Toolkit) -> Said | N
     text = f"Restart Docker when it suits (stops {stops} running containers); until then use --runtime=nvidia."
     disturbs = Disturbs.RUNNING_CONTAINERS if stops else Disturbs.NOTHING
     remedy = Remedy(text, service(system, docker, "restart"), disturbs)
-    return warned("The toolkit is newer than the running dockerd: --gpus may not work yet.", seen, remedy=remedy)
+    message = "The toolkit is newer than the running dockerd: --gpus may not work yet."
+    return warned(message, seen, remedy=remedy, action=Action.RESTART if stops else Action.MEND)
 
 
 @check("registration.cdi", explains=("registration.hook-visible",))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gpuctl.checks.engine import LAYERS
 from gpuctl.facts.gather import Facts
-from gpuctl.model import Finding, Report, Status
+from gpuctl.model import Action, Finding, Report, Status
 from gpuctl.render.host import host_summary
 from gpuctl.render.text import Styled, plain, remedy_lines
 
@@ -33,6 +33,8 @@ def _finding(finding: Finding, verbose: bool) -> Styled:
     mark, style = MARKS[finding.status]
     text = Styled(f"{mark}  ", style).append(plain(finding.message), "bold" if finding.status in _LOUD else "")
     text.append(f"  {finding.id}\n", "dim")
+    if verbose and finding.action is not Action.NOTHING_NOW:
+        text.append(f"{_INDENT}action: {finding.action.value}\n", "dim")
     if finding.remedy:
         text.append(remedy_lines(finding.remedy, _INDENT))
     for seen in finding.evidence if verbose else ():

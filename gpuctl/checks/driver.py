@@ -10,6 +10,7 @@ from gpuctl.compat.tables import driver_branch
 from gpuctl.compat.versions import compare, parse_driver
 from gpuctl.facts.devices import Devices
 from gpuctl.facts.driver import Driver, Gpu
+from gpuctl.facts.package_logs import DRIVER
 from gpuctl.facts.pci import Pci
 from gpuctl.facts.system import System
 from gpuctl.model import Action, Disturbs, Evidence, Remedy
@@ -21,7 +22,7 @@ RECOMMENDED = 418
 _ASK_NVML = ("driver.nvidia-smi", "driver.gpu-answers", "driver.gpu-count", "driver.gpu-health")
 
 
-@check("driver.version-agrees", explains=("driver.nvml", "driver.version-recommended", *_ASK_NVML))
+@check("driver.version-agrees", explains=("driver.nvml", "driver.version-recommended", *_ASK_NVML), follows=DRIVER)
 def version_agrees(system: System, driver: Driver) -> Said:
     """The loaded module and the libraries must be of one version.
 

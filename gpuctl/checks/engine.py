@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, get_type_hints
 
+from gpuctl.checks.dates import dated
 from gpuctl.facts.gather import Facts, Missing
+from gpuctl.facts.package_history import PackageHistory
 from gpuctl.model import Action, CannotTell, Disturbs, Evidence, Fact, Finding, Remedy, Report, Status
 
 LAYERS: Mapping[str, tuple[str, ...]] = {
@@ -37,12 +39,16 @@ class Said:
 
 @dataclass(frozen=True)
 class Check:
-    """A function from facts and knowledge to at most one finding. Its docstring is its documentation."""
+    """A function from facts and knowledge to at most one finding. Its docstring is its documentation.
+
+    `follows` is whose packages' last change tells since when a complaint of this check is so.
+    """
 
     id: str
     explains: tuple[str, ...]
     needs: tuple[type, ...]
     judge: Callable[..., Said | None]
+    follows: str | None = None
 
     @property
     def layer(self) -> str:
@@ -53,18 +59,18 @@ CHECKS: dict[str, Check] = {}
 
 
 def check(
-    id: str, explains: tuple[str, ...] = ()
+    id: str, explains: tuple[str, ...] = (), follows: str | None = None
 ) -> Callable[[Callable[..., Said | None]], Callable[..., Said | None]]:
     """Registers a check. The facts that it is handed are those that its parameters' types name.
 
     `explains` are the ids of checks whose failure is a symptom of this one's; where this one is unknown, of those
-    that are unknown too.
+    that are unknown too. `follows` (driver, kernel, engine, toolkit) adds when and by what its packages last changed.
     """
 
     def register(judge: Callable[..., Said | None]) -> Callable[..., Said | None]:
         hints = get_type_hints(judge)
         needs = tuple(subject for name, subject in hints.items() if name != "return")
-        CHECKS[id] = Check(id, explains, needs, judge)
+        CHECKS[id] = Check(id, explains, needs, judge, follows)
         return judge
 
     return register
@@ -95,8 +101,8 @@ def undetermined(reason: str, *seen: Fact[Any] | Evidence, remedy: Remedy | None
 
 
 def subjects() -> tuple[type, ...]:
-    """Returns the subjects of the facts that the checks need."""
-    return tuple(dict.fromkeys(subject for one in CHECKS.values() for subject in one.needs))
+    """Returns the subjects of the facts that the checks need, and of those that date what they say."""
+    return tuple(dict.fromkeys((*(subject for one in CHECKS.values() for subject in one.needs), PackageHistory)))
 
 
 def diagnose(facts: Facts) -> Report:
@@ -131,7 +137,10 @@ def ask(one: Check, facts: Facts) -> Finding:
     if said is None:
         return Finding(one.id, one.layer, Status.SKIP, "does not apply to this host")
     action = said.action or usual_action(said.status, said.remedy)
-    return Finding(one.id, one.layer, said.status, said.message, said.evidence, said.remedy, action=action)
+    finding = Finding(one.id, one.layer, said.status, said.message, said.evidence, said.remedy, action=action)
+    if one.follows and said.status in (Status.FAIL, Status.WARN):
+        return dated(finding, one.follows, facts.get(PackageHistory))
+    return finding
 
 
 _TAKES = {

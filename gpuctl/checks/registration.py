@@ -6,6 +6,7 @@ from gpuctl.checks.docker import CDI_FIRST_SINCE, GPUS_FLAG_SINCE, at_least, dae
 from gpuctl.checks.engine import Said, check, failed, passed, warned
 from gpuctl.checks.remedies import as_root, service
 from gpuctl.facts.docker import Docker
+from gpuctl.facts.package_logs import TOOLKIT
 from gpuctl.facts.system import System
 from gpuctl.facts.toolkit import HOOK, Toolkit
 from gpuctl.model import Action, Disturbs, Evidence, Remedy
@@ -102,7 +103,7 @@ def _on_path_of(docker: Docker) -> str:
     return "/usr/bin" if "/usr/bin" in folders or not folders else folders[0]
 
 
-@check("registration.restart-needed")
+@check("registration.restart-needed", follows=TOOLKIT)
 def restart_needed(system: System, docker: Docker, toolkit: Toolkit) -> Said | None:
     """dockerd looks for the hook once, at its start: installed later, --gpus works after a restart, not a reload.
 

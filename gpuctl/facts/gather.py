@@ -14,6 +14,7 @@ from gpuctl.facts.devices import Devices, probe_devices
 from gpuctl.facts.docker import Docker, probe_docker
 from gpuctl.facts.driver import Driver, probe_driver
 from gpuctl.facts.kernel import Kernel, probe_kernel
+from gpuctl.facts.package_history import PackageHistory, probe_package_history
 from gpuctl.facts.packages import Packages, probe_packages
 from gpuctl.facts.pci import Pci, probe_pci
 from gpuctl.facts.podman import Podman, probe_podman
@@ -36,6 +37,7 @@ PROBES: Mapping[type, Callable[[Host], Any]] = {
     Toolkit: probe_toolkit,
     Packages: probe_packages,
     Changes: probe_changes,
+    PackageHistory: probe_package_history,
 }
 
 

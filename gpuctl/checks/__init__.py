@@ -1,6 +1,18 @@
 """Judgement: every check of every layer. Importing this registers them all."""
 
-from gpuctl.checks import cdi, changes, docker, driver, hardware, image, kernel, packages, registration, toolkit
+from gpuctl.checks import (
+    cdi,
+    changes,
+    docker,
+    driver,
+    hardware,
+    image,
+    kernel,
+    outlook,
+    packages,
+    registration,
+    toolkit,
+)
 from gpuctl.checks.engine import CHECKS, LAYERS, diagnose
 from gpuctl.model import Report
 
@@ -15,6 +27,7 @@ __all__ = [
     "hardware",
     "image",
     "kernel",
+    "outlook",
     "packages",
     "part",
     "registration",

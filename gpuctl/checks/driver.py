@@ -5,6 +5,7 @@ from __future__ import annotations
 from gpuctl.checks.engine import Said, check, failed, passed, undetermined, warned
 from gpuctl.checks.gpus import compat_gpus, understood
 from gpuctl.checks.remedies import as_root, install, install_driver
+from gpuctl.compat.lifetimes import ending
 from gpuctl.compat.rules import driver_verdict
 from gpuctl.compat.tables import driver_branch
 from gpuctl.compat.versions import compare, parse_driver
@@ -162,11 +163,11 @@ def branch_supported(driver: Driver) -> Said | None:
     branch = driver_branch(version) if version else None
     if branch is None or branch.end_of_life is None:
         return None
-    if not branch.ended():
+    end = ending(branch.end_of_life)
+    if end is None:
         return passed(f"Driver branch {branch.branch} is supported until {branch.end_of_life}", driver.version)
     remedy = Remedy("Plan an upgrade to a branch that is still supported.", ("gpuctl matrix",), Disturbs.HOST)
-    message = f"Driver branch {branch.branch} has had no support since {branch.end_of_life}."
-    return warned(message, driver.version, remedy=remedy)
+    return warned(f"Driver branch {branch.branch} {end}.", driver.version, remedy=remedy)
 
 
 @check("driver.supports-gpus")

@@ -22,6 +22,7 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
     "registration": ("docker", "toolkit"),
     "image": ("driver", "registration"),
     "changes": (),
+    "outlook": (),
 }
 """Each layer with the layers it rests on: where one of those failed, asking further would only show symptoms."""
 

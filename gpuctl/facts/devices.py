@@ -9,6 +9,8 @@ from typing import Mapping, Optional, Tuple
 from gpuctl.host.reading import Host, Outcome, Reading, fact
 from gpuctl.model import Fact
 
+NUMBERED = "/dev/char"
+
 
 @dataclass(frozen=True)
 class DeviceNode:
@@ -28,6 +30,8 @@ class Devices:
 
     nodes: Fact[Tuple[DeviceNode, ...]]
     majors: Fact[Mapping[str, int]]
+    numbered: Fact[Tuple[str, ...]]
+    """The names in /dev/char, "195:255": a link for each device that udev was told of."""
 
 
 def probe_devices(host: Host) -> Devices:
@@ -38,7 +42,8 @@ def probe_devices(host: Host) -> Devices:
     stats = [host.stat("/dev/" + name) for name in names + caps]
     unread = [reading for reading in stats if reading.outcome not in (Outcome.OK, Outcome.ABSENT)]
     nodes = fact(unread[0] if unread else listing, lambda _: tuple(filter(None, map(_node, stats))))
-    return Devices(nodes, fact(host.read("/proc/devices"), parse_majors))
+    numbered = fact(host.list(NUMBERED), lambda text: tuple(text.splitlines()))
+    return Devices(nodes, fact(host.read("/proc/devices"), parse_majors), numbered)
 
 
 def _node(reading: Reading) -> Optional[DeviceNode]:

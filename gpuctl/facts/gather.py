@@ -7,13 +7,16 @@ import time
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, Iterable, Mapping
 
+from gpuctl.facts.automatic_upgrades import AutomaticUpgrades, probe_automatic_upgrades
 from gpuctl.facts.changes import Changes, probe_changes
 from gpuctl.facts.containerd import Containerd, probe_containerd
 from gpuctl.facts.crio import Crio, probe_crio
 from gpuctl.facts.devices import Devices, probe_devices
+from gpuctl.facts.disks import Disks, probe_disks
 from gpuctl.facts.docker import Docker, probe_docker
 from gpuctl.facts.driver import Driver, probe_driver
 from gpuctl.facts.kernel import Kernel, probe_kernel
+from gpuctl.facts.next_boot import NextBoot, probe_next_boot
 from gpuctl.facts.package_history import PackageHistory, probe_package_history
 from gpuctl.facts.packages import Packages, probe_packages
 from gpuctl.facts.pci import Pci, probe_pci
@@ -38,6 +41,9 @@ PROBES: Mapping[type, Callable[[Host], Any]] = {
     Packages: probe_packages,
     Changes: probe_changes,
     PackageHistory: probe_package_history,
+    AutomaticUpgrades: probe_automatic_upgrades,
+    NextBoot: probe_next_boot,
+    Disks: probe_disks,
 }
 
 

@@ -7,6 +7,7 @@ import json
 import shlex
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,18 @@ from repositories import Signer, build_apt, build_rpm
 
 from gpuctl.checks import CHECKS
 from gpuctl.checks.engine import ask
+from gpuctl.facts.automatic_upgrades import parse_apt_config, parse_settings, parse_timers
+from gpuctl.facts.disks import parse_df
 from gpuctl.facts.gather import gather
 from gpuctl.facts.package_history import RPM_DATES, probe_package_history
+from gpuctl.facts.package_logs import (
+    parse_apt,
+    parse_dnf,
+    parse_dnf_commands,
+    parse_dpkg,
+    parse_rpm_dates,
+    parse_zypp,
+)
 from gpuctl.host.local import TEXT_LIMIT, LocalHost
 from gpuctl.host.reading import Outcome
 from gpuctl.model import Finding
@@ -47,6 +58,8 @@ Requested-By: ada (1000)
 Install: linux-image-6.8.0-49-generic:amd64 (6.8.0-49.49, automatic)
 End-Date: 2026-10-02  09:02:11
 """
+ROCKY = {"/etc/os-release": 'ID=rocky\nNAME="Rocky Linux"\nVERSION_ID="9.4"\n'}
+SIZE = 1 << 19
 APT, PACKED = "/var/log/apt/history.log", "/var/log/apt/history.log.1.gz"
 MISMATCH = {"/proc/driver/nvidia/version": "NVRM version: NVIDIA UNIX x86_64 Kernel Module  410.104  Thu Aug  8 2019\n"}
 
@@ -104,6 +117,7 @@ def test_apt_tells_what_was_upgraded_and_removed_and_dpkg_what_it_was_given_by_h
         ("dnf", FEDORA, f"dnf -y install {BASE}-1.16.2", "dnf -y upgrade"),
         ("zypper", SUSE, f"zypper -n --no-gpg-checks install {BASE}=1.16.2-1", "zypper -n --no-gpg-checks up"),
     ],
+    ids=["dnf", "zypper"],
 )
 def test_dnf_and_zypper_tell_what_was_upgraded_from_what_and_by_which_command(
     place: Path, manager: str, os_release: str, install: str, upgrade: str
@@ -145,6 +159,24 @@ def test_who_asked_is_told_and_what_options_held_is_not() -> None:
     assert "hunter2" not in repr(history)
 
 
+def test_dnf_automatic_is_told_from_a_person_who_only_looked() -> None:
+    logs = {
+        "/var/log/dnf.log": "2026-11-20T06:12:40+0100 DEBUG dnf-automatic gestartet.\n"
+        "2026-11-20T06:12:41+0100 DDEBUG Command: dnf list --installed \n",
+        "/var/log/dnf.rpm.log": "2026-11-20T06:12:44+0100 SUBDEBUG Upgrade: nvidia-driver-3:535.216.01-1.el9.x86_64\n"
+        "2026-11-20T06:12:49+0100 SUBDEBUG Upgraded: nvidia-driver-3:535.183.01-1.el9.x86_64\n"
+        "2026-11-22T10:00:00+0100 SUBDEBUG Installed: kernel-core-5.14.0-503.el9.x86_64\n",
+    }
+    history = probe_package_history(v100(which={"apt-get": None, "dnf": "/usr/bin/dnf"}, files={**logs, **ROCKY}))
+    driver, kernel = history.last("driver"), history.last("kernel")
+    assert driver and (driver.by, driver.before, driver.after) == (
+        "dnf-automatic",
+        "535.183.01-1.el9",
+        "535.216.01-1.el9",
+    )
+    assert kernel and kernel.by == ""
+
+
 def test_rpm_alone_tells_when_a_package_came() -> None:
     rows = "nvidia-driver\t535.216.01-1.el9\t1795155164\nbash\t5.1\t1\nkernel-core\t5.14.0-503\t99999999999999\n"
     host = v100(which={"apt-get": None, "dnf": "/usr/bin/dnf"}, commands={shlex.join(RPM_DATES): rows})
@@ -165,3 +197,24 @@ def test_a_packed_log_is_read_unpacked_and_a_bomb_is_no_answer(tmp_path: Path) -
     )
     assert read("c.gz", b"\x1f\x8b hostile")[::2] == (Outcome.ERROR, "gzip cannot have packed this")
     assert read("d.gz", gzip.compress(UPGRADE.encode())[:-12])[::2] == (Outcome.ERROR, "it is cut off")
+
+
+HOSTILE = {
+    "a word": "Start-Date: 2026-11-20 06:12\nUpgrade: " + "a" * SIZE,
+    "items": "Start-Date: 2026-11-20 06:12\nUpgrade: " + ", a (" * (SIZE // 5),
+    "blank lines": "\n" * SIZE,
+    "blanks": "a =" + " " * SIZE + "x",
+    "hyphens": "2026-11-20T06:12:49+0100 SUBDEBUG Upgraded: " + "-a." * (SIZE // 3),
+    "automatic": "2026-11-20T06:12:49+0100 DEBUG " + "dnf-automatic" * (SIZE // 13) + ":",
+    "numbers": "1 " * (SIZE // 2),
+    "fields": "|" * SIZE,
+}
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_a_hostile_log_takes_no_longer_than_its_size_asks_for(text: str) -> None:
+    parsers = (parse_apt, parse_dpkg, parse_dnf, parse_dnf_commands, parse_zypp, parse_rpm_dates)
+    begin = time.process_time()
+    for parse in (*parsers, parse_apt_config, parse_settings, parse_timers, parse_df):
+        parse(text)
+    assert time.process_time() - begin < 2.0

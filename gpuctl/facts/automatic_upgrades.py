@@ -32,7 +32,7 @@ SHOW_TIMERS = ("systemctl", "show", *TIMERS, "--property=Id,ActiveState")
 DNF_CONFIGS = ("/etc/dnf/dnf.conf", "/etc/yum.conf")
 DNF_AUTOMATIC = "/etc/dnf/automatic.conf"
 _APT_LINE = re.compile(r'^(\S+?)(?:::)? "(.*)";$', re.MULTILINE)
-_SETTING = re.compile(r"^\s*(\w+)\s*=\s*(.*?)\s*$", re.MULTILINE)
+_SETTING = re.compile(r"^[ \t]*(\w+)[ \t]*=(.*)$", re.MULTILINE)
 _ON = ("yes", "true", "1", "on")
 
 
@@ -137,17 +137,26 @@ def _values(settings: Mapping[str, List[str]], name: str) -> List[str]:
 def _by_timer(host: Host, timers: Mapping[str, str]) -> Fact[str]:
     """dnf-automatic only looks where it is not told to apply; NVIDIA marks no update as one of security."""
     active = [unit for unit in TIMERS if timers.get(unit) == "active"]
-    told = dict(_SETTING.findall(host.read(DNF_AUTOMATIC).text))
+    told = parse_settings(host.read(DNF_AUTOMATIC).text)
     applies = told.get("apply_updates", "no").lower() in _ON and told.get("upgrade_type") != "security"
     acting = [unit for unit in active if applies or TIMERS[unit] != "dnf-automatic"]
     return Fact(TIMERS[acting[0]] if acting else None, "systemctl show")
 
 
+def parse_settings(text: str) -> Mapping[str, str]:
+    """Returns the settings of a file of dnf's, whatever their section.
+
+    [commands]
+    apply_updates = yes
+    """
+    return {name: value.strip() for name, value in _SETTING.findall(text)}
+
+
 def _rpms(host: Host, manager: str) -> Fact[Tuple[DriverPackage, ...]]:
     locks = "\n".join(host.read(path).text for path in LOCKS[manager])
-    globs = re.findall(r"^\s*solvable_name:\s*(\S+)", locks, re.MULTILINE)
+    globs = re.findall(r"^[ \t]*solvable_name:[ \t]*(\S+)", locks, re.MULTILINE)
     for path in DNF_CONFIGS if manager != "zypper" else ():
-        told = dict(_SETTING.findall(host.read(path).text))
+        told = parse_settings(host.read(path).text)
         globs += re.split(r"[,\s]+", "%s %s" % (told.get("exclude", ""), told.get("excludepkgs", "")))
     return _packages(host, RPM, lambda name: next((one for one in globs if one and fnmatchcase(name, one)), ""), locks)
 

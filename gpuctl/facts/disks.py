@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Optional, Tuple
 
@@ -11,7 +10,6 @@ from gpuctl.model import Fact
 
 DF = ("df", "-P", "-k", "-l")
 """-l: a file server that does not answer would hold df up."""
-_LINE = re.compile(r"^\S.*? +(\d+) +\d+ +(\d+) +\d+% (/.*)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -47,4 +45,14 @@ def parse_df(text: str) -> Tuple[FileSystem, ...]:
     Filesystem     1024-blocks     Used Available Capacity Mounted on
     /dev/nvme0n1p2   960302096 91203344 820244384      11% /
     """
-    return tuple(FileSystem(mount, int(size) << 10, int(free) << 10) for size, free, mount in _LINE.findall(text))
+    return tuple(filter(None, map(_file_system, text.splitlines())))
+
+
+def _file_system(line: str) -> Optional[FileSystem]:
+    """A line's numbers are those before the percentage: the names at both ends may hold blanks."""
+    words = line.split()
+    share = next((place for place, word in enumerate(words) if word[:-1].isdigit() and word.endswith("%")), 0)
+    numbers = words[max(share - 3, 0) : share]
+    if len(numbers) < 3 or not all(word.isdigit() and len(word) < 20 for word in numbers):
+        return None
+    return FileSystem(" ".join(words[share + 1 :]), int(numbers[0]) << 10, int(numbers[2]) << 10)

@@ -52,4 +52,4 @@ def by_release(release: str) -> Tuple[int, ...]:
     6.8.0-49-generic
     5.14.0-503.11.1.el9_5.x86_64
     """
-    return tuple(map(int, re.findall(r"\d+", release)))
+    return tuple(map(int, re.findall(r"\d{1,9}", release)))

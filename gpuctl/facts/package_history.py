@@ -9,14 +9,13 @@ from gpuctl.facts.package_logs import (
     Change,
     parse_apt,
     parse_dnf,
-    parse_dnf_history,
+    parse_dnf_commands,
     parse_dpkg,
     parse_rpm_dates,
     parse_zypp,
     with_commands,
 )
 from gpuctl.facts.system import probe_package_manager
-from gpuctl.host.deadline import begin
 from gpuctl.host.reading import Host, Outcome, fact
 from gpuctl.model import Fact
 
@@ -24,7 +23,8 @@ APT_LOGS = ("/var/log/apt/history.log.1.gz", "/var/log/apt/history.log")
 """The month before and this one: /etc/logrotate.d/apt."""
 DPKG_LOGS = ("/var/log/dpkg.log.1", "/var/log/dpkg.log")
 DNF_LOGS = ("/var/log/dnf.rpm.log.1", "/var/log/dnf.rpm.log")
-DNF_HISTORY = ("dnf", "history", "list")
+DNF_COMMANDS = ("/var/log/dnf.log.1", "/var/log/dnf.log")
+"""Read, where `dnf history` would tell more: dnf writes into its logs whenever it runs."""
 ZYPP_LOGS = ("/var/log/zypp/history",)
 RPM_DATES = ("rpm", "-qa", "--qf", "%{NAME}\t%{VERSION}-%{RELEASE}\t%{INSTALLTIME}\n")
 _Changes = Tuple[Change, ...]
@@ -74,18 +74,21 @@ def _in_both(change: Change) -> Tuple[str, str, str]:
 
 
 def _by_dnf(host: Host) -> Fact[_Changes]:
-    """dnf 4's log with the commands of its history; of yum and dnf 5 when each package came, and no more."""
-    commands = begin(lambda: host.run(DNF_HISTORY, 5.0))
+    """dnf 4's log with its commands; of yum and dnf 5 when each package came, and no more."""
     told = _read(host, DNF_LOGS, parse_dnf)
     if told.value:
-        return Fact(with_commands(told.value, parse_dnf_history(commands().text)), told.source)
+        commands = parse_dnf_commands(_text(host, DNF_COMMANDS))
+        return Fact(with_commands(told.value, commands), told.source)
     return fact(host.run(RPM_DATES, 5.0), parse_rpm_dates)
 
 
 def _read(host: Host, paths: Sequence[str], parse: Callable[[str], _Changes]) -> Fact[_Changes]:
     """A log behind its forerunner, which need not be there. Of what cannot be read, the reason is that of the log."""
-    readings = [host.read(path) for path in paths]
-    if readings[-1].outcome not in (Outcome.OK, Outcome.ABSENT):
-        return fact(readings[-1], parse)
-    text = "\n".join(reading.text for reading in readings if reading.ok)
-    return Fact(parse(text) or None, paths[-1])
+    log = host.read(paths[-1])
+    if log.outcome not in (Outcome.OK, Outcome.ABSENT):
+        return fact(log, parse)
+    return Fact(parse(_text(host, paths)) or None, log.source)
+
+
+def _text(host: Host, paths: Sequence[str]) -> str:
+    return "\n".join(host.read(path).text for path in paths)

@@ -21,7 +21,7 @@ _VERBS = (
     *("downgrade", "reinstall", "remove", "rm", "erase", "purge", "autoremove"),
 )
 """What package managers are told to do."""
-_APT_ITEM = re.compile(r"([^\s:,()]+)(?::[^\s()]+)? \(([^()]*)\)")
+_APT_ITEM = re.compile(r"(?:^|, )([^\s:,()]{1,200})(?::[^\s()]{1,50})? \(([^()]{0,300})\)")
 _APT_ACTIONS = {
     "Install": "installed",
     "Upgrade": "upgraded",
@@ -39,7 +39,10 @@ _DNF_LINE = re.compile(
     re.MULTILINE,
 )
 _DNF_ACTIONS = {"Installed": "installed", "Upgrade": "upgraded", "Downgrade": "downgraded", "Erase": "removed"}
-_DNF_ROW = re.compile(r"^ *\d+ \|([^|\n]*)\| (\d{4}-\d\d-\d\d \d\d:\d\d) *\|", re.MULTILINE)
+_DNF_COMMAND = re.compile(
+    r"^(\d{4}-\d\d-\d\d)T(\d\d:\d\d):\S+ \S+ (?:Command: (.+)|[^:\n]{0,200}dnf-automatic[^:\n]{0,200})$", re.MULTILINE
+)
+"""The latter in any language, which no line but that of the beginning has without a colon."""
 _RPM_ROW = re.compile(r"^([^\t\n]+)\t([^\t\n]+)\t([0-9]{1,11})$", re.MULTILINE)
 _EPOCH = re.compile(r"^\d+:")
 
@@ -149,21 +152,27 @@ def parse_dnf(text: str) -> Tuple[Change, ...]:
     return tuple(found)
 
 
-def parse_dnf_history(text: str) -> Mapping[str, str]:
-    """Returns the commands by the minute in which each began. dnf cuts them off; dnf-automatic leaves none.
+def parse_dnf_commands(text: str) -> Mapping[str, str]:
+    """Returns what may have changed packages, of dnf.log, by the minute in which each began.
 
-    ID     | Command line             | Date and time    | Action(s)      | Altered
-        12 | -y upgrade               | 2026-11-20 06:12 | Upgrade        |   24
+    2026-11-20T06:12:40+0000 DDEBUG Command: dnf -y upgrade
+    2026-11-20T06:12:40+0000 DEBUG Started dnf-automatic.
     """
-    return {at: command("dnf " + line) for line, at in reversed(_DNF_ROW.findall(text))}
+    begun = (
+        ("%s %s" % (day, minute), command(line) if line else "dnf-automatic")
+        for day, minute, line in _DNF_COMMAND.findall(text)
+    )
+    return {at: told for at, told in begun if " " in told or told == "dnf-automatic"}
 
 
 def with_commands(changes: Sequence[Change], commands: Mapping[str, str]) -> Tuple[Change, ...]:
-    """Returns the changes with the command of the transaction that had begun last when each was made."""
-    return tuple(
-        replace(change, by=commands[max(begun)]) if (begun := [at for at in commands if at <= change.at]) else change
-        for change in changes
-    )
+    """Returns the changes, each with the command that had begun last before it on its day."""
+    return tuple(replace(change, by=_begun_before(change.at, commands)) for change in changes)
+
+
+def _begun_before(at: str, commands: Mapping[str, str]) -> str:
+    begun = [one for one in commands if one[:10] == at[:10] and one <= at]
+    return commands[max(begun)] if begun else ""
 
 
 def parse_zypp(text: str) -> Tuple[Change, ...]:

@@ -58,6 +58,24 @@ class Disturbs(str, Enum):
     HOST = "the host"
 
 
+class Action(str, Enum):
+    """What a finding asks of whoever runs this host, from least to most: a scheduler decides by it.
+
+    How bad a finding is, its status says; this says what it takes.
+    """
+
+    NOTHING_NOW = "nothing-now"
+    """Go on: all is well, or it can wait."""
+    MEND = "mend"
+    """Carry out the remedy: what runs here is not disturbed."""
+    RESTART = "restart"
+    """Restart a daemon or containers, or reset a GPU that nothing may use meanwhile."""
+    REBOOT = "reboot"
+    """Reboot the host, or do what needs it as free of work as a reboot."""
+    TAKE_OUT_OF_SERVICE = "take-out-of-service"
+    """Give this host, or one of its GPUs, no more work: it is broken."""
+
+
 class Verdict(str, Enum):
     """The answer of a compatibility question, from best to worst."""
 
@@ -108,6 +126,7 @@ class Finding:
     remedy: Optional[Remedy] = None
     rests_on: Optional[str] = None
     waived: Optional[Waiver] = None
+    action: Action = Action.NOTHING_NOW
 
 
 @dataclass(frozen=True)
@@ -129,6 +148,13 @@ class Report:
     """All findings of one doctor's run, worst first."""
 
     findings: Tuple[Finding, ...]
+
+    @property
+    def action(self) -> Action:
+        """The gravest that one of the findings asks for which is not waived."""
+        gravity = list(Action).index
+        asked = (one.action for one in self.findings if one.waived is None)
+        return max(asked, key=gravity, default=Action.NOTHING_NOW)
 
 
 @dataclass(frozen=True)

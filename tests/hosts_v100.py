@@ -8,6 +8,8 @@ from typing import Any
 
 from hosts import host
 
+from gpuctl.facts import automatic_upgrades as apt
+from gpuctl.facts import disks
 from gpuctl.facts.packages import DPKG_QUERY, SHOW_KEYS, TOOLKIT
 from gpuctl.host.snapshot import SnapshotHost
 
@@ -56,6 +58,15 @@ def policy(candidate: str, *offers: str) -> str:
 NVIDIAS = "https://nvidia.github.io/libnvidia-container/stable/deb/amd64"
 
 
+APT_CONFIG, DF = shlex.join(apt.APT_CONFIG), shlex.join(disks.DF)
+
+
+def df(free: int) -> str:
+    """What df says of a disk of 400 GiB that has so many GiB free."""
+    size, left = 400 << 20, free << 20
+    return f"Filesystem 1024-blocks Used Available Capacity Mounted on\n/dev/sda1 {size} {size - left} {left} 50% /\n"
+
+
 def _part(name: str, says: str) -> dict[str, str]:
     return {f"{name} --version": says}
 
@@ -98,6 +109,7 @@ WELL: Mapping[str, Any] = {
         "/usr/bin/nvidia-container-runtime": {"mode": 0o755},
         "/usr/bin/nvidia-container-runtime-hook": {"mode": 0o755, "ctime": BOOTED - 1000.0},
         f"/lib/modules/{KERNEL}/build": {"type": "dir"},
+        f"/boot/vmlinuz-{KERNEL}": {},
         CUDA_KEYRING: {},
     },
     "commands": {
@@ -114,6 +126,8 @@ WELL: Mapping[str, Any] = {
         "dpkg --audit": "",
         POLICY: policy("1.17.8-1", f"1.17.8-1 500 {NVIDIAS}"),
         SHOW_CUDA_KEYS: "pub:-:4096:1:A4B469963BF863CC:1649805893:::-:::scESC::::::23::0:\n",
+        APT_CONFIG: "",
+        DF: df(200),
         **_part("docker", "Docker version 19.03.8, build afacb8b7f0\n"),
     },
     "which": {"apt-get": "/usr/bin/apt-get"},

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from hosts import broken, denied, failed, host, hung
 from hosts_v100 import (
+    APT_CONFIG,
     BOOTED,
     CHARACTER,
+    DF,
     DOCKER,
     GPU,
     IMAGES,
@@ -24,6 +26,7 @@ from hosts_v100 import (
     SHOW_CUDA_KEYS,
     SOURCES,
     VERSION,
+    df,
     docker,
     policy,
     v100,
@@ -32,6 +35,7 @@ from hosts_v100 import (
 from gpuctl.checks import CHECKS, LAYERS, diagnose
 from gpuctl.checks.engine import Check, ask
 from gpuctl.compat.faults import family_checks
+from gpuctl.facts.automatic_upgrades import DPKG
 from gpuctl.facts.changes import ROOT_FOLDER
 from gpuctl.facts.docker import Docker
 from gpuctl.facts.docker_unit import SHOW_SOCKETS
@@ -43,7 +47,7 @@ from gpuctl.facts.system import System
 from gpuctl.facts.toolkit import Toolkit
 from gpuctl.host.places import SYSTEM_CONFIG
 from gpuctl.host.snapshot import SnapshotHost
-from gpuctl.model import Finding, Status
+from gpuctl.model import Action, Disturbs, Finding, Status
 from gpuctl.render.host import host_summary
 
 GONE = {"nvml": [{"error": "Driver Not Loaded", "code": 9}]}
@@ -137,6 +141,17 @@ def service(name: str, state: str) -> str:
 
 def logged(unit: str, lines: str) -> dict[str, str]:
     return {shlex.join(unit_log(unit)): lines}
+
+
+DRIVER_PACKAGES = shlex.join(DPKG)
+UNATTENDED: dict[str, Any] = {
+    "commands": {
+        APT_CONFIG: 'APT::Periodic::Unattended-Upgrade "1";\n',
+        DRIVER_PACKAGES: "nvidia-driver\t418.87.00-1\tinstall\tinstalled\n",
+    },
+    "which": {"unattended-upgrade": "/usr/bin/unattended-upgrade"},
+}
+NEXT_KERNEL = {"/boot/vmlinuz-4.19.0-27-amd64": {}, "/lib/modules/4.19.0-27-amd64/modules.dep": {}}
 
 
 ILL: Mapping[str, SnapshotHost] = {
@@ -294,7 +309,6 @@ ILL: Mapping[str, SnapshotHost] = {
     "docker.selinux": v100(
         files={"/sys/fs/selinux/enforce": "1", "/sys/fs/selinux/booleans/container_use_devices": "0 0"}, commands=PODMAN
     ),
-    "docker.daemon-reload": v100(sockets=docker(CgroupDriver="systemd"), stats={"/dev/char/195:255": CHARACTER}),
     "docker.client-version": v100(commands={"docker --version": "Docker version 18.06.3-ce, build d7080c1\n"}),
     "docker.compose": v100(commands={"docker-compose --version": "docker-compose version 1.25.0, build unknown\n"}),
     "docker.several": v100(stats={"/snap/bin/docker": {"mode": 0o755}}),
@@ -328,8 +342,18 @@ ILL: Mapping[str, SnapshotHost] = {
     "waivers.complete": v100(files={SYSTEM_CONFIG: '[[waivers]]\nid = "docker.client"\nexpires = 9999-12-31\n'}),
     "waivers.known": v100(files={SYSTEM_CONFIG: waiver("dokcer.client")}),
     "waivers.expired": v100(files={SYSTEM_CONFIG: waiver("docker.client", "2020-02-29")}),
+    "outlook.automatic-upgrade": v100(**UNATTENDED),
+    "outlook.next-kernel": v100(stats=NEXT_KERNEL),
+    "outlook.daemon-reload": v100(sockets=docker(CgroupDriver="systemd")),
+    "outlook.distribution": v100(),
+    "outlook.images": v100(),
+    "outlook.disk-space": v100(commands={DF: df(3)}),
 }
 """For each check, a host on which it speaks up."""
+
+
+AGED = {"outlook.distribution", "outlook.images"}
+"""So have distribution and image, whatever else the host has."""
 
 
 def findings(ill: SnapshotHost) -> dict[str, Finding]:
@@ -337,11 +361,13 @@ def findings(ill: SnapshotHost) -> dict[str, Finding]:
 
 
 def loud(seen: Mapping[str, Finding]) -> dict[str, Status]:
-    return {id: one.status for id, one in seen.items() if one.status in (Status.FAIL, Status.WARN, Status.UNKNOWN)}
+    told = {id: one.status for id, one in seen.items() if id not in AGED}
+    return {id: status for id, status in told.items() if status in (Status.FAIL, Status.WARN, Status.UNKNOWN)}
 
 
 ENDED = {"driver.branch-supported": Status.WARN}
 """The branch of 2019 has ended: true of every host here, and no fault of its own."""
+OLD = {*ENDED, *AGED}
 
 
 def test_every_check_has_a_host_on_which_it_speaks_up() -> None:
@@ -366,7 +392,7 @@ def test_a_check_speaks_up_on_its_ill_host_with_a_sentence(id: str) -> None:
 
 
 NOT_THERE = {
-    "driver.branch-supported",
+    *OLD,
     "driver.fabric-manager",
     "driver.mig-instances",
     "driver.persistence-daemon",
@@ -394,8 +420,8 @@ def test_the_checks_that_the_old_host_cannot_pass_pass_on_a_newer_one() -> None:
         **without(
             switches(services),
             nvml=[NVML[0] | {"driver": "580.95.05", "cuda": "13.0"}, GPU | {"mig": True, "mig_devices": 7}],
-            sockets=docker("29.7.2"),
-            files={SPEC: cdi("0.7.0", driver="580.95.05")},
+            sockets=docker("29.7.2", [{"RepoTags": ["nvidia/cuda:12.9.1-base-ubuntu24.04"]}]),
+            files={SPEC: cdi("0.7.0", driver="580.95.05"), **os_release("debian", "13")},
             commands={
                 "podman --version": "podman version 5.4.2\n",
                 "nv-fabricmanager --version": "Fabric Manager version is : 580.95.05\n",
@@ -407,7 +433,7 @@ def test_the_checks_that_the_old_host_cannot_pass_pass_on_a_newer_one() -> None:
     assert {id: ask(CHECKS[id], gather(newer)).status for id in NOT_THERE} == dict.fromkeys(NOT_THERE, Status.PASS)
 
 
-ALONE = sorted(set(ILL) - {"driver.branch-supported", "image.base-available", "docker.kind"})
+ALONE = sorted(set(ILL) - {*OLD, "image.base-available", "docker.kind"})
 
 
 @pytest.mark.parametrize("id", ALONE)
@@ -480,6 +506,36 @@ def test_a_remedy_has_the_command_of_the_distribution_or_none(
 def test_what_a_check_complains_about_has_a_remedy(id: str) -> None:
     remedy = ask(CHECKS[id], gather(ILL[id])).remedy
     assert remedy and (remedy.text or remedy.commands)
+
+
+AGREES = {
+    Action.MEND: {Disturbs.NOTHING, Disturbs.NEW_CONTAINERS},
+    Action.RESTART: {Disturbs.RUNNING_CONTAINERS},
+    Action.REBOOT: {Disturbs.HOST},
+}
+
+
+@pytest.mark.parametrize("id", ILL)
+def test_what_a_finding_asks_for_agrees_with_what_its_remedy_disturbs(id: str) -> None:
+    finding = ask(CHECKS[id], gather(ILL[id]))
+    assert finding.status is not Status.FAIL or finding.action is not Action.NOTHING_NOW
+    if finding.action in AGREES and finding.remedy:
+        assert finding.remedy.disturbs in AGREES[finding.action]
+
+
+def test_a_scheduler_reads_what_to_do_beside_how_bad_it_is() -> None:
+    told = {
+        "driver.version-agrees": Action.REBOOT,
+        "driver.gpu-answers": Action.TAKE_OUT_OF_SERVICE,
+        "driver.gpu-health": Action.RESTART,
+        "registration.restart-needed": Action.RESTART,
+        "registration.runtime": Action.MEND,
+        "driver.branch-supported": Action.NOTHING_NOW,
+    }
+    assert {id: ask(CHECKS[id], gather(ILL[id])).action for id in told} == told
+    worn_out = v100(nvml=[NVML[0], GPU | {"remap_failed": True}])
+    assert diagnose(gather(worn_out)).action is Action.TAKE_OUT_OF_SERVICE
+    assert diagnose(gather(v100())).action is Action.NOTHING_NOW
 
 
 def test_a_volta_is_given_the_last_branch_that_drives_it_with_the_proprietary_module() -> None:

@@ -15,6 +15,7 @@ from gpuctl.facts.cdi import Spec, SpecNode
 from gpuctl.facts.crio import Crio
 from gpuctl.facts.docker import Docker
 from gpuctl.facts.driver import Driver
+from gpuctl.facts.package_logs import DRIVER
 from gpuctl.facts.podman import Podman
 from gpuctl.facts.system import System
 from gpuctl.facts.toolkit import Toolkit
@@ -87,7 +88,7 @@ def conflict(system: System, docker: Docker, toolkit: Toolkit) -> Said | None:
     return _complain(docker, toolkit)(message, Evidence(name, ", ".join(paths)), remedy=remedy)
 
 
-@check("cdi.stale")
+@check("cdi.stale", follows=DRIVER)
 def stale(system: System, docker: Docker, driver: Driver, toolkit: Toolkit) -> Said | None:
     """A specification holds the driver's library names and may hold device numbers, which an upgrade or a boot changes.
 

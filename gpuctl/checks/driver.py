@@ -5,14 +5,16 @@ from __future__ import annotations
 from gpuctl.checks.engine import Said, check, failed, passed, undetermined, warned
 from gpuctl.checks.gpus import compat_gpus, understood
 from gpuctl.checks.remedies import as_root, install, install_driver
+from gpuctl.compat.lifetimes import ending
 from gpuctl.compat.rules import driver_verdict
 from gpuctl.compat.tables import driver_branch
 from gpuctl.compat.versions import compare, parse_driver
 from gpuctl.facts.devices import Devices
 from gpuctl.facts.driver import Driver, Gpu
+from gpuctl.facts.package_logs import DRIVER
 from gpuctl.facts.pci import Pci
 from gpuctl.facts.system import System
-from gpuctl.model import Disturbs, Evidence, Remedy
+from gpuctl.model import Action, Disturbs, Evidence, Remedy
 
 RECOMMENDED = 418
 """The oldest driver branch that the source document recommends."""
@@ -21,7 +23,7 @@ RECOMMENDED = 418
 _ASK_NVML = ("driver.nvidia-smi", "driver.gpu-answers", "driver.gpu-count", "driver.gpu-health")
 
 
-@check("driver.version-agrees", explains=("driver.nvml", "driver.version-recommended", *_ASK_NVML))
+@check("driver.version-agrees", explains=("driver.nvml", "driver.version-recommended", *_ASK_NVML), follows=DRIVER)
 def version_agrees(system: System, driver: Driver) -> Said:
     """The loaded module and the libraries must be of one version.
 
@@ -98,7 +100,8 @@ def gpu_answers(system: System, driver: Driver) -> Said | None:
         Disturbs.RUNNING_CONTAINERS,
     )
     names = ", ".join(str(gpu.index) for gpu in sick)
-    return failed(f"GPU {names} does not answer: {sick[0].error}.", seen, remedy=remedy)
+    message = f"GPU {names} does not answer: {sick[0].error}."
+    return failed(message, seen, remedy=remedy, action=Action.TAKE_OUT_OF_SERVICE)
 
 
 @check("driver.gpu-count")
@@ -126,14 +129,14 @@ def gpu_health(system: System, driver: Driver) -> Said | None:
     failing = [gpu for gpu in gpus if gpu.remap_failed]
     worn = [gpu for gpu in gpus if gpu.ecc_errors or gpu.remap_pending]
     if failing:
-        text = "Take the GPU out of service and have it replaced."
-        return failed(
-            f"GPU {failing[0].index} has run out of spare memory rows.", _health(driver, failing), remedy=Remedy(text)
-        )
+        remedy = Remedy("Take the GPU out of service and have it replaced.")
+        message = f"GPU {failing[0].index} has run out of spare memory rows."
+        return failed(message, _health(driver, failing), remedy=remedy, action=Action.TAKE_OUT_OF_SERVICE)
     if worn:
         commands = as_root(system, f"nvidia-smi --gpu-reset -i {worn[0].index}")
         remedy = Remedy("Reset the GPU when nothing runs on it.", commands, Disturbs.RUNNING_CONTAINERS)
-        return warned(f"GPU {worn[0].index} has uncorrected memory errors.", _health(driver, worn), remedy=remedy)
+        message = f"GPU {worn[0].index} has uncorrected memory errors."
+        return warned(message, _health(driver, worn), remedy=remedy, action=Action.RESTART)
     return passed("No GPU reports memory errors", Evidence(driver.gpus.source, f"{len(gpus)} GPUs"))
 
 
@@ -160,11 +163,11 @@ def branch_supported(driver: Driver) -> Said | None:
     branch = driver_branch(version) if version else None
     if branch is None or branch.end_of_life is None:
         return None
-    if not branch.ended():
+    end = ending(branch.end_of_life)
+    if end is None:
         return passed(f"Driver branch {branch.branch} is supported until {branch.end_of_life}", driver.version)
     remedy = Remedy("Plan an upgrade to a branch that is still supported.", ("gpuctl matrix",), Disturbs.HOST)
-    message = f"Driver branch {branch.branch} has had no support since {branch.end_of_life}."
-    return warned(message, driver.version, remedy=remedy)
+    return warned(f"Driver branch {branch.branch} {end}.", driver.version, remedy=remedy)
 
 
 @check("driver.supports-gpus")

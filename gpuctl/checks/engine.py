@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, get_type_hints
 
+from gpuctl.checks.dates import dated
 from gpuctl.checks.waiving import waive
 from gpuctl.facts.configuration import Configuration
 from gpuctl.facts.gather import Facts, Missing
-from gpuctl.model import CannotTell, Evidence, Fact, Finding, Remedy, Report, Status
+from gpuctl.facts.package_history import PackageHistory
+from gpuctl.model import Action, CannotTell, Disturbs, Evidence, Fact, Finding, Remedy, Report, Status
 
 LAYERS: Mapping[str, tuple[str, ...]] = {
     "hardware": (),
@@ -23,28 +25,34 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
     "image": ("driver", "registration"),
     "changes": (),
     "waivers": (),
+    "outlook": (),
 }
 """Each layer with the layers it rests on: where one of those failed, asking further would only show symptoms."""
 
 
 @dataclass(frozen=True)
 class Said:
-    """What a check says; the engine adds its id and layer."""
+    """What a check says; the engine adds its id and layer. `action` None: what `usual_action` makes of the rest."""
 
     status: Status
     message: str
     evidence: tuple[Evidence, ...] = ()
     remedy: Remedy | None = None
+    action: Action | None = None
 
 
 @dataclass(frozen=True)
 class Check:
-    """A function from facts and knowledge to at most one finding. Its docstring is its documentation."""
+    """A function from facts and knowledge to at most one finding. Its docstring is its documentation.
+
+    `follows` is whose packages' last change tells since when a complaint of this check is so.
+    """
 
     id: str
     explains: tuple[str, ...]
     needs: tuple[type, ...]
     judge: Callable[..., Said | None]
+    follows: str | None = None
 
     @property
     def layer(self) -> str:
@@ -55,18 +63,18 @@ CHECKS: dict[str, Check] = {}
 
 
 def check(
-    id: str, explains: tuple[str, ...] = ()
+    id: str, explains: tuple[str, ...] = (), follows: str | None = None
 ) -> Callable[[Callable[..., Said | None]], Callable[..., Said | None]]:
     """Registers a check. The facts that it is handed are those that its parameters' types name.
 
     `explains` are the ids of checks whose failure is a symptom of this one's; where this one is unknown, of those
-    that are unknown too.
+    that are unknown too. `follows` (driver, kernel, engine, toolkit) adds when and by what its packages last changed.
     """
 
     def register(judge: Callable[..., Said | None]) -> Callable[..., Said | None]:
         hints = get_type_hints(judge)
         needs = tuple(subject for name, subject in hints.items() if name != "return")
-        CHECKS[id] = Check(id, explains, needs, judge)
+        CHECKS[id] = Check(id, explains, needs, judge, follows)
         return judge
 
     return register
@@ -77,14 +85,18 @@ def passed(message: str, *seen: Fact[Any] | Evidence) -> Said:
     return Said(Status.PASS, message, _evidence(seen))
 
 
-def warned(message: str, *seen: Fact[Any] | Evidence, remedy: Remedy | None = None) -> Said:
+def warned(
+    message: str, *seen: Fact[Any] | Evidence, remedy: Remedy | None = None, action: Action | None = None
+) -> Said:
     """Returns a warning: it works, and somebody should know."""
-    return Said(Status.WARN, message, _evidence(seen), remedy)
+    return Said(Status.WARN, message, _evidence(seen), remedy, action)
 
 
-def failed(message: str, *seen: Fact[Any] | Evidence, remedy: Remedy | None = None) -> Said:
+def failed(
+    message: str, *seen: Fact[Any] | Evidence, remedy: Remedy | None = None, action: Action | None = None
+) -> Said:
     """Returns a failure: GPU containers do not run here until this is mended."""
-    return Said(Status.FAIL, message, _evidence(seen), remedy)
+    return Said(Status.FAIL, message, _evidence(seen), remedy, action)
 
 
 def undetermined(reason: str, *seen: Fact[Any] | Evidence, remedy: Remedy | None = None) -> Said:
@@ -93,8 +105,8 @@ def undetermined(reason: str, *seen: Fact[Any] | Evidence, remedy: Remedy | None
 
 
 def subjects() -> tuple[type, ...]:
-    """Returns the subjects of the facts that the checks need."""
-    return tuple(dict.fromkeys(subject for one in CHECKS.values() for subject in one.needs))
+    """Returns the subjects of the facts that the checks need, and of those that date what they say."""
+    return tuple(dict.fromkeys((*(subject for one in CHECKS.values() for subject in one.needs), PackageHistory)))
 
 
 def diagnose(facts: Facts) -> Report:
@@ -131,7 +143,26 @@ def ask(one: Check, facts: Facts) -> Finding:
         said = undetermined(f"this check crashed, which is a bug in gpuctl: {type(error).__name__}: {error}")
     if said is None:
         return Finding(one.id, one.layer, Status.SKIP, "does not apply to this host")
-    return Finding(one.id, one.layer, said.status, said.message, said.evidence, said.remedy)
+    action = said.action or usual_action(said.status, said.remedy)
+    finding = Finding(one.id, one.layer, said.status, said.message, said.evidence, said.remedy, action=action)
+    if one.follows and said.status in (Status.FAIL, Status.WARN):
+        return dated(finding, one.follows, facts.get(PackageHistory))
+    return finding
+
+
+_TAKES = {
+    Disturbs.NOTHING: Action.MEND,
+    Disturbs.NEW_CONTAINERS: Action.MEND,
+    Disturbs.RUNNING_CONTAINERS: Action.RESTART,
+    Disturbs.HOST: Action.REBOOT,
+}
+
+
+def usual_action(status: Status, remedy: Remedy | None) -> Action:
+    """Returns what a finding asks for whose check does not say: of a failure what its remedy disturbs, else nothing."""
+    if status is not Status.FAIL:
+        return Action.NOTHING_NOW
+    return _TAKES[remedy.disturbs] if remedy else Action.MEND
 
 
 def skipped(one: Check, cause: str) -> Finding:

@@ -7,6 +7,7 @@ from gpuctl.checks.gpus import compat_gpus, wanting
 from gpuctl.checks.remedies import as_root, install, install_driver
 from gpuctl.facts.driver import Driver
 from gpuctl.facts.kernel import Kernel
+from gpuctl.facts.package_logs import KERNEL
 from gpuctl.facts.pci import Pci
 from gpuctl.facts.system import System
 from gpuctl.model import Disturbs, Evidence, Remedy
@@ -70,7 +71,7 @@ def secure_boot(system: System, kernel: Kernel, driver: Driver) -> Said | None:
     )
 
 
-@check("kernel.module-built", explains=("kernel.module-loaded", "kernel.secure-boot"))
+@check("kernel.module-built", explains=("kernel.module-loaded", "kernel.secure-boot"), follows=KERNEL)
 def module_built(system: System, pci: Pci, kernel: Kernel, driver: Driver) -> Said | None:
     """The module has to exist for the kernel that runs now: without its headers, DKMS could not build one."""
     if _runs(driver):

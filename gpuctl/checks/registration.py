@@ -6,9 +6,10 @@ from gpuctl.checks.docker import CDI_FIRST_SINCE, GPUS_FLAG_SINCE, at_least, dae
 from gpuctl.checks.engine import Said, check, failed, passed, warned
 from gpuctl.checks.remedies import as_root, service
 from gpuctl.facts.docker import Docker
+from gpuctl.facts.package_logs import TOOLKIT
 from gpuctl.facts.system import System
 from gpuctl.facts.toolkit import HOOK, Toolkit
-from gpuctl.model import Disturbs, Evidence, Remedy
+from gpuctl.model import Action, Disturbs, Evidence, Remedy
 
 CLOCKS_AGREE = 0.02
 """Seconds within which two times count as one: a process's start is cut to ticks of a hundredth, and a file's time may
@@ -102,7 +103,7 @@ def _on_path_of(docker: Docker) -> str:
     return "/usr/bin" if "/usr/bin" in folders or not folders else folders[0]
 
 
-@check("registration.restart-needed")
+@check("registration.restart-needed", follows=TOOLKIT)
 def restart_needed(system: System, docker: Docker, toolkit: Toolkit) -> Said | None:
     """dockerd looks for the hook once, at its start: installed later, --gpus works after a restart, not a reload.
 
@@ -122,7 +123,8 @@ def restart_needed(system: System, docker: Docker, toolkit: Toolkit) -> Said | N
     text = f"Restart Docker when it suits (stops {stops} running containers); until then use --runtime=nvidia."
     disturbs = Disturbs.RUNNING_CONTAINERS if stops else Disturbs.NOTHING
     remedy = Remedy(text, service(system, docker, "restart"), disturbs)
-    return warned("The toolkit is newer than the running dockerd: --gpus may not work yet.", seen, remedy=remedy)
+    message = "The toolkit is newer than the running dockerd: --gpus may not work yet."
+    return warned(message, seen, remedy=remedy, action=Action.RESTART if stops else Action.MEND)
 
 
 @check("registration.cdi", explains=("registration.hook-visible",))

@@ -8,6 +8,7 @@ from gpuctl.checks.remedies import install
 from gpuctl.compat.releases import toolkit_cves
 from gpuctl.compat.versions import compare, leading
 from gpuctl.facts.docker import Docker
+from gpuctl.facts.package_logs import TOOLKIT
 from gpuctl.facts.system import System
 from gpuctl.facts.toolkit import Part, Toolkit
 from gpuctl.model import Disturbs, Evidence, Fact, Remedy
@@ -66,7 +67,7 @@ def cli(system: System, toolkit: Toolkit) -> Said:
     return failed("nvidia-container-cli is missing: the hook cannot work.", _part(toolkit.cli), remedy=remedy)
 
 
-@check("toolkit.versions-agree")
+@check("toolkit.versions-agree", follows=TOOLKIT)
 def versions_agree(system: System, toolkit: Toolkit) -> Said | None:
     """The toolkit and libnvidia-container are released together; mixed repositories leave them apart."""
     ctk, cli = toolkit.ctk.get(), toolkit.cli.get()

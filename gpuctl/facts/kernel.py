@@ -87,10 +87,20 @@ def _module_by_index(host: Host) -> Reading:
     index = host.read(folder + "/modules.dep")
     if not index.ok:
         return index
-    found = _MODULE_PATH.search(index.text)
+    found = module_in_index(index.text)
     if not found:
         return Reading(index.source, Outcome.ABSENT, detail="no nvidia module")
-    return Reading(index.source, Outcome.OK, "filename: %s/%s" % (folder, found.group(1)))
+    return Reading(index.source, Outcome.OK, "filename: %s/%s" % (folder, found))
+
+
+def module_in_index(text: str) -> Optional[str]:
+    """Returns the nvidia module of depmod's index of a kernel's modules, None where it has none.
+
+    updates/dkms/nvidia-uvm.ko: updates/dkms/nvidia.ko
+    updates/dkms/nvidia.ko:
+    """
+    found = _MODULE_PATH.search(text)
+    return found.group(1) if found else None
 
 
 def modinfo_field(text: str, name: str) -> str:

@@ -13,6 +13,7 @@ import stat
 import subprocess
 import sys
 import time
+import zlib
 from contextlib import suppress
 from itertools import islice
 from typing import Callable, Dict, Sequence, Set
@@ -141,7 +142,21 @@ def _read_text(path: str) -> str:
         raw = b"".join(islice(pieces, TEXT_LIMIT // _PIECE + 1))
     if len(raw) > TEXT_LIMIT:
         raise OSError(errno.EFBIG, "larger than %d MiB" % (TEXT_LIMIT >> 20))
-    return raw.decode("utf-8", "replace")
+    return (_unpacked(raw) if path.endswith(".gz") else raw).decode("utf-8", "replace")
+
+
+def _unpacked(raw: bytes) -> bytes:
+    """What gzip packed, up to the limit: a few bytes can hold gigabytes."""
+    try:
+        unpack = zlib.decompressobj(zlib.MAX_WBITS | 16)  # 16: with gzip's header
+        text = unpack.decompress(raw, TEXT_LIMIT + 1)
+    except zlib.error as error:
+        raise OSError(errno.EINVAL, "gzip cannot have packed this") from error
+    if len(text) > TEXT_LIMIT:
+        raise OSError(errno.EFBIG, "larger than %d MiB when unpacked" % (TEXT_LIMIT >> 20))
+    if not unpack.eof:
+        raise OSError(errno.EINVAL, "it is cut off")
+    return text
 
 
 def _stat_json(path: str) -> str:

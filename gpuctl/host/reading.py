@@ -46,7 +46,7 @@ class Host(Protocol):
     """The only door to a machine. Every method answers with a Reading and never raises because of the machine."""
 
     def read(self, path: str) -> Reading:
-        """The text of a regular file."""
+        """The text of a regular file; of one called NAME.gz, the text that gzip packed into it."""
 
     def list(self, path: str) -> Reading:
         """The names in a directory, sorted, one a line."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gpuctl.checks.engine import LAYERS
 from gpuctl.facts.gather import Facts
-from gpuctl.model import Finding, Report, Status
+from gpuctl.model import Action, Finding, Report, Status
 from gpuctl.render.host import host_summary
 from gpuctl.render.standing import counted, waived_until
 from gpuctl.render.text import Styled, plain, remedy_lines
@@ -36,6 +36,8 @@ def _finding(finding: Finding, verbose: bool) -> Styled:
     text.append(plain(finding.message), "bold" if counts else "").append(f"  {finding.id}\n", "dim")
     if finding.waived:
         text.append(f"{_INDENT}{waived_until(finding.waived)}\n")
+    if verbose and finding.action is not Action.NOTHING_NOW:
+        text.append(f"{_INDENT}action: {finding.action.value}\n", "dim")
     if finding.remedy and (verbose or not finding.waived):
         text.append(remedy_lines(finding.remedy, _INDENT))
     for seen in finding.evidence if verbose else ():

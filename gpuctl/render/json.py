@@ -27,9 +27,10 @@ def doctor_json(report: Report, facts: Facts) -> str:
     from gpuctl.render.host import host_json
     from gpuctl.render.standing import counts
 
+    summary = {**counts(report), "action": report.action}
     findings = [asdict(finding) for finding in report.findings]
     return document(
-        "doctor", {"gpuctl": __version__, "host": host_json(facts), "summary": counts(report), "findings": findings}
+        "doctor", {"gpuctl": __version__, "host": host_json(facts), "summary": summary, "findings": findings}
     )
 
 

@@ -1,0 +1,36 @@
+"""Since when, and by what: the last change of packages that explains a finding."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from gpuctl.facts.package_history import PackageHistory
+from gpuctl.facts.package_logs import DRIVER, ENGINE, KERNEL, TOOLKIT, Change
+from gpuctl.model import Evidence, Finding
+
+_TITLES = {DRIVER: "The driver", KERNEL: "The kernel", ENGINE: "The engine", TOOLKIT: "The toolkit"}
+
+
+def dated(finding: Finding, subject: str, history: object) -> Finding:
+    """Returns the finding with the last change of what it is about: driver, kernel, engine or toolkit.
+
+    As it was where the packages' logs tell of none, or could not be read.
+    """
+    change = history.last(subject) if isinstance(history, PackageHistory) else None
+    if change is None:
+        return finding
+    seen = Evidence("package history", f"{change.at} {change.package} {change.action} {_versions(change)}".rstrip())
+    message = f"{finding.message} {_sentence(change)}"
+    return replace(finding, message=message, evidence=(*finding.evidence, seen))
+
+
+def _sentence(change: Change) -> str:
+    """The change in words: "The driver was upgraded on 2026-11-20 by unattended-upgrade (535.183 → 535.216)."."""
+    by = f" by {change.by}" if change.by else ""
+    user = f" for {change.user}" if change.user else ""
+    versions = f" ({_versions(change)})" if _versions(change) else ""
+    return f"{_TITLES[change.subject]} was {change.action} on {change.at[:10]}{by}{user}{versions}."
+
+
+def _versions(change: Change) -> str:
+    return " → ".join(filter(None, (change.before, change.after)))

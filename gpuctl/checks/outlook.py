@@ -1,0 +1,161 @@
+"""What works today, and what is going to end that: each finding names its trigger or its date, and none fails."""
+
+from __future__ import annotations
+
+from gpuctl.checks.docker import gpus_by_cdi
+from gpuctl.checks.engine import Said, check, passed, warned
+from gpuctl.checks.remedies import as_root, install
+from gpuctl.compat.images import cuda_images, parse_tag
+from gpuctl.compat.lifetimes import ending, release_of
+from gpuctl.facts.automatic_upgrades import AutomaticUpgrades
+from gpuctl.facts.devices import Devices
+from gpuctl.facts.disks import Disks, FileSystem
+from gpuctl.facts.docker import Docker
+from gpuctl.facts.kernel import Kernel
+from gpuctl.facts.next_boot import NextBoot, by_release
+from gpuctl.facts.package_logs import KERNEL
+from gpuctl.facts.system import System
+from gpuctl.facts.toolkit import Toolkit
+from gpuctl.model import Disturbs, Evidence, Remedy
+
+GIB = 1 << 30
+BOOT_ROOM = 150 << 20
+"""Bytes: what an initramfs with the driver's modules takes while a new one is written beside it."""
+IMAGE_ROOM = 20 * GIB
+"""Bytes: a framework image with CUDA is 5 to 10 GiB, and is packed and unpacked at the same time while it is pulled."""
+
+
+@check("outlook.automatic-upgrade")
+def automatic_upgrade(system: System, upgrades: AutomaticUpgrades) -> Said | None:
+    """An upgrade of the driver's packages under the loaded module breaks NVML until the next boot, at night too.
+
+    It comes with the first update of the driver that the repository offers. A hold, or unattended-upgrades' blacklist,
+    leaves the driver to a person.
+    """
+    by, packages = upgrades.by.get(), upgrades.packages.get() or ()
+    if by is None:
+        return passed("Nothing upgrades packages by itself", upgrades.by)
+    if not packages:
+        return passed(f"{by} does not upgrade the driver", upgrades.by, upgrades.packages)
+    seen = [Evidence(upgrades.packages.source, f"{one.name} {one.version} {one.kept}".rstrip()) for one in packages]
+    kept = next((one for one in packages if one.kept), None)
+    if kept:
+        return passed(f"{by} leaves the driver as it is ({kept.name}: {kept.kept})", upgrades.by, *seen)
+    names = [one.name for one in packages]
+    remedy = Remedy("Keep the driver as it is, until you upgrade it and reboot.", _hold(system, names))
+    message = f"{by} will replace {names[0]} under the loaded module as soon as a newer one is offered: no hold is set."
+    return warned(message, upgrades.by, *seen, remedy=remedy)
+
+
+def _hold(system: System, names: list[str]) -> tuple[str, ...]:
+    program = {"apt": "apt-mark hold", "zypper": "zypper addlock"}.get(system.package_manager.value or "")
+    return as_root(system, f"{program or 'dnf versionlock add'} {' '.join(names)}")
+
+
+@check("outlook.next-kernel", follows=KERNEL)
+def next_kernel(system: System, kernel: Kernel, boot: NextBoot) -> Said | None:
+    """Boot loaders take the newest kernel: where it has no NVIDIA module, the next boot is without a driver."""
+    if system.machine.value not in ("bare-metal", "vm") or kernel.module_file.value is None:
+        return None  # a container's kernel is its host's, WSL's is Windows'
+    running, newest = system.kernel.get(), boot.kernel.get()
+    if running is None or newest is None:
+        return None
+    if by_release(newest) <= by_release(running):
+        return passed("The newest kernel is the running one", boot.kernel)
+    if boot.module.get():
+        return passed(f"The next kernel, {newest}, has the NVIDIA module", boot.kernel, boot.module)
+    message = f"At the next boot the kernel is {newest}, for which there is no NVIDIA module."
+    return warned(message, boot.kernel, boot.module, remedy=_build(system, kernel, boot, newest))
+
+
+def _build(system: System, kernel: Kernel, boot: NextBoot, release: str) -> Remedy:
+    if not kernel.dkms.value:
+        return Remedy(f"Install the driver's module for {release} as you did for {system.kernel.value}.")
+    newest = kernel.dkms.value[-1]
+    headers = () if boot.headers.value else install("headers", "", system, Disturbs.NOTHING, kernel=release).commands
+    build = as_root(system, f"dkms install {newest.module}/{newest.version} -k {release}")
+    return Remedy("Build the module for it before you reboot.", (*headers, *build))
+
+
+@check("outlook.daemon-reload")
+def daemon_reload(system: System, docker: Docker, devices: Devices, toolkit: Toolkit) -> Said | None:
+    """Where systemd keeps the cgroups, a `systemctl daemon-reload` sets device rules anew, by links in /dev/char.
+
+    Without these links running containers lose their GPUs then ("Failed to initialize NVML: Unknown Error"); packages
+    that bring a service reload systemd. Devices that come by CDI are not affected.
+    Source: https://github.com/NVIDIA/nvidia-container-toolkit/issues/48
+    """
+    daemon, nodes = docker.daemon.get(), devices.nodes.get() or ()
+    if daemon is None or not nodes or gpus_by_cdi(docker, toolkit):
+        return None
+    driver = Evidence(docker.daemon.source, f"cgroup driver {daemon.cgroup_driver}")
+    if daemon.cgroup_driver != "systemd":
+        return passed("A daemon-reload leaves running containers their GPUs", driver)
+    links = devices.numbered.get() or ()
+    unlinked = [node for node in nodes if f"{node.major}:{node.minor}" not in links]
+    if not unlinked:
+        return passed("A daemon-reload leaves running containers their GPUs", driver, devices.numbered)
+    commands = as_root(system, "nvidia-ctk system create-dev-char-symlinks --create-all")
+    remedy = Remedy("Make the links, at every boot by a udev rule.", commands)
+    message = "The next `systemctl daemon-reload` takes the GPUs from running containers."
+    seen = Evidence(devices.numbered.source, f"no link to {', '.join(node.path for node in unlinked)}")
+    return warned(message, driver, seen, remedy=remedy)
+
+
+@check("outlook.distribution")
+def distribution(system: System) -> Said | None:
+    """Distributions close security holes until a date; after it, new drivers and engines soon come without packages."""
+    here = system.distribution.get()
+    release = release_of(here.id, here.version) if here else None
+    if here is None or release is None:
+        return None
+    seen = Evidence(release.source, f"{release.id} {release.version}: until {release.end_of_life}")
+    end = ending(release.end_of_life)
+    if end is None:
+        return passed(f"{here.name} {here.version} has support until {release.end_of_life}", seen)
+    remedy = Remedy("Plan the upgrade to a newer release.", (), Disturbs.HOST)
+    return warned(f"{here.name} {here.version} {end}.", seen, remedy=remedy)
+
+
+@check("outlook.images")
+def images(docker: Docker) -> Said | None:
+    """NVIDIA deletes tags of nvidia/cuda whose CUDA version is no longer supported: then they cannot be pulled again.
+
+    Source: https://gitlab.com/nvidia/container-images/cuda, doc/support-policy.md
+    """
+    daemon = docker.daemon.get()
+    tags = {image: tag for image in (daemon.images if daemon else ()) if (tag := parse_tag(image))}
+    if not tags:
+        return None
+    rows = {(row.cuda, row.os): row for row in cuda_images() if row.status in ("unsupported", "delisted")}
+    doomed = {image: rows[tag.cuda, tag.os] for image, tag in tags.items() if (tag.cuda, tag.os) in rows}
+    if not doomed:
+        return passed(f"No nvidia/cuda image here is past its support ({len(tags)})", docker.daemon)
+    seen = (Evidence(row.source, f"{image}: {row.status} since {row.as_of}") for image, row in doomed.items())
+    name, row = next(iter(doomed.items()))
+    remedy = Remedy("Move to one that is supported, or keep a copy in a registry of your own.", ("gpuctl image",))
+    message = f"{name} is past its support ({row.status}, by {row.as_of}): once removed, it may not be pulled again."
+    return warned(message, *seen, remedy=remedy)
+
+
+@check("outlook.disk-space")
+def disk_space(docker: Docker, disks: Disks) -> Said | None:
+    """A full /boot stops the upgrade of kernel and driver half-way; Docker's full disk stops pulls and containers."""
+    daemon = docker.daemon.value
+    wanted = [("/boot", BOOT_ROOM), *([(daemon.root_dir, IMAGE_ROOM)] if daemon else [])]
+    known = [(path, room, place) for path, room in wanted if (place := disks.holding(path)) is not None]
+    if not known:  # df is missing, or cannot tell
+        return None
+    full = [(path, place) for path, room, place in known if place.free < room and place.free < place.size / 10]
+    if not full:
+        return passed("There is room on the disks", *(_room(path, place) for path, _, place in known))
+    path, place = full[0]
+    look = "docker system df" if path != "/boot" else "ls -lh /boot"
+    remedy = Remedy("Make room: remove what nothing uses any more.", (look,))
+    stops = "a kernel's or driver's upgrade" if path == "/boot" else "pulls of large images"
+    message = f"{path} is nearly full ({place.free / GIB:.1f} GiB free): {stops} will stop half-way."
+    return warned(message, *(_room(*one) for one in full), remedy=remedy)
+
+
+def _room(path: str, place: FileSystem) -> Evidence:
+    return Evidence("df", f"{path} on {place.mount}: {place.free / GIB:.1f} of {place.size / GIB:.1f} GiB free")

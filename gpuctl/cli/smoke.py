@@ -42,7 +42,9 @@ def command(
     pull_timeout: Annotated[
         float, typer.Option("--pull-timeout", parser=seconds, metavar="SECONDS", help="For the image to come.")
     ] = 900,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the equivalent docker command.")] = False,
+    deep: Annotated[bool, typer.Option("--deep", help="Also test CUDA, with memory and a kernel on each GPU.")] = False,
+    host: Annotated[bool, typer.Option("--host", help="Test as --deep, on this host and without a container.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the equivalent command.")] = False,
     json: Json = False,
     verbose: Annotated[
         bool, typer.Option("-v", "--verbose", help="Show the docker command and all that was seen.")
@@ -51,16 +53,21 @@ def command(
 ) -> None:
     """Run nvidia-smi in a container and compare the driver and the GPUs that it sees with this host's."""
     request = _request(gpus)
+    if host and (image or runtime or gpus != "all"):
+        raise typer.BadParameter("--host runs no container and tests all GPUs: leave --image, --runtime and --gpus out")
     from gpuctl.host.local import LocalHost
     from gpuctl.render.progress import working
     from gpuctl.render.smoke import result_text, smoke_json, stages
     from gpuctl.smoke.result import Wish
-    from gpuctl.smoke.run import look, smoke
+    from gpuctl.smoke.run import look, smoke, smoke_on_host
 
+    wish = Wish(request, image, runtime, timeout, pull_timeout, dry_run, deep or host)
     with working("Looking at this host"):
-        facts = look(LocalHost(), wake=not dry_run)
+        facts = look(LocalHost(), wake=not (dry_run or host))
     with stages() as tell:
-        result = smoke(Wish(request, image, runtime, timeout, pull_timeout, dry_run), facts, tell)
+        if host:
+            tell("Testing CUDA on this host", None)
+        result = smoke_on_host(wish, facts, LocalHost()) if host else smoke(wish, facts, tell)
     if json:
         typer.echo(smoke_json(result))
     else:

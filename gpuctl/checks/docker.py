@@ -7,9 +7,12 @@ from gpuctl.checks.gpus import understood
 from gpuctl.checks.remedies import as_root, install, service, start
 from gpuctl.compat.daemon_keys import is_tried, spelling, unknown_keys, wrong_kinds
 from gpuctl.compat.versions import docker_version, leading
+from gpuctl.facts.containerd import Containerd
+from gpuctl.facts.crio import Crio
 from gpuctl.facts.daemon_json import ConfigFile
 from gpuctl.facts.docker import Daemon, Docker, Endpoint, State
 from gpuctl.facts.docker_flags import MERGED
+from gpuctl.facts.podman import Podman
 from gpuctl.facts.system import System
 from gpuctl.facts.toolkit import Toolkit
 from gpuctl.model import Disturbs, Evidence, Remedy
@@ -39,17 +42,29 @@ def gpus_by_cdi(docker: Docker, toolkit: Toolkit) -> bool:
 
 
 @check("docker.installed", explains=("docker.reachable",))
-def installed(system: System, docker: Docker) -> Said | None:
-    """gpuctl works with a Docker daemon on this host; a client alone runs nothing."""
+def installed(system: System, docker: Docker, containerd: Containerd, crio: Crio, podman: Podman) -> Said | None:
+    """Something has to run containers: Docker, of which a client alone runs nothing, or another engine."""
     if docker.kind.value == "podman":
         return passed("Podman plays Docker's part", docker.kind)
     if docker.installed:
         return passed("Docker is installed", docker.server if docker.daemon.value is None else _version(docker))
     if docker.state.value is not State.ABSENT:
         return None
+    other = _other_engine(containerd, crio, podman)
+    if other:
+        return passed(f"No Docker here: {other.text}", other)
     message = "Only Docker's client is installed, no daemon." if docker.client.get() else "Docker is not installed."
     remedy = install("docker", "Install Docker.", system, Disturbs.NOTHING)
     return failed(message, docker.client, docker.server, docker.daemon, docker.endpoint, remedy=remedy)
+
+
+def _other_engine(containerd: Containerd, crio: Crio, podman: Podman) -> Evidence | None:
+    """What else runs containers here. A containerd that Kubernetes does not use may be Docker's, left behind."""
+    if crio.process.value:
+        return Evidence(crio.process.source, "CRI-O runs")
+    if containerd.process.value and containerd.flavour.value not in (None, "docker"):
+        return Evidence(containerd.process.source, f"containerd runs ({containerd.flavour.value})")
+    return Evidence(podman.program.source, "Podman is there") if podman.program.value else None
 
 
 @check("docker.reachable", explains=("docker.kind", "docker.version.gpus-flag"))
@@ -60,7 +75,7 @@ def reachable(system: System, docker: Docker) -> Said | None:
     """
     if docker.daemon.value:
         return passed("Docker answers", _version(docker))
-    if docker.kind.value == "podman":
+    if docker.kind.value == "podman" or (docker.state.value is State.ABSENT and not docker.installed):
         return None
     seen, known = (docker.daemon, docker.endpoint), fault(system, docker)
     if known:

@@ -24,6 +24,10 @@ def gpu_present(system: System, pci: Pci, driver: Driver) -> Said:
     if driver.gpus.value:
         names = "; ".join(gpu.name or gpu.error or "nameless" for gpu in driver.gpus.value)
         return passed(f"NVML sees {_count(len(driver.gpus.value))}", Evidence(driver.gpus.source, names))
+    if pci.tegra.value:
+        message = "This is a Jetson: its GPU is on no bus, and gpuctl does not know how to judge it."
+        text = "See that containers run with --runtime=nvidia, which mounts what /etc/nvidia-container-runtime lists."
+        return failed(message, pci.tegra, remedy=Remedy(text))
     pci.gpus.get()
     others = sorted({_VENDORS.get(gpu.vendor, f"vendor {gpu.vendor}") for gpu in pci.others.value or ()})
     only = f" (only {' and '.join(others)} graphics)" if others else ""

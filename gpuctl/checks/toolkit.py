@@ -100,8 +100,13 @@ def version_safe(system: System, toolkit: Toolkit) -> Said | None:
 
 
 @check("toolkit.runc")
-def runc(system: System, toolkit: Toolkit) -> Said:
-    """nvidia-container-runtime hands every container on to runc (or crun), which must be on PATH."""
+def runc(system: System, docker: Docker, toolkit: Toolkit) -> Said | None:
+    """nvidia-container-runtime hands every container on to runc (or crun), which must be on PATH.
+
+    K3s and the like bring one of their own.
+    """
+    if not docker.installed:
+        return None
     if toolkit.runc.get():
         return passed("runc is there", _part(toolkit.runc))
     remedy = install("runc", "Install runc.", system, Disturbs.NOTHING)

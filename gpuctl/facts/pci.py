@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Optional, Tuple
+from typing import Any, Optional, Tuple
 
 from gpuctl.host.reading import Host, Outcome, Reading, fact
 from gpuctl.model import Fact
@@ -11,9 +11,11 @@ from gpuctl.model import Fact
 DEVICES = "/sys/bus/pci/devices"
 NVIDIA = "10de"
 DISPLAY_CLASSES = ("0300", "0302", "0380")
+"""VGA controller, 3D controller (GPUs without a display output), other display controller."""
 BRIDGE_CLASS = "0680"
 """Other bridge: the class of NVSwitch up to the third generation (HGX A100, HGX H100)."""
-"""VGA controller, 3D controller (GPUs without a display output), other display controller."""
+TEGRA = "/etc/nv_tegra_release"
+"""There on Jetson modules: NVIDIA Jetson Linux Developer Guide."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +38,13 @@ class Pci:
     gpus: Fact[Tuple[PciGpu, ...]]
     others: Fact[Tuple[PciGpu, ...]]
     switches: Fact[Tuple[str, ...]]
+    tegra: Fact[str]
+    """The release of Jetson Linux; absent on all other machines. A Tegra's GPU is on no bus."""
 
 
 def probe_pci(host: Host) -> Pci:
     """Returns the display-class functions; absent on a machine without PCI, unknown where sysfs cannot be read."""
-    listing = host.list(DEVICES)
+    listing, tegra = host.list(DEVICES), fact(host.read(TEGRA), str.strip)
     if listing.outcome is Outcome.ABSENT and host.list("/sys/bus").outcome is Outcome.ABSENT:
         listing = Reading(DEVICES, Outcome.ERROR, detail="sysfs is not mounted")
     classes = {address: host.read("%s/%s/class" % (DEVICES, address)) for address in listing.text.split()}
@@ -48,12 +52,13 @@ def probe_pci(host: Host) -> Pci:
     displays = [address for address, reading in classes.items() if parse_id(reading.text) in DISPLAY_CLASSES]
     found = fact(unread[0] if unread else listing, lambda _: [_gpu(host, address) for address in displays])
     if found.value is None:
-        return Pci(*(Fact(None, found.source, found.unknown) for _ in range(3)))
+        gone: Fact[Any] = Fact(None, found.source, found.unknown)
+        return Pci(gone, gone, gone, tegra)
     gpus = tuple(gpu for gpu in found.value if gpu.vendor == NVIDIA)
     others = tuple(gpu for gpu in found.value if gpu.vendor != NVIDIA)
     bridges = [address for address, reading in classes.items() if parse_id(reading.text) == BRIDGE_CLASS]
     switches = tuple(one for one in bridges if parse_id(host.read("%s/%s/vendor" % (DEVICES, one)).text) == NVIDIA)
-    return Pci(Fact(gpus, DEVICES), Fact(others, DEVICES), Fact(switches, DEVICES))
+    return Pci(Fact(gpus, DEVICES), Fact(others, DEVICES), Fact(switches, DEVICES), tegra)
 
 
 def _gpu(host: Host, address: str) -> PciGpu:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
@@ -27,6 +30,7 @@ from gpuctl.provision.containerd import plan, running
 from gpuctl.provision.result import Refused, Wish
 from gpuctl.provision.setup import NotUp, Setup
 
+ROOT = Path(__file__).parents[1]
 V2 = 'plugins."io.containerd.grpc.v1.cri"'
 V3 = 'plugins."io.containerd.cri.v1.runtime"'
 STOCK_DOCKER = '# comments\ndisabled_plugins = ["cri"]\n\n#root = "/var/lib/containerd"\n'
@@ -408,3 +412,30 @@ def test_imports_are_found_as_containerd_finds_them() -> None:
     assert probe_containerd(host(files=files)).files.unknown == "it is imported and not there"
     whole = probe_containerd(host(files={**files, "/etc/containerd/x.toml": 'imports = ["config.toml"]'}))
     assert whole.files.value == tuple(f"/etc/containerd/{name}.toml" for name in ("config", "more", "x"))
+
+
+def gpuctl(folder: Path, *argv: str) -> dict[str, Any]:
+    """What a command says on this machine, where root's journal is that of the test."""
+    script = 'mount --bind "$1" /var/lib/gpuctl; shift; exec "$@"'
+    command = ["unshare", "--mount", "sh", "-ec", script, "sh", str(folder), sys.executable, "-m", "gpuctl", *argv]
+    done = subprocess.run([*command, "--json"], capture_output=True, text=True, timeout=60, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stdout + done.stderr
+    said: dict[str, Any] = json.loads(done.stdout)
+    return said
+
+
+def test_the_command_registers_and_takes_out_again_what_it_put_there(
+    new_containerd: Callable[..., Containerd], runtime: str, tmp_path: Path
+) -> None:
+    daemon = new_containerd(f"# mine\nversion = 2\n\n[{V2}]\n  stats_collect_period = 7 # kept\n")
+    Path("/var/lib/gpuctl").mkdir(exist_ok=True)
+    install = ["install-runtime", "--engine=containerd", "--set-default", f"--runtime-path={runtime}"]
+    done, again = gpuctl(tmp_path, *install), gpuctl(tmp_path, *install)
+    assert (done["changed"], done["verified"], done["restart_needed"]) == (True, False, True)
+    assert (done["config"], again["changed"], again["steps"]) == (str(daemon.config), False, [])
+    assert gpuctl(tmp_path, "history")["runs"][0]["files"] == done["files"]
+    has(daemon, runtime, "nvidia")
+    assert gpuctl(tmp_path, *install)["verified"]
+    daemon.config.write_text(daemon.config.read_text().replace("= 7", "= 8"))
+    assert gpuctl(tmp_path, "uninstall-runtime")["changed"]
+    assert daemon.config.read_text() == f"# mine\nversion = 2\n\n[{V2}]\n  stats_collect_period = 8 # kept\n"

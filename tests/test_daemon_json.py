@@ -201,6 +201,19 @@ def test_an_entry_that_docker_reads_the_same_way_is_left_alone(entry: str) -> No
     assert register(old, "nvidia", NVIDIA) == old
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('{"features": {"buildkit": true, "x": 1.0}}', '{"features": {"buildkit": true, "x": 1.0, "cdi": true}'),
+        ('{"features": {"cdi": false, "buildkit": true}}', '{"features": {"cdi": true, "buildkit": true}'),
+        ('{"features": {"cdi": true, "buildkit": true}}', '{"features": {"cdi": true, "buildkit": true}'),
+    ],
+)
+def test_cdi_is_switched_on_beside_all_other_features(old: str, new: str) -> None:
+    added = ', "runtimes": {"nvidia": ' + ENTRY + "}}"
+    assert register(old.encode(), "nvidia", NVIDIA, cdi=True).decode() == new + added
+
+
 def test_the_default_runtime_replaces_another_default() -> None:
     old = b'{"default-runtime": "kata", "runtimes": {"nvidia": ' + ENTRY.encode() + b"}}"
     assert register(old, "nvidia", NVIDIA, default=True) == old.replace(b'"kata"', b'"nvidia"')

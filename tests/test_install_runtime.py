@@ -277,7 +277,8 @@ def test_a_file_that_this_docker_does_not_read_is_only_written(ready: Callable[.
 
 
 def test_without_docker_or_with_one_elsewhere_it_says_so(sim_host: Callable[..., SimHost]) -> None:
-    without = install(sim_host("v100", absent=["/usr/sbin/dockerd", "/usr/bin/docker"]))
+    engines = [f"/usr/{place}" for place in ("sbin/dockerd", "bin/docker", "bin/containerd", "bin/podman")]
+    without = install(sim_host("v100", absent=engines))
     assert (without.code, without.json["error"]) == (1, "Docker is not installed here. Nothing was changed.")
     elsewhere = install(sim_host("v100", env={"DOCKER_HOST": "tcp://192.0.2.1:2375"}))
     assert elsewhere.code in (1, 3) and "Nothing was changed." in elsewhere.json["error"]

@@ -24,7 +24,7 @@ KILLS = [
     "fchmod:when=2",
     "utimensat:when=1",
     *(f"fsync:when={number}" for number in range(1, 7)),
-    "rename:when=1",
+    "renameat2:when=1",
 ]
 
 
@@ -99,6 +99,11 @@ def test_a_failing_call_leaves_the_old_file_and_nothing_else(host: SimHost, conf
     assert "Nothing was changed." in done.err and "Traceback" not in done.err
     assert os.listdir(config.parent) == [config.name]
     assert config.read_bytes() == OLD
+
+
+def test_a_file_system_that_cannot_exchange_files_gets_the_new_one_all_the_same(host: SimHost, config: Path) -> None:
+    done = install(host, config, strace="renameat2:error=EINVAL:when=1+")
+    assert (done.code, config.read_bytes(), leftovers(config)) == (0, NEW, []), done.err
 
 
 def test_a_full_disk_leaves_the_old_file(host: SimHost, folder: Path, mount: Callable[..., None]) -> None:

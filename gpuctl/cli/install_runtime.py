@@ -84,7 +84,7 @@ def command(
     from gpuctl.provision.install import install_runtime
     from gpuctl.provision.packages import PackageWish
     from gpuctl.provision.result import Wish
-    from gpuctl.render.changes import change_json, print_change
+    from gpuctl.render.changes import show_change
     from gpuctl.render.progress import taking_steps
 
     if not install and (version or repo_url or key_file):
@@ -107,10 +107,7 @@ def command(
     packages = PackageWish(version, repo_url, key_file) if install else None
     with taking_steps("Looking at this host") as say:
         result = install_runtime(LocalHost(), wish, packages, say)
-    if json:
-        typer.echo(change_json(COMMAND, result))
-    else:
-        print_change(COMMAND, result, then="gpuctl smoke")
+    show_change(COMMAND, result, json, then="gpuctl smoke")
     raise typer.Exit(result.code)
 
 

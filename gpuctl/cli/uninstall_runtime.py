@@ -28,14 +28,11 @@ def command(
     from gpuctl.host.local import LocalHost
     from gpuctl.provision.result import Wish
     from gpuctl.provision.uninstall import uninstall_runtime
-    from gpuctl.render.changes import change_json, print_change
+    from gpuctl.render.changes import show_change
     from gpuctl.render.progress import taking_steps
 
     wish = Wish(engine=engine, config=config, reload=not no_reload, dry_run=dry_run, deadline=timeout)
     with taking_steps("Looking at this host") as say:
         result = uninstall_runtime(LocalHost(), wish, say)
-    if json:
-        typer.echo(change_json(COMMAND, result))
-    else:
-        print_change(COMMAND, result, then="")
+    show_change(COMMAND, result, json)
     raise typer.Exit(result.code)

@@ -26,11 +26,18 @@ class ProcessProblem(Exception):
 def hang_up(pid: int, argv: Sequence[str]) -> None:
     """Sends SIGHUP to the process that runs `argv`. Raises ProcessProblem when it is gone, another, or not ours."""
     try:
-        if _words(pid) != [word for word in argv if word]:
+        if not is_running(pid, argv):
             raise ProcessProblem("process %d is no longer %s." % (pid, argv[0]))
         os.kill(pid, signal.SIGHUP)
     except OSError as error:
         raise ProcessProblem("cannot send SIGHUP to %s (process %d): %s." % (argv[0], pid, error.strerror)) from error
+
+
+def is_running(pid: int, argv: Sequence[str]) -> bool:
+    """Returns whether the process still runs `argv`."""
+    with suppress(OSError):
+        return _words(pid) == [word for word in argv if word]
+    return False
 
 
 def systemctl(verb: str, unit: str, deadline: float) -> Reading:

@@ -7,8 +7,8 @@ written instead:
     FILE.gpuctl-20261124T035010.123456Z-3fa94c1b77aa.absent   empty: there was no FILE
     FILE.gpuctl-20261124T035010.123456Z-3fa94c1b77aa.undone   what a rollback took away
 
-While the change is being made there is also .FILE.gpuctl-…-….tmp. Where that one is left, a run was killed before its
-rename: FILE is the old one, and the next run removes both.
+While the change is being made there is also .FILE.gpuctl-…-….tmp. Where that one is left, a run was killed: before the
+new file came into its place it holds the new one, and the next run removes both; after that it holds the old one.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from typing import Callable, Dict, Optional, Tuple, Union
 
 from gpuctl.host.files import FileProblem, State, explained, read, state
+from gpuctl.host.swap import into_place
 
 BACKUP, ABSENT, UNDONE = "bak", "absent", "undone"
 NEW_FILE_MODE = 0o644
@@ -82,11 +83,13 @@ def replace(change: Change, before: State, new: Optional[bytes], inspect: Callab
                 inspect(temporary)
                 _create(kept, before.raw or b"", real, times=before.identity)
                 sync(os.path.dirname(kept))
-            if state(real) != before:
+            if state(real) != before or (new is not None and not into_place(temporary, before)):
                 raise FileProblem("%s was changed by another program just now. Run gpuctl again." % real)
-            os.rename(*((temporary, real) if new is not None else (real, kept)))
-        finally:
+            if new is None:
+                os.rename(real, kept)
+        except BaseException:
             _abandon(temporary)
+            raise
         try:
             sync(os.path.dirname(real))
         except OSError:
@@ -101,13 +104,15 @@ def put_back(change: Change) -> None:
     """
     real, kept = change.path, change.kept
     try:
-        now = digest(state(real).raw)
+        seen = state(real)
+        now = digest(seen.raw)
         if now not in (change.before, change.after):
-            raise NotPutBack("%s was changed by another program meanwhile. What it was is kept in %s." % (real, kept))
+            raise _changed(change)
         if now != change.before and change.before is not None:
             if digest(state(kept).raw) != change.before:
                 raise NotPutBack("cannot put back %s: %s is gone or was changed." % (real, kept))
-            os.rename(kept, real)
+            if not into_place(kept, seen):
+                raise _changed(change)
         elif now != change.before:
             os.unlink(real)
         with contextlib.suppress(FileNotFoundError):
@@ -116,6 +121,11 @@ def put_back(change: Change) -> None:
             sync(os.path.dirname(real))
     except OSError as error:
         raise NotPutBack("cannot put back %s: %s. What it was is kept in %s." % (real, error.strerror, kept)) from error
+
+
+def _changed(change: Change) -> NotPutBack:
+    told = "%s was changed by another program meanwhile. What it was is kept in %s."
+    return NotPutBack(told % (change.path, change.kept))
 
 
 def content_before(change: Change) -> Optional[bytes]:
@@ -139,11 +149,15 @@ def remove_leftovers(path: str, aside: str = "") -> None:
 
 
 def _abandon(temporary: str) -> None:
-    """Removes a new file that never came into its place, and before it the record of a change that never was."""
+    """Removes a new file that never came into its place, and before it the record of a change that never was.
+
+    What came out of that place stands under the same name: then the change was made, and its record stays.
+    """
     if not os.path.lexists(temporary):
         return
     folder, name = os.path.split(temporary)
-    for kind in (BACKUP, ABSENT, UNDONE):
+    never = (digest(state(temporary).raw) or "")[:12] in name
+    for kind in (BACKUP, ABSENT, UNDONE) if never else ():
         with contextlib.suppress(FileNotFoundError):
             os.unlink(os.path.join(folder, "%s.%s" % (name[1 : -len(".tmp")], kind)))
     os.unlink(temporary)

@@ -14,7 +14,7 @@ from gpuctl.engines.daemon_json import Settings, settings
 from gpuctl.engines.json_text import NotAccepted
 from gpuctl.facts.docker import Docker
 from gpuctl.host.files import behind_links, same_file
-from gpuctl.host.process import ProcessProblem, hang_up, systemctl
+from gpuctl.host.process import ProcessProblem, hang_up, is_running, systemctl
 from gpuctl.host.reading import Host, Outcome, Reading, failure
 from gpuctl.model import Disturbs, Step
 from gpuctl.provision.result import Refused
@@ -80,10 +80,14 @@ class DockerDaemon:
         What it lists proves nothing where it listed that before: a reload that it refuses leaves all as it was. The
         daemon itself says which reload it carried out (docs.docker.com/reference/cli/docker/system/events).
         """
-        before, told = self._containers(), self._tell()
-        # dockerd does not reload where there is no file any more: it keeps what it has, as after any reload.
-        since = None if contents.get(behind_links(self.path)) is None else told
-        self._wait_for(self._wanted(contents), deadline, since)
+        before, told = self._containers(), time.time()
+        try:
+            self._tell()
+            # dockerd does not reload where there is no file any more: it keeps what it has, as after any reload.
+            since = None if contents.get(behind_links(self.path)) is None else told
+            self._wait_for(self._wanted(contents), deadline, since)
+        except DaemonProblem as problem:
+            raise self._ended() or problem from None
         after = self._containers()
         lost = [name for name, pid in before.items() if after.get(name, pid) != pid]
         if lost:
@@ -122,8 +126,16 @@ class DockerDaemon:
     def _endpoint(self) -> str:
         return self.docker.endpoint.value.url if self.docker.endpoint.value else ""
 
-    def _tell(self) -> float:
-        told = time.time()
+    def _ended(self) -> DaemonProblem | None:
+        """What is to be said where the daemon has ended instead; systemd may have started it anew."""
+        process = self.docker.process.value
+        if process is None or is_running(process.pid, process.argv):
+            return None
+        if not self.host.get(self._endpoint, "/_ping", ANSWER_DEADLINE).ok:
+            return NotUp("Docker ended when it was told to reload, and does not run any more.")
+        return DaemonProblem("Docker ended when it was told to reload, and was started anew.")
+
+    def _tell(self) -> None:
         if self.unit is not None:
             _done(systemctl("reload", self.unit, SYSTEMD_DEADLINE))
         elif self.docker.process.value is not None:
@@ -131,7 +143,6 @@ class DockerDaemon:
                 hang_up(self.docker.process.value.pid, self.docker.process.value.argv)
             except ProcessProblem as problem:
                 raise DaemonProblem(str(problem)) from None
-        return told
 
     def _wait_for(self, wanted: Settings, deadline: float, told: float | None) -> None:
         end = time.monotonic() + deadline
@@ -237,7 +248,7 @@ def _validates(docker: Docker, program: str) -> bool:
 
 def _done(reading: Reading) -> None:
     if not reading.ok:
-        raise DaemonProblem(f"`{reading.source}` failed: {failure(reading)}.")
+        raise DaemonProblem(f"`{reading.source}` failed: {failure(reading).rstrip('.')}.")
 
 
 def _last_line(reading: Reading) -> str:

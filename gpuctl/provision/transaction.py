@@ -277,7 +277,8 @@ def _undone(job: Job, setup: Setup, cause: BaseException, result: Result) -> Res
         recorder.end(STUCK)
         left = [trouble.change for trouble in stuck] or recorder.changes
         kept = tuple(File(one.about["path"], one.about["kept"]) for one in left if one.kind == WRITE)
-        error = " ".join(dict.fromkeys([words, *(trouble.text for trouble in stuck)]))
+        others = as_before([change for change in changes if change not in left])
+        error = " ".join(dict.fromkeys([words, *(trouble.text for trouble in stuck), *others]))
         return replace(result, code=ExitCode.NOT_ROLLED_BACK, changed=bool(kept), files=kept, error=error)
     recorder.end(ROLLED_BACK)
     said = [words, *as_before(changes), setup.look, *(trouble.text for trouble in troubles)]

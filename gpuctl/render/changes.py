@@ -36,8 +36,11 @@ def change_json(command: str, result: Result) -> str:
     return document(command, body)
 
 
-def print_change(command: str, result: Result, then: str) -> None:
-    """Prints the result; an error goes to stderr. `then` is the next command where all went well."""
+def show_change(command: str, result: Result, as_json: bool, then: str = "") -> None:
+    """Prints the result, as JSON or as text whose error goes to stderr. `then` is the next command if all went well."""
+    if as_json:
+        print(change_json(command, result))
+        return
     if result.diff:
         diff_text(result.diff).show()
     if result.error is not None:
@@ -76,7 +79,7 @@ def done_text(result: Result) -> Styled:
     lines += [f"what {file.path} was: {file.backup}" for file in result.files]
     if result.restarted:
         lines.append(f"{result.title} was restarted and confirms what it says.")
-    elif result.reloaded:
+    elif result.reloaded and result.engine != "podman":  # which has no daemon
         lines.append(f"{result.title} reloaded it and confirms what it says; running containers were not touched.")
     elif result.verified:
         lines.append(f"{result.title} confirms what it says.")

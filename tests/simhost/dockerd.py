@@ -10,6 +10,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tarfile
 import tempfile
 import time
@@ -20,6 +21,7 @@ from pathlib import Path
 from .process import Done, run
 
 DOCKERD = "/usr/sbin/dockerd"
+PIVOT = Path(__file__).parent / "pivot.py"
 DOCKER = "/usr/bin/docker"
 BUSYBOX = "/bin/busybox"
 APPLETS = ("sh", "cat", "echo", "env", "false", "ls", "ps", "sleep", "touch", "true")
@@ -28,9 +30,19 @@ START_SECONDS, STOP_SECONDS = 30, 20
 
 
 class Dockerd:
-    """Not running until `start`. `path` is put in front of dockerd's PATH; `config` is daemon.json's text."""
+    """Not running until `start`. `path` is put in front of dockerd's PATH; `config` is daemon.json's text.
 
-    def __init__(self, *, path: Sequence[Path] = (), config: str = "{}\n", flags: Sequence[str] = ()) -> None:
+    `system` is the root that it is installed in and runs in, None for the machine's own.
+    """
+
+    def __init__(
+        self,
+        *,
+        path: Sequence[Path] = (),
+        config: str = "{}\n",
+        flags: Sequence[str] = (),
+        system: Path | None = None,
+    ) -> None:
         # Not mkdtemp: containerd takes the name as a namespace's and allows no underscore at its end.
         self.root = Path(tempfile.gettempdir(), f"gpusim-{secrets.token_hex(6)}")
         self.root.mkdir(mode=0o711)
@@ -39,6 +51,9 @@ class Dockerd:
         self.log = self.root / "dockerd.log"
         self.host = f"unix://{self.socket}"
         self.config.write_text(config)
+        self.program = [DOCKERD]
+        if system:
+            self.program = [sys.executable, "-I", "-S", str(PIVOT), str(system), DOCKERD]
         self._path = ":".join([*map(str, path), SYSTEM_PATH])
         self._flags = flags
         self._process: subprocess.Popen[bytes] | None = None
@@ -125,7 +140,7 @@ class Dockerd:
         # A containerd of the system would be shared: the namespaces keep this daemon's containers apart there.
         spaces = [f"--containerd-namespace={self.root.name}", f"--containerd-plugins-namespace={self.root.name}-p"]
         network = ["--iptables=false", "--bridge=none"]
-        return [DOCKERD, f"--host={self.host}", *options, *spaces, *network, *self._flags]
+        return [*self.program, f"--host={self.host}", *options, *spaces, *network, *self._flags]
 
     def _remove_containers(self) -> None:
         containers = self.docker("ps", "-aq").out.split()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import stat
 import subprocess
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from .bed import Bed, Profile
-from .dockerd import Dockerd
+from .dockerd import DOCKERD, Dockerd
 from .kernel import (
     NVIDIA_MODULES,
     Node,
@@ -101,7 +102,10 @@ class SimHost:
         self._plug(pci)
         if self.profile and userland:
             self._install_driver(bed, self.profile)
-        self._write_all({f"/usr/local/sbin/{name}": script for name, script in commands.items()}, mode=0o755)
+        programs = {f"/usr/local/sbin/{name}": script for name, script in commands.items()}
+        if dockerd and dockerd.program != [DOCKERD]:
+            programs[DOCKERD] = f'#!/bin/sh\nexec {shlex.join(dockerd.program)} "$@"\n'
+        self._write_all(programs, mode=0o755)
         self._write_all(files)
         for place, target in links.items():
             self._parent(place).symlink_to(target)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 from .bed import Bed
 
 PROGRAMS = Path(__file__).parent / "programs"
+INTERPRETER = "/usr/bin/python3"
+"""Of Debian, so that a dockerd in another root finds it too."""
 NAMES = ("nvidia-ctk", "nvidia-container-cli", "nvidia-container-runtime", "nvidia-container-runtime-hook")
 
 
@@ -34,7 +35,7 @@ class Toolkit:
         for name in NAMES:
             program = self.directory / name
             source = (PROGRAMS / f"{name}.py").read_text()
-            program.write_text(f"#!{sys.executable} -IS\n{source}")
+            program.write_text(f"#!{INTERPRETER} -IS\n{source}")
             program.chmod(0o755)
         self.configure(profile, **settings)
 

@@ -1,0 +1,70 @@
+"""install-runtime on Docker 28, which has `dockerd --validate`, and is run in a root of its own release."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from realhost import DOCKER_28, build_root
+from simhost import Dockerd, SimHost, Toolkit, import_image
+
+IMAGE = "nvidia/cuda:10.1-base"
+OLD = '{"debug": true}\n'
+
+
+@pytest.fixture
+def ready(
+    toolkit: Toolkit, new_dockerd: Callable[..., Dockerd], sim_host: Callable[..., SimHost]
+) -> tuple[SimHost, Dockerd]:
+    """A host with the toolkit and a Docker 28 that does not know of it yet."""
+    toolkit.install("v100")
+    daemon = new_dockerd(config=OLD, path=[toolkit.directory], system=build_root(DOCKER_28))
+    return sim_host("v100", toolkit=toolkit, dockerd=daemon), daemon
+
+
+def test_the_runtime_is_registered_proved_by_gpu_containers_and_rolled_back(ready: tuple[SimHost, Dockerd]) -> None:
+    host, daemon = ready
+    assert daemon.docker("version", "--format={{.Server.Version}}").out.startswith("28.")
+    import_image(daemon, IMAGE)
+    daemon.docker("run", "-d", "--name=old", "--network=none", IMAGE, "sh", "-c", "trap exit TERM; sleep 600 & wait")
+    before = daemon.docker("inspect", "--format={{.State.Pid}} {{.State.StartedAt}}", "old").out
+
+    done = host.gpuctl("install-runtime", "--json", "--set-default")
+    assert [done.code, *(done.json[key] for key in ("changed", "reloaded", "verified"))] == [0, True, True, True]
+    assert daemon.docker("info", "--format={{.DefaultRuntime}}").out == "nvidia\n"
+    for options in (("--runtime=nvidia",), ("--gpus=all",)):
+        shown = daemon.docker("run", "--rm", "--network=none", *options, IMAGE, "nvidia-smi", "-L")
+        assert "Tesla V100" in shown.out, shown.err
+
+    undone = host.gpuctl("rollback", "--json")
+    assert (undone.code, undone.json["verified"], daemon.config.read_text()) == (0, True, OLD), undone.err
+    assert daemon.docker("inspect", "--format={{.State.Pid}} {{.State.StartedAt}}", "old").out == before
+
+
+@pytest.mark.parametrize(
+    ("text", "words"), [('{"no-such-key": 1}\n', "no-such-key"), ('{"mtu": 1.5e3}\n', "mtu of type int")]
+)
+def test_what_dockerd_refuses_is_refused_in_its_words_before_the_file_counts(
+    ready: tuple[SimHost, Dockerd], text: str, words: str
+) -> None:
+    host, daemon = ready
+    daemon.config.write_text(text)
+    done = host.gpuctl("install-runtime", "--json")
+    assert done.code in (1, 4), done.out
+    assert f"with file {daemon.config}: " in done.json["error"] and words in done.json["error"]
+    assert done.json["error"].startswith("dockerd --validate refuses the new file: ")
+    assert [path.read_text() for path in daemon.config.parent.glob("*daemon.json*")] == [text]
+    assert "Got signal to reload" not in daemon.log.read_text()
+
+
+@pytest.mark.parametrize(
+    "text", ["", "null\n", '\ufeff{"debug": true}\n', '{"features": {"cdi": true, "buildkit": false}}\n']
+)
+def test_what_docker_28_takes_up_it_also_starts_with(ready: tuple[SimHost, Dockerd], text: str) -> None:
+    host, daemon = ready
+    daemon.config.write_text(text)
+    done = host.gpuctl("install-runtime", "--json")
+    assert (done.code, done.json["verified"]) == (0, True), done.json["error"]
+    assert text[-2:] != "}\n" or daemon.config.read_text().startswith(text[:-2])
+    daemon.restart()
+    assert "nvidia" in daemon.docker("info", "--format={{json .Runtimes}}").out

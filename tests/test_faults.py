@@ -1,0 +1,153 @@
+"""Every call with which a run touches Docker's file or gpuctl's own records fails once, or is the last that it made."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from realhost import DOCKER_28, build_root
+from simhost import Bed, Dockerd, SimHost, Toolkit
+
+CONFIG = "/etc/docker/daemon.json"
+OURS = ("/etc/docker", "/var/lib/gpuctl")
+OLD = '{"debug": true}\n'
+NEW = '{"debug": true, "runtimes": {"nvidia": {"path": "/bin/true"}}}\n'
+CALLS = ("openat", "write", "fsync", "rename", "renameat", "renameat2", "unlink")
+GPUCTL = (sys.executable, "-m", "gpuctl")
+INSTALL = (*GPUCTL, "install-runtime", f"--config={CONFIG}", "--runtime-path=/bin/true")
+ROLLBACK = (*GPUCTL, "rollback", f"--config={CONFIG}")
+STEADY = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": "0"}
+"""Has each run make the same calls."""
+BY_CODE = {0: (NEW,), 1: (OLD,), 3: (OLD,), 4: (OLD,), 5: (OLD, NEW), -signal.SIGKILL: (OLD, NEW)}
+"""What the file may be when gpuctl has ended so."""
+STRACE = ("strace", "-D", "-f", "-qq")
+"""-D: the run keeps the process id that the host has for it."""
+_CALL = re.compile(r'^(\d+) +(\w+)\((?:AT_FDCWD, )?(?:"([^"]*)"|(\d+))(?:.* = (\d+)$)?', re.MULTILINE)
+
+
+@dataclass(frozen=True, order=True)
+class Site:
+    """The `number`th call of that name that a thread makes, and the file that it was about when measured."""
+
+    call: str
+    number: int
+    path: str
+
+    def strace(self, fault: str) -> list[str]:
+        """What makes it fail, `fault` being strace's words."""
+        inject = f"-einject={self.call}:{fault}:when={self.number}"
+        return [*STRACE, "-o/dev/null", f"-etrace={self.call}", inject]
+
+
+def sites(trace: str) -> Iterator[Site]:
+    """Yields the calls that are about our files, of what strace wrote."""
+    made: Counter[tuple[str, str]] = Counter()
+    opened: dict[str, str] = {}
+    for thread, call, path, descriptor, result in _CALL.findall(trace):
+        made[thread, call] += 1
+        if call == "openat":
+            opened[result] = path
+        about = path or opened.get(descriptor, "")
+        if about.startswith(OURS):
+            yield Site(call, made[thread, call], about)
+
+
+def measured(host: SimHost, command: Sequence[str]) -> list[Site]:
+    """Runs a command, which must succeed. Returns all its sites."""
+    with tempfile.NamedTemporaryFile() as log:
+        done = host.run([*STRACE, f"-o{log.name}", f"-etrace={','.join(CALLS)}", *command])
+        assert done.code == 0, done.err
+        found = sorted(set(sites(Path(log.name).read_text())))
+    assert {"openat", "write", "fsync"} < {site.call for site in found}
+    return found
+
+
+@pytest.fixture(scope="module")
+def install_sites(bed: Bed) -> list[Site]:
+    with closing(new_host(bed)) as host:
+        return measured(host, INSTALL)
+
+
+def new_host(bed: Bed) -> SimHost:
+    """Without Docker: it is the files that count here."""
+    return SimHost(bed, None, files={CONFIG: OLD}, env=STEADY)
+
+
+def content(host: SimHost) -> str:
+    return host.path(CONFIG).read_text()
+
+
+def at_each(sites: list[Site], strike: Callable[[Site], None]) -> None:
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(strike, sites))
+
+
+@pytest.mark.parametrize("fault", ["error=EIO", "error=ENOSPC", "error=EROFS", "signal=KILL"])
+def test_a_fault_at_any_call_leaves_a_whole_file_the_truth_and_a_host_that_can_be_set_up(
+    bed: Bed, install_sites: list[Site], fault: str
+) -> None:
+    def strike(site: Site) -> None:
+        with closing(new_host(bed)) as host:
+            done = host.run([*site.strace(fault), *INSTALL])
+            assert content(host) in BY_CODE[done.code], (site, done)
+            assert "Traceback" not in done.err, (site, done)
+            again = host.run(INSTALL)
+            assert (again.code, content(host)) == (0, NEW), (site, done, again)
+            # What could not be removed then, the next run that writes the file removes.
+            assert site.call == "unlink" or not list(host.path("/etc/docker").glob("*.tmp")), site
+
+    at_each(install_sites, strike)
+
+
+def test_rollback_undoes_a_run_that_was_killed_at_any_call(bed: Bed, install_sites: list[Site]) -> None:
+    def strike(site: Site) -> None:
+        with closing(new_host(bed)) as host:
+            host.run([*site.strace("signal=KILL"), *INSTALL])
+            undone = host.run(ROLLBACK)
+            assert (undone.code, content(host)) == (0, OLD), (site, undone)
+
+    at_each(install_sites, strike)
+
+
+def test_rollback_finishes_a_rollback_that_was_killed_at_any_call(bed: Bed) -> None:
+    def strike(site: Site) -> None:
+        with closing(new_host(bed)) as host:
+            host.run(INSTALL)
+            host.run([*site.strace("signal=KILL"), *ROLLBACK])
+            assert content(host) in (OLD, NEW), site
+            undone = host.run(ROLLBACK)
+            assert (undone.code, content(host)) == (0, OLD), (site, undone)
+
+    with closing(new_host(bed)) as host:
+        host.run(INSTALL)
+        rollback_sites = measured(host, ROLLBACK)
+    at_each(rollback_sites, strike)
+
+
+@pytest.mark.parametrize(
+    "fault", ["fsync:signal=KILL:when=7", "renameat2:signal=KILL", "kill:signal=KILL", "kill:error=EPERM"]
+)
+def test_docker_28_starts_with_what_a_run_left_and_the_next_run_is_verified(
+    toolkit: Toolkit, sim_host: Callable[..., SimHost], new_dockerd: Callable[..., Dockerd], fault: str
+) -> None:
+    toolkit.install("v100")
+    daemon = new_dockerd(config=OLD, path=[toolkit.directory], system=build_root(DOCKER_28))
+    host = sim_host("v100", toolkit=toolkit, dockerd=daemon)
+    command = [*GPUCTL, "install-runtime", "--json"]
+    done = host.run([*STRACE, "-o/dev/null", f"-etrace={fault.partition(':')[0]}", f"-einject={fault}", *command])
+    assert done.code == (-signal.SIGKILL if "KILL" in fault else 4), done.out
+    assert done.code < 0 or daemon.config.read_text() == OLD
+    daemon.restart()
+    again = host.run(command)
+    assert (again.code, again.json["verified"]) == (0, True), again.out
+    assert "nvidia" in daemon.docker("info", "--format={{json .Runtimes}}").out

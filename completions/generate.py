@@ -15,6 +15,8 @@ import typer.main
 
 from gpuctl.cli.app import app
 
+ARGUMENTS = {"DIR": "folder", "OLD": "file", "NEW": "file"}
+"""Metavars of arguments that are to be completed as what they are."""
 HERE = Path(__file__).parent
 NOTE = "# Written by completions/generate.py: change the command line, not this file."
 
@@ -33,14 +35,14 @@ class Option:
 class Command:
     """One command, such as "check" or "data show"; the name "" is gpuctl itself.
 
-    `words` are its own commands; `takes_folder`: it has an argument that is a folder.
+    `words` are its own commands; `argument` is "folder" or "file" where it has an argument that is one.
     """
 
     name: str
     help: str
     options: tuple[Option, ...]
     words: tuple[str, ...]
-    takes_folder: bool
+    argument: str
 
     @property
     def word(self) -> str:
@@ -63,8 +65,8 @@ def _commands(name: str, command: Any, parent: Any) -> Iterator[Command]:
     words = command.list_commands(context) if hasattr(command, "list_commands") else []
     parameters = command.get_params(context)
     options = tuple(_option(one) for one in parameters if one.param_type_name == "option")
-    folders = [one for one in parameters if one.param_type_name == "argument" and one.metavar == "DIR"]
-    yield Command(name, _sentence(command.help), options, tuple(words), bool(folders))
+    arguments = {ARGUMENTS.get(one.metavar, "") for one in parameters if one.param_type_name == "argument"}
+    yield Command(name, _sentence(command.help), options, tuple(words), max(arguments, default=""))
     for word in words:
         yield from _commands(f"{name} {word}".strip(), command.get_command(context, word), context)
 
@@ -89,7 +91,12 @@ def _sentence(text: str | None) -> str:
 def bash(all_commands: tuple[Command, ...]) -> str:
     """Returns the bash completion."""
     names = "|".join(f"'{one.name if ' ' in one.name else ' ' + one.name}'" for one in all_commands[1:])
-    folders = "|".join(f"'{one.name}'" for one in all_commands if one.takes_folder)
+    places = [
+        f"        '{one.name}') "
+        f'[[ $cur == -* ]] || {{ mapfile -t COMPREPLY < <(compgen {flag} -- "$cur"); return; }} ;;'
+        for one in all_commands
+        if (flag := {"folder": "-d", "file": "-f"}.get(one.argument))
+    ]
     files = "|".join(name for one in all_commands for option in one.options if option.is_file for name in option.names)
     values = "|".join(
         sorted({name for one in all_commands for option in one.options if option.takes_value for name in option.names})
@@ -109,8 +116,8 @@ def bash(all_commands: tuple[Command, ...]) -> str:
         "    case $command in",
         *cases,
         "    esac",
-        f"    case $command in {folders})",
-        '        [[ $cur == -* ]] || { mapfile -t COMPREPLY < <(compgen -d -- "$cur"); return; } ;;',
+        "    case $command in",
+        *places,
         "    esac",
         '    mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")',
         "}",
@@ -157,7 +164,8 @@ def _zsh_options(command: Command) -> str:
     for option in command.options:
         action = "" if not option.takes_value else ":file:_files" if option.is_file else ":value: "
         words += [f"'*{name}[{option.help}]{action}'" for name in option.names]
-    return " ".join((*words, "'1:folder:_files -/'") if command.takes_folder else words)
+    argument = {"folder": ["'1:folder:_files -/'"], "file": ["'*:file:_files'"]}.get(command.argument, [])
+    return " ".join((*words, *argument))
 
 
 def fish(all_commands: tuple[Command, ...]) -> str:
@@ -168,8 +176,10 @@ def fish(all_commands: tuple[Command, ...]) -> str:
         for sub in children(one, all_commands):
             lines.append(f"complete -c gpuctl {where} -a {sub.word} -d '{sub.help}'")
         lines += [f"complete -c gpuctl {where} {_fish_option(option)}" for option in one.options]
-        if one.takes_folder:
+        if one.argument == "folder":
             lines.append(f"complete -c gpuctl {where} -a '(__fish_complete_directories)'")
+        if one.argument == "file":
+            lines.append(f"complete -c gpuctl {where} -F")
     return "\n".join(lines) + "\n"
 
 

@@ -2,31 +2,36 @@
 _gpuctl() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command= word words=
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
-        case "$command $word" in ' doctor'|' check'|' matrix'|' recommend'|' image'|' install-runtime'|' uninstall-runtime'|' rollback'|' history'|' smoke'|' data'|'data show'|'data verify'|'data use') command="${command:+$command }$word" ;; esac
+        case "$command $word" in ' doctor'|' explain'|' check'|' matrix'|' recommend'|' image'|' install-runtime'|' uninstall-runtime'|' rollback'|' history'|' smoke'|' collect'|' diff'|' data'|'data show'|'data verify'|'data use') command="${command:+$command }$word" ;; esac
     done
     case $prev in
-        --requirements|--hosts|--svg|--config|--config|--config) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
-        --brand|--config|--cuda|--driver|--driver-cuda|--engine|--evaluator|--flavour|--framework|--gpu|--gpus|--hosts|--image|--name|--only|--os|--pull-timeout|--require|--requirements|--runtime|--runtime-path|--svg|--timeout) COMPREPLY=(); return ;;
+        --from|-f|--file|--requirements|--hosts|--from|--from|--svg|--from|--from|--config|--key-file|--config|--config|--from|--from|-o|--output) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        --brand|--config|--cuda|--driver|--driver-cuda|--engine|--evaluator|--file|--flavour|--format|--framework|--from|--gpu|--gpus|--hosts|--image|--key-file|--name|--only|--os|--output|--pull-timeout|--repo-url|--require|--requirements|--runtime|--runtime-path|--skip|--svg|--timeout|--version|-f|-o) COMPREPLY=(); return ;;
     esac
     case $command in
-        '') words='--version --debug -h --help doctor check matrix recommend image install-runtime uninstall-runtime rollback history smoke data' ;;
-        'doctor') words='--only --json -v --verbose --strict -h --help' ;;
-        'check') words='--cuda --image --require --framework --requirements --hosts --driver --driver-cuda --gpu --brand --evaluator --offline --json --strict -h --help' ;;
-        'matrix') words='--driver --gpu --cuda --json --csv --svg -h --help' ;;
-        'recommend') words='--cuda --gpu --driver --json -h --help' ;;
-        'image') words='--cuda --flavour --cudnn --os --driver --gpu --all --json -h --help' ;;
-        'install-runtime') words='--engine --set-default --name --runtime-path --config --cdi --force --no-reload --restart --timeout --dry-run --json -h --help' ;;
+        '') words='--version --debug -h --help doctor explain check matrix recommend image install-runtime uninstall-runtime rollback history smoke collect diff data' ;;
+        'doctor') words='--only --skip --watch --from --json --format -o --output -v --verbose --strict --no-strict --fix --dry-run --yes -h --help' ;;
+        'explain') words='-f --file --no-probe --list --json -v --verbose -h --help' ;;
+        'check') words='--cuda --image --require --framework --requirements --hosts --driver --driver-cuda --gpu --brand --evaluator --offline --from --json --format -o --output --strict --no-strict -h --help' ;;
+        'matrix') words='--driver --gpu --cuda --from --json --csv --svg -h --help' ;;
+        'recommend') words='--cuda --gpu --driver --from --json -h --help' ;;
+        'image') words='--cuda --flavour --cudnn --os --driver --gpu --all --from --json -h --help' ;;
+        'install-runtime') words='--engine --set-default --name --runtime-path --config --cdi --force --no-reload --restart --timeout --install --version --repo-url --key-file --dry-run --json -h --help' ;;
         'uninstall-runtime') words='--engine --config --no-reload --timeout --dry-run --json -h --help' ;;
         'rollback') words='--config --force --no-reload --timeout --dry-run --json -h --help' ;;
-        'history') words='--json -h --help' ;;
-        'smoke') words='--gpus --image --runtime --timeout --pull-timeout --dry-run --json -v --verbose --strict -h --help' ;;
+        'history') words='--from --json -h --help' ;;
+        'smoke') words='--gpus --image --runtime --timeout --pull-timeout --dry-run --from --json -v --verbose --strict -h --help' ;;
+        'collect') words='-o --output --anonymise --json -h --help' ;;
+        'diff') words='--json -h --help' ;;
         'data') words='-h --help show verify use' ;;
         'data show') words='--json -v --verbose -h --help' ;;
         'data verify') words='--json -h --help' ;;
         'data use') words='--bundled --dry-run --json -h --help' ;;
     esac
-    case $command in 'data verify'|'data use')
-        [[ $cur == -* ]] || { mapfile -t COMPREPLY < <(compgen -d -- "$cur"); return; } ;;
+    case $command in
+        'diff') [[ $cur == -* ]] || { mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return; } ;;
+        'data verify') [[ $cur == -* ]] || { mapfile -t COMPREPLY < <(compgen -d -- "$cur"); return; } ;;
+        'data use') [[ $cur == -* ]] || { mapfile -t COMPREPLY < <(compgen -d -- "$cur"); return; } ;;
     esac
     mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
 }

@@ -5,7 +5,7 @@ This file, `host/` and `facts/` are standard library only and Python 3.8 syntax:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, IntEnum
 from typing import Generic, Optional, Tuple, TypeVar
 
@@ -104,8 +104,19 @@ class Remedy:
 
 
 @dataclass(frozen=True)
+class Waiver:
+    """Why somebody accepts what a check says here, and the last day (YYYY-MM-DD) on which that holds."""
+
+    reason: str
+    expires: str
+
+
+@dataclass(frozen=True)
 class Finding:
-    """What a check says about this host. `rests_on` is the id of the finding because of which this one is skipped."""
+    """What a check says about this host. `rests_on` is the id of the finding because of which this one is skipped.
+
+    One that is `waived` keeps its status, and counts for nothing.
+    """
 
     id: str
     layer: str
@@ -115,6 +126,21 @@ class Finding:
     remedy: Optional[Remedy] = None
     rests_on: Optional[str] = None
     action: Action = Action.NOTHING_NOW
+    waived: Optional[Waiver] = None
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """What holds where the command line says nothing. None: the configuration says nothing either."""
+
+    strict: Optional[bool] = None
+    format: Optional[str] = None
+    only: Optional[Tuple[str, ...]] = None
+    skip: Optional[Tuple[str, ...]] = None
+
+    def over(self, other: Defaults) -> Defaults:
+        """Returns these, and the other's where these say nothing."""
+        return replace(other, **{name: value for name, value in vars(self).items() if value is not None})
 
 
 @dataclass(frozen=True)
@@ -125,9 +151,9 @@ class Report:
 
     @property
     def action(self) -> Action:
-        """The gravest that one of the findings asks for."""
-        gravity = list(Action).index
-        return max((one.action for one in self.findings), key=gravity, default=Action.NOTHING_NOW)
+        """The gravest that one of the findings asks for; what is waived asks for nothing."""
+        asked = (one.action for one in self.findings if one.waived is None)
+        return max(asked, key=list(Action).index, default=Action.NOTHING_NOW)
 
 
 @dataclass(frozen=True)

@@ -80,6 +80,7 @@ WELL: Mapping[str, Any] = {
         "/proc/driver/nvidia/version": (
             "NVRM version: NVIDIA UNIX x86_64 Kernel Module  418.87.00  Thu Aug  8 15:35:46 CDT 2019\n"
         ),
+        "/proc/self/status": "Name:\tcat\nSeccomp:\t0\n",
         "/proc/cpuinfo": "flags\t\t: fpu vme de\n",
         "/proc/devices": "Character devices:\n195 nvidia-frontend\n510 nvidia-uvm\n",
         "/proc/stat": f"btime {BOOTED}\n",
@@ -118,7 +119,9 @@ WELL: Mapping[str, Any] = {
         **_part("nvidia-container-cli", "cli-version: 1.17.8\nlib-version: 1.17.8\n"),
         **_part("nvidia-container-runtime", "NVIDIA Container Runtime version 1.17.8\n"),
         **_part("nvidia-container-runtime-hook", "NVIDIA Container Runtime Hook version 1.17.8\n"),
+        **_part("nvidia-cdi-hook", "NVIDIA CDI Hook version 1.17.8\n"),
         **_part("runc", "runc version 1.0.0-rc10\n"),
+        "dmesg": "[    4.2] NVRM: loading NVIDIA UNIX x86_64 Kernel Module  418.87.00\n",
         QUERY: INSTALLED,
         "dpkg --audit": "",
         POLICY: policy("1.17.8-1", f"1.17.8-1 500 {NVIDIAS}"),

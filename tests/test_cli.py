@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[1]
 NOBODY = 65534
 NEEDS_A_HOST = (
     ("doctor",),
+    ("explain", "could not select device driver"),
     ("check", "--cuda", "10.1"),
     ("matrix",),
     ("recommend", "--cuda", "12.4"),
@@ -143,6 +144,12 @@ def test_the_verdict_decides_the_exit_code(argv: tuple[str, ...], code: int) -> 
         ("smoke", "--image", ""),
         ("smoke", "--runtime", ""),
         ("data", "verify", ""),
+        ("doctor", "--from", ""),
+        ("doctor", "--from", "nowhere"),
+        ("smoke", "--from", "nowhere"),
+        ("collect", "--output", ""),
+        ("diff", "nowhere"),
+        ("diff", "nowhere", "nowhere"),
         ("frobnicate",),
         ("doctor", "--frobnicate"),
         ("data", "frobnicate"),

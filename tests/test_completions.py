@@ -29,6 +29,8 @@ def test_the_file_is_what_the_command_line_gives(name: str) -> None:
         ("gpuctl data us", {"use"}),
         ("gpuctl data use --", {"--bundled", "--dry-run", "--json", "--help"}),
         ("gpuctl data verify compl", {"completions"}),
+        ("gpuctl diff compl", {"completions"}),
+        ("gpuctl collect --o", {"--output"}),
     ],
 )
 def test_bash_offers(line: str, offered: set[str]) -> None:

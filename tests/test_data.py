@@ -378,6 +378,25 @@ BROKEN: list[tuple[str, str, Edit, str, int | None, str]] = [
         1,
         "CVE-2024-0132 is closed by 99.0.0, and toolkit_releases ends with ",
     ),
+    (
+        "consequences_are_known",
+        "failures",
+        changed(1, explains=["no-such-family"]),
+        "failures",
+        1,
+        "It explains no-such-family, which has no row.",
+    ),
+    (
+        "faults_are_of_families",
+        "toolkit_faults",
+        changed(1, family="no-such"),
+        "toolkit_faults",
+        1,
+        "Family no-such has no row in family_checks.",
+    ),
+    ("faults_are_of_families", "toolkit_faults", changed(3, since="1.18.0"), "toolkit_faults", 3, "and ends before"),
+    ("families_are_detected", "family_checks", changed(1, checks=[]), "family_checks", 1, "no check looks there."),
+    ("families_are_detected", "family_checks", changed(1, seen_in="run"), "family_checks", 1, "does not say why."),
 ]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from hosts import absent, hung
-from hosts_v100 import APT_CONFIG, DF, KERNEL, df, docker, v100
+from hosts_v100 import APT_CONFIG, DF, KERNEL, df, v100
 
 from gpuctl.checks import CHECKS, diagnose
 from gpuctl.checks.engine import ask
@@ -38,7 +38,7 @@ def finding(id: str, **differs: Any) -> Finding:
 
 
 def test_no_finding_of_the_outlook_fails_or_asks_for_anything_now() -> None:
-    soon = v100(sockets=docker(CgroupDriver="systemd"), commands={DF: df(3)})
+    soon = v100(commands={DF: df(3)})
     told = [one for one in diagnose(gather(soon)).findings if one.layer == "outlook"]
     assert {one.status for one in told} <= {Status.WARN, Status.PASS, Status.SKIP}
     assert {one.action for one in told} == {Action.NOTHING_NOW}
@@ -181,15 +181,6 @@ def test_a_kernel_without_the_module_is_told_before_the_boot_with_what_builds_it
 def test_kernels_are_compared_number_by_number() -> None:
     assert by_release("6.8.0-100-generic") > by_release("6.8.0-49-generic")
     assert by_release("5.14.0-503.11.1.el9_5.x86_64") > by_release("5.14.0-427.40.1.el9_4.x86_64")
-
-
-def test_links_in_dev_char_or_cdi_keep_the_gpus_through_a_daemon_reload() -> None:
-    systemd = {"CgroupDriver": "systemd"}
-    links = {f"/dev/char/{number}": {"type": "char"} for number in ("195:0", "195:255", "510:0")}
-    assert finding("outlook.daemon-reload", sockets=docker(**systemd)).status is Status.WARN
-    assert finding("outlook.daemon-reload", sockets=docker(**systemd), stats=links).status is Status.PASS
-    by_cdi = finding("outlook.daemon-reload", sockets=docker("29.7.2", **systemd), stats={"/etc/cdi/nvidia.yaml": {}})
-    assert by_cdi.status is Status.SKIP
 
 
 @pytest.mark.parametrize(

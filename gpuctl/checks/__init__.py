@@ -1,20 +1,28 @@
 """Judgement: every check of every layer. Importing this registers them all."""
 
+from collections.abc import Iterable
+
 from gpuctl.checks import (
     cdi,
     changes,
     docker,
+    docker_clients,
     driver,
     hardware,
     image,
+    isolation,
     kernel,
+    logs,
     outlook,
     packages,
     registration,
+    services,
     toolkit,
+    toolkit_settings,
+    waivers,
 )
 from gpuctl.checks.engine import CHECKS, LAYERS, diagnose
-from gpuctl.model import Report
+from gpuctl.model import Finding, Report, Status
 
 __all__ = [
     "CHECKS",
@@ -23,16 +31,23 @@ __all__ = [
     "changes",
     "diagnose",
     "docker",
+    "docker_clients",
     "driver",
+    "finding",
     "hardware",
     "image",
+    "isolation",
     "kernel",
+    "logs",
     "outlook",
     "packages",
     "part",
     "registration",
     "select",
+    "services",
     "toolkit",
+    "toolkit_settings",
+    "waivers",
 ]
 
 
@@ -41,8 +56,21 @@ def select(name: str) -> frozenset[str]:
     return frozenset(one.id for one in CHECKS.values() if name in (one.id, one.layer))
 
 
-def part(report: Report, name: str) -> Report:
-    """Returns the findings of a layer or of the one check of that id, and those because of which one is skipped."""
-    chosen = [one for one in report.findings if one.id in select(name)]
+def part(report: Report, only: Iterable[str] = (), skip: Iterable[str] = ()) -> Report:
+    """Returns the findings of some layers and checks, and those because of which one of them is skipped.
+
+    `only` names them, all where it names nothing; `skip` names those of them to leave out.
+    """
+    wanted = frozenset().union(*map(select, only)) or frozenset(CHECKS)
+    left_out = frozenset().union(*map(select, skip))
+    chosen = [one for one in report.findings if one.id in wanted - left_out]
     shown = {one.id for one in chosen} | {one.rests_on for one in chosen}
     return Report(tuple(one for one in report.findings if one.id in shown))
+
+
+def finding(report: Report, checks: tuple[str, ...], says: str = "") -> Finding | None:
+    """Returns the first of these checks' findings that failed, else the first that warned, with a word in it."""
+    by_id = {one.id: one for one in report.findings}
+    told = [by_id[id] for id in checks if id in by_id and says in by_id[id].message]
+    loud = [one for status in (Status.FAIL, Status.WARN) for one in told if one.status is status]
+    return loud[0] if loud else None

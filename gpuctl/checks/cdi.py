@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from gpuctl.checks.docker import gpus_by_cdi
 from gpuctl.checks.engine import Said, check, failed, passed, warned
-from gpuctl.checks.remedies import as_root
+from gpuctl.checks.gpus import understood
+from gpuctl.checks.remedies import as_root, install
 from gpuctl.compat.cdi import CRIO_SINCE, PODMAN_SINCE, DockerCdi, docker_cdi, refusal
-from gpuctl.compat.versions import compare, docker_version
+from gpuctl.compat.versions import compare, docker_version, leading
 from gpuctl.facts.cdi import Spec, SpecNode
 from gpuctl.facts.crio import Crio
 from gpuctl.facts.docker import Docker
@@ -18,9 +19,10 @@ from gpuctl.facts.package_logs import DRIVER
 from gpuctl.facts.podman import Podman
 from gpuctl.facts.system import System
 from gpuctl.facts.toolkit import Toolkit
-from gpuctl.model import CannotTell, Evidence, Remedy
+from gpuctl.model import CannotTell, Disturbs, Evidence, Remedy
 
 OTHERS_READ = 0o004
+HOOK_PROGRAM_SINCE = "1.16.0"
 _SINCE = {"podman": PODMAN_SINCE, "crio": CRIO_SINCE}
 
 
@@ -95,14 +97,19 @@ def stale(system: System, docker: Docker, driver: Driver, toolkit: Toolkit) -> S
     specs = _gpu_specs(toolkit)
     if not specs:
         return None
-    faults = ((spec, _stale(spec, driver)) for spec in specs)
-    spec, fault = next(((spec, fault) for spec, fault in faults if fault), (specs[0], ""))
+    spec, fault = stale_spec(specs, driver) or (specs[0], "")
     if not fault:
         return passed("The CDI specifications fit the driver and the device nodes", toolkit.cdi, driver.version)
     remedy = _regenerate(system, spec.path, "Generate it anew.")
     return _complain(docker, toolkit)(
         f"{spec.path} is out of date: {fault}.", Evidence(spec.path, fault), remedy=remedy
     )
+
+
+def stale_spec(specs: Sequence[Spec], driver: Driver) -> tuple[Spec, str] | None:
+    """Returns the first of the specifications that is out of date, and in which way; None where none is."""
+    faults = ((spec, _stale(spec, driver)) for spec in specs)
+    return next(((spec, fault) for spec, fault in faults if fault), None)
 
 
 def _stale(spec: Spec, driver: Driver) -> str:
@@ -141,6 +148,44 @@ def version(docker: Docker, podman: Podman, crio: Crio, toolkit: Toolkit) -> Sai
     remedy = Remedy(f"Upgrade {title} to {row.since} or later, or have a toolkit before 1.19.1 generate the file.")
     message = f"This {title} refuses {spec.path}: it takes version {spec.version} from {title} {row.since} on."
     return _complain(docker, toolkit)(message, seen, Evidence(row.source, f"since {row.since}"), remedy=remedy)
+
+
+@check("cdi.feature")
+def feature(system: System, docker: Docker, toolkit: Toolkit) -> Said | None:
+    """Docker 25.0 to 28.1 takes CDI devices only where features.cdi is set: `could not select device driver "cdi"`."""
+    daemon = docker.daemon.value
+    if daemon is None or docker.kind.value == "podman" or not _gpu_specs(toolkit):
+        return None
+    seen = Evidence(docker.daemon.source, f"CDI folders: {', '.join(daemon.cdi_spec_dirs) or 'none'}")
+    if daemon.cdi_spec_dirs or understood(docker_cdi, daemon.version) is not DockerCdi.OPT_IN:
+        return passed("Docker takes CDI devices, or is too old for them", seen)
+    remedy = Remedy("Switch CDI on, and restart Docker when it suits.", as_root(system, "gpuctl install-runtime --cdi"))
+    return warned("There is a CDI specification, and Docker's CDI is off (features.cdi).", seen, remedy=remedy)
+
+
+@check("cdi.podman")
+def podman_version(podman: Podman, toolkit: Toolkit) -> Said | None:
+    """Podman before 4.1 takes `--device nvidia.com/gpu=all` for the path of a device."""
+    told = podman.version.get()
+    if told is None or not _gpu_specs(toolkit):
+        return None
+    if understood(docker_version, told) >= docker_version(PODMAN_SINCE):
+        return passed(f"Podman {told} takes CDI devices", podman.version)
+    remedy = Remedy(f"Upgrade Podman to {PODMAN_SINCE} or later.")
+    return warned(f"Podman {told} does not take CDI devices.", podman.version, remedy=remedy)
+
+
+@check("cdi.hook-program")
+def hook_program(system: System, toolkit: Toolkit) -> Said | None:
+    """Specifications of toolkit 1.16 and later call nvidia-cdi-hook, which some distributions' packages lack."""
+    ctk = toolkit.ctk.get()
+    if ctk is None or not leading(ctk.version) or not _gpu_specs(toolkit):
+        return None
+    if compare(leading(ctk.version), HOOK_PROGRAM_SINCE) < 0 or toolkit.cdi_hook.get():
+        return passed("The program that the specifications call is there", toolkit.cdi_hook)
+    remedy = install("toolkit", "Install NVIDIA's own packages of the toolkit.", system, Disturbs.NOTHING)
+    message = "nvidia-cdi-hook, which CDI specifications call, is missing."
+    return warned(message, toolkit.cdi_hook, remedy=remedy)
 
 
 def _engines(docker: Docker, podman: Podman, crio: Crio) -> tuple[tuple[str, str, str], ...]:

@@ -150,7 +150,7 @@ def client(system: System, docker: Docker) -> Said | None:
     return warned("The docker program is not on PATH.", docker.client, remedy=remedy)
 
 
-@check("docker.config-valid", explains=("docker.reachable",))
+@check("docker.config-valid", explains=("docker.log", "docker.reachable"))
 def config_valid(docker: Docker) -> Said | None:
     """A broken daemon.json leaves a running daemon on its old settings, and keeps it from starting the next time.
 
@@ -217,7 +217,7 @@ def _spelt(key: str) -> str:
     return f" (it is spelt `{meant}`)" if meant else ""
 
 
-@check("docker.flag-conflict", explains=("docker.reachable",))
+@check("docker.flag-conflict", explains=("docker.log", "docker.reachable"))
 def flag_conflict(system: System, docker: Docker) -> Said | None:
     """dockerd refuses to start when a setting is both a flag on its command line and a key of daemon.json.
 

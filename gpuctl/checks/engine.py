@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any, get_type_hints
 
 from gpuctl.checks.dates import dated
+from gpuctl.checks.waiving import waive
+from gpuctl.facts.configuration import Configuration
 from gpuctl.facts.gather import Facts, Missing
 from gpuctl.facts.package_history import PackageHistory
 from gpuctl.model import Action, CannotTell, Disturbs, Evidence, Fact, Finding, Remedy, Report, Status
@@ -23,6 +25,7 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
     "image": ("driver", "registration"),
     "changes": (),
     "outlook": (),
+    "waivers": (),
 }
 """Each layer with the layers it rests on: where one of those failed, asking further would only show symptoms."""
 
@@ -107,7 +110,10 @@ def subjects() -> tuple[type, ...]:
 
 
 def diagnose(facts: Facts) -> Report:
-    """Asks every check, layer by layer. Returns all findings, worst first, in the order of the layers."""
+    """Asks every check, layer by layer. Returns all findings, worst first, in the order of the layers.
+
+    What the host's configuration waives comes behind what counts.
+    """
     found: dict[str, Finding] = {}
     folded: dict[str, Finding] = {}
     causes: dict[str, str] = {}
@@ -119,7 +125,7 @@ def diagnose(facts: Facts) -> Report:
         broken = cause or next((one.id for one in checks if folded[one.id].status is Status.FAIL), None)
         if broken:
             causes[layer] = broken
-    return Report(tuple(sorted(folded.values(), key=_severity)))
+    return waive(Report(tuple(sorted(folded.values(), key=_severity))), facts.get(Configuration))
 
 
 def ask(one: Check, facts: Facts) -> Finding:

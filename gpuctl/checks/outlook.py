@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from gpuctl.checks.docker import gpus_by_cdi
 from gpuctl.checks.engine import Said, check, passed, warned
 from gpuctl.checks.remedies import as_root, install
 from gpuctl.compat.images import cuda_images, parse_tag
 from gpuctl.compat.lifetimes import ending, release_of
 from gpuctl.facts.automatic_upgrades import AutomaticUpgrades
-from gpuctl.facts.devices import Devices
 from gpuctl.facts.disks import Disks, FileSystem
 from gpuctl.facts.docker import Docker
 from gpuctl.facts.kernel import Kernel
 from gpuctl.facts.next_boot import NextBoot, by_release
 from gpuctl.facts.package_logs import KERNEL
 from gpuctl.facts.system import System
-from gpuctl.facts.toolkit import Toolkit
 from gpuctl.model import Disturbs, Evidence, Remedy
 
 GIB = 1 << 30
@@ -75,31 +72,6 @@ def _build(system: System, kernel: Kernel, boot: NextBoot, release: str) -> Reme
     headers = () if boot.headers.value else install("headers", "", system, Disturbs.NOTHING, kernel=release).commands
     build = as_root(system, f"dkms install {newest.module}/{newest.version} -k {release}")
     return Remedy("Build the module for it before you reboot.", (*headers, *build))
-
-
-@check("outlook.daemon-reload")
-def daemon_reload(system: System, docker: Docker, devices: Devices, toolkit: Toolkit) -> Said | None:
-    """Where systemd keeps the cgroups, a `systemctl daemon-reload` sets device rules anew, by links in /dev/char.
-
-    Without these links running containers lose their GPUs then ("Failed to initialize NVML: Unknown Error"); packages
-    that bring a service reload systemd. Devices that come by CDI are not affected.
-    Source: https://github.com/NVIDIA/nvidia-container-toolkit/issues/48
-    """
-    daemon, nodes = docker.daemon.get(), devices.nodes.get() or ()
-    if daemon is None or not nodes or gpus_by_cdi(docker, toolkit):
-        return None
-    driver = Evidence(docker.daemon.source, f"cgroup driver {daemon.cgroup_driver}")
-    if daemon.cgroup_driver != "systemd":
-        return passed("A daemon-reload leaves running containers their GPUs", driver)
-    links = devices.numbered.get() or ()
-    unlinked = [node for node in nodes if f"{node.major}:{node.minor}" not in links]
-    if not unlinked:
-        return passed("A daemon-reload leaves running containers their GPUs", driver, devices.numbered)
-    commands = as_root(system, "nvidia-ctk system create-dev-char-symlinks --create-all")
-    remedy = Remedy("Make the links, at every boot by a udev rule.", commands)
-    message = "The next `systemctl daemon-reload` takes the GPUs from running containers."
-    seen = Evidence(devices.numbered.source, f"no link to {', '.join(node.path for node in unlinked)}")
-    return warned(message, driver, seen, remedy=remedy)
 
 
 @check("outlook.distribution")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from gpuctl.checks.docker import GPUS_FLAG_SINCE, at_least
 from gpuctl.checks.engine import Said, check, passed, warned
-from gpuctl.checks.remedies import as_root
+from gpuctl.checks.remedies import as_root, install
 from gpuctl.facts.docker import Docker
 from gpuctl.facts.package_sources import APT_LIST, Source, contradictions
 from gpuctl.facts.packages import REPLACED, TOOLKIT, Offer, Packages
@@ -48,6 +48,21 @@ def _disable(system: System, one: Source, other: Source) -> Remedy:
         return Remedy(f"Remove {one.uri} from {old.file}.")
     text = f"Put {old.file} out of use; it stays beside where it was."
     return Remedy(text, as_root(system, f"mv {old.file} {old.file}.disabled", "apt-get update"))
+
+
+@check("packages.sources-whole")
+def sources_whole(system: System, packages: Packages) -> Said | None:
+    """For a distribution that it has no list for, nvidia.github.io sends a sentence, which curl saves as the list.
+
+    Source: https://github.com/NVIDIA/nvidia-docker/issues/963
+    """
+    spoilt = packages.spoilt.get()
+    if spoilt is None:
+        return passed("No file of NVIDIA's sources holds an error page", packages.spoilt)
+    text = "Remove the file, and take the list that serves every distribution."
+    commands = (*as_root(system, f"rm {spoilt}"), *install("toolkit", "", system, Disturbs.NOTHING).commands)
+    remedy = Remedy(text, commands)
+    return warned(f"{spoilt} holds an error page, and no sources.", packages.spoilt, remedy=remedy)
 
 
 @check("packages.dpkg-whole")

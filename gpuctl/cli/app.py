@@ -20,6 +20,7 @@ from gpuctl.cli.tables import over_tables
 
 COMMANDS = (
     "doctor",
+    "explain",
     "check",
     "matrix",
     "recommend",
@@ -29,13 +30,15 @@ COMMANDS = (
     "rollback",
     "history",
     "smoke",
+    "collect",
+    "diff",
     "data",
 )
 """In the order in which a person meets them.
 
 Each is the function `command` of the file of that name, or the functions `commands` where it has commands of its own.
 """
-WITHOUT_TABLES = ("uninstall-runtime", "rollback", "history", "data")
+WITHOUT_TABLES = ("uninstall-runtime", "rollback", "history", "collect", "data")
 """They work whatever is wrong with the tables that GPUCTL_DATA or an installation puts over gpuctl's own."""
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from gpuctl.cli.defaults import configured
 from gpuctl.cli.described import check_cuda_option, described_gpus
-from gpuctl.cli.options import DriverVersion, GpuNames, Json
+from gpuctl.cli.formats import FormatName, OutputFiles, Outputs, deliver, outputs
+from gpuctl.cli.options import DriverVersion, From, GpuNames, Json
+from gpuctl.cli.snapshots import host_at
 from gpuctl.model import ExitCode, Verdict
+from gpuctl.render.formats import Format
 
 if TYPE_CHECKING:
     from gpuctl.compat.asks import Ask
@@ -25,6 +29,17 @@ CODES = {
     Verdict.INCOMPATIBLE: ExitCode.PROBLEM,
     Verdict.UNKNOWN: ExitCode.UNDETERMINED,
 }
+
+
+class _Look(NamedTuple):
+    """What is to be read: of which image, asking no registry, and of which snapshot instead of this host.
+
+    A snapshot asks none: whose credentials would it be asked with?
+    """
+
+    image: str | None
+    offline: bool
+    snapshot: str | None
 
 
 class Evaluator(str, Enum):
@@ -71,27 +86,49 @@ def command(
         Evaluator, typer.Option("--evaluator", help="How requirements are read; go: as on Tegra.")
     ] = Evaluator.LIBRARY,
     offline: Annotated[bool, typer.Option("--offline", help="Ask no registry about the image.")] = False,
+    snapshot: From = None,
     json: Json = False,
-    strict: Annotated[bool, typer.Option("--strict", help="`limited` and `unknown` exit with 1.")] = False,
+    format: FormatName = None,
+    output: OutputFiles = None,
+    strict: Annotated[
+        bool | None,
+        typer.Option("--strict/--no-strict", help="`limited` and `unknown` exit with 1.", show_default=False),
+    ] = None,
 ) -> None:
     """Say whether a container runs on a driver and its GPUs, why, and what would change it."""
+    defaults = configured()
+    wanted = outputs(format, json, output, defaults.format)
+    strict = bool(defaults.strict) if strict is None else strict
     try:
         described = _described(driver, gpu or [], brand, driver_cuda)
         question = _question(cuda, require or [], framework or [], requirements, evaluator)
+        if hosts is not None and snapshot is not None:
+            raise ValueError("--hosts describes the hosts: --from does not go with it")
+        look = _Look(image, offline or snapshot is not None, snapshot)
         if hosts is not None:
-            raise typer.Exit(_many(hosts, question, image, described, offline, json, strict))
-        answer = _answer(question, image, described, brand, offline)
+            lines = _json_lines(wanted, format)
+            raise typer.Exit(_many(hosts, question, look, described, lines, strict))
+        answer = _answer(question, look, described, brand)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
-    if json:
-        from gpuctl.render.json import check_json
+    from gpuctl.render.formats import answer_in
 
-        typer.echo(check_json(answer))
-    else:
-        from gpuctl.render.check import answer_text
+    code = _state(answer, strict) if wanted.shown is Format.NAGIOS else _code({answer.verdict}, strict)
+    raise typer.Exit(deliver(wanted, lambda one: answer_in(one, answer, strict), code))
 
-        answer_text(answer).show()
-    raise typer.Exit(_code({answer.verdict}, strict))
+
+def _state(answer: Answer, strict: bool) -> int:
+    from gpuctl.render.answer_report import answer_report
+    from gpuctl.render.nagios import nagios_state
+
+    return nagios_state(answer_report(answer), strict)
+
+
+def _json_lines(wanted: Outputs, format: Format | None) -> bool:
+    """Whether many hosts are told as lines of JSON. Raises ValueError for a format that has no lines."""
+    if wanted.files or format not in (None, Format.TEXT, Format.JSON):
+        raise ValueError("--hosts is told in lines of text or JSON: no other --format and no -o goes with it")
+    return wanted.shown is Format.JSON
 
 
 def _described(driver: str | None, names: list[str], brand: str | None, driver_cuda: str | None) -> Machine:
@@ -145,54 +182,52 @@ def _gate(require: list[str], evaluator: Evaluator) -> Gate | None:
     return Gate(None, tuple(Expression("--require", text) for text in require), evaluator.value)
 
 
-def _answer(question: Question, image: str | None, described: Machine, brand: str | None, offline: bool) -> Answer:
+def _answer(question: Question, look: _Look, described: Machine, brand: str | None) -> Answer:
     from gpuctl.compat.rules import check
 
-    if image is None and not question.anything:
+    if look.image is None and not question.anything:
         raise ValueError("nothing to check: give --cuda, --image, --require, --framework or --requirements")
     if not (described.driver and described.gpus):
-        return _answer_here(question, image, described, brand, offline)
-    if image is not None:
-        question = _with_image(question, image, offline, _look(question, image, elsewhere=True))
+        return _answer_here(question, look, described, brand)
+    if look.image is not None:
+        question = _with_image(question, look, _facts(question, look, elsewhere=True))
     return check(question, described)
 
 
-def _answer_here(question: Question, image: str | None, described: Machine, brand: str | None, offline: bool) -> Answer:
+def _answer_here(question: Question, look: _Look, described: Machine, brand: str | None) -> Answer:
     from gpuctl.checks.host_answer import host_answer
 
-    facts = _look(question, image, elsewhere=False)
-    if image is not None:
-        question = _with_image(question, image, offline, facts)
-    return host_answer(question, facts, described, brand)
+    facts = _facts(question, look, elsewhere=False)
+    return host_answer(_with_image(question, look, facts), facts, described, brand)
 
 
-def _look(question: Question, image: str | None, elsewhere: bool) -> Facts:
+def _facts(question: Question, look: _Look, elsewhere: bool) -> Facts:
     from gpuctl.checks.host_answer import GATE_SUBJECTS, IMAGE_SUBJECTS, SUBJECTS
     from gpuctl.facts.gather import gather
-    from gpuctl.host.local import LocalHost
     from gpuctl.render.progress import working
 
-    here = GATE_SUBJECTS if image or question.at_the_gate else SUBJECTS
+    host = host_at(look.snapshot)
+    here = GATE_SUBJECTS if look.image or question.at_the_gate else SUBJECTS
     with working("Looking at this host"):
-        return gather(LocalHost(), IMAGE_SUBJECTS if elsewhere else here)
+        return gather(host, IMAGE_SUBJECTS if elsewhere else here)
 
 
-def _with_image(question: Question, image: str, offline: bool, facts: Facts) -> Question:
+def _with_image(question: Question, look: _Look, facts: Facts) -> Question:
+    if look.image is None:
+        return question
     from gpuctl.compat.question import with_image
-    from gpuctl.host.local import LocalHost
     from gpuctl.images.claims import image_claims
     from gpuctl.render.progress import working
 
     with working("Reading what the image says of itself"):
-        return with_image(question, image_claims(image, LocalHost(), facts, offline))
+        return with_image(question, image_claims(look.image, host_at(look.snapshot), facts, look.offline))
 
 
 def _many(
     file: typer.FileBinaryRead,
     question: Question,
-    image: str | None,
+    look: _Look,
     described: Machine,
-    offline: bool,
     json: bool,
     strict: bool,
 ) -> ExitCode:
@@ -202,8 +237,8 @@ def _many(
 
     if described != Machine():
         raise ValueError("--hosts describes the hosts: --driver, --driver-cuda, --gpu and --brand do not go with it")
-    if image is not None:
-        question = _with_image(question, image, offline, _look(question, image, elsewhere=True))
+    if look.image is not None:
+        question = _with_image(question, look, _facts(question, look, elsewhere=True))
     try:
         verdicts = print_hosts(host_verdicts(lines_of(file), question), json)
     except NoHosts as error:

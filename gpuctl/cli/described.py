@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from gpuctl.cli.snapshots import host_at
+
 if TYPE_CHECKING:
     from gpuctl.compat.gpus import Gpu
     from gpuctl.compat.question import Machine
@@ -35,8 +37,8 @@ def check_cuda_option(cuda: str | None) -> None:
         raise typer.BadParameter(str(error)) from None
 
 
-def described_or_here(driver: str | None, names: list[str]) -> Machine:
-    """Returns the driver and the GPUs that are described, and asks this host for what is not."""
+def described_or_here(driver: str | None, names: list[str], snapshot: str | None) -> Machine:
+    """Returns the driver and the GPUs that are described, and asks this host, or a snapshot's, for what is not."""
     from gpuctl.compat.question import Machine
 
     gpus = described_gpus(driver, names)
@@ -45,9 +47,9 @@ def described_or_here(driver: str | None, names: list[str]) -> Machine:
         return Machine(driver, gpus)
     from gpuctl.checks.host_answer import SUBJECTS, machine_here
     from gpuctl.facts.gather import gather
-    from gpuctl.host.local import LocalHost
     from gpuctl.render.progress import working
 
+    host = host_at(snapshot)
     with working("Looking at this host's GPUs and driver"):
-        facts = gather(LocalHost(), SUBJECTS)
+        facts = gather(host, SUBJECTS)
     return machine_here(facts, driver, gpus)

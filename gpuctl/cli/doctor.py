@@ -2,49 +2,162 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gpuctl.cli.options import Json
+from gpuctl.cli.defaults import configured
+from gpuctl.cli.formats import FormatName, OutputFile, OutputFiles, Outputs, deliver, outputs
+from gpuctl.cli.options import From, Json, seconds
+from gpuctl.cli.snapshots import host_at
 from gpuctl.model import ExitCode, Report, Status
+from gpuctl.render.formats import Format, report_in
+from gpuctl.render.text import Styled
+
+if TYPE_CHECKING:
+    from gpuctl.facts.gather import Facts
+
+BETWEEN_LOOKS = 10.0
+"""Seconds."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is to be judged, and how it is told."""
+
+    only: tuple[str, ...]
+    skip: tuple[str, ...]
+    outputs: Outputs
+    verbose: bool
+    strict: bool
+
+    def judge(self, facts: Facts) -> Report:
+        """Returns the findings that are asked for."""
+        from gpuctl.checks import diagnose, part
+
+        return part(diagnose(facts), self.only, self.skip)
+
+    def render(self, report: Report, facts: Facts) -> Callable[[Format], Styled]:
+        """Returns what gives the report in a format."""
+        return lambda format: report_in(format, report, facts, self.verbose, self.strict)
+
+    def code(self, report: Report) -> int:
+        """Returns the exit code, which is Nagios' where its format is printed."""
+        if self.outputs.shown is not Format.NAGIOS:
+            return exit_code(report, self.strict)
+        from gpuctl.render.nagios import nagios_state
+
+        return nagios_state(report, self.strict)
 
 
 def command(
-    only: Annotated[
-        str | None, typer.Option("--only", metavar="LAYER|ID", help="Show one layer or one check.", show_default=False)
+    between: Annotated[
+        float | None,
+        typer.Argument(parser=seconds, metavar="[SECONDS]", help="Between two looks of --watch.", show_default=False),
     ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", metavar="LAYER|ID", help="Show a layer or a check; repeatable.", show_default=False),
+    ] = None,
+    skip: Annotated[
+        list[str] | None,
+        typer.Option("--skip", metavar="LAYER|ID", help="Leave it out; repeatable.", show_default=False),
+    ] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Go on looking, and show what changes.")] = False,
+    snapshot: From = None,
     json: Json = False,
+    format: FormatName = None,
+    output: OutputFiles = None,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Show every check, with its evidence.")] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Warnings and unknowns exit with 1.")] = False,
+    strict: Annotated[
+        bool | None,
+        typer.Option("--strict/--no-strict", help="Warnings and unknowns exit with 1.", show_default=False),
+    ] = None,
+    fix: Annotated[bool, typer.Option("--fix", help="Mend what can be undone, then look again.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="With --fix: print what would be done.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --fix: do not ask about new containers.")] = False,
 ) -> None:
     """Say what keeps GPU containers from running on this host, and which command mends it."""
-    from gpuctl.checks import diagnose, part, select
+    asked = _asked(only, skip, json, format, output, verbose, strict)
+    if watch:
+        if snapshot is not None:
+            raise typer.BadParameter("nothing changes in a snapshot: --watch and --from exclude each other")
+        if format not in (None, Format.TEXT, Format.JSON):
+            raise typer.BadParameter("--watch prints text or JSON; other formats go into files, with -o")
+        from gpuctl.cli.watch import watch_host
+
+        raise typer.Exit(watch_host(asked, between or BETWEEN_LOOKS))
+    if between is not None:
+        raise typer.BadParameter("SECONDS goes with --watch")
+    if (dry_run or yes) and not fix:
+        raise typer.BadParameter("--dry-run and --yes go with --fix", param_hint="--fix")
+    if fix:
+        raise typer.Exit(_fix(asked, snapshot, dry_run, yes))
+    facts = _look(snapshot)
+    report = asked.judge(facts)
+    raise typer.Exit(deliver(asked.outputs, asked.render(report, facts), asked.code(report)))
+
+
+def _fix(asked: Asked, snapshot: str | None, dry_run: bool, yes: bool) -> int:
+    if snapshot is not None:
+        raise typer.BadParameter("a snapshot cannot be mended: --fix and --from exclude each other")
+    if asked.outputs.shown not in (Format.TEXT, Format.JSON) or asked.outputs.files:
+        raise typer.BadParameter("--fix prints text or JSON: leave out --format and -o")
+    from gpuctl.cli.mend import fix_host
+
+    def look() -> tuple[Facts, Report]:
+        facts = _look(None)
+        return facts, asked.judge(facts)
+
+    seen, ended = fix_host(look, dry_run, yes, asked.outputs.shown is Format.JSON, asked.verbose)
+    return ended if ended > ExitCode.UNDETERMINED else exit_code(seen.report, asked.strict)
+
+
+def _asked(
+    only: list[str] | None,
+    skip: list[str] | None,
+    json: bool,
+    format: Format | None,
+    output: list[OutputFile] | None,
+    verbose: bool,
+    strict: bool | None,
+) -> Asked:
+    defaults = configured()
+    return Asked(
+        _known(defaults.only if only is None else only, "--only"),
+        _known(defaults.skip if skip is None else skip, "--skip"),
+        outputs(format, json, output, defaults.format),
+        verbose,
+        bool(defaults.strict) if strict is None else strict,
+    )
+
+
+def _known(names: Iterable[str] | None, option: str) -> tuple[str, ...]:
+    names = tuple(names or ())
+    if names:
+        from gpuctl.checks import select
+
+        unknown = next((name for name in names if not select(name)), None)
+        if unknown is not None:
+            raise typer.BadParameter(f"no layer or check is called {unknown}", param_hint=option)
+    return names
+
+
+def _look(snapshot: str | None) -> Facts:
     from gpuctl.checks.engine import subjects
     from gpuctl.facts.gather import gather
-    from gpuctl.host.local import LocalHost
     from gpuctl.render.progress import working
 
-    if only is not None and not select(only):
-        raise typer.BadParameter(f"no layer or check is called {only}", param_hint="--only")
+    host = host_at(snapshot)
     with working("Looking at this host"):
-        facts = gather(LocalHost(), subjects())
-    report = diagnose(facts)
-    shown = part(report, only) if only else report
-    if json:
-        from gpuctl.render.json import doctor_json
-
-        typer.echo(doctor_json(shown, facts))
-    else:
-        from gpuctl.render.doctor import report_text
-
-        report_text(shown, facts, verbose).show()
-    raise typer.Exit(exit_code(shown, strict))
+        return gather(host, subjects())
 
 
 def exit_code(report: Report, strict: bool) -> ExitCode:
-    """Returns the exit code that a report stands for."""
-    statuses = {finding.status for finding in report.findings}
+    """Returns the exit code that a report stands for; what is waived does not count."""
+    statuses = {finding.status for finding in report.findings if not finding.waived}
     if Status.FAIL in statuses or (strict and statuses & {Status.WARN, Status.UNKNOWN}):
         return ExitCode.PROBLEM
     return ExitCode.UNDETERMINED if Status.UNKNOWN in statuses else ExitCode.GOOD

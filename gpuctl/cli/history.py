@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import typer
 
-from gpuctl.cli.options import Json
+from gpuctl.cli.options import From, Json
+from gpuctl.cli.snapshots import host_at
 
 
-def command(json: Json = False) -> None:
+def command(snapshot: From = None, json: Json = False) -> None:
     """List the runs that changed this host, newest first: when, what, and how they stand. RUN is for `rollback RUN`."""
     from gpuctl.facts.changes import probe_changes
-    from gpuctl.host.local import LocalHost
     from gpuctl.model import ExitCode
     from gpuctl.render.history import history_json, history_text
 
-    changes = probe_changes(LocalHost())
+    changes = probe_changes(host_at(snapshot))
     if json:
         typer.echo(history_json(changes))
     else:

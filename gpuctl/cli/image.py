@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from gpuctl.cli.described import described_or_here
-from gpuctl.cli.options import DriverVersion, GpuNames, Json
+from gpuctl.cli.options import DriverVersion, From, GpuNames, Json
 from gpuctl.model import ExitCode, Verdict
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ def command(
     driver: DriverVersion = None,
     gpu: GpuNames = None,
     everything: Annotated[bool, typer.Option("--all", help="Every tag, not one of each kind.")] = False,
+    snapshot: From = None,
     json: Json = False,
 ) -> None:
     """List the nvidia/cuda tags that run on this host, newest first, and say how to choose among them."""
@@ -43,7 +44,7 @@ def command(
         unknown = resolve_cuda(cuda).unknown if cuda is not None else None
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
-    machine = described_or_here(driver, gpu or [])
+    machine = described_or_here(driver, gpu or [], snapshot)
     found = list_images(wanted, machine, everything)
     if json:
         from gpuctl.render.image import image_json

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gpuctl.cli.described import check_cuda_option, described_or_here
-from gpuctl.cli.options import DriverVersion, GpuNames, Json
+from gpuctl.cli.options import DriverVersion, From, GpuNames, Json
 from gpuctl.model import ExitCode
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ def command(
     cuda: Annotated[
         str | None, typer.Option("--cuda", metavar="X.Y", help="Only this CUDA version, or 12.x.", show_default=False)
     ] = None,
+    snapshot: From = None,
     json: Json = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print the grid as CSV.")] = False,
     svg: Annotated[
@@ -33,7 +34,7 @@ def command(
         raise typer.BadParameter("--json, --csv and --svg exclude each other: give one")
     check_cuda_option(cuda)
     # The picture shows all architectures, and frames those of the GPUs in question.
-    matrix = whole_matrix(cuda, described_or_here(driver, gpu or []), bool(gpu) and svg is None)
+    matrix = whole_matrix(cuda, described_or_here(driver, gpu or [], snapshot), bool(gpu) and svg is None)
     if json:
         from gpuctl.render.json import matrix_json
 

@@ -39,6 +39,16 @@ def filled(value: str) -> str:
     return value
 
 
+From = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        parser=filled,
+        metavar="FILE",
+        help="A snapshot of `gpuctl collect`, instead of this host.",
+        show_default=False,
+    ),
+]
 TakeUp = Annotated[
     float, typer.Option("--timeout", parser=seconds, metavar="SECONDS", help="Seconds for Docker to take it up.")
 ]

@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from gpuctl.cli.described import check_cuda_option, described_gpus
-from gpuctl.cli.options import DriverVersion, GpuNames, Json
+from gpuctl.cli.options import DriverVersion, From, GpuNames, Json
+from gpuctl.cli.snapshots import host_at
 from gpuctl.model import ExitCode
 
 
@@ -17,6 +18,7 @@ def command(
     ] = None,
     gpu: GpuNames = None,
     driver: DriverVersion = None,
+    snapshot: From = None,
     json: Json = False,
 ) -> None:
     """Say which driver to install so that these GPUs run a CUDA version, with the commands for this distribution."""
@@ -27,11 +29,11 @@ def command(
     from gpuctl.compat.recommendation import Answer
     from gpuctl.facts.gather import gather
     from gpuctl.facts.system import System
-    from gpuctl.host.local import LocalHost
     from gpuctl.render.progress import working
 
+    host = host_at(snapshot)
     with working("Looking at this host"):
-        facts = gather(LocalHost(), (System,) if driver and gpus else SUBJECTS)
+        facts = gather(host, (System,) if driver and gpus else SUBJECTS)
     found = host_recommendation(cuda, facts, driver, gpus)
     if json:
         from gpuctl.render.recommend import recommendation_json

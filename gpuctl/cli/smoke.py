@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gpuctl.cli.options import Json, filled, seconds
+from gpuctl.cli.options import From, Json, filled, seconds
+from gpuctl.cli.snapshots import host_at
 from gpuctl.model import ExitCode
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def command(
         float, typer.Option("--pull-timeout", parser=seconds, metavar="SECONDS", help="For the image to come.")
     ] = 900,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the equivalent docker command.")] = False,
+    snapshot: From = None,
     json: Json = False,
     verbose: Annotated[
         bool, typer.Option("-v", "--verbose", help="Show the docker command and all that was seen.")
@@ -51,14 +53,16 @@ def command(
 ) -> None:
     """Run nvidia-smi in a container and compare the driver and the GPUs that it sees with this host's."""
     request = _request(gpus)
-    from gpuctl.host.local import LocalHost
+    if snapshot is not None and not dry_run:
+        raise typer.BadParameter("no container runs in a snapshot: add --dry-run", param_hint="--from")
     from gpuctl.render.progress import working
     from gpuctl.render.smoke import result_text, smoke_json, stages
     from gpuctl.smoke.result import Wish
     from gpuctl.smoke.run import look, smoke
 
+    host = host_at(snapshot)
     with working("Looking at this host"):
-        facts = look(LocalHost(), wake=not dry_run)
+        facts = look(host, wake=not dry_run)
     with stages() as tell:
         result = smoke(Wish(request, image, runtime, timeout, pull_timeout, dry_run), facts, tell)
     if json:

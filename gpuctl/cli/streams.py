@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import select
 import sys
 from typing import TextIO
 
@@ -31,6 +32,13 @@ def open_streams() -> None:
     """Puts streams in the place of stdout and stderr that take any text, and drop what nobody takes."""
     for name in ("stdout", "stderr"):
         setattr(sys, name, _stream(getattr(sys, name)))
+
+
+def reader_gone() -> bool:
+    """Returns whether nobody will read what is written to stdout: the reader of its pipe has gone away."""
+    watched = select.poll()
+    watched.register(sys.stdout.fileno(), 0)  # of errors poll tells unasked
+    return bool(watched.poll(0))
 
 
 def _stream(given: TextIO | None) -> TextIO:

@@ -26,6 +26,7 @@ _ASCENDING: tuple[tuple[str, str, _Read], ...] = (
     ("minor_versions", "major", lambda major: (int(major),)),
     ("pci_ids", "device", lambda device: (int(device, 16),)),
     ("toolkit_releases", "version", docker_version),
+    ("xids", "xid", lambda number: (int(number),)),
 )
 _NEVER_DESCENDING: tuple[tuple[str, str, _Read], ...] = (
     ("cuda_rows", "cuda", parts),
@@ -176,6 +177,33 @@ def holes_are_closed(tables: Tables) -> Iterator[Problem]:
             yield row.problem(f"{row['id']} is closed by {row['fixed']}, and toolkit_releases ends with {newest}.")
 
 
+def consequences_are_known(tables: Tables) -> Iterator[Problem]:
+    """Every family of failures that another explains has a row of its own."""
+    known = {row["id"] for row in tables["failures"]}
+    for row in tables["failures"]:
+        for id in set(row["explains"] or ()) - known:
+            yield row.problem(f"It explains {id}, which has no row.")
+
+
+def faults_are_of_families(tables: Tables) -> Iterator[Problem]:
+    """A fault of the toolkit begins before it ends, and the family that it shows as has a row."""
+    families = {row["family"] for row in tables["family_checks"]}
+    for row in tables["toolkit_faults"]:
+        if row["family"] not in families:
+            yield row.problem(f"Family {row['family']} has no row in family_checks.")
+        if row["since"] and docker_version(row["since"]) >= docker_version(row["fixed"]):
+            yield row.problem(f"It begins with {row['since']}, and ends before, with {row['fixed']}.")
+
+
+def families_are_detected(tables: Tables) -> Iterator[Problem]:
+    """A family that a host shows has a check for it, and any other says why a host does not show it."""
+    for row in tables["family_checks"]:
+        if row["seen_in"] != "run" and not row["checks"]:
+            yield row.problem(f"It is seen in {row['seen_in']}, and no check looks there.")
+        if row["seen_in"] != "host" and not row["why"]:
+            yield row.problem(f"It is seen in {row['seen_in']} only, and does not say why.")
+
+
 RULES: tuple[Rule, ...] = (
     rows_ascend,
     capabilities_are_known,
@@ -188,4 +216,7 @@ RULES: tuple[Rule, ...] = (
     newer_branches_report_newer_cuda,
     packages_fit_their_base,
     holes_are_closed,
+    consequences_are_known,
+    faults_are_of_families,
+    families_are_detected,
 )

@@ -43,6 +43,8 @@ class Gpu:
     remap_pending: Optional[bool]
     remap_failed: Optional[bool]
     error: Optional[str] = None
+    mig_devices: Optional[int] = None
+    """How many MIG devices there are, where MIG is on."""
 
 
 @dataclass(frozen=True)
@@ -217,6 +219,7 @@ def _gpu(line: Dict[str, Any]) -> Gpu:
         remap_pending=line.get("remap_pending"),
         remap_failed=line.get("remap_failed"),
         error=line.get("error"),
+        mig_devices=line.get("mig_devices"),
     )
 
 

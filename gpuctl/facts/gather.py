@@ -9,20 +9,26 @@ from typing import Any, Callable, Dict, Iterable, Mapping
 
 from gpuctl.facts.automatic_upgrades import AutomaticUpgrades, probe_automatic_upgrades
 from gpuctl.facts.changes import Changes, probe_changes
+from gpuctl.facts.configuration import Configuration, probe_configuration
 from gpuctl.facts.containerd import Containerd, probe_containerd
 from gpuctl.facts.crio import Crio, probe_crio
 from gpuctl.facts.devices import Devices, probe_devices
 from gpuctl.facts.disks import Disks, probe_disks
 from gpuctl.facts.docker import Docker, probe_docker
+from gpuctl.facts.docker_clients import DockerClients, probe_docker_clients
 from gpuctl.facts.driver import Driver, probe_driver
+from gpuctl.facts.isolation import Isolation, probe_isolation
 from gpuctl.facts.kernel import Kernel, probe_kernel
+from gpuctl.facts.logs import Logs, probe_logs
 from gpuctl.facts.next_boot import NextBoot, probe_next_boot
 from gpuctl.facts.package_history import PackageHistory, probe_package_history
 from gpuctl.facts.packages import Packages, probe_packages
 from gpuctl.facts.pci import Pci, probe_pci
 from gpuctl.facts.podman import Podman, probe_podman
+from gpuctl.facts.services import Services, probe_services
 from gpuctl.facts.system import System, probe_system
 from gpuctl.facts.toolkit import Toolkit, probe_toolkit
+from gpuctl.facts.toolkit_settings import ToolkitSettings, probe_toolkit_settings
 from gpuctl.host.reading import Host
 
 DEADLINE = 12.0
@@ -44,6 +50,12 @@ PROBES: Mapping[type, Callable[[Host], Any]] = {
     AutomaticUpgrades: probe_automatic_upgrades,
     NextBoot: probe_next_boot,
     Disks: probe_disks,
+    Configuration: probe_configuration,
+    DockerClients: probe_docker_clients,
+    Isolation: probe_isolation,
+    Logs: probe_logs,
+    Services: probe_services,
+    ToolkitSettings: probe_toolkit_settings,
 }
 
 

@@ -49,6 +49,28 @@ def probe_sources(host: Host, manager: Optional[str]) -> Fact[Tuple[Source, ...]
     return Fact(None, "package manager")
 
 
+def probe_spoilt(host: Host, manager: Optional[str]) -> Fact[str]:
+    """Returns the file that holds what a web server said of an error in the place of sources; absent without one.
+
+    nvidia.github.io says "# Unsupported distribution!" for one that it has no list for, and others send a page.
+    """
+    folder = APT_FOLDER if manager == "apt" else RPM_FOLDERS.get(manager or "", "")
+    if not folder:
+        return Fact(None, "package manager")
+    names = [name for name in host.list(folder).text.splitlines() if name.endswith((".list", ".repo"))]
+    paths = ["%s/%s" % (folder, name) for name in names if "nvidia" in name]
+    return Fact(next((path for path in paths if is_error_page(host.read(path).text)), None), folder)
+
+
+def is_error_page(text: str) -> bool:
+    """Returns whether a file of sources is none.
+
+    # Unsupported distribution!
+    # Check https://nvidia.github.io/nvidia-docker
+    """
+    return "Unsupported distribution!" in text or text.lstrip()[:1] == "<"
+
+
 def _of_folder(
     host: Host, folder: str, parsers: Mapping[str, Parse], first: Optional[str] = None
 ) -> Fact[Tuple[Source, ...]]:

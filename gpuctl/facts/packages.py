@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Mapping, Optional, Sequence, Tuple
 
-from gpuctl.facts.package_sources import Source, probe_sources, without_secrets
+from gpuctl.facts.package_sources import Source, probe_sources, probe_spoilt, without_secrets
 from gpuctl.facts.system import probe_package_manager
 from gpuctl.host.deadline import begin
 from gpuctl.host.reading import Host, Outcome, Reading, fact
@@ -85,6 +85,8 @@ class Packages:
     policy: Fact[Policy]
     cuda_keys: Fact[Tuple[str, ...]]
     """Ids of the keys that apt trusts for NVIDIA's CUDA repository; absent where it has no such source."""
+    spoilt: Fact[str]
+    """A file of NVIDIA's sources that holds an error page."""
 
 
 def probe_packages(host: Host) -> Packages:
@@ -94,7 +96,13 @@ def probe_packages(host: Host) -> Packages:
         return _by_apt(host, manager)
     installed, sources = probe_installed(host, manager.value), probe_sources(host, manager.value)
     return Packages(
-        manager, installed, sources, Fact(None, "dpkg"), Fact(None, "apt-cache"), Fact(None, "apt's sources")
+        manager,
+        installed,
+        sources,
+        Fact(None, "dpkg"),
+        Fact(None, "apt-cache"),
+        Fact(None, "apt's sources"),
+        probe_spoilt(host, manager.value),
     )
 
 
@@ -103,7 +111,8 @@ def _by_apt(host: Host, manager: Fact[str]) -> Packages:
     interrupted = begin(lambda: probe_interrupted(host))
     sources = probe_sources(host, manager.value)
     keys = _cuda_keys(host, sources.value or ())
-    return Packages(manager, probe_installed(host, manager.value), sources, interrupted(), policy(), keys)
+    installed, spoilt = probe_installed(host, manager.value), probe_spoilt(host, manager.value)
+    return Packages(manager, installed, sources, interrupted(), policy(), keys, spoilt)
 
 
 def probe_installed(host: Host, manager: Optional[str]) -> Fact[Mapping[str, Package]]:

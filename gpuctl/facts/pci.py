@@ -11,6 +11,8 @@ from gpuctl.model import Fact
 DEVICES = "/sys/bus/pci/devices"
 NVIDIA = "10de"
 DISPLAY_CLASSES = ("0300", "0302", "0380")
+BRIDGE_CLASS = "0680"
+"""Other bridge: the class of NVSwitch up to the third generation (HGX A100, HGX H100)."""
 """VGA controller, 3D controller (GPUs without a display output), other display controller."""
 
 
@@ -29,10 +31,11 @@ class PciGpu:
 
 @dataclass(frozen=True)
 class Pci:
-    """`gpus` holds NVIDIA's display-class functions, `others` the other vendors'."""
+    """`gpus` holds NVIDIA's display-class functions, `others` the other vendors', `switches` where NVSwitches are."""
 
     gpus: Fact[Tuple[PciGpu, ...]]
     others: Fact[Tuple[PciGpu, ...]]
+    switches: Fact[Tuple[str, ...]]
 
 
 def probe_pci(host: Host) -> Pci:
@@ -45,10 +48,12 @@ def probe_pci(host: Host) -> Pci:
     displays = [address for address, reading in classes.items() if parse_id(reading.text) in DISPLAY_CLASSES]
     found = fact(unread[0] if unread else listing, lambda _: [_gpu(host, address) for address in displays])
     if found.value is None:
-        return Pci(Fact(None, found.source, found.unknown), Fact(None, found.source, found.unknown))
+        return Pci(*(Fact(None, found.source, found.unknown) for _ in range(3)))
     gpus = tuple(gpu for gpu in found.value if gpu.vendor == NVIDIA)
     others = tuple(gpu for gpu in found.value if gpu.vendor != NVIDIA)
-    return Pci(Fact(gpus, DEVICES), Fact(others, DEVICES))
+    bridges = [address for address, reading in classes.items() if parse_id(reading.text) == BRIDGE_CLASS]
+    switches = tuple(one for one in bridges if parse_id(host.read("%s/%s/vendor" % (DEVICES, one)).text) == NVIDIA)
+    return Pci(Fact(gpus, DEVICES), Fact(others, DEVICES), Fact(switches, DEVICES))
 
 
 def _gpu(host: Host, address: str) -> PciGpu:

@@ -86,6 +86,7 @@ def _gpu(nvml: Any, index: int) -> Dict[str, Any]:
         brand=BRANDS.get(_told(nvml, nvml.nvmlDeviceGetBrand, device)),
         memory=None if memory is None else memory.total,
         mig=None if mig is None else bool(mig[0]),
+        mig_devices=_mig_devices(nvml, device) if mig and mig[0] else None,
         persistence=_told(nvml, nvml.nvmlDeviceGetPersistenceMode, device),
         ecc_errors=_ecc_errors(nvml, device),
         **_remapped(nvml, device),
@@ -116,6 +117,12 @@ def _ecc_errors(nvml: Any, device: Any) -> Any:
 def _remapped(nvml: Any, device: Any) -> Dict[str, bool]:
     rows: Tuple[int, ...] = _told(nvml, nvml.nvmlDeviceGetRemappedRows, device) or ()
     return {"remap_pending": bool(rows[2]), "remap_failed": bool(rows[3])} if len(rows) == 4 else {}
+
+
+def _mig_devices(nvml: Any, device: Any) -> int:
+    places = range(_told(nvml, nvml.nvmlDeviceGetMaxMigDeviceCount, device) or 0)
+    handles = (_told(nvml, nvml.nvmlDeviceGetMigDeviceHandleByIndex, device, place) for place in places)
+    return sum(handle is not None for handle in handles)
 
 
 def _plain(text: Any) -> Any:

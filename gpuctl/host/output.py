@@ -17,16 +17,21 @@ class NoPlaceForFile(FileProblem):
     """The path cannot name a regular file: it is a directory or a device, or its directory does not exist."""
 
 
-def write_whole(path: str, raw: bytes) -> None:
+def write_whole(path: str, raw: bytes, mode: Optional[int] = None, private: bool = False) -> None:
     """Writes a file, as a whole or not at all; one that is there is replaced and keeps its mode.
+
+    A new file gets `mode`; None: what the umask leaves of 0666. `private`: nobody but its owner may read it, whatever
+    was there.
 
     Raises NoPlaceForFile or another FileProblem, and leaves what was there untouched.
     """
     real = os.path.realpath(path)
     with explained("write", path):
-        mode = _mode(path, real)
+        kept = _mode(path, real)
+        mode = 0o600 if private else mode if kept is None else kept
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         temporary = os.path.join(os.path.dirname(real), ".gpuctl-%s.tmp" % secrets.token_hex(8))
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        descriptor = os.open(temporary, flags, 0o600 if private else 0o666)
         try:
             with open(descriptor, "wb") as file:
                 file.write(raw)

@@ -13,6 +13,7 @@ VARIABLE = "GPUCTL_DATA"
 USER, SYSTEM = "user", "system"
 SYSTEM_DATA = "/var/lib/gpuctl/data"
 SYSTEM_CACHE = "/var/cache/gpuctl"
+SYSTEM_CONFIG = "/etc/gpuctl/config.toml"
 
 
 def chosen_data() -> Optional[Tuple[str, str]]:
@@ -39,6 +40,12 @@ def caches() -> List[Tuple[str, int]]:
     """Returns the folders of notes, this user's first, each with the user who must own it to be believed."""
     own = _user_folder("XDG_CACHE_HOME", ".cache")
     return ([(own, os.geteuid())] if own else []) + [(SYSTEM_CACHE, 0)]
+
+
+def has_config() -> bool:
+    """Returns whether there is a configuration file for this user: most runs need not load what reads one."""
+    own = _user_folder("XDG_CONFIG_HOME", ".config", "config.toml")
+    return any(os.path.lexists(path) for path in (SYSTEM_CONFIG, own))
 
 
 def _user_folder(variable: str, default: str, *below: str) -> str:

@@ -9,14 +9,15 @@ from gpuctl.host.reading import Host, Outcome, Reading, grpc_source
 
 
 class SnapshotHost:
-    """Answers every look from readings by key; what was not recorded could not be looked at."""
+    """Answers every look from readings by key; what was not recorded could not be looked at, or was `unrecorded`."""
 
-    def __init__(self, readings: Mapping[str, Reading]) -> None:
-        self._readings = readings
+    def __init__(self, readings: Mapping[str, Reading], unrecorded: Outcome = Outcome.ERROR) -> None:
+        self.readings = readings
+        self._unrecorded = unrecorded
 
     def _recorded(self, kind: str, source: str) -> Reading:
-        missing = Reading(source, Outcome.ERROR, detail="not in the snapshot")
-        return self._readings.get(key(kind, source), missing)
+        missing = Reading(source, self._unrecorded, detail="not in the snapshot")
+        return self.readings.get(key(kind, source), missing)
 
     def read(self, path: str) -> Reading:
         return self._recorded("read", path)

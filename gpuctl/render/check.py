@@ -19,14 +19,18 @@ STYLES = {
 
 def answer_text(answer: Answer) -> Styled:
     """Returns the answer; equal GPUs are told once, with their number."""
-    driver = f"driver {answer.driver}" if answer.driver else "this host"
     text = Styled(answer.verdict.value, STYLES[answer.verdict])
-    text.append(f"  {plain(_what(answer))} on {plain(driver)}\n").append(_reasons(answer.reasons))
+    text.append(f"  {plain(question_text(answer))}\n").append(_reasons(answer.reasons))
     for gpu, same in groupby(answer.gpus):
         text.append(_gpu(gpu, len(list(same))))
     for remedy in answer.remedies:
         text.append("\n").append(remedy_lines(remedy, ""))
     return text
+
+
+def question_text(answer: Answer) -> str:
+    """Returns what was asked, and of which driver. It may hold words of others."""
+    return f"{_what(answer)} on {f'driver {answer.driver}' if answer.driver else 'this host'}"
 
 
 def _what(answer: Answer) -> str:

@@ -6,6 +6,7 @@ from gpuctl.checks.engine import LAYERS
 from gpuctl.facts.gather import Facts
 from gpuctl.model import Action, Finding, Report, Status
 from gpuctl.render.host import host_summary
+from gpuctl.render.standing import counted, waived_until
 from gpuctl.render.text import Styled, plain, remedy_lines
 
 MARKS = {
@@ -15,7 +16,6 @@ MARKS = {
     Status.PASS: ("pass", "green"),
     Status.SKIP: ("skip", "dim"),
 }
-_COUNTED = {"fail": "failed", "warn": "warned", "unknown": "unknown", "pass": "passed", "skip": "skipped"}
 _LOUD = (Status.FAIL, Status.WARN, Status.UNKNOWN)
 _INDENT = "      "
 
@@ -31,11 +31,14 @@ def report_text(report: Report, facts: Facts, verbose: bool) -> Styled:
 
 def _finding(finding: Finding, verbose: bool) -> Styled:
     mark, style = MARKS[finding.status]
-    text = Styled(f"{mark}  ", style).append(plain(finding.message), "bold" if finding.status in _LOUD else "")
-    text.append(f"  {finding.id}\n", "dim")
+    counts = finding.status in _LOUD and finding.waived is None
+    text = Styled(f"{mark}  ", "dim" if finding.waived else style)
+    text.append(plain(finding.message), "bold" if counts else "").append(f"  {finding.id}\n", "dim")
     if verbose and finding.action is not Action.NOTHING_NOW:
         text.append(f"{_INDENT}action: {finding.action.value}\n", "dim")
-    if finding.remedy:
+    if finding.waived:
+        text.append(f"{_INDENT}{waived_until(finding.waived)}\n")
+    if finding.remedy and (verbose or not finding.waived):
         text.append(remedy_lines(finding.remedy, _INDENT))
     for seen in finding.evidence if verbose else ():
         text.append(f"{_INDENT}{plain(seen.source)}: {plain(seen.text)}\n", "dim")
@@ -43,10 +46,10 @@ def _finding(finding: Finding, verbose: bool) -> Styled:
 
 
 def _layers(report: Report) -> Styled:
-    """The layers, each with the worst that was found in it."""
+    """The layers, each with the worst of what was found in it and is not waived."""
     line = Styled()
     for layer in LAYERS:
-        statuses = [finding.status for finding in report.findings if finding.layer == layer]
+        statuses = [finding.status for finding in report.findings if finding.layer == layer and not finding.waived]
         told = [status for status in statuses if status is not Status.SKIP] or statuses
         if told:
             line.append(f"{layer} ").append(*MARKS[min(told, key=list(Status).index)]).append("   ")
@@ -55,6 +58,4 @@ def _layers(report: Report) -> Styled:
 
 def _closing(report: Report, verbose: bool) -> Styled:
     """The counts, and how to see more."""
-    counts = {status: sum(finding.status is status for finding in report.findings) for status in Status}
-    words = (f"{counts[status]} {_COUNTED[status.value]}" for status in Status if counts[status])
-    return Styled(f"{', '.join(words)}.{'' if verbose else ' More with -v.'}\n", "dim")
+    return Styled(f"{counted(report)}.{'' if verbose else ' More with -v.'}\n", "dim")

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from gpuctl import __version__
-from gpuctl.model import Report, Status
+from gpuctl.model import Report
 
 if TYPE_CHECKING:  # each command pays only for its own rooms
     from gpuctl.compat.gate import Requirement
@@ -25,9 +25,9 @@ def document(command: str, body: dict[str, Any]) -> str:
 def doctor_json(report: Report, facts: Facts) -> str:
     """Returns a doctor's report as JSON."""
     from gpuctl.render.host import host_json
+    from gpuctl.render.standing import counts
 
-    counts = {status.value: sum(finding.status is status for finding in report.findings) for status in Status}
-    summary = {**counts, "action": report.action}
+    summary = {**counts(report), "action": report.action}
     findings = [asdict(finding) for finding in report.findings]
     return document(
         "doctor", {"gpuctl": __version__, "host": host_json(facts), "summary": summary, "findings": findings}

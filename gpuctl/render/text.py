@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from gpuctl.model import Disturbs, Remedy
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 WIDTH = 100
 """The columns that text which is laid out by gpuctl may take."""
@@ -31,14 +34,19 @@ class Styled:
     def show(self, file: TextIO | None = None) -> None:
         """Writes the text to stdout, or to `file`: in colour where that is welcome."""
         file = file or sys.stdout
-        if not in_colour(file):
+        if not in_colour(file) or not any(style for _, style in self._pieces):
             file.write(self.plain)
             return
         from rich.console import Console
-        from rich.text import Text
 
         console = Console(file=file, markup=False, highlight=False, emoji=False, soft_wrap=True)
-        console.print(Text.assemble(*self._pieces), end="")
+        console.print(self.rich(), end="")
+
+    def rich(self) -> Text:
+        """Returns the text as Rich has it."""
+        from rich.text import Text
+
+        return Text.assemble(*self._pieces)
 
 
 def in_colour(file: TextIO) -> bool:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TypeVar
 
+from gpuctl.checks import finding
 from gpuctl.compat.gpus import gpu_of_nvml
 from gpuctl.compat.versions import compare, leading
 from gpuctl.facts.docker import Daemon, Docker
 from gpuctl.facts.driver import Driver
 from gpuctl.facts.gather import Facts, Missing
 from gpuctl.model import CannotTell, Remedy, Report, Status
-from gpuctl.smoke.causes import DOCTOR
 from gpuctl.smoke.compare import Expected, NotOnThisHost, expect
 from gpuctl.smoke.container import Spec
-from gpuctl.smoke.explain import finding
+from gpuctl.smoke.explain import DOCTOR
 from gpuctl.smoke.images import choose_image
 from gpuctl.smoke.request import GpuRequest
 from gpuctl.smoke.result import NoPlan, Plan, Wish

@@ -15,10 +15,9 @@ from gpuctl.facts.gather import Facts, gather
 from gpuctl.host.deadline import DeadlineExceeded
 from gpuctl.host.reading import Host
 from gpuctl.model import Remedy, Report
-from gpuctl.smoke.causes import DOCTOR
 from gpuctl.smoke.compare import Expected, difference, read_query
 from gpuctl.smoke.container import ClientSettings, Ended, EngineError, connect, run
-from gpuctl.smoke.explain import explain
+from gpuctl.smoke.explain import DOCTOR, explain
 from gpuctl.smoke.plan import make_plan
 from gpuctl.smoke.pull import is_local, pull
 from gpuctl.smoke.result import NoPlan, Plan, Result, Wish

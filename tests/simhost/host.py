@@ -37,6 +37,7 @@ SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 NEVER_SHOWN = (
     "/etc/docker",
     "/etc/cdi",
+    "/etc/gpuctl",
     "/var/cache/gpuctl",
     "/var/lib/gpuctl",
     "/usr/bin/nvidia-smi",

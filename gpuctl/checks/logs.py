@@ -1,0 +1,182 @@
+"""What the logs say of GPUs, of the driver's build and start, and of containers that failed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from gpuctl.checks.engine import Said, check, failed, passed, warned
+from gpuctl.checks.gpus import compat_gpus
+from gpuctl.checks.remedies import as_root, install_driver, start
+from gpuctl.compat.faults import ACTIONS, Xid, xids
+from gpuctl.facts.docker import Docker, State
+from gpuctl.facts.driver import Driver
+from gpuctl.facts.kernel import Kernel
+from gpuctl.facts.logs import Logs
+from gpuctl.facts.pci import Pci
+from gpuctl.facts.system import System
+from gpuctl.model import Action, Disturbs, Evidence, Fact, Remedy, Status
+
+_XID = re.compile(r"NVRM: Xid \((?:PCI:)?([0-9a-f:.]+)\): (\d{1,4})\b(?:, (.*))?", re.IGNORECASE)
+_NOT_STARTED = re.compile(r"RmInitAdapter failed|not supported by open nvidia\.ko|probe routine was not called")
+_DOCKER_FATAL = re.compile(r"failed to start daemon|unable to configure the Docker daemon|level=fatal", re.IGNORECASE)
+_CONTAINER = re.compile(
+    r"nvidia-container-cli(?:\.real)?: |nvidia-container-runtime-hook: |nvidia-cdi-hook: "
+    r"|unresolvable CDI devices|conflicting device|failed to stat CDI host device|could not select device driver"
+    r"|unknown or invalid runtime name|no runtime for \W*nvidia\W* is configured|failed to find runtime handler nvidia"
+    r"|container\.Runtime\.Name must be set|insufficient privileges to read device list"
+)
+"""Core lines, by which a container's failure is one of GPUs: data/failures.jsonl has their families."""
+_ASKS = {"restart-host": Action.REBOOT, "reset-gpu": Action.RESTART}
+"""What an Xid asks for whose GPU still answers."""
+_CAUSES = ("driver.nvml", "driver.nvidia-smi", "driver.gpu-answers", "driver.gpu-count")
+
+
+@dataclass(frozen=True)
+class Event:
+    """An Xid in the kernel log: where (0000:3b:00), what is known of it, and the line."""
+
+    place: str
+    number: int
+    known: Xid | None
+    line: str
+
+    @property
+    def weight(self) -> int:
+        """How much it calls for; an Xid that nobody has told us of is reported."""
+        return ACTIONS.index(self.known.action if self.known else "report")
+
+
+def _events(lines: Iterable[str]) -> Iterator[Event]:
+    for line in lines:
+        found = _XID.search(line)
+        if found:
+            number = int(found.group(2))
+            yield Event(found.group(1).lower().partition(".")[0], number, xids().get(number), line)
+
+
+def _unread(fact: Fact[tuple[str, ...]]) -> Said:
+    return Said(Status.SKIP, f"the log may not be read here: {fact.reason}")
+
+
+@check("driver.xid", explains=_CAUSES)
+def xid(system: System, driver: Driver, logs: Logs) -> Said | None:
+    """The driver reports a GPU's faults in the kernel log as Xid errors, by number: NVIDIA's catalogue explains each.
+
+    What programs do wrong is there too, and no fault of the host. Of this boot, the gravest counts.
+    Source: https://docs.nvidia.com/deploy/xid-errors/analyzing-xid-catalog.html
+    """
+    if logs.kernel.unknown is not None:
+        return _unread(logs.kernel)
+    if logs.kernel.value is None:
+        return None
+    grave = [event for event in _events(logs.kernel.value) if event.weight >= ACTIONS.index("report")]
+    if not grave:
+        return passed("The kernel log names no fault of a GPU", Evidence(logs.kernel.source, "no such Xid"))
+    worst = max(reversed(grave), key=lambda event: event.weight)
+    what = worst.known.text if worst.known else "see NVIDIA's catalogue of Xids"
+    seen = (Evidence(logs.kernel.source, worst.line), *([Evidence(worst.known.source, what)] if worst.known else []))
+    message = f"The kernel log has Xid {worst.number} for the GPU {worst.place}: {what}."
+    remedy = _about_xid(system, worst)
+    if not _answers(driver, worst.place):
+        return failed(message, *seen, remedy=remedy, action=Action.TAKE_OUT_OF_SERVICE)
+    return warned(message, *seen, remedy=remedy, action=_ASKS.get(worst.known.action if worst.known else ""))
+
+
+def _answers(driver: Driver, place: str) -> bool:
+    return any(gpu.pci and gpu.pci.startswith(place) and not gpu.error for gpu in driver.gpus.value or ())
+
+
+def _about_xid(system: System, event: Event) -> Remedy:
+    action = event.known.action if event.known else "report"
+    if action == "restart-host":
+        text = "Reboot; where it comes back, look at power, heat and seating, and have the GPU replaced."
+        return Remedy(text, as_root(system, "reboot"), Disturbs.HOST)
+    if action == "reset-gpu":
+        commands = as_root(system, f"nvidia-smi --gpu-reset -i {event.place}.0")
+        text = "Reset the GPU when nothing runs on it; where it comes back, have it examined."
+        return Remedy(text, commands, Disturbs.RUNNING_CONTAINERS)
+    return Remedy("Keep the log for NVIDIA, and try a newer driver.", as_root(system, "nvidia-bug-report.sh"))
+
+
+@check("driver.start-log", explains=_CAUSES)
+def start_log(system: System, pci: Pci, driver: Driver, logs: Logs) -> Said | None:
+    """Where the driver could not start a GPU, it says so in the kernel log: firmware settings, or the wrong module.
+
+    Source: https://github.com/NVIDIA/open-gpu-kernel-modules/issues
+    """
+    if logs.kernel.unknown is not None:
+        return _unread(logs.kernel)
+    if logs.kernel.value is None:
+        return None
+    lines = [line for line in logs.kernel.value if _NOT_STARTED.search(line)]
+    usable = [gpu for gpu in pci.gpus.value or () if gpu.driver != "vfio-pci"]
+    if not lines or len([gpu for gpu in driver.gpus.value or () if not gpu.error]) >= max(1, len(usable)):
+        return passed(
+            "The driver started every GPU", Evidence(logs.kernel.source, f"{len(lines)} lines of a failed start")
+        )
+    text = (
+        "Look at the firmware setup (Above 4G Decoding, Resizable BAR) and at the module's flavour: Blackwell needs the"
+        " open one, GPUs before Turing the other."
+    )
+    remedy = Remedy(text, as_root(system, "dmesg | grep -i nvrm"), Disturbs.HOST)
+    said = lines[-1].partition("NVRM: ")[2] or lines[-1]
+    return failed(f"The driver could not start a GPU: {said}", Evidence(logs.kernel.source, lines[-1]), remedy=remedy)
+
+
+@check("kernel.build-log", explains=("kernel.module-built", "kernel.module-loaded", "kernel.secure-boot"))
+def build_log(system: System, pci: Pci, kernel: Kernel, driver: Driver, logs: Logs) -> Said | None:
+    """DKMS builds the module for each kernel; a compiler or kernel that the driver does not know makes that fail.
+
+    What failed stays in make.log: dkms(8).
+    """
+    if driver.loaded_version.value or driver.nvml_version.value or kernel.module_file.value:
+        return passed("A module is there for the running kernel", kernel.module_file)
+    if not logs.build.get():
+        return None
+    remedy = install_driver("Install a driver that knows this kernel.", system, compat_gpus(pci, driver))
+    first = (logs.build.value or ("",))[0]
+    return failed(f"DKMS could not build the module: {first.strip()}", logs.build, remedy=remedy)
+
+
+@check("docker.log", explains=("docker.reachable",))
+def docker_log(system: System, docker: Docker, logs: Logs) -> Said | None:
+    """Where Docker does not start, the last thing in its log says why."""
+    lines = logs.docker
+    if docker.daemon.value is not None:
+        return passed("Docker runs", docker.daemon)
+    if docker.state.value not in (State.ABSENT, State.STOPPED) or lines.value is None:
+        return None
+    fatal = next((line for line in reversed(lines.value) if _DOCKER_FATAL.search(line)), None)
+    if fatal is None:
+        return None
+    remedy = Remedy("Mend what it names, then start Docker.", start(system, docker))
+    said = _core(_DOCKER_FATAL, fatal).rstrip(".")
+    return failed(f"Docker did not start: {said}.", Evidence(lines.source, fatal), remedy=remedy)
+
+
+def _core(pattern: re.Pattern[str], line: str) -> str:
+    """The line without what the logger and the engine put before it."""
+    found = pattern.search(line)
+    return line[found.start() :] if found else line
+
+
+@check("registration.log")
+def container_log(logs: Logs) -> Said | None:
+    """What the toolkit said when a container failed to start is in the engine's log: the last of a day counts."""
+    engines = (logs.docker, logs.containerd, logs.kubelet)
+    read = [log for log in engines if log.value is not None]
+    if not read:
+        unread = next((log for log in engines if log.unknown is not None), None)
+        return _unread(unread) if unread else None
+    hits = [(log, line) for log in read for line in log.value or () if _CONTAINER.search(line)]
+    if not hits:
+        return passed(
+            "No GPU container failed to start within a day", *(Evidence(log.source, "no such line") for log in read)
+        )
+    log, line = max(hits, key=lambda hit: hit[1])
+    remedy = Remedy("Have it explained.", (f"{log.source} --since -1d | gpuctl explain",))
+    when = line.partition(" ")[0]
+    message = f"A GPU container failed to start ({when}): {_core(_CONTAINER, line)}"
+    return warned(message, Evidence(log.source, line), remedy=remedy)

@@ -1,0 +1,59 @@
+"""`gpuctl collect`: record this host in one file, to be diagnosed elsewhere."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+import typer
+
+from gpuctl import __version__
+from gpuctl.cli.options import Json, filled
+from gpuctl.model import ExitCode
+
+
+def command(
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "-o",
+            "--output",
+            parser=filled,
+            metavar="FILE",
+            help="The file to write, instead of one named after the host and the time.",
+            show_default=False,
+        ),
+    ] = None,
+    anonymise: Annotated[
+        bool, typer.Option("--anonymise", help="Replace names, addresses and serial numbers too.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Record all that gpuctl sees of this host in one file, without secrets, for `doctor --from FILE` elsewhere."""
+    from gpuctl.facts.collect import collect
+    from gpuctl.host.archive import encode
+    from gpuctl.host.local import LocalHost
+    from gpuctl.render.collect import collect_json, collect_text, file_name
+    from gpuctl.render.progress import working
+
+    with working("Recording this host"):
+        snapshot = collect(LocalHost(), __version__, time.time(), anonymise)
+    path, raw = output or file_name(snapshot), encode(snapshot)
+    _write(path, raw)
+    if json:
+        typer.echo(collect_json(snapshot, path, len(raw)))
+    else:
+        collect_text(snapshot, path, len(raw)).show()
+
+
+def _write(path: str, raw: bytes) -> None:
+    from gpuctl.host.output import FileProblem, NoPlaceForFile, write_whole
+    from gpuctl.render.text import plain
+
+    try:
+        write_whole(path, raw, private=True)
+    except NoPlaceForFile as problem:
+        raise typer.BadParameter(plain(str(problem)), param_hint="--output") from None
+    except FileProblem as problem:
+        typer.echo(plain(str(problem)), err=True)
+        raise typer.Exit(ExitCode.PROBLEM) from None

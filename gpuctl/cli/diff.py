@@ -1,0 +1,31 @@
+"""`gpuctl diff`: what is different between two snapshots."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from gpuctl.cli.options import Json
+from gpuctl.cli.snapshots import load
+
+
+def command(
+    old: Annotated[str, typer.Argument(metavar="OLD", help="A snapshot of `gpuctl collect`.", show_default=False)],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="Another one.", show_default=False)],
+    json: Json = False,
+) -> None:
+    """Show which findings, facts and files differ between two snapshots. Exit codes: 0 none, 1 some."""
+    from gpuctl.checks.comparison import compare
+    from gpuctl.model import ExitCode
+    from gpuctl.render.diff import comparison_text, diff_json
+    from gpuctl.render.progress import working
+
+    before, after = load(old), load(new)
+    with working("Comparing the snapshots"):
+        found = compare(before, after)
+    if json:
+        typer.echo(diff_json(found, before, after))
+    else:
+        comparison_text(found, before, after).show()
+    raise typer.Exit(ExitCode.GOOD if found.equal else ExitCode.PROBLEM)

@@ -1,0 +1,109 @@
+"""`gpuctl explain`: from error text to its cause, and the encyclopaedia behind it."""
+
+from __future__ import annotations
+
+import sys
+from io import BytesIO
+from typing import TYPE_CHECKING, Annotated, BinaryIO
+
+import typer
+
+from gpuctl.cli.options import Json, filled
+from gpuctl.model import ExitCode
+
+if TYPE_CHECKING:
+    from gpuctl.checks.engine import Check
+    from gpuctl.compat.failures import Family
+    from gpuctl.diagnose.answer import Match
+
+
+def command(
+    text: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[TEXT]...",
+            parser=filled,
+            help="Error text, or the id of a failure or of a check; without it, stdin.",
+            show_default=False,
+        ),
+    ] = None,
+    file: Annotated[
+        typer.FileBinaryRead | None,
+        typer.Option("-f", "--file", metavar="FILE", help="A log of any length, - for stdin.", show_default=False),
+    ] = None,
+    no_probe: Annotated[bool, typer.Option("--no-probe", help="The text is from elsewhere: ask nothing here.")] = False,
+    list_: Annotated[bool, typer.Option("--list", help="List every failure and check that has an entry.")] = False,
+    json: Json = False,
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Show every match whole, with all lines.")] = False,
+) -> None:
+    """Say which failures an error text shows, why, and which command mends them."""
+    if (text is not None) + (file is not None) + list_ > 1:
+        raise typer.BadParameter("give one of TEXT, --file and --list")
+    chosen = _entries(text, list_)
+    if chosen:
+        _show_entries(chosen, list_, json)
+        raise typer.Exit
+    found, probed = _matches(_stream(text, file), probe=not no_probe)
+    _show(found, probed, json, verbose)
+    raise typer.Exit(ExitCode.PROBLEM if found else ExitCode.UNDETERMINED)
+
+
+def _entries(text: list[str] | None, everything: bool) -> tuple[Family | Check, ...]:
+    from gpuctl.diagnose.entries import entries, entry
+
+    if everything:
+        return entries()
+    one = entry(text[0]) if text and len(text) == 1 else None
+    return (one,) if one else ()
+
+
+def _stream(text: list[str] | None, file: BinaryIO | None) -> BinaryIO:
+    if text:
+        return BytesIO(" ".join(text).encode(errors="surrogateescape"))
+    if file is not None:
+        return file
+    if sys.stdin is None or sys.stdin.isatty():
+        raise typer.BadParameter("nothing to explain: give TEXT or --file FILE, or pipe a log into it")
+    return sys.stdin.buffer
+
+
+def _matches(stream: BinaryIO, probe: bool) -> tuple[tuple[Match, ...], bool]:
+    """Returns the matches, and whether this host was asked about them."""
+    from gpuctl.diagnose.answer import can_be_decided, matches
+    from gpuctl.diagnose.scan import scan
+    from gpuctl.render.progress import working
+
+    try:
+        with working("Reading the text"):
+            sightings = scan(stream)
+    except OSError as error:
+        raise typer.BadParameter(f"the text cannot be read: {error.strerror}") from None
+    if not (probe and can_be_decided(sightings)):
+        return matches(sightings), False
+    from gpuctl.checks import diagnose
+    from gpuctl.facts.gather import gather
+    from gpuctl.host.local import LocalHost
+
+    with working("Looking at this host"):
+        report = diagnose(gather(LocalHost()))
+    return matches(sightings, report), True
+
+
+def _show(found: tuple[Match, ...], probed: bool, json: bool, verbose: bool) -> None:
+    from gpuctl.render.explain import matches_json, matches_text
+
+    if json:
+        typer.echo(matches_json(found, probed))
+    else:
+        matches_text(found, verbose).show()
+
+
+def _show_entries(chosen: tuple[Family | Check, ...], as_list: bool, json: bool) -> None:
+    from gpuctl.render.explain import entries_json, entries_text, entry_text
+
+    if json:
+        typer.echo(entries_json(chosen))
+    elif as_list:
+        entries_text(chosen).show()
+    else:
+        entry_text(chosen[0]).show()

@@ -1,0 +1,46 @@
+"""The host that a command looks at: this one, or one that was recorded in a snapshot."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from gpuctl.host.archive import Snapshot
+    from gpuctl.host.reading import Host
+
+
+@lru_cache(maxsize=1)
+def host_at(path: str | None) -> Host:
+    """Returns the host of a snapshot's file, read once, or this host. Ends the run where the file is no snapshot."""
+    if path is not None:
+        return load(path).host
+    from gpuctl.host.local import LocalHost
+
+    return LocalHost()
+
+
+def load(path: str) -> Snapshot:
+    """Returns the snapshot in a file. Ends the run with the exit code for wrong usage where it is none."""
+    from gpuctl.host.archive import BadSnapshot, decode
+    from gpuctl.host.files import FileProblem, read
+
+    try:
+        raw = read(path).raw
+        if raw is None:
+            raise _refused(f"{path} does not exist.")
+        return decode(raw)
+    except FileProblem as problem:
+        raise _refused(str(problem)) from None
+    except BadSnapshot as problem:
+        raise _refused(f"{path} is no snapshot that gpuctl can read: {problem}.") from None
+
+
+def _refused(sentence: str) -> typer.Exit:
+    from gpuctl.model import ExitCode
+    from gpuctl.render.text import plain
+
+    typer.echo(plain(f"Error: {sentence}"), err=True)
+    return typer.Exit(ExitCode.USAGE)

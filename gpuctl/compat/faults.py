@@ -1,0 +1,74 @@
+"""What is known of failures: the driver's Xid errors, the toolkit's faulty releases, which checks detect what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+from gpuctl.compat.tables import load
+from gpuctl.compat.versions import compare
+
+ACTIONS = ("ignore", "restart-app", "report", "reset-gpu", "restart-host")
+"""What NVIDIA has done at once about an Xid, from least to most; `ignore` is for what is logged beside another."""
+
+
+@dataclass(frozen=True)
+class Xid:
+    """An error that the driver reports in the kernel log. `action` is one of ACTIONS."""
+
+    xid: int
+    text: str
+    action: str
+    source: str
+    note: str | None = None
+
+
+@cache
+def xids() -> dict[int, Xid]:
+    """Returns the Xids by number; the ones that are not there are rare, or NVIDIA wants to hear of them."""
+    return {row.xid: row for row in load("xids", Xid)}
+
+
+@dataclass(frozen=True)
+class ToolkitFault:
+    """A fault that the toolkit has from `since` (None: ever) until before `fixed`, and the family that it shows as."""
+
+    family: str
+    fixed: str
+    text: str
+    source: str
+    since: str | None = None
+    note: str | None = None
+
+
+@cache
+def toolkit_faults() -> tuple[ToolkitFault, ...]:
+    """Returns the known faults, the oldest first."""
+    return load("toolkit_faults", ToolkitFault)
+
+
+def faults_of(version: str) -> tuple[ToolkitFault, ...]:
+    """Returns the faults of a release such as 1.17.0."""
+    ended = [fault for fault in toolkit_faults() if compare(version, fault.fixed) < 0]
+    return tuple(fault for fault in ended if fault.since is None or compare(version, fault.since) >= 0)
+
+
+@dataclass(frozen=True)
+class FamilyChecks:
+    """A family of failures and the checks that detect it.
+
+    `seen_in`: host, where facts show it before anything fails; log, where a log that doctor reads shows it afterwards;
+    run, where only the failing command does, and `why`.
+    """
+
+    family: str
+    checks: tuple[str, ...]
+    seen_in: str
+    source: str
+    why: str | None = None
+
+
+@cache
+def family_checks() -> dict[str, FamilyChecks]:
+    """Returns all families by id, the most frequent first."""
+    return {row.family: row for row in load("family_checks", FamilyChecks)}

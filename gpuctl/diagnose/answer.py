@@ -1,0 +1,102 @@
+"""From sightings to matches: how sure each family is, what this host says of it, and causes before consequences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from gpuctl.checks import finding
+from gpuctl.compat.failures import LAYERS, Family, families
+from gpuctl.diagnose.scan import Sighting
+from gpuctl.model import Finding, Remedy, Report
+
+COLLECT = (
+    "gpuctl doctor -v",
+    "nvidia-smi",
+    "docker version; docker info",
+    "journalctl -b -u docker -u containerd -n 200",
+    "dmesg | grep -iE 'nvrm|xid|nvidia'",
+    "nvidia-container-cli -k -d /dev/stderr info",
+)
+"""What to look at, or to send along, where nothing is recognised."""
+
+UNKNOWN_HOST = Report(())
+
+
+class Confidence(str, Enum):
+    """How sure a match is, surest first.
+
+    certain: no other family has this core line, or the host or another line decides. likely: the most reported of
+    those that have it, or the one for which other words speak. possible: another of them.
+    """
+
+    CERTAIN = "certain"
+    LIKELY = "likely"
+    POSSIBLE = "possible"
+
+
+@dataclass(frozen=True)
+class Match:
+    """A family that a text shows, the lines that gave it away, and the doctor's finding that says so of this host."""
+
+    family: Family
+    confidence: Confidence
+    evidence: tuple[Sighting, ...]
+    here: Finding | None = None
+
+    @property
+    def remedies(self) -> tuple[Remedy, ...]:
+        """What to do: first what the doctor says for this host."""
+        own = (self.here.remedy,) if self.here and self.here.remedy else ()
+        return (*own, *self.family.remedies)
+
+
+def can_be_decided(sightings: tuple[Sighting, ...]) -> bool:
+    """Returns whether the doctor's checks of a host say more of what was seen."""
+    return any(families()[id].checks for sighting in sightings for id in sighting.families)
+
+
+def matches(sightings: tuple[Sighting, ...], report: Report = UNKNOWN_HOST) -> tuple[Match, ...]:
+    """Returns the families that were seen, best first. `report` is the doctor's, of the host where it happened."""
+    here = dict(_found(sightings, report))
+    certain = frozenset(sighting.families[0] for sighting in sightings if len(sighting.families) == 1)
+    sure: dict[str, Confidence] = {}
+    evidence: dict[str, tuple[Sighting, ...]] = {}
+    for sighting in sightings:
+        for id, confidence in _settled(sighting, certain, here, report):
+            sure[id] = min(sure.get(id, confidence), confidence, key=list(Confidence).index)
+            evidence[id] = (*evidence.get(id, ()), sighting)
+    known = families()
+    found = tuple(Match(known[id], sure[id], evidence[id], here.get(id)) for id in sure)
+    return tuple(sorted(found, key=lambda match: _rank(match, found)))
+
+
+def _found(sightings: tuple[Sighting, ...], report: Report) -> Iterator[tuple[str, Finding]]:
+    for id in dict.fromkeys(id for sighting in sightings for id in sighting.families):
+        family = families()[id]
+        told = finding(report, family.checks, family.check_says)
+        if told:
+            yield id, told
+
+
+def _settled(
+    sighting: Sighting, certain: frozenset[str], here: Mapping[str, Finding], report: Report
+) -> Iterator[tuple[str, Confidence]]:
+    """The families that a sighting speaks for: all that have its core line, unless something decides for one."""
+    ids = sighting.families
+    told = [id for id in ids if id in here]
+    decided = [id for id in ids if id in certain] or sorted(told, key=lambda id: report.findings.index(here[id]))[:1]
+    if decided:
+        yield from ((id, Confidence.CERTAIN) for id in decided)
+        return
+    likely = [id for id in ids if id in sighting.nearby] or ids[:1]
+    yield from ((id, Confidence.LIKELY if id in likely else Confidence.POSSIBLE) for id in ids)
+
+
+def _rank(match: Match, found: tuple[Match, ...]) -> tuple[bool, int, int, int, int]:
+    sure = [other for other in found if other.confidence is not Confidence.POSSIBLE]
+    follows = any(match.family.id in other.family.explains for other in sure)
+    layer = LAYERS.index(match.family.layer)
+    confidence = list(Confidence).index(match.confidence)
+    return follows, confidence, layer, -match.family.reports, match.evidence[0].line

@@ -1,0 +1,98 @@
+"""Error text of any length as sightings: the lines that gave a failure away, and of which families they may be."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import BinaryIO
+
+from gpuctl.compat.failures import families
+from gpuctl.diagnose.letters import cleaned, condensed, position, readable
+from gpuctl.diagnose.signatures import hits
+
+BLOCK = 256 << 10
+OVERLAP = 2048
+"""Bytes of a block that the next one repeats: a core line may be broken between the two."""
+EVIDENCE = 3
+"""Lines that are kept for the same families."""
+_BEFORE, _AFTER = 120, 280
+"""Letters of a long line that are shown around the place."""
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """A line, by its number from 1, that has the core line of these families, most reported first.
+
+    `nearby`: those of them of whose context there is something around.
+    """
+
+    line: int
+    text: str
+    families: tuple[str, ...]
+    nearby: frozenset[str] = frozenset()
+
+
+def scan(file: BinaryIO) -> tuple[Sighting, ...]:
+    """Returns what is seen in a text, in order. Reads it once, in memory that does not grow with it."""
+    seen: dict[tuple[str, ...], dict[int, Sighting]] = {}
+    for block in _blocks(file):
+        for sighting in _sightings(block):
+            kept = seen.setdefault(sighting.families, {})
+            if len(kept) < EVIDENCE:
+                kept.setdefault(sighting.line, sighting)
+    found = (sighting for kept in seen.values() for sighting in kept.values())
+    return tuple(sorted(found, key=lambda one: (one.line, one.families)))
+
+
+@dataclass(frozen=True)
+class _Block:
+    """A piece of a text, the number of its first line, and how many of its last bytes the next piece begins with."""
+
+    first_line: int
+    raw: bytes
+    repeated: int
+
+
+def _blocks(file: BinaryIO) -> Iterator[_Block]:
+    first_line, raw = 1, file.read(BLOCK)
+    while chunk := file.read(BLOCK):
+        kept = raw[-OVERLAP:]
+        kept = kept[kept.find(b"\n") + 1 :]
+        yield _Block(first_line, raw, len(kept))
+        first_line += raw.count(b"\n", 0, len(raw) - len(kept))
+        raw = kept + chunk
+    yield _Block(first_line, raw, 0)
+
+
+def _sightings(block: _Block) -> Iterator[Sighting]:
+    text = cleaned(block.raw)
+    letters = condensed(text)
+    found = hits(letters)
+    if not found:
+        return
+    # A line that is cut off here, or goes on in the next piece, is whole there.
+    own = len(condensed(cleaned(block.raw[: len(block.raw) - block.repeated])))
+    lines = text.split(b"\n")
+    starts = [0, *accumulate(len(condensed(line)) for line in lines)]
+    for hit in (hit for hit in found if hit.start < own):
+        index = bisect_right(starts, hit.start) - 1
+        shown = _excerpt(lines[index], hit.start - starts[index])
+        ids = hit.signature.families
+        yield Sighting(block.first_line + index, shown, ids, _nearby(ids, letters))
+
+
+def _excerpt(line: bytes, letters: int) -> str:
+    if len(line) <= _BEFORE + _AFTER:
+        return readable(line)
+    place = position(line, letters)
+    start = max(0, place - _BEFORE)
+    piece = readable(line[start : place + _AFTER])
+    return f"{'…' if start else ''}{piece}{'…' if place + _AFTER < len(line) else ''}"
+
+
+def _nearby(ids: tuple[str, ...], letters: bytes) -> frozenset[str]:
+    if len(ids) == 1:
+        return frozenset()
+    return frozenset(id for id in ids if any(condensed(word.encode()) in letters for word in families()[id].context))

@@ -1,0 +1,119 @@
+"""A host recorded: every look of every probe, and the ends of the logs that tell of its GPUs."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from dataclasses import replace
+from typing import Dict, Iterator, List, Mapping, Pattern, Tuple
+from urllib.parse import quote
+
+from gpuctl.facts.docker import Docker
+from gpuctl.facts.gather import Facts, gather
+from gpuctl.host.aliases import Aliases
+from gpuctl.host.archive import Snapshot, fits
+from gpuctl.host.deadline import DeadlineExceeded, begin, within
+from gpuctl.host.reading import Host, Reading
+from gpuctl.host.redact import redact
+from gpuctl.host.snapshot import RecordingHost, key
+
+SIZE_LIMIT = 5_000_000
+"""Bytes of a snapshot's file: what a ticket takes as an attachment."""
+HOST_NAMES = ("/proc/sys/kernel/hostname", "/etc/hostname")
+UNITS = ("docker", "containerd", "crio", "kubelet", "nvidia-persistenced", "nvidia-fabricmanager")
+JOURNALS = tuple(("journalctl", "--no-pager", "--output=short-iso", "--lines=300", "--unit=" + unit) for unit in UNITS)
+KERNEL_LOGS = (("journalctl", "--no-pager", "--output=short-iso", "--lines=5000", "--dmesg"), ("dmesg",))
+OF_GPUS = re.compile(r"NVRM|Xid|\bGSP\b|nvidia|nouveau|NVLink|NVSwitch", re.IGNORECASE)
+DKMS = "/var/lib/dkms"
+_LOG_LIMIT = 1 << 17
+"""Characters of a log that are kept: its end."""
+_LOG_DEADLINE = 5.0
+_IMAGES, _IMAGES_DEADLINE = 40, 2.0
+_ALL = re.compile("")
+
+
+def collect(host: Host, gpuctl: str, at: float, anonymise: bool) -> Snapshot:
+    """Returns the host's snapshot, without secrets and at most SIZE_LIMIT bytes long as a file.
+
+    `gpuctl` is the version that records, `at` the time in seconds since the epoch. `anonymise` also replaces the names
+    of the host, its users and sites, its addresses, and serial numbers of all kinds, each always by the same.
+    """
+    logs = [begin(lambda argv=argv: _said(host, argv)) for argv in (*JOURNALS, *KERNEL_LOGS)]  # type: ignore[misc]
+    recorder = RecordingHost(host)
+    facts = gather(recorder)
+    for path in HOST_NAMES:
+        recorder.read(path)
+    with suppress(DeadlineExceeded):
+        within(_IMAGES_DEADLINE, lambda: _look_at_images(recorder, facts))
+    recorded = {**dict(_make_logs(host)), **dict(log() for log in logs), **dict(recorder.readings)}
+    readings, redacted = _without_secrets(recorded)
+    if anonymise:
+        readings, redacted = _anonymised(readings, redacted)
+    return bounded(Snapshot(readings, at, gpuctl, anonymise, redacted))
+
+
+def _said(host: Host, argv: Tuple[str, ...]) -> Tuple[str, Reading]:
+    reading = host.run(argv, _LOG_DEADLINE)
+    return key("run", reading.source), end_of_log(reading, OF_GPUS if argv in KERNEL_LOGS else _ALL)
+
+
+def end_of_log(reading: Reading, wanted: Pattern[str]) -> Reading:
+    """Returns the reading of a log with its last lines, of those that are wanted."""
+    lines = [line for line in reading.text.splitlines(keepends=True) if wanted.search(line)]
+    kept = "".join(lines)[-_LOG_LIMIT:]
+    return replace(reading, text=kept, detail=reading.detail[-_LOG_LIMIT:])
+
+
+def _make_logs(host: Host) -> Iterator[Tuple[str, Reading]]:
+    """The logs of DKMS that tell why a module could not be built: DKMS/MODULE/VERSION/build/make.log."""
+    for module in host.list(DKMS).text.splitlines():
+        for version in host.list("%s/%s" % (DKMS, module)).text.splitlines() if "nvidia" in module else ():
+            reading = host.read("%s/%s/%s/build/make.log" % (DKMS, module, version))
+            if reading.ok:
+                yield key("read", reading.source), end_of_log(reading, _ALL)
+
+
+def _look_at_images(host: Host, facts: Facts) -> None:
+    """What `check --image` asks Docker of an image, for the images that are there."""
+    docker = facts[Docker]
+    if isinstance(docker, Docker) and docker.endpoint.value and docker.daemon.value:
+        for name in sorted(docker.daemon.value.images)[:_IMAGES]:
+            host.get(docker.endpoint.value.url, "/images/%s/json" % quote(name, safe="/:@"))
+
+
+def _without_secrets(recorded: Mapping[str, Reading]) -> Tuple[Dict[str, Reading], Tuple[str, ...]]:
+    readings: Dict[str, Reading] = {}
+    redacted: List[str] = []
+    for name, reading in sorted(recorded.items()):
+        kind = name.partition(":")[0]
+        source, in_source = redact("", reading.source, reading.source)
+        text, in_text = redact(kind, source, reading.text)
+        detail, in_detail = redact("", source, reading.detail)
+        readings[key(kind, source)] = replace(reading, source=source, text=text, detail=detail)
+        redacted += [*(in_text + in_detail), *(("the name of a look: a secret",) if in_source else ())]
+    return readings, tuple(redacted)
+
+
+def _anonymised(
+    recorded: Mapping[str, Reading], redacted: Tuple[str, ...]
+) -> Tuple[Dict[str, Reading], Tuple[str, ...]]:
+    named = [recorded[key("read", path)].text.strip() for path in HOST_NAMES]
+    aliases = Aliases(name for full in named for name in (full, full.partition(".")[0]))
+    readings: Dict[str, Reading] = {}
+    for name, reading in sorted(recorded.items()):
+        kind = name.partition(":")[0]
+        source, detail = aliases.replaced(reading.source), aliases.replaced(reading.detail)
+        text = aliases.replaced(reading.text, keep_length=kind == "call")
+        readings[key(kind, source)] = replace(reading, source=source, text=text, detail=detail)
+    for path in HOST_NAMES:  # a name that is too common to be replaced elsewhere is none to tell either
+        readings[key("read", path)] = replace(readings[key("read", path)], text="host-1\n")
+    return readings, tuple(map(aliases.replaced, redacted))
+
+
+def bounded(snapshot: Snapshot, limit: int = SIZE_LIMIT) -> Snapshot:
+    """Returns the snapshot without its longest readings, as many as are too many for a file of `limit` bytes."""
+    while not fits(snapshot, limit):
+        longest = max(snapshot.readings, key=lambda name: len(snapshot.readings[name].text))
+        kept = {name: reading for name, reading in snapshot.readings.items() if name != longest}
+        snapshot = replace(snapshot, readings=kept, left_out=(*snapshot.left_out, longest))
+    return snapshot

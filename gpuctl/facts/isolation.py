@@ -1,0 +1,54 @@
+"""What the kernel isolates containers with: control groups, SELinux, seccomp."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gpuctl.host.reading import Host, Outcome, fact
+from gpuctl.model import Fact
+
+UNIFIED = "/sys/fs/cgroup/cgroup.controllers"
+"""There where version 2 is mounted alone: cgroups(7)."""
+ENFORCE = "/sys/fs/selinux/enforce"
+USE_DEVICES = "/sys/fs/selinux/booleans/container_use_devices"
+SELF = "/proc/self/status"
+
+
+@dataclass(frozen=True)
+class Isolation:
+    """`seccomp`: whether the kernel has it."""
+
+    cgroup_v2: Fact[bool]
+    selinux: Fact[bool]
+    """Whether it enforces; absent where the kernel runs without SELinux."""
+    use_devices: Fact[bool]
+    """SELinux's boolean container_use_devices; absent where no policy for containers is loaded."""
+    seccomp: Fact[bool]
+
+
+def probe_isolation(host: Host) -> Isolation:
+    """Returns what the kernel says of itself."""
+    unified = host.stat(UNIFIED)
+    is_unified = Fact(False, UNIFIED) if unified.outcome is Outcome.ABSENT else fact(unified, lambda _: True)
+    return Isolation(
+        cgroup_v2=is_unified,
+        selinux=fact(host.read(ENFORCE), parse_boolean),
+        use_devices=fact(host.read(USE_DEVICES), parse_boolean),
+        seccomp=fact(host.read(SELF), has_seccomp),
+    )
+
+
+def parse_boolean(text: str) -> bool:
+    """Returns an SELinux boolean, present value first, pending one second; `enforce` has the first alone.
+
+    1 1
+    """
+    return text.strip().startswith("1")
+
+
+def has_seccomp(status: str) -> bool:
+    """Returns whether a process's status has the line that only a kernel with CONFIG_SECCOMP writes: proc(5).
+
+    Seccomp:        0
+    """
+    return any(line.startswith("Seccomp:") for line in status.splitlines())

@@ -1,0 +1,110 @@
+"""What the kernel, the engines and NVIDIA's services wrote into their logs lately, as far as it may be read."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Callable, Optional, Tuple
+
+from gpuctl.facts.services import FABRIC_MANAGER, PERSISTENCED
+from gpuctl.facts.system import BOOTED
+from gpuctl.host.deadline import begin
+from gpuctl.host.reading import Host, Outcome, Reading, fact
+from gpuctl.model import Fact
+
+KERNEL_LINES, UNIT_LINES = 4000, 300
+SINCE = "-1d"
+DEADLINE = 4.0
+"""Seconds. A journal of many gigabytes is searched from its end, and cut off."""
+LETTERS = 500
+"""Of a line. What is longer holds an error text wrapped many times, or is no message."""
+KERNEL_LOG = ("journalctl", "-k", "-b", "-o", "short-iso", "--no-pager", "-n", str(KERNEL_LINES))
+DMESG = ("dmesg",)
+DKMS = "/var/lib/dkms"
+_OURS = re.compile(r"NVRM|nvidia|Xid|nouveau|GSP", re.IGNORECASE)
+_NOT_ALL = re.compile("not seeing messages|insufficient permissions")
+"""journalctl's hints to a user who may read no log but his own: journalctl(1)."""
+_BUILD_ERROR = re.compile(r"\berror[: ]|\*\*\* ", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Logs:
+    """Lines, oldest first, each cut after LETTERS. Absent: there is no such log. Unknown: it may not be read."""
+
+    kernel: Fact[Tuple[str, ...]]
+    """Those of this boot that speak of NVIDIA's driver or of nouveau."""
+    docker: Fact[Tuple[str, ...]]
+    """This and the next ones: of the last day; absent where systemd does not run the services."""
+    containerd: Fact[Tuple[str, ...]]
+    kubelet: Fact[Tuple[str, ...]]
+    persistenced: Fact[Tuple[str, ...]]
+    fabric_manager: Fact[Tuple[str, ...]]
+    build: Fact[Tuple[str, ...]]
+    """The errors in the make.log that a failed DKMS build of NVIDIA's module has left; absent where none has."""
+
+
+def unit_log(unit: str) -> Tuple[str, ...]:
+    """Returns the command that prints a unit's lines."""
+    return ("journalctl", "-u", unit, "--since", SINCE, "-o", "short-iso", "--no-pager", "-n", str(UNIT_LINES))
+
+
+def probe_logs(host: Host) -> Logs:
+    """Returns the logs, read side by side."""
+    units = ("docker", "containerd", "kubelet", PERSISTENCED, FABRIC_MANAGER)
+    asked = [_begin_unit(host, unit) for unit in units]
+    kernel, build = _kernel(host), _build_log(host)
+    docker, containerd, kubelet, persistenced, fabric_manager = (answer() for answer in asked)
+    return Logs(kernel, docker, containerd, kubelet, persistenced, fabric_manager, build)
+
+
+def _kernel(host: Host) -> Fact[Tuple[str, ...]]:
+    """The journal's, where it has one; else the kernel's own buffer, which may be closed to all but root."""
+    journal = host.run(KERNEL_LOG, DEADLINE) if host.stat(BOOTED).ok else Reading(BOOTED, Outcome.ABSENT)
+    if not (journal.ok and parse_log(journal.text)) or _NOT_ALL.search(journal.detail):
+        journal = host.run(DMESG, DEADLINE)
+    found = fact(journal, lambda text: tuple(line for line in parse_log(text) if _OURS.search(line)))
+    return Fact(found.value, " ".join(journal.source.split()[:2]), found.unknown)
+
+
+def _begin_unit(host: Host, unit: str) -> Callable[[], Fact[Tuple[str, ...]]]:
+    return begin(lambda: _of_unit(host, unit))
+
+
+def _of_unit(host: Host, unit: str) -> Fact[Tuple[str, ...]]:
+    if not host.stat(BOOTED).ok:
+        return Fact(None, BOOTED)
+    said = host.run(unit_log(unit), DEADLINE)
+    source = "journalctl -u " + unit
+    if _NOT_ALL.search(said.detail):
+        return Fact(None, source, unknown="this user may not read it")
+    found = fact(said, parse_log)
+    return Fact(found.value, source, found.unknown)
+
+
+def parse_log(text: str) -> Tuple[str, ...]:
+    """Returns the lines, without what journalctl says of itself.
+
+    -- Logs begin at Mon 2026-11-23 10:00:00 UTC. --
+    2026-11-25T10:00:01+0000 gpu1 kernel: NVRM: Xid (PCI:0000:3b:00): 79, GPU has fallen off the bus.
+    """
+    return tuple(line[:LETTERS] for line in text.splitlines() if line and not line.startswith("-- "))
+
+
+def _build_log(host: Host) -> Fact[Tuple[str, ...]]:
+    """dkms leaves make.log in `build` where a build failed, and moves it away after one that went well: dkms(8)."""
+    for module in host.list(DKMS).text.splitlines():
+        folders = host.list("%s/%s" % (DKMS, module)).text.splitlines() if module.startswith("nvidia") else []
+        for version in reversed(folders):
+            log = host.read("%s/%s/%s/build/make.log" % (DKMS, module, version))
+            if log.outcome is not Outcome.ABSENT:
+                return fact(log, parse_build)
+    return Fact(None, DKMS)
+
+
+def parse_build(text: str) -> Optional[Tuple[str, ...]]:
+    """Returns the lines of a make.log that name an error, None where none does.
+
+    make[3]: *** [/usr/src/linux-headers-6.8.0-45/scripts/Makefile.build:243: nv-dma.o] Error 1
+    nvidia/nv-dma.c:1020:36: error: implicit declaration of function 'dma_buf_export'
+    """
+    return tuple(line for line in parse_log(text) if _BUILD_ERROR.search(line)) or None

@@ -1,0 +1,80 @@
+"""NVIDIA's own services: the persistence daemon, and the fabric manager that NVSwitch needs."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import List, Mapping, Optional
+
+from gpuctl.facts.docker_unit import parse_show
+from gpuctl.facts.system import BOOTED
+from gpuctl.host.deadline import begin
+from gpuctl.host.reading import Host, Outcome, Reading, fact
+from gpuctl.model import Fact
+
+PERSISTENCED, FABRIC_MANAGER = "nvidia-persistenced", "nvidia-fabricmanager"
+SHOW = (
+    "systemctl",
+    "show",
+    *(unit + ".service" for unit in (PERSISTENCED, FABRIC_MANAGER)),
+    "--property=Id,LoadState,ActiveState,Result",
+)
+FABRIC_VERSION = ("nv-fabricmanager", "--version")
+_VERSION = re.compile(r"version is\s*:?\s*(\d[\d.]*)|(\d+\.\d+(?:\.\d+)?)")
+
+
+@dataclass(frozen=True)
+class Service:
+    """`state` as systemd has it: active, inactive, failed, activating. `result` says why it failed."""
+
+    state: str
+    result: str
+
+
+@dataclass(frozen=True)
+class Services:
+    """Absent: systemd has no such unit, or does not run the services here."""
+
+    persistenced: Fact[Service]
+    fabric_manager: Fact[Service]
+    fabric_version: Fact[str]
+    """What nv-fabricmanager says of its version."""
+
+
+def probe_services(host: Host) -> Services:
+    """Returns how the services stand."""
+    version = begin(lambda: host.run(FABRIC_VERSION))
+    shown = host.run(SHOW) if host.stat(BOOTED).ok else Reading(BOOTED, Outcome.ABSENT)
+    return Services(
+        persistenced=_service(shown, PERSISTENCED),
+        fabric_manager=_service(shown, FABRIC_MANAGER),
+        fabric_version=fact(version(), parse_fabric_version),
+    )
+
+
+def _service(shown: Reading, name: str) -> Fact[Service]:
+    found = fact(shown, lambda text: parse_service(parse_show(text), name))
+    return Fact(found.value, "systemctl show " + name, found.unknown)
+
+
+def parse_service(units: List[Mapping[str, List[str]]], name: str) -> Optional[Service]:
+    """Returns the unit of that name, of those that systemctl shows.
+
+    Id=nvidia-fabricmanager.service
+    LoadState=loaded
+    ActiveState=failed
+    Result=exit-code
+    """
+    one = next((unit for unit in units if unit.get("Id") == [name + ".service"]), None)
+    return Service(one.get("ActiveState", [""])[0], one.get("Result", [""])[0]) if one else None
+
+
+def parse_fabric_version(text: str) -> str:
+    """Returns the version. Raises ValueError.
+
+    Fabric Manager version is : 535.161.08
+    """
+    found = _VERSION.search(text)
+    if not found:
+        raise ValueError(text.strip() or "no output")
+    return found.group(1) or found.group(2)

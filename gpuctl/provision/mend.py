@@ -1,0 +1,209 @@
+"""Carrying out the doctor's remedies that can be undone, each as a change that is planned and written down.
+
+What a remedy says is for a person to type; what is done here is a plan of its own. A check that is not named here is
+mended by nobody but the person.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+from gpuctl.checks.cdi import stale_spec
+from gpuctl.checks.toolkit_settings import wants_no_cgroups
+from gpuctl.engines.merge import Keys, Values
+from gpuctl.engines.toolkit_toml import NotAccepted, diff, with_settings
+from gpuctl.facts.docker import Docker
+from gpuctl.facts.driver import Driver
+from gpuctl.facts.gather import Facts
+from gpuctl.facts.system import System
+from gpuctl.facts.toolkit import SETTINGS, Toolkit
+from gpuctl.facts.toolkit_settings import LDCONFIGS, ToolkitSettings
+from gpuctl.host.reading import Host
+from gpuctl.model import Disturbs, ExitCode, Report, Status
+from gpuctl.provision import cdi
+from gpuctl.provision.install import install_runtime
+from gpuctl.provision.packages import PackageWish
+from gpuctl.provision.podman import SPEC
+from gpuctl.provision.result import Refused, Result, Say, Wish
+from gpuctl.provision.setup import Edit, Setup
+from gpuctl.provision.transaction import conduct
+
+COMMAND = "doctor --fix"
+TOOLKIT = ("toolkit.installed", "toolkit.runtime", "toolkit.hook", "toolkit.cli")
+SPECIFICATION = ("cdi.stale", "registration.cdi")
+RUNTIME = ("registration.runtime", "registration.config-applied")
+OTHER_RUNTIME = ("registration.runtime-path",)
+SETTING: Mapping[str, Callable[[Facts], tuple[Keys, Any]]] = {
+    "toolkit.ldconfig": lambda facts: (
+        ("nvidia-container-cli", "ldconfig"),
+        f"@{facts[ToolkitSettings].proper_ldconfig.value or LDCONFIGS[0]}",
+    ),
+    "toolkit.no-cgroups": lambda facts: (
+        ("nvidia-container-cli", "no-cgroups"),
+        wants_no_cgroups(facts[System], facts[Docker]),
+    ),
+    "toolkit.driver-root": lambda facts: (("nvidia-container-cli", "root"), "/"),
+    "toolkit.hook-mode": lambda facts: (("nvidia-container-runtime", "mode"), "auto"),
+}
+"""The settings of the toolkit's config.toml, by the check that complains of them."""
+_WORSE = tuple(Disturbs)
+
+FAILED = (ExitCode.ROLLED_BACK, ExitCode.NOT_ROLLED_BACK)
+
+Change = Callable[[Host, bool, Say], Result]
+"""Handed the host, whether it is a dry run, and who is told of the steps."""
+
+
+@dataclass(frozen=True)
+class Mend:
+    """A change and the checks that complain of what it mends. `disturbs`: at least that, whatever its steps say."""
+
+    checks: tuple[str, ...]
+    disturbs: Disturbs
+    change: Change
+
+
+@dataclass(frozen=True)
+class Mended:
+    """How a mend ended. `carried_out` is False for one that was planned only; `result` is the plan's then."""
+
+    checks: tuple[str, ...]
+    disturbs: Disturbs
+    carried_out: bool
+    result: Result
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One look at the host: the facts, and the findings that were asked for."""
+
+    facts: Facts
+    report: Report
+
+
+@dataclass(frozen=True)
+class Mender:
+    """How this run goes about it.
+
+    `look` looks at the host anew. `allow` is asked about each plan that disturbs new containers; one that disturbs more
+    is never carried out. With `dry_run` all are planned only.
+    """
+
+    host: Host
+    look: Callable[[], Seen]
+    allow: Callable[[Mended], bool]
+    dry_run: bool
+    taking_steps: Callable[[], AbstractContextManager[Say]]
+
+    def fix(self) -> tuple[tuple[Mended, ...], Seen]:
+        """Returns what was done, in its order, up to the first change that failed, and the last look.
+
+        What is mended may bring to light what rested on it, so the host is looked at until no change is left to try.
+        """
+        ended: list[Mended] = []
+        seen = self.look()
+        while todo := self._untried(seen, ended):
+            done = self._each(todo)
+            ended += done
+            if not any(one.carried_out for one in done):
+                break
+            seen = self.look()
+            if done[-1].result.code in FAILED:
+                break
+        return tuple(ended), seen
+
+    def _untried(self, seen: Seen, ended: list[Mended]) -> tuple[Mend, ...]:
+        tried = {id for one in ended for id in one.checks}
+        return tuple(mend for mend in mends(seen.facts, seen.report) if not set(mend.checks) <= tried)
+
+    def _each(self, todo: tuple[Mend, ...]) -> list[Mended]:
+        ended: list[Mended] = []
+        for mend in todo:
+            ended.append(self._one(mend))
+            if ended[-1].result.code in FAILED:
+                break
+        return ended
+
+    def _one(self, mend: Mend) -> Mended:
+        with self.taking_steps():
+            planned = _planned(self.host, mend)
+        if self.dry_run or planned.result.error is not None or not _is_allowed(planned, self.allow):
+            return planned
+        with self.taking_steps() as say:
+            return Mended(mend.checks, planned.disturbs, True, mend.change(self.host, False, say))
+
+
+def _planned(host: Host, mend: Mend) -> Mended:
+    result = mend.change(host, True, lambda step, done: None)
+    steps = [step.disturbs for step in result.plan.steps]
+    return Mended(mend.checks, max((mend.disturbs, *steps), key=_WORSE.index), False, result)
+
+
+def _is_allowed(planned: Mended, allow: Callable[[Mended], bool]) -> bool:
+    if planned.disturbs is Disturbs.NEW_CONTAINERS:
+        return allow(planned)
+    return planned.disturbs is Disturbs.NOTHING
+
+
+def mends(facts: Facts, report: Report) -> Iterator[Mend]:
+    """Yields what can be done about the failures and warnings of a report, what others rest on first."""
+    loud = [one.id for one in report.findings if one.status in (Status.FAIL, Status.WARN)]
+    kinds: tuple[tuple[tuple[str, ...], Disturbs, Change], ...] = (
+        (TOOLKIT, Disturbs.NEW_CONTAINERS, _install),
+        (tuple(SETTING), Disturbs.NEW_CONTAINERS, _settings(facts, loud)),
+        (SPECIFICATION, Disturbs.NOTHING, _specification(facts)),
+        (RUNTIME, Disturbs.NOTHING, _runtime(force=False)),
+        (OTHER_RUNTIME, Disturbs.NEW_CONTAINERS, _runtime(force=True)),
+    )
+    for ids, disturbs, change in kinds:
+        checks = tuple(id for id in ids if id in loud)
+        if checks:
+            yield Mend(checks, disturbs, change)
+
+
+def _install(host: Host, dry_run: bool, say: Say) -> Result:
+    return install_runtime(host, Wish(dry_run=dry_run), PackageWish(), say)
+
+
+def _runtime(force: bool) -> Change:
+    def register(host: Host, dry_run: bool, say: Say) -> Result:
+        return install_runtime(host, Wish(engine="docker", force=force, dry_run=dry_run), None, say)
+
+    return register
+
+
+def _settings(facts: Facts, loud: list[str]) -> Change:
+    def plan() -> Setup:
+        changes = tuple(value(facts) for id, value in SETTING.items() if id in loud)
+        return Setup("toolkit", "The toolkit", (Edit(SETTINGS, _edit(changes), diff),), None)
+
+    return lambda host, dry_run, say: conduct(host, COMMAND, Wish(dry_run=dry_run), plan, say)
+
+
+def _edit(changes: Values) -> Callable[[bytes | None], bytes | None]:
+    def edit(raw: bytes | None) -> bytes:
+        try:
+            return with_settings(raw, changes)
+        except NotAccepted as error:
+            raise Refused(f"{SETTINGS}: {error}.") from None
+
+    return edit
+
+
+def _specification(facts: Facts) -> Change:
+    """The one that is out of date, else the one that is missing."""
+
+    def change(host: Host, dry_run: bool, say: Say) -> Result:
+        def plan() -> Setup:
+            text = cdi.generated(host, facts[System], path)
+            return Setup("cdi", "CDI", (cdi.edit(path, text, force=False),), None)
+
+        found = facts[Toolkit].cdi.value
+        old = stale_spec(found.in_effect(), facts[Driver]) if found else None
+        path = old[0].path if old else SPEC
+        return conduct(host, COMMAND, Wish(dry_run=dry_run), plan, say)
+
+    return change

@@ -1,0 +1,55 @@
+"""What `gpuctl collect` recorded: as text, as JSON, and in a file's name."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timezone
+
+from gpuctl.facts.collect import HOST_NAMES
+from gpuctl.host.archive import Snapshot
+from gpuctl.host.reading import Outcome
+from gpuctl.host.snapshot import key
+from gpuctl.render.json import document
+from gpuctl.render.text import Styled, plain
+
+
+def file_name(snapshot: Snapshot) -> str:
+    """Returns the name of a file for the snapshot: the host's name, and when it was recorded, in UTC."""
+    name = snapshot.readings[key("read", HOST_NAMES[0])].text.strip() if not snapshot.anonymised else ""
+    parts = ("gpuctl", re.sub(r"[^A-Za-z0-9._-]+", "_", name), f"{_at(snapshot):%Y%m%dT%H%M%SZ}")
+    return "-".join(part for part in parts if part) + ".jsonl.gz"
+
+
+def collect_json(snapshot: Snapshot, path: str, size: int) -> str:
+    """Returns what was recorded as JSON; `size` in bytes."""
+    body = {
+        "file": path,
+        "bytes": size,
+        "at": _at(snapshot).isoformat(timespec="seconds"),
+        "anonymised": snapshot.anonymised,
+        "taken": sorted(snapshot.readings),
+        "redacted": snapshot.redacted,
+        "left_out": snapshot.left_out,
+    }
+    return document("collect", body)
+
+
+def collect_text(snapshot: Snapshot, path: str, size: int) -> Styled:
+    """Returns what was recorded as lines, and what to do with it."""
+    found = sum(reading.outcome is Outcome.OK for reading in snapshot.readings.values())
+    text = Styled(f"Wrote {plain(path)}", "bold").append(f": {size / 1000:.0f} kB, {found} readings.\n")
+    if snapshot.redacted:
+        text.append("Redacted:\n").append("".join(f"  {plain(one)}\n" for one in snapshot.redacted), "dim")
+    if snapshot.left_out:
+        text.append("Left out, for its size:\n", "yellow")
+        text.append("".join(f"  {plain(one)}\n" for one in snapshot.left_out), "dim")
+    if not snapshot.anonymised:
+        text.append("It names this host, its addresses and its GPUs; --anonymise replaces those.\n", "dim")
+    shown = plain(path)
+    return text.append(f"To see all of it: zcat {shown}. To diagnose it: ").append(
+        f"gpuctl doctor --from {shown}\n", "cyan"
+    )
+
+
+def _at(snapshot: Snapshot) -> datetime:
+    return datetime.fromtimestamp(snapshot.at, timezone.utc)

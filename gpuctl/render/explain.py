@@ -1,0 +1,146 @@
+"""What `gpuctl explain` says: the matches of an error text, an entry of the encyclopaedia, the list of entries."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from gpuctl.checks.engine import Check
+from gpuctl.compat.failures import Family
+from gpuctl.diagnose.answer import COLLECT, Confidence, Match
+from gpuctl.diagnose.entries import documentation
+from gpuctl.model import Remedy
+from gpuctl.render.json import document
+from gpuctl.render.text import Styled, plain, remedy_lines, wrapped
+
+SHOWN = 3
+"""Matches that one screen shows whole."""
+_STYLES = {Confidence.CERTAIN: "bold red", Confidence.LIKELY: "yellow", Confidence.POSSIBLE: "magenta"}
+_INDENT = "      "
+
+
+def matches_text(found: tuple[Match, ...], verbose: bool) -> Styled:
+    """Returns the matches, best first: the first ones whole, the others as a line each; `verbose`: all, with more."""
+    if not found:
+        return _nothing()
+    count = len(found) if verbose else SHOWN
+    text = Styled()
+    for match in found[:count]:
+        text.append(_match(match, verbose)).append("\n")
+    for match in found[count:]:
+        text.append(f"{match.confidence.value:<9} ", _STYLES[match.confidence])
+        text.append(plain(match.family.title)).append(f"  {match.family.id}\n", "dim")
+    return text.append("" if verbose else "More with -v, and with gpuctl explain ID.\n", "dim")
+
+
+def _nothing() -> Styled:
+    text = Styled("No failure that gpuctl knows is in this text.\n", "bold")
+    text.append("Look further, or send along, what these say:\n", "dim")
+    return text.append(remedy_lines(Remedy("", COLLECT), _INDENT))
+
+
+def _match(match: Match, verbose: bool) -> Styled:
+    family = match.family
+    text = Styled(f"{match.confidence.value.upper()}  ", _STYLES[match.confidence])
+    text.append(plain(family.title), "bold").append(f"  {family.id}\n", "dim")
+    for seen in match.evidence if verbose else match.evidence[:1]:
+        text.append(_indented(f"line {seen.line}: {plain(seen.text)}"), "dim")
+    text.append(_indented(plain(family.cause)))
+    if match.here:
+        text.append(_indented(f"This host: {plain(match.here.message)} ({match.here.id})"), "bold")
+    if match.confidence is not Confidence.CERTAIN or verbose:
+        text.append(_apart(family))
+    if match.confidence is not Confidence.POSSIBLE or verbose:
+        for remedy in match.remedies:
+            text.append(remedy_lines(remedy, _INDENT))
+    for address in family.see_also if verbose else ():
+        text.append(f"{_INDENT}{plain(address)}\n", "dim")
+    return text
+
+
+def _apart(family: Family) -> Styled:
+    commands = (family.look,) if family.look else ()
+    sentence = f"To tell: {family.tells_apart}" if family.tells_apart else "To see it:"
+    return remedy_lines(Remedy(sentence, commands), _INDENT) if commands or family.tells_apart else Styled()
+
+
+def _indented(text: str) -> str:
+    return wrapped(f"{_INDENT}{text}", _INDENT)
+
+
+def matches_json(found: tuple[Match, ...], probed: bool) -> str:
+    """Returns the matches as JSON, best first. `probed`: whether this host was asked."""
+    collect = [] if found else list(COLLECT)
+    return document("explain", {"probed": probed, "matches": [_match_json(one) for one in found], "collect": collect})
+
+
+def _match_json(match: Match) -> dict[str, Any]:
+    family = match.family
+    here = match.here
+    return {
+        "id": family.id,
+        "title": family.title,
+        "layer": family.layer,
+        "confidence": match.confidence,
+        "evidence": [{"line": seen.line, "text": seen.text} for seen in match.evidence],
+        "cause": family.cause,
+        "tells_apart": family.tells_apart,
+        "look": family.look,
+        "here": {"check": here.id, "status": here.status, "message": here.message} if here else None,
+        "remedies": [asdict(remedy) for remedy in match.remedies],
+        "see_also": list(family.see_also),
+    }
+
+
+def entry_text(one: Family | Check) -> Styled:
+    """Returns an entry of the encyclopaedia."""
+    if isinstance(one, Check):
+        return _check_text(one)
+    text = Styled(plain(one.title), "bold").append(f"  {one.id}, {one.layer}\n\n", "dim")
+    text.append(_indented(plain(one.cause))).append(_apart(one)).append("\n")
+    for remedy in one.remedies:
+        text.append(remedy_lines(remedy, _INDENT))
+    text.append("\n").append(_list("Known by", one.cores)).append(_list("Checks", one.checks))
+    return text.append(_list("Consequences", one.explains)).append(_list("See", (*one.see_also, one.source)))
+
+
+def _check_text(one: Check) -> Styled:
+    text = Styled(f"{one.id}  ", "bold").append(f"a check of gpuctl doctor, {one.layer}\n\n", "dim")
+    for paragraph in documentation(one).split("\n\n"):
+        text.append(_indented(" ".join(paragraph.split())))
+    text.append("\n").append(_list("Explains", one.explains))
+    return text.append(remedy_lines(Remedy("", (f"gpuctl doctor --only {one.id}",)), _INDENT))
+
+
+def _list(title: str, items: tuple[str, ...]) -> Styled:
+    return Styled("".join(f"{title:<13} {plain(item)}\n" for item in items), "dim")
+
+
+def entries_json(chosen: tuple[Family | Check, ...]) -> str:
+    """Returns entries of the encyclopaedia as JSON."""
+    return document("explain", {"probed": False, "matches": [], "entries": [_entry_json(one) for one in chosen]})
+
+
+def _entry_json(one: Family | Check) -> dict[str, Any]:
+    if isinstance(one, Check):
+        return {
+            "kind": "check",
+            "id": one.id,
+            "layer": one.layer,
+            "text": documentation(one),
+            "explains": list(one.explains),
+        }
+    return {"kind": "failure", **asdict(one)}
+
+
+def entries_text(chosen: tuple[Family | Check, ...]) -> Styled:
+    """Returns entries as a list, a line each, under their layers."""
+    text, heading = Styled(), None
+    for one in chosen:
+        kind = "check" if isinstance(one, Check) else "failure"
+        if heading != (kind, one.layer):
+            heading = (kind, one.layer)
+            text.append(f"{kind}s: {one.layer}\n", "bold")
+        sentence = documentation(one).partition("\n")[0] if isinstance(one, Check) else one.title
+        text.append(f"  {one.id:<36} ").append(f"{plain(sentence)}\n", "dim")
+    return text

@@ -1,0 +1,78 @@
+"""The formats in which a result can be had; each is loaded when it is asked for."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from gpuctl.render.text import Styled
+
+if TYPE_CHECKING:
+    from gpuctl.compat.rules import Answer
+    from gpuctl.facts.gather import Facts
+    from gpuctl.model import Report
+
+
+class Format(str, Enum):
+    """What a result is printed as, or written to a file."""
+
+    TEXT = "text"
+    JSON = "json"
+    JUNIT = "junit"
+    PROMETHEUS = "prometheus"
+    NAGIOS = "nagios"
+    MARKDOWN = "markdown"
+
+
+def report_in(format: Format, report: Report, facts: Facts, verbose: bool, strict: bool) -> Styled:
+    """Returns a doctor's report in a format, with a newline at its end."""
+    if format is Format.TEXT:
+        from gpuctl.render.doctor import report_text
+
+        return report_text(report, facts, verbose)
+    if format is Format.JSON:
+        from gpuctl.render.json import doctor_json
+
+        return Styled(doctor_json(report, facts) + "\n")
+    if format is Format.PROMETHEUS:
+        from gpuctl.render.prometheus import report_prometheus
+
+        return Styled(report_prometheus(report))
+    from gpuctl.render.host import host_summary
+
+    return _common(format, report, "doctor", host_summary(facts), strict)
+
+
+def answer_in(format: Format, answer: Answer, strict: bool) -> Styled:
+    """Returns a compatibility answer in a format, with a newline at its end."""
+    if format is Format.TEXT:
+        from gpuctl.render.check import answer_text
+
+        return answer_text(answer)
+    if format is Format.JSON:
+        from gpuctl.render.json import check_json
+
+        return Styled(check_json(answer) + "\n")
+    if format is Format.PROMETHEUS:
+        from gpuctl.render.prometheus import answer_prometheus
+
+        return Styled(answer_prometheus(answer))
+    from gpuctl.render.answer_report import answer_report
+    from gpuctl.render.check import question_text
+
+    return _common(format, answer_report(answer), "check", question_text(answer), strict)
+
+
+def _common(format: Format, report: Report, command: str, about: str, strict: bool) -> Styled:
+    """The formats that know nothing but findings."""
+    if format is Format.JUNIT:
+        from gpuctl.render.junit import report_junit
+
+        return Styled(report_junit(report, command))
+    if format is Format.MARKDOWN:
+        from gpuctl.render.markdown import report_markdown
+
+        return Styled(report_markdown(report, command, about))
+    from gpuctl.render.nagios import report_nagios
+
+    return Styled(report_nagios(report, command, strict))

@@ -1,0 +1,151 @@
+"""`gpuctl explain` as people run it: where the text comes from, what is shown, how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+from simhost import SimHost
+
+from gpuctl.checks import CHECKS
+from gpuctl.compat.failures import families
+
+ROOT = Path(__file__).parents[1]
+SCHEMA = json.loads((ROOT / "data" / "schemas" / "explain.schema.json").read_text())
+NO_DRIVER = 'could not select device driver "" with capabilities: [[gpu]]'
+TIMED_OUT = "nvidia-container-cli: initialization error: driver rpc error: timed out: unknown."
+
+
+def explain(*argv: str, stdin: str | bytes | None = "", **options: Any) -> subprocess.CompletedProcess[str]:
+    raw = stdin.encode() if isinstance(stdin, str) else stdin
+    command = [sys.executable, "-m", "gpuctl", "explain", "--no-probe", *argv]
+    done = subprocess.run(command, input=raw, capture_output=True, timeout=60, cwd=ROOT, **options)
+    return subprocess.CompletedProcess(argv, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def document(text: str) -> Any:
+    told = json.loads(text)
+    Draft202012Validator(SCHEMA).validate(told)
+    return told
+
+
+def test_text_comes_from_arguments_from_a_file_or_from_stdin(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text(f"first\n{TIMED_OUT}\n")
+    given = (
+        explain("--json", *TIMED_OUT.split()),
+        explain("--json", "-f", str(log)),
+        explain("--json", "-f", "-", stdin=f"first\n{TIMED_OUT}\n"),
+        explain("--json", stdin=f"first\n{TIMED_OUT}\n".encode("utf-16")),
+    )
+    assert [done.returncode for done in given] == [1] * 4
+    told = [document(done.stdout) for done in given]
+    assert [one["matches"][0]["id"] for one in told] == ["driver-init-timeout"] * 4
+    assert [one["matches"][0]["evidence"][0]["line"] for one in told] == [1, 2, 2, 2]
+    assert told[1]["matches"][0]["evidence"] == [{"line": 2, "text": TIMED_OUT}]
+
+
+def test_json_says_how_sure_it_is_why_and_what_to_do() -> None:
+    told = document(explain("--json", NO_DRIVER).stdout)
+    assert (told["probed"], told["collect"]) == (False, [])
+    assert [match["confidence"] for match in told["matches"]] == ["likely", "possible", "possible", "possible"]
+    best = told["matches"][0]
+    assert (best["id"], best["here"], best["look"]) == ("no-gpu-device-driver", None, "gpuctl doctor")
+    assert "gpuctl install-runtime" in best["remedies"][0]["commands"]
+
+
+def test_where_nothing_is_recognised_it_says_what_to_collect() -> None:
+    done = explain(stdin="all is well\n")
+    assert done.returncode == 3
+    assert done.stdout.startswith("No failure that gpuctl knows is in this text.\n")
+    assert "$ gpuctl doctor -v\n" in done.stdout
+    told = document(explain("--json", stdin="").stdout)
+    assert told["matches"] == [] and "nvidia-smi" in told["collect"]
+
+
+def test_on_the_sick_host_the_doctor_decides_and_its_remedy_comes_first(sim_host: Callable[..., SimHost]) -> None:
+    done = sim_host(None).gpuctl("explain", "--json", NO_DRIVER)
+    told = document(done.out)
+    assert (done.code, told["probed"]) == (1, True)
+    (match,) = told["matches"]
+    assert (match["id"], match["confidence"]) == ("no-nvidia-gpu-in-host", "certain")
+    assert match["here"]["check"] == "hardware.gpu-present"
+    shown = sim_host(None).gpuctl("explain", NO_DRIVER).out
+    assert "This host: No NVIDIA GPU is visible to this host" in shown
+
+
+def test_text_fits_on_one_screen_and_v_shows_every_line() -> None:
+    log = "".join(f"{number}\n{TIMED_OUT}\n" for number in range(3)) + f"{NO_DRIVER}\n"
+    short, long = explain(stdin=log).stdout, explain("-v", stdin=log).stdout
+    assert short.startswith("CERTAIN  The driver takes too long to initialise  driver-init-timeout\n")
+    assert "line 2: nvidia-container-cli" in short and "line 4: " not in short
+    assert len(short.splitlines()) <= 40
+    assert "line 4: " in long and "line 6: " in long
+    assert "https://github.com/NVIDIA/" in long
+
+
+def test_what_a_log_holds_cannot_steer_the_terminal() -> None:
+    done = explain(
+        stdin=f"\x1b]0;owned\x07[red]{TIMED_OUT}\x1b[2J\x9b1m\u202e\n", env={**os.environ, "FORCE_COLOR": "1"}
+    )
+    assert "[red]nvidia-container-cli" in done.stdout
+    assert not {letter for letter in done.stdout if not letter.isprintable()} - {"\n"}
+
+
+def test_every_entry_can_be_read_by_its_id() -> None:
+    listed = document(explain("--list", "--json").stdout)["entries"]
+    assert [entry["id"] for entry in listed] == [*families(), *CHECKS]
+    text = explain("--list")
+    assert text.returncode == 0
+    assert "  shm-too-small " in text.stdout and "  docker.kind " in text.stdout
+    for id in ("shm-too-small", "no-gpu-device-driver", "docker.kind"):
+        done = explain(id)
+        assert (done.returncode, done.stderr) == (0, "")
+        (entry,) = document(explain(id, "--json").stdout)["entries"]
+        assert entry["id"] == id
+    assert "$ docker run --shm-size=8g" in explain("shm-too-small").stdout
+    assert "Docker Desktop do not reach the host's GPUs." in explain("docker.kind").stdout
+
+
+@pytest.mark.parametrize(
+    ("argv", "sentence"),
+    [
+        (("",), "it is empty"),
+        (("text", "--list"), "give one of TEXT, --file and --list"),
+        (("-f", "-", "text"), "give one of TEXT, --file and --list"),
+        (("-f", "/no-such-file"), "No such file or directory"),
+        (("-f", "/"), "Is a directory"),
+        (("--frobnicate",), "No such option"),
+    ],
+)
+def test_wrong_usage_is_one_sentence(argv: tuple[str, ...], sentence: str) -> None:
+    done = explain(*argv)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_without_any_text_on_a_terminal_it_says_how_to_give_some() -> None:
+    ours, theirs = os.openpty()
+    try:
+        command = [sys.executable, "-m", "gpuctl", "explain"]
+        done = subprocess.run(command, stdin=theirs, capture_output=True, text=True, timeout=60, cwd=ROOT)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert done.returncode == 2
+    assert "give TEXT or --file FILE, or pipe a log into it" in done.stderr
+
+
+def test_closed_stdin_is_no_text() -> None:
+    command = ["bash", "-c", 'exec "$@" <&-', "bash", sys.executable, "-m", "gpuctl", "explain"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=ROOT)
+    assert done.returncode == 2
+    assert "nothing to explain" in done.stderr

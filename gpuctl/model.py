@@ -125,8 +125,8 @@ class Finding:
     evidence: Tuple[Evidence, ...] = ()
     remedy: Optional[Remedy] = None
     rests_on: Optional[str] = None
-    action: Action = Action.NOTHING_NOW
     waived: Optional[Waiver] = None
+    action: Action = Action.NOTHING_NOW
 
 
 @dataclass(frozen=True)
@@ -151,9 +151,10 @@ class Report:
 
     @property
     def action(self) -> Action:
-        """The gravest that one of the findings asks for; what is waived asks for nothing."""
+        """The gravest that one of the findings asks for which is not waived."""
+        gravity = list(Action).index
         asked = (one.action for one in self.findings if one.waived is None)
-        return max(asked, key=list(Action).index, default=Action.NOTHING_NOW)
+        return max(asked, key=gravity, default=Action.NOTHING_NOW)
 
 
 @dataclass(frozen=True)

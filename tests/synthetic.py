@@ -142,16 +142,16 @@ def nvswitches(device: str, count: int) -> Machine:
     return {"files": files, "stats": nodes}
 
 
-def fabric_manager(state: str, version: str | None) -> Machine:
-    """NVIDIA's fabric manager, as its unit and its program tell of it; no version: it is not installed."""
-    if version is None:
-        return {"commands": {"systemctl is-active nvidia-fabricmanager": failed(3, stdout=f"{state}\n")}}
-    return {
-        "commands": {
-            "systemctl is-active nvidia-fabricmanager": f"{state}\n",
-            "nv-fabricmanager --version": f"Fabric Manager version is : {version}\n",
-        }
-    }
+def services(fabric_manager: str | None) -> Machine:
+    """NVIDIA's services as systemd tells of them; the fabric manager's state, None where it is not installed."""
+    show = "systemctl show nvidia-persistenced.service nvidia-fabricmanager.service"
+    persistence = "Result=success\nId=nvidia-persistenced.service\nLoadState=loaded\nActiveState=active\n"
+    loaded = f"LoadState={'loaded' if fabric_manager else 'not-found'}\nActiveState={fabric_manager or 'inactive'}\n"
+    text = f"{persistence}\nResult=success\nId=nvidia-fabricmanager.service\n{loaded}"
+    commands = {f"{show} --property=Id,LoadState,ActiveState,Result": text}
+    if fabric_manager:
+        commands["nv-fabricmanager --version"] = f"Fabric Manager version is : {DRIVER_580[0]}\n"
+    return {"commands": commands}
 
 
 def toolkit(version: str = TOOLKIT_VERSION) -> Machine:
@@ -213,7 +213,7 @@ HOSTS: Mapping[str, Machine] = {
         toolkit(),
         docker(),
         nvswitches("1af1", 6),
-        fabric_manager("active", "580.95.05"),
+        services(fabric_manager="active"),
     ),
     # NVML and nvidia-smi are content, and CUDA fails with 802: nobody has set the NVSwitches up.
     "h100-nvswitch-no-fabric-manager": joined(
@@ -223,7 +223,7 @@ HOSTS: Mapping[str, Machine] = {
         toolkit(),
         docker(),
         nvswitches("22a3", 4),
-        fabric_manager("inactive", None),
+        services(fabric_manager=None),
     ),
     # The module is built and not signed by a key that the firmware knows.
     "rtx-secure-boot": joined(

@@ -109,17 +109,6 @@ containerEdits:
 """
 
 
-DRIVER_PACKAGES = shlex.join(DPKG)
-UNATTENDED: dict[str, Any] = {
-    "commands": {
-        APT_CONFIG: 'APT::Periodic::Unattended-Upgrade "1";\n',
-        DRIVER_PACKAGES: "nvidia-driver\t418.87.00-1\tinstall\tinstalled\n",
-    },
-    "which": {"unattended-upgrade": "/usr/bin/unattended-upgrade"},
-}
-NEXT_KERNEL = {"/boot/vmlinuz-4.19.0-27-amd64": {}, "/lib/modules/4.19.0-27-amd64/modules.dep": {}}
-
-
 def waiver(id: str, expires: str = "9999-12-31") -> str:
     return f'[[waivers]]\nid = "{id}"\nreason = "agreed"\nexpires = {expires}\n'
 
@@ -152,6 +141,17 @@ def service(name: str, state: str) -> str:
 
 def logged(unit: str, lines: str) -> dict[str, str]:
     return {shlex.join(unit_log(unit)): lines}
+
+
+DRIVER_PACKAGES = shlex.join(DPKG)
+UNATTENDED: dict[str, Any] = {
+    "commands": {
+        APT_CONFIG: 'APT::Periodic::Unattended-Upgrade "1";\n',
+        DRIVER_PACKAGES: "nvidia-driver\t418.87.00-1\tinstall\tinstalled\n",
+    },
+    "which": {"unattended-upgrade": "/usr/bin/unattended-upgrade"},
+}
+NEXT_KERNEL = {"/boot/vmlinuz-4.19.0-27-amd64": {}, "/lib/modules/4.19.0-27-amd64/modules.dep": {}}
 
 
 ILL: Mapping[str, SnapshotHost] = {
@@ -309,7 +309,6 @@ ILL: Mapping[str, SnapshotHost] = {
     "docker.selinux": v100(
         files={"/sys/fs/selinux/enforce": "1", "/sys/fs/selinux/booleans/container_use_devices": "0 0"}, commands=PODMAN
     ),
-    "docker.daemon-reload": v100(sockets=docker(CgroupDriver="systemd"), stats={"/dev/char/195:255": CHARACTER}),
     "docker.client-version": v100(commands={"docker --version": "Docker version 18.06.3-ce, build d7080c1\n"}),
     "docker.compose": v100(commands={"docker-compose --version": "docker-compose version 1.25.0, build unknown\n"}),
     "docker.several": v100(stats={"/snap/bin/docker": {"mode": 0o755}}),
@@ -340,14 +339,14 @@ ILL: Mapping[str, SnapshotHost] = {
             '{"begins": 0, "kind": "engine", "engine": "docker"}\n'
         }
     ),
+    "waivers.complete": v100(files={SYSTEM_CONFIG: '[[waivers]]\nid = "docker.client"\nexpires = 9999-12-31\n'}),
+    "waivers.known": v100(files={SYSTEM_CONFIG: waiver("dokcer.client")}),
+    "waivers.expired": v100(files={SYSTEM_CONFIG: waiver("docker.client", "2020-02-29")}),
     "outlook.automatic-upgrade": v100(**UNATTENDED),
     "outlook.next-kernel": v100(stats=NEXT_KERNEL),
     "outlook.distribution": v100(),
     "outlook.images": v100(),
     "outlook.disk-space": v100(commands={DF: df(3)}),
-    "waivers.complete": v100(files={SYSTEM_CONFIG: '[[waivers]]\nid = "docker.client"\nexpires = 9999-12-31\n'}),
-    "waivers.known": v100(files={SYSTEM_CONFIG: waiver("dokcer.client")}),
-    "waivers.expired": v100(files={SYSTEM_CONFIG: waiver("docker.client", "2020-02-29")}),
 }
 """For each check, a host on which it speaks up."""
 

@@ -415,8 +415,8 @@ def test_imports_are_found_as_containerd_finds_them() -> None:
 
 
 def gpuctl(folder: Path, *argv: str) -> dict[str, Any]:
-    """What a command says on this machine, where root's journal is that of the test."""
-    script = 'mount --bind "$1" /var/lib/gpuctl; shift; exec "$@"'
+    """What a command says on this machine, where /var/lib, and so root's journal, is a folder of the test."""
+    script = 'mount --bind "$1" /var/lib; shift; exec "$@"'
     command = ["unshare", "--mount", "sh", "-ec", script, "sh", str(folder), sys.executable, "-m", "gpuctl", *argv]
     done = subprocess.run([*command, "--json"], capture_output=True, text=True, timeout=60, check=False, cwd=ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -428,7 +428,6 @@ def test_the_command_registers_and_takes_out_again_what_it_put_there(
     new_containerd: Callable[..., Containerd], runtime: str, tmp_path: Path
 ) -> None:
     daemon = new_containerd(f"# mine\nversion = 2\n\n[{V2}]\n  stats_collect_period = 7 # kept\n")
-    Path("/var/lib/gpuctl").mkdir(exist_ok=True)
     install = ["install-runtime", "--engine=containerd", "--set-default", f"--runtime-path={runtime}"]
     done, again = gpuctl(tmp_path, *install), gpuctl(tmp_path, *install)
     assert (done["changed"], done["verified"], done["restart_needed"]) == (True, False, True)

@@ -22,7 +22,7 @@ from gpuctl.model import Status
 
 SCHEMAS = Path(__file__).parents[1] / "data" / "schemas"
 OLD = '{"debug": true}\n'
-POINTS = ["fsync:when=4", "fsync:when=5", "fsync:when=6", "fsync:when=7", "rename:when=1"]
+POINTS = ["fsync:when=4", "fsync:when=5", "fsync:when=6", "fsync:when=7", "renameat2:when=1"]
 
 
 @pytest.fixture

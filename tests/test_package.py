@@ -29,6 +29,12 @@ def test_the_wheel_carries_every_table_and_schema(unpacked: Path) -> None:
     assert inside == {str(path.relative_to(ROOT)) for path in (ROOT / "data").rglob("*.json*")}
 
 
+def test_the_wheel_carries_the_programs_that_smoke_runs(unpacked: Path) -> None:
+    program = Path("gpuctl/smoke/program")
+    for path in (ROOT / program).glob("smoke-*"):
+        assert (unpacked / program / path.name).read_bytes() == path.read_bytes()
+
+
 def test_the_wheel_puts_completions_where_shells_look(unpacked: Path) -> None:
     (share,) = unpacked.glob("*.data/data/share")
     for place in (

@@ -269,7 +269,7 @@ def test_the_container_can_do_nothing_but_see_and_is_gone_after_an_interruption(
     assert rig.containers() == []
     assert (limits["NetworkMode"], limits["ReadonlyRootfs"], limits["Privileged"]) == ("none", True, False)
     assert (limits["CapDrop"], limits["CapAdd"], limits["Binds"]) == (["ALL"], None, None)
-    assert (limits["SecurityOpt"], limits["PidsLimit"]) == (["no-new-privileges"], 64)
+    assert (limits["SecurityOpt"], limits["PidsLimit"]) == (["no-new-privileges"], 256)
 
 
 def test_a_hook_that_hangs_leaves_a_container_that_docker_removes_and_says_so(rig: Rig) -> None:

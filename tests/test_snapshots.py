@@ -293,6 +293,19 @@ def statuses(snapshot: Snapshot) -> dict[str, Status]:
     return {finding.id: finding.status for finding in diagnose(gather(snapshot.host)).findings}
 
 
+def test_of_logs_the_end_is_taken_and_of_the_kernels_what_is_about_gpus() -> None:
+    xid = "NVRM: Xid (PCI:0000:3b:00): 79, GPU has fallen off the bus.\n"
+    docker_log = shlex.join(JOURNALS[0])
+    build = "/var/lib/dkms/nvidia/418.87.00/build/make.log"
+    said = {"dmesg": f"usb 1-1: of nobody's business\n{xid}", docker_log: "old\n" * 100_000 + "new\n"}
+    readings = recorded(v100(commands=said, files={build: "make: *** Error 1\n"})).readings
+    assert readings["run:dmesg"].text == xid
+    assert (
+        readings[f"run:{docker_log}"].text.endswith("old\nnew\n") and len(readings[f"run:{docker_log}"].text) < 300_000
+    )
+    assert readings[f"read:{build}"].text == "make: *** Error 1\n"
+
+
 def test_a_snapshot_that_is_too_large_leaves_out_its_longest_readings_and_says_which() -> None:
     noise = Reading("/noise", Outcome.OK, os.urandom(90_000).hex())
     small = bounded(Snapshot({"read:/noise": noise, "read:/a": Reading("/a", Outcome.OK, "a")}), limit=50_000)

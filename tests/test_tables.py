@@ -374,7 +374,9 @@ def test_installed_tables_are_what_later_runs_go_by_until_they_are_taken_away(
 ) -> None:
     planned = data(host, "use", with_cuda_13_6(folder), "--dry-run", uid=uid)
     assert (planned.code, planned.json["changed"]) == (0, True)
-    assert planned.json["steps"] == [{"text": f"install 3 tables of {folder} in {place}", "disturbs": "nothing"}]
+    assert planned.json["steps"] == [
+        {"text": f"install 3 tables of {folder} in {place}", "disturbs": "nothing", "undo": "", "diff": ""}
+    ]
     assert not host.path(place).exists()
 
     done = data(host, "use", folder, uid=uid)

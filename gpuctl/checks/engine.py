@@ -24,8 +24,8 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
     "registration": ("docker", "toolkit"),
     "image": ("driver", "registration"),
     "changes": (),
-    "outlook": (),
     "waivers": (),
+    "outlook": (),
 }
 """Each layer with the layers it rests on: where one of those failed, asking further would only show symptoms."""
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from gpuctl.checks.docker import daemon_of, gpus_by_cdi
 from gpuctl.checks.engine import Said, check, passed, warned
 from gpuctl.checks.remedies import as_root
-from gpuctl.facts.devices import Devices
 from gpuctl.facts.docker import Docker
 from gpuctl.facts.isolation import Isolation
 from gpuctl.facts.podman import Podman
 from gpuctl.facts.system import System
-from gpuctl.facts.toolkit import Toolkit
-from gpuctl.model import Evidence, Remedy
+from gpuctl.model import Remedy
 
 
 @check("kernel.seccomp")
@@ -42,29 +39,3 @@ def selinux(system: System, docker: Docker, podman: Podman, isolation: Isolation
     remedy = Remedy(text, as_root(system, "setsebool -P container_use_devices on"))
     message = "SELinux confines containers here, and does not let them use devices."
     return warned(message, isolation.selinux, isolation.use_devices, remedy=remedy)
-
-
-@check("docker.daemon-reload")
-def daemon_reload(system: System, docker: Docker, toolkit: Toolkit, devices: Devices) -> Said | None:
-    """`systemctl daemon-reload` takes the GPUs from running containers where systemd manages the cgroups.
-
-    It puts the devices of each unit in force anew, and knows only those with a link in /dev/char; what the hook has
-    opened behind its back is closed. CDI needs no hook.
-    Source: https://github.com/NVIDIA/nvidia-container-toolkit/issues/48
-    """
-    daemon = daemon_of(docker)
-    nodes = devices.nodes.get() or ()
-    if daemon is None or not nodes or gpus_by_cdi(docker, toolkit):
-        return None
-    driver = Evidence(docker.daemon.source, f"cgroup driver: {daemon.cgroup_driver}")
-    if daemon.cgroup_driver != "systemd":
-        return passed("A daemon-reload does not touch Docker's cgroups", driver)
-    links = devices.numbered.get() or ()
-    bare = [node for node in nodes if f"{node.major}:{node.minor}" not in links]
-    if not bare:
-        return passed("Every device node has its link in /dev/char", driver)
-    text = "Make the links, and have udev make them at every boot (NVIDIA's issue 48 has the rule)."
-    remedy = Remedy(text, as_root(system, "nvidia-ctk system create-dev-char-symlinks --create-all"))
-    seen = Evidence(devices.numbered.source, f"no link for {', '.join(node.path for node in bare)}")
-    message = "`systemctl daemon-reload` would take the GPUs from running containers."
-    return warned(message, driver, seen, remedy=remedy)

@@ -43,7 +43,9 @@ def command(
     pull_timeout: Annotated[
         float, typer.Option("--pull-timeout", parser=seconds, metavar="SECONDS", help="For the image to come.")
     ] = 900,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the equivalent docker command.")] = False,
+    deep: Annotated[bool, typer.Option("--deep", help="Also test CUDA, with memory and a kernel on each GPU.")] = False,
+    host: Annotated[bool, typer.Option("--host", help="Test as --deep, on this host and without a container.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the equivalent command.")] = False,
     snapshot: From = None,
     json: Json = False,
     verbose: Annotated[
@@ -53,18 +55,23 @@ def command(
 ) -> None:
     """Run nvidia-smi in a container and compare the driver and the GPUs that it sees with this host's."""
     request = _request(gpus)
+    if host and (image or runtime or gpus != "all"):
+        raise typer.BadParameter("--host runs no container and tests all GPUs: leave --image, --runtime and --gpus out")
     if snapshot is not None and not dry_run:
-        raise typer.BadParameter("no container runs in a snapshot: add --dry-run", param_hint="--from")
+        raise typer.BadParameter("nothing runs in a snapshot: add --dry-run", param_hint="--from")
     from gpuctl.render.progress import working
     from gpuctl.render.smoke import result_text, smoke_json, stages
     from gpuctl.smoke.result import Wish
-    from gpuctl.smoke.run import look, smoke
+    from gpuctl.smoke.run import look, smoke, smoke_on_host
 
-    host = host_at(snapshot)
+    wish = Wish(request, image, runtime, timeout, pull_timeout, dry_run, deep or host)
+    machine = host_at(snapshot)
     with working("Looking at this host"):
-        facts = look(host, wake=not dry_run)
+        facts = look(machine, wake=not (dry_run or host))
     with stages() as tell:
-        result = smoke(Wish(request, image, runtime, timeout, pull_timeout, dry_run), facts, tell)
+        if host:
+            tell("Testing CUDA on this host", None)
+        result = smoke_on_host(wish, facts, machine) if host else smoke(wish, facts, tell)
     if json:
         typer.echo(smoke_json(result))
     else:

@@ -23,6 +23,7 @@ _ASCENDING: tuple[tuple[str, str, _Read], ...] = (
     ("toolkits", "release", parts),
     ("architectures", "compute_capability", parts),
     ("driver_branches", "branch", parts),
+    ("cuda_errors", "code", lambda code: (int(code),)),
     ("minor_versions", "major", lambda major: (int(major),)),
     ("pci_ids", "device", lambda device: (int(device, 16),)),
     ("toolkit_releases", "version", docker_version),

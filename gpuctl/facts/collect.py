@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from dataclasses import replace
-from typing import Dict, Iterator, List, Mapping, Pattern, Tuple
+from typing import Dict, List, Mapping, Tuple
 from urllib.parse import quote
 
 from gpuctl.facts.docker import Docker
@@ -21,15 +21,17 @@ SIZE_LIMIT = 5_000_000
 """Bytes of a snapshot's file: what a ticket takes as an attachment."""
 HOST_NAMES = ("/proc/sys/kernel/hostname", "/etc/hostname")
 UNITS = ("docker", "containerd", "crio", "kubelet", "nvidia-persistenced", "nvidia-fabricmanager")
-JOURNALS = tuple(("journalctl", "--no-pager", "--output=short-iso", "--lines=300", "--unit=" + unit) for unit in UNITS)
-KERNEL_LOGS = (("journalctl", "--no-pager", "--output=short-iso", "--lines=5000", "--dmesg"), ("dmesg",))
-OF_GPUS = re.compile(r"NVRM|Xid|\bGSP\b|nvidia|nouveau|NVLink|NVSwitch", re.IGNORECASE)
+_JOURNAL = ("journalctl", "--no-pager", "--output=short-iso")
+JOURNALS = tuple((*_JOURNAL, "--lines=300", "--unit=" + unit) for unit in UNITS)
+KERNEL_LOGS = ((*_JOURNAL, "--lines=5000", "--dmesg"), ("dmesg",))
+_KERNEL_LOG = re.compile(r"run:(dmesg|journalctl .*(-k|--dmesg)).*")
+_OTHER_LOG = re.compile(r"run:journalctl .*|read:/.*/make\.log")
+_OF_GPUS = re.compile(r"NVRM|Xid|GSP|nvidia|nouveau|NVLink|NVSwitch", re.IGNORECASE)
 DKMS = "/var/lib/dkms"
-_LOG_LIMIT = 1 << 17
+_LOG_LIMIT = 1 << 18
 """Characters of a log that are kept: its end."""
 _LOG_DEADLINE = 5.0
 _IMAGES, _IMAGES_DEADLINE = 40, 2.0
-_ALL = re.compile("")
 
 
 def collect(host: Host, gpuctl: str, at: float, anonymise: bool) -> Snapshot:
@@ -38,39 +40,38 @@ def collect(host: Host, gpuctl: str, at: float, anonymise: bool) -> Snapshot:
     `gpuctl` is the version that records, `at` the time in seconds since the epoch. `anonymise` also replaces the names
     of the host, its users and sites, its addresses, and serial numbers of all kinds, each always by the same.
     """
-    logs = [begin(lambda argv=argv: _said(host, argv)) for argv in (*JOURNALS, *KERNEL_LOGS)]  # type: ignore[misc]
     recorder = RecordingHost(host)
+    logs = [begin(lambda argv=argv: recorder.run(argv, _LOG_DEADLINE)) for argv in (*JOURNALS, *KERNEL_LOGS)]  # type: ignore[misc]
     facts = gather(recorder)
     for path in HOST_NAMES:
         recorder.read(path)
+    _look_at_make_logs(recorder)
     with suppress(DeadlineExceeded):
         within(_IMAGES_DEADLINE, lambda: _look_at_images(recorder, facts))
-    recorded = {**dict(_make_logs(host)), **dict(log() for log in logs), **dict(recorder.readings)}
+    for log in logs:
+        log()
+    recorded = {name: end_of_log(name, reading) for name, reading in dict(recorder.readings).items()}
     readings, redacted = _without_secrets(recorded)
     if anonymise:
         readings, redacted = _anonymised(readings, redacted)
     return bounded(Snapshot(readings, at, gpuctl, anonymise, redacted))
 
 
-def _said(host: Host, argv: Tuple[str, ...]) -> Tuple[str, Reading]:
-    reading = host.run(argv, _LOG_DEADLINE)
-    return key("run", reading.source), end_of_log(reading, OF_GPUS if argv in KERNEL_LOGS else _ALL)
+def end_of_log(name: str, reading: Reading) -> Reading:
+    """Returns a log's reading with its last lines, of the kernel's log those on GPUs; what is no log as it is."""
+    if not (_KERNEL_LOG.fullmatch(name) or _OTHER_LOG.fullmatch(name)):
+        return reading
+    text = reading.text
+    if _KERNEL_LOG.fullmatch(name):
+        text = "".join(line for line in text.splitlines(keepends=True) if _OF_GPUS.search(line))
+    return replace(reading, text=text[-_LOG_LIMIT:], detail=reading.detail[-_LOG_LIMIT:])
 
 
-def end_of_log(reading: Reading, wanted: Pattern[str]) -> Reading:
-    """Returns the reading of a log with its last lines, of those that are wanted."""
-    lines = [line for line in reading.text.splitlines(keepends=True) if wanted.search(line)]
-    kept = "".join(lines)[-_LOG_LIMIT:]
-    return replace(reading, text=kept, detail=reading.detail[-_LOG_LIMIT:])
-
-
-def _make_logs(host: Host) -> Iterator[Tuple[str, Reading]]:
+def _look_at_make_logs(host: Host) -> None:
     """The logs of DKMS that tell why a module could not be built: DKMS/MODULE/VERSION/build/make.log."""
     for module in host.list(DKMS).text.splitlines():
         for version in host.list("%s/%s" % (DKMS, module)).text.splitlines() if "nvidia" in module else ():
-            reading = host.read("%s/%s/%s/build/make.log" % (DKMS, module, version))
-            if reading.ok:
-                yield key("read", reading.source), end_of_log(reading, _ALL)
+            host.read("%s/%s/%s/build/make.log" % (DKMS, module, version))
 
 
 def _look_at_images(host: Host, facts: Facts) -> None:

@@ -46,16 +46,16 @@ PROBES: Mapping[type, Callable[[Host], Any]] = {
     Toolkit: probe_toolkit,
     Packages: probe_packages,
     Changes: probe_changes,
-    PackageHistory: probe_package_history,
-    AutomaticUpgrades: probe_automatic_upgrades,
-    NextBoot: probe_next_boot,
-    Disks: probe_disks,
     Configuration: probe_configuration,
     DockerClients: probe_docker_clients,
     Isolation: probe_isolation,
     Logs: probe_logs,
     Services: probe_services,
     ToolkitSettings: probe_toolkit_settings,
+    PackageHistory: probe_package_history,
+    AutomaticUpgrades: probe_automatic_upgrades,
+    NextBoot: probe_next_boot,
+    Disks: probe_disks,
 }
 
 

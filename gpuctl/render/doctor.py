@@ -38,6 +38,8 @@ def _finding(finding: Finding, verbose: bool) -> Styled:
         text.append(f"{_INDENT}action: {finding.action.value}\n", "dim")
     if finding.waived:
         text.append(f"{_INDENT}{waived_until(finding.waived)}\n")
+    if verbose and finding.action is not Action.NOTHING_NOW:
+        text.append(f"{_INDENT}action: {finding.action.value}\n", "dim")
     if finding.remedy and (verbose or not finding.waived):
         text.append(remedy_lines(finding.remedy, _INDENT))
     for seen in finding.evidence if verbose else ():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from gpuctl.render.progress import PATIENCE
 from gpuctl.render.text import Styled, plain, remedy_lines
 from gpuctl.smoke.compare import Expected, Seen
 from gpuctl.smoke.container import command_line, via
+from gpuctl.smoke.deep import Deep, Failure
 from gpuctl.smoke.result import Result
 from gpuctl.smoke.run import Tell
 
@@ -59,12 +61,14 @@ def smoke_json(result: Result) -> str:
         "image": plan and plan.spec.image,
         "pulled": result.pulled,
         "engine": {"docker": plan and plan.docker, "via": plan and via(plan.spec)},
-        "command": plan and command_line(plan.spec),
-        "expected": plan and asdict(plan.expected),
+        "on_host": result.on_host is not None,
+        "command": _command(result),
+        "expected": result.expected and asdict(result.expected),
         "seen": result.seen and asdict(result.seen),
         "cause": result.cause,
         "remedy": result.remedy and asdict(result.remedy),
         "error": result.error,
+        "deep": result.deep and asdict(result.deep),
         "seconds": result.seconds,
     }
     return document("smoke", body)
@@ -72,8 +76,8 @@ def smoke_json(result: Result) -> str:
 
 def result_text(result: Result, verbose: bool) -> Styled:
     """Returns the outcome, the remedy and what it rests on; `verbose` adds the docker command and what Docker said."""
-    if result.dry_run and result.plan:
-        return Styled(f"{plain(command_line(result.plan.spec))}\n")
+    if result.dry_run and result.expected:
+        return Styled(f"{plain(_command(result) or '')}\n")
     mark, style = _MARKS[result.passed]
     text = Styled(f"{mark}  ", style).append(plain(result.cause or _passed(result)), "bold").append("\n")
     if result.remedy:
@@ -83,10 +87,22 @@ def result_text(result: Result, verbose: bool) -> Styled:
     return text
 
 
+def _command(result: Result) -> str | None:
+    if result.on_host:
+        return shlex.join(result.on_host.argv)
+    return command_line(result.plan.spec) if result.plan else None
+
+
 def _passed(result: Result) -> str:
-    count = len(result.seen.gpus) if result.seen else 0
     driver = result.seen.driver if result.seen else ""
-    return f"A container saw driver {driver} and {count} GPU{'' if count == 1 else 's'}, as it should."
+    if result.deep:
+        where = "on this host" if result.on_host else "in a container"
+        return f"CUDA {result.deep.cuda} works {where} on {_counted(len(result.deep.gpus))}, with driver {driver}."
+    return f"A container saw driver {driver} and {_counted(len(result.seen.gpus) if result.seen else 0)}, as it should."
+
+
+def _counted(count: int) -> str:
+    return f"{count} GPU{'' if count == 1 else 's'}"
 
 
 def _details(result: Result, verbose: bool) -> list[str]:
@@ -94,13 +110,32 @@ def _details(result: Result, verbose: bool) -> list[str]:
     if plan:
         pulled = ", pulled" if result.pulled else ""
         words.append(f"{plan.spec.image}{pulled}, Docker {plan.docker} {via(plan.spec)}, {result.seconds:.1f} s")
-    if plan and result.seen and (verbose or not result.passed):
-        words += [f"expected  {_sight(plan.expected)}", f"seen      {_sight(result.seen)}"]
-    if plan and verbose:
-        words.append(command_line(plan.spec))
+    if result.expected and result.seen and (verbose or not result.passed):
+        words += [f"expected  {_sight(result.expected)}", f"seen      {_sight(result.seen)}"]
+    if result.deep and (verbose or not result.passed):
+        words += _cuda(result.deep)
+    if verbose and (command := _command(result)):
+        words.append(command)
     if result.error and verbose:
         words += [f"error     {line}" for line in result.error.splitlines() if line.strip()]
     return [plain(line) for line in words]
+
+
+def _cuda(deep: Deep) -> list[str]:
+    words = [f"libcuda   {deep.library}"] if deep.library else []
+    for gpu in deep.gpus:
+        state = "works" if gpu.passed else "fails"
+        words.append(
+            f"{state:10}GPU {gpu.index}, {gpu.name}, {gpu.compute_capability}, {gpu.memory >> 20} MiB, {gpu.uuid}"
+        )
+    words += [f"{'MIG on':10}{uuid}, not tested" for uuid in deep.mig]
+    return [*words, *(f"{'failed':10}{_failure(one)}" for one in deep.failures)]
+
+
+def _failure(failure: Failure) -> str:
+    gpu = "" if failure.gpu is None else f" GPU {failure.gpu}"
+    said = [word for word in (failure.call, failure.error) if word]
+    return f"{failure.step}{gpu}: {' '.join((*said, f'({failure.code})'))}"
 
 
 def _sight(sight: Expected | Seen) -> str:

@@ -61,20 +61,20 @@ def read_query(output: str) -> Seen:
     return Seen(next((row[1] for row in rows if len(row) > 1), ""), tuple(row[0] for row in rows))
 
 
-def difference(expected: Expected, seen: Seen) -> str | None:
-    """Returns in a sentence how the two differ, None when they agree."""
+def difference(expected: Expected, seen: Seen, who: str = "The container") -> str | None:
+    """Returns in a sentence how the two differ, None when they agree. `who` saw what was seen."""
     if not seen.gpus:
-        return "The container saw no GPU."
+        return f"{who} saw no GPU."
     if seen.driver != expected.driver:
-        return f"The container saw driver {seen.driver}, and this host runs {expected.driver}."
+        return f"{who} saw driver {seen.driver}, and this host runs {expected.driver}."
     strange = sorted(set(seen.gpus) - set(expected.gpus))
     if strange:
-        return f"The container saw {', '.join(strange)}, which it did not ask for."
+        return f"{who} saw {', '.join(strange)}, which it did not ask for."
     if len(set(seen.gpus)) == expected.count:
         return None
     unseen = [uuid for uuid in expected.gpus if uuid not in seen.gpus]
     missing = f": {', '.join(unseen)} missing" if expected.count == len(expected.gpus) else ""
-    return f"The container saw {len(set(seen.gpus))} of {_counted(expected.count)}{missing}."
+    return f"{who} saw {len(set(seen.gpus))} of {_counted(expected.count)}{missing}."
 
 
 def _find(name: str, gpus: Iterable[Gpu]) -> Gpu:

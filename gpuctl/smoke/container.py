@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import secrets
 import shlex
+import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gpuctl.host.deadline import DeadlineExceeded, within
 from gpuctl.host.signals import HeldSignals
 from gpuctl.smoke.compare import QUERY
+from gpuctl.smoke.deep import Program
 from gpuctl.smoke.request import GpuRequest, docker_flag, visible_devices
 
 if TYPE_CHECKING:
@@ -25,7 +29,10 @@ PROGRAM = "nvidia-smi"
 LABEL = "gpuctl.smoke"
 CAPABILITIES = "NVIDIA_DRIVER_CAPABILITIES=compute,utility"
 """nvidia-smi comes with `utility`; an image of somebody else's may ask for less."""
-PIDS = 64
+PIDS = 256
+"""CUDA starts some threads for each GPU."""
+PLACE = "/gpuctl-smoke"
+"""Where our own program lies in the container, if it is what runs there: a volume, as the root is read-only."""
 ANSWER_SECONDS = 20.0
 """For a request that starts nothing."""
 _NO_LIMIT = 24 * 3600
@@ -43,11 +50,15 @@ class ClientSettings(EngineError):
 
 @dataclass(frozen=True)
 class Spec:
-    """What to run: the image, the GPUs to ask for, and how: by --gpus, or by a runtime of that name."""
+    """What to run: the image, the GPUs to ask for, and how: by --gpus, or by a runtime of that name.
+
+    `program` is run in the place of nvidia-smi.
+    """
 
     image: str
     request: GpuRequest
     runtime: str | None
+    program: Program | None = None
 
 
 @dataclass(frozen=True)
@@ -72,12 +83,21 @@ def command_line(spec: Spec) -> str:
         gpus = [f"--runtime={spec.runtime}", "-e", f"NVIDIA_VISIBLE_DEVICES={visible_devices(spec.request)}"]
     limits = ["--network=none", "--cap-drop=ALL", "--read-only", "--security-opt=no-new-privileges"]
     words = ["docker", "run", "--rm", *gpus, "-e", CAPABILITIES, *limits, f"--pids-limit={PIDS}"]
-    return shlex.join([*words, f"--entrypoint={PROGRAM}", spec.image, *QUERY])
+    return shlex.join([*words, *_mount(spec), f"--entrypoint={entrypoint(spec)[0]}", spec.image, *entrypoint(spec)[1:]])
+
+
+def entrypoint(spec: Spec) -> tuple[str, ...]:
+    """Returns the words of the program that the container runs."""
+    return spec.program.argv(f"{PLACE}/smoke") if spec.program else (PROGRAM, *QUERY)
+
+
+def _mount(spec: Spec) -> list[str]:
+    return [f"--volume={spec.program.file}:{PLACE}/smoke:ro"] if spec.program else []
 
 
 def options(spec: Spec) -> dict[str, Any]:
     """Returns the SDK's arguments for the container: it can read its GPUs and do nothing else."""
-    from docker.types import DeviceRequest
+    from docker.types import DeviceRequest, Mount
 
     hardening = {
         "network_mode": "none",
@@ -86,7 +106,15 @@ def options(spec: Spec) -> dict[str, Any]:
         "security_opt": ["no-new-privileges"],
         "pids_limit": PIDS,
     }
-    common = {"image": spec.image, "entrypoint": [PROGRAM], "command": list(QUERY), "labels": {LABEL: "1"}}
+    program, *arguments = entrypoint(spec)
+    common: dict[str, Any] = {
+        "image": spec.image,
+        "entrypoint": [program],
+        "command": arguments,
+        "labels": {LABEL: "1"},
+    }
+    if spec.program:
+        common["mounts"] = [Mount(PLACE, None, no_copy=True)]
     if spec.runtime is not None:
         devices = f"NVIDIA_VISIBLE_DEVICES={visible_devices(spec.request)}"
         gpus: dict[str, Any] = {"runtime": spec.runtime, "environment": [CAPABILITIES, devices]}
@@ -114,6 +142,8 @@ def run(client: DockerClient, spec: Spec, seconds: float) -> Ended:
     with HeldSignals() as signals:
         try:
             container = ask(lambda: client.containers.create(name=name, **options(spec)))
+            if spec.program:
+                _put(container, Path(spec.program.file))
             with signals.let_through(), engine_errors():
                 code = within(seconds, lambda: _start_and_wait(container))
             output = ask(lambda: container.logs(stdout=True, stderr=False))
@@ -121,6 +151,17 @@ def run(client: DockerClient, spec: Spec, seconds: float) -> Ended:
         finally:
             remove(client, name)
     return Ended(code, output.decode("utf-8", "replace"), errors.decode("utf-8", "replace"))
+
+
+def _put(container: Container, program: Path) -> None:
+    # Over Docker's API: a daemon that is rootless, or in a snap, need not see this host's files.
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        entry = tarfile.TarInfo("smoke")
+        raw = program.read_bytes()
+        entry.size, entry.mode = len(raw), 0o444
+        tar.addfile(entry, io.BytesIO(raw))
+    ask(lambda: container.put_archive(PLACE, archive.getvalue()))
 
 
 def remove(client: DockerClient, name: str) -> None:

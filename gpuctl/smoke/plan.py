@@ -10,13 +10,15 @@ from gpuctl.compat.versions import compare, leading
 from gpuctl.facts.docker import Daemon, Docker
 from gpuctl.facts.driver import Driver
 from gpuctl.facts.gather import Facts, Missing
+from gpuctl.facts.system import System
 from gpuctl.model import CannotTell, Remedy, Report, Status
 from gpuctl.smoke.compare import Expected, NotOnThisHost, expect
 from gpuctl.smoke.container import Spec
+from gpuctl.smoke.deep import Program, program_for
 from gpuctl.smoke.explain import DOCTOR
 from gpuctl.smoke.images import choose_image
-from gpuctl.smoke.request import GpuRequest
-from gpuctl.smoke.result import NoPlan, Plan, Wish
+from gpuctl.smoke.request import ALL, GpuRequest
+from gpuctl.smoke.result import NoPlan, OnHost, Plan, Wish
 
 T = TypeVar("T")
 
@@ -35,7 +37,24 @@ def make_plan(wish: Wish, facts: Facts, report: Report) -> Plan:
     image = wish.image or _image(facts, daemon, expected)
     has_gpus_flag = compare(leading(daemon.api_version) or "0", DEVICE_REQUESTS_SINCE) >= 0
     runtime = wish.runtime or (None if has_gpus_flag else "nvidia")
-    return Plan(endpoint, daemon.version, Spec(image, wish.gpus, runtime), expected)
+    program = _program(wish, facts) if wish.deep else None
+    return Plan(endpoint, daemon.version, Spec(image, wish.gpus, runtime, program), expected)
+
+
+def plan_on_host(wish: Wish, facts: Facts, report: Report) -> OnHost:
+    """Returns what to run on the host itself; `report` is the doctor's. Raises NoPlan with the reason."""
+    expected = _expected(ALL, facts, report)
+    program = _program(wish, facts)
+    return OnHost(program.argv(program.file), expected)
+
+
+def _program(wish: Wish, facts: Facts) -> Program:
+    architecture = _described(facts, System).architecture
+    program = program_for(architecture.value or "", wish.timeout)
+    if program is None:
+        known = architecture.value or architecture.reason
+        raise NoPlan(None, f"gpuctl has no program for this processor architecture: {known}.", None)
+    return program
 
 
 def _daemon(facts: Facts, report: Report) -> tuple[str, Daemon]:

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from gpuctl.model import Remedy
 from gpuctl.smoke.compare import Expected, Seen
 from gpuctl.smoke.container import Spec
+from gpuctl.smoke.deep import Deep
 from gpuctl.smoke.request import ALL, GpuRequest
 
 
 @dataclass(frozen=True)
 class Wish:
-    """What the person asked for. `timeout` and `pull_timeout` in seconds."""
+    """What the person asked for. `timeout` and `pull_timeout` in seconds; `deep`: test CUDA, too."""
 
     gpus: GpuRequest = ALL
     image: str | None = None
@@ -20,6 +21,7 @@ class Wish:
     timeout: float = 60.0
     pull_timeout: float = 900.0
     dry_run: bool = False
+    deep: bool = False
 
 
 @dataclass(frozen=True)
@@ -33,10 +35,19 @@ class Plan:
 
 
 @dataclass(frozen=True)
+class OnHost:
+    """The program to run on the host itself, its words, and what it must see."""
+
+    argv: tuple[str, ...]
+    expected: Expected
+
+
+@dataclass(frozen=True)
 class Result:
     """How it ended. `passed` is None when it could not be told, or was not tried (dry run).
 
-    `plan` is None where the host is not ready for any; `error` is in the words of Docker or of the container.
+    `plan` is None where the host is not ready for any, and where the test is one `on_host`. `error` is in the words of
+    Docker or of the container. `deep` is what CUDA told, where it was asked.
     """
 
     passed: bool | None = None
@@ -48,6 +59,14 @@ class Result:
     remedy: Remedy | None = None
     error: str | None = None
     seconds: float = 0.0
+    on_host: OnHost | None = None
+    deep: Deep | None = None
+
+    @property
+    def expected(self) -> Expected | None:
+        """What must be seen, None where that is not known."""
+        where = self.plan or self.on_host
+        return where.expected if where else None
 
 
 class NoPlan(Exception):

@@ -13,14 +13,16 @@ from gpuctl.checks.engine import subjects
 from gpuctl.facts.docker import RUNTIME, Docker, State
 from gpuctl.facts.gather import Facts, gather
 from gpuctl.host.deadline import DeadlineExceeded
-from gpuctl.host.reading import Host
+from gpuctl.host.reading import Host, Outcome, Reading, failure
 from gpuctl.model import Remedy, Report
 from gpuctl.smoke.compare import Expected, difference, read_query
 from gpuctl.smoke.container import ClientSettings, Ended, EngineError, connect, run
+from gpuctl.smoke.deep import read_deep, read_seen, read_steps
+from gpuctl.smoke.deep_cause import NO_GLIBC, judge_cuda, lacks_glibc
 from gpuctl.smoke.explain import DOCTOR, explain
-from gpuctl.smoke.plan import make_plan
+from gpuctl.smoke.plan import make_plan, plan_on_host
 from gpuctl.smoke.pull import is_local, pull
-from gpuctl.smoke.result import NoPlan, Plan, Result, Wish
+from gpuctl.smoke.result import NoPlan, OnHost, Plan, Result, Wish
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -70,7 +72,7 @@ def _try(plan: Plan, wish: Wish, report: Report, tell: Tell) -> Result:
     try:
         with closing(connect(plan.endpoint)) as client:
             result = replace(result, pulled=_fetch(client, plan.spec.image, wish.pull_timeout, tell))
-            tell(f"Running nvidia-smi in {plan.spec.image}", None)
+            tell(f"{'Testing CUDA' if wish.deep else 'Running nvidia-smi'} in {plan.spec.image}", None)
             ended = run(client, plan.spec, wish.timeout)
     except ClientSettings as broken:
         return replace(result, passed=False, cause=str(broken), remedy=_MEND, error=repr(broken.__cause__))
@@ -80,7 +82,8 @@ def _try(plan: Plan, wish: Wish, report: Report, tell: Tell) -> Result:
         return replace(
             result, passed=False, cause=f"The container did not end within {wish.timeout:g} s.", remedy=_SLOW
         )
-    return judge(ended, plan.expected, result, report)
+    told = judge_deep if wish.deep else judge
+    return told(ended, plan.expected, result, report)
 
 
 def _fetch(client: DockerClient, image: str, seconds: float, tell: Tell) -> bool:
@@ -103,8 +106,54 @@ def judge(ended: Ended, expected: Expected, result: Result, report: Report) -> R
     return replace(result, passed=cause is None, seen=seen, cause=cause, remedy=DOCTOR if cause else None)
 
 
+def judge_deep(ended: Ended, expected: Expected, result: Result, report: Report) -> Result:
+    """Returns the result with what the program of --deep tells, in a container or on the host."""
+    steps = read_steps(ended.output)
+    if not steps:
+        error = f"{ended.errors}\n{ended.output}".strip() or f"the program ended with status {ended.code}"
+        return _explained(result, error, report)
+    deep, seen = read_deep(steps), read_seen(steps)
+    result = replace(result, seen=seen, deep=deep)
+    broken = next((one for one in deep.failures if one.step in ("nvml-load", "nvml-init") and one.error), None)
+    if broken:
+        return _explained(result, broken.error or "", report)
+    who = "The program" if result.on_host else "The container"
+    cause = difference(expected, seen, who) if deep.ended else None
+    if cause:
+        return replace(result, passed=False, cause=cause, remedy=DOCTOR)
+    judged = judge_cuda(deep, seen, report)
+    return replace(result, passed=judged.passed, cause=judged.cause, remedy=judged.remedy)
+
+
+def smoke_on_host(wish: Wish, facts: Facts, host: Host) -> Result:
+    """Runs the program of --deep on the host itself, without a container, and returns what came of it."""
+    started = time.monotonic()
+    report = diagnose(facts)
+    try:
+        where = plan_on_host(wish, facts, report)
+        result = Result(on_host=where, dry_run=wish.dry_run)
+        if not wish.dry_run:
+            result = _judge_reading(host.run(where.argv, wish.timeout), where, result, report)
+    except NoPlan as none:
+        result = replace(none.result, dry_run=wish.dry_run)
+    return replace(result, seconds=round(time.monotonic() - started, 3))
+
+
+def _judge_reading(reading: Reading, where: OnHost, result: Result, report: Report) -> Result:
+    if reading.outcome is Outcome.ABSENT:
+        return replace(result, passed=False, cause=f"This host has no glibc ({where.argv[0]}): CUDA cannot work on it.")
+    if reading.outcome is Outcome.TIMEOUT:
+        return replace(result, passed=False, cause=f"The program did not end: {failure(reading)}.", remedy=_SLOW)
+    if not read_steps(reading.text):
+        return replace(result, cause=f"The program did not run: {failure(reading)}.", error=reading.detail or None)
+    return judge_deep(Ended(reading.code, reading.text, reading.detail), where.expected, result, report)
+
+
 def _explained(result: Result, error: str, report: Report) -> Result:
-    other = result.plan and result.plan.spec.runtime not in (None, RUNTIME)
+    spec = result.plan and result.plan.spec
+    if spec and spec.program and lacks_glibc(error, spec.program):
+        return replace(result, passed=False, cause=NO_GLIBC.cause, remedy=NO_GLIBC.remedy, error=error)
+    other = spec and spec.runtime not in (None, RUNTIME)
     told = tuple(one for one in report.findings if not (other and one.layer in _OF_NVIDIA))
     cause, remedy = explain(error, Report(told))
     return replace(result, passed=False, cause=cause, remedy=remedy, error=error)

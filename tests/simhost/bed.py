@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Mapping
 
 NATIVE = Path(__file__).parent / "native"
+PROGRAM = Path(__file__).parents[2] / "gpuctl/smoke/program"
 _GCC = ["gcc", "-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-O1"]
 
 
@@ -43,6 +44,7 @@ class Bed:
     """Where the built files are, and the profiles by name."""
 
     library: Path
+    cuda: Path
     smi: Path
     profiles: Mapping[str, Profile]
 
@@ -53,12 +55,14 @@ class Bed:
 
 def build(directory: Path) -> Bed:
     """Compiles the native sources into `directory`, which every user must be able to read."""
-    library, smi, table = (directory / name for name in ("libnvidia-ml.so.1", "nvidia-smi", "table"))
+    names = ("libnvidia-ml.so.1", "libcuda.so.1", "nvidia-smi", "table")
+    library, cuda, smi, table = (directory / name for name in names)
     _compile(library, "nvml.c", "-shared", "-fPIC", "-Wl,-soname,libnvidia-ml.so.1")
+    _compile(cuda, "cuda.c", "-shared", "-fPIC", "-pthread", f"-Wa,-I{PROGRAM}", "-Wl,-soname,libcuda.so.1")
     _compile(smi, "smi.c", "-static")
     _compile(table, "table.c")
     rows = json.loads(subprocess.run([table], check=True, capture_output=True).stdout)
-    return Bed(library, smi, {row["name"]: _profile(row) for row in rows})
+    return Bed(library, cuda, smi, {row["name"]: _profile(row) for row in rows})
 
 
 def _compile(output: Path, source: str, *options: str) -> None:

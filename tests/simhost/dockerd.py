@@ -24,6 +24,9 @@ DOCKERD = "/usr/sbin/dockerd"
 PIVOT = Path(__file__).parent / "pivot.py"
 DOCKER = "/usr/bin/docker"
 BUSYBOX = "/bin/busybox"
+MACHINE = os.uname().machine
+LOADER = {"x86_64": "/lib64/ld-linux-x86-64.so.2", "aarch64": "/lib/ld-linux-aarch64.so.1"}[MACHINE]
+GLIBC = (LOADER, *(f"/lib/{MACHINE}-linux-gnu/{name}" for name in ("libc.so.6", "libdl.so.2", "libpthread.so.0")))
 APPLETS = ("sh", "cat", "echo", "env", "false", "ls", "ps", "sleep", "touch", "true")
 SYSTEM_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 START_SECONDS, STOP_SECONDS = 30, 20
@@ -156,21 +159,28 @@ class Dockerd:
 
 
 def import_image(
-    dockerd: Dockerd, name: str = "nvidia/cuda:10.1-base", env: Mapping[str, str] = {}, labels: Mapping[str, str] = {}
+    dockerd: Dockerd,
+    name: str = "nvidia/cuda:10.1-base",
+    env: Mapping[str, str] = {},
+    labels: Mapping[str, str] = {},
+    glibc: bool = False,
 ) -> None:
-    """Gives the daemon an image of busybox under that name, with the variables of NVIDIA's images and `env`."""
+    """Gives the daemon an image of busybox under that name, with the variables of NVIDIA's images and `env`.
+
+    `glibc`: with the C library of this machine, too.
+    """
     nvidia = {"NVIDIA_VISIBLE_DEVICES": "all", "NVIDIA_DRIVER_CAPABILITIES": "compute,utility"}
     values = {"PATH": SYSTEM_PATH, **nvidia, **env}
     changes = [f"ENV {key}={_quoted(value)}" for key, value in values.items()]
     changes += [f"LABEL {key}={_quoted(value)}" for key, value in labels.items()]
     options = [word for change in [*changes, 'CMD ["sh"]'] for word in ("--change", change)]
-    done = dockerd.docker("import", *options, "-", name, stdin=busybox_tar())
+    done = dockerd.docker("import", *options, "-", name, stdin=busybox_tar(GLIBC if glibc else ()))
     if done.code:
         raise RuntimeError(done.err)
 
 
-def busybox_tar() -> bytes:
-    """A root file system of busybox."""
+def busybox_tar(files: Sequence[str] = ()) -> bytes:
+    """A root file system of busybox, with these files of the machine."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for name in ("bin", "dev", "etc", "proc", "sys", "tmp", "usr", "usr/bin", "usr/lib"):
@@ -182,6 +192,8 @@ def busybox_tar() -> bytes:
             entry = tarfile.TarInfo(f"bin/{applet}")
             entry.type, entry.linkname = tarfile.SYMTYPE, "busybox"
             tar.addfile(entry)
+        for file in files:
+            tar.add(os.path.realpath(file), file.lstrip("/"))
     return buffer.getvalue()
 
 

@@ -53,7 +53,7 @@ class SimHost:
     pci       PCI functions in place of the profile's GPUs and their audio functions
     modules   names of loaded modules in place of those of the driver
     nodes     device nodes in place of those of the driver
-    userland  whether nvidia-smi and libnvidia-ml are installed
+    userland  whether nvidia-smi, libnvidia-ml and libcuda are installed
     files     texts by absolute path; also below /proc, /sys and /run
     links     symbolic links' targets by absolute path
     absent    paths of the real machine that this host lacks
@@ -219,8 +219,9 @@ class SimHost:
 
     def _install_driver(self, bed: Bed, profile: Profile) -> None:
         shutil.copy(bed.smi, self._parent("/usr/bin/nvidia-smi"))
-        shutil.copy(bed.library, self._parent(f"{LIBRARIES}/libnvidia-ml.so.{profile.driver}"))
-        self._parent(f"{LIBRARIES}/libnvidia-ml.so.1").symlink_to(f"libnvidia-ml.so.{profile.driver}")
+        for name, built in (("libnvidia-ml.so", bed.library), ("libcuda.so", bed.cuda)):
+            shutil.copy(built, self._parent(f"{LIBRARIES}/{name}.{profile.driver}"))
+            self._parent(f"{LIBRARIES}/{name}.1").symlink_to(f"{name}.{profile.driver}")
         # Every profile's cache is the same, and ldconfig takes half a second.
         cache = bed.library.parent / "ld.so.cache"
         if not cache.exists():

@@ -29,7 +29,8 @@ class Toolkit:
         """Installs the programs for a host with that profile.
 
         Settings, to make it lie or fail: `devices="0"` injects only those GPUs whatever is asked for,
-        `driver="418.67"` another driver, `error="nvml error: driver not loaded"` fails with that text.
+        `driver="418.67"` another driver, `cuda="cuInit=802"` a CUDA that fails so (native/cuda.c);
+        `error="nvml error: driver not loaded"` fails with that text.
         `version` is what the programs say of themselves.
         """
         for name in NAMES:
@@ -41,7 +42,7 @@ class Toolkit:
 
     def configure(self, profile: str, **settings: Any) -> None:
         """Changes the settings of installed programs."""
-        files = {"smi": str(self.bed.smi), "library": str(self.bed.library)}
+        files = {"smi": str(self.bed.smi), "libraries": [str(self.bed.library), str(self.bed.cuda)]}
         values = {"profile": profile, "version": "1.17.8", **files, **settings}
         (self.directory / "gpusim.json").write_text(json.dumps(values))
 

@@ -62,8 +62,7 @@ const Profile profiles[] = {
 };
 const int profile_count = sizeof profiles / sizeof profiles[0];
 
-/* The value of a setting, from the environment or the file; NULL when it is in neither. */
-static const char *setting(const char *name) {
+const char *setting(const char *name) {
     static char line[512];
     const char *value = getenv(name);
     size_t length = strlen(name);

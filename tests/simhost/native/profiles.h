@@ -4,6 +4,7 @@
    same form in /etc/gpusim-profile (a container does not inherit the host's environment):
    GPUSIM_PROFILE=name     the row; without it there is no driver
    GPUSIM_DRIVER=version   another driver version than the row's
+   GPUSIM_CUDA=failure     how CUDA fails: see cuda.c
    GPUSIM_DEVICES=list     the GPUs that a container got: all, none, void, indexes or UUIDs
    Without GPUSIM_DEVICES, NVIDIA_VISIBLE_DEVICES is honoured in its place. */
 #ifndef GPUSIM_PROFILES_H
@@ -42,6 +43,8 @@ typedef struct {
 extern const Profile profiles[];
 extern const int profile_count;
 
+/* The value of a setting, from the environment or the file; NULL when it is in neither. */
+const char *setting(const char *name);
 /* The profile in force; never NULL. */
 const Profile *current_profile(void);
 /* The user-space driver version in force. */

@@ -2,7 +2,7 @@
 
 Called as `prestart` with the OCI state on stdin. runc runs it outside the container and before the root is made
 read-only, so that the files can be written through the root's path on the host.
-gpusim.json beside this program says: profile, smi, library, version, and optionally devices, driver, error.
+gpusim.json beside this program says: profile, smi, libraries, version, and optionally devices, driver, cuda, error.
 """
 
 import json
@@ -42,11 +42,13 @@ def inject(root, devices, wanted):
     for folder in ("usr/bin", "usr/lib", "etc"):
         os.makedirs(os.path.join(root, folder), exist_ok=True)
     shutil.copy(wanted["smi"], os.path.join(root, "usr/bin/nvidia-smi"))
-    shutil.copy(wanted["library"], os.path.join(root, "usr/lib/libnvidia-ml.so.1"))
+    for library in wanted["libraries"]:
+        shutil.copy(library, os.path.join(root, "usr/lib", os.path.basename(library)))
     with open(os.path.join(root, "etc/gpusim-profile"), "w") as file:
         file.write("GPUSIM_PROFILE=%s\nGPUSIM_DEVICES=%s\n" % (wanted["profile"], wanted.get("devices", devices)))
-        if "driver" in wanted:
-            file.write("GPUSIM_DRIVER=%s\n" % wanted["driver"])
+        for name in ("driver", "cuda"):
+            if name in wanted:
+                file.write("GPUSIM_%s=%s\n" % (name.upper(), wanted[name]))
 
 
 def prestart(wanted):

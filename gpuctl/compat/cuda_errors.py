@@ -1,0 +1,37 @@
+"""What a failure of the CUDA driver API means on a host: knowledge from data/cuda_errors.jsonl."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from gpuctl.compat.tables import load
+from gpuctl.model import Disturbs, Remedy
+
+
+@dataclass(frozen=True)
+class CudaError:
+    """A CUresult: its cause in a sentence, and the doctor's checks (ids) that tell its variants apart.
+
+    `family` is the failure family that shows it. `busy`: others use the GPU, and nothing is said of whether it works.
+    """
+
+    code: int
+    name: str
+    cause: str
+    remedy: Remedy
+    source: str
+    family: str | None = None
+    checks: tuple[str, ...] = ()
+    busy: bool = False
+
+
+@cache
+def cuda_errors() -> dict[int, CudaError]:
+    """Returns the failures by code."""
+    return {row.code: row for row in load("cuda_errors", _row)}
+
+
+def _row(remedy: str, commands: tuple[str, ...], disturbs: str = Disturbs.NOTHING, **fields: Any) -> CudaError:
+    return CudaError(remedy=Remedy(remedy, commands, Disturbs(disturbs)), **fields)

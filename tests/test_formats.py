@@ -100,7 +100,8 @@ def test_doctors_formats_tell_the_same_of_a_real_host(sim_host: Callable[..., Si
     }
     assert ones == findings
     data = dict(item.split("=") for item in done.out.rpartition("| ")[2].split())
-    assert {name: int(value.partition(";")[0]) for name, value in data.items()} == document["summary"]
+    counts = {name: count for name, count in document["summary"].items() if name != "action"}
+    assert {name: int(value.partition(";")[0]) for name, value in data.items()} == counts
     assert (done.code, document["summary"]["fail"] > 0) == (2, True)  # Nagios' code, because its format is printed
 
 

@@ -112,15 +112,15 @@ def test_apt_tells_what_was_upgraded_and_removed_and_dpkg_what_it_was_given_by_h
 
 
 @pytest.mark.parametrize(
-    ("manager", "os_release", "install", "upgrade"),
+    ("os_release", "install", "upgrade"),
     [
-        ("dnf", FEDORA, f"dnf -y install {BASE}-1.16.2", "dnf -y upgrade"),
-        ("zypper", SUSE, f"zypper -n --no-gpg-checks install {BASE}=1.16.2-1", "zypper -n --no-gpg-checks up"),
+        (FEDORA, f"dnf -y install {BASE}-1.16.2", "dnf -y upgrade"),
+        (SUSE, f"zypper -n --no-gpg-checks install {BASE}=1.16.2-1", "zypper -n --no-gpg-checks up"),
     ],
     ids=["dnf", "zypper"],
 )
 def test_dnf_and_zypper_tell_what_was_upgraded_from_what_and_by_which_command(
-    place: Path, manager: str, os_release: str, install: str, upgrade: str
+    place: Path, os_release: str, install: str, upgrade: str
 ) -> None:
     root = PackageRoot(place, os_release)
     for folder in ("yum.repos.d", "zypp/repos.d"):

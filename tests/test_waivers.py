@@ -36,7 +36,9 @@ def found(config: str, **differs: Any) -> dict[str, Finding]:
 
 
 def loud(findings: dict[str, Finding]) -> list[str]:
-    return [id for id, one in findings.items() if one.status in (Status.FAIL, Status.WARN) and not one.waived]
+    """What counts of today: the outlook of a host of 2019 has ended things of its own."""
+    today = {id: one for id, one in findings.items() if one.layer != "outlook"}
+    return [id for id, one in today.items() if one.status in (Status.FAIL, Status.WARN) and not one.waived]
 
 
 def test_a_waiver_takes_a_finding_out_of_what_counts_and_keeps_its_status() -> None:
@@ -123,7 +125,8 @@ def test_a_waived_finding_is_told_with_reason_and_date_in_every_format(sim_host:
         assert "9999-12-31" in text or "2.534023008e+11" in text
     document = json.loads(told["json"])
     Draft202012Validator(json.loads(SCHEMA.read_text())).validate(document)
-    assert document["summary"] == {"fail": 0, "warn": 0, "unknown": 0, "pass": 0, "skip": 0, "waived": 1}
+    counts = {"fail": 0, "warn": 0, "unknown": 0, "pass": 0, "skip": 0, "waived": 1}
+    assert document["summary"] == {**counts, "action": "nothing-now"}
     assert document["findings"][0]["waived"] == {"reason": "until the lab moves", "expires": "9999-12-31"}
 
 

@@ -16,7 +16,7 @@ from gpuctl.facts.kernel import Kernel
 from gpuctl.facts.logs import Logs
 from gpuctl.facts.pci import Pci
 from gpuctl.facts.system import System
-from gpuctl.model import Disturbs, Evidence, Fact, Remedy, Status
+from gpuctl.model import Action, Disturbs, Evidence, Fact, Remedy, Status
 
 _XID = re.compile(r"NVRM: Xid \((?:PCI:)?([0-9a-f:.]+)\): (\d{1,4})\b(?:, (.*))?", re.IGNORECASE)
 _NOT_STARTED = re.compile(r"RmInitAdapter failed|not supported by open nvidia\.ko|probe routine was not called")
@@ -28,6 +28,8 @@ _CONTAINER = re.compile(
     r"|container\.Runtime\.Name must be set|insufficient privileges to read device list"
 )
 """Core lines, by which a container's failure is one of GPUs: data/failures.jsonl has their families."""
+_ASKS = {"restart-host": Action.REBOOT, "reset-gpu": Action.RESTART}
+"""What an Xid asks for whose GPU still answers."""
 _CAUSES = ("driver.nvml", "driver.nvidia-smi", "driver.gpu-answers", "driver.gpu-count")
 
 
@@ -76,8 +78,10 @@ def xid(system: System, driver: Driver, logs: Logs) -> Said | None:
     what = worst.known.text if worst.known else "see NVIDIA's catalogue of Xids"
     seen = (Evidence(logs.kernel.source, worst.line), *([Evidence(worst.known.source, what)] if worst.known else []))
     message = f"The kernel log has Xid {worst.number} for the GPU {worst.place}: {what}."
-    complain = warned if _answers(driver, worst.place) else failed
-    return complain(message, *seen, remedy=_about_xid(system, worst))
+    remedy = _about_xid(system, worst)
+    if not _answers(driver, worst.place):
+        return failed(message, *seen, remedy=remedy, action=Action.TAKE_OUT_OF_SERVICE)
+    return warned(message, *seen, remedy=remedy, action=_ASKS.get(worst.known.action if worst.known else ""))
 
 
 def _answers(driver: Driver, place: str) -> bool:

@@ -277,3 +277,17 @@ def test_families_with_one_message_say_what_tells_them_apart() -> None:
 def test_every_core_line_has_letters_enough_to_mean_something() -> None:
     assert [signature.pieces for signature in signatures() if signature.letters < 5] == []
     assert [signature.pieces for signature in signatures() if min(map(len, signature.pieces)) < 3] == []
+
+
+def test_the_settings_of_this_host_decide_why_a_container_may_not_open_its_gpus() -> None:
+    """Both families say `Failed to initialize NVML: Unknown Error` in the container."""
+    text = "Failed to initialize NVML: Unknown Error"
+    seen = scan(io.BytesIO(text.encode()))
+    undecided = [match.family.id for match in matches(seen)]
+    assert {"container-lost-gpu-systemd-reload", "no-cgroups-true-on-rootful"} <= set(undecided)
+    for check, family in (
+        ("outlook.daemon-reload", "container-lost-gpu-systemd-reload"),
+        ("toolkit.no-cgroups", "no-cgroups-true-on-rootful"),
+    ):
+        decided = matches(seen, diagnose(gather(ILL[check])))
+        assert (decided[0].family.id, decided[0].confidence) == (family, Confidence.CERTAIN), check

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import runpy
 import subprocess
 import sys
 import zipfile
@@ -55,3 +56,9 @@ def test_the_wheel_runs_without_the_checkout(unpacked: Path, tmp_path: Path) -> 
     where = [sys.executable, "-c", "from gpuctl.compat.tables import data_dir; print(data_dir())"]
     found = subprocess.run(where, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert found.stdout.strip() == str(unpacked / "gpuctl" / "data")
+
+
+def test_the_readme_lists_every_failure_that_gpuctl_knows() -> None:
+    with_table = runpy.run_path(str(ROOT / "docs" / "failures.py"))["with_table"]
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert readme == with_table(readme), "run docs/failures.py"

@@ -326,20 +326,27 @@ def alive(pid: int) -> bool:
         return False
 
 
+def asking_nvml(pid: int) -> list[int]:
+    """The children of a process that ask NVML, which hangs."""
+    files = Path(f"/proc/{pid}/task").glob("*/children")
+    children = [int(child) for file in files for child in file.read_text().split()]
+    return [child for child in children if b"gpuctl.host.nvml" in Path(f"/proc/{child}/cmdline").read_bytes()]
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_what_hangs_does_not_outlive_a_gpuctl_that_is_interrupted(
     sim_host: Callable[..., SimHost], number: int
 ) -> None:
     run = sim_host("hang").popen([*HERE, "doctor"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    time.sleep(1.5)
-    children = [int(pid) for pid in Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()]
-    threads = Path(f"/proc/{run.pid}/task").glob("*/children")
-    children += [int(pid) for file in threads for pid in file.read_text().split()]
+    deadline = time.monotonic() + 20
+    while not (children := asking_nvml(run.pid)) and time.monotonic() < deadline:
+        time.sleep(0.05)
     assert children
     os.kill(run.pid, number)
     _, err = run.communicate(timeout=30)
     assert run.returncode == 128 + number
     assert "gpuctl: interrupted." in str(err)
     assert "Traceback" not in str(err)
-    time.sleep(0.2)
+    while any(map(alive, children)) and time.monotonic() < deadline:
+        time.sleep(0.05)
     assert not [pid for pid in children if alive(pid)]

@@ -12,6 +12,7 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 import time
 import zlib
 from contextlib import suppress
@@ -178,21 +179,26 @@ def _stat_json(path: str) -> str:
 
 running: Set[int] = set()
 """The process groups of commands that have not ended yet: what gpuctl leaves behind when it ends is killed then."""
+_starting = threading.Lock()
+"""Held from a command's start until it is in `running`: one that starts while gpuctl ends must not be missed."""
+_LAST_START = 2.0
+"""Seconds."""
 
 
 def _run(source: str, argv: Sequence[str], deadline: float, stdin: str = "") -> Reading:
     try:
-        process = subprocess.Popen(
-            argv,
-            stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=child_environment(),
-            start_new_session=True,
-        )
+        with _starting:
+            process = subprocess.Popen(
+                argv,
+                stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=child_environment(),
+                start_new_session=True,
+            )
+            running.add(process.pid)
     except OSError as error:
         return Reading(source, _outcome(error), detail=error.strerror or str(error))
-    running.add(process.pid)
     try:
         out, err = process.communicate(stdin.encode() or None, timeout=deadline)
     except subprocess.TimeoutExpired as error:
@@ -214,6 +220,7 @@ def kill_group(pid: int) -> None:
 
 @atexit.register
 def _kill_running() -> None:
+    _starting.acquire(timeout=_LAST_START)  # for ever: no thread starts anything any more
     for pid in list(running):
         kill_group(pid)
 

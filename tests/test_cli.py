@@ -319,18 +319,24 @@ def test_a_bug_is_one_sentence_and_exit_code_70(tmp_path: Path) -> None:
     assert "Traceback" in debug.stderr
 
 
-def alive(pid: int) -> bool:
+def content(path: Path) -> str:
+    """What a file of /proc holds; "" where its process has ended."""
     try:
-        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+        return path.read_text()
     except (FileNotFoundError, ProcessLookupError):
-        return False
+        return ""
+
+
+def alive(pid: int) -> bool:
+    status = content(Path(f"/proc/{pid}/status"))
+    return status != "" and "State:\tZ" not in status
 
 
 def asking_nvml(pid: int) -> list[int]:
     """The children of a process that ask NVML, which hangs."""
     files = Path(f"/proc/{pid}/task").glob("*/children")
-    children = [int(child) for file in files for child in file.read_text().split()]
-    return [child for child in children if b"gpuctl.host.nvml" in Path(f"/proc/{child}/cmdline").read_bytes()]
+    children = [int(child) for file in files for child in content(file).split()]
+    return [child for child in children if "gpuctl.host.nvml" in content(Path(f"/proc/{child}/cmdline"))]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

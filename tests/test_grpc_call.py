@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -42,7 +42,8 @@ def server(tmp_path: Path) -> Iterator[Callable[[bytes, bool], str]]:
                 connection.recv(1 << 16)
                 connection.sendall(answer)
                 if not stay:
-                    connection.shutdown(socket.SHUT_RDWR)
+                    with suppress(OSError):  # the test may have ended
+                        connection.shutdown(socket.SHUT_RDWR)
 
             threading.Thread(target=serve, daemon=True).start()
             return f"unix://{tmp_path}/s"

@@ -184,6 +184,13 @@ def test_a_link_stays_and_its_target_is_replaced(host: SimHost, config: Path, fo
     assert [path.read_bytes() for path in kept(target)] == [OLD]
 
 
+def test_no_folders_are_made_for_a_path_that_was_mistyped(host: SimHost, folder: Path) -> None:
+    done = install(host, folder / "ect" / "docker" / "daemon.json")
+    assert done.code == 1 and f"there is no directory {folder}/ect, in which" in done.err
+    assert os.listdir(folder) == []
+    assert install(host, folder / "docker" / "daemon.json").code == 0
+
+
 def test_a_link_to_a_file_that_is_not_there_yet_stays(host: SimHost, folder: Path) -> None:
     (folder / "real").mkdir()
     (folder / "daemon.json").symlink_to("real/docker.json")

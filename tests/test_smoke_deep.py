@@ -29,7 +29,7 @@ from gpuctl.smoke.run import smoke_on_host
 
 ROOT = Path(__file__).parents[1]
 PROGRAM = ROOT / "gpuctl/smoke/program"
-BUILD = runpy.run_path(str(PROGRAM / "build.py"))
+BUILD = runpy.run_path(str(ROOT / "data" / "build_smoke_program.py"))
 IMAGE, WITHOUT_GLIBC = "nvidia/cuda:12.2.0-base", "busybox:latest"
 
 
@@ -278,7 +278,9 @@ def test_what_only_a_container_has_is_wrong_usage_on_the_host(
 
 def test_the_programs_are_built_from_the_source_beside_them() -> None:
     for architecture in BUILD["COMPILERS"]:
-        assert BUILD["digest"]().encode() in (PROGRAM / f"smoke-{architecture}").read_bytes(), "run program/build.py"
+        assert BUILD["digest"]().encode() in (PROGRAM / f"smoke-{architecture}").read_bytes(), (
+            "run data/build_smoke_program.py"
+        )
 
 
 def test_the_program_needs_no_version_of_glibc_and_building_it_again_gives_the_same(tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ import sys
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,7 @@ from synthetic import FOLDER, HOSTS, called, findings, snapshots
 
 from gpuctl.checks import diagnose
 from gpuctl.checks.comparison import compare
-from gpuctl.facts.collect import JOURNALS, bounded, collect
+from gpuctl.facts.collect import OTHER_LOGS, bounded, collect
 from gpuctl.facts.gather import gather
 from gpuctl.host.archive import LINE_LIMIT, LINES_LIMIT, OPENED_LIMIT, BadSnapshot, Snapshot, decode, encode, lines
 from gpuctl.host.local import LocalHost
@@ -156,7 +155,7 @@ def test_the_file_is_private_whole_and_says_what_was_taken(sim_host: Callable[..
     assert (done.code, told["file"], told["bytes"]) == (0, str(file), file.stat().st_size)
     assert (stat.S_IMODE(file.stat().st_mode), os.listdir(public)) == (0o600, [file.name])
     snapshot = decode(file.read_bytes())
-    assert set(snapshot.readings) == set(told["taken"]) > {key("run", shlex.join(argv)) for argv in JOURNALS}
+    assert set(snapshot.readings) == set(told["taken"]) > {key("run", shlex.join(argv)) for argv in OTHER_LOGS}
     for line in gzip.decompress(file.read_bytes()).decode().splitlines():
         conforms("snapshot", line)
 
@@ -209,7 +208,7 @@ def leaky() -> SnapshotHost:
         },
         commands={
             shlex.join(
-                JOURNALS[0]
+                OTHER_LOGS[0]
             ): f'level=error msg="{{\\"password\\":\\"{HUNTER}\\"}}" Authorization: Basic {HUNTER}x\n'
         },
         env={"HOME": "/root"},
@@ -270,7 +269,7 @@ NAMED = {
     },
     "commands": {
         shlex.join(
-            JOURNALS[0]
+            OTHER_LOGS[0]
         ): "gpu17 dockerd: gpu17.lab.corp.example 10.11.12.13 fd00:aa::17 0a:1b:2c:3d:4e:5f /home/ada/x\n"
     },
     "env": {"HOME": "/home/ada"},
@@ -282,7 +281,7 @@ def test_anonymised_names_are_gone_and_each_is_always_the_same_other() -> None:
     text = lines(snapshot)
     gone = ("gpu17", "corp.example", "10.11.12.13", "fd00:aa", "0a:1b:2c", "ada", GPU["uuid"].removeprefix("GPU-"))
     assert [name for name in gone if name in text] == []
-    said = snapshot.readings[key("run", shlex.join(JOURNALS[0]))].text.split()
+    said = snapshot.readings[key("run", shlex.join(OTHER_LOGS[0]))].text.split()
     assert said[0] == said[2] == "host-1"
     assert said[3] in snapshot.readings[key("read", "/proc/700/cmdline")].text
     assert "418.87.00" in text and "nvidia.github.io" in text  # versions and public places are no names of a site
@@ -295,14 +294,12 @@ def statuses(snapshot: Snapshot) -> dict[str, Status]:
 
 def test_of_logs_the_end_is_taken_and_of_the_kernels_what_is_about_gpus() -> None:
     xid = "NVRM: Xid (PCI:0000:3b:00): 79, GPU has fallen off the bus.\n"
-    docker_log = shlex.join(JOURNALS[0])
+    other_log = shlex.join(OTHER_LOGS[0])
     build = "/var/lib/dkms/nvidia/418.87.00/build/make.log"
-    said = {"dmesg": f"usb 1-1: of nobody's business\n{xid}", docker_log: "old\n" * 100_000 + "new\n"}
+    said = {"dmesg": f"usb 1-1: of nobody's business\n{xid}", other_log: "old\n" * 100_000 + "new\n"}
     readings = recorded(v100(commands=said, files={build: "make: *** Error 1\n"})).readings
     assert readings["run:dmesg"].text == xid
-    assert (
-        readings[f"run:{docker_log}"].text.endswith("old\nnew\n") and len(readings[f"run:{docker_log}"].text) < 300_000
-    )
+    assert readings[f"run:{other_log}"].text.endswith("old\nnew\n") and len(readings[f"run:{other_log}"].text) < 300_000
     assert readings[f"read:{build}"].text == "make: *** Error 1\n"
 
 
@@ -420,8 +417,12 @@ def test_wrong_readings_are_unknown_and_nothing_fails(data: st.DataObject) -> No
 @settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=200) | st.binary(max_size=200).map(HEAD.__add__))
 def test_no_bytes_give_anything_but_a_snapshot_or_a_refusal(raw: bytes) -> None:
-    with suppress(BadSnapshot):
-        decode(raw)
+    try:
+        found = decode(raw)
+    except BadSnapshot as refusal:
+        assert str(refusal).isprintable()
+        return
+    assert decode(encode(found)) == found
 
 
 # Two snapshots.

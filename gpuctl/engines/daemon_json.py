@@ -72,7 +72,7 @@ def register(
     entry = {"path": runtime.path, **({"runtimeArgs": list(runtime.args)} if runtime.args else {})}
     edited = _with_runtime(_with_object(text), name, entry, force)
     if default:
-        edited = _with_default(edited, name)
+        edited = _with_value(edited, (DEFAULT_RUNTIME,), name)
     if cdi:
         edited = _with_value(edited, (FEATURES, CDI), True)
     return encoding.encode(edited)
@@ -206,28 +206,14 @@ def _fields(text: str, entry: Node) -> Mapping[str, Any]:
 
 
 def _with_runtime(text: str, name: str, entry: Mapping[str, Any], force: bool) -> str:
-    root = _parsed(text)
-    layout, runtimes = Layout.of(text, root), root.get(RUNTIMES)
+    runtimes = _parsed(text).get(RUNTIMES)
     there = runtimes.get(name) if runtimes else None
-    if runtimes is None:
-        return layout.insert(root, RUNTIMES, {name: entry})
-    if runtimes.kind is Kind.NULL:
-        return layout.replace(runtimes, {name: entry})
-    if there is None:
-        return layout.insert(runtimes, name, entry)
-    fields = _fields(text, there)
+    fields = _fields(text, there) if there else {}
     if fields == {key.casefold(): value for key, value in entry.items()}:
         return text
-    if fields and not force:
+    if there and fields and not force:
         raise Differs(name, " ".join(text[there.start : there.end].split()), *place(text, there.start))
-    return layout.replace(there, entry)
-
-
-def _with_default(text: str, name: str) -> str:
-    there = _parsed(text).get(DEFAULT_RUNTIME)
-    if there and there.kind is Kind.STRING and string(text, there) == name:
-        return text
-    return _with_value(text, (DEFAULT_RUNTIME,), name)
+    return _with_value(text, (RUNTIMES, name), entry)
 
 
 def _with_value(text: str, keys: Keys, value: Any) -> str:

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from gpuctl.facts.docker import Docker
 from gpuctl.facts.gather import Facts, gather
+from gpuctl.facts.logs import unit_log
 from gpuctl.host.aliases import Aliases
 from gpuctl.host.archive import Snapshot, fits
 from gpuctl.host.deadline import DeadlineExceeded, begin, within
@@ -20,14 +21,11 @@ from gpuctl.host.snapshot import RecordingHost, key
 SIZE_LIMIT = 5_000_000
 """Bytes of a snapshot's file: what a ticket takes as an attachment."""
 HOST_NAMES = ("/proc/sys/kernel/hostname", "/etc/hostname")
-UNITS = ("docker", "containerd", "crio", "kubelet", "nvidia-persistenced", "nvidia-fabricmanager")
-_JOURNAL = ("journalctl", "--no-pager", "--output=short-iso")
-JOURNALS = tuple((*_JOURNAL, "--lines=300", "--unit=" + unit) for unit in UNITS)
-KERNEL_LOGS = ((*_JOURNAL, "--lines=5000", "--dmesg"), ("dmesg",))
+OTHER_LOGS = (unit_log("crio"),)
+"""What no probe looks at and a ticket may need."""
 _KERNEL_LOG = re.compile(r"run:(dmesg|journalctl .*(-k|--dmesg)).*")
 _OTHER_LOG = re.compile(r"run:journalctl .*|read:/.*/make\.log")
 _OF_GPUS = re.compile(r"NVRM|Xid|GSP|nvidia|nouveau|NVLink|NVSwitch", re.IGNORECASE)
-DKMS = "/var/lib/dkms"
 _LOG_LIMIT = 1 << 18
 """Characters of a log that are kept: its end."""
 _LOG_DEADLINE = 5.0
@@ -41,11 +39,10 @@ def collect(host: Host, gpuctl: str, at: float, anonymise: bool) -> Snapshot:
     of the host, its users and sites, its addresses, and serial numbers of all kinds, each always by the same.
     """
     recorder = RecordingHost(host)
-    logs = [begin(lambda argv=argv: recorder.run(argv, _LOG_DEADLINE)) for argv in (*JOURNALS, *KERNEL_LOGS)]  # type: ignore[misc]
+    logs = [begin(lambda argv=argv: recorder.run(argv, _LOG_DEADLINE)) for argv in OTHER_LOGS]  # type: ignore[misc]
     facts = gather(recorder)
     for path in HOST_NAMES:
         recorder.read(path)
-    _look_at_make_logs(recorder)
     with suppress(DeadlineExceeded):
         within(_IMAGES_DEADLINE, lambda: _look_at_images(recorder, facts))
     for log in logs:
@@ -65,13 +62,6 @@ def end_of_log(name: str, reading: Reading) -> Reading:
     if _KERNEL_LOG.fullmatch(name):
         text = "".join(line for line in text.splitlines(keepends=True) if _OF_GPUS.search(line))
     return replace(reading, text=text[-_LOG_LIMIT:], detail=reading.detail[-_LOG_LIMIT:])
-
-
-def _look_at_make_logs(host: Host) -> None:
-    """The logs of DKMS that tell why a module could not be built: DKMS/MODULE/VERSION/build/make.log."""
-    for module in host.list(DKMS).text.splitlines():
-        for version in host.list("%s/%s" % (DKMS, module)).text.splitlines() if "nvidia" in module else ():
-            host.read("%s/%s/%s/build/make.log" % (DKMS, module, version))
 
 
 def _look_at_images(host: Host, facts: Facts) -> None:

@@ -106,6 +106,13 @@ def examine(path: str) -> None:
             _check_replaceable(real, os.stat(real))
 
 
+def check_near(path: str) -> None:
+    """Raises FileProblem for a path that somebody typed in whose folder and the one above it are both not there."""
+    above = os.path.dirname(os.path.dirname(os.path.realpath(path)))
+    if not os.path.isdir(above):
+        raise FileProblem("there is no directory %s, in which %s would lie. Name another file." % (above, path))
+
+
 def _check_replaceable(real: str, seen: os.stat_result) -> None:
     if not stat.S_ISREG(seen.st_mode):
         raise FileProblem("%s is not a regular file. Move away what is there, or name another file." % real)

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from gpuctl.host.deadline import DeadlineExceeded, within
 from gpuctl.host.reading import Outcome, Reading, grpc_source
+from gpuctl.host.unanswered import unanswered
 
 REPLY_LIMIT = 16 << 20
 NO_REPLY = 1
@@ -36,14 +37,8 @@ def call(endpoint: str, method: str, message: str, namespace: str, deadline: flo
     try:
         body = within(deadline, lambda: _exchange(endpoint, method, message.encode("latin-1"), namespace, deadline))
         reply = _message(body) if body else None
-    except (DeadlineExceeded, socket.timeout):
-        return Reading(source, Outcome.TIMEOUT, detail="no answer within %g s" % deadline)
-    except FileNotFoundError:
-        return Reading(source, Outcome.ABSENT, detail="no such socket")
-    except PermissionError as error:
-        return Reading(source, Outcome.DENIED, detail=error.strerror or str(error))
-    except (OSError, ValueError) as error:
-        return Reading(source, Outcome.ERROR, detail=getattr(error, "strerror", None) or str(error))
+    except (DeadlineExceeded, OSError, ValueError) as error:
+        return unanswered(source, error, deadline)
     if reply is None:
         return Reading(source, Outcome.OK, code=NO_REPLY, detail="it does not know this call, or refuses it")
     return Reading(source, Outcome.OK, reply.decode("latin-1"))

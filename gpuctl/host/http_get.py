@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from gpuctl.host.deadline import DeadlineExceeded, within
 from gpuctl.host.reading import Outcome, Reading
+from gpuctl.host.unanswered import unanswered
 
 BODY_LIMIT = 16 << 20
 _UCRED = struct.Struct("3i")
@@ -32,14 +33,8 @@ def get(endpoint: str, path: str, deadline: float) -> Reading:
     source = "GET %s (%s)" % (path, endpoint)
     try:
         status, body = within(deadline, lambda: _exchange(endpoint, path, deadline))
-    except (DeadlineExceeded, socket.timeout):
-        return Reading(source, Outcome.TIMEOUT, detail="no answer within %g s" % deadline)
-    except FileNotFoundError:
-        return Reading(source, Outcome.ABSENT, detail="no such socket")
-    except PermissionError as error:
-        return Reading(source, Outcome.DENIED, detail=error.strerror or str(error))
-    except (OSError, ValueError, http.client.HTTPException) as error:
-        return Reading(source, Outcome.ERROR, detail=getattr(error, "strerror", None) or str(error))
+    except (DeadlineExceeded, OSError, ValueError, http.client.HTTPException) as error:
+        return unanswered(source, error, deadline)
     return Reading(source, Outcome.OK, body, 0 if status == 200 else status)
 
 

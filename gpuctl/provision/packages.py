@@ -28,7 +28,7 @@ from gpuctl.provision.signing_key import signing_key
 FAMILIES: Mapping[str, Family] = MappingProxyType({"apt": apt, "dnf": rpm, "yum": rpm, "zypper": rpm})
 ARCHITECTURES = ("amd64", "arm64")
 _ADDRESS = re.compile(r"(https?://([A-Za-z0-9._-]+|\[[0-9a-fA-F:.]+\])(:[0-9]+)?|file://)/[!-?A-Z^-~]*")
-_PASSWORDS = {"apt": "Put them into a file of /etc/apt/auth.conf.d, and leave them out here: apt_auth.conf(5)."}
+_PASSWORDS = {"apt": "Put them into a file of /etc/apt/auth.conf.d: apt_auth.conf(5)."}
 _SHOWN_VERSIONS = 8
 
 
@@ -44,7 +44,7 @@ class PackageWish:
 def check_repo_url(url: str) -> str:
     """Returns the address. Raises ValueError, without naming what may be a password, for one that is none."""
     if "@" in url:
-        raise ValueError("the address names a user or a password, which gpuctl writes into no file: leave them out")
+        raise ValueError("the address names a user or a password, which gpuctl writes into no file")
     if not _ADDRESS.fullmatch(url.rstrip("/") + "/"):
         raise ValueError("not an address of packages: give https://…, http://… or file:///…")
     return url.rstrip("/")
@@ -139,7 +139,7 @@ def _checked(url: str, manager: str) -> str:
     try:
         return check_repo_url(url)
     except ValueError as error:
-        hint = _PASSWORDS.get(manager, "") if "@" in url else ""
+        hint = _PASSWORDS.get(manager, "Leave them out.") if "@" in url else ""
         raise Refused(f"--repo-url: {error}. {hint}".rstrip()) from None
 
 

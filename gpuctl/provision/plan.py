@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 from gpuctl.host import files
 from gpuctl.host.files import State
-from gpuctl.model import Step
+from gpuctl.model import Disturbs, Step
 from gpuctl.provision.package_plan import PackagePlan
 from gpuctl.provision.result import Refused
 from gpuctl.provision.setup import Contents, Edit, Setup
-from gpuctl.provision.steps import writing
 
 
 @dataclass(frozen=True)
@@ -29,9 +28,13 @@ class Look:
 
     @property
     def step(self) -> Step:
-        """The step that writes it."""
-        diff = self.edit.show(self.edit.path, self.before.raw, self.new)
-        return writing(self.edit.path, removes=self.new is None, diff=diff)
+        """The step that writes it, or removes it."""
+        path, diff = self.edit.path, self.edit.show(self.edit.path, self.before.raw, self.new)
+        if self.new is None:
+            text = f"remove {path}, and keep what it was beside where it was"
+            return Step(text, Disturbs.NOTHING, "put it back", diff)
+        text = f"write {path}, and keep what it was beside it"
+        return Step(text, Disturbs.NOTHING, "put back what it was", diff)
 
 
 @dataclass(frozen=True)

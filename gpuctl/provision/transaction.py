@@ -58,6 +58,8 @@ def conduct(
     try:
         setup = plan()
         result = _described(result, setup)
+        if wish.config is not None:
+            files.check_near(wish.config)
         before = planned(setup, packages)
         result = replace(result, plan=Plan(before.steps), changed=bool(before.diff), diff=before.diff)
         result = replace(result, verified=before.agrees and not before.diff)

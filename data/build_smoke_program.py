@@ -14,7 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1] / "gpuctl" / "smoke" / "program"
 SOURCES = (HERE / "smoke.c", HERE / "smoke.ptx")
 COMPILERS = {
     "x86_64": ("x86_64-linux-gnu-gcc", "-fcf-protection=none", "-Wl,-z,max-page-size=4096"),

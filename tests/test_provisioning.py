@@ -54,7 +54,7 @@ def test_from_a_bare_host_to_a_passing_smoke_test_and_back(
     assert host.gpuctl("doctor").code == 1
 
     planned = host.gpuctl("install-runtime", "--install", *site, "--dry-run", "--json")
-    assert planned.code == 0, planned.err + planned.out
+    assert (planned.code, planned.json["changed"]) == (0, True), planned.err + planned.out
     steps = [step["text"] for step in planned.json["steps"]]
     assert [step.split()[0] for step in steps] == ["write", "write", "install", "write", "reload"], steps
     assert (installed(host), daemon.config.read_text()) == ("", CONFIG)

@@ -39,9 +39,13 @@ class Look:
 
 @dataclass(frozen=True)
 class Planned:
-    """The steps that would be taken; `agrees`: the daemon has all that the files are to say."""
+    """The steps that would be taken; `changes`: files or packages become others by them.
+
+    `agrees`: the daemon has all that the files are to say.
+    """
 
     steps: tuple[Step, ...]
+    changes: bool
     agrees: bool
 
     @property
@@ -67,7 +71,8 @@ def planned(setup: Setup, packages: PackagePlan | None) -> Planned:
         *(filter(None, telling(setup)) if changes or not agrees or setup.restart else ()),
         *((setup.finish.step,) if setup.finish else ()),
     )
-    return Planned(steps, agrees)
+    brings_in = bool(packages and packages.steps)
+    return Planned(steps, bool(sources or changes or brings_in or setup.finish), agrees)
 
 
 def look(edits: Sequence[Edit]) -> tuple[Look, ...]:

@@ -61,8 +61,8 @@ def conduct(
         if wish.config is not None:
             files.check_near(wish.config)
         before = planned(setup, packages)
-        result = replace(result, plan=Plan(before.steps), changed=bool(before.diff), diff=before.diff)
-        result = replace(result, verified=before.agrees and not before.diff)
+        result = replace(result, plan=Plan(before.steps), changed=before.changes, diff=before.diff)
+        result = replace(result, verified=before.agrees and not before.changes)
         if wish.dry_run or not (before.steps or setup.undoes or _cut_short(host, setup)):
             return result
         return _carried_out(host, Recorder(host, command, setup.undoes), setup, plan, packages, result, wish, say)

@@ -66,8 +66,10 @@ def host(
     `sockets` maps endpoints (unix:///var/run/docker.sock) to {request path: body as text or as JSON value}, or to
     what every request meets. `peers` are the process ids behind them. `nvml` are its lines. `env` has euid 0.
 
-    It booted at the second BOOTED, so that a process whose /proc/PID/stat has 1503 ticks started 15.03 s later.
+    It booted at the second BOOTED, so that a process whose /proc/PID/stat has 1503 ticks started 15.03 s later. A
+    process is root's unless its /proc/PID/status says otherwise.
     """
+    files = {**_of_root(files), **files}
     readings = _Readings()
     programs = {shlex.split(line)[0]: "/usr/bin/" + shlex.split(line)[0] for line in commands} | dict(which)
     unix = [endpoint.removeprefix("unix://") for endpoint in sockets if endpoint.startswith("unix://")]
@@ -119,6 +121,11 @@ def _requests(sockets: Mapping[str, Reading | Mapping[str, Any]]) -> dict[str, A
         for path, answer in answers.items():
             requests[f"GET {path} ({endpoint})"] = answer if isinstance(answer, Answer) else json.dumps(answer)
     return requests
+
+
+def _of_root(files: Mapping[str, Answer]) -> dict[str, Answer]:
+    processes = [path.rpartition("/")[0] for path in files if path.startswith("/proc/") and path.endswith("/cmdline")]
+    return {f"{process}/status": "Uid:\t0\t0\t0\t0\n" for process in processes}
 
 
 def _add_tree(readings: _Readings, paths: Sequence[str]) -> None:

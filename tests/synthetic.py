@@ -286,6 +286,7 @@ HOSTS: Mapping[str, Machine] = {
             "env": {"euid": "1000", "HOME": "/home/ada", "XDG_RUNTIME_DIR": "/run/user/1000"},
             "files": {
                 "/proc/700/cmdline": "dockerd\0",
+                "/proc/700/status": "Uid:\t1000\t1000\t1000\t1000\n",
                 "/proc/700/environ": "PATH=/usr/sbin:/usr/bin:/sbin:/bin\0HOME=/home/ada\0",
             },
         },

@@ -17,6 +17,13 @@ from gpuctl.model import Fact
 
 __all__ = ["Containerd", "Cri", "Process", "Unit", "probe_containerd"]
 
+PLACES: Mapping[str, str] = {
+    "microk8s": "/snap/microk8s/current/bin/containerd",
+    "k3s": "/var/lib/rancher/k3s/data/current/bin/containerd",
+    "rke2": "/var/lib/rancher/rke2/bin/containerd",
+}
+"""Where distributions of Kubernetes keep a containerd of their own. gpuctl runs it from there, and never by a path that
+a process tells."""
 _VERSION = re.compile(r"containerd\S* v?(\d\S*)")
 
 
@@ -25,7 +32,7 @@ class Containerd:
     """Every way in which containerd may be there."""
 
     program: Fact[str]
-    """The running daemon's program, else the one on PATH."""
+    """The one on PATH, or of a distribution of Kubernetes its own. What runs may be another."""
     version: Fact[str]
     process: Fact[Process]
     """Absent when none runs."""
@@ -61,7 +68,8 @@ def probe_containerd(host: Host) -> Containerd:
     process = probe_process(host)
     ours = process.value
     unit = probe_unit(host, ours)
-    program = Fact(ours.executable, process.source) if ours else fact(host.which("containerd"), str)
+    known = _known_flavour(ours, unit)
+    program = fact(host.which(PLACES.get(known.value or "", "containerd")), str)
     config = _config(ours, unit)
     socket = _socket(host, ours, config.value or "")
     endpoint = "unix://%s" % socket.value
@@ -72,7 +80,7 @@ def probe_containerd(host: Host) -> Containerd:
         program=program,
         version=told,
         process=process,
-        flavour=_flavour(ours, unit, program),
+        flavour=known if known.value else _flavour_of_program(unit, program),
         unit=unit,
         config=config,
         files=_files(host, config.value or "", told.value or ""),
@@ -82,11 +90,13 @@ def probe_containerd(host: Host) -> Containerd:
     )
 
 
-def _flavour(process: Optional[Process], unit: Fact[Unit], program: Fact[str]) -> Fact[str]:
+def _known_flavour(process: Optional[Process], unit: Fact[Unit]) -> Fact[str]:
     if process:
         return Fact(process.flavour, "/proc/%d/cmdline" % process.pid)
-    if unit.value:
-        return Fact(FLAVOURS[unit.value.name], unit.source)
+    return Fact(FLAVOURS[unit.value.name] if unit.value else None, unit.source)
+
+
+def _flavour_of_program(unit: Fact[Unit], program: Fact[str]) -> Fact[str]:
     return Fact("plain" if program.value else None, program.source, unit.unknown if program.value else None)
 
 

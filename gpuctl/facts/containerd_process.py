@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import posixpath
 from dataclasses import dataclass, replace
 from typing import List, Optional, Sequence, Tuple
 
 from gpuctl.facts.docker_process import parse_cmdline
 from gpuctl.host.reading import Host
+from gpuctl.host.trust import distrusted_process, is_here
 from gpuctl.model import Fact
 
 ADDRESS = "CONTAINERD_ADDRESS"
@@ -22,11 +22,10 @@ FLAVOURS = ("k3s", "rke2", "microk8s", "plain", "docker")
 
 @dataclass(frozen=True)
 class Process:
-    """A containerd. `executable` is the program that it was started from, `cgroup` as its unit has it."""
+    """A containerd. `cgroup` is as its unit has it."""
 
     pid: int
     argv: Tuple[str, ...]
-    executable: str
     flavour: str
     cgroup: str
     socket: str
@@ -41,42 +40,44 @@ class Process:
 def probe_process(host: Host) -> Fact[Process]:
     """Returns the containerd that runs here, where ADDRESS is set the one that listens there.
 
-    Those of containers, which have process ids of their own, are none of this machine's.
+    Those of containers are none of this machine's. Unknown where there are only
+    such as gpuctl does not go by.
     """
     asked = host.env(ADDRESS)
     if asked.ok and asked.text:
         return _listener(host, asked.text.replace("unix://", "", 1))
     pids = [int(name) for name in host.list("/proc").text.split() if name.isdigit()]
-    named = [pid for pid in pids if host.read("/proc/%d/comm" % pid).text.strip() in NAMES]
-    ours = host.link("/proc/self/ns/pid").text
-    found = [_process(host, pid) for pid in named if host.link("/proc/%d/ns/pid" % pid).text in (ours, "")]
-    alive = [process for process in found if process.argv]  # one that has ended and not been waited for has none
-    first = min(alive, key=lambda process: FLAVOURS.index(process.flavour), default=None)
-    return Fact(first, "/proc/%d/cmdline" % first.pid if first else "/proc")
+    named = [pid for pid in pids if host.read("/proc/%d/comm" % pid).text.strip() in NAMES and is_here(host, pid)]
+    found = [_process(host, pid) for pid in named]
+    known = [one.value for one in found if one.value]
+    first = min(known, key=lambda process: FLAVOURS.index(process.flavour), default=None)
+    if first:
+        return Fact(first, "/proc/%d/cmdline" % first.pid)
+    return next((one for one in found if one.unknown), Fact(None, "/proc"))
 
 
 def _listener(host: Host, socket: str) -> Fact[Process]:
     peer = host.peer("unix://" + socket)
-    process = _process(host, int(peer.text or 0)) if peer.ok else None
-    if process is None or not process.argv:
-        return Fact(None, "$" + ADDRESS, unknown="nobody who can be seen listens at %s" % socket)
-    return Fact(replace(process, socket=process.socket or socket), "/proc/%d/cmdline" % process.pid)
+    process = _process(host, int(peer.text)) if int(peer.text or 0) else Fact[Process](None, "/proc")
+    if process.value is None:
+        reason = process.unknown or "nobody who can be seen listens at %s" % socket
+        return Fact(None, "$" + ADDRESS, unknown=reason)
+    return Fact(replace(process.value, socket=process.value.socket or socket), process.source)
 
 
-def _process(host: Host, pid: int) -> Process:
+def _process(host: Host, pid: int) -> Fact[Process]:
+    """Absent for one that has ended and not been waited for: it has no words."""
     folder = "/proc/%d/" % pid
-    argv = parse_cmdline(host.read(folder + "cmdline").text)
-    executable = host.link(folder + "exe").text
+    cmdline = host.read(folder + "cmdline")
+    argv = parse_cmdline(cmdline.text)
+    doubt = distrusted_process(host, pid)
+    if not argv or doubt:
+        return Fact(None, cmdline.source, unknown=doubt if argv else None)
     parent = host.read("/proc/%d/comm" % parse_parent(host.read(folder + "stat").text)).text.strip()
-    cgroup = host.read(folder + "cgroup").text
-    flavour = parse_flavour(argv, executable, parent)
-    return Process(pid, argv, _program(argv, executable), flavour, cgroup, option(argv, "address", "a"))
-
-
-def _program(argv: Sequence[str], executable: str) -> str:
-    """K3s is one program that goes by the name under which it is called: containerd is a link beside it."""
-    name = posixpath.basename(argv[0]) if argv else ""
-    return posixpath.join(posixpath.dirname(executable), name) if executable and name else executable
+    flavour = parse_flavour(argv, host.link(folder + "exe").text, parent)
+    return Fact(
+        Process(pid, argv, flavour, host.read(folder + "cgroup").text, option(argv, "address", "a")), cmdline.source
+    )
 
 
 def parse_flavour(argv: Sequence[str], executable: str, parent: str) -> str:

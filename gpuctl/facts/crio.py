@@ -17,6 +17,7 @@ from gpuctl.facts.docker_unit import parse_show
 from gpuctl.facts.system import BOOTED
 from gpuctl.facts.toml import load
 from gpuctl.host.reading import Host, Outcome, Reading, fact
+from gpuctl.host.trust import distrusted_process
 from gpuctl.model import Fact
 
 CONFIG = "/etc/crio/crio.conf"
@@ -182,9 +183,10 @@ def parse_unit(text: str) -> Optional[CrioUnit]:
 
 
 def _process(host: Host, pid: int) -> Fact[CrioProcess]:
-    if not pid:
-        return Fact(None, "/proc")
     folder = "/proc/%d" % pid
+    doubt = distrusted_process(host, pid) if pid else None
+    if not pid or doubt:
+        return Fact(None, "/proc", unknown=doubt)
     booted = fact(host.env("booted"), float)
     argv = parse_cmdline(host.read(folder + "/cmdline").text)
     found = fact(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Dict, Optional, Tuple
+from typing import Dict, List, Optional, Tuple
 
 from gpuctl.facts.docker_endpoint import DEFAULT, Endpoint, place
 from gpuctl.facts.docker_flags import values
 from gpuctl.facts.machine import parse_environ
 from gpuctl.host.reading import Host, fact
+from gpuctl.host.trust import distrusted_process, is_here
 from gpuctl.model import Fact
 
 NAMES = ("dockerd", "dockerd-current", "docker-containerd")
@@ -32,11 +33,15 @@ class Process:
 def probe_process(host: Host, endpoint: Endpoint, connect: bool) -> Fact[Process]:
     """Returns the daemon's process; absent when none can be seen that listens there.
 
-    Without `connect` the socket is left alone: who asks the kernel for its listener connects to it.
+    Unknown where it is one that gpuctl does not go by. Without `connect` the socket is left alone: who asks the kernel
+    for its listener connects to it.
     """
-    pid = (_listener(host, endpoint) if connect else None) or _by_command_line(host, endpoint)
+    listener = _listener(host, endpoint) if connect else None
+    pids = [listener] if listener else _by_command_line(host, endpoint)
+    doubts = {pid: distrusted_process(host, pid) for pid in pids}
+    pid = next((pid for pid, doubt in doubts.items() if not doubt), None)
     if pid is None:
-        return Fact(None, "/proc")
+        return Fact(None, "/proc", unknown=next(iter(doubts.values()), None))
     folder = "/proc/%d" % pid
     path = parse_environ(host.read(folder + "/environ").text, "PATH")
     cmdline = host.read(folder + "/cmdline")
@@ -60,12 +65,15 @@ def _is_dockerd(host: Host, pid: int) -> bool:
     return host.read("/proc/%d/comm" % pid).text.strip() in NAMES
 
 
-def _by_command_line(host: Host, endpoint: Endpoint) -> Optional[int]:
+def _by_command_line(host: Host, endpoint: Endpoint) -> List[int]:
+    """Those of containers are none of this machine's."""
     pids = [int(name) for name in host.list("/proc").text.split() if name.isdigit()]
     running: Dict[int, Tuple[str, ...]] = {
-        pid: parse_cmdline(host.read("/proc/%d/cmdline" % pid).text) for pid in pids if _is_dockerd(host, pid)
+        pid: parse_cmdline(host.read("/proc/%d/cmdline" % pid).text)
+        for pid in pids
+        if _is_dockerd(host, pid) and is_here(host, pid)
     }
-    return next((pid for pid, argv in running.items() if listens(argv, endpoint.url)), None)
+    return [pid for pid, argv in running.items() if listens(argv, endpoint.url)]
 
 
 def listens(argv: Tuple[str, ...], url: str) -> bool:

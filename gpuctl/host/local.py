@@ -21,6 +21,7 @@ from typing import Callable, Dict, Sequence, Set
 
 from gpuctl.host.deadline import DeadlineExceeded, within
 from gpuctl.host.reading import Outcome, Reading
+from gpuctl.host.trust import distrusted
 
 FILE_DEADLINE = 3.0
 TEXT_LIMIT = 4 << 20
@@ -133,6 +134,9 @@ def _outcome(error: OSError) -> Outcome:
 
 
 def _read_text(path: str) -> str:
+    doubt = distrusted(path)
+    if doubt:
+        raise PermissionError(errno.EPERM, doubt)
     # O_NONBLOCK: a FIFO or a device in a file's place must not hold us.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(descriptor, "rb", buffering=0) as file:

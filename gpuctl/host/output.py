@@ -9,8 +9,11 @@ import stat
 from typing import Optional
 
 from gpuctl.host.files import FileProblem, explained
+from gpuctl.host.replace import NEW_FILE_MODE
 
 __all__ = ["FileProblem", "NoPlaceForFile", "write_whole"]
+
+_PERMISSIONS = 0o777
 
 
 class NoPlaceForFile(FileProblem):
@@ -18,10 +21,10 @@ class NoPlaceForFile(FileProblem):
 
 
 def write_whole(path: str, raw: bytes, mode: Optional[int] = None, private: bool = False) -> None:
-    """Writes a file, as a whole or not at all; one that is there is replaced and keeps its mode.
+    """Writes a file, as a whole or not at all; one of this user's that is there is replaced and keeps its permissions.
 
-    A new file gets `mode`; None: what the umask leaves of 0666. `private`: nobody but its owner may read it, whatever
-    was there.
+    A new file gets `mode`; None: what the umask leaves of 0644. So does another user's, of which nothing is kept.
+    `private`: nobody but its owner may read it, whatever was there.
 
     Raises NoPlaceForFile or another FileProblem, and leaves what was there untouched.
     """
@@ -31,7 +34,7 @@ def write_whole(path: str, raw: bytes, mode: Optional[int] = None, private: bool
         mode = 0o600 if private else mode if kept is None else kept
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         temporary = os.path.join(os.path.dirname(real), ".gpuctl-%s.tmp" % secrets.token_hex(8))
-        descriptor = os.open(temporary, flags, 0o600 if private else 0o666)
+        descriptor = os.open(temporary, flags, 0o600 if private else NEW_FILE_MODE)
         try:
             with open(descriptor, "wb") as file:
                 file.write(raw)
@@ -47,7 +50,10 @@ def write_whole(path: str, raw: bytes, mode: Optional[int] = None, private: bool
 
 
 def _mode(path: str, real: str) -> Optional[int]:
-    """The mode of the file that is there, None where none is. Raises NoPlaceForFile."""
+    """The permissions of the file of ours that is there, None where none is. Raises NoPlaceForFile.
+
+    Never the bits that let others act as its owner (set-user-ID): another content was meant by them.
+    """
     if not path or not os.path.isdir(os.path.dirname(real)):
         raise NoPlaceForFile("cannot write %r: there is no such directory. Create it, or name another." % path)
     try:
@@ -57,4 +63,4 @@ def _mode(path: str, real: str) -> Optional[int]:
     if not stat.S_ISREG(found.st_mode):
         what = "a directory" if stat.S_ISDIR(found.st_mode) else "not a regular file"
         raise NoPlaceForFile("cannot write %s: it is %s. Name a file." % (path, what))
-    return stat.S_IMODE(found.st_mode)
+    return found.st_mode & _PERMISSIONS if found.st_uid == os.geteuid() else None

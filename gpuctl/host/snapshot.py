@@ -7,6 +7,9 @@ from typing import Dict, Mapping, Sequence
 
 from gpuctl.host.reading import Host, Outcome, Reading, grpc_source
 
+NOT_RECORDED = "not in the snapshot"
+"""The detail of every look that a snapshot has no reading of."""
+
 
 class SnapshotHost:
     """Answers every look from readings by key; what was not recorded could not be looked at, or was `unrecorded`."""
@@ -16,7 +19,7 @@ class SnapshotHost:
         self._unrecorded = unrecorded
 
     def _recorded(self, kind: str, source: str) -> Reading:
-        missing = Reading(source, self._unrecorded, detail="not in the snapshot")
+        missing = Reading(source, self._unrecorded, detail=NOT_RECORDED)
         return self.readings.get(key(kind, source), missing)
 
     def read(self, path: str) -> Reading:

@@ -146,9 +146,11 @@ def _leads_to(host: Host, there: str, program: str) -> bool:
 
 def _inspector(host: Host, containerd: Containerd, file: str, name: str) -> Callable[[str], None]:
     """What containerd itself makes of a new main file: it has to take it, and to find the runtime `name` in it."""
-    program = containerd.program.value
+    program, process = containerd.program.value, containerd.process.value
     if program is None or not files.same_file(file, containerd.config.value or ""):
         return accept
+    if process and not files.same_file(f"/proc/{process.pid}/exe", program):
+        return accept  # what another containerd makes of it is of no use
 
     def inspect(path: str) -> None:
         reading = host.run((program, "--config", path, "config", "dump"), DUMP_DEADLINE)

@@ -1,0 +1,196 @@
+"""Whom gpuctl goes by: root, and the user that it runs as. What others wrote, or could put there, turns it to nothing.
+
+A file counts where nobody else can have written it: it, every folder above it, and every link on the way belong to one
+of the two and are closed to others. A folder like /tmp, in which everybody may create but not replace, closes nothing:
+what stands in it counts by its own owner.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import stat
+from typing import FrozenSet, Iterator, Optional, Sequence, Tuple
+
+from gpuctl.host.reading import Host
+from gpuctl.host.snapshot import NOT_RECORDED
+
+_LINKS = 40
+"""As many links as Linux follows on one way (path_resolution(7))."""
+_KERNEL = ("/proc/", "/sys/")
+"""File systems whose texts the kernel writes; their owners say whom a text is about."""
+_LOGS = "/var/log/"
+"""What services write there steers nothing. Only a link of theirs could lead to what is not theirs."""
+_ACL = "system.posix_acl_access"
+_UNMAPPED = 65534
+"""How a user namespace shows those whom it does not know: user_namespaces(7)."""
+_MAP_OF_ALL = ["0", "0", "4294967295"]
+
+
+def distrusted(path: str, also: Sequence[int] = ()) -> str:
+    """Returns why gpuctl does not go by what a path leads to, "" where it does. Raises OSError where there is nothing.
+
+    `also` are users who count beside root and this one.
+    """
+    if path.startswith(_KERNEL):
+        return ""
+    trusted = frozenset((0, os.geteuid(), *also))
+    judge = _misled if path.startswith(_LOGS) else _suspicion
+    reasons = [judge(place, seen, trusted) for place, seen in _way(path)]
+    return next(filter(None, reasons), "")
+
+
+def distrusted_user(uid: int) -> str:
+    """Returns why gpuctl does not go by what a user says, "" where it does."""
+    return "" if uid in (0, os.geteuid()) else "it belongs to user %d: %s" % (uid, _whom(os.geteuid()))
+
+
+def distrusted_process(host: Host, pid: int) -> str:
+    """Returns why gpuctl does not go by a process, "" where it does: it is root's, or this user's.
+
+    One that a set-user-ID program runs is whoever's called it, under any name and with any words (sudo waits for a
+    password as root). A snapshot that was made before gpuctl looked at this says nothing against it.
+    """
+    status = host.read("/proc/%d/status" % pid)
+    if status.detail == NOT_RECORDED:
+        return ""
+    users = parse_users(status.text)
+    euid = host.env("euid").text
+    me = int(euid) if euid.isdecimal() else 0
+    if users not in ({0}, {me}):
+        who = " and ".join(map(str, sorted(users)))
+        return "process %d %s: %s" % (pid, "belongs to user %s" % who if who else "has ended", _whom(me))
+    if users == {0} and is_set_user_id(host.stat("/proc/%d/exe" % pid).text):
+        return "process %d is a program that every user may run as root" % pid
+    return ""
+
+
+def is_here(host: Host, pid: int) -> bool:
+    """Returns whether a process has this machine's processes and files before it: those of containers have their own.
+
+    A service of systemd's may have mounts of its own, and a rootless engine has.
+    """
+    status = host.read("/proc/%d/status" % pid).text
+    ours = host.link("/proc/self/ns/pid").text
+    if parse_depth(status) > 1 or host.link("/proc/%d/ns/pid" % pid).text not in (ours, ""):
+        return False
+    mounts, ours = host.link("/proc/%d/ns/mnt" % pid).text, host.link("/proc/self/ns/mnt").text
+    known = mounts in (ours, "") or parse_users(status) != {0}
+    return known or is_service(host.read("/proc/%d/cgroup" % pid).text)
+
+
+def parse_users(status: str) -> FrozenSet[int]:
+    """Returns the users as whom a process acts, of /proc/PID/status: real, effective, saved, of files.
+
+    One that is set-user-ID acts as two. The owner of /proc/PID does not tell: it is root for what may not be dumped.
+
+    Uid:	1000	0	0	0
+    """
+    return frozenset(int(word) for word in _field(status, "Uid:") if word.isdecimal())
+
+
+def parse_depth(status: str) -> int:
+    """Returns in how many process namespaces, from ours on, a process has an id: one name in each (proc(5)).
+
+    NSpid:	4711	1
+    """
+    return len(_field(status, "NSpid:"))
+
+
+def is_set_user_id(seen: str) -> bool:
+    """Returns whether a file runs as its owner or group, whoever calls it (chmod(2)), of Host.stat's text.
+
+    {"type": "file", "mode": 2541, "uid": 0}
+    """
+    mode = json.loads(seen or "{}").get("mode", 0)
+    return bool(mode & (stat.S_ISUID | stat.S_ISGID))
+
+
+def is_service(cgroup: str) -> bool:
+    """Returns whether a process is a system service's, by its control groups (cgroups(7), /proc/pid/cgroup).
+
+    0::/system.slice/snap.docker.dockerd.service
+    """
+    groups = [line.rpartition(":")[2] for line in cgroup.splitlines()]
+    return any(group.startswith("/system.slice/") and group.endswith(".service") for group in groups)
+
+
+def _field(status: str, name: str) -> Sequence[str]:
+    return next((line.split()[1:] for line in status.splitlines() if line.startswith(name)), ())
+
+
+def _whom(me: int) -> str:
+    return "gpuctl goes by root's%s only" % (" and user %d's" % me if me else "")
+
+
+def _way(path: str) -> Iterator[Tuple[str, os.stat_result]]:
+    """Every folder, link and file on the way to what a path leads to, as the kernel goes it."""
+    ahead = os.path.join(os.getcwd(), path).split("/")[::-1]
+    place, links = "/", 0
+    yield place, os.lstat(place)
+    while ahead:
+        name = ahead.pop()
+        if name in ("", "."):
+            continue
+        place = os.path.dirname(place) if name == ".." else os.path.join(place, name)
+        seen = os.lstat(place)
+        yield place, seen
+        if stat.S_ISLNK(seen.st_mode):
+            links += 1
+            if links > _LINKS:
+                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+            target = os.readlink(place)
+            place = "/" if target.startswith("/") else os.path.dirname(place)
+            ahead += target.split("/")[::-1]
+
+
+def _suspicion(place: str, seen: os.stat_result, trusted: FrozenSet[int]) -> str:
+    if seen.st_uid not in trusted and not _is_unmapped(seen.st_uid):
+        return "%s belongs to user %d: %s" % (place, seen.st_uid, _whom(os.geteuid()))
+    if stat.S_ISLNK(seen.st_mode) or (stat.S_ISDIR(seen.st_mode) and seen.st_mode & stat.S_ISVTX):
+        return ""
+    if seen.st_mode & stat.S_IWOTH:
+        return "everybody may write %s: %s" % (place, _whom(os.geteuid()))
+    if seen.st_mode & stat.S_IWGRP and os.geteuid() == 0 and not _is_roots(place, seen.st_gid):
+        return "group %d may write %s: %s" % (seen.st_gid, place, _whom(os.geteuid()))
+    return ""
+
+
+def _misled(place: str, seen: os.stat_result, trusted: FrozenSet[int]) -> str:
+    return _suspicion(place, seen, trusted) if stat.S_ISLNK(seen.st_mode) else ""
+
+
+def _is_unmapped(uid: int) -> bool:
+    """Whether this is somebody out of a user namespace's sight, and we are in one: its root has no rights over them."""
+    if uid != _UNMAPPED:
+        return False
+    with open("/proc/self/uid_map", encoding="ascii") as file:
+        return file.read().split() != _MAP_OF_ALL
+
+
+def _is_roots(place: str, gid: int) -> bool:
+    """Whether a group has no member but root, as Debian's `staff` that /usr/local belongs to.
+
+    Only what this machine's own files say counts, and no list of further users that stands behind the group's name.
+    """
+    if _ACL in os.listxattr(place):
+        return False
+    return gid == 0 or (_members(gid) == frozenset(("root",)))
+
+
+def _members(gid: int) -> Optional[FrozenSet[str]]:
+    """The users of a group, root always among them; None where /etc/group has no such (group(5), passwd(5))."""
+    groups = [line.split(":") for line in _lines("/etc/group")]
+    found = [fields for fields in groups if len(fields) > 3 and fields[2] == str(gid)]
+    if not found:
+        return None
+    users = [line.split(":") for line in _lines("/etc/passwd")]
+    primary = [fields[0] for fields in users if len(fields) > 3 and fields[3] == str(gid)]
+    named = [name for fields in found for name in fields[3].strip().split(",") if name]
+    return frozenset(("root", *primary, *named))
+
+
+def _lines(path: str) -> Sequence[str]:
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return file.read().splitlines()

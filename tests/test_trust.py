@@ -10,14 +10,21 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from hosts import host
+
+from gpuctl.facts.docker_endpoint import Endpoint
+from gpuctl.facts.docker_process import Process, probe_process
+from gpuctl.model import Fact
 
 NATIVE = Path(__file__).parent / "simhost" / "native"
 REPOSITORY = Path(__file__).parents[1]
 NEIGHBOUR = 64321
+Done = subprocess.CompletedProcess[str]
 PLANTED = "only-root-may-read-this"
 
 
@@ -50,12 +57,26 @@ def secret() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-def beside(neighbour: list[str], *argv: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """The result of gpuctl, run by root on a machine on which the neighbour's process, and no engine, is running."""
-    start = f"setpriv --reuid {NEIGHBOUR} --regid {NEIGHBOUR} --clear-groups {shlex.join(neighbour)} & sleep 0.3; "
+_OVERLAYS = """
+mount -t tmpfs none /mnt
+for place in etc var/lib; do
+    mkdir -p /mnt/$place/upper /mnt/$place/work
+    mount -t overlay overlay -o lowerdir=/$place,upperdir=/mnt/$place/upper,workdir=/mnt/$place/work /$place
+done
+"""
+"""What gpuctl changes, it changes in these: the machine stays as it is."""
+
+
+def beside(neighbour: Sequence[str], *argv: str, cwd: Path | None = None, before: str = "") -> Done:
+    """The result of gpuctl, run by root on a machine on which the neighbour's process, and no engine, is running.
+
+    `before` is what root's shell does first.
+    """
+    start = f"setpriv --reuid {NEIGHBOUR} --regid {NEIGHBOUR} --clear-groups {shlex.join(neighbour)} & sleep 0.3"
     gpuctl = shlex.join([sys.executable, "-m", "gpuctl", *argv])
+    script = f"{_OVERLAYS}\n{before}\n{start}\n{gpuctl}\ncode=$?\nkill %1\nexit $code"
     return subprocess.run(
-        ["unshare", "--pid", "--fork", "--mount-proc", "sh", "-c", f"{start}{gpuctl}; code=$?; kill %1; exit $code"],
+        ["unshare", "--mount", "--pid", "--fork", "--mount-proc", "sh", "-c", script],
         capture_output=True,
         text=True,
         cwd=cwd,
@@ -130,3 +151,184 @@ def test_a_result_over_another_users_file_never_keeps_what_lets_others_act_as_it
     seen = place.stat()
     assert (seen.st_uid, seen.st_mode & 0o7133) == (0, 0)
     assert seen.st_size > 100
+
+
+def of_neighbours(file: Path, text: str, mode: int = 0o644) -> Path:
+    file.write_text(text)
+    file.chmod(mode)
+    os.chown(file, NEIGHBOUR, NEIGHBOUR)
+    return file
+
+
+DAEMON_JSON = "/etc/docker/daemon.json"
+REGISTER = ("install-runtime", "--no-reload", "--config", DAEMON_JSON, "--runtime-path", "/bin/true")
+TOOLS = ("docker", "nvidia-smi", "systemctl", "apt-cache", "dpkg-query", "modinfo", "nvidia-ctk", "podman", "crio")
+
+
+@pytest.mark.parametrize("argv", [("doctor",), ("smoke",), ("install-runtime", "--dry-run")], ids=lambda argv: argv[0])
+def test_of_programs_on_path_only_roots_are_run(home: Path, argv: tuple[str, ...]) -> None:
+    for tool in TOOLS:
+        of_neighbours(home / tool, f"#!/bin/sh\necho {tool} >> {home}/ran\n", 0o755)
+    done = beside(["sleep", "9"], *argv, before=f"export PATH={home}:$PATH")
+    assert not (home / "ran").exists(), (home / "ran").read_text()
+    assert done.returncode in (1, 3), done.stderr
+
+
+def test_a_program_that_others_may_replace_is_not_registered(home: Path) -> None:
+    program = of_neighbours(home / "nvidia-container-runtime", "#!/bin/sh\n", 0o755)
+    for engine, config in (("docker", DAEMON_JSON), ("containerd", "/etc/containerd/config.toml")):
+        argv = ("install-runtime", "--engine", engine, "--config", config, "--runtime-path", str(program), "--json")
+        done = beside(["sleep", "9"], *argv)
+        answer = json.loads(done.stdout)
+        assert (answer["changed"], done.returncode) == (False, 1)
+        assert answer["error"].startswith(f"{program} is not to be run as root, as ")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        ("chown 64321 /etc/docker/daemon.json", "/etc/docker/daemon.json does not belong to root, but to user 64321"),
+        ("chmod 0666 /etc/docker/daemon.json", "others than root may write to /etc/docker/daemon.json"),
+        ("chmod 0777 /etc/docker", "others than root may write to /etc/docker"),
+        ("chgrp 64321 /etc/docker; chmod 0775 /etc/docker", "others than root may write to /etc/docker"),
+        ("ln -sf {home}/daemon.json /etc/docker/daemon.json", "{home} does not belong to root, but to user 64321"),
+    ],
+)
+def test_a_configuration_that_others_may_write_is_neither_read_nor_changed(home: Path, spoil: str, said: str) -> None:
+    theirs = of_neighbours(home / "daemon.json", '{"debug": true}\n')
+    before = f"mkdir -p /etc/docker; echo '{{}}' > /etc/docker/daemon.json; {spoil.format(home=home)}"
+    argv = (*REGISTER, "--json")
+    done = beside(["sleep", "9"], *argv, before=before)
+    answer = json.loads(done.stdout)
+    assert (answer["changed"], done.returncode) == (False, 1), answer
+    assert said.format(home=home) in answer["error"]
+    assert theirs.read_text() == '{"debug": true}\n'
+
+
+def test_tables_of_another_user_are_refused(home: Path) -> None:
+    of_neighbours(home / "tables.jsonl", "{}\n")
+    done = beside(["sleep", "9"], "check", "--cuda", "12.4", before=f"export GPUCTL_DATA={home}")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "does not belong to root, but to user 64321" in " ".join(done.stderr.split())
+
+
+SERVER = """
+import http.server, socketserver, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    def address_string(self): return ""
+    def log_message(self, *_): pass
+    def do_GET(self):
+        open(sys.argv[1] + ".asked", "a").write(self.path)
+        body = b'{"Version": "28.5", "ApiVersion": "1.51", "MinAPIVersion": "1.24", "Runtimes": {}}'
+        self.send_response(200); self.send_header("Content-Length", str(len(body))); self.end_headers()
+        self.wfile.write(body)
+class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    pass
+Server(sys.argv[1], Handler).serve_forever()
+"""
+
+
+def test_nobody_else_is_asked_for_what_docker_is(home: Path) -> None:
+    script = of_neighbours(home / "server.py", SERVER)
+    socket = home / "docker.sock"
+    server = ["/usr/bin/python3", str(script), str(socket)]
+    done = beside(server, "doctor", "--json", before=f"export DOCKER_HOST=unix://{socket}")
+    assert not Path(f"{socket}.asked").exists()
+    assert "user 64321 answers there: gpuctl goes by root's only" in done.stdout, done.stdout
+
+
+@pytest.mark.parametrize("umask", ["0", "077", "027"])
+def test_what_gpuctl_leaves_has_its_modes_whatever_the_umask(umask: str) -> None:
+    argv = REGISTER
+    look = "trap 'find /etc/docker /var/lib/gpuctl -printf \"%#m %p\\n\" >&2' EXIT"
+    done = beside(["sleep", "9"], *argv, before=f"rm -rf /etc/docker; umask {umask}; {look}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    modes = dict(reversed(line.split()) for line in done.stderr.splitlines() if line.startswith("0"))
+    journal = next(path for path in modes if path.endswith(".jsonl"))
+    assert modes["/etc/docker"] == modes["/var/lib/gpuctl"] == modes["/var/lib/gpuctl/journal"] == "0755"
+    assert modes["/etc/docker/daemon.json"] == modes[journal] == "0644"
+    assert modes["/var/lib/gpuctl/journal/.lock"] == "0600"
+
+
+def test_nobody_else_can_hold_gpuctls_lock() -> None:
+    argv = REGISTER
+    first = shlex.join([sys.executable, "-m", "gpuctl", *argv])
+    again = shlex.join([sys.executable, "-m", "gpuctl", "uninstall-runtime", *argv[1:4]])
+    flock = f"setpriv --reuid {NEIGHBOUR} --regid {NEIGHBOUR} --clear-groups flock"
+    holders = f"for place in /var/lib/gpuctl/journal /var/lib/gpuctl /etc/docker; do {flock} $place sleep 50 & done"
+    tried = f"{flock} /var/lib/gpuctl/journal/.lock true && exit 99"
+    done = beside(
+        ["sleep", "50"], "history", before=f"{first} || exit 97; {holders}; {tried}; sleep 0.3; {again} || exit 98"
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+RESULTS = [("doctor", "-o", "json={}"), ("collect", "-o", "{}"), ("matrix", "--svg", "{}")]
+
+
+@pytest.mark.parametrize("argv", RESULTS, ids=lambda argv: argv[0])
+def test_a_result_of_roots_goes_through_no_link_and_into_no_folder_of_others(
+    home: Path, secret: Path, argv: tuple[str, ...]
+) -> None:
+    link = home.parent / f"link-{home.name}"
+    link.symlink_to(secret)
+    try:
+        for place in (home / "result", link):
+            done = beside(["sleep", "9"], *(word.format(place) for word in argv))
+            assert done.returncode in (1, 2, 3) and f"cannot write {place}: " in " ".join(done.stderr.split())
+    finally:
+        link.unlink()
+    assert not (home / "result").exists() and PLANTED in secret.read_text()
+
+
+def test_who_became_root_gets_results_in_their_own_folder(home: Path) -> None:
+    done = beside(["sleep", "9"], "collect", before=f"export SUDO_UID={NEIGHBOUR}; cd {home}")
+    (written,) = home.glob("gpuctl-*.jsonl.gz")
+    assert (done.returncode, written.stat().st_mode & 0o777) == (0, 0o600)
+
+
+def test_what_lies_where_a_name_was_to_be_foreseen_is_left_as_it_is(tmp_path: Path, secret: Path) -> None:
+    hosts = [tmp_path / f"gpuctl-{os.uname().nodename}-{at}.jsonl.gz" for at in upcoming(90)]
+    for place in hosts:
+        place.symlink_to(secret)
+    done = beside(["sleep", "9"], "collect", cwd=tmp_path)
+    assert done.returncode in (1, 2) and "cannot write " in done.stderr
+    assert PLANTED in secret.read_text() and all(place.is_symlink() for place in hosts)
+
+
+def upcoming(seconds: int) -> Iterator[str]:
+    """The times of the next seconds, as they stand in the names of snapshots."""
+    now = datetime.now(timezone.utc)
+    for second in range(seconds):
+        yield f"{now + timedelta(seconds=second):%Y%m%dT%H%M%SZ}"
+
+
+FD = "unix:///var/run/docker.sock"
+INSIDE = {
+    "user 1000's": ({"status": "Uid:\t1000\t1000\t1000\t1000\n"}, {}, "process 700 belongs to user 1000"),
+    "set-user-ID": ({"status": "Uid:\t1000\t0\t0\t0\n"}, {}, "process 700 belongs to user 0 and 1000"),
+    "of a container": ({}, {"/proc/700/ns/pid": "pid:[2]"}, None),
+    "seen by root only in its numbers": ({"status": "Uid:\t0\t0\t0\t0\nNSpid:\t700\t1\n"}, {}, None),
+    "of a container in the host's processes": ({}, {"/proc/700/ns/mnt": "mnt:[2]"}, None),
+}
+
+
+@pytest.mark.parametrize("other", INSIDE)
+def test_under_socket_activation_only_this_machines_own_dockerd_is_dockers_process(other: str) -> None:
+    files, links, doubt = INSIDE[other]
+    ours = {"/proc/self/ns/pid": "pid:[1]", "/proc/self/ns/mnt": "mnt:[1]"}
+
+    def daemon(pid: int, **more: str) -> dict[str, str]:
+        texts = {"comm": "dockerd\n", "cmdline": "dockerd\0-H\0fd://\0", "stat": f"{pid} (dockerd) S 1 " + "0 " * 19}
+        return {f"/proc/{pid}/{name}": text for name, text in {**texts, **more}.items()}
+
+    def process(**machine: dict[str, str]) -> Fact[Process]:
+        return probe_process(host(links={**ours, **links}, files=machine["files"]), Endpoint(FD, "default"), True)
+
+    found = process(files=daemon(700, **files))
+    assert found.value is None and (found.unknown or "").startswith(doubt or "")
+    assert (found.unknown is None) == (doubt is None)
+    service = daemon(800, cgroup="0::/system.slice/docker.service\n")
+    links = {**links, "/proc/800/ns/mnt": "mnt:[3]"}  # systemd may give a service mounts of its own
+    both = process(files={**daemon(700, **files), **service})
+    assert both.value and both.value.pid == 800

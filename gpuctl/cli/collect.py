@@ -39,19 +39,23 @@ def command(
     with working("Recording this host"):
         snapshot = collect(LocalHost(), __version__, time.time(), anonymise)
     path, raw = output or file_name(snapshot), encode(snapshot)
-    _write(path, raw)
+    _write(path, raw, is_named=output is not None)
     if json:
         typer.echo(collect_json(snapshot, path, len(raw)))
     else:
         collect_text(snapshot, path, len(raw)).show()
 
 
-def _write(path: str, raw: bytes) -> None:
-    from gpuctl.host.output import FileProblem, NoPlaceForFile, write_whole
+def _write(path: str, raw: bytes, is_named: bool) -> None:
+    """A name that gpuctl made up can be foreseen: what lies there already is somebody else's."""
+    from gpuctl.host.output import FileProblem, NoPlaceForFile, write_new, write_whole
     from gpuctl.render.text import plain
 
     try:
-        write_whole(path, raw, private=True)
+        if is_named:
+            write_whole(path, raw, private=True)
+        else:
+            write_new(path, raw)
     except NoPlaceForFile as problem:
         raise typer.BadParameter(plain(str(problem)), param_hint="--output") from None
     except FileProblem as problem:

@@ -216,6 +216,9 @@ def _runtime_file(host: Host, daemon: Fact[Daemon], process: Fact[Process]) -> F
     path = runtimes[RUNTIME]
     if path is None:
         return Fact(None, daemon.source, unknown="the daemon names no program for the runtime %s" % RUNTIME)
+    program = host.which(path)
+    if program.outcome is Outcome.ERROR:
+        return Fact(None, path, unknown=program.detail)
     if "/" in path:
         return Fact(path if _executable(host, path) else None, path)
     return _on_path(host, path, process)

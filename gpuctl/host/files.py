@@ -1,4 +1,4 @@
-"""The writing half of the door: reading a file that is to be changed, and having its directory to oneself."""
+"""The writing half of the door: reading a file that is to be changed, and having a folder to oneself."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ import re
 import stat
 import time
 from dataclasses import dataclass
-from typing import BinaryIO, Iterator, Optional, Sequence, Set, Tuple
+from typing import BinaryIO, Iterator, Optional, Set, Tuple
 
 from gpuctl.host.deadline import DeadlineExceeded, within
+from gpuctl.host.trust import Distrusted, check
 
 READ_DEADLINE = 5.0
-LOCK_DEADLINE = 60.0
+LOCK, LOCK_DEADLINE = ".lock", 60.0
 SIZE_LIMIT = 64 << 20
 _LOCK_PAUSE = 0.02
 _HINTS = {
@@ -24,8 +25,8 @@ _HINTS = {
     errno.EROFS: "Its file system is mounted read-only.",
     errno.ENOSPC: "Make room and run gpuctl again.",
     errno.EDQUOT: "Make room and run gpuctl again.",
-    errno.EBADF: "Its file system cannot lock a directory.",
-    errno.ENOLCK: "Its file system cannot lock a directory.",
+    errno.EBADF: "Its file system cannot lock files.",
+    errno.ENOLCK: "Its file system cannot lock files.",
 }
 
 
@@ -51,6 +52,7 @@ class State:
 def read(path: str) -> State:
     """Returns the file's state. Raises FileProblem when it is there and cannot be read, or is no regular file."""
     with explained("read", path):
+        check(path)
         return within(READ_DEADLINE, lambda: state(os.path.realpath(path)))
 
 
@@ -146,26 +148,18 @@ def _mount_points() -> Set[str]:
 
 
 @contextlib.contextmanager
-def locked(paths: Sequence[str], deadline: float = LOCK_DEADLINE) -> Iterator[None]:
-    """Holds the locks on the files' directories, which are created if need be.
+def locked(folder: str, deadline: float = LOCK_DEADLINE) -> Iterator[None]:
+    """Holds the lock of a folder. Raises FileProblem when it is not free within `deadline` seconds.
 
-    The directories themselves are locked, because a lock file would have to stay in them for ever, and in one order,
-    so that no two runs wait for each other. Raises FileProblem when a lock is not free within `deadline` seconds.
+    It is a file in it that nobody else may open: whoever may read a folder could hold a lock on the folder itself.
     """
-    with contextlib.ExitStack() as locks:
-        for folder in sorted({os.path.dirname(os.path.realpath(path)) for path in paths}):
-            locks.enter_context(locked_folder(folder, deadline))
-        yield
-
-
-@contextlib.contextmanager
-def locked_folder(folder: str, deadline: float = LOCK_DEADLINE) -> Iterator[None]:
-    """Holds the lock on a directory, as `locked` does."""
     with explained("lock", folder):
-        os.makedirs(folder, exist_ok=True)
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        check(folder)
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(os.path.join(folder, LOCK), flags, 0o600)
     try:
         with explained("lock", folder):
+            os.fchmod(descriptor, 0o600)
             _lock(descriptor, time.monotonic() + deadline)
         yield
     finally:
@@ -190,5 +184,5 @@ def explained(doing: str, path: str) -> Iterator[None]:
     except OSError as error:
         hint = _HINTS.get(error.errno or 0, "")
         raise FileProblem(("cannot %s %s: %s. %s" % (doing, path, error.strerror, hint)).rstrip()) from error
-    except DeadlineExceeded as error:
+    except (DeadlineExceeded, Distrusted) as error:
         raise FileProblem("cannot %s %s: %s." % (doing, path, error)) from error

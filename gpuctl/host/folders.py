@@ -7,6 +7,7 @@ from typing import Callable, Dict, Optional, Tuple
 
 from gpuctl.host.deadline import within
 from gpuctl.host.files import READ_DEADLINE, FileProblem, content, explained
+from gpuctl.host.trust import Distrusted, check
 
 _TRIES = 5
 
@@ -20,6 +21,7 @@ def read_folder(path: str, wanted: Callable[[str], bool], limit: int) -> Folder:
     A folder that is published anew meanwhile (publish.py) is read again, so that old and new files never mix.
     """
     with explained("read", path):
+        check(path)
         for _ in range(_TRIES):
             folder = within(READ_DEADLINE, lambda: _read(path, wanted, limit))
             if folder:
@@ -35,9 +37,12 @@ def _read(path: str, wanted: Callable[[str], bool], limit: int) -> Optional[Fold
         names = tuple(sorted(os.listdir(real)))
         for name in filter(wanted, names):
             try:
+                check(os.path.join(real, name))
                 files[name] = _content(os.path.join(real, name), limit)
             except OSError as error:
                 unreadable[name] = error.strerror or str(error)
+            except Distrusted as error:
+                unreadable[name] = str(error)
     except FileNotFoundError:
         if os.path.realpath(path) == real:
             raise

@@ -16,7 +16,9 @@ from urllib.parse import urlsplit
 
 from gpuctl.host.deadline import DeadlineExceeded, within
 from gpuctl.host.reading import Outcome, Reading, grpc_source
+from gpuctl.host.trust import Distrusted
 from gpuctl.host.unanswered import unanswered
+from gpuctl.host.unix import connected
 
 REPLY_LIMIT = 16 << 20
 NO_REPLY = 1
@@ -37,7 +39,7 @@ def call(endpoint: str, method: str, message: str, namespace: str, deadline: flo
     try:
         body = within(deadline, lambda: _exchange(endpoint, method, message.encode("latin-1"), namespace, deadline))
         reply = _message(body) if body else None
-    except (DeadlineExceeded, OSError, ValueError) as error:
+    except (DeadlineExceeded, Distrusted, OSError, ValueError) as error:
         return unanswered(source, error, deadline)
     if reply is None:
         return Reading(source, Outcome.OK, code=NO_REPLY, detail="it does not know this call, or refuses it")
@@ -48,9 +50,7 @@ def _exchange(endpoint: str, method: str, message: bytes, namespace: str, timeou
     headers = {":method": "POST", ":scheme": "http", ":path": method, ":authority": "localhost"}
     headers.update({"content-type": "application/grpc", "te": "trailers"})
     headers.update({"containerd-namespace": namespace} if namespace else {})
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(timeout)
-        connection.connect(urlsplit(endpoint).path)
+    with connected(urlsplit(endpoint).path, timeout) as connection:
         connection.sendall(_request(headers, message))
         return _body(connection, time.monotonic() + timeout)
 

@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import errno
 import http.client
-import socket
-import struct
 from typing import Tuple
 from urllib.parse import urlsplit
 
 from gpuctl.host.deadline import DeadlineExceeded, within
 from gpuctl.host.reading import Outcome, Reading
+from gpuctl.host.trust import Distrusted
 from gpuctl.host.unanswered import unanswered
+from gpuctl.host.unix import connected
 
 BODY_LIMIT = 16 << 20
-_UCRED = struct.Struct("3i")
 
 
 class _UnixConnection(http.client.HTTPConnection):
     def __init__(self, path: str, timeout: float) -> None:
         super().__init__("localhost", timeout=timeout)
-        self._path = path
+        self._path, self._seconds = path, timeout
 
     def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
+        self.sock = connected(self._path, self._seconds)
 
 
 def get(endpoint: str, path: str, deadline: float) -> Reading:
@@ -33,20 +30,9 @@ def get(endpoint: str, path: str, deadline: float) -> Reading:
     source = "GET %s (%s)" % (path, endpoint)
     try:
         status, body = within(deadline, lambda: _exchange(endpoint, path, deadline))
-    except (DeadlineExceeded, OSError, ValueError, http.client.HTTPException) as error:
+    except (DeadlineExceeded, Distrusted, OSError, ValueError, http.client.HTTPException) as error:
         return unanswered(source, error, deadline)
     return Reading(source, Outcome.OK, body, 0 if status == 200 else status)
-
-
-def peer(endpoint: str) -> int:
-    """Returns the id of the process that listens at a Unix socket, as the kernel knows it (unix(7), SO_PEERCRED).
-
-    Under socket activation that is systemd. Raises OSError.
-    """
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
-        client.connect(urlsplit(endpoint).path)
-        pid, _, _ = _UCRED.unpack(client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
-    return int(pid)
 
 
 def _exchange(endpoint: str, path: str, timeout: float) -> Tuple[int, str]:

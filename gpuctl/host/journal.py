@@ -30,6 +30,8 @@ class Journal:
             descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
             with open(descriptor, "r+b", buffering=0) as file:
                 begun = os.fstat(descriptor).st_size
+                if not begun:
+                    os.fchmod(descriptor, 0o644)
                 torn = begun > 0 and os.pread(descriptor, 1, begun - 1) != b"\n"
                 text = "".join(json.dumps(line) + "\n" for line in lines)
                 _write_all(file.fileno(), (("\n" if torn else "") + text).encode())

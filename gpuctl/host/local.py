@@ -7,7 +7,6 @@ import errno
 import json
 import os
 import shlex
-import shutil
 import signal
 import stat
 import subprocess
@@ -21,7 +20,7 @@ from typing import Callable, Dict, Sequence, Set
 
 from gpuctl.host.deadline import DeadlineExceeded, within
 from gpuctl.host.reading import Outcome, Reading
-from gpuctl.host.trust import distrusted
+from gpuctl.host.trust import Distrusted, check, distrusted
 
 FILE_DEADLINE = 3.0
 TEXT_LIMIT = 4 << 20
@@ -58,14 +57,21 @@ class LocalHost:
         return _look(path, lambda: _stat_json(path))
 
     def which(self, name: str) -> Reading:
-        found = shutil.which(name, path=search_path())
-        return Reading(name, Outcome.OK, found) if found else Reading(name, Outcome.ABSENT, detail="not on PATH")
+        places = [name] if "/" in name else [os.path.join(folder, name) for folder in search_path().split(os.pathsep)]
+        doubts = {place: distrusted(place) for place in places if _is_program(place)}
+        found = next((place for place, doubt in doubts.items() if not doubt), None)
+        if found:
+            return Reading(name, Outcome.OK, found)
+        doubt = next(iter(doubts.values()), "")
+        return Reading(name, Outcome.ERROR if doubt else Outcome.ABSENT, detail=doubt or "not on PATH")
 
     def run(self, argv: Sequence[str], deadline: float = 5.0, stdin: str = "") -> Reading:
         source = shlex.join(argv)
         program = self.which(argv[0])
-        if not program.ok:
+        if program.outcome is Outcome.ABSENT:
             return Reading(source, Outcome.ABSENT, detail="%s is not on PATH" % argv[0])
+        if not program.ok:
+            return Reading(source, program.outcome, detail=program.detail)
         return _run(source, [program.text, *argv[1:]], deadline, stdin)
 
     def get(self, endpoint: str, path: str, deadline: float = 5.0) -> Reading:
@@ -81,9 +87,9 @@ class LocalHost:
         return call(endpoint, method, message, namespace, deadline)
 
     def peer(self, endpoint: str) -> Reading:
-        from gpuctl.host.http_get import peer
+        from gpuctl.host.unix import peer
 
-        return _look("peer of " + endpoint, lambda: str(peer(endpoint)))
+        return _look("peer of " + endpoint, lambda: str(peer(endpoint[len("unix://") :], FILE_DEADLINE)))
 
     def nvml(self, deadline: float = 8.0) -> Reading:
         argv = [sys.executable, "-I", "-c", _NVML_CHILD, json.dumps([os.path.abspath(p) for p in sys.path])]
@@ -121,10 +127,16 @@ def _look(source: str, work: Callable[[], str]) -> Reading:
         return Reading(source, Outcome.OK, within(FILE_DEADLINE, work))
     except DeadlineExceeded as error:
         return Reading(source, Outcome.TIMEOUT, detail=str(error))
+    except Distrusted as error:
+        return Reading(source, Outcome.ERROR, detail=str(error))
     except OSError as error:
         return Reading(source, _outcome(error), detail=error.strerror or str(error))
     except ValueError as error:  # no file can have such a name: it holds a NUL, or half a character
         return Reading(source, Outcome.ABSENT, detail=str(error))
+
+
+def _is_program(path: str) -> bool:
+    return os.path.isfile(path) and os.access(path, os.X_OK)
 
 
 def _outcome(error: OSError) -> Outcome:
@@ -134,9 +146,7 @@ def _outcome(error: OSError) -> Outcome:
 
 
 def _read_text(path: str) -> str:
-    doubt = distrusted(path)
-    if doubt:
-        raise PermissionError(errno.EPERM, doubt)
+    check(path)
     # O_NONBLOCK: a FIFO or a device in a file's place must not hold us.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(descriptor, "rb", buffering=0) as file:

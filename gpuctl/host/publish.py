@@ -80,8 +80,8 @@ def create_public(folder: str) -> None:
     if os.path.isdir(folder):
         return
     create_public(os.path.dirname(folder))
-    with explained("create", folder):
-        os.makedirs(folder, exist_ok=True)
+    with explained("create", folder), contextlib.suppress(FileExistsError):  # another run's
+        os.mkdir(folder, 0o755)  # open to nobody more, even for a moment, where the umask is 0
         os.chmod(folder, 0o755)  # noqa: S103
 
 

@@ -18,7 +18,6 @@ import errno
 import hashlib
 import os
 import re
-import stat
 import time
 from dataclasses import dataclass
 from typing import Callable, Dict, Optional, Tuple, Union
@@ -28,6 +27,8 @@ from gpuctl.host.swap import into_place
 
 BACKUP, ABSENT, UNDONE = "bak", "absent", "undone"
 NEW_FILE_MODE = 0o644
+PERMISSIONS = 0o777
+"""What is kept of a file's mode: never the bits by which a program runs as its owner."""
 
 _MARK = r"\.gpuctl-\d{8}T\d{6}\.\d{6}Z-[0-9a-f]{12}"
 _ACL = "system.posix_acl_access"
@@ -195,7 +196,7 @@ def _make_alike(descriptor: int, like: str) -> None:
         os.fchown(descriptor, model.st_uid, model.st_gid)
     if exists:
         _copy_attributes(descriptor, like)
-    os.fchmod(descriptor, stat.S_IMODE(model.st_mode) if exists else NEW_FILE_MODE)
+    os.fchmod(descriptor, model.st_mode & PERMISSIONS if exists else NEW_FILE_MODE)
 
 
 def _copy_attributes(descriptor: int, like: str) -> None:

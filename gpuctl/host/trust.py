@@ -11,7 +11,7 @@ import errno
 import json
 import os
 import stat
-from typing import FrozenSet, Iterator, Optional, Sequence, Tuple
+from typing import FrozenSet, Iterator, Sequence, Tuple
 
 from gpuctl.host.reading import Host
 from gpuctl.host.snapshot import NOT_RECORDED
@@ -25,11 +25,23 @@ _LOGS = "/var/log/"
 _ACL = "system.posix_acl_access"
 _UNMAPPED = 65534
 """How a user namespace shows those whom it does not know: user_namespaces(7)."""
+_SOMEBODY = -1
 _MAP_OF_ALL = ["0", "0", "4294967295"]
 
 
+class Distrusted(Exception):
+    """Somebody else may have put there what a path leads to, or answers at a socket. The message says who."""
+
+
+def check(path: str) -> None:
+    """Raises Distrusted where gpuctl does not go by what a path leads to, or would lead to."""
+    doubt = distrusted(path)
+    if doubt:
+        raise Distrusted(doubt)
+
+
 def distrusted(path: str, also: Sequence[int] = ()) -> str:
-    """Returns why gpuctl does not go by what a path leads to, "" where it does. Raises OSError where there is nothing.
+    """Returns why gpuctl does not go by what a path leads to, or would lead to; "" where it does. Raises OSError.
 
     `also` are users who count beside root and this one.
     """
@@ -42,8 +54,9 @@ def distrusted(path: str, also: Sequence[int] = ()) -> str:
 
 
 def distrusted_user(uid: int) -> str:
-    """Returns why gpuctl does not go by what a user says, "" where it does."""
-    return "" if uid in (0, os.geteuid()) else "it belongs to user %d: %s" % (uid, _whom(os.geteuid()))
+    """Returns why gpuctl does not go by what a user's process says, "" where it does."""
+    known = uid in (0, os.geteuid()) or _is_unmapped(uid)
+    return "" if known else "user %d answers there: %s" % (uid, _whom(os.geteuid()))
 
 
 def distrusted_process(host: Host, pid: int) -> str:
@@ -125,7 +138,7 @@ def _whom(me: int) -> str:
 
 
 def _way(path: str) -> Iterator[Tuple[str, os.stat_result]]:
-    """Every folder, link and file on the way to what a path leads to, as the kernel goes it."""
+    """Every folder, link and file on the way to what a path leads to, as the kernel goes it, up to what is missing."""
     ahead = os.path.join(os.getcwd(), path).split("/")[::-1]
     place, links = "/", 0
     yield place, os.lstat(place)
@@ -134,7 +147,10 @@ def _way(path: str) -> Iterator[Tuple[str, os.stat_result]]:
         if name in ("", "."):
             continue
         place = os.path.dirname(place) if name == ".." else os.path.join(place, name)
-        seen = os.lstat(place)
+        try:
+            seen = os.lstat(place)
+        except (FileNotFoundError, NotADirectoryError):
+            return
         yield place, seen
         if stat.S_ISLNK(seen.st_mode):
             links += 1
@@ -146,15 +162,16 @@ def _way(path: str) -> Iterator[Tuple[str, os.stat_result]]:
 
 
 def _suspicion(place: str, seen: os.stat_result, trusted: FrozenSet[int]) -> str:
+    """For others than root an owner is enough: whom they let write their files is theirs to say."""
     if seen.st_uid not in trusted and not _is_unmapped(seen.st_uid):
-        return "%s belongs to user %d: %s" % (place, seen.st_uid, _whom(os.geteuid()))
-    if stat.S_ISLNK(seen.st_mode) or (stat.S_ISDIR(seen.st_mode) and seen.st_mode & stat.S_ISVTX):
+        ours = " or to user %d" % os.geteuid() if os.geteuid() else ""
+        return "%s does not belong to root%s, but to user %d" % (place, ours, seen.st_uid)
+    shared_folder = stat.S_ISDIR(seen.st_mode) and seen.st_mode & stat.S_ISVTX
+    if os.geteuid() or stat.S_ISLNK(seen.st_mode) or shared_folder:
         return ""
-    if seen.st_mode & stat.S_IWOTH:
-        return "everybody may write %s: %s" % (place, _whom(os.geteuid()))
-    if seen.st_mode & stat.S_IWGRP and os.geteuid() == 0 and not _is_roots(place, seen.st_gid):
-        return "group %d may write %s: %s" % (seen.st_gid, place, _whom(os.geteuid()))
-    return ""
+    by_all = seen.st_mode & stat.S_IWOTH
+    by_group = seen.st_mode & stat.S_IWGRP and not _is_closed(place, seen.st_gid, trusted)
+    return "others than root may write to %s" % place if by_all or by_group else ""
 
 
 def _misled(place: str, seen: os.stat_result, trusted: FrozenSet[int]) -> str:
@@ -169,28 +186,32 @@ def _is_unmapped(uid: int) -> bool:
         return file.read().split() != _MAP_OF_ALL
 
 
-def _is_roots(place: str, gid: int) -> bool:
-    """Whether a group has no member but root, as Debian's `staff` that /usr/local belongs to.
+def _is_closed(place: str, gid: int, trusted: FrozenSet[int]) -> bool:
+    """Whether a group has no other members, as Debian's `staff` has none that /usr/local belongs to.
 
     Only what this machine's own files say counts, and no list of further users that stands behind the group's name.
     """
-    if _ACL in os.listxattr(place):
+    return not _has_acl(place) and (gid == 0 or _members(gid) <= trusted)
+
+
+def _has_acl(place: str) -> bool:
+    """Whether further users and groups are named to whom the permissions of the group may be given (acl(5))."""
+    try:
+        return _ACL in os.listxattr(place)
+    except OSError:  # its file system has none
         return False
-    return gid == 0 or (_members(gid) == frozenset(("root",)))
 
 
-def _members(gid: int) -> Optional[FrozenSet[str]]:
-    """The users of a group, root always among them; None where /etc/group has no such (group(5), passwd(5))."""
-    groups = [line.split(":") for line in _lines("/etc/group")]
-    found = [fields for fields in groups if len(fields) > 3 and fields[2] == str(gid)]
-    if not found:
-        return None
-    users = [line.split(":") for line in _lines("/etc/passwd")]
-    primary = [fields[0] for fields in users if len(fields) > 3 and fields[3] == str(gid)]
-    named = [name for fields in found for name in fields[3].strip().split(",") if name]
-    return frozenset(("root", *primary, *named))
+def _members(gid: int) -> FrozenSet[int]:
+    """The users of a group; _SOMEBODY among them where it cannot be told (group(5), passwd(5))."""
+    groups = [fields for fields in _lines("/etc/group") if len(fields) > 3 and fields[2] == str(gid)]
+    users = [fields for fields in _lines("/etc/passwd") if len(fields) > 3 and fields[2].isdecimal()]
+    uids = {fields[0]: int(fields[2]) for fields in users}
+    named = [name for fields in groups for name in fields[3].split(",") if name]
+    primary = [int(fields[2]) for fields in users if fields[3] == str(gid)]
+    return frozenset([*primary, *(uids.get(name, _SOMEBODY) for name in named), *([] if groups else [_SOMEBODY])])
 
 
-def _lines(path: str) -> Sequence[str]:
+def _lines(path: str) -> Sequence[Sequence[str]]:
     with open(path, encoding="utf-8", errors="replace") as file:
-        return file.read().splitlines()
+        return [line.split(":") for line in file.read().splitlines()]

@@ -19,7 +19,7 @@ from gpuctl.facts.changes import (
     probe_changes,
     process_start,
 )
-from gpuctl.host.files import FileProblem, locked_folder
+from gpuctl.host.files import FileProblem, locked
 from gpuctl.host.journal import Journal
 from gpuctl.host.publish import create_public
 from gpuctl.host.reading import Host
@@ -62,7 +62,7 @@ class Recorder:
     def alone(self) -> Iterator[None]:
         """Keeps all other runs that change this host waiting. Raises FileProblem when one does not end in time."""
         create_public(self._journal.folder)
-        with locked_folder(self._journal.folder):
+        with locked(self._journal.folder):
             yield
 
     def go_on_from(self, cut: Sequence[Run]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gpuctl.checks.remedies import install
 from gpuctl.facts.system import System
-from gpuctl.host.reading import Host
+from gpuctl.host.reading import Host, Outcome
 from gpuctl.model import Disturbs
 from gpuctl.provision.result import Refused, Wish
 
@@ -19,6 +19,8 @@ def whole_path(host: Host, system: System, wish: Wish, title: str) -> str:
     found = host.which(wished)
     if not found.ok and wish.coming and not wish.runtime_path:
         return INSTALLED
+    if found.outcome is Outcome.ERROR:
+        raise Refused(f"{wished} is not to be run as root, as {title} would: {found.detail}.")
     if not found.ok:
         remedy = install("toolkit", "Install the NVIDIA Container Toolkit.", system, Disturbs.NOTHING)
         where = "not an executable program" if "/" in wished else "not on PATH"

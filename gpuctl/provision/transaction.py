@@ -6,14 +6,15 @@ was killed, as for one that went well: a rollback is a setup like any other.
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 from gpuctl.engines.merge import Values
 from gpuctl.engines.merge import changed as changed_values
 from gpuctl.facts.changes import DONE, ENGINE, PACKAGES, RESTART, ROLLED_BACK, STUCK, UNDONE, WRITE, Run
 from gpuctl.host import files
+from gpuctl.host.publish import create_public
 from gpuctl.host.reading import Host
 from gpuctl.host.replace import NotPutBack, change_of, remove_leftovers
 from gpuctl.host.replace import replace as replace_file
@@ -32,13 +33,12 @@ FAILURES = (Refused, files.FileProblem, DaemonProblem, PackageProblem, *INTERRUP
 
 @dataclass(frozen=True)
 class Job:
-    """One run: what was wished, where it is written down, who is told of the steps, and which locks it holds."""
+    """One run: what was wished, where it is written down, and who is told of the steps."""
 
     host: Host
     wish: Wish
     recorder: Recorder
     say: Say
-    locks: ExitStack
     held: HeldSignals
 
 
@@ -103,8 +103,8 @@ def _carried_out(
 ) -> Result:
     """Returns `result` completed by what was done. Raises Refused, nothing being changed then."""
     result = replace(result, changed=False, diff="", verified=False)
-    with recorder.alone(), ExitStack() as locks, HeldSignals() as held:
-        job = Job(host, wish, recorder, say, locks, held)
+    with recorder.alone(), HeldSignals() as held:
+        job = Job(host, wish, recorder, say, held)
         try:
             sources: tuple[Look, ...] = ()
             if packages and packages.steps:
@@ -119,7 +119,7 @@ def _carried_out(
 def _bring_in(job: Job, packages: PackagePlan) -> tuple[Look, ...]:
     """Installs packages, and returns the files that tell the package manager whence. Raises what FAILURES has."""
     packages.keep()
-    sources = changes_of(_locked_look(job, packages.edits))
+    sources = changes_of(_look_again(packages.edits))
     _write(job, sources, PACKAGES)
     with job.recorder.doing(PACKAGES, manager=packages.manager, before=dict(packages.before)):
         for step in packages.steps:
@@ -130,16 +130,15 @@ def _bring_in(job: Job, packages: PackagePlan) -> tuple[Look, ...]:
     return sources
 
 
-def _locked_look(job: Job, edits: Sequence[Edit]) -> tuple[Look, ...]:
-    with job.held.let_through():
-        job.locks.enter_context(files.locked([edit.path for edit in edits]))
+def _look_again(edits: Sequence[Edit]) -> tuple[Look, ...]:
     for edit in edits:
+        create_public(posixpath.dirname(files.behind_links(edit.path)))
         remove_leftovers(edit.path, edit.aside)
     return look(edits)
 
 
 def _set_up(job: Job, setup: Setup, sources: Sequence[Look], result: Result) -> Result:
-    looks = _locked_look(job, setup.edits)
+    looks = _look_again(setup.edits)
     changes, cut = changes_of(looks), _cut_short(job.host, setup)
     if changes:
         job.recorder.go_on_from([run for run in cut if not run.undoes])

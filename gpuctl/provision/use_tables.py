@@ -11,7 +11,7 @@ from gpuctl.compat.overlay import Overlay, bundled_text, dates, digest, file_of,
 from gpuctl.compat.table_rows import Problem
 from gpuctl.compat.tables import CATALOGUE, lines_of
 from gpuctl.compat.verify import verify
-from gpuctl.host.files import FileProblem, locked_folder
+from gpuctl.host.files import FileProblem, locked
 from gpuctl.host.notes import note
 from gpuctl.host.places import SYSTEM, SYSTEM_DATA, VARIABLE, chosen_data, own_data
 from gpuctl.host.publish import create_public, examine, publish, remove_leftovers, withdraw
@@ -60,7 +60,7 @@ def use_tables(folder: str, dry_run: bool) -> Installation:
     changes = tuple(_change(overlay, table, before) for table in overlay.tables)
     step = Step(f"install {len(changes)} tables of {folder} in {place}", Disturbs.NOTHING)
     result = replace(result, tables=changes, notes=_notes_on_use(by))
-    return _carried_out(result, step, before != overlay.files, lambda: _install(by, place, overlay.files))
+    return _carried_out(result, step, before != overlay.files, lambda: _install(place, overlay.files))
 
 
 def use_bundled(dry_run: bool) -> Installation:
@@ -107,11 +107,10 @@ def _installed(place: str) -> Mapping[str, bytes]:
     return overlay.files if set(overlay.names) == overlay.files.keys() else {}
 
 
-def _install(by: str, place: str, files: Mapping[str, bytes]) -> bool:
+def _install(place: str, files: Mapping[str, bytes]) -> bool:
     parent = str(Path(place).parent)
-    if by == SYSTEM:
-        create_public(parent)
-    with locked_folder(parent):
+    create_public(parent)
+    with locked(parent):
         remove_leftovers(place)
         changed = _installed(place) != files
         if changed:
@@ -121,7 +120,7 @@ def _install(by: str, place: str, files: Mapping[str, bytes]) -> bool:
 
 
 def _uninstall(place: str) -> bool:
-    with locked_folder(str(Path(place).parent)):
+    with locked(str(Path(place).parent)):
         installed = os.path.lexists(place)
         if installed:
             withdraw(place)

@@ -179,7 +179,7 @@ class SimHost:
         if self.dockerd:
             values["DOCKER_HOST"] = self.dockerd.host
         (self.root / "upper/home/sim").mkdir(parents=True)
-        (self.root / "upper/home/sim").chmod(0o777)
+        (self.root / "upper/home/sim").chmod(0o1777)  # a home of whoever runs there
         return {**values, **env}
 
     def _parent(self, path: str) -> Path:

@@ -59,12 +59,19 @@ def installed(system: System, docker: Docker, containerd: Containerd, crio: Crio
 
 
 def _other_engine(containerd: Containerd, crio: Crio, podman: Podman) -> Evidence | None:
-    """What else runs containers here. A containerd that Kubernetes does not use may be Docker's, left behind."""
+    """What else runs containers here. A containerd that Kubernetes does not use may be Docker's, left behind.
+
+    Raises CannotTell where there is only a process that gpuctl does not go by.
+    """
     if crio.process.value:
         return Evidence(crio.process.source, "CRI-O runs")
     if containerd.process.value and containerd.flavour.value not in (None, "docker"):
         return Evidence(containerd.process.source, f"containerd runs ({containerd.flavour.value})")
-    return Evidence(podman.program.source, "Podman is there") if podman.program.value else None
+    if podman.program.value:
+        return Evidence(podman.program.source, "Podman is there")
+    for process in (crio.process, containerd.process):
+        process.get()
+    return None
 
 
 @check("docker.reachable", explains=("docker.kind", "docker.version.gpus-flag"))

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from gpuctl.checks.engine import Said, check, failed, passed, warned
 from gpuctl.checks.gpus import compat_gpus
-from gpuctl.checks.remedies import as_root, install_driver, start
+from gpuctl.checks.remedies import as_root, install_driver, kernel_log, reset, start
+from gpuctl.command import Shell, command
 from gpuctl.compat.faults import ACTIONS, Xid, xids
 from gpuctl.facts.docker import Docker, State
 from gpuctl.facts.driver import Driver
@@ -92,12 +93,12 @@ def _about_xid(system: System, event: Event) -> Remedy:
     action = event.known.action if event.known else "report"
     if action == "restart-host":
         text = "Reboot; where it comes back, look at power, heat and seating, and have the GPU replaced."
-        return Remedy(text, as_root(system, "reboot"), Disturbs.HOST)
+        return Remedy(text, as_root(system, command("reboot")), Disturbs.HOST)
     if action == "reset-gpu":
-        commands = as_root(system, f"nvidia-smi --gpu-reset -i {event.place}.0")
+        commands = as_root(system, reset(f"{event.place}.0"))
         text = "Reset the GPU when nothing runs on it; where it comes back, have it examined."
         return Remedy(text, commands, Disturbs.RUNNING_CONTAINERS)
-    return Remedy("Keep the log for NVIDIA, and try a newer driver.", as_root(system, "nvidia-bug-report.sh"))
+    return Remedy("Keep the log for NVIDIA, and try a newer driver.", as_root(system, command("nvidia-bug-report.sh")))
 
 
 @check("driver.start-log", explains=_CAUSES)
@@ -120,7 +121,7 @@ def start_log(system: System, pci: Pci, driver: Driver, logs: Logs) -> Said | No
         "Look at the firmware setup (Above 4G Decoding, Resizable BAR) and at the module's flavour: Blackwell needs the"
         " open one, GPUs before Turing the other."
     )
-    remedy = Remedy(text, as_root(system, "dmesg | grep -i nvrm"), Disturbs.HOST)
+    remedy = Remedy(text, as_root(system, kernel_log("-i", "nvrm")), Disturbs.HOST)
     said = lines[-1].partition("NVRM: ")[2] or lines[-1]
     return failed(f"The driver could not start a GPU: {said}", Evidence(logs.kernel.source, lines[-1]), remedy=remedy)
 
@@ -176,7 +177,8 @@ def container_log(logs: Logs) -> Said | None:
             "No GPU container failed to start within a day", *(Evidence(log.source, "no such line") for log in read)
         )
     log, line = max(hits, key=lambda hit: hit[1])
-    remedy = Remedy("Have it explained.", (f"{log.source} --since -1d | gpuctl explain",))
+    explain = command(*log.source.split(), "--since", "-1d", Shell.PIPE, "gpuctl", "explain")
+    remedy = Remedy("Have it explained.", (explain,))
     when = line.partition(" ")[0]
     message = f"A GPU container failed to start ({when}): {_core(_CONTAINER, line)}"
     return warned(message, Evidence(log.source, line), remedy=remedy)

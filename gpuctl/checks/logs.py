@@ -166,19 +166,18 @@ def _core(pattern: re.Pattern[str], line: str) -> str:
 @check("registration.log")
 def container_log(logs: Logs) -> Said | None:
     """What the toolkit said when a container failed to start is in the engine's log: the last of a day counts."""
-    engines = (logs.docker, logs.containerd, logs.kubelet)
-    read = [log for log in engines if log.value is not None]
+    engines = {"docker": logs.docker, "containerd": logs.containerd, "kubelet": logs.kubelet}
+    read = {unit: log for unit, log in engines.items() if log.value is not None}
     if not read:
-        unread = next((log for log in engines if log.unknown is not None), None)
+        unread = next((log for log in engines.values() if log.unknown is not None), None)
         return _unread(unread) if unread else None
-    hits = [(log, line) for log in read for line in log.value or () if _CONTAINER.search(line)]
+    hits = [(unit, line) for unit, log in read.items() for line in log.value or () if _CONTAINER.search(line)]
     if not hits:
-        return passed(
-            "No GPU container failed to start within a day", *(Evidence(log.source, "no such line") for log in read)
-        )
-    log, line = max(hits, key=lambda hit: hit[1])
-    explain = command(*log.source.split(), "--since", "-1d", Shell.PIPE, "gpuctl", "explain")
+        seen = (Evidence(log.source, "no such line") for log in read.values())
+        return passed("No GPU container failed to start within a day", *seen)
+    unit, line = max(hits, key=lambda hit: hit[1])
+    explain = command("journalctl", "-u", unit, "--since", "-1d", Shell.PIPE, "gpuctl", "explain")
     remedy = Remedy("Have it explained.", (explain,))
     when = line.partition(" ")[0]
     message = f"A GPU container failed to start ({when}): {_core(_CONTAINER, line)}"
-    return warned(message, Evidence(log.source, line), remedy=remedy)
+    return warned(message, Evidence(read[unit].source, line), remedy=remedy)

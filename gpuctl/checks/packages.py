@@ -18,6 +18,7 @@ CUDA_KEY = "A4B469963BF863CC"
 """The key 3bf863cc of NVIDIA's CUDA repository since April 2022; 7fa2af80 before.
 Source: https://developer.nvidia.com/blog/updating-the-cuda-linux-gpg-repository-key/"""
 _NVIDIA = "nvidia.github.io/"
+_PROGRAMS = {"apt": "apt-get", "dnf": "dnf", "yum": "yum", "zypper": "zypper"}
 
 
 def _source(source: Source) -> Evidence:
@@ -154,5 +155,5 @@ def _has_no_gpus(docker: Docker) -> bool:
 
 
 def _remove(system: System, manager: str, names: Sequence[str]) -> tuple[Command, ...]:
-    program = "apt-get" if manager == "apt" else manager
-    return as_root(system, command(program, "remove", "-y", *names))
+    program = _PROGRAMS.get(manager)
+    return as_root(system, command(program, "remove", "-y", *names)) if program else ()

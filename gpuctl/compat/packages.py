@@ -139,7 +139,7 @@ def driver_commands(gpus: Sequence[Gpu], target: Target, branch: str | None = No
         if pinned:
             return pinned
     commands = install_commands("driver", target, driver_package=package)
-    return commands if any(package in command.words for command in commands) else ()
+    return commands if any(package in str(command) for command in commands) else ()
 
 
 def driver_package(gpus: Iterable[Gpu]) -> str:

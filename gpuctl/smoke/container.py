@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from gpuctl.command import Command, command
+from gpuctl.command import Command, command, operands
 from gpuctl.host.deadline import DeadlineExceeded, within
 from gpuctl.host.signals import HeldSignals
 from gpuctl.smoke.compare import QUERY
@@ -84,7 +84,7 @@ def command_line(spec: Spec) -> Command:
     limits = ["--network=none", "--cap-drop=ALL", "--read-only", "--security-opt=no-new-privileges"]
     words = ["docker", "run", "--rm", *gpus, "-e", CAPABILITIES, *limits, f"--pids-limit={PIDS}"]
     program, *arguments = entrypoint(spec)
-    return command(*words, *_mount(spec), f"--entrypoint={program}", spec.image, *arguments)
+    return command(*words, *_mount(spec), f"--entrypoint={program}", *operands(spec.image), *arguments)
 
 
 def entrypoint(spec: Spec) -> tuple[str, ...]:

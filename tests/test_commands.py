@@ -202,6 +202,7 @@ def test_a_kernel_release_that_is_none_gives_no_command() -> None:
     for release, there in (("6.8.0-45-generic", True), ("6.1.0+", True), ("6.8.0-", False), ("1 -o X", False)):
         target = Target("apt", "ubuntu", "22.04", release, "x86_64", root=True)
         assert bool(install_commands("headers", target)) is there
+        assert install_commands("headers", target, kernel="*") == ()
 
 
 def _places(value: Any) -> Iterator[tuple[Any, ...]]:

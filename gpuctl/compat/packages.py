@@ -31,6 +31,7 @@ _REPOSITORIES = {
 }
 _WHOLE_VERSION = {"ubuntu"}
 _IN_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._+~-]*[A-Za-z0-9_+~])?")
+"""What may stand in a package's name: in anything else apt and dnf see options, patterns or what to remove."""
 _ARCHITECTURES = {"x86_64": "x86_64", "aarch64": "sbsa"}
 
 
@@ -102,24 +103,19 @@ def install_commands(what: str, target: Target, **values: str) -> tuple[Command,
     Empty where gpuctl knows none for it: better none than a wrong one.
     """
     toolkit = package_repositories().get(target.manager)
+    names = {"kernel": target.kernel, "repository": driver_repository(target), **values}
     places = {
         "toolkit_repository": toolkit.url if toolkit else "",
         "toolkit_key": toolkit.key if toolkit else "",
         "toolkit_file": toolkit.file if toolkit else "",
         "repository_architecture": _ARCHITECTURES.get(target.architecture, ""),
-        **_in_names(kernel=target.kernel, repository=driver_repository(target)),
-        **_in_names(**values),
+        **{name: value for name, value in names.items() if _IN_NAME.fullmatch(value)},
     }
     commands = next((row.commands for row in install_rows() if _serves(row, what, target)), ())
     if not all(places.get(name) for command in commands for name in names_in(command)):
         return ()
     told = (filled(command, places) for command in commands)
     return tuple(command.for_root() if target.root else command for command in told)
-
-
-def _in_names(**values: str) -> dict[str, str]:
-    """The values that may stand in a package's name; in others apt and dnf see options, patterns or a removal."""
-    return {name: value for name, value in values.items() if _IN_NAME.fullmatch(value)}
 
 
 OPEN_DRIVER = "nvidia-open"

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from enum import Enum, IntEnum
 from typing import Generic, Optional, Tuple, TypeVar
 
+from gpuctl.command import Command
+
 T = TypeVar("T")
 
 
@@ -96,10 +98,10 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Remedy:
-    """What to do: a sentence, the exact commands in order (shell words as a person types them), what they disturb."""
+    """What to do: a sentence, the exact commands in order, what they disturb."""
 
     text: str
-    commands: Tuple[str, ...] = ()
+    commands: Tuple[Command, ...] = ()
     disturbs: Disturbs = Disturbs.NOTHING
 
 

@@ -11,11 +11,17 @@ from typing import Any
 
 from gpuctl.host.reading import Outcome, Reading
 from gpuctl.host.snapshot import SnapshotHost, key
+from gpuctl.model import Remedy
 
 Answer = str | Reading
 BOOTED = 1_700_000_000.0
 PCI = "/sys/bus/pci/devices"
 NO_NVML = ({"error": "NVML Shared Library Not Found", "code": 12},)
+
+
+def shown(remedy: Remedy | None) -> tuple[str, ...]:
+    """A remedy's commands as they are shown."""
+    return tuple(map(str, remedy.commands)) if remedy else ()
 
 
 def denied(detail: str = "Permission denied") -> Reading:

@@ -85,7 +85,10 @@ def main() -> None:
     try:
         answer = verbs[sys.argv[1]](json.load(sys.stdin))
     except Refused as refused:
-        answer = {"refused": str(refused), "remedy": refused.remedy.commands if refused.remedy else []}
+        answer = {
+            "refused": str(refused),
+            "remedy": [str(one) for one in refused.remedy.commands] if refused.remedy else [],
+        }
     print(json.dumps(answer))
 
 

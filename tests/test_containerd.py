@@ -365,7 +365,7 @@ def test_k3s_registers_the_runtime_itself_and_is_only_restarted() -> None:
     found = facts(machine, cri=Fact(Cri({"runc": ""}, "runc"), "test"))
     setup = plan(machine, found, Wish())
     assert (setup.edits, setup.title, setup.restart_needed) == ((), "K3s", True)
-    assert setup.remedy and setup.remedy.commands == ("systemctl restart k3s.service",)
+    assert setup.remedy and list(map(str, setup.remedy.commands)) == ["systemctl restart k3s.service"]
     assert setup.daemon and setup.daemon.restarting and "control plane" in setup.daemon.restarting.text
     with pytest.raises(Refused, match="default runtime is a setting of K3s") as refused:
         plan(machine, found, Wish(default=True))

@@ -397,6 +397,22 @@ BROKEN: list[tuple[str, str, Edit, str, int | None, str]] = [
     ("faults_are_of_families", "toolkit_faults", changed(3, since="1.18.0"), "toolkit_faults", 3, "and ends before"),
     ("families_are_detected", "family_checks", changed(1, checks=[]), "family_checks", 1, "no check looks there."),
     ("families_are_detected", "family_checks", changed(1, seen_in="run"), "family_checks", 1, "does not say why."),
+    (
+        "downloads_have_a_folder",
+        "install_commands",
+        changed(1, commands=[["curl", "-fsSLo", "/tmp/a.deb", "https://x/a.deb"]]),
+        "install_commands",
+        1,
+        "is not in a folder made by `mktemp -d`",
+    ),
+    (
+        "downloads_have_a_folder",
+        "cuda_errors",
+        changed(1, commands=[["folder=$(mktemp -d)", "&&", "curl", "-fsSL", "https://x/a", "|", "sh"]]),
+        "cuda_errors",
+        1,
+        "or is not awaited with &&.",
+    ),
 ]
 
 

@@ -18,6 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from simhost import Done, SimHost
 
 from gpuctl import __version__
+from gpuctl.command import command
 from gpuctl.host.places import SYSTEM_CONFIG
 from gpuctl.model import Evidence, Finding, Remedy, Report, Status, Waiver
 from gpuctl.render.junit import report_junit
@@ -117,7 +118,7 @@ def in_all_formats(host: SimHost) -> tuple[Done, dict[str, str]]:
 
 
 def finding(status: Status, id: str = "driver.nvml", waived: Waiver | None = None) -> Finding:
-    remedy = Remedy(HOSTILE, (HOSTILE, "```"))
+    remedy = Remedy(HOSTILE, (command(HOSTILE), command("```")))
     return Finding(id, "driver", status, HOSTILE, (Evidence(HOSTILE, HOSTILE),), remedy, waived=waived)
 
 

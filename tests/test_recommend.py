@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hosts import shown
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from simhost import SimHost
@@ -109,7 +110,7 @@ def test_cuda_13_on_a_v100_names_the_newest_cuda_that_it_can_run() -> None:
     assert (found.answer, found.newest_cuda) == (Answer.NONE, "12.9")
     assert reasons(found) == ["gpu.dropped-by-toolkit"]
     assert found.remedy is not None
-    assert found.remedy.commands == ("gpuctl image --cuda 12.9",)
+    assert shown(found.remedy) == ("gpuctl image --cuda 12.9",)
 
 
 def test_gpus_that_exclude_each_other_are_named_with_what_each_needs() -> None:
@@ -156,14 +157,14 @@ def test_what_is_recommended_runs_it_and_none_means_that_no_driver_does(cuda: st
 
 def test_the_commands_stay_on_the_branch_where_the_package_manager_can() -> None:
     commands = driver_commands([find_gpu("A100")], UBUNTU, "580")
-    assert commands[3:5] == (
+    assert tuple(map(str, commands))[2:4] == (
         "sudo apt-get install -y nvidia-driver-pinning-580",
         "sudo apt-get install -y linux-headers-5.15.0-1 nvidia-open",
     )
     rocky = Target("dnf", "rocky", "9.4", "5.14.0-1", "x86_64", root=True)
-    assert "dnf module enable -y nvidia-driver:580-open" in driver_commands([find_gpu("A100")], rocky, "580")
+    assert "dnf module enable -y nvidia-driver:580-open" in map(str, driver_commands([find_gpu("A100")], rocky, "580"))
     ten = Target("dnf", "rocky", "10.0", "6.12.0-1", "x86_64", root=True)
-    assert not [command for command in driver_commands([find_gpu("A100")], ten, "580") if "580" in command]
+    assert not [command for command in driver_commands([find_gpu("A100")], ten, "580") if "580" in str(command)]
 
 
 def test_no_commands_are_better_than_wrong_ones() -> None:

@@ -24,6 +24,7 @@ from simhost.dockerd import busybox_tar
 from simhost.process import finish
 
 from gpuctl.checks import diagnose
+from gpuctl.command import command
 from gpuctl.compat.gpus import find_gpu
 from gpuctl.facts.gather import gather
 from gpuctl.model import Finding, Remedy, Report, Status
@@ -441,7 +442,7 @@ def test_a_failure_is_known_in_every_coat(error: str) -> None:
 
 
 def test_the_host_decides_which_cause_an_ambiguous_text_has() -> None:
-    restart = Remedy("Restart Docker when it suits.", ("systemctl restart docker",))
+    restart = Remedy("Restart Docker when it suits.", (command("systemctl", "restart", "docker"),))
     newer = Finding("registration.restart-needed", "registration", Status.WARN, "The toolkit is newer.", (), restart)
     cause, remedy = explain('could not select device driver "" with capabilities: [[gpu]]', Report((newer,)))
     assert (cause, remedy) == (

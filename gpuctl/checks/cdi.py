@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Sequence
 
 from gpuctl.checks.docker import gpus_by_cdi
 from gpuctl.checks.engine import Said, check, failed, passed, warned
 from gpuctl.checks.gpus import understood
 from gpuctl.checks.remedies import as_root, install
+from gpuctl.command import Shell, command, operands
 from gpuctl.compat.cdi import CRIO_SINCE, PODMAN_SINCE, DockerCdi, docker_cdi, refusal
 from gpuctl.compat.versions import compare, docker_version, leading
 from gpuctl.facts.cdi import Spec, SpecNode
@@ -27,7 +27,7 @@ _SINCE = {"podman": PODMAN_SINCE, "crio": CRIO_SINCE}
 
 
 def _regenerate(system: System, path: str, text: str) -> Remedy:
-    return Remedy(text, as_root(system, f"nvidia-ctk cdi generate --output={shlex.quote(path)}"))
+    return Remedy(text, as_root(system, command("nvidia-ctk", "cdi", "generate", f"--output={path}")))
 
 
 def _complain(docker: Docker, toolkit: Toolkit) -> Callable[..., Said]:
@@ -56,13 +56,13 @@ def readable(system: System, docker: Docker, podman: Podman, toolkit: Toolkit) -
     specs = [spec.get() for spec in cdi.specs]
     broken = next((spec for spec in specs if spec and spec.error), None)
     if broken:
-        remedy = Remedy("Write it anew, or move it away.", (f"${{EDITOR:-vi}} {shlex.quote(broken.path)}",))
+        remedy = Remedy("Write it anew, or move it away.", (command(Shell.EDITOR, *operands(broken.path)),))
         message = f"{broken.path} is no CDI specification: {broken.error}."
         complain = warned if cdi.in_effect() else _complain(docker, toolkit)
         return complain(message, Evidence(broken.path, broken.error or ""), remedy=remedy)
     closed = next((spec for spec in specs if spec and spec.mode is not None and not spec.mode & OTHERS_READ), None)
     if closed and podman.program.value:
-        remedy = Remedy("Let all read it.", as_root(system, f"chmod 0644 {shlex.quote(closed.path)}"))
+        remedy = Remedy("Let all read it.", as_root(system, command("chmod", "0644", *operands(closed.path))))
         seen = Evidence(closed.path, f"mode {closed.mode:o}")
         return warned(f"Only root can read {closed.path}: rootless Podman finds no GPU.", seen, remedy=remedy)
     return passed(f"{len(specs)} CDI specifications can be read", toolkit.cdi)
@@ -82,8 +82,8 @@ def conflict(system: System, docker: Docker, toolkit: Toolkit) -> Said | None:
     if not conflicts:
         return passed("No device is named by two CDI specifications of one folder", toolkit.cdi)
     name, paths = next(iter(conflicts.items()))
-    other = shlex.quote(paths[-1])
-    remedy = Remedy("Keep one of them, and move the others away.", as_root(system, f"mv {other} {other}.old"))
+    move = command("mv", *operands(paths[-1], f"{paths[-1]}.old"))
+    remedy = Remedy("Keep one of them, and move the others away.", as_root(system, move))
     message = f"{name} is in {' and in '.join(paths)}: no engine resolves it."
     return _complain(docker, toolkit)(message, Evidence(name, ", ".join(paths)), remedy=remedy)
 
@@ -159,7 +159,8 @@ def feature(system: System, docker: Docker, toolkit: Toolkit) -> Said | None:
     seen = Evidence(docker.daemon.source, f"CDI folders: {', '.join(daemon.cdi_spec_dirs) or 'none'}")
     if daemon.cdi_spec_dirs or understood(docker_cdi, daemon.version) is not DockerCdi.OPT_IN:
         return passed("Docker takes CDI devices, or is too old for them", seen)
-    remedy = Remedy("Switch CDI on, and restart Docker when it suits.", as_root(system, "gpuctl install-runtime --cdi"))
+    switch = command("gpuctl", "install-runtime", "--cdi")
+    remedy = Remedy("Switch CDI on, and restart Docker when it suits.", as_root(system, switch))
     return warned("There is a CDI specification, and Docker's CDI is off (features.cdi).", seen, remedy=remedy)
 
 

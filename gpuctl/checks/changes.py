@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gpuctl.checks.engine import Said, check, passed, warned
 from gpuctl.checks.remedies import as_root
+from gpuctl.command import command
 from gpuctl.facts.changes import Changes
 from gpuctl.facts.system import System
 from gpuctl.model import Evidence, Remedy
@@ -17,5 +18,6 @@ def complete(system: System, changes: Changes) -> Said:
         return passed("No change of gpuctl was cut short here", Evidence(changes.runs.source, "no such run"))
     seen = tuple(Evidence(changes.runs.source, f"{run.id}: gpuctl {run.command}") for run in cut)
     message = f"A run of gpuctl {cut[-1].command} was cut short while it changed this host."
-    remedy = Remedy("Undo what it had begun, or give the same command again.", as_root(system, "gpuctl rollback"))
+    undo = as_root(system, command("gpuctl", "rollback"))
+    remedy = Remedy("Undo what it had begun, or give the same command again.", undo)
     return warned(message, *seen, remedy=remedy)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from gpuctl.checks.engine import Said, check, failed, passed, undetermined, warned
 from gpuctl.checks.gpus import understood
 from gpuctl.checks.remedies import as_root, install, service, start
+from gpuctl.command import Shell, command, operands
 from gpuctl.compat.daemon_keys import is_tried, spelling, unknown_keys, wrong_kinds
 from gpuctl.compat.versions import docker_version, leading
 from gpuctl.facts.containerd import Containerd
@@ -94,7 +95,7 @@ def fault(system: System, docker: Docker) -> tuple[str, Remedy] | None:
     """Returns why an installed Docker surely does not answer, and what mends it; None where that is not known."""
     endpoint = docker.endpoint.value
     if docker.state.value is State.DENIED:
-        commands = as_root(system, 'usermod -aG docker "$USER"')
+        commands = as_root(system, command("usermod", "-aG", "docker", Shell.USER))
         text = "Run gpuctl as root, or join the group docker and log in again."
         return "You may not talk to Docker.", Remedy(text, commands)
     if docker.state.value not in (State.ABSENT, State.STOPPED):
@@ -110,19 +111,19 @@ def _unasked(system: System, docker: Docker) -> Remedy:
     """What may be done about a daemon that could not be asked, for no fault that is known."""
     endpoint = docker.endpoint.value
     if endpoint is None:
-        return Remedy("Choose a context that there is.", ("docker context use default",))
+        return Remedy("Choose a context that there is.", (command("docker", "context", "use", "default"),))
     if docker.state.value is State.ASLEEP:
         return Remedy("Start it, so that gpuctl can ask it.", service(system, docker, "start"))
     if docker.state.value is State.ELSEWHERE:
         return _other_endpoint(endpoint, "Run gpuctl there, or choose this host's own Docker.")
     process = docker.process.value
-    look = (f"ps -o pid,stat,wchan,args -p {process.pid}",) if process else ()
+    look = (command("ps", "-o", "pid,stat,wchan,args", "-p", str(process.pid)),) if process else ()
     return Remedy("See what it does.", (*look, *service(system, docker, "status")))
 
 
 def _other_endpoint(endpoint: Endpoint, text: str) -> Remedy:
     variable = next((name for name in ("DOCKER_HOST", "DOCKER_CONTEXT") if name in endpoint.origin), None)
-    return Remedy(text, (f"unset {variable}" if variable else "docker context use default",))
+    return Remedy(text, (command("unset", variable) if variable else command("docker", "context", "use", "default"),))
 
 
 @check("docker.kind", explains=("registration.runtime", "registration.hook-visible"))
@@ -138,11 +139,11 @@ def kind(system: System, docker: Docker) -> Said | None:
     if found == "snap":
         message = "Docker is the snap, which cannot see the host's driver and toolkit."
         engine = install("docker", "", system, Disturbs.NOTHING).commands
-        commands = (*as_root(system, "snap remove docker"), *engine)
+        commands = (*as_root(system, command("snap", "remove", "docker")), *engine)
         remedy = Remedy("Use the engine from packages.", commands, Disturbs.RUNNING_CONTAINERS)
         return failed(message, docker.kind, docker.endpoint, remedy=remedy)
     if found == "podman":
-        commands = as_root(system, "nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml")
+        commands = as_root(system, command("nvidia-ctk", "cdi", "generate", "--output=/etc/cdi/nvidia.yaml"))
         remedy = Remedy("Podman takes GPUs through CDI: podman run --device nvidia.com/gpu=all.", commands)
         return warned("Docker here is Podman in disguise: --gpus and runtimes differ.", docker.kind, remedy=remedy)
     return passed(f"Docker is the {found if found == 'rootless' else 'plain'} engine", docker.kind)
@@ -184,7 +185,7 @@ def config_valid(docker: Docker) -> Said | None:
         return None
     if config is None:
         return passed("There is no daemon.json; Docker runs on its defaults", docker.config)
-    remedy = Remedy("Mend the file.", (f"${{EDITOR:-vi}} {config.path}",))
+    remedy = Remedy("Mend the file.", (command(Shell.EDITOR, *operands(config.path)),))
     broken = config.error or _refused(config, release) or _no_such_default(config, docker)
     if broken:
         return failed(f"{config.path} is broken: {broken}.", Evidence(config.path, broken), remedy=remedy)
@@ -253,7 +254,7 @@ def flag_conflict(system: System, docker: Docker) -> Said | None:
     if not twice:
         return passed("No setting is both a flag and in daemon.json", docker.flags)
     text = "Keep the setting in one place, best in daemon.json: take the flag off dockerd's command line."
-    remedy = Remedy(text, service(system, docker, "edit --full") if docker.unit.value else ())
+    remedy = Remedy(text, service(system, docker, "edit", "--full") if docker.unit.value else ())
     message = f"`{twice[0]}` is both a dockerd flag and in {config.path}: Docker will not start again."
     return failed(message, docker.flags, Evidence(config.path, ", ".join(twice)), remedy=remedy)
 

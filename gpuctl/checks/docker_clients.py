@@ -8,6 +8,7 @@ from gpuctl.checks.docker import GPUS_FLAG_SINCE, at_least, daemon_of
 from gpuctl.checks.engine import Said, check, passed, warned
 from gpuctl.checks.gpus import understood
 from gpuctl.checks.remedies import as_root, install
+from gpuctl.command import command
 from gpuctl.compat.releases import docker_features
 from gpuctl.compat.versions import docker_version
 from gpuctl.facts.docker import Docker
@@ -64,7 +65,7 @@ def several(system: System, docker: Docker, clients: DockerClients) -> Said | No
         return None
     if not clients.snap.get():
         return passed("There is no second Docker from a snap", clients.snap)
-    commands = as_root(system, "snap stop --disable docker")
+    commands = as_root(system, command("snap", "stop", "--disable", "docker"))
     remedy = Remedy("Stop the snap, if nobody needs its containers.", commands, Disturbs.RUNNING_CONTAINERS)
     return warned(
         "A second Docker is installed, from a snap: it may take this one's place.", clients.snap, remedy=remedy

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from gpuctl.checks.engine import Said, check, failed, passed, undetermined, warned
 from gpuctl.checks.gpus import compat_gpus, understood
-from gpuctl.checks.remedies import as_root, install, install_driver
+from gpuctl.checks.remedies import as_root, install, install_driver, kernel_log, reset
+from gpuctl.command import command
 from gpuctl.compat.lifetimes import ending
 from gpuctl.compat.rules import driver_verdict
 from gpuctl.compat.tables import driver_branch
@@ -37,7 +38,7 @@ def version_agrees(system: System, driver: Driver) -> Said:
     if other is None:
         return passed(f"Module and libraries are version {driver.version.value}", *told)
     text = "Reboot, so that the installed module is loaded (or stop all GPU programs and reload the modules)."
-    remedy = Remedy(text, as_root(system, "reboot"), Disturbs.HOST)
+    remedy = Remedy(text, as_root(system, command("reboot")), Disturbs.HOST)
     library = driver.library_version.value
     if library and loaded and compare(library, loaded) != 0:
         return failed(f"The loaded module is {loaded}, the libraries are {library}.", *told, remedy=remedy)
@@ -47,7 +48,7 @@ def version_agrees(system: System, driver: Driver) -> Said:
 @check("driver.nvml", explains=_ASK_NVML)
 def nvml(system: System, pci: Pci, driver: Driver) -> Said:
     """NVML (libnvidia-ml) is how the toolkit, nvidia-smi and every monitor ask the driver: where it fails, they do."""
-    log = as_root(system, "dmesg | grep -iE 'nvrm|nvidia'")
+    log = as_root(system, kernel_log("-iE", "nvrm|nvidia"))
     if driver.nvml_error.unknown is not None:
         remedy = Remedy("A GPU that blocks holds up whatever looks at it; the kernel log may name it.", log)
         return undetermined(driver.nvml_error.reason, driver.nvml_error, driver.loaded_version, remedy=remedy)
@@ -65,7 +66,7 @@ def _find_library(system: System, pci: Pci, driver: Driver) -> Remedy:
     if system.machine.value == "container":
         return Remedy("Give this container the GPUs (docker run --gpus all).")
     if driver.library_version.value:
-        return Remedy("It is there: refresh the linker's cache.", as_root(system, "ldconfig"))
+        return Remedy("It is there: refresh the linker's cache.", as_root(system, command("ldconfig")))
     return install_driver("Install the driver again, whole.", system, compat_gpus(pci, driver))
 
 
@@ -79,7 +80,9 @@ def nvidia_smi(system: System, driver: Driver) -> Said:
         return warned("nvidia-smi is not on PATH; containers get none either.", driver.smi, remedy=remedy)
     if said:
         return failed(
-            f"nvidia-smi fails: {said}", driver.smi_error, remedy=Remedy("Run it and read on.", ("nvidia-smi",))
+            f"nvidia-smi fails: {said}",
+            driver.smi_error,
+            remedy=Remedy("Run it and read on.", (command("nvidia-smi"),)),
         )
     return passed("nvidia-smi works", driver.smi_version)
 
@@ -96,7 +99,7 @@ def gpu_answers(system: System, driver: Driver) -> Said | None:
     seen = Evidence(driver.gpus.source, "; ".join(f"GPU {gpu.index}: {gpu.error}" for gpu in sick))
     remedy = Remedy(
         "Look for Xid errors, then reset the GPU with nothing running on it, or reboot.",
-        as_root(system, "dmesg | grep -i xid", f"nvidia-smi --gpu-reset -i {sick[0].index}"),
+        as_root(system, kernel_log("-i", "xid"), reset(sick[0].index)),
         Disturbs.RUNNING_CONTAINERS,
     )
     names = ", ".join(str(gpu.index) for gpu in sick)
@@ -116,7 +119,7 @@ def gpu_count(system: System, pci: Pci, driver: Driver) -> Said | None:
         return passed(f"The driver drives every GPU on the bus ({len(usable)})", count)
     addresses = {gpu.pci for gpu in seen}
     lost = ", ".join(gpu.address for gpu in usable if gpu.address not in addresses)
-    remedy = Remedy("The kernel log says why the driver did not start it.", as_root(system, "dmesg | grep -i nvrm"))
+    remedy = Remedy("The kernel log says why the driver did not start it.", as_root(system, kernel_log("-i", "nvrm")))
     return failed(f"The driver does not drive the GPU {lost}.", count, Evidence(pci.gpus.source, lost), remedy=remedy)
 
 
@@ -133,7 +136,7 @@ def gpu_health(system: System, driver: Driver) -> Said | None:
         message = f"GPU {failing[0].index} has run out of spare memory rows."
         return failed(message, _health(driver, failing), remedy=remedy, action=Action.TAKE_OUT_OF_SERVICE)
     if worn:
-        commands = as_root(system, f"nvidia-smi --gpu-reset -i {worn[0].index}")
+        commands = as_root(system, reset(worn[0].index))
         remedy = Remedy("Reset the GPU when nothing runs on it.", commands, Disturbs.RUNNING_CONTAINERS)
         message = f"GPU {worn[0].index} has uncorrected memory errors."
         return warned(message, _health(driver, worn), remedy=remedy, action=Action.RESTART)
@@ -166,7 +169,8 @@ def branch_supported(driver: Driver) -> Said | None:
     end = ending(branch.end_of_life)
     if end is None:
         return passed(f"Driver branch {branch.branch} is supported until {branch.end_of_life}", driver.version)
-    remedy = Remedy("Plan an upgrade to a branch that is still supported.", ("gpuctl matrix",), Disturbs.HOST)
+    look = command("gpuctl", "matrix")
+    remedy = Remedy("Plan an upgrade to a branch that is still supported.", (look,), Disturbs.HOST)
     return warned(f"Driver branch {branch.branch} {end}.", driver.version, remedy=remedy)
 
 
@@ -194,7 +198,7 @@ def device_nodes(system: System, driver: Driver, devices: Devices) -> Said | Non
     seen = Evidence(devices.nodes.source, ", ".join(sorted(nodes)) or "none")
     if not missing:
         return passed(f"{len(nodes)} device nodes are there", seen)
-    remedy = Remedy("Have nvidia-modprobe make them.", as_root(system, "nvidia-modprobe -c=0 -u"))
+    remedy = Remedy("Have nvidia-modprobe make them.", as_root(system, command("nvidia-modprobe", "-c=0", "-u")))
     return warned(f"The device node {missing[0]} is missing.", seen, remedy=remedy)
 
 
@@ -211,6 +215,6 @@ def device_permissions(devices: Devices) -> Said | None:
     seen = Evidence(closed[0].path, f"mode {closed[0].mode:o}")
     remedy = Remedy(
         "Where that is not meant: NVreg_DeviceFileMode=0666 in modprobe.d, then reload the module.",
-        ("grep -rn NVreg_DeviceFile /etc/modprobe.d",),
+        (command("grep", "-rn", "NVreg_DeviceFile", "/etc/modprobe.d"),),
     )
     return warned(f"{closed[0].path} is closed to other users (mode {closed[0].mode:o}).", seen, remedy=remedy)

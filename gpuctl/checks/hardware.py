@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gpuctl.checks.engine import Said, check, failed, passed, warned
+from gpuctl.command import command, operands
 from gpuctl.compat.tables import pci_device
 from gpuctl.facts.driver import Driver
 from gpuctl.facts.pci import Pci, PciGpu
@@ -39,9 +40,8 @@ def _find_a_gpu(system: System) -> Remedy:
     if machine == "vm":
         return Remedy("Pass a GPU through to this virtual machine in its hypervisor.", (), Disturbs.HOST)
     if machine in ("wsl1", "wsl2"):
-        return Remedy(
-            "Install NVIDIA's Windows driver, then update WSL from Windows.", ("wsl.exe --update",), Disturbs.HOST
-        )
+        text = "Install NVIDIA's Windows driver, then update WSL from Windows."
+        return Remedy(text, (command("wsl.exe", "--update"),), Disturbs.HOST)
     if machine == "container":
         return Remedy("Run gpuctl on the host, or give this container the GPUs (docker run --gpus all).", ())
     return Remedy("Check that the card is seated and powered, and enabled in the firmware setup.", (), Disturbs.HOST)
@@ -77,7 +77,7 @@ def passthrough(system: System, pci: Pci) -> Said | None:
     text = (
         "Give the GPU back to the host: remove vfio-pci's ids from the kernel command line and modprobe.d, then reboot."
     )
-    commands = (f"grep -rsn {gpus[0].device} /etc/modprobe.d /proc/cmdline",)
+    commands = (command("grep", "-rsn", *operands(gpus[0].device, "/etc/modprobe.d", "/proc/cmdline")),)
     return failed(
         "Every GPU is set aside for virtual machines (vfio-pci).", seen, remedy=Remedy(text, commands, Disturbs.HOST)
     )
@@ -89,7 +89,8 @@ def environment(system: System) -> Said:
     machine = system.machine.get() or "unknown"
     detail = f" ({system.machine_detail.value})" if system.machine_detail.value else ""
     if machine == "wsl1":
-        remedy = Remedy("Turn this distribution into WSL 2, from Windows.", ("wsl.exe --set-version DISTRIBUTION 2",))
+        convert = command("wsl.exe", "--set-version", "DISTRIBUTION", "2")
+        remedy = Remedy("Turn this distribution into WSL 2, from Windows.", (convert,))
         return failed("This is WSL 1, which has no GPUs.", system.machine, remedy=remedy)
     if machine == "container":
         return warned(f"gpuctl runs in a container{detail}: it sees what its host lets through.", system.machine)

@@ -75,7 +75,7 @@ def _with_commands(found: Recommendation, facts: Facts) -> Recommendation:
     if branch and found.choice and not found.choice.supported:
         message = f"Branch {branch} is over: NVIDIA's repository may not have its package for this distribution."
         return _noting(found, "driver.package-may-be-gone", message, _GUIDE)
-    if branch is None or any(branch in command for command in commands):
+    if branch is None or any(branch in str(command) for command in commands):
         return found
     message = f"The commands install NVIDIA's newest driver: lock the packages to stay on branch {branch}."
     return _noting(found, "driver.newest-package", message, _LOCKING)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gpuctl.checks.engine import Said, check, failed, passed, warned
 from gpuctl.checks.gpus import compat_gpus
+from gpuctl.command import command
 from gpuctl.compat.images import cuda_of_tag, newest_base_images
 from gpuctl.compat.rules import check_cuda
 from gpuctl.facts.docker import Docker
@@ -24,7 +25,7 @@ def base_available(pci: Pci, driver: Driver) -> Said | None:
     if images:
         return passed(f"The newest base image for this driver: {images[0]}", driver.version)
     message = "No nvidia/cuda base image runs on this driver and these GPUs."
-    remedy = Remedy("Upgrade the driver.", ("gpuctl matrix",), Disturbs.HOST)
+    remedy = Remedy("Upgrade the driver.", (command("gpuctl", "matrix"),), Disturbs.HOST)
     return failed(message, driver.version, remedy=remedy)
 
 
@@ -40,5 +41,5 @@ def local_images(pci: Pci, driver: Driver, docker: Docker) -> Said | None:
     if not bad:
         return passed(f"The driver runs every nvidia/cuda image on this host ({len(tags)})", seen)
     cuda = dict(tags)[bad[0]]
-    remedy = Remedy("See what this image needs.", (f"gpuctl check --cuda {cuda}",))
+    remedy = Remedy("See what this image needs.", (command("gpuctl", "check", "--cuda", cuda),))
     return warned(f"The driver {version} does not run {bad[0]}.", seen, remedy=remedy)

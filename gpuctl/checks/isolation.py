@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gpuctl.checks.engine import Said, check, passed, warned
 from gpuctl.checks.remedies import as_root
+from gpuctl.command import command
 from gpuctl.facts.docker import Docker
 from gpuctl.facts.isolation import Isolation
 from gpuctl.facts.podman import Podman
@@ -36,6 +37,6 @@ def selinux(system: System, docker: Docker, podman: Podman, isolation: Isolation
     if not confined or isolation.use_devices.get():
         return passed("SELinux lets containers use devices", isolation.selinux, isolation.use_devices)
     text = "Let containers use devices, or give one of them --security-opt label=disable."
-    remedy = Remedy(text, as_root(system, "setsebool -P container_use_devices on"))
+    remedy = Remedy(text, as_root(system, command("setsebool", "-P", "container_use_devices", "on")))
     message = "SELinux confines containers here, and does not let them use devices."
     return warned(message, isolation.selinux, isolation.use_devices, remedy=remedy)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from gpuctl.checks.engine import Said, check, failed, passed, warned
 from gpuctl.checks.gpus import compat_gpus, wanting
-from gpuctl.checks.remedies import as_root, install, install_driver
+from gpuctl.checks.remedies import as_root, dkms_install, install, install_driver
+from gpuctl.command import Shell, command
 from gpuctl.facts.driver import Driver
 from gpuctl.facts.kernel import Kernel
 from gpuctl.facts.package_logs import KERNEL
@@ -42,12 +43,12 @@ def nouveau(system: System, pci: Pci, kernel: Kernel) -> Said:
     if not bound:
         loaded = "nouveau" in (kernel.modules.get() or ())
         return passed("nouveau is loaded but holds no GPU" if loaded else "nouveau is not loaded", kernel.modules)
-    words = "echo 'blacklist nouveau' | {}tee /etc/modprobe.d/blacklist-nouveau.conf"
-    blacklist = words.format("" if system.euid.value == 0 else "sudo ")
+    file = "/etc/modprobe.d/blacklist-nouveau.conf"
+    blacklist = command("echo", "blacklist nouveau", Shell.PIPE, Shell.SUDO, "tee", file)
     rebuild = install("initramfs", "", system, Disturbs.HOST).commands
     remedy = Remedy(
         "Keep nouveau from loading, rebuild the initramfs, reboot.",
-        (blacklist, *rebuild, *as_root(system, "reboot")),
+        (*as_root(system, blacklist), *rebuild, *as_root(system, command("reboot"))),
         Disturbs.HOST,
     )
     return failed(
@@ -85,9 +86,7 @@ def module_built(system: System, pci: Pci, kernel: Kernel, driver: Driver) -> Sa
         remedy = install_driver("Install the driver again, whole.", system, compat_gpus(pci, driver))
         return failed(f"{message}.", kernel.module_file, kernel.dkms, remedy=remedy)
     newest = kernel.dkms.value[-1]
-    build = as_root(
-        system, f"dkms install {newest.module}/{newest.version} -k {system.kernel.value}", "modprobe nvidia"
-    )
+    build = as_root(system, dkms_install(newest, system.kernel.value or ""), command("modprobe", "nvidia"))
     headers = () if kernel.headers.value else install("headers", "", system, Disturbs.NOTHING).commands
     why = "" if kernel.headers.value else ", and its headers are missing"
     return failed(
@@ -105,7 +104,7 @@ def module_loaded(system: System, kernel: Kernel, driver: Driver) -> Said:
         return passed("The NVIDIA module is loaded", driver.loaded_version)
     if "nvidia" in (kernel.modules.get() or ()):
         return passed("The NVIDIA module is loaded", kernel.modules)
-    commands = as_root(system, "modprobe nvidia", "dmesg | tail -n 20")
+    commands = as_root(system, command("modprobe", "nvidia"), command("dmesg", Shell.PIPE, "tail", "-n", "20"))
     return failed(
         "The NVIDIA kernel module is not loaded.",
         kernel.modules,
@@ -122,7 +121,7 @@ def uvm_loaded(system: System, kernel: Kernel, driver: Driver) -> Said | None:
         return None
     if "nvidia_uvm" in modules:
         return passed("nvidia_uvm is loaded", kernel.modules)
-    remedy = Remedy("Load it now.", as_root(system, "nvidia-modprobe -u -c=0"))
+    remedy = Remedy("Load it now.", as_root(system, command("nvidia-modprobe", "-u", "-c=0")))
     return warned("nvidia_uvm is not loaded: nvidia-smi works, CUDA may not.", kernel.modules, remedy=remedy)
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from gpuctl.checks.engine import Said, check, failed, passed, warned
 from gpuctl.checks.gpus import compat_gpus
-from gpuctl.checks.remedies import as_root, install_driver, start
+from gpuctl.checks.remedies import as_root, install_driver, kernel_log, reset, start
+from gpuctl.command import Shell, command
 from gpuctl.compat.faults import ACTIONS, Xid, xids
 from gpuctl.facts.docker import Docker, State
 from gpuctl.facts.driver import Driver
@@ -92,12 +93,12 @@ def _about_xid(system: System, event: Event) -> Remedy:
     action = event.known.action if event.known else "report"
     if action == "restart-host":
         text = "Reboot; where it comes back, look at power, heat and seating, and have the GPU replaced."
-        return Remedy(text, as_root(system, "reboot"), Disturbs.HOST)
+        return Remedy(text, as_root(system, command("reboot")), Disturbs.HOST)
     if action == "reset-gpu":
-        commands = as_root(system, f"nvidia-smi --gpu-reset -i {event.place}.0")
+        commands = as_root(system, reset(f"{event.place}.0"))
         text = "Reset the GPU when nothing runs on it; where it comes back, have it examined."
         return Remedy(text, commands, Disturbs.RUNNING_CONTAINERS)
-    return Remedy("Keep the log for NVIDIA, and try a newer driver.", as_root(system, "nvidia-bug-report.sh"))
+    return Remedy("Keep the log for NVIDIA, and try a newer driver.", as_root(system, command("nvidia-bug-report.sh")))
 
 
 @check("driver.start-log", explains=_CAUSES)
@@ -120,7 +121,7 @@ def start_log(system: System, pci: Pci, driver: Driver, logs: Logs) -> Said | No
         "Look at the firmware setup (Above 4G Decoding, Resizable BAR) and at the module's flavour: Blackwell needs the"
         " open one, GPUs before Turing the other."
     )
-    remedy = Remedy(text, as_root(system, "dmesg | grep -i nvrm"), Disturbs.HOST)
+    remedy = Remedy(text, as_root(system, kernel_log("-i", "nvrm")), Disturbs.HOST)
     said = lines[-1].partition("NVRM: ")[2] or lines[-1]
     return failed(f"The driver could not start a GPU: {said}", Evidence(logs.kernel.source, lines[-1]), remedy=remedy)
 
@@ -165,18 +166,18 @@ def _core(pattern: re.Pattern[str], line: str) -> str:
 @check("registration.log")
 def container_log(logs: Logs) -> Said | None:
     """What the toolkit said when a container failed to start is in the engine's log: the last of a day counts."""
-    engines = (logs.docker, logs.containerd, logs.kubelet)
-    read = [log for log in engines if log.value is not None]
+    engines = {"docker": logs.docker, "containerd": logs.containerd, "kubelet": logs.kubelet}
+    read = {unit: log for unit, log in engines.items() if log.value is not None}
     if not read:
-        unread = next((log for log in engines if log.unknown is not None), None)
+        unread = next((log for log in engines.values() if log.unknown is not None), None)
         return _unread(unread) if unread else None
-    hits = [(log, line) for log in read for line in log.value or () if _CONTAINER.search(line)]
+    hits = [(unit, line) for unit, log in read.items() for line in log.value or () if _CONTAINER.search(line)]
     if not hits:
-        return passed(
-            "No GPU container failed to start within a day", *(Evidence(log.source, "no such line") for log in read)
-        )
-    log, line = max(hits, key=lambda hit: hit[1])
-    remedy = Remedy("Have it explained.", (f"{log.source} --since -1d | gpuctl explain",))
+        seen = (Evidence(log.source, "no such line") for log in read.values())
+        return passed("No GPU container failed to start within a day", *seen)
+    unit, line = max(hits, key=lambda hit: hit[1])
+    explain = command("journalctl", "-u", unit, "--since", "-1d", Shell.PIPE, "gpuctl", "explain")
+    remedy = Remedy("Have it explained.", (explain,))
     when = line.partition(" ")[0]
     message = f"A GPU container failed to start ({when}): {_core(_CONTAINER, line)}"
-    return warned(message, Evidence(log.source, line), remedy=remedy)
+    return warned(message, Evidence(read[unit].source, line), remedy=remedy)

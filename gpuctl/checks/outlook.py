@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from gpuctl.checks.docker import gpus_by_cdi
 from gpuctl.checks.engine import Said, check, passed, warned
-from gpuctl.checks.remedies import as_root, install
+from gpuctl.checks.remedies import as_root, dkms_install, install
+from gpuctl.command import Command, command, operands
 from gpuctl.compat.images import cuda_images, parse_tag
 from gpuctl.compat.lifetimes import ending, release_of
 from gpuctl.facts.automatic_upgrades import AutomaticUpgrades
@@ -47,9 +48,10 @@ def automatic_upgrade(system: System, upgrades: AutomaticUpgrades) -> Said | Non
     return warned(message, upgrades.by, *seen, remedy=remedy)
 
 
-def _hold(system: System, names: list[str]) -> tuple[str, ...]:
-    program = {"apt": "apt-mark hold", "zypper": "zypper addlock"}.get(system.package_manager.value or "")
-    return as_root(system, f"{program or 'dnf versionlock add'} {' '.join(names)}")
+def _hold(system: System, names: list[str]) -> tuple[Command, ...]:
+    known = {"apt": ("apt-mark", "hold"), "zypper": ("zypper", "addlock")}
+    program = known.get(system.package_manager.value or "", ("dnf", "versionlock", "add"))
+    return as_root(system, command(*program, *operands(*names)))
 
 
 @check("outlook.next-kernel", follows=KERNEL)
@@ -73,7 +75,7 @@ def _build(system: System, kernel: Kernel, boot: NextBoot, release: str) -> Reme
         return Remedy(f"Install the driver's module for {release} as you did for {system.kernel.value}.")
     newest = kernel.dkms.value[-1]
     headers = () if boot.headers.value else install("headers", "", system, Disturbs.NOTHING, kernel=release).commands
-    build = as_root(system, f"dkms install {newest.module}/{newest.version} -k {release}")
+    build = as_root(system, dkms_install(newest, release))
     return Remedy("Build the module for it before you reboot.", (*headers, *build))
 
 
@@ -95,7 +97,7 @@ def daemon_reload(system: System, docker: Docker, devices: Devices, toolkit: Too
     unlinked = [node for node in nodes if f"{node.major}:{node.minor}" not in links]
     if not unlinked:
         return passed("A daemon-reload leaves running containers their GPUs", driver, devices.numbered)
-    commands = as_root(system, "nvidia-ctk system create-dev-char-symlinks --create-all")
+    commands = as_root(system, command("nvidia-ctk", "system", "create-dev-char-symlinks", "--create-all"))
     remedy = Remedy("Make the links, at every boot by a udev rule.", commands)
     message = "The next `systemctl daemon-reload` takes the GPUs from running containers."
     seen = Evidence(devices.numbered.source, f"no link to {', '.join(node.path for node in unlinked)}")
@@ -133,7 +135,8 @@ def images(docker: Docker) -> Said | None:
         return passed(f"No nvidia/cuda image here is past its support ({len(tags)})", docker.daemon)
     seen = (Evidence(row.source, f"{image}: {row.status} since {row.as_of}") for image, row in doomed.items())
     name, row = next(iter(doomed.items()))
-    remedy = Remedy("Move to one that is supported, or keep a copy in a registry of your own.", ("gpuctl image",))
+    choose = command("gpuctl", "image")
+    remedy = Remedy("Move to one that is supported, or keep a copy in a registry of your own.", (choose,))
     message = f"{name} is past its support ({row.status}, by {row.as_of}): once removed, it may not be pulled again."
     return warned(message, *seen, remedy=remedy)
 
@@ -150,7 +153,7 @@ def disk_space(docker: Docker, disks: Disks) -> Said | None:
     if not full:
         return passed("There is room on the disks", *(_room(path, place) for path, _, place in known))
     path, place = full[0]
-    look = "docker system df" if path != "/boot" else "ls -lh /boot"
+    look = command("docker", "system", "df") if path != "/boot" else command("ls", "-lh", "/boot")
     remedy = Remedy("Make room: remove what nothing uses any more.", (look,))
     stops = "a kernel's or driver's upgrade" if path == "/boot" else "pulls of large images"
     message = f"{path} is nearly full ({place.free / GIB:.1f} GiB free): {stops} will stop half-way."

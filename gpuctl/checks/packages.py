@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from gpuctl.checks.docker import GPUS_FLAG_SINCE, at_least
 from gpuctl.checks.engine import Said, check, passed, warned
 from gpuctl.checks.remedies import as_root, install
+from gpuctl.command import Command, command, operands
 from gpuctl.facts.docker import Docker
 from gpuctl.facts.package_sources import APT_LIST, Source, contradictions
 from gpuctl.facts.packages import REPLACED, TOOLKIT, Offer, Packages
@@ -17,6 +18,7 @@ CUDA_KEY = "A4B469963BF863CC"
 """The key 3bf863cc of NVIDIA's CUDA repository since April 2022; 7fa2af80 before.
 Source: https://developer.nvidia.com/blog/updating-the-cuda-linux-gpg-repository-key/"""
 _NVIDIA = "nvidia.github.io/"
+_PROGRAMS = {"apt": "apt-get", "dnf": "dnf", "yum": "yum", "zypper": "zypper"}
 
 
 def _source(source: Source) -> Evidence:
@@ -47,7 +49,8 @@ def _disable(system: System, one: Source, other: Source) -> Remedy:
     if APT_LIST in (one.file, other.file) or one.file == other.file:
         return Remedy(f"Remove {one.uri} from {old.file}.")
     text = f"Put {old.file} out of use; it stays beside where it was."
-    return Remedy(text, as_root(system, f"mv {old.file} {old.file}.disabled", "apt-get update"))
+    move = command("mv", *operands(old.file, f"{old.file}.disabled"))
+    return Remedy(text, as_root(system, move, command("apt-get", "update")))
 
 
 @check("packages.sources-whole")
@@ -60,7 +63,8 @@ def sources_whole(system: System, packages: Packages) -> Said | None:
     if spoilt is None:
         return passed("No file of NVIDIA's sources holds an error page", packages.spoilt)
     text = "Remove the file, and take the list that serves every distribution."
-    commands = (*as_root(system, f"rm {spoilt}"), *install("toolkit", "", system, Disturbs.NOTHING).commands)
+    remove = as_root(system, command("rm", *operands(spoilt)))
+    commands = (*remove, *install("toolkit", "", system, Disturbs.NOTHING).commands)
     remedy = Remedy(text, commands)
     return warned(f"{spoilt} holds an error page, and no sources.", packages.spoilt, remedy=remedy)
 
@@ -72,7 +76,7 @@ def dpkg_whole(system: System, packages: Packages) -> Said | None:
         return None
     if packages.interrupted.get() is None:
         return passed("dpkg ended all that it began", packages.interrupted)
-    remedy = Remedy("Let dpkg end what it began.", as_root(system, "dpkg --configure -a"), Disturbs.HOST)
+    remedy = Remedy("Let dpkg end what it began.", as_root(system, command("dpkg", "--configure", "-a")), Disturbs.HOST)
     return warned(
         "dpkg was interrupted: apt installs nothing until that is mended.", packages.interrupted, remedy=remedy
     )
@@ -121,9 +125,9 @@ def _offer(offer: Offer) -> Evidence:
 
 
 def _take(system: System, version: str) -> Remedy:
-    names = " ".join(f"{name}={version}" for name in TOOLKIT)
+    names = (f"{name}={version}" for name in TOOLKIT)
     text = "Install all of NVIDIA's packages in one version."
-    return Remedy(text, as_root(system, f"apt-get install -y {names}"), Disturbs.NEW_CONTAINERS)
+    return Remedy(text, as_root(system, command("apt-get", "install", "-y", *names)), Disturbs.NEW_CONTAINERS)
 
 
 @check("packages.leftovers")
@@ -150,6 +154,6 @@ def _has_no_gpus(docker: Docker) -> bool:
     return daemon is not None and not at_least(daemon, GPUS_FLAG_SINCE)
 
 
-def _remove(system: System, manager: str, names: Sequence[str]) -> tuple[str, ...]:
-    program = {"apt": "apt-get remove -y", "zypper": "zypper remove -y"}.get(manager, f"{manager} remove -y")
-    return as_root(system, f"{program} {' '.join(names)}")
+def _remove(system: System, manager: str, names: Sequence[str]) -> tuple[Command, ...]:
+    program = _PROGRAMS.get(manager)
+    return as_root(system, command(program, "remove", "-y", *names)) if program else ()

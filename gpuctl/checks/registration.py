@@ -5,6 +5,7 @@ from __future__ import annotations
 from gpuctl.checks.docker import CDI_FIRST_SINCE, GPUS_FLAG_SINCE, at_least, daemon_of, gpus_by_cdi
 from gpuctl.checks.engine import Said, check, failed, passed, warned
 from gpuctl.checks.remedies import as_root, service
+from gpuctl.command import Shell, command, operands
 from gpuctl.facts.docker import Docker
 from gpuctl.facts.package_logs import TOOLKIT
 from gpuctl.facts.system import System
@@ -17,7 +18,7 @@ lag by a tick too. dockerd looks for the hook no sooner than that after its star
 
 
 def _install_runtime(system: System, text: str, *options: str) -> Remedy:
-    return Remedy(text, as_root(system, " ".join(("gpuctl install-runtime", *options))), Disturbs.NOTHING)
+    return Remedy(text, as_root(system, command("gpuctl", "install-runtime", *options)), Disturbs.NOTHING)
 
 
 @check("registration.runtime", explains=("registration.default-runtime",))
@@ -72,7 +73,7 @@ def default_runtime(system: System, docker: Docker) -> Said | None:
     seen = Evidence(docker.daemon.source, f"default runtime: {name}")
     if name in daemon.runtimes:
         return passed(f"The default runtime is {name}", seen)
-    commands = (f"${{EDITOR:-vi}} {docker.config.source}", *service(system, docker, "reload"))
+    commands = (command(Shell.EDITOR, *operands(docker.config.source)), *service(system, docker, "reload"))
     remedy = Remedy("Name a registered runtime in daemon.json's default-runtime, then reload Docker.", commands)
     return failed(f"The default runtime {name} is not registered.", seen, remedy=remedy)
 
@@ -88,7 +89,7 @@ def hook_visible(system: System, docker: Docker, toolkit: Toolkit) -> Said | Non
     if gpus_by_cdi(docker, toolkit):
         return None
     installed = toolkit.hook.value.path if toolkit.hook.value else HOOK
-    link = f"ln -s {installed} {_on_path_of(docker)}/{HOOK}"
+    link = command("ln", "-s", *operands(installed, f"{_on_path_of(docker)}/{HOOK}"))
     remedy = Remedy(
         "Link the hook to where dockerd looks, then restart Docker.",
         (*as_root(system, link), *service(system, docker, "restart")),
@@ -136,6 +137,6 @@ def cdi(system: System, docker: Docker, toolkit: Toolkit) -> Said | None:
     specs = toolkit.cdi.get()
     if specs or docker.hook_file.value:
         return passed("--gpus has a CDI specification or the hook", toolkit.cdi)
-    commands = as_root(system, "nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml")
+    commands = as_root(system, command("nvidia-ctk", "cdi", "generate", "--output=/etc/cdi/nvidia.yaml"))
     message = f"Docker {daemon.version} serves --gpus through CDI, and there is no specification."
     return failed(message, toolkit.cdi, remedy=Remedy("Write the specification.", commands))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gpuctl.command import Command, Shell, command, operands
 from gpuctl.compat.gpus import Gpu
 from gpuctl.compat.packages import Target, driver_commands, install_commands
 from gpuctl.facts.docker import Docker
+from gpuctl.facts.kernel import DkmsModule
 from gpuctl.facts.system import System
 from gpuctl.model import Disturbs, Remedy
 
@@ -34,12 +36,12 @@ def target(system: System) -> Target:
     )
 
 
-def as_root(system: System, *commands: str) -> tuple[str, ...]:
-    """Returns the commands as this person has to type them."""
-    return commands if system.euid.value == 0 else tuple(f"sudo {command}" for command in commands)
+def as_root(system: System, *commands: Command) -> tuple[Command, ...]:
+    """Returns the commands, which are root's, as this person has to type them."""
+    return tuple(one.for_root() if system.euid.value == 0 else one.for_others() for one in commands)
 
 
-def service(system: System, docker: Docker, verb: str) -> tuple[str, ...]:
+def service(system: System, docker: Docker, *verb: str) -> tuple[Command, ...]:
     """Returns the command by which this Docker's service is told to start, to restart and the like.
 
     None where the daemon runs and no service is known to run it: somebody started it by hand.
@@ -47,14 +49,30 @@ def service(system: System, docker: Docker, verb: str) -> tuple[str, ...]:
     unit = docker.unit.value
     name = unit.name.rpartition(".")[0] if unit else "docker"
     if unit and docker.kind.value == "rootless":
-        return (f"systemctl --user {verb} {name}",)
+        return (command("systemctl", "--user", *verb, *operands(name)),)
     if unit or (system.systemd.value and docker.process.value is None):
-        return as_root(system, f"systemctl {verb} {name}")
-    return () if docker.process.value or system.systemd.value else as_root(system, f"service {name} {verb}")
+        return as_root(system, command("systemctl", *verb, *operands(name)))
+    return () if docker.process.value or system.systemd.value else as_root(system, command("service", name, *verb))
 
 
-def start(system: System, docker: Docker) -> tuple[str, ...]:
+def start(system: System, docker: Docker) -> tuple[Command, ...]:
     """Returns the commands that start Docker now and at every boot, and show its log, as far as systemd keeps it."""
     if not system.systemd.value:
         return service(system, docker, "start")
-    return (*service(system, docker, "enable --now"), *as_root(system, "journalctl -u docker -n 20 --no-pager"))
+    log = as_root(system, command("journalctl", "-u", "docker", "-n", "20", "--no-pager"))
+    return (*service(system, docker, "enable", "--now"), *log)
+
+
+def kernel_log(*pattern: str) -> Command:
+    """Returns the command that looks through the kernel's log, by grep's option and pattern."""
+    return command("dmesg", Shell.PIPE, "grep", *pattern)
+
+
+def reset(gpu: int | str) -> Command:
+    """Returns the command that resets a GPU, named by its index or address."""
+    return command("nvidia-smi", "--gpu-reset", "-i", str(gpu))
+
+
+def dkms_install(added: DkmsModule, release: str) -> Command:
+    """Returns the command that builds a module for a kernel's release, and installs it."""
+    return command("dkms", "install", f"{added.module}/{added.version}", "-k", release)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gpuctl.checks.engine import Said, check, failed, passed, warned
 from gpuctl.checks.remedies import as_root
+from gpuctl.command import Command, command
 from gpuctl.compat.versions import compare
 from gpuctl.facts.driver import Driver, Gpu
 from gpuctl.facts.logs import Logs
@@ -19,6 +20,10 @@ MANY = 4
 def _state(fact: Fact[Service]) -> Evidence:
     service = fact.value
     return Evidence(fact.source, f"{service.state} ({service.result})" if service else fact.unknown or "no such unit")
+
+
+def _log(unit: str) -> Command:
+    return command("journalctl", "-u", unit, "-n", "20", "--no-pager")
 
 
 def _last(log: Fact[tuple[str, ...]]) -> tuple[Evidence, ...]:
@@ -45,8 +50,8 @@ def fabric_manager(system: System, pci: Pci, driver: Driver, services: Services,
         message = f"The fabric manager is {version} and the driver {running}: they must be one version."
         return failed(message, *seen, services.fabric_version, remedy=remedy)
     if service.state != "active":
-        start = f"systemctl enable --now {FABRIC_MANAGER}"
-        remedy = Remedy("Start it.", as_root(system, start, f"journalctl -u {FABRIC_MANAGER} -n 20 --no-pager"))
+        start = command("systemctl", "enable", "--now", FABRIC_MANAGER)
+        remedy = Remedy("Start it.", as_root(system, start, _log(FABRIC_MANAGER)))
         message = f"The fabric manager does not run ({service.state}): CUDA fails."
         return failed(message, *seen, *_last(logs.fabric_manager), remedy=remedy)
     return passed("The fabric manager runs", *seen)
@@ -70,8 +75,8 @@ def persistence(system: System, driver: Driver, services: Services) -> Said | No
     if len(off) < MANY:
         return passed("Persistence mode is on, or the GPUs are few", *seen)
     daemon = services.persistenced.value
-    start = f"systemctl enable --now {PERSISTENCED}" if daemon else "nvidia-smi -pm 1"
-    remedy = Remedy("Keep the GPUs initialised.", as_root(system, start))
+    enable, once = command("systemctl", "enable", "--now", PERSISTENCED), command("nvidia-smi", "-pm", "1")
+    remedy = Remedy("Keep the GPUs initialised.", as_root(system, enable if daemon else once))
     return warned(
         f"Persistence mode is off on {len(off)} GPUs: containers may time out at their start.", *seen, remedy=remedy
     )
@@ -85,7 +90,7 @@ def persistence_daemon(system: System, services: Services, logs: Logs) -> Said |
         return None
     if service.state != "failed":
         return passed(f"nvidia-persistenced is {service.state}", _state(services.persistenced))
-    commands = as_root(system, f"journalctl -u {PERSISTENCED} -n 20 --no-pager", f"systemctl restart {PERSISTENCED}")
+    commands = as_root(system, _log(PERSISTENCED), command("systemctl", "restart", PERSISTENCED))
     remedy = Remedy("See why, then start it again.", commands)
     seen = (_state(services.persistenced), *_last(logs.persistenced))
     return warned("nvidia-persistenced has failed.", *seen, remedy=remedy)
@@ -105,10 +110,10 @@ def mig_instances(system: System, driver: Driver) -> Said | None:
     if not bare:
         return passed("Every GPU with MIG on has MIG devices", _mig(driver, split))
     names = ", ".join(str(gpu.index) for gpu in bare)
-    commands = as_root(system, f"nvidia-smi mig -i {bare[0].index} -lgip", f"nvidia-smi -i {bare[0].index} -mig 0")
-    remedy = Remedy(
-        "Make instances (nvidia-smi mig -cgi PROFILE -C), or turn MIG off.", commands, Disturbs.NEW_CONTAINERS
-    )
+    gpu = ("-i", str(bare[0].index))
+    profiles, off = command("nvidia-smi", "mig", *gpu, "-lgip"), command("nvidia-smi", *gpu, "-mig", "0")
+    text = "Make instances (nvidia-smi mig -cgi PROFILE -C), or turn MIG off."
+    remedy = Remedy(text, as_root(system, profiles, off), Disturbs.NEW_CONTAINERS)
     complain = failed if len(bare) == len(gpus) else warned
     return complain(f"GPU {names} has MIG on and no MIG device.", _mig(driver, split), remedy=remedy)
 

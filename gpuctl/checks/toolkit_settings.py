@@ -5,6 +5,7 @@ from __future__ import annotations
 from gpuctl.checks.docker import GPUS_FLAG_SINCE, at_least, gpus_by_cdi
 from gpuctl.checks.engine import Said, check, failed, passed, warned
 from gpuctl.checks.remedies import as_root, install
+from gpuctl.command import command
 from gpuctl.compat.faults import faults_of
 from gpuctl.compat.versions import compare, leading
 from gpuctl.facts.docker import Docker
@@ -17,10 +18,12 @@ from gpuctl.model import Disturbs, Evidence, Remedy
 CGROUP_V2_SINCE = "1.8.0"
 """libnvidia-container knows cgroup v2 from here on: https://github.com/NVIDIA/k8s-device-plugin/issues/273."""
 
+_CLI = "nvidia-container-cli"
+
 
 def _set(system: System, text: str, name: str, value: str) -> Remedy:
-    commands = as_root(system, f"nvidia-ctk config --set nvidia-container-cli.{name}={value} --in-place")
-    return Remedy(text, commands, Disturbs.NEW_CONTAINERS)
+    setting = command("nvidia-ctk", "config", "--set", f"{name}={value}", "--in-place")
+    return Remedy(text, as_root(system, setting), Disturbs.NEW_CONTAINERS)
 
 
 @check("toolkit.ldconfig")
@@ -33,7 +36,8 @@ def ldconfig(system: System, found: ToolkitSettings) -> Said | None:
     if settings is None or settings.ldconfig is None:
         return passed("The toolkit looks for ldconfig by itself", found.settings)
     seen = Evidence(found.settings.source, f"ldconfig = {'@' * settings.ldconfig_of_host}{settings.ldconfig}")
-    remedy = _set(system, "Name this host's own.", "ldconfig", f"@{found.proper_ldconfig.value or '/sbin/ldconfig'}")
+    proper = found.proper_ldconfig.value or "/sbin/ldconfig"
+    remedy = _set(system, "Name this host's own.", f"{_CLI}.ldconfig", f"@{proper}")
     if not settings.ldconfig_of_host:
         return warned(f"The toolkit runs {settings.ldconfig} of the image, not of the host.", seen, remedy=remedy)
     if found.ldconfig.get() is None:
@@ -57,12 +61,12 @@ def no_cgroups(system: System, docker: Docker, toolkit: Toolkit, found: ToolkitS
     if settings.no_cgroups == wanted:
         return passed(f"no-cgroups is {'on' if wanted else 'off'}, as a {kind} Docker needs it", seen, docker.kind)
     if wanted and kind != "rootless":
-        remedy = _set(system, "Leave the cgroups alone.", "no-cgroups", "true")
+        remedy = _set(system, "Leave the cgroups alone.", f"{_CLI}.no-cgroups", "true")
         return warned("Docker runs inside of LXC, which may not let it change device cgroups.", seen, remedy=remedy)
     if wanted:
-        remedy = _set(system, "Leave the cgroups alone.", "no-cgroups", "true")
+        remedy = _set(system, "Leave the cgroups alone.", f"{_CLI}.no-cgroups", "true")
         return failed("Docker is rootless, and no-cgroups is off: the hook fails.", seen, docker.kind, remedy=remedy)
-    remedy = _set(system, "Have the GPUs opened again.", "no-cgroups", "false")
+    remedy = _set(system, "Have the GPUs opened again.", f"{_CLI}.no-cgroups", "false")
     return failed("no-cgroups is on: containers of this Docker may not open the GPUs.", seen, remedy=remedy)
 
 
@@ -80,7 +84,7 @@ def driver_root(system: System, found: ToolkitSettings) -> Said | None:
     seen = Evidence(found.settings.source, f"root = {settings.root}")
     if found.root.get():
         return passed(f"The toolkit takes the driver from {settings.root}", seen)
-    remedy = _set(system, "Take the driver of the host.", "root", "/")
+    remedy = _set(system, "Take the driver of the host.", f"{_CLI}.root", "/")
     return failed(f"The toolkit looks for the driver in {settings.root}, which is not there.", seen, remedy=remedy)
 
 
@@ -94,9 +98,8 @@ def hook_mode(system: System, docker: Docker, toolkit: Toolkit, found: ToolkitSe
     seen = Evidence(found.settings.source, f"mode = {mode}")
     if mode != "cdi":
         return passed(f"The toolkit's mode {mode} takes --gpus", seen)
-    commands = as_root(system, "nvidia-ctk config --set nvidia-container-runtime.mode=auto --in-place")
     text = "Use --runtime=nvidia or --device nvidia.com/gpu=all, or have the toolkit choose the mode."
-    remedy = Remedy(text, commands, Disturbs.NEW_CONTAINERS)
+    remedy = _set(system, text, "nvidia-container-runtime.mode", "auto")
     return warned("The toolkit's mode is cdi, in which the hook refuses --gpus.", seen, remedy=remedy)
 
 

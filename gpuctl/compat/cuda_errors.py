@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from gpuctl.compat.command_rows import Words, parse_commands
 from gpuctl.compat.tables import load
 from gpuctl.model import Disturbs, Remedy
 
@@ -33,5 +35,5 @@ def cuda_errors() -> dict[int, CudaError]:
     return {row.code: row for row in load("cuda_errors", _row)}
 
 
-def _row(remedy: str, commands: tuple[str, ...], disturbs: str = Disturbs.NOTHING, **fields: Any) -> CudaError:
-    return CudaError(remedy=Remedy(remedy, commands, Disturbs(disturbs)), **fields)
+def _row(remedy: str, commands: Sequence[Words], disturbs: str = Disturbs.NOTHING, **fields: Any) -> CudaError:
+    return CudaError(remedy=Remedy(remedy, parse_commands(commands), Disturbs(disturbs)), **fields)

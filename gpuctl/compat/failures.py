@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from gpuctl.command import Command
+from gpuctl.compat.command_rows import Words, parse_command, parse_commands
 from gpuctl.compat.tables import load
 from gpuctl.model import Disturbs, Remedy
 
@@ -50,7 +53,7 @@ class Family:
     source: str
     context: tuple[str, ...] = ()
     tells_apart: str | None = None
-    look: str | None = None
+    look: Command | None = None
     checks: tuple[str, ...] = ()
     check_says: str = ""
     explains: tuple[str, ...] = ()
@@ -61,11 +64,12 @@ class Family:
 def families() -> dict[str, Family]:
     """Returns the families by id, layer by layer."""
 
-    def make(remedies: tuple[dict[str, Any], ...], **row: Any) -> Family:
-        return Family(remedies=tuple(_remedy(**one) for one in remedies), **row)
+    def make(remedies: tuple[dict[str, Any], ...], look: Words | None = None, **row: Any) -> Family:
+        told = parse_command(look) if look else None
+        return Family(remedies=tuple(_remedy(**one) for one in remedies), look=told, **row)
 
     return {row.id: row for row in load("failures", make)}
 
 
-def _remedy(text: str, commands: list[str] | None = None, disturbs: str = Disturbs.NOTHING) -> Remedy:
-    return Remedy(text, tuple(commands or ()), Disturbs(disturbs))
+def _remedy(text: str, commands: Sequence[Words] = (), disturbs: str = Disturbs.NOTHING) -> Remedy:
+    return Remedy(text, parse_commands(commands), Disturbs(disturbs))

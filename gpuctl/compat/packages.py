@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
+from gpuctl.command import Command
+from gpuctl.compat.command_rows import Words, filled, names_in, parse_commands
 from gpuctl.compat.gpu_rules import serving_modules
 from gpuctl.compat.gpus import Gpu
 from gpuctl.compat.tables import architectures, load
@@ -26,6 +30,8 @@ _REPOSITORIES = {
     "opensuse-leap": "opensuse",
 }
 _WHOLE_VERSION = {"ubuntu"}
+_IN_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._+~-]*[A-Za-z0-9_+~])?")
+"""What may stand in a package's name: in anything else apt and dnf see options, patterns or what to remove."""
 _ARCHITECTURES = {"x86_64": "x86_64", "aarch64": "sbsa"}
 
 
@@ -39,7 +45,7 @@ class InstallRow:
     what: str
     manager: str
     distributions: tuple[str, ...]
-    commands: tuple[str, ...]
+    commands: tuple[Command, ...]
     source: str
     versions: tuple[str, ...] = ()
     note: str | None = None
@@ -48,7 +54,11 @@ class InstallRow:
 @cache
 def install_rows() -> tuple[InstallRow, ...]:
     """Returns the table, the rows for particular distributions before the general ones."""
-    return load("install_commands", InstallRow)
+    return load("install_commands", _row)
+
+
+def _row(commands: Sequence[Words], **fields: Any) -> InstallRow:
+    return InstallRow(commands=parse_commands(commands), **fields)
 
 
 @dataclass(frozen=True)
@@ -84,7 +94,7 @@ class Target:
     root: bool
 
 
-def install_commands(what: str, target: Target, **values: str) -> tuple[str, ...]:
+def install_commands(what: str, target: Target, **values: str) -> tuple[Command, ...]:
     """Returns the exact commands that install `what` on the target: docker, docker-client, toolkit, runc, driver,
     nvidia-smi, headers; or that put it into force: initramfs, mok (the key that signs modules).
 
@@ -93,28 +103,26 @@ def install_commands(what: str, target: Target, **values: str) -> tuple[str, ...
     Empty where gpuctl knows none for it: better none than a wrong one.
     """
     toolkit = package_repositories().get(target.manager)
+    names = {"kernel": target.kernel, "repository": driver_repository(target), **values}
     places = {
         "toolkit_repository": toolkit.url if toolkit else "",
         "toolkit_key": toolkit.key if toolkit else "",
         "toolkit_file": toolkit.file if toolkit else "",
-        "sudo": "" if target.root else "sudo ",
-        "kernel": target.kernel,
-        "repository": driver_repository(target),
         "repository_architecture": _ARCHITECTURES.get(target.architecture, ""),
-        **values,
+        **{name: value for name, value in names.items() if _IN_NAME.fullmatch(value)},
     }
     commands = next((row.commands for row in install_rows() if _serves(row, what, target)), ())
-    used = [name for name in places if any("{" + name + "}" in command for command in commands)]
-    if any(not places[name] for name in used if name != "sudo"):
+    if not all(places.get(name) for command in commands for name in names_in(command)):
         return ()
-    return tuple(_filled(command, places) for command in commands)
+    told = (filled(command, places) for command in commands)
+    return tuple(command.for_root() if target.root else command for command in told)
 
 
 OPEN_DRIVER = "nvidia-open"
 """The package of the newest driver with the open kernel module."""
 
 
-def driver_commands(gpus: Sequence[Gpu], target: Target, branch: str | None = None) -> tuple[str, ...]:
+def driver_commands(gpus: Sequence[Gpu], target: Target, branch: str | None = None) -> tuple[Command, ...]:
     """Returns the exact commands that install the driver for these GPUs: of a branch where they can, else the newest.
 
     Empty where gpuctl knows none: for the target, or because no kernel module drives all of these GPUs.
@@ -127,7 +135,7 @@ def driver_commands(gpus: Sequence[Gpu], target: Target, branch: str | None = No
         if pinned:
             return pinned
     commands = install_commands("driver", target, driver_package=package)
-    return commands if any(package in command for command in commands) else ()
+    return commands if any(package in str(command) for command in commands) else ()
 
 
 def driver_package(gpus: Iterable[Gpu]) -> str:
@@ -156,10 +164,3 @@ def _serves(row: InstallRow, what: str, target: Target) -> bool:
     right_distribution = not row.distributions or target.distribution in row.distributions
     right_version = not row.versions or target.version.partition(".")[0] in row.versions
     return row.what == what and row.manager == target.manager and right_distribution and right_version
-
-
-def _filled(command: str, places: dict[str, str]) -> str:
-    # Not str.format: the commands hold shell text such as $(ARCH) and braces of their own.
-    for name, value in places.items():
-        command = command.replace("{" + name + "}", value)
-    return command

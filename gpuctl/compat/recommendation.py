@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
+from gpuctl.command import command
 from gpuctl.compat.driver_choice import (
     DriverChoice,
     choice_remedy,
@@ -200,7 +201,7 @@ def _none(cuda: Cuda | None, machine: Machine) -> Recommendation:
     gpus = machine.gpus
     newest = next((minor for minor in reversed(cuda_versions()) if _some_driver(minor, gpus)), None)
     text = f"Use an image for CUDA {newest} or older: the newest that a driver runs on these GPUs."
-    remedy = Remedy(text, (f"gpuctl image --cuda {newest}",), Disturbs.NEW_CONTAINERS) if newest else None
+    remedy = Remedy(text, (command("gpuctl", "image", "--cuda", newest),), Disturbs.NEW_CONTAINERS) if newest else None
     return replace(_said(Answer.NONE, cuda, machine, _why_none(cuda, gpus)), remedy=remedy, newest_cuda=newest)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
+from gpuctl.command import Shell
 from gpuctl.compat.table_rows import Problem, Row
 from gpuctl.compat.versions import docker_version, parts
 
@@ -205,6 +206,16 @@ def families_are_detected(tables: Tables) -> Iterator[Problem]:
             yield row.problem(f"It is seen in {row['seen_in']} only, and does not say why.")
 
 
+def downloads_have_a_folder(tables: Tables) -> Iterator[Problem]:
+    """What is downloaded lies in a folder that its line has made, and nothing is done with it where that has failed."""
+    told = [(row, row["commands"]) for table in ("install_commands", "cuda_errors") for row in tables[table]]
+    told += [(row, one.get("commands", ())) for row in tables["failures"] for one in row["remedies"]]
+    for row, command in ((row, command) for row, commands in told for command in commands):
+        fetches = any(program in command for program in ("curl", "wget"))
+        if fetches and (command[0] != Shell.NEW_FOLDER.value or any(sign in command for sign in ("|", ";", ">"))):
+            yield row.problem("What it downloads is not in a folder made by `mktemp -d`, or is not awaited with &&.")
+
+
 RULES: tuple[Rule, ...] = (
     rows_ascend,
     capabilities_are_known,
@@ -220,4 +231,5 @@ RULES: tuple[Rule, ...] = (
     consequences_are_known,
     faults_are_of_families,
     families_are_detected,
+    downloads_have_a_folder,
 )

@@ -7,17 +7,19 @@ from dataclasses import dataclass
 from enum import Enum
 
 from gpuctl.checks import finding
+from gpuctl.checks.remedies import kernel_log
+from gpuctl.command import Shell, command
 from gpuctl.compat.failures import LAYERS, Family, families
 from gpuctl.diagnose.scan import Sighting
 from gpuctl.model import Finding, Remedy, Report
 
 COLLECT = (
-    "gpuctl doctor -v",
-    "nvidia-smi",
-    "docker version; docker info",
-    "journalctl -b -u docker -u containerd -n 200",
-    "dmesg | grep -iE 'nvrm|xid|nvidia'",
-    "nvidia-container-cli -k -d /dev/stderr info",
+    command("gpuctl", "doctor", "-v"),
+    command("nvidia-smi"),
+    command("docker", "version", Shell.THEN, "docker", "info"),
+    command("journalctl", "-b", "-u", "docker", "-u", "containerd", "-n", "200"),
+    kernel_log("-iE", "nvrm|xid|nvidia"),
+    command("nvidia-container-cli", "-k", "-d", "/dev/stderr", "info"),
 )
 """What to look at, or to send along, where nothing is recognised."""
 

@@ -9,6 +9,7 @@ import ssl
 import time
 from collections.abc import Callable, Iterator
 
+from gpuctl.command import command, operands
 from gpuctl.host.reading import Host
 from gpuctl.images.address import is_loopback
 from gpuctl.images.config import ImageConfig, Unreadable
@@ -188,7 +189,7 @@ class _Repository:
 
     def _closed(self, reason: str) -> Unreadable:
         name = self._reference.registry
-        login = "docker login" if name == HUB else f"docker login {name}"
+        login = command("docker", "login", *(() if name == HUB else operands(name)))
         hint = f"log in with `{login}`"
         if self._trouble:
             hint = str(self._trouble)

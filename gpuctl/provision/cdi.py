@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gpuctl.checks.remedies import install
+from gpuctl.command import command
 from gpuctl.engines.text_diff import text_diff
 from gpuctl.facts.cdi_document import GPU_KIND, Document, parse_document, same
 from gpuctl.facts.system import System
@@ -15,7 +16,7 @@ from gpuctl.provision.result import Refused
 from gpuctl.provision.setup import Edit
 
 GENERATE_DEADLINE = 60.0
-_SEE_DRIVER = Remedy("See whether the driver is well.", ("gpuctl doctor --only driver",))
+_SEE_DRIVER = Remedy("See whether the driver is well.", (command("gpuctl", "doctor", "--only", "driver"),))
 
 
 def generated(host: Host, system: System, path: str) -> str:

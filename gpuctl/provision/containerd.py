@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from gpuctl.checks.remedies import as_root
+from gpuctl.command import command, operands
 from gpuctl.engines.containerd import Differs, Settings, cri_plugin, enable, public, settings
 from gpuctl.engines.toml_shown import diff
 from gpuctl.engines.toml_text import NotAccepted, set_values, values
@@ -68,7 +69,7 @@ def _containerd(facts: Facts) -> Containerd:
     if containerd.flavour.value is None:
         raise Refused("containerd is not installed here.", remedy=Remedy("Name the engine that is: --engine."))
     if containerd.flavour.value == "docker":
-        remedy = Remedy("Set up Docker.", ("gpuctl install-runtime --engine docker",))
+        remedy = Remedy("Set up Docker.", (command("gpuctl", "install-runtime", "--engine", "docker"),))
         raise Refused(
             "The containerd that runs here is a part of Docker, and Kubernetes does not use it.", remedy=remedy
         )
@@ -239,7 +240,7 @@ def _setup(
     if step is None and wish.restart:
         raise Refused(f"systemd does not run this {title}: restart it as it was started, and leave out --restart.")
     unit = containerd.unit.value
-    commands = as_root(system, f"systemctl restart {unit.name}") if unit else ()
+    commands = as_root(system, command("systemctl", "restart", *operands(unit.name))) if unit else ()
     late = f"{title} takes up the runtime {wish.name} when it is restarted: it reads its files only when it starts."
     remedy = Remedy(f"Restart {title}.", commands, step.disturbs if step else Disturbs.NEW_CONTAINERS)
     return replace(setup, restart=wish.restart, restart_needed=True, late=(late,), remedy=remedy)

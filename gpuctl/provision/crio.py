@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from gpuctl.checks.remedies import as_root
+from gpuctl.command import command
 from gpuctl.engines.crio import INHERITED, Differs, NotAccepted, diff, register
 from gpuctl.facts.crio import FOLDER, Crio, CrioConfig, merged
 from gpuctl.facts.gather import Facts, Missing
@@ -143,7 +144,7 @@ def _with_waits(host: Host, facts: Facts, setup: Setup, path: str, wish: Wish) -
     if all(edit.change(raw) == raw for edit in setup.edits) and _started_since(host, facts[Crio], path):
         return replace(setup, restart_needed=False)
     too_old = setup.daemon is not None and setup.daemon.reloading is None
-    commands = as_root(facts[System], "systemctl restart crio")
+    commands = as_root(facts[System], command("systemctl", "restart", "crio"))
     return replace(
         setup,
         restart=wish.restart,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from gpuctl.checks.docker import fault
 from gpuctl.checks.remedies import install
+from gpuctl.command import command
 from gpuctl.facts.docker import Docker
 from gpuctl.facts.docker_flags import MERGED
 from gpuctl.facts.gather import Facts, Missing
@@ -22,7 +23,7 @@ _ELSEWHERE = {
     "remote": "This Docker runs on another machine: run gpuctl there.",
 }
 _AS_ROOT = Remedy("Run gpuctl as root: Docker's file is root's.")
-_DOCTOR = Remedy("See what is wrong with Docker.", ("gpuctl doctor --only docker",))
+_DOCTOR = Remedy("See what is wrong with Docker.", (command("gpuctl", "doctor", "--only", "docker"),))
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from gpuctl.command import command, operands
 from gpuctl.compat.packages import package_repositories
 from gpuctl.compat.releases import docker_features
 from gpuctl.compat.versions import docker_version
@@ -146,7 +147,7 @@ def _checked(url: str, manager: str) -> str:
 def _check_ready(packages: Packages, repository: Repository) -> None:
     left = packages.interrupted.get()
     if left:
-        remedy = Remedy("Let dpkg end what it began.", ("dpkg --configure -a",), Disturbs.HOST)
+        remedy = Remedy("Let dpkg end what it began.", (command("dpkg", "--configure", "-a"),), Disturbs.HOST)
         raise Refused("dpkg was interrupted, and apt installs nothing until that is mended.", remedy=remedy)
     if repository.manager != "apt":
         return
@@ -193,7 +194,7 @@ def _check_held(installed: Mapping[str, Package], change: Change, manager: str) 
     changed = (*(name for name in change.install if change.before[name] != change.version), *change.remove)
     held = [name for name in changed if name in installed and installed[name].held]
     if held:
-        commands = (f"apt-mark unhold {' '.join(held)}",) if manager == "apt" else ()
+        commands = (command("apt-mark", "unhold", *operands(*held)),) if manager == "apt" else ()
         names = ", ".join(f"{name} {installed[name].version}" for name in held)
         remedy = Remedy("Release what is held, if it may change, and run gpuctl again.", commands)
         raise Refused(f"{names} is held as it is, and gpuctl respects that.", remedy=remedy)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from gpuctl.checks.cdi import OTHERS_READ, moved
+from gpuctl.command import command, operands
 from gpuctl.compat.cdi import PODMAN_SINCE, refusal
 from gpuctl.compat.versions import compare, leading
 from gpuctl.facts.cdi import FOLDERS, SUFFIXES, Cdi, Spec, probe_cdi
@@ -77,7 +77,7 @@ def _seen(facts: Facts) -> tuple[str, Cdi | None]:
 _OLD_WAY = Remedy(
     "Upgrade Podman, or use the toolkit's OCI hook: podman run --hooks-dir=/usr/share/containers/oci/hooks.d"
     " -e NVIDIA_VISIBLE_DEVICES=all. Rootless, the hook must leave cgroups alone, which a specification never needs.",
-    ("nvidia-ctk config --set nvidia-container-cli.no-cgroups --in-place",),
+    (command("nvidia-ctk", "config", "--set", "nvidia-container-cli.no-cgroups", "--in-place"),),
     Disturbs.NEW_CONTAINERS,
 )
 """https://github.com/NVIDIA/nvidia-container-runtime/issues/85."""
@@ -106,7 +106,7 @@ def _kept_by_another(path: str, specs: tuple[Spec, ...], version: str) -> str:
 
 def _closed(specs: tuple[Spec, ...]) -> tuple[str, ...]:
     return tuple(
-        f"Only root can read {spec.path}; for rootless Podman: chmod 0644 {shlex.quote(spec.path)}."
+        f"Only root can read {spec.path}; for rootless Podman: {command('chmod', '0644', *operands(spec.path))}."
         for spec in specs
         if spec.mode is not None and not spec.mode & OTHERS_READ
     )

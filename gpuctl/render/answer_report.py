@@ -32,6 +32,6 @@ def _finding(
     why = f". {reasons[0].message}" if reasons else ""
     seen = tuple(Evidence(one.source, one.message) for one in reasons)
     # A finding has one remedy; what would help besides is told with what was seen.
-    others = tuple(Evidence("another remedy", " ".join((one.text, *one.commands))) for one in remedies[1:])
+    others = tuple(Evidence("another remedy", " ".join((one.text, *map(str, one.commands)))) for one in remedies[1:])
     remedy = remedies[0] if remedies else None
     return Finding(f"{LAYER}.{name}", LAYER, STATUSES[verdict], f"{verdict.value}: {what}{why}", seen + others, remedy)

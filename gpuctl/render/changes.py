@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 from gpuctl.model import Step
 from gpuctl.provision.result import Result
-from gpuctl.render.json import document
+from gpuctl.render.json import as_json, document
 from gpuctl.render.text import Styled, plain, remedy_lines
 
 _DIFF_STYLES = {"+": "green", "-": "red", "@": "cyan"}
@@ -30,7 +30,7 @@ def change_json(command: str, result: Result) -> str:
         "run": result.run,
         "steps": [asdict(step) for step in result.plan.steps],
         "notes": result.notes,
-        "remedy": asdict(result.remedy) if result.remedy else None,
+        "remedy": as_json(result.remedy),
         "error": result.error,
     }
     return document(command, body)

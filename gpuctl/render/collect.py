@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import datetime, timezone
 
+from gpuctl.command import command, operands
 from gpuctl.facts.collect import HOST_NAMES
 from gpuctl.host.archive import Snapshot
 from gpuctl.host.reading import Outcome
@@ -45,10 +46,8 @@ def collect_text(snapshot: Snapshot, path: str, size: int) -> Styled:
         text.append("".join(f"  {plain(one)}\n" for one in snapshot.left_out), "dim")
     if not snapshot.anonymised:
         text.append("It names this host, its addresses and its GPUs; --anonymise replaces those.\n", "dim")
-    shown = plain(path)
-    return text.append(f"To see all of it: zcat {shown}. To diagnose it: ").append(
-        f"gpuctl doctor --from {shown}\n", "cyan"
-    )
+    text.append(f"To see all of it: {command('zcat', *operands(path))}. To diagnose it: ")
+    return text.append(f"{command('gpuctl', 'doctor', '--from', path)}\n", "cyan")
 
 
 def _at(snapshot: Snapshot) -> datetime:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 from gpuctl.checks.engine import Check
+from gpuctl.command import command
 from gpuctl.compat.failures import Family
 from gpuctl.diagnose.answer import COLLECT, Confidence, Match
 from gpuctl.diagnose.entries import documentation
 from gpuctl.model import Remedy
-from gpuctl.render.json import document
+from gpuctl.render.json import as_json, document
 from gpuctl.render.text import Styled, plain, remedy_lines, wrapped
 
 SHOWN = 3
@@ -70,7 +70,7 @@ def _indented(text: str) -> str:
 
 def matches_json(found: tuple[Match, ...], probed: bool) -> str:
     """Returns the matches as JSON, best first. `probed`: whether this host was asked."""
-    collect = [] if found else list(COLLECT)
+    collect = [] if found else as_json(COLLECT)
     return document("explain", {"probed": probed, "matches": [_match_json(one) for one in found], "collect": collect})
 
 
@@ -85,9 +85,9 @@ def _match_json(match: Match) -> dict[str, Any]:
         "evidence": [{"line": seen.line, "text": seen.text} for seen in match.evidence],
         "cause": family.cause,
         "tells_apart": family.tells_apart,
-        "look": family.look,
+        "look": as_json(family.look),
         "here": {"check": here.id, "status": here.status, "message": here.message} if here else None,
-        "remedies": [asdict(remedy) for remedy in match.remedies],
+        "remedies": as_json(match.remedies),
         "see_also": list(family.see_also),
     }
 
@@ -109,7 +109,7 @@ def _check_text(one: Check) -> Styled:
     for paragraph in documentation(one).split("\n\n"):
         text.append(_indented(" ".join(paragraph.split())))
     text.append("\n").append(_list("Explains", one.explains))
-    return text.append(remedy_lines(Remedy("", (f"gpuctl doctor --only {one.id}",)), _INDENT))
+    return text.append(remedy_lines(Remedy("", (command("gpuctl", "doctor", "--only", one.id),)), _INDENT))
 
 
 def _list(title: str, items: tuple[str, ...]) -> Styled:
@@ -130,7 +130,7 @@ def _entry_json(one: Family | Check) -> dict[str, Any]:
             "text": documentation(one),
             "explains": list(one.explains),
         }
-    return {"kind": "failure", **asdict(one)}
+    return {"kind": "failure", **as_json(one)}
 
 
 def entries_text(chosen: tuple[Family | Check, ...]) -> Styled:

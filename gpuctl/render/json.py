@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 from gpuctl import __version__
+from gpuctl.command import Command
 from gpuctl.model import Report
 
 if TYPE_CHECKING:  # each command pays only for its own rooms
@@ -22,16 +23,25 @@ def document(command: str, body: dict[str, Any]) -> str:
     return json.dumps({"schema": f"gpuctl.{command}/1", **body}, indent=2, ensure_ascii=False)
 
 
+def as_json(value: Any) -> Any:
+    """Returns a value as JSON has it: a dataclass's fields by name, and a command as the line that is shown."""
+    if isinstance(value, Command):
+        return str(value)
+    if isinstance(value, (tuple, list)):
+        return [as_json(one) for one in value]
+    if is_dataclass(value):
+        return {field.name: as_json(getattr(value, field.name)) for field in fields(value)}
+    return value
+
+
 def doctor_json(report: Report, facts: Facts) -> str:
     """Returns a doctor's report as JSON."""
     from gpuctl.render.host import host_json
     from gpuctl.render.standing import counts
 
     summary = {**counts(report), "action": report.action}
-    findings = [asdict(finding) for finding in report.findings]
-    return document(
-        "doctor", {"gpuctl": __version__, "host": host_json(facts), "summary": summary, "findings": findings}
-    )
+    body = {"gpuctl": __version__, "host": host_json(facts), "summary": summary, "findings": as_json(report.findings)}
+    return document("doctor", body)
 
 
 def check_json(answer: Answer) -> str:
@@ -57,7 +67,7 @@ def check_json(answer: Answer) -> str:
         "reasons": [asdict(reason) for reason in answer.reasons],
         "requirement": _requirement(answer.requirement) if answer.requirement else None,
         "gpus": gpus,
-        "remedies": [asdict(remedy) for remedy in answer.remedies],
+        "remedies": as_json(answer.remedies),
     }
     return document("check", body)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from gpuctl.command import Command
 from gpuctl.model import Disturbs, Finding, Remedy, Report, Status
 from gpuctl.render.standing import counted, standing
 from gpuctl.render.text import plain
@@ -51,8 +52,8 @@ def _code(text: str) -> str:
     return f"{_fence(inside, 1)} {inside} {_fence(inside, 1)}" if "`" in inside else f"`{inside}`"
 
 
-def _block(commands: tuple[str, ...]) -> str:
-    lines = [plain(command) for command in commands]
+def _block(commands: tuple[Command, ...]) -> str:
+    lines = [str(command) for command in commands]
     fence = _fence("\n".join(lines), 3)
     return "\n".join((f"{fence}sh", *lines, fence)) if lines else ""
 

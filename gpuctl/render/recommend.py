@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from gpuctl.compat.driver_choice import DriverChoice
 from gpuctl.compat.recommendation import KINDS, Answer, Recommendation
-from gpuctl.render.json import document
+from gpuctl.render.json import as_json, document
 from gpuctl.render.text import Styled, plain, remedy_lines
 
 _STYLES = {
@@ -101,7 +101,7 @@ def recommendation_json(found: Recommendation) -> str:
         "image": found.image,
         "newest_cuda": found.newest_cuda,
         "reasons": [asdict(reason) for reason in found.reasons],
-        "remedy": asdict(found.remedy) if found.remedy else None,
+        "remedy": as_json(found.remedy),
     }
     return document("recommend", body)
 

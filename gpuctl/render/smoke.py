@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +9,8 @@ from dataclasses import asdict
 from threading import Timer
 from typing import Any
 
-from gpuctl.render.json import document
+from gpuctl.command import command
+from gpuctl.render.json import as_json, document
 from gpuctl.render.progress import PATIENCE
 from gpuctl.render.text import Styled, plain, remedy_lines
 from gpuctl.smoke.compare import Expected, Seen
@@ -66,7 +66,7 @@ def smoke_json(result: Result) -> str:
         "expected": result.expected and asdict(result.expected),
         "seen": result.seen and asdict(result.seen),
         "cause": result.cause,
-        "remedy": result.remedy and asdict(result.remedy),
+        "remedy": as_json(result.remedy),
         "error": result.error,
         "deep": result.deep and asdict(result.deep),
         "seconds": result.seconds,
@@ -89,8 +89,8 @@ def result_text(result: Result, verbose: bool) -> Styled:
 
 def _command(result: Result) -> str | None:
     if result.on_host:
-        return shlex.join(result.on_host.argv)
-    return command_line(result.plan.spec) if result.plan else None
+        return str(command(*result.on_host.argv))
+    return str(command_line(result.plan.spec)) if result.plan else None
 
 
 def _passed(result: Result) -> str:
@@ -114,8 +114,8 @@ def _details(result: Result, verbose: bool) -> list[str]:
         words += [f"expected  {_sight(result.expected)}", f"seen      {_sight(result.seen)}"]
     if result.deep and (verbose or not result.passed):
         words += _cuda(result.deep)
-    if verbose and (command := _command(result)):
-        words.append(command)
+    if verbose and (line := _command(result)):
+        words.append(line)
     if result.error and verbose:
         words += [f"error     {line}" for line in result.error.splitlines() if line.strip()]
     return [plain(line) for line in words]

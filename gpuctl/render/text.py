@@ -71,5 +71,5 @@ def remedy_lines(remedy: Remedy, indent: str) -> Styled:
     disturbs = "" if remedy.disturbs is Disturbs.NOTHING else f" (disturbs {remedy.disturbs.value})"
     lines = Styled(f"{indent}{plain(remedy.text)}{disturbs}\n", "dim") if remedy.text else Styled()
     for command in remedy.commands:
-        lines.append(f"{indent}$ ", "dim").append(f"{plain(command)}\n", "cyan")
+        lines.append(f"{indent}$ ", "dim").append(f"{command}\n", "cyan")
     return lines

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import logging
 import secrets
-import shlex
 import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from gpuctl.command import Command, command, operands
 from gpuctl.host.deadline import DeadlineExceeded, within
 from gpuctl.host.signals import HeldSignals
 from gpuctl.smoke.compare import QUERY
@@ -75,7 +75,7 @@ def via(spec: Spec) -> str:
     return f"--runtime={spec.runtime}" if spec.runtime else "--gpus"
 
 
-def command_line(spec: Spec) -> str:
+def command_line(spec: Spec) -> Command:
     """Returns the same container as a person would run it."""
     if spec.runtime is None:
         gpus = [f"--gpus={docker_flag(spec.request)}"]
@@ -83,7 +83,8 @@ def command_line(spec: Spec) -> str:
         gpus = [f"--runtime={spec.runtime}", "-e", f"NVIDIA_VISIBLE_DEVICES={visible_devices(spec.request)}"]
     limits = ["--network=none", "--cap-drop=ALL", "--read-only", "--security-opt=no-new-privileges"]
     words = ["docker", "run", "--rm", *gpus, "-e", CAPABILITIES, *limits, f"--pids-limit={PIDS}"]
-    return shlex.join([*words, *_mount(spec), f"--entrypoint={entrypoint(spec)[0]}", spec.image, *entrypoint(spec)[1:]])
+    program, *arguments = entrypoint(spec)
+    return command(*words, *_mount(spec), f"--entrypoint={program}", *operands(spec.image), *arguments)
 
 
 def entrypoint(spec: Spec) -> tuple[str, ...]:

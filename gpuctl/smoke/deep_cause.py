@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gpuctl.checks import finding
+from gpuctl.checks.remedies import kernel_log
+from gpuctl.command import Shell, command
 from gpuctl.compat.cuda_errors import CudaError, cuda_errors
 from gpuctl.model import Remedy, Report
 from gpuctl.smoke.compare import Seen
@@ -13,20 +15,23 @@ from gpuctl.smoke.explain import DOCTOR
 
 NO_DEVICE = 100
 """CUDA_ERROR_NO_DEVICE."""
-_WITH_GLIBC = Remedy("Name an image with glibc, such as one of nvidia/cuda.", ("gpuctl smoke --deep --image NAME",))
+_WITH_GLIBC = Remedy(
+    "Name an image with glibc, such as one of nvidia/cuda.", (command("gpuctl", "smoke", "--deep", "--image", "NAME"),)
+)
 _WHERE_LIBCUDA = Remedy(
     "Install all of the driver on the host; the toolkit gives libcuda to containers with the capability `compute`.",
-    ("ldconfig -p | grep libcuda",),
+    (command("ldconfig", "-p", Shell.PIPE, "grep", "libcuda"),),
 )
 _OUT_OF_SERVICE = Remedy(
-    "Take it out of service: what it computes cannot be relied on.", ("nvidia-smi -q -d ECC", "dmesg | grep -i xid")
+    "Take it out of service: what it computes cannot be relied on.",
+    (command("nvidia-smi", "-q", "-d", "ECC"), kernel_log("-i", "xid")),
 )
 _SLOW = Remedy(
     "See what the kernel reports. Many GPUs without persistence mode only need more time.",
-    ("dmesg | grep -iE 'nvrm|xid'", "gpuctl smoke --deep --timeout 300"),
+    (kernel_log("-iE", "nvrm|xid"), command("gpuctl", "smoke", "--deep", "--timeout", "300")),
 )
 _WHOLE_GPU = Remedy(
-    "Name a GPU without MIG; CUDA reaches a divided one through its MIG devices only.", ("nvidia-smi -L",)
+    "Name a GPU without MIG; CUDA reaches a divided one through its MIG devices only.", (command("nvidia-smi", "-L"),)
 )
 _STEPS = {
     "nvml-load": "NVML is not loaded",

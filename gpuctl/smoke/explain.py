@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from io import BytesIO
 
+from gpuctl.command import command
 from gpuctl.diagnose.answer import matches
 from gpuctl.diagnose.scan import scan
 from gpuctl.model import Remedy, Report
 
-DOCTOR = Remedy("See what is wrong on this host.", ("gpuctl doctor",))
+DOCTOR = Remedy("See what is wrong on this host.", (command("gpuctl", "doctor"),))
 _WORDS = 300
 """Letters of an error text that fit into a sentence."""
 

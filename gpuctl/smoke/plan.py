@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 from gpuctl.checks import finding
+from gpuctl.command import command
 from gpuctl.compat.gpus import gpu_of_nvml
 from gpuctl.compat.versions import compare, leading
 from gpuctl.facts.docker import Daemon, Docker
@@ -25,9 +26,9 @@ T = TypeVar("T")
 DEVICE_REQUESTS_SINCE = "1.40"
 """The API version of Docker 19.03, from which on a container can ask for GPUs (--gpus)."""
 _HOST_LAYERS = ("hardware", "kernel", "driver")
-_THERE = Remedy("Run it on the host where the daemon is.", ("gpuctl smoke",))
-_WHICH_GPUS = Remedy("See which GPUs there are.", ("nvidia-smi -L",))
-_OWN_IMAGE = Remedy("Name an image of your own.", ("gpuctl smoke --image NAME",))
+_THERE = Remedy("Run it on the host where the daemon is.", (command("gpuctl", "smoke"),))
+_WHICH_GPUS = Remedy("See which GPUs there are.", (command("nvidia-smi", "-L"),))
+_OWN_IMAGE = Remedy("Name an image of your own.", (command("gpuctl", "smoke", "--image", "NAME"),))
 
 
 def make_plan(wish: Wish, facts: Facts, report: Report) -> Plan:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from gpuctl.checks import diagnose
 from gpuctl.checks.engine import subjects
+from gpuctl.command import command
 from gpuctl.facts.docker import RUNTIME, Docker, State
 from gpuctl.facts.gather import Facts, gather
 from gpuctl.host.deadline import DeadlineExceeded
@@ -33,7 +34,9 @@ Tell = Callable[[str, float | None], None]
 INFOROM_WARNING = 14
 """nvidia-smi's exit status when a damaged infoROM is all that it has to report (its manual, RETURN VALUE)."""
 WAKE_SECONDS = 60.0
-_SLOW = Remedy("A GPU that blocks holds up whatever looks at it: see how long the host takes.", ("time nvidia-smi",))
+_SLOW = Remedy(
+    "A GPU that blocks holds up whatever looks at it: see how long the host takes.", (command("time", "nvidia-smi"),)
+)
 _MEND = Remedy("Mend the file, or move it away: it holds what `docker login` and `docker context use` have set.")
 _OF_NVIDIA = ("toolkit", "registration")
 """Layers that are about the runtime nvidia, and tell nothing of another."""

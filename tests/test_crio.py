@@ -17,7 +17,8 @@ import pytest
 from hosts import denied, host
 from simhost import SimHost, Toolkit
 
-from gpuctl.engines.crio import Differs, NotAccepted, diff, register
+from gpuctl.engines.crio import Differs, diff, register
+from gpuctl.engines.toml_text import NotAccepted
 from gpuctl.facts.crio import parse_config, probe_crio
 from gpuctl.facts.gather import gather
 from gpuctl.provision import crio
@@ -202,9 +203,33 @@ def test_what_nvidia_ctk_wrote_is_completed_and_another_program_is_not_replaced_
     assert "# ours" in running.host.path(OURS).read_text()
     running.host.path(OURS).write_text(text % "/bin/true")
     refused = running.install()["refused"]
-    assert refused == f"{OURS}: the runtime nvidia is registered as '/bin/true'. Use --force to replace that entry."
+    assert refused == f"{OURS}:5: the runtime nvidia is registered as '/bin/true'. Use --force to replace that entry."
     assert running.install("--force")["verified"]
     assert running.config().runtimes["nvidia"]["runtime_path"] == toolkit.runtime
+
+
+def test_files_in_any_form_of_toml_are_planned_changed_once_and_otherwise_refused_with_the_line(
+    crio_host: Callable[..., Running],
+) -> None:
+    running = crio_host()
+    file = running.host.path(OURS)
+    dotted = '[crio.runtime]\r\nlog_level = "info" # why\r\nruntimes.crun.runtime_path = "/usr/libexec/crio/crun"\r\n'
+    inline = "crio = { runtime = { runtimes = {} } } # all\n[x]\ny = 1979-05-27 07:32:00"
+    indented = (
+        f'  [crio.runtime.runtimes.crun]\n\truntime_path = "{CRUN}" # c\n\n  [crio.runtime]\n  # default_runtime = ""\n'
+    )
+    for text in (dotted, inline, indented):
+        file.write_bytes(text.encode())
+        planned = running.install("--set-default", "--no-reload", "--dry-run")
+        assert (planned["code"], planned["dry_run"], file.read_bytes()) == (0, True, text.encode()), planned
+        assert running.install("--set-default")["verified"]
+        new = file.read_bytes()
+        again = running.install("--set-default", "--no-reload")
+        assert (again["changed"], file.read_bytes()) == (False, new)
+        assert running.config().default_runtime == "nvidia"
+    file.write_text("[crio.runtime]\n[[crio.runtime.runtimes.nvidia.x]]\n[crio.runtime.runtimes]\nnvidia = 1\n")
+    refused = running.install("--no-reload")
+    assert OURS in refused["refused"] and "line 4" in refused["refused"]
 
 
 def test_systemd_tells_the_daemon_where_it_runs_it(crio_host: Callable[..., Running]) -> None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gpuctl.engines.merge import Keys, Value
+from gpuctl.engines.merge import REMOVED, Keys, Value
 from gpuctl.engines.toml_shown import diff as toml_diff
+from gpuctl.engines.toml_spelling import told
 from gpuctl.engines.toml_text import NotAccepted, decoded, line_of, set_values, table_at, values
 from gpuctl.facts.crio import CrioConfig, parse_config
 
@@ -38,7 +39,7 @@ def register(raw: bytes | None, name: str, entry: Mapping[str, Any], default: bo
     if there and there.get("runtime_path") != entry["runtime_path"]:
         if not force:
             line = line_of(text, (*path, "runtime_path")) or line_of(text, path)
-            raise Differs(f"the runtime {name} is registered as {there.get('runtime_path')!r}", line)
+            raise Differs(f"the runtime {name} is registered as {told(there.get('runtime_path', REMOVED))}", line)
         there = {}
     changes: list[Value] = [((*RUNTIME, "default_runtime"), name)] if default else []
     return set_values(raw, [*changes, (path, {**entry, **there})])

@@ -63,28 +63,32 @@ def removed(text: str, path: Keys) -> str:
 
 
 def without_bare_header(text: str, path: Keys) -> str:
-    """Returns the text without a table's header that has nothing below it, no comment either. Raises Lost."""
+    """Returns the text without a table's header that has nothing below it, no comment either. Raises Lost.
+
+    One that stands before the headers of tables in it stays: somebody wrote it so. `added` puts it behind them.
+    """
     found = places(text)
-    ends = [section.start for section in found.sections[1:]] + [len(text)]
-    bare = [
-        _block(text, section)
-        for section, end in zip(found.sections, ends, strict=True)
-        if section.path == path and not text[section.end : end].strip()
-    ]
-    return replaced(text, _joined(text, bare))
+    number = next((number for number, section in enumerate(found.sections) if section.path == path), 0)
+    section, later = found.sections[number], found.sections[number + 1 :]
+    below = text[section.end : later[0].start if later else len(text)]
+    if not number or below.strip() or any(one.path[: len(path)] == path for one in later):
+        return text
+    return replaced(text, _joined(text, [_block(text, section)]))
 
 
 def replaced_value(text: str, path: Keys, there: Any, value: Any) -> str:
     """Returns the text with another value in the place of one that is no table. Raises Lost.
 
-    Of an array the items that stay are not touched, nor are its comments.
+    Of an array the items that stay are not touched, nor are its comments. A string keeps its single quotes.
     """
     found = next((entry.value for _, _, here, entry in walk(places(text)) if here == path), None)
     if found is None:
         raise Lost(len(text))
     if isinstance(there, list) and isinstance(value, list) and len(there) == len(found.entries):
         return replaced(text, _array_edits(text, found, there, value))
-    return replaced(text, [(found.start, found.end, spelled(value))])
+    literal = isinstance(value, str) and value.isprintable() and "'" not in value
+    new = f"'{value}'" if literal and text.startswith("'", found.start) else spelled(value)
+    return replaced(text, [(found.start, found.end, new)])
 
 
 def _array_edits(text: str, array: Value, there: Sequence[Any], wished: Sequence[Any]) -> list[Span]:

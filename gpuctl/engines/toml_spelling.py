@@ -1,4 +1,4 @@
-"""Values as TOML text, and whether two of them are the same (https://toml.io/en/v1.0.0)."""
+"""Values as TOML text (https://toml.io/en/v1.0.0)."""
 
 from __future__ import annotations
 
@@ -9,20 +9,13 @@ from collections.abc import Iterator, Mapping
 from datetime import date, time
 from typing import Any
 
-from gpuctl.engines.merge import Keys
+from gpuctl.engines.merge import REMOVED, Keys
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _DELETE = "\x7f"
 """The one character that a JSON string may hold and TOML's may not."""
-
-
-def same(one: Any, other: Any) -> bool:
-    """Returns whether TOML takes both for one value: 1, 1.0 and true are three, and nan is nan."""
-    if isinstance(one, Mapping) and isinstance(other, Mapping):
-        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(same, one, other))
-    return type(one) is type(other) and bool(one == other or (one != one and other != other))
+_LONG = 1 << 64
+"""Python writes no number of thousands of digits, which TOML can hold in hexadecimal ones only."""
 
 
 def spelled(value: Any) -> str:
@@ -33,6 +26,11 @@ def spelled(value: Any) -> str:
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(spelled, value))}]"
     return _scalar(value)
+
+
+def told(value: Any) -> str:
+    """Returns a value as a message names it."""
+    return repr(value) if isinstance(value, str) else "not set" if value is REMOVED else spelled(value)
 
 
 def dotted(keys: Keys) -> str:
@@ -71,7 +69,7 @@ def _scalar(value: Any) -> str:
     if isinstance(value, date | time):
         return value.isoformat()
     if isinstance(value, int):
-        return str(value)
+        return str(value) if value < _LONG else f"{value:#x}"
     raise ValueError(f"{type(value).__name__} is no type of TOML's")
 
 

@@ -11,10 +11,9 @@ from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from typing import Any
 
-from gpuctl.engines.merge import REMOVED, Keys, Value, Values, value_at
+from gpuctl.engines.merge import REMOVED, Keys, Value, Values, same, value_at
 from gpuctl.engines.toml_layout import added, removed, replaced_value, without_bare_header
 from gpuctl.engines.toml_places import Lost, places, walk
-from gpuctl.engines.toml_spelling import same
 from gpuctl.facts.toml import load
 
 MAX_DEPTH = 50
@@ -27,15 +26,19 @@ _DIVERGES = "gpuctl cannot change {} without changing more than that; edit it by
 
 
 class NotAccepted(ValueError):
-    """A document that gpuctl does not edit: what is wrong with it, and at which line (from 1), 0 where that is open."""
+    """A document that gpuctl does not edit: what is wrong with it, and at which line (from 1), 0 where that is open.
 
-    def __init__(self, message: str, line: int = 0) -> None:
+    `path` is the file, where another one than that which is edited may be meant.
+    """
+
+    def __init__(self, message: str, line: int = 0, path: str = "") -> None:
         super().__init__(f"line {line}: {message}" if line else message)
-        self.message, self.line = message, line
+        self.message, self.line, self.path = message, line, path
 
     def at(self, path: str) -> str:
         """Returns what is wrong, with file and line."""
-        return f"{path}:{self.line}: {self.message}" if self.line else f"{path}: {self.message}"
+        place = self.path or path
+        return f"{place}:{self.line}: {self.message}" if self.line else f"{place}: {self.message}"
 
 
 def decoded(raw: bytes) -> str:
@@ -173,11 +176,11 @@ def _put(tables: dict[str, Any], path: Keys, value: Any) -> None:
 
 
 def _without_empty(text: str, said: Mapping[str, Any], path: Keys) -> str:
-    """The text without the headers of tables that held nothing else than the value that was at the path."""
+    """The text without the headers that were there for the value at the path alone."""
     for depth in reversed(range(1, len(path))):
+        text = without_bare_header(text, path[:depth])
         if value_at(said, path[:depth]) != {}:
             break
-        text = without_bare_header(text, path[:depth])
     return text
 
 

@@ -128,7 +128,7 @@ def _changed(text: str, path: Keys, value: Any) -> str:
         new = text
         for one in list(_steps(value_at(said, path), path, value)):
             new = _edited(new, said, *one)
-            _put(said, *one)
+            said = _values(new)
         if value is REMOVED:
             new = _without_empty(new, said, path)
         if not same(_settled(_values(new), path, value), _settled(wished, path, value)):
@@ -179,7 +179,7 @@ def _without_empty(text: str, said: Mapping[str, Any], path: Keys) -> str:
     """The text without the headers that were there for the value at the path alone."""
     for depth in reversed(range(1, len(path))):
         text = without_bare_header(text, path[:depth])
-        if value_at(said, path[:depth]) != {}:
+        if value_at(said, path[:depth]) not in ({}, REMOVED):
             break
     return text
 

@@ -219,8 +219,9 @@ FORMS = {
 
 @pytest.mark.parametrize("text", FORMS.values(), ids=list(FORMS))
 def test_a_file_in_any_form_of_toml_is_changed_once_and_taken_up(crio_host: Callable[..., Running], text: str) -> None:
-    running = crio_host(files={OURS: text})
+    running = crio_host()
     file = running.host.path(OURS)
+    file.write_bytes(text.encode())
     planned = running.install("--set-default", "--dry-run")
     assert (planned["code"], planned["dry_run"], file.read_bytes()) == (0, True, text.encode())
     assert running.install("--set-default")["verified"]

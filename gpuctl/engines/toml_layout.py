@@ -115,10 +115,14 @@ def _inserted(text: str, holder: Value, index: int, new: str) -> Span:
     if not entries:
         close = holder.end - 1
         return (close, close, new + text[_before_blanks(text, close) : close])
-    last = entries[-1]
-    if last.comma >= 0:
-        return (last.comma + 1, last.comma + 1, f" {new},")
-    return (last.value.end, last.value.end, f", {new}")
+    return _behind(entries[-1], new)
+
+
+def _behind(entry: Entry, new: str) -> Span:
+    """What goes behind an entry in brackets or braces."""
+    if entry.comma >= 0:
+        return (entry.comma + 1, entry.comma + 1, f" {new},")
+    return (entry.value.end, entry.value.end, f", {new}")
 
 
 def _without(text: str, holder: Value, gone: Collection[int]) -> list[Span]:
@@ -145,7 +149,7 @@ def _beside(text: str, holder: Holder, entry: Entry, new: Values) -> str:
     """The text with more dotted keys behind an entry that has such."""
     pairs = [_pair(keys, value) for keys, value in new]
     if isinstance(holder, Value):
-        return replaced(text, [(entry.value.end, entry.value.end, "".join(f", {pair}" for pair in pairs))])
+        return replaced(text, [_behind(entry, ", ".join(pairs))])
     indent = _indent(text, entry.start)
     return _with_lines(text, _line_end(text, entry.value.end), [indent + pair for pair in pairs])
 

@@ -42,24 +42,27 @@ def added(text: str, above: Keys, rest: Keys, value: Any) -> str:
     return _at_end(text, table((*above, *rest[:-1]), {rest[-1]: value}))
 
 
-def removed(text: str, path: Keys) -> str:
-    """Returns the text without a value: its line, or its place in braces; of a table all lines, wherever they are.
+def removed(text: str, paths: Collection[Keys]) -> str:
+    """Returns the text without values: their lines, or their places in braces; of a table all lines, wherever they are.
 
     Comments above what goes stay, those in a table and beside a value go with it. Raises Lost.
     """
     found = places(text)
-    sections = (section for section in found.sections[1:] if section.path[: len(path)] == path)
-    spans = [_block(text, section) for section in sections]
+    spans = [_block(text, section) for section in found.sections[1:] if _is_below(section.path, paths)]
     braces: dict[int, tuple[Value, set[int]]] = {}
-    for holding, holder, here, entry in walk(found):
-        if len(holding) < len(path) and here[: len(path)] == path:
+    for holding, holder, path, entry in walk(found):
+        if _is_below(path, paths) and not _is_below(holding, paths):
             if isinstance(holder, Value):
-                braces.setdefault(holder.start, (holder, set()))[1].add(holder.entries.index(entry))
+                braces.setdefault(holder.start, (holder, set()))[1].add(entry.start)
             else:
                 spans.append(_lines(text, entry.start, entry.value.end))
-    for holder, gone in braces.values():
-        spans += _without(text, holder, gone)
+    for holder, starts in braces.values():
+        spans += _without(text, holder, starts)
     return replaced(text, _joined(text, spans))
+
+
+def _is_below(path: Keys, paths: Collection[Keys]) -> bool:
+    return any(path[:depth] in paths for depth in range(1, len(path) + 1))
 
 
 def without_bare_header(text: str, path: Keys) -> str:
@@ -101,7 +104,7 @@ def _array_edits(text: str, array: Value, there: Sequence[Any], wished: Sequence
         both = min(end - start, new_end - new_start)
         pairs = zip(array.entries[start : start + both], new[new_start:], strict=False)
         edits += [(item.value.start, item.value.end, text_) for item, text_ in pairs]
-        gone |= set(range(start + both, end))
+        gone |= {item.start for item in array.entries[start + both : end]}
         if new[new_start + both : new_end]:
             edits.append(_inserted(text, array, start + both, ", ".join(new[new_start + both : new_end])))
     return [*edits, *_joined(text, _without(text, array, gone))]
@@ -126,10 +129,10 @@ def _behind(entry: Entry, new: str) -> Span:
 
 
 def _without(text: str, holder: Value, gone: Collection[int]) -> list[Span]:
-    """The spans of entries in brackets or braces, and of the comma that would be left over in front of them."""
+    """The spans of the entries that start there, and of the comma that would be left over in front of them."""
     entries = holder.entries
-    spans = [_alone(text, entries[index]) for index in gone]
-    kept = [entry for index, entry in enumerate(entries) if index not in gone]
+    spans = [_alone(text, entry) for entry in entries if entry.start in gone]
+    kept = [entry for entry in entries if entry.start not in gone]
     if kept and gone and kept[-1].comma >= 0 and entries[-1].comma < 0 and kept[-1] is not entries[-1]:
         spans.append((kept[-1].comma, kept[-1].comma + 1, ""))
     return spans

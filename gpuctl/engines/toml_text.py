@@ -7,8 +7,9 @@ see exactly the wished change in the new text. Else the file is refused, with li
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
+from itertools import groupby
 from typing import Any
 
 from gpuctl.engines.merge import REMOVED, Keys, Value, Values, same, value_at
@@ -70,11 +71,11 @@ def set_values(raw: bytes, changes: Values) -> bytes:
 
 
 def line_of(text: str, path: Keys) -> int:
-    """Returns the line (from 1) of the table's header, or of the key, or of the first that is below; 0 for none.
-
-    Raises Lost for what is no TOML.
-    """
-    found = places(text)
+    """Returns the line (from 1) of the table's header, or of the key, or of the first that is below; 0 for none."""
+    try:
+        found = places(text)
+    except Lost:
+        return 0
     headers = [(section.path, section.start) for section in found.sections[1:]]
     starts = headers + [(keys, entry.start) for _, _, keys, entry in walk(found)]
     exact = [start for keys, start in starts if keys == path]
@@ -126,11 +127,11 @@ def _changed(text: str, path: Keys, value: Any) -> str:
     _put(wished, path, value)
     try:
         new = text
-        for one in list(_steps(value_at(said, path), path, value)):
-            new = _edited(new, said, *one)
-            said = _values(new)
+        for is_gone, group in groupby(_steps(value_at(said, path), path, value), lambda step: step[1] is REMOVED):
+            steps = list(group)
+            new = removed(new, {keys for keys, _ in steps}) if is_gone else _with_all(new, steps)
         if value is REMOVED:
-            new = _without_empty(new, said, path)
+            new = _without_empty(new, path)
         if not same(_settled(_values(new), path, value), _settled(wished, path, value)):
             raise ValueError(path)
     except (ValueError, Lost):  # what the two readers do not agree about
@@ -156,13 +157,16 @@ def _steps(there: Any, path: Keys, value: Any) -> Iterator[Value]:
         yield path, value
 
 
-def _edited(text: str, said: Mapping[str, Any], path: Keys, value: Any) -> str:
-    if value is REMOVED:
-        return removed(text, path)
-    if value_at(said, path) is REMOVED:
-        depth = next(depth for depth in reversed(range(len(path))) if value_at(said, path[:depth]) is not REMOVED)
-        return added(text, path[:depth], path[depth:], value)
-    return replaced_value(text, path, value_at(said, path), value)
+def _with_all(text: str, steps: Iterable[Value]) -> str:
+    for path, value in steps:
+        said = _values(text)
+        there = value_at(said, path)
+        if there is REMOVED:
+            depth = next(depth for depth in reversed(range(len(path))) if value_at(said, path[:depth]) is not REMOVED)
+            text = added(text, path[:depth], path[depth:], value)
+        else:
+            text = replaced_value(text, path, there, value)
+    return text
 
 
 def _put(tables: dict[str, Any], path: Keys, value: Any) -> None:
@@ -175,8 +179,9 @@ def _put(tables: dict[str, Any], path: Keys, value: Any) -> None:
         tables[path[-1]] = deepcopy(value)
 
 
-def _without_empty(text: str, said: Mapping[str, Any], path: Keys) -> str:
+def _without_empty(text: str, path: Keys) -> str:
     """The text without the headers that were there for the value at the path alone."""
+    said = _values(text)
     for depth in reversed(range(1, len(path))):
         text = without_bare_header(text, path[:depth])
         if value_at(said, path[:depth]) not in ({}, REMOVED):

@@ -17,7 +17,8 @@ import pytest
 from hosts import denied, host
 from simhost import SimHost, Toolkit
 
-from gpuctl.engines.crio import Differs, NotAccepted, diff, register
+from gpuctl.engines.crio import Differs, diff, register
+from gpuctl.engines.toml_text import NotAccepted
 from gpuctl.facts.crio import parse_config, probe_crio
 from gpuctl.facts.gather import gather
 from gpuctl.provision import crio
@@ -202,9 +203,33 @@ def test_what_nvidia_ctk_wrote_is_completed_and_another_program_is_not_replaced_
     assert "# ours" in running.host.path(OURS).read_text()
     running.host.path(OURS).write_text(text % "/bin/true")
     refused = running.install()["refused"]
-    assert refused == f"{OURS}: the runtime nvidia is registered as '/bin/true'. Use --force to replace that entry."
+    assert refused == f"{OURS}:5: the runtime nvidia is registered as '/bin/true'. Use --force to replace that entry."
     assert running.install("--force")["verified"]
     assert running.config().runtimes["nvidia"]["runtime_path"] == toolkit.runtime
+
+
+FORMS = {
+    "dotted": f'[crio.runtime]\r\n# why\r\n\truntimes.crun.runtime_path = "{CRUN}" # c\r\n'
+    f'\truntimes.crun.monitor_path = "{CONMON}"\r\n',
+    "inline": "crio = { runtime = { runtimes = {} } } # all\n[x]\ny = 1979-05-27 07:32:00",
+    "indented": f'  [crio.runtime.runtimes.crun]\n\truntime_path = "{CRUN}"\n\tmonitor_path = "{CONMON}" # c\n\n'
+    '  [crio.runtime]\n  # none = ""\n',
+}
+
+
+@pytest.mark.parametrize("text", FORMS.values(), ids=list(FORMS))
+def test_a_file_in_any_form_of_toml_is_changed_once_and_taken_up(crio_host: Callable[..., Running], text: str) -> None:
+    running = crio_host()
+    file = running.host.path(OURS)
+    file.write_bytes(text.encode())
+    planned = running.install("--set-default", "--dry-run")
+    assert (planned["code"], planned["dry_run"], file.read_bytes()) == (0, True, text.encode())
+    assert running.install("--set-default")["verified"]
+    new = file.read_bytes()
+    again = running.install("--set-default")
+    assert (again["changed"], again["verified"], file.read_bytes()) == (False, True, new)
+    assert running.config().default_runtime == "nvidia"
+    assert all(line in new.decode().splitlines() for line in text.splitlines() if "{" not in line)
 
 
 def test_systemd_tells_the_daemon_where_it_runs_it(crio_host: Callable[..., Running]) -> None:
@@ -280,7 +305,9 @@ def test_a_registration_is_the_same_the_second_time_and_hides_what_may_be_a_secr
     )
     once = register(secret, "nvidia", ENTRY, True, False)
     assert register(once, "nvidia", ENTRY, True, False) == once
-    assert once.startswith(b"[crio.runtime]\ndefault_runtime") and secret.splitlines()[1] in once
+    runtime = b'\n[crio.runtime]\ndefault_runtime = "nvidia"\n'
+    entry = b"".join(f'{key} = "{value}"\n'.encode() for key, value in ENTRY.items())
+    assert once == secret + runtime + b"\n[crio.runtime.runtimes.nvidia]\n" + entry
     assert "hunter2" not in diff(OURS, secret, once) and CONMON in diff(OURS, None, once)
     with pytest.raises(Differs):
         register(once, "nvidia", {**ENTRY, "runtime_path": "/other"}, False, False)

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from gpuctl.engines.merge import REMOVED, Keys, Value, value_at
-from gpuctl.engines.toml_text import NotAccepted, decoded, line_of, set_values, values
+from gpuctl.engines.toml_spelling import told
+from gpuctl.engines.toml_text import NotAccepted, decoded, line_of, set_values, table_at, values
 
 RUNC_V2 = "io.containerd.runc.v2"
 RUNTIME_PLUGIN = "io.containerd.cri.v1.runtime"
@@ -21,7 +22,11 @@ DISABLED: Keys = ("disabled_plugins",)
 _NEWEST_VERSION = 4
 _PUBLIC = ("version", "imports", "root", "state", "disabled_plugins", "required_plugins")
 _UNSET = (REMOVED, False, "")
-_INHERITED = ("base_runtime_spec",)
+_TYPES: Mapping[Keys, tuple[type, str]] = {
+    ("privileged_without_host_devices",): (bool, "boolean"),
+    ("base_runtime_spec",): (str, "string"),
+    ("options", "SystemdCgroup"): (bool, "boolean"),
+}
 """What holds for runc's containers on this host, and has to hold for those of the new runtime too."""
 
 
@@ -47,8 +52,8 @@ def cri_plugin(raw: bytes, generation: int) -> str:
     Raises NotAccepted.
     """
     version = values(raw).get("version", 1)
-    if not isinstance(version, int) or not 0 <= version <= _NEWEST_VERSION:
-        raise NotAccepted(f"version {version!r} is none that gpuctl knows", line_of(decoded(raw), ("version",)))
+    if type(version) is not int or not 0 <= version <= _NEWEST_VERSION:
+        raise NotAccepted(f"version {told(version)} is none that gpuctl knows", line_of(decoded(raw), ("version",)))
     if version > 2 or (version < 2 and generation > 1):
         return RUNTIME_PLUGIN
     return CRI_PLUGINS[1] if version == 2 else CRI_PLUGINS[0]
@@ -76,6 +81,19 @@ def merged(files: Sequence[bytes], plugin: str, generation: int) -> dict[str, An
     return {DISABLED[0]: disabled, "plugins": {plugin: table}}
 
 
+def check_types(raw: bytes, plugin: str) -> None:
+    """Raises NotAccepted, with the line, where something else stands in the place of what gpuctl reads in a file."""
+    text, document = decoded(raw), values(raw)
+    runtimes = runtimes_of(plugin)
+    tables = [(*runtimes, name) for name in table_at(text, document, runtimes)]
+    for path in [default_table_of(plugin), *tables]:
+        table_at(text, document, (*path, "options"))
+    for path, (kind, name) in _TYPES.items():
+        found = value_at(document, (*runtimes, "runc", *path))
+        if found is not REMOVED and not isinstance(found, kind):
+            raise NotAccepted(f"{path[-1]} of runc is no {name}", line_of(text, (*runtimes, "runc", *path)))
+
+
 def settings(document: Mapping[str, Any], plugin: str) -> Settings:
     """Returns what a document (see `merged`) says. Raises NotAccepted for values of the wrong type."""
     runtimes = _table(document, runtimes_of(plugin))
@@ -93,6 +111,11 @@ def runtimes_of(plugin: str) -> Keys:
 def default_of(plugin: str) -> Keys:
     """Returns where the default runtime's name stands."""
     return ("plugins", plugin, "containerd", "default_runtime_name")
+
+
+def default_table_of(plugin: str) -> Keys:
+    """Returns where the old table of the default runtime stands."""
+    return ("plugins", plugin, "containerd", "default_runtime")
 
 
 def register(
@@ -113,7 +136,7 @@ def register(
         _check_default(raw, document, plugin)
         changes.append((default_of(plugin), name))
     path = (*runtimes_of(plugin), name)
-    there = _table(document, path)
+    there = table_at(decoded(raw), document, path)
     why = difference(there, entry)
     if there and why and not force:
         raise Differs(f"the runtime {name} is registered in another way: {why}", line_of(decoded(raw), path))
@@ -135,10 +158,11 @@ def wished_entry(document: Mapping[str, Any], plugin: str, program: str) -> dict
     """
     runc = _table(document, (*runtimes_of(plugin), "runc"))
     cgroup = value_at(runc, ("options", "SystemdCgroup"))
+    spec = runc.get("base_runtime_spec")
     return {
         "privileged_without_host_devices": runc.get("privileged_without_host_devices", False),
         "runtime_type": RUNC_V2,
-        **{key: runc[key] for key in _INHERITED if runc.get(key)},
+        **({"base_runtime_spec": spec} if spec else {}),
         "options": {"BinaryName": program, **({} if cgroup is REMOVED else {"SystemdCgroup": cgroup})},
     }
 
@@ -190,11 +214,11 @@ def _enabling(document: Mapping[str, Any]) -> Iterator[Value]:
 
 def _check_default(raw: bytes, document: Mapping[str, Any], plugin: str) -> None:
     """Up to 1.7 a table of that name, where it has a type, goes before the default runtime's name."""
-    path = ("plugins", plugin, "containerd", "default_runtime")
-    if _table(document, path).get("runtime_type"):
+    path = default_table_of(plugin)
+    if table_at(decoded(raw), document, path).get("runtime_type"):
         message = "the old table default_runtime goes before default_runtime_name: remove it first"
         raise NotAccepted(message, line_of(decoded(raw), path))
 
 
 def _shown(value: Any) -> str:
-    return "not set" if value is REMOVED else str(value).lower() if isinstance(value, bool) else str(value)
+    return value if isinstance(value, str) and value.isprintable() else told(value)

@@ -8,26 +8,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import tomlkit
-from tomlkit.exceptions import TOMLKitError
-from tomlkit.items import Table
-
-from gpuctl.engines.text_diff import text_diff
+from gpuctl.engines.merge import REMOVED, Keys, Value
+from gpuctl.engines.toml_shown import diff as toml_diff
+from gpuctl.engines.toml_spelling import told
+from gpuctl.engines.toml_text import NotAccepted, decoded, line_of, set_values, table_at, values
 from gpuctl.facts.crio import CrioConfig, parse_config
 
-HEADER = "# Written by gpuctl install-runtime.\n\n"
-HIDDEN = "…"
-PATHS = ("crio", "runtime", "runtimes")
+HEADER = b"# Written by gpuctl install-runtime.\n"
+RUNTIME: Keys = ("crio", "runtime")
 INHERITED = ("monitor_path", "monitor_cgroup", "monitor_exec_cgroup", "monitor_env", "allowed_annotations")
 """What a runtime needs of the one that it calls. CRI-O's packages bring a conmon that is not on PATH: with a runtime
 that has no monitor_path, CRI-O does not start then (https://github.com/NVIDIA/nvidia-container-toolkit/issues/681).
 runtime_root and whatever is true of one program only are not among them."""
 _SHOWN = frozenset((*INHERITED, "runtime_path", "runtime_type", "default_runtime")) - {"monitor_env"}
 """Keys whose text is no secret. An environment may hold a proxy's password."""
-
-
-class NotAccepted(ValueError):
-    """A file that gpuctl does not edit; the message says why, with the place."""
 
 
 class Differs(NotAccepted):
@@ -39,38 +33,16 @@ def register(raw: bytes | None, name: str, entry: Mapping[str, Any], default: bo
 
     Raises Differs without `force`, and NotAccepted for what is no file of CRI-O's.
     """
-    document = _parsed(raw if raw is not None else HEADER.encode())
-    runtime = _table(document, PATHS[:2])
-    if default:
-        runtime["default_runtime"] = name
-    runtimes = _table(document, PATHS)
-    there = runtimes.get(name, {})
+    raw = HEADER if raw is None else raw
+    text, path = decoded(raw), (*RUNTIME, "runtimes", name)
+    there = table_at(text, values(raw), path)
     if there and there.get("runtime_path") != entry["runtime_path"]:
         if not force:
-            raise Differs(f"the runtime {name} is registered as {there.get('runtime_path')!r}")
+            line = line_of(text, (*path, "runtime_path")) or line_of(text, path)
+            raise Differs(f"the runtime {name} is registered as {told(there.get('runtime_path', REMOVED))}", line)
         there = {}
-    if not there:
-        runtimes[name] = tomlkit.table()
-    for key in entry:
-        if key not in there:
-            runtimes[name][key] = entry[key]
-    return tomlkit.dumps(document).encode()
-
-
-def _parsed(raw: bytes) -> tomlkit.TOMLDocument:
-    try:
-        parse_config("", raw.decode())  # what tomlkit does not look at: whether tables are tables
-        return tomlkit.parse(raw.decode())
-    except (ValueError, RecursionError, TOMLKitError) as error:
-        raise NotAccepted(f"not understood: {error}") from None
-
-
-def _table(document: Any, keys: tuple[str, ...]) -> Any:
-    for key in keys:
-        if key not in document:
-            document[key] = tomlkit.table(is_super_table=key == PATHS[2] or None)
-        document = document[key]
-    return document
+    changes: list[Value] = [((*RUNTIME, "default_runtime"), name)] if default else []
+    return set_values(raw, [*changes, (path, {**entry, **there})])
 
 
 def settings(raw: bytes | None) -> CrioConfig:
@@ -83,22 +55,4 @@ def settings(raw: bytes | None) -> CrioConfig:
 
 def diff(path: str, before: bytes | None, after: bytes | None) -> str:
     """Returns the unified diff of two contents, without what may be a secret."""
-    try:
-        return text_diff(path, *(None if raw is None else shown(raw) for raw in (before, after)))
-    except NotAccepted as error:
-        return f"(not shown: {path}: {error})\n"
-
-
-def shown(raw: bytes) -> str:
-    """Returns a file's text with other keys' strings hidden. Raises NotAccepted."""
-    document = _parsed(raw)
-    _hide(document)
-    return tomlkit.dumps(document)
-
-
-def _hide(table: Any) -> None:
-    for key, value in table.items():
-        if isinstance(value, Table | dict):
-            _hide(value)
-        elif key not in _SHOWN and isinstance(value, str | list):
-            table[key] = HIDDEN
+    return toml_diff(path, before, after, lambda keys: keys[-1] in _SHOWN)

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from difflib import unified_diff
 from typing import Any
 
-from gpuctl.engines.json_layout import Layout, newline, replaced
+from gpuctl.engines.json_layout import Layout
 from gpuctl.engines.json_text import Kind, Member, Node, NotAccepted, decode, parse, place, string, walk
 from gpuctl.engines.merge import REMOVED, Keys, Values
+from gpuctl.engines.spans import newline, replaced
 
 RUNTIMES = "runtimes"
 DEFAULT_RUNTIME = "default-runtime"

@@ -4,29 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from gpuctl.engines.json_text import Kind, Node
+from gpuctl.engines.spans import newline, replaced
 
 _LINE_END = re.compile(r"\r\n|\n|\r")
 _USUAL_INDENT = " " * 4
-
-
-def replaced(text: str, edits: Iterable[tuple[int, int, str]]) -> str:
-    """Returns the text with each (start, end) of it, none overlapping, replaced by a new piece."""
-    pieces, position = [], 0
-    for start, end, new in sorted(edits):
-        pieces += [text[position:start], new]
-        position = end
-    return "".join([*pieces, text[position:]])
-
-
-def newline(text: str) -> str:
-    """Returns the line end that the text uses first, a line feed where it has none."""
-    found = _LINE_END.search(text)
-    return found.group() if found else "\n"
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,10 @@ class NotAccepted(ValueError):
         super().__init__(f"line {line}, column {column}: {message}")
         self.message, self.line, self.column = message, line, column
 
+    def at(self, path: str) -> str:
+        """Returns what is wrong, with file, line and column."""
+        return f"{path}:{self.line}:{self.column}: {self.message}"
+
 
 @dataclass(frozen=True, slots=True)
 class Member:

@@ -42,6 +42,15 @@ def value_at(document: Any, keys: Keys) -> Any:
     return document
 
 
+def same(one: Any, other: Any) -> bool:
+    """Returns whether two values are one: 1, 1.0 and true are three, and nan is nan."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    return type(one) is type(other) and bool(one == other or (one != one and other != other))
+
+
 def changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> Values:
     """Returns the values of `after` that are not those of `before`, unit by unit."""
     return tuple((keys, value_at(after, keys)) for keys in _differing(before, after, ()))
@@ -53,7 +62,7 @@ def _differing(before: Any, after: Any, above: Keys) -> Iterator[Keys]:
         is_unit = bool(above) and above[-1] == _RUNTIMES
         if isinstance(new, Mapping) and (old is REMOVED or isinstance(old, Mapping)) and not is_unit:
             yield from _differing({} if old is REMOVED else old, new, keys)
-        elif old != new:
+        elif not same(old, new):
             yield keys
 
 
@@ -63,9 +72,10 @@ def taken_out(set_by_us: Values, before: Mapping[str, Any], now: Mapping[str, An
     Objects that came to be with gpuctl's values go with them, once nothing else is in them. Raises Conflict.
     """
     for keys, new in set_by_us:
-        if value_at(now, keys) not in (new, value_at(before, keys)):
+        if not any(same(value_at(now, keys), known) for known in (new, value_at(before, keys))):
             raise Conflict(f"{'.'.join(keys)} is {_shown(value_at(now, keys))} now, and gpuctl had set {_shown(new)}.")
-    back = [(keys, value_at(before, keys)) for keys, _ in set_by_us if value_at(now, keys) != value_at(before, keys)]
+    old = ((keys, value_at(before, keys)) for keys, _ in set_by_us)
+    back = [(keys, value) for keys, value in old if not same(value_at(now, keys), value)]
     left = copy.deepcopy(dict(now))
     for keys, value in back:
         _put(left, keys, value)
@@ -87,4 +97,4 @@ def _put(document: dict[str, Any], keys: Keys, value: Any) -> None:
 
 
 def _shown(value: Any) -> str:
-    return "not there" if value is REMOVED else json.dumps(value, ensure_ascii=False)
+    return "not there" if value is REMOVED else json.dumps(value, ensure_ascii=False, default=str)

@@ -1,20 +1,20 @@
-"""A TOML file as a document of which single values are changed: all other values, comments and their order stay.
+"""A TOML file as a text of which single values change: every other byte stays as it is written.
 
-Every edit is made sure of: a parser of another make has to read the wished values from the new text, and no others.
+What changes is found by one reader (toml_places) and judged by another, of another make: Python's own parser has to
+see exactly the wished change in the new text. Else the file is refused, with line and reason.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
-from itertools import pairwise
+from itertools import groupby
 from typing import Any
 
-import tomlkit
-from tomlkit.exceptions import TOMLKitError
-
-from gpuctl.engines.merge import REMOVED, Keys, Values, value_at
+from gpuctl.engines.merge import REMOVED, Keys, Value, Values, same, value_at
+from gpuctl.engines.toml_layout import added, removed, replaced_value, without_bare_header
+from gpuctl.engines.toml_places import Lost, places, walk
 from gpuctl.facts.toml import load
 
 MAX_DEPTH = 50
@@ -23,15 +23,23 @@ MAX_DEPTH = 50
 _PLACE = re.compile(r" \(at line (\d+), column \d+\)$")
 _AT_END = " (at end of document)"
 _TOO_DEEP = f"nested more than {MAX_DEPTH} levels deep"
-_DIVERGES = "gpuctl cannot change this file without changing more than that; edit it by hand"
+_DIVERGES = "gpuctl cannot change {} without changing more than that; edit it by hand"
 
 
 class NotAccepted(ValueError):
-    """A document that gpuctl does not edit: what is wrong with it, and at which line (from 1), 0 where that is open."""
+    """A document that gpuctl does not edit: what is wrong with it, and at which line (from 1), 0 where that is open.
 
-    def __init__(self, message: str, line: int = 0) -> None:
+    `path` is the file, where another one than that which is edited may be meant.
+    """
+
+    def __init__(self, message: str, line: int = 0, path: str = "") -> None:
         super().__init__(f"line {line}: {message}" if line else message)
-        self.message, self.line = message, line
+        self.message, self.line, self.path = message, line, path
+
+    def at(self, path: str) -> str:
+        """Returns what is wrong, with file and line."""
+        place = self.path or path
+        return f"{place}:{self.line}: {self.message}" if self.line else f"{place}: {self.message}"
 
 
 def decoded(raw: bytes) -> str:
@@ -53,24 +61,38 @@ def values(raw: bytes) -> dict[str, Any]:
 def set_values(raw: bytes, changes: Values) -> bytes:
     """Returns the bytes with these values changed, in this order; the same bytes where all of them are as wished.
 
-    Raises NotAccepted for what is no TOML, and where a change needs a table in the place of something else.
+    Of a table only what differs is touched. Raises NotAccepted for what is no TOML, where a change needs a table in
+    the place of something else, and where it cannot be made alone.
     """
     text = decoded(raw)
     for path, value in changes:
-        there = _values(text)
-        if value_at(there, path) != value:
-            text = _changed(text, there, path, value)
+        text = _changed(text, path, value)
     return text.encode("utf-8")
 
 
 def line_of(text: str, path: Keys) -> int:
-    """Returns the line (from 1) of the table's header, or of the last of the keys; 0 where neither is plain to see."""
-    lines = {found: number for number, found in reversed(list(_headers(text.splitlines())))}
-    if path in lines:
-        return lines[path]
-    key = re.compile(rf"""\s*["']?{re.escape(path[-1])}["']?\s*[=.]""")
-    start = lines.get(path[:-1], 1)
-    return next((n for n, line in enumerate(text.splitlines(), 1) if n >= start and key.match(line)), 0)
+    """Returns the line (from 1) of the table's header, or of the key, or of the first that is below; 0 for none."""
+    try:
+        found = places(text)
+    except Lost:
+        return 0
+    headers = [(section.path, section.start) for section in found.sections[1:]]
+    starts = headers + [(keys, entry.start) for _, _, keys, entry in walk(found)]
+    exact = [start for keys, start in starts if keys == path]
+    below = [start for keys, start in starts if keys[: len(path)] == path]
+    return next((text.count("\n", 0, start) + 1 for start in exact or sorted(below)), 0)
+
+
+def table_at(text: str, said: Mapping[str, Any], path: Keys) -> Mapping[str, Any]:
+    """Returns the table at these keys, an empty one where there is none. `said` is what the text says.
+
+    Raises NotAccepted where something else stands there, or on the way.
+    """
+    for depth, key in enumerate(path, 1):
+        said = said.get(key, {})
+        if not isinstance(said, Mapping):
+            raise NotAccepted(f"{'.'.join(path[:depth])} is not a table", line_of(text, path[:depth]))
+    return said
 
 
 def _values(text: str) -> dict[str, Any]:
@@ -96,125 +118,81 @@ def _check_depth(document: dict[str, Any]) -> None:
         raise NotAccepted(_TOO_DEEP)
 
 
-def _changed(text: str, there: dict[str, Any], path: Keys, value: Any) -> str:
-    wished = deepcopy(there)
+def _changed(text: str, path: Keys, value: Any) -> str:
+    said = _values(text)
+    table_at(text, said, path[:-1])
+    if same(value_at(said, path), value):
+        return text
+    wished = deepcopy(said)
     _put(wished, path, value)
-    for new in _candidates(text, path, value):
-        try:
-            if _without_empty(load(new)) == _without_empty(wished):
-                return new
-        except ValueError:  # what may not stand there in this layout
-            continue
-    raise NotAccepted(_DIVERGES, line_of(text, path))
-
-
-def _candidates(text: str, path: Keys, value: Any) -> Iterator[str]:
-    """The ways to write it, the plainest first. Those that do not fit this document make it say something else."""
-    if value is REMOVED:
-        yield from _cut_out(text, path)
-    else:
-        yield from _added(text, path, value)
-    if isinstance(value, Mapping):  # a table is written anew, at the end
-        yield from (new for rest in _cut_out(text, path) for new in _added(rest, path, value))
-    yield from _in_place(text, path, value)
-
-
-def _added(text: str, path: Keys, value: Any) -> Iterator[str]:
-    newline = "\r\n" if "\r\n" in text else "\n"
-    block = tomlkit.dumps(_nested(path, value)).replace("\n", newline)
-    gap = "" if not text else newline if text.endswith("\n") else newline * 2
-    yield text + gap + block
-    lines = text.splitlines(keepends=True)
-    for number, table in _headers(lines):
-        if table == path[:-1]:
-            indent = re.match(r"[ \t]*", "".join(lines[number : number + 1]))
-            line = f"{indent[0] if indent else ''}{tomlkit.dumps({path[-1]: value}).strip()}{newline}"
-            yield "".join([*lines[:number], line, *lines[number:]])
-
-
-def _cut_out(text: str, path: Keys) -> Iterator[str]:
-    """Without the lines of a table and of the tables in it, or without the line of a value.
-
-    A header that would be left with nothing below it goes as well.
-    """
-    lines = text.splitlines(keepends=True)
-    headers = [*_headers(lines), (len(lines) + 1, ())]
-    blocks = [(table, _block(lines, number, following)) for (number, table), (following, _) in pairwise(headers)]
-    gone = {number for table, block in blocks if table[: len(path)] == path for number in block}
-    if not gone and (number := line_of(text, path)):
-        alone = (block for table, block in blocks if table == path[:-1] and number == block[-1] == _first(lines, block))
-        gone = set(next(alone, range(number, number + 1)))
-    yield "".join(line for number, line in enumerate(lines, 1) if number not in gone)
-
-
-def _first(lines: Sequence[str], block: range) -> int:
-    """The first line below the block's header, 0 where there is none."""
-    written = [number for number in block if lines[number - 1].strip()]
-    return written[1] if len(written) > 1 else 0
-
-
-def _block(lines: Sequence[str], header: int, following: int) -> range:
-    """The lines (from 1) of a table: a blank one before it, and no comments behind it, which are the next one's."""
-    end = following - 1
-    while end > header and lines[end - 1].lstrip()[:1] in ("", "#"):
-        end -= 1
-    start = header - 1 if header > 1 and not lines[header - 2].strip() else header
-    return range(start, end + 1)
-
-
-def _in_place(text: str, path: Keys, value: Any) -> Iterator[str]:
     try:
-        document = tomlkit.parse(text)
-        _put(document, path, value)
-        yield document.as_string()
-    except (TOMLKitError, RecursionError):
+        new = text
+        for is_gone, group in groupby(_steps(value_at(said, path), path, value), lambda step: step[1] is REMOVED):
+            steps = list(group)
+            new = removed(new, {keys for keys, _ in steps}) if is_gone else _with_all(new, steps)
+        if value is REMOVED:
+            new = _without_empty(new, path)
+        if not same(_settled(_values(new), path, value), _settled(wished, path, value)):
+            raise ValueError(path)
+    except (ValueError, Lost):  # what the two readers do not agree about
+        raise NotAccepted(_DIVERGES.format(".".join(path)), line_of(text, path)) from None
+    return new
+
+
+def _steps(there: Any, path: Keys, value: Any) -> Iterator[Value]:
+    """The changes by which what is there becomes the value: one value added, replaced or taken away at a time.
+
+    Of a table what is new comes first, so that it is never empty in between; the last first, because each goes right
+    below the header.
+    """
+    if same(there, value):
         return
-
-
-def _headers(lines: Sequence[str]) -> Iterator[tuple[int, Keys]]:
-    """The lines (from 1) that look like a table's header. In a string of many lines one may look so and be none."""
-    for number, line in enumerate(lines, 1):
-        if line.lstrip().startswith("["):
-            try:
-                yield number, _only_path(load(line))
-            except (ValueError, RecursionError):
-                continue
-
-
-def _only_path(table: Any) -> Keys:
-    path: Keys = ()
-    while isinstance(table, Mapping) and table:
-        key = next(iter(table))
-        path, table = (*path, key), table[key]
-    return path
-
-
-def _put(tables: MutableMapping[str, Any], path: Keys, value: Any) -> None:
-    """Sets a value in nested tables, which are made where there are none."""
-    *parents, last = path
-    for number, key in enumerate(parents):
-        if key not in tables:
-            if value is not REMOVED:
-                tables[key] = _nested(path[number + 1 :], value)
-            return
-        tables = tables[key]
-        if not isinstance(tables, MutableMapping):
-            raise NotAccepted(f"{'.'.join(path[: number + 1])} is not a table")
-    if value is REMOVED:
-        tables.pop(last, None)
+    if isinstance(there, Mapping) and isinstance(value, Mapping) and value:
+        for key in reversed(value):
+            yield from _steps(there.get(key, REMOVED), (*path, key), value[key])
+        yield from (((*path, key), REMOVED) for key in there if key not in value)
     else:
-        tables[last] = value
+        if REMOVED not in (there, value) and (isinstance(there, Mapping) or isinstance(value, Mapping)):
+            yield path, REMOVED  # a table is written in other places than a value
+        yield path, value
 
 
-def _without_empty(value: Any) -> Any:
-    """An empty table says nothing. Whether one is left, where the last value went, is a matter of layout."""
-    if not isinstance(value, Mapping):
-        return value
-    inner = {key: _without_empty(entry) for key, entry in value.items()}
-    return {key: entry for key, entry in inner.items() if entry != {}}
+def _with_all(text: str, steps: Iterable[Value]) -> str:
+    for path, value in steps:
+        said = _values(text)
+        there = value_at(said, path)
+        if there is REMOVED:
+            depth = next(depth for depth in reversed(range(len(path))) if value_at(said, path[:depth]) is not REMOVED)
+            text = added(text, path[:depth], path[depth:], value)
+        else:
+            text = replaced_value(text, path, there, value)
+    return text
 
 
-def _nested(path: Keys, value: Any) -> Any:
-    for key in reversed(path):
-        value = {key: value}
-    return value
+def _put(tables: dict[str, Any], path: Keys, value: Any) -> None:
+    """Sets a value in nested tables, which are made where there are none."""
+    for key in path[:-1]:
+        tables = tables.setdefault(key, {})
+    if value is REMOVED:
+        tables.pop(path[-1], None)
+    else:
+        tables[path[-1]] = deepcopy(value)
+
+
+def _without_empty(text: str, path: Keys) -> str:
+    """The text without the headers that were there for the value at the path alone."""
+    said = _values(text)
+    for depth in reversed(range(1, len(path))):
+        text = without_bare_header(text, path[:depth])
+        if value_at(said, path[:depth]) not in ({}, REMOVED):
+            break
+    return text
+
+
+def _settled(document: dict[str, Any], path: Keys, value: Any) -> dict[str, Any]:
+    """Where a value went, whether tables above it that held nothing else are left is a matter of layout."""
+    if value is REMOVED:
+        for depth in reversed(range(1, len(path))):
+            if value_at(document, path[:depth]) == {}:
+                _put(document, path[:depth], REMOVED)
+    return document

@@ -132,7 +132,7 @@ def _checked(path: str, layout: Layout, change: Callable[[bytes], bytes]) -> Cal
 
 def _refused(path: str, error: NotAccepted) -> Refused:
     hint = " Use --force to replace that entry." if isinstance(error, Differs) else ""
-    return Refused(f"{path}{f':{error.line}' if error.line else ''}: {error.message}.{hint}")
+    return Refused(f"{error.at(path)}.{hint}")
 
 
 def show(path: str, before: bytes | None, after: bytes | None) -> str:

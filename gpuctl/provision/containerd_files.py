@@ -10,6 +10,7 @@ from typing import Any
 
 from gpuctl.engines.containerd import (
     Settings,
+    check_types,
     cri_plugin,
     merged,
     new_file,
@@ -19,7 +20,7 @@ from gpuctl.engines.containerd import (
     wished_entry,
 )
 from gpuctl.engines.merge import REMOVED, value_at
-from gpuctl.engines.toml_text import NotAccepted, values
+from gpuctl.engines.toml_text import NotAccepted, decoded, line_of, values
 from gpuctl.host.files import behind_links
 from gpuctl.provision.setup import Contents
 
@@ -54,6 +55,11 @@ class Layout:
 
     def document(self) -> dict[str, Any]:
         """Returns what all files say together. Raises NotAccepted."""
+        for path in self.contents:
+            try:
+                check_types(self.raw(path), self.plugin)
+            except NotAccepted as error:
+                raise NotAccepted(error.message, error.line, path) from None
         return merged([self.raw(path) for path in self.contents], self.plugin, self.generation)
 
     def settings(self) -> Settings:
@@ -98,7 +104,10 @@ def _imported_folders(layout: Layout) -> list[str]:
 
 def _patterns(layout: Layout) -> list[str]:
     """What the main file imports, relative to no folder. Raises NotAccepted."""
-    imports = values(layout.raw(layout.main)).get("imports", [])
+    raw = layout.raw(layout.main)
+    imports = values(raw).get("imports", [])
+    if not isinstance(imports, list):
+        raise NotAccepted("imports is not an array", line_of(decoded(raw), ("imports",)))
     folder = posixpath.dirname(layout.main)
     return [posixpath.normpath(posixpath.join(folder, entry)) for entry in imports if isinstance(entry, str)]
 

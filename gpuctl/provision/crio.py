@@ -10,7 +10,8 @@ from typing import Any
 
 from gpuctl.checks.remedies import as_root
 from gpuctl.command import command
-from gpuctl.engines.crio import INHERITED, Differs, NotAccepted, diff, register
+from gpuctl.engines.crio import INHERITED, Differs, diff, register
+from gpuctl.engines.toml_text import NotAccepted
 from gpuctl.facts.crio import FOLDER, Crio, CrioConfig, merged
 from gpuctl.facts.gather import Facts, Missing
 from gpuctl.facts.system import System
@@ -125,7 +126,7 @@ def _editor(path: str, entry: Mapping[str, Any], wish: Wish) -> Callable[[bytes 
             return register(raw, wish.name, entry, wish.default, wish.force)
         except NotAccepted as error:
             hint = " Use --force to replace that entry." if isinstance(error, Differs) else ""
-            raise Refused(f"{path}: {error}.{hint}") from None
+            raise Refused(f"{error.at(path)}.{hint}") from None
 
     return change
 

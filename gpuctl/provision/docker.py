@@ -91,8 +91,7 @@ def _editor(host: Host, wish: Wish, target: Target, program: str) -> Callable[[b
             return register(raw or b"", wish.name, Runtime(path), wish.default, wish.cdi, wish.force)
         except NotAccepted as error:
             hint = " Use --force to replace that entry." if isinstance(error, Differs) else ""
-            place = f"{target.path}:{error.line}:{error.column}"
-            raise Refused(f"{place}: {error.message}.{hint}") from None
+            raise Refused(f"{error.at(target.path)}.{hint}") from None
 
     return edit
 

@@ -188,7 +188,7 @@ def _edit(changes: Values) -> Callable[[bytes | None], bytes | None]:
         try:
             return with_settings(raw, changes)
         except NotAccepted as error:
-            raise Refused(f"{SETTINGS}: {error}.") from None
+            raise Refused(f"{error.at(SETTINGS)}.") from None
 
     return edit
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from gpuctl.engines import json_text, toml_text
 from gpuctl.engines.merge import Conflict, Values, taken_out
 from gpuctl.facts.changes import ROLLED_BACK, UNDONE, WRITE, Change
 from gpuctl.host.files import same_file
@@ -74,6 +75,8 @@ def _undone(engine: Engine, path: str, change: Change, raw: bytes | None) -> byt
         return _merged(engine.document, raw, content_before(file), [(tuple(keys), value) for keys, value in sets])
     except Conflict as conflict:
         raise Refused(f"{path}: {conflict} Settle that by hand.") from None
+    except (json_text.NotAccepted, toml_text.NotAccepted) as error:
+        raise Refused(f"{error.at(path)}.") from None
 
 
 def _merged(document: Document, raw: bytes, before: bytes | None, sets: Values) -> bytes | None:

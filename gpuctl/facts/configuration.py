@@ -6,7 +6,6 @@ a home folder that came along through sudo never decides what root is told.
 
 from __future__ import annotations
 
-import json
 import posixpath
 from dataclasses import dataclass
 from datetime import date
@@ -15,6 +14,7 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 from gpuctl.facts.toml import load
 from gpuctl.host.places import SYSTEM_CONFIG
 from gpuctl.host.reading import Host, Outcome, fact
+from gpuctl.host.status import status_of
 from gpuctl.model import Defaults, Fact
 
 HOSTNAME = "/proc/sys/kernel/hostname"
@@ -109,10 +109,10 @@ def _read(host: Host, path: str) -> Fact[ConfigFile]:
 def _strangers(host: Host, path: str) -> Optional[str]:
     """Why others than root may have written the file: root goes by none of theirs."""
     for one in (posixpath.dirname(path), path):
-        seen = fact(host.stat(one), json.loads).value or {}
-        if seen.get("uid") != 0:
+        seen = status_of(host.stat(one))
+        if seen is None or seen.uid != 0:
             return "%s does not belong to root. Give it to root: chown root %s" % (one, one)
-        if seen["mode"] & 0o002 or (seen["mode"] & 0o020 and seen["gid"] != 0):
+        if seen.mode & 0o002 or (seen.mode & 0o020 and seen.gid != 0):
             return "others than root may write to %s. Forbid it: chmod go-w %s" % (one, one)
     return None
 

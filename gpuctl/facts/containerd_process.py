@@ -6,8 +6,9 @@ import posixpath
 from dataclasses import dataclass, replace
 from typing import List, Optional, Sequence, Tuple
 
-from gpuctl.facts.docker_process import parse_cmdline
-from gpuctl.host.reading import Host
+from gpuctl.facts.docker_process import is_process_id, parse_cmdline, process_ids
+from gpuctl.host.decode import whole
+from gpuctl.host.reading import Host, fact
 from gpuctl.model import Fact
 
 ADDRESS = "CONTAINERD_ADDRESS"
@@ -46,8 +47,7 @@ def probe_process(host: Host) -> Fact[Process]:
     asked = host.env(ADDRESS)
     if asked.ok and asked.text:
         return _listener(host, asked.text.replace("unix://", "", 1))
-    pids = [int(name) for name in host.list("/proc").text.split() if name.isdigit()]
-    named = [pid for pid in pids if host.read("/proc/%d/comm" % pid).text.strip() in NAMES]
+    named = [pid for pid in process_ids(host) if host.read("/proc/%d/comm" % pid).text.strip() in NAMES]
     ours = host.link("/proc/self/ns/pid").text
     found = [_process(host, pid) for pid in named if host.link("/proc/%d/ns/pid" % pid).text in (ours, "")]
     alive = [process for process in found if process.argv]  # one that has ended and not been waited for has none
@@ -56,8 +56,8 @@ def probe_process(host: Host) -> Fact[Process]:
 
 
 def _listener(host: Host, socket: str) -> Fact[Process]:
-    peer = host.peer("unix://" + socket)
-    process = _process(host, int(peer.text or 0)) if peer.ok else None
+    peer = fact(host.peer("unix://" + socket), whole).value
+    process = None if peer is None else _process(host, peer)
     if process is None or not process.argv:
         return Fact(None, "$" + ADDRESS, unknown="nobody who can be seen listens at %s" % socket)
     return Fact(replace(process, socket=process.socket or socket), "/proc/%d/cmdline" % process.pid)
@@ -103,7 +103,7 @@ def parse_parent(stat: str) -> int:
     812 (containerd) S 1 812 812 0 -1
     """
     fields = stat.rpartition(")")[2].split()
-    return int(fields[1]) if len(fields) > 1 else 0
+    return int(fields[1]) if len(fields) > 1 and is_process_id(fields[1]) else 0
 
 
 def option(argv: Sequence[str], *names: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, Iterable, Mapping
+from typing import Any, Callable, Dict, Iterable, Mapping, Optional
 
 from gpuctl.facts.automatic_upgrades import AutomaticUpgrades, probe_automatic_upgrades
 from gpuctl.facts.changes import Changes, probe_changes
@@ -29,6 +29,7 @@ from gpuctl.facts.services import Services, probe_services
 from gpuctl.facts.system import System, probe_system
 from gpuctl.facts.toolkit import Toolkit, probe_toolkit
 from gpuctl.facts.toolkit_settings import ToolkitSettings, probe_toolkit_settings
+from gpuctl.host.limits import NO_THREAD, limit_reached
 from gpuctl.host.reading import Host
 
 DEADLINE = 12.0
@@ -77,13 +78,24 @@ def gather(host: Host, subjects: Iterable[type] = PROBES, deadline: float = DEAD
         try:
             found[subject] = PROBES[subject](host)
         except Exception as error:  # a probe that fails is one unknown subject, not the end of the report
-            found[subject] = Missing("gpuctl failed to read it: %s: %s" % (type(error).__name__, error))
+            found[subject] = Missing(limit_reached(error) or _failure(error))
 
-    threads = [(subject, threading.Thread(target=look, args=(subject,), daemon=True)) for subject in subjects]
-    for _, thread in threads:
-        thread.start()
     end = time.monotonic() + deadline
-    for _, thread in threads:
+    begun = {subject: _begin(look, subject) for subject in subjects}
+    for thread in filter(None, begun.values()):
         thread.join(max(0.0, end - time.monotonic()))
     late = Missing("no answer within %g s" % deadline)
-    return {subject: found.get(subject, late) for subject, _ in threads}
+    return {subject: found.get(subject, late if thread else Missing(NO_THREAD)) for subject, thread in begun.items()}
+
+
+def _begin(look: Callable[[type], None], subject: type) -> Optional[threading.Thread]:
+    thread = threading.Thread(target=look, args=(subject,), daemon=True)
+    try:
+        thread.start()
+    except RuntimeError:
+        return None
+    return thread
+
+
+def _failure(error: Exception) -> str:
+    return "gpuctl failed to read it: %s: %s" % (type(error).__name__, error)

@@ -5,8 +5,12 @@ A blocked system call cannot be interrupted, only left behind.
 
 from __future__ import annotations
 
+import errno
 import threading
+from functools import lru_cache
 from typing import Callable, List, Optional, TypeVar
+
+from gpuctl.host.limits import NO_THREAD
 
 T = TypeVar("T")
 
@@ -16,13 +20,22 @@ class DeadlineExceeded(Exception):
 
 
 def within(seconds: float, work: Callable[[], T]) -> T:
-    """Returns what `work` returns, raises what it raises, or DeadlineExceeded after `seconds`."""
+    """Returns what `work` returns, raises what it raises, or DeadlineExceeded after `seconds`.
+
+    Raises OSError where there can be no more threads: without one nothing is cut off.
+    """
     return _begin(work)(seconds)
 
 
 def begin(work: Callable[[], T]) -> Callable[[], T]:
-    """Begins `work` in a thread. Returns a function that waits for its end, and returns or raises what it did."""
-    wait = _begin(work)
+    """Begins `work` in a thread. Returns a function that waits for its end, and returns or raises what it did.
+
+    Where there can be no more threads, the work is done when it is waited for.
+    """
+    try:
+        wait = _begin(work)
+    except OSError:
+        return lru_cache(maxsize=None)(work)
     return lambda: wait(None)
 
 
@@ -37,7 +50,10 @@ def _begin(work: Callable[[], T]) -> Callable[[Optional[float]], T]:
             errors.append(error)
 
     thread = threading.Thread(target=body, daemon=True)
-    thread.start()
+    try:
+        thread.start()
+    except RuntimeError:
+        raise OSError(errno.EAGAIN, NO_THREAD) from None
 
     def wait(seconds: Optional[float]) -> T:
         thread.join(seconds)

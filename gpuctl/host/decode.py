@@ -10,8 +10,8 @@ import json
 import re
 from typing import Any, Dict, List, Mapping, NoReturn, Optional, Tuple, Union
 
-LAST_SECOND = 253_402_300_800
-"""The end of the year 9999, in seconds since the epoch: calendars end there."""
+LAST_SECOND = 253_370_764_800
+"""The end of the year 9998, in seconds since the epoch: in the next one calendars end."""
 _MOST = 1 << 64
 _WHOLE = re.compile(r"[0-9]{1,15}")
 _DOTTED = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9}){0,9}")

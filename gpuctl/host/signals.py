@@ -10,6 +10,15 @@ from typing import Iterator, Optional
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
+def ignore_endings() -> None:
+    """Has gpuctl end in its own time from now on: a second signal must not cut short what the first one made it do.
+
+    To be called in the main thread.
+    """
+    for number in ENDING:
+        signal.signal(number, signal.SIG_IGN)
+
+
 class HeldSignals:
     """A context in which ENDING signals wait, but for the stretches in `let_through`, where the first one raises.
 

@@ -8,7 +8,16 @@ from typing import Any, Callable, Mapping, Optional, Tuple
 
 from gpuctl.facts.docker_endpoint import Endpoint
 from gpuctl.host.deadline import begin
-from gpuctl.host.decode import flag_in, list_in, number_in, object_in, objects, parse, parse_object, text_in, texts_in
+from gpuctl.host.decode import (
+    flag_in,
+    number_in,
+    object_in,
+    objects_in,
+    parse_object,
+    parse_objects,
+    text_in,
+    texts_in,
+)
 from gpuctl.host.reading import Host, Outcome, Reading, failure
 from gpuctl.model import Fact
 
@@ -120,7 +129,7 @@ def parse_daemon(version: Mapping[str, Any], info: Mapping[str, Any], images: Tu
     if not number:
         raise ValueError("Version is missing")
     runtimes = object_in(info, "Runtimes")
-    devices = objects(list_in(info, "DiscoveredDevices"), "DiscoveredDevices")
+    devices = objects_in(info, "DiscoveredDevices")
     return Daemon(
         version=number,
         api_version=text_in(version, "ApiVersion") or "",
@@ -147,7 +156,7 @@ def parse_tags(text: str) -> Tuple[str, ...]:
 
     [{"Id": "sha256:…", "RepoTags": ["nvidia/cuda:10.1-base"]}, {"Id": "sha256:…", "RepoTags": null}]
     """
-    tags = {tag for image in objects(parse(text), "the list of images") for tag in texts_in(image, "RepoTags")}
+    tags = {tag for image in parse_objects(text) for tag in texts_in(image, "RepoTags")}
     return tuple(sorted(tags - {"<none>:<none>"}))
 
 
@@ -158,7 +167,7 @@ def parse_kind(version: Mapping[str, Any], info: Mapping[str, Any]) -> str:
     /info     {"OperatingSystem": "Docker Desktop", "DockerRootDir": "/var/snap/docker/common/var-lib-docker",
                "SecurityOptions": ["name=seccomp,profile=default", "name=rootless"]}
     """
-    components = objects(list_in(version, "Components"), "Components")
+    components = objects_in(version, "Components")
     if any(component.get("Name") == "Podman Engine" for component in components):
         return "podman"
     if info.get("OperatingSystem") == "Docker Desktop":

@@ -8,14 +8,24 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, Dict, List, Mapping, NoReturn, Optional, Tuple, Union
+from typing import Any, Dict, Iterable, Mapping, Optional, Tuple, Type, TypeVar, Union
+
+T = TypeVar("T")
 
 LAST_SECOND = 253_370_764_800
 """The end of the year 9998, in seconds since the epoch: in the next one calendars end."""
 _MOST = 1 << 64
 _WHOLE = re.compile(r"[0-9]{1,15}")
 _DOTTED = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9}){0,9}")
-_TYPES = ((bool, "true or false"), (int, "a number"), (float, "a number"), (str, "a text"), (list, "a list"))
+_KINDS: Mapping[type, str] = {str: "text", int: "whole number", bool: "truth value", list: "list", dict: "JSON object"}
+_FOUND: Mapping[type, str] = {
+    str: "a text",
+    int: "a number",
+    float: "a number",
+    bool: "a truth value",
+    list: "a list",
+    dict: "an object",
+}
 
 
 def parse(text: Union[str, bytes]) -> Any:
@@ -26,68 +36,57 @@ def parse(text: Union[str, bytes]) -> Any:
     try:
         written = text if isinstance(text, str) else text.decode()
         value = json.loads(written, parse_constant=_refuse)
+        if "\\ud" in written.lower():
+            value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+        return value
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     except ValueError:
         raise ValueError("it is not JSON") from None
-    if "\\ud" in written.lower():
-        value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
-    return value
 
 
 def parse_object(text: Union[str, bytes]) -> Dict[str, Any]:
     """Returns the JSON object that a text is."""
-    value = parse(text)
-    return value if isinstance(value, dict) else _misfit("it", value, "an object")
+    return _typed("it", parse(text), dict)
+
+
+def parse_objects(text: Union[str, bytes]) -> Tuple[Dict[str, Any], ...]:
+    """Returns the list of JSON objects that a text is."""
+    return _objects("its member ", _typed("it", parse(text), list))
 
 
 def text_in(found: Mapping[str, Any], name: str) -> Optional[str]:
     """Returns a member that is a text."""
-    value = found.get(name)
-    return value if value is None or isinstance(value, str) else _misfit(name, value, "a text")
+    return _member(found, name, str)
 
 
 def number_in(found: Mapping[str, Any], name: str, most: int = _MOST) -> Optional[int]:
     """Returns a member that is a whole number from 0 to below `most`."""
-    value = found.get(name)
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int):
-        _misfit(name, value, "a whole number")
-    if not 0 <= value < most:
-        raise ValueError("%s is out of range" % name)
+    value = _member(found, name, int)
+    if value is not None and not 0 <= value < most:
+        raise ValueError("its %.80s is out of range" % name)
     return value
 
 
 def flag_in(found: Mapping[str, Any], name: str) -> Optional[bool]:
     """Returns a member that is true or false."""
-    value = found.get(name)
-    return value if value is None or isinstance(value, bool) else _misfit(name, value, "true or false")
+    return _member(found, name, bool)
 
 
 def object_in(found: Mapping[str, Any], name: str) -> Dict[str, Any]:
     """Returns a member that is an object."""
-    value = found.get(name)
-    return {} if value is None else value if isinstance(value, dict) else _misfit(name, value, "an object")
-
-
-def list_in(found: Mapping[str, Any], name: str) -> List[Any]:
-    """Returns a member that is a list."""
-    value = found.get(name)
-    return [] if value is None else value if isinstance(value, list) else _misfit(name, value, "a list")
+    return _member(found, name, dict) or {}
 
 
 def texts_in(found: Mapping[str, Any], name: str) -> Tuple[str, ...]:
     """Returns a member that is a list of texts."""
-    return tuple(
-        one if isinstance(one, str) else _misfit("a member of " + name, one, "a text") for one in list_in(found, name)
-    )
+    members = enumerate(_member(found, name, list) or ())
+    return tuple(_typed("its %s[%d]" % (name, place), one, str) for place, one in members)
 
 
-def objects(values: Any, name: str) -> Tuple[Dict[str, Any], ...]:
-    """Returns a list of objects, which goes by that name."""
-    listed = values if isinstance(values, list) else _misfit(name, values, "a list")
-    return tuple(one if isinstance(one, dict) else _misfit("a member of " + name, one, "an object") for one in listed)
+def objects_in(found: Mapping[str, Any], name: str) -> Tuple[Dict[str, Any], ...]:
+    """Returns a member that is a list of objects."""
+    return _objects("its " + name, _member(found, name, list) or ())
 
 
 def whole(text: str) -> int:
@@ -121,10 +120,21 @@ def moment(text: str) -> float:
     return seconds
 
 
-def _refuse(constant: str) -> NoReturn:
+def _refuse(constant: str) -> None:
     raise ValueError("%s is not JSON" % constant)
 
 
-def _misfit(name: str, value: Any, wanted: str) -> NoReturn:
-    found = "null" if value is None else next((words for kind, words in _TYPES if isinstance(value, kind)), "an object")
-    raise ValueError("%s is %s, not %s" % (name, found, wanted))
+def _member(found: Mapping[str, Any], name: str, kind: Type[T]) -> Optional[T]:
+    value = found.get(name)
+    return None if value is None else _typed("its " + name, value, kind)
+
+
+def _objects(name: str, values: Iterable[Any]) -> Tuple[Dict[str, Any], ...]:
+    return tuple(_typed("%s[%d]" % (name, place), one, dict) for place, one in enumerate(values))
+
+
+def _typed(name: str, value: Any, kind: Type[T]) -> T:
+    """The value; to Python, a truth value is a number as well."""
+    if isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
+        return value
+    raise ValueError("%.80s is no %s but %s" % (name, _KINDS[kind], _FOUND.get(type(value), "null")))

@@ -610,8 +610,14 @@ NOT_AN_IMAGE = {
                          "a digest that gpuctl cannot verify"),
     "old digest": (served({**GOOD, "config": {"mediaType": CONFIG, "digest": "md5:" + "0" * 32}}),
                    "a digest that gpuctl cannot verify"),
-    "index of numbers": (served({**index_of(), "manifests": [7]}, INDEX), "its manifests[0] is no JSON object but a number"),
-    "platform of numbers": (served(index_of({**entry(GOOD, "x"), "platform": {"os": 7}}), INDEX), "its os is no text but a number"),
+    "index of numbers": (
+        served({**index_of(), "manifests": [7]}, INDEX),
+        "its manifests[0] is no JSON object but a number",
+    ),
+    "platform of numbers": (
+        served(index_of({**entry(GOOD, "x"), "platform": {"os": 7}}), INDEX),
+        "its os is no text but a number",
+    ),
 }  # fmt: skip
 OTHER_ANSWERS = {
     "index of nothing": (served(index_of(), INDEX), "is there for no platform that it names, not for linux/amd64"),

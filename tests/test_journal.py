@@ -168,7 +168,7 @@ def test_runs_without_a_number_come_before_all_others() -> None:
         f"{ROOT_FOLDER}/{year}1122T000000.000000Z.jsonl": f"{json.dumps(head)}\n{begun}" for year, head in heads.items()
     }
     changes = probe_changes(hosts.host(files=files))
-    assert ([run.command for run in changes.runs.get() or ()], changes.last) == (["old", "older", "new"], 1)
+    assert ([run.command for run in changes.runs.get() or ()], changes.last.value) == (["old", "older", "new"], 1)
 
 
 @pytest.mark.parametrize(

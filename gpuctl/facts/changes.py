@@ -80,9 +80,9 @@ class Changes:
     """All runs that changed something, oldest first: those that could be read, where `runs` is unknown."""
 
     runs: Fact[Tuple[Run, ...]]
-    strange: Tuple[str, ...] = ()
-    """The files of runs that this gpuctl does not understand, each with why: another one wrote them."""
-    last: int = 0
+    strange: Fact[str]
+    """The file of a run that this gpuctl does not understand, and why: another one wrote it."""
+    last: Fact[int]
     """The highest number of a run, whether or not it is understood."""
 
     @property
@@ -113,9 +113,9 @@ def probe_changes(host: Host) -> Changes:
         except ValueError as error:
             strange.append("%s: %s" % (path, error))
     runs.sort(key=lambda run: (run.sequence, run.id))
-    unknown = unread or (strange[0] if strange else None)
-    known = Fact(_settled(runs), ", ".join(folders), unknown)
-    return Changes(known, tuple(strange), max((_sequence(_head(_lines(text))) for _, text in files), default=0))
+    source, first = ", ".join(folders), strange[0] if strange else None
+    last = max((_sequence(_head(_lines(text))) for _, text in files), default=None)
+    return Changes(Fact(_settled(runs), source, unread or first), Fact(first, source), Fact(last, source))
 
 
 def _files(host: Host, folders: Sequence[str]) -> Tuple[List[Tuple[str, str]], Optional[str]]:

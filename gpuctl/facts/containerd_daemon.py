@@ -55,7 +55,7 @@ def parse_status(message: bytes) -> Cri:
     containerd = object_in(parse_object(info["config"]), "containerd")
     default, runtimes = text_in(containerd, "defaultRuntimeName"), object_in(containerd, "runtimes")
     if default is None:
-        raise ValueError("defaultRuntimeName is missing")
+        raise ValueError("its defaultRuntimeName is missing")
     return Cri({name: _program(object_in(runtimes, name)) for name in runtimes}, default)
 
 

@@ -127,7 +127,7 @@ def parse_daemon(version: Mapping[str, Any], info: Mapping[str, Any], images: Tu
     """
     number = text_in(version, "Version")
     if not number:
-        raise ValueError("Version is missing")
+        raise ValueError("its Version is missing")
     runtimes = object_in(info, "Runtimes")
     devices = objects_in(info, "DiscoveredDevices")
     return Daemon(

@@ -103,7 +103,7 @@ class Recorder:
         pid = os.getpid()
         return {
             "schema": SCHEMA,
-            "sequence": probe_changes(self.host).last + 1,
+            "sequence": 1 + (probe_changes(self.host).last.value or 0),
             "run": self.command,
             "at": time.time(),
             "by": os.geteuid(),

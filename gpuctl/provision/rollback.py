@@ -35,9 +35,9 @@ def rollback(host: Host, wish: Wish, name: str | None, say: Say) -> Result:
 def own_runs(host: Host) -> tuple[Run, ...]:
     """Returns this user's runs, oldest first. Raises Refused where they cannot be read, or are not understood."""
     changes = probe_changes(host)
-    if changes.strange:
+    if changes.strange.value:
         raise Refused(
-            f"The journal holds a run that is not understood: {changes.strange[0]}. Use the gpuctl that wrote it."
+            f"The journal holds a run that is not understood: {changes.strange.value}. Use the gpuctl that wrote it."
         )
     try:
         runs = changes.runs.get() or ()

@@ -34,6 +34,9 @@ from gpuctl.images.documents import CONFIGS, INDEXES, MANIFESTS, parse_config, p
 from gpuctl.render.changes import diff_text
 from gpuctl.render.doctor import report_text
 from gpuctl.render.json import doctor_json
+from gpuctl.smoke.container import EngineError, Spec, connect, run
+from gpuctl.smoke.pull import is_local
+from gpuctl.smoke.request import ALL
 
 ROOT = Path(__file__).parents[1]
 RECORDED = [decode(path.read_bytes()) for path in snapshots()]
@@ -149,11 +152,13 @@ def docker_that_says(answers: dict[str, Any], folder: Path) -> Iterator[Endpoint
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            body = json.dumps(answers[self.path]).encode()
+            body = json.dumps(answers.get(self.path, [])).encode()
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
+
+        do_POST = do_DELETE = do_GET
 
         def log_message(self, *_: object) -> None:
             pass
@@ -207,6 +212,15 @@ def test_a_docker_that_answers_anything_is_told_or_unclear(tmp_path_factory: Any
         assert found.daemon.value is not None and found.daemon.value.version
     else:
         assert (found.daemon.unknown or "").startswith("the answer is not Docker's: it")
+
+
+def test_a_docker_that_answers_the_sdk_with_another_type_is_not_understood(tmp_path: Path) -> None:
+    with docker_that_says(DOCKER, tmp_path) as endpoint:
+        client = connect(endpoint.url)
+        with pytest.raises(EngineError, match="Docker's answer is not understood"):
+            is_local(client, "a:1")
+        with pytest.raises(EngineError, match="Docker's answer is not understood"):
+            run(client, Spec("a:1", ALL, None), seconds=5.0)
 
 
 PART = {"mediaType": CONFIGS[0], "digest": "sha256:" + "0" * 64}

@@ -143,7 +143,7 @@ def _of_pipfile_lock(text: str, name: str) -> Iterator[Pin]:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{name} is no JSON that can be read: {error}") from None
-    if not isinstance(document, dict) or not isinstance(document.get("_meta"), dict):
+    if not isinstance(document.get("_meta"), dict):
         raise ValueError(f"{name} is JSON, but no Pipfile.lock")
     sources = document["_meta"].get("sources")
     named = [source for source in sources if isinstance(source, dict)] if isinstance(sources, list) else []

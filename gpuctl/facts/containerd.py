@@ -17,6 +17,7 @@ from gpuctl.model import Fact
 
 __all__ = ["Containerd", "Cri", "Process", "Unit", "probe_containerd"]
 
+_FIRST_NUMBER = re.compile(r"[0-9]{1,4}(?![0-9])")
 _VERSION = re.compile(r"containerd\S* v?(\d\S*)")
 
 
@@ -52,8 +53,8 @@ class Containerd:
     @property
     def generation(self) -> int:
         """The first number of its version: 2.x reads files otherwise than 1.x. 1 where that is unknown."""
-        leading = (self.version.value or "").partition(".")[0]
-        return int(leading) if leading.isdigit() else 1
+        first = _FIRST_NUMBER.match(self.version.value or "")
+        return int(first.group()) if first else 1
 
 
 def probe_containerd(host: Host) -> Containerd:

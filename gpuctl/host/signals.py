@@ -16,7 +16,8 @@ def ignore_endings() -> None:
     To be called in the main thread.
     """
     for number in ENDING:
-        signal.signal(number, signal.SIG_IGN)
+        # Not SIG_IGN: of a signal that came before and is not handled yet, Python would say so on stderr.
+        signal.signal(number, lambda *_: None)
 
 
 class HeldSignals:

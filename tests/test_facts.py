@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hosts import denied, failed, host, hung
 
-from gpuctl.facts import driver, driver_library, kernel, machine, system, toolkit
+from gpuctl.facts import driver, driver_library, kernel, machine, nvml, system, toolkit
 from gpuctl.facts.devices import Devices, parse_majors, probe_devices
 from gpuctl.facts.gather import PROBES, Missing, gather
 from gpuctl.facts.kernel import DkmsModule
@@ -45,8 +45,8 @@ CACHE = (
         (driver.parse_loaded_version, PROPRIETARY, "418.87.00"),
         (driver.parse_loaded_version, OPEN, "565.57.01"),
         (driver.parse_smi_version, "535.161.08\n535.161.08\n", "535.161.08"),
-        (driver.normal_address, "00000000:3B:00.0", "0000:3b:00.0"),
-        (driver.normal_address, "00010000:3B:00.0", "10000:3b:00.0"),
+        (nvml.normal_address, "00000000:3B:00.0", "0000:3b:00.0"),
+        (nvml.normal_address, "00010000:3B:00.0", "10000:3b:00.0"),
         (driver_library.parse_linker_cache, CACHE, ["/lib/x86_64-linux-gnu/libnvidia-ml.so.1"]),
         (driver_library.parse_library_version, "/lib/libnvidia-ml.so.1", None),
         (parse_majors, "Character devices:\n195 nvidia-frontend\n  1 mem\n\nBlock devices:\n  7 nvidia\n",

@@ -60,9 +60,10 @@ def server(tmp_path: Path) -> Iterator[Callable[[bytes, bool], str]]:
         (frame(0, 1, MESSAGE[:-1]), Outcome.ERROR, "", "its answer is not one message"),
         (frame(3, 0, b"\0\0\0\1"), Outcome.ERROR, "", "it refuses the call"),
         (b"", Outcome.ERROR, "", "it closed the connection"),
+        (SETTINGS[:3], Outcome.ERROR, "", "it closed the connection"),
         (b"HTTP/1.1 400 Bad Request\r\n\r\n", Outcome.ERROR, "", "it closed the connection"),
     ],
-    ids=range(7),
+    ids=range(8),
 )
 def test_a_reply_is_taken_and_anything_else_has_a_reason(
     server: Callable[..., str], answer: bytes, outcome: Outcome, text: str, detail: str

@@ -292,7 +292,7 @@ def test_a_registry_that_wants_a_password_gets_that_of_dockers_config(private_re
     ("config", "words"),
     [
         (f'{{"auths": "{SECRET}"', "is not understood: it is not JSON"),
-        ({"auths": [SECRET]}, "is not understood: its auths is no JSON object"),
+        ({"auths": [SECRET]}, "is not understood: its auths is no JSON object but a list"),
         ({"auths": {"x": SECRET}}, "the credentials in /home/u/.docker/config.json are not understood"),
         ({"auths": {"x": {"auth": "s3cret"}}}, "the credentials in /home/u/.docker/config.json are not understood"),
         ({"auths": {"x": {"auth": 5}}}, "the credentials in /home/u/.docker/config.json are not understood"),
@@ -596,7 +596,7 @@ NOT_AN_IMAGE = {
     "a web page": (served(b"<html>", "text/html"), "it is not JSON"),
     "another kind": (served({"mediaType": "x" * 10**5}, "application/json"), "it is xxxxx"),
     "no type": (served({}, "application/json"), "it is of no type, not an image"),
-    "a list": (served([GOOD]), "it is no JSON object"),
+    "a list": (served([GOOD]), "it is no JSON object but a list"),
     "too deep": (served(nested({**GOOD, "x": "DEEP"})), "its JSON is nested too deeply"),
     "a huge number": (served(b'{"x": ' + b"1" * 5000 + b"}"), "it is not JSON"),
     "no UTF-8": (served(b'{"x": "\xff"}'), "it is not JSON"),
@@ -604,14 +604,20 @@ NOT_AN_IMAGE = {
     "two readings": (served({**GOOD, "manifests": []}), "it is a manifest and a list of manifests at once"),
     "another manifest": (served(GOOD, Docker_Content_Digest=DIGEST), "another digest than it should"),
     "another config": ({**served(GOOD), "/blobs/": (200, {}, ARM)}, "another digest than it should"),
-    "config of numbers": (served({**GOOD, "config": 7}), "its config is no JSON object"),
+    "config of numbers": (served({**GOOD, "config": 7}), "its config is no JSON object but a number"),
     "config without digest": (served({**GOOD, "config": {"mediaType": CONFIG}}), "a digest that gpuctl cannot verify"),
     "config elsewhere": (served({**GOOD, "config": {"mediaType": CONFIG, "digest": "sha256:../../etc/passwd"}}),
                          "a digest that gpuctl cannot verify"),
     "old digest": (served({**GOOD, "config": {"mediaType": CONFIG, "digest": "md5:" + "0" * 32}}),
                    "a digest that gpuctl cannot verify"),
-    "index of numbers": (served({**index_of(), "manifests": [7]}, INDEX), "its list of manifests is none"),
-    "platform of numbers": (served(index_of({**entry(GOOD, "x"), "platform": {"os": 7}}), INDEX), "its os is no text"),
+    "index of numbers": (
+        served({**index_of(), "manifests": [7]}, INDEX),
+        "its manifests[0] is no JSON object but a number",
+    ),
+    "platform of numbers": (
+        served(index_of({**entry(GOOD, "x"), "platform": {"os": 7}}), INDEX),
+        "its os is no text but a number",
+    ),
 }  # fmt: skip
 OTHER_ANSWERS = {
     "index of nothing": (served(index_of(), INDEX), "is there for no platform that it names, not for linux/amd64"),
@@ -659,12 +665,12 @@ def test_a_registry_that_gives_no_image_gets_a_sentence(case: str) -> None:
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        (b"7", "it is no JSON object"),
+        (b"7", "it is no JSON object but a number"),
         (nested({"x": "DEEP"}), "its JSON is nested too deeply"),
-        (config_of(env="A=1"), "its environment is no list of texts"),
-        (config_of(env=[{"A": 1}]), "its environment is no list of texts"),
-        (b'{"config": [1]}', "its config is no JSON object"),
-        (b'{"os": ["linux"]}', "its os is no text"),
+        (config_of(env="A=1"), "its Env is no list but a text"),
+        (config_of(env=[{"A": 1}]), "its Env[0] is no text but an object"),
+        (b'{"config": [1]}', "its config is no JSON object but a list"),
+        (b'{"os": ["linux"]}', "its os is no text but a list"),
     ],
 )
 def test_a_configuration_that_is_none_gets_a_sentence(config: bytes, words: str) -> None:

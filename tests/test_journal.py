@@ -11,14 +11,18 @@ from typing import Any
 
 import hosts
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from jsonschema import validate
 from simhost import Done, SimHost
 
 from gpuctl.checks import CHECKS
 from gpuctl.checks.engine import ask
-from gpuctl.facts.changes import ROOT_FOLDER
+from gpuctl.facts.changes import ROOT_FOLDER, SCHEMA, Changes, probe_changes
 from gpuctl.facts.gather import gather
+from gpuctl.facts.system import System
 from gpuctl.model import Status
+from gpuctl.render.history import history_json, history_text
 
 SCHEMAS = Path(__file__).parents[1] / "data" / "schemas"
 OLD = '{"debug": true}\n'
@@ -139,6 +143,81 @@ def test_torn_and_hostile_lines_of_a_journal_count_as_not_there() -> None:
     assert finding.status is Status.WARN
     assert [seen.text[:9] for seen in finding.evidence] == ["20261122T", "20261123T"]
     assert hosts.shown(finding.remedy) == ("gpuctl rollback",)
+
+
+def journal(host: SimHost) -> Path:
+    (file,) = host.path(ROOT_FOLDER).glob("*.jsonl")
+    return file
+
+
+def test_runs_are_in_the_order_in_which_they_were_whatever_the_clock_said(host: SimHost, config: Path) -> None:
+    gpuctl(host, "install-runtime", config)
+    ahead = journal(host)
+    ahead.rename(ahead.with_name("20991231T235959.000000Z.jsonl"))
+    first = config.read_text()
+    second = gpuctl(host, "install-runtime", config, "--set-default").json["run"]
+    assert [run["run"] for run in history(host)] == [second, "20991231T235959.000000Z"]
+    undone = gpuctl(host, "rollback", config)
+    assert (undone.code, config.read_text()) == (0, first), undone.json["error"]
+
+
+def test_runs_without_a_number_come_before_all_others() -> None:
+    begun = json.dumps({"begins": 0, "kind": "engine", "engine": "docker"})
+    heads = {"2030": {"run": "old"}, "2031": {"run": "older", "schema": SCHEMA}, "2020": {"run": "new", "sequence": 1}}
+    files = {
+        f"{ROOT_FOLDER}/{year}1122T000000.000000Z.jsonl": f"{json.dumps(head)}\n{begun}" for year, head in heads.items()
+    }
+    changes = probe_changes(hosts.host(files=files))
+    assert ([run.command for run in changes.runs.get() or ()], changes.last.value) == (["old", "older", "new"], 1)
+
+
+@pytest.mark.parametrize(
+    "old, new",
+    [
+        ('"gpuctl.journal/1"', '"gpuctl.journal/2"'),
+        ('"sequence": 1', '"sequence": "1"'),
+        ('"kind": "write"', '"kind": "firewall"'),
+        ('"engine": "docker"', '"engine": null'),
+    ],
+)
+def test_a_run_that_is_not_understood_is_not_undone_in_part(host: SimHost, config: Path, old: str, new: str) -> None:
+    gpuctl(host, "install-runtime", config)
+    file, written = journal(host), config.read_text()
+    changed = file.read_text().replace(old, new)
+    assert changed != file.read_text()
+    file.write_text(changed)
+    for command in ("rollback", "uninstall-runtime"):
+        done = gpuctl(host, command, config)
+        assert (done.code, config.read_text(), file.read_text()) == (1, written, changed)
+        assert str(file.name) in done.json["error"] and "Nothing was changed." in done.json["error"]
+    listed = host.gpuctl("history", "--json")
+    assert (listed.code, file.name in listed.json["unknown"]) == (3, True)
+
+
+LINES = st.dictionaries(
+    st.sampled_from(
+        ["schema", "sequence", "run", "at", "by", "pid", "begins", "kind", "before", "sets", "end", "continues"]
+    ),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.sampled_from([SCHEMA, "write", "packages", "done", "\ud800"])
+    | st.lists(st.integers())
+    | st.dictionaries(st.text(max_size=2), st.integers()),
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(LINES, min_size=1, max_size=4))
+def test_no_line_of_a_journal_takes_its_reader_down(lines: list[dict[str, Any]]) -> None:
+    text = "\n".join(map(json.dumps, [{"run": "install-runtime"} | lines[0], {"begins": 0, "kind": "engine"}, *lines]))
+    facts = gather(hosts.host(files={f"{ROOT_FOLDER}/20261122T000000.000000Z.jsonl": text}), [Changes, System])
+    changes = facts[Changes]
+    assert isinstance(changes, Changes)
+    assert "crashed" not in ask(CHECKS["changes.complete"], facts).message
+    validate(json.loads(history_json(changes)), json.loads((SCHEMAS / "history.schema.json").read_text()))
+    assert history_text(changes).plain
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ from gpuctl.compat.rules import driver_verdict
 from gpuctl.compat.tables import driver_branch
 from gpuctl.compat.versions import compare, parse_driver
 from gpuctl.facts.devices import Devices
-from gpuctl.facts.driver import Driver, Gpu
+from gpuctl.facts.driver import Driver
+from gpuctl.facts.nvml import Gpu
 from gpuctl.facts.package_logs import DRIVER
 from gpuctl.facts.pci import Pci
 from gpuctl.facts.system import System

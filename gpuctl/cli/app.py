@@ -17,6 +17,7 @@ from typer.main import get_command
 from gpuctl import __version__
 from gpuctl.cli.streams import lost_output, open_streams
 from gpuctl.cli.tables import over_tables
+from gpuctl.host.signals import ignore_endings
 
 COMMANDS = (
     "doctor",
@@ -53,6 +54,17 @@ class Commands(TyperGroup):
             return None
         file = import_module(f"gpuctl.cli.{cmd_name.replace('-', '_')}")
         return get_command(_with_commands(file) if hasattr(file, "commands") else _only(cmd_name, file.command))
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            if error.message.isprintable():
+                raise
+            from gpuctl.render.text import plain
+
+            # It repeats what was typed, which may be another's words and must not steer a terminal.
+            raise typer.BadParameter(plain(error.message), error.ctx, error.param, error.param_hint) from None
 
 
 _BY_SIGNAL = 128
@@ -118,30 +130,42 @@ def run() -> NoReturn:
     except Exception as error:
         if os.environ.get("GPUCTL_DEBUG"):
             raise
-        from gpuctl.model import ExitCode
-
-        print(
-            f"gpuctl: a bug: {type(error).__name__}: {error}. Please report it with `gpuctl --debug …`.",
-            file=sys.stderr,
-        )
-        sys.exit(ExitCode.BUG)
+        _fail(error)
     raise AssertionError("the command line ends the process itself")
+
+
+def _fail(error: Exception) -> NoReturn:
+    from gpuctl.host.limits import limit_reached
+    from gpuctl.model import ExitCode
+    from gpuctl.render.text import plain
+
+    limit = limit_reached(error)
+    if limit:
+        print(f"gpuctl: it cannot go on: {limit}.", file=sys.stderr)
+        sys.exit(ExitCode.UNDETERMINED)
+    words = plain(f"{type(error).__name__}: {error}")
+    print(f"gpuctl: a bug: {words}. Please report it with `gpuctl --debug …`.", file=sys.stderr)
+    sys.exit(ExitCode.BUG)
 
 
 def _take_signals() -> None:
     """Has what ends gpuctl from outside end it in order, so that it takes away what it left on the host."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGINT, _interrupt)
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
             signal.signal(number, _interrupt)
 
 
 def _interrupt(number: int, _: FrameType | None) -> NoReturn:
+    ignore_endings()
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
     sys.exit(_BY_SIGNAL + number)
 
 
 def _end(code: str | int | None) -> NoReturn:
     if isinstance(code, int) and code > _BY_SIGNAL:
+        ignore_endings()
         print("gpuctl: interrupted.", file=sys.stderr)
     lost = lost_output()
     if lost is None:

@@ -10,9 +10,9 @@ Version = tuple[int, ...]
 
 _DRIVER = re.compile(r"[0-9]{2,4}(\.[0-9]{1,4}){1,3}")
 _CUDA = re.compile(r"[0-9]{1,2}(\.[0-9]{1,2}(\.[0-9]{1,4})?)?")
-_RELEASE = re.compile(r"v?([0-9]+)\.([0-9]+)(?:\.([0-9]+))?(?:[-~+.](.*))?")
-_LEADING = re.compile(r"[0-9]+(\.[0-9]+)*")
-_PRERELEASE = re.compile(r"\b(alpha|beta|tp|rc)\.?([0-9]*)")
+_RELEASE = re.compile(r"v?([0-9]{1,9})\.([0-9]{1,9})(?:\.([0-9]{1,9}))?(?:[-~+.](.*))?")
+_LEADING = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})*(?![0-9])")
+_PRERELEASE = re.compile(r"\b(alpha|beta|tp|rc)\.?([0-9]{0,9})")
 _STAGES = ("alpha", "beta", "tp", "rc", "release")
 _CLAUSE = re.compile(r"(>=|<|==)\s*([0-9]+(?:\.[0-9]+)*)")
 

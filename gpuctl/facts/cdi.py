@@ -7,7 +7,6 @@ container-device-interface, pkg/cdi/doc.go, "Device Precedence", and cache.go).
 
 from __future__ import annotations
 
-import json
 import posixpath
 import re
 from collections import defaultdict
@@ -16,6 +15,7 @@ from typing import Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 from gpuctl.facts.cdi_document import GPU_KIND, Document, parse_document
 from gpuctl.host.reading import Host, Outcome, fact, failure
+from gpuctl.host.status import parse_status, status_of
 from gpuctl.model import Fact
 
 FOLDERS = ("/etc/cdi", "/var/run/cdi")
@@ -108,9 +108,8 @@ def probe_cdi(host: Host, folders: Sequence[str] = FOLDERS) -> Fact[Cdi]:
 
 
 def _spec(host: Host, path: str) -> Fact[Spec]:
-    seen = host.stat(path)
-    mode = json.loads(seen.text)["mode"] if seen.ok else None
-    return fact(host.read(path), lambda text: _described(host, path, mode, text))
+    seen = status_of(host.stat(path))
+    return fact(host.read(path), lambda text: _described(host, path, seen.mode if seen else None, text))
 
 
 def _described(host: Host, path: str, mode: Optional[int], text: str) -> Spec:
@@ -144,5 +143,5 @@ def _node(host: Host, path: str, major: Optional[int], minor: Optional[int]) -> 
 
 
 def _numbers(text: str) -> Optional[Tuple[int, int]]:
-    seen = json.loads(text)
-    return (seen["major"], seen["minor"]) if seen["type"] in ("char", "block") else None
+    seen = parse_status(text)
+    return (seen.major, seen.minor) if seen.kind in ("char", "block") else None

@@ -2,26 +2,30 @@
 
 The journal is FOLDER/RUN.jsonl. The lines of a file, in the order in which they come to be:
 
-    {"run": "install-runtime", "at": 1764000000.1, "by": 0, "pid": 812, "start": 4711, "boot": "…"}
+    {"schema": "gpuctl.journal/1", "sequence": 7, "run": "install-runtime", "at": 1764000000.1, "by": 0, "pid": 812, …}
     {"begins": 0, "kind": "write", "path": "/etc/docker/daemon.json", "before": "…", "after": "…", "kept": "…"}
     {"done": 0}
     {"end": "done", "at": 1764000001.3}
 
-`before` and `after` are digests, null for no file. In the first line, `continues` names a run that was cut short, on
-top of which this one went on, and `undoes` the runs that a rollback undoes.
+`before` and `after` are digests, null for no file. In the first line, `sequence` is one more than that of every run
+before it: a clock can go back. `start` and `boot` tell the process from others with its number, `continues` names a
+run that was cut short, on top of which this one went on, and `undoes` the runs that a rollback undoes. Runs of before
+0.3 have neither `schema` nor `sequence`: they come before all others, in the order of their names, which are times.
 """
 
 from __future__ import annotations
 
-import json
+import posixpath
 import re
 from dataclasses import dataclass, replace
-from typing import Any, FrozenSet, List, Mapping, Optional, Tuple
+from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple
 
 from gpuctl.facts.docker_process import parse_start
-from gpuctl.host.reading import Host, Outcome
+from gpuctl.host.decode import LAST_SECOND, number_in, parse_object, text_in
+from gpuctl.host.reading import Host, Outcome, failure
 from gpuctl.model import Fact
 
+SCHEMA = "gpuctl.journal/1"
 ROOT_FOLDER = "/var/lib/gpuctl/journal"
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 DONE, ROLLED_BACK, UNDONE, STUCK = "done", "rolled-back", "undone", "stuck"
@@ -58,6 +62,7 @@ class Run:
     ended: Optional[float] = None
     continues: Optional[str] = None
     undoes: Tuple[str, ...] = ()
+    sequence: int = 0
 
     @property
     def installs(self) -> bool:
@@ -72,9 +77,13 @@ class Run:
 
 @dataclass(frozen=True)
 class Changes:
-    """All runs that changed something, oldest first."""
+    """All runs that changed something, oldest first: those that could be read, where `runs` is unknown."""
 
     runs: Fact[Tuple[Run, ...]]
+    strange: Fact[str]
+    """The file of a run that this gpuctl does not understand, and why: another one wrote it."""
+    last: Fact[int]
+    """The highest number of a run, whether or not it is understood."""
 
     @property
     def interrupted(self) -> Tuple[Run, ...]:
@@ -95,76 +104,117 @@ def journal_folder(host: Host) -> str:
 def probe_changes(host: Host) -> Changes:
     """Returns the runs of this user, and those of root."""
     folders = sorted({ROOT_FOLDER, journal_folder(host)})
-    read = [_read_folder(host, folder) for folder in folders]
-    unknown = next((runs.unknown for runs in read if runs.unknown), None)
-    runs = sorted((run for folder in read for run in folder.value or ()), key=lambda run: run.id)
-    return Changes(Fact(_settled(tuple(runs)), ", ".join(folders), unknown))
+    files, unread = _files(host, folders)
+    runs, strange = [], []
+    for path, text in files:
+        try:
+            run, head = parse_run(_RUN.sub(r"\1", posixpath.basename(path)), text)
+            runs += [_seen(host, run, head)] if run else []
+        except ValueError as error:
+            strange.append("%s: %s" % (path, error))
+    runs.sort(key=lambda run: (run.sequence, run.id))
+    source, first = ", ".join(folders), strange[0] if strange else None
+    last = max((_sequence(_head(_lines(text))) for _, text in files), default=None)
+    return Changes(Fact(_settled(runs), source, unread or first), Fact(first, source), Fact(last, source))
 
 
-def _read_folder(host: Host, folder: str) -> Fact[Tuple[Run, ...]]:
-    names = host.list(folder)
-    if names.outcome is Outcome.ABSENT:
-        return Fact((), folder)
-    if not names.ok:
-        return Fact((), folder, unknown=names.detail or names.outcome.value)
-    matches = [match for match in map(_RUN.fullmatch, names.text.splitlines()) if match]
-    readings = [(match.group(1), host.read("%s/%s" % (folder, match.group()))) for match in matches]
-    failed = next((reading for _, reading in readings if not reading.ok), None)
-    if failed:
-        return Fact((), failed.source, unknown=failed.detail or failed.outcome.value)
-    runs = [parse_run(id, reading.text) for id, reading in readings]
-    return Fact(tuple(_seen(host, run, head) for run, head in runs if run), folder)
+def _files(host: Host, folders: Sequence[str]) -> Tuple[List[Tuple[str, str]], Optional[str]]:
+    """The journal's files, each with its text, and why some could not be read."""
+    names = [host.list(folder) for folder in folders]
+    paths = [
+        posixpath.join(one.source, name) for one in names for name in one.text.splitlines() if _RUN.fullmatch(name)
+    ]
+    read = [host.read(path) for path in paths]
+    unread = [one for one in (*names, *read) if not one.ok and one.outcome is not Outcome.ABSENT]
+    return [(one.source, one.text) for one in read if one.ok], failure(unread[0]) if unread else None
 
 
 def parse_run(id: str, text: str) -> Tuple[Optional[Run], Mapping[str, Any]]:
     """Returns the run, as interrupted where it has no end, and its first line; None where it changed nothing.
 
-    Lines that are not understood count as not there, as the last one after a power cut.
+    Lines that are no JSON count as not there, as the last one after a power cut. Raises ValueError where another
+    gpuctl wrote it, or it began what this one does not know: nobody can tell then what its undoing takes.
     """
-    lines = [line for line in map(_line, text.splitlines()) if line]
-    head = next((line for line in lines if isinstance(line.get("run"), str)), {})
-    begun = [line for line in lines if is_change(line)]
+    lines = _lines(text)
+    head = _head(lines)
+    if head.get("schema", SCHEMA) != SCHEMA:
+        raise ValueError("its schema is %.40r, and this gpuctl knows %s" % (head["schema"], SCHEMA))
+    begun = [line for line in lines if "begins" in line]
     end: Mapping[str, Any] = next((line for line in reversed(lines) if line.get("end") in ENDS), {})
     if not head or not begun:
         return None, head
     continues, undoes = head.get("continues"), head.get("undoes")
     run = Run(
         id=id,
-        command=head["run"],
+        command=text_in(head, "run") or "",
         at=_number(head.get("at")),
         by=int(_number(head.get("by"))),
-        changes=tuple(Change(line["begins"], line["kind"], line) for line in begun),
+        changes=tuple(map(_change, begun)),
         state=end.get("end", INTERRUPTED),
         ended=_number(end.get("at")) if end else None,
         continues=continues if isinstance(continues, str) else None,
         undoes=tuple(map(str, undoes)) if isinstance(undoes, list) else (),
+        sequence=number_in(head, "sequence") or 0,
     )
     return run, head
 
 
+def _lines(text: str) -> List[Dict[str, Any]]:
+    return [line for line in map(_line, text.splitlines()) if line]
+
+
+def _head(lines: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    return next((line for line in lines if "schema" in line or isinstance(line.get("run"), str)), {})
+
+
+def _sequence(head: Mapping[str, Any]) -> int:
+    try:
+        return number_in(head, "sequence") or 0
+    except ValueError:
+        return 0
+
+
+def _change(line: Mapping[str, Any]) -> Change:
+    if not is_change(line):
+        raise ValueError("it began something that this gpuctl does not know (%.40r)" % line.get("kind"))
+    return Change(line["begins"], line["kind"], line)
+
+
 def is_change(line: Mapping[str, Any]) -> bool:
     """Returns whether a line says what was begun, with all that its kind needs."""
-    texts, digests = ("path", "kept", "engine"), ("before", "after")
-    if not isinstance(line.get("begins"), int) or line.get("kind") not in (WRITE, ENGINE, RESTART, PACKAGES):
+    if type(line.get("begins")) is not int or line.get("kind") not in (WRITE, ENGINE, RESTART, PACKAGES):
         return False
     if line["kind"] == PACKAGES:
-        return isinstance(line.get("before"), dict) and isinstance(line.get("manager"), str)
-    if line["kind"] != WRITE:
-        return True
+        before = line.get("before")
+        whole = isinstance(before, dict) and all(isinstance(version, (str, type(None))) for version in before.values())
+        return whole and isinstance(line.get("manager"), str)
+    return line["kind"] != WRITE or _is_write(line)
+
+
+def _is_write(line: Mapping[str, Any]) -> bool:
+    texts, digests = ("path", "kept", "engine"), ("before", "after")
     whole = all(isinstance(line.get(name), str) for name in texts)
-    return whole and all(isinstance(line.get(name, 0), (str, type(None))) for name in digests)
+    known = all(isinstance(line.get(name, 0), (str, type(None))) for name in digests)
+    return whole and known and all(map(_is_setting, line.get("sets") or ()))
 
 
-def _line(text: str) -> Optional[Mapping[str, Any]]:
+def _is_setting(value: Any) -> bool:
+    """What gpuctl set: the keys that lead to it, and the value."""
+    pair = isinstance(value, list) and len(value) == 2 and isinstance(value[0], list)
+    return pair and all(isinstance(key, str) for key in value[0])
+
+
+def _line(text: str) -> Optional[Dict[str, Any]]:
     try:
-        line = json.loads(text)
-    except (ValueError, RecursionError):
+        return parse_object(text)
+    except ValueError:
         return None
-    return line if isinstance(line, dict) else None
 
 
 def _number(value: Any) -> float:
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else 0.0
+    """What a calendar can show, or the number of a process or user."""
+    known = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < LAST_SECOND
+    return float(value) if known else 0.0
 
 
 def _seen(host: Host, run: Run, head: Mapping[str, Any]) -> Run:
@@ -189,7 +239,7 @@ def process_start(host: Host, pid: int) -> Optional[float]:
         return None
 
 
-def _settled(runs: Tuple[Run, ...]) -> Tuple[Run, ...]:
+def _settled(runs: Sequence[Run]) -> Tuple[Run, ...]:
     """A run that was cut short is done once another has gone on on top of it."""
     continued: List[Optional[str]] = [run.continues for run in runs if run.state == DONE]
     return tuple(replace(run, state=DONE) if run.state == INTERRUPTED and run.id in continued else run for run in runs)

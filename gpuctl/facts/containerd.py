@@ -24,6 +24,7 @@ PLACES: Mapping[str, str] = {
 }
 """Where distributions of Kubernetes keep a containerd of their own. gpuctl runs it from there, and never by a path that
 a process tells."""
+_FIRST_NUMBER = re.compile(r"[0-9]{1,4}(?![0-9])")
 _VERSION = re.compile(r"containerd\S* v?(\d\S*)")
 
 
@@ -59,8 +60,8 @@ class Containerd:
     @property
     def generation(self) -> int:
         """The first number of its version: 2.x reads files otherwise than 1.x. 1 where that is unknown."""
-        leading = (self.version.value or "").partition(".")[0]
-        return int(leading) if leading.isdigit() else 1
+        first = _FIRST_NUMBER.match(self.version.value or "")
+        return int(first.group()) if first else 1
 
 
 def probe_containerd(host: Host) -> Containerd:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from typing import Any, Dict, Mapping, Optional, Tuple
+from typing import Any, Mapping, Optional, Tuple, Union
 
-from gpuctl.facts.protobuf import fields, inner
+from gpuctl.facts.protobuf import fields, inner, message_of
+from gpuctl.host.decode import object_in, parse_object, text_in
 from gpuctl.host.reading import Host, Outcome, Reading, fact, failure
 from gpuctl.model import Fact
 
@@ -30,7 +30,7 @@ class Cri:
 
 def ask_version(host: Host, endpoint: str) -> Fact[str]:
     """Returns the running daemon's version."""
-    return fact(host.call(endpoint, VERSION), lambda text: _text(text.encode("latin-1"), 1))
+    return fact(host.call(endpoint, VERSION), lambda text: _text(message_of(text), 1))
 
 
 def ask_cri(host: Host, endpoint: str) -> Fact[Cri]:
@@ -41,7 +41,7 @@ def ask_cri(host: Host, endpoint: str) -> Fact[Cri]:
         return Fact(None, answer.source)
     if answer.outcome is Outcome.ABSENT:  # the socket is; whether the daemon has CRI is another question
         return Fact(None, answer.source, unknown=failure(answer))
-    return fact(answer, lambda text: parse_status(text.encode("latin-1")))
+    return fact(answer, lambda text: parse_status(message_of(text)))
 
 
 def parse_status(message: bytes) -> Cri:
@@ -50,17 +50,18 @@ def parse_status(message: bytes) -> Cri:
     {"containerd": {"defaultRuntimeName": "runc", "runtimes": {"nvidia": {"options": {"BinaryName": "/usr/bin/x"}}}}}
     """
     info = {_text(entry, 1): _text(entry, 2) for entry in inner(message, 2)}
-    try:
-        containerd = json.loads(info["config"])["containerd"]
-        runtimes = {name: _program(entry) for name, entry in containerd["runtimes"].items()}
-        return Cri(runtimes, str(containerd["defaultRuntimeName"]))
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError("no configuration in it: %s" % error) from None
+    if "config" not in info:
+        raise ValueError("there is no configuration in it")
+    containerd = object_in(parse_object(info["config"]), "containerd")
+    default, runtimes = text_in(containerd, "defaultRuntimeName"), object_in(containerd, "runtimes")
+    if default is None:
+        raise ValueError("its defaultRuntimeName is missing")
+    return Cri({name: _program(object_in(runtimes, name)) for name in runtimes}, default)
 
 
-def _program(entry: Dict[str, Any]) -> Optional[str]:
-    options = entry.get("options")
-    return str(options.get("BinaryName", "")) if options else None
+def _program(entry: Mapping[str, Any]) -> Optional[str]:
+    options = object_in(entry, "options")
+    return text_in(options, "BinaryName") or "" if options else None
 
 
 def ask_running(host: Host, endpoint: str) -> Fact[Mapping[str, int]]:
@@ -76,14 +77,20 @@ def ask_running(host: Host, endpoint: str) -> Fact[Mapping[str, int]]:
 
 def parse_names(text: str) -> Tuple[str, ...]:
     """Returns the names in the reply to List of namespaces. Raises ValueError."""
-    return tuple(_text(entry, 1) for entry in inner(text.encode("latin-1"), 1))
+    return tuple(_text(entry, 1) for entry in inner(message_of(text), 1))
 
 
 def _tasks(reading: Reading) -> Tuple[Tuple[str, int], ...]:
     """Of a task the fields are 1 or 2 its id, 3 its process id, 4 its state: containerd, api/types/task/task.proto."""
-    tasks = [dict(fields(entry)) for entry in inner(reading.text.encode("latin-1"), 1)]
+    tasks = [dict(fields(entry)) for entry in inner(message_of(reading.text), 1)]
     running = [task for task in tasks if task.get(4) == _RUNNING]
-    return tuple((_decoded(task.get(2) or task.get(1)), int(task.get(3) or 0)) for task in running)
+    return tuple((_decoded(task.get(2) or task.get(1)), _pid(task.get(3, 0))) for task in running)
+
+
+def _pid(value: Union[int, bytes]) -> int:
+    if isinstance(value, bytes):
+        raise ValueError("a task's process id is no number")
+    return value
 
 
 def _text(message: bytes, number: int) -> str:

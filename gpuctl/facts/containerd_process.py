@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import List, Optional, Sequence, Tuple
 
-from gpuctl.facts.docker_process import parse_cmdline
-from gpuctl.host.reading import Host
+from gpuctl.facts.docker_process import is_process_id, parse_cmdline, process_ids
+from gpuctl.host.decode import whole
+from gpuctl.host.reading import Host, fact
 from gpuctl.host.trust import distrusted_process, is_here
 from gpuctl.model import Fact
 
@@ -46,9 +47,8 @@ def probe_process(host: Host) -> Fact[Process]:
     asked = host.env(ADDRESS)
     if asked.ok and asked.text:
         return _listener(host, asked.text.replace("unix://", "", 1))
-    pids = [int(name) for name in host.list("/proc").text.split() if name.isdigit()]
-    named = [pid for pid in pids if host.read("/proc/%d/comm" % pid).text.strip() in NAMES and is_here(host, pid)]
-    found = [_process(host, pid) for pid in named]
+    named = [pid for pid in process_ids(host) if host.read("/proc/%d/comm" % pid).text.strip() in NAMES]
+    found = [_process(host, pid) for pid in named if is_here(host, pid)]
     known = [one.value for one in found if one.value]
     first = min(known, key=lambda process: FLAVOURS.index(process.flavour), default=None)
     if first:
@@ -57,8 +57,8 @@ def probe_process(host: Host) -> Fact[Process]:
 
 
 def _listener(host: Host, socket: str) -> Fact[Process]:
-    peer = host.peer("unix://" + socket)
-    process = _process(host, int(peer.text)) if int(peer.text or 0) else Fact[Process](None, "/proc")
+    peer = fact(host.peer("unix://" + socket), whole).value
+    process = _process(host, peer) if peer else Fact[Process](None, "/proc")
     if process.value is None:
         reason = process.unknown or "nobody who can be seen listens at %s" % socket
         return Fact(None, "$" + ADDRESS, unknown=reason)
@@ -104,7 +104,7 @@ def parse_parent(stat: str) -> int:
     812 (containerd) S 1 812 812 0 -1
     """
     fields = stat.rpartition(")")[2].split()
-    return int(fields[1]) if len(fields) > 1 else 0
+    return int(fields[1]) if len(fields) > 1 and is_process_id(fields[1]) else 0
 
 
 def option(argv: Sequence[str], *names: str) -> str:

@@ -6,7 +6,6 @@ counts, whatever its name, and those of directories in it (pkg/config/config.go,
 
 from __future__ import annotations
 
-import json
 import posixpath
 import re
 from dataclasses import dataclass
@@ -16,7 +15,9 @@ from gpuctl.facts.docker_process import parse_cmdline, parse_start
 from gpuctl.facts.docker_unit import parse_show
 from gpuctl.facts.system import BOOTED
 from gpuctl.facts.toml import load
+from gpuctl.host.decode import moment, whole
 from gpuctl.host.reading import Host, Outcome, Reading, fact
+from gpuctl.host.status import status_of
 from gpuctl.host.trust import distrusted_process
 from gpuctl.model import Fact
 
@@ -79,7 +80,7 @@ def probe_crio(host: Host) -> Crio:
     """Returns CRI-O from every side."""
     program, unit = fact(host.which("crio"), str), _unit(host)
     pid = unit.value.pid if unit.value else 0
-    process = _process(host, pid or int(host.peer("unix://" + SOCKET).text or 0))
+    process = _process(host, pid or fact(host.peer("unix://" + SOCKET), whole).value or 0)
     argv = process.value.argv if process.value else ()
     folder = option(argv, "--config-dir", "-d") or FOLDER
     files = _files(host, option(argv, "--config", "-c") or CONFIG, folder)
@@ -176,7 +177,7 @@ def parse_unit(text: str) -> Optional[CrioUnit]:
     MainPID=712
     """
     found = [
-        CrioUnit(unit["Id"][0], unit.get("ActiveState") == ["active"], int(unit.get("MainPID", ["0"])[0]))
+        CrioUnit(unit["Id"][0], unit.get("ActiveState") == ["active"], whole(unit.get("MainPID", ["0"])[0]))
         for unit in parse_show(text)
     ]
     return found[0] if found else None
@@ -187,7 +188,7 @@ def _process(host: Host, pid: int) -> Fact[CrioProcess]:
     doubt = distrusted_process(host, pid) if pid else None
     if not pid or doubt:
         return Fact(None, "/proc", unknown=doubt)
-    booted = fact(host.env("booted"), float)
+    booted = fact(host.env("booted"), moment)
     argv = parse_cmdline(host.read(folder + "/cmdline").text)
     found = fact(
         host.read(folder + "/stat"), lambda text: CrioProcess(pid, argv, (booted.value or 0) + parse_start(text))
@@ -208,8 +209,8 @@ def _files(host: Host, config: str, folder: str) -> Fact[Tuple[CrioConfig, ...]]
 def _below(host: Host, folder: str, depth: int) -> Iterator[str]:
     for name in host.list(folder).text.splitlines():
         path = posixpath.join(folder, name)
-        seen = json.loads(host.stat(path).text or "{}")
-        if seen.get("type") != "dir":
+        seen = status_of(host.stat(path))
+        if seen is None or seen.kind != "dir":
             yield path
         elif depth:
             yield from _below(host, path, depth - 1)

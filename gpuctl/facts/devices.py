@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Mapping, Optional, Tuple
 
+from gpuctl.host.decode import whole
 from gpuctl.host.reading import Host, Outcome, Reading, fact
+from gpuctl.host.status import status_of
 from gpuctl.model import Fact
 
 NUMBERED = "/dev/char"
@@ -47,10 +48,10 @@ def probe_devices(host: Host) -> Devices:
 
 
 def _node(reading: Reading) -> Optional[DeviceNode]:
-    seen = json.loads(reading.text or "{}")
-    if seen.get("type") != "char":
+    seen = status_of(reading)
+    if seen is None or seen.kind != "char":
         return None
-    return DeviceNode(reading.source, seen["mode"], seen["uid"], seen["gid"], seen["major"], seen["minor"])
+    return DeviceNode(reading.source, seen.mode, seen.uid, seen.gid, seen.major, seen.minor)
 
 
 def parse_majors(text: str) -> Mapping[str, int]:
@@ -65,4 +66,4 @@ def parse_majors(text: str) -> Mapping[str, int]:
       7 loop
     """
     lines = [line.split() for line in text.partition("Block devices:")[0].splitlines()]
-    return {words[1]: int(words[0]) for words in lines if len(words) == 2 and words[1].startswith("nvidia")}
+    return {words[1]: whole(words[0]) for words in lines if len(words) == 2 and words[1].startswith("nvidia")}

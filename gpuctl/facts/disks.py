@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Optional, Tuple
 
@@ -10,6 +11,7 @@ from gpuctl.model import Fact
 
 DF = ("df", "-P", "-k", "-l")
 """-l: a file server that does not answer would hold df up."""
+_SHARE, _BLOCKS = re.compile(r"[0-9]+%"), re.compile(r"[0-9]{1,15}")
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,8 @@ def parse_df(text: str) -> Tuple[FileSystem, ...]:
 def _file_system(line: str) -> Optional[FileSystem]:
     """A line's numbers are those before the percentage: the names at both ends may hold blanks."""
     words = line.split()
-    share = next((place for place, word in enumerate(words) if word[:-1].isdigit() and word.endswith("%")), 0)
+    share = next((place for place, word in enumerate(words) if _SHARE.fullmatch(word)), 0)
     numbers = words[max(share - 3, 0) : share]
-    if len(numbers) < 3 or not all(word.isdigit() and len(word) < 20 for word in numbers):
+    if len(numbers) < 3 or not all(map(_BLOCKS.fullmatch, numbers)):
         return None
     return FileSystem(" ".join(words[share + 1 :]), int(numbers[0]) << 10, int(numbers[2]) << 10)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import posixpath
 import re
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from gpuctl.facts.machine import parse_environ
 from gpuctl.facts.toolkit import HOOK
 from gpuctl.host.deadline import begin
 from gpuctl.host.reading import Host, Outcome, Reading, fact
+from gpuctl.host.status import status_of
 from gpuctl.model import Fact
 
 __all__ = ["ConfigFile", "Daemon", "Docker", "Endpoint", "Process", "State", "Unit", "probe_docker"]
@@ -236,5 +236,5 @@ def _on_path(host: Host, name: str, process: Fact[Process]) -> Fact[str]:
 
 
 def _executable(host: Host, path: str) -> bool:
-    seen = json.loads(host.stat(path).text or "{}")
-    return seen.get("type") == "file" and bool(seen["mode"] & 0o111)
+    seen = status_of(host.stat(path))
+    return seen is not None and seen.kind == "file" and bool(seen.mode & 0o111)

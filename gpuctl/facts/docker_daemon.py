@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Mapping, Optional, Tuple
 
 from gpuctl.facts.docker_endpoint import Endpoint
 from gpuctl.host.deadline import begin
+from gpuctl.host.decode import (
+    flag_in,
+    number_in,
+    object_in,
+    objects_in,
+    parse_object,
+    parse_objects,
+    text_in,
+    texts_in,
+)
 from gpuctl.host.reading import Host, Outcome, Reading, failure
 from gpuctl.model import Fact
 
@@ -78,10 +87,10 @@ def probe_daemon(host: Host, endpoint: Endpoint, waiting: Optional[str]) -> Foun
     if failed is not None:
         return _without_answer(failed, endpoint)
     try:
-        told, more = _object(version.text), _object(info.text)
+        told, more = parse_object(version.text), parse_object(info.text)
         kind = parse_kind(told, more)
         daemon = parse_daemon(told, more, parse_tags(images.text) if images.ok else ())
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except ValueError as error:
         return _not_asked(State.UNCLEAR, version.source, "the answer is not Docker's: %s" % error, endpoint)
     return Found(State.ANSWERS, Fact(daemon, version.source), Fact(kind, version.source))
 
@@ -107,37 +116,35 @@ def _not_asked(state: State, source: str, reason: str, endpoint: Endpoint) -> Fo
     return Found(state, unknown, Fact(kind, endpoint.url) if kind else unknown)
 
 
-def _object(text: str) -> Dict[str, Any]:
-    value = json.loads(text)
-    if not isinstance(value, dict):
-        raise ValueError("no JSON object")
-    return value
-
-
 def parse_daemon(version: Mapping[str, Any], info: Mapping[str, Any], images: Tuple[str, ...]) -> Daemon:
     """Returns what matters of `/version` and `/info`; what an old daemon does not tell has Docker's default.
+
+    Raises ValueError.
 
     /version  {"Version": "20.10.24+dfsg1", "ApiVersion": "1.41", "MinAPIVersion": "1.12"}
     /info     {"Runtimes": {"runc": {"path": "runc"}}, "DefaultRuntime": "runc", "CgroupDriver": "systemd",
                "CgroupVersion": "2", "SecurityOptions": ["name=seccomp,profile=default"]}
     """
-    runtimes = info.get("Runtimes") or {}
-    devices = info.get("DiscoveredDevices") or ()
+    number = text_in(version, "Version")
+    if not number:
+        raise ValueError("its Version is missing")
+    runtimes = object_in(info, "Runtimes")
+    devices = objects_in(info, "DiscoveredDevices")
     return Daemon(
-        version=version["Version"],
-        api_version=version.get("ApiVersion", ""),
-        min_api_version=version.get("MinAPIVersion"),
-        runtimes={name: (runtime or {}).get("path") or None for name, runtime in runtimes.items()},
-        default_runtime=info.get("DefaultRuntime") or "runc",
-        cgroup_driver=info.get("CgroupDriver", ""),
-        cgroup_version=info.get("CgroupVersion"),
-        live_restore=bool(info.get("LiveRestoreEnabled")),
-        security_options=tuple(info.get("SecurityOptions") or ()),
-        operating_system=info.get("OperatingSystem", ""),
-        root_dir=info.get("DockerRootDir", ""),
-        cdi_spec_dirs=tuple(info.get("CDISpecDirs") or ()),
-        cdi_devices=tuple(device["ID"] for device in devices if device.get("Source") == "cdi"),
-        containers_running=info.get("ContainersRunning", 0),
+        version=number,
+        api_version=text_in(version, "ApiVersion") or "",
+        min_api_version=text_in(version, "MinAPIVersion"),
+        runtimes={name: text_in(object_in(runtimes, name), "path") or None for name in runtimes},
+        default_runtime=text_in(info, "DefaultRuntime") or "runc",
+        cgroup_driver=text_in(info, "CgroupDriver") or "",
+        cgroup_version=text_in(info, "CgroupVersion"),
+        live_restore=flag_in(info, "LiveRestoreEnabled") or False,
+        security_options=texts_in(info, "SecurityOptions"),
+        operating_system=text_in(info, "OperatingSystem") or "",
+        root_dir=text_in(info, "DockerRootDir") or "",
+        cdi_spec_dirs=texts_in(info, "CDISpecDirs"),
+        cdi_devices=tuple(text_in(one, "ID") or "" for one in devices if one.get("Source") == "cdi"),
+        containers_running=number_in(info, "ContainersRunning") or 0,
         images=images,
     )
 
@@ -145,24 +152,26 @@ def parse_daemon(version: Mapping[str, Any], info: Mapping[str, Any], images: Tu
 def parse_tags(text: str) -> Tuple[str, ...]:
     """Returns the tags of `/images/json`, sorted; old daemons call an image without one <none>:<none>.
 
+    Raises ValueError.
+
     [{"Id": "sha256:…", "RepoTags": ["nvidia/cuda:10.1-base"]}, {"Id": "sha256:…", "RepoTags": null}]
     """
-    images: List[Mapping[str, Any]] = json.loads(text)
-    tags = {tag for image in images for tag in image.get("RepoTags") or ()}
+    tags = {tag for image in parse_objects(text) for tag in texts_in(image, "RepoTags")}
     return tuple(sorted(tags - {"<none>:<none>"}))
 
 
 def parse_kind(version: Mapping[str, Any], info: Mapping[str, Any]) -> str:
-    """Returns podman, desktop, snap, rootless or engine.
+    """Returns podman, desktop, snap, rootless or engine. Raises ValueError.
 
     /version  {"Components": [{"Name": "Podman Engine"}]}
     /info     {"OperatingSystem": "Docker Desktop", "DockerRootDir": "/var/snap/docker/common/var-lib-docker",
                "SecurityOptions": ["name=seccomp,profile=default", "name=rootless"]}
     """
-    if any(component.get("Name") == "Podman Engine" for component in version.get("Components") or ()):
+    components = objects_in(version, "Components")
+    if any(component.get("Name") == "Podman Engine" for component in components):
         return "podman"
     if info.get("OperatingSystem") == "Docker Desktop":
         return "desktop"
-    if str(info.get("DockerRootDir")).startswith("/var/snap/docker"):
+    if (text_in(info, "DockerRootDir") or "").startswith("/var/snap/docker"):
         return "snap"
-    return "rootless" if "name=rootless" in (info.get("SecurityOptions") or ()) else "engine"
+    return "rootless" if "name=rootless" in texts_in(info, "SecurityOptions") else "engine"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
-from typing import Any, Mapping, Optional
+from typing import Optional
 from urllib.parse import urlsplit
 
+from gpuctl.host.decode import object_in, parse_object, text_in
 from gpuctl.host.reading import Host, Outcome, fact
 from gpuctl.model import Fact
 
@@ -74,11 +74,9 @@ def current_context(text: str) -> Optional[str]:
     {"auths": {}, "currentContext": "desktop-linux"}
     """
     try:
-        settings = json.loads(text or "{}")
-    except (ValueError, RecursionError):  # the latter at an abyss of brackets
+        return text_in(parse_object(text or "{}"), "currentContext")
+    except ValueError:
         return None
-    name = settings.get("currentContext") if isinstance(settings, dict) else None
-    return name if isinstance(name, str) else None
 
 
 def _of_context(host: Host, folder: str, name: str, origin: str) -> Fact[Endpoint]:
@@ -94,16 +92,11 @@ def parse_meta(text: str) -> str:
 
     {"Name": "desktop-linux", "Endpoints": {"docker": {"Host": "unix:///home/u/.docker/desktop/docker.sock"}}}
     """
-    endpoints = _member(json.loads(text), "Endpoints")
-    address = _member(endpoints, "docker").get("Host")
-    if not isinstance(address, str) or not address:
+    endpoints = object_in(parse_object(text), "Endpoints")
+    address = text_in(object_in(endpoints, "docker"), "Host")
+    if not address:
         raise ValueError("no endpoint for Docker")
     return with_scheme(address)
-
-
-def _member(value: Any, name: str) -> Mapping[str, Any]:
-    found = value.get(name) if isinstance(value, dict) else None
-    return found if isinstance(found, dict) else {}
 
 
 def _default(host: Host) -> Fact[Endpoint]:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Dict, List, Optional, Tuple
 
 from gpuctl.facts.docker_endpoint import DEFAULT, Endpoint, place
 from gpuctl.facts.docker_flags import values
 from gpuctl.facts.machine import parse_environ
+from gpuctl.host.decode import moment, whole
 from gpuctl.host.reading import Host, fact
 from gpuctl.host.trust import distrusted_process, is_here
 from gpuctl.model import Fact
 
 NAMES = ("dockerd", "dockerd-current", "docker-containerd")
+_PID = re.compile(r"[1-9][0-9]{0,9}")
 TICKS = 100
 """Clock ticks a second in /proc: USER_HZ, which is 100 on all architectures that NVIDIA has drivers for (proc(5))."""
 
@@ -45,7 +48,7 @@ def probe_process(host: Host, endpoint: Endpoint, connect: bool) -> Fact[Process
     folder = "/proc/%d" % pid
     path = parse_environ(host.read(folder + "/environ").text, "PATH")
     cmdline = host.read(folder + "/cmdline")
-    booted = fact(host.env("booted"), float)
+    booted = fact(host.env("booted"), moment)
     if booted.value is None:
         return Fact(None, booted.source, booted.unknown or "not there")
     boot, argv = booted.value, parse_cmdline(cmdline.text)
@@ -57,7 +60,7 @@ def _listener(host: Host, endpoint: Endpoint) -> Optional[int]:
     """Whom the kernel names. Under socket activation that is systemd, and dockerd is to be found otherwise."""
     if not endpoint.url.startswith("unix://"):
         return None
-    pid = int(host.peer(endpoint.url).text or 0)
+    pid = fact(host.peer(endpoint.url), whole).value
     return pid if pid and _is_dockerd(host, pid) else None
 
 
@@ -67,13 +70,25 @@ def _is_dockerd(host: Host, pid: int) -> bool:
 
 def _by_command_line(host: Host, endpoint: Endpoint) -> List[int]:
     """Those of containers are none of this machine's."""
-    pids = [int(name) for name in host.list("/proc").text.split() if name.isdigit()]
     running: Dict[int, Tuple[str, ...]] = {
         pid: parse_cmdline(host.read("/proc/%d/cmdline" % pid).text)
-        for pid in pids
+        for pid in process_ids(host)
         if _is_dockerd(host, pid) and is_here(host, pid)
     }
     return [pid for pid, argv in running.items() if listens(argv, endpoint.url)]
+
+
+def process_ids(host: Host) -> List[int]:
+    """Returns the ids of all processes that can be seen."""
+    return [int(name) for name in host.list("/proc").text.split() if is_process_id(name)]
+
+
+def is_process_id(word: str) -> bool:
+    """Returns whether a word is the id of a process.
+
+    812
+    """
+    return _PID.fullmatch(word) is not None
 
 
 def listens(argv: Tuple[str, ...], url: str) -> bool:
@@ -103,4 +118,4 @@ def parse_start(text: str) -> float:
     fields = text.rpartition(")")[2].split()
     if len(fields) < 20:
         raise ValueError("too few fields")
-    return int(fields[19]) / TICKS
+    return whole(fields[19]) / TICKS

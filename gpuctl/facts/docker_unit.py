@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from gpuctl.facts.docker_endpoint import Endpoint, place
 from gpuctl.facts.system import BOOTED
+from gpuctl.host.decode import whole
 from gpuctl.host.reading import Host, Outcome, Reading, fact
 from gpuctl.model import Fact
 
@@ -100,7 +101,7 @@ def parse_show(text: str) -> List[Mapping[str, List[str]]]:
         for line in block.splitlines():
             name, _, value = line.partition("=")
             properties.setdefault(name, []).append(value)
-        if properties.get("LoadState") == ["loaded"]:
+        if properties.get("LoadState") == ["loaded"] and "Id" in properties:
             units.append(properties)
     return units
 
@@ -117,7 +118,7 @@ def _unit(host: Host, properties: Mapping[str, List[str]]) -> Unit:
         active=properties.get("ActiveState") == ["active"],
         files=tuple(files),
         argv=tuple(expanded(_words(start.group(1)), environment)) if start else (),
-        pid=int(properties.get("MainPID", ["0"])[0]),
+        pid=whole(properties.get("MainPID", ["0"])[0]),
     )
 
 

@@ -2,49 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Tuple
 
 from gpuctl.facts.driver_library import probe_library_version
-from gpuctl.facts.kernel import modinfo_field, module_file
+from gpuctl.facts.kernel import module_file, module_version
+from gpuctl.facts.nvml import NO_DRIVER, Gpu, Nvml, error_in, gpus_in, parse_nvml, value_in
 from gpuctl.host.deadline import begin
-from gpuctl.host.reading import Host, Outcome, Reading, fact, failure
+from gpuctl.host.decode import dotted
+from gpuctl.host.reading import Host, Outcome, Reading, fact
 from gpuctl.model import Fact
 
 SMI = ("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader")
 SMI_ON_WSL = "/usr/lib/wsl/lib/nvidia-smi"
 """Where Windows puts it; sudo's PATH and cron's lack that directory."""
 SMI_DEADLINE = 5.0
-NO_DRIVER = (9, 12)
-"""NVML_ERROR_DRIVER_NOT_LOADED and NVML_ERROR_LIBRARY_NOT_FOUND (nvml.h), which nvidia-smi has as exit status too:
-the answers that there is no driver. All other errors leave open what is there."""
 _LOADED = re.compile(r"NVRM version: .*?Kernel Module(?: for \S+)?\s+(\d[\d.]*)")
-
-
-@dataclass(frozen=True)
-class Gpu:
-    """One GPU as NVML describes it; None where NVML does not tell. `error` is set when it cannot be asked."""
-
-    index: int
-    name: Optional[str]
-    uuid: Optional[str]
-    pci: Optional[str]
-    """Lower case, with the domain in four digits, as sysfs spells it: 0000:3b:00.0."""
-    compute_capability: Optional[str]
-    brand: Optional[str]
-    memory: Optional[int]
-    """Bytes."""
-    mig: Optional[bool]
-    persistence: Optional[bool]
-    ecc_errors: Optional[int]
-    """Uncorrected errors since the driver was loaded."""
-    remap_pending: Optional[bool]
-    remap_failed: Optional[bool]
-    error: Optional[str] = None
-    mig_devices: Optional[int] = None
-    """How many MIG devices there are, where MIG is on."""
 
 
 @dataclass(frozen=True)
@@ -77,16 +51,15 @@ class Driver:
 
 def probe_driver(host: Host) -> Driver:
     """Returns the driver from every side. NVML and nvidia-smi are asked side by side: a sick GPU may block either."""
-    nvml, smi = begin(host.nvml), begin(lambda: _run_smi(host))
+    nvml, smi = begin(lambda: _ask_nvml(host)), begin(lambda: _run_smi(host))
     file = begin(lambda: module_file(host))
     loaded = host.read("/proc/driver/nvidia/version")
     library = probe_library_version(host)
-    said, answer = smi(), nvml()
-    lines = parse_nvml(answer.text)
-    nvml_version = _nvml_value(answer, lines, "driver")
+    said, (answer, told) = smi(), nvml()
+    nvml_version = value_in(answer, told, told.driver)
     loaded_version = fact(loaded, parse_loaded_version)
     smi_version = fact(_without_driver(said), parse_smi_version)
-    file_version = fact(file(), lambda text: modinfo_field(text, "version"))
+    file_version = fact(file(), module_version)
     return Driver(
         version=_first(nvml_version, loaded_version, smi_version, file_version),
         nvml_version=nvml_version,
@@ -95,11 +68,11 @@ def probe_driver(host: Host) -> Driver:
         file_version=file_version,
         library_version=library,
         open_module=fact(loaded, lambda text: "Open Kernel Module" in text),
-        cuda=_nvml_value(answer, lines, "cuda"),
-        nvml_error=_nvml_error(answer, lines),
+        cuda=value_in(answer, told, told.cuda),
+        nvml_error=error_in(answer, told),
         smi=fact(_which_smi(host), str),
         smi_error=_smi_error(said),
-        gpus=_gpus(answer, lines),
+        gpus=gpus_in(answer, told),
     )
 
 
@@ -112,7 +85,7 @@ def parse_loaded_version(text: str) -> str:
     found = _LOADED.search(text)
     if not found:
         raise ValueError("no NVRM version")
-    return found.group(1)
+    return dotted(found.group(1))
 
 
 def _which_smi(host: Host) -> Reading:
@@ -137,9 +110,9 @@ def parse_smi_version(text: str) -> str:
     535.161.08
     """
     first = text.strip().partition("\n")[0].strip()
-    if not re.match(r"\d+\.\d[\d.]*$", first):
-        raise ValueError(first or "no output")
-    return first
+    if not first:
+        raise ValueError("no output")
+    return dotted(first)
 
 
 def _smi_error(said: Reading) -> Fact[str]:
@@ -151,85 +124,13 @@ def _smi_error(said: Reading) -> Fact[str]:
     return Fact("exit status %d: %s" % (said.code, words), said.source)
 
 
-def parse_nvml(text: str) -> List[Dict[str, Any]]:
-    """Returns the lines that NVML's child process has printed, without one that was cut off: see gpuctl.host.nvml.
-
-    {"driver": "535.161.08", "nvml": "12.535.161.08", "cuda": "12.2", "count": 1}
-    {"index": 0, "name": "Tesla V100-SXM2-16GB", "pci": "00000000:3b:00.0"}
-    """
-    return [json.loads(line) for line in text.splitlines(True) if line.startswith("{") and line.endswith("}\n")]
-
-
-def _failed(lines: List[Dict[str, Any]]) -> Optional[Dict[str, Any]]:
-    return next((line for line in lines if "error" in line and "index" not in line), None)
-
-
-def _nvml_value(answer: Reading, lines: List[Dict[str, Any]], name: str) -> Fact[str]:
-    """A value of the first line. Where NVML did not start, the driver is absent or its error the reason."""
-    failed = _failed(lines)
-    if lines and "count" in lines[0]:
-        return Fact(lines[0].get(name), answer.source)
-    if failed and failed["code"] in NO_DRIVER:
-        return Fact(None, answer.source)
-    if answer.outcome is Outcome.ABSENT:
-        return Fact(None, answer.source)
-    return Fact(None, answer.source, unknown=failed["error"] if failed else failure(answer))
-
-
-def _nvml_error(answer: Reading, lines: List[Dict[str, Any]]) -> Fact[str]:
-    failed = _failed(lines)
-    if failed and failed["code"] >= 0:
-        return Fact(failed["error"], answer.source)
-    unknown = _nvml_value(answer, lines, "driver").unknown
-    return Fact(None, answer.source, unknown=unknown)
-
-
-def _gpus(answer: Reading, lines: List[Dict[str, Any]]) -> Fact[Tuple[Gpu, ...]]:
-    """All GPUs that NVML counted: where it stopped at one, that one has the reason, and the rest were not asked.
-
-    Unknown where it was we who stopped.
-    """
-    started, failed = _nvml_value(answer, lines, "count"), _failed(lines)
-    if started.value is None:
-        return Fact(None, answer.source, unknown=started.unknown)
-    if failed and failed["code"] < 0:
-        return Fact(None, answer.source, unknown=failed["error"])
-    gpus = [_gpu(line) for line in lines if "index" in line]
-    asked = len(gpus)
-    reason = failed["error"] if failed else failure(answer)
-    for index in range(asked, lines[0]["count"]):
-        error = reason if index == asked else "not asked: GPU %d did not answer" % asked
-        gpus.append(_gpu({"index": index, "error": error}))
-    return Fact(tuple(gpus), answer.source)
-
-
-def _gpu(line: Dict[str, Any]) -> Gpu:
-    pci, persistence = line.get("pci"), line.get("persistence")
-    return Gpu(
-        index=line["index"],
-        name=line.get("name"),
-        uuid=line.get("uuid"),
-        pci=normal_address(pci) if pci else None,
-        compute_capability=line.get("compute_capability"),
-        brand=line.get("brand"),
-        memory=line.get("memory"),
-        mig=line.get("mig"),
-        persistence=None if persistence is None else bool(persistence),
-        ecc_errors=line.get("ecc_errors"),
-        remap_pending=line.get("remap_pending"),
-        remap_failed=line.get("remap_failed"),
-        error=line.get("error"),
-        mig_devices=line.get("mig_devices"),
-    )
-
-
-def normal_address(address: str) -> str:
-    """Returns a PCI address as sysfs spells it; NVML writes the domain in eight digits, old ones in four.
-
-    00000000:3B:00.0
-    """
-    domain, _, rest = address.lower().partition(":")
-    return "%04x:%s" % (int(domain, 16), rest)
+def _ask_nvml(host: Host) -> Tuple[Reading, Nvml]:
+    """How NVML's process ended, and what it had said by then; an answer that is not understood is none."""
+    answer = host.nvml()
+    try:
+        return answer, parse_nvml(answer.text)
+    except ValueError as error:
+        return Reading(answer.source, Outcome.ERROR, detail="not understood: %s" % error), Nvml()
 
 
 def _first(*facts: Fact[str]) -> Fact[str]:

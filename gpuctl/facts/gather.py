@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, Iterable, Mapping
+from typing import Any, Callable, Iterable, Mapping, Optional
 
 from gpuctl.facts.automatic_upgrades import AutomaticUpgrades, probe_automatic_upgrades
 from gpuctl.facts.changes import Changes, probe_changes
@@ -29,6 +28,8 @@ from gpuctl.facts.services import Services, probe_services
 from gpuctl.facts.system import System, probe_system
 from gpuctl.facts.toolkit import Toolkit, probe_toolkit
 from gpuctl.facts.toolkit_settings import ToolkitSettings, probe_toolkit_settings
+from gpuctl.host.deadline import DeadlineExceeded, start
+from gpuctl.host.limits import limit_reached
 from gpuctl.host.reading import Host
 
 DEADLINE = 12.0
@@ -71,19 +72,26 @@ Facts = Mapping[type, Any]
 
 def gather(host: Host, subjects: Iterable[type] = PROBES, deadline: float = DEADLINE) -> Facts:
     """Returns each subject's facts by its type, or Missing. `deadline` in seconds, for all of them together."""
-    found: Dict[type, Any] = {}
-
-    def look(subject: type) -> None:
-        try:
-            found[subject] = PROBES[subject](host)
-        except Exception as error:  # a probe that fails is one unknown subject, not the end of the report
-            found[subject] = Missing("gpuctl failed to read it: %s: %s" % (type(error).__name__, error))
-
-    threads = [(subject, threading.Thread(target=look, args=(subject,), daemon=True)) for subject in subjects]
-    for _, thread in threads:
-        thread.start()
     end = time.monotonic() + deadline
-    for _, thread in threads:
-        thread.join(max(0.0, end - time.monotonic()))
+    begun = {subject: _begin(host, subject) for subject in subjects}
     late = Missing("no answer within %g s" % deadline)
-    return {subject: found.get(subject, late) for subject, _ in threads}
+    return {subject: _seen(wait, max(0.0, end - time.monotonic()), late) for subject, wait in begun.items()}
+
+
+def _begin(host: Host, subject: type) -> Callable[[Optional[float]], Any]:
+    return start(lambda: PROBES[subject](host))
+
+
+def _seen(wait: Callable[[Optional[float]], Any], seconds: float, late: Missing) -> Any:
+    try:
+        return wait(seconds)
+    except DeadlineExceeded:
+        return late
+    except Exception as error:  # a probe that fails is one unknown subject, not the end of the report
+        return Missing(limit_reached(error) or _failure(error))
+
+
+def _failure(error: Exception) -> str:
+    if isinstance(error, ImportError):  # of two threads that load one module where no file can be opened any more
+        return "a part of gpuctl could not be loaded: %s" % error
+    return "gpuctl failed to read it: %s: %s" % (type(error).__name__, error)

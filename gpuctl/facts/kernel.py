@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import FrozenSet, Optional, Tuple
 
 from gpuctl.host.deadline import begin
+from gpuctl.host.decode import dotted
 from gpuctl.host.reading import Host, Outcome, Reading, fact, failure
 from gpuctl.model import Fact
 
@@ -59,7 +60,7 @@ def probe_kernel(host: Host) -> Kernel:
     return Kernel(
         modules=_modules(host),
         module_file=fact(file, lambda text: modinfo_field(text, "filename")),
-        module_version=fact(file, lambda text: modinfo_field(text, "version")),
+        module_version=fact(file, module_version),
         module_license=fact(file, lambda text: modinfo_field(text, "license")),
         dkms=fact(dkms(), parse_dkms),
         headers=_headers(host),
@@ -115,6 +116,14 @@ def modinfo_field(text: str, name: str) -> str:
         if field == name:
             return value.strip()
     raise ValueError("no " + name)
+
+
+def module_version(text: str) -> str:
+    """Returns the version that modinfo tells. Raises ValueError.
+
+    version:        535.161.08
+    """
+    return dotted(modinfo_field(text, "version"))
 
 
 def _modules(host: Host) -> Fact[FrozenSet[str]]:

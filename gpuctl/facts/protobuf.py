@@ -10,6 +10,14 @@ from typing import Iterator, Tuple, Union
 _VARINT, _FIXED_64, _BYTES, _FIXED_32 = 0, 1, 2, 5
 
 
+def message_of(text: str) -> bytes:
+    """Returns the message in a reading, which has each byte as the character of its number. Raises ValueError."""
+    try:
+        return text.encode("latin-1")
+    except UnicodeEncodeError:
+        raise ValueError("not a message of Protocol Buffers") from None
+
+
 def fields(message: bytes) -> Iterator[Tuple[int, Union[int, bytes]]]:
     r"""Yields each field's number and value: a number, or bytes (text, an inner message). Raises ValueError.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from typing import Callable, Mapping
@@ -10,6 +9,7 @@ from typing import Callable, Mapping
 from gpuctl.facts.cdi import Cdi, probe_cdi
 from gpuctl.host.deadline import begin
 from gpuctl.host.reading import Host, fact
+from gpuctl.host.status import parse_status
 from gpuctl.model import Fact
 
 HOOK = "nvidia-container-runtime-hook"
@@ -95,4 +95,4 @@ def _changed(host: Host, hook: Fact[Part]) -> Fact[float]:
     if hook.value is None:
         return Fact(None, hook.source, hook.unknown)
     # Not mtime: packages carry that of their making. ctime is when this file was put here.
-    return fact(host.stat(hook.value.path), lambda text: float(json.loads(text)["ctime"]))
+    return fact(host.stat(hook.value.path), lambda text: parse_status(text).ctime)

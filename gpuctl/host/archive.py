@@ -15,16 +15,17 @@ import gzip
 import json
 import zlib
 from dataclasses import dataclass
-from typing import Any, Dict, Iterable, Mapping, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, Tuple
 
+from gpuctl.host.decode import LAST_SECOND
 from gpuctl.host.reading import Outcome, Reading
 from gpuctl.host.snapshot import SnapshotHost, key
+from gpuctl.host.status import parse_status
 
 SCHEMA = "gpuctl.snapshot/1"
 KINDS = ("read", "list", "link", "stat", "which", "run", "get", "call", "peer", "nvml", "env")
 OPENED_LIMIT, LINES_LIMIT, LINE_LIMIT = 32 << 20, 200_000, 16 << 20
 """Bytes, lines, and characters of a line, of a snapshot that is not compressed. A normal host's is below one MiB."""
-_STAT = {**dict.fromkeys(("mode", "uid", "gid", "major", "minor"), int), "type": str, "mtime": float, "ctime": float}
 _GZIP = b"\x1f\x8b"
 _UNRECORDED = {"unknown": Outcome.ERROR, "absent": Outcome.ABSENT}
 
@@ -103,7 +104,7 @@ def decode(raw: bytes) -> Snapshot:
         raise BadSnapshot("line 1: `unrecorded` is neither unknown nor absent")
     return Snapshot(
         readings=_readings(found),
-        at=float(_typed(head, "at", float, 1) or 0),
+        at=_moment(head),
         gpuctl=_typed(head, "gpuctl", str, 1),
         anonymised=bool(_typed(head, "anonymised", bool, 1)),
         redacted=_texts(head, "redacted"),
@@ -135,12 +136,26 @@ def _object(number: int, line: str) -> Dict[str, Any]:
     if len(line) > LINE_LIMIT:
         raise BadSnapshot("line %d is too long" % number)
     try:
-        value = json.loads(line)
+        value = json.loads(line, object_pairs_hook=_each_once)
+    except _Twice as twice:
+        raise BadSnapshot("line %d: it says %.40r twice" % (number, twice.args[0])) from None
     except (ValueError, RecursionError):
         raise BadSnapshot("line %d is not JSON" % number) from None
     if not isinstance(value, dict):
         raise BadSnapshot("line %d is no JSON object" % number)
     return value
+
+
+class _Twice(Exception):
+    """A name that an object has twice: readers disagree which of its values counts."""
+
+
+def _each_once(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise _Twice(next(name for name in names if names.count(name) > 1))
+    return found
 
 
 def _readings(found: Iterable[Tuple[int, Mapping[str, Any]]]) -> Dict[str, Reading]:
@@ -171,12 +186,11 @@ def _reading(line: Mapping[str, Any], number: int) -> Reading:
 
 
 def _check_stat(text: str, number: int) -> None:
-    """What stat answers was put into words by gpuctl itself, which therefore trusts them."""
-    seen = _object(number, text)
-    for name, kind in _STAT.items():
-        _typed(seen, name, kind, number)
-    if not seen.keys() >= _STAT.keys():
-        raise BadSnapshot("line %d: it is no answer of stat" % number)
+    """What stat answers was put into words by gpuctl itself: other words are no snapshot of its."""
+    try:
+        parse_status(text)
+    except ValueError as error:
+        raise BadSnapshot("line %d: it is no answer of stat (%s)" % (number, error)) from None
 
 
 def _typed(line: Mapping[str, Any], name: str, kind: Any, number: int) -> Any:
@@ -189,6 +203,13 @@ def _typed(line: Mapping[str, Any], name: str, kind: Any, number: int) -> Any:
     if isinstance(value, (int, float)) and not -(2.0**53) < value < 2.0**53:
         raise BadSnapshot("line %d: `%s` is out of range" % (number, name))
     return value
+
+
+def _moment(head: Mapping[str, Any]) -> float:
+    at = float(_typed(head, "at", float, 1))
+    if not 0 <= at < LAST_SECOND:
+        raise BadSnapshot("line 1: `at` is out of range")
+    return at
 
 
 def _text(text: str) -> str:

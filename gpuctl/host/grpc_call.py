@@ -111,6 +111,8 @@ def _body(connection: socket.socket, end: float) -> bytes:
 def _frames(connection: socket.socket) -> Iterator[Tuple[int, int, bytes]]:
     with connection.makefile("rb") as file:
         for head in iter(lambda: file.read(9), b""):
+            if len(head) < 9:
+                return
             length, kind, flags = int.from_bytes(head[:3], "big"), head[3], head[4]
             yield kind, flags, file.read(length)
 

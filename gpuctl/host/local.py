@@ -20,6 +20,7 @@ from typing import Callable, Dict, Sequence, Set
 
 from gpuctl.host.deadline import DeadlineExceeded, within
 from gpuctl.host.reading import Outcome, Reading
+from gpuctl.host.signals import ignore_endings
 from gpuctl.host.trust import Distrusted, check, distrusted
 
 FILE_DEADLINE = 3.0
@@ -218,6 +219,9 @@ def _run(source: str, argv: Sequence[str], deadline: float, stdin: str = "") -> 
     except subprocess.TimeoutExpired as error:
         kill_group(process.pid)
         return Reading(source, Outcome.TIMEOUT, _text(error.output), detail="no answer within %g s" % deadline)
+    except BaseException:  # a signal, or no memory for what it says: nobody waits for it any more
+        kill_group(process.pid)
+        raise
     finally:
         running.discard(process.pid)
     if len(out) > TEXT_LIMIT:
@@ -234,6 +238,7 @@ def kill_group(pid: int) -> None:
 
 @atexit.register
 def _kill_running() -> None:
+    ignore_endings()
     _starting.acquire(timeout=_LAST_START)  # for ever: no thread starts anything any more
     for pid in list(running):
         kill_group(pid)

@@ -10,6 +10,16 @@ from typing import Iterator, Optional
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
+def ignore_endings() -> None:
+    """Has gpuctl end in its own time from now on: a second signal must not cut short what the first one made it do.
+
+    To be called in the main thread.
+    """
+    for number in ENDING:
+        # Not SIG_IGN: of a signal that came before and is not handled yet, Python would say so on stderr.
+        signal.signal(number, lambda *_: None)
+
+
 class HeldSignals:
     """A context in which ENDING signals wait, but for the stretches in `let_through`, where the first one raises.
 

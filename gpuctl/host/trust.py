@@ -8,13 +8,14 @@ what stands in it counts by its own owner.
 from __future__ import annotations
 
 import errno
-import json
 import os
 import stat
 from typing import FrozenSet, Iterator, Sequence, Tuple
 
-from gpuctl.host.reading import Host
+from gpuctl.host.decode import whole
+from gpuctl.host.reading import Host, fact
 from gpuctl.host.snapshot import NOT_RECORDED
+from gpuctl.host.status import status_of
 
 _LINKS = 40
 """As many links as Linux follows on one way (path_resolution(7))."""
@@ -69,12 +70,12 @@ def distrusted_process(host: Host, pid: int) -> str:
     if status.detail == NOT_RECORDED:
         return ""
     users = parse_users(status.text)
-    euid = host.env("euid").text
-    me = int(euid) if euid.isdecimal() else 0
+    me = fact(host.env("euid"), whole).value or 0
     if users not in ({0}, {me}):
         who = " and ".join(map(str, sorted(users)))
         return "process %d %s: %s" % (pid, "belongs to user %s" % who if who else "has ended", _whom(me))
-    if users == {0} and is_set_user_id(host.stat("/proc/%d/exe" % pid).text):
+    program = status_of(host.stat("/proc/%d/exe" % pid))
+    if users == {0} and program and program.mode & (stat.S_ISUID | stat.S_ISGID):
         return "process %d is a program that every user may run as root" % pid
     return ""
 
@@ -100,7 +101,7 @@ def parse_users(status: str) -> FrozenSet[int]:
 
     Uid:	1000	0	0	0
     """
-    return frozenset(int(word) for word in _field(status, "Uid:") if word.isdecimal())
+    return frozenset(int(word) for word in _field(status, "Uid:") if word.isdecimal() and len(word) < 16)
 
 
 def parse_depth(status: str) -> int:
@@ -109,15 +110,6 @@ def parse_depth(status: str) -> int:
     NSpid:	4711	1
     """
     return len(_field(status, "NSpid:"))
-
-
-def is_set_user_id(seen: str) -> bool:
-    """Returns whether a file runs as its owner or group, whoever calls it (chmod(2)), of Host.stat's text.
-
-    {"type": "file", "mode": 2541, "uid": 0}
-    """
-    mode = json.loads(seen or "{}").get("mode", 0)
-    return bool(mode & (stat.S_ISUID | stat.S_ISGID))
 
 
 def is_service(cgroup: str) -> bool:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gpuctl.host.decode import texts_in
+
 
 class Unreadable(Exception):
     """An image's configuration could not be read. The message is one sentence that says why, free of secrets."""
@@ -31,27 +33,10 @@ class ImageConfig:
     """Where it was read."""
 
 
-def environment(entries: Any) -> dict[str, str]:
+def environment(config: Mapping[str, Any]) -> dict[str, str]:
     """Returns an image's environment. Raises ValueError where it is no list of texts.
 
-    ["PATH=/usr/bin", "NVIDIA_REQUIRE_CUDA=cuda>=12.4"]
+    {"Env": ["PATH=/usr/bin", "NVIDIA_REQUIRE_CUDA=cuda>=12.4"]}
     """
-    if entries is None:
-        return {}
-    if not isinstance(entries, list) or not all(isinstance(entry, str) for entry in entries):
-        raise ValueError("its environment is no list of texts")
-    pairs = (encodable(entry).partition("=") for entry in entries)
+    pairs = (entry.partition("=") for entry in texts_in(config, "Env"))
     return {name: value for name, equals, value in pairs if equals}
-
-
-def text(document: Mapping[str, Any], name: str) -> str:
-    """Returns a text in a document, "" where it has none. Raises ValueError where it is something else."""
-    value = document.get(name)
-    if value is not None and not isinstance(value, str):
-        raise ValueError(f"its {name} is no text")
-    return encodable(value or "")
-
-
-def encodable(value: str) -> str:
-    """JSON can hold half a character, which no output can."""
-    return value.encode("utf-8", "replace").decode()

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from gpuctl.host.decode import object_in, text_in
 from gpuctl.host.process import ask_program
 from gpuctl.host.reading import Host, Outcome, failure
 from gpuctl.images.documents import json_object
@@ -48,7 +49,7 @@ def find_credentials(host: Host, registry: str, seconds: float) -> Credentials |
     try:
         settings = json_object(config.text)
         helper = _helper(settings, registry)
-        auths = _object(settings, "auths")
+        auths = object_in(settings, "auths")
     except ValueError as error:
         raise CannotTell(f"{config.source} is not understood: {error}") from None
     kept = _ask(helper, registry, min(seconds / 2, HELPER_SECONDS)) if helper else None
@@ -56,8 +57,8 @@ def find_credentials(host: Host, registry: str, seconds: float) -> Credentials |
 
 
 def _helper(settings: Mapping[str, Any], registry: str) -> str | None:
-    name = _object(settings, "credHelpers").get(_key(registry)) or settings.get("credsStore")
-    if name and not (isinstance(name, str) and _HELPER.fullmatch(name)):
+    name = text_in(object_in(settings, "credHelpers"), _key(registry)) or text_in(settings, "credsStore")
+    if name and not _HELPER.fullmatch(name):
         raise ValueError("it names a credential helper that cannot be one")
     return f"docker-credential-{name}" if name else None
 
@@ -72,10 +73,10 @@ def _ask(helper: str, registry: str, seconds: float) -> Credentials | None:
         raise CannotTell(f"the credential helper {helper} of Docker's config failed ({reason})")
     try:
         kept = json_object(answer.text)
+        user, secret = text_in(kept, "Username"), text_in(kept, "Secret")
     except ValueError:
-        kept = {}
-    user, secret = kept.get("Username"), kept.get("Secret")
-    if not isinstance(user, str) or not isinstance(secret, str):
+        user = secret = None
+    if user is None or secret is None:
         raise CannotTell(f"the credential helper {helper} of Docker's config did not answer as one")
     return _credentials(user, secret)
 
@@ -105,10 +106,3 @@ def _in_file(auths: Mapping[str, Any], registry: str, source: str) -> Credential
 def _key(registry: str) -> str:
     """Docker Hub's credentials are kept under the address that its first registry had."""
     return _HUB_KEY if registry == HUB else registry
-
-
-def _object(settings: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    value = settings.get(name) or {}
-    if not isinstance(value, dict):
-        raise ValueError(f"its {name} is no JSON object")
-    return value

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from typing import Any
+from collections.abc import Sequence
 from urllib.parse import quote
 
 from gpuctl.facts.docker import Docker
 from gpuctl.facts.gather import Missing
+from gpuctl.host.decode import flag_in, object_in, text_in, texts_in
 from gpuctl.host.reading import Host, Outcome, failure
-from gpuctl.images.config import ImageConfig, Unreadable, environment, text
+from gpuctl.images.config import ImageConfig, Unreadable, environment
 from gpuctl.images.documents import json_object
 from gpuctl.images.reference import Reference
 
@@ -43,13 +44,9 @@ def local_image(typed: str, host: Host, endpoint: str, seconds: float) -> ImageC
 def _parse_image(typed: str, answer: str, source: str) -> ImageConfig:
     """{"Id": "sha256:…", "Os": "linux", "Architecture": "amd64", "Config": {"Env": ["PATH=/usr/bin"]}}"""
     image = json_object(answer)
-    config = image.get("Config") or {}
-    if not isinstance(config, dict):
-        raise ValueError("its Config is no JSON object")
-    env = environment(config.get("Env"))
-    return ImageConfig(
-        typed, env, text(image, "Os"), text(image, "Architecture"), (), text(image, "Id") or None, source
-    )
+    env = environment(object_in(image, "Config"))
+    system, architecture = text_in(image, "Os") or "", text_in(image, "Architecture") or ""
+    return ImageConfig(typed, env, system, architecture, (), text_in(image, "Id") or None, source)
 
 
 def is_insecure(reference: Reference, host: Host, endpoint: str, seconds: float) -> bool:
@@ -58,19 +55,15 @@ def is_insecure(reference: Reference, host: Host, endpoint: str, seconds: float)
     https://docs.docker.com/reference/cli/dockerd/#insecure-registries
     """
     try:
-        settings = json_object(host.get(endpoint, "/info", seconds).text).get("RegistryConfig")
+        settings = object_in(json_object(host.get(endpoint, "/info", seconds).text), "RegistryConfig")
+        own = object_in(object_in(settings, "IndexConfigs"), reference.registry)
+        ranges = texts_in(settings, "InsecureRegistryCIDRs")
+        return flag_in(own, "Secure") is False if own else _is_within(reference.host, ranges)
     except ValueError:
         return False
-    if not isinstance(settings, dict):
-        return False
-    named, ranges = settings.get("IndexConfigs"), settings.get("InsecureRegistryCIDRs")
-    own = named.get(reference.registry) if isinstance(named, dict) else None
-    if isinstance(own, dict):
-        return own.get("Secure") is False
-    return isinstance(ranges, list) and _is_within(reference.host, ranges)
 
 
-def _is_within(name: str, ranges: list[Any]) -> bool:
+def _is_within(name: str, ranges: Sequence[str]) -> bool:
     try:
         addresses = {entry[4][0] for entry in socket.getaddrinfo(name, None)}
         networks = [ipaddress.ip_network(one, strict=False) for one in ranges]

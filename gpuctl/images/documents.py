@@ -7,13 +7,13 @@ https://distribution.github.io/distribution/spec/manifest-v2-2/ for Docker's for
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gpuctl.images.config import encodable, environment, text
+from gpuctl.host.decode import object_in, objects_in, parse_object, text_in
+from gpuctl.images.config import environment
 
 INDEXES = (
     "application/vnd.oci.image.index.v1+json",
@@ -86,9 +86,9 @@ def parse_manifest(raw: bytes, content_type: str) -> Manifest | Index:
         raise ValueError("it is a manifest and a list of manifests at once")
     if kind in INDEXES:
         return Index(tuple(_platforms(document)))
-    config = _member(document, "config")
-    if text(config, "mediaType") not in CONFIGS:
-        raise ValueError(f"it holds {_shown(text(config, 'mediaType'))}, not an image")
+    config = object_in(document, "config")
+    if text_in(config, "mediaType") not in CONFIGS:
+        raise ValueError(f"it holds {_shown(text_in(config, 'mediaType'))}, not an image")
     return Manifest(_digest_in(config))
 
 
@@ -98,8 +98,8 @@ def parse_config(raw: bytes) -> Config:
     {"os": "linux", "architecture": "amd64", "config": {"Env": ["PATH=/usr/bin"]}}
     """
     document = json_object(raw)
-    env = environment(_member(document, "config").get("Env"))
-    return Config(env, text(document, "os"), text(document, "architecture"))
+    env = environment(object_in(document, "config"))
+    return Config(env, text_in(document, "os") or "", text_in(document, "architecture") or "")
 
 
 def choose(index: Index, architecture: str) -> Platform | None:
@@ -121,17 +121,9 @@ def is_digest(value: str) -> bool:
 
 def json_object(raw: bytes | str) -> dict[str, Any]:
     """Returns a JSON object that somebody else wrote. Raises ValueError, also for one that is nested too deeply."""
-    try:
-        written = raw if isinstance(raw, str) else raw.decode()
-        deep = _is_deep(written)
-        document = None if deep else json.loads(written)
-    except ValueError:
-        raise ValueError("it is not JSON") from None
-    if deep:
+    if _is_deep(raw if isinstance(raw, str) else raw.decode("utf-8", "replace")):
         raise ValueError("its JSON is nested too deeply")
-    if not isinstance(document, dict):
-        raise ValueError("it is no JSON object")
-    return document
+    return parse_object(raw)
 
 
 def _is_deep(written: str) -> bool:
@@ -145,7 +137,7 @@ def _is_deep(written: str) -> bool:
 
 
 def _kind(document: Mapping[str, Any], served_as: str) -> str:
-    said = text(document, "mediaType")
+    said = text_in(document, "mediaType") or ""
     if served_as.startswith(_SCHEMA_1) or document.get("schemaVersion") == 1:
         raise ValueError("it is in Docker's first format (schema 1), which says too little: push it again")
     kind = said if served_as in _UNSPECIFIC else served_as
@@ -158,33 +150,23 @@ def _kind(document: Mapping[str, Any], served_as: str) -> str:
 
 def _platforms(document: Mapping[str, Any]) -> list[Platform]:
     """Without the attestations that BuildKit lists as manifests for the platform unknown/unknown."""
-    entries = document.get("manifests")
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise ValueError("its list of manifests is none")
-    found = [_platform(entry) for entry in entries if text(entry, "mediaType") in (*MANIFESTS, *INDEXES)]
+    entries = objects_in(document, "manifests")
+    found = [_platform(entry) for entry in entries if text_in(entry, "mediaType") in (*MANIFESTS, *INDEXES)]
     return [one for one in found if one.os not in ("", "unknown")]
 
 
 def _platform(entry: Mapping[str, Any]) -> Platform:
-    told = _member(entry, "platform")
-    return Platform(text(told, "os"), text(told, "architecture"), text(told, "variant"), _digest_in(entry))
-
-
-def _member(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    value = document.get(name)
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise ValueError(f"its {name} is no JSON object")
-    return value
+    told = object_in(entry, "platform")
+    system, architecture, variant = (text_in(told, name) or "" for name in ("os", "architecture", "variant"))
+    return Platform(system, architecture, variant, _digest_in(entry))
 
 
 def _digest_in(descriptor: Mapping[str, Any]) -> str:
-    digest = text(descriptor, "digest")
+    digest = text_in(descriptor, "digest") or ""
     if not is_digest(digest):
         raise ValueError("it names a part by a digest that gpuctl cannot verify")
     return digest
 
 
-def _shown(kind: str) -> str:
-    return encodable(kind)[:_SHOWN] or "of no type"
+def _shown(kind: str | None) -> str:
+    return (kind or "")[:_SHOWN] or "of no type"

@@ -10,6 +10,7 @@ from base64 import b64encode
 from collections.abc import Mapping
 from urllib.parse import urlencode
 
+from gpuctl.host.decode import text_in
 from gpuctl.images.config import Unreadable
 from gpuctl.images.credentials import Credentials
 from gpuctl.images.documents import json_object
@@ -73,10 +74,10 @@ def _token_in(answer: Answer, logged_in: bool) -> str:
         raise Unreadable(f"The registry's token server answers with HTTP status {answer.status}.")
     try:
         given = json_object(answer.body)
+        token = text_in(given, "token") or text_in(given, "access_token") or ""
     except ValueError:
-        given = {}
-    token = given.get("token") or given.get("access_token")
-    if not isinstance(token, str) or not _TOKEN.fullmatch(token):
+        token = ""
+    if not _TOKEN.fullmatch(token):
         raise Unreadable("The registry's token server gives no token.")
     return token
 

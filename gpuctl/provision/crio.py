@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import posixpath
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -18,6 +17,7 @@ from gpuctl.facts.system import System
 from gpuctl.facts.toolkit import Toolkit
 from gpuctl.host import files
 from gpuctl.host.reading import Host
+from gpuctl.host.status import status_of
 from gpuctl.model import CannotTell, Disturbs, ExitCode, Remedy
 from gpuctl.provision.crio_daemon import CrioDaemon
 from gpuctl.provision.result import Refused, Wish
@@ -156,8 +156,8 @@ def _with_waits(host: Host, facts: Facts, setup: Setup, path: str, wish: Wish) -
 
 
 def _started_since(host: Host, crio: Crio, path: str) -> bool:
-    seen = host.stat(path)
-    return seen.ok and crio.process.value is not None and crio.process.value.started > json.loads(seen.text)["ctime"]
+    seen, process = status_of(host.stat(path)), crio.process.value
+    return seen is not None and process is not None and process.started > seen.ctime
 
 
 CRIO = Engine(TITLE, plan, running, (System, Crio, Toolkit), diff)

@@ -13,6 +13,7 @@ from gpuctl.compat.versions import compare, leading
 from gpuctl.engines.daemon_json import Settings, settings
 from gpuctl.engines.json_text import NotAccepted
 from gpuctl.facts.docker import Docker
+from gpuctl.host.decode import number_in, object_in, parse_object, parse_objects, text_in, texts_in
 from gpuctl.host.files import behind_links, same_file
 from gpuctl.host.process import ProcessProblem, hang_up, is_running, systemctl
 from gpuctl.host.reading import Host, Outcome, Reading, failure
@@ -166,19 +167,21 @@ class DockerDaemon:
 
     def _answer(self, deadline: float) -> Settings:
         try:
-            info = json.loads(self._get("/info", deadline))
-            runtimes = {name: entry.get("path", "") for name, entry in info["Runtimes"].items()}
-            return Settings(runtimes, info["DefaultRuntime"], cdi=bool(info.get("CDISpecDirs")))
-        except (ValueError, KeyError, AttributeError, TypeError):
-            raise DaemonProblem("Docker's answer to /info is not understood") from None
+            info = parse_object(self._get("/info", deadline))
+            listed = object_in(info, "Runtimes")
+            runtimes = {name: text_in(object_in(listed, name), "path") or "" for name in listed}
+            return Settings(runtimes, text_in(info, "DefaultRuntime") or "", cdi=bool(texts_in(info, "CDISpecDirs")))
+        except ValueError as error:
+            raise DaemonProblem(f"Docker's answer to /info is not understood: {error}") from None
 
     def _containers(self) -> Mapping[str, int]:
         """The running containers, each with its process id; those that cannot be asked about are left out."""
         try:
-            names = [str(one["Id"]) for one in json.loads(self._get("/containers/json", ANSWER_DEADLINE))]
-            states = {name: json.loads(self._get(f"/containers/{name}/json", ANSWER_DEADLINE)) for name in names}
-            pids = {name: int(state["State"]["Pid"]) for name, state in states.items()}
-        except (DaemonProblem, ValueError, KeyError, TypeError):
+            listed = parse_objects(self._get("/containers/json", ANSWER_DEADLINE))
+            names = [name for one in listed if (name := text_in(one, "Id"))]
+            states = {name: parse_object(self._get(f"/containers/{name}/json", ANSWER_DEADLINE)) for name in names}
+            pids = {name: number_in(object_in(state, "State"), "Pid") for name, state in states.items()}
+        except (DaemonProblem, ValueError):
             return {}
         return {name[:12]: pid for name, pid in pids.items() if pid}
 

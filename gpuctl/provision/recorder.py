@@ -12,6 +12,7 @@ from gpuctl.facts.changes import (
     BOOT_ID,
     DONE,
     PACKAGES,
+    SCHEMA,
     WRITE,
     Change,
     Run,
@@ -101,6 +102,8 @@ class Recorder:
     def _head(self) -> dict[str, Any]:
         pid = os.getpid()
         return {
+            "schema": SCHEMA,
+            "sequence": 1 + (probe_changes(self.host).last.value or 0),
             "run": self.command,
             "at": time.time(),
             "by": os.geteuid(),

@@ -33,9 +33,14 @@ def rollback(host: Host, wish: Wish, name: str | None, say: Say) -> Result:
 
 
 def own_runs(host: Host) -> tuple[Run, ...]:
-    """Returns this user's runs, oldest first. Raises Refused where they cannot be read."""
+    """Returns this user's runs, oldest first. Raises Refused where they cannot be read, or are not understood."""
+    changes = probe_changes(host)
+    if changes.strange.value:
+        raise Refused(
+            f"The journal holds a run that is not understood: {changes.strange.value}. Use the gpuctl that wrote it."
+        )
     try:
-        runs = probe_changes(host).runs.get() or ()
+        runs = changes.runs.get() or ()
     except CannotTell as reason:
         raise Refused(f"The journal cannot be read: {reason}.", ExitCode.UNDETERMINED) from None
     return tuple(run for run in runs if str(run.by) == host.env("euid").text)
@@ -90,8 +95,9 @@ def _last(runs: Sequence[Run], config: str | None) -> Run | None:
 
 def _chain(runs: Sequence[Run], run: Run) -> tuple[Run, ...]:
     """A run and those on top of which it went on, newest first."""
-    below = next((one for one in runs if one.id == run.continues), None)
-    return (run, *(_chain(runs, below) if below else ()))
+    before = runs[: runs.index(run)]
+    below = next((one for one in before if one.id == run.continues), None)
+    return (run, *(_chain(before, below) if below else ()))
 
 
 def _edits(changes: Sequence[Change], force: bool) -> list[Edit]:

@@ -14,6 +14,7 @@ from gpuctl.engines.merge import Values
 from gpuctl.engines.merge import changed as changed_values
 from gpuctl.facts.changes import DONE, ENGINE, PACKAGES, RESTART, ROLLED_BACK, STUCK, UNDONE, WRITE, Run
 from gpuctl.host import files
+from gpuctl.host.limits import limit_reached
 from gpuctl.host.publish import create_public
 from gpuctl.host.reading import Host
 from gpuctl.host.replace import NotPutBack, change_of, remove_leftovers
@@ -28,7 +29,8 @@ from gpuctl.provision.setup import DaemonProblem, Edit, NotUp, Setup
 from gpuctl.provision.undo import RESTART_DEADLINE, as_before, undo
 
 INTERRUPTIONS = (KeyboardInterrupt, SystemExit)
-FAILURES = (Refused, files.FileProblem, DaemonProblem, PackageProblem, *INTERRUPTIONS)
+LIMITS = (MemoryError, OSError)
+FAILURES = (Refused, files.FileProblem, DaemonProblem, PackageProblem, *LIMITS, *INTERRUPTIONS)
 
 
 @dataclass(frozen=True)
@@ -263,13 +265,20 @@ def _told_anew(job: Job, setup: Setup, looks: Sequence[Look], result: Result) ->
     return _told(result, setup, restarted)
 
 
+def _words(cause: BaseException) -> str:
+    if isinstance(cause, INTERRUPTIONS):
+        return "Interrupted."
+    limit = limit_reached(cause)
+    return f"gpuctl could not go on: {limit}." if limit else str(cause)
+
+
 def _undone(job: Job, setup: Setup, cause: BaseException, result: Result) -> Result:
     """Undoes what was done, and says how the host stands. Raises `cause` where nothing had been done or to be said."""
-    recorder, words = job.recorder, "Interrupted." if isinstance(cause, INTERRUPTIONS) else str(cause)
+    recorder, words = job.recorder, _words(cause)
     changes = recorder.to_undo
     if not changes and not isinstance(cause, NotPutBack):
         recorder.forget()
-        if isinstance(cause, (Refused, *INTERRUPTIONS)):
+        if isinstance(cause, (Refused, *LIMITS, *INTERRUPTIONS)):
             raise cause
         return replace(result, code=ExitCode.ROLLED_BACK, error=f"{words} {UNTOUCHED}")
     troubles = undo(job.host, changes, setup.daemon, job.wish.deadline)

@@ -55,10 +55,11 @@ def show_change(command: str, result: Result, as_json: bool, then: str = "") -> 
 
 
 def diff_text(diff: str) -> Styled:
-    """Returns a unified diff, coloured by the kind of line."""
+    """Returns a unified diff, coloured by the kind of line. Tabs stay: they are what a file is indented by."""
     text = Styled()
-    for line in diff.splitlines():
-        text.append(f"{plain(line)}\n", _DIFF_STYLES.get(line[:1], "dim"))
+    for line in diff.removesuffix("\n").split("\n") if diff else ():
+        words = "\t".join(map(plain, line.removesuffix("\r").split("\t")))
+        text.append(f"{words}\n", _DIFF_STYLES.get(line[:1], "dim"))
     return text
 
 

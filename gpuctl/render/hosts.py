@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Iterable
-from json import dumps
 
 from gpuctl.compat.hosts import HostVerdict
 from gpuctl.model import Verdict
 from gpuctl.render.check import STYLES
+from gpuctl.render.json import dumps
 from gpuctl.render.text import Styled, plain
 
 BAD_ROW = "bad row"
@@ -49,7 +49,7 @@ def host_json(one: HostVerdict) -> str:
         "requirement": asked,
         "error": said.error,
     }
-    return dumps(document, ensure_ascii=False)
+    return dumps(document)
 
 
 def host_text(one: HostVerdict) -> Styled:

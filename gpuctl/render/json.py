@@ -20,7 +20,15 @@ if TYPE_CHECKING:  # each command pays only for its own rooms
 
 def document(command: str, body: dict[str, Any]) -> str:
     """Returns the JSON text of one command's result, its schema first."""
-    return json.dumps({"schema": f"gpuctl.{command}/1", **body}, indent=2, ensure_ascii=False)
+    return dumps({"schema": f"gpuctl.{command}/1", **body}, indent=2)
+
+
+def dumps(value: Any, indent: int | None = None) -> str:
+    """Returns a value as JSON. Letters stay readable; what could steer a terminal is escaped, as JSON itself allows."""
+    text = json.dumps(value, indent=indent, ensure_ascii=False)
+    if text.replace("\n", "").isprintable():
+        return text
+    return "".join(one if one.isprintable() or one == "\n" else json.dumps(one)[1:-1] for one in text)
 
 
 def as_json(value: Any) -> Any:

@@ -11,7 +11,7 @@ from gpuctl.model import Report, Status
 from gpuctl.provision.mend import Mended, Seen
 from gpuctl.render.changes import diff_text, done_text, steps_text
 from gpuctl.render.doctor import report_text
-from gpuctl.render.json import doctor_json
+from gpuctl.render.json import doctor_json, dumps
 from gpuctl.render.text import Styled, plain
 
 
@@ -19,7 +19,7 @@ def fix_json(seen: Seen, mended: Sequence[Mended]) -> str:
     """Returns the doctor's JSON of the last look, and under `fix` what was done before it."""
     body = json.loads(doctor_json(seen.report, seen.facts))
     body["fix"] = [_as_json(one, seen.report) for one in mended]
-    return json.dumps(body, indent=2, ensure_ascii=False)
+    return dumps(body, indent=2)
 
 
 def fix_text(seen: Seen, mended: Sequence[Mended], dry_run: bool, verbose: bool) -> Styled:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -13,7 +12,7 @@ from gpuctl.checks.changed import Changed
 from gpuctl.facts.gather import Facts
 from gpuctl.model import Report
 from gpuctl.render.doctor import MARKS, report_text
-from gpuctl.render.json import as_json
+from gpuctl.render.json import as_json, dumps
 from gpuctl.render.standing import standing, waived_until
 from gpuctl.render.text import Styled, plain
 
@@ -72,7 +71,7 @@ def _line(one: Changed, at: str) -> Styled:
 def _json_line(one: Changed, at: str) -> str:
     was = standing(one.was) if one.was else None
     document = {"schema": "gpuctl.doctor-watch/1", "at": at, "was": was, "finding": as_json(one.now)}
-    return json.dumps(document, ensure_ascii=False) + "\n"
+    return dumps(document) + "\n"
 
 
 def _now() -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from gpuctl.facts.driver import Driver, Gpu
+from gpuctl.facts.driver import Driver
+from gpuctl.facts.nvml import Gpu
 from gpuctl.model import CannotTell
 from gpuctl.smoke.request import GpuRequest
 

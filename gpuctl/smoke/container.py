@@ -130,8 +130,11 @@ def connect(endpoint: str) -> DockerClient:
     """Returns a client of the daemon at `endpoint`. Raises EngineError."""
     from docker import DockerClient
 
-    with understood_settings():
-        return ask(lambda: DockerClient(base_url=endpoint, timeout=_NO_LIMIT))
+    def client() -> DockerClient:
+        with understood_settings():
+            return DockerClient(base_url=endpoint, timeout=_NO_LIMIT)
+
+    return ask(client)
 
 
 def run(client: DockerClient, spec: Spec, seconds: float) -> Ended:
@@ -199,6 +202,10 @@ def engine_errors() -> Iterator[None]:
         yield
     except (DockerException, HTTPError, StreamParseError, OSError) as error:
         raise EngineError(str(getattr(error, "explanation", None) or error)) from error
+    except (EngineError, DeadlineExceeded):
+        raise
+    except Exception as error:  # the SDK trusts the types in an answer: another may make anything of it
+        raise EngineError(f"Docker's answer is not understood ({type(error).__name__}: {error})") from error
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from gpuctl.host.deadline import DeadlineExceeded, within
+from gpuctl.host.decode import number_in, object_in, text_in
 from gpuctl.smoke.container import EngineError, ask, engine_errors, understood_settings
 
 if TYPE_CHECKING:
@@ -54,10 +55,14 @@ def layer_progress(event: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
 
     A line: {"status": "Downloading", "progressDetail": {"current": 1024, "total": 4096}, "id": "a3ed95caeb02"}.
     """
-    detail = event.get("progressDetail") or {}
-    if event.get("status") != "Downloading" or not detail.get("total"):
+    try:
+        detail = object_in(event, "progressDetail")
+        total = number_in(detail, "total")
+        if event.get("status") != "Downloading" or not total:
+            return {}
+        return {text_in(event, "id") or "": (number_in(detail, "current") or 0, total)}
+    except ValueError:  # it tells of the progress alone
         return {}
-    return {str(event.get("id")): (int(detail.get("current", 0)), int(detail["total"]))}
 
 
 def share(layers: Mapping[str, tuple[int, int]]) -> float | None:

@@ -91,8 +91,8 @@ OF = (
     *"aAa1 \n-=:/&@.,\\[{(\"'|%$",
     *("password", "token ", "key=", '"key":', 'password="', "token=[", "name: A\n value: ", "pass: |\n a\n", "auth\\"),
     *("://", "://a:", "a:b@", "-p ", "-e A=", '"A=', "env=[", "- A=", "Environment=", "env:\n ", "$6$", "https://a/hook/"),
-    *("{sha}", "digest ", "authorization:", "wandb ", "password ", "%3a%2f%2f", "basic ", "bearer ", "aB3", "0f", "a."),
-    *("\\\"", "%3a%2f%2f%40", "PRIVATE " + "KEY-----", "-----"),
+    *("{sha}", "digest ", "authorization:", "wandb ", "password ", "%3a%2f%2f", "basic ", "bearer ", "aB3", "0f"),
+    *("\\\"", "%3a%2f%2f%40", "a.", "token=[\"\"", "PRIVATE " + "KEY-----", "-----"),
 )  # fmt: skip
 SIZE, SECONDS = 1 << 18, 60
 """Of processor time, for all of them. A pattern in quadratic time needs minutes for one."""

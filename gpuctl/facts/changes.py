@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from typing import Any, FrozenSet, List, Mapping, Optional, Tuple
 
 from gpuctl.facts.docker_process import parse_start
-from gpuctl.host.reading import Host, Outcome
+from gpuctl.host.reading import Host, Outcome, failure
 from gpuctl.model import Fact
 
 ROOT_FOLDER = "/var/lib/gpuctl/journal"
@@ -106,12 +106,12 @@ def _read_folder(host: Host, folder: str) -> Fact[Tuple[Run, ...]]:
     if names.outcome is Outcome.ABSENT:
         return Fact((), folder)
     if not names.ok:
-        return Fact((), folder, unknown=names.detail or names.outcome.value)
+        return Fact((), folder, unknown=failure(names))
     matches = [match for match in map(_RUN.fullmatch, names.text.splitlines()) if match]
     readings = [(match.group(1), host.read("%s/%s" % (folder, match.group()))) for match in matches]
     failed = next((reading for _, reading in readings if not reading.ok), None)
     if failed:
-        return Fact((), failed.source, unknown=failed.detail or failed.outcome.value)
+        return Fact((), failed.source, unknown=failure(failed))
     runs = [parse_run(id, reading.text) for id, reading in readings]
     return Fact(tuple(_seen(host, run, head) for run, head in runs if run), folder)
 

@@ -6,19 +6,19 @@ What stays open is looked through for other secrets afterwards, as all text is.
 from __future__ import annotations
 
 import re
-from typing import Iterator, Match, NamedTuple, Pattern
+from typing import Iterator, Match, NamedTuple
 
 from gpuctl.host.quoting import Span, last_groups, quoted
 
-_OPEN = re.compile(
+_OPEN = (
     r"PATH|HOME|LANG|LC_\w+|TZ|TERM|container|(?:NVIDIA|CUDA|NV)_\w+|NVARCH|(?:LD_)?LIBRARY_PATH|\w+_VERSION"
     r"|DOCKER_(?:HOST|CONFIG|CONTEXT|RAMDISK)|XDG_(?:RUNTIME_DIR|(?:CONFIG|DATA|STATE)_HOME)|LISTEN_(?:PID|FDS)"
     r"|ROOTLESSKIT_STATE_DIR|CONTAINERD_(?:ADDRESS|NAMESPACE)|(?:\w+_)?(?:OPTS|OPTIONS|ARGS|FLAGS)"
 )
 """What probes and checks read: where programs look for files and sockets, what NVIDIA's images say of themselves, and
 the arguments that a unit takes from its environment."""
-_OF_A_PROCESS = re.compile(r"/proc/\w+/environ")
-_A_FILE = re.compile(r"/etc/(?:default|sysconfig|conf\.d)/.*|/etc/environment|.*/environment\.d/.*|.*\.env")
+_OF_A_PROCESS = r"/proc/\w+/environ"
+_A_FILE = r"/etc/(?:default|sysconfig|conf\.d)/.*|/etc/environment|.*/environment\.d/.*|.*\.env"
 _NAME = r"(?P<name>[A-Za-z_][\w.-]{0,99})"
 _UPPER = r"(?P<name>[A-Z_][A-Z0-9_]{1,99})"
 _OTHER = _NAME.replace("name", "other")
@@ -33,8 +33,8 @@ class Form(NamedTuple):
     pattern: str
 
 
-_PROCESS = re.compile(r"(?:^|(?<=\0))(?P<name>[^=\0]*)=([^\0]*)")
-_LINE = re.compile(r"(?m)^[ \t]*(?:export[ \t]+)?%s[ \t]*=[ \t]*%s" % (_NAME, r"([^\n]*(?:(?<=\\)\n[^\n]*)*)"))
+_PROCESS = r"(?:^|(?<=\0))(?P<name>[^=\0]*)=([^\0]*)"
+_LINE = r"(?m)^[ \t]*(?:export[ \t]+)?%s[ \t]*=[ \t]*%s" % (_NAME, r"([^\n]*(?:(?<=\\)\n[^\n]*)*)")
 _FORMS = (
     # One by itself, as an entry of a list or an argument: "NAME=VALUE", - NAME=VALUE, -e NAME=VALUE.
     Form('"', quoted(1, _UPPER + "=")),
@@ -60,34 +60,34 @@ _SETS = (
     Form("nv", r"(?m)^(?P<in>[ \t]*)(?:- )?env(?:ironment)?:[ \t]*((?:\n(?P=in)[ -][^\n]*)*)"),
 )
 _ENTRIES = (
-    re.compile(quoted(1, _NAME + "=")),
-    re.compile(r"(?<![\w.$\"'-])%s=%s" % (_NAME, _VALUE.replace(r"[^\s\0]*", r"[^\s\0,]*"))),
-    re.compile(r"(?P<name>[A-Za-z_]\w*)[\"'\\]{0,8}[ \t]{0,8}[:=][ \t]{1,8}(?:%s|([^\s\"'\\,][^\n,]*))" % quoted()),
+    quoted(1, _NAME + "="),
+    r"(?<![\w.$\"'-])%s=%s" % (_NAME, _VALUE.replace(r"[^\s\0]*", r"[^\s\0,]*")),
+    r"(?P<name>[A-Za-z_]\w*)[\"'\\]{0,8}[ \t]{0,8}[:=][ \t]{1,8}(?:%s|([^\s\"'\\,][^\n,]*))" % quoted(),
 )
 
 
 def variables(kind: str, source: str, text: str) -> Iterator[Span]:
     """Yields the places of variables' values that do not leave the host, in no order. They may overlap."""
-    if kind == "read" and _OF_A_PROCESS.fullmatch(source):
+    if kind == "read" and re.fullmatch(_OF_A_PROCESS, source):
         yield from _hidden(_PROCESS, text)
-    if kind == "read" and _A_FILE.fullmatch(source):
+    if kind == "read" and re.fullmatch(_A_FILE, source):
         yield from _hidden(_LINE, text)
     if "=" not in text and ":" not in text:
         return
     for hint, pattern in _FORMS:
         if hint in text:
-            yield from _hidden(re.compile(pattern), text)
+            yield from _hidden(pattern, text)
     for hint, pattern in _SETS:
         if hint in text:
-            for _, (begin, end) in last_groups(re.compile(pattern), text):
+            for _, (begin, end) in last_groups(pattern, text):
                 for entry in _ENTRIES:
                     yield from ((begin + one, begin + other) for one, other in _hidden(entry, text[begin:end]))
 
 
-def _hidden(pattern: Pattern[str], text: str) -> Iterator[Span]:
+def _hidden(pattern: str, text: str) -> Iterator[Span]:
     return (span for match, span in last_groups(pattern, text) if span[0] < span[1] and not _is_open(match))
 
 
 def _is_open(match: Match[str]) -> bool:
     names = match.groupdict()
-    return bool(_OPEN.fullmatch(names["name"] or names["other"] or ""))
+    return bool(re.fullmatch(_OPEN, names["name"] or names.get("other") or ""))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Iterator, Match, Pattern, Tuple
+import re
+from typing import Iterator, Match, Tuple
 
 Span = Tuple[int, int]
 """Begin and end of a secret in a text."""
@@ -20,7 +21,7 @@ def quoted(number: int = 1, before: str = "") -> str:
     return r"(?P<%s>\\{0,7}[\"'])%s(?P<quoted%d>(?:%s)*)" % (mark, before, number, inside)
 
 
-def last_groups(pattern: Pattern[str], text: str) -> Iterator[Tuple[Match[str], Span]]:
-    """Yields every match with the place of its last group."""
-    for match in pattern.finditer(text):
+def last_groups(pattern: str, text: str) -> Iterator[Tuple[Match[str], Span]]:
+    """Yields every match with the place of its last group. The pattern is compiled when it is first needed."""
+    for match in re.finditer(pattern, text):
         yield match, match.span(match.lastindex or 0)

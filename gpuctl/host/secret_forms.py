@@ -59,16 +59,16 @@ FORMS = (
     Form("an argument", "-u", _USER),
     Form("credentials", "@", r"(?<![\w/.:@+-])[\w.+%-]{1,64}:([^\s\0\"'@/:,]{1,128})@(?!sha\d)(?=[\w(\[])"),
 )  # fmt: skip
-_SHORT = re.compile(r"(?<![\w-])(-[paw])([ \0\t]|[\"'],\s{0,8}[\"']|(?=[^\s\0\"'=-]))[\"']?([^\s\0\"'-][^\s\0\"']*)")
-_NO_PASSWORD = re.compile(
+_SHORT = r"(?<![\w-])(-[paw])([ \0\t]|[\"'],\s{0,8}[\"']|(?=[^\s\0\"'=-]))[\"']?([^\s\0\"'-][^\s\0\"']*)"
+_OTHER_ARGUMENT = (
     r"[\d.,:/-]+(?:tcp|udp)?|/.*|\.{1,2}/.*|tcp|udp|icmp|all|none|err|warning|info|debug|notice|crit|emerg|alert"
     r"|(?:[A-Z][a-z]+){1,8}[A-Z]*|[\w.*\[\]]+:[\d:/a-z]+"
 )
-_TAKES_A_PASSWORD = re.compile(
+_LOGS_IN = (
     r"(?i)\b(?:login|mysql\w*|mariadb\w*|sshpass|mongo\w*|redis-cli|smbclient|ldap\w+|zip|7z\w?|unrar|wget|psql|sqlcmd"
     r"|crane|skopeo|helm)\b|(?<![\w-])(?:-u|--user\w*)\b"
 )
-_VENDOR = re.compile(
+_VENDOR = (
     r"(?i)(?:wandb|weights|datadog|dd|twilio|heroku|cloudflare|okta|sentry|pagerduty|opsgenie|newrelic|splunk|grafana|loki"
     r"|snyk|sonar|travis|circleci|codecov|fastly|algolia|mailgun|mailchimp|linode|hetzner|vultr|scaleway|ovh|azure|aws"
     r"|artifactory|jfrog|nexus|docker|ngc|nvidia|comet|neptune|clearml|mlflow|dagshub|consul|nomad|vault|etcd|rancher|k3s"
@@ -76,25 +76,25 @@ _VENDOR = re.compile(
     r"[:=| ]{1,3}[ \t]{0,4}[\"'\\]{0,4}"
     r"(?<!sha256:)([0-9a-f]{32}|[0-9a-f]{40})(?![\w-])"
 )
-_HEX = re.compile(r"(?<![\w])[0-9a-f]{32}")
-_ADDRESS = re.compile(r":(?:\\?/){2}((?:[^\s\"'<>\0`:\\]+|:(?!//)|\\(?=/))*)")
-_AUTHORITY = re.compile(r"[^/?#\\]*")
-_PORT = re.compile(r"[^:]*(?::\d*)?|\[[^\]]*\](?::\d*)?")
+_HEX = r"(?<![\w])[0-9a-f]{32}"
+_ADDRESS = r":(?:\\?/){2}((?:[^\s\"'<>\0`:\\]+|:(?!//)|\\(?=/))*)"
+_AUTHORITY = r"[^/?#\\]*"
+_PORT = r"[^:]*(?::\d*)?|\[[^\]]*\](?::\d*)?"
 
 
 def surrounded(text: str, low: str) -> Iterator[Tuple[str, Span]]:
     """Yields what was found and where, in no order. `low` is the text in small letters."""
     for form in FORMS:
         if form.hint in low:
-            yield from ((form.what, span) for _, span in last_groups(re.compile(form.pattern), text))
+            yield from ((form.what, span) for _, span in last_groups(form.pattern, text))
     if "://" in text or ":\\/\\/" in text:
-        for match in _ADDRESS.finditer(text):
+        for match in re.finditer(_ADDRESS, text):
             span = _userinfo(text, *match.span(1))
             if span:
                 yield "credentials in an address", span
     if "-p" in text or "-a" in text or "-w" in text:
         yield from (("an argument", span) for span in _arguments(text))
-    if _HEX.search(low):
+    if re.search(_HEX, low):
         yield from (("a token", span) for _, span in last_groups(_VENDOR, text))
 
 
@@ -102,9 +102,9 @@ def _userinfo(text: str, begin: int, end: int) -> Optional[Span]:
     """The name and the password in an address that begins here, behind its scheme. A password may hold any letter."""
     address = text[begin:end]
     last = address.rfind("@")
-    authority = _AUTHORITY.match(address)
+    authority = re.match(_AUTHORITY, address)
     within = authority.group().rfind("@") if authority else -1
-    has_password = ":" in address[: max(last, 0)] and not _PORT.fullmatch(authority.group() if authority else "")
+    has_password = ":" in address[: max(last, 0)] and not re.fullmatch(_PORT, authority.group() if authority else "")
     further = has_password and not address.startswith(("/@", "@sha"), last - 1) and address[last - 1 : last] != "/"
     at = last if further else within
     if at <= 0 or (text.endswith("ssh://", 0, begin) and ":" not in address[:at]):
@@ -114,10 +114,10 @@ def _userinfo(text: str, begin: int, end: int) -> Optional[Span]:
 
 def _arguments(text: str) -> Iterator[Span]:
     """What stands behind -p, -a and -w, where that is a password: they mean a port or something else as well."""
-    for match in _SHORT.finditer(text):
+    for match in re.finditer(_SHORT, text):
         option, between, value = match.groups()
         before = text[max(0, match.start() - 200) : match.start()].rpartition("\n")[2]
-        sure = bool(_TAKES_A_PASSWORD.search(before))
-        other = _NO_PASSWORD.fullmatch(value) and not (sure and value.isdigit())
+        sure = bool(re.search(_LOGS_IN, before))
+        other = re.fullmatch(_OTHER_ARGUMENT, value) and not (sure and value.isdigit())
         if not other and (sure or (option == "-p" and between)):
             yield match.span(3)

@@ -16,7 +16,7 @@ _STEMS = (
     "unseal", "session", "sessid", "hmac", "conn", "dsn", "seed", "otp", "pin", "salt", "community", "key", "auth",
     "sig", "masterauth", "contrase", "kennwort",
 )  # fmt: skip
-_WORD = re.compile(
+_WORD = (
     r"(?:pass(?:w|phrase|code|key|wd)|(?<!by)(?<!com)(?<!tres)pass(?![a-z])|pwd|psk(?![a-z])|psw(?:d|(?![a-z]))"
     r"|(?<![a-z])pw(?![a-z])|secret|token(?!iz)|credential|(?<![a-z])creds?(?![a-z])|cookie|mnemonic|jwt|bearer|webhook"
     r"|unseal|session_?id|sessid|hmac|conn(?:ection)?[_ -]?str|(?<![a-z])dsn|seed[_ -]?phrase|(?<![a-z])otp(?![a-z])"
@@ -28,17 +28,17 @@ _WORD = re.compile(
     r"|(?<=[?&])key(?==)"
 )
 _MARKS, _GAP = r"[\\\"'`\]]{0,9}", r"[ \t]{0,8}"
-_IS = re.compile(
+_IS = (
     _MARKS + _GAP + r"(?:=>|[:=]{1,2})" + _GAP + r"(?:str ?= ?|string ?= ?)?(?:\r?\n[ \t]{0,40}(?=[\"']))?"
     r"|" + _MARKS + r"[\s,;]{1,80}[\\\"']{0,8}value" + _MARKS + _GAP + r"[:=]" + _GAP +
     r"|" + _MARKS + r">|%3[ad](?:%20)?"
 )  # fmt: skip
-_LOOSE = re.compile(r"[ \t\0]{1,8}|[\\\"']{1,8},\s{0,40}(?=[\\\"'])|\n[ \t]{0,40}-[ \t]{1,8}")
+_LOOSE = r"[ \t\0]{1,8}|[\\\"']{1,8},\s{0,40}(?=[\\\"'])|\n[ \t]{0,40}-[ \t]{1,8}"
 """Between an option, or the word of a configuration file, and its argument."""
-_AN_OPTION = re.compile(r"(?:^|[\s\0\"'\[,=(`])--?[\w.-]*$")
-_A_LINE = re.compile(r"[ \t]*(?:set |export |- |enable |login \S+ |machine \S+ )*[\w.-]*")
+_AN_OPTION = r"(?:^|[\s\0\"'\[,=(`])--?[\w.-]*$"
+_A_LINE = r"[ \t]*(?:set |export |- |enable |login \S+ |machine \S+ )*[\w.-]*"
 _STOP = r"\s\0\"'`<>"
-_VALUE = re.compile(
+_VALUE = (
     r"(?P<long>\"{3}|'{3})((?:(?!(?P=long))(?:[^\"']+|[\"']))*)"
     r"|" + quoted() +
     r"|[|>][+-]?\d?[ \t]*\n(?P<in>[ \t]+)([^\n]*(?:\n(?P=in)[^\n]*|\n(?=\n))*)"
@@ -47,11 +47,10 @@ _VALUE = re.compile(
     r"|(?P<bare>(?:[^%s\\,;&\[\]{}()#]+|[\\,;&\[\]{}()#]{1,8}(?![\w .-]{0,40}[:=])(?=[^%s\\,;&\[\]{}()]))+"
     r"(?:\n[ \t]+[\w+/=-]{16,}(?![^\s]))*)" % (_STOP, _STOP)
 )  # fmt: skip
-_ENDS_A_LIST = re.compile(r"[\\\"'\s,]*\Z")
-_TO_THE_END = re.compile(r"[^\n\0]*")
-_A_PATH = re.compile(r"/(?:bin|boot|data|dev|etc|home|lib\w*|mnt|opt|proc|root|run|s?bin|srv|sys|tmp|usr|var)(?:/|$)")
-_NUMBER = re.compile(r"\d{1,5}")
-_MAY_BE_A_NUMBER = re.compile(r"pass|pwd|pin|otp|secret|psk")
+_TO_THE_END = r"[^\n\0]*"
+_A_PATH = r"/(?:bin|boot|data|dev|etc|home|lib\w*|mnt|opt|proc|root|run|s?bin|srv|sys|tmp|usr|var)(?:/|$)"
+_NUMBER = r"\d{1,5}"
+_MAY_BE_A_NUMBER = r"pass|pwd|pin|otp|secret|psk"
 _LONGEST_NAME = 100
 
 
@@ -59,12 +58,12 @@ def named_values(low: str) -> Iterator[Span]:
     """Yields the places of the values, in order. `low` is the text in small letters."""
     end = 0
     for start in _starts(low):
-        word = _WORD.match(low, start) if start >= end else None
+        word = re.compile(_WORD).match(low, start) if start >= end else None
         if word is None:
             continue
         end = word.end()
-        between = _IS.match(low, word.end())
-        value = _VALUE.match(low, between.end()) if between else _argument(low, word)
+        between = re.compile(_IS).match(low, word.end())
+        value = re.compile(_VALUE).match(low, between.end()) if between else _argument(low, word)
         span = _secret(low, word, value) if value else None
         if span:
             end = span[1]
@@ -78,30 +77,28 @@ def _starts(low: str) -> Iterator[int]:
 
 def _argument(low: str, word: Match[str]) -> Optional[Match[str]]:
     """What follows an option's name, or a word that begins a line of its own."""
-    between = _LOOSE.match(low, word.end())
+    between = re.compile(_LOOSE).match(low, word.end())
     if between is None or word.group().endswith("-stdin"):
         return None
-    value = _VALUE.match(low, between.end())
+    value = re.compile(_VALUE).match(low, between.end())
     if value is None or value.group().startswith("-"):
         return None
     alone = low[value.end() : value.end() + 1] in ("", "\n", "\r")
     before = low[max(0, word.start() - _LONGEST_NAME) : word.start()]
-    return value if _AN_OPTION.search(before) or (alone and _begins_a_line(low, word)) else None
+    return value if re.search(_AN_OPTION, before) or (alone and _begins_a_line(low, word)) else None
 
 
 def _begins_a_line(low: str, word: Match[str]) -> bool:
     earliest = max(0, word.start() - _LONGEST_NAME)
     line = low.rfind("\n", earliest, word.start()) + 1
-    return (line > 0 or earliest == 0) and bool(_A_LINE.fullmatch(low, line, word.start()))
+    return (line > 0 or earliest == 0) and bool(re.compile(_A_LINE).fullmatch(low, line, word.start()))
 
 
 def _secret(low: str, word: Match[str], value: Match[str]) -> Optional[Span]:
     begin, end = value.span(value.lastindex or 0)
     if value["bare"] is not None and _begins_a_line(low, word):
-        rest = _TO_THE_END.match(low, end)
+        rest = re.compile(_TO_THE_END).match(low, end)
         end = rest.end() if rest else end
-    ended = _ENDS_A_LIST.search(low, begin, end) if value.group().startswith("[") else None
-    end = ended.start() if ended else end
-    said = low[begin:end]
-    is_number = _NUMBER.fullmatch(said) and not _MAY_BE_A_NUMBER.search(word.group())
-    return None if is_number or _A_PATH.match(said) else (begin, end)
+    said = low[begin:end].rstrip("\\\"' \t\r\n," if value.group().startswith("[") else "\r")
+    is_number = re.fullmatch(_NUMBER, said) and not re.search(_MAY_BE_A_NUMBER, word.group())
+    return None if is_number or re.match(_A_PATH, said) else (begin, begin + len(said))

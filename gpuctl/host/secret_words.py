@@ -36,9 +36,9 @@ _COMMON = (
 """Prefixes that are words as well: what follows must look like chance."""
 _RUN = re.compile(r"(?:(?<=\\)[nrt])?([A-Za-z0-9_.~+/-]{16,}={0,2})")
 _PART = re.compile(r"[A-Za-z0-9_~-]{16,}")
-_UUID = re.compile(r"(?i)[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_UUID = r"(?i)[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _LETTERS = re.compile(r"[A-Za-z0-9]{16,}")
-_HEX = re.compile(r"[0-9a-f]+|[0-9A-F]+")
+_HEX = r"[0-9a-f]+|[0-9A-F]+"
 _TURNS, _DIGITS = re.compile(r"[A-Z]+|[a-z]+|[0-9]+"), re.compile(r"[0-9]+")
 
 
@@ -66,9 +66,9 @@ def is_random(word: str) -> bool:
     if word.islower() or word.isupper():
         return any(_is_mixed(part) for part in _LETTERS.findall(word))
     turns, digits = len(_TURNS.findall(word)), len(_DIGITS.findall(word))
-    return len(word) >= 20 and digits >= 2 and turns >= len(word) * 0.43 and not _UUID.search(word)
+    return len(word) >= 20 and digits >= 2 and turns >= len(word) * 0.43 and not re.search(_UUID, word)
 
 
 def _is_mixed(part: str) -> bool:
     """Of one case: letters and digits take turns, and it is no hexadecimal number."""
-    return len(part) >= 20 and len(_DIGITS.findall(part)) >= 4 and not _HEX.fullmatch(part)
+    return len(part) >= 20 and len(_DIGITS.findall(part)) >= 4 and not re.fullmatch(_HEX, part)

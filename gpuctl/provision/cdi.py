@@ -9,7 +9,7 @@ from gpuctl.engines.text_diff import text_diff
 from gpuctl.facts.cdi_document import GPU_KIND, Document, parse_document, same
 from gpuctl.facts.system import System
 from gpuctl.host.process import ask_program
-from gpuctl.host.reading import Host, failure
+from gpuctl.host.reading import Host, failure, said_line
 from gpuctl.model import Disturbs, Remedy
 from gpuctl.provision.result import Refused
 from gpuctl.provision.setup import Edit
@@ -30,8 +30,8 @@ def generated(host: Host, system: System, path: str) -> str:
     form = "json" if path.endswith(".json") else "yaml"
     said = ask_program((program.text, "cdi", "generate", f"--format={form}"), "", GENERATE_DEADLINE)
     if not said.ok:
-        words = said.detail.strip().splitlines() or [failure(said)]
-        raise Refused(f"nvidia-ctk cdi generate failed: {words[-1].rstrip('.')}.", remedy=_SEE_DRIVER)
+        words = said_line(said.detail, -1) or failure(said)
+        raise Refused(f"nvidia-ctk cdi generate failed: {words.rstrip('.')}.", remedy=_SEE_DRIVER)
     document = _understood(path, said.text)
     if document.kind != GPU_KIND or not document.devices:
         raise Refused("nvidia-ctk cdi generate found no GPU.", remedy=_SEE_DRIVER)

@@ -14,7 +14,7 @@ from gpuctl.facts.containerd import Containerd
 from gpuctl.facts.gather import Facts, Missing
 from gpuctl.facts.system import System
 from gpuctl.host import files
-from gpuctl.host.reading import Host, Outcome, failure
+from gpuctl.host.reading import Host, Outcome, failure, said_line
 from gpuctl.model import Disturbs, ExitCode, Remedy
 from gpuctl.provision.containerd_daemon import TITLES, Running
 from gpuctl.provision.containerd_files import Layout, check, disabling, registered, target
@@ -153,8 +153,8 @@ def _inspector(host: Host, containerd: Containerd, file: str, name: str) -> Call
     def inspect(path: str) -> None:
         reading = host.run((program, "--config", path, "config", "dump"), DUMP_DEADLINE)
         if reading.outcome is Outcome.OK and reading.code:
-            words = reading.detail.strip().splitlines()[-1:] or [failure(reading)]
-            raise Refused(f"containerd refuses the new {file}: {words[0].replace(path, file).rstrip('.')}.")
+            words = said_line(reading.detail, -1) or failure(reading)
+            raise Refused(f"containerd refuses the new {file}: {words.replace(path, file).rstrip('.')}.")
         dumped = reading.text.encode("utf-8")
         if reading.ok and name and name not in settings(values(dumped), cri_plugin(dumped, 2)).runtimes:
             raise Refused(f"containerd does not find the runtime {name} in the new {file}.")

@@ -10,20 +10,15 @@ from typing import Any
 
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
-from tomlkit.items import Table
 
-from gpuctl.engines.text_diff import text_diff
 from gpuctl.facts.crio import CrioConfig, parse_config
 
 HEADER = "# Written by gpuctl install-runtime.\n\n"
-HIDDEN = "…"
 PATHS = ("crio", "runtime", "runtimes")
 INHERITED = ("monitor_path", "monitor_cgroup", "monitor_exec_cgroup", "monitor_env", "allowed_annotations")
 """What a runtime needs of the one that it calls. CRI-O's packages bring a conmon that is not on PATH: with a runtime
 that has no monitor_path, CRI-O does not start then (https://github.com/NVIDIA/nvidia-container-toolkit/issues/681).
 runtime_root and whatever is true of one program only are not among them."""
-_SHOWN = frozenset((*INHERITED, "runtime_path", "runtime_type", "default_runtime")) - {"monitor_env"}
-"""Keys whose text is no secret. An environment may hold a proxy's password."""
 
 
 class NotAccepted(ValueError):
@@ -79,26 +74,3 @@ def settings(raw: bytes | None) -> CrioConfig:
         return parse_config("", (raw or b"").decode())
     except (ValueError, RecursionError):
         return parse_config("", "")
-
-
-def diff(path: str, before: bytes | None, after: bytes | None) -> str:
-    """Returns the unified diff of two contents, without what may be a secret."""
-    try:
-        return text_diff(path, *(None if raw is None else shown(raw) for raw in (before, after)))
-    except NotAccepted as error:
-        return f"(not shown: {path}: {error})\n"
-
-
-def shown(raw: bytes) -> str:
-    """Returns a file's text with other keys' strings hidden. Raises NotAccepted."""
-    document = _parsed(raw)
-    _hide(document)
-    return tomlkit.dumps(document)
-
-
-def _hide(table: Any) -> None:
-    for key, value in table.items():
-        if isinstance(value, Table | dict):
-            _hide(value)
-        elif key not in _SHOWN and isinstance(value, str | list):
-            table[key] = HIDDEN

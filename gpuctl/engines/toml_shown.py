@@ -1,9 +1,8 @@
-"""A TOML file as it may be shown: strings may be secrets, all but those of keys that are known to hold none."""
+"""A TOML file as it may be shown: without the strings that are secrets, by their keys or by their form."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from difflib import unified_diff
 
 import tomlkit
@@ -13,32 +12,30 @@ from tomlkit.items import AoT, Array, InlineTable, Item, Null, String, Table, Wh
 
 from gpuctl.engines.merge import Keys
 from gpuctl.engines.toml_text import NotAccepted, decoded
+from gpuctl.host.redact import MASK, public_value, without_secrets
 
-HIDDEN = "…"
-_QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'")
+_ANYTHING = "x"
+_MARKS = frozenset("\"'\\")
+"""What a string in TOML cannot hold as it is."""
 
 
-def diff(path: str, before: bytes | None, after: bytes | None, public: Callable[[Keys], bool]) -> str:
-    """Returns the unified diff of two contents as they may be shown; None stands for no file.
-
-    `public` says of a key, by the keys that lead to it, whether its strings are no secrets.
-    """
+def diff(path: str, before: bytes | None, after: bytes | None) -> str:
+    """Returns the unified diff of two contents as they may be shown; None stands for no file."""
     try:
-        old, new = (shown(raw or b"", public).splitlines(keepends=True) for raw in (before, after))
+        old, new = (shown(raw or b"").splitlines(keepends=True) for raw in (before, after))
     except NotAccepted as error:
         return f"(not shown: {path}: {error})\n"
     lines = unified_diff(old, new, "/dev/null" if before is None else path, "/dev/null" if after is None else path)
     return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
 
 
-def shown(raw: bytes, public: Callable[[Keys], bool]) -> str:
-    """Returns the text without the strings that may be secrets, those in comments too. Raises NotAccepted."""
+def shown(raw: bytes) -> str:
+    """Returns the text without secrets, those in comments too. Raises NotAccepted."""
     try:
         document = tomlkit.parse(decoded(raw))
         for path, item in _walk(document, ()):
-            _hide_comment(item)
-            if path and not public(path):
-                _hide(item)
+            _hide_comment(path, item)
+            _hide(path, item)
         return document.as_string()
     except (TOMLKitError, RecursionError):
         raise NotAccepted("not valid TOML") from None
@@ -56,18 +53,22 @@ def _walk(container: Container, path: Keys) -> Iterator[tuple[Keys, Item]]:
                 yield from _walk(table.value, here)
 
 
-def _hide(item: Item) -> None:
+def _hide(path: Keys, item: Item) -> None:
     if isinstance(item, String):
-        item._original = HIDDEN  # what it prints between its quotation marks
+        public = public_value(path, item.value)
+        if public != item.value:
+            item._original = public if public.isprintable() and not set(public) & _MARKS else MASK
     elif isinstance(item, Array):
         for entry in item._iter_items():  # its comments too
-            _hide_comment(entry)
-            _hide(entry)
+            _hide_comment(path, entry)
+            _hide(path, entry)
     elif isinstance(item, InlineTable):
-        for _, entry in item.value.body:
-            _hide(entry)
+        for key, entry in item.value.body:
+            _hide((*path, key.key) if key else path, entry)
 
 
-def _hide_comment(item: Item) -> None:
-    if not isinstance(item, Whitespace | Null):
-        item.trivia.comment = _QUOTED.sub(f'"{HIDDEN}"', item.trivia.comment)
+def _hide_comment(path: Keys, item: Item) -> None:
+    """What is said beside a secret may tell of it: such a comment goes as a whole."""
+    if not isinstance(item, Whitespace | Null) and item.trivia.comment:
+        beside = path and public_value(path, _ANYTHING) != _ANYTHING
+        item.trivia.comment = f"# {MASK}" if beside else without_secrets(item.trivia.comment)

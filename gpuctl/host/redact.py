@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from typing import Iterable, Iterator, List, Tuple
+from typing import Iterable, Iterator, List, Sequence, Tuple
 
 from gpuctl.host.environments import variables
 from gpuctl.host.quoting import Span
@@ -50,6 +50,18 @@ def redact(kind: str, source: str, text: str) -> Tuple[str, Tuple[str, ...]]:
 def without_secrets(text: str) -> str:
     """Returns a text that is shown, without secrets."""
     return redact("", "", text)[0]
+
+
+def public_value(keys: Sequence[str], value: str) -> str:
+    """Returns a text in a document without its secrets; `keys` lead to it. All of it is one where a key says so."""
+    shown = value
+    for key in keys:
+        entry = json.dumps(key) + ": [" + json.dumps(shown) + "]"
+        try:
+            ((shown,),) = json.loads("{" + without_secrets(entry) + "}").values()
+        except ValueError:
+            return MASK
+    return shown
 
 
 def _by_place(kind: str, source: str, text: str) -> Iterator[Found]:

@@ -10,6 +10,7 @@ from gpuctl.facts.cdi_document import GPU_KIND, Document, parse_document, same
 from gpuctl.facts.system import System
 from gpuctl.host.process import ask_program
 from gpuctl.host.reading import Host, failure, said_line
+from gpuctl.host.redact import without_secrets
 from gpuctl.model import Disturbs, Remedy
 from gpuctl.provision.result import Refused
 from gpuctl.provision.setup import Edit
@@ -73,5 +74,6 @@ def _change(path: str, text: str, force: bool) -> Callable[[bytes | None], bytes
 
 
 def diff(path: str, before: bytes | None, after: bytes | None) -> str:
-    """Returns the unified diff of two specifications, which hold no secrets."""
-    return text_diff(path, *(None if raw is None else raw.decode("utf-8", "replace") for raw in (before, after)))
+    """Returns the unified diff of two specifications, without secrets: a variable may be one."""
+    texts = (None if raw is None else without_secrets(raw.decode("utf-8", "replace")) for raw in (before, after))
+    return text_diff(path, *texts)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from gpuctl.checks.remedies import as_root
-from gpuctl.engines.containerd import Differs, Settings, cri_plugin, enable, public, settings
+from gpuctl.engines.containerd import Differs, Settings, cri_plugin, enable, settings
 from gpuctl.engines.toml_shown import diff
 from gpuctl.engines.toml_text import NotAccepted, set_values, values
 from gpuctl.facts.containerd import Containerd
@@ -115,7 +115,7 @@ def _edits(host: Host, containerd: Containerd, layout: Layout, wish: Wish, progr
     names = {path: wish.name}
     inspectors = {file: _inspector(host, containerd, file, names.get(file, "")) for file in changes}
     return tuple(
-        Edit(file, _checked(file, layout, new), show, inspectors[file], values) for file, new in changes.items()
+        Edit(file, _checked(file, layout, new), diff, inspectors[file], values) for file, new in changes.items()
     )
 
 
@@ -132,11 +132,6 @@ def _checked(path: str, layout: Layout, change: Callable[[bytes], bytes]) -> Cal
 def _refused(path: str, error: NotAccepted) -> Refused:
     hint = " Use --force to replace that entry." if isinstance(error, Differs) else ""
     return Refused(f"{path}{f':{error.line}' if error.line else ''}: {error.message}.{hint}")
-
-
-def show(path: str, before: bytes | None, after: bytes | None) -> str:
-    """Returns the unified diff of two contents, in which what may be a secret is hidden."""
-    return diff(path, before, after, public)
 
 
 def _leads_to(host: Host, there: str, program: str) -> bool:
@@ -243,4 +238,4 @@ def _setup(
     return replace(setup, restart=wish.restart, restart_needed=True, late=(late,), remedy=remedy)
 
 
-CONTAINERD = Engine(TITLE, plan, running, (System, Containerd), show, Document(values, set_values))
+CONTAINERD = Engine(TITLE, plan, running, (System, Containerd), diff, Document(values, set_values))

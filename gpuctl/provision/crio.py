@@ -9,7 +9,8 @@ from dataclasses import replace
 from typing import Any
 
 from gpuctl.checks.remedies import as_root
-from gpuctl.engines.crio import INHERITED, Differs, NotAccepted, diff, register
+from gpuctl.engines.crio import INHERITED, Differs, NotAccepted, register
+from gpuctl.engines.toml_shown import diff
 from gpuctl.facts.crio import FOLDER, Crio, CrioConfig, merged
 from gpuctl.facts.gather import Facts, Missing
 from gpuctl.facts.system import System

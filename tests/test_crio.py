@@ -276,7 +276,10 @@ def test_what_is_no_file_of_crio_is_not_edited(raw: bytes) -> None:
 
 
 def test_a_registration_is_the_same_the_second_time_and_hides_what_may_be_a_secret() -> None:
-    secret = b'[crio.runtime.runtimes.runc]\nmonitor_env = ["HTTP_PROXY=http://u:hunter2@p"]\n[crio.image]\nauth_token = "hunter2"\n'
+    secret = (
+        b'[crio.runtime.runtimes.runc]\nmonitor_env = ["HTTP_PROXY=http://u:hunter2@p"]\n'
+        b'[crio.image]\nauth_token = "hunter2"\n'
+    )
     once = register(secret, "nvidia", ENTRY, True, False)
     assert register(once, "nvidia", ENTRY, True, False) == once
     assert once.startswith(b"[crio.runtime]\ndefault_runtime") and secret.splitlines()[1] in once

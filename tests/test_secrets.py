@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,14 @@ import pytest
 from synthetic import called, snapshots
 
 from gpuctl.checks import diagnose
+from gpuctl.checks.public import public
+from gpuctl.diagnose.scan import scan
 from gpuctl.facts.collect import collect
 from gpuctl.facts.gather import gather
 from gpuctl.host.archive import decode
+from gpuctl.host.reading import Outcome, Reading, failure
 from gpuctl.host.redact import MASK, redact, without_secrets
+from gpuctl.model import Evidence, Finding, Remedy, Status
 
 DATA = Path(__file__).parent / "data" / "secrets.jsonl"
 CORPUS: dict[str, Any] = {one["form"]: one for one in map(json.loads, DATA.read_text().splitlines())}
@@ -44,6 +49,8 @@ def test_no_secret_of_the_corpus_passes(form: str) -> None:
         shown, found = redact("run", "x", around)
         assert passed(secret, shown) == [] and found
         assert without_secrets(shown) == shown
+    found_there = public(Finding("x.y", "x", Status.FAIL, text, (Evidence(text, text),), Remedy(text, (text,))))
+    assert passed(secret, repr(found_there)) == []
     in_grpc, _ = redact("call", "x", text)
     assert passed(secret, in_grpc) == [] and len(in_grpc) == len(text)
 
@@ -108,6 +115,19 @@ for of in json.load(sys.stdin):
     limited = ["prlimit", f"--cpu={SECONDS}", sys.executable, "-c", program]
     done = subprocess.run(limited, input=json.dumps(OF), text=True, capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_what_a_program_said_of_its_failure_has_no_secret() -> None:
+    said = "E: Failed to fetch https://ada:hunter2@apt.corp.example/dists/x/InRelease  401  Unauthorized"
+    assert failure(Reading("apt-get update", Outcome.OK, code=100, detail=said)) == (
+        f"exit status 100: E: Failed to fetch https://{MASK}@apt.corp.example/dists/x/InRelease  401  Unauthorized"
+    )
+
+
+def test_what_is_explained_is_shown_without_its_secrets() -> None:
+    line = b'docker: Error response from daemon: could not select device driver "" with capabilities: [[gpu]] '
+    seen = scan(BytesIO(line + b"token=hunter2 -e DB_X=hunter2 https://ada:hunter2@r.example/\n"))
+    assert seen and "hunter2" not in repr(seen)
 
 
 def test_variables_leave_by_name_and_by_the_list() -> None:

@@ -26,7 +26,7 @@ _AUTHORIZATION = r"(?i)authorization%s[ \t]{0,8}[:=][ \t]{0,8}%s(?!null|true|fal
     _MARKS,
     _MARKS,
 )
-_USER = r"(?<![\w-])(?:-u|-U|--(?:proxy-)?user)[ \0\t=]?[\"']{0,2}(?!\d+:\d+(?!\w))([^\s\0\"':=/]+:[^\s\0\"']+)"
+_USER = r"-(?<![\w-]-)(?:u|U|-(?:proxy-)?user)[ \0\t=]?[\"']{0,2}(?!\d+:\d+(?!\w))([^\s\0\"':=/]+:[^\s\0\"']+)"
 _TO_THE_MARK = r"((?:[^\n\r\0\"'\\`]|\\(?![\"'nr]))+)"
 FORMS = (
     Form("a private key", "private key", r"(?i)private key(?: block)?[ -]{4,6}((?:[^-]+|-(?!----))+)"),
@@ -47,11 +47,10 @@ FORMS = (
     Form("a token", "bot", r"(?i)\bbot(\d{6,12}:[\w-]{20,})"),
     Form("a token", ":aa", r"(?<!\d)(\d{8,10}:AA[\w-]{30,})"),
     Form("a token", "q~", r"(?<![\w~.])([\w~.-]{3}\dQ~[\w~.-]{20,})"),
-    Form("a token", "-us", r"(?<![\w])([0-9a-f]{32}-us\d{1,2})(?!\w)"),
-    Form("a token", "sk", r"(?<![A-Za-z0-9])(SK[0-9a-f]{32})(?![A-Za-z0-9])"),
-    Form("a token", "ac", r"(?<![A-Za-z0-9])(A[CP][0-9a-f]{32})(?![A-Za-z0-9])"),
-    Form("a token", ".", r"(?<![\w.-])([MNO][\w-]{23,27}\.[\w-]{6}\.[\w-]{20,})"),
-    Form("a token", ".", r"(?<![\w.-])((?=[a-z]{0,5}\d)[a-z0-9]{6}\.(?=[a-z]*\d)[a-z0-9]{16})(?![\w.-])"),
+    Form("a token", "sk", r"SK(?<![A-Za-z0-9]SK)([0-9a-f]{32})(?![A-Za-z0-9])"),
+    Form("a token", "ac", r"A[CP](?<![A-Za-z0-9]A[CP])([0-9a-f]{32})(?![A-Za-z0-9])"),
+    Form("a token", ".", r"[MNO](?<![\w.-][MNO])([\w-]{23,27}\.[\w-]{6}\.[\w-]{20,})"),
+    Form("a token", ".", r"\.(?<=[a-z0-9]{6}\.)(?<![\w.-][a-z0-9]{6}\.)((?=[a-z]*\d)[a-z0-9]{16})(?![\w.-])"),
     Form("a token", "::", r"(K10[0-9a-f]{20,}::\S+)"),
     Form("a token", "atlasv1", r"([A-Za-z0-9]{10,}\.atlasv1\.[\w=-]{20,})"),
     Form("a token", "_", r"([A-Za-z0-9]{6}_[A-Za-z0-9]{29}_mmk)"),
@@ -76,6 +75,7 @@ _VENDOR = (
     r"[:=| ]{1,3}[ \t]{0,4}[\"'\\]{0,4}"
     r"(?<!sha256:)([0-9a-f]{32}|[0-9a-f]{40})(?![\w-])"
 )
+_OF_MAILCHIMP = r"(?<!\w)([0-9a-f]{32}-us\d{1,2})(?!\w)"
 _HEX = r"(?<![\w])[0-9a-f]{32}"
 _ADDRESS = r":(?:\\?/){2}((?:[^\s\"'<>\0`:\\]+|:(?!//)|\\(?=/))*)"
 _AUTHORITY = r"[^/?#\\]*"
@@ -95,7 +95,7 @@ def surrounded(text: str, low: str) -> Iterator[Tuple[str, Span]]:
     if "-p" in text or "-a" in text or "-w" in text:
         yield from (("an argument", span) for span in _arguments(text))
     if re.search(_HEX, low):
-        yield from (("a token", span) for _, span in last_groups(_VENDOR, text))
+        yield from (("a token", span) for rule in (_VENDOR, _OF_MAILCHIMP) for _, span in last_groups(rule, text))
 
 
 def _userinfo(text: str, begin: int, end: int) -> Optional[Span]:

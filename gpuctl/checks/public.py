@@ -9,6 +9,7 @@ from gpuctl.model import Evidence, Finding, Remedy
 
 _MAY_HOLD_ONE = re.compile(
     r"@|%40|-----|\$[\w-]+\$|\{\w*(?:sha|md5|crypt)|[A-Z_]{2}\w*=|(?<![\w-])-[upawe][ \0\w\"']|://\S*hook|hf_|npm_"
+    r"|--[\w-]{0,40}(?:user|key|auth)[ \0=]"
     r"|(?<![\w~+-])(?=[\w~+-]{16})(?:[a-z_~+-]*[A-Z0-9]){4}|[0-9a-f]{32}|\.[a-z0-9]{16}|(?i:pass|pwd|psk|psw|\bpw|secret"
     r"|token|cred|cookie|mnemonic|jwt|bearer|\bbasic|webhook|unseal|sess|hmac|conn\w*[_ -]?str|dsn|seed|\botp|\bpin\b"
     r"|\bsalt|community|authori|digest|identified|scram|pbkdf|kennwort|contrase|private|env(?:s|ironment)?[\"'\\]*\s*[:=])"

@@ -10,7 +10,7 @@ import re
 import shlex
 from dataclasses import dataclass
 from enum import Enum
-from typing import Tuple, Union
+from typing import Callable, Tuple, Union
 
 _LOST = re.compile(r"\0|\n\Z")
 """What no shell hands on: a NUL, and the newline at the end of what a program prints."""
@@ -51,6 +51,14 @@ class Command:
     def __str__(self) -> str:
         shown = "".join(("" if word is Shell.THEN else " ") + _shown(word) for word in self.words)
         return shown[1:]
+
+    def mapped(self, change: Callable[[str], str]) -> Command:
+        """Returns the command with each of its texts as `change` makes it; what the shell reads stays."""
+
+        def part(one: Part) -> Part:
+            return change(one) if isinstance(one, str) else one
+
+        return Command(tuple(tuple(map(part, word)) if isinstance(word, tuple) else part(word) for word in self.words))
 
     def for_root(self) -> Command:
         """Returns the command as root types it."""

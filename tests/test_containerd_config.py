@@ -20,7 +20,6 @@ from gpuctl.engines.containerd import (
     default_of,
     enable,
     merged,
-    public,
     register,
     runtimes_of,
     settings,
@@ -285,8 +284,23 @@ def test_no_secret_is_in_a_diff() -> None:
   {{ p = \"\"\"hunter5
   hunter6\"\"\" }}]
 """.encode()
-    text = diff("/etc/containerd/config.toml", raw, registered(raw), public)
+    text = diff("/etc/containerd/config.toml", raw, registered(raw))
     assert "hunter" not in text and f'+BinaryName = "{PROGRAM}"' in text
+
+
+def test_a_diff_hides_nothing_but_secrets() -> None:
+    raw = f"""version = 2
+root = "/var/lib/containerd" # "as before"
+[plugins."{V2}".registry]
+  config_path = "/etc/containerd/certs.d"
+[plugins."{V2}".registry.mirrors."docker.io"]
+  endpoint = ["https://mirror.corp.example", "https://ada:hunter2@other.corp.example"]
+[proxy_plugins.stargz]
+  address = "/run/containerd-stargz-grpc/containerd-stargz-grpc.sock"
+""".encode()
+    shown = diff("/etc/containerd/config.toml", None, raw)
+    expected = raw.decode().replace("ada:hunter2", "REDACTED")
+    assert [line[1:] for line in shown.splitlines()[3:]] == expected.splitlines()
 
 
 def test_a_line_is_found_by_header_or_by_key() -> None:

@@ -17,7 +17,8 @@ import pytest
 from hosts import denied, host
 from simhost import SimHost, Toolkit
 
-from gpuctl.engines.crio import Differs, diff, register
+from gpuctl.engines.crio import Differs, register
+from gpuctl.engines.toml_shown import diff
 from gpuctl.engines.toml_text import NotAccepted
 from gpuctl.facts.crio import parse_config, probe_crio
 from gpuctl.facts.gather import gather
@@ -301,7 +302,8 @@ def test_what_is_no_file_of_crio_is_not_edited(raw: bytes) -> None:
 
 def test_a_registration_is_the_same_the_second_time_and_hides_what_may_be_a_secret() -> None:
     secret = (
-        b'[crio.runtime.runtimes.runc]\nmonitor_env = ["HTTP_PROXY=http://u:hunter2@p"]\n[crio.image]\nx = "hunter2"\n'
+        b'[crio.runtime.runtimes.runc]\nmonitor_env = ["HTTP_PROXY=http://u:hunter2@p"]\n'
+        b'[crio.image]\nauth_token = "hunter2"\n'
     )
     once = register(secret, "nvidia", ENTRY, True, False)
     assert register(once, "nvidia", ENTRY, True, False) == once

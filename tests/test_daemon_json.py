@@ -230,6 +230,21 @@ def test_no_secret_of_another_key_reaches_the_diff() -> None:
     assert "hunter2" not in diff("daemon.json", old, old[:-3])
 
 
+def test_a_diff_hides_nothing_but_secrets() -> None:
+    text = """{
+  "data-root": "/srv/docker",
+  "dns": ["10.0.0.2"],
+  "log-opts": {"splunk-token": "hunter2", "splunk-url": "https://splunk.corp.example:8088"},
+  "labels": ["rack=7", "api_key=hunter2"],
+  "proxies": {"https-proxy": "http://proxy.corp.example:3128", "http-proxy": "http://ada:hunter2@proxy:3128"},
+  "storage-opts": ["dm.basesize=20G"]
+}
+"""
+    shown = diff("daemon.json", None, text.encode())
+    expected = text.replace("ada:hunter2", "REDACTED").replace("hunter2", "REDACTED")
+    assert [line[1:] for line in shown.splitlines()[3:]] == expected.splitlines()
+
+
 def test_a_file_of_two_megabytes_is_edited_within_seconds() -> None:
     old = json.dumps({f"key {number}": {"value": ["x" * 20]} for number in range(40_000)}, indent=1).encode()
     started = time.monotonic()

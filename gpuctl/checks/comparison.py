@@ -11,6 +11,7 @@ from gpuctl.checks import diagnose
 from gpuctl.facts.gather import Facts, Missing, gather
 from gpuctl.host.archive import Snapshot
 from gpuctl.host.reading import Outcome, Reading
+from gpuctl.host.redact import redact
 from gpuctl.model import Fact, Finding, Status
 
 LOUD = (Status.FAIL, Status.WARN, Status.UNKNOWN)
@@ -66,7 +67,12 @@ def compare(old: Snapshot, new: Snapshot) -> Comparison:
 def _changes(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[Change]:
     for name in dict.fromkeys([*old, *new]):
         if old.get(name) != new.get(name):
-            yield Change(name, old.get(name), new.get(name))
+            yield Change(name, _public(name, old.get(name)), _public(name, new.get(name)))
+
+
+def _public(name: str, text: str | None) -> str | None:
+    """A snapshot has no secrets left where gpuctl wrote it, and anybody may have."""
+    return None if text is None else redact("read", name, text)[0]
 
 
 def leaves(facts: Facts) -> Iterator[tuple[str, str]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, get_type_hints
 
 from gpuctl.checks.dates import dated
+from gpuctl.checks.public import public
 from gpuctl.checks.waiving import waive
 from gpuctl.facts.configuration import Configuration
 from gpuctl.facts.gather import Facts, Missing
@@ -125,7 +126,8 @@ def diagnose(facts: Facts) -> Report:
         broken = cause or next((one.id for one in checks if folded[one.id].status is Status.FAIL), None)
         if broken:
             causes[layer] = broken
-    return waive(Report(tuple(sorted(folded.values(), key=_severity))), facts.get(Configuration))
+    findings = tuple(sorted(map(public, folded.values()), key=_severity))
+    return waive(Report(findings), facts.get(Configuration))
 
 
 def ask(one: Check, facts: Facts) -> Finding:

@@ -36,11 +36,7 @@ def names_in(command: Command) -> set[str]:
 
 def filled(command: Command, values: Mapping[str, str]) -> Command:
     """Returns the command with the values of its names: each stays a part of its word, whatever it holds."""
-
-    def fill(part: Part) -> Part:
-        return _NAME.sub(lambda name: values[name.group(1)], part) if isinstance(part, str) else part
-
-    return Command(tuple(tuple(map(fill, word)) if isinstance(word, tuple) else fill(word) for word in command.words))
+    return command.mapped(lambda text: _NAME.sub(lambda name: values[name.group(1)], text))
 
 
 def _part(text: str) -> Part:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import BinaryIO
 
 from gpuctl.compat.failures import families
 from gpuctl.diagnose.letters import cleaned, condensed, position, readable
 from gpuctl.diagnose.signatures import hits
+from gpuctl.host.redact import without_secrets
 
 BLOCK = 256 << 10
 OVERLAP = 2048
@@ -42,7 +43,8 @@ def scan(file: BinaryIO) -> tuple[Sighting, ...]:
             kept = seen.setdefault(sighting.families, {})
             if len(kept) < EVIDENCE:
                 kept.setdefault(sighting.line, sighting)
-    found = (sighting for kept in seen.values() for sighting in kept.values())
+    sightings = (sighting for kept in seen.values() for sighting in kept.values())
+    found = (replace(one, text=without_secrets(one.text)) for one in sightings)
     return tuple(sorted(found, key=lambda one: (one.line, one.families)))
 
 

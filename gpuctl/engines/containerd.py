@@ -20,7 +20,6 @@ CRI_PLUGINS = ("cri", "io.containerd.grpc.v1.cri", RUNTIME_PLUGIN, "io.container
 """Names under which a file can disable what Kubernetes needs of containerd."""
 DISABLED: Keys = ("disabled_plugins",)
 _NEWEST_VERSION = 4
-_PUBLIC = ("version", "imports", "root", "state", "disabled_plugins", "required_plugins")
 _UNSET = (REMOVED, False, "")
 _TYPES: Mapping[Keys, tuple[type, str]] = {
     ("privileged_without_host_devices",): (bool, "boolean"),
@@ -174,11 +173,6 @@ def difference(there: Mapping[str, Any], wished: Mapping[str, Any]) -> str:
         if has != wants and not (has in _UNSET and wants in _UNSET):
             return f"its {path[-1]} is {_shown(has)}, not {_shown(wants)}"
     return ""
-
-
-def public(path: Keys) -> bool:
-    """Returns whether a key holds no secret: those of registries and proxies may."""
-    return path[0] in _PUBLIC or path[2:3] == ("containerd",)
 
 
 def _overlaid(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

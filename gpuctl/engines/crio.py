@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from gpuctl.engines.merge import REMOVED, Keys, Value
-from gpuctl.engines.toml_shown import diff as toml_diff
 from gpuctl.engines.toml_spelling import told
 from gpuctl.engines.toml_text import NotAccepted, decoded, line_of, set_values, table_at, values
 from gpuctl.facts.crio import CrioConfig, parse_config
@@ -20,8 +19,6 @@ INHERITED = ("monitor_path", "monitor_cgroup", "monitor_exec_cgroup", "monitor_e
 """What a runtime needs of the one that it calls. CRI-O's packages bring a conmon that is not on PATH: with a runtime
 that has no monitor_path, CRI-O does not start then (https://github.com/NVIDIA/nvidia-container-toolkit/issues/681).
 runtime_root and whatever is true of one program only are not among them."""
-_SHOWN = frozenset((*INHERITED, "runtime_path", "runtime_type", "default_runtime")) - {"monitor_env"}
-"""Keys whose text is no secret. An environment may hold a proxy's password."""
 
 
 class Differs(NotAccepted):
@@ -51,8 +48,3 @@ def settings(raw: bytes | None) -> CrioConfig:
         return parse_config("", (raw or b"").decode())
     except (ValueError, RecursionError):
         return parse_config("", "")
-
-
-def diff(path: str, before: bytes | None, after: bytes | None) -> str:
-    """Returns the unified diff of two contents, without what may be a secret."""
-    return toml_diff(path, before, after, lambda keys: keys[-1] in _SHOWN)

@@ -16,11 +16,11 @@ from gpuctl.engines.json_layout import Layout
 from gpuctl.engines.json_text import Kind, Member, Node, NotAccepted, decode, parse, place, string, walk
 from gpuctl.engines.merge import REMOVED, Keys, Values
 from gpuctl.engines.spans import newline, replaced
+from gpuctl.host.redact import public_value
 
 RUNTIMES = "runtimes"
 DEFAULT_RUNTIME = "default-runtime"
 FEATURES, CDI = "features", "cdi"
-HIDDEN = '"…"'
 
 _ENTRY_FIELDS = {
     "path": Kind.STRING,
@@ -119,19 +119,16 @@ def _has_cdi(text: str, features: Node | None) -> bool:
 
 
 def shown(raw: bytes) -> str:
-    """Returns the text as it may be shown: string values outside runtimes and default-runtime may be secrets.
+    """Returns the text as it may be shown, without secrets.
 
     Raises NotAccepted for what `register` does not accept.
     """
     text, _ = decode(raw)
     if not text.strip():
         return text
-    hidden = [
-        (node.start, node.end, HIDDEN)
-        for keys, node in walk(_parsed(text))
-        if node.kind is Kind.STRING and keys[:1] not in ((RUNTIMES,), (DEFAULT_RUNTIME,))
-    ]
-    return replaced(text, hidden)
+    strings = [(keys, node) for keys, node in walk(_parsed(text)) if node.kind is Kind.STRING]
+    pairs = [(node, string(text, node), public_value(keys, string(text, node))) for keys, node in strings]
+    return replaced(text, [(node.start, node.end, json.dumps(new)) for node, old, new in pairs if old != new])
 
 
 def diff(path: str, before: bytes | None, after: bytes | None) -> str:

@@ -1,43 +1,54 @@
-"""A TOML file as it may be shown: strings may be secrets, all but those of keys that are known to hold none."""
+"""A TOML file as it may be shown: without its secrets."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
-
 from gpuctl.engines.merge import Keys
-from gpuctl.engines.spans import replaced
+from gpuctl.engines.spans import Span, replaced
 from gpuctl.engines.text_diff import text_diff
 from gpuctl.engines.toml_places import Kind, Lost, places, walk
+from gpuctl.engines.toml_spelling import spelled
 from gpuctl.engines.toml_text import NotAccepted, decoded, values
+from gpuctl.facts.toml import load
+from gpuctl.host.redact import MASK, public_value, without_secrets
 
-HIDDEN = '"…"'
-_QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'")
 
-
-def diff(path: str, before: bytes | None, after: bytes | None, public: Callable[[Keys], bool]) -> str:
-    """Returns the unified diff of two contents as they may be shown; None stands for no file.
-
-    `public` says of a key, by the keys that lead to it, whether its strings are no secrets.
-    """
+def diff(path: str, before: bytes | None, after: bytes | None) -> str:
+    """Returns the unified diff of two contents as they may be shown; None stands for no file."""
     try:
-        return text_diff(path, *(None if raw is None else shown(raw, public) for raw in (before, after)))
+        return text_diff(path, *(None if raw is None else shown(raw) for raw in (before, after)))
     except NotAccepted as error:
         return f"(not shown: {path}: {error})\n"
 
 
-def shown(raw: bytes, public: Callable[[Keys], bool]) -> str:
-    """Returns the text without the strings that may be secrets, those in comments too. Raises NotAccepted."""
+def shown(raw: bytes) -> str:
+    """Returns the text without secrets, those in comments too. Raises NotAccepted."""
     values(raw)
     text = decoded(raw)
     try:
         found = places(text)
     except Lost as lost:
         raise NotAccepted("not understood", text.count("\n", 0, lost.position) + 1) from None
-    strings = [
-        (entry.value.start, entry.value.end, HIDDEN)
+    hidden = [
+        span
         for _, _, keys, entry in walk(found)
-        if entry.value.kind is Kind.STRING and not public(keys)
+        if entry.value.kind is Kind.STRING
+        for span in _hidden(text, keys, entry.value.start, entry.value.end)
     ]
-    comments = [(start, end, _QUOTED.sub(HIDDEN, text[start:end])) for start, end in found.comments]
-    return replaced(text, [*strings, *comments])
+    beside = {_line(text, end) for _, end, _ in hidden}
+    comments = [
+        (start, end, f"# {MASK}" if _line(text, start) in beside else without_secrets(text[start:end]))
+        for start, end in found.comments
+    ]
+    return replaced(text, [*hidden, *comments])
+
+
+def _hidden(text: str, keys: Keys, start: int, end: int) -> list[Span]:
+    """What stands in the place of a string that holds a secret."""
+    value = load("string = " + text[start:end])["string"]
+    public = public_value(keys, value)
+    return [] if public == value else [(start, end, spelled(public))]
+
+
+def _line(text: str, position: int) -> int:
+    """The line's beginning: what is said beside a secret may tell of it."""
+    return text.rfind("\n", 0, position)

@@ -48,9 +48,7 @@ def collect(host: Host, gpuctl: str, at: float, anonymise: bool) -> Snapshot:
     for log in logs:
         log()
     recorded = {name: end_of_log(name, reading) for name, reading in dict(recorder.readings).items()}
-    readings, redacted = _without_secrets(recorded)
-    if anonymise:
-        readings, redacted = _anonymised(readings, redacted)
+    readings, redacted = fit_to_leave(recorded, anonymise)
     return bounded(Snapshot(readings, at, gpuctl, anonymise, redacted))
 
 
@@ -72,6 +70,12 @@ def _look_at_images(host: Host, facts: Facts) -> None:
             host.get(docker.endpoint.value.url, "/images/%s/json" % quote(name, safe="/:@"))
 
 
+def fit_to_leave(recorded: Mapping[str, Reading], anonymise: bool) -> Tuple[Dict[str, Reading], Tuple[str, ...]]:
+    """Returns the readings without secrets, and what these were; where it is wished, without the host's names too."""
+    readings, redacted = _without_secrets(recorded)
+    return _anonymised(readings, redacted) if anonymise else (readings, redacted)
+
+
 def _without_secrets(recorded: Mapping[str, Reading]) -> Tuple[Dict[str, Reading], Tuple[str, ...]]:
     readings: Dict[str, Reading] = {}
     redacted: List[str] = []
@@ -88,16 +92,18 @@ def _without_secrets(recorded: Mapping[str, Reading]) -> Tuple[Dict[str, Reading
 def _anonymised(
     recorded: Mapping[str, Reading], redacted: Tuple[str, ...]
 ) -> Tuple[Dict[str, Reading], Tuple[str, ...]]:
-    named = [recorded[key("read", path)].text.strip() for path in HOST_NAMES]
-    aliases = Aliases(name for full in named for name in (full, full.partition(".")[0]))
+    named = [recorded[key("read", path)].text.strip() for path in HOST_NAMES if key("read", path) in recorded]
+    hosts = [name for full in named for name in (full, full.partition(".")[0])]
+    aliases = Aliases(hosts, ((one.source, one.text + "\n" + one.detail) for one in recorded.values()))
     readings: Dict[str, Reading] = {}
     for name, reading in sorted(recorded.items()):
         kind = name.partition(":")[0]
         source, detail = aliases.replaced(reading.source), aliases.replaced(reading.detail)
         text = aliases.replaced(reading.text, keep_length=kind == "call")
         readings[key(kind, source)] = replace(reading, source=source, text=text, detail=detail)
-    for path in HOST_NAMES:  # a name that is too common to be replaced elsewhere is none to tell either
-        readings[key("read", path)] = replace(readings[key("read", path)], text="host-1\n")
+    for name in readings.keys() & {key("read", path) for path in HOST_NAMES}:
+        # One that is too common to be replaced elsewhere is none to tell either.
+        readings[name] = replace(readings[name], text="host-1\n")
     return readings, tuple(map(aliases.replaced, redacted))
 
 

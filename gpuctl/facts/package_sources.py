@@ -104,11 +104,11 @@ def _option(options: str, name: str) -> str:
 
 
 def _source(file: str, uri: str, suite: str, signed_by: str) -> Source:
-    return Source(file, without_secrets(uri).rstrip("/"), suite, signed_by)
+    return Source(file, without_user(uri).rstrip("/"), suite, signed_by)
 
 
-def without_secrets(text: str) -> str:
-    """Returns a text whose addresses name no user and no password."""
+def without_user(text: str) -> str:
+    """Returns a text whose addresses name no user and no password: so they are the same for all."""
     return _USERINFO.sub("", text)
 
 

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Mapping, Optional, Sequence, Tuple
 
-from gpuctl.facts.package_sources import Source, probe_sources, probe_spoilt, without_secrets
+from gpuctl.facts.package_sources import Source, probe_sources, probe_spoilt, without_user
 from gpuctl.facts.system import probe_package_manager
 from gpuctl.host.deadline import begin
 from gpuctl.host.reading import Host, Outcome, Reading, fact
@@ -180,7 +180,7 @@ def parse_policy(text: str) -> Optional[Policy]:
     for block in re.split(r"^ (?:\*\*\*|   ) (?=\S)", text, flags=re.MULTILINE)[1:]:
         version, priority = block.split()[:2]
         places = re.findall(r"^ {7} *-?\d+ (\S+)", block, re.MULTILINE)
-        offers.append(Offer(version, int(priority), tuple(without_secrets(place) for place in places)))
+        offers.append(Offer(version, int(priority), tuple(without_user(place) for place in places)))
     return Policy("" if candidate[1] == "(none)" else candidate[1], tuple(offers))
 
 

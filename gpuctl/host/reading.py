@@ -106,8 +106,18 @@ def fact(reading: Reading, parse: Callable[[str], Optional[T]]) -> Fact[T]:
 
 
 def failure(reading: Reading) -> str:
-    """One line that says why a reading is no answer."""
-    words = reading.detail.strip().splitlines() or [""]
+    """One line, without secrets, that says why a reading is no answer."""
+    words = said_line(reading.detail, 0)
     if reading.outcome is Outcome.OK:
-        return "exit status %d%s" % (reading.code, ": " + words[0] if words[0] else "")
-    return words[0] or reading.outcome.value
+        return "exit status %d%s" % (reading.code, ": " + words if words else "")
+    return words or reading.outcome.value
+
+
+def said_line(said: str, number: int) -> str:
+    """Returns one line of what a program said, 0 the first and -1 the last, without secrets; "" where it said none."""
+    lines = said.strip().splitlines()
+    if not lines:
+        return ""
+    from gpuctl.host.redact import without_secrets  # only where something failed
+
+    return without_secrets(lines[number])

@@ -7,10 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from gpuctl.host.decode import texts_in
+from gpuctl.host.redact import without_secrets
 
 
 class Unreadable(Exception):
     """An image's configuration could not be read. The message is one sentence that says why, free of secrets."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(without_secrets(message))
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from gpuctl.engines.text_diff import text_diff
 from gpuctl.facts.cdi_document import GPU_KIND, Document, parse_document, same
 from gpuctl.facts.system import System
 from gpuctl.host.process import ask_program
-from gpuctl.host.reading import Host, failure
+from gpuctl.host.reading import Host, failure, said_line
+from gpuctl.host.redact import without_secrets
 from gpuctl.model import Disturbs, Remedy
 from gpuctl.provision.result import Refused
 from gpuctl.provision.setup import Edit
@@ -31,8 +32,8 @@ def generated(host: Host, system: System, path: str) -> str:
     form = "json" if path.endswith(".json") else "yaml"
     said = ask_program((program.text, "cdi", "generate", f"--format={form}"), "", GENERATE_DEADLINE)
     if not said.ok:
-        words = said.detail.strip().splitlines() or [failure(said)]
-        raise Refused(f"nvidia-ctk cdi generate failed: {words[-1].rstrip('.')}.", remedy=_SEE_DRIVER)
+        words = said_line(said.detail, -1) or failure(said)
+        raise Refused(f"nvidia-ctk cdi generate failed: {words.rstrip('.')}.", remedy=_SEE_DRIVER)
     document = _understood(path, said.text)
     if document.kind != GPU_KIND or not document.devices:
         raise Refused("nvidia-ctk cdi generate found no GPU.", remedy=_SEE_DRIVER)
@@ -74,5 +75,6 @@ def _change(path: str, text: str, force: bool) -> Callable[[bytes | None], bytes
 
 
 def diff(path: str, before: bytes | None, after: bytes | None) -> str:
-    """Returns the unified diff of two specifications, which hold no secrets."""
-    return text_diff(path, *(None if raw is None else raw.decode("utf-8", "replace") for raw in (before, after)))
+    """Returns the unified diff of two specifications, without secrets: a variable may be one."""
+    texts = (None if raw is None else without_secrets(raw.decode("utf-8", "replace")) for raw in (before, after))
+    return text_diff(path, *texts)

@@ -8,14 +8,14 @@ from dataclasses import replace
 
 from gpuctl.checks.remedies import as_root
 from gpuctl.command import command, operands
-from gpuctl.engines.containerd import Differs, Settings, cri_plugin, enable, public, settings
+from gpuctl.engines.containerd import Differs, Settings, cri_plugin, enable, settings
 from gpuctl.engines.toml_shown import diff
 from gpuctl.engines.toml_text import NotAccepted, set_values, values
 from gpuctl.facts.containerd import Containerd
 from gpuctl.facts.gather import Facts, Missing
 from gpuctl.facts.system import System
 from gpuctl.host import files
-from gpuctl.host.reading import Host, Outcome, failure
+from gpuctl.host.reading import Host, Outcome, failure, said_line
 from gpuctl.model import Disturbs, ExitCode, Remedy
 from gpuctl.provision.containerd_daemon import TITLES, Running
 from gpuctl.provision.containerd_files import Layout, check, disabling, registered, target
@@ -116,7 +116,7 @@ def _edits(host: Host, containerd: Containerd, layout: Layout, wish: Wish, progr
     names = {path: wish.name}
     inspectors = {file: _inspector(host, containerd, file, names.get(file, "")) for file in changes}
     return tuple(
-        Edit(file, _checked(file, layout, new), show, inspectors[file], values) for file, new in changes.items()
+        Edit(file, _checked(file, layout, new), diff, inspectors[file], values) for file, new in changes.items()
     )
 
 
@@ -135,11 +135,6 @@ def _refused(path: str, error: NotAccepted) -> Refused:
     return Refused(f"{error.at(path)}.{hint}")
 
 
-def show(path: str, before: bytes | None, after: bytes | None) -> str:
-    """Returns the unified diff of two contents, in which what may be a secret is hidden."""
-    return diff(path, before, after, public)
-
-
 def _leads_to(host: Host, there: str, program: str) -> bool:
     """Whether what is registered, perhaps a bare name, is that program: then nothing differs."""
     return files.same_file(there if "/" in there else host.which(there).text, program)
@@ -156,8 +151,8 @@ def _inspector(host: Host, containerd: Containerd, file: str, name: str) -> Call
     def inspect(path: str) -> None:
         reading = host.run((program, "--config", path, "config", "dump"), DUMP_DEADLINE)
         if reading.outcome is Outcome.OK and reading.code:
-            words = reading.detail.strip().splitlines()[-1:] or [failure(reading)]
-            raise Refused(f"containerd refuses the new {file}: {words[0].replace(path, file).rstrip('.')}.")
+            words = said_line(reading.detail, -1) or failure(reading)
+            raise Refused(f"containerd refuses the new {file}: {words.replace(path, file).rstrip('.')}.")
         dumped = reading.text.encode("utf-8")
         if reading.ok and name and name not in settings(values(dumped), cri_plugin(dumped, 2)).runtimes:
             raise Refused(f"containerd does not find the runtime {name} in the new {file}.")
@@ -246,4 +241,4 @@ def _setup(
     return replace(setup, restart=wish.restart, restart_needed=True, late=(late,), remedy=remedy)
 
 
-CONTAINERD = Engine(TITLE, plan, running, (System, Containerd), show, Document(values, set_values))
+CONTAINERD = Engine(TITLE, plan, running, (System, Containerd), diff, Document(values, set_values))

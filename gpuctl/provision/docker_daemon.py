@@ -16,7 +16,7 @@ from gpuctl.facts.docker import Docker
 from gpuctl.host.decode import number_in, object_in, parse_object, parse_objects, text_in, texts_in
 from gpuctl.host.files import behind_links, same_file
 from gpuctl.host.process import ProcessProblem, hang_up, is_running, systemctl
-from gpuctl.host.reading import Host, Outcome, Reading, failure
+from gpuctl.host.reading import Host, Outcome, Reading, failure, said_line
 from gpuctl.model import Disturbs, Step
 from gpuctl.provision.result import Refused
 from gpuctl.provision.setup import Contents, DaemonProblem, NotUp, accept
@@ -255,5 +255,4 @@ def _done(reading: Reading) -> None:
 
 
 def _last_line(reading: Reading) -> str:
-    lines = (reading.detail or reading.text).strip().splitlines()
-    return lines[-1] if lines else f"exit status {reading.code}"
+    return said_line(reading.detail or reading.text, -1) or f"exit status {reading.code}"

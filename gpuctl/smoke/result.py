@@ -62,6 +62,14 @@ class Result:
     on_host: OnHost | None = None
     deep: Deep | None = None
 
+    def __post_init__(self) -> None:
+        """Takes the secrets out of what was said, by Docker or by a container."""
+        if self.error or self.cause:
+            from gpuctl.host.redact import without_secrets
+
+            object.__setattr__(self, "error", self.error and without_secrets(self.error))
+            object.__setattr__(self, "cause", self.cause and without_secrets(self.cause))
+
     @property
     def expected(self) -> Expected | None:
         """What must be seen, None where that is not known."""

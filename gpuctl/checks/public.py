@@ -1,0 +1,41 @@
+"""A finding as it may be shown, in whatever format: what a host's programs and files said may hold secrets."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from gpuctl.model import Evidence, Finding, Remedy
+
+_MAY_HOLD_ONE = re.compile(
+    r"@|%40|-----|\$[\w-]+\$|\{\w*(?:sha|md5|crypt)|[A-Z_]{2}\w*=|(?<![\w-])-[upawe][ \0\w\"']|://\S*hook|hf_|npm_"
+    r"|--[\w-]{0,40}(?:user|key|auth)[ \0=]"
+    r"|(?<![\w~+-])(?=[\w~+-]{16})(?:[a-z_~+-]*[A-Z0-9]){4}|[0-9a-f]{32}|\.[a-z0-9]{16}|(?i:pass|pwd|psk|psw|\bpw|secret"
+    r"|token|cred|cookie|mnemonic|jwt|bearer|\bbasic|webhook|unseal|sess|hmac|conn\w*[_ -]?str|dsn|seed|\botp|\bpin\b"
+    r"|\bsalt|community|authori|digest|identified|scram|pbkdf|kennwort|contrase|private|env(?:s|ironment)?[\"'\\]*\s*[:=])"
+    r"|(?i:key\w{0,12}|auth\w{0,12}|sig|signature)[\"'\\\]`]*\s*(?:[=:>]|%3)"
+)
+"""What most findings lack, and a text with a secret does not: the rules themselves cost more than a healthy host's
+report."""
+
+
+def public(finding: Finding) -> Finding:
+    """Returns the finding without secrets in its message, its evidence and its remedy."""
+    return replace(
+        finding,
+        message=_public(finding.message),
+        evidence=tuple(Evidence(_public(one.source), _public(one.text)) for one in finding.evidence),
+        remedy=finding.remedy and _public_remedy(finding.remedy),
+    )
+
+
+def _public_remedy(remedy: Remedy) -> Remedy:
+    return replace(remedy, text=_public(remedy.text), commands=tuple(one.mapped(_public) for one in remedy.commands))
+
+
+def _public(text: str) -> str:
+    if not _MAY_HOLD_ONE.search(text):
+        return text
+    from gpuctl.host.redact import without_secrets
+
+    return without_secrets(text)

@@ -14,15 +14,11 @@ from typing import Any
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
+from gpuctl.documents import TooMuch, load_toml
 from gpuctl.engines.merge import REMOVED, Keys, Values, value_at
-from gpuctl.facts.toml import load
-
-MAX_DEPTH = 50
-"""Far beyond what any configuration holds, far within Python's own limit."""
 
 _PLACE = re.compile(r" \(at line (\d+), column \d+\)$")
 _AT_END = " (at end of document)"
-_TOO_DEEP = f"nested more than {MAX_DEPTH} levels deep"
 _DIVERGES = "gpuctl cannot change this file without changing more than that; edit it by hand"
 
 
@@ -75,25 +71,15 @@ def line_of(text: str, path: Keys) -> int:
 
 def _values(text: str) -> dict[str, Any]:
     try:
-        document = load(text)
+        document = load_toml(text)
+    except TooMuch as error:
+        raise NotAccepted(str(error)) from None
     except ValueError as error:
         place = _PLACE.search(str(error))
         message = _PLACE.sub("", str(error)).replace(_AT_END, ", where the text ends")
         line = text.count("\n") + 1 if _AT_END in str(error) else 0
         raise NotAccepted(f"not valid TOML: {message}", int(place[1]) if place else line) from None
-    except RecursionError:
-        raise NotAccepted(_TOO_DEEP) from None
-    _check_depth(document)
     return document
-
-
-def _check_depth(document: dict[str, Any]) -> None:
-    level: list[Any] = [document]
-    for _ in range(MAX_DEPTH):
-        inner = [list(value.values()) if isinstance(value, dict) else value for value in level]
-        level = [value for values in inner for value in values if isinstance(value, dict | list)]
-    if level:
-        raise NotAccepted(_TOO_DEEP)
 
 
 def _changed(text: str, there: dict[str, Any], path: Keys, value: Any) -> str:
@@ -101,7 +87,7 @@ def _changed(text: str, there: dict[str, Any], path: Keys, value: Any) -> str:
     _put(wished, path, value)
     for new in _candidates(text, path, value):
         try:
-            if _without_empty(load(new)) == _without_empty(wished):
+            if _without_empty(load_toml(new)) == _without_empty(wished):
                 return new
         except ValueError:  # what may not stand there in this layout
             continue
@@ -176,8 +162,8 @@ def _headers(lines: Sequence[str]) -> Iterator[tuple[int, Keys]]:
     for number, line in enumerate(lines, 1):
         if line.lstrip().startswith("["):
             try:
-                yield number, _only_path(load(line))
-            except (ValueError, RecursionError):
+                yield number, _only_path(load_toml(line))
+            except ValueError:
                 continue
 
 

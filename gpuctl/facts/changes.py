@@ -13,11 +13,11 @@ top of which this one went on, and `undoes` the runs that a rollback undoes.
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, replace
 from typing import Any, FrozenSet, List, Mapping, Optional, Tuple
 
+from gpuctl.documents import load_json
 from gpuctl.facts.docker_process import parse_start
 from gpuctl.host.reading import Host, Outcome
 from gpuctl.model import Fact
@@ -157,8 +157,8 @@ def is_change(line: Mapping[str, Any]) -> bool:
 
 def _line(text: str) -> Optional[Mapping[str, Any]]:
     try:
-        line = json.loads(text)
-    except (ValueError, RecursionError):
+        line = load_json(text)
+    except ValueError:
         return None
     return line if isinstance(line, dict) else None
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any, Dict, Mapping, Optional, Tuple
 
+from gpuctl.documents import load_json
 from gpuctl.facts.protobuf import fields, inner
 from gpuctl.host.reading import Host, Outcome, Reading, fact, failure
 from gpuctl.model import Fact
@@ -51,7 +51,7 @@ def parse_status(message: bytes) -> Cri:
     """
     info = {_text(entry, 1): _text(entry, 2) for entry in inner(message, 2)}
     try:
-        containerd = json.loads(info["config"])["containerd"]
+        containerd = load_json(info["config"])["containerd"]
         runtimes = {name: _program(entry) for name, entry in containerd["runtimes"].items()}
         return Cri(runtimes, str(containerd["defaultRuntimeName"]))
     except (KeyError, TypeError, AttributeError) as error:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
+from gpuctl.documents import load_json
 from gpuctl.facts.docker_endpoint import Endpoint
 from gpuctl.host.deadline import begin
 from gpuctl.host.reading import Host, Outcome, Reading, failure
@@ -108,7 +108,7 @@ def _not_asked(state: State, source: str, reason: str, endpoint: Endpoint) -> Fo
 
 
 def _object(text: str) -> Dict[str, Any]:
-    value = json.loads(text)
+    value = load_json(text)
     if not isinstance(value, dict):
         raise ValueError("no JSON object")
     return value
@@ -147,7 +147,7 @@ def parse_tags(text: str) -> Tuple[str, ...]:
 
     [{"Id": "sha256:…", "RepoTags": ["nvidia/cuda:10.1-base"]}, {"Id": "sha256:…", "RepoTags": null}]
     """
-    images: List[Mapping[str, Any]] = json.loads(text)
+    images: List[Mapping[str, Any]] = load_json(text)
     tags = {tag for image in images for tag in image.get("RepoTags") or ()}
     return tuple(sorted(tags - {"<none>:<none>"}))
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from typing import Any, Mapping, Optional
 from urllib.parse import urlsplit
 
+from gpuctl.documents import load_json
 from gpuctl.host.reading import Host, Outcome, fact
 from gpuctl.model import Fact
 
@@ -74,8 +74,8 @@ def current_context(text: str) -> Optional[str]:
     {"auths": {}, "currentContext": "desktop-linux"}
     """
     try:
-        settings = json.loads(text or "{}")
-    except (ValueError, RecursionError):  # the latter at an abyss of brackets
+        settings = load_json(text or "{}")
+    except ValueError:
         return None
     name = settings.get("currentContext") if isinstance(settings, dict) else None
     return name if isinstance(name, str) else None
@@ -94,7 +94,7 @@ def parse_meta(text: str) -> str:
 
     {"Name": "desktop-linux", "Endpoints": {"docker": {"Host": "unix:///home/u/.docker/desktop/docker.sock"}}}
     """
-    endpoints = _member(json.loads(text), "Endpoints")
+    endpoints = _member(load_json(text), "Endpoints")
     address = _member(endpoints, "docker").get("Host")
     if not isinstance(address, str) or not address:
         raise ValueError("no endpoint for Docker")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from typing import Any, Dict, List, Optional, Tuple
 
+from gpuctl.documents import load_json
 from gpuctl.facts.driver_library import probe_library_version
 from gpuctl.facts.kernel import modinfo_field, module_file
 from gpuctl.host.deadline import begin
@@ -20,7 +20,7 @@ SMI_DEADLINE = 5.0
 NO_DRIVER = (9, 12)
 """NVML_ERROR_DRIVER_NOT_LOADED and NVML_ERROR_LIBRARY_NOT_FOUND (nvml.h), which nvidia-smi has as exit status too:
 the answers that there is no driver. All other errors leave open what is there."""
-_LOADED = re.compile(r"NVRM version: .*?Kernel Module(?: for \S+)?\s+(\d[\d.]*)")
+_LOADED = re.compile(r"NVRM version: .{0,200}?Kernel Module(?: for \S{1,50})?\s{1,50}(\d[\d.]{0,30})")
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ def parse_nvml(text: str) -> List[Dict[str, Any]]:
     {"driver": "535.161.08", "nvml": "12.535.161.08", "cuda": "12.2", "count": 1}
     {"index": 0, "name": "Tesla V100-SXM2-16GB", "pci": "00000000:3b:00.0"}
     """
-    return [json.loads(line) for line in text.splitlines(True) if line.startswith("{") and line.endswith("}\n")]
+    return [load_json(line) for line in text.splitlines(True) if line.startswith("{") and line.endswith("}\n")]
 
 
 def _failed(lines: List[Dict[str, Any]]) -> Optional[Dict[str, Any]]:

@@ -7,12 +7,12 @@ https://distribution.github.io/distribution/spec/manifest-v2-2/ for Docker's for
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gpuctl.documents import TooMuch, load_json
 from gpuctl.images.config import encodable, environment, text
 
 INDEXES = (
@@ -31,9 +31,6 @@ _SCHEMA_1 = "application/vnd.docker.distribution.manifest.v1+"
 _UNSPECIFIC = ("", "application/json", "application/octet-stream", "text/plain")
 """What a plain file server calls a manifest, which then says itself what it is."""
 _DIGEST = re.compile(r"(?:sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128})")
-_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[\]{}]', re.DOTALL)
-_STEPS = {"[": 1, "{": 1, "]": -1, "}": -1}
-_DEPTH_LIMIT = 100
 _SHOWN = 80
 
 
@@ -120,28 +117,16 @@ def is_digest(value: str) -> bool:
 
 
 def json_object(raw: bytes | str) -> dict[str, Any]:
-    """Returns a JSON object that somebody else wrote. Raises ValueError, also for one that is nested too deeply."""
+    """Returns a JSON object that somebody else wrote. Raises ValueError."""
     try:
-        written = raw if isinstance(raw, str) else raw.decode()
-        deep = _is_deep(written)
-        document = None if deep else json.loads(written)
+        document = load_json(raw if isinstance(raw, str) else raw.decode())
+    except TooMuch as error:
+        raise ValueError(str(error)) from None
     except ValueError:
         raise ValueError("it is not JSON") from None
-    if deep:
-        raise ValueError("its JSON is nested too deeply")
     if not isinstance(document, dict):
         raise ValueError("it is no JSON object")
     return document
-
-
-def _is_deep(written: str) -> bool:
-    """Seen beforehand: at Python's own limit of nesting, what else runs in the process fails too."""
-    depth = 0
-    for token in _BRACKETS.finditer(written):
-        depth += _STEPS.get(token[0], 0)
-        if depth > _DEPTH_LIMIT:
-            return True
-    return False
 
 
 def _kind(document: Mapping[str, Any], served_as: str) -> str:

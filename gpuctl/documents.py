@@ -17,8 +17,8 @@ JSON_DEPTH, TOML_DEPTH = 100, 50
 """Levels, of which a dotted key makes as many as it has parts. containerd's deepest has seven."""
 PARTS_LIMIT = 250_000
 """Members and keys, of which each takes a hundred bytes of memory and more."""
-SIZE_LIMIT = 1 << 20
-"""Bytes of a configuration in TOML, which Python reads at a megabyte a second."""
+SIZE_LIMIT = 512 << 10
+"""Bytes of a configuration in TOML, which Python reads at less than a megabyte a second."""
 _SIGN = re.compile(r"""\"{3}|'{3}|[]["'\#{}.=,\n]""")
 _ENDS = {
     '"': re.compile(r'\\.|["\n]', re.DOTALL),

@@ -73,6 +73,8 @@ class _Options(optparse.OptionParser):
 
     def parsed(self, words: list[str], where: str) -> Any:
         """Returns the options by name. Raises ValueError for others."""
+        if not words:
+            return self.get_default_values()
         try:
             # Hashes are most of a locked file, and need no shell's quoting undone.
             written = " ".join(word for word in words if not word.startswith("--hash="))

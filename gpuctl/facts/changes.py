@@ -121,7 +121,7 @@ def parse_run(id: str, text: str) -> Tuple[Optional[Run], Mapping[str, Any]]:
 
     Lines that are not understood count as not there, as the last one after a power cut.
     """
-    lines = [line for line in map(_line, text.splitlines()) if line]
+    lines = [line for line in map(_line, filter(None, text.splitlines())) if line]
     head = next((line for line in lines if isinstance(line.get("run"), str)), {})
     begun = [line for line in lines if is_change(line)]
     end: Mapping[str, Any] = next((line for line in reversed(lines) if line.get("end") in ENDS), {})

@@ -29,7 +29,6 @@ def get(endpoint: str, path: str, deadline: float) -> Reading:
         for connection in opened:  # a server that says something for ever would keep the thread that listens
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
-            connection.close()
     return Reading(source, Outcome.OK, body, 0 if status == 200 else status)
 
 
@@ -48,10 +47,14 @@ def _exchange(endpoint: str, path: str, timeout: float, opened: List[socket.sock
     opened.append(_connected(endpoint, timeout))
     connection = http.client.HTTPConnection(urlsplit(endpoint).netloc or "localhost")
     connection.sock = opened[0]
-    connection.request("GET", path)
-    response = connection.getresponse()
-    body = whole(response.read, ANSWER_LIMIT, "the answer is longer than")
-    return response.status, body.decode("utf-8", "replace")
+    try:
+        connection.request("GET", path)
+        with connection.getresponse() as response:
+            body = whole(response.read, ANSWER_LIMIT, "the answer is longer than")
+        return response.status, body.decode("utf-8", "replace")
+    finally:
+        connection.close()
+        opened[0].close()  # which http.client leaves to the response where that ends with the connection
 
 
 def _connected(endpoint: str, timeout: float) -> socket.socket:

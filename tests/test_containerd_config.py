@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import settings as tuned
 from hypothesis import strategies as st
 
+from gpuctl.documents import load_toml as load
 from gpuctl.engines.containerd import (
     CRI_PLUGINS,
     RUNC_V2,
@@ -28,7 +29,6 @@ from gpuctl.engines.containerd import (
 from gpuctl.engines.merge import REMOVED, value_at
 from gpuctl.engines.toml_shown import diff
 from gpuctl.engines.toml_text import NotAccepted, line_of, set_values, values
-from gpuctl.facts.toml import load
 
 PROGRAM = "/usr/bin/nvidia-container-runtime"
 V2 = CRI_PLUGINS[1]

@@ -276,7 +276,7 @@ def test_an_endpoint_that_makes_no_sense_is_unknown_and_named() -> None:
     )
     meta = dict.fromkeys(context("lab", ""), "[" * 100_000)
     deep = host(files=meta, env={"DOCKER_CONTEXT": "lab", "HOME": "/home/u"})
-    assert probe_endpoint(deep).unknown == "not understood: it is nested too deeply"
+    assert probe_endpoint(deep).unknown == "not understood: it is nested more than 100 levels deep"
 
 
 def test_a_chosen_context_that_is_gone_leaves_everything_about_the_daemon_unknown() -> None:

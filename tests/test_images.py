@@ -597,7 +597,7 @@ NOT_AN_IMAGE = {
     "another kind": (served({"mediaType": "x" * 10**5}, "application/json"), "it is xxxxx"),
     "no type": (served({}, "application/json"), "it is of no type, not an image"),
     "a list": (served([GOOD]), "it is no JSON object but a list"),
-    "too deep": (served(nested({**GOOD, "x": "DEEP"})), "its JSON is nested too deeply"),
+    "too deep": (served(nested({**GOOD, "x": "DEEP"})), "it is nested more than 100 levels deep"),
     "a huge number": (served(b'{"x": ' + b"1" * 5000 + b"}"), "it is not JSON"),
     "no UTF-8": (served(b'{"x": "\xff"}'), "it is not JSON"),
     "two types": (served(GOOD, OCI_MANIFEST), f"it is served as {OCI_MANIFEST} and calls itself {MANIFEST}"),
@@ -666,7 +666,7 @@ def test_a_registry_that_gives_no_image_gets_a_sentence(case: str) -> None:
     ("config", "words"),
     [
         (b"7", "it is no JSON object but a number"),
-        (nested({"x": "DEEP"}), "its JSON is nested too deeply"),
+        (nested({"x": "DEEP"}), "it is nested more than 100 levels deep"),
         (config_of(env="A=1"), "its Env is no list but a text"),
         (config_of(env=[{"A": 1}]), "its Env[0] is no text but an object"),
         (b'{"config": [1]}', "its config is no JSON object but a list"),

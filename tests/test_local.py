@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from gpuctl.host.http_get import BODY_LIMIT
-from gpuctl.host.local import TEXT_LIMIT, LocalHost
+from gpuctl.bounds import ANSWER_LIMIT, TEXT_LIMIT
+from gpuctl.host.local import LocalHost
 from gpuctl.host.reading import Outcome
 
 
@@ -52,8 +52,8 @@ def test_what_a_command_prints_is_taken_as_a_whole_or_not_at_all() -> None:
 
 
 def test_an_answer_is_taken_as_a_whole_or_not_at_all(endless: str) -> None:
-    assert len(LocalHost().get(endless, f"/{BODY_LIMIT}").text) == BODY_LIMIT
-    long = LocalHost().get(endless, f"/{BODY_LIMIT + 1}")
+    assert len(LocalHost().get(endless, f"/{ANSWER_LIMIT}").text) == ANSWER_LIMIT
+    long = LocalHost().get(endless, f"/{ANSWER_LIMIT + 1}")
     assert (long.outcome, long.text, long.detail) == (Outcome.ERROR, "", "the answer is longer than 16 MiB")
 
 

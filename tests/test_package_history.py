@@ -18,6 +18,7 @@ from hosts_v100 import v100
 from package_root import PackageRoot
 from repositories import Signer, build_apt, build_rpm
 
+from gpuctl.bounds import TEXT_LIMIT
 from gpuctl.checks import CHECKS
 from gpuctl.checks.engine import ask
 from gpuctl.facts.automatic_upgrades import parse_apt_config, parse_settings, parse_timers
@@ -32,7 +33,7 @@ from gpuctl.facts.package_logs import (
     parse_rpm_dates,
     parse_zypp,
 )
-from gpuctl.host.local import TEXT_LIMIT, LocalHost
+from gpuctl.host.local import LocalHost
 from gpuctl.host.reading import Outcome
 from gpuctl.model import Finding
 

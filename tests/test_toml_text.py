@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import settings as tuned
 from hypothesis import strategies as st
 
+from gpuctl.documents import load_toml
 from gpuctl.engines import containerd, crio
 from gpuctl.engines.merge import REMOVED, Keys, changed, same, taken_out, value_at
 from gpuctl.engines.toml_layout import without_bare_header
 from gpuctl.engines.toml_spelling import dotted, spelled
 from gpuctl.engines.toml_text import NotAccepted, line_of, set_values, values
-from gpuctl.facts.toml import load
 
 KEYS = ["a", "b", "c-d", "io.x/y", "", "é", 'q"\\', "#", "1", "[x]"]
 LITERALS = [
@@ -178,7 +178,7 @@ def second_opinion(text: str) -> Any:
 @tuned(deadline=None, max_examples=300)  # the machine may be busy
 @given(st.data(), documents(), st.sampled_from(NEW))
 def test_a_value_is_set_however_its_table_is_spelled(data: st.DataObject, text: str, value: Any) -> None:
-    raw, said = text.encode(), load(text)
+    raw, said = text.encode(), load_toml(text)
     path = data.draw(paths(said))
     expected = wished(said, path, value)
     if expected is None:
@@ -224,7 +224,7 @@ def common(old: bytes, new: bytes) -> int:
 @tuned(deadline=None, max_examples=200)  # the machine may be busy
 @given(st.data(), documents())
 def test_a_value_is_taken_out_however_its_table_is_spelled(data: st.DataObject, text: str) -> None:
-    raw, said = text.encode(), load(text)
+    raw, said = text.encode(), load_toml(text)
     path = data.draw(paths(said))
     if wished(said, path, 0) is None:
         return
@@ -262,7 +262,7 @@ CRIO_FORMS = {
 def test_crio_gets_the_runtime_in_every_form_and_loses_nothing_but_it_again(text: str) -> None:
     raw = text.encode()
     new = crio.register(raw, "nvidia", CRIO, True, False)
-    before, after = load(text), values(new)
+    before, after = load_toml(text), values(new)
     at = ("crio", "runtime")
     expected = wished(wished(before, (*at, "runtimes", "nvidia"), CRIO), (*at, "default_runtime"), "nvidia")
     assert after == expected
@@ -302,7 +302,7 @@ CONTAINERD_FORMS = {
 
 @pytest.mark.parametrize(("plugin", "text"), CONTAINERD_FORMS.values(), ids=list(CONTAINERD_FORMS))
 def test_containerd_gets_the_runtime_in_every_form_and_loses_nothing_but_it_again(plugin: str, text: str) -> None:
-    raw, before = text.encode(), load(text)
+    raw, before = text.encode(), load_toml(text)
     entry = containerd.wished_entry(before, plugin, "/usr/bin/nvidia-container-runtime")
 
     def register(raw: bytes) -> bytes:

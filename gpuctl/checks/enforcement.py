@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from gpuctl.compat.gate import NOT_KNOWN, Enforcement
 from gpuctl.compat.releases import docker_features
 from gpuctl.compat.versions import docker_version
+from gpuctl.documents import load_toml
 from gpuctl.facts.docker import Daemon, Docker
 from gpuctl.facts.gather import Facts
 from gpuctl.facts.toolkit import SETTINGS, Toolkit
 from gpuctl.model import CannotTell, Fact
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 _JIT_CDI_SINCE = "1.18.0"
 """From here on the mode auto is just-in-time CDI: https://github.com/NVIDIA/nvidia-container-toolkit/pull/910"""
@@ -42,7 +37,7 @@ def enforcement(facts: Facts) -> Enforcement:
 
 def _settings(text: Fact[str]) -> dict[str, Any]:
     """Returns the toolkit's settings. Raises CannotTell and ValueError."""
-    return tomllib.loads(text.get() or "")
+    return load_toml(text.get() or "")
 
 
 def _mode(settings: dict[str, Any]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from gpuctl.checks.engine import Said, check, failed, passed, warned
 from gpuctl.command import command, operands
 from gpuctl.compat.tables import pci_device
@@ -103,7 +105,7 @@ def _count(number: int) -> str:
 
 def _listed(gpus: tuple[PciGpu, ...]) -> str:
     names = [_name(gpu) for gpu in gpus]
-    return ", ".join(f"{names.count(name)}x {name}" if names.count(name) > 1 else name for name in dict.fromkeys(names))
+    return ", ".join(f"{times}x {name}" if times > 1 else name for name, times in Counter(names).items())
 
 
 def _name(gpu: PciGpu) -> str:

@@ -127,6 +127,11 @@ def run() -> NoReturn:
         app()
     except SystemExit as end:
         _end(end.code)
+    except MemoryError:
+        from gpuctl.model import ExitCode
+
+        print("gpuctl: this takes more memory than there is for it.", file=sys.stderr)
+        sys.exit(ExitCode.UNDETERMINED)
     except Exception as error:
         if os.environ.get("GPUCTL_DEBUG"):
             raise

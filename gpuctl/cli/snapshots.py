@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from gpuctl.model import ExitCode
+
 if TYPE_CHECKING:
     from gpuctl.host.archive import Snapshot
     from gpuctl.host.reading import Host
@@ -23,24 +25,30 @@ def host_at(path: str | None) -> Host:
 
 
 def load(path: str) -> Snapshot:
-    """Returns the snapshot in a file. Ends the run with the exit code for wrong usage where it is none."""
+    """Returns the snapshot in a file. Ends the run with the exit code for wrong usage where it is none.
+
+    All that follows is done in a process of its own: a stranger may have written the snapshot.
+    """
     from gpuctl.host.archive import BadSnapshot, decode
+    from gpuctl.host.confined import Exceeded, confine
     from gpuctl.host.files import FileProblem, read
 
     try:
+        confine()
         raw = read(path).raw
         if raw is None:
             raise _refused(f"{path} does not exist.")
         return decode(raw)
+    except Exceeded as problem:
+        raise _refused(f"{path} was not judged: {problem}.", ExitCode.UNDETERMINED) from None
     except FileProblem as problem:
         raise _refused(str(problem)) from None
     except BadSnapshot as problem:
         raise _refused(f"{path} is no snapshot that gpuctl can read: {problem}.") from None
 
 
-def _refused(sentence: str) -> typer.Exit:
-    from gpuctl.model import ExitCode
+def _refused(sentence: str, code: ExitCode = ExitCode.USAGE) -> typer.Exit:
     from gpuctl.render.text import plain
 
     typer.echo(plain(f"Error: {sentence}"), err=True)
-    return typer.Exit(ExitCode.USAGE)
+    return typer.Exit(code)

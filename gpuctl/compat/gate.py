@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from gpuctl.bounds import amount
 from gpuctl.compat import requirement, requirement_go
 from gpuctl.compat.claims import Claims, Expression
 from gpuctl.compat.gpu_rules import gpu_and_driver
@@ -14,6 +15,8 @@ from gpuctl.compat.tables import Branch, branches, driver_branch
 from gpuctl.compat.versions import parts
 from gpuctl.model import Reason, Verdict
 
+LONGEST = 128 << 10
+"""Characters of an expression: as long as a variable may be (execve(2), MAX_ARG_STRLEN)."""
 SATISFIED, UNSATISFIED, ERROR = "satisfied", "unsatisfied", "error"
 EVALUATORS = {"libnvidia-container": requirement.evaluate, "go": requirement_go.evaluate}
 _SOURCES = {
@@ -111,6 +114,9 @@ def _broken(gate: Gate) -> str | None:
     """Returns why the toolkit refuses whatever the host, as a sentence."""
     if gate.claims and gate.claims.broken and not gate.claims.disabled:
         return f"The toolkit cannot tell what {gate.claims.reference} requires: {gate.claims.broken}."
+    long = next((one.name for one in gate.expressions if len(one.text) > LONGEST), None)
+    if long:
+        return f"{long} is longer than {amount(LONGEST)}, which no program can be given: no container starts with it."
     if len(gate.expressions) > MAX_EXPRESSIONS:
         return f"The toolkit refuses more than {MAX_EXPRESSIONS} requirements, and there are {len(gate.expressions)}."
     return None

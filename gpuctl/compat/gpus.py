@@ -15,6 +15,7 @@ _VENDOR = {"nvidia", "tesla", "geforce"}
 _FORM = re.compile(
     r"[0-9]+gb?|sxm[0-9]*|pcie|nvl[0-9]*|hbm[0-9]+e?|dgxs|fhhl|laptop|mobile|notebook|gpu|max|q|with|design|mig"
 )
+_LONGEST_NAME = 200
 _PCI_ID = re.compile(r"(?:10de:|0x)([0-9a-f]{4})")
 _CHIP = re.compile(r"(?:G[ABFHKMPRV]|TU|AD)[0-9]{2,3}[A-Z]{0,3}|T239")
 _CLASSES = {"geforce": "geforce", "titan": "titan", "nvs": "nvs", "quadro": "workstation", "tesla": "datacenter"}
@@ -71,6 +72,8 @@ def find_gpu(text: str, hints: bool = True) -> Gpu:
     names the nearest known ones.
     """
     typed = text.strip()
+    if len(typed) > _LONGEST_NAME:
+        raise ValueError(f"no NVIDIA GPU has a name of more than {_LONGEST_NAME} letters")
     if re.fullmatch(r"[0-9]+\.[0-9]+", typed):
         return _of_capability(typed)
     pci = _PCI_ID.fullmatch(typed.lower())

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -118,7 +119,7 @@ def _csv_parser(header: str) -> Callable[[str], dict[str, str]]:
     names = [name.strip().lower() for name in _cells(header)]
     if not set(names) & set(FIELDS):
         raise NoHosts(f"its first line names none of the fields {', '.join(FIELDS)}, and is no JSON object")
-    twice = sorted({name for name in names if names.count(name) > 1 and name in (*FIELDS, *_NAMES)})
+    twice = sorted(name for name, times in Counter(names).items() if times > 1 and name in (*FIELDS, *_NAMES))
     if twice:
         raise NoHosts(f"its first line names {twice[0]} twice")
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 _COMMENT = re.compile(r"(?:^|(?<=\s))#")
+_LONGEST = 1 << 14
+"""Characters of a line's options. Python takes them apart in time that grows with the square of their length."""
 _TAKES_A_VALUE = (
     ("-i", "--index-url", "--pypi-url"),
     ("--extra-index-url",),
@@ -71,9 +73,13 @@ class _Options(optparse.OptionParser):
 
     def parsed(self, words: list[str], where: str) -> Any:
         """Returns the options by name. Raises ValueError for others."""
+        if not words:
+            return self.get_default_values()
         try:
             # Hashes are most of a locked file, and need no shell's quoting undone.
             written = " ".join(word for word in words if not word.startswith("--hash="))
+            if len(written) > _LONGEST:
+                raise ValueError("more options than a line has")
             return self.parse_args(shlex.split(written), self.get_default_values())[0]
         except ValueError:
             raise ValueError(f"{where} has an option that pip does not take in a requirements file") from None

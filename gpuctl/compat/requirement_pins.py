@@ -7,9 +7,7 @@ pdm.lock, pylock.toml and Pipfile.lock. Packages that no Linux installs are left
 from __future__ import annotations
 
 import codecs
-import json
 import re
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from gpuctl.compat.frameworks import requirement_of
 from gpuctl.compat.requirement_lines import requirement_lines
+from gpuctl.documents import load_json, load_toml
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
@@ -26,8 +25,9 @@ Item = TypeVar("Item")
 
 LARGEST = 4 * 1024 * 1024
 MOST = 20_000
+_LONGEST_MARKER = 4096
 _ENCODINGS = ((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"), (b"", "utf-8-sig"))
-_NAMED = re.compile(r"[\w.-]+\s*(\[[^\]]*\])?\s*@")
+_NAMED = re.compile(r"[\w.-]+\s*(?:\[[^\]]*\]\s*)?@")
 _PATH_OR_ADDRESS = re.compile(r"\.|[^@;\[]*/")
 _TOML_LOCKS = ("uv.lock", "poetry.lock", "pdm.lock", ".toml")
 _TOML_PACKAGES = re.compile(r"^\[\[packages?\]\]", re.MULTILINE)
@@ -128,20 +128,16 @@ def _of_toml_lock(text: str, name: str) -> Iterator[Pin]:
 
 
 def _toml(text: str, name: str) -> dict[str, Any]:
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
     try:
-        return tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
+        return load_toml(text, LARGEST)
+    except ValueError as error:
         raise ValueError(f"{name} is no TOML that can be read: {error}") from None
 
 
 def _of_pipfile_lock(text: str, name: str) -> Iterator[Pin]:
     try:
-        document = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        document = load_json(text)
+    except ValueError as error:
         raise ValueError(f"{name} is no JSON that can be read: {error}") from None
     if not isinstance(document.get("_meta"), dict):
         raise ValueError(f"{name} is JSON, but no Pipfile.lock")
@@ -183,7 +179,7 @@ def may_apply(marker: str) -> bool:
     """Returns whether a marker holds on some Linux with some Python; True for "" and for one that cannot be read."""
     from packaging.markers import Marker
 
-    if not marker:
+    if not marker or len(marker) > _LONGEST_MARKER:
         return True
     try:
         parsed = Marker(marker)

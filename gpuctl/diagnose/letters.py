@@ -49,12 +49,15 @@ def condensed(text: bytes) -> bytes:
 
 def position(line: bytes, letters: int) -> int:
     """Returns where in a line stands the letter of that number among those that count; its end where there is none."""
-    for index, value in enumerate(line):
-        if value in _LETTERS:
-            letters -= 1
-            if letters < 0:
-                return index
-    return len(line)
+    start, end = 0, len(line)
+    while start < end:  # by halves: a line may be megabytes long
+        middle = (start + end) // 2
+        counted = len(line[start : middle + 1].translate(None, _OTHERS))
+        if counted > letters:
+            end = middle
+        else:
+            start, letters = middle + 1, letters - counted
+    return start
 
 
 def readable(line: bytes) -> str:

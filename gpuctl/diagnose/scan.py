@@ -39,10 +39,7 @@ def scan(file: BinaryIO) -> tuple[Sighting, ...]:
     """Returns what is seen in a text, in order. Reads it once, in memory that does not grow with it."""
     seen: dict[tuple[str, ...], dict[int, Sighting]] = {}
     for block in _blocks(file):
-        for sighting in _sightings(block):
-            kept = seen.setdefault(sighting.families, {})
-            if len(kept) < EVIDENCE:
-                kept.setdefault(sighting.line, sighting)
+        _note(block, seen)
     sightings = (sighting for kept in seen.values() for sighting in kept.values())
     found = (replace(one, text=without_secrets(one.text)) for one in sightings)
     return tuple(sorted(found, key=lambda one: (one.line, one.families)))
@@ -68,7 +65,8 @@ def _blocks(file: BinaryIO) -> Iterator[_Block]:
     yield _Block(first_line, raw, 0)
 
 
-def _sightings(block: _Block) -> Iterator[Sighting]:
+def _note(block: _Block, seen: dict[tuple[str, ...], dict[int, Sighting]]) -> None:
+    """Adds what is seen in a block. Only what is kept is put into words: a text may show a failure in every line."""
     text = cleaned(block.raw)
     letters = condensed(text)
     found = hits(letters)
@@ -77,12 +75,14 @@ def _sightings(block: _Block) -> Iterator[Sighting]:
     # A line that is cut off here, or goes on in the next piece, is whole there.
     own = len(condensed(cleaned(block.raw[: len(block.raw) - block.repeated])))
     lines = text.split(b"\n")
-    starts = [0, *accumulate(len(condensed(line)) for line in lines)]
+    starts = [0, *accumulate(len(condensed(line)) if line else 0 for line in lines)]
     for hit in (hit for hit in found if hit.start < own):
         index = bisect_right(starts, hit.start) - 1
-        shown = _excerpt(lines[index], hit.start - starts[index])
-        ids = hit.signature.families
-        yield Sighting(block.first_line + index, shown, ids, _nearby(ids, letters))
+        ids, number = hit.signature.families, block.first_line + index
+        kept = seen.setdefault(ids, {})
+        if len(kept) < EVIDENCE and number not in kept:
+            shown = _excerpt(lines[index], hit.start - starts[index])
+            kept[number] = Sighting(number, shown, ids, _nearby(ids, letters))
 
 
 def _excerpt(line: bytes, letters: int) -> str:

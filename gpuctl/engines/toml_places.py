@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 
+from gpuctl.documents import load_toml
 from gpuctl.engines.merge import Keys
-from gpuctl.facts.toml import load
 
 _BLANKS = re.compile(r"[ \t]*")
 _SPACE = re.compile(r"[ \t\r\n]*")
@@ -161,7 +161,7 @@ class _Reader:
         key = self._match(_STRING if quoted else _BARE)
         self._match(_BLANKS)
         if "\\" in key and key[0] == '"':
-            return next(iter(load(f"{key} = 0")))
+            return next(iter(load_toml(f"{key} = 0")))
         return key[1:-1] if quoted else key
 
     def _value(self) -> Value:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from gpuctl.documents import load_toml
 from gpuctl.engines.merge import Keys
 from gpuctl.engines.spans import Span, replaced
 from gpuctl.engines.text_diff import text_diff
 from gpuctl.engines.toml_places import Kind, Lost, places, walk
 from gpuctl.engines.toml_spelling import spelled
 from gpuctl.engines.toml_text import NotAccepted, decoded, values
-from gpuctl.facts.toml import load
 from gpuctl.host.redact import MASK, public_value, without_secrets
 
 
@@ -44,7 +44,7 @@ def shown(raw: bytes) -> str:
 
 def _hidden(text: str, keys: Keys, start: int, end: int) -> list[Span]:
     """What stands in the place of a string that holds a secret."""
-    value = load("string = " + text[start:end])["string"]
+    value = load_toml("string = " + text[start:end])["string"]
     public = public_value(keys, value)
     return [] if public == value else [(start, end, spelled(public))]
 

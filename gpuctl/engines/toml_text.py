@@ -12,17 +12,13 @@ from copy import deepcopy
 from itertools import groupby
 from typing import Any
 
+from gpuctl.documents import TooMuch, load_toml
 from gpuctl.engines.merge import REMOVED, Keys, Value, Values, same, value_at
 from gpuctl.engines.toml_layout import added, removed, replaced_value, without_bare_header
 from gpuctl.engines.toml_places import Lost, places, walk
-from gpuctl.facts.toml import load
-
-MAX_DEPTH = 50
-"""Far beyond what any configuration holds, far within Python's own limit."""
 
 _PLACE = re.compile(r" \(at line (\d+), column \d+\)$")
 _AT_END = " (at end of document)"
-_TOO_DEEP = f"nested more than {MAX_DEPTH} levels deep"
 _DIVERGES = "gpuctl cannot change {} without changing more than that; edit it by hand"
 
 
@@ -97,25 +93,14 @@ def table_at(text: str, said: Mapping[str, Any], path: Keys) -> Mapping[str, Any
 
 def _values(text: str) -> dict[str, Any]:
     try:
-        document = load(text)
+        return load_toml(text)
+    except TooMuch as error:
+        raise NotAccepted(str(error)) from None
     except ValueError as error:
         place = _PLACE.search(str(error))
         message = _PLACE.sub("", str(error)).replace(_AT_END, ", where the text ends")
         line = text.count("\n") + 1 if _AT_END in str(error) else 0
         raise NotAccepted(f"not valid TOML: {message}", int(place[1]) if place else line) from None
-    except RecursionError:
-        raise NotAccepted(_TOO_DEEP) from None
-    _check_depth(document)
-    return document
-
-
-def _check_depth(document: dict[str, Any]) -> None:
-    level: list[Any] = [document]
-    for _ in range(MAX_DEPTH):
-        inner = [list(value.values()) if isinstance(value, dict) else value for value in level]
-        level = [value for values in inner for value in values if isinstance(value, dict | list)]
-    if level:
-        raise NotAccepted(_TOO_DEEP)
 
 
 def _changed(text: str, path: Keys, value: Any) -> str:

@@ -11,11 +11,15 @@ import re
 from dataclasses import dataclass
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
+from gpuctl import documents
+
 GPU_KIND = "nvidia.com/gpu"
 SIZE_LIMIT = 512 << 10
 """Bytes. A host with 16 GPUs cut into 7 parts each has a quarter of it."""
 DEPTH_LIMIT = 32
 NODES_LIMIT = 2000
+TOKENS_LIMIT = 60_000
+"""Of YAML, which takes a second for so many. The host above has half of it."""
 _KIND = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*/[A-Za-z][A-Za-z0-9_.-]*")
 _DEVICE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.:-]*[A-Za-z0-9])?")
 _VERSION = re.compile(r"v?\d{1,3}\.\d{1,3}\.\d{1,3}")
@@ -78,9 +82,9 @@ def load(path: str, text: str) -> Any:
     if len(text) > SIZE_LIMIT:
         raise TooMuch("it is larger than %d KiB" % (SIZE_LIMIT >> 10))
     try:
-        return json.loads(text) if path.endswith(".json") else _load_yaml(text)
-    except RecursionError:
-        raise TooMuch("it is nested too deeply") from None
+        return documents.load_json(text) if path.endswith(".json") else _load_yaml(text)
+    except documents.TooMuch as error:
+        raise TooMuch(str(error)) from None
 
 
 def _load_yaml(text: str) -> Any:
@@ -111,7 +115,9 @@ def _check_tokens(tokens: Any) -> None:
     )
     closing = (kinds.BlockEndToken, kinds.FlowSequenceEndToken, kinds.FlowMappingEndToken)
     depth = 0
-    for token in tokens:
+    for number, token in enumerate(tokens):
+        if number > TOKENS_LIMIT:
+            raise TooMuch("it has more than %d words and signs" % TOKENS_LIMIT)
         depth += isinstance(token, opening) - isinstance(token, closing)
         if depth > DEPTH_LIMIT:
             raise TooMuch("it is nested more than %d levels deep" % DEPTH_LIMIT)

@@ -109,8 +109,15 @@ def _anonymised(
 
 def bounded(snapshot: Snapshot, limit: int = SIZE_LIMIT) -> Snapshot:
     """Returns the snapshot without its longest readings, as many as are too many for a file of `limit` bytes."""
-    while not fits(snapshot, limit):
-        longest = max(snapshot.readings, key=lambda name: len(snapshot.readings[name].text))
-        kept = {name: reading for name, reading in snapshot.readings.items() if name != longest}
-        snapshot = replace(snapshot, readings=kept, left_out=(*snapshot.left_out, longest))
-    return snapshot
+    longest = sorted(snapshot.readings, key=lambda name: -len(snapshot.readings[name].text))
+    few, many = 0, 0 if fits(snapshot, limit) else len(longest)
+    while few < many:  # by halves: each look packs the whole
+        middle = (few + many) // 2
+        few, many = (few, middle) if fits(_without(snapshot, longest[:middle]), limit) else (middle + 1, many)
+    return _without(snapshot, longest[:few])
+
+
+def _without(snapshot: Snapshot, names: List[str]) -> Snapshot:
+    gone = frozenset(names)
+    kept = {name: reading for name, reading in snapshot.readings.items() if name not in gone}
+    return replace(snapshot, readings=kept, left_out=(*snapshot.left_out, *names))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
-from gpuctl.facts.toml import load
+from gpuctl.documents import load_toml
 from gpuctl.host.places import SYSTEM_CONFIG
 from gpuctl.host.reading import Host, Outcome, fact
 from gpuctl.model import Defaults, Fact
@@ -102,7 +102,7 @@ def _read(host: Host, path: str) -> Fact[ConfigFile]:
 
 
 def parse_config(path: str, text: str) -> ConfigFile:
-    """Returns what a configuration file says. Raises ValueError, RecursionError for an abyss.
+    """Returns what a configuration file says. Raises ValueError.
 
     [defaults]
     strict = true
@@ -115,7 +115,7 @@ def parse_config(path: str, text: str) -> ConfigFile:
     host = "lab-*"
     """
     try:
-        return _parsed(path, load(text))
+        return _parsed(path, load_toml(text))
     except _Misplaced as error:
         raise ValueError("%s%s" % (error, _where(text))) from None
 
@@ -129,7 +129,7 @@ def _where(text: str) -> str:
     lines = text.splitlines(keepends=True)
     for number in range(1, min(len(lines), _SEARCHED) + 1):
         try:
-            _parsed("", load("".join(lines[:number])))
+            _parsed("", load_toml("".join(lines[:number])))
         except _Misplaced:
             return " (at line %d)" % number
         except ValueError:  # it ends within a value

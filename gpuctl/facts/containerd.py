@@ -8,10 +8,10 @@ import re
 from dataclasses import dataclass
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
+from gpuctl.documents import load_toml
 from gpuctl.facts.containerd_daemon import Cri, ask_cri, ask_running, ask_version
 from gpuctl.facts.containerd_process import DEFAULT_CONFIG, DEFAULT_SOCKET, Process, option, probe_process
 from gpuctl.facts.containerd_unit import FLAVOURS, Unit, probe_unit
-from gpuctl.facts.toml import load
 from gpuctl.host.reading import Host, Outcome, fact
 from gpuctl.model import Fact
 
@@ -25,7 +25,7 @@ PLACES: Mapping[str, str] = {
 """Where distributions of Kubernetes keep a containerd of their own. gpuctl runs it from there, and never by a path that
 a process tells."""
 _FIRST_NUMBER = re.compile(r"[0-9]{1,4}(?![0-9])")
-_VERSION = re.compile(r"containerd\S* v?(\d\S*)")
+_VERSION = re.compile(r"containerd\S{0,200} v?(\d\S*)")
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def _socket(host: Host, process: Optional[Process], config: str) -> Fact[str]:
     if process and process.socket:
         return Fact(process.socket, "/proc/%d/cmdline" % process.pid)
     reading = host.read(config)
-    found = fact(reading, lambda text: parse_address(load(text)))
+    found = fact(reading, lambda text: parse_address(load_toml(text)))
     return found if found.value else Fact(DEFAULT_SOCKET, "containerd(8)")
 
 
@@ -180,7 +180,7 @@ def parse_imports(text: str) -> List[str]:
 
     imports = ["/etc/containerd/conf.d/*.toml"]
     """
-    imports = load(text).get("imports", [])
+    imports = load_toml(text).get("imports", [])
     if not isinstance(imports, list) or not all(isinstance(entry, str) for entry in imports):
         raise ValueError("imports is not an array of strings")
     return imports

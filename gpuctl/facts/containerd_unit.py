@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import List, Mapping, Optional, Tuple
 
 from gpuctl.facts.containerd_process import Process
-from gpuctl.facts.docker_unit import parse_show
+from gpuctl.facts.docker_unit import command_line, parse_show
 from gpuctl.facts.system import BOOTED
 from gpuctl.host.reading import Host, Outcome, Reading, fact
 from gpuctl.model import Fact
@@ -24,7 +23,6 @@ FLAVOURS: Mapping[str, str] = {
 PROPERTIES = "Id,LoadState,ActiveState,KillMode,ExecStart,RequiredBy,BoundBy,ConsistsOf"
 SHOW = ("systemctl", "show", *FLAVOURS, "--property=" + PROPERTIES)
 _DEPENDENTS = ("RequiredBy", "BoundBy", "ConsistsOf")
-_ARGV = re.compile(r"argv\[\]=(.*?) ; ignore_errors=")
 
 
 @dataclass(frozen=True)
@@ -70,11 +68,10 @@ def parse_units(text: str) -> List[Unit]:
 
 
 def _unit(properties: Mapping[str, List[str]]) -> Unit:
-    start = _ARGV.search(" ".join(properties.get("ExecStart", [])))
     return Unit(
         name=properties["Id"][0],
         active=properties.get("ActiveState") == ["active"],
-        argv=tuple(start.group(1).split()) if start else (),
+        argv=tuple(command_line(properties).split()),
         spares=properties.get("KillMode") == ["process"],
         takes_along=tuple(word for name in _DEPENDENTS for word in " ".join(properties.get(name, [])).split()),
     )

@@ -11,10 +11,10 @@ import re
 from dataclasses import dataclass
 from typing import Any, Iterator, List, Mapping, Optional, Sequence, Tuple
 
+from gpuctl.documents import load_toml
 from gpuctl.facts.docker_process import parse_cmdline, parse_start
 from gpuctl.facts.docker_unit import parse_show
 from gpuctl.facts.system import BOOTED
-from gpuctl.facts.toml import load
 from gpuctl.host.decode import moment, whole
 from gpuctl.host.reading import Host, Outcome, Reading, fact
 from gpuctl.host.status import status_of
@@ -126,7 +126,7 @@ def parse_config(path: str, text: str) -> CrioConfig:
     runtime_path = "/usr/libexec/crio/crun"
     monitor_path = "/usr/libexec/crio/conmon"
     """
-    crio = _table(load(text), "crio")
+    crio = _table(load_toml(text), "crio")
     runtime = _table(crio, "runtime")
     runtimes = _table(runtime, "runtimes")
     return CrioConfig(

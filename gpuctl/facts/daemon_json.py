@@ -8,6 +8,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Dict, FrozenSet, Iterator, List, Mapping, Optional, Tuple
 
+from gpuctl.documents import JSON_DEPTH, TooMuch, check
+
 _BLANK = re.compile(r"[ \t\r\n]*")
 _KINDS: Mapping[str, Any] = {
     "null": type(None),
@@ -75,10 +77,13 @@ def _settings(text: str, duplicates: List[str]) -> Dict[str, Any]:
     if start == len(text):
         return {}
     try:
+        check(text, JSON_DEPTH)
         value, end = _decoder(duplicates).raw_decode(text, start)
     except json.JSONDecodeError as error:
         raise _Invalid(error.msg, error.pos) from None
-    except (ValueError, RecursionError) as error:  # NaN, which only Python takes; an abyss of brackets
+    except TooMuch as error:
+        raise _Invalid(str(error), start) from None
+    except ValueError as error:  # NaN, which only Python takes
         raise _Invalid(str(error), start) from None
     if _skip(text, end) < len(text):
         raise _Invalid("there is more behind the JSON value", _skip(text, end))

@@ -21,7 +21,8 @@ PROPERTIES = (
 SHOW = ("systemctl", "show", *NAMES, PROPERTIES)
 SHOW_USER = ("systemctl", "--user", "show", NAMES[0], PROPERTIES)
 SHOW_SOCKETS = ("show", "*.socket", "--property=Id,SubState,Listen")
-_ARGV = re.compile(r"argv\[\]=(.*?) ; ignore_errors=")
+_WORDS_LIMIT = 1 << 15
+"""Characters of a command line. Python takes words apart in time that grows with the square of the longest."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,6 @@ def parse_show(text: str) -> List[Mapping[str, List[str]]]:
 
 def _unit(host: Host, properties: Mapping[str, List[str]]) -> Unit:
     files = properties.get("FragmentPath", []) + " ".join(properties.get("DropInPaths", [])).split()
-    start = _ARGV.search(" ".join(properties.get("ExecStart", [])))
     assigned = (word.partition("=") for word in _words(" ".join(properties.get("Environment", []))))
     environment = {name: value for name, _, value in assigned}
     for entry in properties.get("EnvironmentFiles", []):
@@ -117,17 +117,23 @@ def _unit(host: Host, properties: Mapping[str, List[str]]) -> Unit:
         name=properties["Id"][0],
         active=properties.get("ActiveState") == ["active"],
         files=tuple(files),
-        argv=tuple(expanded(_words(start.group(1)), environment)) if start else (),
+        argv=tuple(expanded(_words(command_line(properties)), environment)),
         pid=whole(properties.get("MainPID", ["0"])[0]),
     )
 
 
-def _words(command_line: str) -> List[str]:
+def command_line(properties: Mapping[str, List[str]]) -> str:
+    """Returns the command line of a unit's first ExecStart, "" where it has none."""
+    start = " ".join(properties.get("ExecStart", [])).partition("argv[]=")[2]
+    return start.partition(" ; ignore_errors=")[0]
+
+
+def _words(text: str) -> List[str]:
     """Some versions of systemd print the words quoted, others bare, where a quotation mark may stand alone."""
     try:
-        return shlex.split(command_line)
+        return shlex.split(text) if len(text) <= _WORDS_LIMIT else text.split()
     except ValueError:
-        return command_line.split()
+        return text.split()
 
 
 def parse_environment_file(text: str) -> Dict[str, str]:

@@ -18,7 +18,7 @@ SMI = ("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader")
 SMI_ON_WSL = "/usr/lib/wsl/lib/nvidia-smi"
 """Where Windows puts it; sudo's PATH and cron's lack that directory."""
 SMI_DEADLINE = 5.0
-_LOADED = re.compile(r"NVRM version: .*?Kernel Module(?: for \S+)?\s+(\d[\d.]*)")
+_LOADED = re.compile(r"NVRM version: .{0,200}?Kernel Module(?: for \S{1,50})?\s{1,50}(\d[\d.]{0,30})")
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ DIRECTORIES = (
 )
 LINKS = 8
 """As many links are followed: Debian's alternatives take three."""
-_CACHE_LINE = re.compile(r"^\s+libnvidia-ml\.so\.1 \((?P<abi>[^)]*)\) => (?P<path>/\S+)$", re.MULTILINE)
+_CACHE_LINE = re.compile(r"^[ \t]+libnvidia-ml\.so\.1 \((?P<abi>[^)\n]*)\) => (?P<path>/\S+)$", re.MULTILINE)
 _VERSION = re.compile(r"\.so\.([0-9]{1,9}(?:\.[0-9]{1,9})+)$")
 
 

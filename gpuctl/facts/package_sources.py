@@ -18,6 +18,7 @@ RPM_FOLDERS: Mapping[str, str] = {
     "zypper": "/etc/zypp/repos.d",
 }
 _ONE_LINE = re.compile(r"\s*(?:deb|deb-src)\s+(?:\[(?P<options>[^\]]*)\]\s+)?(?P<uri>\S+)\s+(?P<suite>\S+)")
+_SOURCES_LIMIT = 1000
 _USERINFO = re.compile(r"(?<=//)[^/@\s]*@")
 _OFF = ("no", "false", "without", "off", "disable", "0")
 """What apt takes for no: StringToBool in its apt-pkg/contrib/strutl.cc."""
@@ -126,24 +127,27 @@ def parse_deb822(file: str, text: str) -> Tuple[Source, ...]:
 
 def _fields(stanza: str) -> Dict[str, str]:
     """A stanza's fields by their names in lower case."""
-    fields: Dict[str, str] = {}
+    fields: Dict[str, List[str]] = {}
     name = ""
     for line in stanza.splitlines():
         if line[:1] in (" ", "\t") and name:
-            fields[name] += "\n" + line.strip()
+            fields[name].append(line.strip())
         elif not line.startswith("#") and ":" in line:
             name, _, value = line.partition(":")
             name = name.strip().lower()
-            fields[name] = value.strip()
-    return fields
+            fields[name] = [value.strip()]
+    return {name: "\n".join(lines) for name, lines in fields.items()}
 
 
 def _of_stanza(file: str, fields: Mapping[str, str]) -> Iterator[Source]:
     if fields.get("enabled", "yes").lower() in _OFF:
         return
     signed_by = fields.get("signed-by", "").strip()
-    for uri in fields.get("uris", "").split():
-        for suite in fields.get("suites", "").split():
+    uris, suites = fields.get("uris", "").split(), fields.get("suites", "").split()
+    if len(uris) * len(suites) > _SOURCES_LIMIT:
+        raise ValueError("a stanza of it names more than %d sources" % _SOURCES_LIMIT)
+    for uri in uris:
+        for suite in suites:
             yield _source(file, uri, suite, "a key in the file itself" if "\n" in signed_by else signed_by)
 
 

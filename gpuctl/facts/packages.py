@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from typing import Mapping, Optional, Sequence, Tuple
 
@@ -139,12 +140,12 @@ def parse_installed(text: str, locks: str = "") -> Mapping[str, Package]:
     package nvidia-docker is not installed
     """
     rows = [line.split("\t") for line in text.splitlines() if line.count("\t") == 3]
-    names = [row[0] for row in rows]  # twice: rpm was interrupted between the new one and the old one
+    names = Counter(row[0] for row in rows)  # twice: rpm was interrupted between the new one and the old one
     return {
         name: Package(
             version="" if status == "config-files" else version,
             held=want == "hold" or name in locks,
-            whole=status in ("installed", "config-files") and names.count(name) == 1,
+            whole=status in ("installed", "config-files") and names[name] == 1,
         )
         for name, version, want, status in rows
         if status != "not-installed"

@@ -20,7 +20,7 @@ SHOW = (
     "--property=Id,LoadState,ActiveState,Result",
 )
 FABRIC_VERSION = ("nv-fabricmanager", "--version")
-_VERSION = re.compile(r"version is\s*:?\s*(\d[\d.]*)|(\d+\.\d+(?:\.\d+)?)")
+_VERSION = re.compile(r"version is[\s:]{1,9}(\d[\d.]{0,30})|(\d{1,9}\.\d{1,9}(?:\.\d{1,9})?)")
 
 
 @dataclass(frozen=True)

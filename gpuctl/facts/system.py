@@ -6,6 +6,7 @@ import tempfile
 from dataclasses import dataclass
 from typing import Mapping, Optional, Tuple
 
+from gpuctl.bounds import amount
 from gpuctl.facts.kernel import OSRELEASE
 from gpuctl.facts.machine import probe_machine
 from gpuctl.host.deadline import begin
@@ -67,6 +68,10 @@ class System:
     euid: Fact[int]
 
 
+_OS_RELEASE_LIMIT = 1 << 14
+"""Characters, which distro reads in time that grows with their square."""
+
+
 def probe_system(host: Host) -> System:
     """Returns what the operating system says of itself."""
     machine = begin(lambda: probe_machine(host))
@@ -103,7 +108,9 @@ def _distribution(host: Host) -> Fact[Distribution]:
 
 
 def parse_os_release(text: str) -> Distribution:
-    """Returns the distribution that os-release(5) describes. Raises ImportError without distro, OSError without /tmp.
+    """Returns the distribution that os-release(5) describes.
+
+    Raises ImportError without distro, OSError without /tmp, ValueError for what is longer than any.
 
     NAME="Ubuntu"
     VERSION_ID="22.04"
@@ -113,6 +120,8 @@ def parse_os_release(text: str) -> Distribution:
     """
     import distro
 
+    if len(text) > _OS_RELEASE_LIMIT:
+        raise ValueError("it is longer than %s" % amount(_OS_RELEASE_LIMIT))
     with tempfile.NamedTemporaryFile("w", encoding="utf-8", prefix="os-release-") as file:  # distro reads only files
         file.write(text)
         file.flush()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Dict, Optional
 
-from gpuctl.facts.toml import load
+from gpuctl.documents import load_toml
 from gpuctl.facts.toolkit import SETTINGS
 from gpuctl.host.reading import Host, fact
 from gpuctl.model import Fact
@@ -65,7 +65,7 @@ def parse_settings(text: str) -> Settings:
     [nvidia-container-runtime]
     mode = "auto"
     """
-    document = load(text)
+    document = load_toml(text)
     cli, runtime = _section(document, "nvidia-container-cli"), _section(document, "nvidia-container-runtime")
     ldconfig, root, mode = cli.get("ldconfig"), cli.get("root"), runtime.get("mode")
     return Settings(

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import gzip
 import json
-import zlib
 from dataclasses import dataclass
 from typing import Any, Dict, Iterable, List, Mapping, Tuple
 
+from gpuctl.bounds import TooLong, amount, unpacked
 from gpuctl.host.decode import LAST_SECOND
 from gpuctl.host.reading import Outcome, Reading
 from gpuctl.host.snapshot import SnapshotHost, key
@@ -115,17 +115,14 @@ def decode(raw: bytes) -> Snapshot:
 
 def _opened(raw: bytes) -> str:
     """The lines; a piece at most OPENED_LIMIT long is ever opened."""
-    opened = raw
-    if raw.startswith(_GZIP):
-        opener = zlib.decompressobj(16 + zlib.MAX_WBITS)
-        try:
-            opened = opener.decompress(raw, OPENED_LIMIT + 1)
-        except zlib.error:
-            raise BadSnapshot("it is damaged: gzip cannot open it") from None
-        if len(opened) <= OPENED_LIMIT and not opener.eof:
-            raise BadSnapshot("it is not whole: its end is missing")
+    try:
+        opened = unpacked(raw, OPENED_LIMIT) if raw.startswith(_GZIP) else raw
+    except TooLong as error:
+        raise BadSnapshot("it is %s" % error.words) from None
+    except OSError as error:
+        raise BadSnapshot("it is damaged: %s" % error.strerror) from None
     if len(opened) > OPENED_LIMIT or opened.count(b"\n") > LINES_LIMIT:
-        raise BadSnapshot("it holds more than %d MiB, or %d lines" % (OPENED_LIMIT >> 20, LINES_LIMIT))
+        raise BadSnapshot("it holds more than %s, or %d lines" % (amount(OPENED_LIMIT), LINES_LIMIT))
     try:
         return opened.decode("utf-8")
     except UnicodeDecodeError:

@@ -10,6 +10,8 @@ import json
 import re
 from typing import Any, Dict, Iterable, Mapping, Optional, Tuple, Type, TypeVar, Union
 
+from gpuctl.documents import TooMuch, load_json
+
 T = TypeVar("T")
 
 LAST_SECOND = 253_370_764_800
@@ -35,12 +37,12 @@ def parse(text: Union[str, bytes]) -> Any:
     """
     try:
         written = text if isinstance(text, str) else text.decode()
-        value = json.loads(written, parse_constant=_refuse)
+        value = load_json(written, parse_constant=_refuse)
         if "\\ud" in written.lower():
             value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
         return value
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
+    except TooMuch:
+        raise
     except ValueError:
         raise ValueError("it is not JSON") from None
 

@@ -9,6 +9,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
+from gpuctl.bounds import TooLong, amount, whole
 from gpuctl.host.deadline import DeadlineExceeded, within
 
 _SILENCE = 10.0
@@ -37,14 +38,13 @@ def download(url: str, limit: int, deadline: float) -> bytes:
     """
     server = urlsplit(url).hostname
     try:
-        raw = within(deadline, lambda: _read(url, limit))
+        return within(deadline, lambda: _read(url, limit))
+    except TooLong:
+        raise DownloadProblem("%s sends more than the %s that gpuctl reads." % (server, amount(limit))) from None
     except HTTPError as error:
         raise DownloadProblem("%s answers with HTTP status %d." % (server, error.code)) from None
     except (URLError, HTTPException, OSError, ValueError, DeadlineExceeded) as error:
         raise DownloadProblem("%s does not answer (%s)." % (server, _reason(error))) from None
-    if len(raw) > limit:
-        raise DownloadProblem("%s sends more than the %d KiB that gpuctl reads." % (server, limit >> 10))
-    return raw
 
 
 def _read(url: str, limit: int) -> bytes:
@@ -52,7 +52,7 @@ def _read(url: str, limit: int) -> bytes:
         raise ValueError("the address is without TLS")
     request = Request(url, headers={"User-Agent": "gpuctl"})  # noqa: S310
     with build_opener(_OnlyTls()).open(request, timeout=_SILENCE) as answer:
-        return bytes(answer.read(limit + 1))
+        return whole(answer.read, limit)
 
 
 def _reason(error: BaseException) -> str:

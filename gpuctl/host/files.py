@@ -12,12 +12,12 @@ import time
 from dataclasses import dataclass
 from typing import BinaryIO, Iterator, Optional, Set, Tuple
 
+from gpuctl.bounds import FILE_LIMIT, TooLong, whole
 from gpuctl.host.deadline import DeadlineExceeded, within
 from gpuctl.host.trust import Distrusted, check
 
 READ_DEADLINE = 5.0
 LOCK, LOCK_DEADLINE = ".lock", 60.0
-SIZE_LIMIT = 64 << 20
 _LOCK_PAUSE = 0.02
 _HINTS = {
     errno.EACCES: "Run gpuctl as root.",
@@ -65,7 +65,7 @@ def state(real: str) -> State:
         return State(real, None, None)
     with open(descriptor, "rb") as file:
         seen = os.fstat(descriptor)
-        raw = content(file, SIZE_LIMIT)
+        raw = content(file, FILE_LIMIT)
     return State(real, raw, (seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns))
 
 
@@ -75,10 +75,9 @@ def content(file: BinaryIO, limit: int) -> bytes:
     if not stat.S_ISREG(seen.st_mode):
         raise OSError(errno.EINVAL, "not a regular file")
     # Not what stat says alone: a file of /proc has the size 0.
-    raw = b"" if seen.st_size > limit else file.read(limit + 1)
-    if max(seen.st_size, len(raw)) > limit:
-        raise OSError(errno.EFBIG, "larger than %d MiB" % (limit >> 20))
-    return raw
+    if seen.st_size > limit:
+        raise TooLong(limit)
+    return whole(file.read, limit)
 
 
 def behind_links(path: str) -> str:

@@ -14,13 +14,13 @@ from contextlib import suppress
 from typing import Dict, Iterator, Tuple
 from urllib.parse import urlsplit
 
+from gpuctl.bounds import ANSWER_LIMIT, whole
 from gpuctl.host.deadline import DeadlineExceeded, within
 from gpuctl.host.reading import Outcome, Reading, grpc_source
 from gpuctl.host.trust import Distrusted
 from gpuctl.host.unanswered import unanswered
 from gpuctl.host.unix import connected
 
-REPLY_LIMIT = 16 << 20
 NO_REPLY = 1
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _DATA, _HEADERS, _RESET, _SETTINGS, _GOAWAY, _WINDOW = 0, 1, 3, 4, 7, 8
@@ -52,17 +52,18 @@ def _exchange(endpoint: str, method: str, message: bytes, namespace: str, timeou
     headers.update({"containerd-namespace": namespace} if namespace else {})
     with connected(urlsplit(endpoint).path, timeout) as connection:
         connection.sendall(_request(headers, message))
-        return _body(connection, time.monotonic() + timeout)
+        data = _data(connection, time.monotonic() + timeout)
+        return whole(lambda _: next(data, b""), ANSWER_LIMIT, "the answer is longer than")
 
 
 def _request(headers: Dict[str, str], message: bytes) -> bytes:
-    settings = struct.pack(">HI", _INITIAL_WINDOW, REPLY_LIMIT)
+    settings = struct.pack(">HI", _INITIAL_WINDOW, ANSWER_LIMIT)
     fields = b"".join(_literal(name, value) for name, value in headers.items())
     return b"".join(
         [
             _PREFACE,
             _frame(_SETTINGS, 0, 0, settings),
-            _frame(_WINDOW, 0, 0, struct.pack(">I", REPLY_LIMIT)),
+            _frame(_WINDOW, 0, 0, struct.pack(">I", ANSWER_LIMIT)),
             _frame(_HEADERS, _END_HEADERS, _STREAM, fields),
             _frame(_DATA, _END_STREAM, _STREAM, struct.pack(">BI", 0, len(message)) + message),
         ]
@@ -89,20 +90,18 @@ def _length(number: int) -> bytes:
     return bytes([*octets, rest])
 
 
-def _body(connection: socket.socket, end: float) -> bytes:
+def _data(connection: socket.socket, end: float) -> Iterator[bytes]:
     """What comes in data frames until the server ends the stream."""
-    body = b""
     for kind, flags, payload in _frames(connection):
         if kind == _SETTINGS and not flags & _ACK:
             with suppress(OSError):  # it may have said all, and have gone
                 connection.sendall(_frame(_SETTINGS, _ACK, 0, b""))
         if kind in (_RESET, _GOAWAY):
             raise ValueError("it refuses the call")
-        body += payload if kind == _DATA else b""
-        if len(body) > REPLY_LIMIT:
-            raise ValueError("the answer is longer than %d MiB" % (REPLY_LIMIT >> 20))
+        if kind == _DATA and payload:
+            yield payload
         if kind in (_DATA, _HEADERS) and flags & _END_STREAM:
-            return body
+            return
         if time.monotonic() > end:
             raise socket.timeout
     raise ValueError("it closed the connection")

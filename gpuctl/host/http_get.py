@@ -2,56 +2,52 @@
 
 from __future__ import annotations
 
-import errno
 import http.client
-from typing import Tuple
+import socket
+from contextlib import suppress
+from typing import List, Tuple
 from urllib.parse import urlsplit
 
+from gpuctl.bounds import ANSWER_LIMIT, whole
 from gpuctl.host.deadline import DeadlineExceeded, within
 from gpuctl.host.reading import Outcome, Reading
 from gpuctl.host.trust import Distrusted
 from gpuctl.host.unanswered import unanswered
-from gpuctl.host.unix import connected
-
-BODY_LIMIT = 16 << 20
-
-
-class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: str, timeout: float) -> None:
-        super().__init__("localhost", timeout=timeout)
-        self._path, self._seconds = path, timeout
-
-    def connect(self) -> None:
-        self.sock = connected(self._path, self._seconds)
 
 
 def get(endpoint: str, path: str, deadline: float) -> Reading:
     """Returns the body; `code` is 0 for HTTP 200 and the status otherwise, `detail` the reason."""
     source = "GET %s (%s)" % (path, endpoint)
+    opened: List[socket.socket] = []
     try:
-        status, body = within(deadline, lambda: _exchange(endpoint, path, deadline))
+        status, body = within(deadline, lambda: _exchange(endpoint, path, deadline, opened))
     except (DeadlineExceeded, Distrusted, OSError, ValueError, http.client.HTTPException) as error:
         return unanswered(source, error, deadline)
+    finally:
+        for connection in opened:  # a server that says something for ever would keep the thread that listens
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
     return Reading(source, Outcome.OK, body, 0 if status == 200 else status)
 
 
-def _exchange(endpoint: str, path: str, timeout: float) -> Tuple[int, str]:
-    connection = _connection(endpoint, timeout)
+def _exchange(endpoint: str, path: str, timeout: float, opened: List[socket.socket]) -> Tuple[int, str]:
+    opened.append(_connected(endpoint, timeout))
+    connection = http.client.HTTPConnection(urlsplit(endpoint).netloc or "localhost")
+    connection.sock = opened[0]
     try:
         connection.request("GET", path)
-        response = connection.getresponse()
-        body = response.read(BODY_LIMIT + 1)
-        if len(body) > BODY_LIMIT:
-            raise OSError(errno.EFBIG, "the answer is longer than %d MiB" % (BODY_LIMIT >> 20))
+        with connection.getresponse() as response:
+            body = whole(response.read, ANSWER_LIMIT, "the answer is longer than")
         return response.status, body.decode("utf-8", "replace")
     finally:
         connection.close()
+        opened[0].close()  # which http.client leaves to the response where that ends with the connection
 
 
-def _connection(endpoint: str, timeout: float) -> http.client.HTTPConnection:
+def _connected(endpoint: str, timeout: float) -> socket.socket:
     parts = urlsplit(endpoint)
-    if parts.scheme == "unix":
-        return _UnixConnection(parts.path, timeout)
     if parts.scheme == "tcp" and parts.hostname:
-        return http.client.HTTPConnection(parts.hostname, parts.port or 2375, timeout=timeout)
-    raise ValueError("gpuctl does not look through %s:// endpoints" % parts.scheme)
+        return socket.create_connection((parts.hostname, parts.port or 2375), timeout)
+    if parts.scheme != "unix":
+        raise ValueError("gpuctl does not look through %s:// endpoints" % parts.scheme)
+    return connected(parts.path, timeout)

@@ -7,10 +7,13 @@ import shlex
 import signal
 import subprocess
 import tempfile
+import time
 from contextlib import suppress
 from typing import BinaryIO, List, Mapping, Optional, Sequence
 
-from gpuctl.host.local import LocalHost, child_environment, kill_group, running
+from gpuctl.bounds import ENDLESS, TooLong
+from gpuctl.host.local import LocalHost, child_environment
+from gpuctl.host.programs import LOOK, PRINTED, kill_group, running, start
 from gpuctl.host.reading import Outcome, Reading
 
 _TAIL = 1 << 16
@@ -61,32 +64,47 @@ def run_long(
     `deadline` in seconds; it is killed after it, and when this is interrupted. `folder` is where it runs.
     """
     source = shlex.join(argv)
-    # A file, not a pipe: a service that the command starts may hold the pipe open for ever.
+    # A file, not a pipe: a service that the command starts may hold the pipe open for ever, and a command that writes
+    # to a pipe dies in the middle of its work where gpuctl is killed.
     with tempfile.TemporaryFile() as said:
         try:
-            process = subprocess.Popen(
+            process = start(
                 argv,
                 stdin=subprocess.DEVNULL,
                 stdout=said,
                 stderr=said,
                 env={**child_environment(), **(environment or {})},
                 cwd=folder,
-                start_new_session=True,
             )
         except OSError as error:
             return Reading(source, Outcome.ERROR, detail=error.strerror or str(error))
-        running.add(process.pid)
         try:
-            code = process.wait(deadline)
+            code = _ended(process, said, deadline)
+            return Reading(source, Outcome.OK, _end_of(said), code)
         except subprocess.TimeoutExpired:
             _end(process)
             return Reading(source, Outcome.TIMEOUT, _end_of(said), detail="no end within %g s" % deadline)
+        except TooLong as error:
+            _end(process)
+            return Reading(source, Outcome.ERROR, _end_of(said), detail=error.words)
         except BaseException:
             _end(process)
             raise
         finally:
             running.discard(process.pid)
-        return Reading(source, Outcome.OK, _end_of(said), code)
+
+
+def _ended(process: subprocess.Popen[bytes], said: BinaryIO, deadline: float) -> int:
+    """Waits for the end of a command. Raises subprocess.TimeoutExpired, and TooLong where it prints endlessly."""
+    end = time.monotonic() + deadline
+    while True:
+        try:
+            return process.wait(LOOK)
+        except subprocess.TimeoutExpired:
+            if os.fstat(said.fileno()).st_size > ENDLESS:
+                raise TooLong(ENDLESS, PRINTED) from None
+            if time.monotonic() > end:
+                raise
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

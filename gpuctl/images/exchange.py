@@ -17,6 +17,7 @@ import urllib3
 from requests.adapters import HTTPAdapter
 
 from gpuctl import __version__
+from gpuctl.bounds import PIECE, TooLong, amount, whole
 from gpuctl.images.address import Address, is_loopback, parse_address
 from gpuctl.images.config import Unreadable
 
@@ -24,7 +25,6 @@ REQUESTS = 24
 """More than any registry needs: an index, a manifest, a configuration, a token, a few redirects for each."""
 SILENCE_SECONDS = 10.0
 """For a connection to come about, and between two pieces of an answer."""
-_PIECE = 1 << 16
 _REDIRECTS = (301, 302, 303, 307, 308)
 # Bodies as they are: a compressed one could be a thousand times larger than what was sent.
 _HEADERS = {"User-Agent": f"gpuctl/{__version__}", "Accept-Encoding": "identity"}
@@ -125,13 +125,13 @@ class Exchange:
             response.close()
 
     def _answer(self, address: Address, response: requests.Response, limit: int, redirected: bool) -> Answer:
-        body = bytearray()
+        pieces = response.raw.stream(PIECE, decode_content=False) if response.status_code == 200 else iter(())
         with _own_words(address.server):
-            for piece in response.raw.stream(_PIECE, decode_content=False) if response.status_code == 200 else ():
-                body += piece
-                if len(body) > limit:
-                    raise Unreadable(f"{address.server} sends more than the {limit >> 20} MiB that gpuctl reads.")
-        return Answer(response.status_code, redirected, response.headers, bytes(body))
+            try:
+                body = whole(lambda _: next(pieces, b""), limit)
+            except TooLong:
+                raise Unreadable(f"{address.server} sends more than the {amount(limit)} that gpuctl reads.") from None
+        return Answer(response.status_code, redirected, response.headers, body)
 
 
 class _Adapter(HTTPAdapter):

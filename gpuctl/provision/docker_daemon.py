@@ -27,7 +27,7 @@ VALIDATE_DEADLINE = 10.0
 ANSWER_DEADLINE = 3.0
 LOG_DEADLINE = 5.0
 _PAUSE = 0.1
-_COMPLAINT = re.compile(r"level=(?:error|fatal).*(?:reload|reconfigur|config|runtime)", re.IGNORECASE)
+_COMPLAINT = re.compile(r"level=(?:error|fatal).{0,500}?(?:reload|reconfigur|config|runtime)", re.IGNORECASE)
 """What dockerd logs of a file that it does not take. Its other errors may be any container's."""
 
 

@@ -23,7 +23,7 @@ _ALONE = ("--disablerepo=*", f"--enablerepo={NAME}")
 """So that nobody else's repository matters, broken or not, and none puts its own packages in their place."""
 _UNSIGNED = re.compile(r"(?i)(gpg signature verification|signature verification failed|bad gpg signature)[^\n]*")
 _LISTED = re.compile(r"^(?P<name>[\w-]+)\.\w+ +(?:\d+:)?(?P<version>\S+)", re.MULTILINE)
-_SEARCHED = re.compile(r"^[^|]*\| *(?P<name>[\w-]+) *\|[^|]*\| *(?P<version>[^ |]+) *\|", re.MULTILINE)
+_SEARCHED = re.compile(r"^[^|\n]*\| *(?P<name>[\w-]+) *\|[^|\n]*\| *(?P<version>[^ |\n]+) *\|", re.MULTILINE)
 
 
 def offered(repository: Repository) -> frozenset[str]:

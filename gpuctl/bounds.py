@@ -1,0 +1,62 @@
+"""How much is taken from outside: the one reader of files, programs, sockets and packed texts.
+
+What is longer is no answer, as a piece of it would be read as the whole; only of a log the end counts by itself.
+"""
+
+from __future__ import annotations
+
+import errno
+import zlib
+from typing import Callable
+
+PIECE = 1 << 16
+TEXT_LIMIT = 4 << 20
+"""Bytes of a file, and of what a program prints."""
+ANSWER_LIMIT = 16 << 20
+"""Bytes of an answer over a socket."""
+FILE_LIMIT = 64 << 20
+"""Bytes of a file that a person named, or that is to be replaced."""
+ENDLESS = 64 << 20
+"""Bytes after which a program that prints is ended, though only the end of what it prints is kept."""
+
+
+class TooLong(OSError):
+    """There was more than the limit; `words` say so, as those of any error of the system do."""
+
+    def __init__(self, limit: int, words: str = "larger than", after: str = "") -> None:
+        self.words = "%s %s%s" % (words, amount(limit), after)
+        super().__init__(errno.EFBIG, self.words)
+
+
+def amount(limit: int) -> str:
+    """Returns a number of bytes for people: 4 MiB, 128 KiB."""
+    return "%d MiB" % (limit >> 20) if limit >= 1 << 20 else "%d KiB" % (limit >> 10)
+
+
+def whole(read: Callable[[int], bytes], limit: int, words: str = "larger than") -> bytes:
+    """Returns all that `read` gives, asked for a piece at a time until it gives none. Raises TooLong, OSError.
+
+    In pieces also because /proc/sys refuses a single large read with ENOMEM.
+    """
+    raw = bytearray()
+    while True:
+        piece = read(PIECE)
+        if not piece:
+            return bytes(raw)
+        raw += piece
+        if len(raw) > limit:
+            raise TooLong(limit, words)
+
+
+def unpacked(raw: bytes, limit: int) -> bytes:
+    """Returns what gzip packed: a few bytes can hold gigabytes. Raises TooLong, and OSError where it is damaged."""
+    try:
+        unpack = zlib.decompressobj(zlib.MAX_WBITS | 16)  # 16: with gzip's header
+        text = unpack.decompress(raw, limit + 1)
+    except zlib.error as error:
+        raise OSError(errno.EINVAL, "gzip cannot have packed this") from error
+    if len(text) > limit:
+        raise TooLong(limit, after=" when unpacked")
+    if not unpack.eof:
+        raise OSError(errno.EINVAL, "it is cut off")
+    return text

@@ -1,0 +1,150 @@
+"""No text takes a parser more time or memory than its size is worth: what it costs grows as the text does.
+
+Every public function of the rooms below that takes nothing but text is found here by being there. Each is given texts
+of a megabyte in a process that may use some seconds of processor time: what grows with the square takes minutes.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import pkgutil
+import re
+import resource
+from collections import deque
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from typing import Any
+
+import pytest
+
+SIZE = 1_000_000
+SECONDS = 8
+MEMORY = 1 << 30
+ROOMS = ("facts", "compat", "diagnose", "engines", "images")
+TEXT = ("str", "bytes", "bytes | str", "str | bytes")
+TAKE_NO_TEXT = {"parse_address", "parse_daemon", "parse_flavour", "parse_kind", "parse_service"}
+"""What is called parse_… and takes values that another parser has made of a text."""
+BESIDE = {
+    "parse_document": ("a.yaml", "a.json"),
+    "load": ("a.yaml", "a.json"),
+    "read_pins": ("requirements.txt", "uv.lock"),
+    "requirements_asks": ("requirements.txt", "uv.lock"),
+    "parse_version": ("nvidia-ctk",),
+}
+"""What goes with the text where it is not all that a function takes, and matters."""
+LETTERS = {
+    "one letter": "a",
+    "blanks": " ",
+    "newlines": "\n",
+    "digits": "9",
+    "brackets": "[",
+    "braces": "{",
+    "dotted keys": "a.",
+    "quoted keys": '"a".',
+    "quotes": '"',
+    "single quotes": "'",
+    "slashes": "/",
+    "backslashes": "\\",
+    "assignments": "key=",
+    "lines of assignments": "a=1\n",
+    "dashes": "-",
+    "items": "- \n",
+    "colons": "a:\n",
+    "commas": "a, ",
+    "carriage returns": "\r",
+    "NULs": "\0",
+    "beyond ASCII": "é\u2028",
+    "versions": "1.",
+    "comments": "# ",
+    "escapes": "\x1b[0;",
+}
+
+
+def parsers() -> Iterator[tuple[str, Callable[..., Any], int, str]]:
+    """A name for it, the function, the place of the text among what it takes, and what is in the other places."""
+    for room in ROOMS:
+        package = import_module(f"gpuctl.{room}")
+        for found in pkgutil.walk_packages(package.__path__, f"gpuctl.{room}."):
+            for name, function in vars(import_module(found.name)).items():
+                own = inspect.unwrap(function) if callable(function) else None
+                if inspect.isfunction(own) and own.__module__ == found.name and not name.startswith("_"):
+                    yield from ways(f"{found.name}.{name}", function)
+
+
+def ways(name: str, function: Callable[..., Any]) -> Iterator[tuple[str, Callable[..., Any], int, str]]:
+    short = name.rpartition(".")[2]
+    taken = [one for one in inspect.signature(function).parameters.values() if one.default is one.empty]
+    texts = [one.annotation in TEXT for one in taken]
+    if short.startswith("parse_") and not all(texts):
+        assert short in TAKE_NO_TEXT, f"{name} takes more than text: have it take text, or say so in TAKE_NO_TEXT"
+        return
+    for place in range(len(taken)) if all(texts) else ():
+        for beside in BESIDE.get(short, ("x",)) if len(taken) > 1 else ("",):
+            yield f"{name}-{taken[place].name}{'-' * bool(beside)}{beside}", function, place, beside
+
+
+def samples(function: Callable[..., Any]) -> Iterator[tuple[str, str]]:
+    """Texts that nearly are what a parser is for: the lines of the sample in its docstring, over and over, broken."""
+    sample = (inspect.getdoc(function) or "").partition("\n\n")[2]
+    for number, line in enumerate([line for line in sample.splitlines() if line.strip()][:2], 1):
+        line = line.replace("\\t", "\t").replace("<TAB>", "\t")
+        yield f"line {number}", line + "\n"
+        yield f"line {number} without its end", line[:-1] + "\n"
+        yield f"line {number} without line feeds", line
+        half = line[: len(line) // 2]
+        yield f"half of line {number}", half
+        for gap in list(re.finditer(r"\s+|\d+", line))[:6]:
+            yield f"line {number} stretched at {gap.start()}", line[: gap.start()] + gap[0][0] * SIZE + "\1"
+
+
+def fed(function: Callable[..., Any], place: int, beside: str, text: str) -> None:
+    taken = [one for one in inspect.signature(function).parameters.values() if one.default is one.empty]
+    given = [text if number == place else beside for number in range(len(taken))]
+    given = [one.encode() if kind.annotation == "bytes" else one for one, kind in zip(given, taken, strict=True)]
+    try:
+        answer = function(*given)
+        if isinstance(answer, Iterator):
+            deque(answer, maxlen=0)
+    except MemoryError:
+        raise
+    except Exception:
+        pass
+
+
+def in_a_child(function: Callable[..., Any], place: int, beside: str, said: int) -> None:
+    """Says which text comes next, and ends with 0 where all came to an end."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
+    for name, piece in (*LETTERS.items(), *samples(function)):
+        os.write(said, f"{name}\n".encode())
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime) + SECONDS, resource.RLIM_INFINITY))
+        fed(function, place, beside, (piece * (SIZE // len(piece) + 1))[: max(SIZE, len(piece))])
+
+
+FOUND = {name: rest for name, *rest in parsers()}
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_what_a_parser_costs_grows_no_faster_than_its_text(name: str) -> None:
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        code = 1
+        try:
+            in_a_child(*FOUND[name], writer)  # type: ignore[arg-type]
+            code = 0
+        finally:
+            os._exit(code)
+    os.close(writer)
+    with os.fdopen(reader, encoding="utf-8") as said:
+        last = said.read().splitlines()[-1]
+    assert os.waitpid(child, 0)[1] == 0, f"{last} take it more than {SECONDS} s, or {MEMORY >> 20} MiB"
+
+
+def test_every_parser_is_among_them() -> None:
+    assert {"gpuctl.facts.driver_library.parse_linker_cache-text", "gpuctl.facts.toolkit.parse_version-text"} - {
+        name.removesuffix("-nvidia-ctk") for name in FOUND
+    } == set()
+    assert len(FOUND) > 100

@@ -13,6 +13,7 @@ from gpuctl.host.deadline import DeadlineExceeded, within
 from gpuctl.host.reading import Outcome, Reading
 from gpuctl.host.trust import Distrusted
 from gpuctl.host.unanswered import unanswered
+from gpuctl.host.unix import connected
 
 
 def get(endpoint: str, path: str, deadline: float) -> Reading:

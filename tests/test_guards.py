@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
+from typing import Any
 
 import pytest
+
+from gpuctl import provision
+from gpuctl.cli.install_runtime import command as install_runtime
+from gpuctl.model import ENGINES
+from gpuctl.provision.engines import engine_of
+from gpuctl.provision.setup import Engine
 
 ROOT = Path(__file__).parents[1]
 NEW_CHECK = '''
@@ -46,3 +56,36 @@ def test_a_check_in_a_new_file_is_asked_because_it_is_there(pack: Callable[[Path
     where, ids = done.stdout.splitlines()
     assert where.startswith(str(place)), done.stderr
     assert "hardware.brand-new" in ids.split()
+
+
+# Engines
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_an_engine_of_the_list_has_its_file_and_is_told_to_people(name: str) -> None:
+    assert engine_of(name).title == ENGINES[name]
+    assert ENGINES[name] in str(install_runtime.__doc__)
+    (line,) = [line for line in (ROOT / "README.md").read_text().splitlines() if "--engine" in line and "#" in line]
+    assert name in line.partition("#")[2]
+
+
+def test_every_engine_that_has_a_file_is_in_the_list() -> None:
+    modules = {one.name: import_module(f"gpuctl.provision.{one.name}") for one in iter_modules(provision.__path__)}
+    assert {name for name, file in modules.items() if isinstance(vars(file).get(name.upper()), Engine)} == set(ENGINES)
+
+
+def engines_in(schema: Any) -> list[list[str | None]]:
+    """Every list of values that a schema allows for a field `engine`."""
+    if isinstance(schema, list):
+        return [found for part in schema for found in engines_in(part)]
+    if not isinstance(schema, dict):
+        return []
+    enum = schema.get("properties", {}).get("engine", {}).get("enum")
+    return [found for part in schema.values() for found in engines_in(part)] + ([enum] if enum else [])
+
+
+def test_the_schemas_allow_the_engines_of_the_list() -> None:
+    schemas = {path.name: json.loads(path.read_text()) for path in (ROOT / "data" / "schemas").rglob("*.json")}
+    told = {name: found for name, schema in schemas.items() for found in engines_in(schema)}
+    assert {"install-runtime.schema.json", "cdi_versions.schema.json"} <= set(told)
+    assert {name: sorted(set(found) - {None}) for name, found in told.items()} == dict.fromkeys(told, sorted(ENGINES))

@@ -20,6 +20,7 @@ from simhost import Done, SimHost
 from gpuctl import __version__
 from gpuctl.host.places import SYSTEM_CONFIG
 from gpuctl.model import Evidence, Finding, Remedy, Report, Status, Waiver
+from gpuctl.render.formats import Format
 from gpuctl.render.junit import report_junit
 from gpuctl.render.markdown import report_markdown
 from gpuctl.render.nagios import report_nagios
@@ -58,14 +59,7 @@ def test_check_prints_what_the_golden_file_says(file: Path) -> None:
 
 
 def test_there_is_a_golden_file_for_every_format() -> None:
-    assert {file.suffix for file in GOLDEN.iterdir()} == {
-        ".text",
-        ".json",
-        ".junit",
-        ".prometheus",
-        ".nagios",
-        ".markdown",
-    }
+    assert {file.suffix for file in GOLDEN.iterdir()} == {f".{format.value}" for format in Format}
 
 
 @pytest.mark.parametrize(

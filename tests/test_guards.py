@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -15,9 +16,12 @@ from typing import Any
 
 import pytest
 
-from gpuctl import provision
+from gpuctl import cli, provision
+from gpuctl.checks import CHECKS
+from gpuctl.cli.app import COMMANDS
 from gpuctl.cli.install_runtime import command as install_runtime
-from gpuctl.model import ENGINES
+from gpuctl.facts.gather import PROBES
+from gpuctl.model import ENGINES, ExitCode
 from gpuctl.provision.engines import engine_of
 from gpuctl.provision.setup import Engine
 
@@ -34,6 +38,18 @@ def brand_new(system: System) -> Said:
 '''
 
 
+def copied(folder: Path) -> Path:
+    """A copy of the package in this folder, to be changed."""
+    shutil.copytree(ROOT / "data", folder / "data")
+    return Path(shutil.copytree(ROOT / "gpuctl", folder / "gpuctl", ignore=shutil.ignore_patterns("__pycache__")))
+
+
+def python(place: Path, *argv: str) -> subprocess.CompletedProcess[str]:
+    """The result of Python with the package that lies in `place`."""
+    env = {**os.environ, "PYTHONPATH": str(place)}
+    return subprocess.run([sys.executable, *argv], env=env, cwd=place.parent, capture_output=True, text=True)
+
+
 # Checks
 
 
@@ -47,15 +63,38 @@ def zipped(folder: Path) -> Path:
 
 @pytest.mark.parametrize("pack", [lambda folder: folder, zipped], ids=["folder", "zip"])
 def test_a_check_in_a_new_file_is_asked_because_it_is_there(pack: Callable[[Path], Path], tmp_path: Path) -> None:
-    package = tmp_path / "site" / "gpuctl"
-    shutil.copytree(ROOT / "gpuctl", package, ignore=shutil.ignore_patterns("__pycache__"))
+    package = copied(tmp_path / "site")
     (package / "checks" / "brand_new.py").write_text(NEW_CHECK)
-    argv = [sys.executable, "-c", "import gpuctl.checks as c; print(c.__file__); print(*c.CHECKS)"]
     place = pack(package.parent)
-    done = subprocess.run(argv, env={"PYTHONPATH": str(place)}, cwd=tmp_path, capture_output=True, text=True)
+    done = python(place, "-c", "import gpuctl.checks as c; print(c.__file__); print(*c.CHECKS)")
     where, ids = done.stdout.splitlines()
     assert where.startswith(str(place)), done.stderr
     assert "hardware.brand-new" in ids.split()
+
+
+def test_what_checks_need_is_probed() -> None:
+    assert {one.id: subject for one in CHECKS.values() for subject in one.needs if subject not in PROBES} == {}
+
+
+# Formats
+
+
+def test_a_new_format_is_not_printed_as_another_one(tmp_path: Path) -> None:
+    formats = copied(tmp_path) / "render" / "formats.py"
+    formats.write_text(formats.read_text().replace('TEXT = "text"', 'TEXT = "text"\n    BRAND_NEW = "brand-new"', 1))
+    asked = ("--cuda", "10.1", "--driver", "418.87", "--gpu", "V100", "--format", "brand-new")
+    done = python(tmp_path, "-m", "gpuctl", "check", *asked)
+    assert (done.returncode, done.stdout) == (ExitCode.BUG, "")
+    assert "nothing that prints Format.BRAND_NEW" in done.stderr
+
+
+# Commands
+
+
+def test_every_command_that_has_a_file_is_in_the_list() -> None:
+    files = {one.name: import_module(f"gpuctl.cli.{one.name}") for one in iter_modules(cli.__path__)}
+    having = {name.replace("_", "-") for name, file in files.items() if {"command", "commands"} & set(vars(file))}
+    assert having == set(COMMANDS)
 
 
 # Engines

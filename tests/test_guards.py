@@ -20,6 +20,8 @@ from gpuctl import cli, provision
 from gpuctl.checks import CHECKS
 from gpuctl.cli.app import COMMANDS
 from gpuctl.cli.install_runtime import command as install_runtime
+from gpuctl.compat.failures import families
+from gpuctl.compat.faults import family_checks
 from gpuctl.facts.gather import PROBES
 from gpuctl.model import ENGINES, ExitCode
 from gpuctl.provision.engines import engine_of
@@ -74,6 +76,16 @@ def test_a_check_in_a_new_file_is_asked_because_it_is_there(pack: Callable[[Path
 
 def test_what_checks_need_is_probed() -> None:
     assert {one.id: subject for one in CHECKS.values() for subject in one.needs if subject not in PROBES} == {}
+
+
+# Families of failures
+
+
+def test_every_family_has_its_checks_and_its_canonical_line() -> None:
+    lines = (ROOT / "tests" / "data" / "canonical.jsonl").read_text().splitlines()
+    told = {"family_checks": set(family_checks()), "canonical": {json.loads(line)["family"] for line in lines}}
+    known = set(families())
+    assert {file: sorted(known ^ there) for file, there in told.items()} == {"family_checks": [], "canonical": []}
 
 
 # Formats

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import shutil
@@ -86,6 +87,25 @@ def test_every_family_has_its_checks_and_its_canonical_line() -> None:
     told = {"family_checks": set(family_checks()), "canonical": {json.loads(line)["family"] for line in lines}}
     known = set(families())
     assert {file: sorted(known ^ there) for file, there in told.items()} == {"family_checks": [], "canonical": []}
+
+
+# Released ids
+
+
+def ids_of_reasons() -> set[str]:
+    """The ids of all reasons in the code. Each is written where the Reason is made."""
+    trees = [ast.parse(path.read_text()) for path in (ROOT / "gpuctl").rglob("*.py")]
+    calls = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    made = [call.args[0] for call in calls if isinstance(call.func, ast.Name) and call.func.id == "Reason"]
+    assert all(isinstance(id, ast.Constant) for id in made)
+    return {str(id.value) for id in made if isinstance(id, ast.Constant)}
+
+
+def test_no_released_id_vanishes_and_every_new_one_is_listed() -> None:
+    kinds = {"check": set(CHECKS), "family": set(families()), "reason": ids_of_reasons()}
+    now = {f"{kind} {id}" for kind, ids in kinds.items() for id in ids}
+    released = set((ROOT / "tests" / "data" / "released_ids.txt").read_text().splitlines())
+    assert (sorted(released - now), sorted(now - released)) == ([], []), "vanished, and not yet listed"
 
 
 # Formats

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
@@ -89,14 +89,54 @@ def test_every_family_has_its_checks_and_its_canonical_line() -> None:
     assert {file: sorted(known ^ there) for file, there in told.items()} == {"family_checks": [], "canonical": []}
 
 
+# The door to the machine: that nothing else imports os and its like, import-linter says
+
+OPENS = {"open", "read_text", "read_bytes", "write_text", "write_bytes", "exists", "is_file", "is_dir", "iterdir"}
+OPENS |= {"glob", "rglob", "mkdir", "touch", "unlink", "rmdir", "rename", "chmod", "symlink_to", "lstat", "samefile"}
+OF_ITSELF = {
+    "gpuctl/cli/streams.py": "/dev/null in the place of a stdout that the caller closed",
+    "gpuctl/compat/overlay.py": "gpuctl's own tables",
+    "gpuctl/compat/table_rows.py": "their schemas",
+    "gpuctl/compat/tables.py": "gpuctl's own tables, and where they lie",
+    "gpuctl/compat/verify.py": "gpuctl's own tables",
+    "gpuctl/smoke/container.py": "gpuctl's own smoke program, and a tar archive in memory",
+}
+"""The files outside host/ that open some, all of gpuctl's own."""
+OF_THE_PROCESS = {"environ", "devnull", "getpid", "geteuid"}
+"""What others than host/ use of os: nothing that looks at the machine."""
+
+
+def nodes_outside_host() -> Iterator[tuple[str, ast.AST]]:
+    for path in sorted((ROOT / "gpuctl").rglob("*.py")):
+        name = str(path.relative_to(ROOT))
+        if not name.startswith("gpuctl/host/"):
+            yield from ((name, node) for node in ast.walk(ast.parse(path.read_text())))
+
+
+def called(node: ast.AST) -> str:
+    """The name of what a call calls, "" for no call."""
+    function = node.func if isinstance(node, ast.Call) else None
+    return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+
+
+def test_nothing_but_the_door_opens_a_file_of_the_machine() -> None:
+    assert {name for name, node in nodes_outside_host() if called(node) in OPENS} == set(OF_ITSELF)
+
+
+def test_others_use_of_os_what_is_the_processs_own() -> None:
+    nodes = list(nodes_outside_host())
+    having = {name for name, node in nodes if isinstance(node, ast.Import) and node.names[0].name == "os"}
+    uses = [(name, node) for name, node in nodes if name in having and isinstance(node, ast.Attribute)]
+    of_os = {(name, node.attr) for name, node in uses if isinstance(node.value, ast.Name) and node.value.id == "os"}
+    assert {(name, attribute) for name, attribute in of_os if attribute not in OF_THE_PROCESS} == set()
+
+
 # Released ids
 
 
 def ids_of_reasons() -> set[str]:
     """The ids of all reasons in the code. Each is written where the Reason is made."""
-    trees = [ast.parse(path.read_text()) for path in (ROOT / "gpuctl").rglob("*.py")]
-    calls = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
-    made = [call.args[0] for call in calls if isinstance(call.func, ast.Name) and call.func.id == "Reason"]
+    made = [node.args[0] for _, node in nodes_outside_host() if isinstance(node, ast.Call) and called(node) == "Reason"]
     assert all(isinstance(id, ast.Constant) for id in made)
     return {str(id.value) for id in made if isinstance(id, ast.Constant)}
 

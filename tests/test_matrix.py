@@ -15,6 +15,7 @@ from xml.etree import ElementTree
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from newer import NEWEST_CUDA, NEXT_CUDA
 from simhost import SimHost
 
 from gpuctl.compat.gpus import Gpu, find_gpu, gpu_of_every_kind
@@ -156,9 +157,9 @@ def test_a_driver_alone_is_marked_for_every_architecture() -> None:
 
 def test_an_unknown_cuda_is_said_and_exits_with_3(tmp_path: Path) -> None:
     for options in ((), ("--json",), ("--csv",), ("--svg", str(tmp_path / "x.svg"))):
-        done = run("--cuda", "13.9", *options)
+        done = run("--cuda", NEXT_CUDA, *options)
         assert done.returncode == 3, options
-        assert "the newest CUDA version known here is 13.5" in done.stdout + done.stderr
+        assert f"the newest CUDA version known here is {NEWEST_CUDA}" in done.stdout + done.stderr
     assert not list(tmp_path.iterdir())
 
 

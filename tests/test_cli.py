@@ -7,13 +7,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator
-from simhost import Dockerd, SimHost, Toolkit
+from simhost import Dockerd, SimHost, Toolkit, is_running, until
 
 ROOT = Path(__file__).parents[1]
 NOBODY = 65534
@@ -327,11 +326,6 @@ def content(path: Path) -> str:
         return ""
 
 
-def alive(pid: int) -> bool:
-    status = content(Path(f"/proc/{pid}/status"))
-    return status != "" and "State:\tZ" not in status
-
-
 def asking_nvml(pid: int) -> list[int]:
     """The children of a process that ask NVML, which hangs."""
     files = Path(f"/proc/{pid}/task").glob("*/children")
@@ -344,15 +338,11 @@ def test_what_hangs_does_not_outlive_a_gpuctl_that_is_interrupted(
     sim_host: Callable[..., SimHost], number: int
 ) -> None:
     run = sim_host("hang").popen([*HERE, "doctor"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    deadline = time.monotonic() + 20
-    while not (children := asking_nvml(run.pid)) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert children
+    assert until(lambda: bool(asking_nvml(run.pid)))
+    children = asking_nvml(run.pid)
     os.kill(run.pid, number)
     _, err = run.communicate(timeout=30)
     assert run.returncode == 128 + number
     assert "gpuctl: interrupted." in str(err)
     assert "Traceback" not in str(err)
-    while any(map(alive, children)) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not [pid for pid in children if alive(pid)]
+    assert until(lambda: not any(map(is_running, children)))

@@ -6,7 +6,10 @@ import json
 import os
 import signal
 import subprocess
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Mapping, Sequence
 
 
@@ -41,3 +44,19 @@ def finish(process: subprocess.Popen[bytes], stdin: str | bytes = "", timeout: f
         process.communicate()
         raise
     return Done(process.returncode, out.decode(), err.decode())
+
+
+def until(true: Callable[[], bool], seconds: float = 20) -> bool:
+    """Waits until it is true, at most so long. Returns whether it is. A busy machine only takes longer."""
+    deadline = time.monotonic() + seconds
+    while not (held := true()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return held
+
+
+def is_running(pid: int) -> bool:
+    """Whether there is such a process, and it has not ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False

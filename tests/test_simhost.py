@@ -146,6 +146,22 @@ def test_changes_stay_with_the_host_and_never_reach_the_machine(sim_host):
     assert "simhost-" not in Path("/proc/self/mountinfo").read_text()
 
 
+def test_what_the_machine_has_of_its_own_is_hidden_and_its_place_can_be_written_to(sim_host):
+    assert Path("/etc/ssl/certs").is_dir() and list(Path("/var/lib/dpkg/info").iterdir())
+    host = sim_host(None, absent=("/etc/ssl",))
+    assert host.run(["sh", "-c", "ls -d /etc/ssl; ls /var/lib/dpkg/info"]).out == ""
+    host.path("/etc/ssl/certs").mkdir(parents=True)
+    host.path("/etc/ssl/certs/ours").touch()
+    done = host.run(["sh", "-c", "touch /etc/ssl/new; ls /etc/ssl /etc/ssl/certs"])
+    assert done.out.split() == ["/etc/ssl:", "certs", "new", "/etc/ssl/certs:", "ours"]
+    assert host.run(["dpkg", "--audit"]).out == host.run(["dpkg-query", "--list"]).out == ""
+
+
+def test_disks_are_the_same_whatever_the_machine_does(sim_host):
+    told = sim_host(None).run(["df", "-P", "-k", "-l"]).out.splitlines()
+    assert told[1].split() == ["/dev/sim", "419430400", "104857600", "314572800", "25%", "/"]
+
+
 def processor_time():
     """Seconds that the tests' own process and its ended children have taken."""
     times = os.times()

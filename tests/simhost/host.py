@@ -58,7 +58,7 @@ NEVER_SHOWN = (
     *(f"/usr/bin/{name}" for name in NAMES),
 )
 # Its package manager knows of no package: what another one does to the machine meanwhile is nothing to it.
-PACKAGES = (
+OWN_FOLDERS = (
     "/etc/apt/sources.list.d",
     "/var/lib/apt/lists/partial",
     "/var/lib/dpkg/info",
@@ -137,8 +137,8 @@ class SimHost:
         self._write_all(files)
         for place, target in links.items():
             self._parent(place).symlink_to(target)
-        for folder in PACKAGES:
-            self.path(folder).mkdir(parents=True)
+        for folder in OWN_FOLDERS:
+            self.path(folder).mkdir(parents=True, exist_ok=True)
         self._parent("/var/lib/dpkg/status").touch()
         for place in (*NEVER_SHOWN, *absent):
             self._hide(place)

@@ -71,13 +71,14 @@ def with_next_framework() -> dict[str, list[Row]]:
 
 
 def with_next_family() -> dict[str, list[Row]]:
-    """A failure of which nobody has known."""
+    """A failure of which nobody has known, the first of its layer."""
     failures, checks = rows_of("failures"), rows_of("family_checks")
     remedy = {"text": "Read what it says.", "commands": ["gpuctl doctor"]}
     told = {"title": "Something new", "layer": "image", "reports": 0, "cause": "It is new.", "cores": [WORDS]}
+    place = next(place for place, row in enumerate(failures) if row["layer"] == told["layer"])
     seen = {"checks": [], "seen_in": "run", "why": "only the failing command shows it"}
     return {
-        "failures": [{"id": FAMILY, **told, "remedies": [remedy], **LATER}, *failures],
+        "failures": [*failures[:place], {"id": FAMILY, **told, "remedies": [remedy], **LATER}, *failures[place:]],
         "family_checks": [{"family": FAMILY, **seen, **LATER}, *checks],
     }
 
@@ -93,7 +94,7 @@ def with_next_of_the_rest() -> dict[str, list[Row]]:
         "images": [*images, {**images[-1], "cuda": f"{NEXT_CUDA}.0", **LATER}],
         "forward_compat": [*packages, *({**row, **named} for row in latest)],
         "gpus": [*products, {**products[-1], "product": "Brand New 1", "aliases": ["BN1"], **LATER}],
-        "pci_ids": [*devices, {**devices[-1], "device": "fffe", "product": "Brand New 1", **LATER}],
+        "pci_ids": [*devices, {**devices[-1], "device": "ff00", "product": "Brand New 1", **LATER}],
         "xids": [*xids, {**xids[-1], "xid": xids[-1]["xid"] + 1, **LATER}],
     }
 
@@ -114,10 +115,8 @@ def write(folder: Path, day: str = DAY, **tables: list[Row]) -> Path:
 
 def newer_checkout(folder: Path) -> Path:
     """Makes a copy of this checkout in which all that a later day knows is its rows. Returns it."""
-    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True)
-    for name in filter(None, listed.stdout.decode().split("\0")):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(ROOT / name, folder / name)
+    made = shutil.ignore_patterns(".git", ".venv", ".hypothesis", "*_cache", "__pycache__", "build", "dist")
+    shutil.copytree(ROOT, folder, ignore=made, dirs_exist_ok=True)
     tables = newer()
     catalogue = [{**row, "as_of": DAY} if row["table"] in tables else row for row in rows_of("tables")]
     for table, rows in {**tables, "tables": catalogue}.items():

@@ -645,7 +645,7 @@ from gpuctl.compat import tables
 check_cuda("10.1", "418.87", [find_gpu("V100")])
 print(json.dumps([sorted({name.split(".")[0] for name in sys.modules}), tables.pci_devices.cache_info().currsize]))
 """
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300)
     modules, devices_read = json.loads(said.stdout)
     assert not {"packaging", "rich", "typer", "docker", "jsonschema"} & set(modules)
     assert devices_read == 0

@@ -312,7 +312,7 @@ def test_dockerd_itself_names_the_keys_that_its_flags_collide_with(tmp_path: Pat
     config = tmp_path / "daemon.json"
     config.write_text(json.dumps(dict.fromkeys(known.values(), "x")))
     command = ["dockerd", *flags, f"--config-file={config}", f"--data-root={tmp_path}", f"--exec-root={tmp_path}"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert "specified both as a flag and in the configuration file" in done.stderr
     assert {key for key in known.values() if f"{key}: (from flag" not in done.stderr} == MERGED
     assert keys_set(["dockerd", *flags]) == set(known.values())

@@ -43,7 +43,7 @@ HOSTILE = (
 
 def run(*argv: str, umask: int = 0o022, cwd: Path = ROOT) -> Done:
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([*HERE, *argv], capture_output=True, timeout=60, cwd=cwd, umask=umask, env=env)
+    done = subprocess.run([*HERE, *argv], capture_output=True, timeout=300, cwd=cwd, umask=umask, env=env)
     return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
 
 

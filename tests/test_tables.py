@@ -226,7 +226,7 @@ def test_an_overlay_with_anything_wrong_is_refused_whole(host: SimHost, folder: 
     write(folder, minor_versions=rows_of("minor_versions"))
     spoil, sentence = HOSTILE[what]
     spoil(folder)
-    done = host.gpuctl(*CHECK, "12.4", env={"GPUCTL_DATA": str(folder)}, timeout=20)
+    done = host.gpuctl(*CHECK, "12.4", env={"GPUCTL_DATA": str(folder)}, timeout=300)
     assert (done.code, done.out) == (2, "")
     assert done.err.startswith(f"Error: The tables of GPUCTL_DATA are refused: {folder}/{sentence}")
     assert len(done.err.splitlines()) == 1

@@ -56,7 +56,7 @@ def without_uvm(sim: SimHost) -> None:
 
 def end(process: subprocess.Popen[bytes], number: int) -> tuple[int, str]:
     os.kill(process.pid, number)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=300)
     return process.returncode, err.decode()
 
 

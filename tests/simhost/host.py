@@ -143,7 +143,7 @@ class SimHost:
         for place in (*NEVER_SHOWN, *absent):
             self._hide(place)
 
-    def run(self, argv: Sequence[str], *, stdin: str | None = "", timeout: float = 60, **options: Any) -> Done:
+    def run(self, argv: Sequence[str], *, stdin: str | None = "", timeout: float = 300, **options: Any) -> Done:
         """The result of a command; `stdin` None means closed. `options` are those of `popen`.
 
         Raises subprocess.TimeoutExpired after `timeout` seconds, the command and its children killed.

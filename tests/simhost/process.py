@@ -27,14 +27,14 @@ class Done:
         return json.loads(self.out)
 
 
-def run(argv: Sequence[str], env: Mapping[str, str], stdin: str | bytes = "", timeout: float = 60) -> Done:
+def run(argv: Sequence[str], env: Mapping[str, str], stdin: str | bytes = "", timeout: float = 300) -> Done:
     """The result of a command. Raises subprocess.TimeoutExpired after killing it and all that it started."""
     pipe = subprocess.PIPE
     process = subprocess.Popen(argv, env=env, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True)
     return finish(process, stdin, timeout)
 
 
-def finish(process: subprocess.Popen[bytes], stdin: str | bytes = "", timeout: float = 60) -> Done:
+def finish(process: subprocess.Popen[bytes], stdin: str | bytes = "", timeout: float = 300) -> Done:
     """Waits for a process that leads its own session."""
     text = stdin.encode() if isinstance(stdin, str) else stdin
     try:

@@ -23,12 +23,13 @@ NOTE = "# Written by completions/generate.py: change the command line, not this 
 
 @dataclass(frozen=True)
 class Option:
-    """One option: its spellings, what it does, whether it takes a value, and whether that value is a file."""
+    """One option: its spellings, what it does, and its value: whether it takes one, a file, or one of these words."""
 
     names: tuple[str, ...]
     help: str
     takes_value: bool
     is_file: bool
+    words: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,14 @@ def children(of: Command, all_commands: tuple[Command, ...]) -> list[Command]:
 def _option(option: Any) -> Option:
     # An option whose value is a file says so by its metavar.
     names = sorted((*option.opts, *option.secondary_opts), reverse=True)  # those of --help come in any order
-    return Option(tuple(names), _sentence(option.help), not option.is_flag, option.metavar == "FILE")
+    return Option(tuple(names), _sentence(option.help), not option.is_flag, option.metavar == "FILE", _words(option))
+
+
+def _words(option: Any) -> tuple[str, ...]:
+    """The values that there are: those of an enum, or those that the metavar lists, docker|podman."""
+    listed = (option.metavar or "").split("|")
+    is_list = len(listed) > 1 and all(word.isalpha() and word.islower() for word in listed)
+    return tuple(getattr(option.type, "choices", listed if is_list else ()))
 
 
 def _sentence(text: str | None) -> str:
@@ -98,6 +106,7 @@ def bash(all_commands: tuple[Command, ...]) -> str:
         if (flag := {"folder": "-d", "file": "-f"}.get(one.argument))
     ]
     files = "|".join(name for one in all_commands for option in one.options if option.is_file for name in option.names)
+    listed = {name: option.words for one in all_commands for option in one.options for name in option.names}
     values = "|".join(
         sorted({name for one in all_commands for option in one.options if option.takes_value for name in option.names})
     )
@@ -111,6 +120,7 @@ def bash(all_commands: tuple[Command, ...]) -> str:
         "    done",
         "    case $prev in",
         f'        {files}) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;' if files else "",
+        *(_bash_words(name, words) for name, words in listed.items() if words),
         f"        {values}) COMPREPLY=(); return ;;",
         "    esac",
         "    case $command in",
@@ -124,6 +134,10 @@ def bash(all_commands: tuple[Command, ...]) -> str:
         "complete -F _gpuctl gpuctl",
     ]
     return "\n".join(line for line in body if line) + "\n"
+
+
+def _bash_words(option: str, words: tuple[str, ...]) -> str:
+    return f"""        {option}) mapfile -t COMPREPLY < <(compgen -W '{" ".join(words)}' -- "$cur"); return ;;"""
 
 
 def zsh(all_commands: tuple[Command, ...]) -> str:
@@ -162,7 +176,8 @@ def _zsh_name(command: Command) -> str:
 def _zsh_options(command: Command) -> str:
     words = []
     for option in command.options:
-        action = "" if not option.takes_value else ":file:_files" if option.is_file else ":value: "
+        value = f"({' '.join(option.words)})" if option.words else " "
+        action = "" if not option.takes_value else ":file:_files" if option.is_file else f":value:{value}"
         words += [f"'*{name}[{option.help}]{action}'" for name in option.names]
     argument = {"folder": ["'1:folder:_files -/'"], "file": ["'*:file:_files'"]}.get(command.argument, [])
     return " ".join((*words, *argument))
@@ -191,7 +206,8 @@ def _fish_condition(command: Command) -> str:
 
 def _fish_option(option: Option) -> str:
     names = " ".join(f"-l {name[2:]}" if name.startswith("--") else f"-s {name[1:]}" for name in option.names)
-    value = "" if not option.takes_value else " -r -F" if option.is_file else " -x"
+    words = f" -a '{' '.join(option.words)}'" if option.words else ""
+    value = "" if not option.takes_value else " -r -F" if option.is_file else f" -x{words}"
     return f"{names}{value} -d '{option.help}'"
 
 

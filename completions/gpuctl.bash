@@ -6,6 +6,10 @@ _gpuctl() {
     done
     case $prev in
         --from|-f|--file|--requirements|--hosts|--from|--from|--svg|--from|--from|--config|--key-file|--config|--config|--from|--from|-o|--output) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        --format) mapfile -t COMPREPLY < <(compgen -W 'text json junit prometheus nagios markdown' -- "$cur"); return ;;
+        --evaluator) mapfile -t COMPREPLY < <(compgen -W 'libnvidia-container go' -- "$cur"); return ;;
+        --flavour) mapfile -t COMPREPLY < <(compgen -W 'base runtime devel' -- "$cur"); return ;;
+        --engine) mapfile -t COMPREPLY < <(compgen -W 'docker containerd crio podman' -- "$cur"); return ;;
         --brand|--config|--cuda|--driver|--driver-cuda|--engine|--evaluator|--file|--flavour|--format|--framework|--from|--gpu|--gpus|--hosts|--image|--key-file|--name|--only|--os|--output|--pull-timeout|--repo-url|--require|--requirements|--runtime|--runtime-path|--skip|--svg|--timeout|--version|-f|-o) COMPREPLY=(); return ;;
     esac
     case $command in

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import Enum, IntEnum
-from typing import Generic, Optional, Tuple, TypeVar
+from typing import Generic, Mapping, Optional, Tuple, TypeVar
 
 from gpuctl.command import Command
 
 T = TypeVar("T")
+
+ENGINES: Mapping[str, str] = {"docker": "Docker", "containerd": "containerd", "crio": "CRI-O", "podman": "Podman"}
+"""The engines that gpuctl can set up, each with its title as people write it: the one list of them."""
 
 
 class CannotTell(Exception):

@@ -74,3 +74,23 @@ def dockerd(bed: Bed) -> Iterator[Dockerd]:
         daemon.start()
         import_image(daemon)
         yield daemon
+
+
+NEEDS_ROOT = ("installing", "package_root", "realhost", "registry", "repositories", "simhost.containerd")
+"""Modules of the tests that start daemons, mount or build file systems."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks as `bench` what needs root, the compiled driver, or a daemon: `tests/run --fast` leaves it out."""
+    for item in items:
+        if isinstance(item, pytest.Function) and (_is_at_the_bench(item) or _imports_a_bench(item)):
+            item.add_marker("bench")
+
+
+def _is_at_the_bench(item: pytest.Function) -> bool:
+    return not {"bed", "new_dockerd"}.isdisjoint(item.fixturenames)
+
+
+def _imports_a_bench(item: pytest.Function) -> bool:
+    homes = {getattr(value, "__module__", None) for value in vars(item.module).values()}
+    return not homes.isdisjoint(NEEDS_ROOT)

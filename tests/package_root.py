@@ -23,7 +23,9 @@ _SOURCES = (
     "etc/yum.repos.d",
     "etc/zypp/repos.d",
     "var/lib/apt/lists",
+    "var/lib/dpkg/updates",
 )
+_STATUS = Path("/var/lib/dpkg/status")
 # All of it ends with the process: the mounts with their namespace, the commands with theirs.
 _ENTER = """
 set -eu
@@ -60,6 +62,8 @@ class PackageRoot:
             (self._folder / name).mkdir()
         for name in _SOURCES:
             self._empty(name)
+        if _STATUS.exists():
+            self.write(str(_STATUS), _settled(_STATUS.read_text()))
         if os_release:
             self.write("/etc/os-release", os_release)
             self.write("/etc/rpm/macros", "%_dbpath /var/lib/rpm\n")  # Debian has it in each user's home
@@ -130,3 +134,9 @@ class PackageRoot:
 
     def close(self) -> None:
         shutil.rmtree(self._folder)
+
+
+def _settled(status: str) -> str:
+    """What dpkg knows to be installed: what another one is about to install on this machine is nothing to the root."""
+    packages = [one for one in status.split("\n\n") if " ok installed\n" in one]
+    return "\n\n".join(packages) + "\n\n"

@@ -102,10 +102,10 @@ def test_what_is_no_specification_says_why(name: str, text: str, words: str) -> 
     ],
 )
 def test_a_bomb_is_refused_at_once_and_is_unknown(name: str, text: str, words: str) -> None:
-    began = time.monotonic()
+    began = time.process_time()
     found = probe_cdi(host(files={f"/etc/cdi/{name}": text})).value
     assert found and words in str(found.specs[0].unknown)
-    assert time.monotonic() - began < 5
+    assert time.process_time() - began < 5
 
 
 def test_a_specification_is_the_same_however_it_is_laid_out_but_for_the_order_of_hooks() -> None:

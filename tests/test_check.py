@@ -21,7 +21,7 @@ A100 = ("--driver", "535.104.05", "--gpu", "A100")
 
 def check(*argv: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "gpuctl", "check", *argv]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=ROOT)
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=ROOT)
 
 
 def answer(*argv: str) -> dict[str, Any]:

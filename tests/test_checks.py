@@ -34,6 +34,7 @@ from hosts_v100 import (
 
 from gpuctl.checks import CHECKS, LAYERS, diagnose
 from gpuctl.checks.engine import Check, ask
+from gpuctl.compat.failures import families
 from gpuctl.compat.faults import family_checks
 from gpuctl.facts.automatic_upgrades import DPKG
 from gpuctl.facts.changes import ROOT_FOLDER
@@ -372,14 +373,16 @@ OLD = {*ENDED, *AGED}
 
 def test_every_check_has_a_host_on_which_it_speaks_up() -> None:
     assert set(ILL) == set(CHECKS)
-    assert len(CHECKS) >= 30
 
 
-def test_every_family_of_failures_names_checks_that_there_are_or_says_where_it_is_seen() -> None:
-    families = family_checks()
-    assert len(families) == 91
-    assert {id for row in families.values() for id in row.checks} <= set(CHECKS)
-    assert sum(row.seen_in == "host" for row in families.values()) >= 60
+def test_every_family_of_failures_names_checks_that_there_are() -> None:
+    named = {id for row in family_checks().values() for id in row.checks}
+    assert named | {id for family in families().values() for id in family.checks} <= set(CHECKS)
+
+
+def test_most_families_of_failures_are_seen_before_anything_fails() -> None:
+    seen_in = [row.seen_in for row in family_checks().values()]
+    assert seen_in.count("host") > len(seen_in) / 2
 
 
 @pytest.mark.parametrize("id", ILL)

@@ -9,6 +9,7 @@ import sys
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from newer import NEWEST_CUDA, NEXT_CUDA
 
 from gpuctl.compat.driver_choice import recommended_branch
 from gpuctl.compat.gpu_rules import serving_modules
@@ -258,7 +259,14 @@ def test_a_gpu_that_this_driver_reports_is_known_to_it() -> None:
 
 @pytest.mark.parametrize(
     ("cuda", "known"),
-    [("13.6", "13.5"), ("99.9", "13.5"), ("14", "13.5"), ("12.7", "13.5"), ("6.0", "6.5"), ("12.4.9", "12.4.1")],
+    [
+        (NEXT_CUDA, NEWEST_CUDA),
+        ("99.9", NEWEST_CUDA),
+        ("98", NEWEST_CUDA),
+        ("12.7", NEWEST_CUDA),
+        ("6.0", "6.5"),
+        ("12.4.9", "12.4.1"),
+    ],
 )
 def test_a_cuda_that_the_table_does_not_have_is_unknown_and_says_what_is_known(cuda: str, known: str) -> None:
     answer = ask(cuda, "620.70.06", "RTX 5090")
@@ -637,7 +645,7 @@ from gpuctl.compat import tables
 check_cuda("10.1", "418.87", [find_gpu("V100")])
 print(json.dumps([sorted({name.split(".")[0] for name in sys.modules}), tables.pci_devices.cache_info().currsize]))
 """
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300)
     modules, devices_read = json.loads(said.stdout)
     assert not {"packaging", "rich", "typer", "docker", "jsonschema"} & set(modules)
     assert devices_read == 0

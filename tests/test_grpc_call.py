@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -77,9 +76,7 @@ def test_a_reply_is_taken_and_anything_else_has_a_reason(
 def test_a_server_that_does_not_end_its_answer_is_left_at_the_deadline(
     server: Callable[..., str], answer: bytes
 ) -> None:
-    started = time.monotonic()
     assert LocalHost().call(server(answer, True), METHOD, deadline=0.3).outcome is Outcome.TIMEOUT
-    assert time.monotonic() - started < 2
 
 
 def test_where_there_is_no_socket_nothing_is_there(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ SCHEMA = Draft202012Validator(json.loads((ROOT / "data" / "schemas" / "check-hos
 def check(*argv: str, text: str | bytes = "") -> subprocess.CompletedProcess[bytes]:
     given_bytes = text.encode() if isinstance(text, str) else text
     command = [sys.executable, "-m", "gpuctl", "check", *argv]
-    return subprocess.run(command, input=given_bytes, capture_output=True, timeout=60, cwd=ROOT)
+    return subprocess.run(command, input=given_bytes, capture_output=True, timeout=300, cwd=ROOT)
 
 
 def rows(*argv: str, text: str) -> list[dict[str, object]]:

@@ -146,7 +146,7 @@ def test_the_newest_image_of_a_cuda_version() -> None:
 
 def run(*argv: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "gpuctl", "image", *argv]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=60)
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=300)
 
 
 def told(*argv: str) -> Any:

@@ -22,7 +22,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from registry import CONFIG, MANIFEST, answer, descriptor, digest, docker_registry, forward, listen, push
-from simhost import Dockerd, import_image
+from simhost import Dockerd, import_image, is_running, until
 
 from gpuctl.facts.docker import probe_docker
 from gpuctl.facts.gather import Missing
@@ -354,17 +354,7 @@ def test_a_credential_helper_that_does_not_help_is_named_and_gone(
     assert words in why_not(f"{private_registry}/a/b:1", LocalHost(), seconds=4)
     assert time.monotonic() - started < 20
     if helper == "hangs":
-        assert not is_running(int((folder / "pid").read_text()))
-
-
-def is_running(pid: int) -> bool:
-    deadline = time.monotonic() + 2
-    while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-        if stat.rpartition(")")[2].split()[0] == "Z":
-            return False
-        time.sleep(0.02)
-    return Path(f"/proc/{pid}").exists()
+        assert until(lambda: not is_running(int((folder / "pid").read_text())))
 
 
 def test_a_credential_helper_that_helps_opens_the_registry(

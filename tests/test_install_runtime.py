@@ -162,7 +162,7 @@ def test_a_daemon_that_hangs_gets_its_old_file_back(ready: Callable[..., Any]) -
     run = slow(host, "--timeout=1")
     wait_for_the_new_file(daemon)
     os.kill(daemon.pid, signal.SIGSTOP)
-    out, _ = run.communicate(timeout=30)
+    out, _ = run.communicate(timeout=300)
     os.kill(daemon.pid, signal.SIGCONT)
     assert (run.returncode, daemon.config.read_text()) == (4, "{}\n")
     assert "Docker does not answer" in json.loads(out)["error"]
@@ -178,7 +178,7 @@ def test_a_signal_puts_the_old_file_back(ready: Callable[..., Any], number: int)
     wait_for_the_new_file(daemon)
     time.sleep(0.3)
     os.kill(run.pid, number)
-    out, _ = run.communicate(timeout=30)
+    out, _ = run.communicate(timeout=300)
     assert (run.returncode, daemon.config.read_text()) == (4, '{"no-such-key": 1}\n')
     assert json.loads(out)["error"].startswith("Interrupted.")
 
@@ -188,7 +188,7 @@ def test_another_programs_edit_is_never_overwritten_by_putting_back(ready: Calla
     run = slow(host, "--timeout=1")
     wait_for_the_new_file(daemon)
     daemon.config.write_text('{"no-such-key": 1}\n')
-    out, _ = run.communicate(timeout=30)
+    out, _ = run.communicate(timeout=300)
     told = json.loads(out)
     assert (run.returncode, daemon.config.read_text()) == (5, '{"no-such-key": 1}\n')
     assert told["backup"] in told["error"] and Path(told["backup"]).read_text() == "{}\n"

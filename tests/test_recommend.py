@@ -179,7 +179,7 @@ def test_no_commands_are_better_than_wrong_ones() -> None:
 
 def run(*argv: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "gpuctl", "recommend", *argv]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=60)
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=300)
 
 
 @pytest.mark.parametrize(
@@ -223,5 +223,5 @@ def test_a_distribution_that_the_table_does_not_know_gets_no_commands_and_is_tol
 
 
 def test_a_gpu_that_does_not_answer_is_known_by_its_bus_too(sim_host: Callable[..., SimHost]) -> None:
-    done = sim_host("hang").gpuctl("recommend", "--cuda", "12.4", "--json", timeout=40)
+    done = sim_host("hang").gpuctl("recommend", "--cuda", "12.4", "--json", timeout=300)
     assert (done.code, done.json["answer"], done.json["present_driver"]) == (0, "install", "418.87.00")

@@ -122,7 +122,7 @@ def test_an_edit_in_the_very_moment_of_the_change_stays(
         config.write_text(theirs)
     else:
         config.unlink()
-    _, err = run.communicate(timeout=30)
+    _, err = run.communicate(timeout=300)
     assert run.returncode == 4 and b"was changed by another program" in err, err
     assert {path.name: path.read_text() for path in config.parent.iterdir()} == (
         {} if edit == "removes it" else {"daemon.json": theirs}

@@ -252,7 +252,7 @@ def test_a_container_that_hangs_is_removed_at_the_deadline(rig: Rig) -> None:
     rig.toolkit.configure("a100x8", smi=str(rig.toolkit.directory / "hanging-smi"))
     result = rig.smoke_json("--timeout", "1")
     assert result["cause"] == "The container did not end within 1 s."
-    assert 1 <= result["seconds"] < 10
+    assert 1 <= result["seconds"] < 60
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

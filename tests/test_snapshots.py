@@ -57,7 +57,7 @@ READ_ONLY = (
 
 def gpuctl(*argv: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "gpuctl", *map(str, argv)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=ROOT, **options)
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=ROOT, **options)
 
 
 def conforms(name: str, text: str) -> dict[str, Any]:

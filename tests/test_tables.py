@@ -13,15 +13,14 @@ from typing import Any
 
 import pytest
 from jsonschema import validate
+from newer import DATA, DAY, NEWEST_DRIVER, NEXT_CUDA, NEXT_DAY, rows_of, with_next_cuda, write
 from simhost import Done, SimHost
 
 ROOT = Path(__file__).parents[1]
-DATA = ROOT / "data"
 NOBODY = 65534
 SYSTEM = "/var/lib/gpuctl/data"
 USER = "/home/sim/.local/share/gpuctl/data"
-CHECK = ("check", "--driver=620.70.06", "--gpu=H100", "--cuda")
-Row = dict[str, Any]
+CHECK = ("check", f"--driver={NEWEST_DRIVER}", "--gpu=H100", "--cuda")
 
 
 @pytest.fixture
@@ -38,35 +37,8 @@ def folder() -> Iterator[Path]:
         yield Path(name)
 
 
-def rows_of(table: str) -> list[Row]:
-    return [json.loads(line) for line in (DATA / f"{table}.jsonl").read_text().splitlines()]
-
-
-def write(folder: Path, day: str = "2027-02-01", **tables: list[Row]) -> Path:
-    """A folder of these tables and of the catalogue, which gives them a day."""
-    folder.mkdir(exist_ok=True)
-    catalogue = [{**row, "as_of": day} for row in rows_of("tables") if row["table"] in tables]
-    for table, rows in {**tables, "tables": catalogue}.items():
-        (folder / f"{table}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return folder
-
-
-def with_cuda_13_6(folder: Path, day: str = "2027-02-01") -> Path:
-    """A folder of tables that know a CUDA version and a branch more."""
-    source = {"source": "a page of 2027"}
-    return write(
-        folder,
-        day,
-        cuda_rows=[*rows_of("cuda_rows"), {**rows_of("cuda_rows")[-1], "cuda": "13.6", "driver": ">= 625", **source}],
-        toolkits=[
-            *rows_of("toolkits"),
-            {**rows_of("toolkits")[-1], "release": "13.6.0", "cuda": "13.6", "branch": "625"},
-        ],
-        driver_branches=[
-            *rows_of("driver_branches"),
-            {**rows_of("driver_branches")[-1], "branch": "625", "max_cuda": "13.6", **source},
-        ],
-    )
+def day_of(table: str) -> str:
+    return next(str(row["as_of"]) for row in rows_of("tables") if row["table"] == table)
 
 
 def marked(folder: Path, mark: str) -> Path:
@@ -100,7 +72,7 @@ def test_every_table_is_shown_with_its_rows_its_day_and_its_sources(host: SimHos
     shown = {table["table"]: table for table in done.json["tables"]}
     assert sorted((*shown, "tables")) == sorted(path.stem for path in DATA.glob("*.jsonl"))
     images = shown["images"]
-    assert (images["as_of"], images["rows"], images["bundled"]) == ("2025-08-18", len(rows_of("images")), True)
+    assert (images["as_of"], images["rows"], images["bundled"]) == (day_of("images"), len(rows_of("images")), True)
     for table in shown.values():
         counts = [source["rows"] for source in table["sources"]]
         assert (sum(counts), counts) == (table["rows"], sorted(counts, reverse=True))
@@ -144,16 +116,16 @@ def test_a_folder_that_is_not_there_or_holds_no_table_is_wrong_usage(host: SimHo
 
 
 def test_newer_tables_take_the_place_of_bundled_ones_without_a_release(host: SimHost, folder: Path) -> None:
-    env = {"GPUCTL_DATA": str(with_cuda_13_6(folder))}
-    assert host.gpuctl(*CHECK, "13.6").code == 3
+    env = {"GPUCTL_DATA": str(write(folder, **with_next_cuda()))}
+    assert host.gpuctl(*CHECK, NEXT_CUDA).code == 3
     for _ in range(2):  # verified, and remembered
-        done = host.gpuctl(*CHECK, "13.6", "--json", env=env)
+        done = host.gpuctl(*CHECK, NEXT_CUDA, "--json", env=env)
         assert (done.code, done.json["verdict"]) == (0, "limited"), done.err
     shown = data(host, "show", env=env).json
     assert shown["overlay"] == {"folder": str(folder), "chosen_by": "GPUCTL_DATA"}
     over = {table["table"] for table in shown["tables"] if not table["bundled"]}
     assert over == {"cuda_rows", "driver_branches", "toolkits"}
-    assert {table["as_of"] for table in shown["tables"] if not table["bundled"]} == {"2027-02-01"}
+    assert {table["as_of"] for table in shown["tables"] if not table["bundled"]} == {DAY}
     assert data(host, "verify", env=env).json["overlay"] == str(folder)
 
 
@@ -254,7 +226,7 @@ def test_an_overlay_with_anything_wrong_is_refused_whole(host: SimHost, folder: 
     write(folder, minor_versions=rows_of("minor_versions"))
     spoil, sentence = HOSTILE[what]
     spoil(folder)
-    done = host.gpuctl(*CHECK, "12.4", env={"GPUCTL_DATA": str(folder)}, timeout=20)
+    done = host.gpuctl(*CHECK, "12.4", env={"GPUCTL_DATA": str(folder)}, timeout=300)
     assert (done.code, done.out) == (2, "")
     assert done.err.startswith(f"Error: The tables of GPUCTL_DATA are refused: {folder}/{sentence}")
     assert len(done.err.splitlines()) == 1
@@ -372,7 +344,7 @@ def test_a_user_without_a_home_verifies_each_time_and_sees_no_error(host: SimHos
 def test_installed_tables_are_what_later_runs_go_by_until_they_are_taken_away(
     host: SimHost, folder: Path, uid: int, place: str
 ) -> None:
-    planned = data(host, "use", with_cuda_13_6(folder), "--dry-run", uid=uid)
+    planned = data(host, "use", write(folder, **with_next_cuda()), "--dry-run", uid=uid)
     assert (planned.code, planned.json["changed"]) == (0, True)
     assert planned.json["steps"] == [
         {"text": f"install 3 tables of {folder} in {place}", "disturbs": "nothing", "undo": "", "diff": ""}
@@ -384,18 +356,18 @@ def test_installed_tables_are_what_later_runs_go_by_until_they_are_taken_away(
     rows = len(rows_of("cuda_rows")) + 1
     assert done.json["tables"][0] == {
         "table": "cuda_rows",
-        "as_of": "2027-02-01",
+        "as_of": DAY,
         "rows": rows,
         "added": 1,
         "removed": 0,
     }
     shutil.rmtree(folder)
     folder.mkdir(mode=0o755)
-    assert host.gpuctl(*CHECK, "13.6", uid=uid).code == 0
+    assert host.gpuctl(*CHECK, NEXT_CUDA, uid=uid).code == 0
     assert data(host, "show", uid=uid).json["overlay"]["folder"] == place
 
     before = everything(host.path(place).parent)
-    again = data(host, "use", with_cuda_13_6(folder), uid=uid)
+    again = data(host, "use", write(folder, **with_next_cuda()), uid=uid)
     assert (again.code, again.json["changed"], again.json["steps"]) == (0, False, [])
     assert everything(host.path(place).parent) == before
 
@@ -403,7 +375,7 @@ def test_installed_tables_are_what_later_runs_go_by_until_they_are_taken_away(
     back = data(host, "use", "--bundled", uid=uid)
     assert (back.code, back.json["changed"]) == (0, True)
     assert os.listdir(host.path(place).parent) == []
-    assert host.gpuctl(*CHECK, "13.6", uid=uid).code == 3
+    assert host.gpuctl(*CHECK, NEXT_CUDA, uid=uid).code == 3
     assert data(host, "use", "--bundled", uid=uid).json["changed"] is False
 
 
@@ -472,14 +444,13 @@ def test_installed_tables_that_were_spoilt_are_refused_and_can_be_taken_away(hos
 
 
 def test_tables_older_than_gpuctls_own_are_not_installed(host: SimHost, folder: Path) -> None:
-    done = data(host, "use", with_cuda_13_6(folder, day="2026-01-01"))
+    done = data(host, "use", write(folder, "2026-01-01", **with_next_cuda()))
     assert (done.code, len(done.json["problems"])) == (1, 3)
-    own = next(row["as_of"] for row in rows_of("tables") if row["table"] == "cuda_rows")
-    sentence = f"The table cuda_rows is of 2026-01-01, and gpuctl's own of {own} is newer."
+    sentence = f"The table cuda_rows is of 2026-01-01, and gpuctl's own of {day_of('cuda_rows')} is newer."
     assert sentence in [problem["message"] for problem in done.json["problems"]]
     # Who names the folder for one run gets it, and is told.
     env = {"GPUCTL_DATA": str(folder)}
-    assert host.gpuctl(*CHECK, "13.6", env=env).code == 0
+    assert host.gpuctl(*CHECK, NEXT_CUDA, env=env).code == 0
     assert "older than gpuctl's own, and counts all the same." in data(host, "show", env=env).json["notes"][0]
 
 
@@ -489,11 +460,11 @@ def test_an_upgrade_of_gpuctl_overtakes_installed_tables(host: SimHost, folder: 
     for part in ("gpuctl", "data"):
         shutil.copytree(ROOT / part, upgraded / part)
     catalogue = upgraded / "data" / "tables.jsonl"
-    newer = [{**row, "as_of": "2028-01-01"} if row["table"] == "toolkit_cves" else row for row in rows_of("tables")]
+    newer = [{**row, "as_of": NEXT_DAY} if row["table"] == "toolkit_cves" else row for row in rows_of("tables")]
     catalogue.write_text("".join(json.dumps(row) + "\n" for row in newer))
     env = {"PYTHONPATH": str(upgraded)}
     shown = data(host, "show", env=env).json
-    note = f"{SYSTEM}: toolkit_cves is of 2027-02-01, older than gpuctl's own, and does not count any more."
+    note = f"{SYSTEM}: toolkit_cves is of {DAY}, older than gpuctl's own, and does not count any more."
     assert shown["notes"] == [note]
     assert [table["table"] for table in shown["tables"] if not table["bundled"]] == ["minor_versions"]
     verified = data(host, "verify", env=env)

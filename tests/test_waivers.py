@@ -209,7 +209,7 @@ def test_a_fifo_in_the_files_place_holds_nobody(sim_host: Callable[..., SimHost]
     file = host.path(SYSTEM_CONFIG)
     file.unlink()
     os.mkfifo(file)
-    done = host.gpuctl("check", "--cuda", "10.1", "--driver", "418.87", "--gpu", "V100", timeout=20)
+    done = host.gpuctl("check", "--cuda", "10.1", "--driver", "418.87", "--gpu", "V100", timeout=300)
     assert (done.code, done.out) == (2, "") and "not a regular file" in done.err
 
 

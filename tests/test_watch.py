@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 from hosts import host
 from jsonschema import Draft202012Validator
-from simhost import SimHost
+from simhost import SimHost, until
+from test_cli import asking_nvml
 
 from gpuctl.facts.pace import REST, look_again
 from gpuctl.facts.system import System
@@ -55,7 +56,7 @@ def without_uvm(sim: SimHost) -> None:
 
 def end(process: subprocess.Popen[bytes], number: int) -> tuple[int, str]:
     os.kill(process.pid, number)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=300)
     return process.returncode, err.decode()
 
 
@@ -95,7 +96,7 @@ def test_lines_have_a_time_and_the_exit_code_is_that_of_what_is_wrong(sick: SimH
 
 def test_what_is_ended_before_its_first_look_has_no_state_to_tell(sim_host: Callable[..., SimHost]) -> None:
     with watching(sim_host("hang")) as process:
-        time.sleep(1.5)
+        assert until(lambda: bool(asking_nvml(process.pid)))
         code, err = end(process, signal.SIGTERM)
     assert (code, err) == (128 + signal.SIGTERM, "gpuctl: interrupted.\n")
 

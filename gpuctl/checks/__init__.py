@@ -1,54 +1,20 @@
-"""Judgement: every check of every layer. Importing this registers them all."""
+"""Judgement: every check of every layer. Importing this registers them all, by their being here."""
 
 from collections.abc import Iterable
+from importlib import import_module
+from pkgutil import iter_modules
 
-from gpuctl.checks import (
-    cdi,
-    changes,
-    docker,
-    docker_clients,
-    driver,
-    hardware,
-    image,
-    isolation,
-    kernel,
-    logs,
-    outlook,
-    packages,
-    registration,
-    services,
-    toolkit,
-    toolkit_settings,
-    waivers,
-)
 from gpuctl.checks.engine import CHECKS, LAYERS, diagnose
 from gpuctl.model import Finding, Report, Status
 
-__all__ = [
-    "CHECKS",
-    "LAYERS",
-    "cdi",
-    "changes",
-    "diagnose",
-    "docker",
-    "docker_clients",
-    "driver",
-    "finding",
-    "hardware",
-    "image",
-    "isolation",
-    "kernel",
-    "logs",
-    "outlook",
-    "packages",
-    "part",
-    "registration",
-    "select",
-    "services",
-    "toolkit",
-    "toolkit_settings",
-    "waivers",
-]
+__all__ = ["CHECKS", "LAYERS", "diagnose", "finding", "part", "select"]
+
+_ASKED_LATER = ("changed", "comparison", "enforcement", "host_answer", "host_recommendation")
+"""What works with findings and holds no check: a doctor does not pay for it."""
+
+for _module in iter_modules(__path__):
+    if _module.name not in _ASKED_LATER:
+        import_module(f"{__name__}.{_module.name}")
 
 
 def select(name: str) -> frozenset[str]:

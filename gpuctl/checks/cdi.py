@@ -19,7 +19,7 @@ from gpuctl.facts.package_logs import DRIVER
 from gpuctl.facts.podman import Podman
 from gpuctl.facts.system import System
 from gpuctl.facts.toolkit import Toolkit
-from gpuctl.model import CannotTell, Disturbs, Evidence, Remedy
+from gpuctl.model import ENGINES, CannotTell, Disturbs, Evidence, Remedy
 
 OTHERS_READ = 0o004
 HOOK_PROGRAM_SINCE = "1.16.0"
@@ -192,12 +192,14 @@ def hook_program(system: System, toolkit: Toolkit) -> Said | None:
 def _engines(docker: Docker, podman: Podman, crio: Crio) -> tuple[tuple[str, str, str], ...]:
     """The engines here that read CDI specifications: name, title and version."""
     daemon = docker.daemon.value if docker.kind.value != "podman" else None
-    found = (
-        ("docker", "Docker", daemon.version if daemon else None),
-        ("podman", "Podman", podman.version.value),
-        ("crio", "CRI-O", crio.version.value),
+    found = {
+        "docker": daemon.version if daemon else None,
+        "podman": podman.version.value,
+        "crio": crio.version.value,
+    }
+    return tuple(
+        (name, ENGINES[name], version) for name, version in found.items() if version and _reads_cdi(name, version)
     )
-    return tuple((name, title, version) for name, title, version in found if version and _reads_cdi(name, version))
 
 
 def _reads_cdi(engine: str, version: str) -> bool:

@@ -62,24 +62,24 @@ def _with_commands(found: Recommendation, facts: Facts) -> Recommendation:
     try:
         system = known(facts, System)
     except CannotTell as why:
-        return _noting(
-            found, "host.distribution-unknown", f"Which commands install it is not known: {why}.", "this host"
-        )
+        message = f"Which commands install it is not known: {why}."
+        return _noting(found, Reason("host.distribution-unknown", message, "this host"))
     commands = driver_commands(found.gpus, target(system), branch)
     if not commands:
         here = system.distribution.value
         name = f"{here.name} {here.version}".strip() if here else "a distribution that does not say its name"
-        return _noting(found, "host.no-commands", f"gpuctl knows no commands that install it on {name}.", _GUIDE)
+        message = f"gpuctl knows no commands that install it on {name}."
+        return _noting(found, Reason("host.no-commands", message, _GUIDE))
     remedy = replace(found.remedy, commands=commands) if found.remedy else None
     found = replace(found, remedy=remedy)
     if branch and found.choice and not found.choice.supported:
         message = f"Branch {branch} is over: NVIDIA's repository may not have its package for this distribution."
-        return _noting(found, "driver.package-may-be-gone", message, _GUIDE)
+        return _noting(found, Reason("driver.package-may-be-gone", message, _GUIDE))
     if branch is None or any(branch in str(command) for command in commands):
         return found
     message = f"The commands install NVIDIA's newest driver: lock the packages to stay on branch {branch}."
-    return _noting(found, "driver.newest-package", message, _LOCKING)
+    return _noting(found, Reason("driver.newest-package", message, _LOCKING))
 
 
-def _noting(found: Recommendation, id: str, message: str, source: str) -> Recommendation:
-    return replace(found, reasons=(*found.reasons, Reason(id, message, source)))
+def _noting(found: Recommendation, reason: Reason) -> Recommendation:
+    return replace(found, reasons=(*found.reasons, reason))

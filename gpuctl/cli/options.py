@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from gpuctl.model import ENGINES
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DriverVersion = Annotated[
     str | None,
@@ -16,7 +18,6 @@ GpuNames = Annotated[
     typer.Option("--gpu", metavar="NAME|CC", help="A GPU, instead of this host's; repeatable.", show_default=False),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the diff and the steps; change nothing.")]
-ENGINES = ("docker", "containerd", "crio", "podman")
 LONGEST = 86_400.0
 """Seconds: a day. Far longer times overflow the clocks, and nan is no time at all."""
 

@@ -85,6 +85,11 @@ def behind_links(path: str) -> str:
     return os.path.realpath(path)
 
 
+def is_there(path: str) -> bool:
+    """Returns whether something lies there, be it a link that leads nowhere."""
+    return os.path.lexists(path)
+
+
 def same_file(one: str, other: str) -> bool:
     """Returns whether both paths lead to one place, whether or not a file is there yet."""
     try:

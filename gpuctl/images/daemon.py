@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
-import socket
 from collections.abc import Sequence
 from urllib.parse import quote
 
 from gpuctl.facts.docker import Docker
 from gpuctl.facts.gather import Missing
 from gpuctl.host.decode import flag_in, object_in, text_in, texts_in
+from gpuctl.host.name_service import addresses
 from gpuctl.host.reading import Host, Outcome, failure
 from gpuctl.images.config import ImageConfig, Unreadable, environment
 from gpuctl.images.documents import json_object
@@ -65,8 +65,7 @@ def is_insecure(reference: Reference, host: Host, endpoint: str, seconds: float)
 
 def _is_within(name: str, ranges: Sequence[str]) -> bool:
     try:
-        addresses = {entry[4][0] for entry in socket.getaddrinfo(name, None)}
         networks = [ipaddress.ip_network(one, strict=False) for one in ranges]
-        return any(ipaddress.ip_address(address) in network for address in addresses for network in networks)
+        return any(ipaddress.ip_address(address) in network for address in addresses(name) for network in networks)
     except (OSError, ValueError):
         return False

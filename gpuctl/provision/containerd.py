@@ -16,14 +16,14 @@ from gpuctl.facts.gather import Facts, Missing
 from gpuctl.facts.system import System
 from gpuctl.host import files
 from gpuctl.host.reading import Host, Outcome, failure, said_line
-from gpuctl.model import Disturbs, ExitCode, Remedy
+from gpuctl.model import ENGINES, Disturbs, ExitCode, Remedy
 from gpuctl.provision.containerd_daemon import TITLES, Running
 from gpuctl.provision.containerd_files import Layout, check, disabling, registered, target
 from gpuctl.provision.result import Refused, Wish
 from gpuctl.provision.runtime_program import PROGRAM, whole_path
 from gpuctl.provision.setup import Contents, Daemon, Document, Edit, Engine, Setup, accept
 
-ENGINE, TITLE = "containerd", "containerd"
+ENGINE, TITLE = "containerd", ENGINES["containerd"]
 SELF_CONFIGURED = {"k3s": "k3s", "rke2": "rke2"}
 """Distributions that look for the runtime nvidia whenever they start, and the folder of their settings in /etc/rancher.
 https://docs.k3s.io/advanced#nvidia-container-runtime-support, https://docs.rke2.io/add-ons/gpu_operators."""

@@ -19,13 +19,13 @@ from gpuctl.facts.toolkit import Toolkit
 from gpuctl.host import files
 from gpuctl.host.reading import Host
 from gpuctl.host.status import status_of
-from gpuctl.model import CannotTell, Disturbs, ExitCode, Remedy
+from gpuctl.model import ENGINES, CannotTell, Disturbs, ExitCode, Remedy
 from gpuctl.provision.crio_daemon import CrioDaemon
 from gpuctl.provision.result import Refused, Wish
 from gpuctl.provision.runtime_program import PROGRAM, whole_path
 from gpuctl.provision.setup import Edit, Engine, Setup
 
-ENGINE, TITLE = "crio", "CRI-O"
+ENGINE, TITLE = "crio", ENGINES["crio"]
 DROP_IN = "99-nvidia.conf"
 """The name that nvidia-ctk gives it too: two files would quarrel about which counts."""
 LOOK = "CRI-O's log says more: journalctl -u crio -n 20."

@@ -27,7 +27,7 @@ from gpuctl.facts.system import System
 from gpuctl.facts.toolkit import Toolkit
 from gpuctl.host import files
 from gpuctl.host.reading import Host
-from gpuctl.model import Disturbs, Remedy, Status
+from gpuctl.model import ENGINES, Disturbs, Remedy, Status
 from gpuctl.provision.docker_cdi import about_cdi, sets_cdi
 from gpuctl.provision.docker_daemon import DockerDaemon, validator
 from gpuctl.provision.docker_target import Target, check_flags, find_target
@@ -35,7 +35,7 @@ from gpuctl.provision.result import Refused, Wish
 from gpuctl.provision.runtime_program import whole_path
 from gpuctl.provision.setup import Document, Edit, Engine, Setup, accept
 
-ENGINE, TITLE = "docker", "Docker"
+ENGINE, TITLE = "docker", ENGINES["docker"]
 LOOK = "Docker's log says more: journalctl -u docker -n 20."
 
 

@@ -11,15 +11,14 @@ from gpuctl.facts.docker import Docker
 from gpuctl.facts.gather import Facts, gather
 from gpuctl.facts.podman import Podman
 from gpuctl.host.reading import Host
+from gpuctl.model import ENGINES
 from gpuctl.provision.result import Wish
 from gpuctl.provision.setup import Daemon, Engine
-
-NAMES = ("docker", "containerd", "crio", "podman")
 
 
 def engine_of(name: str) -> Engine:
     """Returns the engine of that name. Raises KeyError."""
-    if name not in NAMES:
+    if name not in ENGINES:
         raise KeyError(name)
     found: Engine = getattr(import_module(f"gpuctl.provision.{name}"), name.upper())
     return found
@@ -50,7 +49,7 @@ def _other_engine(facts: Facts) -> str:
 
 def reader(host: Host, name: str, paths: Sequence[str]) -> Daemon | None:
     """Returns the engine's daemon that runs now and reads one of these files; None where none does."""
-    if name not in NAMES:
+    if name not in ENGINES:
         return None
     engine = engine_of(name)
     daemon = engine.running(host, gather(host, engine.subjects))

@@ -17,12 +17,12 @@ from gpuctl.facts.system import System
 from gpuctl.facts.toolkit import Toolkit
 from gpuctl.host.files import behind_links
 from gpuctl.host.reading import Host, Outcome, failure
-from gpuctl.model import CannotTell, Disturbs, ExitCode, Remedy, Step
+from gpuctl.model import ENGINES, CannotTell, Disturbs, ExitCode, Remedy, Step
 from gpuctl.provision.cdi import diff, edit, generated
 from gpuctl.provision.result import Refused, Wish
 from gpuctl.provision.setup import Contents, DaemonProblem, Engine, NotUp, Setup
 
-ENGINE, TITLE = "podman", "Podman"
+ENGINE, TITLE = "podman", ENGINES["podman"]
 SPEC = "/etc/cdi/nvidia.yaml"
 INFO_DEADLINE = 20.0
 ETC_ONLY = ("5.5", "5.6")

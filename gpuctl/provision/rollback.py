@@ -12,8 +12,8 @@ from gpuctl.facts.changes import INTERRUPTED, PACKAGES, ROLLED_BACK, RUNNING, UN
 from gpuctl.host.files import same_file
 from gpuctl.host.reading import Host
 from gpuctl.host.replace import content_before, digest
-from gpuctl.model import CannotTell, Disturbs, ExitCode, Step
-from gpuctl.provision.engines import NAMES, engine_of, reader, untold
+from gpuctl.model import ENGINES, CannotTell, Disturbs, ExitCode, Step
+from gpuctl.provision.engines import engine_of, reader, untold
 from gpuctl.provision.package_files import show_source
 from gpuctl.provision.packages import undo_packages
 from gpuctl.provision.result import Refused, Result, Say, Wish
@@ -58,12 +58,12 @@ def _plan(host: Host, wish: Wish, name: str | None) -> Setup:
         return _nothing(f"The run {run.id} (gpuctl {run.command}) is rolled back already.")
     chain = _chain(runs, run)
     changes = tuple(change for one in chain for change in reversed(one.changes))
-    engine = next((one.about["engine"] for one in changes if one.kind == WRITE and one.about["engine"] in NAMES), "")
+    engine = next((one.about["engine"] for one in changes if one.kind == WRITE and one.about["engine"] in ENGINES), "")
     edits = tuple(_edits(changes, wish.force))
     daemon = reader(host, engine, [edit.path for edit in edits]) if wish.reload else None
     return Setup(
         engine=engine,
-        title=engine_of(engine).title if engine in NAMES else "",
+        title=engine_of(engine).title if engine in ENGINES else "",
         edits=edits,
         daemon=daemon,
         finish=_packages_back(host, changes),
@@ -126,7 +126,7 @@ def _packages_back(host: Host, changes: Sequence[Change]) -> Finish | None:
 
 
 def _show(engine: str) -> Callable[[str, bytes | None, bytes | None], str]:
-    return engine_of(engine).show if engine in NAMES else show_source
+    return engine_of(engine).show if engine in ENGINES else show_source
 
 
 def _restorer(

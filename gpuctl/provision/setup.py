@@ -99,9 +99,9 @@ class Setup:
     """
 
     engine: str
-    """docker, containerd, crio or podman."""
+    """Its name in ENGINES."""
     title: str
-    """As people call it: Docker, containerd, CRI-O, Podman."""
+    """As people call it; containerd's is that of what it is a part of, such as K3s."""
     edits: tuple[Edit, ...]
     daemon: Daemon | None
     restart: bool = False

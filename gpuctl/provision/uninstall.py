@@ -10,7 +10,8 @@ from gpuctl.facts.changes import ROLLED_BACK, UNDONE, WRITE, Change
 from gpuctl.host.files import same_file
 from gpuctl.host.reading import Host
 from gpuctl.host.replace import content_before, digest
-from gpuctl.provision.engines import NAMES, engine_of, reader, untold
+from gpuctl.model import ENGINES
+from gpuctl.provision.engines import engine_of, reader, untold
 from gpuctl.provision.install import COMMAND as INSTALL
 from gpuctl.provision.result import Refused, Result, Say, Wish
 from gpuctl.provision.rollback import own_runs
@@ -30,7 +31,7 @@ def uninstall_runtime(host: Host, wish: Wish, say: Say) -> Result:
 def _plan(host: Host, wish: Wish) -> Setup:
     runs = [run for run in own_runs(host) if run.command == INSTALL and run.state not in _VOID]
     changes = [change for run in reversed(runs) for change in reversed(run.changes)]
-    writes = [change for change in changes if change.kind == WRITE and change.about["engine"] in NAMES]
+    writes = [change for change in changes if change.kind == WRITE and change.about["engine"] in ENGINES]
     name = wish.engine or (writes[0].about["engine"] if writes else "")
     ours = [one for one in writes if one.about["engine"] == name and _is_asked(one, wish.config)]
     if not ours:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +10,7 @@ from gpuctl.compat.overlay import Overlay, bundled_text, dates, digest, file_of,
 from gpuctl.compat.table_rows import Problem
 from gpuctl.compat.tables import CATALOGUE, lines_of
 from gpuctl.compat.verify import verify
-from gpuctl.host.files import FileProblem, locked
+from gpuctl.host.files import FileProblem, is_there, locked
 from gpuctl.host.notes import note
 from gpuctl.host.places import SYSTEM, SYSTEM_DATA, VARIABLE, chosen_data, own_data
 from gpuctl.host.publish import create_public, examine, publish, remove_leftovers, withdraw
@@ -68,7 +67,7 @@ def use_bundled(dry_run: bool) -> Installation:
     by, place = own_data()
     result = Installation(place, dry_run, notes=_notes_on_bundled(by))
     step = Step(f"remove {place}", Disturbs.NOTHING)
-    return _carried_out(result, step, os.path.lexists(place), lambda: _uninstall(place))
+    return _carried_out(result, step, is_there(place), lambda: _uninstall(place))
 
 
 def _carried_out(result: Installation, step: Step, needed: bool, carry_out: Callable[[], bool]) -> Installation:
@@ -80,7 +79,7 @@ def _carried_out(result: Installation, step: Step, needed: bool, carry_out: Call
     except FileProblem as problem:
         return replace(result, code=ExitCode.PROBLEM, error=f"{problem} {UNTOUCHED}")
     result = replace(result, plan=Plan((step,)) if needed else NO_STEPS)
-    if result.dry_run or not (needed or os.path.lexists(result.place)):
+    if result.dry_run or not (needed or is_there(result.place)):
         return replace(result, changed=needed)
     try:
         return replace(result, changed=carry_out())
@@ -121,7 +120,7 @@ def _install(place: str, files: Mapping[str, bytes]) -> bool:
 
 def _uninstall(place: str) -> bool:
     with locked(str(Path(place).parent)):
-        installed = os.path.lexists(place)
+        installed = is_there(place)
         if installed:
             withdraw(place)
         return installed
@@ -141,7 +140,7 @@ def _notes_on_use(by: str) -> tuple[str, ...]:
 
 
 def _notes_on_bundled(by: str) -> tuple[str, ...]:
-    system = os.path.lexists(SYSTEM_DATA) and by != SYSTEM
+    system = is_there(SYSTEM_DATA) and by != SYSTEM
     others = (f"The tables that root has installed in {SYSTEM_DATA} count then.",) if system else ()
     return (*others, *_note_on_variable())
 

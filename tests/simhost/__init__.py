@@ -11,7 +11,7 @@ from .containerd import Containerd, unpack
 from .dockerd import Dockerd, import_image
 from .host import SimHost
 from .kernel import Node, PciFunction
-from .process import Done
+from .process import Done, is_running, until
 from .toolkit import Toolkit
 
 __all__ = [
@@ -27,5 +27,7 @@ __all__ = [
     "Toolkit",
     "build",
     "import_image",
+    "is_running",
     "unpack",
+    "until",
 ]

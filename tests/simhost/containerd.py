@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from .dockerd import SYSTEM_PATH, _mounts_below, _wait_until, busybox_tar
-from .process import Done, run
+from .dockerd import SYSTEM_PATH, _mounts_below, busybox_tar
+from .process import Done, run, until
 
 CONTAINERD = Path("/usr/bin/containerd")
 START_SECONDS, STOP_SECONDS = 15, 10
@@ -55,7 +55,7 @@ class Containerd:
                 self.argv, env=self._env(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
         self._pidfile.write_text(str(process.pid))
-        _wait_until(lambda: self.ctr("version").code == 0 or process.poll() is not None, START_SECONDS)
+        until(lambda: self.ctr("version").code == 0 or process.poll() is not None, START_SECONDS)
         if process.poll() is not None or self.ctr("version").code:
             raise RuntimeError("containerd did not start:\n" + self.log.read_text()[-4000:])
 
@@ -63,7 +63,7 @@ class Containerd:
         """Ends the daemon; its containers live on."""
         with suppress(FileNotFoundError, ProcessLookupError):
             os.kill(self.pid, signal.SIGTERM)
-            _wait_until(lambda: not _alive(self.pid), STOP_SECONDS)
+            until(lambda: not _alive(self.pid), STOP_SECONDS)
 
     def ctr(self, *argv: str) -> Done:
         """The result of `ctr ARGV…` against this daemon, in Kubernetes's namespace."""

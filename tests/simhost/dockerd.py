@@ -13,12 +13,11 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from .process import Done, run
+from .process import Done, run, until
 
 DOCKERD = "/usr/sbin/dockerd"
 PIVOT = Path(__file__).parent / "pivot.py"
@@ -79,7 +78,7 @@ class Dockerd:
                 stderr=log,
                 start_new_session=True,
             )
-        _wait_until(lambda: self.answers() or not self._running(), START_SECONDS)
+        until(lambda: self.answers() or not self._running(), START_SECONDS)
         if not self.answers():
             raise RuntimeError("dockerd did not start:\n" + self.log.read_text()[-4000:])
 
@@ -129,7 +128,7 @@ class Dockerd:
         leftovers = self._leftovers()
         for pid in leftovers:
             _kill(pid)
-        _wait_until(lambda: not any(map(_command_line, leftovers)), STOP_SECONDS)
+        until(lambda: not any(map(_command_line, leftovers)), STOP_SECONDS)
         for place in _mounts_below(self.root):
             subprocess.run(["umount", "--lazy", place], check=False)
         shutil.rmtree(self.root)
@@ -199,12 +198,6 @@ def busybox_tar(files: Sequence[str] = ()) -> bytes:
 
 def _quoted(value: str) -> str:
     return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def _wait_until(true: Callable[[], bool], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not true() and time.monotonic() < deadline:
-        time.sleep(0.05)
 
 
 def _pids() -> list[int]:

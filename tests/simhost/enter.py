@@ -37,7 +37,7 @@ def enter(plan):
     others = other_mounts()
     # A work directory for each run: two overlays must not share one.
     work = tempfile.mkdtemp(dir=root + "/work")
-    mount("overlay", new, "overlay", options="lowerdir=/,upperdir=%s/upper,workdir=%s" % (root, work))
+    mount("overlay", new, "overlay", options="lowerdir=%s/hidden:/,upperdir=%s/upper,workdir=%s" % (root, root, work))
     for place in others:
         mount(place, new + place, flags=MS_BIND)
     mount("/tmp", new + "/tmp", flags=MS_BIND | MS_REC)

@@ -35,14 +35,40 @@ LIBRARIES = f"/usr/lib/{os.uname().machine}-linux-gnu"
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # What the real machine may have, and a host has only when the test says so.
 NEVER_SHOWN = (
-    "/etc/docker",
+    "/boot",
+    "/etc/apt",
     "/etc/cdi",
+    "/etc/containerd",
+    "/etc/crio",
+    "/etc/dnf",
+    "/etc/docker",
     "/etc/gpuctl",
+    "/etc/nvidia-container-runtime",
+    "/etc/yum.repos.d",
+    "/etc/zypp",
+    "/lib/modules",
     "/var/cache/gpuctl",
+    "/var/lib/apt",
+    "/var/lib/dkms",
+    "/var/lib/dpkg",
     "/var/lib/gpuctl",
+    "/var/lib/rpm",
+    "/var/log",
     "/usr/bin/nvidia-smi",
     *(f"/usr/bin/{name}" for name in NAMES),
 )
+# Its package manager knows of no package: what another one does to the machine meanwhile is nothing to it.
+OWN_FOLDERS = (
+    "/etc/apt/sources.list.d",
+    "/var/lib/apt/lists/partial",
+    "/var/lib/dpkg/info",
+    "/var/lib/dpkg/updates",
+    "/var/log",
+)
+DISKS = """#!/bin/sh
+echo 'Filesystem     1024-blocks      Used Available Capacity Mounted on'
+echo '/dev/sim         419430400 104857600 314572800      25% /'
+"""
 ENGINES = ("dockerd", "containerd", "podman", "rootlesskit")
 
 
@@ -62,7 +88,8 @@ class SimHost:
     dockerd   the one that this host sees, by DOCKER_HOST and in /proc; all others are hidden
     env       variables for all its commands, which inherit none of the test's
 
-    Changes that commands make to files outside /tmp stay with the host; `path` says where.
+    Changes that commands make to files outside /tmp stay with the host; `path` says where. What the real machine has
+    and the host lacks is hidden by a layer between the two, so that a test may write in its place at any time.
     """
 
     def __init__(
@@ -86,7 +113,7 @@ class SimHost:
         # An overlay's upper directory must not lie in its lower file system: /dev/shm is another one.
         self.root = Path(tempfile.mkdtemp(prefix="simhost-", dir="/dev/shm"))
         self.root.chmod(0o755)
-        for part in ("upper/tmp", "work", "new", "proc", "run", "sys/fs/cgroup"):
+        for part in ("upper/tmp", "hidden", "work", "new", "proc", "run", "sys/fs/cgroup"):
             (self.root / part).mkdir(parents=True)
         self.dockerd = dockerd
         self.profile = bed.profiles[profile] if profile else None
@@ -103,17 +130,20 @@ class SimHost:
         self._plug(pci)
         if self.profile and userland:
             self._install_driver(bed, self.profile)
-        programs = {f"/usr/local/sbin/{name}": script for name, script in commands.items()}
+        programs = {f"/usr/local/sbin/{name}": script for name, script in {"df": DISKS, **commands}.items()}
         if dockerd and dockerd.program != [DOCKERD]:
             programs[DOCKERD] = f'#!/bin/sh\nexec {shlex.join(dockerd.program)} "$@"\n'
         self._write_all(programs, mode=0o755)
         self._write_all(files)
         for place, target in links.items():
             self._parent(place).symlink_to(target)
+        for folder in OWN_FOLDERS:
+            self.path(folder).mkdir(parents=True, exist_ok=True)
+        self._parent("/var/lib/dpkg/status").touch()
         for place in (*NEVER_SHOWN, *absent):
-            self._remove(place)
+            self._hide(place)
 
-    def run(self, argv: Sequence[str], *, stdin: str | None = "", timeout: float = 60, **options: Any) -> Done:
+    def run(self, argv: Sequence[str], *, stdin: str | None = "", timeout: float = 300, **options: Any) -> Done:
         """The result of a command; `stdin` None means closed. `options` are those of `popen`.
 
         Raises subprocess.TimeoutExpired after `timeout` seconds, the command and its children killed.
@@ -193,12 +223,11 @@ class SimHost:
             place.write_text(text)
             place.chmod(mode)
 
-    def _remove(self, path: str) -> None:
-        place = self._parent(path)
-        if place.is_dir():
-            # The host's own directory shows nothing of the machine's.
-            os.setxattr(place, "trusted.overlay.opaque", b"y")
-        elif os.path.lexists(path) and not os.path.lexists(place):
+    def _hide(self, path: str) -> None:
+        parent, name = os.path.split(path)
+        place = self.root / "hidden" / os.path.realpath(parent).lstrip("/") / name
+        if os.path.lexists(path) and not os.path.lexists(place):
+            place.parent.mkdir(parents=True, exist_ok=True)
             os.mknod(place, stat.S_IFCHR, os.makedev(0, 0))
 
     def _plug(self, functions: Sequence[PciFunction]) -> None:

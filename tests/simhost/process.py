@@ -6,7 +6,10 @@ import json
 import os
 import signal
 import subprocess
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Mapping, Sequence
 
 
@@ -24,14 +27,14 @@ class Done:
         return json.loads(self.out)
 
 
-def run(argv: Sequence[str], env: Mapping[str, str], stdin: str | bytes = "", timeout: float = 60) -> Done:
+def run(argv: Sequence[str], env: Mapping[str, str], stdin: str | bytes = "", timeout: float = 300) -> Done:
     """The result of a command. Raises subprocess.TimeoutExpired after killing it and all that it started."""
     pipe = subprocess.PIPE
     process = subprocess.Popen(argv, env=env, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True)
     return finish(process, stdin, timeout)
 
 
-def finish(process: subprocess.Popen[bytes], stdin: str | bytes = "", timeout: float = 60) -> Done:
+def finish(process: subprocess.Popen[bytes], stdin: str | bytes = "", timeout: float = 300) -> Done:
     """Waits for a process that leads its own session."""
     text = stdin.encode() if isinstance(stdin, str) else stdin
     try:
@@ -41,3 +44,19 @@ def finish(process: subprocess.Popen[bytes], stdin: str | bytes = "", timeout: f
         process.communicate()
         raise
     return Done(process.returncode, out.decode(), err.decode())
+
+
+def until(true: Callable[[], bool], seconds: float = 20) -> bool:
+    """Waits until it is true, at most so long. Returns whether it is. A busy machine only takes longer."""
+    deadline = time.monotonic() + seconds
+    while not (held := true()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return held
+
+
+def is_running(pid: int) -> bool:
+    """Whether there is such a process, and it has not ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False

@@ -1,0 +1,202 @@
+"""What a newcomer forgets is told, by name: each guard that stands around the folders and the tables."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
+from typing import Any
+
+import pytest
+
+from gpuctl import cli, provision
+from gpuctl.checks import CHECKS
+from gpuctl.cli.app import COMMANDS
+from gpuctl.cli.install_runtime import command as install_runtime
+from gpuctl.compat.failures import families
+from gpuctl.compat.faults import family_checks
+from gpuctl.facts.gather import PROBES
+from gpuctl.model import ENGINES, ExitCode
+from gpuctl.provision.engines import engine_of
+from gpuctl.provision.setup import Engine
+
+ROOT = Path(__file__).parents[1]
+NEW_CHECK = '''
+from gpuctl.checks.engine import Said, check, passed
+from gpuctl.facts.system import System
+
+
+@check("hardware.brand-new")
+def brand_new(system: System) -> Said:
+    """Is it new?"""
+    return passed("it is new")
+'''
+
+
+def copied(folder: Path) -> Path:
+    """A copy of the package in this folder, to be changed."""
+    shutil.copytree(ROOT / "data", folder / "data")
+    return Path(shutil.copytree(ROOT / "gpuctl", folder / "gpuctl", ignore=shutil.ignore_patterns("__pycache__")))
+
+
+def python(place: Path, *argv: str) -> subprocess.CompletedProcess[str]:
+    """The result of Python with the package that lies in `place`."""
+    env = {**os.environ, "PYTHONPATH": str(place)}
+    return subprocess.run([sys.executable, *argv], env=env, cwd=place.parent, capture_output=True, text=True)
+
+
+# Checks
+
+
+def zipped(folder: Path) -> Path:
+    place = folder.with_suffix(".zip")
+    with zipfile.ZipFile(place, "w") as archive:
+        for path in folder.rglob("*.*"):
+            archive.write(path, path.relative_to(folder))
+    return place
+
+
+@pytest.mark.parametrize("pack", [lambda folder: folder, zipped], ids=["folder", "zip"])
+def test_a_check_in_a_new_file_is_asked_because_it_is_there(pack: Callable[[Path], Path], tmp_path: Path) -> None:
+    package = copied(tmp_path / "site")
+    (package / "checks" / "brand_new.py").write_text(NEW_CHECK)
+    place = pack(package.parent)
+    done = python(place, "-c", "import gpuctl.checks as c; print(c.__file__); print(*c.CHECKS)")
+    where, ids = done.stdout.splitlines()
+    assert where.startswith(str(place)), done.stderr
+    assert "hardware.brand-new" in ids.split()
+
+
+def test_what_checks_need_is_probed() -> None:
+    assert {one.id: subject for one in CHECKS.values() for subject in one.needs if subject not in PROBES} == {}
+
+
+# Families of failures
+
+
+def test_every_family_has_its_checks_and_its_canonical_line() -> None:
+    lines = (ROOT / "tests" / "data" / "canonical.jsonl").read_text().splitlines()
+    told = {"family_checks": set(family_checks()), "canonical": {json.loads(line)["family"] for line in lines}}
+    known = set(families())
+    assert {file: sorted(known ^ there) for file, there in told.items()} == {"family_checks": [], "canonical": []}
+
+
+# The door to the machine: that nothing else imports os and its like, import-linter says
+
+OPENS = {"open", "read_text", "read_bytes", "write_text", "write_bytes", "exists", "is_file", "is_dir", "iterdir"}
+OPENS |= {"glob", "rglob", "mkdir", "touch", "unlink", "rmdir", "rename", "chmod", "symlink_to", "lstat", "samefile"}
+OF_ITSELF = {
+    "gpuctl/cli/streams.py": "/dev/null in the place of a stdout that the caller closed",
+    "gpuctl/compat/overlay.py": "gpuctl's own tables",
+    "gpuctl/compat/table_rows.py": "their schemas",
+    "gpuctl/compat/tables.py": "gpuctl's own tables, and where they lie",
+    "gpuctl/compat/verify.py": "gpuctl's own tables",
+    "gpuctl/smoke/container.py": "gpuctl's own smoke program, and a tar archive in memory",
+}
+"""The files outside host/ that open some, all of gpuctl's own."""
+OF_THE_PROCESS = {"environ", "devnull", "getpid", "geteuid"}
+"""What others than host/ use of os: nothing that looks at the machine."""
+
+
+def nodes_outside_host() -> Iterator[tuple[str, ast.AST]]:
+    for path in sorted((ROOT / "gpuctl").rglob("*.py")):
+        name = str(path.relative_to(ROOT))
+        if not name.startswith("gpuctl/host/"):
+            yield from ((name, node) for node in ast.walk(ast.parse(path.read_text())))
+
+
+def called(node: ast.AST) -> str:
+    """The name of what a call calls, "" for no call."""
+    function = node.func if isinstance(node, ast.Call) else None
+    return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+
+
+def test_nothing_but_the_door_opens_a_file_of_the_machine() -> None:
+    assert {name for name, node in nodes_outside_host() if called(node) in OPENS} == set(OF_ITSELF)
+
+
+def test_others_use_of_os_what_is_the_processs_own() -> None:
+    nodes = list(nodes_outside_host())
+    having = {name for name, node in nodes if isinstance(node, ast.Import) and node.names[0].name == "os"}
+    uses = [(name, node) for name, node in nodes if name in having and isinstance(node, ast.Attribute)]
+    of_os = {(name, node.attr) for name, node in uses if isinstance(node.value, ast.Name) and node.value.id == "os"}
+    assert {(name, attribute) for name, attribute in of_os if attribute not in OF_THE_PROCESS} == set()
+
+
+# Released ids
+
+
+def ids_of_reasons() -> set[str]:
+    """The ids of all reasons in the code. Each is written where the Reason is made."""
+    made = [node.args[0] for _, node in nodes_outside_host() if isinstance(node, ast.Call) and called(node) == "Reason"]
+    assert all(isinstance(id, ast.Constant) for id in made)
+    return {str(id.value) for id in made if isinstance(id, ast.Constant)}
+
+
+def test_no_released_id_vanishes_and_every_new_one_is_listed() -> None:
+    kinds = {"check": set(CHECKS), "family": set(families()), "reason": ids_of_reasons()}
+    now = {f"{kind} {id}" for kind, ids in kinds.items() for id in ids}
+    released = set((ROOT / "tests" / "data" / "released_ids.txt").read_text().splitlines())
+    assert (sorted(released - now), sorted(now - released)) == ([], []), "vanished, and not yet listed"
+
+
+# Formats
+
+
+def test_a_new_format_is_not_printed_as_another_one(tmp_path: Path) -> None:
+    formats = copied(tmp_path) / "render" / "formats.py"
+    formats.write_text(formats.read_text().replace('TEXT = "text"', 'TEXT = "text"\n    BRAND_NEW = "brand-new"', 1))
+    asked = ("--cuda", "10.1", "--driver", "418.87", "--gpu", "V100", "--format", "brand-new")
+    done = python(tmp_path, "-m", "gpuctl", "check", *asked)
+    assert (done.returncode, done.stdout) == (ExitCode.BUG, "")
+    assert "nothing that prints Format.BRAND_NEW" in done.stderr
+
+
+# Commands
+
+
+def test_every_command_that_has_a_file_is_in_the_list() -> None:
+    files = {one.name: import_module(f"gpuctl.cli.{one.name}") for one in iter_modules(cli.__path__)}
+    having = {name.replace("_", "-") for name, file in files.items() if {"command", "commands"} & set(vars(file))}
+    assert having == set(COMMANDS)
+
+
+# Engines
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_an_engine_of_the_list_has_its_file_and_is_told_to_people(name: str) -> None:
+    assert engine_of(name).title == ENGINES[name]
+    assert ENGINES[name] in str(install_runtime.__doc__)
+    (line,) = [line for line in (ROOT / "README.md").read_text().splitlines() if "--engine" in line and "#" in line]
+    assert name in line.partition("#")[2]
+
+
+def test_every_engine_that_has_a_file_is_in_the_list() -> None:
+    modules = {one.name: import_module(f"gpuctl.provision.{one.name}") for one in iter_modules(provision.__path__)}
+    assert {name for name, file in modules.items() if isinstance(vars(file).get(name.upper()), Engine)} == set(ENGINES)
+
+
+def engines_in(schema: Any) -> list[list[str | None]]:
+    """Every list of values that a schema allows for a field `engine`."""
+    if isinstance(schema, list):
+        return [found for part in schema for found in engines_in(part)]
+    if not isinstance(schema, dict):
+        return []
+    enum = schema.get("properties", {}).get("engine", {}).get("enum")
+    return [found for part in schema.values() for found in engines_in(part)] + ([enum] if enum else [])
+
+
+def test_the_schemas_allow_the_engines_of_the_list() -> None:
+    schemas = {path.name: json.loads(path.read_text()) for path in (ROOT / "data" / "schemas").rglob("*.json")}
+    told = {name: found for name, schema in schemas.items() for found in engines_in(schema)}
+    assert {"install-runtime.schema.json", "cdi_versions.schema.json"} <= set(told)
+    assert {name: sorted(set(found) - {None}) for name, found in told.items()} == dict.fromkeys(told, sorted(ENGINES))

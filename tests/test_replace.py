@@ -200,7 +200,7 @@ def test_a_link_to_a_file_that_is_not_there_yet_stays(host: SimHost, folder: Pat
 
 
 def test_mode_owner_attributes_and_acl_are_kept_and_the_backup_is_no_wider(host: SimHost, config: Path) -> None:
-    os.chown(config, 1234, 2345)
+    os.chown(config, 0, 2345)  # root's: gpuctl edits no file of another user's
     config.chmod(0o600)
     os.setxattr(config, "user.note", b"mine")
     # A default ACL of the directory that would let user 1000 read all new files in it.
@@ -209,7 +209,7 @@ def test_mode_owner_attributes_and_acl_are_kept_and_the_backup_is_no_wider(host:
     assert install(host, config).code == 0
     for path in (config, *kept(config)):
         seen = path.stat()
-        assert (seen.st_mode & 0o7777, seen.st_uid, seen.st_gid) == (0o600, 1234, 2345)
+        assert (seen.st_mode & 0o7777, seen.st_uid, seen.st_gid) == (0o600, 0, 2345)
         assert os.listxattr(path) == ["user.note"]
     assert len(kept(config)) == 1
 
@@ -231,7 +231,9 @@ def test_another_programs_edit_meanwhile_is_not_lost(host: SimHost, config: Path
 
 
 def test_a_run_waits_for_the_lock_of_another(host: SimHost, config: Path) -> None:
-    lock = os.open(config.parent, os.O_RDONLY)
+    journal = host.path("/var/lib/gpuctl/journal")
+    journal.mkdir(parents=True)
+    lock = os.open(journal / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
     fcntl.flock(lock, fcntl.LOCK_EX)
     argv = [sys.executable, "-m", "gpuctl", "install-runtime", f"--config={config}", "--runtime-path=/bin/true"]
     waiting = host.popen(argv, stdout=subprocess.DEVNULL)

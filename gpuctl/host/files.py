@@ -163,7 +163,6 @@ def locked(folder: str, deadline: float = LOCK_DEADLINE) -> Iterator[None]:
         descriptor = os.open(os.path.join(folder, LOCK), flags, 0o600)
     try:
         with explained("lock", folder):
-            os.fchmod(descriptor, 0o600)
             _lock(descriptor, time.monotonic() + deadline)
         yield
     finally:

@@ -231,9 +231,9 @@ def test_another_programs_edit_meanwhile_is_not_lost(host: SimHost, config: Path
 
 
 def test_a_run_waits_for_the_lock_of_another(host: SimHost, config: Path) -> None:
-    journal = host.path("/var/lib/gpuctl/journal")
-    journal.mkdir(parents=True)
-    lock = os.open(journal / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
+    place = host.path("/run/gpuctl/lock")
+    place.parent.mkdir()
+    lock = os.open(place, os.O_RDWR | os.O_CREAT, 0o600)
     fcntl.flock(lock, fcntl.LOCK_EX)
     argv = [sys.executable, "-m", "gpuctl", "install-runtime", f"--config={config}", "--runtime-path=/bin/true"]
     waiting = host.popen(argv, stdout=subprocess.DEVNULL)

@@ -59,7 +59,7 @@ def secret() -> Iterator[Path]:
 
 _OVERLAYS = """
 mount -t tmpfs none /mnt
-for place in etc var/lib; do
+for place in etc var/lib run; do
     mkdir -p /mnt/$place/upper /mnt/$place/work
     mount -t overlay overlay -o lowerdir=/$place,upperdir=/mnt/$place/upper,workdir=/mnt/$place/work /$place
 done
@@ -240,14 +240,14 @@ def test_nobody_else_is_asked_for_what_docker_is(home: Path) -> None:
 @pytest.mark.parametrize("umask", ["0", "077", "027"])
 def test_what_gpuctl_leaves_has_its_modes_whatever_the_umask(umask: str) -> None:
     argv = REGISTER
-    look = "trap 'find /etc/docker /var/lib/gpuctl -printf \"%#m %p\\n\" >&2' EXIT"
+    look = "trap 'find /etc/docker /var/lib/gpuctl /run/gpuctl -printf \"%#m %p\\n\" >&2' EXIT"
     done = beside(["sleep", "9"], *argv, before=f"rm -rf /etc/docker; umask {umask}; {look}")
     assert done.returncode == 0, done.stdout + done.stderr
     modes = dict(reversed(line.split()) for line in done.stderr.splitlines() if line.startswith("0"))
     journal = next(path for path in modes if path.endswith(".jsonl"))
     assert modes["/etc/docker"] == modes["/var/lib/gpuctl"] == modes["/var/lib/gpuctl/journal"] == "0755"
     assert modes["/etc/docker/daemon.json"] == modes[journal] == "0644"
-    assert modes["/var/lib/gpuctl/journal/.lock"] == "0600"
+    assert (modes["/run/gpuctl"], modes["/run/gpuctl/lock"]) == ("0755", "0600")
 
 
 def test_nobody_else_can_hold_gpuctls_lock() -> None:
@@ -255,8 +255,9 @@ def test_nobody_else_can_hold_gpuctls_lock() -> None:
     first = shlex.join([sys.executable, "-m", "gpuctl", *argv])
     again = shlex.join([sys.executable, "-m", "gpuctl", "uninstall-runtime", *argv[1:4]])
     flock = f"setpriv --reuid {NEIGHBOUR} --regid {NEIGHBOUR} --clear-groups flock"
-    holders = f"for place in /var/lib/gpuctl/journal /var/lib/gpuctl /etc/docker; do {flock} $place sleep 50 & done"
-    tried = f"{flock} /var/lib/gpuctl/journal/.lock true && exit 99"
+    places = "/run/gpuctl /var/lib/gpuctl/journal /var/lib/gpuctl /etc/docker"
+    holders = f"for place in {places}; do {flock} $place sleep 50 & done"
+    tried = f"{flock} /run/gpuctl/lock true && exit 99"
     done = beside(
         ["sleep", "50"], "history", before=f"{first} || exit 97; {holders}; {tried}; sleep 0.3; {again} || exit 98"
     )

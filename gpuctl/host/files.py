@@ -1,14 +1,12 @@
-"""The writing half of the door: reading a file that is to be changed, and having a folder to oneself."""
+"""The writing half of the door: reading a file that is to be changed."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import re
 import stat
-import time
 from dataclasses import dataclass
 from typing import BinaryIO, Iterator, Optional, Set, Tuple
 
@@ -17,8 +15,6 @@ from gpuctl.host.deadline import DeadlineExceeded, within
 from gpuctl.host.trust import Distrusted, check
 
 READ_DEADLINE = 5.0
-LOCK, LOCK_DEADLINE = ".lock", 60.0
-_LOCK_PAUSE = 0.02
 _HINTS = {
     errno.EACCES: "Run gpuctl as root.",
     errno.EPERM: "Run gpuctl as root; if you are, see whether the file is immutable (lsattr).",
@@ -149,34 +145,6 @@ def _mount_points() -> Set[str]:
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
         fields = [line.split(" ")[4] for line in file]
     return {re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), field) for field in fields}
-
-
-@contextlib.contextmanager
-def locked(folder: str, deadline: float = LOCK_DEADLINE) -> Iterator[None]:
-    """Holds the lock of a folder. Raises FileProblem when it is not free within `deadline` seconds.
-
-    It is a file in it that nobody else may open: whoever may read a folder could hold a lock on the folder itself.
-    """
-    with explained("lock", folder):
-        check(folder)
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = os.open(os.path.join(folder, LOCK), flags, 0o600)
-    try:
-        with explained("lock", folder):
-            _lock(descriptor, time.monotonic() + deadline)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _lock(descriptor: int, end: float) -> None:
-    while True:
-        try:
-            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= end:
-                raise OSError(errno.EWOULDBLOCK, "another gpuctl holds it") from None
-            time.sleep(_LOCK_PAUSE)
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ VARIABLE = "GPUCTL_DATA"
 USER, SYSTEM = "user", "system"
 SYSTEM_DATA = "/var/lib/gpuctl/data"
 SYSTEM_CACHE = "/var/cache/gpuctl"
+SYSTEM_LOCK = "/run/gpuctl"
 SYSTEM_CONFIG = "/etc/gpuctl/config.toml"
 
 
@@ -40,6 +41,13 @@ def caches() -> List[Tuple[str, int]]:
     """Returns the folders of notes, this user's first, each with the user who must own it to be believed."""
     own = _user_folder("XDG_CACHE_HOME", ".cache")
     return ([(own, os.geteuid())] if own else []) + [(SYSTEM_CACHE, 0)]
+
+
+def lock_folder() -> str:
+    """Returns the folder of the lock on this host: root's, which is not on a disk, or this user's own."""
+    if os.geteuid() == 0:
+        return SYSTEM_LOCK
+    return _user_folder("XDG_STATE_HOME", ".local/state") or "/run/user/%d/gpuctl" % os.geteuid()
 
 
 def has_config() -> bool:

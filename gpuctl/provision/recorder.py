@@ -20,9 +20,8 @@ from gpuctl.facts.changes import (
     probe_changes,
     process_start,
 )
-from gpuctl.host.files import FileProblem, locked
+from gpuctl.host.files import FileProblem
 from gpuctl.host.journal import Journal
-from gpuctl.host.publish import create_public
 from gpuctl.host.reading import Host
 from gpuctl.provision.result import File
 
@@ -58,13 +57,6 @@ class Recorder:
         return tuple(
             File(one["path"], one["kept"]) for one in sorted(written, key=lambda one: one["engine"] == PACKAGES)
         )
-
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Keeps all other runs that change this host waiting. Raises FileProblem when one does not end in time."""
-        create_public(self._journal.folder)
-        with locked(self._journal.folder):
-            yield
 
     def go_on_from(self, cut: Sequence[Run]) -> None:
         """Takes the last of these runs, which were cut short, for a part of this one: it is about the same files."""

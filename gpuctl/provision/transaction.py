@@ -15,6 +15,7 @@ from gpuctl.engines.merge import changed as changed_values
 from gpuctl.facts.changes import DONE, ENGINE, PACKAGES, RESTART, ROLLED_BACK, STUCK, UNDONE, WRITE, Run
 from gpuctl.host import files
 from gpuctl.host.limits import limit_reached
+from gpuctl.host.lock import locked
 from gpuctl.host.publish import create_public
 from gpuctl.host.reading import Host
 from gpuctl.host.replace import NotPutBack, change_of, remove_leftovers
@@ -105,7 +106,7 @@ def _carried_out(
 ) -> Result:
     """Returns `result` completed by what was done. Raises Refused, nothing being changed then."""
     result = replace(result, changed=False, diff="", verified=False)
-    with recorder.alone(), HeldSignals() as held:
+    with locked(), HeldSignals() as held:
         job = Job(host, wish, recorder, say, held)
         try:
             sources: tuple[Look, ...] = ()

@@ -10,7 +10,8 @@ from gpuctl.compat.overlay import Overlay, bundled_text, dates, digest, file_of,
 from gpuctl.compat.table_rows import Problem
 from gpuctl.compat.tables import CATALOGUE, lines_of
 from gpuctl.compat.verify import verify
-from gpuctl.host.files import FileProblem, is_there, locked
+from gpuctl.host.files import FileProblem, is_there
+from gpuctl.host.lock import locked
 from gpuctl.host.notes import note
 from gpuctl.host.places import SYSTEM, SYSTEM_DATA, VARIABLE, chosen_data, own_data
 from gpuctl.host.publish import create_public, examine, publish, remove_leftovers, withdraw
@@ -109,7 +110,7 @@ def _installed(place: str) -> Mapping[str, bytes]:
 def _install(place: str, files: Mapping[str, bytes]) -> bool:
     parent = str(Path(place).parent)
     create_public(parent)
-    with locked(parent):
+    with locked():
         remove_leftovers(place)
         changed = _installed(place) != files
         if changed:
@@ -119,7 +120,7 @@ def _install(place: str, files: Mapping[str, bytes]) -> bool:
 
 
 def _uninstall(place: str) -> bool:
-    with locked(str(Path(place).parent)):
+    with locked():
         installed = is_there(place)
         if installed:
             withdraw(place)

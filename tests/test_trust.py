@@ -16,9 +16,13 @@ from pathlib import Path
 
 import pytest
 from hosts import host
+from simhost.process import until
 
 from gpuctl.facts.docker_endpoint import Endpoint
 from gpuctl.facts.docker_process import Process, probe_process
+from gpuctl.host.local import LocalHost
+from gpuctl.host.reading import Outcome
+from gpuctl.host.trust import is_service
 from gpuctl.model import Fact
 
 NATIVE = Path(__file__).parent / "simhost" / "native"
@@ -160,16 +164,32 @@ def of_neighbours(file: Path, text: str, mode: int = 0o644) -> Path:
     return file
 
 
+MEMBER = "echo eve:x:64321:64321::/:/bin/sh >> /etc/passwd; sed -i 's/^root:x:0:.*/root:x:0:eve/' /etc/group"
 DAEMON_JSON = "/etc/docker/daemon.json"
 REGISTER = ("install-runtime", "--no-reload", "--config", DAEMON_JSON, "--runtime-path", "/bin/true")
-TOOLS = ("docker", "nvidia-smi", "systemctl", "apt-cache", "dpkg-query", "modinfo", "nvidia-ctk", "podman", "crio")
+TOOLS = ("docker", "nvidia-smi", "systemctl", "apt-cache", "apt-get", "dpkg", "dpkg-query", "modinfo", "nvidia-ctk")
+TOOLS = (*TOOLS, "podman", "crio", "bash", "docker-credential-evil")
+KEY = "/usr/share/keyrings/debian-archive-keyring.gpg"
+WITH_PACKAGES = ("--install", "--engine", "docker", "--key-file", KEY, "--repo-url", "https://127.0.0.1:9/x")
 
 
-@pytest.mark.parametrize("argv", [("doctor",), ("smoke",), ("install-runtime", "--dry-run")], ids=lambda argv: argv[0])
-def test_of_programs_on_path_only_roots_are_run(home: Path, argv: tuple[str, ...]) -> None:
+RUN_ON_PATH = [
+    ("doctor",),
+    ("smoke",),
+    ("install-runtime", "--dry-run"),
+    ("install-runtime", *WITH_PACKAGES, "--dry-run"),
+    ("install-runtime", *WITH_PACKAGES),
+]
+
+
+@pytest.mark.parametrize("argv", RUN_ON_PATH, ids=lambda argv: " ".join((*argv[:2], argv[-1])))
+def test_of_programs_on_path_only_roots_are_run(home: Path, tmp_path: Path, argv: tuple[str, ...]) -> None:
     for tool in TOOLS:
         of_neighbours(home / tool, f"#!/bin/sh\necho {tool} >> {home}/ran\n", 0o755)
-    done = beside(["sleep", "9"], *argv, before=f"export PATH={home}:$PATH")
+    for tool in ("docker", "nvidia-ctk"):  # root's own, which looks for another on the PATH that it is given
+        (tmp_path / tool).write_text("#!/usr/bin/env bash\n")
+        (tmp_path / tool).chmod(0o755)
+    done = beside(["sleep", "9"], *argv, before=f"cd {home}; export PATH={home}:{tmp_path}:.:$PATH")
     assert not (home / "ran").exists(), (home / "ran").read_text()
     assert done.returncode in (1, 3), done.stderr
 
@@ -191,6 +211,7 @@ def test_a_program_that_others_may_replace_is_not_registered(home: Path) -> None
         ("chmod 0666 /etc/docker/daemon.json", "others than root may write to /etc/docker/daemon.json"),
         ("chmod 0777 /etc/docker", "others than root may write to /etc/docker"),
         ("chgrp 64321 /etc/docker; chmod 0775 /etc/docker", "others than root may write to /etc/docker"),
+        (f"{MEMBER}; chmod 0775 /etc/docker", "others than root may write to /etc/docker"),
         ("ln -sf {home}/daemon.json /etc/docker/daemon.json", "{home} does not belong to root, but to user 64321"),
     ],
 )
@@ -302,6 +323,104 @@ def upcoming(seconds: int) -> Iterator[str]:
     now = datetime.now(timezone.utc)
     for second in range(seconds):
         yield f"{now + timedelta(seconds=second):%Y%m%dT%H%M%SZ}"
+
+
+PULL = """
+import sys
+from gpuctl.smoke.container import EngineError, connect
+from gpuctl.smoke.pull import pull
+try:
+    pull(connect("unix://" + sys.argv[1]), "registry.example/app:1", 5.0, lambda share: None)
+except EngineError as error:
+    sys.exit(str(error))
+"""
+
+
+def test_docker_is_asked_to_pull_without_a_helper_or_a_listener_of_others(home: Path, tmp_path: Path) -> None:
+    script, helper = of_neighbours(home / "server.py", SERVER), home / "docker-credential-evil"
+    of_neighbours(helper, f"#!/bin/sh\necho $(id -u) >> {home}/ran\n", 0o755)
+    config = tmp_path / "config.json"
+    ours, theirs = tmp_path / "docker.sock", home / "docker.sock"
+    server = ["/usr/bin/python3", str(script)]
+    for text, socket, said in (
+        ('{"credsStore": "evil"}', ours, "docker-credential-evil"),
+        ('{"auths": {"registry.example": {"auth": "cm9vdDpodW50ZXIy"}}}', theirs, "does not belong to root"),
+    ):
+        config.write_text(text)
+        root = f"{shlex.join([*server, str(ours)])} & sleep 0.3; export DOCKER_CONFIG={tmp_path} PATH={home}:$PATH"
+        pull = shlex.join([sys.executable, "-c", PULL, str(socket)])
+        done = beside([*server, str(theirs)], before=f"{root}; {pull}; exit")
+        assert said in done.stderr and not (home / "ran").exists(), done.stderr
+        assert not Path(f"{theirs}.asked").exists()
+
+
+@pytest.mark.parametrize("path", ["/proc/../{}", "/proc/self/root{}", "/var/log/../..{}", "/sys/../{}", "{}/../{}"])
+def test_no_way_round_leads_to_another_users_file(home: Path, path: str) -> None:
+    theirs = of_neighbours(home / "evil.toml", PLANTED)
+    reading = LocalHost().read(path.format(str(theirs)) if path.count("{") == 1 else f"{home}/../{home.name}/evil.toml")
+    assert (reading.outcome, reading.text) == (Outcome.ERROR, "")
+    assert f"{home} does not belong to root, but to user 64321" in reading.detail
+
+
+def test_a_log_of_a_services_own_is_read_and_no_link_is_followed_there(secret: Path) -> None:
+    folder = Path(tempfile.mkdtemp(prefix="service-", dir="/var/log"))
+    try:
+        os.chown(folder, NEIGHBOUR, NEIGHBOUR)
+        of_neighbours(folder / "history.log", "an entry\n")
+        (folder / "link.log").symlink_to(secret)
+        (folder / "linked").symlink_to(secret.parent)
+        assert LocalHost().read(f"{folder}/history.log").text == "an entry\n"
+        for path in (f"{folder}/link.log", f"{folder}/linked/{secret.name}"):
+            assert PLANTED not in LocalHost().read(path).text
+    finally:
+        shutil.rmtree(folder)
+
+
+def test_in_a_user_namespace_only_those_whom_it_does_not_know_count_as_the_hosts(home: Path) -> None:
+    place = home.parent / f"nobody-{home.name}"
+    place.write_text("")
+    try:
+        os.chown(place, 65534, 65534)
+        look = f"from gpuctl.host.trust import distrusted; print(distrusted({str(place)!r}))"
+        for size, doubted in ((65536, True), (1000, False)):
+            argv = ["unshare", "--user", "sh", "-c", f"read go; exec {shlex.join([sys.executable, '-c', look])}"]
+            environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(REPOSITORY)}
+            pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+            with subprocess.Popen(argv, env=environment, text=True, **pipes) as process:
+                ours, theirs = "/proc/self/ns/user", f"/proc/{process.pid}/ns/user"
+                until(lambda ours=ours, theirs=theirs: os.readlink(ours) != os.readlink(theirs))
+                for kind in ("uid", "gid"):
+                    Path(f"/proc/{process.pid}/{kind}_map").write_text(f"0 0 {size}\n")
+                said, _ = process.communicate("go\n", timeout=300)
+            assert (process.returncode, bool(said.strip())) == (0, doubted), said
+    finally:
+        place.unlink()
+
+
+def test_what_a_person_names_to_have_it_looked_at_is_read_whosever_it_is(home: Path, tmp_path: Path) -> None:
+    beside(["sleep", "9"], "collect", "-o", f"{tmp_path}/host.gz")
+    theirs, lock = home / "host.gz", of_neighbours(home / "requirements.txt", "torch==2.4.0+cu121\n")
+    shutil.copy(tmp_path / "host.gz", theirs)
+    os.chown(theirs, NEIGHBOUR, NEIGHBOUR)
+    for argv in (("doctor", "--from", str(theirs)), ("check", "--requirements", str(lock), "--driver", "580.95.05")):
+        done = beside(["sleep", "9"], *argv)
+        assert done.returncode in (0, 1, 3) and "does not belong" not in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("group", "its_own"),
+    [
+        ("0::/system.slice/docker.service", True),
+        ("0::/system.slice/system-k3s.slice/k3s.service", True),
+        ("3:name=systemd:/system.slice/snap.docker.dockerd.service", True),
+        ("0::/system.slice/docker-abc123.scope/system.slice/containerd.service", False),
+        ("0::/system.slice/evil.service/containerd.service", False),
+        ("0::/user.slice/user-1000.slice/user@1000.service", False),
+        ("0::/docker/abc/system.slice/docker.service", False),
+    ],
+)
+def test_a_unit_within_a_container_is_no_service_of_this_machine(group: str, its_own: bool) -> None:
+    assert is_service(group + "\n") is its_own
 
 
 FD = "unix:///var/run/docker.sock"

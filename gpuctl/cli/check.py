@@ -159,14 +159,12 @@ def _question(
 def _pinned(path: str) -> tuple[Ask, ...]:
     from gpuctl.compat.requirement_pins import decoded
     from gpuctl.compat.requirements_file import requirements_asks
-    from gpuctl.host.files import FileProblem, read
+    from gpuctl.host.files import FileProblem, read_named
 
     try:
-        raw = read(path).raw
+        raw = read_named(path)
     except FileProblem as problem:
         raise ValueError(str(problem)) from None
-    if raw is None:
-        raise ValueError(f"{path} does not exist")
     asks = requirements_asks(decoded(raw, path), path)
     if not asks:
         raise ValueError(f"{path} names nothing that asks for CUDA")

@@ -56,8 +56,8 @@ def _write(path: str, raw: bytes, is_named: bool) -> None:
             write_whole(path, raw, private=True)
         else:
             write_new(path, raw)
-    except NoPlaceForFile as problem:
-        raise typer.BadParameter(plain(str(problem)), param_hint="--output") from None
     except FileProblem as problem:
-        typer.echo(plain(str(problem)), err=True)
+        if is_named and isinstance(problem, NoPlaceForFile):
+            raise typer.BadParameter(plain(str(problem)), param_hint="--output") from None
+        typer.echo(plain(str(problem) if is_named else f"{problem} Or name one with -o."), err=True)
         raise typer.Exit(ExitCode.PROBLEM) from None

@@ -31,14 +31,11 @@ def load(path: str) -> Snapshot:
     """
     from gpuctl.host.archive import BadSnapshot, decode
     from gpuctl.host.confined import Exceeded, confine
-    from gpuctl.host.files import FileProblem, read
+    from gpuctl.host.files import FileProblem, read_named
 
     try:
         confine()
-        raw = read(path).raw
-        if raw is None:
-            raise _refused(f"{path} does not exist.")
-        return decode(raw)
+        return decode(read_named(path))
     except Exceeded as problem:
         raise _refused(f"{path} was not judged: {problem}.", ExitCode.UNDETERMINED) from None
     except FileProblem as problem:

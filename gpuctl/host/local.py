@@ -9,13 +9,14 @@ import shlex
 import stat
 import sys
 import time
+from functools import lru_cache
 from typing import Callable, Dict, Sequence
 
 from gpuctl.bounds import TEXT_LIMIT, unpacked, whole
 from gpuctl.host.deadline import DeadlineExceeded, within
 from gpuctl.host.programs import failed_look, run_program
 from gpuctl.host.reading import Outcome, Reading
-from gpuctl.host.trust import Distrusted, check, distrusted
+from gpuctl.host.trust import Distrusted, distrusted, opened
 
 FILE_DEADLINE = 3.0
 _CLOCK_TRIES = 5
@@ -109,8 +110,17 @@ def search_path() -> str:
 
 
 def child_environment() -> Dict[str, str]:
-    """The environment of every command that gpuctl starts: untranslated output, full PATH."""
-    return {**os.environ, "PATH": search_path(), "LC_ALL": "C"}
+    """The environment of every command that gpuctl starts: untranslated output, full PATH.
+
+    Of PATH only what gpuctl goes by itself: what it starts looks there for further programs.
+    """
+    return {**os.environ, "PATH": _trusted_path(search_path()), "LC_ALL": "C"}
+
+
+@lru_cache(maxsize=1)
+def _trusted_path(path: str) -> str:
+    folders = [folder for folder in path.split(os.pathsep) if os.path.isabs(folder) and not distrusted(folder)]
+    return os.pathsep.join(folders)
 
 
 def _look(source: str, work: Callable[[], str]) -> Reading:
@@ -131,9 +141,7 @@ def _is_program(path: str) -> bool:
 
 
 def _read_text(path: str) -> str:
-    check(path)
-    # O_NONBLOCK: a FIFO or a device in a file's place must not hold us.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    descriptor = opened(path)
     with open(descriptor, "rb", buffering=0) as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(errno.EINVAL, "not a regular file")

@@ -10,13 +10,15 @@ from typing import Iterator, List, Optional
 
 from gpuctl.host.files import FileProblem, explained
 from gpuctl.host.replace import NEW_FILE_MODE, PERMISSIONS
-from gpuctl.host.trust import distrusted
+from gpuctl.host.trust import distrusted, user_called
 
 __all__ = ["FileProblem", "NoPlaceForFile", "write_new", "write_whole"]
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_INVOKERS = ("SUDO_UID", "PKEXEC_UID", "DOAS_UID")
+_INVOKERS = ("SUDO_UID", "PKEXEC_UID")
 """Who became root to run this: root's results may lie where that user could have put them (sudo(8), pkexec(1))."""
+_INVOKER = "DOAS_USER"
+"""The same, by name (doas(1))."""
 
 
 class NoPlaceForFile(FileProblem):
@@ -87,7 +89,8 @@ def _folder(path: str) -> Iterator[int]:
 
 def _invokers() -> List[int]:
     named = [os.environ.get(name, "") for name in _INVOKERS]
-    return [int(uid) for uid in named if uid.isdecimal()]
+    by_name = user_called(os.environ[_INVOKER]) if _INVOKER in os.environ else None
+    return [int(uid) for uid in named if uid.isdecimal()] + ([] if by_name is None else [by_name])
 
 
 def _permissions(path: str) -> Optional[int]:

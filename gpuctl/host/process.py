@@ -64,12 +64,15 @@ def run_long(
     `deadline` in seconds; it is killed after it, and when this is interrupted. `folder` is where it runs.
     """
     source = shlex.join(argv)
+    program = LocalHost().which(argv[0])
+    if not program.ok:
+        return Reading(source, Outcome.ERROR, detail="%s: %s" % (argv[0], program.detail))
     # A file, not a pipe: a service that the command starts may hold the pipe open for ever, and a command that writes
     # to a pipe dies in the middle of its work where gpuctl is killed.
     with tempfile.TemporaryFile() as said:
         try:
             process = start(
-                argv,
+                [program.text, *argv[1:]],
                 stdin=subprocess.DEVNULL,
                 stdout=said,
                 stderr=said,

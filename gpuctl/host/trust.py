@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
-from typing import FrozenSet, Iterator, Sequence, Tuple
+from typing import FrozenSet, Iterator, Optional, Sequence, Tuple
 
 from gpuctl.host.decode import whole
 from gpuctl.host.reading import Host, fact
@@ -20,14 +21,13 @@ from gpuctl.host.status import status_of
 _LINKS = 40
 """As many links as Linux follows on one way (path_resolution(7))."""
 _KERNEL = ("/proc/", "/sys/")
-"""File systems whose texts the kernel writes; their owners say whom a text is about."""
-_LOGS = "/var/log/"
-"""What services write there steers nothing. Only a link of theirs could lead to what is not theirs."""
+LOGS = "/var/log/"
 _ACL = "system.posix_acl_access"
 _UNMAPPED = 65534
 """How a user namespace shows those whom it does not know: user_namespaces(7)."""
 _SOMEBODY = -1
-_MAP_OF_ALL = ["0", "0", "4294967295"]
+_SERVICE = re.compile(r"/system\.slice/(?:[^/]+\.slice/)*[^/]+\.service")
+"""A unit in another one is what a container manager, or a container, made of its own part."""
 
 
 class Distrusted(Exception):
@@ -46,12 +46,43 @@ def distrusted(path: str, also: Sequence[int] = ()) -> str:
 
     `also` are users who count beside root and this one.
     """
-    if path.startswith(_KERNEL):
+    if is_kernels(path):
         return ""
     trusted = frozenset((0, os.geteuid(), *also))
-    judge = _misled if path.startswith(_LOGS) else _suspicion
-    reasons = [judge(place, seen, trusted) for place, seen in _way(path)]
+    reasons = [_suspicion(place, seen, trusted) for place, seen in _way(path)]
     return next(filter(None, reasons), "")
+
+
+def opened(path: str) -> int:
+    """Returns a descriptor of a file that may be read. Raises Distrusted, OSError.
+
+    What services write below LOGS steers nothing, whoever they are; only a link of theirs could lead to what is not
+    theirs, and there none is followed.
+    """
+    # O_NONBLOCK: a FIFO or a device in a file's place must not hold us.
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+    if os.path.normpath(path).startswith(LOGS):
+        return _opened_without_links(os.path.normpath(path), flags)
+    check(path)
+    return os.open(path, flags)
+
+
+def _opened_without_links(path: str, flags: int) -> int:
+    folder = os.open(LOGS, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    *between, name = path[len(LOGS) :].split("/")
+    try:
+        for part in between:
+            above = folder
+            folder = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=above)
+            os.close(above)
+        return os.open(name, flags | os.O_NOFOLLOW, dir_fd=folder)
+    finally:
+        os.close(folder)
+
+
+def is_kernels(path: str) -> bool:
+    """Returns whether the kernel writes what is read there; owners in such file systems say whom a text is about."""
+    return path.startswith(_KERNEL) and os.path.realpath(path).startswith(_KERNEL)
 
 
 def distrusted_user(uid: int) -> str:
@@ -117,8 +148,7 @@ def is_service(cgroup: str) -> bool:
 
     0::/system.slice/snap.docker.dockerd.service
     """
-    groups = [line.rpartition(":")[2] for line in cgroup.splitlines()]
-    return any(group.startswith("/system.slice/") and group.endswith(".service") for group in groups)
+    return any(_SERVICE.fullmatch(line.rpartition(":")[2]) for line in cgroup.splitlines())
 
 
 def _field(status: str, name: str) -> Sequence[str]:
@@ -166,16 +196,13 @@ def _suspicion(place: str, seen: os.stat_result, trusted: FrozenSet[int]) -> str
     return "others than root may write to %s" % place if by_all or by_group else ""
 
 
-def _misled(place: str, seen: os.stat_result, trusted: FrozenSet[int]) -> str:
-    return _suspicion(place, seen, trusted) if stat.S_ISLNK(seen.st_mode) else ""
-
-
 def _is_unmapped(uid: int) -> bool:
-    """Whether this is somebody out of a user namespace's sight, and we are in one: its root has no rights over them."""
+    """Whether this is somebody whom our user namespace does not know: its root has no rights over them."""
     if uid != _UNMAPPED:
         return False
     with open("/proc/self/uid_map", encoding="ascii") as file:
-        return file.read().split() != _MAP_OF_ALL
+        ranges = [tuple(map(int, line.split())) for line in file]
+    return not any(first <= uid < first + count for first, _, count in ranges)
 
 
 def _is_closed(place: str, gid: int, trusted: FrozenSet[int]) -> bool:
@@ -183,7 +210,7 @@ def _is_closed(place: str, gid: int, trusted: FrozenSet[int]) -> bool:
 
     Only what this machine's own files say counts, and no list of further users that stands behind the group's name.
     """
-    return not _has_acl(place) and (gid == 0 or _members(gid) <= trusted)
+    return not _has_acl(place) and _members(gid) <= trusted
 
 
 def _has_acl(place: str) -> bool:
@@ -195,15 +222,28 @@ def _has_acl(place: str) -> bool:
 
 
 def _members(gid: int) -> FrozenSet[int]:
-    """The users of a group; _SOMEBODY among them where it cannot be told (group(5), passwd(5))."""
+    """The users of a group; _SOMEBODY among them where it cannot be told (group(5), passwd(5)).
+
+    Accounts whose own group is root's are those of programs (sync, shutdown), and nobody's.
+    """
     groups = [fields for fields in _lines("/etc/group") if len(fields) > 3 and fields[2] == str(gid)]
     users = [fields for fields in _lines("/etc/passwd") if len(fields) > 3 and fields[2].isdecimal()]
     uids = {fields[0]: int(fields[2]) for fields in users}
     named = [name for fields in groups for name in fields[3].split(",") if name]
-    primary = [int(fields[2]) for fields in users if fields[3] == str(gid)]
-    return frozenset([*primary, *(uids.get(name, _SOMEBODY) for name in named), *([] if groups else [_SOMEBODY])])
+    primary = [int(fields[2]) for fields in users if gid and fields[3] == str(gid)]
+    unknown = [] if groups or gid == 0 else [_SOMEBODY]
+    return frozenset([*primary, *(uids.get(name, _SOMEBODY) for name in named), *unknown])
+
+
+def user_called(name: str) -> Optional[int]:
+    """Returns a user's number, None for nobody."""
+    users = [fields for fields in _lines("/etc/passwd") if len(fields) > 3 and fields[0] == name]
+    return next((int(fields[2]) for fields in users if fields[2].isdecimal()), None)
 
 
 def _lines(path: str) -> Sequence[Sequence[str]]:
-    with open(path, encoding="utf-8", errors="replace") as file:
-        return [line.split(":") for line in file.read().splitlines()]
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return [line.split(":") for line in file.read().splitlines()]
+    except OSError:  # a small container may have none
+        return []

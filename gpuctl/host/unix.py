@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
 from typing import Tuple
 
-from gpuctl.host.trust import Distrusted, distrusted_user
+from gpuctl.host.trust import Distrusted, check, distrusted_user
 
+CHECK_SECONDS = 3.0
 _UCRED = struct.Struct("3i")
 
 
@@ -19,6 +21,15 @@ def connected(path: str, timeout: float) -> socket.socket:
         client.close()
         raise Distrusted(doubt)
     return client
+
+
+def check_listener(path: str) -> None:
+    """Raises Distrusted where others than root and this user listen, or could put another socket there. Raises OSError.
+
+    For those who connect by themselves afterwards.
+    """
+    check(os.path.dirname(path))
+    connected(path, CHECK_SECONDS).close()
 
 
 def peer(path: str, timeout: float) -> int:

@@ -10,7 +10,7 @@ from gpuctl.engines.text_diff import text_diff
 from gpuctl.facts.cdi_document import GPU_KIND, Document, parse_document, same
 from gpuctl.facts.system import System
 from gpuctl.host.process import ask_program
-from gpuctl.host.reading import Host, failure, said_line
+from gpuctl.host.reading import Host, Outcome, failure, said_line
 from gpuctl.host.redact import without_secrets
 from gpuctl.model import Disturbs, Remedy
 from gpuctl.provision.result import Refused
@@ -28,7 +28,8 @@ def generated(host: Host, system: System, path: str) -> str:
     program = host.which("nvidia-ctk")
     if not program.ok:
         remedy = install("toolkit", "Install the NVIDIA Container Toolkit.", system, Disturbs.NOTHING)
-        raise Refused("nvidia-ctk, which generates the CDI specification, is not on PATH.", remedy=remedy)
+        why = "is not on PATH" if program.outcome is Outcome.ABSENT else f"is not run: {program.detail}"
+        raise Refused(f"nvidia-ctk, which generates the CDI specification, {why}.", remedy=remedy)
     form = "json" if path.endswith(".json") else "yaml"
     said = ask_program((program.text, "cdi", "generate", f"--format={form}"), "", GENERATE_DEADLINE)
     if not said.ok:

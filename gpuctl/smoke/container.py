@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from gpuctl.command import Command, command, operands
 from gpuctl.host.deadline import DeadlineExceeded, within
 from gpuctl.host.signals import HeldSignals
+from gpuctl.host.trust import Distrusted
+from gpuctl.host.unix import check_listener
 from gpuctl.smoke.compare import QUERY
 from gpuctl.smoke.deep import Program
 from gpuctl.smoke.request import GpuRequest, docker_flag, visible_devices
@@ -127,8 +129,14 @@ def options(spec: Spec) -> dict[str, Any]:
 
 
 def connect(endpoint: str) -> DockerClient:
-    """Returns a client of the daemon at `endpoint`. Raises EngineError."""
+    """Returns a client of the daemon at `endpoint`, which is root's or this user's. Raises EngineError."""
     from docker import DockerClient
+
+    if endpoint.startswith("unix://"):
+        try:
+            check_listener(endpoint[len("unix://") :])
+        except (Distrusted, OSError) as error:
+            raise EngineError(str(error)) from None
 
     def client() -> DockerClient:
         with understood_settings():

@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from gpuctl.host.deadline import DeadlineExceeded, within
 from gpuctl.host.decode import number_in, object_in, text_in
-from gpuctl.smoke.container import EngineError, ask, engine_errors, understood_settings
+from gpuctl.host.local import LocalHost
+from gpuctl.images.credentials import find_credentials
+from gpuctl.images.reference import parse_reference
+from gpuctl.model import CannotTell
+from gpuctl.smoke.container import EngineError, ask, engine_errors
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -30,13 +34,13 @@ def is_local(client: DockerClient, image: str) -> bool:
 def pull(client: DockerClient, image: str, seconds: float, tell: Callable[[float | None], None]) -> None:
     """Fetches the image within `seconds`, telling the share that is done (0 to 1; None: not known yet).
 
+    The credentials are looked up here: the SDK would run any helper that PATH has, and go by anybody's settings.
     Raises EngineError. A pull that is given up goes on until gpuctl ends, which makes Docker cancel it.
     """
 
     def follow() -> None:
         layers: dict[str, tuple[int, int]] = {}
-        with understood_settings():  # which have the credentials
-            events = client.api.pull(image, stream=True, decode=True)
+        events = client.api.pull(image, stream=True, decode=True, auth_config=_credentials(image, seconds))
         for event in events:
             if "error" in event:
                 raise EngineError(str(event["error"]))
@@ -48,6 +52,18 @@ def pull(client: DockerClient, image: str, seconds: float, tell: Callable[[float
             within(seconds, follow)
     except DeadlineExceeded:
         raise EngineError(f"the pull did not end within {seconds:g} s") from None
+
+
+def _credentials(image: str, seconds: float) -> dict[str, str]:
+    try:
+        found = find_credentials(LocalHost(), parse_reference(image).registry, seconds)
+    except (CannotTell, ValueError) as error:
+        raise EngineError(f"the credentials for {image} cannot be had: {error}") from None
+    if found is None:
+        return {}
+    if found.identity_token:
+        return {"identitytoken": found.identity_token}
+    return {"username": found.user, "password": found.password}
 
 
 def layer_progress(event: Mapping[str, Any]) -> dict[str, tuple[int, int]]:

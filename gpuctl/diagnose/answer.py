@@ -9,6 +9,7 @@ from enum import Enum
 from gpuctl.checks import finding
 from gpuctl.compat.failures import LAYERS, Family, families
 from gpuctl.diagnose.scan import Sighting
+from gpuctl.diagnose.signatures import Strength
 from gpuctl.model import Finding, Remedy, Report
 
 COLLECT = (
@@ -27,7 +28,7 @@ UNKNOWN_HOST = Report(())
 class Confidence(str, Enum):
     """How sure a match is, surest first.
 
-    certain: no other family has this core line, or the host or another line decides. likely: the most reported of
+    certain: the core line leaves no other cause, or the host or such a line decides. likely: the most reported of
     those that have it, or the one for which other words speak. possible: another of them.
     """
 
@@ -60,7 +61,7 @@ def can_be_decided(sightings: tuple[Sighting, ...]) -> bool:
 def matches(sightings: tuple[Sighting, ...], report: Report = UNKNOWN_HOST) -> tuple[Match, ...]:
     """Returns the families that were seen, best first. `report` is the doctor's, of the host where it happened."""
     here = dict(_found(sightings, report))
-    certain = frozenset(sighting.families[0] for sighting in sightings if len(sighting.families) == 1)
+    certain = frozenset(one.families[0] for one in sightings if one.strength is Strength.SURE)
     sure: dict[str, Confidence] = {}
     evidence: dict[str, tuple[Sighting, ...]] = {}
     for sighting in sightings:
@@ -94,9 +95,11 @@ def _settled(
     yield from ((id, Confidence.LIKELY if id in likely else Confidence.POSSIBLE) for id in ids)
 
 
-def _rank(match: Match, found: tuple[Match, ...]) -> tuple[bool, int, int, int, int]:
+def _rank(match: Match, found: tuple[Match, ...]) -> tuple[bool, int, bool, int, int, int]:
+    """Causes before consequences, the surer before, lines that name a cause before those that only follow from one."""
     sure = [other for other in found if other.confidence is not Confidence.POSSIBLE]
     follows = any(match.family.id in other.family.explains for other in sure)
     layer = LAYERS.index(match.family.layer)
     confidence = list(Confidence).index(match.confidence)
-    return follows, confidence, layer, -match.family.reports, match.evidence[0].line
+    only_signs = all(seen.strength is Strength.SIGN for seen in match.evidence)
+    return follows, confidence, only_signs, layer, -match.family.reports, match.evidence[0].line

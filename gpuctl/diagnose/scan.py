@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from gpuctl.compat.failures import families
 from gpuctl.diagnose.letters import cleaned, condensed, position, readable
-from gpuctl.diagnose.signatures import hits
+from gpuctl.diagnose.signatures import Strength, hits
 
 BLOCK = 256 << 10
 OVERLAP = 2048
@@ -25,21 +25,22 @@ _BEFORE, _AFTER = 120, 280
 class Sighting:
     """A line, by its number from 1, that has the core line of these families, most reported first.
 
-    `nearby`: those of them of whose context there is something around.
+    `nearby`: those of them of whose context there is something around. `strength`: what the line tells.
     """
 
     line: int
     text: str
     families: tuple[str, ...]
     nearby: frozenset[str] = frozenset()
+    strength: Strength = Strength.CORE
 
 
 def scan(file: BinaryIO) -> tuple[Sighting, ...]:
     """Returns what is seen in a text, in order. Reads it once, in memory that does not grow with it."""
-    seen: dict[tuple[str, ...], dict[int, Sighting]] = {}
+    seen: dict[tuple[Strength, tuple[str, ...]], dict[int, Sighting]] = {}
     for block in _blocks(file):
         for sighting in _sightings(block):
-            kept = seen.setdefault(sighting.families, {})
+            kept = seen.setdefault((sighting.strength, sighting.families), {})
             if len(kept) < EVIDENCE:
                 kept.setdefault(sighting.line, sighting)
     found = (sighting for kept in seen.values() for sighting in kept.values())
@@ -80,7 +81,7 @@ def _sightings(block: _Block) -> Iterator[Sighting]:
         index = bisect_right(starts, hit.start) - 1
         shown = _excerpt(lines[index], hit.start - starts[index])
         ids = hit.signature.families
-        yield Sighting(block.first_line + index, shown, ids, _nearby(ids, letters))
+        yield Sighting(block.first_line + index, shown, ids, _nearby(ids, letters), hit.signature.strength)
 
 
 def _excerpt(line: bytes, letters: int) -> str:

@@ -6,11 +6,14 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import Enum
 from functools import cache
 from itertools import islice
 
-from gpuctl.compat.failures import families
+from gpuctl.compat.codes import codes
+from gpuctl.compat.failures import Family, families
 from gpuctl.diagnose.letters import condensed
+from gpuctl.diagnose.numbers import numbered
 
 GAP = 240
 """Letters that may stand in the place of a `*`."""
@@ -24,12 +27,26 @@ _SMALL = 16 << 10
 """Letters of a text in which looking for every signature takes less time than knowing which to look for."""
 
 
+class Strength(str, Enum):
+    """What a core line tells, strongest first: a cause that no other has, a cause that is likely, a consequence."""
+
+    SURE = "sure"
+    CORE = "core"
+    SIGN = "sign"
+
+    @property
+    def weight(self) -> int:
+        """The more the stronger."""
+        return -list(Strength).index(self)
+
+
 @dataclass(frozen=True)
 class Signature:
     """A core line: its pieces, in order, with gaps between; the families that have it, most reported first."""
 
     pieces: tuple[bytes, ...]
     families: tuple[str, ...]
+    strength: Strength = Strength.CORE
 
     @property
     def letters(self) -> int:
@@ -45,14 +62,49 @@ class Hit:
     signature: Signature
 
 
+_Owners = dict[str, list[tuple[str, Strength]]]
+
+
+@cache
+def _owners() -> _Owners:
+    """The families by core line as it is written, `@cuda 999` included, each with what the line tells of it."""
+    owners: _Owners = {}
+    for family in sorted(families().values(), key=lambda one: -one.reports):
+        for core, strength in _lines(family):
+            owners.setdefault(core, []).append((family.id, strength))
+    return owners
+
+
+def _lines(family: Family) -> Iterator[tuple[str, Strength]]:
+    yield from ((core, Strength.SURE) for core in family.sure)
+    yield from ((core, Strength.CORE) for core in family.cores)
+    yield from ((core, Strength.SIGN) for core in family.signs)
+
+
 @cache
 def signatures() -> tuple[Signature, ...]:
-    """Returns all signatures."""
-    owners: dict[tuple[bytes, ...], list[str]] = {}
-    for family in sorted(families().values(), key=lambda one: -one.reports):
-        for core in family.cores:
-            owners.setdefault(pieces(core), []).append(family.id)
-    return tuple(Signature(core, tuple(dict.fromkeys(ids))) for core, ids in owners.items())
+    """Returns all signatures that are words."""
+    owners: dict[tuple[bytes, ...], list[tuple[str, Strength]]] = {}
+    for core, own in _owners().items():
+        for wording in codes()[core[1:]].wordings if core.startswith("@") else (core,):
+            owners.setdefault(pieces(wording), []).extend(own)
+    return tuple(_signature(core, own) for core, own in owners.items())
+
+
+def _signature(core: tuple[bytes, ...], own: list[tuple[str, Strength]]) -> Signature:
+    strongest = max((strength for _, strength in own), key=lambda strength: strength.weight)
+    return Signature(core, tuple(dict.fromkeys(id for id, _ in own)), strongest)
+
+
+@cache
+def _numbers() -> dict[tuple[str, int], Signature]:
+    """The signatures of errors that have a number, by kind and number."""
+    keys = {core[1:]: own for core, own in _owners().items() if core.startswith("@")}
+    return {
+        (kind, int(number)): _signature((f"{kind}{number}".encode(),), keys[key])
+        for key in keys
+        for kind, number in (key.split(),)
+    }
 
 
 def pieces(core: str) -> tuple[bytes, ...]:
@@ -61,9 +113,10 @@ def pieces(core: str) -> tuple[bytes, ...]:
 
 
 def hits(text: bytes) -> list[Hit]:
-    """Returns where signatures stand in a condensed text, in order: of two that overlap whole, the longer one."""
+    """Returns where signatures stand in a condensed text, in order: one that lies within a longer one is not told."""
     near = signatures() if len(text) < _SMALL else _near(text)
     found = [hit for known in near for hit in islice(_hits(known, text), HITS)]
+    found += _hits_of_numbers(text)
     found.sort(key=lambda hit: (hit.start, -hit.end, -hit.signature.letters))
     return list(_outermost(found))
 
@@ -103,6 +156,13 @@ def _grams(letters: bytes) -> list[bytes]:
     return [letters[start : start + _GRAM] for start in range(len(letters) - _GRAM + 1)]
 
 
+def _hits_of_numbers(text: bytes) -> Iterator[Hit]:
+    for one in numbered(text):
+        known = _numbers().get((one.kind, one.number))
+        if known:
+            yield Hit(one.start, one.end, known)
+
+
 def _hits(known: Signature, text: bytes) -> Iterator[Hit]:
     first, *others = known.pieces
     if not all(piece in text for piece in others):
@@ -129,6 +189,11 @@ def _outermost(found: list[Hit]) -> Iterator[Hit]:
     around: list[Hit] = []
     for hit in found:
         around = [one for one in around if one.end > hit.start]
-        if not any(one.end >= hit.end and one.signature.letters > hit.signature.letters for one in around):
+        if not any(one.end >= hit.end and _speaks_for(one.signature, hit.signature) for one in around):
             yield hit
         around.append(hit)
+
+
+def _speaks_for(outer: Signature, inner: Signature) -> bool:
+    """Whether a core line that holds another one whole tells all that it tells."""
+    return outer.letters > inner.letters and outer.strength.weight >= inner.strength.weight

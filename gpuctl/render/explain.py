@@ -100,7 +100,7 @@ def entry_text(one: Family | Check) -> Styled:
     text.append(_indented(plain(one.cause))).append(_apart(one)).append("\n")
     for remedy in one.remedies:
         text.append(remedy_lines(remedy, _INDENT))
-    text.append("\n").append(_list("Known by", one.cores)).append(_list("Checks", one.checks))
+    text.append("\n").append(_list("Known by", one.known_by)).append(_list("Checks", one.checks))
     return text.append(_list("Consequences", one.explains)).append(_list("See", (*one.see_also, one.source)))
 
 

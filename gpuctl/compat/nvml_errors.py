@@ -1,0 +1,28 @@
+"""What an error of NVML, the driver's management library, means on a host: knowledge from data/nvml_errors.jsonl."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+from gpuctl.compat.tables import load
+
+
+@dataclass(frozen=True)
+class NvmlError:
+    """A nvmlReturn_t: its name without NVML_ERROR_, what nvmlErrorString says, and its cause in a sentence."""
+
+    code: int
+    name: str
+    text: str
+    cause: str
+    remedy: str
+    commands: tuple[str, ...]
+    source: str
+    wordings: tuple[str, ...] = ()
+
+
+@cache
+def nvml_errors() -> dict[int, NvmlError]:
+    """Returns the errors by code."""
+    return {row.code: row for row in load("nvml_errors", NvmlError)}

@@ -60,7 +60,7 @@ def _xid(row: Xid) -> Code:
 
 
 def _cuda(row: CudaError) -> Code:
-    words = (row.name, row.runtime, f"CUDA error: {row.text}", f"CUDA failure: {row.text}", f"CUDA failed: {row.text}")
+    words = (row.name, row.runtime, f"CUDA error: {row.text}", f"CUDA failure: {row.text}", f"CUDA failure {row.text}")
     own = (row.text,) if len(row.text) >= _TELLING else ()
     layer = "image" if row.program else "driver"
     title = f"CUDA error {row.code}: {row.text}"
@@ -70,8 +70,12 @@ def _cuda(row: CudaError) -> Code:
 
 
 def _nvml(row: NvmlError) -> Code:
-    said = (f"NVML: {row.text}", f"nvml error: {row.text}", f"nvmlInit * {row.text}")
-    named = (f"NVML_ERROR_{row.name}", f"NVML * ERROR_{row.name}", f"NVMLError_{row.name.title().replace('_', '')}")
+    said = (f"initialize NVML: {row.text}", f"nvml error: {row.text}")
+    named = (f"NVML_ERROR_{row.name}", f"initialize NVML: ERROR_{row.name}", f"NVMLError_{_camel(row.name)}")
     wordings = (*said, *named, *row.wordings)
     title = f"NVML error {row.code}: {row.text}"
     return Code(f"nvml {row.code}", title, "driver", row.cause, Remedy(row.remedy, row.commands), row.source, wordings)
+
+
+def _camel(name: str) -> str:
+    return name.title().replace("_", "")

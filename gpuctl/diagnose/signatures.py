@@ -86,9 +86,17 @@ def signatures() -> tuple[Signature, ...]:
     """Returns all signatures that are words."""
     owners: dict[tuple[bytes, ...], list[tuple[str, Strength]]] = {}
     for core, own in _owners().items():
-        for wording in codes()[core[1:]].wordings if core.startswith("@") else (core,):
+        for wording in _wordings(core):
             owners.setdefault(pieces(wording), []).extend(own)
     return tuple(_signature(core, own) for core, own in owners.items())
+
+
+def _wordings(core: str) -> tuple[str, ...]:
+    """The words of a core line; an Xid that has no row is known by its number alone."""
+    if not core.startswith("@"):
+        return (core,)
+    code = codes().get(core[1:])
+    return code.wordings if code else ()
 
 
 def _signature(core: tuple[bytes, ...], own: list[tuple[str, Strength]]) -> Signature:
@@ -125,27 +133,63 @@ def _near(text: bytes) -> set[Signature]:
     """Returns the signatures that a text may have.
 
     The text is cut into grams side by side, wherever the first begins. Of the grams in a signature's window, one for
-    each place where a cut may fall, one is then among the text's: the price is the same for every text.
+    each place where a cut may fall, one is then among the text's: the price is the same for every text. Long signatures
+    have two windows. Those without one are looked for by an anchor, a piece that many of them have.
     """
-    grams, short = _indexed()
-    present = set(_CUT.findall(text)) & grams.keys()
-    return {known for gram in present for known in grams[gram]} | short
+    index = _indexed()
+    present = set(_CUT.findall(text)) & index.grams
+    windowed = (
+        known for gram in present for known, other in index.by_gram.get(gram, ()) if not present.isdisjoint(other)
+    )
+    anchored = (known for anchor, short in index.by_anchor.items() if anchor in text for known in short)
+    return {*windowed, *anchored}
+
+
+@dataclass(frozen=True)
+class _Index:
+    """The signatures by the grams of their first window, each with those of its last; the short ones by anchors."""
+
+    by_gram: dict[bytes, list[tuple[Signature, frozenset[bytes]]]]
+    by_anchor: dict[bytes, list[Signature]]
+    grams: frozenset[bytes]
 
 
 @cache
-def _indexed() -> tuple[dict[bytes, list[Signature]], set[Signature]]:
-    """The signatures by the grams of the window that they share least with others, and those that have no window."""
+def _indexed() -> _Index:
     shared = Counter(gram for known in signatures() for piece in known.pieces for gram in _grams(piece))
-    grams: dict[bytes, list[Signature]] = {}
-    short = set()
+    by_gram: dict[bytes, list[tuple[Signature, frozenset[bytes]]]] = {}
+    short: list[Signature] = []
+    grams: set[bytes] = set()
     for known in signatures():
-        windows = [window for piece in known.pieces for window in _windows(piece)]
-        if not windows:
-            short.add(known)
+        chosen = _chosen(known, shared)
+        if not chosen:
+            short.append(known)
             continue
-        for gram in _grams(min(windows, key=lambda window: sum(shared[gram] for gram in _grams(window)))):
-            grams.setdefault(gram, []).append(known)
-    return grams, short
+        last = frozenset(_grams(chosen[-1]))
+        for gram in _grams(chosen[0]):
+            by_gram.setdefault(gram, []).append((known, last))
+        grams.update(last, _grams(chosen[0]))
+    return _Index(by_gram, _anchored(short), frozenset(grams))
+
+
+def _chosen(known: Signature, shared: Counter[bytes]) -> list[bytes]:
+    """Returns the window that a signature shares least with others, and one that does not overlap it, if there are."""
+    windows = [(place, window) for piece in known.pieces for place, window in enumerate(_windows(piece))]
+    if not windows:
+        return []
+    windows.sort(key=lambda one: sum(shared[gram] for gram in _grams(one[1])))
+    first = windows[0]
+    apart = [window for place, window in windows if abs(place - first[0]) >= _WINDOW]
+    return [first[1], *apart[:1]]
+
+
+def _anchored(short: list[Signature]) -> dict[bytes, list[Signature]]:
+    common = Counter(piece for known in short for piece in known.pieces if len(piece) >= _GRAM)
+    anchors: dict[bytes, list[Signature]] = {}
+    for known in short:
+        anchor = max(known.pieces, key=lambda piece: (common[piece], len(piece)))
+        anchors.setdefault(anchor, []).append(known)
+    return anchors
 
 
 def _windows(piece: bytes) -> list[bytes]:

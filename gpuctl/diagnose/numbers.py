@@ -15,7 +15,7 @@ _AFTER = rb"(?:with|code|error|status|result|number|value|[:=#\-,.(\[{]|>)"
 _FAILED = (
     rb"(?:(?:errors?|err|failure|returned|returns|return|retval)"
     + _AFTER
-    + rb"{0,6}?|(?:failed|fail)"
+    + rb"{0,6}?|(?:failed|fails|fail)"
     + _AFTER
     + rb"{1,6}?)"
 )
@@ -58,12 +58,10 @@ def _form(kind: str, begins: bytes, rest: bytes, in_words: bool = False) -> _For
 _FORMS = (
     _form("xid", b"xid", rb"\((?:pci:)?[0-9a-f]{4,8}:[0-9a-f:.]{2,12}\)[:,]?"),
     _form("xid", b"xid", rb"(?:s|errors?|code|event|critical|[:=#(])*", in_words=True),
-    _form("cuda", b"cuda", rb"(?:rt)?" + _CALL + rb"?" + _SAYS),
+    _form("cuda", b"cuda", rb"(?:driverlibraryfailedto[a-z]{3,40}?[:=]?|(?:rt)?" + _CALL + rb"?" + _SAYS + rb")"),
     _form("cuda", b"cuinit", rb"(?:\(\w{0,20}\))?" + _SAYS),
-    _form("cuda", b"cudevice", rb"[a-z_0-9]{0,40}?\([^()]{0,60}\)" + _SAYS),
     _form("cuda", b"initfailure", rb"[:=]?"),
     _Form("cuda", b"error80", re.compile(rb"error(80[2-5])(?!\d)")),
-    _form("cuda", b"driverapierror", rb"[:=]?"),
     _form("nvml", b"nvml", rb"[a-z_0-9]{0,30}?(?:\([^()]{0,60}\))?" + _SAYS),
 )
 _ABOUT_GPUS = re.compile(rb"nvrm|nvidia|gpu|cuda|dmesg")

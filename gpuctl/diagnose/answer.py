@@ -62,14 +62,15 @@ def matches(sightings: tuple[Sighting, ...], report: Report = UNKNOWN_HOST) -> t
     """Returns the families that were seen, best first. `report` is the doctor's, of the host where it happened."""
     here = dict(_found(sightings, report))
     certain = frozenset(one.families[0] for one in sightings if one.strength is Strength.SURE)
+    named = frozenset(id for one in sightings if one.strength is not Strength.SIGN for id in one.families)
     sure: dict[str, Confidence] = {}
-    evidence: dict[str, tuple[Sighting, ...]] = {}
+    evidence: dict[str, dict[int, Sighting]] = {}
     for sighting in sightings:
-        for id, confidence in _settled(sighting, certain, here, report):
+        for id, confidence in _settled(sighting, certain, named, here, report):
             sure[id] = min(sure.get(id, confidence), confidence, key=list(Confidence).index)
-            evidence[id] = (*evidence.get(id, ()), sighting)
+            evidence.setdefault(id, {}).setdefault(sighting.line, sighting)
     known = families()
-    found = tuple(Match(known[id], sure[id], evidence[id], here.get(id)) for id in sure)
+    found = tuple(Match(known[id], sure[id], tuple(evidence[id].values()), here.get(id)) for id in sure)
     return tuple(sorted(found, key=lambda match: _rank(match, found)))
 
 
@@ -82,10 +83,20 @@ def _found(sightings: tuple[Sighting, ...], report: Report) -> Iterator[tuple[st
 
 
 def _settled(
-    sighting: Sighting, certain: frozenset[str], here: Mapping[str, Finding], report: Report
+    sighting: Sighting,
+    certain: frozenset[str],
+    named: frozenset[str],
+    here: Mapping[str, Finding],
+    report: Report,
 ) -> Iterator[tuple[str, Confidence]]:
-    """The families that a sighting speaks for: all that have its core line, unless something decides for one."""
+    """The families that a sighting speaks for: all that have its core line, unless something decides for one.
+
+    A mere sign adds nothing but itself to those of its families that other lines name, if they name any.
+    """
     ids = sighting.families
+    if sighting.strength is Strength.SIGN and named.intersection(ids):
+        yield from ((id, Confidence.POSSIBLE) for id in ids if id in named)
+        return
     told = [id for id in ids if id in here]
     decided = [id for id in ids if id in certain] or sorted(told, key=lambda id: report.findings.index(here[id]))[:1]
     if decided:

@@ -9,6 +9,7 @@ from itertools import accumulate
 from typing import BinaryIO
 
 from gpuctl.compat.failures import families
+from gpuctl.diagnose.cut_off import cut_off
 from gpuctl.diagnose.letters import cleaned, condensed, position, readable
 from gpuctl.diagnose.signatures import Strength, hits
 
@@ -71,6 +72,9 @@ def _sightings(block: _Block) -> Iterator[Sighting]:
     text = cleaned(block.raw)
     letters = condensed(text)
     found = hits(letters)
+    part = None if block.repeated else cut_off(letters)
+    if part and not any(hit.start <= part.start and hit.end >= part.end for hit in found):
+        found.append(part)
     if not found:
         return
     # A line that is cut off here, or goes on in the next piece, is whole there.

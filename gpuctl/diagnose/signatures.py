@@ -239,6 +239,6 @@ def _outermost(found: list[Hit]) -> Iterator[Hit]:
 
 
 def _speaks_for(outer: Signature, inner: Signature) -> bool:
-    """Whether a core line that holds another one whole tells all that it tells: what stands in a gap is no part of it."""
+    """Whether a core line that holds another one tells all that it tells: what stands in a gap is no part of it."""
     longer = outer.letters > inner.letters and outer.strength.weight >= inner.strength.weight
     return longer and all(any(piece in whole for whole in outer.pieces) for piece in inner.pieces)

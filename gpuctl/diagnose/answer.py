@@ -68,7 +68,10 @@ def matches(sightings: tuple[Sighting, ...], report: Report = UNKNOWN_HOST) -> t
     for sighting in sightings:
         for id, confidence in _settled(sighting, certain, named, here, report):
             sure[id] = min(sure.get(id, confidence), confidence, key=list(Confidence).index)
-            evidence.setdefault(id, {}).setdefault(sighting.line, sighting)
+            lines = evidence.setdefault(id, {})
+            lines[sighting.line] = max(
+                lines.get(sighting.line, sighting), sighting, key=lambda one: one.strength.weight
+            )
     known = families()
     found = tuple(Match(known[id], sure[id], tuple(evidence[id].values()), here.get(id)) for id in sure)
     return tuple(sorted(found, key=lambda match: _rank(match, found)))

@@ -173,13 +173,17 @@ def _indexed() -> _Index:
 
 
 def _chosen(known: Signature, shared: Counter[bytes]) -> list[bytes]:
-    """Returns the window that a signature shares least with others, and one that does not overlap it, if there are."""
-    windows = [(place, window) for piece in known.pieces for place, window in enumerate(_windows(piece))]
+    """Returns the window that a signature shares least with others, and one with other grams, if there are."""
+    windows = [
+        (number * GAP + place, window)
+        for number, piece in enumerate(known.pieces)
+        for place, window in enumerate(_windows(piece))
+    ]
     if not windows:
         return []
     windows.sort(key=lambda one: sum(shared[gram] for gram in _grams(one[1])))
     first = windows[0]
-    apart = [window for place, window in windows if abs(place - first[0]) >= _WINDOW]
+    apart = [window for place, window in windows if abs(place - first[0]) >= _GRAM]
     return [first[1], *apart[:1]]
 
 
@@ -208,9 +212,9 @@ def _hits_of_numbers(text: bytes) -> Iterator[Hit]:
 
 
 def _hits(known: Signature, text: bytes) -> Iterator[Hit]:
-    first, *others = known.pieces
-    if not all(piece in text for piece in others):
+    if not all(piece in text for piece in sorted(known.pieces, key=len, reverse=True)):
         return
+    first, *others = known.pieces
     start = text.find(first)
     while start >= 0:
         end = _end(others, text, start + len(first))

@@ -29,8 +29,9 @@ class Xid:
     says: Mapping[str, str] = field(default_factory=dict)
 
     def said(self, line: str) -> str | None:
-        """Returns which of those words a line has."""
-        return next((words for words in self.says if words.lower() in line.lower()), None)
+        """Returns which of those words a line has: what something is now, in one that tells what it changed from."""
+        now = line.lower().rpartition(" to ")[2]
+        return next((words for words in self.says if words.lower() in now), None)
 
 
 @cache

@@ -208,7 +208,7 @@ def test_cells_of_nvidia_smi_are_errors_as_well() -> None:
     [
         "docker: Error response from daemon: failed to create task for container: failed to create shim task: OCI "
         "runtime create failed: runc create failed: unable to start container process: error during container init: "
-        "error running prestart hook #0: exit status 1, stdout: , stderr: Auto-detected mode as 'legacy'\nLINE: unknown",
+        "error running prestart hook #0: exit status 1, stderr: Auto-detected mode as 'legacy'\nLINE: unknown",
         "OCI runtime create failed: could not apply required modification to OCI specification: error modifying OCI "
         "spec: failed to inject CDI devices: LINE",
         "slurmstepd: error: pyxis: container start failed with error code: 1\nslurmstepd: error: pyxis: [ERROR] LINE\n"

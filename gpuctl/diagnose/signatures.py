@@ -133,23 +133,33 @@ def _near(text: bytes) -> set[Signature]:
     """Returns the signatures that a text may have.
 
     The text is cut into grams side by side, wherever the first begins. Of the grams in a signature's window, one for
-    each place where a cut may fall, one is then among the text's: the price is the same for every text. Long signatures
-    have two windows. Those without one are looked for by an anchor, a piece that many of them have.
+    each place where a cut may fall, one is then among the text's: the price is the same for every text. So are all
+    others of its pieces that lie in the same cut. Signatures without a window are looked for by an anchor, a piece that
+    many of them have.
     """
     index = _indexed()
-    present = set(_CUT.findall(text)) & index.grams
-    windowed = (
-        known for gram in present for known, other in index.by_gram.get(gram, ()) if not present.isdisjoint(other)
-    )
+    present = set(_CUT.findall(text))
+    windowed = (known for gram in present & index.grams for known in index.by_gram[gram] if _may_be_in(present, known))
     anchored = (known for anchor, short in index.by_anchor.items() if anchor in text for known in short)
     return {*windowed, *anchored}
 
 
+def _may_be_in(present: set[bytes], known: Signature) -> bool:
+    return all(any(cut <= present for cut in cuts) for cuts in _cuts(known))
+
+
+@cache
+def _cuts(known: Signature) -> tuple[tuple[frozenset[bytes], ...], ...]:
+    """The grams of each piece that has a window, by the place where a cut falls."""
+    long = (_grams(piece) for piece in known.pieces if len(piece) >= _WINDOW)
+    return tuple(tuple(frozenset(grams[start::_GRAM]) for start in range(_GRAM)) for grams in long)
+
+
 @dataclass(frozen=True)
 class _Index:
-    """The signatures by the grams of their first window, each with those of its last; the short ones by anchors."""
+    """The signatures by the grams of their window; the short ones by anchors."""
 
-    by_gram: dict[bytes, list[tuple[Signature, frozenset[bytes]]]]
+    by_gram: dict[bytes, list[Signature]]
     by_anchor: dict[bytes, list[Signature]]
     grams: frozenset[bytes]
 
@@ -157,34 +167,16 @@ class _Index:
 @cache
 def _indexed() -> _Index:
     shared = Counter(gram for known in signatures() for piece in known.pieces for gram in _grams(piece))
-    by_gram: dict[bytes, list[tuple[Signature, frozenset[bytes]]]] = {}
+    by_gram: dict[bytes, list[Signature]] = {}
     short: list[Signature] = []
-    grams: set[bytes] = set()
     for known in signatures():
-        chosen = _chosen(known, shared)
-        if not chosen:
+        windows = [window for piece in known.pieces for window in _windows(piece)]
+        if not windows:
             short.append(known)
             continue
-        last = frozenset(_grams(chosen[-1]))
-        for gram in _grams(chosen[0]):
-            by_gram.setdefault(gram, []).append((known, last))
-        grams.update(last, _grams(chosen[0]))
-    return _Index(by_gram, _anchored(short), frozenset(grams))
-
-
-def _chosen(known: Signature, shared: Counter[bytes]) -> list[bytes]:
-    """Returns the window that a signature shares least with others, and one with other grams, if there are."""
-    windows = [
-        (number * GAP + place, window)
-        for number, piece in enumerate(known.pieces)
-        for place, window in enumerate(_windows(piece))
-    ]
-    if not windows:
-        return []
-    windows.sort(key=lambda one: sum(shared[gram] for gram in _grams(one[1])))
-    first = windows[0]
-    apart = [window for place, window in windows if abs(place - first[0]) >= _GRAM]
-    return [first[1], *apart[:1]]
+        for gram in min(map(_grams, windows), key=lambda ones: sum(shared[gram] for gram in ones)):
+            by_gram.setdefault(gram, []).append(known)
+    return _Index(by_gram, _anchored(short), frozenset(by_gram))
 
 
 def _anchored(short: list[Signature]) -> dict[bytes, list[Signature]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gpuctl.compat.failures import LAYERS, Family, families
+from gpuctl.compat.failures import LAYERS, Family, written
 from gpuctl.compat.faults import family_checks
 
 README = Path(__file__).parents[1] / "README.md"
@@ -13,7 +13,7 @@ BEGIN, END = "| failure | what it is | doctor sees it by |\n| --- | --- | --- |\
 
 def table() -> str:
     """Returns the rows, by layer, the most reported first."""
-    ordered = sorted(families().values(), key=lambda one: (LAYERS.index(one.layer), -one.reports, one.id))
+    ordered = sorted(written().values(), key=lambda one: (LAYERS.index(one.layer), -one.reports, one.id))
     return "".join(f"| `{one.id}` | {one.title} | {_seen_by(one)} |\n" for one in ordered)
 
 

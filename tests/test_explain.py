@@ -183,6 +183,7 @@ class Endless(io.RawIOBase):
 
 def test_a_long_log_is_read_in_pieces_and_its_lines_are_counted_rightly() -> None:
     lines = b"level=info msg=ok\n" * 10_000
+    scan(Endless(lines, 2, b""))  # type: ignore[arg-type]
     log = Endless(lines, 100, NO_DRIVER.encode())
     tracemalloc.start()
     (sighting,) = scan(log)  # type: ignore[arg-type]

@@ -43,12 +43,13 @@ def test_text_comes_from_arguments_from_a_file_or_from_stdin(tmp_path: Path) -> 
         explain("--json", *TIMED_OUT.split()),
         explain("--json", "-f", str(log)),
         explain("--json", "-f", "-", stdin=f"first\n{TIMED_OUT}\n"),
+        explain("--json", "-", stdin=f"first\n{TIMED_OUT}\n"),
         explain("--json", stdin=f"first\n{TIMED_OUT}\n".encode("utf-16")),
     )
-    assert [done.returncode for done in given] == [1] * 4
+    assert [done.returncode for done in given] == [1] * 5
     told = [document(done.stdout) for done in given]
-    assert [one["matches"][0]["id"] for one in told] == ["driver-init-timeout"] * 4
-    assert [one["matches"][0]["evidence"][0]["line"] for one in told] == [1, 2, 2, 2]
+    assert [one["matches"][0]["id"] for one in told] == ["driver-init-timeout"] * 5
+    assert [one["matches"][0]["evidence"][0]["line"] for one in told] == [1, 2, 2, 2, 2]
     assert told[1]["matches"][0]["evidence"] == [{"line": 2, "text": TIMED_OUT}]
 
 

@@ -43,6 +43,12 @@ def kernel_says(*lines: str) -> dict[str, Any]:
         ("NVRM: Xid (PCI:0000:3b:00): 13, pid=812, Graphics Exception", Status.PASS, "", None),
         ("NVRM: Xid (PCI:0000:3b:00): 43, pid=812, name=python", Status.PASS, "", None),
         ("NVRM: loading NVIDIA UNIX x86_64 Kernel Module  418.87.00", Status.PASS, "", None),
+        ("NVRM: Xid (PCI:0000:3b:00): 154, GPU recovery action changed from 0x0 (None) to 0x2 (Node Reboot Required)",
+         Status.WARN, "Node Reboot Required", Disturbs.HOST),
+        ("NVRM: Xid (PCI:0000:3b:00): 154, GPU recovery action changed from 0x0 (None) to 0x1 (GPU Reset Required)",
+         Status.WARN, "GPU Reset Required", Disturbs.RUNNING_CONTAINERS),
+        ("NVRM: Xid (PCI:0000:3b:00): 154, GPU recovery action changed from 0x2 (Node Reboot Required) to 0x0 (None)",
+         Status.PASS, "", None),
     ],
 )  # fmt: skip
 def test_an_xid_counts_by_what_nvidia_has_done_about_it(
@@ -96,6 +102,20 @@ def test_the_last_gpu_container_that_failed_is_shown_by_its_core_line() -> None:
     assert seen.message == (
         "A GPU container failed to start (2026-11-25T11:00:00+0000): nvidia-container-cli: ldcache error: new"
     )
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'error mounting "/usr/lib64/libEGL_nvidia.so.580.10.01" to rootfs: no such file or directory: unknown',
+        "error running createContainer hook #1: exit status 3, stderr: No help topic for 'disable-device-node'",
+        "runc create failed: unsafe procfs detected: openat2 fsmount:fscontext:proc/sys/net: permission denied",
+    ],
+)
+def test_a_container_that_failed_by_what_the_toolkit_asked_for_is_told_of(line: str) -> None:
+    told = f"{AT} dockerd[7]: OCI runtime create failed: {line}"
+    seen = judged("registration.log", stats=SYSTEMD, commands={shlex.join(unit_log("docker")): told})
+    assert (seen.status, "A GPU container failed to start" in seen.message) == (Status.WARN, True), seen.message
 
 
 def test_a_log_is_cut_by_lines_and_by_letters() -> None:

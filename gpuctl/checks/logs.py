@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gpuctl.checks.engine import Said, check, failed, passed, warned
 from gpuctl.checks.gpus import compat_gpus
-from gpuctl.checks.remedies import as_root, install_driver, kernel_log, reset, start
+from gpuctl.checks.remedies import as_root, install_driver, kernel_log, start
 from gpuctl.command import Shell, command
-from gpuctl.compat.faults import ACTIONS, Xid, xids
+from gpuctl.compat.faults import ACTIONS, Xid, remedy_of, xids
 from gpuctl.facts.docker import Docker, State
 from gpuctl.facts.driver import Driver
 from gpuctl.facts.kernel import Kernel
@@ -27,6 +27,7 @@ _CONTAINER = re.compile(
     r"|unresolvable CDI devices|conflicting device|failed to stat CDI host device|could not select device driver"
     r"|unknown or invalid runtime name|no runtime for \W*nvidia\W* is configured|failed to find runtime handler nvidia"
     r"|container\.Runtime\.Name must be set|insufficient privileges to read device list"
+    r"|error mounting \W*/\S*(?:nvidia|libcuda)|No help topic for|unsafe procfs detected"
 )
 """Core lines, by which a container's failure is one of GPUs: data/failures.jsonl has their families."""
 _ASKS = {"restart-host": Action.REBOOT, "reset-gpu": Action.RESTART}
@@ -45,8 +46,24 @@ class Event:
 
     @property
     def weight(self) -> int:
-        """How much it calls for; an Xid that nobody has told us of is reported."""
-        return ACTIONS.index(self.known.action if self.known else "report")
+        """How much it calls for."""
+        return ACTIONS.index(self.action)
+
+    @property
+    def action(self) -> str:
+        """What NVIDIA has done about it; an Xid that nobody has told us of is reported."""
+        if self.known is None:
+            return "report"
+        said = self.known.said(self.line)
+        return self.known.says[said] if said else self.known.action
+
+    @property
+    def what(self) -> str:
+        """What happened, as a phrase."""
+        if self.known is None:
+            return "see NVIDIA's catalogue of Xids"
+        said = self.known.said(self.line)
+        return f"{self.known.text}: {said}" if said else self.known.text
 
 
 def _events(lines: Iterable[str]) -> Iterator[Event]:
@@ -76,13 +93,13 @@ def xid(system: System, driver: Driver, logs: Logs) -> Said | None:
     if not grave:
         return passed("The kernel log names no fault of a GPU", Evidence(logs.kernel.source, "no such Xid"))
     worst = max(reversed(grave), key=lambda event: event.weight)
-    what = worst.known.text if worst.known else "see NVIDIA's catalogue of Xids"
-    seen = (Evidence(logs.kernel.source, worst.line), *([Evidence(worst.known.source, what)] if worst.known else []))
-    message = f"The kernel log has Xid {worst.number} for the GPU {worst.place}: {what}."
+    known = [Evidence(worst.known.source, worst.what)] if worst.known else []
+    seen = (Evidence(logs.kernel.source, worst.line), *known)
+    message = f"The kernel log has Xid {worst.number} for the GPU {worst.place}: {worst.what}."
     remedy = _about_xid(system, worst)
     if not _answers(driver, worst.place):
         return failed(message, *seen, remedy=remedy, action=Action.TAKE_OUT_OF_SERVICE)
-    return warned(message, *seen, remedy=remedy, action=_ASKS.get(worst.known.action if worst.known else ""))
+    return warned(message, *seen, remedy=remedy, action=_ASKS.get(worst.action))
 
 
 def _answers(driver: Driver, place: str) -> bool:
@@ -90,15 +107,8 @@ def _answers(driver: Driver, place: str) -> bool:
 
 
 def _about_xid(system: System, event: Event) -> Remedy:
-    action = event.known.action if event.known else "report"
-    if action == "restart-host":
-        text = "Reboot; where it comes back, look at power, heat and seating, and have the GPU replaced."
-        return Remedy(text, as_root(system, command("reboot")), Disturbs.HOST)
-    if action == "reset-gpu":
-        commands = as_root(system, reset(f"{event.place}.0"))
-        text = "Reset the GPU when nothing runs on it; where it comes back, have it examined."
-        return Remedy(text, commands, Disturbs.RUNNING_CONTAINERS)
-    return Remedy("Keep the log for NVIDIA, and try a newer driver.", as_root(system, command("nvidia-bug-report.sh")))
+    asked = remedy_of(event.action, f"{event.place}.0")
+    return replace(asked, commands=as_root(system, *asked.commands))
 
 
 @check("driver.start-log", explains=_CAUSES)

@@ -23,7 +23,7 @@ def command(
         typer.Argument(
             metavar="[TEXT]...",
             parser=filled,
-            help="Error text, or the id of a failure or of a check; without it, stdin.",
+            help="Error text, or the id of a failure or of a check; without it or with -, stdin.",
             show_default=False,
         ),
     ] = None,
@@ -58,7 +58,7 @@ def _entries(text: list[str] | None, everything: bool) -> tuple[Family | Check, 
 
 
 def _stream(text: list[str] | None, file: BinaryIO | None) -> BinaryIO:
-    if text:
+    if text and text != ["-"]:
         return BytesIO(" ".join(text).encode(errors="surrogateescape"))
     if file is not None:
         return file

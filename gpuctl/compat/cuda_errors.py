@@ -16,14 +16,20 @@ from gpuctl.model import Disturbs, Remedy
 class CudaError:
     """A CUresult: its cause in a sentence, and the doctor's checks (ids) that tell its variants apart.
 
-    `family` is the failure family that shows it. `busy`: others use the GPU, and nothing is said of whether it works.
+    `name` is the driver API's, `runtime` the runtime's, `text` what both say of it, `wordings` what others say.
+    `program`: its cause in programs that may be at fault themselves. `family` is the failure family that shows it.
+    `busy`: others use the GPU, and nothing is said of whether it works.
     """
 
     code: int
     name: str
+    text: str
     cause: str
     remedy: Remedy
     source: str
+    runtime: str | None = None
+    wordings: tuple[str, ...] = ()
+    program: str | None = None
     family: str | None = None
     checks: tuple[str, ...] = ()
     busy: bool = False

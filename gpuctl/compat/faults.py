@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cache
 
+from gpuctl.command import Shell, command
 from gpuctl.compat.tables import load
 from gpuctl.compat.versions import compare
+from gpuctl.model import Disturbs, Remedy
 
 ACTIONS = ("ignore", "restart-app", "report", "reset-gpu", "restart-host")
 """What NVIDIA has done at once about an Xid, from least to most; `ignore` is for what is logged beside another."""
@@ -14,19 +17,63 @@ ACTIONS = ("ignore", "restart-app", "report", "reset-gpu", "restart-host")
 
 @dataclass(frozen=True)
 class Xid:
-    """An error that the driver reports in the kernel log. `action` is one of ACTIONS."""
+    """An error that the driver reports in the kernel log. `action` is one of ACTIONS.
+
+    `says`: words that its line may have, and the action that each asks for instead.
+    """
 
     xid: int
     text: str
     action: str
     source: str
     note: str | None = None
+    says: Mapping[str, str] = field(default_factory=dict)
+
+    def said(self, line: str) -> str | None:
+        """Returns which of those words a line has: what something is now, in one that tells what it changed from."""
+        now = line.lower().rpartition(" to ")[2]
+        return next((words for words in self.says if words.lower() in now), None)
 
 
 @cache
 def xids() -> dict[int, Xid]:
     """Returns the Xids by number; the ones that are not there are rare, or NVIDIA wants to hear of them."""
     return {row.xid: row for row in load("xids", Xid)}
+
+
+def remedy_of(action: str, gpu: str = "INDEX") -> Remedy:
+    """Returns what to do where an Xid asks for this; `gpu` is the GPU's index, id or place on the bus."""
+    text, commands, disturbs = _REMEDIES[action]
+    return Remedy(text, tuple(one.mapped(lambda word: word.replace("INDEX", gpu)) for one in commands), disturbs)
+
+
+_REMEDIES = {
+    "ignore": (
+        "Look for the Xids before it: it is logged beside another fault.",
+        (command("dmesg", Shell.PIPE, "grep", "-i", "xid"),),
+        Disturbs.NOTHING,
+    ),
+    "restart-app": (
+        "Start the program again; where only this program meets it, the fault is the program's.",
+        (command("compute-sanitizer", "PROGRAM"),),
+        Disturbs.NOTHING,
+    ),
+    "report": (
+        "Keep the log for NVIDIA, and try a newer driver.",
+        (command("nvidia-bug-report.sh"),),
+        Disturbs.NOTHING,
+    ),
+    "reset-gpu": (
+        "Reset the GPU when nothing runs on it; where it comes back, have it examined.",
+        (command("nvidia-smi", "--gpu-reset", "-i", "INDEX"),),
+        Disturbs.RUNNING_CONTAINERS,
+    ),
+    "restart-host": (
+        "Reboot; where it comes back, look at power, heat and seating, and have the GPU replaced.",
+        (command("reboot"),),
+        Disturbs.HOST,
+    ),
+}
 
 
 @dataclass(frozen=True)

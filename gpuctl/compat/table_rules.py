@@ -28,6 +28,7 @@ _ASCENDING: tuple[tuple[str, str, _Read], ...] = (
     ("minor_versions", "major", lambda major: (int(major),)),
     ("pci_ids", "device", lambda device: (int(device, 16),)),
     ("toolkit_releases", "version", docker_version),
+    ("nvml_errors", "code", lambda code: (int(code),)),
     ("xids", "xid", lambda number: (int(number),)),
 )
 _NEVER_DESCENDING: tuple[tuple[str, str, _Read], ...] = (

@@ -11,6 +11,7 @@ from gpuctl.checks.remedies import kernel_log
 from gpuctl.command import Shell, command
 from gpuctl.compat.failures import LAYERS, Family, families
 from gpuctl.diagnose.scan import Sighting
+from gpuctl.diagnose.signatures import Strength
 from gpuctl.model import Finding, Remedy, Report
 
 COLLECT = (
@@ -29,7 +30,7 @@ UNKNOWN_HOST = Report(())
 class Confidence(str, Enum):
     """How sure a match is, surest first.
 
-    certain: no other family has this core line, or the host or another line decides. likely: the most reported of
+    certain: the core line leaves no other cause, or the host or such a line decides. likely: the most reported of
     those that have it, or the one for which other words speak. possible: another of them.
     """
 
@@ -62,15 +63,19 @@ def can_be_decided(sightings: tuple[Sighting, ...]) -> bool:
 def matches(sightings: tuple[Sighting, ...], report: Report = UNKNOWN_HOST) -> tuple[Match, ...]:
     """Returns the families that were seen, best first. `report` is the doctor's, of the host where it happened."""
     here = dict(_found(sightings, report))
-    certain = frozenset(sighting.families[0] for sighting in sightings if len(sighting.families) == 1)
+    certain = frozenset(one.families[0] for one in sightings if one.strength is Strength.SURE)
+    named = frozenset(id for one in sightings if one.strength is not Strength.SIGN for id in one.families)
     sure: dict[str, Confidence] = {}
-    evidence: dict[str, tuple[Sighting, ...]] = {}
+    evidence: dict[str, dict[int, Sighting]] = {}
     for sighting in sightings:
-        for id, confidence in _settled(sighting, certain, here, report):
+        for id, confidence in _settled(sighting, certain, named, here, report):
             sure[id] = min(sure.get(id, confidence), confidence, key=list(Confidence).index)
-            evidence[id] = (*evidence.get(id, ()), sighting)
+            lines = evidence.setdefault(id, {})
+            lines[sighting.line] = max(
+                lines.get(sighting.line, sighting), sighting, key=lambda one: one.strength.weight
+            )
     known = families()
-    found = tuple(Match(known[id], sure[id], evidence[id], here.get(id)) for id in sure)
+    found = tuple(Match(known[id], sure[id], tuple(evidence[id].values()), here.get(id)) for id in sure)
     return tuple(sorted(found, key=lambda match: _rank(match, found)))
 
 
@@ -83,10 +88,20 @@ def _found(sightings: tuple[Sighting, ...], report: Report) -> Iterator[tuple[st
 
 
 def _settled(
-    sighting: Sighting, certain: frozenset[str], here: Mapping[str, Finding], report: Report
+    sighting: Sighting,
+    certain: frozenset[str],
+    named: frozenset[str],
+    here: Mapping[str, Finding],
+    report: Report,
 ) -> Iterator[tuple[str, Confidence]]:
-    """The families that a sighting speaks for: all that have its core line, unless something decides for one."""
+    """The families that a sighting speaks for: all that have its core line, unless something decides for one.
+
+    A mere sign adds nothing but itself to those of its families that other lines name, if they name any.
+    """
     ids = sighting.families
+    if sighting.strength is Strength.SIGN and named.intersection(ids):
+        yield from ((id, Confidence.POSSIBLE) for id in ids if id in named)
+        return
     told = [id for id in ids if id in here]
     decided = [id for id in ids if id in certain] or sorted(told, key=lambda id: report.findings.index(here[id]))[:1]
     if decided:
@@ -96,9 +111,11 @@ def _settled(
     yield from ((id, Confidence.LIKELY if id in likely else Confidence.POSSIBLE) for id in ids)
 
 
-def _rank(match: Match, found: tuple[Match, ...]) -> tuple[bool, int, int, int, int]:
+def _rank(match: Match, found: tuple[Match, ...]) -> tuple[bool, int, bool, int, int, int]:
+    """Causes before consequences, the surer before, lines that name a cause before those that only follow from one."""
     sure = [other for other in found if other.confidence is not Confidence.POSSIBLE]
     follows = any(match.family.id in other.family.explains for other in sure)
     layer = LAYERS.index(match.family.layer)
     confidence = list(Confidence).index(match.confidence)
-    return follows, confidence, layer, -match.family.reports, match.evidence[0].line
+    only_signs = all(seen.strength is Strength.SIGN for seen in match.evidence)
+    return follows, confidence, only_signs, layer, -match.family.reports, match.evidence[0].line

@@ -9,8 +9,9 @@ from itertools import accumulate
 from typing import BinaryIO
 
 from gpuctl.compat.failures import families
+from gpuctl.diagnose.cut_off import cut_off
 from gpuctl.diagnose.letters import cleaned, condensed, position, readable
-from gpuctl.diagnose.signatures import hits
+from gpuctl.diagnose.signatures import Strength, hits
 from gpuctl.host.redact import without_secrets
 
 BLOCK = 256 << 10
@@ -26,18 +27,19 @@ _BEFORE, _AFTER = 120, 280
 class Sighting:
     """A line, by its number from 1, that has the core line of these families, most reported first.
 
-    `nearby`: those of them of whose context there is something around.
+    `nearby`: those of them of whose context there is something around. `strength`: what the line tells.
     """
 
     line: int
     text: str
     families: tuple[str, ...]
     nearby: frozenset[str] = frozenset()
+    strength: Strength = Strength.CORE
 
 
 def scan(file: BinaryIO) -> tuple[Sighting, ...]:
     """Returns what is seen in a text, in order. Reads it once, in memory that does not grow with it."""
-    seen: dict[tuple[str, ...], dict[int, Sighting]] = {}
+    seen: dict[tuple[Strength, tuple[str, ...]], dict[int, Sighting]] = {}
     for block in _blocks(file):
         _note(block, seen)
     sightings = (sighting for kept in seen.values() for sighting in kept.values())
@@ -65,11 +67,14 @@ def _blocks(file: BinaryIO) -> Iterator[_Block]:
     yield _Block(first_line, raw, 0)
 
 
-def _note(block: _Block, seen: dict[tuple[str, ...], dict[int, Sighting]]) -> None:
+def _note(block: _Block, seen: dict[tuple[Strength, tuple[str, ...]], dict[int, Sighting]]) -> None:
     """Adds what is seen in a block. Only what is kept is put into words: a text may show a failure in every line."""
     text = cleaned(block.raw)
     letters = condensed(text)
     found = hits(letters)
+    part = None if block.repeated else cut_off(letters)
+    if part and not any(hit.start <= part.start and hit.end >= part.end for hit in found):
+        found.append(part)
     if not found:
         return
     # A line that is cut off here, or goes on in the next piece, is whole there.
@@ -79,10 +84,10 @@ def _note(block: _Block, seen: dict[tuple[str, ...], dict[int, Sighting]]) -> No
     for hit in (hit for hit in found if hit.start < own):
         index = bisect_right(starts, hit.start) - 1
         ids, number = hit.signature.families, block.first_line + index
-        kept = seen.setdefault(ids, {})
+        kept = seen.setdefault((hit.signature.strength, ids), {})
         if len(kept) < EVIDENCE and number not in kept:
             shown = _excerpt(lines[index], hit.start - starts[index])
-            kept[number] = Sighting(number, shown, ids, _nearby(ids, letters))
+            kept[number] = Sighting(number, shown, ids, _nearby(ids, letters), hit.signature.strength)
 
 
 def _excerpt(line: bytes, letters: int) -> str:

@@ -6,11 +6,14 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import Enum
 from functools import cache
 from itertools import islice
 
-from gpuctl.compat.failures import families
+from gpuctl.compat.codes import codes
+from gpuctl.compat.failures import Family, families
 from gpuctl.diagnose.letters import condensed
+from gpuctl.diagnose.numbers import numbered
 
 GAP = 240
 """Letters that may stand in the place of a `*`."""
@@ -24,12 +27,26 @@ _SMALL = 16 << 10
 """Letters of a text in which looking for every signature takes less time than knowing which to look for."""
 
 
+class Strength(str, Enum):
+    """What a core line tells, strongest first: a cause that no other has, a cause that is likely, a consequence."""
+
+    SURE = "sure"
+    CORE = "core"
+    SIGN = "sign"
+
+    @property
+    def weight(self) -> int:
+        """The more the stronger."""
+        return -list(Strength).index(self)
+
+
 @dataclass(frozen=True)
 class Signature:
     """A core line: its pieces, in order, with gaps between; the families that have it, most reported first."""
 
     pieces: tuple[bytes, ...]
     families: tuple[str, ...]
+    strength: Strength = Strength.CORE
 
     @property
     def letters(self) -> int:
@@ -45,14 +62,57 @@ class Hit:
     signature: Signature
 
 
+_Owners = dict[str, list[tuple[str, Strength]]]
+
+
+@cache
+def _owners() -> _Owners:
+    """The families by core line as it is written, `@cuda 999` included, each with what the line tells of it."""
+    owners: _Owners = {}
+    for family in sorted(families().values(), key=lambda one: -one.reports):
+        for core, strength in _lines(family):
+            owners.setdefault(core, []).append((family.id, strength))
+    return owners
+
+
+def _lines(family: Family) -> Iterator[tuple[str, Strength]]:
+    yield from ((core, Strength.SURE) for core in family.sure)
+    yield from ((core, Strength.CORE) for core in family.cores)
+    yield from ((core, Strength.SIGN) for core in family.signs)
+
+
 @cache
 def signatures() -> tuple[Signature, ...]:
-    """Returns all signatures."""
-    owners: dict[tuple[bytes, ...], list[str]] = {}
-    for family in sorted(families().values(), key=lambda one: -one.reports):
-        for core in family.cores:
-            owners.setdefault(pieces(core), []).append(family.id)
-    return tuple(Signature(core, tuple(dict.fromkeys(ids))) for core, ids in owners.items())
+    """Returns all signatures that are words."""
+    owners: dict[tuple[bytes, ...], list[tuple[str, Strength]]] = {}
+    for core, own in _owners().items():
+        for wording in _wordings(core):
+            owners.setdefault(pieces(wording), []).extend(own)
+    return tuple(_signature(core, own) for core, own in owners.items())
+
+
+def _wordings(core: str) -> tuple[str, ...]:
+    """The words of a core line; an Xid that has no row is known by its number alone."""
+    if not core.startswith("@"):
+        return (core,)
+    code = codes().get(core[1:])
+    return code.wordings if code else ()
+
+
+def _signature(core: tuple[bytes, ...], own: list[tuple[str, Strength]]) -> Signature:
+    strongest = max((strength for _, strength in own), key=lambda strength: strength.weight)
+    return Signature(core, tuple(dict.fromkeys(id for id, _ in own)), strongest)
+
+
+@cache
+def _numbers() -> dict[tuple[str, int], Signature]:
+    """The signatures of errors that have a number, by kind and number."""
+    keys = {core[1:]: own for core, own in _owners().items() if core.startswith("@")}
+    return {
+        (kind, int(number)): _signature((f"{kind}{number}".encode(),), keys[key])
+        for key in keys
+        for kind, number in (key.split(),)
+    }
 
 
 def pieces(core: str) -> tuple[bytes, ...]:
@@ -61,9 +121,10 @@ def pieces(core: str) -> tuple[bytes, ...]:
 
 
 def hits(text: bytes) -> list[Hit]:
-    """Returns where signatures stand in a condensed text, in order: of two that overlap whole, the longer one."""
+    """Returns where signatures stand in a condensed text, in order: one that lies within a longer one is not told."""
     near = signatures() if len(text) < _SMALL else _near(text)
     found = [hit for known in near for hit in islice(_hits(known, text), HITS)]
+    found += _hits_of_numbers(text)
     found.sort(key=lambda hit: (hit.start, -hit.end, -hit.signature.letters))
     return list(_outermost(found))
 
@@ -72,27 +133,59 @@ def _near(text: bytes) -> set[Signature]:
     """Returns the signatures that a text may have.
 
     The text is cut into grams side by side, wherever the first begins. Of the grams in a signature's window, one for
-    each place where a cut may fall, one is then among the text's: the price is the same for every text.
+    each place where a cut may fall, one is then among the text's: the price is the same for every text. So are all
+    others of its pieces that lie in the same cut. Signatures without a window are looked for by an anchor, a piece that
+    many of them have.
     """
-    grams, short = _indexed()
-    present = set(_CUT.findall(text)) & grams.keys()
-    return {known for gram in present for known in grams[gram]} | short
+    index = _indexed()
+    present = set(_CUT.findall(text))
+    windowed = (known for gram in present & index.grams for known in index.by_gram[gram] if _may_be_in(present, known))
+    anchored = (known for anchor, short in index.by_anchor.items() if anchor in text for known in short)
+    return {*windowed, *anchored}
+
+
+def _may_be_in(present: set[bytes], known: Signature) -> bool:
+    return all(any(cut <= present for cut in cuts) for cuts in _cuts(known))
 
 
 @cache
-def _indexed() -> tuple[dict[bytes, list[Signature]], set[Signature]]:
-    """The signatures by the grams of the window that they share least with others, and those that have no window."""
+def _cuts(known: Signature) -> tuple[tuple[frozenset[bytes], ...], ...]:
+    """The grams of each piece that has a window, by the place where a cut falls."""
+    long = (_grams(piece) for piece in known.pieces if len(piece) >= _WINDOW)
+    return tuple(tuple(frozenset(grams[start::_GRAM]) for start in range(_GRAM)) for grams in long)
+
+
+@dataclass(frozen=True)
+class _Index:
+    """The signatures by the grams of their window; the short ones by anchors."""
+
+    by_gram: dict[bytes, list[Signature]]
+    by_anchor: dict[bytes, list[Signature]]
+    grams: frozenset[bytes]
+
+
+@cache
+def _indexed() -> _Index:
     shared = Counter(gram for known in signatures() for piece in known.pieces for gram in _grams(piece))
-    grams: dict[bytes, list[Signature]] = {}
-    short = set()
+    by_gram: dict[bytes, list[Signature]] = {}
+    short: list[Signature] = []
     for known in signatures():
         windows = [window for piece in known.pieces for window in _windows(piece)]
         if not windows:
-            short.add(known)
+            short.append(known)
             continue
-        for gram in _grams(min(windows, key=lambda window: sum(shared[gram] for gram in _grams(window)))):
-            grams.setdefault(gram, []).append(known)
-    return grams, short
+        for gram in min(map(_grams, windows), key=lambda ones: sum(shared[gram] for gram in ones)):
+            by_gram.setdefault(gram, []).append(known)
+    return _Index(by_gram, _anchored(short), frozenset(by_gram))
+
+
+def _anchored(short: list[Signature]) -> dict[bytes, list[Signature]]:
+    common = Counter(piece for known in short for piece in known.pieces if len(piece) >= _GRAM)
+    anchors: dict[bytes, list[Signature]] = {}
+    for known in short:
+        anchor = max(known.pieces, key=lambda piece: (common[piece], len(piece)))
+        anchors.setdefault(anchor, []).append(known)
+    return anchors
 
 
 def _windows(piece: bytes) -> list[bytes]:
@@ -103,10 +196,17 @@ def _grams(letters: bytes) -> list[bytes]:
     return [letters[start : start + _GRAM] for start in range(len(letters) - _GRAM + 1)]
 
 
+def _hits_of_numbers(text: bytes) -> Iterator[Hit]:
+    for one in numbered(text):
+        known = _numbers().get((one.kind, one.number))
+        if known:
+            yield Hit(one.start, one.end, known)
+
+
 def _hits(known: Signature, text: bytes) -> Iterator[Hit]:
-    first, *others = known.pieces
-    if not all(piece in text for piece in others):
+    if not all(piece in text for piece in sorted(known.pieces, key=len, reverse=True)):
         return
+    first, *others = known.pieces
     start = text.find(first)
     while start >= 0:
         end = _end(others, text, start + len(first))
@@ -129,6 +229,12 @@ def _outermost(found: list[Hit]) -> Iterator[Hit]:
     around: list[Hit] = []
     for hit in found:
         around = [one for one in around if one.end > hit.start]
-        if not any(one.end >= hit.end and one.signature.letters > hit.signature.letters for one in around):
+        if not any(one.end >= hit.end and _speaks_for(one.signature, hit.signature) for one in around):
             yield hit
         around.append(hit)
+
+
+def _speaks_for(outer: Signature, inner: Signature) -> bool:
+    """Whether a core line that holds another one tells all that it tells: what stands in a gap is no part of it."""
+    longer = outer.letters > inner.letters and outer.strength.weight >= inner.strength.weight
+    return longer and all(any(piece in whole for whole in outer.pieces) for piece in inner.pieces)

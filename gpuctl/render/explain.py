@@ -17,6 +17,7 @@ SHOWN = 3
 """Matches that one screen shows whole."""
 _STYLES = {Confidence.CERTAIN: "bold red", Confidence.LIKELY: "yellow", Confidence.POSSIBLE: "magenta"}
 _INDENT = "      "
+_KINDS = {"@xid": "Xid", "@cuda": "CUDA error", "@nvml": "NVML error"}
 
 
 def matches_text(found: tuple[Match, ...], verbose: bool) -> Styled:
@@ -56,6 +57,12 @@ def _match(match: Match, verbose: bool) -> Styled:
     for address in family.see_also if verbose else ():
         text.append(f"{_INDENT}{plain(address)}\n", "dim")
     return text
+
+
+def _core(line: str) -> str:
+    """Returns a core line for people: `@cuda 999` stands for an error, however it is told."""
+    kind, _, number = line.partition(" ")
+    return f"{_KINDS[kind]} {number}" if kind in _KINDS else line
 
 
 def _apart(family: Family) -> Styled:
@@ -100,7 +107,7 @@ def entry_text(one: Family | Check) -> Styled:
     text.append(_indented(plain(one.cause))).append(_apart(one)).append("\n")
     for remedy in one.remedies:
         text.append(remedy_lines(remedy, _INDENT))
-    text.append("\n").append(_list("Known by", one.cores)).append(_list("Checks", one.checks))
+    text.append("\n").append(_list("Known by", tuple(map(_core, one.known_by)))).append(_list("Checks", one.checks))
     return text.append(_list("Consequences", one.explains)).append(_list("See", (*one.see_also, one.source)))
 
 

@@ -1,0 +1,329 @@
+"""`gpuctl explain` goes by what a line says, not by its wording: certainty is earned, and numbers come from tables."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from gpuctl.compat.codes import codes
+from gpuctl.compat.cuda_errors import cuda_errors
+from gpuctl.compat.failures import Family, families
+from gpuctl.compat.faults import xids
+from gpuctl.compat.nvml_errors import nvml_errors
+from gpuctl.diagnose.answer import Confidence, Match, matches
+from gpuctl.diagnose.scan import scan
+from gpuctl.diagnose.signatures import Strength, signatures
+
+DATA = Path(__file__).parent / "data"
+LABELLED = ("canonical", "variants", "wordings", "other_errors", "blind")
+
+
+def found(text: str) -> tuple[Match, ...]:
+    return matches(scan(io.BytesIO(text.encode())))
+
+
+def ids(text: str) -> list[str]:
+    return [match.family.id for match in found(text)]
+
+
+def certain(text: str) -> set[str]:
+    return {match.family.id for match in found(text) if match.confidence is Confidence.CERTAIN}
+
+
+def texts() -> Iterator[tuple[str, set[str]]]:
+    """All texts of tests/data, each with the families that it may be of."""
+    for name in LABELLED:
+        for row in map(json.loads, (DATA / f"{name}.jsonl").read_text().splitlines()):
+            named = (row.get("family"), row.get("found"), row.get("cause"))
+            yield row["text"], {id for id in (*named, *row.get("candidates", ()), *row.get("also", ())) if id}
+
+
+def said(family: Family) -> Iterator[str]:
+    """The core lines of a family that are words."""
+    yield from (core for core in family.known_by if not core.startswith("@"))
+
+
+# Certainty is earned
+
+
+def test_no_text_of_another_family_or_of_another_error_holds_a_line_that_leaves_no_other_cause() -> None:
+    """Each such line is held against every text."""
+    wrong = [
+        (seen.families, text)
+        for text, own in texts()
+        for seen in scan(io.BytesIO(text.encode()))
+        if seen.strength is Strength.SURE and not own.intersection(seen.families)
+    ]
+    assert wrong == []
+
+
+def test_nothing_is_certain_of_a_text_that_is_of_another_family() -> None:
+    assert [(text, certain(text), own) for text, own in texts() if certain(text) - own] == []
+
+
+@pytest.mark.parametrize("family", [one for one in families().values() if one.sure], ids=lambda one: one.id)
+def test_a_line_that_leaves_no_other_cause_says_why_and_is_certain_alone(family: Family) -> None:
+    assert family.excludes.endswith(".")
+    for core in family.sure:
+        text = core.replace("*", "x1")
+        assert certain(text) == {family.id}, core
+        assert ids(text)[0] == family.id, core
+
+
+def test_a_line_that_leaves_no_other_cause_is_of_one_family() -> None:
+    shared = [one for one in signatures() if one.strength is Strength.SURE and len(one.families) > 1]
+    assert shared == []
+
+
+def test_one_owner_is_no_proof() -> None:
+    """Many lines have one family only, because no other is known to say them; that alone makes nothing certain."""
+    alone = [one for one in families().values() if one.cores and not one.sure]
+    assert len(alone) > 60
+    for family in alone:
+        for core in family.cores:
+            if not core.startswith("@"):
+                assert family.id not in certain(core.replace("*", "x1")), core
+
+
+# Lines that are cut, said otherwise, or wrapped
+
+
+def _cut(before: int, after: int) -> Callable[[str], str]:
+    def mutate(text: str) -> str:
+        first, last = len(text) * before // 100, len(text) - len(text) * after // 100
+        return text[first:last]
+
+    return mutate
+
+
+MUTATIONS: dict[str, Callable[[str], str]] = {
+    "its beginning is gone": _cut(20, 0),
+    "its end is gone": _cut(0, 20),
+    "both ends are gone": _cut(12, 12),
+    "no colons": lambda text: text.replace(":", ""),
+    "other punctuation": lambda text: text.translate(str.maketrans(":,.-", "-;  ")),
+    "broken into short lines": lambda text: "\n".join(text[start : start + 17] for start in range(0, len(text), 17)),
+}
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS)
+def test_a_changed_core_line_keeps_its_family_or_is_silent_and_never_makes_another_one_certain(mutation: str) -> None:
+    owners: dict[str, set[str]] = {}
+    for family in families().values():
+        for core in said(family):
+            owners.setdefault(core, set()).add(family.id)
+    count: Counter[str] = Counter()
+    for core, own in owners.items():
+        text = MUTATIONS[mutation](core.replace("*", "x1"))
+        assert certain(text) <= own, text
+        seen = set(ids(text))
+        count["kept" if seen & own else "another" if seen else "silent"] += 1
+    assert count["another"] <= len(owners) // 50, count
+    if mutation == "broken into short lines":
+        assert set(count) == {"kept"}
+
+
+def test_a_text_that_is_cut_off_within_a_core_line_is_recognised_but_not_certain() -> None:
+    whole = 'docker: Error response from daemon: could not select device driver "" with capabilities: [[gpu]].'
+    assert ids(whole[: whole.index(" with")])[0] == "no-gpu-device-driver"
+    assert ids("requirement error: unsatisfied condi") == ["cuda-requirement-unsatisfied"]
+    assert certain("requirement error: unsatisfied condi") == set()
+    assert ids("requirement error") == []
+
+
+# One body of knowledge
+
+
+def owner(key: str, told: str) -> None:
+    """Checks that a text is understood as the error of that key."""
+    first = found(told)[:1]
+    assert first, told
+    known = first[0].family.known_by
+    assert f"@{key}" in known or any(one in known for one in codes()[key].wordings), (told, first[0].family.id)
+
+
+@pytest.mark.parametrize("number", xids())
+def test_every_xid_of_the_table_is_known_however_it_is_logged(number: int) -> None:
+    for told in (
+        f"NVRM: Xid (PCI:0000:1b:00): {number}, pid='<unknown>', name=<unknown>, something happened",
+        f"Nov 25 10:00:01 host kernel: NVRM: Xid (0000:1b:00): {number}, Ch 00000001",
+        f"nvidia-smi is slow; dmesg has XID error {number} many times",
+        f"GPU0 health: critical Xid={number}",
+    ):
+        owner(f"xid {number}", told)
+
+
+def test_xid_is_the_end_of_other_words_too() -> None:
+    assert ids("postgres: oldest txid 79, next txid: 48; backend_xid=31") == []
+
+
+@pytest.mark.parametrize("code", cuda_errors())
+def test_every_cuda_error_is_known_by_number_by_name_and_by_text(code: int) -> None:
+    row = cuda_errors()[code]
+    for told in (
+        f"CUDA error {code}",
+        f"cuInit returned {code}",
+        f"cudaGetDeviceCount failed with error: {code}",
+        f'level=INFO msg="unable to load cuda driver library" error="nvcuda init failure: {code}"',
+        f"Unexpected error from cudaGetDeviceCount(). Did you run some cuda functions before? Error {code}: it failed",
+        f"rc = {row.name}",
+        f"RuntimeError: CUDA error: {row.text}",
+    ):
+        owner(f"cuda {code}", told)
+
+
+@pytest.mark.parametrize("code", nvml_errors())
+def test_every_nvml_error_is_known_by_number_by_name_and_by_text(code: int) -> None:
+    row = nvml_errors()[code]
+    for told in (
+        f"nvmlInit_v2() returned {code}",
+        f"could not initialize NVML: ERROR_{row.name}",
+        f"Failed to initialize NVML: {row.text}",
+    ):
+        owner(f"nvml {code}", told)
+
+
+def test_each_code_that_a_row_refers_to_is_in_a_table_or_an_xid() -> None:
+    referred = {core[1:] for family in families().values() for core in family.known_by if core.startswith("@")}
+    assert {key for key in referred if not key.startswith("xid ")} <= set(codes())
+
+
+def test_cells_of_nvidia_smi_are_errors_as_well() -> None:
+    row = "|   0  NVIDIA A100-SXM4-40GB          On  | 00000000:07:00.0 Off |                 ERR! |"
+    assert ids(f"{row}\n| N/A  ERR!   P0             ERR! / 400W |      0MiB / 40960MiB |     ERR!      Default |")
+    lost = "Unable to determine the device handle for GPU0000:3B:00.0: GPU is lost.  Reboot the system to recover"
+    assert ids(lost)[0] == "xid79-off-the-bus"
+
+
+# What stands around a cause is none
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        "docker: Error response from daemon: failed to create task for container: failed to create shim task: OCI "
+        "runtime create failed: runc create failed: unable to start container process: error during container init: "
+        "error running prestart hook #0: exit status 1, stderr: Auto-detected mode as 'legacy'\nLINE: unknown",
+        "OCI runtime create failed: could not apply required modification to OCI specification: error modifying OCI "
+        "spec: failed to inject CDI devices: LINE",
+        "slurmstepd: error: pyxis: container start failed with error code: 1\nslurmstepd: error: pyxis: [ERROR] LINE\n"
+        "slurmstepd: error: pyxis: [ERROR] /etc/enroot/hooks.d/98-nvidia.sh exited with return code 1",
+        "FATAL:   container creation failed: LINE",
+        "Warning  Failed  2s (x3 over 20s)  kubelet  Error: failed to create containerd task: LINE",
+        'Error response from daemon: LINE\nservice "app" didn\'t complete successfully',
+    ],
+)
+def test_wrappers_are_peeled_and_the_cause_stays(around: str) -> None:
+    for line, family in (
+        ("nvidia-container-cli: initialization error: driver rpc error: timed out", "driver-init-timeout"),
+        ("nvidia-container-cli: ldcache error: process /sbin/ldconfig terminated with signal 9", "ldconfig-killed"),
+        ("nvidia-container-cli: requirement error: unsatisfied condition: cuda>=12.9", "cuda-requirement-unsatisfied"),
+    ):
+        assert ids(around.replace("LINE", line))[0] == family
+
+
+@pytest.mark.parametrize(
+    ("text", "family"),
+    [
+        # A line that names a file, a device or a number, and what follows from it.
+        (
+            "NVRM: Xid (PCI:0000:3b:00): 79, GPU has fallen off the bus.\nNo devices were found\nRuntimeError: No CUDA "
+            "GPUs are available",
+            "xid79-off-the-bus",
+        ),
+        (
+            "error mounting \"/usr/lib64/libcuda.so.550.54.14\" to rootfs at \"/usr/lib64/libcuda.so.550.54.14\": "
+            "no such file or directory\nfailed to start container",
+            "cdi-driver-file-missing",
+        ),
+        (
+            "RuntimeError: CUDA error: an illegal memory access was encountered\nProcess group watchdog thread "
+            "terminated with exception: NCCL error: unhandled cuda error",
+            "cuda-700",
+        ),
+    ],
+)  # fmt: skip
+def test_what_names_a_file_a_device_or_a_number_comes_before_what_follows_from_it(text: str, family: str) -> None:
+    assert ids(text)[0] == family
+
+
+REPORTED = {
+    "F7: runc": (
+        'error mounting "/usr/lib64/libEGL_nvidia.so.580.10.01" to rootfs at "/usr/lib64/libEGL_nvidia.so.580.10.01": '
+        "mount src=..: no such file or directory",
+        "cdi-driver-file-missing",
+    ),
+    "F7: crun": (
+        "Error: crun: cannot stat `/usr/lib64/libcuda.so.550.54`: No such file or directory: OCI runtime attempted to "
+        "invoke a command that was not found",
+        "cdi-driver-file-missing",
+    ),
+    "F7: containerd": (
+        'failed to create containerd task: failed to stat "/usr/bin/nvidia-persistenced": stat '
+        "/usr/bin/nvidia-persistenced: no such file or directory",
+        "cdi-driver-file-missing",
+    ),
+    "F9: fabric manager's socket": (
+        "nvidia-container-cli: detection error: path error: ///var/run/nvidia-fabricmanager/socket: permission denied",
+        "toolkit-file-permission",
+    ),
+    "F10: what Xid 154 asks for": (
+        "NVRM: Xid (PCI:0000:1b:00): 154, GPU recovery action changed from 0x0 (None) to 0x2 (Node Reboot Required)",
+        "xid-154",
+    ),
+    "E1: runc in LXC": (
+        "open sysctl net.ipv4.ip_unprivileged_port_start file: reopen fd 8: permission denied",
+        "runc-procfs-in-lxc",
+    ),
+    "E2: containerd's version": (
+        "containerd: expected containerd config version equal to or less than `2`, got `3`",
+        "containerd-config-version",
+    ),
+    "E3: vGPU": ("CUDA error: device doesn't have valid Grid license", "vgpu-unlicensed"),
+    "E4: a version that is gone": (
+        "E: Version '535.54.03-1' for 'nvidia-driver-535' was not found",
+        "pinned-package-gone",
+    ),
+    "E5: two packagings": (
+        "package nvidia-driver-3:550.54 conflicts with xorg-x11-drv-nvidia provided by",
+        "dnf-driver-conflict",
+    ),
+    "E6: no ld.so.cache": ("error loading ldcache: open /etc/ld.so.cache: no such file or directory", "no-ld-cache"),
+    "Ollama": ('level=error msg="Unable to load cudart library: init failure: 3"', "cuda-3"),
+    "Apptainer": ("INFO:    Could not find any nv files on this host!", "apptainer-no-nv-files"),
+    "pyxis": (
+        "slurmstepd: error: pyxis:     [ERROR] Command not found: nvidia-container-cli, see https://x.example",
+        "runtime-binary-missing",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REPORTED)
+def test_what_was_reported_as_not_recognised_is_recognised(name: str) -> None:
+    text, family = REPORTED[name]
+    assert ids(text)[0] == family
+
+
+# Texts from public threads, labelled before explain was run on them
+
+
+def test_texts_that_were_labelled_blind_are_recognised_and_nothing_is_wrong_and_certain() -> None:
+    rows = [json.loads(line) for line in (DATA / "blind.jsonl").read_text().splitlines()]
+    others = {text for name in LABELLED[:-1] for text in _only_texts(name)}
+    assert len(rows) >= 150
+    assert not others.intersection(row["text"] for row in rows)
+    assert all(row["source"].startswith("https://") for row in rows)
+    labelled = [(row["text"], {row["cause"], *row.get("also", ())} - {None}) for row in rows]
+    assert [text for text, own in labelled if certain(text) - own] == []
+    of_a_family = [(text, own) for text, own in labelled if own]
+    right = [text for text, own in of_a_family if own.intersection(ids(text))]
+    assert len(right) >= 0.95 * len(of_a_family) and len(of_a_family) >= 180
+
+
+def _only_texts(name: str) -> Iterator[str]:
+    yield from (json.loads(line)["text"] for line in (DATA / f"{name}.jsonl").read_text().splitlines())

@@ -209,10 +209,12 @@ def families_are_detected(tables: Tables) -> Iterator[Problem]:
 
 def downloads_have_a_folder(tables: Tables) -> Iterator[Problem]:
     """What is downloaded lies in a folder that its line has made, and nothing is done with it where that has failed."""
-    told = [(row, row["commands"]) for table in ("install_commands", "cuda_errors") for row in tables[table]]
+    told = [
+        (row, row["commands"]) for table in ("install_commands", "cuda_errors", "nvml_errors") for row in tables[table]
+    ]
     told += [(row, one.get("commands", ())) for row in tables["failures"] for one in row["remedies"]]
     for row, command in ((row, command) for row, commands in told for command in commands):
-        fetches = any(program in command for program in ("curl", "wget"))
+        fetches = any(program in command for program in ("curl", "wget")) and "-I" not in command  # which only asks
         if fetches and (command[0] != Shell.NEW_FOLDER.value or any(sign in command for sign in ("|", ";", ">"))):
             yield row.problem("What it downloads is not in a folder made by `mktemp -d`, or is not awaited with &&.")
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from gpuctl.host import files
 from gpuctl.host.files import State
 from gpuctl.model import Disturbs, Step
+from gpuctl.provision.daemons import not_restarted
 from gpuctl.provision.package_plan import PackagePlan
-from gpuctl.provision.result import Refused
 from gpuctl.provision.setup import Contents, Edit, Setup
 
 
@@ -100,7 +100,5 @@ def telling(setup: Setup) -> tuple[Step | None, Step | None]:
         return None, None
     restarting = setup.daemon.restarting if setup.restart else None
     if setup.restart and restarting is None:
-        raise Refused(
-            f"systemd does not run this {setup.title}: restart it as it was started, and leave out --restart."
-        )
+        raise not_restarted(setup.title)
     return setup.daemon.reloading, restarting

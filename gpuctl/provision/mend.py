@@ -53,7 +53,7 @@ _WORSE = tuple(Disturbs)
 
 FAILED = (ExitCode.ROLLED_BACK, ExitCode.NOT_ROLLED_BACK)
 
-Change = Callable[[Host, bool, Say], Result]
+CarryOut = Callable[[Host, bool, Say], Result]
 """Handed the host, whether it is a dry run, and who is told of the steps."""
 
 
@@ -63,7 +63,7 @@ class Mend:
 
     checks: tuple[str, ...]
     disturbs: Disturbs
-    change: Change
+    carry_out: CarryOut
 
 
 @dataclass(frozen=True)
@@ -133,11 +133,11 @@ class Mender:
         if self.dry_run or planned.result.error is not None or not _is_allowed(planned, self.allow):
             return planned
         with self.taking_steps() as say:
-            return Mended(mend.checks, planned.disturbs, True, mend.change(self.host, False, say))
+            return Mended(mend.checks, planned.disturbs, True, mend.carry_out(self.host, False, say))
 
 
 def _planned(host: Host, mend: Mend) -> Mended:
-    result = mend.change(host, True, lambda step, done: None)
+    result = mend.carry_out(host, True, lambda step, done: None)
     steps = [step.disturbs for step in result.plan.steps]
     return Mended(mend.checks, max((mend.disturbs, *steps), key=_WORSE.index), False, result)
 
@@ -151,7 +151,7 @@ def _is_allowed(planned: Mended, allow: Callable[[Mended], bool]) -> bool:
 def mends(facts: Facts, report: Report) -> Iterator[Mend]:
     """Yields what can be done about the failures and warnings of a report, what others rest on first."""
     loud = [one.id for one in report.findings if one.status in (Status.FAIL, Status.WARN)]
-    kinds: tuple[tuple[tuple[str, ...], Disturbs, Change], ...] = (
+    kinds: tuple[tuple[tuple[str, ...], Disturbs, CarryOut], ...] = (
         (TOOLKIT, Disturbs.NEW_CONTAINERS, _install),
         (tuple(SETTING), Disturbs.NEW_CONTAINERS, _settings(facts, loud)),
         (SPECIFICATION, Disturbs.NOTHING, _specification(facts)),
@@ -168,14 +168,14 @@ def _install(host: Host, dry_run: bool, say: Say) -> Result:
     return install_runtime(host, Wish(dry_run=dry_run), PackageWish(), say)
 
 
-def _runtime(force: bool) -> Change:
+def _runtime(force: bool) -> CarryOut:
     def register(host: Host, dry_run: bool, say: Say) -> Result:
         return install_runtime(host, Wish(engine="docker", force=force, dry_run=dry_run), None, say)
 
     return register
 
 
-def _settings(facts: Facts, loud: list[str]) -> Change:
+def _settings(facts: Facts, loud: list[str]) -> CarryOut:
     def plan() -> Setup:
         changes = tuple(value(facts) for id, value in SETTING.items() if id in loud)
         return Setup("toolkit", "The toolkit", (Edit(SETTINGS, _edit(changes), diff),), None)
@@ -193,10 +193,10 @@ def _edit(changes: Values) -> Callable[[bytes | None], bytes | None]:
     return edit
 
 
-def _specification(facts: Facts) -> Change:
+def _specification(facts: Facts) -> CarryOut:
     """The one that is out of date, else the one that is missing."""
 
-    def change(host: Host, dry_run: bool, say: Say) -> Result:
+    def bring_up_to_date(host: Host, dry_run: bool, say: Say) -> Result:
         def plan() -> Setup:
             text = cdi.generated(host, facts[System], path)
             return Setup("cdi", "CDI", (cdi.edit(path, text, force=False),), None)
@@ -206,4 +206,4 @@ def _specification(facts: Facts) -> Change:
         path = old[0].path if old else SPEC
         return conduct(host, COMMAND, Wish(dry_run=dry_run), plan, say)
 
-    return change
+    return bring_up_to_date

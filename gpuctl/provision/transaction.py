@@ -10,15 +10,16 @@ import posixpath
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from gpuctl.engines.merge import Values
+from gpuctl.engines.merge import Value
 from gpuctl.engines.merge import changed as changed_values
-from gpuctl.facts.changes import DONE, ENGINE, PACKAGES, RESTART, ROLLED_BACK, STUCK, UNDONE, WRITE, Run
+from gpuctl.facts.changes import DONE, ROLLED_BACK, STUCK, UNDONE, Run
+from gpuctl.facts.journal_entries import PACKAGES, FileWrite, Installation, Restart, TakeUp
 from gpuctl.host import files
 from gpuctl.host.limits import limit_reached
 from gpuctl.host.lock import locked
 from gpuctl.host.publish import create_public
 from gpuctl.host.reading import Host
-from gpuctl.host.replace import NotPutBack, change_of, remove_leftovers
+from gpuctl.host.replace import NotPutBack, remove_leftovers, replacement_of
 from gpuctl.host.replace import replace as replace_file
 from gpuctl.host.signals import HeldSignals
 from gpuctl.model import ExitCode, Plan
@@ -124,7 +125,7 @@ def _bring_in(job: Job, packages: PackagePlan) -> tuple[Look, ...]:
     packages.keep()
     sources = changes_of(_look_again(packages.edits))
     _write(job, sources, PACKAGES)
-    with job.recorder.doing(PACKAGES, manager=packages.manager, before=dict(packages.before)):
+    with job.recorder.doing(Installation(packages.manager, packages.before)):
         for step in packages.steps:
             job.say(step, False)
         packages.install()
@@ -146,7 +147,7 @@ def _set_up(job: Job, setup: Setup, sources: Sequence[Look], result: Result) -> 
     if changes:
         job.recorder.go_on_from([run for run in cut if not run.undoes])
         if setup.daemon is not None:
-            job.recorder.begin(ENGINE, engine=setup.engine)
+            job.recorder.begin(TakeUp(setup.engine))
         _write(job, changes, setup.engine, setup.takes_away)
         result = _told(result, setup, _take_up(job, setup, looks))
     else:
@@ -208,17 +209,17 @@ def _with_what_stays(setup: Setup, changes: Sequence[Look], result: Result) -> R
 
 def _write(job: Job, looks: Sequence[Look], engine: str, takes_away: bool = False) -> None:
     for one in looks:
-        change = change_of(one.before, one.new, takes_away, one.edit.aside)
+        replacement = replacement_of(one.before, one.new, takes_away, one.edit.aside)
         job.say(one.step, False)
-        with job.recorder.doing(WRITE, engine=engine, **vars(change), sets=_sets(one)):
-            replace_file(change, one.before, one.new, one.edit.inspect)
+        with job.recorder.doing(FileWrite(engine, replacement, _sets(one))):
+            replace_file(replacement, one.before, one.new, one.edit.inspect)
         job.say(one.step, True)
 
 
-def _sets(look: Look) -> Values | None:
+def _sets(look: Look) -> tuple[Value, ...] | None:
     """What gpuctl sets in a file that is others' as well: an uninstall takes that out, and nothing else."""
     read = look.edit.values
-    return changed_values(read(look.before.raw or b""), read(look.new or b"")) if read else None
+    return tuple(changed_values(read(look.before.raw or b""), read(look.new or b""))) if read else None
 
 
 def _take_up(job: Job, setup: Setup, looks: Sequence[Look]) -> bool:
@@ -232,7 +233,7 @@ def _take_up(job: Job, setup: Setup, looks: Sequence[Look]) -> bool:
         if daemon is not None and restarting is not None:
             # Only now: a file that a reload rejects keeps the daemon from starting.
             job.say(restarting, False)
-            job.recorder.begin(RESTART, engine=setup.engine)
+            job.recorder.begin(Restart(setup.engine))
             daemon.restart(contents(looks), RESTART_DEADLINE)
             job.say(restarting, True)
     return restarting is not None
@@ -276,21 +277,21 @@ def _words(cause: BaseException) -> str:
 def _undone(job: Job, setup: Setup, cause: BaseException, result: Result) -> Result:
     """Undoes what was done, and says how the host stands. Raises `cause` where nothing had been done or to be said."""
     recorder, words = job.recorder, _words(cause)
-    changes = recorder.to_undo
-    if not changes and not isinstance(cause, NotPutBack):
+    entries = recorder.to_undo
+    if not entries and not isinstance(cause, NotPutBack):
         recorder.forget()
         if isinstance(cause, (Refused, *LIMITS, *INTERRUPTIONS)):
             raise cause
         return replace(result, code=ExitCode.ROLLED_BACK, error=f"{words} {UNTOUCHED}")
-    troubles = undo(job.host, changes, setup.daemon, job.wish.deadline)
+    troubles = undo(job.host, entries, setup.daemon, job.wish.deadline)
     stuck = [trouble for trouble in troubles if trouble.stays]
     if stuck or isinstance(cause, NotPutBack):
         recorder.end(STUCK)
-        left = [trouble.change for trouble in stuck] or recorder.changes
-        kept = tuple(File(one.about["path"], one.about["kept"]) for one in left if one.kind == WRITE)
-        others = as_before([change for change in changes if change not in left])
+        left = [trouble.entry for trouble in stuck] or recorder.entries
+        kept = tuple(File(one.file.path, one.file.kept) for one in left if isinstance(one, FileWrite))
+        others = as_before([entry for entry in entries if entry not in left])
         error = " ".join(dict.fromkeys([words, *(trouble.text for trouble in stuck), *others]))
         return replace(result, code=ExitCode.NOT_ROLLED_BACK, changed=bool(kept), files=kept, error=error)
     recorder.end(ROLLED_BACK)
-    said = [words, *as_before(changes), setup.look, *(trouble.text for trouble in troubles)]
+    said = [words, *as_before(entries), setup.look, *(trouble.text for trouble in troubles)]
     return replace(result, code=ExitCode.ROLLED_BACK, error=" ".join(filter(None, said)))

@@ -15,6 +15,7 @@ from gpuctl.checks.cdi import stale_spec
 from gpuctl.checks.toolkit_settings import wants_no_cgroups
 from gpuctl.engines.merge import Keys, Values
 from gpuctl.engines.toolkit_toml import NotAccepted, diff, with_settings
+from gpuctl.facts.changes import Changes
 from gpuctl.facts.docker import Docker
 from gpuctl.facts.driver import Driver
 from gpuctl.facts.gather import Facts
@@ -24,6 +25,7 @@ from gpuctl.facts.toolkit_settings import LDCONFIGS, ToolkitSettings
 from gpuctl.host.reading import Host
 from gpuctl.model import Disturbs, ExitCode, Report, Status
 from gpuctl.provision import cdi
+from gpuctl.provision.errand import Errand
 from gpuctl.provision.install import install_runtime
 from gpuctl.provision.packages import PackageWish
 from gpuctl.provision.podman import SPEC
@@ -176,11 +178,11 @@ def _runtime(force: bool) -> CarryOut:
 
 
 def _settings(facts: Facts, loud: list[str]) -> CarryOut:
-    def plan() -> Setup:
+    def plan(journal: Changes) -> Setup:
         changes = tuple(value(facts) for id, value in SETTING.items() if id in loud)
         return Setup("toolkit", "The toolkit", (Edit(SETTINGS, _edit(changes), diff),), None)
 
-    return lambda host, dry_run, say: conduct(host, COMMAND, Wish(dry_run=dry_run), plan, say)
+    return lambda host, dry_run, say: conduct(Errand(host, COMMAND, Wish(dry_run=dry_run), plan, say))
 
 
 def _edit(changes: Values) -> Callable[[bytes | None], bytes | None]:
@@ -197,13 +199,13 @@ def _specification(facts: Facts) -> CarryOut:
     """The one that is out of date, else the one that is missing."""
 
     def bring_up_to_date(host: Host, dry_run: bool, say: Say) -> Result:
-        def plan() -> Setup:
+        def plan(journal: Changes) -> Setup:
             text = cdi.generated(host, facts[System], path)
             return Setup("cdi", "CDI", (cdi.edit(path, text, force=False),), None)
 
         found = facts[Toolkit].cdi.value
         old = stale_spec(found.in_effect(), facts[Driver]) if found else None
         path = old[0].path if old else SPEC
-        return conduct(host, COMMAND, Wish(dry_run=dry_run), plan, say)
+        return conduct(Errand(host, COMMAND, Wish(dry_run=dry_run), plan, say))
 
     return bring_up_to_date

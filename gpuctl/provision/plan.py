@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
+from gpuctl.facts.changes import Run
 from gpuctl.host import files
 from gpuctl.host.files import State
 from gpuctl.model import Disturbs, Step
@@ -26,7 +28,7 @@ class Look:
         """Whether it becomes another."""
         return self.new != self.before.raw
 
-    @property
+    @cached_property
     def step(self) -> Step:
         """The step that writes it, or removes it."""
         path, diff = self.edit.path, self.edit.show(self.edit.path, self.before.raw, self.new)
@@ -79,6 +81,12 @@ def look(edits: Sequence[Edit]) -> tuple[Look, ...]:
     """Returns the files as they are, and what they become. Raises Refused and FileProblem."""
     read = [(edit, files.read(edit.path)) for edit in edits]
     return tuple(Look(edit, before, edit.change(before.raw)) for edit, before in read)
+
+
+def completed_by(setup: Setup, cut: Sequence[Run]) -> list[Run]:
+    """Returns those of the runs that were cut short about nothing but these files: what they began, this completes."""
+    paths = {files.behind_links(edit.path) for edit in setup.edits}
+    return [run for run in cut if run not in setup.undoes and not run.installs and run.paths <= paths]
 
 
 def changes_of(looks: Sequence[Look]) -> tuple[Look, ...]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from gpuctl.facts.changes import BOOT_ID, DONE, SCHEMA, Run, journal_folder, probe_changes, process_start
+from gpuctl.facts.changes import BOOT_ID, DONE, SCHEMA, Changes, Run, journal_folder, process_start
 from gpuctl.facts.journal_entries import PACKAGES, FileWrite, Installation, JournalEntry, line_of
 from gpuctl.host.files import FileProblem
 from gpuctl.host.journal import Journal
@@ -19,11 +19,13 @@ from gpuctl.provision.result import File
 class Recorder:
     """One run's part of the journal. It comes to be with the first change, so a run that changes nothing leaves none.
 
-    `entries` are what was begun, `done` the places among them of what was completed.
+    `journal` is what stands there already, read with the lock held. `entries` are what was begun, `done` the places
+    among them of what was completed.
     """
 
-    def __init__(self, host: Host, command: str, undoes: Sequence[Run] = ()) -> None:
+    def __init__(self, host: Host, command: str, journal: Changes, undoes: Sequence[Run] = ()) -> None:
         self.host, self.command, self.undoes = host, command, tuple(undoes)
+        self.sequence = 1 + (journal.last.value or 0)
         self.entries: list[JournalEntry] = []
         self.done: set[int] = set()
         self._journal = Journal(journal_folder(host))
@@ -86,7 +88,7 @@ class Recorder:
         pid = os.getpid()
         return {
             "schema": SCHEMA,
-            "sequence": 1 + (probe_changes(self.host).last.value or 0),
+            "sequence": self.sequence,
             "run": self.command,
             "at": time.time(),
             "by": os.geteuid(),
@@ -98,10 +100,9 @@ class Recorder:
         }
 
 
-def cut_short(host: Host) -> tuple[Run, ...]:
-    """Returns this user's runs that were cut short, oldest first; none where that cannot be told."""
-    changes = probe_changes(host)
-    return () if changes.runs.unknown else changes.interrupted
+def cut_short(journal: Changes) -> tuple[Run, ...]:
+    """Returns the runs that were cut short, oldest first; none where that cannot be told."""
+    return () if journal.runs.unknown else journal.interrupted
 
 
 def settle(run: Run, host: Host, state: str) -> None:

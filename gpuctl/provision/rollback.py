@@ -8,7 +8,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Callable, Sequence
 
-from gpuctl.facts.changes import INTERRUPTED, ROLLED_BACK, RUNNING, UNDONE, Run, probe_changes
+from gpuctl.facts.changes import INTERRUPTED, ROLLED_BACK, RUNNING, UNDONE, Changes, Run
 from gpuctl.facts.journal_entries import FileWrite, Installation, JournalEntry
 from gpuctl.host.files import same_file
 from gpuctl.host.reading import Host
@@ -16,6 +16,7 @@ from gpuctl.host.replace import content_before, digest
 from gpuctl.host.replacement import Replacement
 from gpuctl.model import ENGINES, CannotTell, Disturbs, ExitCode, Step
 from gpuctl.provision.engines import engine_of, reader, untold
+from gpuctl.provision.errand import Errand
 from gpuctl.provision.package_files import show_source
 from gpuctl.provision.packages import undo_packages
 from gpuctl.provision.result import Refused, Result, Say, Wish
@@ -30,25 +31,24 @@ def rollback(host: Host, wish: Wish, name: str | None, say: Say) -> Result:
 
     A second rollback changes nothing. Files that others have edited since are refused, unless the wish is to force it.
     """
-    return conduct(host, COMMAND, wish, lambda: _plan(host, wish, name), say)
+    return conduct(Errand(host, COMMAND, wish, lambda journal: _plan(host, journal, wish, name), say))
 
 
-def own_runs(host: Host) -> tuple[Run, ...]:
+def own_runs(host: Host, journal: Changes) -> tuple[Run, ...]:
     """Returns this user's runs, oldest first. Raises Refused where they cannot be read, or are not understood."""
-    changes = probe_changes(host)
-    if changes.strange.value:
+    if journal.strange.value:
         raise Refused(
-            f"The journal holds a run that is not understood: {changes.strange.value}. Use the gpuctl that wrote it."
+            f"The journal holds a run that is not understood: {journal.strange.value}. Use the gpuctl that wrote it."
         )
     try:
-        runs = changes.runs.get() or ()
+        runs = journal.runs.get() or ()
     except CannotTell as reason:
         raise Refused(f"The journal cannot be read: {reason}.", ExitCode.UNDETERMINED) from None
     return tuple(run for run in runs if str(run.by) == host.env("euid").text)
 
 
-def _plan(host: Host, wish: Wish, name: str | None) -> Setup:
-    runs = [run for run in own_runs(host) if run.state != ROLLED_BACK]
+def _plan(host: Host, journal: Changes, wish: Wish, name: str | None) -> Setup:
+    runs = [run for run in own_runs(host, journal) if run.state != ROLLED_BACK]
     run = _named(runs, name) if name else _last(runs, wish.config)
     if run is None:
         what = wish.config or "anything that is not rolled back"

@@ -6,13 +6,14 @@ from collections.abc import Callable, Sequence
 
 from gpuctl.engines import json_text, toml_text
 from gpuctl.engines.merge import Conflict, Values, taken_out
-from gpuctl.facts.changes import ROLLED_BACK, UNDONE
+from gpuctl.facts.changes import ROLLED_BACK, UNDONE, Changes
 from gpuctl.facts.journal_entries import FileWrite
 from gpuctl.host.files import same_file
 from gpuctl.host.reading import Host
 from gpuctl.host.replace import content_before, digest
 from gpuctl.model import ENGINES
 from gpuctl.provision.engines import engine_of, reader, untold
+from gpuctl.provision.errand import Errand
 from gpuctl.provision.install import COMMAND as INSTALL
 from gpuctl.provision.result import Refused, Result, Say, Wish
 from gpuctl.provision.rollback import own_runs
@@ -25,11 +26,11 @@ _VOID = (ROLLED_BACK, UNDONE)
 
 def uninstall_runtime(host: Host, wish: Wish, say: Say) -> Result:
     """Returns how it ended; with `dry_run`, what would be done. What others have changed since is a conflict."""
-    return conduct(host, COMMAND, wish, lambda: _plan(host, wish), say)
+    return conduct(Errand(host, COMMAND, wish, lambda journal: _plan(host, journal, wish), say))
 
 
-def _plan(host: Host, wish: Wish) -> Setup:
-    runs = [run for run in own_runs(host) if run.command == INSTALL and run.state not in _VOID]
+def _plan(host: Host, journal: Changes, wish: Wish) -> Setup:
+    runs = [run for run in own_runs(host, journal) if run.command == INSTALL and run.state not in _VOID]
     writes = [write for run in reversed(runs) for write in reversed(run.writes) if write.engine in ENGINES]
     name = wish.engine or (writes[0].engine if writes else "")
     ours = [one for one in writes if one.engine == name and _is_asked(one, wish.config)]

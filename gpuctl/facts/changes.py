@@ -67,7 +67,7 @@ class Run:
     @property
     def paths(self) -> FrozenSet[str]:
         """The files that it was about."""
-        return frozenset(write.file.path for write in self.writes)
+        return frozenset(write.replacement.path for write in self.writes)
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ class FileWrite:
     """
 
     engine: str
-    file: Replacement
+    replacement: Replacement
     sets: Optional[Tuple[Setting, ...]] = None
 
 
@@ -72,7 +72,7 @@ def parse_entry(line: Mapping[str, Any]) -> JournalEntry:
 def line_of(number: int, entry: JournalEntry) -> Dict[str, Any]:
     """Returns the line that says what is begun: the `number`th thing of its run, from 0."""
     if isinstance(entry, FileWrite):
-        about = {"kind": WRITE, "engine": entry.engine, **vars(entry.file), "sets": entry.sets}
+        about = {"kind": WRITE, "engine": entry.engine, **vars(entry.replacement), "sets": entry.sets}
     elif isinstance(entry, TakeUp):
         about = {"kind": ENGINE, "engine": entry.engine}
     elif isinstance(entry, Restart):

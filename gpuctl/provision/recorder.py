@@ -47,7 +47,7 @@ class Recorder:
     def files(self) -> tuple[File, ...]:
         """The files that were changed, those of the engine first."""
         written = sorted(self._written(), key=lambda one: one.engine == PACKAGES)
-        return tuple(File(one.file.path, one.file.kept) for one in written)
+        return tuple(File(one.replacement.path, one.replacement.kept) for one in written)
 
     def _written(self) -> list[FileWrite]:
         return [one for place, one in enumerate(self.entries) if isinstance(one, FileWrite) and place in self.done]

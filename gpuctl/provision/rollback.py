@@ -103,14 +103,14 @@ def _chain(runs: Sequence[Run], run: Run) -> tuple[Run, ...]:
 
 def _edits(writes: Sequence[FileWrite], force: bool) -> list[Edit]:
     """`writes` are newest first, and may be of one file more than once."""
-    paths = dict.fromkeys(write.file.path for write in writes)
-    return [_edit(path, [write for write in writes if write.file.path == path], force) for path in paths]
+    paths = dict.fromkeys(write.replacement.path for write in writes)
+    return [_edit(path, [write for write in writes if write.replacement.path == path], force) for path in paths]
 
 
 def _edit(path: str, writes: Sequence[FileWrite], force: bool) -> Edit:
     show = _show(writes[0].engine)
-    folder, kept_in = (posixpath.dirname(place) for place in (path, writes[0].file.kept))
-    changes = [write.file for write in writes]
+    folder, kept_in = (posixpath.dirname(place) for place in (path, writes[0].replacement.kept))
+    changes = [write.replacement for write in writes]
     return Edit(path, _restorer(path, changes, show, force), show, aside="" if kept_in == folder else kept_in)
 
 

@@ -238,7 +238,7 @@ def _undone(work: Work, setup: Setup, cause: BaseException) -> Outcome:
     if stuck or isinstance(cause, NotPutBack):
         recorder.end(STUCK)
         left = [trouble.entry for trouble in stuck] or recorder.entries
-        kept = tuple(File(one.file.path, one.file.kept) for one in left if isinstance(one, FileWrite))
+        kept = tuple(File(one.replacement.path, one.replacement.kept) for one in left if isinstance(one, FileWrite))
         others = as_before([entry for entry in entries if entry not in left])
         error = " ".join(dict.fromkeys([words, *(trouble.text for trouble in stuck), *others]))
         return Outcome(ExitCode.NOT_ROLLED_BACK, error, changed=bool(kept), files=kept)

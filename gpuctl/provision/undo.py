@@ -35,7 +35,7 @@ def undo(host: Host, entries: Sequence[JournalEntry], daemon: Daemon | None, dea
     for entry in reversed(entries):
         try:
             if isinstance(entry, FileWrite):
-                put_back(entry.file)
+                put_back(entry.replacement)
             elif isinstance(entry, TakeUp):
                 _tell(daemon, entries, deadline)
             elif isinstance(entry, Installation):
@@ -48,7 +48,8 @@ def undo(host: Host, entries: Sequence[JournalEntry], daemon: Daemon | None, dea
 
 def as_before(entries: Sequence[JournalEntry]) -> tuple[str, ...]:
     """Returns, in sentences, what is as it was before."""
-    written = tuple(f"{entry.file.path} is as it was before." for entry in entries if isinstance(entry, FileWrite))
+    paths = (entry.replacement.path for entry in entries if isinstance(entry, FileWrite))
+    written = tuple(f"{path} is as it was before." for path in paths)
     installed = any(isinstance(entry, Installation) for entry in entries)
     return (*written, *(("The packages are as they were before.",) if installed else ()))
 
@@ -58,7 +59,7 @@ def _tell(daemon: Daemon | None, entries: Sequence[JournalEntry], deadline: floa
     if daemon is None:
         return
     restarted = any(isinstance(entry, Restart) for entry in entries)
-    paths = [entry.file.path for entry in entries if isinstance(entry, FileWrite)]
+    paths = [entry.replacement.path for entry in entries if isinstance(entry, FileWrite)]
     contents: Contents = {path: files.read(path).raw for path in paths}
     try:
         if daemon.reloading:

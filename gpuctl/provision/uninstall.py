@@ -37,14 +37,14 @@ def _plan(host: Host, journal: Changes, wish: Wish) -> Setup:
     if not ours:
         return Setup("", "", (), None, notes=("gpuctl has put nothing there: there is nothing to take out.",))
     engine = engine_of(name)
-    paths = dict.fromkeys(write.file.path for write in ours)
-    edits = tuple(_edit(engine, path, [one for one in ours if one.file.path == path]) for path in paths)
+    paths = dict.fromkeys(write.replacement.path for write in ours)
+    edits = tuple(_edit(engine, path, [one for one in ours if one.replacement.path == path]) for path in paths)
     daemon = reader(host, name, list(paths)) if wish.reload else None
     return Setup(name, engine.title, edits, daemon, notes=untold(daemon, wish), takes_away=True)
 
 
 def _is_asked(write: FileWrite, config: str | None) -> bool:
-    return config is None or same_file(write.file.path, config)
+    return config is None or same_file(write.replacement.path, config)
 
 
 def _edit(engine: Engine, path: str, writes: Sequence[FileWrite]) -> Edit:
@@ -64,7 +64,7 @@ def _without(engine: Engine, path: str, writes: Sequence[FileWrite]) -> Callable
 
 def _undone(engine: Engine, path: str, write: FileWrite, raw: bytes | None) -> bytes | None:
     """A file that nobody else has touched gets its old bytes again, any other loses only what gpuctl had set."""
-    file = write.file
+    file = write.replacement
     if digest(raw) == file.after:
         return content_before(file)
     if raw is None or digest(raw) == file.before:

@@ -34,7 +34,7 @@ def history_text(changes: Changes) -> Styled:
 
 def _line(entry: JournalEntry) -> str:
     if isinstance(entry, FileWrite):
-        return f"{entry.file.path}, what it was: {entry.file.kept}"
+        return f"{entry.replacement.path}, what it was: {entry.replacement.kept}"
     if isinstance(entry, Installation):
         return f"packages: {', '.join(entry.before)}"
     return ""
@@ -48,6 +48,6 @@ def _run(run: Run) -> dict[str, Any]:
         "uid": run.by,
         "state": run.state,
         "undoes": run.undoes,
-        "files": [{"path": write.file.path, "backup": write.file.kept} for write in run.writes],
+        "files": [{"path": write.replacement.path, "backup": write.replacement.kept} for write in run.writes],
         "packages": [name for entry in run.entries if isinstance(entry, Installation) for name in entry.before],
     }

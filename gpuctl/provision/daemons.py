@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
-from gpuctl.engines import json_text, toml_text
 from gpuctl.host.process import ProcessProblem, hang_up, systemctl
 from gpuctl.host.reading import failure
 from gpuctl.provision.result import Refused
@@ -83,7 +83,16 @@ def not_restarted(title: str) -> Refused:
     return Refused(f"systemd does not run this {title}: restart it as it was started, and leave out --restart.")
 
 
-def refused(path: str, error: json_text.NotAccepted | toml_text.NotAccepted) -> Refused:
+class Fault(Protocol):
+    """Why a document is not edited: NotAccepted, that of JSON or that of TOML, of which an engine needs but one."""
+
+    replaceable: bool
+
+    def at(self, path: str) -> str:
+        """Returns what is wrong, with file and line."""
+
+
+def refused(path: str, error: Fault) -> Refused:
     """Returns the refusal of an edit, with the way out where there is one."""
     hint = " Use --force to replace that entry." if error.replaceable else ""
     return Refused(f"{error.at(path)}.{hint}")

@@ -18,6 +18,7 @@ from gpuctl.facts.gather import gather
 from gpuctl.facts.packages import Packages
 from gpuctl.facts.system import System
 from gpuctl.host.local import LocalHost
+from gpuctl.provision.errand import Errand
 from gpuctl.provision.package_plan import PackagePlan
 from gpuctl.provision.packages import PackageWish, plan_packages
 from gpuctl.provision.result import Refused, Wish
@@ -37,7 +38,8 @@ def conducted(wish: dict[str, Any], dry_run: bool) -> dict[str, Any]:
     """The packages alone: an engine's part has its own tests."""
     made = plan(wish)
     nobody = Setup("", "", (), None)
-    result = conduct(LocalHost(), "install-runtime", Wish(dry_run=dry_run), lambda: nobody, lambda *_: None, made)
+    asked = Wish(dry_run=dry_run)
+    result = conduct(Errand(LocalHost(), "install-runtime", asked, lambda journal: nobody, lambda *_: None, made))
     steps = [step for step in result.plan.steps if not step.diff]
     return {
         "steps": [step.text for step in steps],

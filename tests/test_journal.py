@@ -20,7 +20,18 @@ from gpuctl.checks import CHECKS
 from gpuctl.checks.engine import ask
 from gpuctl.facts.changes import ROOT_FOLDER, SCHEMA, Changes, probe_changes
 from gpuctl.facts.gather import gather
+from gpuctl.facts.journal_entries import (
+    FileWrite,
+    Installation,
+    JournalEntry,
+    Restart,
+    TakeUp,
+    line_of,
+    parse_entry,
+)
 from gpuctl.facts.system import System
+from gpuctl.host.decode import parse_object
+from gpuctl.host.replacement import Replacement
 from gpuctl.model import Status
 from gpuctl.render.history import history_json, history_text
 
@@ -218,6 +229,41 @@ def test_no_line_of_a_journal_takes_its_reader_down(lines: list[dict[str, Any]])
     assert "crashed" not in ask(CHECKS["changes.complete"], facts).message
     validate(json.loads(history_json(changes)), json.loads((SCHEMAS / "history.schema.json").read_text()))
     assert history_text(changes).plain
+
+
+TEXT = st.text(max_size=3)
+SETTINGS = st.tuples(st.lists(TEXT).map(tuple), st.none() | TEXT | st.dictionaries(TEXT, st.booleans()))
+ENTRIES = (
+    st.builds(
+        FileWrite,
+        TEXT,
+        st.builds(Replacement, TEXT, st.none() | TEXT, st.none() | TEXT, TEXT),
+        st.none() | st.lists(SETTINGS, max_size=2).map(tuple),
+    )
+    | st.builds(TakeUp, TEXT)
+    | st.builds(Restart, TEXT)
+    | st.builds(Installation, TEXT, st.dictionaries(TEXT, st.none() | TEXT))
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 99), ENTRIES)
+def test_what_was_written_down_is_what_is_read(number: int, entry: JournalEntry) -> None:
+    assert parse_entry(parse_object(json.dumps(line_of(number, entry)))) == entry
+
+
+def test_lines_of_earlier_versions_are_read_as_they_always_were() -> None:
+    whole = {"path": "/a", "before": None, "after": "12", "kept": "/b", "engine": "docker"}
+    write = {"begins": 0, "kind": "write", **whole}
+    sets = [[["runtimes", "nvidia"], {"path": "/bin/true"}]]
+    values = ((("runtimes", "nvidia"), {"path": "/bin/true"}),)
+    assert parse_entry(write) == FileWrite("docker", Replacement("/a", None, "12", "/b"))
+    assert parse_entry({**write, "sets": sets}) == FileWrite("docker", Replacement("/a", None, "12", "/b"), values)
+    packages = {"begins": 1, "kind": "packages", "manager": "apt", "before": {"one": "1.0", "two": None}}
+    assert parse_entry(packages) == Installation("apt", {"one": "1.0", "two": None})
+    for name in whole:
+        with pytest.raises(ValueError, match=r"does not know \('write'\)"):
+            parse_entry({key: value for key, value in write.items() if key != name})
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ _NO_FILES = ("/proc/", "/sys/", "/dev/", "/run/", "/var/lib/dkms/", "/var/lib/gp
 
 
 @dataclass(frozen=True)
-class Change:
+class Difference:
     """A fact by its name, or a file by its path, before and after; None where it was not there."""
 
     name: str
@@ -32,7 +32,7 @@ class Change:
 
 
 @dataclass(frozen=True)
-class FindingChange:
+class FindingDifference:
     """A finding that is none of a good host before or after; None where it is not there, or good."""
 
     id: str
@@ -44,9 +44,9 @@ class FindingChange:
 class Comparison:
     """All that differs."""
 
-    facts: tuple[Change, ...]
-    files: tuple[Change, ...]
-    findings: tuple[FindingChange, ...]
+    facts: tuple[Difference, ...]
+    files: tuple[Difference, ...]
+    findings: tuple[FindingDifference, ...]
 
     @property
     def equal(self) -> bool:
@@ -64,10 +64,10 @@ def compare(old: Snapshot, new: Snapshot) -> Comparison:
     )
 
 
-def _changes(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[Change]:
+def _changes(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[Difference]:
     for name in dict.fromkeys([*old, *new]):
         if old.get(name) != new.get(name):
-            yield Change(name, _public(name, old.get(name)), _public(name, new.get(name)))
+            yield Difference(name, _public(name, old.get(name)), _public(name, new.get(name)))
 
 
 def _public(name: str, text: str | None) -> str | None:
@@ -116,7 +116,7 @@ def _shown(value: Any) -> str:
     return str(value.value if isinstance(value, Enum) else value)
 
 
-def _changed_files(old: Mapping[str, Reading], new: Mapping[str, Reading]) -> Iterator[Change]:
+def _changed_files(old: Mapping[str, Reading], new: Mapping[str, Reading]) -> Iterator[Difference]:
     """Of files that were looked at in both; one that could not be read tells nothing."""
     for name in sorted(old.keys() & new.keys()):
         before, after = old[name], new[name]
@@ -129,12 +129,12 @@ def _file(seen: Reading) -> dict[str, str]:
     return {seen.source: seen.text} if seen.ok else {}
 
 
-def _changed_findings(before: Facts, after: Facts) -> Iterator[FindingChange]:
+def _changed_findings(before: Facts, after: Facts) -> Iterator[FindingDifference]:
     old, new = (_loud(facts) for facts in (before, after))
     for id in dict.fromkeys([*new, *old]):
         one, other = old.get(id), new.get(id)
         if one is None or other is None or (one.status, one.message) != (other.status, other.message):
-            yield FindingChange(id, one, other)
+            yield FindingDifference(id, one, other)
 
 
 def _loud(facts: Facts) -> dict[str, Finding]:

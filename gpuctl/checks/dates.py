@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gpuctl.facts.package_history import PackageHistory
-from gpuctl.facts.package_logs import DRIVER, ENGINE, KERNEL, TOOLKIT, Change
+from gpuctl.facts.package_logs import DRIVER, ENGINE, KERNEL, TOOLKIT, PackageEvent
 from gpuctl.model import Evidence, Finding
 
 _TITLES = {DRIVER: "The driver", KERNEL: "The kernel", ENGINE: "The engine", TOOLKIT: "The toolkit"}
@@ -24,7 +24,7 @@ def dated(finding: Finding, subject: str, history: object) -> Finding:
     return replace(finding, message=message, evidence=(*finding.evidence, seen))
 
 
-def _sentence(change: Change) -> str:
+def _sentence(change: PackageEvent) -> str:
     """The change in words: "The driver was upgraded on 2026-11-20 by unattended-upgrade (535.183 → 535.216)."."""
     by = f" by {change.by}" if change.by else ""
     user = f" for {change.user}" if change.user else ""
@@ -32,5 +32,5 @@ def _sentence(change: Change) -> str:
     return f"{_TITLES[change.subject]} was {change.action} on {change.at[:10]}{by}{user}{versions}."
 
 
-def _versions(change: Change) -> str:
+def _versions(change: PackageEvent) -> str:
     return " → ".join(filter(None, (change.before, change.after)))

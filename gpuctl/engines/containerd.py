@@ -32,6 +32,8 @@ _TYPES: Mapping[Keys, tuple[type, str]] = {
 class Differs(NotAccepted):
     """The runtime is registered in another way; the message says in which."""
 
+    replaceable = True
+
 
 @dataclass(frozen=True)
 class Settings:

@@ -24,6 +24,8 @@ runtime_root and whatever is true of one program only are not among them."""
 class Differs(NotAccepted):
     """The runtime is registered already, as another program."""
 
+    replaceable = True
+
 
 def register(raw: bytes | None, name: str, entry: Mapping[str, Any], default: bool, force: bool) -> bytes:
     """Returns the file with the runtime. Where it has that program already, only what it lacks is added.

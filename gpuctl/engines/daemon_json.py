@@ -34,6 +34,8 @@ _ENTRY_FIELDS = {
 class Differs(NotAccepted):
     """The runtime is registered in another way; `entry` is the existing entry on one line."""
 
+    replaceable = True
+
     def __init__(self, name: str, entry: str, line: int, column: int) -> None:
         super().__init__(f"the runtime {name} is registered in another way: {entry}", line, column)
         self.entry = entry

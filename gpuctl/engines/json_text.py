@@ -41,6 +41,9 @@ class Kind(Enum):
 class NotAccepted(ValueError):
     """A document that gpuctl does not edit: what is wrong with it, at which line and column (both from 1)."""
 
+    replaceable = False
+    """Whether `force` replaces what is wrong."""
+
     def __init__(self, message: str, line: int, column: int) -> None:
         super().__init__(f"line {line}, column {column}: {message}")
         self.message, self.line, self.column = message, line, column

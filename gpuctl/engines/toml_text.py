@@ -28,6 +28,9 @@ class NotAccepted(ValueError):
     `path` is the file, where another one than that which is edited may be meant.
     """
 
+    replaceable = False
+    """Whether `force` replaces what is wrong."""
+
     def __init__(self, message: str, line: int = 0, path: str = "") -> None:
         super().__init__(f"line {line}: {message}" if line else message)
         self.message, self.line, self.path = message, line, path

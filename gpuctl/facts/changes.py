@@ -3,7 +3,7 @@
 The journal is FOLDER/RUN.jsonl. The lines of a file, in the order in which they come to be:
 
     {"schema": "gpuctl.journal/1", "sequence": 7, "run": "install-runtime", "at": 1764000000.1, "by": 0, "pid": 812, …}
-    {"begins": 0, "kind": "write", "path": "/etc/docker/daemon.json", "before": "…", "after": "…", "kept": "…"}
+    {"begins": 0, "kind": "write", "path": "/etc/docker/daemon.json", "before": "…", "after": "…", "kept": "…", …}
     {"done": 0}
     {"end": "done", "at": 1764000001.3}
 
@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple
 
 from gpuctl.facts.docker_process import parse_start
+from gpuctl.facts.journal_entries import FileWrite, Installation, JournalEntry, parse_entry
 from gpuctl.host.decode import LAST_SECOND, number_in, parse_object, text_in
 from gpuctl.host.reading import Host, Outcome, failure
 from gpuctl.model import Fact
@@ -31,24 +32,13 @@ BOOT_ID = "/proc/sys/kernel/random/boot_id"
 DONE, ROLLED_BACK, UNDONE, STUCK = "done", "rolled-back", "undone", "stuck"
 """How a run ended: as wished; failed, and put back by itself; undone by `gpuctl rollback`; failed, and not put back."""
 ENDS = (DONE, ROLLED_BACK, UNDONE, STUCK)
-WRITE, ENGINE, RESTART, PACKAGES = "write", "engine", "restart", "packages"
-"""A file is written; a daemon is to take files up; it is restarted; packages are installed."""
 RUNNING, INTERRUPTED = "running", "interrupted"
 _RUN = re.compile(r"(\d{8}T\d{6}\.\d{6}Z)\.jsonl")
 
 
 @dataclass(frozen=True)
-class Change:
-    """One thing that a run began to do: `about` has what its undoing needs, by the names above."""
-
-    number: int
-    kind: str
-    about: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
 class Run:
-    """One run: when it began (seconds since the epoch), whose it was (user id), what it did, how it ended.
+    """One run: when it began (seconds since the epoch), whose it was (user id), what it began to do, how it ended.
 
     `state` is one of the above. `ended` is when, None while it has not.
     """
@@ -57,7 +47,7 @@ class Run:
     command: str
     at: float
     by: int
-    changes: Tuple[Change, ...]
+    entries: Tuple[JournalEntry, ...]
     state: str
     ended: Optional[float] = None
     continues: Optional[str] = None
@@ -67,12 +57,17 @@ class Run:
     @property
     def installs(self) -> bool:
         """Whether it was about packages."""
-        return any(change.kind == PACKAGES for change in self.changes)
+        return any(isinstance(entry, Installation) for entry in self.entries)
+
+    @property
+    def writes(self) -> Tuple[FileWrite, ...]:
+        """The files that it replaced, or began to, in their order."""
+        return tuple(entry for entry in self.entries if isinstance(entry, FileWrite))
 
     @property
     def paths(self) -> FrozenSet[str]:
         """The files that it was about."""
-        return frozenset(change.about["path"] for change in self.changes if change.kind == WRITE)
+        return frozenset(write.replacement.path for write in self.writes)
 
 
 @dataclass(frozen=True)
@@ -149,7 +144,7 @@ def parse_run(id: str, text: str) -> Tuple[Optional[Run], Mapping[str, Any]]:
         command=text_in(head, "run") or "",
         at=_number(head.get("at")),
         by=int(_number(head.get("by"))),
-        changes=tuple(map(_change, begun)),
+        entries=tuple(map(parse_entry, begun)),
         state=end.get("end", INTERRUPTED),
         ended=_number(end.get("at")) if end else None,
         continues=continues if isinstance(continues, str) else None,
@@ -172,36 +167,6 @@ def _sequence(head: Mapping[str, Any]) -> int:
         return number_in(head, "sequence") or 0
     except ValueError:
         return 0
-
-
-def _change(line: Mapping[str, Any]) -> Change:
-    if not is_change(line):
-        raise ValueError("it began something that this gpuctl does not know (%.40r)" % line.get("kind"))
-    return Change(line["begins"], line["kind"], line)
-
-
-def is_change(line: Mapping[str, Any]) -> bool:
-    """Returns whether a line says what was begun, with all that its kind needs."""
-    if type(line.get("begins")) is not int or line.get("kind") not in (WRITE, ENGINE, RESTART, PACKAGES):
-        return False
-    if line["kind"] == PACKAGES:
-        before = line.get("before")
-        whole = isinstance(before, dict) and all(isinstance(version, (str, type(None))) for version in before.values())
-        return whole and isinstance(line.get("manager"), str)
-    return line["kind"] != WRITE or _is_write(line)
-
-
-def _is_write(line: Mapping[str, Any]) -> bool:
-    texts, digests = ("path", "kept", "engine"), ("before", "after")
-    whole = all(isinstance(line.get(name), str) for name in texts)
-    known = all(isinstance(line.get(name, 0), (str, type(None))) for name in digests)
-    return whole and known and all(map(_is_setting, line.get("sets") or ()))
-
-
-def _is_setting(value: Any) -> bool:
-    """What gpuctl set: the keys that lead to it, and the value."""
-    pair = isinstance(value, list) and len(value) == 2 and isinstance(value[0], list)
-    return pair and all(isinstance(key, str) for key in value[0])
 
 
 def _line(text: str) -> Optional[Dict[str, Any]]:

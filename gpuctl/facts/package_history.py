@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Callable, Optional, Sequence, Tuple
 
 from gpuctl.facts.package_logs import (
-    Change,
+    PackageEvent,
     parse_apt,
     parse_dnf,
     parse_dnf_commands,
@@ -27,16 +27,16 @@ DNF_COMMANDS = ("/var/log/dnf.log.1", "/var/log/dnf.log")
 """Read, where `dnf history` would tell more: dnf writes into its logs whenever it runs."""
 ZYPP_LOGS = ("/var/log/zypp/history",)
 RPM_DATES = ("rpm", "-qa", "--qf", "%{NAME}\t%{VERSION}-%{RELEASE}\t%{INSTALLTIME}\n")
-_Changes = Tuple[Change, ...]
+_Events = Tuple[PackageEvent, ...]
 
 
 @dataclass(frozen=True)
 class PackageHistory:
     """The changes to packages of the driver, the kernel, the engines and the toolkit, oldest first."""
 
-    changes: Fact[_Changes]
+    changes: Fact[_Events]
 
-    def last(self, subject: str) -> Optional[Change]:
+    def last(self, subject: str) -> Optional[PackageEvent]:
         """Returns the last change of a subject, None where no log tells of one.
 
         One transaction changes many packages: of those of the same minute, one whose both versions are known counts.
@@ -58,7 +58,7 @@ def probe_package_history(host: Host) -> PackageHistory:
     return PackageHistory(Fact(None, "package manager"))
 
 
-def _by_apt(host: Host) -> Fact[_Changes]:
+def _by_apt(host: Host) -> Fact[_Events]:
     """apt tells who asked; what dpkg was given by hand is in its own log alone."""
     told, dpkg = _read(host, APT_LOGS, parse_apt), _read(host, DPKG_LOGS, parse_dpkg)
     known = {_in_both(change) for change in told.value or ()}
@@ -68,12 +68,12 @@ def _by_apt(host: Host) -> Fact[_Changes]:
     return Fact(tuple(sorted((*(told.value or ()), *more), key=lambda change: change.at)), DPKG_LOGS[-1])
 
 
-def _in_both(change: Change) -> Tuple[str, str, str]:
+def _in_both(change: PackageEvent) -> Tuple[str, str, str]:
     """What both logs have alike: dpkg's has the time of each package, apt's that of the whole."""
     return change.package, change.after, change.at[:10]
 
 
-def _by_dnf(host: Host) -> Fact[_Changes]:
+def _by_dnf(host: Host) -> Fact[_Events]:
     """dnf 4's log with its commands; of yum and dnf 5 when each package came, and no more."""
     told = _read(host, DNF_LOGS, parse_dnf)
     if told.value:
@@ -82,7 +82,7 @@ def _by_dnf(host: Host) -> Fact[_Changes]:
     return fact(host.run(RPM_DATES, 5.0), parse_rpm_dates)
 
 
-def _read(host: Host, paths: Sequence[str], parse: Callable[[str], _Changes]) -> Fact[_Changes]:
+def _read(host: Host, paths: Sequence[str], parse: Callable[[str], _Events]) -> Fact[_Events]:
     """A log behind its forerunner, which need not be there. Of what cannot be read, the reason is that of the log."""
     log = host.read(paths[-1])
     if log.outcome not in (Outcome.OK, Outcome.ABSENT):

@@ -48,7 +48,7 @@ _EPOCH = re.compile(r"^\d+:")
 
 
 @dataclass(frozen=True)
-class Change:
+class PackageEvent:
     """One change of one package. `at` is in the host's own time, "2026-11-20 06:12".
 
     `subject` is driver, kernel, engine or toolkit; `action` installed, upgraded, downgraded or removed. `before` and
@@ -71,7 +71,7 @@ def subject_of(package: str) -> Optional[str]:
     return next((subject for subject, names in _SUBJECTS if re.match(names, package)), None)
 
 
-def parse_apt(text: str) -> Tuple[Change, ...]:
+def parse_apt(text: str) -> Tuple[PackageEvent, ...]:
     """Returns the changes in apt's history.log.
 
     Start-Date: 2026-11-20  06:12:44
@@ -84,7 +84,7 @@ def parse_apt(text: str) -> Tuple[Change, ...]:
     return tuple(change for block in text.split("\n\n") for change in _apt_block(block))
 
 
-def _apt_block(block: str) -> Iterator[Change]:
+def _apt_block(block: str) -> Iterator[PackageEvent]:
     fields = dict(line.split(": ", 1) for line in block.splitlines() if ": " in line)
     at = " ".join(fields.get("Start-Date", "").split())[:16]
     by, user = command(fields.get("Commandline", "")), fields.get("Requested-By", "").partition(" ")[0]
@@ -93,7 +93,7 @@ def _apt_block(block: str) -> Iterator[Change]:
             subject = subject_of(package)
             if subject and at:
                 before, after = _apt_versions(action, versions)
-                yield Change(at, subject, package, action, before, after, by, user)
+                yield PackageEvent(at, subject, package, action, before, after, by, user)
 
 
 def _apt_versions(action: str, versions: str) -> Tuple[str, str]:
@@ -116,14 +116,14 @@ def command(line: str) -> str:
     return " ".join(filter(None, (program, verb)))
 
 
-def parse_dpkg(text: str) -> Tuple[Change, ...]:
+def parse_dpkg(text: str) -> Tuple[PackageEvent, ...]:
     """Returns the changes in dpkg.log.
 
     2026-11-20 06:12:50 upgrade nvidia-driver-535:amd64 535.183.01-0ubuntu1 535.216.01-0ubuntu1
     2026-11-20 06:12:51 install linux-image-6.8.0-49-generic:amd64 <none> 6.8.0-49.49
     """
     return tuple(
-        Change(at, subject, package, _DPKG_ACTIONS[action], _without_epoch(before), _without_epoch(after), "dpkg")
+        PackageEvent(at, subject, package, _DPKG_ACTIONS[action], _without_epoch(before), _without_epoch(after), "dpkg")
         for at, action, package, before, after in _DPKG_LINE.findall(text)
         if (subject := subject_of(package))
     )
@@ -133,13 +133,13 @@ def _without_epoch(version: str) -> str:
     return "" if version == "<none>" else _EPOCH.sub("", version)
 
 
-def parse_dnf(text: str) -> Tuple[Change, ...]:
+def parse_dnf(text: str) -> Tuple[PackageEvent, ...]:
     """Returns the changes in dnf.rpm.log, where "Upgraded:" tells the version before.
 
     2026-11-20T06:12:44+0000 SUBDEBUG Upgrade: nvidia-driver-3:535.216.01-1.el9.x86_64
     2026-11-20T06:12:49+0000 SUBDEBUG Upgraded: nvidia-driver-3:535.183.01-1.el9.x86_64
     """
-    found: List[Change] = []
+    found: List[PackageEvent] = []
     places: Dict[str, int] = {}
     for day, minute, word, package, version in _DNF_LINE.findall(text):
         subject, version = subject_of(package), _without_epoch(version)
@@ -148,7 +148,7 @@ def parse_dnf(text: str) -> Tuple[Change, ...]:
         elif subject and word in _DNF_ACTIONS:
             places[package] = len(found)
             versions = (version, "") if word == "Erase" else ("", version)
-            found.append(Change("%s %s" % (day, minute), subject, package, _DNF_ACTIONS[word], *versions))
+            found.append(PackageEvent("%s %s" % (day, minute), subject, package, _DNF_ACTIONS[word], *versions))
     return tuple(found)
 
 
@@ -165,7 +165,7 @@ def parse_dnf_commands(text: str) -> Mapping[str, str]:
     return {at: told for at, told in begun if " " in told or told == "dnf-automatic"}
 
 
-def with_commands(changes: Sequence[Change], commands: Mapping[str, str]) -> Tuple[Change, ...]:
+def with_commands(changes: Sequence[PackageEvent], commands: Mapping[str, str]) -> Tuple[PackageEvent, ...]:
     """Returns the changes, each with the command that had begun last before it on its day."""
     return tuple(replace(change, by=_begun_before(change.at, commands)) for change in changes)
 
@@ -175,14 +175,14 @@ def _begun_before(at: str, commands: Mapping[str, str]) -> str:
     return commands[max(begun)] if begun else ""
 
 
-def parse_zypp(text: str) -> Tuple[Change, ...]:
+def parse_zypp(text: str) -> Tuple[PackageEvent, ...]:
     """Returns the changes in libzypp's history. Source: https://opensuse.github.io/libzypp/group__g__ZyppHistory.html
 
     2026-11-20 06:12:40|command|root@gpu1|'zypper' '-n' 'up'|
     2026-11-20 06:12:44|install|nvidia-driver-G06|535.216.01-1|x86_64||repo|4421dfa718ab|
     2026-11-20 06:14:00|remove |nvidia-driver-G06|535.216.01-1|x86_64|root@gpu1|
     """
-    found: List[Change] = []
+    found: List[PackageEvent] = []
     versions: Dict[str, str] = {}
     by = user = ""
     for line in text.splitlines():
@@ -194,18 +194,20 @@ def parse_zypp(text: str) -> Tuple[Change, ...]:
             before, after = versions.get(name, ""), _without_epoch(version) if kind == "install" else ""
             versions[name] = after
             action = "removed" if kind == "remove" else "upgraded" if before else "installed"
-            found.append(Change(at[:16], subject, name, action, before, after, by, user))
+            found.append(PackageEvent(at[:16], subject, name, action, before, after, by, user))
     return tuple(found)
 
 
-def parse_rpm_dates(text: str) -> Tuple[Change, ...]:
+def parse_rpm_dates(text: str) -> Tuple[PackageEvent, ...]:
     """Returns when each package that is there was installed, in UTC, of lines with tabs between the fields.
 
     nvidia-driver<TAB>535.216.01-1.el9<TAB>1795155164
     """
     rows = sorted(_RPM_ROW.findall(text), key=lambda row: int(row[2]))
     return tuple(
-        Change(time.strftime("%Y-%m-%d %H:%M", time.gmtime(int(at))), subject, package, "installed", after=version)
+        PackageEvent(
+            time.strftime("%Y-%m-%d %H:%M", time.gmtime(int(at))), subject, package, "installed", after=version
+        )
         for package, version, at in rows
         if (subject := subject_of(package))
     )

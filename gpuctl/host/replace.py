@@ -19,10 +19,10 @@ import hashlib
 import os
 import re
 import time
-from dataclasses import dataclass
 from typing import Callable, Dict, Optional, Tuple, Union
 
 from gpuctl.host.files import FileProblem, State, explained, read, state
+from gpuctl.host.replacement import Replacement
 from gpuctl.host.swap import into_place
 
 BACKUP, ABSENT, UNDONE = "bak", "absent", "undone"
@@ -40,26 +40,13 @@ class NotPutBack(FileProblem):
     """A change stays, although it was to be undone. The message says why, and where what the file was is kept."""
 
 
-@dataclass(frozen=True)
-class Change:
-    """A file that is replaced: the digests of what it was and of what it becomes, None for no file.
-
-    `kept` is the path of what it was.
-    """
-
-    path: str
-    before: Optional[str]
-    after: Optional[str]
-    kept: str
-
-
 def digest(raw: Optional[bytes]) -> Optional[str]:
     """Returns the digest of a file's content; None for no file."""
     return None if raw is None else hashlib.sha256(raw).hexdigest()
 
 
-def change_of(before: State, new: Optional[bytes], undoes: bool = False, aside: str = "") -> Change:
-    """Returns the change that `replace` is to make. `undoes`: what the file was is kept as `.undone`.
+def replacement_of(before: State, new: Optional[bytes], undoes: bool = False, aside: str = "") -> Replacement:
+    """Returns what `replace` is to do. `undoes`: what the file was is kept as `.undone`.
 
     `aside` is the folder in which it is kept, "" for that of the file.
     """
@@ -67,16 +54,16 @@ def change_of(before: State, new: Optional[bytes], undoes: bool = False, aside: 
     mark = (digest(new) or "")[:12].ljust(12, "0")
     folder, name = os.path.split(before.path)
     kept = os.path.join(aside or folder, "%s.gpuctl-%s-%s.%s" % (name, stamp(), mark, kind))
-    return Change(before.path, digest(before.raw), digest(new), kept)
+    return Replacement(before.path, digest(before.raw), digest(new), kept)
 
 
-def replace(change: Change, before: State, new: Optional[bytes], inspect: Callable[[str], None]) -> None:
+def replace(replacement: Replacement, before: State, new: Optional[bytes], inspect: Callable[[str], None]) -> None:
     """Writes `new` in the place of what was read; None removes the file. Call it with the lock held.
 
     `inspect` sees the path of the complete new file before it counts, and may raise. Raises FileProblem, the file being
     untouched then.
     """
-    real, kept, temporary = change.path, change.kept, _temporary(change.kept)
+    real, kept, temporary = replacement.path, replacement.kept, _temporary(replacement.kept)
     with explained("replace", real):
         try:
             if new is not None:
@@ -94,27 +81,27 @@ def replace(change: Change, before: State, new: Optional[bytes], inspect: Callab
         try:
             sync(os.path.dirname(real))
         except OSError:
-            put_back(change)
+            put_back(replacement)
             raise
 
 
-def put_back(change: Change) -> None:
-    """Undoes a change, as if it had never been; one that never was is none to undo. Call it with the lock held.
+def put_back(replacement: Replacement) -> None:
+    """Undoes a replacement, as if it had never been; one that never was is none to undo. Call it with the lock held.
 
     Raises NotPutBack when the file is no longer as gpuctl wrote it, or cannot be replaced: it stays as it is then.
     """
-    real, kept = change.path, change.kept
+    real, kept = replacement.path, replacement.kept
     try:
         seen = state(real)
         now = digest(seen.raw)
-        if now not in (change.before, change.after):
-            raise _changed(change)
-        if now != change.before and change.before is not None:
-            if digest(state(kept).raw) != change.before:
+        if now not in (replacement.before, replacement.after):
+            raise _changed(replacement)
+        if now != replacement.before and replacement.before is not None:
+            if digest(state(kept).raw) != replacement.before:
                 raise NotPutBack("cannot put back %s: %s is gone or was changed." % (real, kept))
             if not into_place(kept, seen):
-                raise _changed(change)
-        elif now != change.before:
+                raise _changed(replacement)
+        elif now != replacement.before:
             os.unlink(real)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(kept)
@@ -124,18 +111,18 @@ def put_back(change: Change) -> None:
         raise NotPutBack("cannot put back %s: %s. What it was is kept in %s." % (real, error.strerror, kept)) from error
 
 
-def _changed(change: Change) -> NotPutBack:
+def _changed(replacement: Replacement) -> NotPutBack:
     told = "%s was changed by another program meanwhile. What it was is kept in %s."
-    return NotPutBack(told % (change.path, change.kept))
+    return NotPutBack(told % (replacement.path, replacement.kept))
 
 
-def content_before(change: Change) -> Optional[bytes]:
-    """Returns what a file was before a change. Raises FileProblem where the backup is not there, or was changed."""
-    if change.before is None:
+def content_before(replacement: Replacement) -> Optional[bytes]:
+    """Returns what a replaced file was. Raises FileProblem where the backup is not there, or was changed."""
+    if replacement.before is None:
         return None
-    raw = read(change.kept).raw
-    if digest(raw) != change.before:
-        raise FileProblem("%s, which kept what %s was, is gone or was changed." % (change.kept, change.path))
+    raw = read(replacement.kept).raw
+    if digest(raw) != replacement.before:
+        raise FileProblem("%s, which kept what %s was, is gone or was changed." % (replacement.kept, replacement.path))
     return raw
 
 

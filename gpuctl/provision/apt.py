@@ -13,7 +13,7 @@ from gpuctl.host.reading import Host, Reading
 from gpuctl.host.scratch import discard, scratch
 from gpuctl.provision.manager_runs import KEPT, must, reason, run_manager
 from gpuctl.provision.package_files import apt_source, silenced, written
-from gpuctl.provision.package_plan import Before, Change, PackageProblem, Repository
+from gpuctl.provision.package_plan import Before, PackageProblem, Repository, Upgrade
 from gpuctl.provision.package_states import check_versions, needed, versions
 from gpuctl.provision.setup import Edit
 from gpuctl.provision.signing_key import is_armoured
@@ -116,11 +116,11 @@ def _only(file: str) -> tuple[str, ...]:
     )
 
 
-def keep(host: Host, repository: Repository, change: Change, packages: Packages) -> None:
+def keep(host: Host, repository: Repository, upgrade: Upgrade, packages: Packages) -> None:
     """Fetches the packages: by all sources, else by one file alone, where sources contradict each other."""
     create_public(KEPT)
     files = dict.fromkeys(one.file for one in packages.sources.get() or () if is_of_toolkit(one, repository))
-    for name, version in change.lost.items():
+    for name, version in upgrade.lost.items():
         tries = _fetch(f"{name}={version}", files)
         if not any(_kept(host, name, version) for _ in chain(("before",), tries)):
             raise PackageProblem(f"{name} {version} can be had nowhere, so that it could not be put back.")
@@ -139,16 +139,18 @@ def _kept(host: Host, name: str, version: str) -> str | None:
     return next((f"{KEPT}/{file}" for file in host.list(KEPT).text.splitlines() if file.startswith(begin)), None)
 
 
-def install(host: Host, repository: Repository, change: Change) -> None:
+def install(host: Host, repository: Repository, upgrade: Upgrade) -> None:
     """Installs just these versions: so no pin and no other repository puts another in their place."""
     must("apt-get update", run_manager(("apt-get", *_only(SOURCE), "update")))
-    wishes = (*(f"{name}={change.version}" for name in change.install), *(f"{name}-" for name in change.remove))
+    wishes = (*(f"{name}={upgrade.version}" for name in upgrade.install), *(f"{name}-" for name in upgrade.remove))
     argv = ("apt-get", *_OPTIONS, "install", "-y", "--no-install-recommends", "--allow-downgrades", *wishes)
-    others = sorted(set(_removals(must("apt-get install", run_manager((*argv, "--simulate"))).text)) - {*change.remove})
+    others = sorted(
+        set(_removals(must("apt-get install", run_manager((*argv, "--simulate"))).text)) - {*upgrade.remove}
+    )
     if others:
         raise PackageProblem(f"apt would remove {', '.join(others)} for it, which gpuctl does not do.")
     must("apt-get install", run_manager(argv))
-    check_versions(host, "apt", {**dict.fromkeys(change.install, change.version), **dict.fromkeys(change.remove)})
+    check_versions(host, "apt", {**dict.fromkeys(upgrade.install, upgrade.version), **dict.fromkeys(upgrade.remove)})
 
 
 def _removals(text: str) -> Iterator[str]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from gpuctl.checks.remedies import as_root
 from gpuctl.command import command, operands
-from gpuctl.engines.containerd import Differs, Settings, cri_plugin, enable, settings
+from gpuctl.engines.containerd import Settings, cri_plugin, enable, settings
 from gpuctl.engines.toml_shown import diff
 from gpuctl.engines.toml_text import NotAccepted, set_values, values
 from gpuctl.facts.containerd import Containerd
@@ -19,6 +19,7 @@ from gpuctl.host.reading import Host, Outcome, failure, said_line
 from gpuctl.model import ENGINES, Disturbs, ExitCode, Remedy
 from gpuctl.provision.containerd_daemon import TITLES, Running
 from gpuctl.provision.containerd_files import Layout, check, disabling, registered, target
+from gpuctl.provision.daemons import not_restarted, refused
 from gpuctl.provision.result import Refused, Wish
 from gpuctl.provision.runtime_program import PROGRAM, whole_path
 from gpuctl.provision.setup import Contents, Daemon, Document, Edit, Engine, Setup, accept
@@ -48,7 +49,7 @@ def plan(host: Host, facts: Facts, wish: Wish) -> Setup:
         layout = _layout(containerd, wish.config)
         edits = _edits(host, containerd, layout, wish, program)
     except NotAccepted as error:
-        raise _refused(wish.config or _main(containerd), error) from None
+        raise refused(wish.config or _main(containerd), error) from None
     daemon = _running(host, containerd) if wish.reload and _reads(containerd, layout) else None
     notes = (*_enabled(layout), *_why_not_told(containerd, layout, wish))
     return _setup(containerd, system, wish, edits, daemon, notes)
@@ -125,14 +126,9 @@ def _checked(path: str, layout: Layout, change: Callable[[bytes], bytes]) -> Cal
         try:
             return change(layout.with_contents({path: raw}).raw(path))
         except NotAccepted as error:
-            raise _refused(path, error) from None
+            raise refused(path, error) from None
 
     return edit
-
-
-def _refused(path: str, error: NotAccepted) -> Refused:
-    hint = " Use --force to replace that entry." if isinstance(error, Differs) else ""
-    return Refused(f"{error.at(path)}.{hint}")
 
 
 def _leads_to(host: Host, there: str, program: str) -> bool:
@@ -233,7 +229,7 @@ def _setup(
         return replace(setup, restart_needed=False)
     step = daemon.restarting
     if step is None and wish.restart:
-        raise Refused(f"systemd does not run this {title}: restart it as it was started, and leave out --restart.")
+        raise not_restarted(title)
     unit = containerd.unit.value
     commands = as_root(system, command("systemctl", "restart", *operands(unit.name))) if unit else ()
     late = f"{title} takes up the runtime {wish.name} when it is restarted: it reads its files only when it starts."

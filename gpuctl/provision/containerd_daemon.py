@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posixpath
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,15 +11,13 @@ from gpuctl.engines.toml_text import NotAccepted
 from gpuctl.facts.containerd import Containerd, Cri, Unit
 from gpuctl.facts.containerd_daemon import ask_cri
 from gpuctl.host.files import behind_links
-from gpuctl.host.process import systemctl
-from gpuctl.host.reading import Host, failure
+from gpuctl.host.reading import Host
 from gpuctl.model import Disturbs, Step
+from gpuctl.provision.daemons import Runtimes, difference, restarted, wait
 from gpuctl.provision.setup import Contents, DaemonProblem, NotUp
 
 TITLES = {"plain": "containerd", "k3s": "K3s", "rke2": "RKE2", "microk8s": "MicroK8s's containerd"}
-SYSTEMD_DEADLINE = 90.0
 _SERVERS = ("k3s.service", "rke2-server.service")
-_PAUSE = 0.2
 
 
 @dataclass(frozen=True)
@@ -73,26 +70,14 @@ class Running:
         unit = self.containerd.unit.value
         if unit is None:
             raise NotUp("systemd does not run this containerd")
-        done = systemctl("restart", unit.name, SYSTEMD_DEADLINE)
-        if not done.ok:
-            raise NotUp(f"`{done.source}` failed: {failure(done)}.")
-        end = time.monotonic() + deadline
-        while problem := self.difference(contents):
-            if time.monotonic() >= end:
-                raise NotUp(f"{problem}, {deadline:g} s after its restart.")
-            time.sleep(_PAUSE)
+        with restarted(unit.name):
+            wait(lambda left: self.difference(contents), deadline, since="its restart")
 
 
 def _difference(wanted: Settings, has: Cri) -> str:
-    for name, program in wanted.runtimes.items():
-        if name not in has.runtimes:
-            return f"containerd does not list the runtime {name}"
-        # Up to 1.5 it does not tell programs.
-        if program and has.runtimes[name] and has.runtimes[name] != program:
-            return f"containerd lists the runtime {name} as {has.runtimes[name]}, not {program}"
-    if wanted.default and has.default != wanted.default:
-        return f"containerd's default runtime is {has.default}, not {wanted.default}"
-    return ""
+    # "" is runc, whose program containerd does not tell either.
+    programs = {name: program or None for name, program in has.runtimes.items()}
+    return difference("containerd", Runtimes(wanted.runtimes, wanted.default), Runtimes(programs, has.default))
 
 
 def _restarting(containerd: Containerd, unit: Unit) -> Step:

@@ -9,7 +9,7 @@ from typing import Any
 
 from gpuctl.checks.remedies import as_root
 from gpuctl.command import command
-from gpuctl.engines.crio import INHERITED, Differs, register
+from gpuctl.engines.crio import INHERITED, register
 from gpuctl.engines.toml_shown import diff
 from gpuctl.engines.toml_text import NotAccepted
 from gpuctl.facts.crio import FOLDER, Crio, CrioConfig, merged
@@ -21,6 +21,7 @@ from gpuctl.host.reading import Host
 from gpuctl.host.status import status_of
 from gpuctl.model import ENGINES, CannotTell, Disturbs, ExitCode, Remedy
 from gpuctl.provision.crio_daemon import CrioDaemon
+from gpuctl.provision.daemons import refused
 from gpuctl.provision.result import Refused, Wish
 from gpuctl.provision.runtime_program import PROGRAM, whole_path
 from gpuctl.provision.setup import Edit, Engine, Setup
@@ -126,8 +127,7 @@ def _editor(path: str, entry: Mapping[str, Any], wish: Wish) -> Callable[[bytes 
         try:
             return register(raw, wish.name, entry, wish.default, wish.force)
         except NotAccepted as error:
-            hint = " Use --force to replace that entry." if isinstance(error, Differs) else ""
-            raise Refused(f"{error.at(path)}.{hint}") from None
+            raise refused(path, error) from None
 
     return change
 

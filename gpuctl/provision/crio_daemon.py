@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import posixpath
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from gpuctl.compat.versions import docker_version
 from gpuctl.engines.crio import settings
 from gpuctl.facts.crio import CrioConfig, CrioProcess, ask
 from gpuctl.host.files import behind_links
-from gpuctl.host.process import ProcessProblem, hang_up, systemctl
-from gpuctl.host.reading import Host, failure
+from gpuctl.host.reading import Host
 from gpuctl.model import CannotTell, Disturbs, Step
-from gpuctl.provision.setup import Contents, DaemonProblem, NotUp
+from gpuctl.provision.daemons import Runtimes, difference, restarted, tell, tell_process, wait
+from gpuctl.provision.setup import Contents
 
 RELOADS_SINCE = "1.26.0"
 """From here on a reload takes up `runtimes` and `default_runtime` (https://github.com/cri-o/cri-o/pull/6056). Late 1.25
 releases do too (pull request 6270); a restart is right for them as well."""
-SYSTEMD_DEADLINE = 90.0
 ANSWER_DEADLINE = 3.0
-_PAUSE = 0.1
 
 
 @dataclass(frozen=True)
@@ -60,53 +56,27 @@ class CrioDaemon:
             return f"CRI-O does not answer: {reason}"
         if has is None:
             return "CRI-O does not answer: its socket is gone"
-        return next(filter(None, (_difference(settings(raw), has) for raw in contents.values())), "")
+        wanted = map(settings, contents.values())
+        return next(filter(None, (difference("CRI-O", _runtimes(one), _runtimes(has)) for one in wanted)), "")
 
     def reload(self, contents: Contents, deadline: float) -> None:
         if self.unit:
-            self._tell("reload", self.unit)
+            tell("reload", self.unit)
         else:
-            try:
-                hang_up(self.process.pid, self.process.argv)
-            except ProcessProblem as problem:
-                raise DaemonProblem(str(problem)) from None
-        _wait(lambda: self.difference(contents), deadline)
+            tell_process(self.process.pid, self.process.argv)
+        wait(lambda left: self.difference(contents), deadline)
 
     def restart(self, contents: Contents, deadline: float) -> None:
-        try:
-            self._tell("restart", self.unit or "")
-            _wait(lambda: self.difference(contents), deadline)
-        except DaemonProblem as problem:
-            raise NotUp(str(problem)) from None
+        with restarted(self.unit or ""):
+            wait(lambda left: self.difference(contents), deadline)
 
     def keeps(self, before: Contents, now: Contents) -> str:
         return ""  # a reload puts the whole table of runtimes in the place of the old one
 
-    def _tell(self, verb: str, unit: str) -> None:
-        done = systemctl(verb, unit, SYSTEMD_DEADLINE)
-        if not done.ok:
-            raise DaemonProblem(f"`{done.source}` failed: {failure(done)}.")
 
-
-def _difference(wanted: CrioConfig, has: CrioConfig) -> str:
-    for name, entry in wanted.runtimes.items():
-        if name not in has.runtimes:
-            return f"CRI-O does not list the runtime {name}"
-        path = entry.get("runtime_path")
-        if path and has.runtimes[name].get("runtime_path") != path:
-            return f"CRI-O lists the runtime {name} as {has.runtimes[name].get('runtime_path')}, not {path}"
-    if wanted.default_runtime and has.default_runtime != wanted.default_runtime:
-        return f"CRI-O's default runtime is {has.default_runtime}, not {wanted.default_runtime}"
-    return ""
-
-
-def _wait(difference: Callable[[], str], deadline: float) -> None:
-    """Returns once there is no difference. Raises DaemonProblem with the last one after `deadline` seconds."""
-    end = time.monotonic() + deadline
-    while problem := difference():
-        if time.monotonic() >= end:
-            raise DaemonProblem(f"{problem}, {deadline:g} s after it was told.")
-        time.sleep(_PAUSE)
+def _runtimes(config: CrioConfig) -> Runtimes:
+    programs = {name: entry.get("runtime_path", "") for name, entry in config.runtimes.items()}
+    return Runtimes(programs, config.default_runtime)
 
 
 def _is_before(version: str, other: str) -> bool:

@@ -12,7 +12,6 @@ from gpuctl.engines.daemon_json import (
     DEFAULT_RUNTIME,
     FEATURES,
     RUNTIMES,
-    Differs,
     Runtime,
     diff,
     register,
@@ -28,6 +27,7 @@ from gpuctl.facts.toolkit import Toolkit
 from gpuctl.host import files
 from gpuctl.host.reading import Host
 from gpuctl.model import ENGINES, Disturbs, Remedy, Status
+from gpuctl.provision.daemons import refused
 from gpuctl.provision.docker_cdi import about_cdi, sets_cdi
 from gpuctl.provision.docker_daemon import DockerDaemon, validator
 from gpuctl.provision.docker_target import Target, check_flags, find_target
@@ -90,8 +90,7 @@ def _editor(host: Host, wish: Wish, target: Target, program: str) -> Callable[[b
             path = there if there and _leads_to(host, target.docker, there, program) else program
             return register(raw or b"", wish.name, Runtime(path), wish.default, wish.cdi, wish.force)
         except NotAccepted as error:
-            hint = " Use --force to replace that entry." if isinstance(error, Differs) else ""
-            raise Refused(f"{error.at(target.path)}.{hint}") from None
+            raise refused(target.path, error) from None
 
     return edit
 

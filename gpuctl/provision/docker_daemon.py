@@ -15,18 +15,17 @@ from gpuctl.engines.json_text import NotAccepted
 from gpuctl.facts.docker import Docker
 from gpuctl.host.decode import number_in, object_in, parse_object, parse_objects, text_in, texts_in
 from gpuctl.host.files import behind_links, same_file
-from gpuctl.host.process import ProcessProblem, hang_up, is_running, systemctl
+from gpuctl.host.process import is_running
 from gpuctl.host.reading import Host, Outcome, Reading, failure, said_line
 from gpuctl.model import Disturbs, Step
+from gpuctl.provision.daemons import Runtimes, difference, restarted, tell, tell_process, wait
 from gpuctl.provision.result import Refused
 from gpuctl.provision.setup import Contents, DaemonProblem, NotUp, accept
 
 VALIDATES_SINCE = "23.0"
-SYSTEMD_DEADLINE = 90.0
 VALIDATE_DEADLINE = 10.0
 ANSWER_DEADLINE = 3.0
 LOG_DEADLINE = 5.0
-_PAUSE = 0.1
 _COMPLAINT = re.compile(r"level=(?:error|fatal).{0,500}?(?:reload|reconfigur|config|runtime)", re.IGNORECASE)
 """What dockerd logs of a file that it does not take. Its other errors may be any container's."""
 
@@ -71,7 +70,7 @@ class DockerDaemon:
     def difference(self, contents: Contents) -> str:
         """Returns in which way it differs from what the file says, "" when it has all of that."""
         try:
-            return difference(self._wanted(contents), self._answer(ANSWER_DEADLINE))
+            return _difference(self._wanted(contents), self._answer(ANSWER_DEADLINE))
         except DaemonProblem as problem:
             return str(problem)
 
@@ -86,7 +85,8 @@ class DockerDaemon:
             self._tell()
             # dockerd does not reload where there is no file any more: it keeps what it has, as after any reload.
             since = None if contents.get(behind_links(self.path)) is None else told
-            self._wait_for(self._wanted(contents), deadline, since)
+            wanted = self._wanted(contents)
+            wait(lambda left: self._lacks(wanted, left, since), deadline)
         except DaemonProblem as problem:
             raise self._ended() or problem from None
         after = self._containers()
@@ -99,14 +99,11 @@ class DockerDaemon:
 
     def restart(self, contents: Contents, deadline: float) -> None:
         """Restarts it. Raises NotUp when it does not come up with what the file says; `deadline` in seconds."""
-        try:
-            _done(systemctl("restart", self.unit or "", SYSTEMD_DEADLINE))
-            wanted = self._wanted(contents)
-            self._wait_for(wanted, deadline, None)
+        wanted = self._wanted(contents)
+        with restarted(self.unit or ""):
+            wait(lambda left: self._lacks(wanted, left, None), deadline)
             if wanted.cdi and not self._answer(ANSWER_DEADLINE).cdi:
                 raise DaemonProblem("Docker does not have CDI on, although its file says so.")
-        except DaemonProblem as problem:
-            raise NotUp(str(problem)) from None
 
     def keeps(self, before: Contents, now: Contents) -> str:
         """Returns what it keeps although the file does not say it any more: a reload unsets nothing. "" for nothing."""
@@ -137,26 +134,18 @@ class DockerDaemon:
         return DaemonProblem("Docker ended when it was told to reload, and was started anew.")
 
     def _tell(self) -> None:
+        process = self.docker.process.value
         if self.unit is not None:
-            _done(systemctl("reload", self.unit, SYSTEMD_DEADLINE))
-        elif self.docker.process.value is not None:
-            try:
-                hang_up(self.docker.process.value.pid, self.docker.process.value.argv)
-            except ProcessProblem as problem:
-                raise DaemonProblem(str(problem)) from None
+            tell("reload", self.unit)
+        elif process is not None:
+            tell_process(process.pid, process.argv)
 
-    def _wait_for(self, wanted: Settings, deadline: float, told: float | None) -> None:
-        end = time.monotonic() + deadline
-        while problem := self._ask(wanted, min(ANSWER_DEADLINE, max(_PAUSE, end - time.monotonic())), told):
-            if time.monotonic() >= end:
-                raise DaemonProblem(f"{problem}, {deadline:g} s after it was told.")
-            time.sleep(_PAUSE)
-
-    def _ask(self, wanted: Settings, deadline: float, told: float | None) -> str:
+    def _lacks(self, wanted: Settings, left: float, told: float | None) -> str:
+        deadline = min(ANSWER_DEADLINE, left)
         try:
             if told is not None and not self._reloaded(told, deadline):
                 return "Docker has not taken the file up"
-            return difference(wanted, self._answer(deadline))
+            return _difference(wanted, self._answer(deadline))
         except DaemonProblem as problem:
             return str(problem)
 
@@ -218,19 +207,9 @@ def validator(host: Host, docker: Docker, config: str) -> Callable[[str], None]:
     return validate
 
 
-def difference(wanted: Settings, has: Settings) -> str:
-    """Returns in which way what a daemon has differs from what its file says, "" when it does not.
-
-    CDI is left out: `features` count from the daemon's next start on.
-    """
-    for name, path in wanted.runtimes.items():
-        if name not in has.runtimes:
-            return f"Docker does not list the runtime {name}"
-        if path and has.runtimes[name] != path:
-            return f"Docker lists the runtime {name} as {has.runtimes[name]}, not {path}"
-    if wanted.default and has.default != wanted.default:
-        return f"Docker's default runtime is {has.default}, not {wanted.default}"
-    return ""
+def _difference(wanted: Settings, has: Settings) -> str:
+    """CDI is left out: `features` count from the daemon's next start on."""
+    return difference("Docker", Runtimes(wanted.runtimes, wanted.default), Runtimes(has.runtimes, has.default))
 
 
 def settings_of(raw: bytes | None) -> Settings:
@@ -247,11 +226,6 @@ def _validates(docker: Docker, program: str) -> bool:
     if daemon is None or process is None or compare(leading(daemon.version) or "0", VALIDATES_SINCE) < 0:
         return False
     return same_file(f"/proc/{process.pid}/exe", program)
-
-
-def _done(reading: Reading) -> None:
-    if not reading.ok:
-        raise DaemonProblem(f"`{reading.source}` failed: {failure(reading).rstrip('.')}.")
 
 
 def _last_line(reading: Reading) -> str:

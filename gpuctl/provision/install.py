@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from gpuctl.facts.changes import Changes, Run
 from gpuctl.facts.docker import Docker
 from gpuctl.facts.gather import gather
 from gpuctl.facts.packages import Packages
 from gpuctl.facts.system import System
 from gpuctl.host.reading import Host
 from gpuctl.provision.engines import engine_of, found_engine
-from gpuctl.provision.package_plan import PackagePlan
+from gpuctl.provision.errand import Errand, refusal
 from gpuctl.provision.packages import PackageWish, plan_packages
-from gpuctl.provision.recorder import cut_short
 from gpuctl.provision.result import Refused, Result, Say, Wish
 from gpuctl.provision.setup import Setup
-from gpuctl.provision.transaction import conduct, refusal
+from gpuctl.provision.transaction import conduct
 
 COMMAND = "install-runtime"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -39,23 +38,19 @@ def install_runtime(host: Host, wish: Wish, packages: PackageWish | None, say: S
     `packages`: the toolkit is to be installed first, if it is not there.
     """
     try:
-        job = _job(host, wish, packages)
+        errand = _errand(host, wish, packages, say)
     except Refused as refused:
         return refusal(Result(dry_run=wish.dry_run), refused)
-    result = conduct(host, COMMAND, wish, job.plan, say, job.packages)
-    notes = (*(job.packages.notes if job.packages else ()), *result.notes, *_about_cut_short(host))
+    result = conduct(errand)
+    notes = (
+        *(errand.packages.notes if errand.packages else ()),
+        *result.notes,
+        *map(_about_cut_short, result.cut_short),
+    )
     return replace(result, notes=notes)
 
 
-@dataclass(frozen=True)
-class Job:
-    """What installs the packages, None where that was not asked for, and what sets up the engine after it."""
-
-    packages: PackagePlan | None
-    plan: Callable[[], Setup]
-
-
-def _job(host: Host, wish: Wish, wanted: PackageWish | None) -> Job:
+def _errand(host: Host, wish: Wish, wanted: PackageWish | None, say: Say) -> Errand:
     name, facts = (wish.engine, {}) if wish.engine else found_engine(host)
     engine = engine_of(name)
     missing = dict.fromkeys((*engine.subjects, *((System, Docker, Packages) if wanted else ())))
@@ -64,17 +59,14 @@ def _job(host: Host, wish: Wish, wanted: PackageWish | None) -> Job:
     coming = bool(packages and packages.steps)
     first = [facts]
 
-    def plan() -> Setup:
+    def plan(journal: Changes) -> Setup:
         """With the facts that are there the first time, and with new ones after packages have come in."""
         seen = first.pop() if first else gather(host, engine.subjects)
         return engine.plan(host, seen, replace(wish, coming=coming and seen is facts))
 
-    return Job(packages, plan)
+    return Errand(host, COMMAND, wish, plan, say, packages)
 
 
-def _about_cut_short(host: Host) -> tuple[str, ...]:
+def _about_cut_short(run: Run) -> str:
     """Another run that was cut short is none of this one's business, but the person's."""
-    return tuple(
-        f"The run {run.id} (gpuctl {run.command}) was cut short. `gpuctl rollback` undoes what it had begun."
-        for run in cut_short(host)
-    )
+    return f"The run {run.id} (gpuctl {run.command}) was cut short. `gpuctl rollback` undoes what it had begun."

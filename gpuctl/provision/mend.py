@@ -15,6 +15,7 @@ from gpuctl.checks.cdi import stale_spec
 from gpuctl.checks.toolkit_settings import wants_no_cgroups
 from gpuctl.engines.merge import Keys, Values
 from gpuctl.engines.toolkit_toml import NotAccepted, diff, with_settings
+from gpuctl.facts.changes import Changes
 from gpuctl.facts.docker import Docker
 from gpuctl.facts.driver import Driver
 from gpuctl.facts.gather import Facts
@@ -24,6 +25,7 @@ from gpuctl.facts.toolkit_settings import LDCONFIGS, ToolkitSettings
 from gpuctl.host.reading import Host
 from gpuctl.model import Disturbs, ExitCode, Report, Status
 from gpuctl.provision import cdi
+from gpuctl.provision.errand import Errand
 from gpuctl.provision.install import install_runtime
 from gpuctl.provision.packages import PackageWish
 from gpuctl.provision.podman import SPEC
@@ -53,7 +55,7 @@ _WORSE = tuple(Disturbs)
 
 FAILED = (ExitCode.ROLLED_BACK, ExitCode.NOT_ROLLED_BACK)
 
-Change = Callable[[Host, bool, Say], Result]
+CarryOut = Callable[[Host, bool, Say], Result]
 """Handed the host, whether it is a dry run, and who is told of the steps."""
 
 
@@ -63,7 +65,7 @@ class Mend:
 
     checks: tuple[str, ...]
     disturbs: Disturbs
-    change: Change
+    carry_out: CarryOut
 
 
 @dataclass(frozen=True)
@@ -133,11 +135,11 @@ class Mender:
         if self.dry_run or planned.result.error is not None or not _is_allowed(planned, self.allow):
             return planned
         with self.taking_steps() as say:
-            return Mended(mend.checks, planned.disturbs, True, mend.change(self.host, False, say))
+            return Mended(mend.checks, planned.disturbs, True, mend.carry_out(self.host, False, say))
 
 
 def _planned(host: Host, mend: Mend) -> Mended:
-    result = mend.change(host, True, lambda step, done: None)
+    result = mend.carry_out(host, True, lambda step, done: None)
     steps = [step.disturbs for step in result.plan.steps]
     return Mended(mend.checks, max((mend.disturbs, *steps), key=_WORSE.index), False, result)
 
@@ -151,7 +153,7 @@ def _is_allowed(planned: Mended, allow: Callable[[Mended], bool]) -> bool:
 def mends(facts: Facts, report: Report) -> Iterator[Mend]:
     """Yields what can be done about the failures and warnings of a report, what others rest on first."""
     loud = [one.id for one in report.findings if one.status in (Status.FAIL, Status.WARN)]
-    kinds: tuple[tuple[tuple[str, ...], Disturbs, Change], ...] = (
+    kinds: tuple[tuple[tuple[str, ...], Disturbs, CarryOut], ...] = (
         (TOOLKIT, Disturbs.NEW_CONTAINERS, _install),
         (tuple(SETTING), Disturbs.NEW_CONTAINERS, _settings(facts, loud)),
         (SPECIFICATION, Disturbs.NOTHING, _specification(facts)),
@@ -168,19 +170,19 @@ def _install(host: Host, dry_run: bool, say: Say) -> Result:
     return install_runtime(host, Wish(dry_run=dry_run), PackageWish(), say)
 
 
-def _runtime(force: bool) -> Change:
+def _runtime(force: bool) -> CarryOut:
     def register(host: Host, dry_run: bool, say: Say) -> Result:
         return install_runtime(host, Wish(engine="docker", force=force, dry_run=dry_run), None, say)
 
     return register
 
 
-def _settings(facts: Facts, loud: list[str]) -> Change:
-    def plan() -> Setup:
+def _settings(facts: Facts, loud: list[str]) -> CarryOut:
+    def plan(journal: Changes) -> Setup:
         changes = tuple(value(facts) for id, value in SETTING.items() if id in loud)
         return Setup("toolkit", "The toolkit", (Edit(SETTINGS, _edit(changes), diff),), None)
 
-    return lambda host, dry_run, say: conduct(host, COMMAND, Wish(dry_run=dry_run), plan, say)
+    return lambda host, dry_run, say: conduct(Errand(host, COMMAND, Wish(dry_run=dry_run), plan, say))
 
 
 def _edit(changes: Values) -> Callable[[bytes | None], bytes | None]:
@@ -193,17 +195,17 @@ def _edit(changes: Values) -> Callable[[bytes | None], bytes | None]:
     return edit
 
 
-def _specification(facts: Facts) -> Change:
+def _specification(facts: Facts) -> CarryOut:
     """The one that is out of date, else the one that is missing."""
 
-    def change(host: Host, dry_run: bool, say: Say) -> Result:
-        def plan() -> Setup:
+    def bring_up_to_date(host: Host, dry_run: bool, say: Say) -> Result:
+        def plan(journal: Changes) -> Setup:
             text = cdi.generated(host, facts[System], path)
             return Setup("cdi", "CDI", (cdi.edit(path, text, force=False),), None)
 
         found = facts[Toolkit].cdi.value
         old = stale_spec(found.in_effect(), facts[Driver]) if found else None
         path = old[0].path if old else SPEC
-        return conduct(host, COMMAND, Wish(dry_run=dry_run), plan, say)
+        return conduct(Errand(host, COMMAND, Wish(dry_run=dry_run), plan, say))
 
-    return change
+    return bring_up_to_date

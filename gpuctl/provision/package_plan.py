@@ -31,7 +31,7 @@ class Repository:
 
 
 @dataclass(frozen=True)
-class Change:
+class Upgrade:
     """The whole toolkit in one `version`, as its packages have it; `remove` are the packages that go for it."""
 
     version: str
@@ -60,10 +60,10 @@ class Family(Protocol):
     def edits(self, repository: Repository, packages: Packages) -> tuple[Edit, ...]:
         """Returns the files that tell the manager of the repository, and those that must not contradict them."""
 
-    def keep(self, host: Host, repository: Repository, change: Change, packages: Packages) -> None:
+    def keep(self, host: Host, repository: Repository, upgrade: Upgrade, packages: Packages) -> None:
         """Fetches the packages that an undo needs. Raises PackageProblem where one of them can be had nowhere."""
 
-    def install(self, host: Host, repository: Repository, change: Change) -> None:
+    def install(self, host: Host, repository: Repository, upgrade: Upgrade) -> None:
         """Brings the packages in. Call it after the edits. Raises PackageProblem: call undo then."""
 
     def undo(self, host: Host, before: Before) -> None:

@@ -16,13 +16,14 @@ from gpuctl.compat.releases import docker_features
 from gpuctl.compat.versions import docker_version
 from gpuctl.facts.docker import Docker
 from gpuctl.facts.gather import Facts, Missing
+from gpuctl.facts.journal_entries import Installation
 from gpuctl.facts.package_sources import contradictions
 from gpuctl.facts.packages import NAMES, REPLACED, TOOLKIT, Package, Packages
 from gpuctl.facts.system import DOCKER_ARCHITECTURES, System
 from gpuctl.host.reading import Host
 from gpuctl.model import CannotTell, Disturbs, ExitCode, Remedy, Step
 from gpuctl.provision import apt, rpm
-from gpuctl.provision.package_plan import Before, Change, Family, PackagePlan, PackageProblem, Repository
+from gpuctl.provision.package_plan import Family, PackagePlan, PackageProblem, Repository, Upgrade
 from gpuctl.provision.result import Refused
 from gpuctl.provision.signing_key import signing_key
 
@@ -65,9 +66,9 @@ def plan_packages(host: Host, facts: Facts, wish: PackageWish) -> PackagePlan:
         raise Refused(f"The packages could not be looked at: {reason}.", ExitCode.UNDETERMINED) from None
 
 
-def undo_packages(host: Host, before: Before, manager: str) -> None:
-    """Brings the packages back to `before`, after whatever happened to a run that installed. Raises PackageProblem."""
-    FAMILIES[manager].undo(host, before)
+def undo_packages(host: Host, installation: Installation) -> None:
+    """Brings the packages back to what they were, whatever became of the installing. Raises PackageProblem."""
+    FAMILIES[installation.manager].undo(host, installation.before)
 
 
 def _plan(host: Host, system: System, packages: Packages, old_docker: str | None, wish: PackageWish) -> PackagePlan:
@@ -79,16 +80,16 @@ def _plan(host: Host, system: System, packages: Packages, old_docker: str | None
     repository = _repository(manager, system, wish)
     _check_ready(packages, repository)
     family = FAMILIES[manager]
-    change = _change(installed, _chosen(family, repository, wish.version), old_docker)
-    _check_held(installed, change, manager)
+    upgrade = _upgrade(installed, _chosen(family, repository, wish.version), old_docker)
+    _check_held(installed, upgrade, manager)
     return PackagePlan(
         manager=manager,
-        keeping=_keeping(change),
+        keeping=_keeping(upgrade),
         edits=family.edits(repository, packages),
-        steps=_steps(repository, change, installed),
-        before=change.before,
-        keep=lambda: family.keep(host, repository, change, packages),
-        install=lambda: family.install(host, repository, change),
+        steps=_steps(repository, upgrade, installed),
+        before=upgrade.before,
+        keep=lambda: family.keep(host, repository, upgrade, packages),
+        install=lambda: family.install(host, repository, upgrade),
         notes=notes,
     )
 
@@ -183,15 +184,15 @@ def _shown(versions: Iterable[str]) -> str:
     return ", ".join(names[:_SHOWN_VERSIONS]) + more
 
 
-def _change(installed: Mapping[str, Package], version: str, old_docker: str | None) -> Change:
+def _upgrade(installed: Mapping[str, Package], version: str, old_docker: str | None) -> Upgrade:
     # Where Docker has no --gpus, people still type nvidia-docker run.
     replaced = () if old_docker else tuple(name for name in REPLACED if name in installed and installed[name].version)
     before = {name: installed[name].version if name in installed else None for name in NAMES}
-    return Change(version, TOOLKIT, replaced, before)
+    return Upgrade(version, TOOLKIT, replaced, before)
 
 
-def _check_held(installed: Mapping[str, Package], change: Change, manager: str) -> None:
-    changed = (*(name for name in change.install if change.before[name] != change.version), *change.remove)
+def _check_held(installed: Mapping[str, Package], upgrade: Upgrade, manager: str) -> None:
+    changed = (*(name for name in upgrade.install if upgrade.before[name] != upgrade.version), *upgrade.remove)
     held = [name for name in changed if name in installed and installed[name].held]
     if held:
         commands = (command("apt-mark", "unhold", *operands(*held)),) if manager == "apt" else ()
@@ -200,16 +201,16 @@ def _check_held(installed: Mapping[str, Package], change: Change, manager: str) 
         raise Refused(f"{names} is held as it is, and gpuctl respects that.", remedy=remedy)
 
 
-def _keeping(change: Change) -> tuple[Step, ...]:
-    if not change.lost:
+def _keeping(upgrade: Upgrade) -> tuple[Step, ...]:
+    if not upgrade.lost:
         return ()
-    names = ", ".join(f"{name} {version}" for name, version in change.lost.items())
+    names = ", ".join(f"{name} {version}" for name, version in upgrade.lost.items())
     return (Step(f"fetch what an undo needs, as it is now: {names}", Disturbs.NOTHING),)
 
 
-def _steps(repository: Repository, change: Change, installed: Mapping[str, Package]) -> tuple[Step, ...]:
-    there = any(change.before[name] for name in (*change.install, *change.remove))
-    goes = f", in the place of {', '.join(f'{name} {installed[name].version}' for name in change.remove)}"
-    text = f"install {', '.join(change.install)} {change.version} with {repository.manager} from {repository.url}"
+def _steps(repository: Repository, upgrade: Upgrade, installed: Mapping[str, Package]) -> tuple[Step, ...]:
+    there = any(upgrade.before[name] for name in (*upgrade.install, *upgrade.remove))
+    goes = f", in the place of {', '.join(f'{name} {installed[name].version}' for name in upgrade.remove)}"
+    text = f"install {', '.join(upgrade.install)} {upgrade.version} with {repository.manager} from {repository.url}"
     disturbs = Disturbs.NEW_CONTAINERS if there else Disturbs.NOTHING
-    return (Step(text + (goes if change.remove else ""), disturbs),)
+    return (Step(text + (goes if upgrade.remove else ""), disturbs),)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
+from gpuctl.facts.changes import Run
 from gpuctl.host import files
 from gpuctl.host.files import State
 from gpuctl.model import Disturbs, Step
+from gpuctl.provision.daemons import not_restarted
 from gpuctl.provision.package_plan import PackagePlan
-from gpuctl.provision.result import Refused
 from gpuctl.provision.setup import Contents, Edit, Setup
 
 
@@ -26,7 +28,7 @@ class Look:
         """Whether it becomes another."""
         return self.new != self.before.raw
 
-    @property
+    @cached_property
     def step(self) -> Step:
         """The step that writes it, or removes it."""
         path, diff = self.edit.path, self.edit.show(self.edit.path, self.before.raw, self.new)
@@ -81,6 +83,12 @@ def look(edits: Sequence[Edit]) -> tuple[Look, ...]:
     return tuple(Look(edit, before, edit.change(before.raw)) for edit, before in read)
 
 
+def completed_by(setup: Setup, cut: Sequence[Run]) -> list[Run]:
+    """Returns those of the runs that were cut short about nothing but these files: what they began, this completes."""
+    paths = {files.behind_links(edit.path) for edit in setup.edits}
+    return [run for run in cut if run not in setup.undoes and not run.installs and run.paths <= paths]
+
+
 def changes_of(looks: Sequence[Look]) -> tuple[Look, ...]:
     """Returns those that become others."""
     return tuple(one for one in looks if one.changes)
@@ -100,7 +108,5 @@ def telling(setup: Setup) -> tuple[Step | None, Step | None]:
         return None, None
     restarting = setup.daemon.restarting if setup.restart else None
     if setup.restart and restarting is None:
-        raise Refused(
-            f"systemd does not run this {setup.title}: restart it as it was started, and leave out --restart."
-        )
+        raise not_restarted(setup.title)
     return setup.daemon.reloading, restarting

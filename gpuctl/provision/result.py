@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from gpuctl.facts.changes import Run
 from gpuctl.model import ExitCode, Plan, Remedy, Step
 
 NO_STEPS = Plan(())
@@ -67,6 +68,8 @@ class Result:
     error: str | None = None
     remedy: Remedy | None = None
     run: str | None = None
+    cut_short: tuple[Run, ...] = ()
+    """Other runs that were cut short, and still are."""
 
     def __post_init__(self) -> None:
         """Takes the secrets out of what was said, wherever a result comes from."""

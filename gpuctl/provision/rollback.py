@@ -8,18 +8,20 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Callable, Sequence
 
-from gpuctl.facts.changes import INTERRUPTED, PACKAGES, ROLLED_BACK, RUNNING, UNDONE, WRITE, Change, Run, probe_changes
+from gpuctl.facts.changes import INTERRUPTED, ROLLED_BACK, RUNNING, UNDONE, Changes, Run
+from gpuctl.facts.journal_entries import FileWrite, Installation, JournalEntry
 from gpuctl.host.files import same_file
 from gpuctl.host.reading import Host
 from gpuctl.host.replace import content_before, digest
+from gpuctl.host.replacement import Replacement
 from gpuctl.model import ENGINES, CannotTell, Disturbs, ExitCode, Step
 from gpuctl.provision.engines import engine_of, reader, untold
+from gpuctl.provision.errand import Errand
 from gpuctl.provision.package_files import show_source
 from gpuctl.provision.packages import undo_packages
 from gpuctl.provision.result import Refused, Result, Say, Wish
 from gpuctl.provision.setup import Edit, Finish, Setup
 from gpuctl.provision.transaction import conduct
-from gpuctl.provision.undo import file_change
 
 COMMAND = "rollback"
 
@@ -29,25 +31,24 @@ def rollback(host: Host, wish: Wish, name: str | None, say: Say) -> Result:
 
     A second rollback changes nothing. Files that others have edited since are refused, unless the wish is to force it.
     """
-    return conduct(host, COMMAND, wish, lambda: _plan(host, wish, name), say)
+    return conduct(Errand(host, COMMAND, wish, lambda journal: _plan(host, journal, wish, name), say))
 
 
-def own_runs(host: Host) -> tuple[Run, ...]:
+def own_runs(host: Host, journal: Changes) -> tuple[Run, ...]:
     """Returns this user's runs, oldest first. Raises Refused where they cannot be read, or are not understood."""
-    changes = probe_changes(host)
-    if changes.strange.value:
+    if journal.strange.value:
         raise Refused(
-            f"The journal holds a run that is not understood: {changes.strange.value}. Use the gpuctl that wrote it."
+            f"The journal holds a run that is not understood: {journal.strange.value}. Use the gpuctl that wrote it."
         )
     try:
-        runs = changes.runs.get() or ()
+        runs = journal.runs.get() or ()
     except CannotTell as reason:
         raise Refused(f"The journal cannot be read: {reason}.", ExitCode.UNDETERMINED) from None
     return tuple(run for run in runs if str(run.by) == host.env("euid").text)
 
 
-def _plan(host: Host, wish: Wish, name: str | None) -> Setup:
-    runs = [run for run in own_runs(host) if run.state != ROLLED_BACK]
+def _plan(host: Host, journal: Changes, wish: Wish, name: str | None) -> Setup:
+    runs = [run for run in own_runs(host, journal) if run.state != ROLLED_BACK]
     run = _named(runs, name) if name else _last(runs, wish.config)
     if run is None:
         what = wish.config or "anything that is not rolled back"
@@ -57,16 +58,16 @@ def _plan(host: Host, wish: Wish, name: str | None) -> Setup:
     if run.state == UNDONE:
         return _nothing(f"The run {run.id} (gpuctl {run.command}) is rolled back already.")
     chain = _chain(runs, run)
-    changes = tuple(change for one in chain for change in reversed(one.changes))
-    engine = next((one.about["engine"] for one in changes if one.kind == WRITE and one.about["engine"] in ENGINES), "")
-    edits = tuple(_edits(changes, wish.force))
+    writes = [write for one in chain for write in reversed(one.writes)]
+    engine = next((write.engine for write in writes if write.engine in ENGINES), "")
+    edits = tuple(_edits(writes, wish.force))
     daemon = reader(host, engine, [edit.path for edit in edits]) if wish.reload else None
     return Setup(
         engine=engine,
         title=engine_of(engine).title if engine in ENGINES else "",
         edits=edits,
         daemon=daemon,
-        finish=_packages_back(host, changes),
+        finish=_packages_back(host, [entry for one in chain for entry in reversed(one.entries)]),
         undoes=chain,
         takes_away=True,
         notes=untold(daemon, wish),
@@ -100,29 +101,29 @@ def _chain(runs: Sequence[Run], run: Run) -> tuple[Run, ...]:
     return (run, *(_chain(before, below) if below else ()))
 
 
-def _edits(changes: Sequence[Change], force: bool) -> list[Edit]:
-    writes: dict[str, list[Change]] = {}
-    for change in changes:
-        if change.kind == WRITE:
-            writes.setdefault(change.about["path"], []).append(change)
-    return [_edit(path, of_path, force) for path, of_path in writes.items()]
+def _edits(writes: Sequence[FileWrite], force: bool) -> list[Edit]:
+    """`writes` are newest first, and may be of one file more than once."""
+    paths = dict.fromkeys(write.replacement.path for write in writes)
+    return [_edit(path, [write for write in writes if write.replacement.path == path], force) for path in paths]
 
 
-def _edit(path: str, changes: Sequence[Change], force: bool) -> Edit:
-    show = _show(changes[0].about["engine"])
-    folder, kept_in = (posixpath.dirname(place) for place in (path, changes[0].about["kept"]))
+def _edit(path: str, writes: Sequence[FileWrite], force: bool) -> Edit:
+    show = _show(writes[0].engine)
+    folder, kept_in = (posixpath.dirname(place) for place in (path, writes[0].replacement.kept))
+    changes = [write.replacement for write in writes]
     return Edit(path, _restorer(path, changes, show, force), show, aside="" if kept_in == folder else kept_in)
 
 
-def _packages_back(host: Host, changes: Sequence[Change]) -> Finish | None:
-    """`changes` are newest first: what was there before the first of them is what comes back."""
-    installs = [change.about for change in changes if change.kind == PACKAGES]
-    if not installs:
+def _packages_back(host: Host, entries: Sequence[JournalEntry]) -> Finish | None:
+    """`entries` are newest first: what was there before the first installation is what comes back."""
+    installations = [entry for entry in entries if isinstance(entry, Installation)]
+    if not installations:
         return None
-    before, manager = installs[-1]["before"], installs[-1]["manager"]
-    back = ", ".join(f"{name} {version}" for name, version in before.items() if version) or "none of the toolkit's"
+    first = installations[-1]
+    kept = (f"{name} {version}" for name, version in first.before.items() if version)
+    back = ", ".join(kept) or "none of the toolkit's"
     step = Step(f"bring the packages back to what they were: {back}", Disturbs.NEW_CONTAINERS)
-    return Finish(step, lambda: undo_packages(host, before, manager))
+    return Finish(step, lambda: undo_packages(host, first))
 
 
 def _show(engine: str) -> Callable[[str, bytes | None, bytes | None], str]:
@@ -130,13 +131,13 @@ def _show(engine: str) -> Callable[[str, bytes | None, bytes | None], str]:
 
 
 def _restorer(
-    path: str, changes: Sequence[Change], show: Callable[[str, bytes | None, bytes | None], str], force: bool
+    path: str, changes: Sequence[Replacement], show: Callable[[str, bytes | None, bytes | None], str], force: bool
 ) -> Callable[[bytes | None], bytes | None]:
     """`changes` are newest first."""
 
     def restore(raw: bytes | None) -> bytes | None:
-        now, first = raw, file_change(changes[-1])
-        for change in map(file_change, changes):
+        now, first = raw, changes[-1]
+        for change in changes:
             if digest(now) == change.after or (force and digest(now) != change.before):
                 now = content_before(change)
             elif digest(now) != change.before:

@@ -13,7 +13,7 @@ from gpuctl.host.reading import Host
 from gpuctl.host.scratch import discard, scratch
 from gpuctl.provision.manager_runs import KEPT, must, reason, run_manager
 from gpuctl.provision.package_files import rpm_repository, written
-from gpuctl.provision.package_plan import Before, Change, PackageProblem, Repository
+from gpuctl.provision.package_plan import Before, PackageProblem, Repository, Upgrade
 from gpuctl.provision.package_states import check_versions, needed, versions
 from gpuctl.provision.setup import Edit
 
@@ -91,10 +91,10 @@ def edits(repository: Repository, packages: Packages) -> tuple[Edit, ...]:
     return written(_KEY, repository.key), written(file, rpm_repository(NAME, repository.url, _KEY))
 
 
-def keep(host: Host, repository: Repository, change: Change, packages: Packages) -> None:
+def keep(host: Host, repository: Repository, upgrade: Upgrade, packages: Packages) -> None:
     """Fetches the packages from the repositories that the host has now."""
     create_public(KEPT)
-    for name, version in change.lost.items():
+    for name, version in upgrade.lost.items():
         tries = (run_manager(way) for way in _fetch(repository.manager, f"{name}-{version}"))
         if not any(_kept(host, name, version) for _ in chain(("before",), tries)):
             raise PackageProblem(f"{name} {version} can be had nowhere, so that it could not be put back.")
@@ -121,15 +121,15 @@ def _below(host: Host, folder: str, depth: int = 3) -> Iterator[str]:
         yield from (path,) if name.endswith(".rpm") else _below(host, path, depth - 1)
 
 
-def install(host: Host, repository: Repository, change: Change) -> None:
+def install(host: Host, repository: Repository, upgrade: Upgrade) -> None:
     """Installs just these versions, and removes by rpm, which refuses where something else needs it."""
-    packages = tuple(f"{name}-{change.version}" for name in change.install)
+    packages = tuple(f"{name}-{upgrade.version}" for name in upgrade.install)
     if repository.manager == "zypper":
         _trust(_KEY)
     must(f"{repository.manager} install", run_manager(_install(repository.manager, packages)))
-    if change.remove:
-        must("rpm --erase", run_manager(("rpm", "--erase", *change.remove)))
-    check_versions(host, "dnf", {**dict.fromkeys(change.install, change.version), **dict.fromkeys(change.remove)})
+    if upgrade.remove:
+        must("rpm --erase", run_manager(("rpm", "--erase", *upgrade.remove)))
+    check_versions(host, "dnf", {**dict.fromkeys(upgrade.install, upgrade.version), **dict.fromkeys(upgrade.remove)})
 
 
 def _install(manager: str, packages: tuple[str, ...]) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""A plan carried out as a whole or not at all: what was done is undone where a later step fails.
+"""An errand carried out as a whole or not at all: what was done is undone where a later step fails.
 
 Whatever an undo needs is in the journal before the host is changed, so that `gpuctl rollback` can do it for a run that
 was killed, as for one that went well: a rollback is a setup like any other.
@@ -7,25 +7,27 @@ was killed, as for one that went well: a rollback is a setup like any other.
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from gpuctl.engines.merge import Values
+from gpuctl.engines.merge import Value
 from gpuctl.engines.merge import changed as changed_values
-from gpuctl.facts.changes import DONE, ENGINE, PACKAGES, RESTART, ROLLED_BACK, STUCK, UNDONE, WRITE, Run
+from gpuctl.facts.changes import DONE, ROLLED_BACK, STUCK, UNDONE, Run, probe_changes
+from gpuctl.facts.journal_entries import PACKAGES, FileWrite, Installation, Restart, TakeUp
 from gpuctl.host import files
 from gpuctl.host.limits import limit_reached
 from gpuctl.host.lock import locked
 from gpuctl.host.publish import create_public
-from gpuctl.host.reading import Host
-from gpuctl.host.replace import NotPutBack, change_of, remove_leftovers
+from gpuctl.host.replace import NotPutBack, remove_leftovers, replacement_of
 from gpuctl.host.replace import replace as replace_file
 from gpuctl.host.signals import HeldSignals
-from gpuctl.model import ExitCode, Plan
+from gpuctl.model import ExitCode, Plan, Step
+from gpuctl.provision.errand import Errand, Outcome, config_of, refusal, result_of
 from gpuctl.provision.package_plan import PackagePlan, PackageProblem
-from gpuctl.provision.plan import Look, changes_of, contents, look, planned, telling
+from gpuctl.provision.plan import Look, changes_of, completed_by, contents, look, planned, telling
 from gpuctl.provision.recorder import Recorder, cut_short, settle
-from gpuctl.provision.result import NO_STEPS, UNTOUCHED, File, Refused, Result, Say, Wish
+from gpuctl.provision.result import UNTOUCHED, File, Refused, Result
 from gpuctl.provision.setup import DaemonProblem, Edit, NotUp, Setup
 from gpuctl.provision.undo import RESTART_DEADLINE, as_before, undo
 
@@ -34,102 +36,74 @@ LIMITS = (MemoryError, OSError)
 FAILURES = (Refused, files.FileProblem, DaemonProblem, PackageProblem, *LIMITS, *INTERRUPTIONS)
 
 
-@dataclass(frozen=True)
-class Job:
-    """One run: what was wished, where it is written down, and who is told of the steps."""
-
-    host: Host
-    wish: Wish
-    recorder: Recorder
-    say: Say
-    held: HeldSignals
-
-
-def conduct(
-    host: Host,
-    command: str,
-    wish: Wish,
-    plan: Callable[[], Setup],
-    say: Say,
-    packages: PackagePlan | None = None,
-) -> Result:
-    """Plans, and carries the plan out unless it is empty or a dry run. Returns how it ended.
-
-    `plan` is asked again once packages have come in: the host is another one then.
-    """
-    result = Result(config=wish.config, dry_run=wish.dry_run)
+def conduct(errand: Errand) -> Result:
+    """Plans, and carries the plan out unless it is empty or a dry run. Returns how it ended."""
+    wish, journal = errand.wish, probe_changes(errand.host)
+    cut = cut_short(journal)
+    result = Result(config=wish.config, dry_run=wish.dry_run, cut_short=cut)
     try:
-        setup = plan()
-        result = _described(result, setup)
+        setup = errand.plan(journal)
+        result = result_of(errand, setup, result.plan, Outcome(), cut)
         if wish.config is not None:
             files.check_near(wish.config)
-        before = planned(setup, packages)
-        result = replace(result, plan=Plan(before.steps), changed=before.changes, diff=before.diff)
-        result = replace(result, verified=before.agrees and not before.changes)
-        if wish.dry_run or not (before.steps or setup.undoes or _cut_short(host, setup)):
+        before = planned(setup, errand.packages)
+        agrees = before.agrees and not before.changes
+        outcome = Outcome(changed=before.changes, diff=before.diff, verified=agrees)
+        result = result_of(errand, setup, Plan(before.steps), outcome, cut)
+        if wish.dry_run or not (before.steps or setup.undoes or completed_by(setup, cut)):
             return result
-        return _carried_out(host, Recorder(host, command, setup.undoes), setup, plan, packages, result, wish, say)
+        return _carried_out(errand, setup, result.plan)
     except Refused as refused:
         return refusal(result, refused)
     except files.FileProblem as problem:
         return replace(result, code=ExitCode.PROBLEM, error=f"{problem} {UNTOUCHED}")
 
 
-def refusal(result: Result, refused: Refused) -> Result:
-    """Returns the result of a change that was not begun."""
-    error = f"{refused} {UNTOUCHED}"
-    told = replace(result, changed=False, verified=False, plan=NO_STEPS, notes=(), restart_needed=None)
-    return replace(told, code=refused.code, error=error, remedy=refused.remedy, diff=refused.diff)
+@dataclass(frozen=True)
+class Work:
+    """An errand being carried out, with the host to itself. `cut` are the runs that were cut short before it."""
+
+    errand: Errand
+    recorder: Recorder
+    held: HeldSignals
+    cut: tuple[Run, ...]
+
+    @contextmanager
+    def doing(self, step: Step) -> Iterator[None]:
+        """Says that the body begins with a step, and that the step is done."""
+        self.errand.say(step, False)
+        yield
+        self.errand.say(step, True)
 
 
-def _described(result: Result, setup: Setup) -> Result:
-    return replace(
-        result,
-        engine=setup.engine,
-        title=setup.title,
-        config=setup.edits[0].path if setup.edits else result.config,
-        restart_needed=setup.restart_needed,
-        notes=(*setup.notes, *setup.late),
-        remedy=setup.remedy,
-    )
-
-
-def _carried_out(
-    host: Host,
-    recorder: Recorder,
-    setup: Setup,
-    plan: Callable[[], Setup],
-    packages: PackagePlan | None,
-    result: Result,
-    wish: Wish,
-    say: Say,
-) -> Result:
-    """Returns `result` completed by what was done. Raises Refused, nothing being changed then."""
-    result = replace(result, changed=False, diff="", verified=False)
+def _carried_out(errand: Errand, setup: Setup, plan: Plan) -> Result:
+    """Returns how it ended. Raises Refused, nothing being changed then."""
     with locked(), HeldSignals() as held:
-        job = Job(host, wish, recorder, say, held)
+        journal = probe_changes(errand.host)  # anew: other runs may have ended while this one waited
+        recorder = Recorder(errand.host, errand.command, journal, setup.undoes)
+        work = Work(errand, recorder, held, cut_short(journal))
         try:
             sources: tuple[Look, ...] = ()
-            if packages and packages.steps:
-                sources = _bring_in(job, packages)
-                setup = plan()
-                result = _described(result, setup)
-            return _set_up(job, setup, sources, result)
+            if errand.packages and errand.packages.steps:
+                sources = _bring_in(work, errand.packages)
+                setup = errand.plan(journal)
+            outcome = _set_up(work, setup, sources)
         except FAILURES as cause:
-            return _undone(job, setup, cause, result)
+            outcome = _undone(work, setup, cause)
+    return result_of(errand, setup, plan, outcome, work.cut)
 
 
-def _bring_in(job: Job, packages: PackagePlan) -> tuple[Look, ...]:
+def _bring_in(work: Work, packages: PackagePlan) -> tuple[Look, ...]:
     """Installs packages, and returns the files that tell the package manager whence. Raises what FAILURES has."""
     packages.keep()
     sources = changes_of(_look_again(packages.edits))
-    _write(job, sources, PACKAGES)
-    with job.recorder.doing(PACKAGES, manager=packages.manager, before=dict(packages.before)):
+    _write(work, sources, PACKAGES)
+    with work.recorder.doing(Installation(packages.manager, packages.before)):
         for step in packages.steps:
-            job.say(step, False)
+            work.errand.say(step, False)
         packages.install()
         for step in packages.steps:
-            job.say(step, True)
+            work.errand.say(step, True)
     return sources
 
 
@@ -140,130 +114,107 @@ def _look_again(edits: Sequence[Edit]) -> tuple[Look, ...]:
     return look(edits)
 
 
-def _set_up(job: Job, setup: Setup, sources: Sequence[Look], result: Result) -> Result:
+def _set_up(work: Work, setup: Setup, sources: Sequence[Look]) -> Outcome:
     looks = _look_again(setup.edits)
-    changes, cut = changes_of(looks), _cut_short(job.host, setup)
-    if changes:
-        job.recorder.go_on_from([run for run in cut if not run.undoes])
-        if setup.daemon is not None:
-            job.recorder.begin(ENGINE, engine=setup.engine)
-        _write(job, changes, setup.engine, setup.takes_away)
-        result = _told(result, setup, _take_up(job, setup, looks))
-    else:
-        result = _told_anew(job, setup, looks, result)
-    if result.error is not None:
-        return result
-    job.recorder.end()
-    written = (*changes, *sources)
-    result = replace(
-        _with_what_stays(setup, changes, result),
-        changed=bool(job.recorder.done),
-        files=job.recorder.files,
-        diff="".join(one.step.diff for one in written),
-        run=job.recorder.id,
+    changes, cut = changes_of(looks), completed_by(setup, work.cut)
+    below = [run for run in cut if changes and not run.undoes]
+    outcome = _changed(work, setup, looks, below) if changes else _told_anew(work, setup, looks)
+    if outcome.error is not None:
+        return outcome
+    work.recorder.end()
+    outcome = replace(
+        outcome,
+        changed=bool(work.recorder.done),
+        files=work.recorder.files,
+        diff="".join(one.step.diff for one in (*changes, *sources)),
+        run=work.recorder.id,
+        completes=tuple(below[-1:]),
     )
-    return _settled(job, setup, [run for run in cut if run.undoes or not changes], _finished(job, setup, result))
+    return _settled(work, setup, [run for run in cut if run not in below], _finished(work, setup, outcome))
 
 
-def _cut_short(host: Host, setup: Setup) -> list[Run]:
-    """The runs about nothing but these files that were cut short: what they began, this one completes."""
-    paths = {files.behind_links(edit.path) for edit in setup.edits}
-    about = [run for run in cut_short(host) if run not in setup.undoes and not run.installs]
-    return [run for run in about if run.paths <= paths]
-
-
-def _settled(job: Job, setup: Setup, cut: Sequence[Run], result: Result) -> Result:
+def _settled(work: Work, setup: Setup, cut: Sequence[Run], outcome: Outcome) -> Outcome:
     """Writes down how earlier runs stand now: undone by this one, or, having been cut short, done after all."""
-    if result.error is None:
-        for run in setup.undoes:
-            settle(run, job.host, UNDONE)
-        for run in cut:
-            settle(run, job.host, DONE)
-    return result
+    if outcome.error is not None:
+        return outcome
+    for run in setup.undoes:
+        settle(run, work.errand.host, UNDONE)
+    for run in cut:
+        settle(run, work.errand.host, DONE)
+    return replace(outcome, completes=(*outcome.completes, *cut))
 
 
-def _finished(job: Job, setup: Setup, result: Result) -> Result:
+def _finished(work: Work, setup: Setup, outcome: Outcome) -> Outcome:
     """What is left to do once the files are as wished. Where that fails they stay so, and a later run does it."""
     if setup.finish is None:
-        return result
-    job.say(setup.finish.step, False)
+        return outcome
     try:
-        setup.finish.run()
+        with work.doing(setup.finish.step):
+            setup.finish.run()
     except PackageProblem as problem:
-        return replace(result, code=ExitCode.NOT_ROLLED_BACK, error=str(problem))
-    job.say(setup.finish.step, True)
-    return replace(result, changed=True)
+        return replace(outcome, code=ExitCode.NOT_ROLLED_BACK, error=str(problem))
+    return replace(outcome, changed=True)
 
 
-def _with_what_stays(setup: Setup, changes: Sequence[Look], result: Result) -> Result:
-    """A reload unsets nothing in some daemons: what the files do not say any more holds until the next start."""
-    if setup.daemon is None or result.restarted or not (setup.takes_away and changes):
-        return result
-    stays = setup.daemon.keeps({one.before.path: one.before.raw for one in changes}, contents(changes))
-    if not stays:
-        return replace(result, restart_needed=False)
-    note = f"{setup.title} keeps {stays} until it is restarted: a reload unsets nothing."
-    return replace(result, restart_needed=True, notes=(*result.notes, note))
+def _changed(work: Work, setup: Setup, looks: Sequence[Look], below: Sequence[Run]) -> Outcome:
+    """Writes the files on top of runs that were cut short, and has the daemon take them up."""
+    work.recorder.go_on_from(below)
+    if setup.daemon is not None:
+        work.recorder.begin(TakeUp(setup.engine))
+    changes = changes_of(looks)
+    _write(work, changes, setup.engine, setup.takes_away)
+    outcome = _taken_up(work, setup, looks)
+    if setup.daemon is None or outcome.restarted or not setup.takes_away:
+        return outcome
+    # A reload unsets nothing in some daemons: what the files do not say any more holds until the next start.
+    before = {one.before.path: one.before.raw for one in changes}
+    return replace(outcome, keeps=setup.daemon.keeps(before, contents(changes)))
 
 
-def _write(job: Job, looks: Sequence[Look], engine: str, takes_away: bool = False) -> None:
+def _write(work: Work, looks: Sequence[Look], engine: str, takes_away: bool = False) -> None:
     for one in looks:
-        change = change_of(one.before, one.new, takes_away, one.edit.aside)
-        job.say(one.step, False)
-        with job.recorder.doing(WRITE, engine=engine, **vars(change), sets=_sets(one)):
-            replace_file(change, one.before, one.new, one.edit.inspect)
-        job.say(one.step, True)
+        replacement = replacement_of(one.before, one.new, takes_away, one.edit.aside)
+        with work.doing(one.step), work.recorder.doing(FileWrite(engine, replacement, _sets(one))):
+            replace_file(replacement, one.before, one.new, one.edit.inspect)
 
 
-def _sets(look: Look) -> Values | None:
+def _sets(look: Look) -> tuple[Value, ...] | None:
     """What gpuctl sets in a file that is others' as well: an uninstall takes that out, and nothing else."""
     read = look.edit.values
-    return changed_values(read(look.before.raw or b""), read(look.new or b"")) if read else None
+    return tuple(changed_values(read(look.before.raw or b""), read(look.new or b""))) if read else None
 
 
-def _take_up(job: Job, setup: Setup, looks: Sequence[Look]) -> bool:
-    """Has the daemon take the files up. Returns whether it was restarted. Raises DaemonProblem."""
+def _taken_up(work: Work, setup: Setup, looks: Sequence[Look]) -> Outcome:
+    """Has the daemon take the files up. Raises DaemonProblem."""
     daemon, (reloading, restarting) = setup.daemon, telling(setup)
-    with job.held.let_through():
+    with work.held.let_through():
         if daemon is not None and reloading is not None:
-            job.say(reloading, False)
-            daemon.reload(contents(looks), job.wish.deadline)
-            job.say(reloading, True)
+            with work.doing(reloading):
+                daemon.reload(contents(looks), work.errand.wish.deadline)
         if daemon is not None and restarting is not None:
             # Only now: a file that a reload rejects keeps the daemon from starting.
-            job.say(restarting, False)
-            job.recorder.begin(RESTART, engine=setup.engine)
-            daemon.restart(contents(looks), RESTART_DEADLINE)
-            job.say(restarting, True)
-    return restarting is not None
+            with work.doing(restarting):
+                work.recorder.begin(Restart(setup.engine))
+                daemon.restart(contents(looks), RESTART_DEADLINE)
+    told = reloading is not None or restarting is not None
+    return Outcome(told=told, verified=told, restarted=restarting is not None)
 
 
-def _told(result: Result, setup: Setup, restarted: bool) -> Result:
-    """The result once the daemon has what the files say. What waited for a restart does not wait after one."""
-    told = any(telling(setup))
-    result = replace(result, reloaded=told, verified=told, restarted=restarted)
-    if not restarted:
-        return result
-    notes = tuple(note for note in result.notes if note not in setup.late)
-    return replace(result, restart_needed=False, notes=notes, remedy=None)
-
-
-def _told_anew(job: Job, setup: Setup, looks: Sequence[Look], result: Result) -> Result:
+def _told_anew(work: Work, setup: Setup, looks: Sequence[Look]) -> Outcome:
     """The files are as wished; the daemon may not have taken them up, after an edit by hand or a killed run."""
     if setup.daemon is None:
-        return result
+        return Outcome()
     if not setup.daemon.difference(contents(looks)) and not setup.restart:
-        return replace(result, verified=True)
+        return Outcome(verified=True)
     try:
-        restarted = _take_up(job, setup, looks)
+        return _taken_up(work, setup, looks)
     except DaemonProblem as problem:
-        if job.recorder.to_undo:  # packages, that came in for it
+        if work.recorder.to_undo:  # packages, that came in for it
             raise
-        job.recorder.end(STUCK)
+        work.recorder.end(STUCK)
         code = ExitCode.NOT_ROLLED_BACK if isinstance(problem, NotUp) else ExitCode.PROBLEM
-        error = f"{problem} {result.config} says so already and was left as it is. {setup.look}"
-        return replace(result, code=code, error=error.strip())
-    return _told(result, setup, restarted)
+        error = f"{problem} {config_of(work.errand, setup)} says so already and was left as it is. {setup.look}"
+        return Outcome(code, error.strip())
 
 
 def _words(cause: BaseException) -> str:
@@ -273,24 +224,24 @@ def _words(cause: BaseException) -> str:
     return f"gpuctl could not go on: {limit}." if limit else str(cause)
 
 
-def _undone(job: Job, setup: Setup, cause: BaseException, result: Result) -> Result:
+def _undone(work: Work, setup: Setup, cause: BaseException) -> Outcome:
     """Undoes what was done, and says how the host stands. Raises `cause` where nothing had been done or to be said."""
-    recorder, words = job.recorder, _words(cause)
-    changes = recorder.to_undo
-    if not changes and not isinstance(cause, NotPutBack):
+    recorder, words = work.recorder, _words(cause)
+    entries = recorder.to_undo
+    if not entries and not isinstance(cause, NotPutBack):
         recorder.forget()
         if isinstance(cause, (Refused, *LIMITS, *INTERRUPTIONS)):
             raise cause
-        return replace(result, code=ExitCode.ROLLED_BACK, error=f"{words} {UNTOUCHED}")
-    troubles = undo(job.host, changes, setup.daemon, job.wish.deadline)
+        return Outcome(ExitCode.ROLLED_BACK, f"{words} {UNTOUCHED}")
+    troubles = undo(work.errand.host, entries, setup.daemon, work.errand.wish.deadline)
     stuck = [trouble for trouble in troubles if trouble.stays]
     if stuck or isinstance(cause, NotPutBack):
         recorder.end(STUCK)
-        left = [trouble.change for trouble in stuck] or recorder.changes
-        kept = tuple(File(one.about["path"], one.about["kept"]) for one in left if one.kind == WRITE)
-        others = as_before([change for change in changes if change not in left])
+        left = [trouble.entry for trouble in stuck] or recorder.entries
+        kept = tuple(File(one.replacement.path, one.replacement.kept) for one in left if isinstance(one, FileWrite))
+        others = as_before([entry for entry in entries if entry not in left])
         error = " ".join(dict.fromkeys([words, *(trouble.text for trouble in stuck), *others]))
-        return replace(result, code=ExitCode.NOT_ROLLED_BACK, changed=bool(kept), files=kept, error=error)
+        return Outcome(ExitCode.NOT_ROLLED_BACK, error, changed=bool(kept), files=kept)
     recorder.end(ROLLED_BACK)
-    said = [words, *as_before(changes), setup.look, *(trouble.text for trouble in troubles)]
-    return replace(result, code=ExitCode.ROLLED_BACK, error=" ".join(filter(None, said)))
+    said = [words, *as_before(entries), setup.look, *(trouble.text for trouble in troubles)]
+    return Outcome(ExitCode.ROLLED_BACK, " ".join(filter(None, said)))

@@ -6,18 +6,19 @@ from collections.abc import Callable, Sequence
 
 from gpuctl.engines import json_text, toml_text
 from gpuctl.engines.merge import Conflict, Values, taken_out
-from gpuctl.facts.changes import ROLLED_BACK, UNDONE, WRITE, Change
+from gpuctl.facts.changes import ROLLED_BACK, UNDONE, Changes
+from gpuctl.facts.journal_entries import FileWrite
 from gpuctl.host.files import same_file
 from gpuctl.host.reading import Host
 from gpuctl.host.replace import content_before, digest
 from gpuctl.model import ENGINES
 from gpuctl.provision.engines import engine_of, reader, untold
+from gpuctl.provision.errand import Errand
 from gpuctl.provision.install import COMMAND as INSTALL
 from gpuctl.provision.result import Refused, Result, Say, Wish
 from gpuctl.provision.rollback import own_runs
 from gpuctl.provision.setup import Document, Edit, Engine, Setup
 from gpuctl.provision.transaction import conduct
-from gpuctl.provision.undo import file_change
 
 COMMAND = "uninstall-runtime"
 _VOID = (ROLLED_BACK, UNDONE)
@@ -25,55 +26,54 @@ _VOID = (ROLLED_BACK, UNDONE)
 
 def uninstall_runtime(host: Host, wish: Wish, say: Say) -> Result:
     """Returns how it ended; with `dry_run`, what would be done. What others have changed since is a conflict."""
-    return conduct(host, COMMAND, wish, lambda: _plan(host, wish), say)
+    return conduct(Errand(host, COMMAND, wish, lambda journal: _plan(host, journal, wish), say))
 
 
-def _plan(host: Host, wish: Wish) -> Setup:
-    runs = [run for run in own_runs(host) if run.command == INSTALL and run.state not in _VOID]
-    changes = [change for run in reversed(runs) for change in reversed(run.changes)]
-    writes = [change for change in changes if change.kind == WRITE and change.about["engine"] in ENGINES]
-    name = wish.engine or (writes[0].about["engine"] if writes else "")
-    ours = [one for one in writes if one.about["engine"] == name and _is_asked(one, wish.config)]
+def _plan(host: Host, journal: Changes, wish: Wish) -> Setup:
+    runs = [run for run in own_runs(host, journal) if run.command == INSTALL and run.state not in _VOID]
+    writes = [write for run in reversed(runs) for write in reversed(run.writes) if write.engine in ENGINES]
+    name = wish.engine or (writes[0].engine if writes else "")
+    ours = [one for one in writes if one.engine == name and _is_asked(one, wish.config)]
     if not ours:
         return Setup("", "", (), None, notes=("gpuctl has put nothing there: there is nothing to take out.",))
     engine = engine_of(name)
-    paths = dict.fromkeys(change.about["path"] for change in ours)
-    edits = tuple(_edit(engine, path, [one for one in ours if one.about["path"] == path]) for path in paths)
+    paths = dict.fromkeys(write.replacement.path for write in ours)
+    edits = tuple(_edit(engine, path, [one for one in ours if one.replacement.path == path]) for path in paths)
     daemon = reader(host, name, list(paths)) if wish.reload else None
     return Setup(name, engine.title, edits, daemon, notes=untold(daemon, wish), takes_away=True)
 
 
-def _is_asked(change: Change, config: str | None) -> bool:
-    return config is None or same_file(change.about["path"], config)
+def _is_asked(write: FileWrite, config: str | None) -> bool:
+    return config is None or same_file(write.replacement.path, config)
 
 
-def _edit(engine: Engine, path: str, changes: Sequence[Change]) -> Edit:
-    return Edit(path, _without(engine, path, changes), engine.show)
+def _edit(engine: Engine, path: str, writes: Sequence[FileWrite]) -> Edit:
+    return Edit(path, _without(engine, path, writes), engine.show)
 
 
-def _without(engine: Engine, path: str, changes: Sequence[Change]) -> Callable[[bytes | None], bytes | None]:
-    """`changes` are newest first."""
+def _without(engine: Engine, path: str, writes: Sequence[FileWrite]) -> Callable[[bytes | None], bytes | None]:
+    """`writes` are newest first."""
 
     def take_out(raw: bytes | None) -> bytes | None:
-        for change in changes:
-            raw = _undone(engine, path, change, raw)
+        for write in writes:
+            raw = _undone(engine, path, write, raw)
         return raw
 
     return take_out
 
 
-def _undone(engine: Engine, path: str, change: Change, raw: bytes | None) -> bytes | None:
+def _undone(engine: Engine, path: str, write: FileWrite, raw: bytes | None) -> bytes | None:
     """A file that nobody else has touched gets its old bytes again, any other loses only what gpuctl had set."""
-    file, sets = file_change(change), change.about.get("sets")
+    file = write.replacement
     if digest(raw) == file.after:
         return content_before(file)
     if raw is None or digest(raw) == file.before:
         return raw
-    if sets is None or engine.document is None:
+    if write.sets is None or engine.document is None:
         diff = engine.show(path, raw, content_before(file))
         raise Refused(f"{path} was edited since gpuctl wrote it. Remove it by hand if nobody needs it.", diff=diff)
     try:
-        return _merged(engine.document, raw, content_before(file), [(tuple(keys), value) for keys, value in sets])
+        return _merged(engine.document, raw, content_before(file), write.sets)
     except Conflict as conflict:
         raise Refused(f"{path}: {conflict} Settle that by hand.") from None
     except (json_text.NotAccepted, toml_text.NotAccepted) as error:

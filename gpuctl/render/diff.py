@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import Any
 
-from gpuctl.checks.comparison import Change, Comparison, FindingChange
+from gpuctl.checks.comparison import Comparison, Difference, FindingDifference
 from gpuctl.engines.text_diff import text_diff
 from gpuctl.host.archive import Snapshot
 from gpuctl.model import Finding
@@ -40,7 +40,7 @@ def comparison_text(found: Comparison, old: Snapshot, new: Snapshot) -> Styled:
     return text.append("Nothing differs.\n") if found.equal else text
 
 
-def _finding_line(change: FindingChange) -> Styled:
+def _finding_line(change: FindingDifference) -> Styled:
     line, shown = Styled(f"{_word(change):<9}", "dim"), change.new or change.old
     if shown:
         mark, style = MARKS[shown.status]
@@ -48,11 +48,11 @@ def _finding_line(change: FindingChange) -> Styled:
     return line.append(f"  {change.id}\n", "dim")
 
 
-def _word(change: Change | FindingChange) -> str:
+def _word(change: Difference | FindingDifference) -> str:
     return "appeared" if change.old is None else "went" if change.new is None else "changed"
 
 
-def _diff(change: Change) -> str:
+def _diff(change: Difference) -> str:
     return text_diff(change.name, change.old, change.new)
 
 
@@ -60,7 +60,7 @@ def _about(snapshot: Snapshot) -> dict[str, Any]:
     return {"at": _at(snapshot).isoformat(timespec="seconds"), "gpuctl": snapshot.gpuctl}
 
 
-def _finding(change: FindingChange) -> dict[str, Any]:
+def _finding(change: FindingDifference) -> dict[str, Any]:
     return {"id": change.id, "change": _word(change), "old": _said(change.old), "new": _said(change.new)}
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import Any
 
-from gpuctl.facts.changes import DONE, PACKAGES, UNDONE, WRITE, Change, Changes, Run
+from gpuctl.facts.changes import DONE, UNDONE, Changes, Run
+from gpuctl.facts.journal_entries import FileWrite, Installation, JournalEntry
 from gpuctl.render.json import document
 from gpuctl.render.text import Styled, plain
 
@@ -25,17 +26,17 @@ def history_text(changes: Changes) -> Styled:
         local = datetime.fromtimestamp(run.at).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
         text.append(f"{local}  ").append(f"{run.state:<12}", _STYLES.get(run.state, "yellow"))
         text.append(f" {plain(run.command)}  ").append(f"{run.id}\n", "dim")
-        text.append("".join(f"    {plain(line)}\n" for line in map(_line, run.changes) if line))
+        text.append("".join(f"    {plain(line)}\n" for line in map(_line, run.entries) if line))
     if changes.runs.unknown:
         text.append(f"The journal cannot be read whole: {plain(changes.runs.reason)}\n", "yellow")
     return text if text.plain else Styled("gpuctl has changed nothing on this host.\n")
 
 
-def _line(change: Change) -> str:
-    if change.kind == WRITE:
-        return f"{change.about.get('path')}, what it was: {change.about.get('kept')}"
-    if change.kind == PACKAGES:
-        return f"packages: {', '.join(map(str, change.about.get('before', {})))}"
+def _line(entry: JournalEntry) -> str:
+    if isinstance(entry, FileWrite):
+        return f"{entry.replacement.path}, what it was: {entry.replacement.kept}"
+    if isinstance(entry, Installation):
+        return f"packages: {', '.join(entry.before)}"
     return ""
 
 
@@ -47,12 +48,6 @@ def _run(run: Run) -> dict[str, Any]:
         "uid": run.by,
         "state": run.state,
         "undoes": run.undoes,
-        "files": [
-            {"path": change.about.get("path"), "backup": change.about.get("kept")}
-            for change in run.changes
-            if change.kind == WRITE
-        ],
-        "packages": [
-            name for change in run.changes if change.kind == PACKAGES for name in change.about.get("before", {})
-        ],
+        "files": [{"path": write.replacement.path, "backup": write.replacement.kept} for write in run.writes],
+        "packages": [name for entry in run.entries if isinstance(entry, Installation) for name in entry.before],
     }

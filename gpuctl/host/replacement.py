@@ -1,0 +1,19 @@
+"""The record of a file that is replaced: what undoing that needs to know."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Optional
+
+
+@dataclass(frozen=True)
+class Replacement:
+    """A file that is replaced: the digests of what it was and of what it becomes, None for no file.
+
+    `kept` is the path of what it was.
+    """
+
+    path: str
+    before: Optional[str]
+    after: Optional[str]
+    kept: str

@@ -1,0 +1,97 @@
+"""One change of a host: what is to be done and for whom, and what its result says however it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from gpuctl.facts.changes import Changes, Run
+from gpuctl.host.reading import Host
+from gpuctl.model import ExitCode, Plan
+from gpuctl.provision.package_plan import PackagePlan
+from gpuctl.provision.result import NO_STEPS, UNTOUCHED, File, Refused, Result, Say, Wish
+from gpuctl.provision.setup import Setup
+
+
+@dataclass(frozen=True)
+class Errand:
+    """What a command is to do.
+
+    `plan` says it by the journal, and may raise Refused; it is asked again once packages have come in: the host is
+    another one then. `say` is told of each step.
+    """
+
+    host: Host
+    command: str
+    wish: Wish
+    plan: Callable[[Changes], Setup]
+    say: Say
+    packages: PackagePlan | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was done, or would be. `told`: the daemon took the files up; `verified`: it has what they say."""
+
+    code: ExitCode = ExitCode.GOOD
+    error: str | None = None
+    changed: bool = False
+    files: tuple[File, ...] = ()
+    diff: str = ""
+    run: str | None = None
+    told: bool = False
+    restarted: bool = False
+    verified: bool = False
+    keeps: str | None = None
+    """What the daemon keeps until its next start of what was taken away, "" for nothing; None: nothing was."""
+    completes: tuple[Run, ...] = ()
+    """The runs that were cut short, and are done by this one."""
+
+
+def result_of(errand: Errand, setup: Setup, plan: Plan, outcome: Outcome, cut: Sequence[Run]) -> Result:
+    """Returns the result of an errand. `cut` are the runs that were cut short before it."""
+    return Result(
+        engine=setup.engine,
+        title=setup.title,
+        config=config_of(errand, setup),
+        dry_run=errand.wish.dry_run,
+        code=outcome.code,
+        changed=outcome.changed,
+        files=outcome.files,
+        diff=outcome.diff,
+        reloaded=outcome.told,
+        verified=outcome.verified,
+        restarted=outcome.restarted,
+        restart_needed=_needs_restart(setup, outcome),
+        plan=plan,
+        notes=_notes(setup, outcome),
+        error=outcome.error,
+        remedy=None if outcome.restarted else setup.remedy,
+        run=outcome.run,
+        cut_short=tuple(run for run in cut if run not in outcome.completes),
+    )
+
+
+def config_of(errand: Errand, setup: Setup) -> str | None:
+    """Returns the file that an errand is about, the first of several."""
+    return setup.edits[0].path if setup.edits else errand.wish.config
+
+
+def refusal(result: Result, refused: Refused) -> Result:
+    """Returns the result of a change that was not begun."""
+    error = f"{refused} {UNTOUCHED}"
+    told = replace(result, changed=False, verified=False, plan=NO_STEPS, notes=(), restart_needed=None)
+    return replace(told, code=refused.code, error=error, remedy=refused.remedy, diff=refused.diff)
+
+
+def _needs_restart(setup: Setup, outcome: Outcome) -> bool | None:
+    if outcome.restarted:
+        return False
+    return setup.restart_needed if outcome.keeps is None else bool(outcome.keeps)
+
+
+def _notes(setup: Setup, outcome: Outcome) -> tuple[str, ...]:
+    """What waited for a restart does not wait after one."""
+    late = () if outcome.restarted else setup.late
+    stays = f"{setup.title} keeps {outcome.keeps} until it is restarted: a reload unsets nothing."
+    return (*setup.notes, *late, *((stays,) if outcome.keeps else ()))

@@ -71,7 +71,7 @@ def _changes(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[Change]
 
 def leaves(facts: Facts) -> Iterator[tuple[str, str]]:
     """Yields every single fact's name and value, such as driver.version and 535.161.08; nothing for an absent one."""
-    for subject, seen in facts.items():
+    for subject, seen in facts.found.items():
         yield from _leaves(subject.__name__.lower(), seen)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple
 
 from gpuctl.facts.driver_library import probe_library_version
 from gpuctl.facts.kernel import modinfo_field, module_file
@@ -17,6 +17,7 @@ SMI = ("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader")
 SMI_ON_WSL = "/usr/lib/wsl/lib/nvidia-smi"
 """Where Windows puts it; sudo's PATH and cron's lack that directory."""
 SMI_DEADLINE = 5.0
+LOADED = "/proc/driver/nvidia/version"
 NO_DRIVER = (9, 12)
 """NVML_ERROR_DRIVER_NOT_LOADED and NVML_ERROR_LIBRARY_NOT_FOUND (nvml.h), which nvidia-smi has as exit status too:
 the answers that there is no driver. All other errors leave open what is there."""
@@ -79,16 +80,14 @@ def probe_driver(host: Host) -> Driver:
     """Returns the driver from every side. NVML and nvidia-smi are asked side by side: a sick GPU may block either."""
     nvml, smi = begin(host.nvml), begin(lambda: _run_smi(host))
     file = begin(lambda: module_file(host))
-    loaded = host.read("/proc/driver/nvidia/version")
+    loaded = host.read(LOADED)
     library = probe_library_version(host)
     said, answer = smi(), nvml()
     lines = parse_nvml(answer.text)
-    nvml_version = _nvml_value(answer, lines, "driver")
-    loaded_version = fact(loaded, parse_loaded_version)
-    smi_version = fact(_without_driver(said), parse_smi_version)
-    file_version = fact(file(), lambda text: modinfo_field(text, "version"))
+    nvml_version, loaded_version = _nvml_value(answer, lines, "driver"), fact(loaded, parse_loaded_version)
+    smi_version, file_version = _smi_version(said), _file_version(file())
     return Driver(
-        version=_first(nvml_version, loaded_version, smi_version, file_version),
+        version=_first((nvml_version, loaded_version, smi_version, file_version)),
         nvml_version=nvml_version,
         loaded_version=loaded_version,
         smi_version=smi_version,
@@ -101,6 +100,19 @@ def probe_driver(host: Host) -> Driver:
         smi_error=_smi_error(said),
         gpus=_gpus(answer, lines),
     )
+
+
+def probe_version(host: Host) -> Fact[str]:
+    """Returns the version alone: who comes after the first that tells it is not asked."""
+
+    def told() -> Iterator[Fact[str]]:
+        answer = host.nvml()
+        yield _nvml_value(answer, parse_nvml(answer.text), "driver")
+        yield fact(host.read(LOADED), parse_loaded_version)
+        yield _smi_version(_run_smi(host))
+        yield _file_version(module_file(host))
+
+    return _first(told())
 
 
 def parse_loaded_version(text: str) -> str:
@@ -126,8 +138,12 @@ def _run_smi(host: Host) -> Reading:
     return host.run((program, *SMI[1:]), SMI_DEADLINE)
 
 
-def _without_driver(said: Reading) -> Reading:
-    return Reading(said.source, Outcome.ABSENT) if said.code in NO_DRIVER else said
+def _smi_version(said: Reading) -> Fact[str]:
+    return fact(Reading(said.source, Outcome.ABSENT) if said.code in NO_DRIVER else said, parse_smi_version)
+
+
+def _file_version(file: Reading) -> Fact[str]:
+    return fact(file, lambda text: modinfo_field(text, "version"))
 
 
 def parse_smi_version(text: str) -> str:
@@ -232,7 +248,11 @@ def normal_address(address: str) -> str:
     return "%04x:%s" % (int(domain, 16), rest)
 
 
-def _first(*facts: Fact[str]) -> Fact[str]:
+def _first(facts: Iterable[Fact[str]]) -> Fact[str]:
     """The first that has a value; else the first that is unknown: it may have had one. Else absent."""
-    told = [one for one in facts if one.value is not None]
-    return (told or [one for one in facts if one.unknown is not None] or [facts[0]])[0]
+    silent = []
+    for one in facts:
+        if one.value is not None:
+            return one
+        silent.append(one)
+    return next((one for one in silent if one.unknown is not None), silent[0])

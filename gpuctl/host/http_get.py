@@ -8,7 +8,7 @@ from typing import Tuple
 from urllib.parse import urlsplit
 
 from gpuctl.host.deadline import DeadlineExceeded, within
-from gpuctl.host.reading import Outcome, Reading
+from gpuctl.host.reading import Outcome, Reading, http_source
 from gpuctl.host.trust import Distrusted
 from gpuctl.host.unanswered import unanswered
 from gpuctl.host.unix import connected
@@ -27,7 +27,7 @@ class _UnixConnection(http.client.HTTPConnection):
 
 def get(endpoint: str, path: str, deadline: float) -> Reading:
     """Returns the body; `code` is 0 for HTTP 200 and the status otherwise, `detail` the reason."""
-    source = "GET %s (%s)" % (path, endpoint)
+    source = http_source(endpoint, path)
     try:
         status, body = within(deadline, lambda: _exchange(endpoint, path, deadline))
     except (DeadlineExceeded, Distrusted, OSError, ValueError, http.client.HTTPException) as error:

@@ -39,7 +39,6 @@ from gpuctl.facts.automatic_upgrades import DPKG
 from gpuctl.facts.changes import ROOT_FOLDER
 from gpuctl.facts.docker import Docker
 from gpuctl.facts.docker_unit import SHOW_SOCKETS
-from gpuctl.facts.driver import Driver
 from gpuctl.facts.gather import Facts, Missing, gather
 from gpuctl.facts.headline import DockerMet, DriverVersion
 from gpuctl.facts.logs import unit_log

@@ -18,10 +18,10 @@ from hosts import host
 from simhost import Containerd, unpack
 
 from gpuctl.facts.containerd import Containerd as Facts
-from gpuctl.facts.gather import Facts as Found
 from gpuctl.facts.containerd import Cri, Unit, globbed, probe_containerd
 from gpuctl.facts.containerd_process import parse_flavour
 from gpuctl.facts.containerd_unit import SHOW, parse_units
+from gpuctl.facts.gather import Facts as Found
 from gpuctl.facts.system import BOOTED as SYSTEMD
 from gpuctl.facts.system import System
 from gpuctl.host.local import LocalHost

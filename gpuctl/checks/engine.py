@@ -118,6 +118,21 @@ def deciding(ids: frozenset[str]) -> frozenset[str]:
     return found if found == ids else deciding(found)
 
 
+def in_doubt(report: Report) -> tuple[type, ...]:
+    """Returns the subjects of all checks that may be unknown for one reason with a finding of the report, before it.
+
+    The first of them is the one that is shown, and the others rest on it.
+    """
+    layers = list(LAYERS)
+    unknown = [CHECKS[one.id] for one in report.findings if one.status is Status.UNKNOWN]
+    return subjects(
+        one.id
+        for one in CHECKS.values()
+        for other in unknown
+        if layers.index(one.layer) <= layers.index(other.layer) and set(one.needs) & set(other.needs)
+    )
+
+
 def diagnose(facts: Facts) -> Report:
     """Asks every check whose facts were looked at, layer by layer. Returns all findings, worst first.
 

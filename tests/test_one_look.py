@@ -17,7 +17,7 @@ from simhost import SimHost
 from synthetic import HOSTS
 
 from gpuctl.checks import CHECKS, LAYERS, chosen, diagnose, part
-from gpuctl.checks.engine import deciding, in_doubt, subjects
+from gpuctl.checks.needed import deciding, in_doubt, subjects
 from gpuctl.engines.daemon_json import Runtime, diff, register, settings
 from gpuctl.engines.json_text import parse
 from gpuctl.facts.docker import Docker
@@ -121,7 +121,7 @@ def half(machine: SnapshotHost) -> SnapshotHost:
     return SnapshotHost({name: machine.readings[name] for name in sorted(machine.readings)[::2]})
 
 
-@pytest.mark.parametrize("machine", [*MACHINES, *map(half, MACHINES)])
+@pytest.mark.parametrize("machine", [*MACHINES[::2], *map(half, MACHINES[1::2])])
 def test_a_part_of_the_doctor_says_the_same_by_the_facts_of_that_part_alone(machine: SnapshotHost) -> None:
     everything = gather(machine)
     whole = diagnose(everything)

@@ -8,9 +8,7 @@ from typing import Any, get_type_hints
 
 from gpuctl.checks.dates import dated
 from gpuctl.checks.waiving import waive
-from gpuctl.facts.configuration import Configuration
 from gpuctl.facts.gather import Facts
-from gpuctl.facts.package_history import PackageHistory
 from gpuctl.model import Action, CannotTell, Disturbs, Evidence, Fact, Finding, Remedy, Report, Status
 
 LAYERS: Mapping[str, tuple[str, ...]] = {
@@ -102,35 +100,6 @@ def failed(
 def undetermined(reason: str, *seen: Fact[Any] | Evidence, remedy: Remedy | None = None) -> Said:
     """Returns that it could not be determined, and why: for a check that knows more of it than the reason."""
     return Said(Status.UNKNOWN, f"could not be determined: {reason}", _evidence(seen), remedy)
-
-
-def subjects(ids: Iterable[str] = CHECKS) -> tuple[type, ...]:
-    """Returns the subjects of the facts on which it rests what these checks say, when, and whether it counts."""
-    checks = [CHECKS[id] for id in deciding(frozenset(ids))]
-    dates = (PackageHistory,) if any(one.follows for one in checks) else ()
-    return tuple(dict.fromkeys((*(subject for one in checks for subject in one.needs), *dates, Configuration)))
-
-
-def deciding(ids: frozenset[str]) -> frozenset[str]:
-    """Returns these checks and those that decide whether they are asked and listened to: below them, or their cause."""
-    bases = {base for id in ids for base in LAYERS[CHECKS[id].layer]}
-    found = ids.union(one.id for one in CHECKS.values() if one.layer in bases or ids.intersection(one.explains))
-    return found if found == ids else deciding(found)
-
-
-def in_doubt(report: Report) -> tuple[type, ...]:
-    """Returns the subjects of all checks that may be unknown for one reason with a finding of the report, before it.
-
-    The first of them is the one that is shown, and the others rest on it.
-    """
-    layers = list(LAYERS)
-    unknown = [CHECKS[one.id] for one in report.findings if one.status is Status.UNKNOWN]
-    return subjects(
-        one.id
-        for one in CHECKS.values()
-        for other in unknown
-        if layers.index(one.layer) <= layers.index(other.layer) and set(one.needs) & set(other.needs)
-    )
 
 
 def diagnose(facts: Facts) -> Report:

@@ -42,7 +42,7 @@ class Asked:
     def subjects(self) -> tuple[type, ...]:
         """What has to be looked at."""
         from gpuctl.checks import chosen
-        from gpuctl.checks.engine import subjects
+        from gpuctl.checks.needed import subjects
         from gpuctl.render.host import SUBJECTS
 
         return tuple(dict.fromkeys((*subjects(chosen(self.only, self.skip)), *SUBJECTS)))
@@ -162,7 +162,7 @@ def _known(names: Iterable[str] | None, option: str) -> tuple[str, ...]:
 
 
 def _look(snapshot: str | None, asked: Asked) -> Facts:
-    from gpuctl.checks.engine import in_doubt
+    from gpuctl.checks.needed import in_doubt
     from gpuctl.facts.gather import gather
     from gpuctl.host.memory import RememberingHost
     from gpuctl.render.progress import working

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gpuctl.checks import diagnose
-from gpuctl.checks.engine import subjects
+from gpuctl.checks.needed import subjects
 from gpuctl.command import command
 from gpuctl.facts.docker import RUNTIME, Docker, State
 from gpuctl.facts.gather import Facts, gather

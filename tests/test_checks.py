@@ -40,8 +40,8 @@ from gpuctl.facts.automatic_upgrades import DPKG
 from gpuctl.facts.changes import ROOT_FOLDER
 from gpuctl.facts.docker import Docker
 from gpuctl.facts.docker_unit import SHOW_SOCKETS
-from gpuctl.facts.driver import Driver
-from gpuctl.facts.gather import Missing, gather
+from gpuctl.facts.gather import Facts, Missing, gather
+from gpuctl.facts.headline import DockerMet, DriverVersion
 from gpuctl.facts.logs import unit_log
 from gpuctl.facts.services import SHOW as SHOW_SERVICES
 from gpuctl.facts.system import System
@@ -49,7 +49,7 @@ from gpuctl.facts.toolkit import Toolkit
 from gpuctl.host.places import SYSTEM_CONFIG
 from gpuctl.host.snapshot import SnapshotHost
 from gpuctl.model import Action, Disturbs, Finding, Status
-from gpuctl.render.host import host_summary
+from gpuctl.render.host import SUBJECTS, host_summary
 
 GONE = {"nvml": [{"error": "Driver Not Loaded", "code": 9}]}
 SMI = "nvidia-smi --query-gpu=driver_version --format=csv,noheader"
@@ -575,7 +575,8 @@ def test_a_hanging_driver_is_unknown_once_and_not_a_fault() -> None:
 
 
 def test_a_subject_that_came_too_late_is_one_unknown() -> None:
-    late = {**gather(v100()), Docker: Missing("no answer within 12 s"), Toolkit: Missing("no answer within 12 s")}
+    missing = Missing("no answer within 12 s")
+    late = gather(v100()) | Facts({Docker: missing, Toolkit: missing})
     seen = {finding.id: finding for finding in diagnose(late).findings}
     assert loud(seen) == {"docker.installed": Status.UNKNOWN, "toolkit.installed": Status.UNKNOWN, **ENDED}
 
@@ -686,15 +687,15 @@ def test_a_docker_that_cannot_be_asked_is_told_by_its_kind_and_once(
     remedy = seen[id].remedy
     assert remedy and remedy.text
     assert command is None or command in shown(remedy), shown(remedy)
-    assert host_summary(facts).endswith(f"driver 418.87.00 · {headline}")
+    assert host_summary(gather(v100(**ill), SUBJECTS)).endswith(f"driver 418.87.00 · {headline}")
 
 
 def test_only_what_was_looked_for_and_not_found_is_absent_in_the_headline() -> None:
     silent = without(NOT_LOADED, nvml=hung(), commands={SMI: hung(), **NO_MODULE, **NO_CURRENT})
-    assert host_summary(gather(v100(**silent))).endswith("driver unknown · Docker 19.03.8")
-    late = {**gather(v100()), Driver: Missing("late"), Docker: Missing("late")}
+    assert host_summary(gather(v100(**silent), SUBJECTS)).endswith("driver unknown · Docker 19.03.8")
+    late = gather(v100(), SUBJECTS) | Facts({DriverVersion: Missing("late"), DockerMet: Missing("late")})
     assert host_summary(late).endswith("driver unknown · Docker unknown")
-    assert host_summary(gather(host())) == "no driver · no Docker"
+    assert host_summary(gather(host(), SUBJECTS)) == "no driver · no Docker"
 
 
 def test_a_broken_file_is_the_cause_where_docker_does_not_start() -> None:
@@ -774,7 +775,7 @@ def test_a_crash_in_a_check_is_a_finding_of_its_own() -> None:
 
 
 def test_a_subject_that_could_not_be_read_makes_its_checks_unknown() -> None:
-    facts = {**gather(v100()), System: Missing("no answer within 12 s")}
+    facts = gather(v100()) | Facts({System: Missing("no answer within 12 s")})
     assert ask(CHECKS["hardware.environment"], facts).status is Status.UNKNOWN
 
 

@@ -20,7 +20,7 @@ from gpuctl.compat.command_rows import filled, names_in, parse_command
 from gpuctl.compat.cuda_errors import cuda_errors
 from gpuctl.compat.failures import families
 from gpuctl.compat.packages import Target, install_commands, install_rows
-from gpuctl.facts.gather import gather
+from gpuctl.facts.gather import Facts, gather
 
 SHELLS = ["sh", "bash"]
 HOSTILE = [
@@ -238,10 +238,10 @@ def _remedies(id: str, evil: str) -> set[Command]:
     """What a check says on its ill host where any one text of the facts is another than it was."""
     facts, told = gather(ILL[id]), set()
     for subject in CHECKS[id].needs:
-        for place in _places(facts[subject]):
-            was = _at(facts[subject], place)
+        for place in _places(facts.known(subject)):
+            was = _at(facts.known(subject), place)
             for text in (was + evil, evil):
-                finding = ask(CHECKS[id], {**facts, subject: _with(facts[subject], place, text)})
+                finding = ask(CHECKS[id], facts | Facts({subject: _with(facts.known(subject), place, text)}))
                 told |= set(finding.remedy.commands if finding.remedy else ())
     return told
 

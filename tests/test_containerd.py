@@ -21,6 +21,7 @@ from gpuctl.facts.containerd import Containerd as Facts
 from gpuctl.facts.containerd import Cri, Unit, globbed, probe_containerd
 from gpuctl.facts.containerd_process import parse_flavour
 from gpuctl.facts.containerd_unit import SHOW, parse_units
+from gpuctl.facts.gather import Facts as Found
 from gpuctl.facts.system import BOOTED as SYSTEMD
 from gpuctl.facts.system import System
 from gpuctl.host.local import LocalHost
@@ -81,17 +82,17 @@ def runtime() -> Iterator[str]:
     shutil.rmtree(folder)
 
 
-def facts(machine: Host, **changes: Any) -> dict[type, Any]:
+def facts(machine: Host, **changes: Any) -> Found:
     absent: Fact[Any] = Fact(None, "test")
     system = System(absent, absent, absent, absent, absent, absent, absent, Fact(0, "test"))
-    return {System: system, Facts: replace(probe_containerd(machine), **changes)}
+    return Found({System: system, Facts: replace(probe_containerd(machine), **changes)})
 
 
 def planned(daemon: Containerd, *, unit: Unit | None = None, **wish: Any) -> Setup:
     """The plan for that daemon, and never for what else runs on this machine."""
     machine = LocalHost()
     found = facts(machine, **({"unit": Fact(unit, "test")} if unit else {}))
-    assert found[Facts].config.value == str(daemon.config)
+    assert found.known(Facts).config.value == str(daemon.config)
     return plan(machine, found, Wish(**wish))
 
 
@@ -251,7 +252,7 @@ def test_a_program_that_is_none_and_a_host_without_containerd_are_refused_with_a
     with pytest.raises(Refused, match="/no/such is not an executable program"):
         plan(machine, facts(machine), Wish(runtime_path="/no/such"))
     nothing = facts(host())
-    assert nothing[Facts].flavour.value is None and nothing[Facts].cri.value is None
+    assert nothing.known(Facts).flavour.value is None and nothing.known(Facts).cri.value is None
     with pytest.raises(Refused, match="containerd is not installed here") as refused:
         plan(host(), nothing, Wish())
     assert refused.value.remedy
@@ -296,7 +297,7 @@ def test_a_unit_that_does_not_spare_containers_or_takes_docker_along_is_told_of(
     assert (unit.spares, unit.takes_along) == (False, ("docker.service",))
     machine = host(files=process("containerd"), commands={" ".join(SHOW): shown}, stats={SYSTEMD: {"type": "dir"}})
     found = facts(machine)
-    assert found[Facts].unit.value == unit
+    assert found.known(Facts).unit.value == unit
     daemon = running(machine, found)
     assert daemon and daemon.restarting and daemon.restarting.disturbs is Disturbs.RUNNING_CONTAINERS
     assert "docker.service" in daemon.restarting.text and "which stops containers" in daemon.restarting.text
@@ -394,7 +395,7 @@ def test_microk8s_is_set_up_by_its_template(tmp_path: Path, runtime: str) -> Non
     (args / "containerd-template.toml").write_text(text)
     command_line = ("containerd", "--config", str(args / "containerd.toml"))
     machine = host(files=process(*command_line), which={runtime: runtime})
-    assert facts(machine)[Facts].flavour.value == "microk8s"
+    assert facts(machine).known(Facts).flavour.value == "microk8s"
     setup = plan(machine, facts(machine), Wish(runtime_path=runtime))
     assert [edit.path for edit in setup.edits] == [str(args / "containerd-template.toml")]
     new = setup.edits[0].change(text.encode())

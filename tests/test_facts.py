@@ -10,12 +10,13 @@ from hosts import denied, failed, host, hung
 
 from gpuctl.facts import driver, driver_library, kernel, machine, nvml, system, toolkit
 from gpuctl.facts.devices import Devices, parse_majors, probe_devices
-from gpuctl.facts.gather import PROBES, Missing, gather
+from gpuctl.facts.gather import PROBES, gather
 from gpuctl.facts.kernel import DkmsModule
 from gpuctl.facts.pci import PciGpu, probe_pci
 from gpuctl.facts.system import probe_system
 from gpuctl.host.local import LocalHost
-from gpuctl.host.snapshot import RecordingHost, SnapshotHost
+from gpuctl.host.memory import RememberingHost
+from gpuctl.host.snapshot import SnapshotHost
 
 PROPRIETARY = (
     "NVRM version: NVIDIA UNIX x86_64 Kernel Module  418.87.00  Thu Aug  8 15:35:46 CDT 2019\n"
@@ -92,8 +93,8 @@ def test_dkms_of_both_generations_is_read_and_other_modules_are_left_out() -> No
 
 def test_an_empty_machine_has_nothing_and_nothing_about_it_is_unknown() -> None:
     facts = gather(host())
-    unknown = [fact for subject in facts.values() for fact in vars(subject).values() if fact.unknown]
-    assert set(facts) == set(PROBES)
+    unknown = [fact for subject in facts.found.values() for fact in vars(subject).values() if fact.unknown]
+    assert set(facts.found) == set(PROBES)
     assert unknown == []
 
 
@@ -104,12 +105,12 @@ def test_a_probe_that_comes_late_is_one_missing_subject() -> None:
             return super().list(path)
 
     facts = gather(Slow({}), (Devices, system.System), deadline=0.1)
-    assert isinstance(facts[Devices], Missing)
-    assert not isinstance(facts[system.System], Missing)
+    assert not facts.get(Devices)
+    assert facts.known(system.System)
 
 
 def test_this_machine_recorded_and_replayed_gives_the_same_facts() -> None:
-    recorder = RecordingHost(LocalHost())
+    recorder = RememberingHost(LocalHost())
     seen = gather(recorder)
     assert gather(SnapshotHost(recorder.readings)) == seen
 

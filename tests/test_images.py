@@ -24,8 +24,8 @@ from hypothesis import strategies as st
 from registry import CONFIG, MANIFEST, answer, descriptor, digest, docker_registry, forward, listen, push
 from simhost import Dockerd, import_image, is_running, until
 
-from gpuctl.facts.docker import probe_docker
-from gpuctl.facts.gather import Missing
+from gpuctl.facts.docker import Docker, probe_docker
+from gpuctl.facts.gather import Facts, Missing
 from gpuctl.host.local import LocalHost
 from gpuctl.host.reading import Host, Outcome, Reading
 from gpuctl.images.address import parse_address
@@ -70,7 +70,7 @@ def machine(logins: Mapping[str, str] = {}, **what: Any) -> Host:
 
 def read(reference: str, host: Host | None = None, architecture: str = "x86_64", seconds: float = 10) -> ImageConfig:
     host = host or machine()
-    return read_image(reference, host, probe_docker(host), architecture, seconds)
+    return read_image(reference, host, Facts({Docker: probe_docker(host)}), architecture, seconds)
 
 
 def why_not(reference: str, host: Host | None = None, **options: Any) -> str:
@@ -183,9 +183,9 @@ def test_an_image_on_this_host_is_read_over_dockers_socket_by_name_or_id(
 
 def test_reading_a_local_image_imports_neither_requests_nor_docker(dockerd: Dockerd) -> None:
     code = (
-        "import sys; from gpuctl.host.local import LocalHost; from gpuctl.facts.docker import probe_docker;"
-        "from gpuctl.images.read import read_image; host = LocalHost();"
-        "read_image('nvidia/cuda:10.1-base', host, probe_docker(host), 'x86_64', 5.0);"
+        "import sys; from gpuctl.host.local import LocalHost; from gpuctl.facts.docker import Docker, probe_docker;"
+        "from gpuctl.facts.gather import Facts; from gpuctl.images.read import read_image; host = LocalHost();"
+        "read_image('nvidia/cuda:10.1-base', host, Facts({Docker: probe_docker(host)}), 'x86_64', 5.0);"
         "print({'requests', 'docker'} & set(sys.modules))"
     )
     argv = [sys.executable, "-c", code]
@@ -255,7 +255,7 @@ def test_what_a_daemon_says_of_an_image_is_not_trusted(open_registry: str, body:
 def test_an_id_that_docker_does_not_have_is_asked_of_no_registry() -> None:
     assert "no registry can be asked for an id." in why_not(DIGEST)
     with pytest.raises(Unreadable, match=r"is unknown \(no answer within 12 s\), and no registry can be asked"):
-        read_image(DIGEST, machine(), Missing("no answer within 12 s"), "x86_64", 1)
+        read_image(DIGEST, machine(), Facts({Docker: Missing("no answer within 12 s")}), "x86_64", 1)
 
 
 def test_only_a_docker_that_was_asked_is_said_to_lack_an_image() -> None:
@@ -263,7 +263,7 @@ def test_only_a_docker_that_was_asked_is_said_to_lack_an_image() -> None:
     answers |= {"/images/json": [], "/images/a:1/json": Reading("", Outcome.OK, code=404)}
     for host, words in ((machine(), "No Docker runs"), (machine(sockets={SOCKET: answers}), "Docker has no image a:1")):
         with pytest.raises(Unreadable, match=f"^{words}.* on this host"):
-            read_image("a:1", host, probe_docker(host), "x86_64", 1, offline=True)
+            read_image("a:1", host, Facts({Docker: probe_docker(host)}), "x86_64", 1, offline=True)
 
 
 @pytest.fixture(scope="module")

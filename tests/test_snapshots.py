@@ -29,12 +29,13 @@ from synthetic import FOLDER, HOSTS, called, findings, snapshots
 from gpuctl.checks import diagnose
 from gpuctl.checks.comparison import compare
 from gpuctl.facts.collect import OTHER_LOGS, bounded, collect
-from gpuctl.facts.gather import gather
+from gpuctl.facts.gather import HEADLINE, PROBES, gather
 from gpuctl.host.archive import LINE_LIMIT, LINES_LIMIT, OPENED_LIMIT, BadSnapshot, Snapshot, decode, encode, lines
 from gpuctl.host.local import LocalHost
+from gpuctl.host.memory import RememberingHost
 from gpuctl.host.reading import Outcome, Reading
 from gpuctl.host.redact import redact
-from gpuctl.host.snapshot import RecordingHost, SnapshotHost, key
+from gpuctl.host.snapshot import SnapshotHost, key
 from gpuctl.model import Status
 from gpuctl.render.doctor import report_text
 from gpuctl.render.json import doctor_json
@@ -93,7 +94,7 @@ def test_the_synthetic_hosts_are_as_they_are_declared(name: str) -> None:
 
 
 def test_facts_are_the_same_from_a_file_as_from_the_machine() -> None:
-    recorder = RecordingHost(LocalHost())
+    recorder = RememberingHost(LocalHost())
     seen = gather(recorder)
     assert gather(decode(encode(Snapshot(recorder.readings))).host) == seen
 
@@ -407,7 +408,7 @@ def test_wrong_readings_are_unknown_and_nothing_fails(data: st.DataObject) -> No
         snapshot = decode(encode(Snapshot(readings, unrecorded=Outcome.ABSENT)))
     except BadSnapshot:
         return
-    facts = gather(snapshot.host)
+    facts = gather(snapshot.host, (*PROBES, *HEADLINE))
     report = diagnose(facts)
     assert not [one for one in report.findings if "crashed" in one.message]
     assert doctor_json(report, facts) and report_text(report, facts, verbose=True)

@@ -7,9 +7,9 @@ from pkgutil import iter_modules
 from gpuctl.checks.engine import CHECKS, LAYERS, diagnose
 from gpuctl.model import Finding, Report, Status
 
-__all__ = ["CHECKS", "LAYERS", "diagnose", "finding", "part", "select"]
+__all__ = ["CHECKS", "LAYERS", "chosen", "diagnose", "finding", "part", "select"]
 
-_ASKED_LATER = ("changed", "comparison", "enforcement", "host_answer", "host_recommendation")
+_ASKED_LATER = ("changed", "comparison", "enforcement", "host_answer", "host_recommendation", "needed")
 """What works with findings and holds no check: a doctor does not pay for it."""
 
 for _module in iter_modules(__path__):
@@ -22,15 +22,20 @@ def select(name: str) -> frozenset[str]:
     return frozenset(one.id for one in CHECKS.values() if name in (one.id, one.layer))
 
 
-def part(report: Report, only: Iterable[str] = (), skip: Iterable[str] = ()) -> Report:
-    """Returns the findings of some layers and checks, and those because of which one of them is skipped.
+def chosen(only: Iterable[str] = (), skip: Iterable[str] = ()) -> frozenset[str]:
+    """Returns the ids of the checks of some layers and checks.
 
     `only` names them, all where it names nothing; `skip` names those of them to leave out.
     """
     wanted = frozenset().union(*map(select, only)) or frozenset(CHECKS)
-    left_out = frozenset().union(*map(select, skip))
-    chosen = [one for one in report.findings if one.id in wanted - left_out]
-    shown = {one.id for one in chosen} | {one.rests_on for one in chosen}
+    return wanted - frozenset().union(*map(select, skip))
+
+
+def part(report: Report, only: Iterable[str] = (), skip: Iterable[str] = ()) -> Report:
+    """Returns the findings of the chosen checks, and those because of which one of them is skipped."""
+    wanted = chosen(only, skip)
+    told = [one for one in report.findings if one.id in wanted]
+    shown = {one.id for one in told} | {one.rests_on for one in told}
     return Report(tuple(one for one in report.findings if one.id in shown))
 
 

@@ -77,7 +77,7 @@ def _public(name: str, text: str | None) -> str | None:
 
 def leaves(facts: Facts) -> Iterator[tuple[str, str]]:
     """Yields every single fact's name and value, such as driver.version and 535.161.08; nothing for an absent one."""
-    for subject, seen in facts.items():
+    for subject, seen in facts.found.items():
         yield from _leaves(subject.__name__.lower(), seen)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from gpuctl.facts.gather import Facts
 from gpuctl.facts.package_history import PackageHistory
 from gpuctl.facts.package_logs import DRIVER, ENGINE, KERNEL, TOOLKIT, PackageEvent
 from gpuctl.model import Evidence, Finding
@@ -11,12 +12,13 @@ from gpuctl.model import Evidence, Finding
 _TITLES = {DRIVER: "The driver", KERNEL: "The kernel", ENGINE: "The engine", TOOLKIT: "The toolkit"}
 
 
-def dated(finding: Finding, subject: str, history: object) -> Finding:
+def dated(finding: Finding, subject: str, facts: Facts) -> Finding:
     """Returns the finding with the last change of what it is about: driver, kernel, engine or toolkit.
 
     As it was where the packages' logs tell of none, or could not be read.
     """
-    change = history.last(subject) if isinstance(history, PackageHistory) else None
+    history = facts.get(PackageHistory)
+    change = history.last(subject) if history else None
     if change is None:
         return finding
     seen = Evidence("package history", f"{change.at} {change.package} {change.action} {_versions(change)}".rstrip())

@@ -23,10 +23,8 @@ def enforcement(facts: Facts) -> Enforcement:
 
     That is --gpus, and --runtime=nvidia before Docker 19.03. NOT_KNOWN where a fact that decides is not known.
     """
-    toolkit, docker = facts.get(Toolkit), facts.get(Docker)
-    if not isinstance(toolkit, Toolkit) or not isinstance(docker, Docker):
-        return NOT_KNOWN
     try:
+        toolkit, docker = facts.known(Toolkit), facts.known(Docker)
         settings = _settings(toolkit.settings)
         if settings.get("disable-require") is True:
             return Enforcement(False, f"disable-require is set in {SETTINGS}")

@@ -9,9 +9,7 @@ from typing import Any, get_type_hints
 from gpuctl.checks.dates import dated
 from gpuctl.checks.public import public
 from gpuctl.checks.waiving import waive
-from gpuctl.facts.configuration import Configuration
-from gpuctl.facts.gather import Facts, Missing
-from gpuctl.facts.package_history import PackageHistory
+from gpuctl.facts.gather import Facts
 from gpuctl.model import Action, CannotTell, Disturbs, Evidence, Fact, Finding, Remedy, Report, Status
 
 LAYERS: Mapping[str, tuple[str, ...]] = {
@@ -105,40 +103,32 @@ def undetermined(reason: str, *seen: Fact[Any] | Evidence, remedy: Remedy | None
     return Said(Status.UNKNOWN, f"could not be determined: {reason}", _evidence(seen), remedy)
 
 
-def subjects() -> tuple[type, ...]:
-    """Returns the subjects of the facts that the checks need, and of those that date what they say."""
-    return tuple(dict.fromkeys((*(subject for one in CHECKS.values() for subject in one.needs), PackageHistory)))
-
-
 def diagnose(facts: Facts) -> Report:
-    """Asks every check, layer by layer. Returns all findings, worst first, in the order of the layers.
+    """Asks every check whose facts were looked at, layer by layer. Returns all findings, worst first.
 
-    What the host's configuration waives comes behind what counts.
+    Those of one status are in the order of the layers; what the host's configuration waives comes behind what counts.
     """
+    asked = [one for one in CHECKS.values() if facts.found.keys() >= set(one.needs)]
     found: dict[str, Finding] = {}
     folded: dict[str, Finding] = {}
     causes: dict[str, str] = {}
     for layer, bases in LAYERS.items():
         cause = next((causes[base] for base in bases if base in causes), None)
-        checks = [one for one in CHECKS.values() if one.layer == layer]
+        checks = [one for one in asked if one.layer == layer]
         found.update((one.id, skipped(one, cause) if cause else ask(one, facts)) for one in checks)
         folded = {**found, **_folded(found)}
         broken = cause or next((one.id for one in checks if folded[one.id].status is Status.FAIL), None)
         if broken:
             causes[layer] = broken
     findings = tuple(sorted(map(public, folded.values()), key=_severity))
-    return waive(Report(findings), facts.get(Configuration))
+    return waive(Report(findings), facts)
 
 
 def ask(one: Check, facts: Facts) -> Finding:
     """Returns what one check says: `unknown` with the reason where its facts are unknown or it crashed."""
-    needed = [facts[subject] for subject in one.needs]
-    missing = next((item for item in needed if isinstance(item, Missing)), None)
     said: Said | None
     try:
-        if missing:
-            raise CannotTell(f"{one.needs[needed.index(missing)].__name__}: {missing.reason}")
-        said = one.judge(*needed)
+        said = one.judge(*(_handed(subject, facts) for subject in one.needs))
     except CannotTell as reason:
         said = undetermined(str(reason))
     except Exception as error:  # one crashed check must not cost the person all the other answers
@@ -148,8 +138,15 @@ def ask(one: Check, facts: Facts) -> Finding:
     action = said.action or usual_action(said.status, said.remedy)
     finding = Finding(one.id, one.layer, said.status, said.message, said.evidence, said.remedy, action=action)
     if one.follows and said.status in (Status.FAIL, Status.WARN):
-        return dated(finding, one.follows, facts.get(PackageHistory))
+        return dated(finding, one.follows, facts)
     return finding
+
+
+def _handed(subject: type, facts: Facts) -> Any:
+    try:
+        return facts.known(subject)
+    except CannotTell as reason:
+        raise CannotTell(f"{subject.__name__}: {reason}") from None
 
 
 _TAKES = {

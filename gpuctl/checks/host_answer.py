@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TypeVar, cast
 
 from gpuctl.checks.enforcement import enforcement
 from gpuctl.checks.gpus import compat_gpus, silent_gpus
@@ -17,13 +16,11 @@ from gpuctl.compat.remedies import driver_to_install
 from gpuctl.compat.rules import Answer, Asked, check
 from gpuctl.facts.docker import Docker
 from gpuctl.facts.driver import Driver
-from gpuctl.facts.gather import Facts, Missing
+from gpuctl.facts.gather import Facts
 from gpuctl.facts.pci import Pci
 from gpuctl.facts.system import DOCKER_ARCHITECTURES, System
 from gpuctl.facts.toolkit import Toolkit
 from gpuctl.model import CannotTell, Reason, Remedy, Verdict
-
-T = TypeVar("T")
 
 SUBJECTS = (System, Pci, Driver)
 """What has to be gathered to answer for this host, where nothing is asked at the container's gate."""
@@ -40,7 +37,7 @@ def host_answer(question: Question, facts: Facts, described: Machine, brand: str
     incompatible; where either could not be looked up the answer is unknown.
     """
     try:
-        pci, seen = known(facts, Pci), known(facts, Driver)
+        pci, seen = facts.known(Pci), facts.known(Driver)
         gpus = described.gpus or (*compat_gpus(pci, seen), *silent_gpus(pci, seen))
         version = described.driver or seen.version.get()
     except CannotTell as why:
@@ -58,8 +55,8 @@ def host_answer(question: Question, facts: Facts, described: Machine, brand: str
 
 
 def _machine(version: str, gpus: Sequence[Gpu], seen: Driver, facts: Facts, described: Machine) -> Machine:
-    system = facts[System]
-    architecture = system.architecture.value if isinstance(system, System) else None
+    system = facts.get(System)
+    architecture = system.architecture.value if system else None
     if described.driver:
         # What drives the GPUs now says nothing about another driver.
         gpus, open_module, cuda = [replace(gpu, driven=False) for gpu in gpus], None, None
@@ -81,21 +78,13 @@ def machine_here(facts: Facts, driver: str | None, described: Sequence[Gpu]) -> 
     `driver` or `described` GPUs stand in for the host's own.
     """
     try:
-        seen = known(facts, Driver)
-        gpus = tuple(described) or compat_gpus(known(facts, Pci), seen)
+        seen = facts.known(Driver)
+        gpus = tuple(described) or compat_gpus(facts.known(Pci), seen)
     except CannotTell:
         return Machine(driver, tuple(described))
     if driver:
         return Machine(driver, elsewhere(gpus))
     return Machine(seen.version.value, gpus, seen.open_module.value)
-
-
-def known(facts: Facts, subject: type[T]) -> T:
-    """Returns a subject's facts. Raises CannotTell where no probe could describe it."""
-    found = facts[subject]
-    if isinstance(found, Missing):
-        raise CannotTell(found.reason)
-    return cast(T, found)
 
 
 def _without(question: Question, verdict: Verdict, reason: Reason) -> Answer:
@@ -106,7 +95,7 @@ def _without(question: Question, verdict: Verdict, reason: Reason) -> Answer:
 
 def _driver(cuda: str | None, facts: Facts, gpus: Sequence[Gpu]) -> tuple[Remedy, ...]:
     wanted = driver_to_install(cuda, gpus)
-    system = facts[System]
-    if wanted is None or isinstance(system, Missing):
+    system = facts.get(System)
+    if wanted is None or not system:
         return tuple(one for one in (wanted,) if one)
     return (replace(wanted, commands=driver_commands(gpus, target(system))),)

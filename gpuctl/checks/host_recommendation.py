@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from gpuctl.checks.gpus import compat_gpus, silent_gpus
-from gpuctl.checks.host_answer import known
 from gpuctl.checks.remedies import target
 from gpuctl.compat.driver_choice import elsewhere
 from gpuctl.compat.gpus import Gpu
@@ -34,7 +33,7 @@ def host_recommendation(cuda: str | None, facts: Facts, driver: str | None, desc
         reason = Reason("host.unknown", f"Could not be determined: {why}", "this host")
         return _without(cuda, driver, Answer.UNKNOWN, reason)
     if not machine.gpus:
-        reason = Reason("host.no-gpu", "No NVIDIA GPU is visible.", known(facts, Pci).gpus.source)
+        reason = Reason("host.no-gpu", "No NVIDIA GPU is visible.", facts.known(Pci).gpus.source)
         return _without(cuda, machine.driver, Answer.NONE, reason)
     found = recommend(cuda, machine)
     return _with_commands(found, facts) if found.answer == Answer.INSTALL else found
@@ -43,8 +42,8 @@ def host_recommendation(cuda: str | None, facts: Facts, driver: str | None, desc
 def _machine(facts: Facts, driver: str | None, described: Sequence[Gpu]) -> Machine:
     if driver and described:
         return Machine(driver, tuple(described))
-    seen = known(facts, Driver)
-    pci = known(facts, Pci)
+    seen = facts.known(Driver)
+    pci = facts.known(Pci)
     gpus = tuple(described) or (*compat_gpus(pci, seen), *silent_gpus(pci, seen))
     if driver:
         return Machine(driver, elsewhere(gpus))
@@ -60,7 +59,7 @@ def _with_commands(found: Recommendation, facts: Facts) -> Recommendation:
     """The recommendation with the commands, and with what there is to say of them."""
     branch = found.choice.branch.branch if found.choice and found.choice.branch else None
     try:
-        system = known(facts, System)
+        system = facts.known(System)
     except CannotTell as why:
         message = f"Which commands install it is not known: {why}."
         return _noting(found, Reason("host.distribution-unknown", message, "this host"))

@@ -10,14 +10,13 @@ from gpuctl.checks.remedies import as_root, install
 from gpuctl.command import Command, command, operands
 from gpuctl.facts.docker import Docker
 from gpuctl.facts.package_sources import APT_LIST, Source, contradictions
-from gpuctl.facts.packages import REPLACED, TOOLKIT, Offer, Packages
+from gpuctl.facts.packages import REPLACED, REPOSITORY, TOOLKIT, Offer, Packages
 from gpuctl.facts.system import DOCKER_ARCHITECTURES, System
 from gpuctl.model import Disturbs, Evidence, Remedy
 
 CUDA_KEY = "A4B469963BF863CC"
 """The key 3bf863cc of NVIDIA's CUDA repository since April 2022; 7fa2af80 before.
 Source: https://developer.nvidia.com/blog/updating-the-cuda-linux-gpg-repository-key/"""
-_NVIDIA = "nvidia.github.io/"
 _PROGRAMS = {"apt": "apt-get", "dnf": "dnf", "yum": "yum", "zypper": "zypper"}
 
 
@@ -117,7 +116,7 @@ def toolkit_preferred(system: System, packages: Packages) -> Said | None:
 
 
 def _is_nvidias(offer: Offer) -> bool:
-    return any(_NVIDIA in place for place in offer.places)
+    return any(REPOSITORY in place for place in offer.places)
 
 
 def _offer(offer: Offer) -> Evidence:

@@ -7,19 +7,20 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from gpuctl.facts.configuration import EVERY_HOST, Configuration, WrittenWaiver
+from gpuctl.facts.gather import Facts
 from gpuctl.model import CannotTell, Finding, Report, Status, Waiver
 
 _WAIVABLE = (Status.FAIL, Status.WARN)
 _LOUD = (*_WAIVABLE, Status.UNKNOWN)
 
 
-def waive(report: Report, configuration: object, day: str | None = None) -> Report:
+def waive(report: Report, facts: Facts, day: str | None = None) -> Report:
     """Returns the report with what is waived marked as such, and behind what counts.
 
     `day` is today's, YYYY-MM-DD. A configuration that could not be read waives nothing.
     """
     try:
-        waivers = waivers_here(configuration) if isinstance(configuration, Configuration) else ()
+        waivers = waivers_here(facts.known(Configuration))
     except CannotTell:
         return report
     valid = {one.id: _waiver(one) for one in reversed(waivers) if is_complete(one) and not has_expired(one, day)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -32,6 +32,20 @@ class Asked:
     outputs: Outputs
     verbose: bool
     strict: bool
+
+    @property
+    def part(self) -> bool:
+        """Whether not all is asked for."""
+        return bool(self.only or self.skip)
+
+    @property
+    def subjects(self) -> tuple[type, ...]:
+        """What has to be looked at."""
+        from gpuctl.checks import chosen
+        from gpuctl.checks.needed import subjects
+        from gpuctl.render.host import SUBJECTS
+
+        return tuple(dict.fromkeys((*subjects(chosen(self.only, self.skip)), *SUBJECTS)))
 
     def judge(self, facts: Facts) -> Report:
         """Returns the findings that are asked for."""
@@ -95,7 +109,7 @@ def command(
         raise typer.BadParameter("--dry-run and --yes go with --fix", param_hint="--fix")
     if fix:
         raise typer.Exit(_fix(asked, snapshot, dry_run, yes))
-    facts = _look(snapshot)
+    facts = _look(snapshot, asked)
     report = asked.judge(facts)
     raise typer.Exit(deliver(asked.outputs, asked.render(report, facts), asked.code(report)))
 
@@ -107,8 +121,10 @@ def _fix(asked: Asked, snapshot: str | None, dry_run: bool, yes: bool) -> int:
         raise typer.BadParameter("--fix prints text or JSON: leave out --format and -o")
     from gpuctl.cli.mend import fix_host
 
+    everything = replace(asked, only=(), skip=())  # what mends one finding may need more than the finding does
+
     def look() -> tuple[Facts, Report]:
-        facts = _look(None)
+        facts = _look(None, everything)
         return facts, asked.judge(facts)
 
     seen, ended = fix_host(look, dry_run, yes, asked.outputs.shown is Format.JSON, asked.verbose)
@@ -145,14 +161,17 @@ def _known(names: Iterable[str] | None, option: str) -> tuple[str, ...]:
     return names
 
 
-def _look(snapshot: str | None) -> Facts:
-    from gpuctl.checks.engine import subjects
+def _look(snapshot: str | None, asked: Asked) -> Facts:
+    from gpuctl.checks.needed import in_doubt
     from gpuctl.facts.gather import gather
+    from gpuctl.host.memory import RememberingHost
     from gpuctl.render.progress import working
 
-    host = host_at(snapshot)
+    host = RememberingHost(host_at(snapshot))
     with working("Looking at this host"):
-        return gather(host, subjects())
+        facts = gather(host, asked.subjects)
+        further = [one for one in in_doubt(asked.judge(facts)) if one not in facts.found] if asked.part else []
+        return facts | gather(host, further)
 
 
 def exit_code(report: Report, strict: bool) -> ExitCode:

@@ -6,10 +6,10 @@ import time
 from dataclasses import replace
 
 from gpuctl.checks.changed import changed
-from gpuctl.checks.engine import subjects
 from gpuctl.cli.doctor import Asked
 from gpuctl.cli.formats import write_files
 from gpuctl.cli.streams import reader_gone
+from gpuctl.facts.gather import Facts
 from gpuctl.facts.pace import Look, look_again
 from gpuctl.host.local import LocalHost
 from gpuctl.host.signals import HeldSignals
@@ -29,8 +29,8 @@ def watch_host(asked: Asked, between: float) -> int:
             looks: dict[type, Look] = {}
             while not reader_gone():
                 with held.let_through():
-                    looks = look_again(LocalHost(), subjects(), looks)
-                facts = {subject: look.seen for subject, look in looks.items()}
+                    looks = look_again(LocalHost(), asked.subjects, looks)
+                facts = Facts({subject: look.seen for subject, look in looks.items()})
                 before, report = report, asked.judge(facts)
                 whole = write_files(asked.outputs.files, asked.render(report, facts))
                 tell(report, facts, list(changed(before, report)))

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 
 MAX_DEPTH = 100
 """Far beyond what any daemon.json holds, far within Python's own limit."""
@@ -110,6 +111,7 @@ def place(text: str, position: int) -> tuple[int, int]:
     return len(ends) + 1, position - (ends[-1] if ends else 0) + 1
 
 
+@lru_cache(maxsize=8)  # an install asks for the old text and the new one again and again
 def parse(text: str) -> Node:
     """Returns the one value that the text holds. Raises NotAccepted when it is not exactly one JSON value."""
     return _Parser(text).document()

@@ -14,9 +14,10 @@ from gpuctl.facts.logs import unit_log
 from gpuctl.host.aliases import Aliases
 from gpuctl.host.archive import Snapshot, fits
 from gpuctl.host.deadline import DeadlineExceeded, begin, within
+from gpuctl.host.memory import RememberingHost
 from gpuctl.host.reading import Host, Reading
 from gpuctl.host.redact import redact
-from gpuctl.host.snapshot import RecordingHost, key
+from gpuctl.host.snapshot import key
 
 SIZE_LIMIT = 5_000_000
 """Bytes of a snapshot's file: what a ticket takes as an attachment."""
@@ -38,7 +39,7 @@ def collect(host: Host, gpuctl: str, at: float, anonymise: bool) -> Snapshot:
     `gpuctl` is the version that records, `at` the time in seconds since the epoch. `anonymise` also replaces the names
     of the host, its users and sites, its addresses, and serial numbers of all kinds, each always by the same.
     """
-    recorder = RecordingHost(host)
+    recorder = RememberingHost(host)
     logs = [begin(lambda argv=argv: recorder.run(argv, _LOG_DEADLINE)) for argv in OTHER_LOGS]  # type: ignore[misc]
     facts = gather(recorder)
     for path in HOST_NAMES:
@@ -64,8 +65,8 @@ def end_of_log(name: str, reading: Reading) -> Reading:
 
 def _look_at_images(host: Host, facts: Facts) -> None:
     """What `check --image` asks Docker of an image, for the images that are there."""
-    docker = facts[Docker]
-    if isinstance(docker, Docker) and docker.endpoint.value and docker.daemon.value:
+    docker = facts.get(Docker)
+    if docker and docker.endpoint.value and docker.daemon.value:
         for name in sorted(docker.daemon.value.images)[:_IMAGES]:
             host.get(docker.endpoint.value.url, "/images/%s/json" % quote(name, safe="/:@"))
 

@@ -9,7 +9,7 @@ from typing import Any, FrozenSet, Mapping, Optional
 
 from gpuctl.facts.daemon_json import ConfigFile, parse_config
 from gpuctl.facts.docker_daemon import Daemon, State, probe_daemon
-from gpuctl.facts.docker_endpoint import Endpoint, probe_endpoint, runtime_folder
+from gpuctl.facts.docker_endpoint import Endpoint, is_users, probe_endpoint
 from gpuctl.facts.docker_flags import keys_set, values
 from gpuctl.facts.docker_process import Process, probe_process
 from gpuctl.facts.docker_unit import Unit, probe_unit, waiting_socket
@@ -69,7 +69,7 @@ def probe_docker(host: Host) -> Docker:
     endpoint = found.value
     if endpoint is None or not endpoint.local:
         return _out_of_sight(host, found)
-    user = endpoint.url.startswith("unix://%s/" % runtime_folder(host))
+    user = is_users(host, endpoint)
     any_unit = begin(lambda: probe_unit(host, user))
     waiting = waiting_socket(host, endpoint, user)
     said = begin(lambda: _client_says(host, waiting))

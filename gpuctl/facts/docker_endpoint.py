@@ -107,6 +107,11 @@ def _default(host: Host) -> Fact[Endpoint]:
     return Fact(Endpoint(DEFAULT, "default"), socket.source)
 
 
+def is_users(host: Host, endpoint: Endpoint) -> bool:
+    """Returns whether the daemon is this user's own, with a socket in the user's directory."""
+    return endpoint.url.startswith("unix://%s/" % runtime_folder(host))
+
+
 def runtime_folder(host: Host) -> str:
     """Returns the directory of this user's sockets."""
     return host.env("XDG_RUNTIME_DIR").text or "/run/user/" + host.env("euid").text

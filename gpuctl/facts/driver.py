@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Tuple
+from typing import Iterable, Iterator, Tuple
 
 from gpuctl.facts.driver_library import probe_library_version
 from gpuctl.facts.kernel import module_file, module_version
@@ -18,6 +18,7 @@ SMI = ("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader")
 SMI_ON_WSL = "/usr/lib/wsl/lib/nvidia-smi"
 """Where Windows puts it; sudo's PATH and cron's lack that directory."""
 SMI_DEADLINE = 5.0
+LOADED = "/proc/driver/nvidia/version"
 _LOADED = re.compile(r"NVRM version: .{0,200}?Kernel Module(?: for \S{1,50})?\s{1,50}(\d[\d.]{0,30})")
 
 
@@ -53,15 +54,13 @@ def probe_driver(host: Host) -> Driver:
     """Returns the driver from every side. NVML and nvidia-smi are asked side by side: a sick GPU may block either."""
     nvml, smi = begin(lambda: _ask_nvml(host)), begin(lambda: _run_smi(host))
     file = begin(lambda: module_file(host))
-    loaded = host.read("/proc/driver/nvidia/version")
+    loaded = host.read(LOADED)
     library = probe_library_version(host)
     said, (answer, told) = smi(), nvml()
-    nvml_version = value_in(answer, told, told.driver)
-    loaded_version = fact(loaded, parse_loaded_version)
-    smi_version = fact(_without_driver(said), parse_smi_version)
-    file_version = fact(file(), module_version)
+    nvml_version, loaded_version = value_in(answer, told, told.driver), fact(loaded, parse_loaded_version)
+    smi_version, file_version = _smi_version(said), fact(file(), module_version)
     return Driver(
-        version=_first(nvml_version, loaded_version, smi_version, file_version),
+        version=_first((nvml_version, loaded_version, smi_version, file_version)),
         nvml_version=nvml_version,
         loaded_version=loaded_version,
         smi_version=smi_version,
@@ -74,6 +73,19 @@ def probe_driver(host: Host) -> Driver:
         smi_error=_smi_error(said),
         gpus=gpus_in(answer, told),
     )
+
+
+def probe_version(host: Host) -> Fact[str]:
+    """Returns the version alone: who comes after the first that tells it is not asked."""
+
+    def told() -> Iterator[Fact[str]]:
+        answer, told = _ask_nvml(host)
+        yield value_in(answer, told, told.driver)
+        yield fact(host.read(LOADED), parse_loaded_version)
+        yield _smi_version(_run_smi(host))
+        yield fact(module_file(host), module_version)
+
+    return _first(told())
 
 
 def parse_loaded_version(text: str) -> str:
@@ -99,8 +111,8 @@ def _run_smi(host: Host) -> Reading:
     return host.run((program, *SMI[1:]), SMI_DEADLINE)
 
 
-def _without_driver(said: Reading) -> Reading:
-    return Reading(said.source, Outcome.ABSENT) if said.code in NO_DRIVER else said
+def _smi_version(said: Reading) -> Fact[str]:
+    return fact(Reading(said.source, Outcome.ABSENT) if said.code in NO_DRIVER else said, parse_smi_version)
 
 
 def parse_smi_version(text: str) -> str:
@@ -133,7 +145,11 @@ def _ask_nvml(host: Host) -> Tuple[Reading, Nvml]:
         return Reading(answer.source, Outcome.ERROR, detail="not understood: %s" % error), Nvml()
 
 
-def _first(*facts: Fact[str]) -> Fact[str]:
+def _first(facts: Iterable[Fact[str]]) -> Fact[str]:
     """The first that has a value; else the first that is unknown: it may have had one. Else absent."""
-    told = [one for one in facts if one.value is not None]
-    return (told or [one for one in facts if one.unknown is not None] or [facts[0]])[0]
+    silent = []
+    for one in facts:
+        if one.value is not None:
+            return one
+        silent.append(one)
+    return next((one for one in silent if one.unknown is not None), silent[0])

@@ -1,10 +1,10 @@
-"""All facts of a host, gathered concurrently; each subject is cut off at its deadline."""
+"""All facts of a host, gathered concurrently in one look; each subject is cut off at its deadline."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any, Callable, Iterable, Mapping, Optional
+from typing import Any, Callable, Iterable, Literal, Mapping, Optional, Type, TypeVar, Union
 
 from gpuctl.facts.automatic_upgrades import AutomaticUpgrades, probe_automatic_upgrades
 from gpuctl.facts.changes import Changes, probe_changes
@@ -16,6 +16,7 @@ from gpuctl.facts.disks import Disks, probe_disks
 from gpuctl.facts.docker import Docker, probe_docker
 from gpuctl.facts.docker_clients import DockerClients, probe_docker_clients
 from gpuctl.facts.driver import Driver, probe_driver
+from gpuctl.facts.headline import DockerMet, DriverVersion, probe_docker_met, probe_driver_version
 from gpuctl.facts.isolation import Isolation, probe_isolation
 from gpuctl.facts.kernel import Kernel, probe_kernel
 from gpuctl.facts.logs import Logs, probe_logs
@@ -30,7 +31,11 @@ from gpuctl.facts.toolkit import Toolkit, probe_toolkit
 from gpuctl.facts.toolkit_settings import ToolkitSettings, probe_toolkit_settings
 from gpuctl.host.deadline import DeadlineExceeded, start
 from gpuctl.host.limits import limit_reached
+from gpuctl.host.memory import RememberingHost
 from gpuctl.host.reading import Host
+from gpuctl.model import CannotTell
+
+T = TypeVar("T")
 
 DEADLINE = 12.0
 
@@ -58,28 +63,64 @@ PROBES: Mapping[type, Callable[[Host], Any]] = {
     NextBoot: probe_next_boot,
     Disks: probe_disks,
 }
+HEADLINE: Mapping[type, Callable[[Host], Any]] = {
+    DriverVersion: probe_driver_version,
+    DockerMet: probe_docker_met,
+}
+"""What Driver and Docker tell as well, for a report that needs no more of them."""
 
 
 @dataclass(frozen=True)
 class Missing:
-    """A subject that no probe could describe, and why."""
+    """A subject that no probe could describe, and why. It is false, where a subject's facts are true."""
 
     reason: str
 
+    def __bool__(self) -> Literal[False]:
+        return False
 
-Facts = Mapping[type, Any]
+
+@dataclass(frozen=True)
+class Facts:
+    """What a look has found, by subject. One that was not looked at is missing too."""
+
+    found: Mapping[type, Any]
+
+    def get(self, subject: Type[T]) -> Union[T, Missing]:
+        """Returns a subject's facts, or Missing."""
+        found: Union[T, Missing] = self.found.get(subject, _NOT_LOOKED_AT)
+        return found
+
+    def known(self, subject: Type[T]) -> T:
+        """Returns a subject's facts. Raises CannotTell, with the reason alone, where they are missing."""
+        found = self.get(subject)
+        if isinstance(found, Missing):
+            raise CannotTell(found.reason)
+        return found
+
+    def __or__(self, later: Facts) -> Facts:
+        """Returns these facts with those of a later look, which count where both have a subject."""
+        return Facts({**self.found, **later.found})
+
+
+_NOT_LOOKED_AT = Missing("gpuctl did not look at it")
 
 
 def gather(host: Host, subjects: Iterable[type] = PROBES, deadline: float = DEADLINE) -> Facts:
-    """Returns each subject's facts by its type, or Missing. `deadline` in seconds, for all of them together."""
+    """Returns each subject's facts, or that it is missing. `deadline` in seconds, for all of them together.
+
+    Nothing is looked at twice, so that the facts agree with each other. Another call looks anew.
+    """
+    memory = RememberingHost(host)
     end = time.monotonic() + deadline
-    begun = {subject: _begin(host, subject) for subject in subjects}
+    begun = {subject: _begin(memory, subject) for subject in subjects}
     late = Missing("no answer within %g s" % deadline)
-    return {subject: _seen(wait, max(0.0, end - time.monotonic()), late) for subject, wait in begun.items()}
+    return Facts({subject: _seen(wait, max(0.0, end - time.monotonic()), late) for subject, wait in begun.items()})
 
 
 def _begin(host: Host, subject: type) -> Callable[[Optional[float]], Any]:
-    return start(lambda: PROBES[subject](host))
+    probe = PROBES.get(subject) or HEADLINE[subject]
+    return start(lambda: probe(host))
 
 
 def _seen(wait: Callable[[Optional[float]], Any], seconds: float, late: Missing) -> Any:

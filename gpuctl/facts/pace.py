@@ -8,6 +8,7 @@ from typing import Any, Dict, Iterable, Mapping
 
 from gpuctl.facts.gather import gather
 from gpuctl.host.deadline import begin
+from gpuctl.host.memory import RememberingHost
 from gpuctl.host.reading import Host
 
 REST = 20.0
@@ -24,14 +25,14 @@ class Look:
 
 def look_again(host: Host, subjects: Iterable[type], before: Mapping[type, Look]) -> Dict[type, Look]:
     """Returns the looks at all subjects; those that are due, or were never taken, are taken now, side by side."""
-    now = time.monotonic()
+    now, memory = time.monotonic(), RememberingHost(host)
     due = [subject for subject in subjects if subject not in before or before[subject].due <= now]
-    begun = {subject: begin(lambda subject=subject: _look(host, subject)) for subject in due}  # type: ignore[misc]
+    begun = {subject: begin(lambda subject=subject: _look(memory, subject)) for subject in due}  # type: ignore[misc]
     return {**before, **{subject: wait() for subject, wait in begun.items()}}
 
 
 def _look(host: Host, subject: type) -> Look:
     start = time.monotonic()
-    seen = gather(host, (subject,))[subject]
+    seen = gather(host, (subject,)).found[subject]
     end = time.monotonic()
     return Look(seen, end + REST * (end - start))

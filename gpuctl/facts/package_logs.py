@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 DRIVER, KERNEL, ENGINE, TOOLKIT = "driver", "kernel", "engine", "toolkit"
@@ -66,6 +67,7 @@ class PackageEvent:
     user: str = ""
 
 
+@lru_cache(maxsize=None)  # a log names the same packages again and again
 def subject_of(package: str) -> Optional[str]:
     """Returns what a package belongs to: driver, kernel, engine or toolkit; None for all others."""
     return next((subject for subject, names in _SUBJECTS if re.match(names, package)), None)

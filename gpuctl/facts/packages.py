@@ -38,6 +38,8 @@ LOCKS: Mapping[str, Tuple[str, ...]] = {
 }
 """Where rpm's package managers keep which packages are to stay as they are."""
 POLICY = ("apt-cache", "policy", TOOLKIT[0])
+REPOSITORY = "nvidia.github.io/"
+"""Part of every address of NVIDIA's repository of the toolkit."""
 CUDA_REPOSITORY = "developer.download.nvidia.com/compute/cuda/repos"
 TRUSTED = ("/etc/apt/trusted.gpg", "/etc/apt/trusted.gpg.d")
 """The keys that count for a source without Signed-By: apt-secure(8)."""
@@ -108,12 +110,19 @@ def probe_packages(host: Host) -> Packages:
 
 
 def _by_apt(host: Host, manager: Fact[str]) -> Packages:
-    policy = begin(lambda: fact(host.run(POLICY, 10.0), parse_policy))
     interrupted = begin(lambda: probe_interrupted(host))
     sources = probe_sources(host, manager.value)
+    policy = begin(lambda: _policy(host, sources))
     keys = _cuda_keys(host, sources.value or ())
     installed, spoilt = probe_installed(host, manager.value), probe_spoilt(host, manager.value)
     return Packages(manager, installed, sources, interrupted(), policy(), keys, spoilt)
+
+
+def _policy(host: Host, sources: Fact[Tuple[Source, ...]]) -> Fact[Policy]:
+    """Absent where no source has NVIDIA's packages: apt, which may read all its lists for it, has nothing to choose."""
+    if not (sources.unknown or any(REPOSITORY in source.uri for source in sources.value or ())):
+        return Fact(None, sources.source)
+    return fact(host.run(POLICY, 10.0), parse_policy)
 
 
 def probe_installed(host: Host, manager: Optional[str]) -> Fact[Mapping[str, Package]]:

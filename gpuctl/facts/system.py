@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
+import shlex
 from dataclasses import dataclass
 from typing import Mapping, Optional, Tuple
 
@@ -101,16 +101,11 @@ def _distribution(host: Host) -> Fact[Distribution]:
     reading = host.read("/etc/os-release")
     if reading.outcome is Outcome.ABSENT:
         reading = host.read("/usr/lib/os-release")
-    try:
-        return fact(reading, parse_os_release)
-    except (ImportError, OSError) as error:
-        return Fact(None, reading.source, unknown="distro could not read it: %s" % error)
+    return fact(reading, parse_os_release)
 
 
 def parse_os_release(text: str) -> Distribution:
-    """Returns the distribution that os-release(5) describes.
-
-    Raises ImportError without distro, OSError without /tmp, ValueError for what is longer than any.
+    """Returns the distribution that os-release(5) describes, in words as a shell has them. Raises ValueError.
 
     NAME="Ubuntu"
     VERSION_ID="22.04"
@@ -118,15 +113,10 @@ def parse_os_release(text: str) -> Distribution:
     ID=ubuntu
     ID_LIKE=debian
     """
-    import distro
-
     if len(text) > _OS_RELEASE_LIMIT:
         raise ValueError("it is longer than %s" % amount(_OS_RELEASE_LIMIT))
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", prefix="os-release-") as file:  # distro reads only files
-        file.write(text)
-        file.flush()
-        found = distro.LinuxDistribution(include_lsb=False, include_uname=False, os_release_file=file.name)
-        told = found.os_release_info()
+    words = [word.partition("=") for word in shlex.split(text, comments=True)]
+    told = {name.lower(): value for name, equals, value in words if equals}
     return Distribution(
         id=told.get("id", "linux"),
         name=told.get("name", "Linux"),

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from gpuctl.bounds import ANSWER_LIMIT, whole
 from gpuctl.host.deadline import DeadlineExceeded, within
-from gpuctl.host.reading import Outcome, Reading
+from gpuctl.host.reading import Outcome, Reading, http_source
 from gpuctl.host.trust import Distrusted
 from gpuctl.host.unanswered import unanswered
 from gpuctl.host.unix import connected
@@ -18,7 +18,7 @@ from gpuctl.host.unix import connected
 
 def get(endpoint: str, path: str, deadline: float) -> Reading:
     """Returns the body; `code` is 0 for HTTP 200 and the status otherwise, `detail` the reason."""
-    source = "GET %s (%s)" % (path, endpoint)
+    source = http_source(endpoint, path)
     opened: List[socket.socket] = []
     try:
         status, body = within(deadline, lambda: _exchange(endpoint, path, deadline, opened))

@@ -13,6 +13,9 @@ from __future__ import annotations
 import json
 from typing import Any, Callable, Dict, Tuple
 
+LIBRARY = "libnvidia-ml.so.1"
+LIBRARY_NOT_FOUND = 12
+"""NVML_ERROR_LIBRARY_NOT_FOUND (nvml.h)."""
 # nvml.h, nvmlBrandType_t, spelt as libnvidia-container spells them in the images' brand conditions.
 BRANDS = {
     0: "unknown",
@@ -37,6 +40,9 @@ BRANDS = {
 
 def main() -> None:
     """Prints the lines. Ends with status 0 even when NVML fails: that is an answer, not an error of ours."""
+    if not _has_library():  # pynvml would say so too, once it has loaded, which takes longer than all the rest
+        _say({"error": "NVML Shared Library Not Found", "code": LIBRARY_NOT_FOUND})
+        return
     try:
         import pynvml
     except ImportError:
@@ -51,6 +57,16 @@ def main() -> None:
         _say({"error": _decoded(str, error), "code": getattr(error, "value", -1)})
     except Exception as error:
         _say({"error": "NVML's answer is not understood: %s" % error, "code": -1})
+
+
+def _has_library() -> bool:
+    import ctypes
+
+    try:
+        ctypes.CDLL(LIBRARY)
+    except OSError:
+        return False
+    return True
 
 
 def _say(line: Dict[str, Any]) -> None:

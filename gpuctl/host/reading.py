@@ -84,6 +84,11 @@ class Host(Protocol):
         """
 
 
+def http_source(endpoint: str, path: str) -> str:
+    """Returns the name of a request."""
+    return "GET %s (%s)" % (path, endpoint)
+
+
 def grpc_source(endpoint: str, method: str, namespace: str) -> str:
     """Returns the name of a call."""
     return "%s (%s%s)" % (method, endpoint, ", namespace " + namespace if namespace else "")

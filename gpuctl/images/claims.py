@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gpuctl.compat.claims import Claims, claims_of_env, claims_of_tag
-from gpuctl.facts.docker import Docker
 from gpuctl.facts.gather import Facts
 from gpuctl.facts.system import System
 from gpuctl.host.reading import Host
@@ -20,10 +19,10 @@ def image_claims(reference: str, host: Host, facts: Facts, offline: bool) -> Cla
 
     `offline` asks no registry. Raises ValueError where `reference` is no image's name.
     """
-    system = facts[System]
-    architecture = (system.architecture.value if isinstance(system, System) else None) or "x86_64"
+    system = facts.get(System)
+    architecture = (system.architecture.value if system else None) or "x86_64"
     try:
-        config = read_image(reference, host, facts[Docker], architecture, DEADLINE, offline)
+        config = read_image(reference, host, facts, architecture, DEADLINE, offline)
     except Unreadable as why:
         told = claims_of_tag(reference) or Claims(
             reference, "this host's Docker" if offline else "this host's Docker and the registry"

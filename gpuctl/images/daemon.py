@@ -7,19 +7,22 @@ from collections.abc import Sequence
 from urllib.parse import quote
 
 from gpuctl.facts.docker import Docker
-from gpuctl.facts.gather import Missing
+from gpuctl.facts.gather import Facts
 from gpuctl.host.decode import flag_in, object_in, text_in, texts_in
 from gpuctl.host.name_service import addresses
 from gpuctl.host.reading import Host, Outcome, failure
 from gpuctl.images.config import ImageConfig, Unreadable, environment
 from gpuctl.images.documents import json_object
 from gpuctl.images.reference import Reference
+from gpuctl.model import CannotTell
 
 
-def local_endpoint(docker: Docker | Missing) -> str | None:
+def local_endpoint(facts: Facts) -> str | None:
     """Returns where the daemon of this host answers; None where there is none. Raises Unreadable."""
-    if isinstance(docker, Missing):
-        raise Unreadable(docker.reason)
+    try:
+        docker = facts.known(Docker)
+    except CannotTell as reason:
+        raise Unreadable(str(reason)) from None
     endpoint = docker.endpoint
     if endpoint.unknown or docker.daemon.unknown:
         raise Unreadable(endpoint.unknown or docker.daemon.unknown or "")

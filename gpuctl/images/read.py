@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 
-from gpuctl.facts.docker import Docker
-from gpuctl.facts.gather import Missing
+from gpuctl.facts.gather import Facts
 from gpuctl.facts.system import DOCKER_ARCHITECTURES
 from gpuctl.host.deadline import DeadlineExceeded, within
 from gpuctl.host.reading import Host
@@ -17,18 +16,18 @@ DOCKER_SECONDS = 5.0
 
 
 def read_image(
-    reference: str, host: Host, docker: Docker | Missing, architecture: str, deadline: float, offline: bool = False
+    reference: str, host: Host, facts: Facts, architecture: str, deadline: float, offline: bool = False
 ) -> ImageConfig:
     """Returns the configuration of an image, named as for `docker run`. `deadline` in seconds, for all of it.
 
-    `architecture` in the kernel's words or in Docker's. `offline` asks no registry. Raises ValueError where `reference`
-    is no image's name, and Unreadable.
+    `facts` must have Docker. `architecture` is in the kernel's words or in Docker's. `offline` asks no registry. Raises
+    ValueError where `reference` is no image's name, and Unreadable.
     """
     name = None if is_image_id(reference) else parse_reference(reference)
     end = time.monotonic() + deadline
     endpoint, unseen, missing = None, "", f"No Docker runs on this host that could have {reference}"
     try:
-        endpoint = local_endpoint(docker)
+        endpoint = local_endpoint(facts)
         found = local_image(reference, host, endpoint, min(deadline, DOCKER_SECONDS)) if endpoint else None
         if found:
             return found

@@ -12,11 +12,11 @@ from gpuctl.engines.containerd import Settings, cri_plugin, enable, settings
 from gpuctl.engines.toml_shown import diff
 from gpuctl.engines.toml_text import NotAccepted, set_values, values
 from gpuctl.facts.containerd import Containerd
-from gpuctl.facts.gather import Facts, Missing
+from gpuctl.facts.gather import Facts
 from gpuctl.facts.system import System
 from gpuctl.host import files
 from gpuctl.host.reading import Host, Outcome, failure, said_line
-from gpuctl.model import ENGINES, Disturbs, ExitCode, Remedy
+from gpuctl.model import ENGINES, CannotTell, Disturbs, ExitCode, Remedy
 from gpuctl.provision.containerd_daemon import TITLES, Running
 from gpuctl.provision.containerd_files import Layout, check, disabling, registered, target
 from gpuctl.provision.daemons import not_restarted, refused
@@ -41,7 +41,7 @@ def plan(host: Host, facts: Facts, wish: Wish) -> Setup:
 
     Raises Refused.
     """
-    containerd, system = _containerd(facts), facts[System]
+    containerd, system = _containerd(facts), facts.known(System)
     program = whole_path(host, system, wish, TITLE)
     if containerd.flavour.value in SELF_CONFIGURED and not wish.config:
         return _self_configured(host, containerd, system, wish, program)
@@ -62,9 +62,10 @@ def running(host: Host, facts: Facts) -> Daemon | None:
 
 
 def _containerd(facts: Facts) -> Containerd:
-    containerd: Containerd | Missing = facts[Containerd]
-    if isinstance(containerd, Missing):
-        raise Refused(f"containerd could not be looked at: {containerd.reason.rstrip('.')}.", ExitCode.UNDETERMINED)
+    try:
+        containerd = facts.known(Containerd)
+    except CannotTell as reason:
+        raise Refused(f"containerd could not be looked at: {str(reason).rstrip('.')}.", ExitCode.UNDETERMINED) from None
     if containerd.process.unknown:
         raise Refused(f"containerd could not be looked at: {containerd.process.reason}.", ExitCode.UNDETERMINED)
     if containerd.flavour.value is None:

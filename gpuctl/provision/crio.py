@@ -13,7 +13,7 @@ from gpuctl.engines.crio import INHERITED, register
 from gpuctl.engines.toml_shown import diff
 from gpuctl.engines.toml_text import NotAccepted
 from gpuctl.facts.crio import FOLDER, Crio, CrioConfig, merged
-from gpuctl.facts.gather import Facts, Missing
+from gpuctl.facts.gather import Facts
 from gpuctl.facts.system import System
 from gpuctl.facts.toolkit import Toolkit
 from gpuctl.host import files
@@ -42,7 +42,7 @@ def plan(host: Host, facts: Facts, wish: Wish) -> Setup:
     crio, configs = _seen(facts)
     folder = crio.folder.value or FOLDER
     path = wish.config or posixpath.join(folder, DROP_IN)
-    program = whole_path(host, facts[System], wish, TITLE)
+    program = whole_path(host, facts.known(System), wish, TITLE)
     effective = crio.daemon.value or merged(configs)
     entry = {"runtime_path": program, "runtime_type": "oci", **inherited(effective, wish.name)}
     others = [one for one in configs if not files.same_file(one.path, path)]
@@ -56,8 +56,8 @@ def plan(host: Host, facts: Facts, wish: Wish) -> Setup:
 
 def running(host: Host, facts: Facts) -> CrioDaemon | None:
     """Returns the daemon that runs here now; None where none does, or none can be seen."""
-    crio = facts[Crio]
-    if not isinstance(crio, Crio) or crio.process.value is None or not crio.socket.value:
+    crio = facts.get(Crio)
+    if not crio or crio.process.value is None or not crio.socket.value:
         return None
     unit = crio.unit.value
     told_by = unit.name if unit and unit.active else None
@@ -67,9 +67,10 @@ def running(host: Host, facts: Facts) -> CrioDaemon | None:
 
 
 def _seen(facts: Facts) -> tuple[Crio, tuple[CrioConfig, ...]]:
-    crio = facts[Crio]
-    if isinstance(crio, Missing):
-        raise Refused(f"CRI-O could not be looked at: {crio.reason}.", ExitCode.UNDETERMINED)
+    try:
+        crio = facts.known(Crio)
+    except CannotTell as reason:
+        raise Refused(f"CRI-O could not be looked at: {reason}.", ExitCode.UNDETERMINED) from None
     try:
         configs = crio.files.get() or ()
     except CannotTell as reason:
@@ -143,10 +144,10 @@ def _why_not_told(crio: Crio, path: str, is_read: bool, wish: Wish) -> tuple[str
 def _with_waits(host: Host, facts: Facts, setup: Setup, path: str, wish: Wish) -> Setup:
     """What may wait for a restart: nothing where CRI-O has started since the file was written."""
     raw = files.read(path).raw
-    if all(edit.change(raw) == raw for edit in setup.edits) and _started_since(host, facts[Crio], path):
+    if all(edit.change(raw) == raw for edit in setup.edits) and _started_since(host, facts.known(Crio), path):
         return replace(setup, restart_needed=False)
     too_old = setup.daemon is not None and setup.daemon.reloading is None
-    commands = as_root(facts[System], command("systemctl", "restart", "crio"))
+    commands = as_root(facts.known(System), command("systemctl", "restart", "crio"))
     return replace(
         setup,
         restart=wish.restart,

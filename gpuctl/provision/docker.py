@@ -46,7 +46,7 @@ def plan(host: Host, facts: Facts, wish: Wish) -> Setup:
     wish = replace(wish, cdi=sets_cdi(target.docker, wish))
     keys = (RUNTIMES, *((DEFAULT_RUNTIME,) if wish.default else ()), *((FEATURES,) if wish.cdi else ()))
     check_flags(target, frozenset(keys))
-    editor = _editor(host, wish, target, whole_path(host, facts[System], wish, TITLE))
+    editor = _editor(host, wish, target, whole_path(host, facts.known(System), wish, TITLE))
     edit = Edit(
         target.path, editor, diff, validator(host, target.docker, target.path) if target.live else accept, values
     )
@@ -110,9 +110,10 @@ def _leads_to(host: Host, docker: Docker, registered: str, program: str) -> bool
 def _with_waits(setup: Setup, facts: Facts, wish: Wish) -> Setup:
     """What waits for a restart: at its start, dockerd looks for the hook on its own PATH, and at `features`."""
     visible, late = (ask(CHECKS[f"registration.{name}"], facts) for name in ("hook-visible", "restart-needed"))
-    if wish.cdi and not facts[Docker].daemon.get().cdi_spec_dirs:
+    daemon = facts.known(Docker).daemon.value
+    if wish.cdi and not (daemon and daemon.cdi_spec_dirs):
         remedy = Remedy(
-            "Restart Docker.", service(facts[System], facts[Docker], "restart"), Disturbs.RUNNING_CONTAINERS
+            "Restart Docker.", service(facts.known(System), facts.known(Docker), "restart"), Disturbs.RUNNING_CONTAINERS
         )
         return _waiting(setup, wish, "Docker switches CDI on when it restarts.", remedy)
     if wish.coming:

@@ -6,7 +6,7 @@ from gpuctl.compat.cdi import DockerCdi, docker_cdi
 from gpuctl.compat.releases import docker_features
 from gpuctl.facts.cdi_document import GPU_KIND
 from gpuctl.facts.docker import Docker
-from gpuctl.facts.gather import Facts, Missing
+from gpuctl.facts.gather import Facts
 from gpuctl.facts.toolkit import Toolkit
 from gpuctl.provision.result import Refused, Wish
 
@@ -26,11 +26,12 @@ def sets_cdi(docker: Docker, wish: Wish) -> bool:
 
 def about_cdi(facts: Facts, wish: Wish) -> tuple[str, ...]:
     """Returns what else is to be known where CDI is wished."""
-    daemon, toolkit = facts[Docker].daemon.value, facts[Toolkit]
-    if not wish.cdi or daemon is None or isinstance(toolkit, Missing):
+    docker, toolkit = facts.known(Docker), facts.get(Toolkit)
+    daemon = docker.daemon.value
+    if not wish.cdi or daemon is None or not toolkit:
         return ()
     by_default = f"Docker {daemon.version} has CDI on by default: features.cdi is not needed."
-    notes = () if sets_cdi(facts[Docker], wish) else (by_default,)
+    notes = () if sets_cdi(docker, wish) else (by_default,)
     specs = toolkit.cdi.value.in_effect() if toolkit.cdi.value else ()
     if not specs:
         return (*notes, f"No CDI specification names {GPU_KIND} devices yet: {_WRITE}")

@@ -9,7 +9,7 @@ from gpuctl.checks.remedies import install
 from gpuctl.command import command
 from gpuctl.facts.docker import Docker
 from gpuctl.facts.docker_flags import MERGED
-from gpuctl.facts.gather import Facts, Missing
+from gpuctl.facts.gather import Facts
 from gpuctl.facts.system import System
 from gpuctl.host.files import same_file
 from gpuctl.model import CannotTell, Disturbs, ExitCode, Remedy
@@ -37,12 +37,8 @@ class Target:
 
 def find_target(facts: Facts, config: str | None) -> Target:
     """Returns the file that this host's daemon reads, or `config`. Raises Refused where there is nothing to change."""
-    docker, system = facts[Docker], facts[System]
-    for subject in (docker, system):
-        if isinstance(subject, Missing):
-            raise _not_seen(subject.reason)
     try:
-        return _target(docker, system, config)
+        return _target(facts.known(Docker), facts.known(System), config)
     except CannotTell as reason:
         raise _not_seen(str(reason)) from None
 

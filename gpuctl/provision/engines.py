@@ -30,21 +30,22 @@ def found_engine(host: Host) -> tuple[str, Facts]:
     It is Docker, else the one that runs or lies here; Docker too where there is none at all.
     """
     facts = gather(host, (Docker,))
-    if not isinstance(facts[Docker], Docker) or facts[Docker].installed:
+    docker = facts.get(Docker)
+    if not docker or docker.installed:
         return "docker", facts
-    facts = {**facts, **gather(host, (Containerd, Crio, Podman))}
+    facts |= gather(host, (Containerd, Crio, Podman))
     return _other_engine(facts), facts
 
 
 def _other_engine(facts: Facts) -> str:
-    containerd, crio, podman = facts[Containerd], facts[Crio], facts[Podman]
-    if isinstance(crio, Crio) and crio.process.value:
+    containerd, crio, podman = facts.get(Containerd), facts.get(Crio), facts.get(Podman)
+    if crio and crio.process.value:
         return "crio"
-    if isinstance(containerd, Containerd) and containerd.process.value:
+    if containerd and containerd.process.value:
         return "containerd"
-    if isinstance(podman, Podman) and podman.program.value:
+    if podman and podman.program.value:
         return "podman"
-    return "containerd" if isinstance(containerd, Containerd) and containerd.program.value else "docker"
+    return "containerd" if containerd and containerd.program.value else "docker"
 
 
 def reader(host: Host, name: str, paths: Sequence[str]) -> Daemon | None:

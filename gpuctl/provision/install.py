@@ -7,9 +7,10 @@ from dataclasses import replace
 
 from gpuctl.facts.changes import Changes, Run
 from gpuctl.facts.docker import Docker
-from gpuctl.facts.gather import gather
+from gpuctl.facts.gather import Facts, gather
 from gpuctl.facts.packages import Packages
 from gpuctl.facts.system import System
+from gpuctl.host.memory import RememberingHost
 from gpuctl.host.reading import Host
 from gpuctl.provision.engines import engine_of, found_engine
 from gpuctl.provision.errand import Errand, refusal
@@ -51,10 +52,11 @@ def install_runtime(host: Host, wish: Wish, packages: PackageWish | None, say: S
 
 
 def _errand(host: Host, wish: Wish, wanted: PackageWish | None, say: Say) -> Errand:
-    name, facts = (wish.engine, {}) if wish.engine else found_engine(host)
+    memory = RememberingHost(host)  # until something changes
+    name, facts = (wish.engine, Facts({})) if wish.engine else found_engine(memory)
     engine = engine_of(name)
     missing = dict.fromkeys((*engine.subjects, *((System, Docker, Packages) if wanted else ())))
-    facts = {**facts, **gather(host, [one for one in missing if one not in facts])}
+    facts |= gather(memory, [one for one in missing if one not in facts.found])
     packages = plan_packages(host, facts, wanted) if wanted else None
     coming = bool(packages and packages.steps)
     first = [facts]

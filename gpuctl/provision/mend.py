@@ -41,11 +41,11 @@ OTHER_RUNTIME = ("registration.runtime-path",)
 SETTING: Mapping[str, Callable[[Facts], tuple[Keys, Any]]] = {
     "toolkit.ldconfig": lambda facts: (
         ("nvidia-container-cli", "ldconfig"),
-        f"@{facts[ToolkitSettings].proper_ldconfig.value or LDCONFIGS[0]}",
+        f"@{facts.known(ToolkitSettings).proper_ldconfig.value or LDCONFIGS[0]}",
     ),
     "toolkit.no-cgroups": lambda facts: (
         ("nvidia-container-cli", "no-cgroups"),
-        wants_no_cgroups(facts[System], facts[Docker]),
+        wants_no_cgroups(facts.known(System), facts.known(Docker)),
     ),
     "toolkit.driver-root": lambda facts: (("nvidia-container-cli", "root"), "/"),
     "toolkit.hook-mode": lambda facts: (("nvidia-container-runtime", "mode"), "auto"),
@@ -200,11 +200,11 @@ def _specification(facts: Facts) -> CarryOut:
 
     def bring_up_to_date(host: Host, dry_run: bool, say: Say) -> Result:
         def plan(journal: Changes) -> Setup:
-            text = cdi.generated(host, facts[System], path)
+            text = cdi.generated(host, facts.known(System), path)
             return Setup("cdi", "CDI", (cdi.edit(path, text, force=False),), None)
 
-        found = facts[Toolkit].cdi.value
-        old = stale_spec(found.in_effect(), facts[Driver]) if found else None
+        found = facts.known(Toolkit).cdi.value
+        old = stale_spec(found.in_effect(), facts.known(Driver)) if found else None
         path = old[0].path if old else SPEC
         return conduct(Errand(host, COMMAND, Wish(dry_run=dry_run), plan, say))
 

@@ -57,11 +57,8 @@ def plan_packages(host: Host, facts: Facts, wish: PackageWish) -> PackagePlan:
 
     `facts` must have System, Docker and Packages. Raises Refused.
     """
-    for subject in (facts[System], facts[Packages]):
-        if isinstance(subject, Missing):
-            raise Refused(f"The packages could not be looked at: {subject.reason}.", ExitCode.UNDETERMINED)
     try:
-        return _plan(host, facts[System], facts[Packages], _old_docker(facts[Docker]), wish)
+        return _plan(host, facts.known(System), facts.known(Packages), _old_docker(facts.get(Docker)), wish)
     except CannotTell as reason:
         raise Refused(f"The packages could not be looked at: {reason}.", ExitCode.UNDETERMINED) from None
 
@@ -96,7 +93,7 @@ def _plan(host: Host, system: System, packages: Packages, old_docker: str | None
 
 def _old_docker(docker: Docker | Missing) -> str | None:
     """The version of a Docker that has no --gpus; None for any other, and for one that could not be looked at."""
-    daemon = None if isinstance(docker, Missing) else docker.daemon.value
+    daemon = docker.daemon.value if docker else None
     try:
         old = daemon and docker_version(daemon.version) < docker_version(docker_features()["gpus-flag"].since)
     except ValueError:

@@ -11,7 +11,7 @@ from gpuctl.compat.cdi import PODMAN_SINCE, refusal
 from gpuctl.compat.versions import compare, leading
 from gpuctl.facts.cdi import FOLDERS, SUFFIXES, Cdi, Spec, probe_cdi
 from gpuctl.facts.cdi_document import GPU_KIND, parse_document
-from gpuctl.facts.gather import Facts, Missing
+from gpuctl.facts.gather import Facts
 from gpuctl.facts.podman import Podman
 from gpuctl.facts.system import System
 from gpuctl.facts.toolkit import Toolkit
@@ -47,23 +47,20 @@ def plan(host: Host, facts: Facts, wish: Wish) -> Setup:
         return Setup(ENGINE, TITLE, (), reader, notes=(*_closed(specs), kept, USE))
     if wish.coming and not host.which("nvidia-ctk").ok:
         return Setup(ENGINE, TITLE, (), None, notes=(f"What is written to {path} shows once the toolkit is there.",))
-    text = generated(host, facts[System], path)
+    text = generated(host, facts.known(System), path)
     _check_taken(version, text, path)
     return Setup(ENGINE, TITLE, (edit(path, text, wish.force),), reader, notes=(*_closed(specs), USE))
 
 
 def running(host: Host, facts: Facts) -> Reader | None:
     """Returns what speaks for Podman, which has no daemon; None where it is not installed."""
-    podman = facts[Podman]
-    return Reader(host) if isinstance(podman, Podman) and podman.program.value else None
+    podman = facts.get(Podman)
+    return Reader(host) if podman and podman.program.value else None
 
 
 def _seen(facts: Facts) -> tuple[str, Cdi | None]:
-    podman, toolkit = facts[Podman], facts[Toolkit]
-    for subject in (podman, toolkit):
-        if isinstance(subject, Missing):
-            raise Refused(f"Podman could not be looked at: {subject.reason}.", ExitCode.UNDETERMINED)
     try:
+        podman, toolkit = facts.known(Podman), facts.known(Toolkit)
         if podman.program.get() is None:
             raise Refused("Podman is not installed here.")
         version, cdi = leading(podman.version.get() or ""), toolkit.cdi.get()

@@ -5,25 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gpuctl.facts.docker import Docker, State
-from gpuctl.facts.driver import Driver
+from gpuctl.facts.docker import State
 from gpuctl.facts.gather import Facts
+from gpuctl.facts.headline import DockerMet, DriverVersion
 from gpuctl.facts.pci import Pci
 from gpuctl.facts.system import System
+
+SUBJECTS = (System, Pci, DriverVersion, DockerMet)
+"""What has to be gathered."""
 
 
 def host_json(facts: Facts) -> dict[str, Any]:
     """Returns the facts that place a report: null where absent or unknown."""
-    system, pci, driver, docker = (facts[subject] for subject in (System, Pci, Driver, Docker))
-    distribution = system.distribution.value if isinstance(system, System) else None
-    daemon = docker.daemon.value if isinstance(docker, Docker) else None
+    system, pci = facts.get(System), facts.get(Pci)
+    driver, docker = facts.get(DriverVersion), facts.get(DockerMet)
+    distribution = system.distribution.value if system else None
     return {
         "distribution": f"{distribution.name} {distribution.version}".strip() if distribution else None,
-        "kernel": system.kernel.value if isinstance(system, System) else None,
-        "machine": system.machine.value if isinstance(system, System) else None,
-        "gpus": len(pci.gpus.value or ()) if isinstance(pci, Pci) and pci.gpus.unknown is None else None,
-        "driver": driver.version.value if isinstance(driver, Driver) else None,
-        "docker": daemon.version if daemon else None,
+        "kernel": system.kernel.value if system else None,
+        "machine": system.machine.value if system else None,
+        "gpus": len(pci.gpus.value or ()) if pci and pci.gpus.unknown is None else None,
+        "driver": driver.version.value if driver else None,
+        "docker": docker.version if docker else None,
     }
 
 
@@ -40,8 +43,8 @@ def host_summary(facts: Facts) -> str:
 
 
 def _driver(facts: Facts) -> str:
-    driver = facts[Driver]
-    if not isinstance(driver, Driver) or driver.version.unknown is not None:
+    driver = facts.get(DriverVersion)
+    if not driver or driver.version.unknown is not None:
         return "driver unknown"
     return f"driver {driver.version.value}" if driver.version.value else "no driver"
 
@@ -55,11 +58,12 @@ _WITHOUT_VERSION: Mapping[State | None, str] = {
 
 
 def _docker(facts: Facts) -> str:
-    docker = facts[Docker]
-    if not isinstance(docker, Docker):
+    met = facts.get(DockerMet)
+    if met and met.version:
+        return f"Docker {met.version}"
+    docker = met.otherwise if met else None
+    if docker is None:
         return "Docker unknown"
-    if docker.daemon.value:
-        return f"Docker {docker.daemon.value.version}"
     if docker.kind.value == "podman":
         return "Podman"
     if docker.state.value is State.ABSENT and docker.installed:

@@ -10,7 +10,7 @@ from gpuctl.compat.gpus import gpu_of_nvml
 from gpuctl.compat.versions import compare, leading
 from gpuctl.facts.docker import Daemon, Docker
 from gpuctl.facts.driver import Driver
-from gpuctl.facts.gather import Facts, Missing
+from gpuctl.facts.gather import Facts
 from gpuctl.facts.system import System
 from gpuctl.model import CannotTell, Remedy, Report, Status
 from gpuctl.smoke.compare import Expected, NotOnThisHost, expect
@@ -95,7 +95,7 @@ def _image(facts: Facts, daemon: Daemon, expected: Expected) -> str:
 
 
 def _described(facts: Facts, subject: type[T]) -> T:
-    found = facts[subject]
-    if isinstance(found, Missing):
-        raise NoPlan(None, f"{subject.__name__} could not be looked at: {found.reason}.", DOCTOR)
-    return found  # type: ignore[no-any-return]
+    try:
+        return facts.known(subject)
+    except CannotTell as reason:
+        raise NoPlan(None, f"{subject.__name__} could not be looked at: {reason}.", DOCTOR) from None

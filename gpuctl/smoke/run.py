@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gpuctl.checks import diagnose
-from gpuctl.checks.engine import subjects
+from gpuctl.checks.needed import subjects
 from gpuctl.command import command
 from gpuctl.facts.docker import RUNTIME, Docker, State
 from gpuctl.facts.gather import Facts, gather
@@ -48,10 +48,10 @@ def look(host: Host, wake: bool) -> Facts:
     Nobody who wants a container run means to leave it asleep.
     """
     facts = gather(host, subjects())
-    docker = facts[Docker]
-    if wake and isinstance(docker, Docker) and docker.state.value is State.ASLEEP and docker.endpoint.value:
+    docker = facts.get(Docker)
+    if wake and docker and docker.state.value is State.ASLEEP and docker.endpoint.value:
         host.get(docker.endpoint.value.url, "/_ping", WAKE_SECONDS)
-        return {**facts, **gather(host, (Docker,))}
+        return facts | gather(host, (Docker,))
     return facts
 
 

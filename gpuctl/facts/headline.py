@@ -1,0 +1,45 @@
+"""What the first line of a report tells of the driver and of Docker, by no more looks than that takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Optional
+
+from gpuctl.facts.docker import Docker, probe_docker
+from gpuctl.facts.docker_daemon import probe_daemon
+from gpuctl.facts.docker_endpoint import is_users, probe_endpoint
+from gpuctl.facts.docker_unit import waiting_socket
+from gpuctl.facts.driver import probe_version
+from gpuctl.host.reading import Host
+from gpuctl.model import Fact
+
+
+@dataclass(frozen=True)
+class DriverVersion:
+    """The same as the version in Driver."""
+
+    version: Fact[str]
+
+
+@dataclass(frozen=True)
+class DockerMet:
+    """The version of the daemon that answers; where none does, Docker from every side, which says why."""
+
+    version: Optional[str]
+    otherwise: Optional[Docker] = None
+
+
+def probe_driver_version(host: Host) -> DriverVersion:
+    """Returns the driver's version."""
+    return DriverVersion(probe_version(host))
+
+
+def probe_docker_met(host: Host) -> DockerMet:
+    """Returns the daemon's version, or all of Docker: its program is asked only where no daemon answers."""
+    endpoint = probe_endpoint(host).value
+    if endpoint is not None and endpoint.local:
+        waiting = waiting_socket(host, endpoint, is_users(host, endpoint))
+        daemon = probe_daemon(host, endpoint, waiting).daemon.value
+        if daemon:
+            return DockerMet(daemon.version)
+    return DockerMet(None, probe_docker(host))

@@ -2,54 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gpuctl.cli.asked import Asked, exit_code
 from gpuctl.cli.defaults import configured
-from gpuctl.cli.formats import FormatName, OutputFile, OutputFiles, Outputs, deliver, outputs
+from gpuctl.cli.formats import FormatName, OutputFile, OutputFiles, deliver, outputs
 from gpuctl.cli.options import From, Json, seconds
-from gpuctl.cli.snapshots import host_at
-from gpuctl.model import ExitCode, Report, Status
-from gpuctl.render.formats import Format, report_in
-from gpuctl.render.text import Styled
+from gpuctl.cli.snapshots import look
+from gpuctl.model import ExitCode
+from gpuctl.render.formats import Format
 
 if TYPE_CHECKING:
     from gpuctl.facts.gather import Facts
+    from gpuctl.model import Report
 
 BETWEEN_LOOKS = 10.0
 """Seconds."""
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What is to be judged, and how it is told."""
-
-    only: tuple[str, ...]
-    skip: tuple[str, ...]
-    outputs: Outputs
-    verbose: bool
-    strict: bool
-
-    def judge(self, facts: Facts) -> Report:
-        """Returns the findings that are asked for."""
-        from gpuctl.checks import diagnose, part
-
-        return part(diagnose(facts), self.only, self.skip)
-
-    def render(self, report: Report, facts: Facts) -> Callable[[Format], Styled]:
-        """Returns what gives the report in a format."""
-        return lambda format: report_in(format, report, facts, self.verbose, self.strict)
-
-    def code(self, report: Report) -> int:
-        """Returns the exit code, which is Nagios' where its format is printed."""
-        if self.outputs.shown is not Format.NAGIOS:
-            return exit_code(report, self.strict)
-        from gpuctl.render.nagios import nagios_state
-
-        return nagios_state(report, self.strict)
 
 
 def command(
@@ -95,7 +66,9 @@ def command(
         raise typer.BadParameter("--dry-run and --yes go with --fix", param_hint="--fix")
     if fix:
         raise typer.Exit(_fix(asked, snapshot, dry_run, yes))
-    facts = _look(snapshot)
+    from gpuctl.checks.engine import subjects
+
+    facts = look(snapshot, subjects())
     report = asked.judge(facts)
     raise typer.Exit(deliver(asked.outputs, asked.render(report, facts), asked.code(report)))
 
@@ -105,13 +78,14 @@ def _fix(asked: Asked, snapshot: str | None, dry_run: bool, yes: bool) -> int:
         raise typer.BadParameter("a snapshot cannot be mended: --fix and --from exclude each other")
     if asked.outputs.shown not in (Format.TEXT, Format.JSON) or asked.outputs.files:
         raise typer.BadParameter("--fix prints text or JSON: leave out --format and -o")
+    from gpuctl.checks.engine import subjects
     from gpuctl.cli.mend import fix_host
 
-    def look() -> tuple[Facts, Report]:
-        facts = _look(None)
+    def judged() -> tuple[Facts, Report]:
+        facts = look(None, subjects())
         return facts, asked.judge(facts)
 
-    seen, ended = fix_host(look, dry_run, yes, asked.outputs.shown is Format.JSON, asked.verbose)
+    seen, ended = fix_host(judged, dry_run, yes, asked.outputs.shown is Format.JSON, asked.verbose)
     return ended if ended > ExitCode.UNDETERMINED else exit_code(seen.report, asked.strict)
 
 
@@ -143,21 +117,3 @@ def _known(names: Iterable[str] | None, option: str) -> tuple[str, ...]:
         if unknown is not None:
             raise typer.BadParameter(f"no layer or check is called {unknown}", param_hint=option)
     return names
-
-
-def _look(snapshot: str | None) -> Facts:
-    from gpuctl.checks.engine import subjects
-    from gpuctl.facts.gather import gather
-    from gpuctl.render.progress import working
-
-    host = host_at(snapshot)
-    with working("Looking at this host"):
-        return gather(host, subjects())
-
-
-def exit_code(report: Report, strict: bool) -> ExitCode:
-    """Returns the exit code that a report stands for; what is waived does not count."""
-    statuses = {finding.status for finding in report.findings if not finding.waived}
-    if Status.FAIL in statuses or (strict and statuses & {Status.WARN, Status.UNKNOWN}):
-        return ExitCode.PROBLEM
-    return ExitCode.UNDETERMINED if Status.UNKNOWN in statuses else ExitCode.GOOD

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from gpuctl.checks.changed import changed
 from gpuctl.checks.engine import subjects
-from gpuctl.cli.doctor import Asked
+from gpuctl.cli.asked import Asked
 from gpuctl.cli.formats import write_files
 from gpuctl.cli.streams import reader_gone
 from gpuctl.facts.pace import Look, look_again

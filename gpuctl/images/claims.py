@@ -13,6 +13,8 @@ from gpuctl.images.config import ImageConfig, Unreadable
 from gpuctl.images.read import read_image
 
 DEADLINE = 20.0
+SUBJECTS = (System, Docker)
+"""What has to be gathered to read an image here."""
 
 
 def image_claims(reference: str, host: Host, facts: Facts, offline: bool) -> Claims:

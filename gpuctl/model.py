@@ -1,6 +1,6 @@
 """The frozen values that every room speaks.
 
-This file, `host/` and `facts/` are standard library only and Python 3.8 syntax: that part travels to other hosts.
+It travels to other hosts with `host/` and `facts/`: docs/develop/architecture.md says by which rules.
 """
 
 from __future__ import annotations

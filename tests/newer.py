@@ -73,7 +73,7 @@ def with_next_framework() -> dict[str, list[Row]]:
 def with_next_family() -> dict[str, list[Row]]:
     """A failure of which nobody has known, the first of its layer."""
     failures, checks = rows_of("failures"), rows_of("family_checks")
-    remedy = {"text": "Read what it says.", "commands": ["gpuctl doctor"]}
+    remedy = {"text": "Read what it says.", "commands": [["gpuctl", "doctor"]]}
     told = {"title": "Something new", "layer": "image", "reports": 0, "cause": "It is new.", "cores": [WORDS]}
     place = next(place for place, row in enumerate(failures) if row["layer"] == told["layer"])
     seen = {"checks": [], "seen_in": "run", "why": "only the failing command shows it"}

@@ -26,8 +26,6 @@ SUBJECTS = (System, Pci, Driver)
 """What has to be gathered to answer for this host, where nothing is asked at the container's gate."""
 GATE_SUBJECTS = (*SUBJECTS, Docker, Toolkit)
 """And where something is."""
-IMAGE_SUBJECTS = (System, Docker)
-"""What has to be gathered to read an image here, for a host that is described."""
 
 
 def host_answer(question: Question, facts: Facts, described: Machine, brand: str | None = None) -> Answer:

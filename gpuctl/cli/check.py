@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,15 +12,16 @@ from gpuctl.cli.described import check_cuda_option, described_gpus
 from gpuctl.cli.formats import FormatName, OutputFiles, Outputs, deliver, outputs
 from gpuctl.cli.options import DriverVersion, From, GpuNames, Json
 from gpuctl.cli.snapshots import host_at
+from gpuctl.compat.question import Machine, Question, typed_cuda
+from gpuctl.images.inquiry import Inquiry, answer_to, question_elsewhere
 from gpuctl.model import ExitCode, Verdict
-from gpuctl.render.formats import Format
+from gpuctl.render.formats import Format, answer_in
+from gpuctl.render.progress import working
 
 if TYPE_CHECKING:
     from gpuctl.compat.asks import Ask
     from gpuctl.compat.gate import Gate
-    from gpuctl.compat.question import Machine, Question
     from gpuctl.compat.rules import Answer
-    from gpuctl.facts.gather import Facts
 
 CODES = {
     Verdict.COMPATIBLE: ExitCode.GOOD,
@@ -29,17 +30,6 @@ CODES = {
     Verdict.INCOMPATIBLE: ExitCode.PROBLEM,
     Verdict.UNKNOWN: ExitCode.UNDETERMINED,
 }
-
-
-class _Look(NamedTuple):
-    """What is to be read: of which image, asking no registry, and of which snapshot instead of this host.
-
-    A snapshot asks none: whose credentials would it be asked with?
-    """
-
-    image: str | None
-    offline: bool
-    snapshot: str | None
 
 
 class Evaluator(str, Enum):
@@ -104,15 +94,16 @@ def command(
         question = _question(cuda, require or [], framework or [], requirements, evaluator)
         if hosts is not None and snapshot is not None:
             raise ValueError("--hosts describes the hosts: --from does not go with it")
-        look = _Look(image, offline or snapshot is not None, snapshot)
+        # A snapshot asks no registry: whose credentials would it be asked with?
+        offline = offline or snapshot is not None
+        asked = Inquiry(question, image, described, brand, offline, lambda: host_at(snapshot), working)
         if hosts is not None:
-            lines = _json_lines(wanted, format)
-            raise typer.Exit(_many(hosts, question, look, described, lines, strict))
-        answer = _answer(question, look, described, brand)
+            raise typer.Exit(_many(hosts, asked, _json_lines(wanted, format), strict))
+        if image is None and not question.anything:
+            raise ValueError("nothing to check: give --cuda, --image, --require, --framework or --requirements")
+        answer = answer_to(asked)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
-    from gpuctl.render.formats import answer_in
-
     code = _state(answer, strict) if wanted.shown is Format.NAGIOS else _code({answer.verdict}, strict)
     raise typer.Exit(deliver(wanted, lambda one: answer_in(one, answer, strict), code))
 
@@ -133,7 +124,6 @@ def _json_lines(wanted: Outputs, format: Format | None) -> bool:
 
 def _described(driver: str | None, names: list[str], brand: str | None, driver_cuda: str | None) -> Machine:
     from gpuctl.compat.gpus import with_brand
-    from gpuctl.compat.question import Machine
 
     check_cuda_option(driver_cuda)
     gpus = with_brand(described_gpus(driver, names), brand)
@@ -143,8 +133,6 @@ def _described(driver: str | None, names: list[str], brand: str | None, driver_c
 def _question(
     cuda: str | None, require: list[str], framework: list[str], requirements: str | None, evaluator: Evaluator
 ) -> Question:
-    from gpuctl.compat.question import Question, typed_cuda
-
     check_cuda_option(cuda)
     asks = [] if cuda is None else [typed_cuda(cuda)]
     if framework:
@@ -157,18 +145,14 @@ def _question(
 
 
 def _pinned(path: str) -> tuple[Ask, ...]:
-    from gpuctl.compat.requirement_pins import decoded
-    from gpuctl.compat.requirements_file import requirements_asks
+    from gpuctl.compat.requirements_file import file_asks
     from gpuctl.host.files import FileProblem, read_named
 
     try:
         raw = read_named(path)
     except FileProblem as problem:
         raise ValueError(str(problem)) from None
-    asks = requirements_asks(decoded(raw, path), path)
-    if not asks:
-        raise ValueError(f"{path} names nothing that asks for CUDA")
-    return asks
+    return file_asks(raw, path)
 
 
 def _gate(require: list[str], evaluator: Evaluator) -> Gate | None:
@@ -180,63 +164,13 @@ def _gate(require: list[str], evaluator: Evaluator) -> Gate | None:
     return Gate(None, tuple(Expression("--require", text) for text in require), evaluator.value)
 
 
-def _answer(question: Question, look: _Look, described: Machine, brand: str | None) -> Answer:
-    from gpuctl.compat.rules import check
-
-    if look.image is None and not question.anything:
-        raise ValueError("nothing to check: give --cuda, --image, --require, --framework or --requirements")
-    if not (described.driver and described.gpus):
-        return _answer_here(question, look, described, brand)
-    if look.image is not None:
-        question = _with_image(question, look, _facts(question, look, elsewhere=True))
-    return check(question, described)
-
-
-def _answer_here(question: Question, look: _Look, described: Machine, brand: str | None) -> Answer:
-    from gpuctl.checks.host_answer import host_answer
-
-    facts = _facts(question, look, elsewhere=False)
-    return host_answer(_with_image(question, look, facts), facts, described, brand)
-
-
-def _facts(question: Question, look: _Look, elsewhere: bool) -> Facts:
-    from gpuctl.checks.host_answer import GATE_SUBJECTS, IMAGE_SUBJECTS, SUBJECTS
-    from gpuctl.facts.gather import gather
-    from gpuctl.render.progress import working
-
-    host = host_at(look.snapshot)
-    here = GATE_SUBJECTS if look.image or question.at_the_gate else SUBJECTS
-    with working("Looking at this host"):
-        return gather(host, IMAGE_SUBJECTS if elsewhere else here)
-
-
-def _with_image(question: Question, look: _Look, facts: Facts) -> Question:
-    if look.image is None:
-        return question
-    from gpuctl.compat.question import with_image
-    from gpuctl.images.claims import image_claims
-    from gpuctl.render.progress import working
-
-    with working("Reading what the image says of itself"):
-        return with_image(question, image_claims(look.image, host_at(look.snapshot), facts, look.offline))
-
-
-def _many(
-    file: typer.FileBinaryRead,
-    question: Question,
-    look: _Look,
-    described: Machine,
-    json: bool,
-    strict: bool,
-) -> ExitCode:
+def _many(file: typer.FileBinaryRead, asked: Inquiry, json: bool, strict: bool) -> ExitCode:
     from gpuctl.compat.hosts import NoHosts, host_verdicts, lines_of
-    from gpuctl.compat.question import Machine
     from gpuctl.render.hosts import print_hosts
 
-    if described != Machine():
+    if asked.described != Machine():
         raise ValueError("--hosts describes the hosts: --driver, --driver-cuda, --gpu and --brand do not go with it")
-    if look.image is not None:
-        question = _with_image(question, look, _facts(question, look, elsewhere=True))
+    question = question_elsewhere(asked)
     try:
         verdicts = print_hosts(host_verdicts(lines_of(file), question), json)
     except NoHosts as error:

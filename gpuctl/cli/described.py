@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from gpuctl.cli.snapshots import host_at
+from gpuctl.cli.snapshots import look
 
 if TYPE_CHECKING:
     from gpuctl.compat.gpus import Gpu
@@ -46,10 +46,6 @@ def described_or_here(driver: str | None, names: list[str], snapshot: str | None
     if driver and gpus:
         return Machine(driver, gpus)
     from gpuctl.checks.host_answer import SUBJECTS, machine_here
-    from gpuctl.facts.gather import gather
-    from gpuctl.render.progress import working
 
-    host = host_at(snapshot)
-    with working("Looking at this host's GPUs and driver"):
-        facts = gather(host, SUBJECTS)
+    facts = look(snapshot, SUBJECTS, "Looking at this host's GPUs and driver")
     return machine_here(facts, driver, gpus)

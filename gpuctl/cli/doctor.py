@@ -2,68 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gpuctl.cli.asked import Asked, exit_code
 from gpuctl.cli.defaults import configured
-from gpuctl.cli.formats import FormatName, OutputFile, OutputFiles, Outputs, deliver, outputs
+from gpuctl.cli.formats import FormatName, OutputFile, OutputFiles, deliver, outputs
 from gpuctl.cli.options import From, Json, seconds
-from gpuctl.cli.snapshots import host_at
-from gpuctl.model import ExitCode, Report, Status
-from gpuctl.render.formats import Format, report_in
-from gpuctl.render.text import Styled
+from gpuctl.model import ExitCode
+from gpuctl.render.formats import Format
 
 if TYPE_CHECKING:
     from gpuctl.facts.gather import Facts
+    from gpuctl.model import Report
 
 BETWEEN_LOOKS = 10.0
 """Seconds."""
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What is to be judged, and how it is told."""
-
-    only: tuple[str, ...]
-    skip: tuple[str, ...]
-    outputs: Outputs
-    verbose: bool
-    strict: bool
-
-    @property
-    def part(self) -> bool:
-        """Whether not all is asked for."""
-        return bool(self.only or self.skip)
-
-    @property
-    def subjects(self) -> tuple[type, ...]:
-        """What has to be looked at."""
-        from gpuctl.checks import chosen
-        from gpuctl.checks.needed import subjects
-        from gpuctl.render.host import SUBJECTS
-
-        return tuple(dict.fromkeys((*subjects(chosen(self.only, self.skip)), *SUBJECTS)))
-
-    def judge(self, facts: Facts) -> Report:
-        """Returns the findings that are asked for."""
-        from gpuctl.checks import diagnose, part
-
-        return part(diagnose(facts), self.only, self.skip)
-
-    def render(self, report: Report, facts: Facts) -> Callable[[Format], Styled]:
-        """Returns what gives the report in a format."""
-        return lambda format: report_in(format, report, facts, self.verbose, self.strict)
-
-    def code(self, report: Report) -> int:
-        """Returns the exit code, which is Nagios' where its format is printed."""
-        if self.outputs.shown is not Format.NAGIOS:
-            return exit_code(report, self.strict)
-        from gpuctl.render.nagios import nagios_state
-
-        return nagios_state(report, self.strict)
 
 
 def command(
@@ -109,7 +66,7 @@ def command(
         raise typer.BadParameter("--dry-run and --yes go with --fix", param_hint="--fix")
     if fix:
         raise typer.Exit(_fix(asked, snapshot, dry_run, yes))
-    facts = _look(snapshot, asked)
+    facts = asked.look(snapshot)
     report = asked.judge(facts)
     raise typer.Exit(deliver(asked.outputs, asked.render(report, facts), asked.code(report)))
 
@@ -123,11 +80,11 @@ def _fix(asked: Asked, snapshot: str | None, dry_run: bool, yes: bool) -> int:
 
     everything = replace(asked, only=(), skip=())  # what mends one finding may need more than the finding does
 
-    def look() -> tuple[Facts, Report]:
-        facts = _look(None, everything)
+    def judged() -> tuple[Facts, Report]:
+        facts = everything.look(None)
         return facts, asked.judge(facts)
 
-    seen, ended = fix_host(look, dry_run, yes, asked.outputs.shown is Format.JSON, asked.verbose)
+    seen, ended = fix_host(judged, dry_run, yes, asked.outputs.shown is Format.JSON, asked.verbose)
     return ended if ended > ExitCode.UNDETERMINED else exit_code(seen.report, asked.strict)
 
 
@@ -159,24 +116,3 @@ def _known(names: Iterable[str] | None, option: str) -> tuple[str, ...]:
         if unknown is not None:
             raise typer.BadParameter(f"no layer or check is called {unknown}", param_hint=option)
     return names
-
-
-def _look(snapshot: str | None, asked: Asked) -> Facts:
-    from gpuctl.checks.needed import in_doubt
-    from gpuctl.facts.gather import gather
-    from gpuctl.host.memory import RememberingHost
-    from gpuctl.render.progress import working
-
-    host = RememberingHost(host_at(snapshot))
-    with working("Looking at this host"):
-        facts = gather(host, asked.subjects)
-        further = [one for one in in_doubt(asked.judge(facts)) if one not in facts.found] if asked.part else []
-        return facts | gather(host, further)
-
-
-def exit_code(report: Report, strict: bool) -> ExitCode:
-    """Returns the exit code that a report stands for; what is waived does not count."""
-    statuses = {finding.status for finding in report.findings if not finding.waived}
-    if Status.FAIL in statuses or (strict and statuses & {Status.WARN, Status.UNKNOWN}):
-        return ExitCode.PROBLEM
-    return ExitCode.UNDETERMINED if Status.UNKNOWN in statuses else ExitCode.GOOD

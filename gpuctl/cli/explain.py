@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from io import BytesIO
 from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
 from gpuctl.cli.options import Json, filled
+from gpuctl.cli.snapshots import host_at
 from gpuctl.model import ExitCode
 
 if TYPE_CHECKING:
     from gpuctl.checks.engine import Check
     from gpuctl.compat.failures import Family
-    from gpuctl.diagnose.answer import Match
+    from gpuctl.diagnose.explained import Explained
+    from gpuctl.host.reading import Host
 
 
 def command(
@@ -43,9 +46,9 @@ def command(
     if chosen:
         _show_entries(chosen, list_, json)
         raise typer.Exit
-    found, probed = _matches(_stream(text, file), probe=not no_probe)
-    _show(found, probed, json, verbose)
-    raise typer.Exit(ExitCode.PROBLEM if found else ExitCode.UNDETERMINED)
+    found = _explained(_stream(text, file), None if no_probe else lambda: host_at(None))
+    _show(found, json, verbose)
+    raise typer.Exit(ExitCode.PROBLEM if found.matches else ExitCode.UNDETERMINED)
 
 
 def _entries(text: list[str] | None, everything: bool) -> tuple[Family | Check, ...]:
@@ -67,35 +70,23 @@ def _stream(text: list[str] | None, file: BinaryIO | None) -> BinaryIO:
     return sys.stdin.buffer
 
 
-def _matches(stream: BinaryIO, probe: bool) -> tuple[tuple[Match, ...], bool]:
-    """Returns the matches, and whether this host was asked about them."""
-    from gpuctl.diagnose.answer import can_be_decided, matches
-    from gpuctl.diagnose.scan import scan
+def _explained(stream: BinaryIO, host: Callable[[], Host] | None) -> Explained:
+    from gpuctl.diagnose.explained import UnreadableText, explained
     from gpuctl.render.progress import working
 
     try:
-        with working("Reading the text"):
-            sightings = scan(stream)
-    except OSError as error:
-        raise typer.BadParameter(f"the text cannot be read: {error.strerror}") from None
-    if not (probe and can_be_decided(sightings)):
-        return matches(sightings), False
-    from gpuctl.checks import diagnose
-    from gpuctl.facts.gather import gather
-    from gpuctl.host.local import LocalHost
-
-    with working("Looking at this host"):
-        report = diagnose(gather(LocalHost()))
-    return matches(sightings, report), True
+        return explained(stream, host, working)
+    except UnreadableText as why:
+        raise typer.BadParameter(f"the text cannot be read: {why}") from None
 
 
-def _show(found: tuple[Match, ...], probed: bool, json: bool, verbose: bool) -> None:
+def _show(found: Explained, json: bool, verbose: bool) -> None:
     from gpuctl.render.explain import matches_json, matches_text
 
     if json:
-        typer.echo(matches_json(found, probed))
+        typer.echo(matches_json(found.matches, found.probed))
     else:
-        matches_text(found, verbose).show()
+        matches_text(found.matches, verbose).show()
 
 
 def _show_entries(chosen: tuple[Family | Check, ...], as_list: bool, json: bool) -> None:

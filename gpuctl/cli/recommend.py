@@ -8,7 +8,7 @@ import typer
 
 from gpuctl.cli.described import check_cuda_option, described_gpus
 from gpuctl.cli.options import DriverVersion, From, GpuNames, Json
-from gpuctl.cli.snapshots import host_at
+from gpuctl.cli.snapshots import look
 from gpuctl.model import ExitCode
 
 
@@ -27,13 +27,9 @@ def command(
     from gpuctl.checks.host_answer import SUBJECTS
     from gpuctl.checks.host_recommendation import host_recommendation
     from gpuctl.compat.recommendation import Answer
-    from gpuctl.facts.gather import gather
     from gpuctl.facts.system import System
-    from gpuctl.render.progress import working
 
-    host = host_at(snapshot)
-    with working("Looking at this host"):
-        facts = gather(host, (System,) if driver and gpus else SUBJECTS)
+    facts = look(snapshot, (System,) if driver and gpus else SUBJECTS)
     found = host_recommendation(cuda, facts, driver, gpus)
     if json:
         from gpuctl.render.recommend import recommendation_json

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import typer
 from gpuctl.model import ExitCode
 
 if TYPE_CHECKING:
+    from gpuctl.facts.gather import Facts
     from gpuctl.host.archive import Snapshot
     from gpuctl.host.reading import Host
 
@@ -22,6 +24,16 @@ def host_at(path: str | None) -> Host:
     from gpuctl.host.local import LocalHost
 
     return LocalHost()
+
+
+def look(path: str | None, subjects: Iterable[type], doing: str = "Looking at this host") -> Facts:
+    """Returns the facts of a snapshot's host, or of this one, while a person reads what is being done."""
+    from gpuctl.facts.gather import gather
+    from gpuctl.render.progress import working
+
+    host = host_at(path)
+    with working(doing):
+        return gather(host, subjects)
 
 
 def load(path: str) -> Snapshot:

@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 
 from gpuctl.checks.changed import changed
-from gpuctl.cli.doctor import Asked
+from gpuctl.cli.asked import Asked
 from gpuctl.cli.formats import write_files
 from gpuctl.cli.streams import reader_gone
 from gpuctl.facts.gather import Facts

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from gpuctl.compat.asks import Ask
 from gpuctl.compat.framework_table import NoCuda, cuda_of_tag
 from gpuctl.compat.frameworks import PACKAGES, TAG_SOURCE, package_ask, pinned_version, requirement_of
-from gpuctl.compat.requirement_pins import Pin, read_pins
+from gpuctl.compat.requirement_pins import Pin, decoded, read_pins
 from gpuctl.compat.versions import parts
 
 # Packages whose version begins with that of CUDA, the most telling first: the runtime is what the driver must run,
@@ -31,6 +31,14 @@ _CUDA_IN_NAME = re.compile(r"-cu(?:da)?([0-9]{2,3})x?(?=-|$)")
 _JAX_PLUGIN = re.compile(r"jax-(cuda[0-9]+)-(?:plugin|pjrt)")
 _INDEX_TAG = re.compile(r"/(cu[0-9]{2,3}|cpu|rocm[0-9.]*|xpu)(?:/|$)")
 _NAMED_AT_MOST = 3
+
+
+def file_asks(content: bytes, name: str) -> tuple[Ask, ...]:
+    """Returns what a requirements or lock file asks for. Raises ValueError as requirements_asks, and for no CUDA."""
+    asks = requirements_asks(decoded(content, name), name)
+    if not asks:
+        raise ValueError(f"{name} names nothing that asks for CUDA")
+    return asks
 
 
 def requirements_asks(text: str, name: str) -> tuple[Ask, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gpuctl.compat.claims import Claims, claims_of_env, claims_of_tag
+from gpuctl.facts.docker import Docker
 from gpuctl.facts.gather import Facts
 from gpuctl.facts.system import System
 from gpuctl.host.reading import Host
@@ -12,6 +13,8 @@ from gpuctl.images.config import ImageConfig, Unreadable
 from gpuctl.images.read import read_image
 
 DEADLINE = 20.0
+SUBJECTS = (System, Docker)
+"""What has to be gathered to read an image here."""
 
 
 def image_claims(reference: str, host: Host, facts: Facts, offline: bool) -> Claims:

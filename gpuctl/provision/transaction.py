@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from gpuctl.engines.merge import Value
 from gpuctl.engines.merge import changed as changed_values
-from gpuctl.facts.changes import DONE, ROLLED_BACK, STUCK, UNDONE, Run, probe_changes
+from gpuctl.facts.changes import DONE, ROLLED_BACK, STUCK, UNDONE, Run, journal_folder, probe_changes
 from gpuctl.facts.journal_entries import PACKAGES, FileWrite, Installation, Restart, TakeUp
 from gpuctl.host import files
 from gpuctl.host.limits import limit_reached
@@ -79,6 +79,7 @@ class Work:
 def _carried_out(errand: Errand, setup: Setup, plan: Plan) -> Result:
     """Returns how it ended. Raises Refused, nothing being changed then."""
     with locked(), HeldSignals() as held:
+        create_public(journal_folder(errand.host))  # without a journal nothing is begun
         journal = probe_changes(errand.host)  # anew: other runs may have ended while this one waited
         recorder = Recorder(errand.host, errand.command, journal, setup.undoes)
         work = Work(errand, recorder, held, cut_short(journal))

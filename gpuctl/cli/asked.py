@@ -1,0 +1,80 @@
+"""What is asked of a doctor: which findings, how they are told, and what the run ends with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gpuctl.cli.formats import Outputs
+from gpuctl.cli.snapshots import host_at
+from gpuctl.model import ExitCode, Report, Status
+from gpuctl.render.formats import Format, report_in
+from gpuctl.render.text import Styled
+
+if TYPE_CHECKING:
+    from gpuctl.facts.gather import Facts
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is to be judged, and how it is told."""
+
+    only: tuple[str, ...]
+    skip: tuple[str, ...]
+    outputs: Outputs
+    verbose: bool
+    strict: bool
+
+    @property
+    def part(self) -> bool:
+        """Whether not all is asked for."""
+        return bool(self.only or self.skip)
+
+    @property
+    def subjects(self) -> tuple[type, ...]:
+        """What has to be looked at."""
+        from gpuctl.checks import chosen
+        from gpuctl.checks.needed import subjects
+        from gpuctl.render.host import SUBJECTS
+
+        return tuple(dict.fromkeys((*subjects(chosen(self.only, self.skip)), *SUBJECTS)))
+
+    def look(self, snapshot: str | None) -> Facts:
+        """Returns the facts that the findings rest on, of a snapshot's host or of this one."""
+        from gpuctl.checks.needed import in_doubt
+        from gpuctl.facts.gather import gather
+        from gpuctl.host.memory import RememberingHost
+        from gpuctl.render.progress import working
+
+        host = RememberingHost(host_at(snapshot))
+        with working("Looking at this host"):
+            facts = gather(host, self.subjects)
+            further = [one for one in in_doubt(self.judge(facts)) if one not in facts.found] if self.part else []
+            return facts | gather(host, further)
+
+    def judge(self, facts: Facts) -> Report:
+        """Returns the findings that are asked for."""
+        from gpuctl.checks import diagnose, part
+
+        return part(diagnose(facts), self.only, self.skip)
+
+    def render(self, report: Report, facts: Facts) -> Callable[[Format], Styled]:
+        """Returns what gives the report in a format."""
+        return lambda format: report_in(format, report, facts, self.verbose, self.strict)
+
+    def code(self, report: Report) -> int:
+        """Returns the exit code, which is Nagios' where its format is printed."""
+        if self.outputs.shown is not Format.NAGIOS:
+            return exit_code(report, self.strict)
+        from gpuctl.render.nagios import nagios_state
+
+        return nagios_state(report, self.strict)
+
+
+def exit_code(report: Report, strict: bool) -> ExitCode:
+    """Returns the exit code that a report stands for; what is waived does not count."""
+    statuses = {finding.status for finding in report.findings if not finding.waived}
+    if Status.FAIL in statuses or (strict and statuses & {Status.WARN, Status.UNKNOWN}):
+        return ExitCode.PROBLEM
+    return ExitCode.UNDETERMINED if Status.UNKNOWN in statuses else ExitCode.GOOD

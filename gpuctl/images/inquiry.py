@@ -1,0 +1,70 @@
+"""A compatibility question answered: for this host or for one that is described, an image's own claims included."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gpuctl.compat.question import Machine, Question, with_image
+
+if TYPE_CHECKING:  # who describes all of a host does not pay for a look at one
+    from gpuctl.compat.rules import Answer
+    from gpuctl.facts.gather import Facts
+    from gpuctl.host.reading import Host
+
+
+@dataclass(frozen=True)
+class Inquiry:
+    """What is asked, of which machine, and where to look for what is not described.
+
+    `image` is asked about besides, `offline` without a registry. `described`, and the GPUs' `brand`, stand in for what
+    `host` has, which is opened only where it is looked at. `working` shows a person what they wait for.
+    """
+
+    question: Question
+    image: str | None
+    described: Machine
+    brand: str | None
+    offline: bool
+    host: Callable[[], Host]
+    working: Callable[[str], AbstractContextManager[None]]
+
+
+def answer_to(asked: Inquiry) -> Answer:
+    """Returns whether it runs. Raises ValueError for what is no CUDA version, and for what is no image's name."""
+    from gpuctl.compat.rules import check
+
+    if asked.described.driver and asked.described.gpus:
+        return check(question_elsewhere(asked), asked.described)
+    from gpuctl.checks.host_answer import GATE_SUBJECTS, SUBJECTS, host_answer
+
+    facts = _facts(asked, GATE_SUBJECTS if asked.image or asked.question.at_the_gate else SUBJECTS)
+    return host_answer(_with_image(asked, facts), facts, asked.described, asked.brand)
+
+
+def question_elsewhere(asked: Inquiry) -> Question:
+    """Returns the question to ask of hosts that are described. Raises ValueError for what is no image's name."""
+    if asked.image is None:
+        return asked.question
+    from gpuctl.images.claims import SUBJECTS
+
+    return _with_image(asked, _facts(asked, SUBJECTS))
+
+
+def _facts(asked: Inquiry, subjects: Iterable[type]) -> Facts:
+    from gpuctl.facts.gather import gather
+
+    host = asked.host()
+    with asked.working("Looking at this host"):
+        return gather(host, subjects)
+
+
+def _with_image(asked: Inquiry, facts: Facts) -> Question:
+    if asked.image is None:
+        return asked.question
+    from gpuctl.images.claims import image_claims
+
+    with asked.working("Reading what the image says of itself"):
+        return with_image(asked.question, image_claims(asked.image, asked.host(), facts, asked.offline))

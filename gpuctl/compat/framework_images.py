@@ -89,5 +89,5 @@ def _deepo_ask(tag: str) -> Ask:
 
 
 def _ask(release: FrameworkRelease, by: str) -> Ask:
-    cuda, capability = release.builds[-1]
-    return Ask(cuda, by, release.source, min_compute_capability=capability)
+    cuda = release.cudas[-1]
+    return Ask(cuda, by, release.source, codes=release.codes(cuda))

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
+from gpuctl.compat.asks import Ask
+from gpuctl.compat.code import Code, code_of
 from gpuctl.compat.tables import load
 
 _TAG = re.compile(r"(?:^|[^a-z])cu(?:da)?([0-9]{2,3})(?![0-9])")
@@ -21,7 +23,7 @@ class NoCuda(ValueError):
 class FrameworkRelease:
     """A release of a framework.
 
-    `builds`: CUDA versions, oldest first, each with the oldest compute capability that the x86_64 build holds code for
+    `builds`: CUDA versions, oldest first, each with what the x86_64 build holds code for, as `code.code_of` takes it
     (None: not known); empty: a build for the CPU. `default` is the build that PyPI has, None where no source tells.
     `framework` "ngc" are the containers of NVIDIA's catalogue by month, "ngc-trtllm" those of TensorRT-LLM.
     """
@@ -38,6 +40,11 @@ class FrameworkRelease:
     def cudas(self) -> tuple[str, ...]:
         """The CUDA versions that it is built for, oldest first."""
         return tuple(cuda for cuda, _ in self.builds)
+
+    def codes(self, cuda: str) -> tuple[Code, ...]:
+        """Returns the code of the build for a CUDA version; nothing where it or the build is not known."""
+        held = dict(self.builds).get(cuda)
+        return (code_of(held),) if held else ()
 
     def build_for(self, cuda: str) -> str | None:
         """Returns the newest build that a CUDA version, or a bare major such as "12", names; None where there is none.
@@ -61,6 +68,12 @@ def framework_releases() -> tuple[FrameworkRelease, ...]:
 def releases_of(*frameworks: str) -> tuple[FrameworkRelease, ...]:
     """Returns the releases of one framework, or of several under which its releases lie."""
     return tuple(row for row in framework_releases() if row.framework in frameworks)
+
+
+def release_ask(release: FrameworkRelease, cuda: str, by: str = "") -> Ask:
+    """Returns what a package's release asks for in its build for a CUDA version. `by`: in whose name; "": its own."""
+    named = by or f"{release.framework} {release.version}"
+    return Ask(cuda, named, release.source, release, release.codes(cuda), wheel=True)
 
 
 def cuda_of_tag(tag: str) -> str | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gpuctl.compat.asks import Ask
 from gpuctl.compat.framework_images import image_ask, is_image
-from gpuctl.compat.framework_table import FrameworkRelease, NoCuda, cuda_of_tag, next_to_it, releases_of
+from gpuctl.compat.framework_table import FrameworkRelease, NoCuda, cuda_of_tag, next_to_it, release_ask, releases_of
 from gpuctl.compat.rulings import resolve_cuda
 
 if TYPE_CHECKING:
@@ -103,8 +103,7 @@ def package_ask(requirement: Requirement, index: str = "", pinned: Sequence[str]
     newest = "the newest known that fits" if requirement.specifier else "the newest known"
     remarks = ("" if version else newest, _as(release, chosen), remark)
     said = "; ".join(part for part in remarks if part)
-    others = tuple(other for other in release.cudas if other != build)
-    return Ask(build, f"{label} ({said})" if said else label, release.source, others, dict(release.builds).get(build))
+    return release_ask(release, build, f"{label} ({said})" if said else label)
 
 
 def _of_wheel(address: str) -> Requirement:
@@ -190,7 +189,7 @@ def _unlisted(label: str, version: Version, cuda: str | None, releases: Sequence
     from packaging.version import Version
 
     if cuda and resolve_cuda(cuda).unknown is None:
-        return Ask(cuda, label, TAG_SOURCE)
+        return Ask(cuda, label, TAG_SOURCE, wheel=True)
     older = [release.version for release in releases if Version(release.version) < version]
     newer = [release.version for release in releases if Version(release.version) > version]
     raise ValueError(f"{label} is not known here: {next_to_it(older, newer)}")

@@ -10,7 +10,7 @@ from gpuctl.compat.asks import Ask
 from gpuctl.compat.framework_table import NoCuda, cuda_of_tag
 from gpuctl.compat.frameworks import PACKAGES, TAG_SOURCE, package_ask, pinned_version, requirement_of
 from gpuctl.compat.requirement_pins import Pin, read_pins
-from gpuctl.compat.versions import parts
+from gpuctl.compat.versions import leading, parts
 
 # Packages whose version begins with that of CUDA, the most telling first: the runtime is what the driver must run,
 # while old releases of torch leave nvjitlink open, so that a newer one gets locked beside an older runtime.
@@ -27,6 +27,7 @@ _COMPONENTS = (
 )
 _COMPONENT_SOURCE = "https://docs.nvidia.com/cuda/cuda-toolkit-release-notes/ (component versions)"
 _FIRST_WITHOUT_SUFFIX = 13  # until CUDA 12 the packages were called nvidia-...-cu12
+_FIRST_YEAR = 99  # 2022.4.25: once the versions were dates
 _CUDA_IN_NAME = re.compile(r"-cu(?:da)?([0-9]{2,3})x?(?=-|$)")
 _JAX_PLUGIN = re.compile(r"jax-(cuda[0-9]+)-(?:plugin|pjrt)")
 _INDEX_TAG = re.compile(r"/(cu[0-9]{2,3}|cpu|rocm[0-9.]*|xpu)(?:/|$)")
@@ -63,7 +64,7 @@ def _component_asks(pins: Iterable[Pin]) -> Iterator[Ask]:
     best = {component.major: component.rank for component in sorted(found, key=lambda each: -each.rank)}
     for component in found:
         if component.rank == best[component.major]:
-            yield Ask(component.cuda, component.by, _COMPONENT_SOURCE)
+            yield Ask(component.cuda, component.by, _COMPONENT_SOURCE, wheel=True)
 
 
 def _component(pin: Pin) -> _Component | None:
@@ -71,13 +72,24 @@ def _component(pin: Pin) -> _Component | None:
     suffix = _CUDA_IN_NAME.search(name)
     base = name[: suffix.start()] if suffix else name
     fixed = _fixed(pin)
-    if base not in _COMPONENTS or len(fixed) < 2 or fixed[0] > 99 or fixed[1] > 99:
+    if base not in _COMPONENTS or len(fixed) < 2 or fixed[0] > _FIRST_YEAR or fixed[1] > 99:
         return None
     if suffix and (cuda_of_tag(suffix[0]) or "").partition(".")[0] != str(fixed[0]):
         return None  # 2022.4.25: once they had dates
     if not suffix and base != "cuda-toolkit" and fixed[0] < _FIRST_WITHOUT_SUFFIX:
         return None  # 0.0.1: a placeholder
     return _Component(_COMPONENTS.index(base), f"{fixed[0]}.{fixed[1]}", _label(pin))
+
+
+def _lowest_minor(pin: Pin) -> str:
+    """Returns the lowest CUDA version that a CUDA package's open requirement admits: "12.1" of >=12.1.105; or ""."""
+    base = _CUDA_IN_NAME.sub("", _name(pin))
+    bounds = [clause.version for clause in pin.requirement.specifier if clause.operator in (">=", ">", "~=", "==")]
+    numbers = [leading(bound).split(".")[:2] for bound in bounds if base in _COMPONENTS]
+    lowest = next((found for found in numbers if found[0].isdigit() and int(found[0]) < _FIRST_YEAR), [])
+    if not lowest or (base == _name(pin) != "cuda-toolkit" and int(lowest[0]) < _FIRST_WITHOUT_SUFFIX):
+        return ""
+    return ".".join([*lowest, "0"][:2])
 
 
 def _framework_asks(pins: Iterable[Pin], pinned: Sequence[str]) -> Iterator[Ask]:
@@ -111,15 +123,18 @@ def _named_asks(pins: Iterable[Pin]) -> Iterator[Ask]:
     for pin in pins:
         name, version = _name(pin), pinned_version(pin.requirement)
         in_name = _CUDA_IN_NAME.search(name)
-        if in_name and _component(pin) is None:
-            yield Ask(str(cuda_of_tag(in_name[0])), _label(pin), f"https://pypi.org/project/{name}/")
+        lowest = _lowest_minor(pin)
+        cuda = str(cuda_of_tag(in_name[0])) if in_name else lowest.partition(".")[0]
+        if cuda and _component(pin) is None:
+            from_minor = lowest if lowest.partition(".")[0] == cuda else ""
+            yield Ask(cuda, _label(pin), f"https://pypi.org/project/{name}/", wheel=True, from_minor=from_minor)
         elif version and version.local and name not in PACKAGES:
             try:
-                cuda = cuda_of_tag(version.local)
+                tagged = cuda_of_tag(version.local)
             except NoCuda:
                 continue
-            if cuda:
-                yield Ask(cuda, _label(pin), TAG_SOURCE)
+            if tagged:
+                yield Ask(tagged, _label(pin), TAG_SOURCE, wheel=True)
 
 
 def _merged(asks: Sequence[Ask], name: str) -> tuple[Ask, ...]:
@@ -131,16 +146,17 @@ def _merged(asks: Sequence[Ask], name: str) -> tuple[Ask, ...]:
 
 
 def _one(same: Sequence[Ask], name: str) -> Ask:
-    """Returns the ask of all who ask for the same CUDA version; what holds code for the newest GPUs only decides."""
+    """Returns the ask of all who ask for the same CUDA version; the code of each has to serve."""
     named = list(dict.fromkeys(ask.by for ask in same))
     more = f" and {len(named) - _NAMED_AT_MOST} more" if len(named) > _NAMED_AT_MOST else ""
-    capabilities = [ask.min_compute_capability for ask in same if ask.min_compute_capability]
     return Ask(
         same[0].cuda,
         f"{', '.join(named[:_NAMED_AT_MOST])}{more} in {name}",
         "; ".join(dict.fromkeys(ask.source for ask in same)),
-        next((ask.others for ask in same if ask.others), ()),
-        max(capabilities, key=parts, default=None),
+        next((ask.release for ask in same if ask.release), None),
+        tuple(dict.fromkeys(code for ask in same for code in ask.codes)),
+        wheel=True,
+        from_minor=max((ask.from_minor for ask in same), key=lambda minor: parts(minor or "0")),
     )
 
 

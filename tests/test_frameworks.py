@@ -12,9 +12,13 @@ from hypothesis import strategies as st
 from gpuctl.compat.asks import Ask
 from gpuctl.compat.framework_table import NoCuda, framework_releases, releases_of
 from gpuctl.compat.frameworks import framework_asks
+from gpuctl.compat.gpus import find_gpu
+from gpuctl.compat.question import Machine, Question
 from gpuctl.compat.requirement_pins import LARGEST, MOST, decoded
 from gpuctl.compat.requirements_file import requirements_asks
+from gpuctl.compat.rules import check
 from gpuctl.compat.rulings import resolve_cuda
+from gpuctl.model import Verdict
 
 thorough = settings(max_examples=300, deadline=None)
 
@@ -283,6 +287,9 @@ def test_every_format_tells_the_same(name: str, text: str) -> None:
         ("nvidia-cuda-runtime-cu11==2022.4.25", ["11"]),
         ("nvidia-cuda-nvrtc-cu12==12.8.*", ["12.8"]),
         ("nvidia-cuda-runtime-cu12>=12.1.105", ["12"]),
+        ("cuda-toolkit>=12", ["12"]),
+        ("nvidia-cuda-runtime>=13.0.48,<14", ["13"]),
+        ("nvidia-cuda-runtime>=0.0.1", []),
         ("cuda-toolkit[cudart,nvrtc]==13.0.3\nnvidia-cudnn-cu13==9.24.0.43\ncuda-bindings==13.2.0", ["13.0"]),
         ("nvidia-nvjitlink-cu12==12.9.86\nnvidia-cuda-nvrtc-cu12==12.6.85", ["12.6"]),
         ("nvidia-cublas-cu12==12.1.3.1\nnvidia-cusparse-cu12==12.1.0.106", ["12"]),
@@ -391,6 +398,27 @@ def test_bytes_are_text_in_utf_8_or_in_what_windows_writes() -> None:
         decoded(b"torch\nnumpy\n\xff\xfe\n", "r.txt")
     with pytest.raises(ValueError, match="larger than 4 MiB"):
         decoded(b"#" * (LARGEST + 1), "r.txt")
+
+
+@pytest.mark.parametrize(
+    ("text", "driver", "gpu", "cuda", "verdict"),
+    [
+        ("cupy-cuda12x==13.4.1", "535.183.01", "A100", "12.0", Verdict.COMPATIBLE),
+        ("cudf-cu12==24.12.0", "570.124.06", "RTX 5090", "12.8", Verdict.COMPATIBLE),
+        ("cupy-cuda11x", "450.80.02", "A100", "11.0", Verdict.COMPATIBLE),
+        ("nvidia-cuda-runtime-cu12>=12.4", "550.54.14", "A100", "12.4", Verdict.COMPATIBLE),
+        ("cuda-toolkit>=12.4", "535.183.01", "A100", "12.4", Verdict.LIMITED),
+        ("cuda-toolkit~=12.6", "535.183.01", "A100", "12.6", Verdict.LIMITED),
+        ("cuda-toolkit>=13", "580.95.05", "A100", "13.0", Verdict.COMPATIBLE),
+        ("onnxruntime-gpu==1.20.0", "535.183.01", "A100", "12.0", Verdict.COMPATIBLE),
+        ("jax-cuda12-plugin==0.99.0", "470.57.02", "A100", "12.0", Verdict.NEEDS_PACKAGE),
+    ],
+)
+def test_who_runs_with_any_minor_version_asks_for_the_lowest_that_holds(
+    text: str, driver: str, gpu: str, cuda: str, verdict: Verdict
+) -> None:
+    answer = check(Question(requirements_asks(text, "r.txt")), Machine(driver, (find_gpu(gpu),)))
+    assert (answer.cuda, answer.verdict) == (cuda, verdict)
 
 
 def test_many_who_ask_for_one_cuda_are_one_ask() -> None:

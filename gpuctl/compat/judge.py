@@ -39,6 +39,12 @@ def judge_ask(ask: Ask, cuda: Cuda, driver: str, gpu: Gpu, open_module: bool | N
     return (*judge(cuda, driver, gpu, open_module), *gpu_and_code(ask, gpu))
 
 
+def members(ask: Ask) -> tuple[Cuda, ...]:
+    """Returns the CUDA versions of which one is enough for what asks, oldest first. Raises ValueError."""
+    known = minor_versions(ask.cuda, ask.from_minor) if ask.any_minor else ()
+    return tuple(map(resolve_cuda, known or (ask.from_minor or ask.cuda,)))
+
+
 def verdict_of(ask: Ask, driver: str, gpus: Sequence[Gpu], open_module: bool | None = None) -> Verdict:
     """Returns the verdict for what asks on a host, by all the rules that judge it."""
     cuda = asked_cuda(ask, driver, gpus, open_module)
@@ -50,8 +56,7 @@ def asked_cuda(ask: Ask, driver: str, gpus: Sequence[Gpu], open_module: bool | N
 
     Raises ValueError where it is no version.
     """
-    if not ask.any_minor:
-        return resolve_cuda(ask.cuda)
-    members = [resolve_cuda(minor) for minor in minor_versions(ask.cuda, ask.from_minor)]
-    fares = [SEVERITY.index(verdict_on(cuda, driver, gpus, open_module)) for cuda in members]
-    return members[fares.index(min(fares))] if members else resolve_cuda(ask.cuda)
+    several = members(ask)
+    if len(several) == 1:
+        return several[0]
+    return min(several, key=lambda cuda: SEVERITY.index(verdict_on(cuda, driver, gpus, open_module)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from gpuctl.compat.asks import Ask
     from gpuctl.compat.gate import Gate
     from gpuctl.compat.question import Machine, Question
+    from gpuctl.compat.requirement_markers import Environment
     from gpuctl.compat.rules import Answer
     from gpuctl.facts.gather import Facts
 
@@ -101,7 +103,8 @@ def command(
     strict = bool(defaults.strict) if strict is None else strict
     try:
         described = _described(driver, gpu or [], brand, driver_cuda)
-        question = _question(cuda, require or [], framework or [], requirements, evaluator)
+        pinned = () if requirements is None else _pinned(requirements, snapshot)
+        question = _question(cuda, require or [], framework or [], pinned, evaluator)
         if hosts is not None and snapshot is not None:
             raise ValueError("--hosts describes the hosts: --from does not go with it")
         look = _Look(image, offline or snapshot is not None, snapshot)
@@ -141,7 +144,7 @@ def _described(driver: str | None, names: list[str], brand: str | None, driver_c
 
 
 def _question(
-    cuda: str | None, require: list[str], framework: list[str], requirements: str | None, evaluator: Evaluator
+    cuda: str | None, require: list[str], framework: list[str], pinned: tuple[Ask, ...], evaluator: Evaluator
 ) -> Question:
     from gpuctl.compat.question import Question, typed_cuda
 
@@ -151,12 +154,10 @@ def _question(
         from gpuctl.compat.frameworks import framework_asks
 
         asks += [ask for text in framework for ask in framework_asks(text)]
-    if requirements is not None:
-        asks += _pinned(requirements)
-    return Question(tuple(asks), _gate(require, evaluator))
+    return Question((*asks, *pinned), _gate(require, evaluator))
 
 
-def _pinned(path: str) -> tuple[Ask, ...]:
+def _pinned(path: str, snapshot: str | None) -> tuple[Ask, ...]:
     from gpuctl.compat.requirement_pins import decoded
     from gpuctl.compat.requirements_file import requirements_asks
     from gpuctl.host.files import FileProblem, read
@@ -167,10 +168,19 @@ def _pinned(path: str) -> tuple[Ask, ...]:
         raise ValueError(str(problem)) from None
     if raw is None:
         raise ValueError(f"{path} does not exist")
-    asks = requirements_asks(decoded(raw, path), path)
+    asks = requirements_asks(decoded(raw, path), path, _environment(snapshot))
     if not asks:
         raise ValueError(f"{path} names nothing that asks for CUDA")
     return asks
+
+
+def _environment(snapshot: str | None) -> Environment:
+    """Returns where a file's packages are installed: on the host's architecture, for the Python that is here."""
+    from gpuctl.compat.requirement_markers import Environment
+    from gpuctl.facts.system import probe_architecture
+
+    python = None if snapshot else "{}.{}".format(*sys.version_info)
+    return Environment(probe_architecture(host_at(snapshot)).value, python)
 
 
 def _gate(require: list[str], evaluator: Evaluator) -> Gate | None:

@@ -19,7 +19,8 @@ class Ask:
     `cuda` is as `rulings.resolve_cuda` takes it. `by` names what asks ("pytorch 2.4.0+cu121"), `source` the document
     that says so. `release` is the framework's release that is asked for, `codes` the code of each build that asks;
     none: not known. `wheel`: a package that brings its own CUDA, on which no image has a say. Where a wheel asks for a
-    bare major ("12"), any minor version of it will do, from `from_minor` on.
+    bare major ("12"), any minor version of it will do, from `from_minor` on. `one_of`: of all that ask with the same
+    text here one alone is installed, which one is not known.
     """
 
     cuda: str
@@ -29,6 +30,7 @@ class Ask:
     codes: tuple[Code, ...] = ()
     wheel: bool = False
     from_minor: str = ""
+    one_of: str = ""
 
     @property
     def any_minor(self) -> bool:

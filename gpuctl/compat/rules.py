@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gpuctl.compat.alternatives import settled
 from gpuctl.compat.asks import Ask
 from gpuctl.compat.gpu_rules import gpu_and_driver
 from gpuctl.compat.gpus import Gpu
@@ -71,16 +72,17 @@ class Answer:
 
 @dataclass(frozen=True)
 class _Case:
-    """One GPU before all that is asked: what each ask came to, in their order, and what the gate says."""
+    """One GPU before all that is asked: what each ask came to, in their order, all together, and what the gate says."""
 
     gpu: Gpu
     by_ask: tuple[tuple[Ruling, ...], ...]
+    settled: tuple[Ruling, ...]
     requirement: Requirement | None
     at_gate: tuple[Ruling, ...]
 
     @property
     def rulings(self) -> tuple[Ruling, ...]:
-        return (*(ruling for rulings in self.by_ask for ruling in rulings), *self.at_gate)
+        return (*self.settled, *self.at_gate)
 
 
 def check(question: Question, machine: Machine) -> Answer:
@@ -142,13 +144,14 @@ def _case(question: Question, cudas: Sequence[Cuda], machine: Machine, gpu: Gpu,
         judge_ask(ask, cuda, machine.driver or "", gpu, machine.open_module)
         for ask, cuda in zip(question.asks, cudas, strict=True)
     )
+    together = tuple(settled(question.asks, by_ask))
     if question.gate is None or not question.gate.asks:
-        return _Case(gpu, by_ask, None, ())
+        return _Case(gpu, by_ask, together, None, ())
     from gpuctl.compat.gate import at_the_gate, gate_rulings, subject_of
 
     subject = subject_of(machine.driver, gpu, machine.driver_cuda)
     said = at_the_gate(question.gate, subject, gpu, machine.enforcement, thorough)
-    return _Case(gpu, by_ask, said, gate_rulings(said, machine.enforcement, question.gate, not by_ask))
+    return _Case(gpu, by_ask, together, said, gate_rulings(said, machine.enforcement, question.gate, not by_ask))
 
 
 def _verdict(cases: Sequence[_Case], whole: Sequence[Ruling]) -> Verdict:

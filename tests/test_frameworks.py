@@ -421,6 +421,42 @@ def test_who_runs_with_any_minor_version_asks_for_the_lowest_that_holds(
     assert (answer.cuda, answer.verdict) == (cuda, verdict)
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("vllm==0.11.0", "(torch)"),
+        ("numpy\nxformers==0.0.32\nbitsandbytes", "(torch)"),
+        ("flash-attn==2.6.3", "what pip freeze prints"),
+        ("paddlepaddle-gpu==3.2.0", "(nvidia-cuda-runtime-cu11, "),
+        ("tensorrt==10.9.0", "(tensorrt-cu11, tensorrt-cu12, tensorrt-cu13)"),
+        ("catboost==1.2.8", "a CUDA of its own"),
+    ],
+)
+def test_who_asks_for_cuda_through_others_is_unknown_and_told_what_helps(text: str, says: str) -> None:
+    answer = check(Question(requirements_asks(text, "r.txt")), Machine("580.95.05", (find_gpu("A100"),)))
+    assert (answer.verdict, answer.cuda, answer.remedies) == (Verdict.UNKNOWN, None, ())
+    assert says in answer.gpus[0].reasons[0].message
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("vllm==0.11.0\ntorch==2.8.0", ["12.8"]),
+        ("vllm==0.11.0+cu129", ["12.9"]),
+        ("tensorrt==10.9.0\ntensorrt-cu12==10.9.0", ["12"]),
+        ("paddlepaddle-gpu==3.2.0\nnvidia-cuda-runtime-cu12==12.6.77", ["12.6"]),
+    ],
+)
+def test_where_what_they_pull_in_is_named_it_tells(text: str, expected: list[str]) -> None:
+    assert cudas(text) == expected
+
+
+def test_a_sure_no_outweighs_what_is_not_known() -> None:
+    text = "vllm==0.11.0\ncupy-cuda13x==13.6.0"
+    answer = check(Question(requirements_asks(text, "r.txt")), Machine("535.183.01", (find_gpu("GTX 1080"),)))
+    assert answer.verdict is Verdict.INCOMPATIBLE
+
+
 def test_many_who_ask_for_one_cuda_are_one_ask() -> None:
     many = "".join(f"thing{number}==1.0+cu121\n" for number in range(9))
     (one,) = requirements_asks(many, "r.txt")

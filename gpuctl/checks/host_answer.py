@@ -52,7 +52,7 @@ def host_answer(question: Question, facts: Facts, described: Machine, brand: str
         return _without(question, Verdict.INCOMPATIBLE, reason)
     if version is None:
         reason = Reason("host.no-driver", "No NVIDIA driver is installed.", seen.version.source)
-        cuda = members(question.asks[0])[0].text if question.asks else None
+        cuda = members(question.asks[0])[0].text or None if question.asks else None
         return replace(_without(question, Verdict.INCOMPATIBLE, reason), remedies=_driver(cuda, facts, gpus))
     machine = _machine(version, with_brand(gpus, brand), seen, facts, described)
     return check(question, machine)

@@ -151,13 +151,24 @@ def _question(
     check_cuda_option(cuda)
     asks = [] if cuda is None else [typed_cuda(cuda)]
     if framework:
-        from gpuctl.compat.frameworks import framework_asks
-
-        asks += [ask for text in framework for ask in framework_asks(text)]
+        asks += [ask for text in framework for ask in _framework(text)]
     return Question((*asks, *pinned), _gate(require, evaluator))
 
 
+def _framework(text: str) -> tuple[Ask, ...]:
+    from gpuctl.compat.asks import unknown_ask
+    from gpuctl.compat.framework_table import NotKnown
+    from gpuctl.compat.frameworks import framework_asks
+
+    try:
+        return framework_asks(text)
+    except NotKnown as why:
+        return (unknown_ask(text.strip(), f"{why}."),)
+
+
 def _pinned(path: str, snapshot: str | None) -> tuple[Ask, ...]:
+    from gpuctl.compat.asks import unknown_ask
+    from gpuctl.compat.framework_table import NotKnown
     from gpuctl.compat.requirement_pins import decoded
     from gpuctl.compat.requirements_file import requirements_asks
     from gpuctl.host.files import FileProblem, read
@@ -168,9 +179,12 @@ def _pinned(path: str, snapshot: str | None) -> tuple[Ask, ...]:
         raise ValueError(str(problem)) from None
     if raw is None:
         raise ValueError(f"{path} does not exist")
-    asks = requirements_asks(decoded(raw, path), path, _environment(snapshot))
+    try:
+        asks = requirements_asks(decoded(raw, path), path, _environment(snapshot))
+    except NotKnown as why:
+        return (unknown_ask(path, f"{why}."),)
     if not asks:
-        raise ValueError(f"{path} names nothing that asks for CUDA")
+        raise ValueError(f"{path} names nothing that gpuctl knows to ask for CUDA")
     return asks
 
 

@@ -20,7 +20,8 @@ class Ask:
     that says so. `release` is the framework's release that is asked for, `codes` the code of each build that asks;
     none: not known. `wheel`: a package that brings its own CUDA, on which no image has a say. Where a wheel asks for a
     bare major ("12"), any minor version of it will do, from `from_minor` on. `one_of`: of all that ask with the same
-    text here one alone is installed, which one is not known.
+    text here one alone is installed, which one is not known. `unknown`: why nothing tells which CUDA version it asks
+    for, as a sentence; `cuda` is "" then.
     """
 
     cuda: str
@@ -31,6 +32,7 @@ class Ask:
     wheel: bool = False
     from_minor: str = ""
     one_of: str = ""
+    unknown: str = ""
 
     @property
     def any_minor(self) -> bool:
@@ -46,3 +48,8 @@ class Ask:
     def min_compute_capability(self) -> str | None:
         """The compute capability below which some build that asks holds no code; None: not known."""
         return max((code.lowest for code in self.codes), key=parts, default=None)
+
+
+def unknown_ask(by: str, why: str, source: str = "gpuctl's tables") -> Ask:
+    """Returns the ask of what asks for a CUDA version that nothing here tells. `why` is a sentence."""
+    return Ask("", by, source, wheel=True, unknown=why)

@@ -19,6 +19,10 @@ class NoCuda(ValueError):
     """A build that asks for no CUDA: for the CPU, or for another maker's GPUs."""
 
 
+class NotKnown(ValueError):
+    """A release or a build that the table does not have, so that nothing can be said of it."""
+
+
 @dataclass(frozen=True)
 class FrameworkRelease:
     """A release of a framework.

@@ -10,7 +10,7 @@ from gpuctl.compat.driver_rules import driver_and_cuda
 from gpuctl.compat.gpu_rules import gpu_and_driver, gpu_and_toolkit
 from gpuctl.compat.gpus import Gpu
 from gpuctl.compat.rulings import SEVERITY, Cuda, Ruling, minor_versions, resolve_cuda, worst
-from gpuctl.model import Verdict
+from gpuctl.model import Reason, Verdict
 
 
 def judge(cuda: Cuda, driver: str, gpu: Gpu, open_module: bool | None = None) -> tuple[Ruling, ...]:
@@ -36,11 +36,15 @@ def judge_ask(ask: Ask, cuda: Cuda, driver: str, gpu: Gpu, open_module: bool | N
 
     `cuda` is what `asked_cuda` made of the ask.
     """
+    if ask.unknown:
+        return (Ruling(Verdict.UNKNOWN, Reason("build.not-known", ask.unknown, ask.source)),)
     return (*judge(cuda, driver, gpu, open_module), *gpu_and_code(ask, gpu))
 
 
 def members(ask: Ask) -> tuple[Cuda, ...]:
     """Returns the CUDA versions of which one is enough for what asks, oldest first. Raises ValueError."""
+    if ask.unknown:
+        return (Cuda("", "", unknown=ask.unknown),)
     known = minor_versions(ask.cuda, ask.from_minor) if ask.any_minor else ()
     return tuple(map(resolve_cuda, known or (ask.from_minor or ask.cuda,)))
 

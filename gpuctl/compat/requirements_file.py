@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 
-from gpuctl.compat.asks import Ask
+from gpuctl.compat.asks import Ask, unknown_ask
 from gpuctl.compat.framework_table import NoCuda, cuda_of_tag
 from gpuctl.compat.frameworks import PACKAGES, TAG_SOURCE, package_ask, pinned_version, requirement_of
+from gpuctl.compat.indirect import indirect_packages
 from gpuctl.compat.requirement_markers import ANYWHERE, Environment, installed
 from gpuctl.compat.requirement_pins import Pin, read_pins
 from gpuctl.compat.versions import leading, parts
@@ -48,6 +49,7 @@ def requirements_asks(text: str, name: str, environment: Environment = ANYWHERE)
     components = tuple(_component_asks(found.pins))
     frameworks = _framework_asks(found.pins, [ask.cuda for ask in components])
     asks = (*frameworks, *components, *_named_asks(found.pins))
+    asks += tuple(_indirect_asks(found.pins))
     where = f"{name} (for {environment.machine})" if found.elsewhere else name
     return _merged(asks, where, found.alternatives)
 
@@ -108,7 +110,7 @@ def _framework_asks(pins: Iterable[Pin], pinned: Sequence[str]) -> Iterator[Ask]
             continue
         except ValueError as error:
             if not pinned and not plugin:
-                raise ValueError(f"{pin.where}: {error}") from None
+                raise type(error)(f"{pin.where}: {error}") from None
 
 
 def _framework_ask(pin: Pin, pinned: Sequence[str]) -> Ask:
@@ -142,6 +144,15 @@ def _named_asks(pins: Iterable[Pin]) -> Iterator[Ask]:
                 yield Ask(tagged, _label(pin), TAG_SOURCE, wheel=True)
 
 
+def _indirect_asks(pins: Sequence[Pin]) -> Iterator[Ask]:
+    """Yields those that ask through what they pull in, where neither that is named beside them nor a tag of theirs."""
+    named = {pin.name for pin in pins}
+    for pin in pins:
+        row, version = indirect_packages().get(pin.name), pinned_version(pin.requirement)
+        if row and not named & set(row.pulls) and not (version and version.local):
+            yield unknown_ask(_label(pin), f"{_label(pin)} {row.why_unknown}.", row.source)
+
+
 def _merged(asks: Sequence[Ask], name: str, alternatives: Set[str]) -> tuple[Ask, ...]:
     minors = {ask.cuda.partition(".")[0] for ask in asks if "." in ask.cuda}
     kept = [ask for ask in asks if "." in ask.cuda or ask.cuda not in minors]
@@ -166,6 +177,7 @@ def _one(same: Sequence[Ask], name: str, alternatives: Set[str]) -> Ask:
         one_of=min(
             alternatives & {_package(ask) for ask in same}, key=lambda one: (one not in PACKAGES, one), default=""
         ),
+        unknown=same[0].unknown,
     )
 
 

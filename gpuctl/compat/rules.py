@@ -66,8 +66,8 @@ class Answer:
 
     @property
     def cuda(self) -> str | None:
-        """The CUDA version that decides."""
-        return self.asked[0].cuda if self.asked else None
+        """The CUDA version that decides; None: none is asked for, or none is known."""
+        return next((one.cuda for one in self.asked if one.cuda), None)
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from enum import Enum
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from gpuctl.cli.asked import Evaluator, asked_question, pinned
 from gpuctl.cli.defaults import configured
 from gpuctl.cli.described import check_cuda_option, described_gpus
 from gpuctl.cli.formats import FormatName, OutputFiles, Outputs, deliver, outputs
@@ -15,12 +15,10 @@ from gpuctl.cli.options import DriverVersion, From, GpuNames, Json
 from gpuctl.cli.snapshots import host_at
 from gpuctl.model import ExitCode, Verdict
 from gpuctl.render.formats import Format
+from gpuctl.render.text import plain
 
 if TYPE_CHECKING:
-    from gpuctl.compat.asks import Ask
-    from gpuctl.compat.gate import Gate
     from gpuctl.compat.question import Machine, Question
-    from gpuctl.compat.requirement_markers import Environment
     from gpuctl.compat.rules import Answer
     from gpuctl.facts.gather import Facts
 
@@ -42,13 +40,6 @@ class _Look(NamedTuple):
     image: str | None
     offline: bool
     snapshot: str | None
-
-
-class Evaluator(str, Enum):
-    """Who evaluates requirements."""
-
-    LIBRARY = "libnvidia-container"
-    GO = "go"
 
 
 def command(
@@ -74,6 +65,10 @@ def command(
     hosts: Annotated[
         typer.FileBinaryRead | None,
         typer.Option("--hosts", metavar="FILE", help="Many hosts: CSV or JSON lines, - for stdin.", show_default=False),
+    ] = None,
+    smi: Annotated[
+        typer.FileBinaryRead | None,
+        typer.Option("--smi", metavar="FILE", help="What nvidia-smi printed there, - for stdin.", show_default=False),
     ] = None,
     driver: DriverVersion = None,
     driver_cuda: Annotated[
@@ -102,9 +97,9 @@ def command(
     wanted = outputs(format, json, output, defaults.format)
     strict = bool(defaults.strict) if strict is None else strict
     try:
-        described = _described(driver, gpu or [], brand, driver_cuda)
-        pinned = () if requirements is None else _pinned(requirements, snapshot)
-        question = _question(cuda, require or [], framework or [], pinned, evaluator)
+        described = _described(driver, gpu or [], brand, driver_cuda, smi)
+        files = () if requirements is None else pinned(requirements, snapshot)
+        question = asked_question(cuda, require or [], framework or [], files, evaluator)
         if hosts is not None and snapshot is not None:
             raise ValueError("--hosts describes the hosts: --from does not go with it")
         look = _Look(image, offline or snapshot is not None, snapshot)
@@ -134,76 +129,29 @@ def _json_lines(wanted: Outputs, format: Format | None) -> bool:
     return wanted.shown is Format.JSON
 
 
-def _described(driver: str | None, names: list[str], brand: str | None, driver_cuda: str | None) -> Machine:
+def _described(
+    driver: str | None, names: list[str], brand: str | None, driver_cuda: str | None, smi: typer.FileBinaryRead | None
+) -> Machine:
     from gpuctl.compat.gpus import with_brand
     from gpuctl.compat.question import Machine
 
+    if smi is not None:
+        if driver or names or driver_cuda:
+            raise ValueError("--smi tells the driver and the GPUs: --driver, --driver-cuda and --gpu do not go with it")
+        told = _of_smi(smi)
+        return replace(told, gpus=with_brand(told.gpus, brand))
     check_cuda_option(driver_cuda)
     gpus = with_brand(described_gpus(driver, names), brand)
     return Machine(driver.strip() if driver else None, gpus, driver_cuda=driver_cuda)
 
 
-def _question(
-    cuda: str | None, require: list[str], framework: list[str], pinned: tuple[Ask, ...], evaluator: Evaluator
-) -> Question:
-    from gpuctl.compat.question import Question, typed_cuda
-
-    check_cuda_option(cuda)
-    asks = [] if cuda is None else [typed_cuda(cuda)]
-    if framework:
-        asks += [ask for text in framework for ask in _framework(text)]
-    return Question((*asks, *pinned), _gate(require, evaluator))
-
-
-def _framework(text: str) -> tuple[Ask, ...]:
-    from gpuctl.compat.asks import unknown_ask
-    from gpuctl.compat.framework_table import NotKnown
-    from gpuctl.compat.frameworks import framework_asks
+def _of_smi(file: typer.FileBinaryRead) -> Machine:
+    from gpuctl.compat.smi import LARGEST, machine_of_smi
 
     try:
-        return framework_asks(text)
-    except NotKnown as why:
-        return (unknown_ask(text.strip(), f"{why}."),)
-
-
-def _pinned(path: str, snapshot: str | None) -> tuple[Ask, ...]:
-    from gpuctl.compat.asks import unknown_ask
-    from gpuctl.compat.framework_table import NotKnown
-    from gpuctl.compat.requirement_pins import decoded
-    from gpuctl.compat.requirements_file import requirements_asks
-    from gpuctl.host.files import FileProblem, read
-
-    try:
-        raw = read(path).raw
-    except FileProblem as problem:
-        raise ValueError(str(problem)) from None
-    if raw is None:
-        raise ValueError(f"{path} does not exist")
-    try:
-        asks = requirements_asks(decoded(raw, path), path, _environment(snapshot))
-    except NotKnown as why:
-        return (unknown_ask(path, f"{why}."),)
-    if not asks:
-        raise ValueError(f"{path} names nothing that gpuctl knows to ask for CUDA")
-    return asks
-
-
-def _environment(snapshot: str | None) -> Environment:
-    """Returns where a file's packages are installed: on the host's architecture, for the Python that is here."""
-    from gpuctl.compat.requirement_markers import Environment
-    from gpuctl.facts.system import probe_architecture
-
-    python = None if snapshot else "{}.{}".format(*sys.version_info)
-    return Environment(probe_architecture(host_at(snapshot)).value, python)
-
-
-def _gate(require: list[str], evaluator: Evaluator) -> Gate | None:
-    if not require and evaluator is Evaluator.LIBRARY:
-        return None
-    from gpuctl.compat.claims import Expression
-    from gpuctl.compat.gate import Gate
-
-    return Gate(None, tuple(Expression("--require", text) for text in require), evaluator.value)
+        return machine_of_smi(file.read(LARGEST).decode("utf-8", "replace"))
+    except ValueError as error:
+        raise ValueError(f"{file.name}: {error}") from None
 
 
 def _answer(question: Question, look: _Look, described: Machine, brand: str | None) -> Answer:
@@ -260,14 +208,19 @@ def _many(
     from gpuctl.render.hosts import print_hosts
 
     if described != Machine():
-        raise ValueError("--hosts describes the hosts: --driver, --driver-cuda, --gpu and --brand do not go with it")
+        options = "--smi, --driver, --driver-cuda, --gpu and --brand"
+        raise ValueError(f"--hosts describes the hosts: {options} do not go with it")
     if look.image is not None:
         question = _with_image(question, look, _facts(question, look, elsewhere=True))
     try:
-        verdicts = print_hosts(host_verdicts(lines_of(file), question), json)
+        verdicts = print_hosts(host_verdicts(lines_of(file), question, _say_unread), json)
     except NoHosts as error:
         raise ValueError(f"{file.name}: {error}") from None
     return _code(verdicts, strict)
+
+
+def _say_unread(field: str) -> None:
+    typer.echo(plain(f"The field {field!r} is not read: what it says counts for nothing here."), err=True)
 
 
 def _code(verdicts: set[Verdict], strict: bool) -> ExitCode:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpuctl.compat.asks import Ask
+from gpuctl.compat.code import code_of
 from gpuctl.compat.framework_table import NoCuda, framework_releases, releases_of
 from gpuctl.compat.frameworks import framework_asks
 from gpuctl.compat.gpus import find_gpu
@@ -126,7 +127,62 @@ def test_the_oldest_gpu_that_a_build_holds_code_for_is_told() -> None:
     assert ask("torch==2.11.0+cu126").min_compute_capability == "5.0"
     assert ask("jax[cuda12]==0.4.30").min_compute_capability == "5.2"
     assert ask("jax[cuda13]==0.10.2").min_compute_capability == "7.5"
-    assert ask("torch==1.13.1").min_compute_capability is None
+    assert ask("torch==1.13.1").min_compute_capability == "3.7"
+    assert ask("torch==1.10.0").min_compute_capability is None
+
+
+@pytest.mark.parametrize(
+    ("text", "gpu", "verdict", "reason"),
+    [
+        ("torch==2.5.1+cu121", "RTX 5090", Verdict.INCOMPATIBLE, "build.no-code"),
+        ("torch==1.13.1+cu117", "H100", Verdict.INCOMPATIBLE, "build.no-code"),
+        ("torch==2.0.1+cu118", "H100", Verdict.COMPATIBLE, None),
+        ("torch==2.5.1+cu121", "RTX 4090", Verdict.COMPATIBLE, None),
+        ("torch==2.8.0+cu128", "RTX 5090", Verdict.COMPATIBLE, None),
+        ("torch==2.6.0", "RTX 5090", Verdict.INCOMPATIBLE, "build.no-code"),
+        ("torch==2.8.0+cu128", "GTX 1080", Verdict.INCOMPATIBLE, "build.gpu-too-old"),
+        ("torch==2.15.0+cu132", "GB10", Verdict.COMPATIBLE, None),
+        ("torch==2.5.1+cu124", "GH200", Verdict.COMPATIBLE, None),
+        ("onnxruntime-gpu==1.31.1", "B200", Verdict.INCOMPATIBLE, "build.no-code"),
+        ("onnxruntime-gpu==1.28.0", "B200", Verdict.COMPATIBLE, None),
+        ("onnxruntime-gpu==1.28.0", "B300", Verdict.INCOMPATIBLE, "build.no-code"),
+        ("onnxruntime-gpu==1.26.0", "RTX 5090", Verdict.LIMITED, "build.ptx-only"),
+        ("onnxruntime-gpu==1.31.1", "RTX 5090", Verdict.COMPATIBLE, None),
+    ],
+)
+def test_a_build_runs_on_the_gpus_whose_code_it_has(text: str, gpu: str, verdict: Verdict, reason: str | None) -> None:
+    answer = check(Question((ask(text),)), Machine("620.70.06", (find_gpu(gpu),)))
+    assert answer.verdict is verdict
+    ids = [one.id for one in answer.gpus[0].reasons if one.id.startswith("build.")]
+    assert ids == ([reason] if reason else [])
+
+
+def test_a_gpu_that_is_too_new_for_a_build_is_told_the_first_that_serves_it() -> None:
+    answer = check(Question((ask("torch==2.5.1+cu121"),)), Machine("580.95.05", (find_gpu("RTX 5090"),)))
+    assert [one.text for one in answer.remedies] == [
+        "Use pytorch 2.7.0 in its build for CUDA 12.8, the first that runs here."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "runs", "compiles"),
+    [
+        ("7.5", ["7.5", "9.0", "12.0"], []),
+        ("sm_75 sm_80 sm_86", ["7.5", "8.0", "8.6", "8.9"], []),
+        ("sm_80 sm_90a", ["8.0", "8.6", "8.9", "9.0"], []),
+        ("sm_100a compute_90", ["10.0"], ["9.0", "10.0", "10.3", "12.0", "12.1"]),
+        ("sm_100f", ["10.0", "10.3", "10.7"], []),
+    ],
+)
+def test_code_runs_on_its_own_major_number_and_ptx_on_every_newer_gpu(
+    text: str, runs: list[str], compiles: list[str]
+) -> None:
+    capabilities = ["5.0", "7.0", "7.5", "8.0", "8.6", "8.9", "9.0", "10.0", "10.3", "10.7", "12.0", "12.1"]
+    code = code_of(text)
+    served = [one for one in capabilities if code.serves(one)]
+    assert set(runs) <= set(served)
+    assert text == "7.5" or served == [one for one in capabilities if one in runs]
+    assert {one for one in capabilities if code.compiles_for(one)} >= set(compiles)
 
 
 @pytest.mark.parametrize(

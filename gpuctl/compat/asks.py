@@ -46,8 +46,8 @@ class Ask:
 
     @property
     def min_compute_capability(self) -> str | None:
-        """The compute capability below which some build that asks holds no code; None: not known."""
-        return max((code.lowest for code in self.codes), key=parts, default=None)
+        """The compute capability below which some build for x86_64 that asks holds no code; None: not known."""
+        return max((code.lowest for code in self.codes if code.machine == "x86_64"), key=parts, default=None)
 
 
 def unknown_ask(by: str, why: str, source: str = "gpuctl's tables") -> Ask:

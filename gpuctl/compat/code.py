@@ -13,12 +13,13 @@ _NAME = re.compile(r"(sm|compute)_([0-9]+)([0-9])([af]?)")
 
 @dataclass(frozen=True)
 class Code:
-    """What a build holds. It holds no code for a compute capability below `lowest`.
+    """What a build for a processor architecture holds. It holds no code for a compute capability below `lowest`.
 
     `kernels` are the compute capabilities of its machine code, "9.0a" for that one alone, "10.0f" for its family;
     `ptx` those of its PTX. `kernels` empty: only `lowest` is known.
     """
 
+    machine: str
     lowest: str
     kernels: tuple[str, ...] = ()
     ptx: tuple[str, ...] = ()
@@ -39,7 +40,7 @@ class Code:
 
 
 @lru_cache(maxsize=256)
-def code_of(text: str) -> Code:
+def code_of(text: str, machine: str = "x86_64") -> Code:
     """Returns what a table's text says: "7.5" (only the lowest is known), or names as nvcc has them.
 
     "sm_75 sm_90a compute_90" is machine code for 7.5 and newer ones of 7, for 9.0 alone, and PTX for 9.0.
@@ -48,7 +49,7 @@ def code_of(text: str) -> Code:
     kernels = tuple(capability + only for kind, capability, only in named if kind == "sm")
     ptx = tuple(capability for kind, capability, only in named if kind == "compute" and not only)
     lowest = min((capability for _, capability, _ in named), key=parts, default=text)
-    return Code(lowest, kernels, ptx)
+    return Code(machine, lowest, kernels, ptx)
 
 
 def _runs(kernel: str, capability: str) -> bool:

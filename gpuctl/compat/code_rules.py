@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from gpuctl.compat.asks import Ask
@@ -12,15 +13,22 @@ from gpuctl.compat.tables import architectures
 from gpuctl.compat.versions import parts
 from gpuctl.model import Reason, Verdict
 
+_BESIDE_ARM = re.compile(r"\bG[HB][0-9]+\b|\b12\.1$|DGX Spark")
+
 
 def gpu_and_code(ask: Ask, gpu: Gpu) -> Iterator[Ruling]:
-    """Yields a ruling for each build that asks and has no machine code for the GPU."""
+    """Yields a ruling for each build that asks and has no machine code for the GPU.
+
+    Only the build for the processor that the GPU sits beside is looked at: a GPU soldered to an Arm processor has
+    nothing to do with what x86_64's wheel holds.
+    """
     row = architectures().get(gpu.compute_capability)
     if row is None:
         return
+    machine = "aarch64" if row.integrated or _BESIDE_ARM.search(gpu.name) else "x86_64"
     names = (row.compute_capability, *((row.same_chip_as,) if row.same_chip_as else ()))
     for code in ask.codes:
-        if not any(code.serves(name) for name in names):
+        if code.machine == machine and not any(code.serves(name) for name in names):
             yield _ruling(ask, gpu, code)
 
 

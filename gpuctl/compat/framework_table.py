@@ -28,7 +28,8 @@ class FrameworkRelease:
     """A release of a framework.
 
     `builds`: CUDA versions, oldest first, each with what the x86_64 build holds code for, as `code.code_of` takes it
-    (None: not known); empty: a build for the CPU. `default` is the build that PyPI has, None where no source tells.
+    (None: not known); empty: a build for the CPU. `aarch64`: the same of the builds for Arm, as far as it is known.
+    `default` is the build that PyPI has, None where no source tells.
     `framework` "ngc" are the containers of NVIDIA's catalogue by month, "ngc-trtllm" those of TensorRT-LLM.
     """
 
@@ -38,6 +39,7 @@ class FrameworkRelease:
     source: str
     default: str | None = None
     experimental: tuple[str, ...] = ()
+    aarch64: tuple[tuple[str, str], ...] = ()
     note: str | None = None
 
     @property
@@ -46,9 +48,9 @@ class FrameworkRelease:
         return tuple(cuda for cuda, _ in self.builds)
 
     def codes(self, cuda: str) -> tuple[Code, ...]:
-        """Returns the code of the build for a CUDA version; nothing where it or the build is not known."""
-        held = dict(self.builds).get(cuda)
-        return (code_of(held),) if held else ()
+        """Returns the code of the builds for a CUDA version, of each processor architecture where it is known."""
+        held = {"x86_64": dict(self.builds).get(cuda), "aarch64": dict(self.aarch64).get(cuda)}
+        return tuple(code_of(text, machine) for machine, text in held.items() if text)
 
     def build_for(self, cuda: str) -> str | None:
         """Returns the newest build that a CUDA version, or a bare major such as "12", names; None where there is none.
@@ -63,8 +65,9 @@ class FrameworkRelease:
 def framework_releases() -> tuple[FrameworkRelease, ...]:
     """Returns all releases, oldest first within a framework."""
 
-    def make(builds: dict[str, str | None], **row: str) -> FrameworkRelease:
-        return FrameworkRelease(builds=tuple(builds.items()), **row)  # type: ignore[arg-type]
+    def make(builds: dict[str, str | None], aarch64: dict[str, str] | None = None, **row: str) -> FrameworkRelease:
+        arm = tuple((aarch64 or {}).items())
+        return FrameworkRelease(builds=tuple(builds.items()), aarch64=arm, **row)  # type: ignore[arg-type]
 
     return load("frameworks", make)
 

@@ -92,7 +92,7 @@ def test_all_tables_stay_small() -> None:
 def test_the_counts_of_the_reference_are_all_there() -> None:
     assert len(tables.cuda_rows()) == 114
     assert len([row for row in tables.cuda_rows() if row.kind == "seed"]) == 13
-    assert len(tables.toolkits()) == 78
+    assert len(tables.toolkits()) == 79
     assert len(tables.architectures()) == 28
     assert len(tables.branches()) == 42
     assert len(tables.products()) == 335

@@ -28,6 +28,7 @@ _NAMES = ("host", "hostname", "name")
 _OF_NVIDIA_SMI = {"driver_version": "driver", "compute_cap": "compute_capability", "gpu_name": "gpu"}
 """What `nvidia-smi --query-gpu` calls them, whose `name` is the GPU's."""
 _UNIT = re.compile(r"\s*\[[^\]]*\]$")
+_NOT_TOLD_BEGINS = ("[", "N", "n")
 _NOT_TOLD = re.compile(r"\[?(?:n/?a|not supported|unknown error|insufficient permissions)\]?", re.IGNORECASE)
 LONGEST_LINE = 1 << 20
 """Bytes. A longer line is a bad row."""
@@ -106,18 +107,11 @@ def host_verdicts(
         raise NoHosts(f"line {number}: {text}")
     is_json = text.lstrip().startswith("{")
     rows = chain([first], filled) if is_json else filled
-    # Numbers as they are spelt: 384.130 is no 384.13.
-    parse = json.JSONDecoder(parse_float=str, parse_int=str).decode if is_json else _csv_parser(text)
+    parse = _json_parser(unread) if is_json else _csv_parser(text, unread)
     # A fleet is a few kinds of host, many times over.
     judge = lru_cache(maxsize=_REMEMBERED)(lambda row: _verdict(row, question))
-    seen = {*FIELDS, *_NAMES}
     for number, text in rows:
-        values = _fields(text, parse)
-        if not isinstance(values, Exception) and len(seen) < _NAMED_AT_MOST:
-            for name in sorted(values.keys() - seen):
-                seen.add(name)
-                unread(name)
-        yield _judged(number, values, judge)
+        yield _judged(number, text, parse, judge)
 
 
 def _text(line: bytes) -> str | ValueError:
@@ -130,13 +124,34 @@ def _text(line: bytes) -> str | ValueError:
     return ValueError("it holds a NUL byte") if "\0" in text else text
 
 
-def _csv_parser(header: str) -> Callable[[str], dict[str, str]]:
+def _json_parser(unread: Callable[[str], object]) -> Callable[[str], dict[str, Any]]:
+    # Numbers as they are spelt: 384.130 is no 384.13.
+    decode = json.JSONDecoder(parse_float=str, parse_int=str).decode
+    seen = {*FIELDS, *_NAMES}
+
+    def parse(text: str) -> dict[str, Any]:
+        values = decode(text)
+        if not isinstance(values, dict):
+            raise ValueError("it is no JSON object")
+        named = dict(zip(_named(tuple(values)), values.values(), strict=True))
+        for name in sorted(named.keys() - seen) if len(seen) < _NAMED_AT_MOST else ():
+            seen.add(name)
+            unread(name)
+        return named
+
+    return parse
+
+
+def _csv_parser(header: str, unread: Callable[[str], object]) -> Callable[[str], dict[str, str]]:
     names = _named(tuple(name.strip().lower() for name in _cells(header)))
     if not set(names) & set(FIELDS):
         raise NoHosts(f"its first line names none of the fields {', '.join(FIELDS)}, and is no JSON object")
     twice = sorted({name for name in names if names.count(name) > 1 and name in (*FIELDS, *_NAMES)})
     if twice:
         raise NoHosts(f"its first line names {twice[0]} twice")
+    for name in dict.fromkeys(names):
+        if name not in (*FIELDS, *_NAMES):
+            unread(name)
 
     def parse(text: str) -> dict[str, str]:
         cells = _cells(text)
@@ -163,24 +178,14 @@ def _named(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(of_smi.get(name, name) for name in bare)
 
 
-def _fields(text: str | ValueError, parse: Callable[[str], Any]) -> dict[str, Any] | Exception:
-    """Returns a line's fields by name, or why it has none."""
+def _judged(
+    number: int, text: str | ValueError, parse: Callable[[str], dict[str, Any]], judge: Callable[[Row], RowVerdict]
+) -> HostVerdict:
+    host, row = None, Row()
     try:
         if isinstance(text, ValueError):
             raise text
         values = parse(text)
-        if not isinstance(values, dict):
-            raise ValueError("it is no JSON object")
-        return dict(zip(_named(tuple(values)), values.values(), strict=True))
-    except (ValueError, RecursionError) as error:
-        return error
-
-
-def _judged(number: int, values: dict[str, Any] | Exception, judge: Callable[[Row], RowVerdict]) -> HostVerdict:
-    host, row = None, Row()
-    try:
-        if isinstance(values, Exception):
-            raise values
         host, row = _host(values), _row(values)
         return HostVerdict(number, host, row, judge(row))
     except (ValueError, RecursionError) as error:
@@ -210,7 +215,7 @@ def _value(name: str, value: Any) -> str:
     if value is not None and not isinstance(value, str):
         raise ValueError(f"{name} is neither a text nor a number")
     text = (value or "").strip()
-    return "" if _NOT_TOLD.fullmatch(text) else text
+    return "" if text[:1] in _NOT_TOLD_BEGINS and _NOT_TOLD.fullmatch(text) else text
 
 
 def _verdict(row: Row, common: Question) -> RowVerdict:

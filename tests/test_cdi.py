@@ -135,6 +135,26 @@ def test_an_engine_takes_a_version_of_the_specification_from_a_version_on(
     assert (row.since if row else None) == since
 
 
+@pytest.mark.parametrize(
+    ("engine", "version", "cdi", "refused"),
+    [
+        ("docker", "26.1.5+dfsg1", "0.8.0", True),
+        ("docker", "28.5.2", "1.0.0", False),
+        ("docker", "28.5.2+dfsg1", "1.1.0", True),
+        ("docker", "29.3.0", "1.1.0", False),
+        ("podman", "5.4.2", "0.8.0", False),
+        ("podman", "5.4.2", "1.0.0", True),
+        ("podman", "6.1.1", "1.1.0", True),
+        ("containerd", "2.1.9", "1.1.0", True),
+        ("containerd", "2.1.9", "1.0.0", False),
+    ],
+)
+def test_what_no_release_is_known_to_take_is_refused_by_those_that_were_seen_to(
+    engine: str, version: str, cdi: str, refused: bool
+) -> None:
+    assert (refusal(engine, version, cdi) is not None) == refused
+
+
 def test_docker_takes_cdi_devices_not_at_all_where_it_is_told_to_or_by_default() -> None:
     versions = ("24.0.9", "25.0.0", "28.1.1", "28.2.0", "29.7.2")
     expected = [DockerCdi.IMPOSSIBLE, DockerCdi.OPT_IN, DockerCdi.OPT_IN, DockerCdi.BY_DEFAULT, DockerCdi.BY_DEFAULT]

@@ -112,7 +112,6 @@ def test_an_image_is_judged_by_its_tag_where_it_cannot_be_read() -> None:
         (("--cuda", "12.2", "--brand", "ati", *A100), "ati"),
         (("--require", "cuda>=1", "--evaluator", "c", *A100), "evaluator"),
         (("--framework", "caffe3==1", *A100), "caffe3"),
-        (("--framework", "torch==99.0", *A100), "99.0"),
         (("--requirements", "/nonexistent", *A100), "/nonexistent"),
         (("--requirements", "/bin/sh", *A100), "/bin/sh"),
         (("--requirements", "/", *A100), "/"),
@@ -126,6 +125,15 @@ def test_bad_input_is_one_sentence_and_exit_code_2(argv: tuple[str, ...], said: 
     assert (done.returncode, done.stdout) == (2, "")
     assert "Traceback" not in done.stderr
     assert said in done.stderr.partition("Error: ")[2]
+
+
+@pytest.mark.parametrize("framework", ["torch==99.0", "torch>=2.99", "ngc:99.01", "vllm==0.11.0"])
+def test_a_framework_that_is_not_in_the_table_is_unknown_like_a_cuda_version_that_is_not(framework: str) -> None:
+    done = check("--framework", framework, "--json", *A100)
+    said = json.loads(done.stdout)
+    SCHEMA.validate(said)
+    assert (done.returncode, said["verdict"], said["cuda"]) == (3, "unknown", None)
+    assert said["gpus"][0]["reasons"][0]["id"] == "build.not-known"
 
 
 def test_a_question_at_the_gate_of_a_described_host_starts_no_process_and_loads_neither_rich_nor_docker() -> None:

@@ -529,7 +529,10 @@ def test_no_image_has_two_requirements() -> None:
 def test_a_framework_names_cuda_versions_and_compute_capabilities_that_exist() -> None:
     for row in framework_releases():
         assert all(resolve_cuda(cuda).unknown is None for cuda in row.cudas), row
-        assert {capability for _, capability in row.builds} - {None} <= set(tables.architectures()), row
+        codes = [code for cuda in row.cudas for code in row.codes(cuda)]
+        held = [(code.lowest, *(kernel.rstrip("af") for kernel in code.kernels), *code.ptx) for code in codes]
+        assert {capability for each in held for capability in each} <= set(tables.architectures()), row
+        assert dict(row.aarch64).keys() <= set(row.cudas), row
         assert {row.default, *row.experimental} - {None} <= set(row.cudas), row
 
 
@@ -548,9 +551,9 @@ def test_the_frameworks_of_the_reference_are_all_there() -> None:
         "pytorch": 50,
         "tensorflow": 39,
         "tensorflow-gpu": 28,
-        "jax": 51,
+        "jax": 56,
         "jaxlib": 7,
-        "onnxruntime-gpu": 25,
+        "onnxruntime-gpu": 26,
         "ngc": 51,
         "ngc-trtllm": 28,
         "ufoym/deepo": 5,

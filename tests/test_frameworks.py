@@ -10,11 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpuctl.compat.asks import Ask
+from gpuctl.compat.code import code_of
 from gpuctl.compat.framework_table import NoCuda, framework_releases, releases_of
 from gpuctl.compat.frameworks import framework_asks
+from gpuctl.compat.gpus import find_gpu
+from gpuctl.compat.question import Machine, Question
 from gpuctl.compat.requirement_pins import LARGEST, MOST, decoded
 from gpuctl.compat.requirements_file import requirements_asks
+from gpuctl.compat.rules import check
 from gpuctl.compat.rulings import resolve_cuda
+from gpuctl.model import Verdict
 
 thorough = settings(max_examples=300, deadline=None)
 
@@ -127,7 +132,62 @@ def test_the_oldest_gpu_that_a_build_holds_code_for_is_told() -> None:
     assert ask("torch==2.11.0+cu126").min_compute_capability == "5.0"
     assert ask("jax[cuda12]==0.4.30").min_compute_capability == "5.2"
     assert ask("jax[cuda13]==0.10.2").min_compute_capability == "7.5"
-    assert ask("torch==1.13.1").min_compute_capability is None
+    assert ask("torch==1.13.1").min_compute_capability == "3.7"
+    assert ask("torch==1.10.0").min_compute_capability is None
+
+
+@pytest.mark.parametrize(
+    ("text", "gpu", "verdict", "reason"),
+    [
+        ("torch==2.5.1+cu121", "RTX 5090", Verdict.INCOMPATIBLE, "build.no-code"),
+        ("torch==1.13.1+cu117", "H100", Verdict.INCOMPATIBLE, "build.no-code"),
+        ("torch==2.0.1+cu118", "H100", Verdict.COMPATIBLE, None),
+        ("torch==2.5.1+cu121", "RTX 4090", Verdict.COMPATIBLE, None),
+        ("torch==2.8.0+cu128", "RTX 5090", Verdict.COMPATIBLE, None),
+        ("torch==2.6.0", "RTX 5090", Verdict.INCOMPATIBLE, "build.no-code"),
+        ("torch==2.8.0+cu128", "GTX 1080", Verdict.INCOMPATIBLE, "build.gpu-too-old"),
+        ("torch==2.15.0+cu132", "GB10", Verdict.COMPATIBLE, None),
+        ("torch==2.5.1+cu124", "GH200", Verdict.COMPATIBLE, None),
+        ("onnxruntime-gpu==1.31.1", "B200", Verdict.INCOMPATIBLE, "build.no-code"),
+        ("onnxruntime-gpu==1.28.0", "B200", Verdict.COMPATIBLE, None),
+        ("onnxruntime-gpu==1.28.0", "B300", Verdict.INCOMPATIBLE, "build.no-code"),
+        ("onnxruntime-gpu==1.26.0", "RTX 5090", Verdict.LIMITED, "build.ptx-only"),
+        ("onnxruntime-gpu==1.31.1", "RTX 5090", Verdict.COMPATIBLE, None),
+    ],
+)
+def test_a_build_runs_on_the_gpus_whose_code_it_has(text: str, gpu: str, verdict: Verdict, reason: str | None) -> None:
+    answer = check(Question((ask(text),)), Machine("620.70.06", (find_gpu(gpu),)))
+    assert answer.verdict is verdict
+    ids = [one.id for one in answer.gpus[0].reasons if one.id.startswith("build.")]
+    assert ids == ([reason] if reason else [])
+
+
+def test_a_gpu_that_is_too_new_for_a_build_is_told_the_first_that_serves_it() -> None:
+    answer = check(Question((ask("torch==2.5.1+cu121"),)), Machine("580.95.05", (find_gpu("RTX 5090"),)))
+    assert [one.text for one in answer.remedies] == [
+        "Use pytorch 2.7.0 in its build for CUDA 12.8, the first that runs here."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "runs", "compiles"),
+    [
+        ("7.5", ["7.5", "9.0", "12.0"], []),
+        ("sm_75 sm_80 sm_86", ["7.5", "8.0", "8.6", "8.9"], []),
+        ("sm_80 sm_90a", ["8.0", "8.6", "8.9", "9.0"], []),
+        ("sm_100a compute_90", ["10.0"], ["9.0", "10.0", "10.3", "12.0", "12.1"]),
+        ("sm_100f", ["10.0", "10.3", "10.7"], []),
+    ],
+)
+def test_code_runs_on_its_own_major_number_and_ptx_on_every_newer_gpu(
+    text: str, runs: list[str], compiles: list[str]
+) -> None:
+    capabilities = ["5.0", "7.0", "7.5", "8.0", "8.6", "8.9", "9.0", "10.0", "10.3", "10.7", "12.0", "12.1"]
+    code = code_of(text)
+    served = [one for one in capabilities if code.serves(one)]
+    assert set(runs) <= set(served)
+    assert text == "7.5" or served == [one for one in capabilities if one in runs]
+    assert {one for one in capabilities if code.compiles_for(one)} >= set(compiles)
 
 
 @pytest.mark.parametrize(
@@ -288,6 +348,9 @@ def test_every_format_tells_the_same(name: str, text: str) -> None:
         ("nvidia-cuda-runtime-cu11==2022.4.25", ["11"]),
         ("nvidia-cuda-nvrtc-cu12==12.8.*", ["12.8"]),
         ("nvidia-cuda-runtime-cu12>=12.1.105", ["12"]),
+        ("cuda-toolkit>=12", ["12"]),
+        ("nvidia-cuda-runtime>=13.0.48,<14", ["13"]),
+        ("nvidia-cuda-runtime>=0.0.1", []),
         ("cuda-toolkit[cudart,nvrtc]==13.0.3\nnvidia-cudnn-cu13==9.24.0.43\ncuda-bindings==13.2.0", ["13.0"]),
         ("nvidia-nvjitlink-cu12==12.9.86\nnvidia-cuda-nvrtc-cu12==12.6.85", ["12.6"]),
         ("nvidia-cublas-cu12==12.1.3.1\nnvidia-cusparse-cu12==12.1.0.106", ["12"]),
@@ -396,6 +459,63 @@ def test_bytes_are_text_in_utf_8_or_in_what_windows_writes() -> None:
         decoded(b"torch\nnumpy\n\xff\xfe\n", "r.txt")
     with pytest.raises(ValueError, match="larger than 4 MiB"):
         decoded(b"#" * (LARGEST + 1), "r.txt")
+
+
+@pytest.mark.parametrize(
+    ("text", "driver", "gpu", "cuda", "verdict"),
+    [
+        ("cupy-cuda12x==13.4.1", "535.183.01", "A100", "12.0", Verdict.COMPATIBLE),
+        ("cudf-cu12==24.12.0", "570.124.06", "RTX 5090", "12.8", Verdict.COMPATIBLE),
+        ("cupy-cuda11x", "450.80.02", "A100", "11.0", Verdict.COMPATIBLE),
+        ("nvidia-cuda-runtime-cu12>=12.4", "550.54.14", "A100", "12.4", Verdict.COMPATIBLE),
+        ("cuda-toolkit>=12.4", "535.183.01", "A100", "12.4", Verdict.LIMITED),
+        ("cuda-toolkit~=12.6", "535.183.01", "A100", "12.6", Verdict.LIMITED),
+        ("cuda-toolkit>=13", "580.95.05", "A100", "13.0", Verdict.COMPATIBLE),
+        ("onnxruntime-gpu==1.20.0", "535.183.01", "A100", "12.0", Verdict.COMPATIBLE),
+        ("jax-cuda12-plugin==0.99.0", "470.57.02", "A100", "12.0", Verdict.NEEDS_PACKAGE),
+    ],
+)
+def test_who_runs_with_any_minor_version_asks_for_the_lowest_that_holds(
+    text: str, driver: str, gpu: str, cuda: str, verdict: Verdict
+) -> None:
+    answer = check(Question(requirements_asks(text, "r.txt")), Machine(driver, (find_gpu(gpu),)))
+    assert (answer.cuda, answer.verdict) == (cuda, verdict)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("vllm==0.11.0", "(torch)"),
+        ("numpy\nxformers==0.0.32\nbitsandbytes", "(torch)"),
+        ("flash-attn==2.6.3", "what pip freeze prints"),
+        ("paddlepaddle-gpu==3.2.0", "(nvidia-cuda-runtime-cu11, "),
+        ("tensorrt==10.9.0", "(tensorrt-cu11, tensorrt-cu12, tensorrt-cu13)"),
+        ("catboost==1.2.8", "a CUDA of its own"),
+    ],
+)
+def test_who_asks_for_cuda_through_others_is_unknown_and_told_what_helps(text: str, says: str) -> None:
+    answer = check(Question(requirements_asks(text, "r.txt")), Machine("580.95.05", (find_gpu("A100"),)))
+    assert (answer.verdict, answer.cuda, answer.remedies) == (Verdict.UNKNOWN, None, ())
+    assert says in answer.gpus[0].reasons[0].message
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("vllm==0.11.0\ntorch==2.8.0", ["12.8"]),
+        ("vllm==0.11.0+cu129", ["12.9"]),
+        ("tensorrt==10.9.0\ntensorrt-cu12==10.9.0", ["12"]),
+        ("paddlepaddle-gpu==3.2.0\nnvidia-cuda-runtime-cu12==12.6.77", ["12.6"]),
+    ],
+)
+def test_where_what_they_pull_in_is_named_it_tells(text: str, expected: list[str]) -> None:
+    assert cudas(text) == expected
+
+
+def test_a_sure_no_outweighs_what_is_not_known() -> None:
+    text = "vllm==0.11.0\ncupy-cuda13x==13.6.0"
+    answer = check(Question(requirements_asks(text, "r.txt")), Machine("535.183.01", (find_gpu("GTX 1080"),)))
+    assert answer.verdict is Verdict.INCOMPATIBLE
 
 
 def test_many_who_ask_for_one_cuda_are_one_ask() -> None:

@@ -117,6 +117,43 @@ def test_what_is_asked_on_the_command_line_is_asked_of_every_host() -> None:
     assert [row["verdict"] for row in found] == ["compatible", "incompatible"]
 
 
+SMI = """name, driver_version, compute_cap, memory.total [MiB]
+NVIDIA A100-SXM4-40GB, 535.104.05, 8.0, 40960 MiB
+GRID T4-16Q, 550.54.15, [N/A], 16384 MiB
+NVIDIA GeForce RTX 408..., 550.54.15, [Not Supported], 16384 MiB
+"""
+
+
+def test_what_nvidia_smi_writes_as_csv_is_taken() -> None:
+    found = rows("--cuda", "12.4", text=SMI)
+    assert [(row["gpu"], row["driver"], row["verdict"]) for row in found] == [
+        ("NVIDIA A100-SXM4-40GB", "535.104.05", "limited"),
+        ("GRID T4-16Q", "550.54.15", "compatible"),
+        ("NVIDIA GeForce RTX 408...", "550.54.15", "compatible"),
+    ]
+    named = SMI.replace("name, ", "gpu_name, ").replace("memory.total [MiB]", "hostname")
+    assert [row["host"] for row in rows("--cuda", "12.4", text=named)] == ["40960 MiB", "16384 MiB", "16384 MiB"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "host,gpu,driver_version,rack\na,A100,550.54.15,r1\n",
+        '{"gpu": "A100", "driver_version": "550.54.15", "rack": 1}\n',
+    ],
+)
+def test_a_field_that_is_not_read_is_named_once(text: str) -> None:
+    done = check("--hosts", "-", "--cuda", "12.4", text=text + text.splitlines()[-1] + "\n")
+    assert done.returncode == 0
+    assert done.stderr.decode().count("'rack' is not read") == 1
+    assert "driver_version" not in done.stderr.decode()
+
+
+def test_a_host_keeps_its_name_beside_a_gpu_of_its_own_field() -> None:
+    (row,) = rows("--cuda", "12.4", text="name,gpu,driver_version\nnode7,A100,550.54.15\n")
+    assert (row["host"], row["gpu"], row["verdict"]) == ("node7", "A100", "compatible")
+
+
 @pytest.mark.parametrize(
     ("rows_given", "code"),
     [("10.1", 0), ("99.9", 3), ("12.2\n418.87,V100,99.9", 1)],

@@ -145,9 +145,12 @@ def version(docker: Docker, podman: Podman, crio: Crio, toolkit: Toolkit) -> Sai
             f"The version of the CDI specifications fits {' and '.join(one[1] for one in engines)}", toolkit.cdi
         )
     seen = Evidence(spec.path, f"cdiVersion {spec.version}")
-    remedy = Remedy(f"Upgrade {title} to {row.since} or later, or have a toolkit before 1.19.1 generate the file.")
-    message = f"This {title} refuses {spec.path}: it takes version {spec.version} from {title} {row.since} on."
-    return _complain(docker, toolkit)(message, seen, Evidence(row.source, f"since {row.since}"), remedy=remedy)
+    upgrade = f"Upgrade {title} to {row.since} or later, or have" if row.since else "Have"
+    remedy = Remedy(f"{upgrade} a toolkit before 1.19.1 generate the file.")
+    taker = f"{title} {row.since} is the first" if row.since else "no release is known"
+    message = f"This {title} refuses {spec.path}: {taker} to take version {spec.version}."
+    ground = f"since {row.since}" if row.since else f"{title} {row.refused_by} refuses it"
+    return _complain(docker, toolkit)(message, seen, Evidence(row.source, ground), remedy=remedy)
 
 
 @check("cdi.feature")

@@ -10,6 +10,7 @@ from gpuctl.checks.gpus import compat_gpus, silent_gpus
 from gpuctl.checks.remedies import target
 from gpuctl.compat.driver_choice import elsewhere
 from gpuctl.compat.gpus import Gpu, with_brand
+from gpuctl.compat.judge import members
 from gpuctl.compat.packages import driver_commands
 from gpuctl.compat.question import Machine, Question
 from gpuctl.compat.remedies import driver_to_install
@@ -46,7 +47,7 @@ def host_answer(question: Question, facts: Facts, described: Machine, brand: str
         return _without(question, Verdict.INCOMPATIBLE, reason)
     if version is None:
         reason = Reason("host.no-driver", "No NVIDIA driver is installed.", seen.version.source)
-        cuda = question.asks[0].cuda if question.asks else None
+        cuda = members(question.asks[0])[0].text or None if question.asks else None
         return replace(_without(question, Verdict.INCOMPATIBLE, reason), remedies=_driver(cuda, facts, gpus))
     machine = _machine(version, with_brand(gpus, brand), seen, facts, described)
     return check(question, machine)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,16 +11,16 @@ from gpuctl.cli.defaults import configured
 from gpuctl.cli.described import check_cuda_option, described_gpus
 from gpuctl.cli.formats import FormatName, OutputFiles, Outputs, deliver, outputs
 from gpuctl.cli.options import DriverVersion, From, GpuNames, Json
+from gpuctl.cli.question import Evaluator, asked_question, pinned
 from gpuctl.cli.snapshots import host_at
-from gpuctl.compat.question import Machine, Question, typed_cuda
+from gpuctl.compat.question import Machine
 from gpuctl.images.inquiry import Inquiry, answer_to, question_elsewhere
 from gpuctl.model import ExitCode, Verdict
 from gpuctl.render.formats import Format, answer_in
 from gpuctl.render.progress import working
+from gpuctl.render.text import plain
 
 if TYPE_CHECKING:
-    from gpuctl.compat.asks import Ask
-    from gpuctl.compat.gate import Gate
     from gpuctl.compat.rules import Answer
 
 CODES = {
@@ -30,13 +30,6 @@ CODES = {
     Verdict.INCOMPATIBLE: ExitCode.PROBLEM,
     Verdict.UNKNOWN: ExitCode.UNDETERMINED,
 }
-
-
-class Evaluator(str, Enum):
-    """Who evaluates requirements."""
-
-    LIBRARY = "libnvidia-container"
-    GO = "go"
 
 
 def command(
@@ -62,6 +55,10 @@ def command(
     hosts: Annotated[
         typer.FileBinaryRead | None,
         typer.Option("--hosts", metavar="FILE", help="Many hosts: CSV or JSON lines, - for stdin.", show_default=False),
+    ] = None,
+    smi: Annotated[
+        typer.FileBinaryRead | None,
+        typer.Option("--smi", metavar="FILE", help="What nvidia-smi printed there, - for stdin.", show_default=False),
     ] = None,
     driver: DriverVersion = None,
     driver_cuda: Annotated[
@@ -90,8 +87,9 @@ def command(
     wanted = outputs(format, json, output, defaults.format)
     strict = bool(defaults.strict) if strict is None else strict
     try:
-        described = _described(driver, gpu or [], brand, driver_cuda)
-        question = _question(cuda, require or [], framework or [], requirements, evaluator)
+        described = _described(driver, gpu or [], brand, driver_cuda, smi)
+        files = () if requirements is None else pinned(requirements, snapshot)
+        question = asked_question(cuda, require or [], framework or [], files, evaluator)
         if hosts is not None and snapshot is not None:
             raise ValueError("--hosts describes the hosts: --from does not go with it")
         # A snapshot asks no registry: whose credentials would it be asked with?
@@ -122,46 +120,28 @@ def _json_lines(wanted: Outputs, format: Format | None) -> bool:
     return wanted.shown is Format.JSON
 
 
-def _described(driver: str | None, names: list[str], brand: str | None, driver_cuda: str | None) -> Machine:
+def _described(
+    driver: str | None, names: list[str], brand: str | None, driver_cuda: str | None, smi: typer.FileBinaryRead | None
+) -> Machine:
     from gpuctl.compat.gpus import with_brand
 
+    if smi is not None:
+        if driver or names or driver_cuda:
+            raise ValueError("--smi tells the driver and the GPUs: --driver, --driver-cuda and --gpu do not go with it")
+        told = _of_smi(smi)
+        return replace(told, gpus=with_brand(told.gpus, brand))
     check_cuda_option(driver_cuda)
     gpus = with_brand(described_gpus(driver, names), brand)
     return Machine(driver.strip() if driver else None, gpus, driver_cuda=driver_cuda)
 
 
-def _question(
-    cuda: str | None, require: list[str], framework: list[str], requirements: str | None, evaluator: Evaluator
-) -> Question:
-    check_cuda_option(cuda)
-    asks = [] if cuda is None else [typed_cuda(cuda)]
-    if framework:
-        from gpuctl.compat.frameworks import framework_asks
-
-        asks += [ask for text in framework for ask in framework_asks(text)]
-    if requirements is not None:
-        asks += _pinned(requirements)
-    return Question(tuple(asks), _gate(require, evaluator))
-
-
-def _pinned(path: str) -> tuple[Ask, ...]:
-    from gpuctl.compat.requirements_file import file_asks
-    from gpuctl.host.files import FileProblem, read_named
+def _of_smi(file: typer.FileBinaryRead) -> Machine:
+    from gpuctl.compat.smi import LARGEST, machine_of_smi
 
     try:
-        raw = read_named(path)
-    except FileProblem as problem:
-        raise ValueError(str(problem)) from None
-    return file_asks(raw, path)
-
-
-def _gate(require: list[str], evaluator: Evaluator) -> Gate | None:
-    if not require and evaluator is Evaluator.LIBRARY:
-        return None
-    from gpuctl.compat.claims import Expression
-    from gpuctl.compat.gate import Gate
-
-    return Gate(None, tuple(Expression("--require", text) for text in require), evaluator.value)
+        return machine_of_smi(file.read(LARGEST).decode("utf-8", "replace"))
+    except ValueError as error:
+        raise ValueError(f"{file.name}: {error}") from None
 
 
 def _many(file: typer.FileBinaryRead, asked: Inquiry, json: bool, strict: bool) -> ExitCode:
@@ -169,13 +149,18 @@ def _many(file: typer.FileBinaryRead, asked: Inquiry, json: bool, strict: bool) 
     from gpuctl.render.hosts import print_hosts
 
     if asked.described != Machine():
-        raise ValueError("--hosts describes the hosts: --driver, --driver-cuda, --gpu and --brand do not go with it")
+        options = "--smi, --driver, --driver-cuda, --gpu and --brand"
+        raise ValueError(f"--hosts describes the hosts: {options} do not go with it")
     question = question_elsewhere(asked)
     try:
-        verdicts = print_hosts(host_verdicts(lines_of(file), question), json)
+        verdicts = print_hosts(host_verdicts(lines_of(file), question, _say_unread), json)
     except NoHosts as error:
         raise ValueError(f"{file.name}: {error}") from None
     return _code(verdicts, strict)
+
+
+def _say_unread(field: str) -> None:
+    typer.echo(plain(f"The field {field!r} is not read: what it says counts for nothing here."), err=True)
 
 
 def _code(verdicts: set[Verdict], strict: bool) -> ExitCode:

@@ -8,7 +8,7 @@ from functools import cache
 
 from gpuctl.compat.releases import docker_features
 from gpuctl.compat.tables import load
-from gpuctl.compat.versions import docker_version
+from gpuctl.compat.versions import docker_version, leading
 
 PODMAN_SINCE = "4.1.0"
 """The first Podman that reads a released specification, as nvidia-ctk writes it; 3.2 and later read a draft of it
@@ -20,12 +20,22 @@ CRIO_SINCE = "1.24.0"
 
 @dataclass(frozen=True)
 class CdiVersion:
-    """From `since` on an engine accepts specifications of version `cdi`; before, neither that nor any newer one."""
+    """From `since` on an engine accepts specifications of version `cdi`; before, neither that nor any newer one.
+
+    `since` None: no release is known to; `refused_by` is the newest that was seen to refuse it then.
+    """
 
     engine: str
     cdi: str
-    since: str
+    since: str | None
     source: str
+    refused_by: str | None = None
+
+    def refuses(self, version: str) -> bool:
+        """Returns whether a version of the engine is known to refuse it. Raises ValueError for one that is none."""
+        if self.since:
+            return docker_version(version) < docker_version(self.since)
+        return docker_version(leading(version)) <= docker_version(self.refused_by or "0.0")
 
 
 @cache
@@ -41,7 +51,7 @@ def refusal(engine: str, version: str, cdi: str) -> CdiVersion | None:
     """
     rows = (row for row in cdi_versions() if row.engine == engine)
     refused = (row for row in rows if docker_version(cdi) >= docker_version(row.cdi))
-    return next((row for row in refused if docker_version(version) < docker_version(row.since)), None)
+    return next((row for row in refused if row.refuses(version)), None)
 
 
 class DockerCdi(Enum):

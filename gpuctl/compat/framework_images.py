@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from gpuctl.compat.asks import Ask
-from gpuctl.compat.framework_table import FrameworkRelease, NoCuda, next_to_it, releases_of
+from gpuctl.compat.framework_table import FrameworkRelease, NoCuda, NotKnown, next_to_it, releases_of
 
 DEEPO = "ufoym/deepo"
 # The images whose monthly releases share a base, by NVIDIA's release notes of the frameworks.
@@ -71,7 +71,7 @@ def _catalogue_ask(reference: str, tag: str) -> Ask:
     if month not in months:
         # Months are written so that they sort as text.
         near = next_to_it([known for known in months if known < month], [known for known in months if known > month])
-        raise ValueError(f"NGC release {month!r} is not known here: {near}")
+        raise NotKnown(f"NGC release {month!r} is not known here: {near}")
     return _ask(releases[months.index(month)], reference)
 
 
@@ -89,5 +89,5 @@ def _deepo_ask(tag: str) -> Ask:
 
 
 def _ask(release: FrameworkRelease, by: str) -> Ask:
-    cuda, capability = release.builds[-1]
-    return Ask(cuda, by, release.source, min_compute_capability=capability)
+    cuda = release.cudas[-1]
+    return Ask(cuda, by, release.source, codes=release.codes(cuda))

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
+from gpuctl.compat.asks import Ask
+from gpuctl.compat.code import Code, code_of
 from gpuctl.compat.tables import load
 
 _TAG = re.compile(r"(?:^|[^a-z])cu(?:da)?([0-9]{2,3})(?![0-9])")
@@ -17,12 +19,17 @@ class NoCuda(ValueError):
     """A build that asks for no CUDA: for the CPU, or for another maker's GPUs."""
 
 
+class NotKnown(ValueError):
+    """A release or a build that the table does not have, so that nothing can be said of it."""
+
+
 @dataclass(frozen=True)
 class FrameworkRelease:
     """A release of a framework.
 
-    `builds`: CUDA versions, oldest first, each with the oldest compute capability that the x86_64 build holds code for
-    (None: not known); empty: a build for the CPU. `default` is the build that PyPI has, None where no source tells.
+    `builds`: CUDA versions, oldest first, each with what the x86_64 build holds code for, as `code.code_of` takes it
+    (None: not known); empty: a build for the CPU. `aarch64`: the same of the builds for Arm, as far as it is known.
+    `default` is the build that PyPI has, None where no source tells.
     `framework` "ngc" are the containers of NVIDIA's catalogue by month, "ngc-trtllm" those of TensorRT-LLM.
     """
 
@@ -32,12 +39,18 @@ class FrameworkRelease:
     source: str
     default: str | None = None
     experimental: tuple[str, ...] = ()
+    aarch64: tuple[tuple[str, str], ...] = ()
     note: str | None = None
 
     @property
     def cudas(self) -> tuple[str, ...]:
         """The CUDA versions that it is built for, oldest first."""
         return tuple(cuda for cuda, _ in self.builds)
+
+    def codes(self, cuda: str) -> tuple[Code, ...]:
+        """Returns the code of the builds for a CUDA version, of each processor architecture where it is known."""
+        held = {"x86_64": dict(self.builds).get(cuda), "aarch64": dict(self.aarch64).get(cuda)}
+        return tuple(code_of(text, machine) for machine, text in held.items() if text)
 
     def build_for(self, cuda: str) -> str | None:
         """Returns the newest build that a CUDA version, or a bare major such as "12", names; None where there is none.
@@ -52,8 +65,9 @@ class FrameworkRelease:
 def framework_releases() -> tuple[FrameworkRelease, ...]:
     """Returns all releases, oldest first within a framework."""
 
-    def make(builds: dict[str, str | None], **row: str) -> FrameworkRelease:
-        return FrameworkRelease(builds=tuple(builds.items()), **row)  # type: ignore[arg-type]
+    def make(builds: dict[str, str | None], aarch64: dict[str, str] | None = None, **row: str) -> FrameworkRelease:
+        arm = tuple((aarch64 or {}).items())
+        return FrameworkRelease(builds=tuple(builds.items()), aarch64=arm, **row)  # type: ignore[arg-type]
 
     return load("frameworks", make)
 
@@ -61,6 +75,12 @@ def framework_releases() -> tuple[FrameworkRelease, ...]:
 def releases_of(*frameworks: str) -> tuple[FrameworkRelease, ...]:
     """Returns the releases of one framework, or of several under which its releases lie."""
     return tuple(row for row in framework_releases() if row.framework in frameworks)
+
+
+def release_ask(release: FrameworkRelease, cuda: str, by: str = "") -> Ask:
+    """Returns what a package's release asks for in its build for a CUDA version. `by`: in whose name; "": its own."""
+    named = by or f"{release.framework} {release.version}"
+    return Ask(cuda, named, release.source, release, release.codes(cuda), wheel=True)
 
 
 def cuda_of_tag(tag: str) -> str | None:

@@ -6,9 +6,18 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from gpuctl.compat.asks import Ask
+from gpuctl.compat.asks import Ask, unknown_ask
 from gpuctl.compat.framework_images import image_ask, is_image
-from gpuctl.compat.framework_table import FrameworkRelease, NoCuda, cuda_of_tag, next_to_it, releases_of
+from gpuctl.compat.framework_table import (
+    FrameworkRelease,
+    NoCuda,
+    NotKnown,
+    cuda_of_tag,
+    next_to_it,
+    release_ask,
+    releases_of,
+)
+from gpuctl.compat.indirect import indirect_packages
 from gpuctl.compat.rulings import resolve_cuda
 
 if TYPE_CHECKING:
@@ -41,6 +50,14 @@ def framework_asks(text: str) -> tuple[Ask, ...]:
     """
     asked = text.strip()
     return (image_ask(asked) if is_image(asked) else package_ask(requirement_of(asked)),)
+
+
+def asks_or_unknown(text: str) -> tuple[Ask, ...]:
+    """Returns as framework_asks; what no table knows is an ask that nobody can answer. Raises ValueError."""
+    try:
+        return framework_asks(text)
+    except NotKnown as why:
+        return (unknown_ask(text.strip(), f"{why}."),)
 
 
 def requirement_of(text: str) -> Requirement:
@@ -103,8 +120,7 @@ def package_ask(requirement: Requirement, index: str = "", pinned: Sequence[str]
     newest = "the newest known that fits" if requirement.specifier else "the newest known"
     remarks = ("" if version else newest, _as(release, chosen), remark)
     said = "; ".join(part for part in remarks if part)
-    others = tuple(other for other in release.cudas if other != build)
-    return Ask(build, f"{label} ({said})" if said else label, release.source, others, dict(release.builds).get(build))
+    return release_ask(release, build, f"{label} ({said})" if said else label)
 
 
 def _of_wheel(address: str) -> Requirement:
@@ -129,6 +145,8 @@ def _shown(text: str) -> str:
 
 def _releases(name: str) -> tuple[FrameworkRelease, ...]:
     releases = releases_of(*PACKAGES.get(name, ()))
+    if not releases and name in indirect_packages():
+        raise NotKnown(f"{name} {indirect_packages()[name].why_unknown}")
     if not releases:
         known = ", ".join((*PACKAGES, "ngc:MONTH", "ufoym/deepo"))
         raise ValueError(f"{name[:60]!r} is no framework that gpuctl knows: it knows {known}")
@@ -146,7 +164,7 @@ def _extra(name: str, requirement: Requirement, version: Version | None) -> str:
 
 def _refuse_without_cuda(name: str, tag: str) -> None:
     if tag:
-        raise ValueError(f"the build {tag!r} of {name} is not known here: known are tags such as cu121")
+        raise NotKnown(f"the build {tag!r} of {name} is not known here: known are tags such as cu121")
     if name in _FOR_GPUS:
         raise NoCuda(f"{name} alone is a build for the CPU and asks for no CUDA: for a GPU it has {_FOR_GPUS[name]}")
 
@@ -161,7 +179,7 @@ def _newest_fitting(requirement: Requirement, releases: Sequence[FrameworkReleas
     fitting = list(requirement.specifier.filter(candidates, prereleases=True))
     if not fitting:
         known = f"{releases[0].version} to {releases[-1].version}"
-        raise ValueError(f"no known version of {requirement.name} fits {requirement.specifier}: known are {known}")
+        raise NotKnown(f"no known version of {requirement.name} fits {requirement.specifier}: known are {known}")
     return max(fitting)
 
 
@@ -190,10 +208,10 @@ def _unlisted(label: str, version: Version, cuda: str | None, releases: Sequence
     from packaging.version import Version
 
     if cuda and resolve_cuda(cuda).unknown is None:
-        return Ask(cuda, label, TAG_SOURCE)
+        return Ask(cuda, label, TAG_SOURCE, wheel=True)
     older = [release.version for release in releases if Version(release.version) < version]
     newer = [release.version for release in releases if Version(release.version) > version]
-    raise ValueError(f"{label} is not known here: {next_to_it(older, newer)}")
+    raise NotKnown(f"{label} is not known here: {next_to_it(older, newer)}")
 
 
 def _build(label: str, release: FrameworkRelease, cuda: str | None, pinned: Sequence[str]) -> tuple[str, str]:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import cache, lru_cache
+from functools import lru_cache
 
-from gpuctl.compat.tables import PciDevice, Product, architectures, pci_device, pci_devices, products
+from gpuctl.compat.gpu_names import BRAND_BEFORE_460, LONGEST_NAME, read_name
+from gpuctl.compat.product_index import (
+    devices_by_key,
+    key_of,
+    products_beginning,
+    products_named,
+    products_with,
+    words_of,
+)
+from gpuctl.compat.tables import Product, architectures, pci_device, pci_devices, products
 from gpuctl.compat.versions import Version, parts
 
-# Words around a product's name that change neither its chip nor its brand.
-_VENDOR = {"nvidia", "tesla", "geforce"}
-_FORM = re.compile(
-    r"[0-9]+gb?|sxm[0-9]*|pcie|nvl[0-9]*|hbm[0-9]+e?|dgxs|fhhl|laptop|mobile|notebook|gpu|max|q|with|design|mig"
-)
-_LONGEST_NAME = 200
 _PCI_ID = re.compile(r"(?:10de:|0x)([0-9a-f]{4})")
 _CHIP = re.compile(r"(?:G[ABFHKMPRV]|TU|AD)[0-9]{2,3}[A-Z]{0,3}|T239")
 _CLASSES = {"geforce": "geforce", "titan": "titan", "nvs": "nvs", "quadro": "workstation", "tesla": "datacenter"}
@@ -72,8 +75,8 @@ def find_gpu(text: str, hints: bool = True) -> Gpu:
     names the nearest known ones.
     """
     typed = text.strip()
-    if len(typed) > _LONGEST_NAME:
-        raise ValueError(f"no NVIDIA GPU has a name of more than {_LONGEST_NAME} letters")
+    if len(typed) > LONGEST_NAME:
+        raise ValueError(f"no NVIDIA GPU has a name of more than {LONGEST_NAME} letters")
     if re.fullmatch(r"[0-9]+\.[0-9]+", typed):
         return _of_capability(typed)
     pci = _PCI_ID.fullmatch(typed.lower())
@@ -123,7 +126,8 @@ def gpu_of_device(device: str) -> Gpu | None:
 
 def gpu_of_nvml(name: str, compute_capability: str | None, brand: str | None) -> Gpu:
     """Returns the GPU that this host's driver reports; what NVML did not tell is filled in where the name tells it."""
-    product = next(iter(_products_named(name)), None)
+    boards = (product for board in read_name(name).boards for product in products_named(board))
+    product = next(boards, None)
     only = product.variants[0][0] if product and len(product.variants) == 1 else ""
     gpu = _named(name, compute_capability or only)
     return Gpu(
@@ -139,10 +143,16 @@ def gpu_of_nvml(name: str, compute_capability: str | None, brand: str | None) ->
 
 
 def _named(name: str, capability: str, architecture: str | None = None) -> Gpu:
-    product = next(iter(_products_named(name)), None)
+    said = read_name(name)
+    gpu = _board(next((one for one in said.boards if products_named(one)), name), name, capability, architecture)
+    return _virtual(gpu, name, said.brand) if said.brand else gpu
+
+
+def _board(board: str, name: str, capability: str, architecture: str | None) -> Gpu:
+    product = next(iter(products_named(board)), None)
     if product:
         return _of_product(product, name, capability)
-    family = next((_CLASSES[word] for word in _words(name) if word in _CLASSES), None)
+    family = next((_CLASSES[word] for word in words_of(name) if word in _CLASSES), None)
     # Before Turing every product called Tesla has the brand Tesla as well.
     newer_tesla = family == "datacenter" and parts(capability or "99") >= (7, 5)
     brand = None if newer_tesla else _BRANDS_BY_CLASS.get(family or "")
@@ -192,65 +202,35 @@ def _of_chip(typed: str) -> Gpu | None:
 
 
 def _of_name(typed: str, hints: bool) -> Gpu:
-    found = _products_named(typed) or _products_with(typed)
+    said = read_name(typed)
+    found = (
+        (board, _candidates(board, said.cut and board == said.boards[0])) for board in said.boards if key_of(board)
+    )
+    candidates = next((candidates for _, candidates in found if candidates), [])
+    if not candidates:
+        raise ValueError(_not_found(typed, hints))
+    if len({(gpu.compute_capability, gpu.product_class, gpu.brand) for gpu, _ in candidates}) > 1:
+        raise ValueError(_ambiguous(typed, candidates))
+    gpu = candidates[0][0]
+    return _virtual(gpu, typed, said.brand) if said.brand else gpu
+
+
+def _candidates(board: str, cut: bool) -> list[tuple[Gpu, tuple[str, ...]]]:
+    """Returns the GPUs, with their chips, that a name may mean; `cut`: the name is a beginning."""
+    found = products_beginning(board) if cut else products_named(board) or products_with(board)
     known = [
         (_of_product(product, product.product, capability), chips)
         for product in found
         for capability, chips in product.variants
     ]
-    candidates = known or [
+    return known or [
         (_named(row.product, row.compute_capability or "", row.architecture), (row.chip,))
-        for row in _devices_by_key().get(_key(typed), [])
+        for row in devices_by_key().get(key_of(board), [])
     ]
-    if not candidates or not _key(typed):
-        raise ValueError(_not_found(typed, hints))
-    if len({(gpu.compute_capability, gpu.product_class, gpu.brand) for gpu, _ in candidates}) > 1:
-        raise ValueError(_ambiguous(typed, candidates))
-    return candidates[0][0]
 
 
-def _words(name: str) -> list[str]:
-    return re.findall(r"[a-z0-9]+", name.lower())
-
-
-def _key_words(name: str) -> list[str]:
-    return [word for word in _words(name) if word not in _VENDOR and not _FORM.fullmatch(word)]
-
-
-def _key(name: str) -> str:
-    """Returns what two spellings of one product share: "v100" of Tesla V100-SXM2-32GB, "rtx3090" of RTX 3090."""
-    return "".join(_key_words(name))
-
-
-@cache
-def _products_by_key() -> dict[str, list[Product]]:
-    index: dict[str, list[Product]] = {}
-    for product in products():
-        for name in (product.product, *product.aliases):
-            index.setdefault(_key(name), []).append(product)
-    return index
-
-
-@cache
-def _devices_by_key() -> dict[str, list[PciDevice]]:
-    index: dict[str, list[PciDevice]] = {}
-    for row in pci_devices():
-        for name in row.product.split(" / "):
-            index.setdefault(_key(name), []).append(row)
-    return index
-
-
-def _products_named(name: str) -> list[Product]:
-    """Returns the products of that name, one that is spelt the same first."""
-    spelt = [word for word in _words(name) if word != "nvidia"]
-    return sorted(_products_by_key().get(_key(name), []), key=lambda product: _words(product.product) != spelt)
-
-
-def _products_with(name: str) -> list[Product]:
-    """Returns the products whose names hold every word of the name, the shortest first."""
-    typed = set(_key_words(name))
-    found = [product for product in products() if typed and typed <= set(_words(product.product))]
-    return sorted(found, key=lambda product: len(_words(product.product)))
+def _virtual(gpu: Gpu, name: str, brand: str) -> Gpu:
+    return replace(gpu, name=name, brand=brand, brand_before_460=BRAND_BEFORE_460)
 
 
 def _ambiguous(typed: str, candidates: list[tuple[Gpu, tuple[str, ...]]]) -> str:

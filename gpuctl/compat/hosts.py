@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -23,11 +24,17 @@ from gpuctl.compat.versions import parse_cuda
 from gpuctl.model import Verdict
 
 FIELDS = ("driver", "driver_cuda", "gpu", "compute_capability", "brand", "cuda", "image", "require")
-_NAMES = ("host", "name")
-"""Fields that say which host it is. All others are somebody else's, and not looked at."""
+_NAMES = ("host", "hostname", "name")
+"""Fields that say which host it is. All others are somebody else's: they are named, and not looked at."""
+_OF_NVIDIA_SMI = {"driver_version": "driver", "compute_cap": "compute_capability", "gpu_name": "gpu"}
+"""What `nvidia-smi --query-gpu` calls them, whose `name` is the GPU's."""
+_UNIT = re.compile(r"\s*\[[^\]]*\]$")
+_NOT_TOLD_BEGINS = ("[", "N", "n")
+_NOT_TOLD = re.compile(r"\[?(?:n/?a|not supported|unknown error|insufficient permissions)\]?", re.IGNORECASE)
 LONGEST_LINE = 1 << 20
 """Bytes. A longer line is a bad row."""
 _REMEMBERED = 1 << 15
+_NAMED_AT_MOST = 50
 
 
 class NoHosts(ValueError):
@@ -82,10 +89,14 @@ def lines_of(file: BinaryIO) -> Iterator[bytes]:
         yield line
 
 
-def host_verdicts(lines: Iterable[bytes], question: Question) -> Iterator[HostVerdict]:
+def host_verdicts(
+    lines: Iterable[bytes], question: Question, unread: Callable[[str], object] = str
+) -> Iterator[HostVerdict]:
     """Yields the verdict of each row, in their order; `question` is asked of every host besides its own row.
 
-    Takes CSV and JSON lines, whichever the first line is. Raises NoHosts before the first verdict where it is neither.
+    Takes CSV (that of `nvidia-smi --query-gpu=… --format=csv` too) and JSON lines, whichever the first line is.
+    `unread` is told, once, each field that nothing here reads. Raises NoHosts before the first verdict where it is
+    neither.
     """
     numbered = ((number, _text(line)) for number, line in enumerate(lines, 1))
     filled = ((number, text) for number, text in numbered if isinstance(text, Exception) or text.strip())
@@ -97,8 +108,7 @@ def host_verdicts(lines: Iterable[bytes], question: Question) -> Iterator[HostVe
         raise NoHosts(f"line {number}: {text}")
     is_json = text.lstrip().startswith("{")
     rows = chain([first], filled) if is_json else filled
-    # Numbers as they are spelt: 384.130 is no 384.13.
-    parse = json.JSONDecoder(parse_float=str, parse_int=str).decode if is_json else _csv_parser(text)
+    parse = _json_parser(unread) if is_json else _csv_parser(text, unread)
     # A fleet is a few kinds of host, many times over.
     judge = lru_cache(maxsize=_REMEMBERED)(lambda row: _verdict(row, question))
     for number, text in rows:
@@ -115,13 +125,34 @@ def _text(line: bytes) -> str | ValueError:
     return ValueError("it holds a NUL byte") if "\0" in text else text
 
 
-def _csv_parser(header: str) -> Callable[[str], dict[str, str]]:
-    names = [name.strip().lower() for name in _cells(header)]
+def _json_parser(unread: Callable[[str], object]) -> Callable[[str], dict[str, Any]]:
+    # Numbers as they are spelt: 384.130 is no 384.13.
+    decode = json.JSONDecoder(parse_float=str, parse_int=str).decode
+    seen = {*FIELDS, *_NAMES}
+
+    def parse(text: str) -> dict[str, Any]:
+        values = decode(text)
+        if not isinstance(values, dict):
+            raise ValueError("it is no JSON object")
+        named = dict(zip(_named(tuple(values)), values.values(), strict=True))
+        for name in sorted(named.keys() - seen) if len(seen) < _NAMED_AT_MOST else ():
+            seen.add(name)
+            unread(name)
+        return named
+
+    return parse
+
+
+def _csv_parser(header: str, unread: Callable[[str], object]) -> Callable[[str], dict[str, str]]:
+    names = _named(tuple(name.strip().lower() for name in _cells(header)))
     if not set(names) & set(FIELDS):
         raise NoHosts(f"its first line names none of the fields {', '.join(FIELDS)}, and is no JSON object")
     twice = sorted(name for name, times in Counter(names).items() if times > 1 and name in (*FIELDS, *_NAMES))
     if twice:
         raise NoHosts(f"its first line names {twice[0]} twice")
+    for name in dict.fromkeys(names):
+        if name not in (*FIELDS, *_NAMES):
+            unread(name)
 
     def parse(text: str) -> dict[str, str]:
         cells = _cells(text)
@@ -135,21 +166,27 @@ def _csv_parser(header: str) -> Callable[[str], dict[str, str]]:
 def _cells(text: str) -> list[str]:
     # Line by line: a quote that nobody closes spoils its own row and no other.
     try:
-        return next(csv.reader([text], strict=True))
+        return next(csv.reader([text], strict=True, skipinitialspace=True))
     except csv.Error as error:
         raise ValueError(f"it is no CSV: {error}") from None
 
 
+@lru_cache(maxsize=256)
+def _named(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Returns the fields' names without units ("memory.total [MiB]"), those of nvidia-smi as they are called here."""
+    bare = [_UNIT.sub("", name) for name in names]
+    of_smi = {**_OF_NVIDIA_SMI, "name": "gpu"} if "gpu" not in bare and {*bare} & {*_OF_NVIDIA_SMI} else _OF_NVIDIA_SMI
+    return tuple(of_smi.get(name, name) for name in bare)
+
+
 def _judged(
-    number: int, text: str | ValueError, parse: Callable[[str], Any], judge: Callable[[Row], RowVerdict]
+    number: int, text: str | ValueError, parse: Callable[[str], dict[str, Any]], judge: Callable[[Row], RowVerdict]
 ) -> HostVerdict:
     host, row = None, Row()
     try:
         if isinstance(text, ValueError):
             raise text
         values = parse(text)
-        if not isinstance(values, dict):
-            raise ValueError("it is no JSON object")
         host, row = _host(values), _row(values)
         return HostVerdict(number, host, row, judge(row))
     except (ValueError, RecursionError) as error:
@@ -178,7 +215,8 @@ def _row(values: dict[str, Any]) -> Row:
 def _value(name: str, value: Any) -> str:
     if value is not None and not isinstance(value, str):
         raise ValueError(f"{name} is neither a text nor a number")
-    return (value or "").strip()
+    text = (value or "").strip()
+    return "" if text[:1] in _NOT_TOLD_BEGINS and _NOT_TOLD.fullmatch(text) else text
 
 
 def _verdict(row: Row, common: Question) -> RowVerdict:

@@ -1,49 +1,45 @@
-"""What would change a verdict: another driver, another image, the cuda-compat package, the other kernel module."""
+"""What would change a verdict: another build or release, driver, image, kernel module, the cuda-compat package.
+
+Each is judged by the rules that judged the request, on the same host, before it is told: what would not better the
+verdict is left out.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from gpuctl.compat.driver_choice import choice_remedy, choose_driver
+from gpuctl.compat.asks import Ask
+from gpuctl.compat.driver_choice import DriverChoice, choice_remedy, choose_driver, elsewhere
 from gpuctl.compat.gpu_rules import serving_modules
 from gpuctl.compat.gpus import Gpu
-from gpuctl.compat.judge import verdict_on
-from gpuctl.compat.rulings import SEVERITY, Cuda, Ruling, resolve_cuda, worst
+from gpuctl.compat.judge import asked_cuda, verdict_of
+from gpuctl.compat.question import Machine, typed_cuda
+from gpuctl.compat.rulings import SEVERITY, resolve_cuda
 from gpuctl.compat.tables import cuda_versions
+from gpuctl.compat.versions import parts
 from gpuctl.model import Disturbs, Remedy, Verdict
 
 if TYPE_CHECKING:
+    from gpuctl.compat.framework_table import FrameworkRelease
     from gpuctl.compat.gate import Requirement
 
-_MODULE_REASONS = {"driver.open-module": "proprietary", "driver.proprietary-module": "open"}
 
+def remedies(asks: Iterable[Ask], machine: Machine) -> tuple[Remedy, ...]:
+    """Returns what would make something that asks run better on a host that has a driver.
 
-def remedies(cuda: Cuda, driver: str, gpus: Sequence[Gpu], rulings: Sequence[Ruling]) -> tuple[Remedy, ...]:
-    """Returns what would make the CUDA version run better on this host: none where it runs, or nothing can be known."""
-    verdict = worst(ruling.verdict for ruling in rulings)
-    if cuda.unknown or verdict in (Verdict.COMPATIBLE, Verdict.UNKNOWN):
-        return ()
-    flavours = [_MODULE_REASONS[ruling.reason.id] for ruling in rulings if ruling.reason.id in _MODULE_REASONS]
-    if flavours and serving_modules(gpus):
-        text = f"Install the {flavours[0]} flavour of the kernel module for driver {driver}."
-        return (Remedy(text, disturbs=Disturbs.HOST),)
-    package = _package(cuda) if verdict == Verdict.NEEDS_PACKAGE else None
-    found = (package, _other_driver(cuda, driver, gpus, verdict), _other_image(cuda, driver, gpus))
-    return tuple(remedy for remedy in found if remedy)
-
-
-def other_build(
-    by: str, others: Sequence[str], driver: str, gpus: Sequence[Gpu], verdict: Verdict
-) -> tuple[Remedy, ...]:
-    """Returns which other builds of the same thing run better here, the newest of the best."""
-    ranks = {cuda: verdict_on(resolve_cuda(cuda), driver, gpus) for cuda in others}
-    better = [cuda for cuda in others if SEVERITY.index(ranks[cuda]) < SEVERITY.index(verdict)]
-    if verdict == Verdict.UNKNOWN or not better:
-        return ()
-    best = min(reversed(better), key=lambda cuda: SEVERITY.index(ranks[cuda]))
-    text = f"Use the build of {by} for CUDA {best}: it is {ranks[best].value} here."
-    return (Remedy(text, disturbs=Disturbs.NEW_CONTAINERS),)
+    None where it runs, or where nothing can be known.
+    """
+    cases = [_Case(ask, machine, _verdict(ask, machine)) for ask in asks]
+    troubled = [case for case in cases if case.verdict not in (Verdict.COMPATIBLE, Verdict.UNKNOWN)]
+    found = [one for case in troubled for one in (*_builds(case), *_module(case), *_package(case))]
+    # What the newest of them needs serves the others too: a newer driver runs every older CUDA version.
+    choices = [choice for case in troubled for choice in _drivers(case)]
+    if choices:
+        found.append(_driver_remedy(max(choices, key=lambda one: parts(one.lowest or "")), machine))
+    found += [one for case in troubled for one in _images(case)]
+    return tuple(dict.fromkeys(found))
 
 
 def gate_remedies(requirement: Requirement, asked: Set[Verdict]) -> tuple[Remedy, ...]:
@@ -69,27 +65,117 @@ def driver_to_install(cuda: str | None, gpus: Sequence[Gpu]) -> Remedy | None:
     return choice_remedy(choice) if choice else None
 
 
-def _package(cuda: Cuda) -> Remedy:
-    name = f"cuda-compat-{cuda.minor.replace('.', '-')}"
-    text = f"Use an image that carries {name}, as the nvidia/cuda images do, or install {name} in yours."
-    return Remedy(text, disturbs=Disturbs.NEW_CONTAINERS)
+@dataclass(frozen=True)
+class _Case:
+    """What asks, where, and what came of it."""
+
+    ask: Ask
+    machine: Machine
+    verdict: Verdict
+
+    def bettered(self, verdict: Verdict) -> bool:
+        """Whether a verdict is better than the present one. What is not known is not."""
+        return verdict is not Verdict.UNKNOWN and SEVERITY.index(verdict) < SEVERITY.index(self.verdict)
 
 
-def _other_driver(cuda: Cuda, driver: str, gpus: Sequence[Gpu], verdict: Verdict) -> Remedy | None:
-    choice = choose_driver(cuda, gpus)
-    if choice is None or (choice.limited and verdict == Verdict.LIMITED):
-        return None
-    return choice_remedy(choice, driver)
+def _verdict(ask: Ask, machine: Machine) -> Verdict:
+    return verdict_of(ask, machine.driver or "", machine.gpus, machine.open_module)
 
 
-def _other_image(cuda: Cuda, driver: str, gpus: Sequence[Gpu]) -> Remedy | None:
-    runs = (minor for minor in reversed(cuda_versions()) if _runs(minor, driver, gpus))
+def _builds(case: _Case) -> Iterator[Remedy]:
+    """Yields the build of the same release that runs best here, or else the nearest release with one that runs."""
+    release = case.ask.release
+    if release is None:
+        return
+    same = _best_build(case, release)
+    if same:
+        text = f"Use the build of {release.framework} {release.version} for CUDA {same[0]}: it is {same[1].value} here."
+        yield Remedy(text, disturbs=Disturbs.NEW_CONTAINERS)
+    if same is None or same[1] is not Verdict.COMPATIBLE:
+        yield from _releases(case, release)
+
+
+def _best_build(case: _Case, release: FrameworkRelease) -> tuple[str, Verdict] | None:
+    """Returns the newest of a release's builds that fare best here and better than the one at hand."""
+    from gpuctl.compat.framework_table import release_ask
+
+    asks = [
+        release_ask(release, cuda) for cuda in release.cudas if release != case.ask.release or cuda != case.ask.cuda
+    ]
+    ranks = [(ask.cuda, _verdict(ask, case.machine)) for ask in reversed(asks)]
+    return min(
+        (rank for rank in ranks if case.bettered(rank[1])), key=lambda rank: SEVERITY.index(rank[1]), default=None
+    )
+
+
+def _releases(case: _Case, present: FrameworkRelease) -> Iterator[Remedy]:
+    """Yields the nearest release that runs here without limits: the first newer one, or else the last older one."""
+    from gpuctl.compat.framework_table import releases_of
+
+    known = releases_of(present.framework)
+    place = known.index(present)
+    for release, which in (
+        *((one, "first") for one in known[place + 1 :]),
+        *((one, "last") for one in reversed(known[:place])),
+    ):
+        best = _best_build(case, release)
+        if best and best[1] is Verdict.COMPATIBLE:
+            named = f"{release.framework} {release.version}"
+            text = f"Use {named} in its build for CUDA {best[0]}, the {which} that runs here."
+            yield Remedy(text, disturbs=Disturbs.NEW_CONTAINERS)
+            return
+
+
+def _module(case: _Case) -> Iterator[Remedy]:
+    flavour = _wrong_module(case.machine)
+    if flavour and case.bettered(_verdict(case.ask, replace(case.machine, open_module=flavour == "open"))):
+        text = f"Install the {flavour} flavour of the kernel module for driver {case.machine.driver}."
+        yield Remedy(text, disturbs=Disturbs.HOST)
+
+
+def _wrong_module(machine: Machine) -> str | None:
+    """Returns the flavour of the kernel module that drives all GPUs, where the other one is loaded."""
+    serving = serving_modules(machine.gpus)
+    loaded = {True: "open", False: "proprietary"}.get(machine.open_module) if machine.open_module is not None else None
+    return serving[0] if loaded and serving and loaded not in serving else None
+
+
+def _package(case: _Case) -> Iterator[Remedy]:
+    if case.verdict is not Verdict.NEEDS_PACKAGE:
+        return
+    minor = asked_cuda(case.ask, case.machine.driver or "", case.machine.gpus, case.machine.open_module).minor
+    name = f"cuda-compat-{minor.replace('.', '-')}"
+    text = (
+        f"Install {name} where it runs, and put /usr/local/cuda-{minor}/compat first into LD_LIBRARY_PATH."
+        if case.ask.wheel
+        else f"Use an image that carries {name}, as the nvidia/cuda images do, or install {name} in yours."
+    )
+    yield Remedy(text, disturbs=Disturbs.NEW_CONTAINERS)
+
+
+def _drivers(case: _Case) -> Iterator[DriverChoice]:
+    """Yields the drivers that run it, where the lowest of them betters it."""
+    cuda = asked_cuda(case.ask, case.machine.driver or "", case.machine.gpus, case.machine.open_module)
+    choice = choose_driver(cuda, case.machine.gpus)
+    if choice and choice.lowest and case.bettered(verdict_of(case.ask, choice.lowest, elsewhere(case.machine.gpus))):
+        yield choice
+
+
+def _driver_remedy(choice: DriverChoice, machine: Machine) -> Remedy:
+    remedy = choice_remedy(choice, machine.driver)
+    flavour = _wrong_module(machine)
+    return replace(remedy, text=f"{remedy.text} Take its {flavour} kernel module.") if flavour else remedy
+
+
+def _images(case: _Case) -> Iterator[Remedy]:
+    """Yields the image for the newest CUDA version that runs here without limits; a wheel brings its own CUDA."""
+    runs = (
+        minor
+        for minor in reversed(cuda_versions())
+        if not case.ask.wheel and _verdict(typed_cuda(minor), case.machine) is Verdict.COMPATIBLE
+    )
     newest = next(runs, None)
-    if newest is None or newest == cuda.minor:
-        return None
-    text = f"Use an image for CUDA {newest} instead: the newest that driver {driver} runs here without limits."
-    return Remedy(text, disturbs=Disturbs.NEW_CONTAINERS)
-
-
-def _runs(minor: str, driver: str, gpus: Sequence[Gpu]) -> bool:
-    return verdict_on(resolve_cuda(minor), driver, gpus) == Verdict.COMPATIBLE
+    if newest:
+        what = f"the newest that driver {case.machine.driver} runs here without limits"
+        text = f"Use an image for CUDA {newest} instead: {what}."
+        yield Remedy(text, disturbs=Disturbs.NEW_CONTAINERS)

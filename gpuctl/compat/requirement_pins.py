@@ -1,16 +1,15 @@
 """Which packages a requirements file or a lock file names. Nothing in it is run, followed or fetched.
 
 Read are requirements.txt as pip reads it (the output of pip freeze and pip-compile too), uv.lock, poetry.lock,
-pdm.lock, pylock.toml and Pipfile.lock. Packages that no Linux installs are left out.
+pdm.lock, pylock.toml and Pipfile.lock. Which of them are installed somewhere, `requirement_markers.py` tells.
 """
 
 from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -31,25 +30,25 @@ _NAMED = re.compile(r"[\w.-]+\s*(?:\[[^\]]*\]\s*)?@")
 _PATH_OR_ADDRESS = re.compile(r"\.|[^@;\[]*/")
 _TOML_LOCKS = ("uv.lock", "poetry.lock", "pdm.lock", ".toml")
 _TOML_PACKAGES = re.compile(r"^\[\[packages?\]\]", re.MULTILINE)
-_LINUX = {
-    "os_name": "posix",
-    "sys_platform": "linux",
-    "platform_system": "Linux",
-    "platform_python_implementation": "CPython",
-    "implementation_name": "cpython",
-    "extra": "",
-}
-_PYTHONS = tuple(f"3.{minor}" for minor in range(8, 16))
-_MACHINES = ("x86_64", "aarch64")
 
 
 @dataclass(frozen=True)
 class Pin:
-    """A package that a file names: what it requires, from which indexes, and where the file says so."""
+    """A package that a file names: what it requires, from which indexes, and where the file says so.
+
+    One of `markers` has to hold where it is installed. `locked`: a lock file pins it, which may name alternatives.
+    """
 
     requirement: Requirement
     indexes: tuple[str, ...]
     where: str
+    markers: tuple[str, ...] = ("",)
+    locked: bool = False
+
+    @property
+    def name(self) -> str:
+        """The package's name as indexes normalize it."""
+        return re.sub(r"[-_.]+", "-", self.requirement.name).lower()
 
 
 def decoded(content: bytes, name: str) -> str:
@@ -106,8 +105,7 @@ def _of_lines(text: str, name: str) -> Iterator[Pin]:
             continue  # a folder, an archive or a repository: its version shows when it is built
         if line.requirement:
             requirement = _requirement(line.requirement, line.where)
-            if requirement.marker is None or may_apply(str(requirement.marker)):
-                yield Pin(requirement, indexes, line.where)
+            yield Pin(requirement, indexes, line.where, (str(requirement.marker or ""),))
 
 
 def _requirement(text: str, where: str) -> Requirement:
@@ -152,12 +150,11 @@ def _of_pipfile_lock(text: str, name: str) -> Iterator[Pin]:
 
 
 def _of_package(package: dict[str, Any], indexes: tuple[str, ...], name: str) -> Iterator[Pin]:
-    """Yields a lock file's entry, unless it has no version (a folder, a repository) or is for no Linux."""
+    """Yields a lock file's entry, unless it has no version (a folder, a repository)."""
     title, version, extras = package.get("name"), package.get("version"), package.get("extras")
-    if not isinstance(title, str) or not isinstance(version, str) or not any(map(may_apply, _markers(package))):
-        return
-    wanted = f"[{','.join(map(str, extras))}]" if isinstance(extras, list) else ""
-    yield Pin(_requirement(f"{title}{wanted}=={version}", name), indexes, name)
+    if isinstance(title, str) and isinstance(version, str):
+        wanted = f"[{','.join(map(str, extras))}]" if isinstance(extras, list) else ""
+        yield Pin(_requirement(f"{title}{wanted}=={version}", name), indexes, name, _markers(package), locked=True)
 
 
 def _address(package: dict[str, Any]) -> tuple[str, ...]:
@@ -167,28 +164,8 @@ def _address(package: dict[str, Any]) -> tuple[str, ...]:
     return tuple(place for place in places if isinstance(place, str))
 
 
-def _markers(package: dict[str, Any]) -> Sequence[str]:
+def _markers(package: dict[str, Any]) -> tuple[str, ...]:
     """Returns the markers of which one must hold: uv lists them, Poetry may keep one for each group."""
     marker = next((package[key] for key in ("resolution-markers", "markers", "marker") if key in package), "")
     several = list(marker.values()) if isinstance(marker, dict) else marker
-    return [str(one) for one in several] if isinstance(several, list) else [str(several)]
-
-
-@lru_cache(maxsize=1024)
-def may_apply(marker: str) -> bool:
-    """Returns whether a marker holds on some Linux with some Python; True for "" and for one that cannot be read."""
-    from packaging.markers import Marker
-
-    if not marker or len(marker) > _LONGEST_MARKER:
-        return True
-    try:
-        parsed = Marker(marker)
-        return any(
-            parsed.evaluate(
-                {**_LINUX, "platform_machine": machine, "python_version": python, "python_full_version": f"{python}.0"}
-            )
-            for machine in _MACHINES
-            for python in _PYTHONS
-        )
-    except (ValueError, RecursionError):
-        return True
+    return tuple(str(one) for one in several) if isinstance(several, list) else (str(several),)

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gpuctl.compat.alternatives import settled
 from gpuctl.compat.asks import Ask
 from gpuctl.compat.gpu_rules import gpu_and_driver
 from gpuctl.compat.gpus import Gpu
-from gpuctl.compat.judge import judge
+from gpuctl.compat.judge import asked_cuda, judge_ask
 from gpuctl.compat.question import Machine, Question, typed_cuda
-from gpuctl.compat.rulings import SEVERITY, Cuda, Ruling, resolve_cuda, worst
+from gpuctl.compat.rulings import SEVERITY, Cuda, Ruling, worst
 from gpuctl.compat.tables import CudaRow
 from gpuctl.compat.versions import parse_driver, parts
 from gpuctl.model import Reason, Remedy, Verdict
@@ -65,22 +66,23 @@ class Answer:
 
     @property
     def cuda(self) -> str | None:
-        """The CUDA version that decides."""
-        return self.asked[0].cuda if self.asked else None
+        """The CUDA version that decides; None: none is asked for, or none is known."""
+        return next((one.cuda for one in self.asked if one.cuda), None)
 
 
 @dataclass(frozen=True)
 class _Case:
-    """One GPU before all that is asked: what each ask came to, in their order, and what the gate says."""
+    """One GPU before all that is asked: what each ask came to, in their order, all together, and what the gate says."""
 
     gpu: Gpu
     by_ask: tuple[tuple[Ruling, ...], ...]
+    settled: tuple[Ruling, ...]
     requirement: Requirement | None
     at_gate: tuple[Ruling, ...]
 
     @property
     def rulings(self) -> tuple[Ruling, ...]:
-        return (*(ruling for rulings in self.by_ask for ruling in rulings), *self.at_gate)
+        return (*self.settled, *self.at_gate)
 
 
 def check(question: Question, machine: Machine) -> Answer:
@@ -97,7 +99,7 @@ def check(question: Question, machine: Machine) -> Answer:
         _verdict(cases, whole),
         tuple(sorted(asked, key=lambda one: SEVERITY.index(one.verdict), reverse=True)),
         tuple(by_gpu[gpu] for gpu in machine.gpus),
-        _remedies(cudas, asked, machine, cases, requirement),
+        _remedies(question.asks, asked, machine, requirement),
         tuple(ruling.reason for ruling in whole),
         requirement,
         question.image,
@@ -124,7 +126,7 @@ def _judged(
         raise ValueError("no driver to ask about: name one")
     if not machine.gpus:
         raise ValueError("no GPU to ask about: name one")
-    cudas = tuple(resolve_cuda(ask.cuda) for ask in question.asks)
+    cudas = tuple(asked_cuda(ask, machine.driver or "", machine.gpus, machine.open_module) for ask in question.asks)
     cases = tuple(_case(question, cudas, machine, gpu, thorough) for gpu in dict.fromkeys(machine.gpus))
     return cudas, cases, _of_the_image(question.gate.claims if question.gate else None, machine.architecture)
 
@@ -139,16 +141,17 @@ def _of_the_image(claims: Claims | None, architecture: str | None) -> tuple[Ruli
 
 def _case(question: Question, cudas: Sequence[Cuda], machine: Machine, gpu: Gpu, thorough: bool) -> _Case:
     by_ask = tuple(
-        (*judge(cuda, machine.driver or "", gpu, machine.open_module), *_built_for(ask, gpu))
+        judge_ask(ask, cuda, machine.driver or "", gpu, machine.open_module)
         for ask, cuda in zip(question.asks, cudas, strict=True)
     )
+    together = tuple(settled(question.asks, by_ask))
     if question.gate is None or not question.gate.asks:
-        return _Case(gpu, by_ask, None, ())
+        return _Case(gpu, by_ask, together, None, ())
     from gpuctl.compat.gate import at_the_gate, gate_rulings, subject_of
 
     subject = subject_of(machine.driver, gpu, machine.driver_cuda)
     said = at_the_gate(question.gate, subject, gpu, machine.enforcement, thorough)
-    return _Case(gpu, by_ask, said, gate_rulings(said, machine.enforcement, question.gate, not by_ask))
+    return _Case(gpu, by_ask, together, said, gate_rulings(said, machine.enforcement, question.gate, not by_ask))
 
 
 def _verdict(cases: Sequence[_Case], whole: Sequence[Ruling]) -> Verdict:
@@ -163,36 +166,19 @@ def _deciding(cases: Sequence[_Case]) -> Requirement | None:
     return next((one for one in said if not one.satisfied), said[0] if said else None)
 
 
-def _built_for(ask: Ask, gpu: Gpu) -> tuple[Ruling, ...]:
-    oldest = ask.min_compute_capability
-    if oldest is None or not gpu.compute_capability or parts(gpu.compute_capability) >= parts(oldest):
-        return ()
-    message = f"{ask.by} is built for compute capability {oldest} and newer; {gpu.name} has {gpu.compute_capability}."
-    return (Ruling(Verdict.INCOMPATIBLE, Reason("build.gpu-too-old", message, ask.source)),)
-
-
 def _asked(place: int, cuda: Cuda, ask: Ask, cases: Sequence[_Case]) -> Asked:
     verdict = worst(ruling.verdict for case in cases for ruling in case.by_ask[place])
     return Asked(cuda.text, ask.by, ask.source, ask.others, verdict)
 
 
 def _remedies(
-    cudas: Sequence[Cuda],
-    asked: Sequence[Asked],
-    machine: Machine,
-    cases: Sequence[_Case],
-    requirement: Requirement | None,
+    asks: Sequence[Ask], asked: Sequence[Asked], machine: Machine, requirement: Requirement | None
 ) -> tuple[Remedy, ...]:
     if all(one.verdict is Verdict.COMPATIBLE for one in asked) and (requirement is None or requirement.satisfied):
         return ()  # a good answer does not pay for what would change it
-    from gpuctl.compat.remedies import gate_remedies, other_build, remedies
+    from gpuctl.compat.remedies import gate_remedies, remedies
 
-    gpus, driver = [case.gpu for case in cases], machine.driver or ""
-    found = [one for ask in asked for one in other_build(ask.by, ask.others, driver, gpus, ask.verdict)]
-    if asked:
-        # What the newest of the worst needs serves the others too: a newer driver runs every older CUDA version.
-        place = max(range(len(asked)), key=lambda one: (SEVERITY.index(asked[one].verdict), parts(asked[one].cuda)))
-        found += remedies(cudas[place], driver, gpus, [ruling for case in cases for ruling in case.by_ask[place]])
+    found = remedies(asks, machine)
     if requirement:
         found += gate_remedies(requirement, {one.verdict for one in asked})
     return tuple(dict.fromkeys(found))

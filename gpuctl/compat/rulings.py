@@ -56,6 +56,12 @@ def resolve_cuda(text: str) -> Cuda:
     return Cuda(full, minor, update, None if update else f"the known releases of CUDA {minor} are {releases}")
 
 
+def minor_versions(major: str, lowest: str) -> tuple[str, ...]:
+    """Returns the minor versions of a CUDA major that the tables know, oldest first, from `lowest` (if any) on."""
+    known = (minor for minor in cuda_versions() if minor.partition(".")[0] == major)
+    return tuple(minor for minor in known if parts(minor) >= parts(lowest or "0"))
+
+
 def _why_unknown(version: tuple[int, ...]) -> str:
     oldest, newest = cuda_versions()[0], cuda_versions()[-1]
     if version > parts(newest):

@@ -76,20 +76,26 @@ def probe_system(host: Host) -> System:
     """Returns what the operating system says of itself."""
     machine = begin(lambda: probe_machine(host))
     distribution = _distribution(host)
-    architecture = host.read("/proc/sys/kernel/arch")
-    if not architecture.ok:  # Linux before 6.1
-        architecture = host.run(("uname", "-m"))
+    architecture = probe_architecture(host)
     kind, detail = machine()
     return System(
         distribution=distribution,
         package_manager=_package_manager(host, distribution.value),
         kernel=fact(host.read(OSRELEASE), str.strip),
-        architecture=fact(architecture, str.strip),
+        architecture=architecture,
         machine=kind,
         machine_detail=detail,
         systemd=_systemd(host),
         euid=fact(host.env("euid"), int),
     )
+
+
+def probe_architecture(host: Host) -> Fact[str]:
+    """Returns the processor's architecture alone, as uname -m says it."""
+    architecture = host.read("/proc/sys/kernel/arch")
+    if not architecture.ok:  # Linux before 6.1
+        architecture = host.run(("uname", "-m"))
+    return fact(architecture, str.strip)
 
 
 def probe_package_manager(host: Host) -> Fact[str]:

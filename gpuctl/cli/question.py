@@ -1,0 +1,68 @@
+"""What `gpuctl check` is asked: its options and files as a question."""
+
+from __future__ import annotations
+
+import sys
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from gpuctl.cli.described import check_cuda_option
+from gpuctl.cli.snapshots import host_at
+
+if TYPE_CHECKING:
+    from gpuctl.compat.asks import Ask
+    from gpuctl.compat.gate import Gate
+    from gpuctl.compat.question import Question
+    from gpuctl.compat.requirement_markers import Environment
+
+
+class Evaluator(str, Enum):
+    """Who evaluates requirements."""
+
+    LIBRARY = "libnvidia-container"
+    GO = "go"
+
+
+def asked_question(
+    cuda: str | None, require: list[str], framework: list[str], files: tuple[Ask, ...], evaluator: Evaluator
+) -> Question:
+    """Returns what the options ask. Raises ValueError, a sentence, for what cannot be asked."""
+    from gpuctl.compat.question import Question, typed_cuda
+
+    check_cuda_option(cuda)
+    asks = [] if cuda is None else [typed_cuda(cuda)]
+    if framework:
+        from gpuctl.compat.frameworks import asks_or_unknown
+
+        asks += [ask for text in framework for ask in asks_or_unknown(text)]
+    return Question((*asks, *files), _gate(require, evaluator))
+
+
+def pinned(path: str, snapshot: str | None) -> tuple[Ask, ...]:
+    """Returns what a requirements file or a lock file asks for on this host, or a snapshot's. Raises ValueError."""
+    from gpuctl.compat.requirements_file import file_asks
+    from gpuctl.host.files import FileProblem, read_named
+
+    try:
+        raw = read_named(path)
+    except FileProblem as problem:
+        raise ValueError(str(problem)) from None
+    return file_asks(raw, path, _environment(snapshot))
+
+
+def _environment(snapshot: str | None) -> Environment:
+    """Returns where a file's packages are installed: on the host's architecture, for the Python that is here."""
+    from gpuctl.compat.requirement_markers import Environment
+    from gpuctl.facts.system import probe_architecture
+
+    python = None if snapshot else "{}.{}".format(*sys.version_info)
+    return Environment(probe_architecture(host_at(snapshot)).value, python)
+
+
+def _gate(require: list[str], evaluator: Evaluator) -> Gate | None:
+    if not require and evaluator is Evaluator.LIBRARY:
+        return None
+    from gpuctl.compat.claims import Expression
+    from gpuctl.compat.gate import Gate
+
+    return Gate(None, tuple(Expression("--require", text) for text in require), evaluator.value)

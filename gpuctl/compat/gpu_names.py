@@ -1,0 +1,56 @@
+"""Names that nvidia-smi prints for what is no whole board: a vGPU's profile, a MIG slice, a name that was cut short.
+
+Source: the profiles in https://docs.nvidia.com/vgpu/latest/grid-vgpu-user-guide/ ("Virtual GPU Types").
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+# GRID T4-16Q, NVIDIA A100-1-5CME, GRID T4-1B4: board, slices, GB of memory, series.
+_PROFILE = re.compile(
+    r"(?:(?:NVIDIA|GRID)\s+)*(.+?)-(?:[0-9]-)?[0-9]{1,3}([ABCQ])[0-9]?(?:ME|GFX|NOME)?", re.IGNORECASE
+)
+_KEPLER = re.compile(r"(GRID\s+K[12])[0-9]{2}Q?", re.IGNORECASE)
+_SLICE = re.compile(r"\s+MIG\s+(?:[0-9]c\.)?[0-9]g\.[0-9]+gb\S*$|\s*\(nvgpu\)$", re.IGNORECASE)
+_CUT = re.compile(r"\s*(?:\.\.\.|…)$")
+_BOARD_LETTERS = re.compile(r"[A-Z]{1,2}$", re.IGNORECASE)
+_SERIES_BRANDS = {"Q": "vws", "C": "vcs", "B": "vpc", "A": "vapps"}
+LONGEST_NAME = 200
+"""Letters. No NVIDIA GPU has a longer name."""
+BRAND_BEFORE_460 = "grid"
+"""What NVML of older drivers says of every vGPU."""
+
+
+@dataclass(frozen=True)
+class Name:
+    """What a name says: how the board may be called, likeliest first.
+
+    `brand` is that of a vGPU, None for a board. `cut`: the first of `boards` is only a name's beginning.
+    """
+
+    boards: tuple[str, ...]
+    brand: str | None = None
+    cut: bool = False
+
+
+def read_name(text: str) -> Name:
+    """Returns what a name says. One that is a board's whole name says itself."""
+    whole = _SLICE.sub("", text[:LONGEST_NAME].strip())
+    kepler, profile = _KEPLER.fullmatch(whole), _PROFILE.fullmatch(whole)
+    if kepler:
+        return Name((kepler[1],), BRAND_BEFORE_460)
+    if profile:
+        return Name(tuple(_boards(profile[1])), _SERIES_BRANDS[profile[2].upper()])
+    stem = _CUT.sub("", whole)
+    # The last word may be half of one that says nothing: NVIDIA H100 PC...
+    return Name((stem, stem.rpartition(" ")[0]), cut=True) if stem != whole else Name((whole,))
+
+
+def _boards(board: str) -> list[str]:
+    """A profile writes RTX6000-Ada for RTX 6000 Ada Generation, RTX6000 for Quadro RTX 6000, A100D for A100's 80 GB."""
+    bare = re.sub(r"Blackwell\s*DC$", " Blackwell Server Edition", board, flags=re.IGNORECASE)
+    shorter = _BOARD_LETTERS.sub("", board)
+    found = (bare, f"Quadro {board}", f"{board} Generation", shorter, f"Quadro {shorter}")
+    return [one for one in dict.fromkeys(found) if any(letter.isdigit() for letter in one)]

@@ -1,0 +1,128 @@
+"""Locks and requirement files as installers read them: what this host installs, and what only a choice decides."""
+
+from __future__ import annotations
+
+import pytest
+
+from gpuctl.compat.gpus import find_gpu
+from gpuctl.compat.question import Machine, Question
+from gpuctl.compat.requirement_markers import Environment
+from gpuctl.compat.requirements_file import requirements_asks
+from gpuctl.compat.rules import Answer, check
+from gpuctl.model import Verdict
+
+X86, ARM = Environment("x86_64", "3.12"), Environment("aarch64", "3.12")
+
+BY_ARCHITECTURE = """\
+torch==2.6.0 ; platform_machine == 'x86_64'
+torch==2.12.1 ; platform_machine == 'aarch64'
+"""
+BY_PYTHON = """\
+torch==2.4.1 ; python_version < '3.9'
+torch==2.6.0 ; python_version >= '3.9' and python_version < '3.14'
+torch==2.12.1 ; python_full_version >= '3.14'
+"""
+UV_FORKED = """\
+version = 1
+requires-python = ">=3.10"
+resolution-markers = ["platform_machine == 'aarch64' and sys_platform == 'linux'", "platform_machine != 'aarch64'"]
+
+[[package]]
+name = "torch"
+version = "2.6.0"
+source = { registry = "https://pypi.org/simple" }
+resolution-markers = ["platform_machine != 'aarch64' or sys_platform != 'linux'"]
+
+[[package]]
+name = "torch"
+version = "2.12.1"
+source = { registry = "https://pypi.org/simple" }
+resolution-markers = ["platform_machine == 'aarch64' and sys_platform == 'linux'"]
+"""
+UV_CONFLICTS = """\
+version = 1
+requires-python = ">=3.10"
+conflicts = [[{ package = "demo", extra = "cu124" }, { package = "demo", extra = "cu130" }]]
+
+[[package]]
+name = "demo"
+version = "0.1.0"
+source = { virtual = "." }
+
+[package.optional-dependencies]
+cu124 = [{ name = "torch", version = "2.6.0+cu124", source = { registry = "https://download.pytorch.org/whl/cu124" } }]
+cu130 = [{ name = "torch", version = "2.12.1+cu130", source = { registry = "https://download.pytorch.org/whl/cu130" } }]
+
+[[package]]
+name = "torch"
+version = "2.6.0+cu124"
+source = { registry = "https://download.pytorch.org/whl/cu124" }
+
+[[package]]
+name = "torch"
+version = "2.12.1+cu130"
+source = { registry = "https://download.pytorch.org/whl/cu130" }
+"""
+PYLOCK = """\
+lock-version = "1.0"
+created-by = "pdm"
+extras = ["cu124", "cu130"]
+
+[[packages]]
+name = "torch"
+version = "2.6.0"
+marker = "'cu124' in extras and platform_machine == 'x86_64'"
+
+[[packages]]
+name = "torch"
+version = "2.12.1"
+marker = "'cu130' in extras and platform_machine == 'x86_64'"
+
+[[packages]]
+name = "torch"
+version = "2.15.0"
+marker = "'cu130' in extras and platform_machine == 'aarch64'"
+"""
+
+
+def cudas(text: str, name: str, where: Environment) -> list[str]:
+    return [one.cuda for one in requirements_asks(text, name, where)]
+
+
+def on(text: str, name: str, driver: str) -> Answer:
+    return check(Question(requirements_asks(text, name, X86)), Machine(driver, (find_gpu("RTX 4090"),)))
+
+
+@pytest.mark.parametrize(("text", "name"), [(BY_ARCHITECTURE, "r.txt"), (UV_FORKED, "uv.lock")])
+def test_what_another_architecture_installs_is_not_asked_here(text: str, name: str) -> None:
+    assert cudas(text, name, X86) == ["12.4"]
+    assert cudas(text, name, ARM) == ["13.0"]
+    assert requirements_asks(text, name, X86)[0].by.endswith(f" in {name} (for x86_64)")
+
+
+def test_what_another_python_installs_is_not_asked_here() -> None:
+    assert cudas(BY_PYTHON, "r.txt", Environment("x86_64", "3.12")) == ["12.4"]
+    assert cudas(BY_PYTHON, "r.txt", Environment("x86_64", "3.8")) == ["12.1"]
+    assert cudas(BY_PYTHON, "r.txt", Environment("x86_64", "3.15")) == ["13.0"]
+
+
+def test_a_file_for_another_python_alone_is_judged_all_the_same() -> None:
+    assert cudas("torch==2.6.0 ; python_version >= '3.13'\n", "r.txt", X86) == ["12.4"]
+
+
+@pytest.mark.parametrize(("text", "name"), [(UV_CONFLICTS, "uv.lock"), (PYLOCK, "pylock.toml")])
+def test_alternatives_that_only_a_choice_decides_are_told_one_by_one(text: str, name: str) -> None:
+    answer = on(text, name, "550.90.07")
+    assert answer.verdict is Verdict.UNKNOWN
+    assert {one.cuda: one.verdict for one in answer.asked} == {
+        "12.4": Verdict.COMPATIBLE,
+        "13.0": Verdict.INCOMPATIBLE,
+    }
+    (reason,) = (one for one in answer.gpus[0].reasons if one.id == "build.alternatives")
+    assert "torch 2.6.0" in reason.message and "is compatible" in reason.message
+    assert "is incompatible" in reason.message
+
+
+def test_alternatives_that_fare_alike_decide_together() -> None:
+    assert on(UV_CONFLICTS, "uv.lock", "610.43.02").verdict is Verdict.COMPATIBLE
+    assert on(UV_CONFLICTS, "uv.lock", "470.57.02").verdict is Verdict.INCOMPATIBLE

@@ -1,0 +1,109 @@
+"""Whoever follows a remedy fares better: each is judged by the rules that judged the request, on the same host."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gpuctl.compat.asks import Ask
+from gpuctl.compat.framework_table import framework_releases, release_ask
+from gpuctl.compat.frameworks import framework_asks
+from gpuctl.compat.gpus import find_gpu
+from gpuctl.compat.question import Machine, Question, typed_cuda
+from gpuctl.compat.rules import Answer, check
+from gpuctl.compat.rulings import SEVERITY
+from gpuctl.compat.tables import branches, cuda_rows, cuda_versions, products
+from gpuctl.compat.versions import parts
+from gpuctl.model import Verdict
+
+ASKS = [
+    *(typed_cuda(cuda) for cuda in cuda_versions()),
+    *(release_ask(row, cuda) for row in framework_releases() if "ngc" not in row.framework for cuda in row.cudas),
+]
+GPUS = [find_gpu(row.product) for row in products() if len(row.variants) == 1]
+DRIVERS = sorted(
+    {branch.newest_version for branch in branches() if branch.newest_version}
+    | {least for row in cuda_rows() if "." in (least := row.driver.open_minimum() or "")},
+    key=parts,
+)
+
+
+def on(ask: Ask, machine: Machine) -> Answer:
+    return check(Question((ask,)), machine)
+
+
+def followed(text: str, ask: Ask, machine: Machine) -> tuple[Ask, Machine]:
+    """Returns what is asked, and where, after a person did what a remedy says."""
+    build = re.search(r"^Use (?:the build of )?(\S+) (\S+) (?:in its build )?for CUDA ([0-9.]+)", text)
+    image = re.search(r"^Use an image for CUDA ([0-9.]+)", text)
+    driver = re.search(r"the driver to ([0-9.]+) or newer", text)
+    module = re.search(r"(open|proprietary) (?:flavour|kernel module)", text)
+    if module:
+        machine = replace(machine, open_module=module[1] == "open")
+    if driver:
+        version = driver[1] if "." in driver[1] else f"{driver[1]}.0"
+        return ask, replace(machine, driver=version, open_module=machine.open_module if module else None)
+    if image:
+        return typed_cuda(image[1]), machine
+    if build:
+        (row,) = (row for row in framework_releases() if (row.framework, row.version) == build.group(1, 2))
+        assert build[3] in row.cudas
+        return release_ask(row, build[3]), machine
+    assert module, f"nobody can follow: {text}"
+    return ask, machine
+
+
+def holds(ask: Ask, machine: Machine) -> None:
+    answer = on(ask, machine)
+    for remedy in answer.remedies:
+        if "cuda-compat" in remedy.text:
+            assert answer.verdict is Verdict.NEEDS_PACKAGE
+            continue
+        assert not (ask.wheel and "image" in remedy.text)
+        after = on(*followed(remedy.text, ask, machine)).verdict
+        assert SEVERITY.index(after) < SEVERITY.index(answer.verdict), (ask.by, machine, remedy.text, after)
+        assert after is not Verdict.UNKNOWN
+
+
+@settings(max_examples=250, deadline=None)
+@given(
+    st.sampled_from(ASKS),
+    st.lists(st.sampled_from(GPUS), min_size=1, max_size=2),
+    st.sampled_from(DRIVERS),
+    st.sampled_from([None, None, True, False]),
+)
+def test_whoever_follows_a_remedy_fares_better(ask: Ask, gpus: list, driver: str, open_module: bool | None) -> None:  # type: ignore[type-arg]
+    holds(ask, Machine(driver, tuple(gpus), open_module))
+
+
+@pytest.mark.parametrize("gpu", ["GTX 1080", "T4", "A100", "H100", "RTX 5090", "B200"])
+@pytest.mark.parametrize("driver", ["470.57.02", "535.104.05", "580.95.05"])
+def test_no_row_of_the_frameworks_gets_a_remedy_that_does_not_help(gpu: str, driver: str) -> None:
+    for ask in ASKS[:: 7 if driver != "580.95.05" else 3]:
+        holds(ask, Machine(driver, (find_gpu(gpu),)))
+
+
+@pytest.mark.parametrize("build", ["cu128", "cu129"])
+def test_the_build_that_is_named_has_code_for_the_gpu_and_nothing_else_is_told(build: str) -> None:
+    (ask,) = framework_asks(f"pytorch==2.8.0+{build}")
+    texts = [one.text for one in on(ask, Machine("580.95.05", (find_gpu("GTX 1080"),))).remedies]
+    assert texts == ["Use the build of pytorch 2.8.0 for CUDA 12.6: it is compatible here."]
+
+
+def test_a_driver_in_the_wrong_flavour_is_changed_for_one_in_the_right_flavour() -> None:
+    machine = Machine("610.43.02", (find_gpu("V100"),), open_module=True)
+    texts = [one.text for one in on(typed_cuda("12.4"), machine).remedies]
+    assert len(texts) == 1
+    assert "the driver to" in texts[0] and "proprietary" in texts[0]
+
+
+def test_a_host_with_several_that_ask_is_told_one_driver_that_serves_all_of_them() -> None:
+    asks = (typed_cuda("12.4"), typed_cuda("12.8"), typed_cuda("12.2"))
+    answer = check(Question(asks), Machine("470.57.02", (find_gpu("A100"),)))
+    drivers = [one.text for one in answer.remedies if "the driver to" in one.text]
+    assert len(drivers) == 1
+    assert drivers[0].startswith("Upgrade the driver to 570.26 or newer")

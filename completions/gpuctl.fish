@@ -42,6 +42,7 @@ complete -c gpuctl -n '__fish_seen_subcommand_from check' -l require -x -d 'As i
 complete -c gpuctl -n '__fish_seen_subcommand_from check' -l framework -x -d 'pytorch==2.4.0+cu121; repeatable'
 complete -c gpuctl -n '__fish_seen_subcommand_from check' -l requirements -r -F -d 'A requirements or lock file'
 complete -c gpuctl -n '__fish_seen_subcommand_from check' -l hosts -r -F -d 'Many hosts CSV or JSON lines, - for stdin'
+complete -c gpuctl -n '__fish_seen_subcommand_from check' -l smi -r -F -d 'What nvidia-smi printed there, - for stdin'
 complete -c gpuctl -n '__fish_seen_subcommand_from check' -l driver -x -d 'A driver, instead of this hosts'
 complete -c gpuctl -n '__fish_seen_subcommand_from check' -l driver-cuda -x -d 'The drivers highest CUDA version'
 complete -c gpuctl -n '__fish_seen_subcommand_from check' -l gpu -x -d 'A GPU, instead of this hosts; repeatable'

@@ -23,7 +23,7 @@ SECONDS = 8
 MEMORY = 1 << 30
 ROOMS = ("facts", "compat", "diagnose", "engines", "images")
 TEXT = ("str", "bytes", "bytes | str", "str | bytes")
-TAKE_NO_TEXT = {"parse_address", "parse_daemon", "parse_flavour", "parse_kind", "parse_service"}
+TAKE_NO_TEXT = {"parse_address", "parse_daemon", "parse_entry", "parse_flavour", "parse_kind", "parse_service"}
 """What is called parse_… and takes values that another parser has made of a text."""
 BESIDE = {
     "parse_document": ("a.yaml", "a.json"),

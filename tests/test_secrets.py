@@ -14,6 +14,7 @@ from synthetic import called, snapshots
 
 from gpuctl.checks import diagnose
 from gpuctl.checks.public import public
+from gpuctl.command import command
 from gpuctl.diagnose.scan import scan
 from gpuctl.facts.collect import collect
 from gpuctl.facts.gather import gather
@@ -49,7 +50,9 @@ def test_no_secret_of_the_corpus_passes(form: str) -> None:
         shown, found = redact("run", "x", around)
         assert passed(secret, shown) == [] and found
         assert without_secrets(shown) == shown
-    found_there = public(Finding("x.y", "x", Status.FAIL, text, (Evidence(text, text),), Remedy(text, (text,))))
+    found_there = public(
+        Finding("x.y", "x", Status.FAIL, text, (Evidence(text, text),), Remedy(text, (command(text),)))
+    )
     assert passed(secret, repr(found_there)) == []
     in_grpc, _ = redact("call", "x", text)
     assert passed(secret, in_grpc) == [] and len(in_grpc) == len(text)

@@ -58,7 +58,7 @@ from pathlib import Path
 import gpuctl.compat
 from gpuctl.compat.tables import put_over
 put_over(Path("/"), json.load(sys.stdin))
-modules = [import_module(f"gpuctl.compat.{one.name}") for one in pkgutil.iter_modules(gpuctl.compat.__path__)]
+modules = [import_module(one.name) for one in pkgutil.walk_packages(gpuctl.compat.__path__, "gpuctl.compat.")]
 loaders = {f for module in modules for f in vars(module).values() if hasattr(f, "cache_info")}
 for load in loaders:
     if not signature(load).parameters:

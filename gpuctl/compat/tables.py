@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+import gpuctl
 from gpuctl.compat.versions import DriverRange, parse_range
 
 Row = TypeVar("Row")
@@ -25,7 +26,7 @@ CATALOGUE = "tables"
 @cache
 def data_dir() -> Path:
     """Returns the folder of the tables: inside the installed package, or at the top of a checkout."""
-    package = Path(__file__).parents[1]
+    package = Path(gpuctl.__file__).parent
     return next((folder for folder in (package / "data", package.parent / "data") if folder.is_dir()), package / "data")
 
 

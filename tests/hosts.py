@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 
-from gpuctl.host.reading import Outcome, Reading
-from gpuctl.host.snapshot import SnapshotHost, key
+from gpuctl.host.look.reading import Outcome, Reading
+from gpuctl.host.record.snapshot import SnapshotHost, key
 from gpuctl.model import Remedy
 
 Answer = str | Reading

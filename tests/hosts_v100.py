@@ -11,7 +11,7 @@ from hosts import host
 from gpuctl.facts import automatic_upgrades as apt
 from gpuctl.facts import disks
 from gpuctl.facts.packages import DPKG_QUERY, SHOW_KEYS, TOOLKIT
-from gpuctl.host.snapshot import SnapshotHost
+from gpuctl.host.record.snapshot import SnapshotHost
 
 DOCKER = "unix:///var/run/docker.sock"
 KERNEL = "4.19.0-9-amd64"

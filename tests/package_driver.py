@@ -17,7 +17,7 @@ from gpuctl.facts.docker import Docker
 from gpuctl.facts.gather import gather
 from gpuctl.facts.packages import Packages
 from gpuctl.facts.system import System
-from gpuctl.host.local import LocalHost
+from gpuctl.host.look.local import LocalHost
 from gpuctl.provision.errand import Errand
 from gpuctl.provision.package_plan import PackagePlan
 from gpuctl.provision.packages import PackageWish, plan_packages

@@ -20,8 +20,8 @@ from hosts_v100 import BOOTED, CHARACTER, DOCKER, INFO, NVIDIAS, POLICY, QUERY, 
 
 from gpuctl.facts.docker_unit import SHOW_SOCKETS
 from gpuctl.facts.packages import TOOLKIT
-from gpuctl.host.archive import Snapshot, lines
-from gpuctl.host.reading import Outcome
+from gpuctl.host.look.reading import Outcome
+from gpuctl.host.record.archive import Snapshot, lines
 
 FOLDER = Path(__file__).parent / "snapshots"
 TOOLKIT_VERSION = "1.17.8"

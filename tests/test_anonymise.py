@@ -12,9 +12,9 @@ from synthetic import called, snapshots
 from gpuctl.checks import diagnose
 from gpuctl.facts.collect import HOST_NAMES, fit_to_leave
 from gpuctl.facts.gather import gather
-from gpuctl.host.archive import Snapshot, decode, lines
-from gpuctl.host.reading import Outcome, Reading
-from gpuctl.host.snapshot import SnapshotHost, key
+from gpuctl.host.look.reading import Outcome, Reading
+from gpuctl.host.record.archive import Snapshot, decode, lines
+from gpuctl.host.record.snapshot import SnapshotHost, key
 
 HOST, SITE = "gpu17", "lab.corp.example"
 FORMS = {

@@ -26,9 +26,9 @@ from gpuctl.compat.question import Machine, Question
 from gpuctl.compat.rules import check
 from gpuctl.diagnose.scan import scan
 from gpuctl.documents import JSON_DEPTH, PARTS_LIMIT, TOML_DEPTH, TooMuch, load_json, load_toml
-from gpuctl.host.local import LocalHost
-from gpuctl.host.process import run_long
-from gpuctl.host.reading import Outcome
+from gpuctl.host.act.process import run_long
+from gpuctl.host.look.local import LocalHost
+from gpuctl.host.look.reading import Outcome
 
 FOLDER = Path(__file__).parent / "snapshots"
 GPUCTL = (sys.executable, "-m", "gpuctl")

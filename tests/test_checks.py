@@ -47,7 +47,7 @@ from gpuctl.facts.services import SHOW as SHOW_SERVICES
 from gpuctl.facts.system import System
 from gpuctl.facts.toolkit import Toolkit
 from gpuctl.host.places import SYSTEM_CONFIG
-from gpuctl.host.snapshot import SnapshotHost
+from gpuctl.host.record.snapshot import SnapshotHost
 from gpuctl.model import Action, Disturbs, Finding, Status
 from gpuctl.render.host import SUBJECTS, host_summary
 

@@ -330,7 +330,7 @@ def asking_nvml(pid: int) -> list[int]:
     """The children of a process that ask NVML, which hangs."""
     files = Path(f"/proc/{pid}/task").glob("*/children")
     children = [int(child) for file in files for child in content(file).split()]
-    return [child for child in children if "gpuctl.host.nvml" in content(Path(f"/proc/{child}/cmdline"))]
+    return [child for child in children if "gpuctl.host.look.nvml" in content(Path(f"/proc/{child}/cmdline"))]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -24,8 +24,8 @@ from gpuctl.facts.containerd_unit import SHOW, parse_units
 from gpuctl.facts.gather import Facts as Found
 from gpuctl.facts.system import BOOTED as SYSTEMD
 from gpuctl.facts.system import System
-from gpuctl.host.local import LocalHost
-from gpuctl.host.reading import Host
+from gpuctl.host.look.local import LocalHost
+from gpuctl.host.look.reading import Host
 from gpuctl.model import Disturbs, Fact
 from gpuctl.provision.containerd import plan, running
 from gpuctl.provision.result import Refused, Wish

@@ -73,7 +73,7 @@ class Running:
         return installing.install(self.host, "crio", *options, env=self.env)
 
     def config(self) -> Any:
-        get = "from gpuctl.host.http_get import get; print(get('unix:///run/crio/crio.sock', '/config', 5).text)"
+        get = "from gpuctl.host.look.http import get; print(get('unix:///run/crio/crio.sock', '/config', 5).text)"
         return parse_config("", self.host.run([sys.executable, "-c", get]).out)
 
 

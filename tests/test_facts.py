@@ -14,9 +14,9 @@ from gpuctl.facts.gather import PROBES, gather
 from gpuctl.facts.kernel import DkmsModule
 from gpuctl.facts.pci import PciGpu, probe_pci
 from gpuctl.facts.system import probe_system
-from gpuctl.host.local import LocalHost
-from gpuctl.host.memory import RememberingHost
-from gpuctl.host.snapshot import SnapshotHost
+from gpuctl.host.look.local import LocalHost
+from gpuctl.host.record.memory import RememberingHost
+from gpuctl.host.record.snapshot import SnapshotHost
 
 PROPRIETARY = (
     "NVRM version: NVIDIA UNIX x86_64 Kernel Module  418.87.00  Thu Aug  8 15:35:46 CDT 2019\n"

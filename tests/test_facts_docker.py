@@ -24,7 +24,7 @@ from gpuctl.facts.docker_flags import KEYS, MERGED, keys_set, options
 from gpuctl.facts.docker_process import parse_start
 from gpuctl.facts.docker_unit import SHOW, SHOW_SOCKETS, expanded
 from gpuctl.facts.system import BOOTED as SYSTEMD
-from gpuctl.host.local import LocalHost
+from gpuctl.host.look.local import LocalHost
 
 VERSION = {"Version": "20.10.24+dfsg1", "ApiVersion": "1.41", "MinAPIVersion": "1.12"}
 INFO = {
@@ -98,7 +98,7 @@ def test_a_user_who_may_not_open_the_socket_cannot_tell_instead_of_seeing_no_doc
     dockerd: Dockerd, sim_host: Callable[..., SimHost]
 ) -> None:
     code = (
-        "from gpuctl.facts.docker import probe_docker; from gpuctl.host.local import LocalHost; import json;"
+        "from gpuctl.facts.docker import probe_docker; from gpuctl.host.look.local import LocalHost; import json;"
         "found = probe_docker(LocalHost());"
         "print(json.dumps([found.daemon.value, found.daemon.unknown, found.kind.value, found.kind.unknown]))"
     )

@@ -13,7 +13,7 @@ from simhost import Bed, SimHost, is_running, until
 from gpuctl.facts.driver import probe_driver
 from gpuctl.facts.kernel import OSRELEASE, SECURE_BOOT, probe_kernel
 from gpuctl.facts.toolkit import Part, probe_toolkit
-from gpuctl.host.local import LocalHost
+from gpuctl.host.look.local import LocalHost
 
 SMI = "nvidia-smi --query-gpu=driver_version --format=csv,noheader"
 LOADED = "NVRM version: NVIDIA UNIX x86_64 Kernel Module  418.87.00  Thu Aug  8 15:35:46 CDT 2019\n"

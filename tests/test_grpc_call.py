@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from gpuctl.facts.protobuf import fields
-from gpuctl.host.local import LocalHost
-from gpuctl.host.reading import Outcome
+from gpuctl.host.look.local import LocalHost
+from gpuctl.host.look.reading import Outcome
 
 METHOD = "/runtime.v1.RuntimeService/Status"
 

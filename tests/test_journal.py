@@ -31,7 +31,7 @@ from gpuctl.facts.journal_entries import (
 )
 from gpuctl.facts.system import System
 from gpuctl.host.decode import parse_object
-from gpuctl.host.replacement import Replacement
+from gpuctl.host.write.replacement import Replacement
 from gpuctl.model import Status
 from gpuctl.render.history import history_json, history_text
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from gpuctl.bounds import ANSWER_LIMIT, TEXT_LIMIT
-from gpuctl.host.local import LocalHost
-from gpuctl.host.reading import Outcome
+from gpuctl.host.look.local import LocalHost
+from gpuctl.host.look.reading import Outcome
 
 
 class Endless(BaseHTTPRequestHandler):

@@ -26,10 +26,10 @@ from gpuctl.facts.gather import HEADLINE, PROBES, Facts, Missing, gather
 from gpuctl.facts.headline import DockerMet, DriverVersion
 from gpuctl.facts.packages import Packages
 from gpuctl.facts.system import System
-from gpuctl.host.local import LocalHost
-from gpuctl.host.memory import RememberingHost
-from gpuctl.host.reading import Host, Outcome, Reading
-from gpuctl.host.snapshot import SnapshotHost, key
+from gpuctl.host.look.local import LocalHost
+from gpuctl.host.look.reading import Host, Outcome, Reading
+from gpuctl.host.record.memory import RememberingHost
+from gpuctl.host.record.snapshot import SnapshotHost, key
 from gpuctl.model import CannotTell
 
 MACHINES = (v100(), *(host(**machine) for machine in HOSTS.values()))

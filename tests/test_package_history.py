@@ -33,8 +33,8 @@ from gpuctl.facts.package_logs import (
     parse_rpm_dates,
     parse_zypp,
 )
-from gpuctl.host.local import LocalHost
-from gpuctl.host.reading import Outcome
+from gpuctl.host.look.local import LocalHost
+from gpuctl.host.look.reading import Outcome
 from gpuctl.model import Finding
 
 BASE, BY_HAND = "nvidia-container-toolkit-base", "libnvidia-container1"
@@ -44,7 +44,7 @@ TELL = """
 import json
 from dataclasses import asdict
 from gpuctl.facts.package_history import probe_package_history
-from gpuctl.host.local import LocalHost
+from gpuctl.host.look.local import LocalHost
 history = probe_package_history(LocalHost())
 print(json.dumps([asdict(change) for change in history.changes.value or () if change.subject == "toolkit"]))
 """

@@ -15,7 +15,7 @@ from registry import answer, listen
 from gpuctl.facts.gather import gather
 from gpuctl.facts.package_sources import contradictions, parse_deb822, parse_one_line, parse_repo
 from gpuctl.facts.packages import Offer, Package, parse_installed, parse_policy
-from gpuctl.host.download import DownloadProblem, download
+from gpuctl.host.act.download import DownloadProblem, download
 from gpuctl.provision.package_files import show, silenced
 from gpuctl.provision.package_plan import PackagePlan
 from gpuctl.provision.packages import PackageWish, check_repo_url, newest, plan_packages

@@ -18,9 +18,9 @@ from gpuctl.command import command
 from gpuctl.diagnose.scan import scan
 from gpuctl.facts.collect import collect
 from gpuctl.facts.gather import gather
-from gpuctl.host.archive import decode
-from gpuctl.host.reading import Outcome, Reading, failure
-from gpuctl.host.redact import MASK, redact, without_secrets
+from gpuctl.host.look.reading import Outcome, Reading, failure
+from gpuctl.host.record.archive import decode
+from gpuctl.host.record.redact import MASK, redact, without_secrets
 from gpuctl.model import Evidence, Finding, Remedy, Status
 
 DATA = Path(__file__).parent / "data" / "secrets.jsonl"
@@ -111,7 +111,7 @@ SIZE, SECONDS = 1 << 18, 60
 def test_no_text_takes_longer_than_its_length() -> None:
     program = f"""
 import json, sys
-from gpuctl.host.redact import redact
+from gpuctl.host.record.redact import redact
 for of in json.load(sys.stdin):
     redact("read", "/etc/x", (of * ({SIZE} // len(of) + 1))[:{SIZE}])
 """

@@ -22,7 +22,7 @@ from simhost.dockerd import LOADER, MACHINE
 from gpuctl.checks import CHECKS
 from gpuctl.compat.cuda_errors import cuda_errors
 from gpuctl.facts.gather import gather
-from gpuctl.host.reading import Reading
+from gpuctl.host.look.reading import Reading
 from gpuctl.smoke.deep import Deep, Failure, read_deep, read_seen, read_steps
 from gpuctl.smoke.result import Wish
 from gpuctl.smoke.run import smoke_on_host

@@ -30,12 +30,21 @@ from gpuctl.checks import diagnose
 from gpuctl.checks.comparison import compare
 from gpuctl.facts.collect import OTHER_LOGS, bounded, collect
 from gpuctl.facts.gather import HEADLINE, PROBES, gather
-from gpuctl.host.archive import LINE_LIMIT, LINES_LIMIT, OPENED_LIMIT, BadSnapshot, Snapshot, decode, encode, lines
-from gpuctl.host.local import LocalHost
-from gpuctl.host.memory import RememberingHost
-from gpuctl.host.reading import Outcome, Reading
-from gpuctl.host.redact import redact
-from gpuctl.host.snapshot import SnapshotHost, key
+from gpuctl.host.look.local import LocalHost
+from gpuctl.host.look.reading import Outcome, Reading
+from gpuctl.host.record.archive import (
+    LINE_LIMIT,
+    LINES_LIMIT,
+    OPENED_LIMIT,
+    BadSnapshot,
+    Snapshot,
+    decode,
+    encode,
+    lines,
+)
+from gpuctl.host.record.memory import RememberingHost
+from gpuctl.host.record.redact import redact
+from gpuctl.host.record.snapshot import SnapshotHost, key
 from gpuctl.model import Status
 from gpuctl.render.doctor import report_text
 from gpuctl.render.json import doctor_json

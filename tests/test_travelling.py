@@ -18,7 +18,7 @@ from travelling import ROOT, facts_of, travelling
 
 from gpuctl.documents import load_toml
 from gpuctl.facts.gather import Missing, gather
-from gpuctl.host.archive import decode
+from gpuctl.host.record.archive import decode
 
 DRIVER = ROOT / "tests" / "travelling.py"
 VERMIN = Path(sys.executable).with_name("vermin")

@@ -20,8 +20,8 @@ from simhost.process import until
 
 from gpuctl.facts.docker_endpoint import Endpoint
 from gpuctl.facts.docker_process import Process, probe_process
-from gpuctl.host.local import LocalHost
-from gpuctl.host.reading import Outcome
+from gpuctl.host.look.local import LocalHost
+from gpuctl.host.look.reading import Outcome
 from gpuctl.host.trust import is_service
 from gpuctl.model import Fact
 

@@ -27,9 +27,9 @@ from gpuctl.facts.docker_daemon import State, probe_daemon
 from gpuctl.facts.docker_endpoint import Endpoint
 from gpuctl.facts.gather import Missing, gather
 from gpuctl.facts.nvml import parse_nvml
-from gpuctl.host.archive import BadSnapshot, Snapshot, decode, encode, lines
-from gpuctl.host.local import LocalHost
-from gpuctl.host.reading import Reading
+from gpuctl.host.look.local import LocalHost
+from gpuctl.host.look.reading import Reading
+from gpuctl.host.record.archive import BadSnapshot, Snapshot, decode, encode, lines
 from gpuctl.images.documents import CONFIGS, INDEXES, MANIFESTS, parse_config, parse_manifest
 from gpuctl.render.changes import diff_text
 from gpuctl.render.doctor import report_text

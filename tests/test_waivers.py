@@ -16,7 +16,7 @@ from simhost import SimHost
 from gpuctl.checks import diagnose
 from gpuctl.facts.gather import gather
 from gpuctl.host.places import SYSTEM_CONFIG
-from gpuctl.host.snapshot import SnapshotHost
+from gpuctl.host.record.snapshot import SnapshotHost
 from gpuctl.model import Finding, Status, Waiver
 
 SCHEMA = Path(__file__).parents[1] / "data" / "schemas" / "doctor.schema.json"

@@ -22,7 +22,7 @@ from test_cli import asking_nvml
 
 from gpuctl.facts.pace import REST, look_again
 from gpuctl.facts.system import System
-from gpuctl.host.snapshot import SnapshotHost
+from gpuctl.host.record.snapshot import SnapshotHost
 
 ROOT = Path(__file__).parents[1]
 WATCH = [sys.executable, "-m", "gpuctl", "doctor", "--only", "kernel", "--watch", "0.2"]

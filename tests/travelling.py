@@ -28,7 +28,7 @@ def travelling() -> List[Path]:
 def facts_of(snapshots: List[str]) -> Dict[str, Dict[type, object]]:
     """Returns what is seen of the host of each snapshot's file."""
     from gpuctl.facts.gather import gather
-    from gpuctl.host.archive import decode
+    from gpuctl.host.record.archive import decode
 
     return {name: dict(gather(decode(Path(name).read_bytes()).host, deadline=DEADLINE)) for name in snapshots}
 
@@ -41,8 +41,8 @@ def _load_all() -> None:
 def _collected() -> bytes:
     from gpuctl import __version__
     from gpuctl.facts.collect import collect
-    from gpuctl.host.archive import encode
-    from gpuctl.host.local import LocalHost
+    from gpuctl.host.look.local import LocalHost
+    from gpuctl.host.record.archive import encode
 
     return encode(collect(LocalHost(), __version__, 0.0, False))
 

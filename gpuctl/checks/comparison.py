@@ -9,9 +9,9 @@ from typing import Any
 
 from gpuctl.checks import diagnose
 from gpuctl.facts.gather import Facts, Missing, gather
-from gpuctl.host.archive import Snapshot
-from gpuctl.host.reading import Outcome, Reading
-from gpuctl.host.redact import redact
+from gpuctl.host.look.reading import Outcome, Reading
+from gpuctl.host.record.archive import Snapshot
+from gpuctl.host.record.redact import redact
 from gpuctl.model import Fact, Finding, Status
 
 LOUD = (Status.FAIL, Status.WARN, Status.UNKNOWN)

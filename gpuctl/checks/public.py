@@ -36,6 +36,6 @@ def _public_remedy(remedy: Remedy) -> Remedy:
 def _public(text: str) -> str:
     if not _MAY_HOLD_ONE.search(text):
         return text
-    from gpuctl.host.redact import without_secrets
+    from gpuctl.host.record.redact import without_secrets
 
     return without_secrets(text)

@@ -17,7 +17,7 @@ from typer.main import get_command
 from gpuctl import __version__
 from gpuctl.cli.streams import lost_output, open_streams
 from gpuctl.cli.tables import over_tables
-from gpuctl.host.signals import ignore_endings
+from gpuctl.host.act.signals import ignore_endings
 
 COMMANDS = (
     "doctor",
@@ -140,7 +140,7 @@ def run() -> NoReturn:
 
 
 def _fail(error: Exception) -> NoReturn:
-    from gpuctl.host.limits import limit_reached
+    from gpuctl.host.look.limits import limit_reached
     from gpuctl.model import ExitCode
     from gpuctl.render.text import plain
 

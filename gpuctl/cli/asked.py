@@ -44,7 +44,7 @@ class Asked:
         """Returns the facts that the findings rest on, of a snapshot's host or of this one."""
         from gpuctl.checks.needed import in_doubt
         from gpuctl.facts.gather import gather
-        from gpuctl.host.memory import RememberingHost
+        from gpuctl.host.record.memory import RememberingHost
         from gpuctl.render.progress import working
 
         host = RememberingHost(host_at(snapshot))

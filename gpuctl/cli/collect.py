@@ -31,8 +31,8 @@ def command(
 ) -> None:
     """Record all that gpuctl sees of this host in one file, without secrets, for `doctor --from FILE` elsewhere."""
     from gpuctl.facts.collect import collect
-    from gpuctl.host.archive import encode
-    from gpuctl.host.local import LocalHost
+    from gpuctl.host.look.local import LocalHost
+    from gpuctl.host.record.archive import encode
     from gpuctl.render.collect import collect_json, collect_text, file_name
     from gpuctl.render.progress import working
 
@@ -48,7 +48,7 @@ def command(
 
 def _write(path: str, raw: bytes, is_named: bool) -> None:
     """A name that gpuctl made up can be foreseen: what lies there already is somebody else's."""
-    from gpuctl.host.output import FileProblem, NoPlaceForFile, write_new, write_whole
+    from gpuctl.host.write.output import FileProblem, NoPlaceForFile, write_new, write_whole
     from gpuctl.render.text import plain
 
     try:

@@ -14,7 +14,7 @@ def configured() -> Defaults:
     if not has_config():
         return Defaults()
     from gpuctl.facts.configuration import probe_configuration
-    from gpuctl.host.local import LocalHost
+    from gpuctl.host.look.local import LocalHost
 
     files = probe_configuration(LocalHost())
     if files.files.unknown:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gpuctl.checks.engine import Check
     from gpuctl.compat.failures import Family
     from gpuctl.diagnose.explained import Explained
-    from gpuctl.host.reading import Host
+    from gpuctl.host.look.reading import Host
 
 
 def command(

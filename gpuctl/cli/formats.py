@@ -77,7 +77,7 @@ def write_files(files: tuple[OutputFile, ...], render: Callable[[Format], Styled
     """Writes the files, which all may read. Returns whether all could be written, and says what could not."""
     if not files:
         return True
-    from gpuctl.host.output import FileProblem, write_whole
+    from gpuctl.host.write.output import FileProblem, write_whole
 
     whole = True
     for file in files:

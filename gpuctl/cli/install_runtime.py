@@ -80,7 +80,7 @@ def command(
     json: Json = False,
 ) -> None:
     """Register the NVIDIA runtime with Docker, containerd, CRI-O or Podman, and verify. No container is stopped."""
-    from gpuctl.host.local import LocalHost
+    from gpuctl.host.look.local import LocalHost
     from gpuctl.provision.install import install_runtime
     from gpuctl.provision.packages import PackageWish
     from gpuctl.provision.result import Wish

@@ -55,7 +55,7 @@ def command(
 
 
 def _draw(matrix: Matrix, path: str) -> None:
-    from gpuctl.host.output import FileProblem, NoPlaceForFile, write_whole
+    from gpuctl.host.write.output import FileProblem, NoPlaceForFile, write_whole
     from gpuctl.render.matrix_svg import matrix_svg
     from gpuctl.render.text import plain
 

@@ -16,7 +16,7 @@ def fix_host(
     look: Callable[[], tuple[Facts, Report]], dry_run: bool, yes: bool, json: bool, verbose: bool
 ) -> tuple[Seen, ExitCode]:
     """Returns the last look, and how the changes ended: GOOD, or the code of the one that failed."""
-    from gpuctl.host.local import LocalHost
+    from gpuctl.host.look.local import LocalHost
     from gpuctl.provision.mend import Mender
     from gpuctl.render.mend import fix_json, fix_text
     from gpuctl.render.progress import taking_steps

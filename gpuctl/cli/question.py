@@ -41,7 +41,7 @@ def asked_question(
 def pinned(path: str, snapshot: str | None) -> tuple[Ask, ...]:
     """Returns what a requirements file or a lock file asks for on this host, or a snapshot's. Raises ValueError."""
     from gpuctl.compat.requirements_file import file_asks
-    from gpuctl.host.files import FileProblem, read_named
+    from gpuctl.host.write.files import FileProblem, read_named
 
     try:
         raw = read_named(path)

@@ -38,7 +38,7 @@ def command(
     json: Json = False,
 ) -> None:
     """Undo what a run of gpuctl changed, have the engine take that up, and verify. No container is stopped."""
-    from gpuctl.host.local import LocalHost
+    from gpuctl.host.look.local import LocalHost
     from gpuctl.provision.result import Wish
     from gpuctl.provision.rollback import rollback
     from gpuctl.render.changes import show_change

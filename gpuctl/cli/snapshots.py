@@ -12,8 +12,8 @@ from gpuctl.model import ExitCode
 
 if TYPE_CHECKING:
     from gpuctl.facts.gather import Facts
-    from gpuctl.host.archive import Snapshot
-    from gpuctl.host.reading import Host
+    from gpuctl.host.look.reading import Host
+    from gpuctl.host.record.archive import Snapshot
 
 
 @lru_cache(maxsize=1)
@@ -21,7 +21,7 @@ def host_at(path: str | None) -> Host:
     """Returns the host of a snapshot's file, read once, or this host. Ends the run where the file is no snapshot."""
     if path is not None:
         return load(path).host
-    from gpuctl.host.local import LocalHost
+    from gpuctl.host.look.local import LocalHost
 
     return LocalHost()
 
@@ -41,9 +41,9 @@ def load(path: str) -> Snapshot:
 
     All that follows is done in a process of its own: a stranger may have written the snapshot.
     """
-    from gpuctl.host.archive import BadSnapshot, decode
-    from gpuctl.host.confined import Exceeded, confine
-    from gpuctl.host.files import FileProblem, read_named
+    from gpuctl.host.act.confined import Exceeded, confine
+    from gpuctl.host.record.archive import BadSnapshot, decode
+    from gpuctl.host.write.files import FileProblem, read_named
 
     try:
         confine()

@@ -25,7 +25,7 @@ def command(
     json: Json = False,
 ) -> None:
     """Take out what gpuctl put into the engine's files, have it reload, and verify. Later edits of others stay."""
-    from gpuctl.host.local import LocalHost
+    from gpuctl.host.look.local import LocalHost
     from gpuctl.provision.result import Wish
     from gpuctl.provision.uninstall import uninstall_runtime
     from gpuctl.render.changes import show_change

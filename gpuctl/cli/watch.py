@@ -11,8 +11,8 @@ from gpuctl.cli.formats import write_files
 from gpuctl.cli.streams import reader_gone
 from gpuctl.facts.gather import Facts
 from gpuctl.facts.pace import Look, look_again
-from gpuctl.host.local import LocalHost
-from gpuctl.host.signals import HeldSignals
+from gpuctl.host.act.signals import HeldSignals
+from gpuctl.host.look.local import LocalHost
 from gpuctl.model import ExitCode, Report
 from gpuctl.render.formats import Format
 from gpuctl.render.watch import viewer

@@ -11,7 +11,7 @@ from gpuctl.diagnose.answer import Match, can_be_decided, matches
 from gpuctl.diagnose.scan import scan
 
 if TYPE_CHECKING:
-    from gpuctl.host.reading import Host
+    from gpuctl.host.look.reading import Host
 
 
 class UnreadableText(Exception):

@@ -12,7 +12,7 @@ from gpuctl.compat.failures import families
 from gpuctl.diagnose.cut_off import cut_off
 from gpuctl.diagnose.letters import cleaned, condensed, position, readable
 from gpuctl.diagnose.signatures import Strength, hits
-from gpuctl.host.redact import without_secrets
+from gpuctl.host.record.redact import without_secrets
 
 BLOCK = 256 << 10
 OVERLAP = 2048

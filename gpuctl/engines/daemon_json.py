@@ -16,7 +16,7 @@ from gpuctl.engines.json_layout import Layout
 from gpuctl.engines.json_text import Kind, Member, Node, NotAccepted, decode, parse, place, string, walk
 from gpuctl.engines.merge import REMOVED, Keys, Values
 from gpuctl.engines.spans import newline, replaced
-from gpuctl.host.redact import public_value
+from gpuctl.host.record.redact import public_value
 
 RUNTIMES = "runtimes"
 DEFAULT_RUNTIME = "default-runtime"

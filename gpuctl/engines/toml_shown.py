@@ -9,7 +9,7 @@ from gpuctl.engines.text_diff import text_diff
 from gpuctl.engines.toml_places import Kind, Lost, places, walk
 from gpuctl.engines.toml_spelling import spelled
 from gpuctl.engines.toml_text import NotAccepted, decoded, values
-from gpuctl.host.redact import MASK, public_value, without_secrets
+from gpuctl.host.record.redact import MASK, public_value, without_secrets
 
 
 def diff(path: str, before: bytes | None, after: bytes | None) -> str:

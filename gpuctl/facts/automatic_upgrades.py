@@ -10,7 +10,7 @@ from typing import Callable, Dict, List, Mapping, Sequence, Tuple
 from gpuctl.facts.package_logs import DRIVER, subject_of
 from gpuctl.facts.packages import LOCKS, parse_installed, parse_policy
 from gpuctl.facts.system import probe_package_manager
-from gpuctl.host.reading import Host, Outcome, fact
+from gpuctl.host.look.reading import Host, Outcome, fact
 from gpuctl.model import Fact
 
 GLOBS = ("nvidia-*", "libnvidia-*", "cuda-drivers*", "linux-modules-nvidia-*", "kmod-nvidia*", "xorg-x11-drv-nvidia*")

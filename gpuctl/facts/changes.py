@@ -23,7 +23,7 @@ from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Sequence, Tupl
 from gpuctl.facts.docker_process import parse_start
 from gpuctl.facts.journal_entries import FileWrite, Installation, JournalEntry, parse_entry
 from gpuctl.host.decode import LAST_SECOND, number_in, parse_object, text_in
-from gpuctl.host.reading import Host, Outcome, failure
+from gpuctl.host.look.reading import Host, Outcome, failure
 from gpuctl.model import Fact
 
 SCHEMA = "gpuctl.journal/1"

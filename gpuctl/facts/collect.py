@@ -11,13 +11,13 @@ from urllib.parse import quote
 from gpuctl.facts.docker import Docker
 from gpuctl.facts.gather import Facts, gather
 from gpuctl.facts.logs import unit_log
-from gpuctl.host.aliases import Aliases
-from gpuctl.host.archive import Snapshot, fits
-from gpuctl.host.deadline import DeadlineExceeded, begin, within
-from gpuctl.host.memory import RememberingHost
-from gpuctl.host.reading import Host, Reading
-from gpuctl.host.redact import redact
-from gpuctl.host.snapshot import key
+from gpuctl.host.look.deadline import DeadlineExceeded, begin, within
+from gpuctl.host.look.reading import Host, Reading
+from gpuctl.host.record.aliases import Aliases
+from gpuctl.host.record.archive import Snapshot, fits
+from gpuctl.host.record.memory import RememberingHost
+from gpuctl.host.record.redact import redact
+from gpuctl.host.record.snapshot import key
 
 SIZE_LIMIT = 5_000_000
 """Bytes of a snapshot's file: what a ticket takes as an attachment."""

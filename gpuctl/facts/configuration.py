@@ -11,8 +11,8 @@ from datetime import date
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from gpuctl.documents import load_toml
+from gpuctl.host.look.reading import Host, Outcome, fact
 from gpuctl.host.places import SYSTEM_CONFIG
-from gpuctl.host.reading import Host, Outcome, fact
 from gpuctl.model import Defaults, Fact
 
 HOSTNAME = "/proc/sys/kernel/hostname"

@@ -7,7 +7,7 @@ from typing import Any, Mapping, Optional, Tuple, Union
 
 from gpuctl.facts.protobuf import fields, inner, message_of
 from gpuctl.host.decode import object_in, parse_object, text_in
-from gpuctl.host.reading import Host, Outcome, Reading, fact, failure
+from gpuctl.host.look.reading import Host, Outcome, Reading, fact, failure
 from gpuctl.model import Fact
 
 STATUS = ("/runtime.v1.RuntimeService/Status", "/runtime.v1alpha2.RuntimeService/Status")

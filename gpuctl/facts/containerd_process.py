@@ -7,7 +7,7 @@ from typing import List, Optional, Sequence, Tuple
 
 from gpuctl.facts.docker_process import is_process_id, parse_cmdline, process_ids
 from gpuctl.host.decode import whole
-from gpuctl.host.reading import Host, fact
+from gpuctl.host.look.reading import Host, fact
 from gpuctl.host.trust import distrusted_process, is_here
 from gpuctl.model import Fact
 

@@ -8,7 +8,7 @@ from typing import List, Mapping, Optional, Tuple
 from gpuctl.facts.containerd_process import Process
 from gpuctl.facts.docker_unit import command_line, parse_show
 from gpuctl.facts.system import BOOTED
-from gpuctl.host.reading import Host, Outcome, Reading, fact
+from gpuctl.host.look.reading import Host, Outcome, Reading, fact
 from gpuctl.model import Fact
 
 FLAVOURS: Mapping[str, str] = {

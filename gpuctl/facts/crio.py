@@ -16,7 +16,7 @@ from gpuctl.facts.docker_process import parse_cmdline, parse_start
 from gpuctl.facts.docker_unit import parse_show
 from gpuctl.facts.system import BOOTED
 from gpuctl.host.decode import moment, whole
-from gpuctl.host.reading import Host, Outcome, Reading, fact
+from gpuctl.host.look.reading import Host, Outcome, Reading, fact
 from gpuctl.host.status import status_of
 from gpuctl.host.trust import distrusted_process
 from gpuctl.model import Fact

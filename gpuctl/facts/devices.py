@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Mapping, Optional, Tuple
 
 from gpuctl.host.decode import whole
-from gpuctl.host.reading import Host, Outcome, Reading, fact
+from gpuctl.host.look.reading import Host, Outcome, Reading, fact
 from gpuctl.host.status import status_of
 from gpuctl.model import Fact
 

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Optional, Tuple
 
-from gpuctl.host.reading import Host, fact
+from gpuctl.host.look.reading import Host, fact
 from gpuctl.model import Fact
 
 DF = ("df", "-P", "-k", "-l")

@@ -15,8 +15,8 @@ from gpuctl.facts.docker_process import Process, probe_process
 from gpuctl.facts.docker_unit import Unit, probe_unit, waiting_socket
 from gpuctl.facts.machine import parse_environ
 from gpuctl.facts.toolkit import HOOK
-from gpuctl.host.deadline import begin
-from gpuctl.host.reading import Host, Outcome, Reading, fact
+from gpuctl.host.look.deadline import begin
+from gpuctl.host.look.reading import Host, Outcome, Reading, fact
 from gpuctl.host.status import status_of
 from gpuctl.model import Fact
 

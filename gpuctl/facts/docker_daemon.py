@@ -7,7 +7,6 @@ from enum import Enum
 from typing import Any, Callable, Mapping, Optional, Tuple
 
 from gpuctl.facts.docker_endpoint import Endpoint
-from gpuctl.host.deadline import begin
 from gpuctl.host.decode import (
     flag_in,
     number_in,
@@ -18,7 +17,8 @@ from gpuctl.host.decode import (
     text_in,
     texts_in,
 )
-from gpuctl.host.reading import Host, Outcome, Reading, failure
+from gpuctl.host.look.deadline import begin
+from gpuctl.host.look.reading import Host, Outcome, Reading, failure
 from gpuctl.model import Fact
 
 DEADLINE = 5.0

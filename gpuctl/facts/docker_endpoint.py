@@ -8,7 +8,7 @@ from typing import Optional
 from urllib.parse import urlsplit
 
 from gpuctl.host.decode import object_in, parse_object, text_in
-from gpuctl.host.reading import Host, Outcome, fact
+from gpuctl.host.look.reading import Host, Outcome, fact
 from gpuctl.model import Fact
 
 DEFAULT = "unix:///var/run/docker.sock"

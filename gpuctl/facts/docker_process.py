@@ -10,7 +10,7 @@ from gpuctl.facts.docker_endpoint import DEFAULT, Endpoint, place
 from gpuctl.facts.docker_flags import values
 from gpuctl.facts.machine import parse_environ
 from gpuctl.host.decode import moment, whole
-from gpuctl.host.reading import Host, fact
+from gpuctl.host.look.reading import Host, fact
 from gpuctl.host.trust import distrusted_process, is_here
 from gpuctl.model import Fact
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from gpuctl.facts.docker_endpoint import Endpoint, place
 from gpuctl.facts.system import BOOTED
 from gpuctl.host.decode import whole
-from gpuctl.host.reading import Host, Outcome, Reading, fact
+from gpuctl.host.look.reading import Host, Outcome, Reading, fact
 from gpuctl.model import Fact
 
 NAMES = ("docker.service", "snap.docker.dockerd.service")

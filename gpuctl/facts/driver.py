@@ -9,9 +9,9 @@ from typing import Iterable, Iterator, Tuple
 from gpuctl.facts.driver_library import probe_library_version
 from gpuctl.facts.kernel import module_file, module_version
 from gpuctl.facts.nvml import NO_DRIVER, Gpu, Nvml, error_in, gpus_in, parse_nvml, value_in
-from gpuctl.host.deadline import begin
 from gpuctl.host.decode import dotted
-from gpuctl.host.reading import Host, Outcome, Reading, fact
+from gpuctl.host.look.deadline import begin
+from gpuctl.host.look.reading import Host, Outcome, Reading, fact
 from gpuctl.model import Fact
 
 SMI = ("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader")

@@ -6,7 +6,7 @@ import posixpath
 import re
 from typing import List, Optional
 
-from gpuctl.host.reading import Host
+from gpuctl.host.look.reading import Host
 from gpuctl.model import Fact
 
 LIBRARY = "libnvidia-ml.so.1"

@@ -29,10 +29,10 @@ from gpuctl.facts.services import Services, probe_services
 from gpuctl.facts.system import System, probe_system
 from gpuctl.facts.toolkit import Toolkit, probe_toolkit
 from gpuctl.facts.toolkit_settings import ToolkitSettings, probe_toolkit_settings
-from gpuctl.host.deadline import DeadlineExceeded, start
-from gpuctl.host.limits import limit_reached
-from gpuctl.host.memory import RememberingHost
-from gpuctl.host.reading import Host
+from gpuctl.host.look.deadline import DeadlineExceeded, start
+from gpuctl.host.look.limits import limit_reached
+from gpuctl.host.look.reading import Host
+from gpuctl.host.record.memory import RememberingHost
 from gpuctl.model import CannotTell
 
 T = TypeVar("T")

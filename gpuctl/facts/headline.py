@@ -10,7 +10,7 @@ from gpuctl.facts.docker_daemon import probe_daemon
 from gpuctl.facts.docker_endpoint import is_users, probe_endpoint
 from gpuctl.facts.docker_unit import waiting_socket
 from gpuctl.facts.driver import probe_version
-from gpuctl.host.reading import Host
+from gpuctl.host.look.reading import Host
 from gpuctl.model import Fact
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gpuctl.host.reading import Host, Outcome, fact
+from gpuctl.host.look.reading import Host, Outcome, fact
 from gpuctl.model import Fact
 
 UNIFIED = "/sys/fs/cgroup/cgroup.controllers"

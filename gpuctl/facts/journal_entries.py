@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Callable, Dict, Mapping, Optional, Tuple, TypeVar, Union
 
 from gpuctl.host.decode import number_in, object_in, text_in
-from gpuctl.host.replacement import Replacement
+from gpuctl.host.write.replacement import Replacement
 
 T = TypeVar("T")
 WRITE, ENGINE, RESTART, PACKAGES = "write", "engine", "restart", "packages"

@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass
 from typing import FrozenSet, Optional, Tuple
 
-from gpuctl.host.deadline import begin
 from gpuctl.host.decode import dotted
-from gpuctl.host.reading import Host, Outcome, Reading, fact, failure
+from gpuctl.host.look.deadline import begin
+from gpuctl.host.look.reading import Host, Outcome, Reading, fact, failure
 from gpuctl.model import Fact
 
 OSRELEASE = "/proc/sys/kernel/osrelease"

@@ -8,8 +8,8 @@ from typing import Callable, Optional, Tuple
 
 from gpuctl.facts.services import FABRIC_MANAGER, PERSISTENCED
 from gpuctl.facts.system import BOOTED
-from gpuctl.host.deadline import begin
-from gpuctl.host.reading import Host, Outcome, Reading, fact
+from gpuctl.host.look.deadline import begin
+from gpuctl.host.look.reading import Host, Outcome, Reading, fact
 from gpuctl.model import Fact
 
 KERNEL_LINES, UNIT_LINES = 4000, 300

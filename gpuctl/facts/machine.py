@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Optional, Tuple
 
 from gpuctl.facts.kernel import OSRELEASE
-from gpuctl.host.reading import Host, Outcome, fact
+from gpuctl.host.look.reading import Host, Outcome, fact
 from gpuctl.model import Fact
 
 Machine = Tuple[Fact[str], Fact[str]]

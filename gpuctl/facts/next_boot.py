@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Sequence, Tuple
 
 from gpuctl.facts.kernel import module_in_index
-from gpuctl.host.reading import Host, Outcome, fact
+from gpuctl.host.look.reading import Host, Outcome, fact
 from gpuctl.model import Fact
 
 MODULES, BOOT = "/lib/modules", "/boot"

@@ -1,4 +1,4 @@
-"""NVML's words as values: what its child process has printed. See gpuctl.host.nvml for the lines."""
+"""NVML's words as values: what its child process has printed. See gpuctl.host.look.nvml for the lines."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Mapping, Optional, Tuple, TypeVar
 
 from gpuctl.host.decode import dotted, flag_in, number_in, parse_object, text_in
-from gpuctl.host.reading import Outcome, Reading, failure
+from gpuctl.host.look.reading import Outcome, Reading, failure
 from gpuctl.model import Fact
 
 T = TypeVar("T")

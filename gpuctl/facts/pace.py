@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Dict, Iterable, Mapping
 
 from gpuctl.facts.gather import gather
-from gpuctl.host.deadline import begin
-from gpuctl.host.memory import RememberingHost
-from gpuctl.host.reading import Host
+from gpuctl.host.look.deadline import begin
+from gpuctl.host.look.reading import Host
+from gpuctl.host.record.memory import RememberingHost
 
 REST = 20.0
 """A subject rests so many times as long as its look took: a look never takes more than a twentieth of the time."""

@@ -16,7 +16,7 @@ from gpuctl.facts.package_logs import (
     with_commands,
 )
 from gpuctl.facts.system import probe_package_manager
-from gpuctl.host.reading import Host, Outcome, fact
+from gpuctl.host.look.reading import Host, Outcome, fact
 from gpuctl.model import Fact
 
 APT_LOGS = ("/var/log/apt/history.log.1.gz", "/var/log/apt/history.log")

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
-from gpuctl.host.reading import Host, Outcome, Reading, fact
+from gpuctl.host.look.reading import Host, Outcome, Reading, fact
 from gpuctl.model import Fact
 
 APT_FOLDER = "/etc/apt/sources.list.d"

@@ -9,8 +9,8 @@ from typing import Mapping, Optional, Sequence, Tuple
 
 from gpuctl.facts.package_sources import Source, probe_sources, probe_spoilt, without_user
 from gpuctl.facts.system import probe_package_manager
-from gpuctl.host.deadline import begin
-from gpuctl.host.reading import Host, Outcome, Reading, fact
+from gpuctl.host.look.deadline import begin
+from gpuctl.host.look.reading import Host, Outcome, Reading, fact
 from gpuctl.model import Fact
 
 TOOLKIT = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gpuctl.facts.docker import parse_client_version
-from gpuctl.host.reading import Host, fact
+from gpuctl.host.look.reading import Host, fact
 from gpuctl.model import Fact
 
 

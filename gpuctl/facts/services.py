@@ -8,8 +8,8 @@ from typing import List, Mapping, Optional
 
 from gpuctl.facts.docker_unit import parse_show
 from gpuctl.facts.system import BOOTED
-from gpuctl.host.deadline import begin
-from gpuctl.host.reading import Host, Outcome, Reading, fact
+from gpuctl.host.look.deadline import begin
+from gpuctl.host.look.reading import Host, Outcome, Reading, fact
 from gpuctl.model import Fact
 
 PERSISTENCED, FABRIC_MANAGER = "nvidia-persistenced", "nvidia-fabricmanager"

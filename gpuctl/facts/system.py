@@ -9,8 +9,8 @@ from typing import Mapping, Optional, Tuple
 from gpuctl.bounds import amount
 from gpuctl.facts.kernel import OSRELEASE
 from gpuctl.facts.machine import probe_machine
-from gpuctl.host.deadline import begin
-from gpuctl.host.reading import Host, Outcome, fact
+from gpuctl.host.look.deadline import begin
+from gpuctl.host.look.reading import Host, Outcome, fact
 from gpuctl.model import Fact
 
 BOOTED = "/run/systemd/system"

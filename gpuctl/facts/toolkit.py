@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Callable, Mapping
 
 from gpuctl.facts.cdi import Cdi, probe_cdi
-from gpuctl.host.deadline import begin
-from gpuctl.host.reading import Host, fact
+from gpuctl.host.look.deadline import begin
+from gpuctl.host.look.reading import Host, fact
 from gpuctl.host.status import parse_status
 from gpuctl.model import Fact
 

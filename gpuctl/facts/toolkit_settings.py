@@ -7,7 +7,7 @@ from typing import Any, Dict, Optional
 
 from gpuctl.documents import load_toml
 from gpuctl.facts.toolkit import SETTINGS
-from gpuctl.host.reading import Host, fact
+from gpuctl.host.look.reading import Host, fact
 from gpuctl.model import Fact
 
 LDCONFIGS = ("/sbin/ldconfig", "/sbin/ldconfig.real")

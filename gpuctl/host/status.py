@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Mapping, Optional
 
 from gpuctl.host.decode import number_in, parse_object, text_in
-from gpuctl.host.reading import Reading
+from gpuctl.host.look.reading import Reading
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ import stat
 from typing import FrozenSet, Iterator, Optional, Sequence, Tuple
 
 from gpuctl.host.decode import whole
-from gpuctl.host.reading import Host, fact
-from gpuctl.host.snapshot import NOT_RECORDED
+from gpuctl.host.look.reading import Host, fact
+from gpuctl.host.record.snapshot import NOT_RECORDED
 from gpuctl.host.status import status_of
 
 _LINKS = 40

@@ -8,7 +8,7 @@ from gpuctl.compat.claims import Claims, claims_of_env, claims_of_tag
 from gpuctl.facts.docker import Docker
 from gpuctl.facts.gather import Facts
 from gpuctl.facts.system import System
-from gpuctl.host.reading import Host
+from gpuctl.host.look.reading import Host
 from gpuctl.images.config import ImageConfig, Unreadable
 from gpuctl.images.read import read_image
 

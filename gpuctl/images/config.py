@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gpuctl.host.decode import texts_in
-from gpuctl.host.redact import without_secrets
+from gpuctl.host.record.redact import without_secrets
 
 
 class Unreadable(Exception):

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from gpuctl.host.act.process import ask_program
 from gpuctl.host.decode import object_in, text_in
-from gpuctl.host.process import ask_program
-from gpuctl.host.reading import Host, Outcome, failure
+from gpuctl.host.look.reading import Host, Outcome, failure
 from gpuctl.images.documents import json_object
 from gpuctl.images.reference import HUB
 from gpuctl.model import CannotTell

@@ -9,8 +9,8 @@ from urllib.parse import quote
 from gpuctl.facts.docker import Docker
 from gpuctl.facts.gather import Facts
 from gpuctl.host.decode import flag_in, object_in, text_in, texts_in
-from gpuctl.host.name_service import addresses
-from gpuctl.host.reading import Host, Outcome, failure
+from gpuctl.host.look.name_service import addresses
+from gpuctl.host.look.reading import Host, Outcome, failure
 from gpuctl.images.config import ImageConfig, Unreadable, environment
 from gpuctl.images.documents import json_object
 from gpuctl.images.reference import Reference

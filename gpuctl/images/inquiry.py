@@ -12,7 +12,7 @@ from gpuctl.compat.question import Machine, Question, with_image
 if TYPE_CHECKING:  # who describes all of a host does not pay for a look at one
     from gpuctl.compat.rules import Answer
     from gpuctl.facts.gather import Facts
-    from gpuctl.host.reading import Host
+    from gpuctl.host.look.reading import Host
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ import time
 
 from gpuctl.facts.gather import Facts
 from gpuctl.facts.system import DOCKER_ARCHITECTURES
-from gpuctl.host.deadline import DeadlineExceeded, within
-from gpuctl.host.reading import Host
+from gpuctl.host.look.deadline import DeadlineExceeded, within
+from gpuctl.host.look.reading import Host
 from gpuctl.images.config import ImageConfig, Unreadable
 from gpuctl.images.daemon import is_insecure, local_endpoint, local_image
 from gpuctl.images.reference import Reference, is_image_id, parse_reference

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from gpuctl.command import command, operands
-from gpuctl.host.reading import Host
+from gpuctl.host.look.reading import Host
 from gpuctl.images.address import is_loopback
 from gpuctl.images.config import ImageConfig, Unreadable
 from gpuctl.images.credentials import Credentials, find_credentials

@@ -8,9 +8,9 @@ from itertools import chain
 
 from gpuctl.facts.package_sources import APT_FOLDER, Source
 from gpuctl.facts.packages import TOOLKIT, Packages, probe_interrupted
-from gpuctl.host.publish import create_public
-from gpuctl.host.reading import Host, Reading
-from gpuctl.host.scratch import discard, scratch
+from gpuctl.host.look.reading import Host, Reading
+from gpuctl.host.write.publish import create_public
+from gpuctl.host.write.scratch import discard, scratch
 from gpuctl.provision.manager_runs import KEPT, must, reason, run_manager
 from gpuctl.provision.package_files import apt_source, silenced, written
 from gpuctl.provision.package_plan import Before, PackageProblem, Repository, Upgrade

@@ -9,9 +9,9 @@ from gpuctl.command import command
 from gpuctl.engines.text_diff import text_diff
 from gpuctl.facts.cdi_document import GPU_KIND, Document, parse_document, same
 from gpuctl.facts.system import System
-from gpuctl.host.process import ask_program
-from gpuctl.host.reading import Host, Outcome, failure, said_line
-from gpuctl.host.redact import without_secrets
+from gpuctl.host.act.process import ask_program
+from gpuctl.host.look.reading import Host, Outcome, failure, said_line
+from gpuctl.host.record.redact import without_secrets
 from gpuctl.model import Disturbs, Remedy
 from gpuctl.provision.result import Refused
 from gpuctl.provision.setup import Edit

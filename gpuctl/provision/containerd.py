@@ -14,8 +14,8 @@ from gpuctl.engines.toml_text import NotAccepted, set_values, values
 from gpuctl.facts.containerd import Containerd
 from gpuctl.facts.gather import Facts
 from gpuctl.facts.system import System
-from gpuctl.host import files
-from gpuctl.host.reading import Host, Outcome, failure, said_line
+from gpuctl.host.look.reading import Host, Outcome, failure, said_line
+from gpuctl.host.write import files
 from gpuctl.model import ENGINES, CannotTell, Disturbs, ExitCode, Remedy
 from gpuctl.provision.containerd_daemon import TITLES, Running
 from gpuctl.provision.containerd_files import Layout, check, disabling, registered, target

@@ -10,8 +10,8 @@ from gpuctl.engines.containerd import Settings
 from gpuctl.engines.toml_text import NotAccepted
 from gpuctl.facts.containerd import Containerd, Cri, Unit
 from gpuctl.facts.containerd_daemon import ask_cri
-from gpuctl.host.files import behind_links
-from gpuctl.host.reading import Host
+from gpuctl.host.look.reading import Host
+from gpuctl.host.write.files import behind_links
 from gpuctl.model import Disturbs, Step
 from gpuctl.provision.daemons import Runtimes, difference, restarted, wait
 from gpuctl.provision.setup import Contents, DaemonProblem, NotUp

@@ -21,11 +21,11 @@ from gpuctl.engines.containerd import (
 )
 from gpuctl.engines.merge import REMOVED, value_at
 from gpuctl.engines.toml_text import NotAccepted, decoded, line_of, values
-from gpuctl.host.files import behind_links
+from gpuctl.host.write.files import behind_links
 from gpuctl.provision.setup import Contents
 
 _LIKE_BACKUP = ".gpuctl-x.bak"
-"""How the names end that host/replace.py gives."""
+"""How the names end that host/write/replace.py gives."""
 DROP_IN = "99-gpuctl.toml"
 
 

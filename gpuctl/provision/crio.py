@@ -16,9 +16,9 @@ from gpuctl.facts.crio import FOLDER, Crio, CrioConfig, merged
 from gpuctl.facts.gather import Facts
 from gpuctl.facts.system import System
 from gpuctl.facts.toolkit import Toolkit
-from gpuctl.host import files
-from gpuctl.host.reading import Host
+from gpuctl.host.look.reading import Host
 from gpuctl.host.status import status_of
+from gpuctl.host.write import files
 from gpuctl.model import ENGINES, CannotTell, Disturbs, ExitCode, Remedy
 from gpuctl.provision.crio_daemon import CrioDaemon
 from gpuctl.provision.daemons import refused

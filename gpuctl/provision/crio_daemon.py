@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from gpuctl.compat.versions import docker_version
 from gpuctl.engines.crio import settings
 from gpuctl.facts.crio import CrioConfig, CrioProcess, ask
-from gpuctl.host.files import behind_links
-from gpuctl.host.reading import Host
+from gpuctl.host.look.reading import Host
+from gpuctl.host.write.files import behind_links
 from gpuctl.model import CannotTell, Disturbs, Step
 from gpuctl.provision.daemons import Runtimes, difference, restarted, tell, tell_process, wait
 from gpuctl.provision.setup import Contents

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
-from gpuctl.host.process import ProcessProblem, hang_up, systemctl
-from gpuctl.host.reading import failure
+from gpuctl.host.act.process import ProcessProblem, hang_up, systemctl
+from gpuctl.host.look.reading import failure
 from gpuctl.provision.result import Refused
 from gpuctl.provision.setup import DaemonProblem, NotUp
 

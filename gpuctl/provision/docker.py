@@ -24,8 +24,8 @@ from gpuctl.facts.docker import Docker
 from gpuctl.facts.gather import Facts
 from gpuctl.facts.system import System
 from gpuctl.facts.toolkit import Toolkit
-from gpuctl.host import files
-from gpuctl.host.reading import Host
+from gpuctl.host.look.reading import Host
+from gpuctl.host.write import files
 from gpuctl.model import ENGINES, Disturbs, Remedy, Status
 from gpuctl.provision.daemons import refused
 from gpuctl.provision.docker_cdi import about_cdi, sets_cdi

@@ -13,10 +13,10 @@ from gpuctl.compat.versions import compare, leading
 from gpuctl.engines.daemon_json import Settings, settings
 from gpuctl.engines.json_text import NotAccepted
 from gpuctl.facts.docker import Docker
+from gpuctl.host.act.process import is_running
 from gpuctl.host.decode import number_in, object_in, parse_object, parse_objects, text_in, texts_in
-from gpuctl.host.files import behind_links, same_file
-from gpuctl.host.process import is_running
-from gpuctl.host.reading import Host, Outcome, Reading, failure, said_line
+from gpuctl.host.look.reading import Host, Outcome, Reading, failure, said_line
+from gpuctl.host.write.files import behind_links, same_file
 from gpuctl.model import Disturbs, Step
 from gpuctl.provision.daemons import Runtimes, difference, restarted, tell, tell_process, wait
 from gpuctl.provision.result import Refused

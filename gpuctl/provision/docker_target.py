@@ -11,7 +11,7 @@ from gpuctl.facts.docker import Docker
 from gpuctl.facts.docker_flags import MERGED
 from gpuctl.facts.gather import Facts
 from gpuctl.facts.system import System
-from gpuctl.host.files import same_file
+from gpuctl.host.write.files import same_file
 from gpuctl.model import CannotTell, Disturbs, ExitCode, Remedy
 from gpuctl.provision.result import Refused
 

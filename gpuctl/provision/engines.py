@@ -10,7 +10,7 @@ from gpuctl.facts.crio import Crio
 from gpuctl.facts.docker import Docker
 from gpuctl.facts.gather import Facts, gather
 from gpuctl.facts.podman import Podman
-from gpuctl.host.reading import Host
+from gpuctl.host.look.reading import Host
 from gpuctl.model import ENGINES
 from gpuctl.provision.result import Wish
 from gpuctl.provision.setup import Daemon, Engine

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from gpuctl.facts.changes import Changes, Run
-from gpuctl.host.reading import Host
+from gpuctl.host.look.reading import Host
 from gpuctl.model import ExitCode, Plan
 from gpuctl.provision.package_plan import PackagePlan
 from gpuctl.provision.result import NO_STEPS, UNTOUCHED, File, Refused, Result, Say, Wish

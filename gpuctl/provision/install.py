@@ -10,8 +10,8 @@ from gpuctl.facts.docker import Docker
 from gpuctl.facts.gather import Facts, gather
 from gpuctl.facts.packages import Packages
 from gpuctl.facts.system import System
-from gpuctl.host.memory import RememberingHost
-from gpuctl.host.reading import Host
+from gpuctl.host.look.reading import Host
+from gpuctl.host.record.memory import RememberingHost
 from gpuctl.provision.engines import engine_of, found_engine
 from gpuctl.provision.errand import Errand, refusal
 from gpuctl.provision.packages import PackageWish, plan_packages

@@ -7,9 +7,9 @@ import time
 from collections.abc import Sequence
 from itertools import pairwise
 
-from gpuctl.host.process import run_long
-from gpuctl.host.reading import Outcome, Reading
-from gpuctl.host.redact import without_secrets
+from gpuctl.host.act.process import run_long
+from gpuctl.host.look.reading import Outcome, Reading
+from gpuctl.host.record.redact import without_secrets
 from gpuctl.provision.package_plan import PackageProblem
 
 DEADLINE = 900.0

@@ -22,7 +22,7 @@ from gpuctl.facts.gather import Facts
 from gpuctl.facts.system import System
 from gpuctl.facts.toolkit import SETTINGS, Toolkit
 from gpuctl.facts.toolkit_settings import LDCONFIGS, ToolkitSettings
-from gpuctl.host.reading import Host
+from gpuctl.host.look.reading import Host
 from gpuctl.model import Disturbs, ExitCode, Report, Status
 from gpuctl.provision import cdi
 from gpuctl.provision.errand import Errand

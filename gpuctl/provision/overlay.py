@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from gpuctl.compat.overlay import SIZE_LIMIT, Overlay, digest, is_table_file, older_tables, put_in_effect
-from gpuctl.host.files import FileProblem
-from gpuctl.host.folders import read_folder
-from gpuctl.host.notes import note, noted
+from gpuctl.host.look.folders import read_folder
 from gpuctl.host.places import SYSTEM, VARIABLE, chosen_data
+from gpuctl.host.write.files import FileProblem
+from gpuctl.host.write.notes import note, noted
 
 
 class NoTables(Exception):

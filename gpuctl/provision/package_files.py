@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 
 from gpuctl.facts.package_sources import APT_FOLDER, Source, parse_deb822, parse_one_line
-from gpuctl.host.redact import without_secrets
+from gpuctl.host.record.redact import without_secrets
 from gpuctl.provision.setup import Edit
 
 APT_ETC = "/etc/apt"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from gpuctl.facts.packages import Packages
-from gpuctl.host.reading import Host
+from gpuctl.host.look.reading import Host
 from gpuctl.model import Step
 from gpuctl.provision.setup import Edit
 

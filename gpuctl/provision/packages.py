@@ -20,7 +20,7 @@ from gpuctl.facts.journal_entries import Installation
 from gpuctl.facts.package_sources import contradictions
 from gpuctl.facts.packages import NAMES, REPLACED, TOOLKIT, Package, Packages
 from gpuctl.facts.system import DOCKER_ARCHITECTURES, System
-from gpuctl.host.reading import Host
+from gpuctl.host.look.reading import Host
 from gpuctl.model import CannotTell, Disturbs, ExitCode, Remedy, Step
 from gpuctl.provision import apt, rpm
 from gpuctl.provision.package_plan import Family, PackagePlan, PackageProblem, Repository, Upgrade

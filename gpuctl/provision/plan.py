@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from gpuctl.facts.changes import Run
-from gpuctl.host import files
-from gpuctl.host.files import State
+from gpuctl.host.write import files
+from gpuctl.host.write.files import State
 from gpuctl.model import Disturbs, Step
 from gpuctl.provision.daemons import not_restarted
 from gpuctl.provision.package_plan import PackagePlan

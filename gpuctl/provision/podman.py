@@ -15,8 +15,8 @@ from gpuctl.facts.gather import Facts
 from gpuctl.facts.podman import Podman
 from gpuctl.facts.system import System
 from gpuctl.facts.toolkit import Toolkit
-from gpuctl.host.files import behind_links
-from gpuctl.host.reading import Host, Outcome, failure
+from gpuctl.host.look.reading import Host, Outcome, failure
+from gpuctl.host.write.files import behind_links
 from gpuctl.model import ENGINES, CannotTell, Disturbs, ExitCode, Remedy, Step
 from gpuctl.provision.cdi import diff, edit, generated
 from gpuctl.provision.result import Refused, Wish

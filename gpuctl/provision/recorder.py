@@ -10,9 +10,9 @@ from typing import Any
 
 from gpuctl.facts.changes import BOOT_ID, DONE, SCHEMA, Changes, Run, journal_folder, process_start
 from gpuctl.facts.journal_entries import PACKAGES, FileWrite, Installation, JournalEntry, line_of
-from gpuctl.host.files import FileProblem
-from gpuctl.host.journal import Journal
-from gpuctl.host.reading import Host
+from gpuctl.host.look.reading import Host
+from gpuctl.host.write.files import FileProblem
+from gpuctl.host.write.journal import Journal
 from gpuctl.provision.result import File
 
 

@@ -74,7 +74,7 @@ class Result:
     def __post_init__(self) -> None:
         """Takes the secrets out of what was said, wherever a result comes from."""
         if self.error or self.notes:
-            from gpuctl.host.redact import without_secrets
+            from gpuctl.host.record.redact import without_secrets
 
             object.__setattr__(self, "error", self.error and without_secrets(self.error))
             object.__setattr__(self, "notes", tuple(map(without_secrets, self.notes)))

@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 
 from gpuctl.facts.changes import INTERRUPTED, ROLLED_BACK, RUNNING, UNDONE, Changes, Run
 from gpuctl.facts.journal_entries import FileWrite, Installation, JournalEntry
-from gpuctl.host.files import same_file
-from gpuctl.host.reading import Host
-from gpuctl.host.replace import content_before, digest
-from gpuctl.host.replacement import Replacement
+from gpuctl.host.look.reading import Host
+from gpuctl.host.write.files import same_file
+from gpuctl.host.write.replace import content_before, digest
+from gpuctl.host.write.replacement import Replacement
 from gpuctl.model import ENGINES, CannotTell, Disturbs, ExitCode, Step
 from gpuctl.provision.engines import engine_of, reader, untold
 from gpuctl.provision.errand import Errand

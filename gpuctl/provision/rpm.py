@@ -8,9 +8,9 @@ from itertools import chain
 
 from gpuctl.facts.package_sources import RPM_FOLDERS
 from gpuctl.facts.packages import TOOLKIT, Packages
-from gpuctl.host.publish import create_public
-from gpuctl.host.reading import Host
-from gpuctl.host.scratch import discard, scratch
+from gpuctl.host.look.reading import Host
+from gpuctl.host.write.publish import create_public
+from gpuctl.host.write.scratch import discard, scratch
 from gpuctl.provision.manager_runs import KEPT, must, reason, run_manager
 from gpuctl.provision.package_files import rpm_repository, written
 from gpuctl.provision.package_plan import Before, PackageProblem, Repository, Upgrade

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from gpuctl.engines.merge import Values
 from gpuctl.facts.changes import Run
 from gpuctl.facts.gather import Facts
-from gpuctl.host.reading import Host
+from gpuctl.host.look.reading import Host
 from gpuctl.model import Remedy, Step
 from gpuctl.provision.result import Wish
 

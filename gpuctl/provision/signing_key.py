@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gpuctl.host.download import DownloadProblem, download
-from gpuctl.host.files import FileProblem, read
+from gpuctl.host.act.download import DownloadProblem, download
+from gpuctl.host.write.files import FileProblem, read
 from gpuctl.provision.result import Refused
 
 KEY_LIMIT = 256 << 10

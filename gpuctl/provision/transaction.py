@@ -15,13 +15,13 @@ from gpuctl.engines.merge import Value
 from gpuctl.engines.merge import changed as changed_values
 from gpuctl.facts.changes import DONE, ROLLED_BACK, STUCK, UNDONE, Run, journal_folder, probe_changes
 from gpuctl.facts.journal_entries import PACKAGES, FileWrite, Installation, Restart, TakeUp
-from gpuctl.host import files
-from gpuctl.host.limits import limit_reached
-from gpuctl.host.lock import locked
-from gpuctl.host.publish import create_public
-from gpuctl.host.replace import NotPutBack, remove_leftovers, replacement_of
-from gpuctl.host.replace import replace as replace_file
-from gpuctl.host.signals import HeldSignals
+from gpuctl.host.act.signals import HeldSignals
+from gpuctl.host.look.limits import limit_reached
+from gpuctl.host.write import files
+from gpuctl.host.write.lock import locked
+from gpuctl.host.write.publish import create_public
+from gpuctl.host.write.replace import NotPutBack, remove_leftovers, replacement_of
+from gpuctl.host.write.replace import replace as replace_file
 from gpuctl.model import ExitCode, Plan, Step
 from gpuctl.provision.errand import Errand, Outcome, config_of, refusal, result_of
 from gpuctl.provision.package_plan import PackagePlan, PackageProblem

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gpuctl.facts.journal_entries import FileWrite, Installation, JournalEntry, Restart, TakeUp
-from gpuctl.host import files
-from gpuctl.host.files import FileProblem
-from gpuctl.host.reading import Host
-from gpuctl.host.replace import put_back
+from gpuctl.host.look.reading import Host
+from gpuctl.host.write import files
+from gpuctl.host.write.files import FileProblem
+from gpuctl.host.write.replace import put_back
 from gpuctl.provision.package_plan import PackageProblem
 from gpuctl.provision.packages import undo_packages
 from gpuctl.provision.setup import Contents, Daemon, DaemonProblem, NotUp

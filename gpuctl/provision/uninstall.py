@@ -8,9 +8,9 @@ from gpuctl.engines import json_text, toml_text
 from gpuctl.engines.merge import Conflict, Values, taken_out
 from gpuctl.facts.changes import ROLLED_BACK, UNDONE, Changes
 from gpuctl.facts.journal_entries import FileWrite
-from gpuctl.host.files import same_file
-from gpuctl.host.reading import Host
-from gpuctl.host.replace import content_before, digest
+from gpuctl.host.look.reading import Host
+from gpuctl.host.write.files import same_file
+from gpuctl.host.write.replace import content_before, digest
 from gpuctl.model import ENGINES
 from gpuctl.provision.engines import engine_of, reader, untold
 from gpuctl.provision.errand import Errand

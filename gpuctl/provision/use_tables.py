@@ -10,11 +10,11 @@ from gpuctl.compat.overlay import Overlay, bundled_text, dates, digest, file_of,
 from gpuctl.compat.table_rows import Problem
 from gpuctl.compat.tables import CATALOGUE, lines_of
 from gpuctl.compat.verify import verify
-from gpuctl.host.files import FileProblem, is_there
-from gpuctl.host.lock import locked
-from gpuctl.host.notes import note
 from gpuctl.host.places import SYSTEM, SYSTEM_DATA, VARIABLE, chosen_data, own_data
-from gpuctl.host.publish import create_public, examine, publish, remove_leftovers, withdraw
+from gpuctl.host.write.files import FileProblem, is_there
+from gpuctl.host.write.lock import locked
+from gpuctl.host.write.notes import note
+from gpuctl.host.write.publish import create_public, examine, publish, remove_leftovers, withdraw
 from gpuctl.model import Disturbs, ExitCode, Plan, Step
 from gpuctl.provision.overlay import NoTables, read_overlay
 from gpuctl.provision.result import NO_STEPS, UNTOUCHED

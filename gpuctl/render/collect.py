@@ -7,9 +7,9 @@ from datetime import datetime, timezone
 
 from gpuctl.command import command, operands
 from gpuctl.facts.collect import HOST_NAMES
-from gpuctl.host.archive import Snapshot
-from gpuctl.host.reading import Outcome
-from gpuctl.host.snapshot import key
+from gpuctl.host.look.reading import Outcome
+from gpuctl.host.record.archive import Snapshot
+from gpuctl.host.record.snapshot import key
 from gpuctl.render.json import document
 from gpuctl.render.text import Styled, plain
 

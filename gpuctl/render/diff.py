@@ -7,7 +7,7 @@ from typing import Any
 
 from gpuctl.checks.comparison import Comparison, Difference, FindingDifference
 from gpuctl.engines.text_diff import text_diff
-from gpuctl.host.archive import Snapshot
+from gpuctl.host.record.archive import Snapshot
 from gpuctl.model import Finding
 from gpuctl.render.changes import diff_text
 from gpuctl.render.doctor import MARKS

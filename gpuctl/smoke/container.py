@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gpuctl.command import Command, command, operands
-from gpuctl.host.deadline import DeadlineExceeded, within
-from gpuctl.host.signals import HeldSignals
+from gpuctl.host.act.signals import HeldSignals
+from gpuctl.host.look.deadline import DeadlineExceeded, within
+from gpuctl.host.look.unix import check_listener
 from gpuctl.host.trust import Distrusted
-from gpuctl.host.unix import check_listener
 from gpuctl.smoke.compare import QUERY
 from gpuctl.smoke.deep import Program
 from gpuctl.smoke.request import GpuRequest, docker_flag, visible_devices

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from gpuctl.host.deadline import DeadlineExceeded, within
 from gpuctl.host.decode import number_in, object_in, text_in
-from gpuctl.host.local import LocalHost
+from gpuctl.host.look.deadline import DeadlineExceeded, within
+from gpuctl.host.look.local import LocalHost
 from gpuctl.images.credentials import find_credentials
 from gpuctl.images.reference import parse_reference
 from gpuctl.model import CannotTell

@@ -65,7 +65,7 @@ class Result:
     def __post_init__(self) -> None:
         """Takes the secrets out of what was said, by Docker or by a container."""
         if self.error or self.cause:
-            from gpuctl.host.redact import without_secrets
+            from gpuctl.host.record.redact import without_secrets
 
             object.__setattr__(self, "error", self.error and without_secrets(self.error))
             object.__setattr__(self, "cause", self.cause and without_secrets(self.cause))

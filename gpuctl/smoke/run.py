@@ -13,8 +13,8 @@ from gpuctl.checks.needed import subjects
 from gpuctl.command import command
 from gpuctl.facts.docker import RUNTIME, Docker, State
 from gpuctl.facts.gather import Facts, gather
-from gpuctl.host.deadline import DeadlineExceeded
-from gpuctl.host.reading import Host, Outcome, Reading, failure
+from gpuctl.host.look.deadline import DeadlineExceeded
+from gpuctl.host.look.reading import Host, Outcome, Reading, failure
 from gpuctl.model import Remedy, Report
 from gpuctl.smoke.compare import Expected, difference, read_query
 from gpuctl.smoke.container import ClientSettings, Ended, EngineError, connect, run

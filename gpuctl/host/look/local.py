@@ -1,0 +1,166 @@
+"""The machine that gpuctl runs on."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shlex
+import stat
+import sys
+import time
+from functools import lru_cache
+from typing import Callable, Dict, Sequence
+
+from gpuctl.bounds import TEXT_LIMIT, unpacked, whole
+from gpuctl.host.look.deadline import DeadlineExceeded, within
+from gpuctl.host.look.programs import failed_look, run_program
+from gpuctl.host.look.reading import Outcome, Reading
+from gpuctl.host.trust import Distrusted, distrusted, opened
+
+FILE_DEADLINE = 3.0
+_CLOCK_TRIES = 5
+_SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")
+_TYPES = (
+    (stat.S_ISREG, "file"),
+    (stat.S_ISDIR, "dir"),
+    (stat.S_ISCHR, "char"),
+    (stat.S_ISBLK, "block"),
+    (stat.S_ISSOCK, "socket"),
+)
+# The parent's import path is handed over by hand: -I keeps the current directory, which anybody may have
+# written to, out of a process that may run as root.
+_NVML_CHILD = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from gpuctl.host.look.nvml import main; main()"
+
+
+class LocalHost:
+    """Reads this machine, each look under a deadline."""
+
+    def read(self, path: str) -> Reading:
+        return _look(path, lambda: _read_text(path))
+
+    def list(self, path: str) -> Reading:
+        return _look(path, lambda: "\n".join(sorted(os.listdir(path))))
+
+    def link(self, path: str) -> Reading:
+        return _look(path, lambda: os.readlink(path))
+
+    def stat(self, path: str) -> Reading:
+        return _look(path, lambda: _stat_json(path))
+
+    def which(self, name: str) -> Reading:
+        places = [name] if "/" in name else [os.path.join(folder, name) for folder in search_path().split(os.pathsep)]
+        doubts = {place: distrusted(place) for place in places if _is_program(place)}
+        found = next((place for place, doubt in doubts.items() if not doubt), None)
+        if found:
+            return Reading(name, Outcome.OK, found)
+        doubt = next(iter(doubts.values()), "")
+        return Reading(name, Outcome.ERROR if doubt else Outcome.ABSENT, detail=doubt or "not on PATH")
+
+    def run(self, argv: Sequence[str], deadline: float = 5.0, stdin: str = "") -> Reading:
+        source = shlex.join(argv)
+        program = self.which(argv[0])
+        if program.outcome is Outcome.ABSENT:
+            return Reading(source, Outcome.ABSENT, detail="%s is not on PATH" % argv[0])
+        if not program.ok:
+            return Reading(source, program.outcome, detail=program.detail)
+        return run_program(source, [program.text, *argv[1:]], child_environment(), deadline, stdin)
+
+    def get(self, endpoint: str, path: str, deadline: float = 5.0) -> Reading:
+        from gpuctl.host.look.http import get
+
+        return get(endpoint, path, deadline)
+
+    def call(
+        self, endpoint: str, method: str, message: str = "", namespace: str = "", deadline: float = 5.0
+    ) -> Reading:
+        from gpuctl.host.look.grpc import call
+
+        return call(endpoint, method, message, namespace, deadline)
+
+    def peer(self, endpoint: str) -> Reading:
+        from gpuctl.host.look.unix import peer
+
+        return _look("peer of " + endpoint, lambda: str(peer(endpoint[len("unix://") :], FILE_DEADLINE)))
+
+    def nvml(self, deadline: float = 8.0) -> Reading:
+        argv = [sys.executable, "-I", "-c", _NVML_CHILD, json.dumps([os.path.abspath(p) for p in sys.path])]
+        return run_program("NVML", argv, child_environment(), deadline)
+
+    def env(self, name: str) -> Reading:
+        ours = {"euid": lambda: str(os.geteuid()), "booted": lambda: "%.6f" % _boot_time()}
+        value = ours[name]() if name in ours else os.environ.get(name)
+        return Reading("$" + name, Outcome.ABSENT) if value is None else Reading("$" + name, Outcome.OK, value)
+
+
+def _boot_time() -> float:
+    """The two clocks are read together: of some tries the one counts in which least time went by between them."""
+    tries = [
+        (time.clock_gettime(time.CLOCK_BOOTTIME), time.time(), time.clock_gettime(time.CLOCK_BOOTTIME))
+        for _ in range(_CLOCK_TRIES)
+    ]
+    before, now, after = min(tries, key=lambda clocks: clocks[2] - clocks[0])
+    return now - (before + after) / 2
+
+
+def search_path() -> str:
+    """PATH with the sbin directories behind it: a plain user's PATH lacks dockerd and modinfo on Debian."""
+    path = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    return os.pathsep.join([part for part in path if part] + [part for part in _SBIN if part not in path])
+
+
+def child_environment() -> Dict[str, str]:
+    """The environment of every command that gpuctl starts: untranslated output, full PATH.
+
+    Of PATH only what gpuctl goes by itself: what it starts looks there for further programs.
+    """
+    return {**os.environ, "PATH": _trusted_path(search_path()), "LC_ALL": "C"}
+
+
+@lru_cache(maxsize=1)
+def _trusted_path(path: str) -> str:
+    folders = [folder for folder in path.split(os.pathsep) if os.path.isabs(folder) and not distrusted(folder)]
+    return os.pathsep.join(folders)
+
+
+def _look(source: str, work: Callable[[], str]) -> Reading:
+    try:
+        return Reading(source, Outcome.OK, within(FILE_DEADLINE, work))
+    except DeadlineExceeded as error:
+        return Reading(source, Outcome.TIMEOUT, detail=str(error))
+    except Distrusted as error:
+        return Reading(source, Outcome.ERROR, detail=str(error))
+    except OSError as error:
+        return Reading(source, failed_look(error), detail=error.strerror or str(error))
+    except ValueError as error:  # no file can have such a name: it holds a NUL, or half a character
+        return Reading(source, Outcome.ABSENT, detail=str(error))
+
+
+def _is_program(path: str) -> bool:
+    return os.path.isfile(path) and os.access(path, os.X_OK)
+
+
+def _read_text(path: str) -> str:
+    descriptor = opened(path)
+    with open(descriptor, "rb", buffering=0) as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file")
+        raw = whole(file.read, TEXT_LIMIT)
+    return (unpacked(raw, TEXT_LIMIT) if path.endswith(".gz") else raw).decode("utf-8", "replace")
+
+
+def _stat_json(path: str) -> str:
+    seen = os.stat(path)
+    kind = next((name for test, name in _TYPES if test(seen.st_mode)), "other")
+    return json.dumps(
+        {
+            "type": kind,
+            "mode": stat.S_IMODE(seen.st_mode),
+            "uid": seen.st_uid,
+            "gid": seen.st_gid,
+            "major": os.major(seen.st_rdev),
+            "minor": os.minor(seen.st_rdev),
+            "mtime": seen.st_mtime,
+            "ctime": seen.st_ctime,
+        }
+    )

@@ -1,0 +1,110 @@
+"""The writing half of the door, for results: a new file, or another content for one of the person's own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import stat
+from typing import Iterator, List, Optional
+
+from gpuctl.host.trust import distrusted, user_called
+from gpuctl.host.write.files import FileProblem, explained
+from gpuctl.host.write.replace import NEW_FILE_MODE, PERMISSIONS
+
+__all__ = ["FileProblem", "NoPlaceForFile", "write_new", "write_whole"]
+
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_INVOKERS = ("SUDO_UID", "PKEXEC_UID")
+"""Who became root to run this: root's results may lie where that user could have put them (sudo(8), pkexec(1))."""
+_INVOKER = "DOAS_USER"
+"""The same, by name (doas(1))."""
+
+
+class NoPlaceForFile(FileProblem):
+    """The path cannot name a regular file of one's own: it is a directory, a link or a device, or its directory is not
+    there, or is others' where root writes.
+    """
+
+
+def write_whole(path: str, raw: bytes, mode: Optional[int] = None, private: bool = False) -> None:
+    """Writes a file, as a whole or not at all; one of this user's that is there is replaced and keeps its permissions.
+
+    A new file gets `mode`; None: what the umask leaves of 0644. So does another user's, of which nothing is kept.
+    `private`: nobody but its owner may read it, whatever was there.
+
+    Raises NoPlaceForFile or another FileProblem, and leaves what was there untouched.
+    """
+    with explained("write", path), _folder(path) as folder:
+        kept = _permissions(path)
+        mode = 0o600 if private else mode if kept is None else kept
+        temporary = ".gpuctl-%s.tmp" % secrets.token_hex(8)
+        _create(temporary, folder, raw, mode)
+        try:
+            os.rename(temporary, os.path.basename(path), src_dir_fd=folder, dst_dir_fd=folder)
+        except BaseException:
+            os.unlink(temporary, dir_fd=folder)
+            raise
+
+
+def write_new(path: str, raw: bytes) -> None:
+    """Writes a file that is not there yet, and that nobody but its owner may read.
+
+    Raises NoPlaceForFile or another FileProblem, and leaves what was there untouched.
+    """
+    with explained("write", path), _folder(path) as folder:
+        _create(os.path.basename(path), folder, raw, 0o600)
+
+
+def _create(name: str, folder: int, raw: bytes, mode: Optional[int]) -> None:
+    descriptor = os.open(name, _CREATE, NEW_FILE_MODE if mode is None else mode & NEW_FILE_MODE, dir_fd=folder)
+    try:
+        with open(descriptor, "wb") as file:
+            file.write(raw)
+            file.flush()
+            if mode is not None:
+                os.fchmod(descriptor, mode)
+            os.fsync(descriptor)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=folder)
+        raise
+
+
+@contextlib.contextmanager
+def _folder(path: str) -> Iterator[int]:
+    """Hands out the directory of a file, held open: another one cannot be put in its place any more."""
+    place = os.path.dirname(path) or "."
+    if not path or not os.path.isdir(place):
+        raise NoPlaceForFile("cannot write %r: there is no such directory. Create it, or name another." % path)
+    doubt = distrusted(place, _invokers()) if os.geteuid() == 0 else ""
+    if doubt:
+        raise NoPlaceForFile("cannot write %s: %s. Name a file in a directory of root's." % (path, doubt))
+    descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _invokers() -> List[int]:
+    named = [os.environ.get(name, "") for name in _INVOKERS]
+    by_name = user_called(os.environ[_INVOKER]) if _INVOKER in os.environ else None
+    return [int(uid) for uid in named if uid.isdecimal()] + ([] if by_name is None else [by_name])
+
+
+def _permissions(path: str) -> Optional[int]:
+    """The permissions of the file of ours that is there, None where none is. Raises NoPlaceForFile.
+
+    Never the bits that let others act as its owner (set-user-ID): another content was meant by them.
+    """
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        return None
+    if stat.S_ISLNK(found.st_mode):
+        raise NoPlaceForFile("cannot write %s: it is a link. Name what it leads to." % path)
+    if not stat.S_ISREG(found.st_mode):
+        what = "a directory" if stat.S_ISDIR(found.st_mode) else "not a regular file"
+        raise NoPlaceForFile("cannot write %s: it is %s. Name a file." % (path, what))
+    return found.st_mode & PERMISSIONS if found.st_uid == os.geteuid() else None

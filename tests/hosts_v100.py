@@ -8,9 +8,9 @@ from typing import Any
 
 from hosts import host
 
-from gpuctl.facts import automatic_upgrades as apt
-from gpuctl.facts import disks
-from gpuctl.facts.packages import DPKG_QUERY, SHOW_KEYS, TOOLKIT
+from gpuctl.facts.machine import disks
+from gpuctl.facts.packages import automatic_upgrades as apt
+from gpuctl.facts.packages.packages import DPKG_QUERY, SHOW_KEYS, TOOLKIT
 from gpuctl.host.record.snapshot import SnapshotHost
 
 DOCKER = "unix:///var/run/docker.sock"

@@ -13,10 +13,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from gpuctl.checks import CHECKS
 from gpuctl.checks.engine import ask
-from gpuctl.facts.docker import Docker
+from gpuctl.facts.docker.docker import Docker
 from gpuctl.facts.gather import gather
-from gpuctl.facts.packages import Packages
-from gpuctl.facts.system import System
+from gpuctl.facts.machine.system import System
+from gpuctl.facts.packages.packages import Packages
 from gpuctl.host.look.local import LocalHost
 from gpuctl.provision.errand import Errand
 from gpuctl.provision.package_plan import PackagePlan

@@ -18,8 +18,8 @@ from typing import Any
 from hosts import PCI, failed, host
 from hosts_v100 import BOOTED, CHARACTER, DOCKER, INFO, NVIDIAS, POLICY, QUERY, SOURCES, WELL, policy
 
-from gpuctl.facts.docker_unit import SHOW_SOCKETS
-from gpuctl.facts.packages import TOOLKIT
+from gpuctl.facts.docker.unit import SHOW_SOCKETS
+from gpuctl.facts.packages.packages import TOOLKIT
 from gpuctl.host.look.reading import Outcome
 from gpuctl.host.record.archive import Snapshot, lines
 

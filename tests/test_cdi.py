@@ -8,8 +8,8 @@ import pytest
 from hosts import denied, host
 
 from gpuctl.compat.cdi import DockerCdi, docker_cdi, refusal
-from gpuctl.facts.cdi import probe_cdi
-from gpuctl.facts.cdi_document import SIZE_LIMIT, same
+from gpuctl.facts.toolkit.cdi import probe_cdi
+from gpuctl.facts.toolkit.cdi_document import SIZE_LIMIT, same
 
 YAML = """\
 ---

@@ -36,16 +36,16 @@ from gpuctl.checks import CHECKS, LAYERS, diagnose
 from gpuctl.checks.engine import Check, ask
 from gpuctl.compat.failures import families
 from gpuctl.compat.faults import family_checks
-from gpuctl.facts.automatic_upgrades import DPKG
-from gpuctl.facts.changes import ROOT_FOLDER
-from gpuctl.facts.docker import Docker
-from gpuctl.facts.docker_unit import SHOW_SOCKETS
+from gpuctl.facts.docker.docker import Docker
+from gpuctl.facts.docker.unit import SHOW_SOCKETS
 from gpuctl.facts.gather import Facts, Missing, gather
 from gpuctl.facts.headline import DockerMet, DriverVersion
-from gpuctl.facts.logs import unit_log
-from gpuctl.facts.services import SHOW as SHOW_SERVICES
-from gpuctl.facts.system import System
-from gpuctl.facts.toolkit import Toolkit
+from gpuctl.facts.machine.logs import unit_log
+from gpuctl.facts.machine.services import SHOW as SHOW_SERVICES
+from gpuctl.facts.machine.system import System
+from gpuctl.facts.own.journal import ROOT_FOLDER
+from gpuctl.facts.packages.automatic_upgrades import DPKG
+from gpuctl.facts.toolkit.toolkit import Toolkit
 from gpuctl.host.places import SYSTEM_CONFIG
 from gpuctl.host.record.snapshot import SnapshotHost
 from gpuctl.model import Action, Disturbs, Finding, Status

@@ -17,13 +17,13 @@ import pytest
 from hosts import host
 from simhost import Containerd, unpack
 
-from gpuctl.facts.containerd import Containerd as Facts
-from gpuctl.facts.containerd import Cri, Unit, globbed, probe_containerd
-from gpuctl.facts.containerd_process import parse_flavour
-from gpuctl.facts.containerd_unit import SHOW, parse_units
+from gpuctl.facts.containerd.containerd import Containerd as Facts
+from gpuctl.facts.containerd.containerd import Cri, Unit, globbed, probe_containerd
+from gpuctl.facts.containerd.process import parse_flavour
+from gpuctl.facts.containerd.unit import SHOW, parse_units
 from gpuctl.facts.gather import Facts as Found
-from gpuctl.facts.system import BOOTED as SYSTEMD
-from gpuctl.facts.system import System
+from gpuctl.facts.machine.system import BOOTED as SYSTEMD
+from gpuctl.facts.machine.system import System
 from gpuctl.host.look.local import LocalHost
 from gpuctl.host.look.reading import Host
 from gpuctl.model import Disturbs, Fact

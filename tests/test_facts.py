@@ -8,12 +8,15 @@ from typing import Any
 import pytest
 from hosts import denied, failed, host, hung
 
-from gpuctl.facts import driver, driver_library, kernel, machine, nvml, system, toolkit
-from gpuctl.facts.devices import Devices, parse_majors, probe_devices
 from gpuctl.facts.gather import PROBES, gather
-from gpuctl.facts.kernel import DkmsModule
-from gpuctl.facts.pci import PciGpu, probe_pci
-from gpuctl.facts.system import probe_system
+from gpuctl.facts.gpu import driver, driver_library, nvml
+from gpuctl.facts.gpu.devices import Devices, parse_majors, probe_devices
+from gpuctl.facts.gpu.pci import PciGpu, probe_pci
+from gpuctl.facts.machine import kernel, system
+from gpuctl.facts.machine import kind as machine
+from gpuctl.facts.machine.kernel import DkmsModule
+from gpuctl.facts.machine.system import probe_system
+from gpuctl.facts.toolkit import toolkit
 from gpuctl.host.look.local import LocalHost
 from gpuctl.host.record.memory import RememberingHost
 from gpuctl.host.record.snapshot import SnapshotHost

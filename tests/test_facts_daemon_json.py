@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gpuctl.facts.daemon_json import parse_config
+from gpuctl.facts.docker.daemon_json import parse_config
 
 
 @pytest.mark.parametrize("text", ["", " \n", "null", "{}", "\ufeff{}", '{"runtimes": null}'])

@@ -17,13 +17,13 @@ import pytest
 from hosts import BOOTED, broken, denied, failed, host, hung
 from simhost import Dockerd, SimHost
 
-from gpuctl.facts.daemon_json import ConfigFile
-from gpuctl.facts.docker import State, probe_docker
-from gpuctl.facts.docker_endpoint import DEFAULT, Endpoint, probe_endpoint
-from gpuctl.facts.docker_flags import KEYS, MERGED, keys_set, options
-from gpuctl.facts.docker_process import parse_start
-from gpuctl.facts.docker_unit import SHOW, SHOW_SOCKETS, expanded
-from gpuctl.facts.system import BOOTED as SYSTEMD
+from gpuctl.facts.docker.daemon_json import ConfigFile
+from gpuctl.facts.docker.docker import State, probe_docker
+from gpuctl.facts.docker.endpoint import DEFAULT, Endpoint, probe_endpoint
+from gpuctl.facts.docker.flags import KEYS, MERGED, keys_set, options
+from gpuctl.facts.docker.process import parse_start
+from gpuctl.facts.docker.unit import SHOW, SHOW_SOCKETS, expanded
+from gpuctl.facts.machine.system import BOOTED as SYSTEMD
 from gpuctl.host.look.local import LocalHost
 
 VERSION = {"Version": "20.10.24+dfsg1", "ApiVersion": "1.41", "MinAPIVersion": "1.12"}
@@ -98,7 +98,7 @@ def test_a_user_who_may_not_open_the_socket_cannot_tell_instead_of_seeing_no_doc
     dockerd: Dockerd, sim_host: Callable[..., SimHost]
 ) -> None:
     code = (
-        "from gpuctl.facts.docker import probe_docker; from gpuctl.host.look.local import LocalHost; import json;"
+        "from gpuctl.facts.docker.docker import probe_docker; from gpuctl.host.look.local import LocalHost; import json;"
         "found = probe_docker(LocalHost());"
         "print(json.dumps([found.daemon.value, found.daemon.unknown, found.kind.value, found.kind.unknown]))"
     )

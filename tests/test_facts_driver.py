@@ -10,9 +10,9 @@ import pytest
 from hosts import absent, denied, failed, host, hung
 from simhost import Bed, SimHost, is_running, until
 
-from gpuctl.facts.driver import probe_driver
-from gpuctl.facts.kernel import OSRELEASE, SECURE_BOOT, probe_kernel
-from gpuctl.facts.toolkit import Part, probe_toolkit
+from gpuctl.facts.gpu.driver import probe_driver
+from gpuctl.facts.machine.kernel import OSRELEASE, SECURE_BOOT, probe_kernel
+from gpuctl.facts.toolkit.toolkit import Part, probe_toolkit
 from gpuctl.host.look.local import LocalHost
 
 SMI = "nvidia-smi --query-gpu=driver_version --format=csv,noheader"

@@ -281,4 +281,4 @@ def test_only_prometheus_pays_for_its_library() -> None:
         err = subprocess.run(argv, capture_output=True, text=True, cwd=ROOT).stderr
         loaded = {line.rpartition("|")[2].strip() for line in err.splitlines()}
         assert ("prometheus_client" in loaded) is paid
-        assert not {"rich", "docker", "gpuctl.facts.configuration"} & loaded
+        assert not {"rich", "docker", "gpuctl.facts.own.configuration"} & loaded

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gpuctl.facts.protobuf import fields
+from gpuctl.facts.containerd.protobuf import fields
 from gpuctl.host.look.local import LocalHost
 from gpuctl.host.look.reading import Outcome
 

@@ -31,7 +31,7 @@ from gpuctl.provision.setup import Engine
 ROOT = Path(__file__).parents[1]
 NEW_CHECK = '''
 from gpuctl.checks.engine import Said, check, passed
-from gpuctl.facts.system import System
+from gpuctl.facts.machine.system import System
 
 
 @check("hardware.brand-new")

@@ -18,9 +18,10 @@ from simhost import Done, SimHost
 
 from gpuctl.checks import CHECKS
 from gpuctl.checks.engine import ask
-from gpuctl.facts.changes import ROOT_FOLDER, SCHEMA, Changes, probe_changes
 from gpuctl.facts.gather import gather
-from gpuctl.facts.journal_entries import (
+from gpuctl.facts.machine.system import System
+from gpuctl.facts.own.journal import ROOT_FOLDER, SCHEMA, Changes, probe_changes
+from gpuctl.facts.own.journal_entries import (
     FileWrite,
     Installation,
     JournalEntry,
@@ -29,7 +30,6 @@ from gpuctl.facts.journal_entries import (
     line_of,
     parse_entry,
 )
-from gpuctl.facts.system import System
 from gpuctl.host.decode import parse_object
 from gpuctl.host.write.replacement import Replacement
 from gpuctl.model import Status

@@ -13,8 +13,8 @@ from gpuctl.checks import CHECKS
 from gpuctl.checks.engine import ask
 from gpuctl.compat.faults import xids
 from gpuctl.facts.gather import gather
-from gpuctl.facts.logs import DKMS, KERNEL_LOG, LETTERS, parse_build, parse_log, probe_logs, unit_log
-from gpuctl.facts.services import parse_fabric_version
+from gpuctl.facts.machine.logs import DKMS, KERNEL_LOG, LETTERS, parse_build, parse_log, probe_logs, unit_log
+from gpuctl.facts.machine.services import parse_fabric_version
 from gpuctl.model import Disturbs, Finding, Status
 
 SYSTEMD = {"/run/systemd/system": {"type": "dir"}}

@@ -20,12 +20,12 @@ from gpuctl.checks import CHECKS, LAYERS, chosen, diagnose, part
 from gpuctl.checks.needed import deciding, in_doubt, subjects
 from gpuctl.engines.daemon_json import Runtime, diff, register, settings
 from gpuctl.engines.json_text import parse
-from gpuctl.facts.docker import Docker
-from gpuctl.facts.driver import Driver
+from gpuctl.facts.docker.docker import Docker
 from gpuctl.facts.gather import HEADLINE, PROBES, Facts, Missing, gather
+from gpuctl.facts.gpu.driver import Driver
 from gpuctl.facts.headline import DockerMet, DriverVersion
-from gpuctl.facts.packages import Packages
-from gpuctl.facts.system import System
+from gpuctl.facts.machine.system import System
+from gpuctl.facts.packages.packages import Packages
 from gpuctl.host.look.local import LocalHost
 from gpuctl.host.look.reading import Host, Outcome, Reading
 from gpuctl.host.record.memory import RememberingHost

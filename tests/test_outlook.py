@@ -15,11 +15,11 @@ from hosts_v100 import APT_CONFIG, DF, KERNEL, df, docker, v100
 from gpuctl.checks import CHECKS, diagnose
 from gpuctl.checks.engine import ask
 from gpuctl.compat.lifetimes import ending, release_of
-from gpuctl.facts.automatic_upgrades import DPKG, RPM, SHOW_TIMERS, keeps, parse_apt_config
-from gpuctl.facts.disks import DF as DF_COMMAND
-from gpuctl.facts.disks import parse_df
 from gpuctl.facts.gather import gather
-from gpuctl.facts.next_boot import by_release
+from gpuctl.facts.machine.disks import DF as DF_COMMAND
+from gpuctl.facts.machine.disks import parse_df
+from gpuctl.facts.machine.next_boot import by_release
+from gpuctl.facts.packages.automatic_upgrades import DPKG, RPM, SHOW_TIMERS, keeps, parse_apt_config
 from gpuctl.model import Action, Finding, Status
 
 ON = 'APT::Periodic::Unattended-Upgrade "1";\n'

@@ -21,11 +21,11 @@ from repositories import Signer, build_apt, build_rpm
 from gpuctl.bounds import TEXT_LIMIT
 from gpuctl.checks import CHECKS
 from gpuctl.checks.engine import ask
-from gpuctl.facts.automatic_upgrades import parse_apt_config, parse_settings, parse_timers
-from gpuctl.facts.disks import parse_df
 from gpuctl.facts.gather import gather
-from gpuctl.facts.package_history import RPM_DATES, probe_package_history
-from gpuctl.facts.package_logs import (
+from gpuctl.facts.machine.disks import parse_df
+from gpuctl.facts.packages.automatic_upgrades import parse_apt_config, parse_settings, parse_timers
+from gpuctl.facts.packages.history import RPM_DATES, probe_package_history
+from gpuctl.facts.packages.logs import (
     parse_apt,
     parse_dnf,
     parse_dnf_commands,
@@ -43,7 +43,7 @@ SUSE = 'ID=opensuse-leap\nNAME="openSUSE Leap"\nVERSION_ID="15.6"\nID_LIKE="suse
 TELL = """
 import json
 from dataclasses import asdict
-from gpuctl.facts.package_history import probe_package_history
+from gpuctl.facts.packages.history import probe_package_history
 from gpuctl.host.look.local import LocalHost
 history = probe_package_history(LocalHost())
 print(json.dumps([asdict(change) for change in history.changes.value or () if change.subject == "toolkit"]))

@@ -13,8 +13,8 @@ from hosts_v100 import INSTALLED, QUERY, docker, v100
 from registry import answer, listen
 
 from gpuctl.facts.gather import gather
-from gpuctl.facts.package_sources import contradictions, parse_deb822, parse_one_line, parse_repo
-from gpuctl.facts.packages import Offer, Package, parse_installed, parse_policy
+from gpuctl.facts.packages.packages import Offer, Package, parse_installed, parse_policy
+from gpuctl.facts.packages.sources import contradictions, parse_deb822, parse_one_line, parse_repo
 from gpuctl.host.act.download import DownloadProblem, download
 from gpuctl.provision.package_files import show, silenced
 from gpuctl.provision.package_plan import PackagePlan

@@ -18,8 +18,8 @@ import pytest
 from hosts import host
 from simhost.process import until
 
-from gpuctl.facts.docker_endpoint import Endpoint
-from gpuctl.facts.docker_process import Process, probe_process
+from gpuctl.facts.docker.endpoint import Endpoint
+from gpuctl.facts.docker.process import Process, probe_process
 from gpuctl.host.look.local import LocalHost
 from gpuctl.host.look.reading import Outcome
 from gpuctl.host.trust import is_service

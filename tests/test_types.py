@@ -23,10 +23,10 @@ from hypothesis import strategies as st
 from synthetic import FOLDER, snapshots
 
 from gpuctl.checks import diagnose
-from gpuctl.facts.docker_daemon import State, probe_daemon
-from gpuctl.facts.docker_endpoint import Endpoint
+from gpuctl.facts.docker.daemon import State, probe_daemon
+from gpuctl.facts.docker.endpoint import Endpoint
 from gpuctl.facts.gather import Missing, gather
-from gpuctl.facts.nvml import parse_nvml
+from gpuctl.facts.gpu.nvml import parse_nvml
 from gpuctl.host.look.local import LocalHost
 from gpuctl.host.look.reading import Reading
 from gpuctl.host.record.archive import BadSnapshot, Snapshot, decode, encode, lines

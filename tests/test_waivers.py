@@ -93,7 +93,7 @@ def test_a_waived_cause_leaves_its_symptoms_skipped() -> None:
 
 def test_the_last_day_of_a_waiver_counts_whole() -> None:
     from gpuctl.checks.waiving import has_expired
-    from gpuctl.facts.configuration import parse_config
+    from gpuctl.facts.own.configuration import parse_config
 
     (written,) = parse_config("f", waiver(expires="2027-01-31")).waivers
     assert (has_expired(written, "2027-01-31"), has_expired(written, "2027-02-01")) == (False, True)

@@ -20,8 +20,8 @@ from jsonschema import Draft202012Validator
 from simhost import SimHost, until
 from test_cli import asking_nvml
 
+from gpuctl.facts.machine.system import System
 from gpuctl.facts.pace import REST, look_again
-from gpuctl.facts.system import System
 from gpuctl.host.record.snapshot import SnapshotHost
 
 ROOT = Path(__file__).parents[1]

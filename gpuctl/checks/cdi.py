@@ -11,14 +11,14 @@ from gpuctl.checks.remedies import as_root, install
 from gpuctl.command import Shell, command, operands
 from gpuctl.compat.cdi import CRIO_SINCE, PODMAN_SINCE, DockerCdi, docker_cdi, refusal
 from gpuctl.compat.versions import compare, docker_version, leading
-from gpuctl.facts.cdi import Spec, SpecNode
 from gpuctl.facts.crio import Crio
-from gpuctl.facts.docker import Docker
-from gpuctl.facts.driver import Driver
-from gpuctl.facts.package_logs import DRIVER
+from gpuctl.facts.docker.docker import Docker
+from gpuctl.facts.gpu.driver import Driver
+from gpuctl.facts.machine.system import System
+from gpuctl.facts.packages.logs import DRIVER
 from gpuctl.facts.podman import Podman
-from gpuctl.facts.system import System
-from gpuctl.facts.toolkit import Toolkit
+from gpuctl.facts.toolkit.cdi import Spec, SpecNode
+from gpuctl.facts.toolkit.toolkit import Toolkit
 from gpuctl.model import ENGINES, CannotTell, Disturbs, Evidence, Remedy
 
 OTHERS_READ = 0o004

@@ -5,8 +5,8 @@ from __future__ import annotations
 from gpuctl.checks.engine import Said, check, passed, warned
 from gpuctl.checks.remedies import as_root
 from gpuctl.command import command
-from gpuctl.facts.changes import Changes
-from gpuctl.facts.system import System
+from gpuctl.facts.machine.system import System
+from gpuctl.facts.own.journal import Changes
 from gpuctl.model import Evidence, Remedy
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gpuctl.facts.gather import Facts
-from gpuctl.facts.package_history import PackageHistory
-from gpuctl.facts.package_logs import DRIVER, ENGINE, KERNEL, TOOLKIT, PackageEvent
+from gpuctl.facts.packages.history import PackageHistory
+from gpuctl.facts.packages.logs import DRIVER, ENGINE, KERNEL, TOOLKIT, PackageEvent
 from gpuctl.model import Evidence, Finding
 
 _TITLES = {DRIVER: "The driver", KERNEL: "The kernel", ENGINE: "The engine", TOOLKIT: "The toolkit"}

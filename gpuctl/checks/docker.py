@@ -8,14 +8,14 @@ from gpuctl.checks.remedies import as_root, install, service, start
 from gpuctl.command import Shell, command, operands
 from gpuctl.compat.daemon_keys import is_tried, spelling, unknown_keys, wrong_kinds
 from gpuctl.compat.versions import docker_version, leading
-from gpuctl.facts.containerd import Containerd
+from gpuctl.facts.containerd.containerd import Containerd
 from gpuctl.facts.crio import Crio
-from gpuctl.facts.daemon_json import ConfigFile
-from gpuctl.facts.docker import Daemon, Docker, Endpoint, State
-from gpuctl.facts.docker_flags import MERGED
+from gpuctl.facts.docker.daemon_json import ConfigFile
+from gpuctl.facts.docker.docker import Daemon, Docker, Endpoint, State
+from gpuctl.facts.docker.flags import MERGED
+from gpuctl.facts.machine.system import System
 from gpuctl.facts.podman import Podman
-from gpuctl.facts.system import System
-from gpuctl.facts.toolkit import Toolkit
+from gpuctl.facts.toolkit.toolkit import Toolkit
 from gpuctl.model import Disturbs, Evidence, Remedy
 
 MERGED_SINCE = "18.09"

@@ -11,9 +11,9 @@ from gpuctl.checks.remedies import as_root, install
 from gpuctl.command import command
 from gpuctl.compat.releases import docker_features
 from gpuctl.compat.versions import docker_version
-from gpuctl.facts.docker import Docker
-from gpuctl.facts.docker_clients import DockerClients
-from gpuctl.facts.system import System
+from gpuctl.facts.docker.clients import DockerClients
+from gpuctl.facts.docker.docker import Docker
+from gpuctl.facts.machine.system import System
 from gpuctl.model import Disturbs, Evidence, Remedy
 
 COMPOSE_SINCE = "1.28"

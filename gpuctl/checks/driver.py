@@ -10,12 +10,12 @@ from gpuctl.compat.lifetimes import ending
 from gpuctl.compat.rules import driver_verdict
 from gpuctl.compat.tables import driver_branch
 from gpuctl.compat.versions import compare, parse_driver
-from gpuctl.facts.devices import Devices
-from gpuctl.facts.driver import Driver
-from gpuctl.facts.nvml import Gpu
-from gpuctl.facts.package_logs import DRIVER
-from gpuctl.facts.pci import Pci
-from gpuctl.facts.system import System
+from gpuctl.facts.gpu.devices import Devices
+from gpuctl.facts.gpu.driver import Driver
+from gpuctl.facts.gpu.nvml import Gpu
+from gpuctl.facts.gpu.pci import Pci
+from gpuctl.facts.machine.system import System
+from gpuctl.facts.packages.logs import DRIVER
 from gpuctl.model import Action, Disturbs, Evidence, Remedy
 
 RECOMMENDED = 418

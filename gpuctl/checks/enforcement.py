@@ -8,9 +8,9 @@ from gpuctl.compat.gate import NOT_KNOWN, Enforcement
 from gpuctl.compat.releases import docker_features
 from gpuctl.compat.versions import docker_version
 from gpuctl.documents import load_toml
-from gpuctl.facts.docker import Daemon, Docker
+from gpuctl.facts.docker.docker import Daemon, Docker
 from gpuctl.facts.gather import Facts
-from gpuctl.facts.toolkit import SETTINGS, Toolkit
+from gpuctl.facts.toolkit.toolkit import SETTINGS, Toolkit
 from gpuctl.model import CannotTell, Fact
 
 _JIT_CDI_SINCE = "1.18.0"

@@ -7,8 +7,8 @@ from typing import TypeVar
 
 from gpuctl.compat.gpus import Gpu, gpu_of_device, gpu_of_nvml
 from gpuctl.compat.tables import architectures
-from gpuctl.facts.driver import Driver
-from gpuctl.facts.pci import Pci
+from gpuctl.facts.gpu.driver import Driver
+from gpuctl.facts.gpu.pci import Pci
 from gpuctl.model import CannotTell
 
 T = TypeVar("T")

@@ -7,9 +7,9 @@ from collections import Counter
 from gpuctl.checks.engine import Said, check, failed, passed, warned
 from gpuctl.command import command, operands
 from gpuctl.compat.tables import pci_device
-from gpuctl.facts.driver import Driver
-from gpuctl.facts.pci import Pci, PciGpu
-from gpuctl.facts.system import System
+from gpuctl.facts.gpu.driver import Driver
+from gpuctl.facts.gpu.pci import Pci, PciGpu
+from gpuctl.facts.machine.system import System
 from gpuctl.model import Disturbs, Evidence, Remedy
 
 _VENDORS = {"1002": "AMD", "1a03": "ASPEED", "8086": "Intel"}

@@ -15,12 +15,12 @@ from gpuctl.compat.packages import driver_commands
 from gpuctl.compat.question import Machine, Question
 from gpuctl.compat.remedies import driver_to_install
 from gpuctl.compat.rules import Answer, Asked, check
-from gpuctl.facts.docker import Docker
-from gpuctl.facts.driver import Driver
+from gpuctl.facts.docker.docker import Docker
 from gpuctl.facts.gather import Facts
-from gpuctl.facts.pci import Pci
-from gpuctl.facts.system import DOCKER_ARCHITECTURES, System
-from gpuctl.facts.toolkit import Toolkit
+from gpuctl.facts.gpu.driver import Driver
+from gpuctl.facts.gpu.pci import Pci
+from gpuctl.facts.machine.system import DOCKER_ARCHITECTURES, System
+from gpuctl.facts.toolkit.toolkit import Toolkit
 from gpuctl.model import CannotTell, Reason, Remedy, Verdict
 
 SUBJECTS = (System, Pci, Driver)

@@ -12,10 +12,10 @@ from gpuctl.compat.gpus import Gpu
 from gpuctl.compat.packages import driver_commands
 from gpuctl.compat.question import Machine
 from gpuctl.compat.recommendation import Answer, Recommendation, recommend
-from gpuctl.facts.driver import Driver
 from gpuctl.facts.gather import Facts
-from gpuctl.facts.pci import Pci
-from gpuctl.facts.system import System
+from gpuctl.facts.gpu.driver import Driver
+from gpuctl.facts.gpu.pci import Pci
+from gpuctl.facts.machine.system import System
 from gpuctl.model import CannotTell, Reason, Remedy
 
 _LOCKING = "https://docs.nvidia.com/datacenter/tesla/driver-installation-guide/version-locking.html"

@@ -7,9 +7,9 @@ from gpuctl.checks.gpus import compat_gpus
 from gpuctl.command import command
 from gpuctl.compat.images import cuda_of_tag, newest_base_images
 from gpuctl.compat.rules import check_cuda
-from gpuctl.facts.docker import Docker
-from gpuctl.facts.driver import Driver
-from gpuctl.facts.pci import Pci
+from gpuctl.facts.docker.docker import Docker
+from gpuctl.facts.gpu.driver import Driver
+from gpuctl.facts.gpu.pci import Pci
 from gpuctl.model import Disturbs, Evidence, Remedy, Verdict
 
 _NO = (Verdict.INCOMPATIBLE, Verdict.NEEDS_PACKAGE)

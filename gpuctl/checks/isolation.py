@@ -5,10 +5,10 @@ from __future__ import annotations
 from gpuctl.checks.engine import Said, check, passed, warned
 from gpuctl.checks.remedies import as_root
 from gpuctl.command import command
-from gpuctl.facts.docker import Docker
-from gpuctl.facts.isolation import Isolation
+from gpuctl.facts.docker.docker import Docker
+from gpuctl.facts.machine.isolation import Isolation
+from gpuctl.facts.machine.system import System
 from gpuctl.facts.podman import Podman
-from gpuctl.facts.system import System
 from gpuctl.model import Remedy
 
 

@@ -6,11 +6,11 @@ from gpuctl.checks.engine import Said, check, failed, passed, warned
 from gpuctl.checks.gpus import compat_gpus, wanting
 from gpuctl.checks.remedies import as_root, dkms_install, install, install_driver
 from gpuctl.command import Shell, command
-from gpuctl.facts.driver import Driver
-from gpuctl.facts.kernel import Kernel
-from gpuctl.facts.package_logs import KERNEL
-from gpuctl.facts.pci import Pci
-from gpuctl.facts.system import System
+from gpuctl.facts.gpu.driver import Driver
+from gpuctl.facts.gpu.pci import Pci
+from gpuctl.facts.machine.kernel import Kernel
+from gpuctl.facts.machine.system import System
+from gpuctl.facts.packages.logs import KERNEL
 from gpuctl.model import Disturbs, Evidence, Remedy
 
 

@@ -11,12 +11,12 @@ from gpuctl.checks.gpus import compat_gpus
 from gpuctl.checks.remedies import as_root, install_driver, kernel_log, start
 from gpuctl.command import Shell, command
 from gpuctl.compat.faults import ACTIONS, Xid, remedy_of, xids
-from gpuctl.facts.docker import Docker, State
-from gpuctl.facts.driver import Driver
-from gpuctl.facts.kernel import Kernel
-from gpuctl.facts.logs import Logs
-from gpuctl.facts.pci import Pci
-from gpuctl.facts.system import System
+from gpuctl.facts.docker.docker import Docker, State
+from gpuctl.facts.gpu.driver import Driver
+from gpuctl.facts.gpu.pci import Pci
+from gpuctl.facts.machine.kernel import Kernel
+from gpuctl.facts.machine.logs import Logs
+from gpuctl.facts.machine.system import System
 from gpuctl.model import Action, Disturbs, Evidence, Fact, Remedy, Status
 
 _XID = re.compile(r"NVRM: Xid \((?:PCI:)?([0-9a-f:.]+)\): (\d{1,4})\b(?:, (.*))?", re.IGNORECASE)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gpuctl.checks.engine import CHECKS, LAYERS
-from gpuctl.facts.configuration import Configuration
-from gpuctl.facts.package_history import PackageHistory
+from gpuctl.facts.own.configuration import Configuration
+from gpuctl.facts.packages.history import PackageHistory
 from gpuctl.model import Report, Status
 
 

@@ -8,15 +8,15 @@ from gpuctl.checks.remedies import as_root, dkms_install, install
 from gpuctl.command import Command, command, operands
 from gpuctl.compat.images import cuda_images, parse_tag
 from gpuctl.compat.lifetimes import ending, release_of
-from gpuctl.facts.automatic_upgrades import AutomaticUpgrades
-from gpuctl.facts.devices import Devices
-from gpuctl.facts.disks import Disks, FileSystem
-from gpuctl.facts.docker import Docker
-from gpuctl.facts.kernel import Kernel
-from gpuctl.facts.next_boot import NextBoot, by_release
-from gpuctl.facts.package_logs import KERNEL
-from gpuctl.facts.system import System
-from gpuctl.facts.toolkit import Toolkit
+from gpuctl.facts.docker.docker import Docker
+from gpuctl.facts.gpu.devices import Devices
+from gpuctl.facts.machine.disks import Disks, FileSystem
+from gpuctl.facts.machine.kernel import Kernel
+from gpuctl.facts.machine.next_boot import NextBoot, by_release
+from gpuctl.facts.machine.system import System
+from gpuctl.facts.packages.automatic_upgrades import AutomaticUpgrades
+from gpuctl.facts.packages.logs import KERNEL
+from gpuctl.facts.toolkit.toolkit import Toolkit
 from gpuctl.model import Disturbs, Evidence, Remedy
 
 GIB = 1 << 30

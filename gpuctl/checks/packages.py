@@ -8,10 +8,10 @@ from gpuctl.checks.docker import GPUS_FLAG_SINCE, at_least
 from gpuctl.checks.engine import Said, check, passed, warned
 from gpuctl.checks.remedies import as_root, install
 from gpuctl.command import Command, command, operands
-from gpuctl.facts.docker import Docker
-from gpuctl.facts.package_sources import APT_LIST, Source, contradictions
-from gpuctl.facts.packages import REPLACED, REPOSITORY, TOOLKIT, Offer, Packages
-from gpuctl.facts.system import DOCKER_ARCHITECTURES, System
+from gpuctl.facts.docker.docker import Docker
+from gpuctl.facts.machine.system import DOCKER_ARCHITECTURES, System
+from gpuctl.facts.packages.packages import REPLACED, REPOSITORY, TOOLKIT, Offer, Packages
+from gpuctl.facts.packages.sources import APT_LIST, Source, contradictions
 from gpuctl.model import Disturbs, Evidence, Remedy
 
 CUDA_KEY = "A4B469963BF863CC"

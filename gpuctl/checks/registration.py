@@ -6,10 +6,10 @@ from gpuctl.checks.docker import CDI_FIRST_SINCE, GPUS_FLAG_SINCE, at_least, dae
 from gpuctl.checks.engine import Said, check, failed, passed, warned
 from gpuctl.checks.remedies import as_root, service
 from gpuctl.command import Shell, command, operands
-from gpuctl.facts.docker import Docker
-from gpuctl.facts.package_logs import TOOLKIT
-from gpuctl.facts.system import System
-from gpuctl.facts.toolkit import HOOK, Toolkit
+from gpuctl.facts.docker.docker import Docker
+from gpuctl.facts.machine.system import System
+from gpuctl.facts.packages.logs import TOOLKIT
+from gpuctl.facts.toolkit.toolkit import HOOK, Toolkit
 from gpuctl.model import Action, Disturbs, Evidence, Remedy
 
 CLOCKS_AGREE = 0.02

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from gpuctl.command import Command, Shell, command, operands
 from gpuctl.compat.gpus import Gpu
 from gpuctl.compat.packages import Target, driver_commands, install_commands
-from gpuctl.facts.docker import Docker
-from gpuctl.facts.kernel import DkmsModule
-from gpuctl.facts.system import System
+from gpuctl.facts.docker.docker import Docker
+from gpuctl.facts.machine.kernel import DkmsModule
+from gpuctl.facts.machine.system import System
 from gpuctl.model import Disturbs, Remedy
 
 

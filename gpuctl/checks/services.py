@@ -6,12 +6,12 @@ from gpuctl.checks.engine import Said, check, failed, passed, warned
 from gpuctl.checks.remedies import as_root
 from gpuctl.command import Command, command
 from gpuctl.compat.versions import compare
-from gpuctl.facts.driver import Driver
-from gpuctl.facts.logs import Logs
-from gpuctl.facts.nvml import Gpu
-from gpuctl.facts.pci import Pci
-from gpuctl.facts.services import FABRIC_MANAGER, PERSISTENCED, Service, Services
-from gpuctl.facts.system import System
+from gpuctl.facts.gpu.driver import Driver
+from gpuctl.facts.gpu.nvml import Gpu
+from gpuctl.facts.gpu.pci import Pci
+from gpuctl.facts.machine.logs import Logs
+from gpuctl.facts.machine.services import FABRIC_MANAGER, PERSISTENCED, Service, Services
+from gpuctl.facts.machine.system import System
 from gpuctl.model import Disturbs, Evidence, Fact, Remedy
 
 MANY = 4

@@ -7,10 +7,10 @@ from gpuctl.checks.engine import Said, check, failed, passed, warned
 from gpuctl.checks.remedies import install
 from gpuctl.compat.releases import toolkit_cves
 from gpuctl.compat.versions import compare, leading
-from gpuctl.facts.docker import Docker
-from gpuctl.facts.package_logs import TOOLKIT
-from gpuctl.facts.system import System
-from gpuctl.facts.toolkit import Part, Toolkit
+from gpuctl.facts.docker.docker import Docker
+from gpuctl.facts.machine.system import System
+from gpuctl.facts.packages.logs import TOOLKIT
+from gpuctl.facts.toolkit.toolkit import Part, Toolkit
 from gpuctl.model import Disturbs, Evidence, Fact, Remedy
 
 

@@ -8,11 +8,11 @@ from gpuctl.checks.remedies import as_root, install
 from gpuctl.command import command
 from gpuctl.compat.faults import faults_of
 from gpuctl.compat.versions import compare, leading
-from gpuctl.facts.docker import Docker
-from gpuctl.facts.isolation import Isolation
-from gpuctl.facts.system import System
-from gpuctl.facts.toolkit import Toolkit
-from gpuctl.facts.toolkit_settings import Settings, ToolkitSettings
+from gpuctl.facts.docker.docker import Docker
+from gpuctl.facts.machine.isolation import Isolation
+from gpuctl.facts.machine.system import System
+from gpuctl.facts.toolkit.settings import Settings, ToolkitSettings
+from gpuctl.facts.toolkit.toolkit import Toolkit
 from gpuctl.model import Disturbs, Evidence, Remedy
 
 CGROUP_V2_SINCE = "1.8.0"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from gpuctl.checks.engine import CHECKS, Said, check, passed, warned
 from gpuctl.checks.waiving import has_expired, is_complete, waivers_here
-from gpuctl.facts.configuration import Configuration, WrittenWaiver
+from gpuctl.facts.own.configuration import Configuration, WrittenWaiver
 from gpuctl.model import Evidence, Remedy
 
 

@@ -6,8 +6,8 @@ import time
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
-from gpuctl.facts.configuration import EVERY_HOST, Configuration, WrittenWaiver
 from gpuctl.facts.gather import Facts
+from gpuctl.facts.own.configuration import EVERY_HOST, Configuration, WrittenWaiver
 from gpuctl.model import CannotTell, Finding, Report, Status, Waiver
 
 _WAIVABLE = (Status.FAIL, Status.WARN)

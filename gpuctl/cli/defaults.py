@@ -13,7 +13,7 @@ def configured() -> Defaults:
     """Returns the defaults. Ends the run where a configuration file is not to be gone by."""
     if not has_config():
         return Defaults()
-    from gpuctl.facts.configuration import probe_configuration
+    from gpuctl.facts.own.configuration import probe_configuration
     from gpuctl.host.look.local import LocalHost
 
     files = probe_configuration(LocalHost())

@@ -10,7 +10,7 @@ from gpuctl.cli.snapshots import host_at
 
 def command(snapshot: From = None, json: Json = False) -> None:
     """List the runs that changed this host, newest first: when, what, and how they stand. RUN is for `rollback RUN`."""
-    from gpuctl.facts.changes import probe_changes
+    from gpuctl.facts.own.journal import probe_changes
     from gpuctl.model import ExitCode
     from gpuctl.render.history import history_json, history_text
 

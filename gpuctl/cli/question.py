@@ -53,7 +53,7 @@ def pinned(path: str, snapshot: str | None) -> tuple[Ask, ...]:
 def _environment(snapshot: str | None) -> Environment:
     """Returns where a file's packages are installed: on the host's architecture, for the Python that is here."""
     from gpuctl.compat.requirement_markers import Environment
-    from gpuctl.facts.system import probe_architecture
+    from gpuctl.facts.machine.system import probe_architecture
 
     python = None if snapshot else "{}.{}".format(*sys.version_info)
     return Environment(probe_architecture(host_at(snapshot)).value, python)

@@ -27,7 +27,7 @@ def command(
     from gpuctl.checks.host_answer import SUBJECTS
     from gpuctl.checks.host_recommendation import host_recommendation
     from gpuctl.compat.recommendation import Answer
-    from gpuctl.facts.system import System
+    from gpuctl.facts.machine.system import System
 
     facts = look(snapshot, (System,) if driver and gpus else SUBJECTS)
     found = host_recommendation(cuda, facts, driver, gpus)

@@ -8,9 +8,9 @@ from dataclasses import replace
 from typing import Dict, List, Mapping, Tuple
 from urllib.parse import quote
 
-from gpuctl.facts.docker import Docker
+from gpuctl.facts.docker.docker import Docker
 from gpuctl.facts.gather import Facts, gather
-from gpuctl.facts.logs import unit_log
+from gpuctl.facts.machine.logs import unit_log
 from gpuctl.host.look.deadline import DeadlineExceeded, begin, within
 from gpuctl.host.look.reading import Host, Reading
 from gpuctl.host.record.aliases import Aliases

@@ -6,29 +6,29 @@ import time
 from dataclasses import dataclass
 from typing import Any, Callable, Iterable, Literal, Mapping, Optional, Type, TypeVar, Union
 
-from gpuctl.facts.automatic_upgrades import AutomaticUpgrades, probe_automatic_upgrades
-from gpuctl.facts.changes import Changes, probe_changes
-from gpuctl.facts.configuration import Configuration, probe_configuration
-from gpuctl.facts.containerd import Containerd, probe_containerd
+from gpuctl.facts.containerd.containerd import Containerd, probe_containerd
 from gpuctl.facts.crio import Crio, probe_crio
-from gpuctl.facts.devices import Devices, probe_devices
-from gpuctl.facts.disks import Disks, probe_disks
-from gpuctl.facts.docker import Docker, probe_docker
-from gpuctl.facts.docker_clients import DockerClients, probe_docker_clients
-from gpuctl.facts.driver import Driver, probe_driver
+from gpuctl.facts.docker.clients import DockerClients, probe_docker_clients
+from gpuctl.facts.docker.docker import Docker, probe_docker
+from gpuctl.facts.gpu.devices import Devices, probe_devices
+from gpuctl.facts.gpu.driver import Driver, probe_driver
+from gpuctl.facts.gpu.pci import Pci, probe_pci
 from gpuctl.facts.headline import DockerMet, DriverVersion, probe_docker_met, probe_driver_version
-from gpuctl.facts.isolation import Isolation, probe_isolation
-from gpuctl.facts.kernel import Kernel, probe_kernel
-from gpuctl.facts.logs import Logs, probe_logs
-from gpuctl.facts.next_boot import NextBoot, probe_next_boot
-from gpuctl.facts.package_history import PackageHistory, probe_package_history
-from gpuctl.facts.packages import Packages, probe_packages
-from gpuctl.facts.pci import Pci, probe_pci
+from gpuctl.facts.machine.disks import Disks, probe_disks
+from gpuctl.facts.machine.isolation import Isolation, probe_isolation
+from gpuctl.facts.machine.kernel import Kernel, probe_kernel
+from gpuctl.facts.machine.logs import Logs, probe_logs
+from gpuctl.facts.machine.next_boot import NextBoot, probe_next_boot
+from gpuctl.facts.machine.services import Services, probe_services
+from gpuctl.facts.machine.system import System, probe_system
+from gpuctl.facts.own.configuration import Configuration, probe_configuration
+from gpuctl.facts.own.journal import Changes, probe_changes
+from gpuctl.facts.packages.automatic_upgrades import AutomaticUpgrades, probe_automatic_upgrades
+from gpuctl.facts.packages.history import PackageHistory, probe_package_history
+from gpuctl.facts.packages.packages import Packages, probe_packages
 from gpuctl.facts.podman import Podman, probe_podman
-from gpuctl.facts.services import Services, probe_services
-from gpuctl.facts.system import System, probe_system
-from gpuctl.facts.toolkit import Toolkit, probe_toolkit
-from gpuctl.facts.toolkit_settings import ToolkitSettings, probe_toolkit_settings
+from gpuctl.facts.toolkit.settings import ToolkitSettings, probe_toolkit_settings
+from gpuctl.facts.toolkit.toolkit import Toolkit, probe_toolkit
 from gpuctl.host.look.deadline import DeadlineExceeded, start
 from gpuctl.host.look.limits import limit_reached
 from gpuctl.host.look.reading import Host

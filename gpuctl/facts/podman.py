@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gpuctl.facts.docker import parse_client_version
+from gpuctl.facts.docker.docker import parse_client_version
 from gpuctl.host.look.reading import Host, fact
 from gpuctl.model import Fact
 

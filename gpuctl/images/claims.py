@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gpuctl.compat.claims import Claims, claims_of_env, claims_of_tag
-from gpuctl.facts.docker import Docker
+from gpuctl.facts.docker.docker import Docker
 from gpuctl.facts.gather import Facts
-from gpuctl.facts.system import System
+from gpuctl.facts.machine.system import System
 from gpuctl.host.look.reading import Host
 from gpuctl.images.config import ImageConfig, Unreadable
 from gpuctl.images.read import read_image

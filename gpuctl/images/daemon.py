@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Sequence
 from urllib.parse import quote
 
-from gpuctl.facts.docker import Docker
+from gpuctl.facts.docker.docker import Docker
 from gpuctl.facts.gather import Facts
 from gpuctl.host.decode import flag_in, object_in, text_in, texts_in
 from gpuctl.host.look.name_service import addresses

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from gpuctl.facts.gather import Facts
-from gpuctl.facts.system import DOCKER_ARCHITECTURES
+from gpuctl.facts.machine.system import DOCKER_ARCHITECTURES
 from gpuctl.host.look.deadline import DeadlineExceeded, within
 from gpuctl.host.look.reading import Host
 from gpuctl.images.config import ImageConfig, Unreadable

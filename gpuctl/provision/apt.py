@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
-from gpuctl.facts.package_sources import APT_FOLDER, Source
-from gpuctl.facts.packages import TOOLKIT, Packages, probe_interrupted
+from gpuctl.facts.packages.packages import TOOLKIT, Packages, probe_interrupted
+from gpuctl.facts.packages.sources import APT_FOLDER, Source
 from gpuctl.host.look.reading import Host, Reading
 from gpuctl.host.write.publish import create_public
 from gpuctl.host.write.scratch import discard, scratch

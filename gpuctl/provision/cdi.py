@@ -7,8 +7,8 @@ from collections.abc import Callable
 from gpuctl.checks.remedies import install
 from gpuctl.command import command
 from gpuctl.engines.text_diff import text_diff
-from gpuctl.facts.cdi_document import GPU_KIND, Document, parse_document, same
-from gpuctl.facts.system import System
+from gpuctl.facts.machine.system import System
+from gpuctl.facts.toolkit.cdi_document import GPU_KIND, Document, parse_document, same
 from gpuctl.host.act.process import ask_program
 from gpuctl.host.look.reading import Host, Outcome, failure, said_line
 from gpuctl.host.record.redact import without_secrets

@@ -11,9 +11,9 @@ from gpuctl.command import command, operands
 from gpuctl.engines.containerd import Settings, cri_plugin, enable, settings
 from gpuctl.engines.toml_shown import diff
 from gpuctl.engines.toml_text import NotAccepted, set_values, values
-from gpuctl.facts.containerd import Containerd
+from gpuctl.facts.containerd.containerd import Containerd
 from gpuctl.facts.gather import Facts
-from gpuctl.facts.system import System
+from gpuctl.facts.machine.system import System
 from gpuctl.host.look.reading import Host, Outcome, failure, said_line
 from gpuctl.host.write import files
 from gpuctl.model import ENGINES, CannotTell, Disturbs, ExitCode, Remedy

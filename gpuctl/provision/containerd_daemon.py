@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from gpuctl.engines.containerd import Settings
 from gpuctl.engines.toml_text import NotAccepted
-from gpuctl.facts.containerd import Containerd, Cri, Unit
-from gpuctl.facts.containerd_daemon import ask_cri
+from gpuctl.facts.containerd.containerd import Containerd, Cri, Unit
+from gpuctl.facts.containerd.daemon import ask_cri
 from gpuctl.host.look.reading import Host
 from gpuctl.host.write.files import behind_links
 from gpuctl.model import Disturbs, Step

@@ -14,8 +14,8 @@ from gpuctl.engines.toml_shown import diff
 from gpuctl.engines.toml_text import NotAccepted
 from gpuctl.facts.crio import FOLDER, Crio, CrioConfig, merged
 from gpuctl.facts.gather import Facts
-from gpuctl.facts.system import System
-from gpuctl.facts.toolkit import Toolkit
+from gpuctl.facts.machine.system import System
+from gpuctl.facts.toolkit.toolkit import Toolkit
 from gpuctl.host.look.reading import Host
 from gpuctl.host.status import status_of
 from gpuctl.host.write import files

@@ -20,10 +20,10 @@ from gpuctl.engines.daemon_json import (
     values,
 )
 from gpuctl.engines.json_text import NotAccepted
-from gpuctl.facts.docker import Docker
+from gpuctl.facts.docker.docker import Docker
 from gpuctl.facts.gather import Facts
-from gpuctl.facts.system import System
-from gpuctl.facts.toolkit import Toolkit
+from gpuctl.facts.machine.system import System
+from gpuctl.facts.toolkit.toolkit import Toolkit
 from gpuctl.host.look.reading import Host
 from gpuctl.host.write import files
 from gpuctl.model import ENGINES, Disturbs, Remedy, Status

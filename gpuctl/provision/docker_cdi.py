@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from gpuctl.compat.cdi import DockerCdi, docker_cdi
 from gpuctl.compat.releases import docker_features
-from gpuctl.facts.cdi_document import GPU_KIND
-from gpuctl.facts.docker import Docker
+from gpuctl.facts.docker.docker import Docker
 from gpuctl.facts.gather import Facts
-from gpuctl.facts.toolkit import Toolkit
+from gpuctl.facts.toolkit.cdi_document import GPU_KIND
+from gpuctl.facts.toolkit.toolkit import Toolkit
 from gpuctl.provision.result import Refused, Wish
 
 _WRITE = "gpuctl install-runtime --engine podman writes one, which Docker reads too."

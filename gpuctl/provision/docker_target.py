@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from gpuctl.checks.docker import fault
 from gpuctl.checks.remedies import install
 from gpuctl.command import command
-from gpuctl.facts.docker import Docker
-from gpuctl.facts.docker_flags import MERGED
+from gpuctl.facts.docker.docker import Docker
+from gpuctl.facts.docker.flags import MERGED
 from gpuctl.facts.gather import Facts
-from gpuctl.facts.system import System
+from gpuctl.facts.machine.system import System
 from gpuctl.host.write.files import same_file
 from gpuctl.model import CannotTell, Disturbs, ExitCode, Remedy
 from gpuctl.provision.result import Refused

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib import import_module
 
-from gpuctl.facts.containerd import Containerd
+from gpuctl.facts.containerd.containerd import Containerd
 from gpuctl.facts.crio import Crio
-from gpuctl.facts.docker import Docker
+from gpuctl.facts.docker.docker import Docker
 from gpuctl.facts.gather import Facts, gather
 from gpuctl.facts.podman import Podman
 from gpuctl.host.look.reading import Host

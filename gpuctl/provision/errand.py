@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from gpuctl.facts.changes import Changes, Run
+from gpuctl.facts.own.journal import Changes, Run
 from gpuctl.host.look.reading import Host
 from gpuctl.model import ExitCode, Plan
 from gpuctl.provision.package_plan import PackagePlan

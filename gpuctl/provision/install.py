@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from gpuctl.facts.changes import Changes, Run
-from gpuctl.facts.docker import Docker
+from gpuctl.facts.docker.docker import Docker
 from gpuctl.facts.gather import Facts, gather
-from gpuctl.facts.packages import Packages
-from gpuctl.facts.system import System
+from gpuctl.facts.machine.system import System
+from gpuctl.facts.own.journal import Changes, Run
+from gpuctl.facts.packages.packages import Packages
 from gpuctl.host.look.reading import Host
 from gpuctl.host.record.memory import RememberingHost
 from gpuctl.provision.engines import engine_of, found_engine

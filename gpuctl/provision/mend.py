@@ -15,13 +15,13 @@ from gpuctl.checks.cdi import stale_spec
 from gpuctl.checks.toolkit_settings import wants_no_cgroups
 from gpuctl.engines.merge import Keys, Values
 from gpuctl.engines.toolkit_toml import NotAccepted, diff, with_settings
-from gpuctl.facts.changes import Changes
-from gpuctl.facts.docker import Docker
-from gpuctl.facts.driver import Driver
+from gpuctl.facts.docker.docker import Docker
 from gpuctl.facts.gather import Facts
-from gpuctl.facts.system import System
-from gpuctl.facts.toolkit import SETTINGS, Toolkit
-from gpuctl.facts.toolkit_settings import LDCONFIGS, ToolkitSettings
+from gpuctl.facts.gpu.driver import Driver
+from gpuctl.facts.machine.system import System
+from gpuctl.facts.own.journal import Changes
+from gpuctl.facts.toolkit.settings import LDCONFIGS, ToolkitSettings
+from gpuctl.facts.toolkit.toolkit import SETTINGS, Toolkit
 from gpuctl.host.look.reading import Host
 from gpuctl.model import Disturbs, ExitCode, Report, Status
 from gpuctl.provision import cdi

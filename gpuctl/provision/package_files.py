@@ -6,7 +6,7 @@ import difflib
 import re
 from collections.abc import Callable
 
-from gpuctl.facts.package_sources import APT_FOLDER, Source, parse_deb822, parse_one_line
+from gpuctl.facts.packages.sources import APT_FOLDER, Source, parse_deb822, parse_one_line
 from gpuctl.host.record.redact import without_secrets
 from gpuctl.provision.setup import Edit
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpuctl.facts.packages import probe_installed
+from gpuctl.facts.packages.packages import probe_installed
 from gpuctl.host.look.reading import Host
 from gpuctl.provision.manager_runs import KEPT
 from gpuctl.provision.package_plan import Before, PackageProblem

@@ -14,12 +14,12 @@ from gpuctl.command import command, operands
 from gpuctl.compat.packages import package_repositories
 from gpuctl.compat.releases import docker_features
 from gpuctl.compat.versions import docker_version
-from gpuctl.facts.docker import Docker
+from gpuctl.facts.docker.docker import Docker
 from gpuctl.facts.gather import Facts, Missing
-from gpuctl.facts.journal_entries import Installation
-from gpuctl.facts.package_sources import contradictions
-from gpuctl.facts.packages import NAMES, REPLACED, TOOLKIT, Package, Packages
-from gpuctl.facts.system import DOCKER_ARCHITECTURES, System
+from gpuctl.facts.machine.system import DOCKER_ARCHITECTURES, System
+from gpuctl.facts.own.journal_entries import Installation
+from gpuctl.facts.packages.packages import NAMES, REPLACED, TOOLKIT, Package, Packages
+from gpuctl.facts.packages.sources import contradictions
 from gpuctl.host.look.reading import Host
 from gpuctl.model import CannotTell, Disturbs, ExitCode, Remedy, Step
 from gpuctl.provision import apt, rpm

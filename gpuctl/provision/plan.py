@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from gpuctl.facts.changes import Run
+from gpuctl.facts.own.journal import Run
 from gpuctl.host.write import files
 from gpuctl.host.write.files import State
 from gpuctl.model import Disturbs, Step

@@ -9,12 +9,12 @@ from gpuctl.checks.cdi import OTHERS_READ, moved
 from gpuctl.command import command, operands
 from gpuctl.compat.cdi import PODMAN_SINCE, refusal
 from gpuctl.compat.versions import compare, leading
-from gpuctl.facts.cdi import FOLDERS, SUFFIXES, Cdi, Spec, probe_cdi
-from gpuctl.facts.cdi_document import GPU_KIND, parse_document
 from gpuctl.facts.gather import Facts
+from gpuctl.facts.machine.system import System
 from gpuctl.facts.podman import Podman
-from gpuctl.facts.system import System
-from gpuctl.facts.toolkit import Toolkit
+from gpuctl.facts.toolkit.cdi import FOLDERS, SUFFIXES, Cdi, Spec, probe_cdi
+from gpuctl.facts.toolkit.cdi_document import GPU_KIND, parse_document
+from gpuctl.facts.toolkit.toolkit import Toolkit
 from gpuctl.host.look.reading import Host, Outcome, failure
 from gpuctl.host.write.files import behind_links
 from gpuctl.model import ENGINES, CannotTell, Disturbs, ExitCode, Remedy, Step

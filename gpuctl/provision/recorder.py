@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from gpuctl.facts.changes import BOOT_ID, DONE, SCHEMA, Changes, Run, journal_folder, process_start
-from gpuctl.facts.journal_entries import PACKAGES, FileWrite, Installation, JournalEntry, line_of
+from gpuctl.facts.own.journal import BOOT_ID, DONE, SCHEMA, Changes, Run, journal_folder, process_start
+from gpuctl.facts.own.journal_entries import PACKAGES, FileWrite, Installation, JournalEntry, line_of
 from gpuctl.host.look.reading import Host
 from gpuctl.host.write.files import FileProblem
 from gpuctl.host.write.journal import Journal

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from gpuctl.facts.changes import Run
+from gpuctl.facts.own.journal import Run
 from gpuctl.model import ExitCode, Plan, Remedy, Step
 
 NO_STEPS = Plan(())

@@ -8,8 +8,8 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Callable, Sequence
 
-from gpuctl.facts.changes import INTERRUPTED, ROLLED_BACK, RUNNING, UNDONE, Changes, Run
-from gpuctl.facts.journal_entries import FileWrite, Installation, JournalEntry
+from gpuctl.facts.own.journal import INTERRUPTED, ROLLED_BACK, RUNNING, UNDONE, Changes, Run
+from gpuctl.facts.own.journal_entries import FileWrite, Installation, JournalEntry
 from gpuctl.host.look.reading import Host
 from gpuctl.host.write.files import same_file
 from gpuctl.host.write.replace import content_before, digest

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from itertools import chain
 
-from gpuctl.facts.package_sources import RPM_FOLDERS
-from gpuctl.facts.packages import TOOLKIT, Packages
+from gpuctl.facts.packages.packages import TOOLKIT, Packages
+from gpuctl.facts.packages.sources import RPM_FOLDERS
 from gpuctl.host.look.reading import Host
 from gpuctl.host.write.publish import create_public
 from gpuctl.host.write.scratch import discard, scratch

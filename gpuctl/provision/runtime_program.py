@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gpuctl.checks.remedies import install
-from gpuctl.facts.system import System
+from gpuctl.facts.machine.system import System
 from gpuctl.host.look.reading import Host, Outcome
 from gpuctl.model import Disturbs
 from gpuctl.provision.result import Refused, Wish

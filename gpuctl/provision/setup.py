@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from gpuctl.engines.merge import Values
-from gpuctl.facts.changes import Run
 from gpuctl.facts.gather import Facts
+from gpuctl.facts.own.journal import Run
 from gpuctl.host.look.reading import Host
 from gpuctl.model import Remedy, Step
 from gpuctl.provision.result import Wish

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 from gpuctl.engines import json_text, toml_text
 from gpuctl.engines.merge import Conflict, Values, taken_out
-from gpuctl.facts.changes import ROLLED_BACK, UNDONE, Changes
-from gpuctl.facts.journal_entries import FileWrite
+from gpuctl.facts.own.journal import ROLLED_BACK, UNDONE, Changes
+from gpuctl.facts.own.journal_entries import FileWrite
 from gpuctl.host.look.reading import Host
 from gpuctl.host.write.files import same_file
 from gpuctl.host.write.replace import content_before, digest

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import Any
 
-from gpuctl.facts.changes import DONE, UNDONE, Changes, Run
-from gpuctl.facts.journal_entries import FileWrite, Installation, JournalEntry
+from gpuctl.facts.own.journal import DONE, UNDONE, Changes, Run
+from gpuctl.facts.own.journal_entries import FileWrite, Installation, JournalEntry
 from gpuctl.render.json import document
 from gpuctl.render.text import Styled, plain
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gpuctl.facts.docker import State
+from gpuctl.facts.docker.docker import State
 from gpuctl.facts.gather import Facts
+from gpuctl.facts.gpu.pci import Pci
 from gpuctl.facts.headline import DockerMet, DriverVersion
-from gpuctl.facts.pci import Pci
-from gpuctl.facts.system import System
+from gpuctl.facts.machine.system import System
 
 SUBJECTS = (System, Pci, DriverVersion, DockerMet)
 """What has to be gathered."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from gpuctl.facts.driver import Driver
-from gpuctl.facts.nvml import Gpu
+from gpuctl.facts.gpu.driver import Driver
+from gpuctl.facts.gpu.nvml import Gpu
 from gpuctl.model import CannotTell
 from gpuctl.smoke.request import GpuRequest
 

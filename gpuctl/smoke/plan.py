@@ -8,10 +8,10 @@ from gpuctl.checks import finding
 from gpuctl.command import command
 from gpuctl.compat.gpus import gpu_of_nvml
 from gpuctl.compat.versions import compare, leading
-from gpuctl.facts.docker import Daemon, Docker
-from gpuctl.facts.driver import Driver
+from gpuctl.facts.docker.docker import Daemon, Docker
 from gpuctl.facts.gather import Facts
-from gpuctl.facts.system import System
+from gpuctl.facts.gpu.driver import Driver
+from gpuctl.facts.machine.system import System
 from gpuctl.model import CannotTell, Remedy, Report, Status
 from gpuctl.smoke.compare import Expected, NotOnThisHost, expect
 from gpuctl.smoke.container import Spec

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from gpuctl.checks import diagnose
 from gpuctl.checks.needed import subjects
 from gpuctl.command import command
-from gpuctl.facts.docker import RUNTIME, Docker, State
+from gpuctl.facts.docker.docker import RUNTIME, Docker, State
 from gpuctl.facts.gather import Facts, gather
 from gpuctl.host.look.deadline import DeadlineExceeded
 from gpuctl.host.look.reading import Host, Outcome, Reading, failure

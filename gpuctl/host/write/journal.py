@@ -1,7 +1,7 @@
 """The journal: what a run of gpuctl does to this host, written down before it is done. One file a run.
 
 Each line is a JSON object, and on the disk before the next thing happens. What a power cut left of a line is no line.
-gpuctl.facts.changes says what the lines hold, and reads them.
+gpuctl.facts.own.journal says what the lines hold, and reads them.
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Mapping, Optional, Tuple
 
 from gpuctl.bounds import amount
-from gpuctl.facts.kernel import OSRELEASE
-from gpuctl.facts.machine import probe_machine
+from gpuctl.facts.machine.kernel import OSRELEASE
+from gpuctl.facts.machine.kind import probe_machine
 from gpuctl.host.look.deadline import begin
 from gpuctl.host.look.reading import Host, Outcome, fact
 from gpuctl.model import Fact

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Dict, Optional
 
 from gpuctl.documents import load_toml
-from gpuctl.facts.toolkit import SETTINGS
+from gpuctl.facts.toolkit.toolkit import SETTINGS
 from gpuctl.host.look.reading import Host, fact
 from gpuctl.model import Fact
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Optional, Tuple
 
-from gpuctl.facts.kernel import OSRELEASE
+from gpuctl.facts.machine.kernel import OSRELEASE
 from gpuctl.host.look.reading import Host, Outcome, fact
 from gpuctl.model import Fact
 

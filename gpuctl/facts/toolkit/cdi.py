@@ -13,7 +13,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
-from gpuctl.facts.cdi_document import GPU_KIND, Document, parse_document
+from gpuctl.facts.toolkit.cdi_document import GPU_KIND, Document, parse_document
 from gpuctl.host.look.reading import Host, Outcome, fact, failure
 from gpuctl.host.status import parse_status, status_of
 from gpuctl.model import Fact

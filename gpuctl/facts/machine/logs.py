@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import Callable, Optional, Tuple
 
-from gpuctl.facts.services import FABRIC_MANAGER, PERSISTENCED
-from gpuctl.facts.system import BOOTED
+from gpuctl.facts.machine.services import FABRIC_MANAGER, PERSISTENCED
+from gpuctl.facts.machine.system import BOOTED
 from gpuctl.host.look.deadline import begin
 from gpuctl.host.look.reading import Host, Outcome, Reading, fact
 from gpuctl.model import Fact

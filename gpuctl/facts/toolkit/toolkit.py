@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Callable, Mapping
 
-from gpuctl.facts.cdi import Cdi, probe_cdi
+from gpuctl.facts.toolkit.cdi import Cdi, probe_cdi
 from gpuctl.host.look.deadline import begin
 from gpuctl.host.look.reading import Host, fact
 from gpuctl.host.status import parse_status

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Sequence, Tuple
 
-from gpuctl.facts.kernel import module_in_index
+from gpuctl.facts.machine.kernel import module_in_index
 from gpuctl.host.look.reading import Host, Outcome, fact
 from gpuctl.model import Fact
 

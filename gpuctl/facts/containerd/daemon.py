@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Mapping, Optional, Tuple, Union
 
-from gpuctl.facts.protobuf import fields, inner, message_of
+from gpuctl.facts.containerd.protobuf import fields, inner, message_of
 from gpuctl.host.decode import object_in, parse_object, text_in
 from gpuctl.host.look.reading import Host, Outcome, Reading, fact, failure
 from gpuctl.model import Fact

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Callable, Mapping, Optional, Tuple
 
-from gpuctl.facts.docker_endpoint import Endpoint
+from gpuctl.facts.docker.endpoint import Endpoint
 from gpuctl.host.decode import (
     flag_in,
     number_in,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Callable, Optional, Sequence, Tuple
 
-from gpuctl.facts.package_logs import (
+from gpuctl.facts.machine.system import probe_package_manager
+from gpuctl.facts.packages.logs import (
     PackageEvent,
     parse_apt,
     parse_dnf,
@@ -15,7 +16,6 @@ from gpuctl.facts.package_logs import (
     parse_zypp,
     with_commands,
 )
-from gpuctl.facts.system import probe_package_manager
 from gpuctl.host.look.reading import Host, Outcome, fact
 from gpuctl.model import Fact
 

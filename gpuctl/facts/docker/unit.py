@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Dict, FrozenSet, Iterator, List, Mapping, Optional, Tuple
 from urllib.parse import urlsplit
 
-from gpuctl.facts.docker_endpoint import Endpoint, place
-from gpuctl.facts.system import BOOTED
+from gpuctl.facts.docker.endpoint import Endpoint, place
+from gpuctl.facts.machine.system import BOOTED
 from gpuctl.host.decode import whole
 from gpuctl.host.look.reading import Host, Outcome, Reading, fact
 from gpuctl.model import Fact

@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import List, Mapping, Optional
 
-from gpuctl.facts.docker_unit import parse_show
-from gpuctl.facts.system import BOOTED
+from gpuctl.facts.docker.unit import parse_show
+from gpuctl.facts.machine.system import BOOTED
 from gpuctl.host.look.deadline import begin
 from gpuctl.host.look.reading import Host, Outcome, Reading, fact
 from gpuctl.model import Fact

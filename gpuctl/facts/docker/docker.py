@@ -7,14 +7,14 @@ import re
 from dataclasses import dataclass
 from typing import Any, FrozenSet, Mapping, Optional
 
-from gpuctl.facts.daemon_json import ConfigFile, parse_config
-from gpuctl.facts.docker_daemon import Daemon, State, probe_daemon
-from gpuctl.facts.docker_endpoint import Endpoint, is_users, probe_endpoint
-from gpuctl.facts.docker_flags import keys_set, values
-from gpuctl.facts.docker_process import Process, probe_process
-from gpuctl.facts.docker_unit import Unit, probe_unit, waiting_socket
-from gpuctl.facts.machine import parse_environ
-from gpuctl.facts.toolkit import HOOK
+from gpuctl.facts.docker.daemon import Daemon, State, probe_daemon
+from gpuctl.facts.docker.daemon_json import ConfigFile, parse_config
+from gpuctl.facts.docker.endpoint import Endpoint, is_users, probe_endpoint
+from gpuctl.facts.docker.flags import keys_set, values
+from gpuctl.facts.docker.process import Process, probe_process
+from gpuctl.facts.docker.unit import Unit, probe_unit, waiting_socket
+from gpuctl.facts.machine.kind import parse_environ
+from gpuctl.facts.toolkit.toolkit import HOOK
 from gpuctl.host.look.deadline import begin
 from gpuctl.host.look.reading import Host, Outcome, Reading, fact
 from gpuctl.host.status import status_of

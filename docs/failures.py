@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gpuctl.compat.failures import LAYERS, Family, written
-from gpuctl.compat.faults import family_checks
+from gpuctl.compat.knowledge.errors.failures import LAYERS, Family, written
+from gpuctl.compat.knowledge.errors.faults import family_checks
 
 README = Path(__file__).parents[1] / "README.md"
 BEGIN, END = "| failure | what it is | doctor sees it by |\n| --- | --- | --- |\n", "\n## Speed"

@@ -18,12 +18,12 @@ from pathlib import Path
 import pytest
 
 from gpuctl.bounds import ENDLESS, TEXT_LIMIT
-from gpuctl.compat.claims import Expression
-from gpuctl.compat.failures import families
-from gpuctl.compat.gate import LONGEST, Gate
-from gpuctl.compat.gpus import find_gpu
-from gpuctl.compat.question import Machine, Question
-from gpuctl.compat.rules import check
+from gpuctl.compat.answer.answer import check
+from gpuctl.compat.ask.image_claims import Expression
+from gpuctl.compat.ask.question import Machine, Question
+from gpuctl.compat.judge.gate.gate import LONGEST, Gate
+from gpuctl.compat.knowledge.errors.failures import families
+from gpuctl.compat.knowledge.gpus.gpus import find_gpu
 from gpuctl.diagnose.scan import scan
 from gpuctl.documents import JSON_DEPTH, PARTS_LIMIT, TOML_DEPTH, TooMuch, load_json, load_toml
 from gpuctl.host.act.process import run_long

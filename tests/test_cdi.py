@@ -7,7 +7,7 @@ import time
 import pytest
 from hosts import denied, host
 
-from gpuctl.compat.cdi import DockerCdi, docker_cdi, refusal
+from gpuctl.compat.knowledge.cdi import DockerCdi, docker_cdi, refusal
 from gpuctl.facts.toolkit.cdi import probe_cdi
 from gpuctl.facts.toolkit.cdi_document import SIZE_LIMIT, same
 

@@ -34,8 +34,8 @@ from hosts_v100 import (
 
 from gpuctl.checks import CHECKS, LAYERS, diagnose
 from gpuctl.checks.engine import Check, ask
-from gpuctl.compat.failures import families
-from gpuctl.compat.faults import family_checks
+from gpuctl.compat.knowledge.errors.failures import families
+from gpuctl.compat.knowledge.errors.faults import family_checks
 from gpuctl.facts.docker.docker import Docker
 from gpuctl.facts.docker.unit import SHOW_SOCKETS
 from gpuctl.facts.gather import Facts, Missing, gather

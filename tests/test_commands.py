@@ -16,10 +16,10 @@ from test_checks import ILL
 from gpuctl.checks import CHECKS
 from gpuctl.checks.engine import ask
 from gpuctl.command import Command, Shell, command, operands, quoted
-from gpuctl.compat.command_rows import filled, names_in, parse_command
-from gpuctl.compat.cuda_errors import cuda_errors
-from gpuctl.compat.failures import families
-from gpuctl.compat.packages import Target, install_commands, install_rows
+from gpuctl.compat.knowledge.errors.cuda import cuda_errors
+from gpuctl.compat.knowledge.errors.failures import families
+from gpuctl.compat.knowledge.install_commands import Target, install_commands, install_rows
+from gpuctl.compat.tables.command_rows import filled, names_in, parse_command
 from gpuctl.facts.gather import Facts, gather
 
 SHELLS = ["sh", "bash"]

@@ -11,15 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from newer import NEWEST_CUDA, NEXT_CUDA
 
-from gpuctl.compat.driver_choice import recommended_branch
-from gpuctl.compat.gpu_rules import serving_modules
-from gpuctl.compat.gpus import Gpu, find_gpu, gpu_of_device, gpu_of_nvml
-from gpuctl.compat.images import cuda_of_tag, newest_base_images
-from gpuctl.compat.matrix import host_column, matrix
-from gpuctl.compat.releases import docker_features, toolkit_cves
-from gpuctl.compat.remedies import driver_to_install
-from gpuctl.compat.rules import Answer, check_cuda, driver_verdict
-from gpuctl.compat.tables import architectures, cuda_rows, cuda_versions, driver_branch, products
+from gpuctl.compat.answer.answer import Answer, check_cuda, driver_verdict
+from gpuctl.compat.answer.driver_choice import recommended_branch
+from gpuctl.compat.answer.matrix import host_column, matrix
+from gpuctl.compat.answer.remedies import driver_to_install
+from gpuctl.compat.judge.by_gpu import serving_modules
+from gpuctl.compat.knowledge.gpus.gpus import Gpu, find_gpu, gpu_of_device, gpu_of_nvml
+from gpuctl.compat.knowledge.images import cuda_of_tag, newest_base_images
+from gpuctl.compat.knowledge.releases import docker_features, toolkit_cves
+from gpuctl.compat.tables.loader import architectures, cuda_rows, cuda_versions, driver_branch, products
 from gpuctl.compat.versions import compare, docker_version, leading, parse_cuda, parse_driver, parse_range
 from gpuctl.model import Disturbs, Verdict
 
@@ -639,8 +639,8 @@ def test_the_cuda_of_an_image_is_read_from_its_tag(reference: str, cuda: str | N
 def test_the_knowledge_needs_the_standard_library_only_and_reads_only_the_tables_it_uses() -> None:
     code = """
 import json, sys
-from gpuctl.compat.gpus import find_gpu
-from gpuctl.compat.rules import check_cuda
+from gpuctl.compat.knowledge.gpus.gpus import find_gpu
+from gpuctl.compat.answer.answer import check_cuda
 from gpuctl.compat import tables
 check_cuda("10.1", "418.87", [find_gpu("V100")])
 print(json.dumps([sorted({name.split(".")[0] for name in sys.modules}), tables.pci_devices.cache_info().currsize]))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gpuctl.compat.daemon_keys import daemon_keys, is_tried, spelling, unknown_keys, wrong_kinds
+from gpuctl.compat.knowledge.daemon_keys import daemon_keys, is_tried, spelling, unknown_keys, wrong_kinds
 
 INVENTED = ("bogus", "Runtimes", "containerd-plugin-namespace")
 SAMPLES = {"string": "x", "array": [], "object": {}, "boolean": True, "number": 1}

@@ -14,18 +14,18 @@ import pytest
 from jsonschema import Draft202012Validator
 from newer import NEWEST_CUDA, rows_of
 
-from gpuctl.compat import tables
-from gpuctl.compat.claims import image_requirements
-from gpuctl.compat.cuda_table_rules import CUDA_RULES
-from gpuctl.compat.framework_table import framework_releases
-from gpuctl.compat.gpus import find_gpu
-from gpuctl.compat.images import cuda_images, cuda_of_tag
-from gpuctl.compat.overlay import table_names
-from gpuctl.compat.rulings import resolve_cuda
-from gpuctl.compat.table_rows import read_rows
-from gpuctl.compat.table_rules import RULES, Tables
-from gpuctl.compat.tables import CATALOGUE
-from gpuctl.compat.verify import verify
+from gpuctl.compat.ask.image_claims import image_requirements
+from gpuctl.compat.judge.rulings import resolve_cuda
+from gpuctl.compat.knowledge.frameworks import framework_releases
+from gpuctl.compat.knowledge.gpus.gpus import find_gpu
+from gpuctl.compat.knowledge.images import cuda_images, cuda_of_tag
+from gpuctl.compat.tables import loader as tables
+from gpuctl.compat.tables.lint import RULES, Tables
+from gpuctl.compat.tables.lint_cuda import CUDA_RULES
+from gpuctl.compat.tables.loader import CATALOGUE
+from gpuctl.compat.tables.overlay import table_names
+from gpuctl.compat.tables.rows import read_rows
+from gpuctl.compat.tables.verify import verify
 from gpuctl.compat.versions import parse_cuda, parts
 
 DATA = Path(__file__).parents[1] / "data"
@@ -56,7 +56,7 @@ from importlib import import_module
 from inspect import signature
 from pathlib import Path
 import gpuctl.compat
-from gpuctl.compat.tables import put_over
+from gpuctl.compat.tables.loader import put_over
 put_over(Path("/"), json.load(sys.stdin))
 modules = [import_module(one.name) for one in pkgutil.walk_packages(gpuctl.compat.__path__, "gpuctl.compat.")]
 loaders = {f for module in modules for f in vars(module).values() if hasattr(f, "cache_info")}

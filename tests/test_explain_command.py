@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator
 from simhost import SimHost
 
 from gpuctl.checks import CHECKS
-from gpuctl.compat.failures import families
+from gpuctl.compat.knowledge.errors.failures import families
 
 ROOT = Path(__file__).parents[1]
 SCHEMA = json.loads((ROOT / "data" / "schemas" / "explain.schema.json").read_text())

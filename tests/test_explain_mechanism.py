@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from gpuctl.compat.codes import codes
-from gpuctl.compat.cuda_errors import cuda_errors
-from gpuctl.compat.failures import Family, families
-from gpuctl.compat.faults import xids
-from gpuctl.compat.nvml_errors import nvml_errors
+from gpuctl.compat.knowledge.errors.codes import codes
+from gpuctl.compat.knowledge.errors.cuda import cuda_errors
+from gpuctl.compat.knowledge.errors.failures import Family, families
+from gpuctl.compat.knowledge.errors.faults import xids
+from gpuctl.compat.knowledge.errors.nvml import nvml_errors
 from gpuctl.diagnose.answer import Confidence, Match, matches
 from gpuctl.diagnose.scan import scan
 from gpuctl.diagnose.signatures import Strength, signatures

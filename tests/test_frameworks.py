@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpuctl.compat.asks import Ask
-from gpuctl.compat.code import code_of
-from gpuctl.compat.framework_table import NoCuda, framework_releases, releases_of
-from gpuctl.compat.frameworks import framework_asks
-from gpuctl.compat.gpus import find_gpu
-from gpuctl.compat.question import Machine, Question
-from gpuctl.compat.requirement_pins import LARGEST, MOST, decoded
-from gpuctl.compat.requirements_file import requirements_asks
-from gpuctl.compat.rules import check
-from gpuctl.compat.rulings import resolve_cuda
+from gpuctl.compat.answer.answer import check
+from gpuctl.compat.ask.asks import Ask
+from gpuctl.compat.ask.frameworks import framework_asks
+from gpuctl.compat.ask.pip_files.asks import requirements_asks
+from gpuctl.compat.ask.pip_files.pins import LARGEST, MOST, decoded
+from gpuctl.compat.ask.question import Machine, Question
+from gpuctl.compat.judge.rulings import resolve_cuda
+from gpuctl.compat.knowledge.code import code_of
+from gpuctl.compat.knowledge.frameworks import NoCuda, framework_releases, releases_of
+from gpuctl.compat.knowledge.gpus.gpus import find_gpu
 from gpuctl.model import Verdict
 
 thorough = settings(max_examples=300, deadline=None)
@@ -531,7 +531,7 @@ def test_the_strictest_of_those_who_ask_for_one_cuda_tells_the_oldest_gpu() -> N
 
 @pytest.mark.parametrize("text", ["#" + " " * 400_000 + "x", "torch " + "\\\n" * 200_000, "[" * 100_000, "a" * 400_000])
 def test_a_hostile_file_is_read_to_its_end(text: str) -> None:
-    code = "import sys; from gpuctl.compat.requirements_file import requirements_asks as r\n"
+    code = "import sys; from gpuctl.compat.ask.pip_files.asks import requirements_asks as r\n"
     code += "try:\n    r(sys.stdin.read(), 'r')\nexcept ValueError:\n    pass"
     done = subprocess.run([sys.executable, "-c", code], input=text, text=True, timeout=120, capture_output=True)
     assert (done.returncode, done.stderr) == (0, "")

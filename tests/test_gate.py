@@ -11,11 +11,11 @@ from hosts_v100 import DOCKER, GPU, INFO, NVML, VERSION, docker, v100
 
 from gpuctl.checks.enforcement import enforcement
 from gpuctl.checks.host_answer import GATE_SUBJECTS, host_answer
-from gpuctl.compat.claims import Claims, Expression, claims_of_env, claims_of_tag
-from gpuctl.compat.gate import NOT_KNOWN, Enforcement, Gate
-from gpuctl.compat.gpus import find_gpu
-from gpuctl.compat.question import Machine, Question, typed_cuda, with_image
-from gpuctl.compat.rules import Answer, check
+from gpuctl.compat.answer.answer import Answer, check
+from gpuctl.compat.ask.image_claims import Claims, Expression, claims_of_env, claims_of_tag
+from gpuctl.compat.ask.question import Machine, Question, typed_cuda, with_image
+from gpuctl.compat.judge.gate.gate import NOT_KNOWN, Enforcement, Gate
+from gpuctl.compat.knowledge.gpus.gpus import find_gpu
 from gpuctl.facts.gather import gather
 from gpuctl.model import Verdict
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpuctl.compat.gpus import find_gpu, gpu_described, gpu_of_nvml
-from gpuctl.compat.smi import machine_of_smi
+from gpuctl.compat.ask.smi import machine_of_smi
+from gpuctl.compat.knowledge.gpus.gpus import find_gpu, gpu_described, gpu_of_nvml
 
 ROOT = Path(__file__).parents[1]
 

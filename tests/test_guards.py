@@ -21,8 +21,8 @@ from gpuctl import cli, provision
 from gpuctl.checks import CHECKS
 from gpuctl.cli.app import COMMANDS
 from gpuctl.cli.install_runtime import command as install_runtime
-from gpuctl.compat.failures import families, written
-from gpuctl.compat.faults import family_checks
+from gpuctl.compat.knowledge.errors.failures import families, written
+from gpuctl.compat.knowledge.errors.faults import family_checks
 from gpuctl.facts.gather import PROBES
 from gpuctl.model import ENGINES, ExitCode
 from gpuctl.provision.engines import engine_of
@@ -95,10 +95,10 @@ OPENS = {"open", "read_text", "read_bytes", "write_text", "write_bytes", "exists
 OPENS |= {"glob", "rglob", "mkdir", "touch", "unlink", "rmdir", "rename", "chmod", "symlink_to", "lstat", "samefile"}
 OF_ITSELF = {
     "gpuctl/cli/streams.py": "/dev/null in the place of a stdout that the caller closed",
-    "gpuctl/compat/overlay.py": "gpuctl's own tables",
-    "gpuctl/compat/table_rows.py": "their schemas",
-    "gpuctl/compat/tables.py": "gpuctl's own tables, and where they lie",
-    "gpuctl/compat/verify.py": "gpuctl's own tables",
+    "gpuctl/compat/tables/overlay.py": "gpuctl's own tables",
+    "gpuctl/compat/tables/rows.py": "their schemas",
+    "gpuctl/compat/tables/loader.py": "gpuctl's own tables, and where they lie",
+    "gpuctl/compat/tables/verify.py": "gpuctl's own tables",
     "gpuctl/smoke/container.py": "gpuctl's own smoke program, and a tar archive in memory",
 }
 """The files outside host/ that open some, all of gpuctl's own."""

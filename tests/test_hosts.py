@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from gpuctl.compat.hosts import LONGEST_LINE, NoHosts, host_verdicts
-from gpuctl.compat.question import Question
+from gpuctl.compat.answer.fleet_rows import LONGEST_LINE, NoHosts, host_verdicts
+from gpuctl.compat.ask.question import Question
 from gpuctl.model import Verdict
 
 ROOT = Path(__file__).parents[1]

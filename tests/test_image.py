@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from simhost import SimHost
 
-from gpuctl.compat.gpus import find_gpu
-from gpuctl.compat.image_list import SCREENFUL, ImageList, Wanted, list_images, newest_image
-from gpuctl.compat.images import Tag, cuda_images, newest_base_images, parse_tag
-from gpuctl.compat.question import Machine
+from gpuctl.compat.answer.tags import SCREENFUL, ImageList, Wanted, list_images, newest_image
+from gpuctl.compat.ask.question import Machine
+from gpuctl.compat.knowledge.gpus.gpus import find_gpu
+from gpuctl.compat.knowledge.images import Tag, cuda_images, newest_base_images, parse_tag
 from gpuctl.model import Verdict
 
 ROOT = Path(__file__).parents[1]

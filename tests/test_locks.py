@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from gpuctl.compat.gpus import find_gpu
-from gpuctl.compat.question import Machine, Question
-from gpuctl.compat.requirement_markers import Environment
-from gpuctl.compat.requirements_file import requirements_asks
-from gpuctl.compat.rules import Answer, check
+from gpuctl.compat.answer.answer import Answer, check
+from gpuctl.compat.ask.pip_files.asks import requirements_asks
+from gpuctl.compat.ask.pip_files.markers import Environment
+from gpuctl.compat.ask.question import Machine, Question
+from gpuctl.compat.knowledge.gpus.gpus import find_gpu
 from gpuctl.model import Verdict
 
 X86, ARM = Environment("x86_64", "3.12"), Environment("aarch64", "3.12")

@@ -11,7 +11,7 @@ from hosts_v100 import GPU, NVML, v100
 
 from gpuctl.checks import CHECKS
 from gpuctl.checks.engine import ask
-from gpuctl.compat.faults import xids
+from gpuctl.compat.knowledge.errors.faults import xids
 from gpuctl.facts.gather import gather
 from gpuctl.facts.machine.logs import DKMS, KERNEL_LOG, LETTERS, parse_build, parse_log, probe_logs, unit_log
 from gpuctl.facts.machine.services import parse_fabric_version

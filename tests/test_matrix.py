@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 from newer import NEWEST_CUDA, NEXT_CUDA
 from simhost import SimHost
 
-from gpuctl.compat.gpus import Gpu, find_gpu, gpu_of_every_kind
-from gpuctl.compat.matrix import Cell, asked_versions, grid, narrow_columns, whole_matrix
-from gpuctl.compat.question import Machine
-from gpuctl.compat.rules import check_cuda
-from gpuctl.compat.tables import architectures, cuda_versions
+from gpuctl.compat.answer.answer import check_cuda
+from gpuctl.compat.answer.matrix import Cell, asked_versions, grid, narrow_columns, whole_matrix
+from gpuctl.compat.ask.question import Machine
+from gpuctl.compat.knowledge.gpus.gpus import Gpu, find_gpu, gpu_of_every_kind
+from gpuctl.compat.tables.loader import architectures, cuda_versions
 from gpuctl.compat.versions import compare
 from gpuctl.model import Verdict
 from gpuctl.render.matrix_svg import matrix_svg

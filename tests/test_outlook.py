@@ -14,7 +14,7 @@ from hosts_v100 import APT_CONFIG, DF, KERNEL, df, docker, v100
 
 from gpuctl.checks import CHECKS, diagnose
 from gpuctl.checks.engine import ask
-from gpuctl.compat.lifetimes import ending, release_of
+from gpuctl.compat.knowledge.lifetimes import ending, release_of
 from gpuctl.facts.gather import gather
 from gpuctl.facts.machine.disks import DF as DF_COMMAND
 from gpuctl.facts.machine.disks import parse_df

@@ -53,7 +53,7 @@ def test_the_wheel_runs_without_the_checkout(unpacked: Path, tmp_path: Path) -> 
     done = subprocess.run(argv, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("compatible")
-    where = [sys.executable, "-c", "from gpuctl.compat.tables import data_dir; print(data_dir())"]
+    where = [sys.executable, "-c", "from gpuctl.compat.tables.loader import data_dir; print(data_dir())"]
     found = subprocess.run(where, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert found.stdout.strip() == str(unpacked / "gpuctl" / "data")
 

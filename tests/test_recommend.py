@@ -13,14 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from simhost import SimHost
 
-from gpuctl.compat.driver_choice import driver_floors
-from gpuctl.compat.gpus import Gpu, find_gpu, gpu_of_every_kind
-from gpuctl.compat.packages import Target, driver_commands
-from gpuctl.compat.question import Machine
-from gpuctl.compat.recommendation import Answer, Recommendation, recommend
-from gpuctl.compat.rules import check_cuda
-from gpuctl.compat.rulings import resolve_cuda
-from gpuctl.compat.tables import cuda_versions
+from gpuctl.compat.answer.answer import check_cuda
+from gpuctl.compat.answer.driver_choice import driver_floors
+from gpuctl.compat.answer.recommendation import Answer, Recommendation, recommend
+from gpuctl.compat.ask.question import Machine
+from gpuctl.compat.judge.rulings import resolve_cuda
+from gpuctl.compat.knowledge.gpus.gpus import Gpu, find_gpu, gpu_of_every_kind
+from gpuctl.compat.knowledge.install_commands import Target, driver_commands
+from gpuctl.compat.tables.loader import cuda_versions
 from gpuctl.model import Verdict
 
 ROOT = Path(__file__).parents[1]

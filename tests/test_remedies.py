@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpuctl.compat.asks import Ask
-from gpuctl.compat.framework_table import framework_releases, release_ask
-from gpuctl.compat.frameworks import framework_asks
-from gpuctl.compat.gpus import find_gpu
-from gpuctl.compat.question import Machine, Question, typed_cuda
-from gpuctl.compat.rules import Answer, check
-from gpuctl.compat.rulings import SEVERITY
-from gpuctl.compat.tables import branches, cuda_rows, cuda_versions, products
+from gpuctl.compat.answer.answer import Answer, check
+from gpuctl.compat.ask.asks import Ask
+from gpuctl.compat.ask.frameworks import framework_asks
+from gpuctl.compat.ask.question import Machine, Question, typed_cuda
+from gpuctl.compat.judge.rulings import SEVERITY
+from gpuctl.compat.knowledge.frameworks import framework_releases, release_ask
+from gpuctl.compat.knowledge.gpus.gpus import find_gpu
+from gpuctl.compat.tables.loader import branches, cuda_rows, cuda_versions, products
 from gpuctl.compat.versions import parts
 from gpuctl.model import Verdict
 

@@ -7,9 +7,9 @@ import requirement_by_the_text as by_the_text
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpuctl.compat import requirement_go
-from gpuctl.compat.claims import image_requirements
-from gpuctl.compat.requirement import Subject, evaluate
+from gpuctl.compat.ask.image_claims import image_requirements
+from gpuctl.compat.judge.gate import expression_go as requirement_go
+from gpuctl.compat.judge.gate.expression import Subject, evaluate
 
 thorough = settings(max_examples=1000, deadline=None)
 

@@ -25,7 +25,7 @@ from simhost.process import finish
 
 from gpuctl.checks import diagnose
 from gpuctl.command import command
-from gpuctl.compat.gpus import find_gpu
+from gpuctl.compat.knowledge.gpus.gpus import find_gpu
 from gpuctl.facts.gather import gather
 from gpuctl.model import Finding, Remedy, Report, Status
 from gpuctl.smoke.compare import Expected, Seen, difference, read_query

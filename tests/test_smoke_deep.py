@@ -20,7 +20,7 @@ from simhost import Bed, Dockerd, Done, SimHost, Toolkit, import_image
 from simhost.dockerd import LOADER, MACHINE
 
 from gpuctl.checks import CHECKS
-from gpuctl.compat.cuda_errors import cuda_errors
+from gpuctl.compat.knowledge.errors.cuda import cuda_errors
 from gpuctl.facts.gather import gather
 from gpuctl.host.look.reading import Reading
 from gpuctl.smoke.deep import Deep, Failure, read_deep, read_seen, read_steps

@@ -280,7 +280,7 @@ def verified_anew(host: SimHost, folder: Path, **options: Any) -> bool:
     done = host.run(argv, env=env, **options)
     assert done.code == 0
     loaded = {line.rpartition("|")[2].strip() for line in done.err.splitlines()}
-    assert ("jsonschema" in loaded) == ("gpuctl.compat.verify" in loaded)
+    assert ("jsonschema" in loaded) == ("gpuctl.compat.tables.verify" in loaded)
     return "jsonschema" in loaded
 
 

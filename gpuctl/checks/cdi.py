@@ -9,7 +9,7 @@ from gpuctl.checks.engine import Said, check, failed, passed, warned
 from gpuctl.checks.gpus import understood
 from gpuctl.checks.remedies import as_root, install
 from gpuctl.command import Shell, command, operands
-from gpuctl.compat.cdi import CRIO_SINCE, PODMAN_SINCE, DockerCdi, docker_cdi, refusal
+from gpuctl.compat.knowledge.cdi import CRIO_SINCE, PODMAN_SINCE, DockerCdi, docker_cdi, refusal
 from gpuctl.compat.versions import compare, docker_version, leading
 from gpuctl.facts.crio import Crio
 from gpuctl.facts.docker.docker import Docker

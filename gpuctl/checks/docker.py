@@ -6,7 +6,7 @@ from gpuctl.checks.engine import Said, check, failed, passed, undetermined, warn
 from gpuctl.checks.gpus import understood
 from gpuctl.checks.remedies import as_root, install, service, start
 from gpuctl.command import Shell, command, operands
-from gpuctl.compat.daemon_keys import is_tried, spelling, unknown_keys, wrong_kinds
+from gpuctl.compat.knowledge.daemon_keys import is_tried, spelling, unknown_keys, wrong_kinds
 from gpuctl.compat.versions import docker_version, leading
 from gpuctl.facts.containerd.containerd import Containerd
 from gpuctl.facts.crio import Crio

@@ -9,7 +9,7 @@ from gpuctl.checks.engine import Said, check, passed, warned
 from gpuctl.checks.gpus import understood
 from gpuctl.checks.remedies import as_root, install
 from gpuctl.command import command
-from gpuctl.compat.releases import docker_features
+from gpuctl.compat.knowledge.releases import docker_features
 from gpuctl.compat.versions import docker_version
 from gpuctl.facts.docker.clients import DockerClients
 from gpuctl.facts.docker.docker import Docker

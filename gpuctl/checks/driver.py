@@ -6,9 +6,9 @@ from gpuctl.checks.engine import Said, check, failed, passed, undetermined, warn
 from gpuctl.checks.gpus import compat_gpus, understood
 from gpuctl.checks.remedies import as_root, install, install_driver, kernel_log, reset
 from gpuctl.command import command
-from gpuctl.compat.lifetimes import ending
-from gpuctl.compat.rules import driver_verdict
-from gpuctl.compat.tables import driver_branch
+from gpuctl.compat.answer.answer import driver_verdict
+from gpuctl.compat.knowledge.lifetimes import ending
+from gpuctl.compat.tables.loader import driver_branch
 from gpuctl.compat.versions import compare, parse_driver
 from gpuctl.facts.gpu.devices import Devices
 from gpuctl.facts.gpu.driver import Driver

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from gpuctl.compat.gate import NOT_KNOWN, Enforcement
-from gpuctl.compat.releases import docker_features
+from gpuctl.compat.judge.gate.gate import NOT_KNOWN, Enforcement
+from gpuctl.compat.knowledge.releases import docker_features
 from gpuctl.compat.versions import docker_version
 from gpuctl.documents import load_toml
 from gpuctl.facts.docker.docker import Daemon, Docker

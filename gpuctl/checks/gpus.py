@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from gpuctl.compat.gpus import Gpu, gpu_of_device, gpu_of_nvml
-from gpuctl.compat.tables import architectures
+from gpuctl.compat.knowledge.gpus.gpus import Gpu, gpu_of_device, gpu_of_nvml
+from gpuctl.compat.tables.loader import architectures
 from gpuctl.facts.gpu.driver import Driver
 from gpuctl.facts.gpu.pci import Pci
 from gpuctl.model import CannotTell

@@ -6,7 +6,7 @@ from collections import Counter
 
 from gpuctl.checks.engine import Said, check, failed, passed, warned
 from gpuctl.command import command, operands
-from gpuctl.compat.tables import pci_device
+from gpuctl.compat.tables.loader import pci_device
 from gpuctl.facts.gpu.driver import Driver
 from gpuctl.facts.gpu.pci import Pci, PciGpu
 from gpuctl.facts.machine.system import System

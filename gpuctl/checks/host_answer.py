@@ -8,13 +8,13 @@ from dataclasses import replace
 from gpuctl.checks.enforcement import enforcement
 from gpuctl.checks.gpus import compat_gpus, silent_gpus
 from gpuctl.checks.remedies import target
-from gpuctl.compat.driver_choice import elsewhere
-from gpuctl.compat.gpus import Gpu, with_brand
-from gpuctl.compat.judge import members
-from gpuctl.compat.packages import driver_commands
-from gpuctl.compat.question import Machine, Question
-from gpuctl.compat.remedies import driver_to_install
-from gpuctl.compat.rules import Answer, Asked, check
+from gpuctl.compat.answer.answer import Answer, Asked, check
+from gpuctl.compat.answer.driver_choice import elsewhere
+from gpuctl.compat.answer.remedies import driver_to_install
+from gpuctl.compat.ask.question import Machine, Question
+from gpuctl.compat.judge.judge import members
+from gpuctl.compat.knowledge.gpus.gpus import Gpu, with_brand
+from gpuctl.compat.knowledge.install_commands import driver_commands
 from gpuctl.facts.docker.docker import Docker
 from gpuctl.facts.gather import Facts
 from gpuctl.facts.gpu.driver import Driver

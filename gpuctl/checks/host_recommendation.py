@@ -7,11 +7,11 @@ from dataclasses import replace
 
 from gpuctl.checks.gpus import compat_gpus, silent_gpus
 from gpuctl.checks.remedies import target
-from gpuctl.compat.driver_choice import elsewhere
-from gpuctl.compat.gpus import Gpu
-from gpuctl.compat.packages import driver_commands
-from gpuctl.compat.question import Machine
-from gpuctl.compat.recommendation import Answer, Recommendation, recommend
+from gpuctl.compat.answer.driver_choice import elsewhere
+from gpuctl.compat.answer.recommendation import Answer, Recommendation, recommend
+from gpuctl.compat.ask.question import Machine
+from gpuctl.compat.knowledge.gpus.gpus import Gpu
+from gpuctl.compat.knowledge.install_commands import driver_commands
 from gpuctl.facts.gather import Facts
 from gpuctl.facts.gpu.driver import Driver
 from gpuctl.facts.gpu.pci import Pci

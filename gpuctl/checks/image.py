@@ -5,8 +5,8 @@ from __future__ import annotations
 from gpuctl.checks.engine import Said, check, failed, passed, warned
 from gpuctl.checks.gpus import compat_gpus
 from gpuctl.command import command
-from gpuctl.compat.images import cuda_of_tag, newest_base_images
-from gpuctl.compat.rules import check_cuda
+from gpuctl.compat.answer.answer import check_cuda
+from gpuctl.compat.knowledge.images import cuda_of_tag, newest_base_images
 from gpuctl.facts.docker.docker import Docker
 from gpuctl.facts.gpu.driver import Driver
 from gpuctl.facts.gpu.pci import Pci

@@ -10,7 +10,7 @@ from gpuctl.checks.engine import Said, check, failed, passed, warned
 from gpuctl.checks.gpus import compat_gpus
 from gpuctl.checks.remedies import as_root, install_driver, kernel_log, start
 from gpuctl.command import Shell, command
-from gpuctl.compat.faults import ACTIONS, Xid, remedy_of, xids
+from gpuctl.compat.knowledge.errors.faults import ACTIONS, Xid, remedy_of, xids
 from gpuctl.facts.docker.docker import Docker, State
 from gpuctl.facts.gpu.driver import Driver
 from gpuctl.facts.gpu.pci import Pci

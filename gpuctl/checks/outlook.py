@@ -6,8 +6,8 @@ from gpuctl.checks.docker import gpus_by_cdi
 from gpuctl.checks.engine import Said, check, passed, warned
 from gpuctl.checks.remedies import as_root, dkms_install, install
 from gpuctl.command import Command, command, operands
-from gpuctl.compat.images import cuda_images, parse_tag
-from gpuctl.compat.lifetimes import ending, release_of
+from gpuctl.compat.knowledge.images import cuda_images, parse_tag
+from gpuctl.compat.knowledge.lifetimes import ending, release_of
 from gpuctl.facts.docker.docker import Docker
 from gpuctl.facts.gpu.devices import Devices
 from gpuctl.facts.machine.disks import Disks, FileSystem

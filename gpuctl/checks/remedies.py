@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gpuctl.command import Command, Shell, command, operands
-from gpuctl.compat.gpus import Gpu
-from gpuctl.compat.packages import Target, driver_commands, install_commands
+from gpuctl.compat.knowledge.gpus.gpus import Gpu
+from gpuctl.compat.knowledge.install_commands import Target, driver_commands, install_commands
 from gpuctl.facts.docker.docker import Docker
 from gpuctl.facts.machine.kernel import DkmsModule
 from gpuctl.facts.machine.system import System

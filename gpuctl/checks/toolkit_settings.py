@@ -6,7 +6,7 @@ from gpuctl.checks.docker import GPUS_FLAG_SINCE, at_least, gpus_by_cdi
 from gpuctl.checks.engine import Said, check, failed, passed, warned
 from gpuctl.checks.remedies import as_root, install
 from gpuctl.command import command
-from gpuctl.compat.faults import faults_of
+from gpuctl.compat.knowledge.errors.faults import faults_of
 from gpuctl.compat.versions import compare, leading
 from gpuctl.facts.docker.docker import Docker
 from gpuctl.facts.machine.isolation import Isolation

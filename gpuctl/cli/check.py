@@ -13,7 +13,7 @@ from gpuctl.cli.formats import FormatName, OutputFiles, Outputs, deliver, output
 from gpuctl.cli.options import DriverVersion, From, GpuNames, Json
 from gpuctl.cli.question import Evaluator, asked_question, pinned
 from gpuctl.cli.snapshots import host_at
-from gpuctl.compat.question import Machine
+from gpuctl.compat.ask.question import Machine
 from gpuctl.images.inquiry import Inquiry, answer_to, question_elsewhere
 from gpuctl.model import ExitCode, Verdict
 from gpuctl.render.formats import Format, answer_in
@@ -21,7 +21,7 @@ from gpuctl.render.progress import working
 from gpuctl.render.text import plain
 
 if TYPE_CHECKING:
-    from gpuctl.compat.rules import Answer
+    from gpuctl.compat.answer.answer import Answer
 
 CODES = {
     Verdict.COMPATIBLE: ExitCode.GOOD,
@@ -123,7 +123,7 @@ def _json_lines(wanted: Outputs, format: Format | None) -> bool:
 def _described(
     driver: str | None, names: list[str], brand: str | None, driver_cuda: str | None, smi: typer.FileBinaryRead | None
 ) -> Machine:
-    from gpuctl.compat.gpus import with_brand
+    from gpuctl.compat.knowledge.gpus.gpus import with_brand
 
     if smi is not None:
         if driver or names or driver_cuda:
@@ -136,7 +136,7 @@ def _described(
 
 
 def _of_smi(file: typer.FileBinaryRead) -> Machine:
-    from gpuctl.compat.smi import LARGEST, machine_of_smi
+    from gpuctl.compat.ask.smi import LARGEST, machine_of_smi
 
     try:
         return machine_of_smi(file.read(LARGEST).decode("utf-8", "replace"))
@@ -145,7 +145,7 @@ def _of_smi(file: typer.FileBinaryRead) -> Machine:
 
 
 def _many(file: typer.FileBinaryRead, asked: Inquiry, json: bool, strict: bool) -> ExitCode:
-    from gpuctl.compat.hosts import NoHosts, host_verdicts, lines_of
+    from gpuctl.compat.answer.fleet_rows import NoHosts, host_verdicts, lines_of
     from gpuctl.render.hosts import print_hosts
 
     if asked.described != Machine():

@@ -20,7 +20,7 @@ def show(
     ] = False,
 ) -> None:
     """Show each table's rows, its day, its sources, and whether it is gpuctl's own."""
-    from gpuctl.compat.catalogue import table_infos
+    from gpuctl.compat.tables.catalogue import table_infos
     from gpuctl.render.tables import show_json, show_text
 
     chosen = chosen_tables()

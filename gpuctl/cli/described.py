@@ -9,13 +9,13 @@ import typer
 from gpuctl.cli.snapshots import look
 
 if TYPE_CHECKING:
-    from gpuctl.compat.gpus import Gpu
-    from gpuctl.compat.question import Machine
+    from gpuctl.compat.ask.question import Machine
+    from gpuctl.compat.knowledge.gpus.gpus import Gpu
 
 
 def described_gpus(driver: str | None, names: list[str]) -> tuple[Gpu, ...]:
     """Returns the GPUs that are named. Raises BadParameter for an unknown one and for a driver that is no version."""
-    from gpuctl.compat.gpus import find_gpu
+    from gpuctl.compat.knowledge.gpus.gpus import find_gpu
     from gpuctl.compat.versions import parse_driver
 
     try:
@@ -39,7 +39,7 @@ def check_cuda_option(cuda: str | None) -> None:
 
 def described_or_here(driver: str | None, names: list[str], snapshot: str | None) -> Machine:
     """Returns the driver and the GPUs that are described, and asks this host, or a snapshot's, for what is not."""
-    from gpuctl.compat.question import Machine
+    from gpuctl.compat.ask.question import Machine
 
     gpus = described_gpus(driver, names)
     driver = driver.strip() if driver else None

@@ -15,7 +15,7 @@ from gpuctl.model import ExitCode
 
 if TYPE_CHECKING:
     from gpuctl.checks.engine import Check
-    from gpuctl.compat.failures import Family
+    from gpuctl.compat.knowledge.errors.failures import Family
     from gpuctl.diagnose.explained import Explained
     from gpuctl.host.look.reading import Host
 

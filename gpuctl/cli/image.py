@@ -11,7 +11,7 @@ from gpuctl.cli.options import DriverVersion, From, GpuNames, Json
 from gpuctl.model import ExitCode, Verdict
 
 if TYPE_CHECKING:
-    from gpuctl.compat.image_list import ImageList
+    from gpuctl.compat.answer.tags import ImageList
 
 
 def command(
@@ -34,9 +34,9 @@ def command(
     json: Json = False,
 ) -> None:
     """List the nvidia/cuda tags that run on this host, newest first, and say how to choose among them."""
-    from gpuctl.compat.image_list import Wanted, list_images
-    from gpuctl.compat.question import Machine
-    from gpuctl.compat.rulings import resolve_cuda
+    from gpuctl.compat.answer.tags import Wanted, list_images
+    from gpuctl.compat.ask.question import Machine
+    from gpuctl.compat.judge.rulings import resolve_cuda
 
     wanted = Wanted(cuda, flavour, cudnn, os)
     try:

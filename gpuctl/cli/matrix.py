@@ -11,7 +11,7 @@ from gpuctl.cli.options import DriverVersion, From, GpuNames, Json
 from gpuctl.model import ExitCode
 
 if TYPE_CHECKING:
-    from gpuctl.compat.matrix import Matrix
+    from gpuctl.compat.answer.matrix import Matrix
 
 
 def command(
@@ -28,7 +28,7 @@ def command(
     ] = None,
 ) -> None:
     """Show the table of CUDA versions, drivers and GPUs, with this host's verdict beside each."""
-    from gpuctl.compat.matrix import whole_matrix
+    from gpuctl.compat.answer.matrix import whole_matrix
 
     if sum((json, csv, svg is not None)) > 1:
         raise typer.BadParameter("--json, --csv and --svg exclude each other: give one")

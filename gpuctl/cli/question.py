@@ -10,10 +10,10 @@ from gpuctl.cli.described import check_cuda_option
 from gpuctl.cli.snapshots import host_at
 
 if TYPE_CHECKING:
-    from gpuctl.compat.asks import Ask
-    from gpuctl.compat.gate import Gate
-    from gpuctl.compat.question import Question
-    from gpuctl.compat.requirement_markers import Environment
+    from gpuctl.compat.ask.asks import Ask
+    from gpuctl.compat.ask.pip_files.markers import Environment
+    from gpuctl.compat.ask.question import Question
+    from gpuctl.compat.judge.gate.gate import Gate
 
 
 class Evaluator(str, Enum):
@@ -27,12 +27,12 @@ def asked_question(
     cuda: str | None, require: list[str], framework: list[str], files: tuple[Ask, ...], evaluator: Evaluator
 ) -> Question:
     """Returns what the options ask. Raises ValueError, a sentence, for what cannot be asked."""
-    from gpuctl.compat.question import Question, typed_cuda
+    from gpuctl.compat.ask.question import Question, typed_cuda
 
     check_cuda_option(cuda)
     asks = [] if cuda is None else [typed_cuda(cuda)]
     if framework:
-        from gpuctl.compat.frameworks import asks_or_unknown
+        from gpuctl.compat.ask.frameworks import asks_or_unknown
 
         asks += [ask for text in framework for ask in asks_or_unknown(text)]
     return Question((*asks, *files), _gate(require, evaluator))
@@ -40,7 +40,7 @@ def asked_question(
 
 def pinned(path: str, snapshot: str | None) -> tuple[Ask, ...]:
     """Returns what a requirements file or a lock file asks for on this host, or a snapshot's. Raises ValueError."""
-    from gpuctl.compat.requirements_file import file_asks
+    from gpuctl.compat.ask.pip_files.asks import file_asks
     from gpuctl.host.write.files import FileProblem, read_named
 
     try:
@@ -52,7 +52,7 @@ def pinned(path: str, snapshot: str | None) -> tuple[Ask, ...]:
 
 def _environment(snapshot: str | None) -> Environment:
     """Returns where a file's packages are installed: on the host's architecture, for the Python that is here."""
-    from gpuctl.compat.requirement_markers import Environment
+    from gpuctl.compat.ask.pip_files.markers import Environment
     from gpuctl.facts.machine.system import probe_architecture
 
     python = None if snapshot else "{}.{}".format(*sys.version_info)
@@ -62,7 +62,7 @@ def _environment(snapshot: str | None) -> Environment:
 def _gate(require: list[str], evaluator: Evaluator) -> Gate | None:
     if not require and evaluator is Evaluator.LIBRARY:
         return None
-    from gpuctl.compat.claims import Expression
-    from gpuctl.compat.gate import Gate
+    from gpuctl.compat.ask.image_claims import Expression
+    from gpuctl.compat.judge.gate.gate import Gate
 
     return Gate(None, tuple(Expression("--require", text) for text in require), evaluator.value)

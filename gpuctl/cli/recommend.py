@@ -26,7 +26,7 @@ def command(
     check_cuda_option(cuda)
     from gpuctl.checks.host_answer import SUBJECTS
     from gpuctl.checks.host_recommendation import host_recommendation
-    from gpuctl.compat.recommendation import Answer
+    from gpuctl.compat.answer.recommendation import Answer
     from gpuctl.facts.machine.system import System
 
     facts = look(snapshot, (System,) if driver and gpus else SUBJECTS)

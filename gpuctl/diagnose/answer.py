@@ -9,7 +9,7 @@ from enum import Enum
 from gpuctl.checks import finding
 from gpuctl.checks.remedies import kernel_log
 from gpuctl.command import Shell, command
-from gpuctl.compat.failures import LAYERS, Family, families
+from gpuctl.compat.knowledge.errors.failures import LAYERS, Family, families
 from gpuctl.diagnose.scan import Sighting
 from gpuctl.diagnose.signatures import Strength
 from gpuctl.model import Finding, Remedy, Report

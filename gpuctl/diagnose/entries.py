@@ -6,7 +6,7 @@ from inspect import getdoc
 
 from gpuctl.checks import CHECKS
 from gpuctl.checks.engine import Check
-from gpuctl.compat.failures import Family, families
+from gpuctl.compat.knowledge.errors.failures import Family, families
 
 
 def entry(id: str) -> Family | Check | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import BinaryIO
 
-from gpuctl.compat.failures import families
+from gpuctl.compat.knowledge.errors.failures import families
 from gpuctl.diagnose.cut_off import cut_off
 from gpuctl.diagnose.letters import cleaned, condensed, position, readable
 from gpuctl.diagnose.signatures import Strength, hits

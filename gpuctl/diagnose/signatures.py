@@ -10,8 +10,8 @@ from enum import Enum
 from functools import cache
 from itertools import islice
 
-from gpuctl.compat.codes import codes
-from gpuctl.compat.failures import Family, families
+from gpuctl.compat.knowledge.errors.codes import codes
+from gpuctl.compat.knowledge.errors.failures import Family, families
 from gpuctl.diagnose.letters import condensed
 from gpuctl.diagnose.numbers import numbered
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gpuctl.compat.claims import Claims, claims_of_env, claims_of_tag
+from gpuctl.compat.ask.image_claims import Claims, claims_of_env, claims_of_tag
 from gpuctl.facts.docker.docker import Docker
 from gpuctl.facts.gather import Facts
 from gpuctl.facts.machine.system import System

@@ -7,10 +7,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gpuctl.compat.question import Machine, Question, with_image
+from gpuctl.compat.ask.question import Machine, Question, with_image
 
 if TYPE_CHECKING:  # who describes all of a host does not pay for a look at one
-    from gpuctl.compat.rules import Answer
+    from gpuctl.compat.answer.answer import Answer
     from gpuctl.facts.gather import Facts
     from gpuctl.host.look.reading import Host
 
@@ -34,7 +34,7 @@ class Inquiry:
 
 def answer_to(asked: Inquiry) -> Answer:
     """Returns whether it runs. Raises ValueError for what is no CUDA version, and for what is no image's name."""
-    from gpuctl.compat.rules import check
+    from gpuctl.compat.answer.answer import check
 
     if asked.described.driver and asked.described.gpus:
         return check(question_elsewhere(asked), asked.described)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gpuctl.compat.cdi import DockerCdi, docker_cdi
-from gpuctl.compat.releases import docker_features
+from gpuctl.compat.knowledge.cdi import DockerCdi, docker_cdi
+from gpuctl.compat.knowledge.releases import docker_features
 from gpuctl.facts.docker.docker import Docker
 from gpuctl.facts.gather import Facts
 from gpuctl.facts.toolkit.cdi_document import GPU_KIND

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from gpuctl.compat.overlay import SIZE_LIMIT, Overlay, digest, is_table_file, older_tables, put_in_effect
+from gpuctl.compat.tables.overlay import SIZE_LIMIT, Overlay, digest, is_table_file, older_tables, put_in_effect
 from gpuctl.host.look.folders import read_folder
 from gpuctl.host.places import SYSTEM, VARIABLE, chosen_data
 from gpuctl.host.write.files import FileProblem
@@ -89,7 +89,7 @@ def use_chosen_tables() -> Chosen | None:
 
 
 def _verify(chosen: Chosen) -> None:
-    from gpuctl.compat.verify import verify
+    from gpuctl.compat.tables.verify import verify
 
     problems = verify(chosen.overlay).problems
     if problems:

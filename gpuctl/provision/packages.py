@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from gpuctl.command import command, operands
-from gpuctl.compat.packages import package_repositories
-from gpuctl.compat.releases import docker_features
+from gpuctl.compat.knowledge.install_commands import package_repositories
+from gpuctl.compat.knowledge.releases import docker_features
 from gpuctl.compat.versions import docker_version
 from gpuctl.facts.docker.docker import Docker
 from gpuctl.facts.gather import Facts, Missing

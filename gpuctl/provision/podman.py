@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 from gpuctl.checks.cdi import OTHERS_READ, moved
 from gpuctl.command import command, operands
-from gpuctl.compat.cdi import PODMAN_SINCE, refusal
+from gpuctl.compat.knowledge.cdi import PODMAN_SINCE, refusal
 from gpuctl.compat.versions import compare, leading
 from gpuctl.facts.gather import Facts
 from gpuctl.facts.machine.system import System

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gpuctl.compat.overlay import Overlay, bundled_text, dates, digest, file_of, older_tables
-from gpuctl.compat.table_rows import Problem
-from gpuctl.compat.tables import CATALOGUE, lines_of
-from gpuctl.compat.verify import verify
+from gpuctl.compat.tables.loader import CATALOGUE, lines_of
+from gpuctl.compat.tables.overlay import Overlay, bundled_text, dates, digest, file_of, older_tables
+from gpuctl.compat.tables.rows import Problem
+from gpuctl.compat.tables.verify import verify
 from gpuctl.host.places import SYSTEM, SYSTEM_DATA, VARIABLE, chosen_data, own_data
 from gpuctl.host.write.files import FileProblem, is_there
 from gpuctl.host.write.lock import locked

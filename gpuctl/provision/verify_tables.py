@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gpuctl.compat.verify import Verified, verify
+from gpuctl.compat.tables.verify import Verified, verify
 from gpuctl.host.places import VARIABLE
 from gpuctl.provision.overlay import chosen_overlay, read_choice
 

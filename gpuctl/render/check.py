@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import groupby
 
-from gpuctl.compat.rules import Answer, GpuAnswer
+from gpuctl.compat.answer.answer import Answer, GpuAnswer
 from gpuctl.model import Reason, Verdict
 from gpuctl.render.text import Styled, plain, remedy_lines
 

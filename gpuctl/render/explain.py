@@ -6,7 +6,7 @@ from typing import Any
 
 from gpuctl.checks.engine import Check
 from gpuctl.command import command
-from gpuctl.compat.failures import Family
+from gpuctl.compat.knowledge.errors.failures import Family
 from gpuctl.diagnose.answer import COLLECT, Confidence, Match
 from gpuctl.diagnose.entries import documentation
 from gpuctl.model import Remedy

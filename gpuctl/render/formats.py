@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, NoReturn
 from gpuctl.render.text import Styled
 
 if TYPE_CHECKING:
-    from gpuctl.compat.rules import Answer
+    from gpuctl.compat.answer.answer import Answer
     from gpuctl.facts.gather import Facts
     from gpuctl.model import Report
 

@@ -6,7 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable
 
-from gpuctl.compat.hosts import HostVerdict
+from gpuctl.compat.answer.fleet_rows import HostVerdict
 from gpuctl.model import Verdict
 from gpuctl.render.check import STYLES
 from gpuctl.render.json import dumps

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from gpuctl.compat.image_list import Image, ImageList, Wanted, image_flavours, image_verdict, other_images
-from gpuctl.compat.images import REPOSITORY, CudaImages, last_official_list
-from gpuctl.compat.question import Machine
+from gpuctl.compat.answer.tags import Image, ImageList, Wanted, image_flavours, image_verdict, other_images
+from gpuctl.compat.ask.question import Machine
+from gpuctl.compat.knowledge.images import REPOSITORY, CudaImages, last_official_list
 from gpuctl.model import Verdict
 from gpuctl.render.check import STYLES
 from gpuctl.render.json import document

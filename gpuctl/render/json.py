@@ -11,10 +11,10 @@ from gpuctl.command import Command
 from gpuctl.model import Report
 
 if TYPE_CHECKING:  # each command pays only for its own rooms
-    from gpuctl.compat.gate import Requirement
-    from gpuctl.compat.matrix import Matrix
-    from gpuctl.compat.rules import Answer
-    from gpuctl.compat.tables import CudaRow
+    from gpuctl.compat.answer.answer import Answer
+    from gpuctl.compat.answer.matrix import Matrix
+    from gpuctl.compat.judge.gate.gate import Requirement
+    from gpuctl.compat.tables.loader import CudaRow
     from gpuctl.facts.gather import Facts
 
 

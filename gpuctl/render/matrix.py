@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 
-from gpuctl.compat.matrix import Cell, Matrix, MatrixRow, columns
-from gpuctl.compat.tables import architectures, minor_version_floors
+from gpuctl.compat.answer.matrix import Cell, Matrix, MatrixRow, columns
+from gpuctl.compat.tables.loader import architectures, minor_version_floors
 from gpuctl.compat.versions import Version, parts
 from gpuctl.model import Verdict
 from gpuctl.render.check import STYLES

@@ -6,7 +6,7 @@ import csv
 import io
 from dataclasses import fields
 
-from gpuctl.compat.matrix import Cell, Matrix
+from gpuctl.compat.answer.matrix import Cell, Matrix
 
 
 def matrix_csv(matrix: Matrix) -> str:

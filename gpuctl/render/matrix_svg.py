@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
-from gpuctl.compat.matrix import Cell, Column, Matrix, narrow_columns
-from gpuctl.compat.tables import Branch, architectures, branches, toolkits
+from gpuctl.compat.answer.matrix import Cell, Column, Matrix, narrow_columns
+from gpuctl.compat.tables.loader import Branch, architectures, branches, toolkits
 from gpuctl.model import Verdict
 from gpuctl.render.matrix_svg_key import DASH, EDGES, OVER, SUPPORTED, TINTS, draw_key, draw_mark, draw_sources
 from gpuctl.render.svg import Canvas, picture

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from gpuctl.compat.catalogue import catalogue
-from gpuctl.compat.matrix import Matrix
+from gpuctl.compat.answer.matrix import Matrix
+from gpuctl.compat.tables.catalogue import catalogue
 from gpuctl.model import Verdict
 from gpuctl.render.svg import Canvas
 

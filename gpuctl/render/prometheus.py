@@ -12,7 +12,7 @@ from datetime import datetime, timezone
 from prometheus_client import CollectorRegistry, Gauge, Info, generate_latest
 
 from gpuctl import __version__
-from gpuctl.compat.rules import Answer
+from gpuctl.compat.answer.answer import Answer
 from gpuctl.model import Report, Verdict
 from gpuctl.render.check import question_text
 from gpuctl.render.standing import STANDINGS, counts, standing

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from gpuctl.compat.driver_choice import DriverChoice
-from gpuctl.compat.recommendation import KINDS, Answer, Recommendation
+from gpuctl.compat.answer.driver_choice import DriverChoice
+from gpuctl.compat.answer.recommendation import KINDS, Answer, Recommendation
 from gpuctl.render.json import as_json, document
 from gpuctl.render.text import Styled, plain, remedy_lines
 

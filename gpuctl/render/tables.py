@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from gpuctl.compat.catalogue import TableInfo
-from gpuctl.compat.table_rows import Problem
+from gpuctl.compat.tables.catalogue import TableInfo
+from gpuctl.compat.tables.rows import Problem
 from gpuctl.render.json import document
 from gpuctl.render.text import Styled, plain
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from gpuctl.compat.gpus import Gpu
-from gpuctl.compat.images import cuda_of_tag, newest_base_images
-from gpuctl.compat.rules import check_cuda
+from gpuctl.compat.answer.answer import check_cuda
+from gpuctl.compat.knowledge.gpus.gpus import Gpu
+from gpuctl.compat.knowledge.images import cuda_of_tag, newest_base_images
 from gpuctl.compat.versions import parse_cuda
 from gpuctl.model import Verdict
 

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from gpuctl.checks import finding
 from gpuctl.command import command
-from gpuctl.compat.gpus import gpu_of_nvml
+from gpuctl.compat.knowledge.gpus.gpus import gpu_of_nvml
 from gpuctl.compat.versions import compare, leading
 from gpuctl.facts.docker.docker import Daemon, Docker
 from gpuctl.facts.gather import Facts

@@ -1,0 +1,212 @@
+"""Will this run on this driver and these GPUs? The answer, its reasons and what would change it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gpuctl.compat.answer.alternatives import settled
+from gpuctl.compat.ask.asks import Ask
+from gpuctl.compat.ask.question import Machine, Question, typed_cuda
+from gpuctl.compat.judge.by_gpu import gpu_and_driver
+from gpuctl.compat.judge.judge import asked_cuda, judge_ask
+from gpuctl.compat.judge.rulings import SEVERITY, Cuda, Ruling, worst
+from gpuctl.compat.knowledge.gpus.gpus import Gpu
+from gpuctl.compat.tables.loader import CudaRow
+from gpuctl.compat.versions import parse_driver, parts
+from gpuctl.model import Reason, Remedy, Verdict
+
+if TYPE_CHECKING:  # only what is asked at the gate pays for the gate
+    from gpuctl.compat.ask.image_claims import Claims
+    from gpuctl.compat.judge.gate.gate import Requirement
+
+
+@dataclass(frozen=True)
+class GpuAnswer:
+    """The verdict for one GPU, its reasons (those that decided first) and the table rows that they rest on."""
+
+    name: str
+    compute_capability: str
+    architecture: str
+    brand: str | None
+    verdict: Verdict
+    reasons: tuple[Reason, ...]
+    rows: tuple[CudaRow, ...]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A CUDA version that was judged, in whose name, and what became of it on this host."""
+
+    cuda: str
+    by: str
+    source: str
+    others: tuple[str, ...]
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The verdict for a host: that of the GPU which is worst off.
+
+    `asked` are the CUDA versions that were judged, the one that decides first. `driver` None: there is none to judge
+    by; `reasons` then says why, as it does for anything about the whole host. `requirement` None: nothing required.
+    `image`: the one that was asked about.
+    """
+
+    driver: str | None
+    verdict: Verdict
+    asked: tuple[Asked, ...] = ()
+    gpus: tuple[GpuAnswer, ...] = ()
+    remedies: tuple[Remedy, ...] = ()
+    reasons: tuple[Reason, ...] = ()
+    requirement: Requirement | None = None
+    image: str | None = None
+
+    @property
+    def cuda(self) -> str | None:
+        """The CUDA version that decides; None: none is asked for, or none is known."""
+        return next((one.cuda for one in self.asked if one.cuda), None)
+
+
+@dataclass(frozen=True)
+class _Case:
+    """One GPU before all that is asked: what each ask came to, in their order, all together, and what the gate says."""
+
+    gpu: Gpu
+    by_ask: tuple[tuple[Ruling, ...], ...]
+    settled: tuple[Ruling, ...]
+    requirement: Requirement | None
+    at_gate: tuple[Ruling, ...]
+
+    @property
+    def rulings(self) -> tuple[Ruling, ...]:
+        return (*self.settled, *self.at_gate)
+
+
+def check(question: Question, machine: Machine) -> Answer:
+    """Returns whether what is asked runs on a machine, and what would change that.
+
+    Raises ValueError for what is no version, without a GPU, and for a CUDA version without a driver.
+    """
+    cudas, cases, whole = _judged(question, machine, thorough=True)
+    asked = tuple(_asked(place, cudas[place], ask, cases) for place, ask in enumerate(question.asks))
+    by_gpu = {case.gpu: _gpu_answer(case, machine.driver) for case in cases}
+    requirement = _deciding(cases)
+    return Answer(
+        machine.driver,
+        _verdict(cases, whole),
+        tuple(sorted(asked, key=lambda one: SEVERITY.index(one.verdict), reverse=True)),
+        tuple(by_gpu[gpu] for gpu in machine.gpus),
+        _remedies(question.asks, asked, machine, requirement),
+        tuple(ruling.reason for ruling in whole),
+        requirement,
+        question.image,
+    )
+
+
+def brief(question: Question, machine: Machine) -> tuple[Verdict, Reason | None, Requirement | None]:
+    """Returns the verdict, the reason that decided and what came of the requirement: `check` without its advice.
+
+    Raises ValueError as `check` does.
+    """
+    _, cases, whole = _judged(question, machine, thorough=False)
+    verdict = _verdict(cases, whole)
+    rulings = [*(ruling for case in cases for ruling in case.rulings), *whole]
+    return verdict, next((one.reason for one in rulings if one.verdict == verdict), None), _deciding(cases)
+
+
+def _judged(
+    question: Question, machine: Machine, thorough: bool
+) -> tuple[tuple[Cuda, ...], tuple[_Case, ...], tuple[Ruling, ...]]:
+    if machine.driver is not None:
+        parse_driver(machine.driver)
+    elif question.asks:
+        raise ValueError("no driver to ask about: name one")
+    if not machine.gpus:
+        raise ValueError("no GPU to ask about: name one")
+    cudas = tuple(asked_cuda(ask, machine.driver or "", machine.gpus, machine.open_module) for ask in question.asks)
+    cases = tuple(_case(question, cudas, machine, gpu, thorough) for gpu in dict.fromkeys(machine.gpus))
+    return cudas, cases, _of_the_image(question.gate.claims if question.gate else None, machine.architecture)
+
+
+def _of_the_image(claims: Claims | None, architecture: str | None) -> tuple[Ruling, ...]:
+    if claims is None:
+        return ()
+    from gpuctl.compat.judge.by_image import image_rulings
+
+    return image_rulings(claims, architecture)
+
+
+def _case(question: Question, cudas: Sequence[Cuda], machine: Machine, gpu: Gpu, thorough: bool) -> _Case:
+    by_ask = tuple(
+        judge_ask(ask, cuda, machine.driver or "", gpu, machine.open_module)
+        for ask, cuda in zip(question.asks, cudas, strict=True)
+    )
+    together = tuple(settled(question.asks, by_ask))
+    if question.gate is None or not question.gate.asks:
+        return _Case(gpu, by_ask, together, None, ())
+    from gpuctl.compat.judge.gate.gate import at_the_gate, gate_rulings, subject_of
+
+    subject = subject_of(machine.driver, gpu, machine.driver_cuda)
+    said = at_the_gate(question.gate, subject, gpu, machine.enforcement, thorough)
+    return _Case(gpu, by_ask, together, said, gate_rulings(said, machine.enforcement, question.gate, not by_ask))
+
+
+def _verdict(cases: Sequence[_Case], whole: Sequence[Ruling]) -> Verdict:
+    """Returns the worst; where nothing was judged, nothing is known."""
+    of_gpus = [ruling.verdict for case in cases for ruling in case.rulings] or [Verdict.UNKNOWN]
+    return worst([*of_gpus, *(ruling.verdict for ruling in whole)])
+
+
+def _deciding(cases: Sequence[_Case]) -> Requirement | None:
+    """Returns what came of the requirement: what the first GPU that does not meet it got for an answer."""
+    said = [case.requirement for case in cases if case.requirement]
+    return next((one for one in said if not one.satisfied), said[0] if said else None)
+
+
+def _asked(place: int, cuda: Cuda, ask: Ask, cases: Sequence[_Case]) -> Asked:
+    verdict = worst(ruling.verdict for case in cases for ruling in case.by_ask[place])
+    return Asked(cuda.text, ask.by, ask.source, ask.others, verdict)
+
+
+def _remedies(
+    asks: Sequence[Ask], asked: Sequence[Asked], machine: Machine, requirement: Requirement | None
+) -> tuple[Remedy, ...]:
+    if all(one.verdict is Verdict.COMPATIBLE for one in asked) and (requirement is None or requirement.satisfied):
+        return ()  # a good answer does not pay for what would change it
+    from gpuctl.compat.answer.remedies import gate_remedies, remedies
+
+    found = remedies(asks, machine)
+    if requirement:
+        found += gate_remedies(requirement, {one.verdict for one in asked})
+    return tuple(dict.fromkeys(found))
+
+
+def check_cuda(cuda: str, driver: str, gpus: Sequence[Gpu], open_module: bool | None = None) -> Answer:
+    """Returns whether software built for a CUDA version runs on a driver and its GPUs.
+
+    `cuda` is 12.4, 12.4.1 or 12 (the newest 12.x). Raises ValueError for text that is no version, and without GPU.
+    """
+    return check(Question((typed_cuda(cuda),)), Machine(driver.strip(), tuple(gpus), open_module))
+
+
+def driver_verdict(driver: str, compute_capability: str) -> Reason | None:
+    """Returns why a driver does not drive GPUs of a compute capability; None where nothing is known against it."""
+    rulings = gpu_and_driver(driver, Gpu("", compute_capability, ""), None)
+    return rulings[0].reason if rulings else None
+
+
+def _gpu_answer(case: _Case, driver: str | None) -> GpuAnswer:
+    verdict = _verdict([case], ())
+    decisive_first = sorted(case.rulings, key=lambda ruling: ruling.verdict != verdict)
+    return GpuAnswer(
+        case.gpu.name,
+        case.gpu.compute_capability,
+        case.gpu.architecture,
+        case.gpu.brand_on(parts(driver)) if driver else case.gpu.brand,
+        verdict,
+        tuple(dict.fromkeys(ruling.reason for ruling in decisive_first)),
+        tuple(dict.fromkeys(row for ruling in case.rulings for row in ruling.rows)),
+    )

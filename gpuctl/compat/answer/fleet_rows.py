@@ -1,0 +1,255 @@
+"""Many hosts, one row each: the same questions as for one host, with one verdict a row.
+
+A row is a line of CSV, whose first line names the fields, or a line of JSON. A bad row is told with its line number.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import chain
+from typing import Any, BinaryIO
+
+from gpuctl.compat.answer.answer import brief
+from gpuctl.compat.ask.image_claims import Expression, claims_of_tag
+from gpuctl.compat.ask.question import Machine, Question, typed_cuda, with_image
+from gpuctl.compat.judge.gate.gate import Gate
+from gpuctl.compat.knowledge.gpus.gpus import gpu_described, with_brand
+from gpuctl.compat.versions import parse_cuda
+from gpuctl.model import Verdict
+
+FIELDS = ("driver", "driver_cuda", "gpu", "compute_capability", "brand", "cuda", "image", "require")
+_NAMES = ("host", "hostname", "name")
+"""Fields that say which host it is. All others are somebody else's: they are named, and not looked at."""
+_OF_NVIDIA_SMI = {"driver_version": "driver", "compute_cap": "compute_capability", "gpu_name": "gpu"}
+"""What `nvidia-smi --query-gpu` calls them, whose `name` is the GPU's."""
+_UNIT = re.compile(r"\s*\[[^\]]*\]$")
+_NOT_TOLD_BEGINS = ("[", "N", "n")
+_NOT_TOLD = re.compile(r"\[?(?:n/?a|not supported|unknown error|insufficient permissions)\]?", re.IGNORECASE)
+LONGEST_LINE = 1 << 20
+"""Bytes. A longer line is a bad row."""
+_REMEMBERED = 1 << 15
+_NAMED_AT_MOST = 50
+
+
+class NoHosts(ValueError):
+    """What was given are no hosts. The message is a sentence."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A host as its row describes it; "" where it says nothing."""
+
+    driver: str = ""
+    driver_cuda: str = ""
+    gpu: str = ""
+    compute_capability: str = ""
+    brand: str = ""
+    cuda: str = ""
+    image: str = ""
+    require: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RowVerdict:
+    """What became of a row: the verdict with the reason that decided, and what came of its requirement.
+
+    Where `error` says why the row could not be judged, there is nothing else.
+    """
+
+    verdict: Verdict | None = None
+    reason: str | None = None
+    message: str | None = None
+    requirement: str | None = None
+    failed: tuple[str, ...] = ()
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class HostVerdict:
+    """A row's line number, counted from 1, what it calls its host, what it says of it, and what became of it."""
+
+    line: int
+    host: str | None
+    row: Row
+    said: RowVerdict
+
+
+def lines_of(file: BinaryIO) -> Iterator[bytes]:
+    """Yields a file's lines; of one that is too long only its beginning, which is still too long."""
+    while line := file.readline(LONGEST_LINE + 1):
+        rest = line
+        while rest and not rest.endswith(b"\n"):
+            rest = file.readline(LONGEST_LINE)
+        yield line
+
+
+def host_verdicts(
+    lines: Iterable[bytes], question: Question, unread: Callable[[str], object] = str
+) -> Iterator[HostVerdict]:
+    """Yields the verdict of each row, in their order; `question` is asked of every host besides its own row.
+
+    Takes CSV (that of `nvidia-smi --query-gpu=… --format=csv` too) and JSON lines, whichever the first line is.
+    `unread` is told, once, each field that nothing here reads. Raises NoHosts before the first verdict where it is
+    neither.
+    """
+    numbered = ((number, _text(line)) for number, line in enumerate(lines, 1))
+    filled = ((number, text) for number, text in numbered if isinstance(text, Exception) or text.strip())
+    first = next(filled, None)
+    if first is None:
+        raise NoHosts("it is empty")
+    number, text = first
+    if isinstance(text, Exception):
+        raise NoHosts(f"line {number}: {text}")
+    is_json = text.lstrip().startswith("{")
+    rows = chain([first], filled) if is_json else filled
+    parse = _json_parser(unread) if is_json else _csv_parser(text, unread)
+    # A fleet is a few kinds of host, many times over.
+    judge = lru_cache(maxsize=_REMEMBERED)(lambda row: _verdict(row, question))
+    for number, text in rows:
+        yield _judged(number, text, parse, judge)
+
+
+def _text(line: bytes) -> str | ValueError:
+    if len(line) > LONGEST_LINE:
+        return ValueError(f"it is longer than {LONGEST_LINE} bytes")
+    try:
+        text = line.decode("utf-8-sig").rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        return ValueError(f"it is no UTF-8 (byte {error.start + 1})")
+    return ValueError("it holds a NUL byte") if "\0" in text else text
+
+
+def _json_parser(unread: Callable[[str], object]) -> Callable[[str], dict[str, Any]]:
+    # Numbers as they are spelt: 384.130 is no 384.13.
+    decode = json.JSONDecoder(parse_float=str, parse_int=str).decode
+    seen = {*FIELDS, *_NAMES}
+
+    def parse(text: str) -> dict[str, Any]:
+        values = decode(text)
+        if not isinstance(values, dict):
+            raise ValueError("it is no JSON object")
+        named = dict(zip(_named(tuple(values)), values.values(), strict=True))
+        for name in sorted(named.keys() - seen) if len(seen) < _NAMED_AT_MOST else ():
+            seen.add(name)
+            unread(name)
+        return named
+
+    return parse
+
+
+def _csv_parser(header: str, unread: Callable[[str], object]) -> Callable[[str], dict[str, str]]:
+    names = _named(tuple(name.strip().lower() for name in _cells(header)))
+    if not set(names) & set(FIELDS):
+        raise NoHosts(f"its first line names none of the fields {', '.join(FIELDS)}, and is no JSON object")
+    twice = sorted(name for name, times in Counter(names).items() if times > 1 and name in (*FIELDS, *_NAMES))
+    if twice:
+        raise NoHosts(f"its first line names {twice[0]} twice")
+    for name in dict.fromkeys(names):
+        if name not in (*FIELDS, *_NAMES):
+            unread(name)
+
+    def parse(text: str) -> dict[str, str]:
+        cells = _cells(text)
+        if len(cells) > len(names):
+            raise ValueError(f"it has {len(cells)} cells, and the first line names {len(names)}")
+        return dict(zip(names, cells, strict=False))
+
+    return parse
+
+
+def _cells(text: str) -> list[str]:
+    # Line by line: a quote that nobody closes spoils its own row and no other.
+    try:
+        return next(csv.reader([text], strict=True, skipinitialspace=True))
+    except csv.Error as error:
+        raise ValueError(f"it is no CSV: {error}") from None
+
+
+@lru_cache(maxsize=256)
+def _named(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Returns the fields' names without units ("memory.total [MiB]"), those of nvidia-smi as they are called here."""
+    bare = [_UNIT.sub("", name) for name in names]
+    of_smi = {**_OF_NVIDIA_SMI, "name": "gpu"} if "gpu" not in bare and {*bare} & {*_OF_NVIDIA_SMI} else _OF_NVIDIA_SMI
+    return tuple(of_smi.get(name, name) for name in bare)
+
+
+def _judged(
+    number: int, text: str | ValueError, parse: Callable[[str], dict[str, Any]], judge: Callable[[Row], RowVerdict]
+) -> HostVerdict:
+    host, row = None, Row()
+    try:
+        if isinstance(text, ValueError):
+            raise text
+        values = parse(text)
+        host, row = _host(values), _row(values)
+        return HostVerdict(number, host, row, judge(row))
+    except (ValueError, RecursionError) as error:
+        return HostVerdict(number, host, row, RowVerdict(error=_sentence(error)))
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "it is nested too deep"
+    return f"it is no JSON: {error}" if isinstance(error, json.JSONDecodeError) else str(error)
+
+
+def _host(values: dict[str, Any]) -> str | None:
+    return next((str(values[name])[:200] for name in _NAMES if values.get(name)), None)
+
+
+def _row(values: dict[str, Any]) -> Row:
+    told = {name: _value(name, values.get(name)) for name in FIELDS[:-1]}
+    require = values.get("require") or []
+    texts = require if isinstance(require, list) else [require]
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError("require is neither a text nor a list of texts")
+    return Row(**told, require=tuple(texts))
+
+
+def _value(name: str, value: Any) -> str:
+    if value is not None and not isinstance(value, str):
+        raise ValueError(f"{name} is neither a text nor a number")
+    text = (value or "").strip()
+    return "" if text[:1] in _NOT_TOLD_BEGINS and _NOT_TOLD.fullmatch(text) else text
+
+
+def _verdict(row: Row, common: Question) -> RowVerdict:
+    try:
+        verdict, reason, requirement = brief(_question(row, common), _machine(row))
+    except ValueError as error:
+        return RowVerdict(error=str(error))
+    return RowVerdict(
+        verdict,
+        reason.id if reason else None,
+        reason.message if reason else None,
+        requirement.verdict if requirement else None,
+        requirement.failed if requirement else (),
+    )
+
+
+def _question(row: Row, common: Question) -> Question:
+    asks = (*common.asks, typed_cuda(row.cuda)) if row.cuda else common.asks
+    gate = common.gate or Gate()
+    typed = (*gate.typed, *(Expression("require", text) for text in row.require))
+    question = Question(asks, replace(gate, typed=typed))
+    if row.image:
+        claims = claims_of_tag(row.image)
+        if claims is None:
+            raise ValueError(f"the tag of {row.image!r} does not tell its CUDA version, as those of nvidia/cuda do")
+        question = with_image(question, claims)
+    if not question.anything:
+        raise ValueError("it asks for nothing: give cuda, image or require")
+    return question
+
+
+def _machine(row: Row) -> Machine:
+    if row.driver_cuda:
+        parse_cuda(row.driver_cuda)
+    gpu = gpu_described(row.gpu, row.compute_capability)
+    return Machine(row.driver or None, with_brand([gpu], row.brand or None), driver_cuda=row.driver_cuda or None)

@@ -1,0 +1,181 @@
+"""What would change a verdict: another build or release, driver, image, kernel module, the cuda-compat package.
+
+Each is judged by the rules that judged the request, on the same host, before it is told: what would not better the
+verdict is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence, Set
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from gpuctl.compat.answer.driver_choice import DriverChoice, choice_remedy, choose_driver, elsewhere
+from gpuctl.compat.ask.asks import Ask
+from gpuctl.compat.ask.question import Machine, typed_cuda
+from gpuctl.compat.judge.by_gpu import serving_modules
+from gpuctl.compat.judge.judge import asked_cuda, verdict_of
+from gpuctl.compat.judge.rulings import SEVERITY, resolve_cuda
+from gpuctl.compat.knowledge.gpus.gpus import Gpu
+from gpuctl.compat.tables.loader import cuda_versions
+from gpuctl.compat.versions import parts
+from gpuctl.model import Disturbs, Remedy, Verdict
+
+if TYPE_CHECKING:
+    from gpuctl.compat.judge.gate.gate import Requirement
+    from gpuctl.compat.knowledge.frameworks import FrameworkRelease
+
+
+def remedies(asks: Iterable[Ask], machine: Machine) -> tuple[Remedy, ...]:
+    """Returns what would make something that asks run better on a host that has a driver.
+
+    None where it runs, or where nothing can be known.
+    """
+    cases = [_Case(ask, machine, _verdict(ask, machine)) for ask in asks]
+    troubled = [case for case in cases if case.verdict not in (Verdict.COMPATIBLE, Verdict.UNKNOWN)]
+    found = [one for case in troubled for one in (*_builds(case), *_module(case), *_package(case))]
+    # What the newest of them needs serves the others too: a newer driver runs every older CUDA version.
+    choices = [choice for case in troubled for choice in _drivers(case)]
+    if choices:
+        found.append(_driver_remedy(max(choices, key=lambda one: parts(one.lowest or "")), machine))
+    found += [one for case in troubled for one in _images(case)]
+    return tuple(dict.fromkeys(found))
+
+
+def gate_remedies(requirement: Requirement, asked: Set[Verdict]) -> tuple[Remedy, ...]:
+    """Returns what opens the container's gate. `asked`: what came of the CUDA versions; their remedies name drivers."""
+    if not requirement.failed:
+        return ()
+    branch, found = requirement.branch, []
+    if branch and asked <= {Verdict.COMPATIBLE}:
+        text = f"Install a driver of branch {branch.branch}, {branch.newest_version or 'any version'}."
+        found.append(Remedy(text, disturbs=Disturbs.HOST))
+    if asked and asked <= {Verdict.COMPATIBLE, Verdict.LIMITED} and requirement.enforced is not False:
+        text = "Start the container without the check, with -e NVIDIA_DISABLE_REQUIRE=1: its CUDA runs on this driver."
+        found.append(Remedy(text, disturbs=Disturbs.NEW_CONTAINERS))
+    return tuple(found)
+
+
+def driver_to_install(cuda: str | None, gpus: Sequence[Gpu]) -> Remedy | None:
+    """Returns the driver to install on a host that has none: the lowest for a CUDA version, and the branch to prefer.
+
+    None where no driver known here would do. Raises ValueError where `cuda` is no version.
+    """
+    choice = choose_driver(resolve_cuda(cuda) if cuda else None, gpus)
+    return choice_remedy(choice) if choice else None
+
+
+@dataclass(frozen=True)
+class _Case:
+    """What asks, where, and what came of it."""
+
+    ask: Ask
+    machine: Machine
+    verdict: Verdict
+
+    def bettered(self, verdict: Verdict) -> bool:
+        """Whether a verdict is better than the present one. What is not known is not."""
+        return verdict is not Verdict.UNKNOWN and SEVERITY.index(verdict) < SEVERITY.index(self.verdict)
+
+
+def _verdict(ask: Ask, machine: Machine) -> Verdict:
+    return verdict_of(ask, machine.driver or "", machine.gpus, machine.open_module)
+
+
+def _builds(case: _Case) -> Iterator[Remedy]:
+    """Yields the build of the same release that runs best here, or else the nearest release with one that runs."""
+    release = case.ask.release
+    if release is None:
+        return
+    same = _best_build(case, release)
+    if same:
+        text = f"Use the build of {release.framework} {release.version} for CUDA {same[0]}: it is {same[1].value} here."
+        yield Remedy(text, disturbs=Disturbs.NEW_CONTAINERS)
+    if same is None or same[1] is not Verdict.COMPATIBLE:
+        yield from _releases(case, release)
+
+
+def _best_build(case: _Case, release: FrameworkRelease) -> tuple[str, Verdict] | None:
+    """Returns the newest of a release's builds that fare best here and better than the one at hand."""
+    from gpuctl.compat.knowledge.frameworks import release_ask
+
+    asks = [
+        release_ask(release, cuda) for cuda in release.cudas if release != case.ask.release or cuda != case.ask.cuda
+    ]
+    ranks = [(ask.cuda, _verdict(ask, case.machine)) for ask in reversed(asks)]
+    return min(
+        (rank for rank in ranks if case.bettered(rank[1])), key=lambda rank: SEVERITY.index(rank[1]), default=None
+    )
+
+
+def _releases(case: _Case, present: FrameworkRelease) -> Iterator[Remedy]:
+    """Yields the nearest release that runs here without limits: the first newer one, or else the last older one."""
+    from gpuctl.compat.knowledge.frameworks import releases_of
+
+    known = releases_of(present.framework)
+    place = known.index(present)
+    for release, which in (
+        *((one, "first") for one in known[place + 1 :]),
+        *((one, "last") for one in reversed(known[:place])),
+    ):
+        best = _best_build(case, release)
+        if best and best[1] is Verdict.COMPATIBLE:
+            named = f"{release.framework} {release.version}"
+            text = f"Use {named} in its build for CUDA {best[0]}, the {which} that runs here."
+            yield Remedy(text, disturbs=Disturbs.NEW_CONTAINERS)
+            return
+
+
+def _module(case: _Case) -> Iterator[Remedy]:
+    flavour = _wrong_module(case.machine)
+    if flavour and case.bettered(_verdict(case.ask, replace(case.machine, open_module=flavour == "open"))):
+        text = f"Install the {flavour} flavour of the kernel module for driver {case.machine.driver}."
+        yield Remedy(text, disturbs=Disturbs.HOST)
+
+
+def _wrong_module(machine: Machine) -> str | None:
+    """Returns the flavour of the kernel module that drives all GPUs, where the other one is loaded."""
+    serving = serving_modules(machine.gpus)
+    loaded = {True: "open", False: "proprietary"}.get(machine.open_module) if machine.open_module is not None else None
+    return serving[0] if loaded and serving and loaded not in serving else None
+
+
+def _package(case: _Case) -> Iterator[Remedy]:
+    if case.verdict is not Verdict.NEEDS_PACKAGE:
+        return
+    minor = asked_cuda(case.ask, case.machine.driver or "", case.machine.gpus, case.machine.open_module).minor
+    name = f"cuda-compat-{minor.replace('.', '-')}"
+    text = (
+        f"Install {name} where it runs, and put /usr/local/cuda-{minor}/compat first into LD_LIBRARY_PATH."
+        if case.ask.wheel
+        else f"Use an image that carries {name}, as the nvidia/cuda images do, or install {name} in yours."
+    )
+    yield Remedy(text, disturbs=Disturbs.NEW_CONTAINERS)
+
+
+def _drivers(case: _Case) -> Iterator[DriverChoice]:
+    """Yields the drivers that run it, where the lowest of them betters it."""
+    cuda = asked_cuda(case.ask, case.machine.driver or "", case.machine.gpus, case.machine.open_module)
+    choice = choose_driver(cuda, case.machine.gpus)
+    if choice and choice.lowest and case.bettered(verdict_of(case.ask, choice.lowest, elsewhere(case.machine.gpus))):
+        yield choice
+
+
+def _driver_remedy(choice: DriverChoice, machine: Machine) -> Remedy:
+    remedy = choice_remedy(choice, machine.driver)
+    flavour = _wrong_module(machine)
+    return replace(remedy, text=f"{remedy.text} Take its {flavour} kernel module.") if flavour else remedy
+
+
+def _images(case: _Case) -> Iterator[Remedy]:
+    """Yields the image for the newest CUDA version that runs here without limits; a wheel brings its own CUDA."""
+    runs = (
+        minor
+        for minor in reversed(cuda_versions())
+        if not case.ask.wheel and _verdict(typed_cuda(minor), case.machine) is Verdict.COMPATIBLE
+    )
+    newest = next(runs, None)
+    if newest:
+        what = f"the newest that driver {case.machine.driver} runs here without limits"
+        text = f"Use an image for CUDA {newest} instead: {what}."
+        yield Remedy(text, disturbs=Disturbs.NEW_CONTAINERS)

@@ -1,0 +1,55 @@
+"""What asks for a CUDA version, and in whose name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gpuctl.compat.versions import parts
+
+if TYPE_CHECKING:
+    from gpuctl.compat.knowledge.code import Code
+    from gpuctl.compat.knowledge.frameworks import FrameworkRelease
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A CUDA version that something was built for.
+
+    `cuda` is as `rulings.resolve_cuda` takes it. `by` names what asks ("pytorch 2.4.0+cu121"), `source` the document
+    that says so. `release` is the framework's release that is asked for, `codes` the code of each build that asks;
+    none: not known. `wheel`: a package that brings its own CUDA, on which no image has a say. Where a wheel asks for a
+    bare major ("12"), any minor version of it will do, from `from_minor` on. `one_of`: of all that ask with the same
+    text here one alone is installed, which one is not known. `unknown`: why nothing tells which CUDA version it asks
+    for, as a sentence; `cuda` is "" then.
+    """
+
+    cuda: str
+    by: str
+    source: str
+    release: FrameworkRelease | None = None
+    codes: tuple[Code, ...] = ()
+    wheel: bool = False
+    from_minor: str = ""
+    one_of: str = ""
+    unknown: str = ""
+
+    @property
+    def any_minor(self) -> bool:
+        """Whether any minor version of a CUDA major will do."""
+        return self.wheel and self.cuda.isdigit()
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """The CUDA versions of the same release's other builds, oldest first."""
+        return tuple(cuda for cuda in self.release.cudas if cuda != self.cuda) if self.release else ()
+
+    @property
+    def min_compute_capability(self) -> str | None:
+        """The compute capability below which some build for x86_64 that asks holds no code; None: not known."""
+        return max((code.lowest for code in self.codes if code.machine == "x86_64"), key=parts, default=None)
+
+
+def unknown_ask(by: str, why: str, source: str = "gpuctl's tables") -> Ask:
+    """Returns the ask of what asks for a CUDA version that nothing here tells. `why` is a sentence."""
+    return Ask("", by, source, wheel=True, unknown=why)

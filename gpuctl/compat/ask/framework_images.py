@@ -1,0 +1,93 @@
+"""From a framework's image to the CUDA version in it: NVIDIA's catalogue (NGC), and ufoym/deepo."""
+
+from __future__ import annotations
+
+import re
+
+from gpuctl.compat.ask.asks import Ask
+from gpuctl.compat.knowledge.frameworks import FrameworkRelease, NoCuda, NotKnown, next_to_it, releases_of
+
+DEEPO = "ufoym/deepo"
+# The images whose monthly releases share a base, by NVIDIA's release notes of the frameworks.
+_CATALOGUE = (
+    "caffe",
+    "cuda-dl-base",
+    "digits",
+    "jax",
+    "mxnet",
+    "paddlepaddle",
+    "pytorch",
+    "tensorflow",
+    "tensorrt",
+    "tritonserver",
+)
+_DEEPO_CUDA = re.compile(r"cu[0-9]{2,3}")
+_DEEPO_PLAIN = "cu113"  # what the tags hold that name no CUDA version
+
+
+def is_image(text: str) -> bool:
+    """Returns whether a text names an image ("ngc:24.05", "nvcr.io/nvidia/pytorch:24.05-py3"), not a package."""
+    return " " not in text and "://" not in text and ("/" in text or text.split(":")[0] == "ngc")
+
+
+def image_ask(reference: str) -> Ask:
+    """Returns what an image asks for; without a tag, what its newest known release does.
+
+    Raises ValueError for an image or a release that is not known, and NoCuda for one that is for the CPU.
+    """
+    tagged, _, digest = reference.partition("@")
+    name, tag = _name_and_tag(tagged)
+    if digest and not tag:
+        raise ValueError(f"{reference!r} names no release: give the image with its tag")
+    if name == DEEPO:
+        return _deepo_ask(tag)
+    maker, _, image = name.rpartition("/")
+    if maker not in ("ngc", "nvidia") or image not in (*_CATALOGUE, ""):
+        raise ValueError(
+            f"{reference!r} is no framework's image that gpuctl knows: it knows {DEEPO}, ngc:MONTH, and "
+            f"nvcr.io/nvidia/IMAGE:MONTH for {', '.join(_CATALOGUE)}"
+        )
+    return _catalogue_ask(tagged, tag)
+
+
+def _name_and_tag(reference: str) -> tuple[str, str]:
+    """Returns ("ngc/", "24.05") of ngc:24.05, ("ngc/pytorch", "24.05") of ngc:pytorch:24.05, else path and tag."""
+    if reference.split(":")[0] == "ngc":
+        image, _, tag = reference.removeprefix("ngc").removeprefix(":").partition(":")
+        return (f"ngc/{image}", tag) if image and not image[0].isdigit() else ("ngc/", image)
+    path, _, last = reference.rpartition("/")
+    image, _, tag = last.partition(":")
+    for registry in ("nvcr.io/", "docker.io/"):
+        path = path.removeprefix(registry)
+    return f"{path}/{image}", tag
+
+
+def _catalogue_ask(reference: str, tag: str) -> Ask:
+    releases = releases_of("ngc-trtllm" if "trtllm" in tag else "ngc")
+    months = [release.version for release in releases]
+    month = tag.partition("-")[0]
+    if not month:
+        return _ask(releases[-1], f"{reference}:{months[-1]} (the newest known)")
+    if month not in months:
+        # Months are written so that they sort as text.
+        near = next_to_it([known for known in months if known < month], [known for known in months if known > month])
+        raise NotKnown(f"NGC release {month!r} is not known here: {near}")
+    return _ask(releases[months.index(month)], reference)
+
+
+def _deepo_ask(tag: str) -> Ask:
+    if "cpu" in tag:
+        raise NoCuda(f"{DEEPO}:{tag} is for the CPU and asks for no CUDA")
+    known = {release.version: release for release in releases_of(DEEPO)}
+    named = _DEEPO_CUDA.search(tag)
+    version = named[0] if named else "" if "py36" in tag or "py27" in tag else _DEEPO_PLAIN
+    if version not in known:
+        raise ValueError(
+            f"which CUDA version {DEEPO}:{tag} holds is not known: the known tags end in {', '.join(known)}"
+        )
+    return _ask(known[version], f"{DEEPO}:{tag}" if tag else DEEPO)
+
+
+def _ask(release: FrameworkRelease, by: str) -> Ask:
+    cuda = release.cudas[-1]
+    return Ask(cuda, by, release.source, codes=release.codes(cuda))

@@ -1,0 +1,213 @@
+"""From a requirements file or a lock file to the CUDA versions that its packages ask for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence, Set
+from dataclasses import dataclass, replace
+
+from gpuctl.compat.ask.asks import Ask, unknown_ask
+from gpuctl.compat.ask.frameworks import PACKAGES, TAG_SOURCE, package_ask, pinned_version, requirement_of
+from gpuctl.compat.ask.pip_files.markers import ANYWHERE, Environment, installed
+from gpuctl.compat.ask.pip_files.pins import Pin, decoded, read_pins
+from gpuctl.compat.knowledge.frameworks import NoCuda, NotKnown, cuda_of_tag
+from gpuctl.compat.knowledge.indirect import indirect_packages
+from gpuctl.compat.versions import leading, parts
+
+# Packages whose version begins with that of CUDA, the most telling first: the runtime is what the driver must run,
+# while old releases of torch leave nvjitlink open, so that a newer one gets locked beside an older runtime.
+# cublas, cudnn, cufft, cusparse, nccl and the like have versions of their own: cublas 13.1.0.3 is in CUDA 13.0.2.
+# Source: the component versions in NVIDIA's release notes; what cuda-toolkit 12.8.1 and 13.0.2 on PyPI require.
+_COMPONENTS = (
+    "cuda-toolkit",
+    "nvidia-cuda-runtime",
+    "nvidia-cuda-nvrtc",
+    "nvidia-cuda-nvcc",
+    "nvidia-cuda-cupti",
+    "nvidia-nvtx",
+    "nvidia-nvjitlink",
+)
+_COMPONENT_SOURCE = "https://docs.nvidia.com/cuda/cuda-toolkit-release-notes/ (component versions)"
+_FIRST_WITHOUT_SUFFIX = 13  # until CUDA 12 the packages were called nvidia-...-cu12
+_FIRST_YEAR = 99  # 2022.4.25: once the versions were dates
+_CUDA_IN_NAME = re.compile(r"-cu(?:da)?([0-9]{2,3})x?(?=-|$)")
+_JAX_PLUGIN = re.compile(r"jax-(cuda[0-9]+)-(?:plugin|pjrt)")
+_INDEX_TAG = re.compile(r"/(cu[0-9]{2,3}|cpu|rocm[0-9.]*|xpu)(?:/|$)")
+_NAMED_AT_MOST = 3
+
+
+def file_asks(content: bytes, name: str, environment: Environment = ANYWHERE) -> tuple[Ask, ...]:
+    """Returns what a requirements or lock file asks for. Raises ValueError as requirements_asks, and for no CUDA."""
+    try:
+        asks = requirements_asks(decoded(content, name), name, environment)
+    except NotKnown as why:
+        return (unknown_ask(name, f"{why}."),)
+    if not asks:
+        raise ValueError(f"{name} names nothing that gpuctl knows to ask for CUDA")
+    return asks
+
+
+def requirements_asks(text: str, name: str, environment: Environment = ANYWHERE) -> tuple[Ask, ...]:
+    """Returns the CUDA versions that the packages of a requirements or lock file ask for; none: they ask for no CUDA.
+
+    `name` is the file's, `environment` where it is installed. A bare major ("12") is what a package asks that runs with
+    any minor version; it is left out where another package asks for one of them.
+
+    Raises ValueError, naming file and line, for text that is no such file, and for a framework not known here, unless
+    pinned CUDA packages tell in its stead.
+    """
+    found = installed(read_pins(text, name), environment)
+    components = tuple(_component_asks(found.pins))
+    frameworks = _framework_asks(found.pins, [ask.cuda for ask in components])
+    asks = (*frameworks, *components, *_named_asks(found.pins))
+    asks += tuple(_indirect_asks(found.pins))
+    where = f"{name} (for {environment.machine})" if found.elsewhere else name
+    return _merged(asks, where, found.alternatives)
+
+
+@dataclass(frozen=True)
+class _Component:
+    rank: int
+    cuda: str
+    by: str
+
+    @property
+    def major(self) -> str:
+        return self.cuda.partition(".")[0]
+
+
+def _component_asks(pins: Iterable[Pin]) -> Iterator[Ask]:
+    """Yields what the CUDA packages themselves say: of each major version only the most telling ones."""
+    found = [component for component in map(_component, pins) if component]
+    best = {component.major: component.rank for component in sorted(found, key=lambda each: -each.rank)}
+    for component in found:
+        if component.rank == best[component.major]:
+            yield Ask(component.cuda, component.by, _COMPONENT_SOURCE, wheel=True)
+
+
+def _component(pin: Pin) -> _Component | None:
+    name = pin.name
+    suffix = _CUDA_IN_NAME.search(name)
+    base = name[: suffix.start()] if suffix else name
+    fixed = _fixed(pin)
+    if base not in _COMPONENTS or len(fixed) < 2 or fixed[0] > _FIRST_YEAR or fixed[1] > 99:
+        return None
+    if suffix and (cuda_of_tag(suffix[0]) or "").partition(".")[0] != str(fixed[0]):
+        return None  # 2022.4.25: once they had dates
+    if not suffix and base != "cuda-toolkit" and fixed[0] < _FIRST_WITHOUT_SUFFIX:
+        return None  # 0.0.1: a placeholder
+    return _Component(_COMPONENTS.index(base), f"{fixed[0]}.{fixed[1]}", _label(pin))
+
+
+def _lowest_minor(pin: Pin) -> str:
+    """Returns the lowest CUDA version that a CUDA package's open requirement admits: "12.1" of >=12.1.105; or ""."""
+    base = _CUDA_IN_NAME.sub("", pin.name)
+    bounds = [clause.version for clause in pin.requirement.specifier if clause.operator in (">=", ">", "~=", "==")]
+    numbers = [leading(bound).split(".")[:2] for bound in bounds if base in _COMPONENTS]
+    lowest = next((found for found in numbers if found[0].isdigit() and int(found[0]) < _FIRST_YEAR), [])
+    if not lowest or (base == pin.name != "cuda-toolkit" and int(lowest[0]) < _FIRST_WITHOUT_SUFFIX):
+        return ""
+    return ".".join([*lowest, "0"][:2])
+
+
+def _framework_asks(pins: Iterable[Pin], pinned: Sequence[str]) -> Iterator[Ask]:
+    for pin in pins:
+        plugin = _JAX_PLUGIN.fullmatch(pin.name)
+        if not plugin and pin.name not in PACKAGES:
+            continue
+        try:
+            yield _plugin_ask(pin, plugin[1]) if plugin else _framework_ask(pin, pinned)
+        except NoCuda:
+            continue
+        except ValueError as error:
+            if not pinned and not plugin:
+                raise type(error)(f"{pin.where}: {error}") from None
+
+
+def _framework_ask(pin: Pin, pinned: Sequence[str]) -> Ask:
+    if pin.requirement.url:
+        raise ValueError(f"{pin.name} comes from an address that names no version")
+    tags = [match[1] for match in map(_INDEX_TAG.search, pin.indexes) if match]
+    served = max(tags, key=lambda tag: (tag.startswith("cu"), len(tag), tag), default="")
+    return package_ask(pin.requirement, served if pin.name in ("torch", "pytorch") else "", pinned)
+
+
+def _plugin_ask(pin: Pin, extra: str) -> Ask:
+    return replace(package_ask(requirement_of(f"jax[{extra}]{pin.requirement.specifier}")), by=_label(pin))
+
+
+def _named_asks(pins: Iterable[Pin]) -> Iterator[Ask]:
+    """Yields what packages' names say ("cupy-cuda12x"), and the tags of their builds ("xformers 0.0.27+cu118")."""
+    for pin in pins:
+        name, version = pin.name, pinned_version(pin.requirement)
+        in_name = _CUDA_IN_NAME.search(name)
+        lowest = _lowest_minor(pin)
+        cuda = str(cuda_of_tag(in_name[0])) if in_name else lowest.partition(".")[0]
+        if cuda and _component(pin) is None:
+            from_minor = lowest if lowest.partition(".")[0] == cuda else ""
+            yield Ask(cuda, _label(pin), f"https://pypi.org/project/{name}/", wheel=True, from_minor=from_minor)
+        elif version and version.local and name not in PACKAGES:
+            try:
+                tagged = cuda_of_tag(version.local)
+            except NoCuda:
+                continue
+            if tagged:
+                yield Ask(tagged, _label(pin), TAG_SOURCE, wheel=True)
+
+
+def _indirect_asks(pins: Sequence[Pin]) -> Iterator[Ask]:
+    """Yields those that ask through what they pull in, where neither that is named beside them nor a tag of theirs."""
+    named = {pin.name for pin in pins}
+    for pin in pins:
+        row, version = indirect_packages().get(pin.name), pinned_version(pin.requirement)
+        if row and not named & set(row.pulls) and not (version and version.local):
+            yield unknown_ask(_label(pin), f"{_label(pin)} {row.why_unknown}.", row.source)
+
+
+def _merged(asks: Sequence[Ask], name: str, alternatives: Set[str]) -> tuple[Ask, ...]:
+    minors = {ask.cuda.partition(".")[0] for ask in asks if "." in ask.cuda}
+    kept = [ask for ask in asks if "." in ask.cuda or ask.cuda not in minors]
+    return tuple(
+        _one([ask for ask in kept if ask.cuda == cuda], name, alternatives)
+        for cuda in dict.fromkeys(ask.cuda for ask in kept)
+    )
+
+
+def _one(same: Sequence[Ask], name: str, alternatives: Set[str]) -> Ask:
+    """Returns the ask of all who ask for the same CUDA version; the code of each has to serve."""
+    named = list(dict.fromkeys(ask.by for ask in same))
+    more = f" and {len(named) - _NAMED_AT_MOST} more" if len(named) > _NAMED_AT_MOST else ""
+    return Ask(
+        same[0].cuda,
+        f"{', '.join(named[:_NAMED_AT_MOST])}{more} in {name}",
+        "; ".join(dict.fromkeys(ask.source for ask in same)),
+        next((ask.release for ask in same if ask.release), None),
+        tuple(dict.fromkeys(code for ask in same for code in ask.codes)),
+        wheel=True,
+        from_minor=max((ask.from_minor for ask in same), key=lambda minor: parts(minor or "0")),
+        one_of=min(
+            alternatives & {_package(ask) for ask in same}, key=lambda one: (one not in PACKAGES, one), default=""
+        ),
+        unknown=same[0].unknown,
+    )
+
+
+def _package(ask: Ask) -> str:
+    return ask.by.split(" ")[0].partition("[")[0]
+
+
+def _label(pin: Pin) -> str:
+    return f"{pin.name} {str(pin.requirement.specifier).removeprefix('==')}".strip()
+
+
+def _fixed(pin: Pin) -> tuple[int, ...]:
+    """Returns the leading numbers of a version that a requirement fixes: of ==12.8.90, ==12.8.* and ~=12.8.0."""
+    version = pinned_version(pin.requirement)
+    if version:
+        return version.release
+    clauses = list(pin.requirement.specifier)
+    wildcard = len(clauses) == 1 and (clauses[0].operator == "~=" or clauses[0].version.endswith(".*"))
+    if not wildcard or clauses[0].operator not in ("==", "~="):
+        return ()
+    numbers = [int(number) for number in re.findall(r"[0-9]+", clauses[0].version.removesuffix(".*"))]
+    return tuple(numbers[:-1] if clauses[0].operator == "~=" else numbers)

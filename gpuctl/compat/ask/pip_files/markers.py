@@ -1,0 +1,105 @@
+"""Which of the packages that a file names are installed in an environment: its markers say so.
+
+Source: https://packaging.python.org/en/latest/specifications/dependency-specifiers/#environment-markers
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from gpuctl.compat.ask.pip_files.pins import Pin
+
+_LINUX = {
+    "os_name": "posix",
+    "sys_platform": "linux",
+    "platform_system": "Linux",
+    "platform_python_implementation": "CPython",
+    "implementation_name": "cpython",
+    "extra": "",
+}
+_LONGEST_MARKER = 4096
+_QUOTED = re.compile(r"[\"']([^\"']+)[\"']")
+_PYTHONS = tuple(f"3.{minor}" for minor in range(8, 16))
+_MACHINES = ("x86_64", "aarch64")
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Where packages are installed: on which architecture (as `uname -m` has it), for which Python ("3.11").
+
+    None: not known, so any. It is Linux.
+    """
+
+    machine: str | None = None
+    python: str | None = None
+
+
+ANYWHERE = Environment()
+
+
+@dataclass(frozen=True)
+class Installed:
+    """The pins that an environment installs; `elsewhere`: pins that another architecture installs were left out."""
+
+    pins: tuple[Pin, ...]
+    elsewhere: bool
+
+    @property
+    def alternatives(self) -> frozenset[str]:
+        """The packages of which a lock file pins several versions: one of them is installed, by extra or group."""
+        locked = {(pin.name, str(pin.requirement.specifier)) for pin in self.pins if pin.locked}
+        names = [name for name, _ in locked]
+        return frozenset(name for name in names if names.count(name) > 1)
+
+
+def installed(pins: Iterable[Pin], environment: Environment) -> Installed:
+    """Returns which pins an environment installs.
+
+    Of the pins of one package those count that are for this Python. Where none is, the file is meant for another
+    Python, and each counts.
+    """
+    linux = [pin for pin in pins if _may_apply(pin, ANYWHERE)]
+    here = [pin for pin in linux if _may_apply(pin, Environment(environment.machine))]
+    fitting = {id(pin) for pin in here if _may_apply(pin, environment)}
+    named = {pin.name for pin in here if id(pin) in fitting}
+    taken = tuple(pin for pin in here if id(pin) in fitting or pin.name not in named)
+    return Installed(taken, len(here) < len(linux))
+
+
+def _may_apply(pin: Pin, environment: Environment) -> bool:
+    machines = (environment.machine,) if environment.machine else _MACHINES
+    pythons = (environment.python,) if environment.python else _PYTHONS
+    return any(_holds_somewhere(marker, machines, pythons) for marker in pin.markers)
+
+
+@lru_cache(maxsize=1024)
+def _holds_somewhere(marker: str, machines: Sequence[str], pythons: Sequence[str]) -> bool:
+    """Returns whether a marker holds on one of the machines with one of the Pythons; True for one that is no marker.
+
+    Which extras and groups of a lock file are wanted is not known: none, or all that the marker names.
+    """
+    from packaging.markers import Marker
+
+    if not marker or len(marker) > _LONGEST_MARKER:
+        return True
+    environments = [
+        {
+            **_LINUX,
+            "platform_machine": machine,
+            "python_version": python,
+            "python_full_version": f"{python}.0",
+            "extras": wanted,
+            "dependency_groups": wanted,
+        }
+        for machine in machines
+        for python in pythons
+        for wanted in (frozenset[str](), frozenset(_QUOTED.findall(marker)))
+    ]
+    try:
+        parsed = Marker(marker)
+        return any(parsed.evaluate(environment, "lock_file") for environment in environments)
+    except (ValueError, RecursionError):
+        return True

@@ -1,0 +1,171 @@
+"""Which packages a requirements file or a lock file names. Nothing in it is run, followed or fetched.
+
+Read are requirements.txt as pip reads it (the output of pip freeze and pip-compile too), uv.lock, poetry.lock,
+pdm.lock, pylock.toml and Pipfile.lock. Which of them are installed somewhere, `requirement_markers.py` tells.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from gpuctl.compat.ask.frameworks import requirement_of
+from gpuctl.compat.ask.pip_files.lines import requirement_lines
+from gpuctl.documents import load_json, load_toml
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+
+Item = TypeVar("Item")
+
+LARGEST = 4 * 1024 * 1024
+MOST = 20_000
+_LONGEST_MARKER = 4096
+_ENCODINGS = ((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"), (b"", "utf-8-sig"))
+_NAMED = re.compile(r"[\w.-]+\s*(?:\[[^\]]*\]\s*)?@")
+_PATH_OR_ADDRESS = re.compile(r"\.|[^@;\[]*/")
+_TOML_LOCKS = ("uv.lock", "poetry.lock", "pdm.lock", ".toml")
+_TOML_PACKAGES = re.compile(r"^\[\[packages?\]\]", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Pin:
+    """A package that a file names: what it requires, from which indexes, and where the file says so.
+
+    One of `markers` has to hold where it is installed. `locked`: a lock file pins it, which may name alternatives.
+    """
+
+    requirement: Requirement
+    indexes: tuple[str, ...]
+    where: str
+    markers: tuple[str, ...] = ("",)
+    locked: bool = False
+
+    @property
+    def name(self) -> str:
+        """The package's name as indexes normalize it."""
+        return re.sub(r"[-_.]+", "-", self.requirement.name).lower()
+
+
+def decoded(content: bytes, name: str) -> str:
+    """Returns a file's text: UTF-8, or UTF-16 with a byte order mark, which Windows writes.
+
+    Raises ValueError, naming file and line, for one that is larger than 4 MiB or no text.
+    """
+    if len(content) > LARGEST:
+        raise ValueError(_too_large(name))
+    encoding = next(encoding for mark, encoding in _ENCODINGS if content.startswith(mark))
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ValueError(f"{name} line {line} is no text: give a requirements file or a lock file") from None
+
+
+def read_pins(text: str, name: str) -> tuple[Pin, ...]:
+    """Returns the packages that a file's text names. `name` is the file's: for messages, and to tell what it is.
+
+    Raises ValueError, one sentence with the line where there is one, for text that is no such file, and for a
+    requirements file that includes another.
+    """
+    if len(text) > LARGEST:
+        raise ValueError(_too_large(name))
+    binary = text.find("\0")
+    if binary >= 0:
+        line = text.count("\n", 0, binary) + 1
+        raise ValueError(f"{name} line {line} is no text: give a requirements file or a lock file")
+    if text.lstrip().startswith("{"):
+        return tuple(_of_pipfile_lock(text, name))
+    if name.endswith(_TOML_LOCKS) or _TOML_PACKAGES.search(text):
+        return tuple(_of_toml_lock(text, name))
+    return tuple(_of_lines(text, name))
+
+
+def _too_large(name: str) -> str:
+    return f"{name} is larger than {LARGEST // 1024**2} MiB: give a requirements file or a lock file"
+
+
+def _at_most(items: Iterable[Item], name: str) -> tuple[Item, ...]:
+    taken = tuple(islice(items, MOST + 1))
+    if len(taken) > MOST:
+        raise ValueError(f"{name} names more than {MOST} packages: give a requirements file or a lock file")
+    return taken
+
+
+def _of_lines(text: str, name: str) -> Iterator[Pin]:
+    lines = _at_most(requirement_lines(text, name), name)
+    indexes = tuple(index for line in lines for index in line.indexes)
+    for line in lines:
+        unnamed = not _NAMED.match(line.requirement)
+        if unnamed and _PATH_OR_ADDRESS.match(line.requirement) and ".whl" not in line.requirement:
+            continue  # a folder, an archive or a repository: its version shows when it is built
+        if line.requirement:
+            requirement = _requirement(line.requirement, line.where)
+            yield Pin(requirement, indexes, line.where, (str(requirement.marker or ""),))
+
+
+def _requirement(text: str, where: str) -> Requirement:
+    try:
+        return requirement_of(text)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from None
+
+
+def _of_toml_lock(text: str, name: str) -> Iterator[Pin]:
+    document = _toml(text, name)
+    packages = document.get("package", document.get("packages"))
+    if packages is None and name.endswith(".toml"):
+        raise ValueError(f"{name} is no lock file: give uv.lock, poetry.lock, pdm.lock, pylock.toml or requirements")
+    for package in _at_most(packages if isinstance(packages, list) else (), name):
+        if isinstance(package, dict):
+            yield from _of_package(package, _address(package), name)
+
+
+def _toml(text: str, name: str) -> dict[str, Any]:
+    try:
+        return load_toml(text, LARGEST)
+    except ValueError as error:
+        raise ValueError(f"{name} is no TOML that can be read: {error}") from None
+
+
+def _of_pipfile_lock(text: str, name: str) -> Iterator[Pin]:
+    try:
+        document = load_json(text)
+    except ValueError as error:
+        raise ValueError(f"{name} is no JSON that can be read: {error}") from None
+    if not isinstance(document.get("_meta"), dict):
+        raise ValueError(f"{name} is JSON, but no Pipfile.lock")
+    sources = document["_meta"].get("sources")
+    named = [source for source in sources if isinstance(source, dict)] if isinstance(sources, list) else []
+    for section in document.values():
+        for package, entry in _at_most(section.items() if isinstance(section, dict) else (), name):
+            if isinstance(entry, dict) and isinstance(entry.get("version"), str):
+                indexes = tuple(str(source.get("url")) for source in named if source.get("name") == entry.get("index"))
+                version = entry["version"].removeprefix("==")
+                yield from _of_package({**entry, "name": package, "version": version}, indexes, name)
+
+
+def _of_package(package: dict[str, Any], indexes: tuple[str, ...], name: str) -> Iterator[Pin]:
+    """Yields a lock file's entry, unless it has no version (a folder, a repository)."""
+    title, version, extras = package.get("name"), package.get("version"), package.get("extras")
+    if isinstance(title, str) and isinstance(version, str):
+        wanted = f"[{','.join(map(str, extras))}]" if isinstance(extras, list) else ""
+        yield Pin(_requirement(f"{title}{wanted}=={version}", name), indexes, name, _markers(package), locked=True)
+
+
+def _address(package: dict[str, Any]) -> tuple[str, ...]:
+    """Returns where a lock file's package comes from: uv writes a registry, Poetry a url, pip an index."""
+    source = package.get("source")
+    places = [package.get("index"), *(source.get(key) for key in ("registry", "url") if isinstance(source, dict))]
+    return tuple(place for place in places if isinstance(place, str))
+
+
+def _markers(package: dict[str, Any]) -> tuple[str, ...]:
+    """Returns the markers of which one must hold: uv lists them, Poetry may keep one for each group."""
+    marker = next((package[key] for key in ("resolution-markers", "markers", "marker") if key in package), "")
+    several = list(marker.values()) if isinstance(marker, dict) else marker
+    return tuple(str(one) for one in several) if isinstance(several, list) else (str(several),)

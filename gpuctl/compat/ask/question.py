@@ -1,0 +1,65 @@
+"""What is asked, and of which machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from gpuctl.compat.ask.asks import Ask
+from gpuctl.compat.knowledge.gpus.gpus import Gpu
+
+if TYPE_CHECKING:  # only what is asked at the gate pays for the gate
+    from gpuctl.compat.ask.image_claims import Claims
+    from gpuctl.compat.judge.gate.gate import Enforcement, Gate
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is to run: the CUDA versions that something was built for, and what is asked at the container's gate."""
+
+    asks: tuple[Ask, ...] = ()
+    gate: Gate | None = None
+
+    @property
+    def at_the_gate(self) -> bool:
+        """Whether anything is asked at the gate."""
+        return self.gate is not None and self.gate.asks
+
+    @property
+    def image(self) -> str | None:
+        """The image that is asked about."""
+        return self.gate.claims.reference if self.gate and self.gate.claims else None
+
+    @property
+    def anything(self) -> bool:
+        """Whether anything is asked at all."""
+        return bool(self.asks) or self.at_the_gate
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where it is to run: a driver and its GPUs. Without a driver there is an answer at the gate only.
+
+    `open_module`: which flavour of the kernel module is loaded. `driver_cuda`: the driver's highest CUDA, where it is
+    not that of its branch. `architecture` is Docker's name of it. None: not known, or not said.
+    """
+
+    driver: str | None = None
+    gpus: tuple[Gpu, ...] = ()
+    open_module: bool | None = None
+    driver_cuda: str | None = None
+    enforcement: Enforcement | None = None
+    architecture: str | None = None
+
+
+def typed_cuda(cuda: str) -> Ask:
+    """Returns the ask of a person who names a CUDA version."""
+    return Ask(cuda, f"CUDA {cuda.strip()}", "the command line")
+
+
+def with_image(question: Question, claims: Claims) -> Question:
+    """Returns the question with what an image says of itself."""
+    from gpuctl.compat.judge.gate.gate import Gate
+
+    own = (Ask(claims.cuda, claims.reference, claims.source),) if claims.cuda else ()
+    return Question((*question.asks, *own), replace(question.gate or Gate(), claims=claims))

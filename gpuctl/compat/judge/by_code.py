@@ -1,0 +1,49 @@
+"""The rule about a build: does it hold code that the GPU runs?"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from gpuctl.compat.ask.asks import Ask
+from gpuctl.compat.judge.rulings import Ruling
+from gpuctl.compat.knowledge.code import Code
+from gpuctl.compat.knowledge.gpus.gpus import Gpu
+from gpuctl.compat.tables.loader import architectures
+from gpuctl.compat.versions import parts
+from gpuctl.model import Reason, Verdict
+
+_BESIDE_ARM = re.compile(r"\bG[HB][0-9]+\b|\b12\.1$|DGX Spark")
+
+
+def gpu_and_code(ask: Ask, gpu: Gpu) -> Iterator[Ruling]:
+    """Yields a ruling for each build that asks and has no machine code for the GPU.
+
+    Only the build for the processor that the GPU sits beside is looked at: a GPU soldered to an Arm processor has
+    nothing to do with what x86_64's wheel holds.
+    """
+    row = architectures().get(gpu.compute_capability)
+    if row is None:
+        return
+    machine = "aarch64" if row.integrated or _BESIDE_ARM.search(gpu.name) else "x86_64"
+    names = (row.compute_capability, *((row.same_chip_as,) if row.same_chip_as else ()))
+    for code in ask.codes:
+        if code.machine == machine and not any(code.serves(name) for name in names):
+            yield _ruling(ask, gpu, code)
+
+
+def _ruling(ask: Ask, gpu: Gpu, code: Code) -> Ruling:
+    capability = gpu.compute_capability
+    if parts(capability) < parts(code.lowest):
+        message = f"{ask.by} is built for compute capability {code.lowest} and newer; {gpu.name} has {capability}."
+        return Ruling(Verdict.INCOMPATIBLE, Reason("build.gpu-too-old", message, ask.source))
+    held = f"{ask.by} holds machine code for compute capability {', '.join(map(_in_words, code.kernels))}"
+    if code.compiles_for(capability):
+        message = f"{held}, none of which {gpu.name} ({capability}) runs: the driver compiles its PTX at start."
+        return Ruling(Verdict.LIMITED, Reason("build.ptx-only", message, ask.source))
+    message = f"{held} and no PTX for {capability}: nothing in it runs on {gpu.name}."
+    return Ruling(Verdict.INCOMPATIBLE, Reason("build.no-code", message, ask.source))
+
+
+def _in_words(kernel: str) -> str:
+    return f"{kernel[:-1]} alone" if kernel.endswith("a") else kernel.rstrip("f")

@@ -1,0 +1,66 @@
+"""What an image itself rules, whatever the GPU: its platform, the GPUs and the driver capabilities it asks for."""
+
+from __future__ import annotations
+
+from gpuctl.compat.ask.image_claims import Claims
+from gpuctl.compat.judge.rulings import Ruling
+from gpuctl.model import Reason, Verdict
+
+_ENVIRONMENT = "https://docs.nvidia.com/datacenter/cloud-native/container-toolkit/latest/docker-specialized.html"
+_NO_GPU = ("none", "void")
+
+
+def image_rulings(claims: Claims, architecture: str | None) -> tuple[Ruling, ...]:
+    """Returns what the image rules on a host of this architecture (Docker's name; None: not known)."""
+    platform = _platform(claims, architecture)
+    rules = (_unread, _silent, _visible, _compute, _disabled)
+    rulings = (platform, *(rule(claims) for rule in rules))
+    return tuple(ruling for ruling in rulings if ruling)
+
+
+def _platform(claims: Claims, architecture: str | None) -> Ruling | None:
+    if architecture is None or not claims.architectures or architecture in claims.architectures:
+        return None
+    message = f"{claims.reference} is for {', '.join(claims.architectures)}, and this host is {architecture}."
+    return Ruling(Verdict.INCOMPATIBLE, Reason("image.platform", message, claims.source))
+
+
+def _unread(claims: Claims) -> Ruling | None:
+    if claims.unread is None:
+        return None
+    if claims.cuda is None:
+        return Ruling(Verdict.UNKNOWN, Reason("image.unreadable", claims.unread, claims.source))
+    message = f"Judged by its tag alone, since the image was not read: {claims.unread}"
+    return Ruling(Verdict.COMPATIBLE, Reason("image.by-tag", message, claims.source))
+
+
+def _silent(claims: Claims) -> Ruling | None:
+    if claims.cuda or claims.expressions or claims.broken or claims.unread:
+        return None
+    message = f"{claims.reference} says nothing of CUDA: neither CUDA_VERSION nor NVIDIA_REQUIRE_CUDA is set in it."
+    return Ruling(Verdict.COMPATIBLE, Reason("image.no-cuda", message, claims.source))
+
+
+def _visible(claims: Claims) -> Ruling | None:
+    if claims.visible_devices not in _NO_GPU:
+        return None
+    message = f"By itself it asks for no GPU (NVIDIA_VISIBLE_DEVICES={claims.visible_devices}): run it with --gpus all."
+    return Ruling(Verdict.COMPATIBLE, Reason("image.no-gpu", message, _ENVIRONMENT))
+
+
+def _compute(claims: Claims) -> Ruling | None:
+    asked = {word.strip() for word in (claims.capabilities or "").split(",")} - {""}
+    if not asked or asked & {"all", "compute"}:
+        return None
+    message = (
+        f"It asks for the driver capabilities {', '.join(sorted(asked))} and not for compute: without libcuda no CUDA "
+        "program runs in it. Run it with -e NVIDIA_DRIVER_CAPABILITIES=compute,utility."
+    )
+    return Ruling(Verdict.LIMITED, Reason("image.no-compute", message, _ENVIRONMENT))
+
+
+def _disabled(claims: Claims) -> Ruling | None:
+    if not claims.disabled:
+        return None
+    message = "It sets NVIDIA_DISABLE_REQUIRE: the toolkit does not check what it requires."
+    return Ruling(Verdict.COMPATIBLE, Reason("gate.disabled", message, _ENVIRONMENT))

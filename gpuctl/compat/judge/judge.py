@@ -1,0 +1,66 @@
+"""All rules together. The worst ruling is the verdict, and all reasons are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gpuctl.compat.ask.asks import Ask
+from gpuctl.compat.judge.by_code import gpu_and_code
+from gpuctl.compat.judge.by_driver import driver_and_cuda
+from gpuctl.compat.judge.by_gpu import gpu_and_driver, gpu_and_toolkit
+from gpuctl.compat.judge.rulings import SEVERITY, Cuda, Ruling, minor_versions, resolve_cuda, worst
+from gpuctl.compat.knowledge.gpus.gpus import Gpu
+from gpuctl.model import Reason, Verdict
+
+
+def judge(cuda: Cuda, driver: str, gpu: Gpu, open_module: bool | None = None) -> tuple[Ruling, ...]:
+    """Returns what every rule says about one GPU, at least one ruling. `driver` is dotted numbers.
+
+    `open_module` tells whether the kernel module is the open one; None leaves that rule out.
+    """
+    about_gpu = (*gpu_and_toolkit(cuda, gpu), *gpu_and_driver(driver, gpu, open_module))
+    about_driver = driver_and_cuda(cuda, driver, gpu)
+    if Verdict.INCOMPATIBLE in (ruling.verdict for ruling in about_gpu):
+        # What a table row promises for other GPUs of that driver would only confuse; a second no is worth telling.
+        about_driver = tuple(ruling for ruling in about_driver if ruling.verdict == Verdict.INCOMPATIBLE)
+    return (*about_gpu, *about_driver)
+
+
+def verdict_on(cuda: Cuda, driver: str, gpus: Sequence[Gpu], open_module: bool | None = None) -> Verdict:
+    """Returns the verdict for a host: that of the GPU which is worst off, since a container sees them all."""
+    return worst(ruling.verdict for gpu in gpus for ruling in judge(cuda, driver, gpu, open_module))
+
+
+def judge_ask(ask: Ask, cuda: Cuda, driver: str, gpu: Gpu, open_module: bool | None = None) -> tuple[Ruling, ...]:
+    """Returns what every rule says about one GPU and what asks: `judge`, and whether its build has code for the GPU.
+
+    `cuda` is what `asked_cuda` made of the ask.
+    """
+    if ask.unknown:
+        return (Ruling(Verdict.UNKNOWN, Reason("build.not-known", ask.unknown, ask.source)),)
+    return (*judge(cuda, driver, gpu, open_module), *gpu_and_code(ask, gpu))
+
+
+def members(ask: Ask) -> tuple[Cuda, ...]:
+    """Returns the CUDA versions of which one is enough for what asks, oldest first. Raises ValueError."""
+    if ask.unknown:
+        return (Cuda("", "", unknown=ask.unknown),)
+    known = minor_versions(ask.cuda, ask.from_minor) if ask.any_minor else ()
+    return tuple(map(resolve_cuda, known or (ask.from_minor or ask.cuda,)))
+
+
+def verdict_of(ask: Ask, driver: str, gpus: Sequence[Gpu], open_module: bool | None = None) -> Verdict:
+    """Returns the verdict for what asks on a host, by all the rules that judge it."""
+    cuda = asked_cuda(ask, driver, gpus, open_module)
+    return worst(ruling.verdict for gpu in gpus for ruling in judge_ask(ask, cuda, driver, gpu, open_module))
+
+
+def asked_cuda(ask: Ask, driver: str, gpus: Sequence[Gpu], open_module: bool | None = None) -> Cuda:
+    """Returns the CUDA version that is asked for; where any minor version will do, the lowest of those that fare best.
+
+    Raises ValueError where it is no version.
+    """
+    several = members(ask)
+    if len(several) == 1:
+        return several[0]
+    return min(several, key=lambda cuda: SEVERITY.index(verdict_on(cuda, driver, gpus, open_module)))

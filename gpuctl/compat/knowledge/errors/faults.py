@@ -1,0 +1,121 @@
+"""What is known of failures: the driver's Xid errors, the toolkit's faulty releases, which checks detect what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+
+from gpuctl.command import Shell, command
+from gpuctl.compat.tables.loader import load
+from gpuctl.compat.versions import compare
+from gpuctl.model import Disturbs, Remedy
+
+ACTIONS = ("ignore", "restart-app", "report", "reset-gpu", "restart-host")
+"""What NVIDIA has done at once about an Xid, from least to most; `ignore` is for what is logged beside another."""
+
+
+@dataclass(frozen=True)
+class Xid:
+    """An error that the driver reports in the kernel log. `action` is one of ACTIONS.
+
+    `says`: words that its line may have, and the action that each asks for instead.
+    """
+
+    xid: int
+    text: str
+    action: str
+    source: str
+    note: str | None = None
+    says: Mapping[str, str] = field(default_factory=dict)
+
+    def said(self, line: str) -> str | None:
+        """Returns which of those words a line has: what something is now, in one that tells what it changed from."""
+        now = line.lower().rpartition(" to ")[2]
+        return next((words for words in self.says if words.lower() in now), None)
+
+
+@cache
+def xids() -> dict[int, Xid]:
+    """Returns the Xids by number; the ones that are not there are rare, or NVIDIA wants to hear of them."""
+    return {row.xid: row for row in load("xids", Xid)}
+
+
+def remedy_of(action: str, gpu: str = "INDEX") -> Remedy:
+    """Returns what to do where an Xid asks for this; `gpu` is the GPU's index, id or place on the bus."""
+    text, commands, disturbs = _REMEDIES[action]
+    return Remedy(text, tuple(one.mapped(lambda word: word.replace("INDEX", gpu)) for one in commands), disturbs)
+
+
+_REMEDIES = {
+    "ignore": (
+        "Look for the Xids before it: it is logged beside another fault.",
+        (command("dmesg", Shell.PIPE, "grep", "-i", "xid"),),
+        Disturbs.NOTHING,
+    ),
+    "restart-app": (
+        "Start the program again; where only this program meets it, the fault is the program's.",
+        (command("compute-sanitizer", "PROGRAM"),),
+        Disturbs.NOTHING,
+    ),
+    "report": (
+        "Keep the log for NVIDIA, and try a newer driver.",
+        (command("nvidia-bug-report.sh"),),
+        Disturbs.NOTHING,
+    ),
+    "reset-gpu": (
+        "Reset the GPU when nothing runs on it; where it comes back, have it examined.",
+        (command("nvidia-smi", "--gpu-reset", "-i", "INDEX"),),
+        Disturbs.RUNNING_CONTAINERS,
+    ),
+    "restart-host": (
+        "Reboot; where it comes back, look at power, heat and seating, and have the GPU replaced.",
+        (command("reboot"),),
+        Disturbs.HOST,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class ToolkitFault:
+    """A fault that the toolkit has from `since` (None: ever) until before `fixed`, and the family that it shows as."""
+
+    family: str
+    fixed: str
+    text: str
+    source: str
+    since: str | None = None
+    note: str | None = None
+
+
+@cache
+def toolkit_faults() -> tuple[ToolkitFault, ...]:
+    """Returns the known faults, the oldest first."""
+    return load("toolkit_faults", ToolkitFault)
+
+
+def faults_of(version: str) -> tuple[ToolkitFault, ...]:
+    """Returns the faults of a release such as 1.17.0."""
+    ended = [fault for fault in toolkit_faults() if compare(version, fault.fixed) < 0]
+    return tuple(fault for fault in ended if fault.since is None or compare(version, fault.since) >= 0)
+
+
+@dataclass(frozen=True)
+class FamilyChecks:
+    """A family of failures and the checks that detect it.
+
+    `seen_in`: host, where facts show it before anything fails; log, where a log that doctor reads shows it afterwards;
+    run, where only the failing command does, and `why`.
+    """
+
+    family: str
+    checks: tuple[str, ...]
+    seen_in: str
+    source: str
+    why: str | None = None
+
+
+@cache
+def family_checks() -> dict[str, FamilyChecks]:
+    """Returns all families by id, the most frequent first."""
+    return {row.family: row for row in load("family_checks", FamilyChecks)}

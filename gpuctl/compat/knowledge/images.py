@@ -1,0 +1,128 @@
+"""NVIDIA's CUDA images (nvidia/cuda): which tags exist, and which of them a driver runs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from gpuctl.compat.judge.judge import verdict_on
+from gpuctl.compat.judge.rulings import resolve_cuda
+from gpuctl.compat.knowledge.gpus.gpus import Gpu
+from gpuctl.compat.tables.loader import load
+from gpuctl.compat.versions import Version, parts
+from gpuctl.model import Verdict
+
+REPOSITORY = "nvidia/cuda"
+_REGISTRIES = ("", "docker.io/", "index.docker.io/", "nvcr.io/")
+# doc/README.md of https://gitlab.com/nvidia/container-images/cuda; holds for every tag that was ever listed.
+_TAG = re.compile(
+    r"(?P<cuda>[0-9]+\.[0-9]+(?:\.[0-9]+)?)(?:-(?P<library>cudnn[0-9]*|tensorrt))?"
+    r"-(?P<flavour>base|runtime|devel)(?:-rc)?(?:-(?P<os>[a-z]+[0-9.]*))?"
+)
+_BARE_CUDNN = 9
+"""The cuDNN of tags that say no number, which is what those from CUDA 12.4.1 on do (the same README)."""
+_RANKS = {Verdict.COMPATIBLE: 0, Verdict.LIMITED: 1}
+
+
+@dataclass(frozen=True)
+class CudaImages:
+    """The tags of one CUDA version on one operating system. `os` is None for the old tags that name none.
+
+    `status` is that of 2025-08-18, the last official lists: supported, unsupported (may be deleted), delisted (on
+    neither list any more: deleted or due to be); `seen` is newer than the lists and known from public Dockerfiles.
+    NVIDIA's dates for deletions have slipped: `deletion_planned` is no proof.
+    """
+
+    cuda: str
+    os: str | None
+    flavours: tuple[str, ...]
+    status: str
+    first_listed: str | None
+    last_listed: str | None
+    source: str
+    deletion_planned: str | None = None
+    seen: str | None = None
+    note: str | None = None
+
+    @property
+    def as_of(self) -> str:
+        """The day (or, of tags that were only seen, the month) to which the status belongs."""
+        return self.last_listed or self.seen or ""
+
+    def reference(self, flavour: str) -> str:
+        """Returns what to pull: "nvidia/cuda:12.4.1-base-ubuntu22.04"."""
+        return f"{REPOSITORY}:{self.cuda}-{flavour}" + (f"-{self.os}" if self.os else "")
+
+
+@cache
+def cuda_images() -> tuple[CudaImages, ...]:
+    """Returns every CUDA version and operating system that NVIDIA listed, oldest CUDA first."""
+    return load("images", CudaImages)
+
+
+def last_official_list() -> str:
+    """Returns the day of NVIDIA's last lists of supported and unsupported tags that the table rests on."""
+    return max(images.last_listed or "" for images in cuda_images())
+
+
+def newest_base_images(driver: str, gpus: Sequence[Gpu]) -> tuple[str, ...]:
+    """Returns the base images that the driver runs on these GPUs, best first; none without a GPU.
+
+    Without limits before with limits, still listed before delisted, newest CUDA first, Ubuntu (newest first) before the
+    others. `driver` is dotted numbers.
+    """
+    if not gpus:
+        return ()
+    bases = [images for images in cuda_images() if "base" in images.flavours]
+    verdicts = {cuda: verdict_on(resolve_cuda(cuda), driver, gpus) for cuda in dict.fromkeys(row.cuda for row in bases)}
+    runnable = [images for images in bases if verdicts[images.cuda] in _RANKS]
+    newest = sorted(runnable, key=lambda images: (parts(images.cuda), *newest_ubuntu_last(images.os)), reverse=True)
+    best = sorted(newest, key=lambda images: (_RANKS[verdicts[images.cuda]], images.status == "delisted"))
+    return tuple(images.reference("base") for images in best)
+
+
+def newest_ubuntu_last(os: str | None) -> tuple[bool, str, Version]:
+    """Returns by what operating systems are sorted: Ubuntu behind the others, each by its version."""
+    name = (os or "").rstrip("0123456789.")
+    version = (os or "").removeprefix(name)
+    return name == "ubuntu", name, parts(version) if version else ()
+
+
+@dataclass(frozen=True)
+class Tag:
+    """What an nvidia/cuda tag says. `library` lies on top of the flavour: "cudnn8", "cudnn", "tensorrt"; None: nothing.
+
+    `os` is None in old tags, which mean the Ubuntu of their time.
+    """
+
+    cuda: str
+    library: str | None
+    flavour: str
+    os: str | None
+
+    @property
+    def cudnn(self) -> int | None:
+        """The major version of cuDNN, None where the image has none."""
+        if not self.library or not self.library.startswith("cudnn"):
+            return None
+        return int(self.library.removeprefix("cudnn") or _BARE_CUDNN)
+
+
+def parse_tag(reference: str) -> Tag | None:
+    """Returns what the tag of an image of NVIDIA's says; None for any other image, and for a tag of another shape.
+
+    A registry's name before it (docker.io, nvcr.io) and a digest behind it are allowed.
+    """
+    repository, _, tag = reference.partition("@")[0].rpartition(":")
+    match = _TAG.fullmatch(tag)
+    if match is None or repository not in {registry + REPOSITORY for registry in _REGISTRIES}:
+        return None
+    return Tag(match["cuda"], match["library"], match["flavour"], match["os"])
+
+
+def cuda_of_tag(reference: str) -> str | None:
+    """Returns the CUDA version of an image of NVIDIA's, "10.1" of nvidia/cuda:10.1-base-centos7; None for any other."""
+    tag = parse_tag(reference)
+    return tag.cuda if tag else None

@@ -1,0 +1,40 @@
+"""Packages that ask for CUDA without naming it: through what they pull in, or built in. From data/indirect_packages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+from gpuctl.compat.tables.loader import load
+
+
+@dataclass(frozen=True)
+class IndirectPackage:
+    """A package, by its normalized name, that asks for CUDA through packages that it `pulls` in.
+
+    `pulls` empty: it was built for a CUDA version that neither its name nor its version tells.
+    """
+
+    package: str
+    source: str
+    pulls: tuple[str, ...] = ()
+    note: str | None = None
+
+    @property
+    def why_unknown(self) -> str:
+        """Why nothing tells which CUDA it asks for, and what would: a sentence without its subject and full stop."""
+        if self.pulls:
+            return (
+                f"asks for CUDA through what it pulls in ({', '.join(self.pulls)}), and nothing here says which "
+                "version of that: give what pip freeze prints where it is installed"
+            )
+        return (
+            "brings a CUDA of its own, which neither its name nor its version tells: look in its release notes, and "
+            "ask with --cuda"
+        )
+
+
+@cache
+def indirect_packages() -> dict[str, IndirectPackage]:
+    """Returns the packages by name."""
+    return {row.package: row for row in load("indirect_packages", IndirectPackage)}

@@ -1,0 +1,166 @@
+"""Which commands install what, by package manager and distribution: knowledge from data/install_commands.jsonl."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from gpuctl.command import Command
+from gpuctl.compat.judge.by_gpu import serving_modules
+from gpuctl.compat.knowledge.gpus.gpus import Gpu
+from gpuctl.compat.tables.command_rows import Words, filled, names_in, parse_commands
+from gpuctl.compat.tables.loader import architectures, load
+
+# The names under which NVIDIA's driver repository keeps the distributions; relatives use their elder's packages.
+# Source: https://docs.nvidia.com/datacenter/tesla/driver-installation-guide/
+_REPOSITORIES = {
+    "debian": "debian",
+    "ubuntu": "ubuntu",
+    "fedora": "fedora",
+    "amzn": "amzn",
+    "rhel": "rhel",
+    "centos": "rhel",
+    "rocky": "rhel",
+    "almalinux": "rhel",
+    "ol": "rhel",
+    "sles": "sles",
+    "opensuse-leap": "opensuse",
+}
+_WHOLE_VERSION = {"ubuntu"}
+_IN_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._+~-]*[A-Za-z0-9_+~])?")
+"""What may stand in a package's name: in anything else apt and dnf see options, patterns or what to remove."""
+_ARCHITECTURES = {"x86_64": "x86_64", "aarch64": "sbsa"}
+
+
+@dataclass(frozen=True)
+class InstallRow:
+    """The commands that install one thing with one package manager.
+
+    No distributions: it serves all that have it; no versions (major ones): it serves all of theirs.
+    """
+
+    what: str
+    manager: str
+    distributions: tuple[str, ...]
+    commands: tuple[Command, ...]
+    source: str
+    versions: tuple[str, ...] = ()
+    note: str | None = None
+
+
+@cache
+def install_rows() -> tuple[InstallRow, ...]:
+    """Returns the table, the rows for particular distributions before the general ones."""
+    return load("install_commands", _row)
+
+
+def _row(commands: Sequence[Words], **fields: Any) -> InstallRow:
+    return InstallRow(commands=parse_commands(commands), **fields)
+
+
+@dataclass(frozen=True)
+class PackageRepository:
+    """NVIDIA's repository of the toolkit's packages for one package manager.
+
+    `url` has the manager's variable for the architecture, `key` is where its public key lies, `file` the configuration
+    that NVIDIA publishes.
+    """
+
+    manager: str
+    url: str
+    key: str
+    file: str
+    source: str
+
+
+@cache
+def package_repositories() -> dict[str, PackageRepository]:
+    """Returns the repositories by package manager."""
+    return {row.manager: row for row in load("package_repositories", PackageRepository)}
+
+
+@dataclass(frozen=True)
+class Target:
+    """The host that a command is for: its package manager and os-release id and version, kernel, architecture."""
+
+    manager: str
+    distribution: str
+    version: str
+    kernel: str
+    architecture: str
+    root: bool
+
+
+def install_commands(what: str, target: Target, **values: str) -> tuple[Command, ...]:
+    """Returns the exact commands that install `what` on the target: docker, docker-client, toolkit, runc, driver,
+    nvidia-smi, headers; or that put it into force: initramfs, mok (the key that signs modules).
+
+    The driver is the newest that NVIDIA's repository has; `driver-branch` stays on one branch of it.
+
+    Empty where gpuctl knows none for it: better none than a wrong one.
+    """
+    toolkit = package_repositories().get(target.manager)
+    names = {"kernel": target.kernel, "repository": driver_repository(target), **values}
+    places = {
+        "toolkit_repository": toolkit.url if toolkit else "",
+        "toolkit_key": toolkit.key if toolkit else "",
+        "toolkit_file": toolkit.file if toolkit else "",
+        "repository_architecture": _ARCHITECTURES.get(target.architecture, ""),
+        **{name: value for name, value in names.items() if _IN_NAME.fullmatch(value)},
+    }
+    commands = next((row.commands for row in install_rows() if _serves(row, what, target)), ())
+    if not all(places.get(name) for command in commands for name in names_in(command)):
+        return ()
+    told = (filled(command, places) for command in commands)
+    return tuple(command.for_root() if target.root else command for command in told)
+
+
+OPEN_DRIVER = "nvidia-open"
+"""The package of the newest driver with the open kernel module."""
+
+
+def driver_commands(gpus: Sequence[Gpu], target: Target, branch: str | None = None) -> tuple[Command, ...]:
+    """Returns the exact commands that install the driver for these GPUs: of a branch where they can, else the newest.
+
+    Empty where gpuctl knows none: for the target, or because no kernel module drives all of these GPUs.
+    """
+    package = driver_package(gpus)
+    if not serving_modules(gpus):
+        return ()
+    if package == OPEN_DRIVER and branch:
+        pinned = install_commands("driver-branch", target, driver_package=package, branch=branch)
+        if pinned:
+            return pinned
+    commands = install_commands("driver", target, driver_package=package)
+    return commands if any(package in str(command) for command in commands) else ()
+
+
+def driver_package(gpus: Iterable[Gpu]) -> str:
+    """Returns the package of NVIDIA's driver repository for these GPUs: the open module wherever all of them run it.
+
+    Older GPUs need the proprietary module, of the last branch that still drives them.
+    Source: https://docs.nvidia.com/datacenter/tesla/driver-installation-guide/
+    """
+    known = [row for gpu in gpus if (row := architectures().get(gpu.compute_capability))]
+    if all(row.open_module != "no" for row in known):
+        return OPEN_DRIVER
+    last = [int(row.last_driver_branch) for row in known if row.last_driver_branch]
+    return f"cuda-drivers-{min(last)}" if last else "cuda-drivers"
+
+
+def driver_repository(target: Target) -> str:
+    """Returns the directory name of NVIDIA's driver repository for the target ("ubuntu2204"), or ""."""
+    name = _REPOSITORIES.get(target.distribution, "")
+    if not name or not target.version:
+        return ""
+    version = target.version if target.distribution in _WHOLE_VERSION else target.version.partition(".")[0]
+    return name + version.replace(".", "")
+
+
+def _serves(row: InstallRow, what: str, target: Target) -> bool:
+    right_distribution = not row.distributions or target.distribution in row.distributions
+    right_version = not row.versions or target.version.partition(".")[0] in row.versions
+    return row.what == what and row.manager == target.manager and right_distribution and right_version

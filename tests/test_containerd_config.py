@@ -27,8 +27,8 @@ from gpuctl.engines.containerd import (
     wished_entry,
 )
 from gpuctl.engines.merge import REMOVED, value_at
-from gpuctl.engines.toml_shown import diff
-from gpuctl.engines.toml_text import NotAccepted, line_of, set_values, values
+from gpuctl.engines.toml.shown import diff
+from gpuctl.engines.toml.text import NotAccepted, line_of, set_values, values
 
 PROGRAM = "/usr/bin/nvidia-container-runtime"
 V2 = CRI_PLUGINS[1]

@@ -18,8 +18,8 @@ from hosts import denied, host
 from simhost import SimHost, Toolkit
 
 from gpuctl.engines.crio import Differs, register
-from gpuctl.engines.toml_shown import diff
-from gpuctl.engines.toml_text import NotAccepted
+from gpuctl.engines.toml.shown import diff
+from gpuctl.engines.toml.text import NotAccepted
 from gpuctl.facts.crio import parse_config, probe_crio
 from gpuctl.facts.gather import gather
 from gpuctl.provision import crio

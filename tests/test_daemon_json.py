@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpuctl.engines.daemon_json import Differs, Runtime, diff, register, settings
-from gpuctl.engines.json_text import NotAccepted, parse
+from gpuctl.engines.json.text import NotAccepted, parse
 
 NVIDIA = Runtime("/usr/bin/nvidia-container-runtime")
 SPACE = st.text(" \t\r\n", max_size=3)

@@ -19,7 +19,7 @@ from synthetic import HOSTS
 from gpuctl.checks import CHECKS, LAYERS, chosen, diagnose, part
 from gpuctl.checks.needed import deciding, in_doubt, subjects
 from gpuctl.engines.daemon_json import Runtime, diff, register, settings
-from gpuctl.engines.json_text import parse
+from gpuctl.engines.json.text import parse
 from gpuctl.facts.docker.docker import Docker
 from gpuctl.facts.gather import HEADLINE, PROBES, Facts, Missing, gather
 from gpuctl.facts.gpu.driver import Driver

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from gpuctl.documents import load_toml
 from gpuctl.engines import containerd, crio
 from gpuctl.engines.merge import REMOVED, Keys, changed, same, taken_out, value_at
-from gpuctl.engines.toml_layout import without_bare_header
-from gpuctl.engines.toml_spelling import dotted, spelled
-from gpuctl.engines.toml_text import NotAccepted, line_of, set_values, values
+from gpuctl.engines.toml.layout import without_bare_header
+from gpuctl.engines.toml.spelling import dotted, spelled
+from gpuctl.engines.toml.text import NotAccepted, line_of, set_values, values
 
 KEYS = ["a", "b", "c-d", "io.x/y", "", "é", 'q"\\', "#", "1", "[x]"]
 LITERALS = [

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from gpuctl.engines.merge import REMOVED, Keys, Value, value_at
-from gpuctl.engines.toml_spelling import told
-from gpuctl.engines.toml_text import NotAccepted, decoded, line_of, set_values, table_at, values
+from gpuctl.engines.toml.spelling import told
+from gpuctl.engines.toml.text import NotAccepted, decoded, line_of, set_values, table_at, values
 
 RUNC_V2 = "io.containerd.runc.v2"
 RUNTIME_PLUGIN = "io.containerd.cri.v1.runtime"

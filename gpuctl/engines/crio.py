@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from gpuctl.engines.merge import REMOVED, Keys, Value
-from gpuctl.engines.toml_spelling import told
-from gpuctl.engines.toml_text import NotAccepted, decoded, line_of, set_values, table_at, values
+from gpuctl.engines.toml.spelling import told
+from gpuctl.engines.toml.text import NotAccepted, decoded, line_of, set_values, table_at, values
 from gpuctl.facts.crio import CrioConfig, parse_config
 
 HEADER = b"# Written by gpuctl install-runtime.\n"

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from difflib import unified_diff
 from typing import Any
 
-from gpuctl.engines.json_layout import Layout
-from gpuctl.engines.json_text import Kind, Member, Node, NotAccepted, decode, parse, place, string, walk
+from gpuctl.engines.json.layout import Layout
+from gpuctl.engines.json.text import Kind, Member, Node, NotAccepted, decode, parse, place, string, walk
 from gpuctl.engines.merge import REMOVED, Keys, Values
 from gpuctl.engines.spans import newline, replaced
 from gpuctl.host.record.redact import public_value

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from gpuctl.engines.merge import Values
-from gpuctl.engines.toml_shown import diff
-from gpuctl.engines.toml_text import NotAccepted, set_values
+from gpuctl.engines.toml.shown import diff
+from gpuctl.engines.toml.text import NotAccepted, set_values
 
 __all__ = ["NotAccepted", "diff", "with_settings"]
 

@@ -9,8 +9,8 @@ from dataclasses import replace
 from gpuctl.checks.remedies import as_root
 from gpuctl.command import command, operands
 from gpuctl.engines.containerd import Settings, cri_plugin, enable, settings
-from gpuctl.engines.toml_shown import diff
-from gpuctl.engines.toml_text import NotAccepted, set_values, values
+from gpuctl.engines.toml.shown import diff
+from gpuctl.engines.toml.text import NotAccepted, set_values, values
 from gpuctl.facts.containerd.containerd import Containerd
 from gpuctl.facts.gather import Facts
 from gpuctl.facts.machine.system import System

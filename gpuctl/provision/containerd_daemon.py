@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gpuctl.engines.containerd import Settings
-from gpuctl.engines.toml_text import NotAccepted
+from gpuctl.engines.toml.text import NotAccepted
 from gpuctl.facts.containerd.containerd import Containerd, Cri, Unit
 from gpuctl.facts.containerd.daemon import ask_cri
 from gpuctl.host.look.reading import Host

@@ -20,7 +20,7 @@ from gpuctl.engines.containerd import (
     wished_entry,
 )
 from gpuctl.engines.merge import REMOVED, value_at
-from gpuctl.engines.toml_text import NotAccepted, decoded, line_of, values
+from gpuctl.engines.toml.text import NotAccepted, decoded, line_of, values
 from gpuctl.host.write.files import behind_links
 from gpuctl.provision.setup import Contents
 

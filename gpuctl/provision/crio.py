@@ -10,8 +10,8 @@ from typing import Any
 from gpuctl.checks.remedies import as_root
 from gpuctl.command import command
 from gpuctl.engines.crio import INHERITED, register
-from gpuctl.engines.toml_shown import diff
-from gpuctl.engines.toml_text import NotAccepted
+from gpuctl.engines.toml.shown import diff
+from gpuctl.engines.toml.text import NotAccepted
 from gpuctl.facts.crio import FOLDER, Crio, CrioConfig, merged
 from gpuctl.facts.gather import Facts
 from gpuctl.facts.machine.system import System

@@ -19,7 +19,7 @@ from gpuctl.engines.daemon_json import (
     settings,
     values,
 )
-from gpuctl.engines.json_text import NotAccepted
+from gpuctl.engines.json.text import NotAccepted
 from gpuctl.facts.docker.docker import Docker
 from gpuctl.facts.gather import Facts
 from gpuctl.facts.machine.system import System

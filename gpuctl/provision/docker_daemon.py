@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 from gpuctl.compat.versions import compare, leading
 from gpuctl.engines.daemon_json import Settings, settings
-from gpuctl.engines.json_text import NotAccepted
+from gpuctl.engines.json.text import NotAccepted
 from gpuctl.facts.docker.docker import Docker
 from gpuctl.host.act.process import is_running
 from gpuctl.host.decode import number_in, object_in, parse_object, parse_objects, text_in, texts_in

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from gpuctl.engines import json_text, toml_text
+from gpuctl.engines.json import text as json_text
 from gpuctl.engines.merge import Conflict, Values, taken_out
+from gpuctl.engines.toml import text as toml_text
 from gpuctl.facts.own.journal import ROLLED_BACK, UNDONE, Changes
 from gpuctl.facts.own.journal_entries import FileWrite
 from gpuctl.host.look.reading import Host

@@ -12,8 +12,8 @@ from typing import Any
 
 from gpuctl.engines.merge import Keys, Values
 from gpuctl.engines.spans import Span, newline, replaced
-from gpuctl.engines.toml_places import Entry, Holder, Kind, Lost, Places, Section, Value, places, walk
-from gpuctl.engines.toml_spelling import dotted, leaves, spelled, table
+from gpuctl.engines.toml.places import Entry, Holder, Kind, Lost, Places, Section, Value, places, walk
+from gpuctl.engines.toml.spelling import dotted, leaves, spelled, table
 
 _BLANKS = re.compile(r"[ \t]*")
 _LINE_END = re.compile(r"\r?\n")

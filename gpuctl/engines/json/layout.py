@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from gpuctl.engines.json_text import Kind, Node
+from gpuctl.engines.json.text import Kind, Node
 from gpuctl.engines.spans import newline, replaced
 
 _LINE_END = re.compile(r"\r\n|\n|\r")

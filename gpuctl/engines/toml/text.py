@@ -14,8 +14,8 @@ from typing import Any
 
 from gpuctl.documents import TooMuch, load_toml
 from gpuctl.engines.merge import REMOVED, Keys, Value, Values, same, value_at
-from gpuctl.engines.toml_layout import added, removed, replaced_value, without_bare_header
-from gpuctl.engines.toml_places import Lost, places, walk
+from gpuctl.engines.toml.layout import added, removed, replaced_value, without_bare_header
+from gpuctl.engines.toml.places import Lost, places, walk
 
 _PLACE = re.compile(r" \(at line (\d+), column \d+\)$")
 _AT_END = " (at end of document)"

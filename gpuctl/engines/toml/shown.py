@@ -6,9 +6,9 @@ from gpuctl.documents import load_toml
 from gpuctl.engines.merge import Keys
 from gpuctl.engines.spans import Span, replaced
 from gpuctl.engines.text_diff import text_diff
-from gpuctl.engines.toml_places import Kind, Lost, places, walk
-from gpuctl.engines.toml_spelling import spelled
-from gpuctl.engines.toml_text import NotAccepted, decoded, values
+from gpuctl.engines.toml.places import Kind, Lost, places, walk
+from gpuctl.engines.toml.spelling import spelled
+from gpuctl.engines.toml.text import NotAccepted, decoded, values
 from gpuctl.host.record.redact import MASK, public_value, without_secrets
 
 

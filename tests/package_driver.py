@@ -19,12 +19,12 @@ from gpuctl.facts.machine.system import System
 from gpuctl.facts.packages.packages import Packages
 from gpuctl.host.look.local import LocalHost
 from gpuctl.provision.errand import Errand
-from gpuctl.provision.package_plan import PackagePlan
-from gpuctl.provision.packages import PackageWish, plan_packages
+from gpuctl.provision.packages.packages import PackageWish, plan_packages
+from gpuctl.provision.packages.plan import PackagePlan
 from gpuctl.provision.result import Refused, Wish
 from gpuctl.provision.rollback import rollback
+from gpuctl.provision.run.transaction import conduct
 from gpuctl.provision.setup import Setup
-from gpuctl.provision.transaction import conduct
 
 SLOW = Path("/srv/slow")
 

@@ -27,7 +27,7 @@ from gpuctl.facts.machine.system import System
 from gpuctl.host.look.local import LocalHost
 from gpuctl.host.look.reading import Host
 from gpuctl.model import Disturbs, Fact
-from gpuctl.provision.containerd import plan, running
+from gpuctl.provision.engines.containerd.containerd import plan, running
 from gpuctl.provision.result import Refused, Wish
 from gpuctl.provision.setup import NotUp, Setup
 

@@ -22,7 +22,7 @@ from gpuctl.engines.toml.shown import diff
 from gpuctl.engines.toml.text import NotAccepted
 from gpuctl.facts.crio import parse_config, probe_crio
 from gpuctl.facts.gather import gather
-from gpuctl.provision import crio
+from gpuctl.provision.engines.crio import crio
 from gpuctl.provision.result import Wish
 
 STAND_IN = Path(__file__).parent / "simhost" / "programs" / "crio.py"

@@ -25,7 +25,7 @@ from gpuctl.compat.knowledge.errors.failures import families, written
 from gpuctl.compat.knowledge.errors.faults import family_checks
 from gpuctl.facts.gather import PROBES
 from gpuctl.model import ENGINES, ExitCode
-from gpuctl.provision.engines import engine_of
+from gpuctl.provision.engines.choose import engine_of
 from gpuctl.provision.setup import Engine
 
 ROOT = Path(__file__).parents[1]

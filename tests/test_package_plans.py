@@ -16,9 +16,9 @@ from gpuctl.facts.gather import gather
 from gpuctl.facts.packages.packages import Offer, Package, parse_installed, parse_policy
 from gpuctl.facts.packages.sources import contradictions, parse_deb822, parse_one_line, parse_repo
 from gpuctl.host.act.download import DownloadProblem, download
-from gpuctl.provision.package_files import show, silenced
-from gpuctl.provision.package_plan import PackagePlan
-from gpuctl.provision.packages import PackageWish, check_repo_url, newest, plan_packages
+from gpuctl.provision.packages.files import show, silenced
+from gpuctl.provision.packages.packages import PackageWish, check_repo_url, newest, plan_packages
+from gpuctl.provision.packages.plan import PackagePlan
 from gpuctl.provision.result import Refused
 
 DEB822 = """\

@@ -40,10 +40,10 @@ def verify(
     json: Json = False,
 ) -> None:
     """Say what is wrong with the tables, row by row and between rows."""
-    from gpuctl.provision.overlay import NoTables, TablesRefused
-    from gpuctl.provision.verify_tables import verify_tables
     from gpuctl.render.progress import working
     from gpuctl.render.tables import verify_json, verify_text
+    from gpuctl.tables.overlay import NoTables, TablesRefused
+    from gpuctl.tables.verify import verify_tables
 
     try:
         with working("Verifying the tables"):
@@ -66,10 +66,10 @@ def use(
     json: Json = False,
 ) -> None:
     """Install the tables of DIR, once verified, for later runs of this user, or as root for those of all users."""
-    from gpuctl.provision.overlay import NoTables
-    from gpuctl.provision.use_tables import use_bundled, use_tables
     from gpuctl.render.progress import working
     from gpuctl.render.tables import print_use, use_json
+    from gpuctl.tables.overlay import NoTables
+    from gpuctl.tables.use import use_bundled, use_tables
 
     if bool(folder) == bundled:
         raise typer.BadParameter("name a folder, or give --bundled", param_hint="DIR")

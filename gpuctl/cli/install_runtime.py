@@ -82,7 +82,7 @@ def command(
     """Register the NVIDIA runtime with Docker, containerd, CRI-O or Podman, and verify. No container is stopped."""
     from gpuctl.host.look.local import LocalHost
     from gpuctl.provision.install import install_runtime
-    from gpuctl.provision.packages import PackageWish
+    from gpuctl.provision.packages.packages import PackageWish
     from gpuctl.provision.result import Wish
     from gpuctl.render.changes import show_change
     from gpuctl.render.progress import taking_steps

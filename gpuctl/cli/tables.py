@@ -11,7 +11,7 @@ import typer
 from gpuctl.host.places import chosen_data
 
 if TYPE_CHECKING:
-    from gpuctl.provision.overlay import Chosen
+    from gpuctl.tables.overlay import Chosen
 
 
 def over_tables(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -29,7 +29,7 @@ def chosen_tables() -> Chosen | None:
     """Puts the chosen tables in effect and returns them; None: gpuctl's own. Ends the run where they are refused."""
     if chosen_data() is None:
         return None
-    from gpuctl.provision.overlay import TablesRefused, use_chosen_tables
+    from gpuctl.tables.overlay import TablesRefused, use_chosen_tables
 
     try:
         return use_chosen_tables()

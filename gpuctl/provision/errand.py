@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from gpuctl.facts.own.journal import Changes, Run
 from gpuctl.host.look.reading import Host
 from gpuctl.model import ExitCode, Plan
-from gpuctl.provision.package_plan import PackagePlan
+from gpuctl.provision.packages.plan import PackagePlan
 from gpuctl.provision.result import NO_STEPS, UNTOUCHED, File, Refused, Result, Say, Wish
 from gpuctl.provision.setup import Setup
 

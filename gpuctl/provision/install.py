@@ -12,12 +12,12 @@ from gpuctl.facts.own.journal import Changes, Run
 from gpuctl.facts.packages.packages import Packages
 from gpuctl.host.look.reading import Host
 from gpuctl.host.record.memory import RememberingHost
-from gpuctl.provision.engines import engine_of, found_engine
+from gpuctl.provision.engines.choose import engine_of, found_engine
 from gpuctl.provision.errand import Errand, refusal
-from gpuctl.provision.packages import PackageWish, plan_packages
+from gpuctl.provision.packages.packages import PackageWish, plan_packages
 from gpuctl.provision.result import Refused, Result, Say, Wish
+from gpuctl.provision.run.transaction import conduct
 from gpuctl.provision.setup import Setup
-from gpuctl.provision.transaction import conduct
 
 COMMAND = "install-runtime"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")

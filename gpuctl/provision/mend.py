@@ -24,14 +24,14 @@ from gpuctl.facts.toolkit.settings import LDCONFIGS, ToolkitSettings
 from gpuctl.facts.toolkit.toolkit import SETTINGS, Toolkit
 from gpuctl.host.look.reading import Host
 from gpuctl.model import Disturbs, ExitCode, Report, Status
-from gpuctl.provision import cdi
+from gpuctl.provision.engines import cdi
+from gpuctl.provision.engines.podman.podman import SPEC
 from gpuctl.provision.errand import Errand
 from gpuctl.provision.install import install_runtime
-from gpuctl.provision.packages import PackageWish
-from gpuctl.provision.podman import SPEC
+from gpuctl.provision.packages.packages import PackageWish
 from gpuctl.provision.result import Refused, Result, Say, Wish
+from gpuctl.provision.run.transaction import conduct
 from gpuctl.provision.setup import Edit, Setup
-from gpuctl.provision.transaction import conduct
 
 COMMAND = "doctor --fix"
 TOOLKIT = ("toolkit.installed", "toolkit.runtime", "toolkit.hook", "toolkit.cli")

@@ -15,13 +15,13 @@ from gpuctl.host.write.files import same_file
 from gpuctl.host.write.replace import content_before, digest
 from gpuctl.host.write.replacement import Replacement
 from gpuctl.model import ENGINES, CannotTell, Disturbs, ExitCode, Step
-from gpuctl.provision.engines import engine_of, reader, untold
+from gpuctl.provision.engines.choose import engine_of, reader, untold
 from gpuctl.provision.errand import Errand
-from gpuctl.provision.package_files import show_source
-from gpuctl.provision.packages import undo_packages
+from gpuctl.provision.packages.files import show_source
+from gpuctl.provision.packages.packages import undo_packages
 from gpuctl.provision.result import Refused, Result, Say, Wish
+from gpuctl.provision.run.transaction import conduct
 from gpuctl.provision.setup import Edit, Finish, Setup
-from gpuctl.provision.transaction import conduct
 
 COMMAND = "rollback"
 

@@ -13,13 +13,13 @@ from gpuctl.host.look.reading import Host
 from gpuctl.host.write.files import same_file
 from gpuctl.host.write.replace import content_before, digest
 from gpuctl.model import ENGINES
-from gpuctl.provision.engines import engine_of, reader, untold
+from gpuctl.provision.engines.choose import engine_of, reader, untold
 from gpuctl.provision.errand import Errand
 from gpuctl.provision.install import COMMAND as INSTALL
 from gpuctl.provision.result import Refused, Result, Say, Wish
 from gpuctl.provision.rollback import own_runs
+from gpuctl.provision.run.transaction import conduct
 from gpuctl.provision.setup import Document, Edit, Engine, Setup
-from gpuctl.provision.transaction import conduct
 
 COMMAND = "uninstall-runtime"
 _VOID = (ROLLED_BACK, UNDONE)

@@ -13,9 +13,9 @@ from gpuctl.render.json import document
 from gpuctl.render.text import Styled, plain
 
 if TYPE_CHECKING:
-    from gpuctl.provision.overlay import Chosen
-    from gpuctl.provision.use_tables import Installation
-    from gpuctl.provision.verify_tables import Verification
+    from gpuctl.tables.overlay import Chosen
+    from gpuctl.tables.use import Installation
+    from gpuctl.tables.verify import Verification
 
 SHOWN = 20
 """Problems on a screen."""

@@ -22,10 +22,10 @@ from gpuctl.facts.packages.packages import NAMES, REPLACED, TOOLKIT, Package, Pa
 from gpuctl.facts.packages.sources import contradictions
 from gpuctl.host.look.reading import Host
 from gpuctl.model import CannotTell, Disturbs, ExitCode, Remedy, Step
-from gpuctl.provision import apt, rpm
-from gpuctl.provision.package_plan import Family, PackagePlan, PackageProblem, Repository, Upgrade
+from gpuctl.provision.packages import apt, rpm
+from gpuctl.provision.packages.key import signing_key
+from gpuctl.provision.packages.plan import Family, PackagePlan, PackageProblem, Repository, Upgrade
 from gpuctl.provision.result import Refused
-from gpuctl.provision.signing_key import signing_key
 
 FAMILIES: Mapping[str, Family] = MappingProxyType({"apt": apt, "dnf": rpm, "yum": rpm, "zypper": rpm})
 ARCHITECTURES = ("amd64", "arm64")

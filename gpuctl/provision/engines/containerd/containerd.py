@@ -17,11 +17,11 @@ from gpuctl.facts.machine.system import System
 from gpuctl.host.look.reading import Host, Outcome, failure, said_line
 from gpuctl.host.write import files
 from gpuctl.model import ENGINES, CannotTell, Disturbs, ExitCode, Remedy
-from gpuctl.provision.containerd_daemon import TITLES, Running
-from gpuctl.provision.containerd_files import Layout, check, disabling, registered, target
-from gpuctl.provision.daemons import not_restarted, refused
+from gpuctl.provision.engines.containerd.daemon import TITLES, Running
+from gpuctl.provision.engines.containerd.files import Layout, check, disabling, registered, target
+from gpuctl.provision.engines.daemons import not_restarted, refused
+from gpuctl.provision.engines.runtime_program import PROGRAM, whole_path
 from gpuctl.provision.result import Refused, Wish
-from gpuctl.provision.runtime_program import PROGRAM, whole_path
 from gpuctl.provision.setup import Contents, Daemon, Document, Edit, Engine, Setup, accept
 
 ENGINE, TITLE = "containerd", ENGINES["containerd"]

@@ -16,8 +16,8 @@ from gpuctl.host.write.lock import locked
 from gpuctl.host.write.notes import note
 from gpuctl.host.write.publish import create_public, examine, publish, remove_leftovers, withdraw
 from gpuctl.model import Disturbs, ExitCode, Plan, Step
-from gpuctl.provision.overlay import NoTables, read_overlay
 from gpuctl.provision.result import NO_STEPS, UNTOUCHED
+from gpuctl.tables.overlay import NoTables, read_overlay
 
 HOMELESS = f"There is no home folder here to install tables in: set XDG_DATA_HOME, or name the folder in {VARIABLE}."
 

@@ -10,8 +10,8 @@ from gpuctl.facts.own.journal import Run
 from gpuctl.host.write import files
 from gpuctl.host.write.files import State
 from gpuctl.model import Disturbs, Step
-from gpuctl.provision.daemons import not_restarted
-from gpuctl.provision.package_plan import PackagePlan
+from gpuctl.provision.engines.daemons import not_restarted
+from gpuctl.provision.packages.plan import PackagePlan
 from gpuctl.provision.setup import Contents, Edit, Setup
 
 

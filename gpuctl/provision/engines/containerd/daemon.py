@@ -13,7 +13,7 @@ from gpuctl.facts.containerd.daemon import ask_cri
 from gpuctl.host.look.reading import Host
 from gpuctl.host.write.files import behind_links
 from gpuctl.model import Disturbs, Step
-from gpuctl.provision.daemons import Runtimes, difference, restarted, wait
+from gpuctl.provision.engines.daemons import Runtimes, difference, restarted, wait
 from gpuctl.provision.setup import Contents, DaemonProblem, NotUp
 
 TITLES = {"plain": "containerd", "k3s": "K3s", "rke2": "RKE2", "microk8s": "MicroK8s's containerd"}

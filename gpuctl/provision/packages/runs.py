@@ -10,7 +10,7 @@ from itertools import pairwise
 from gpuctl.host.act.process import run_long
 from gpuctl.host.look.reading import Outcome, Reading
 from gpuctl.host.record.redact import without_secrets
-from gpuctl.provision.package_plan import PackageProblem
+from gpuctl.provision.packages.plan import PackageProblem
 
 DEADLINE = 900.0
 LOCK_DEADLINE = 120.0

@@ -27,12 +27,12 @@ from gpuctl.facts.toolkit.toolkit import Toolkit
 from gpuctl.host.look.reading import Host
 from gpuctl.host.write import files
 from gpuctl.model import ENGINES, Disturbs, Remedy, Status
-from gpuctl.provision.daemons import refused
-from gpuctl.provision.docker_cdi import about_cdi, sets_cdi
-from gpuctl.provision.docker_daemon import DockerDaemon, validator
-from gpuctl.provision.docker_target import Target, check_flags, find_target
+from gpuctl.provision.engines.daemons import refused
+from gpuctl.provision.engines.docker.cdi import about_cdi, sets_cdi
+from gpuctl.provision.engines.docker.daemon import DockerDaemon, validator
+from gpuctl.provision.engines.docker.target import Target, check_flags, find_target
+from gpuctl.provision.engines.runtime_program import whole_path
 from gpuctl.provision.result import Refused, Wish
-from gpuctl.provision.runtime_program import whole_path
 from gpuctl.provision.setup import Document, Edit, Engine, Setup, accept
 
 ENGINE, TITLE = "docker", ENGINES["docker"]

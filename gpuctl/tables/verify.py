@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from gpuctl.compat.tables.verify import Verified, verify
 from gpuctl.host.places import VARIABLE
-from gpuctl.provision.overlay import chosen_overlay, read_choice
+from gpuctl.tables.overlay import chosen_overlay, read_choice
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from gpuctl.facts.crio import CrioConfig, CrioProcess, ask
 from gpuctl.host.look.reading import Host
 from gpuctl.host.write.files import behind_links
 from gpuctl.model import CannotTell, Disturbs, Step
-from gpuctl.provision.daemons import Runtimes, difference, restarted, tell, tell_process, wait
+from gpuctl.provision.engines.daemons import Runtimes, difference, restarted, tell, tell_process, wait
 from gpuctl.provision.setup import Contents
 
 RELOADS_SINCE = "1.26.0"

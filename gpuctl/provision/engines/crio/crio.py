@@ -20,10 +20,10 @@ from gpuctl.host.look.reading import Host
 from gpuctl.host.status import status_of
 from gpuctl.host.write import files
 from gpuctl.model import ENGINES, CannotTell, Disturbs, ExitCode, Remedy
-from gpuctl.provision.crio_daemon import CrioDaemon
-from gpuctl.provision.daemons import refused
+from gpuctl.provision.engines.crio.daemon import CrioDaemon
+from gpuctl.provision.engines.daemons import refused
+from gpuctl.provision.engines.runtime_program import PROGRAM, whole_path
 from gpuctl.provision.result import Refused, Wish
-from gpuctl.provision.runtime_program import PROGRAM, whole_path
 from gpuctl.provision.setup import Edit, Engine, Setup
 
 ENGINE, TITLE = "crio", ENGINES["crio"]

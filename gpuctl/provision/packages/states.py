@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from gpuctl.facts.packages.packages import probe_installed
 from gpuctl.host.look.reading import Host
-from gpuctl.provision.manager_runs import KEPT
-from gpuctl.provision.package_plan import Before, PackageProblem
+from gpuctl.provision.packages.plan import Before, PackageProblem
+from gpuctl.provision.packages.runs import KEPT
 
 
 def versions(host: Host, manager: str) -> dict[str, str]:

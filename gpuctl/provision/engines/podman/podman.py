@@ -18,7 +18,7 @@ from gpuctl.facts.toolkit.toolkit import Toolkit
 from gpuctl.host.look.reading import Host, Outcome, failure
 from gpuctl.host.write.files import behind_links
 from gpuctl.model import ENGINES, CannotTell, Disturbs, ExitCode, Remedy, Step
-from gpuctl.provision.cdi import diff, edit, generated
+from gpuctl.provision.engines.cdi import diff, edit, generated
 from gpuctl.provision.result import Refused, Wish
 from gpuctl.provision.setup import Contents, DaemonProblem, Engine, NotUp, Setup
 

@@ -24,12 +24,12 @@ from gpuctl.host.write.replace import NotPutBack, remove_leftovers, replacement_
 from gpuctl.host.write.replace import replace as replace_file
 from gpuctl.model import ExitCode, Plan, Step
 from gpuctl.provision.errand import Errand, Outcome, config_of, refusal, result_of
-from gpuctl.provision.package_plan import PackagePlan, PackageProblem
-from gpuctl.provision.plan import Look, changes_of, completed_by, contents, look, planned, telling
-from gpuctl.provision.recorder import Recorder, cut_short, settle
+from gpuctl.provision.packages.plan import PackagePlan, PackageProblem
 from gpuctl.provision.result import UNTOUCHED, File, Refused, Result
+from gpuctl.provision.run.plan import Look, changes_of, completed_by, contents, look, planned, telling
+from gpuctl.provision.run.recorder import Recorder, cut_short, settle
+from gpuctl.provision.run.undo import RESTART_DEADLINE, as_before, undo
 from gpuctl.provision.setup import DaemonProblem, Edit, NotUp, Setup
-from gpuctl.provision.undo import RESTART_DEADLINE, as_before, undo
 
 INTERRUPTIONS = (KeyboardInterrupt, SystemExit)
 LIMITS = (MemoryError, OSError)

@@ -20,7 +20,7 @@ def engine_of(name: str) -> Engine:
     """Returns the engine of that name. Raises KeyError."""
     if name not in ENGINES:
         raise KeyError(name)
-    found: Engine = getattr(import_module(f"gpuctl.provision.{name}"), name.upper())
+    found: Engine = getattr(import_module(f"gpuctl.provision.engines.{name}.{name}"), name.upper())
     return found
 
 

@@ -11,10 +11,10 @@ from gpuctl.facts.packages.sources import RPM_FOLDERS
 from gpuctl.host.look.reading import Host
 from gpuctl.host.write.publish import create_public
 from gpuctl.host.write.scratch import discard, scratch
-from gpuctl.provision.manager_runs import KEPT, must, reason, run_manager
-from gpuctl.provision.package_files import rpm_repository, written
-from gpuctl.provision.package_plan import Before, PackageProblem, Repository, Upgrade
-from gpuctl.provision.package_states import check_versions, needed, versions
+from gpuctl.provision.packages.files import rpm_repository, written
+from gpuctl.provision.packages.plan import Before, PackageProblem, Repository, Upgrade
+from gpuctl.provision.packages.runs import KEPT, must, reason, run_manager
+from gpuctl.provision.packages.states import check_versions, needed, versions
 from gpuctl.provision.setup import Edit
 
 NAME = "nvidia-container-toolkit"

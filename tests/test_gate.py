@@ -9,8 +9,8 @@ import pytest
 from hosts import NO_NVML, absent, denied
 from hosts_v100 import DOCKER, GPU, INFO, NVML, VERSION, docker, v100
 
-from gpuctl.checks.enforcement import enforcement
-from gpuctl.checks.host_answer import GATE_SUBJECTS, host_answer
+from gpuctl.checks.questions.enforcement import enforcement
+from gpuctl.checks.questions.host_answer import GATE_SUBJECTS, host_answer
 from gpuctl.compat.answer.answer import Answer, check
 from gpuctl.compat.ask.image_claims import Claims, Expression, claims_of_env, claims_of_tag
 from gpuctl.compat.ask.question import Machine, Question, typed_cuda, with_image

@@ -67,7 +67,7 @@ def zipped(folder: Path) -> Path:
 @pytest.mark.parametrize("pack", [lambda folder: folder, zipped], ids=["folder", "zip"])
 def test_a_check_in_a_new_file_is_asked_because_it_is_there(pack: Callable[[Path], Path], tmp_path: Path) -> None:
     package = copied(tmp_path / "site")
-    (package / "checks" / "brand_new.py").write_text(NEW_CHECK)
+    (package / "checks" / "layers" / "brand_new.py").write_text(NEW_CHECK)
     place = pack(package.parent)
     done = python(place, "-c", "import gpuctl.checks as c; print(c.__file__); print(*c.CHECKS)")
     where, ids = done.stdout.splitlines()

@@ -1,20 +1,17 @@
-"""Judgement: every check of every layer. Importing this registers them all, by their being here."""
+"""Judgement: every check of every layer. Importing this registers them all, by their being in layers/."""
 
 from collections.abc import Iterable
 from importlib import import_module
 from pkgutil import iter_modules
 
+from gpuctl.checks import layers
 from gpuctl.checks.engine import CHECKS, LAYERS, diagnose
 from gpuctl.model import Finding, Report, Status
 
 __all__ = ["CHECKS", "LAYERS", "chosen", "diagnose", "finding", "part", "select"]
 
-_ASKED_LATER = ("changed", "comparison", "enforcement", "host_answer", "host_recommendation", "needed")
-"""What works with findings and holds no check: a doctor does not pay for it."""
-
-for _module in iter_modules(__path__):
-    if _module.name not in _ASKED_LATER:
-        import_module(f"{__name__}.{_module.name}")
+for _module in iter_modules(layers.__path__):
+    import_module(f"{layers.__name__}.{_module.name}")
 
 
 def select(name: str) -> frozenset[str]:

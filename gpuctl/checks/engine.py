@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, get_type_hints
 
-from gpuctl.checks.dates import dated
+from gpuctl.checks.compare.dates import dated
 from gpuctl.checks.public import public
 from gpuctl.checks.waiving import waive
 from gpuctl.facts.gather import Facts

@@ -45,7 +45,7 @@ def described_or_here(driver: str | None, names: list[str], snapshot: str | None
     driver = driver.strip() if driver else None
     if driver and gpus:
         return Machine(driver, gpus)
-    from gpuctl.checks.host_answer import SUBJECTS, machine_here
+    from gpuctl.checks.questions.host_answer import SUBJECTS, machine_here
 
     facts = look(snapshot, SUBJECTS, "Looking at this host's GPUs and driver")
     return machine_here(facts, driver, gpus)

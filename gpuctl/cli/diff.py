@@ -16,7 +16,7 @@ def command(
     json: Json = False,
 ) -> None:
     """Show which findings, facts and files differ between two snapshots. Exit codes: 0 none, 1 some."""
-    from gpuctl.checks.comparison import compare
+    from gpuctl.checks.compare.comparison import compare
     from gpuctl.model import ExitCode
     from gpuctl.render.diff import comparison_text, diff_json
     from gpuctl.render.progress import working

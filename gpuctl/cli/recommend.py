@@ -24,8 +24,8 @@ def command(
     """Say which driver to install so that these GPUs run a CUDA version, with the commands for this distribution."""
     gpus = described_gpus(driver, gpu or [])
     check_cuda_option(cuda)
-    from gpuctl.checks.host_answer import SUBJECTS
-    from gpuctl.checks.host_recommendation import host_recommendation
+    from gpuctl.checks.questions.host_answer import SUBJECTS
+    from gpuctl.checks.questions.host_recommendation import host_recommendation
     from gpuctl.compat.answer.recommendation import Answer
     from gpuctl.facts.machine.system import System
 

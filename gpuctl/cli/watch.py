@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-from gpuctl.checks.changed import changed
+from gpuctl.checks.compare.changed import changed
 from gpuctl.cli.asked import Asked
 from gpuctl.cli.formats import write_files
 from gpuctl.cli.streams import reader_gone

@@ -38,7 +38,7 @@ def answer_to(asked: Inquiry) -> Answer:
 
     if asked.described.driver and asked.described.gpus:
         return check(question_elsewhere(asked), asked.described)
-    from gpuctl.checks.host_answer import GATE_SUBJECTS, SUBJECTS, host_answer
+    from gpuctl.checks.questions.host_answer import GATE_SUBJECTS, SUBJECTS, host_answer
 
     facts = _facts(asked, GATE_SUBJECTS if asked.image or asked.question.at_the_gate else SUBJECTS)
     return host_answer(_with_image(asked, facts), facts, asked.described, asked.brand)

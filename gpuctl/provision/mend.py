@@ -11,8 +11,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
-from gpuctl.checks.cdi import stale_spec
-from gpuctl.checks.toolkit_settings import wants_no_cgroups
+from gpuctl.checks.layers.cdi import stale_spec
+from gpuctl.checks.layers.toolkit_settings import wants_no_cgroups
 from gpuctl.engines.merge import Keys, Values
 from gpuctl.engines.toolkit_toml import NotAccepted, diff, with_settings
 from gpuctl.facts.docker.docker import Docker

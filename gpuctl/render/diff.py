@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import Any
 
-from gpuctl.checks.comparison import Comparison, Difference, FindingDifference
+from gpuctl.checks.compare.comparison import Comparison, Difference, FindingDifference
 from gpuctl.engines.text_diff import text_diff
 from gpuctl.host.record.archive import Snapshot
 from gpuctl.model import Finding

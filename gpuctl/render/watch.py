@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 
-from gpuctl.checks.changed import Changed
+from gpuctl.checks.compare.changed import Changed
 from gpuctl.facts.gather import Facts
 from gpuctl.model import Report
 from gpuctl.render.doctor import MARKS, report_text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gpuctl.checks.docker import fault
+from gpuctl.checks.layers.docker import fault
 from gpuctl.checks.remedies import install
 from gpuctl.command import command
 from gpuctl.facts.docker.docker import Docker

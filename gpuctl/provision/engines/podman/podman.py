@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from gpuctl.checks.cdi import OTHERS_READ, moved
+from gpuctl.checks.layers.cdi import OTHERS_READ, moved
 from gpuctl.command import command, operands
 from gpuctl.compat.knowledge.cdi import PODMAN_SINCE, refusal
 from gpuctl.compat.versions import compare, leading

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gpuctl.checks.docker import CDI_FIRST_SINCE, GPUS_FLAG_SINCE, at_least, daemon_of, gpus_by_cdi
 from gpuctl.checks.engine import Said, check, failed, passed, warned
+from gpuctl.checks.layers.docker import CDI_FIRST_SINCE, GPUS_FLAG_SINCE, at_least, daemon_of, gpus_by_cdi
 from gpuctl.checks.remedies import as_root, service
 from gpuctl.command import Shell, command, operands
 from gpuctl.facts.docker.docker import Docker

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from gpuctl.checks.docker import GPUS_FLAG_SINCE, at_least, daemon_of
 from gpuctl.checks.engine import Said, check, passed, warned
 from gpuctl.checks.gpus import understood
+from gpuctl.checks.layers.docker import GPUS_FLAG_SINCE, at_least, daemon_of
 from gpuctl.checks.remedies import as_root, install
 from gpuctl.command import command
 from gpuctl.compat.knowledge.releases import docker_features

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gpuctl.checks.docker import GPUS_FLAG_SINCE, at_least
 from gpuctl.checks.engine import Said, check, passed, warned
+from gpuctl.checks.layers.docker import GPUS_FLAG_SINCE, at_least
 from gpuctl.checks.remedies import as_root, install
 from gpuctl.command import Command, command, operands
 from gpuctl.facts.docker.docker import Docker

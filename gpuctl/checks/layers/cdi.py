@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from gpuctl.checks.docker import gpus_by_cdi
 from gpuctl.checks.engine import Said, check, failed, passed, warned
 from gpuctl.checks.gpus import understood
+from gpuctl.checks.layers.docker import gpus_by_cdi
 from gpuctl.checks.remedies import as_root, install
 from gpuctl.command import Shell, command, operands
 from gpuctl.compat.knowledge.cdi import CRIO_SINCE, PODMAN_SINCE, DockerCdi, docker_cdi, refusal

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from gpuctl.checks.enforcement import enforcement
 from gpuctl.checks.gpus import compat_gpus, silent_gpus
+from gpuctl.checks.questions.enforcement import enforcement
 from gpuctl.checks.remedies import target
 from gpuctl.compat.answer.answer import Answer, Asked, check
 from gpuctl.compat.answer.driver_choice import elsewhere

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gpuctl.checks.docker import gpus_by_cdi
 from gpuctl.checks.engine import Said, check, failed, passed, warned
+from gpuctl.checks.layers.docker import gpus_by_cdi
 from gpuctl.checks.remedies import install
 from gpuctl.compat.knowledge.releases import toolkit_cves
 from gpuctl.compat.versions import compare, leading

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gpuctl.checks.docker import gpus_by_cdi
 from gpuctl.checks.engine import Said, check, passed, warned
+from gpuctl.checks.layers.docker import gpus_by_cdi
 from gpuctl.checks.remedies import as_root, dkms_install, install
 from gpuctl.command import Command, command, operands
 from gpuctl.compat.knowledge.images import cuda_images, parse_tag

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gpuctl.checks.docker import GPUS_FLAG_SINCE, at_least, gpus_by_cdi
 from gpuctl.checks.engine import Said, check, failed, passed, warned
+from gpuctl.checks.layers.docker import GPUS_FLAG_SINCE, at_least, gpus_by_cdi
 from gpuctl.checks.remedies import as_root, install
 from gpuctl.command import command
 from gpuctl.compat.knowledge.errors.faults import faults_of

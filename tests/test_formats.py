@@ -21,11 +21,11 @@ from gpuctl import __version__
 from gpuctl.command import command
 from gpuctl.host.places import SYSTEM_CONFIG
 from gpuctl.model import Evidence, Finding, Remedy, Report, Status, Waiver
-from gpuctl.render.formats import Format
-from gpuctl.render.junit import report_junit
-from gpuctl.render.markdown import report_markdown
-from gpuctl.render.nagios import report_nagios
-from gpuctl.render.prometheus import report_prometheus
+from gpuctl.render.formats.formats import Format
+from gpuctl.render.formats.junit import report_junit
+from gpuctl.render.formats.markdown import report_markdown
+from gpuctl.render.formats.nagios import report_nagios
+from gpuctl.render.formats.prometheus import report_prometheus
 
 ROOT = Path(__file__).parents[1]
 GOLDEN = Path(__file__).parent / "golden"

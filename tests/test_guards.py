@@ -152,7 +152,7 @@ def test_no_released_id_vanishes_and_every_new_one_is_listed() -> None:
 
 
 def test_a_new_format_is_not_printed_as_another_one(tmp_path: Path) -> None:
-    formats = copied(tmp_path) / "render" / "formats.py"
+    formats = copied(tmp_path) / "render" / "formats" / "formats.py"
     formats.write_text(formats.read_text().replace('TEXT = "text"', 'TEXT = "text"\n    BRAND_NEW = "brand-new"', 1))
     asked = ("--cuda", "10.1", "--driver", "418.87", "--gpu", "V100", "--format", "brand-new")
     done = python(tmp_path, "-m", "gpuctl", "check", *asked)

@@ -33,7 +33,7 @@ from gpuctl.facts.own.journal_entries import (
 from gpuctl.host.decode import parse_object
 from gpuctl.host.write.replacement import Replacement
 from gpuctl.model import Status
-from gpuctl.render.history import history_json, history_text
+from gpuctl.render.views.history import history_json, history_text
 
 SCHEMAS = Path(__file__).parents[1] / "data" / "schemas"
 OLD = '{"debug": true}\n'

@@ -25,7 +25,7 @@ from gpuctl.compat.knowledge.gpus.gpus import Gpu, find_gpu, gpu_of_every_kind
 from gpuctl.compat.tables.loader import architectures, cuda_versions
 from gpuctl.compat.versions import compare
 from gpuctl.model import Verdict
-from gpuctl.render.matrix_svg import matrix_svg
+from gpuctl.render.draw.matrix_svg import matrix_svg
 
 ROOT = Path(__file__).parents[1]
 NOBODY = 65534

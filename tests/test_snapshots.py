@@ -46,8 +46,8 @@ from gpuctl.host.record.memory import RememberingHost
 from gpuctl.host.record.redact import redact
 from gpuctl.host.record.snapshot import SnapshotHost, key
 from gpuctl.model import Status
-from gpuctl.render.doctor import report_text
-from gpuctl.render.json import doctor_json
+from gpuctl.render.formats.json import doctor_json
+from gpuctl.render.views.doctor import report_text
 
 ROOT = Path(__file__).parents[1]
 NOBODY = 65534

@@ -31,9 +31,9 @@ from gpuctl.host.look.local import LocalHost
 from gpuctl.host.look.reading import Reading
 from gpuctl.host.record.archive import BadSnapshot, Snapshot, decode, encode, lines
 from gpuctl.images.documents import CONFIGS, INDEXES, MANIFESTS, parse_config, parse_manifest
-from gpuctl.render.changes import diff_text
-from gpuctl.render.doctor import report_text
-from gpuctl.render.json import doctor_json
+from gpuctl.render.formats.json import doctor_json
+from gpuctl.render.views.changes import diff_text
+from gpuctl.render.views.doctor import report_text
 from gpuctl.smoke.container import EngineError, Spec, connect, run
 from gpuctl.smoke.pull import is_local
 from gpuctl.smoke.request import ALL

@@ -61,7 +61,7 @@ class Commands(TyperGroup):
         except typer.BadParameter as error:
             if error.message.isprintable():
                 raise
-            from gpuctl.render.text import plain
+            from gpuctl.render.draw.text import plain
 
             # It repeats what was typed, which may be another's words and must not steer a terminal.
             raise typer.BadParameter(plain(error.message), error.ctx, error.param, error.param_hint) from None
@@ -142,7 +142,7 @@ def run() -> NoReturn:
 def _fail(error: Exception) -> NoReturn:
     from gpuctl.host.look.limits import limit_reached
     from gpuctl.model import ExitCode
-    from gpuctl.render.text import plain
+    from gpuctl.render.draw.text import plain
 
     limit = limit_reached(error)
     if limit:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from gpuctl.cli.formats import Outputs
 from gpuctl.cli.snapshots import host_at
 from gpuctl.model import ExitCode, Report, Status
-from gpuctl.render.formats import Format, report_in
-from gpuctl.render.text import Styled
+from gpuctl.render.draw.text import Styled
+from gpuctl.render.formats.formats import Format, report_in
 
 if TYPE_CHECKING:
     from gpuctl.facts.gather import Facts
@@ -36,7 +36,7 @@ class Asked:
         """What has to be looked at."""
         from gpuctl.checks import chosen
         from gpuctl.checks.needed import subjects
-        from gpuctl.render.host import SUBJECTS
+        from gpuctl.render.views.host import SUBJECTS
 
         return tuple(dict.fromkeys((*subjects(chosen(self.only, self.skip)), *SUBJECTS)))
 
@@ -45,7 +45,7 @@ class Asked:
         from gpuctl.checks.needed import in_doubt
         from gpuctl.facts.gather import gather
         from gpuctl.host.record.memory import RememberingHost
-        from gpuctl.render.progress import working
+        from gpuctl.render.draw.progress import working
 
         host = RememberingHost(host_at(snapshot))
         with working("Looking at this host"):
@@ -67,7 +67,7 @@ class Asked:
         """Returns the exit code, which is Nagios' where its format is printed."""
         if self.outputs.shown is not Format.NAGIOS:
             return exit_code(report, self.strict)
-        from gpuctl.render.nagios import nagios_state
+        from gpuctl.render.formats.nagios import nagios_state
 
         return nagios_state(report, self.strict)
 

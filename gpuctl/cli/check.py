@@ -16,9 +16,9 @@ from gpuctl.cli.snapshots import host_at
 from gpuctl.compat.ask.question import Machine
 from gpuctl.images.inquiry import Inquiry, answer_to, question_elsewhere
 from gpuctl.model import ExitCode, Verdict
-from gpuctl.render.formats import Format, answer_in
-from gpuctl.render.progress import working
-from gpuctl.render.text import plain
+from gpuctl.render.draw.progress import working
+from gpuctl.render.draw.text import plain
+from gpuctl.render.formats.formats import Format, answer_in
 
 if TYPE_CHECKING:
     from gpuctl.compat.answer.answer import Answer
@@ -107,8 +107,8 @@ def command(
 
 
 def _state(answer: Answer, strict: bool) -> int:
-    from gpuctl.render.answer_report import answer_report
-    from gpuctl.render.nagios import nagios_state
+    from gpuctl.render.formats.nagios import nagios_state
+    from gpuctl.render.views.answer_report import answer_report
 
     return nagios_state(answer_report(answer), strict)
 
@@ -146,7 +146,7 @@ def _of_smi(file: typer.FileBinaryRead) -> Machine:
 
 def _many(file: typer.FileBinaryRead, asked: Inquiry, json: bool, strict: bool) -> ExitCode:
     from gpuctl.compat.answer.fleet_rows import NoHosts, host_verdicts, lines_of
-    from gpuctl.render.hosts import print_hosts
+    from gpuctl.render.views.hosts import print_hosts
 
     if asked.described != Machine():
         options = "--smi, --driver, --driver-cuda, --gpu and --brand"

@@ -33,8 +33,8 @@ def command(
     from gpuctl.facts.collect import collect
     from gpuctl.host.look.local import LocalHost
     from gpuctl.host.record.archive import encode
-    from gpuctl.render.collect import collect_json, collect_text, file_name
-    from gpuctl.render.progress import working
+    from gpuctl.render.draw.progress import working
+    from gpuctl.render.views.collect import collect_json, collect_text, file_name
 
     with working("Recording this host"):
         snapshot = collect(LocalHost(), __version__, time.time(), anonymise)
@@ -49,7 +49,7 @@ def command(
 def _write(path: str, raw: bytes, is_named: bool) -> None:
     """A name that gpuctl made up can be foreseen: what lies there already is somebody else's."""
     from gpuctl.host.write.output import FileProblem, NoPlaceForFile, write_new, write_whole
-    from gpuctl.render.text import plain
+    from gpuctl.render.draw.text import plain
 
     try:
         if is_named:

@@ -21,7 +21,7 @@ def show(
 ) -> None:
     """Show each table's rows, its day, its sources, and whether it is gpuctl's own."""
     from gpuctl.compat.tables.catalogue import table_infos
-    from gpuctl.render.tables import show_json, show_text
+    from gpuctl.render.views.tables import show_json, show_text
 
     chosen = chosen_tables()
     if json:
@@ -40,8 +40,8 @@ def verify(
     json: Json = False,
 ) -> None:
     """Say what is wrong with the tables, row by row and between rows."""
-    from gpuctl.render.progress import working
-    from gpuctl.render.tables import verify_json, verify_text
+    from gpuctl.render.draw.progress import working
+    from gpuctl.render.views.tables import verify_json, verify_text
     from gpuctl.tables.overlay import NoTables, TablesRefused
     from gpuctl.tables.verify import verify_tables
 
@@ -66,8 +66,8 @@ def use(
     json: Json = False,
 ) -> None:
     """Install the tables of DIR, once verified, for later runs of this user, or as root for those of all users."""
-    from gpuctl.render.progress import working
-    from gpuctl.render.tables import print_use, use_json
+    from gpuctl.render.draw.progress import working
+    from gpuctl.render.views.tables import print_use, use_json
     from gpuctl.tables.overlay import NoTables
     from gpuctl.tables.use import use_bundled, use_tables
 

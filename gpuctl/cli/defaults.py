@@ -6,7 +6,7 @@ import typer
 
 from gpuctl.host.places import has_config
 from gpuctl.model import Defaults
-from gpuctl.render.formats import Format
+from gpuctl.render.formats.formats import Format
 
 
 def configured() -> Defaults:
@@ -27,7 +27,7 @@ def configured() -> Defaults:
 def _refused(reason: str) -> typer.Exit:
     """Says that the configuration cannot be used. Returns what ends the run with the exit code for wrong usage."""
     from gpuctl.model import ExitCode
-    from gpuctl.render.text import plain
+    from gpuctl.render.draw.text import plain
 
     typer.echo(plain(f"Error: The configuration is refused: {reason}."), err=True)
     return typer.Exit(ExitCode.USAGE)

@@ -18,8 +18,8 @@ def command(
     """Show which findings, facts and files differ between two snapshots. Exit codes: 0 none, 1 some."""
     from gpuctl.checks.compare.comparison import compare
     from gpuctl.model import ExitCode
-    from gpuctl.render.diff import comparison_text, diff_json
-    from gpuctl.render.progress import working
+    from gpuctl.render.draw.progress import working
+    from gpuctl.render.views.diff import comparison_text, diff_json
 
     before, after = load(old), load(new)
     with working("Comparing the snapshots"):

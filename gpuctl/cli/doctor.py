@@ -13,7 +13,7 @@ from gpuctl.cli.defaults import configured
 from gpuctl.cli.formats import FormatName, OutputFile, OutputFiles, deliver, outputs
 from gpuctl.cli.options import From, Json, seconds
 from gpuctl.model import ExitCode
-from gpuctl.render.formats import Format
+from gpuctl.render.formats.formats import Format
 
 if TYPE_CHECKING:
     from gpuctl.facts.gather import Facts

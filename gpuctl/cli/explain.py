@@ -72,7 +72,7 @@ def _stream(text: list[str] | None, file: BinaryIO | None) -> BinaryIO:
 
 def _explained(stream: BinaryIO, host: Callable[[], Host] | None) -> Explained:
     from gpuctl.diagnose.explained import UnreadableText, explained
-    from gpuctl.render.progress import working
+    from gpuctl.render.draw.progress import working
 
     try:
         return explained(stream, host, working)
@@ -81,7 +81,7 @@ def _explained(stream: BinaryIO, host: Callable[[], Host] | None) -> Explained:
 
 
 def _show(found: Explained, json: bool, verbose: bool) -> None:
-    from gpuctl.render.explain import matches_json, matches_text
+    from gpuctl.render.views.explain import matches_json, matches_text
 
     if json:
         typer.echo(matches_json(found.matches, found.probed))
@@ -90,7 +90,7 @@ def _show(found: Explained, json: bool, verbose: bool) -> None:
 
 
 def _show_entries(chosen: tuple[Family | Check, ...], as_list: bool, json: bool) -> None:
-    from gpuctl.render.explain import entries_json, entries_text, entry_text
+    from gpuctl.render.views.explain import entries_json, entries_text, entry_text
 
     if json:
         typer.echo(entries_json(chosen))

@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from gpuctl.model import ExitCode
-from gpuctl.render.formats import Format
-from gpuctl.render.text import Styled, plain
+from gpuctl.render.draw.text import Styled, plain
+from gpuctl.render.formats.formats import Format
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ def command(snapshot: From = None, json: Json = False) -> None:
     """List the runs that changed this host, newest first: when, what, and how they stand. RUN is for `rollback RUN`."""
     from gpuctl.facts.own.journal import probe_changes
     from gpuctl.model import ExitCode
-    from gpuctl.render.history import history_json, history_text
+    from gpuctl.render.views.history import history_json, history_text
 
     changes = probe_changes(host_at(snapshot))
     if json:

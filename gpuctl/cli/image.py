@@ -47,13 +47,13 @@ def command(
     machine = described_or_here(driver, gpu or [], snapshot)
     found = list_images(wanted, machine, everything)
     if json:
-        from gpuctl.render.image import image_json
+        from gpuctl.render.views.image import image_json
 
         typer.echo(image_json(found, wanted, machine, unknown))
     elif unknown:
         typer.echo(f"CUDA {cuda} is not in the table: {unknown}.")
     else:
-        from gpuctl.render.image import image_text
+        from gpuctl.render.views.image import image_text
 
         image_text(found, wanted, machine).show()
     raise typer.Exit(exit_code(found, unknown))

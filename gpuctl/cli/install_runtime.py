@@ -84,8 +84,8 @@ def command(
     from gpuctl.provision.install import install_runtime
     from gpuctl.provision.packages.packages import PackageWish
     from gpuctl.provision.result import Wish
-    from gpuctl.render.changes import show_change
-    from gpuctl.render.progress import taking_steps
+    from gpuctl.render.draw.progress import taking_steps
+    from gpuctl.render.views.changes import show_change
 
     if not install and (version or repo_url or key_file):
         raise typer.BadParameter("--version, --repo-url and --key-file go with --install", param_hint="--install")

@@ -36,19 +36,19 @@ def command(
     # The picture shows all architectures, and frames those of the GPUs in question.
     matrix = whole_matrix(cuda, described_or_here(driver, gpu or [], snapshot), bool(gpu) and svg is None)
     if json:
-        from gpuctl.render.json import matrix_json
+        from gpuctl.render.formats.json import matrix_json
 
         typer.echo(matrix_json(matrix))
     elif matrix.unknown:
         typer.echo(matrix.unknown, err=csv or svg is not None)
     elif csv:
-        from gpuctl.render.matrix_csv import matrix_csv
+        from gpuctl.render.formats.matrix_csv import matrix_csv
 
         typer.echo(matrix_csv(matrix), nl=False)
     elif svg is not None:
         _draw(matrix, svg)
     else:
-        from gpuctl.render.matrix import matrix_text
+        from gpuctl.render.views.matrix import matrix_text
 
         matrix_text(matrix, driver is not None).show()
     raise typer.Exit(ExitCode.UNDETERMINED if matrix.unknown else ExitCode.GOOD)
@@ -56,8 +56,8 @@ def command(
 
 def _draw(matrix: Matrix, path: str) -> None:
     from gpuctl.host.write.output import FileProblem, NoPlaceForFile, write_whole
-    from gpuctl.render.matrix_svg import matrix_svg
-    from gpuctl.render.text import plain
+    from gpuctl.render.draw.matrix_svg import matrix_svg
+    from gpuctl.render.draw.text import plain
 
     try:
         write_whole(path, matrix_svg(matrix))

@@ -18,8 +18,8 @@ def fix_host(
     """Returns the last look, and how the changes ended: GOOD, or the code of the one that failed."""
     from gpuctl.host.look.local import LocalHost
     from gpuctl.provision.mend import Mender
-    from gpuctl.render.mend import fix_json, fix_text
-    from gpuctl.render.progress import taking_steps
+    from gpuctl.render.draw.progress import taking_steps
+    from gpuctl.render.views.mend import fix_json, fix_text
 
     mender = Mender(LocalHost(), lambda: Seen(*look()), _consent(yes), dry_run, lambda: taking_steps("Mending"))
     mended, seen = mender.fix()
@@ -38,7 +38,7 @@ def _consent(yes: bool) -> Callable[[Mended], bool]:
             return True
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             return False
-        from gpuctl.render.mend import plan_text
+        from gpuctl.render.views.mend import plan_text
 
         plan_text(planned).show(sys.stderr)
         return typer.confirm("Do that?", err=True)

@@ -32,11 +32,11 @@ def command(
     facts = look(snapshot, (System,) if driver and gpus else SUBJECTS)
     found = host_recommendation(cuda, facts, driver, gpus)
     if json:
-        from gpuctl.render.recommend import recommendation_json
+        from gpuctl.render.views.recommend import recommendation_json
 
         typer.echo(recommendation_json(found))
     else:
-        from gpuctl.render.recommend import recommendation_text
+        from gpuctl.render.views.recommend import recommendation_text
 
         recommendation_text(found).show()
     codes = {Answer.NONE: ExitCode.PROBLEM, Answer.UNKNOWN: ExitCode.UNDETERMINED}

@@ -41,8 +41,8 @@ def command(
     from gpuctl.host.look.local import LocalHost
     from gpuctl.provision.result import Wish
     from gpuctl.provision.rollback import rollback
-    from gpuctl.render.changes import show_change
-    from gpuctl.render.progress import taking_steps
+    from gpuctl.render.draw.progress import taking_steps
+    from gpuctl.render.views.changes import show_change
 
     wish = Wish(force=force, config=config, reload=not no_reload, dry_run=dry_run, deadline=timeout)
     with taking_steps("Rolling back") as say:

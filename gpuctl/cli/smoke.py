@@ -59,8 +59,8 @@ def command(
         raise typer.BadParameter("--host runs no container and tests all GPUs: leave --image, --runtime and --gpus out")
     if snapshot is not None and not dry_run:
         raise typer.BadParameter("nothing runs in a snapshot: add --dry-run", param_hint="--from")
-    from gpuctl.render.progress import working
-    from gpuctl.render.smoke import result_text, smoke_json, stages
+    from gpuctl.render.draw.progress import working
+    from gpuctl.render.views.smoke import result_text, smoke_json, stages
     from gpuctl.smoke.result import Wish
     from gpuctl.smoke.run import look, smoke, smoke_on_host
 

@@ -29,7 +29,7 @@ def host_at(path: str | None) -> Host:
 def look(path: str | None, subjects: Iterable[type], doing: str = "Looking at this host") -> Facts:
     """Returns the facts of a snapshot's host, or of this one, while a person reads what is being done."""
     from gpuctl.facts.gather import gather
-    from gpuctl.render.progress import working
+    from gpuctl.render.draw.progress import working
 
     host = host_at(path)
     with working(doing):
@@ -57,7 +57,7 @@ def load(path: str) -> Snapshot:
 
 
 def _refused(sentence: str, code: ExitCode = ExitCode.USAGE) -> typer.Exit:
-    from gpuctl.render.text import plain
+    from gpuctl.render.draw.text import plain
 
     typer.echo(plain(f"Error: {sentence}"), err=True)
     return typer.Exit(code)

@@ -40,7 +40,7 @@ def chosen_tables() -> Chosen | None:
 def wrong_tables(error: Exception) -> typer.Exit:
     """Says that a folder of tables cannot be used. Returns what ends the run with the exit code for wrong usage."""
     from gpuctl.model import ExitCode
-    from gpuctl.render.text import plain
+    from gpuctl.render.draw.text import plain
 
     typer.echo(plain(f"Error: {error}"), err=True)
     return typer.Exit(ExitCode.USAGE)

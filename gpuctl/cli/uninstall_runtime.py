@@ -28,8 +28,8 @@ def command(
     from gpuctl.host.look.local import LocalHost
     from gpuctl.provision.result import Wish
     from gpuctl.provision.uninstall import uninstall_runtime
-    from gpuctl.render.changes import show_change
-    from gpuctl.render.progress import taking_steps
+    from gpuctl.render.draw.progress import taking_steps
+    from gpuctl.render.views.changes import show_change
 
     wish = Wish(engine=engine, config=config, reload=not no_reload, dry_run=dry_run, deadline=timeout)
     with taking_steps("Looking at this host") as say:

@@ -14,8 +14,8 @@ from gpuctl.facts.pace import Look, look_again
 from gpuctl.host.act.signals import HeldSignals
 from gpuctl.host.look.local import LocalHost
 from gpuctl.model import ExitCode, Report
-from gpuctl.render.formats import Format
-from gpuctl.render.watch import viewer
+from gpuctl.render.formats.formats import Format
+from gpuctl.render.views.watch import viewer
 
 
 def watch_host(asked: Asked, between: float) -> int:

@@ -10,8 +10,8 @@ import re
 
 from gpuctl.command import Command
 from gpuctl.model import Disturbs, Finding, Remedy, Report, Status
-from gpuctl.render.standing import counted, standing
-from gpuctl.render.text import plain
+from gpuctl.render.draw.text import plain
+from gpuctl.render.formats.standing import counted, standing
 
 _TOLD = (Status.FAIL, Status.WARN, Status.UNKNOWN)
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from gpuctl.compat.answer.matrix import Matrix
 from gpuctl.compat.tables.catalogue import catalogue
 from gpuctl.model import Verdict
-from gpuctl.render.svg import Canvas
+from gpuctl.render.draw.svg import Canvas
 
 TINTS = ("#fbd9c3", "#d9e6f6", "#f6e7a9", "#cfe9dd", "#e7d8ee", "#cfe4f7", "#f9d5dd", "#d8ebc2")
 EDGES = ("#b8501a", "#31619c", "#8a6d00", "#1d7a55", "#6f4390", "#1b6fa8", "#a83a57", "#4f7a1c")

@@ -8,8 +8,8 @@ from __future__ import annotations
 from enum import IntEnum
 
 from gpuctl.model import Finding, Report, Status
-from gpuctl.render.standing import counted, counts, standing, waived_until
-from gpuctl.render.text import plain
+from gpuctl.render.draw.text import plain
+from gpuctl.render.formats.standing import counted, counts, standing, waived_until
 
 
 class State(IntEnum):

@@ -6,7 +6,7 @@ from itertools import groupby
 
 from gpuctl.compat.answer.answer import Answer, GpuAnswer
 from gpuctl.model import Reason, Verdict
-from gpuctl.render.text import Styled, plain, remedy_lines
+from gpuctl.render.draw.text import Styled, plain, remedy_lines
 
 STYLES = {
     Verdict.COMPATIBLE: "bold green",

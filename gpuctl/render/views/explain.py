@@ -10,8 +10,8 @@ from gpuctl.compat.knowledge.errors.failures import Family
 from gpuctl.diagnose.answer import COLLECT, Confidence, Match
 from gpuctl.diagnose.entries import documentation
 from gpuctl.model import Remedy
-from gpuctl.render.json import as_json, document
-from gpuctl.render.text import Styled, plain, remedy_lines, wrapped
+from gpuctl.render.draw.text import Styled, plain, remedy_lines, wrapped
+from gpuctl.render.formats.json import as_json, document
 
 SHOWN = 3
 """Matches that one screen shows whole."""

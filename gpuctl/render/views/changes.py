@@ -7,8 +7,8 @@ from dataclasses import asdict
 
 from gpuctl.model import Step
 from gpuctl.provision.result import Result
-from gpuctl.render.json import as_json, document
-from gpuctl.render.text import Styled, plain, remedy_lines
+from gpuctl.render.draw.text import Styled, plain, remedy_lines
+from gpuctl.render.formats.json import as_json, document
 
 _DIFF_STYLES = {"+": "green", "-": "red", "@": "cyan"}
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from gpuctl.facts.own.journal import DONE, UNDONE, Changes, Run
 from gpuctl.facts.own.journal_entries import FileWrite, Installation, JournalEntry
-from gpuctl.render.json import document
-from gpuctl.render.text import Styled, plain
+from gpuctl.render.draw.text import Styled, plain
+from gpuctl.render.formats.json import document
 
 _STYLES = {DONE: "green", UNDONE: "dim"}
 

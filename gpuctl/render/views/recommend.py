@@ -6,8 +6,8 @@ from dataclasses import asdict
 
 from gpuctl.compat.answer.driver_choice import DriverChoice
 from gpuctl.compat.answer.recommendation import KINDS, Answer, Recommendation
-from gpuctl.render.json import as_json, document
-from gpuctl.render.text import Styled, plain, remedy_lines
+from gpuctl.render.draw.text import Styled, plain, remedy_lines
+from gpuctl.render.formats.json import as_json, document
 
 _STYLES = {
     Answer.KEEP: "bold green",

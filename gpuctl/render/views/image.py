@@ -8,9 +8,9 @@ from gpuctl.compat.answer.tags import Image, ImageList, Wanted, image_flavours, 
 from gpuctl.compat.ask.question import Machine
 from gpuctl.compat.knowledge.images import REPOSITORY, CudaImages, last_official_list
 from gpuctl.model import Verdict
-from gpuctl.render.check import STYLES
-from gpuctl.render.json import document
-from gpuctl.render.text import Styled, plain, wrapped
+from gpuctl.render.draw.text import Styled, plain, wrapped
+from gpuctl.render.formats.json import document
+from gpuctl.render.views.check import STYLES
 
 _WORTH_SAYING = {
     Verdict.LIMITED: "limited: gpuctl check --cuda X.Y says by what; a toolkit in legacy mode may refuse to start it.",

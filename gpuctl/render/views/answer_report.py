@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gpuctl.compat.answer.answer import Answer
 from gpuctl.model import Evidence, Finding, Reason, Remedy, Report, Status, Verdict
-from gpuctl.render.check import question_text
+from gpuctl.render.views.check import question_text
 
 LAYER = "check"
 STATUSES = {

@@ -10,8 +10,8 @@ from gpuctl.facts.collect import HOST_NAMES
 from gpuctl.host.look.reading import Outcome
 from gpuctl.host.record.archive import Snapshot
 from gpuctl.host.record.snapshot import key
-from gpuctl.render.json import document
-from gpuctl.render.text import Styled, plain
+from gpuctl.render.draw.text import Styled, plain
+from gpuctl.render.formats.json import document
 
 
 def file_name(snapshot: Snapshot) -> str:

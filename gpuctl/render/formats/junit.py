@@ -13,8 +13,8 @@ from itertools import groupby
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from gpuctl.model import Finding, Report
-from gpuctl.render.standing import WAIVED, standing, waived_until
-from gpuctl.render.text import plain, remedy_lines
+from gpuctl.render.draw.text import plain, remedy_lines
+from gpuctl.render.formats.standing import WAIVED, standing, waived_until
 
 _ELEMENTS = {"fail": "failure", "unknown": "error", "skip": "skipped", WAIVED: "skipped", "warn": "system-out"}
 _NUMBERS = {"failures": "failure", "errors": "error"}

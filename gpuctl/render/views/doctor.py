@@ -5,9 +5,9 @@ from __future__ import annotations
 from gpuctl.checks.engine import LAYERS
 from gpuctl.facts.gather import Facts
 from gpuctl.model import Action, Finding, Report, Status
-from gpuctl.render.host import host_summary
-from gpuctl.render.standing import counted, waived_until
-from gpuctl.render.text import Styled, plain, remedy_lines
+from gpuctl.render.draw.text import Styled, plain, remedy_lines
+from gpuctl.render.formats.standing import counted, waived_until
+from gpuctl.render.views.host import host_summary
 
 MARKS = {
     Status.FAIL: ("FAIL", "bold red"),

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from gpuctl.compat.tables.catalogue import TableInfo
 from gpuctl.compat.tables.rows import Problem
-from gpuctl.render.json import document
-from gpuctl.render.text import Styled, plain
+from gpuctl.render.draw.text import Styled, plain
+from gpuctl.render.formats.json import document
 
 if TYPE_CHECKING:
     from gpuctl.tables.overlay import Chosen

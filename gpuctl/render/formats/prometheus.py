@@ -14,9 +14,9 @@ from prometheus_client import CollectorRegistry, Gauge, Info, generate_latest
 from gpuctl import __version__
 from gpuctl.compat.answer.answer import Answer
 from gpuctl.model import Report, Verdict
-from gpuctl.render.check import question_text
-from gpuctl.render.standing import STANDINGS, counts, standing
-from gpuctl.render.text import plain
+from gpuctl.render.draw.text import plain
+from gpuctl.render.formats.standing import STANDINGS, counts, standing
+from gpuctl.render.views.check import question_text
 
 _DAY = 86_400
 

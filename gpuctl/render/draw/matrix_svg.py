@@ -13,9 +13,9 @@ from itertools import groupby
 from gpuctl.compat.answer.matrix import Cell, Column, Matrix, narrow_columns
 from gpuctl.compat.tables.loader import Branch, architectures, branches, toolkits
 from gpuctl.model import Verdict
-from gpuctl.render.matrix_svg_key import DASH, EDGES, OVER, SUPPORTED, TINTS, draw_key, draw_mark, draw_sources
-from gpuctl.render.svg import Canvas, picture
-from gpuctl.render.text import plain
+from gpuctl.render.draw.matrix_svg_key import DASH, EDGES, OVER, SUPPORTED, TINTS, draw_key, draw_mark, draw_sources
+from gpuctl.render.draw.svg import Canvas, picture
+from gpuctl.render.draw.text import plain
 
 _STYLE = """
 text { font-family: "Helvetica Neue", Helvetica, Arial, "Liberation Sans", "DejaVu Sans", sans-serif; fill: #14213d; }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gpuctl.model import Finding, Report, Status, Waiver
-from gpuctl.render.text import plain
+from gpuctl.render.draw.text import plain
 
 WAIVED = "waived"
 STANDINGS = (*(status.value for status in Status), WAIVED)

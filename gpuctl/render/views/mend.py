@@ -9,10 +9,10 @@ from typing import Any
 
 from gpuctl.model import Report, Status
 from gpuctl.provision.mend import Mended, Seen
-from gpuctl.render.changes import diff_text, done_text, steps_text
-from gpuctl.render.doctor import report_text
-from gpuctl.render.json import doctor_json, dumps
-from gpuctl.render.text import Styled, plain
+from gpuctl.render.draw.text import Styled, plain
+from gpuctl.render.formats.json import doctor_json, dumps
+from gpuctl.render.views.changes import diff_text, done_text, steps_text
+from gpuctl.render.views.doctor import report_text
 
 
 def fix_json(seen: Seen, mended: Sequence[Mended]) -> str:

@@ -8,9 +8,9 @@ from collections.abc import Iterable
 
 from gpuctl.compat.answer.fleet_rows import HostVerdict
 from gpuctl.model import Verdict
-from gpuctl.render.check import STYLES
-from gpuctl.render.json import dumps
-from gpuctl.render.text import Styled, plain
+from gpuctl.render.draw.text import Styled, plain
+from gpuctl.render.formats.json import dumps
+from gpuctl.render.views.check import STYLES
 
 BAD_ROW = "bad row"
 

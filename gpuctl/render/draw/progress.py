@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from threading import Timer
 
 from gpuctl.model import Step
-from gpuctl.render.text import plain
+from gpuctl.render.draw.text import plain
 
 PATIENCE = 0.5
 

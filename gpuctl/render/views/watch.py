@@ -11,10 +11,10 @@ from datetime import datetime
 from gpuctl.checks.compare.changed import Changed
 from gpuctl.facts.gather import Facts
 from gpuctl.model import Report
-from gpuctl.render.doctor import MARKS, report_text
-from gpuctl.render.json import as_json, dumps
-from gpuctl.render.standing import standing, waived_until
-from gpuctl.render.text import Styled, plain
+from gpuctl.render.draw.text import Styled, plain
+from gpuctl.render.formats.json import as_json, dumps
+from gpuctl.render.formats.standing import standing, waived_until
+from gpuctl.render.views.doctor import MARKS, report_text
 
 Tell = Callable[[Report, Facts, list[Changed]], None]
 _KEPT = 10

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, Literal, NoReturn
 
-from gpuctl.render.text import Styled
+from gpuctl.render.draw.text import Styled
 
 if TYPE_CHECKING:
     from gpuctl.compat.answer.answer import Answer
@@ -31,18 +31,18 @@ OfFindings = Literal[Format.JUNIT, Format.MARKDOWN, Format.NAGIOS]
 def report_in(format: Format, report: Report, facts: Facts, verbose: bool, strict: bool) -> Styled:
     """Returns a doctor's report in a format, with a newline at its end."""
     if format is Format.TEXT:
-        from gpuctl.render.doctor import report_text
+        from gpuctl.render.views.doctor import report_text
 
         return report_text(report, facts, verbose)
     if format is Format.JSON:
-        from gpuctl.render.json import doctor_json
+        from gpuctl.render.formats.json import doctor_json
 
         return Styled(doctor_json(report, facts) + "\n")
     if format is Format.PROMETHEUS:
-        from gpuctl.render.prometheus import report_prometheus
+        from gpuctl.render.formats.prometheus import report_prometheus
 
         return Styled(report_prometheus(report))
-    from gpuctl.render.host import host_summary
+    from gpuctl.render.views.host import host_summary
 
     return _common(format, report, "doctor", host_summary(facts), strict)
 
@@ -50,34 +50,34 @@ def report_in(format: Format, report: Report, facts: Facts, verbose: bool, stric
 def answer_in(format: Format, answer: Answer, strict: bool) -> Styled:
     """Returns a compatibility answer in a format, with a newline at its end."""
     if format is Format.TEXT:
-        from gpuctl.render.check import answer_text
+        from gpuctl.render.views.check import answer_text
 
         return answer_text(answer)
     if format is Format.JSON:
-        from gpuctl.render.json import check_json
+        from gpuctl.render.formats.json import check_json
 
         return Styled(check_json(answer) + "\n")
     if format is Format.PROMETHEUS:
-        from gpuctl.render.prometheus import answer_prometheus
+        from gpuctl.render.formats.prometheus import answer_prometheus
 
         return Styled(answer_prometheus(answer))
-    from gpuctl.render.answer_report import answer_report
-    from gpuctl.render.check import question_text
+    from gpuctl.render.views.answer_report import answer_report
+    from gpuctl.render.views.check import question_text
 
     return _common(format, answer_report(answer), "check", question_text(answer), strict)
 
 
 def _common(format: OfFindings, report: Report, command: str, about: str, strict: bool) -> Styled:
     if format is Format.JUNIT:
-        from gpuctl.render.junit import report_junit
+        from gpuctl.render.formats.junit import report_junit
 
         return Styled(report_junit(report, command))
     if format is Format.MARKDOWN:
-        from gpuctl.render.markdown import report_markdown
+        from gpuctl.render.formats.markdown import report_markdown
 
         return Styled(report_markdown(report, command, about))
     if format is Format.NAGIOS:
-        from gpuctl.render.nagios import report_nagios
+        from gpuctl.render.formats.nagios import report_nagios
 
         return Styled(report_nagios(report, command, strict))
     return _never(format)

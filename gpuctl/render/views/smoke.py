@@ -10,9 +10,9 @@ from threading import Timer
 from typing import Any
 
 from gpuctl.command import command
-from gpuctl.render.json import as_json, document
-from gpuctl.render.progress import PATIENCE
-from gpuctl.render.text import Styled, plain, remedy_lines
+from gpuctl.render.draw.progress import PATIENCE
+from gpuctl.render.draw.text import Styled, plain, remedy_lines
+from gpuctl.render.formats.json import as_json, document
 from gpuctl.smoke.compare import Expected, Seen
 from gpuctl.smoke.container import command_line, via
 from gpuctl.smoke.deep import Deep, Failure

@@ -9,8 +9,8 @@ from gpuctl.compat.answer.matrix import Cell, Matrix, MatrixRow, columns
 from gpuctl.compat.tables.loader import architectures, minor_version_floors
 from gpuctl.compat.versions import Version, parts
 from gpuctl.model import Verdict
-from gpuctl.render.check import STYLES
-from gpuctl.render.text import Styled, plain
+from gpuctl.render.draw.text import Styled, plain
+from gpuctl.render.views.check import STYLES
 
 _LEFT, _DRIVER = 7, 15
 """The columns that a CUDA version and its driver range take."""

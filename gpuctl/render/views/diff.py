@@ -9,10 +9,10 @@ from gpuctl.checks.compare.comparison import Comparison, Difference, FindingDiff
 from gpuctl.engines.text_diff import text_diff
 from gpuctl.host.record.archive import Snapshot
 from gpuctl.model import Finding
-from gpuctl.render.changes import diff_text
-from gpuctl.render.doctor import MARKS
-from gpuctl.render.json import document
-from gpuctl.render.text import Styled, plain
+from gpuctl.render.draw.text import Styled, plain
+from gpuctl.render.formats.json import document
+from gpuctl.render.views.changes import diff_text
+from gpuctl.render.views.doctor import MARKS
 
 
 def diff_json(found: Comparison, old: Snapshot, new: Snapshot) -> str:

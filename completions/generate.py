@@ -13,7 +13,7 @@ from typing import Any
 import typer
 import typer.main
 
-from gpuctl.cli.app import app
+from gpuctl.cli.frame.app import app
 
 ARGUMENTS = {"DIR": "folder", "OLD": "file", "NEW": "file"}
 """Metavars of arguments that are to be completed as what they are."""

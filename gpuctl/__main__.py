@@ -5,7 +5,7 @@ import signal
 # Until the command line can say a sentence, Ctrl-C just ends the process.
 signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-from gpuctl.cli.app import run as main  # noqa: E402
+from gpuctl.cli.frame.app import run as main  # noqa: E402
 
 __all__ = ["main"]
 

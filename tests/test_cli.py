@@ -172,7 +172,7 @@ def test_version_loads_neither_rich_nor_the_docker_sdk() -> None:
     )
     loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert not {"rich", "docker", "pynvml", "distro", "subprocess_fork"} & loaded
-    assert "gpuctl.cli.app" in loaded
+    assert "gpuctl.cli.frame.app" in loaded
 
 
 def test_check_of_a_described_host_starts_no_process_and_loads_neither_rich_nor_docker() -> None:

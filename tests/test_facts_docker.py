@@ -98,7 +98,8 @@ def test_a_user_who_may_not_open_the_socket_cannot_tell_instead_of_seeing_no_doc
     dockerd: Dockerd, sim_host: Callable[..., SimHost]
 ) -> None:
     code = (
-        "from gpuctl.facts.docker.docker import probe_docker; from gpuctl.host.look.local import LocalHost; import json;"
+        "from gpuctl.facts.docker.docker import probe_docker;"
+        "from gpuctl.host.look.local import LocalHost; import json;"
         "found = probe_docker(LocalHost());"
         "print(json.dumps([found.daemon.value, found.daemon.unknown, found.kind.value, found.kind.unknown]))"
     )

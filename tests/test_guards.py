@@ -12,19 +12,20 @@ import zipfile
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
-from pkgutil import iter_modules
+from pkgutil import iter_modules, walk_packages
 from typing import Any
 
 import pytest
 
-from gpuctl import cli, provision
+from gpuctl import cli
 from gpuctl.checks import CHECKS
-from gpuctl.cli.app import COMMANDS
+from gpuctl.cli.frame.app import COMMANDS
 from gpuctl.cli.install_runtime import command as install_runtime
 from gpuctl.compat.knowledge.errors.failures import families, written
 from gpuctl.compat.knowledge.errors.faults import family_checks
 from gpuctl.facts.gather import PROBES
 from gpuctl.model import ENGINES, ExitCode
+from gpuctl.provision import engines
 from gpuctl.provision.engines.choose import engine_of
 from gpuctl.provision.setup import Engine
 
@@ -94,7 +95,7 @@ def test_every_family_has_its_checks_and_its_canonical_line() -> None:
 OPENS = {"open", "read_text", "read_bytes", "write_text", "write_bytes", "exists", "is_file", "is_dir", "iterdir"}
 OPENS |= {"glob", "rglob", "mkdir", "touch", "unlink", "rmdir", "rename", "chmod", "symlink_to", "lstat", "samefile"}
 OF_ITSELF = {
-    "gpuctl/cli/streams.py": "/dev/null in the place of a stdout that the caller closed",
+    "gpuctl/cli/frame/streams.py": "/dev/null in the place of a stdout that the caller closed",
     "gpuctl/compat/tables/overlay.py": "gpuctl's own tables",
     "gpuctl/compat/tables/rows.py": "their schemas",
     "gpuctl/compat/tables/loader.py": "gpuctl's own tables, and where they lie",
@@ -181,8 +182,9 @@ def test_an_engine_of_the_list_has_its_file_and_is_told_to_people(name: str) -> 
 
 
 def test_every_engine_that_has_a_file_is_in_the_list() -> None:
-    modules = {one.name: import_module(f"gpuctl.provision.{one.name}") for one in iter_modules(provision.__path__)}
-    assert {name for name, file in modules.items() if isinstance(vars(file).get(name.upper()), Engine)} == set(ENGINES)
+    modules = [import_module(one.name) for one in walk_packages(engines.__path__, f"{engines.__name__}.")]
+    found = [value for module in modules for value in vars(module).values() if isinstance(value, Engine)]
+    assert {engine.title for engine in found} == set(ENGINES.values())
 
 
 def engines_in(schema: Any) -> list[list[str | None]]:

@@ -183,7 +183,8 @@ def test_an_image_on_this_host_is_read_over_dockers_socket_by_name_or_id(
 
 def test_reading_a_local_image_imports_neither_requests_nor_docker(dockerd: Dockerd) -> None:
     code = (
-        "import sys; from gpuctl.host.look.local import LocalHost; from gpuctl.facts.docker.docker import Docker, probe_docker;"
+        "import sys; from gpuctl.host.look.local import LocalHost;"
+        "from gpuctl.facts.docker.docker import Docker, probe_docker;"
         "from gpuctl.facts.gather import Facts; from gpuctl.images.read import read_image; host = LocalHost();"
         "read_image('nvidia/cuda:10.1-base', host, Facts({Docker: probe_docker(host)}), 'x86_64', 5.0);"
         "print({'requests', 'docker'} & set(sys.modules))"

@@ -209,7 +209,7 @@ def test_a_run_killed_before_it_told_the_daemon_is_completed_by_the_next(ready: 
 
 CONCURRENT = """
 import os, sys
-from gpuctl.cli.app import app
+from gpuctl.cli.frame.app import app
 sys.stdout = sys.stderr = open(os.devnull, "w")
 children = [os.fork() or os._exit(app(["install-runtime"], standalone_mode=False) or 0) for _ in range(50)]
 sys.exit(max(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children))

@@ -21,7 +21,7 @@ COUNT = "trap exit TERM; while :; do busybox date +%s; sleep 1; done"
 # Many runs in one process: what is tested takes place outside it.
 CYCLES = """
 import sys
-from gpuctl.cli.app import app
+from gpuctl.cli.frame.app import app
 codes = []
 for cycle in range(int(sys.argv[1])):
     for command in ("install-runtime", "rollback"):
@@ -30,7 +30,7 @@ sys.exit(max(codes))
 """
 RUNS = """
 import sys
-from gpuctl.cli.app import app
+from gpuctl.cli.frame.app import app
 for run in range(int(sys.argv[1])):
     app(["install-runtime", "--json", "--runtime-path=/bin/true", "--config", sys.argv[2]], standalone_mode=False)
 """

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gpuctl.cli.defaults import configured
-from gpuctl.cli.described import check_cuda_option, described_gpus
-from gpuctl.cli.formats import FormatName, OutputFiles, Outputs, deliver, outputs
-from gpuctl.cli.options import DriverVersion, From, GpuNames, Json
-from gpuctl.cli.question import Evaluator, asked_question, pinned
-from gpuctl.cli.snapshots import host_at
+from gpuctl.cli.frame.defaults import configured
+from gpuctl.cli.frame.described import check_cuda_option, described_gpus
+from gpuctl.cli.frame.formats import FormatName, OutputFiles, Outputs, deliver, outputs
+from gpuctl.cli.frame.options import DriverVersion, From, GpuNames, Json
+from gpuctl.cli.frame.question import Evaluator, asked_question, pinned
+from gpuctl.cli.frame.snapshots import host_at
 from gpuctl.compat.ask.question import Machine
 from gpuctl.images.inquiry import Inquiry, answer_to, question_elsewhere
 from gpuctl.model import ExitCode, Verdict

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from gpuctl import __version__
-from gpuctl.cli.options import Json, filled
+from gpuctl.cli.frame.options import Json, filled
 from gpuctl.model import ExitCode
 
 

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from gpuctl.cli.options import DryRun, Json, filled
-from gpuctl.cli.tables import chosen_tables, wrong_tables
+from gpuctl.cli.frame.options import DryRun, Json, filled
+from gpuctl.cli.frame.tables import chosen_tables, wrong_tables
 from gpuctl.model import ExitCode
 
 HELP = "Show, verify and replace the tables that the answers rest on."

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from gpuctl.cli.options import Json
-from gpuctl.cli.snapshots import load
+from gpuctl.cli.frame.options import Json
+from gpuctl.cli.frame.snapshots import load
 
 
 def command(

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gpuctl.cli.asked import Asked, exit_code
-from gpuctl.cli.defaults import configured
-from gpuctl.cli.formats import FormatName, OutputFile, OutputFiles, deliver, outputs
-from gpuctl.cli.options import From, Json, seconds
+from gpuctl.cli.frame.asked import Asked, exit_code
+from gpuctl.cli.frame.defaults import configured
+from gpuctl.cli.frame.formats import FormatName, OutputFile, OutputFiles, deliver, outputs
+from gpuctl.cli.frame.options import From, Json, seconds
 from gpuctl.model import ExitCode
 from gpuctl.render.formats.formats import Format
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
-from gpuctl.cli.options import Json, filled
-from gpuctl.cli.snapshots import host_at
+from gpuctl.cli.frame.options import Json, filled
+from gpuctl.cli.frame.snapshots import host_at
 from gpuctl.model import ExitCode
 
 if TYPE_CHECKING:

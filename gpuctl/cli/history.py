@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from gpuctl.cli.options import From, Json
-from gpuctl.cli.snapshots import host_at
+from gpuctl.cli.frame.options import From, Json
+from gpuctl.cli.frame.snapshots import host_at
 
 
 def command(snapshot: From = None, json: Json = False) -> None:

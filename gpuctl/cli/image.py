@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from gpuctl.cli.described import described_or_here
-from gpuctl.cli.options import DriverVersion, From, GpuNames, Json
+from gpuctl.cli.frame.described import described_or_here
+from gpuctl.cli.frame.options import DriverVersion, From, GpuNames, Json
 from gpuctl.model import ExitCode, Verdict
 
 if TYPE_CHECKING:

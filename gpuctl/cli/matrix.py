@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gpuctl.cli.described import check_cuda_option, described_or_here
-from gpuctl.cli.options import DriverVersion, From, GpuNames, Json
+from gpuctl.cli.frame.described import check_cuda_option, described_or_here
+from gpuctl.cli.frame.options import DriverVersion, From, GpuNames, Json
 from gpuctl.model import ExitCode
 
 if TYPE_CHECKING:

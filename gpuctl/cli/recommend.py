@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from gpuctl.cli.described import check_cuda_option, described_gpus
-from gpuctl.cli.options import DriverVersion, From, GpuNames, Json
-from gpuctl.cli.snapshots import look
+from gpuctl.cli.frame.described import check_cuda_option, described_gpus
+from gpuctl.cli.frame.options import DriverVersion, From, GpuNames, Json
+from gpuctl.cli.frame.snapshots import look
 from gpuctl.model import ExitCode
 
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gpuctl.cli.options import From, Json, filled, seconds
-from gpuctl.cli.snapshots import host_at
+from gpuctl.cli.frame.options import From, Json, filled, seconds
+from gpuctl.cli.frame.snapshots import host_at
 from gpuctl.model import ExitCode
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from gpuctl.cli.options import DryRun, EngineName, Json, TakeUp, filled
+from gpuctl.cli.frame.options import DryRun, EngineName, Json, TakeUp, filled
 
 COMMAND = "uninstall-runtime"
 

@@ -6,9 +6,9 @@ import time
 from dataclasses import replace
 
 from gpuctl.checks.compare.changed import changed
-from gpuctl.cli.asked import Asked
-from gpuctl.cli.formats import write_files
-from gpuctl.cli.streams import reader_gone
+from gpuctl.cli.frame.asked import Asked
+from gpuctl.cli.frame.formats import write_files
+from gpuctl.cli.frame.streams import reader_gone
 from gpuctl.facts.gather import Facts
 from gpuctl.facts.pace import Look, look_again
 from gpuctl.host.act.signals import HeldSignals

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gpuctl.cli.formats import Outputs
-from gpuctl.cli.snapshots import host_at
+from gpuctl.cli.frame.formats import Outputs
+from gpuctl.cli.frame.snapshots import host_at
 from gpuctl.model import ExitCode, Report, Status
 from gpuctl.render.draw.text import Styled
 from gpuctl.render.formats.formats import Format, report_in

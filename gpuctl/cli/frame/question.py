@@ -6,8 +6,8 @@ import sys
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from gpuctl.cli.described import check_cuda_option
-from gpuctl.cli.snapshots import host_at
+from gpuctl.cli.frame.described import check_cuda_option
+from gpuctl.cli.frame.snapshots import host_at
 
 if TYPE_CHECKING:
     from gpuctl.compat.ask.asks import Ask

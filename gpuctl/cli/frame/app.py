@@ -15,8 +15,8 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from gpuctl import __version__
-from gpuctl.cli.streams import lost_output, open_streams
-from gpuctl.cli.tables import over_tables
+from gpuctl.cli.frame.streams import lost_output, open_streams
+from gpuctl.cli.frame.tables import over_tables
 from gpuctl.host.act.signals import ignore_endings
 
 COMMANDS = (

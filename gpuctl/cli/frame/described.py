@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from gpuctl.cli.snapshots import look
+from gpuctl.cli.frame.snapshots import look
 
 if TYPE_CHECKING:
     from gpuctl.compat.ask.question import Machine

@@ -244,7 +244,8 @@ def test_any_snapshot_is_answered_or_refused_in_seconds_and_little_memory(
 
 BUSY = """
 import sys
-from gpuctl.host import archive, confined
+from gpuctl.host.act import confined
+from gpuctl.host.record import archive
 confined.SECONDS = int(sys.argv[1])
 def busy(raw):
     print("judging", flush=True)

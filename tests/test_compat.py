@@ -641,7 +641,7 @@ def test_the_knowledge_needs_the_standard_library_only_and_reads_only_the_tables
 import json, sys
 from gpuctl.compat.knowledge.gpus.gpus import find_gpu
 from gpuctl.compat.answer.answer import check_cuda
-from gpuctl.compat import tables
+from gpuctl.compat.tables import loader as tables
 check_cuda("10.1", "418.87", [find_gpu("V100")])
 print(json.dumps([sorted({name.split(".")[0] for name in sys.modules}), tables.pci_devices.cache_info().currsize]))
 """

@@ -23,7 +23,8 @@ SECONDS = 8
 MEMORY = 1 << 30
 ROOMS = ("facts", "compat", "diagnose", "engines", "images")
 TEXT = ("str", "bytes", "bytes | str", "str | bytes")
-TAKE_NO_TEXT = {"parse_address", "parse_daemon", "parse_entry", "parse_flavour", "parse_kind", "parse_service"}
+TAKE_NO_TEXT = {"parse_address", "parse_command", "parse_commands", "parse_daemon", "parse_entry", "parse_flavour"}
+TAKE_NO_TEXT |= {"parse_kind", "parse_service"}
 """What is called parse_… and takes values that another parser has made of a text."""
 BESIDE = {
     "parse_document": ("a.yaml", "a.json"),
@@ -144,7 +145,7 @@ def test_what_a_parser_costs_grows_no_faster_than_its_text(name: str) -> None:
 
 
 def test_every_parser_is_among_them() -> None:
-    assert {"gpuctl.facts.driver_library.parse_linker_cache-text", "gpuctl.facts.toolkit.parse_version-text"} - {
+    assert {"gpuctl.facts.gpu.driver_library.parse_linker_cache-text", "gpuctl.facts.toolkit.toolkit.parse_version-text"} - {
         name.removesuffix("-nvidia-ctk") for name in FOUND
     } == set()
     assert len(FOUND) > 100

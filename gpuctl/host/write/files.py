@@ -15,6 +15,7 @@ from gpuctl.bounds import FILE_LIMIT, TooLong, whole
 from gpuctl.host.look.deadline import DeadlineExceeded, within
 from gpuctl.host.trust import Distrusted, check
 
+_HANDED_OVER = ("/dev/fd/", "/proc/self/fd/", "/dev/stdin")
 READ_DEADLINE = 5.0
 _HINTS = {
     errno.EACCES: "Run gpuctl as root.",
@@ -56,9 +57,12 @@ def read(path: str) -> State:
 def read_named(path: str) -> bytes:
     """Returns what is in a file that a person named to have it looked at: whosever it is, it steers nothing.
 
-    "-" is standard input; a pipe is read to its end. Raises FileProblem, also where there is no such file.
+    "-" is standard input; a pipe that the shell hands over is read to its end. Raises FileProblem, also where there is
+    no such file.
     """
     with explained("read", path), contextlib.ExitStack() as stack:
+        if path != "-" and not path.startswith(_HANDED_OVER) and not stat.S_ISREG(os.stat(path).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file")
         file = sys.stdin.buffer if path == "-" else stack.enter_context(open(path, "rb"))
         return whole(file.read, FILE_LIMIT)
 

@@ -55,7 +55,8 @@ def products_named(name: str) -> list[Product]:
 
 def products_beginning(name: str) -> list[Product]:
     """Returns the products whose names begin so."""
-    begun = [product for key, row in _products_by_key().items() if key.startswith(key_of(name)) for product in row]
+    beginning = key_of(name)
+    begun = [product for key, row in _products_by_key().items() if key.startswith(beginning) for product in row]
     return sorted(dict.fromkeys(begun), key=lambda product: len(product.product))
 
 

@@ -69,7 +69,7 @@ class System:
 
 
 _OS_RELEASE_LIMIT = 1 << 14
-"""Characters, which distro reads in time that grows with their square."""
+"""Characters, which a shell's words are read from in time that grows with their square."""
 
 
 def probe_system(host: Host) -> System:

@@ -109,6 +109,6 @@ def test_an_old_python_records_a_live_host_as_this_one_does(
     recorded = tmp_path / "host.jsonl.gz"
     with recorded.open("wb") as file:
         live.popen([*old, "collect"], stdout=file).wait(300)
-    assert not [seen for seen in gather(decode(recorded.read_bytes()).host).values() if isinstance(seen, Missing)]
+    assert not [seen for seen in gather(decode(recorded.read_bytes()).host).found.values() if isinstance(seen, Missing)]
     judged = [live.gpuctl("doctor", "--json").json, live.gpuctl("doctor", "--json", "--from", str(recorded)).json]
     assert judged[0]["findings"] == judged[1]["findings"]

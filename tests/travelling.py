@@ -30,7 +30,7 @@ def facts_of(snapshots: List[str]) -> Dict[str, Dict[type, object]]:
     from gpuctl.facts.gather import gather
     from gpuctl.host.record.archive import decode
 
-    return {name: dict(gather(decode(Path(name).read_bytes()).host, deadline=DEADLINE)) for name in snapshots}
+    return {name: dict(gather(decode(Path(name).read_bytes()).host, deadline=DEADLINE).found) for name in snapshots}
 
 
 def _load_all() -> None:

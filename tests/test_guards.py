@@ -31,12 +31,12 @@ from gpuctl.provision.setup import Engine
 
 ROOT = Path(__file__).parents[1]
 NEW_CHECK = '''
-from gpuctl.checks.engine import Said, check, passed
+from gpuctl.checks.engine import Judgement, check, passed
 from gpuctl.facts.machine.system import System
 
 
 @check("hardware.brand-new")
-def brand_new(system: System) -> Said:
+def brand_new(system: System) -> Judgement:
     """Is it new?"""
     return passed("it is new")
 '''

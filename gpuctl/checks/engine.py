@@ -30,7 +30,7 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True)
-class Said:
+class Judgement:
     """What a check says; the engine adds its id and layer. `action` None: what `usual_action` makes of the rest."""
 
     status: Status
@@ -50,7 +50,7 @@ class Check:
     id: str
     explains: tuple[str, ...]
     needs: tuple[type, ...]
-    judge: Callable[..., Said | None]
+    judge: Callable[..., Judgement | None]
     follows: str | None = None
 
     @property
@@ -63,14 +63,14 @@ CHECKS: dict[str, Check] = {}
 
 def check(
     id: str, explains: tuple[str, ...] = (), follows: str | None = None
-) -> Callable[[Callable[..., Said | None]], Callable[..., Said | None]]:
+) -> Callable[[Callable[..., Judgement | None]], Callable[..., Judgement | None]]:
     """Registers a check. The facts that it is handed are those that its parameters' types name.
 
     `explains` are the ids of checks whose failure is a symptom of this one's; where this one is unknown, of those
     that are unknown too. `follows` (driver, kernel, engine, toolkit) adds when and by what its packages last changed.
     """
 
-    def register(judge: Callable[..., Said | None]) -> Callable[..., Said | None]:
+    def register(judge: Callable[..., Judgement | None]) -> Callable[..., Judgement | None]:
         hints = get_type_hints(judge)
         needs = tuple(subject for name, subject in hints.items() if name != "return")
         CHECKS[id] = Check(id, explains, needs, judge, follows)
@@ -79,28 +79,28 @@ def check(
     return register
 
 
-def passed(message: str, *seen: Fact[Any] | Evidence) -> Said:
+def passed(message: str, *seen: Fact[Any] | Evidence) -> Judgement:
     """Returns a passing answer with the facts it rests on as evidence."""
-    return Said(Status.PASS, message, _evidence(seen))
+    return Judgement(Status.PASS, message, _evidence(seen))
 
 
 def warned(
     message: str, *seen: Fact[Any] | Evidence, remedy: Remedy | None = None, action: Action | None = None
-) -> Said:
+) -> Judgement:
     """Returns a warning: it works, and somebody should know."""
-    return Said(Status.WARN, message, _evidence(seen), remedy, action)
+    return Judgement(Status.WARN, message, _evidence(seen), remedy, action)
 
 
 def failed(
     message: str, *seen: Fact[Any] | Evidence, remedy: Remedy | None = None, action: Action | None = None
-) -> Said:
+) -> Judgement:
     """Returns a failure: GPU containers do not run here until this is mended."""
-    return Said(Status.FAIL, message, _evidence(seen), remedy, action)
+    return Judgement(Status.FAIL, message, _evidence(seen), remedy, action)
 
 
-def undetermined(reason: str, *seen: Fact[Any] | Evidence, remedy: Remedy | None = None) -> Said:
+def undetermined(reason: str, *seen: Fact[Any] | Evidence, remedy: Remedy | None = None) -> Judgement:
     """Returns that it could not be determined, and why: for a check that knows more of it than the reason."""
-    return Said(Status.UNKNOWN, f"could not be determined: {reason}", _evidence(seen), remedy)
+    return Judgement(Status.UNKNOWN, f"could not be determined: {reason}", _evidence(seen), remedy)
 
 
 def diagnose(facts: Facts) -> Report:
@@ -126,7 +126,7 @@ def diagnose(facts: Facts) -> Report:
 
 def ask(one: Check, facts: Facts) -> Finding:
     """Returns what one check says: `unknown` with the reason where its facts are unknown or it crashed."""
-    said: Said | None
+    said: Judgement | None
     try:
         said = one.judge(*(_handed(subject, facts) for subject in one.needs))
     except CannotTell as reason:

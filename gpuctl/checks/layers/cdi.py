@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from gpuctl.checks.engine import Said, check, failed, passed, warned
+from gpuctl.checks.engine import Judgement, check, failed, passed, warned
 from gpuctl.checks.gpus import understood
 from gpuctl.checks.layers.docker import gpus_by_cdi
 from gpuctl.checks.remedies import as_root, install
@@ -30,7 +30,7 @@ def _regenerate(system: System, path: str, text: str) -> Remedy:
     return Remedy(text, as_root(system, command("nvidia-ctk", "cdi", "generate", f"--output={path}")))
 
 
-def _complain(docker: Docker, toolkit: Toolkit) -> Callable[..., Said]:
+def _complain(docker: Docker, toolkit: Toolkit) -> Callable[..., Judgement]:
     """A fault in what --gpus is served by stops GPU containers; elsewhere only those that name CDI devices."""
     try:
         return failed if gpus_by_cdi(docker, toolkit) else warned
@@ -44,7 +44,7 @@ def _gpu_specs(toolkit: Toolkit) -> tuple[Spec, ...]:
 
 
 @check("cdi.readable", explains=("cdi.conflict", "cdi.stale", "cdi.version"))
-def readable(system: System, docker: Docker, podman: Podman, toolkit: Toolkit) -> Said | None:
+def readable(system: System, docker: Docker, podman: Podman, toolkit: Toolkit) -> Judgement | None:
     """Engines pass over a specification that they cannot read or do not understand: its devices are not found then.
 
     Rootless Podman reads as the user: a specification that is closed to others is none for it
@@ -69,7 +69,7 @@ def readable(system: System, docker: Docker, podman: Podman, toolkit: Toolkit) -
 
 
 @check("cdi.conflict")
-def conflict(system: System, docker: Docker, toolkit: Toolkit) -> Said | None:
+def conflict(system: System, docker: Docker, toolkit: Toolkit) -> Judgement | None:
     """Where two specifications of one folder name one device, CDI resolves neither: `unresolvable CDI devices`.
 
     https://github.com/cncf-tags/container-device-interface, pkg/cdi/cache.go. In two folders there is no conflict: the
@@ -89,7 +89,7 @@ def conflict(system: System, docker: Docker, toolkit: Toolkit) -> Said | None:
 
 
 @check("cdi.stale", follows=DRIVER)
-def stale(system: System, docker: Docker, driver: Driver, toolkit: Toolkit) -> Said | None:
+def stale(system: System, docker: Docker, driver: Driver, toolkit: Toolkit) -> Judgement | None:
     """A specification holds the driver's library names and may hold device numbers, which an upgrade or a boot changes.
 
     Device numbers of nvidia-uvm and nvidia-caps are given out anew at every boot.
@@ -133,7 +133,7 @@ def moved(node: SpecNode) -> str:
 
 
 @check("cdi.version")
-def version(docker: Docker, podman: Podman, crio: Crio, toolkit: Toolkit) -> Said | None:
+def version(docker: Docker, podman: Podman, crio: Crio, toolkit: Toolkit) -> Judgement | None:
     """Engines refuse a specification whose cdiVersion is newer than they know: toolkit 1.19.1 and later write 0.7.0."""
     specs, engines = _gpu_specs(toolkit), _engines(docker, podman, crio)
     if not specs or not engines:
@@ -154,7 +154,7 @@ def version(docker: Docker, podman: Podman, crio: Crio, toolkit: Toolkit) -> Sai
 
 
 @check("cdi.feature")
-def feature(system: System, docker: Docker, toolkit: Toolkit) -> Said | None:
+def feature(system: System, docker: Docker, toolkit: Toolkit) -> Judgement | None:
     """Docker 25.0 to 28.1 takes CDI devices only where features.cdi is set: `could not select device driver "cdi"`."""
     daemon = docker.daemon.value
     if daemon is None or docker.kind.value == "podman" or not _gpu_specs(toolkit):
@@ -168,7 +168,7 @@ def feature(system: System, docker: Docker, toolkit: Toolkit) -> Said | None:
 
 
 @check("cdi.podman")
-def podman_version(podman: Podman, toolkit: Toolkit) -> Said | None:
+def podman_version(podman: Podman, toolkit: Toolkit) -> Judgement | None:
     """Podman before 4.1 takes `--device nvidia.com/gpu=all` for the path of a device."""
     told = podman.version.get()
     if told is None or not _gpu_specs(toolkit):
@@ -180,7 +180,7 @@ def podman_version(podman: Podman, toolkit: Toolkit) -> Said | None:
 
 
 @check("cdi.hook-program")
-def hook_program(system: System, toolkit: Toolkit) -> Said | None:
+def hook_program(system: System, toolkit: Toolkit) -> Judgement | None:
     """Specifications of toolkit 1.16 and later call nvidia-cdi-hook, which some distributions' packages lack."""
     ctk = toolkit.ctk.get()
     if ctk is None or not leading(ctk.version) or not _gpu_specs(toolkit):

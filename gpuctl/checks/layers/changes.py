@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpuctl.checks.engine import Said, check, passed, warned
+from gpuctl.checks.engine import Judgement, check, passed, warned
 from gpuctl.checks.remedies import as_root
 from gpuctl.command import command
 from gpuctl.facts.machine.system import System
@@ -11,7 +11,7 @@ from gpuctl.model import Evidence, Remedy
 
 
 @check("changes.complete")
-def complete(system: System, changes: Changes) -> Said:
+def complete(system: System, changes: Changes) -> Judgement:
     """A run of gpuctl that was killed, or met a power cut, may have left a file changed that no engine was told of."""
     cut = changes.interrupted
     if not cut:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpuctl.checks.engine import Said, check, failed, passed, undetermined, warned
+from gpuctl.checks.engine import Judgement, check, failed, passed, undetermined, warned
 from gpuctl.checks.gpus import understood
 from gpuctl.checks.remedies import as_root, install, service, start
 from gpuctl.command import Shell, command, operands
@@ -43,7 +43,7 @@ def gpus_by_cdi(docker: Docker, toolkit: Toolkit) -> bool:
 
 
 @check("docker.installed", explains=("docker.reachable",))
-def installed(system: System, docker: Docker, containerd: Containerd, crio: Crio, podman: Podman) -> Said | None:
+def installed(system: System, docker: Docker, containerd: Containerd, crio: Crio, podman: Podman) -> Judgement | None:
     """Something has to run containers: Docker, of which a client alone runs nothing, or another engine."""
     if docker.kind.value == "podman":
         return passed("Podman plays Docker's part", docker.kind)
@@ -76,7 +76,7 @@ def _other_engine(containerd: Containerd, crio: Crio, podman: Podman) -> Evidenc
 
 
 @check("docker.reachable", explains=("docker.kind", "docker.version.gpus-flag"))
-def reachable(system: System, docker: Docker) -> Said | None:
+def reachable(system: System, docker: Docker) -> Judgement | None:
     """The daemon answers on its socket, to this user. Root and the group docker may ask it.
 
     One that systemd keeps ready, to be started by the first request, is left asleep.
@@ -127,7 +127,7 @@ def _other_endpoint(endpoint: Endpoint, text: str) -> Remedy:
 
 
 @check("docker.kind", explains=("registration.runtime", "registration.hook-visible"))
-def kind(system: System, docker: Docker) -> Said | None:
+def kind(system: System, docker: Docker) -> Judgement | None:
     """Of the ways to have Docker on Linux, the snap and Docker Desktop do not reach the host's GPUs."""
     found, endpoint = docker.kind.get(), docker.endpoint.value
     if found is None or found == "remote" or endpoint is None:
@@ -150,7 +150,7 @@ def kind(system: System, docker: Docker) -> Said | None:
 
 
 @check("docker.version.gpus-flag")
-def gpus_flag(docker: Docker) -> Said | None:
+def gpus_flag(docker: Docker) -> Judgement | None:
     """Docker 19.03 brought --gpus. An older one runs GPU containers too, with --runtime=nvidia."""
     daemon = daemon_of(docker)
     if daemon is None:
@@ -163,7 +163,7 @@ def gpus_flag(docker: Docker) -> Said | None:
 
 
 @check("docker.client")
-def client(system: System, docker: Docker) -> Said | None:
+def client(system: System, docker: Docker) -> Judgement | None:
     """People and scripts need the docker program; gpuctl itself talks to the daemon directly."""
     if docker.daemon.value is None:
         return None
@@ -174,7 +174,7 @@ def client(system: System, docker: Docker) -> Said | None:
 
 
 @check("docker.config-valid", explains=("docker.log", "docker.reachable"))
-def config_valid(docker: Docker) -> Said | None:
+def config_valid(docker: Docker) -> Judgement | None:
     """A broken daemon.json leaves a running daemon on its old settings, and keeps it from starting the next time.
 
     dockerd refuses broken JSON, keys that it does not know, values of the wrong kind, and a default runtime that is
@@ -241,7 +241,7 @@ def _spelt(key: str) -> str:
 
 
 @check("docker.flag-conflict", explains=("docker.log", "docker.reachable"))
-def flag_conflict(system: System, docker: Docker) -> Said | None:
+def flag_conflict(system: System, docker: Docker) -> Judgement | None:
     """dockerd refuses to start when a setting is both a flag on its command line and a key of daemon.json.
 
     From 18.09 on it merges the runtimes of both places.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from gpuctl.checks.engine import Said, check, passed, warned
+from gpuctl.checks.engine import Judgement, check, passed, warned
 from gpuctl.checks.gpus import understood
 from gpuctl.checks.layers.docker import GPUS_FLAG_SINCE, at_least, daemon_of
 from gpuctl.checks.remedies import as_root, install
@@ -25,7 +25,7 @@ _NEW_GLIBC = re.compile(r"ubuntu2[2-9]|debian1[2-9]|bookworm|trixie|jammy|noble|
 
 
 @check("docker.client-version")
-def client_version(system: System, docker: Docker) -> Said | None:
+def client_version(system: System, docker: Docker) -> Judgement | None:
     """The docker program must know --gpus (19.03) and speak an API that the daemon takes: Docker 29 begins at 1.44."""
     daemon, told = daemon_of(docker), docker.client_version.value
     if daemon is None or told is None or docker.kind.value == "podman":
@@ -44,7 +44,7 @@ def client_version(system: System, docker: Docker) -> Said | None:
 
 
 @check("docker.compose")
-def compose(clients: DockerClients) -> Said | None:
+def compose(clients: DockerClients) -> Judgement | None:
     """docker-compose reserves GPUs from 1.28 on; the plugin `docker compose` always did."""
     told = clients.compose.get()
     if told is None:
@@ -58,7 +58,7 @@ def compose(clients: DockerClients) -> Said | None:
 
 
 @check("docker.several")
-def several(system: System, docker: Docker, clients: DockerClients) -> Said | None:
+def several(system: System, docker: Docker, clients: DockerClients) -> Judgement | None:
     """A Docker from a snap beside the packages' one takes its place at times, and sees neither driver nor toolkit."""
     kind = docker.kind.value
     if kind not in ("engine", "rootless"):
@@ -73,7 +73,7 @@ def several(system: System, docker: Docker, clients: DockerClients) -> Said | No
 
 
 @check("docker.clone3")
-def clone3(system: System, docker: Docker) -> Said | None:
+def clone3(system: System, docker: Docker) -> Judgement | None:
     """Docker before 20.10.10 forbids clone3, by which new images start threads: "pthread_create failed"."""
     daemon = daemon_of(docker)
     if daemon is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpuctl.checks.engine import Said, check, failed, passed, undetermined, warned
+from gpuctl.checks.engine import Judgement, check, failed, passed, undetermined, warned
 from gpuctl.checks.gpus import compat_gpus, understood
 from gpuctl.checks.remedies import as_root, install, install_driver, kernel_log, reset
 from gpuctl.command import command
@@ -26,7 +26,7 @@ _ASK_NVML = ("driver.nvidia-smi", "driver.gpu-answers", "driver.gpu-count", "dri
 
 
 @check("driver.version-agrees", explains=("driver.nvml", "driver.version-recommended", *_ASK_NVML), follows=DRIVER)
-def version_agrees(system: System, driver: Driver) -> Said:
+def version_agrees(system: System, driver: Driver) -> Judgement:
     """The loaded module and the libraries must be of one version.
 
     An upgrade of the packages under a running module breaks NVML until the next boot.
@@ -47,7 +47,7 @@ def version_agrees(system: System, driver: Driver) -> Said:
 
 
 @check("driver.nvml", explains=_ASK_NVML)
-def nvml(system: System, pci: Pci, driver: Driver) -> Said:
+def nvml(system: System, pci: Pci, driver: Driver) -> Judgement:
     """NVML (libnvidia-ml) is how the toolkit, nvidia-smi and every monitor ask the driver: where it fails, they do."""
     log = as_root(system, kernel_log("-iE", "nvrm|nvidia"))
     if driver.nvml_error.unknown is not None:
@@ -72,7 +72,7 @@ def _find_library(system: System, pci: Pci, driver: Driver) -> Remedy:
 
 
 @check("driver.nvidia-smi")
-def nvidia_smi(system: System, driver: Driver) -> Said:
+def nvidia_smi(system: System, driver: Driver) -> Judgement:
     """nvidia-smi is the smallest program that uses the driver, and what `gpuctl smoke` runs in a container."""
     said = driver.smi_error.get()
     if driver.smi.get() is None:
@@ -89,7 +89,7 @@ def nvidia_smi(system: System, driver: Driver) -> Said:
 
 
 @check("driver.gpu-answers", explains=("driver.gpu-count", "driver.nvidia-smi"))
-def gpu_answers(system: System, driver: Driver) -> Said | None:
+def gpu_answers(system: System, driver: Driver) -> Judgement | None:
     """One GPU that is lost or blocked stops every container that asks for all: the toolkit looks at each GPU first."""
     gpus = driver.gpus.get()
     if gpus is None:
@@ -109,7 +109,7 @@ def gpu_answers(system: System, driver: Driver) -> Said | None:
 
 
 @check("driver.gpu-count")
-def gpu_count(system: System, pci: Pci, driver: Driver) -> Said | None:
+def gpu_count(system: System, pci: Pci, driver: Driver) -> Judgement | None:
     """The driver should drive every NVIDIA GPU on the bus: one that is missing failed to start, or is not supported."""
     usable = [gpu for gpu in pci.gpus.get() or () if gpu.driver != "vfio-pci"]
     seen = driver.gpus.get()
@@ -125,7 +125,7 @@ def gpu_count(system: System, pci: Pci, driver: Driver) -> Said | None:
 
 
 @check("driver.gpu-health")
-def gpu_health(system: System, driver: Driver) -> Said | None:
+def gpu_health(system: System, driver: Driver) -> Judgement | None:
     """Uncorrected memory errors kill the programs that meet them; a pending row remap is done by a reset of the GPU."""
     gpus = driver.gpus.get()
     if not gpus:
@@ -150,7 +150,7 @@ def _health(driver: Driver, gpus: list[Gpu]) -> Evidence:
 
 
 @check("driver.version-recommended", explains=("driver.branch-supported",))
-def version_recommended(system: System, pci: Pci, driver: Driver) -> Said:
+def version_recommended(system: System, pci: Pci, driver: Driver) -> Judgement:
     """A driver runs containers of its own CUDA version and older: from 418 on, images move freely between hosts."""
     version = driver.version.get()
     if version is None or understood(parse_driver, version) >= (RECOMMENDED,):
@@ -161,7 +161,7 @@ def version_recommended(system: System, pci: Pci, driver: Driver) -> Said:
 
 
 @check("driver.branch-supported")
-def branch_supported(driver: Driver) -> Said | None:
+def branch_supported(driver: Driver) -> Judgement | None:
     """NVIDIA mends a driver branch until a date; after it, neither bugs nor security holes are closed."""
     version = driver.version.get()
     branch = driver_branch(version) if version else None
@@ -176,7 +176,7 @@ def branch_supported(driver: Driver) -> Said | None:
 
 
 @check("driver.supports-gpus")
-def supports_gpus(system: System, pci: Pci, driver: Driver) -> Said | None:
+def supports_gpus(system: System, pci: Pci, driver: Driver) -> Judgement | None:
     """A driver branch drops old architectures and does not know new ones: Kepler ends with 470, Volta with 580."""
     version = driver.version.get()
     capabilities = {gpu.compute_capability for gpu in compat_gpus(pci, driver)}
@@ -190,7 +190,7 @@ def supports_gpus(system: System, pci: Pci, driver: Driver) -> Said | None:
 
 
 @check("driver.device-nodes", explains=("kernel.uvm-loaded",))
-def device_nodes(system: System, driver: Driver, devices: Devices) -> Said | None:
+def device_nodes(system: System, driver: Driver, devices: Devices) -> Judgement | None:
     """Programs reach the GPUs through /dev/nvidia0, nvidiactl and nvidia-uvm; the toolkit hands these to containers."""
     if driver.nvml_version.value is None or system.machine.value in ("wsl1", "wsl2"):
         return None
@@ -204,7 +204,7 @@ def device_nodes(system: System, driver: Driver, devices: Devices) -> Said | Non
 
 
 @check("driver.device-permissions")
-def device_permissions(devices: Devices) -> Said | None:
+def device_permissions(devices: Devices) -> Judgement | None:
     """Every user may open NVIDIA's device nodes by default; tighter modes stop containers whose user is not root."""
     nodes = devices.nodes.get() or ()
     if not nodes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpuctl.checks.engine import Said, check, failed, passed, warned
+from gpuctl.checks.engine import Judgement, check, failed, passed, warned
 from gpuctl.checks.remedies import as_root
 from gpuctl.command import Command, command
 from gpuctl.compat.versions import compare
@@ -33,7 +33,7 @@ def _last(log: Fact[tuple[str, ...]]) -> tuple[Evidence, ...]:
 
 
 @check("driver.fabric-manager")
-def fabric_manager(system: System, pci: Pci, driver: Driver, services: Services, logs: Logs) -> Said | None:
+def fabric_manager(system: System, pci: Pci, driver: Driver, services: Services, logs: Logs) -> Judgement | None:
     """GPUs behind NVSwitches wait for the fabric manager, of the driver's very version: "Error 802" until it runs.
 
     Source: https://docs.nvidia.com/datacenter/tesla/fabric-manager-user-guide/index.html
@@ -59,7 +59,7 @@ def fabric_manager(system: System, pci: Pci, driver: Driver, services: Services,
 
 
 @check("driver.persistence")
-def persistence(system: System, driver: Driver, services: Services) -> Said | None:
+def persistence(system: System, driver: Driver, services: Services) -> Judgement | None:
     """Without persistence mode the driver initialises every GPU anew for each container, which may take too long.
 
     "driver rpc error: timed out" is what the toolkit says then.
@@ -84,7 +84,7 @@ def persistence(system: System, driver: Driver, services: Services) -> Said | No
 
 
 @check("driver.persistence-daemon")
-def persistence_daemon(system: System, services: Services, logs: Logs) -> Said | None:
+def persistence_daemon(system: System, services: Services, logs: Logs) -> Judgement | None:
     """nvidia-persistenced keeps the GPUs initialised; where it failed, the log says why."""
     service = services.persistenced.get()
     if service is None:
@@ -98,7 +98,7 @@ def persistence_daemon(system: System, services: Services, logs: Logs) -> Said |
 
 
 @check("driver.mig-instances")
-def mig_instances(system: System, driver: Driver) -> Said | None:
+def mig_instances(system: System, driver: Driver) -> Judgement | None:
     """With MIG on, programs use MIG devices only: a GPU without any is there for nobody.
 
     Source: https://docs.nvidia.com/datacenter/tesla/mig-user-guide/

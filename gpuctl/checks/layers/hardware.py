@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from gpuctl.checks.engine import Said, check, failed, passed, warned
+from gpuctl.checks.engine import Judgement, check, failed, passed, warned
 from gpuctl.command import command, operands
 from gpuctl.compat.tables.loader import pci_device
 from gpuctl.facts.gpu.driver import Driver
@@ -16,7 +16,7 @@ _VENDORS = {"1002": "AMD", "1a03": "ASPEED", "8086": "Intel"}
 
 
 @check("hardware.gpu-present", explains=("hardware.passthrough", "hardware.gpu-known"))
-def gpu_present(system: System, pci: Pci, driver: Driver) -> Said:
+def gpu_present(system: System, pci: Pci, driver: Driver) -> Judgement:
     """An NVIDIA GPU has to be visible to this kernel: on the PCI bus, or to NVML where there is none (WSL, Jetson).
 
     A virtual machine sees only GPUs that its hypervisor passes through; a container's host decides what it sees.
@@ -50,7 +50,7 @@ def _find_a_gpu(system: System) -> Remedy:
 
 
 @check("hardware.gpu-known")
-def gpu_known(pci: Pci) -> Said | None:
+def gpu_known(pci: Pci) -> Judgement | None:
     """gpuctl knows a GPU's chip and architecture from its PCI device id, without a driver.
 
     A GPU that is missing from the table is newer than it, older than Fermi, or an engineering sample.
@@ -65,7 +65,7 @@ def gpu_known(pci: Pci) -> Said | None:
 
 
 @check("hardware.passthrough", explains=("kernel.module-loaded", "driver.gpu-count"))
-def passthrough(system: System, pci: Pci) -> Said | None:
+def passthrough(system: System, pci: Pci) -> Judgement | None:
     """A GPU that is bound to vfio-pci belongs to virtual machines: no container of this host can use it."""
     gpus = pci.gpus.get() or ()
     taken = [gpu for gpu in gpus if gpu.driver == "vfio-pci"]
@@ -86,7 +86,7 @@ def passthrough(system: System, pci: Pci) -> Said | None:
 
 
 @check("hardware.environment")
-def environment(system: System) -> Said:
+def environment(system: System) -> Judgement:
     """What kind of machine this is decides where a fault is mended: WSL 1 has no GPUs, a container only its host's."""
     machine = system.machine.get() or "unknown"
     detail = f" ({system.machine_detail.value})" if system.machine_detail.value else ""

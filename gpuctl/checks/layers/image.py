@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpuctl.checks.engine import Said, check, failed, passed, warned
+from gpuctl.checks.engine import Judgement, check, failed, passed, warned
 from gpuctl.checks.gpus import compat_gpus
 from gpuctl.command import command
 from gpuctl.compat.answer.answer import check_cuda
@@ -16,7 +16,7 @@ _NO = (Verdict.INCOMPATIBLE, Verdict.NEEDS_PACKAGE)
 
 
 @check("image.base-available")
-def base_available(pci: Pci, driver: Driver) -> Said | None:
+def base_available(pci: Pci, driver: Driver) -> Judgement | None:
     """nvidia/cuda base images carry the CUDA runtime and no driver: build on the newest that the driver runs."""
     version, gpus = driver.version.get(), compat_gpus(pci, driver)
     if version is None or not gpus:
@@ -30,7 +30,7 @@ def base_available(pci: Pci, driver: Driver) -> Said | None:
 
 
 @check("image.local-images")
-def local_images(pci: Pci, driver: Driver, docker: Docker) -> Said | None:
+def local_images(pci: Pci, driver: Driver, docker: Docker) -> Judgement | None:
     """An image built for a newer CUDA than the driver runs fails inside, or is refused by the toolkit."""
     version, gpus, daemon = driver.version.get(), compat_gpus(pci, driver), docker.daemon.get()
     tags = [(tag, cuda) for tag in (daemon.images if daemon else ()) if (cuda := cuda_of_tag(tag))]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpuctl.checks.engine import Said, check, passed, warned
+from gpuctl.checks.engine import Judgement, check, passed, warned
 from gpuctl.checks.remedies import as_root
 from gpuctl.command import command
 from gpuctl.facts.docker.docker import Docker
@@ -13,7 +13,7 @@ from gpuctl.model import Remedy
 
 
 @check("kernel.seccomp")
-def seccomp(isolation: Isolation) -> Said | None:
+def seccomp(isolation: Isolation) -> Judgement | None:
     """The toolkit confines ldconfig with seccomp, and fails on a kernel that was built without it."""
     has = isolation.seccomp.get()
     if has is None:
@@ -25,7 +25,7 @@ def seccomp(isolation: Isolation) -> Said | None:
 
 
 @check("docker.selinux")
-def selinux(system: System, docker: Docker, podman: Podman, isolation: Isolation) -> Said | None:
+def selinux(system: System, docker: Docker, podman: Podman, isolation: Isolation) -> Judgement | None:
     """SELinux keeps containers that it confines from the GPUs' device nodes: "Insufficient Permissions".
 
     Docker has it confine them where it was told so, Podman always. Source: setsebool(8), container_use_devices.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpuctl.checks.engine import Said, check, failed, passed, warned
+from gpuctl.checks.engine import Judgement, check, failed, passed, warned
 from gpuctl.checks.gpus import compat_gpus, wanting
 from gpuctl.checks.remedies import as_root, dkms_install, install, install_driver
 from gpuctl.command import Shell, command
@@ -23,7 +23,7 @@ def _runs(driver: Driver) -> bool:
     "kernel.driver-installed",
     explains=("kernel.nouveau", "kernel.module-built", "kernel.module-loaded", "kernel.secure-boot"),
 )
-def driver_installed(system: System, pci: Pci, kernel: Kernel, driver: Driver) -> Said:
+def driver_installed(system: System, pci: Pci, kernel: Kernel, driver: Driver) -> Judgement:
     """A GPU needs NVIDIA's driver on the host: a kernel module, libnvidia-ml and nvidia-smi. CUDA is not needed.
 
     Its packages keep nouveau from loading.
@@ -37,7 +37,7 @@ def driver_installed(system: System, pci: Pci, kernel: Kernel, driver: Driver) -
 
 
 @check("kernel.nouveau", explains=("kernel.module-loaded",))
-def nouveau(system: System, pci: Pci, kernel: Kernel) -> Said:
+def nouveau(system: System, pci: Pci, kernel: Kernel) -> Judgement:
     """nouveau, the kernel's own driver, takes the GPU at boot and keeps NVIDIA's module from it."""
     bound = [gpu.address for gpu in pci.gpus.value or () if gpu.driver == "nouveau"]
     if not bound:
@@ -57,7 +57,7 @@ def nouveau(system: System, pci: Pci, kernel: Kernel) -> Said:
 
 
 @check("kernel.secure-boot", explains=("kernel.module-loaded",))
-def secure_boot(system: System, kernel: Kernel, driver: Driver) -> Said | None:
+def secure_boot(system: System, kernel: Kernel, driver: Driver) -> Judgement | None:
     """With Secure Boot on, the kernel loads only signed modules: one that DKMS built needs its key enrolled (MOK)."""
     if _runs(driver):
         return passed("The kernel took the module", kernel.secure_boot)
@@ -73,7 +73,7 @@ def secure_boot(system: System, kernel: Kernel, driver: Driver) -> Said | None:
 
 
 @check("kernel.module-built", explains=("kernel.module-loaded", "kernel.secure-boot"), follows=KERNEL)
-def module_built(system: System, pci: Pci, kernel: Kernel, driver: Driver) -> Said | None:
+def module_built(system: System, pci: Pci, kernel: Kernel, driver: Driver) -> Judgement | None:
     """The module has to exist for the kernel that runs now: without its headers, DKMS could not build one."""
     if _runs(driver):
         return passed("The module matches the running kernel", kernel.module_file)
@@ -98,7 +98,7 @@ def module_built(system: System, pci: Pci, kernel: Kernel, driver: Driver) -> Sa
 
 
 @check("kernel.module-loaded")
-def module_loaded(system: System, kernel: Kernel, driver: Driver) -> Said:
+def module_loaded(system: System, kernel: Kernel, driver: Driver) -> Judgement:
     """Without NVIDIA's module in the kernel, NVML, nvidia-smi and the toolkit all fail, each in its own words."""
     if _runs(driver):
         return passed("The NVIDIA module is loaded", driver.loaded_version)
@@ -114,7 +114,7 @@ def module_loaded(system: System, kernel: Kernel, driver: Driver) -> Said:
 
 
 @check("kernel.uvm-loaded")
-def uvm_loaded(system: System, kernel: Kernel, driver: Driver) -> Said | None:
+def uvm_loaded(system: System, kernel: Kernel, driver: Driver) -> Judgement | None:
     """CUDA needs nvidia_uvm beside nvidia. It is loaded on first use by nvidia-modprobe, where that is installed."""
     modules = kernel.modules.get() or ()
     if "nvidia" not in modules:
@@ -126,7 +126,7 @@ def uvm_loaded(system: System, kernel: Kernel, driver: Driver) -> Said | None:
 
 
 @check("kernel.module-flavour")
-def module_flavour(system: System, pci: Pci, driver: Driver) -> Said | None:
+def module_flavour(system: System, pci: Pci, driver: Driver) -> Judgement | None:
     """The open module runs Turing and newer; Maxwell, Pascal and Volta need the proprietary one, Blackwell the open."""
     is_open = driver.open_module.get()
     if is_open is None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from gpuctl.checks.engine import Said, check, failed, passed, warned
+from gpuctl.checks.engine import Judgement, check, failed, passed, warned
 from gpuctl.checks.gpus import compat_gpus
 from gpuctl.checks.remedies import as_root, install_driver, kernel_log, start
 from gpuctl.command import Shell, command
@@ -74,12 +74,12 @@ def _events(lines: Iterable[str]) -> Iterator[Event]:
             yield Event(found.group(1).lower().partition(".")[0], number, xids().get(number), line)
 
 
-def _unread(fact: Fact[tuple[str, ...]]) -> Said:
-    return Said(Status.SKIP, f"the log may not be read here: {fact.reason}")
+def _unread(fact: Fact[tuple[str, ...]]) -> Judgement:
+    return Judgement(Status.SKIP, f"the log may not be read here: {fact.reason}")
 
 
 @check("driver.xid", explains=_CAUSES)
-def xid(system: System, driver: Driver, logs: Logs) -> Said | None:
+def xid(system: System, driver: Driver, logs: Logs) -> Judgement | None:
     """The driver reports a GPU's faults in the kernel log as Xid errors, by number: NVIDIA's catalogue explains each.
 
     What programs do wrong is there too, and no fault of the host. Of this boot, the gravest counts.
@@ -112,7 +112,7 @@ def _about_xid(system: System, event: Event) -> Remedy:
 
 
 @check("driver.start-log", explains=_CAUSES)
-def start_log(system: System, pci: Pci, driver: Driver, logs: Logs) -> Said | None:
+def start_log(system: System, pci: Pci, driver: Driver, logs: Logs) -> Judgement | None:
     """Where the driver could not start a GPU, it says so in the kernel log: firmware settings, or the wrong module.
 
     Source: https://github.com/NVIDIA/open-gpu-kernel-modules/issues
@@ -137,7 +137,7 @@ def start_log(system: System, pci: Pci, driver: Driver, logs: Logs) -> Said | No
 
 
 @check("kernel.build-log", explains=("kernel.module-built", "kernel.module-loaded", "kernel.secure-boot"))
-def build_log(system: System, pci: Pci, kernel: Kernel, driver: Driver, logs: Logs) -> Said | None:
+def build_log(system: System, pci: Pci, kernel: Kernel, driver: Driver, logs: Logs) -> Judgement | None:
     """DKMS builds the module for each kernel; a compiler or kernel that the driver does not know makes that fail.
 
     What failed stays in make.log: dkms(8).
@@ -152,7 +152,7 @@ def build_log(system: System, pci: Pci, kernel: Kernel, driver: Driver, logs: Lo
 
 
 @check("docker.log", explains=("docker.reachable",))
-def docker_log(system: System, docker: Docker, logs: Logs) -> Said | None:
+def docker_log(system: System, docker: Docker, logs: Logs) -> Judgement | None:
     """Where Docker does not start, the last thing in its log says why."""
     lines = logs.docker
     if docker.daemon.value is not None:
@@ -174,7 +174,7 @@ def _core(pattern: re.Pattern[str], line: str) -> str:
 
 
 @check("registration.log")
-def container_log(logs: Logs) -> Said | None:
+def container_log(logs: Logs) -> Judgement | None:
     """What the toolkit said when a container failed to start is in the engine's log: the last of a day counts."""
     engines = {"docker": logs.docker, "containerd": logs.containerd, "kubelet": logs.kubelet}
     read = {unit: log for unit, log in engines.items() if log.value is not None}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpuctl.checks.engine import Said, check, passed, warned
+from gpuctl.checks.engine import Judgement, check, passed, warned
 from gpuctl.checks.layers.docker import gpus_by_cdi
 from gpuctl.checks.remedies import as_root, dkms_install, install
 from gpuctl.command import Command, command, operands
@@ -27,7 +27,7 @@ IMAGE_ROOM = 20 * GIB
 
 
 @check("outlook.automatic-upgrade")
-def automatic_upgrade(system: System, upgrades: AutomaticUpgrades) -> Said | None:
+def automatic_upgrade(system: System, upgrades: AutomaticUpgrades) -> Judgement | None:
     """An upgrade of the driver's packages under the loaded module breaks NVML until the next boot, at night too.
 
     It comes with the first update of the driver that the repository offers. A hold, or unattended-upgrades' blacklist,
@@ -55,7 +55,7 @@ def _hold(system: System, names: list[str]) -> tuple[Command, ...]:
 
 
 @check("outlook.next-kernel", follows=KERNEL)
-def next_kernel(system: System, kernel: Kernel, boot: NextBoot) -> Said | None:
+def next_kernel(system: System, kernel: Kernel, boot: NextBoot) -> Judgement | None:
     """Boot loaders take the newest kernel: where it has no NVIDIA module, the next boot is without a driver."""
     if system.machine.value not in ("bare-metal", "vm") or kernel.module_file.value is None:
         return None  # a container's kernel is its host's, WSL's is Windows'
@@ -80,7 +80,7 @@ def _build(system: System, kernel: Kernel, boot: NextBoot, release: str) -> Reme
 
 
 @check("outlook.daemon-reload")
-def daemon_reload(system: System, docker: Docker, devices: Devices, toolkit: Toolkit) -> Said | None:
+def daemon_reload(system: System, docker: Docker, devices: Devices, toolkit: Toolkit) -> Judgement | None:
     """Where systemd keeps the cgroups, a `systemctl daemon-reload` sets device rules anew, by links in /dev/char.
 
     Without these links running containers lose their GPUs then ("Failed to initialize NVML: Unknown Error"); packages
@@ -105,7 +105,7 @@ def daemon_reload(system: System, docker: Docker, devices: Devices, toolkit: Too
 
 
 @check("outlook.distribution")
-def distribution(system: System) -> Said | None:
+def distribution(system: System) -> Judgement | None:
     """Distributions close security holes until a date; after it, new drivers and engines soon come without packages."""
     here = system.distribution.get()
     release = release_of(here.id, here.version) if here else None
@@ -120,7 +120,7 @@ def distribution(system: System) -> Said | None:
 
 
 @check("outlook.images")
-def images(docker: Docker) -> Said | None:
+def images(docker: Docker) -> Judgement | None:
     """NVIDIA deletes tags of nvidia/cuda whose CUDA version is no longer supported: then they cannot be pulled again.
 
     Source: https://gitlab.com/nvidia/container-images/cuda, doc/support-policy.md
@@ -142,7 +142,7 @@ def images(docker: Docker) -> Said | None:
 
 
 @check("outlook.disk-space")
-def disk_space(docker: Docker, disks: Disks) -> Said | None:
+def disk_space(docker: Docker, disks: Disks) -> Judgement | None:
     """A full /boot stops the upgrade of kernel and driver half-way; Docker's full disk stops pulls and containers."""
     daemon = docker.daemon.value
     wanted = [("/boot", BOOT_ROOM), *([(daemon.root_dir, IMAGE_ROOM)] if daemon else [])]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gpuctl.checks.engine import Said, check, passed, warned
+from gpuctl.checks.engine import Judgement, check, passed, warned
 from gpuctl.checks.layers.docker import GPUS_FLAG_SINCE, at_least
 from gpuctl.checks.remedies import as_root, install
 from gpuctl.command import Command, command, operands
@@ -25,7 +25,7 @@ def _source(source: Source) -> Evidence:
 
 
 @check("packages.sources-agree")
-def sources_agree(system: System, packages: Packages) -> Said | None:
+def sources_agree(system: System, packages: Packages) -> Judgement | None:
     """Apt refuses to do anything while one repository has two Signed-By: "Conflicting values set for option Signed-By".
 
     An old nvidia-docker.list or libnvidia-container.list beside a newer file is the usual cause.
@@ -53,7 +53,7 @@ def _disable(system: System, one: Source, other: Source) -> Remedy:
 
 
 @check("packages.sources-whole")
-def sources_whole(system: System, packages: Packages) -> Said | None:
+def sources_whole(system: System, packages: Packages) -> Judgement | None:
     """For a distribution that it has no list for, nvidia.github.io sends a sentence, which curl saves as the list.
 
     Source: https://github.com/NVIDIA/nvidia-docker/issues/963
@@ -69,7 +69,7 @@ def sources_whole(system: System, packages: Packages) -> Said | None:
 
 
 @check("packages.dpkg-whole")
-def dpkg_whole(system: System, packages: Packages) -> Said | None:
+def dpkg_whole(system: System, packages: Packages) -> Judgement | None:
     """After dpkg was interrupted, apt installs nothing until that is mended: dpkg(1), --audit."""
     if packages.manager.get() != "apt":
         return None
@@ -82,7 +82,7 @@ def dpkg_whole(system: System, packages: Packages) -> Said | None:
 
 
 @check("packages.cuda-key")
-def cuda_key(packages: Packages) -> Said | None:
+def cuda_key(packages: Packages) -> Judgement | None:
     """NVIDIA's CUDA repository is signed by another key since April 2022; cuda-keyring brings it (NO_PUBKEY else).
 
     Source: https://developer.nvidia.com/blog/updating-the-cuda-linux-gpg-repository-key/
@@ -98,7 +98,7 @@ def cuda_key(packages: Packages) -> Said | None:
 
 
 @check("packages.toolkit-preferred")
-def toolkit_preferred(system: System, packages: Packages) -> Said | None:
+def toolkit_preferred(system: System, packages: Packages) -> Judgement | None:
     """Distributions have toolkit packages of their own, which a pin puts before NVIDIA's newer ones (Pop!_OS).
 
     Mixed, they do not fit together: "you have held broken packages".
@@ -130,7 +130,7 @@ def _take(system: System, version: str) -> Remedy:
 
 
 @check("packages.leftovers")
-def leftovers(system: System, packages: Packages, docker: Docker) -> Said | None:
+def leftovers(system: System, packages: Packages, docker: Docker) -> Judgement | None:
     """nvidia-docker2 and nvidia-container-runtime ended with toolkit 1.14.0, and hold back a newer toolkit's packages.
 
     Source: https://docs.nvidia.com/datacenter/cloud-native/container-toolkit/latest/release-notes.html

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpuctl.checks.engine import Said, check, failed, passed, warned
+from gpuctl.checks.engine import Judgement, check, failed, passed, warned
 from gpuctl.checks.layers.docker import CDI_FIRST_SINCE, GPUS_FLAG_SINCE, at_least, daemon_of, gpus_by_cdi
 from gpuctl.checks.remedies import as_root, service
 from gpuctl.command import Shell, command, operands
@@ -22,7 +22,7 @@ def _install_runtime(system: System, text: str, *options: str) -> Remedy:
 
 
 @check("registration.runtime", explains=("registration.default-runtime",))
-def runtime(system: System, docker: Docker) -> Said | None:
+def runtime(system: System, docker: Docker) -> Judgement | None:
     """`runtimes.nvidia` in daemon.json makes `docker run --runtime=nvidia` work, from the next reload (SIGHUP) on."""
     daemon = daemon_of(docker)
     if daemon is None:
@@ -35,7 +35,7 @@ def runtime(system: System, docker: Docker) -> Said | None:
 
 
 @check("registration.config-applied", explains=("registration.runtime",))
-def config_applied(system: System, docker: Docker) -> Said | None:
+def config_applied(system: System, docker: Docker) -> Judgement | None:
     """An edit of daemon.json counts once Docker was told: the file may name a runtime that the daemon does not know."""
     daemon, config = daemon_of(docker), docker.config.get()
     if daemon is None or config is None or "nvidia" not in config.runtimes:
@@ -48,7 +48,7 @@ def config_applied(system: System, docker: Docker) -> Said | None:
 
 
 @check("registration.runtime-path")
-def runtime_path(system: System, docker: Docker) -> Said | None:
+def runtime_path(system: System, docker: Docker) -> Judgement | None:
     """Docker accepts a runtime whose program does not exist, and fails only when a container starts."""
     daemon = daemon_of(docker)
     if daemon is None or "nvidia" not in daemon.runtimes:
@@ -61,7 +61,7 @@ def runtime_path(system: System, docker: Docker) -> Said | None:
 
 
 @check("registration.default-runtime")
-def default_runtime(system: System, docker: Docker) -> Said | None:
+def default_runtime(system: System, docker: Docker) -> Judgement | None:
     """With nvidia as the default runtime, images that ask for GPUs get them without --gpus, as Kubernetes may need.
 
     It is a choice: both ways are good. A default that names no known runtime is not.
@@ -79,7 +79,7 @@ def default_runtime(system: System, docker: Docker) -> Said | None:
 
 
 @check("registration.hook-visible")
-def hook_visible(system: System, docker: Docker, toolkit: Toolkit) -> Said | None:
+def hook_visible(system: System, docker: Docker, toolkit: Toolkit) -> Judgement | None:
     """dockerd looks for nvidia-container-runtime-hook on its own PATH, which is not the one of a login shell."""
     daemon = daemon_of(docker)
     if daemon is None or not at_least(daemon, GPUS_FLAG_SINCE) or docker.process.get() is None:
@@ -105,7 +105,7 @@ def _on_path_of(docker: Docker) -> str:
 
 
 @check("registration.restart-needed", follows=TOOLKIT)
-def restart_needed(system: System, docker: Docker, toolkit: Toolkit) -> Said | None:
+def restart_needed(system: System, docker: Docker, toolkit: Toolkit) -> Judgement | None:
     """dockerd looks for the hook once, at its start: installed later, --gpus works after a restart, not a reload.
 
     With live-restore on, or no container running, the restart stops nothing.
@@ -129,7 +129,7 @@ def restart_needed(system: System, docker: Docker, toolkit: Toolkit) -> Said | N
 
 
 @check("registration.cdi", explains=("registration.hook-visible",))
-def cdi(system: System, docker: Docker, toolkit: Toolkit) -> Said | None:
+def cdi(system: System, docker: Docker, toolkit: Toolkit) -> Judgement | None:
     """From Docker 29.2 on, --gpus is served through CDI where a specification exists, else by the hook."""
     daemon = daemon_of(docker)
     if daemon is None or not at_least(daemon, CDI_FIRST_SINCE):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpuctl.checks.engine import Said, check, failed, passed, warned
+from gpuctl.checks.engine import Judgement, check, failed, passed, warned
 from gpuctl.checks.layers.docker import gpus_by_cdi
 from gpuctl.checks.remedies import install
 from gpuctl.compat.knowledge.releases import toolkit_cves
@@ -24,7 +24,7 @@ def _part(fact: Fact[Part]) -> Evidence:
 
 
 @check("toolkit.installed", explains=("toolkit.hook", "toolkit.runtime", "toolkit.cli", "registration.runtime-path"))
-def installed(system: System, toolkit: Toolkit) -> Said:
+def installed(system: System, toolkit: Toolkit) -> Judgement:
     """The NVIDIA Container Toolkit puts the host's driver into containers. Its package is nvidia-container-toolkit."""
     parts = (toolkit.ctk, toolkit.cli, toolkit.runtime, toolkit.hook)
     seen = [_part(part) for part in parts]
@@ -36,7 +36,7 @@ def installed(system: System, toolkit: Toolkit) -> Said:
 
 
 @check("toolkit.runtime", explains=("registration.runtime-path",))
-def runtime(system: System, toolkit: Toolkit) -> Said:
+def runtime(system: System, toolkit: Toolkit) -> Judgement:
     """nvidia-container-runtime is what Docker calls for `--runtime=nvidia`: runc with the GPUs added."""
     if toolkit.runtime.get():
         return passed("nvidia-container-runtime is there", _part(toolkit.runtime))
@@ -45,7 +45,7 @@ def runtime(system: System, toolkit: Toolkit) -> Said:
 
 
 @check("toolkit.hook", explains=("registration.hook-visible",))
-def hook(system: System, docker: Docker, toolkit: Toolkit) -> Said | None:
+def hook(system: System, docker: Docker, toolkit: Toolkit) -> Judgement | None:
     """nvidia-container-runtime-hook is what Docker calls for `--gpus`, before the container's program starts.
 
     From Docker 29.2 on it does without where there is a CDI specification.
@@ -59,7 +59,7 @@ def hook(system: System, docker: Docker, toolkit: Toolkit) -> Said | None:
 
 
 @check("toolkit.cli")
-def cli(system: System, toolkit: Toolkit) -> Said:
+def cli(system: System, toolkit: Toolkit) -> Judgement:
     """nvidia-container-cli (libnvidia-container) does the mounting in legacy mode, which the hook uses."""
     if toolkit.cli.get():
         return passed("nvidia-container-cli is there", _part(toolkit.cli))
@@ -68,7 +68,7 @@ def cli(system: System, toolkit: Toolkit) -> Said:
 
 
 @check("toolkit.versions-agree", follows=TOOLKIT)
-def versions_agree(system: System, toolkit: Toolkit) -> Said | None:
+def versions_agree(system: System, toolkit: Toolkit) -> Judgement | None:
     """The toolkit and libnvidia-container are released together; mixed repositories leave them apart."""
     ctk, cli = toolkit.ctk.get(), toolkit.cli.get()
     if ctk is None or cli is None or not leading(ctk.version) or not leading(cli.version):
@@ -81,7 +81,7 @@ def versions_agree(system: System, toolkit: Toolkit) -> Said | None:
 
 
 @check("toolkit.version-safe")
-def version_safe(system: System, toolkit: Toolkit) -> Said | None:
+def version_safe(system: System, toolkit: Toolkit) -> Judgement | None:
     """Older toolkits let a hostile image out of its container (NVIDIA/nvidia-container-toolkit security advisories)."""
     ctk = toolkit.ctk.get()
     version = leading(ctk.version) if ctk else ""
@@ -100,7 +100,7 @@ def version_safe(system: System, toolkit: Toolkit) -> Said | None:
 
 
 @check("toolkit.runc")
-def runc(system: System, docker: Docker, toolkit: Toolkit) -> Said | None:
+def runc(system: System, docker: Docker, toolkit: Toolkit) -> Judgement | None:
     """nvidia-container-runtime hands every container on to runc (or crun), which must be on PATH.
 
     K3s and the like bring one of their own.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpuctl.checks.engine import Said, check, failed, passed, warned
+from gpuctl.checks.engine import Judgement, check, failed, passed, warned
 from gpuctl.checks.layers.docker import GPUS_FLAG_SINCE, at_least, gpus_by_cdi
 from gpuctl.checks.remedies import as_root, install
 from gpuctl.command import command
@@ -27,7 +27,7 @@ def _set(system: System, text: str, name: str, value: str) -> Remedy:
 
 
 @check("toolkit.ldconfig")
-def ldconfig(system: System, found: ToolkitSettings) -> Said | None:
+def ldconfig(system: System, found: ToolkitSettings) -> Judgement | None:
     """The toolkit runs the host's ldconfig (@) in each container: ldconfig.real on Ubuntu, ldconfig elsewhere.
 
     Source: https://github.com/NVIDIA/nvidia-docker/issues/1399
@@ -47,7 +47,7 @@ def ldconfig(system: System, found: ToolkitSettings) -> Said | None:
 
 
 @check("toolkit.no-cgroups")
-def no_cgroups(system: System, docker: Docker, toolkit: Toolkit, found: ToolkitSettings) -> Said | None:
+def no_cgroups(system: System, docker: Docker, toolkit: Toolkit, found: ToolkitSettings) -> Judgement | None:
     """Legacy mode opens the GPUs in the container's device cgroup, which root's engine needs and another may not.
 
     no-cgroups is for rootless engines and for those inside of an unprivileged LXC container. Where it is set for root's
@@ -76,7 +76,7 @@ def wants_no_cgroups(system: System, docker: Docker) -> bool:
 
 
 @check("toolkit.driver-root")
-def driver_root(system: System, found: ToolkitSettings) -> Said | None:
+def driver_root(system: System, found: ToolkitSettings) -> Judgement | None:
     """`root` in config.toml names where the driver lies: / on a host, /run/nvidia/driver with the GPU Operator's."""
     settings = found.settings.get()
     if settings is None or settings.root in (None, "/"):
@@ -89,7 +89,7 @@ def driver_root(system: System, found: ToolkitSettings) -> Said | None:
 
 
 @check("toolkit.hook-mode")
-def hook_mode(system: System, docker: Docker, toolkit: Toolkit, found: ToolkitSettings) -> Said | None:
+def hook_mode(system: System, docker: Docker, toolkit: Toolkit, found: ToolkitSettings) -> Judgement | None:
     """In the mode cdi the hook refuses to be called for --gpus: "invoking the Hook directly is not supported"."""
     daemon, settings = docker.daemon.value, found.settings.get()
     if daemon is None or not at_least(daemon, GPUS_FLAG_SINCE) or gpus_by_cdi(docker, toolkit):
@@ -104,7 +104,7 @@ def hook_mode(system: System, docker: Docker, toolkit: Toolkit, found: ToolkitSe
 
 
 @check("toolkit.cgroup-v2")
-def cgroup_v2(system: System, isolation: Isolation, toolkit: Toolkit, found: ToolkitSettings) -> Said | None:
+def cgroup_v2(system: System, isolation: Isolation, toolkit: Toolkit, found: ToolkitSettings) -> Judgement | None:
     """libnvidia-container before 1.8.0 does not know cgroup v2: "cgroup subsystem devices not found"."""
     cli = toolkit.cli.get()
     version = leading(cli.version) if cli else ""
@@ -122,7 +122,7 @@ def cgroup_v2(system: System, isolation: Isolation, toolkit: Toolkit, found: Too
 
 
 @check("toolkit.release-faults")
-def release_faults(system: System, toolkit: Toolkit) -> Said | None:
+def release_faults(system: System, toolkit: Toolkit) -> Judgement | None:
     """Some releases of the toolkit have a fault that stops containers, which a later one has not any more."""
     ctk = toolkit.ctk.get() or toolkit.cli.get()
     version = leading(ctk.version) if ctk else ""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gpuctl.checks.engine import CHECKS, Said, check, passed, warned
+from gpuctl.checks.engine import CHECKS, Judgement, check, passed, warned
 from gpuctl.checks.waiving import has_expired, is_complete, waivers_here
 from gpuctl.facts.own.configuration import Configuration, WrittenWaiver
 from gpuctl.model import Evidence, Remedy
 
 
 @check("waivers.complete")
-def complete(configuration: Configuration) -> Said:
+def complete(configuration: Configuration) -> Judgement:
     """A waiver without a reason or a date holds for ever and nobody knows why: gpuctl does not go by it."""
     return _judge(
         configuration,
@@ -23,7 +23,7 @@ def complete(configuration: Configuration) -> Said:
 
 
 @check("waivers.known")
-def known(configuration: Configuration) -> Said:
+def known(configuration: Configuration) -> Judgement:
     """A waiver of a check that gpuctl does not have waives nothing: its id may be misspelt.
 
     The checks of waivers cannot be waived themselves.
@@ -38,7 +38,7 @@ def known(configuration: Configuration) -> Said:
 
 
 @check("waivers.expired")
-def expired(configuration: Configuration) -> Said:
+def expired(configuration: Configuration) -> Judgement:
     """What was accepted until a day that is over counts again: somebody wanted to be asked on that day."""
     return _judge(
         configuration,
@@ -51,7 +51,7 @@ def expired(configuration: Configuration) -> Said:
 
 def _judge(
     configuration: Configuration, wrong: Callable[[WrittenWaiver], bool], good: str, bad: str, remedy: str
-) -> Said:
+) -> Judgement:
     found = [one for one in waivers_here(configuration) if wrong(one)]
     if not found:
         return passed(good, Evidence(configuration.files.source, f"{len(configuration.waivers)} waivers"))

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from newer import NEWEST_CUDA, NEXT_CUDA
 
-from gpuctl.compat.answer.answer import Answer, check_cuda, driver_verdict
+from gpuctl.compat.answer.answer import Compatibility, check_cuda, driver_verdict
 from gpuctl.compat.answer.driver_choice import recommended_branch
 from gpuctl.compat.answer.matrix import host_column, matrix
 from gpuctl.compat.answer.remedies import driver_to_install
@@ -47,15 +47,15 @@ SEED = """
 """
 
 
-def ask(cuda: str, driver: str, *gpus: str, open_module: bool | None = None) -> Answer:
+def ask(cuda: str, driver: str, *gpus: str, open_module: bool | None = None) -> Compatibility:
     return check_cuda(cuda, driver, [find_gpu(gpu) for gpu in gpus], open_module)
 
 
-def reasons(answer: Answer) -> list[str]:
+def reasons(answer: Compatibility) -> list[str]:
     return [reason.id for gpu in answer.gpus for reason in gpu.reasons]
 
 
-def remedies(answer: Answer) -> str:
+def remedies(answer: Compatibility) -> str:
     return " ".join(remedy.text for remedy in answer.remedies)
 
 

@@ -11,7 +11,7 @@ from hosts_v100 import DOCKER, GPU, INFO, NVML, VERSION, docker, v100
 
 from gpuctl.checks.questions.enforcement import enforcement
 from gpuctl.checks.questions.host_answer import GATE_SUBJECTS, host_answer
-from gpuctl.compat.answer.answer import Answer, check
+from gpuctl.compat.answer.answer import Compatibility, check
 from gpuctl.compat.ask.image_claims import Claims, Expression, claims_of_env, claims_of_tag
 from gpuctl.compat.ask.question import Machine, Question, typed_cuda, with_image
 from gpuctl.compat.judge.gate.gate import NOT_KNOWN, Enforcement, Gate
@@ -41,7 +41,7 @@ def ask(
     gpu: str = "A100",
     evaluator: str = "libnvidia-container",
     **machine: Any,
-) -> Answer:
+) -> Compatibility:
     typed = tuple(Expression("--require", text) for text in require)
     question = Question((typed_cuda(cuda),) if cuda else (), Gate(None, typed, evaluator))
     if claims:
@@ -49,7 +49,7 @@ def ask(
     return check(question, Machine(driver, tuple(find_gpu(one) for one in gpu.split("+")), **machine))
 
 
-def reasons(answer: Answer) -> list[str]:
+def reasons(answer: Compatibility) -> list[str]:
     return [reason.id for gpu in answer.gpus for reason in gpu.reasons] + [reason.id for reason in answer.reasons]
 
 

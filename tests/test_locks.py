@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gpuctl.compat.answer.answer import Answer, check
+from gpuctl.compat.answer.answer import Compatibility, check
 from gpuctl.compat.ask.pip_files.asks import requirements_asks
 from gpuctl.compat.ask.pip_files.markers import Environment
 from gpuctl.compat.ask.question import Machine, Question
@@ -89,7 +89,7 @@ def cudas(text: str, name: str, where: Environment) -> list[str]:
     return [one.cuda for one in requirements_asks(text, name, where)]
 
 
-def on(text: str, name: str, driver: str) -> Answer:
+def on(text: str, name: str, driver: str) -> Compatibility:
     return check(Question(requirements_asks(text, name, X86)), Machine(driver, (find_gpu("RTX 4090"),)))
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpuctl.compat.answer.answer import Answer, check
+from gpuctl.compat.answer.answer import Compatibility, check
 from gpuctl.compat.ask.asks import Ask
 from gpuctl.compat.ask.frameworks import framework_asks
 from gpuctl.compat.ask.question import Machine, Question, typed_cuda
@@ -32,7 +32,7 @@ DRIVERS = sorted(
 )
 
 
-def on(ask: Ask, machine: Machine) -> Answer:
+def on(ask: Ask, machine: Machine) -> Compatibility:
     return check(Question((ask,)), machine)
 
 

@@ -21,7 +21,7 @@ from gpuctl.render.draw.text import plain
 from gpuctl.render.formats.formats import Format, answer_in
 
 if TYPE_CHECKING:
-    from gpuctl.compat.answer.answer import Answer
+    from gpuctl.compat.answer.answer import Compatibility
 
 CODES = {
     Verdict.COMPATIBLE: ExitCode.GOOD,
@@ -106,7 +106,7 @@ def command(
     raise typer.Exit(deliver(wanted, lambda one: answer_in(one, answer, strict), code))
 
 
-def _state(answer: Answer, strict: bool) -> int:
+def _state(answer: Compatibility, strict: bool) -> int:
     from gpuctl.render.formats.nagios import nagios_state
     from gpuctl.render.views.answer_report import answer_report
 

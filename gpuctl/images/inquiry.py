@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from gpuctl.compat.ask.question import Machine, Question, with_image
 
 if TYPE_CHECKING:  # who describes all of a host does not pay for a look at one
-    from gpuctl.compat.answer.answer import Answer
+    from gpuctl.compat.answer.answer import Compatibility
     from gpuctl.facts.gather import Facts
     from gpuctl.host.look.reading import Host
 
@@ -32,7 +32,7 @@ class Inquiry:
     working: Callable[[str], AbstractContextManager[None]]
 
 
-def answer_to(asked: Inquiry) -> Answer:
+def answer_to(asked: Inquiry) -> Compatibility:
     """Returns whether it runs. Raises ValueError for what is no CUDA version, and for what is no image's name."""
     from gpuctl.compat.answer.answer import check
 

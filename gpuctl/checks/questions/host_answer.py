@@ -8,7 +8,7 @@ from dataclasses import replace
 from gpuctl.checks.gpus import compat_gpus, silent_gpus
 from gpuctl.checks.questions.enforcement import enforcement
 from gpuctl.checks.remedies import target
-from gpuctl.compat.answer.answer import Answer, Asked, check
+from gpuctl.compat.answer.answer import Asked, Compatibility, check
 from gpuctl.compat.answer.driver_choice import elsewhere
 from gpuctl.compat.answer.remedies import driver_to_install
 from gpuctl.compat.ask.question import Machine, Question
@@ -29,7 +29,7 @@ GATE_SUBJECTS = (*SUBJECTS, Docker, Toolkit)
 """And where something is."""
 
 
-def host_answer(question: Question, facts: Facts, described: Machine, brand: str | None = None) -> Answer:
+def host_answer(question: Question, facts: Facts, described: Machine, brand: str | None = None) -> Compatibility:
     """Returns whether this host runs what is asked.
 
     What is `described`, and the GPUs' `brand`, stand in for the host's own. A host without GPU or driver is
@@ -86,10 +86,10 @@ def machine_here(facts: Facts, driver: str | None, described: Sequence[Gpu]) -> 
     return Machine(seen.version.value, gpus, seen.open_module.value)
 
 
-def _without(question: Question, verdict: Verdict, reason: Reason) -> Answer:
+def _without(question: Question, verdict: Verdict, reason: Reason) -> Compatibility:
     hint = Remedy("Ask about a host that is not here with --driver and --gpu.")
     asked = tuple(Asked(ask.cuda, ask.by, ask.source, ask.others, verdict) for ask in question.asks)
-    return Answer(None, verdict, asked, remedies=(hint,), reasons=(reason,), image=question.image)
+    return Compatibility(None, verdict, asked, remedies=(hint,), reasons=(reason,), image=question.image)
 
 
 def _driver(cuda: str | None, facts: Facts, gpus: Sequence[Gpu]) -> tuple[Remedy, ...]:

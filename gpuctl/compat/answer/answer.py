@@ -47,7 +47,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Compatibility:
     """The verdict for a host: that of the GPU which is worst off.
 
     `asked` are the CUDA versions that were judged, the one that decides first. `driver` None: there is none to judge
@@ -85,7 +85,7 @@ class _Case:
         return (*self.settled, *self.at_gate)
 
 
-def check(question: Question, machine: Machine) -> Answer:
+def check(question: Question, machine: Machine) -> Compatibility:
     """Returns whether what is asked runs on a machine, and what would change that.
 
     Raises ValueError for what is no version, without a GPU, and for a CUDA version without a driver.
@@ -94,7 +94,7 @@ def check(question: Question, machine: Machine) -> Answer:
     asked = tuple(_asked(place, cudas[place], ask, cases) for place, ask in enumerate(question.asks))
     by_gpu = {case.gpu: _gpu_answer(case, machine.driver) for case in cases}
     requirement = _deciding(cases)
-    return Answer(
+    return Compatibility(
         machine.driver,
         _verdict(cases, whole),
         tuple(sorted(asked, key=lambda one: SEVERITY.index(one.verdict), reverse=True)),
@@ -184,7 +184,7 @@ def _remedies(
     return tuple(dict.fromkeys(found))
 
 
-def check_cuda(cuda: str, driver: str, gpus: Sequence[Gpu], open_module: bool | None = None) -> Answer:
+def check_cuda(cuda: str, driver: str, gpus: Sequence[Gpu], open_module: bool | None = None) -> Compatibility:
     """Returns whether software built for a CUDA version runs on a driver and its GPUs.
 
     `cuda` is 12.4, 12.4.1 or 12 (the newest 12.x). Raises ValueError for text that is no version, and without GPU.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, NoReturn
 from gpuctl.render.draw.text import Styled
 
 if TYPE_CHECKING:
-    from gpuctl.compat.answer.answer import Answer
+    from gpuctl.compat.answer.answer import Compatibility
     from gpuctl.facts.gather import Facts
     from gpuctl.model import Report
 
@@ -47,7 +47,7 @@ def report_in(format: Format, report: Report, facts: Facts, verbose: bool, stric
     return _common(format, report, "doctor", host_summary(facts), strict)
 
 
-def answer_in(format: Format, answer: Answer, strict: bool) -> Styled:
+def answer_in(format: Format, answer: Compatibility, strict: bool) -> Styled:
     """Returns a compatibility answer in a format, with a newline at its end."""
     if format is Format.TEXT:
         from gpuctl.render.views.check import answer_text

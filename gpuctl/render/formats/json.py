@@ -11,7 +11,7 @@ from gpuctl.command import Command
 from gpuctl.model import Report
 
 if TYPE_CHECKING:  # each command pays only for its own rooms
-    from gpuctl.compat.answer.answer import Answer
+    from gpuctl.compat.answer.answer import Compatibility
     from gpuctl.compat.answer.matrix import Matrix
     from gpuctl.compat.judge.gate.gate import Requirement
     from gpuctl.compat.tables.loader import CudaRow
@@ -52,7 +52,7 @@ def doctor_json(report: Report, facts: Facts) -> str:
     return document("doctor", body)
 
 
-def check_json(answer: Answer) -> str:
+def check_json(answer: Compatibility) -> str:
     """Returns a compatibility answer as JSON: one verdict for the host, one for each GPU, with reasons and sources."""
     gpus = [
         {

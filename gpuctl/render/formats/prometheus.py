@@ -12,7 +12,7 @@ from datetime import datetime, timezone
 from prometheus_client import CollectorRegistry, Gauge, Info, generate_latest
 
 from gpuctl import __version__
-from gpuctl.compat.answer.answer import Answer
+from gpuctl.compat.answer.answer import Compatibility
 from gpuctl.model import Report, Verdict
 from gpuctl.render.draw.text import plain
 from gpuctl.render.formats.standing import STANDINGS, counts, standing
@@ -40,7 +40,7 @@ def report_prometheus(report: Report) -> str:
     return _text(registry)
 
 
-def answer_prometheus(answer: Answer) -> str:
+def answer_prometheus(answer: Compatibility) -> str:
     """Returns a compatibility answer in Prometheus' text format."""
     registry, verdicts = _registry(), [verdict.value for verdict in Verdict]
     whole = Gauge("gpuctl_check_verdict", "The verdict for a host.", ("asked", "verdict"), registry=registry)

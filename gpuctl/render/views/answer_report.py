@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpuctl.compat.answer.answer import Answer
+from gpuctl.compat.answer.answer import Compatibility
 from gpuctl.model import Evidence, Finding, Reason, Remedy, Report, Status, Verdict
 from gpuctl.render.views.check import question_text
 
@@ -16,7 +16,7 @@ STATUSES = {
 }
 
 
-def answer_report(answer: Answer) -> Report:
+def answer_report(answer: Compatibility) -> Report:
     """Returns one finding for the whole answer and one for each GPU, worst first."""
     whole = _finding("answer", answer.verdict, question_text(answer), answer.reasons, answer.remedies)
     gpus = [

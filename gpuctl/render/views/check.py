@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import groupby
 
-from gpuctl.compat.answer.answer import Answer, GpuAnswer
+from gpuctl.compat.answer.answer import Compatibility, GpuAnswer
 from gpuctl.model import Reason, Verdict
 from gpuctl.render.draw.text import Styled, plain, remedy_lines
 
@@ -17,7 +17,7 @@ STYLES = {
 }
 
 
-def answer_text(answer: Answer) -> Styled:
+def answer_text(answer: Compatibility) -> Styled:
     """Returns the answer; equal GPUs are told once, with their number."""
     text = Styled(answer.verdict.value, STYLES[answer.verdict])
     text.append(f"  {plain(question_text(answer))}\n").append(_reasons(answer.reasons))
@@ -28,12 +28,12 @@ def answer_text(answer: Answer) -> Styled:
     return text
 
 
-def question_text(answer: Answer) -> str:
+def question_text(answer: Compatibility) -> str:
     """Returns what was asked, and of which driver. It may hold words of others."""
     return f"{_what(answer)} on {f'driver {answer.driver}' if answer.driver else 'this host'}"
 
 
-def _what(answer: Answer) -> str:
+def _what(answer: Compatibility) -> str:
     named = [one.by if one.cuda in one.by else f"{one.by} (CUDA {one.cuda})" for one in answer.asked]
     image = [answer.image] if answer.image and not any(one.by == answer.image for one in answer.asked) else []
     return ", ".join(dict.fromkeys((*named, *image))) or "the requirement"

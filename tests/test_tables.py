@@ -476,7 +476,7 @@ def test_an_upgrade_of_gpuctl_overtakes_installed_tables(host: SimHost, folder: 
 
 
 BEFORE = [
-    "mkdir:when=2",
+    "mkdir:when=1",
     "chmod:when=1",
     *(f"fchmod:when={number}" for number in range(1, 4)),
     *(f"fsync:when={number}" for number in range(1, 6)),

@@ -166,7 +166,7 @@ BROKEN = {
     "a moment": (waiver(expires="2027-01-31T12:00:00Z"), "expires of waivers[1] is not a date"),
     "no such format": ("[defaults]\nformat = 'xml'\n", "format is none of text, json"),
     "a waiver that is no table": ("waivers = [3]\n", "waivers[1] is no table"),
-    "an abyss": ("a = " + "[" * 5000, "recursion"),
+    "an abyss": ("a = " + "[" * 5000, "it is nested more than 50 levels deep"),
     "controls": ("[defaults]\nformat = '\x1b]0;owned\x07'\n", "line 2"),
     "no such layer": ("[defaults]\nonly = ['dokcer']\n", "no layer or check is called dokcer"),
 }

@@ -26,6 +26,14 @@ _NOT_FOUND = "credentials not found in native keychain"
 _IS_TOKEN = "<token>"  # noqa: S105
 
 
+class BrokenSettings(CannotTell):
+    """A file of Docker's settings makes no sense; the message says which, and why."""
+
+    def __init__(self, path: str, why: str) -> None:
+        super().__init__(f"{path} is not understood: {why}")
+        self.path = path
+
+
 @dataclass(frozen=True)
 class Credentials:
     """A user and a password, or an identity token, which a token server changes for one that opens the registry."""
@@ -51,7 +59,7 @@ def find_credentials(host: Host, registry: str, seconds: float) -> Credentials |
         helper = _helper(settings, registry)
         auths = object_in(settings, "auths")
     except ValueError as error:
-        raise CannotTell(f"{config.source} is not understood: {error}") from None
+        raise BrokenSettings(config.source, str(error)) from None
     kept = _ask(helper, registry, min(seconds / 2, HELPER_SECONDS)) if helper else None
     return kept or _in_file(auths, registry, config.source)
 

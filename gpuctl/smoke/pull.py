@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from gpuctl.host.decode import number_in, object_in, text_in
 from gpuctl.host.look.deadline import DeadlineExceeded, within
 from gpuctl.host.look.local import LocalHost
-from gpuctl.images.credentials import find_credentials
+from gpuctl.images.credentials import BrokenSettings, find_credentials
 from gpuctl.images.reference import parse_reference
 from gpuctl.model import CannotTell
-from gpuctl.smoke.container import EngineError, ask, engine_errors
+from gpuctl.smoke.container import ClientSettings, EngineError, ask, engine_errors
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -57,6 +57,8 @@ def pull(client: DockerClient, image: str, seconds: float, tell: Callable[[float
 def _credentials(image: str, seconds: float) -> dict[str, str]:
     try:
         found = find_credentials(LocalHost(), parse_reference(image).registry, seconds)
+    except BrokenSettings as broken:
+        raise ClientSettings(f"Docker's client cannot make sense of its settings in {broken.path}.") from broken
     except (CannotTell, ValueError) as error:
         raise EngineError(f"the credentials for {image} cannot be had: {error}") from None
     if found is None:

@@ -37,8 +37,9 @@ def _read(path: str, wanted: Callable[[str], bool], limit: int) -> Optional[Fold
         names = tuple(sorted(os.listdir(real)))
         for name in filter(wanted, names):
             try:
+                raw = _content(os.path.join(real, name), limit)
                 check(os.path.join(real, name))
-                files[name] = _content(os.path.join(real, name), limit)
+                files[name] = raw
             except OSError as error:
                 unreadable[name] = error.strerror or str(error)
             except Distrusted as error:

@@ -39,6 +39,8 @@ _PART = re.compile(r"[A-Za-z0-9_~-]{16,}")
 _UUID = r"(?i)[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _LETTERS = re.compile(r"[A-Za-z0-9]{16,}")
 _HEX = r"[0-9a-f]+|[0-9A-F]+"
+_OURS = re.compile(r"[0-9]{6}Z-[0-9a-f]{12}")
+"""The end of the mark in the names of what gpuctl keeps of a file (write/replace.py): a time and a digest."""
 _TURNS, _DIGITS = re.compile(r"[A-Z]+|[a-z]+|[0-9]+"), re.compile(r"[0-9]+")
 
 
@@ -55,6 +57,8 @@ def tokens(text: str) -> Iterator[Span]:
 
 
 def _is_token(word: str) -> bool:
+    if _OURS.fullmatch(word):
+        return False
     return word.startswith(_PREFIXES) or is_random(word) or (word.startswith(_COMMON) and _is_mixed(word))
 
 

@@ -145,8 +145,9 @@ def ids_of_reasons() -> set[str]:
 def test_no_released_id_vanishes_and_every_new_one_is_listed() -> None:
     kinds = {"check": set(CHECKS), "family": set(families()), "reason": ids_of_reasons()}
     now = {f"{kind} {id}" for kind, ids in kinds.items() for id in ids}
-    released = set((ROOT / "tests" / "data" / "released_ids.txt").read_text().splitlines())
-    assert (sorted(released - now), sorted(now - released)) == ([], []), "vanished from, and not yet listed in, tests/data/released_ids.txt"
+    file = "tests/data/released_ids.txt"
+    released = set((ROOT / file).read_text().splitlines())
+    assert (sorted(released - now), sorted(now - released)) == ([], []), f"vanished from and not yet listed in {file}"
 
 
 # Formats

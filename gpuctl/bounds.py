@@ -33,6 +33,16 @@ def amount(limit: int) -> str:
     return "%d MiB" % (limit >> 20) if limit >= 1 << 20 else "%d KiB" % (limit >> 10)
 
 
+def with_end(text: str, letters: int, beginning: int = 0) -> str:
+    """Returns a text of so many letters at most: where it is longer, its beginning and its end.
+
+    Errors nest: what failed first, which is why all else did, stands last.
+    """
+    if len(text) <= letters:
+        return text
+    return "%s…%s" % (text[:beginning], text[1 + beginning - letters :])
+
+
 def whole(read: Callable[[int], bytes], limit: int, words: str = "larger than") -> bytes:
     """Returns all that `read` gives, asked for a piece at a time until it gives none. Raises TooLong, OSError.
 

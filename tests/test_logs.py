@@ -119,7 +119,8 @@ def test_a_container_that_failed_by_what_the_toolkit_asked_for_is_told_of(line: 
 
 
 def test_a_log_is_cut_by_lines_and_by_letters() -> None:
-    assert parse_log(f"-- Logs begin at Mon --\n{'x' * 10_000}\n\n") == ("x" * LETTERS,)
+    (line,) = parse_log(f"-- Logs begin at Mon --\n{AT} dockerd[7]: {'wrapped: ' * 1000}libcuda.so.1 is not there\n\n")
+    assert len(line) == LETTERS and line.startswith(f"{AT} dockerd[7]: ") and line.endswith("libcuda.so.1 is not there")
     logs = probe_logs(v100(files={f"{DKMS}/nvidia/535.1/build/make.log": "make: *** [Makefile:1: x] Error 2\n"}))
     assert logs.build.value == ("make: *** [Makefile:1: x] Error 2",)
     assert parse_build("make: Leaving directory\n") is None

@@ -19,6 +19,7 @@ import hosts
 import jsonschema
 import pytest
 import registry
+from coats import COATS
 from simhost import Bed, Dockerd, Done, SimHost, Toolkit, import_image
 from simhost.dockerd import busybox_tar
 from simhost.process import finish
@@ -205,9 +206,9 @@ def test_without_the_toolkit_dockers_words_become_the_commands_that_install_it(
     assert done.code == 1
     assert "could not select device driver" in result["error"]
     assert result["cause"].startswith(
-        "Docker does not know how to give GPUs to a container (--gpus). The NVIDIA Container"
+        "Docker does not know how to give GPUs to a container (--gpus). This host: The NVIDIA Container"
     )
-    assert any("install" in command for command in result["remedy"]["commands"])
+    assert result["remedy"]["commands"] == ["gpuctl install-runtime --install"]
 
 
 def test_a_runtime_that_is_not_registered_leads_to_install_runtime(
@@ -441,11 +442,18 @@ def test_a_failure_is_known_in_every_coat(error: str) -> None:
     assert explain(error, NOTHING_WRONG)[0].startswith(WRAPPED[error])
 
 
+@pytest.mark.parametrize("coat", ["none", "docker 17 to 19.03", "docker 20.10", "docker 23"])
+def test_of_an_error_that_nobody_knows_the_innermost_words_are_told(coat: str) -> None:
+    error = f"{'x' * 400} the flux of GPU 0 is out of range"
+    told = explain(COATS[coat](error).decode(), NOTHING_WRONG)[0]
+    assert told.startswith("The container did not run: …xxx") and told.endswith("the flux of GPU 0 is out of range")
+
+
 def test_the_host_decides_which_cause_an_ambiguous_text_has() -> None:
     restart = Remedy("Restart Docker when it suits.", (command("systemctl", "restart", "docker"),))
     newer = Finding("registration.restart-needed", "registration", Status.WARN, "The toolkit is newer.", (), restart)
     cause, remedy = explain('could not select device driver "" with capabilities: [[gpu]]', Report((newer,)))
     assert (cause, remedy) == (
-        "Docker does not know how to give GPUs to a container (--gpus). The toolkit is newer.",
+        "Docker does not know how to give GPUs to a container (--gpus). This host: The toolkit is newer.",
         restart,
     )

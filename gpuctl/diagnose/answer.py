@@ -49,6 +49,11 @@ class Match:
     here: Finding | None = None
 
     @property
+    def sentence(self) -> str:
+        """The cause, and what the doctor found of it on this host."""
+        return f"{self.family.cause} This host: {self.here.message}" if self.here else self.family.cause
+
+    @property
     def remedies(self) -> tuple[Remedy, ...]:
         """What to do: first what the doctor says for this host."""
         own = (self.here.remedy,) if self.here and self.here.remedy else ()

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Callable, Optional, Tuple
 
+from gpuctl.bounds import with_end
 from gpuctl.facts.machine.services import FABRIC_MANAGER, PERSISTENCED
 from gpuctl.facts.machine.system import BOOTED
 from gpuctl.host.look.deadline import begin
@@ -17,7 +18,9 @@ SINCE = "-1d"
 DEADLINE = 4.0
 """Seconds. A journal of many gigabytes is searched from its end, and cut off."""
 LETTERS = 500
-"""Of a line. What is longer holds an error text wrapped many times, or is no message."""
+"""Of a line. What is longer holds an error text wrapped many times, whose end tells, or is no message."""
+HEAD = 100
+"""Of these, for the line's time, its unit and how the message begins."""
 KERNEL_LOG = ("journalctl", "-k", "-b", "-o", "short-iso", "--no-pager", "-n", str(KERNEL_LINES))
 DMESG = ("dmesg",)
 DKMS = "/var/lib/dkms"
@@ -29,7 +32,10 @@ _BUILD_ERROR = re.compile(r"\berror[: ]|\*\*\* ", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Logs:
-    """Lines, oldest first, each cut after LETTERS. Absent: there is no such log. Unknown: it may not be read."""
+    """Lines, oldest first, each cut to LETTERS in its middle.
+
+    Absent: there is no such log. Unknown: it may not be read.
+    """
 
     kernel: Fact[Tuple[str, ...]]
     """Those of this boot that speak of NVIDIA's driver or of nouveau."""
@@ -87,7 +93,7 @@ def parse_log(text: str) -> Tuple[str, ...]:
     -- Logs begin at Mon 2026-11-23 10:00:00 UTC. --
     2026-11-25T10:00:01+0000 gpu1 kernel: NVRM: Xid (PCI:0000:3b:00): 79, GPU has fallen off the bus.
     """
-    return tuple(line[:LETTERS] for line in text.splitlines() if line and not line.startswith("-- "))
+    return tuple(with_end(line, LETTERS, HEAD) for line in text.splitlines() if line and not line.startswith("-- "))
 
 
 def _build_log(host: Host) -> Fact[Tuple[str, ...]]:

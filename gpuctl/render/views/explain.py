@@ -46,9 +46,8 @@ def _match(match: Match, verbose: bool) -> Styled:
     text.append(plain(family.title), "bold").append(f"  {family.id}\n", "dim")
     for seen in match.evidence if verbose else match.evidence[:1]:
         text.append(_indented(f"line {seen.line}: {plain(seen.text)}"), "dim")
-    text.append(_indented(plain(family.cause)))
-    if match.here:
-        text.append(_indented(f"This host: {plain(match.here.message)} ({match.here.id})"), "bold")
+    here = f" ({match.here.id})" if match.here else ""
+    text.append(_indented(plain(match.sentence) + here))
     if match.confidence is not Confidence.CERTAIN or verbose:
         text.append(_apart(family))
     if match.confidence is not Confidence.POSSIBLE or verbose:

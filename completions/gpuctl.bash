@@ -24,7 +24,7 @@ _gpuctl() {
         'uninstall-runtime') words='--engine --config --no-reload --timeout --dry-run --json -h --help' ;;
         'rollback') words='--config --force --no-reload --timeout --dry-run --json -h --help' ;;
         'history') words='--from --json -h --help' ;;
-        'smoke') words='--gpus --image --runtime --timeout --pull-timeout --deep --host --dry-run --from --json -v --verbose --strict -h --help' ;;
+        'smoke') words='--gpus --image --runtime --engine --timeout --pull-timeout --deep --host --dry-run --from --json -v --verbose --strict -h --help' ;;
         'collect') words='-o --output --anonymise --json -h --help' ;;
         'diff') words='--json -h --help' ;;
         'data') words='-h --help show verify use' ;;

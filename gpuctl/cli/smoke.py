@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gpuctl.cli.frame.options import From, Json, filled, seconds
+from gpuctl.cli.frame.options import EngineName, From, Json, filled, seconds
 from gpuctl.cli.frame.snapshots import host_at
 from gpuctl.model import ExitCode
 
@@ -37,6 +37,7 @@ def command(
             show_default=False,
         ),
     ] = None,
+    engine: EngineName = None,
     timeout: Annotated[
         float, typer.Option("--timeout", parser=seconds, metavar="SECONDS", help="For the container to end.")
     ] = 60,
@@ -48,15 +49,16 @@ def command(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the equivalent command.")] = False,
     snapshot: From = None,
     json: Json = False,
-    verbose: Annotated[
-        bool, typer.Option("-v", "--verbose", help="Show the docker command and all that was seen.")
-    ] = False,
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Show the command and all that was seen.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="`could not tell` exits with 1.")] = False,
 ) -> None:
     """Run nvidia-smi in a container and compare the driver and the GPUs that it sees with this host's."""
     request = _request(gpus)
-    if host and (image or runtime or gpus != "all"):
-        raise typer.BadParameter("--host runs no container and tests all GPUs: leave --image, --runtime and --gpus out")
+    if host and (image or runtime or engine or gpus != "all"):
+        words = "--host runs no container and tests all GPUs: leave --image, --runtime, --engine and --gpus out"
+        raise typer.BadParameter(words)
+    if runtime and engine in ("podman", "crio"):
+        raise typer.BadParameter("--runtime goes with Docker and containerd", param_hint="--runtime")
     if snapshot is not None and not dry_run:
         raise typer.BadParameter("nothing runs in a snapshot: add --dry-run", param_hint="--from")
     from gpuctl.render.draw.progress import working
@@ -64,7 +66,7 @@ def command(
     from gpuctl.smoke.result import Wish
     from gpuctl.smoke.run import look, smoke, smoke_on_host
 
-    wish = Wish(request, image, runtime, timeout, pull_timeout, dry_run, deep or host)
+    wish = Wish(request, image, runtime, timeout, pull_timeout, dry_run, deep or host, engine)
     machine = host_at(snapshot)
     with working("Looking at this host"):
         facts = look(machine, wake=not (dry_run or host))

@@ -33,6 +33,8 @@ CAPABILITIES = "NVIDIA_DRIVER_CAPABILITIES=compute,utility"
 """nvidia-smi comes with `utility`; an image of somebody else's may ask for less."""
 PIDS = 256
 """CUDA starts some threads for each GPU."""
+LIMITS = ("--network=none", "--cap-drop=ALL", "--read-only", "--security-opt=no-new-privileges", f"--pids-limit={PIDS}")
+"""For docker and podman: it can read its GPUs and do nothing else."""
 PLACE = "/gpuctl-smoke"
 """Where our own program lies in the container, if it is what runs there: a volume, as the root is read-only."""
 ANSWER_SECONDS = 20.0
@@ -83,8 +85,7 @@ def command_line(spec: Spec) -> Command:
         gpus = [f"--gpus={docker_flag(spec.request)}"]
     else:
         gpus = [f"--runtime={spec.runtime}", "-e", f"NVIDIA_VISIBLE_DEVICES={visible_devices(spec.request)}"]
-    limits = ["--network=none", "--cap-drop=ALL", "--read-only", "--security-opt=no-new-privileges"]
-    words = ["docker", "run", "--rm", *gpus, "-e", CAPABILITIES, *limits, f"--pids-limit={PIDS}"]
+    words = ["docker", "run", "--rm", *gpus, "-e", CAPABILITIES, *LIMITS]
     program, *arguments = entrypoint(spec)
     return command(*words, *_mount(spec), f"--entrypoint={program}", *operands(spec.image), *arguments)
 

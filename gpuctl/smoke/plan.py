@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import posixpath
+from collections.abc import Sequence
 from typing import TypeVar
 
 from gpuctl.checks import finding
+from gpuctl.checks.engines import POD, engine_here, title_of
 from gpuctl.command import command
 from gpuctl.compat.knowledge.gpus.gpus import gpu_of_nvml
 from gpuctl.compat.versions import compare, leading
-from gpuctl.facts.docker.docker import Daemon, Docker
+from gpuctl.facts.containerd.containerd import Containerd
+from gpuctl.facts.docker.docker import RUNTIME, Daemon, Docker
 from gpuctl.facts.gather import Facts
 from gpuctl.facts.gpu.driver import Driver
 from gpuctl.facts.machine.system import System
-from gpuctl.model import CannotTell, Remedy, Report, Status
+from gpuctl.facts.podman import Podman
+from gpuctl.model import ENGINES, CannotTell, Remedy, Report, Status
+from gpuctl.smoke.client import PODS, Client, full_name, local_images
 from gpuctl.smoke.compare import Expected, NotOnThisHost, expect
-from gpuctl.smoke.container import Spec
+from gpuctl.smoke.container import EngineError, Spec
 from gpuctl.smoke.deep import Program, program_for
 from gpuctl.smoke.explain import DOCTOR
 from gpuctl.smoke.images import choose_image
@@ -25,6 +31,13 @@ T = TypeVar("T")
 
 DEVICE_REQUESTS_SINCE = "1.40"
 """The API version of Docker 19.03, from which on a container can ask for GPUs (--gpus)."""
+PROGRAM = "nvidia-container-runtime"
+_OTHER_ENGINE = Remedy("Test the engine that is here.", (command("gpuctl", "smoke"),))
+_REGISTER = Remedy("Register it.", (command("gpuctl", "install-runtime", "--engine", "containerd"),))
+_POD = Remedy(
+    f"Start {POD} and the program nvidia-smi; the node offers it where it is listed.",
+    (command("kubectl", "get", "runtimeclasses"),),
+)
 _HOST_LAYERS = ("hardware", "kernel", "driver")
 _THERE = Remedy("Run it on the host where the daemon is.", (command("gpuctl", "smoke"),))
 _WHICH_GPUS = Remedy("See which GPUs there are.", (command("nvidia-smi", "-L"),))
@@ -33,13 +46,66 @@ _OWN_IMAGE = Remedy("Name an image of your own.", (command("gpuctl", "smoke", "-
 
 def make_plan(wish: Wish, facts: Facts, report: Report) -> Plan:
     """Returns what to run for the wish on this host; `report` is the doctor's. Raises NoPlan with the reason."""
+    engine = wish.engine or engine_here(facts) or "docker"
+    return _plan_by_docker(wish, facts, report) if engine == "docker" else _plan_by_client(engine, wish, facts, report)
+
+
+def _plan_by_docker(wish: Wish, facts: Facts, report: Report) -> Plan:
     endpoint, daemon = _daemon(facts, report)
     expected = _expected(wish.gpus, facts, report)
-    image = wish.image or _image(facts, daemon, expected)
+    image = wish.image or _image(facts, daemon.images, expected)
     has_gpus_flag = compare(leading(daemon.api_version) or "0", DEVICE_REQUESTS_SINCE) >= 0
     runtime = wish.runtime or (None if has_gpus_flag else "nvidia")
     program = _program(wish, facts) if wish.deep else None
-    return Plan(endpoint, daemon.version, Spec(image, wish.gpus, runtime, program), expected)
+    return Plan(ENGINES["docker"], daemon.version, Spec(image, wish.gpus, runtime, program), expected, endpoint)
+
+
+def _plan_by_client(engine: str, wish: Wish, facts: Facts, report: Report) -> Plan:
+    client, version = _client(engine, wish, facts, report)
+    expected = _expected(wish.gpus, facts, report)
+    try:
+        local = () if wish.image or wish.dry_run else local_images(client)
+    except EngineError as error:
+        way = _POD if engine == "containerd" else DOCTOR
+        raise NoPlan(None, f"{client.words[0]} does not answer: {error}.", way) from None
+    image = full_name(wish.image or _image(facts, local, expected))
+    program = _program(wish, facts) if wish.deep else None
+    spec = Spec(image, wish.gpus, wish.runtime, program)
+    return Plan(title_of(engine, facts), version, spec, expected, client=client)
+
+
+def _client(engine: str, wish: Wish, facts: Facts, report: Report) -> tuple[Client, str]:
+    if engine == "podman":
+        podman = _described(facts, Podman)
+        if podman.program.value is None:
+            raise NoPlan(False, "Podman is not installed here.", _OTHER_ENGINE)
+        return Client(engine, ("podman",)), podman.version.value or ""
+    if engine == "containerd":
+        return _client_of_containerd(wish, facts, report)
+    raise NoPlan(None, "CRI-O starts containers for Kubernetes alone: a pod that asks for the runtime shows it.", _POD)
+
+
+def _client_of_containerd(wish: Wish, facts: Facts, report: Report) -> tuple[Client, str]:
+    containerd = _described(facts, Containerd)
+    if containerd.process.value is None:
+        raise NoPlan(False, "containerd does not run here.", _OTHER_ENGINE)
+    cri = containerd.cri.value
+    name = wish.runtime or RUNTIME
+    if cri is None or name not in cri.runtimes:
+        found = finding(report, ("registration.containerd",))
+        why = containerd.cri.unknown
+        if why and not found:
+            raise NoPlan(None, f"{containerd.title} could not be asked: {why}.", DOCTOR)
+        cause = found.message if found else f"{containerd.title} has no runtime called {name}."
+        raise NoPlan(False, cause, found.remedy if found else _REGISTER)
+    ctr = _ctr(containerd)
+    words = (ctr, "--address", containerd.socket.value or "", "--namespace", PODS)
+    return Client("containerd", words, cri.runtimes[name] or PROGRAM), containerd.version.value or ""
+
+
+def _ctr(containerd: Containerd) -> str:
+    """containerd's own program for tests, which lies beside it."""
+    return posixpath.join(posixpath.dirname(containerd.program.value or ""), "ctr")
 
 
 def plan_on_host(wish: Wish, facts: Facts, report: Report) -> OnHost:
@@ -84,10 +150,10 @@ def _expected(request: GpuRequest, facts: Facts, report: Report) -> Expected:
         raise NoPlan(None, f"There is nothing to compare a container with: {reason}.", DOCTOR) from None
 
 
-def _image(facts: Facts, daemon: Daemon, expected: Expected) -> str:
+def _image(facts: Facts, local: Sequence[str], expected: Expected) -> str:
     gpus = _described(facts, Driver).gpus.get() or ()
     known = [gpu_of_nvml(gpu.name or "", gpu.compute_capability, gpu.brand) for gpu in gpus]
-    image = choose_image(daemon.images, expected.driver, known)
+    image = choose_image(local, expected.driver, known)
     if image is None:
         cause = f"gpuctl knows no nvidia/cuda base image for driver {expected.driver} and these GPUs."
         raise NoPlan(None, cause, _OWN_IMAGE)

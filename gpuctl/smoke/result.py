@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gpuctl.model import Remedy
+from gpuctl.smoke.client import Client
 from gpuctl.smoke.compare import Expected, Seen
 from gpuctl.smoke.container import Spec
 from gpuctl.smoke.deep import Deep
@@ -13,7 +14,10 @@ from gpuctl.smoke.request import ALL, GpuRequest
 
 @dataclass(frozen=True)
 class Wish:
-    """What the person asked for. `timeout` and `pull_timeout` in seconds; `deep`: test CUDA, too."""
+    """What the person asked for. `timeout` and `pull_timeout` in seconds; `deep`: test CUDA, too.
+
+    `engine` is its name in ENGINES, None for the one that is here.
+    """
 
     gpus: GpuRequest = ALL
     image: str | None = None
@@ -22,16 +26,22 @@ class Wish:
     pull_timeout: float = 900.0
     dry_run: bool = False
     deep: bool = False
+    engine: str | None = None
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The container to run, on which Docker (its endpoint's URL and its version), and what it must see."""
+    """The container to run, by which engine (as people write it) and version, and what it must see.
 
-    endpoint: str
-    docker: str
+    Docker is asked at its `endpoint`, another engine by its `client`.
+    """
+
+    title: str
+    version: str
     spec: Spec
     expected: Expected
+    endpoint: str = ""
+    client: Client | None = None
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from gpuctl.facts.gather import Facts, gather
 from gpuctl.host.look.deadline import DeadlineExceeded
 from gpuctl.host.look.reading import Host, Outcome, Reading, failure
 from gpuctl.model import Remedy, Report
+from gpuctl.smoke.client import Client, fetch, run_to_end
 from gpuctl.smoke.compare import Expected, difference, read_query
 from gpuctl.smoke.container import ClientSettings, Ended, EngineError, connect, run
 from gpuctl.smoke.deep import read_deep, read_seen, read_steps
@@ -56,7 +57,7 @@ def look(host: Host, wake: bool) -> Facts:
 
 
 def smoke(wish: Wish, facts: Facts, tell: Tell) -> Result:
-    """Runs nvidia-smi in a container on this host's Docker and returns what came of it.
+    """Runs nvidia-smi in a container by an engine of this host and returns what came of it.
 
     Raises only what a person who interrupts it causes, and that once the container is gone.
     """
@@ -73,10 +74,10 @@ def smoke(wish: Wish, facts: Facts, tell: Tell) -> Result:
 def _try(plan: Plan, wish: Wish, report: Report, tell: Tell) -> Result:
     result = Result(plan=plan)
     try:
-        with closing(connect(plan.endpoint)) as client:
-            result = replace(result, pulled=_fetch(client, plan.spec.image, wish.pull_timeout, tell))
-            tell(f"{'Testing CUDA' if wish.deep else 'Running nvidia-smi'} in {plan.spec.image}", None)
-            ended = run(client, plan.spec, wish.timeout)
+        if plan.client:
+            result, ended = _by_client(plan.client, result, plan, wish, tell)
+        else:
+            result, ended = _by_docker(result, plan, wish, tell)
     except ClientSettings as broken:
         return replace(result, passed=False, cause=str(broken), remedy=_MEND, error=repr(broken.__cause__))
     except EngineError as refused:
@@ -87,6 +88,24 @@ def _try(plan: Plan, wish: Wish, report: Report, tell: Tell) -> Result:
         )
     told = judge_deep if wish.deep else judge
     return told(ended, plan.expected, result, report)
+
+
+def _by_docker(result: Result, plan: Plan, wish: Wish, tell: Tell) -> tuple[Result, Ended]:
+    with closing(connect(plan.endpoint)) as client:
+        result = replace(result, pulled=_fetch(client, plan.spec.image, wish.pull_timeout, tell))
+        tell(_doing(plan, wish), None)
+        return result, run(client, plan.spec, wish.timeout)
+
+
+def _by_client(client: Client, result: Result, plan: Plan, wish: Wish, tell: Tell) -> tuple[Result, Ended]:
+    tell(f"Fetching {plan.spec.image}, if it is not here", None)
+    result = replace(result, pulled=fetch(client, plan.spec.image, wish.pull_timeout))
+    tell(_doing(plan, wish), None)
+    return result, run_to_end(client, plan.spec, wish.timeout)
+
+
+def _doing(plan: Plan, wish: Wish) -> str:
+    return f"{'Testing CUDA' if wish.deep else 'Running nvidia-smi'} in {plan.spec.image}"
 
 
 def _fetch(client: DockerClient, image: str, seconds: float, tell: Tell) -> bool:

@@ -27,8 +27,13 @@ CDI_FIRST_SINCE = "29.2"
 
 
 def daemon_of(docker: Docker) -> Daemon | None:
-    """Returns what the daemon says of itself. Raises CannotTell when it could not be asked."""
-    return docker.daemon.get()
+    """Returns what the daemon says of itself; Podman that answers as Docker is none. Raises CannotTell."""
+    return None if docker.kind.value == "podman" else docker.daemon.get()
+
+
+def is_engine(docker: Docker) -> bool:
+    """Returns whether Docker itself runs containers here, or would, and not Podman in its place."""
+    return docker.installed and docker.kind.value != "podman"
 
 
 def at_least(daemon: Daemon, version: str) -> bool:
@@ -51,28 +56,38 @@ def installed(system: System, docker: Docker, containerd: Containerd, crio: Crio
         return passed("Docker is installed", docker.server if docker.daemon.value is None else _version(docker))
     if docker.state.value is not State.ABSENT:
         return None
-    other = _other_engine(containerd, crio, podman)
+    other = other_engine(containerd, crio, podman)
     if other:
-        return passed(f"No Docker here: {other.text}", other)
+        seen = _engine_seen(other, containerd, crio, podman)
+        return passed(f"No Docker here: {seen.text}", seen)
     message = "Only Docker's client is installed, no daemon." if docker.client.get() else "Docker is not installed."
     remedy = install("docker", "Install Docker.", system, Disturbs.NOTHING)
     return failed(message, docker.client, docker.server, docker.daemon, docker.endpoint, remedy=remedy)
 
 
-def _other_engine(containerd: Containerd, crio: Crio, podman: Podman) -> Evidence | None:
-    """What else runs containers here. A containerd that Kubernetes does not use may be Docker's, left behind.
+def other_engine(containerd: Containerd, crio: Crio, podman: Podman) -> str:
+    """Returns what else runs containers here, "" for nothing. A containerd that is Docker's may have been left behind.
 
     Raises CannotTell where there is only a process that gpuctl does not go by.
     """
     if crio.process.value:
-        return Evidence(crio.process.source, "CRI-O runs")
+        return "crio"
     if containerd.process.value and containerd.flavour.value not in (None, "docker"):
-        return Evidence(containerd.process.source, f"containerd runs ({containerd.flavour.value})")
+        return "containerd"
     if podman.program.value:
-        return Evidence(podman.program.source, "Podman is there")
+        return "podman"
     for process in (crio.process, containerd.process):
         process.get()
-    return None
+    return ""
+
+
+def _engine_seen(engine: str, containerd: Containerd, crio: Crio, podman: Podman) -> Evidence:
+    seen = {
+        "crio": Evidence(crio.process.source, "CRI-O runs"),
+        "containerd": Evidence(containerd.process.source, f"{containerd.title} runs"),
+        "podman": Evidence(podman.program.source, "Podman is there"),
+    }
+    return seen[engine]
 
 
 @check("docker.reachable", explains=("docker.kind", "docker.version.gpus-flag"))
@@ -143,9 +158,7 @@ def kind(system: System, docker: Docker) -> Judgement | None:
         remedy = Remedy("Use the engine from packages.", commands, Disturbs.RUNNING_CONTAINERS)
         return failed(message, docker.kind, docker.endpoint, remedy=remedy)
     if found == "podman":
-        commands = as_root(system, command("nvidia-ctk", "cdi", "generate", "--output=/etc/cdi/nvidia.yaml"))
-        remedy = Remedy("Podman takes GPUs through CDI: podman run --device nvidia.com/gpu=all.", commands)
-        return warned("Docker here is Podman in disguise: --gpus and runtimes differ.", docker.kind, remedy=remedy)
+        return passed("Docker here is Podman, which takes GPUs by CDI: --device nvidia.com/gpu=all", docker.kind)
     return passed(f"Docker is the {found if found == 'rootless' else 'plain'} engine", docker.kind)
 
 

@@ -13,10 +13,11 @@ from gpuctl.command import command
 from gpuctl.render.draw.progress import PATIENCE
 from gpuctl.render.draw.text import Styled, plain, remedy_lines
 from gpuctl.render.formats.json import as_json, document
+from gpuctl.smoke import client
 from gpuctl.smoke.compare import Expected, Seen
 from gpuctl.smoke.container import command_line, via
 from gpuctl.smoke.deep import Deep, Failure
-from gpuctl.smoke.result import Result
+from gpuctl.smoke.result import Plan, Result
 from gpuctl.smoke.run import Tell
 
 _MARKS = {True: ("PASS", "bold green"), False: ("FAIL", "bold red"), None: ("????", "magenta")}
@@ -60,7 +61,7 @@ def smoke_json(result: Result) -> str:
         "dry_run": result.dry_run,
         "image": plan and plan.spec.image,
         "pulled": result.pulled,
-        "engine": {"docker": plan and plan.docker, "via": plan and via(plan.spec)},
+        "engine": _engine_json(plan),
         "on_host": result.on_host is not None,
         "command": _command(result),
         "expected": result.expected and asdict(result.expected),
@@ -74,8 +75,25 @@ def smoke_json(result: Result) -> str:
     return document("smoke", body)
 
 
+def _engine_json(plan: Plan | None) -> dict[str, Any]:
+    """`docker` is the version where it is Docker: the field is older than the others."""
+    if plan is None:
+        return {"name": None, "version": None, "docker": None, "via": None}
+    name = plan.client.engine if plan.client else "docker"
+    return {
+        "name": name,
+        "version": plan.version,
+        "docker": None if plan.client else plan.version,
+        "via": _via(plan),
+    }
+
+
+def _via(plan: Plan) -> str:
+    return plan.client.via(plan.spec.request) if plan.client else via(plan.spec)
+
+
 def result_text(result: Result, verbose: bool) -> Styled:
-    """Returns the outcome, the remedy and what it rests on; `verbose` adds the docker command and what Docker said."""
+    """Returns the outcome, the remedy and what it rests on; `verbose` adds the command and what the engine said."""
     if result.dry_run and result.expected:
         return Styled(f"{plain(_command(result) or '')}\n")
     mark, style = _MARKS[result.passed]
@@ -90,7 +108,10 @@ def result_text(result: Result, verbose: bool) -> Styled:
 def _command(result: Result) -> str | None:
     if result.on_host:
         return str(command(*result.on_host.argv))
-    return str(command_line(result.plan.spec)) if result.plan else None
+    plan = result.plan
+    if plan and plan.client:
+        return str(client.command_line(plan.client, plan.spec))
+    return str(command_line(plan.spec)) if plan else None
 
 
 def _passed(result: Result) -> str:
@@ -109,7 +130,7 @@ def _details(result: Result, verbose: bool) -> list[str]:
     plan, words = result.plan, []
     if plan:
         pulled = ", pulled" if result.pulled else ""
-        words.append(f"{plan.spec.image}{pulled}, Docker {plan.docker} {via(plan.spec)}, {result.seconds:.1f} s")
+        words.append(f"{plan.spec.image}{pulled}, {plan.title} {plan.version} {_via(plan)}, {result.seconds:.1f} s")
     if result.expected and result.seen and (verbose or not result.passed):
         words += [f"expected  {_sight(result.expected)}", f"seen      {_sight(result.seen)}"]
     if result.deep and (verbose or not result.passed):

@@ -10,11 +10,15 @@ from gpuctl.cli.frame.snapshots import host_at
 
 def command(snapshot: From = None, json: Json = False) -> None:
     """List the runs that changed this host, newest first: when, what, and how they stand. RUN is for `rollback RUN`."""
-    from gpuctl.facts.own.journal import probe_changes
+    from gpuctl.facts.own.journal import ROOTS, probe_changes
     from gpuctl.model import ExitCode
     from gpuctl.render.views.history import history_json, history_text
 
-    changes = probe_changes(host_at(snapshot))
+    host = host_at(snapshot)
+    changes = probe_changes(host)
+    if snapshot is None and not changes.runs.value and host.env("euid").text != "0":
+        typer.echo(f"Error: {ROOTS}", err=True)
+        raise typer.Exit(ExitCode.USAGE)
     if json:
         typer.echo(history_json(changes))
     else:

@@ -79,7 +79,7 @@ def config_of(errand: Errand, setup: Setup) -> str | None:
 
 def refusal(result: Result, refused: Refused) -> Result:
     """Returns the result of a change that was not begun."""
-    error = f"{refused} {UNTOUCHED}"
+    error = str(refused) if refused.code is ExitCode.USAGE else f"{refused} {UNTOUCHED}"
     told = replace(result, changed=False, verified=False, plan=NO_STEPS, notes=(), restart_needed=None)
     return replace(told, code=refused.code, error=error, remedy=refused.remedy, diff=refused.diff)
 

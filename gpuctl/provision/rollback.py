@@ -8,7 +8,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Callable, Sequence
 
-from gpuctl.facts.own.journal import INTERRUPTED, ROLLED_BACK, RUNNING, UNDONE, Changes, Run
+from gpuctl.facts.own.journal import INTERRUPTED, ROLLED_BACK, ROOTS, RUNNING, UNDONE, Changes, Run
 from gpuctl.facts.own.journal_entries import FileWrite, Installation, JournalEntry
 from gpuctl.host.look.reading import Host
 from gpuctl.host.write.files import same_file
@@ -43,8 +43,14 @@ def own_runs(host: Host, journal: Changes) -> tuple[Run, ...]:
     try:
         runs = journal.runs.get() or ()
     except CannotTell as reason:
+        if host.env("euid").text != "0":
+            raise Refused(ROOTS, ExitCode.USAGE) from None
         raise Refused(f"The journal cannot be read: {reason}.", ExitCode.UNDETERMINED) from None
-    return tuple(run for run in runs if str(run.by) == host.env("euid").text)
+    user = host.env("euid").text
+    own = tuple(run for run in runs if str(run.by) == user)
+    if not own and user != "0":
+        raise Refused(ROOTS, ExitCode.USAGE)
+    return own
 
 
 def _plan(host: Host, journal: Changes, wish: Wish, name: str | None) -> Setup:
@@ -70,7 +76,7 @@ def _plan(host: Host, journal: Changes, wish: Wish, name: str | None) -> Setup:
         finish=_packages_back(host, [entry for one in chain for entry in reversed(one.entries)]),
         undoes=chain,
         takes_away=True,
-        notes=untold(daemon, wish),
+        notes=untold(daemon, wish, [edit.path for edit in edits]),
     )
 
 

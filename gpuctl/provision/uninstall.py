@@ -41,7 +41,7 @@ def _plan(host: Host, journal: Changes, wish: Wish) -> Setup:
     paths = dict.fromkeys(write.replacement.path for write in ours)
     edits = tuple(_edit(engine, path, [one for one in ours if one.replacement.path == path]) for path in paths)
     daemon = reader(host, name, list(paths)) if wish.reload else None
-    return Setup(name, engine.title, edits, daemon, notes=untold(daemon, wish), takes_away=True)
+    return Setup(name, engine.title, edits, daemon, notes=untold(daemon, wish, list(paths)), takes_away=True)
 
 
 def _is_asked(write: FileWrite, config: str | None) -> bool:

@@ -28,6 +28,8 @@ from gpuctl.model import Fact
 
 SCHEMA = "gpuctl.journal/1"
 ROOT_FOLDER = "/var/lib/gpuctl/journal"
+ROOTS = "This user has no runs of gpuctl here, and root's are root's: run this as root, with sudo."
+"""What a user is told who asks for runs and has none."""
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 DONE, ROLLED_BACK, UNDONE, STUCK = "done", "rolled-back", "undone", "stuck"
 """How a run ended: as wished; failed, and put back by itself; undone by `gpuctl rollback`; failed, and not put back."""

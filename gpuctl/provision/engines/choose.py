@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Sequence
 from importlib import import_module
 
+from gpuctl.checks.engines import other_here
+from gpuctl.checks.layers.docker import is_engine
 from gpuctl.facts.containerd.containerd import Containerd
 from gpuctl.facts.crio import Crio
 from gpuctl.facts.docker.docker import Docker
 from gpuctl.facts.gather import Facts, gather
 from gpuctl.facts.podman import Podman
+from gpuctl.facts.toolkit.cdi import FOLDERS
 from gpuctl.host.look.reading import Host
 from gpuctl.model import ENGINES
 from gpuctl.provision.result import Wish
@@ -31,21 +35,12 @@ def found_engine(host: Host) -> tuple[str, Facts]:
     """
     facts = gather(host, (Docker,))
     docker = facts.get(Docker)
-    if not docker or docker.installed:
+    if not docker or is_engine(docker):
         return "docker", facts
     facts |= gather(host, (Containerd, Crio, Podman))
-    return _other_engine(facts), facts
-
-
-def _other_engine(facts: Facts) -> str:
-    containerd, crio, podman = facts.get(Containerd), facts.get(Crio), facts.get(Podman)
-    if crio and crio.process.value:
-        return "crio"
-    if containerd and containerd.process.value:
-        return "containerd"
-    if podman and podman.program.value:
-        return "podman"
-    return "containerd" if containerd and containerd.program.value else "docker"
+    containerd = facts.get(Containerd)
+    lies_here = "containerd" if containerd and containerd.program.value else "docker"
+    return other_here(facts) or lies_here, facts
 
 
 def reader(host: Host, name: str, paths: Sequence[str]) -> Daemon | None:
@@ -57,8 +52,10 @@ def reader(host: Host, name: str, paths: Sequence[str]) -> Daemon | None:
     return daemon if daemon is not None and any(map(daemon.reads, paths)) else None
 
 
-def untold(daemon: Daemon | None, wish: Wish) -> tuple[str, ...]:
-    """Returns why nothing was verified, where nobody is told."""
+def untold(daemon: Daemon | None, wish: Wish, paths: Sequence[str]) -> tuple[str, ...]:
+    """Returns why nothing was verified, where nobody is told of these files."""
     if daemon is not None:
         return ()
+    if paths and all(posixpath.dirname(path) in FOLDERS for path in paths):
+        return ("Engines read CDI specifications for every container anew: nobody has to be told.",)
     return ("No engine that runs here reads it. Nothing was verified." if wish.reload else "The engine was not told.",)

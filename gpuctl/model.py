@@ -101,11 +101,15 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Remedy:
-    """What to do: a sentence, the exact commands in order, what they disturb."""
+    """What to do: a sentence, the exact commands in order, what they disturb.
+
+    `by_hand` are what does the same without gpuctl, where the commands are gpuctl's own.
+    """
 
     text: str
     commands: Tuple[Command, ...] = ()
     disturbs: Disturbs = Disturbs.NOTHING
+    by_hand: Tuple[Command, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 
+from gpuctl.facts.containerd.daemon import STATUS
 from gpuctl.host.look.reading import Outcome, Reading
 from gpuctl.host.record.snapshot import SnapshotHost, key
 from gpuctl.model import Remedy
@@ -58,6 +59,7 @@ def host(
     commands: Mapping[str, Answer] = {},
     which: Mapping[str, str] = {},
     sockets: Mapping[str, Reading | Mapping[str, Any]] = {},
+    calls: Mapping[str, Answer] = {},
     peers: Mapping[str, int] = {},
     nvml: Reading | Sequence[Mapping[str, Any]] = NO_NVML,
     env: Mapping[str, str] = {},
@@ -70,7 +72,8 @@ def host(
     `stats` are partial: {"type": "char", "major": 195}; a file or directory that is given anyway needs none.
     `commands` are keyed by the command line as typed; a program with a canned command is on PATH in /usr/bin.
     `sockets` maps endpoints (unix:///var/run/docker.sock) to {request path: body as text or as JSON value}, or to
-    what every request meets. `peers` are the process ids behind them. `nvml` are its lines. `env` has euid 0.
+    what every request meets. `calls` are those over gRPC, of which `cri` makes some. `peers` are the process ids
+    behind sockets. `nvml` are its lines. `env` has euid 0.
 
     It booted at the second BOOTED, so that a process whose /proc/PID/stat has 1503 ticks started 15.03 s later. A
     process is root's unless its /proc/PID/status says otherwise.
@@ -86,6 +89,7 @@ def host(
     readings.add_all("run", {shlex.join(shlex.split(line)): answer for line, answer in commands.items()})
     readings.add_all("which", programs)
     readings.add_all("get", _requests(sockets))
+    readings.add_all("call", calls)
     readings.add_all("peer", {f"peer of {endpoint}": str(pid) for endpoint, pid in peers.items()})
     readings.add_all("env", {"$" + name: value for name, value in {"euid": "0", "booted": str(BOOTED), **env}.items()})
     _add_tree(readings, [PCI, "/proc/modules", *files, *links, *stats, *lists, *programs.values(), *unix])
@@ -94,6 +98,22 @@ def host(
     readings.add_all("stat", {p: seen if isinstance(seen, Reading) else _stat(**seen) for p, seen in stats.items()})
     readings.add_all("list", {p: names if isinstance(names, Answer) else _lines(names) for p, names in lists.items()})
     return SnapshotHost(readings)
+
+
+def cri(socket: str, runtimes: Mapping[str, str], default: str = "runc") -> dict[str, Answer]:
+    """What containerd's CRI answers at that socket of the runtimes that it has, name to program."""
+    entries = {name: {"options": {"BinaryName": program}} for name, program in runtimes.items()}
+    config = json.dumps({"containerd": {"defaultRuntimeName": default, "runtimes": entries}})
+    info = _field(1, "config") + _field(2, config)
+    return {f"{STATUS[0]} (unix://{socket})": _field(2, info)}
+
+
+def _field(number: int, text: str) -> str:
+    """A field of Protocol Buffers that holds bytes, each of which is the character of its number."""
+    size, octets = len(text), ""
+    while size > 127:
+        octets, size = octets + chr(128 | size & 127), size >> 7
+    return f"{chr(number << 3 | 2)}{octets}{chr(size)}{text}"
 
 
 class _Readings(dict[str, Reading]):

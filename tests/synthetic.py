@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hosts import PCI, failed, host
+from hosts import PCI, cri, failed, host
 from hosts_v100 import BOOTED, CHARACTER, DOCKER, INFO, NVIDIAS, POLICY, QUERY, SOURCES, WELL, policy
 
 from gpuctl.facts.docker.unit import SHOW_SOCKETS
@@ -317,6 +317,9 @@ HOSTS: Mapping[str, Machine] = {
                 "/var/lib/rancher/k3s/agent/etc/containerd/config.toml": "version = 2\n",
             },
             "links": {"/proc/900/exe": "/var/lib/rancher/k3s/data/0/bin/k3s"},
+            "calls": cri(
+                "/run/k3s/containerd/containerd.sock", {"runc": "", "nvidia": "/usr/bin/nvidia-container-runtime"}
+            ),
         },
     ),
     "amd-only": joined(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from hosts import broken, denied, failed, host, hung, shown
+from hosts import broken, cri, denied, failed, host, hung, shown
 from hosts_v100 import (
     APT_CONFIG,
     BOOTED,
@@ -115,6 +115,28 @@ def waiver(id: str, expires: str = "9999-12-31") -> str:
 
 
 NO_DAEMON: dict[str, Any] = {"sockets": {DOCKER: None}, "peers": {DOCKER: None}, "files": {"/proc/700/comm": None}}
+K3S_SOCKET = "/run/k3s/containerd/containerd.sock"
+K3S = without(
+    NO_DAEMON,
+    files={
+        "/proc/900/comm": "containerd\n",
+        "/proc/900/cmdline": f"containerd\0-c\0/var/lib/rancher/k3s/agent/config.toml\0-a\0{K3S_SOCKET}\0",
+        "/proc/900/stat": "900 (containerd) S 850 " + "0 " * 17 + "1000000 0 0\n",
+        "/proc/850/comm": "k3s-server\n",
+    },
+)
+CRIO_SOCKET = "unix:///var/run/crio/crio.sock"
+CRIO = without(
+    NO_DAEMON,
+    files={
+        "/proc/800/comm": "crio\n",
+        "/proc/800/cmdline": "/usr/bin/crio\0",
+        "/proc/800/stat": "800 (crio) S 1 " + "0 " * 17 + "1000000 0 0\n",
+    },
+    sockets={CRIO_SOCKET: {"/config": '[crio.runtime]\ndefault_runtime = "crun"\n[crio.runtime.runtimes.crun]\n'}},
+    peers={CRIO_SOCKET: 800},
+    commands={"crio --version": "crio version 1.30.0\n"},
+)
 DOCKERD = {"dockerd": "/usr/sbin/dockerd"}
 CONFIG_TOML = "/etc/nvidia-container-runtime/config.toml"
 SYSTEMD = {"/run/systemd/system": {"type": "dir"}}
@@ -272,6 +294,9 @@ ILL: Mapping[str, SnapshotHost] = {
     "registration.restart-needed": v100(
         stats={"/usr/bin/nvidia-container-runtime-hook": {"mode": 0o755, "ctime": 1_700_100_000.0}}
     ),
+    "registration.containerd": v100(**without(K3S, calls=cri(K3S_SOCKET, {"runc": ""}))),
+    "registration.crio": v100(**CRIO),
+    "registration.podman": v100(**without(NO_DAEMON, commands=PODMAN)),
     "registration.cdi": v100(
         sockets=docker("29.7.2"),
         files={"/proc/700/environ": "PATH=/opt/docker/bin\0"},
@@ -396,6 +421,8 @@ def test_a_check_speaks_up_on_its_ill_host_with_a_sentence(id: str) -> None:
     assert finding.evidence
 
 
+BY_OTHERS = {"registration.containerd", "registration.crio", "registration.podman"}
+"""Checks of engines that Docker's host lacks."""
 NOT_THERE = {
     *OLD,
     "driver.fabric-manager",
@@ -414,7 +441,7 @@ NOT_THERE = {
 }
 
 
-@pytest.mark.parametrize("id", sorted(set(ILL) - NOT_THERE))
+@pytest.mark.parametrize("id", sorted(set(ILL) - NOT_THERE - BY_OTHERS))
 def test_a_check_passes_on_the_well_host(id: str) -> None:
     assert ask(CHECKS[id], gather(v100())).status is Status.PASS
 
@@ -470,7 +497,8 @@ def test_what_rests_on_a_failed_layer_is_skipped_and_names_the_cause() -> None:
 def test_a_failure_has_a_remedy_with_commands_for_this_distribution() -> None:
     remedy = findings(ILL["toolkit.installed"])["toolkit.installed"].remedy
     assert remedy is not None
-    assert "apt-get install -y nvidia-container-toolkit" in shown(remedy)
+    assert shown(remedy) == ("gpuctl install-runtime --install",)
+    assert "apt-get install -y nvidia-container-toolkit" in map(str, remedy.by_hand)
     headers = findings(ILL["kernel.module-built"])["kernel.module-built"].remedy
     assert headers is not None
     assert f"apt-get install -y linux-headers-{KERNEL}" in shown(headers)
@@ -558,7 +586,8 @@ def test_a_plain_user_is_told_to_use_sudo() -> None:
     ill = v100(commands=NO_TOOLKIT, stats=NO_PROGRAMS, env={"euid": "1000"})
     remedy = findings(ill)["toolkit.installed"].remedy
     assert remedy is not None
-    assert "sudo apt-get install -y nvidia-container-toolkit" in shown(remedy)
+    assert shown(remedy) == ("sudo gpuctl install-runtime --install",)
+    assert "sudo apt-get install -y nvidia-container-toolkit" in map(str, remedy.by_hand)
 
 
 def test_docker_before_19_03_is_told_to_use_the_runtime() -> None:
@@ -652,8 +681,8 @@ ASLEEP = {
 @pytest.mark.parametrize(
     ("ill", "id", "status", "words", "command", "headline"),
     [
-        (without(NO_DAEMON, commands=DOCKERS_PODMAN), "docker.kind", Status.WARN, "Docker here is Podman",
-         "nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml", "Podman"),
+        (without(NO_DAEMON, commands={**DOCKERS_PODMAN, **PODMAN}), "registration.podman", Status.FAIL,
+         "Podman finds no GPU", "gpuctl install-runtime --engine podman", "Podman"),
         (without(NO_DAEMON, which=DOCKERD), "docker.reachable", Status.FAIL, "Docker is not running.",
          "service docker start", "Docker stopped"),
         (without(NO_DAEMON, which=DOCKERD, stats=SYSTEMD), "docker.reachable", Status.FAIL, "Docker is not running.",
@@ -788,3 +817,32 @@ def test_every_check_has_a_layer_a_sentence_of_its_own_and_known_symptoms() -> N
         assert set(one.explains) <= set(CHECKS) - {one.id}
     assert INFO
     assert VERSION
+
+
+def test_what_pods_ask_for_tells_that_a_node_lacks_the_runtime() -> None:
+    by_cdi = without(CRIO, files={SPEC: cdi()})
+    assert findings(v100(**by_cdi))["registration.crio"].status is Status.PASS
+    line = 'kubelet: failed to create sandbox: no runtime for \\"nvidia\\" is configured'
+    asked = findings(v100(**without(by_cdi, stats=SYSTEMD, commands=logged("kubelet", line))))["registration.crio"]
+    assert (asked.status, "Pods ask for a runtime" in asked.message) == (Status.FAIL, True)
+
+
+@pytest.mark.parametrize(
+    "runtimes", [{"nvidia": "/usr/bin/nvidia-container-runtime"}, {"gpu": "/x/nvidia-container-runtime.cdi"}]
+)
+def test_a_node_on_which_the_runtime_is_registered_is_ready_by_whatever_name(runtimes: dict[str, str]) -> None:
+    assert loud(findings(v100(**without(K3S, calls=cri(K3S_SOCKET, runtimes))))) == ENDED
+
+
+def test_podmans_older_way_is_one_too_and_beside_docker_nobody_means_podman() -> None:
+    hook = {"/usr/share/containers/oci/hooks.d/oci-nvidia-hook.json": "{}"}
+    assert loud(findings(v100(**without(NO_DAEMON, commands=PODMAN, files=hook)))) == ENDED
+    assert findings(v100(commands=PODMAN))["registration.podman"].status is Status.SKIP
+
+
+def test_a_socket_that_was_left_behind_is_no_docker_that_could_be_started() -> None:
+    left = without(NO_DAEMON, sockets={DOCKER: broken("Connection refused")})
+    seen = findings(v100(**left))
+    assert loud(seen) == {"docker.installed": Status.FAIL, **ENDED}
+    assert not any("start" in line for line in shown(seen["docker.installed"].remedy))
+    assert host_summary(gather(v100(**left), SUBJECTS)).endswith("no Docker")

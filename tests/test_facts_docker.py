@@ -183,8 +183,9 @@ def test_every_kind_of_docker_is_told_apart(
         ({"commands": {"docker --version": "podman version 4.3.1\n"}}, State.ABSENT, "podman", None),
         ({"env": {"DOCKER_HOST": "ssh://gpu1"}}, State.ELSEWHERE, "remote",
          "the daemon is on another host (ssh://gpu1)"),
-        ({"sockets": {DEFAULT: broken("Connection refused")}}, State.STOPPED, None,
-         "the daemon is not running (Connection refused)"),
+        ({"sockets": {DEFAULT: broken("Connection refused")}}, State.ABSENT, None, None),
+        ({"sockets": {DEFAULT: broken("Connection refused")}, "which": {"dockerd": "/usr/sbin/dockerd"}},
+         State.STOPPED, None, "the daemon is not running (Connection refused)"),
         ({"sockets": {DEFAULT: denied()}}, State.DENIED, None, "Permission denied"),
         ({"sockets": {DEFAULT: hung()}}, State.UNCLEAR, None, "no answer within 5 s"),
         ({"sockets": {DEFAULT: failed(500)}}, State.UNCLEAR, None, "HTTP status 500"),
@@ -327,3 +328,13 @@ def test_systemds_variables_are_filled_in_as_systemd_does() -> None:
 
 def test_a_process_name_with_parentheses_and_blanks_does_not_shift_the_fields() -> None:
     assert parse_start("812 (a) b (c) S 1 1 1 0 -1 4 2 2 9 3 2 1 1 1 20 0 12 0 1503 187 190") == 15.03
+
+
+@pytest.mark.parametrize("option", ["--validate", "--version", "--help"])
+def test_a_dockerd_that_ends_at_once_is_not_taken_for_the_hosts(option: str) -> None:
+    files = {
+        "/proc/700/comm": "dockerd\n",
+        "/proc/700/cmdline": f"dockerd\0{option}\0--config-file=/x.json\0",
+        "/proc/700/stat": "700 (dockerd) S 1 " + "0 " * 17 + "1000 0 0\n",
+    }
+    assert probe_docker(host(files=files)).process.value is None

@@ -335,6 +335,7 @@ def test_systemd_reloads_the_daemon_that_it_runs_and_restarts_it_only_when_asked
     ]
     assert "--no-ask-password reload docker.service" in (daemon.root / "systemctl.log").read_text()
     assert done.json["remedy"]["disturbs"] == "running containers"
+    assert host.gpuctl("install-runtime").out.endswith("Next: gpuctl smoke --runtime nvidia\n")
 
     planned = install(host, "--restart", "--dry-run")
     assert "which stops 1 running containers" in planned.json["steps"][-1]["text"]
@@ -343,6 +344,7 @@ def test_systemd_reloads_the_daemon_that_it_runs_and_restarts_it_only_when_asked
         restarted = install(host, "--restart")
     assert [restarted.json[key] for key in ("changed", "restarted", "restart_needed")] == [False, True, False]
     assert install(host, "--restart").json["restarted"] is False
+    assert host.gpuctl("install-runtime").out.endswith("Next: gpuctl smoke\n")
 
 
 def test_docker_is_not_restarted_on_a_file_that_would_keep_it_from_starting(

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any, get_type_hints
 
 from gpuctl.checks.compare.dates import dated
+from gpuctl.checks.mendable import led_by_gpuctl
 from gpuctl.checks.public import public
 from gpuctl.checks.waiving import waive
 from gpuctl.facts.gather import Facts
+from gpuctl.facts.machine.system import System
 from gpuctl.model import Action, CannotTell, Disturbs, Evidence, Fact, Finding, Remedy, Report, Status
 
 LAYERS: Mapping[str, tuple[str, ...]] = {
@@ -120,7 +122,9 @@ def diagnose(facts: Facts) -> Report:
         broken = cause or next((one.id for one in checks if folded[one.id].status is Status.FAIL), None)
         if broken:
             causes[layer] = broken
-    findings = tuple(sorted(map(public, folded.values()), key=_severity))
+    system = facts.get(System)
+    told = (led_by_gpuctl(one, system) if system else one for one in folded.values())
+    findings = tuple(sorted(map(public, told), key=_severity))
     return waive(Report(findings), facts)
 
 

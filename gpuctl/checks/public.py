@@ -30,7 +30,8 @@ def public(finding: Finding) -> Finding:
 
 
 def _public_remedy(remedy: Remedy) -> Remedy:
-    return replace(remedy, text=_public(remedy.text), commands=tuple(one.mapped(_public) for one in remedy.commands))
+    commands, by_hand = (tuple(one.mapped(_public) for one in lines) for lines in (remedy.commands, remedy.by_hand))
+    return replace(remedy, text=_public(remedy.text), commands=commands, by_hand=by_hand)
 
 
 def _public(text: str) -> str:

@@ -23,6 +23,11 @@ def install_driver(text: str, system: System, gpus: Sequence[Gpu]) -> Remedy:
     return Remedy(text, driver_commands(gpus, target(system)), Disturbs.HOST)
 
 
+def install_runtime(system: System, text: str, *options: str) -> Remedy:
+    """Returns the remedy by which gpuctl itself registers the runtime."""
+    return Remedy(text, as_root(system, command("gpuctl", "install-runtime", *options)), Disturbs.NOTHING)
+
+
 def target(system: System) -> Target:
     """Returns what the install commands need to know of this host; "" for what is unknown."""
     distribution = system.distribution.value

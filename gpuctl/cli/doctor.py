@@ -12,6 +12,7 @@ from gpuctl.cli.frame.asked import Asked, exit_code
 from gpuctl.cli.frame.defaults import configured
 from gpuctl.cli.frame.formats import FormatName, OutputFile, OutputFiles, deliver, outputs
 from gpuctl.cli.frame.options import From, Json, seconds
+from gpuctl.cli.frame.snapshots import origin
 from gpuctl.model import ExitCode
 from gpuctl.render.formats.formats import Format
 
@@ -68,7 +69,7 @@ def command(
         raise typer.Exit(_fix(asked, snapshot, dry_run, yes))
     facts = asked.look(snapshot)
     report = asked.judge(facts)
-    raise typer.Exit(deliver(asked.outputs, asked.render(report, facts), asked.code(report)))
+    raise typer.Exit(deliver(asked.outputs, asked.render(report, facts, origin(snapshot)), asked.code(report)))
 
 
 def _fix(asked: Asked, snapshot: str | None, dry_run: bool, yes: bool) -> int:

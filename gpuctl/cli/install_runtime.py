@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gpuctl.cli.frame.options import DryRun, EngineName, Json, TakeUp, filled
+
+if TYPE_CHECKING:
+    from gpuctl.provision.result import Result, Wish
 
 COMMAND = "install-runtime"
 
@@ -107,7 +110,7 @@ def command(
     packages = PackageWish(version, repo_url, key_file) if install else None
     with taking_steps("Looking at this host") as say:
         result = install_runtime(LocalHost(), wish, packages, say)
-    show_change(COMMAND, result, json, then="gpuctl smoke")
+    show_change(COMMAND, result, json, then=_proof(result, wish))
     raise typer.Exit(result.code)
 
 
@@ -118,3 +121,11 @@ def _checked(name: str) -> str:
         return check_name(name)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--name") from None
+
+
+def _proof(result: Result, wish: Wish) -> str:
+    """What shows that it works. Where Docker's --gpus waits for a restart, its runtime does not."""
+    from gpuctl.checks.engines import POD, proof
+
+    by_name = result.engine == "docker" and (result.restart_needed or wish.name != "nvidia")
+    return str(proof(result.engine, wish.name if by_name else "") or POD) if result.engine else ""

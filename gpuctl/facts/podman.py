@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Tuple
 
 from gpuctl.facts.docker.docker import parse_client_version
 from gpuctl.host.look.reading import Host, fact
 from gpuctl.model import Fact
+
+HOOK_FOLDERS = ("/usr/share/containers/oci/hooks.d", "/etc/containers/oci/hooks.d")
 
 
 @dataclass(frozen=True)
@@ -15,8 +18,20 @@ class Podman:
 
     program: Fact[str]
     version: Fact[str]
+    hooks: Fact[Tuple[str, ...]]
+    """The toolkit's OCI hooks that lie where Podman looks; absent where none does."""
 
 
 def probe_podman(host: Host) -> Podman:
     """Returns what Podman says of its version. `podman info` is not asked: it makes Podman's directories."""
-    return Podman(fact(host.which("podman"), str), fact(host.run(("podman", "--version")), parse_client_version))
+    version = fact(host.run(("podman", "--version")), parse_client_version)
+    return Podman(fact(host.which("podman"), str), version, _hooks(host))
+
+
+def _hooks(host: Host) -> Fact[Tuple[str, ...]]:
+    """Of podman-run(1), --hooks-dir: those that name NVIDIA, as the toolkit's file oci-nvidia-hook.json does."""
+    listings = [host.list(folder) for folder in HOOK_FOLDERS]
+    names = tuple(
+        "%s/%s" % (one.source, name) for one in listings for name in one.text.splitlines() if "nvidia" in name
+    )
+    return Fact(names or None, ", ".join(HOOK_FOLDERS))

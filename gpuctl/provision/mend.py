@@ -13,6 +13,7 @@ from typing import Any
 
 from gpuctl.checks.layers.cdi import stale_spec
 from gpuctl.checks.layers.toolkit_settings import wants_no_cgroups
+from gpuctl.checks.mendable import CRIO, OTHER_RUNTIME, RUNTIME, SPECIFICATION, TOOLKIT
 from gpuctl.engines.merge import Keys, Values
 from gpuctl.engines.toolkit_toml import NotAccepted, diff, with_settings
 from gpuctl.facts.docker.docker import Docker
@@ -34,10 +35,6 @@ from gpuctl.provision.run.transaction import conduct
 from gpuctl.provision.setup import Edit, Setup
 
 COMMAND = "doctor --fix"
-TOOLKIT = ("toolkit.installed", "toolkit.runtime", "toolkit.hook", "toolkit.cli")
-SPECIFICATION = ("cdi.stale", "registration.cdi")
-RUNTIME = ("registration.runtime", "registration.config-applied")
-OTHER_RUNTIME = ("registration.runtime-path",)
 SETTING: Mapping[str, Callable[[Facts], tuple[Keys, Any]]] = {
     "toolkit.ldconfig": lambda facts: (
         ("nvidia-container-cli", "ldconfig"),
@@ -157,8 +154,9 @@ def mends(facts: Facts, report: Report) -> Iterator[Mend]:
         (TOOLKIT, Disturbs.NEW_CONTAINERS, _install),
         (tuple(SETTING), Disturbs.NEW_CONTAINERS, _settings(facts, loud)),
         (SPECIFICATION, Disturbs.NOTHING, _specification(facts)),
-        (RUNTIME, Disturbs.NOTHING, _runtime(force=False)),
-        (OTHER_RUNTIME, Disturbs.NEW_CONTAINERS, _runtime(force=True)),
+        (RUNTIME, Disturbs.NOTHING, _runtime("docker")),
+        (OTHER_RUNTIME, Disturbs.NEW_CONTAINERS, _runtime("docker", force=True)),
+        (CRIO, Disturbs.NOTHING, _runtime("crio")),
     )
     for ids, disturbs, change in kinds:
         checks = tuple(id for id in ids if id in loud)
@@ -170,9 +168,9 @@ def _install(host: Host, dry_run: bool, say: Say) -> Result:
     return install_runtime(host, Wish(dry_run=dry_run), PackageWish(), say)
 
 
-def _runtime(force: bool) -> CarryOut:
+def _runtime(engine: str, force: bool = False) -> CarryOut:
     def register(host: Host, dry_run: bool, say: Say) -> Result:
-        return install_runtime(host, Wish(engine="docker", force=force, dry_run=dry_run), None, say)
+        return install_runtime(host, Wish(engine=engine, force=force, dry_run=dry_run), None, say)
 
     return register
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gpuctl.checks.engine import Judgement, check, failed, passed, warned
 from gpuctl.checks.layers.docker import CDI_FIRST_SINCE, GPUS_FLAG_SINCE, at_least, daemon_of, gpus_by_cdi
-from gpuctl.checks.remedies import as_root, service
+from gpuctl.checks.remedies import as_root, install_runtime, service
 from gpuctl.command import Shell, command, operands
 from gpuctl.facts.docker.docker import Docker
 from gpuctl.facts.machine.system import System
@@ -17,10 +17,6 @@ CLOCKS_AGREE = 0.02
 lag by a tick too. dockerd looks for the hook no sooner than that after its start."""
 
 
-def _install_runtime(system: System, text: str, *options: str) -> Remedy:
-    return Remedy(text, as_root(system, command("gpuctl", "install-runtime", *options)), Disturbs.NOTHING)
-
-
 @check("registration.runtime", explains=("registration.default-runtime",))
 def runtime(system: System, docker: Docker) -> Judgement | None:
     """`runtimes.nvidia` in daemon.json makes `docker run --runtime=nvidia` work, from the next reload (SIGHUP) on."""
@@ -30,7 +26,7 @@ def runtime(system: System, docker: Docker) -> Judgement | None:
     seen = Evidence(docker.daemon.source, f"runtimes: {', '.join(sorted(daemon.runtimes))}")
     if "nvidia" in daemon.runtimes:
         return passed("Docker has the runtime nvidia", seen)
-    remedy = _install_runtime(system, "Register the runtime; no container is stopped.")
+    remedy = install_runtime(system, "Register the runtime; no container is stopped.")
     return failed("Docker has no runtime called nvidia.", seen, remedy=remedy)
 
 
@@ -43,7 +39,7 @@ def config_applied(system: System, docker: Docker) -> Judgement | None:
     seen = Evidence(config.path, f"runtimes.nvidia = {config.runtimes['nvidia']}")
     if "nvidia" in daemon.runtimes:
         return passed("Docker has taken up daemon.json's runtimes", seen)
-    remedy = _install_runtime(system, "Have Docker reload its file.")
+    remedy = install_runtime(system, "Have Docker reload its file.")
     return failed(f"{config.path} names the runtime nvidia, and Docker has not taken it up.", seen, remedy=remedy)
 
 
@@ -56,7 +52,7 @@ def runtime_path(system: System, docker: Docker) -> Judgement | None:
     path = daemon.runtimes["nvidia"] or "nvidia-container-runtime"
     if docker.runtime_file.get():
         return passed(f"The registered runtime is there: {docker.runtime_file.value}", docker.runtime_file)
-    remedy = _install_runtime(system, "Register the program that is there.", "--force")
+    remedy = install_runtime(system, "Register the program that is there.", "--force")
     return failed(f"The registered runtime {path} is not an executable program.", docker.runtime_file, remedy=remedy)
 
 

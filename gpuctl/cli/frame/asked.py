@@ -59,9 +59,9 @@ class Asked:
 
         return part(diagnose(facts), self.only, self.skip)
 
-    def render(self, report: Report, facts: Facts) -> Callable[[Format], Styled]:
-        """Returns what gives the report in a format."""
-        return lambda format: report_in(format, report, facts, self.verbose, self.strict)
+    def render(self, report: Report, facts: Facts, origin: str = "") -> Callable[[Format], Styled]:
+        """Returns what gives the report in a format. `origin`: the host and day of a snapshot."""
+        return lambda format: report_in(format, report, facts, self.verbose, self.strict, origin)
 
     def code(self, report: Report) -> int:
         """Returns the exit code, which is Nagios' where its format is printed."""

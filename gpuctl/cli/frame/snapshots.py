@@ -26,6 +26,18 @@ def host_at(path: str | None) -> Host:
     return LocalHost()
 
 
+def origin(path: str | None) -> str:
+    """Returns which host a snapshot is of, and its day (UTC); "" where no file is meant."""
+    if path is None:
+        return ""
+    from datetime import datetime, timezone
+
+    snapshot = load(path)
+    name = snapshot.host.read("/proc/sys/kernel/hostname").text.strip()
+    day = datetime.fromtimestamp(snapshot.at, timezone.utc).strftime("%Y-%m-%d") if snapshot.at else ""
+    return ", ".join(filter(None, (name or "a recorded host", day and f"recorded on {day}")))
+
+
 def look(path: str | None, subjects: Iterable[type], doing: str = "Looking at this host") -> Facts:
     """Returns the facts of a snapshot's host, or of this one, while a person reads what is being done."""
     from gpuctl.facts.gather import gather
@@ -36,6 +48,7 @@ def look(path: str | None, subjects: Iterable[type], doing: str = "Looking at th
         return gather(host, subjects)
 
 
+@lru_cache(maxsize=2)
 def load(path: str) -> Snapshot:
     """Returns the snapshot in a file. Ends the run with the exit code for wrong usage where it is none.
 

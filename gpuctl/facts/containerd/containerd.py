@@ -24,6 +24,7 @@ PLACES: Mapping[str, str] = {
 }
 """Where distributions of Kubernetes keep a containerd of their own. gpuctl runs it from there, and never by a path that
 a process tells."""
+TITLES: Mapping[str, str] = {"k3s": "K3s", "rke2": "RKE2", "microk8s": "MicroK8s's containerd"}
 _FIRST_NUMBER = re.compile(r"[0-9]{1,4}(?![0-9])")
 _VERSION = re.compile(r"containerd\S{0,200} v?(\d\S*)")
 
@@ -51,6 +52,11 @@ class Containerd:
     """Absent where it does not run, or runs without CRI."""
     running: Fact[Mapping[str, int]]
     """The running containers, the sandboxes of pods included, each with its process id."""
+
+    @property
+    def title(self) -> str:
+        """Whose it is, as people call that."""
+        return TITLES.get(self.flavour.value or "", "containerd")
 
     @property
     def endpoint(self) -> str:

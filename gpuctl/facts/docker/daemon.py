@@ -95,13 +95,18 @@ def probe_daemon(host: Host, endpoint: Endpoint, waiting: Optional[str]) -> Foun
     return Found(State.ANSWERS, Fact(daemon, version.source), Fact(kind, version.source))
 
 
+def absent(source: str) -> Found:
+    """Returns that there is no daemon, as `source` shows."""
+    return Found(State.ABSENT, Fact(None, source), Fact(None, source))
+
+
 def _begin_get(host: Host, url: str, path: str) -> Callable[[], Reading]:
     return begin(lambda: host.get(url, path, DEADLINE))
 
 
 def _without_answer(answer: Reading, endpoint: Endpoint) -> Found:
     if answer.outcome is Outcome.ABSENT:
-        return Found(State.ABSENT, Fact(None, answer.source), Fact(None, answer.source))
+        return absent(answer.source)
     reason = failure(answer) if answer.outcome is not Outcome.OK else "HTTP status %d" % answer.code
     if "refused" in reason:
         return _not_asked(State.STOPPED, answer.source, "the daemon is not running (%s)" % reason, endpoint)

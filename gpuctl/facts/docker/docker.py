@@ -5,9 +5,9 @@ from __future__ import annotations
 import posixpath
 import re
 from dataclasses import dataclass
-from typing import Any, FrozenSet, Mapping, Optional
+from typing import Any, FrozenSet, Mapping, Optional, Sequence
 
-from gpuctl.facts.docker.daemon import Daemon, State, probe_daemon
+from gpuctl.facts.docker.daemon import Daemon, Found, State, absent, probe_daemon
 from gpuctl.facts.docker.daemon_json import ConfigFile, parse_config
 from gpuctl.facts.docker.endpoint import Endpoint, is_users, probe_endpoint
 from gpuctl.facts.docker.flags import keys_set, values
@@ -75,12 +75,16 @@ def probe_docker(host: Host) -> Docker:
     said = begin(lambda: _client_says(host, waiting))
     any_process = begin(lambda: probe_process(host, endpoint, connect=waiting is None))
     met = probe_daemon(host, endpoint, waiting)
+    server = fact(host.which("dockerd"), str)
     kind = _or_podman(met.kind, said())
     process = _of_this_machine(any_process(), met.daemon, kind)
     unit = _of_this_daemon(any_unit(), endpoint, process, user, waiting)
+    if _is_left_behind(endpoint, met, (server, unit, process)):
+        met = absent(met.daemon.source)
+        kind = _or_podman(met.kind, said())
     return Docker(
         client=fact(host.which("docker"), str),
-        server=fact(host.which("dockerd"), str),
+        server=server,
         state=Fact(met.state, met.daemon.source),
         kind=kind,
         endpoint=found,
@@ -93,6 +97,11 @@ def probe_docker(host: Host) -> Docker:
         hook_file=_on_path(host, HOOK, process),
         client_version=fact(said(), parse_client_version),
     )
+
+
+def _is_left_behind(endpoint: Endpoint, met: Found, startable: Sequence[Fact[Any]]) -> bool:
+    """Whether there is Docker's socket alone, and nothing here that a daemon could be started from."""
+    return met.state is State.STOPPED and not endpoint.chosen and not any(one.value or one.unknown for one in startable)
 
 
 def _client_says(host: Host, waiting: Optional[str]) -> Reading:

@@ -15,6 +15,8 @@ from gpuctl.host.trust import distrusted_process, is_here
 from gpuctl.model import Fact
 
 NAMES = ("dockerd", "dockerd-current", "docker-containerd")
+NO_DAEMON = frozenset(("--validate", "--version", "-v", "--help", "-h"))
+"""Options with which dockerd ends at once: `dockerd --help`."""
 _PID = re.compile(r"[1-9][0-9]{0,9}")
 TICKS = 100
 """Clock ticks a second in /proc: USER_HZ, which is 100 on all architectures that NVIDIA has drivers for (proc(5))."""
@@ -94,8 +96,11 @@ def is_process_id(word: str) -> bool:
 def listens(argv: Tuple[str, ...], url: str) -> bool:
     """Returns whether a dockerd with this command line listens at that endpoint.
 
-    Without --host, and with the fd:// of systemd's socket unit, it is the default socket.
+    Without --host, and with the fd:// of systemd's socket unit, it is the default socket. One that only validates a
+    file, as gpuctl has it do, or tells its version, listens nowhere.
     """
+    if not NO_DAEMON.isdisjoint(word.partition("=")[0] for word in argv):
+        return False
     hosts = values(argv, "host") or [DEFAULT]
     return place(url) in {place(DEFAULT if address.startswith("fd://") else address) for address in hosts}
 

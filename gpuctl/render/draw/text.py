@@ -66,10 +66,16 @@ def wrapped(text: str, indent: str) -> str:
     return fill(text, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False) + "\n"
 
 
-def remedy_lines(remedy: Remedy, indent: str) -> Styled:
-    """Returns a remedy as lines: the sentence with what it disturbs, then the commands to copy."""
+def remedy_lines(remedy: Remedy, indent: str, verbose: bool = False) -> Styled:
+    """Returns a remedy as lines: the sentence with what it disturbs, then the commands to copy.
+
+    `verbose` adds what does the same by hand.
+    """
     disturbs = "" if remedy.disturbs is Disturbs.NOTHING else f" (disturbs {remedy.disturbs.value})"
     lines = Styled(f"{indent}{plain(remedy.text)}{disturbs}\n", "dim") if remedy.text else Styled()
     for command in remedy.commands:
         lines.append(f"{indent}$ ", "dim").append(f"{command}\n", "cyan")
+    if verbose and remedy.by_hand:
+        lines.append(f"{indent}or by hand:\n", "dim")
+        lines.append("".join(f"{indent}$ {command}\n" for command in remedy.by_hand), "dim")
     return lines

@@ -28,12 +28,12 @@ OfFindings = Literal[Format.JUNIT, Format.MARKDOWN, Format.NAGIOS]
 """The formats that know nothing but findings."""
 
 
-def report_in(format: Format, report: Report, facts: Facts, verbose: bool, strict: bool) -> Styled:
-    """Returns a doctor's report in a format, with a newline at its end."""
+def report_in(format: Format, report: Report, facts: Facts, verbose: bool, strict: bool, origin: str = "") -> Styled:
+    """Returns a doctor's report in a format, with a newline at its end. `origin`: the host and day of a snapshot."""
     if format is Format.TEXT:
         from gpuctl.render.views.doctor import report_text
 
-        return report_text(report, facts, verbose)
+        return report_text(report, facts, verbose, origin)
     if format is Format.JSON:
         from gpuctl.render.formats.json import doctor_json
 

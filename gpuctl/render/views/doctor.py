@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from gpuctl.checks.engine import LAYERS
+from gpuctl.checks.engines import POD, engine_here, proof, title_of
+from gpuctl.checks.mendable import fixable
+from gpuctl.checks.remedies import as_root
+from gpuctl.command import command
 from gpuctl.facts.gather import Facts
+from gpuctl.facts.machine.system import System
 from gpuctl.model import Action, Finding, Report, Status
 from gpuctl.render.draw.text import Styled, plain, remedy_lines
 from gpuctl.render.formats.standing import counted, waived_until
@@ -16,17 +21,33 @@ MARKS = {
     Status.PASS: ("pass", "green"),
     Status.SKIP: ("skip", "dim"),
 }
+PROVES_DRIVER = ("driver.nvml",)
+PROVES_ENGINE = (
+    "registration.runtime",
+    "registration.hook-visible",
+    "registration.containerd",
+    "registration.crio",
+    "registration.podman",
+)
+"""The checks that prove together that containers can have GPUs: a container alone proves more."""
 _LOUD = (Status.FAIL, Status.WARN, Status.UNKNOWN)
 _INDENT = "      "
 
 
-def report_text(report: Report, facts: Facts, verbose: bool) -> Styled:
-    """Returns the report; `verbose` adds what passed, what was skipped, and every finding's evidence."""
-    text = Styled(f"{plain(host_summary(facts))}\n\n", "bold")
+def report_text(report: Report, facts: Facts, verbose: bool, origin: str = "", fixed: bool = False) -> Styled:
+    """Returns the report; `verbose` adds what passed, what was skipped, every finding's evidence, and ways by hand.
+
+    `origin` is the host and its day, where the facts come from a snapshot. `fixed`: what gpuctl can mend was tried.
+    """
+    text = Styled(f"{plain(origin)}\n" if origin else "", "bold").append(f"{plain(host_summary(facts))}\n\n", "bold")
     for finding in report.findings:
         if verbose or finding.status in _LOUD:
             text.append(_finding(finding, verbose)).append("\n" if finding.status in _LOUD else "")
-    return text.append(_layers(report)).append(_closing(report, verbose))
+    return (
+        text.append(_layers(report, facts))
+        .append(_closing(report, verbose))
+        .append(_next(report, facts, origin, fixed))
+    )
 
 
 def _finding(finding: Finding, verbose: bool) -> Styled:
@@ -39,23 +60,51 @@ def _finding(finding: Finding, verbose: bool) -> Styled:
     if verbose and finding.action is not Action.NOTHING_NOW:
         text.append(f"{_INDENT}action: {finding.action.value}\n", "dim")
     if finding.remedy and (verbose or not finding.waived):
-        text.append(remedy_lines(finding.remedy, _INDENT))
+        text.append(remedy_lines(finding.remedy, _INDENT, verbose))
+        if counts and not finding.remedy.commands:
+            text.append(f"{_INDENT}No command does that on every host: it is work for a person.\n", "dim")
     for seen in finding.evidence if verbose else ():
         text.append(f"{_INDENT}{plain(seen.source)}: {plain(seen.text)}\n", "dim")
     return text
 
 
-def _layers(report: Report) -> Styled:
-    """The layers, each with the worst of what was found in it and is not waived."""
-    line = Styled()
+def _layers(report: Report, facts: Facts) -> Styled:
+    """The layers, each with the worst of what was found in it and is not waived; the engine's by the engine's name."""
+    line, engine = Styled(), engine_here(facts)
     for layer in LAYERS:
         statuses = [finding.status for finding in report.findings if finding.layer == layer and not finding.waived]
         told = [status for status in statuses if status is not Status.SKIP] or statuses
         if told:
-            line.append(f"{layer} ").append(*MARKS[min(told, key=list(Status).index)]).append("   ")
+            name = title_of(engine, facts) if layer == "docker" and engine not in ("", "docker") else layer
+            line.append(f"{name} ").append(*MARKS[min(told, key=list(Status).index)]).append("   ")
     return line.append("\n")
 
 
 def _closing(report: Report, verbose: bool) -> Styled:
     """The counts, and how to see more."""
     return Styled(f"{counted(report)}.{'' if verbose else ' More with -v.'}\n", "dim")
+
+
+def _next(report: Report, facts: Facts, origin: str, fixed: bool) -> Styled:
+    """What leads on from here: what mends, or, on a host that is ready, what was proven and how to prove the rest."""
+    engine, system = engine_here(facts), facts.get(System)
+    count = 0 if fixed or not engine else fixable(report)
+    if count and system:
+        (fix,) = as_root(system, command("gpuctl", "doctor", "--fix"))
+        there = ", on that host" if origin else ""
+        return Styled(f"{count} of these{there}: ").append(f"{fix}\n", "cyan")
+    proven = _proven(report)
+    if not proven or not engine:
+        return Styled()
+    text = Styled("Ready: ", "bold green").append(f"{plain('; '.join(proven))}.\n")
+    return text if origin else text.append("Next: ").append(f"{proof(engine) or POD}\n", "cyan")
+
+
+def _proven(report: Report) -> list[str]:
+    """What passed of that on which a GPU container rests; nothing where something stands in its way, or may."""
+    if any(one.status in (Status.FAIL, Status.UNKNOWN) and one.waived is None for one in report.findings):
+        return []
+    passed = {one.id: one.message for one in report.findings if one.status is Status.PASS}
+    driver = [passed[id] for id in PROVES_DRIVER if id in passed]
+    engine = [passed[id] for id in PROVES_ENGINE if id in passed]
+    return [*driver, *engine] if driver and engine else []

@@ -27,7 +27,7 @@ def fix_text(seen: Seen, mended: Sequence[Mended], dry_run: bool, verbose: bool)
     text = Styled()
     for one in mended:
         text.append(plan_text(one) if dry_run else mended_text(one, seen.report))
-    return text.append("\n" if mended else "").append(report_text(seen.report, seen.facts, verbose))
+    return text.append("\n" if mended else "").append(report_text(seen.report, seen.facts, verbose, fixed=True))
 
 
 def _as_json(one: Mended, report: Report) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from gpuctl.facts.machine.system import System
 from gpuctl.host.look.reading import Host, Outcome, failure, said_line
 from gpuctl.host.write import files
 from gpuctl.model import ENGINES, CannotTell, Disturbs, ExitCode, Remedy
-from gpuctl.provision.engines.containerd.daemon import TITLES, Running
+from gpuctl.provision.engines.containerd.daemon import Running
 from gpuctl.provision.engines.containerd.files import Layout, check, disabling, registered, target
 from gpuctl.provision.engines.daemons import not_restarted, refused
 from gpuctl.provision.engines.runtime_program import PROGRAM, whole_path
@@ -184,7 +184,7 @@ def _running(host: Host, containerd: Containerd) -> Running:
 
 def _self_configured(host: Host, containerd: Containerd, system: System, wish: Wish, program: str) -> Setup:
     """Nothing is to be written: what lacks is a restart, or a setting of the distribution's own."""
-    title = TITLES[containerd.flavour.value or ""]
+    title = containerd.title
     if wish.name != "nvidia" or posixpath.dirname(program) not in FOUND_IN:
         places = " or ".join(FOUND_IN)
         raise Refused(f"{title} registers {PROGRAM} by itself, as nvidia, and only where it lies in {places}.")
@@ -222,7 +222,7 @@ def _setup(
     daemon: Running | None,
     notes: tuple[str, ...],
 ) -> Setup:
-    title = TITLES[containerd.flavour.value or "plain"]
+    title = containerd.title
     setup = Setup(ENGINE, title, edits, daemon, notes=notes)
     if daemon is None or containerd.cri.unknown:
         return setup

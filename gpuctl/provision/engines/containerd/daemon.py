@@ -16,7 +16,6 @@ from gpuctl.model import Disturbs, Step
 from gpuctl.provision.engines.daemons import Runtimes, difference, restarted, wait
 from gpuctl.provision.setup import Contents, DaemonProblem, NotUp
 
-TITLES = {"plain": "containerd", "k3s": "K3s", "rke2": "RKE2", "microk8s": "MicroK8s's containerd"}
 _SERVERS = ("k3s.service", "rke2-server.service")
 
 
@@ -85,7 +84,7 @@ def _restarting(containerd: Containerd, unit: Unit) -> Step:
     running = (
         "containers" if containerd.running.value is None else f"{len(containerd.running.value)} running containers"
     )
-    title = TITLES[containerd.flavour.value or "plain"]
+    title = containerd.title
     server = ", this node's part of the control plane included" if unit.name in _SERVERS else ""
     also = f", and with it {' and '.join(unit.takes_along)}, which may stop its own" if unit.takes_along else ""
     fate = f"{running} live on, none can be started or stopped meanwhile" if unit.spares else f"which stops {running}"

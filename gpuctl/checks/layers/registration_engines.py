@@ -1,0 +1,125 @@
+"""Do containerd, CRI-O and Podman know the NVIDIA runtime, or find GPUs by a CDI specification, where they are used?"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable, Mapping
+
+from gpuctl.checks.engine import Judgement, check, failed, passed
+from gpuctl.checks.layers.docker import is_engine
+from gpuctl.checks.remedies import install_runtime
+from gpuctl.compat.knowledge.cdi import CRIO_SINCE, PODMAN_SINCE
+from gpuctl.compat.versions import compare, leading
+from gpuctl.facts.containerd.containerd import Containerd
+from gpuctl.facts.crio import Crio, merged
+from gpuctl.facts.docker.docker import RUNTIME, Docker, State
+from gpuctl.facts.machine.logs import Logs
+from gpuctl.facts.machine.system import System
+from gpuctl.facts.podman import Podman
+from gpuctl.facts.toolkit.toolkit import Toolkit
+from gpuctl.model import Evidence, Remedy
+
+PROGRAM = "nvidia-container-runtime"
+PODS = "k8s.io/"
+"""containerd's namespace of what Kubernetes runs."""
+_DISTRIBUTIONS = ("k3s", "rke2", "microk8s")
+_CDI_GENERATION = 2
+"""containerd 2.0 reads CDI specifications unless it is told not to (docs/cri/config.md, enable_cdi)."""
+_NOT_FOUND = ("no runtime for", "failed to find runtime handler")
+
+
+@check("registration.containerd")
+def containerd(system: System, containerd: Containerd, toolkit: Toolkit, logs: Logs) -> Judgement | None:
+    """Pods get GPUs by a runtime that containerd knows, or by a CDI specification, which containerd 2.0 and later read.
+
+    Where Kubernetes runs nothing by containerd, as beside Docker, nobody asks it. containerd reads its files when it
+    starts: https://github.com/containerd/containerd, docs/cri/config.md.
+    """
+    if not runs_pods(containerd, logs):
+        return None
+    has = containerd.cri.get()
+    if has is None:
+        return None
+    reads_cdi = containerd.generation >= _CDI_GENERATION
+    seen = Evidence(containerd.cri.source, f"runtimes: {', '.join(sorted(has.runtimes)) or 'none'}")
+    return _judge(system, "containerd", containerd.title, has.runtimes, seen, toolkit if reads_cdi else None, logs)
+
+
+def runs_pods(containerd: Containerd, logs: Logs) -> bool:
+    """Returns whether Kubernetes runs its pods by this containerd, as far as that shows."""
+    if containerd.process.value is None:
+        return False
+    if containerd.flavour.value in _DISTRIBUTIONS or logs.kubelet.value:
+        return containerd.flavour.value != "docker"
+    return any(name.startswith(PODS) for name in containerd.running.value or ())
+
+
+@check("registration.crio")
+def crio(system: System, crio: Crio, toolkit: Toolkit, logs: Logs) -> Judgement | None:
+    """Pods get GPUs by a runtime that CRI-O knows, or by a CDI specification, which CRI-O 1.24 and later read.
+
+    What CRI-O goes by it tells on its socket; where it does not, its files say what it takes up when it starts.
+    Source: https://github.com/cri-o/cri-o, docs/crio.conf.5.md.
+    """
+    if crio.process.get() is None:
+        return None
+    config = crio.daemon.value or merged(crio.files.get() or ())
+    programs = {name: str(entry.get("runtime_path", "")) for name, entry in config.runtimes.items()}
+    reads_cdi = compare(leading(crio.version.value or "") or "0", CRIO_SINCE) >= 0
+    source = crio.daemon.source if crio.daemon.value else crio.files.source
+    seen = Evidence(source, f"runtimes: {', '.join(sorted(programs)) or 'none'}")
+    return _judge(system, "crio", "CRI-O", programs, seen, toolkit if reads_cdi else None, logs)
+
+
+def _judge(
+    system: System,
+    engine: str,
+    title: str,
+    programs: Mapping[str, str | None],
+    seen: Evidence,
+    cdi: Toolkit | None,
+    logs: Logs,
+) -> Judgement:
+    """`cdi`: where the specifications are that the engine reads, None where it reads none."""
+    ours = next((name for name, program in programs.items() if _is_ours(name, program)), None)
+    if ours:
+        return passed(f"{title} has the runtime {ours}", seen)
+    remedy = install_runtime(system, "Register the runtime; no container is stopped.", "--engine", engine)
+    asked = _asked(logs.kubelet.value or ())
+    if asked:
+        message = f"Pods ask for a runtime that {title} does not have."
+        return failed(message, seen, Evidence(logs.kubelet.source, asked), remedy=remedy)
+    found = cdi.cdi.get() if cdi else None
+    if cdi and found and found.in_effect():
+        return passed(f"{title} finds the GPUs in a CDI specification", cdi.cdi)
+    return failed(f"{title} has no runtime called {RUNTIME}: pods get no GPU.", seen, remedy=remedy)
+
+
+def _is_ours(name: str, program: str | None) -> bool:
+    return name == RUNTIME or posixpath.basename(program or "").startswith(PROGRAM)
+
+
+def _asked(lines: Iterable[str]) -> str | None:
+    return next((line for line in lines if RUNTIME in line and any(words in line for words in _NOT_FOUND)), None)
+
+
+@check("registration.podman")
+def podman(system: System, docker: Docker, podman: Podman, toolkit: Toolkit) -> Judgement | None:
+    """Podman takes GPUs as the devices that a CDI specification names (podman run --device nvidia.com/gpu=all).
+
+    The toolkit's OCI hook is the older way. Beside Docker, nobody need mean Podman.
+    Source: https://docs.nvidia.com/datacenter/cloud-native/container-toolkit/latest/cdi-support.html
+    """
+    if podman.program.value is None or is_engine(docker) or docker.state.value is State.ELSEWHERE:
+        return None
+    cdi = toolkit.cdi.get()
+    if cdi and cdi.in_effect():
+        return passed("Podman finds the GPUs in a CDI specification", toolkit.cdi)
+    if podman.hooks.value:
+        return passed("Podman has the toolkit's OCI hook", podman.hooks)
+    version = leading(podman.version.get() or "")
+    if compare(version or "0", PODMAN_SINCE) < 0:
+        remedy = Remedy(f"Upgrade Podman to {PODMAN_SINCE} or later: this one takes no CDI devices.")
+        return failed(f"Podman {version} takes no CDI devices.", podman.version, remedy=remedy)
+    remedy = install_runtime(system, "Write a CDI specification; no container is stopped.", "--engine", "podman")
+    return failed("Podman finds no GPU: there is no CDI specification.", toolkit.cdi, remedy=remedy)

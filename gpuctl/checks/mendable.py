@@ -1,0 +1,48 @@
+"""What gpuctl itself can mend, by the checks that complain of it, and the command that leads to that."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from gpuctl.checks.remedies import as_root
+from gpuctl.command import Command, command
+from gpuctl.facts.machine.system import System
+from gpuctl.model import Finding, Remedy, Report, Status
+
+TOOLKIT = ("toolkit.installed", "toolkit.runtime", "toolkit.hook", "toolkit.cli")
+SETTINGS = ("toolkit.ldconfig", "toolkit.no-cgroups", "toolkit.driver-root", "toolkit.hook-mode")
+SPECIFICATION = ("cdi.stale", "registration.cdi", "registration.podman")
+RUNTIME = ("registration.runtime", "registration.config-applied")
+OTHER_RUNTIME = ("registration.runtime-path",)
+CRIO = ("registration.crio",)
+MENDABLE = frozenset((*TOOLKIT, *SETTINGS, *SPECIFICATION, *RUNTIME, *OTHER_RUNTIME, *CRIO))
+INSTALLS = ("apt", "dnf", "yum", "zypper")
+"""The package managers by which gpuctl installs the toolkit."""
+_OWN = "gpuctl"
+
+
+def led_by_gpuctl(finding: Finding, system: System) -> Finding:
+    """Returns the finding with gpuctl's own command first where that mends it; what a person would type is kept."""
+    remedy = finding.remedy
+    if finding.id not in MENDABLE or remedy is None or _is_own(remedy):
+        return finding
+    own = _mending(finding.id, system)
+    if own is None:
+        return finding
+    return replace(finding, remedy=replace(remedy, commands=as_root(system, own), by_hand=remedy.commands))
+
+
+def fixable(report: Report) -> int:
+    """Returns how many of the findings `gpuctl doctor --fix` can mend."""
+    loud = (one for one in report.findings if one.status in (Status.FAIL, Status.WARN) and one.waived is None)
+    return sum(one.id in MENDABLE for one in loud)
+
+
+def _is_own(remedy: Remedy) -> bool:
+    return any(_OWN in one.words[:2] for one in remedy.commands[:1])
+
+
+def _mending(id: str, system: System) -> Command | None:
+    if id not in TOOLKIT:
+        return command("gpuctl", "doctor", "--fix")
+    return command("gpuctl", "install-runtime", "--install") if system.package_manager.value in INSTALLS else None

@@ -341,13 +341,12 @@ ILL: Mapping[str, SnapshotHost] = {
     "docker.clone3": v100(
         sockets=docker("20.10.7", images=[{"RepoTags": ["nvidia/cuda:10.1-base-ubuntu22.04"]}]),
     ),
-    "toolkit.ldconfig": v100(
-        files={CONFIG_TOML: '[nvidia-container-cli]\nldconfig = "@/sbin/ldconfig.real"\n'},
-        stats={"/sbin/ldconfig": {"mode": 0o755}},
-    ),
+    "toolkit.ldconfig": v100(files={CONFIG_TOML: '[nvidia-container-cli]\nldconfig = "@/opt/ldconfig"\n'}),
     "toolkit.no-cgroups": v100(files={CONFIG_TOML: "[nvidia-container-cli]\nno-cgroups = true\n"}),
     "toolkit.driver-root": v100(files={CONFIG_TOML: '[nvidia-container-cli]\nroot = "/run/nvidia/driver"\n'}),
     "toolkit.hook-mode": v100(files={CONFIG_TOML: '[nvidia-container-runtime]\nmode = "cdi"\n'}),
+    "toolkit.config-valid": v100(files={CONFIG_TOML: "[nvidia-container-cli]\nno-cgroups =\n"}),
+    "toolkit.settings": v100(files={CONFIG_TOML: '[nvidia-container-cli]\npath = "/opt/nvidia-container-cli"\n'}),
     "toolkit.cgroup-v2": v100(
         stats={"/sys/fs/cgroup/cgroup.controllers": {}},
         commands={"nvidia-ctk --version": None, "nvidia-container-cli --version": "version: 1.7.0\n"},

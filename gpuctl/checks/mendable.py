@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from gpuctl.checks.layers.toolkit_settings import OWN_CHECK
 from gpuctl.checks.remedies import as_root
 from gpuctl.command import Command, command
 from gpuctl.facts.machine.system import System
 from gpuctl.model import Finding, Remedy, Report, Status
 
 TOOLKIT = ("toolkit.installed", "toolkit.runtime", "toolkit.hook", "toolkit.cli")
-SETTINGS = ("toolkit.ldconfig", "toolkit.no-cgroups", "toolkit.driver-root", "toolkit.hook-mode")
+SETTINGS = (*OWN_CHECK, "toolkit.settings")
 SPECIFICATION = ("cdi.stale", "registration.cdi", "registration.podman")
 RUNTIME = ("registration.runtime", "registration.config-applied")
 OTHER_RUNTIME = ("registration.runtime-path",)

@@ -6,22 +6,24 @@ mended by nobody but the person.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
 
 from gpuctl.checks.layers.cdi import stale_spec
-from gpuctl.checks.layers.toolkit_settings import wants_no_cgroups
-from gpuctl.checks.mendable import CRIO, OTHER_RUNTIME, RUNTIME, SPECIFICATION, TOOLKIT
-from gpuctl.engines.merge import Keys, Values
+from gpuctl.checks.layers.toolkit_settings import settings_of, wishes
+from gpuctl.checks.mendable import CRIO, OTHER_RUNTIME, RUNTIME, SETTINGS, SPECIFICATION, TOOLKIT
+from gpuctl.checks.ways import in_force, ways_in_use
+from gpuctl.engines.merge import Values
 from gpuctl.engines.toolkit_toml import NotAccepted, diff, with_settings
+from gpuctl.facts.containerd.containerd import Containerd
+from gpuctl.facts.crio import Crio
 from gpuctl.facts.docker.docker import Docker
 from gpuctl.facts.gather import Facts
 from gpuctl.facts.gpu.driver import Driver
 from gpuctl.facts.machine.system import System
 from gpuctl.facts.own.journal import Changes
-from gpuctl.facts.toolkit.settings import LDCONFIGS, ToolkitSettings
+from gpuctl.facts.toolkit.settings import ToolkitSettings
 from gpuctl.facts.toolkit.toolkit import SETTINGS, Toolkit
 from gpuctl.host.look.reading import Host
 from gpuctl.model import Disturbs, ExitCode, Report, Status
@@ -35,19 +37,6 @@ from gpuctl.provision.run.transaction import conduct
 from gpuctl.provision.setup import Edit, Setup
 
 COMMAND = "doctor --fix"
-SETTING: Mapping[str, Callable[[Facts], tuple[Keys, Any]]] = {
-    "toolkit.ldconfig": lambda facts: (
-        ("nvidia-container-cli", "ldconfig"),
-        f"@{facts.known(ToolkitSettings).proper_ldconfig.value or LDCONFIGS[0]}",
-    ),
-    "toolkit.no-cgroups": lambda facts: (
-        ("nvidia-container-cli", "no-cgroups"),
-        wants_no_cgroups(facts.known(System), facts.known(Docker)),
-    ),
-    "toolkit.driver-root": lambda facts: (("nvidia-container-cli", "root"), "/"),
-    "toolkit.hook-mode": lambda facts: (("nvidia-container-runtime", "mode"), "auto"),
-}
-"""The settings of the toolkit's config.toml, by the check that complains of them."""
 _WORSE = tuple(Disturbs)
 
 FAILED = (ExitCode.ROLLED_BACK, ExitCode.NOT_ROLLED_BACK)
@@ -152,7 +141,7 @@ def mends(facts: Facts, report: Report) -> Iterator[Mend]:
     loud = [one.id for one in report.findings if one.status in (Status.FAIL, Status.WARN)]
     kinds: tuple[tuple[tuple[str, ...], Disturbs, CarryOut], ...] = (
         (TOOLKIT, Disturbs.NEW_CONTAINERS, _install),
-        (tuple(SETTING), Disturbs.NEW_CONTAINERS, _settings(facts, loud)),
+        (SETTINGS, Disturbs.NEW_CONTAINERS, _settings(facts, loud)),
         (SPECIFICATION, Disturbs.NOTHING, _specification(facts)),
         (RUNTIME, Disturbs.NOTHING, _runtime("docker")),
         (OTHER_RUNTIME, Disturbs.NEW_CONTAINERS, _runtime("docker", force=True)),
@@ -177,10 +166,19 @@ def _runtime(engine: str, force: bool = False) -> CarryOut:
 
 def _settings(facts: Facts, loud: list[str]) -> CarryOut:
     def plan(journal: Changes) -> Setup:
-        changes = tuple(value(facts) for id, value in SETTING.items() if id in loud)
+        changes = _changes(facts, loud)
         return Setup("toolkit", "The toolkit", (Edit(SETTINGS, _edit(changes), diff),), None)
 
     return lambda host, dry_run, say: conduct(Errand(host, COMMAND, Wish(dry_run=dry_run), plan, say))
+
+
+def _changes(facts: Facts, loud: list[str]) -> Values:
+    docker, toolkit = facts.known(Docker), facts.known(Toolkit)
+    here = in_force(toolkit, facts.known(ToolkitSettings), facts.known(Driver))
+    ways = ways_in_use(docker, facts.known(Containerd), facts.known(Crio), toolkit)
+    names = (name for id in SETTING if id in loud for name in settings_of(id, here, ways))
+    wanted = wishes(names, here, facts.known(System), docker)
+    return tuple((tuple(name.split(".")), value) for name, value in wanted.items())
 
 
 def _edit(changes: Values) -> Callable[[bytes | None], bytes | None]:

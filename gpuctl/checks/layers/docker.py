@@ -44,7 +44,9 @@ def at_least(daemon: Daemon, version: str) -> bool:
 def gpus_by_cdi(docker: Docker, toolkit: Toolkit) -> bool:
     """Returns whether this daemon serves --gpus through a CDI specification, and needs no hook for it."""
     daemon = docker.daemon.value
-    return daemon is not None and toolkit.cdi.value is not None and at_least(daemon, CDI_FIRST_SINCE)
+    if daemon is None or not at_least(daemon, CDI_FIRST_SINCE):
+        return False
+    return toolkit.cdi.value is not None or any(one.startswith("nvidia.com/gpu=") for one in daemon.cdi_devices)
 
 
 @check("docker.installed", explains=("docker.reachable",))

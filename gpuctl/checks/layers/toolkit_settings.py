@@ -1,106 +1,274 @@
-"""Do the toolkit's settings and its release fit this host and its engine?"""
+"""Do the toolkit's settings and its release fit this host and the ways in which its engines give GPUs?"""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
 from gpuctl.checks.engine import Judgement, check, failed, passed, warned
-from gpuctl.checks.layers.docker import GPUS_FLAG_SINCE, at_least, gpus_by_cdi
 from gpuctl.checks.remedies import as_root, install
-from gpuctl.command import command
+from gpuctl.checks.ways import (
+    MODE,
+    NO_CGROUPS,
+    InForce,
+    Way,
+    in_force,
+    release,
+    ways_in_use,
+)
+from gpuctl.command import Command, Shell, command, operands
 from gpuctl.compat.knowledge.errors.faults import faults_of
+from gpuctl.compat.knowledge.toolkit_settings import SPOILT, default_of, strangers
 from gpuctl.compat.versions import compare, leading
+from gpuctl.facts.containerd.containerd import Containerd
+from gpuctl.facts.crio import Crio
 from gpuctl.facts.docker.docker import Docker
+from gpuctl.facts.gpu.driver import Driver
 from gpuctl.facts.machine.isolation import Isolation
 from gpuctl.facts.machine.system import System
-from gpuctl.facts.toolkit.settings import Settings, ToolkitSettings
+from gpuctl.facts.toolkit.settings import LDCONFIG, LDCONFIGS, ROOT, ToolkitSettings
 from gpuctl.facts.toolkit.toolkit import Toolkit
 from gpuctl.model import Disturbs, Evidence, Remedy
 
 CGROUP_V2_SINCE = "1.8.0"
 """libnvidia-container knows cgroup v2 from here on: https://github.com/NVIDIA/k8s-device-plugin/issues/273."""
+CONFIG_SINCE = "1.14.0"
+"""The first toolkit whose nvidia-ctk changes config.toml (cmd/nvidia-ctk/config/config.go)."""
+OWN_CHECK: Mapping[str, str] = {
+    "toolkit.ldconfig": LDCONFIG,
+    "toolkit.no-cgroups": NO_CGROUPS,
+    "toolkit.driver-root": ROOT,
+    "toolkit.hook-mode": MODE,
+}
+"""The settings that have a check of their own; toolkit.settings tells of all others."""
 
-_CLI = "nvidia-container-cli"
+
+@check("toolkit.config-valid", explains=("toolkit.ldconfig", "toolkit.no-cgroups", "toolkit.driver-root"))
+def config_valid(system: System, toolkit: Toolkit, found: ToolkitSettings) -> Judgement | None:
+    """The toolkit starts no container with a config.toml that is no TOML, or that has a value of another kind.
+
+    Settings that they do not know they pass over, a misspelt one too.
+    """
+    settings = found.settings.get()
+    if settings is None:
+        return passed("There is no config.toml; the toolkit goes by its defaults", found.settings)
+    path = found.settings.source
+    mend = Remedy("Mend the file.", (command(Shell.EDITOR, *operands(path)),), Disturbs.NEW_CONTAINERS)
+    if settings.error:
+        message = f"{path} is no TOML, so every container that asks the toolkit for GPUs fails: {settings.error}."
+        return failed(message, Evidence(path, settings.error), remedy=mend)
+    strange = dict(strangers(settings.values, release(toolkit)))
+    seen = [Evidence(path, shown(name, settings.values[name])) for name in strange]
+    wrong = next((name for name, what in strange.items() if what == "other-kind"), None)
+    if wrong:
+        message = f"{path} has a value of the wrong kind, so every container that asks the toolkit for GPUs fails:"
+        return failed(f"{message} `{shown(wrong, settings.values[wrong])}`.", *seen, remedy=mend)
+    if strange:
+        unknown = next(iter(strange))
+        return warned(f"The toolkit does not know the setting `{unknown}`, and ignores it.", *seen, remedy=mend)
+    return passed(f"{path} is valid", found.settings)
 
 
-def _set(system: System, text: str, name: str, value: str) -> Remedy:
-    setting = command("nvidia-ctk", "config", "--set", f"{name}={value}", "--in-place")
-    return Remedy(text, as_root(system, setting), Disturbs.NEW_CONTAINERS)
+def shown(name: str, value: Any) -> str:
+    """Returns a setting as a line of TOML with its tables before it."""
+    return f"{name} = {json.dumps(value, ensure_ascii=False, default=str)}"
 
 
 @check("toolkit.ldconfig")
-def ldconfig(system: System, found: ToolkitSettings) -> Judgement | None:
+def ldconfig(
+    system: System,
+    docker: Docker,
+    containerd: Containerd,
+    crio: Crio,
+    driver: Driver,
+    toolkit: Toolkit,
+    found: ToolkitSettings,
+) -> Judgement | None:
     """The toolkit runs the host's ldconfig (@) in each container: ldconfig.real on Ubuntu, ldconfig elsewhere.
 
-    Source: https://github.com/NVIDIA/nvidia-docker/issues/1399
+    From 1.15 on it takes whichever of both is there, from 1.17.3 on it refuses one of the image, and just-in-time CDI
+    looks for itself. Source: https://github.com/NVIDIA/nvidia-docker/issues/1399
     """
-    settings = found.settings.get()
-    if settings is None or settings.ldconfig is None:
-        return passed("The toolkit looks for ldconfig by itself", found.settings)
-    seen = Evidence(found.settings.source, f"ldconfig = {'@' * settings.ldconfig_of_host}{settings.ldconfig}")
-    proper = found.proper_ldconfig.value or "/sbin/ldconfig"
-    remedy = _set(system, "Name this host's own.", f"{_CLI}.ldconfig", f"@{proper}")
-    if not settings.ldconfig_of_host:
-        return warned(f"The toolkit runs {settings.ldconfig} of the image, not of the host.", seen, remedy=remedy)
-    if found.ldconfig.get() is None:
-        message = f"The toolkit is told to run {settings.ldconfig}, which is not there."
-        return failed(message, seen, found.ldconfig, remedy=remedy)
-    return passed(f"The toolkit runs {settings.ldconfig}", seen)
+    if not has_toolkit(toolkit):
+        return None
+    ways = ways_in_use(docker, containerd, crio, toolkit)
+    return _judged((LDCONFIG,), in_force(toolkit, found, driver), ways, system, docker)
 
 
 @check("toolkit.no-cgroups")
-def no_cgroups(system: System, docker: Docker, toolkit: Toolkit, found: ToolkitSettings) -> Judgement | None:
-    """Legacy mode opens the GPUs in the container's device cgroup, which root's engine needs and another may not.
+def no_cgroups(
+    system: System,
+    docker: Docker,
+    containerd: Containerd,
+    crio: Crio,
+    driver: Driver,
+    toolkit: Toolkit,
+    found: ToolkitSettings,
+) -> Judgement | None:
+    """The hook opens the GPUs in the container's device cgroup, which root's engine needs and another may not.
 
     no-cgroups is for rootless engines and for those inside of an unprivileged LXC container. Where it is set for root's
-    engine, NVML fails with "Unknown Error"; where it is missing, bpf_prog_query is not permitted.
+    engine, NVML fails with "Unknown Error"; where it is missing, bpf_prog_query is not permitted. CDI does without.
     """
-    kind, settings = docker.kind.value, found.settings.get() or Settings(None, False, False, None, "auto")
-    if kind not in ("engine", "rootless", "snap") or gpus_by_cdi(docker, toolkit):
+    if not has_toolkit(toolkit):
         return None
-    wanted = wants_no_cgroups(system, docker)
-    seen = Evidence(found.settings.source, f"no-cgroups = {str(settings.no_cgroups).lower()}")
-    if settings.no_cgroups == wanted:
-        return passed(f"no-cgroups is {'on' if wanted else 'off'}, as a {kind} Docker needs it", seen, docker.kind)
-    if wanted and kind != "rootless":
-        remedy = _set(system, "Leave the cgroups alone.", f"{_CLI}.no-cgroups", "true")
-        return warned("Docker runs inside of LXC, which may not let it change device cgroups.", seen, remedy=remedy)
-    if wanted:
-        remedy = _set(system, "Leave the cgroups alone.", f"{_CLI}.no-cgroups", "true")
-        return failed("Docker is rootless, and no-cgroups is off: the hook fails.", seen, docker.kind, remedy=remedy)
-    remedy = _set(system, "Have the GPUs opened again.", f"{_CLI}.no-cgroups", "false")
-    return failed("no-cgroups is on: containers of this Docker may not open the GPUs.", seen, remedy=remedy)
+    ways = ways_in_use(docker, containerd, crio, toolkit)
+    here = in_force(toolkit, found, driver)
+    by_hook = [way for way in ways if {"hook", "legacy"} & set(here.paths(way))]
+    if by_hook and _in_lxc(system) and here.value(NO_CGROUPS) is False:
+        remedy = _set(system, "Leave the cgroups alone.", {NO_CGROUPS: True}, here.version)
+        seen = Evidence(found.settings.source, shown(NO_CGROUPS, False))
+        return warned("The engine runs inside of LXC, which may not let it change device cgroups.", seen, remedy=remedy)
+    if by_hook and _in_lxc(system):
+        return passed("no-cgroups is on, as an engine inside of LXC needs it", found.settings, system.machine_detail)
+    return _judged((NO_CGROUPS,), here, ways, system, docker)
 
 
-def wants_no_cgroups(system: System, docker: Docker) -> bool:
-    """Returns whether this engine may not change the cgroups of its containers, so that the toolkit must not try."""
-    return docker.kind.value == "rootless" or system.machine_detail.value in ("lxc", "lxc-libvirt")
+def _in_lxc(system: System) -> bool:
+    return system.machine_detail.value in ("lxc", "lxc-libvirt")
 
 
 @check("toolkit.driver-root")
-def driver_root(system: System, found: ToolkitSettings) -> Judgement | None:
+def driver_root(
+    system: System,
+    docker: Docker,
+    containerd: Containerd,
+    crio: Crio,
+    driver: Driver,
+    toolkit: Toolkit,
+    found: ToolkitSettings,
+) -> Judgement | None:
     """`root` in config.toml names where the driver lies: / on a host, /run/nvidia/driver with the GPU Operator's."""
-    settings = found.settings.get()
-    if settings is None or settings.root in (None, "/"):
-        return passed("The toolkit takes the driver from this host", found.settings)
-    seen = Evidence(found.settings.source, f"root = {settings.root}")
-    if found.root.get():
-        return passed(f"The toolkit takes the driver from {settings.root}", seen)
-    remedy = _set(system, "Take the driver of the host.", f"{_CLI}.root", "/")
-    return failed(f"The toolkit looks for the driver in {settings.root}, which is not there.", seen, remedy=remedy)
+    if not has_toolkit(toolkit):
+        return None
+    ways = ways_in_use(docker, containerd, crio, toolkit)
+    return _judged((ROOT,), in_force(toolkit, found, driver), ways, system, docker)
 
 
 @check("toolkit.hook-mode")
-def hook_mode(system: System, docker: Docker, toolkit: Toolkit, found: ToolkitSettings) -> Judgement | None:
-    """In the mode cdi the hook refuses to be called for --gpus: "invoking the Hook directly is not supported"."""
-    daemon, settings = docker.daemon.value, found.settings.get()
-    if daemon is None or not at_least(daemon, GPUS_FLAG_SINCE) or gpus_by_cdi(docker, toolkit):
+def hook_mode(
+    system: System,
+    docker: Docker,
+    containerd: Containerd,
+    crio: Crio,
+    driver: Driver,
+    toolkit: Toolkit,
+    found: ToolkitSettings,
+) -> Judgement | None:
+    """The mode is the path that nvidia-container-runtime takes; in any but auto and legacy the hook refuses --gpus.
+
+    auto is legacy before 1.18, just-in-time CDI from then on, and csv on a Tegra. The hook says "invoking the Hook
+    directly is not supported", unless skip-mode-detection is set.
+    """
+    if not has_toolkit(toolkit):
         return None
-    mode = settings.mode if settings else "auto"
-    seen = Evidence(found.settings.source, f"mode = {mode}")
-    if mode != "cdi":
-        return passed(f"The toolkit's mode {mode} takes --gpus", seen)
-    text = "Use --runtime=nvidia or --device nvidia.com/gpu=all, or have the toolkit choose the mode."
-    remedy = _set(system, text, "nvidia-container-runtime.mode", "auto")
-    return warned("The toolkit's mode is cdi, in which the hook refuses --gpus.", seen, remedy=remedy)
+    ways = ways_in_use(docker, containerd, crio, toolkit)
+    return _judged((MODE,), in_force(toolkit, found, driver), ways, system, docker)
+
+
+@check("toolkit.settings")
+def settings(
+    system: System,
+    docker: Docker,
+    containerd: Containerd,
+    crio: Crio,
+    driver: Driver,
+    toolkit: Toolkit,
+    found: ToolkitSettings,
+) -> Judgement | None:
+    """Every other setting by which a container gets no GPUs: programs that are not there, requests that do not count.
+
+    Each counts on some of the paths only (hook, just-in-time CDI, CDI, csv): `gpuctl data show toolkit_settings`.
+    """
+    if not has_toolkit(toolkit):
+        return None
+    ways = ways_in_use(docker, containerd, crio, toolkit)
+    here = in_force(toolkit, found, driver)
+    return _judged(settings_of("toolkit.settings", here, ways), here, ways, system, docker)
+
+
+def settings_of(id: str, here: InForce, ways: Sequence[Way]) -> tuple[str, ...]:
+    """Returns the settings of which a check tells."""
+    if id in OWN_CHECK:
+        return (OWN_CHECK[id],)
+    return tuple(name for name in here.spoilt(ways) if name not in OWN_CHECK.values())
+
+
+def has_toolkit(toolkit: Toolkit) -> bool:
+    """Returns whether any of its programs is there. Raises CannotTell."""
+    return any(part.get() for part in (toolkit.ctk, toolkit.cli, toolkit.runtime, toolkit.hook))
+
+
+def _judged(
+    names: Sequence[str], here: InForce, ways: Sequence[Way], system: System, docker: Docker
+) -> Judgement | None:
+    """What settings do to the ways in use: each that none of them needs passes, and one that spoils all fails."""
+    if not ways:
+        return None
+    spoilt = {way: (name, row) for name in names for way in ways if (row := here.fault(name, way))}
+    source = here.found.settings.source
+    seen = [Evidence(source, shown(name, here.value(name))) for name in names]
+    if not spoilt:
+        return passed(
+            f"`{seen[0].text}` fits each way in use" if seen else "No other setting spoils a way in use", *seen
+        )
+    works = [way.name for way in ways if way not in spoilt]
+    what = "; ".join(_told(name, here, spoilt) for name in dict.fromkeys(name for name, _ in spoilt.values()))
+    message = f"{what}{f'; {_listed(works)} works' if works else ''}."
+    remedy = _remedy([name for name, _ in spoilt.values()], here, works, system, docker)
+    return (warned if works else failed)(message, *seen, remedy=remedy)
+
+
+def _told(name: str, here: InForce, spoilt: dict[Way, Any]) -> str:
+    """`mode = "cdi"`: docker run --gpus fails (why) and docker run --runtime=nvidia fails (why)."""
+    by: dict[tuple[str, str], list[str]] = {}
+    for way, (one, row) in spoilt.items():
+        if one == name:
+            by.setdefault((SPOILT[row.gets], row.text), []).append(way.name)
+    clauses = (f"{_listed(ways)} {what} ({text})" for (what, text), ways in by.items())
+    return f"`{shown(name, here.value(name))}`: {', '.join(clauses)}"
+
+
+def _listed(words: Iterable[str]) -> str:
+    return " and ".join(words)
+
+
+def _remedy(names: Iterable[str], here: InForce, works: Sequence[str], system: System, docker: Docker) -> Remedy:
+    changes = wishes(names, here, system, docker)
+    if changes:
+        return _set(system, "Set what fits this host.", changes, here.version)
+    text = f"Use {_listed(works)}." if works else "Use an engine that gives GPUs by CDI."
+    return Remedy(text, (), Disturbs.NOTHING)
+
+
+def _wished(name: str, here: InForce, system: System, docker: Docker) -> Any:
+    if name == LDCONFIG:
+        return f"@{here.found.proper_ldconfig.value or LDCONFIGS[0]}"
+    if name == NO_CGROUPS:
+        return docker.kind.value == "rootless" or _in_lxc(system)
+    return default_of(name)
+
+
+def _set(system: System, text: str, changes: dict[str, Any], version: str) -> Remedy:
+    """With nvidia-ctk; where that cannot yet, in words. Its values of a list are parted by colons."""
+    if compare(version, CONFIG_SINCE) < 0:
+        lines = "; ".join(shown(name, value) for name, value in changes.items())
+        edit = command(Shell.EDITOR, *operands("/etc/nvidia-container-runtime/config.toml"))
+        return Remedy(f"{text} Write {lines}.", as_root(system, edit), Disturbs.NEW_CONTAINERS)
+    commands = (_command(name, value) for name, value in changes.items())
+    return Remedy(text, as_root(system, *commands), Disturbs.NEW_CONTAINERS)
+
+
+def _command(name: str, value: Any) -> Command:
+    written = ":".join(value) if isinstance(value, list) else value if isinstance(value, str) else json.dumps(value)
+    return command("nvidia-ctk", "config", "--set", f"{name}={written}", "--in-place")
+
+
+def wishes(names: Iterable[str], here: InForce, system: System, docker: Docker) -> dict[str, Any]:
+    """Returns what these settings are to be on this host, without those that are so."""
+    wanted = {name: _wished(name, here, system, docker) for name in names}
+    return {name: value for name, value in wanted.items() if value != here.value(name)}
 
 
 @check("toolkit.cgroup-v2")
@@ -113,7 +281,7 @@ def cgroup_v2(system: System, isolation: Isolation, toolkit: Toolkit, found: Too
     if not isolation.cgroup_v2.get():
         return passed("This host has cgroup v1, which every toolkit knows", isolation.cgroup_v2)
     settings = found.settings.value
-    if compare(version, CGROUP_V2_SINCE) >= 0 or (settings and settings.no_cgroups):
+    if compare(version, CGROUP_V2_SINCE) >= 0 or (settings and settings.values.get(NO_CGROUPS) is True):
         return passed(f"libnvidia-container {version} knows cgroup v2", isolation.cgroup_v2)
     remedy = install("toolkit", "Upgrade the toolkit.", system, Disturbs.NOTHING)
     message = f"libnvidia-container {version} does not know this host's cgroup v2: every GPU container fails."

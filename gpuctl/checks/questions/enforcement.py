@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from gpuctl.checks.ways import MODE, InForce, Way, docker_ways, in_force
 from gpuctl.compat.judge.gate.gate import NOT_KNOWN, Enforcement
-from gpuctl.compat.knowledge.releases import docker_features
-from gpuctl.compat.versions import docker_version
-from gpuctl.documents import load_toml
-from gpuctl.facts.docker.docker import Daemon, Docker
+from gpuctl.facts.docker.docker import RUNTIME, Docker
 from gpuctl.facts.gather import Facts
+from gpuctl.facts.gpu.driver import Driver
+from gpuctl.facts.toolkit.settings import ToolkitSettings
 from gpuctl.facts.toolkit.toolkit import SETTINGS, Toolkit
-from gpuctl.model import CannotTell, Fact
+from gpuctl.model import CannotTell
 
-_JIT_CDI_SINCE = "1.18.0"
-"""From here on the mode auto is just-in-time CDI: https://github.com/NVIDIA/nvidia-container-toolkit/pull/910"""
 _CDI_MODES = ("cdi", "jit-cdi")
+_ACCEPT, _REQUIRE = "accept-nvidia-visible-devices-envvar-when-unprivileged", "disable-require"
 
 
 def enforcement(facts: Facts) -> Enforcement:
@@ -25,53 +22,37 @@ def enforcement(facts: Facts) -> Enforcement:
     """
     try:
         toolkit, docker = facts.known(Toolkit), facts.known(Docker)
-        settings = _settings(toolkit.settings)
-        if settings.get("disable-require") is True:
-            return Enforcement(False, f"disable-require is set in {SETTINGS}")
-        return _by_mode(_mode(settings), toolkit, docker.daemon.get())
-    except (CannotTell, ValueError):
+        here = in_force(toolkit, facts.known(ToolkitSettings), facts.known(Driver))
+        if here.value(MODE) in _CDI_MODES:
+            return Enforcement(False, f"the toolkit's mode here is {here.value(MODE)}, which evaluates nothing")
+        way = next(docker_ways(docker, toolkit), None)
+        return _on_way(way, here, toolkit, docker) if way else NOT_KNOWN
+    except CannotTell:
         return NOT_KNOWN
 
 
-def _settings(text: Fact[str]) -> dict[str, Any]:
-    """Returns the toolkit's settings. Raises CannotTell and ValueError."""
-    return load_toml(text.get() or "")
+def _on_way(way: Way, here: InForce, toolkit: Toolkit, docker: Docker) -> Enforcement:
+    version = docker.daemon.value.version if docker.daemon.value else ""
+    if not way.start:
+        return Enforcement(False, f"Docker {version} serves --gpus through CDI, which evaluates nothing")
+    path = here.paths(way)[-1]
+    row = here.row(_REQUIRE, path, way)
+    if here.fault(_ACCEPT, way):
+        return Enforcement(False, f"{_ACCEPT} is false in {SETTINGS}, so that it is given no GPU and is not looked at")
+    if row and row.gets == "unchecked":
+        return Enforcement(False, f"{_REQUIRE} is set in {SETTINGS}")
+    return _by_hook(version, here, toolkit) if path == "hook" else _by_runtime(path, here)
 
 
-def _mode(settings: dict[str, Any]) -> str:
-    section = settings.get("nvidia-container-runtime")
-    mode = section.get("mode") if isinstance(section, dict) else None
-    return mode if isinstance(mode, str) else "auto"
-
-
-def _by_mode(mode: str, toolkit: Toolkit, daemon: Daemon | None) -> Enforcement:
-    if mode in _CDI_MODES:
-        return Enforcement(False, f"the toolkit's mode here is {mode}, which evaluates nothing")
-    if daemon is None:
-        return NOT_KNOWN
-    return _by_flag(mode, toolkit, daemon) if _is_since(daemon, "gpus-flag") else _by_runtime(mode, toolkit)
-
-
-def _by_flag(mode: str, toolkit: Toolkit, daemon: Daemon) -> Enforcement:
-    if _is_since(daemon, "gpus-through-cdi") and (daemon.cdi_devices or toolkit.cdi.get()):
-        return Enforcement(False, f"Docker {daemon.version} serves --gpus through CDI, which evaluates nothing")
+def _by_hook(version: str, here: InForce, toolkit: Toolkit) -> Enforcement:
     if toolkit.hook.get() is None:
         return NOT_KNOWN
-    jit = " (with --runtime=nvidia nobody does: it is just-in-time CDI)" if _runtime_is_jit(mode, toolkit) else ""
-    return Enforcement(True, f"the hook that Docker {daemon.version} calls for --gpus evaluates it here{jit}")
+    jit = here.paths(Way(RUNTIME, "runtime"))[-1] == "jit-cdi"
+    beside = " (with --runtime=nvidia nobody does: it is just-in-time CDI)" if jit else ""
+    return Enforcement(True, f"the hook that Docker {version} calls for --gpus evaluates it here{beside}")
 
 
-def _by_runtime(mode: str, toolkit: Toolkit) -> Enforcement:
-    if _runtime_is_jit(mode, toolkit):
+def _by_runtime(path: str, here: InForce) -> Enforcement:
+    if path == "jit-cdi":
         return Enforcement(False, "nvidia-container-runtime here is just-in-time CDI, which evaluates nothing")
-    return Enforcement(True, f"nvidia-container-runtime evaluates it here, in mode {mode}")
-
-
-def _is_since(daemon: Daemon, feature: str) -> bool:
-    return docker_version(daemon.version) >= docker_version(docker_features()[feature].since)
-
-
-def _runtime_is_jit(mode: str, toolkit: Toolkit) -> bool:
-    runtime = toolkit.runtime.get()
-    version = runtime.version if runtime else ""
-    return mode == "auto" and bool(version) and docker_version(version) >= docker_version(_JIT_CDI_SINCE)
+    return Enforcement(True, f"nvidia-container-runtime evaluates it here, in mode {here.value(MODE)}")

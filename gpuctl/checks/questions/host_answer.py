@@ -20,12 +20,13 @@ from gpuctl.facts.gather import Facts
 from gpuctl.facts.gpu.driver import Driver
 from gpuctl.facts.gpu.pci import Pci
 from gpuctl.facts.machine.system import DOCKER_ARCHITECTURES, System
+from gpuctl.facts.toolkit.settings import ToolkitSettings
 from gpuctl.facts.toolkit.toolkit import Toolkit
 from gpuctl.model import CannotTell, Reason, Remedy, Verdict
 
 SUBJECTS = (System, Pci, Driver)
 """What has to be gathered to answer for this host, where nothing is asked at the container's gate."""
-GATE_SUBJECTS = (*SUBJECTS, Docker, Toolkit)
+GATE_SUBJECTS = (*SUBJECTS, Docker, Toolkit, ToolkitSettings)
 """And where something is."""
 
 

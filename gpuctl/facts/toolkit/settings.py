@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Iterator, Mapping, Optional, Tuple
 
 from gpuctl.documents import load_toml
+from gpuctl.facts.gpu.pci import TEGRA
+from gpuctl.facts.toolkit.cdi import FOLDERS, Cdi, probe_cdi
 from gpuctl.facts.toolkit.toolkit import SETTINGS
 from gpuctl.host.look.reading import Host, fact
 from gpuctl.model import Fact
 
 LDCONFIGS = ("/sbin/ldconfig", "/sbin/ldconfig.real")
 """Ubuntu's /sbin/ldconfig is a script, and the program beside it is ldconfig.real."""
+LDCONFIG, RUNTIMES = "nvidia-container-cli.ldconfig", "nvidia-container-runtime.runtimes"
+ROOT, SPEC_DIRS = "nvidia-container-cli.root", "nvidia-container-runtime.modes.cdi.spec-dirs"
+PROGRAMS = ("nvidia-container-cli.path", "nvidia-ctk.path", "nvidia-container-runtime-hook.path")
+SOC = "/sys/devices/soc0/family"
+"""The family of the system on a chip."""
+ASK = ("nvidia-ctk", "config", "--config-file=" + SETTINGS)
+"""Shows the file as the toolkit reads it, and fails where it cannot; from 1.14 on."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """None: not set. `ldconfig` without its @, which `ldconfig_of_host` tells."""
+    """What a config.toml says, by the setting's name with its tables before it.
 
-    ldconfig: Optional[str]
-    ldconfig_of_host: bool
-    no_cgroups: bool
-    root: Optional[str]
-    mode: str
+    `error` is why it is no TOML, with the line; there are no values then.
+    """
+
+    values: Mapping[str, Any]
+    error: Optional[str] = None
 
 
 @dataclass(frozen=True)
@@ -30,53 +39,105 @@ class ToolkitSettings:
     """Absent without a config.toml: the toolkit goes by its defaults then."""
 
     settings: Fact[Settings]
-    ldconfig: Fact[str]
-    """The program that it names, absent where there is none."""
-    root: Fact[str]
-    """The folder that it names, absent where there is none."""
+    there: Fact[Mapping[str, Fact[str]]]
+    """The programs, folders and runtimes that it names, as it names them: where each is, absent where it is not."""
     proper_ldconfig: Fact[str]
     """What this host's distribution has: ldconfig.real where that exists, else ldconfig."""
+    cdi: Fact[Cdi]
+    """The CDI specifications in the folders where the toolkit's mode cdi looks for them."""
+    tegra: Fact[str]
+    """What says that this is a Tegra: its release of Jetson Linux, or the family of its system on a chip."""
 
 
 def probe_toolkit_settings(host: Host) -> ToolkitSettings:
-    """Returns the settings that decide whether legacy mode works here."""
-    settings = fact(host.read(SETTINGS), parse_settings)
-    told = settings.value
+    """Returns the settings, and what of the host decides whether they work here."""
+    settings = _settings(host)
+    values = settings.value.values if settings.value else {}
     proper = next((path for path in reversed(LDCONFIGS) if host.stat(path).ok), None)
     return ToolkitSettings(
         settings=settings,
-        ldconfig=_there(host, told.ldconfig if told else None),
-        root=_there(host, told.root if told else None),
+        there=Fact({name: _place(host, name) for name in _named(values)}, SETTINGS),
         proper_ldconfig=Fact(proper, LDCONFIGS[0]),
+        cdi=probe_cdi(host, texts(values.get(SPEC_DIRS)) or FOLDERS),
+        tegra=_tegra(host),
     )
 
 
-def _there(host: Host, path: Optional[str]) -> Fact[str]:
-    return fact(host.stat(path), lambda _: path) if path else Fact(None, SETTINGS)
+def _settings(host: Host) -> Fact[Settings]:
+    """The toolkit's reader of TOML takes a little more than the standard: where Python's refuses, it decides."""
+    found = fact(host.read(SETTINGS), parse_settings)
+    error = found.value and found.value.error
+    if error and host.run(ASK).ok:
+        return Fact(None, SETTINGS, "the toolkit reads it, and it is no TOML: %s" % error)
+    return found
+
+
+def _tegra(host: Host) -> Fact[str]:
+    """As go-nvlib has it: pkg/nvlib/info/property-extractor.go."""
+    release = fact(host.read(TEGRA), str.strip)
+    return release if release.value else fact(host.read(SOC), parse_family)
+
+
+def parse_family(text: str) -> Optional[str]:
+    """Returns the family of a Tegra, None for another.
+
+    Tegra234
+    """
+    family = text.strip()
+    return family if family.lower().startswith("tegra") else None
+
+
+def _place(host: Host, name: str) -> Fact[str]:
+    return fact(host.stat(name), lambda _: name) if "/" in name else fact(host.which(name), str)
+
+
+def _named(values: Mapping[str, Any]) -> Iterator[str]:
+    for setting in (ROOT, *PROGRAMS):
+        yield from _absolute(values.get(setting))
+    for path in ldconfigs(values.get(LDCONFIG)):
+        yield from _absolute(path)
+    yield from texts(values.get(RUNTIMES))
+
+
+def _absolute(value: Any) -> Tuple[str, ...]:
+    return (value,) if isinstance(value, str) and value.startswith("/") else ()
+
+
+def ldconfigs(value: Any) -> Tuple[str, ...]:
+    """Returns the programs that a host's ldconfig may mean: from 1.15 on the toolkit takes what there is of both.
+
+    @/sbin/ldconfig.real
+    """
+    if not isinstance(value, str) or not value.startswith("@"):
+        return ()
+    plain = value[1:-5] if value.endswith(".real") else value[1:]
+    return (value[1:], plain, plain + ".real")
+
+
+def texts(value: Any) -> Tuple[str, ...]:
+    """Returns the texts of a setting that is a list of them."""
+    return tuple(one for one in value if isinstance(one, str)) if isinstance(value, list) else ()
 
 
 def parse_settings(text: str) -> Settings:
-    """Returns what a config.toml says. Raises ValueError.
+    """Returns what a config.toml says. The toolkit passes over a byte order mark.
 
+    disable-require = false
     [nvidia-container-cli]
     ldconfig = "@/sbin/ldconfig.real"
-    no-cgroups = false
-    root = "/run/nvidia/driver"
-    [nvidia-container-runtime]
-    mode = "auto"
+    [nvidia-container-runtime.modes.cdi]
+    spec-dirs = ["/etc/cdi", "/var/run/cdi"]
     """
-    document = load_toml(text)
-    cli, runtime = _section(document, "nvidia-container-cli"), _section(document, "nvidia-container-runtime")
-    ldconfig, root, mode = cli.get("ldconfig"), cli.get("root"), runtime.get("mode")
-    return Settings(
-        ldconfig=ldconfig.lstrip("@") if isinstance(ldconfig, str) else None,
-        ldconfig_of_host=isinstance(ldconfig, str) and ldconfig.startswith("@"),
-        no_cgroups=cli.get("no-cgroups") is True,
-        root=root if isinstance(root, str) and root else None,
-        mode=mode if isinstance(mode, str) and mode else "auto",
-    )
+    try:
+        document = load_toml(text[1:] if text.startswith("\ufeff") else text)
+    except ValueError as error:
+        return Settings({}, str(error))
+    return Settings(dict(_flat(document, "")))
 
 
-def _section(document: Dict[str, Any], name: str) -> Dict[str, Any]:
-    section = document.get(name)
-    return section if isinstance(section, dict) else {}
+def _flat(table: Dict[str, Any], before: str) -> Iterator[Tuple[str, Any]]:
+    for name, value in table.items():
+        if isinstance(value, dict):
+            yield from _flat(value, "%s%s." % (before, name))
+        else:
+            yield before + name, value

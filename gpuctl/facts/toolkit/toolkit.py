@@ -48,8 +48,6 @@ class Toolkit:
     hook_changed: Fact[float]
     cdi: Fact[Cdi]
     """The CDI specifications in /etc/cdi and /var/run/cdi."""
-    settings: Fact[str]
-    """The text of the toolkit's config.toml."""
 
 
 def probe_toolkit(host: Host) -> Toolkit:
@@ -57,8 +55,7 @@ def probe_toolkit(host: Host) -> Toolkit:
     asked = [_begin_part(host, name) for name in PROGRAMS]
     cdi = probe_cdi(host)
     ctk, cli, runtime, hook, cdi_hook, runc = (part() for part in asked)
-    settings = fact(host.read(SETTINGS), str)
-    return Toolkit(ctk, cli, runtime, hook, cdi_hook, runc, _changed(host, hook), cdi, settings)
+    return Toolkit(ctk, cli, runtime, hook, cdi_hook, runc, _changed(host, hook), cdi)
 
 
 def _begin_part(host: Host, name: str) -> Callable[[], Fact[Part]]:

@@ -1,0 +1,210 @@
+"""The ways in which the engines here give GPUs through the toolkit, and what its settings make of each."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gpuctl.checks.layers.docker import GPUS_FLAG_SINCE, at_least, gpus_by_cdi
+from gpuctl.compat.knowledge.toolkit_settings import (
+    CHOICES,
+    SPOILT,
+    ToolkitSetting,
+    default_of,
+    described,
+    setting_row,
+)
+from gpuctl.compat.versions import compare, leading
+from gpuctl.facts.containerd.containerd import Containerd
+from gpuctl.facts.crio import Crio
+from gpuctl.facts.docker.docker import RUNTIME, Docker
+from gpuctl.facts.gpu.driver import Driver
+from gpuctl.facts.toolkit.settings import (
+    LDCONFIG,
+    PROGRAMS,
+    ROOT,
+    RUNTIMES,
+    Settings,
+    ToolkitSettings,
+    ldconfigs,
+    texts,
+)
+from gpuctl.facts.toolkit.toolkit import Toolkit
+from gpuctl.model import CannotTell
+
+MODE, NO_CGROUPS = "nvidia-container-runtime.mode", "nvidia-container-cli.no-cgroups"
+GPUS_FLAG, RUNTIME_FLAG = "docker run --gpus", "docker run --runtime=nvidia"
+_PROGRAM = "nvidia-container-runtime"
+_BOTH_NAMES_SINCE = "1.15.0"
+"""From here on the toolkit takes ldconfig or ldconfig.real, whichever is there (toolkit commit 232df647)."""
+_CAPABILITIES = frozenset(("compat32", "compute", "display", "graphics", "ngx", "utility", "video"))
+_USUAL = frozenset(("compute", "utility"))
+"""What images of nvidia/cuda ask for, and what counts for those that ask for nothing."""
+_INTEGRATED = ("(nvgpu)", "NVIDIA Thor")
+"""Parts of the names of GPUs that lie in a Tegra (go-nvlib, pkg/nvlib/info/property-extractor.go)."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a container is given GPUs, as a person says it.
+
+    `start` is what reads the toolkit's settings first: hook or runtime; "" where the engine goes by CDI itself.
+    `mode` is what a program is bound to by its name, whatever config.toml says.
+    """
+
+    name: str
+    start: str
+    mode: str | None = None
+    is_rootless: bool = False
+    takes_mounts: bool = False
+    """Whether those who ask for GPUs, as the Kubernetes device plugin, may do so by volume mounts."""
+
+
+def ways_in_use(docker: Docker, containerd: Containerd, crio: Crio, toolkit: Toolkit) -> tuple[Way, ...]:
+    """Returns the ways of all engines here. Raises CannotTell where Docker could not be asked."""
+    return (*docker_ways(docker, toolkit), *kubernetes_ways(containerd, crio))
+
+
+def docker_ways(docker: Docker, toolkit: Toolkit) -> Iterator[Way]:
+    """Yields this Docker's ways. Raises CannotTell where it could not be asked."""
+    daemon, kind = docker.daemon.get(), docker.kind.value
+    if daemon is None or kind not in ("engine", "rootless", "snap"):
+        return
+    mode, rootless = _bound_mode(daemon.runtimes.get(RUNTIME)), kind == "rootless"
+    if at_least(daemon, GPUS_FLAG_SINCE):
+        start = "" if gpus_by_cdi(docker, toolkit) else "runtime" if daemon.default_runtime == RUNTIME else "hook"
+        yield Way(GPUS_FLAG, start, mode if start == "runtime" else None, rootless)
+    if RUNTIME in daemon.runtimes:
+        yield Way(RUNTIME_FLAG, "runtime", mode, rootless)
+
+
+def kubernetes_ways(containerd: Containerd, crio: Crio) -> Iterator[Way]:
+    """Yields the ways of the engines that Kubernetes uses, as far as they tell their runtimes."""
+    cri, config = containerd.cri.value, crio.daemon.value
+    engines: tuple[tuple[str, Iterable[Any]], ...] = (
+        ("containerd", cri.runtimes.values() if cri else ()),
+        ("CRI-O", (one.get("runtime_path") for one in config.runtimes.values()) if config else ()),
+    )
+    for engine, programs in engines:
+        program = next((one for one in programs if _is_nvidias(one)), None)
+        if program:
+            yield Way(f"{engine}'s runtime nvidia", "runtime", _bound_mode(program), takes_mounts=True)
+
+
+def _is_nvidias(program: Any) -> bool:
+    return isinstance(program, str) and posixpath.basename(program).startswith(_PROGRAM)
+
+
+def _bound_mode(program: str | None) -> str | None:
+    """nvidia-container-runtime.cdi and .legacy are bound to their mode."""
+    name = posixpath.basename(program or "")
+    return name[len(_PROGRAM) + 1 :] if name in (f"{_PROGRAM}.cdi", f"{_PROGRAM}.legacy") else None
+
+
+@dataclass(frozen=True)
+class InForce:
+    """The toolkit's settings as they are in force here: its release, what is set, what is so on the host."""
+
+    version: str
+    values: Mapping[str, Any]
+    found: ToolkitSettings
+    so: frozenset[str]
+
+    def value(self, setting: str) -> Any:
+        """Returns what is set, or what counts where it is not."""
+        return self.values[setting] if setting in self.values else default_of(setting)
+
+    def row(self, setting: str, path: str, way: Way) -> ToolkitSetting | None:
+        """Returns what a setting does on a path of a way."""
+        value = way.mode if setting == MODE and way.mode else self.value(setting)
+        so = {*self.so, *self._so_of(setting, value), "rootless" if way.is_rootless else "rootful"}
+        if way.takes_mounts and self.value("accept-nvidia-visible-devices-as-volume-mounts") is True:
+            so.add("by-mounts")
+        return setting_row(setting, value, so, path, self.version)
+
+    def paths(self, way: Way) -> tuple[str, ...]:
+        """Returns the paths that a way takes, in their order; nvidia-container-runtime's choice is the last."""
+        chosen = self.row(MODE, "runtime", way) if way.start == "runtime" else None
+        taken = (chosen.gets,) if chosen and chosen.gets in CHOICES else ()
+        return (way.start, *taken) if way.start else ()
+
+    def fault(self, setting: str, way: Way) -> ToolkitSetting | None:
+        """Returns how a setting spoils a way, None where it does not."""
+        rows = (self.row(setting, path, way) for path in self.paths(way))
+        return next((row for row in rows if row and row.gets in SPOILT), None)
+
+    def spoilt(self, ways: Iterable[Way]) -> tuple[str, ...]:
+        """Returns the settings that spoil one of the ways."""
+        names = dict.fromkeys((*filter(described, self.values), MODE, NO_CGROUPS))
+        listed = tuple(ways)
+        return tuple(name for name in names if any(self.fault(name, way) for way in listed))
+
+    def _so_of(self, setting: str, value: Any) -> Iterator[str]:
+        if setting == MODE and value == "cdi" and not self._has_all():
+            yield "no-specification"
+        if setting == LDCONFIG and isinstance(value, str) and not value.startswith("@"):
+            yield "of-the-image"
+        if setting in self.values and self._is_missing(setting, value):
+            yield "missing"
+        if setting == "supported-driver-capabilities" and isinstance(value, str) and value != "all":
+            named = {one.strip() for one in value.split(",") if one.strip()}
+            yield from ("unknown-capability",) if named - _CAPABILITIES else ()
+            yield from () if named >= _USUAL else ("lacks-usual-capability",)
+
+    def _is_missing(self, setting: str, value: Any) -> bool:
+        """Whether nothing is there of what a setting names. Raises CannotTell where that could not be seen."""
+        if setting == LDCONFIG:
+            both = compare(self.version, _BOTH_NAMES_SINCE) >= 0
+            named = ldconfigs(value) if both else ldconfigs(value)[:1]
+        elif setting == RUNTIMES:
+            named = texts(value)
+        elif setting in (ROOT, *PROGRAMS) and isinstance(value, str) and value.startswith("/"):
+            named = (value,)
+        else:
+            return setting == PROGRAMS[0] and isinstance(value, str) and bool(value)  # it is not looked for on PATH
+        return bool(named) and not any(self._is_there(name) for name in named)
+
+    def _is_there(self, name: str) -> bool:
+        seen = (self.found.there.value or {}).get(name)
+        return bool(seen and seen.get())
+
+    def _has_all(self) -> bool:
+        """Whether the device that --gpus all asks for is in a CDI specification. Raises CannotTell."""
+        kind, cdi = self.value("nvidia-container-runtime.modes.cdi.default-kind"), self.found.cdi.get()
+        return cdi is not None and any(f"{kind}=all" in spec.names for spec in cdi.in_effect(kind))
+
+
+def in_force(toolkit: Toolkit, found: ToolkitSettings, driver: Driver) -> InForce:
+    """Returns the settings as they count here. Raises CannotTell where that cannot be told, or the file is no TOML."""
+    settings = found.settings.get() or Settings({})
+    if settings.error:
+        raise CannotTell(f"{found.settings.source} is no TOML")
+    values, version = settings.values, release(toolkit)
+    so = {"tegra" if is_tegra(found, driver) else "no-tegra"}
+    if values.get("nvidia-container-runtime-hook.skip-mode-detection") is True:
+        so.add("skip-mode-detection")
+    if values.get("features.allow-ldconfig-from-container") is True:
+        so.add("ldconfig-from-container")
+    return InForce(version, values, found, frozenset(so))
+
+
+def release(toolkit: Toolkit) -> str:
+    """Returns the toolkit's version. Raises CannotTell where none of its programs tells one."""
+    parts = (part.get() for part in (toolkit.runtime, toolkit.ctk, toolkit.hook, toolkit.cli))
+    version = next((number for part in parts if part and (number := leading(part.version))), None)
+    if version is None:
+        raise CannotTell("none of the toolkit's programs tells its version")
+    return version
+
+
+def is_tegra(found: ToolkitSettings, driver: Driver) -> bool:
+    """Returns whether the toolkit takes this host for a Tegra: by its files where there is no NVML, or by its GPUs.
+
+    Source: go-nvlib, pkg/nvlib/info/resolver.go.
+    """
+    names = [gpu.name for gpu in driver.gpus.value or () if gpu.name]
+    if names:
+        return all(any(part in name for part in _INTEGRATED) for name in names)
+    return found.tegra.value is not None and driver.library_version.value is None

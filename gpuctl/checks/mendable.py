@@ -11,12 +11,12 @@ from gpuctl.facts.machine.system import System
 from gpuctl.model import Finding, Remedy, Report, Status
 
 TOOLKIT = ("toolkit.installed", "toolkit.runtime", "toolkit.hook", "toolkit.cli")
-SETTINGS = (*OWN_CHECK, "toolkit.settings")
+SETTING = (*OWN_CHECK, "toolkit.settings")
 SPECIFICATION = ("cdi.stale", "registration.cdi", "registration.podman")
 RUNTIME = ("registration.runtime", "registration.config-applied")
 OTHER_RUNTIME = ("registration.runtime-path",)
 CRIO = ("registration.crio",)
-MENDABLE = frozenset((*TOOLKIT, *SETTINGS, *SPECIFICATION, *RUNTIME, *OTHER_RUNTIME, *CRIO))
+MENDABLE = frozenset((*TOOLKIT, *SETTING, *SPECIFICATION, *RUNTIME, *OTHER_RUNTIME, *CRIO))
 INSTALLS = ("apt", "dnf", "yum", "zypper")
 """The package managers by which gpuctl installs the toolkit."""
 _OWN = "gpuctl"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from gpuctl.checks.layers.cdi import stale_spec
 from gpuctl.checks.layers.toolkit_settings import settings_of, wishes
-from gpuctl.checks.mendable import CRIO, OTHER_RUNTIME, RUNTIME, SETTINGS, SPECIFICATION, TOOLKIT
+from gpuctl.checks.mendable import CRIO, OTHER_RUNTIME, RUNTIME, SETTING, SPECIFICATION, TOOLKIT
 from gpuctl.checks.ways import in_force, ways_in_use
 from gpuctl.engines.merge import Values
 from gpuctl.engines.toolkit_toml import NotAccepted, diff, with_settings
@@ -141,7 +141,7 @@ def mends(facts: Facts, report: Report) -> Iterator[Mend]:
     loud = [one.id for one in report.findings if one.status in (Status.FAIL, Status.WARN)]
     kinds: tuple[tuple[tuple[str, ...], Disturbs, CarryOut], ...] = (
         (TOOLKIT, Disturbs.NEW_CONTAINERS, _install),
-        (SETTINGS, Disturbs.NEW_CONTAINERS, _settings(facts, loud)),
+        (SETTING, Disturbs.NEW_CONTAINERS, _settings(facts, loud)),
         (SPECIFICATION, Disturbs.NOTHING, _specification(facts)),
         (RUNTIME, Disturbs.NOTHING, _runtime("docker")),
         (OTHER_RUNTIME, Disturbs.NEW_CONTAINERS, _runtime("docker", force=True)),

@@ -44,7 +44,10 @@ OWN_CHECK: Mapping[str, str] = {
 """The settings that have a check of their own; toolkit.settings tells of all others."""
 
 
-@check("toolkit.config-valid", explains=("toolkit.ldconfig", "toolkit.no-cgroups", "toolkit.driver-root"))
+@check(
+    "toolkit.config-valid",
+    explains=("toolkit.ldconfig", "toolkit.no-cgroups", "toolkit.driver-root", "toolkit.hook-mode", "toolkit.settings"),
+)
 def config_valid(system: System, toolkit: Toolkit, found: ToolkitSettings) -> Judgement | None:
     """The toolkit starts no container with a config.toml that is no TOML, or that has a value of another kind.
 
@@ -225,8 +228,8 @@ def _told(name: str, here: InForce, spoilt: dict[Way, Any]) -> str:
     by: dict[tuple[str, str], list[str]] = {}
     for way, (one, row) in spoilt.items():
         if one == name:
-            by.setdefault((SPOILT[row.gets], row.text), []).append(way.name)
-    clauses = (f"{_listed(ways)} {what} ({text})" for (what, text), ways in by.items())
+            by.setdefault((row.gets, row.text), []).append(way.name)
+    clauses = (f"{_listed(ways)} {SPOILT[gets][len(ways) > 1]} ({text})" for (gets, text), ways in by.items())
     return f"`{shown(name, here.value(name))}`: {', '.join(clauses)}"
 
 

@@ -13,12 +13,12 @@ from gpuctl.compat.versions import compare
 ANY = "*"
 CHOICES = ("legacy", "jit-cdi", "cdi", "csv")
 """The paths of which nvidia-container-runtime chooses one, by its mode."""
-SPOILT: Mapping[str, str] = {
-    "refused": "fails",
-    "nothing": "gives no GPU",
-    "closed": "gives GPUs that cannot be opened",
+SPOILT: Mapping[str, tuple[str, str]] = {
+    "refused": ("fails", "fail"),
+    "nothing": ("gives no GPU", "give no GPU"),
+    "closed": ("gives GPUs that cannot be opened", "give GPUs that cannot be opened"),
 }
-"""What a container may get in place of its GPUs, each as a way's predicate."""
+"""What a container may get in place of its GPUs, as the predicate of one way and of several."""
 Value = bool | str | tuple[str, ...]
 _KINDS: Mapping[str, type] = {"boolean": bool, "string": str}
 

@@ -31,11 +31,12 @@ class Toolkit:
         Settings, to make it lie or fail: `devices="0"` injects only those GPUs whatever is asked for,
         `driver="418.67"` another driver, `cuda="cuInit=802"` a CUDA that fails so (native/cuda.c);
         `error="nvml error: driver not loaded"` fails with that text.
-        `version` is what the programs say of themselves.
+        `version` is what the programs say of themselves. `config` is the text of config.toml: they go by it as the
+        real ones do, and a host that is to see it is given it in its own /etc.
         """
         for name in NAMES:
             program = self.directory / name
-            source = (PROGRAMS / f"{name}.py").read_text()
+            source = "".join((PROGRAMS / f"{part}.py").read_text() for part in ("config", name))
             program.write_text(f"#!{INTERPRETER} -IS\n{source}")
             program.chmod(0o755)
         self.configure(profile, **settings)

@@ -53,6 +53,8 @@ const Profile profiles[] = {
      .gpus = {V100(40, 0x3b), {.name = "Tesla V100-SXM2-32GB", .uuid = "GPU-5ec0a1f7-1c2d-4b6e-9a3f-000000001041",
                                .bus = 0x86, .pci_id = PCI(1db5), .subsystem_id = PCI(1249), .class_id = DISPLAY_3D,
                                .blocks = ON}}},
+    {.name = "closed", .driver = "535.161.08", .module = "535.161.08", .cuda = "12.2", .init_result = NVML_UNKNOWN,
+     .gpu_count = 1, .gpus = {V100(70, 0x3b)}},
     {.name = "mismatch", .driver = "535.183.01", .module = "535.161.08", .cuda = "12.2", .init_result = NVML_MISMATCH,
      .gpu_count = 1, .gpus = {V100(50, 0x3b)}},
     {.name = "lost", .driver = "535.161.08", .module = "535.161.08", .cuda = "12.2", .gpu_count = 2,

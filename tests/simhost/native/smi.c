@@ -87,6 +87,9 @@ static int init_failure(void) {
     if (profile->init_result == NVML_MISMATCH) {
         printf("Failed to initialize NVML: Driver/library version mismatch\n");
         printf("NVML library version: %d.%.3s\n", driver_branch(), strchr(driver_version(), (int)46) + 1);
+    } else if (profile->init_result == NVML_UNKNOWN) {
+        printf("Failed to initialize NVML: Unknown Error\n");
+        return 255;
     } else {
         printf("NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver. "
                "Make sure that the latest NVIDIA driver is installed and running.\n\n");

@@ -47,6 +47,14 @@ def listed():
     print("".join("nvidia.com/gpu=%s\n" % name for name in found), end="")
 
 
+def shown():
+    try:
+        Config()  # noqa: F821 - of config.py, which stands before this when it is installed
+    except ValueError as error:
+        sys.exit("unable to create config: %s" % error)
+    print(SETTINGS.get("config", ""), end="")
+
+
 def version():
     print("NVIDIA Container Toolkit CLI version %s" % SETTINGS["version"])
     print("commit: f202b80a9b9d0db00d9b1d73c0128c8962c55f4d")
@@ -56,5 +64,7 @@ if sys.argv[1:3] == ["cdi", "generate"]:
     generate()
 elif sys.argv[1:3] == ["cdi", "list"]:
     listed()
+elif sys.argv[1:2] == ["config"]:
+    shown()
 else:
     version()

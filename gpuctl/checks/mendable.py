@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
-from gpuctl.checks.layers.toolkit_settings import OWN_CHECK
 from gpuctl.checks.remedies import as_root
 from gpuctl.command import Command, command
 from gpuctl.facts.machine.system import System
+from gpuctl.facts.toolkit.settings import LDCONFIG, MODE, NO_CGROUPS, ROOT
 from gpuctl.model import Finding, Remedy, Report, Status
 
 TOOLKIT = ("toolkit.installed", "toolkit.runtime", "toolkit.hook", "toolkit.cli")
+OWN_CHECK: Mapping[str, str] = {
+    "toolkit.ldconfig": LDCONFIG,
+    "toolkit.no-cgroups": NO_CGROUPS,
+    "toolkit.driver-root": ROOT,
+    "toolkit.hook-mode": MODE,
+}
+"""The settings that have a check of their own; toolkit.settings tells of all others."""
 SETTING = (*OWN_CHECK, "toolkit.settings")
 SPECIFICATION = ("cdi.stale", "registration.cdi", "registration.podman")
 RUNTIME = ("registration.runtime", "registration.config-applied")

@@ -23,6 +23,8 @@ from gpuctl.facts.docker.docker import RUNTIME, Docker
 from gpuctl.facts.gpu.driver import Driver
 from gpuctl.facts.toolkit.settings import (
     LDCONFIG,
+    MODE,
+    NO_CGROUPS,
     PROGRAMS,
     ROOT,
     RUNTIMES,
@@ -34,7 +36,6 @@ from gpuctl.facts.toolkit.settings import (
 from gpuctl.facts.toolkit.toolkit import Toolkit
 from gpuctl.model import CannotTell
 
-MODE, NO_CGROUPS = "nvidia-container-runtime.mode", "nvidia-container-cli.no-cgroups"
 GPUS_FLAG, RUNTIME_FLAG = "docker run --gpus", "docker run --runtime=nvidia"
 _PROGRAM = "nvidia-container-runtime"
 _BOTH_NAMES_SINCE = "1.15.0"

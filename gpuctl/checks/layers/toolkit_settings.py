@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from gpuctl.checks.engine import Judgement, check, failed, passed, warned
+from gpuctl.checks.mendable import OWN_CHECK
 from gpuctl.checks.remedies import as_root, install
 from gpuctl.checks.ways import (
-    MODE,
-    NO_CGROUPS,
     InForce,
     Way,
     in_force,
@@ -27,7 +26,7 @@ from gpuctl.facts.docker.docker import Docker
 from gpuctl.facts.gpu.driver import Driver
 from gpuctl.facts.machine.isolation import Isolation
 from gpuctl.facts.machine.system import System
-from gpuctl.facts.toolkit.settings import LDCONFIG, LDCONFIGS, ROOT, ToolkitSettings
+from gpuctl.facts.toolkit.settings import LDCONFIG, LDCONFIGS, MODE, NO_CGROUPS, ROOT, ToolkitSettings
 from gpuctl.facts.toolkit.toolkit import Toolkit
 from gpuctl.model import Disturbs, Evidence, Remedy
 
@@ -35,13 +34,6 @@ CGROUP_V2_SINCE = "1.8.0"
 """libnvidia-container knows cgroup v2 from here on: https://github.com/NVIDIA/k8s-device-plugin/issues/273."""
 CONFIG_SINCE = "1.14.0"
 """The first toolkit whose nvidia-ctk changes config.toml (cmd/nvidia-ctk/config/config.go)."""
-OWN_CHECK: Mapping[str, str] = {
-    "toolkit.ldconfig": LDCONFIG,
-    "toolkit.no-cgroups": NO_CGROUPS,
-    "toolkit.driver-root": ROOT,
-    "toolkit.hook-mode": MODE,
-}
-"""The settings that have a check of their own; toolkit.settings tells of all others."""
 
 
 @check(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from gpuctl.checks.ways import MODE, InForce, Way, docker_ways, in_force
+from gpuctl.checks.ways import InForce, Way, docker_ways, in_force
 from gpuctl.compat.judge.gate.gate import NOT_KNOWN, Enforcement
 from gpuctl.facts.docker.docker import RUNTIME, Docker
 from gpuctl.facts.gather import Facts
 from gpuctl.facts.gpu.driver import Driver
-from gpuctl.facts.toolkit.settings import ToolkitSettings
+from gpuctl.facts.toolkit.settings import MODE, ToolkitSettings
 from gpuctl.facts.toolkit.toolkit import SETTINGS, Toolkit
 from gpuctl.model import CannotTell
 

@@ -15,6 +15,7 @@ from gpuctl.model import Fact
 LDCONFIGS = ("/sbin/ldconfig", "/sbin/ldconfig.real")
 """Ubuntu's /sbin/ldconfig is a script, and the program beside it is ldconfig.real."""
 LDCONFIG, RUNTIMES = "nvidia-container-cli.ldconfig", "nvidia-container-runtime.runtimes"
+MODE, NO_CGROUPS = "nvidia-container-runtime.mode", "nvidia-container-cli.no-cgroups"
 ROOT, SPEC_DIRS = "nvidia-container-cli.root", "nvidia-container-runtime.modes.cdi.spec-dirs"
 PROGRAMS = ("nvidia-container-cli.path", "nvidia-ctk.path", "nvidia-container-runtime-hook.path")
 SOC = "/sys/devices/soc0/family"

@@ -96,11 +96,110 @@ GPU 00000000:08:00.0
     Product Name                          : Tesla V100-SXM2-32GB
     Product Brand                         : Tesla
 """
+# As people pasted them, shortened, by generation: https://github.com/microsoft/WSL/issues/9134 (517),
+# https://github.com/microsoft/WSL/issues/11277 (555), https://github.com/NordicHPC/sonar/issues/247 (MIG, 570),
+# https://github.com/NVIDIA/nvidia-docker/issues/688 (375), …/954 (396), …/1316 (Azure's bus ids), …/1604 (510, WSL),
+# https://github.com/selkies-project/docker-selkies-glx-desktop/issues/22 (555, its list of versions).
+R340 = """\
+\t+------------------------------------------------------+
+\t| NVIDIA-SMI 340.46     Driver Version: 340.46         |
+\t|-------------------------------+----------------------+----------------------+
+\t| GPU  Name        Persistence-M| Bus-Id        Disp.A | Volatile Uncorr. ECC |
+\t|===============================+======================+======================|
+\t|   0  GRID K520           Off  | 0000:00:03.0     Off |                  N/A |
+\t| N/A   32C    P0     0W / 125W |     10MiB /  4095MiB |      0%      Default |
+"""
+JOINED = (
+    "| NVIDIA-SMI 340.104    Driver Version: 340.104        | |-----+-----| | GPU  Name        Persistence-M| Bus-Id "
+    "| |=====| |   0  GeForce GTX 580     Off  | 0000:01:00.0     N/A |                  N/A | | 40%   46C   P12    N/A "
+    "/  N/A |    226MiB /   895MiB |     N/A      Default | |   1  Tesla K40m          Off  | 0000:82:00.0     Off |"
+)
+R375 = """\
+Driver Version                      : 375.82
+Attached GPUs                       : 1
+GPU 0000:01:00.0
+    Product Name                    : Quadro M1000M
+    Product Brand                   : Quadro
+"""
+R517 = """\
+> | NVIDIA-SMI 517.48       Driver Version: 517.48       CUDA Version: 11.7     |
+> |   0  NVIDIA GeForce ... WDDM  | 00000000:0A:00.0  On |                  N/A |
+> |   1  NVIDIA GeForce RTX 3080 WDDM  | 00000000:43:00.0  On |                  N/A |
+"""
+R570_MIG = """\
+| NVIDIA-SMI 570.124.06             Driver Version: 570.124.06     CUDA Version: 12.8     |
+|   0  NVIDIA H100 PCIe               On  |   00000000:C1:00.0 Off |                   On |
+| N/A   36C    P0             50W /  310W |      88MiB /  81559MiB |     N/A      Default |
+|                                         |                        |              Enabled |
+| MIG devices:                                                                            |
+| GPU  GI  CI  MIG |              Shared Memory-Usage |        Vol|        Shared           |
+|  0    1   0   0  |              44MiB / 40448MiB    | 60      0 |  3   0    3    0    3   |
+|                  |               0MiB / 65535MiB    |           |                         |
+"""
+ERR = """\
+| NVIDIA-SMI 610.43.02              KMD Version: 610.43.02     CUDA UMD Version: ERR!     |
+|   0  NVIDIA GeForce RTX 2080 ...    Off |   00000000:17:00.0 Off |                  N/A |
+|ERR!   41C    P8             N/A /  N/A  |       1MiB /   8192MiB |      0%      Default |
+|   1  NVIDIA RTX A4000              ERR! |   00000000:65:00.0 ERR! |                ERR! |
+"""
+LOST = """\
+Driver Version                            : 550.54.15
+Unable to determine the device handle for GPU0000:BA:00.0: Unknown Error
+GPU 00000000:17:00.0
+    Product Name                          : NVIDIA L4
+"""
+VGPU = """\
+Driver Version                            : 535.129.03
+CUDA Version                              : 12.2
+Attached vGPUs                            : 1
+GPU 00000000:02:00.0
+    Product Name                          : GRID V100D-8C
+    Product Brand                         : NVIDIA Virtual Compute Server
+    vGPU Software Licensed Product
+        Product Name                      : NVIDIA Virtual Compute Server
+        License Status                    : Licensed (Expiry: 2027-1-31 11:32:22 GMT)
+"""
+LISTS = """\
+$ nvidia-smi --version
+NVIDIA-SMI version  : 555.42.03
+NVML version        : 555.42
+DRIVER version      : 555.85
+CUDA Version        : 12.5
+$ nvidia-smi -L
+GPU 0: NVIDIA A100-SXM4-80GB (UUID: GPU-7fdaf0a5-0000-0000-0000-000000000000)
+  MIG 1g.10gb     Device  0: (UUID: MIG-feb88891-0000-0000-0000-000000000000)
+GPU 1: Quadro RTX 4000 (UUID: GPU-c7b57be0-0000-0000-0000-000000000000)
+"""
+XML = """\
+<?xml version="1.0" ?>
+<nvidia_smi_log>
+\t<driver_version>535.216.01</driver_version>
+\t<cuda_version>12.2</cuda_version>
+\t<gpu id="00000000:07:00.0">
+\t\t<product_name>GRID T4-16Q</product_name>
+\t\t<product_brand>NVIDIA RTX Virtual Workstation</product_brand>
+\t\t<vgpu_software_licensed_product>
+\t\t\t<licensed_product_name>NVIDIA RTX Virtual Workstation</licensed_product_name>
+\t\t\t<product_name>NVIDIA RTX Virtual Workstation</product_name>
+\t\t</vgpu_software_licensed_product>
+\t</gpu>
+</nvidia_smi_log>
+"""
 
 
 @pytest.mark.parametrize(
     ("text", "driver", "cuda", "capabilities"),
     [
+        (R340, "340.46", None, ["3.0"]),
+        (JOINED, "340.104", None, ["2.0", "3.5"]),
+        (R375, "375.82", None, ["5.0"]),
+        (R517, "517.48", "11.7", ["", "8.6"]),
+        (R570_MIG, "570.124.06", "12.8", ["9.0"]),
+        (ERR, "610.43.02", None, ["7.5", "8.6"]),
+        (LOST, "550.54.15", None, ["8.9", ""]),
+        (VGPU, "535.129.03", "12.2", ["7.0"]),
+        (LISTS, "555.85", "12.5", ["8.0", "7.5"]),
+        (XML, "535.216.01", "12.2", ["7.5"]),
         (TABLE, "550.54.15", "12.4", ["8.0", "8.9", ""]),
         (TABLE.replace("\n", "\r\n"), "550.54.15", "12.4", ["8.0", "8.9", ""]),
         ("$ nvidia-smi\n" + WINDOWS, "610.43.02", "13.3", ["12.0"]),
@@ -154,3 +253,8 @@ def test_what_is_no_text_of_nvidia_smi_is_one_sentence(argv: tuple[str, ...]) ->
     done = check(*argv, "--cuda", "12.2", text="")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.count("Error: ") == 1 and "Traceback" not in done.stderr
+
+
+def test_the_csv_of_nvidia_smi_is_sent_where_csv_is_read() -> None:
+    with pytest.raises(ValueError, match="--hosts"):
+        machine_of_smi("name, driver_version\nTesla T4, 550.54.15\n")

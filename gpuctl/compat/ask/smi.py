@@ -1,4 +1,4 @@
-"""What nvidia-smi printed, as a person pastes it: its table, or the text of `nvidia-smi -q`.
+"""What nvidia-smi printed, as a person pastes it: its table, the text or XML of `nvidia-smi -q`, its lists.
 
     | NVIDIA-SMI 550.54.15              Driver Version: 550.54.15      CUDA Version: 12.4     |
     |   0  NVIDIA A100-SXM4-40GB          On  |   00000000:07:00.0 Off |                    0 |
@@ -9,7 +9,14 @@
         Product Name                          : NVIDIA A100-SXM4-40GB
         Product Brand                         : NVIDIA
 
-From R610 on the first line says "KMD Version" and "CUDA UMD Version".
+    DRIVER version      : 550.54.15
+    GPU 0: NVIDIA A100-SXM4-40GB (UUID: GPU-…)
+
+    <driver_version>550.54.15</driver_version>
+    <product_name>NVIDIA A100-SXM4-40GB</product_name>
+
+From R610 on the first line says "KMD Version" and "CUDA UMD Version". What a forum makes of a table is read as well:
+indented, quoted, its lines joined.
 """
 
 from __future__ import annotations
@@ -22,34 +29,49 @@ from gpuctl.compat.knowledge.gpus.gpus import Gpu, find_gpu, parse_brand
 
 LARGEST = 4 * 1024 * 1024
 """Letters that are looked at."""
-_DRIVER = re.compile(r"\b(?:Driver|KMD) Version\s*:\s*([0-9]{2,4}(?:\.[0-9]{1,4}){1,3})\b")
-_CUDA = re.compile(r"\bCUDA (?:UMD )?Version\s*:\s*([0-9]{1,2}\.[0-9]{1,2})\b")
+_DRIVER = re.compile(
+    r"(?:\b(?:Driver|KMD) Version\s*:|<driver_version>)\s*([0-9]{2,4}(?:\.[0-9]{1,4}){1,3})\b", re.IGNORECASE
+)
+_CUDA = re.compile(r"(?:\bCUDA (?:UMD )?Version\s*:|<cuda_version>)\s*([0-9]{1,2}\.[0-9]{1,2})\b")
 _ROW = re.compile(
-    r"^\W?\s*[0-9]+\s+(\S.*?)\s+(?:On|Off|N/A|WDDM|TCC|MCDM)\s*[|│]\s*(?:[0-9A-F]{4,8}:|N/A)",
+    r"(?:^|[|│])[^\w|│\n]*[0-9]+[ \t]+(\S[^|│\n]*?)[ \t]+\S+[ \t]*[|│][ \t]*(?:[0-9A-F]{4,8}:[0-9A-F]{2}:|N/A)",
     re.MULTILINE | re.IGNORECASE,
 )
-_NAME = re.compile(r"^\s*Product Name\s*:[ \t]*(\S.*?)\s*$", re.MULTILINE)
-_BRAND = re.compile(r"^\s*Product Brand\s*:[ \t]*(\S.*?)\s*$", re.MULTILINE)
+_LISTED = re.compile(r"^\W*GPU [0-9]+: (\S[^\n]*?)(?: \(UUID: [^\n]*|, [0-9]+ MiB)?\s*$", re.MULTILINE)
+_NAME = re.compile(r"(?:^\W*Product Name\s*:[ \t]*|<product_name>)(\S[^<\n]*?)\s*(?:<|$)", re.MULTILINE)
+_BRAND = re.compile(r"(?:^\W*Product Brand\s*:[ \t]*|<product_brand>)(\S[^<\n]*?)\s*(?:<|$)", re.MULTILINE)
+_LICENCE = re.compile(
+    r"^\W*(?:vGPU|GRID) (?:Software )?Licensed Product\s*\n\W*Product Name.*$|<(\w+)_licensed_product>.*?</\1_licensed_product>",
+    re.MULTILINE | re.DOTALL,
+)
+"""What a vGPU is licensed as is a product of its own: NVIDIA RTX Virtual Workstation."""
+_LOST = re.compile(
+    r"Unable to determine the device handle for (?:GPU ?[0-9]*:? ?)?([0-9A-F]{3,8}:[0-9A-F:.]+)", re.IGNORECASE
+)
+_CSV = re.compile(r"\A[^\n]*\bdriver_version\b[^\n]*,|\A[^\n]*,[^\n]*\bdriver_version\b")
 
 
 def machine_of_smi(text: str) -> Machine:
     """Returns the driver and the GPUs that a text of nvidia-smi's tells.
 
-    A GPU of a name that is not known has no compute capability. Raises ValueError, a sentence, where the text tells no
-    driver or no GPU.
+    A GPU of a name that is not known has no compute capability, nor has one that does not answer. Raises ValueError, a
+    sentence, where the text tells no driver or no GPU.
     """
-    looked_at = text[:LARGEST]
+    if _CSV.match(text[:LARGEST]):
+        raise ValueError("it is the CSV of nvidia-smi --query-gpu: give it with --hosts")
+    looked_at = _LICENCE.sub("", text[:LARGEST])
     driver, cuda = _DRIVER.search(looked_at), _CUDA.search(looked_at)
     if driver is None:
         raise ValueError("it names no driver: give the table that nvidia-smi prints, or what nvidia-smi -q prints")
     told = _NAME.findall(looked_at)
     brands = _BRAND.findall(looked_at) if told else []
-    names = told or _ROW.findall(looked_at)
-    if not names:
+    names = told or _ROW.findall(looked_at) or _LISTED.findall(looked_at)
+    lost = tuple(Gpu(f"the GPU at {place}", "", "unknown", driven=True) for place in _LOST.findall(looked_at))
+    if not names and not lost:
         raise ValueError("it names no GPU: give the table that nvidia-smi prints, or what nvidia-smi -q prints")
     known = [*brands, *("" for _ in names)]
     gpus = tuple(_gpu(name, brand) for name, brand in zip(names, known, strict=False))
-    return Machine(driver[1], gpus, driver_cuda=cuda[1] if cuda else None)
+    return Machine(driver[1], (*gpus, *lost), driver_cuda=cuda[1] if cuda else None)
 
 
 def _gpu(name: str, brand: str) -> Gpu:

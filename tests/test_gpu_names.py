@@ -111,8 +111,8 @@ R340 = """\
 """
 JOINED = (
     "| NVIDIA-SMI 340.104    Driver Version: 340.104        | |-----+-----| | GPU  Name        Persistence-M| Bus-Id "
-    "| |=====| |   0  GeForce GTX 580     Off  | 0000:01:00.0     N/A |                  N/A | | 40%   46C   P12    N/A "
-    "/  N/A |    226MiB /   895MiB |     N/A      Default | |   1  Tesla K40m          Off  | 0000:82:00.0     Off |"
+    "| |=====| |   0  GeForce GTX 580     Off  | 0000:01:00.0     N/A |                  N/A | | 40%   46C   P12    "
+    "N/A / N/A |    226MiB /   895MiB |     N/A      Default | |   1  Tesla K40m          Off  | 0000:82:00.0     Off |"
 )
 R375 = """\
 Driver Version                      : 375.82
@@ -158,6 +158,11 @@ GPU 00000000:02:00.0
     vGPU Software Licensed Product
         Product Name                      : NVIDIA Virtual Compute Server
         License Status                    : Licensed (Expiry: 2027-1-31 11:32:22 GMT)
+GPU 00000000:03:00.0
+    Product Name                          : NVIDIA A16-8Q
+    Product Brand                         : NVIDIA RTX Virtual Workstation
+    vGPU Software Licensed Product
+        Product Name                      : NVIDIA RTX Virtual Workstation
 """
 LISTS = """\
 $ nvidia-smi --version
@@ -197,7 +202,7 @@ XML = """\
         (R570_MIG, "570.124.06", "12.8", ["9.0"]),
         (ERR, "610.43.02", None, ["7.5", "8.6"]),
         (LOST, "550.54.15", None, ["8.9", ""]),
-        (VGPU, "535.129.03", "12.2", ["7.0"]),
+        (VGPU, "535.129.03", "12.2", ["7.0", "8.6"]),
         (LISTS, "555.85", "12.5", ["8.0", "7.5"]),
         (XML, "535.216.01", "12.2", ["7.5"]),
         (TABLE, "550.54.15", "12.4", ["8.0", "8.9", ""]),

@@ -41,7 +41,8 @@ _LISTED = re.compile(r"^\W*GPU [0-9]+: (\S[^\n]*?)(?: \(UUID: [^\n]*|, [0-9]+ Mi
 _NAME = re.compile(r"(?:^\W*Product Name\s*:[ \t]*|<product_name>)(\S[^<\n]*?)\s*(?:<|$)", re.MULTILINE)
 _BRAND = re.compile(r"(?:^\W*Product Brand\s*:[ \t]*|<product_brand>)(\S[^<\n]*?)\s*(?:<|$)", re.MULTILINE)
 _LICENCE = re.compile(
-    r"^\W*(?:vGPU|GRID) (?:Software )?Licensed Product\s*\n\W*Product Name.*$|<(\w+)_licensed_product>.*?</\1_licensed_product>",
+    r"^\W*(?:vGPU|GRID) (?:Software )?Licensed Product\s*\n\W*Product Name[^\n]*"
+    r"|<(\w+)_licensed_product>.*?</\1_licensed_product>",
     re.MULTILINE | re.DOTALL,
 )
 """What a vGPU is licensed as is a product of its own: NVIDIA RTX Virtual Workstation."""

@@ -8,8 +8,8 @@ others (libtorch_cuda_linalg.so has magma in it) is built for other GPUs. Withou
 their sizes. pip tells where the wheel lies; of it only the directory and that library are read, by ranges, or as much
 of the library as is asked for. Not part of any test: it asks PyPI.
 
-Each library holds fat binaries: a header (magic, version, its own size, the size of what follows), and after it entries
-with headers of their own (kind: 1 PTX, 2 machine code; compute capability), whose payload may be compressed. What
+What most fat binaries hold is what the library was built for; a few hold code for a GPU more, where one kernel was
+written for that one. Each is a header (magic, version, its own size, the size of what follows), and after it entries with headers of their own (kind: 1 PTX, 2 machine code; compute capability), whose payload may be compressed. What
 machine code is for one capability alone ("sm_90a") is in the payload: where it is compressed, it is not told here.
 Source: the listing of cuobjdump (nvidia-cuda-cuobjdump on PyPI), with which the output was compared.
 """
@@ -24,7 +24,8 @@ import sys
 import tempfile
 import urllib.request
 import zipfile
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from http.client import HTTPResponse
 from pathlib import Path
 from typing import IO
@@ -82,13 +83,17 @@ def _address(requirement: str, options: list[str]) -> str:
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--dry-run", "--no-deps", "--ignore-installed"]
-        subprocess.run([*pip, "--report", str(report), *options, requirement], check=True)
+        # Only for a folder of its own does pip look for another platform's wheels: nothing is put there.
+        subprocess.run([*pip, "--target", folder, "--report", str(report), *options, requirement], check=True)
         return str(json.loads(report.read_text())["install"][0]["download_info"]["url"])
 
 
-def code_in(library: IO[bytes], at_most: int) -> set[str]:
-    """Returns the names of the code in a library's first bytes, `at_most` so many: "sm_90", "compute_90"."""
-    found: set[str] = set()
+def code_in(library: IO[bytes], at_most: int) -> tuple[set[str], set[str]]:
+    """Returns the names of the code ("sm_90", "compute_90") in most of a library's fat binaries, and in some alone.
+
+    `at_most`: so many of the library's bytes are read.
+    """
+    found: list[set[str]] = []
     window = b""
     for _ in range(0, at_most, _BLOCK):
         block = library.read(_BLOCK)
@@ -96,14 +101,16 @@ def code_in(library: IO[bytes], at_most: int) -> set[str]:
             break
         window += block
         names, done = _names(window)
-        found |= names
+        found += names
         window = window[done:]
-    return found
+    times = Counter(name for names in found for name in names)
+    most = {name for name, count in times.items() if 2 * count > len(found)}
+    return most, times.keys() - most
 
 
-def _names(window: bytes) -> tuple[set[str], int]:
-    """Returns the names in the fat binaries that a window holds whole, and how much of it is done with."""
-    found: set[str] = set()
+def _names(window: bytes) -> tuple[list[set[str]], int]:
+    """Returns the names in each fat binary that a window holds whole, and how much of it is done with."""
+    found: list[set[str]] = []
     place = window.find(_MAGIC)
     while 0 <= place <= len(window) - _HEADER.size:
         _, version, header, size = _HEADER.unpack_from(window, place)
@@ -111,7 +118,7 @@ def _names(window: bytes) -> tuple[set[str], int]:
             end = place + header + size
             if end > len(window):
                 return found, place
-            found |= set(_entries(window, place + header, end))
+            found.append(set(_entries(window, place + header, end)))
             place = end - 1
         place = window.find(_MAGIC, place + 1)
     return found, max(place if place >= 0 else len(window) - len(_MAGIC), 0)
@@ -139,9 +146,13 @@ def main() -> None:
                     print(f"{member.compress_size:12,} {member.filename}")
         for library in libraries:
             with wheel.open(library) as member:
-                names = code_in(member, at_most)
-            order = sorted(names, key=lambda name: (name.startswith("compute"), int(name.rpartition("_")[2])))
-            print(f"{address.rpartition('/')[2]}: {' '.join(order)}", flush=True)
+                most, some = code_in(member, at_most)
+            rare = f" (in some fat binaries alone: {_in_order(some)})" if some else ""
+            print(f"{address.rpartition('/')[2]}: {_in_order(most)}{rare}", flush=True)
+
+
+def _in_order(names: Iterable[str]) -> str:
+    return " ".join(sorted(names, key=lambda name: (name.startswith("compute"), int(name.rpartition("_")[2]))))
 
 
 if __name__ == "__main__":

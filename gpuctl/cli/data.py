@@ -1,4 +1,4 @@
-"""`gpuctl data`: the tables that the answers rest on. Of which day are they, are they right, and newer ones instead."""
+"""`gpuctl data`: the tables that answers rest on. Of which day are they, are they right, and newer ones instead."""
 
 from __future__ import annotations
 
@@ -85,4 +85,19 @@ def use(
     raise typer.Exit(result.code)
 
 
-commands = (show, verify, use)
+def refresh(dry_run: DryRun = False, json: Json = False) -> None:
+    """Ask PyPI for the frameworks' newest releases, and install rows for those that the table lacks, as with `use`."""
+    from gpuctl.render.draw.progress import working
+    from gpuctl.render.views.tables import print_refreshed, refreshed_json
+    from gpuctl.tables.refresh import refresh_tables
+
+    with working("Asking PyPI"):
+        done = refresh_tables(dry_run)
+    if json:
+        typer.echo(refreshed_json(done))
+    else:
+        print_refreshed(done)
+    raise typer.Exit(done.installation.code)
+
+
+commands = (show, verify, use, refresh)

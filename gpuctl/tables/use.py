@@ -50,7 +50,11 @@ class Installation:
 
 def use_tables(folder: str, dry_run: bool) -> Installation:
     """Installs a folder's tables once they are verified, in the place of all that was installed. Raises NoTables."""
-    overlay = read_overlay(folder)
+    return use_overlay(read_overlay(folder), dry_run)
+
+
+def use_overlay(overlay: Overlay, dry_run: bool) -> Installation:
+    """Installs tables once they are verified, in the place of all that was installed."""
     by, place = own_data()
     result = Installation(place, dry_run)
     problems = (*verify(overlay).problems, *_too_old(overlay))
@@ -58,7 +62,7 @@ def use_tables(folder: str, dry_run: bool) -> Installation:
         return replace(result, code=ExitCode.PROBLEM, problems=problems, error=f"The tables are refused. {UNTOUCHED}")
     before = _installed(place)
     changes = tuple(_change(overlay, table, before) for table in overlay.tables)
-    step = Step(f"install {len(changes)} tables of {folder} in {place}", Disturbs.NOTHING)
+    step = Step(f"install {len(changes)} tables of {overlay.folder} in {place}", Disturbs.NOTHING)
     result = replace(result, tables=changes, notes=_notes_on_use(by))
     return _carried_out(result, step, before != overlay.files, lambda: _install(place, overlay.files))
 

@@ -1,4 +1,4 @@
-"""A small public file from a server, over TLS: the key of a package repository."""
+"""A small public file from a server, over TLS: the key of a package repository, what PyPI says of a package."""
 
 from __future__ import annotations
 
@@ -21,24 +21,29 @@ class DownloadProblem(Exception):
 
 
 class _OnlyTls(HTTPRedirectHandler):
-    """A redirect to where everybody may change the answer is not followed."""
+    """A redirect to where everybody may change the answer is not followed; nor one to another server, if so wished."""
+
+    def __init__(self, elsewhere: bool) -> None:
+        self._elsewhere = elsewhere
 
     def redirect_request(
         self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
     ) -> Optional[Request]:
         if urlsplit(newurl).scheme != "https":
             raise URLError("it sends gpuctl on to an address without TLS")
+        if not self._elsewhere and urlsplit(newurl).netloc != urlsplit(req.full_url).netloc:
+            raise URLError("it sends gpuctl on to another server")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def download(url: str, limit: int, deadline: float) -> bytes:
+def download(url: str, limit: int, deadline: float, elsewhere: bool = True) -> bytes:
     """Returns what lies at an https address. Raises DownloadProblem, for more than `limit` bytes too.
 
-    `deadline` in seconds, for all of it. HTTPS_PROXY and the system's certificates count.
+    `deadline` in seconds, for all of it. `elsewhere`: another server may be redirected to. HTTPS_PROXY and the system's certificates count.
     """
     server = urlsplit(url).hostname
     try:
-        return within(deadline, lambda: _read(url, limit))
+        return within(deadline, lambda: _read(url, limit, elsewhere))
     except TooLong:
         raise DownloadProblem("%s sends more than the %s that gpuctl reads." % (server, amount(limit))) from None
     except HTTPError as error:
@@ -47,11 +52,11 @@ def download(url: str, limit: int, deadline: float) -> bytes:
         raise DownloadProblem("%s does not answer (%s)." % (server, _reason(error))) from None
 
 
-def _read(url: str, limit: int) -> bytes:
+def _read(url: str, limit: int, elsewhere: bool) -> bytes:
     if urlsplit(url).scheme != "https":
         raise ValueError("the address is without TLS")
     request = Request(url, headers={"User-Agent": "gpuctl"})  # noqa: S310
-    with build_opener(_OnlyTls()).open(request, timeout=_SILENCE) as answer:
+    with build_opener(_OnlyTls(elsewhere)).open(request, timeout=_SILENCE) as answer:
         return whole(answer.read, limit)
 
 

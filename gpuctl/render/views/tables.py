@@ -14,6 +14,7 @@ from gpuctl.render.formats.json import document
 
 if TYPE_CHECKING:
     from gpuctl.tables.overlay import Chosen
+    from gpuctl.tables.refresh import Refreshed
     from gpuctl.tables.use import Installation
     from gpuctl.tables.verify import Verification
 
@@ -111,7 +112,17 @@ def problems_text(problems: Sequence[Problem]) -> Styled:
 
 def use_json(result: Installation) -> str:
     """Returns the result as JSON."""
-    body = {
+    return document("data-use", _installation_json(result))
+
+
+def refreshed_json(done: Refreshed) -> str:
+    """Returns the proposed rows and what became of them as JSON."""
+    body = _installation_json(done.installation)
+    return document("data-refresh", {**body, "rows": done.rows, "diff": done.diff, "notes": _notes(done)})
+
+
+def _installation_json(result: Installation) -> dict[str, Any]:
+    return {
         "changed": result.changed,
         "dry_run": result.dry_run,
         "folder": result.place or None,
@@ -121,14 +132,26 @@ def use_json(result: Installation) -> str:
         "notes": result.notes,
         "error": result.error,
     }
-    return document("data-use", body)
 
 
-def print_use(result: Installation) -> None:
-    """Prints the result; an error goes to stderr."""
+def print_refreshed(done: Refreshed) -> None:
+    """Prints the proposed rows as a diff and what became of them; an error goes to stderr."""
+    text = Styled(plain(done.diff))
+    for note in done.notes:
+        text.append(f"{plain(note)}\n")
+    text.show()
+    print_use(done.installation, "data refresh")
+
+
+def _notes(done: Refreshed) -> tuple[str, ...]:
+    return (*done.notes, *done.installation.notes)
+
+
+def print_use(result: Installation, command: str = "data use") -> None:
+    """Prints the result of a command; an error goes to stderr."""
     problems_text(result.problems).show(sys.stderr)
     if result.error is not None:
-        print(plain(f"gpuctl data use: {result.error}"), file=sys.stderr)
+        print(plain(f"gpuctl {command}: {result.error}"), file=sys.stderr)
         return
     text = Styled()
     if result.changed:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 
 from gpuctl.compat.ask.asks import Ask, unknown_ask
 from gpuctl.compat.ask.frameworks import PACKAGES, TAG_SOURCE, package_ask, pinned_version, requirement_of
+from gpuctl.compat.ask.pip_files.conda import conda_asks, conda_packages, is_condas, pip_lines
 from gpuctl.compat.ask.pip_files.markers import ANYWHERE, Environment, installed
 from gpuctl.compat.ask.pip_files.pins import Pin, decoded, read_pins
 from gpuctl.compat.knowledge.frameworks import NoCuda, NotKnown, cuda_of_tag
@@ -56,13 +58,36 @@ def requirements_asks(text: str, name: str, environment: Environment = ANYWHERE)
     Raises ValueError, naming file and line, for text that is no such file, and for a framework not known here, unless
     pinned CUDA packages tell in its stead.
     """
+    if is_condas(text):
+        return _of_conda(text, name, environment)
     found = installed(read_pins(text, name), environment)
-    components = tuple(_component_asks(found.pins))
-    frameworks = _framework_asks(found.pins, [ask.cuda for ask in components])
-    asks = (*frameworks, *components, *_named_asks(found.pins))
-    asks += tuple(_indirect_asks(found.pins))
     where = f"{name} (for {environment.machine})" if found.elsewhere else name
-    return _merged(asks, where, found.alternatives)
+    return _merged(_asks_of(found.pins), where, found.alternatives)
+
+
+def _asks_of(pins: Sequence[Pin]) -> tuple[Ask, ...]:
+    components = tuple(_component_asks(pins))
+    frameworks = _framework_asks(pins, [ask.cuda for ask in components])
+    return (*frameworks, *components, *_named_asks(pins), *_indirect_asks(pins))
+
+
+def _of_conda(text: str, name: str, environment: Environment) -> tuple[Ask, ...]:
+    """Returns what a file of conda's kind asks for, with what it has pip install."""
+    found = [one for one in conda_packages(text) if environment.machine in (None, one.machine) or not one.machine]
+    by_pip = installed(read_pins(pip_lines(text), name), environment)
+    versions = Counter(one.name for one in found)
+    alternatives = by_pip.alternatives | {each for each, several in versions.items() if several > 1}
+    return _merged((*conda_asks(found), *_asks_of(by_pip.pins)), name, alternatives)
+
+
+def pinned_ask(requirements: Iterable[str], name: str) -> Ask | None:
+    """Returns what a package asks for by what its metadata requires, whatever the extra; None: that tells no CUDA.
+
+    Of several majors the newest. Raises ValueError for what is no requirement.
+    """
+    pins = [Pin(requirement_of(text), (), name) for text in requirements]
+    asks = _merged((*_component_asks(pins), *_named_asks(pins)), name, frozenset())
+    return max(asks, key=lambda ask: parts(ask.cuda), default=None)
 
 
 @dataclass(frozen=True)

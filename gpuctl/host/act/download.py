@@ -39,7 +39,8 @@ class _OnlyTls(HTTPRedirectHandler):
 def download(url: str, limit: int, deadline: float, elsewhere: bool = True) -> bytes:
     """Returns what lies at an https address. Raises DownloadProblem, for more than `limit` bytes too.
 
-    `deadline` in seconds, for all of it. `elsewhere`: another server may be redirected to. HTTPS_PROXY and the system's certificates count.
+    `deadline` in seconds, for all of it. `elsewhere`: whether a redirect to another server is followed. HTTPS_PROXY and
+    the system's certificates count.
     """
     server = urlsplit(url).hostname
     try:

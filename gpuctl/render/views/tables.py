@@ -11,6 +11,7 @@ from gpuctl.compat.tables.catalogue import TableInfo
 from gpuctl.compat.tables.rows import Problem
 from gpuctl.render.draw.text import Styled, plain
 from gpuctl.render.formats.json import document
+from gpuctl.render.views.changes import diff_text
 
 if TYPE_CHECKING:
     from gpuctl.tables.overlay import Chosen
@@ -136,7 +137,7 @@ def _installation_json(result: Installation) -> dict[str, Any]:
 
 def print_refreshed(done: Refreshed) -> None:
     """Prints the proposed rows as a diff and what became of them; an error goes to stderr."""
-    text = Styled(plain(done.diff))
+    text = diff_text(done.diff)
     for note in done.notes:
         text.append(f"{plain(note)}\n")
     text.show()

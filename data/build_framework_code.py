@@ -8,9 +8,10 @@ others (libtorch_cuda_linalg.so has magma in it) is built for other GPUs. Withou
 their sizes. pip tells where the wheel lies; of it only the directory and that library are read, by ranges, or as much
 of the library as is asked for. Not part of any test: it asks PyPI.
 
-What most fat binaries hold is what the library was built for; a few hold code for a GPU more, where one kernel was
-written for that one. Each is a header (magic, version, its own size, the size of what follows), and after it entries with headers of their own (kind: 1 PTX, 2 machine code; compute capability), whose payload may be compressed. What
-machine code is for one capability alone ("sm_90a") is in the payload: where it is compressed, it is not told here.
+Each library holds fat binaries: a header (magic, version, its own size, the size of what follows), and after it entries
+with headers of their own (kind: 1 PTX, 2 machine code; compute capability), whose payload may be compressed. What
+machine code is for one capability alone ("sm_90a") is in the payload: where it is compressed, it is not told here. What
+most fat binaries hold is what the library was built for; a few hold more, where a kernel was written for one GPU.
 Source: the listing of cuobjdump (nvidia-cuda-cuobjdump on PyPI), with which the output was compared.
 """
 

@@ -187,7 +187,7 @@ def test_the_drivers_highest_cuda_is_its_branchs_unless_it_is_given() -> None:
     assert ask("cuda>=12.2").verdict == COMPATIBLE
     assert ask("cuda>=12.3").verdict == INCOMPATIBLE
     assert ask("cuda>=12.3", driver_cuda="12.4").verdict == COMPATIBLE
-    assert ask("cuda>=10.2", driver="430.26", gpu="V100").verdict == COMPATIBLE  # two values in that branch: not known
+    assert ask("cuda>=10.2", driver="430.26", gpu="V100").verdict == UNKNOWN  # two values in that branch
 
 
 def test_a_broken_expression_is_an_error_that_a_person_may_have_typed() -> None:
@@ -195,6 +195,22 @@ def test_a_broken_expression_is_an_error_that_a_person_may_have_typed() -> None:
     assert (typed.verdict, typed.requirement and typed.requirement.verdict) == (UNKNOWN, "error")
     built_in = ask(claims=image({"NVIDIA_REQUIRE_CUDA": "cuda>=10_0"}), enforcement=REFUSES)
     assert (built_in.verdict, reasons(built_in)) == (INCOMPATIBLE, ["gate.error"])
+
+
+@pytest.mark.parametrize(
+    ("required", "driver", "gpu", "unknown"),
+    [
+        ("cuda>=12.4", "999.10", "A100", "the highest CUDA version of the driver"),
+        ("brand=tesla", "550.54.15", "B200", "the GPU's brand"),
+        ("brand!=geforce", "550.54.15", "8.0", "the GPU's brand"),
+        ("cuda>=12.9 brand=tesla,driver>=535,driver<536", "535.104.05", "A100", "the GPU's brand"),
+    ],
+)
+def test_what_gpuctl_does_not_know_is_never_taken_for_met(required: str, driver: str, gpu: str, unknown: str) -> None:
+    answer = ask(required, driver=driver, gpu=gpu, enforcement=REFUSES)
+    assert (answer.verdict, reasons(answer), answer.remedies) == (UNKNOWN, ["gate.unknown"], ())
+    assert answer.gpus[0].reasons[0].message.endswith(f"gpuctl cannot tell {unknown}.")
+    assert ask(f"{required} driver>=400", driver=driver, gpu=gpu).verdict == COMPATIBLE
 
 
 def test_more_than_32_expressions_are_too_many() -> None:
@@ -211,8 +227,11 @@ def test_the_go_evaluator_is_asked_on_demand() -> None:
 
 def test_without_a_driver_the_gate_alone_can_be_asked() -> None:
     machine = Machine(None, (find_gpu("A100"),), driver_cuda="12.2")
-    typed = (Expression("require", "cuda>=12.1,driver>=999"),)
-    assert check(Question((), Gate(None, typed)), machine).verdict == COMPATIBLE
+    verdicts = {
+        text: check(Question((), Gate(None, (Expression("require", text),))), machine).verdict
+        for text in ("cuda>=12.1", "cuda>=12.3", "cuda>=12.1,driver>=535")
+    }
+    assert list(verdicts.values()) == [COMPATIBLE, INCOMPATIBLE, UNKNOWN]
     with pytest.raises(ValueError, match="no driver"):
         check(Question((typed_cuda("12.1"),)), machine)
 

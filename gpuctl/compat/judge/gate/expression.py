@@ -8,7 +8,7 @@ Source: https://github.com/NVIDIA/libnvidia-container, src/cli/dsl.c and src/cli
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -46,12 +46,14 @@ class Subject:
 class Evaluation:
     """What became of an expression. `failed`: of each alternative the factor that was false, each once.
 
-    `error`: why it could not be evaluated; `holds` is False then.
+    `assumed`: where it holds by no alternative whose factors are all known, the properties that are not. `error`: why
+    it could not be evaluated; `holds` is False then.
     """
 
     holds: bool
     failed: tuple[str, ...] = ()
     error: str | None = None
+    assumed: tuple[str, ...] = ()
 
 
 class Malformed(ValueError):
@@ -72,18 +74,27 @@ class _Factor:
 def evaluate(expression: str, subject: Subject) -> Evaluation:
     """Returns whether an expression holds. An empty one does, and so does a factor about what is not known."""
     failed: dict[str, None] = {}
+    assumed: tuple[str, ...] = ()
     try:
         for factors in _parsed(expression):
             false = next((factor.text for factor in factors if not _true(factor, subject)), None)
             if false is not None:
                 failed[false] = None
             elif factors:
-                return Evaluation(True)
+                unknown = unknown_in([factor.name for factor in factors], subject)
+                if not unknown:
+                    return Evaluation(True)
+                assumed = assumed or unknown
             else:  # commas alone end the evaluation, with what came before
                 break
     except Malformed as error:
-        return Evaluation(False, error=str(error))
-    return Evaluation(not failed, tuple(failed))
+        return Evaluation(bool(assumed), error=None if assumed else str(error), assumed=assumed)
+    return Evaluation(True, assumed=assumed) if assumed else Evaluation(not failed, tuple(failed))
+
+
+def unknown_in(names: Iterable[str], subject: Subject) -> tuple[str, ...]:
+    """Returns which of the named properties a subject does not tell, each once."""
+    return tuple(name for name in dict.fromkeys(names) if getattr(subject, name) is None)
 
 
 def quoted(text: str) -> str:

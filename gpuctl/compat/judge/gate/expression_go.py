@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from gpuctl.compat.judge.gate.expression import HOLDS, Evaluation, Malformed, Subject, quoted
+from gpuctl.compat.judge.gate.expression import HOLDS, Evaluation, Malformed, Subject, quoted, unknown_in
 
 _OPERATORS = ("!=", "<=", ">=", "=", "<", ">")
 _NUMBER = r"(0|[1-9][0-9]*)"
@@ -44,7 +44,7 @@ def evaluate(expression: str, subject: Subject) -> Evaluation:
     for factors in alternatives:
         false = next((factor.text for factor in factors if not _true(factor, subject)), None)
         if false is None:
-            return Evaluation(True)
+            return Evaluation(True, assumed=unknown_in([factor.name for factor in factors], subject))
         failed[false] = None
     return Evaluation(not alternatives, tuple(failed))
 

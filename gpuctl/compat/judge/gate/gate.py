@@ -18,11 +18,17 @@ from gpuctl.model import Reason, Verdict
 
 LONGEST = 128 << 10
 """Characters of an expression: as long as a variable may be (execve(2), MAX_ARG_STRLEN)."""
-SATISFIED, UNSATISFIED, ERROR = "satisfied", "unsatisfied", "error"
+SATISFIED, UNSATISFIED, ERROR, UNKNOWN = "satisfied", "unsatisfied", "error", "unknown"
 EVALUATORS = {"libnvidia-container": requirement.evaluate, "go": requirement_go.evaluate}
 _SOURCES = {
     "libnvidia-container": "https://github.com/NVIDIA/libnvidia-container/blob/main/src/cli/dsl.c",
     "go": "https://github.com/NVIDIA/nvidia-container-toolkit/tree/main/internal/requirements",
+}
+_PROPERTIES = {
+    "cuda": "the highest CUDA version of the driver",
+    "driver": "the driver",
+    "arch": "the GPU's compute capability",
+    "brand": "the GPU's brand",
 }
 _CDI_SOURCE = "https://github.com/NVIDIA/nvidia-container-toolkit/issues/1470"
 
@@ -40,7 +46,7 @@ NOT_KNOWN = Enforcement(None, "a toolkit in legacy mode refuses the container th
 
 @dataclass(frozen=True)
 class Requirement:
-    """What came of an image's requirement. `verdict` is SATISFIED, UNSATISFIED or ERROR; the message is a sentence.
+    """What came of an image's requirement. `verdict` is SATISFIED, UNSATISFIED, ERROR or UNKNOWN, `message` a sentence.
 
     `failed`: of each alternative the factor that is false. `branch`: the driver branch that would meet it, if any.
     """
@@ -54,7 +60,7 @@ class Requirement:
 
     @property
     def satisfied(self) -> bool:
-        """Whether the container may start."""
+        """Whether the container is known to start."""
         return self.verdict == SATISFIED
 
 
@@ -97,6 +103,7 @@ def at_the_gate(
     broken = _broken(gate)
     if broken:
         return Requirement(enforced, ERROR, broken, source)
+    assumed: tuple[str, ...] = ()
     for expression in gate.expressions:
         said = EVALUATORS[gate.evaluator](expression.text, subject)
         if said.error:
@@ -106,7 +113,14 @@ def at_the_gate(
             message = _unmet(expression, said.failed[0], subject, gpu)
             unmet = Requirement(enforced, UNSATISFIED, message, source, said.failed)
             return _with_branch(unmet, gate, subject, gpu) if thorough else unmet
+        assumed += said.assumed
     required = " and ".join(_or_else(one, one.text.split(" ")[0]) for one in gate.expressions)
+    if assumed:
+        what = " and ".join(_PROPERTIES[name] for name in dict.fromkeys(assumed))
+        message = (
+            f"Whether {gpu.name} here meets what is required ({required}) is not known: gpuctl cannot tell {what}."
+        )
+        return Requirement(enforced, UNKNOWN, message, source)
     message = f"The driver and {gpu.name} meet what is required: {required}."
     return Requirement(enforced, SATISFIED, message, source)
 
@@ -175,6 +189,8 @@ def gate_rulings(said: Requirement, enforcement: Enforcement | None, gate: Gate,
     """
     if said.verdict == SATISFIED:
         return (Ruling(Verdict.COMPATIBLE, Reason("gate.satisfied", said.message, said.source)),)
+    if said.verdict == UNKNOWN:
+        return (Ruling(Verdict.UNKNOWN, Reason("gate.unknown", said.message, said.source)),)
     if said.verdict == ERROR:
         sure = said.enforced is True and not gate.typed
         verdict = Verdict.INCOMPATIBLE if sure else Verdict.UNKNOWN

@@ -8,12 +8,13 @@ from functools import lru_cache
 
 from gpuctl.compat.versions import parts
 
+_FLOOR = re.compile(r"([0-9]+\.[0-9])(?: |$)")
 _NAME = re.compile(r"(sm|compute)_([0-9]+)([0-9])([af]?)")
 
 
 @dataclass(frozen=True)
 class Code:
-    """What a build for a processor architecture holds. It holds no code for a compute capability below `lowest`.
+    """What a build for a processor architecture holds. It runs on no compute capability below `lowest`.
 
     `kernels` are the compute capabilities of its machine code, "9.0a" for that one alone, "10.0f" for its family;
     `ptx` those of its PTX. `kernels` empty: only `lowest` is known.
@@ -30,9 +31,9 @@ class Code:
         Machine code runs on its own compute capability and on later ones of the same major number:
         https://docs.nvidia.com/cuda/ada-compatibility-guide/
         """
-        if not self.kernels:
-            return parts(capability) >= parts(self.lowest)
-        return any(_runs(kernel, capability) for kernel in self.kernels)
+        if parts(capability) < parts(self.lowest):
+            return False
+        return not self.kernels or any(_runs(kernel, capability) for kernel in self.kernels)
 
     def compiles_for(self, capability: str) -> bool:
         """Returns whether the driver can compile PTX in the build for a GPU: PTX for it or an older one."""
@@ -43,12 +44,14 @@ class Code:
 def code_of(text: str, machine: str = "x86_64") -> Code:
     """Returns what a table's text says: "7.5" (only the lowest is known), or names as nvcc has them.
 
-    "sm_75 sm_90a compute_90" is machine code for 7.5 and newer ones of 7, for 9.0 alone, and PTX for 9.0.
+    "sm_75 sm_90a compute_90" is machine code for 7.5 and newer ones of 7, for 9.0 alone, and PTX for 9.0. In
+    "5.2 sm_50 sm_60" the framework itself asks for more than its oldest code does.
     """
+    floor = _FLOOR.match(text)
     named = [(kind, f"{major}.{minor}", only) for kind, major, minor, only in _NAME.findall(text)]
     kernels = tuple(capability + only for kind, capability, only in named if kind == "sm")
     ptx = tuple(capability for kind, capability, only in named if kind == "compute" and not only)
-    lowest = min((capability for _, capability, _ in named), key=parts, default=text)
+    lowest = floor[1] if floor else min((capability for _, capability, _ in named), key=parts)
     return Code(machine, lowest, kernels, ptx)
 
 

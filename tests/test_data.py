@@ -23,7 +23,7 @@ from gpuctl.compat.tables import loader as tables
 from gpuctl.compat.tables.lint import RULES, Tables
 from gpuctl.compat.tables.lint_cuda import CUDA_RULES
 from gpuctl.compat.tables.loader import CATALOGUE
-from gpuctl.compat.tables.overlay import table_names
+from gpuctl.compat.tables.overlay import Overlay, table_names
 from gpuctl.compat.tables.rows import read_rows
 from gpuctl.compat.tables.verify import verify
 from gpuctl.compat.versions import parse_cuda, parts
@@ -36,6 +36,17 @@ def test_nothing_is_wrong_with_the_tables() -> None:
     found = verify()
     assert not found.problems, "\n".join(map(str, found.problems))
     assert found.rows > 2000
+
+
+@pytest.mark.parametrize(("field", "text"), [("released", "2099-01-02"), ("source", "distro-info-data 2099.01.02")])
+def test_a_table_is_not_of_a_day_before_what_its_rows_tell_of(field: str, text: str) -> None:
+    rows = [{**row, field: text} if row["release"] == "12.4.1" else row for row in rows_of("toolkits")]
+    catalogue = [row for row in rows_of("tables") if row["table"] == "toolkits"]
+    texts = {"toolkits.jsonl": rows, "tables.jsonl": catalogue}
+    files = {name: "".join(f"{json.dumps(row)}\n" for row in several).encode() for name, several in texts.items()}
+    (problem,) = verify(Overlay("/x", tuple(files), files, {})).problems
+    assert (problem.file, problem.line) == ("/x/toolkits.jsonl", line_of("toolkits", release="12.4.1"))
+    assert problem.message.startswith("It tells of 2099-01-02, and the table is of ")
 
 
 def test_every_table_has_a_schema_with_a_key_and_a_row_that_says_of_which_day_it_is() -> None:

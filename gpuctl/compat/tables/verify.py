@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -12,6 +13,8 @@ from gpuctl.compat.tables.lint_cuda import CUDA_RULES
 from gpuctl.compat.tables.loader import CATALOGUE, data_dir
 from gpuctl.compat.tables.overlay import Overlay, file_of, strange_names, table_names
 from gpuctl.compat.tables.rows import Problem, Row, read_rows
+
+_DAY = re.compile(r"\b(20[0-9]{2})[-.]([01][0-9])[-.]([0-3][0-9])\b")
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,7 @@ def verify(overlay: Overlay | None = None) -> Verified:
     problems += _about_catalogues(overlay)
     if not problems:
         problems += (problem for rule in (*CUDA_RULES, *RULES) for problem in rule(tables))
+        problems += _about_later_rows(tables, overlay)
     return Verified(len(tables), sum(map(len, tables.values())), tuple(problems))
 
 
@@ -66,6 +70,22 @@ def _about_catalogues(overlay: Overlay | None) -> Iterator[Problem]:
     if not problems:
         for table in set(overlay.tables) - {row["table"] for row in rows}:
             yield Problem(file, None, f"No row says of which day {table} is.")
+
+
+def _about_later_rows(tables: Mapping[str, Sequence[Row]], overlay: Overlay | None) -> Iterator[Problem]:
+    """A table is not of a day before what one of its rows tells of: a release, or a dated source."""
+    theirs = _days(overlay) if overlay else {}
+    days = {**_days(None), **theirs}
+    for table, rows in tables.items():
+        for row in rows:
+            told = _DAY.findall(f"{row['released']} {row['source']}")
+            latest = max(("-".join(day) for day in told), default="")
+            if latest > days[table]:
+                yield row.problem(f"It tells of {latest}, and the table is of {days[table]} by {file_of(CATALOGUE)}.")
+
+
+def _days(overlay: Overlay | None) -> dict[str, str]:
+    return {row["table"]: row["as_of"] for row in _read(CATALOGUE, overlay)[0]}
 
 
 def _about_days(rows: tuple[Row, ...]) -> Iterator[Problem]:

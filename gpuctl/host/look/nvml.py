@@ -16,7 +16,8 @@ from typing import Any, Callable, Dict, Tuple
 LIBRARY = "libnvidia-ml.so.1"
 LIBRARY_NOT_FOUND = 12
 """NVML_ERROR_LIBRARY_NOT_FOUND (nvml.h)."""
-# nvml.h, nvmlBrandType_t, spelt as libnvidia-container spells them in the images' brand conditions.
+# nvml.h, nvmlBrandType_t, spelt as libnvidia-container spells them in the images' brand conditions; from 17 on it has
+# no spelling, and they are spelt alike.
 BRANDS = {
     0: "unknown",
     1: "quadro",
@@ -35,6 +36,9 @@ BRANDS = {
     14: "nvidia",
     15: "geforcertx",
     16: "titanrtx",
+    17: "nvidiadla",
+    18: "vgamedev",
+    19: "nvidianpu",
 }
 
 

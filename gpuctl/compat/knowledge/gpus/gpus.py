@@ -42,6 +42,9 @@ BRANDS = (
     "nvidia",
     "geforcertx",
     "titanrtx",
+    "nvidiadla",
+    "vgamedev",
+    "nvidianpu",
 )
 """NVML's, as libnvidia-container and the images spell them: nvmlBrandType_t of https://github.com/NVIDIA/go-nvml"""
 

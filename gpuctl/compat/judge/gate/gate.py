@@ -117,9 +117,7 @@ def at_the_gate(
     required = " and ".join(_or_else(one, one.text.split(" ")[0]) for one in gate.expressions)
     if assumed:
         what = " and ".join(_PROPERTIES[name] for name in dict.fromkeys(assumed))
-        message = (
-            f"Whether {gpu.name} here meets what is required ({required}) is not known: gpuctl cannot tell {what}."
-        )
+        message = f"Whether {gpu.name} meets what is required ({required}) is not known: gpuctl cannot tell {what}."
         return Requirement(enforced, UNKNOWN, message, source)
     message = f"The driver and {gpu.name} meet what is required: {required}."
     return Requirement(enforced, SATISFIED, message, source)

@@ -2,7 +2,7 @@
 _gpuctl() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command= word words=
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
-        case "$command $word" in ' doctor'|' explain'|' check'|' matrix'|' recommend'|' image'|' install-runtime'|' uninstall-runtime'|' rollback'|' history'|' smoke'|' collect'|' diff'|' data'|'data show'|'data verify'|'data use') command="${command:+$command }$word" ;; esac
+        case "$command $word" in ' doctor'|' explain'|' check'|' matrix'|' recommend'|' image'|' install-runtime'|' uninstall-runtime'|' rollback'|' history'|' smoke'|' collect'|' diff'|' data'|'data show'|'data verify'|'data use'|'data refresh') command="${command:+$command }$word" ;; esac
     done
     case $prev in
         --from|-f|--file|--requirements|--hosts|--smi|--from|--from|--svg|--from|--from|--config|--key-file|--config|--config|--from|--from|-o|--output) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
@@ -27,10 +27,11 @@ _gpuctl() {
         'smoke') words='--gpus --image --runtime --engine --timeout --pull-timeout --deep --host --dry-run --from --json -v --verbose --strict -h --help' ;;
         'collect') words='-o --output --anonymise --json -h --help' ;;
         'diff') words='--json -h --help' ;;
-        'data') words='-h --help show verify use' ;;
+        'data') words='-h --help show verify use refresh' ;;
         'data show') words='--json -v --verbose -h --help' ;;
         'data verify') words='--json -h --help' ;;
         'data use') words='--bundled --dry-run --json -h --help' ;;
+        'data refresh') words='--dry-run --json -h --help' ;;
     esac
     case $command in
         'diff') [[ $cur == -* ]] || { mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return; } ;;

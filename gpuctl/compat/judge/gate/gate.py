@@ -30,6 +30,10 @@ _PROPERTIES = {
     "arch": "the GPU's compute capability",
     "brand": "the GPU's brand",
 }
+_BRANDS_OF_CLASS = {
+    "datacenter": ("tesla", "nvidia"),
+    "workstation": ("quadro", "quadrortx", "nvidiartx", "nvidia"),
+}
 _CDI_SOURCE = "https://github.com/NVIDIA/nvidia-container-toolkit/issues/1470"
 
 
@@ -115,12 +119,20 @@ def at_the_gate(
             return _with_branch(unmet, gate, subject, gpu) if thorough else unmet
         assumed += said.assumed
     required = " and ".join(_or_else(one, one.text.split(" ")[0]) for one in gate.expressions)
-    if assumed:
+    if assumed and not _whatever_its_brand(gate, subject, gpu):
         what = " and ".join(_PROPERTIES[name] for name in dict.fromkeys(assumed))
         message = f"Whether {gpu.name} meets what is required ({required}) is not known: gpuctl cannot tell {what}."
         return Requirement(enforced, UNKNOWN, message, source)
     message = f"The driver and {gpu.name} meet what is required: {required}."
     return Requirement(enforced, SATISFIED, message, source)
+
+
+def _whatever_its_brand(gate: Gate, subject: Subject, gpu: Gpu) -> bool:
+    """Returns whether all holds with each brand that NVML may have for a board of this class; False without a class."""
+    brands = _BRANDS_OF_CLASS.get(gpu.product_class or "", ()) if subject.brand is None else ()
+    evaluate = EVALUATORS[gate.evaluator]
+    said = [evaluate(one.text, replace(subject, brand=brand)) for brand in brands for one in gate.expressions]
+    return bool(said) and all(one.holds and not one.assumed for one in said)
 
 
 def _broken(gate: Gate) -> str | None:

@@ -1,9 +1,11 @@
 """crio: as much of CRI-O's daemon as is asked when a runtime is registered. Debian has no package of the real one.
 
-It reads crio.conf and then every file below the drop-in directory, in lexical order; answers GET /config and /info on
-its socket; and on SIGHUP reads again, as crio.conf(5), crio.conf.d(5), pkg/config/reload.go and pkg/config/config.go of
-https://github.com/cri-o/cri-o say: a reload that fails keeps what was, a runtime whose program is not there is passed
-over, and one without a monitor keeps the daemon from starting.
+It does as 1.36 was seen to do, and as crio.conf(5) and pkg/config/{config,reload}.go of https://github.com/cri-o/cri-o
+say: crio.conf and then every file below the drop-in directory is read, whatever its name; of a runtime that two files
+have the later one counts as a whole. A runtime whose program is not there, or of an unknown type, is passed over,
+unless it is the default: then CRI-O does not start. Nor does it with a runtime that has no monitor. On SIGHUP it reads
+again: what does not parse leaves all as it was, and a default that cannot be is shown as if it counted. GET /config on
+its socket tells what it goes by, and so do `crio status config` and, of the files, `crio config`.
 
 CRIO_SIM, JSON: version, and ignores_sighup or dies_on_sighup. Before 1.26 a reload leaves runtimes alone.
 """
@@ -13,6 +15,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import socketserver
 import sys
 
@@ -35,19 +38,24 @@ class Refused(Exception):
 
 
 def options():
-    given = dict(word.split("=", 1) for word in sys.argv[1:])
+    given = dict(word.split("=", 1) for word in sys.argv[1:] if "=" in word)
     return {**OPTIONS, **given}
 
 
 def files(config, folder):
     yield config
-    for place, folders, names in os.walk(folder):
-        folders.sort()
-        yield from (os.path.join(place, name) for name in sorted(names))
+    yield from below(folder)
+
+
+def below(folder):
+    for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else ():
+        path = os.path.join(folder, name)
+        yield from below(path) if os.path.isdir(path) else (path,)
 
 
 def read(config, folder):
-    runtime = {"default_runtime": "crun", "log_level": "info", "runtimes": {"crun": {"runtime_type": "oci"}}}
+    crun = {"runtime_path": "", "runtime_type": "oci", "runtime_root": "/run/crun"}
+    runtime = {"default_runtime": "crun", "log_level": "info", "runtimes": {"crun": crun}}
     for path in filter(os.path.exists, files(config, folder)):
         with open(path, "rb") as file:
             try:
@@ -60,24 +68,34 @@ def read(config, folder):
 
 
 def validated(runtime):
-    """The runtimes whose programs are there; the default one must be."""
-    default = runtime["default_runtime"]
-    if default not in runtime["runtimes"]:
+    """The runtimes that can be; the default one must be among them."""
+    default, runtimes = runtime["default_runtime"], runtime["runtimes"]
+    if default not in runtimes:
         raise Refused("default_runtime set to %r, but no runtime entry table was found" % default)
-    good = {name: entry for name, entry in runtime["runtimes"].items() if is_there(name, entry)}
+    inherited = {key: runtimes[default].get(key, "") for key in ("runtime_path", "runtime_type", "runtime_root")}
+    runtimes = {
+        name: {**entry, **inherited} if entry.get("inherit_default_runtime") else entry
+        for name, entry in runtimes.items()
+    }
+    found = {name: {**entry, "runtime_path": program(name, entry)} for name, entry in runtimes.items()}
+    good = {name: entry for name, entry in found.items() if entry["runtime_path"] and is_known(entry)}
     if default not in good:
         raise Refused("invalid runtime_path for runtime %r" % default)
     return {**runtime, "runtimes": good}
 
 
-def is_there(name, entry):
-    path = entry.get("runtime_path")
-    return os.path.exists(path) if path else shutil.which(name) is not None
+def program(name, entry):
+    path = entry.get("runtime_path") or shutil.which(name) or ""
+    return path if os.path.exists(path) else ""
+
+
+def is_known(entry):
+    return entry.get("runtime_type", "") in ("", "oci", "vm", "pod")
 
 
 def with_monitors(runtime):
     for entry in runtime["runtimes"].values():
-        if entry.get("runtime_type", "oci") == "oci":
+        if entry.get("runtime_type", "") in ("", "oci"):
             entry["monitor_path"] = entry.get("monitor_path") or shutil.which("conmon")
             if not entry["monitor_path"] or not os.path.exists(entry["monitor_path"]):
                 raise Refused('monitor fields translation: exec: "conmon": executable file not found in $PATH')
@@ -107,6 +125,7 @@ class State:
             if new["log_level"] not in LEVELS:
                 raise Refused("not a valid logrus Level: %r" % new["log_level"])
             if tuple(map(int, SIM["version"].split(".")[:2])) >= (1, 26):
+                self.runtime = new  # which stays where it cannot be
                 self.runtime = validated(new)
         except Refused as error:
             print("unable to reload configuration: %s" % error, file=sys.stderr, flush=True)
@@ -132,11 +151,25 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         return self.socket.accept()[0], ("crio", 0)
 
 
+def asked(listen):
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(listen)
+        connection.sendall(b"GET /config HTTP/1.0\r\n\r\n")
+        answer = connection.makefile("rb").read()
+    return answer.partition(b"\r\n\r\n")[2].decode()
+
+
 def main():
     if sys.argv[1:] == ["--version"]:
         print("crio version %s\nGitCommit:      eda470f4c2a7bc8c8d9a6d5b9d3b2f5a9cf53fa8" % SIM["version"])
         return
     given = options()
+    if sys.argv[-2:] == ["status", "config"]:
+        print(asked(given["--listen"]), end="")
+        return
+    if sys.argv[-1] == "config":
+        print(dumped(read(given["--config"], given["--config-dir"])), end="")
+        return
     try:
         state = State(given)
     except Refused as error:

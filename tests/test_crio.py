@@ -17,7 +17,7 @@ import pytest
 from hosts import denied, host
 from simhost import SimHost, Toolkit
 
-from gpuctl.engines.crio import Differs, register
+from gpuctl.engines.crio import Differs, inherited, register
 from gpuctl.engines.toml.shown import diff
 from gpuctl.engines.toml.text import NotAccepted
 from gpuctl.facts.crio import parse_config, probe_crio
@@ -38,6 +38,7 @@ runtime_root = "/run/crun"
 monitor_path = "{CONMON}"
 allowed_annotations = ["io.kubernetes.cri-o.Devices"]
 """
+NVIDIA = f'[crio.runtime.runtimes.nvidia]\nruntime_path = "%s"\nmonitor_path = "{CONMON}"\n'
 KATA = """\
 [crio.runtime]
 default_runtime = "kata"
@@ -66,11 +67,28 @@ class Running:
     def stop(self) -> None:
         if self.process.poll() is None:
             self.process.kill()
-        self.process.communicate()
+            self.process.communicate()
         self.host.path("/run/crio/crio.sock").unlink(missing_ok=True)
 
     def install(self, *options: str) -> dict[str, Any]:
         return installing.install(self.host, "crio", *options, env=self.env)
+
+    def gpuctl(self, *argv: str) -> dict[str, Any]:
+        """What a command says that has to end well."""
+        done = self.host.gpuctl(*argv, "--json", env=self.env)
+        assert done.code == 0, done.out + done.err
+        said: dict[str, Any] = done.json
+        return said
+
+    def files(self) -> list[str]:
+        """What lies in the directory of which every file counts."""
+        return sorted(path.name for path in self.host.path(FOLDER).iterdir())
+
+    def restart(self) -> None:
+        """Asserts that it starts."""
+        self.stop()
+        self.process = self.start()
+        assert self.process.poll() is None, self.process.communicate()
 
     def config(self) -> Any:
         get = "from gpuctl.host.look.http import get; print(get('unix:///run/crio/crio.sock', '/config', 5).text)"
@@ -113,12 +131,146 @@ def test_the_runtime_is_registered_by_a_drop_in_and_a_reload(
     assert config.default_runtime == "nvidia"
     assert config.runtimes["nvidia"]["runtime_path"] == toolkit.runtime
     assert config.runtimes["nvidia"]["monitor_path"] == CONMON
-    assert "runtime_root" not in config.runtimes["nvidia"]
+    assert config.runtimes["nvidia"]["runtime_root"] == "/run/crun"
     assert running.process.poll() is None
     written = stamps(running.host, PACKAGED, OURS)
     again = running.install("--set-default")
     assert (again["changed"], again["verified"]) == (False, True)
     assert (written[0], stamps(running.host, PACKAGED, OURS)) == (before[0], written)
+
+
+def test_what_is_taken_out_is_gone_from_crio_and_from_its_directory(
+    crio_host: Callable[..., Running], toolkit: Toolkit
+) -> None:
+    running = crio_host()
+    running.install("--set-default")
+    done = running.gpuctl("uninstall-runtime")
+    assert (done["changed"], done["verified"], done["restart_needed"]) == (True, True, False)
+    config = running.config()
+    assert (sorted(config.runtimes), config.default_runtime, running.files()) == (["crun"], "crun", ["10-crio.conf"])
+    assert done["backup"].startswith("/etc/crio/99-nvidia.conf.gpuctl-") and running.host.path(done["backup"]).exists()
+    running.gpuctl("rollback", done["run"])
+    assert (running.config().default_runtime, running.files()) == ("nvidia", ["10-crio.conf", "99-nvidia.conf"])
+    running.gpuctl("uninstall-runtime")
+    toolkit.remove()
+    running.restart()
+    assert running.files() == ["10-crio.conf"]
+
+
+def test_a_runtime_that_another_file_registers_too_is_told_to_stay(crio_host: Callable[..., Running]) -> None:
+    running = crio_host()
+    running.install()
+    running.host.path("/etc/crio/crio.conf").write_text(NVIDIA % "/bin/true")
+    done = running.gpuctl("uninstall-runtime")
+    assert done["notes"] == ["CRI-O keeps the runtime nvidia: /etc/crio/crio.conf says so too."]
+    assert running.config().runtimes["nvidia"]["runtime_path"] == "/bin/true"
+
+
+def test_a_crio_that_has_what_no_file_says_is_no_success(crio_host: Callable[..., Running]) -> None:
+    running = crio_host()
+    running.install()
+    running.stop()
+    running.env["CRIO_SIM"] = json.dumps({"ignores_sighup": True})
+    running.restart()
+    done = running.host.gpuctl("uninstall-runtime", "--json", "--timeout=1", env=running.env)
+    assert done.code == 4 and "CRI-O lists the runtime nvidia, which no file registers" in done.json["error"]
+    assert running.files() == ["10-crio.conf", "99-nvidia.conf"]
+
+
+def test_an_old_crio_keeps_what_was_taken_out_until_its_restart(crio_host: Callable[..., Running]) -> None:
+    running = crio_host(sim={"version": "1.24.6"})
+    running.install()
+    running.restart()
+    done = running.gpuctl("uninstall-runtime")
+    assert (done["verified"], done["restart_needed"]) == (False, True)
+    assert done["notes"] == ["CRI-O keeps the runtime nvidia until it is restarted."]
+
+
+def test_a_reload_that_crio_refuses_is_no_success_although_it_shows_what_it_refused(
+    crio_host: Callable[..., Running],
+) -> None:
+    running = crio_host()
+    running.host.path(f"{FOLDER}/20-site.conf").write_text(
+        '[crio.runtime]\ndefault_runtime = "site"\n[crio.runtime.runtimes.site]\nruntime_path = "/not/there"\n'
+    )
+    problem = running.install("--timeout=1")["problem"]
+    assert problem.startswith("CRI-O has refused its files: /not/there of the default runtime site is not there")
+    shown = running.host.run(["crio", "status", "config"], env=running.env).out
+    assert parse_config("", shown).default_runtime == "site"
+
+
+def test_a_monitor_that_is_gone_is_told_before_crio_does_not_start_for_it(crio_host: Callable[..., Running]) -> None:
+    running = crio_host()
+    running.host.path(CONMON).unlink()
+    assert running.install()["refused"].startswith(f"{CONMON}, the monitor of CRI-O's runtimes, is not there")
+
+
+def test_what_others_have_added_to_the_file_stays(crio_host: Callable[..., Running]) -> None:
+    running = crio_host()
+    running.install("--set-default")
+    file = running.host.path(OURS)
+    file.write_text(file.read_text() + '\n[crio.image]\npause_image = "registry.example/pause"\n')
+    running.gpuctl("uninstall-runtime")
+    assert file.read_text().endswith('\n[crio.image]\npause_image = "registry.example/pause"\n')
+    assert sorted(running.config().runtimes) == ["crun"] and "nvidia" not in file.read_text()
+
+
+def test_a_runtime_registered_elsewhere_is_judged_by_what_it_is(
+    crio_host: Callable[..., Running], toolkit: Toolkit
+) -> None:
+    main = "/etc/crio/crio.conf"
+    running = crio_host(files={main: NVIDIA % "/bin/true"})
+    refused = running.install()["refused"]
+    assert refused == f"{main} registers nvidia as '/bin/true'. Use --force to have {OURS} win."
+    assert running.install("--force")["verified"]
+    assert running.config().runtimes["nvidia"]["runtime_path"] == toolkit.runtime
+    assert running.install("--force")["changed"] is False
+    running.gpuctl("uninstall-runtime")
+    text = NVIDIA % toolkit.runtime + 'runtime_root = "/run/crun"\n'
+    text += 'allowed_annotations = ["mine"]\n'
+    running.host.path(main).write_text(text)
+    assert (running.install()["changed"], running.files()) == (False, ["10-crio.conf"])  # all is said there
+    running.host.path(main).write_text(text + "inherit_default_runtime = true\n")
+    assert "registers nvidia as the default runtime's program" in running.install()["refused"]
+    running.host.path(main).write_text(text.replace(CONMON, ""))  # what lacks is added to what a person has said
+    assert running.install()["verified"]
+    entry = running.config().runtimes["nvidia"]
+    assert (entry["monitor_path"], entry["allowed_annotations"]) == (CONMON, ["mine"])
+
+
+INHERITED = [
+    pytest.param(
+        "own", {"own": {"container_min_memory": "8MiB"}, "runc": {"no_sync_log": True}}, "container_min_memory"
+    ),
+    pytest.param("", {"runc": {"no_sync_log": True}, "crun": {"monitor_path": "/c"}}, "no_sync_log"),
+    pytest.param(
+        "nvidia-cdi", {"nvidia-cdi": {"monitor_path": "/n"}, "crun": {"runtime_root": "/run/crun"}}, "runtime_root"
+    ),
+    pytest.param("gpu", {"gpu": {"runtime_path": "/usr/bin/nvidia-container-runtime"}, "runc": {"x": "y"}}, "x"),
+    pytest.param("kata", {"kata": {"runtime_type": "vm", "monitor_path": "/k"}, "runc": {"x": "y"}}, "x"),
+    pytest.param("own", {"own": {"inherit_default_runtime": True, "x": "y", "runtime_type": "oci"}}, "x"),
+]
+
+
+@pytest.mark.parametrize(("default", "runtimes", "key"), INHERITED)
+def test_all_but_the_program_comes_from_the_runtime_that_containers_use(
+    default: str, runtimes: dict[str, Any], key: str
+) -> None:
+    assert list(inherited(runtimes, default, "nvidia")) == [key]
+
+
+def test_the_main_file_is_read_too(crio_host: Callable[..., Running], toolkit: Toolkit) -> None:
+    running = crio_host()
+    main = "/etc/crio/crio.conf"
+    assert running.install(f"--config={main}", "--cdi")["verified"]
+    assert running.config().runtimes["nvidia"]["runtime_path"] == toolkit.runtime
+    assert running.gpuctl("uninstall-runtime")["verified"] and not running.host.path(main).exists()
+
+
+def test_files_below_a_folder_are_read_after_ours(crio_host: Callable[..., Running]) -> None:
+    later = f"{FOLDER}/site/10.conf"
+    running = crio_host(files={later: '[crio.runtime]\ndefault_runtime = "crun"\n'})
+    assert f"{later} makes crun the default runtime" in running.install("--set-default")["refused"]
 
 
 def test_crio_starts_with_the_drop_in_and_not_with_one_that_lacks_the_monitor(
@@ -270,7 +422,7 @@ def test_a_file_that_is_no_toml_and_a_host_without_crio_or_toolkit_are_told(
 
 
 def test_backups_are_kept_out_of_the_directory_of_which_every_file_counts() -> None:
-    files = {PACKAGED: CRUN_TABLE, f"{FOLDER}/a/deep.conf": KATA, f"{FOLDER}/99-nvidia.conf.bak": ""}
+    files = {PACKAGED: CRUN_TABLE, CONMON: "", f"{FOLDER}/a/deep.conf": KATA, f"{FOLDER}/99-nvidia.conf.bak": ""}
     made = host(files=files, which={"nvidia-container-runtime": "/usr/bin/nvidia-container-runtime"})
     seen = probe_crio(made)
     assert seen.files.value and [one.path for one in seen.files.value] == [

@@ -92,6 +92,18 @@ def test_a_specification_that_says_the_same_in_another_order_is_left_as_it_is(ne
     assert (install(host)["changed"], host.path(SPEC).read_text()) == (False, other)
 
 
+def test_a_specification_is_taken_back_without_podman_for_whatever_engine_reads_it(
+    new_host: Callable[..., SimHost],
+) -> None:
+    stub = "#!/bin/sh\ncase $1 in --version) echo podman version 5.4.2;; *) echo {};; esac\n"
+    host = new_host(absent=("/usr/bin/podman",), commands={"podman": stub})
+    assert install(host)["changed"]
+    host.path("/usr/local/sbin/podman").unlink()
+    done = host.gpuctl("rollback", "--json")
+    assert (done.code, seen(host).keys() & {"nvidia.yaml"}) == (0, set()), done.err
+    assert done.json["notes"] == ["Engines read CDI specifications for every container anew: nobody has to be told."]
+
+
 def test_what_nvidia_cdi_refresh_keeps_is_left_alone_and_judged(new_host: Callable[..., SimHost]) -> None:
     nodes = '"deviceNodes": [{"path": "/dev/nvidia-uvm", "major": %d, "minor": 0}]'
     well = new_host(files={REFRESHED: GPU % (nodes % 508)})

@@ -87,6 +87,21 @@ def taken_out(set_by_us: Values, before: Mapping[str, Any], now: Mapping[str, An
     return tuple(back)
 
 
+def of_others(set_by_us: Values, now: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns `now` without what gpuctl had set and nobody has changed since, and without empty objects."""
+    left = copy.deepcopy(dict(now))
+    for keys, value in set_by_us:
+        if same(value_at(left, keys), value):
+            _put(left, keys, REMOVED)
+    return pruned(left)
+
+
+def pruned(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns it without the objects in which nothing is."""
+    inner = {key: pruned(value) if isinstance(value, Mapping) else value for key, value in document.items()}
+    return {key: value for key, value in inner.items() if value != {}}
+
+
 def _put(document: dict[str, Any], keys: Keys, value: Any) -> None:
     for key in keys[:-1]:
         document = document.setdefault(key, {})

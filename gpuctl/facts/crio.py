@@ -9,7 +9,7 @@ from __future__ import annotations
 import posixpath
 import re
 from dataclasses import dataclass
-from typing import Any, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from gpuctl.documents import load_toml
 from gpuctl.facts.docker.process import parse_cmdline, parse_start
@@ -66,6 +66,8 @@ class Crio:
     version: Fact[str]
     unit: Fact[CrioUnit]
     process: Fact[CrioProcess]
+    config: Fact[str]
+    """The path of its main file, whether or not there is one; absent where there is no CRI-O."""
     folder: Fact[str]
     """The directory of its drop-in files; absent where there is no CRI-O."""
     files: Fact[Tuple[CrioConfig, ...]]
@@ -83,7 +85,8 @@ def probe_crio(host: Host) -> Crio:
     process = _process(host, pid or fact(host.peer("unix://" + SOCKET), whole).value or 0)
     argv = process.value.argv if process.value else ()
     folder = option(argv, "--config-dir", "-d") or FOLDER
-    files = _files(host, option(argv, "--config", "-c") or CONFIG, folder)
+    config = option(argv, "--config", "-c") or CONFIG
+    files = read_files(host, config, folder)
     said = [one.listen for one in files.value or () if one.listen]
     socket = option(argv, "--listen") or (said[-1] if said else SOCKET)
     is_there = bool(program.value or process.value or files.value)
@@ -92,6 +95,7 @@ def probe_crio(host: Host) -> Crio:
         version=fact(host.run(("crio", "--version")), parse_version),
         unit=unit,
         process=process,
+        config=Fact(config if is_there else None, process.source),
         folder=Fact(folder if is_there else None, process.source),
         files=files,
         socket=Fact(socket if process.value else None, process.source),
@@ -148,16 +152,25 @@ def merged(files: Sequence[CrioConfig]) -> CrioConfig:
     return CrioConfig("", runtimes, (defaults or [""])[-1], (listens or [""])[-1])
 
 
+def in_order(files: Iterable[CrioConfig], config: str) -> List[CrioConfig]:
+    """Returns the files as CRI-O reads them: the main one, then the directory's, folder by folder in lexical order."""
+    return sorted(files, key=lambda one: (one.path != config, one.path.split("/")))
+
+
 def option(argv: Sequence[str], *names: str) -> str:
     """Returns an option's value on a command line, "" where it is not given.
 
     crio --config-dir=/srv/crio.conf.d -c /srv/crio.conf
     """
+    return next(options(argv, *names), "")
+
+
+def options(argv: Sequence[str], *names: str) -> Iterator[str]:
+    """Yields each value that an option has on a command line."""
     for word, following in zip(argv[1:], [*argv[2:], ""]):
         name, equals, value = word.partition("=")
         if name in names:
-            return value if equals else following
-    return ""
+            yield value if equals else following
 
 
 def _unit(host: Host) -> Fact[CrioUnit]:
@@ -196,7 +209,8 @@ def _process(host: Host, pid: int) -> Fact[CrioProcess]:
     return Fact(found.value, folder + "/cmdline", found.unknown)
 
 
-def _files(host: Host, config: str, folder: str) -> Fact[Tuple[CrioConfig, ...]]:
+def read_files(host: Host, config: str, folder: str) -> Fact[Tuple[CrioConfig, ...]]:
+    """Returns what its files say, in the order in which it reads them; absent where there are none."""
     found: List[CrioConfig] = []
     for path in (config, *_below(host, folder, _DEPTH)):
         one = fact(host.read(path), lambda text, path=path: parse_config(path, text))  # type: ignore[misc]

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 from gpuctl.facts.own.journal import Changes, Run
 from gpuctl.host.look.reading import Host
-from gpuctl.model import ExitCode, Plan
+from gpuctl.model import ExitCode, Plan, Remedy
 from gpuctl.provision.packages.plan import PackagePlan
 from gpuctl.provision.result import NO_STEPS, UNTOUCHED, File, Refused, Result, Say, Wish
-from gpuctl.provision.setup import Setup
+from gpuctl.provision.setup import Kept, Setup
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class Outcome:
     told: bool = False
     restarted: bool = False
     verified: bool = False
-    keeps: str | None = None
-    """What the daemon keeps until its next start of what was taken away, "" for nothing; None: nothing was."""
+    keeps: Kept | None = None
+    """What the daemon still has of what was taken away; None: nothing was, or it was not asked."""
     completes: tuple[Run, ...] = ()
     """The runs that were cut short, and are done by this one."""
 
@@ -66,7 +66,7 @@ def result_of(errand: Errand, setup: Setup, plan: Plan, outcome: Outcome, cut: S
         plan=plan,
         notes=_notes(setup, outcome),
         error=outcome.error,
-        remedy=None if outcome.restarted else setup.remedy,
+        remedy=_remedy(setup, outcome),
         run=outcome.run,
         cut_short=tuple(run for run in cut if run not in outcome.completes),
     )
@@ -87,11 +87,22 @@ def refusal(result: Result, refused: Refused) -> Result:
 def _needs_restart(setup: Setup, outcome: Outcome) -> bool | None:
     if outcome.restarted:
         return False
-    return setup.restart_needed if outcome.keeps is None else bool(outcome.keeps)
+    return setup.restart_needed if outcome.keeps is None else outcome.keeps.until_restart
+
+
+def _remedy(setup: Setup, outcome: Outcome) -> Remedy | None:
+    """The restart that something waits for; where something is taken away, only if the daemon still has it."""
+    waits = _needs_restart(setup, outcome) if setup.takes_away else not outcome.restarted
+    return setup.remedy if waits else None
 
 
 def _notes(setup: Setup, outcome: Outcome) -> tuple[str, ...]:
     """What waited for a restart does not wait after one."""
     late = () if outcome.restarted else setup.late
-    stays = f"{setup.title} keeps {outcome.keeps} until it is restarted: a reload unsets nothing."
-    return (*setup.notes, *late, *((stays,) if outcome.keeps else ()))
+    return (*setup.notes, *late, *_still_there(setup.title, outcome.keeps or Kept("")))
+
+
+def _still_there(title: str, kept: Kept) -> tuple[str, ...]:
+    if kept.file:
+        return (f"{title} keeps {kept.what}: {kept.file} says so too.",)
+    return (f"{title} keeps {kept.what} until it is restarted.",) if kept.what else ()

@@ -5,7 +5,6 @@ What a run was killed before is found not to have come to be. What is taken away
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Callable, Sequence
 
 from gpuctl.facts.own.journal import INTERRUPTED, ROLLED_BACK, ROOTS, RUNNING, UNDONE, Changes, Run
@@ -15,7 +14,8 @@ from gpuctl.host.write.files import same_file
 from gpuctl.host.write.replace import content_before, digest
 from gpuctl.host.write.replacement import Replacement
 from gpuctl.model import ENGINES, CannotTell, Disturbs, ExitCode, Step
-from gpuctl.provision.engines.choose import engine_of, reader, untold
+from gpuctl.provision.aside import aside
+from gpuctl.provision.engines.choose import engine_of, reader, restart, untold
 from gpuctl.provision.errand import Errand
 from gpuctl.provision.packages.files import show_source
 from gpuctl.provision.packages.packages import undo_packages
@@ -77,6 +77,7 @@ def _plan(host: Host, journal: Changes, wish: Wish, name: str | None) -> Setup:
         undoes=chain,
         takes_away=True,
         notes=untold(daemon, wish, [edit.path for edit in edits]),
+        remedy=restart(host, daemon),
     )
 
 
@@ -115,9 +116,8 @@ def _edits(writes: Sequence[FileWrite], force: bool) -> list[Edit]:
 
 def _edit(path: str, writes: Sequence[FileWrite], force: bool) -> Edit:
     show = _show(writes[0].engine)
-    folder, kept_in = (posixpath.dirname(place) for place in (path, writes[0].replacement.kept))
     changes = [write.replacement for write in writes]
-    return Edit(path, _restorer(path, changes, show, force), show, aside="" if kept_in == folder else kept_in)
+    return Edit(path, _restorer(path, changes, show, force), show, aside=changes[0].aside or aside(path))
 
 
 def _packages_back(host: Host, entries: Sequence[JournalEntry]) -> Finish | None:

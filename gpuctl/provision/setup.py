@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from gpuctl.engines.merge import Values
+from gpuctl.engines.merge import Keys, Values
 from gpuctl.facts.gather import Facts
 from gpuctl.facts.own.journal import Run
 from gpuctl.host.look.reading import Host
@@ -29,8 +29,28 @@ class NotUp(DaemonProblem):
     """The daemon was restarted, and did not come up as it should."""
 
 
+@dataclass(frozen=True)
+class Kept:
+    """What a daemon still has of what was taken away, in words, "" for nothing.
+
+    `file` says it too, so that the daemon has it rightly; "": no file does, and it goes when the daemon is restarted.
+    """
+
+    what: str
+    file: str = ""
+
+    @property
+    def until_restart(self) -> bool:
+        """Whether a restart is what rids the daemon of it."""
+        return bool(self.what) and not self.file
+
+
 class Daemon(Protocol):
     """A running engine that reads the files."""
+
+    @property
+    def unit(self) -> str | None:
+        """The systemd unit that runs it; None where gpuctl cannot restart it."""
 
     @property
     def reloading(self) -> Step | None:
@@ -55,12 +75,16 @@ class Daemon(Protocol):
     def restart(self, contents: Contents, deadline: float) -> None:
         """Restarts it, and returns once it has what the files say. Raises NotUp; `deadline` in seconds."""
 
-    def keeps(self, before: Contents, now: Contents) -> str:
-        """Returns what it keeps until it is restarted although the files do not say it any more, "" for nothing."""
+    def keeps(self, before: Contents, now: Contents) -> Kept:
+        """Returns what it still has of what the files said before and do not say any more."""
 
 
 def accept(path: str) -> None:
     """There is nobody whose opinion of the file counts."""
+
+
+def carries_nothing(keys: Keys) -> None:
+    """Whatever gpuctl sets stands for itself."""
 
 
 @dataclass(frozen=True)
@@ -120,10 +144,15 @@ class Setup:
 
 @dataclass(frozen=True)
 class Document:
-    """How a file that is others' as well is read as nested dicts, and how values are set in it, all else staying."""
+    """How a file that is others' as well is read as nested dicts, and how values are set in it, all else staying.
+
+    `carries` returns what others may build on a value that gpuctl has set: the keys of the object in which they do. As
+    long as they have put something there, the value stays; None: on this one nothing is built.
+    """
 
     values: Callable[[bytes], dict[str, Any]]
     set_values: Callable[[bytes, Values], bytes]
+    carries: Callable[[Keys], Keys | None] = carries_nothing
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from gpuctl.engines.json import text as json_text
-from gpuctl.engines.merge import Conflict, Values, taken_out
+from gpuctl.engines.merge import REMOVED, Conflict, Keys, Values, of_others, pruned, same, taken_out, value_at
 from gpuctl.engines.toml import text as toml_text
 from gpuctl.facts.own.journal import ROLLED_BACK, UNDONE, Changes
 from gpuctl.facts.own.journal_entries import FileWrite
@@ -13,7 +14,8 @@ from gpuctl.host.look.reading import Host
 from gpuctl.host.write.files import same_file
 from gpuctl.host.write.replace import content_before, digest
 from gpuctl.model import ENGINES
-from gpuctl.provision.engines.choose import engine_of, reader, untold
+from gpuctl.provision.aside import aside
+from gpuctl.provision.engines.choose import engine_of, reader, restart, untold
 from gpuctl.provision.errand import Errand
 from gpuctl.provision.install import COMMAND as INSTALL
 from gpuctl.provision.result import Refused, Result, Say, Wish
@@ -41,7 +43,8 @@ def _plan(host: Host, journal: Changes, wish: Wish) -> Setup:
     paths = dict.fromkeys(write.replacement.path for write in ours)
     edits = tuple(_edit(engine, path, [one for one in ours if one.replacement.path == path]) for path in paths)
     daemon = reader(host, name, list(paths)) if wish.reload else None
-    return Setup(name, engine.title, edits, daemon, notes=untold(daemon, wish, list(paths)), takes_away=True)
+    notes, remedy = untold(daemon, wish, list(paths)), restart(host, daemon)
+    return Setup(name, engine.title, edits, daemon, notes=notes, remedy=remedy, takes_away=True)
 
 
 def _is_asked(write: FileWrite, config: str | None) -> bool:
@@ -49,7 +52,8 @@ def _is_asked(write: FileWrite, config: str | None) -> bool:
 
 
 def _edit(engine: Engine, path: str, writes: Sequence[FileWrite]) -> Edit:
-    return Edit(path, _without(engine, path, writes), engine.show)
+    place = writes[0].replacement.aside or aside(path)
+    return Edit(path, _without(engine, path, writes), engine.show, aside=place)
 
 
 def _without(engine: Engine, path: str, writes: Sequence[FileWrite]) -> Callable[[bytes | None], bytes | None]:
@@ -82,7 +86,18 @@ def _undone(engine: Engine, path: str, write: FileWrite, raw: bytes | None) -> b
 
 
 def _merged(document: Document, raw: bytes, before: bytes | None, sets: Values) -> bytes | None:
-    now = document.values(raw)
-    out = taken_out(sets, document.values(before or b""), now)
+    old, now = document.values(before or b""), document.values(raw)
+    others = of_others(sets, now)
+    ours = [one for one in sets if not _is_built_on(document, one[0], old, others)]
+    out = taken_out(ours, old, now)
     left = document.set_values(raw, out) if out else raw
     return None if before is None and not document.values(left) else left
+
+
+def _is_built_on(document: Document, keys: Keys, before: Mapping[str, Any], others: Mapping[str, Any]) -> bool:
+    """Whether others have since put something where it needs a value of gpuctl's, or have changed that value."""
+    place = document.carries(keys)
+    if place is None:
+        return False
+    there, old = (value_at(said, place) for said in (others, pruned(before)))
+    return value_at(others, keys) is not REMOVED or (there is not REMOVED and not same(there, old))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Optional
 
@@ -17,3 +18,9 @@ class Replacement:
     before: Optional[str]
     after: Optional[str]
     kept: str
+
+    @property
+    def aside(self) -> str:
+        """The folder in which what it was is kept, "" for that of the file."""
+        folder = os.path.dirname(self.kept)
+        return "" if folder == os.path.dirname(self.path) else folder

@@ -8,14 +8,18 @@ from importlib import import_module
 
 from gpuctl.checks.engines import other_here
 from gpuctl.checks.layers.docker import is_engine
+from gpuctl.checks.remedies import as_root
+from gpuctl.command import command, operands
 from gpuctl.facts.containerd.containerd import Containerd
 from gpuctl.facts.crio import Crio
 from gpuctl.facts.docker.docker import Docker
 from gpuctl.facts.gather import Facts, gather
+from gpuctl.facts.machine.system import System
 from gpuctl.facts.podman import Podman
 from gpuctl.facts.toolkit.cdi import FOLDERS
 from gpuctl.host.look.reading import Host
-from gpuctl.model import ENGINES
+from gpuctl.host.write.files import behind_links
+from gpuctl.model import ENGINES, Remedy
 from gpuctl.provision.result import Wish
 from gpuctl.provision.setup import Daemon, Engine
 
@@ -56,6 +60,16 @@ def untold(daemon: Daemon | None, wish: Wish, paths: Sequence[str]) -> tuple[str
     """Returns why nothing was verified, where nobody is told of these files."""
     if daemon is not None:
         return ()
-    if paths and all(posixpath.dirname(path) in FOLDERS for path in paths):
+    if paths and {posixpath.dirname(path) for path in paths} <= set(map(behind_links, FOLDERS)):
         return ("Engines read CDI specifications for every container anew: nobody has to be told.",)
     return ("No engine that runs here reads it. Nothing was verified." if wish.reload else "The engine was not told.",)
+
+
+def restart(host: Host, daemon: Daemon | None) -> Remedy | None:
+    """Returns the restart that rids a daemon of what was taken away, and says what that stops; None for none."""
+    step = daemon.restarting if daemon else None
+    if daemon is None or step is None or daemon.unit is None:
+        return None
+    system = gather(host, (System,)).known(System)
+    words = f"{step.text[0].upper()}{step.text[1:]}."
+    return Remedy(words, as_root(system, command("systemctl", "restart", *operands(daemon.unit))), step.disturbs)

@@ -6,11 +6,11 @@ import difflib
 import re
 from collections.abc import Callable
 
-from gpuctl.facts.packages.sources import APT_FOLDER, Source, parse_deb822, parse_one_line
+from gpuctl.facts.packages.sources import Source, parse_deb822, parse_one_line
 from gpuctl.host.record.redact import without_secrets
+from gpuctl.provision.aside import aside
 from gpuctl.provision.setup import Edit
 
-APT_ETC = "/etc/apt"
 _OURS = "Written by gpuctl install-runtime --install."
 _STANZA_END = re.compile(r"(\n[ \t]*\n)")
 
@@ -18,12 +18,7 @@ _STANZA_END = re.compile(r"(\n[ \t]*\n)")
 def written(path: str, content: str | bytes) -> Edit:
     """Returns the edit after which the file has just this content."""
     raw = content.encode() if isinstance(content, str) else content
-    return Edit(path, lambda _: raw, show_source, aside=_aside(path))
-
-
-def _aside(path: str) -> str:
-    """Where what a file was is kept: in sources.list.d, apt warns of each file whose name it does not know."""
-    return APT_ETC if path.startswith(f"{APT_FOLDER}/") else ""
+    return Edit(path, lambda _: raw, show_source, aside=aside(path))
 
 
 def apt_source(url: str, keyring: str) -> str:
@@ -47,7 +42,7 @@ def silenced(path: str, unwanted: Callable[[Source], bool]) -> Edit:
         text = raw.decode("utf-8", "surrogateescape")  # a comment may be in any encoding
         return rewrite(text, path, unwanted).encode("utf-8", "surrogateescape")
 
-    return Edit(path, change, show, aside=_aside(path))
+    return Edit(path, change, show, aside=aside(path))
 
 
 def _without_lines(text: str, path: str, unwanted: Callable[[Source], bool]) -> str:

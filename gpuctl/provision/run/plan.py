@@ -12,7 +12,7 @@ from gpuctl.host.write.files import State
 from gpuctl.model import Disturbs, Step
 from gpuctl.provision.engines.daemons import not_restarted
 from gpuctl.provision.packages.plan import PackagePlan
-from gpuctl.provision.setup import Contents, Edit, Setup
+from gpuctl.provision.setup import Contents, Daemon, Edit, Kept, Setup
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,13 @@ class Look:
 class Planned:
     """The steps that would be taken; `changes`: files or packages become others by them.
 
-    `agrees`: the daemon has all that the files are to say.
+    `agrees`: the daemon has all that the files are to say. `keeps` is what it will still have of what is taken away.
     """
 
     steps: tuple[Step, ...]
     changes: bool
     agrees: bool
+    keeps: Kept | None
 
     @property
     def diff(self) -> str:
@@ -74,7 +75,19 @@ def planned(setup: Setup, packages: PackagePlan | None) -> Planned:
         *((setup.finish.step,) if setup.finish else ()),
     )
     brings_in = bool(packages and packages.steps)
-    return Planned(steps, bool(sources or changes or brings_in or setup.finish), agrees)
+    return Planned(steps, bool(sources or changes or brings_in or setup.finish), agrees, _kept(setup, changes))
+
+
+def _kept(setup: Setup, changes: Sequence[Look]) -> Kept | None:
+    """Of a daemon that does not reload this is known beforehand."""
+    if not (setup.takes_away and setup.daemon and changes) or setup.daemon.reloading:
+        return None
+    return kept(setup.daemon, changes)
+
+
+def kept(daemon: Daemon, changes: Sequence[Look]) -> Kept:
+    """Returns what the daemon has of what these changes take away."""
+    return daemon.keeps({one.before.path: one.before.raw for one in changes}, contents(changes))
 
 
 def look(edits: Sequence[Edit]) -> tuple[Look, ...]:

@@ -26,7 +26,7 @@ from gpuctl.model import ExitCode, Plan, Step
 from gpuctl.provision.errand import Errand, Outcome, config_of, refusal, result_of
 from gpuctl.provision.packages.plan import PackagePlan, PackageProblem
 from gpuctl.provision.result import UNTOUCHED, File, Refused, Result
-from gpuctl.provision.run.plan import Look, changes_of, completed_by, contents, look, planned, telling
+from gpuctl.provision.run.plan import Look, changes_of, completed_by, contents, kept, look, planned, telling
 from gpuctl.provision.run.recorder import Recorder, cut_short, settle
 from gpuctl.provision.run.undo import RESTART_DEADLINE, as_before, undo
 from gpuctl.provision.setup import DaemonProblem, Edit, NotUp, Setup
@@ -48,7 +48,7 @@ def conduct(errand: Errand) -> Result:
             files.check_near(wish.config)
         before = planned(setup, errand.packages)
         agrees = before.agrees and not before.changes
-        outcome = Outcome(changed=before.changes, diff=before.diff, verified=agrees)
+        outcome = Outcome(changed=before.changes, diff=before.diff, verified=agrees, keeps=before.keeps)
         result = result_of(errand, setup, Plan(before.steps), outcome, cut)
         if wish.dry_run or not (before.steps or setup.undoes or completed_by(setup, cut)):
             return result
@@ -168,8 +168,7 @@ def _changed(work: Work, setup: Setup, looks: Sequence[Look], below: Sequence[Ru
     if setup.daemon is None or outcome.restarted or not setup.takes_away:
         return outcome
     # A reload unsets nothing in some daemons: what the files do not say any more holds until the next start.
-    before = {one.before.path: one.before.raw for one in changes}
-    return replace(outcome, keeps=setup.daemon.keeps(before, contents(changes)))
+    return replace(outcome, keeps=kept(setup.daemon, changes))
 
 
 def _write(work: Work, looks: Sequence[Look], engine: str, takes_away: bool = False) -> None:

@@ -9,22 +9,25 @@ from typing import Any
 
 from gpuctl.checks.remedies import as_root
 from gpuctl.command import command
-from gpuctl.engines.crio import INHERITED, register
+from gpuctl.compat.knowledge.cdi import CRIO_SINCE
+from gpuctl.compat.versions import compare, leading
+from gpuctl.engines.crio import completed, inherited, is_program, register, settings, shown_program
+from gpuctl.engines.merge import same
 from gpuctl.engines.toml.shown import diff
-from gpuctl.engines.toml.text import NotAccepted
-from gpuctl.facts.crio import FOLDER, Crio, CrioConfig, merged
+from gpuctl.engines.toml.text import NotAccepted, set_values, values
+from gpuctl.facts.crio import CONFIG, FOLDER, Crio, CrioConfig, in_order, merged, option
 from gpuctl.facts.gather import Facts
 from gpuctl.facts.machine.system import System
 from gpuctl.facts.toolkit.toolkit import Toolkit
-from gpuctl.host.look.reading import Host
+from gpuctl.host.look.reading import Host, Outcome
 from gpuctl.host.status import status_of
 from gpuctl.host.write import files
 from gpuctl.model import ENGINES, CannotTell, Disturbs, ExitCode, Remedy
 from gpuctl.provision.engines.crio.daemon import CrioDaemon
 from gpuctl.provision.engines.daemons import refused
-from gpuctl.provision.engines.runtime_program import PROGRAM, whole_path
+from gpuctl.provision.engines.runtime_program import whole_path
 from gpuctl.provision.result import Refused, Wish
-from gpuctl.provision.setup import Edit, Engine, Setup
+from gpuctl.provision.setup import Document, Edit, Engine, Setup
 
 ENGINE, TITLE = "crio", ENGINES["crio"]
 DROP_IN = "99-nvidia.conf"
@@ -40,17 +43,18 @@ _TOO_OLD = "CRI-O takes up runtimes on a reload from 1.26 on: this one waits for
 def plan(host: Host, facts: Facts, wish: Wish) -> Setup:
     """Returns what registers the runtime. Raises Refused. `facts` must have System, Crio and Toolkit."""
     crio, configs = _seen(facts)
-    folder = crio.folder.value or FOLDER
-    path = wish.config or posixpath.join(folder, DROP_IN)
+    path = wish.config or posixpath.join(crio.folder.value or FOLDER, DROP_IN)
     program = whole_path(host, facts.known(System), wish, TITLE)
-    effective = crio.daemon.value or merged(configs)
-    entry = {"runtime_path": program, "runtime_type": "oci", **inherited(effective, wish.name)}
+    _check_flags(crio, wish)
+    notes = _about_cdi(crio, wish)
     others = [one for one in configs if not files.same_file(one.path, path)]
-    _check_later(path, others, entry, wish)
-    edits = () if _is_elsewhere(path, others, entry, wish) else (_edit(path, folder, entry, wish),)
-    is_read = posixpath.dirname(path) == folder
+    entry = _entry(crio, merged(configs), wish, program)
+    _check_later(crio, path, others, program, wish)
+    edits = _edits(host, crio, path, others, entry, wish)
+    is_read = _is_read(crio, path)
     daemon = running(host, facts) if is_read and wish.reload else None
-    setup = Setup(ENGINE, TITLE, edits, daemon, notes=_why_not_told(crio, path, is_read, wish), look=LOOK)
+    notes = (*_why_not_told(crio, path, is_read, wish), *notes)
+    setup = Setup(ENGINE, TITLE, edits, daemon, notes=notes, look=LOOK)
     return _with_waits(host, facts, setup, path, wish) if daemon else setup
 
 
@@ -61,9 +65,8 @@ def running(host: Host, facts: Facts) -> CrioDaemon | None:
         return None
     unit = crio.unit.value
     told_by = unit.name if unit and unit.active else None
-    return CrioDaemon(
-        host, crio.process.value, crio.socket.value, told_by, crio.version.value or "", crio.folder.value or FOLDER
-    )
+    config, folder = crio.config.value or CONFIG, crio.folder.value or FOLDER
+    return CrioDaemon(host, crio.process.value, crio.socket.value, told_by, crio.version.value or "", config, folder)
 
 
 def _seen(facts: Facts) -> tuple[Crio, tuple[CrioConfig, ...]]:
@@ -80,47 +83,84 @@ def _seen(facts: Facts) -> tuple[Crio, tuple[CrioConfig, ...]]:
     return crio, configs
 
 
-def inherited(config: CrioConfig, name: str) -> Mapping[str, Any]:
-    """Returns what the new runtime needs of the one that it will call: the default, or crun or runc.
-
-    A default of another kind, such as kata's virtual machines, has nothing to hand on.
-    """
-    for candidate in (config.default_runtime, "crun", "runc"):
-        entry = config.runtimes.get(candidate, {})
-        is_plain = entry.get("runtime_type", "") in ("", "oci") and PROGRAM not in str(entry.get("runtime_path"))
-        if entry and is_plain and candidate != name:
-            return {key: entry[key] for key in INHERITED if entry.get(key)}
-    return {}
+def _check_flags(crio: Crio, wish: Wish) -> None:
+    """A command line goes before all files when CRI-O starts, and a reload passes over it (internal/criocli)."""
+    argv = crio.process.value.argv if crio.process.value else ()
+    default = option(argv, "--default-runtime")
+    if wish.default and default not in ("", wish.name):
+        raise Refused(f"CRI-O gets --default-runtime={default} on its command line, which goes before its files.")
 
 
-def _check_later(path: str, others: list[CrioConfig], entry: Mapping[str, Any], wish: Wish) -> None:
+def _about_cdi(crio: Crio, wish: Wish) -> tuple[str, ...]:
+    """Raises Refused where CDI is wished and this CRI-O has none."""
+    version = leading(crio.version.value or "")
+    if wish.cdi and version and compare(version, CRIO_SINCE) < 0:
+        raise Refused(f"CRI-O {version} has no CDI: it came with {CRIO_SINCE}.")
+    return ("CRI-O always reads CDI specifications: there is nothing to switch on.",) if wish.cdi else ()
+
+
+def _entry(crio: Crio, said: CrioConfig, wish: Wish, program: str) -> dict[str, Any]:
+    """The wished table: what its files say of the runtime that it really uses, by its own word."""
+    default = crio.daemon.value.default_runtime if crio.daemon.value else said.default_runtime
+    ours = {"runtime_path": program, "runtime_type": "oci"}
+    return {**ours, **inherited(said.runtimes, default, wish.name)}
+
+
+def _check_later(crio: Crio, path: str, others: list[CrioConfig], program: str, wish: Wish) -> None:
     """A file that is read after ours would win."""
-    for one in others:
+    ours = CrioConfig(path, {}, "", "")
+    order = in_order([*others, ours], crio.config.value or CONFIG)
+    for one in order[order.index(ours) + 1 :] if _is_read(crio, path) else ():
         there = one.runtimes.get(wish.name)
-        if one.path < path or posixpath.dirname(one.path) != posixpath.dirname(path):
-            continue
-        if there and there.get("runtime_path") != entry["runtime_path"]:
-            raise Refused(f"{one.path} registers {wish.name} as {there.get('runtime_path')}, and counts after {path}.")
+        if there and not is_program(there, program):
+            what = shown_program(there)
+            raise Refused(f"{one.path} registers {wish.name} as {what}, and counts after {path}.")
         if wish.default and one.default_runtime not in ("", wish.name):
             raise Refused(f"{one.path} makes {one.default_runtime} the default runtime, and counts after {path}.")
 
 
-def _is_elsewhere(path: str, others: list[CrioConfig], entry: Mapping[str, Any], wish: Wish) -> bool:
-    """Whether other files say all of it already, and say it right."""
+def _is_read(crio: Crio, path: str) -> bool:
+    return path == crio.config.value or path.startswith(f"{crio.folder.value}/")
+
+
+def _edits(
+    host: Host, crio: Crio, path: str, others: list[CrioConfig], entry: Mapping[str, Any], wish: Wish
+) -> tuple[Edit, ...]:
+    """Nothing is written where other files say all that is wished.
+
+    Of a table that several files have the last one counts as a whole, so that ours takes over what theirs has.
+    """
     said = merged(others)
-    there = said.runtimes.get(wish.name)
-    if there is None or (wish.default and said.default_runtime != wish.name):
-        return False
-    if there.get("runtime_path") != entry["runtime_path"] and not wish.force:
+    there = said.runtimes.get(wish.name, {})
+    is_same = is_program(there, entry["runtime_path"])
+    if there and not is_same and not wish.force and not _says_itself(path, wish.name):
         where = next(one.path for one in reversed(others) if wish.name in one.runtimes)
-        raise Refused(f"{where} registers {wish.name} as {there.get('runtime_path')}. Use --force to have {path} win.")
-    return all(key in there for key in entry if key != "runtime_type")
+        what = shown_program(there)
+        raise Refused(f"{where} registers {wish.name} as {what}. Use --force to have {path} win.")
+    wanted = completed(there if is_same else {}, entry, wish.force)
+    is_default = not wish.default or said.default_runtime == wish.name
+    if same({"runtime_type": "oci", **there}, wanted) and is_default:
+        return ()
+    _check_monitor(host, wanted)
+    return (_edit(crio, path, wanted, wish),)
 
 
-def _edit(path: str, folder: str, entry: Mapping[str, Any], wish: Wish) -> Edit:
+def _check_monitor(host: Host, entry: Mapping[str, Any]) -> None:
+    """A reload does not look at it: CRI-O would take the file up, and not start any more (seen on 1.36)."""
+    monitor = str(entry.get("monitor_path", ""))
+    if monitor and host.stat(monitor).outcome is Outcome.ABSENT:
+        raise Refused(f"{monitor}, the monitor of CRI-O's runtimes, is not there: CRI-O would not start any more.")
+
+
+def _says_itself(path: str, name: str) -> bool:
+    return name in settings(files.read(path).raw).runtimes
+
+
+def _edit(crio: Crio, path: str, entry: Mapping[str, Any], wish: Wish) -> Edit:
     # Every file of CRI-O's directory counts, a backup too: what the file was is kept beside the directory.
-    aside = posixpath.dirname(folder) if posixpath.dirname(path) == folder else ""
-    return Edit(path, _editor(path, entry, wish), diff, aside=aside)
+    folder = crio.folder.value or FOLDER
+    place = posixpath.dirname(folder) if path.startswith(f"{folder}/") else ""
+    return Edit(path, _editor(path, entry, wish), diff, values=values, aside=place)
 
 
 def _editor(path: str, entry: Mapping[str, Any], wish: Wish) -> Callable[[bytes | None], bytes | None]:
@@ -135,7 +175,7 @@ def _editor(path: str, entry: Mapping[str, Any], wish: Wish) -> Callable[[bytes 
 
 def _why_not_told(crio: Crio, path: str, is_read: bool, wish: Wish) -> tuple[str, ...]:
     if not is_read:
-        return (f"CRI-O reads the files in {crio.folder.value}, not {path}: it was not told.",)
+        return (f"CRI-O reads {crio.config.value} and {crio.folder.value}, not {path}: it was not told.",)
     if crio.process.value is None:
         return ("CRI-O is not running: it reads the file when it starts. Nothing was verified.",)
     return () if wish.reload else ("CRI-O was not told. It reads the file on a reload: systemctl reload crio.",)
@@ -162,4 +202,4 @@ def _started_since(host: Host, crio: Crio, path: str) -> bool:
     return seen is not None and process is not None and process.started > seen.ctime
 
 
-CRIO = Engine(TITLE, plan, running, (System, Crio, Toolkit), diff)
+CRIO = Engine(TITLE, plan, running, (System, Crio, Toolkit), diff, Document(values, set_values))

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import posixpath
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gpuctl.compat.versions import docker_version
 from gpuctl.engines.crio import settings
-from gpuctl.facts.crio import CrioConfig, CrioProcess, ask
-from gpuctl.host.look.reading import Host
+from gpuctl.facts.crio import CrioConfig, CrioProcess, ask, in_order, merged, option, options, read_files
+from gpuctl.host.look.reading import Host, Outcome
 from gpuctl.host.write.files import behind_links
 from gpuctl.model import CannotTell, Disturbs, Step
 from gpuctl.provision.engines.daemons import Runtimes, difference, restarted, tell, tell_process, wait
-from gpuctl.provision.setup import Contents
+from gpuctl.provision.setup import Contents, Kept
 
 RELOADS_SINCE = "1.26.0"
 """From here on a reload takes up `runtimes` and `default_runtime` (https://github.com/cri-o/cri-o/pull/6056). Late 1.25
 releases do too (pull request 6270); a restart is right for them as well."""
 ANSWER_DEADLINE = 3.0
+BUILT_IN = ("crun", "runc")
+"""What it has where no file says otherwise: crun since 1.31, runc before (pkg/config/config.go, DefaultConfig)."""
 
 
 @dataclass(frozen=True)
@@ -29,11 +31,13 @@ class CrioDaemon:
     socket: str
     unit: str | None
     version: str
+    config: str
+    """Its main file."""
     folder: str
-    """Every file of it counts."""
+    """Every file of it counts, and of the folders in it."""
 
     def reads(self, path: str) -> bool:
-        return posixpath.dirname(path) == behind_links(self.folder)
+        return path == behind_links(self.config) or path.startswith(f"{behind_links(self.folder)}/")
 
     @property
     def reloading(self) -> Step | None:
@@ -50,14 +54,22 @@ class CrioDaemon:
         return Step(text, Disturbs.NEW_CONTAINERS)
 
     def difference(self, contents: Contents) -> str:
+        """Returns in which way it differs from all its files: what lacks, and what it has that none of them says."""
         try:
             has = ask(self.host, self.socket, ANSWER_DEADLINE).get()
         except CannotTell as reason:
             return f"CRI-O does not answer: {reason}"
         if has is None:
             return "CRI-O does not answer: its socket is gone"
-        wanted = map(settings, contents.values())
-        return next(filter(None, (difference("CRI-O", _runtimes(one), _runtimes(has)) for one in wanted)), "")
+        try:
+            files = merged(self._files(contents))
+        except CannotTell as reason:
+            return f"CRI-O's files cannot be read: {reason}"
+        named = {name for raw in contents.values() for name in settings(raw).runtimes} & files.runtimes.keys()
+        programs = {name: files.runtimes[name].get("runtime_path", "") for name in sorted(named)}
+        default = "" if option(self.process.argv, "--default-runtime") else files.default_runtime
+        lacks = difference("CRI-O", Runtimes(programs, default), _runtimes(has))
+        return lacks or self._surplus(files, has) or self._refused(has)
 
     def reload(self, contents: Contents, deadline: float) -> None:
         if self.unit:
@@ -70,8 +82,59 @@ class CrioDaemon:
         with restarted(self.unit or ""):
             wait(lambda left: self.difference(contents), deadline)
 
-    def keeps(self, before: Contents, now: Contents) -> str:
-        return ""  # a reload puts the whole table of runtimes in the place of the old one
+    def keeps(self, before: Contents, now: Contents) -> Kept:
+        """Returns what it still has, and the file that says so too: none where it waits for a restart."""
+        try:
+            has, files = ask(self.host, self.socket, ANSWER_DEADLINE).get(), self._files(now)
+        except CannotTell:
+            return Kept("")
+        if has is None:
+            return Kept("")
+        old, new = (merged([settings(raw) for raw in contents.values()]) for contents in (before, now))
+        names = sorted((old.runtimes.keys() - new.runtimes.keys()) & has.runtimes.keys())
+        is_default = old.default_runtime not in ("", new.default_runtime) and has.default_runtime == old.default_runtime
+        stays = [f"the runtime {name}" for name in names]
+        stays += [f"the default runtime {old.default_runtime}"] if is_default else []
+        also = [
+            one.path
+            for one in files
+            if one.runtimes.keys() & names or (is_default and one.default_runtime == old.default_runtime)
+        ]
+        return Kept(" and ".join(stays), also[-1] if stays and also else "")
+
+    def _files(self, contents: Contents) -> list[CrioConfig]:
+        """What all its files say, those in `contents` being as they are there. Raises CannotTell."""
+        there = {behind_links(one.path): one for one in read_files(self.host, self.config, self.folder).get() or ()}
+        names = {path: there[path].path if path in there else path for path in contents if self.reads(path)}
+        there |= {path: settings(contents[path], name) for path, name in names.items()}
+        return in_order(there.values(), self.config)
+
+    def _surplus(self, files: CrioConfig, has: CrioConfig) -> str:
+        """What no file says: its command line may have said it, or it is CRI-O's own."""
+        known = {*files.runtimes, *BUILT_IN, *_named(self.process.argv)}
+        extra = next((name for name in sorted(has.runtimes) if name not in known), None)
+        if extra:
+            return f"CRI-O lists the runtime {extra}, which no file registers"
+        if not files.default_runtime and has.default_runtime not in known:
+            return f"CRI-O's default runtime is {has.default_runtime}, which no file says"
+        return ""
+
+    def _refused(self, has: CrioConfig) -> str:
+        """What shows that it has refused its files: it tells of a default runtime that cannot be as if it counted.
+
+        https://github.com/cri-o/cri-o, pkg/config/reload.go, ReloadRuntimes; seen on 1.36.
+        """
+        program = has.runtimes.get(has.default_runtime, {}).get("runtime_path", "")
+        if program and self.host.stat(program).outcome is not Outcome.ABSENT:
+            return ""
+        missing = program or "its program"
+        return f"CRI-O has refused its files: {missing} of the default runtime {has.default_runtime} is not there"
+
+
+def _named(argv: tuple[str, ...]) -> Iterator[str]:
+    """The runtimes that its command line names, each with its path and more: crio(8), --runtimes."""
+    for word in options(argv, "--runtimes", "--default-runtime"):
+        yield from (one.partition(":")[0] for one in word.split(","))
 
 
 def _runtimes(config: CrioConfig) -> Runtimes:

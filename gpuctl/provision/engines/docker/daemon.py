@@ -20,7 +20,7 @@ from gpuctl.host.write.files import behind_links, same_file
 from gpuctl.model import Disturbs, Step
 from gpuctl.provision.engines.daemons import Runtimes, difference, restarted, tell, tell_process, wait
 from gpuctl.provision.result import Refused
-from gpuctl.provision.setup import Contents, DaemonProblem, NotUp, accept
+from gpuctl.provision.setup import Contents, DaemonProblem, Kept, NotUp, accept
 
 VALIDATES_SINCE = "23.0"
 VALIDATE_DEADLINE = 10.0
@@ -105,17 +105,17 @@ class DockerDaemon:
             if wanted.cdi and not self._answer(ANSWER_DEADLINE).cdi:
                 raise DaemonProblem("Docker does not have CDI on, although its file says so.")
 
-    def keeps(self, before: Contents, now: Contents) -> str:
-        """Returns what it keeps although the file does not say it any more: a reload unsets nothing. "" for nothing."""
+    def keeps(self, before: Contents, now: Contents) -> Kept:
+        """Returns what it still has although the file does not say it any more: a reload unsets nothing."""
         old, new = self._wanted(before), self._wanted(now)
         try:
             has = self._answer(ANSWER_DEADLINE)
         except DaemonProblem:
-            return ""
+            return Kept("")
         stays = [f"the runtime {name}" for name in (old.runtimes.keys() - new.runtimes.keys()) & has.runtimes.keys()]
         if old.default and not new.default and has.default == old.default:
             stays.append(f"the default runtime {old.default}")
-        return " and ".join(stays)
+        return Kept(" and ".join(stays))
 
     def _wanted(self, contents: Contents) -> Settings:
         return settings_of(contents.get(behind_links(self.path)))

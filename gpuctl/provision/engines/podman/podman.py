@@ -20,7 +20,7 @@ from gpuctl.host.write.files import behind_links
 from gpuctl.model import ENGINES, CannotTell, Disturbs, ExitCode, Remedy, Step
 from gpuctl.provision.engines.cdi import diff, edit, generated
 from gpuctl.provision.result import Refused, Wish
-from gpuctl.provision.setup import Contents, DaemonProblem, Engine, NotUp, Setup
+from gpuctl.provision.setup import Contents, DaemonProblem, Engine, Kept, NotUp, Setup
 
 ENGINE, TITLE = "podman", ENGINES["podman"]
 SPEC = "/etc/cdi/nvidia.yaml"
@@ -123,6 +123,7 @@ class Reader:
     """Speaks for Podman as a daemon would: to reload is to ask whether all is as the specification says."""
 
     host: Host
+    unit: None = None
 
     @property
     def reloading(self) -> Step:
@@ -147,8 +148,8 @@ class Reader:
     def restart(self, contents: Contents, deadline: float) -> None:
         raise NotUp("Podman has no daemon that could be restarted.")
 
-    def keeps(self, before: Contents, now: Contents) -> str:
-        return ""
+    def keeps(self, before: Contents, now: Contents) -> Kept:
+        return Kept("")
 
 
 def _difference(host: Host) -> str:

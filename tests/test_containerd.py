@@ -27,6 +27,7 @@ from gpuctl.facts.machine.system import System
 from gpuctl.host.look.local import LocalHost
 from gpuctl.host.look.reading import Host
 from gpuctl.model import Disturbs, Fact
+from gpuctl.provision.engines.choose import restart
 from gpuctl.provision.engines.containerd.containerd import plan, running
 from gpuctl.provision.result import Refused, Wish
 from gpuctl.provision.setup import NotUp, Setup
@@ -189,6 +190,47 @@ def test_imports_and_drop_ins_keep_all_that_they_say_and_the_runtime_counts(
     assert dump.count("SystemdCgroup = true") == 2
 
 
+def test_nvidia_ctks_drop_in_that_keeps_cri_from_loading_gets_the_runtime_that_it_lacks(
+    new_containerd: Callable[..., Containerd], runtime: str
+) -> None:
+    daemon = new_containerd("", start=False)
+    own = f"[{V2}]\n  stats_collect_period = 7\n"
+    daemon.config.write_text(f'version = 2\nimports = ["{daemon.root}/conf.d/*.toml"]\n{own}')
+    drop_in = daemon.root / "conf.d/99-nvidia.toml"
+    table = f"{V2}.containerd.runtimes.nvidia"
+    drop_in.write_text(
+        f'version = 2\n[{table}]\nruntime_type = "io.containerd.runc.v2"\n[{table}.options]\nBinaryName = "{runtime}"\n'
+    )
+    daemon.start()
+    assert probe_containerd(LocalHost()).cri.value is None
+    setup = installed(daemon, runtime)
+    assert [edit.path for edit in setup.edits] == [str(drop_in)]
+    assert f"What {daemon.config} says of CRI does not count: {drop_in} takes its place." in setup.notes
+    assert "stats_collect_period = 10" in daemon.dump()  # containerd's own
+    has(daemon, runtime, "runc")
+
+
+def test_a_default_runtime_that_no_file_has_is_named(new_containerd: Callable[..., Containerd], runtime: str) -> None:
+    daemon = new_containerd(f'version = 2\n[{V2}.containerd]\n  default_runtime_name = "crun"\n')
+    with pytest.raises(Refused, match="default_runtime_name is crun, of which no file has a table"):
+        planned(daemon, runtime_path=runtime)
+
+
+def test_cdi_is_switched_on_where_it_is_off_and_refused_where_there_is_none(
+    new_containerd: Callable[..., Containerd], runtime: str
+) -> None:
+    with pytest.raises(Refused, match=r"containerd 1\.6\.\d+ has no CDI: it came with 1\.7\.0"):
+        planned(new_containerd(), runtime_path=runtime, cdi=True)
+    off = new_containerd(f"version = 2\n[{V2}]\n  cdi_spec_dirs = []\n", "trixie")
+    installed(off, runtime, cdi=True)
+    has(off, runtime, "runc")
+    cri = probe_containerd(LocalHost()).cri.value
+    assert cri and cri.cdi and "/var/run/cdi" in off.config.read_text()
+    on = new_containerd("version = 3\n", "sid")
+    assert "containerd has CDI on already." in installed(on, runtime, cdi=True).notes
+    assert "enable_cdi" not in on.config.read_text()
+
+
 def test_later_edits_of_the_main_file_still_count(new_containerd: Callable[..., Containerd], runtime: str) -> None:
     daemon = new_containerd()
     daemon.config.write_text(
@@ -301,6 +343,9 @@ def test_a_unit_that_does_not_spare_containers_or_takes_docker_along_is_told_of(
     daemon = running(machine, found)
     assert daemon and daemon.restarting and daemon.restarting.disturbs is Disturbs.RUNNING_CONTAINERS
     assert "docker.service" in daemon.restarting.text and "which stops containers" in daemon.restarting.text
+    remedy = restart(machine, daemon)
+    assert remedy and remedy.text == f"Restart{daemon.restarting.text.removeprefix('restart')}."
+    assert str(remedy.commands[0]).endswith("systemctl restart containerd.service")
 
 
 def process(*argv: str, parent: str = "systemd", unit: str = "containerd.service") -> dict[str, Any]:
@@ -437,5 +482,26 @@ def test_the_command_registers_and_takes_out_again_what_it_put_there(
     has(daemon, runtime, "nvidia")
     assert gpuctl(tmp_path, *install)["verified"]
     daemon.config.write_text(daemon.config.read_text().replace("= 7", "= 8"))
-    assert gpuctl(tmp_path, "uninstall-runtime")["changed"]
+    kept = ["containerd keeps the runtime nvidia and the default runtime nvidia until it is restarted."]
+    assert gpuctl(tmp_path, "uninstall-runtime", "--dry-run")["notes"] == kept
+    out = gpuctl(tmp_path, "uninstall-runtime")
+    assert (out["changed"], out["restart_needed"], out["notes"]) == (True, True, kept)
     assert daemon.config.read_text() == f"# mine\nversion = 2\n\n[{V2}]\n  stats_collect_period = 8 # kept\n"
+
+
+@pytest.mark.parametrize(("config", "plugin"), [(None, V2), (STOCK_DOCKER, "plugins.cri")])
+def test_what_others_have_built_on_the_file_since_keeps_what_it_needs(
+    new_containerd: Callable[..., Containerd], runtime: str, tmp_path: Path, config: str | None, plugin: str
+) -> None:
+    daemon = new_containerd(config or "")
+    if config is None:
+        daemon.config.unlink()
+    gpuctl(tmp_path, "install-runtime", "--engine=containerd", f"--runtime-path={runtime}")
+    site = f'\n[{plugin}.containerd.runtimes.site]\n  runtime_type = "io.containerd.runc.v2"\n'
+    daemon.config.write_text(daemon.config.read_text() + site)
+    has(daemon, runtime, "runc")
+    assert gpuctl(tmp_path, "uninstall-runtime")["changed"]
+    daemon.stop()
+    daemon.start()
+    cri = probe_containerd(LocalHost()).cri.value
+    assert cri and (sorted(cri.runtimes), cri.default) == (["runc", "site"], "runc")

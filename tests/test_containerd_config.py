@@ -21,6 +21,7 @@ from gpuctl.engines.containerd import (
     default_of,
     enable,
     merged,
+    missing_runc,
     register,
     runtimes_of,
     settings,
@@ -44,9 +45,9 @@ STOCK_DEBIAN = b"""version = 2
 def registered(raw: bytes, generation: int = 1, default: bool = False, force: bool = False) -> bytes:
     plugin = cri_plugin(raw, generation)
     document = merged([raw], plugin, generation)
-    alone = generation < 2 and not settings(document, plugin).runtimes
-    entry = wished_entry(document, plugin, PROGRAM)
-    return register(raw, plugin, "nvidia", entry, default=default, force=force, alone=alone)
+    further = missing_runc(document, plugin) if generation < 2 else ()
+    entry = wished_entry(document, plugin, "nvidia", PROGRAM)
+    return register(raw, plugin, "nvidia", entry, default=default, force=force, further=further)
 
 
 def entry_in(raw: bytes, plugin: str) -> Any:
@@ -173,6 +174,34 @@ def test_runcs_cgroup_driver_and_spec_are_inherited_and_not_those_of_a_kata_defa
     }
 
 
+USED = {
+    "the default": ("site", {"site": "BinaryName = '/opt/site'\nSystemdCgroup = true", "runc": ""}),
+    "the default before runc": ("site", {"site": "SystemdCgroup = true", "runc": "SystemdCgroup = false"}),
+    "runc where the default is NVIDIA's": ("nvidia-cdi", {"nvidia-cdi": "", "runc": "SystemdCgroup = true"}),
+    "runc where the default calls NVIDIA's program": (
+        "gpu",
+        {"gpu": f"BinaryName = '{PROGRAM}'", "runc": "SystemdCgroup = true"},
+    ),
+    "crun where there is no runc": ("", {"crun": "SystemdCgroup = true"}),
+}
+PLUGINS = [(1, 1, "cri"), (2, 1, V2), (2, 2, V2), (3, 2, RUNTIME_PLUGIN)]
+
+
+@pytest.mark.parametrize(("version", "generation", "plugin"), PLUGINS)
+@pytest.mark.parametrize(("default", "options"), USED.values(), ids=list(USED))
+def test_the_entry_has_what_the_runtime_has_that_containers_use(
+    version: int, generation: int, plugin: str, default: str, options: dict[str, str]
+) -> None:
+    at = f'plugins."{plugin}".containerd'
+    text = f'version = {version}\n[{at}]\ndefault_runtime_name = "{default}"\n'
+    for name, said in options.items():
+        table = f"{at}.runtimes.{name}"
+        text += f'[{table}]\nruntime_type = ""\nsnapshotter = "{name}"\n[{table}.options]\n{said}\n'
+    entry = entry_in(registered(text.encode(), generation), plugin)
+    assert (entry["runtime_type"], entry["options"]) == (RUNC_V2, {"BinaryName": PROGRAM, "SystemdCgroup": True})
+    assert "SystemdCgroup = true" in options[entry["snapshotter"]]
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [
@@ -196,7 +225,7 @@ def test_what_nvidia_ctk_or_a_person_registered_alike_is_left_and_what_differs_i
     BinaryName = "{PROGRAM}"
     SystemdCgroup = false
 """.encode()
-    assert registered(raw) == raw
+    assert registered(raw, 2) == raw
     other = raw.replace(PROGRAM.encode(), b"/opt/other")
     with pytest.raises(Differs, match=f"another way: its BinaryName is /opt/other, not {PROGRAM}") as refused:
         registered(other)

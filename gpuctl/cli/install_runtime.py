@@ -38,7 +38,7 @@ def command(
             show_default=False,
         ),
     ] = None,
-    cdi: Annotated[bool, typer.Option("--cdi", help="Switch CDI on too (features.cdi, Docker 25.0 to 28.1).")] = False,
+    cdi: Annotated[bool, typer.Option("--cdi", help="Switch CDI on (Docker 25.0 to 28.1, containerd 1.7).")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an entry of that name that differs.")] = False,
     no_reload: Annotated[bool, typer.Option("--no-reload", help="Only write the file; verify nothing.")] = False,
     restart: Annotated[

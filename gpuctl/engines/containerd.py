@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gpuctl.engines.merge import REMOVED, Keys, Value, value_at
+from gpuctl.engines.merge import REMOVED, Keys, Value, Values, value_at
 from gpuctl.engines.toml.spelling import told
 from gpuctl.engines.toml.text import NotAccepted, decoded, line_of, set_values, table_at, values
 
@@ -21,6 +21,11 @@ CRI_PLUGINS = ("cri", "io.containerd.grpc.v1.cri", RUNTIME_PLUGIN, "io.container
 DISABLED: Keys = ("disabled_plugins",)
 _NEWEST_VERSION = 4
 _UNSET = (REMOVED, False, "")
+_OWN = ("runtime_type", "runtime_engine", "runtime_root", "runtime_path", "cfg_path", "options")
+_OWN_OPTIONS = ("BinaryName", "Runtime", "RuntimeRoot")
+"""What says which program a runtime is: all else of the one that containers use holds for the new one too."""
+CDI_FOLDERS = ["/etc/cdi", "/var/run/cdi"]
+"""containerd's own default of cdi_spec_dirs (docs/cri/config.md)."""
 _TYPES: Mapping[Keys, tuple[type, str]] = {
     ("privileged_without_host_devices",): (bool, "boolean"),
     ("base_runtime_spec",): (str, "string"),
@@ -43,6 +48,8 @@ class Settings:
     default: str
     disabled: bool
     """Whether the plugin is disabled, so that Kubernetes cannot use this containerd."""
+    cdi: bool | None = None
+    """What enable_cdi says; None: nothing."""
 
 
 def cri_plugin(raw: bytes, generation: int) -> str:
@@ -87,12 +94,12 @@ def check_types(raw: bytes, plugin: str) -> None:
     text, document = decoded(raw), values(raw)
     runtimes = runtimes_of(plugin)
     tables = [(*runtimes, name) for name in table_at(text, document, runtimes)]
-    for path in [default_table_of(plugin), *tables]:
-        table_at(text, document, (*path, "options"))
-    for path, (kind, name) in _TYPES.items():
-        found = value_at(document, (*runtimes, "runc", *path))
-        if found is not REMOVED and not isinstance(found, kind):
-            raise NotAccepted(f"{path[-1]} of runc is no {name}", line_of(text, (*runtimes, "runc", *path)))
+    for table in [default_table_of(plugin), *tables]:
+        table_at(text, document, (*table, "options"))
+        for path, (kind, name) in _TYPES.items():
+            found = value_at(document, (*table, *path))
+            if found is not REMOVED and not isinstance(found, kind):
+                raise NotAccepted(f"{path[-1]} of {table[-1]} is no {name}", line_of(text, (*table, *path)))
 
 
 def settings(document: Mapping[str, Any], plugin: str) -> Settings:
@@ -101,7 +108,10 @@ def settings(document: Mapping[str, Any], plugin: str) -> Settings:
     default = value_at(document, default_of(plugin))
     programs = {name: str(_table(runtimes, (name, "options")).get("BinaryName", "")) for name in runtimes}
     disabled = any(name in CRI_PLUGINS for name in _disabled(document))
-    return Settings(programs, default if isinstance(default, str) else "", disabled)
+    cdi = value_at(document, cdi_of(plugin))
+    return Settings(
+        programs, default if isinstance(default, str) else "", disabled, cdi if isinstance(cdi, bool) else None
+    )
 
 
 def runtimes_of(plugin: str) -> Keys:
@@ -114,25 +124,26 @@ def default_of(plugin: str) -> Keys:
     return ("plugins", plugin, "containerd", "default_runtime_name")
 
 
+def cdi_of(plugin: str) -> Keys:
+    """Returns where it stands that CDI is on: https://github.com/containerd/containerd, docs/cri/config.md."""
+    return ("plugins", plugin, "enable_cdi")
+
+
 def default_table_of(plugin: str) -> Keys:
     """Returns where the old table of the default runtime stands."""
     return ("plugins", plugin, "containerd", "default_runtime")
 
 
 def register(
-    raw: bytes, plugin: str, name: str, entry: Mapping[str, Any], *, default: bool, force: bool, alone: bool
+    raw: bytes, plugin: str, name: str, entry: Mapping[str, Any], *, default: bool, force: bool, further: Values = ()
 ) -> bytes:
     """Returns the bytes with the runtime registered, and made the default if `default`; the same bytes if it is so.
 
-    `entry` is what `wished_entry` gives. The CRI plugin is taken out of the disabled ones. `alone`: no file has any
-    runtime, so that this one would stand in the place of containerd's own runc; up to 1.7 CRI does not start without
-    its default runtime (https://github.com/containerd/containerd/issues/7982, seen on 1.6.20 and 1.7.24). Raises
-    NotAccepted, and Differs where NAME is registered in another way and not `force`.
+    `entry` is what `wished_entry` gives, `further` what else is to be set. The CRI plugin is taken out of the disabled
+    ones. Raises NotAccepted, and Differs where NAME is registered in another way and not `force`.
     """
     document = values(raw)
-    changes = list(_enabling(document))
-    if alone:
-        changes.append(((*runtimes_of(plugin), "runc"), {"runtime_type": RUNC_V2}))
+    changes = [*_enabling(document), *further]
     if default:
         _check_default(raw, document, plugin)
         changes.append((default_of(plugin), name))
@@ -146,26 +157,75 @@ def register(
     return set_values(raw, changes)
 
 
+def missing_runc(document: Mapping[str, Any], plugin: str) -> Values:
+    """Returns runc's table where the runtimes in files are to stand in the place of containerd's own, up to 1.7.
+
+    There CRI does not start without its default runtime, which is runc where no file names one
+    (https://github.com/containerd/containerd/issues/7982, seen on 1.6.20 and 1.7.24).
+    """
+    said = settings(document, plugin)
+    if "runc" in said.runtimes or (said.runtimes and said.default not in ("", "runc")):
+        return ()
+    return (((*runtimes_of(plugin), "runc"), {"runtime_type": RUNC_V2}),)
+
+
+def switching_cdi_on(document: Mapping[str, Any], plugin: str, generation: int) -> Values:
+    """Returns what has CRI read CDI specifications: it does by itself from 2.0 on, and never where no folder is named.
+
+    https://github.com/containerd/containerd/pull/9621.
+    """
+    folders: Keys = ("plugins", plugin, "cdi_spec_dirs")
+    is_on = value_at(document, cdi_of(plugin)) in ((True, REMOVED) if generation > 1 else (True,))
+    named: Values = ((folders, CDI_FOLDERS),) if value_at(document, folders) == [] else ()
+    return (*(() if is_on else ((cdi_of(plugin), True),)), *named)
+
+
+def carries(keys: Keys) -> Keys | None:
+    """Returns where others build on a value that gpuctl sets; None: nothing is built on it.
+
+    All of a file is of its version; other runtimes need runc beside them, and a plugin's settings need the plugin.
+    """
+    if keys == ("version",):
+        return ()
+    if keys == DISABLED:
+        return ("plugins",)
+    return keys[:-1] if keys[-2:] == ("runtimes", "runc") else None
+
+
 def enable(raw: bytes) -> bytes:
     """Returns the bytes with the CRI plugin taken out of the disabled ones. Raises NotAccepted."""
     return set_values(raw, list(_enabling(values(raw))))
 
 
-def wished_entry(document: Mapping[str, Any], plugin: str, program: str) -> dict[str, Any]:
-    """Returns the entry of a runtime of this program, which has what runc has: never what the default runtime has.
+def wished_entry(document: Mapping[str, Any], plugin: str, name: str, program: str) -> dict[str, Any]:
+    """Returns the entry of a runtime of this program, with what the runtime has that containers really use.
 
-    https://docs.nvidia.com/datacenter/cloud-native/container-toolkit/latest/install-guide.html. The cgroup driver has
-    to be the same for all runtimes of a node (https://github.com/containerd/containerd, docs/cri/config.md).
+    The cgroup driver has to be the same for all runtimes of a node (https://github.com/containerd/containerd,
+    docs/cri/config.md).
     """
-    runc = _table(document, (*runtimes_of(plugin), "runc"))
-    cgroup = value_at(runc, ("options", "SystemdCgroup"))
-    spec = runc.get("base_runtime_spec")
+    used = _used_runtime(document, plugin, name)
+    options = {key: value for key, value in _table(used, ("options",)).items() if key not in _OWN_OPTIONS}
     return {
-        "privileged_without_host_devices": runc.get("privileged_without_host_devices", False),
+        "privileged_without_host_devices": False,
         "runtime_type": RUNC_V2,
-        **({"base_runtime_spec": spec} if spec else {}),
-        "options": {"BinaryName": program, **({} if cgroup is REMOVED else {"SystemdCgroup": cgroup})},
+        **{key: value for key, value in used.items() if key not in _OWN and value not in ("", [])},
+        "options": {"BinaryName": program, **{key: value for key, value in options.items() if value != ""}},
     }
+
+
+def _used_runtime(document: Mapping[str, Any], plugin: str, name: str) -> Mapping[str, Any]:
+    """The default runtime's table, else runc's or crun's; NVIDIA's own, and other shims' such as kata's, are none."""
+    runtimes, default = _table(document, runtimes_of(plugin)), settings(document, plugin).default
+    old = _table(document, default_table_of(plugin))
+    named = (_table(runtimes, (one,)) for one in (default, "runc", "crun") if one != name and one[:6] != "nvidia")
+    found = (table for table in (old if old.get("runtime_type") else {}, *named) if table)
+    return next((table for table in found if _is_of_runcs_shim(table)), {})
+
+
+def _is_of_runcs_shim(table: Mapping[str, Any]) -> bool:
+    kind, program = str(table.get("runtime_type", "")), str(value_at(table, ("options", "BinaryName")))
+    is_other = kind.startswith(("io.containerd.", "/")) and not kind.startswith("io.containerd.runc.")
+    return not is_other and "nvidia-container-runtime" not in program
 
 
 def difference(there: Mapping[str, Any], wished: Mapping[str, Any]) -> str:

@@ -14,6 +14,9 @@ PODMAN_SINCE = "4.1.0"
 """The first Podman that reads a released specification, as nvidia-ctk writes it; 3.2 and later read a draft of it
 (https://github.com/cncf-tags/container-device-interface, README, "Podman configuration")."""
 
+CONTAINERD_SINCE = "1.7.0"
+"""https://github.com/containerd/containerd/pull/6654, https://github.com/containerd/containerd/releases/tag/v1.7.0."""
+
 CRIO_SINCE = "1.24.0"
 """The release after https://github.com/cri-o/cri-o/pull/5571, which is of January 2022, when 1.23 was out."""
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Mapping, Optional, Tuple, Union
 
 from gpuctl.facts.containerd.protobuf import fields, inner, message_of
-from gpuctl.host.decode import object_in, parse_object, text_in
+from gpuctl.host.decode import flag_in, object_in, parse_object, text_in
 from gpuctl.host.look.reading import Host, Outcome, Reading, fact, failure
 from gpuctl.model import Fact
 
@@ -26,6 +26,8 @@ class Cri:
     runtimes: Mapping[str, Optional[str]]
     """Each runtime's program, "" for runc's own; None where this version does not tell (up to 1.5)."""
     default: str
+    cdi: Optional[bool] = None
+    """Whether it reads CDI specifications; None where this version does not tell (up to 1.6)."""
 
 
 def ask_version(host: Host, endpoint: str) -> Fact[str]:
@@ -52,11 +54,13 @@ def parse_status(message: bytes) -> Cri:
     info = {_text(entry, 1): _text(entry, 2) for entry in inner(message, 2)}
     if "config" not in info:
         raise ValueError("there is no configuration in it")
-    containerd = object_in(parse_object(info["config"]), "containerd")
+    config = parse_object(info["config"])
+    containerd = object_in(config, "containerd")
     default, runtimes = text_in(containerd, "defaultRuntimeName"), object_in(containerd, "runtimes")
     if default is None:
         raise ValueError("its defaultRuntimeName is missing")
-    return Cri({name: _program(object_in(runtimes, name)) for name in runtimes}, default)
+    programs = {name: _program(object_in(runtimes, name)) for name in runtimes}
+    return Cri(programs, default, flag_in(config, "enableCDI"))
 
 
 def _program(entry: Mapping[str, Any]) -> Optional[str]:

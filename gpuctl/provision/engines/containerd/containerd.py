@@ -8,7 +8,9 @@ from dataclasses import replace
 
 from gpuctl.checks.remedies import as_root
 from gpuctl.command import command, operands
-from gpuctl.engines.containerd import Settings, cri_plugin, enable, settings
+from gpuctl.compat.knowledge.cdi import CONTAINERD_SINCE
+from gpuctl.compat.versions import compare, leading
+from gpuctl.engines.containerd import Settings, carries, cri_plugin, enable, settings
 from gpuctl.engines.toml.shown import diff
 from gpuctl.engines.toml.text import NotAccepted, set_values, values
 from gpuctl.facts.containerd.containerd import Containerd
@@ -18,7 +20,7 @@ from gpuctl.host.look.reading import Host, Outcome, failure, said_line
 from gpuctl.host.write import files
 from gpuctl.model import ENGINES, CannotTell, Disturbs, ExitCode, Remedy
 from gpuctl.provision.engines.containerd.daemon import Running
-from gpuctl.provision.engines.containerd.files import Layout, check, disabling, registered, target
+from gpuctl.provision.engines.containerd.files import Layout, check, disabling, registered, shadowed, target
 from gpuctl.provision.engines.daemons import not_restarted, refused
 from gpuctl.provision.engines.runtime_program import PROGRAM, whole_path
 from gpuctl.provision.result import Refused, Wish
@@ -43,6 +45,7 @@ def plan(host: Host, facts: Facts, wish: Wish) -> Setup:
     """
     containerd, system = _containerd(facts), facts.known(System)
     program = whole_path(host, system, wish, TITLE)
+    notes = _about_cdi(containerd, wish)
     if containerd.flavour.value in SELF_CONFIGURED and not wish.config:
         return _self_configured(host, containerd, system, wish, program)
     try:
@@ -51,7 +54,7 @@ def plan(host: Host, facts: Facts, wish: Wish) -> Setup:
     except NotAccepted as error:
         raise refused(wish.config or _main(containerd), error) from None
     daemon = _running(host, containerd) if wish.reload and _reads(containerd, layout) else None
-    notes = (*_enabled(layout), *_why_not_told(containerd, layout, wish))
+    notes = (*notes, *_enabled(layout), *shadowed(layout), *_why_not_told(containerd, layout, wish))
     return _setup(containerd, system, wish, edits, daemon, notes)
 
 
@@ -76,6 +79,20 @@ def _containerd(facts: Facts) -> Containerd:
             "The containerd that runs here is a part of Docker, and Kubernetes does not use it.", remedy=remedy
         )
     return containerd
+
+
+def _about_cdi(containerd: Containerd, wish: Wish) -> tuple[str, ...]:
+    """Raises Refused where CDI is wished and this containerd has none, or is told of it by somebody else."""
+    version, cri = leading(containerd.version.value or ""), containerd.cri.value
+    if not wish.cdi or (cri and cri.cdi):
+        return ("containerd has CDI on already.",) if wish.cdi else ()
+    if version and compare(version, CONTAINERD_SINCE) < 0:
+        raise Refused(f"containerd {version} has no CDI: it came with {CONTAINERD_SINCE}.")
+    if containerd.flavour.value in SELF_CONFIGURED and not wish.config:
+        raise Refused(
+            f"{containerd.title} writes containerd's files anew whenever it starts: enable_cdi is set in its template."
+        )
+    return ()
 
 
 def _main(containerd: Containerd) -> str:
@@ -110,11 +127,11 @@ def _edits(host: Host, containerd: Containerd, layout: Layout, wish: Wish, progr
 
     def change(raw: bytes) -> bytes:
         now = layout.with_contents({path: raw})
-        return registered(now, path, wish.name, wanted, default=wish.default, force=wish.force)
+        return registered(now, path, wanted, wish)
 
     changes = {**{file: enable for file in disabling(layout) if file != path}, path: change}
     planned = layout.with_contents({file: new(layout.raw(file)) for file, new in changes.items()})
-    check(planned, path, wish.name, wanted, wish.default)
+    check(planned, path, wanted, wish)
     names = {path: wish.name}
     inspectors = {file: _inspector(host, containerd, file, names.get(file, "")) for file in changes}
     return tuple(
@@ -151,8 +168,11 @@ def _inspector(host: Host, containerd: Containerd, file: str, name: str) -> Call
             words = said_line(reading.detail, -1) or failure(reading)
             raise Refused(f"containerd refuses the new {file}: {words.replace(path, file).rstrip('.')}.")
         dumped = reading.text.encode("utf-8")
-        if reading.ok and name and name not in settings(values(dumped), cri_plugin(dumped, 2)).runtimes:
+        said = settings(values(dumped), cri_plugin(dumped, 2)) if reading.ok and name else None
+        if said and name not in said.runtimes:
             raise Refused(f"containerd does not find the runtime {name} in the new {file}.")
+        if said and said.default not in said.runtimes:
+            raise Refused(f"containerd would not find its default runtime {said.default} in the new {file}.")
 
     return inspect
 
@@ -175,7 +195,7 @@ def _running(host: Host, containerd: Containerd) -> Running:
     def says(contents: Contents) -> Settings:
         said = _read(containerd, _main(containerd)).with_contents(contents).settings()
         # A template's variables are known to the distribution alone.
-        return Settings(said.runtimes, "" if "$" in said.default else said.default, said.disabled)
+        return replace(said, default="" if "$" in said.default else said.default)
 
     if containerd.flavour.value in SELF_CONFIGURED:
         return Running(host, containerd, lambda contents: Settings({}, "", False))
@@ -238,4 +258,4 @@ def _setup(
     return replace(setup, restart=wish.restart, restart_needed=True, late=(late,), remedy=remedy)
 
 
-CONTAINERD = Engine(TITLE, plan, running, (System, Containerd), diff, Document(values, set_values))
+CONTAINERD = Engine(TITLE, plan, running, (System, Containerd), diff, Document(values, set_values, carries))

@@ -14,7 +14,7 @@ from gpuctl.host.look.reading import Host
 from gpuctl.host.write.files import behind_links
 from gpuctl.model import Disturbs, Step
 from gpuctl.provision.engines.daemons import Runtimes, difference, restarted, wait
-from gpuctl.provision.setup import Contents, DaemonProblem, NotUp
+from gpuctl.provision.setup import Contents, DaemonProblem, Kept, NotUp
 
 _SERVERS = ("k3s.service", "rke2-server.service")
 
@@ -34,9 +34,26 @@ class Running:
         files = (self.containerd.config.value or "", *(self.containerd.files.value or ()))
         return posixpath.dirname(path) in {posixpath.dirname(behind_links(file)) for file in files}
 
-    def keeps(self, before: Contents, now: Contents) -> str:
-        """Returns "": what it has it keeps until it is restarted in any case, and its `difference` tells."""
-        return ""
+    def keeps(self, before: Contents, now: Contents) -> Kept:
+        """Returns what it took from the files when it started, and what they do not say any more."""
+        cri = ask_cri(self.host, self.containerd.endpoint).value
+        try:
+            old, new = self.says(before), self.says(now)
+        except NotAccepted:
+            return Kept("")
+        if cri is None:
+            return Kept("")
+        gone = old.runtimes.keys() - new.runtimes.keys() - {"runc"}  # which it has by itself
+        stays = [f"the runtime {name}" for name in sorted(gone & cri.runtimes.keys())]
+        if old.default not in ("", new.default) and cri.default == old.default:
+            stays.append(f"the default runtime {old.default}")
+        return Kept(" and ".join(stays))
+
+    @property
+    def unit(self) -> str | None:
+        """The unit that runs it."""
+        unit = self.containerd.unit.value
+        return unit.name if unit and unit.active else None
 
     @property
     def restarting(self) -> Step | None:
@@ -76,7 +93,8 @@ class Running:
 def _difference(wanted: Settings, has: Cri) -> str:
     # "" is runc, whose program containerd does not tell either.
     programs = {name: program or None for name, program in has.runtimes.items()}
-    return difference("containerd", Runtimes(wanted.runtimes, wanted.default), Runtimes(programs, has.default))
+    lacks = difference("containerd", Runtimes(wanted.runtimes, wanted.default), Runtimes(programs, has.default))
+    return lacks or ("containerd has CDI off" if wanted.cdi and has.cdi is False else "")
 
 
 def _restarting(containerd: Containerd, unit: Unit) -> Step:

@@ -13,15 +13,18 @@ from gpuctl.engines.containerd import (
     check_types,
     cri_plugin,
     merged,
+    missing_runc,
     new_file,
     register,
     runtimes_of,
     settings,
+    switching_cdi_on,
     wished_entry,
 )
-from gpuctl.engines.merge import REMOVED, value_at
+from gpuctl.engines.merge import REMOVED, Keys, value_at
 from gpuctl.engines.toml.text import NotAccepted, decoded, line_of, values
 from gpuctl.host.write.files import behind_links
+from gpuctl.provision.result import Wish
 from gpuctl.provision.setup import Contents
 
 _LIKE_BACKUP = ".gpuctl-x.bak"
@@ -89,13 +92,26 @@ def target(layout: Layout, name: str) -> str:
     the whole of it. From 2.0 on it is the one that knows the runtime already, else a drop-in of gpuctl's own where
     the main file imports a folder of them, else the main file.
     """
-    holding = ("plugins", layout.plugin)
-    path = holding if layout.generation < 2 else (*runtimes_of(layout.plugin), name)
-    holders = [file for file in layout.contents if value_at(values(layout.raw(file)), path) is not REMOVED]
+    holders = _holders(layout, (*runtimes_of(layout.plugin), name)) if layout.generation > 1 else _with_cri(layout)
     if holders:
         return holders[-1]
     folders = _imported_folders(layout) if layout.generation > 1 else []
     return posixpath.join(folders[0], DROP_IN) if folders else layout.main
+
+
+def shadowed(layout: Layout) -> tuple[str, ...]:
+    """Returns what to say of a file whose table of CRI another one stands in the place of, up to 1.7."""
+    *others, last = _with_cri(layout) or [""]
+    is_whole = others and layout.generation < 2
+    return (f"What {' and '.join(others)} says of CRI does not count: {last} takes its place.",) if is_whole else ()
+
+
+def _with_cri(layout: Layout) -> list[str]:
+    return _holders(layout, ("plugins", layout.plugin))
+
+
+def _holders(layout: Layout, path: Keys) -> list[str]:
+    return [file for file in layout.contents if value_at(values(layout.raw(file)), path) is not REMOVED]
 
 
 def _imported_folders(layout: Layout) -> list[str]:
@@ -112,15 +128,17 @@ def _patterns(layout: Layout) -> list[str]:
     return [posixpath.normpath(posixpath.join(folder, entry)) for entry in imports if isinstance(entry, str)]
 
 
-def registered(layout: Layout, path: str, name: str, program: str, *, default: bool, force: bool) -> bytes:
+def registered(layout: Layout, path: str, program: str, wish: Wish) -> bytes:
     """Returns what the file is to hold. Raises NotAccepted, and Differs where the runtime is there in another way."""
-    document = layout.document()
-    alone = layout.generation < 2 and value_at(document, runtimes_of(layout.plugin)) in ({}, REMOVED)
-    entry = wished_entry(document, layout.plugin, program)
-    return register(layout.raw(path), layout.plugin, name, entry, default=default, force=force, alone=alone)
+    document, plugin = layout.document(), layout.plugin
+    runc = missing_runc(document, plugin) if layout.generation < 2 else ()
+    cdi = switching_cdi_on(document, plugin, layout.generation) if wish.cdi else ()
+    entry = wished_entry(document, plugin, wish.name, program)
+    raw = layout.raw(path)
+    return register(raw, plugin, wish.name, entry, default=wish.default, force=wish.force, further=(*runc, *cdi))
 
 
-def check(layout: Layout, path: str, name: str, program: str, default: bool) -> None:
+def check(layout: Layout, path: str, program: str, wish: Wish) -> None:
     """Raises NotAccepted where the files, together, would not say what is wished: another one has the last word.
 
     Such a one is the backup too, which stands beside the file, where all that is in its folder is imported.
@@ -128,10 +146,14 @@ def check(layout: Layout, path: str, name: str, program: str, default: bool) -> 
     if any(fnmatchcase(path + _LIKE_BACKUP, pattern) for pattern in _patterns(layout)):
         raise NotAccepted("the main file imports all that is beside it, backups too: let it import *.toml")
     has = layout.settings()
-    if has.runtimes.get(name) != program:
-        raise NotAccepted(f"another file that containerd reads has the last word about the runtime {name}")
-    if default and has.default != name:
+    if has.runtimes.get(wish.name) != program:
+        raise NotAccepted(f"another file that containerd reads has the last word about the runtime {wish.name}")
+    if wish.default and has.default != wish.name:
         raise NotAccepted("another file that containerd reads has the last word about default_runtime_name")
+    if wish.cdi and has.cdi is False:
+        raise NotAccepted("another file that containerd reads has the last word about enable_cdi")
+    if "$" not in has.default and has.default not in ("", "runc", *has.runtimes):
+        raise NotAccepted(f"default_runtime_name is {has.default}, of which no file has a table: CRI does not start so")
 
 
 def disabling(layout: Layout) -> Mapping[str, bytes]:

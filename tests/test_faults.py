@@ -1,4 +1,7 @@
-"""Every call with which a run touches Docker's file or gpuctl's own records fails once, or is the last that it made."""
+"""Every call with which a run touches Docker's file or gpuctl's own records fails once, or is the last that it made.
+
+Of the runs that touch another engine's file, or take out what is there, every so manieth call.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,9 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
@@ -21,7 +24,7 @@ from realhost import DOCKER_28, build_root
 from simhost import Bed, Dockerd, SimHost, Toolkit
 
 CONFIG = "/etc/docker/daemon.json"
-OURS = ("/etc/docker", "/var/lib/gpuctl")
+OURS = ("/etc/docker", "/etc/containerd", "/etc/crio", "/var/lib/gpuctl")
 OLD = '{"debug": true}\n'
 NEW = '{"debug": true, "runtimes": {"nvidia": {"path": "/bin/true"}}}\n'
 CALLS = ("openat", "write", "fsync", "rename", "renameat", "renameat2", "unlink")
@@ -156,6 +159,68 @@ def test_rollback_finishes_a_rollback_that_was_killed_at_any_call(bed: Bed) -> N
                 assert (undone.code, content(host)) == (0, OLD), (site, undone)
 
         at_each(rollback_sites, strike)
+
+
+@dataclass(frozen=True)
+class Peer:
+    """An engine whose file at `path` changes. `files` is what lies there before."""
+
+    engine: str
+    path: str
+    files: Mapping[str, str]
+
+    @property
+    def commands(self) -> tuple[tuple[str, ...], ...]:
+        """The first puts something there, each other one takes it out again."""
+        install = (*GPUCTL, "install-runtime", f"--engine={self.engine}", "--runtime-path=/bin/true", "--set-default")
+        return install, (*GPUCTL, "uninstall-runtime"), (*GPUCTL, "rollback")
+
+    def seen(self, host: SimHost) -> dict[str, str]:
+        """What the engine reads: CRI-O every file of the folder, containerd the one."""
+        folder = host.path(self.path).parent
+        read = folder.iterdir() if self.engine == "crio" else [host.path(self.path)]
+        return {place.name: place.read_text() for place in read if place.is_file()}
+
+
+CRUN = '[crio.runtime]\ndefault_runtime = "crun"\n[crio.runtime.runtimes.crun]\nruntime_path = "/bin/true"\n'
+FOLDER = "/etc/crio/crio.conf.d"
+PEERS = [
+    Peer("containerd", "/etc/containerd/config.toml", {"/etc/containerd/config.toml": "version = 2\n"}),
+    Peer("crio", f"{FOLDER}/99-nvidia.conf", {f"{FOLDER}/10-crio.conf": CRUN}),
+]
+SAMPLES = 3
+"""Of each command; of all calls it would take minutes."""
+
+
+@pytest.mark.parametrize("peer", PEERS, ids=["containerd", "crio"])
+def test_a_run_that_is_struck_leaves_what_the_engine_reads_whole_and_can_be_done_again(bed: Bed, peer: Peer) -> None:
+    with ExitStack() as stack:
+        bare = stack.enter_context(closing(SimHost(bed, None, files=peer.files, env=STEADY)))
+        installed = stack.enter_context(closing(twin(bed, bare)))
+        for number, command in enumerate(peer.commands):
+            start = installed if number else bare
+            before = peer.seen(start)
+            with closing(twin(bed, start)) as host:
+                found = measured(host, command)
+                after = peer.seen(host)
+            if not number:
+                assert installed.run(command).code == 0 and peer.seen(installed) == after != before
+
+            def strike(
+                site: Site,
+                command: Sequence[str] = command,
+                start: SimHost = start,
+                known: Sequence[dict[str, str]] = (before, after),
+            ) -> None:
+                fault = "signal=KILL" if site.number % 2 else "error=EIO"
+                with closing(twin(bed, start)) as host:
+                    done = host.run([*site.strace(fault), *command])
+                    may_be = {0: known[1:], 1: known[:1], 3: known[:1], 4: known[:1]}.get(done.code, known)
+                    assert peer.seen(host) in may_be and "Traceback" not in done.err, (site, done)
+                    again = host.run(command)
+                    assert (again.code, peer.seen(host)) == (0, known[1]), (site, again)
+
+            at_each(found[number :: len(found) // SAMPLES], strike)
 
 
 @pytest.mark.parametrize(

@@ -32,10 +32,11 @@ class Look:
     def step(self) -> Step:
         """The step that writes it, or removes it."""
         path, diff = self.edit.path, self.edit.show(self.edit.path, self.before.raw, self.new)
+        aside = self.edit.aside
         if self.new is None:
-            text = f"remove {path}, and keep what it was beside where it was"
+            text = f"remove {path}, and keep what it was {f'in {aside}' if aside else 'beside where it was'}"
             return Step(text, Disturbs.NOTHING, "put it back", diff)
-        text = f"write {path}, and keep what it was beside it"
+        text = f"write {path}, and keep what it was {f'in {aside}' if aside else 'beside it'}"
         return Step(text, Disturbs.NOTHING, "put back what it was", diff)
 
 

@@ -146,3 +146,17 @@ def test_variables_leave_by_name_and_by_the_list() -> None:
 def test_settings_that_are_not_understood_are_masked_whole() -> None:
     for text in ("hunter", "{", '{"auths": {"r": {"auth": "x"}}'):
         assert redact("read", "/root/.docker/config.json", text)[0] == MASK
+
+
+def test_of_a_container_leaves_what_says_how_it_gets_gpus_and_no_more() -> None:
+    told = {
+        "Id": "c0ffee",
+        "Args": ["--key", "hunter2"],
+        "Config": {"Env": ["NVIDIA_VISIBLE_DEVICES=all", "ODD=a]b hunter2"], "Labels": {"owner": "hunter2"}},
+        "HostConfig": {"Runtime": "nvidia", "Binds": ["/home/hunter2:/x"], "DeviceRequests": [{"Driver": "cdi"}]},
+    }
+    for path in ("/containers/c0ffee/json", "/containers/json"):
+        text, _ = redact("get", f"GET {path} (unix:///var/run/docker.sock)", json.dumps(told))
+        left = json.loads(text)
+        assert "hunter2" not in text and left["Config"]["Env"][0] == "NVIDIA_VISIBLE_DEVICES=all"
+        assert (left["HostConfig"]["Runtime"], left["HostConfig"]["DeviceRequests"]) == ("nvidia", [{"Driver": "cdi"}])

@@ -9,6 +9,7 @@ from typing import Any, Callable, Iterable, Literal, Mapping, Optional, Type, Ty
 from gpuctl.facts.containerd.containerd import Containerd, probe_containerd
 from gpuctl.facts.crio import Crio, probe_crio
 from gpuctl.facts.docker.clients import DockerClients, probe_docker_clients
+from gpuctl.facts.docker.containers import DockerContainers, probe_docker_containers
 from gpuctl.facts.docker.docker import Docker, probe_docker
 from gpuctl.facts.gpu.devices import Devices, probe_devices
 from gpuctl.facts.gpu.driver import Driver, probe_driver
@@ -19,6 +20,7 @@ from gpuctl.facts.machine.isolation import Isolation, probe_isolation
 from gpuctl.facts.machine.kernel import Kernel, probe_kernel
 from gpuctl.facts.machine.logs import Logs, probe_logs
 from gpuctl.facts.machine.next_boot import NextBoot, probe_next_boot
+from gpuctl.facts.machine.scopes import Scopes, probe_scopes
 from gpuctl.facts.machine.services import Services, probe_services
 from gpuctl.facts.machine.system import System, probe_system
 from gpuctl.facts.own.configuration import Configuration, probe_configuration
@@ -54,9 +56,11 @@ PROBES: Mapping[type, Callable[[Host], Any]] = {
     Changes: probe_changes,
     Configuration: probe_configuration,
     DockerClients: probe_docker_clients,
+    DockerContainers: probe_docker_containers,
     Isolation: probe_isolation,
     Logs: probe_logs,
     Services: probe_services,
+    Scopes: probe_scopes,
     ToolkitSettings: probe_toolkit_settings,
     PackageHistory: probe_package_history,
     AutomaticUpgrades: probe_automatic_upgrades,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import datetime
 from typing import Any, Dict, Iterable, Mapping, Optional, Tuple, Type, TypeVar, Union
 
 from gpuctl.documents import TooMuch, load_json
@@ -19,6 +20,7 @@ LAST_SECOND = 253_370_764_800
 _MOST = 1 << 64
 _WHOLE = re.compile(r"[0-9]{1,15}")
 _DOTTED = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9}){0,9}")
+_ISO = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d{1,9})?(Z|[+-]\d\d:?\d\d)")
 _KINDS: Mapping[type, str] = {str: "text", int: "whole number", bool: "truth value", list: "list", dict: "JSON object"}
 _FOUND: Mapping[type, str] = {
     str: "a text",
@@ -120,6 +122,19 @@ def moment(text: str) -> float:
     if not 0 <= seconds < LAST_SECOND:
         raise ValueError("%.20r is no time" % text)
     return seconds
+
+
+def second(text: str) -> float:
+    """Returns the second that a text begins with as ISO 8601 has it, since the epoch. Raises ValueError.
+
+    2026-11-25T10:00:01.123456789Z
+    2026-11-25T11:00:01+0100
+    """
+    found = _ISO.match(text)
+    if not found:
+        raise ValueError("%.40r is no time" % text)
+    zone = found.group(2).replace("Z", "+00:00").replace(":", "")
+    return datetime.strptime(found.group(1) + zone, "%Y-%m-%dT%H:%M:%S%z").timestamp()
 
 
 def _refuse(constant: str) -> None:

@@ -1,9 +1,10 @@
 """Secrets made unreadable before anything of a host is shown or leaves it.
 
-What is masked by where it was read: variables of an environment (all but those that gpuctl looks at), and the settings
-of Docker's client (all texts but two). What is masked wherever it stands: values whose name says that they are secret,
-what stands in a place for credentials, and words that have the form of a token. A file that is not understood is
-masked whole: too little told is better than too much.
+What is masked by where it was read: variables of an environment (all but those that gpuctl looks at), the settings of
+Docker's client (all texts but two), and what Docker tells of containers (all texts but those of how they get GPUs).
+What is masked wherever it stands: values whose name says that they are secret, what stands in a place for credentials,
+and words that have the form of a token. A file that is not understood is masked whole: too little told is better than
+too much.
 """
 
 from __future__ import annotations
@@ -27,6 +28,12 @@ _NAMES = re.compile(r"(?:[\w.,-]{0,15}[/\n])*[\w.,-]{0,15}")
 _CLIENT_SETTINGS = re.compile(r".*/config\.json")
 _JSON_TEXT = re.compile(r'("(?:[^"\\]|\\.)*")(\s*:)?')
 _OPEN_SETTINGS = ('"currentContext"', '"credsStore"')
+_CONTAINER = re.compile(r"GET /containers/(?:\w+/)?json .*")
+_OPEN_OF_CONTAINER = (
+    *('"Id"', '"Name"', '"StartedAt"', '"Runtime"'),
+    *('"Driver"', '"DeviceIDs"', '"PathOnHost"', '"DeviceCgroupRules"'),
+)
+_ASKS_FOR_GPUS = '"NVIDIA_VISIBLE_DEVICES='
 _SAYS_NOTHING = re.compile(
     r"(?:true|false|null|none|nil|yes|no|on|off|basic|bearer|%s|\*+|…|\s)*" % MASK, re.IGNORECASE
 )
@@ -67,7 +74,9 @@ def public_value(keys: Sequence[str], value: str) -> str:
 def _by_place(kind: str, source: str, text: str) -> Iterator[Found]:
     yield from (("a variable's value", span) for span in variables(kind, source, text))
     if kind == "read" and _CLIENT_SETTINGS.fullmatch(source):
-        yield from _settings(text)
+        yield from _texts(text, _OPEN_SETTINGS)
+    if kind == "get" and _CONTAINER.fullmatch(source):
+        yield from _texts(text, _OPEN_OF_CONTAINER)
 
 
 def _by_what_is_around(kind: str, source: str, text: str) -> Iterator[Found]:
@@ -103,8 +112,8 @@ def _masked(text: str, found: Iterable[Found], keep_length: bool) -> Tuple[str, 
     return "".join((*pieces, text[done:])), covered
 
 
-def _settings(text: str) -> Iterator[Found]:
-    """The texts of a JSON document, names aside; all of it where it is no JSON."""
+def _texts(text: str, public: Tuple[str, ...]) -> Iterator[Found]:
+    """The texts of a JSON document, but for names and what is public; all of it where it is no JSON."""
     try:
         json.loads(text or "{}")
     except (ValueError, RecursionError):
@@ -115,5 +124,5 @@ def _settings(text: str) -> Iterator[Found]:
         word, is_name = match.groups()
         if is_name:
             name = word
-        elif name not in _OPEN_SETTINGS:
+        elif name not in public and not word.startswith(_ASKS_FOR_GPUS):
             yield "a setting's value", (match.start() + 1, match.end(1) - 1)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from hosts import absent, hung, shown
-from hosts_v100 import APT_CONFIG, DF, KERNEL, df, docker, v100
+from hosts_v100 import APT_CONFIG, DF, DOCKER, KERNEL, df, docker, v100
 
 from gpuctl.checks import CHECKS, diagnose
 from gpuctl.checks.engine import ask
@@ -19,7 +19,9 @@ from gpuctl.facts.gather import gather
 from gpuctl.facts.machine.disks import DF as DF_COMMAND
 from gpuctl.facts.machine.disks import parse_df
 from gpuctl.facts.machine.next_boot import by_release
+from gpuctl.facts.machine.scopes import SHOW as SHOW_SCOPES
 from gpuctl.facts.packages.automatic_upgrades import DPKG, RPM, SHOW_TIMERS, keeps, parse_apt_config
+from gpuctl.facts.toolkit.toolkit import SETTINGS
 from gpuctl.model import Action, Finding, Status
 
 ON = 'APT::Periodic::Unattended-Upgrade "1";\n'
@@ -181,13 +183,121 @@ def test_kernels_are_compared_number_by_number() -> None:
     assert by_release("5.14.0-503.11.1.el9_5.x86_64") > by_release("5.14.0-427.40.1.el9_4.x86_64")
 
 
-def test_links_in_dev_char_or_cdi_keep_the_gpus_through_a_daemon_reload() -> None:
-    systemd = {"CgroupDriver": "systemd"}
-    links = {f"/dev/char/{number}": {"type": "char"} for number in ("195:0", "195:255", "510:0")}
-    assert finding("outlook.daemon-reload", sockets=docker(**systemd)).status is Status.WARN
-    assert finding("outlook.daemon-reload", sockets=docker(**systemd), stats=links).status is Status.PASS
-    by_cdi = finding("outlook.daemon-reload", sockets=docker("29.7.2", **systemd), stats={"/etc/cdi/nvidia.yaml": {}})
-    assert by_cdi.status is Status.SKIP
+LOST, KEPT = Status.WARN, Status.PASS
+GPU_FLAG = {"DeviceRequests": [{"Driver": "", "Count": -1, "DeviceIDs": None, "Capabilities": [["gpu"]]}]}
+CDI_DEVICE = {"DeviceRequests": [{"Driver": "cdi", "Count": 0, "DeviceIDs": ["nvidia.com/gpu=all"]}]}
+RUNTIME = {"Runtime": "nvidia"}
+VISIBLE = ("NVIDIA_VISIBLE_DEVICES=all",)
+CONTROL = {"Devices": [{"PathOnHost": "/dev/nvidiactl", "PathInContainer": "/dev/nvidiactl"}]}
+MODE = '[nvidia-container-runtime]\nmode = "{}"\n'
+RUNC_115 = {"runc --version": "runc version 1.1.5+ds1\n"}
+RULE = {"DeviceCgroupRules": ["c 195:* rwm"]}
+JIT = {"nvidia-container-runtime --version": "NVIDIA Container Runtime version 1.19.1\n"}
+LINKS = {f"/dev/char/{number}": {"type": "char"} for number in ("195:0", "195:255", "510:0")}
+
+
+def ran(name: str, env: tuple[str, ...] = (), started: str = "2026-11-25T10:00:01.1Z", **asked: Any) -> dict[str, Any]:
+    """What `docker inspect` tells of a running container."""
+    told = {"Runtime": "runc", "Privileged": False, **asked}
+    return {"Id": f"{name}01", "Name": f"/{name}", "State": {"StartedAt": started}, "Config": {"Env": [*env]},
+            "HostConfig": told}  # fmt: skip
+
+
+def running(*containers: dict[str, Any], version: str = "28.5.2", **info: Any) -> dict[str, Any]:
+    """The sockets of a host on which Docker runs these, and systemd keeps the control groups."""
+    ((endpoint, answers),) = docker(version, **{"CgroupDriver": "systemd", **info}).items()
+    told = {f"/containers/{one['Id']}/json": one for one in containers}
+    return {endpoint: {**answers, "/containers/json": [{"Id": one["Id"]} for one in containers], **told}}
+
+
+@pytest.mark.parametrize(
+    ("container", "host", "status"),
+    [
+        (ran("x", **GPU_FLAG), {}, LOST),
+        (ran("x", **GPU_FLAG), {"stats": LINKS}, LOST),
+        (ran("x", VISIBLE, **RUNTIME), {"stats": LINKS}, LOST),
+        (ran("x", VISIBLE, **RUNTIME), {"commands": JIT}, KEPT),
+        (ran("x", VISIBLE, **RUNTIME), {"files": {SETTINGS: MODE.format("cdi")}}, KEPT),
+        (ran("x", VISIBLE, **RUNTIME), {"files": {SETTINGS: MODE.format("legacy")}, "commands": JIT}, LOST),
+        (ran("x", ("NVIDIA_VISIBLE_DEVICES=nvidia.com/gpu=0",), **RUNTIME), {}, KEPT),
+        (ran("x", **GPU_FLAG, **RUNTIME), {"commands": JIT}, KEPT),
+        (ran("x", **GPU_FLAG), {"commands": JIT}, LOST),
+        (ran("x", **CDI_DEVICE), {}, KEPT),
+        (ran("x", **CDI_DEVICE), {"commands": RUNC_115}, LOST),
+        (ran("x", **CDI_DEVICE), {"commands": RUNC_115, "stats": LINKS}, KEPT),
+        (ran("x", **CDI_DEVICE), {"commands": {"runc --version": "runc version 1.1.7\n"}}, KEPT),
+        (ran("x", **CONTROL), {}, KEPT),
+        (ran("x", **GPU_FLAG, **CONTROL), {}, KEPT),
+        (ran("x", **GPU_FLAG, **RULE), {}, KEPT),
+        (ran("x", **GPU_FLAG | {"Privileged": True}), {}, KEPT),
+    ],
+)  # fmt: skip
+def test_who_loses_gpus_at_a_daemon_reload_depends_on_how_each_got_them(
+    container: dict[str, Any], host: dict[str, Any], status: Status
+) -> None:
+    seen = finding("outlook.daemon-reload", sockets=running(container), **host)
+    assert (seen.status, status is KEPT or "(x)" in seen.message) == (status, True), seen.message
+
+
+def test_docker_29_2_keeps_them_where_a_specification_gave_them_and_cgroupfs_always() -> None:
+    spec = {"stats": {"/etc/cdi/nvidia.yaml": {}}}
+    by_flag = ran("x", **GPU_FLAG)
+    assert finding("outlook.daemon-reload", sockets=running(by_flag, version="29.7.2"), **spec).status is KEPT
+    assert finding("outlook.daemon-reload", sockets=running(by_flag, version="29.7.2")).status is LOST
+    for kept in ({"CgroupDriver": "cgroupfs"}, {"SecurityOptions": ["name=rootless"]}):
+        assert finding("outlook.daemon-reload", sockets=running(by_flag, **kept)).status is KEPT
+
+
+def test_those_that_lose_them_are_counted_and_a_few_named_with_a_remedy_that_works_here() -> None:
+    names = ("train", "serve", "embed", "index")
+    sockets = running(*(ran(name, **GPU_FLAG) for name in names), ran("cdi", **CDI_DEVICE), ran("web"))
+    seen = finding("outlook.daemon-reload", sockets=sockets)
+    told = "takes the GPUs from 4 of 5 running containers with GPUs (train, serve, embed, …)."
+    assert (seen.status, told in seen.message) == (LOST, True), seen.message
+    assert seen.remedy and "--device nvidia.com/gpu=all" in seen.remedy.text
+    assert shown(seen.remedy) == ("nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml",)
+    jit = finding("outlook.daemon-reload", sockets=sockets, commands=JIT).remedy
+    assert jit and "--runtime=nvidia in place of --gpus" in jit.text and not jit.commands
+    old = finding("outlook.daemon-reload", sockets=running(ran("x", **GPU_FLAG), version="20.10.24")).remedy
+    assert old and "native.cgroupdriver=cgroupfs" in old.text
+    links = finding("outlook.daemon-reload", sockets=running(ran("x", **CDI_DEVICE)), commands=RUNC_115).remedy
+    assert links and "Upgrade runc to 1.1.7" in links.text
+
+
+def test_where_no_container_has_gpus_the_next_one_is_told_of() -> None:
+    for sockets in (running(), running(ran("web")), docker("28.5.2", CgroupDriver="systemd")):
+        seen = finding("outlook.daemon-reload", sockets=sockets)
+        assert (seen.status, "that get them so: --gpus by the hook" in seen.message) == (LOST, True), seen.message
+    assert finding("outlook.daemon-reload", sockets=running(DefaultRuntime="nvidia"), commands=JIT).status is KEPT
+
+
+def scope(name: str, *allowed: str, policy: str = "strict") -> str:
+    rules = "".join(f"DeviceAllow={entry}\n" for entry in ("char-* m", "/dev/char/1:3 rwm", *allowed))
+    return f"Id={name}.scope\nLoadState=loaded\nControlGroup=/s/{name}.scope\nDevicePolicy={policy}\n{rules}\n"
+
+
+def test_systemds_own_rules_decide_where_they_can_be_seen_whichever_the_engine() -> None:
+    systemd = {"/run/systemd/system": {"type": "dir"}}
+    id, other = "3f" * 32, "4e" * 32
+    by_flag = ran("x", **GPU_FLAG) | {"Id": id}
+    for rules, status in ((("/dev/char/195:255 rwm",), KEPT), ((), LOST)):
+        shows = {shlex.join(SHOW_SCOPES): scope(f"docker-{id}", *rules)}
+        seen = finding("outlook.daemon-reload", sockets=running(by_flag), stats=systemd, commands=shows)
+        assert seen.status is status, seen.message
+    group = f"/sys/fs/cgroup/s/cri-containerd-{other}.scope/cgroup.procs"
+    mounts = "931 930 0:5 /nvidia0 /dev/nvidia0 rw,nosuid - devtmpfs udev rw\n"
+    pod = {"files": {group: "4711\n", "/proc/4711/mountinfo": mounts}, "stats": systemd}
+    for rules, status in (((), LOST), (("char-nvidia-frontend rw",), KEPT)):
+        shows = {shlex.join(SHOW_SCOPES): scope(f"cri-containerd-{other}", *rules) + scope("session-1")}
+        seen = finding("outlook.daemon-reload", sockets={DOCKER: absent()}, commands=shows, **pod)
+        assert (seen.status, status is KEPT or other[:12] in seen.message) == (status, True), seen.message
+
+
+def test_what_upgrades_services_by_itself_is_told_with_it() -> None:
+    commands = {APT_CONFIG: ON, shlex.join(SHOW_TIMERS): "Id=apt-daily-upgrade.timer\nActiveState=active\n"}
+    which = {"unattended-upgrade": "/usr/bin/unattended-upgrade"}
+    seen = finding("outlook.daemon-reload", sockets=running(ran("x", **GPU_FLAG)), commands=commands, which=which)
+    assert "unattended-upgrades runs one when it upgrades a service." in seen.message
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ PREFIX = "gpuctl-bed-"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 BOOT_SECONDS, STOP_SECONDS = 60, 20
 DIES_WITH_US = ("setpriv", "--pdeathsig=KILL", "unshare", "--pid", "--fork", "--kill-child", "--mount", "--mount-proc")
+UNIFIED = {"SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "yes"}
 NSPAWN = (
     "systemd-nspawn",
     "--quiet",
@@ -47,16 +48,16 @@ NSPAWN = (
 
 
 class BootedHost:
-    """Runs from the start until `close`."""
+    """Runs from the start until `close`. With `unified` it has cgroup v2, whatever the machine has."""
 
-    def __init__(self, root: Path, bed: Bed) -> None:
+    def __init__(self, root: Path, bed: Bed, unified: bool = False) -> None:
         _remove_empty_groups()
         self.name = f"{PREFIX}{secrets.token_hex(4)}"
         self._console = tempfile.TemporaryFile()  # noqa: SIM115 - until `close`
         binds = [f"--bind-ro={place}" for place in {*_needed_by_python(), str(bed.library.parent)}]
         self._process = subprocess.Popen(
             [*DIES_WITH_US, *NSPAWN, f"--directory={root}", f"--machine={self.name}", *binds],
-            env={"PATH": PATH, "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network"},
+            env={"PATH": PATH, "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network", **(UNIFIED if unified else {})},
             stdin=subprocess.DEVNULL,
             stdout=self._console,
             stderr=subprocess.STDOUT,

@@ -34,8 +34,10 @@ class Recipe:
 
 DOCKER_20 = Recipe("bookworm", ("systemd", "systemd-sysv", "dbus", "procps", "docker.io", "python3"), like="bookworm")
 """Docker 20.10 under systemd; python3 brings what Python of any kind links to."""
-DOCKER_28 = Recipe("forky", ("docker.io", "python3-minimal"), like="sid")
-"""Docker 28; python3 runs the simulated toolkit."""
+DOCKER_28 = Recipe(
+    "forky", ("systemd", "systemd-sysv", "dbus", "procps", "docker.io", "docker-cli", "python3"), like="sid"
+)
+"""Docker 28, under a systemd that knows cgroup v2 alone; python3 runs the simulated toolkit."""
 
 
 def build_root(recipe: Recipe) -> Path:

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from gpuctl.checks.engine import Judgement, check, passed, warned
-from gpuctl.checks.layers.docker import gpus_by_cdi
 from gpuctl.checks.remedies import as_root, dkms_install, install
 from gpuctl.command import Command, command, operands
 from gpuctl.compat.knowledge.images import cuda_images, parse_tag
 from gpuctl.compat.knowledge.lifetimes import ending, release_of
 from gpuctl.facts.docker.docker import Docker
-from gpuctl.facts.gpu.devices import Devices
 from gpuctl.facts.machine.disks import Disks, FileSystem
 from gpuctl.facts.machine.kernel import Kernel
 from gpuctl.facts.machine.next_boot import NextBoot, by_release
 from gpuctl.facts.machine.system import System
 from gpuctl.facts.packages.automatic_upgrades import AutomaticUpgrades
 from gpuctl.facts.packages.logs import KERNEL
-from gpuctl.facts.toolkit.toolkit import Toolkit
 from gpuctl.model import Disturbs, Evidence, Remedy
 
 GIB = 1 << 30
@@ -77,31 +74,6 @@ def _build(system: System, kernel: Kernel, boot: NextBoot, release: str) -> Reme
     headers = () if boot.headers.value else install("headers", "", system, Disturbs.NOTHING, kernel=release).commands
     build = as_root(system, dkms_install(newest, release))
     return Remedy("Build the module for it before you reboot.", (*headers, *build))
-
-
-@check("outlook.daemon-reload")
-def daemon_reload(system: System, docker: Docker, devices: Devices, toolkit: Toolkit) -> Judgement | None:
-    """Where systemd keeps the cgroups, a `systemctl daemon-reload` sets device rules anew, by links in /dev/char.
-
-    Without these links running containers lose their GPUs then ("Failed to initialize NVML: Unknown Error"); packages
-    that bring a service reload systemd. Devices that come by CDI are not affected.
-    Source: https://github.com/NVIDIA/nvidia-container-toolkit/issues/48
-    """
-    daemon, nodes = docker.daemon.get(), devices.nodes.get() or ()
-    if daemon is None or not nodes or gpus_by_cdi(docker, toolkit):
-        return None
-    driver = Evidence(docker.daemon.source, f"cgroup driver {daemon.cgroup_driver}")
-    if daemon.cgroup_driver != "systemd":
-        return passed("A daemon-reload leaves running containers their GPUs", driver)
-    links = devices.numbered.get() or ()
-    unlinked = [node for node in nodes if f"{node.major}:{node.minor}" not in links]
-    if not unlinked:
-        return passed("A daemon-reload leaves running containers their GPUs", driver, devices.numbered)
-    commands = as_root(system, command("nvidia-ctk", "system", "create-dev-char-symlinks", "--create-all"))
-    remedy = Remedy("Make the links, at every boot by a udev rule.", commands)
-    message = "The next `systemctl daemon-reload` takes the GPUs from running containers."
-    seen = Evidence(devices.numbered.source, f"no link to {', '.join(node.path for node in unlinked)}")
-    return warned(message, driver, seen, remedy=remedy)
 
 
 @check("outlook.distribution")

@@ -143,6 +143,7 @@ SYSTEMD = {"/run/systemd/system": {"type": "dir"}}
 FELL_OFF = "[    9.1] NVRM: Xid (PCI:0000:3b:00): 79, pid=812, GPU has fallen off the bus.\n"
 MAKE_LOG = "/var/lib/dkms/nvidia/418.87.00/build/make.log"
 NO_START = "2026-11-25T10:00:01+0000 gpu1 dockerd[7]: failed to start daemon: Devices cgroup isn't mounted\n"
+HOOK_PATH = "/usr/bin/nvidia-container-runtime-hook"
 NO_CONTAINER = (
     "2026-11-25T10:00:01+0000 gpu1 dockerd[7]: OCI runtime create failed: nvidia-container-cli: mount error: no file\n"
 )
@@ -737,8 +738,47 @@ def test_a_broken_file_is_the_cause_where_docker_does_not_start() -> None:
 
 @pytest.mark.parametrize(("after", "status"), [(0.0, Status.PASS), (0.019, Status.PASS), (0.1, Status.WARN)])
 def test_a_hook_from_the_tick_of_dockerds_start_was_there_in_time(after: float, status: Status) -> None:
-    hook = {"/usr/bin/nvidia-container-runtime-hook": {"mode": 0o755, "ctime": BOOTED + 10_000 + after}}
+    hook = {HOOK_PATH: {"mode": 0o755, "ctime": BOOTED + 10_000 + after}}
     assert ask(CHECKS["registration.restart-needed"], gather(v100(stats=hook))).status is status
+
+
+@pytest.mark.parametrize(
+    ("lines", "status"),
+    [
+        (["2023-11-16 06:12:50 upgrade nvidia-container-toolkit:amd64 1.17.7-1 1.17.8-1"], Status.PASS),
+        (["2023-11-16 06:12:50 install nvidia-container-toolkit:amd64 <none> 1.17.8-1"], Status.WARN),
+        (["2023-11-16 06:12:50 upgrade nvidia-container-toolkit-base:amd64 1.17.7-1 1.17.8-1"], Status.WARN),
+        (["2023-11-15 06:12:50 install nvidia-container-toolkit:amd64 <none> 1.17.7-1",
+          "2023-11-16 06:12:50 upgrade nvidia-container-toolkit:amd64 1.17.7-1 1.17.8-1"], Status.WARN),
+        (["2023-11-14 06:12:50 install nvidia-container-toolkit:amd64 <none> 1.17.7-1",
+          "2023-11-16 06:12:50 upgrade nvidia-container-toolkit:amd64 1.17.7-1 1.17.8-1"], Status.PASS),
+        (["2023-11-16 06:12:50 remove nvidia-container-toolkit:amd64 1.17.7-1 <none>",
+          "2023-11-16 06:13:50 install nvidia-container-toolkit:amd64 <none> 1.17.8-1"], Status.PASS),
+        ([], Status.WARN),
+    ],
+)  # fmt: skip
+def test_a_hook_that_was_there_at_dockerds_start_may_be_replaced(lines: list[str], status: Status) -> None:
+    late = {HOOK_PATH: {"mode": 0o755, "ctime": BOOTED + 100_000.0}}
+    seen = v100(stats=late, files={"/var/log/dpkg.log": "".join(f"{line}\n" for line in lines)})
+    assert findings(seen)["registration.restart-needed"].status is status
+
+
+@pytest.mark.parametrize(
+    ("started", "requests", "status"),
+    [
+        ("2023-11-16T00:00:00Z", [{"Driver": "", "Count": -1}], Status.PASS),
+        ("2023-11-14T00:00:00Z", [{"Driver": "", "Count": -1}], Status.WARN),
+        ("2023-11-16T00:00:00Z", [{"Driver": "cdi", "DeviceIDs": ["nvidia.com/gpu=all"]}], Status.WARN),
+    ],
+)
+def test_a_dockerd_that_has_started_a_container_by_the_hook_knows_it(
+    started: str, requests: list[dict[str, Any]], status: Status
+) -> None:
+    told = {"Id": "c0ffee", "State": {"StartedAt": started}, "HostConfig": {"DeviceRequests": requests}}
+    answers = {"/containers/json": [{"Id": "c0ffee"}], "/containers/c0ffee/json": told}
+    late = {HOOK_PATH: {"mode": 0o755, "ctime": BOOTED + 100_000.0}}
+    seen = v100(stats=late, sockets={DOCKER: docker()[DOCKER] | answers})
+    assert findings(seen)["registration.restart-needed"].status is status
 
 
 @pytest.mark.parametrize(

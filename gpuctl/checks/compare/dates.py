@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from gpuctl.facts.gather import Facts
 from gpuctl.facts.packages.history import PackageHistory
 from gpuctl.facts.packages.logs import DRIVER, ENGINE, KERNEL, TOOLKIT, PackageEvent
-from gpuctl.model import Evidence, Finding
+from gpuctl.model import CannotTell, Evidence, Finding
 
 _TITLES = {DRIVER: "The driver", KERNEL: "The kernel", ENGINE: "The engine", TOOLKIT: "The toolkit"}
 
@@ -24,6 +26,15 @@ def dated(finding: Finding, subject: str, facts: Facts) -> Finding:
     seen = Evidence("package history", f"{change.at} {change.package} {change.action} {_versions(change)}".rstrip())
     message = f"{finding.message} {_sentence(change)}"
     return replace(finding, message=message, evidence=(*finding.evidence, seen))
+
+
+def changed_at(change: PackageEvent, history: PackageHistory) -> float:
+    """Returns the beginning of the minute of a change, in seconds since the epoch. Raises CannotTell without a zone."""
+    try:
+        zone = ZoneInfo(history.zone.get() or "UTC")
+        return datetime.strptime(change.at, "%Y-%m-%d %H:%M").replace(tzinfo=zone).timestamp()
+    except (ValueError, ZoneInfoNotFoundError) as error:
+        raise CannotTell(f"{history.zone.source}: {error}") from None
 
 
 def _sentence(change: PackageEvent) -> str:

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from gpuctl.checks.compare.dates import changed_at
+from gpuctl.checks.container_paths import GpuPath, Paths, paths
 from gpuctl.checks.engine import Judgement, check, failed, passed, warned
 from gpuctl.checks.layers.docker import CDI_FIRST_SINCE, GPUS_FLAG_SINCE, at_least, daemon_of, gpus_by_cdi
 from gpuctl.checks.remedies import as_root, install_runtime, service
 from gpuctl.command import Shell, command, operands
-from gpuctl.facts.docker.docker import Docker
+from gpuctl.facts.docker.containers import DockerContainers
+from gpuctl.facts.docker.docker import Docker, Process
+from gpuctl.facts.gpu.pci import Pci
 from gpuctl.facts.machine.system import System
+from gpuctl.facts.packages.history import PackageHistory
 from gpuctl.facts.packages.logs import TOOLKIT
 from gpuctl.facts.toolkit.toolkit import HOOK, Toolkit
-from gpuctl.model import Action, Disturbs, Evidence, Remedy
+from gpuctl.model import Action, CannotTell, Disturbs, Evidence, Remedy
 
 CLOCKS_AGREE = 0.02
 """Seconds within which two times count as one: a process's start is cut to ticks of a hundredth, and a file's time may
 lag by a tick too. dockerd looks for the hook no sooner than that after its start."""
+HOOK_PACKAGES = ("nvidia-container-toolkit", "nvidia-container-runtime-hook")
+"""What brings nvidia-container-runtime-hook: the second up to toolkit 1.0."""
+MINUTE = 60.0
+"""Seconds: the logs of packages tell times to the minute."""
 
 
 @check("registration.runtime", explains=("registration.default-runtime",))
@@ -101,10 +110,18 @@ def _on_path_of(docker: Docker) -> str:
 
 
 @check("registration.restart-needed", follows=TOOLKIT)
-def restart_needed(system: System, docker: Docker, toolkit: Toolkit) -> Judgement | None:
+def restart_needed(
+    system: System,
+    pci: Pci,
+    docker: Docker,
+    containers: DockerContainers,
+    toolkit: Toolkit,
+    history: PackageHistory,
+) -> Judgement | None:
     """dockerd looks for the hook once, at its start: installed later, --gpus works after a restart, not a reload.
 
-    With live-restore on, or no container running, the restart stops nothing.
+    A hook that was there at the start may be replaced: dockerd calls it by its name. With live-restore on, or no
+    container running, the restart stops nothing.
     """
     daemon, process, changed = daemon_of(docker), docker.process.get(), toolkit.hook_changed.get()
     if daemon is None or process is None or changed is None or not at_least(daemon, GPUS_FLAG_SINCE):
@@ -116,12 +133,35 @@ def restart_needed(system: System, docker: Docker, toolkit: Toolkit) -> Judgemen
     )
     if changed <= process.started + CLOCKS_AGREE:
         return passed("dockerd has started since the hook was installed", seen)
+    ways = paths(docker, toolkit, pci)
+    known = _known_by(process, containers, ways) or _replaced_since(process, history)
+    if known:
+        return passed("dockerd knows the hook, which was replaced since", seen, known)
     stops = 0 if daemon.live_restore else daemon.containers_running
     text = f"Restart Docker when it suits (stops {stops} running containers); until then use --runtime=nvidia."
     disturbs = Disturbs.RUNNING_CONTAINERS if stops else Disturbs.NOTHING
     remedy = Remedy(text, service(system, docker, "restart"), disturbs)
     message = "The toolkit is newer than the running dockerd: --gpus may not work yet."
     return warned(message, seen, remedy=remedy, action=Action.RESTART if stops else Action.MEND)
+
+
+def _known_by(process: Process, containers: DockerContainers, ways: Paths) -> Evidence | None:
+    """A container that this very dockerd has started with --gpus, by the hook."""
+    started = (one for one in containers.running.value or () if one.started > process.started)
+    shown = next((one for one in started if ways.of(one) is GpuPath.HOOK), None)
+    return Evidence(containers.running.source, f"{shown.name} has started with --gpus") if shown else None
+
+
+def _replaced_since(process: Process, history: PackageHistory) -> Evidence | None:
+    """The first change of the hook's package since dockerd started, where that did not bring it."""
+    changes = (one for one in history.changes.value or () if one.package in HOOK_PACKAGES)
+    try:
+        first = next((one for one in changes if changed_at(one, history) + MINUTE > process.started), None)
+    except CannotTell:
+        return None
+    if first is None or first.action == "installed":
+        return None
+    return Evidence(history.changes.source, f"{first.at} {first.package} {first.action}")
 
 
 @check("registration.cdi", explains=("registration.hook-visible",))

@@ -27,6 +27,7 @@ DNF_COMMANDS = ("/var/log/dnf.log.1", "/var/log/dnf.log")
 """Read, where `dnf history` would tell more: dnf writes into its logs whenever it runs."""
 ZYPP_LOGS = ("/var/log/zypp/history",)
 RPM_DATES = ("rpm", "-qa", "--qf", "%{NAME}\t%{VERSION}-%{RELEASE}\t%{INSTALLTIME}\n")
+LOCALTIME = "/etc/localtime"
 _Events = Tuple[PackageEvent, ...]
 
 
@@ -35,6 +36,8 @@ class PackageHistory:
     """The changes to packages of the driver, the kernel, the engines and the toolkit, oldest first."""
 
     changes: Fact[_Events]
+    zone: Fact[str]
+    """The name of the time zone in which the changes are told: the host's own, which a link names; else UTC."""
 
     def last(self, subject: str) -> Optional[PackageEvent]:
         """Returns the last change of a subject, None where no log tells of one.
@@ -48,14 +51,35 @@ class PackageHistory:
 
 def probe_package_history(host: Host) -> PackageHistory:
     """Returns what the logs of this host's package manager tell."""
+    changes = _changes(host)
+    return PackageHistory(changes, Fact("UTC", changes.source) if changes.source == RPM_DATES[0] else _zone(host))
+
+
+def _changes(host: Host) -> Fact[_Events]:
     manager = probe_package_manager(host).value
     if manager == "apt":
-        return PackageHistory(_by_apt(host))
+        return _by_apt(host)
     if manager == "zypper":
-        return PackageHistory(_read(host, ZYPP_LOGS, parse_zypp))
+        return _read(host, ZYPP_LOGS, parse_zypp)
     if manager in ("dnf", "yum"):
-        return PackageHistory(_by_dnf(host))
-    return PackageHistory(Fact(None, "package manager"))
+        return _by_dnf(host)
+    return Fact(None, "package manager")
+
+
+def _zone(host: Host) -> Fact[str]:
+    """What the link says that localtime(5) has; without one the zone is UTC."""
+    link = host.link(LOCALTIME)
+    return Fact("UTC", LOCALTIME) if link.outcome is Outcome.ABSENT else fact(link, parse_zone)
+
+
+def parse_zone(target: str) -> str:
+    """Returns the zone that a link names. Raises ValueError.
+
+    /usr/share/zoneinfo/Europe/Berlin
+    """
+    if "zoneinfo/" not in target:
+        raise ValueError("%.80r names no time zone" % target)
+    return target.rpartition("zoneinfo/")[2].strip()
 
 
 def _by_apt(host: Host) -> Fact[_Events]:
@@ -79,7 +103,8 @@ def _by_dnf(host: Host) -> Fact[_Events]:
     if told.value:
         commands = parse_dnf_commands(_text(host, DNF_COMMANDS))
         return Fact(with_commands(told.value, commands), told.source)
-    return fact(host.run(RPM_DATES, 5.0), parse_rpm_dates)
+    dates = fact(host.run(RPM_DATES, 5.0), parse_rpm_dates)
+    return Fact(dates.value, RPM_DATES[0], dates.unknown)
 
 
 def _read(host: Host, paths: Sequence[str], parse: Callable[[str], _Events]) -> Fact[_Events]:

@@ -6,15 +6,18 @@ import shlex
 from typing import Any
 
 import pytest
-from hosts import denied, failed, hung
-from hosts_v100 import GPU, NVML, v100
+from hosts import broken, denied, failed, hung
+from hosts_v100 import DOCKER, GPU, NVML, docker, v100
 
 from gpuctl.checks import CHECKS
 from gpuctl.checks.engine import ask
 from gpuctl.compat.knowledge.errors.faults import xids
+from gpuctl.facts.docker.containers import SMOKED
 from gpuctl.facts.gather import gather
 from gpuctl.facts.machine.logs import DKMS, KERNEL_LOG, LETTERS, parse_build, parse_log, probe_logs, unit_log
 from gpuctl.facts.machine.services import parse_fabric_version
+from gpuctl.facts.own.journal import ROOT_FOLDER
+from gpuctl.host.decode import second
 from gpuctl.model import Disturbs, Finding, Status
 
 SYSTEMD = {"/run/systemd/system": {"type": "dir"}}
@@ -116,6 +119,144 @@ def test_a_container_that_failed_by_what_the_toolkit_asked_for_is_told_of(line: 
     told = f"{AT} dockerd[7]: OCI runtime create failed: {line}"
     seen = judged("registration.log", stats=SYSTEMD, commands={shlex.join(unit_log("docker")): told})
     assert (seen.status, "A GPU container failed to start" in seen.message) == (Status.WARN, True), seen.message
+
+
+BOOTED_AT = "2026-11-25T09:00:00Z"
+FAILED = "OCI runtime create failed: nvidia-container-cli: ldcache error: open failed"
+BY_FLAG = [{"Driver": "", "Count": -1, "Capabilities": [["gpu"]]}]
+BY_CDI = [{"Driver": "cdi", "DeviceIDs": ["nvidia.com/gpu=all"]}]
+
+
+def engine_says(*lines: str, unit: str = "docker", **host: Any) -> Finding:
+    """What is said of a host booted at nine, on which an engine has written this."""
+    commands = {shlex.join(unit_log(unit)): "\n".join(lines), **host.pop("commands", {})}
+    env = {"booted": str(second(BOOTED_AT)), **host.pop("env", {})}
+    return judged("registration.log", stats=SYSTEMD, commands=commands, env=env, **host)
+
+
+def ran(started: str, requests: list[dict[str, Any]], id: str = "c0ffee") -> dict[str, Any]:
+    """The sockets of a Docker on which one container runs."""
+    told = {"Id": id, "Name": "/train", "State": {"StartedAt": started}, "Config": {"Env": []},
+            "HostConfig": {"Runtime": "runc", "DeviceRequests": requests}}  # fmt: skip
+    ((endpoint, answers),) = docker("28.5.2").items()
+    return {endpoint: {**answers, "/containers/json": [{"Id": id}], f"/containers/{id}/json": told}}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'dockerd[7]: time="2026-11-25T10:00:01.12Z" level=warning msg="Ignoring previous errors updating spec"'
+        ' error="CDI device injection failed: unresolvable CDI devices nvidia.com/gpu=all"',
+        'dockerd[7]: {"error":"CDI device injection failed: unresolvable CDI devices nvidia.com/gpu=all",'
+        '"level":"warning","msg":"Ignoring previous errors updating spec"}',
+        'dockerd[7]: time="2026-11-25T10:00:01Z" level=info msg="ignoring event" error="nvidia-container-cli: x"',
+        'containerd[9]: time="2026-11-25T10:00:01Z" level=debug msg="retry: failed to stat CDI host device"',
+        "kubelet[8]: W1125 10:00:01.123456     812 x.go:1] will retry: unresolvable CDI devices nvidia.com/gpu=0",
+        'kubelet[8]: I1125 10:00:01.123456     812 x.go:1] no runtime for "nvidia" is configured, trying again',
+        "3f2a77d0b1c8[7]: nvidia-container-cli: initialization error: nvml error: driver not loaded",
+        "nvidia-smoke/train[7]: could not select device driver",
+    ],
+)
+def test_what_an_engine_went_on_from_and_what_its_containers_print_is_no_failure(line: str) -> None:
+    seen = engine_says(f"{AT} {line}")
+    assert (seen.status, seen.message) == (Status.PASS, "No GPU container failed to start within a day"), seen.message
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f'dockerd[7]: time="2026-11-25T10:00:01.12Z" level=error msg="Handler for POST returned error: {FAILED}"',
+        f'dockerd[7]: {{"error":"{FAILED} level=info","level":"error","msg":"failed"}}',
+        "kubelet[8]: E1125 10:00:01.123456     812 x.go:1] unresolvable CDI devices nvidia.com/gpu=0",
+    ],
+)
+def test_what_it_calls_an_error_is_one(line: str) -> None:
+    assert engine_says(f"{AT} {line}").status is Status.WARN
+
+
+@pytest.mark.parametrize(
+    ("host", "since"),
+    [
+        ({"sockets": ran("2026-11-25T10:00:02.5Z", BY_FLAG)}, "the container train has started"),
+        ({"sockets": ran("2026-11-25T09:59:59Z", BY_FLAG)}, None),
+        ({"sockets": ran("2026-11-25T10:00:02.5Z", BY_CDI)}, None),
+        ({"sockets": ran("2026-11-25T10:00:02.5Z", [])}, None),
+        ({"env": {"booted": str(second("2026-11-25T10:05:00Z"))}}, "the host was booted"),
+        ({"commands": {shlex.join(SMOKED): f"{second('2026-11-25T10:30:00Z'):.0f} 0\n"}}, "`gpuctl smoke` ran"),
+        ({"commands": {shlex.join(SMOKED): f"{second('2026-11-25T10:30:00Z'):.0f} 1\n"}}, None),
+        ({"files": {"/var/log/dpkg.log": "2026-11-25 10:01:07 upgrade libnvidia-container1:amd64 1.17.7-1 1.17.8-1\n"}},
+         "libnvidia-container1 was upgraded"),
+        ({"files": {"/var/log/dpkg.log": "2026-11-25 11:01:07 upgrade nvidia-driver-535:amd64 535.1 535.2\n"},
+          "links": {"/etc/localtime": "/usr/share/zoneinfo/Europe/Berlin"}}, "nvidia-driver-535 was upgraded"),
+        ({"files": {"/var/log/dpkg.log": "2026-11-25 10:01:07 upgrade nvidia-driver-535:amd64 535.1 535.2\n"},
+          "links": {"/etc/localtime": "/usr/share/zoneinfo/Europe/Berlin"}}, None),
+        ({"files": {"/var/log/dpkg.log": "2026-11-25 09:01:07 upgrade nvidia-driver-535:amd64 535.1 535.2\n"}}, None),
+        ({"files": {f"{ROOT_FOLDER}/20261125T100200.000000Z.jsonl":
+                    '{"schema": "gpuctl.journal/1", "run": "install-runtime", "at": 1}\n'
+                    '{"begins": 0, "kind": "engine", "engine": "docker"}\n{"done": 0}\n'
+                    f'{{"end": "done", "at": {second("2026-11-25T10:02:00Z")}}}\n'}}, "`gpuctl install-runtime`"),
+    ],
+)  # fmt: skip
+def test_a_failure_that_was_mended_since_is_told_as_such(host: dict[str, Any], since: str | None) -> None:
+    seen = engine_says(f'{AT} dockerd[7]: level=error msg="{FAILED}"', **host)
+    assert seen.status is (Status.PASS if since else Status.WARN), seen.message
+    assert not since or f"No GPU container has failed to start since {since}" in seen.message
+
+
+def test_the_container_that_failed_and_runs_now_is_mended_whatever_gave_it_its_gpus() -> None:
+    line = f'{AT} dockerd[7]: level=error msg="POST /v1.51/containers/c0ffee/start returned error: {FAILED}"'
+    assert engine_says(line, sockets=ran("2026-11-25T10:00:02Z", BY_CDI)).status is Status.PASS
+    later = line.replace("10:00:01", "10:00:03")
+    assert engine_says(line, later, sockets=ran("2026-11-25T10:00:02Z", BY_CDI)).status is Status.WARN
+
+
+def test_a_pod_that_kubelet_got_to_run_in_the_end_is_mended() -> None:
+    fails = f'{AT} kubelet[8]: E1125 10:00:01.1 812 pod_workers.go:1] {FAILED} pod="ml/train-0"'
+    at = AT.replace("10:00:01", "10:00:31")
+    runs = f'{at} kubelet[8]: I1125 10:00:31.1 812 x.go:104] "Observed pod startup duration" pod="ml/train-0" x=1'
+    assert engine_says(fails, unit="kubelet").status is Status.WARN
+    assert engine_says(fails, runs, unit="kubelet").status is Status.PASS
+    assert engine_says(fails, runs.replace("train-0", "train-1"), unit="kubelet").status is Status.WARN
+
+
+LOADING = "NVRM: loading NVIDIA UNIX x86_64 Kernel Module  418.87.00"
+GONE = "NVRM: Xid (PCI:0000:3b:00): 79, pid='<unknown>', GPU has fallen off the bus."
+NEEDS = "NVRM: Xid (PCI:0000:3b:00): 154, GPU recovery action changed from 0x0 (None) to 0x1 (GPU Reset Required)"
+NEEDS_NONE = "NVRM: Xid (PCI:0000:3b:00): 154, GPU recovery action changed from 0x1 (GPU Reset Required) to 0x0 (None)"
+
+
+@pytest.mark.parametrize(
+    ("lines", "status"),
+    [
+        ((GONE, LOADING), Status.PASS),
+        ((LOADING, GONE), Status.WARN),
+        ((GONE, NEEDS, NEEDS_NONE), Status.PASS),
+        ((NEEDS_NONE, GONE), Status.WARN),
+        ((GONE, NEEDS_NONE.replace("3b", "5e")), Status.WARN),
+    ],
+)
+def test_an_xid_from_before_the_module_was_loaded_or_the_gpu_reset_is_over(
+    lines: tuple[str, ...], status: Status
+) -> None:
+    assert judged("driver.xid", **kernel_says(*lines)).status is status
+
+
+@pytest.mark.parametrize(("failed_at", "status"), [("10:00:01", Status.SKIP), ("10:09:00", Status.FAIL)])
+def test_docker_that_started_since_did_not_fail_to(failed_at: str, status: Status) -> None:
+    failing = f'{AT.replace("10:00:01", failed_at)} dockerd[7]: level=fatal msg="failed to start daemon: no such file"'
+    runs = f'{AT.replace("10:00:01", "10:05:00")} dockerd[8]: level=info msg="API listen on /run/docker.sock"'
+    said = {shlex.join(unit_log("docker")): "\n".join(sorted((failing, runs), reverse=True))}
+    sockets = {DOCKER: broken("Connection refused")}
+    assert judged("docker.log", sockets=sockets, stats=SYSTEMD, commands=said).status is status
+
+
+def test_the_last_lines_of_a_day_are_asked_for_and_those_of_an_older_snapshot_taken_as_they_are() -> None:
+    assert unit_log("docker")[-1] == "--reverse"
+    told = [f"{AT} dockerd[7]: one", f"{AT.replace('10:00:01', '10:00:02')} dockerd[7]: two"]
+    older = shlex.join(unit_log("docker")[:-1])
+    for command, lines in ((shlex.join(unit_log("docker")), told[::-1]), (older, told)):
+        logs = probe_logs(v100(stats=SYSTEMD, commands={command: "\n".join(lines)}))
+        assert logs.docker.value == tuple(told)
 
 
 def test_a_log_is_cut_by_lines_and_by_letters() -> None:

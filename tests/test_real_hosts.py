@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +12,14 @@ from realhost import DOCKER_20, BootedHost, build_root
 from simhost import Bed, Done, Toolkit
 from simhost.toolkit import NAMES
 
+from gpuctl.checks import CHECKS
+from gpuctl.checks.engine import ask
+from gpuctl.facts.gather import gather
+from gpuctl.host.record.archive import decode
+from gpuctl.host.record.snapshot import SnapshotHost
+from gpuctl.model import Finding, Status
+
+HOOK = "/usr/bin/nvidia-container-runtime-hook"
 CONFIG = "/etc/docker/daemon.json"
 DROP_IN = "/etc/systemd/system/docker.service.d/test.conf"
 OLD = '{"debug": true}\n'
@@ -167,3 +176,59 @@ def test_an_error_in_another_key_is_the_end_of_nothing(host: BootedHost) -> None
     done = install(host, "--timeout=2")
     assert (done.code, host.path(CONFIG).read_text()) == (4, '{"debug": true, "no-such-key": 1}\n')
     assert life(host, "old") == before
+
+
+def said(host: BootedHost, id: str) -> Finding:
+    """What a check says of it, by what was recorded of it."""
+    done = host.gpuctl("collect", "--output", "/root/seen.gz")
+    assert done.code == 0, done.err
+    seen = decode(host.path("/root/seen.gz").read_bytes())
+    host.run("rm", "/root/seen.gz")
+    return ask(CHECKS[id], gather(SnapshotHost(seen.readings)))
+
+
+def test_a_gpu_container_that_failed_is_told_of_until_one_has_started(host: BootedHost, toolkit: Toolkit) -> None:
+    restart(host)
+    core = "nvidia-container-cli: initialization error: nvml error: driver not loaded"
+    host.docker("run", "--rm", "--network=none", "--log-driver=journald", "--name=quotes", "busybox", "echo", core)
+    assert "No GPU container failed" in said(host, "registration.log").message
+
+    gpu = ("run", "--detach", "--network=none", "--gpus=all", "busybox", *COUNT)
+    toolkit.configure("v100", error="initialization error: nvml error: driver not loaded")
+    host.install(toolkit)
+    assert core in host.run("docker", *gpu).err
+    failed = said(host, "registration.log")
+    assert (failed.status, "driver not loaded" in failed.message) == (Status.WARN, True), failed.message
+
+    time.sleep(1)  # the journal's times are cut to the second
+    toolkit.configure("v100")
+    host.install(toolkit)
+    host.docker(*gpu, "--secret=hunter2")
+    mended = said(host, "registration.log")
+    assert (mended.status, "since the container " in mended.message) == (Status.PASS, True), mended.message
+
+
+def test_a_hook_that_a_package_upgrade_replaces_needs_no_restart(host: BootedHost) -> None:
+    package, needed = "nvidia-container-toolkit", "registration.restart-needed"
+    hook = host.path(HOOK).read_bytes()
+
+    def upgrade(version: str) -> None:
+        control = f"Package: {package}\nVersion: {version}\nArchitecture: all\nMaintainer: us\nDescription: hook\n"
+        host.write("/root/deb/DEBIAN/control", control)
+        host.write(f"/root/deb{HOOK}", hook.decode())
+        for argv in (("chmod", "755", f"/root/deb{HOOK}"), ("dpkg-deb", "--build", "/root/deb", "/root/x.deb"),
+                     ("dpkg", "--install", "/root/x.deb")):  # fmt: skip
+            done = host.run(*argv)
+            assert done.code == 0, done.err
+
+    host.run("rm", HOOK)
+    upgrade("1.17.7")
+    assert said(host, needed).status is Status.WARN
+    restart(host)
+    assert said(host, needed).status is Status.PASS
+    host.run("sed", "-i", "s/^20[0-9-]*/2020-01-01/", "/var/log/dpkg.log")  # its times are told to the minute
+    upgrade("1.17.8")
+    replaced = said(host, needed)
+    assert (replaced.status, "which was replaced since" in replaced.message) == (Status.PASS, True), replaced.message
+    assert host.run("docker", "run", "--rm", "--network=none", "--gpus=all", "busybox", "nvidia-smi", "-L").code == 0
+    host.run("dpkg", "--purge", package)

@@ -100,6 +100,11 @@ def failed(
     return Judgement(Status.FAIL, message, _evidence(seen), remedy, action)
 
 
+def unread(log: Fact[Any]) -> Judgement:
+    """Returns that a log was passed over, and why: it may be closed to this user, and tells nothing then."""
+    return Judgement(Status.SKIP, f"the log may not be read here: {log.reason}")
+
+
 def undetermined(reason: str, *seen: Fact[Any] | Evidence, remedy: Remedy | None = None) -> Judgement:
     """Returns that it could not be determined, and why: for a check that knows more of it than the reason."""
     return Judgement(Status.UNKNOWN, f"could not be determined: {reason}", _evidence(seen), remedy)

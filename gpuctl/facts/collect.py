@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from gpuctl.facts.docker.docker import Docker
 from gpuctl.facts.gather import Facts, gather
-from gpuctl.facts.machine.logs import unit_log
+from gpuctl.facts.machine.logs import NEWEST_FIRST, unit_log
 from gpuctl.host.look.deadline import DeadlineExceeded, begin, within
 from gpuctl.host.look.reading import Host, Reading
 from gpuctl.host.record.aliases import Aliases
@@ -60,7 +60,8 @@ def end_of_log(name: str, reading: Reading) -> Reading:
     text = reading.text
     if _KERNEL_LOG.fullmatch(name):
         text = "".join(line for line in text.splitlines(keepends=True) if _OF_GPUS.search(line))
-    return replace(reading, text=text[-_LOG_LIMIT:], detail=reading.detail[-_LOG_LIMIT:])
+    last = text[:_LOG_LIMIT] if NEWEST_FIRST in name else text[-_LOG_LIMIT:]
+    return replace(reading, text=last, detail=reading.detail[-_LOG_LIMIT:])
 
 
 def _look_at_images(host: Host, facts: Facts) -> None:

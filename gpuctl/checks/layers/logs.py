@@ -1,15 +1,15 @@
-"""What the logs say of GPUs, of the driver's build and start, and of containers that failed."""
+"""What the logs say of GPUs, of the driver's build and start, and of Docker's."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import takewhile
 
-from gpuctl.checks.engine import Judgement, check, failed, passed, warned
+from gpuctl.checks.engine import Judgement, check, failed, passed, unread, warned
 from gpuctl.checks.gpus import compat_gpus
 from gpuctl.checks.remedies import as_root, install_driver, kernel_log, start
-from gpuctl.command import Shell, command
 from gpuctl.compat.knowledge.errors.faults import ACTIONS, Xid, remedy_of, xids
 from gpuctl.facts.docker.docker import Docker, State
 from gpuctl.facts.gpu.driver import Driver
@@ -17,19 +17,17 @@ from gpuctl.facts.gpu.pci import Pci
 from gpuctl.facts.machine.kernel import Kernel
 from gpuctl.facts.machine.logs import Logs
 from gpuctl.facts.machine.system import System
-from gpuctl.model import Action, Disturbs, Evidence, Fact, Remedy, Status
+from gpuctl.model import Action, Disturbs, Evidence, Remedy
 
 _XID = re.compile(r"NVRM: Xid \((?:PCI:)?([0-9a-f:.]+)\): (\d{1,4})\b(?:, (.*))?", re.IGNORECASE)
 _NOT_STARTED = re.compile(r"RmInitAdapter failed|not supported by open nvidia\.ko|probe routine was not called")
 _DOCKER_FATAL = re.compile(r"failed to start daemon|unable to configure the Docker daemon|level=fatal", re.IGNORECASE)
-_CONTAINER = re.compile(
-    r"nvidia-container-cli(?:\.real)?: |nvidia-container-runtime-hook: |nvidia-cdi-hook: "
-    r"|unresolvable CDI devices|conflicting device|failed to stat CDI host device|could not select device driver"
-    r"|unknown or invalid runtime name|no runtime for \W*nvidia\W* is configured|failed to find runtime handler nvidia"
-    r"|container\.Runtime\.Name must be set|insufficient privileges to read device list"
-    r"|error mounting \W*/\S*(?:nvidia|libcuda)|No help topic for|unsafe procfs detected"
-)
-"""Core lines, by which a container's failure is one of GPUs: data/failures.jsonl has their families."""
+_DOCKER_RUNS = re.compile(r"Daemon has completed initialization|API listen on ")
+"""What dockerd says when it has started: an older failure to start was no more then."""
+_LOADED = re.compile(r"NVRM: loading NVIDIA UNIX ")
+"""The module's first line: what it said before was of a driver that is loaded no more."""
+RECOVERY = 154
+_NO_RECOVERY = re.compile(r"recovery action changed from .* to 0x0 \(None\)")
 _ASKS = {"restart-host": Action.REBOOT, "reset-gpu": Action.RESTART}
 """What an Xid asks for whose GPU still answers."""
 _CAUSES = ("driver.nvml", "driver.nvidia-smi", "driver.gpu-answers", "driver.gpu-count")
@@ -66,6 +64,11 @@ class Event:
         return f"{self.known.text}: {said}" if said else self.known.text
 
 
+def _of_this_driver(lines: tuple[str, ...]) -> list[str]:
+    """The lines since the module was loaded last."""
+    return [*takewhile(lambda line: not _LOADED.search(line), reversed(lines))][::-1]
+
+
 def _events(lines: Iterable[str]) -> Iterator[Event]:
     for line in lines:
         found = _XID.search(line)
@@ -74,22 +77,29 @@ def _events(lines: Iterable[str]) -> Iterator[Event]:
             yield Event(found.group(1).lower().partition(".")[0], number, xids().get(number), line)
 
 
-def _unread(fact: Fact[tuple[str, ...]]) -> Judgement:
-    return Judgement(Status.SKIP, f"the log may not be read here: {fact.reason}")
+def _lasting(lines: Iterable[str]) -> list[Event]:
+    """The events of each GPU since it was last told to need no recovery: a reset ends what was before (Xid 154)."""
+    lasting: list[Event] = []
+    for event in _events(lines):
+        if event.number == RECOVERY and _NO_RECOVERY.search(event.line):
+            lasting = [one for one in lasting if one.place != event.place]
+        lasting.append(event)
+    return lasting
 
 
 @check("driver.xid", explains=_CAUSES)
 def xid(system: System, driver: Driver, logs: Logs) -> Judgement | None:
     """The driver reports a GPU's faults in the kernel log as Xid errors, by number: NVIDIA's catalogue explains each.
 
-    What programs do wrong is there too, and no fault of the host. Of this boot, the gravest counts.
+    What programs do wrong is there too, and no fault of the host. The gravest counts since the module was loaded, and
+    since the GPU was last reset.
     Source: https://docs.nvidia.com/deploy/xid-errors/analyzing-xid-catalog.html
     """
     if logs.kernel.unknown is not None:
-        return _unread(logs.kernel)
+        return unread(logs.kernel)
     if logs.kernel.value is None:
         return None
-    grave = [event for event in _events(logs.kernel.value) if event.weight >= ACTIONS.index("report")]
+    grave = [event for event in _lasting(_of_this_driver(logs.kernel.value)) if event.weight >= ACTIONS.index("report")]
     if not grave:
         return passed("The kernel log names no fault of a GPU", Evidence(logs.kernel.source, "no such Xid"))
     worst = max(reversed(grave), key=lambda event: event.weight)
@@ -118,10 +128,10 @@ def start_log(system: System, pci: Pci, driver: Driver, logs: Logs) -> Judgement
     Source: https://github.com/NVIDIA/open-gpu-kernel-modules/issues
     """
     if logs.kernel.unknown is not None:
-        return _unread(logs.kernel)
+        return unread(logs.kernel)
     if logs.kernel.value is None:
         return None
-    lines = [line for line in logs.kernel.value if _NOT_STARTED.search(line)]
+    lines = [line for line in _of_this_driver(logs.kernel.value) if _NOT_STARTED.search(line)]
     usable = [gpu for gpu in pci.gpus.value or () if gpu.driver != "vfio-pci"]
     if not lines or len([gpu for gpu in driver.gpus.value or () if not gpu.error]) >= max(1, len(usable)):
         return passed(
@@ -153,13 +163,14 @@ def build_log(system: System, pci: Pci, kernel: Kernel, driver: Driver, logs: Lo
 
 @check("docker.log", explains=("docker.reachable",))
 def docker_log(system: System, docker: Docker, logs: Logs) -> Judgement | None:
-    """Where Docker does not start, the last thing in its log says why."""
+    """Where Docker does not start, the last thing in its log says why, unless it has started since."""
     lines = logs.docker
     if docker.daemon.value is not None:
         return passed("Docker runs", docker.daemon)
     if docker.state.value not in (State.ABSENT, State.STOPPED) or lines.value is None:
         return None
-    fatal = next((line for line in reversed(lines.value) if _DOCKER_FATAL.search(line)), None)
+    of_last_start = takewhile(lambda line: not _DOCKER_RUNS.search(line), reversed(lines.value))
+    fatal = next((line for line in of_last_start if _DOCKER_FATAL.search(line)), None)
     if fatal is None:
         return None
     remedy = Remedy("Mend what it names, then start Docker.", start(system, docker))
@@ -171,23 +182,3 @@ def _core(pattern: re.Pattern[str], line: str) -> str:
     """The line without what the logger and the engine put before it."""
     found = pattern.search(line)
     return line[found.start() :] if found else line
-
-
-@check("registration.log")
-def container_log(logs: Logs) -> Judgement | None:
-    """What the toolkit said when a container failed to start is in the engine's log: the last of a day counts."""
-    engines = {"docker": logs.docker, "containerd": logs.containerd, "kubelet": logs.kubelet}
-    read = {unit: log for unit, log in engines.items() if log.value is not None}
-    if not read:
-        unread = next((log for log in engines.values() if log.unknown is not None), None)
-        return _unread(unread) if unread else None
-    hits = [(unit, line) for unit, log in read.items() for line in log.value or () if _CONTAINER.search(line)]
-    if not hits:
-        seen = (Evidence(log.source, "no such line") for log in read.values())
-        return passed("No GPU container failed to start within a day", *seen)
-    unit, line = max(hits, key=lambda hit: hit[1])
-    explain = command("journalctl", "-u", unit, "--since", "-1d", Shell.PIPE, "gpuctl", "explain")
-    remedy = Remedy("Have it explained.", (explain,))
-    when = line.partition(" ")[0]
-    message = f"A GPU container failed to start ({when}): {_core(_CONTAINER, line)}"
-    return warned(message, Evidence(read[unit].source, line), remedy=remedy)

@@ -9,12 +9,14 @@ from typing import Callable, Optional, Tuple
 from gpuctl.bounds import with_end
 from gpuctl.facts.machine.services import FABRIC_MANAGER, PERSISTENCED
 from gpuctl.facts.machine.system import BOOTED
+from gpuctl.host.decode import moment
 from gpuctl.host.look.deadline import begin
 from gpuctl.host.look.reading import Host, Outcome, Reading, fact
 from gpuctl.model import Fact
 
 KERNEL_LINES, UNIT_LINES = 4000, 300
 SINCE = "-1d"
+NEWEST_FIRST = "--reverse"
 DEADLINE = 4.0
 """Seconds. A journal of many gigabytes is searched from its end, and cut off."""
 LETTERS = 500
@@ -45,12 +47,22 @@ class Logs:
     kubelet: Fact[Tuple[str, ...]]
     persistenced: Fact[Tuple[str, ...]]
     fabric_manager: Fact[Tuple[str, ...]]
+    booted: Fact[float]
+    """When the kernel started, in seconds since the epoch."""
     build: Fact[Tuple[str, ...]]
     """The errors in the make.log that a failed DKMS build of NVIDIA's module has left; absent where none has."""
 
 
 def unit_log(unit: str) -> Tuple[str, ...]:
-    """Returns the command that prints a unit's lines."""
+    """Returns the command that prints a unit's last lines, the newest first.
+
+    Before systemd 254, journalctl takes the first lines since a time where it is not told to go backwards.
+    """
+    return (*_unit_log(unit), NEWEST_FIRST)
+
+
+def _unit_log(unit: str) -> Tuple[str, ...]:
+    """The command by which snapshots were taken before."""
     return ("journalctl", "-u", unit, "--since", SINCE, "-o", "short-iso", "--no-pager", "-n", str(UNIT_LINES))
 
 
@@ -58,9 +70,9 @@ def probe_logs(host: Host) -> Logs:
     """Returns the logs, read side by side."""
     units = ("docker", "containerd", "kubelet", PERSISTENCED, FABRIC_MANAGER)
     asked = [_begin_unit(host, unit) for unit in units]
-    kernel, build = _kernel(host), _build_log(host)
+    kernel, build, booted = _kernel(host), _build_log(host), fact(host.env("booted"), moment)
     docker, containerd, kubelet, persistenced, fabric_manager = (answer() for answer in asked)
-    return Logs(kernel, docker, containerd, kubelet, persistenced, fabric_manager, build)
+    return Logs(kernel, docker, containerd, kubelet, persistenced, fabric_manager, booted, build)
 
 
 def _kernel(host: Host) -> Fact[Tuple[str, ...]]:
@@ -80,11 +92,19 @@ def _of_unit(host: Host, unit: str) -> Fact[Tuple[str, ...]]:
     if not host.stat(BOOTED).ok:
         return Fact(None, BOOTED)
     said = host.run(unit_log(unit), DEADLINE)
+    if not said.ok:
+        said = host.run(_unit_log(unit), DEADLINE)
     source = "journalctl -u " + unit
     if _NOT_ALL.search(said.detail):
         return Fact(None, source, unknown="this user may not read it")
-    found = fact(said, parse_log)
+    found = fact(said, lambda text: oldest_first(parse_log(text)))
     return Fact(found.value, source, found.unknown)
+
+
+def oldest_first(lines: Tuple[str, ...]) -> Tuple[str, ...]:
+    """Returns lines that begin with their times in the order in which they were written."""
+    times = [line.partition(" ")[0] for line in (*lines[:1], *lines[-1:])]
+    return lines if times and times[0] < times[-1] else lines[::-1]
 
 
 def parse_log(text: str) -> Tuple[str, ...]:

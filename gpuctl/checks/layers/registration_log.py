@@ -1,0 +1,180 @@
+"""Which GPU container failed to start lately, where nothing is known to have mended that since."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from gpuctl.checks.compare.dates import changed_at
+from gpuctl.checks.container_paths import GpuPath, paths
+from gpuctl.checks.engine import Judgement, check, passed, unread, warned
+from gpuctl.command import Shell, command
+from gpuctl.facts.docker.containers import Container, DockerContainers
+from gpuctl.facts.docker.docker import Docker
+from gpuctl.facts.gpu.pci import Pci
+from gpuctl.facts.machine.logs import Logs
+from gpuctl.facts.own.journal import DONE, Changes
+from gpuctl.facts.packages.history import PackageHistory
+from gpuctl.facts.packages.logs import KERNEL
+from gpuctl.facts.toolkit.toolkit import Toolkit
+from gpuctl.host.decode import second
+from gpuctl.model import CannotTell, Evidence, Fact, Remedy
+
+_BY_HOOK = (
+    r"nvidia-container-cli(?:\.real)?: |nvidia-container-runtime-hook: |insufficient privileges to read device list"
+)
+_BY_CDI = (
+    r"nvidia-cdi-hook: |unresolvable CDI devices|conflicting device|failed to stat CDI host device"
+    r"|error mounting \W*/\S*(?:nvidia|libcuda)|No help topic for"
+)
+_BY_FLAG = r"could not select device driver|failed to discover GPU vendor from CDI"
+_BY_RUNTIME = (
+    r"unknown or invalid runtime name|no runtime for \W*nvidia\W* is configured|failed to find runtime handler nvidia"
+)
+_CONTAINER = re.compile(
+    f"(?P<hook>{_BY_HOOK})|(?P<cdi>{_BY_CDI})|(?P<flag>{_BY_FLAG})|(?P<runtime>{_BY_RUNTIME})"
+    r"|container\.Runtime\.Name must be set|unsafe procfs detected"
+)
+"""Core lines, by which a container's failure is one of GPUs: data/failures.jsonl has their families."""
+_SAME_KIND = {
+    "hook": (GpuPath.HOOK, GpuPath.LEGACY),
+    "cdi": (GpuPath.CDI, GpuPath.JIT_CDI, GpuPath.CSV),
+    "flag": (GpuPath.HOOK, GpuPath.CDI),
+    "runtime": (GpuPath.LEGACY, GpuPath.JIT_CDI, GpuPath.CSV),
+}
+"""The paths by which a container that starts shows that what failed works again."""
+_ENTRY = re.compile(r"(\d{4}-\d\d-\d\dT[\d:]{8}[+-][\d:]{4,5}) \S+ ([^\s\[:]+)(?:\[\d+\])?: (.*)")
+"""What journalctl prints with -o short-iso: when, on which host, who, what."""
+_DAEMONS = ("dockerd", "dockerd-current", "docker-containerd", "docker", "containerd", "kubelet")
+"""Others who write into the log of such a unit are its containers: Docker's log driver journald puts theirs there."""
+_LEVEL = re.compile(r'(?:time=(?:"[^"]*"|\S+) )?level=(\w+)|([IWEF])\d{4} |\{.*?(?<!\\)"level":"(\w+)"')
+_NO_FAILURE = ("trace", "debug", "info", "warning", "warn", "I", "W")
+"""What is told so was gone on from: the engine took another path, or tried again."""
+_POD = re.compile(r'\bpod="([^"]+)"|PodSandboxMetadata\{Name:([^,]+),')
+_POD_RUNS = re.compile(r'"Observed pod startup duration"|RunPodSandbox for .{0,300} returns sandbox id')
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of a daemon's log: whose, when (seconds since the epoch), and its message."""
+
+    unit: str
+    line: str
+    at: float
+    message: str
+
+    @property
+    def fails(self) -> re.Match[str] | None:
+        """The core of a GPU container's failure, where it tells of one."""
+        level = _LEVEL.match(self.message)
+        return None if level and level[level.lastindex or 0] in _NO_FAILURE else _CONTAINER.search(self.message)
+
+    @property
+    def pod(self) -> str | None:
+        """The name of the pod that it is about, without its namespace."""
+        found = _POD.search(self.message)
+        return found[found.lastindex or 0].rpartition("/")[2] if found else None
+
+
+@dataclass(frozen=True)
+class Since:
+    """Something after which an older failure tells of what is no more: when, in seconds since the epoch, and what."""
+
+    at: float
+    what: str
+
+
+@check("registration.log")
+def container_log(
+    logs: Logs,
+    docker: Docker,
+    containers: DockerContainers,
+    toolkit: Toolkit,
+    pci: Pci,
+    history: PackageHistory,
+    changes: Changes,
+) -> Judgement | None:
+    """What the toolkit said when a container failed to start is in the engine's log: the last of a day counts.
+
+    It counts no more where something has mended it since: the same container or pod has started, or another that gets
+    its GPUs the same way; `gpuctl smoke` passed; the driver, the toolkit or an engine was changed; the host was booted.
+    What an engine only warns of is no failure: Docker 29.2 and later warns that there is no CDI specification, and goes
+    on to give the GPUs by the hook.
+    """
+    engines = {"docker": logs.docker, "containerd": logs.containerd, "kubelet": logs.kubelet}
+    read = {unit: log for unit, log in engines.items() if log.value is not None}
+    if not read:
+        closed = next((log for log in engines.values() if log.unknown is not None), None)
+        return unread(closed) if closed else None
+    entries = sorted((one for unit, log in read.items() for one in _entries(unit, log)), key=lambda one: one.at)
+    failures = [one for one in entries if one.fails]
+    if not failures:
+        seen = (Evidence(log.source, "no such line") for log in read.values())
+        return passed("No GPU container failed to start within a day", *seen)
+    ways = paths(docker, toolkit, pci)
+    general = tuple(_of_host(logs, containers, history, changes))
+    mended = {
+        one: since
+        for one in failures
+        for since in (*general, *_of_containers(one, containers, ways.of), *_of_pod(one, entries))
+        if since.at > one.at
+    }
+    left = [one for one in failures if one not in mended]
+    if left:
+        return _complaint(left[-1], read)
+    last = failures[-1]
+    said = Evidence(read[last.unit].source, last.line)
+    return passed(f"No GPU container has failed to start since {mended[last].what}", said)
+
+
+def _complaint(last: Entry, read: dict[str, Fact[tuple[str, ...]]]) -> Judgement:
+    explain = command("journalctl", "-u", last.unit, "--since", "-1d", Shell.PIPE, "gpuctl", "explain")
+    when, core = last.line.partition(" ")[0], last.fails
+    message = f"A GPU container failed to start ({when}): {last.message[core.start() :] if core else last.message}"
+    remedy = Remedy("Have it explained.", (explain,))
+    return warned(message, Evidence(read[last.unit].source, last.line), remedy=remedy)
+
+
+def _entries(unit: str, log: Fact[tuple[str, ...]]) -> Iterator[Entry]:
+    """What the daemon itself wrote."""
+    for line in log.value or ():
+        found = _ENTRY.match(line)
+        if found and found[2] in _DAEMONS:
+            yield Entry(unit, line, second(found[1]), found[3])
+
+
+def _of_host(logs: Logs, containers: DockerContainers, history: PackageHistory, changes: Changes) -> Iterator[Since]:
+    if logs.booted.value:
+        yield Since(logs.booted.value, "the host was booted")
+    if containers.smoked.value:
+        yield Since(containers.smoked.value, "`gpuctl smoke` ran a container")
+    for run in changes.runs.value or ():
+        if run.state == DONE and run.ended:
+            yield Since(run.ended, f"`gpuctl {run.command}`")
+    yield from _of_packages(history)
+
+
+def _of_packages(history: PackageHistory) -> Iterator[Since]:
+    """None where nobody can tell when they changed by the clock of the log."""
+    for change in history.changes.value or ():
+        if change.subject != KERNEL:
+            try:
+                yield Since(changed_at(change, history), f"{change.package} was {change.action}")
+            except CannotTell:
+                return
+
+
+def _of_containers(
+    failure: Entry, containers: DockerContainers, path_of: Callable[[Container], GpuPath | None]
+) -> Iterator[Since]:
+    kind = failure.fails.lastgroup if failure.fails else None
+    for one in containers.running.value or ():
+        if one.id in failure.line or path_of(one) in _SAME_KIND.get(kind or "", ()):
+            yield Since(one.started, f"the container {one.name} has started")
+
+
+def _of_pod(failure: Entry, entries: list[Entry]) -> Iterator[Since]:
+    for one in entries:
+        if failure.pod and one.pod == failure.pod and _POD_RUNS.search(one.message):
+            yield Since(one.at, f"the pod {one.pod} has started")

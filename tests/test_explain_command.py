@@ -62,6 +62,23 @@ def test_json_says_how_sure_it_is_why_and_what_to_do() -> None:
     assert "gpuctl install-runtime" in best["remedies"][0]["commands"]
 
 
+TAKEN_BACK = (
+    'level=warning msg="Ignoring previous errors updating spec" error="CDI device injection failed: '
+    'unresolvable CDI devices nvidia.com/gpu=all"\n'
+)
+
+
+def test_what_docker_went_on_from_is_no_failure_and_hides_none() -> None:
+    alone = explain("--json", stdin=TAKEN_BACK)
+    assert (alone.returncode, [one["id"] for one in document(alone.stdout)["matches"]]) == (0, ["docker-cdi-fallback"])
+    both = explain("--json", stdin=TAKEN_BACK + TIMED_OUT)
+    assert (both.returncode, "driver-init-timeout" in both.stdout, "cdi-unresolvable" in both.stdout) == (
+        1,
+        True,
+        False,
+    )
+
+
 def test_where_nothing_is_recognised_it_says_what_to_collect() -> None:
     done = explain(stdin="all is well\n")
     assert done.returncode == 3

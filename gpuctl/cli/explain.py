@@ -11,7 +11,6 @@ import typer
 
 from gpuctl.cli.frame.options import Json, filled
 from gpuctl.cli.frame.snapshots import host_at
-from gpuctl.model import ExitCode
 
 if TYPE_CHECKING:
     from gpuctl.checks.engine import Check
@@ -48,7 +47,7 @@ def command(
         raise typer.Exit
     found = _explained(_stream(text, file), None if no_probe else lambda: host_at(None))
     _show(found, json, verbose)
-    raise typer.Exit(ExitCode.PROBLEM if found.matches else ExitCode.UNDETERMINED)
+    raise typer.Exit(found.exit_code)
 
 
 def _entries(text: list[str] | None, everything: bool) -> tuple[Family | Check, ...]:

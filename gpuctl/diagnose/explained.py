@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 from gpuctl.diagnose.answer import Match, can_be_decided, matches
-from gpuctl.diagnose.scan import scan
+from gpuctl.diagnose.scan import TAKEN_BACK, scan
+from gpuctl.model import ExitCode
 
 if TYPE_CHECKING:
     from gpuctl.host.look.reading import Host
@@ -24,6 +25,13 @@ class Explained:
 
     matches: tuple[Match, ...]
     probed: bool
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """Good where the text tells only of errors that an engine has got over."""
+        if not self.matches:
+            return ExitCode.UNDETERMINED
+        return ExitCode.GOOD if all(one.family.id == TAKEN_BACK for one in self.matches) else ExitCode.PROBLEM
 
 
 def explained(

@@ -19,6 +19,8 @@ OVERLAP = 2048
 """Bytes of a block that the next one repeats: a core line may be broken between the two."""
 EVIDENCE = 3
 """Lines that are kept for the same families."""
+TAKEN_BACK = "docker-cdi-fallback"
+"""The family of lines in which an engine tells of errors that it has got over: they are none of the text's."""
 _BEFORE, _AFTER = 120, 280
 """Letters of a long line that are shown around the place."""
 
@@ -81,8 +83,11 @@ def _note(block: _Block, seen: dict[tuple[Strength, tuple[str, ...]], dict[int, 
     own = len(condensed(cleaned(block.raw[: len(block.raw) - block.repeated])))
     lines = text.split(b"\n")
     starts = [0, *accumulate(len(condensed(line)) if line else 0 for line in lines)]
-    for hit in (hit for hit in found if hit.start < own):
-        index = bisect_right(starts, hit.start) - 1
+    placed = [(bisect_right(starts, hit.start) - 1, hit) for hit in found if hit.start < own]
+    gone_on = {index for index, hit in placed if hit.signature.families == (TAKEN_BACK,)}
+    for index, hit in placed:
+        if index in gone_on and hit.signature.families != (TAKEN_BACK,):
+            continue
         ids, number = hit.signature.families, block.first_line + index
         kept = seen.setdefault((hit.signature.strength, ids), {})
         if len(kept) < EVIDENCE and number not in kept:

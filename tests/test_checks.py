@@ -867,7 +867,7 @@ def test_what_pods_ask_for_tells_that_a_node_lacks_the_runtime() -> None:
 
 
 @pytest.mark.parametrize(
-    "runtimes", [{"nvidia": "/usr/bin/nvidia-container-runtime"}, {"gpu": "/x/nvidia-container-runtime.cdi"}]
+    "runtimes", [{"nvidia": "/usr/bin/nvidia-container-runtime"}, {"gpu": "/x/nvidia-container-runtime"}]
 )
 def test_a_node_on_which_the_runtime_is_registered_is_ready_by_whatever_name(runtimes: dict[str, str]) -> None:
     assert loud(findings(v100(**without(K3S, calls=cri(K3S_SOCKET, runtimes))))) == ENDED

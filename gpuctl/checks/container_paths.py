@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import posixpath
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from gpuctl.checks.gpus import understood
 from gpuctl.checks.layers.docker import gpus_by_cdi
-from gpuctl.compat.versions import docker_version
-from gpuctl.documents import load_toml
+from gpuctl.checks.ways import Way, bound_mode, in_force, is_nvidias
 from gpuctl.facts.docker.containers import Container, DeviceRequest
 from gpuctl.facts.docker.docker import Docker
-from gpuctl.facts.gpu.pci import Pci
+from gpuctl.facts.gpu.driver import Driver
+from gpuctl.facts.toolkit.settings import MODE, ToolkitSettings
 from gpuctl.facts.toolkit.toolkit import Toolkit
+from gpuctl.model import CannotTell
 
-RUNTIME = "nvidia-container-runtime"
-JIT_CDI_SINCE = "1.18.0"
-"""From here on the mode auto is just-in-time CDI: https://github.com/NVIDIA/nvidia-container-toolkit/pull/910"""
 _NOBODY = (None, "", "none", "void")
 """What NVIDIA_VISIBLE_DEVICES says where no GPU is asked for."""
 
@@ -39,10 +35,6 @@ BEHIND_THE_RUNTIME = (GpuPath.HOOK, GpuPath.LEGACY)
 """libnvidia-container opens the devices when runc has told systemd its rules: systemd never learns of them."""
 _RULE = re.compile(r"[ca] (?:195|\*):(?:255|\*) r?w?")
 _OF_MODE = {"legacy": GpuPath.LEGACY, "cdi": GpuPath.CDI, "jit-cdi": GpuPath.JIT_CDI, "csv": GpuPath.CSV}
-
-
-_OF_PROGRAM = {f"{RUNTIME}.legacy": GpuPath.LEGACY, f"{RUNTIME}.cdi": GpuPath.CDI}
-"""The toolkit's programs that have their mode in their name."""
 
 
 @dataclass(frozen=True)
@@ -77,31 +69,21 @@ def _opens_by_itself(container: Container) -> bool:
     return container.privileged or ruled or "/dev/nvidiactl" in container.devices
 
 
-def paths(docker: Docker, toolkit: Toolkit, pci: Pci) -> Paths:
+def paths(docker: Docker, toolkit: Toolkit, settings: ToolkitSettings, driver: Driver) -> Paths:
     """Returns the paths of this host. Raises CannotTell."""
     registered = docker.daemon.value.runtimes if docker.daemon.value else {}
-    programs = {name: posixpath.basename(path or "") for name, path in registered.items()}
-    usual = _of_runtime(toolkit, pci)
-    runtimes = {name: _OF_PROGRAM.get(told, usual) for name, told in programs.items() if told.startswith(RUNTIME)}
-    return Paths(GpuPath.CDI if gpus_by_cdi(docker, toolkit) else GpuPath.HOOK, {"nvidia": usual, **runtimes})
+    programs = {name: program for name, program in registered.items() if is_nvidias(program)}
+    chosen = {program: _of_runtime(program, toolkit, settings, driver) for program in (None, *programs.values())}
+    runtimes = {name: chosen[program] for name, program in programs.items()}
+    return Paths(GpuPath.CDI if gpus_by_cdi(docker, toolkit) else GpuPath.HOOK, {"nvidia": chosen[None], **runtimes})
 
 
-def _of_runtime(toolkit: Toolkit, pci: Pci) -> GpuPath:
-    """An old nvidia-container-runtime does not tell its version, and knows no just-in-time CDI."""
-    mode, version = _mode(toolkit), toolkit.runtime.value.version if toolkit.runtime.value else ""
-    if mode != "auto":
-        return _OF_MODE.get(mode, GpuPath.LEGACY)
-    if pci.tegra.value:
-        return GpuPath.CSV
-    is_jit = bool(version) and understood(docker_version, version) >= docker_version(JIT_CDI_SINCE)
-    return GpuPath.JIT_CDI if is_jit else GpuPath.LEGACY
-
-
-def _mode(toolkit: Toolkit) -> str:
-    """What config.toml says; no container is given GPUs by one that is no TOML."""
+def _of_runtime(program: str | None, toolkit: Toolkit, settings: ToolkitSettings, driver: Driver) -> GpuPath:
+    """One that does not tell its version is old, and knows no other mode than legacy."""
     try:
-        section = load_toml(toolkit.settings.value or "").get(RUNTIME)
-    except ValueError:
-        return "auto"
-    mode = section.get("mode") if isinstance(section, dict) else None
-    return mode if isinstance(mode, str) and mode else "auto"
+        here = in_force(toolkit, settings, driver)
+    except CannotTell:
+        return GpuPath.LEGACY
+    mode = bound_mode(program) or here.value(MODE)
+    chosen = mode if mode in _OF_MODE else here.paths(Way("nvidia-container-runtime", "runtime"))[-1]
+    return _OF_MODE.get(chosen, GpuPath.LEGACY)

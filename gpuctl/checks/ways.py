@@ -73,7 +73,7 @@ def docker_ways(docker: Docker, toolkit: Toolkit) -> Iterator[Way]:
     daemon, kind = docker.daemon.get(), docker.kind.value
     if daemon is None or kind not in ("engine", "rootless", "snap"):
         return
-    mode, rootless = _bound_mode(daemon.runtimes.get(RUNTIME)), kind == "rootless"
+    mode, rootless = bound_mode(daemon.runtimes.get(RUNTIME)), kind == "rootless"
     if at_least(daemon, GPUS_FLAG_SINCE):
         start = "" if gpus_by_cdi(docker, toolkit) else "runtime" if daemon.default_runtime == RUNTIME else "hook"
         yield Way(GPUS_FLAG, start, mode if start == "runtime" else None, rootless)
@@ -89,17 +89,18 @@ def kubernetes_ways(containerd: Containerd, crio: Crio) -> Iterator[Way]:
         ("CRI-O", (one.get("runtime_path") for one in config.runtimes.values()) if config else ()),
     )
     for engine, programs in engines:
-        program = next((one for one in programs if _is_nvidias(one)), None)
+        program = next((one for one in programs if is_nvidias(one)), None)
         if program:
-            yield Way(f"{engine}'s runtime nvidia", "runtime", _bound_mode(program), takes_mounts=True)
+            yield Way(f"{engine}'s runtime nvidia", "runtime", bound_mode(program), takes_mounts=True)
 
 
-def _is_nvidias(program: Any) -> bool:
+def is_nvidias(program: Any) -> bool:
+    """Returns whether a registered program is nvidia-container-runtime, or that bound to a mode."""
     return isinstance(program, str) and posixpath.basename(program).startswith(_PROGRAM)
 
 
-def _bound_mode(program: str | None) -> str | None:
-    """nvidia-container-runtime.cdi and .legacy are bound to their mode."""
+def bound_mode(program: str | None) -> str | None:
+    """Returns the mode to which a program is bound by its name: nvidia-container-runtime.cdi and .legacy are."""
     name = posixpath.basename(program or "")
     return name[len(_PROGRAM) + 1 :] if name in (f"{_PROGRAM}.cdi", f"{_PROGRAM}.legacy") else None
 

@@ -17,10 +17,11 @@ from gpuctl.compat.versions import docker_version
 from gpuctl.facts.docker.containers import DockerContainers
 from gpuctl.facts.docker.docker import Daemon, Docker
 from gpuctl.facts.gpu.devices import Devices
-from gpuctl.facts.gpu.pci import Pci
+from gpuctl.facts.gpu.driver import Driver
 from gpuctl.facts.machine.scopes import Scope, Scopes
 from gpuctl.facts.machine.system import System
 from gpuctl.facts.packages.automatic_upgrades import AutomaticUpgrades
+from gpuctl.facts.toolkit.settings import ToolkitSettings
 from gpuctl.facts.toolkit.toolkit import Toolkit
 from gpuctl.model import Disturbs, Evidence, Remedy
 
@@ -51,7 +52,8 @@ class Held:
 @check("outlook.daemon-reload")
 def daemon_reload(
     system: System,
-    pci: Pci,
+    settings: ToolkitSettings,
+    driver: Driver,
     docker: Docker,
     containers: DockerContainers,
     scopes: Scopes,
@@ -69,7 +71,7 @@ def daemon_reload(
     Source: https://github.com/NVIDIA/nvidia-container-toolkit/issues/48
     """
     daemon, nodes = docker.daemon.get(), devices.nodes.get() or ()
-    ways, linked = paths(docker, toolkit, pci), _linked(devices, toolkit)
+    ways, linked = paths(docker, toolkit, settings, driver), _linked(devices, toolkit)
     held = (*_in_docker(docker, containers, scopes, ways), *_elsewhere(scopes))
     if not nodes or (daemon is None and not held):
         return None

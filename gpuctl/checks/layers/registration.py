@@ -10,10 +10,11 @@ from gpuctl.checks.remedies import as_root, install_runtime, service
 from gpuctl.command import Shell, command, operands
 from gpuctl.facts.docker.containers import DockerContainers
 from gpuctl.facts.docker.docker import Docker, Process
-from gpuctl.facts.gpu.pci import Pci
+from gpuctl.facts.gpu.driver import Driver
 from gpuctl.facts.machine.system import System
 from gpuctl.facts.packages.history import PackageHistory
 from gpuctl.facts.packages.logs import TOOLKIT
+from gpuctl.facts.toolkit.settings import ToolkitSettings
 from gpuctl.facts.toolkit.toolkit import HOOK, Toolkit
 from gpuctl.model import Action, CannotTell, Disturbs, Evidence, Remedy
 
@@ -112,7 +113,8 @@ def _on_path_of(docker: Docker) -> str:
 @check("registration.restart-needed", follows=TOOLKIT)
 def restart_needed(
     system: System,
-    pci: Pci,
+    settings: ToolkitSettings,
+    driver: Driver,
     docker: Docker,
     containers: DockerContainers,
     toolkit: Toolkit,
@@ -133,7 +135,7 @@ def restart_needed(
     )
     if changed <= process.started + CLOCKS_AGREE:
         return passed("dockerd has started since the hook was installed", seen)
-    ways = paths(docker, toolkit, pci)
+    ways = paths(docker, toolkit, settings, driver)
     known = _known_by(process, containers, ways) or _replaced_since(process, history)
     if known:
         return passed("dockerd knows the hook, which was replaced since", seen, known)

@@ -12,11 +12,12 @@ from gpuctl.checks.engine import Judgement, check, passed, unread, warned
 from gpuctl.command import Shell, command
 from gpuctl.facts.docker.containers import Container, DockerContainers
 from gpuctl.facts.docker.docker import Docker
-from gpuctl.facts.gpu.pci import Pci
+from gpuctl.facts.gpu.driver import Driver
 from gpuctl.facts.machine.logs import Logs
 from gpuctl.facts.own.journal import DONE, Changes
 from gpuctl.facts.packages.history import PackageHistory
 from gpuctl.facts.packages.logs import KERNEL
+from gpuctl.facts.toolkit.settings import ToolkitSettings
 from gpuctl.facts.toolkit.toolkit import Toolkit
 from gpuctl.host.decode import second
 from gpuctl.model import CannotTell, Evidence, Fact, Remedy
@@ -91,7 +92,8 @@ def container_log(
     docker: Docker,
     containers: DockerContainers,
     toolkit: Toolkit,
-    pci: Pci,
+    settings: ToolkitSettings,
+    driver: Driver,
     history: PackageHistory,
     changes: Changes,
 ) -> Judgement | None:
@@ -112,7 +114,7 @@ def container_log(
     if not failures:
         seen = (Evidence(log.source, "no such line") for log in read.values())
         return passed("No GPU container failed to start within a day", *seen)
-    ways = paths(docker, toolkit, pci)
+    ways = paths(docker, toolkit, settings, driver)
     general = tuple(_of_host(logs, containers, history, changes))
     mended = {
         one: since

@@ -13,7 +13,10 @@ from gpuctl.facts.docker.containers import DockerContainers, probe_docker_contai
 from gpuctl.facts.docker.docker import Docker, probe_docker
 from gpuctl.facts.gpu.devices import Devices, probe_devices
 from gpuctl.facts.gpu.driver import Driver, probe_driver
+from gpuctl.facts.gpu.keeper import Keeper, probe_keeper
+from gpuctl.facts.gpu.licence import Licence, probe_licence
 from gpuctl.facts.gpu.pci import Pci, probe_pci
+from gpuctl.facts.gpu.tegra import Tegra, probe_tegra
 from gpuctl.facts.headline import DockerMet, DriverVersion, probe_docker_met, probe_driver_version
 from gpuctl.facts.machine.disks import Disks, probe_disks
 from gpuctl.facts.machine.isolation import Isolation, probe_isolation
@@ -44,9 +47,12 @@ DEADLINE = 12.0
 PROBES: Mapping[type, Callable[[Host], Any]] = {
     System: probe_system,
     Pci: probe_pci,
+    Tegra: probe_tegra,
     Kernel: probe_kernel,
     Driver: probe_driver,
     Devices: probe_devices,
+    Keeper: probe_keeper,
+    Licence: probe_licence,
     Docker: probe_docker,
     Containerd: probe_containerd,
     Podman: probe_podman,

@@ -39,6 +39,8 @@ class Gpu:
     error: Optional[str] = None
     mig_devices: Optional[int] = None
     """How many MIG devices there are, where MIG is on."""
+    fabric: Optional[str] = None
+    """How far it has joined its NVLink fabric: not started, in progress, completed."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,7 @@ def _gpu(line: Mapping[str, Any]) -> Gpu:
         remap_failed=flag_in(line, "remap_failed"),
         error=text_in(line, "error"),
         mig_devices=number_in(line, "mig_devices"),
+        fabric=text_in(line, "fabric"),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import List, Mapping, Optional
+from typing import List, Mapping, Optional, Sequence
 
 from gpuctl.facts.docker.unit import parse_show
 from gpuctl.facts.machine.system import BOOTED
@@ -13,10 +13,17 @@ from gpuctl.host.look.reading import Host, Outcome, Reading, fact
 from gpuctl.model import Fact
 
 PERSISTENCED, FABRIC_MANAGER = "nvidia-persistenced", "nvidia-fabricmanager"
+IMEX, GRIDD = "nvidia-imex", "nvidia-gridd"
 SHOW = (
     "systemctl",
     "show",
     *(unit + ".service" for unit in (PERSISTENCED, FABRIC_MANAGER)),
+    "--property=Id,LoadState,ActiveState,Result",
+)
+SHOW_OTHERS = (
+    "systemctl",
+    "show",
+    *(unit + ".service" for unit in (IMEX, GRIDD)),
     "--property=Id,LoadState,ActiveState,Result",
 )
 FABRIC_VERSION = ("nv-fabricmanager", "--version")
@@ -39,17 +46,27 @@ class Services:
     fabric_manager: Fact[Service]
     fabric_version: Fact[str]
     """What nv-fabricmanager says of its version."""
+    imex: Fact[Service]
+    """What shares memory between the nodes of one NVLink domain (GB200, GB300)."""
+    gridd: Fact[Service]
+    """What gets a virtual GPU its licence."""
 
 
 def probe_services(host: Host) -> Services:
     """Returns how the services stand."""
-    version = begin(lambda: host.run(FABRIC_VERSION))
-    shown = host.run(SHOW) if host.stat(BOOTED).ok else Reading(BOOTED, Outcome.ABSENT)
+    version, others = begin(lambda: host.run(FABRIC_VERSION)), begin(lambda: _shown(host, SHOW_OTHERS))
+    shown, shown_others = _shown(host, SHOW), others()
     return Services(
         persistenced=_service(shown, PERSISTENCED),
         fabric_manager=_service(shown, FABRIC_MANAGER),
         fabric_version=fact(version(), parse_fabric_version),
+        imex=_service(shown_others, IMEX),
+        gridd=_service(shown_others, GRIDD),
     )
+
+
+def _shown(host: Host, show: Sequence[str]) -> Reading:
+    return host.run(show) if host.stat(BOOTED).ok else Reading(BOOTED, Outcome.ABSENT)
 
 
 def _service(shown: Reading, name: str) -> Fact[Service]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Mapping, Optional, Tuple
 
 from gpuctl.bounds import amount
+from gpuctl.facts.machine.image_system import probe_image_system
 from gpuctl.facts.machine.kernel import OSRELEASE
 from gpuctl.facts.machine.kind import probe_machine
 from gpuctl.host.look.deadline import begin
@@ -21,7 +22,17 @@ FAMILIES: Mapping[str, Tuple[str, ...]] = {
     "fedora": ("dnf", "yum"),
     "rhel": ("dnf", "yum"),
     "centos": ("dnf", "yum"),
+    "ol": ("dnf", "yum"),
+    "rocky": ("dnf", "yum"),
+    "almalinux": ("dnf", "yum"),
+    "amzn": ("dnf", "yum"),
+    "azurelinux": ("dnf",),
+    "mariner": ("dnf",),
+    "openEuler": ("dnf",),
     "suse": ("zypper",),
+    "sles": ("zypper",),
+    "opensuse-leap": ("zypper",),
+    "opensuse-tumbleweed": ("zypper",),
     "arch": ("pacman",),
     "alpine": ("apk",),
 }
@@ -35,6 +46,13 @@ MANAGERS: Mapping[str, str] = {
     "apk": "apk",
 }
 """Each package manager with the program that shows that it is there."""
+
+OF_IMAGES: Mapping[str, str] = {
+    "ostree": "rpm-ostree",
+    "universal-blue": "rpm-ostree",
+    "microos": "transactional-update",
+}
+"""What puts packages onto a system that comes as an image. What lies on PATH for packages changes nothing there."""
 
 DOCKER_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "ppc64le": "ppc64le"}
 """Docker's names of processor architectures, by the kernel's (uname -m)."""
@@ -57,7 +75,9 @@ class System:
 
     distribution: Fact[Distribution]
     package_manager: Fact[str]
-    """apt, dnf, yum, zypper, pacman or apk."""
+    """apt, dnf, yum, zypper, pacman or apk; of an image rpm-ostree, transactional-update or none."""
+    image: Fact[str]
+    """Which kind of image the system is; absent where it is made of packages."""
     kernel: Fact[str]
     """The running kernel's release, as uname -r says it."""
     architecture: Fact[str]
@@ -75,12 +95,13 @@ _OS_RELEASE_LIMIT = 1 << 14
 def probe_system(host: Host) -> System:
     """Returns what the operating system says of itself."""
     machine = begin(lambda: probe_machine(host))
-    distribution = _distribution(host)
+    distribution = probe_distribution(host)
     architecture = probe_architecture(host)
     kind, detail = machine()
     return System(
         distribution=distribution,
         package_manager=_package_manager(host, distribution.value),
+        image=probe_image_system(host),
         kernel=fact(host.read(OSRELEASE), str.strip),
         architecture=architecture,
         machine=kind,
@@ -100,10 +121,11 @@ def probe_architecture(host: Host) -> Fact[str]:
 
 def probe_package_manager(host: Host) -> Fact[str]:
     """Returns the package manager alone: apt, dnf, yum, zypper, pacman or apk."""
-    return _package_manager(host, _distribution(host).value)
+    return _package_manager(host, probe_distribution(host).value)
 
 
-def _distribution(host: Host) -> Fact[Distribution]:
+def probe_distribution(host: Host) -> Fact[Distribution]:
+    """Returns the distribution alone, by os-release(5)."""
     reading = host.read("/etc/os-release")
     if reading.outcome is Outcome.ABSENT:
         reading = host.read("/usr/lib/os-release")
@@ -138,6 +160,9 @@ def _systemd(host: Host) -> Fact[bool]:
 
 
 def _package_manager(host: Host, distribution: Optional[Distribution]) -> Fact[str]:
+    image = probe_image_system(host)
+    if image.value:
+        return Fact(OF_IMAGES.get(image.value), image.source)
     relatives = (distribution.id, *distribution.like) if distribution else ()
     usual = [manager for family in relatives for manager in FAMILIES.get(family, ())]
     for manager in [*usual, *MANAGERS]:

@@ -20,6 +20,8 @@ from gpuctl.model import Fact
 
 FOLDERS = ("/etc/cdi", "/var/run/cdi")
 """CDI's own: that of what an administrator writes, then that of what is generated at every boot, which counts more."""
+_LOOKED_AT = ("/usr/", "/lib", "/bin/", "/etc/", "/run/", "/var/run/")
+"""Where mounts are looked at: a file system that hangs may lie anywhere else."""
 SUFFIXES = (".json", ".yaml")
 _LIBRARY = re.compile(r"/lib[^/]+\.so\.([1-9]\d{2,3}\.\d+(?:\.\d+)?)$")
 """A library of the driver: no other one's version begins with three digits."""
@@ -51,6 +53,8 @@ class Spec:
     nodes: Tuple[SpecNode, ...] = ()
     drivers: Tuple[str, ...] = ()
     """The driver versions in the names of the libraries that it mounts."""
+    gone: Tuple[str, ...] = ()
+    """What it mounts and is not there, where other things that it mounts are."""
     error: Optional[str] = None
     """Why no engine takes it."""
 
@@ -124,7 +128,16 @@ def _described(host: Host, path: str, mode: Optional[int], text: str) -> Spec:
         devices=document.devices,
         nodes=tuple(_node(host, *node) for node in document.nodes),
         drivers=driver_versions(document),
+        gone=_gone(host, document.mounts),
     )
+
+
+def _gone(host: Host, mounts: Sequence[str]) -> Tuple[str, ...]:
+    """None where nothing of it is there: then the driver lies elsewhere, or is hidden from us."""
+    seen = {path: host.stat(path).outcome for path in mounts if path.startswith(_LOOKED_AT)}
+    if Outcome.OK not in seen.values():
+        return ()
+    return tuple(path for path, outcome in seen.items() if outcome is Outcome.ABSENT)
 
 
 def driver_versions(document: Document) -> Tuple[str, ...]:

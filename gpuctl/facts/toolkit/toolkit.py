@@ -8,7 +8,7 @@ from typing import Callable, Mapping
 
 from gpuctl.facts.toolkit.cdi import Cdi, probe_cdi
 from gpuctl.host.look.deadline import begin
-from gpuctl.host.look.reading import Host, fact
+from gpuctl.host.look.reading import Host, Outcome, Reading, fact
 from gpuctl.host.status import parse_status
 from gpuctl.model import Fact
 
@@ -16,6 +16,8 @@ HOOK = "nvidia-container-runtime-hook"
 """The name that dockerd looks for (moby, daemon/nvidia_linux.go). Packages call the file nvidia-container-toolkit
 and link it; without the link, dockerd finds nothing."""
 PROGRAMS = ("nvidia-ctk", "nvidia-container-cli", "nvidia-container-runtime", HOOK, "nvidia-cdi-hook", "runc")
+OPERATOR = "/usr/local/nvidia/toolkit"
+"""Where the GPU Operator's toolkit container puts its programs, and on no PATH."""
 SETTINGS = "/etc/nvidia-container-runtime/config.toml"
 _VERSIONS: Mapping[str, str] = {
     "nvidia-ctk": r"^NVIDIA Container Toolkit CLI version (\S+)",
@@ -29,7 +31,7 @@ _VERSIONS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Part:
-    """A program on PATH. `version` is "" when it does not tell."""
+    """A program on PATH, or where the GPU Operator keeps it. `version` is "" when it does not tell."""
 
     path: str
     version: str
@@ -63,12 +65,17 @@ def _begin_part(host: Host, name: str) -> Callable[[], Fact[Part]]:
 
 
 def _part(host: Host, name: str) -> Fact[Part]:
-    found = host.which(name)
+    found = _found(host, name)
     if not found.ok:
         return fact(found, lambda path: Part(path, ""))
     # Its exit status does not count: nvidia-container-runtime tells its version, then fails where it has no runc.
-    said = host.run((name, "--version"))
+    said = host.run((found.text if found.text.startswith(OPERATOR) else name, "--version"))
     return Fact(Part(found.text, parse_version(name, said.text)), found.text)
+
+
+def _found(host: Host, name: str) -> Reading:
+    on_path, path = host.which(name), "%s/%s" % (OPERATOR, name)
+    return Reading(path, Outcome.OK, path) if not on_path.ok and host.stat(path).ok else on_path
 
 
 def parse_version(name: str, text: str) -> str:

@@ -41,6 +41,9 @@ BRANDS = {
     19: "nvidianpu",
 }
 
+# nvml.h, NVML_GPU_FABRIC_STATE_*; 0 is "not supported".
+FABRIC_STATES = {1: "not started", 2: "in progress", 3: "completed"}
+
 
 def main() -> None:
     """Prints the lines. Ends with status 0 even when NVML fails: that is an answer, not an error of ours."""
@@ -109,6 +112,7 @@ def _gpu(nvml: Any, index: int) -> Dict[str, Any]:
         mig_devices=_mig_devices(nvml, device) if mig and mig[0] else None,
         persistence=_told(nvml, nvml.nvmlDeviceGetPersistenceMode, device),
         ecc_errors=_ecc_errors(nvml, device),
+        fabric=_fabric(nvml, device),
         **_remapped(nvml, device),
     )
 
@@ -132,6 +136,15 @@ def _decoded(ask: Callable[..., Any], *arguments: Any) -> Any:
 def _ecc_errors(nvml: Any, device: Any) -> Any:
     kind = nvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED
     return _told(nvml, nvml.nvmlDeviceGetTotalEccErrors, device, kind, nvml.NVML_VOLATILE_ECC)
+
+
+def _fabric(nvml: Any, device: Any) -> Any:
+    """Whether the GPU has joined its NVLink fabric; None where it has none, and of a driver that cannot tell."""
+    from ctypes import byref
+
+    told = nvml.c_nvmlGpuFabricInfo_t()
+    asked = _told(nvml, nvml.nvmlDeviceGetGpuFabricInfo, device, byref(told))
+    return None if asked is None else FABRIC_STATES.get(told.state)
 
 
 def _remapped(nvml: Any, device: Any) -> Dict[str, bool]:

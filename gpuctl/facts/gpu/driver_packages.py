@@ -1,0 +1,85 @@
+"""The driver's packages, and from whom they are: each source names and numbers its packages in its own way."""
+
+from __future__ import annotations
+
+import re
+from typing import Mapping, Optional, Tuple
+
+from gpuctl.facts.machine.system import probe_package_manager
+from gpuctl.facts.packages.packages import Package, parse_installed
+from gpuctl.host.look.reading import Host, Outcome, fact
+from gpuctl.model import Fact
+
+KeptBy = Tuple[str, str, str]
+"""A keeper's id, where the sign of it is, and the branch of prebuilt modules or ""."""
+_DEBS = ("nvidia-*", "cuda-drivers*", "linux-modules-nvidia-*")
+_RPMS = ("nvidia-*", "*kmod-nvidia*", "dkms-nvidia", "xorg-x11-drv-nvidia*", "x11-video-nvidia*", "cuda-drivers*")
+DPKG_DRIVER = ("dpkg-query", "-W", "-f", "${Package}\t${Version}\t${db:Status-Want}\t${db:Status-Status}\n", *_DEBS)
+RPM_DRIVER = ("rpm", "-qa", "--qf", "%{NAME}\t%{VERSION}-%{RELEASE}\tinstall\tinstalled\n", *_RPMS)
+_RPM_MANAGERS = ("dnf", "yum", "zypper", "rpm-ostree", "transactional-update")
+_PREBUILT = re.compile(r"linux-modules-nvidia-([0-9]{3}(?:-server)?(?:-open)?)-.+")
+_OF_UBUNTU = re.compile(r"ubuntu[0-9]+\.[0-9]{2}\.[0-9]")
+"""The end of a version in a release of Ubuntu: 580.95.05-0ubuntu0.24.04.2. NVIDIA's own end in -1ubuntu1."""
+_OF_DEBIAN = re.compile(r"~deb[0-9]+u|~bpo[0-9]+")
+_DRIVER = re.compile(r"(?:nvidia|xorg-x11-drv-nvidia|.*kmod-nvidia|dkms-nvidia|cuda-drivers|x11-video-nvidia).*")
+_NOT_THE_DRIVER = re.compile(r"nvidia-(?:container|docker|prime|settings|cuda-toolkit|cudnn|persistenced|modprobe).*")
+
+
+def probe_driver_packages(host: Host) -> Fact[Mapping[str, Package]]:
+    """Returns the driver's packages by name, with their versions; absent for a manager that is not asked."""
+    manager = probe_package_manager(host).value
+    if manager != "apt" and manager not in _RPM_MANAGERS:
+        return Fact(None, "package manager")
+    said = host.run(DPKG_DRIVER if manager == "apt" else RPM_DRIVER)
+    if said.outcome is not Outcome.OK:
+        return fact(said, lambda _: {})
+    found = parse_installed(said.text)  # its exit status says that a pattern fits nothing
+    return Fact({name: one for name, one in found.items() if one.version and _is_driver(name)}, said.source)
+
+
+def _is_driver(name: str) -> bool:
+    return name.startswith("linux-modules-nvidia-") or (
+        bool(_DRIVER.fullmatch(name)) and not _NOT_THE_DRIVER.fullmatch(name)
+    )
+
+
+def by_packages(packages: Fact[Mapping[str, Package]], distribution: str) -> Optional[KeptBy]:
+    """Returns whose these packages are on that distribution (its os-release id); None where none tells it."""
+    found = packages.value or {}
+    if not found:
+        return None
+    source = packages.source.partition(" ")[0]
+    branch = next(filter(None, map(prebuilt_in_name, found)), "")
+    if branch:
+        return "ubuntu-prebuilt", source, branch
+    who = _of_rpms(found) or _of_debs(found, distribution)
+    return (who, source, "") if who else None
+
+
+def prebuilt_in_name(name: str) -> str:
+    """Returns branch and flavour of a package of Ubuntu's prebuilt modules, "" of any other.
+
+    linux-modules-nvidia-580-server-open-6.8.0-40-generic
+    """
+    found = _PREBUILT.fullmatch(name)
+    return found[1] if found else ""
+
+
+def _of_rpms(found: Mapping[str, Package]) -> Optional[str]:
+    if any(name.startswith("xorg-x11-drv-nvidia") for name in found):
+        return "rpm-fusion"
+    if "dkms-nvidia" in found or ("akmod-nvidia" in found and "nvidia-driver" in found):
+        return "negativo17"
+    if any("kmp-default" in name for name in found):
+        return "suse-modules"
+    built = (name for name in found if name.startswith("kmod-nvidia"))
+    return next(("nvidia-precompiled" for name in built if "dkms" not in name), None)
+
+
+def _of_debs(found: Mapping[str, Package], distribution: str) -> Optional[str]:
+    versions = [one.version for one in found.values()]
+    if any(map(_OF_UBUNTU.search, versions)):
+        return "ubuntu"
+    if any(map(_OF_DEBIAN.search, versions)) or ("nvidia-kernel-dkms" in found and distribution == "debian"):
+        return "debian"
+    return "nvidia-repository"

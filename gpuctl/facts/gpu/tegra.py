@@ -1,0 +1,111 @@
+"""Jetson and its kin, whose GPU is part of the chip: the release of Jetson Linux, and what containers are given."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Mapping, Optional, Tuple
+
+from gpuctl.facts.gpu.nvml import parse_nvml
+from gpuctl.facts.gpu.pci import TEGRA
+from gpuctl.facts.packages.packages import parse_installed
+from gpuctl.host.look.reading import Host, fact
+from gpuctl.model import Fact
+
+MODEL = "/proc/device-tree/model"
+CSV_FOLDER = "/etc/nvidia-container-runtime/host-files-for-container.d"
+"""What nvidia-container-runtime mounts in its mode csv, by the lists in here."""
+DPKG_TEGRA = (
+    "dpkg-query",
+    "-W",
+    "-f",
+    "${Package}\t${Version}\t${db:Status-Want}\t${db:Status-Status}\n",
+    *("nvidia-l4t-core", "nvidia-jetpack", "cuda-compat-*"),
+)
+_INTEGRATED = ("(nvgpu)", "NVIDIA Thor")
+"""Parts of the names of GPUs that lie in a Tegra: go-nvlib, pkg/nvlib/info/property-extractor.go."""
+_RELEASE = re.compile(r"# R([0-9]{1,3}) \(release\), REVISION: ([0-9]{1,3}(?:\.[0-9]{1,3})*)")
+_PACKAGE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,3}){1,2})")
+_COMPAT = re.compile(r"cuda-compat-([0-9]{1,2})-([0-9]{1,2})")
+
+
+@dataclass(frozen=True)
+class Tegra:
+    """All absent on machines that are no Jetson."""
+
+    release: Fact[str]
+    """Of Jetson Linux (L4T): "36.4.3"."""
+    model: Fact[str]
+    """The board, by its device tree."""
+    jetpack: Fact[str]
+    """The version of the package nvidia-jetpack, where that is installed."""
+    lists: Fact[Tuple[str, ...]]
+    """The lists of files for containers."""
+    compat: Fact[str]
+    """The CUDA of the newest cuda-compat package: "12.9"."""
+    integrated: Fact[bool]
+    """Whether it has no other GPUs than that of its chip."""
+
+    @property
+    def by_csv(self) -> bool:
+        """Whether containers get the GPU by these lists, which is so where a Tegra has no other.
+
+        The toolkit asks the same: nvidia-container-toolkit, internal/info, "UsesOnlyNVGPUModule".
+        """
+        return self.integrated.value is True
+
+
+def probe_tegra(host: Host) -> Tegra:
+    """Returns what tells one Jetson from another."""
+    told = host.read(TEGRA)
+    if not told.ok:
+        gone: Fact[Any] = fact(told, lambda _: None)
+        return Tegra(gone, gone, gone, gone, gone, gone)
+    packages = host.run(DPKG_TEGRA)
+    installed = {name: one.version for name, one in parse_installed(packages.text).items() if one.version}
+    lists = host.list(CSV_FOLDER)
+    return Tegra(
+        release=_release(told.text, installed),
+        model=fact(host.read(MODEL), lambda text: text.strip("\0\n ")),
+        jetpack=Fact(installed.get("nvidia-jetpack"), "dpkg-query"),
+        lists=fact(lists, lambda text: tuple(name for name in text.splitlines() if name.endswith(".csv"))),
+        compat=Fact(newest_compat(tuple(installed)), "dpkg-query"),
+        integrated=_integrated(host),
+    )
+
+
+def _release(text: str, installed: Mapping[str, str]) -> Fact[str]:
+    """The package's version counts more: the file keeps what was flashed where only packages were upgraded."""
+    package = _PACKAGE.match(installed.get("nvidia-l4t-core", ""))
+    if package:
+        return Fact(package[1], "nvidia-l4t-core")
+    told = parse_tegra_release(text)
+    return Fact(told, TEGRA, None if told else "no release in it")
+
+
+def parse_tegra_release(text: str) -> Optional[str]:
+    """Returns the release of Jetson Linux, None where the text tells none.
+
+    # R36 (release), REVISION: 4.3, GCID: 38968081, BOARD: generic, EABI: aarch64, DATE: Wed Jan  8 01:49:37 UTC 2025
+    """
+    found = _RELEASE.search(text)
+    return "%s.%s" % (found[1], found[2]) if found else None
+
+
+def newest_compat(names: Tuple[str, ...]) -> Optional[str]:
+    """Returns the newest CUDA among the names of cuda-compat packages.
+
+    cuda-compat-12-9
+    """
+    found = [(int(match[1]), int(match[2])) for match in map(_COMPAT.fullmatch, names) if match]
+    return "%d.%d" % max(found) if found else None
+
+
+def _integrated(host: Host) -> Fact[bool]:
+    """By the names that NVML gives the GPUs of a chip, where there is an NVML."""
+    said = host.nvml()
+    try:
+        names = [gpu.name or "" for gpu in parse_nvml(said.text).gpus]
+    except ValueError:
+        names = []
+    return Fact(all(any(part in name for part in _INTEGRATED) for name in names), said.source)

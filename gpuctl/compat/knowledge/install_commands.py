@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -39,7 +39,7 @@ _ARCHITECTURES = {"x86_64": "x86_64", "aarch64": "sbsa"}
 class InstallRow:
     """The commands that install one thing with one package manager.
 
-    No distributions: it serves all that have it; no versions (major ones): it serves all of theirs.
+    No distributions: it serves all that have it; no versions (major ones), no part of a kernel's release: all theirs.
     """
 
     what: str
@@ -48,6 +48,7 @@ class InstallRow:
     commands: tuple[Command, ...]
     source: str
     versions: tuple[str, ...] = ()
+    kernels: str = ""
     note: str | None = None
 
 
@@ -112,10 +113,15 @@ def install_commands(what: str, target: Target, **values: str) -> tuple[Command,
         **{name: value for name, value in names.items() if _IN_NAME.fullmatch(value)},
     }
     commands = next((row.commands for row in install_rows() if _serves(row, what, target)), ())
-    if not all(places.get(name) for command in commands for name in names_in(command)):
+    return filled_commands(commands, places, target.root)
+
+
+def filled_commands(commands: Sequence[Command], values: Mapping[str, str], root: bool) -> tuple[Command, ...]:
+    """Returns the commands with their values, as `root` or another types them; none where one value is not known."""
+    if not all(values.get(name) for command in commands for name in names_in(command)):
         return ()
-    told = (filled(command, places) for command in commands)
-    return tuple(command.for_root() if target.root else command for command in told)
+    told = (filled(command, values) for command in commands)
+    return tuple(command.for_root() if root else command for command in told)
 
 
 OPEN_DRIVER = "nvidia-open"
@@ -163,4 +169,5 @@ def driver_repository(target: Target) -> str:
 def _serves(row: InstallRow, what: str, target: Target) -> bool:
     right_distribution = not row.distributions or target.distribution in row.distributions
     right_version = not row.versions or target.version.partition(".")[0] in row.versions
-    return row.what == what and row.manager == target.manager and right_distribution and right_version
+    serves_kernel = row.kernels in target.kernel
+    return row.what == what and row.manager == target.manager and right_distribution and right_version and serves_kernel

@@ -1,0 +1,46 @@
+"""The rule about JetPack and CUDA: a Jetson's driver is part of Jetson Linux, so the tables of drivers do not apply."""
+
+from __future__ import annotations
+
+from gpuctl.compat.judge.rulings import Cuda, Ruling
+from gpuctl.compat.knowledge.jetpack import MOUNTS_CUDA_BEFORE, JetpackRow, jetpack_of
+from gpuctl.compat.versions import parts
+from gpuctl.model import Reason, Verdict
+
+
+def jetpack_and_cuda(cuda: Cuda, l4t: str, compat: str | None = None) -> Ruling:
+    """Returns whether a release of Jetson Linux runs the CUDA version; `compat` is that of its cuda-compat package.
+
+    What its table does not know is unknown, and never incompatible.
+    """
+    row = jetpack_of(l4t)
+    if row is None:
+        return _ruled(Verdict.UNKNOWN, f"Jetson Linux {l4t} is not in gpuctl's table.", "data/jetpack.jsonl")
+    if cuda.unknown:
+        return _ruled(Verdict.UNKNOWN, f"CUDA {cuda.text}: {cuda.unknown}.", row.source)
+    here = f"JetPack {row.jetpack} (Jetson Linux {l4t}) has the driver of CUDA {row.cuda}"
+    if parts(l4t) < parts(MOUNTS_CUDA_BEFORE):
+        return _by_mounts(cuda, row, here)
+    return _by_driver(cuda, row, here, compat)
+
+
+def _by_driver(cuda: Cuda, row: JetpackRow, here: str, compat: str | None) -> Ruling:
+    if parts(cuda.minor) <= parts(row.cuda):
+        return _ruled(Verdict.COMPATIBLE, f"{here}, and runs older CUDA too.", row.source)
+    if compat and parts(cuda.minor) <= parts(compat):
+        return _ruled(Verdict.COMPATIBLE, f"{here}, and its cuda-compat package brings CUDA {compat}.", row.source)
+    if cuda.minor in row.compat:
+        message = f"{here}; for CUDA {cuda.minor} there is a cuda-compat package."
+        return _ruled(Verdict.NEEDS_PACKAGE, message, row.source)
+    return _ruled(Verdict.UNKNOWN, f"{here}; whether CUDA {cuda.minor} runs on it is not known.", row.source)
+
+
+def _by_mounts(cuda: Cuda, row: JetpackRow, here: str) -> Ruling:
+    if cuda.minor == row.cuda:
+        return _ruled(Verdict.COMPATIBLE, f"{here}, which it mounts into containers.", row.source)
+    message = f"{here}, which it mounts into containers: whether an image for CUDA {cuda.minor} runs is not known."
+    return _ruled(Verdict.UNKNOWN, message, row.source)
+
+
+def _ruled(verdict: Verdict, message: str, source: str) -> Ruling:
+    return Ruling(verdict, Reason("jetson.jetpack", message, source))

@@ -1,0 +1,64 @@
+"""Which CUDA runs on which Jetson: knowledge from data/jetpack.jsonl."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+
+from gpuctl.compat.tables.loader import load
+from gpuctl.compat.versions import parts
+
+BOARDS: Mapping[str, str] = {
+    "thor": "Jetson AGX Thor",
+    "orin nano": "Jetson Orin Nano",
+    "orin nx": "Jetson Orin NX",
+    "orin": "Jetson AGX Orin",
+    "xavier nx": "Jetson Xavier NX",
+    "xavier": "Jetson AGX Xavier",
+    "jetson-agx": "Jetson AGX Xavier",
+    "tx2": "Jetson TX2",
+    "quill": "Jetson TX2",
+    "tx1": "Jetson TX1",
+    "nano": "Jetson Nano",
+}
+"""Words in the name that a device tree gives its board, and the product; the first that fits counts."""
+MOUNTS_CUDA_BEFORE = "34"
+"""Up to JetPack 4 containers get the host's CUDA, and bring none: the images of one release fit that release alone.
+
+Source: https://github.com/NVIDIA/libnvidia-container/blob/jetson/design/mount_plugins.md"""
+
+
+@dataclass(frozen=True)
+class JetpackRow:
+    """A release of Jetson Linux: its JetPack, the CUDA of its driver, those that a cuda-compat package adds."""
+
+    l4t: str
+    jetpack: str
+    cuda: str
+    source: str
+    compat: tuple[str, ...] = ()
+    note: str | None = None
+
+
+@cache
+def jetpacks() -> tuple[JetpackRow, ...]:
+    """Returns the releases, oldest first."""
+    return load("jetpack", JetpackRow)
+
+
+def jetpack_of(l4t: str) -> JetpackRow | None:
+    """Returns the row of a release of Jetson Linux ("36.4.0" is 36.4), None for one that the table does not know."""
+    return next((row for row in jetpacks() if _whole(row.l4t) == _whole(l4t)), None)
+
+
+def _whole(release: str) -> tuple[int, ...]:
+    return (*parts(release), 0, 0)[:3]
+
+
+def product_of_board(model: str) -> str | None:
+    """Returns the product that a device tree's board is, None for one that it does not tell.
+
+    NVIDIA Jetson AGX Orin Developer Kit
+    """
+    return next((product for words, product in BOARDS.items() if words in model.lower()), None)

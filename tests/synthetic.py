@@ -265,6 +265,7 @@ HOSTS: Mapping[str, Machine] = {
                 "/etc/nv_tegra_release": "# R36 (release), REVISION: 4.0, BOARD: generic, EABI: aarch64\n",
                 "/proc/device-tree/model": "NVIDIA Jetson AGX Orin Developer Kit\0",
                 "/proc/modules": "nvgpu 1 0 - Live 0x0\n",
+                "/etc/nvidia-container-runtime/host-files-for-container.d/drivers.csv": "dev, /dev/nvhost-gpu\n",
             },
         },
         toolkit(),

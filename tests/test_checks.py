@@ -39,9 +39,11 @@ from gpuctl.compat.knowledge.errors.faults import family_checks
 from gpuctl.facts.docker.docker import Docker
 from gpuctl.facts.docker.unit import SHOW_SOCKETS
 from gpuctl.facts.gather import Facts, Missing, gather
+from gpuctl.facts.gpu.tegra import CSV_FOLDER
 from gpuctl.facts.headline import DockerMet, DriverVersion
 from gpuctl.facts.machine.logs import unit_log
 from gpuctl.facts.machine.services import SHOW as SHOW_SERVICES
+from gpuctl.facts.machine.services import SHOW_OTHERS as SHOW_OTHER_SERVICES
 from gpuctl.facts.machine.system import System
 from gpuctl.facts.own.journal import ROOT_FOLDER
 from gpuctl.facts.packages.automatic_upgrades import DPKG
@@ -272,6 +274,10 @@ ILL: Mapping[str, SnapshotHost] = {
     ),
     "toolkit.hook": v100(**ILL_HOOK),
     "toolkit.cli": v100(commands={"nvidia-container-cli --version": None}),
+    "toolkit.csv": v100(
+        nvml=[NVML[0], GPU | {"name": "Orin (nvgpu)"}],
+        files={"/etc/nv_tegra_release": "# R36 (release), REVISION: 4.3, GCID: 0, BOARD: generic\n"},
+    ),
     "toolkit.versions-agree": v100(commands={"nvidia-container-cli --version": "cli-version: 1.16.1\n"}),
     "toolkit.version-safe": v100(
         commands={
@@ -325,6 +331,16 @@ ILL: Mapping[str, SnapshotHost] = {
         commands={"dmesg": "[    5.0] NVRM: GPU 0000:3b:00.0: RmInitAdapter failed! (0x31:0xffff:2476)\n"},
     ),
     "driver.fabric-manager": v100(**switches(service("nvidia-fabricmanager", "failed"))),
+    "driver.fabric-state": v100(nvml=[NVML[0], GPU | {"fabric": "in progress"}]),
+    "driver.imex": v100(
+        nvml=[NVML[0], GPU | {"name": "NVIDIA GB200"}],
+        stats=SYSTEMD,
+        commands={shlex.join(SHOW_OTHER_SERVICES): service("nvidia-imex", "failed")},
+    ),
+    "driver.vgpu-licence": v100(
+        nvml=[NVML[0], GPU | {"name": "GRID V100D-8Q"}],
+        commands={"nvidia-smi -q": "        License Status                    : Unlicensed (Restricted)\n"},
+    ),
     "driver.persistence": v100(
         nvml=[NVML[0] | {"count": 4}, *(GPU | {"index": index, "persistence": 0} for index in range(4))]
     ),
@@ -441,7 +457,34 @@ NOT_THERE = {
 }
 
 
-@pytest.mark.parametrize("id", sorted(set(ILL) - NOT_THERE - BY_OTHERS))
+TEGRA = "# R36 (release), REVISION: 4.3, GCID: 0, BOARD: generic, EABI: aarch64\n"
+ELSEWHERE: Mapping[str, SnapshotHost] = {
+    "driver.fabric-state": v100(nvml=[NVML[0], GPU | {"fabric": "completed"}]),
+    "driver.imex": v100(
+        nvml=[NVML[0], GPU | {"name": "NVIDIA GB200"}],
+        stats=SYSTEMD,
+        commands={shlex.join(SHOW_OTHER_SERVICES): service("nvidia-imex", "active")},
+    ),
+    "driver.vgpu-licence": v100(
+        nvml=[NVML[0], GPU | {"name": "GRID V100D-8Q"}],
+        commands={
+            "nvidia-smi -q": "        License Status                    : Licensed (Expiry: 2027-1-1 0:0:0 GMT)\n"
+        },
+    ),
+    "toolkit.csv": v100(
+        nvml=[NVML[0], GPU | {"name": "Orin (nvgpu)"}],
+        files={"/etc/nv_tegra_release": TEGRA, f"{CSV_FOLDER}/drivers.csv": "dev, /dev/nvhost-gpu\n"},
+    ),
+}
+"""What neither the well host nor a newer one of its kind has: a host on which the check passes."""
+
+
+@pytest.mark.parametrize("id", ELSEWHERE)
+def test_a_check_passes_on_a_host_of_another_kind(id: str) -> None:
+    assert ask(CHECKS[id], gather(ELSEWHERE[id])).status is Status.PASS
+
+
+@pytest.mark.parametrize("id", sorted(set(ILL) - NOT_THERE - BY_OTHERS - set(ELSEWHERE)))
 def test_a_check_passes_on_the_well_host(id: str) -> None:
     assert ask(CHECKS[id], gather(v100())).status is Status.PASS
 
@@ -465,7 +508,7 @@ def test_the_checks_that_the_old_host_cannot_pass_pass_on_a_newer_one() -> None:
     assert {id: ask(CHECKS[id], gather(newer)).status for id in NOT_THERE} == dict.fromkeys(NOT_THERE, Status.PASS)
 
 
-ALONE = sorted(set(ILL) - {*OLD, "image.base-available", "docker.kind"})
+ALONE = sorted(set(ILL) - {*OLD, "image.base-available", "docker.kind", "toolkit.csv"})
 
 
 @pytest.mark.parametrize("id", ALONE)

@@ -11,9 +11,13 @@ from hosts import denied, failed, host, hung
 from gpuctl.facts.gather import PROBES, gather
 from gpuctl.facts.gpu import driver, driver_library, nvml
 from gpuctl.facts.gpu.devices import Devices, parse_majors, probe_devices
+from gpuctl.facts.gpu.keeper import prebuilt_branch
+from gpuctl.facts.gpu.licence import is_virtual, parse_licence_status, parse_server
 from gpuctl.facts.gpu.pci import PciGpu, probe_pci
+from gpuctl.facts.gpu.tegra import newest_compat, parse_tegra_release
 from gpuctl.facts.machine import kernel, system
 from gpuctl.facts.machine import kind as machine
+from gpuctl.facts.machine.image_system import image_in_os_release
 from gpuctl.facts.machine.kernel import DkmsModule
 from gpuctl.facts.machine.system import probe_system
 from gpuctl.facts.toolkit import toolkit
@@ -53,6 +57,21 @@ CACHE = (
         (nvml.normal_address, "00010000:3B:00.0", "10000:3b:00.0"),
         (driver_library.parse_linker_cache, CACHE, ["/lib/x86_64-linux-gnu/libnvidia-ml.so.1"]),
         (driver_library.parse_library_version, "/lib/libnvidia-ml.so.1", None),
+        (parse_tegra_release, "# R36 (release), REVISION: 4.3, GCID: 38968081, BOARD: generic\n", "36.4.3"),
+        (parse_tegra_release, "# R32 (release), REVISION: 7.1, GCID: 29818004\n", "32.7.1"),
+        (newest_compat, ("cuda-compat-12-2", "cuda-compat-12-10", "cuda-compat"), "12.10"),
+        (parse_licence_status, "  License Status         : Unlicensed (Restricted)\n", "Unlicensed (Restricted)"),
+        (parse_licence_status, "    License Status  : N/A\n", None),
+        (parse_server, "# ServerAddress=\nServerAddress = 203.0.113.9\n", "203.0.113.9"),
+        (parse_server, "ServerAddress=\nFeatureType=4\n", None),
+        (is_virtual, '{"index": 0, "name": "NVIDIA H100L-94C"}', True),
+        (is_virtual, '{"index": 0, "name": "NVIDIA A100-1-5CME"}', True),
+        (is_virtual, '{"index": 0, "name": "NVIDIA A100-PCIE-40GB"}', False),
+        (is_virtual, '{"index": 0, "name": "GRID K520"}', False),
+        (prebuilt_branch, ("nvidia-580srv-open", "nvidia"), "580-server-open"),
+        (prebuilt_branch, ("nvidia", "drivers"), ""),
+        (image_in_os_release, 'NAME="Flatcar"\nID=flatcar\n', "flatcar"),
+        (image_in_os_release, "ID=ubuntu\nVARIANT_ID=talos\n", None),
         (parse_majors, "Character devices:\n195 nvidia-frontend\n  1 mem\n\nBlock devices:\n  7 nvidia\n",
          {"nvidia-frontend": 195}),
         (kernel.parse_modules, "nvidia_uvm 4694016 0 - Live 0x0\nnvidia 56709120 19 nvidia_uvm, Live 0x0\next4 1 0\n",

@@ -21,7 +21,7 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
     "docker": (),
     "packages": (),
     "toolkit": ("hardware",),
-    "cdi": ("driver", "toolkit"),
+    "cdi": ("driver",),
     "registration": ("docker", "toolkit"),
     "image": ("driver", "registration"),
     "changes": (),

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from gpuctl.compat.knowledge.gpus.gpus import Gpu, gpu_of_device, gpu_of_nvml
+from gpuctl.compat.knowledge.gpus.gpus import Gpu, find_gpu, gpu_of_device, gpu_of_nvml
+from gpuctl.compat.knowledge.jetpack import product_of_board
 from gpuctl.compat.tables.loader import architectures
 from gpuctl.facts.gpu.driver import Driver
 from gpuctl.facts.gpu.pci import Pci
+from gpuctl.facts.gpu.tegra import Tegra
 from gpuctl.model import CannotTell
 
 T = TypeVar("T")
@@ -36,6 +38,12 @@ def silent_gpus(pci: Pci, driver: Driver) -> tuple[Gpu, ...]:
         return tuple(_unknown(f"GPU {gpu.index}, which does not answer") for gpu in told if not gpu.name)
     usable = [gpu for gpu in pci.gpus.get() or () if gpu.driver != "vfio-pci"]
     return tuple(_unknown(f"{gpu.vendor}:{gpu.device}") for gpu in usable if gpu_of_device(gpu.device) is None)
+
+
+def gpu_of_board(tegra: Tegra) -> Gpu | None:
+    """Returns the GPU of a Jetson by its board's name; None where that tells no product."""
+    product = product_of_board(tegra.model.value or "")
+    return find_gpu(product) if product else None
 
 
 def _unknown(name: str) -> Gpu:

@@ -7,20 +7,66 @@ from collections.abc import Sequence
 from gpuctl.command import Command, Shell, command, operands
 from gpuctl.compat.knowledge.gpus.gpus import Gpu
 from gpuctl.compat.knowledge.install_commands import Target, driver_commands, install_commands
+from gpuctl.compat.knowledge.keepers import NVIDIA, KeeperRow, keepers, way_of
 from gpuctl.facts.docker.docker import Docker
+from gpuctl.facts.gpu.keeper import Keeper
 from gpuctl.facts.machine.kernel import DkmsModule
 from gpuctl.facts.machine.system import System
 from gpuctl.model import Disturbs, Remedy
 
 
 def install(what: str, text: str, system: System, disturbs: Disturbs, **values: str) -> Remedy:
-    """Returns the remedy that installs `what` here; without commands where gpuctl knows none for this host."""
-    return Remedy(text, install_commands(what, target(system), **values), disturbs)
+    """Returns the remedy that installs `what` here; without commands where gpuctl knows none for this host.
+
+    Onto a system that comes as an image it says how things get there.
+    """
+    image = keepers().get(system.image.value or "")
+    said = " ".join(filter(None, (text, image.packages if image else None)))
+    return Remedy(said, install_commands(what, target(system), **values), disturbs)
 
 
-def install_driver(text: str, system: System, gpus: Sequence[Gpu]) -> Remedy:
-    """Returns the remedy that installs the driver that suits these GPUs."""
-    return Remedy(text, driver_commands(gpus, target(system)), Disturbs.HOST)
+def install_driver(
+    text: str, system: System, keeper: Keeper, gpus: Sequence[Gpu], version: str | None = None
+) -> Remedy:
+    """Returns the remedy that brings a driver for these GPUs by its keeper's way: never over another keeper's.
+
+    `version`: of the module that runs, which libraries have to meet.
+    """
+    row = kept_by_another(keeper)
+    if row is None:
+        return Remedy(text, driver_commands(gpus, target(system)), Disturbs.HOST)
+    return _kept(text, row, system, keeper, version or "", module=False)
+
+
+def install_module(text: str, system: System, keeper: Keeper, gpus: Sequence[Gpu]) -> Remedy:
+    """Returns the remedy that brings the driver's module for the running kernel, by its keeper's way."""
+    row = kept_by_another(keeper)
+    if row is None:
+        return install_driver(text, system, keeper, gpus)
+    return _kept("" if row.module_way else text, row, system, keeper, "", module=True)
+
+
+def _kept(text: str, row: KeeperRow, system: System, keeper: Keeper, version: str, module: bool) -> Remedy:
+    values = {
+        "kernel": system.kernel.value or "",
+        "branch": keeper.branch.value or "",
+        "version": version,
+        "architecture": system.architecture.value or "",
+    }
+    way, commands = way_of(row, module, system.euid.value == 0, values)
+    return Remedy(f"{text} {way}".strip(), commands, Disturbs.HOST)
+
+
+def kept_by_another(keeper: Keeper) -> KeeperRow | None:
+    """Returns who keeps the driver here and has a way of its own; None where NVIDIA's repository serves, or may."""
+    row = keepers().get(keeper.driver.value or "")
+    return row if row and row.keeper != NVIDIA else None
+
+
+def driver_is_apart(keeper: Keeper) -> bool:
+    """Returns whether the driver's libraries and programs lie where the host's own programs do not look."""
+    row = keepers().get(keeper.driver.value or "")
+    return row is not None and row.apart
 
 
 def install_runtime(system: System, text: str, *options: str) -> Remedy:

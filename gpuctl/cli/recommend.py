@@ -27,9 +27,10 @@ def command(
     from gpuctl.checks.questions.host_answer import SUBJECTS
     from gpuctl.checks.questions.host_recommendation import host_recommendation
     from gpuctl.compat.answer.recommendation import Answer
+    from gpuctl.facts.gpu.keeper import Keeper
     from gpuctl.facts.machine.system import System
 
-    facts = look(snapshot, (System,) if driver and gpus else SUBJECTS)
+    facts = look(snapshot, (System, Keeper) if driver and gpus else SUBJECTS)
     found = host_recommendation(cuda, facts, driver, gpus)
     if json:
         from gpuctl.render.views.recommend import recommendation_json

@@ -35,6 +35,7 @@ LIBRARIES = f"/usr/lib/{os.uname().machine}-linux-gnu"
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # What the real machine may have, and a host has only when the test says so.
 NEVER_SHOWN = (
+    "/.dockerenv",
     "/boot",
     "/etc/apt",
     "/etc/cdi",

@@ -30,8 +30,10 @@ def _regenerate(system: System, path: str, text: str) -> Remedy:
     return Remedy(text, as_root(system, command("nvidia-ctk", "cdi", "generate", f"--output={path}")))
 
 
-def _complain(docker: Docker, toolkit: Toolkit) -> Callable[..., Judgement]:
-    """A fault in what --gpus is served by stops GPU containers; elsewhere only those that name CDI devices."""
+def _complain(docker: Docker, podman: Podman, toolkit: Toolkit) -> Callable[..., Judgement]:
+    """A fault in what --gpus, or Podman alone, is served by stops GPU containers; else only those of CDI devices."""
+    if podman.program.value and not podman.hooks.value and (not docker.installed or docker.kind.value == "podman"):
+        return failed
     try:
         return failed if gpus_by_cdi(docker, toolkit) else warned
     except CannotTell:
@@ -58,7 +60,7 @@ def readable(system: System, docker: Docker, podman: Podman, toolkit: Toolkit) -
     if broken:
         remedy = Remedy("Write it anew, or move it away.", (command(Shell.EDITOR, *operands(broken.path)),))
         message = f"{broken.path} is no CDI specification: {broken.error}."
-        complain = warned if cdi.in_effect() else _complain(docker, toolkit)
+        complain = warned if cdi.in_effect() else _complain(docker, podman, toolkit)
         return complain(message, Evidence(broken.path, broken.error or ""), remedy=remedy)
     closed = next((spec for spec in specs if spec and spec.mode is not None and not spec.mode & OTHERS_READ), None)
     if closed and podman.program.value:
@@ -69,7 +71,7 @@ def readable(system: System, docker: Docker, podman: Podman, toolkit: Toolkit) -
 
 
 @check("cdi.conflict")
-def conflict(system: System, docker: Docker, toolkit: Toolkit) -> Judgement | None:
+def conflict(system: System, docker: Docker, podman: Podman, toolkit: Toolkit) -> Judgement | None:
     """Where two specifications of one folder name one device, CDI resolves neither: `unresolvable CDI devices`.
 
     https://github.com/cncf-tags/container-device-interface, pkg/cdi/cache.go. In two folders there is no conflict: the
@@ -85,12 +87,12 @@ def conflict(system: System, docker: Docker, toolkit: Toolkit) -> Judgement | No
     move = command("mv", *operands(paths[-1], f"{paths[-1]}.old"))
     remedy = Remedy("Keep one of them, and move the others away.", as_root(system, move))
     message = f"{name} is in {' and in '.join(paths)}: no engine resolves it."
-    return _complain(docker, toolkit)(message, Evidence(name, ", ".join(paths)), remedy=remedy)
+    return _complain(docker, podman, toolkit)(message, Evidence(name, ", ".join(paths)), remedy=remedy)
 
 
 @check("cdi.stale", follows=DRIVER)
-def stale(system: System, docker: Docker, driver: Driver, toolkit: Toolkit) -> Judgement | None:
-    """A specification holds the driver's library names and may hold device numbers, which an upgrade or a boot changes.
+def stale(system: System, docker: Docker, podman: Podman, driver: Driver, toolkit: Toolkit) -> Judgement | None:
+    """A specification holds names of libraries and may hold device numbers, which an upgrade or a boot changes.
 
     Device numbers of nvidia-uvm and nvidia-caps are given out anew at every boot.
     """
@@ -101,7 +103,7 @@ def stale(system: System, docker: Docker, driver: Driver, toolkit: Toolkit) -> J
     if not fault:
         return passed("The CDI specifications fit the driver and the device nodes", toolkit.cdi, driver.version)
     remedy = _regenerate(system, spec.path, "Generate it anew.")
-    return _complain(docker, toolkit)(
+    return _complain(docker, podman, toolkit)(
         f"{spec.path} is out of date: {fault}.", Evidence(spec.path, fault), remedy=remedy
     )
 
@@ -117,6 +119,8 @@ def _stale(spec: Spec, driver: Driver) -> str:
     old = [version for version in spec.drivers if running and compare(version, running) != 0]
     if old:
         return f"it mounts the libraries of driver {old[0]}, and {running} is running"
+    if spec.gone:
+        return f"it mounts {spec.gone[0]}, which is not there"
     return next(filter(None, map(moved, spec.nodes)), "")
 
 
@@ -150,7 +154,7 @@ def version(docker: Docker, podman: Podman, crio: Crio, toolkit: Toolkit) -> Jud
     taker = f"{title} {row.since} is the first" if row.since else "no release is known"
     message = f"This {title} refuses {spec.path}: {taker} to take version {spec.version}."
     ground = f"since {row.since}" if row.since else f"{title} {row.refused_by} refuses it"
-    return _complain(docker, toolkit)(message, seen, Evidence(row.source, ground), remedy=remedy)
+    return _complain(docker, podman, toolkit)(message, seen, Evidence(row.source, ground), remedy=remedy)
 
 
 @check("cdi.feature")

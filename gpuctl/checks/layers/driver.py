@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from gpuctl.checks.engine import Judgement, check, failed, passed, undetermined, warned
 from gpuctl.checks.gpus import compat_gpus, understood
-from gpuctl.checks.remedies import as_root, install, install_driver, kernel_log, reset
+from gpuctl.checks.remedies import as_root, driver_is_apart, install, install_driver, kernel_log, reset
 from gpuctl.command import command
 from gpuctl.compat.answer.answer import driver_verdict
+from gpuctl.compat.knowledge.keepers import JETPACK, NVIDIA
 from gpuctl.compat.knowledge.lifetimes import ending
 from gpuctl.compat.tables.loader import driver_branch
 from gpuctl.compat.versions import compare, parse_driver
 from gpuctl.facts.gpu.devices import Devices
 from gpuctl.facts.gpu.driver import Driver
+from gpuctl.facts.gpu.keeper import Keeper
 from gpuctl.facts.gpu.nvml import Gpu
 from gpuctl.facts.gpu.pci import Pci
 from gpuctl.facts.machine.system import System
@@ -26,7 +28,7 @@ _ASK_NVML = ("driver.nvidia-smi", "driver.gpu-answers", "driver.gpu-count", "dri
 
 
 @check("driver.version-agrees", explains=("driver.nvml", "driver.version-recommended", *_ASK_NVML), follows=DRIVER)
-def version_agrees(system: System, driver: Driver) -> Judgement:
+def version_agrees(system: System, pci: Pci, driver: Driver, keeper: Keeper) -> Judgement:
     """The loaded module and the libraries must be of one version.
 
     An upgrade of the packages under a running module breaks NVML until the next boot.
@@ -38,46 +40,61 @@ def version_agrees(system: System, driver: Driver) -> Judgement:
         driver.version.get()
     if other is None:
         return passed(f"Module and libraries are version {driver.version.value}", *told)
-    text = "Reboot, so that the installed module is loaded (or stop all GPU programs and reload the modules)."
-    remedy = Remedy(text, as_root(system, command("reboot")), Disturbs.HOST)
+    remedy = _one_version(system, pci, driver, keeper)
     library = driver.library_version.value
     if library and loaded and compare(library, loaded) != 0:
         return failed(f"The loaded module is {loaded}, the libraries are {library}.", *told, remedy=remedy)
     return warned(f"The loaded module is {loaded}, the next boot loads {other.value}.", *told, remedy=remedy)
 
 
+def _one_version(system: System, pci: Pci, driver: Driver, keeper: Keeper) -> Remedy:
+    """A reboot, but for a guest: its host's module stays what it is."""
+    if system.machine.value == "container":
+        text, loaded = "Bring the libraries in here to the version of the host's module.", driver.loaded_version.value
+        return install_driver(text, system, keeper, compat_gpus(pci, driver), version=loaded)
+    text = "Reboot, so that the installed module is loaded (or stop all GPU programs and reload the modules)."
+    return Remedy(text, as_root(system, command("reboot")), Disturbs.HOST)
+
+
 @check("driver.nvml", explains=_ASK_NVML)
-def nvml(system: System, pci: Pci, driver: Driver) -> Judgement:
-    """NVML (libnvidia-ml) is how the toolkit, nvidia-smi and every monitor ask the driver: where it fails, they do."""
+def nvml(system: System, pci: Pci, driver: Driver, keeper: Keeper) -> Judgement | None:
+    """NVML (libnvidia-ml) is how the toolkit, nvidia-smi and every monitor ask the driver: where it fails, they do.
+
+    Jetson has it from JetPack 6 on, and containers do without there.
+    """
     log = as_root(system, kernel_log("-iE", "nvrm|nvidia"))
     if driver.nvml_error.unknown is not None:
         remedy = Remedy("A GPU that blocks holds up whatever looks at it; the kernel log may name it.", log)
         return undetermined(driver.nvml_error.reason, driver.nvml_error, driver.loaded_version, remedy=remedy)
     said = driver.nvml_error.value
+    if said is not None and keeper.driver.value == JETPACK:
+        return None
     if said is None:
         return passed("NVML answers", driver.nvml_version)
+    if "not found" in said.lower() and driver_is_apart(keeper):
+        return passed("NVML's library lies with the driver, apart from the host's programs", keeper.driver)
     if "not found" in said.lower():
-        message = "NVML's library libnvidia-ml.so.1 is not found."
-        return failed(message, driver.nvml_error, driver.library_version, remedy=_find_library(system, pci, driver))
+        message, seen = "NVML's library libnvidia-ml.so.1 is not found.", (driver.nvml_error, driver.library_version)
+        return failed(message, *seen, keeper.driver, remedy=_find_library(system, pci, driver, keeper))
     remedy = Remedy("The kernel log has the driver's own words.", log)
     return failed(f"NVML does not start: {said}.", driver.nvml_error, driver.loaded_version, remedy=remedy)
 
 
-def _find_library(system: System, pci: Pci, driver: Driver) -> Remedy:
-    if system.machine.value == "container":
-        return Remedy("Give this container the GPUs (docker run --gpus all).")
+def _find_library(system: System, pci: Pci, driver: Driver, keeper: Keeper) -> Remedy:
     if driver.library_version.value:
         return Remedy("It is there: refresh the linker's cache.", as_root(system, command("ldconfig")))
-    return install_driver("Install the driver again, whole.", system, compat_gpus(pci, driver))
+    text, version = "Install the driver's libraries.", driver.loaded_version.value
+    return install_driver(text, system, keeper, compat_gpus(pci, driver), version=version)
 
 
 @check("driver.nvidia-smi")
-def nvidia_smi(system: System, driver: Driver) -> Judgement:
+def nvidia_smi(system: System, driver: Driver, keeper: Keeper) -> Judgement | None:
     """nvidia-smi is the smallest program that uses the driver, and what `gpuctl smoke` runs in a container."""
     said = driver.smi_error.get()
+    if driver.smi.get() is None and (driver_is_apart(keeper) or keeper.driver.value == JETPACK):
+        return None
     if driver.smi.get() is None:
-        text = "Install the driver's utilities: the package that holds nvidia-smi beside the driver you have."
-        remedy = install("nvidia-smi", text, system, Disturbs.NOTHING)
+        remedy = _utilities(system, keeper)
         return warned("nvidia-smi is not on PATH; containers get none either.", driver.smi, remedy=remedy)
     if said:
         return failed(
@@ -86,6 +103,12 @@ def nvidia_smi(system: System, driver: Driver) -> Judgement:
             remedy=Remedy("Run it and read on.", (command("nvidia-smi"),)),
         )
     return passed("nvidia-smi works", driver.smi_version)
+
+
+def _utilities(system: System, keeper: Keeper) -> Remedy:
+    text = "Install the driver's utilities: the package that holds nvidia-smi beside the driver you have."
+    ours = keeper.driver.value in (None, NVIDIA, system.distribution.value and system.distribution.value.id)
+    return install("nvidia-smi", text, system, Disturbs.NOTHING) if ours else Remedy(text)
 
 
 @check("driver.gpu-answers", explains=("driver.gpu-count", "driver.nvidia-smi"))
@@ -150,12 +173,12 @@ def _health(driver: Driver, gpus: list[Gpu]) -> Evidence:
 
 
 @check("driver.version-recommended", explains=("driver.branch-supported",))
-def version_recommended(system: System, pci: Pci, driver: Driver) -> Judgement:
+def version_recommended(system: System, pci: Pci, driver: Driver, keeper: Keeper) -> Judgement:
     """A driver runs containers of its own CUDA version and older: from 418 on, images move freely between hosts."""
     version = driver.version.get()
     if version is None or understood(parse_driver, version) >= (RECOMMENDED,):
         return passed(f"The driver is {RECOMMENDED} or newer", driver.version)
-    remedy = install_driver("Upgrade the driver.", system, compat_gpus(pci, driver))
+    remedy = install_driver("Upgrade the driver.", system, keeper, compat_gpus(pci, driver))
     message = f"The driver {version} is older than {RECOMMENDED}; newer CUDA images will not run."
     return warned(message, driver.version, remedy=remedy)
 
@@ -176,7 +199,7 @@ def branch_supported(driver: Driver) -> Judgement | None:
 
 
 @check("driver.supports-gpus")
-def supports_gpus(system: System, pci: Pci, driver: Driver) -> Judgement | None:
+def supports_gpus(system: System, pci: Pci, driver: Driver, keeper: Keeper) -> Judgement | None:
     """A driver branch drops old architectures and does not know new ones: Kepler ends with 470, Volta with 580."""
     version = driver.version.get()
     capabilities = {gpu.compute_capability for gpu in compat_gpus(pci, driver)}
@@ -185,7 +208,7 @@ def supports_gpus(system: System, pci: Pci, driver: Driver) -> Judgement | None:
     reasons = [reason for one in sorted(capabilities) if (reason := driver_verdict(version, one)) is not None]
     if not reasons:
         return passed("The driver supports every GPU's architecture", driver.version)
-    remedy = install_driver("Install a driver that drives these GPUs.", system, compat_gpus(pci, driver))
+    remedy = install_driver("Install a driver that drives these GPUs.", system, keeper, compat_gpus(pci, driver))
     return failed(reasons[0].message, driver.version, Evidence(reasons[0].source, reasons[0].message), remedy=remedy)
 
 

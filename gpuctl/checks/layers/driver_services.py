@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from gpuctl.checks.engine import Judgement, check, failed, passed, warned
 from gpuctl.checks.remedies import as_root
-from gpuctl.command import Command, command
+from gpuctl.command import Command, Shell, command
+from gpuctl.compat.knowledge.gpus.nvlink import MULTI_NODE, has_nvlink5
 from gpuctl.compat.versions import compare
 from gpuctl.facts.gpu.driver import Driver
+from gpuctl.facts.gpu.licence import Licence
 from gpuctl.facts.gpu.nvml import Gpu
 from gpuctl.facts.gpu.pci import Pci
 from gpuctl.facts.machine.logs import Logs
-from gpuctl.facts.machine.services import FABRIC_MANAGER, PERSISTENCED, Service, Services
+from gpuctl.facts.machine.services import FABRIC_MANAGER, GRIDD, IMEX, PERSISTENCED, Service, Services
 from gpuctl.facts.machine.system import System
 from gpuctl.model import Disturbs, Evidence, Fact, Remedy
 
+FABRIC_READY = "completed"
 MANY = 4
 """GPUs. Each takes a second or more to initialise, and the toolkit gives the driver 25 s."""
 
@@ -32,16 +35,20 @@ def _last(log: Fact[tuple[str, ...]]) -> tuple[Evidence, ...]:
     return tuple(Evidence(log.source, line) for line in (log.value or ())[-1:])
 
 
-@check("driver.fabric-manager")
+@check("driver.fabric-manager", explains=("driver.fabric-state",))
 def fabric_manager(system: System, pci: Pci, driver: Driver, services: Services, logs: Logs) -> Judgement | None:
     """GPUs behind NVSwitches wait for the fabric manager, of the driver's very version: "Error 802" until it runs.
 
+    From HGX B200 on the switches are no functions of NVIDIA's on the PCI bus: there the boards themselves tell.
     Source: https://docs.nvidia.com/datacenter/tesla/fabric-manager-user-guide/index.html
     """
-    switches = pci.switches.get()
-    if not switches or system.machine.value == "container":
+    behind = _behind_switches(system, pci)
+    if behind is None or system.machine.value == "container":
         return None
-    seen = (Evidence(pci.switches.source, f"NVSwitch {', '.join(switches)}"), _state(services.fabric_manager))
+    states = _fabric_states(driver)
+    if not pci.switches.value and states == {FABRIC_READY}:
+        return passed("Every GPU has joined the NVLink fabric", behind, _fabric(driver))
+    seen = (behind, _state(services.fabric_manager))
     service, version, running = services.fabric_manager.get(), services.fabric_version.value, driver.version.get()
     if service is None:
         text = "Install the fabric manager of the driver's own version (nvidia-fabricmanager), and enable it."
@@ -52,10 +59,93 @@ def fabric_manager(system: System, pci: Pci, driver: Driver, services: Services,
         return failed(message, *seen, services.fabric_version, remedy=remedy)
     if service.state != "active":
         start = command("systemctl", "enable", "--now", FABRIC_MANAGER)
-        remedy = Remedy("Start it.", as_root(system, start, _log(FABRIC_MANAGER)))
+        nvlink5 = " From HGX B200 on it needs nvlsm and the module ib_umad besides." if not pci.switches.value else ""
+        remedy = Remedy(f"Start it.{nvlink5}", as_root(system, start, _log(FABRIC_MANAGER)))
         message = f"The fabric manager does not run ({service.state}): CUDA fails."
         return failed(message, *seen, *_last(logs.fabric_manager), remedy=remedy)
     return passed("The fabric manager runs", *seen)
+
+
+def _behind_switches(system: System, pci: Pci) -> Evidence | None:
+    """What shows that these GPUs hang on switches that this host sets up. A virtual machine's hypervisor may do it."""
+    switches = pci.switches.get()
+    if switches:
+        return Evidence(pci.switches.source, f"NVSwitch {', '.join(switches)}")
+    boards = [gpu for gpu in pci.gpus.value or () if has_nvlink5(gpu.device)]
+    if len(boards) < 2 or system.machine.value == "vm":
+        return None
+    return Evidence(pci.gpus.source, f"{len(boards)} GPUs with NVLink 5, whose switches are not on the PCI bus")
+
+
+def _fabric_states(driver: Driver) -> set[str]:
+    return {gpu.fabric for gpu in driver.gpus.value or () if gpu.fabric}
+
+
+def _fabric(driver: Driver) -> Evidence:
+    told = (f"GPU {gpu.index}: {gpu.fabric}" for gpu in driver.gpus.value or () if gpu.fabric)
+    return Evidence(driver.gpus.source, "; ".join(told))
+
+
+@check("driver.fabric-state")
+def fabric_state(system: System, driver: Driver, services: Services) -> Judgement | None:
+    """A GPU with NVLink switches runs CUDA once it has joined the fabric: "Error 802, system not yet initialized".
+
+    In racks (GB200, GB300) the switch trays set it up, and nvidia-imex shares memory between the nodes.
+    Source: https://docs.nvidia.com/multi-node-nvlink-systems/
+    """
+    gpus = [gpu for gpu in driver.gpus.get() or () if gpu.fabric]
+    if not gpus:
+        return None
+    out = [gpu for gpu in gpus if gpu.fabric != FABRIC_READY]
+    if not out:
+        return passed("Every GPU has joined the NVLink fabric", _fabric(driver))
+    text = "Whatever sets up the switches has to end first: the fabric manager here, or the rack's switch trays."
+    remedy = Remedy(text, as_root(system, command("nvidia-smi", "-q", Shell.PIPE, "grep", "-A4", "Fabric")))
+    message = f"GPU {out[0].index} has not joined the NVLink fabric ({out[0].fabric}): CUDA fails with error 802."
+    return failed(message, _fabric(driver), _state(services.fabric_manager), remedy=remedy)
+
+
+@check("driver.imex")
+def imex(system: System, driver: Driver, services: Services) -> Judgement | None:
+    """In a rack with one NVLink domain, nvidia-imex lets programs on several nodes share the GPUs' memory.
+
+    Within one node nothing needs it. In Kubernetes a ComputeDomain of NVIDIA's DRA driver runs it, and not the host.
+    Source: https://docs.nvidia.com/multi-node-nvlink-systems/imex-guide/
+    """
+    racks = [gpu for gpu in driver.gpus.value or () if gpu.name and MULTI_NODE.search(gpu.name)]
+    if not racks:
+        return None
+    service = services.imex.get()
+    if service is None or service.state != "failed":
+        return passed("nvidia-imex has not failed", _state(services.imex))
+    commands = as_root(system, _log(IMEX), command("systemctl", "restart", IMEX))
+    remedy = Remedy("See why (its nodes are in /etc/nvidia-imex/nodes_config.cfg), then start it again.", commands)
+    message = "nvidia-imex has failed: programs on several nodes cannot share GPU memory."
+    return warned(message, _state(services.imex), remedy=remedy)
+
+
+@check("driver.vgpu-licence")
+def vgpu_licence(system: System, licence: Licence, services: Services) -> Judgement | None:
+    """A virtual GPU without a licence slows down after a while, and then lets no CUDA program start.
+
+    Source: https://docs.nvidia.com/vgpu/latest/grid-licensing-user-guide/index.html
+    """
+    status = licence.status.get()
+    if status is None:
+        return None
+    if status.lower().startswith("licensed"):
+        return passed("The virtual GPU has its licence", licence.status)
+    seen = (licence.status, licence.token, licence.server, _state(services.gridd))
+    restart = as_root(system, command("systemctl", "restart", GRIDD), _log(GRIDD))
+    if licence.token.value is None and licence.server.value is None:
+        text = (
+            "Put the licence server's client configuration token into /etc/nvidia/ClientConfigToken, and restart gridd."
+        )
+        return failed(
+            "The virtual GPU has no licence, and no token to get one by.", *seen, remedy=Remedy(text, restart)
+        )
+    text = "See why gridd gets none: the server, its port 443 (or 7070), this machine's clock."
+    return failed(f"The virtual GPU has no licence ({status}).", *seen, remedy=Remedy(text, restart))
 
 
 @check("driver.persistence")

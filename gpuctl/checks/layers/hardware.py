@@ -8,6 +8,7 @@ from gpuctl.checks.engine import Judgement, check, failed, passed, warned
 from gpuctl.command import command, operands
 from gpuctl.compat.tables.loader import pci_device
 from gpuctl.facts.gpu.driver import Driver
+from gpuctl.facts.gpu.keeper import GUESTS
 from gpuctl.facts.gpu.pci import Pci, PciGpu
 from gpuctl.facts.machine.system import System
 from gpuctl.model import Disturbs, Evidence, Remedy
@@ -28,9 +29,7 @@ def gpu_present(system: System, pci: Pci, driver: Driver) -> Judgement:
         names = "; ".join(gpu.name or gpu.error or "nameless" for gpu in driver.gpus.value)
         return passed(f"NVML sees {_count(len(driver.gpus.value))}", Evidence(driver.gpus.source, names))
     if pci.tegra.value:
-        message = "This is a Jetson: its GPU is on no bus, and gpuctl does not know how to judge it."
-        text = "See that containers run with --runtime=nvidia, which mounts what /etc/nvidia-container-runtime lists."
-        return failed(message, pci.tegra, remedy=Remedy(text))
+        return passed("This is a Jetson, whose GPU is part of the chip and on no bus", pci.tegra)
     pci.gpus.get()
     others = sorted({_VENDORS.get(gpu.vendor, f"vendor {gpu.vendor}") for gpu in pci.others.value or ()})
     only = f" (only {' and '.join(others)} graphics)" if others else ""
@@ -44,6 +43,11 @@ def _find_a_gpu(system: System) -> Remedy:
     if machine in ("wsl1", "wsl2"):
         text = "Install NVIDIA's Windows driver, then update WSL from Windows."
         return Remedy(text, (command("wsl.exe", "--update"),), Disturbs.HOST)
+    if machine == "container" and system.machine_detail.value in GUESTS:
+        text = (
+            "Pass the host's device nodes (/dev/nvidia0, nvidiactl, nvidia-uvm) on to this guest, in its configuration."
+        )
+        return Remedy(text, (), Disturbs.HOST)
     if machine == "container":
         return Remedy("Run gpuctl on the host, or give this container the GPUs (docker run --gpus all).", ())
     return Remedy("Check that the card is seated and powered, and enabled in the firmware setup.", (), Disturbs.HOST)

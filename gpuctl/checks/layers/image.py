@@ -10,16 +10,17 @@ from gpuctl.compat.knowledge.images import cuda_of_tag, newest_base_images
 from gpuctl.facts.docker.docker import Docker
 from gpuctl.facts.gpu.driver import Driver
 from gpuctl.facts.gpu.pci import Pci
+from gpuctl.facts.gpu.tegra import Tegra
 from gpuctl.model import Disturbs, Evidence, Remedy, Verdict
 
 _NO = (Verdict.INCOMPATIBLE, Verdict.NEEDS_PACKAGE)
 
 
 @check("image.base-available")
-def base_available(pci: Pci, driver: Driver) -> Judgement | None:
+def base_available(pci: Pci, driver: Driver, tegra: Tegra) -> Judgement | None:
     """nvidia/cuda base images carry the CUDA runtime and no driver: build on the newest that the driver runs."""
     version, gpus = driver.version.get(), compat_gpus(pci, driver)
-    if version is None or not gpus:
+    if version is None or not gpus or tegra.release.value:
         return None
     images = newest_base_images(version, gpus)
     if images:
@@ -30,11 +31,11 @@ def base_available(pci: Pci, driver: Driver) -> Judgement | None:
 
 
 @check("image.local-images")
-def local_images(pci: Pci, driver: Driver, docker: Docker) -> Judgement | None:
+def local_images(pci: Pci, driver: Driver, docker: Docker, tegra: Tegra) -> Judgement | None:
     """An image built for a newer CUDA than the driver runs fails inside, or is refused by the toolkit."""
     version, gpus, daemon = driver.version.get(), compat_gpus(pci, driver), docker.daemon.get()
     tags = [(tag, cuda) for tag in (daemon.images if daemon else ()) if (cuda := cuda_of_tag(tag))]
-    if version is None or not gpus or not tags:
+    if version is None or not gpus or not tags or tegra.release.value:
         return None
     bad = [tag for tag, cuda in tags if check_cuda(cuda, version, gpus).verdict in _NO]
     seen = Evidence(docker.daemon.source, ", ".join(tag for tag, _ in tags))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from gpuctl.checks.engine import Judgement, check, failed, passed, warned
 from gpuctl.checks.gpus import compat_gpus, wanting
-from gpuctl.checks.remedies import as_root, dkms_install, install, install_driver
+from gpuctl.checks.remedies import as_root, dkms_install, install, install_driver, install_module
 from gpuctl.command import Shell, command
 from gpuctl.facts.gpu.driver import Driver
+from gpuctl.facts.gpu.keeper import Keeper
 from gpuctl.facts.gpu.pci import Pci
 from gpuctl.facts.machine.kernel import Kernel
 from gpuctl.facts.machine.system import System
@@ -14,26 +15,28 @@ from gpuctl.facts.packages.logs import KERNEL
 from gpuctl.model import Disturbs, Evidence, Remedy
 
 
-def _runs(driver: Driver) -> bool:
-    """Whether a driver answers, whatever /proc/modules says: WSL and Jetson have none of that name."""
-    return driver.loaded_version.value is not None or driver.nvml_version.value is not None
+def _runs(driver: Driver, kernel: Kernel) -> bool:
+    """Whether a driver answers, whatever /proc/modules says: WSL has none of that name, and Jetson has nvgpu."""
+    of_tegra = "nvgpu" in (kernel.modules.value or ())
+    return driver.loaded_version.value is not None or driver.nvml_version.value is not None or of_tegra
 
 
 @check(
     "kernel.driver-installed",
     explains=("kernel.nouveau", "kernel.module-built", "kernel.module-loaded", "kernel.secure-boot"),
 )
-def driver_installed(system: System, pci: Pci, kernel: Kernel, driver: Driver) -> Judgement:
+def driver_installed(system: System, pci: Pci, kernel: Kernel, driver: Driver, keeper: Keeper) -> Judgement:
     """A GPU needs NVIDIA's driver on the host: a kernel module, libnvidia-ml and nvidia-smi. CUDA is not needed.
 
     Its packages keep nouveau from loading.
     """
-    known = _runs(driver) or kernel.module_file.value or kernel.dkms.value or driver.library_version.value
+    known = _runs(driver, kernel) or kernel.module_file.value or kernel.dkms.value or driver.library_version.value
     if known or driver.smi.value:
         return passed("The NVIDIA driver is installed", driver.version, kernel.module_file)
     kernel.module_file.get()
-    remedy = install_driver("Install the driver.", system, compat_gpus(pci, driver))
-    return failed("No NVIDIA driver is installed.", kernel.module_file, driver.smi, remedy=remedy)
+    remedy = install_driver("Install the driver.", system, keeper, compat_gpus(pci, driver))
+    seen = (kernel.module_file, driver.smi, keeper.driver)
+    return failed("No NVIDIA driver is installed.", *seen, remedy=remedy)
 
 
 @check("kernel.nouveau", explains=("kernel.module-loaded",))
@@ -59,7 +62,7 @@ def nouveau(system: System, pci: Pci, kernel: Kernel) -> Judgement:
 @check("kernel.secure-boot", explains=("kernel.module-loaded",))
 def secure_boot(system: System, kernel: Kernel, driver: Driver) -> Judgement | None:
     """With Secure Boot on, the kernel loads only signed modules: one that DKMS built needs its key enrolled (MOK)."""
-    if _runs(driver):
+    if _runs(driver, kernel):
         return passed("The kernel took the module", kernel.secure_boot)
     if not kernel.secure_boot.get():
         return passed("Secure Boot is off", kernel.secure_boot)
@@ -73,9 +76,9 @@ def secure_boot(system: System, kernel: Kernel, driver: Driver) -> Judgement | N
 
 
 @check("kernel.module-built", explains=("kernel.module-loaded", "kernel.secure-boot"), follows=KERNEL)
-def module_built(system: System, pci: Pci, kernel: Kernel, driver: Driver) -> Judgement | None:
+def module_built(system: System, pci: Pci, kernel: Kernel, driver: Driver, keeper: Keeper) -> Judgement | None:
     """The module has to exist for the kernel that runs now: without its headers, DKMS could not build one."""
-    if _runs(driver):
+    if _runs(driver, kernel):
         return passed("The module matches the running kernel", kernel.module_file)
     if kernel.module_file.get():
         return passed("A module is installed for the running kernel", kernel.module_file)
@@ -83,8 +86,8 @@ def module_built(system: System, pci: Pci, kernel: Kernel, driver: Driver) -> Ju
         return None
     message = f"The driver has no module for the running kernel {system.kernel.value}"
     if not kernel.dkms.value:
-        remedy = install_driver("Install the driver again, whole.", system, compat_gpus(pci, driver))
-        return failed(f"{message}.", kernel.module_file, kernel.dkms, remedy=remedy)
+        remedy = install_module("Install the driver again, whole.", system, keeper, compat_gpus(pci, driver))
+        return failed(f"{message}.", kernel.module_file, kernel.dkms, keeper.driver, remedy=remedy)
     newest = kernel.dkms.value[-1]
     build = as_root(system, dkms_install(newest, system.kernel.value or ""), command("modprobe", "nvidia"))
     headers = () if kernel.headers.value else install("headers", "", system, Disturbs.NOTHING).commands
@@ -100,7 +103,7 @@ def module_built(system: System, pci: Pci, kernel: Kernel, driver: Driver) -> Ju
 @check("kernel.module-loaded")
 def module_loaded(system: System, kernel: Kernel, driver: Driver) -> Judgement:
     """Without NVIDIA's module in the kernel, NVML, nvidia-smi and the toolkit all fail, each in its own words."""
-    if _runs(driver):
+    if _runs(driver, kernel):
         return passed("The NVIDIA module is loaded", driver.loaded_version)
     if "nvidia" in (kernel.modules.get() or ()):
         return passed("The NVIDIA module is loaded", kernel.modules)
@@ -126,7 +129,7 @@ def uvm_loaded(system: System, kernel: Kernel, driver: Driver) -> Judgement | No
 
 
 @check("kernel.module-flavour")
-def module_flavour(system: System, pci: Pci, driver: Driver) -> Judgement | None:
+def module_flavour(system: System, pci: Pci, driver: Driver, keeper: Keeper) -> Judgement | None:
     """The open module runs Turing and newer; Maxwell, Pascal and Volta need the proprietary one, Blackwell the open."""
     is_open = driver.open_module.get()
     if is_open is None:
@@ -135,6 +138,6 @@ def module_flavour(system: System, pci: Pci, driver: Driver) -> Judgement | None
     wrong = wanting(pci, driver, "no" if is_open else "required")
     if not wrong:
         return passed(f"The {flavour} kernel module suits these GPUs", driver.open_module)
-    remedy = install_driver("Install the driver with the other module.", system, compat_gpus(pci, driver))
+    remedy = install_driver("Install the driver with the other module.", system, keeper, compat_gpus(pci, driver))
     message = f"The {flavour} kernel module does not run {' and '.join(wrong)} GPUs."
     return failed(message, driver.open_module, remedy=remedy)

@@ -13,6 +13,7 @@ from gpuctl.checks.remedies import as_root, install_driver, kernel_log, start
 from gpuctl.compat.knowledge.errors.faults import ACTIONS, Xid, remedy_of, xids
 from gpuctl.facts.docker.docker import Docker, State
 from gpuctl.facts.gpu.driver import Driver
+from gpuctl.facts.gpu.keeper import Keeper
 from gpuctl.facts.gpu.pci import Pci
 from gpuctl.facts.machine.kernel import Kernel
 from gpuctl.facts.machine.logs import Logs
@@ -147,7 +148,7 @@ def start_log(system: System, pci: Pci, driver: Driver, logs: Logs) -> Judgement
 
 
 @check("kernel.build-log", explains=("kernel.module-built", "kernel.module-loaded", "kernel.secure-boot"))
-def build_log(system: System, pci: Pci, kernel: Kernel, driver: Driver, logs: Logs) -> Judgement | None:
+def build_log(system: System, pci: Pci, kernel: Kernel, driver: Driver, keeper: Keeper, logs: Logs) -> Judgement | None:
     """DKMS builds the module for each kernel; a compiler or kernel that the driver does not know makes that fail.
 
     What failed stays in make.log: dkms(8).
@@ -156,7 +157,7 @@ def build_log(system: System, pci: Pci, kernel: Kernel, driver: Driver, logs: Lo
         return passed("A module is there for the running kernel", kernel.module_file)
     if not logs.build.get():
         return None
-    remedy = install_driver("Install a driver that knows this kernel.", system, compat_gpus(pci, driver))
+    remedy = install_driver("Install a driver that knows this kernel.", system, keeper, compat_gpus(pci, driver))
     first = (logs.build.value or ("",))[0]
     return failed(f"DKMS could not build the module: {first.strip()}", logs.build, remedy=remedy)
 

@@ -11,6 +11,7 @@ from gpuctl.command import Shell, command, operands
 from gpuctl.facts.docker.containers import DockerContainers
 from gpuctl.facts.docker.docker import Docker, Process
 from gpuctl.facts.gpu.driver import Driver
+from gpuctl.facts.gpu.tegra import Tegra
 from gpuctl.facts.machine.system import System
 from gpuctl.facts.packages.history import PackageHistory
 from gpuctl.facts.packages.logs import TOOLKIT
@@ -28,7 +29,7 @@ MINUTE = 60.0
 
 
 @check("registration.runtime", explains=("registration.default-runtime",))
-def runtime(system: System, docker: Docker) -> Judgement | None:
+def runtime(system: System, docker: Docker, toolkit: Toolkit) -> Judgement | None:
     """`runtimes.nvidia` in daemon.json makes `docker run --runtime=nvidia` work, from the next reload (SIGHUP) on."""
     daemon = daemon_of(docker)
     if daemon is None:
@@ -36,6 +37,8 @@ def runtime(system: System, docker: Docker) -> Judgement | None:
     seen = Evidence(docker.daemon.source, f"runtimes: {', '.join(sorted(daemon.runtimes))}")
     if "nvidia" in daemon.runtimes:
         return passed("Docker has the runtime nvidia", seen)
+    if gpus_by_cdi(docker, toolkit):
+        return passed("--gpus goes by the CDI specification, without the runtime nvidia", toolkit.cdi)
     remedy = install_runtime(system, "Register the runtime; no container is stopped.")
     return failed("Docker has no runtime called nvidia.", seen, remedy=remedy)
 
@@ -85,14 +88,14 @@ def default_runtime(system: System, docker: Docker) -> Judgement | None:
 
 
 @check("registration.hook-visible")
-def hook_visible(system: System, docker: Docker, toolkit: Toolkit) -> Judgement | None:
+def hook_visible(system: System, docker: Docker, toolkit: Toolkit, tegra: Tegra) -> Judgement | None:
     """dockerd looks for nvidia-container-runtime-hook on its own PATH, which is not the one of a login shell."""
     daemon = daemon_of(docker)
     if daemon is None or not at_least(daemon, GPUS_FLAG_SINCE) or docker.process.get() is None:
         return None
     if docker.hook_file.get():
         return passed("dockerd finds the hook on its PATH", docker.hook_file)
-    if gpus_by_cdi(docker, toolkit):
+    if tegra.by_csv or gpus_by_cdi(docker, toolkit):
         return None
     installed = toolkit.hook.value.path if toolkit.hook.value else HOOK
     link = command("ln", "-s", *operands(installed, f"{_on_path_of(docker)}/{HOOK}"))
@@ -119,6 +122,7 @@ def restart_needed(
     containers: DockerContainers,
     toolkit: Toolkit,
     history: PackageHistory,
+    tegra: Tegra,
 ) -> Judgement | None:
     """dockerd looks for the hook once, at its start: installed later, --gpus works after a restart, not a reload.
 
@@ -128,7 +132,7 @@ def restart_needed(
     daemon, process, changed = daemon_of(docker), docker.process.get(), toolkit.hook_changed.get()
     if daemon is None or process is None or changed is None or not at_least(daemon, GPUS_FLAG_SINCE):
         return None
-    if gpus_by_cdi(docker, toolkit):
+    if tegra.by_csv or gpus_by_cdi(docker, toolkit):
         return None
     seen = Evidence(
         toolkit.hook_changed.source, f"hook changed {changed - process.started:+.0f} s after dockerd started"

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from gpuctl.checks.engine import Judgement, check, failed, passed, warned
-from gpuctl.checks.layers.docker import gpus_by_cdi
-from gpuctl.checks.remedies import install
+from gpuctl.checks.paths import Path, paths
+from gpuctl.checks.remedies import as_root, install
+from gpuctl.command import command
 from gpuctl.compat.knowledge.releases import toolkit_cves
 from gpuctl.compat.versions import compare, leading
+from gpuctl.facts.containerd.containerd import Containerd
+from gpuctl.facts.crio import Crio
 from gpuctl.facts.docker.docker import Docker
+from gpuctl.facts.gpu.driver import Driver
+from gpuctl.facts.gpu.keeper import Keeper
+from gpuctl.facts.gpu.tegra import CSV_FOLDER, Tegra
 from gpuctl.facts.machine.system import System
 from gpuctl.facts.packages.logs import TOOLKIT
+from gpuctl.facts.podman import Podman
+from gpuctl.facts.toolkit.settings import ToolkitSettings
 from gpuctl.facts.toolkit.toolkit import Part, Toolkit
-from gpuctl.model import Disturbs, Evidence, Fact, Remedy
+from gpuctl.model import ENGINES, Disturbs, Evidence, Fact, Remedy
+
+_WITHOUT_TOOLKIT = ("cos", "gke")
+"""Keepers whose device plugin puts the driver into containers by itself."""
 
 
 def _install(system: System, text: str) -> Remedy:
@@ -23,48 +34,127 @@ def _part(fact: Fact[Part]) -> Evidence:
     return Evidence(fact.source, f"{part.path} {part.version}".strip() if part else fact.unknown or "absent")
 
 
-@check("toolkit.installed", explains=("toolkit.hook", "toolkit.runtime", "toolkit.cli", "registration.runtime-path"))
-def installed(system: System, toolkit: Toolkit) -> Judgement:
-    """The NVIDIA Container Toolkit puts the host's driver into containers. Its package is nvidia-container-toolkit."""
+@check(
+    "toolkit.installed",
+    explains=("toolkit.hook", "toolkit.runtime", "toolkit.cli", "registration.runtime-path"),
+)
+def installed(
+    toolkit: Toolkit,
+    system: System,
+    docker: Docker,
+    containerd: Containerd,
+    crio: Crio,
+    podman: Podman,
+    tegra: Tegra,
+    settings: ToolkitSettings,
+    driver: Driver,
+    keeper: Keeper,
+) -> Judgement | None:
+    """The NVIDIA Container Toolkit puts the host's driver into containers. Its package is nvidia-container-toolkit.
+
+    An engine that goes by a CDI specification does without, once that is written.
+    """
     parts = (toolkit.ctk, toolkit.cli, toolkit.runtime, toolkit.hook)
     seen = [_part(part) for part in parts]
     if any(part.get() for part in parts):
         return passed("The NVIDIA Container Toolkit is installed", *seen)
+    if keeper.driver.value in _WITHOUT_TOOLKIT:
+        return None
+    used = paths(docker, containerd, crio, podman, toolkit, tegra, settings, driver)
+    if toolkit.cdi.value and used and set(used.values()) == {Path.CDI}:
+        return passed("The engines here go by the CDI specification that is there", toolkit.cdi)
     return failed(
         "The NVIDIA Container Toolkit is not installed.", *seen, remedy=_install(system, "Install the toolkit.")
     )
 
 
 @check("toolkit.runtime", explains=("registration.runtime-path",))
-def runtime(system: System, toolkit: Toolkit) -> Judgement:
+def runtime(
+    system: System,
+    docker: Docker,
+    containerd: Containerd,
+    crio: Crio,
+    podman: Podman,
+    toolkit: Toolkit,
+    tegra: Tegra,
+    settings: ToolkitSettings,
+    driver: Driver,
+    keeper: Keeper,
+) -> Judgement | None:
     """nvidia-container-runtime is what Docker calls for `--runtime=nvidia`: runc with the GPUs added."""
     if toolkit.runtime.get():
         return passed("nvidia-container-runtime is there", _part(toolkit.runtime))
+    used = paths(docker, containerd, crio, podman, toolkit, tegra, settings, driver)
+    if keeper.driver.value in _WITHOUT_TOOLKIT or (used and set(used.values()) == {Path.CDI}):
+        return None
     remedy = _install(system, "Install the whole toolkit.")
     return failed("nvidia-container-runtime is missing.", _part(toolkit.runtime), remedy=remedy)
 
 
 @check("toolkit.hook", explains=("registration.hook-visible",))
-def hook(system: System, docker: Docker, toolkit: Toolkit) -> Judgement | None:
+def hook(
+    system: System,
+    docker: Docker,
+    containerd: Containerd,
+    crio: Crio,
+    podman: Podman,
+    toolkit: Toolkit,
+    tegra: Tegra,
+    settings: ToolkitSettings,
+    driver: Driver,
+) -> Judgement | None:
     """nvidia-container-runtime-hook is what Docker calls for `--gpus`, before the container's program starts.
 
-    From Docker 29.2 on it does without where there is a CDI specification.
+    From Docker 29.2 on it does without where there is a CDI specification; Podman, and just-in-time CDI, always do.
     """
     if toolkit.hook.get():
         return passed("nvidia-container-runtime-hook is there", _part(toolkit.hook))
-    if gpus_by_cdi(docker, toolkit):
+    used = paths(docker, containerd, crio, podman, toolkit, tegra, settings, driver)
+    if used and Path.HOOK not in used.values():
         return None
     remedy = _install(system, "Install the whole toolkit.")
-    return failed("nvidia-container-runtime-hook is missing: --gpus will not work.", _part(toolkit.hook), remedy=remedy)
+    lost = "--gpus" if "docker" in used or not used else f"the hook of {ENGINES[next(iter(used))]}"
+    return failed(
+        f"nvidia-container-runtime-hook is missing: {lost} will not work.", _part(toolkit.hook), remedy=remedy
+    )
 
 
 @check("toolkit.cli")
-def cli(system: System, toolkit: Toolkit) -> Judgement:
+def cli(
+    system: System,
+    docker: Docker,
+    containerd: Containerd,
+    crio: Crio,
+    podman: Podman,
+    toolkit: Toolkit,
+    tegra: Tegra,
+    settings: ToolkitSettings,
+    driver: Driver,
+) -> Judgement | None:
     """nvidia-container-cli (libnvidia-container) does the mounting in legacy mode, which the hook uses."""
     if toolkit.cli.get():
         return passed("nvidia-container-cli is there", _part(toolkit.cli))
+    used = paths(docker, containerd, crio, podman, toolkit, tegra, settings, driver)
+    if used and Path.HOOK not in used.values():
+        return None
     remedy = _install(system, "Install libnvidia-container-tools, which the toolkit's package brings.")
     return failed("nvidia-container-cli is missing: the hook cannot work.", _part(toolkit.cli), remedy=remedy)
+
+
+@check("toolkit.csv")
+def csv(system: System, toolkit: Toolkit, tegra: Tegra) -> Judgement | None:
+    """On a Jetson nvidia-container-runtime gives containers what lists in a folder name: --runtime=nvidia, not --gpus.
+
+    Source: https://github.com/NVIDIA/nvidia-container-toolkit, internal/modifier/csv.go
+    """
+    if not tegra.by_csv or toolkit.runtime.get() is None:
+        return None
+    if tegra.lists.get():
+        return passed("Containers get the GPU with --runtime=nvidia, by JetPack's lists", tegra.lists)
+    packages = command("apt-get", "install", "-y", "nvidia-container")
+    remedy = Remedy("Install JetPack's packages for containers.", as_root(system, packages))
+    message = "JetPack's lists of what containers get are missing: they get no GPU."
+    return warned(message, Evidence(CSV_FOLDER, "no list"), remedy=remedy)
 
 
 @check("toolkit.versions-agree", follows=TOOLKIT)

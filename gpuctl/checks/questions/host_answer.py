@@ -7,24 +7,26 @@ from dataclasses import replace
 
 from gpuctl.checks.gpus import compat_gpus, silent_gpus
 from gpuctl.checks.questions.enforcement import enforcement
-from gpuctl.checks.remedies import target
+from gpuctl.checks.questions.jetson_answer import jetson_answer
+from gpuctl.checks.remedies import install_driver
 from gpuctl.compat.answer.answer import Asked, Compatibility, check
 from gpuctl.compat.answer.driver_choice import elsewhere
 from gpuctl.compat.answer.remedies import driver_to_install
 from gpuctl.compat.ask.question import Machine, Question
 from gpuctl.compat.judge.judge import members
 from gpuctl.compat.knowledge.gpus.gpus import Gpu, with_brand
-from gpuctl.compat.knowledge.install_commands import driver_commands
 from gpuctl.facts.docker.docker import Docker
 from gpuctl.facts.gather import Facts
 from gpuctl.facts.gpu.driver import Driver
+from gpuctl.facts.gpu.keeper import Keeper
 from gpuctl.facts.gpu.pci import Pci
+from gpuctl.facts.gpu.tegra import Tegra
 from gpuctl.facts.machine.system import DOCKER_ARCHITECTURES, System
 from gpuctl.facts.toolkit.settings import ToolkitSettings
 from gpuctl.facts.toolkit.toolkit import Toolkit
 from gpuctl.model import CannotTell, Reason, Remedy, Verdict
 
-SUBJECTS = (System, Pci, Driver)
+SUBJECTS = (System, Pci, Driver, Keeper, Tegra)
 """What has to be gathered to answer for this host, where nothing is asked at the container's gate."""
 GATE_SUBJECTS = (*SUBJECTS, Docker, Toolkit, ToolkitSettings)
 """And where something is."""
@@ -37,6 +39,9 @@ def host_answer(question: Question, facts: Facts, described: Machine, brand: str
     incompatible; where either could not be looked up the answer is unknown.
     """
     try:
+        tegra = facts.known(Tegra)
+        if tegra.release.get() and not described.gpus and not described.driver:
+            return jetson_answer(question, tegra, facts.known(System))
         pci, seen = facts.known(Pci), facts.known(Driver)
         gpus = described.gpus or (*compat_gpus(pci, seen), *silent_gpus(pci, seen))
         version = described.driver or seen.version.get()
@@ -96,6 +101,6 @@ def _without(question: Question, verdict: Verdict, reason: Reason) -> Compatibil
 def _driver(cuda: str | None, facts: Facts, gpus: Sequence[Gpu]) -> tuple[Remedy, ...]:
     wanted = driver_to_install(cuda, gpus)
     system = facts.get(System)
-    if wanted is None or not system:
+    if wanted is None or not system or not facts.get(Keeper):
         return tuple(one for one in (wanted,) if one)
-    return (replace(wanted, commands=driver_commands(gpus, target(system))),)
+    return (install_driver(wanted.text, system, facts.known(Keeper), gpus),)

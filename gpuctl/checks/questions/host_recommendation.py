@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from gpuctl.checks.gpus import compat_gpus, silent_gpus
-from gpuctl.checks.remedies import target
+from gpuctl.checks.gpus import compat_gpus, gpu_of_board, silent_gpus
+from gpuctl.checks.remedies import install_driver, kept_by_another, target
 from gpuctl.compat.answer.driver_choice import elsewhere
 from gpuctl.compat.answer.recommendation import Answer, Recommendation, recommend
 from gpuctl.compat.ask.question import Machine
 from gpuctl.compat.knowledge.gpus.gpus import Gpu
 from gpuctl.compat.knowledge.install_commands import driver_commands
+from gpuctl.compat.knowledge.keepers import KeeperRow
 from gpuctl.facts.gather import Facts
 from gpuctl.facts.gpu.driver import Driver
+from gpuctl.facts.gpu.keeper import Keeper
 from gpuctl.facts.gpu.pci import Pci
+from gpuctl.facts.gpu.tegra import Tegra
 from gpuctl.facts.machine.system import System
 from gpuctl.model import CannotTell, Reason, Remedy
 
@@ -44,7 +47,9 @@ def _machine(facts: Facts, driver: str | None, described: Sequence[Gpu]) -> Mach
         return Machine(driver, tuple(described))
     seen = facts.known(Driver)
     pci = facts.known(Pci)
-    gpus = tuple(described) or (*compat_gpus(pci, seen), *silent_gpus(pci, seen))
+    of_board = gpu_of_board(facts.known(Tegra))
+    here = (of_board,) if of_board else (*compat_gpus(pci, seen), *silent_gpus(pci, seen))
+    gpus = tuple(described) or here
     if driver:
         return Machine(driver, elsewhere(gpus))
     return Machine(seen.version.get(), gpus, seen.open_module.value)
@@ -63,6 +68,10 @@ def _with_commands(found: Recommendation, facts: Facts) -> Recommendation:
     except CannotTell as why:
         message = f"Which commands install it is not known: {why}."
         return _noting(found, Reason("host.distribution-unknown", message, "this host"))
+    keeper = facts.get(Keeper)
+    row = kept_by_another(keeper) if keeper else None
+    if keeper and row:
+        return _by_its_keeper(found, system, keeper, row)
     commands = driver_commands(found.gpus, target(system), branch)
     if not commands:
         here = system.distribution.value
@@ -78,6 +87,13 @@ def _with_commands(found: Recommendation, facts: Facts) -> Recommendation:
         return found
     message = f"The commands install NVIDIA's newest driver: lock the packages to stay on branch {branch}."
     return _noting(found, Reason("driver.newest-package", message, _LOCKING))
+
+
+def _by_its_keeper(found: Recommendation, system: System, keeper: Keeper, row: KeeperRow) -> Recommendation:
+    text = found.remedy.text if found.remedy else "Install the driver."
+    remedy = install_driver(text, system, keeper, found.gpus)
+    reason = Reason("host.keeper", f"The driver here is kept by {row.title}.", keeper.driver.source)
+    return _noting(replace(found, remedy=remedy, package=None), reason)
 
 
 def _noting(found: Recommendation, reason: Reason) -> Recommendation:

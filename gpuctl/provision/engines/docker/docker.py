@@ -22,6 +22,7 @@ from gpuctl.engines.daemon_json import (
 from gpuctl.engines.json.text import NotAccepted
 from gpuctl.facts.docker.docker import Docker
 from gpuctl.facts.gather import Facts
+from gpuctl.facts.gpu.tegra import Tegra
 from gpuctl.facts.machine.system import System
 from gpuctl.facts.toolkit.toolkit import Toolkit
 from gpuctl.host.look.reading import Host
@@ -131,4 +132,4 @@ def _waiting(setup: Setup, wish: Wish, why: str, remedy: Remedy | None) -> Setup
     return replace(setup, restart=wish.restart, restart_needed=True, late=(why,), remedy=remedy)
 
 
-DOCKER = Engine(TITLE, plan, running, (System, Docker, Toolkit), diff, Document(values, set_values))
+DOCKER = Engine(TITLE, plan, running, (System, Docker, Tegra, Toolkit), diff, Document(values, set_values))

@@ -1,0 +1,87 @@
+"""A Jetson judged: by its release of Jetson Linux, and by its own word on what runs on it."""
+
+from __future__ import annotations
+
+import pytest
+from hosts import host, shown
+from test_reported_hosts import jetson
+
+from gpuctl.checks.questions.host_answer import GATE_SUBJECTS, host_answer
+from gpuctl.compat.answer.answer import Compatibility
+from gpuctl.compat.ask.frameworks import framework_asks
+from gpuctl.compat.ask.question import Machine, Question, typed_cuda
+from gpuctl.compat.judge.by_jetpack import jetpack_and_cuda
+from gpuctl.compat.judge.rulings import resolve_cuda
+from gpuctl.compat.knowledge.jetpack import jetpacks
+from gpuctl.compat.tables.loader import cuda_versions
+from gpuctl.facts.gather import gather
+from gpuctl.facts.gpu.tegra import DPKG_TEGRA, Tegra
+from gpuctl.model import Verdict
+
+ORIN = "NVIDIA Jetson AGX Orin Developer Kit"
+COMPATIBLE, PACKAGE, UNKNOWN = Verdict.COMPATIBLE, Verdict.NEEDS_PACKAGE, Verdict.UNKNOWN
+
+
+def answer(l4t: str, model: str, question: Question, **packages: str) -> Compatibility:
+    rows = (f"{name.replace('_', '-')}\t{version}\tinstall\tinstalled\n" for name, version in packages.items())
+    asked = {
+        "commands": {
+            " ".join(f"'{word}'" if "$" in word or "*" in word else word for word in DPKG_TEGRA): "".join(rows)
+        }
+    }
+    return host_answer(question, gather(host(**jetson(l4t, model, asked)), GATE_SUBJECTS), Machine())
+
+
+@pytest.mark.parametrize(
+    ("l4t", "model", "cuda", "verdict"),
+    [
+        ("36.4.3", ORIN, "12.6", COMPATIBLE),
+        ("36.4.0", ORIN, "12.2", COMPATIBLE),
+        ("36.4.3", ORIN, "12.9", PACKAGE),
+        ("36.4.3", ORIN, "13.0", UNKNOWN),
+        ("39.2", ORIN, "13.0", COMPATIBLE),
+        ("35.4.1", ORIN, "11.8", PACKAGE),
+        ("35.4.1", ORIN, "12.6", UNKNOWN),
+        ("32.7.1", "NVIDIA Jetson Nano Developer Kit", "10.2", COMPATIBLE),
+        ("32.7.1", "NVIDIA Jetson Nano Developer Kit", "10.0", UNKNOWN),
+        ("38.4.0", "NVIDIA Jetson AGX Thor Developer Kit", "13.0", COMPATIBLE),
+        ("41.1", ORIN, "12.6", UNKNOWN),
+        ("36.4.3", "a board of somebody's own", "12.6", COMPATIBLE),
+        # What the chip itself excludes, NVIDIA's toolkit says for Jetson as well.
+        ("35.4.1", "NVIDIA Jetson AGX Xavier Developer Kit", "13.0", Verdict.INCOMPATIBLE),
+    ],
+)
+def test_which_cuda_runs_on_which_jetpack(l4t: str, model: str, cuda: str, verdict: Verdict) -> None:
+    found = answer(l4t, model, Question((typed_cuda(cuda),)))
+    assert found.verdict is verdict
+    assert any(reason.id == "jetson.jetpack" and reason.source for reason in found.reasons)
+
+
+def test_the_compat_package_is_named_and_counts_once_it_is_installed() -> None:
+    question = Question((typed_cuda("12.9"),))
+    (remedy,) = answer("36.4.3", ORIN, question).remedies
+    assert shown(remedy) == ("apt-get install -y cuda-compat-12-9",)
+    after = answer("36.4.3", ORIN, question, cuda_compat_12_9="12.9.1")
+    assert (after.verdict, after.remedies) == (COMPATIBLE, ())
+
+
+def test_packages_that_were_upgraded_count_more_than_what_was_flashed() -> None:
+    found = answer("36.3.0", ORIN, Question((typed_cuda("12.6"),)), nvidia_l4t_core="36.4.3-20250107174145")
+    assert found.verdict is COMPATIBLE
+
+
+def test_a_wheel_of_which_nobody_says_that_it_has_code_for_the_chip_is_unknown() -> None:
+    found = answer("36.4.3", ORIN, Question(framework_asks("pytorch==2.5.1+cu121")))
+    assert found.verdict is UNKNOWN
+
+
+@pytest.mark.parametrize("row", jetpacks(), ids=lambda row: row.l4t)
+def test_no_release_of_jetson_linux_ever_makes_a_cuda_incompatible(row: object) -> None:
+    said = {jetpack_and_cuda(resolve_cuda(cuda), row.l4t).verdict for cuda in cuda_versions()}  # type: ignore[attr-defined]
+    assert said <= {COMPATIBLE, PACKAGE, UNKNOWN}
+    assert COMPATIBLE in said
+
+
+def test_a_machine_that_is_no_jetson_has_none_of_its_facts() -> None:
+    tegra = gather(host(), [Tegra]).known(Tegra)
+    assert [tegra.release.value, tegra.model.value, tegra.by_csv] == [None, None, False]

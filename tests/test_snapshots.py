@@ -302,14 +302,14 @@ def statuses(snapshot: Snapshot) -> dict[str, Status]:
     return {finding.id: finding.status for finding in diagnose(gather(snapshot.host)).findings}
 
 
-def test_of_logs_the_end_is_taken_and_of_the_kernels_what_is_about_gpus() -> None:
+def test_of_logs_the_newest_is_taken_and_of_the_kernels_what_is_about_gpus() -> None:
     xid = "NVRM: Xid (PCI:0000:3b:00): 79, GPU has fallen off the bus.\n"
     other_log = shlex.join(OTHER_LOGS[0])
     build = "/var/lib/dkms/nvidia/418.87.00/build/make.log"
-    said = {"dmesg": f"usb 1-1: of nobody's business\n{xid}", other_log: "old\n" * 100_000 + "new\n"}
+    said = {"dmesg": f"usb 1-1: of nobody's business\n{xid}", other_log: "new\n" + "old\n" * 100_000}
     readings = recorded(v100(commands=said, files={build: "make: *** Error 1\n"})).readings
     assert readings["run:dmesg"].text == xid
-    assert readings[f"run:{other_log}"].text.endswith("old\nnew\n") and len(readings[f"run:{other_log}"].text) < 300_000
+    assert readings[f"run:{other_log}"].text.startswith("new\nold\n") and len(readings[f"run:{other_log}"].text) < 300_000
     assert readings[f"read:{build}"].text == "make: *** Error 1\n"
 
 

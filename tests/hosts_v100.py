@@ -26,6 +26,7 @@ GPU = {
     "brand": "tesla",
     "memory": 34_089_730_048,
     "ecc_errors": 0,
+    "minor": 0,
 }
 NVML = [{"driver": "418.87.00", "nvml": "10.418.87.00", "cuda": "10.1", "count": 1}, GPU]
 VERSION = {"Version": "19.03.8", "ApiVersion": "1.40", "MinAPIVersion": "1.12"}
@@ -110,6 +111,8 @@ WELL: Mapping[str, Any] = {
         "/usr/bin/nvidia-container-runtime-hook": {"mode": 0o755, "ctime": BOOTED - 1000.0},
         f"/lib/modules/{KERNEL}/build": {"type": "dir"},
         f"/boot/vmlinuz-{KERNEL}": {},
+        "/usr/lib/x86_64-linux-gnu/libcuda.so.418.87.00": {},
+        "/usr/bin/nvidia-cdi-hook": {"mode": 0o755},
         CUDA_KEYRING: {},
     },
     "commands": {

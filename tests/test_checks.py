@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from hosts import broken, cri, denied, failed, host, hung, shown
+from hosts import absent, broken, cri, denied, failed, host, hung, shown
 from hosts_v100 import (
     APT_CONFIG,
     BOOTED,
@@ -77,6 +77,12 @@ ILL_HOOK: dict[str, Any] = {
     "stats": {"/usr/bin/nvidia-container-runtime-hook": None},
 }
 SPEC = "/etc/cdi/nvidia.yaml"
+HOOK_PROGRAM, CUDA_LIBRARY = "/usr/bin/nvidia-cdi-hook", "/usr/lib/x86_64-linux-gnu/libcuda.so.418.87.00"
+OTHER = "GPU-5a1c3e6b-0000-4000-8000-000000000002"
+TWO = [NVML[0] | {"count": 2}, GPU, GPU | {"index": 1, "uuid": OTHER, "minor": 1}]
+CARD = """- name: "0"
+  containerEdits: {deviceNodes: [{path: /dev/nvidia0}]}
+"""
 PODMAN = {"podman --version": "podman version 4.3.1\n"}
 SECURE_BOOT = "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
 
@@ -93,7 +99,7 @@ def without(changes: Mapping[str, Any], **more: Any) -> dict[str, Any]:
     return both
 
 
-def cdi(version: str = "0.5.0", driver: str = "418.87.00", uvm: str = "510") -> str:
+def cdi(version: str = "0.5.0", driver: str = "418.87.00", uvm: str = "510", more: str = "") -> str:
     """A specification as nvidia-ctk writes it for the well host."""
     return f"""
 cdiVersion: {version}
@@ -103,13 +109,21 @@ devices:
   containerEdits: {{deviceNodes: [{{path: /dev/nvidia0}}]}}
 - name: all
   containerEdits: {{deviceNodes: [{{path: /dev/nvidia0}}]}}
-containerEdits:
+{more}containerEdits:
+  hooks:
+  - {{hookName: createContainer, path: /usr/bin/nvidia-cdi-hook, args: [nvidia-cdi-hook, update-ldcache]}}
   deviceNodes:
   - {{path: /dev/nvidia-uvm, major: {uvm}, minor: 0}}
   mounts:
   - hostPath: /usr/lib/x86_64-linux-gnu/libcuda.so.{driver}
     containerPath: /usr/lib/x86_64-linux-gnu/libcuda.so.{driver}
+  - {{hostPath: /usr/bin/nvidia-smi, containerPath: /usr/bin/nvidia-smi}}
 """
+
+
+def whole(name: str, node: str = "/dev/nvidia0") -> str:
+    """A device of a specification."""
+    return f"- {{name: '{name}', containerEdits: {{deviceNodes: [{{path: {node}}}]}}}}\n"
 
 
 def waiver(id: str, expires: str = "9999-12-31") -> str:
@@ -292,7 +306,13 @@ ILL: Mapping[str, SnapshotHost] = {
     "cdi.version": v100(files={SPEC: cdi("0.7.0")}, commands=PODMAN),
     "cdi.feature": v100(sockets=docker("27.5.1"), files={SPEC: cdi()}),
     "cdi.podman": v100(files={SPEC: cdi()}, commands={"podman --version": "podman version 3.4.4\n"}),
-    "cdi.hook-program": v100(files={SPEC: cdi()}, commands={"nvidia-cdi-hook --version": None}),
+    "cdi.hook-program": v100(
+        files={SPEC: cdi()}, commands={"nvidia-cdi-hook --version": None}, stats={"/usr/bin/nvidia-cdi-hook": None}
+    ),
+    "cdi.gpus": v100(files={SPEC: cdi(more=whole("GPU-0ther"))}),
+    "cdi.folder": v100(
+        files={"/var/run/cdi/nvidia.yaml": cdi()}, commands={"podman --version": "podman version 5.5.1\n"}
+    ),
     "registration.runtime": v100(files={DAEMON_JSON: None}, sockets=docker(**RUNC_ONLY)),
     "registration.config-applied": v100(sockets=docker(**RUNC_ONLY)),
     "registration.runtime-path": v100(sockets=docker(Runtimes={"runc": {}, "nvidia": {"path": "/opt/gone"}})),
@@ -450,6 +470,8 @@ NOT_THERE = {
     "cdi.readable",
     "cdi.conflict",
     "cdi.feature",
+    "cdi.folder",
+    "cdi.gpus",
     "cdi.hook-program",
     "cdi.podman",
     "cdi.stale",
@@ -491,12 +513,15 @@ def test_a_check_passes_on_the_well_host(id: str) -> None:
 
 def test_the_checks_that_the_old_host_cannot_pass_pass_on_a_newer_one() -> None:
     services = "\n".join(service(name, "active") for name in ("nvidia-persistenced", "nvidia-fabricmanager"))
+    migs = "".join(whole(f"0:{number}") for number in range(7))
+    divided = cdi("0.7.0", driver="580.95.05", more=migs).replace(CARD, "")
     newer = v100(
         **without(
             switches(services),
             nvml=[NVML[0] | {"driver": "580.95.05", "cuda": "13.0"}, GPU | {"mig": True, "mig_devices": 7}],
+            stats={"/usr/lib/x86_64-linux-gnu/libcuda.so.580.95.05": {}},
             sockets=docker("29.7.2", [{"RepoTags": ["nvidia/cuda:12.9.1-base-ubuntu24.04"]}]),
-            files={SPEC: cdi("0.7.0", driver="580.95.05"), **os_release("debian", "13")},
+            files={SPEC: divided, **os_release("debian", "13")},
             commands={
                 "podman --version": "podman version 5.4.2\n",
                 "nv-fabricmanager --version": "Fabric Manager version is : 580.95.05\n",
@@ -506,6 +531,62 @@ def test_the_checks_that_the_old_host_cannot_pass_pass_on_a_newer_one() -> None:
         )
     )
     assert {id: ask(CHECKS[id], gather(newer)).status for id in NOT_THERE} == dict.fromkeys(NOT_THERE, Status.PASS)
+
+
+@pytest.mark.parametrize(
+    ("id", "differs", "words"),
+    [
+        ("cdi.hook-program", {"stats": {HOOK_PROGRAM: absent()}}, f"calls {HOOK_PROGRAM}, which is not there"),
+        ("cdi.hook-program", {"stats": {HOOK_PROGRAM: {"mode": 0o644}}}, "which is not executable"),
+        ("cdi.stale", {"stats": {CUDA_LIBRARY: None}}, f"it mounts {CUDA_LIBRARY}, which is not there"),
+        ("cdi.readable", {"files": {SPEC: cdi("0.4.0")}}, "begins with a digit came with 0.5.0"),
+        ("cdi.readable", {"files": {SPEC: None, "/etc/cdi/nvidia.yml": cdi()}}, "names that end in .json or .yaml"),
+        ("cdi.readable", {"links": {"/etc/cdi": "/srv/cdi"}}, "/etc/cdi is a link: no engine follows it"),
+        ("cdi.gpus", {"nvml": TWO}, f"GPU 1 ({OTHER}) is missing in it"),
+        ("cdi.gpus", {"nvml": [NVML[0], GPU | {"minor": 1}]}, "0 is /dev/nvidia1 now, not /dev/nvidia0"),
+        ("cdi.gpus", {"files": {SPEC: cdi(more=whole(OTHER))}}, f"it names {OTHER}, which is not here"),
+        ("cdi.gpus", {"nvml": [NVML[0], GPU | {"mig": True, "mig_devices": 1}]}, "0 as a whole, on which MIG is on"),
+        ("cdi.gpus", {"files": {SPEC: cdi(more=whole("0:0"))}}, "it names 1 MIG devices, and there are 0"),
+        (
+            "cdi.version",
+            {"files": {SPEC: cdi("1.1.0")}},
+            "NVIDIA Container Toolkit 1.18.2 is the first",
+        ),
+        ("cdi.version", {"sockets": docker("29.1.5"), "files": {SPEC: cdi("1.1.0")}}, "Docker 29.2.0 is the first to"),
+        ("cdi.folder", {"sockets": docker("29.7.2", CDISpecDirs=["/opt/cdi"])}, "it looks into /opt/cdi"),
+    ],
+)
+def test_what_a_specification_has_that_this_host_or_its_engines_do_not_is_said(
+    id: str, differs: dict[str, Any], words: str
+) -> None:
+    well = {"files": {SPEC: cdi()}}
+    seen = ask(CHECKS[id], gather(v100(**without(well, **differs))))
+    assert seen.status in (Status.WARN, Status.FAIL)
+    assert words in seen.message
+
+
+def test_a_gpu_that_was_moved_is_told_by_its_uuid_and_one_that_all_engines_pass_over_is_no_missing_one() -> None:
+    names = cdi(more=whole(str(GPU["uuid"]), "/dev/nvidia1"))
+    seen = ask(CHECKS["cdi.gpus"], gather(v100(files={SPEC: names})))
+    assert f"{GPU['uuid']} is /dev/nvidia0 now, not /dev/nvidia1" in seen.message
+    on_wsl = cdi().replace("/dev/nvidia0", "/dev/dxg").replace('name: "0"', "name: some")
+    assert ask(CHECKS["cdi.gpus"], gather(v100(files={SPEC: on_wsl}))).status is Status.PASS
+
+
+def test_of_two_specifications_the_one_that_counts_is_named() -> None:
+    both = {SPEC: cdi(), "/var/run/cdi/nvidia.yaml": cdi()}
+    seen = ask(CHECKS["cdi.conflict"], gather(v100(files=both)))
+    assert f"/var/run/cdi/nvidia.yaml counts before {SPEC}" in seen.message
+
+
+def test_a_broken_specification_of_another_vendor_stops_no_gpu() -> None:
+    amd = {"/etc/cdi/amd.yaml": cdi("0.4.0").replace("nvidia.com/gpu", "amd.com/gpu")}
+    seen = ask(CHECKS["cdi.readable"], gather(v100(files=amd, sockets=docker("29.7.2"))))
+    assert seen.status is Status.WARN
+    assert (
+        ask(CHECKS["registration.cdi"], gather(v100(files=amd, **without(ILL_HOOK, sockets=docker("29.7.2"))))).status
+        is Status.FAIL
+    )
 
 
 ALONE = sorted(set(ILL) - {*OLD, "image.base-available", "docker.kind", "toolkit.csv"})

@@ -27,8 +27,6 @@ TAKE_NO_TEXT = {"parse_address", "parse_command", "parse_commands", "parse_daemo
 TAKE_NO_TEXT |= {"parse_kind", "parse_service"}
 """What is called parse_… and takes values that another parser has made of a text."""
 BESIDE = {
-    "parse_document": ("a.yaml", "a.json"),
-    "load": ("a.yaml", "a.json"),
     "read_pins": ("requirements.txt", "uv.lock"),
     "requirements_asks": ("requirements.txt", "uv.lock"),
     "parse_version": ("nvidia-ctk",),

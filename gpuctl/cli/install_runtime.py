@@ -38,7 +38,10 @@ def command(
             show_default=False,
         ),
     ] = None,
-    cdi: Annotated[bool, typer.Option("--cdi", help="Switch CDI on (Docker 25.0 to 28.1, containerd 1.7).")] = False,
+    cdi: Annotated[
+        bool,
+        typer.Option("--cdi", help="Write a CDI specification too, and switch CDI on where the engine has a switch."),
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an entry of that name that differs.")] = False,
     no_reload: Annotated[bool, typer.Option("--no-reload", help="Only write the file; verify nothing.")] = False,
     restart: Annotated[

@@ -12,6 +12,7 @@ from gpuctl.facts.own.journal import Changes, Run
 from gpuctl.facts.packages.packages import Packages
 from gpuctl.host.look.reading import Host
 from gpuctl.host.record.memory import RememberingHost
+from gpuctl.provision.engines.cdi import SUBJECTS, with_specification
 from gpuctl.provision.engines.choose import engine_of, found_engine
 from gpuctl.provision.errand import Errand, refusal
 from gpuctl.provision.packages.packages import PackageWish, plan_packages
@@ -20,6 +21,8 @@ from gpuctl.provision.run.transaction import conduct
 from gpuctl.provision.setup import Setup
 
 COMMAND = "install-runtime"
+CDI_ITSELF = "podman"
+"""The engine that is given its GPUs by a specification in any case."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _RESERVED = ("runc", "io.containerd.")
 
@@ -55,7 +58,9 @@ def _errand(host: Host, wish: Wish, wanted: PackageWish | None, say: Say) -> Err
     memory = RememberingHost(host)  # until something changes
     name, facts = (wish.engine, Facts({})) if wish.engine else found_engine(memory)
     engine = engine_of(name)
-    missing = dict.fromkeys((*engine.subjects, *((System, Docker, Packages) if wanted else ())))
+    writes_cdi = wish.cdi and name != CDI_ITSELF
+    subjects = (*engine.subjects, *(SUBJECTS if writes_cdi else ()))
+    missing = dict.fromkeys((*subjects, *((System, Docker, Packages) if wanted else ())))
     facts |= gather(memory, [one for one in missing if one not in facts.found])
     packages = plan_packages(host, facts, wanted) if wanted else None
     coming = bool(packages and packages.steps)
@@ -63,8 +68,10 @@ def _errand(host: Host, wish: Wish, wanted: PackageWish | None, say: Say) -> Err
 
     def plan(journal: Changes) -> Setup:
         """With the facts that are there the first time, and with new ones after packages have come in."""
-        seen = first.pop() if first else gather(host, engine.subjects)
-        return engine.plan(host, seen, replace(wish, coming=coming and seen is facts))
+        seen = first.pop() if first else gather(host, subjects)
+        now = replace(wish, coming=coming and seen is facts)
+        setup = engine.plan(host, seen, now)
+        return with_specification(host, seen, now, setup) if writes_cdi else setup
 
     return Errand(host, COMMAND, wish, plan, say, packages)
 

@@ -28,7 +28,6 @@ from gpuctl.facts.toolkit.toolkit import SETTINGS, Toolkit
 from gpuctl.host.look.reading import Host
 from gpuctl.model import Disturbs, ExitCode, Report, Status
 from gpuctl.provision.engines import cdi
-from gpuctl.provision.engines.podman.podman import SPEC
 from gpuctl.provision.errand import Errand
 from gpuctl.provision.install import install_runtime
 from gpuctl.provision.packages.packages import PackageWish
@@ -201,7 +200,7 @@ def _specification(facts: Facts) -> CarryOut:
 
         found = facts.known(Toolkit).cdi.value
         old = stale_spec(found.in_effect(), facts.known(Driver)) if found else None
-        path = old[0].path if old else SPEC
+        path = old[0].path if old else cdi.SPEC
         return conduct(Errand(host, COMMAND, Wish(dry_run=dry_run), plan, say))
 
     return bring_up_to_date

@@ -43,10 +43,10 @@ def at_least(daemon: Daemon, version: str) -> bool:
 
 def gpus_by_cdi(docker: Docker, toolkit: Toolkit) -> bool:
     """Returns whether this daemon serves --gpus through a CDI specification, and needs no hook for it."""
-    daemon = docker.daemon.value
+    daemon, cdi = docker.daemon.value, toolkit.cdi.value
     if daemon is None or not at_least(daemon, CDI_FIRST_SINCE):
         return False
-    return toolkit.cdi.value is not None or any(one.startswith("nvidia.com/gpu=") for one in daemon.cdi_devices)
+    return bool(cdi and cdi.for_gpus) or any(one.startswith("nvidia.com/gpu=") for one in daemon.cdi_devices)
 
 
 @check("docker.installed", explains=("docker.reachable",))

@@ -177,7 +177,7 @@ def cdi(system: System, docker: Docker, toolkit: Toolkit) -> Judgement | None:
     if daemon is None or not at_least(daemon, CDI_FIRST_SINCE):
         return None
     specs = toolkit.cdi.get()
-    if specs or docker.hook_file.value:
+    if (specs and specs.for_gpus) or docker.hook_file.value:
         return passed("--gpus has a CDI specification or the hook", toolkit.cdi)
     commands = as_root(system, command("nvidia-ctk", "cdi", "generate", "--output=/etc/cdi/nvidia.yaml"))
     message = f"Docker {daemon.version} serves --gpus through CDI, and there is no specification."

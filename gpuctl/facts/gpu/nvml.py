@@ -41,6 +41,8 @@ class Gpu:
     """How many MIG devices there are, where MIG is on."""
     fabric: Optional[str] = None
     """How far it has joined its NVLink fabric: not started, in progress, completed."""
+    minor: Optional[int] = None
+    """N of its device node /dev/nvidiaN, which need not be its index."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,7 @@ def _gpu(line: Mapping[str, Any]) -> Gpu:
         error=text_in(line, "error"),
         mig_devices=number_in(line, "mig_devices"),
         fabric=text_in(line, "fabric"),
+        minor=number_in(line, "minor"),
     )
 
 

@@ -13,9 +13,9 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
-from gpuctl.facts.toolkit.cdi_document import GPU_KIND, Document, parse_document
-from gpuctl.host.look.reading import Host, Outcome, fact, failure
-from gpuctl.host.status import parse_status, status_of
+from gpuctl.facts.toolkit.cdi_document import GPU_KIND, Device, Document, parse_document
+from gpuctl.host.look.reading import Host, Outcome, Reading, fact, failure
+from gpuctl.host.status import FileStatus, parse_status, status_of
 from gpuctl.model import Fact
 
 FOLDERS = ("/etc/cdi", "/var/run/cdi")
@@ -42,26 +42,35 @@ class SpecNode:
 
 
 @dataclass(frozen=True)
+class SpecFile:
+    """A file of the host that a specification calls or mounts."""
+
+    path: str
+    there: Fact[FileStatus]
+    """What the host has at the path now."""
+
+
+@dataclass(frozen=True)
 class Spec:
-    """A CDI specification. `devices` are the names behind `kind` and "=", `mode` the file's permission bits."""
+    """A CDI specification. `mode` is the file's permission bits."""
 
     path: str
     mode: Optional[int]
     kind: str = ""
     version: str = ""
-    devices: Tuple[str, ...] = ()
+    devices: Tuple[Device, ...] = ()
     nodes: Tuple[SpecNode, ...] = ()
+    hooks: Tuple[SpecFile, ...] = ()
+    mounts: Tuple[SpecFile, ...] = ()
     drivers: Tuple[str, ...] = ()
     """The driver versions in the names of the libraries that it mounts."""
-    gone: Tuple[str, ...] = ()
-    """What it mounts and is not there, where other things that it mounts are."""
     error: Optional[str] = None
     """Why no engine takes it."""
 
     @property
     def names(self) -> Tuple[str, ...]:
         """Its devices as they are asked for: nvidia.com/gpu=0."""
-        return tuple("%s=%s" % (self.kind, device) for device in self.devices)
+        return tuple("%s=%s" % (self.kind, device.name) for device in self.devices)
 
 
 @dataclass(frozen=True)
@@ -69,9 +78,16 @@ class Cdi:
     """All specifications, those that count less first. Each fact's source is its file."""
 
     specs: Tuple[Fact[Spec], ...]
+    passed_over: Tuple[str, ...] = ()
+    """What engines do not look at: files of another name in the folders, and a folder that is a link."""
 
     def __str__(self) -> str:
         return ", ".join(spec.source for spec in self.specs)
+
+    @property
+    def for_gpus(self) -> Tuple[Fact[Spec], ...]:
+        """Those that are for NVIDIA's GPUs as far as can be told: a broken one, or one that was not read, may be."""
+        return tuple(spec for spec in self.specs if spec.value is None or spec.value.kind in ("", GPU_KIND))
 
     def in_effect(self, kind: str = GPU_KIND) -> Tuple[Spec, ...]:
         """Returns the specifications of that kind that name a device which no later folder names too."""
@@ -100,26 +116,31 @@ def _named_later(spec: Spec, specs: Sequence[Spec]) -> Set[str]:
 def probe_cdi(host: Host, folders: Sequence[str] = FOLDERS) -> Fact[Cdi]:
     """Returns the specifications in CDI's own folders, or in those that an engine is configured for.
 
-    Absent where there is none, unknown where a folder is closed to us.
+    Absent where there is none, unknown where a folder is closed to us. A folder that is a link itself has none: engines
+    walk it without following that (pkg/cdi/spec-dirs.go, by Go's filepath.Walk).
     """
-    listings = [host.list(folder) for folder in folders]
+    linked = tuple(folder for folder in folders if host.link(folder).ok)
+    listings = [host.list(folder) for folder in folders if folder not in linked]
     unread = [listing for listing in listings if listing.outcome not in (Outcome.OK, Outcome.ABSENT)]
     if unread:
         return Fact(None, unread[0].source, failure(unread[0]))
-    names = ((listing.source, name) for listing in listings for name in listing.text.splitlines())
-    paths = [posixpath.join(*place) for place in names if place[1].endswith(SUFFIXES)]
-    return Fact(Cdi(tuple(_spec(host, path) for path in paths)) if paths else None, ", ".join(folders))
+    paths = [posixpath.join(one.source, name) for one in listings for name in one.text.splitlines()]
+    specs = [path for path in paths if path.endswith(SUFFIXES)]
+    others = tuple(path for path in paths if path not in specs)
+    found = Cdi(tuple(_spec(host, path) for path in specs), (*linked, *others))
+    return Fact(found if specs or found.passed_over else None, ", ".join(folders))
 
 
 def _spec(host: Host, path: str) -> Fact[Spec]:
     seen = status_of(host.stat(path))
-    return fact(host.read(path), lambda text: _described(host, path, seen.mode if seen else None, text))
+    return fact(host.read(path), lambda text: described(host, path, seen.mode if seen else None, text))
 
 
-def _described(host: Host, path: str, mode: Optional[int], text: str) -> Spec:
-    document = parse_document(path, text)
+def described(host: Host, path: str, mode: Optional[int], text: str) -> Spec:
+    """Returns what the text of a specification says, and what the host has of it. Raises ValueError (TooMuch)."""
+    document = parse_document(text)
     if document.error is not None:
-        return Spec(path, mode, error=document.error)
+        return Spec(path, mode, document.kind, error=document.error)
     return Spec(
         path=path,
         mode=mode,
@@ -127,17 +148,10 @@ def _described(host: Host, path: str, mode: Optional[int], text: str) -> Spec:
         version=document.version,
         devices=document.devices,
         nodes=tuple(_node(host, *node) for node in document.nodes),
+        hooks=_files(host, document.hooks),
+        mounts=_files(host, document.mounts),
         drivers=driver_versions(document),
-        gone=_gone(host, document.mounts),
     )
-
-
-def _gone(host: Host, mounts: Sequence[str]) -> Tuple[str, ...]:
-    """None where nothing of it is there: then the driver lies elsewhere, or is hidden from us."""
-    seen = {path: host.stat(path).outcome for path in mounts if path.startswith(_LOOKED_AT)}
-    if Outcome.OK not in seen.values():
-        return ()
-    return tuple(path for path, outcome in seen.items() if outcome is Outcome.ABSENT)
 
 
 def driver_versions(document: Document) -> Tuple[str, ...]:
@@ -153,6 +167,17 @@ def _node(host: Host, path: str, major: Optional[int], minor: Optional[int]) -> 
     if not path.startswith("/dev/"):  # a file system that hangs may lie anywhere else
         return SpecNode(path, major, minor, Fact(None, path, "gpuctl looks at nodes below /dev only"))
     return SpecNode(path, major, minor, fact(host.stat(path), _numbers))
+
+
+def _files(host: Host, paths: Sequence[str]) -> Tuple[SpecFile, ...]:
+    """Where one path hangs, its file system may be that of the rest: it is the last that is looked at."""
+    seen: List[Reading] = []
+    for path in paths:
+        if seen and seen[-1].outcome is Outcome.TIMEOUT:
+            seen.append(Reading(path, Outcome.TIMEOUT, detail="not looked at: %s hangs" % seen[-1].source))
+        else:
+            seen.append(host.stat(path))
+    return tuple(SpecFile(path, fact(one, parse_status)) for path, one in zip(paths, seen))
 
 
 def _numbers(text: str) -> Optional[Tuple[int, int]]:

@@ -111,6 +111,7 @@ def _gpu(nvml: Any, index: int) -> Dict[str, Any]:
         mig=None if mig is None else bool(mig[0]),
         mig_devices=_mig_devices(nvml, device) if mig and mig[0] else None,
         persistence=_told(nvml, nvml.nvmlDeviceGetPersistenceMode, device),
+        minor=_told(nvml, nvml.nvmlDeviceGetMinorNumber, device),
         ecc_errors=_ecc_errors(nvml, device),
         fabric=_fabric(nvml, device),
         **_remapped(nvml, device),

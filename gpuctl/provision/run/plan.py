@@ -66,7 +66,7 @@ def planned(setup: Setup, packages: PackagePlan | None) -> Planned:
     sources = changes_of(look(packages.edits)) if packages else ()
     looks = look(setup.edits)
     changes = changes_of(looks)
-    agrees = setup.daemon is not None and not setup.daemon.difference(contents(looks))
+    agrees = setup.daemon is not None and not setup.daemon.difference(contents(looks, setup.daemon))
     steps = (
         *(packages.keeping if packages else ()),
         *(one.step for one in sources),
@@ -88,7 +88,8 @@ def _kept(setup: Setup, changes: Sequence[Look]) -> Kept | None:
 
 def kept(daemon: Daemon, changes: Sequence[Look]) -> Kept:
     """Returns what the daemon has of what these changes take away."""
-    return daemon.keeps({one.before.path: one.before.raw for one in changes}, contents(changes))
+    now = contents(changes, daemon)
+    return daemon.keeps({one.before.path: one.before.raw for one in changes if one.before.path in now}, now)
 
 
 def look(edits: Sequence[Edit]) -> tuple[Look, ...]:
@@ -108,9 +109,9 @@ def changes_of(looks: Sequence[Look]) -> tuple[Look, ...]:
     return tuple(one for one in looks if one.changes)
 
 
-def contents(looks: Sequence[Look]) -> Contents:
-    """Returns what the files are to hold."""
-    return {one.before.path: one.new for one in looks}
+def contents(looks: Sequence[Look], daemon: Daemon) -> Contents:
+    """Returns what the files are to hold of which the daemon is told: a CDI specification is none of its settings."""
+    return {one.before.path: one.new for one in looks if daemon.reads(one.before.path)}
 
 
 def telling(setup: Setup) -> tuple[Step | None, Step | None]:

@@ -190,12 +190,12 @@ def _taken_up(work: Work, setup: Setup, looks: Sequence[Look]) -> Outcome:
     with work.held.let_through():
         if daemon is not None and reloading is not None:
             with work.doing(reloading):
-                daemon.reload(contents(looks), work.errand.wish.deadline)
+                daemon.reload(contents(looks, daemon), work.errand.wish.deadline)
         if daemon is not None and restarting is not None:
             # Only now: a file that a reload rejects keeps the daemon from starting.
             with work.doing(restarting):
                 work.recorder.begin(Restart(setup.engine))
-                daemon.restart(contents(looks), RESTART_DEADLINE)
+                daemon.restart(contents(looks, daemon), RESTART_DEADLINE)
     told = reloading is not None or restarting is not None
     return Outcome(told=told, verified=told, restarted=restarting is not None)
 
@@ -204,7 +204,7 @@ def _told_anew(work: Work, setup: Setup, looks: Sequence[Look]) -> Outcome:
     """The files are as wished; the daemon may not have taken them up, after an edit by hand or a killed run."""
     if setup.daemon is None:
         return Outcome()
-    if not setup.daemon.difference(contents(looks)) and not setup.restart:
+    if not setup.daemon.difference(contents(looks, setup.daemon)) and not setup.restart:
         return Outcome(verified=True)
     try:
         return _taken_up(work, setup, looks)

@@ -60,7 +60,7 @@ def _tell(daemon: Daemon | None, entries: Sequence[JournalEntry], deadline: floa
         return
     restarted = any(isinstance(entry, Restart) for entry in entries)
     paths = [entry.replacement.path for entry in entries if isinstance(entry, FileWrite)]
-    contents: Contents = {path: files.read(path).raw for path in paths}
+    contents: Contents = {path: files.read(path).raw for path in paths if daemon.reads(path)}
     try:
         if daemon.reloading:
             daemon.reload(contents, deadline)

@@ -10,8 +10,6 @@ from gpuctl.facts.toolkit.cdi_document import GPU_KIND
 from gpuctl.facts.toolkit.toolkit import Toolkit
 from gpuctl.provision.result import Refused, Wish
 
-_WRITE = "gpuctl install-runtime --engine podman writes one, which Docker reads too."
-
 
 def sets_cdi(docker: Docker, wish: Wish) -> bool:
     """Returns whether `features.cdi` is to be set. Raises Refused where this Docker has no CDI."""
@@ -33,10 +31,8 @@ def about_cdi(facts: Facts, wish: Wish) -> tuple[str, ...]:
     by_default = f"Docker {daemon.version} has CDI on by default: features.cdi is not needed."
     notes = () if sets_cdi(docker, wish) else (by_default,)
     specs = toolkit.cdi.value.in_effect() if toolkit.cdi.value else ()
-    if not specs:
-        return (*notes, f"No CDI specification names {GPU_KIND} devices yet: {_WRITE}")
     found = any(device.startswith(f"{GPU_KIND}=") for device in daemon.cdi_devices)
-    if daemon.cdi_devices and not found:
+    if specs and daemon.cdi_devices and not found:
         return (*notes, f"Docker has found no {GPU_KIND} device in {', '.join(spec.path for spec in specs)}.")
     return notes
 

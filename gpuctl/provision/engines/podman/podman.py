@@ -7,27 +7,23 @@ from pathlib import PurePosixPath
 
 from gpuctl.checks.layers.cdi import OTHERS_READ, moved
 from gpuctl.command import command, operands
-from gpuctl.compat.knowledge.cdi import PODMAN_SINCE, refusal
+from gpuctl.compat.knowledge.cdi import PODMAN_ETC_ONLY, PODMAN_SINCE
 from gpuctl.compat.versions import compare, leading
 from gpuctl.facts.gather import Facts
 from gpuctl.facts.machine.system import System
 from gpuctl.facts.podman import Podman
 from gpuctl.facts.toolkit.cdi import FOLDERS, SUFFIXES, Cdi, Spec, probe_cdi
-from gpuctl.facts.toolkit.cdi_document import GPU_KIND, parse_document
+from gpuctl.facts.toolkit.cdi_document import GPU_KIND
 from gpuctl.facts.toolkit.toolkit import Toolkit
 from gpuctl.host.look.reading import Host, Outcome, failure
 from gpuctl.host.write.files import behind_links
 from gpuctl.model import ENGINES, CannotTell, Disturbs, ExitCode, Remedy, Step
-from gpuctl.provision.engines.cdi import diff, edit, generated
+from gpuctl.provision.engines.cdi import SPEC, check_taken, diff, edit, generated
 from gpuctl.provision.result import Refused, Wish
 from gpuctl.provision.setup import Contents, DaemonProblem, Engine, Kept, NotUp, Setup
 
 ENGINE, TITLE = "podman", ENGINES["podman"]
-SPEC = "/etc/cdi/nvidia.yaml"
 INFO_DEADLINE = 20.0
-ETC_ONLY = ("5.5", "5.6")
-"""From the first of these Podmans to before the second, /var/run/cdi is not read without being asked for
-(https://github.com/containers/podman/issues/26569)."""
 USE = f"Containers ask for GPUs with: podman run --device {GPU_KIND}=all."
 
 
@@ -48,7 +44,7 @@ def plan(host: Host, facts: Facts, wish: Wish) -> Setup:
     if wish.coming and not host.which("nvidia-ctk").ok:
         return Setup(ENGINE, TITLE, (), None, notes=(f"What is written to {path} shows once the toolkit is there.",))
     text = generated(host, facts.known(System), path)
-    _check_taken(version, text, path)
+    check_taken(ENGINE, version, text)
     return Setup(ENGINE, TITLE, (edit(path, text, wish.force),), reader, notes=(*_closed(specs), USE))
 
 
@@ -95,7 +91,7 @@ def _check_neighbours(path: str, specs: tuple[Spec, ...]) -> None:
 def _kept_by_another(path: str, specs: tuple[Spec, ...], version: str) -> str:
     """A specification in a later folder counts more than ours would, and has somebody who looks after it."""
     other = next((spec for spec in specs if spec.path.startswith("/var/run/cdi/") and spec.path != path), None)
-    is_read = compare(version, ETC_ONLY[0]) < 0 or compare(version, ETC_ONLY[1]) >= 0
+    is_read = compare(version, PODMAN_ETC_ONLY[0]) < 0 or compare(version, PODMAN_ETC_ONLY[1]) >= 0
     if other is None or not is_read:
         return ""
     return f"{other.path} names the GPUs already and counts before {path}: nvidia-cdi-refresh (toolkit 1.18) keeps it."
@@ -107,15 +103,6 @@ def _closed(specs: tuple[Spec, ...]) -> tuple[str, ...]:
         for spec in specs
         if spec.mode is not None and not spec.mode & OTHERS_READ
     )
-
-
-def _check_taken(version: str, text: str, path: str) -> None:
-    row = refusal(ENGINE, version, parse_document(path, text).version)
-    if row:
-        raise Refused(
-            f"Podman {version} does not take what this toolkit generates: CDI {row.cdi} needs Podman {row.since}.",
-            remedy=Remedy(f"Upgrade Podman to {row.since} or later, or use a toolkit before 1.19.1."),
-        )
 
 
 @dataclass(frozen=True)

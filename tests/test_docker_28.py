@@ -68,3 +68,40 @@ def test_what_docker_28_takes_up_it_also_starts_with(ready: tuple[SimHost, Docke
     assert text[-2:] != "}\n" or daemon.config.read_text().startswith(text[:-2])
     daemon.restart()
     assert "nvidia" in daemon.docker("info", "--format={{json .Runtimes}}").out
+
+
+def test_a_specification_is_written_where_there_is_no_podman_and_taken_out_again(
+    toolkit: Toolkit, new_dockerd: Callable[..., Dockerd], sim_host: Callable[..., SimHost]
+) -> None:
+    toolkit.install("v100")
+    daemon = new_dockerd(config=OLD, path=[toolkit.directory], system=build_root(DOCKER_28))
+    host = sim_host("v100", toolkit=toolkit, dockerd=daemon, absent=["/usr/bin/podman"])
+    spec = host.path("/etc/cdi/nvidia.yaml")
+
+    planned = host.gpuctl("install-runtime", "--cdi", "--dry-run", "--json")
+    assert (planned.code, spec.exists()) == (0, False) and "+kind: nvidia.com/gpu" in planned.json["diff"]
+    done = host.gpuctl("install-runtime", "--cdi", "--json")
+    assert (done.code, done.json["verified"], len(done.json["files"])) == (0, True, 2), done.json["error"]
+    assert any("A driver upgrade makes it out of date" in note for note in done.json["notes"])
+    generated = spec.read_text()
+    assert "/dev/nvidia0" in generated
+    again = host.gpuctl("install-runtime", "--cdi", "--json")
+    assert (again.json["changed"], any("fits this host" in note for note in again.json["notes"])) == (False, True)
+
+    spec.write_text(generated.replace("/dev/nvidia0", "/dev/nvidia9"))  # a card was taken out
+    assert host.gpuctl("install-runtime", "--cdi", "--json").json["changed"]
+    assert spec.read_text() == generated
+    spec.write_text(generated + "# by hand\n")
+    taken_out = host.gpuctl("uninstall-runtime", "--json")
+    assert (taken_out.code, spec.exists(), daemon.config.read_text()) == (0, True, OLD), taken_out.json["error"]
+    assert any("written anew by others since: it stays" in note for note in taken_out.json["notes"])
+
+
+def test_without_the_program_that_the_specification_calls_nothing_is_written(
+    ready: tuple[SimHost, Dockerd], toolkit: Toolkit
+) -> None:
+    host, daemon = ready
+    toolkit.configure("v100", hook="/opt/gone/nvidia-cdi-hook")
+    done = host.gpuctl("install-runtime", "--cdi", "--json")
+    assert "What nvidia-ctk generates calls /opt/gone/nvidia-cdi-hook, which is not there." in done.json["error"]
+    assert (done.code, host.path("/etc/cdi/nvidia.yaml").exists(), daemon.config.read_text()) == (1, False, OLD)

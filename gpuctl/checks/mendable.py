@@ -20,7 +20,7 @@ OWN_CHECK: Mapping[str, str] = {
 }
 """The settings that have a check of their own; toolkit.settings tells of all others."""
 SETTING = (*OWN_CHECK, "toolkit.settings")
-SPECIFICATION = ("cdi.stale", "registration.cdi", "registration.podman")
+SPECIFICATION = ("cdi.stale", "cdi.gpus", "registration.cdi", "registration.podman")
 RUNTIME = ("registration.runtime", "registration.config-applied")
 OTHER_RUNTIME = ("registration.runtime-path",)
 CRIO = ("registration.crio",)

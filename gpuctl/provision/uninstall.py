@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from gpuctl.engines.json import text as json_text
@@ -11,6 +11,7 @@ from gpuctl.engines.toml import text as toml_text
 from gpuctl.facts.own.journal import ROLLED_BACK, UNDONE, Changes
 from gpuctl.facts.own.journal_entries import FileWrite
 from gpuctl.host.look.reading import Host
+from gpuctl.host.write import files
 from gpuctl.host.write.files import same_file
 from gpuctl.host.write.replace import content_before, digest
 from gpuctl.model import ENGINES
@@ -41,10 +42,24 @@ def _plan(host: Host, journal: Changes, wish: Wish) -> Setup:
         return Setup("", "", (), None, notes=("gpuctl has put nothing there: there is nothing to take out.",))
     engine = engine_of(name)
     paths = dict.fromkeys(write.replacement.path for write in ours)
+    stay = [path for path in paths if _is_anothers(next(one for one in ours if one.replacement.path == path))]
+    if len(stay) < len(paths):
+        paths = dict.fromkeys(path for path in paths if path not in stay)
     edits = tuple(_edit(engine, path, [one for one in ours if one.replacement.path == path]) for path in paths)
     daemon = reader(host, name, list(paths)) if wish.reload else None
-    notes, remedy = untold(daemon, wish, list(paths)), restart(host, daemon)
+    notes, remedy = (*untold(daemon, wish, list(paths)), *_left(stay, paths)), restart(host, daemon)
     return Setup(name, engine.title, edits, daemon, notes=notes, remedy=remedy, takes_away=True)
+
+
+def _is_anothers(newest: FileWrite) -> bool:
+    """Whether a whole file of gpuctl's was written anew since: a CDI specification after a driver upgrade."""
+    file = newest.replacement
+    raw = files.read(file.path).raw
+    return newest.sets is None and raw is not None and digest(raw) not in (file.after, file.before)
+
+
+def _left(stay: Sequence[str], paths: Collection[str]) -> tuple[str, ...]:
+    return tuple(f"{path} was written anew by others since: it stays." for path in stay if path not in paths)
 
 
 def _is_asked(write: FileWrite, config: str | None) -> bool:

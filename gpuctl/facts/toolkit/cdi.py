@@ -20,8 +20,6 @@ from gpuctl.model import Fact
 
 FOLDERS = ("/etc/cdi", "/var/run/cdi")
 """CDI's own: that of what an administrator writes, then that of what is generated at every boot, which counts more."""
-_LOOKED_AT = ("/usr/", "/lib", "/bin/", "/etc/", "/run/", "/var/run/")
-"""Where mounts are looked at: a file system that hangs may lie anywhere else."""
 SUFFIXES = (".json", ".yaml")
 _LIBRARY = re.compile(r"/lib[^/]+\.so\.([1-9]\d{2,3}\.\d+(?:\.\d+)?)$")
 """A library of the driver: no other one's version begins with three digits."""

@@ -1,7 +1,7 @@
 """nvidia-ctk: says its version, generates a CDI specification of the device nodes that it finds, and lists devices.
 
 gpusim.json beside this program says: version, and optionally driver (in the libraries' names), mounts (paths of the
-host), cdi (the specification's version), or cdi_error (what `cdi generate` fails with).
+host), hook (a program that it calls), cdi (the specification's version), or cdi_error (what `cdi generate` fails with).
 """
 
 import glob
@@ -31,6 +31,8 @@ def generate():
     print("containerEdits:\n  env:\n  - NVIDIA_VISIBLE_DEVICES=void\n  deviceNodes:")
     shared = sorted([*glob.glob("/dev/nvidia-uvm*"), "/dev/nvidiactl"])
     print("".join("  - path: %s\n" % path for path in shared), end="")
+    if SETTINGS.get("hook"):
+        print("  hooks:\n  - hookName: createContainer\n    path: %s" % SETTINGS["hook"])
     if SETTINGS.get("mounts"):
         print("  mounts:\n" + "".join(MOUNT % (path, path) for path in SETTINGS["mounts"]), end="")
 

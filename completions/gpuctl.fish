@@ -84,7 +84,7 @@ complete -c gpuctl -n '__fish_seen_subcommand_from install-runtime' -l set-defau
 complete -c gpuctl -n '__fish_seen_subcommand_from install-runtime' -l name -x -d 'The name to register'
 complete -c gpuctl -n '__fish_seen_subcommand_from install-runtime' -l runtime-path -x -d 'The program, instead of nvidia-container-runtime on PATH'
 complete -c gpuctl -n '__fish_seen_subcommand_from install-runtime' -l config -r -F -d 'The file to edit, instead of the one that the engine reads'
-complete -c gpuctl -n '__fish_seen_subcommand_from install-runtime' -l cdi -d 'Switch CDI on (Docker 25.0 to 28.1, containerd 1.7)'
+complete -c gpuctl -n '__fish_seen_subcommand_from install-runtime' -l cdi -d 'Write a CDI specification too, and switch CDI on where the engine has a switch'
 complete -c gpuctl -n '__fish_seen_subcommand_from install-runtime' -l force -d 'Replace an entry of that name that differs'
 complete -c gpuctl -n '__fish_seen_subcommand_from install-runtime' -l no-reload -d 'Only write the file; verify nothing'
 complete -c gpuctl -n '__fish_seen_subcommand_from install-runtime' -l restart -d 'Restart the engine if it needs that. Says first what it stops'

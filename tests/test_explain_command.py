@@ -88,6 +88,18 @@ def test_where_nothing_is_recognised_it_says_what_to_collect() -> None:
     assert told["matches"] == [] and "nvidia-smi" in told["collect"]
 
 
+def test_a_text_without_a_known_line_is_told_what_it_resembles_and_what_to_collect() -> None:
+    text = "nvidia: gres records, duplicate ones, in the conf of a fatal slurmd"
+    done = explain("--no-probe", text)
+    assert done.returncode == 3
+    assert done.stdout.startswith("No failure that gpuctl knows is in this text.\n")
+    assert "RESEMBLING" in done.stdout and "slurm-gres-mismatch" in done.stdout
+    assert "$ gpuctl doctor -v\n" in done.stdout
+    told = document(explain("--json", "--no-probe", text).stdout)
+    assert {match["confidence"] for match in told["matches"]} == {"resembling"}
+    assert "nvidia-smi" in told["collect"]
+
+
 def test_on_the_sick_host_the_doctor_decides_and_its_remedy_comes_first(sim_host: Callable[..., SimHost]) -> None:
     done = sim_host(None).gpuctl("explain", "--json", NO_DRIVER)
     told = document(done.out)

@@ -6,6 +6,7 @@ import io
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from gpuctl.compat.knowledge.errors.failures import Family, families
 from gpuctl.compat.knowledge.errors.faults import xids
 from gpuctl.compat.knowledge.errors.nvml import nvml_errors
 from gpuctl.diagnose.answer import Confidence, Match, matches
+from gpuctl.diagnose.resembling import resembling, words
 from gpuctl.diagnose.scan import scan
 from gpuctl.diagnose.signatures import Strength, signatures
 
@@ -307,6 +309,37 @@ REPORTED = {
 def test_what_was_reported_as_not_recognised_is_recognised(name: str) -> None:
     text, family = REPORTED[name]
     assert ids(text)[0] == family
+
+
+# Texts in which no core line stands
+
+
+def _nearest(text: str) -> tuple[str, ...]:
+    return tuple(match.family.id for match in resembling(text.encode()))
+
+
+def test_a_text_of_known_words_in_another_order_shows_no_failure_and_resembles_its_own() -> None:
+    near = []
+    for family in families().values():
+        for core in islice(said(family), 2):
+            text = " ".join(reversed(core.replace("*", "").split()))
+            if len(words(core)) > 2 and not ids(text) and _nearest(f"nvidia {text}"):
+                near.append(family.id in _nearest(f"nvidia {text}"))
+    assert len(near) > 100
+    assert sum(near) > 0.85 * len(near)
+
+
+def test_what_a_text_resembles_is_never_more_than_a_hint() -> None:
+    text = "nvidia said: Tuesday is gres records day, duplicate fatal"
+    assert ids(text) == []
+    assert {match.confidence for match in resembling(text.encode())} == {Confidence.RESEMBLING}
+
+
+@pytest.mark.parametrize(
+    "text", ["", "no such file or directory: /etc/hosts", "gpu", "\x00\xff nvidia", "nvidia " * 9999]
+)
+def test_a_text_of_another_field_or_without_telling_words_resembles_nothing(text: str) -> None:
+    assert _nearest(text) == ()
 
 
 # Texts from public threads, labelled before explain was run on them

@@ -31,12 +31,14 @@ class Confidence(str, Enum):
     """How sure a match is, surest first.
 
     certain: the core line leaves no other cause, or the host or such a line decides. likely: the most reported of
-    those that have it, or the one for which other words speak. possible: another of them.
+    those that have it, or the one for which other words speak. possible: another of them. resembling: no known line of
+    it is there, but its words are.
     """
 
     CERTAIN = "certain"
     LIKELY = "likely"
     POSSIBLE = "possible"
+    RESEMBLING = "resembling"
 
 
 @dataclass(frozen=True)

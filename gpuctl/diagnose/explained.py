@@ -7,7 +7,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
-from gpuctl.diagnose.answer import Match, can_be_decided, matches
+from gpuctl.diagnose.answer import Confidence, Match, can_be_decided, matches
+from gpuctl.diagnose.resembling import READ, resembling
 from gpuctl.diagnose.scan import TAKEN_BACK, scan
 from gpuctl.model import ExitCode
 
@@ -21,7 +22,7 @@ class UnreadableText(Exception):
 
 @dataclass(frozen=True)
 class Explained:
-    """The failures that a text shows, and whether a host was `probed` for them."""
+    """The failures that a text shows, or resembles where it shows none; whether a host was `probed` for them."""
 
     matches: tuple[Match, ...]
     probed: bool
@@ -29,9 +30,23 @@ class Explained:
     @property
     def exit_code(self) -> ExitCode:
         """Good where the text tells only of errors that an engine has got over."""
-        if not self.matches:
+        known = [one.family.id for one in self.matches if one.confidence is not Confidence.RESEMBLING]
+        if not known:
             return ExitCode.UNDETERMINED
-        return ExitCode.GOOD if all(one.family.id == TAKEN_BACK for one in self.matches) else ExitCode.PROBLEM
+        return ExitCode.GOOD if set(known) == {TAKEN_BACK} else ExitCode.PROBLEM
+
+
+class _Noting:
+    """A stream that keeps the beginning of what was read of it."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self.beginning = b""
+
+    def read(self, size: int) -> bytes:
+        chunk = self._stream.read(size)
+        self.beginning = self.beginning or chunk[:READ]
+        return chunk
 
 
 def explained(
@@ -43,9 +58,12 @@ def explained(
     """
     try:
         with working("Reading the text"):
-            sightings = scan(stream)
+            text = _Noting(stream)
+            sightings = scan(text)
     except OSError as error:
         raise UnreadableText(error.strerror) from None
+    if not sightings:
+        return Explained(resembling(text.beginning), probed=False)
     if host is None or not can_be_decided(sightings):
         return Explained(matches(sightings), probed=False)
     from gpuctl.checks import diagnose

@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import accumulate
-from typing import BinaryIO
+from typing import Protocol
 
 from gpuctl.compat.knowledge.errors.failures import families
 from gpuctl.diagnose.cut_off import cut_off
@@ -39,7 +39,13 @@ class Sighting:
     strength: Strength = Strength.CORE
 
 
-def scan(file: BinaryIO) -> tuple[Sighting, ...]:
+class Readable(Protocol):
+    """What can be read in pieces."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+def scan(file: Readable) -> tuple[Sighting, ...]:
     """Returns what is seen in a text, in order. Reads it once, in memory that does not grow with it."""
     seen: dict[tuple[Strength, tuple[str, ...]], dict[int, Sighting]] = {}
     for block in _blocks(file):
@@ -58,7 +64,7 @@ class _Block:
     repeated: int
 
 
-def _blocks(file: BinaryIO) -> Iterator[_Block]:
+def _blocks(file: Readable) -> Iterator[_Block]:
     first_line, raw = 1, file.read(BLOCK)
     while chunk := file.read(BLOCK):
         kept = raw[-OVERLAP:]
@@ -91,11 +97,12 @@ def _note(block: _Block, seen: dict[tuple[Strength, tuple[str, ...]], dict[int, 
         ids, number = hit.signature.families, block.first_line + index
         kept = seen.setdefault((hit.signature.strength, ids), {})
         if len(kept) < EVIDENCE and number not in kept:
-            shown = _excerpt(lines[index], hit.start - starts[index])
+            shown = excerpt(lines[index], hit.start - starts[index])
             kept[number] = Sighting(number, shown, ids, _nearby(ids, letters), hit.signature.strength)
 
 
-def _excerpt(line: bytes, letters: int) -> str:
+def excerpt(line: bytes, letters: int) -> str:
+    """Returns a line for people: of a long one what is around the letter of that number."""
     if len(line) <= _BEFORE + _AFTER:
         return readable(line)
     place = position(line, letters)

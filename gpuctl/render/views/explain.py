@@ -15,15 +15,20 @@ from gpuctl.render.formats.json import as_json, document
 
 SHOWN = 3
 """Matches that one screen shows whole."""
-_STYLES = {Confidence.CERTAIN: "bold red", Confidence.LIKELY: "yellow", Confidence.POSSIBLE: "magenta"}
+_STYLES = {
+    Confidence.CERTAIN: "bold red",
+    Confidence.LIKELY: "yellow",
+    Confidence.POSSIBLE: "magenta",
+    Confidence.RESEMBLING: "cyan",
+}
 _INDENT = "      "
 _KINDS = {"@xid": "Xid", "@cuda": "CUDA error", "@nvml": "NVML error"}
 
 
 def matches_text(found: tuple[Match, ...], verbose: bool) -> Styled:
     """Returns the matches, best first: the first ones whole, the others as a line each; `verbose`: all, with more."""
-    if not found:
-        return _nothing()
+    if not _known(found):
+        return _nothing(found, verbose)
     count = len(found) if verbose else SHOWN
     text = Styled()
     for match in found[:count]:
@@ -34,8 +39,16 @@ def matches_text(found: tuple[Match, ...], verbose: bool) -> Styled:
     return text.append("" if verbose else "More with -v, and with gpuctl explain ID.\n", "dim")
 
 
-def _nothing() -> Styled:
+def _known(found: tuple[Match, ...]) -> bool:
+    return any(match.confidence is not Confidence.RESEMBLING for match in found)
+
+
+def _nothing(near: tuple[Match, ...], verbose: bool) -> Styled:
     text = Styled("No failure that gpuctl knows is in this text.\n", "bold")
+    if near:
+        text.append("By its words, these are the nearest:\n\n", "dim")
+    for match in near:
+        text.append(_match(match, verbose)).append("\n")
     text.append("Look further, or send along, what these say:\n", "dim")
     return text.append(remedy_lines(Remedy("", COLLECT), _INDENT))
 
@@ -50,7 +63,7 @@ def _match(match: Match, verbose: bool) -> Styled:
     text.append(_indented(plain(match.sentence) + here))
     if match.confidence is not Confidence.CERTAIN or verbose:
         text.append(_apart(family))
-    if match.confidence is not Confidence.POSSIBLE or verbose:
+    if match.confidence in (Confidence.CERTAIN, Confidence.LIKELY) or verbose:
         for remedy in match.remedies:
             text.append(remedy_lines(remedy, _INDENT))
     for address in family.see_also if verbose else ():
@@ -76,7 +89,7 @@ def _indented(text: str) -> str:
 
 def matches_json(found: tuple[Match, ...], probed: bool) -> str:
     """Returns the matches as JSON, best first. `probed`: whether this host was asked."""
-    collect = [] if found else as_json(COLLECT)
+    collect = [] if _known(found) else as_json(COLLECT)
     return document("explain", {"probed": probed, "matches": [_match_json(one) for one in found], "collect": collect})
 
 

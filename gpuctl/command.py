@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 import shlex
-from dataclasses import dataclass
 from enum import Enum
 from typing import Callable, Tuple, Union
+
+from gpuctl.frozen import dataclass
 
 _LOST = re.compile(r"\0|\n\Z")
 """What no shell hands on: a NUL, and the newline at the end of what a program prints."""

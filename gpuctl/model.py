@@ -5,11 +5,12 @@ It travels to other hosts with `host/` and `facts/`: docs/develop/architecture.m
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum, IntEnum
 from typing import Generic, Mapping, Optional, Tuple, TypeVar
 
 from gpuctl.command import Command
+from gpuctl.frozen import dataclass
 
 T = TypeVar("T")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
 
 from gpuctl.checks.layers.docker import gpus_by_cdi
@@ -14,6 +13,7 @@ from gpuctl.facts.docker.docker import Docker
 from gpuctl.facts.gpu.driver import Driver
 from gpuctl.facts.toolkit.settings import MODE, ToolkitSettings
 from gpuctl.facts.toolkit.toolkit import Toolkit
+from gpuctl.frozen import dataclass
 from gpuctl.model import CannotTell
 
 _NOBODY = (None, "", "none", "void")

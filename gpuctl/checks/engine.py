@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, get_type_hints
 
 from gpuctl.checks.compare.dates import dated
@@ -12,6 +11,7 @@ from gpuctl.checks.public import public
 from gpuctl.checks.waiving import waive
 from gpuctl.facts.gather import Facts
 from gpuctl.facts.machine.system import System
+from gpuctl.frozen import dataclass
 from gpuctl.model import Action, CannotTell, Disturbs, Evidence, Fact, Finding, Remedy, Report, Status
 
 LAYERS: Mapping[str, tuple[str, ...]] = {

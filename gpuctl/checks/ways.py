@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from gpuctl.checks.layers.docker import GPUS_FLAG_SINCE, at_least, gpus_by_cdi
@@ -34,6 +33,7 @@ from gpuctl.facts.toolkit.settings import (
     texts,
 )
 from gpuctl.facts.toolkit.toolkit import Toolkit
+from gpuctl.frozen import dataclass
 from gpuctl.model import CannotTell
 
 GPUS_FLAG, RUNTIME_FLAG = "docker run --gpus", "docker run --runtime=nvidia"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from enum import Enum
 
 from gpuctl.checks import finding
@@ -12,6 +11,7 @@ from gpuctl.command import Shell, command
 from gpuctl.compat.knowledge.errors.failures import LAYERS, Family, families
 from gpuctl.diagnose.scan import Sighting
 from gpuctl.diagnose.signatures import Strength
+from gpuctl.frozen import dataclass
 from gpuctl.model import Finding, Remedy, Report
 
 COLLECT = (

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 from gpuctl.diagnose.answer import Confidence, Match, can_be_decided, matches
 from gpuctl.diagnose.resembling import READ, resembling
 from gpuctl.diagnose.scan import TAKEN_BACK, scan
+from gpuctl.frozen import dataclass
 from gpuctl.model import ExitCode
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from gpuctl.frozen import dataclass
 
 SHOWN = 3
 """Hits of one number in one text: what repeats tells nothing more."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import accumulate
 from typing import Protocol
 
@@ -12,6 +12,7 @@ from gpuctl.compat.knowledge.errors.failures import families
 from gpuctl.diagnose.cut_off import cut_off
 from gpuctl.diagnose.letters import cleaned, condensed, position, readable
 from gpuctl.diagnose.signatures import Strength, hits
+from gpuctl.frozen import dataclass
 from gpuctl.host.record.redact import without_secrets
 
 BLOCK = 256 << 10

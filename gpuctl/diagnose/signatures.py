@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum
 from functools import cache
 from itertools import islice
@@ -14,6 +13,7 @@ from gpuctl.compat.knowledge.errors.codes import codes
 from gpuctl.compat.knowledge.errors.failures import Family, families
 from gpuctl.diagnose.letters import condensed
 from gpuctl.diagnose.numbers import numbered
+from gpuctl.frozen import dataclass
 
 GAP = 240
 """Letters that may stand in the place of a `*`."""

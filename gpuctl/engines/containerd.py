@@ -7,12 +7,12 @@ experiments with `containerd config dump` of 1.4.13, 1.6.20, 1.7.24 and 2.1.9.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from gpuctl.engines.merge import REMOVED, Keys, Value, Values, value_at
 from gpuctl.engines.toml.spelling import told
 from gpuctl.engines.toml.text import NotAccepted, decoded, line_of, set_values, table_at, values
+from gpuctl.frozen import dataclass
 
 RUNC_V2 = "io.containerd.runc.v2"
 RUNTIME_PLUGIN = "io.containerd.cri.v1.runtime"

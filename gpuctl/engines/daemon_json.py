@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from difflib import unified_diff
 from typing import Any
 
@@ -16,6 +15,7 @@ from gpuctl.engines.json.layout import Layout
 from gpuctl.engines.json.text import Kind, Member, Node, NotAccepted, decode, parse, place, string, walk
 from gpuctl.engines.merge import REMOVED, Keys, Values
 from gpuctl.engines.spans import newline, replaced
+from gpuctl.frozen import dataclass
 from gpuctl.host.record.redact import public_value
 
 RUNTIMES = "runtimes"

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import posixpath
 import re
-from dataclasses import dataclass
 from typing import Any, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from gpuctl.documents import load_toml
 from gpuctl.facts.docker.process import parse_cmdline, parse_start
 from gpuctl.facts.docker.unit import parse_show
 from gpuctl.facts.machine.system import BOOTED
+from gpuctl.frozen import dataclass
 from gpuctl.host.decode import moment, whole
 from gpuctl.host.look.reading import Host, Outcome, Reading, fact
 from gpuctl.host.status import status_of

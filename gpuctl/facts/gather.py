@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import Any, Callable, Iterable, Literal, Mapping, Optional, Type, TypeVar, Union
 
 from gpuctl.facts.containerd.containerd import Containerd, probe_containerd
@@ -34,6 +33,7 @@ from gpuctl.facts.packages.packages import Packages, probe_packages
 from gpuctl.facts.podman import Podman, probe_podman
 from gpuctl.facts.toolkit.settings import ToolkitSettings, probe_toolkit_settings
 from gpuctl.facts.toolkit.toolkit import Toolkit, probe_toolkit
+from gpuctl.frozen import dataclass
 from gpuctl.host.look.deadline import DeadlineExceeded, start
 from gpuctl.host.look.limits import limit_reached
 from gpuctl.host.look.reading import Host

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Optional
 
 from gpuctl.facts.docker.daemon import probe_daemon
@@ -10,6 +9,7 @@ from gpuctl.facts.docker.docker import Docker, probe_docker
 from gpuctl.facts.docker.endpoint import is_users, probe_endpoint
 from gpuctl.facts.docker.unit import waiting_socket
 from gpuctl.facts.gpu.driver import probe_version
+from gpuctl.frozen import dataclass
 from gpuctl.host.look.reading import Host
 from gpuctl.model import Fact
 

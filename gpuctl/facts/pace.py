@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import Any, Dict, Iterable, Mapping
 
 from gpuctl.facts.gather import gather
+from gpuctl.frozen import dataclass
 from gpuctl.host.look.deadline import begin
 from gpuctl.host.look.reading import Host
 from gpuctl.host.record.memory import RememberingHost

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Mapping, Optional
 
+from gpuctl.frozen import dataclass
 from gpuctl.host.decode import number_in, parse_object, text_in
 from gpuctl.host.look.reading import Reading
 

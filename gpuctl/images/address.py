@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
+
+from gpuctl.frozen import dataclass
 
 # Only what cannot be read in two ways: two readers who disagree on the host would give it another host's secrets.
 _URL = re.compile(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from gpuctl.frozen import dataclass
 from gpuctl.host.decode import texts_in
 from gpuctl.host.record.redact import without_secrets
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from gpuctl.frozen import dataclass
 from gpuctl.host.decode import object_in, objects_in, parse_object, text_in
 from gpuctl.images.config import environment
 

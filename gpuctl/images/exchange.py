@@ -8,7 +8,6 @@ from __future__ import annotations
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urljoin
 
@@ -18,6 +17,7 @@ from requests.adapters import HTTPAdapter
 
 from gpuctl import __version__
 from gpuctl.bounds import PIECE, TooLong, amount, whole
+from gpuctl.frozen import dataclass
 from gpuctl.images.address import Address, is_loopback, parse_address
 from gpuctl.images.config import Unreadable
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gpuctl.compat.ask.question import Machine, Question, with_image
+from gpuctl.frozen import dataclass
 
 if TYPE_CHECKING:  # who describes all of a host does not pay for a look at one
     from gpuctl.compat.answer.answer import Compatibility

@@ -7,7 +7,8 @@ means). The Docker SDK splits names, but knows neither the grammar nor library/.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from gpuctl.frozen import dataclass
 
 HUB = "docker.io"
 _LENGTH_LIMIT = 1000

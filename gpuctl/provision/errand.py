@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from gpuctl.facts.own.journal import Changes, Run
+from gpuctl.frozen import dataclass
 from gpuctl.host.look.reading import Host
 from gpuctl.model import ExitCode, Plan, Remedy
 from gpuctl.provision.packages.plan import PackagePlan

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 
 from gpuctl.checks.layers.cdi import stale_spec
 from gpuctl.checks.layers.toolkit_settings import settings_of, wishes
@@ -25,6 +24,7 @@ from gpuctl.facts.machine.system import System
 from gpuctl.facts.own.journal import Changes
 from gpuctl.facts.toolkit.settings import ToolkitSettings
 from gpuctl.facts.toolkit.toolkit import SETTINGS, Toolkit
+from gpuctl.frozen import dataclass
 from gpuctl.host.look.reading import Host
 from gpuctl.model import Disturbs, ExitCode, Report, Status
 from gpuctl.provision.engines import cdi

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from gpuctl.facts.own.journal import Run
+from gpuctl.frozen import dataclass
 from gpuctl.model import ExitCode, Plan, Remedy, Step
 
 NO_STEPS = Plan(())

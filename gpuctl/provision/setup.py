@@ -7,12 +7,12 @@ engine it is of.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from gpuctl.engines.merge import Keys, Values
 from gpuctl.facts.gather import Facts
 from gpuctl.facts.own.journal import Run
+from gpuctl.frozen import dataclass
 from gpuctl.host.look.reading import Host
 from gpuctl.model import Remedy, Step
 from gpuctl.provision.result import Wish

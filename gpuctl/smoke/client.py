@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
 
 from gpuctl.command import Command, command, operands
 from gpuctl.facts.toolkit.cdi_document import GPU_KIND
+from gpuctl.frozen import dataclass
 from gpuctl.host.act.process import ask_program, run_long
 from gpuctl.host.act.signals import HeldSignals
 from gpuctl.host.look.deadline import DeadlineExceeded

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from gpuctl.facts.gpu.driver import Driver
 from gpuctl.facts.gpu.nvml import Gpu
+from gpuctl.frozen import dataclass
 from gpuctl.model import CannotTell
 from gpuctl.smoke.request import GpuRequest
 

@@ -8,11 +8,11 @@ import secrets
 import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gpuctl.command import Command, command, operands
+from gpuctl.frozen import dataclass
 from gpuctl.host.act.signals import HeldSignals
 from gpuctl.host.look.deadline import DeadlineExceeded, within
 from gpuctl.host.look.unix import check_listener

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from gpuctl.checks import finding
 from gpuctl.checks.remedies import kernel_log
 from gpuctl.command import Shell, command
 from gpuctl.compat.knowledge.errors.cuda import CudaError, cuda_errors
+from gpuctl.frozen import dataclass
 from gpuctl.model import Remedy, Report
 from gpuctl.smoke.compare import Seen
 from gpuctl.smoke.deep import NO_END, NO_FUNCTION, NOT_LOADED, WRONG_ANSWER, Deep, Failure, Program

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from gpuctl.frozen import dataclass
 
 FORMS = "use all, a count (2), or device= with indexes or UUIDs (device=0,2)"
 _INDEX = re.compile(r"[0-9]{1,4}")

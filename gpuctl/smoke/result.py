@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from gpuctl.frozen import dataclass
 from gpuctl.model import Remedy
 from gpuctl.smoke.client import Client
 from gpuctl.smoke.compare import Expected, Seen

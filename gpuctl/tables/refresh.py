@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gpuctl.compat.ask.pip_files.asks import pinned_ask
@@ -15,6 +14,7 @@ from gpuctl.compat.tables.loader import CATALOGUE, lines_of
 from gpuctl.compat.tables.overlay import Overlay, bundled_text, file_of
 from gpuctl.documents import load_json
 from gpuctl.engines.text_diff import text_diff
+from gpuctl.frozen import dataclass
 from gpuctl.host.act.download import DownloadProblem, download
 from gpuctl.host.places import own_data
 from gpuctl.model import ExitCode

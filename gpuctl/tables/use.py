@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from gpuctl.compat.tables.loader import CATALOGUE, lines_of
 from gpuctl.compat.tables.overlay import Overlay, bundled_text, dates, digest, file_of, older_tables
 from gpuctl.compat.tables.rows import Problem
 from gpuctl.compat.tables.verify import verify
+from gpuctl.frozen import dataclass
 from gpuctl.host.places import SYSTEM, SYSTEM_DATA, VARIABLE, chosen_data, own_data
 from gpuctl.host.write.files import FileProblem, is_there
 from gpuctl.host.write.lock import locked

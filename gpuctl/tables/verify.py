@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from gpuctl.compat.tables.verify import Verified, verify
+from gpuctl.frozen import dataclass
 from gpuctl.host.places import VARIABLE
 from gpuctl.tables.overlay import chosen_overlay, read_choice
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from gpuctl.frozen import dataclass
 from gpuctl.model import Finding, Report, Status
 
 _LOUD = (Status.FAIL, Status.WARN, Status.UNKNOWN)

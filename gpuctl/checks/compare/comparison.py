@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from enum import Enum
 from typing import Any
 
 from gpuctl.checks import diagnose
 from gpuctl.facts.gather import Facts, Missing, gather
+from gpuctl.frozen import dataclass
 from gpuctl.host.look.reading import Outcome, Reading
 from gpuctl.host.record.archive import Snapshot
 from gpuctl.host.record.redact import redact

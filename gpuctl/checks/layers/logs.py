@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import takewhile
 
 from gpuctl.checks.engine import Judgement, check, failed, passed, unread, warned
@@ -18,6 +18,7 @@ from gpuctl.facts.gpu.pci import Pci
 from gpuctl.facts.machine.kernel import Kernel
 from gpuctl.facts.machine.logs import Logs
 from gpuctl.facts.machine.system import System
+from gpuctl.frozen import dataclass
 from gpuctl.model import Action, Disturbs, Evidence, Remedy
 
 _XID = re.compile(r"NVRM: Xid \((?:PCI:)?([0-9a-f:.]+)\): (\d{1,4})\b(?:, (.*))?", re.IGNORECASE)

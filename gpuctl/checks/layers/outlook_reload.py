@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from gpuctl.checks.container_paths import BEHIND_THE_RUNTIME, GpuPath, Paths, paths
 from gpuctl.checks.engine import Judgement, check, passed, warned
@@ -23,6 +22,7 @@ from gpuctl.facts.machine.system import System
 from gpuctl.facts.packages.automatic_upgrades import AutomaticUpgrades
 from gpuctl.facts.toolkit.settings import ToolkitSettings
 from gpuctl.facts.toolkit.toolkit import Toolkit
+from gpuctl.frozen import dataclass
 from gpuctl.model import Disturbs, Evidence, Remedy
 
 LINKS = command("nvidia-ctk", "system", "create-dev-char-symlinks", "--create-all")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from gpuctl.checks.compare.dates import changed_at
 from gpuctl.checks.container_paths import GpuPath, paths
@@ -19,6 +18,7 @@ from gpuctl.facts.packages.history import PackageHistory
 from gpuctl.facts.packages.logs import KERNEL
 from gpuctl.facts.toolkit.settings import ToolkitSettings
 from gpuctl.facts.toolkit.toolkit import Toolkit
+from gpuctl.frozen import dataclass
 from gpuctl.host.decode import second
 from gpuctl.model import CannotTell, Evidence, Fact, Remedy
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gpuctl.cli.frame.formats import Outputs
 from gpuctl.cli.frame.snapshots import host_at
+from gpuctl.frozen import dataclass
 from gpuctl.model import ExitCode, Report, Status
 from gpuctl.render.draw.text import Styled
 from gpuctl.render.formats.formats import Format, report_in

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 
+from gpuctl.frozen import dataclass
 from gpuctl.model import ExitCode
 from gpuctl.render.draw.text import Styled, plain
 from gpuctl.render.formats.formats import Format

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gpuctl.compat.answer.alternatives import settled
@@ -15,6 +14,7 @@ from gpuctl.compat.judge.rulings import SEVERITY, Cuda, Ruling, worst
 from gpuctl.compat.knowledge.gpus.gpus import Gpu
 from gpuctl.compat.tables.loader import CudaRow
 from gpuctl.compat.versions import parse_driver, parts
+from gpuctl.frozen import dataclass
 from gpuctl.model import Reason, Remedy, Verdict
 
 if TYPE_CHECKING:  # only what is asked at the gate pays for the gate

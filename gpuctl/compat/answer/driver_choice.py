@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from gpuctl.compat.judge.by_gpu import gpu_and_driver, serving_modules
 from gpuctl.compat.judge.judge import verdict_on
@@ -11,6 +11,7 @@ from gpuctl.compat.judge.rulings import Cuda
 from gpuctl.compat.knowledge.gpus.gpus import Gpu
 from gpuctl.compat.tables.loader import Branch, architectures, branches, minor_version_floors, rows_of
 from gpuctl.compat.versions import compare, parts
+from gpuctl.frozen import dataclass
 from gpuctl.model import Disturbs, Remedy, Verdict
 
 

@@ -10,7 +10,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from itertools import chain
 from typing import Any, BinaryIO
@@ -21,6 +21,7 @@ from gpuctl.compat.ask.question import Machine, Question, typed_cuda, with_image
 from gpuctl.compat.judge.gate.gate import Gate
 from gpuctl.compat.knowledge.gpus.gpus import gpu_described, with_brand
 from gpuctl.compat.versions import parse_cuda
+from gpuctl.frozen import dataclass
 from gpuctl.model import Verdict
 
 FIELDS = ("driver", "driver_cuda", "gpu", "compute_capability", "brand", "cuda", "image", "require")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from gpuctl.compat.answer.driver_choice import driver_floors, first_branch_without, really_older
 from gpuctl.compat.ask.question import Machine
@@ -14,6 +14,7 @@ from gpuctl.compat.judge.rulings import Cuda, resolve_cuda, worst
 from gpuctl.compat.knowledge.gpus.gpus import Gpu, gpu_of_every_kind
 from gpuctl.compat.tables.loader import CudaRow, architectures, cuda_versions, rows_of
 from gpuctl.compat.versions import parse_cuda, parts
+from gpuctl.frozen import dataclass
 from gpuctl.model import Verdict
 
 

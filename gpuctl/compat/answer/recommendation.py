@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum
 
 from gpuctl.command import command
@@ -24,6 +24,7 @@ from gpuctl.compat.knowledge.gpus.gpus import Gpu
 from gpuctl.compat.knowledge.install_commands import driver_package
 from gpuctl.compat.tables.loader import Branch, architectures, cuda_versions, driver_branch
 from gpuctl.compat.versions import parse_driver
+from gpuctl.frozen import dataclass
 from gpuctl.model import Disturbs, Reason, Remedy, Verdict
 
 KINDS = {"LTSB": "long-term", "PB": "production", "NFB": "new-feature"}

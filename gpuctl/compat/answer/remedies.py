@@ -7,7 +7,7 @@ verdict is left out.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gpuctl.compat.answer.driver_choice import DriverChoice, choice_remedy, choose_driver, elsewhere
@@ -19,6 +19,7 @@ from gpuctl.compat.judge.rulings import SEVERITY, resolve_cuda
 from gpuctl.compat.knowledge.gpus.gpus import Gpu
 from gpuctl.compat.tables.loader import cuda_versions
 from gpuctl.compat.versions import parts
+from gpuctl.frozen import dataclass
 from gpuctl.model import Disturbs, Remedy, Verdict
 
 if TYPE_CHECKING:

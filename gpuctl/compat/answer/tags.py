@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from functools import cache
 
 from gpuctl.compat.answer.driver_choice import driver_floors
@@ -14,6 +13,7 @@ from gpuctl.compat.knowledge.gpus.gpus import gpu_of_every_kind
 from gpuctl.compat.knowledge.images import CudaImages, Tag, cuda_images, newest_ubuntu_last, parse_tag
 from gpuctl.compat.tables.loader import load
 from gpuctl.compat.versions import parse_cuda, parts
+from gpuctl.frozen import dataclass
 from gpuctl.model import Verdict
 
 SCREENFUL = 10

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gpuctl.compat.versions import parts
+from gpuctl.frozen import dataclass
 
 if TYPE_CHECKING:
     from gpuctl.compat.knowledge.code import Code

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache, lru_cache
 
 from gpuctl.compat.judge.rulings import resolve_cuda
 from gpuctl.compat.knowledge.images import REPOSITORY, parse_tag
 from gpuctl.compat.tables.loader import load
+from gpuctl.frozen import dataclass
 
 _PREFIX, _NOT_OURS = "NVIDIA_REQUIRE_", "NVIDIA_REQUIRE_JETPACK"
 _NUMBER = r"(0|[1-9][0-9]*)"

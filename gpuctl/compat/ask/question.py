@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gpuctl.compat.ask.asks import Ask
 from gpuctl.compat.knowledge.gpus.gpus import Gpu
+from gpuctl.frozen import dataclass
 
 if TYPE_CHECKING:  # only what is asked at the gate pays for the gate
     from gpuctl.compat.ask.image_claims import Claims

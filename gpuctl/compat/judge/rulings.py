@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import lru_cache
 
 from gpuctl.compat.tables.loader import CudaRow, Toolkit, cuda_versions, rows_of, toolkits
 from gpuctl.compat.versions import parse_cuda, parts
+from gpuctl.frozen import dataclass
 from gpuctl.model import Reason, Verdict
 
 SEVERITY = (Verdict.COMPATIBLE, Verdict.LIMITED, Verdict.UNKNOWN, Verdict.NEEDS_PACKAGE, Verdict.INCOMPATIBLE)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from functools import cache
 
 from gpuctl.compat.knowledge.releases import docker_features
 from gpuctl.compat.tables.loader import load
 from gpuctl.compat.versions import docker_version, leading
+from gpuctl.frozen import dataclass
 
 PODMAN_SINCE = "4.1.0"
 """The first Podman that reads a released specification, as nvidia-ctk writes it; 3.2 and later read a draft of it

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 
 from gpuctl.compat.versions import parts
+from gpuctl.frozen import dataclass
 
 _FLOOR = re.compile(r"([0-9]+\.[0-9])(?: |$)")
 _NAME = re.compile(r"(sm|compute)_([0-9]+)([0-9])([af]?)")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import cache
 
 from gpuctl.compat.tables.loader import load
 from gpuctl.compat.versions import docker_version
+from gpuctl.frozen import dataclass
 
 OLDEST_TRIED, NEWEST_TRIED = "20.10", "28.5.2"
 """The releases of dockerd whose keys are all in the table: others may have more."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 
 from gpuctl.compat.ask.asks import Ask
 from gpuctl.compat.knowledge.code import Code, code_of
 from gpuctl.compat.tables.loader import load
+from gpuctl.frozen import dataclass
 
 _TAG = re.compile(r"(?:^|[^a-z])cu(?:da)?([0-9]{2,3})(?![0-9])")
 _OTHER_MAKERS = {"cpu": "for the CPU", "rocm": "for AMD GPUs", "xpu": "for Intel GPUs"}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 
 from gpuctl.compat.judge.judge import verdict_on
@@ -12,6 +11,7 @@ from gpuctl.compat.judge.rulings import resolve_cuda
 from gpuctl.compat.knowledge.gpus.gpus import Gpu
 from gpuctl.compat.tables.loader import load
 from gpuctl.compat.versions import Version, parts
+from gpuctl.frozen import dataclass
 from gpuctl.model import Verdict
 
 REPOSITORY = "nvidia/cuda"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -13,6 +12,7 @@ from gpuctl.compat.judge.by_gpu import serving_modules
 from gpuctl.compat.knowledge.gpus.gpus import Gpu
 from gpuctl.compat.tables.command_rows import Words, filled, names_in, parse_commands
 from gpuctl.compat.tables.loader import architectures, load
+from gpuctl.frozen import dataclass
 
 # The names under which NVIDIA's driver repository keeps the distributions; relatives use their elder's packages.
 # Source: https://docs.nvidia.com/datacenter/tesla/driver-installation-guide/

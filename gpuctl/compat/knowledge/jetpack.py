@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 
 from gpuctl.compat.tables.loader import load
 from gpuctl.compat.versions import parts
+from gpuctl.frozen import dataclass
 
 BOARDS: Mapping[str, str] = {
     "thor": "Jetson AGX Thor",

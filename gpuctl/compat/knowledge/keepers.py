@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -11,6 +10,7 @@ from gpuctl.command import Command
 from gpuctl.compat.knowledge.install_commands import filled_commands
 from gpuctl.compat.tables.command_rows import Words, parse_commands
 from gpuctl.compat.tables.loader import load
+from gpuctl.frozen import dataclass
 
 NVIDIA = "nvidia-repository"
 """The keeper whose way is that of a host without any driver: data/install_commands.jsonl has it by distribution."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from calendar import monthrange
-from dataclasses import dataclass
 from datetime import date
 from functools import cache
 
 from gpuctl.compat.tables.loader import load
+from gpuctl.frozen import dataclass
 
 NEAR = 90
 """Days before an end at which it is time to plan."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 
 from gpuctl.compat.tables.loader import load
+from gpuctl.frozen import dataclass
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Set
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from gpuctl.compat.tables.loader import load
 from gpuctl.compat.versions import compare
+from gpuctl.frozen import dataclass
 
 ANY = "*"
 CHOICES = ("legacy", "jit-cdi", "cdi", "csv")

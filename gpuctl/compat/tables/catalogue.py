@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import dataclass
 from functools import cache
 
 from gpuctl.compat.tables.loader import CATALOGUE, folder_of, is_bundled, load, read_lines
+from gpuctl.frozen import dataclass
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 import gpuctl
 from gpuctl.compat.versions import DriverRange, parse_range
+from gpuctl.frozen import dataclass
 
 Row = TypeVar("Row")
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from gpuctl.compat.tables.loader import data_dir, lines_of
+from gpuctl.frozen import dataclass
 
 ROWS_LIMIT = 20_000
 _DIGITS = 18

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from gpuctl.compat.tables.lint_cuda import CUDA_RULES
 from gpuctl.compat.tables.loader import CATALOGUE, data_dir
 from gpuctl.compat.tables.overlay import Overlay, file_of, strange_names, table_names
 from gpuctl.compat.tables.rows import Problem, Row, read_rows
+from gpuctl.frozen import dataclass
 
 _DAY = re.compile(r"\b(20[0-9]{2})[-.]([01][0-9])[-.]([0-3][0-9])\b")
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from typing import Any
 
 from gpuctl.engines.json.text import Kind, Node
 from gpuctl.engines.spans import newline, replaced
+from gpuctl.frozen import dataclass
 
 _LINE_END = re.compile(r"\r\n|\n|\r")
 _USUAL_INDENT = " " * 4

@@ -5,13 +5,13 @@ from __future__ import annotations
 import fnmatch
 import posixpath
 import re
-from dataclasses import dataclass
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
 from gpuctl.documents import load_toml
 from gpuctl.facts.containerd.daemon import Cri, ask_cri, ask_running, ask_version
 from gpuctl.facts.containerd.process import DEFAULT_CONFIG, DEFAULT_SOCKET, Process, option, probe_process
 from gpuctl.facts.containerd.unit import FLAVOURS, Unit, probe_unit
+from gpuctl.frozen import dataclass
 from gpuctl.host.look.reading import Host, Outcome, fact
 from gpuctl.model import Fact
 

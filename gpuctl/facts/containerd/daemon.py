@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Mapping, Optional, Tuple, Union
 
 from gpuctl.facts.containerd.protobuf import fields, inner, message_of
+from gpuctl.frozen import dataclass
 from gpuctl.host.decode import flag_in, object_in, parse_object, text_in
 from gpuctl.host.look.reading import Host, Outcome, Reading, fact, failure
 from gpuctl.model import Fact

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import List, Optional, Sequence, Tuple
 
 from gpuctl.facts.docker.process import is_process_id, parse_cmdline, process_ids
+from gpuctl.frozen import dataclass
 from gpuctl.host.decode import whole
 from gpuctl.host.look.reading import Host, fact
 from gpuctl.host.trust import distrusted_process, is_here

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import List, Mapping, Optional, Tuple
 
 from gpuctl.facts.containerd.process import Process
 from gpuctl.facts.docker.unit import command_line, parse_show
 from gpuctl.facts.machine.system import BOOTED
+from gpuctl.frozen import dataclass
 from gpuctl.host.look.reading import Host, Outcome, Reading, fact
 from gpuctl.model import Fact
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, List, Mapping, Optional, Tuple
 
 from gpuctl.facts.docker.endpoint import is_users, probe_endpoint
 from gpuctl.facts.docker.unit import waiting_socket
+from gpuctl.frozen import dataclass
 from gpuctl.host.decode import (
     flag_in,
     moment,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Callable, Mapping, Optional, Tuple
 
 from gpuctl.facts.docker.endpoint import Endpoint
+from gpuctl.frozen import dataclass
 from gpuctl.host.decode import (
     flag_in,
     number_in,

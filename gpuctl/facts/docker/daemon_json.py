@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from dataclasses import dataclass
 from typing import Any, Dict, FrozenSet, Iterator, List, Mapping, Optional, Tuple
 
 from gpuctl.documents import JSON_DEPTH, TooMuch, check
+from gpuctl.frozen import dataclass
 
 _BLANK = re.compile(r"[ \t\r\n]*")
 _KINDS: Mapping[str, Any] = {

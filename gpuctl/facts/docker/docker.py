@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import posixpath
 import re
-from dataclasses import dataclass
 from typing import Any, FrozenSet, Mapping, Optional, Sequence
 
 from gpuctl.facts.docker.daemon import Daemon, Found, State, absent, probe_daemon
@@ -15,6 +14,7 @@ from gpuctl.facts.docker.process import Process, probe_process
 from gpuctl.facts.docker.unit import Unit, probe_unit, waiting_socket
 from gpuctl.facts.machine.kind import parse_environ
 from gpuctl.facts.toolkit.toolkit import HOOK
+from gpuctl.frozen import dataclass
 from gpuctl.host.look.deadline import begin
 from gpuctl.host.look.reading import Host, Outcome, Reading, fact
 from gpuctl.host.status import status_of

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from typing import Optional
 from urllib.parse import urlsplit
 
+from gpuctl.frozen import dataclass
 from gpuctl.host.decode import object_in, parse_object, text_in
 from gpuctl.host.look.reading import Host, Outcome, fact
 from gpuctl.model import Fact

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Dict, List, Optional, Tuple
 
 from gpuctl.facts.docker.endpoint import DEFAULT, Endpoint, place
 from gpuctl.facts.docker.flags import values
 from gpuctl.facts.machine.kind import parse_environ
+from gpuctl.frozen import dataclass
 from gpuctl.host.decode import moment, whole
 from gpuctl.host.look.reading import Host, fact
 from gpuctl.host.trust import distrusted_process, is_here

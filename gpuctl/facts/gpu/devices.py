@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Mapping, Optional, Tuple
 
+from gpuctl.frozen import dataclass
 from gpuctl.host.decode import whole
 from gpuctl.host.look.reading import Host, Outcome, Reading, fact
 from gpuctl.host.status import status_of

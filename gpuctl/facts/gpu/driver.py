@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Iterable, Iterator, Tuple
 
 from gpuctl.facts.gpu.driver_library import probe_library_version
 from gpuctl.facts.gpu.nvml import NO_DRIVER, Gpu, Nvml, error_in, gpus_in, parse_nvml, value_in
 from gpuctl.facts.machine.kernel import module_file, module_version
+from gpuctl.frozen import dataclass
 from gpuctl.host.decode import dotted
 from gpuctl.host.look.deadline import begin
 from gpuctl.host.look.reading import Host, Outcome, Reading, fact

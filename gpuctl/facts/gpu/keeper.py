@@ -6,7 +6,6 @@ Each keeper has a row in data/keepers.jsonl, which says by which way a driver co
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Callable, Mapping, Optional, Sequence, Tuple
 
 from gpuctl.facts.gpu.driver_packages import KeptBy, by_packages, probe_driver_packages
@@ -16,6 +15,7 @@ from gpuctl.facts.machine.image_system import probe_image_system
 from gpuctl.facts.machine.kernel import OSRELEASE
 from gpuctl.facts.machine.kind import probe_machine
 from gpuctl.facts.machine.system import probe_distribution
+from gpuctl.frozen import dataclass
 from gpuctl.host.look.reading import Host
 from gpuctl.model import Fact
 

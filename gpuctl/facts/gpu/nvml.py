@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Mapping, Optional, Tuple, TypeVar
 
+from gpuctl.frozen import dataclass
 from gpuctl.host.decode import dotted, flag_in, number_in, parse_object, text_in
 from gpuctl.host.look.reading import Outcome, Reading, failure
 from gpuctl.model import Fact

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any, Mapping, Optional, Tuple
 
 from gpuctl.facts.gpu.nvml import parse_nvml
 from gpuctl.facts.gpu.pci import TEGRA
 from gpuctl.facts.packages.packages import parse_installed
+from gpuctl.frozen import dataclass
 from gpuctl.host.look.reading import Host, fact
 from gpuctl.model import Fact
 

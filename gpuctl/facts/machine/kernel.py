@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import FrozenSet, Optional, Tuple
 
+from gpuctl.frozen import dataclass
 from gpuctl.host.decode import dotted
 from gpuctl.host.look.deadline import begin
 from gpuctl.host.look.reading import Host, Outcome, Reading, fact, failure

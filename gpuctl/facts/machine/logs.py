@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Callable, Optional, Tuple
 
 from gpuctl.bounds import with_end
 from gpuctl.facts.machine.services import FABRIC_MANAGER, PERSISTENCED
 from gpuctl.facts.machine.system import BOOTED
+from gpuctl.frozen import dataclass
 from gpuctl.host.decode import moment
 from gpuctl.host.look.deadline import begin
 from gpuctl.host.look.reading import Host, Outcome, Reading, fact

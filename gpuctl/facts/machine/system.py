@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
 from typing import Mapping, Optional, Tuple
 
 from gpuctl.bounds import amount
 from gpuctl.facts.machine.image_system import probe_image_system
 from gpuctl.facts.machine.kernel import OSRELEASE
 from gpuctl.facts.machine.kind import probe_machine
+from gpuctl.frozen import dataclass
 from gpuctl.host.look.deadline import begin
 from gpuctl.host.look.reading import Host, Outcome, fact
 from gpuctl.model import Fact

@@ -6,11 +6,11 @@ a home folder that came along through sudo never decides what root is told.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from gpuctl.documents import load_toml
+from gpuctl.frozen import dataclass
 from gpuctl.host.look.reading import Host, Outcome, fact
 from gpuctl.host.places import SYSTEM_CONFIG
 from gpuctl.model import Defaults, Fact

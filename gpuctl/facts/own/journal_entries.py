@@ -8,9 +8,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Callable, Dict, Mapping, Optional, Tuple, TypeVar, Union
 
+from gpuctl.frozen import dataclass
 from gpuctl.host.decode import number_in, object_in, text_in
 from gpuctl.host.write.replacement import Replacement
 

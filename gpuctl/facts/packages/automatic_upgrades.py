@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Callable, Dict, List, Mapping, Sequence, Tuple
 
 from gpuctl.facts.machine.system import probe_package_manager
 from gpuctl.facts.packages.logs import DRIVER, subject_of
 from gpuctl.facts.packages.packages import LOCKS, parse_installed, parse_policy
+from gpuctl.frozen import dataclass
 from gpuctl.host.look.reading import Host, Outcome, fact
 from gpuctl.model import Fact
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Callable, Optional, Sequence, Tuple
 
 from gpuctl.facts.machine.system import probe_package_manager
@@ -16,6 +15,7 @@ from gpuctl.facts.packages.logs import (
     parse_zypp,
     with_commands,
 )
+from gpuctl.frozen import dataclass
 from gpuctl.host.look.reading import Host, Outcome, fact
 from gpuctl.model import Fact
 

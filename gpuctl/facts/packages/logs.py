@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from typing import Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+
+from gpuctl.frozen import dataclass
 
 DRIVER, KERNEL, ENGINE, TOOLKIT = "driver", "kernel", "engine", "toolkit"
 _SUBJECTS: Sequence[Tuple[str, str]] = (

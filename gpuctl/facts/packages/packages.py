@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass
 from typing import Mapping, Optional, Sequence, Tuple
 
 from gpuctl.facts.machine.system import probe_package_manager
 from gpuctl.facts.packages.sources import Source, probe_sources, probe_spoilt, without_user
+from gpuctl.frozen import dataclass
 from gpuctl.host.look.deadline import begin
 from gpuctl.host.look.reading import Host, Outcome, Reading, fact
 from gpuctl.model import Fact

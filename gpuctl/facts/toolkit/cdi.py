@@ -10,10 +10,10 @@ from __future__ import annotations
 import posixpath
 import re
 from collections import defaultdict
-from dataclasses import dataclass
 from typing import Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 from gpuctl.facts.toolkit.cdi_document import GPU_KIND, Device, Document, parse_document
+from gpuctl.frozen import dataclass
 from gpuctl.host.look.reading import Host, Outcome, Reading, fact, failure
 from gpuctl.host.status import FileStatus, parse_status, status_of
 from gpuctl.model import Fact

@@ -8,10 +8,10 @@ know, a version below what the content needs, a device that changes nothing.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple
 
 from gpuctl.facts.toolkit.cdi_text import NOTHING, TooMuch, load
+from gpuctl.frozen import dataclass
 
 GPU_KIND = "nvidia.com/gpu"
 VERSIONS = ("0.3.0", "0.4.0", "0.5.0", "0.6.0", "0.7.0", "0.8.0", "1.0.0", "1.1.0")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Dict, Iterator, Mapping, Optional, Tuple
 
 from gpuctl.documents import load_toml
 from gpuctl.facts.gpu.pci import TEGRA
 from gpuctl.facts.toolkit.cdi import FOLDERS, Cdi, probe_cdi
 from gpuctl.facts.toolkit.toolkit import SETTINGS
+from gpuctl.frozen import dataclass
 from gpuctl.host.look.reading import Host, fact
 from gpuctl.model import Fact
 

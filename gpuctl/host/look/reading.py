@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import Callable, Optional, Protocol, Sequence, TypeVar
 
+from gpuctl.frozen import dataclass
 from gpuctl.model import Fact
 
 T = TypeVar("T")

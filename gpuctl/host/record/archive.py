@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import gzip
 import json
-from dataclasses import dataclass
 from typing import Any, Dict, Iterable, List, Mapping, Tuple
 
 from gpuctl.bounds import TooLong, amount, unpacked
+from gpuctl.frozen import dataclass
 from gpuctl.host.decode import LAST_SECOND
 from gpuctl.host.look.reading import Outcome, Reading
 from gpuctl.host.record.snapshot import SnapshotHost, key

@@ -8,10 +8,10 @@ import os
 import re
 import stat
 import sys
-from dataclasses import dataclass
 from typing import BinaryIO, Iterator, Optional, Set, Tuple
 
 from gpuctl.bounds import FILE_LIMIT, TooLong, whole
+from gpuctl.frozen import dataclass
 from gpuctl.host.look.deadline import DeadlineExceeded, within
 from gpuctl.host.trust import Distrusted, check
 

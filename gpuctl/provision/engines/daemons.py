@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Protocol
 
+from gpuctl.frozen import dataclass
 from gpuctl.host.act.process import ProcessProblem, hang_up, systemctl
 from gpuctl.host.look.reading import failure
 from gpuctl.provision.result import Refused

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
 from gpuctl.command import command, operands
@@ -20,6 +19,7 @@ from gpuctl.facts.machine.system import DOCKER_ARCHITECTURES, System
 from gpuctl.facts.own.journal_entries import Installation
 from gpuctl.facts.packages.packages import NAMES, REPLACED, TOOLKIT, Package, Packages
 from gpuctl.facts.packages.sources import contradictions
+from gpuctl.frozen import dataclass
 from gpuctl.host.look.reading import Host
 from gpuctl.model import CannotTell, Disturbs, ExitCode, Remedy, Step
 from gpuctl.provision.packages import apt, rpm

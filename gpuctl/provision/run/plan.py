@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 from gpuctl.facts.own.journal import Run
+from gpuctl.frozen import dataclass
 from gpuctl.host.write import files
 from gpuctl.host.write.files import State
 from gpuctl.model import Disturbs, Step

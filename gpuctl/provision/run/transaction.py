@@ -9,12 +9,13 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from gpuctl.engines.merge import Value
 from gpuctl.engines.merge import changed as changed_values
 from gpuctl.facts.own.journal import DONE, ROLLED_BACK, STUCK, UNDONE, Run, journal_folder, probe_changes
 from gpuctl.facts.own.journal_entries import PACKAGES, FileWrite, Installation, Restart, TakeUp
+from gpuctl.frozen import dataclass
 from gpuctl.host.act.signals import HeldSignals
 from gpuctl.host.look.limits import limit_reached
 from gpuctl.host.write import files

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from gpuctl.facts.own.journal_entries import FileWrite, Installation, JournalEntry, Restart, TakeUp
+from gpuctl.frozen import dataclass
 from gpuctl.host.look.reading import Host
 from gpuctl.host.write import files
 from gpuctl.host.write.files import FileProblem

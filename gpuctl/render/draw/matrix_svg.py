@@ -7,11 +7,11 @@ colour, which only tells one CUDA major version from the next.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import groupby
 
 from gpuctl.compat.answer.matrix import Cell, Column, Matrix, narrow_columns
 from gpuctl.compat.tables.loader import Branch, architectures, branches, toolkits
+from gpuctl.frozen import dataclass
 from gpuctl.model import Verdict
 from gpuctl.render.draw.matrix_svg_key import DASH, EDGES, OVER, SUPPORTED, TINTS, draw_key, draw_mark, draw_sources
 from gpuctl.render.draw.svg import Canvas, picture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from gpuctl.compat.ask.asks import Ask, unknown_ask
 from gpuctl.compat.ask.frameworks import PACKAGES, TAG_SOURCE, package_ask, pinned_version, requirement_of
@@ -15,6 +15,7 @@ from gpuctl.compat.ask.pip_files.pins import Pin, decoded, read_pins
 from gpuctl.compat.knowledge.frameworks import NoCuda, NotKnown, cuda_of_tag
 from gpuctl.compat.knowledge.indirect import indirect_packages
 from gpuctl.compat.versions import leading, parts
+from gpuctl.frozen import dataclass
 
 # Packages whose version begins with that of CUDA, the most telling first: the runtime is what the driver must run,
 # while old releases of torch leave nvjitlink open, so that a newer one gets locked beside an older runtime.

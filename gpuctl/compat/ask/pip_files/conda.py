@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 from gpuctl.compat.ask.asks import Ask, unknown_ask
+from gpuctl.frozen import dataclass
 
 _TELLING = ("cudatoolkit", "cuda-cudart", "pytorch-cuda", "cuda-runtime", "cuda-toolkit", "cuda-version")
 """Packages whose version begins with that of CUDA, the most telling first."""

@@ -6,8 +6,9 @@ import optparse
 import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, NoReturn
+
+from gpuctl.frozen import dataclass
 
 _COMMENT = re.compile(r"(?:^|(?<=\s))#")
 _LONGEST = 1 << 14

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
 from gpuctl.compat.ask.pip_files.pins import Pin
+from gpuctl.frozen import dataclass
 
 _LINUX = {
     "os_name": "posix",

@@ -9,13 +9,13 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gpuctl.compat.ask.frameworks import requirement_of
 from gpuctl.compat.ask.pip_files.lines import requirement_lines
 from gpuctl.documents import load_json, load_toml
+from gpuctl.frozen import dataclass
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement

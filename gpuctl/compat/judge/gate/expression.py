@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import lru_cache
+
+from gpuctl.frozen import dataclass
 
 MAX_EXPRESSIONS = 32
 _LONGEST_FALSE_FACTOR = 127

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from gpuctl.compat.judge.gate.expression import HOLDS, Evaluation, Malformed, Subject, quoted, unknown_in
+from gpuctl.frozen import dataclass
 
 _OPERATORS = ("!=", "<=", ">=", "=", "<", ">")
 _NUMBER = r"(0|[1-9][0-9]*)"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from gpuctl.bounds import amount
 from gpuctl.compat.ask.image_claims import Claims, Expression
@@ -14,6 +14,7 @@ from gpuctl.compat.judge.rulings import Ruling
 from gpuctl.compat.knowledge.gpus.gpus import Gpu
 from gpuctl.compat.tables.loader import Branch, branches, driver_branch
 from gpuctl.compat.versions import parts
+from gpuctl.frozen import dataclass
 from gpuctl.model import Reason, Verdict
 
 LONGEST = 128 << 10

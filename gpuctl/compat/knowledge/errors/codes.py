@@ -6,13 +6,13 @@ The tables that the doctor and the smoke test judge by are the only place where 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 
 from gpuctl.command import Shell, command
 from gpuctl.compat.knowledge.errors.cuda import CudaError, cuda_errors
 from gpuctl.compat.knowledge.errors.faults import Xid, remedy_of, xids
 from gpuctl.compat.knowledge.errors.nvml import NvmlError, nvml_errors
+from gpuctl.frozen import dataclass
 from gpuctl.model import Remedy
 
 _TELLING = 25

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from gpuctl.compat.tables.command_rows import Words, parse_commands
 from gpuctl.compat.tables.loader import load
+from gpuctl.frozen import dataclass
 from gpuctl.model import Disturbs, Remedy
 
 

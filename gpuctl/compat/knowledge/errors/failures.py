@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -11,6 +10,7 @@ from gpuctl.command import Command
 from gpuctl.compat.knowledge.errors.codes import Code, codes
 from gpuctl.compat.tables.command_rows import Words, parse_command, parse_commands
 from gpuctl.compat.tables.loader import load
+from gpuctl.frozen import dataclass
 from gpuctl.model import Disturbs, Remedy
 
 LAYERS = (

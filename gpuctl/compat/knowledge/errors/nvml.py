@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from gpuctl.command import Command
 from gpuctl.compat.tables.command_rows import Words, parse_commands
 from gpuctl.compat.tables.loader import load
+from gpuctl.frozen import dataclass
 
 
 @dataclass(frozen=True)

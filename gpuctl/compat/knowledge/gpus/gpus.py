@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 
 from gpuctl.compat.knowledge.gpus.names import BRAND_BEFORE_460, LONGEST_NAME, read_name
@@ -18,6 +18,7 @@ from gpuctl.compat.knowledge.gpus.product_index import (
 )
 from gpuctl.compat.tables.loader import Product, architectures, pci_device, pci_devices, products
 from gpuctl.compat.versions import Version, parts
+from gpuctl.frozen import dataclass
 
 _PCI_ID = re.compile(r"(?:10de:|0x)([0-9a-f]{4})")
 _CHIP = re.compile(r"(?:G[ABFHKMPRV]|TU|AD)[0-9]{2,3}[A-Z]{0,3}|T239")

@@ -6,7 +6,8 @@ Source: the profiles in https://docs.nvidia.com/vgpu/latest/grid-vgpu-user-guide
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from gpuctl.frozen import dataclass
 
 # GRID T4-16Q, NVIDIA A100-1-5CME, GRID T4-1B4: board, slices, GB of memory, series.
 _PROFILE = re.compile(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from gpuctl.engines.containerd import Settings
 from gpuctl.engines.toml.text import NotAccepted
 from gpuctl.facts.containerd.containerd import Containerd, Cri, Unit
 from gpuctl.facts.containerd.daemon import ask_cri
+from gpuctl.frozen import dataclass
 from gpuctl.host.look.reading import Host
 from gpuctl.host.write.files import behind_links
 from gpuctl.model import Disturbs, Step

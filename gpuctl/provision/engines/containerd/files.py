@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Mapping
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -23,6 +22,7 @@ from gpuctl.engines.containerd import (
 )
 from gpuctl.engines.merge import REMOVED, Keys, value_at
 from gpuctl.engines.toml.text import NotAccepted, decoded, line_of, values
+from gpuctl.frozen import dataclass
 from gpuctl.host.write.files import behind_links
 from gpuctl.provision.result import Wish
 from gpuctl.provision.setup import Contents

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from gpuctl.compat.versions import docker_version
 from gpuctl.engines.crio import settings
 from gpuctl.facts.crio import CrioConfig, CrioProcess, ask, in_order, merged, option, options, read_files
+from gpuctl.frozen import dataclass
 from gpuctl.host.look.reading import Host, Outcome
 from gpuctl.host.write.files import behind_links
 from gpuctl.model import CannotTell, Disturbs, Step

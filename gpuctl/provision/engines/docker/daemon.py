@@ -6,13 +6,13 @@ import json
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from gpuctl.compat.versions import compare, leading
 from gpuctl.engines.daemon_json import Settings, settings
 from gpuctl.engines.json.text import NotAccepted
 from gpuctl.facts.docker.docker import Docker
+from gpuctl.frozen import dataclass
 from gpuctl.host.act.process import is_running
 from gpuctl.host.decode import number_in, object_in, parse_object, parse_objects, text_in, texts_in
 from gpuctl.host.look.reading import Host, Outcome, Reading, failure, said_line

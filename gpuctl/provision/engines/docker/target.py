@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from gpuctl.checks.layers.docker import fault
 from gpuctl.checks.remedies import install
 from gpuctl.command import command
@@ -11,6 +9,7 @@ from gpuctl.facts.docker.docker import Docker
 from gpuctl.facts.docker.flags import MERGED
 from gpuctl.facts.gather import Facts
 from gpuctl.facts.machine.system import System
+from gpuctl.frozen import dataclass
 from gpuctl.host.write.files import same_file
 from gpuctl.model import CannotTell, Disturbs, ExitCode, Remedy
 from gpuctl.provision.result import Refused

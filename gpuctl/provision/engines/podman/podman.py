@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from gpuctl.checks.layers.cdi import OTHERS_READ, moved
@@ -15,6 +14,7 @@ from gpuctl.facts.podman import Podman
 from gpuctl.facts.toolkit.cdi import FOLDERS, SUFFIXES, Cdi, Spec, probe_cdi
 from gpuctl.facts.toolkit.cdi_document import GPU_KIND
 from gpuctl.facts.toolkit.toolkit import Toolkit
+from gpuctl.frozen import dataclass
 from gpuctl.host.look.reading import Host, Outcome, failure
 from gpuctl.host.write.files import behind_links
 from gpuctl.model import ENGINES, CannotTell, Disturbs, ExitCode, Remedy, Step

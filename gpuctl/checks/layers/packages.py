@@ -10,7 +10,7 @@ from gpuctl.checks.remedies import as_root, install
 from gpuctl.command import Command, command, operands
 from gpuctl.facts.docker.docker import Docker
 from gpuctl.facts.machine.system import DOCKER_ARCHITECTURES, System
-from gpuctl.facts.packages.packages import REPLACED, REPOSITORY, TOOLKIT, Offer, Packages
+from gpuctl.facts.packages.packages import REPLACED, REPOSITORY, TOOLKIT, Offer, Packages, is_whole
 from gpuctl.facts.packages.sources import APT_LIST, Source, contradictions
 from gpuctl.model import Disturbs, Evidence, Remedy
 
@@ -104,7 +104,9 @@ def toolkit_preferred(system: System, packages: Packages) -> Judgement | None:
     Mixed, they do not fit together: "you have held broken packages".
     Source: https://github.com/NVIDIA/nvidia-docker/issues/1388
     """
-    policy = packages.policy.get()
+    policy, installed = packages.policy.get(), packages.installed.get() or {}
+    if policy is None and packages.manager.get() == "apt" and is_whole(installed):
+        return passed("The toolkit is installed as a whole, and apt has no other to choose", packages.installed)
     theirs = [offer for offer in policy.offers if _is_nvidias(offer)] if policy else []
     if not policy or not theirs or not policy.candidate:
         return None

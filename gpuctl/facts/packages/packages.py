@@ -38,6 +38,10 @@ LOCKS: Mapping[str, Tuple[str, ...]] = {
 }
 """Where rpm's package managers keep which packages are to stay as they are."""
 POLICY = ("apt-cache", "policy", TOOLKIT[0])
+PREFERENCES = ("/etc/apt/preferences", "/etc/apt/preferences.d")
+"""Where apt is told to prefer other packages than the newest: apt_preferences(5)."""
+USUAL_PRIORITY = 500
+"""What apt gives to a source that nothing is said of: apt_preferences(5)."""
 REPOSITORY = "nvidia.github.io/"
 """Part of every address of NVIDIA's repository of the toolkit."""
 CUDA_REPOSITORY = "developer.download.nvidia.com/compute/cuda/repos"
@@ -86,6 +90,7 @@ class Packages:
     interrupted: Fact[str]
     """What dpkg left undone when it was interrupted, in its words; absent where nothing is."""
     policy: Fact[Policy]
+    """Absent, too, where apt has nothing to choose, as the whole toolkit is here and no pin prefers another."""
     cuda_keys: Fact[Tuple[str, ...]]
     """Ids of the keys that apt trusts for NVIDIA's CUDA repository; absent where it has no such source."""
     spoilt: Fact[str]
@@ -111,18 +116,48 @@ def probe_packages(host: Host) -> Packages:
 
 def _by_apt(host: Host, manager: Fact[str]) -> Packages:
     interrupted = begin(lambda: probe_interrupted(host))
-    sources = probe_sources(host, manager.value)
-    policy = begin(lambda: _policy(host, sources))
-    keys = _cuda_keys(host, sources.value or ())
-    installed, spoilt = probe_installed(host, manager.value), probe_spoilt(host, manager.value)
+    sources, installed = probe_sources(host, manager.value), probe_installed(host, manager.value)
+    policy = begin(lambda: _policy(host, sources, installed.value or {}))
+    keys, spoilt = _cuda_keys(host, sources.value or ()), probe_spoilt(host, manager.value)
     return Packages(manager, installed, sources, interrupted(), policy(), keys, spoilt)
 
 
-def _policy(host: Host, sources: Fact[Tuple[Source, ...]]) -> Fact[Policy]:
-    """Absent where no source has NVIDIA's packages: apt, which may read all its lists for it, has nothing to choose."""
+def _policy(host: Host, sources: Fact[Tuple[Source, ...]], installed: Mapping[str, Package]) -> Fact[Policy]:
+    """Asked only where apt has something to choose: it reads all its lists for the answer."""
     if not (sources.unknown or any(REPOSITORY in source.uri for source in sources.value or ())):
         return Fact(None, sources.source)
+    if is_whole(installed) and not _prefers(host):
+        return Fact(None, PREFERENCES[1])
     return fact(host.run(POLICY, 10.0), parse_policy)
+
+
+def is_whole(installed: Mapping[str, Package]) -> bool:
+    """Returns whether all of the toolkit is installed, in one version, and nothing that it replaces."""
+    parts = [installed[name] for name in TOOLKIT if name in installed]
+    versions = {part.version for part in parts if part.version and part.whole}
+    return len(parts) == len(TOOLKIT) == len(installed) and len(versions) == 1
+
+
+def _prefers(host: Host) -> bool:
+    """Whether a pin may prefer other packages to the newest ones. What cannot be read may hold one."""
+    folder = host.list(PREFERENCES[1])
+    files = [
+        host.read(path)
+        for path in (PREFERENCES[0], *("%s/%s" % (PREFERENCES[1], name) for name in folder.text.split()))
+    ]
+    unread = any(reading.outcome not in (Outcome.OK, Outcome.ABSENT) for reading in (folder, *files))
+    return unread or any(highest_pin(reading.text) > USUAL_PRIORITY for reading in files)
+
+
+def highest_pin(text: str) -> int:
+    """Returns the highest priority that a file of apt's preferences gives, 0 where it gives none.
+
+    Package: *
+    Pin: release o=pop-os-release
+    Pin-Priority: 1001
+    """
+    pins = re.findall(r"^Pin-Priority:[ \t]*(\d{1,9})", text, re.MULTILINE | re.IGNORECASE)
+    return max(map(int, pins), default=0)
 
 
 def probe_installed(host: Host, manager: Optional[str]) -> Fact[Mapping[str, Package]]:

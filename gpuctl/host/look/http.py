@@ -1,8 +1,12 @@
-"""HTTP GET over a Unix or TCP socket, under one deadline for the whole exchange."""
+"""HTTP GET over a Unix or TCP socket, under one deadline for the whole exchange.
+
+Asked by HTTP/1.0, a server says its answer and hangs up, and cuts nothing into pieces. So no more is needed than this;
+http.client, which loads TLS and all of email, took longer than what it fetched.
+"""
 
 from __future__ import annotations
 
-import http.client
+import re
 import socket
 from contextlib import suppress
 from typing import List, Tuple
@@ -15,34 +19,49 @@ from gpuctl.host.look.unanswered import unanswered
 from gpuctl.host.look.unix import connected
 from gpuctl.host.trust import Distrusted
 
+_STATUS = rb"HTTP/1\.[01] (\d{3})(?: [^\r\n]*)?\r\n"
+_LENGTH = rb"(?im)^content-length:[ \t]*(\d{1,18})[ \t]*\r$"
+_CHUNKED = rb"(?im)^transfer-encoding:.*chunked"
+
 
 def get(endpoint: str, path: str, deadline: float) -> Reading:
     """Returns the body; `code` is 0 for HTTP 200 and the status otherwise, `detail` the reason."""
     source = http_source(endpoint, path)
     opened: List[socket.socket] = []
     try:
-        status, body = within(deadline, lambda: _exchange(endpoint, path, deadline, opened))
-    except (DeadlineExceeded, Distrusted, OSError, ValueError, http.client.HTTPException) as error:
+        status, body = parse_answer(within(deadline, lambda: _exchange(endpoint, path, deadline, opened)))
+    except (DeadlineExceeded, Distrusted, OSError, ValueError) as error:
         return unanswered(source, error, deadline)
     finally:
         for connection in opened:  # a server that says something for ever would keep the thread that listens
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
-    return Reading(source, Outcome.OK, body, 0 if status == 200 else status)
+    return Reading(source, Outcome.OK, body.decode("utf-8", "replace"), 0 if status == 200 else status)
 
 
-def _exchange(endpoint: str, path: str, timeout: float, opened: List[socket.socket]) -> Tuple[int, str]:
+def _exchange(endpoint: str, path: str, timeout: float, opened: List[socket.socket]) -> bytes:
     opened.append(_connected(endpoint, timeout))
-    connection = http.client.HTTPConnection(urlsplit(endpoint).netloc or "localhost")
-    connection.sock = opened[0]
-    try:
-        connection.request("GET", path)
-        with connection.getresponse() as response:
-            body = whole(response.read, ANSWER_LIMIT, "the answer is longer than")
-        return response.status, body.decode("utf-8", "replace")
-    finally:
-        connection.close()
-        opened[0].close()  # which http.client leaves to the response where that ends with the connection
+    with opened[0] as connection:
+        request = "GET %s HTTP/1.0\r\nHost: %s\r\n\r\n" % (path, urlsplit(endpoint).netloc or "localhost")
+        connection.sendall(request.encode("ascii"))
+        return whole(connection.recv, ANSWER_LIMIT, "the answer is longer than")
+
+
+def parse_answer(raw: bytes) -> Tuple[int, bytes]:
+    """Returns the status and the body of an answer. Raises ValueError where it is none, or not the whole.
+
+    HTTP/1.0 200 OK
+    Content-Length: 2
+
+    OK
+    """
+    head, end, body = raw.partition(b"\r\n\r\n")
+    status, length = re.match(_STATUS, head + b"\r\n"), re.search(_LENGTH, head + b"\r\n")
+    if not status or not end or re.search(_CHUNKED, head):
+        raise ValueError("the answer is no HTTP/1.0" if raw else "it closed the connection")
+    if length and len(body) < int(length[1]):
+        raise ValueError("the answer was cut off")
+    return int(status[1]), body[: int(length[1])] if length else body
 
 
 def _connected(endpoint: str, timeout: float) -> socket.socket:

@@ -29,7 +29,7 @@ _TYPES = (
     (stat.S_ISSOCK, "socket"),
 )
 # The parent's import path is handed over by hand: -I keeps the current directory, which anybody may have
-# written to, out of a process that may run as root.
+# written to, out of a process that may run as root. What -S leaves out has made that path already.
 _NVML_CHILD = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from gpuctl.host.look.nvml import main; main()"
 
 
@@ -84,7 +84,7 @@ class LocalHost:
         return _look("peer of " + endpoint, lambda: str(peer(endpoint[len("unix://") :], FILE_DEADLINE)))
 
     def nvml(self, deadline: float = 8.0) -> Reading:
-        argv = [sys.executable, "-I", "-c", _NVML_CHILD, json.dumps([os.path.abspath(p) for p in sys.path])]
+        argv = [sys.executable, "-I", "-S", "-c", _NVML_CHILD, json.dumps([os.path.abspath(p) for p in sys.path])]
         return run_program("NVML", argv, child_environment(), deadline)
 
     def env(self, name: str) -> Reading:

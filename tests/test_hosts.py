@@ -228,5 +228,5 @@ def test_any_lines_give_verdicts_errors_or_one_refusal(lines: list[bytes]) -> No
         found += list(host_verdicts([b'{"gpu": "A100"}\n', *lines], Question()))
     except NoHosts:
         pytest.fail("the first line is good")
-    assert all((one.said.verdict is None) == (one.said.error is not None) for one in found)
-    assert all(one.said.verdict in (None, *Verdict) for one in found)
+    assert all((one.kind.said.verdict is None) == (one.kind.said.error is not None) for one in found)
+    assert all(one.kind.said.verdict in (None, *Verdict) for one in found)

@@ -6,14 +6,15 @@ A row is a line of CSV, whose first line names the fields, or a line of JSON. A 
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from functools import lru_cache
 from itertools import chain
-from typing import Any, BinaryIO
+from operator import itemgetter
+from typing import Any, BinaryIO, NamedTuple
 
 from gpuctl.compat.answer.answer import brief
 from gpuctl.compat.ask.image_claims import Expression, claims_of_tag
@@ -35,6 +36,10 @@ _NOT_TOLD = re.compile(r"\[?(?:n/?a|not supported|unknown error|insufficient per
 LONGEST_LINE = 1 << 20
 """Bytes. A longer line is a bad row."""
 _REMEMBERED = 1 << 15
+_Told = tuple[Any, ...]
+"""What a row tells in each of FIELDS."""
+_Parse = Callable[[str], tuple[str | None, _Told]]
+"""Returns what a row calls its host, and what it tells. Raises ValueError, RecursionError."""
 _NAMED_AT_MOST = 50
 
 
@@ -71,14 +76,20 @@ class RowVerdict:
     error: str | None = None
 
 
-@dataclass(frozen=True)
-class HostVerdict:
-    """A row's line number, counted from 1, what it calls its host, what it says of it, and what became of it."""
+@dataclasses.dataclass(frozen=True, eq=False)
+class HostClass:
+    """Hosts whose rows say the same: what they say, and what became of it. As a key it is itself, which costs least."""
+
+    row: Row
+    said: RowVerdict
+
+
+class HostVerdict(NamedTuple):
+    """A row's line number, counted from 1, what it calls its host, and the class that it belongs to."""
 
     line: int
     host: str | None
-    row: Row
-    said: RowVerdict
+    kind: HostClass
 
 
 def lines_of(file: BinaryIO) -> Iterator[bytes]:
@@ -110,10 +121,10 @@ def host_verdicts(
     is_json = text.lstrip().startswith("{")
     rows = chain([first], filled) if is_json else filled
     parse = _json_parser(unread) if is_json else _csv_parser(text, unread)
-    # A fleet is a few kinds of host, many times over.
-    judge = lru_cache(maxsize=_REMEMBERED)(lambda row: _verdict(row, question))
+    # A fleet is a few classes of hosts, many times over.
+    classed = lru_cache(maxsize=_REMEMBERED)(lambda told: _classed(told, question))
     for number, text in rows:
-        yield _judged(number, text, parse, judge)
+        yield _judged(number, text, parse, classed)
 
 
 def _text(line: bytes) -> str | ValueError:
@@ -126,12 +137,12 @@ def _text(line: bytes) -> str | ValueError:
     return ValueError("it holds a NUL byte") if "\0" in text else text
 
 
-def _json_parser(unread: Callable[[str], object]) -> Callable[[str], dict[str, Any]]:
+def _json_parser(unread: Callable[[str], object]) -> _Parse:
     # Numbers as they are spelt: 384.130 is no 384.13.
     decode = json.JSONDecoder(parse_float=str, parse_int=str).decode
     seen = {*FIELDS, *_NAMES}
 
-    def parse(text: str) -> dict[str, Any]:
+    def parse(text: str) -> tuple[str | None, _Told]:
         values = decode(text)
         if not isinstance(values, dict):
             raise ValueError("it is no JSON object")
@@ -139,12 +150,19 @@ def _json_parser(unread: Callable[[str], object]) -> Callable[[str], dict[str, A
         for name in sorted(named.keys() - seen) if len(seen) < _NAMED_AT_MOST else ():
             seen.add(name)
             unread(name)
-        return named
+        return _host(map(named.get, _NAMES)), tuple(_hashable(named.get(name)) for name in FIELDS)
 
     return parse
 
 
-def _csv_parser(header: str, unread: Callable[[str], object]) -> Callable[[str], dict[str, str]]:
+def _hashable(value: Any) -> Any:
+    """A list as a tuple; what else has no hash is no answer in any field."""
+    if isinstance(value, list):
+        return tuple(map(_hashable, value))
+    return frozenset(value) if isinstance(value, dict) else value
+
+
+def _csv_parser(header: str, unread: Callable[[str], object]) -> _Parse:
     names = _named(tuple(name.strip().lower() for name in _cells(header)))
     if not set(names) & set(FIELDS):
         raise NoHosts(f"its first line names none of the fields {', '.join(FIELDS)}, and is no JSON object")
@@ -155,11 +173,15 @@ def _csv_parser(header: str, unread: Callable[[str], object]) -> Callable[[str],
         if name not in (*FIELDS, *_NAMES):
             unread(name)
 
-    def parse(text: str) -> dict[str, str]:
+    columns = [names.index(name) if name in names else len(names) for name in (*_NAMES, *FIELDS)]
+    hosts, fields = itemgetter(*columns[: len(_NAMES)]), itemgetter(*columns[len(_NAMES) :])
+
+    def parse(text: str) -> tuple[str | None, _Told]:
         cells = _cells(text)
         if len(cells) > len(names):
             raise ValueError(f"it has {len(cells)} cells, and the first line names {len(names)}")
-        return dict(zip(names, cells, strict=False))
+        cells += [""] * (len(names) + 1 - len(cells))  # one more for what no column tells
+        return _host(hosts(cells)), fields(cells)
 
     return parse
 
@@ -180,18 +202,14 @@ def _named(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(of_smi.get(name, name) for name in bare)
 
 
-def _judged(
-    number: int, text: str | ValueError, parse: Callable[[str], dict[str, Any]], judge: Callable[[Row], RowVerdict]
-) -> HostVerdict:
-    host, row = None, Row()
+def _judged(number: int, text: str | ValueError, parse: _Parse, classed: Callable[[_Told], HostClass]) -> HostVerdict:
     try:
         if isinstance(text, ValueError):
             raise text
-        values = parse(text)
-        host, row = _host(values), _row(values)
-        return HostVerdict(number, host, row, judge(row))
+        host, told = parse(text)
     except (ValueError, RecursionError) as error:
-        return HostVerdict(number, host, row, RowVerdict(error=_sentence(error)))
+        return HostVerdict(number, None, HostClass(Row(), RowVerdict(error=_sentence(error))))
+    return HostVerdict(number, host, classed(told))
 
 
 def _sentence(error: Exception) -> str:
@@ -200,17 +218,25 @@ def _sentence(error: Exception) -> str:
     return f"it is no JSON: {error}" if isinstance(error, json.JSONDecodeError) else str(error)
 
 
-def _host(values: dict[str, Any]) -> str | None:
-    return next((str(values[name])[:200] for name in _NAMES if values.get(name)), None)
+def _host(names: Iterable[Any]) -> str | None:
+    return next((str(name)[:200] for name in names if name), None)
 
 
-def _row(values: dict[str, Any]) -> Row:
-    told = {name: _value(name, values.get(name)) for name in FIELDS[:-1]}
-    require = values.get("require") or []
-    texts = require if isinstance(require, list) else [require]
-    if not all(isinstance(text, str) for text in texts):
+def _classed(told: _Told, common: Question) -> HostClass:
+    try:
+        row = _row(told)
+    except ValueError as error:
+        return HostClass(Row(), RowVerdict(error=str(error)))
+    return HostClass(row, _verdict(row, common))
+
+
+def _row(told: _Told) -> Row:
+    texts = {name: _value(name, value) for name, value in zip(FIELDS[:-1], told, strict=False)}
+    require = told[-1] or ()
+    required = require if isinstance(require, tuple) else (require,)
+    if not all(isinstance(text, str) for text in required):
         raise ValueError("require is neither a text nor a list of texts")
-    return Row(**told, require=tuple(texts))
+    return Row(**texts, require=required)
 
 
 def _value(name: str, value: Any) -> str:
@@ -222,7 +248,7 @@ def _value(name: str, value: Any) -> str:
 
 def _verdict(row: Row, common: Question) -> RowVerdict:
     try:
-        verdict, reason, requirement = brief(_question(row, common), _machine(row))
+        verdict, reason, requirement = brief(_question(common, row.cuda, row.image, row.require), _machine(row))
     except ValueError as error:
         return RowVerdict(error=str(error))
     return RowVerdict(
@@ -234,15 +260,16 @@ def _verdict(row: Row, common: Question) -> RowVerdict:
     )
 
 
-def _question(row: Row, common: Question) -> Question:
-    asks = (*common.asks, typed_cuda(row.cuda)) if row.cuda else common.asks
+@lru_cache(maxsize=_REMEMBERED)
+def _question(common: Question, cuda: str, image: str, require: tuple[str, ...]) -> Question:
+    asks = (*common.asks, typed_cuda(cuda)) if cuda else common.asks
     gate = common.gate or Gate()
-    typed = (*gate.typed, *(Expression("require", text) for text in row.require))
-    question = Question(asks, replace(gate, typed=typed))
-    if row.image:
-        claims = claims_of_tag(row.image)
+    typed = (*gate.typed, *(Expression("require", text) for text in require))
+    question = Question(asks, dataclasses.replace(gate, typed=typed))
+    if image:
+        claims = claims_of_tag(image)
         if claims is None:
-            raise ValueError(f"the tag of {row.image!r} does not tell its CUDA version, as those of nvidia/cuda do")
+            raise ValueError(f"the tag of {image!r} does not tell its CUDA version, as those of nvidia/cuda do")
         question = with_image(question, claims)
     if not question.anything:
         raise ValueError("it asks for nothing: give cuda, image or require")

@@ -18,6 +18,9 @@ if TYPE_CHECKING:  # each command pays only for its own rooms
     from gpuctl.facts.gather import Facts
 
 
+_LINE = json.JSONEncoder(ensure_ascii=False)
+
+
 def document(command: str, body: dict[str, Any]) -> str:
     """Returns the JSON text of one command's result, its schema first."""
     return dumps({"schema": f"gpuctl.{command}/1", **body}, indent=2)
@@ -25,7 +28,7 @@ def document(command: str, body: dict[str, Any]) -> str:
 
 def dumps(value: Any, indent: int | None = None) -> str:
     """Returns a value as JSON. Letters stay readable; what could steer a terminal is escaped, as JSON itself allows."""
-    text = json.dumps(value, indent=indent, ensure_ascii=False)
+    text = json.dumps(value, indent=indent, ensure_ascii=False) if indent else _LINE.encode(value)
     if text.replace("\n", "").isprintable():
         return text
     return "".join(one if one.isprintable() or one == "\n" else json.dumps(one)[1:-1] for one in text)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Iterable
+from functools import lru_cache
 
-from gpuctl.compat.answer.fleet_rows import HostVerdict
+from gpuctl.compat.answer.fleet_rows import HostClass, HostVerdict
 from gpuctl.model import Verdict
 from gpuctl.render.draw.text import Styled, plain
 from gpuctl.render.formats.json import dumps
@@ -22,7 +23,8 @@ def print_hosts(verdicts: Iterable[HostVerdict], json: bool) -> set[Verdict]:
     """
     counts: Counter[str] = Counter()
     for one in verdicts:
-        counts[one.said.verdict.value if one.said.verdict else BAD_ROW] += 1
+        said = one.kind.said
+        counts[said.verdict.value if said.verdict else BAD_ROW] += 1
         if json:
             sys.stdout.write(host_json(one) + "\n")
         else:
@@ -33,12 +35,15 @@ def print_hosts(verdicts: Iterable[HostVerdict], json: bool) -> set[Verdict]:
 
 def host_json(one: HostVerdict) -> str:
     """Returns a host's verdict as one line of JSON."""
-    said, row = one.said, one.row
+    return f'{{"schema": "gpuctl.check-host/1", "line": {one.line}, "host": {dumps(one.host)}, {_class_json(one.kind)}'
+
+
+@lru_cache(maxsize=1 << 15)
+def _class_json(kind: HostClass) -> str:
+    """What is the same for all hosts of a class: the rest of the object."""
+    row, said = kind.row, kind.said
     asked = {"verdict": said.requirement, "failed": said.failed} if said.requirement else None
     document = {
-        "schema": "gpuctl.check-host/1",
-        "line": one.line,
-        "host": one.host,
         "driver": row.driver or None,
         "gpu": row.gpu or row.compute_capability or None,
         "cuda": row.cuda or None,
@@ -49,12 +54,12 @@ def host_json(one: HostVerdict) -> str:
         "requirement": asked,
         "error": said.error,
     }
-    return dumps(document)
+    return dumps(document).removeprefix("{")
 
 
 def host_text(one: HostVerdict) -> Styled:
     """Returns a host's verdict as one line of text."""
-    said, row = one.said, one.row
+    row, said = one.kind.row, one.kind.said
     verdict, style = (said.verdict.value, STYLES[said.verdict]) if said.verdict else (BAD_ROW, "bold magenta")
     named = (one.host or "", row.gpu or row.compute_capability, row.driver, row.cuda or row.image)
     what = "  ".join(plain(word) for word in named if word)

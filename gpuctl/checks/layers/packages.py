@@ -106,7 +106,7 @@ def toolkit_preferred(system: System, packages: Packages) -> Judgement | None:
     """
     policy, installed = packages.policy.get(), packages.installed.get() or {}
     if policy is None and packages.manager.get() == "apt" and is_whole(installed):
-        return passed("The toolkit is installed as a whole, and apt has no other to choose", packages.installed)
+        return passed("The toolkit is installed as a whole, and apt has no other to choose", *_versions(packages))
     theirs = [offer for offer in policy.offers if _is_nvidias(offer)] if policy else []
     if not policy or not theirs or not policy.candidate:
         return None
@@ -141,12 +141,17 @@ def leftovers(system: System, packages: Packages, docker: Docker) -> Judgement |
     if not installed or not any(name in installed for name in TOOLKIT) or _has_no_gpus(docker):
         return None
     left = [name for name in REPLACED if name in installed and installed[name].version]
-    seen = [Evidence(packages.installed.source, f"{name} {one.version}") for name, one in installed.items()]
+    seen = _versions(packages)
     if not left:
         return passed("No package is left of the time before the toolkit", *seen)
     text = "Remove what the toolkit replaces; /etc/docker/daemon.json stays."
     remedy = Remedy(text, _remove(system, packages.manager.get() or "", left))
     return warned(f"{' and '.join(left)} is installed, which the toolkit has replaced.", *seen, remedy=remedy)
+
+
+def _versions(packages: Packages) -> list[Evidence]:
+    installed = packages.installed.get() or {}
+    return [Evidence(packages.installed.source, f"{name} {one.version}") for name, one in installed.items()]
 
 
 def _has_no_gpus(docker: Docker) -> bool:

@@ -279,7 +279,9 @@ ILL: Mapping[str, SnapshotHost] = {
             POLICY: policy("1.12.1-0pop1", "1.12.1-0pop1 1001 http://apt.pop-os.org/release", f"1.17.8-1 500 {NVIDIAS}")
         },
         files={
-            "/etc/apt/preferences.d/pop-default-settings": "Package: *\nPin: release o=pop-os-release\nPin-Priority: 1001\n"
+            "/etc/apt/preferences.d/pop-default-settings": (
+                "Package: *\nPin: release o=pop-os-release\nPin-Priority: 1001\n"
+            )
         },
     ),
     "packages.leftovers": v100(commands={QUERY: INSTALLED + "nvidia-docker2\t2.13.0-1\tinstall\tinstalled\n"}),

@@ -13,7 +13,7 @@ from hosts_v100 import INSTALLED, QUERY, docker, v100
 from registry import answer, listen
 
 from gpuctl.facts.gather import gather
-from gpuctl.facts.packages.packages import Offer, Package, parse_installed, parse_policy
+from gpuctl.facts.packages.packages import Offer, Package, parse_installed, parse_policy, pins_toolkit
 from gpuctl.facts.packages.sources import contradictions, parse_deb822, parse_one_line, parse_repo
 from gpuctl.host.act.download import DownloadProblem, download
 from gpuctl.provision.packages.files import show, silenced
@@ -169,3 +169,19 @@ def test_the_query_for_packages_reads_holds_and_what_is_left() -> None:
     rows = parse_installed(text + "nvidia-docker2\t2.13.0-1\tdeinstall\tconfig-files\n")
     assert rows["nvidia-container-toolkit"] == Package("1.17.8-1", held=True, whole=False)
     assert rows["nvidia-docker2"] == Package("")
+
+
+@pytest.mark.parametrize(
+    ("package", "priority", "pins"),
+    [
+        ("*", 1001, True),
+        ("libnvidia-container*", 600, True),
+        ("/nvidia/", 990, True),
+        ("nodejs", 600, False),
+        ("*", 500, False),
+        ("nvidia-container-toolkit", -1, False),
+    ],
+)
+def test_a_pin_matters_where_it_may_prefer_another_toolkit(package: str, priority: int, pins: bool) -> None:
+    text = f"Package: nodejs\nPin: release o=x\nPin-Priority: 900\n\nPackage: {package}\nPin: release o=x\n"
+    assert pins_toolkit(f"{text}Pin-Priority: {priority}\n") is pins

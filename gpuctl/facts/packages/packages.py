@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from fnmatch import fnmatchcase
 from typing import Mapping, Optional, Sequence, Tuple
 
 from gpuctl.facts.machine.system import probe_package_manager
-from gpuctl.facts.packages.sources import Source, probe_sources, probe_spoilt, without_user
+from gpuctl.facts.packages.sources import Source, probe_sources, probe_spoilt, stanzas, without_user
 from gpuctl.frozen import dataclass
 from gpuctl.host.look.deadline import begin
 from gpuctl.host.look.reading import Host, Outcome, Reading, fact
@@ -139,25 +140,33 @@ def is_whole(installed: Mapping[str, Package]) -> bool:
 
 
 def _prefers(host: Host) -> bool:
-    """Whether a pin may prefer other packages to the newest ones. What cannot be read may hold one."""
+    """Whether a pin may prefer another toolkit to the newest one. What cannot be read may hold such a pin."""
     folder = host.list(PREFERENCES[1])
-    files = [
-        host.read(path)
-        for path in (PREFERENCES[0], *("%s/%s" % (PREFERENCES[1], name) for name in folder.text.split()))
-    ]
+    paths = ["%s/%s" % (PREFERENCES[1], name) for name in folder.text.splitlines()]
+    files = [host.read(path) for path in (PREFERENCES[0], *paths)]
     unread = any(reading.outcome not in (Outcome.OK, Outcome.ABSENT) for reading in (folder, *files))
-    return unread or any(highest_pin(reading.text) > USUAL_PRIORITY for reading in files)
+    return unread or any(pins_toolkit(reading.text) for reading in files)
 
 
-def highest_pin(text: str) -> int:
-    """Returns the highest priority that a file of apt's preferences gives, 0 where it gives none.
+def pins_toolkit(text: str) -> bool:
+    """Returns whether a file of apt's preferences gives packages of the toolkit more than the usual priority.
 
     Package: *
     Pin: release o=pop-os-release
     Pin-Priority: 1001
     """
-    pins = re.findall(r"^Pin-Priority:[ \t]*(\d{1,9})", text, re.MULTILINE | re.IGNORECASE)
-    return max(map(int, pins), default=0)
+    names = [fields.get("package", "").split() for fields in stanzas(text) if _priority(fields) > USUAL_PRIORITY]
+    return any(_may_name_toolkit(pattern) for patterns in names for pattern in patterns)
+
+
+def _priority(fields: Mapping[str, str]) -> int:
+    told = re.match(r"-?\d{1,9}", fields.get("pin-priority", ""))
+    return int(told.group()) if told else 0
+
+
+def _may_name_toolkit(pattern: str) -> bool:
+    """A regular expression, or a source package, may name anything."""
+    return pattern.startswith(("/", "src:")) or any(fnmatchcase(name, pattern) for name in TOOLKIT)
 
 
 def probe_installed(host: Host, manager: Optional[str]) -> Fact[Mapping[str, Package]]:

@@ -121,12 +121,15 @@ def parse_deb822(file: str, text: str) -> Tuple[Source, ...]:
     Suites: /
     Signed-By: /etc/apt/keyrings/nvidia-container-toolkit.asc
     """
-    stanzas = (_fields(stanza) for stanza in re.split(r"\n[ \t]*\n", "\n" + text))
-    return tuple(source for fields in stanzas for source in _of_stanza(file, fields))
+    return tuple(source for fields in stanzas(text) for source in _of_stanza(file, fields))
+
+
+def stanzas(text: str) -> Iterator[Mapping[str, str]]:
+    """Yields the fields of each stanza of one of apt's files, by their names in lower case."""
+    return (_fields(stanza) for stanza in re.split(r"\n[ \t]*\n", "\n" + text))
 
 
 def _fields(stanza: str) -> Dict[str, str]:
-    """A stanza's fields by their names in lower case."""
     fields: Dict[str, List[str]] = {}
     name = ""
     for line in stanza.splitlines():

@@ -10,7 +10,6 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 
 from gpuctl.compat.knowledge.errors.codes import codes
@@ -18,6 +17,7 @@ from gpuctl.compat.knowledge.errors.failures import Family, families
 from gpuctl.diagnose.answer import Confidence, Match
 from gpuctl.diagnose.letters import cleaned, readable
 from gpuctl.diagnose.scan import Sighting, excerpt
+from gpuctl.frozen import dataclass
 from gpuctl.host.record.redact import without_secrets
 
 MOST = 3

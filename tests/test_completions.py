@@ -53,7 +53,7 @@ def test_bash_offers(line: str, offered: set[str]) -> None:
     ("line", "offered"),
     [
         ("gpuctl install-runtime --dry", ["--dry-run"]),
-        ("gpuctl data ", ["show", "use", "verify"]),
+        ("gpuctl data ", ["refresh", "show", "use", "verify"]),
         ("gpuctl data use --bun", ["--bundled"]),
         ("gpuctl install-runtime --engine ", sorted(ENGINES)),
         ("gpuctl data verify compl", ["completions/"]),

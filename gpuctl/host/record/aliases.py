@@ -80,8 +80,9 @@ _FORMS: Dict[str, Callable[[int], str]] = {
     "user": lambda n: "user-%d" % n,
     "container": lambda n: "container-%d" % n,
 }
-_ESCAPES = (("\\n", "\x01\n"), ("\\r", "\x01\r"), ("\\t", "\x01\t"))
-"""Line ends that are escaped, and what they are while words are sought: a name behind one begins there."""
+_ESCAPES = (("\\n", "\ud800\n"), ("\\r", "\ud800\r"), ("\\t", "\ud800\t"))
+"""Line ends that are escaped, and what they are while words are sought: a name behind one begins there. Half of a pair
+marks them, which no text has: an answer in protocol buffers may have any other letter before a line end."""
 
 
 class Aliases:

@@ -13,7 +13,7 @@ _gpuctl() {
         --brand|--config|--cuda|--driver|--driver-cuda|--engine|--evaluator|--file|--flavour|--format|--framework|--from|--gpu|--gpus|--hosts|--image|--key-file|--name|--only|--os|--output|--pull-timeout|--repo-url|--require|--requirements|--runtime|--runtime-path|--skip|--smi|--svg|--timeout|--version|-f|-o) COMPREPLY=(); return ;;
     esac
     case $command in
-        '') words='--version --debug -h --help doctor explain check matrix recommend image install-runtime uninstall-runtime rollback history smoke collect diff data' ;;
+        '') words='-V --version --debug -h --help doctor explain check matrix recommend image install-runtime uninstall-runtime rollback history smoke collect diff data' ;;
         'doctor') words='--only --skip --watch --from --json --format -o --output -v --verbose --strict --no-strict --fix --dry-run --yes -h --help' ;;
         'explain') words='-f --file --no-probe --list --json -v --verbose -h --help' ;;
         'check') words='--cuda --image --require --framework --requirements --hosts --smi --driver --driver-cuda --gpu --brand --evaluator --offline --from --json --format -o --output --strict --no-strict -h --help' ;;

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -13,6 +15,8 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 from simhost import Dockerd, SimHost, Toolkit, is_running, until
+
+from gpuctl.cli.frame.app import COMMANDS
 
 ROOT = Path(__file__).parents[1]
 NOBODY = 65534
@@ -164,6 +168,58 @@ def test_wrong_usage_is_one_sentence_on_stderr_and_exit_code_2(argv: tuple[str, 
     assert "Error: " in done.stderr
     assert "Traceback" not in done.stderr
     assert "\x1b" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("argv", "meant"),
+    [
+        (("dcotor",), "doctor"),
+        (("help", "chek"), "check"),
+        (("data", "vrify"), "verify"),
+        (("doctor", "--only", "drivr"), "driver"),
+        (("doctor", "--skip", "driver.nvm"), "driver.nvml"),
+        (("doctor", "--jsno"), "--json"),
+        (("explain", "no-gpu-device-drver"), "no-gpu-device-driver"),
+        (("explain", "dokcer.client"), "docker.client"),
+    ],
+    ids=" ".join,
+)
+def test_a_mistyped_word_is_told_what_it_may_have_meant(argv: tuple[str, ...], meant: str) -> None:
+    done = run(*argv)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert meant in re.split(r"Did you mean|Possible options", done.stderr)[1]
+
+
+def test_a_word_that_may_be_a_programs_own_is_a_text_to_explain() -> None:
+    assert run("explain", "--no-probe", "cuda-error").returncode == 3
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, *(f"data {own}" for own in ("show", "verify", "use", "refresh"))])
+def test_help_is_whole_at_60_columns_and_ends_with_examples(command: str) -> None:
+    narrow = {**os.environ, "COLUMNS": "60"}
+    asked, helped = run(*command.split(), "-h", env=narrow), run("help", *command.split(), env=narrow)
+    assert asked.returncode == 0
+    assert asked.stdout == helped.stdout
+    assert all(len(line) <= 60 for line in asked.stdout.splitlines())
+    assert "..." not in asked.stdout.replace("]...", "")
+    if command != "data":
+        examples = [line for line in asked.stdout.splitlines() if f"gpuctl {command}" in line.partition("$ ")[2]]
+        assert len(examples) == 2
+        assert [_usage(line) for line in examples] == [0, 0]
+
+
+def _usage(example: str) -> int:
+    """Whether the options of an example are there: with --help behind them they are read, and nothing is done."""
+    words = shlex.split(example.partition("gpuctl ")[2].replace("| gpuctl", ""))
+    return run(*words, "--help").returncode
+
+
+def test_help_of_all_says_what_each_command_does_in_a_whole_sentence() -> None:
+    done = run("help", env={**os.environ, "COLUMNS": "60"})
+    assert done.stdout == run("--help", env={**os.environ, "COLUMNS": "60"}).stdout
+    assert "..." not in done.stdout.replace("[ARGS]...", "")
+    assert all(len(line) <= 60 for line in done.stdout.splitlines())
+    assert run("-V").stdout == run("--version").stdout
 
 
 def test_version_loads_neither_rich_nor_the_docker_sdk() -> None:

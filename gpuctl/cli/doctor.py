@@ -11,6 +11,7 @@ import typer
 from gpuctl.cli.frame.asked import Asked, exit_code
 from gpuctl.cli.frame.defaults import configured
 from gpuctl.cli.frame.formats import FormatName, OutputFile, OutputFiles, deliver, outputs
+from gpuctl.cli.frame.nearest import did_you_mean
 from gpuctl.cli.frame.options import From, Json, seconds
 from gpuctl.cli.frame.snapshots import origin
 from gpuctl.model import ExitCode
@@ -111,9 +112,10 @@ def _asked(
 def _known(names: Iterable[str] | None, option: str) -> tuple[str, ...]:
     names = tuple(names or ())
     if names:
-        from gpuctl.checks import select
+        from gpuctl.checks import CHECKS, LAYERS, select
 
         unknown = next((name for name in names if not select(name)), None)
         if unknown is not None:
-            raise typer.BadParameter(f"no layer or check is called {unknown}", param_hint=option)
+            near = did_you_mean(unknown, (*LAYERS, *CHECKS))
+            raise typer.BadParameter(f"no layer or check is called {unknown}.{near}", param_hint=option)
     return names

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from io import BytesIO
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
+from gpuctl.cli.frame.nearest import did_you_mean
 from gpuctl.cli.frame.options import Json, filled
 from gpuctl.cli.frame.snapshots import host_at
 
@@ -17,6 +19,11 @@ if TYPE_CHECKING:
     from gpuctl.compat.knowledge.errors.failures import Family
     from gpuctl.diagnose.explained import Explained
     from gpuctl.host.look.reading import Host
+
+_ID = re.compile(r"[a-z0-9]+(?:[.-][a-z0-9]+)+")
+"""One word that looks like an id, and not like what a program says when it fails."""
+_MISTYPED = 0.8
+"""How like an id such a word has to be to be taken for one that was mistyped."""
 
 
 def command(
@@ -55,7 +62,13 @@ def _entries(text: list[str] | None, everything: bool) -> tuple[Family | Check, 
 
     if everything:
         return entries()
-    one = entry(text[0]) if text and len(text) == 1 else None
+    if not text or len(text) > 1:
+        return ()
+    one = entry(text[0])
+    if one is None and _ID.fullmatch(text[0]):
+        near = did_you_mean(text[0], (each.id for each in entries()), _MISTYPED)
+        if near:
+            raise typer.BadParameter(f"no failure or check has the id {text[0]}.{near}")
     return (one,) if one else ()
 
 

@@ -15,6 +15,8 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from gpuctl import __version__
+from gpuctl.cli.frame.examples import examples
+from gpuctl.cli.frame.nearest import did_you_mean
 from gpuctl.cli.frame.streams import lost_output, open_streams
 from gpuctl.cli.frame.tables import over_tables
 from gpuctl.host.act.signals import ignore_endings
@@ -43,8 +45,28 @@ WITHOUT_TABLES = ("uninstall-runtime", "rollback", "history", "collect", "data")
 """They work whatever is wrong with the tables that GPUCTL_DATA or an installation puts over gpuctl's own."""
 
 
-class Commands(TyperGroup):
+class Group(TyperGroup):
+    """Says what each of its commands does in a whole sentence, and which one a word that is none may have meant."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        rows = [(name, command.help or "") for name, command in commands if command]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name, names = args[0], self.list_commands(ctx)
+        if name not in names and not name.startswith("-"):
+            ctx.fail(f"there is no command {_plain(name)}.{did_you_mean(name, names)}")
+        return super().resolve_command(ctx, args)
+
+
+class Commands(Group):
     """Loads a command's file when it is asked for: a run pays for one command, not for all."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Takes `help COMMAND` for `COMMAND --help`."""
+        return super().parse_args(ctx, [*args[1:], "--help"] if args[:1] == ["help"] else args)
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(COMMANDS)
@@ -59,12 +81,16 @@ class Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except typer.BadParameter as error:
-            if error.message.isprintable():
-                raise
-            from gpuctl.render.draw.text import plain
-
             # It repeats what was typed, which may be another's words and must not steer a terminal.
-            raise typer.BadParameter(plain(error.message), error.ctx, error.param, error.param_hint) from None
+            raise typer.BadParameter(_plain(error.message), error.ctx, error.param, error.param_hint) from None
+
+
+def _plain(words: str) -> str:
+    if words.isprintable():
+        return words
+    from gpuctl.render.draw.text import plain
+
+    return plain(words)
 
 
 _BY_SIGNAL = 128
@@ -74,16 +100,22 @@ HELP = {"help_option_names": ["-h", "--help"]}
 
 def _only(name: str, command: Callable[..., None]) -> typer.Typer:
     only = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings=HELP)
-    only.command(name)(command if name in WITHOUT_TABLES else over_tables(command))
+    only.command(name, epilog=examples(name))(command if name in WITHOUT_TABLES else over_tables(command))
     return only
 
 
 def _with_commands(file: ModuleType) -> typer.Typer:
     group = typer.Typer(
-        help=file.HELP, no_args_is_help=True, add_completion=False, rich_markup_mode=None, context_settings=HELP
+        cls=Group,
+        help=file.HELP,
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
+        context_settings=HELP,
     )
     for command in file.commands:
-        group.command(command.__name__)(command)
+        name = command.__name__
+        group.command(name, epilog=examples(f"{file.__name__.rpartition('.')[2]} {name}"))(command)
     return group
 
 
@@ -106,12 +138,13 @@ def _say_version(asked: bool) -> None:
 
 
 @app.callback(
-    epilog="Exit codes: 0 good, 1 a problem or no, 2 wrong usage, 3 could not tell, "
+    epilog="More of a command: gpuctl help COMMAND. "
+    "Exit codes: 0 good, 1 a problem or no, 2 wrong usage, 3 could not tell, "
     "4 rolled back, 5 not rolled back, 70 a bug in gpuctl."
 )
 def common(
     version: Annotated[
-        bool, typer.Option("--version", is_eager=True, callback=_say_version, help="Print the version and stop.")
+        bool, typer.Option("-V", "--version", is_eager=True, callback=_say_version, help="Print the version and stop.")
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show a traceback when gpuctl itself fails.")] = False,
 ) -> None:

@@ -1,0 +1,29 @@
+"""What the help of each command ends with: lines that work as pasted, at most 54 columns."""
+
+EXAMPLES = {
+    "doctor": ("gpuctl doctor --only driver -v", "gpuctl doctor --fix --dry-run"),
+    "explain": ("docker logs job 2>&1 | gpuctl explain", "gpuctl explain driver.nvml"),
+    "check": (
+        "gpuctl check --image nvidia/cuda:12.4.1-base-ubi9",
+        "gpuctl check --cuda 12.4 --driver 535.54.03 --gpu A100",
+    ),
+    "matrix": ("gpuctl matrix --cuda 12.x", "gpuctl matrix --gpu V100 --csv"),
+    "recommend": ("gpuctl recommend --cuda 12.4", "gpuctl recommend --gpu A100 --gpu T4 --json"),
+    "image": ("gpuctl image --flavour base --os ubuntu", "gpuctl image --cuda 12.4 --cudnn --all"),
+    "install-runtime": ("gpuctl install-runtime --install --dry-run", "gpuctl install-runtime --engine podman"),
+    "uninstall-runtime": ("gpuctl uninstall-runtime --dry-run", "gpuctl uninstall-runtime --json"),
+    "rollback": ("gpuctl rollback --dry-run", "gpuctl rollback --json"),
+    "history": ("gpuctl history", "gpuctl history --json"),
+    "smoke": ("gpuctl smoke", "gpuctl smoke --engine podman --gpus all"),
+    "collect": ("gpuctl collect -o host.jsonl", "gpuctl collect --anonymise"),
+    "diff": ("gpuctl diff before.jsonl after.jsonl", "gpuctl diff before.jsonl after.jsonl --json"),
+    "data show": ("gpuctl data show", "gpuctl data show -v"),
+    "data verify": ("gpuctl data verify", "gpuctl data verify ./tables"),
+    "data use": ("gpuctl data use ./tables --dry-run", "gpuctl data use --bundled"),
+    "data refresh": ("gpuctl data refresh --dry-run", "gpuctl data refresh --json"),
+}
+
+
+def examples(command: str) -> str:
+    """Returns the end of a command's help, its lines kept as they are."""
+    return "\b\nExamples:\n" + "\n".join(f"  $ {line}" for line in EXAMPLES[command])

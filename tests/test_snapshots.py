@@ -181,6 +181,31 @@ def test_without_a_name_the_file_is_named_after_the_host_and_the_time(
         file.unlink()
 
 
+def test_a_snapshot_goes_through_pipes_in_both_directions() -> None:
+    from_pipe = shell("gpuctl collect -o - | gpuctl doctor --from - --json")
+    assert json.loads(from_pipe.stdout)["schema"] == "gpuctl.doctor/1"
+    assert from_pipe.stderr.startswith("Wrote to stdout: ")
+    assert int(shell("gpuctl collect -o >(wc -c >&2) >/dev/null").stderr) > 1000
+    one, other = FOLDER / "wsl2.jsonl", FOLDER / "dgx-a100.jsonl"
+    told = shell(f"gpuctl diff {one} {other}").stdout
+    assert told.startswith("1970-01-01")
+    assert shell(f"gpuctl diff {one} - <{other}").stdout == told
+    assert shell(f"gpuctl diff <(cat {one}) <(cat {other})").stdout == told
+    assert shell("gpuctl collect -o - --json").returncode == 2
+
+
+@pytest.mark.parametrize("named", ["doctor --from -", "check --cuda 12.4 --hosts -", "check --cuda 12.4 --smi -"])
+def test_a_closed_stdin_holds_nothing(named: str) -> None:
+    done = shell(f"gpuctl {named} <&-")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Error: " in done.stderr
+
+
+def shell(line: str) -> subprocess.CompletedProcess[str]:
+    script = f'set -o pipefail; gpuctl() {{ {sys.executable} -m gpuctl "$@"; }}; {line}'
+    return subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=300)
+
+
 @pytest.mark.parametrize("place", ["missing/x", "."])
 def test_where_it_cannot_be_written_nothing_is(place: str, tmp_path: Path) -> None:
     done = gpuctl("collect", "-o", tmp_path / place)

@@ -50,7 +50,9 @@ def command(
     ] = None,
     requirements: Annotated[
         str | None,
-        typer.Option("--requirements", metavar="FILE", help="A requirements or lock file.", show_default=False),
+        typer.Option(
+            "--requirements", metavar="FILE", help="A requirements or lock file, - for stdin.", show_default=False
+        ),
     ] = None,
     hosts: Annotated[
         typer.FileBinaryRead | None,

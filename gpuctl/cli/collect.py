@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import Annotated
 
@@ -20,7 +21,7 @@ def command(
             "--output",
             parser=filled,
             metavar="FILE",
-            help="The file to write, instead of one named after the host and the time.",
+            help="The file to write, - for stdout, instead of one named after the host and the time.",
             show_default=False,
         ),
     ] = None,
@@ -33,9 +34,15 @@ def command(
     from gpuctl.facts.collect import collect
     from gpuctl.host.look.local import LocalHost
     from gpuctl.host.record.archive import encode
+    from gpuctl.host.write.output import is_stdout
     from gpuctl.render.draw.progress import working
     from gpuctl.render.views.collect import collect_json, collect_text, file_name
 
+    printed = output is not None and is_stdout(output)
+    if printed and json:
+        raise typer.BadParameter("the snapshot itself is JSON lines: leave out --json, or name a file")
+    if printed and sys.stdout.isatty():
+        raise typer.BadParameter("a snapshot is no text for a terminal: name a file, or pipe it on", param_hint="-o")
     with working("Recording this host"):
         snapshot = collect(LocalHost(), __version__, time.time(), anonymise)
     path, raw = output or file_name(snapshot), encode(snapshot)
@@ -43,7 +50,7 @@ def command(
     if json:
         typer.echo(collect_json(snapshot, path, len(raw)))
     else:
-        collect_text(snapshot, path, len(raw)).show()
+        collect_text(snapshot, None if printed else path, len(raw)).show(sys.stderr if printed else sys.stdout)
 
 
 def _write(path: str, raw: bytes, is_named: bool) -> None:

@@ -11,7 +11,9 @@ from gpuctl.cli.frame.snapshots import load
 
 
 def command(
-    old: Annotated[str, typer.Argument(metavar="OLD", help="A snapshot of `gpuctl collect`.", show_default=False)],
+    old: Annotated[
+        str, typer.Argument(metavar="OLD", help="A snapshot of `gpuctl collect`, - for stdin.", show_default=False)
+    ],
     new: Annotated[str, typer.Argument(metavar="NEW", help="Another one.", show_default=False)],
     json: Json = False,
 ) -> None:

@@ -77,7 +77,7 @@ def _stream(text: list[str] | None, file: BinaryIO | None) -> BinaryIO:
         return BytesIO(" ".join(text).encode(errors="surrogateescape"))
     if file is not None:
         return file
-    if sys.stdin is None or sys.stdin.isatty():
+    if sys.stdin.isatty():
         raise typer.BadParameter("nothing to explain: give TEXT or --file FILE, or pipe a log into it")
     return sys.stdin.buffer
 

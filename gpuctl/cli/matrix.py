@@ -24,7 +24,8 @@ def command(
     json: Json = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print the grid as CSV.")] = False,
     svg: Annotated[
-        str | None, typer.Option("--svg", metavar="FILE", help="Write the grid as a picture.", show_default=False)
+        str | None,
+        typer.Option("--svg", metavar="FILE", help="Write the grid as a picture, - for stdout.", show_default=False),
     ] = None,
 ) -> None:
     """Show the table of CUDA versions, drivers and GPUs, with this host's verdict beside each."""
@@ -55,7 +56,7 @@ def command(
 
 
 def _draw(matrix: Matrix, path: str) -> None:
-    from gpuctl.host.write.output import FileProblem, NoPlaceForFile, write_whole
+    from gpuctl.host.write.output import FileProblem, NoPlaceForFile, is_stdout, write_whole
     from gpuctl.render.draw.matrix_svg import matrix_svg
     from gpuctl.render.draw.text import plain
 
@@ -66,4 +67,4 @@ def _draw(matrix: Matrix, path: str) -> None:
     except FileProblem as problem:
         typer.echo(plain(str(problem)), err=True)
         raise typer.Exit(ExitCode.PROBLEM) from None
-    typer.echo(f"Wrote {plain(path)}.")
+    typer.echo(f"Wrote {plain(path)}.", err=is_stdout(path))

@@ -46,7 +46,7 @@ From = Annotated[
         "--from",
         parser=filled,
         metavar="FILE",
-        help="A snapshot of `gpuctl collect`, instead of this host.",
+        help="A snapshot of `gpuctl collect` instead of this host, - for stdin.",
         show_default=False,
     ),
 ]

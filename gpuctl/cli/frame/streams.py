@@ -1,4 +1,4 @@
-"""stdout and stderr that hold however the caller treats them: closed, full, or a reader that goes away."""
+"""stdin, stdout and stderr that hold however the caller treats them: closed, full, or a reader that goes away."""
 
 from __future__ import annotations
 
@@ -29,7 +29,12 @@ class _Lenient(io.FileIO):
 
 
 def open_streams() -> None:
-    """Puts streams in the place of stdout and stderr that take any text, and drop what nobody takes."""
+    """Puts streams in the place of stdout and stderr that take any text, and drop what nobody takes.
+
+    Where stdin is closed there is nothing to read.
+    """
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: PTH123, SIM115
     for name in ("stdout", "stderr"):
         setattr(sys, name, _stream(getattr(sys, name)))
 

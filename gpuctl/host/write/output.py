@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import stat
+import sys
 from typing import Iterator, List, Optional
 
 from gpuctl.host.trust import distrusted, user_called
 from gpuctl.host.write.files import FileProblem, explained
 from gpuctl.host.write.replace import NEW_FILE_MODE, PERMISSIONS
 
-__all__ = ["FileProblem", "NoPlaceForFile", "write_new", "write_whole"]
+__all__ = ["FileProblem", "NoPlaceForFile", "is_stdout", "write_new", "write_whole"]
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_HANDED_OVER = re.compile(r"/(?:dev|proc/self)/fd/([0-9]{1,6})")
 _INVOKERS = ("SUDO_UID", "PKEXEC_UID")
 """Who became root to run this: root's results may lie where that user could have put them (sudo(8), pkexec(1))."""
 _INVOKER = "DOAS_USER"
@@ -33,8 +36,18 @@ def write_whole(path: str, raw: bytes, mode: Optional[int] = None, private: bool
     A new file gets `mode`; None: what the umask leaves of 0644. So does another user's, of which nothing is kept.
     `private`: nobody but its owner may read it, whatever was there.
 
+    "-" is standard output; a descriptor that the shell hands over, /dev/fd/63, is written to as it is.
+
     Raises NoPlaceForFile or another FileProblem, and leaves what was there untouched.
     """
+    if is_stdout(path):
+        sys.stdout.buffer.write(raw)
+        return
+    handed_over = _HANDED_OVER.fullmatch(path)
+    if handed_over:
+        with explained("write", path), open(os.dup(int(handed_over[1])), "wb") as file:
+            file.write(raw)
+        return
     with explained("write", path), _folder(path) as folder:
         kept = _permissions(path)
         mode = 0o600 if private else mode if kept is None else kept
@@ -45,6 +58,11 @@ def write_whole(path: str, raw: bytes, mode: Optional[int] = None, private: bool
         except BaseException:
             os.unlink(temporary, dir_fd=folder)
             raise
+
+
+def is_stdout(path: str) -> bool:
+    """Returns whether a path that a person named for a result means standard output."""
+    return path in ("-", "/dev/stdout")
 
 
 def write_new(path: str, raw: bytes) -> None:

@@ -35,10 +35,10 @@ def collect_json(snapshot: Snapshot, path: str, size: int) -> str:
     return document("collect", body)
 
 
-def collect_text(snapshot: Snapshot, path: str, size: int) -> Styled:
-    """Returns what was recorded as lines, and what to do with it."""
+def collect_text(snapshot: Snapshot, path: str | None, size: int) -> Styled:
+    """Returns what was recorded as lines, and what to do with it. `path` is None where it went to stdout."""
     found = sum(reading.outcome is Outcome.OK for reading in snapshot.readings.values())
-    text = Styled(f"Wrote {plain(path)}", "bold").append(f": {size / 1000:.0f} kB, {found} readings.\n")
+    text = Styled(f"Wrote {plain(path or 'to stdout')}", "bold").append(f": {size / 1000:.0f} kB, {found} readings.\n")
     if snapshot.redacted:
         text.append("Redacted:\n").append("".join(f"  {plain(one)}\n" for one in snapshot.redacted), "dim")
     if snapshot.left_out:
@@ -46,6 +46,8 @@ def collect_text(snapshot: Snapshot, path: str, size: int) -> Styled:
         text.append("".join(f"  {plain(one)}\n" for one in snapshot.left_out), "dim")
     if not snapshot.anonymised:
         text.append("It names this host, its addresses and its GPUs; --anonymise replaces those.\n", "dim")
+    if path is None:
+        return text
     text.append(f"To see all of it: {command('zcat', *operands(path))}. To diagnose it: ")
     return text.append(f"{command('gpuctl', 'doctor', '--from', path)}\n", "cyan")
 

@@ -10,11 +10,11 @@ _gpuctl() {
         --evaluator) mapfile -t COMPREPLY < <(compgen -W 'libnvidia-container go' -- "$cur"); return ;;
         --flavour) mapfile -t COMPREPLY < <(compgen -W 'base runtime devel' -- "$cur"); return ;;
         --engine) mapfile -t COMPREPLY < <(compgen -W 'docker containerd crio podman' -- "$cur"); return ;;
-        --brand|--config|--cuda|--driver|--driver-cuda|--engine|--evaluator|--file|--flavour|--format|--framework|--from|--gpu|--gpus|--hosts|--image|--key-file|--name|--only|--os|--output|--pull-timeout|--repo-url|--require|--requirements|--runtime|--runtime-path|--skip|--smi|--svg|--timeout|--version|-f|-o) COMPREPLY=(); return ;;
+        --brand|--config|--cuda|--driver|--driver-cuda|--engine|--evaluator|--file|--flavour|--format|--framework|--from|--gpu|--gpus|--hosts|--image|--key-file|--name|--only|--os|--output|--pull-timeout|--repo-url|--require|--requirements|--runtime|--runtime-path|--skip|--smi|--svg|--timeout|--until-ready|--version|-f|-o) COMPREPLY=(); return ;;
     esac
     case $command in
         '') words='-V --version --debug -h --help doctor explain check matrix recommend image install-runtime uninstall-runtime rollback history smoke collect diff data' ;;
-        'doctor') words='--only --skip --watch --from --json --format -o --output -v --verbose --strict --no-strict --fix --dry-run --yes -h --help' ;;
+        'doctor') words='--only --skip --watch --from --json --format -o --output -v --verbose -q --quiet --until-ready --strict --no-strict --fix --dry-run --yes -h --help' ;;
         'explain') words='-f --file --no-probe --list --json -v --verbose -h --help' ;;
         'check') words='--cuda --image --require --framework --requirements --hosts --smi --driver --driver-cuda --gpu --brand --evaluator --offline --from --json --format -o --output --strict --no-strict -h --help' ;;
         'matrix') words='--driver --gpu --cuda --from --json --csv --svg -h --help' ;;

@@ -25,6 +25,8 @@ complete -c gpuctl -n '__fish_seen_subcommand_from doctor' -l json -d 'Print JSO
 complete -c gpuctl -n '__fish_seen_subcommand_from doctor' -l format -x -a 'text json junit prometheus nagios markdown' -d 'What to print, instead of text'
 complete -c gpuctl -n '__fish_seen_subcommand_from doctor' -s o -l output -x -d 'Write a file besides, whole or not at all; repeatable'
 complete -c gpuctl -n '__fish_seen_subcommand_from doctor' -s v -l verbose -d 'Show every check, with its evidence'
+complete -c gpuctl -n '__fish_seen_subcommand_from doctor' -s q -l quiet -d 'Print only what is wrong, if anything is'
+complete -c gpuctl -n '__fish_seen_subcommand_from doctor' -l until-ready -x -d 'Look again until nothing is wrong, for so long at most'
 complete -c gpuctl -n '__fish_seen_subcommand_from doctor' -l strict -l no-strict -d 'Warnings and unknowns exit with 1'
 complete -c gpuctl -n '__fish_seen_subcommand_from doctor' -l fix -d 'Mend what can be undone, then look again'
 complete -c gpuctl -n '__fish_seen_subcommand_from doctor' -l dry-run -d 'With --fix print what would be done'

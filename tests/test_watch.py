@@ -169,3 +169,20 @@ def test_what_takes_long_to_look_up_is_looked_up_less_often() -> None:
     assert again[System] is looks[System]
     time.sleep(0.01)
     assert looks[System].due < time.monotonic() + REST * took
+
+
+def test_a_script_waits_until_the_host_is_ready_and_goes_on_at_once(sim_host: Callable[..., SimHost]) -> None:
+    sim = sim_host("v100")
+    modules = (sim.root / "proc/modules").read_text()
+    without_uvm(sim)
+    waiting = [sys.executable, "-m", "gpuctl", "doctor", "--only", "kernel", "-q", "--strict", "--until-ready"]
+    ended = sim.popen([*waiting, "0.1"], stdout=subprocess.PIPE, text=True)
+    told, _ = ended.communicate(timeout=PATIENCE)
+    assert ended.returncode == 1
+    assert told.startswith("WARN") and told.count("WARN") == 1
+    process = sim.popen([*waiting, "600"], stdout=subprocess.PIPE, text=True)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(4)
+    (sim.root / "proc/modules").write_text(modules)
+    assert process.communicate(timeout=PATIENCE) == ("", None)
+    assert process.returncode == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +11,7 @@ import typer
 
 from gpuctl.cli.frame.asked import Asked, exit_code
 from gpuctl.cli.frame.defaults import configured
-from gpuctl.cli.frame.formats import FormatName, OutputFile, OutputFiles, deliver, outputs
+from gpuctl.cli.frame.formats import FormatName, OutputFiles, Outputs, deliver, outputs
 from gpuctl.cli.frame.nearest import did_you_mean
 from gpuctl.cli.frame.options import From, Json, seconds
 from gpuctl.cli.frame.snapshots import origin
@@ -19,10 +20,12 @@ from gpuctl.render.formats.formats import Format
 
 if TYPE_CHECKING:
     from gpuctl.facts.gather import Facts
-    from gpuctl.model import Report
+    from gpuctl.model import Defaults, Report
 
 BETWEEN_LOOKS = 10.0
 """Seconds."""
+BETWEEN_TRIES = 2.0
+"""Seconds between two looks of --until-ready: a script waits for it, and a look costs half a second."""
 
 
 def command(
@@ -44,6 +47,17 @@ def command(
     format: FormatName = None,
     output: OutputFiles = None,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Show every check, with its evidence.")] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print only what is wrong, if anything is.")] = False,
+    until_ready: Annotated[
+        float | None,
+        typer.Option(
+            "--until-ready",
+            parser=seconds,
+            metavar="SECONDS",
+            help="Look again until nothing is wrong, for so long at most.",
+            show_default=False,
+        ),
+    ] = None,
     strict: Annotated[
         bool | None,
         typer.Option("--strict/--no-strict", help="Warnings and unknowns exit with 1.", show_default=False),
@@ -53,7 +67,13 @@ def command(
     yes: Annotated[bool, typer.Option("--yes", help="With --fix: do not ask about new containers.")] = False,
 ) -> None:
     """Say what keeps GPU containers from running on this host, and which command mends it."""
-    asked = _asked(only, skip, json, format, output, verbose, strict)
+    defaults = configured()
+    told = outputs(format, json, output, Format.TEXT.value if quiet else defaults.format)
+    asked = _asked(defaults, only, skip, told, verbose, quiet, strict)
+    if quiet and (verbose or watch or fix or asked.outputs.shown is not Format.TEXT):
+        raise typer.BadParameter("-q is for the text of one look: -v, --watch, --fix and formats do not go with it")
+    if until_ready is not None and (watch or fix or snapshot is not None):
+        raise typer.BadParameter("--until-ready looks at this host: --watch, --fix and --from do not go with it")
     if watch:
         if snapshot is not None:
             raise typer.BadParameter("nothing changes in a snapshot: --watch and --from exclude each other")
@@ -68,9 +88,19 @@ def command(
         raise typer.BadParameter("--dry-run and --yes go with --fix", param_hint="--fix")
     if fix:
         raise typer.Exit(_fix(asked, snapshot, dry_run, yes))
-    facts = asked.look(snapshot)
+    facts = asked.look(snapshot) if until_ready is None else _ready_facts(asked, until_ready)
     report = asked.judge(facts)
     raise typer.Exit(deliver(asked.outputs, asked.render(report, facts, origin(snapshot)), asked.code(report)))
+
+
+def _ready_facts(asked: Asked, longest: float) -> Facts:
+    """Returns the facts of the first look that finds nothing wrong, else of the last one within `longest` seconds."""
+    end = time.monotonic() + longest
+    facts = asked.look(None)
+    while exit_code(asked.judge(facts), asked.strict) and time.monotonic() < end:
+        time.sleep(min(BETWEEN_TRIES, max(0.0, end - time.monotonic())))
+        facts = asked.look(None)
+    return facts
 
 
 def _fix(asked: Asked, snapshot: str | None, dry_run: bool, yes: bool) -> int:
@@ -91,20 +121,20 @@ def _fix(asked: Asked, snapshot: str | None, dry_run: bool, yes: bool) -> int:
 
 
 def _asked(
+    defaults: Defaults,
     only: list[str] | None,
     skip: list[str] | None,
-    json: bool,
-    format: Format | None,
-    output: list[OutputFile] | None,
+    outputs: Outputs,
     verbose: bool,
+    quiet: bool,
     strict: bool | None,
 ) -> Asked:
-    defaults = configured()
     return Asked(
         _known(defaults.only if only is None else only, "--only"),
         _known(defaults.skip if skip is None else skip, "--skip"),
-        outputs(format, json, output, defaults.format),
+        outputs,
         verbose,
+        quiet,
         bool(defaults.strict) if strict is None else strict,
     )
 

@@ -24,6 +24,7 @@ class Asked:
     skip: tuple[str, ...]
     outputs: Outputs
     verbose: bool
+    quiet: bool
     strict: bool
 
     @property
@@ -61,7 +62,13 @@ class Asked:
 
     def render(self, report: Report, facts: Facts, origin: str = "") -> Callable[[Format], Styled]:
         """Returns what gives the report in a format. `origin`: the host and day of a snapshot."""
-        return lambda format: report_in(format, report, facts, self.verbose, self.strict, origin)
+        from gpuctl.render.views.doctor import wrong_text
+
+        return lambda format: (
+            wrong_text(report)
+            if self.quiet and format is Format.TEXT
+            else report_in(format, report, facts, self.verbose, self.strict, origin)
+        )
 
     def code(self, report: Report) -> int:
         """Returns the exit code, which is Nagios' where its format is printed."""

@@ -50,6 +50,15 @@ def report_text(report: Report, facts: Facts, verbose: bool, origin: str = "", f
     )
 
 
+def wrong_text(report: Report) -> Styled:
+    """Returns what is wrong and not waived, and nothing where nothing is."""
+    text = Styled()
+    for finding in report.findings:
+        if finding.status in _LOUD and finding.waived is None:
+            text.append(_finding(finding, verbose=False))
+    return text
+
+
 def _finding(finding: Finding, verbose: bool) -> Styled:
     mark, style = MARKS[finding.status]
     counts = finding.status in _LOUD and finding.waived is None
@@ -69,15 +78,16 @@ def _finding(finding: Finding, verbose: bool) -> Styled:
 
 
 def _layers(report: Report, facts: Facts) -> Styled:
-    """The layers, each with the worst of what was found in it and is not waived; the engine's by the engine's name."""
+    """The layers in which something is wrong, each with the worst that is not waived; the engine's by its name."""
     line, engine = Styled(), engine_here(facts)
     for layer in LAYERS:
-        statuses = [finding.status for finding in report.findings if finding.layer == layer and not finding.waived]
-        told = [status for status in statuses if status is not Status.SKIP] or statuses
-        if told:
+        found = [one.status for one in report.findings if one.layer == layer and not one.waived and one.status in _LOUD]
+        if found:
             name = title_of(engine, facts) if layer == "docker" and engine not in ("", "docker") else layer
-            line.append(f"{name} ").append(*MARKS[min(told, key=list(Status).index)]).append("   ")
-    return line.append("\n")
+            line.append("   " if line.plain else "").append(f"{name} ").append(
+                *MARKS[min(found, key=list(Status).index)]
+            )
+    return line.append("\n") if line.plain else line
 
 
 def _closing(report: Report, verbose: bool) -> Styled:

@@ -69,7 +69,11 @@ def outputs(format: Format | None, json: bool, files: list[OutputFile] | None, d
 def deliver(wanted: Outputs, render: Callable[[Format], Styled], code: int) -> int:
     """Writes the files, prints the result, and returns the exit code: that of the result, or that a file is missing."""
     whole = write_files(wanted.files, render)
-    render(wanted.shown).show()
+    result = render(wanted.shown)
+    if wanted.shown is Format.TEXT:
+        result.show()
+    else:
+        typer.echo(result.plain, nl=False)
     return code if whole else code or ExitCode.UNDETERMINED
 
 

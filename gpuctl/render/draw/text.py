@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
 from gpuctl.model import Disturbs, Remedy
@@ -11,42 +14,110 @@ from gpuctl.model import Disturbs, Remedy
 if TYPE_CHECKING:
     from rich.text import Text
 
-WIDTH = 100
-"""The columns that text which is laid out by gpuctl may take."""
+NARROWEST = 60
+"""The fewest columns to which text is folded: in fewer it would be a column of words."""
+_HEAD = re.compile(r" *(?:\S{1,13}  +)?")
+"""By what further lines are indented: a line's own indentation, and the word in front of it that stands in a column."""
 
 
 class Styled:
-    """Text in pieces, each with a Rich style. Rich itself is loaded only when a terminal will show the styles."""
+    """Text in pieces, each with a Rich style. Rich itself is loaded only when a terminal will show the styles.
 
-    def __init__(self, text: str = "", style: str = "") -> None:
-        self._pieces: list[tuple[str, str]] = [(text, style)] if text else []
+    `whole`: the lines of the piece are to be copied, and are folded at no width.
+    """
 
-    def append(self, text: str | Styled, style: str = "") -> Styled:
+    def __init__(self, text: str = "", style: str = "", whole: bool = False) -> None:
+        self._pieces: list[tuple[str, str, bool]] = [(text, style, whole)] if text else []
+
+    def append(self, text: str | Styled, style: str = "", whole: bool = False) -> Styled:
         """Adds a piece, or all pieces of another text. Returns itself."""
-        self._pieces += text._pieces if isinstance(text, Styled) else [(text, style)]
+        self._pieces += text._pieces if isinstance(text, Styled) else [(text, style, whole)]
         return self
 
     @property
     def plain(self) -> str:
         """The text without its styles."""
-        return "".join(text for text, _ in self._pieces)
+        return "".join(text for text, _, _ in self._pieces)
 
     def show(self, file: TextIO | None = None) -> None:
-        """Writes the text to stdout, or to `file`: in colour where that is welcome."""
+        """Writes the text to stdout, or to `file`: folded at the terminal's width, in colour where that is welcome."""
         file = file or sys.stdout
-        if not in_colour(file) or not any(style for _, style in self._pieces):
-            file.write(self.plain)
+        columns = _columns(file)
+        shown = self.folded(max(columns, NARROWEST)) if columns else self
+        if not in_colour(file) or not any(style for _, style, _ in self._pieces):
+            file.write(shown.plain)
             return
         from rich.console import Console
 
         console = Console(file=file, markup=False, highlight=False, emoji=False, soft_wrap=True)
-        console.print(self.rich(), end="")
+        console.print(shown.rich(), end="")
+
+    def folded(self, width: int) -> Styled:
+        """Returns the text in lines of at most `width` characters, where words allow it and it is not to be copied."""
+        folded, start, done = Styled(), 0, 0
+        folds = list(_folds(self.plain, width, self._whole_lines()))
+        for text, style, whole in self._pieces:
+            while folds and folds[0].start < start + len(text):
+                fold = folds.pop(0)
+                folded.append(text[max(done - start, 0) : fold.start - start], style, whole)
+                folded.append("\n" + " " * fold.indent)
+                done = fold.end
+            folded.append(text[max(done - start, 0) :], style, whole)
+            start += len(text)
+        return folded
+
+    def _whole_lines(self) -> set[int]:
+        """The numbers of the lines in which something is to be copied."""
+        numbers, line = set(), 0
+        for text, _, whole in self._pieces:
+            newlines = text.count("\n")
+            if whole:
+                numbers |= set(range(line, line + newlines + 1 - text.endswith("\n")))
+            line += newlines
+        return numbers
 
     def rich(self) -> Text:
         """Returns the text as Rich has it."""
         from rich.text import Text
 
-        return Text.assemble(*self._pieces)
+        return Text.assemble(*((text, style) for text, style, _ in self._pieces))
+
+
+@dataclass(frozen=True)
+class _Fold:
+    """The blanks, from offset to offset, that a new line indented by so much takes the place of."""
+
+    start: int
+    end: int
+    indent: int
+
+
+def _folds(text: str, width: int, whole: set[int]) -> Iterator[_Fold]:
+    start = 0
+    for number, line in enumerate(text.split("\n")):
+        if len(line.rstrip()) > width and number not in whole:
+            for fold in _folds_of(line, width):
+                yield _Fold(start + fold.start, start + fold.end, fold.indent)
+        start += len(line) + 1
+
+
+def _folds_of(line: str, width: int) -> Iterator[_Fold]:
+    head = _HEAD.match(line)
+    indent = head.end() if head else 0
+    begun, room, last = 0, width, None
+    for blanks in re.finditer(" +(?=[^ ])|$", line):
+        if blanks.start() - begun > room and last is not None:
+            yield _Fold(last.start(), last.end(), indent)
+            begun, room = last.end(), width - indent
+        last = blanks if blanks.start() > indent else None
+
+
+def _columns(file: TextIO) -> int:
+    """The columns that COLUMNS names, or those of the terminal that shows the file; 0: lines may have any length."""
+    named = os.environ.get("COLUMNS", "")
+    if named.isdecimal() and int(named):
+        return int(named)
+    return os.get_terminal_size(file.fileno()).columns if file.isatty() else 0
 
 
 def in_colour(file: TextIO) -> bool:
@@ -59,13 +130,6 @@ def plain(text: str) -> str:
     return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
 
-def wrapped(text: str, indent: str) -> str:
-    """Returns text as lines of at most WIDTH characters with a newline behind each, the second and later indented."""
-    from textwrap import fill
-
-    return fill(text, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False) + "\n"
-
-
 def remedy_lines(remedy: Remedy, indent: str, verbose: bool = False) -> Styled:
     """Returns a remedy as lines: the sentence with what it disturbs, then the commands to copy.
 
@@ -74,8 +138,8 @@ def remedy_lines(remedy: Remedy, indent: str, verbose: bool = False) -> Styled:
     disturbs = "" if remedy.disturbs is Disturbs.NOTHING else f" (disturbs {remedy.disturbs.value})"
     lines = Styled(f"{indent}{plain(remedy.text)}{disturbs}\n", "dim") if remedy.text else Styled()
     for command in remedy.commands:
-        lines.append(f"{indent}$ ", "dim").append(f"{command}\n", "cyan")
+        lines.append(f"{indent}$ ", "dim").append(f"{command}\n", "cyan", whole=True)
     if verbose and remedy.by_hand:
         lines.append(f"{indent}or by hand:\n", "dim")
-        lines.append("".join(f"{indent}$ {command}\n" for command in remedy.by_hand), "dim")
+        lines.append("".join(f"{indent}$ {command}\n" for command in remedy.by_hand), "dim", whole=True)
     return lines

@@ -59,7 +59,7 @@ def diff_text(diff: str) -> Styled:
     text = Styled()
     for line in diff.removesuffix("\n").split("\n") if diff else ():
         words = "\t".join(map(plain, line.removesuffix("\r").split("\t")))
-        text.append(f"{words}\n", _DIFF_STYLES.get(line[:1], "dim"))
+        text.append(f"{words}\n", _DIFF_STYLES.get(line[:1], "dim"), whole=True)
     return text
 
 

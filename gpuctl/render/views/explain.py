@@ -10,7 +10,7 @@ from gpuctl.compat.knowledge.errors.failures import Family
 from gpuctl.diagnose.answer import COLLECT, Confidence, Match
 from gpuctl.diagnose.entries import documentation
 from gpuctl.model import Remedy
-from gpuctl.render.draw.text import Styled, plain, remedy_lines, wrapped
+from gpuctl.render.draw.text import Styled, plain, remedy_lines
 from gpuctl.render.formats.json import as_json, document
 
 SHOWN = 3
@@ -84,7 +84,7 @@ def _apart(family: Family) -> Styled:
 
 
 def _indented(text: str) -> str:
-    return wrapped(f"{_INDENT}{text}", _INDENT)
+    return f"{_INDENT}{' '.join(text.split())}\n"
 
 
 def matches_json(found: tuple[Match, ...], probed: bool) -> str:

@@ -8,7 +8,7 @@ from gpuctl.compat.answer.tags import Image, ImageList, Wanted, image_flavours, 
 from gpuctl.compat.ask.question import Machine
 from gpuctl.compat.knowledge.images import REPOSITORY, CudaImages, last_official_list
 from gpuctl.model import Verdict
-from gpuctl.render.draw.text import Styled, plain, wrapped
+from gpuctl.render.draw.text import Styled, plain
 from gpuctl.render.formats.json import document
 from gpuctl.render.views.check import STYLES
 
@@ -27,9 +27,9 @@ def image_text(found: ImageList, wanted: Wanted, machine: Machine) -> Styled:
         return text
     text.append("\n")
     for flavour in image_flavours():
-        lines = wrapped(f"{flavour.flavour:<8} {flavour.contains}. {flavour.take_it}.", " " * 9)
+        lines = f"{flavour.flavour:<7}  {flavour.contains}. {flavour.take_it}.\n"
         text.append(lines[:8], "bold").append(lines[8:])
-    return text.append("\n").append(_others(machine)).append(wrapped(NO_LATEST, ""), "dim")
+    return text.append("\n").append(_others(machine)).append(f"{NO_LATEST}\n", "dim")
 
 
 def _heading(wanted: Wanted, machine: Machine) -> str:
@@ -98,7 +98,7 @@ def _others(machine: Machine) -> Styled:
         verdict = image_verdict(other.cuda, machine) if other.cuda else None
         judged = f" CUDA {other.cuda}: {verdict.value} here." if verdict else ""
         caveat = f"; {other.caveat}" if other.caveat else ""
-        lines = wrapped(f"  {other.image}: {other.fits}{caveat}.{judged}", "    ")
+        lines = f"  {other.image}: {other.fits}{caveat}.{judged}\n"
         name = len(other.image) + 2
         text.append(lines[:name], "bold").append(lines[name:])
     return text

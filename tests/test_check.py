@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -174,3 +175,19 @@ def test_an_image_is_read_from_its_registry_and_not_pulled(tmp_path: Path) -> No
         assert said["asked"][0]["source"] == f"the registry {address}"
         missing = answer("--image", f"{address}/team/app:2", *A100)
     assert (missing["verdict"], missing["reasons"][0]["id"]) == ("unknown", "image.unreadable")
+
+
+def test_every_cuda_version_that_is_named_is_judged() -> None:
+    elsewhere = ("--driver", "535.54.03", "--gpu", "A100")
+    for asked in (("--cuda", "12.2", "--cuda", "13.0"), ("--cuda", "12.2,13.0")):
+        done = check(*asked, *elsewhere)
+        assert done.returncode == 1
+        assert "CUDA 12.2" in done.stdout and "CUDA 13.0" in done.stdout
+    assert check("--cuda", "12.2,11.8", *elsewhere).returncode == 0
+
+
+def test_a_branch_is_no_driver_and_one_of_its_releases_is_named() -> None:
+    done = check("--cuda", "11.4", "--driver", "470", "--gpu", "A100")
+    assert (done.returncode, done.stdout) == (2, "")
+    (release,) = re.findall(r"470\.[0-9.]*[0-9]", done.stderr)
+    assert check("--cuda", "11.4", "--driver", release, "--gpu", "A100").returncode == 0

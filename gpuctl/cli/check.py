@@ -34,7 +34,8 @@ CODES = {
 
 def command(
     cuda: Annotated[
-        str | None, typer.Option("--cuda", metavar="X.Y", help="The CUDA version to run.", show_default=False)
+        list[str] | None,
+        typer.Option("--cuda", metavar="X.Y", help="A CUDA version to run; repeatable.", show_default=False),
     ] = None,
     image: Annotated[
         str | None,
@@ -91,7 +92,7 @@ def command(
     try:
         described = _described(driver, gpu or [], brand, driver_cuda, smi)
         files = () if requirements is None else pinned(requirements, snapshot)
-        question = asked_question(cuda, require or [], framework or [], files, evaluator)
+        question = asked_question(cuda or [], require or [], framework or [], files, evaluator)
         if hosts is not None and snapshot is not None:
             raise ValueError("--hosts describes the hosts: --from does not go with it")
         # A snapshot asks no registry: whose credentials would it be asked with?

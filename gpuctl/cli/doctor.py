@@ -35,7 +35,9 @@ def command(
     ] = None,
     only: Annotated[
         list[str] | None,
-        typer.Option("--only", metavar="LAYER|ID", help="Show a layer or a check; repeatable.", show_default=False),
+        typer.Option(
+            "--only", metavar="LAYER|ID", help="Show a layer or a check, or a,b; repeatable.", show_default=False
+        ),
     ] = None,
     skip: Annotated[
         list[str] | None,
@@ -140,7 +142,7 @@ def _asked(
 
 
 def _known(names: Iterable[str] | None, option: str) -> tuple[str, ...]:
-    names = tuple(names or ())
+    names = tuple(name.strip() for typed in names or () for name in typed.split(","))
     if names:
         from gpuctl.checks import CHECKS, LAYERS, select
 

@@ -24,13 +24,15 @@ class Evaluator(str, Enum):
 
 
 def asked_question(
-    cuda: str | None, require: list[str], framework: list[str], files: tuple[Ask, ...], evaluator: Evaluator
+    cuda: list[str], require: list[str], framework: list[str], files: tuple[Ask, ...], evaluator: Evaluator
 ) -> Question:
     """Returns what the options ask. Raises ValueError, a sentence, for what cannot be asked."""
     from gpuctl.compat.ask.question import Question, typed_cuda
 
-    check_cuda_option(cuda)
-    asks = [] if cuda is None else [typed_cuda(cuda)]
+    versions = [version for typed in cuda for version in typed.split(",")]
+    for version in versions:
+        check_cuda_option(version)
+    asks = [typed_cuda(version) for version in versions]
     if framework:
         from gpuctl.compat.ask.frameworks import asks_or_unknown
 

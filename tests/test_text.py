@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -35,7 +36,8 @@ def told(*argv: str, columns: int | None = None) -> str:
 
 
 def _may_be_long(line: str) -> bool:
-    return line.lstrip().startswith("$ ") or " " not in line.strip()  # a command, or one word such as an address
+    """Whether it is a command, or has no blank to fold at: one word such as an address, and what stands before it."""
+    return line.lstrip().startswith("$ ") or re.fullmatch(r" *(\S{1,13}  +)?\S+", line) is not None
 
 
 @pytest.mark.parametrize("argv", TOLD, ids=lambda argv: Path(argv[-1]).stem)

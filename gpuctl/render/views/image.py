@@ -65,7 +65,9 @@ def _state(row: CudaImages) -> str:
     """The state as of its day; what NVIDIA planned is told as a plan."""
     if row.status == "delisted":
         return f"gone or due to be (delisted after {row.as_of})"
-    planned = f", deletion planned for {row.deletion_planned}" if row.deletion_planned else ""
+    is_past = row.deletion_planned is not None and row.deletion_planned <= row.as_of
+    tense = "deletion was" if is_past else "deletion"
+    planned = f", {tense} planned for {row.deletion_planned}" if row.deletion_planned else ""
     return f"{row.status} {row.as_of}{planned}"
 
 

@@ -12,7 +12,7 @@ from gpuctl.model import Verdict
 from gpuctl.render.draw.text import Styled, plain
 from gpuctl.render.views.check import STYLES
 
-_LEFT, _DRIVER = 7, 15
+_LEFT, _DRIVER = 7, 13
 """The columns that a CUDA version and its driver range take."""
 _LEAST = 5
 """The columns that an architecture takes at least."""
@@ -46,7 +46,7 @@ yes runs   ~ runs with limits   pkg runs with the cuda-compat package   - does n
 
 
 def matrix_text(matrix: Matrix, mark_driver: bool) -> Styled:
-    """Returns the table: with a column for each architecture at most 100 columns wide.
+    """Returns the table: with a column for each architecture at most 80 wide, and 14 more for a host's verdicts.
 
     The cells say from which driver on, or with `mark_driver` what the driver in question makes of each. Where the
     matrix is for GPUs that are named, each of these has a column instead.
@@ -158,7 +158,7 @@ def _line(rows: Sequence[MatrixRow], cells: Mapping[str, tuple[str, str]], matri
 
 def _ends(table: Table, matrix: Matrix) -> Styled:
     """Two lines: the first and the last branch of the driver that drive each column's GPUs."""
-    first, last = f"{'Driver branches from':<{_LEFT + _DRIVER}}", f"{'to':<{_LEFT + _DRIVER}}"
+    first, last = f"{'Branches from':<{_LEFT + _DRIVER}}", f"{'to':<{_LEFT + _DRIVER}}"
     for head, cells in columns(matrix.cells).items():
         known = [architectures().get(capability) for cell in cells for capability in cell.compute_capabilities]
         begins = [row.first_driver_branch for row in known if row and row.first_driver_branch]

@@ -13,6 +13,7 @@ import typer
 from gpuctl.cli.frame.nearest import did_you_mean
 from gpuctl.cli.frame.options import Json, filled
 from gpuctl.cli.frame.snapshots import host_at
+from gpuctl.cli.frame.streams import nobody_writes
 
 if TYPE_CHECKING:
     from gpuctl.checks.engine import Check
@@ -77,7 +78,7 @@ def _stream(text: list[str] | None, file: BinaryIO | None) -> BinaryIO:
         return BytesIO(" ".join(text).encode(errors="surrogateescape"))
     if file is not None:
         return file
-    if sys.stdin.isatty():
+    if nobody_writes():
         raise typer.BadParameter("nothing to explain: give TEXT or --file FILE, or pipe a log into it")
     return sys.stdin.buffer
 

@@ -39,6 +39,11 @@ def open_streams() -> None:
         setattr(sys, name, _stream(getattr(sys, name)))
 
 
+def nobody_writes() -> bool:
+    """Returns whether stdin is no file and no pipe that a caller gave: it is a terminal, or was closed."""
+    return sys.stdin.isatty() or sys.stdin.name == os.devnull
+
+
 def reader_gone() -> bool:
     """Returns whether nobody will read what is written to stdout: the reader of its pipe has gone away."""
     watched = select.poll()

@@ -1,11 +1,10 @@
-"""The oldest Python that there is on this machine of those that the travelling part of gpuctl runs on."""
+"""The oldest Python that there is on this machine of those that gpuctl, or the travelling part of it, runs on."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +12,6 @@ from realhost.roots import Recipe, build_root
 
 DEBIAN_11 = Recipe("bullseye", ("python3",), like="bullseye")
 _LIBRARIES = ("libcrypto.so.1.1", "libffi.so.7", "libssl.so.1.1")
-LOCK = Path(__file__).with_name("travelling.lock")
 
 
 def old_python(folder: Path) -> tuple[str, ...]:
@@ -21,16 +19,21 @@ def old_python(folder: Path) -> tuple[str, ...]:
 
     `folder` is for what the latter needs.
     """
-    installed = next((path for path in _installed() if _runs(path)), None)
+    installed = installed_python("3.8")
     return (installed,) if installed else _of_debian_11(folder)
 
 
-def _installed() -> Iterator[str]:
-    path = shutil.which("python3.8")
+def installed_python(version: str) -> str | None:
+    """Returns the Python of a version such as "3.10", None where that is not installed."""
+    return next((path for path in _installed(version) if _runs(path)), None)
+
+
+def _installed(version: str) -> Iterator[str]:
+    path = shutil.which(f"python{version}")
     if path:
         yield path
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
-    yield from map(str, sorted(pyenv.glob("versions/3.8*/bin/python3.8")))
+    yield from map(str, sorted(pyenv.glob(f"versions/{version}.*/bin/python{version}")))
 
 
 def _runs(path: str) -> bool:
@@ -44,10 +47,3 @@ def _of_debian_11(folder: Path) -> tuple[str, ...]:
     for name in _LIBRARIES:
         (folder / name).symlink_to(next(root.glob(f"usr/lib/*/{name}")))
     return ("env", f"LD_LIBRARY_PATH={folder}", str(root / "usr/bin/python3.9"))
-
-
-def install_what_travels(folder: Path) -> None:
-    """Puts the packages that the travelling part takes along into a folder, as they are for any Python from 3.8 on."""
-    for_any = ("--python-version", "3.8", "--implementation", "py", "--abi", "none", "--platform", "any")
-    where = ("--only-binary", ":all:", "--no-deps", "--require-hashes", "-r", str(LOCK), "--target", str(folder))
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", *for_any, *where], check=True, timeout=300)

@@ -6,19 +6,16 @@ import ast
 import pickle
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
-from old_python import install_what_travels, old_python
-from simhost import SimHost
+from old_python import old_python
 from synthetic import snapshots
-from travelling import ROOT, facts_of, travelling
+from travelling import BUILD, ROOT, facts_of, travelling
 
 from gpuctl.documents import load_toml
-from gpuctl.facts.gather import Missing, gather
-from gpuctl.host.record.archive import decode
 
 DRIVER = ROOT / "tests" / "travelling.py"
 VERMIN = Path(sys.executable).with_name("vermin")
@@ -87,7 +84,7 @@ def test_ruff_takes_exactly_what_travels_for_python_38() -> None:
 def old(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
     """The words that start an old Python with what travels, and with no other package of this machine."""
     packages = tmp_path_factory.mktemp("packages")
-    install_what_travels(packages)
+    BUILD["install"](BUILD["COLLECTOR"], packages)
     start = f"import sys, runpy; sys.path[:0] = [{str(ROOT)!r}, {str(packages)!r}]; del sys.argv[0]; "
     run = f"{start}runpy.run_path(sys.argv[0], run_name='__main__')"
     return (*old_python(packages), "-I", "-S", "-B", "-c", run, str(DRIVER))
@@ -96,19 +93,6 @@ def old(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
 @pytest.mark.bench
 def test_an_old_python_sees_in_every_snapshot_what_this_one_sees(old: tuple[str, ...]) -> None:
     files = [str(path) for path in snapshots()]
-    done = subprocess.run([*old, "snapshots", *files], capture_output=True, timeout=300)
+    done = subprocess.run([*old, *files], capture_output=True, timeout=300)
     assert (done.returncode, done.stderr.decode()) == (0, "")
     assert pickle.loads(done.stdout) == facts_of(files)  # noqa: S301
-
-
-@pytest.mark.bench
-def test_an_old_python_records_a_live_host_as_this_one_does(
-    old: tuple[str, ...], sim_host: Callable[..., SimHost], tmp_path: Path
-) -> None:
-    live = sim_host("v100")
-    recorded = tmp_path / "host.jsonl.gz"
-    with recorded.open("wb") as file:
-        live.popen([*old, "collect"], stdout=file).wait(300)
-    assert not [seen for seen in gather(decode(recorded.read_bytes()).host).found.values() if isinstance(seen, Missing)]
-    judged = [live.gpuctl("doctor", "--json").json, live.gpuctl("doctor", "--json", "--from", str(recorded)).json]
-    assert judged[0]["findings"] == judged[1]["findings"]

@@ -31,12 +31,12 @@ def command(
     json: Json = False,
 ) -> None:
     """Record all that gpuctl sees of this host in one file, without secrets, for `doctor --from FILE` elsewhere."""
-    from gpuctl.facts.collect import collect
+    from gpuctl.facts.collect import collect, file_name
     from gpuctl.host.look.local import LocalHost
     from gpuctl.host.record.archive import encode
     from gpuctl.host.write.output import is_stdout
     from gpuctl.render.draw.progress import working
-    from gpuctl.render.views.collect import collect_json, collect_text, file_name
+    from gpuctl.render.views.collect import collect_json, collect_text
 
     printed = output is not None and is_stdout(output)
     if printed and json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from contextlib import suppress
 from dataclasses import replace
 from typing import Dict, List, Mapping, Tuple
@@ -51,6 +52,14 @@ def collect(host: Host, gpuctl: str, at: float, anonymise: bool) -> Snapshot:
     recorded = {name: end_of_log(name, reading) for name, reading in dict(recorder.readings).items()}
     readings, redacted = fit_to_leave(recorded, anonymise)
     return bounded(Snapshot(readings, at, gpuctl, anonymise, redacted))
+
+
+def file_name(snapshot: Snapshot) -> str:
+    """Returns the name of a file for the snapshot: the host's name, and when it was recorded, in UTC."""
+    name = snapshot.readings[key("read", HOST_NAMES[0])].text.strip() if not snapshot.anonymised else ""
+    at = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(snapshot.at))
+    parts = ("gpuctl", re.sub(r"[^A-Za-z0-9._-]+", "_", name), at)
+    return "-".join(part for part in parts if part) + ".jsonl.gz"
 
 
 def end_of_log(name: str, reading: Reading) -> Reading:

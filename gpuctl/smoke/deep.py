@@ -7,7 +7,10 @@ anyway: so it needs no permission to be executed, and an image without glibc is 
 from __future__ import annotations
 
 import json
+from atexit import register
 from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +22,6 @@ LOADERS = {"x86_64": "/lib64/ld-linux-x86-64.so.2", "aarch64": "/lib/ld-linux-aa
 
 Source: https://gitlab.com/x86-psABIs/x86-64-ABI and https://sourceware.org/glibc/wiki/ABIList.
 """
-PROGRAMS = Path(__file__).parent / "program"
 LINES_LIMIT = 10_000
 _SHARE = 0.8
 """Of the time that there is: the program says where it came to an end before all of it is over."""
@@ -45,8 +47,18 @@ def program_for(architecture: str, timeout: float) -> Program | None:
     """Returns the program for an architecture (uname -m), to end before `timeout` seconds; None where there is none."""
     if architecture not in LOADERS:
         return None
-    file = PROGRAMS / f"smoke-{architecture}"
+    file = _file(f"smoke-{architecture}")
     return Program(LOADERS[architecture], str(file), max(1, int(timeout * _SHARE)))
+
+
+@cache
+def _file(name: str) -> Path:
+    """The file of a program: unpacked until gpuctl ends, where all of gpuctl is a single file."""
+    from importlib.resources import as_file, files
+
+    kept = ExitStack()
+    register(kept.close)
+    return kept.enter_context(as_file(files("gpuctl.smoke") / "program" / name))
 
 
 @dataclass(frozen=True)

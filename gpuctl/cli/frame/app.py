@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections.abc import Callable
 from importlib import import_module
-from types import FrameType, ModuleType
+from types import ModuleType
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -19,7 +18,7 @@ from gpuctl.cli.frame.examples import examples
 from gpuctl.cli.frame.nearest import did_you_mean
 from gpuctl.cli.frame.streams import lost_output, open_streams
 from gpuctl.cli.frame.tables import over_tables
-from gpuctl.host.act.signals import ignore_endings
+from gpuctl.host.act.signals import BY_SIGNAL, ignore_endings, take_endings
 
 COMMANDS = (
     "doctor",
@@ -93,8 +92,6 @@ def _plain(words: str) -> str:
     return plain(words)
 
 
-_BY_SIGNAL = 128
-"""What shells add to a signal's number for the exit code of what it ended."""
 HELP = {"help_option_names": ["-h", "--help"]}
 
 
@@ -155,7 +152,7 @@ def common(
 def run() -> NoReturn:
     """Runs the command in sys.argv and ends the process; what goes wrong is one sentence on stderr."""
     open_streams()
-    _take_signals()
+    take_endings()
     try:
         app()
     except SystemExit as end:
@@ -186,23 +183,8 @@ def _fail(error: Exception) -> NoReturn:
     sys.exit(ExitCode.BUG)
 
 
-def _take_signals() -> None:
-    """Has what ends gpuctl from outside end it in order, so that it takes away what it left on the host."""
-    signal.signal(signal.SIGINT, _interrupt)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
-            signal.signal(number, _interrupt)
-
-
-def _interrupt(number: int, _: FrameType | None) -> NoReturn:
-    ignore_endings()
-    if number == signal.SIGINT:
-        raise KeyboardInterrupt
-    sys.exit(_BY_SIGNAL + number)
-
-
 def _end(code: str | int | None) -> NoReturn:
-    if isinstance(code, int) and code > _BY_SIGNAL:
+    if isinstance(code, int) and code > BY_SIGNAL:
         ignore_endings()
         print("gpuctl: interrupted.", file=sys.stderr)
     lost = lost_output()

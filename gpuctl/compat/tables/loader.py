@@ -11,11 +11,15 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+from zipimport import zipimporter
 
 import gpuctl
 from gpuctl.compat.versions import DriverRange, parse_range
 from gpuctl.frozen import dataclass
+
+if TYPE_CHECKING:
+    from zipfile import Path as InArchive
 
 Row = TypeVar("Row")
 
@@ -24,9 +28,13 @@ CATALOGUE = "tables"
 
 
 @cache
-def data_dir() -> Path:
-    """Returns the folder of the tables: inside the installed package, or at the top of a checkout."""
+def data_dir() -> Path | InArchive:
+    """Returns the folder of the tables: inside the package, which may be a single file, or at the top of a checkout."""
     package = Path(gpuctl.__file__).parent
+    if isinstance(gpuctl.__loader__, zipimporter):
+        from zipfile import Path as InArchive
+
+        return InArchive(gpuctl.__loader__.archive, "gpuctl/data/")
     return next((folder for folder in (package / "data", package.parent / "data") if folder.is_dir()), package / "data")
 
 
@@ -43,7 +51,7 @@ def is_bundled(table: str) -> bool:
     return table not in _overlay
 
 
-def folder_of(table: str) -> Path:
+def folder_of(table: str) -> Path | InArchive:
     """Returns the folder that a table comes from."""
     return data_dir() if is_bundled(table) else _overlay[table][0]
 

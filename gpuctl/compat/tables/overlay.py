@@ -97,13 +97,19 @@ def older_tables(overlay: Overlay) -> dict[str, str]:
 def digest(overlay: Overlay) -> str:
     """Returns what no other overlay has, over no other tables, for no other gpuctl: SHA-256 in hexadecimal digits."""
     parts = [__version__, *overlay.names]
-    for path in sorted(data_dir().iterdir()):
+    for path in _own_files():
         seen = path.stat()
         parts.append(f"{path.name} {seen.st_size} {seen.st_mtime_ns}")
     hashed = hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape"))
     for name, raw in sorted(overlay.files.items()):
         hashed.update(f"\0{name} {len(raw)}\0".encode() + raw)
     return hashed.hexdigest()
+
+
+def _own_files() -> list[Path]:
+    """The files that gpuctl's own tables lie in: the only one, where all of gpuctl is a single file."""
+    folder = data_dir()
+    return sorted(folder.iterdir()) if isinstance(folder, Path) else [Path(str(folder.root.filename))]
 
 
 def put_in_effect(overlay: Overlay) -> None:

@@ -3,11 +3,29 @@
 from __future__ import annotations
 
 import signal
+import sys
 from contextlib import contextmanager
 from types import FrameType
-from typing import Iterator, Optional
+from typing import Iterator, NoReturn, Optional
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+BY_SIGNAL = 128
+"""What shells add to a signal's number for the exit code of what it ended."""
+
+
+def take_endings() -> None:
+    """Has what ends gpuctl from outside end it in order, so that it takes away what it left on the host."""
+    signal.signal(signal.SIGINT, _interrupt)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+            signal.signal(number, _interrupt)
+
+
+def _interrupt(number: int, _: Optional[FrameType]) -> NoReturn:
+    ignore_endings()
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
+    sys.exit(BY_SIGNAL + number)
 
 
 def ignore_endings() -> None:
@@ -66,4 +84,4 @@ class HeldSignals:
         if number == signal.SIGINT:
             raise KeyboardInterrupt
         if number is not None:
-            raise SystemExit(128 + number)
+            raise SystemExit(BY_SIGNAL + number)

@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from datetime import datetime, timezone
 
 from gpuctl.command import command, operands
-from gpuctl.facts.collect import HOST_NAMES
 from gpuctl.host.look.reading import Outcome
 from gpuctl.host.record.archive import Snapshot
-from gpuctl.host.record.snapshot import key
 from gpuctl.render.draw.text import Styled, plain
 from gpuctl.render.formats.json import document
-
-
-def file_name(snapshot: Snapshot) -> str:
-    """Returns the name of a file for the snapshot: the host's name, and when it was recorded, in UTC."""
-    name = snapshot.readings[key("read", HOST_NAMES[0])].text.strip() if not snapshot.anonymised else ""
-    parts = ("gpuctl", re.sub(r"[^A-Za-z0-9._-]+", "_", name), f"{_at(snapshot):%Y%m%dT%H%M%SZ}")
-    return "-".join(part for part in parts if part) + ".jsonl.gz"
 
 
 def collect_json(snapshot: Snapshot, path: str, size: int) -> str:

@@ -1,0 +1,78 @@
+"""The door of `gpuctl-collect.pyz`, which records a host on which nothing can be installed: `gpuctl collect` alone."""
+
+from __future__ import annotations
+
+import sys
+import time
+from argparse import ArgumentParser, Namespace
+from typing import NoReturn, Optional
+
+from gpuctl import __version__
+from gpuctl.facts.collect import collect, file_name
+from gpuctl.host.act.signals import BY_SIGNAL, take_endings
+from gpuctl.host.look.limits import limit_reached
+from gpuctl.host.look.local import LocalHost
+from gpuctl.host.record.archive import encode
+from gpuctl.host.write.output import FileProblem, NoPlaceForFile, is_stdout, write_new, write_whole
+from gpuctl.model import ExitCode
+
+NAME = "gpuctl-collect"
+
+
+def main() -> NoReturn:
+    """Records this host as sys.argv asks, and ends the process; what goes wrong is one sentence on stderr."""
+    asked = _parser().parse_args()
+    take_endings()
+    try:
+        _record(asked)
+    except KeyboardInterrupt:
+        _end("interrupted.", BY_SIGNAL + 2)
+    except FileProblem as problem:
+        wrong_usage = asked.output is not None and isinstance(problem, NoPlaceForFile)
+        _end(str(problem), ExitCode.USAGE if wrong_usage else ExitCode.PROBLEM)
+    except Exception as error:
+        limit = limit_reached(error)
+        if limit:
+            _end("it cannot go on: %s." % limit, ExitCode.UNDETERMINED)
+        _end("a bug: %s: %s. Please report it." % (type(error).__name__, error), ExitCode.BUG)
+    sys.exit(ExitCode.GOOD)
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(NAME, description="Record all that gpuctl sees of this host in one file, without secrets.")
+    parser.add_argument("--version", action="version", version="gpuctl %s" % __version__)
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="the file to write, not one named after host and time; - is stdout",
+    )
+    parser.add_argument(
+        "--anonymise", action="store_true", help="replace names, addresses and serial numbers too, each by the same"
+    )
+    return parser
+
+
+def _record(asked: Namespace) -> None:
+    snapshot = collect(LocalHost(), __version__, time.time(), asked.anonymise)
+    raw = encode(snapshot)
+    path = asked.output if asked.output is not None else file_name(snapshot)
+    _write(path, raw, asked.output)
+    if not is_stdout(path):
+        print("Wrote %s: %.0f kB. To diagnose it: gpuctl doctor --from %s" % (path, len(raw) / 1000, path))
+
+
+def _write(path: str, raw: bytes, named: Optional[str]) -> None:
+    if named is None:  # it can be foreseen: what lies there already is somebody else's
+        write_new(path, raw)
+    else:
+        write_whole(path, raw, private=True)
+
+
+def _end(words: str, code: int) -> NoReturn:
+    print("%s: %s" % (NAME, words), file=sys.stderr)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

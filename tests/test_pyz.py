@@ -1,0 +1,141 @@
+"""The single files: the same bytes each time, and run by Pythons that have nothing installed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from old_python import installed_python, old_python
+from simhost import SimHost
+from travelling import BUILD, ROOT, travelling
+
+BARE = ("-I", "-S")
+"""Without packages, PYTHONPATH and the user's own site."""
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with both files, as the documented command makes them."""
+    folder = tmp_path_factory.mktemp("built")
+    subprocess.run([sys.executable, ROOT / "pyz" / "build.py", folder], check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def gpuctl(built: Path) -> tuple[str, ...]:
+    """The words that start gpuctl.pyz: by the oldest Python that it is for, where that is installed."""
+    return (installed_python("3.10") or sys.executable, *BARE, str(built / "gpuctl.pyz"))
+
+
+@pytest.fixture(scope="module")
+def old(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
+    """The words that start Python 3.8 or 3.9."""
+    return (*old_python(tmp_path_factory.mktemp("libraries")), *BARE)
+
+
+def done(*argv: str, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(argv, env={**os.environ, **env}, capture_output=True, text=True)
+
+
+def test_the_same_checkout_gives_the_same_bytes(
+    built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    mask = os.umask(0o077)
+    request.addfinalizer(lambda: os.umask(mask))
+    again = BUILD["build"](BUILD["COLLECTOR"], tmp_path)
+    assert again.read_bytes() == (built / "gpuctl-collect.pyz").read_bytes()
+
+
+def test_the_collector_has_what_travels_and_nothing_else_of_gpuctl(built: Path) -> None:
+    inside = zipfile.ZipFile(built / "gpuctl-collect.pyz").namelist()
+    ours = {name for name in inside if name.startswith("gpuctl/") and name.endswith(".py")}
+    assert ours == {str(file.relative_to(ROOT)) for file in travelling()}
+
+
+def test_nothing_in_them_is_for_one_machine_alone(built: Path) -> None:
+    inside = [name for file in built.iterdir() for name in zipfile.ZipFile(file).namelist()]
+    assert [name for name in inside if name.endswith((".so", ".pyc", ".pyd"))] == []
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("--version",),
+        ("check", "--cuda", "12.4", "--driver", "550.54.14", "--gpu", "A100"),
+        ("doctor", "--from", str(ROOT / "tests/snapshots/h100-nvswitch-no-fabric-manager.jsonl")),
+    ],
+    ids=lambda argv: argv[0],
+)
+def test_the_single_file_says_what_an_installed_gpuctl_says(gpuctl: tuple[str, ...], argv: tuple[str, ...]) -> None:
+    installed = done(sys.executable, "-m", "gpuctl", *argv)
+    single = done(*gpuctl, *argv)
+    assert installed.stdout
+    assert (single.returncode, single.stdout, single.stderr) == (installed.returncode, installed.stdout, "")
+
+
+def test_newer_tables_go_over_those_of_the_single_file(gpuctl: tuple[str, ...], tmp_path: Path) -> None:
+    """Also at the second time, when what was found of them is remembered."""
+    env = {"GPUCTL_DATA": str(ROOT / "data"), "XDG_CACHE_HOME": str(tmp_path)}
+    for _ in range(2):
+        judged = done(*gpuctl, "check", "--cuda", "12.4", "--driver", "550.54.14", "--gpu", "A100", **env)
+        assert (judged.returncode, judged.stderr) == (0, "")
+
+
+@pytest.mark.bench
+def test_the_single_file_has_the_program_of_a_deep_smoke_test(
+    gpuctl: tuple[str, ...], sim_host: Callable[..., SimHost]
+) -> None:
+    host = sim_host("v100")
+    said = [host.run([*words, "smoke", "--deep", "--host"]) for words in ((sys.executable, "-m", "gpuctl"), gpuctl)]
+    assert said[0].out.startswith("PASS  CUDA 10.1 works on this host")
+    assert (said[1].code, said[1].out) == (said[0].code, said[0].out)
+
+
+@pytest.mark.bench
+def test_what_an_old_python_records_is_judged_elsewhere_as_the_live_host_is(
+    built: Path, gpuctl: tuple[str, ...], old: tuple[str, ...], sim_host: Callable[..., SimHost], tmp_path: Path
+) -> None:
+    live = sim_host("v100")
+    recorded = tmp_path / "host.jsonl.gz"
+    collected = live.run([*old, str(built / "gpuctl-collect.pyz"), "-o", str(recorded)])
+    assert (collected.code, collected.err) == (0, "")
+    assert collected.out.startswith(f"Wrote {recorded}: ")
+    assert recorded.stat().st_mode & 0o777 == 0o600
+    judged = live.run([*gpuctl, "doctor", "--json", "--from", str(recorded)]).json["findings"]
+    seen = live.gpuctl("doctor", "--json").json["findings"]
+    assert judged == seen
+
+
+def test_a_snapshot_goes_through_a_pipe(built: Path, gpuctl: tuple[str, ...], old: tuple[str, ...]) -> None:
+    with subprocess.Popen([*old, str(built / "gpuctl-collect.pyz"), "-o", "-"], stdout=subprocess.PIPE) as collector:
+        judged = subprocess.run([*gpuctl, "history", "--from", "-"], stdin=collector.stdout, capture_output=True)
+    assert (judged.returncode, judged.stderr, collector.returncode) == (0, b"", 0)
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (("--anonymize-all",), "unrecognized arguments: --anonymize-all"),
+        (("-o", "/nowhere/host.gz"), "cannot write '/nowhere/host.gz': there is no such directory."),
+        (("-o", ""), "cannot write '': there is no such directory."),
+    ],
+)
+def test_wrong_usage_of_the_collector_is_a_sentence(
+    argv: tuple[str, ...], said: str, built: Path, old: tuple[str, ...]
+) -> None:
+    ended = done(*old, str(built / "gpuctl-collect.pyz"), *argv)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert said in ended.stderr.splitlines()[-1]
+
+
+def test_a_python_that_is_too_old_is_told_so(built: Path, old: tuple[str, ...]) -> None:
+    ended = done(*old, str(built / "gpuctl.pyz"), "doctor")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith("gpuctl.pyz: it needs Python 3.10 or newer, and this is 3.")
+    assert ended.stderr.count("\n") == 1

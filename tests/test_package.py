@@ -36,12 +36,13 @@ def test_the_wheel_carries_the_programs_that_smoke_runs(unpacked: Path) -> None:
         assert (unpacked / program / path.name).read_bytes() == path.read_bytes()
 
 
-def test_the_wheel_puts_completions_where_shells_look(unpacked: Path) -> None:
+def test_the_wheel_puts_completions_and_the_manual_page_where_shells_and_man_look(unpacked: Path) -> None:
     (share,) = unpacked.glob("*.data/data/share")
     for place in (
         "bash-completion/completions/gpuctl",
         "zsh/site-functions/_gpuctl",
         "fish/vendor_completions.d/gpuctl.fish",
+        "man/man1/gpuctl.1",
     ):
         assert "gpuctl" in (share / place).read_text()
 

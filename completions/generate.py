@@ -13,10 +13,14 @@ from typing import Any
 import typer
 import typer.main
 
+from gpuctl.checks import CHECKS, LAYERS
 from gpuctl.cli.frame.app import app
+from gpuctl.compat.knowledge.errors.failures import written
 
 ARGUMENTS = {"DIR": "folder", "OLD": "file", "NEW": "file"}
 """Metavars of arguments that are to be completed as what they are."""
+WORDS = {"LAYER|ID": (*LAYERS, *CHECKS), "[TEXT]...": (*written(), *CHECKS)}
+"""What there is to name, by the metavars of options and arguments that take an id."""
 HERE = Path(__file__).parent
 NOTE = "# Written by completions/generate.py: change the command line, not this file."
 
@@ -36,7 +40,8 @@ class Option:
 class Command:
     """One command, such as "check" or "data show"; the name "" is gpuctl itself.
 
-    `words` are its own commands; `argument` is "folder" or "file" where it has an argument that is one.
+    `words` are its own commands; `argument` is "folder" or "file" where it has an argument that is one, and `ids` are
+    what its argument may be.
     """
 
     name: str
@@ -44,6 +49,7 @@ class Command:
     options: tuple[Option, ...]
     words: tuple[str, ...]
     argument: str
+    ids: tuple[str, ...]
 
     @property
     def word(self) -> str:
@@ -51,9 +57,9 @@ class Command:
         return self.name.rpartition(" ")[2]
 
     @property
-    def spellings(self) -> tuple[str, ...]:
-        """All spellings of its options."""
-        return tuple(name for option in self.options for name in option.names)
+    def offered(self) -> tuple[str, ...]:
+        """All that may follow it: spellings of its options, its own commands, ids."""
+        return (*(name for option in self.options for name in option.names), *self.words, *self.ids)
 
 
 def commands() -> tuple[Command, ...]:
@@ -66,8 +72,10 @@ def _commands(name: str, command: Any, parent: Any) -> Iterator[Command]:
     words = command.list_commands(context) if hasattr(command, "list_commands") else []
     parameters = command.get_params(context)
     options = tuple(_option(one) for one in parameters if one.param_type_name == "option")
-    arguments = {ARGUMENTS.get(one.metavar, "") for one in parameters if one.param_type_name == "argument"}
-    yield Command(name, _sentence(command.help), options, tuple(words), max(arguments, default=""))
+    metavars = [one.metavar for one in parameters if one.param_type_name == "argument"]
+    place = max((ARGUMENTS.get(metavar, "") for metavar in metavars), default="")
+    ids = tuple(word for metavar in metavars for word in WORDS.get(metavar, ()))
+    yield Command(name, _sentence(command.help), options, tuple(words), place, ids)
     for word in words:
         yield from _commands(f"{name} {word}".strip(), command.get_command(context, word), context)
 
@@ -85,7 +93,9 @@ def _option(option: Any) -> Option:
 
 
 def _words(option: Any) -> tuple[str, ...]:
-    """The values that there are: those of an enum, or those that the metavar lists, docker|podman."""
+    """The values that there are: ids, those of an enum, or those that the metavar lists, docker|podman."""
+    if option.metavar in WORDS:
+        return WORDS[option.metavar]
     listed = (option.metavar or "").split("|")
     is_list = len(listed) > 1 and all(word.isalpha() and word.islower() for word in listed)
     return tuple(getattr(option.type, "choices", listed if is_list else ()))
@@ -106,11 +116,12 @@ def bash(all_commands: tuple[Command, ...]) -> str:
         if (flag := {"folder": "-d", "file": "-f"}.get(one.argument))
     ]
     files = "|".join(name for one in all_commands for option in one.options if option.is_file for name in option.names)
-    listed = {name: option.words for one in all_commands for option in one.options for name in option.names}
+    options = [option for one in all_commands for option in one.options]
+    listed = dict.fromkeys(option.words for option in options if option.words)
     values = "|".join(
         sorted({name for one in all_commands for option in one.options if option.takes_value for name in option.names})
     )
-    cases = [f"        '{one.name}') words='{' '.join((*one.spellings, *one.words))}' ;;" for one in all_commands]
+    cases = [f"        '{one.name}') words='{' '.join(one.offered)}' ;;" for one in all_commands]
     body = [
         NOTE,
         "_gpuctl() {",
@@ -120,7 +131,7 @@ def bash(all_commands: tuple[Command, ...]) -> str:
         "    done",
         "    case $prev in",
         f'        {files}) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;' if files else "",
-        *(_bash_words(name, words) for name, words in listed.items() if words),
+        *(_bash_words(words, options) for words in listed),
         f"        {values}) COMPREPLY=(); return ;;",
         "    esac",
         "    case $command in",
@@ -136,8 +147,9 @@ def bash(all_commands: tuple[Command, ...]) -> str:
     return "\n".join(line for line in body if line) + "\n"
 
 
-def _bash_words(option: str, words: tuple[str, ...]) -> str:
-    return f"""        {option}) mapfile -t COMPREPLY < <(compgen -W '{" ".join(words)}' -- "$cur"); return ;;"""
+def _bash_words(words: tuple[str, ...], options: list[Option]) -> str:
+    names = "|".join(dict.fromkeys(name for option in options if option.words == words for name in option.names))
+    return f"""        {names}) mapfile -t COMPREPLY < <(compgen -W '{" ".join(words)}' -- "$cur"); return ;;"""
 
 
 def zsh(all_commands: tuple[Command, ...]) -> str:
@@ -180,7 +192,8 @@ def _zsh_options(command: Command) -> str:
         action = "" if not option.takes_value else ":file:_files" if option.is_file else f":value:{value}"
         words += [f"'*{name}[{option.help}]{action}'" for name in option.names]
     argument = {"folder": ["'1:folder:_files -/'"], "file": ["'*:file:_files'"]}.get(command.argument, [])
-    return " ".join((*words, *argument))
+    ids = [f"'*:id:({' '.join(command.ids)})'"] if command.ids else []
+    return " ".join((*words, *argument, *ids))
 
 
 def fish(all_commands: tuple[Command, ...]) -> str:
@@ -191,6 +204,8 @@ def fish(all_commands: tuple[Command, ...]) -> str:
         for sub in children(one, all_commands):
             lines.append(f"complete -c gpuctl {where} -a {sub.word} -d '{sub.help}'")
         lines += [f"complete -c gpuctl {where} {_fish_option(option)}" for option in one.options]
+        if one.ids:
+            lines.append(f"complete -c gpuctl {where} -a '{' '.join(one.ids)}'")
         if one.argument == "folder":
             lines.append(f"complete -c gpuctl {where} -a '(__fish_complete_directories)'")
         if one.argument == "file":

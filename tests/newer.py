@@ -125,7 +125,8 @@ def newer_checkout(folder: Path) -> Path:
     with (tests / "canonical.jsonl").open("a") as canonical, (tests / "released_ids.txt").open("a") as ids:
         canonical.write(text_of([{"family": FAMILY, "text": WORDS}]))
         ids.write(f"family {FAMILY}\n")
-    subprocess.run([sys.executable, folder / "docs" / "failures.py"], env={"PYTHONPATH": str(folder)}, check=True)
+    for writer in ("docs/failures.py", "completions/generate.py"):
+        subprocess.run([sys.executable, folder / writer], env={"PYTHONPATH": str(folder)}, check=True)
     return folder
 
 

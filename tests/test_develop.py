@@ -14,7 +14,7 @@ from newer import FAMILY, NEXT_CUDA, NEXT_DRIVER, ROOT, WORDS, newer_checkout
 
 DEVELOP = ROOT / "docs" / "develop"
 ADDING = (DEVELOP / "adding.md").read_text()
-PATH = re.compile(r"`((?:gpuctl|data|tests|docs|completions)/[\w./-]+|README\.md)`")
+PATH = re.compile(r"`((?:gpuctl|data|tests|docs|completions|pyz)/[\w./-]+|README\.md)`")
 NAMED = re.compile(r"`(\w+)`\s+\(`(gpuctl/[\w/]+\.py)`\)")
 DEFINED = r"^(?:def|class) {0}\b|^{0}\b.*="
 
@@ -108,7 +108,7 @@ def test_the_source_distribution_has_all_that_its_own_tests_read(tmp_path: Path)
     (archive,) = tmp_path.glob("*.tar.gz")
     with tarfile.open(archive) as tar:
         inside = {name.partition("/")[2] for name in tar.getnames()}
-    folders = ("benchmarks", "completions", "data", "docs", "gpuctl", "tests", ".ci")
+    folders = ("benchmarks", "completions", "data", "docs", "gpuctl", "pyz", "tests", ".ci")
     ours = {str(path.relative_to(ROOT)) for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file()}
     top = {"LICENSE", "CONTRIBUTING.md", "README.md", "pyproject.toml", "requirements.lock"}
     assert {name for name in ours | top if "__pycache__" not in name} <= inside

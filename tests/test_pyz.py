@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from newer import rows_of, write
 from old_python import installed_python, old_python
 from simhost import SimHost
 from travelling import BUILD, ROOT, travelling
@@ -81,7 +82,8 @@ def test_the_single_file_says_what_an_installed_gpuctl_says(gpuctl: tuple[str, .
 
 def test_newer_tables_go_over_those_of_the_single_file(gpuctl: tuple[str, ...], tmp_path: Path) -> None:
     """Also at the second time, when what was found of them is remembered."""
-    env = {"GPUCTL_DATA": str(ROOT / "data"), "XDG_CACHE_HOME": str(tmp_path)}
+    newer = write(tmp_path / "newer", minor_versions=rows_of("minor_versions"))
+    env = {"GPUCTL_DATA": str(newer), "XDG_CACHE_HOME": str(tmp_path)}
     for _ in range(2):
         judged = done(*gpuctl, "check", "--cuda", "12.4", "--driver", "550.54.14", "--gpu", "A100", **env)
         assert (judged.returncode, judged.stderr) == (0, "")
@@ -139,3 +141,12 @@ def test_a_python_that_is_too_old_is_told_so(built: Path, old: tuple[str, ...]) 
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr.startswith("gpuctl.pyz: it needs Python 3.10 or newer, and this is 3.")
     assert ended.stderr.count("\n") == 1
+
+
+def test_the_single_file_takes_along_what_the_lock_of_an_installation_has() -> None:
+    def pins(file: Path) -> set[str]:
+        lines = [line.split()[0] for line in file.read_text().splitlines() if "==" in line]
+        return {line.replace("ruamel.yaml", "ruamel-yaml") for line in lines}
+
+    ours, installed = pins(BUILD["ALL"].lock), pins(ROOT / "requirements.lock")
+    assert {name.partition("==")[0] for name in ours - installed} == {"jsonschema", "pyrsistent"}

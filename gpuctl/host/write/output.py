@@ -41,7 +41,11 @@ def write_whole(path: str, raw: bytes, mode: Optional[int] = None, private: bool
     Raises NoPlaceForFile or another FileProblem, and leaves what was there untouched.
     """
     if is_stdout(path):
-        sys.stdout.buffer.write(raw)
+        if sys.stdout is None:  # closed by the caller: its number may be another file's by now
+            raise FileProblem("cannot write standard output: it is closed.")
+        with explained("write", "standard output"):
+            sys.stdout.buffer.write(raw)
+            sys.stdout.buffer.flush()
         return
     handed_over = _HANDED_OVER.fullmatch(path)
     if handed_over:

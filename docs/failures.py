@@ -1,4 +1,4 @@
-"""Writes the README's table of failures anew from the tables in data/; a test compares."""
+"""Writes docs/failures.md anew from the tables in data/; a test compares."""
 
 from __future__ import annotations
 
@@ -7,8 +7,14 @@ from pathlib import Path
 from gpuctl.compat.knowledge.errors.failures import LAYERS, Family, written
 from gpuctl.compat.knowledge.errors.faults import family_checks
 
-README = Path(__file__).parents[1] / "README.md"
-BEGIN, END = "| failure | what it is | doctor sees it by |\n| --- | --- | --- |\n", "\n## Speed"
+PAGE = Path(__file__).parent / "failures.md"
+HEAD = """# Failures that gpuctl knows
+
+By layer, causes before what rests on them; `gpuctl explain ID` has each whole. Errors that have a number (Xids, CUDA's and NVML's) are known besides.
+
+| failure | what it is | doctor sees it by |
+| --- | --- | --- |
+"""
 
 
 def table() -> str:
@@ -24,11 +30,10 @@ def _seen_by(family: Family) -> str:
     return f"{checks}{log}" if checks else "seen only when it happens"
 
 
-def with_table(readme: str) -> str:
-    """Returns the README with the table as it is now."""
-    head, _, rest = readme.partition(BEGIN)
-    return f"{head}{BEGIN}{table()}{END}{rest.partition(END)[2]}"
+def page() -> str:
+    """Returns the page as it is now."""
+    return HEAD + table()
 
 
 if __name__ == "__main__":
-    README.write_text(with_table(README.read_text(encoding="utf-8")), encoding="utf-8")
+    PAGE.write_text(page(), encoding="utf-8")

@@ -261,17 +261,9 @@ class SimHost:
 
 
 def hidden_engines(shown: int | None) -> list[str]:
-    """Process ids of all container engines but the one that is shown, and of what other tests are about to start."""
-    parents = {entry: _parent(entry) for entry in os.listdir("/proc") if entry.isdigit() and entry != str(shown)}
-    workers = {pid for pid, parent in parents.items() if parent == str(os.getppid())}
-    return [pid for pid, parent in parents.items() if _name(pid).startswith(ENGINES) or parent in workers]
-
-
-def _parent(pid: str) -> str:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]
-    except OSError:  # It has ended meanwhile.
-        return ""
+    """Process ids of all container engines but the one that is shown."""
+    pids = [entry for entry in os.listdir("/proc") if entry.isdigit() and entry != str(shown)]
+    return [pid for pid in pids if _name(pid).startswith(ENGINES)]
 
 
 def _name(pid: str) -> str:

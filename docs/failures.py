@@ -10,7 +10,8 @@ from gpuctl.compat.knowledge.errors.faults import family_checks
 PAGE = Path(__file__).parent / "failures.md"
 HEAD = """# Failures that gpuctl knows
 
-By layer, causes before what rests on them; `gpuctl explain ID` has each whole. Errors that have a number (Xids, CUDA's and NVML's) are known besides.
+By layer, causes before what rests on them; `gpuctl explain ID` has each whole. Errors that have a number (Xids,
+CUDA's and NVML's) are known besides.
 
 | failure | what it is | doctor sees it by |
 | --- | --- | --- |

@@ -18,13 +18,13 @@ from gpuctl.facts.gather import gather
 from gpuctl.facts.machine.system import System
 from gpuctl.facts.packages.packages import Packages
 from gpuctl.host.look.local import LocalHost
+from gpuctl.provision.change_set import ChangeSet
 from gpuctl.provision.errand import Errand
 from gpuctl.provision.packages.packages import PackageWish, plan_packages
 from gpuctl.provision.packages.plan import PackagePlan
 from gpuctl.provision.result import Refused, Wish
 from gpuctl.provision.rollback import rollback
 from gpuctl.provision.run.transaction import conduct
-from gpuctl.provision.setup import Setup
 
 SLOW = Path("/srv/slow")
 
@@ -37,7 +37,7 @@ def plan(wish: dict[str, Any]) -> PackagePlan:
 def conducted(wish: dict[str, Any], dry_run: bool) -> dict[str, Any]:
     """The packages alone: an engine's part has its own tests."""
     made = plan(wish)
-    nobody = Setup("", "", (), None)
+    nobody = ChangeSet("", "", (), None)
     asked = Wish(dry_run=dry_run)
     result = conduct(Errand(LocalHost(), "install-runtime", asked, lambda journal: nobody, lambda *_: None, made))
     steps = [step for step in result.plan.steps if not step.diff]

@@ -27,10 +27,10 @@ from gpuctl.facts.machine.system import System
 from gpuctl.host.look.local import LocalHost
 from gpuctl.host.look.reading import Host
 from gpuctl.model import Disturbs, Fact
+from gpuctl.provision.change_set import ChangeSet, NotUp
 from gpuctl.provision.engines.choose import restart
 from gpuctl.provision.engines.containerd.containerd import plan, running
 from gpuctl.provision.result import Refused, Wish
-from gpuctl.provision.setup import NotUp, Setup
 
 ROOT = Path(__file__).parents[1]
 V2 = 'plugins."io.containerd.grpc.v1.cri"'
@@ -89,7 +89,7 @@ def facts(machine: Host, **changes: Any) -> Found:
     return Found({System: system, Facts: replace(probe_containerd(machine), **changes)})
 
 
-def planned(daemon: Containerd, *, unit: Unit | None = None, **wish: Any) -> Setup:
+def planned(daemon: Containerd, *, unit: Unit | None = None, **wish: Any) -> ChangeSet:
     """The plan for that daemon, and never for what else runs on this machine."""
     machine = LocalHost()
     found = facts(machine, **({"unit": Fact(unit, "test")} if unit else {}))
@@ -97,7 +97,7 @@ def planned(daemon: Containerd, *, unit: Unit | None = None, **wish: Any) -> Set
     return plan(machine, found, Wish(**wish))
 
 
-def carried_out(setup: Setup) -> Mapping[str, bytes | None]:
+def carried_out(setup: ChangeSet) -> Mapping[str, bytes | None]:
     """Writes what is planned, as the transaction does after all its care. Returns what the files hold then."""
     for edit in setup.edits:
         path = Path(edit.path)
@@ -110,7 +110,7 @@ def carried_out(setup: Setup) -> Mapping[str, bytes | None]:
     return {edit.path: Path(edit.path).read_bytes() for edit in setup.edits}
 
 
-def installed(daemon: Containerd, runtime: str, **wish: Any) -> Setup:
+def installed(daemon: Containerd, runtime: str, **wish: Any) -> ChangeSet:
     """Asserts too that a second run would change no byte."""
     setup = planned(daemon, runtime_path=runtime, **wish)
     carried_out(setup)

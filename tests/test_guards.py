@@ -27,8 +27,8 @@ from gpuctl.compat.knowledge.errors.faults import family_checks
 from gpuctl.facts.gather import PROBES
 from gpuctl.model import ENGINES, ExitCode
 from gpuctl.provision import engines
+from gpuctl.provision.change_set import Engine
 from gpuctl.provision.engines.choose import engine_of
-from gpuctl.provision.setup import Engine
 
 ROOT = Path(__file__).parents[1]
 NEW_CHECK = '''

@@ -9,9 +9,9 @@ from gpuctl.facts.own.journal import Changes, Run
 from gpuctl.frozen import dataclass
 from gpuctl.host.look.reading import Host
 from gpuctl.model import ExitCode, Plan, Remedy
+from gpuctl.provision.change_set import ChangeSet, Kept
 from gpuctl.provision.packages.plan import PackagePlan
 from gpuctl.provision.result import NO_STEPS, UNTOUCHED, File, Refused, Result, Say, Wish
-from gpuctl.provision.setup import Kept, Setup
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Errand:
     host: Host
     command: str
     wish: Wish
-    plan: Callable[[Changes], Setup]
+    plan: Callable[[Changes], ChangeSet]
     say: Say
     packages: PackagePlan | None = None
 
@@ -49,12 +49,12 @@ class Outcome:
     """The runs that were cut short, and are done by this one."""
 
 
-def result_of(errand: Errand, setup: Setup, plan: Plan, outcome: Outcome, cut: Sequence[Run]) -> Result:
+def result_of(errand: Errand, change_set: ChangeSet, plan: Plan, outcome: Outcome, cut: Sequence[Run]) -> Result:
     """Returns the result of an errand. `cut` are the runs that were cut short before it."""
     return Result(
-        engine=setup.engine,
-        title=setup.title,
-        config=config_of(errand, setup),
+        engine=change_set.engine,
+        title=change_set.title,
+        config=config_of(errand, change_set),
         dry_run=errand.wish.dry_run,
         code=outcome.code,
         changed=outcome.changed,
@@ -63,19 +63,19 @@ def result_of(errand: Errand, setup: Setup, plan: Plan, outcome: Outcome, cut: S
         reloaded=outcome.told,
         verified=outcome.verified,
         restarted=outcome.restarted,
-        restart_needed=_needs_restart(setup, outcome),
+        restart_needed=_needs_restart(change_set, outcome),
         plan=plan,
-        notes=_notes(setup, outcome),
+        notes=_notes(change_set, outcome),
         error=outcome.error,
-        remedy=_remedy(setup, outcome),
+        remedy=_remedy(change_set, outcome),
         run=outcome.run,
         cut_short=tuple(run for run in cut if run not in outcome.completes),
     )
 
 
-def config_of(errand: Errand, setup: Setup) -> str | None:
+def config_of(errand: Errand, change_set: ChangeSet) -> str | None:
     """Returns the file that an errand is about, the first of several."""
-    return setup.edits[0].path if setup.edits else errand.wish.config
+    return change_set.edits[0].path if change_set.edits else errand.wish.config
 
 
 def refusal(result: Result, refused: Refused) -> Result:
@@ -85,22 +85,22 @@ def refusal(result: Result, refused: Refused) -> Result:
     return replace(told, code=refused.code, error=error, remedy=refused.remedy, diff=refused.diff)
 
 
-def _needs_restart(setup: Setup, outcome: Outcome) -> bool | None:
+def _needs_restart(change_set: ChangeSet, outcome: Outcome) -> bool | None:
     if outcome.restarted:
         return False
-    return setup.restart_needed if outcome.keeps is None else outcome.keeps.until_restart
+    return change_set.restart_needed if outcome.keeps is None else outcome.keeps.until_restart
 
 
-def _remedy(setup: Setup, outcome: Outcome) -> Remedy | None:
+def _remedy(change_set: ChangeSet, outcome: Outcome) -> Remedy | None:
     """The restart that something waits for; where something is taken away, only if the daemon still has it."""
-    waits = _needs_restart(setup, outcome) if setup.takes_away else not outcome.restarted
-    return setup.remedy if waits else None
+    waits = _needs_restart(change_set, outcome) if change_set.takes_away else not outcome.restarted
+    return change_set.remedy if waits else None
 
 
-def _notes(setup: Setup, outcome: Outcome) -> tuple[str, ...]:
+def _notes(change_set: ChangeSet, outcome: Outcome) -> tuple[str, ...]:
     """What waited for a restart does not wait after one."""
-    late = () if outcome.restarted else setup.late
-    return (*setup.notes, *late, *_still_there(setup.title, outcome.keeps or Kept("")))
+    late = () if outcome.restarted else change_set.late
+    return (*change_set.notes, *late, *_still_there(change_set.title, outcome.keeps or Kept("")))
 
 
 def _still_there(title: str, kept: Kept) -> tuple[str, ...]:

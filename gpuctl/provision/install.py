@@ -12,13 +12,13 @@ from gpuctl.facts.own.journal import Changes, Run
 from gpuctl.facts.packages.packages import Packages
 from gpuctl.host.look.reading import Host
 from gpuctl.host.record.memory import RememberingHost
+from gpuctl.provision.change_set import ChangeSet
 from gpuctl.provision.engines.cdi import SUBJECTS, with_specification
 from gpuctl.provision.engines.choose import engine_of, found_engine
 from gpuctl.provision.errand import Errand, refusal
 from gpuctl.provision.packages.packages import PackageWish, plan_packages
 from gpuctl.provision.result import Refused, Result, Say, Wish
 from gpuctl.provision.run.transaction import conduct
-from gpuctl.provision.setup import Setup
 
 COMMAND = "install-runtime"
 CDI_ITSELF = "podman"
@@ -66,12 +66,12 @@ def _errand(host: Host, wish: Wish, wanted: PackageWish | None, say: Say) -> Err
     coming = bool(packages and packages.steps)
     first = [facts]
 
-    def plan(journal: Changes) -> Setup:
+    def plan(journal: Changes) -> ChangeSet:
         """With the facts that are there the first time, and with new ones after packages have come in."""
         seen = first.pop() if first else gather(host, subjects)
         now = replace(wish, coming=coming and seen is facts)
-        setup = engine.plan(host, seen, now)
-        return with_specification(host, seen, now, setup) if writes_cdi else setup
+        change_set = engine.plan(host, seen, now)
+        return with_specification(host, seen, now, change_set) if writes_cdi else change_set
 
     return Errand(host, COMMAND, wish, plan, say, packages)
 

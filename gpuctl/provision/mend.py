@@ -27,13 +27,13 @@ from gpuctl.facts.toolkit.toolkit import SETTINGS, Toolkit
 from gpuctl.frozen import dataclass
 from gpuctl.host.look.reading import Host
 from gpuctl.model import Disturbs, ExitCode, Report, Status
+from gpuctl.provision.change_set import ChangeSet, Edit
 from gpuctl.provision.engines import cdi
 from gpuctl.provision.errand import Errand
 from gpuctl.provision.install import install_runtime
 from gpuctl.provision.packages.packages import PackageWish
 from gpuctl.provision.result import Refused, Result, Say, Wish
 from gpuctl.provision.run.transaction import conduct
-from gpuctl.provision.setup import Edit, Setup
 
 COMMAND = "doctor --fix"
 _WORSE = tuple(Disturbs)
@@ -164,9 +164,9 @@ def _runtime(engine: str, force: bool = False) -> CarryOut:
 
 
 def _settings(facts: Facts, loud: list[str]) -> CarryOut:
-    def plan(journal: Changes) -> Setup:
+    def plan(journal: Changes) -> ChangeSet:
         changes = _changes(facts, loud)
-        return Setup("toolkit", "The toolkit", (Edit(SETTINGS, _edit(changes), diff),), None)
+        return ChangeSet("toolkit", "The toolkit", (Edit(SETTINGS, _edit(changes), diff),), None)
 
     return lambda host, dry_run, say: conduct(Errand(host, COMMAND, Wish(dry_run=dry_run), plan, say))
 
@@ -194,9 +194,9 @@ def _specification(facts: Facts) -> CarryOut:
     """The one that is out of date, else the one that is missing."""
 
     def bring_up_to_date(host: Host, dry_run: bool, say: Say) -> Result:
-        def plan(journal: Changes) -> Setup:
+        def plan(journal: Changes) -> ChangeSet:
             text = cdi.generated(host, facts.known(System), path)
-            return Setup("cdi", "CDI", (cdi.edit(path, text, force=False),), None)
+            return ChangeSet("cdi", "CDI", (cdi.edit(path, text, force=False),), None)
 
         found = facts.known(Toolkit).cdi.value
         old = stale_spec(found.in_effect(), facts.known(Driver)) if found else None

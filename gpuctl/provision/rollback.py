@@ -15,13 +15,13 @@ from gpuctl.host.write.replace import content_before, digest
 from gpuctl.host.write.replacement import Replacement
 from gpuctl.model import ENGINES, CannotTell, Disturbs, ExitCode, Step
 from gpuctl.provision.aside import aside
+from gpuctl.provision.change_set import ChangeSet, Edit, Finish
 from gpuctl.provision.engines.choose import engine_of, reader, restart, untold
 from gpuctl.provision.errand import Errand
 from gpuctl.provision.packages.files import show_source
 from gpuctl.provision.packages.packages import undo_packages
 from gpuctl.provision.result import Refused, Result, Say, Wish
 from gpuctl.provision.run.transaction import conduct
-from gpuctl.provision.setup import Edit, Finish, Setup
 
 COMMAND = "rollback"
 
@@ -53,7 +53,7 @@ def own_runs(host: Host, journal: Changes) -> tuple[Run, ...]:
     return own
 
 
-def _plan(host: Host, journal: Changes, wish: Wish, name: str | None) -> Setup:
+def _plan(host: Host, journal: Changes, wish: Wish, name: str | None) -> ChangeSet:
     runs = [run for run in own_runs(host, journal) if run.state != ROLLED_BACK]
     run = _named(runs, name) if name else _last(runs, wish.config)
     if run is None:
@@ -68,7 +68,7 @@ def _plan(host: Host, journal: Changes, wish: Wish, name: str | None) -> Setup:
     engine = next((write.engine for write in writes if write.engine in ENGINES), "")
     edits = tuple(_edits(writes, wish.force))
     daemon = reader(host, engine, [edit.path for edit in edits]) if wish.reload else None
-    return Setup(
+    return ChangeSet(
         engine=engine,
         title=engine_of(engine).title if engine in ENGINES else "",
         edits=edits,
@@ -81,8 +81,8 @@ def _plan(host: Host, journal: Changes, wish: Wish, name: str | None) -> Setup:
     )
 
 
-def _nothing(why: str) -> Setup:
-    return Setup("", "", (), None, notes=(why,))
+def _nothing(why: str) -> ChangeSet:
+    return ChangeSet("", "", (), None, notes=(why,))
 
 
 def _named(runs: Sequence[Run], name: str) -> Run:

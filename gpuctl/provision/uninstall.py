@@ -16,13 +16,13 @@ from gpuctl.host.write.files import same_file
 from gpuctl.host.write.replace import content_before, digest
 from gpuctl.model import ENGINES
 from gpuctl.provision.aside import aside
+from gpuctl.provision.change_set import ChangeSet, Document, Edit, Engine
 from gpuctl.provision.engines.choose import engine_of, reader, restart, untold
 from gpuctl.provision.errand import Errand
 from gpuctl.provision.install import COMMAND as INSTALL
 from gpuctl.provision.result import Refused, Result, Say, Wish
 from gpuctl.provision.rollback import own_runs
 from gpuctl.provision.run.transaction import conduct
-from gpuctl.provision.setup import Document, Edit, Engine, Setup
 
 COMMAND = "uninstall-runtime"
 _VOID = (ROLLED_BACK, UNDONE)
@@ -33,13 +33,13 @@ def uninstall_runtime(host: Host, wish: Wish, say: Say) -> Result:
     return conduct(Errand(host, COMMAND, wish, lambda journal: _plan(host, journal, wish), say))
 
 
-def _plan(host: Host, journal: Changes, wish: Wish) -> Setup:
+def _plan(host: Host, journal: Changes, wish: Wish) -> ChangeSet:
     runs = [run for run in own_runs(host, journal) if run.command == INSTALL and run.state not in _VOID]
     writes = [write for run in reversed(runs) for write in reversed(run.writes) if write.engine in ENGINES]
     name = wish.engine or (writes[0].engine if writes else "")
     ours = [one for one in writes if one.engine == name and _is_asked(one, wish.config)]
     if not ours:
-        return Setup("", "", (), None, notes=("gpuctl has put nothing there: there is nothing to take out.",))
+        return ChangeSet("", "", (), None, notes=("gpuctl has put nothing there: there is nothing to take out.",))
     engine = engine_of(name)
     paths = dict.fromkeys(write.replacement.path for write in ours)
     stay = [path for path in paths if _is_anothers(next(one for one in ours if one.replacement.path == path))]
@@ -48,7 +48,7 @@ def _plan(host: Host, journal: Changes, wish: Wish) -> Setup:
     edits = tuple(_edit(engine, path, [one for one in ours if one.replacement.path == path]) for path in paths)
     daemon = reader(host, name, list(paths)) if wish.reload else None
     notes, remedy = (*untold(daemon, wish, list(paths)), *_left(stay, paths)), restart(host, daemon)
-    return Setup(name, engine.title, edits, daemon, notes=notes, remedy=remedy, takes_away=True)
+    return ChangeSet(name, engine.title, edits, daemon, notes=notes, remedy=remedy, takes_away=True)
 
 
 def _is_anothers(newest: FileWrite) -> bool:

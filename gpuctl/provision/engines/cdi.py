@@ -23,8 +23,8 @@ from gpuctl.host.act.process import ask_program
 from gpuctl.host.look.reading import Host, Outcome, failure, said_line
 from gpuctl.host.record.redact import without_secrets
 from gpuctl.model import ENGINES, CannotTell, Disturbs, ExitCode, Remedy
+from gpuctl.provision.change_set import ChangeSet, Edit
 from gpuctl.provision.result import Refused, Wish
-from gpuctl.provision.setup import Edit, Setup
 
 SPEC = f"{FOLDERS[0]}/nvidia.yaml"
 SUBJECTS = (System, Driver, Toolkit)
@@ -36,8 +36,8 @@ _ENABLED = f"/etc/systemd/system/multi-user.target.wants/{_REFRESH}.path"
 _SEE_DRIVER = Remedy("See whether the driver is well.", (command("gpuctl", "doctor", "--only", "driver"),))
 
 
-def with_specification(host: Host, facts: Facts, wish: Wish, setup: Setup) -> Setup:
-    """Returns the setup with a CDI specification beside the engine's own files, unless one in effect fits this host.
+def with_specification(host: Host, facts: Facts, wish: Wish, change_set: ChangeSet) -> ChangeSet:
+    """Returns them with a CDI specification beside the engine's own files, unless one in effect fits this host.
 
     Raises Refused. `facts` must have SUBJECTS.
     """
@@ -48,15 +48,19 @@ def with_specification(host: Host, facts: Facts, wish: Wish, setup: Setup) -> Se
     specs = found.in_effect() if found else ()
     old = stale_spec(specs, driver)
     if specs and old is None and not wish.force:
-        return replace(setup, notes=(*setup.notes, f"{specs[-1].path} names the GPUs already, and fits this host."))
+        return replace(
+            change_set, notes=(*change_set.notes, f"{specs[-1].path} names the GPUs already, and fits this host.")
+        )
     path = old[0].path if old else specs[-1].path if specs else SPEC
     if wish.coming and not host.which("nvidia-ctk").ok:
-        return replace(setup, notes=(*setup.notes, f"What is written to {path} shows once the toolkit is there."))
+        return replace(
+            change_set, notes=(*change_set.notes, f"What is written to {path} shows once the toolkit is there.")
+        )
     text = generated(host, facts.known(System), path)
-    check_taken(setup.engine, _version(setup.engine, facts), text)
+    check_taken(change_set.engine, _version(change_set.engine, facts), text)
     _check_fits(host, facts.known(System), path, text)
-    edits = (*setup.edits, edit(path, text, wish.force))
-    return replace(setup, edits=edits, notes=(*setup.notes, *_kept_up(host)))
+    edits = (*change_set.edits, edit(path, text, wish.force))
+    return replace(change_set, edits=edits, notes=(*change_set.notes, *_kept_up(host)))
 
 
 def check_taken(engine: str, version: str, text: str) -> None:

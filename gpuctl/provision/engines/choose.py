@@ -20,8 +20,8 @@ from gpuctl.facts.toolkit.cdi import FOLDERS
 from gpuctl.host.look.reading import Host
 from gpuctl.host.write.files import behind_links
 from gpuctl.model import ENGINES, Remedy
+from gpuctl.provision.change_set import Daemon, Engine
 from gpuctl.provision.result import Wish
-from gpuctl.provision.setup import Daemon, Engine
 
 
 def engine_of(name: str) -> Engine:

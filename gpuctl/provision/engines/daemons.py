@@ -10,8 +10,8 @@ from typing import Protocol
 from gpuctl.frozen import dataclass
 from gpuctl.host.act.process import ProcessProblem, hang_up, systemctl
 from gpuctl.host.look.reading import failure
+from gpuctl.provision.change_set import DaemonProblem, NotUp
 from gpuctl.provision.result import Refused
-from gpuctl.provision.setup import DaemonProblem, NotUp
 
 SYSTEMD_DEADLINE = 90.0
 PAUSE = 0.1

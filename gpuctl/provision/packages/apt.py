@@ -11,12 +11,12 @@ from gpuctl.facts.packages.sources import APT_FOLDER, Source
 from gpuctl.host.look.reading import Host, Reading
 from gpuctl.host.write.publish import create_public
 from gpuctl.host.write.scratch import discard, scratch
+from gpuctl.provision.change_set import Edit
 from gpuctl.provision.packages.files import apt_source, silenced, written
 from gpuctl.provision.packages.key import is_armoured
 from gpuctl.provision.packages.plan import Before, PackageProblem, Repository, Upgrade
 from gpuctl.provision.packages.runs import KEPT, must, reason, run_manager
 from gpuctl.provision.packages.states import check_versions, needed, versions
-from gpuctl.provision.setup import Edit
 
 SOURCE = f"{APT_FOLDER}/nvidia-container-toolkit.sources"
 _KEYRING = "/etc/apt/keyrings/nvidia-container-toolkit"

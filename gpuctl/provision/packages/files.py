@@ -9,7 +9,7 @@ from collections.abc import Callable
 from gpuctl.facts.packages.sources import Source, parse_deb822, parse_one_line
 from gpuctl.host.record.redact import without_secrets
 from gpuctl.provision.aside import aside
-from gpuctl.provision.setup import Edit
+from gpuctl.provision.change_set import Edit
 
 _OURS = "Written by gpuctl install-runtime --install."
 _STANZA_END = re.compile(r"(\n[ \t]*\n)")

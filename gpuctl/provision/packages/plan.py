@@ -9,7 +9,7 @@ from typing import Protocol
 from gpuctl.facts.packages.packages import Packages
 from gpuctl.host.look.reading import Host
 from gpuctl.model import Step
-from gpuctl.provision.setup import Edit
+from gpuctl.provision.change_set import Edit
 
 Before = Mapping[str, str | None]
 """Versions of packages as they were, by name. None: it was not there; "": only its configuration was left."""

@@ -11,11 +11,11 @@ from gpuctl.facts.packages.sources import RPM_FOLDERS
 from gpuctl.host.look.reading import Host
 from gpuctl.host.write.publish import create_public
 from gpuctl.host.write.scratch import discard, scratch
+from gpuctl.provision.change_set import Edit
 from gpuctl.provision.packages.files import rpm_repository, written
 from gpuctl.provision.packages.plan import Before, PackageProblem, Repository, Upgrade
 from gpuctl.provision.packages.runs import KEPT, must, reason, run_manager
 from gpuctl.provision.packages.states import check_versions, needed, versions
-from gpuctl.provision.setup import Edit
 
 NAME = "nvidia-container-toolkit"
 _KEY = "/etc/pki/rpm-gpg/RPM-GPG-KEY-nvidia-container-toolkit"

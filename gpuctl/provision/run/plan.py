@@ -1,4 +1,4 @@
-"""What a setup comes to on this host: the files that change, and the steps in their order."""
+"""What changes come to on this host: the files that change, and the steps in their order."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from gpuctl.frozen import dataclass
 from gpuctl.host.write import files
 from gpuctl.host.write.files import State
 from gpuctl.model import Disturbs, Step
+from gpuctl.provision.change_set import ChangeSet, Contents, Daemon, Edit, Kept
 from gpuctl.provision.engines.daemons import not_restarted
 from gpuctl.provision.packages.plan import PackagePlan
-from gpuctl.provision.setup import Contents, Daemon, Edit, Kept, Setup
 
 
 @dataclass(frozen=True)
@@ -58,32 +58,34 @@ class Planned:
         return "".join(step.diff for step in self.steps)
 
 
-def planned(setup: Setup, packages: PackagePlan | None) -> Planned:
+def planned(change_set: ChangeSet, packages: PackagePlan | None) -> Planned:
     """Returns what is to be done. Raises Refused and FileProblem; nothing is changed."""
-    edits = (*(packages.edits if packages else ()), *setup.edits)
+    edits = (*(packages.edits if packages else ()), *change_set.edits)
     for edit in edits:
         files.examine(edit.path)
     sources = changes_of(look(packages.edits)) if packages else ()
-    looks = look(setup.edits)
+    looks = look(change_set.edits)
     changes = changes_of(looks)
-    agrees = setup.daemon is not None and not setup.daemon.difference(contents(looks, setup.daemon))
+    agrees = change_set.daemon is not None and not change_set.daemon.difference(contents(looks, change_set.daemon))
     steps = (
         *(packages.keeping if packages else ()),
         *(one.step for one in sources),
         *(packages.steps if packages else ()),
         *(one.step for one in changes),
-        *(filter(None, telling(setup)) if changes or not agrees or setup.restart else ()),
-        *((setup.finish.step,) if setup.finish else ()),
+        *(filter(None, telling(change_set)) if changes or not agrees or change_set.restart else ()),
+        *((change_set.finish.step,) if change_set.finish else ()),
     )
     brings_in = bool(packages and packages.steps)
-    return Planned(steps, bool(sources or changes or brings_in or setup.finish), agrees, _kept(setup, changes))
+    return Planned(
+        steps, bool(sources or changes or brings_in or change_set.finish), agrees, _kept(change_set, changes)
+    )
 
 
-def _kept(setup: Setup, changes: Sequence[Look]) -> Kept | None:
+def _kept(change_set: ChangeSet, changes: Sequence[Look]) -> Kept | None:
     """Of a daemon that does not reload this is known beforehand."""
-    if not (setup.takes_away and setup.daemon and changes) or setup.daemon.reloading:
+    if not (change_set.takes_away and change_set.daemon and changes) or change_set.daemon.reloading:
         return None
-    return kept(setup.daemon, changes)
+    return kept(change_set.daemon, changes)
 
 
 def kept(daemon: Daemon, changes: Sequence[Look]) -> Kept:
@@ -98,10 +100,10 @@ def look(edits: Sequence[Edit]) -> tuple[Look, ...]:
     return tuple(Look(edit, before, edit.change(before.raw)) for edit, before in read)
 
 
-def completed_by(setup: Setup, cut: Sequence[Run]) -> list[Run]:
+def completed_by(change_set: ChangeSet, cut: Sequence[Run]) -> list[Run]:
     """Returns those of the runs that were cut short about nothing but these files: what they began, this completes."""
-    paths = {files.behind_links(edit.path) for edit in setup.edits}
-    return [run for run in cut if run not in setup.undoes and not run.installs and run.paths <= paths]
+    paths = {files.behind_links(edit.path) for edit in change_set.edits}
+    return [run for run in cut if run not in change_set.undoes and not run.installs and run.paths <= paths]
 
 
 def changes_of(looks: Sequence[Look]) -> tuple[Look, ...]:
@@ -114,14 +116,14 @@ def contents(looks: Sequence[Look], daemon: Daemon) -> Contents:
     return {one.before.path: one.new for one in looks if daemon.reads(one.before.path)}
 
 
-def telling(setup: Setup) -> tuple[Step | None, Step | None]:
+def telling(change_set: ChangeSet) -> tuple[Step | None, Step | None]:
     """Returns the steps by which the daemon takes the files up: its reload, if it has one, its restart, if wished.
 
     Raises Refused where gpuctl cannot tell it.
     """
-    if setup.daemon is None:
+    if change_set.daemon is None:
         return None, None
-    restarting = setup.daemon.restarting if setup.restart else None
-    if setup.restart and restarting is None:
-        raise not_restarted(setup.title)
-    return setup.daemon.reloading, restarting
+    restarting = change_set.daemon.restarting if change_set.restart else None
+    if change_set.restart and restarting is None:
+        raise not_restarted(change_set.title)
+    return change_set.daemon.reloading, restarting

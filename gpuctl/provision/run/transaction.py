@@ -1,7 +1,7 @@
 """An errand carried out as a whole or not at all: what was done is undone where a later step fails.
 
 Whatever an undo needs is in the journal before the host is changed, so that `gpuctl rollback` can do it for a run that
-was killed, as for one that went well: a rollback is a setup like any other.
+was killed, as for one that went well: a rollback is a change_set like any other.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from gpuctl.host.write.publish import create_public
 from gpuctl.host.write.replace import NotPutBack, remove_leftovers, replacement_of
 from gpuctl.host.write.replace import replace as replace_file
 from gpuctl.model import ExitCode, Plan, Step
+from gpuctl.provision.change_set import ChangeSet, DaemonProblem, Edit, NotUp
 from gpuctl.provision.errand import Errand, Outcome, config_of, refusal, result_of
 from gpuctl.provision.packages.plan import PackagePlan, PackageProblem
 from gpuctl.provision.result import UNTOUCHED, File, Refused, Result
 from gpuctl.provision.run.plan import Look, changes_of, completed_by, contents, kept, look, planned, telling
 from gpuctl.provision.run.recorder import Recorder, cut_short, settle
 from gpuctl.provision.run.undo import RESTART_DEADLINE, as_before, undo
-from gpuctl.provision.setup import DaemonProblem, Edit, NotUp, Setup
 
 INTERRUPTIONS = (KeyboardInterrupt, SystemExit)
 LIMITS = (MemoryError, OSError)
@@ -43,17 +43,17 @@ def conduct(errand: Errand) -> Result:
     cut = cut_short(journal)
     result = Result(config=wish.config, dry_run=wish.dry_run, cut_short=cut)
     try:
-        setup = errand.plan(journal)
-        result = result_of(errand, setup, result.plan, Outcome(), cut)
+        change_set = errand.plan(journal)
+        result = result_of(errand, change_set, result.plan, Outcome(), cut)
         if wish.config is not None:
             files.check_near(wish.config)
-        before = planned(setup, errand.packages)
+        before = planned(change_set, errand.packages)
         agrees = before.agrees and not before.changes
         outcome = Outcome(changed=before.changes, diff=before.diff, verified=agrees, keeps=before.keeps)
-        result = result_of(errand, setup, Plan(before.steps), outcome, cut)
-        if wish.dry_run or not (before.steps or setup.undoes or completed_by(setup, cut)):
+        result = result_of(errand, change_set, Plan(before.steps), outcome, cut)
+        if wish.dry_run or not (before.steps or change_set.undoes or completed_by(change_set, cut)):
             return result
-        return _carried_out(errand, setup, result.plan)
+        return _carried_out(errand, change_set, result.plan)
     except Refused as refused:
         return refusal(result, refused)
     except files.FileProblem as problem:
@@ -77,22 +77,22 @@ class Work:
         self.errand.say(step, True)
 
 
-def _carried_out(errand: Errand, setup: Setup, plan: Plan) -> Result:
+def _carried_out(errand: Errand, change_set: ChangeSet, plan: Plan) -> Result:
     """Returns how it ended. Raises Refused, nothing being changed then."""
     with locked(), HeldSignals() as held:
         create_public(journal_folder(errand.host))  # without a journal nothing is begun
         journal = probe_changes(errand.host)  # anew: other runs may have ended while this one waited
-        recorder = Recorder(errand.host, errand.command, journal, setup.undoes)
+        recorder = Recorder(errand.host, errand.command, journal, change_set.undoes)
         work = Work(errand, recorder, held, cut_short(journal))
         try:
             sources: tuple[Look, ...] = ()
             if errand.packages and errand.packages.steps:
                 sources = _bring_in(work, errand.packages)
-                setup = errand.plan(journal)
-            outcome = _set_up(work, setup, sources)
+                change_set = errand.plan(journal)
+            outcome = _set_up(work, change_set, sources)
         except FAILURES as cause:
-            outcome = _undone(work, setup, cause)
-    return result_of(errand, setup, plan, outcome, work.cut)
+            outcome = _undone(work, change_set, cause)
+    return result_of(errand, change_set, plan, outcome, work.cut)
 
 
 def _bring_in(work: Work, packages: PackagePlan) -> tuple[Look, ...]:
@@ -116,11 +116,11 @@ def _look_again(edits: Sequence[Edit]) -> tuple[Look, ...]:
     return look(edits)
 
 
-def _set_up(work: Work, setup: Setup, sources: Sequence[Look]) -> Outcome:
-    looks = _look_again(setup.edits)
-    changes, cut = changes_of(looks), completed_by(setup, work.cut)
+def _set_up(work: Work, change_set: ChangeSet, sources: Sequence[Look]) -> Outcome:
+    looks = _look_again(change_set.edits)
+    changes, cut = changes_of(looks), completed_by(change_set, work.cut)
     below = [run for run in cut if changes and not run.undoes]
-    outcome = _changed(work, setup, looks, below) if changes else _told_anew(work, setup, looks)
+    outcome = _changed(work, change_set, looks, below) if changes else _told_anew(work, change_set, looks)
     if outcome.error is not None:
         return outcome
     work.recorder.end()
@@ -132,44 +132,44 @@ def _set_up(work: Work, setup: Setup, sources: Sequence[Look]) -> Outcome:
         run=work.recorder.id,
         completes=tuple(below[-1:]),
     )
-    return _settled(work, setup, [run for run in cut if run not in below], _finished(work, setup, outcome))
+    return _settled(work, change_set, [run for run in cut if run not in below], _finished(work, change_set, outcome))
 
 
-def _settled(work: Work, setup: Setup, cut: Sequence[Run], outcome: Outcome) -> Outcome:
+def _settled(work: Work, change_set: ChangeSet, cut: Sequence[Run], outcome: Outcome) -> Outcome:
     """Writes down how earlier runs stand now: undone by this one, or, having been cut short, done after all."""
     if outcome.error is not None:
         return outcome
-    for run in setup.undoes:
+    for run in change_set.undoes:
         settle(run, work.errand.host, UNDONE)
     for run in cut:
         settle(run, work.errand.host, DONE)
     return replace(outcome, completes=(*outcome.completes, *cut))
 
 
-def _finished(work: Work, setup: Setup, outcome: Outcome) -> Outcome:
+def _finished(work: Work, change_set: ChangeSet, outcome: Outcome) -> Outcome:
     """What is left to do once the files are as wished. Where that fails they stay so, and a later run does it."""
-    if setup.finish is None:
+    if change_set.finish is None:
         return outcome
     try:
-        with work.doing(setup.finish.step):
-            setup.finish.run()
+        with work.doing(change_set.finish.step):
+            change_set.finish.run()
     except PackageProblem as problem:
         return replace(outcome, code=ExitCode.NOT_ROLLED_BACK, error=str(problem))
     return replace(outcome, changed=True)
 
 
-def _changed(work: Work, setup: Setup, looks: Sequence[Look], below: Sequence[Run]) -> Outcome:
+def _changed(work: Work, change_set: ChangeSet, looks: Sequence[Look], below: Sequence[Run]) -> Outcome:
     """Writes the files on top of runs that were cut short, and has the daemon take them up."""
     work.recorder.go_on_from(below)
-    if setup.daemon is not None:
-        work.recorder.begin(TakeUp(setup.engine))
+    if change_set.daemon is not None:
+        work.recorder.begin(TakeUp(change_set.engine))
     changes = changes_of(looks)
-    _write(work, changes, setup.engine, setup.takes_away)
-    outcome = _taken_up(work, setup, looks)
-    if setup.daemon is None or outcome.restarted or not setup.takes_away:
+    _write(work, changes, change_set.engine, change_set.takes_away)
+    outcome = _taken_up(work, change_set, looks)
+    if change_set.daemon is None or outcome.restarted or not change_set.takes_away:
         return outcome
     # A reload unsets nothing in some daemons: what the files do not say any more holds until the next start.
-    return replace(outcome, keeps=kept(setup.daemon, changes))
+    return replace(outcome, keeps=kept(change_set.daemon, changes))
 
 
 def _write(work: Work, looks: Sequence[Look], engine: str, takes_away: bool = False) -> None:
@@ -185,9 +185,9 @@ def _sets(look: Look) -> tuple[Value, ...] | None:
     return tuple(changed_values(read(look.before.raw or b""), read(look.new or b""))) if read else None
 
 
-def _taken_up(work: Work, setup: Setup, looks: Sequence[Look]) -> Outcome:
+def _taken_up(work: Work, change_set: ChangeSet, looks: Sequence[Look]) -> Outcome:
     """Has the daemon take the files up. Raises DaemonProblem."""
-    daemon, (reloading, restarting) = setup.daemon, telling(setup)
+    daemon, (reloading, restarting) = change_set.daemon, telling(change_set)
     with work.held.let_through():
         if daemon is not None and reloading is not None:
             with work.doing(reloading):
@@ -195,26 +195,28 @@ def _taken_up(work: Work, setup: Setup, looks: Sequence[Look]) -> Outcome:
         if daemon is not None and restarting is not None:
             # Only now: a file that a reload rejects keeps the daemon from starting.
             with work.doing(restarting):
-                work.recorder.begin(Restart(setup.engine))
+                work.recorder.begin(Restart(change_set.engine))
                 daemon.restart(contents(looks, daemon), RESTART_DEADLINE)
     told = reloading is not None or restarting is not None
     return Outcome(told=told, verified=told, restarted=restarting is not None)
 
 
-def _told_anew(work: Work, setup: Setup, looks: Sequence[Look]) -> Outcome:
+def _told_anew(work: Work, change_set: ChangeSet, looks: Sequence[Look]) -> Outcome:
     """The files are as wished; the daemon may not have taken them up, after an edit by hand or a killed run."""
-    if setup.daemon is None:
+    if change_set.daemon is None:
         return Outcome()
-    if not setup.daemon.difference(contents(looks, setup.daemon)) and not setup.restart:
+    if not change_set.daemon.difference(contents(looks, change_set.daemon)) and not change_set.restart:
         return Outcome(verified=True)
     try:
-        return _taken_up(work, setup, looks)
+        return _taken_up(work, change_set, looks)
     except DaemonProblem as problem:
         if work.recorder.to_undo:  # packages, that came in for it
             raise
         work.recorder.end(STUCK)
         code = ExitCode.NOT_ROLLED_BACK if isinstance(problem, NotUp) else ExitCode.PROBLEM
-        error = f"{problem} {config_of(work.errand, setup)} says so already and was left as it is. {setup.look}"
+        error = (
+            f"{problem} {config_of(work.errand, change_set)} says so already and was left as it is. {change_set.look}"
+        )
         return Outcome(code, error.strip())
 
 
@@ -225,7 +227,7 @@ def _words(cause: BaseException) -> str:
     return f"gpuctl could not go on: {limit}." if limit else str(cause)
 
 
-def _undone(work: Work, setup: Setup, cause: BaseException) -> Outcome:
+def _undone(work: Work, change_set: ChangeSet, cause: BaseException) -> Outcome:
     """Undoes what was done, and says how the host stands. Raises `cause` where nothing had been done or to be said."""
     recorder, words = work.recorder, _words(cause)
     entries = recorder.to_undo
@@ -234,7 +236,7 @@ def _undone(work: Work, setup: Setup, cause: BaseException) -> Outcome:
         if isinstance(cause, (Refused, *LIMITS, *INTERRUPTIONS)):
             raise cause
         return Outcome(ExitCode.ROLLED_BACK, f"{words} {UNTOUCHED}")
-    troubles = undo(work.errand.host, entries, setup.daemon, work.errand.wish.deadline)
+    troubles = undo(work.errand.host, entries, change_set.daemon, work.errand.wish.deadline)
     stuck = [trouble for trouble in troubles if trouble.stays]
     if stuck or isinstance(cause, NotPutBack):
         recorder.end(STUCK)
@@ -244,5 +246,5 @@ def _undone(work: Work, setup: Setup, cause: BaseException) -> Outcome:
         error = " ".join(dict.fromkeys([words, *(trouble.text for trouble in stuck), *others]))
         return Outcome(ExitCode.NOT_ROLLED_BACK, error, changed=bool(kept), files=kept)
     recorder.end(ROLLED_BACK)
-    said = [words, *as_before(entries), setup.look, *(trouble.text for trouble in troubles)]
+    said = [words, *as_before(entries), change_set.look, *(trouble.text for trouble in troubles)]
     return Outcome(ExitCode.ROLLED_BACK, " ".join(filter(None, said)))

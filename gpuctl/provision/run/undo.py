@@ -10,9 +10,9 @@ from gpuctl.host.look.reading import Host
 from gpuctl.host.write import files
 from gpuctl.host.write.files import FileProblem
 from gpuctl.host.write.replace import put_back
+from gpuctl.provision.change_set import Contents, Daemon, DaemonProblem, NotUp
 from gpuctl.provision.packages.packages import undo_packages
 from gpuctl.provision.packages.plan import PackageProblem
-from gpuctl.provision.setup import Contents, Daemon, DaemonProblem, NotUp
 
 RESTART_DEADLINE = 60.0
 

@@ -19,12 +19,12 @@ from gpuctl.facts.machine.system import System
 from gpuctl.host.look.reading import Host, Outcome, failure, said_line
 from gpuctl.host.write import files
 from gpuctl.model import ENGINES, CannotTell, Disturbs, ExitCode, Remedy
+from gpuctl.provision.change_set import ChangeSet, Contents, Daemon, Document, Edit, Engine, accept
 from gpuctl.provision.engines.containerd.daemon import Running
 from gpuctl.provision.engines.containerd.files import Layout, check, disabling, registered, shadowed, target
 from gpuctl.provision.engines.daemons import not_restarted, refused
 from gpuctl.provision.engines.runtime_program import PROGRAM, whole_path
 from gpuctl.provision.result import Refused, Wish
-from gpuctl.provision.setup import Contents, Daemon, Document, Edit, Engine, Setup, accept
 
 ENGINE, TITLE = "containerd", ENGINES["containerd"]
 SELF_CONFIGURED = {"k3s": "k3s", "rke2": "rke2"}
@@ -38,8 +38,8 @@ microk8s-resources/wrappers/run-containerd-with-args."""
 DUMP_DEADLINE = 10.0
 
 
-def plan(host: Host, facts: Facts, wish: Wish) -> Setup:
-    """Returns the setup of the containerd that runs or lies here. `facts` must have Containerd and System.
+def plan(host: Host, facts: Facts, wish: Wish) -> ChangeSet:
+    """Returns the changes of the containerd that runs or lies here. `facts` must have Containerd and System.
 
     Raises Refused.
     """
@@ -55,7 +55,7 @@ def plan(host: Host, facts: Facts, wish: Wish) -> Setup:
         raise refused(wish.config or _main(containerd), error) from None
     daemon = _running(host, containerd) if wish.reload and _reads(containerd, layout) else None
     notes = (*notes, *_enabled(layout), *shadowed(layout), *_why_not_told(containerd, layout, wish))
-    return _setup(containerd, system, wish, edits, daemon, notes)
+    return _change_set(containerd, system, wish, edits, daemon, notes)
 
 
 def running(host: Host, facts: Facts) -> Daemon | None:
@@ -202,7 +202,7 @@ def _running(host: Host, containerd: Containerd) -> Running:
     return Running(host, containerd, says)
 
 
-def _self_configured(host: Host, containerd: Containerd, system: System, wish: Wish, program: str) -> Setup:
+def _self_configured(host: Host, containerd: Containerd, system: System, wish: Wish, program: str) -> ChangeSet:
     """Nothing is to be written: what lacks is a restart, or a setting of the distribution's own."""
     title = containerd.title
     if wish.name != "nvidia" or posixpath.dirname(program) not in FOUND_IN:
@@ -218,7 +218,7 @@ def _self_configured(host: Host, containerd: Containerd, system: System, wish: W
     runs = containerd.process.value is not None and wish.reload
     daemon = Running(host, containerd, lambda contents: wanted) if runs else None
     note = f"{title} registers the runtime {wish.name} by itself when it starts: there is nothing to write."
-    return _setup(containerd, system, wish, (), daemon, (note,))
+    return _change_set(containerd, system, wish, (), daemon, (note,))
 
 
 def _check_template(host: Host, containerd: Containerd, title: str) -> None:
@@ -234,20 +234,20 @@ def _check_template(host: Host, containerd: Containerd, title: str) -> None:
         raise Refused(f"{own.source} takes the place of {title}'s own configuration.", remedy=remedy)
 
 
-def _setup(
+def _change_set(
     containerd: Containerd,
     system: System,
     wish: Wish,
     edits: tuple[Edit, ...],
     daemon: Running | None,
     notes: tuple[str, ...],
-) -> Setup:
+) -> ChangeSet:
     title = containerd.title
-    setup = Setup(ENGINE, title, edits, daemon, notes=notes)
+    change_set = ChangeSet(ENGINE, title, edits, daemon, notes=notes)
     if daemon is None or containerd.cri.unknown:
-        return setup
+        return change_set
     if not daemon.difference({edit.path: edit.change(files.read(edit.path).raw) for edit in edits}):
-        return replace(setup, restart_needed=False)
+        return replace(change_set, restart_needed=False)
     step = daemon.restarting
     if step is None and wish.restart:
         raise not_restarted(title)
@@ -255,7 +255,7 @@ def _setup(
     commands = as_root(system, command("systemctl", "restart", *operands(unit.name))) if unit else ()
     late = f"{title} takes up the runtime {wish.name} when it is restarted: it reads its files only when it starts."
     remedy = Remedy(f"Restart {title}.", commands, step.disturbs if step else Disturbs.NEW_CONTAINERS)
-    return replace(setup, restart=wish.restart, restart_needed=True, late=(late,), remedy=remedy)
+    return replace(change_set, restart=wish.restart, restart_needed=True, late=(late,), remedy=remedy)
 
 
 CONTAINERD = Engine(TITLE, plan, running, (System, Containerd), diff, Document(values, set_values, carries))

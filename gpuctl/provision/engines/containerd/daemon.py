@@ -13,15 +13,15 @@ from gpuctl.frozen import dataclass
 from gpuctl.host.look.reading import Host
 from gpuctl.host.write.files import behind_links
 from gpuctl.model import Disturbs, Step
+from gpuctl.provision.change_set import Contents, DaemonProblem, Kept, NotUp
 from gpuctl.provision.engines.daemons import Runtimes, difference, restarted, wait
-from gpuctl.provision.setup import Contents, DaemonProblem, Kept, NotUp
 
 _SERVERS = ("k3s.service", "rke2-server.service")
 
 
 @dataclass(frozen=True)
 class Running:
-    """A running containerd; a Daemon of setup.py. `says` turns contents of files into what they say of runtimes."""
+    """A running containerd: a Daemon. `says` turns contents of files into what they say of runtimes."""
 
     host: Host
     containerd: Containerd

@@ -24,8 +24,8 @@ from gpuctl.engines.merge import REMOVED, Keys, value_at
 from gpuctl.engines.toml.text import NotAccepted, decoded, line_of, values
 from gpuctl.frozen import dataclass
 from gpuctl.host.write.files import behind_links
+from gpuctl.provision.change_set import Contents
 from gpuctl.provision.result import Wish
-from gpuctl.provision.setup import Contents
 
 _LIKE_BACKUP = ".gpuctl-x.bak"
 """How the names end that host/write/replace.py gives."""

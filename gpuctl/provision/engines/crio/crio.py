@@ -23,11 +23,11 @@ from gpuctl.host.look.reading import Host, Outcome
 from gpuctl.host.status import status_of
 from gpuctl.host.write import files
 from gpuctl.model import ENGINES, CannotTell, Disturbs, ExitCode, Remedy
+from gpuctl.provision.change_set import ChangeSet, Document, Edit, Engine
 from gpuctl.provision.engines.crio.daemon import CrioDaemon
 from gpuctl.provision.engines.daemons import refused
 from gpuctl.provision.engines.runtime_program import whole_path
 from gpuctl.provision.result import Refused, Wish
-from gpuctl.provision.setup import Document, Edit, Engine, Setup
 
 ENGINE, TITLE = "crio", ENGINES["crio"]
 DROP_IN = "99-nvidia.conf"
@@ -40,7 +40,7 @@ _LATE = (
 _TOO_OLD = "CRI-O takes up runtimes on a reload from 1.26 on: this one waits for a restart. Running containers live on."
 
 
-def plan(host: Host, facts: Facts, wish: Wish) -> Setup:
+def plan(host: Host, facts: Facts, wish: Wish) -> ChangeSet:
     """Returns what registers the runtime. Raises Refused. `facts` must have System, Crio and Toolkit."""
     crio, configs = _seen(facts)
     path = wish.config or posixpath.join(crio.folder.value or FOLDER, DROP_IN)
@@ -54,8 +54,8 @@ def plan(host: Host, facts: Facts, wish: Wish) -> Setup:
     is_read = _is_read(crio, path)
     daemon = running(host, facts) if is_read and wish.reload else None
     notes = (*_why_not_told(crio, path, is_read, wish), *notes)
-    setup = Setup(ENGINE, TITLE, edits, daemon, notes=notes, look=LOOK)
-    return _with_waits(host, facts, setup, path, wish) if daemon else setup
+    change_set = ChangeSet(ENGINE, TITLE, edits, daemon, notes=notes, look=LOOK)
+    return _with_waits(host, facts, change_set, path, wish) if daemon else change_set
 
 
 def running(host: Host, facts: Facts) -> CrioDaemon | None:
@@ -181,15 +181,15 @@ def _why_not_told(crio: Crio, path: str, is_read: bool, wish: Wish) -> tuple[str
     return () if wish.reload else ("CRI-O was not told. It reads the file on a reload: systemctl reload crio.",)
 
 
-def _with_waits(host: Host, facts: Facts, setup: Setup, path: str, wish: Wish) -> Setup:
+def _with_waits(host: Host, facts: Facts, change_set: ChangeSet, path: str, wish: Wish) -> ChangeSet:
     """What may wait for a restart: nothing where CRI-O has started since the file was written."""
     raw = files.read(path).raw
-    if all(edit.change(raw) == raw for edit in setup.edits) and _started_since(host, facts.known(Crio), path):
-        return replace(setup, restart_needed=False)
-    too_old = setup.daemon is not None and setup.daemon.reloading is None
+    if all(edit.change(raw) == raw for edit in change_set.edits) and _started_since(host, facts.known(Crio), path):
+        return replace(change_set, restart_needed=False)
+    too_old = change_set.daemon is not None and change_set.daemon.reloading is None
     commands = as_root(facts.known(System), command("systemctl", "restart", "crio"))
     return replace(
-        setup,
+        change_set,
         restart=wish.restart,
         restart_needed=True if too_old else None,
         late=(_TOO_OLD if too_old else _LATE,),

@@ -11,8 +11,8 @@ from gpuctl.frozen import dataclass
 from gpuctl.host.look.reading import Host, Outcome
 from gpuctl.host.write.files import behind_links
 from gpuctl.model import CannotTell, Disturbs, Step
+from gpuctl.provision.change_set import Contents, Kept
 from gpuctl.provision.engines.daemons import Runtimes, difference, restarted, tell, tell_process, wait
-from gpuctl.provision.setup import Contents, Kept
 
 RELOADS_SINCE = "1.26.0"
 """From here on a reload takes up `runtimes` and `default_runtime` (https://github.com/cri-o/cri-o/pull/6056). Late 1.25

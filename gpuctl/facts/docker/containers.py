@@ -73,8 +73,11 @@ def probe_docker_containers(host: Host) -> DockerContainers:
     endpoint = probe_endpoint(host).value
     if endpoint is None or not endpoint.local or waiting_socket(host, endpoint, is_users(host, endpoint)):
         return DockerContainers(Fact(None, LIST), Fact(None, "docker events"))
+    running = _running(host, endpoint.url)
+    if running.value is None:  # Docker's client asks whoever listens there: only after gpuctl was answered itself
+        return DockerContainers(running, Fact(None, "docker events", running.unknown))
     smoked = fact(host.run(SMOKED, DEADLINE), parse_smoked)
-    return DockerContainers(_running(host, endpoint.url), Fact(smoked.value, "docker events", smoked.unknown))
+    return DockerContainers(running, Fact(smoked.value, "docker events", smoked.unknown))
 
 
 def _running(host: Host, url: str) -> Fact[Tuple[Container, ...]]:

@@ -110,7 +110,7 @@ def _leads_to(host: Host, docker: Docker, registered: str, program: str) -> bool
 
 def _with_waits(change_set: ChangeSet, facts: Facts, wish: Wish) -> ChangeSet:
     """What waits for a restart: at its start, dockerd looks for the hook on its own PATH, and at `features`."""
-    visible, late = (ask(CHECKS[f"registration.{name}"], facts) for name in ("hook-visible", "restart-needed"))
+    visible, late = (ask(one, facts) for one in _WAITS)
     daemon = facts.known(Docker).daemon.value
     if wish.cdi and not (daemon and daemon.cdi_spec_dirs):
         remedy = Remedy(
@@ -136,4 +136,6 @@ def _waiting(change_set: ChangeSet, wish: Wish, why: str, remedy: Remedy | None)
     return replace(change_set, restart=wish.restart, restart_needed=True, late=(why,), remedy=remedy)
 
 
-DOCKER = Engine(TITLE, plan, running, (System, Docker, Tegra, Toolkit), diff, Document(values, set_values))
+_WAITS = (CHECKS["registration.hook-visible"], CHECKS["registration.restart-needed"])
+_SUBJECTS = tuple(dict.fromkeys((System, Docker, Tegra, Toolkit, *(need for one in _WAITS for need in one.needs))))
+DOCKER = Engine(TITLE, plan, running, _SUBJECTS, diff, Document(values, set_values))

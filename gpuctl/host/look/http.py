@@ -12,13 +12,16 @@ from contextlib import suppress
 from typing import List, Tuple
 from urllib.parse import urlsplit
 
-from gpuctl.bounds import ANSWER_LIMIT, whole
+from gpuctl.bounds import ANSWER_LIMIT, TooLong, whole
 from gpuctl.host.look.deadline import DeadlineExceeded, within
 from gpuctl.host.look.reading import Outcome, Reading, http_source
 from gpuctl.host.look.unanswered import unanswered
 from gpuctl.host.look.unix import connected
 from gpuctl.host.trust import Distrusted
 
+HEAD_LIMIT = 64 << 10
+"""Bytes before an answer's body."""
+_TOO_LONG = "the answer is longer than"
 _STATUS = rb"HTTP/1\.[01] (\d{3})(?: [^\r\n]*)?\r\n"
 _LENGTH = rb"(?im)^content-length:[ \t]*(\d{1,18})[ \t]*\r$"
 _CHUNKED = rb"(?im)^transfer-encoding:.*chunked"
@@ -44,7 +47,7 @@ def _exchange(endpoint: str, path: str, timeout: float, opened: List[socket.sock
     with opened[0] as connection:
         request = "GET %s HTTP/1.0\r\nHost: %s\r\n\r\n" % (path, urlsplit(endpoint).netloc or "localhost")
         connection.sendall(request.encode("ascii"))
-        return whole(connection.recv, ANSWER_LIMIT, "the answer is longer than")
+        return whole(connection.recv, ANSWER_LIMIT + HEAD_LIMIT, _TOO_LONG)
 
 
 def parse_answer(raw: bytes) -> Tuple[int, bytes]:
@@ -61,6 +64,8 @@ def parse_answer(raw: bytes) -> Tuple[int, bytes]:
         raise ValueError("the answer is no HTTP/1.0" if raw else "it closed the connection")
     if length and len(body) < int(length[1]):
         raise ValueError("the answer was cut off")
+    if len(body) > ANSWER_LIMIT:
+        raise TooLong(ANSWER_LIMIT, _TOO_LONG)
     return int(status[1]), body[: int(length[1])] if length else body
 
 

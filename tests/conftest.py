@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -11,6 +12,8 @@ from typing import Any
 
 import pytest
 from simhost import Bed, Dockerd, SimHost, Toolkit, build, import_image
+
+os.environ.pop("COLUMNS", None)  # which pytest-xdist sets for its workers: text in a pipe has no width
 
 
 def _public_directory(stack: ExitStack) -> Path:

@@ -104,7 +104,7 @@ OF_ITSELF = {
     "gpuctl/smoke/container.py": "gpuctl's own smoke program, and a tar archive in memory",
 }
 """The files outside host/ that open some, all of gpuctl's own."""
-OF_THE_PROCESS = {"environ", "devnull", "getpid", "geteuid"}
+OF_THE_PROCESS = {"environ", "devnull", "getpid", "geteuid", "get_terminal_size"}
 """What others than host/ use of os: nothing that looks at the machine."""
 
 

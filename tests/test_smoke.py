@@ -353,7 +353,7 @@ def test_a_dry_run_prints_a_docker_command_that_works_and_starts_nothing(rig: Ri
         ({"profile": None}, 0, 1, "Docker"),
         ({"profile": "v100", "docker": True}, 65534, 1, "You may not talk to Docker."),
         ({"profile": None, "docker": True}, 0, 1, "GPU"),
-        ({"profile": "no-driver", "docker": True}, 0, 1, "module is not loaded"),
+        ({"profile": "no-driver", "docker": True}, 0, 1, "no module for the running kernel"),
         ({"profile": "mismatch", "docker": True}, 0, 1, "The loaded module is"),
         (
             {"profile": "v100", "env": {"DOCKER_HOST": "tcp://192.0.2.1:2375"}},

@@ -303,7 +303,7 @@ CONTAINERD_FORMS = {
 @pytest.mark.parametrize(("plugin", "text"), CONTAINERD_FORMS.values(), ids=list(CONTAINERD_FORMS))
 def test_containerd_gets_the_runtime_in_every_form_and_loses_nothing_but_it_again(plugin: str, text: str) -> None:
     raw, before = text.encode(), load_toml(text)
-    entry = containerd.wished_entry(before, plugin, "/usr/bin/nvidia-container-runtime")
+    entry = containerd.wished_entry(before, plugin, "nvidia", "/usr/bin/nvidia-container-runtime")
 
     def register(raw: bytes) -> bytes:
         return containerd.register(raw, plugin, "nvidia", entry, default=True, force=False, alone=False)

@@ -197,7 +197,7 @@ def test_a_file_that_the_toolkit_reads_and_the_standard_refuses_is_not_called_br
 def test_the_remedy_writes_lists_with_colons_and_says_what_to_write_where_nvidia_ctk_cannot() -> None:
     runtimes = f"{RUNTIME}runtimes = []\n"
     remedy = found("toolkit.settings", runtimes).remedy
-    assert remedy and "nvidia-container-runtime.runtimes=runc:crun" in str(remedy.commands[0])
+    assert remedy and "nvidia-container-runtime.runtimes=runc:crun" in str(remedy.by_hand[0])
     older = found("toolkit.hook-mode", f'{RUNTIME}mode = "csv"\n', "1.13.5").remedy
     assert older and 'nvidia-container-runtime.mode = "auto"' in older.text and "nvidia-ctk" not in str(older.commands)
 

@@ -306,7 +306,7 @@ def test_containerd_gets_the_runtime_in_every_form_and_loses_nothing_but_it_agai
     entry = containerd.wished_entry(before, plugin, "nvidia", "/usr/bin/nvidia-container-runtime")
 
     def register(raw: bytes) -> bytes:
-        return containerd.register(raw, plugin, "nvidia", entry, default=True, force=False, alone=False)
+        return containerd.register(raw, plugin, "nvidia", entry, default=True, force=False)
 
     new = register(raw)
     after = values(new)

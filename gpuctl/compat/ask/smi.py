@@ -37,11 +37,11 @@ _ROW = re.compile(
     r"(?:^|[|│])[^\w|│\n]*[0-9]+[ \t]+(\S[^|│\n]*?)[ \t]+\S+[ \t]*[|│][ \t]*(?:[0-9A-F]{4,8}:[0-9A-F]{2}:|N/A)",
     re.MULTILINE | re.IGNORECASE,
 )
-_LISTED = re.compile(r"^\W*GPU [0-9]+: (\S[^\n]*?)(?: \(UUID: [^\n]*|, [0-9]+ MiB)?\s*$", re.MULTILINE)
-_NAME = re.compile(r"(?:^\W*Product Name\s*:[ \t]*|<product_name>)(\S[^<\n]*?)\s*(?:<|$)", re.MULTILINE)
-_BRAND = re.compile(r"(?:^\W*Product Brand\s*:[ \t]*|<product_brand>)(\S[^<\n]*?)\s*(?:<|$)", re.MULTILINE)
+_LISTED = re.compile(r"^[^\w\n]*GPU [0-9]+: (\S[^\n]*?)(?: \(UUID: [^\n]*|, [0-9]+ MiB)?\s*$", re.MULTILINE)
+_NAME = re.compile(r"(?:^[^\w\n]*Product Name\s*:[ \t]*|<product_name>)(\S[^<\n]*?)\s*(?:<|$)", re.MULTILINE)
+_BRAND = re.compile(r"(?:^[^\w\n]*Product Brand\s*:[ \t]*|<product_brand>)(\S[^<\n]*?)\s*(?:<|$)", re.MULTILINE)
 _LICENCE = re.compile(
-    r"^\W*(?:vGPU|GRID) (?:Software )?Licensed Product\s*\n\W*Product Name[^\n]*"
+    r"^[^\w\n]*(?:vGPU|GRID) (?:Software )?Licensed Product[ \t\r]*\n[^\w\n]*Product Name[^\n]*"
     r"|<(\w+)_licensed_product>.*?</\1_licensed_product>",
     re.MULTILINE | re.DOTALL,
 )
@@ -49,7 +49,7 @@ _LICENCE = re.compile(
 _LOST = re.compile(
     r"Unable to determine the device handle for (?:GPU ?[0-9]*:? ?)?([0-9A-F]{3,8}:[0-9A-F:.]+)", re.IGNORECASE
 )
-_CSV = re.compile(r"\A[^\n]*\bdriver_version\b[^\n]*,|\A[^\n]*,[^\n]*\bdriver_version\b")
+_CSV = re.compile(r"\bdriver_version\b")
 
 
 def machine_of_smi(text: str) -> Machine:
@@ -58,7 +58,8 @@ def machine_of_smi(text: str) -> Machine:
     A GPU of a name that is not known has no compute capability, nor has one that does not answer. Raises ValueError, a
     sentence, where the text tells no driver or no GPU.
     """
-    if _CSV.match(text[:LARGEST]):
+    head = text[:LARGEST].partition("\n")[0]
+    if "," in head and _CSV.search(head):
         raise ValueError("it is the CSV of nvidia-smi --query-gpu: give it with --hosts")
     looked_at = _LICENCE.sub("", text[:LARGEST])
     driver, cuda = _DRIVER.search(looked_at), _CUDA.search(looked_at)

@@ -158,7 +158,7 @@ def parse_run(id: str, text: str) -> Tuple[Optional[Run], Mapping[str, Any]]:
 
 
 def _lines(text: str) -> List[Dict[str, Any]]:
-    return [line for line in map(_line, text.splitlines()) if line]
+    return [line for line in map(_line, filter(None, text.splitlines())) if line]
 
 
 def _head(lines: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -146,7 +147,8 @@ def test_the_newest_image_of_a_cuda_version() -> None:
 
 def run(*argv: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "gpuctl", "image", *argv]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=300)
+    env = {**os.environ, "COLUMNS": "100"}
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=300, env=env)
 
 
 def told(*argv: str) -> Any:

@@ -142,6 +142,16 @@ def ran(started: str, requests: list[dict[str, Any]], id: str = "c0ffee") -> dic
     return {endpoint: {**answers, "/containers/json": [{"Id": id}], f"/containers/{id}/json": told}}
 
 
+IDLE = {endpoint: {**answers, "/containers/json": []} for endpoint, answers in docker("28.5.2").items()}
+"""The sockets of a Docker that runs no container."""
+
+
+def smoked(code: int) -> dict[str, Any]:
+    """A host on which gpuctl's smoke container has ended with that code."""
+    at = second("2026-11-25T10:30:00Z")
+    return {"sockets": IDLE, "commands": {shlex.join(SMOKED): f"{at:.0f} {code}\n"}}
+
+
 @pytest.mark.parametrize(
     "line",
     [
@@ -182,8 +192,8 @@ def test_what_it_calls_an_error_is_one(line: str) -> None:
         ({"sockets": ran("2026-11-25T10:00:02.5Z", BY_CDI)}, None),
         ({"sockets": ran("2026-11-25T10:00:02.5Z", [])}, None),
         ({"env": {"booted": str(second("2026-11-25T10:05:00Z"))}}, "the host was booted"),
-        ({"commands": {shlex.join(SMOKED): f"{second('2026-11-25T10:30:00Z'):.0f} 0\n"}}, "`gpuctl smoke` ran"),
-        ({"commands": {shlex.join(SMOKED): f"{second('2026-11-25T10:30:00Z'):.0f} 1\n"}}, None),
+        (smoked(0), "`gpuctl smoke` ran"),
+        (smoked(1), None),
         ({"files": {"/var/log/dpkg.log": "2026-11-25 10:01:07 upgrade libnvidia-container1:amd64 1.17.7-1 1.17.8-1\n"}},
          "libnvidia-container1 was upgraded"),
         ({"files": {"/var/log/dpkg.log": "2026-11-25 11:01:07 upgrade nvidia-driver-535:amd64 535.1 535.2\n"},

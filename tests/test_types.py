@@ -274,7 +274,7 @@ def test_where_no_thread_can_be_started_all_is_unknown_in_a_sentence() -> None:
         f"--inh-caps={able}",
         f"--ambient-caps={able}",
     ]
-    for argv in (("doctor",), ("check", "--cuda", "12.4")):
+    for argv in (("doctor",), ("history",), ("check", "--cuda", "12.4")):
         done = subprocess.run(
             [*limited, sys.executable, "-m", "gpuctl", *argv],
             capture_output=True,
@@ -284,7 +284,7 @@ def test_where_no_thread_can_be_started_all_is_unknown_in_a_sentence() -> None:
             check=False,
         )
         assert (done.returncode, done.stderr) == (3, "")
-        assert "start no more threads" in " ".join(done.stdout.split()) and "failed to read" not in done.stdout
+        assert "start no more threads" in done.stdout and "failed to read" not in done.stdout
 
 
 STEERING = "\x1b[31m\x9b2J\u202e\x7f\u2066"

@@ -16,11 +16,12 @@ def command(snapshot: From = None, json: Json = False) -> None:
 
     host = host_at(snapshot)
     changes = probe_changes(host)
-    if snapshot is None and not changes.runs.value and host.env("euid").text != "0":
+    unknown = changes.runs.unknown is not None
+    if snapshot is None and not unknown and not changes.runs.value and host.env("euid").text != "0":
         typer.echo(f"Error: {ROOTS}", err=True)
         raise typer.Exit(ExitCode.USAGE)
     if json:
         typer.echo(history_json(changes))
     else:
         history_text(changes).show()
-    raise typer.Exit(ExitCode.UNDETERMINED if changes.runs.unknown else ExitCode.GOOD)
+    raise typer.Exit(ExitCode.UNDETERMINED if unknown else ExitCode.GOOD)

@@ -47,7 +47,7 @@ def parse_df(text: str) -> Tuple[FileSystem, ...]:
     Filesystem     1024-blocks     Used Available Capacity Mounted on
     /dev/nvme0n1p2   960302096 91203344 820244384      11% /
     """
-    return tuple(filter(None, map(_file_system, text.splitlines())))
+    return tuple(filter(None, map(_file_system, filter(None, text.splitlines()))))
 
 
 def _file_system(line: str) -> Optional[FileSystem]:

@@ -85,7 +85,7 @@ def parse_apt(text: str) -> Tuple[PackageEvent, ...]:
     Upgrade: nvidia-driver-535:amd64 (535.183.01-0ubuntu1, 535.216.01-0ubuntu1)
     End-Date: 2026-11-20  06:14:02
     """
-    return tuple(change for block in text.split("\n\n") for change in _apt_block(block))
+    return tuple(change for block in text.split("\n\n") if block.strip() for change in _apt_block(block))
 
 
 def _apt_block(block: str) -> Iterator[PackageEvent]:
@@ -189,7 +189,7 @@ def parse_zypp(text: str) -> Tuple[PackageEvent, ...]:
     found: List[PackageEvent] = []
     versions: Dict[str, str] = {}
     by = user = ""
-    for line in text.splitlines():
+    for line in filter(None, text.splitlines()):
         at, kind, name, version = ([field.strip() for field in line.split("|")] + [""] * 4)[:4]
         if kind == "command":
             by, user = command(version), name.partition("@")[0]

@@ -128,6 +128,9 @@ gone = threading.Event()
     [
         (b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 65536, "the answer is longer than 16 MiB"),
         (b"HTTP/1.1 200 OK\r\n", b"A: b\r\n" * 10_000, "the answer is longer than 16 MiB"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n", "no answer within 1 s"),
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n", "no answer within 1 s"),
+        (b"", b"HTTP/1.1 200" * 10_000, "the answer is longer than 16 MiB"),
     ],
 )
 def test_a_server_that_never_stops_is_hung_up_on(
@@ -191,7 +194,7 @@ def test_a_line_of_megabytes_full_of_failures_is_read_in_seconds() -> None:
     child = os.fork()
     if not child:
         limited(20)()
-        os._exit(0 if len(scan(BytesIO(cores.encode() * (10_000_000 // len(cores))))) > 50 else 1)
+        os._exit(0 if len(scan(BytesIO(cores.encode() * (20_000_000 // len(cores))))) > 50 else 1)
     assert os.waitpid(child, 0)[1] == 0
 
 

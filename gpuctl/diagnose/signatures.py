@@ -204,20 +204,29 @@ def _hits_of_numbers(text: bytes) -> Iterator[Hit]:
 
 
 def _hits(known: Signature, text: bytes) -> Iterator[Hit]:
-    if not all(piece in text for piece in sorted(known.pieces, key=len, reverse=True)):
-        return
-    first, *others = known.pieces
-    start = text.find(first)
-    while start >= 0:
-        end = _end(others, text, start + len(first))
-        if end is not None:
+    """By its longest piece, which stands in fewest places, and what has to be before and behind that."""
+    longest = max(range(len(known.pieces)), key=lambda place: len(known.pieces[place]))
+    before, anchor, behind = known.pieces[:longest], known.pieces[longest], known.pieces[longest + 1 :]
+    place = text.find(anchor)
+    while place >= 0:
+        start, end = _start(before, text, place), _end(behind, text, place + len(anchor))
+        if start is not None and end is not None:
             yield Hit(start, end, known)
-        start = text.find(first, start + 1 if end is None else end)
+        place = text.find(anchor, place + len(anchor))
 
 
-def _end(others: list[bytes], text: bytes, end: int) -> int | None:
-    """Returns where the last of these pieces ends, each within a gap of the one before; None where one is missing."""
-    for piece in others:
+def _start(pieces: tuple[bytes, ...], text: bytes, start: int) -> int | None:
+    """Returns where the first of these pieces starts, each within a gap of the one behind; None: one is missing."""
+    for piece in reversed(pieces):
+        start = text.rfind(piece, max(start - GAP - len(piece), 0), start)
+        if start < 0:
+            return None
+    return start
+
+
+def _end(pieces: tuple[bytes, ...], text: bytes, end: int) -> int | None:
+    """Returns where the last of these pieces ends, each within a gap of the one before; None: one is missing."""
+    for piece in pieces:
         found = text.find(piece, end, end + GAP + len(piece))
         if found < 0:
             return None

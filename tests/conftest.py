@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from simhost import Bed, Dockerd, SimHost, Toolkit, build, import_image
 
-os.environ.pop("COLUMNS", None)  # which pytest-xdist sets for its workers: text in a pipe has no width
+os.environ.pop("COLUMNS", None)
+os.unsetenv("COLUMNS")  # readline sets it past os.environ when pytest loads it: text in a pipe has no width
 
 
 def _public_directory(stack: ExitStack) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 from gpuctl.checks.compare.dates import dated
 from gpuctl.checks.mendable import led_by_gpuctl
@@ -14,6 +14,7 @@ from gpuctl.facts.machine.system import System
 from gpuctl.frozen import dataclass
 from gpuctl.model import Action, CannotTell, Disturbs, Evidence, Fact, Finding, Remedy, Report, Status
 
+T = TypeVar("T")
 LAYERS: Mapping[str, tuple[str, ...]] = {
     "hardware": (),
     "kernel": ("hardware",),
@@ -46,12 +47,13 @@ class Judgement:
 class Check:
     """A function from facts and knowledge to at most one finding. Its docstring is its documentation.
 
-    `follows` is whose packages' last change tells since when a complaint of this check is so.
+    `takes` are the types of its parameters, and `needs` the facts of which these are made. `follows` is whose packages'
+    last change tells since when a complaint of this check is so.
     """
 
     id: str
     explains: tuple[str, ...]
-    needs: tuple[type, ...]
+    takes: tuple[type, ...]
     judge: Callable[..., Judgement | None]
     follows: str | None = None
 
@@ -59,14 +61,32 @@ class Check:
     def layer(self) -> str:
         return self.id.partition(".")[0]
 
+    @property
+    def needs(self) -> tuple[type, ...]:
+        return tuple(dict.fromkeys(fact for subject in self.takes for fact in _facts_of(subject)))
+
 
 CHECKS: dict[str, Check] = {}
+_TOGETHER: dict[type, tuple[type, ...]] = {}
+
+
+def together(subject: type[T]) -> type[T]:
+    """Has checks take facts that tell something only together as one: a dataclass with a field for each of them."""
+    _TOGETHER[subject] = tuple(get_type_hints(subject).values())
+    return subject
+
+
+def _facts_of(subject: type) -> Iterator[type]:
+    if subject not in _TOGETHER:
+        yield subject
+    for part in _TOGETHER.get(subject, ()):
+        yield from _facts_of(part)
 
 
 def check(
     id: str, explains: tuple[str, ...] = (), follows: str | None = None
 ) -> Callable[[Callable[..., Judgement | None]], Callable[..., Judgement | None]]:
-    """Registers a check. The facts that it is handed are those that its parameters' types name.
+    """Registers a check. The facts that it is handed are those that its parameters' types name, or take `together`.
 
     `explains` are the ids of checks whose failure is a symptom of this one's; where this one is unknown, of those
     that are unknown too. `follows` (driver, kernel, engine, toolkit) adds when and by what its packages last changed.
@@ -74,8 +94,8 @@ def check(
 
     def register(judge: Callable[..., Judgement | None]) -> Callable[..., Judgement | None]:
         hints = get_type_hints(judge)
-        needs = tuple(subject for name, subject in hints.items() if name != "return")
-        CHECKS[id] = Check(id, explains, needs, judge, follows)
+        takes = tuple(subject for name, subject in hints.items() if name != "return")
+        CHECKS[id] = Check(id, explains, takes, judge, follows)
         return judge
 
     return register
@@ -137,7 +157,7 @@ def ask(one: Check, facts: Facts) -> Finding:
     """Returns what one check says: `unknown` with the reason where its facts are unknown or it crashed."""
     said: Judgement | None
     try:
-        said = one.judge(*(_handed(subject, facts) for subject in one.needs))
+        said = one.judge(*(handed(subject, facts) for subject in one.takes))
     except CannotTell as reason:
         said = undetermined(str(reason))
     except Exception as error:  # one crashed check must not cost the person all the other answers
@@ -151,7 +171,10 @@ def ask(one: Check, facts: Facts) -> Finding:
     return finding
 
 
-def _handed(subject: type, facts: Facts) -> Any:
+def handed(subject: type[T], facts: Facts) -> T:
+    """Returns what a parameter of this type is handed. Raises CannotTell."""
+    if subject in _TOGETHER:
+        return subject(*(handed(part, facts) for part in _TOGETHER[subject]))
     try:
         return facts.known(subject)
     except CannotTell as reason:

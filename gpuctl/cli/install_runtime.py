@@ -128,7 +128,7 @@ def _checked(name: str) -> str:
 
 def _proof(result: Result, wish: Wish) -> str:
     """What shows that it works. Where Docker's --gpus waits for a restart, its runtime does not."""
-    from gpuctl.checks.engines import POD, proof
+    from gpuctl.checks.engine_here import POD, proof
 
     by_name = result.engine == "docker" and (result.restart_needed or wish.name != "nvidia")
     return str(proof(result.engine, wish.name if by_name else "") or POD) if result.engine else ""

@@ -9,20 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 
+from gpuctl.checks.engine import handed
 from gpuctl.checks.layers.cdi import stale_spec
 from gpuctl.checks.layers.toolkit_settings import settings_of, wishes
 from gpuctl.checks.mendable import CRIO, OTHER_RUNTIME, RUNTIME, SETTING, SPECIFICATION, TOOLKIT
-from gpuctl.checks.ways import in_force, ways_in_use
+from gpuctl.checks.paths.ways import ToolkitInUse
 from gpuctl.engines.merge import Values
 from gpuctl.engines.toolkit_toml import NotAccepted, diff, with_settings
-from gpuctl.facts.containerd.containerd import Containerd
-from gpuctl.facts.crio import Crio
-from gpuctl.facts.docker.docker import Docker
 from gpuctl.facts.gather import Facts
 from gpuctl.facts.gpu.driver import Driver
 from gpuctl.facts.machine.system import System
 from gpuctl.facts.own.journal import Changes
-from gpuctl.facts.toolkit.settings import ToolkitSettings
 from gpuctl.facts.toolkit.toolkit import SETTINGS, Toolkit
 from gpuctl.frozen import dataclass
 from gpuctl.host.look.reading import Host
@@ -172,11 +169,9 @@ def _settings(facts: Facts, loud: list[str]) -> CarryOut:
 
 
 def _changes(facts: Facts, loud: list[str]) -> Values:
-    docker, toolkit = facts.known(Docker), facts.known(Toolkit)
-    here = in_force(toolkit, facts.known(ToolkitSettings), facts.known(Driver))
-    ways = ways_in_use(docker, facts.known(Containerd), facts.known(Crio), toolkit)
-    names = (name for id in SETTING if id in loud for name in settings_of(id, here, ways))
-    wanted = wishes(names, here, facts.known(System), docker)
+    here = handed(ToolkitInUse, facts)
+    names = (name for id in SETTING if id in loud for name in settings_of(id, here))
+    wanted = wishes(names, facts.known(System), here)
     return tuple((tuple(name.split(".")), value) for name, value in wanted.items())
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from gpuctl.checks.container_paths import BEHIND_THE_RUNTIME, GpuPath, Paths, paths
 from gpuctl.checks.engine import Judgement, check, passed, warned
 from gpuctl.checks.gpus import understood
 from gpuctl.checks.layers.docker import at_least
+from gpuctl.checks.paths.containers import DockerPaths, Paths
+from gpuctl.checks.paths.ways import BEHIND_THE_RUNTIME, GpuPath
 from gpuctl.checks.remedies import as_root
 from gpuctl.command import Command, Shell, command, operands
 from gpuctl.compat.knowledge.releases import docker_features
@@ -16,11 +17,9 @@ from gpuctl.compat.versions import docker_version
 from gpuctl.facts.docker.containers import DockerContainers
 from gpuctl.facts.docker.docker import Daemon, Docker
 from gpuctl.facts.gpu.devices import Devices
-from gpuctl.facts.gpu.driver import Driver
 from gpuctl.facts.machine.scopes import Scope, Scopes
 from gpuctl.facts.machine.system import System
 from gpuctl.facts.packages.automatic_upgrades import AutomaticUpgrades
-from gpuctl.facts.toolkit.settings import ToolkitSettings
 from gpuctl.facts.toolkit.toolkit import Toolkit
 from gpuctl.frozen import dataclass
 from gpuctl.model import Disturbs, Evidence, Remedy
@@ -52,13 +51,10 @@ class Held:
 @check("outlook.daemon-reload")
 def daemon_reload(
     system: System,
-    settings: ToolkitSettings,
-    driver: Driver,
-    docker: Docker,
+    here: DockerPaths,
     containers: DockerContainers,
     scopes: Scopes,
     devices: Devices,
-    toolkit: Toolkit,
     upgrades: AutomaticUpgrades,
 ) -> Judgement | None:
     """A `systemctl daemon-reload` sets the device rules of containers anew, as systemd was told them at their start.
@@ -70,8 +66,9 @@ def daemon_reload(
     container, as Kubernetes' CPU manager did.
     Source: https://github.com/NVIDIA/nvidia-container-toolkit/issues/48
     """
+    docker, toolkit = here.docker, here.toolkit
     daemon, nodes = docker.daemon.get(), devices.nodes.get() or ()
-    ways, linked = paths(docker, toolkit, settings, driver), _linked(devices, toolkit)
+    ways, linked = here.paths, _linked(devices, toolkit)
     held = (*_in_docker(docker, containers, scopes, ways), *_elsewhere(scopes))
     if not nodes or (daemon is None and not held):
         return None

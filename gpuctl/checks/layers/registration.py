@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from gpuctl.checks.compare.dates import changed_at
-from gpuctl.checks.container_paths import GpuPath, Paths, paths
 from gpuctl.checks.engine import Judgement, check, failed, passed, warned
 from gpuctl.checks.layers.docker import CDI_FIRST_SINCE, GPUS_FLAG_SINCE, at_least, daemon_of, gpus_by_cdi
+from gpuctl.checks.paths.containers import DockerPaths, Paths
+from gpuctl.checks.paths.ways import GpuPath
 from gpuctl.checks.remedies import as_root, install_runtime, service
 from gpuctl.command import Shell, command, operands
 from gpuctl.facts.docker.containers import DockerContainers
 from gpuctl.facts.docker.docker import Docker, Process
-from gpuctl.facts.gpu.driver import Driver
 from gpuctl.facts.gpu.tegra import Tegra
 from gpuctl.facts.machine.system import System
 from gpuctl.facts.packages.history import PackageHistory
 from gpuctl.facts.packages.logs import TOOLKIT
-from gpuctl.facts.toolkit.settings import ToolkitSettings
 from gpuctl.facts.toolkit.toolkit import HOOK, Toolkit
 from gpuctl.model import Action, CannotTell, Disturbs, Evidence, Remedy
 
@@ -115,32 +114,25 @@ def _on_path_of(docker: Docker) -> str:
 
 @check("registration.restart-needed", follows=TOOLKIT)
 def restart_needed(
-    system: System,
-    settings: ToolkitSettings,
-    driver: Driver,
-    docker: Docker,
-    containers: DockerContainers,
-    toolkit: Toolkit,
-    history: PackageHistory,
-    tegra: Tegra,
+    system: System, here: DockerPaths, containers: DockerContainers, history: PackageHistory
 ) -> Judgement | None:
     """dockerd looks for the hook once, at its start: installed later, --gpus works after a restart, not a reload.
 
     A hook that was there at the start may be replaced: dockerd calls it by its name. With live-restore on, or no
     container running, the restart stops nothing.
     """
+    docker, toolkit = here.docker, here.toolkit
     daemon, process, changed = daemon_of(docker), docker.process.get(), toolkit.hook_changed.get()
     if daemon is None or process is None or changed is None or not at_least(daemon, GPUS_FLAG_SINCE):
         return None
-    if tegra.by_csv or gpus_by_cdi(docker, toolkit):
+    if here.tegra.by_csv or gpus_by_cdi(docker, toolkit):
         return None
     seen = Evidence(
         toolkit.hook_changed.source, f"hook changed {changed - process.started:+.0f} s after dockerd started"
     )
     if changed <= process.started + CLOCKS_AGREE:
         return passed("dockerd has started since the hook was installed", seen)
-    ways = paths(docker, toolkit, settings, driver)
-    known = _known_by(process, containers, ways) or _replaced_since(process, history)
+    known = _known_by(process, containers, here.paths) or _replaced_since(process, history)
     if known:
         return passed("dockerd knows the hook, which was replaced since", seen, known)
     stops = 0 if daemon.live_restore else daemon.containers_running

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Iterable, Mapping
 
 from gpuctl.checks.engine import Judgement, check, failed, passed
 from gpuctl.checks.layers.docker import is_engine
+from gpuctl.checks.paths.ways import is_nvidias
 from gpuctl.checks.remedies import install_runtime
 from gpuctl.compat.knowledge.cdi import CRIO_SINCE, PODMAN_SINCE
 from gpuctl.compat.versions import compare, leading
@@ -19,7 +19,6 @@ from gpuctl.facts.podman import Podman
 from gpuctl.facts.toolkit.toolkit import Toolkit
 from gpuctl.model import Evidence, Remedy
 
-PROGRAM = "nvidia-container-runtime"
 PODS = "k8s.io/"
 """containerd's namespace of what Kubernetes runs."""
 _DISTRIBUTIONS = ("k3s", "rke2", "microk8s")
@@ -96,7 +95,7 @@ def _judge(
 
 
 def _is_ours(name: str, program: str | None) -> bool:
-    return name == RUNTIME or posixpath.basename(program or "").startswith(PROGRAM)
+    return name == RUNTIME or is_nvidias(program)
 
 
 def _asked(lines: Iterable[str]) -> str | None:

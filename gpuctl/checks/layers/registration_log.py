@@ -6,18 +6,15 @@ import re
 from collections.abc import Callable, Iterator
 
 from gpuctl.checks.compare.dates import changed_at
-from gpuctl.checks.container_paths import GpuPath, paths
 from gpuctl.checks.engine import Judgement, check, passed, unread, warned
+from gpuctl.checks.paths.containers import DockerPaths
+from gpuctl.checks.paths.ways import GpuPath
 from gpuctl.command import Shell, command
 from gpuctl.facts.docker.containers import Container, DockerContainers
-from gpuctl.facts.docker.docker import Docker
-from gpuctl.facts.gpu.driver import Driver
 from gpuctl.facts.machine.logs import Logs
 from gpuctl.facts.own.journal import DONE, Changes
 from gpuctl.facts.packages.history import PackageHistory
 from gpuctl.facts.packages.logs import KERNEL
-from gpuctl.facts.toolkit.settings import ToolkitSettings
-from gpuctl.facts.toolkit.toolkit import Toolkit
 from gpuctl.frozen import dataclass
 from gpuctl.host.decode import second
 from gpuctl.model import CannotTell, Evidence, Fact, Remedy
@@ -88,14 +85,7 @@ class Since:
 
 @check("registration.log")
 def container_log(
-    logs: Logs,
-    docker: Docker,
-    containers: DockerContainers,
-    toolkit: Toolkit,
-    settings: ToolkitSettings,
-    driver: Driver,
-    history: PackageHistory,
-    changes: Changes,
+    logs: Logs, here: DockerPaths, containers: DockerContainers, history: PackageHistory, changes: Changes
 ) -> Judgement | None:
     """What the toolkit said when a container failed to start is in the engine's log: the last of a day counts.
 
@@ -114,7 +104,7 @@ def container_log(
     if not failures:
         seen = (Evidence(log.source, "no such line") for log in read.values())
         return passed("No GPU container failed to start within a day", *seen)
-    ways = paths(docker, toolkit, settings, driver)
+    ways = here.paths
     general = tuple(_of_host(logs, containers, history, changes))
     mended = {
         one: since

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from gpuctl.checks.engine import Judgement, check, failed, passed, warned
-from gpuctl.checks.paths import Path, paths
+from gpuctl.checks.paths.engines import EnginePaths
 from gpuctl.checks.remedies import as_root, install
 from gpuctl.command import command
 from gpuctl.compat.knowledge.releases import toolkit_cves
 from gpuctl.compat.versions import compare, leading
-from gpuctl.facts.containerd.containerd import Containerd
-from gpuctl.facts.crio import Crio
 from gpuctl.facts.docker.docker import Docker
-from gpuctl.facts.gpu.driver import Driver
 from gpuctl.facts.gpu.keeper import Keeper
 from gpuctl.facts.gpu.tegra import CSV_FOLDER, Tegra
 from gpuctl.facts.machine.system import System
 from gpuctl.facts.packages.logs import TOOLKIT
-from gpuctl.facts.podman import Podman
-from gpuctl.facts.toolkit.settings import ToolkitSettings
 from gpuctl.facts.toolkit.toolkit import Part, Toolkit
 from gpuctl.model import ENGINES, Disturbs, Evidence, Fact, Remedy
 
@@ -38,18 +33,7 @@ def _part(fact: Fact[Part]) -> Evidence:
     "toolkit.installed",
     explains=("toolkit.hook", "toolkit.runtime", "toolkit.cli", "registration.runtime-path"),
 )
-def installed(
-    toolkit: Toolkit,
-    system: System,
-    docker: Docker,
-    containerd: Containerd,
-    crio: Crio,
-    podman: Podman,
-    tegra: Tegra,
-    settings: ToolkitSettings,
-    driver: Driver,
-    keeper: Keeper,
-) -> Judgement | None:
+def installed(toolkit: Toolkit, system: System, paths: EnginePaths, keeper: Keeper) -> Judgement | None:
     """The NVIDIA Container Toolkit puts the host's driver into containers. Its package is nvidia-container-toolkit.
 
     An engine that goes by a CDI specification does without, once that is written.
@@ -60,8 +44,7 @@ def installed(
         return passed("The NVIDIA Container Toolkit is installed", *seen)
     if keeper.driver.value in _WITHOUT_TOOLKIT:
         return None
-    used = paths(docker, containerd, crio, podman, toolkit, tegra, settings, driver)
-    if toolkit.cdi.value and used and set(used.values()) == {Path.CDI}:
+    if toolkit.cdi.value and paths.need_no_runtime:
         return passed("The engines here go by the CDI specification that is there", toolkit.cdi)
     return failed(
         "The NVIDIA Container Toolkit is not installed.", *seen, remedy=_install(system, "Install the toolkit.")
@@ -69,50 +52,27 @@ def installed(
 
 
 @check("toolkit.runtime", explains=("registration.runtime-path",))
-def runtime(
-    system: System,
-    docker: Docker,
-    containerd: Containerd,
-    crio: Crio,
-    podman: Podman,
-    toolkit: Toolkit,
-    tegra: Tegra,
-    settings: ToolkitSettings,
-    driver: Driver,
-    keeper: Keeper,
-) -> Judgement | None:
+def runtime(system: System, toolkit: Toolkit, paths: EnginePaths, keeper: Keeper) -> Judgement | None:
     """nvidia-container-runtime is what Docker calls for `--runtime=nvidia`: runc with the GPUs added."""
     if toolkit.runtime.get():
         return passed("nvidia-container-runtime is there", _part(toolkit.runtime))
-    used = paths(docker, containerd, crio, podman, toolkit, tegra, settings, driver)
-    if keeper.driver.value in _WITHOUT_TOOLKIT or (used and set(used.values()) == {Path.CDI}):
+    if keeper.driver.value in _WITHOUT_TOOLKIT or paths.need_no_runtime:
         return None
     remedy = _install(system, "Install the whole toolkit.")
     return failed("nvidia-container-runtime is missing.", _part(toolkit.runtime), remedy=remedy)
 
 
 @check("toolkit.hook", explains=("registration.hook-visible",))
-def hook(
-    system: System,
-    docker: Docker,
-    containerd: Containerd,
-    crio: Crio,
-    podman: Podman,
-    toolkit: Toolkit,
-    tegra: Tegra,
-    settings: ToolkitSettings,
-    driver: Driver,
-) -> Judgement | None:
+def hook(system: System, toolkit: Toolkit, paths: EnginePaths) -> Judgement | None:
     """nvidia-container-runtime-hook is what Docker calls for `--gpus`, before the container's program starts.
 
     From Docker 29.2 on it does without where there is a CDI specification; Podman, and just-in-time CDI, always do.
     """
     if toolkit.hook.get():
         return passed("nvidia-container-runtime-hook is there", _part(toolkit.hook))
-    used = paths(docker, containerd, crio, podman, toolkit, tegra, settings, driver)
-    if used and Path.HOOK not in used.values():
+    if paths.need_no_hook:
         return None
-    remedy = _install(system, "Install the whole toolkit.")
+    remedy, used = _install(system, "Install the whole toolkit."), paths.used
     lost = "--gpus" if "docker" in used or not used else f"the hook of {ENGINES[next(iter(used))]}"
     return failed(
         f"nvidia-container-runtime-hook is missing: {lost} will not work.", _part(toolkit.hook), remedy=remedy
@@ -120,22 +80,11 @@ def hook(
 
 
 @check("toolkit.cli")
-def cli(
-    system: System,
-    docker: Docker,
-    containerd: Containerd,
-    crio: Crio,
-    podman: Podman,
-    toolkit: Toolkit,
-    tegra: Tegra,
-    settings: ToolkitSettings,
-    driver: Driver,
-) -> Judgement | None:
+def cli(system: System, toolkit: Toolkit, paths: EnginePaths) -> Judgement | None:
     """nvidia-container-cli (libnvidia-container) does the mounting in legacy mode, which the hook uses."""
     if toolkit.cli.get():
         return passed("nvidia-container-cli is there", _part(toolkit.cli))
-    used = paths(docker, containerd, crio, podman, toolkit, tegra, settings, driver)
-    if used and Path.HOOK not in used.values():
+    if paths.need_no_hook:
         return None
     remedy = _install(system, "Install libnvidia-container-tools, which the toolkit's package brings.")
     return failed("nvidia-container-cli is missing: the hook cannot work.", _part(toolkit.cli), remedy=remedy)

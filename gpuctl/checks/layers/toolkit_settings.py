@@ -8,22 +8,12 @@ from typing import Any
 
 from gpuctl.checks.engine import Judgement, check, failed, passed, warned
 from gpuctl.checks.mendable import OWN_CHECK
+from gpuctl.checks.paths.ways import InForce, ToolkitInUse, Way, release
 from gpuctl.checks.remedies import as_root, install
-from gpuctl.checks.ways import (
-    InForce,
-    Way,
-    in_force,
-    release,
-    ways_in_use,
-)
 from gpuctl.command import Command, Shell, command, operands
 from gpuctl.compat.knowledge.errors.faults import faults_of
 from gpuctl.compat.knowledge.toolkit_settings import SPOILT, default_of, strangers
 from gpuctl.compat.versions import compare, leading
-from gpuctl.facts.containerd.containerd import Containerd
-from gpuctl.facts.crio import Crio
-from gpuctl.facts.docker.docker import Docker
-from gpuctl.facts.gpu.driver import Driver
 from gpuctl.facts.machine.isolation import Isolation
 from gpuctl.facts.machine.system import System
 from gpuctl.facts.toolkit.settings import LDCONFIG, LDCONFIGS, MODE, NO_CGROUPS, ROOT, ToolkitSettings
@@ -71,53 +61,34 @@ def shown(name: str, value: Any) -> str:
 
 
 @check("toolkit.ldconfig")
-def ldconfig(
-    system: System,
-    docker: Docker,
-    containerd: Containerd,
-    crio: Crio,
-    driver: Driver,
-    toolkit: Toolkit,
-    found: ToolkitSettings,
-) -> Judgement | None:
+def ldconfig(system: System, here: ToolkitInUse) -> Judgement | None:
     """The toolkit runs the host's ldconfig (@) in each container: ldconfig.real on Ubuntu, ldconfig elsewhere.
 
     From 1.15 on it takes whichever of both is there, from 1.17.3 on it refuses one of the image, and just-in-time CDI
     looks for itself. Source: https://github.com/NVIDIA/nvidia-docker/issues/1399
     """
-    if not has_toolkit(toolkit):
-        return None
-    ways = ways_in_use(docker, containerd, crio, toolkit)
-    return _judged((LDCONFIG,), in_force(toolkit, found, driver), ways, system, docker)
+    return _judged((LDCONFIG,), system, here)
 
 
 @check("toolkit.no-cgroups")
-def no_cgroups(
-    system: System,
-    docker: Docker,
-    containerd: Containerd,
-    crio: Crio,
-    driver: Driver,
-    toolkit: Toolkit,
-    found: ToolkitSettings,
-) -> Judgement | None:
+def no_cgroups(system: System, here: ToolkitInUse) -> Judgement | None:
     """The hook opens the GPUs in the container's device cgroup, which root's engine needs and another may not.
 
     no-cgroups is for rootless engines and for those inside of an unprivileged LXC container. Where it is set for root's
     engine, NVML fails with "Unknown Error"; where it is missing, bpf_prog_query is not permitted. CDI does without.
     """
-    if not has_toolkit(toolkit):
+    if not has_toolkit(here.toolkit):
         return None
-    ways = ways_in_use(docker, containerd, crio, toolkit)
-    here = in_force(toolkit, found, driver)
-    by_hook = [way for way in ways if {"hook", "legacy"} & set(here.paths(way))]
-    if by_hook and _in_lxc(system) and here.value(NO_CGROUPS) is False:
-        remedy = _set(system, "Leave the cgroups alone.", {NO_CGROUPS: True}, here.version)
-        seen = Evidence(found.settings.source, shown(NO_CGROUPS, False))
+    settings = here.settings
+    by_hook = any({"hook", "legacy"} & set(settings.paths(way)) for way in here.ways)
+    if by_hook and _in_lxc(system) and settings.value(NO_CGROUPS) is False:
+        remedy = _set(system, "Leave the cgroups alone.", {NO_CGROUPS: True}, settings.version)
+        seen = Evidence(here.found.settings.source, shown(NO_CGROUPS, False))
         return warned("The engine runs inside of LXC, which may not let it change device cgroups.", seen, remedy=remedy)
     if by_hook and _in_lxc(system):
-        return passed("no-cgroups is on, as an engine inside of LXC needs it", found.settings, system.machine_detail)
-    return _judged((NO_CGROUPS,), here, ways, system, docker)
+        seen_on = (here.found.settings, system.machine_detail)
+        return passed("no-cgroups is on, as an engine inside of LXC needs it", *seen_on)
+    return _judged((NO_CGROUPS,), system, here)
 
 
 def _in_lxc(system: System) -> bool:
@@ -125,69 +96,35 @@ def _in_lxc(system: System) -> bool:
 
 
 @check("toolkit.driver-root")
-def driver_root(
-    system: System,
-    docker: Docker,
-    containerd: Containerd,
-    crio: Crio,
-    driver: Driver,
-    toolkit: Toolkit,
-    found: ToolkitSettings,
-) -> Judgement | None:
+def driver_root(system: System, here: ToolkitInUse) -> Judgement | None:
     """`root` in config.toml names where the driver lies: / on a host, /run/nvidia/driver with the GPU Operator's."""
-    if not has_toolkit(toolkit):
-        return None
-    ways = ways_in_use(docker, containerd, crio, toolkit)
-    return _judged((ROOT,), in_force(toolkit, found, driver), ways, system, docker)
+    return _judged((ROOT,), system, here)
 
 
 @check("toolkit.hook-mode")
-def hook_mode(
-    system: System,
-    docker: Docker,
-    containerd: Containerd,
-    crio: Crio,
-    driver: Driver,
-    toolkit: Toolkit,
-    found: ToolkitSettings,
-) -> Judgement | None:
+def hook_mode(system: System, here: ToolkitInUse) -> Judgement | None:
     """The mode is the path that nvidia-container-runtime takes; in any but auto and legacy the hook refuses --gpus.
 
     auto is legacy before 1.18, just-in-time CDI from then on, and csv on a Tegra. The hook says "invoking the Hook
     directly is not supported", unless skip-mode-detection is set.
     """
-    if not has_toolkit(toolkit):
-        return None
-    ways = ways_in_use(docker, containerd, crio, toolkit)
-    return _judged((MODE,), in_force(toolkit, found, driver), ways, system, docker)
+    return _judged((MODE,), system, here)
 
 
 @check("toolkit.settings")
-def settings(
-    system: System,
-    docker: Docker,
-    containerd: Containerd,
-    crio: Crio,
-    driver: Driver,
-    toolkit: Toolkit,
-    found: ToolkitSettings,
-) -> Judgement | None:
+def settings(system: System, here: ToolkitInUse) -> Judgement | None:
     """Every other setting by which a container gets no GPUs: programs that are not there, requests that do not count.
 
     Each counts on some of the paths only (hook, just-in-time CDI, CDI, csv): `gpuctl data show toolkit_settings`.
     """
-    if not has_toolkit(toolkit):
-        return None
-    ways = ways_in_use(docker, containerd, crio, toolkit)
-    here = in_force(toolkit, found, driver)
-    return _judged(settings_of("toolkit.settings", here, ways), here, ways, system, docker)
+    return _judged(settings_of("toolkit.settings", here), system, here) if has_toolkit(here.toolkit) else None
 
 
-def settings_of(id: str, here: InForce, ways: Sequence[Way]) -> tuple[str, ...]:
-    """Returns the settings of which a check tells."""
+def settings_of(id: str, here: ToolkitInUse) -> tuple[str, ...]:
+    """Returns the settings of which a check tells. Raises CannotTell."""
     if id in OWN_CHECK:
         return (OWN_CHECK[id],)
-    return tuple(name for name in here.spoilt(ways) if name not in OWN_CHECK.values())
+    return tuple(name for name in here.settings.spoilt(here.ways) if name not in OWN_CHECK.values())
 
 
 def has_toolkit(toolkit: Toolkit) -> bool:
@@ -195,23 +132,22 @@ def has_toolkit(toolkit: Toolkit) -> bool:
     return any(part.get() for part in (toolkit.ctk, toolkit.cli, toolkit.runtime, toolkit.hook))
 
 
-def _judged(
-    names: Sequence[str], here: InForce, ways: Sequence[Way], system: System, docker: Docker
-) -> Judgement | None:
+def _judged(names: Sequence[str], system: System, here: ToolkitInUse) -> Judgement | None:
     """What settings do to the ways in use: each that none of them needs passes, and one that spoils all fails."""
+    ways = here.ways if has_toolkit(here.toolkit) else ()
     if not ways:
         return None
-    spoilt = {way: (name, row) for name in names for way in ways if (row := here.fault(name, way))}
-    source = here.found.settings.source
-    seen = [Evidence(source, shown(name, here.value(name))) for name in names]
+    settings = here.settings
+    spoilt = {way: (name, row) for name in names for way in ways if (row := settings.fault(name, way))}
+    seen = [Evidence(here.found.settings.source, shown(name, settings.value(name))) for name in names]
     if not spoilt:
         return passed(
             f"`{seen[0].text}` fits each way in use" if seen else "No other setting spoils a way in use", *seen
         )
     works = [way.name for way in ways if way not in spoilt]
-    what = "; ".join(_told(name, here, spoilt) for name in dict.fromkeys(name for name, _ in spoilt.values()))
+    what = "; ".join(_told(name, settings, spoilt) for name in dict.fromkeys(name for name, _ in spoilt.values()))
     message = f"{what}{f'; {_listed(works)} works' if works else ''}."
-    remedy = _remedy([name for name, _ in spoilt.values()], here, works, system, docker)
+    remedy = _remedy([name for name, _ in spoilt.values()], works, system, here)
     return (warned if works else failed)(message, *seen, remedy=remedy)
 
 
@@ -229,19 +165,19 @@ def _listed(words: Iterable[str]) -> str:
     return " and ".join(words)
 
 
-def _remedy(names: Iterable[str], here: InForce, works: Sequence[str], system: System, docker: Docker) -> Remedy:
-    changes = wishes(names, here, system, docker)
+def _remedy(names: Iterable[str], works: Sequence[str], system: System, here: ToolkitInUse) -> Remedy:
+    changes = wishes(names, system, here)
     if changes:
-        return _set(system, "Set what fits this host.", changes, here.version)
+        return _set(system, "Set what fits this host.", changes, here.settings.version)
     text = f"Use {_listed(works)}." if works else "Use an engine that gives GPUs by CDI."
     return Remedy(text, (), Disturbs.NOTHING)
 
 
-def _wished(name: str, here: InForce, system: System, docker: Docker) -> Any:
+def _wished(name: str, system: System, here: ToolkitInUse) -> Any:
     if name == LDCONFIG:
         return f"@{here.found.proper_ldconfig.value or LDCONFIGS[0]}"
     if name == NO_CGROUPS:
-        return docker.kind.value == "rootless" or _in_lxc(system)
+        return here.docker.kind.value == "rootless" or _in_lxc(system)
     return default_of(name)
 
 
@@ -260,10 +196,10 @@ def _command(name: str, value: Any) -> Command:
     return command("nvidia-ctk", "config", "--set", f"{name}={written}", "--in-place")
 
 
-def wishes(names: Iterable[str], here: InForce, system: System, docker: Docker) -> dict[str, Any]:
+def wishes(names: Iterable[str], system: System, here: ToolkitInUse) -> dict[str, Any]:
     """Returns what these settings are to be on this host, without those that are so."""
-    wanted = {name: _wished(name, here, system, docker) for name in names}
-    return {name: value for name, value in wanted.items() if value != here.value(name)}
+    wanted = {name: _wished(name, system, here) for name in names}
+    return {name: value for name, value in wanted.items() if value != here.settings.value(name)}
 
 
 @check("toolkit.cgroup-v2")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from gpuctl.checks.ways import InForce, Way, docker_ways, in_force
+from gpuctl.checks.paths.ways import InForce, Way, docker_ways, in_force
 from gpuctl.compat.judge.gate.gate import NOT_KNOWN, Enforcement
 from gpuctl.facts.docker.docker import RUNTIME, Docker
 from gpuctl.facts.gather import Facts
-from gpuctl.facts.gpu.driver import Driver
+from gpuctl.facts.gpu.tegra import Tegra
 from gpuctl.facts.toolkit.settings import MODE, ToolkitSettings
 from gpuctl.facts.toolkit.toolkit import SETTINGS, Toolkit
 from gpuctl.model import CannotTell
@@ -22,7 +22,7 @@ def enforcement(facts: Facts) -> Enforcement:
     """
     try:
         toolkit, docker = facts.known(Toolkit), facts.known(Docker)
-        here = in_force(toolkit, facts.known(ToolkitSettings), facts.known(Driver))
+        here = in_force(toolkit, facts.known(ToolkitSettings), facts.known(Tegra))
         if here.value(MODE) in _CDI_MODES:
             return Enforcement(False, f"the toolkit's mode here is {here.value(MODE)}, which evaluates nothing")
         way = next(docker_ways(docker, toolkit), None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Mapping, Optional, Tuple
+from typing import Any, Mapping, Optional, Sequence, Tuple
 
 from gpuctl.facts.gpu.nvml import parse_nvml
 from gpuctl.facts.gpu.pci import TEGRA
@@ -12,6 +12,8 @@ from gpuctl.frozen import dataclass
 from gpuctl.host.look.reading import Host, fact
 from gpuctl.model import Fact
 
+SOC = "/sys/devices/soc0/family"
+"""The family of the system on a chip."""
 MODEL = "/proc/device-tree/model"
 CSV_FOLDER = "/etc/nvidia-container-runtime/host-files-for-container.d"
 """What nvidia-container-runtime mounts in its mode csv, by the lists in here."""
@@ -22,6 +24,8 @@ DPKG_TEGRA = (
     "${Package}\t${Version}\t${db:Status-Want}\t${db:Status-Status}\n",
     *("nvidia-l4t-core", "nvidia-jetpack", "cuda-compat-*"),
 )
+NO_LIBRARY = 12
+"""NVML_ERROR_LIBRARY_NOT_FOUND."""
 _INTEGRATED = ("(nvgpu)", "NVIDIA Thor")
 """Parts of the names of GPUs that lie in a Tegra: go-nvlib, pkg/nvlib/info/property-extractor.go."""
 _RELEASE = re.compile(r"# R([0-9]{1,3}) \(release\), REVISION: ([0-9]{1,3}(?:\.[0-9]{1,3})*)")
@@ -56,9 +60,9 @@ class Tegra:
 
 
 def probe_tegra(host: Host) -> Tegra:
-    """Returns what tells one Jetson from another."""
-    told = host.read(TEGRA)
-    if not told.ok:
+    """Returns what tells one Jetson from another. It is one by its files, its chip, or the names of all its GPUs."""
+    told, integrated = host.read(TEGRA), _integrated(host)
+    if not told.ok and not fact(host.read(SOC), parse_family).value and not integrated.value:
         gone: Fact[Any] = fact(told, lambda _: None)
         return Tegra(gone, gone, gone, gone, gone, gone)
     packages = host.run(DPKG_TEGRA)
@@ -70,7 +74,7 @@ def probe_tegra(host: Host) -> Tegra:
         jetpack=Fact(installed.get("nvidia-jetpack"), "dpkg-query"),
         lists=fact(lists, lambda text: tuple(name for name in text.splitlines() if name.endswith(".csv"))),
         compat=Fact(newest_compat(tuple(installed)), "dpkg-query"),
-        integrated=_integrated(host),
+        integrated=integrated if integrated.value is not None else _alone(host),
     )
 
 
@@ -101,11 +105,26 @@ def newest_compat(names: Tuple[str, ...]) -> Optional[str]:
     return "%d.%d" % max(found) if found else None
 
 
+def parse_family(text: str) -> Optional[str]:
+    """Returns the family of a Tegra, None for another: go-nvlib, pkg/nvlib/info/property-extractor.go.
+
+    Tegra234
+    """
+    family = text.strip()
+    return family if family.lower().startswith("tegra") else None
+
+
 def _integrated(host: Host) -> Fact[bool]:
-    """By the names that NVML gives the GPUs of a chip, where there is an NVML."""
+    """By the names that NVML gives the GPUs of a chip; absent where it names none."""
     said = host.nvml()
-    try:
-        names = [gpu.name or "" for gpu in parse_nvml(said.text).gpus]
-    except ValueError:
-        names = []
-    return Fact(all(any(part in name for part in _INTEGRATED) for name in names), said.source)
+    return fact(said, lambda text: all_integrated([gpu.name or "" for gpu in parse_nvml(text).gpus]))
+
+
+def all_integrated(names: Sequence[str]) -> Optional[bool]:
+    """Returns whether all GPUs lie in a chip, None where there are none."""
+    return all(any(part in name for part in _INTEGRATED) for name in names) if names else None
+
+
+def _alone(host: Host) -> Fact[bool]:
+    """Without an NVML there is no other GPU that the toolkit would see: go-nvlib, pkg/nvlib/info/resolver.go."""
+    return fact(host.nvml(), lambda text: parse_nvml(text).code == NO_LIBRARY)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, Dict, Iterator, Mapping, Optional, Tuple
 
 from gpuctl.documents import load_toml
-from gpuctl.facts.gpu.pci import TEGRA
 from gpuctl.facts.toolkit.cdi import FOLDERS, Cdi, probe_cdi
 from gpuctl.facts.toolkit.toolkit import SETTINGS
 from gpuctl.frozen import dataclass
@@ -18,8 +17,6 @@ LDCONFIG, RUNTIMES = "nvidia-container-cli.ldconfig", "nvidia-container-runtime.
 MODE, NO_CGROUPS = "nvidia-container-runtime.mode", "nvidia-container-cli.no-cgroups"
 ROOT, SPEC_DIRS = "nvidia-container-cli.root", "nvidia-container-runtime.modes.cdi.spec-dirs"
 PROGRAMS = ("nvidia-container-cli.path", "nvidia-ctk.path", "nvidia-container-runtime-hook.path")
-SOC = "/sys/devices/soc0/family"
-"""The family of the system on a chip."""
 ASK = ("nvidia-ctk", "config", "--config-file=" + SETTINGS)
 """Shows the file as the toolkit reads it, and fails where it cannot; from 1.14 on."""
 
@@ -46,8 +43,6 @@ class ToolkitSettings:
     """What this host's distribution has: ldconfig.real where that exists, else ldconfig."""
     cdi: Fact[Cdi]
     """The CDI specifications in the folders where the toolkit's mode cdi looks for them."""
-    tegra: Fact[str]
-    """What says that this is a Tegra: its release of Jetson Linux, or the family of its system on a chip."""
 
 
 def probe_toolkit_settings(host: Host) -> ToolkitSettings:
@@ -60,7 +55,6 @@ def probe_toolkit_settings(host: Host) -> ToolkitSettings:
         there=Fact({name: _place(host, name) for name in _named(values)}, SETTINGS),
         proper_ldconfig=Fact(proper, LDCONFIGS[0]),
         cdi=probe_cdi(host, texts(values.get(SPEC_DIRS)) or FOLDERS),
-        tegra=_tegra(host),
     )
 
 
@@ -71,21 +65,6 @@ def _settings(host: Host) -> Fact[Settings]:
     if error and host.run(ASK).ok:
         return Fact(None, SETTINGS, "the toolkit reads it, and it is no TOML: %s" % error)
     return found
-
-
-def _tegra(host: Host) -> Fact[str]:
-    """As go-nvlib has it: pkg/nvlib/info/property-extractor.go."""
-    release = fact(host.read(TEGRA), str.strip)
-    return release if release.value else fact(host.read(SOC), parse_family)
-
-
-def parse_family(text: str) -> Optional[str]:
-    """Returns the family of a Tegra, None for another.
-
-    Tegra234
-    """
-    family = text.strip()
-    return family if family.lower().startswith("tegra") else None
 
 
 def _place(host: Host, name: str) -> Fact[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gpuctl.checks.engine import LAYERS
-from gpuctl.checks.engines import POD, engine_here, proof, title_of
+from gpuctl.checks.engine_here import POD, engine_here, proof, title_of
 from gpuctl.checks.mendable import fixable
 from gpuctl.checks.remedies import as_root
 from gpuctl.command import command

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from gpuctl.checks.engines import engine_here, title_of
+from gpuctl.checks.engine_here import engine_here, title_of
 from gpuctl.facts.containerd.containerd import Containerd
 from gpuctl.facts.crio import Crio
 from gpuctl.facts.docker.docker import State

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping
+from enum import Enum
 from typing import Any
 
+from gpuctl.checks.engine import together
 from gpuctl.checks.layers.docker import GPUS_FLAG_SINCE, at_least, gpus_by_cdi
 from gpuctl.compat.knowledge.toolkit_settings import (
     CHOICES,
@@ -19,7 +21,7 @@ from gpuctl.compat.versions import compare, leading
 from gpuctl.facts.containerd.containerd import Containerd
 from gpuctl.facts.crio import Crio
 from gpuctl.facts.docker.docker import RUNTIME, Docker
-from gpuctl.facts.gpu.driver import Driver
+from gpuctl.facts.gpu.tegra import Tegra
 from gpuctl.facts.toolkit.settings import (
     LDCONFIG,
     MODE,
@@ -43,8 +45,22 @@ _BOTH_NAMES_SINCE = "1.15.0"
 _CAPABILITIES = frozenset(("compat32", "compute", "display", "graphics", "ngx", "utility", "video"))
 _USUAL = frozenset(("compute", "utility"))
 """What images of nvidia/cuda ask for, and what counts for those that ask for nothing."""
-_INTEGRATED = ("(nvgpu)", "NVIDIA Thor")
-"""Parts of the names of GPUs that lie in a Tegra (go-nvlib, pkg/nvlib/info/property-extractor.go)."""
+
+
+class GpuPath(str, Enum):
+    """A path by which a container gets GPUs, in the words of a report."""
+
+    HOOK = "--gpus by the hook"
+    LEGACY = "--runtime=nvidia in mode legacy"
+    JIT_CDI = "--runtime=nvidia by just-in-time CDI"
+    CDI = "CDI"
+    CSV = "--runtime=nvidia by csv files"
+    DEVICE = "--device"
+
+
+BEHIND_THE_RUNTIME = (GpuPath.HOOK, GpuPath.LEGACY)
+"""By these libnvidia-container opens the devices when runc has told systemd its rules: systemd never learns of them."""
+OF_MODE = {"legacy": GpuPath.LEGACY, "jit-cdi": GpuPath.JIT_CDI, "cdi": GpuPath.CDI, "csv": GpuPath.CSV}
 
 
 @dataclass(frozen=True)
@@ -63,9 +79,27 @@ class Way:
     """Whether those who ask for GPUs, as the Kubernetes device plugin, may do so by volume mounts."""
 
 
-def ways_in_use(docker: Docker, containerd: Containerd, crio: Crio, toolkit: Toolkit) -> tuple[Way, ...]:
-    """Returns the ways of all engines here. Raises CannotTell where Docker could not be asked."""
-    return (*docker_ways(docker, toolkit), *kubernetes_ways(containerd, crio))
+@together
+@dataclass(frozen=True)
+class ToolkitInUse:
+    """The toolkit here, its settings, and the engines that it may serve."""
+
+    toolkit: Toolkit
+    found: ToolkitSettings
+    tegra: Tegra
+    docker: Docker
+    containerd: Containerd
+    crio: Crio
+
+    @property
+    def ways(self) -> tuple[Way, ...]:
+        """The ways of all engines here. Raises CannotTell where Docker could not be asked."""
+        return (*docker_ways(self.docker, self.toolkit), *kubernetes_ways(self.containerd, self.crio))
+
+    @property
+    def settings(self) -> InForce:
+        """Its settings as they are in force. Raises CannotTell."""
+        return in_force(self.toolkit, self.found, self.tegra)
 
 
 def docker_ways(docker: Docker, toolkit: Toolkit) -> Iterator[Way]:
@@ -126,6 +160,10 @@ class InForce:
             so.add("by-mounts")
         return setting_row(setting, value, so, path, self.version)
 
+    def runtime_path(self, program: str | None = None) -> GpuPath | None:
+        """Returns the path of nvidia-container-runtime, or of that one bound to a mode; None where it gives no GPUs."""
+        return OF_MODE.get(self.paths(Way(_PROGRAM, "runtime", bound_mode(program)))[-1])
+
     def paths(self, way: Way) -> tuple[str, ...]:
         """Returns the paths that a way takes, in their order; nvidia-container-runtime's choice is the last."""
         chosen = self.row(MODE, "runtime", way) if way.start == "runtime" else None
@@ -178,13 +216,13 @@ class InForce:
         return cdi is not None and any(f"{kind}=all" in spec.names for spec in cdi.in_effect(kind))
 
 
-def in_force(toolkit: Toolkit, found: ToolkitSettings, driver: Driver) -> InForce:
+def in_force(toolkit: Toolkit, found: ToolkitSettings, tegra: Tegra) -> InForce:
     """Returns the settings as they count here. Raises CannotTell where that cannot be told, or the file is no TOML."""
     settings = found.settings.get() or Settings({})
     if settings.error:
         raise CannotTell(f"{found.settings.source} is no TOML")
     values, version = settings.values, release(toolkit)
-    so = {"tegra" if is_tegra(found, driver) else "no-tegra"}
+    so = {"tegra" if tegra.by_csv else "no-tegra"}
     if values.get("nvidia-container-runtime-hook.skip-mode-detection") is True:
         so.add("skip-mode-detection")
     if values.get("features.allow-ldconfig-from-container") is True:
@@ -199,14 +237,3 @@ def release(toolkit: Toolkit) -> str:
     if version is None:
         raise CannotTell("none of the toolkit's programs tells its version")
     return version
-
-
-def is_tegra(found: ToolkitSettings, driver: Driver) -> bool:
-    """Returns whether the toolkit takes this host for a Tegra: by its files where there is no NVML, or by its GPUs.
-
-    Source: go-nvlib, pkg/nvlib/info/resolver.go.
-    """
-    names = [gpu.name for gpu in driver.gpus.value or () if gpu.name]
-    if names:
-        return all(any(part in name for part in _INTEGRATED) for name in names)
-    return found.tegra.value is not None and driver.library_version.value is None

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from enum import Enum
 
+from gpuctl.checks.engine import together
 from gpuctl.checks.layers.docker import gpus_by_cdi
-from gpuctl.checks.ways import Way, bound_mode, in_force, is_nvidias
+from gpuctl.checks.paths.ways import OF_MODE, GpuPath, bound_mode, in_force, is_nvidias
 from gpuctl.facts.docker.containers import Container, DeviceRequest
 from gpuctl.facts.docker.docker import Docker
-from gpuctl.facts.gpu.driver import Driver
+from gpuctl.facts.gpu.tegra import Tegra
 from gpuctl.facts.toolkit.settings import MODE, ToolkitSettings
 from gpuctl.facts.toolkit.toolkit import Toolkit
 from gpuctl.frozen import dataclass
@@ -20,21 +20,7 @@ _NOBODY = (None, "", "none", "void")
 """What NVIDIA_VISIBLE_DEVICES says where no GPU is asked for."""
 
 
-class GpuPath(str, Enum):
-    """A path, in the words of a report."""
-
-    HOOK = "--gpus by the hook"
-    LEGACY = "--runtime=nvidia in mode legacy"
-    JIT_CDI = "--runtime=nvidia by just-in-time CDI"
-    CDI = "CDI"
-    CSV = "--runtime=nvidia by csv files"
-    DEVICE = "--device"
-
-
-BEHIND_THE_RUNTIME = (GpuPath.HOOK, GpuPath.LEGACY)
-"""libnvidia-container opens the devices when runc has told systemd its rules: systemd never learns of them."""
 _RULE = re.compile(r"[ca] (?:195|\*):(?:255|\*) r?w?")
-_OF_MODE = {"legacy": GpuPath.LEGACY, "cdi": GpuPath.CDI, "jit-cdi": GpuPath.JIT_CDI, "csv": GpuPath.CSV}
 
 
 @dataclass(frozen=True)
@@ -69,21 +55,28 @@ def _opens_by_itself(container: Container) -> bool:
     return container.privileged or ruled or "/dev/nvidiactl" in container.devices
 
 
-def paths(docker: Docker, toolkit: Toolkit, settings: ToolkitSettings, driver: Driver) -> Paths:
-    """Returns the paths of this host. Raises CannotTell."""
-    registered = docker.daemon.value.runtimes if docker.daemon.value else {}
-    programs = {name: program for name, program in registered.items() if is_nvidias(program)}
-    chosen = {program: _of_runtime(program, toolkit, settings, driver) for program in (None, *programs.values())}
-    runtimes = {name: chosen[program] for name, program in programs.items()}
-    return Paths(GpuPath.CDI if gpus_by_cdi(docker, toolkit) else GpuPath.HOOK, {"nvidia": chosen[None], **runtimes})
+@together
+@dataclass(frozen=True)
+class DockerPaths:
+    """Docker, and the toolkit by which it gives GPUs."""
 
+    docker: Docker
+    toolkit: Toolkit
+    found: ToolkitSettings
+    tegra: Tegra
 
-def _of_runtime(program: str | None, toolkit: Toolkit, settings: ToolkitSettings, driver: Driver) -> GpuPath:
-    """One that does not tell its version is old, and knows no other mode than legacy."""
-    try:
-        here = in_force(toolkit, settings, driver)
-    except CannotTell:
-        return GpuPath.LEGACY
-    mode = bound_mode(program) or here.value(MODE)
-    chosen = mode if mode in _OF_MODE else here.paths(Way("nvidia-container-runtime", "runtime"))[-1]
-    return _OF_MODE.get(chosen, GpuPath.LEGACY)
+    @property
+    def paths(self) -> Paths:
+        """The paths of this Docker. Raises CannotTell."""
+        registered = self.docker.daemon.value.runtimes if self.docker.daemon.value else {}
+        runtimes = {name: self._of(program) for name, program in registered.items() if is_nvidias(program)}
+        flag = GpuPath.CDI if gpus_by_cdi(self.docker, self.toolkit) else GpuPath.HOOK
+        return Paths(flag, {"nvidia": self._of(None), **runtimes})
+
+    def _of(self, program: str | None) -> GpuPath:
+        """One that does not tell its version is old, and knows no other mode than legacy."""
+        try:
+            here = in_force(self.toolkit, self.found, self.tegra)
+        except CannotTell:
+            return GpuPath.LEGACY
+        return OF_MODE.get(bound_mode(program) or here.value(MODE)) or here.runtime_path(program) or GpuPath.LEGACY

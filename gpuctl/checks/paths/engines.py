@@ -1,0 +1,68 @@
+"""By which path each engine here gives GPUs: what a path does not use is not asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gpuctl.checks.engine import together
+from gpuctl.checks.layers.docker import gpus_by_cdi
+from gpuctl.checks.paths.ways import BEHIND_THE_RUNTIME, GpuPath, ToolkitInUse
+from gpuctl.facts.podman import Podman
+from gpuctl.frozen import dataclass
+from gpuctl.model import CannotTell
+
+
+@together
+@dataclass(frozen=True)
+class EnginePaths:
+    """The engines here, and the toolkit by which they may give GPUs."""
+
+    toolkit: ToolkitInUse
+    podman: Podman
+
+    @property
+    def used(self) -> Mapping[str, GpuPath | None]:
+        """The path of each engine that runs containers here, None where it cannot be told."""
+        here, found = self.toolkit, dict[str, GpuPath | None]()
+        if here.docker.installed and here.docker.kind.value != "podman":
+            found["docker"] = self._of_docker()
+        if self.podman.program.value:
+            found["podman"] = self._of_podman()
+        if here.containerd.process.value and here.containerd.flavour.value not in (None, "docker"):
+            found["containerd"] = self._of_runtime()
+        if here.crio.process.value:
+            found["crio"] = self._of_runtime()
+        return found
+
+    @property
+    def need_no_hook(self) -> bool:
+        """Whether there are engines, and none gives GPUs behind the runtime's back."""
+        used = self.used
+        return bool(used) and not any(path in BEHIND_THE_RUNTIME for path in used.values())
+
+    @property
+    def need_no_runtime(self) -> bool:
+        """Whether there are engines, and all go by a CDI specification themselves."""
+        used = self.used
+        return bool(used) and set(used.values()) == {GpuPath.CDI}
+
+    def _of_docker(self) -> GpuPath:
+        here = self.toolkit
+        if here.tegra.by_csv:
+            return GpuPath.CSV
+        try:
+            return GpuPath.CDI if gpus_by_cdi(here.docker, here.toolkit) else GpuPath.HOOK
+        except CannotTell:  # a build of somebody's own, whose version tells nothing
+            return GpuPath.HOOK
+
+    def _of_podman(self) -> GpuPath:
+        if self.podman.hooks.value:
+            return GpuPath.HOOK
+        return GpuPath.CSV if self.toolkit.tegra.by_csv else GpuPath.CDI
+
+    def _of_runtime(self) -> GpuPath | None:
+        """That of nvidia-container-runtime, which Kubernetes' engines call."""
+        try:
+            return self.toolkit.settings.runtime_path()
+        except CannotTell:
+            return None

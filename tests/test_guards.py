@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,10 +17,11 @@ from pkgutil import iter_modules, walk_packages
 from typing import Any
 
 import pytest
+from typer.main import get_command
 
 from gpuctl import cli
 from gpuctl.checks import CHECKS
-from gpuctl.cli.frame.app import COMMANDS
+from gpuctl.cli.frame.app import COMMANDS, app
 from gpuctl.cli.install_runtime import command as install_runtime
 from gpuctl.compat.knowledge.cdi import TOOLKIT
 from gpuctl.compat.knowledge.errors.failures import families, written
@@ -170,6 +172,21 @@ def test_every_command_that_has_a_file_is_in_the_list() -> None:
     files = {one.name: import_module(f"gpuctl.cli.{one.name}") for one in iter_modules(cli.__path__)}
     having = {name.replace("_", "-") for name, file in files.items() if {"command", "commands"} & set(vars(file))}
     assert having == set(COMMANDS)
+
+
+PAGES = {"history": "rollback", "diff": "collect"}
+"""Commands that are told of on another's page."""
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_option_of_a_command_is_named_on_its_page(name: str) -> None:
+    command = get_command(app).get_command(None, name)  # type: ignore[attr-defined]
+    pages = (f"docs/commands/{PAGES.get(name, name)}.md", "docs/formats.md")
+    told = " ".join((ROOT / page).read_text() for page in pages) + " --json"  # README: every command has it
+    for one in vars(command).get("commands", {name: command}).values():
+        for option in (one for one in one.params if one.param_type_name == "option"):
+            for names in filter(None, (option.opts, option.secondary_opts)):
+                assert any(re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", told) for name in names), names
 
 
 # Engines

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 import time
 from argparse import ArgumentParser, Namespace
+from contextlib import suppress
+from importlib import import_module
 from typing import NoReturn, Optional
 
 from gpuctl import __version__
@@ -17,12 +19,20 @@ from gpuctl.host.write.output import FileProblem, NoPlaceForFile, is_stdout, wri
 from gpuctl.model import ExitCode
 
 NAME = "gpuctl-collect"
+LOADED_FIRST = (
+    *("gpuctl.host.look.http", "gpuctl.host.look.grpc", "gpuctl.host.look.unix", "gpuctl.host.record.redact"),
+    *("gpuctl.host.write.files", "gpuctl.host.write.publish"),
+    *("pynvml", "ruamel.yaml", "tomli"),
+)
+"""What is loaded where it is used, and here before there are threads: up to Python 3.9, of two that load a module from
+an archive the second sees it half loaded, since zipimport's load_module marks none as being loaded (seen on 3.8.18)."""
 
 
 def main() -> NoReturn:
     """Records this host as sys.argv asks, and ends the process; what goes wrong is one sentence on stderr."""
     asked = _parser().parse_args()
     take_endings()
+    _load_first()
     try:
         _record(asked)
     except KeyboardInterrupt:
@@ -36,6 +46,12 @@ def main() -> NoReturn:
             _end("it cannot go on: %s." % limit, ExitCode.UNDETERMINED)
         _end("a bug: %s: %s. Please report it." % (type(error).__name__, error), ExitCode.BUG)
     sys.exit(ExitCode.GOOD)
+
+
+def _load_first() -> None:
+    for name in LOADED_FIRST:
+        with suppress(ImportError):  # tomli, which later Pythons do without
+            import_module(name)
 
 
 def _parser() -> ArgumentParser:

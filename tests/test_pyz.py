@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from newer import rows_of, write
 from old_python import installed_python, old_python
 from simhost import SimHost
 from travelling import BUILD, ROOT, travelling
+
+from gpuctl.collector import LOADED_FIRST
 
 BARE = ("-I", "-S")
 """Without packages, PYTHONPATH and the user's own site."""
@@ -43,6 +46,17 @@ def done(*argv: str, **env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(argv, env={**os.environ, **env}, capture_output=True, text=True)
 
 
+def imported(code: ast.AST) -> list[str]:
+    """The modules that a piece of code imports."""
+    names = []
+    for statement in ast.walk(code):
+        if isinstance(statement, ast.Import):
+            names += [alias.name for alias in statement.names]
+        elif isinstance(statement, ast.ImportFrom) and statement.module:
+            names.append(statement.module)
+    return names
+
+
 def test_the_same_checkout_gives_the_same_bytes(
     built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
@@ -57,6 +71,18 @@ def test_the_collector_has_what_travels_and_nothing_else_of_gpuctl(built: Path) 
     inside = zipfile.ZipFile(built / "gpuctl-collect.pyz").namelist()
     ours = {name for name in inside if name.startswith("gpuctl/") and name.endswith(".py")}
     assert ours == {str(file.relative_to(ROOT)) for file in travelling()}
+
+
+def test_the_collector_loads_before_it_starts_threads_what_is_loaded_where_it_is_used() -> None:
+    later = {
+        module
+        for file in travelling()
+        for function in ast.walk(ast.parse(file.read_text()))
+        if isinstance(function, ast.FunctionDef)
+        for module in imported(function)
+    }
+    others = {name for name in later if name.partition(".")[0] not in sys.stdlib_module_names}
+    assert others == set(LOADED_FIRST)
 
 
 def test_nothing_in_them_is_for_one_machine_alone(built: Path) -> None:

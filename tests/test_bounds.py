@@ -194,7 +194,7 @@ def test_a_line_of_megabytes_full_of_failures_is_read_in_seconds() -> None:
     child = os.fork()
     if not child:
         limited(20)()
-        os._exit(0 if len(scan(BytesIO(cores.encode() * (20_000_000 // len(cores))))) > 50 else 1)
+        os._exit(0 if len(scan(BytesIO(cores.encode() * (8_000_000 // len(cores))))) > 50 else 1)
     assert os.waitpid(child, 0)[1] == 0
 
 

@@ -10,6 +10,8 @@ from importlib import import_module
 from typing import NoReturn, Optional
 
 from gpuctl import __version__
+from gpuctl.bounds import plain
+from gpuctl.command import quoted
 from gpuctl.facts.collect import collect, file_name
 from gpuctl.host.act.signals import BY_SIGNAL, take_endings
 from gpuctl.host.look.limits import limit_reached
@@ -75,7 +77,9 @@ def _record(asked: Namespace) -> None:
     path = asked.output if asked.output is not None else file_name(snapshot)
     _write(path, raw, asked.output)
     if not is_stdout(path):
-        print("Wrote %s: %.0f kB. To diagnose it: gpuctl doctor --from %s" % (path, len(raw) / 1000, path))
+        print(
+            "Wrote %s: %.0f kB. To diagnose it: gpuctl doctor --from %s" % (plain(path), len(raw) / 1000, quoted(path))
+        )
 
 
 def _write(path: str, raw: bytes, named: Optional[str]) -> None:
@@ -86,7 +90,7 @@ def _write(path: str, raw: bytes, named: Optional[str]) -> None:
 
 
 def _end(words: str, code: int) -> NoReturn:
-    print("%s: %s" % (NAME, words), file=sys.stderr)
+    print("%s: %s" % (NAME, plain(words)), file=sys.stderr)
     sys.exit(code)
 
 

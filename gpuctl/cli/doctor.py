@@ -90,19 +90,23 @@ def command(
         raise typer.BadParameter("--dry-run and --yes go with --fix", param_hint="--fix")
     if fix:
         raise typer.Exit(_fix(asked, snapshot, dry_run, yes))
-    facts = asked.look(snapshot) if until_ready is None else _ready_facts(asked, until_ready)
-    report = asked.judge(facts)
+    facts, report = _ready(asked, until_ready) if until_ready is not None else _judged(asked, snapshot)
     raise typer.Exit(deliver(asked.outputs, asked.render(report, facts, origin(snapshot)), asked.code(report)))
 
 
-def _ready_facts(asked: Asked, longest: float) -> Facts:
-    """Returns the facts of the first look that finds nothing wrong, else of the last one within `longest` seconds."""
+def _judged(asked: Asked, snapshot: str | None) -> tuple[Facts, Report]:
+    facts = asked.look(snapshot)
+    return facts, asked.judge(facts)
+
+
+def _ready(asked: Asked, longest: float) -> tuple[Facts, Report]:
+    """Returns the first look that finds nothing wrong, else the last one within `longest` seconds."""
     end = time.monotonic() + longest
-    facts = asked.look(None)
-    while exit_code(asked.judge(facts), asked.strict) and time.monotonic() < end:
+    facts, report = _judged(asked, None)
+    while exit_code(report, asked.strict) and time.monotonic() < end:
         time.sleep(min(BETWEEN_TRIES, max(0.0, end - time.monotonic())))
-        facts = asked.look(None)
-    return facts
+        facts, report = _judged(asked, None)
+    return facts, report
 
 
 def _fix(asked: Asked, snapshot: str | None, dry_run: bool, yes: bool) -> int:

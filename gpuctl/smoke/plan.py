@@ -18,7 +18,7 @@ from gpuctl.facts.gpu.driver import Driver
 from gpuctl.facts.machine.system import System
 from gpuctl.facts.podman import Podman
 from gpuctl.model import ENGINES, CannotTell, Remedy, Report, Status
-from gpuctl.smoke.client import PODS, Client, full_name, local_images
+from gpuctl.smoke.client import PODS, Client, CtrClient, PodmanClient, full_name, local_images
 from gpuctl.smoke.compare import Expected, NotOnThisHost, expect
 from gpuctl.smoke.container import EngineError, Spec
 from gpuctl.smoke.deep import Program, program_for
@@ -67,7 +67,7 @@ def _plan_by_client(engine: str, wish: Wish, facts: Facts, report: Report) -> Pl
         local = () if wish.image or wish.dry_run else local_images(client)
     except EngineError as error:
         way = _POD if engine == "containerd" else DOCTOR
-        raise NoPlan(None, f"{client.words[0]} does not answer: {error}.", way) from None
+        raise NoPlan(None, f"{client.images()[0]} does not answer: {error}.", way) from None
     image = full_name(wish.image or _image(facts, local, expected))
     program = _program(wish, facts) if wish.deep else None
     spec = Spec(image, wish.gpus, wish.runtime, program)
@@ -79,7 +79,7 @@ def _client(engine: str, wish: Wish, facts: Facts, report: Report) -> tuple[Clie
         podman = _described(facts, Podman)
         if podman.program.value is None:
             raise NoPlan(False, "Podman is not installed here.", _OTHER_ENGINE)
-        return Client(engine, ("podman",)), podman.version.value or ""
+        return PodmanClient(), podman.version.value or ""
     if engine == "containerd":
         return _client_of_containerd(wish, facts, report)
     raise NoPlan(None, "CRI-O starts containers for Kubernetes alone: a pod that asks for the runtime shows it.", _POD)
@@ -100,7 +100,7 @@ def _client_of_containerd(wish: Wish, facts: Facts, report: Report) -> tuple[Cli
         raise NoPlan(False, cause, found.remedy if found else _REGISTER)
     ctr = _ctr(containerd)
     words = (ctr, "--address", containerd.socket.value or "", "--namespace", PODS)
-    return Client("containerd", words, cri.runtimes[name] or PROGRAM), containerd.version.value or ""
+    return CtrClient(words, cri.runtimes[name] or PROGRAM), containerd.version.value or ""
 
 
 def _ctr(containerd: Containerd) -> str:

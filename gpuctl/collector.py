@@ -56,8 +56,14 @@ def _load_first() -> None:
             import_module(name)
 
 
+class _Parser(ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Ends the run in one sentence: what it repeats may be another's words."""
+        _end("%s. See --help." % message, ExitCode.USAGE)
+
+
 def _parser() -> ArgumentParser:
-    parser = ArgumentParser(NAME, description="Record all that gpuctl sees of this host in one file, without secrets.")
+    parser = _Parser(NAME, description="Record all that gpuctl sees of this host in one file, without secrets.")
     parser.add_argument("--version", action="version", version="gpuctl %s" % __version__)
     parser.add_argument(
         "-o",

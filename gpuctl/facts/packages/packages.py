@@ -77,6 +77,9 @@ class Policy:
     candidate: str
     offers: Tuple[Offer, ...]
 
+    def __str__(self) -> str:
+        return "%s, of %d that apt knows" % (self.candidate or "none", len(self.offers))
+
 
 @dataclass(frozen=True)
 class Packages:

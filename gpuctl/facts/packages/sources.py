@@ -37,6 +37,9 @@ class Source:
     suite: str
     signed_by: str
 
+    def __str__(self) -> str:
+        return " ".join(filter(None, (self.uri, self.suite, "(%s)" % self.file)))
+
 
 Parse = Callable[[str, str], Tuple[Source, ...]]
 

@@ -122,8 +122,11 @@ def _columns(file: TextIO) -> int:
 
 
 def in_colour(file: TextIO) -> bool:
-    """Returns whether text for `file` has colours: on a terminal only, and never with NO_COLOR."""
-    return file.isatty() and not os.environ.get("NO_COLOR")
+    """Returns whether text for `file` has colours: on a terminal or with FORCE_COLOR, and never with NO_COLOR.
+
+    Sources: https://no-color.org, https://force-color.org
+    """
+    return (file.isatty() or bool(os.environ.get("FORCE_COLOR"))) and not os.environ.get("NO_COLOR")
 
 
 def remedy_lines(remedy: Remedy, indent: str, verbose: bool = False) -> Styled:

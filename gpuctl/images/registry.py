@@ -26,7 +26,7 @@ from gpuctl.images.documents import (
     parse_config,
     parse_manifest,
 )
-from gpuctl.images.exchange import Answer, Exchange, NoAnswer
+from gpuctl.images.exchange import Exchange, HttpAnswer, NoAnswer
 from gpuctl.images.reference import HUB, Reference
 from gpuctl.images.token import Refused, authorization
 from gpuctl.model import CannotTell
@@ -151,7 +151,7 @@ class _Repository:
     def _no_image(self, reason: str) -> Unreadable:
         return Unreadable(f"{self._reference} is not an image that gpuctl can read: {reason}.")
 
-    def _fetch(self, path: str, what: str, limit: int) -> Answer:
+    def _fetch(self, path: str, what: str, limit: int) -> HttpAnswer:
         url = f"{self._address}/{path}"
         answer = self._exchange.get(url, _ACCEPT, limit, self._authorization)
         if answer.status == 401 and not answer.redirected and self._authorization is None:

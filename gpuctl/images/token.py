@@ -14,7 +14,7 @@ from gpuctl.host.decode import text_in
 from gpuctl.images.config import Unreadable
 from gpuctl.images.credentials import Credentials
 from gpuctl.images.documents import json_object
-from gpuctl.images.exchange import Answer, Exchange
+from gpuctl.images.exchange import Exchange, HttpAnswer
 
 TOKEN_LIMIT = 1 << 20
 CLIENT = "gpuctl"
@@ -67,7 +67,7 @@ def _token(asked: Mapping[str, str], repository: str, credentials: Credentials |
     return _token_in(answer, bool(credentials))
 
 
-def _token_in(answer: Answer, logged_in: bool) -> str:
+def _token_in(answer: HttpAnswer, logged_in: bool) -> str:
     if answer.status in (400, 401, 403):
         raise Refused("it does not accept the login of Docker's config" if logged_in else "it wants a login")
     if answer.status != 200:

@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 
 from gpuctl.checks.compare.changed import changed
-from gpuctl.cli.frame.asked import Asked
+from gpuctl.cli.frame.asked import DoctorRequest
 from gpuctl.cli.frame.formats import write_files
 from gpuctl.cli.frame.streams import reader_gone
 from gpuctl.facts.gather import Facts
@@ -18,7 +18,7 @@ from gpuctl.render.formats.formats import Format
 from gpuctl.render.views.watch import viewer
 
 
-def watch_host(asked: Asked, between: float) -> int:
+def watch_host(asked: DoctorRequest, between: float) -> int:
     """Looks every `between` seconds until a signal ends it, or nobody reads on. Returns the last state's exit code."""
     shown = asked.outputs.shown if asked.outputs.shown is Format.JSON else Format.TEXT  # whatever the default is
     asked = replace(asked, outputs=replace(asked.outputs, shown=shown))

@@ -10,7 +10,7 @@ from gpuctl.frozen import dataclass
 from gpuctl.host.write import files
 from gpuctl.host.write.files import State
 from gpuctl.model import Disturbs, Step
-from gpuctl.provision.change_set import ChangeSet, Contents, Daemon, Edit, Kept
+from gpuctl.provision.change_set import ChangeSet, Contents, Edit, Kept, RunningEngine
 from gpuctl.provision.engines.daemons import not_restarted
 from gpuctl.provision.packages.plan import PackagePlan
 
@@ -88,7 +88,7 @@ def _kept(change_set: ChangeSet, changes: Sequence[Look]) -> Kept | None:
     return kept(change_set.daemon, changes)
 
 
-def kept(daemon: Daemon, changes: Sequence[Look]) -> Kept:
+def kept(daemon: RunningEngine, changes: Sequence[Look]) -> Kept:
     """Returns what the daemon has of what these changes take away."""
     now = contents(changes, daemon)
     return daemon.keeps({one.before.path: one.before.raw for one in changes if one.before.path in now}, now)
@@ -111,7 +111,7 @@ def changes_of(looks: Sequence[Look]) -> tuple[Look, ...]:
     return tuple(one for one in looks if one.changes)
 
 
-def contents(looks: Sequence[Look], daemon: Daemon) -> Contents:
+def contents(looks: Sequence[Look], daemon: RunningEngine) -> Contents:
     """Returns what the files are to hold of which the daemon is told: a CDI specification is none of its settings."""
     return {one.before.path: one.new for one in looks if daemon.reads(one.before.path)}
 

@@ -19,7 +19,7 @@ from gpuctl.facts.machine.system import System
 from gpuctl.host.look.reading import Host, Outcome, failure, said_line
 from gpuctl.host.write import files
 from gpuctl.model import ENGINES, CannotTell, Disturbs, ExitCode, Remedy
-from gpuctl.provision.change_set import ChangeSet, Contents, Daemon, Document, Edit, Engine, accept
+from gpuctl.provision.change_set import ChangeSet, Contents, Document, Edit, Engine, RunningEngine, accept
 from gpuctl.provision.engines.containerd.daemon import Running
 from gpuctl.provision.engines.containerd.files import Layout, check, disabling, registered, shadowed, target
 from gpuctl.provision.engines.daemons import not_restarted, refused
@@ -58,7 +58,7 @@ def plan(host: Host, facts: Facts, wish: Wish) -> ChangeSet:
     return _change_set(containerd, system, wish, edits, daemon, notes)
 
 
-def running(host: Host, facts: Facts) -> Daemon | None:
+def running(host: Host, facts: Facts) -> RunningEngine | None:
     """Returns the containerd that runs here, None where none runs. Raises Refused where it is not to be set up."""
     containerd = _containerd(facts)
     return _running(host, containerd) if containerd.process.value else None

@@ -143,7 +143,7 @@ class ChangeSet:
 
 
 @dataclass(frozen=True)
-class Document:
+class SharedFile:
     """How a file that is others' as well is read as nested dicts, and how values are set in it, all else staying.
 
     `carries` returns what others may build on a value that gpuctl has set: the keys of the object in which they do. As
@@ -168,5 +168,5 @@ class Engine:
     running: Callable[[Host, Facts], RunningEngine | None]
     subjects: tuple[type, ...]
     show: Callable[[str, bytes | None, bytes | None], str]
-    document: Document | None = None
+    document: SharedFile | None = None
     """None: its files are gpuctl's as a whole."""

@@ -19,7 +19,7 @@ from gpuctl.facts.machine.system import System
 from gpuctl.host.look.reading import Host, Outcome, failure, said_line
 from gpuctl.host.write import files
 from gpuctl.model import ENGINES, CannotTell, Disturbs, ExitCode, Remedy
-from gpuctl.provision.change_set import ChangeSet, Contents, Document, Edit, Engine, RunningEngine, accept
+from gpuctl.provision.change_set import ChangeSet, Contents, Edit, Engine, RunningEngine, SharedFile, accept
 from gpuctl.provision.engines.containerd.daemon import Running
 from gpuctl.provision.engines.containerd.files import Layout, check, disabling, registered, shadowed, target
 from gpuctl.provision.engines.daemons import not_restarted, refused
@@ -258,4 +258,4 @@ def _change_set(
     return replace(change_set, restart=wish.restart, restart_needed=True, late=(late,), remedy=remedy)
 
 
-CONTAINERD = Engine(TITLE, plan, running, (System, Containerd), diff, Document(values, set_values, carries))
+CONTAINERD = Engine(TITLE, plan, running, (System, Containerd), diff, SharedFile(values, set_values, carries))

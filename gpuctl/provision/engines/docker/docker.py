@@ -28,7 +28,7 @@ from gpuctl.facts.toolkit.toolkit import Toolkit
 from gpuctl.host.look.reading import Host
 from gpuctl.host.write import files
 from gpuctl.model import ENGINES, Disturbs, Remedy, Status
-from gpuctl.provision.change_set import ChangeSet, Document, Edit, Engine, accept
+from gpuctl.provision.change_set import ChangeSet, Edit, Engine, SharedFile, accept
 from gpuctl.provision.engines.daemons import refused
 from gpuctl.provision.engines.docker.cdi import about_cdi, sets_cdi
 from gpuctl.provision.engines.docker.daemon import DockerDaemon, validator
@@ -138,4 +138,4 @@ def _waiting(change_set: ChangeSet, wish: Wish, why: str, remedy: Remedy | None)
 
 _WAITS = (CHECKS["registration.hook-visible"], CHECKS["registration.restart-needed"])
 _SUBJECTS = tuple(dict.fromkeys((System, Docker, Tegra, Toolkit, *(need for one in _WAITS for need in one.needs))))
-DOCKER = Engine(TITLE, plan, running, _SUBJECTS, diff, Document(values, set_values))
+DOCKER = Engine(TITLE, plan, running, _SUBJECTS, diff, SharedFile(values, set_values))

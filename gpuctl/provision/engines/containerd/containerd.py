@@ -21,7 +21,7 @@ from gpuctl.host.write import files
 from gpuctl.model import ENGINES, CannotTell, Disturbs, ExitCode, Remedy
 from gpuctl.provision.change_set import ChangeSet, Contents, Edit, Engine, RunningEngine, SharedFile, accept
 from gpuctl.provision.engines.containerd.daemon import Running
-from gpuctl.provision.engines.containerd.files import Layout, check, disabling, registered, shadowed, target
+from gpuctl.provision.engines.containerd.files import ConfigFiles, check, disabling, registered, shadowed, target
 from gpuctl.provision.engines.daemons import not_restarted, refused
 from gpuctl.provision.engines.runtime_program import PROGRAM, whole_path
 from gpuctl.provision.result import Refused, Wish
@@ -103,7 +103,7 @@ def _main(containerd: Containerd) -> str:
     return config
 
 
-def _layout(containerd: Containerd, config: str | None) -> Layout:
+def _layout(containerd: Containerd, config: str | None) -> ConfigFiles:
     main = config or _main(containerd)
     if main == containerd.config.value and containerd.files.unknown:
         values(files.read(main).raw or b"")  # which says the line, where it is this file
@@ -111,16 +111,16 @@ def _layout(containerd: Containerd, config: str | None) -> Layout:
     return _read(containerd, main)
 
 
-def _read(containerd: Containerd, main: str) -> Layout:
+def _read(containerd: Containerd, main: str) -> ConfigFiles:
     paths = (main == containerd.config.value and containerd.files.value) or (main,)
-    return Layout(main, {path: files.read(path).raw for path in paths}, containerd.generation)
+    return ConfigFiles(main, {path: files.read(path).raw for path in paths}, containerd.generation)
 
 
-def _reads(containerd: Containerd, layout: Layout) -> bool:
+def _reads(containerd: Containerd, layout: ConfigFiles) -> bool:
     return containerd.process.value is not None and files.same_file(layout.main, _main(containerd))
 
 
-def _edits(host: Host, containerd: Containerd, layout: Layout, wish: Wish, program: str) -> tuple[Edit, ...]:
+def _edits(host: Host, containerd: Containerd, layout: ConfigFiles, wish: Wish, program: str) -> tuple[Edit, ...]:
     path = target(layout, wish.name)
     there = layout.settings().runtimes.get(wish.name, "")
     wanted = there if there and _leads_to(host, there, program) else program
@@ -139,7 +139,9 @@ def _edits(host: Host, containerd: Containerd, layout: Layout, wish: Wish, progr
     )
 
 
-def _checked(path: str, layout: Layout, change: Callable[[bytes], bytes]) -> Callable[[bytes | None], bytes | None]:
+def _checked(
+    path: str, layout: ConfigFiles, change: Callable[[bytes], bytes]
+) -> Callable[[bytes | None], bytes | None]:
     def edit(raw: bytes | None) -> bytes | None:
         try:
             return change(layout.with_contents({path: raw}).raw(path))
@@ -177,13 +179,13 @@ def _inspector(host: Host, containerd: Containerd, file: str, name: str) -> Call
     return inspect
 
 
-def _enabled(layout: Layout) -> tuple[str, ...]:
+def _enabled(layout: ConfigFiles) -> tuple[str, ...]:
     return tuple(
         f"{path} disables CRI, containerd's plugin for Kubernetes: it is enabled." for path in disabling(layout)
     )
 
 
-def _why_not_told(containerd: Containerd, layout: Layout, wish: Wish) -> tuple[str, ...]:
+def _why_not_told(containerd: Containerd, layout: ConfigFiles, wish: Wish) -> tuple[str, ...]:
     if containerd.process.value is None:
         return ("containerd is not running: it reads its files when it starts. Nothing was verified.",)
     if not _reads(containerd, layout):

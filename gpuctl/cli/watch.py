@@ -10,7 +10,7 @@ from gpuctl.cli.frame.asked import DoctorRequest
 from gpuctl.cli.frame.formats import write_files
 from gpuctl.cli.frame.streams import reader_gone
 from gpuctl.facts.gather import Facts
-from gpuctl.facts.pace import Look, look_again
+from gpuctl.facts.pace import TimedLook, look_again
 from gpuctl.host.act.signals import HeldSignals
 from gpuctl.host.look.local import LocalHost
 from gpuctl.model import ExitCode, Report
@@ -26,7 +26,7 @@ def watch_host(asked: DoctorRequest, between: float) -> int:
     whole = True
     try:
         with HeldSignals() as held, viewer(shown is Format.JSON) as tell:
-            looks: dict[type, Look] = {}
+            looks: dict[type, TimedLook] = {}
             while not reader_gone():
                 with held.let_through():
                     looks = look_again(LocalHost(), asked.subjects, looks)

@@ -28,7 +28,7 @@ from gpuctl.provision.change_set import ChangeSet, DaemonProblem, Edit, NotUp
 from gpuctl.provision.errand import Errand, Outcome, config_of, refusal, result_of
 from gpuctl.provision.packages.plan import PackagePlan, PackageProblem
 from gpuctl.provision.result import UNTOUCHED, File, Refused, Result
-from gpuctl.provision.run.plan import Look, changes_of, completed_by, contents, kept, look, planned, telling
+from gpuctl.provision.run.plan import PlannedEdit, changes_of, completed_by, contents, kept, look, planned, telling
 from gpuctl.provision.run.recorder import Recorder, cut_short, settle
 from gpuctl.provision.run.undo import RESTART_DEADLINE, as_before, undo
 
@@ -85,7 +85,7 @@ def _carried_out(errand: Errand, change_set: ChangeSet, plan: Plan) -> Result:
         recorder = Recorder(errand.host, errand.command, journal, change_set.undoes)
         work = Work(errand, recorder, held, cut_short(journal))
         try:
-            sources: tuple[Look, ...] = ()
+            sources: tuple[PlannedEdit, ...] = ()
             if errand.packages and errand.packages.steps:
                 sources = _bring_in(work, errand.packages)
                 change_set = errand.plan(journal)
@@ -95,7 +95,7 @@ def _carried_out(errand: Errand, change_set: ChangeSet, plan: Plan) -> Result:
     return result_of(errand, change_set, plan, outcome, work.cut)
 
 
-def _bring_in(work: Work, packages: PackagePlan) -> tuple[Look, ...]:
+def _bring_in(work: Work, packages: PackagePlan) -> tuple[PlannedEdit, ...]:
     """Installs packages, and returns the files that tell the package manager whence. Raises what FAILURES has."""
     packages.keep()
     sources = changes_of(_look_again(packages.edits))
@@ -109,14 +109,14 @@ def _bring_in(work: Work, packages: PackagePlan) -> tuple[Look, ...]:
     return sources
 
 
-def _look_again(edits: Sequence[Edit]) -> tuple[Look, ...]:
+def _look_again(edits: Sequence[Edit]) -> tuple[PlannedEdit, ...]:
     for edit in edits:
         create_public(posixpath.dirname(files.behind_links(edit.path)))
         remove_leftovers(edit.path, edit.aside)
     return look(edits)
 
 
-def _set_up(work: Work, change_set: ChangeSet, sources: Sequence[Look]) -> Outcome:
+def _set_up(work: Work, change_set: ChangeSet, sources: Sequence[PlannedEdit]) -> Outcome:
     looks = _look_again(change_set.edits)
     changes, cut = changes_of(looks), completed_by(change_set, work.cut)
     below = [run for run in cut if changes and not run.undoes]
@@ -158,7 +158,7 @@ def _finished(work: Work, change_set: ChangeSet, outcome: Outcome) -> Outcome:
     return replace(outcome, changed=True)
 
 
-def _changed(work: Work, change_set: ChangeSet, looks: Sequence[Look], below: Sequence[Run]) -> Outcome:
+def _changed(work: Work, change_set: ChangeSet, looks: Sequence[PlannedEdit], below: Sequence[Run]) -> Outcome:
     """Writes the files on top of runs that were cut short, and has the daemon take them up."""
     work.recorder.go_on_from(below)
     if change_set.daemon is not None:
@@ -172,20 +172,20 @@ def _changed(work: Work, change_set: ChangeSet, looks: Sequence[Look], below: Se
     return replace(outcome, keeps=kept(change_set.daemon, changes))
 
 
-def _write(work: Work, looks: Sequence[Look], engine: str, takes_away: bool = False) -> None:
+def _write(work: Work, looks: Sequence[PlannedEdit], engine: str, takes_away: bool = False) -> None:
     for one in looks:
         replacement = replacement_of(one.before, one.new, takes_away, one.edit.aside)
         with work.doing(one.step), work.recorder.doing(FileWrite(engine, replacement, _sets(one))):
             replace_file(replacement, one.before, one.new, one.edit.inspect)
 
 
-def _sets(look: Look) -> tuple[Value, ...] | None:
+def _sets(look: PlannedEdit) -> tuple[Value, ...] | None:
     """What gpuctl sets in a file that is others' as well: an uninstall takes that out, and nothing else."""
     read = look.edit.values
     return tuple(changed_values(read(look.before.raw or b""), read(look.new or b""))) if read else None
 
 
-def _taken_up(work: Work, change_set: ChangeSet, looks: Sequence[Look]) -> Outcome:
+def _taken_up(work: Work, change_set: ChangeSet, looks: Sequence[PlannedEdit]) -> Outcome:
     """Has the daemon take the files up. Raises DaemonProblem."""
     daemon, (reloading, restarting) = change_set.daemon, telling(change_set)
     with work.held.let_through():
@@ -201,7 +201,7 @@ def _taken_up(work: Work, change_set: ChangeSet, looks: Sequence[Look]) -> Outco
     return Outcome(told=told, verified=told, restarted=restarting is not None)
 
 
-def _told_anew(work: Work, change_set: ChangeSet, looks: Sequence[Look]) -> Outcome:
+def _told_anew(work: Work, change_set: ChangeSet, looks: Sequence[PlannedEdit]) -> Outcome:
     """The files are as wished; the daemon may not have taken them up, after an edit by hand or a killed run."""
     if change_set.daemon is None:
         return Outcome()

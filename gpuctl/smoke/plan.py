@@ -25,7 +25,7 @@ from gpuctl.smoke.deep import Program, program_for
 from gpuctl.smoke.explain import DOCTOR
 from gpuctl.smoke.images import choose_image
 from gpuctl.smoke.request import ALL, GpuRequest
-from gpuctl.smoke.result import NoPlan, OnHost, Plan, Wish
+from gpuctl.smoke.result import NoPlan, OnHost, SmokePlan, Wish
 
 T = TypeVar("T")
 
@@ -44,23 +44,23 @@ _WHICH_GPUS = Remedy("See which GPUs there are.", (command("nvidia-smi", "-L"),)
 _OWN_IMAGE = Remedy("Name an image of your own.", (command("gpuctl", "smoke", "--image", "NAME"),))
 
 
-def make_plan(wish: Wish, facts: Facts, report: Report) -> Plan:
+def make_plan(wish: Wish, facts: Facts, report: Report) -> SmokePlan:
     """Returns what to run for the wish on this host; `report` is the doctor's. Raises NoPlan with the reason."""
     engine = wish.engine or engine_here(facts) or "docker"
     return _plan_by_docker(wish, facts, report) if engine == "docker" else _plan_by_client(engine, wish, facts, report)
 
 
-def _plan_by_docker(wish: Wish, facts: Facts, report: Report) -> Plan:
+def _plan_by_docker(wish: Wish, facts: Facts, report: Report) -> SmokePlan:
     endpoint, daemon = _daemon(facts, report)
     expected = _expected(wish.gpus, facts, report)
     image = wish.image or _image(facts, daemon.images, expected)
     has_gpus_flag = compare(leading(daemon.api_version) or "0", DEVICE_REQUESTS_SINCE) >= 0
     runtime = wish.runtime or (None if has_gpus_flag else "nvidia")
     program = _program(wish, facts) if wish.deep else None
-    return Plan(ENGINES["docker"], daemon.version, Spec(image, wish.gpus, runtime, program), expected, endpoint)
+    return SmokePlan(ENGINES["docker"], daemon.version, Spec(image, wish.gpus, runtime, program), expected, endpoint)
 
 
-def _plan_by_client(engine: str, wish: Wish, facts: Facts, report: Report) -> Plan:
+def _plan_by_client(engine: str, wish: Wish, facts: Facts, report: Report) -> SmokePlan:
     client, version = _client(engine, wish, facts, report)
     expected = _expected(wish.gpus, facts, report)
     try:
@@ -71,7 +71,7 @@ def _plan_by_client(engine: str, wish: Wish, facts: Facts, report: Report) -> Pl
     image = full_name(wish.image or _image(facts, local, expected))
     program = _program(wish, facts) if wish.deep else None
     spec = Spec(image, wish.gpus, wish.runtime, program)
-    return Plan(title_of(engine, facts), version, spec, expected, client=client)
+    return SmokePlan(title_of(engine, facts), version, spec, expected, client=client)
 
 
 def _client(engine: str, wish: Wish, facts: Facts, report: Report) -> tuple[Client, str]:

@@ -29,7 +29,7 @@ class Wish:
 
 
 @dataclass(frozen=True)
-class Plan:
+class SmokePlan:
     """The container to run, by which engine (as people write it) and version, and what it must see.
 
     Docker is asked at its `endpoint`, another engine by its `client`.
@@ -60,7 +60,7 @@ class Result:
     """
 
     passed: bool | None = None
-    plan: Plan | None = None
+    plan: SmokePlan | None = None
     dry_run: bool = False
     pulled: bool = False
     seen: Seen | None = None

@@ -24,7 +24,7 @@ from gpuctl.smoke.deep_cause import NO_GLIBC, judge_cuda, lacks_glibc
 from gpuctl.smoke.explain import DOCTOR, explain
 from gpuctl.smoke.plan import make_plan, plan_on_host
 from gpuctl.smoke.pull import is_local, pull
-from gpuctl.smoke.result import NoPlan, OnHost, Plan, Result, Wish
+from gpuctl.smoke.result import NoPlan, OnHost, Result, SmokePlan, Wish
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -71,7 +71,7 @@ def smoke(wish: Wish, facts: Facts, tell: Tell) -> Result:
     return replace(result, seconds=round(time.monotonic() - started, 3))
 
 
-def _try(plan: Plan, wish: Wish, report: Report, tell: Tell) -> Result:
+def _try(plan: SmokePlan, wish: Wish, report: Report, tell: Tell) -> Result:
     result = Result(plan=plan)
     try:
         if plan.client:
@@ -90,21 +90,21 @@ def _try(plan: Plan, wish: Wish, report: Report, tell: Tell) -> Result:
     return told(ended, plan.expected, result, report)
 
 
-def _by_docker(result: Result, plan: Plan, wish: Wish, tell: Tell) -> tuple[Result, Ended]:
+def _by_docker(result: Result, plan: SmokePlan, wish: Wish, tell: Tell) -> tuple[Result, Ended]:
     with closing(connect(plan.endpoint)) as client:
         result = replace(result, pulled=_fetch(client, plan.spec.image, wish.pull_timeout, tell))
         tell(_doing(plan, wish), None)
         return result, run(client, plan.spec, wish.timeout)
 
 
-def _by_client(client: Client, result: Result, plan: Plan, wish: Wish, tell: Tell) -> tuple[Result, Ended]:
+def _by_client(client: Client, result: Result, plan: SmokePlan, wish: Wish, tell: Tell) -> tuple[Result, Ended]:
     tell(f"Fetching {plan.spec.image}, if it is not here", None)
     result = replace(result, pulled=fetch(client, plan.spec.image, wish.pull_timeout))
     tell(_doing(plan, wish), None)
     return result, run_to_end(client, plan.spec, wish.timeout)
 
 
-def _doing(plan: Plan, wish: Wish) -> str:
+def _doing(plan: SmokePlan, wish: Wish) -> str:
     return f"{'Testing CUDA' if wish.deep else 'Running nvidia-smi'} in {plan.spec.image}"
 
 

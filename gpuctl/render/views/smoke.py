@@ -17,7 +17,7 @@ from gpuctl.smoke import client
 from gpuctl.smoke.compare import Expected, Seen
 from gpuctl.smoke.container import command_line, via
 from gpuctl.smoke.deep import Deep, Failure
-from gpuctl.smoke.result import Plan, Result
+from gpuctl.smoke.result import Result, SmokePlan
 from gpuctl.smoke.run import Tell
 
 _MARKS = {True: ("PASS", "bold green"), False: ("FAIL", "bold red"), None: ("????", "magenta")}
@@ -75,7 +75,7 @@ def smoke_json(result: Result) -> str:
     return document("smoke", body)
 
 
-def _engine_json(plan: Plan | None) -> dict[str, Any]:
+def _engine_json(plan: SmokePlan | None) -> dict[str, Any]:
     """`docker` is the version where it is Docker: the field is older than the others."""
     if plan is None:
         return {"name": None, "version": None, "docker": None, "via": None}
@@ -88,7 +88,7 @@ def _engine_json(plan: Plan | None) -> dict[str, Any]:
     }
 
 
-def _via(plan: Plan) -> str:
+def _via(plan: SmokePlan) -> str:
     return plan.client.via(plan.spec.request) if plan.client else via(plan.spec)
 
 

@@ -12,7 +12,7 @@ from gpuctl.model import ExitCode
 
 if TYPE_CHECKING:
     from gpuctl.smoke.request import GpuRequest
-    from gpuctl.smoke.result import Result
+    from gpuctl.smoke.result import SmokeResult
 
 
 def command(
@@ -81,7 +81,7 @@ def command(
     raise typer.Exit(exit_code(result, strict))
 
 
-def exit_code(result: Result, strict: bool) -> ExitCode:
+def exit_code(result: SmokeResult, strict: bool) -> ExitCode:
     """Returns the exit code that a result stands for."""
     if result.passed or (result.dry_run and result.cause is None):
         return ExitCode.GOOD

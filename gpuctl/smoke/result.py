@@ -52,7 +52,7 @@ class OnHost:
 
 
 @dataclass(frozen=True)
-class Result:
+class SmokeResult:
     """How it ended. `passed` is None when it could not be told, or was not tried (dry run).
 
     `plan` is None where the host is not ready for any, and where the test is one `on_host`. `error` is in the words of
@@ -91,4 +91,4 @@ class NoPlan(Exception):
 
     def __init__(self, passed: bool | None, cause: str, remedy: Remedy | None) -> None:
         super().__init__(cause)
-        self.result = Result(passed=passed, cause=cause, remedy=remedy)
+        self.result = SmokeResult(passed=passed, cause=cause, remedy=remedy)

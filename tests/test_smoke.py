@@ -34,7 +34,7 @@ from gpuctl.smoke.explain import explain
 from gpuctl.smoke.images import choose_image
 from gpuctl.smoke.plan import make_plan
 from gpuctl.smoke.request import GpuRequest, parse_gpus
-from gpuctl.smoke.result import NoPlan, Wish
+from gpuctl.smoke.result import NoPlan, SmokeWish
 
 IMAGE = "nvidia/cuda:10.1-base"
 HANGS = "#!/bin/sh\n[ $1 = --query-gpu=index,uuid ] || exec sleep 100\n"
@@ -387,14 +387,14 @@ SOCKET = "unix:///var/run/docker.sock"
 
 def test_before_docker_19_03_gpus_are_asked_for_by_runtime() -> None:
     facts = gather(hosts.host(sockets={SOCKET: DOCKER_17}, nvml=V100))
-    plan = make_plan(Wish(), facts, diagnose(facts))
+    plan = make_plan(SmokeWish(), facts, diagnose(facts))
     assert (plan.spec.image, plan.spec.runtime) == (IMAGE, "nvidia")
 
 
 def test_gpus_that_block_nvml_leave_nothing_to_compare_with() -> None:
     facts = gather(hosts.host(sockets={SOCKET: DOCKER_17}, nvml=hosts.hung()))
     with pytest.raises(NoPlan) as none:
-        make_plan(Wish(), facts, NOTHING_WRONG)
+        make_plan(SmokeWish(), facts, NOTHING_WRONG)
     assert none.value.result.passed is None
 
 

@@ -63,10 +63,10 @@ def command(
         raise typer.BadParameter("nothing runs in a snapshot: add --dry-run", param_hint="--from")
     from gpuctl.render.draw.progress import working
     from gpuctl.render.views.smoke import result_text, smoke_json, stages
-    from gpuctl.smoke.result import Wish
+    from gpuctl.smoke.result import SmokeWish
     from gpuctl.smoke.run import look, smoke, smoke_on_host
 
-    wish = Wish(request, image, runtime, timeout, pull_timeout, dry_run, deep or host, engine)
+    wish = SmokeWish(request, image, runtime, timeout, pull_timeout, dry_run, deep or host, engine)
     machine = host_at(snapshot)
     with working("Looking at this host"):
         facts = look(machine, wake=not (dry_run or host))

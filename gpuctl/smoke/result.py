@@ -12,7 +12,7 @@ from gpuctl.smoke.request import ALL, GpuRequest
 
 
 @dataclass(frozen=True)
-class Wish:
+class SmokeWish:
     """What the person asked for. `timeout` and `pull_timeout` in seconds; `deep`: test CUDA, too.
 
     `engine` is its name in ENGINES, None for the one that is here.

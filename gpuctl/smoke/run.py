@@ -24,7 +24,7 @@ from gpuctl.smoke.deep_cause import NO_GLIBC, judge_cuda, lacks_glibc
 from gpuctl.smoke.explain import DOCTOR, explain
 from gpuctl.smoke.plan import make_plan, plan_on_host
 from gpuctl.smoke.pull import is_local, pull
-from gpuctl.smoke.result import NoPlan, OnHost, SmokePlan, SmokeResult, Wish
+from gpuctl.smoke.result import NoPlan, OnHost, SmokePlan, SmokeResult, SmokeWish
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -56,7 +56,7 @@ def look(host: Host, wake: bool) -> Facts:
     return facts
 
 
-def smoke(wish: Wish, facts: Facts, tell: Tell) -> SmokeResult:
+def smoke(wish: SmokeWish, facts: Facts, tell: Tell) -> SmokeResult:
     """Runs nvidia-smi in a container by an engine of this host and returns what came of it.
 
     Raises only what a person who interrupts it causes, and that once the container is gone.
@@ -71,7 +71,7 @@ def smoke(wish: Wish, facts: Facts, tell: Tell) -> SmokeResult:
     return replace(result, seconds=round(time.monotonic() - started, 3))
 
 
-def _try(plan: SmokePlan, wish: Wish, report: Report, tell: Tell) -> SmokeResult:
+def _try(plan: SmokePlan, wish: SmokeWish, report: Report, tell: Tell) -> SmokeResult:
     result = SmokeResult(plan=plan)
     try:
         if plan.client:
@@ -90,7 +90,7 @@ def _try(plan: SmokePlan, wish: Wish, report: Report, tell: Tell) -> SmokeResult
     return told(ended, plan.expected, result, report)
 
 
-def _by_docker(result: SmokeResult, plan: SmokePlan, wish: Wish, tell: Tell) -> tuple[SmokeResult, Ended]:
+def _by_docker(result: SmokeResult, plan: SmokePlan, wish: SmokeWish, tell: Tell) -> tuple[SmokeResult, Ended]:
     with closing(connect(plan.endpoint)) as client:
         result = replace(result, pulled=_fetch(client, plan.spec.image, wish.pull_timeout, tell))
         tell(_doing(plan, wish), None)
@@ -98,7 +98,7 @@ def _by_docker(result: SmokeResult, plan: SmokePlan, wish: Wish, tell: Tell) -> 
 
 
 def _by_client(
-    client: Client, result: SmokeResult, plan: SmokePlan, wish: Wish, tell: Tell
+    client: Client, result: SmokeResult, plan: SmokePlan, wish: SmokeWish, tell: Tell
 ) -> tuple[SmokeResult, Ended]:
     tell(f"Fetching {plan.spec.image}, if it is not here", None)
     result = replace(result, pulled=fetch(client, plan.spec.image, wish.pull_timeout))
@@ -106,7 +106,7 @@ def _by_client(
     return result, run_to_end(client, plan.spec, wish.timeout)
 
 
-def _doing(plan: SmokePlan, wish: Wish) -> str:
+def _doing(plan: SmokePlan, wish: SmokeWish) -> str:
     return f"{'Testing CUDA' if wish.deep else 'Running nvidia-smi'} in {plan.spec.image}"
 
 
@@ -149,7 +149,7 @@ def judge_deep(ended: Ended, expected: Expected, result: SmokeResult, report: Re
     return replace(result, passed=judged.passed, cause=judged.cause, remedy=judged.remedy)
 
 
-def smoke_on_host(wish: Wish, facts: Facts, host: Host) -> SmokeResult:
+def smoke_on_host(wish: SmokeWish, facts: Facts, host: Host) -> SmokeResult:
     """Runs the program of --deep on the host itself, without a container, and returns what came of it."""
     started = time.monotonic()
     report = diagnose(facts)

@@ -15,7 +15,7 @@ from gpuctl.frozen import dataclass
 from gpuctl.host.look.reading import Host, Outcome, fact
 from gpuctl.model import Fact
 
-__all__ = ["Containerd", "Cri", "Process", "Unit", "probe_containerd"]
+__all__ = ["Containerd", "ContainerdProcess", "Cri", "Unit", "probe_containerd"]
 
 PLACES: Mapping[str, str] = {
     "microk8s": "/snap/microk8s/current/bin/containerd",

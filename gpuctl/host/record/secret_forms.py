@@ -8,7 +8,7 @@ from typing import Iterator, NamedTuple, Optional, Tuple
 from gpuctl.host.record.quoting import Span, last_groups
 
 
-class SecretForm(NamedTuple):
+class Form(NamedTuple):
     """What is covered, a part of every text in small letters that has it, and the pattern: its last group is secret."""
 
     what: str
@@ -29,34 +29,34 @@ _AUTHORIZATION = r"(?i)authorization%s[ \t]{0,8}[:=][ \t]{0,8}%s(?!null|true|fal
 _USER = r"-(?<![\w-]-)(?:u|U|-(?:proxy-)?user)[ \0\t=]?[\"']{0,2}(?!\d+:\d+(?!\w))([^\s\0\"':=/]+:[^\s\0\"']+)"
 _TO_THE_MARK = r"((?:[^\n\r\0\"'\\`]|\\(?![\"'nr]))+)"
 FORMS = (
-    SecretForm("a private key", "private key", r"(?i)private key(?: block)?[ -]{4,6}((?:[^-]+|-(?!----))+)"),
-    SecretForm("a private key", "private-", r"(?im)^private-(?:lines|mac):([^\n]*(?:\n[\w+/=]{20,})*)"),
-    SecretForm("a header", "authorization", _AUTHORIZATION),
-    SecretForm("a header", "authorization", r"(?i)digest [^\n\0]{0,400}?response=\"?([0-9a-f]{16,})"),
-    SecretForm("a header", "cookie:", r"(?i)cookie:[ \t]{0,8}" + _TO_THE_MARK),
-    SecretForm("a header", "bearer ", r"(?i)\bbearer[ \t]+[\"'\\]{0,4}(?!\w+=\"|realm|error|token\b|auth)([\w+/=.~-]{8,})"),
-    SecretForm("a header", "basic ", r"(?i:\bbasic)[ \t]+(?=[a-z+/]*[A-Z0-9=])([\w+/=-]{8,})"),
-    SecretForm("a password's hash", "$", r"\$" + _SCHEME + r"\$([^\s\0:\"'\\]+)"),
-    SecretForm("a password's hash", "{", r"(?i)\{(?:s?sha\d{0,3}|s?md5|crypt|pbkdf2[\w-]*|argon2\w*)\}([\w+/=.$-]{8,})"),
-    SecretForm("a password's hash", "scram-sha-", r"(?i)scram-sha-\d+\$([^\s\0\"',]+)"),
-    SecretForm("a password's hash", "pbkdf2", r"(?i)pbkdf2[\w:]*[$:]([^\s\0\"',]+)"),
-    SecretForm("a password", "identified", r"(?i)identified (?:with \S+ )?(?:by|as)(?: password)? ?[\"'\\]{1,4}([^\"'\n]*)"),
-    SecretForm("a password", "password", r"(?i)password[ \t](?:is|was|for|of|[\w@.-]{1,64})?[ \t]?[\"'\\]{1,4}([^\"'\n\\]+)"),
-    SecretForm("an address of a webhook", "hook", _HOOK),
-    SecretForm("credentials in an address", "%40", r"(?i)%3a%2f%2f((?:(?!%40)[^\s&\"'<>]){1,128})(?=%40)"),
-    SecretForm("a token", "bot", r"(?i)\bbot(\d{6,12}:[\w-]{20,})"),
-    SecretForm("a token", ":aa", r"(?<!\d)(\d{8,10}:AA[\w-]{30,})"),
-    SecretForm("a token", "q~", r"(?<![\w~.])([\w~.-]{3}\dQ~[\w~.-]{20,})"),
-    SecretForm("a token", "sk", r"SK(?<![A-Za-z0-9]SK)([0-9a-f]{32})(?![A-Za-z0-9])"),
-    SecretForm("a token", "ac", r"A[CP](?<![A-Za-z0-9]A[CP])([0-9a-f]{32})(?![A-Za-z0-9])"),
-    SecretForm("a token", ".", r"[MNO](?<![\w.-][MNO])([\w-]{23,27}\.[\w-]{6}\.[\w-]{20,})"),
-    SecretForm("a token", ".", r"\.(?<=[a-z0-9]{6}\.)(?<![\w.-][a-z0-9]{6}\.)((?=[a-z]*\d)[a-z0-9]{16})(?![\w.-])"),
-    SecretForm("a token", "::", r"(K10[0-9a-f]{20,}::\S+)"),
-    SecretForm("a token", "atlasv1", r"([A-Za-z0-9]{10,}\.atlasv1\.[\w=-]{20,})"),
-    SecretForm("a token", "_", r"([A-Za-z0-9]{6}_[A-Za-z0-9]{29}_mmk)"),
-    SecretForm("a token", "blbkfj", r"([\w-]*T3BlbkFJ[\w-]+)"),
-    SecretForm("an argument", "-u", _USER),
-    SecretForm("credentials", "@", r"(?<![\w/.:@+-])[\w.+%-]{1,64}:([^\s\0\"'@/:,]{1,128})@(?!sha\d)(?=[\w(\[])"),
+    Form("a private key", "private key", r"(?i)private key(?: block)?[ -]{4,6}((?:[^-]+|-(?!----))+)"),
+    Form("a private key", "private-", r"(?im)^private-(?:lines|mac):([^\n]*(?:\n[\w+/=]{20,})*)"),
+    Form("a header", "authorization", _AUTHORIZATION),
+    Form("a header", "authorization", r"(?i)digest [^\n\0]{0,400}?response=\"?([0-9a-f]{16,})"),
+    Form("a header", "cookie:", r"(?i)cookie:[ \t]{0,8}" + _TO_THE_MARK),
+    Form("a header", "bearer ", r"(?i)\bbearer[ \t]+[\"'\\]{0,4}(?!\w+=\"|realm|error|token\b|auth)([\w+/=.~-]{8,})"),
+    Form("a header", "basic ", r"(?i:\bbasic)[ \t]+(?=[a-z+/]*[A-Z0-9=])([\w+/=-]{8,})"),
+    Form("a password's hash", "$", r"\$" + _SCHEME + r"\$([^\s\0:\"'\\]+)"),
+    Form("a password's hash", "{", r"(?i)\{(?:s?sha\d{0,3}|s?md5|crypt|pbkdf2[\w-]*|argon2\w*)\}([\w+/=.$-]{8,})"),
+    Form("a password's hash", "scram-sha-", r"(?i)scram-sha-\d+\$([^\s\0\"',]+)"),
+    Form("a password's hash", "pbkdf2", r"(?i)pbkdf2[\w:]*[$:]([^\s\0\"',]+)"),
+    Form("a password", "identified", r"(?i)identified (?:with \S+ )?(?:by|as)(?: password)? ?[\"'\\]{1,4}([^\"'\n]*)"),
+    Form("a password", "password", r"(?i)password[ \t](?:is|was|for|of|[\w@.-]{1,64})?[ \t]?[\"'\\]{1,4}([^\"'\n\\]+)"),
+    Form("an address of a webhook", "hook", _HOOK),
+    Form("credentials in an address", "%40", r"(?i)%3a%2f%2f((?:(?!%40)[^\s&\"'<>]){1,128})(?=%40)"),
+    Form("a token", "bot", r"(?i)\bbot(\d{6,12}:[\w-]{20,})"),
+    Form("a token", ":aa", r"(?<!\d)(\d{8,10}:AA[\w-]{30,})"),
+    Form("a token", "q~", r"(?<![\w~.])([\w~.-]{3}\dQ~[\w~.-]{20,})"),
+    Form("a token", "sk", r"SK(?<![A-Za-z0-9]SK)([0-9a-f]{32})(?![A-Za-z0-9])"),
+    Form("a token", "ac", r"A[CP](?<![A-Za-z0-9]A[CP])([0-9a-f]{32})(?![A-Za-z0-9])"),
+    Form("a token", ".", r"[MNO](?<![\w.-][MNO])([\w-]{23,27}\.[\w-]{6}\.[\w-]{20,})"),
+    Form("a token", ".", r"\.(?<=[a-z0-9]{6}\.)(?<![\w.-][a-z0-9]{6}\.)((?=[a-z]*\d)[a-z0-9]{16})(?![\w.-])"),
+    Form("a token", "::", r"(K10[0-9a-f]{20,}::\S+)"),
+    Form("a token", "atlasv1", r"([A-Za-z0-9]{10,}\.atlasv1\.[\w=-]{20,})"),
+    Form("a token", "_", r"([A-Za-z0-9]{6}_[A-Za-z0-9]{29}_mmk)"),
+    Form("a token", "blbkfj", r"([\w-]*T3BlbkFJ[\w-]+)"),
+    Form("an argument", "-u", _USER),
+    Form("credentials", "@", r"(?<![\w/.:@+-])[\w.+%-]{1,64}:([^\s\0\"'@/:,]{1,128})@(?!sha\d)(?=[\w(\[])"),
 )  # fmt: skip
 _SHORT = r"(?<![\w-])(-[paw])([ \0\t]|[\"'],\s{0,8}[\"']|(?=[^\s\0\"'=-]))[\"']?([^\s\0\"'-][^\s\0\"']*)"
 _OTHER_ARGUMENT = (

@@ -28,7 +28,7 @@ from gpuctl.images.documents import (
 )
 from gpuctl.images.exchange import Exchange, HttpAnswer, NoAnswer
 from gpuctl.images.reference import HUB, Reference
-from gpuctl.images.token import Refused, authorization
+from gpuctl.images.token import TokenRefused, authorization
 from gpuctl.model import CannotTell
 
 MANIFEST_LIMIT = 4 << 20
@@ -166,7 +166,7 @@ class _Repository:
         self._with_login = credentials is not None
         try:
             return authorization(challenge, self._reference.repository, credentials, self._exchange)
-        except Refused as error:
+        except TokenRefused as error:
             raise self._closed(str(error)) from None
 
     def _credentials(self) -> Credentials | None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from gpuctl.frozen import dataclass
-from gpuctl.smoke.compare import Seen
+from gpuctl.smoke.compare import SeenByContainer
 
 LOADERS = {"x86_64": "/lib64/ld-linux-x86-64.so.2", "aarch64": "/lib/ld-linux-aarch64.so.1"}
 """Where the ABI puts glibc's loader, by architecture as uname -m says it.
@@ -141,10 +141,10 @@ def _steps(lines: list[str]) -> Iterator[Step]:
             yield Step(name, gpu, code, told)
 
 
-def read_seen(steps: tuple[Step, ...]) -> Seen:
+def read_seen(steps: tuple[Step, ...]) -> SeenByContainer:
     """Returns what NVML told the program: the driver's version, "" when it told none, and the GPUs' UUIDs."""
     uuids = [one.text("uuid") for one in steps if one.name == "nvml-gpu"]
-    return Seen(_told(steps, "nvml-init", "driver") or "", tuple(uuid for uuid in uuids if uuid))
+    return SeenByContainer(_told(steps, "nvml-init", "driver") or "", tuple(uuid for uuid in uuids if uuid))
 
 
 def read_deep(steps: tuple[Step, ...]) -> Deep:

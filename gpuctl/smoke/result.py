@@ -5,7 +5,7 @@ from __future__ import annotations
 from gpuctl.frozen import dataclass
 from gpuctl.model import Remedy
 from gpuctl.smoke.client import Client
-from gpuctl.smoke.compare import Expected, Seen
+from gpuctl.smoke.compare import Expected, SeenByContainer
 from gpuctl.smoke.container import Spec
 from gpuctl.smoke.deep import Deep
 from gpuctl.smoke.request import ALL, GpuRequest
@@ -63,7 +63,7 @@ class SmokeResult:
     plan: SmokePlan | None = None
     dry_run: bool = False
     pulled: bool = False
-    seen: Seen | None = None
+    seen: SeenByContainer | None = None
     cause: str | None = None
     remedy: Remedy | None = None
     error: str | None = None

@@ -14,7 +14,7 @@ from gpuctl.render.draw.progress import PATIENCE
 from gpuctl.render.draw.text import Styled, plain, remedy_lines
 from gpuctl.render.formats.json import as_json, document
 from gpuctl.smoke import client
-from gpuctl.smoke.compare import Expected, Seen
+from gpuctl.smoke.compare import Expected, SeenByContainer
 from gpuctl.smoke.container import command_line, via
 from gpuctl.smoke.deep import Deep, Failure
 from gpuctl.smoke.result import SmokePlan, SmokeResult
@@ -159,7 +159,7 @@ def _failure(failure: Failure) -> str:
     return f"{failure.step}{gpu}: {' '.join((*said, f'({failure.code})'))}"
 
 
-def _sight(sight: Expected | Seen) -> str:
+def _sight(sight: Expected | SeenByContainer) -> str:
     of = f"{sight.count} of " if isinstance(sight, Expected) and sight.count != len(sight.gpus) else ""
     return f"driver {sight.driver}, {of}{', '.join(sight.gpus) or 'no GPU'}"
 

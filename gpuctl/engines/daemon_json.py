@@ -50,7 +50,7 @@ class Runtime:
 
 
 @dataclass(frozen=True)
-class Settings:
+class DaemonSettings:
     """A file's runtimes, name to program ("" where it names none), and its default runtime ("" for none).
 
     `cdi` tells whether it switches CDI on.
@@ -102,13 +102,13 @@ def set_values(raw: bytes, wanted: Values) -> bytes:
     return encoding.encode(text)
 
 
-def settings(raw: bytes) -> Settings:
+def settings(raw: bytes) -> DaemonSettings:
     """Returns what the file says of runtimes. Raises NotAccepted as `register` does."""
     text, _ = decode(raw)
     text = _with_object(text)
     root = _parsed(text)
     default, runtimes = root.get(DEFAULT_RUNTIME), root.get(RUNTIMES)
-    return Settings(
+    return DaemonSettings(
         {member.key: _fields(text, member.value).get("path", "") for member in (runtimes.members if runtimes else ())},
         string(text, default) if default and default.kind is JsonKind.STRING else "",
         cdi=_has_cdi(text, root.get(FEATURES)),

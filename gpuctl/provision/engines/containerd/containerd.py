@@ -10,7 +10,7 @@ from gpuctl.checks.remedies import as_root
 from gpuctl.command import command, operands
 from gpuctl.compat.knowledge.cdi import CONTAINERD_SINCE
 from gpuctl.compat.versions import compare, leading
-from gpuctl.engines.containerd import Settings, carries, cri_plugin, enable, settings
+from gpuctl.engines.containerd import CriSettings, carries, cri_plugin, enable, settings
 from gpuctl.engines.toml.shown import diff
 from gpuctl.engines.toml.text import NotAccepted, set_values, values
 from gpuctl.facts.containerd.containerd import Containerd
@@ -194,13 +194,13 @@ def _why_not_told(containerd: Containerd, layout: ConfigFiles, wish: Wish) -> tu
 
 
 def _running(host: Host, containerd: Containerd) -> Running:
-    def says(contents: Contents) -> Settings:
+    def says(contents: Contents) -> CriSettings:
         said = _read(containerd, _main(containerd)).with_contents(contents).settings()
         # A template's variables are known to the distribution alone.
         return replace(said, default="" if "$" in said.default else said.default)
 
     if containerd.flavour.value in SELF_CONFIGURED:
-        return Running(host, containerd, lambda contents: Settings({}, "", False))
+        return Running(host, containerd, lambda contents: CriSettings({}, "", False))
     return Running(host, containerd, says)
 
 
@@ -216,7 +216,7 @@ def _self_configured(host: Host, containerd: Containerd, system: System, wish: W
         file = f"/etc/rancher/{SELF_CONFIGURED[containerd.flavour.value or '']}/config.yaml"
         remedy = Remedy(f"Write `default-runtime: {wish.name}` into {file}, and restart {title}.")
         raise Refused(f"The default runtime is a setting of {title}.", remedy=remedy)
-    wanted = Settings({wish.name: program}, wish.name if wish.default else "", False)
+    wanted = CriSettings({wish.name: program}, wish.name if wish.default else "", False)
     runs = containerd.process.value is not None and wish.reload
     daemon = Running(host, containerd, lambda contents: wanted) if runs else None
     note = f"{title} registers the runtime {wish.name} by itself when it starts: there is nothing to write."

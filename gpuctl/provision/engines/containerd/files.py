@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from gpuctl.engines.containerd import (
-    Settings,
+    CriSettings,
     check_types,
     cri_plugin,
     merged,
@@ -65,7 +65,7 @@ class ConfigFiles:
                 raise NotAccepted(error.message, error.line, path) from None
         return merged([self.raw(path) for path in self.contents], self.plugin, self.generation)
 
-    def settings(self) -> Settings:
+    def settings(self) -> CriSettings:
         """Returns what all files say together of runtimes. Raises NotAccepted."""
         return settings(self.document(), self.plugin)
 

@@ -20,7 +20,7 @@ from gpuctl.facts.podman import Podman
 from gpuctl.model import ENGINES, CannotTell, Remedy, Report, Status
 from gpuctl.smoke.client import PODS, Client, CtrClient, PodmanClient, full_name, local_images
 from gpuctl.smoke.compare import Expected, NotOnThisHost, expect
-from gpuctl.smoke.container import EngineError, Spec
+from gpuctl.smoke.container import EngineError, ContainerSpec
 from gpuctl.smoke.deep import Program, program_for
 from gpuctl.smoke.explain import DOCTOR
 from gpuctl.smoke.images import choose_image
@@ -57,7 +57,9 @@ def _plan_by_docker(wish: SmokeWish, facts: Facts, report: Report) -> SmokePlan:
     has_gpus_flag = compare(leading(daemon.api_version) or "0", DEVICE_REQUESTS_SINCE) >= 0
     runtime = wish.runtime or (None if has_gpus_flag else "nvidia")
     program = _program(wish, facts) if wish.deep else None
-    return SmokePlan(ENGINES["docker"], daemon.version, Spec(image, wish.gpus, runtime, program), expected, endpoint)
+    return SmokePlan(
+        ENGINES["docker"], daemon.version, ContainerSpec(image, wish.gpus, runtime, program), expected, endpoint
+    )
 
 
 def _plan_by_client(engine: str, wish: SmokeWish, facts: Facts, report: Report) -> SmokePlan:
@@ -70,7 +72,7 @@ def _plan_by_client(engine: str, wish: SmokeWish, facts: Facts, report: Report) 
         raise NoPlan(None, f"{client.images()[0]} does not answer: {error}.", way) from None
     image = full_name(wish.image or _image(facts, local, expected))
     program = _program(wish, facts) if wish.deep else None
-    spec = Spec(image, wish.gpus, wish.runtime, program)
+    spec = ContainerSpec(image, wish.gpus, wish.runtime, program)
     return SmokePlan(title_of(engine, facts), version, spec, expected, client=client)
 
 

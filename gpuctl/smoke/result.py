@@ -6,7 +6,7 @@ from gpuctl.frozen import dataclass
 from gpuctl.model import Remedy
 from gpuctl.smoke.client import Client
 from gpuctl.smoke.compare import Expected, SeenByContainer
-from gpuctl.smoke.container import Spec
+from gpuctl.smoke.container import ContainerSpec
 from gpuctl.smoke.deep import Deep
 from gpuctl.smoke.request import ALL, GpuRequest
 
@@ -37,7 +37,7 @@ class SmokePlan:
 
     title: str
     version: str
-    spec: Spec
+    spec: ContainerSpec
     expected: Expected
     endpoint: str = ""
     client: Client | None = None

@@ -8,7 +8,7 @@ from functools import cached_property
 from gpuctl.facts.own.journal import Run
 from gpuctl.frozen import dataclass
 from gpuctl.host.write import files
-from gpuctl.host.write.files import State
+from gpuctl.host.write.files import FileState
 from gpuctl.model import Disturbs, Step
 from gpuctl.provision.change_set import ChangeSet, Contents, Edit, Kept, RunningEngine
 from gpuctl.provision.engines.daemons import not_restarted
@@ -20,7 +20,7 @@ class PlannedEdit:
     """A file as it was read under an edit, and what it becomes."""
 
     edit: Edit
-    before: State
+    before: FileState
     new: bytes | None
 
     @property

@@ -19,13 +19,13 @@ from gpuctl.compat.answer.recommendation import Advice, Recommendation, recommen
 from gpuctl.compat.ask.question import Machine
 from gpuctl.compat.judge.rulings import resolve_cuda
 from gpuctl.compat.knowledge.gpus.gpus import Gpu, find_gpu, gpu_of_every_kind
-from gpuctl.compat.knowledge.install_commands import Target, driver_commands
+from gpuctl.compat.knowledge.install_commands import PackageHost, driver_commands
 from gpuctl.compat.tables.loader import cuda_versions
 from gpuctl.model import Verdict
 
 ROOT = Path(__file__).parents[1]
 NOW = "2026-11"
-UBUNTU = Target("apt", "ubuntu", "22.04", "5.15.0-1", "x86_64", root=False)
+UBUNTU = PackageHost("apt", "ubuntu", "22.04", "5.15.0-1", "x86_64", root=False)
 
 
 def ask(cuda: str | None, *gpus: str, driver: str | None = None, open_module: bool | None = None) -> Recommendation:
@@ -161,14 +161,14 @@ def test_the_commands_stay_on_the_branch_where_the_package_manager_can() -> None
         "sudo apt-get install -y nvidia-driver-pinning-580",
         "sudo apt-get install -y linux-headers-5.15.0-1 nvidia-open",
     )
-    rocky = Target("dnf", "rocky", "9.4", "5.14.0-1", "x86_64", root=True)
+    rocky = PackageHost("dnf", "rocky", "9.4", "5.14.0-1", "x86_64", root=True)
     assert "dnf module enable -y nvidia-driver:580-open" in map(str, driver_commands([find_gpu("A100")], rocky, "580"))
-    ten = Target("dnf", "rocky", "10.0", "6.12.0-1", "x86_64", root=True)
+    ten = PackageHost("dnf", "rocky", "10.0", "6.12.0-1", "x86_64", root=True)
     assert not [command for command in driver_commands([find_gpu("A100")], ten, "580") if "580" in str(command)]
 
 
 def test_no_commands_are_better_than_wrong_ones() -> None:
-    arch = Target("pacman", "arch", "", "6.12.0", "x86_64", root=True)
+    arch = PackageHost("pacman", "arch", "", "6.12.0", "x86_64", root=True)
     assert driver_commands([find_gpu("A100")], arch)
     assert driver_commands([find_gpu("V100")], arch) == ()
     assert driver_commands([find_gpu("V100"), find_gpu("RTX 5090")], UBUNTU) == ()

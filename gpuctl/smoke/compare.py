@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gpuctl.facts.gpu.driver import Driver
-from gpuctl.facts.gpu.nvml import Gpu
+from gpuctl.facts.gpu.nvml import NvmlGpu
 from gpuctl.frozen import dataclass
 from gpuctl.model import CannotTell
 from gpuctl.smoke.request import GpuRequest
@@ -78,14 +78,14 @@ def difference(expected: Expected, seen: SeenByContainer, who: str = "The contai
     return f"{who} saw {len(set(seen.gpus))} of {_counted(expected.count)}{missing}."
 
 
-def _find(name: str, gpus: Iterable[Gpu]) -> Gpu:
+def _find(name: str, gpus: Iterable[NvmlGpu]) -> NvmlGpu:
     for gpu in gpus:
         if name == str(gpu.index) or name == gpu.uuid:
             return gpu
     raise NotOnThisHost(f"This host has no GPU {name}.")
 
 
-def _uuid(gpu: Gpu) -> str:
+def _uuid(gpu: NvmlGpu) -> str:
     if gpu.uuid is None:
         raise CannotTell(f"GPU {gpu.index}: {gpu.error or 'NVML does not tell its UUID'}")
     return gpu.uuid

@@ -34,7 +34,7 @@ from gpuctl.images.documents import CONFIGS, INDEXES, MANIFESTS, parse_config, p
 from gpuctl.render.formats.json import doctor_json
 from gpuctl.render.views.changes import diff_text
 from gpuctl.render.views.doctor import report_text
-from gpuctl.smoke.container import EngineError, ContainerSpec, connect, run
+from gpuctl.smoke.container import ContainerSpec, EngineError, connect, run
 from gpuctl.smoke.pull import is_local
 from gpuctl.smoke.request import ALL
 

@@ -9,7 +9,7 @@ import typer
 
 from gpuctl.facts.gather import Facts
 from gpuctl.model import ExitCode, Report
-from gpuctl.provision.mend import Mended, Examined
+from gpuctl.provision.mend import Examined, Mended
 
 
 def fix_host(

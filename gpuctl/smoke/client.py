@@ -13,7 +13,7 @@ from gpuctl.host.act.signals import HeldSignals
 from gpuctl.host.look.deadline import DeadlineExceeded
 from gpuctl.host.look.reading import Outcome, Reading, failure, said_line
 from gpuctl.images.reference import parse_reference
-from gpuctl.smoke.container import CAPABILITIES, LIMITS, PLACE, Ended, EngineError, ContainerSpec, entrypoint
+from gpuctl.smoke.container import CAPABILITIES, LIMITS, PLACE, ContainerSpec, Ended, EngineError, entrypoint
 from gpuctl.smoke.request import GpuRequest, visible_devices
 
 ANSWER_SECONDS = 30.0

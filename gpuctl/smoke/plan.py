@@ -20,7 +20,7 @@ from gpuctl.facts.podman import Podman
 from gpuctl.model import ENGINES, CannotTell, Remedy, Report, Status
 from gpuctl.smoke.client import PODS, Client, CtrClient, PodmanClient, full_name, local_images
 from gpuctl.smoke.compare import Expected, NotOnThisHost, expect
-from gpuctl.smoke.container import EngineError, ContainerSpec
+from gpuctl.smoke.container import ContainerSpec, EngineError
 from gpuctl.smoke.deep import Program, program_for
 from gpuctl.smoke.explain import DOCTOR
 from gpuctl.smoke.images import choose_image

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from gpuctl.model import Report, Status
-from gpuctl.provision.mend import Mended, Examined
+from gpuctl.provision.mend import Examined, Mended
 from gpuctl.render.draw.text import Styled, plain
 from gpuctl.render.formats.json import doctor_json, dumps
 from gpuctl.render.views.changes import diff_text, done_text, steps_text

@@ -122,6 +122,39 @@ def parse_tag(reference: str) -> Tag | None:
     return Tag(match["cuda"], match["library"], match["flavour"], match["os"])
 
 
+def is_cuda_image(reference: str) -> bool:
+    """Returns whether a reference names NVIDIA's CUDA images, whatever its tag."""
+    name = reference.partition("@")[0]
+    repository = name.rpartition(":")[0] if ":" in name.rpartition("/")[2] else name
+    return repository in {registry + REPOSITORY for registry in _REGISTRIES}
+
+
+@cache
+def _by_reference() -> dict[str, CudaImages]:
+    return {images.reference(flavour): images for images in cuda_images() for flavour in images.flavours}
+
+
+def listed(reference: str) -> CudaImages | None:
+    """Returns the row of a tag of NVIDIA's; None for a tag that the table does not have."""
+    return _by_reference().get(f"{REPOSITORY}:{reference.partition('@')[0].rpartition(':')[2]}")
+
+
+def same_minor(reference: str) -> str | None:
+    """Returns the supported tag of the same CUDA minor version, flavour and system, which has the newest update.
+
+    None where there is none, and for an image that is none of NVIDIA's.
+    """
+    tag = parse_tag(reference)
+    if tag is None or tag.os is None:
+        return None
+    minor = parts(tag.cuda)[:2]
+    flavour = f"{tag.library}-{tag.flavour}" if tag.library else tag.flavour
+    rows = [row for row in cuda_images() if row.os == tag.os and row.status == "supported" and flavour in row.flavours]
+    fitting = [row for row in rows if parts(row.cuda)[:2] == minor]
+    newest = max(fitting, key=lambda row: parts(row.cuda), default=None)
+    return newest.reference(flavour).partition(":")[2] if newest else None
+
+
 def cuda_of_tag(reference: str) -> str | None:
     """Returns the CUDA version of an image of NVIDIA's, "10.1" of nvidia/cuda:10.1-base-centos7; None for any other."""
     tag = parse_tag(reference)

@@ -17,6 +17,7 @@ NEAR = 90
 class Release:
     """A release of a distribution: ID and VERSION_ID of os-release(5), or the latter's part before the first dot.
 
+    `codename` is what package sources and image tags of Debian and Ubuntu call it.
     `end_of_life` is the last month (YYYY-MM) in which everybody gets security updates; paid support may go on.
     """
 
@@ -25,6 +26,7 @@ class Release:
     end_of_life: str
     source: str
     note: str | None = None
+    codename: str | None = None
 
 
 @cache
@@ -36,6 +38,12 @@ def releases() -> dict[tuple[str, str], Release]:
 def release_of(id: str, version: str) -> Release | None:
     """Returns the release that os-release names, 9.4 being of 9; None for one that the table does not have."""
     return releases().get((id, version)) or releases().get((id, version.partition(".")[0]))
+
+
+@cache
+def by_codename() -> dict[str, Release]:
+    """Returns the releases of Debian and Ubuntu by their codenames."""
+    return {row.codename: row for row in releases().values() if row.codename}
 
 
 def days_left(end_of_life: str, today: date | None = None) -> int:

@@ -1,0 +1,100 @@
+"""What the image that a stage begins with is, by its name: which CUDA, which release, whether it is for GPUs."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from gpuctl.compat.ask.image_claims import claims_of_tag
+from gpuctl.compat.knowledge.images import Tag, is_cuda_image, parse_tag
+from gpuctl.compat.knowledge.lifetimes import Release, by_codename, releases
+from gpuctl.compat.versions import parts
+from gpuctl.frozen import dataclass
+
+_IDS = {"ubi": "rhel", "rockylinux": "rocky", "oraclelinux": "ol", "amazonlinux": "amzn"}
+"""How tags call what os-release calls otherwise."""
+_SYSTEMS = "ubuntu|debian|centos|ubi|rockylinux|almalinux|fedora|oraclelinux|amazonlinux"
+_SYSTEM = re.compile(rf"(?:^|[^a-z])({_SYSTEMS})[-_]?([0-9]{{1,2}}(?:\.[0-9]{{1,2}})?)(?![0-9.])")
+_SYSTEM_IMAGE = re.compile(rf"(?:library/)?({_SYSTEMS}):v?([0-9]{{1,4}}(?:\.[0-9]{{1,2}})?)")
+_WORDS = re.compile(r"[a-z]+")
+_OF_GPUS = re.compile(r"cuda|cudnn|gpu|nvidia|torch|tensorrt|rapids|vllm|deepo\b|cupy|triton|(?:^|[^a-z])cu[0-9]{2,3}")
+_OF_CPUS = re.compile(r"(?:^|[^a-z])(?:cpu|rocm|xpu)(?![a-z])")
+_PLAIN = re.compile(
+    r"(?:docker\.io/)?(?:library/)?(?:ubuntu|debian|centos|fedora|rockylinux|almalinux|python|buildpack-deps|amazonlinux)"
+    r"|(?:docker\.io/)?(?:continuumio/(?:ana|mini)conda3?|condaforge/(?:mambaforge|miniforge3)|mambaorg/micromamba)"
+    r"|(?:docker\.io/)?(?:jupyter/[a-z-]+|phusion/baseimage)|registry\.access\.redhat\.com/.*"
+)
+"""Images of which it is known that they say nothing of GPUs."""
+_CUDA = re.compile(r"cuda[-_:]?v?([0-9]{1,2}\.[0-9]{1,2})|(?:^|[^a-z])cu(?:da)?([0-9]{2,3})(?![0-9.])")
+
+
+@dataclass(frozen=True)
+class Base:
+    """An image by its name. `cuda` is a version such as 12.4 or 12.4.1, None where the name does not tell.
+
+    `of_gpus`: the name says that it is for GPUs. `plain`: it is known to say nothing of them. `tag` is that of
+    nvidia/cuda alone.
+    """
+
+    reference: str
+    tag: Tag | None
+    cuda: str | None
+    release: Release | None
+    of_gpus: bool
+    plain: bool
+    nvidia_cuda: bool
+
+    @property
+    def minor(self) -> tuple[int, ...] | None:
+        """The CUDA version as (12, 4)."""
+        return parts(self.cuda)[:2] if self.cuda else None
+
+    @property
+    def sets_paths(self) -> bool:
+        """Whether its PATH and LD_LIBRARY_PATH are known to name the folders of the driver and of CUDA."""
+        return self.nvidia_cuda or self.cuda is not None
+
+
+@lru_cache(maxsize=512)
+def base_of(reference: str) -> Base:
+    """Returns what an image's name says."""
+    lower = reference.lower()
+    name, _, label = lower.partition("@")[0].partition(":")
+    tag, ours = parse_tag(reference), is_cuda_image(reference)
+    cpu = _OF_CPUS.search(label) is not None
+    claims = claims_of_tag(reference) if "$" not in reference else None
+    cuda = claims.cuda if claims else _cuda_in(lower)
+    of_gpus = not cpu and (ours or bool(_OF_GPUS.search(lower)))
+    return Base(reference, tag, cuda, _release(name, label), of_gpus, bool(_PLAIN.fullmatch(name)), ours)
+
+
+def cuda_of_label(digits: str) -> str:
+    """Returns the version that digits behind cu stand for: 12.1 of 121, 9.2 of 92."""
+    return f"{digits[:-1]}.{digits[-1]}"
+
+
+def _cuda_in(reference: str) -> str | None:
+    found = _CUDA.search(reference)
+    if not found:
+        return None
+    return found[1] or (cuda_of_label(found[2]) if len(found[2]) > 1 else None)
+
+
+def _release(name: str, label: str) -> Release | None:
+    """The release of the system in an image: by the image's name, a word of its tag, or a codename in it."""
+    found = _SYSTEM_IMAGE.fullmatch(f"{name.removeprefix('docker.io/')}:{label.partition('-')[0]}") or _SYSTEM.search(
+        f"{name.rpartition('/')[2]}-{label}"
+    )
+    if found:
+        return _row(_IDS.get(found[1], found[1]), found[2])
+    return next((by_codename()[word] for word in _WORDS.findall(label) if word in by_codename()), None)
+
+
+def _row(id: str, version: str) -> Release | None:
+    """The release's row; of an older one than a row whose support is over, which the table lacks, that row's end."""
+    known = releases().get((id, version)) or releases().get((id, version.partition(".")[0]))
+    if known:
+        return known
+    newer = [row for row in releases().values() if row.id == id and parts(row.version) > parts(version)]
+    first = min(newer, key=lambda row: parts(row.version), default=None)
+    return Release(id, version, first.end_of_life, first.source) if first else None

@@ -1,0 +1,78 @@
+"""Whether a stage compiles, and what for."""
+
+from __future__ import annotations
+
+import re
+
+from gpuctl.dockerfile.packages import pip_call
+from gpuctl.dockerfile.shell import Command
+from gpuctl.dockerfile.stages import Stage, Step
+
+_TOOLS = frozenset(
+    (
+        *("gcc", "g++", "cc", "c++", "clang", "clang++", "nvcc", "make", "gmake", "cmake", "ninja", "meson", "bazel"),
+        *("bazelisk", "cargo", "go", "scons", "luarocks", "mvn", "gradle", "configure", "autogen.sh", "bootstrap.sh"),
+        *("R", "Rscript", "julia", "mex", "qmake", "catkin_make", "colcon", "nimble", "swift", "maturin", "poetry", "conan"),
+        *("pdm", "spack", "easy_install", "npm", "yarn", "gem", "git-lfs-build"),
+    )
+)
+_BUILD_PACKAGES = re.compile(r"build-essential|g\+\+(?:-[0-9.]+)?|gcc(?:-[0-9.]+|-c\+\+)?|cmake|ninja-build|make|clang.*|nvcc.*")
+_SCRIPT = re.compile(r".*\.(?:sh|bash|py|pl|mk)|\./.*|/.*")
+_RUNNERS = re.compile(r"bash|sh|source|\.|(?:python|pypy)(?:[0-9.]*)")
+_NEED_CUDNN = re.compile(
+    r"(?:tensorflow|tf-nightly|onnxruntime|cupy|mxnet|paddlepaddle|chainer|theano|keras|caffe|faster-whisper|ctranslate2"
+    r"|jax|opencv|dlib|tensorrt|nvidia-dali).*",
+    re.IGNORECASE,
+)
+_OWN_CUDNN = re.compile(r"torch(?:vision|audio)?(?:\[.*)?", re.IGNORECASE)
+
+
+def compiles(stage: Stage) -> bool:
+    """Returns whether a stage compiles something, or does what may: scripts, sources, packages of unknown content."""
+    return any(_step_compiles(step) for step in stage.all_steps)
+
+
+def _step_compiles(step: Step) -> bool:
+    if step.name in ("CMD", "ENTRYPOINT"):
+        return any(command.program in _TOOLS for command in step.commands)
+    if step.name != "RUN":
+        return step.instruction.onbuild
+    if step.instruction.body.text and not step.commands:
+        return True  # not a shell's, or too long: it may do anything
+    return any(_BUILD_PACKAGES.fullmatch(one.name) for one in step.installs) or any(map(_compiles, step.commands))
+
+
+def _compiles(command: Command) -> bool:
+    program, values = command.program, command.values
+    if program in _TOOLS or "$" in program:
+        return True
+    call = pip_call(command)
+    if call:
+        return bool(call.elsewhere) or any(not _is_wheel(word.value) for word in call.requirements)
+    if "/" in values[0] and not values[0].startswith(("/bin/", "/usr/bin/", "/opt/conda/bin/", "/sbin/", "/usr/sbin/")):
+        return True
+    return bool(_RUNNERS.fullmatch(program)) and any(
+        _SCRIPT.fullmatch(value) and not value.startswith("-") for value in values[1:]
+    )
+
+
+_WHEELS = re.compile(
+    r"(?:pip|setuptools|wheel|virtualenv|numpy|scipy|pandas|matplotlib|scikit-learn|scikit-image|pillow|tqdm|requests|pyyaml"
+    r"|torch|torchvision|torchaudio|tensorflow(?:-gpu)?|keras|jupyter|jupyterlab|notebook|ipython|transformers|accelerate"
+    r"|datasets|tokenizers|safetensors|huggingface[-_]hub|fastapi|uvicorn|gradio|opencv-python(?:-headless)?|h5py|seaborn"
+    r"|tensorboardx?|nltk|sentencepiece|einops|diffusers|pydantic|boto3|flask|awscli|protobuf|six|click|psutil|imageio)"
+    r"(?:\[.*)?(?:[=<>~!].*)?",
+    re.IGNORECASE,
+)
+"""Packages of which PyPI has wheels for Linux: installing them compiles nothing."""
+
+
+def _is_wheel(requirement: str) -> bool:
+    return requirement.endswith(".whl") or bool(_WHEELS.fullmatch(requirement.lower()))
+
+
+def without_need(stage: Stage) -> bool:
+    """Returns whether a framework that brings its own cuDNN is installed and nothing that may use the base's."""
+    installed = [one for step in stage.all_steps for one in step.installs if one.manager in ("pip", "conda")]
+    own = any(_OWN_CUDNN.fullmatch(one.name) for one in installed)
+    return own and not compiles(stage) and not any(_NEED_CUDNN.fullmatch(one.name) for one in installed)

@@ -8,6 +8,7 @@ from functools import lru_cache
 from gpuctl.compat.ask.image_claims import claims_of_tag
 from gpuctl.compat.knowledge.images import Tag, is_cuda_image, parse_tag
 from gpuctl.compat.knowledge.lifetimes import Release, by_codename, releases
+from gpuctl.compat.tables.loader import cuda_versions
 from gpuctl.compat.versions import parts
 from gpuctl.frozen import dataclass
 
@@ -17,7 +18,9 @@ _SYSTEMS = "ubuntu|debian|centos|ubi|rockylinux|almalinux|fedora|oraclelinux|ama
 _SYSTEM = re.compile(rf"(?:^|[^a-z])({_SYSTEMS})[-_]?([0-9]{{1,2}}(?:\.[0-9]{{1,2}})?)(?![0-9.])")
 _SYSTEM_IMAGE = re.compile(rf"(?:library/)?({_SYSTEMS}):v?([0-9]{{1,4}}(?:\.[0-9]{{1,2}})?)")
 _WORDS = re.compile(r"[a-z]+")
-_OF_GPUS = re.compile(r"cuda|cudnn|gpu|nvidia|torch|tensorrt|rapids|vllm|deepo\b|cupy|triton|(?:^|[^a-z])cu[0-9]{2,3}")
+_OF_GPUS = re.compile(
+    r"cuda|cudnn|gpu|nvidia|pytorch/pytorch|tensorrt|rapids|vllm|deepo\b|cupy|triton|(?:^|[^a-z])cu[0-9]{2,3}"
+)
 _OF_CPUS = re.compile(r"(?:^|[^a-z])(?:cpu|rocm|xpu)(?![a-z])")
 _PLAIN = re.compile(
     r"(?:docker\.io/)?(?:library/)?(?:ubuntu|debian|centos|fedora|rockylinux|almalinux|python|buildpack-deps|amazonlinux)"
@@ -74,10 +77,8 @@ def cuda_of_label(digits: str) -> str:
 
 
 def _cuda_in(reference: str) -> str | None:
-    found = _CUDA.search(reference)
-    if not found:
-        return None
-    return found[1] or (cuda_of_label(found[2]) if len(found[2]) > 1 else None)
+    versions = (found[1] or cuda_of_label(found[2]) for found in _CUDA.finditer(reference))
+    return next((version for version in versions if version in cuda_versions()), None)
 
 
 def _release(name: str, label: str) -> Release | None:

@@ -9,11 +9,13 @@ from importlib import import_module
 from gpuctl.compat.knowledge.dockerfile_rules import DockerfileRule, Severity, dockerfile_rules
 from gpuctl.dockerfile.rules.engine import RULES, Found, Subject, WhyNot
 from gpuctl.dockerfile.rules.environment import gpu_stages
+from gpuctl.dockerfile.shell import NoParser
 from gpuctl.dockerfile.source import Source
 from gpuctl.dockerfile.stages import read_dockerfile
 from gpuctl.engines.spans import Span, replaced
 from gpuctl.frozen import dataclass
 
+__all__ = ["Fault", "Linted", "NoParser", "lint", "mended"]
 _SUBJECTS = ("driver", "bases", "versions", "environment", "build", "repositories")
 _IGNORE = re.compile(r"\s*#\s*gpuctl\s+ignore=([a-z][a-z.,\s-]*)")
 _ROUNDS = 5
@@ -57,7 +59,9 @@ def _runs_everywhere(cuda: str, in_image: bool) -> None:
     """Named hosts: none."""
 
 
-def lint(raw: bytes, path: str, build_args: Mapping[str, str] | None = None, why_not: WhyNot = _runs_everywhere) -> Linted:
+def lint(
+    raw: bytes, path: str, build_args: Mapping[str, str] | None = None, why_not: WhyNot = _runs_everywhere
+) -> Linted:
     """Returns what the rules find in a Dockerfile.
 
     Raises BadDockerfile for what is none, and NoParser where shell commands cannot be read.

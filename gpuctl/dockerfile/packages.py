@@ -28,11 +28,29 @@ _WITH_VALUE: Mapping[str, frozenset[str]] = {
     "conda": frozenset(("-c", "--channel", "-n", "--name", "-p", "--prefix", "--file", "-f", "--solver", "--revision")),
     "pip": frozenset(
         (
-            "-r -c -i -f -t -e --requirement --constraint --index-url --extra-index-url --find-links --target --editable "
-            "--prefix --root --platform --python-version --abi --implementation --no-binary --only-binary --cache-dir "
-            "--trusted-host --timeout --retries --proxy --cert --progress-bar --build --src --config-settings --python "
-            "--index --default-index --torch-backend --index-strategy"
-        ).split()
+            *("-r", "-c", "-i", "-f", "-t", "-e", "--requirement", "--constraint", "--index-url", "--extra-index-url"),
+            *(
+                "--find-links",
+                "--target",
+                "--editable",
+                "--prefix",
+                "--root",
+                "--platform",
+                "--python-version",
+                "--abi",
+            ),
+            *(
+                "--implementation",
+                "--no-binary",
+                "--only-binary",
+                "--cache-dir",
+                "--trusted-host",
+                "--timeout",
+                "--retries",
+            ),
+            *("--proxy", "--cert", "--progress-bar", "--src", "--config-settings", "--python", "--index"),
+            *("--default-index", "--torch-backend", "--index-strategy", "-w", "--wheel-dir"),
+        )
     ),
 }
 """Options whose value is the next word, by the managers' manuals."""
@@ -100,7 +118,9 @@ def pip_call(command: Command) -> PipCall | None:
     words = pip_words(command)
     if words is None:
         return None
-    requirements, elsewhere, indexes = [], [], []
+    requirements: list[Word] = []
+    elsewhere: list[Word] = []
+    indexes: list[Word] = []
     position = 0
     while position < len(words):
         word = words[position]

@@ -8,6 +8,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from gpuctl.dockerfile.source import Instruction, Joined
@@ -206,7 +207,7 @@ def _unwrapped(command: Command, body: Joined, known: Mapping[str, str]) -> Iter
     bare = Command(tuple(words), own, command.guarded, command.start, command.alternative)
     yield bare
     if bare.program in _SHELLS:
-        for option, text in zip(words[1:], words[2:], strict=False):
+        for option, text in pairwise(words):
             if re.fullmatch(r"-[a-z]*c", option.value):
                 inner = Joined(text.value, ((0, text.start),))
                 for one in _parsed(inner, known):

@@ -27,7 +27,7 @@ _PLATFORM = {
 """What BuildKit sets, on the architecture that most images are built for."""
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Step:
     """An instruction with its words, what it sets, the commands it runs, and the variables in effect before it."""
 

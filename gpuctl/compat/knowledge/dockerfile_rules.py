@@ -29,6 +29,11 @@ class DockerfileRule:
     source: str
     fixed: bool = False
 
+    @property
+    def layer(self) -> str:
+        """What it is about: the first part of its id."""
+        return self.id.partition(".")[0]
+
 
 @cache
 def dockerfile_rules() -> dict[str, DockerfileRule]:

@@ -17,7 +17,7 @@ from gpuctl.dockerfile.rules.versions import cuda_of_install
 from gpuctl.dockerfile.stages import Stage
 from gpuctl.engines.spans import Span
 
-_MOVES = re.compile(r"(?:^|[-_.])(?:latest|nightly|devel-gpu|master|main)(?:$|[-_.])")
+_MOVES = re.compile(r"(?:^|[-_.])(?:latest|nightly|master|main)(?:$|[-_.])")
 _SHORT_NAMES = {"rhel": "UBI", "ubuntu": "Ubuntu", "debian": "Debian", "centos": "CentOS", "rocky": "Rocky Linux"}
 
 
@@ -45,9 +45,11 @@ def _gone(one: Base) -> str | None:
     row = listed(one.reference)
     if row:
         when = f" since {row.last_listed}" if row.last_listed else ""
-        return f"was last listed by NVIDIA on {row.last_listed}: it is deleted, or about to be" if (
-            row.status == "delisted" and when
-        ) else None
+        return (
+            f"was last listed by NVIDIA on {row.last_listed}: it is deleted, or about to be"
+            if (row.status == "delisted" and when)
+            else None
+        )
     if one.tag is None:
         label = one.reference.rpartition("/")[2].partition(":")[2] or "latest"
         return f"is no tag: nvidia/cuda has none called {label}"
@@ -84,7 +86,13 @@ def base_moving(subject: Subject) -> Iterator[Found]:
         row = _row(one)
         if not one.of_gpus or "@" in one.reference or label in ("", "latest"):
             continue
-        if row and row.status != "delisted" and one.tag and len(parts(one.tag.cuda)) < 3 and one.tag.cuda.count(".") < 2:
+        if (
+            row
+            and row.status != "delisted"
+            and one.tag
+            and len(parts(one.tag.cuda)) < 3
+            and one.tag.cuda.count(".") < 2
+        ):
             message = f"{stage.image} names no update of CUDA {one.tag.cuda}: NVIDIA moves such a tag."
             yield Found(stage.start, stage.end, message)
         elif not one.nvidia_cuda and _MOVES.search(label):
@@ -137,7 +145,9 @@ def flavour(subject: Subject) -> Iterator[Found]:
         if one.tag is None or unresolved(root.image):
             continue
         if one.tag.flavour == "devel" and not compiles(stage):
-            message = f"Nothing in the shipped stage compiles: {root.image} holds a compiler for it; take runtime or base."
+            message = (
+                f"Nothing in the shipped stage compiles: {root.image} holds a compiler for it; take runtime or base."
+            )
             yield Found(root.start, root.end, message)
         elif one.tag.cudnn and one.tag.flavour == "runtime" and without_need(stage):
             message = f"The framework's wheel brings its own cuDNN and CUDA libraries beside {root.image}'s: take base."

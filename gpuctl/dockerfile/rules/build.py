@@ -9,9 +9,17 @@ from gpuctl.compat.knowledge.driver_parts import driver_parts
 from gpuctl.dockerfile.rules.engine import Found, Subject, base, rule
 from gpuctl.dockerfile.shell import Command, Word
 from gpuctl.dockerfile.source import shown
-from gpuctl.dockerfile.stages import Step
+from gpuctl.dockerfile.stages import Stage, Step
 
-_SAMPLES = ("deviceQuery", "bandwidthTest", "deviceQueryDrv", "vectorAdd", "nbody", "p2pBandwidthLatencyTest", "gpustat")
+_SAMPLES = (
+    "deviceQuery",
+    "bandwidthTest",
+    "deviceQueryDrv",
+    "vectorAdd",
+    "nbody",
+    "p2pBandwidthLatencyTest",
+    "gpustat",
+)
 _PYTHON = re.compile(r"(?:python|pypy)[0-9.]*")
 _ASKS_GPU = re.compile(
     r"torch\.cuda\.(?:get_device\w*|current_device|device_count|is_available|synchronize|mem_get_info)"
@@ -29,13 +37,17 @@ _LISTS = (
     "DS_BUILD_OPS",
 )
 _SETUP = ("install", "develop", "build", "bdist_wheel", "build_ext", "build_develop")
+_SOURCES = (
+    "apex|detectron2|flash-attention|mmcv|mmdetection3?d?|maskrcnn-benchmark|xformers|bitsandbytes|tiny-cuda-nn|pytorch3d"
+    "|MinkowskiEngine|nvdiffrast|gsplat|diff-gaussian-rasterization|simple-knn|pointnet2|causal-conv1d|mamba|sageattention"
+    "|SparseConvNet|spconv|torchsparse|DCNv2|DeepSpeed|pytorch_scatter|pytorch_sparse|warp-ctc|kaolin|nunchaku"
+)
 _EXTENSION = re.compile(
-    r"flash[-_]attn.*|git\+.*/(?:apex|detectron2|flash-attention|mmcv|xformers|bitsandbytes|tiny-cuda-nn|pytorch3d|MinkowskiEngine"
-    r"|nvdiffrast|gsplat|diff-gaussian-rasterization|simple-knn|pointnet2.*|causal-conv1d|mamba|sageattention)(?:[.@/#].*)?"
-    r"|mamba[-_]ssm.*|causal[-_]conv1d.*",
+    rf"(?:flash|sage)[-_]?att(?:n|ention).*|git\+.*/(?:{_SOURCES})(?:[.@/#].*)?|mamba[-_]ssm.*|causal[-_]conv1d.*",
     re.IGNORECASE,
 )
 """Packages that compile CUDA code by torch's own extension, which goes by the GPU that it finds."""
+_OF_SOURCES = re.compile(rf"(?:^|[/ \t])(?:{_SOURCES})(?:[/. \t]|$)|--cuda_ext|FORCE_CUDA", re.IGNORECASE)
 _LIMIT = re.compile(r".*(?:/dev/shm|/etc/security/limits\.conf|/etc/sysctl\.conf)(?:/.*)?$", re.DOTALL)
 
 
@@ -77,33 +89,34 @@ def no_architecture_list(subject: Subject) -> Iterator[Found]:
     """Finds torch extensions that are compiled in a build which names no compute capabilities and has no GPU."""
     for stage in subject.dockerfile.stages:
         one = base(stage)
-        compiler = (one.tag is not None and one.tag.flavour == "devel") or one.reference.endswith("-devel")
-        torch = "torch" in one.reference
-        listed = False
-        for step in stage.all_steps:
-            listed = listed or any(pair.name in _LISTS for pair in step.pairs)
-            torch = torch or any("torch" in install.name.lower() for install in step.installs)
-            if step not in stage.steps or not compiler or listed or _with_device(step):
-                continue
-            yield from _compiled(step, torch)
+        if (one.tag is not None and one.tag.flavour == "devel") or one.reference.endswith("-devel"):
+            yield from _compiled(stage, "torch" in one.reference)
 
 
-def _compiled(step: Step, torch: bool) -> Iterator[Found]:
-    if any(name in _LISTS for name in step.variables):
-        return
-    text = step.instruction.body.text
-    if any(name in text for name in _LISTS):
-        return
-    for command in step.commands if step.name == "RUN" else ():
-        word = _extension(command, torch)
-        if word:
-            yield Found(word.start, word.end, f"{shown(word.value)[:60]} compiles GPU code for no GPU in particular.")
-            return
+def _compiled(stage: Stage, torch: bool) -> Iterator[Found]:
+    folder, cloned, listed = "", False, False
+    for step in stage.all_steps:
+        listed = listed or any(pair.name in _LISTS for pair in step.pairs)
+        torch = torch or any("torch" in install.name.lower() for install in step.installs)
+        folder = step.words[0].value if step.name == "WORKDIR" and step.words else folder
+        cloned = cloned or any(command.values[:2] == ("git", "clone") for command in step.commands)
+        text = step.instruction.body.text
+        if listed or step.name != "RUN" or _with_device(step) or any(name in text for name in _LISTS):
+            continue
+        if step in stage.steps:
+            # What was fetched compiles GPU code only where it is known to; one's own sources have a compiler for it.
+            ours = torch and (not cloned or bool(_OF_SOURCES.search(f"{folder} {text}")))
+            words = (_extension(command, ours) for command in step.commands)
+            yield from [_for_none(word) for word in words if word][:1]
 
 
-def _extension(command: Command, torch: bool) -> Word | None:
+def _for_none(word: Word) -> Found:
+    return Found(word.start, word.end, f"{shown(word.value)[:60]} compiles GPU code for no GPU in particular.")
+
+
+def _extension(command: Command, ours: bool) -> Word | None:
     values = command.values
-    if torch and _PYTHON.fullmatch(command.program) and len(values) > 2 and values[1].endswith("setup.py"):
+    if ours and _PYTHON.fullmatch(command.program) and len(values) > 2 and values[1].endswith("setup.py"):
         return command.words[1] if values[2] in _SETUP else None
     if "install" in values or "wheel" in values:
         return next((word for word in command.words[1:] if _EXTENSION.fullmatch(word.value)), None)
@@ -113,7 +126,7 @@ def _extension(command: Command, torch: bool) -> Word | None:
 @rule("dockerfile.limits")
 def limits(subject: Subject) -> Iterator[Found]:
     """Notes what a build step sets and cannot keep: shared memory, ulimits, kernel settings."""
-    for stage, step, command in subject.runs:
+    for stage, _step, command in subject.runs:
         if stage in subject.gpu:
             word = _limit(command)
             if word:
@@ -128,5 +141,3 @@ def _limit(command: Command) -> Word | None:
     if command.program == "mount":
         return next((word for word in command.words if _LIMIT.match(word.value)), None)
     return None
-
-

@@ -12,11 +12,26 @@ _TOOLS = frozenset(
     (
         *("gcc", "g++", "cc", "c++", "clang", "clang++", "nvcc", "make", "gmake", "cmake", "ninja", "meson", "bazel"),
         *("bazelisk", "cargo", "go", "scons", "luarocks", "mvn", "gradle", "configure", "autogen.sh", "bootstrap.sh"),
-        *("R", "Rscript", "julia", "mex", "qmake", "catkin_make", "colcon", "nimble", "swift", "maturin", "poetry", "conan"),
+        *(
+            "R",
+            "Rscript",
+            "julia",
+            "mex",
+            "qmake",
+            "catkin_make",
+            "colcon",
+            "nimble",
+            "swift",
+            "maturin",
+            "poetry",
+            "conan",
+        ),
         *("pdm", "spack", "easy_install", "npm", "yarn", "gem", "git-lfs-build"),
     )
 )
-_BUILD_PACKAGES = re.compile(r"build-essential|g\+\+(?:-[0-9.]+)?|gcc(?:-[0-9.]+|-c\+\+)?|cmake|ninja-build|make|clang.*|nvcc.*")
+_BUILD_PACKAGES = re.compile(
+    r"build-essential|g\+\+(?:-[0-9.]+)?|gcc(?:-[0-9.]+|-c\+\+)?|cmake|ninja-build|make|clang.*|nvcc.*"
+)
 _SCRIPT = re.compile(r".*\.(?:sh|bash|py|pl|mk)|\./.*|/.*")
 _RUNNERS = re.compile(r"bash|sh|source|\.|(?:python|pypy)(?:[0-9.]*)")
 _NEED_CUDNN = re.compile(

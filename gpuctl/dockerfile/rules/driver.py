@@ -134,15 +134,15 @@ def _run_file(command: Command) -> Found | None:
 
 @rule("dockerfile.cuda-compat")
 def cuda_compat(subject: Subject) -> Iterator[Found]:
-    """Finds cuda-compat packages no newer than the base's CUDA, and their folder on LD_LIBRARY_PATH for good."""
+    """Finds cuda-compat packages older than the base's CUDA, and their folder on LD_LIBRARY_PATH for good."""
     for stage in subject.dockerfile.shipping:
         minor = base(stage).minor
         for step in stage.steps:
             for one in step.installs:
                 found = re.fullmatch(r"cuda-compat-([0-9]{1,2})-([0-9]{1,2})", one.name)
-                if found and minor and (int(found[1]), int(found[2])) <= minor:
+                if found and minor and (int(found[1]), int(found[2])) < minor:
                     version = ".".join(map(str, minor))
-                    message = f"{one.name} adds nothing to the base's CUDA {version}, which has it or needs none."
+                    message = f"{one.name} is older than the base's CUDA {version}, for which it does nothing."
                     yield Found(one.word.start, one.word.end, message)
             for pair in step.pairs if step.name == "ENV" else ():
                 place = (pair.value or "").find("/compat")

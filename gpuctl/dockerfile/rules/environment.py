@@ -35,7 +35,9 @@ _NEEDS: Mapping[str, re.Pattern[str]] = {
 }
 _ALL = ("all",)
 _CUDA_PACKAGE = re.compile(r"cuda-(?!keyring|repo).*|libcudnn[0-9].*|libcublas.*|libnccl.*|cudatoolkit|cuda")
-_GPU_WHEEL = re.compile(r"tensorflow-gpu|onnxruntime-gpu|cupy-cuda.*|mxnet-cu.*|paddlepaddle-gpu|jax\[cuda.*|nvidia-.*-cu1[0-9]")
+_GPU_WHEEL = re.compile(
+    r"tensorflow-gpu|onnxruntime-gpu|cupy-cuda.*|mxnet-cu.*|paddlepaddle-gpu|jax\[cuda.*|nvidia-.*-cu1[0-9]"
+)
 
 
 @rule("dockerfile.env-swallowed")
@@ -168,9 +170,7 @@ def capabilities(subject: Subject) -> Iterator[Found]:
 
 
 def _last_set(stage: Stage, name: str) -> tuple[Pair, str] | None:
-    found = [
-        (pair, step) for step in stage.all_steps if step.name == "ENV" for pair in step.pairs if pair.name == name
-    ]
+    found = [(pair, step) for step in stage.all_steps if step.name == "ENV" for pair in step.pairs if pair.name == name]
     if not found:
         return None
     pair, step = found[-1]

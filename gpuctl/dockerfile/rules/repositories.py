@@ -9,15 +9,18 @@ from gpuctl.compat.knowledge.lifetimes import Release, by_codename
 from gpuctl.dockerfile.packages import manager
 from gpuctl.dockerfile.rules.engine import Found, Subject, base, rule
 from gpuctl.dockerfile.shell import Command, Word
-from gpuctl.dockerfile.source import Joined
 from gpuctl.dockerfile.stages import Stage
 
 OLD_KEY, NEW_KEY = "7fa2af80.pub", "3bf863cc.pub"
-_NETWORK_KEY = re.compile(r"developer\.download\.nvidia\.com/(?:compute/(cuda|machine-learning)|devtools)/\S*?(7fa2af80\.pub)")
+_NETWORK_KEY = re.compile(
+    r"developer\.download\.nvidia\.com/(?:compute/(cuda|machine-learning)|devtools)/\S*?(7fa2af80\.pub)"
+)
 _FINGERPRINT = re.compile(r"ae09fe4bbd223a84b2ccfce3f60f4b3d7fa2af80", re.IGNORECASE)
 _NVIDIA = "developer.download.nvidia.com"
 _UBUNTU = re.compile(r"(?:archive|security|ports)\.ubuntu\.com/\S*\s+([a-z]+)(?=[-\s/]|$)")
-_CUDA_REPOSITORY = re.compile(r"(?:compute/(?:cuda|machine-learning)/repos/|cuda-repo-)(ubuntu|debian|rhel|fedora|rocky)([0-9]{1,4})")
+_CUDA_REPOSITORY = re.compile(
+    r"(?:compute/(?:cuda|machine-learning)/repos/|cuda-repo-)(ubuntu|debian|rhel|fedora|rocky)([0-9]{1,4})"
+)
 _DOTTED = {"ubuntu": lambda digits: f"{digits[:2]}.{digits[2:]}"}
 
 
@@ -29,7 +32,7 @@ def old_key(subject: Subject) -> Iterator[Found]:
     """
     for stage in subject.dockerfile.stages:
         for step in stage.steps:
-            for text in _texts(step.instruction.body, step.instruction.heredocs and step.instruction.heredocs[0].body):
+            for text in (step.instruction.body, *(document.body for document in step.instruction.heredocs)):
                 found = _NETWORK_KEY.search(text.text)
                 if found:
                     start, end = text.at(found.start(2)), text.at(found.end(2) - 1) + 1
@@ -40,10 +43,6 @@ def old_key(subject: Subject) -> Iterator[Found]:
                 if print_:
                     start, end = text.at(print_.start()), text.at(print_.end() - 1) + 1
                     yield Found(start, end, "This is the fingerprint of the key that NVIDIA gave up in 2022.")
-
-
-def _texts(*texts: Joined | tuple[()]) -> Iterator[Joined]:
-    return (text for text in texts if isinstance(text, Joined))
 
 
 @rule("dockerfile.apt-key")

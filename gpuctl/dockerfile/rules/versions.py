@@ -20,14 +20,16 @@ _BUILT_FOR = re.compile(r".*\+cuda([0-9]{1,2})\.([0-9]{1,2})")
 _INDEX = re.compile(r"download\.pytorch\.org/whl/(?:(?:nightly|test)/)?cu([0-9]{2,3})")
 _LOCAL = re.compile(r"(?:.*\+|.*%2[Bb])cu([0-9]{2,3})(?![0-9])")
 _EXTRA = re.compile(r"jax(?:lib)?\[.*\bcuda([0-9]{2})(?:[_a-z].*)?\]")
-_OWN_LIBRARIES = re.compile(r"torch(?:vision|audio|text)?|xformers|jax.*|https?://download\.pytorch\.org/.*", re.IGNORECASE)
+_OWN_LIBRARIES = re.compile(
+    r"torch(?:vision|audio|text)?|xformers|jax.*|https?://download\.pytorch\.org/.*", re.IGNORECASE
+)
 _NAMED = re.compile(r"(?:cupy-cuda|mxnet-cu|dgl-cu|onnxruntime-gpu-cu|chainer-cuda|spconv-cu)([0-9]{2,3})(x?)")
 _SUFFIX = re.compile(r"(.*)-cu(?:da)?([0-9]{2,3})x?", re.IGNORECASE)
 _CONDA = ("pytorch-cuda", "cudatoolkit", "cuda-version", "cuda-toolkit")
 
 
 def cuda_of_install(one: Install) -> str | None:
-    """Returns the CUDA version of a framework's build or of the toolkit that is installed; None for any other package."""
+    """Returns the CUDA version of a framework's build, or of the toolkit, that is installed; None for another."""
     if one.manager == "pip":
         return _of_pip(one)
     if one.manager == "conda":
@@ -99,16 +101,15 @@ def _other_cuda(one: Install, minor: tuple[int, ...]) -> str | None:
         return None
     named = _NAMED.fullmatch(one.name.partition("[")[0])
     if named and one.manager == "pip":
-        if named[2] or len(named[1]) < 3 and int(named[1]) > 9 and int(named[1]) < 20:
-            major = int(named[1])
-            return None if major == minor[0] else f"{major}.x"
+        if named[2]:  # for every minor version
+            return None if int(named[1]) == minor[0] else f"{named[1]}.x"
         cuda = cuda_of_label(named[1])
         return None if parts(cuda) == minor else cuda
     extra = _EXTRA.fullmatch(one.name)
     if extra:
         return None if int(extra[1]) == minor[0] else f"{extra[1]}.x"
-    cuda = cuda_of_install(one)
-    return cuda if cuda and int(cuda.partition(".")[0]) != minor[0] else None
+    built = cuda_of_install(one)
+    return built if built and int(built.partition(".")[0]) != minor[0] else None
 
 
 @rule("dockerfile.wheels-clash")

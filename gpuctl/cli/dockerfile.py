@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from gpuctl.cli.frame.described import described_gpus
 from gpuctl.cli.frame.options import DriverVersion, GpuNames, Json
 from gpuctl.model import ExitCode
 
@@ -57,7 +56,11 @@ def _build_args(typed: list[str]) -> dict[str, str]:
     return {name: value for name, _, value in pairs}
 
 
-def _why_not(driver: str | None, names: list[str], hosts: typer.FileBinaryRead | None) -> WhyNot:
+def _why_not(driver: str | None, names: list[str], hosts: typer.FileBinaryRead | None) -> WhyNot | None:
+    """Returns what judges by the hosts that are named; None where none is, which loads nothing of theirs."""
+    if driver is None and not names and hosts is None:
+        return None
+    from gpuctl.cli.frame.described import described_gpus
     from gpuctl.compat.ask.question import Machine
     from gpuctl.dockerfile.hosts import NoHosts, of_fleet, of_machine
 
@@ -72,12 +75,11 @@ def _why_not(driver: str | None, names: list[str], hosts: typer.FileBinaryRead |
         raise typer.BadParameter(f"{hosts.name}: {error}") from None
 
 
-def _linted(files: list[str], fix: bool, given: dict[str, str], why_not: WhyNot) -> list[Linted]:
+def _linted(files: list[str], fix: bool, given: dict[str, str], why_not: WhyNot | None) -> list[Linted]:
     """Returns what was found in each file, once all of them could be read. Ends the run where one could not."""
     from gpuctl.dockerfile.lint import NoParser, lint, mended
     from gpuctl.dockerfile.source import BadDockerfile
     from gpuctl.host.write.files import FileProblem, read_named
-    from gpuctl.host.write.output import write_whole
     from gpuctl.render.draw.text import plain
 
     done, changed = [], {}
@@ -92,13 +94,21 @@ def _linted(files: list[str], fix: bool, given: dict[str, str], why_not: WhyNot)
         done.append(found)
         if new != raw:
             changed[path] = new
+    if changed:
+        _write(changed)
+    return done
+
+
+def _write(changed: dict[str, bytes]) -> None:
+    from gpuctl.host.write.output import FileProblem, write_whole
+    from gpuctl.render.draw.text import plain
+
     try:
         for path, new in changed.items():
             write_whole(path, new)
     except FileProblem as problem:
         typer.echo(plain(str(problem)), err=True)
         raise typer.Exit(ExitCode.PROBLEM) from None
-    return done
 
 
 def _show(linted: list[Linted], format: str) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from gpuctl.compat.ask.image_claims import claims_of_tag
 from gpuctl.compat.knowledge.images import Tag, is_cuda_image, parse_tag
 from gpuctl.compat.knowledge.lifetimes import Release, by_codename, releases
 from gpuctl.compat.tables.loader import cuda_versions
 from gpuctl.compat.versions import parts
 from gpuctl.frozen import dataclass
 
+_CATALOGUES = ("nvcr.io/nvidia/", "ufoym/deepo")
 _IDS = {"ubi": "rhel", "rockylinux": "rocky", "oraclelinux": "ol", "amazonlinux": "amzn"}
 """How tags call what os-release calls otherwise."""
 _SYSTEMS = "ubuntu|debian|centos|ubi|rockylinux|almalinux|fedora|oraclelinux|amazonlinux"
@@ -65,10 +65,19 @@ def base_of(reference: str) -> Base:
     name, _, label = lower.partition("@")[0].partition(":")
     tag, ours = parse_tag(reference), is_cuda_image(reference)
     cpu = _OF_CPUS.search(label) is not None
-    claims = claims_of_tag(reference) if "$" not in reference else None
-    cuda = claims.cuda if claims else _cuda_in(lower)
+    cuda = tag.cuda if tag else _of_catalogue(reference) or _cuda_in(lower)
     of_gpus = not cpu and (ours or bool(_OF_GPUS.search(lower)))
     return Base(reference, tag, cuda, _release(name, label), of_gpus, bool(_PLAIN.fullmatch(name)), ours)
+
+
+def _of_catalogue(reference: str) -> str | None:
+    """The CUDA version of a framework's image, whose tag is a month or says nothing of it."""
+    if not reference.startswith(_CATALOGUES) or "$" in reference:
+        return None
+    from gpuctl.compat.ask.image_claims import claims_of_tag
+
+    claims = claims_of_tag(reference)
+    return claims.cuda if claims else None
 
 
 def cuda_of_label(digits: str) -> str:

@@ -55,13 +55,7 @@ class Linted:
         return any(fault.rule.severity != Severity.NOTE for fault in self.faults)
 
 
-def _runs_everywhere(cuda: str, in_image: bool) -> None:
-    """Named hosts: none."""
-
-
-def lint(
-    raw: bytes, path: str, build_args: Mapping[str, str] | None = None, why_not: WhyNot = _runs_everywhere
-) -> Linted:
+def lint(raw: bytes, path: str, build_args: Mapping[str, str] | None = None, why_not: WhyNot | None = None) -> Linted:
     """Returns what the rules find in a Dockerfile.
 
     Raises BadDockerfile for what is none, and NoParser where shell commands cannot be read.
@@ -104,7 +98,7 @@ def _first_line(source: Source, line: int) -> int:
 
 
 def mended(
-    raw: bytes, path: str, build_args: Mapping[str, str] | None = None, why_not: WhyNot = _runs_everywhere
+    raw: bytes, path: str, build_args: Mapping[str, str] | None = None, why_not: WhyNot | None = None
 ) -> tuple[bytes, Linted]:
     """Returns a Dockerfile with what can be mended mended, and what is left; every byte outside of the edits stays.
 

@@ -5,32 +5,22 @@ from __future__ import annotations
 import json
 import posixpath
 import re
-from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gpuctl.dockerfile.source import Instruction, Joined
 from gpuctl.dockerfile.words import expanded
 from gpuctl.frozen import dataclass
 
 if TYPE_CHECKING:
-    from tree_sitter import Node
+    from tree_sitter import Node, Parser
 
-LONGEST = 128 << 10
-"""Bytes of a RUN that are looked at: longer ones are data, and the grammar takes longer the more wrong a text is."""
+LONGEST = 64 << 10
+"""Bytes of a RUN that are looked at: what is longer is data."""
 _NEAR = 200
 """Bytes before a command in which its operator is looked for."""
-_QUERY = """
-(command) @command
-(declaration_command) @set
-(variable_assignment) @set
-(list . (_) @guarded . "||")
-(if_statement condition: (_) @guarded)
-(while_statement condition: (_) @guarded)
-(negated_command) @guarded
-"""
 _NO_WORDS = frozenset(
     ("variable_assignment", "file_redirect", "herestring_redirect", "heredoc_redirect", "ERROR", "subshell", "comment")
 )
@@ -73,7 +63,7 @@ class Command:
     @property
     def program(self) -> str:
         """The program's name without its folder."""
-        return posixpath.basename(self.words[0].value)
+        return self.words[0].value.rpartition("/")[2]
 
     @property
     def values(self) -> tuple[str, ...]:
@@ -95,9 +85,10 @@ def commands(instruction: Instruction, variables: Mapping[str, str], shell: str)
         yield from _unwrapped(Command(words, {}, False, words[0].start), body, variables)
     elif posixpath.basename(shell).removesuffix(".exe") in (*_SHELLS, "conda", "micromamba"):
         yield from _parsed(body, variables)
-        for document in instruction.heredocs:
-            if instruction.name == "RUN" and _is_script(body.text, document.body.text):
-                yield from _parsed(document.body, variables)
+        # Only what is first handed to it is a program's script.
+        document = instruction.heredocs[0] if instruction.heredocs and instruction.name == "RUN" else None
+        if document and _is_script(body.text, document.body.text):
+            yield from _parsed(document.body, variables)
 
 
 def _is_script(command: str, text: str) -> bool:
@@ -126,45 +117,52 @@ def _exec_form(body: Joined) -> tuple[Word, ...]:
 
 
 @cache
-def _grammar() -> tuple[Any, Any]:
+def _parser() -> Parser:
     try:
         import tree_sitter_bash
-        from tree_sitter import Language, Parser, Query
+        from tree_sitter import Language, Parser
     except ImportError:
         raise NoParser from None
-    language = Language(tree_sitter_bash.language())
-    return Parser(language), Query(language, _QUERY)
+    return Parser(Language(tree_sitter_bash.language()))
 
 
 def _parsed(body: Joined, variables: Mapping[str, str]) -> Iterator[Command]:
-    parser, query = _grammar()
-    from tree_sitter import QueryCursor
-
+    parser = _parser()
     if len(body.text) > LONGEST:
         return
-    tree = parser.parse(body.text.encode("latin-1"))
-    found = QueryCursor(query).captures(tree.root_node)
-    guarded = _united((node.start_byte, node.end_byte) for node in found.get("guarded", ()))
     known = dict(variables)
-    nodes = [*found.get("command", ()), *found.get("set", ())]
-    starts = {one.start_byte for one in found.get("command", ())}
-    for node in sorted(nodes, key=lambda one: (one.start_byte, -one.end_byte)):
+    for node, guarded in _walked(parser.parse(body.text.encode("latin-1")).root_node):
         if node.type == "command":
             command = _command(node, body, known, guarded)
             if command:
                 yield from _unwrapped(command, body, known)
-        elif node.type == "variable_assignment" and node.start_byte not in starts:  # else for that command alone
+        else:
             name, value = _assignment(body.text[node.start_byte : node.end_byte], known)
             known[name] = value
 
 
-def _united(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Returns the spans without those that lie within another."""
-    united: list[tuple[int, int]] = []
-    for start, end in sorted(spans, key=lambda span: (span[0], -span[1])):
-        if not united or end > united[-1][1]:
-            united.append((start, end))
-    return united
+def _walked(root: Node) -> Iterator[tuple[Node, bool]]:
+    """Yields the commands and the settings of variables in their order, and whether a failure is provided for.
+
+    Without recursion, and looking at each node once: a chain of && is a tree as deep as it is long.
+    """
+    nodes = [(root, False)]
+    while nodes:
+        node, guarded = nodes.pop()
+        kind, kids = node.type, node.children
+        if kind in ("command", "variable_assignment"):
+            yield node, guarded
+        if kind == "command":
+            kids = [kid for kid in kids if kid.child_count and kid.type != "variable_assignment"]
+        inner = [(kid, guarded or _is_provided_for(kind, kids, at)) for at, kid in enumerate(kids) if kid.child_count]
+        nodes += reversed(inner)
+
+
+def _is_provided_for(kind: str, kids: Sequence[Node], at: int) -> bool:
+    """Whether something else happens where a part of a command fails: the left of ||, a condition, what is negated."""
+    if kind == "list":
+        return at == 0 and len(kids) > 1 and kids[1].type == "||"
+    return kind == "negated_command" or (kind in ("if_statement", "while_statement") and at == 1)
 
 
 def _assignment(text: str, known: Mapping[str, str]) -> tuple[str, str]:
@@ -172,9 +170,8 @@ def _assignment(text: str, known: Mapping[str, str]) -> tuple[str, str]:
     return name.rstrip("+"), expanded(value, known)
 
 
-def _command(node: Node, body: Joined, known: Mapping[str, str], guarded: list[tuple[int, int]]) -> Command | None:
-    start, end = node.start_byte, node.end_byte
-    kids = node.children
+def _command(node: Node, body: Joined, known: Mapping[str, str], guarded: bool) -> Command | None:
+    start, kids = node.start_byte, node.children
     own = dict(
         _assignment(body.text[kid.start_byte : kid.end_byte], known)
         for kid in kids
@@ -185,9 +182,7 @@ def _command(node: Node, body: Joined, known: Mapping[str, str], guarded: list[t
     if not words:
         return None
     before = body.text[max(start - _NEAR, 0) : start].rstrip()
-    around = bisect_right(guarded, (start, len(body.text) + 1)) - 1
-    provided = around >= 0 and end <= guarded[around][1]
-    return Command(words, own, provided, body.at(start), before.endswith("|"))
+    return Command(words, own, guarded, body.at(start), before.endswith("|"))
 
 
 def _word(body: Joined, start: int, end: int, known: Mapping[str, str]) -> Word:

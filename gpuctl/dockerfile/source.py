@@ -13,8 +13,10 @@ from collections.abc import Iterator, Sequence
 from gpuctl.bounds import amount
 from gpuctl.frozen import dataclass
 
-LIMIT = 1 << 20
-"""Bytes of a Dockerfile; BuildKit's frontends refuse what a message of 16 MiB cannot carry, people write kilobytes."""
+LIMIT = 256 << 10
+"""Bytes of a Dockerfile. People write kilobytes, of which each costs time."""
+LINE_LIMIT = (64 << 10) - 1
+"""Bytes of a line, of which BuildKit takes no more."""
 INSTRUCTIONS = frozenset(
     (
         *("ADD", "ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "HEALTHCHECK", "LABEL", "MAINTAINER"),
@@ -122,6 +124,9 @@ def read_source(raw: bytes) -> Source:
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
         raise BadDockerfile(line, "there is a NUL byte: this is no text, or text in UTF-16.")
+    long = next((number for number, line in enumerate(text.split("\n"), 1) if len(line) > LINE_LIMIT), None)
+    if long:
+        raise BadDockerfile(long, f"it is longer than {LINE_LIMIT} bytes, which BuildKit refuses.")
     return _Reader(text).source()
 
 

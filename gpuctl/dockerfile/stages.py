@@ -1,4 +1,4 @@
-"""A Dockerfile as its stages: which image each begins with, its steps with the variables in effect, and what is shipped."""
+"""A Dockerfile as its stages: their images, their steps with the variables in effect, and what is shipped."""
 
 from __future__ import annotations
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import cache
+from typing import TYPE_CHECKING
 
-from gpuctl.compat.judge.judge import verdict_on
-from gpuctl.compat.judge.rulings import resolve_cuda
-from gpuctl.compat.knowledge.gpus.gpus import Gpu
 from gpuctl.compat.tables.loader import load
 from gpuctl.compat.versions import Version, parts
 from gpuctl.frozen import dataclass
 from gpuctl.model import Verdict
+
+if TYPE_CHECKING:
+    from gpuctl.compat.knowledge.gpus.gpus import Gpu
 
 REPOSITORY = "nvidia/cuda"
 _REGISTRIES = ("", "docker.io/", "index.docker.io/", "nvcr.io/")
@@ -75,6 +76,9 @@ def newest_base_images(driver: str, gpus: Sequence[Gpu]) -> tuple[str, ...]:
     """
     if not gpus:
         return ()
+    from gpuctl.compat.judge.judge import verdict_on  # who asks for tags alone does not pay for the rules
+    from gpuctl.compat.judge.rulings import resolve_cuda
+
     bases = [images for images in cuda_images() if "base" in images.flavours]
     verdicts = {cuda: verdict_on(resolve_cuda(cuda), driver, gpus) for cuda in dict.fromkeys(row.cuda for row in bases)}
     runnable = [images for images in bases if verdicts[images.cuda] in _RANKS]

@@ -12,7 +12,7 @@ from gpuctl.compat.versions import parts
 from gpuctl.dockerfile.bases import Base, base_of
 from gpuctl.dockerfile.packages import Install
 from gpuctl.dockerfile.rules.compile import compiles, without_need
-from gpuctl.dockerfile.rules.engine import Found, Subject, base, rule, unresolved
+from gpuctl.dockerfile.rules.engine import Found, Subject, WhyNot, base, rule, unresolved
 from gpuctl.dockerfile.rules.versions import cuda_of_install
 from gpuctl.dockerfile.stages import Stage
 from gpuctl.engines.spans import Span
@@ -119,21 +119,21 @@ def base_distribution(subject: Subject) -> Iterator[Found]:
 @rule("dockerfile.host-cuda")
 def host_cuda(subject: Subject) -> Iterator[Found]:
     """Finds what a named host does not run: the base's CUDA, and that of frameworks and toolkits installed on it."""
-    for stage in subject.dockerfile.shipped:
+    why_not = subject.why_not
+    for stage in subject.dockerfile.shipped if why_not else ():
         one, root = base(stage), stage.line[0]
-        why = subject.why_not(one.cuda, one.nvidia_cuda) if one.cuda else None
-        if why:
+        if one.cuda and why_not and (why := why_not(one.cuda, one.nvidia_cuda)):
             yield Found(root.start, root.end, f"CUDA {one.cuda} of {root.image} does not run on {why}.")
             continue
+        compat = any(install.name.startswith("cuda-compat-") for step in stage.all_steps for install in step.installs)
         for step in stage.all_steps:
             for install in step.installs:
-                yield from _install(subject, install)
+                yield from _install(why_not, install, one.nvidia_cuda or compat)
 
 
-def _install(subject: Subject, install: Install) -> Iterator[Found]:
+def _install(why_not: WhyNot | None, install: Install, with_compat: bool) -> Iterator[Found]:
     cuda = cuda_of_install(install)
-    why = subject.why_not(cuda, False) if cuda else None
-    if why:
+    if cuda and why_not and (why := why_not(cuda, with_compat)):
         yield Found(install.word.start, install.word.end, f"CUDA {cuda} of {install.name[:60]} does not run on {why}.")
 
 

@@ -37,17 +37,35 @@ _LISTS = (
     "DS_BUILD_OPS",
 )
 _SETUP = ("install", "develop", "build", "bdist_wheel", "build_ext", "build_develop")
-_SOURCES = (
-    "apex|detectron2|flash-attention|mmcv|mmdetection3?d?|maskrcnn-benchmark|xformers|bitsandbytes|tiny-cuda-nn|pytorch3d"
-    "|MinkowskiEngine|nvdiffrast|gsplat|diff-gaussian-rasterization|simple-knn|pointnet2|causal-conv1d|mamba|sageattention"
-    "|SparseConvNet|spconv|torchsparse|DCNv2|DeepSpeed|pytorch_scatter|pytorch_sparse|warp-ctc|kaolin|nunchaku"
+_SOURCES = frozenset(
+    (
+        *("apex", "detectron2", "flash-attention", "flash-attn", "mmcv", "mmdetection", "mmdetection3d", "xformers"),
+        *("maskrcnn-benchmark", "bitsandbytes", "tiny-cuda-nn", "pytorch3d", "minkowskiengine", "nvdiffrast", "gsplat"),
+        *("diff-gaussian-rasterization", "simple-knn", "pointnet2", "causal-conv1d", "mamba", "mamba-ssm", "kaolin"),
+        *(
+            "sageattention",
+            "sparseconvnet",
+            "spconv",
+            "torchsparse",
+            "dcnv2",
+            "deepspeed",
+            "pytorch_scatter",
+            "nunchaku",
+        ),
+        *("pytorch_sparse", "warp-ctc", "--cuda_ext", "force_cuda"),
+    )
 )
-_EXTENSION = re.compile(
-    rf"(?:flash|sage)[-_]?att(?:n|ention).*|git\+.*/(?:{_SOURCES})(?:[.@/#].*)?|mamba[-_]ssm.*|causal[-_]conv1d.*",
-    re.IGNORECASE,
+"""Sources that compile CUDA code by torch's own extension, which goes by the GPU that it finds, and what shows it."""
+_COMPILED_BY_PIP = (
+    "flash-attn",
+    "flash_attn",
+    "sageattention",
+    "mamba-ssm",
+    "mamba_ssm",
+    "causal-conv1d",
+    "causal_conv1d",
 )
-"""Packages that compile CUDA code by torch's own extension, which goes by the GPU that it finds."""
-_OF_SOURCES = re.compile(rf"(?:^|[/ \t])(?:{_SOURCES})(?:[/. \t]|$)|--cuda_ext|FORCE_CUDA", re.IGNORECASE)
+_BETWEEN = re.compile(r"[/.@#=\s]+")
 _LIMIT = re.compile(r".*(?:/dev/shm|/etc/security/limits\.conf|/etc/sysctl\.conf)(?:/.*)?$", re.DOTALL)
 
 
@@ -105,7 +123,7 @@ def _compiled(stage: Stage, torch: bool) -> Iterator[Found]:
             continue
         if step in stage.steps:
             # What was fetched compiles GPU code only where it is known to; one's own sources have a compiler for it.
-            ours = torch and (not cloned or bool(_OF_SOURCES.search(f"{folder} {text}")))
+            ours = torch and (not cloned or _of_sources(f"{folder} {text}"))
             words = (_extension(command, ours) for command in step.commands)
             yield from [_for_none(word) for word in words if word][:1]
 
@@ -119,8 +137,17 @@ def _extension(command: Command, ours: bool) -> Word | None:
     if ours and _PYTHON.fullmatch(command.program) and len(values) > 2 and values[1].endswith("setup.py"):
         return command.words[1] if values[2] in _SETUP else None
     if "install" in values or "wheel" in values:
-        return next((word for word in command.words[1:] if _EXTENSION.fullmatch(word.value)), None)
+        return next((word for word in command.words[1:] if _by_pip(word.value)), None)
     return None
+
+
+def _of_sources(text: str) -> bool:
+    return not _SOURCES.isdisjoint(_BETWEEN.split(text.lower()))
+
+
+def _by_pip(requirement: str) -> bool:
+    fetched = requirement.startswith("git+") and _of_sources(requirement)
+    return fetched or requirement.lower().startswith(_COMPILED_BY_PIP)
 
 
 @rule("dockerfile.limits")

@@ -29,17 +29,57 @@ _TOOLS = frozenset(
         *("pdm", "spack", "easy_install", "npm", "yarn", "gem", "git-lfs-build"),
     )
 )
-_BUILD_PACKAGES = re.compile(
-    r"build-essential|g\+\+(?:-[0-9.]+)?|gcc(?:-[0-9.]+|-c\+\+)?|cmake|ninja-build|make|clang.*|nvcc.*"
+_BUILD_PACKAGES = ("build-essential", "g++", "gcc", "cmake", "ninja-build", "make", "clang", "nvcc")
+_SCRIPT = re.compile(r".*\.(?:sh|bash|py|pl|mk)|\.?/.*")
+_RUNNERS = re.compile(r"bash|sh|source|\.|(?:python|pypy)[0-9.]*")
+_OF_THE_SYSTEM = ("/bin/", "/usr/bin/", "/opt/conda/bin/", "/sbin/", "/usr/sbin/")
+_NEED_CUDNN = (
+    *(
+        "tensorflow",
+        "tf-nightly",
+        "onnxruntime",
+        "cupy",
+        "mxnet",
+        "paddlepaddle",
+        "chainer",
+        "theano",
+        "keras",
+        "caffe",
+    ),
+    *("faster-whisper", "ctranslate2", "jax", "opencv", "dlib", "tensorrt", "nvidia-dali"),
 )
-_SCRIPT = re.compile(r".*\.(?:sh|bash|py|pl|mk)|\./.*|/.*")
-_RUNNERS = re.compile(r"bash|sh|source|\.|(?:python|pypy)(?:[0-9.]*)")
-_NEED_CUDNN = re.compile(
-    r"(?:tensorflow|tf-nightly|onnxruntime|cupy|mxnet|paddlepaddle|chainer|theano|keras|caffe|faster-whisper|ctranslate2"
-    r"|jax|opencv|dlib|tensorrt|nvidia-dali).*",
-    re.IGNORECASE,
+_OWN_CUDNN = ("torch", "torchvision", "torchaudio")
+_WHEELS = frozenset(
+    (
+        *(
+            "pip",
+            "setuptools",
+            "wheel",
+            "virtualenv",
+            "numpy",
+            "scipy",
+            "pandas",
+            "matplotlib",
+            "scikit-learn",
+            "pillow",
+        ),
+        *("scikit-image", "tqdm", "requests", "pyyaml", "torch", "torchvision", "torchaudio", "tensorflow", "keras"),
+        *("tensorflow-gpu", "jupyter", "jupyterlab", "notebook", "ipython", "transformers", "accelerate", "datasets"),
+        *("tokenizers", "safetensors", "huggingface-hub", "fastapi", "uvicorn", "gradio", "opencv-python", "h5py"),
+        *(
+            "opencv-python-headless",
+            "seaborn",
+            "tensorboard",
+            "tensorboardx",
+            "nltk",
+            "sentencepiece",
+            "einops",
+            "boto3",
+        ),
+        *("diffusers", "pydantic", "flask", "awscli", "protobuf", "six", "click", "psutil", "imageio"),
+    )
 )
-_OWN_CUDNN = re.compile(r"torch(?:vision|audio)?(?:\[.*)?", re.IGNORECASE)
+"""Packages of which PyPI has wheels for Linux: installing them compiles nothing."""
 
 
 def compiles(stage: Stage) -> bool:
@@ -54,7 +94,7 @@ def _step_compiles(step: Step) -> bool:
         return step.instruction.onbuild
     if step.instruction.body.text and not step.commands:
         return True  # not a shell's, or too long: it may do anything
-    return any(_BUILD_PACKAGES.fullmatch(one.name) for one in step.installs) or any(map(_compiles, step.commands))
+    return any(one.name.startswith(_BUILD_PACKAGES) for one in step.installs) or any(map(_compiles, step.commands))
 
 
 def _compiles(command: Command) -> bool:
@@ -63,31 +103,22 @@ def _compiles(command: Command) -> bool:
         return True
     call = pip_call(command)
     if call:
-        return bool(call.elsewhere) or any(not _is_wheel(word.value) for word in call.requirements)
-    if "/" in values[0] and not values[0].startswith(("/bin/", "/usr/bin/", "/opt/conda/bin/", "/sbin/", "/usr/sbin/")):
+        return bool(call.elsewhere) or not all(_is_wheel(word.value) for word in call.requirements)
+    if "/" in values[0] and not values[0].startswith(_OF_THE_SYSTEM):
         return True
     return bool(_RUNNERS.fullmatch(program)) and any(
         _SCRIPT.fullmatch(value) and not value.startswith("-") for value in values[1:]
     )
 
 
-_WHEELS = re.compile(
-    r"(?:pip|setuptools|wheel|virtualenv|numpy|scipy|pandas|matplotlib|scikit-learn|scikit-image|pillow|tqdm|requests|pyyaml"
-    r"|torch|torchvision|torchaudio|tensorflow(?:-gpu)?|keras|jupyter|jupyterlab|notebook|ipython|transformers|accelerate"
-    r"|datasets|tokenizers|safetensors|huggingface[-_]hub|fastapi|uvicorn|gradio|opencv-python(?:-headless)?|h5py|seaborn"
-    r"|tensorboardx?|nltk|sentencepiece|einops|diffusers|pydantic|boto3|flask|awscli|protobuf|six|click|psutil|imageio)"
-    r"(?:\[.*)?(?:[=<>~!].*)?",
-    re.IGNORECASE,
-)
-"""Packages of which PyPI has wheels for Linux: installing them compiles nothing."""
-
-
 def _is_wheel(requirement: str) -> bool:
-    return requirement.endswith(".whl") or bool(_WHEELS.fullmatch(requirement.lower()))
+    name = re.split(r"[^A-Za-z0-9_-]", requirement, maxsplit=1)[0].lower().replace("_", "-")
+    return requirement.endswith(".whl") or name in _WHEELS
 
 
 def without_need(stage: Stage) -> bool:
     """Returns whether a framework that brings its own cuDNN is installed and nothing that may use the base's."""
     installed = [one for step in stage.all_steps for one in step.installs if one.manager in ("pip", "conda")]
-    own = any(_OWN_CUDNN.fullmatch(one.name) for one in installed)
-    return own and not compiles(stage) and not any(_NEED_CUDNN.fullmatch(one.name) for one in installed)
+    names = [one.name.lower().partition("[")[0] for one in installed]
+    own = any(name in _OWN_CUDNN for name in names)
+    return own and not compiles(stage) and not any(name.startswith(_NEED_CUDNN) for name in names)

@@ -13,22 +13,20 @@ from gpuctl.dockerfile.shell import Command, Word
 from gpuctl.dockerfile.source import shown
 from gpuctl.dockerfile.stages import Step
 
-_PACKAGE = re.compile(
-    r"nvidia-driver(?:-.*)?|nvidia-[0-9]{3}(?:-.*)?|nvidia-current|nvidia-(?:kernel|dkms|headless|utils|compute-utils)-.*"
-    r"|nvidia-smi|libnvidia-(?!container|ml-dev)[a-z0-9]+(?:-.*)?|libcuda1(?:-.*)?|libnvcuvid1|libgl1-nvidia-.*"
-    r"|nvidia-libopencl1(?:-.*)?|nvidia-opencl-icd(?:-.*)?|libxnvctrl0-[0-9]+"
-    r"|xserver-xorg-video-nvidia(?:-.*)?|xorg-x11-drv-nvidia.*|[ak]mod-nvidia.*|nvidia-kmod.*|nvidia-x11-drv.*"
-    r"|cuda-drivers(?:-.*)?|cuda-runtime-[0-9]+-[0-9]+"
+_PACKAGES = (
+    *("nvidia-driver", "nvidia-current", "nvidia-kernel-", "nvidia-dkms-", "nvidia-headless-", "nvidia-utils-"),
+    *("nvidia-compute-utils-", "nvidia-smi", "libcuda1", "libnvcuvid1", "libgl1-nvidia-", "nvidia-libopencl1"),
+    *("nvidia-opencl-icd", "xserver-xorg-video-nvidia", "xorg-x11-drv-nvidia", "akmod-nvidia", "kmod-nvidia"),
+    *("nvidia-kmod", "nvidia-x11-drv", "cuda-drivers", "cuda-runtime-", "libnvidia-"),
 )
-"""Packages of Debian, Ubuntu, Fedora, RPM Fusion, ELRepo and NVIDIA that hold the driver or depend on it."""
+"""How packages of Debian, Ubuntu, Fedora, RPM Fusion, ELRepo and NVIDIA begin that hold the driver or depend on it."""
+_NO_PACKAGES = ("libnvidia-container", "libnvidia-ml-dev", "nvidia-kernel-common")
+_OF_A_BRANCH = re.compile(r"nvidia-[0-9]{3}(?:-.*)?")
 _META = re.compile(r"cuda(?:-([0-9]{1,2})[-.]([0-9]{1,2})(?:[-.][0-9.-]+)?)?")
 """The packages that bring the toolkit and the driver."""
 _RUN_FILE = re.compile(r"NVIDIA-Linux-[A-Za-z0-9_]+-[^/]*\.run")
 _CUDA_RUN_FILE = re.compile(r"cuda_[^/]*linux[^/]*(?:\.run)?")
 _ONLY_PARTS = re.compile(r"--?(?:toolkit|samples|extract(?:=.*)?|help|tar|librarypath.*|defaultroot.*)")
-_PLACES = ("cp", "mv", "ln", "install", "wget", "curl", "rsync", "tar")
-_OPTIONS_BEFORE_TARGET = ("-t", "--target-directory")
-_GONE = ("--ignore-depends", "remove", "purge", "autoremove", "-r", "-P", "hold", "mark")
 
 
 @rule("dockerfile.driver-library")
@@ -86,7 +84,7 @@ def _package(one: Install, step: Step) -> Iterator[Found]:
     name, word = one.name.removesuffix("*").rstrip("-.") if one.name.endswith("*") else one.name, one.word
     if name.endswith(":i386"):
         name = name.removesuffix(":i386")
-    if _PACKAGE.fullmatch(name):
+    if (name.startswith(_PACKAGES) and not name.startswith(_NO_PACKAGES)) or _OF_A_BRANCH.fullmatch(name):
         yield Found(word.start, word.end, f"{shown(name)} is a package of the driver.")
         return
     meta = _META.fullmatch(name)

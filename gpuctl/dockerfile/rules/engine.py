@@ -12,7 +12,7 @@ from gpuctl.engines.spans import Span
 from gpuctl.frozen import dataclass
 
 WhyNot = Callable[[str, bool], "str | None"]
-"""Returns why a CUDA version does not run on the hosts that were named, None where it does or none was named.
+"""Returns why a CUDA version does not run on the hosts that were named, None where it does.
 
 The second argument says whether it lies in an nvidia/cuda image, which brings cuda-compat.
 """
@@ -33,7 +33,8 @@ class Subject:
     """A Dockerfile with what the rules ask of it again and again."""
 
     dockerfile: Dockerfile
-    why_not: WhyNot
+    why_not: WhyNot | None
+    """None where no host was named."""
     gpu: frozenset[Stage]
     """The stages that have to do with GPUs."""
 

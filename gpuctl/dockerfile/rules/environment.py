@@ -21,18 +21,18 @@ _SECOND = re.compile(r"(,)?[ \t]+(?P<pair>(?P<name>[A-Za-z_][A-Za-z0-9_]*)=\S*)"
 _SIMPLE = re.compile(r"[^\s\"'=,]+(?:,?[ \t]+[A-Z_][A-Z0-9_]*=[^\s\"',]+)+")
 _KEPT = {"LD_LIBRARY_PATH": re.compile(r"/usr/local/nvidia"), "PATH": re.compile(r"/usr/local/cuda[^:]*/bin")}
 _TRUE = ("1", "t", "T", "TRUE", "true", "True")
-_NEEDS: Mapping[str, re.Pattern[str]] = {
-    "video": re.compile(
-        r"(?:--enable-(?:nvenc|nvdec|cuvid))|.*(?:h264|hevc|av1)_(?:nvenc|cuvid).*|nv-codec-headers|.*/nv-codec-headers(?:\.git)?"
-        r"|libnvidia-(?:encode|decode).*|pynvvideocodec.*|pynvcodec.*|-DWITH_NVCUVID=(?:ON|1)",
-        re.IGNORECASE,
+_NEEDS: Mapping[str, tuple[str, ...]] = {
+    "video": (
+        *("--enable-nvenc", "--enable-nvdec", "--enable-cuvid", "h264_nvenc", "hevc_nvenc", "av1_nvenc", "h264_cuvid"),
+        *("hevc_cuvid", "nv-codec-headers", "pynvvideocodec", "-DWITH_NVCUVID=ON"),
     ),
-    "graphics": re.compile(
-        r"vulkan-tools|libvulkan1|vulkan-utils|libglvnd0|libglvnd-dev|virtualgl.*|libegl1-mesa-dev|egl_probe|.*/10_nvidia\.json"
-        r"|.*/nvidia_icd\.json"
+    "graphics": (
+        *("vulkan-tools", "libvulkan1", "vulkan-utils", "libglvnd0", "libglvnd-dev", "virtualgl", "libegl1-mesa-dev"),
+        *("egl_probe", "10_nvidia.json", "nvidia_icd.json"),
     ),
-    "utility": re.compile(r"nvidia-smi|nvidia-ml-py[0-9]*|pynvml|py3nvml|gpustat|nvitop"),
+    "utility": ("nvidia-smi", "nvidia-ml-py", "nvidia-ml-py3", "pynvml", "py3nvml", "gpustat", "nvitop"),
 }
+"""By capability the packages, options and files that show that a program needs it."""
 _ALL = ("all",)
 _CUDA_PACKAGE = re.compile(r"cuda-(?!keyring|repo).*|libcudnn[0-9].*|libcublas.*|libnccl.*|cudatoolkit|cuda")
 _GPU_WHEEL = re.compile(
@@ -208,11 +208,16 @@ def _needed(stage: Stage) -> dict[str, str]:
     for step in stage.all_steps:
         values = [value for command in step.commands for value in command.values]
         values += [one.name for one in step.installs] + [word.value for word in step.words]
-        for capability, pattern in _NEEDS.items():
-            shows = next((value for value in values if pattern.fullmatch(value)), None)
+        for capability, signs in _NEEDS.items():
+            shows = next((value for value in values if _last(value) in signs), None)
             if shows and step.name in ("RUN", "CMD", "ENTRYPOINT", "HEALTHCHECK", "COPY"):
                 needed.setdefault(capability, shown(shows)[:60])
     return needed
+
+
+def _last(value: str) -> str:
+    """The last part of a path or address, which is a package's or an option's whole."""
+    return value.rstrip("/").rpartition("/")[2].removesuffix(".git")
 
 
 @rule("dockerfile.require-disabled")

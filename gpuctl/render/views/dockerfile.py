@@ -8,7 +8,6 @@ from typing import Any
 from gpuctl.compat.knowledge.dockerfile_rules import Severity
 from gpuctl.dockerfile.lint import Fault, Linted
 from gpuctl.render.draw.text import Styled, plain
-from gpuctl.render.formats.json import document
 
 STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
 _INDENT = "    "
@@ -47,6 +46,8 @@ def _summary(linted: Sequence[Linted]) -> Styled:
 
 def lint_json(linted: Sequence[Linted]) -> str:
     """Returns the faults of each file as JSON."""
+    from gpuctl.render.formats.json import document
+
     return document("dockerfile-lint", {"files": [_file(one) for one in linted]})
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from calendar import monthrange
-from datetime import date
+import time
 from functools import cache
+from typing import TYPE_CHECKING
 
 from gpuctl.compat.tables.loader import load
 from gpuctl.frozen import dataclass
+
+if TYPE_CHECKING:
+    from datetime import date
 
 NEAR = 90
 """Days before an end at which it is time to plan."""
@@ -27,6 +30,11 @@ class Release:
     source: str
     note: str | None = None
     codename: str | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether that month is over."""
+        return self.end_of_life < time.strftime("%Y-%m")
 
 
 @cache
@@ -48,6 +56,9 @@ def by_codename() -> dict[str, Release]:
 
 def days_left(end_of_life: str, today: date | None = None) -> int:
     """Returns the days until the end of a month (YYYY-MM), negative after it. `today` None: that of this machine."""
+    from calendar import monthrange  # with datetime, which takes longer to load than to ask
+    from datetime import date
+
     year, month = map(int, end_of_life.split("-"))
     last = date(year, month, monthrange(year, month)[1])
     return (last - (today or date.today())).days

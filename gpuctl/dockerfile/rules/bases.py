@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import date
 
 from gpuctl.compat.knowledge.images import CudaImages, cuda_images, listed, same_minor
-from gpuctl.compat.knowledge.lifetimes import days_left
 from gpuctl.compat.versions import parts
 from gpuctl.dockerfile.bases import Base, base_of
 from gpuctl.dockerfile.packages import Install
@@ -110,7 +108,7 @@ def base_distribution(subject: Subject) -> Iterator[Found]:
         release = one.release
         if release is None or _gone(one) or not (one.of_gpus or stage in subject.gpu):
             continue
-        if days_left(release.end_of_life, date.today()) < 0:
+        if release.ended:
             name = f"{_SHORT_NAMES.get(release.id, release.id)} {release.version}"
             message = f"{stage.image} is of {name}, without support since {release.end_of_life} at the latest."
             yield Found(stage.start, stage.end, message)

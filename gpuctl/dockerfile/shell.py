@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 LONGEST = 64 << 10
 """Bytes of a RUN that are looked at: what is longer is data."""
+_MOST_OPENED = 500
+"""Parentheses in a RUN that is looked at: the grammar takes four times as long for twice as many lists in lists."""
+_LONGEST_SETTING = 4 << 10
+"""Bytes of a setting that is followed: a list of lists is none."""
 _NEAR = 200
 """Bytes before a command in which its operator is looked for."""
 _NO_WORDS = frozenset(
@@ -128,7 +132,7 @@ def _parser() -> Parser:
 
 def _parsed(body: Joined, variables: Mapping[str, str]) -> Iterator[Command]:
     parser = _parser()
-    if len(body.text) > LONGEST:
+    if len(body.text) > LONGEST or body.text.count("(") > _MOST_OPENED:
         return
     known = dict(variables)
     for node, guarded in _walked(parser.parse(body.text.encode("latin-1")).root_node):
@@ -136,7 +140,7 @@ def _parsed(body: Joined, variables: Mapping[str, str]) -> Iterator[Command]:
             command = _command(node, body, known, guarded)
             if command:
                 yield from _unwrapped(command, body, known)
-        else:
+        elif node.end_byte - node.start_byte <= _LONGEST_SETTING:
             name, value = _assignment(body.text[node.start_byte : node.end_byte], known)
             known[name] = value
 

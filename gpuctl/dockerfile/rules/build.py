@@ -84,9 +84,9 @@ def gpu_in_build(subject: Subject) -> Iterator[Found]:
                 yield Found(word.start, word.end, message)
     for stage in subject.dockerfile.stages:
         for step in stage.steps:
-            for document in step.instruction.heredocs if step.name == "RUN" and not _with_device(step) else ():
-                first = (step.instruction.body.text.split() or [""])[0]
-                found = _ASKS_GPU.search(document.body.text) if _PYTHON.fullmatch(first) else None
+            program = step.commands[0].program if step.name == "RUN" and step.commands else ""
+            for document in step.instruction.heredocs if _PYTHON.fullmatch(program) and not _with_device(step) else ():
+                found = _ASKS_GPU.search(document.body.text)
                 if found:
                     start, end = document.body.at(found.start()), document.body.at(found.end())
                     yield Found(start, end, "This asks for a GPU, and a build has none.")

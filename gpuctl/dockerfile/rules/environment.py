@@ -89,8 +89,9 @@ def _keeps(pair: Pair, step: Step, escape: str) -> bool:
     if names_variable(value, pair.name, escape):
         return True
     whole = variables_after(step, escape)[pair.name]
-    # Another variable may hold the old value.
-    return bool(_KEPT[pair.name].search(whole)) or unresolved(value.replace(f"{escape}$", ""))
+    # Another variable, of which nothing is known, may hold the old value.
+    others = whole.replace(f"${{{pair.name}}}", "").replace(f"${pair.name}", "")
+    return bool(_KEPT[pair.name].search(whole)) or unresolved(others)
 
 
 def _lost(pair: Pair, escape: str) -> Found:
@@ -187,7 +188,7 @@ def _lacking(stage: Stage, pair: Pair, value: str) -> Iterator[Found]:
         said = " and ".join(f"{word} for {why}" for word, why in missing.items())
         message = f"{CAPABILITIES}={shown(value)[:60]} lacks {said}."
         raw = pair.value or ""
-        exact = raw == value and pair.end - pair.start == len(raw) and bool(words)
+        exact = re.fullmatch(r"[a-z]+(?:,[a-z]+)*", raw) and pair.end - pair.start == len(raw)
         edits = ((pair.end, pair.end, "".join(f",{word}" for word in missing)),) if exact else ()
         yield Found(pair.start, pair.end, message, edits)
 

@@ -24,7 +24,7 @@ _OWN_LIBRARIES = re.compile(
     r"torch(?:vision|audio|text)?|xformers|jax.*|https?://download\.pytorch\.org/.*", re.IGNORECASE
 )
 _NAMED = re.compile(r"(?:cupy-cuda|mxnet-cu|dgl-cu|onnxruntime-gpu-cu|chainer-cuda|spconv-cu)([0-9]{2,3})(x?)")
-_SUFFIX = re.compile(r"(.*)-cu(?:da)?([0-9]{2,3})x?", re.IGNORECASE)
+_SUFFIX = re.compile(r"(.*)-cu(?:da)?([0-9]{2,3})x?")
 _CONDA = ("pytorch-cuda", "cudatoolkit", "cuda-version", "cuda-toolkit")
 
 
@@ -123,10 +123,11 @@ def _clashes(stage: Stage) -> Iterator[Found]:
     seen: dict[str, str] = {}
     for step in stage.all_steps:
         for one in step.installs:
-            found = _SUFFIX.fullmatch(one.name.partition("[")[0]) if one.manager == "pip" else None
+            name = re.sub(r"[-_.]+", "-", one.name.partition("[")[0].lower())
+            found = _SUFFIX.fullmatch(name) if one.manager == "pip" else None
             if not found:
                 continue
-            library = re.sub(r"[-_.]+", "-", found[1].lower())
+            library = found[1]
             if seen.setdefault(library, found[2]) != found[2]:
                 message = f"{shown(one.name)} and {library}-cu{seen[library]} write the same files."
                 yield Found(one.word.start, one.word.end, message)

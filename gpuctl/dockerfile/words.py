@@ -70,10 +70,24 @@ def _value(found: re.Match[str], variables: Mapping[str, str]) -> str:
     return found[0] if value is None else value
 
 
+_MARK = "\0"
+
+
+class _Marking(dict[str, str]):
+    """Variables of which each that is not known is a mark."""
+
+    def get(self, name: str, default: object = None) -> str:
+        return super().get(name, _MARK)
+
+
 def names_variable(text: str, name: str, escape: str = "\\") -> bool:
     """Returns whether a value puts in a variable: not where an escape or single quotes keep Docker from it."""
-    mark = "\0"
-    return mark in expanded(text, {name: mark}, escape)
+    return _MARK in expanded(text, {name: _MARK}, escape)
+
+
+def names_unknown(text: str, known: Mapping[str, str], escape: str = "\\") -> bool:
+    """Returns whether a value puts in a variable of which nothing is known."""
+    return _MARK in expanded(text, _Marking(known), escape)
 
 
 def pairs(instruction: Instruction) -> Iterator[Pair]:

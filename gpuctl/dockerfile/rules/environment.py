@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
+from gpuctl.compat.knowledge.driver_parts import driver_part
 from gpuctl.dockerfile.bases import base_of
 from gpuctl.dockerfile.packages import Install
 from gpuctl.dockerfile.rules.engine import Found, Subject, base, rule, unresolved, variables_after
@@ -12,7 +13,7 @@ from gpuctl.dockerfile.rules.versions import cuda_of_install
 from gpuctl.dockerfile.shell import Command
 from gpuctl.dockerfile.source import shown
 from gpuctl.dockerfile.stages import Stage, Step
-from gpuctl.dockerfile.words import Pair, names_variable
+from gpuctl.dockerfile.words import Pair, names_unknown, names_variable
 from gpuctl.engines.spans import Span, newline
 
 VISIBLE, CAPABILITIES = "NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES"
@@ -88,10 +89,9 @@ def _keeps(pair: Pair, step: Step, escape: str) -> bool:
     value = pair.value or ""
     if names_variable(value, pair.name, escape):
         return True
-    whole = variables_after(step, escape)[pair.name]
     # Another variable, of which nothing is known, may hold the old value.
-    others = whole.replace(f"${{{pair.name}}}", "").replace(f"${pair.name}", "")
-    return bool(_KEPT[pair.name].search(whole)) or unresolved(others)
+    whole = variables_after(step, escape)[pair.name]
+    return bool(_KEPT[pair.name].search(whole)) or names_unknown(value, step.variables, escape)
 
 
 def _lost(pair: Pair, escape: str) -> Found:
@@ -241,8 +241,11 @@ def _has_to_do_with_gpus(stage: Stage) -> bool:
     one = base(stage)
     if one.of_gpus or _has_cuda(stage, one.plain):
         return True
-    return any(name.startswith(("NVIDIA_", "CUDA_")) for name in _set_in(stage)) or any(
-        _shows(one) for step in stage.all_steps for one in step.installs
+    if any(name.startswith(("NVIDIA_", "CUDA_")) for name in _set_in(stage)):
+        return True
+    return any(
+        any(map(_shows, step.installs)) or any(driver_part(word.value) for word in step.words)
+        for step in stage.all_steps
     )
 
 

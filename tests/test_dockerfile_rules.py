@@ -106,7 +106,7 @@ ILL = {
         (f"{DEVEL}RUN make\nFROM debian:13\nCOPY --from=0 /usr/local/cuda/lib64 /usr/local/cuda/lib64\n", 3),
     ],
     "capabilities": [
-        (FROM + "ENV NVIDIA_DRIVER_CAPABILITIES=utility\n", 2),
+        (FROM.replace("-base-", "-runtime-") + "ENV NVIDIA_DRIVER_CAPABILITIES=utility\n", 2),
         (FROM + "ENV NVIDIA_DRIVER_CAPABILITIES compute,utility\nRUN ./configure --enable-nvenc && make\n", 2),
         (FROM + "RUN apt-get update && apt-get install -y vulkan-tools\n", 1),
     ],
@@ -198,6 +198,7 @@ SOUND = {
         FROM,
         "FROM nvidia/cuda@sha256:" + "a" * 64 + "\n",
         "ARG TAG\nFROM nvidia/cuda:$TAG\n",
+        "ARG CUDA=notset\nFROM nvidia/cuda:${CUDA}-base\n",
         "FROM nvidia/cuda:99.1.0-base-ubuntu24.04\n",
         "FROM mirror.example/nvidia/cuda:10.1-base\n",
     ],
@@ -215,6 +216,10 @@ SOUND = {
         DEVEL + "RUN make\n",
         DEVEL + "COPY . .\nRUN pip install -r requirements.txt\n",
         DEVEL + "RUN ./install.sh\n",
+        "ARG WHICH=cu1\n"
+        + DEVEL.replace("\n", " AS cu1\n")
+        + DEVEL.replace("\n", " AS cu2\n")
+        + "FROM $WHICH\nRUN make\n",
         DEVEL + "RUN make\nFROM nvidia/cuda:12.4.1-base-ubuntu22.04\n",
         f"FROM nvidia/cuda:{BASE.cuda}-cudnn-runtime-ubuntu24.04\nRUN pip3 install torch onnxruntime-gpu\n",
         DEVEL + 'SHELL ["powershell"]\nRUN Build-It\n',
@@ -234,11 +239,13 @@ SOUND = {
         "FROM ubuntu:24.04\n" + GPU + "RUN apt-get install -y cuda-toolkit-12-4\n",
         "FROM python:3.12\nRUN pip install torch\n",
         "FROM mycompany/base\nRUN pip install cupy-cuda12x\n",
+        "FROM mycompany/base\nRUN apt-get install -y cuda-nvcc-12-4\n",
         "FROM ubuntu:24.04 AS b\nRUN apt-get install -y cuda-toolkit-12-4\nFROM alpine:3.22\nCOPY --from=b /a /a\n",
     ],
     "capabilities": [
         FROM + "ENV NVIDIA_DRIVER_CAPABILITIES=all\nRUN ./configure --enable-nvenc\n",
         FROM + "ENV NVIDIA_DRIVER_CAPABILITIES=$CAPS\n",
+        FROM + "ENV NVIDIA_DRIVER_CAPABILITIES=utility\nCOPY device-plugin /usr/bin/\n",
         DEVEL + "RUN apt-get install -y vulkan-tools && make\nFROM nvidia/cuda:12.4.1-base-ubi9\nCOPY --from=0 /a /a\n",
     ],
     "require-disabled": [FROM + "ENV NVIDIA_DISABLE_REQUIRE=0\n"],
@@ -252,8 +259,7 @@ SOUND = {
         DEVEL + "ENV TORCH_CUDA_ARCH_LIST='8.0 9.0'\nRUN pip install torch\nRUN python setup.py install\n",
         DEVEL + "ARG TORCH_CUDA_ARCH_LIST=9.0\nRUN pip install flash-attn\n",
         DEVEL + "RUN pip install torch\nRUN TORCH_CUDA_ARCH_LIST=9.0 python setup.py install\n",
-        DEVEL
-        + "RUN pip install torch\nRUN git clone https://x.example/coco && cd coco && python setup.py install\n",
+        DEVEL + "RUN pip install torch\nRUN git clone https://x.example/coco && cd coco && python setup.py install\n",
         DEVEL + "RUN python setup.py install\n",
     ],
     "old-key": [
@@ -272,6 +278,7 @@ SOUND = {
     ],
     "wheel-cuda": [
         "FROM nvidia/cuda:12.4.1-base-ubuntu22.04\nRUN pip install torch==2.4.0+cu121 cupy-cuda12x 'jax[cuda12]'\n",
+        "FROM nvidia/cuda:12.4.1-base-ubuntu22.04\nRUN pip install https://x.example/a-1.0+cu12torch2.9-py3.whl\n",
         "FROM nvidia/cuda:11.8.0-base-ubuntu22.04\nRUN pip install numpy --extra-index-url https://download.pytorch.org/whl/cu121\n",
     ],
     "wheels-clash": [
@@ -336,7 +343,9 @@ MENDED = {
     ),
     "RUN dnf install -y a \\\n  cuda-12-4  b\n": "RUN dnf install -y a \\\n  cuda-toolkit-12-4  b\n",
     "ENV NVIDIA_DRIVER_CAPABILITIES utility # é\n": "ENV NVIDIA_DRIVER_CAPABILITIES utility # é\n",
-    "ENV NVIDIA_DRIVER_CAPABILITIES=utility\n": "ENV NVIDIA_DRIVER_CAPABILITIES=utility,compute\n",
+    "RUN pip install torch==2.6.0+cu126\nENV NVIDIA_DRIVER_CAPABILITIES=utility\n": (
+        "RUN pip install torch==2.6.0+cu126\nENV NVIDIA_DRIVER_CAPABILITIES=utility,compute\n"
+    ),
 }
 
 

@@ -25,7 +25,7 @@ _OF_CPUS = re.compile(r"(?:^|[^a-z])(?:cpu|rocm|xpu)(?![a-z])")
 _PLAIN = re.compile(
     r"(?:docker\.io/)?(?:library/)?(?:ubuntu|debian|centos|fedora|rockylinux|almalinux|python|buildpack-deps|amazonlinux)"
     r"|(?:docker\.io/)?(?:continuumio/(?:ana|mini)conda3?|condaforge/(?:mambaforge|miniforge3)|mambaorg/micromamba)"
-    r"|(?:docker\.io/)?(?:jupyter/[a-z-]+|phusion/baseimage)|registry\.access\.redhat\.com/.*"
+    r"|(?:docker\.io/)?(?:jupyter/[a-z-]+|phusion/baseimage|osrf/ros)|registry\.access\.redhat\.com/.*"
 )
 """Images of which it is known that they say nothing of GPUs."""
 _CUDA = re.compile(r"cuda[-_:]?v?([0-9]{1,2}\.[0-9]{1,2})|(?:^|[^a-z])cu(?:da)?([0-9]{2,3})(?![0-9.])")
@@ -80,14 +80,15 @@ def _of_catalogue(reference: str) -> str | None:
     return claims.cuda if claims else None
 
 
-def cuda_of_label(digits: str) -> str:
-    """Returns the version that digits behind cu stand for: 12.1 of 121, 9.2 of 92."""
-    return f"{digits[:-1]}.{digits[-1]}"
+def cuda_of_label(digits: str) -> str | None:
+    """Returns the version that digits behind cu stand for: 12.1 of 121, 9.2 of 92; None where there is none (12)."""
+    version = f"{digits[:-1]}.{digits[-1]}"
+    return version if version in cuda_versions() else None
 
 
 def _cuda_in(reference: str) -> str | None:
     versions = (found[1] or cuda_of_label(found[2]) for found in _CUDA.finditer(reference))
-    return next((version for version in versions if version in cuda_versions()), None)
+    return next((version for version in versions if version and version in cuda_versions()), None)
 
 
 def _release(name: str, label: str) -> Release | None:

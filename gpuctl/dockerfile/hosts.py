@@ -25,8 +25,9 @@ def of_machine(machine: Machine) -> WhyNot:
     @cache
     def why_not(cuda: str, in_image: bool) -> str | None:
         if machine.driver is None:
-            floors = driver_floors(resolve_cuda(cuda), machine.gpus) if machine.gpus else {"": ""}
-            return None if floors or resolve_cuda(cuda).unknown else f"{_gpus(machine)}, whatever the driver"
+            version = resolve_cuda(cuda)
+            runs = not machine.gpus or version.unknown or set(RUNS) & set(driver_floors(version, machine.gpus))
+            return None if runs else f"{_gpus(machine)}, whatever the driver"
         verdict = image_verdict(cuda, machine)
         if verdict in (None, Verdict.UNKNOWN) or _runs(verdict, in_image):
             return None

@@ -84,7 +84,11 @@ class Stage:
 
 @dataclass(frozen=True)
 class Dockerfile:
-    """A Dockerfile. `shipped` are the stages that become images: the last one and those that no other makes use of."""
+    """A Dockerfile. `shipped` are the stages that become images.
+
+    That is the last one, and those that no other makes use of and that say what to run: targets of their own. What else
+    is not used is one of several that an ARG chooses from.
+    """
 
     source: Source
     stages: tuple[Stage, ...]
@@ -227,4 +231,12 @@ def _shipped(stages: Sequence[Stage]) -> Iterator[Stage]:
                     name = part.rpartition("from=")[2] if "from=" in part else ""
                     if name.lower() in named:
                         used.add(named[name.lower()].number)
-    return (stage for stage in stages if stage is stages[-1] or stage.number not in used)
+    return (
+        stage
+        for stage in stages
+        if stage is stages[-1] or (stage.number not in used and any(map(_says_what_to_run, stage.steps)))
+    )
+
+
+def _says_what_to_run(step: Step) -> bool:
+    return step.name in ("CMD", "ENTRYPOINT")

@@ -31,7 +31,7 @@ def base_gone(subject: Subject) -> Iterator[Found]:
     """Finds tags of nvidia/cuda that are on no list of NVIDIA's any more, or never were."""
     for stage, one in _froms(subject):
         why = _gone(one)
-        if why:
+        if why and (one.tag or stage.literal):  # a default that is no tag stands for what --build-arg gives
             tag = same_minor(one.reference)
             advice = f" nvidia/cuda:{tag} is listed." if tag else ""
             yield Found(stage.start, stage.end, f"{stage.image} {why}.{advice}", _retagged(stage, tag))

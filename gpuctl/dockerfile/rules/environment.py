@@ -122,18 +122,26 @@ def no_gpu_variables(subject: Subject) -> Iterator[Found]:
 
 
 def _has_cuda(stage: Stage, plain: bool) -> bool:
-    """Whether CUDA itself is put in, or, on a base of which it is known that it has none, a framework built for it."""
-    for step in stage.all_steps:
-        if step.name == "COPY" and any(re.match(r"/usr/local/cuda(?:[-/].*)?$", word.value) for word in step.words):
+    """Whether CUDA is put on a base that has none: one of which that is known, or one that is shown to have none."""
+    steps = [step for step in stage.all_steps if step.name in ("RUN", "COPY", "ADD")]
+    bare = plain or any(_brings_repository(step) for step in steps)
+    return any(_puts_cuda(step, plain) for step in steps) if bare else False
+
+
+def _brings_repository(step: Step) -> bool:
+    """Whether NVIDIA's repository or CUDA's installer is fetched: whoever has CUDA needs neither."""
+    return "developer.download.nvidia.com/compute/cuda" in step.instruction.body.text
+
+
+def _puts_cuda(step: Step, plain: bool) -> bool:
+    if step.name == "COPY" and any(re.match(r"/usr/local/cuda(?:[-/].*)?$", word.value) for word in step.words):
+        return True
+    for one in step.installs:
+        if one.manager in ("apt", "rpm") and _CUDA_PACKAGE.fullmatch(one.name):
             return True
-        for one in step.installs:
-            if one.manager in ("apt", "rpm") and _CUDA_PACKAGE.fullmatch(one.name):
-                return True
-            if plain and (cuda_of_install(one) or (one.manager == "pip" and _GPU_WHEEL.fullmatch(one.name))):
-                return True
-        if any(_runs_installer(command) for command in step.commands if step.name == "RUN"):
+        if plain and (cuda_of_install(one) or (one.manager == "pip" and _GPU_WHEEL.fullmatch(one.name))):
             return True
-    return False
+    return any(_runs_installer(command) for command in step.commands if step.name == "RUN")
 
 
 def _runs_installer(command: Command) -> bool:
@@ -182,7 +190,7 @@ def _lacking(stage: Stage, pair: Pair, value: str) -> Iterator[Found]:
     words = [word.strip() for word in value.split(",") if word.strip()]
     if set(words) & set(_ALL):
         return
-    needed = {"compute": "CUDA's programs", **_needed(stage)} if base(stage).of_gpus else _needed(stage)
+    needed = {"compute": "CUDA's programs", **_needed(stage)} if _computes(stage) else _needed(stage)
     missing = {word: why for word, why in needed.items() if word not in words}
     if missing:
         said = " and ".join(f"{word} for {why}" for word, why in missing.items())
@@ -191,6 +199,16 @@ def _lacking(stage: Stage, pair: Pair, value: str) -> Iterator[Found]:
         exact = re.fullmatch(r"[a-z]+(?:,[a-z]+)*", raw) and pair.end - pair.start == len(raw)
         edits = ((pair.end, pair.end, "".join(f",{word}" for word in missing)),) if exact else ()
         yield Found(pair.start, pair.end, message, edits)
+
+
+def _computes(stage: Stage) -> bool:
+    """Whether CUDA's libraries are in the image, for programs that need libcuda."""
+    one = base(stage)
+    if one.tag is not None and one.tag.flavour != "base":
+        return True
+    if one.cuda and not one.nvidia_cuda:
+        return True
+    return any(_puts_cuda(step, True) for step in stage.all_steps)
 
 
 def _unset(stage: Stage) -> Iterator[Found]:

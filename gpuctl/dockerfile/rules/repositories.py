@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from gpuctl.compat.knowledge.lifetimes import Release, by_codename
 from gpuctl.dockerfile.packages import manager
@@ -64,13 +64,12 @@ def foreign_sources(subject: Subject) -> Iterator[Found]:
         for step in stage.steps if release and stage in subject.gpu else ():
             if step.name not in ("RUN", "ADD"):
                 continue
-            for command in step.commands:
-                if not {"del", "sed"} & {command.program, *command.values[:2]}:
-                    yield from _foreign(command.words, release)
-            yield from _foreign(step.words, release)
+            edited = [one for one in step.commands if not {"del", "sed"} & {one.program, *one.values[:2]}]
+            words = [*step.words, *(word for command in edited for word in command.words)]
+            yield from _foreign(words, release)
 
 
-def _foreign(words: tuple[Word, ...], release: Release | None) -> Iterator[Found]:
+def _foreign(words: Sequence[Word], release: Release | None) -> Iterator[Found]:
     for word in words:
         named = _named(word.value)
         if release and named and named[0] == release.id and named[1] != release.version:

@@ -104,7 +104,7 @@ def _other_cuda(one: Install, minor: tuple[int, ...]) -> str | None:
         if named[2]:  # for every minor version
             return None if int(named[1]) == minor[0] else f"{named[1]}.x"
         cuda = cuda_of_label(named[1])
-        return None if parts(cuda) == minor else cuda
+        return None if cuda is None or parts(cuda) == minor else cuda
     extra = _EXTRA.fullmatch(one.name)
     if extra:
         return None if int(extra[1]) == minor[0] else f"{extra[1]}.x"

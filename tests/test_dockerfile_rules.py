@@ -309,6 +309,15 @@ def test_each_rule_has_its_row_its_function_its_faults_and_what_is_none() -> Non
     assert ids == {id.removeprefix("dockerfile.") for id in RULES} == set(ILL) == set(SOUND)
 
 
+def test_the_page_of_the_command_has_the_table_of_the_rules() -> None:
+    page = (DATA.parents[1] / "docs" / "commands" / "dockerfile.md").read_text()
+    rows = [
+        f"| `{row.id}` | {row.severity} | {row.title} | {'yes' if row.fixed else ''} |"
+        for row in dockerfile_rules().values()
+    ]
+    assert [line for line in page.splitlines() if line.startswith("| `")] == rows
+
+
 @pytest.mark.parametrize(("rule", "text", "line"), [(rule, *one) for rule, many in ILL.items() for one in many])
 def test_a_rule_finds_its_fault_once_and_on_its_line(rule: str, text: str, line: int) -> None:
     assert [one.line for one in of(rule, text)] == [line]

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import argparse
 import compileall
+import resource
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import gpuctl
@@ -21,10 +21,11 @@ MOST_TIMES, LEAST_A_SECOND = 1.5, 500
 
 
 def seconds(*argv: str) -> float:
-    """Returns the wall time of a command."""
-    began = time.perf_counter()
+    """Returns the processor time of a command, which other work on the machine hardly changes."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([GPUCTL, *argv], stdout=subprocess.DEVNULL, check=False)
-    return time.perf_counter() - began
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def main() -> None:
@@ -33,7 +34,7 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=2000, help="files of the many (default: %(default)s)")
     asked = parser.parse_args()
     compileall.compile_dir(Path(gpuctl.__file__).parent, quiet=2)
-    one = ("dockerfile", "lint", str(FILES[0]))
+    one = ("dockerfile", "lint", str(next(path for path in FILES if path.name.startswith("source"))))
     # By turns, and the best of each: what else the machine does falls on both alike.
     turns = [(seconds("--version"), seconds(*one)) for _ in range(asked.runs)]
     version, lint = min(turn[0] for turn in turns), min(turn[1] for turn in turns)

@@ -15,19 +15,34 @@ _CATALOGUES = ("nvcr.io/nvidia/", "ufoym/deepo")
 _IDS = {"ubi": "rhel", "rockylinux": "rocky", "oraclelinux": "ol", "amazonlinux": "amzn"}
 """How tags call what os-release calls otherwise."""
 _SYSTEMS = "ubuntu|debian|centos|ubi|rockylinux|almalinux|fedora|oraclelinux|amazonlinux"
-_SYSTEM = re.compile(rf"(?:^|[^a-z])({_SYSTEMS})[-_]?([0-9]{{1,2}}(?:\.[0-9]{{1,2}})?)(?![0-9.])")
-_SYSTEM_IMAGE = re.compile(rf"(?:library/)?({_SYSTEMS}):v?([0-9]{{1,4}}(?:\.[0-9]{{1,2}})?)")
+_SYSTEM = re.compile(rf"(?:^|[^a-z])({_SYSTEMS})[-_]?([0-9]{{1,4}}(?:\.[0-9]{{1,2}})?)(?![0-9.])")
 _WORDS = re.compile(r"[a-z]+")
-_OF_GPUS = re.compile(
-    r"cuda|cudnn|gpu|nvidia|pytorch/pytorch|tensorrt|rapids|vllm|deepo\b|cupy|triton|(?:^|[^a-z])cu[0-9]{2,3}"
+_GPU_WORDS = (
+    "cuda",
+    "cudnn",
+    "gpu",
+    "nvidia",
+    "pytorch/pytorch",
+    "tensorrt",
+    "rapids",
+    "vllm",
+    "cupy",
+    "triton",
+    "ufoym/deepo",
 )
+_LABEL = re.compile(r"(?:^|[^a-z])cu[0-9]{2,3}")
 _OF_CPUS = re.compile(r"(?:^|[^a-z])(?:cpu|rocm|xpu)(?![a-z])")
-_PLAIN = re.compile(
-    r"(?:docker\.io/)?(?:library/)?(?:ubuntu|debian|centos|fedora|rockylinux|almalinux|python|buildpack-deps|amazonlinux)"
-    r"|(?:docker\.io/)?(?:continuumio/(?:ana|mini)conda3?|condaforge/(?:mambaforge|miniforge3)|mambaorg/micromamba)"
-    r"|(?:docker\.io/)?(?:jupyter/[a-z-]+|phusion/baseimage|osrf/ros)|registry\.access\.redhat\.com/.*"
+_PLAIN = frozenset(
+    (
+        *("ubuntu", "debian", "centos", "fedora", "rockylinux", "almalinux", "amazonlinux", "alpine", "python", "ros"),
+        *("buildpack-deps", "continuumio/anaconda3", "continuumio/miniconda3", "continuumio/miniconda", "osrf/ros"),
+        *("continuumio/anaconda", "condaforge/mambaforge", "condaforge/miniforge3", "mambaorg/micromamba"),
+        *("phusion/baseimage", "jupyter/base-notebook", "jupyter/minimal-notebook", "jupyter/scipy-notebook"),
+        *("jupyter/datascience-notebook",),
+    )
 )
 """Images of which it is known that they say nothing of GPUs."""
+_RED_HAT = "registry.access.redhat.com/"
 _CUDA = re.compile(r"cuda[-_:]?v?([0-9]{1,2}\.[0-9]{1,2})|(?:^|[^a-z])cu(?:da)?([0-9]{2,3})(?![0-9.])")
 
 
@@ -66,8 +81,9 @@ def base_of(reference: str) -> Base:
     tag, ours = parse_tag(reference), is_cuda_image(reference)
     cpu = _OF_CPUS.search(label) is not None
     cuda = tag.cuda if tag else _of_catalogue(reference) or _cuda_in(lower)
-    of_gpus = not cpu and (ours or bool(_OF_GPUS.search(lower)))
-    return Base(reference, tag, cuda, _release(name, label), of_gpus, bool(_PLAIN.fullmatch(name)), ours)
+    of_gpus = not cpu and (ours or any(word in lower for word in _GPU_WORDS) or bool(_LABEL.search(lower)))
+    plain = name.removeprefix("docker.io/").removeprefix("library/") in _PLAIN or name.startswith(_RED_HAT)
+    return Base(reference, tag, cuda, _release(name, label), of_gpus, plain, ours)
 
 
 def _of_catalogue(reference: str) -> str | None:
@@ -93,9 +109,7 @@ def _cuda_in(reference: str) -> str | None:
 
 def _release(name: str, label: str) -> Release | None:
     """The release of the system in an image: by the image's name, a word of its tag, or a codename in it."""
-    found = _SYSTEM_IMAGE.fullmatch(f"{name.removeprefix('docker.io/')}:{label.partition('-')[0]}") or _SYSTEM.search(
-        f"{name.rpartition('/')[2]}-{label}"
-    )
+    found = _SYSTEM.search(f"{name.rpartition('/')[2]}-{label}")
     if found:
         return _row(_IDS.get(found[1], found[1]), found[2])
     return next((by_codename()[word] for word in _WORDS.findall(label) if word in by_codename()), None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections import ChainMap
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -27,9 +26,12 @@ _PLATFORM = {
 """What BuildKit sets, on the architecture that most images are built for."""
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Step:
-    """An instruction with its words, what it sets, the commands it runs, and the variables in effect before it."""
+    """An instruction with its words, what it sets, the commands it runs, and the variables in effect before it.
+
+    Two of them are equal where they are one and the same.
+    """
 
     instruction: Instruction
     variables: Mapping[str, str]
@@ -37,6 +39,7 @@ class Step:
     pairs: tuple[Pair, ...] = ()
     commands: tuple[Command, ...] = ()
     installs: tuple[Install, ...] = ()
+    __eq__, __hash__ = object.__eq__, object.__hash__
 
     @property
     def name(self) -> str:
@@ -44,12 +47,12 @@ class Step:
         return self.instruction.name
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Stage:
     """A stage: the image that it begins with as FROM names it (`image`), and the stage that it goes on from, if any.
 
-    `image` has its variables replaced; `literal`: it was written so, and lies at `start` to `end`. As a key it is
-    itself.
+    `image` has its variables replaced; `literal`: it was written so, and lies at `start` to `end`. Two of them
+    are equal where they are one and the same.
     """
 
     number: int
@@ -61,6 +64,7 @@ class Stage:
     platform: str
     parent: Stage | None
     steps: tuple[Step, ...]
+    __eq__, __hash__ = object.__eq__, object.__hash__
 
     @property
     def line(self) -> tuple[Stage, ...]:

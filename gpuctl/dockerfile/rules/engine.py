@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from gpuctl.dockerfile.bases import Base, base_of
@@ -28,7 +27,7 @@ class Found:
     edits: tuple[Span, ...] = ()
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Subject:
     """A Dockerfile with what the rules ask of it again and again."""
 

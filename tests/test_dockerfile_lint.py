@@ -168,6 +168,7 @@ def test_mending_leaves_nothing_to_mend_and_every_other_line_as_it_was(parts: li
     new, left = mended(raw, "Dockerfile")
     assert not any(one.fixable for one in left.faults)
     assert mended(new, "Dockerfile")[0] == new
+    assert by_buildkit(raw.decode()) is None or by_buildkit(new.decode())
     touched = {one.line for one in before.faults if one.fixable}
     kept = [line for number, line in enumerate(raw.split(b"\n"), 1) if number not in touched]
     rest = iter(new.split(b"\n"))

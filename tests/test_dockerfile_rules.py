@@ -50,6 +50,8 @@ ILL = {
         (FROM + "RUN <<EOF\nset -e\nif true; then apt-get install -y cuda-drivers-550; fi\nEOF\n", 4),
         (FROM + "ARG BRANCH=470\nRUN apt-get install -y nvidia-utils-${BRANCH}\n", 3),
         (FROM + "ONBUILD RUN yum install -y kmod-nvidia-latest-dkms\n", 2),
+        (FROM + "RUN dpkg -i /tmp/libnvidia-compute-535_535.54.03-0ubuntu1_amd64.deb\n", 2),
+        (FROM + "RUN dnf install -y https://x.example/nvidia-driver-libs-535.54.03-1.el9.x86_64.rpm\n", 2),
     ],
     "driver-installer": [
         (

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from gpuctl.cli.frame.options import DriverVersion, GpuNames, Json
+from gpuctl.cli.frame.options import Json
 from gpuctl.model import ExitCode
 
 if TYPE_CHECKING:
@@ -25,11 +25,19 @@ def lint(
             "--build-arg", metavar="NAME=VALUE", help="As docker build has it; repeatable.", show_default=False
         ),
     ] = None,
-    driver: DriverVersion = None,
-    gpu: GpuNames = None,
+    driver: Annotated[
+        str | None,
+        typer.Option("--driver", metavar="VERSION", help="A driver that is to run the image.", show_default=False),
+    ] = None,
+    gpu: Annotated[
+        list[str] | None,
+        typer.Option("--gpu", metavar="NAME|CC", help="A GPU that is to; repeatable.", show_default=False),
+    ] = None,
     hosts: Annotated[
         typer.FileBinaryRead | None,
-        typer.Option("--hosts", metavar="FILE", help="Many hosts: CSV or JSON lines, - for stdin.", show_default=False),
+        typer.Option(
+            "--hosts", metavar="FILE", help="Hosts that are to: CSV or JSON lines, - for stdin.", show_default=False
+        ),
     ] = None,
     json: Json = False,
     format: Annotated[

@@ -56,6 +56,7 @@ _WITH_VALUE: Mapping[str, frozenset[str]] = {
 """Options whose value is the next word, by the managers' manuals."""
 _PIP = re.compile(r"pip(?:\d(?:\.\d+)?)?")
 _PYTHON = re.compile(r"(?:python|pypy)(?:\d(?:\.\d+)?)?")
+_FILE = re.compile(r"(?:.*/)?([^/]+?)(?:_[^/]*\.deb|-[0-9][^/]*\.rpm)")
 _VERSION = re.compile(r"(\[[^]]*\])?\s*(?:===?|~=|>=|<=|!=|=|>|<|@)\s*(.*)", re.DOTALL)
 
 
@@ -144,6 +145,11 @@ def installs(command: Command) -> Iterator[Install]:
         for word in call.requirements:
             yield _install("pip", word, call.indexes)
         return
+    if command.program in ("dpkg", "rpm"):
+        for word in command.words[1:]:
+            if word.value.endswith((".deb", ".rpm")):
+                yield _install("apt" if command.program == "dpkg" else "rpm", word, ())
+        return
     kind, verb = manager(command)
     if kind and verb in _INSTALLS:
         rest = command.words[1:]
@@ -158,6 +164,9 @@ def installs(command: Command) -> Iterator[Install]:
 
 def _install(kind: str, word: Word, indexes: tuple[Word, ...]) -> Install:
     text = word.value.strip()
+    file = _FILE.fullmatch(text)
+    if file:
+        return Install(kind, file[1], "", word, indexes)
     name = text if "://" in text else re.split(r"[=<>!~@ ;]", text, maxsplit=1)[0]
     found = _VERSION.match(text[len(name) :]) if "://" not in text else None
     if kind == "conda":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 from gpuctl.compat.tables.loader import load
@@ -133,14 +133,13 @@ def is_cuda_image(reference: str) -> bool:
     return repository in {registry + REPOSITORY for registry in _REGISTRIES}
 
 
-@cache
-def _by_reference() -> dict[str, CudaImages]:
-    return {images.reference(flavour): images for images in cuda_images() for flavour in images.flavours}
-
-
+@lru_cache(maxsize=1024)
 def listed(reference: str) -> CudaImages | None:
     """Returns the row of a tag of NVIDIA's; None for a tag that the table does not have."""
-    return _by_reference().get(f"{REPOSITORY}:{reference.partition('@')[0].rpartition(':')[2]}")
+    tag = parse_tag(reference)
+    name = f"{REPOSITORY}:{reference.partition('@')[0].rpartition(':')[2]}"
+    rows = [row for row in cuda_images() if tag and (row.cuda, row.os) == (tag.cuda, tag.os)]
+    return next((row for row in rows if any(row.reference(flavour) == name for flavour in row.flavours)), None)
 
 
 def same_minor(reference: str) -> str | None:

@@ -31,6 +31,7 @@ _NO_WORDS = frozenset(
 _ASSIGNED = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)\+?=")
 _SHELLS = ("ash", "bash", "dash", "sh", "zsh")
 _WRAPPERS = frozenset(("sudo", "env", "exec", "time", "nice", "command", "eatmydata", "xvfb-run", "xargs", "gosu", "-"))
+_QUOTING = re.compile(r"[\"'\\`(]")
 _SHEBANG = re.compile(r"\s*#!\s*(\S+)(?:[ \t]+(\S+))?")
 
 
@@ -182,15 +183,19 @@ def _command(node: Node, body: Joined, known: Mapping[str, str], guarded: bool) 
         if kid.type == "variable_assignment"
     )
     spans = [(kid.start_byte, kid.end_byte) for kid in kids if kid.type not in _NO_WORDS]
-    words = tuple(_word(body, *span, known) for span in spans if span[1] > span[0])
+    words = tuple(word for span in spans if span[1] > span[0] for word in _words(body, *span, known))
     if not words:
         return None
     before = body.text[max(start - _NEAR, 0) : start].rstrip()
     return Command(words, own, guarded, body.at(start), before.endswith("|"))
 
 
-def _word(body: Joined, start: int, end: int, known: Mapping[str, str]) -> Word:
-    return Word(expanded(body.text[start:end], known), body.at(start), body.at(end - 1) + 1)
+def _words(body: Joined, start: int, end: int, known: Mapping[str, str]) -> tuple[Word, ...]:
+    """A word as the shell has it: what a variable without quotes holds is as many words as it has."""
+    text = body.text[start:end]
+    value, place = expanded(text, known), (body.at(start), body.at(end - 1) + 1)
+    values = value.split() if "$" in text and not _QUOTING.search(text) else [value]
+    return tuple(Word(one, *place) for one in values)
 
 
 def _unwrapped(command: Command, body: Joined, known: Mapping[str, str]) -> Iterator[Command]:

@@ -11,7 +11,7 @@ from gpuctl.dockerfile.packages import Install
 from gpuctl.dockerfile.rules.engine import Found, Subject, base, rule
 from gpuctl.dockerfile.shell import Command, Word
 from gpuctl.dockerfile.source import shown
-from gpuctl.dockerfile.stages import Step
+from gpuctl.dockerfile.words import Pair
 
 _PACKAGES = (
     *("nvidia-driver", "nvidia-current", "nvidia-kernel-", "nvidia-dkms-", "nvidia-headless-", "nvidia-utils-"),
@@ -22,9 +22,12 @@ _PACKAGES = (
 """How packages of Debian, Ubuntu, Fedora, RPM Fusion, ELRepo and NVIDIA begin that hold the driver or depend on it."""
 _NO_PACKAGES = ("libnvidia-container", "libnvidia-ml-dev", "nvidia-kernel-common")
 _OF_A_BRANCH = re.compile(r"nvidia-[0-9]{3}(?:-.*)?")
+_OTHER_LIBRARY = re.compile(r"libnvidia-(?!container|egl-)[a-z0-9-]+\.so(?:\.[0-9.*]+)?")
+"""Libraries of a driver that the toolkit does not mount; those of EGL's platforms are packages of their own."""
 _META = re.compile(r"cuda(?:-([0-9]{1,2})[-.]([0-9]{1,2})(?:[-.][0-9.-]+)?)?")
 """The packages that bring the toolkit and the driver."""
 _RUN_FILE = re.compile(r"NVIDIA-Linux-[A-Za-z0-9_]+-[^/]*\.run")
+_FETCHERS = ("wget", "curl", "axel", "aria2c")
 _CUDA_RUN_FILE = re.compile(r"cuda_[^/]*linux[^/]*(?:\.run)?")
 _ONLY_PARTS = re.compile(r"--?(?:toolkit|samples|extract(?:=.*)?|help|tar|librarypath.*|defaultroot.*)")
 
@@ -36,11 +39,24 @@ def driver_libraries(subject: Subject) -> Iterator[Found]:
         for step in stage.steps:
             if step.name in ("COPY", "ADD"):
                 yield from _once(step.words, f"{step.name} puts {{}} of the driver into the image")
+            for pair in step.pairs if step.name == "ENV" and "LIBRARY_PATH" in step.instruction.body.text else ():
+                yield from _folder(pair)
             for command in step.commands if step.name == "RUN" else ():
                 if command.program in ("cp", "mv", "install", "rsync"):
                     yield from _once(command.words[1:], f"{command.program} puts {{}} of the driver into the image")
                 elif command.program == "ln":
                     yield from _link(command)
+
+
+def _folder(pair: Pair) -> Iterator[Found]:
+    """A search path with a folder of one driver version, which nobody maps into containers any more."""
+    for folder in re.finditer(r"[^:\"'\s]+", pair.value or "") if pair.name == "LD_LIBRARY_PATH" else ():
+        part = driver_part(folder[0])
+        if part and part.kind is PartKind.FOLDER and not folder[0].startswith("/usr/local/nvidia"):
+            start = pair.start + folder.start()
+            message = f"LD_LIBRARY_PATH names {shown(folder[0])}, where a driver lies that is mapped by hand."
+            yield Found(start, start + len(folder[0]), message)
+            return
 
 
 def _once(words: tuple[Word, ...], message: str) -> Iterator[Found]:
@@ -54,6 +70,8 @@ def _once(words: tuple[Word, ...], message: str) -> Iterator[Found]:
 
 def _in_driver(path: str) -> DriverPart | None:
     part = driver_part(path)
+    if part is None and _OTHER_LIBRARY.fullmatch(posixpath.basename(path)):
+        return DriverPart(PartKind.LIBRARY)
     return part if part and part.kind in (PartKind.LIBRARY, PartKind.PROGRAM) else None
 
 
@@ -77,10 +95,10 @@ def driver_packages(subject: Subject) -> Iterator[Found]:
         for step in stage.steps:
             for one in step.installs:
                 if one.manager in ("apt", "rpm"):
-                    yield from _package(one, step)
+                    yield from _package(one, subject.dockerfile.source.text)
 
 
-def _package(one: Install, step: Step) -> Iterator[Found]:
+def _package(one: Install, text: str) -> Iterator[Found]:
     name, word = one.name.removesuffix("*").rstrip("-.") if one.name.endswith("*") else one.name, one.word
     if name.endswith(":i386"):
         name = name.removesuffix(":i386")
@@ -91,7 +109,7 @@ def _package(one: Install, step: Step) -> Iterator[Found]:
     if meta:
         version = f"{meta[1]}-{meta[2]}" if meta[1] else ""
         toolkit = f"cuda-toolkit-{version}" if version else "cuda-toolkit"
-        exact = version and name == f"cuda-{version}" == word.value and word.end - word.start == len(name)
+        exact = version and name == f"cuda-{version}" == text[word.start : word.end]
         edits = ((word.start, word.end, toolkit),) if exact else ()
         yield Found(word.start, word.end, f"{shown(name)} brings the driver along; {toolkit} does not.", edits)
 
@@ -107,7 +125,8 @@ def driver_installers(subject: Subject) -> Iterator[Found]:
                     message = f"{step.name} puts an installer of the driver into the image."
                     yield Found(found[0].start, found[0].end, message)
             elif step.name == "RUN":
-                yield from _first(_run_file(command) for command in step.commands)
+                extracted = any({"-x", "--extract-only"} & {*command.values} for command in step.commands)
+                yield from _first(_run_file(command) for command in step.commands if not extracted)
 
 
 def _first(found: Iterator[Found | None]) -> Iterator[Found]:
@@ -116,11 +135,13 @@ def _first(found: Iterator[Found | None]) -> Iterator[Found]:
 
 def _run_file(command: Command) -> Found | None:
     values = command.values
+    if command.program in _FETCHERS:
+        fetched = next((word for word in command.words if _RUN_FILE.fullmatch(posixpath.basename(word.value))), None)
+        message = f"{shown(command.program)} fetches an installer of the driver."
+        return Found(fetched.start, fetched.end, message) if fetched else None
     for word in command.words[:3]:
         name = posixpath.basename(word.value)
         if _RUN_FILE.fullmatch(name) and command.program in (name, "sh", "bash"):
-            if any(value in ("-x", "--extract-only") for value in values):
-                return None
             return Found(word.start, word.end, f"{shown(name)} installs the driver in the image.")
         if command.program in (name, "sh", "bash") and _CUDA_RUN_FILE.fullmatch(name) and len(values) > 1:
             driver = any(value in ("--driver", "-driver") for value in values)

@@ -23,7 +23,7 @@ _EXTRA = re.compile(r"jax(?:lib)?\[.*\bcuda([0-9]{2})(?:[_a-z].*)?\]")
 _OWN_LIBRARIES = re.compile(
     r"torch(?:vision|audio|text)?|xformers|jax.*|https?://download\.pytorch\.org/.*", re.IGNORECASE
 )
-_NAMED = re.compile(r"(?:cupy-cuda|mxnet-cu|dgl-cu|onnxruntime-gpu-cu|chainer-cuda|spconv-cu)([0-9]{2,3})(x?)")
+_NAMED = re.compile(r"(?:cupy-cuda|mxnet-cu|dgl-cu|onnxruntime-gpu-cu|chainer-cuda|spconv-cu)([0-9]{2,3})(x?)(?:mkl)?")
 _SUFFIX = re.compile(r"(.*)-cu(?:da)?([0-9]{2,3})x?")
 _CONDA = ("pytorch-cuda", "cudatoolkit", "cuda-version", "cuda-toolkit")
 

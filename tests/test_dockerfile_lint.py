@@ -100,11 +100,12 @@ def test_instructions_are_buildkits_whatever_the_lines(lines: list[str]) -> None
 
 
 def test_every_place_is_where_the_word_stands_in_the_file() -> None:
-    raw = "FROM a\nRUN é && \\\n # c\n apt-get install \\\n  'b'  cuda-12-4\n".encode()
+    raw = "FROM a\nRUN à && \\\n # c\n apt-get install \\\n  'b'  cuda-12-4\n".encode()
     (step,) = read_dockerfile(raw).stages[0].steps
     words = [word for command in step.commands for word in command.words]
-    assert [raw[word.start : word.end].decode() for word in words] == ["é", "apt-get", "install", "'b'", "cuda-12-4"]
+    assert [raw[word.start : word.end].decode() for word in words] == ["à", "apt-get", "install", "'b'", "cuda-12-4"]
     assert words[3].value == "b"
+    assert [fault.column for fault in lint(GOOD.encode() + "COPY à libcuda.so.1 /b\n".encode(), "D").faults] == [8]
 
 
 def test_commands_are_found_wherever_a_shell_runs_them() -> None:

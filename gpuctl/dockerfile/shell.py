@@ -10,7 +10,7 @@ from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from gpuctl.dockerfile.source import Instruction, Joined
+from gpuctl.dockerfile.source import BLANK, Instruction, Joined
 from gpuctl.dockerfile.words import expanded
 from gpuctl.frozen import dataclass
 
@@ -31,6 +31,7 @@ _NO_WORDS = frozenset(
 _ASSIGNED = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)\+?=")
 _SHELLS = ("ash", "bash", "dash", "sh", "zsh")
 _WRAPPERS = frozenset(("sudo", "env", "exec", "time", "nice", "command", "eatmydata", "xvfb-run", "xargs", "gosu", "-"))
+_BETWEEN = re.compile(r"[ \t\n]+")
 _QUOTING = re.compile(r"[\"'\\`(]")
 _SHEBANG = re.compile(r"\s*#!\s*(\S+)(?:[ \t]+(\S+))?")
 
@@ -194,7 +195,7 @@ def _words(body: Joined, start: int, end: int, known: Mapping[str, str]) -> tupl
     """A word as the shell has it: what a variable without quotes holds is as many words as it has."""
     text = body.text[start:end]
     value, place = expanded(text, known), (body.at(start), body.at(end - 1) + 1)
-    values = value.split() if "$" in text and not _QUOTING.search(text) else [value]
+    values = _BETWEEN.split(value.strip(BLANK)) if "$" in text and not _QUOTING.search(text) else [value]
     return tuple(Word(one, *place) for one in values)
 
 

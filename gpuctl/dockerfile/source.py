@@ -27,13 +27,15 @@ _BOM = "\xef\xbb\xbf"
 _DIRECTIVE = re.compile(r"#[ \t]*([A-Za-z][A-Za-z0-9]*)[ \t]*=[ \t]*(.+?)[ \t\r]*$")
 _DIRECTIVES = ("syntax", "escape", "check")
 _OWN_FRONTEND = re.compile(r"(?:docker\.io/)?docker/dockerfile(?:-upstream|\.io)?(?:[:@].*)?")
-_COMMENT = re.compile(r"[ \t\r\f\v]*#")
-_CONTINUED = {sign: re.compile(rf"(?:^|(?<=[^{re.escape(sign)}])){re.escape(sign)}[ \t]*$") for sign in "\\`"}
-_NAME = re.compile(r"(\S+)\s*")
+_ESCAPES = ("\\", "`")
+BLANK = " \t\n\r\f\v"
+"""What parts words. In Latin-1 Python knows two more, which are bytes within letters of UTF-8."""
+_NAME = re.compile(r"(\S+)\s*", re.ASCII)
 _FLAG = re.compile(
-    r"--[a-zA-Z][a-zA-Z0-9-]*(?:=(?:\"(?:\\.|[^\"\\])*(?:\"|$)|'[^']*(?:'|$)|\\.|[^\s\"'\\])*)?(?:\s+|$)"
+    r"--[a-zA-Z][a-zA-Z0-9-]*(?:=(?:\"(?:\\.|[^\"\\])*(?:\"|$)|'[^']*(?:'|$)|\\.|[^\s\"'\\])*)?(?:\s+|$)",
+    re.ASCII,
 )
-_WORD = re.compile(r"(?:\"(?:\\.|[^\"\\])*(?:\"|\\?$)|'[^']*(?:'|$)|\\(?:.|$)|[^\s\"'\\])+", re.DOTALL)
+_WORD = re.compile(r"(?:\"(?:\\.|[^\"\\])*(?:\"|\\?$)|'[^']*(?:'|$)|\\(?:.|$)|[^\s\"'\\])+", re.DOTALL | re.ASCII)
 _HEREDOC = re.compile(r"[0-9]*<<(-?)([^<]+)")
 _WITH_HEREDOC = ("ADD", "COPY", "RUN")
 
@@ -140,9 +142,8 @@ class _Reader:
         self.starts = tuple(starts)
         self.directives = dict(_directives(self.lines))
         self.escape = self.directives.get("escape", "\\")
-        if self.escape not in _CONTINUED:
+        if self.escape not in _ESCAPES:
             raise BadDockerfile(1, f"the escape directive takes \\ or `, not {shown(self.escape)[:20]!r}.")
-        self.continued = _CONTINUED[self.escape]
         self.comments: list[tuple[int, str]] = []
 
     def source(self) -> Source:
@@ -153,9 +154,9 @@ class _Reader:
     def instructions(self) -> Iterator[Instruction]:
         number = 0
         while number < len(self.lines):
-            if _COMMENT.match(self.lines[number]):
+            if _is_comment(self.lines[number]):
                 self.comments.append((number + 1, self.lines[number]))
-            elif self.content(number).strip():
+            elif self.content(number).strip(BLANK):
                 instruction, number = self.instruction(number)
                 yield instruction
                 continue
@@ -184,22 +185,27 @@ class _Reader:
         while number < len(self.lines):
             line, number = self.content(number), number + 1
             if number - 1 > first:
-                if _COMMENT.match(line):
+                if _is_comment(line):
                     self.comments.append((number, line))
                     continue
-                if not line.strip():
+                if not line.strip(BLANK):
                     continue
             start = self.starts[number - 1] + (len(_BOM) if number == 1 and self.lines[0].startswith(_BOM) else 0)
-            skipped = len(line) - len(line.lstrip()) if number - 1 == first else 0
-            ended = self.continued.search(line)
-            piece = line[skipped : ended.start() if ended else len(line)]
+            skipped = len(line) - len(line.lstrip(BLANK)) if number - 1 == first else 0
+            piece = line[skipped : self.continues_at(line)]
             if piece:
                 pieces.append((length, start + skipped))
             text.append(piece)
             length += len(piece)
-            if not ended:
+            if skipped + len(piece) == len(line):
                 break
         return Joined("".join(text), tuple(pieces) or ((0, self.starts[first]),)), number
+
+    def continues_at(self, line: str) -> int:
+        """Returns where the escape stands that ends a line and has it go on: a single one; else the line's length."""
+        bare = line.rstrip(" \t")
+        single = bare.endswith(self.escape) and not bare[:-1].endswith(self.escape)
+        return len(bare) - 1 if single else len(line)
 
     def parted(self, joined: Joined, first: int) -> tuple[str, tuple[str, ...], Joined]:
         """Returns the instruction's name, its flags and the rest."""
@@ -209,7 +215,7 @@ class _Reader:
             raise BadDockerfile(first + 1, f"{shown(found[1] if found else '')[:40]!r} is no instruction.")
         position, flags = found.end() if found else 0, []
         while flag := _FLAG.match(joined.text, position):
-            flags.append(flag[0].strip())
+            flags.append(flag[0].strip(BLANK))
             position = flag.end()
         return name, tuple(flags), joined.part(position, len(joined.text))
 
@@ -231,6 +237,10 @@ class _Reader:
                 start, end = self.starts[number], self.starts[last]
                 return Heredoc(name, Joined(self.text[start:end], ((0, start),))), last + 1
         raise BadDockerfile(first + 1, f"the heredoc {shown(name)[:40]!r} is never closed.")
+
+
+def _is_comment(line: str) -> bool:
+    return line.lstrip(BLANK).startswith("#")
 
 
 def _directives(lines: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -15,7 +15,7 @@ _VARIABLE = re.compile(r"\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*
 _PLAIN = re.compile(r"[^\\'\"$`]+")
 _LONGEST = 16 << 10
 """Bytes of a value: one that puts itself in twice, line by line, would be longer than any memory."""
-_LEGACY = re.compile(r"(\S+)\s+(\S(?:.*\S)?)\s*", re.DOTALL)
+_LEGACY = re.compile(r"(\S+)\s+(\S(?:.*\S)?)\s*", re.DOTALL | re.ASCII)
 
 
 @dataclass(frozen=True)

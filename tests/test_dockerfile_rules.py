@@ -355,6 +355,12 @@ MENDED = {
     "RUN apt-get update\nRUN set -e; X=1 apt-get install -y gcc\n": (
         "RUN apt-get update\nRUN set -e; apt-get update && X=1 apt-get install -y gcc\n"
     ),
+    "RUN apt-get update\nRUN sudo -E apt-get install -y gcc\n": (
+        "RUN apt-get update\nRUN sudo -E apt-get update && sudo -E apt-get install -y gcc\n"
+    ),
+    'RUN apt-get update\nRUN ["apt-get", "install", "-y", "gcc"]\nRUN a || apt-get install -y b\n': (
+        'RUN apt-get update\nRUN ["apt-get", "install", "-y", "gcc"]\nRUN a || apt-get install -y b\n'
+    ),
     "RUN dnf install -y a \\\n  cuda-12-4  b\n": "RUN dnf install -y a \\\n  cuda-toolkit-12-4  b\n",
     "ENV NVIDIA_DRIVER_CAPABILITIES utility # é\n": "ENV NVIDIA_DRIVER_CAPABILITIES utility # é\n",
     "RUN pip install torch==2.6.0+cu126\nENV NVIDIA_DRIVER_CAPABILITIES=utility\n": (

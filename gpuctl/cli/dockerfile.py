@@ -85,7 +85,8 @@ def _why_not(driver: str | None, names: list[str], hosts: typer.FileBinaryRead |
 
 def _linted(files: list[str], fix: bool, given: dict[str, str], why_not: WhyNot | None) -> list[Linted]:
     """Returns what was found in each file, once all of them could be read. Ends the run where one could not."""
-    from gpuctl.dockerfile.lint import NoParser, lint, mended
+    from gpuctl.dockerfile.lint import lint, mended
+    from gpuctl.dockerfile.shell import NoParser
     from gpuctl.dockerfile.source import BadDockerfile
     from gpuctl.host.write.files import FileProblem, read_named
     from gpuctl.render.draw.text import plain

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from importlib import import_module
+from operator import attrgetter
 
 from gpuctl.compat.knowledge.dockerfile_rules import DockerfileRule, Severity, dockerfile_rules
 from gpuctl.dockerfile.rules.engine import RULES, Found, Subject, WhyNot
 from gpuctl.dockerfile.rules.environment import gpu_stages
-from gpuctl.dockerfile.shell import NoParser
 from gpuctl.dockerfile.source import Source
 from gpuctl.dockerfile.stages import read_dockerfile
 from gpuctl.engines.spans import Span, replaced
 from gpuctl.frozen import dataclass
 
-__all__ = ["Fault", "Linted", "NoParser", "lint", "mended"]
 _SUBJECTS = ("driver", "bases", "versions", "environment", "build", "repositories")
 _IGNORE = re.compile(r"\s*#\s*gpuctl\s+ignore=([a-z][a-z.,\s-]*)")
 _ROUNDS = 5
@@ -69,7 +69,8 @@ def lint(raw: bytes, path: str, build_args: Mapping[str, str] | None = None, why
     for id, row in dockerfile_rules().items():
         for found in RULES[id](handed):
             fault = _fault(row, found, dockerfile.source)
-            if id in left_out.get(_first_line(dockerfile.source, fault.line), ()):
+            line = fault.line if fault.line in left_out else _first_line(dockerfile.source, fault.line)
+            if id in left_out.get(line, ()):
                 ignored += 1
             else:
                 faults.add(fault)
@@ -91,10 +92,9 @@ def _ignored(source: Source) -> Iterator[tuple[int, tuple[str, ...]]]:
 
 
 def _first_line(source: Source, line: int) -> int:
-    """The line itself where a comment stands right before it, else that of the instruction which it belongs to."""
-    if any(number == line - 1 and _IGNORE.match(text) for number, text in source.comments):
-        return line
-    return max((one.line for one in source.instructions if one.line <= line), default=line)
+    """Returns the line in which the instruction begins that a line belongs to."""
+    before = bisect_right(source.instructions, line, key=attrgetter("line"))
+    return source.instructions[before - 1].line if before else line
 
 
 def mended(

@@ -54,17 +54,16 @@ class Word:
 
 @dataclass(frozen=True)
 class Command:
-    """A command: its words, the variables set for it, and whether its failure is provided for (if, ||, !).
+    """A command: its words, and whether its failure is provided for (if, ||, !).
 
-    `words` begin with the program, without what only runs another one (sudo, env).
+    `words` begin with the program, without what only runs another one (sudo, env); `start` is where all of it begins.
     """
 
     words: tuple[Word, ...]
-    set: Mapping[str, str]
     guarded: bool
     start: int
-    alternative: bool = False
-    """It stands behind || or |, where nothing can be put before it."""
+    alone: bool = False
+    """Nothing can be put before it: it stands behind || or |, or is no line of a shell's by itself."""
 
     @property
     def program(self) -> str:
@@ -88,7 +87,7 @@ def commands(instruction: Instruction, variables: Mapping[str, str], shell: str)
         body = body.part(start.end() if start else 0, len(body.text))
     words = _exec_form(body)
     if words:
-        yield from _unwrapped(Command(words, {}, False, words[0].start), body, variables)
+        yield from _unwrapped(Command(words, False, words[0].start, True), variables)
     elif posixpath.basename(shell).removesuffix(".exe") in (*_SHELLS, "conda", "micromamba"):
         yield from _parsed(body, variables)
         # Only what is first handed to it is a program's script.
@@ -141,7 +140,7 @@ def _parsed(body: Joined, variables: Mapping[str, str]) -> Iterator[Command]:
         if node.type == "command":
             command = _command(node, body, known, guarded)
             if command:
-                yield from _unwrapped(command, body, known)
+                yield from _unwrapped(command, known)
         elif node.end_byte - node.start_byte <= _LONGEST_SETTING:
             name, value = _assignment(body.text[node.start_byte : node.end_byte], known)
             known[name] = value
@@ -178,17 +177,12 @@ def _assignment(text: str, known: Mapping[str, str]) -> tuple[str, str]:
 
 def _command(node: Node, body: Joined, known: Mapping[str, str], guarded: bool) -> Command | None:
     start, kids = node.start_byte, node.children
-    own = dict(
-        _assignment(body.text[kid.start_byte : kid.end_byte], known)
-        for kid in kids
-        if kid.type == "variable_assignment"
-    )
     spans = [(kid.start_byte, kid.end_byte) for kid in kids if kid.type not in _NO_WORDS]
     words = tuple(word for span in spans if span[1] > span[0] for word in _words(body, *span, known))
     if not words:
         return None
     before = body.text[max(start - _NEAR, 0) : start].rstrip()
-    return Command(words, own, guarded, body.at(start), before.endswith("|"))
+    return Command(words, guarded, body.at(start), before.endswith("|"))
 
 
 def _words(body: Joined, start: int, end: int, known: Mapping[str, str]) -> tuple[Word, ...]:
@@ -199,28 +193,24 @@ def _words(body: Joined, start: int, end: int, known: Mapping[str, str]) -> tupl
     return tuple(Word(one, *place) for one in values)
 
 
-def _unwrapped(command: Command, body: Joined, known: Mapping[str, str]) -> Iterator[Command]:
+def _unwrapped(command: Command, known: Mapping[str, str]) -> Iterator[Command]:
     """Yields the command that runs in the end, and those of a text that a shell is handed with -c."""
-    words, own = list(command.words), dict(command.set)
+    words = list(command.words)
     while len(words) > 1 and posixpath.basename(words[0].value) in _WRAPPERS:
         words.pop(0)
         while len(words) > 1 and (words[0].value.startswith("-") or _ASSIGNED.match(words[0].value)):
-            set_here = _ASSIGNED.match(words[0].value)
-            if set_here:
-                own[set_here[1]] = words[0].value[set_here.end() :]
             words.pop(0)
-    bare = Command(tuple(words), own, command.guarded, command.start, command.alternative)
+    bare = Command(tuple(words), command.guarded, command.start, command.alone)
     yield bare
     if bare.program in _SHELLS:
         for option, text in pairwise(words):
             if re.fullmatch(r"-[a-z]*c", option.value):
                 inner = Joined(text.value, ((0, text.start),))
-                for one in _parsed(inner, known):
-                    yield _placed(one, text, command.guarded)
+                yield from (_placed(one, text, command.guarded) for one in _parsed(inner, known))
                 return
 
 
 def _placed(command: Command, text: Word, guarded: bool) -> Command:
     """Returns a command of a quoted text at the place of the whole text: its own is known only but for escapes."""
     words = tuple(Word(word.value, text.start, text.end) for word in command.words)
-    return Command(words, command.set, command.guarded or guarded, text.start, True)
+    return Command(words, command.guarded or guarded, text.start, True)

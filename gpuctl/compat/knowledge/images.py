@@ -135,7 +135,7 @@ def is_cuda_image(reference: str) -> bool:
 
 @lru_cache(maxsize=1024)
 def listed(reference: str) -> CudaImages | None:
-    """Returns the row of a tag of NVIDIA's; None for a tag that the table does not have."""
+    """Returns the row of a tag of NVIDIA's; None for a tag that the table does not have, and for any other image."""
     tag = parse_tag(reference)
     name = f"{REPOSITORY}:{reference.partition('@')[0].rpartition(':')[2]}"
     rows = [row for row in cuda_images() if tag and (row.cuda, row.os) == (tag.cuda, tag.os)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from gpuctl.compat.knowledge.images import CudaImages, cuda_images, listed, same_minor
+from gpuctl.compat.knowledge.images import cuda_images, listed, same_minor
 from gpuctl.compat.versions import parts
 from gpuctl.dockerfile.bases import Base, base_of
 from gpuctl.dockerfile.packages import Install
@@ -41,13 +41,10 @@ def _gone(one: Base) -> str | None:
     if not one.nvidia_cuda or "@" in one.reference:
         return None
     row = listed(one.reference)
+    if row and row.status == "delisted":
+        return f"was last listed by NVIDIA on {row.last_listed}: it is deleted, or about to be"
     if row:
-        when = f" since {row.last_listed}" if row.last_listed else ""
-        return (
-            f"was last listed by NVIDIA on {row.last_listed}: it is deleted, or about to be"
-            if (row.status == "delisted" and when)
-            else None
-        )
+        return None
     if one.tag is None:
         label = one.reference.rpartition("/")[2].partition(":")[2] or "latest"
         return f"is no tag: nvidia/cuda has none called {label}"
@@ -68,7 +65,7 @@ def _retagged(stage: Stage, tag: str | None) -> tuple[Span, ...]:
 def base_unsupported(subject: Subject) -> Iterator[Found]:
     """Finds tags of nvidia/cuda that NVIDIA lists as unsupported."""
     for stage, one in _froms(subject):
-        row = listed(one.reference) if one.nvidia_cuda else None
+        row = listed(one.reference)
         if row and row.status == "unsupported":
             tag = same_minor(one.reference)
             advice = f" nvidia/cuda:{tag} is supported." if tag else ""
@@ -81,24 +78,14 @@ def base_moving(subject: Subject) -> Iterator[Found]:
     """Finds GPU images whose tag moves. A bare `latest`, or no tag at all, is hadolint's: DL3006, DL3007."""
     for stage, one in _froms(subject):
         label = one.reference.partition("@")[0].partition(":")[2]
-        row = _row(one)
         if not one.of_gpus or "@" in one.reference or label in ("", "latest"):
             continue
-        if (
-            row
-            and row.status != "delisted"
-            and one.tag
-            and len(parts(one.tag.cuda)) < 3
-            and one.tag.cuda.count(".") < 2
-        ):
-            message = f"{stage.image} names no update of CUDA {one.tag.cuda}: NVIDIA moves such a tag."
+        row = listed(one.reference)
+        if row and row.status != "delisted" and row.cuda.count(".") < 2:
+            message = f"{stage.image} names no update of CUDA {row.cuda}: NVIDIA moves such a tag."
             yield Found(stage.start, stage.end, message)
         elif not one.nvidia_cuda and _MOVES.search(label):
             yield Found(stage.start, stage.end, f"{stage.image} moves: it is another image with each release.")
-
-
-def _row(one: Base) -> CudaImages | None:
-    return listed(one.reference) if one.nvidia_cuda else None
 
 
 @rule("dockerfile.base-distribution")

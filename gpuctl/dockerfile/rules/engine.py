@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from gpuctl.dockerfile.bases import Base, base_of
 from gpuctl.dockerfile.shell import Command
 from gpuctl.dockerfile.stages import Dockerfile, Stage, Step
+from gpuctl.dockerfile.words import expanded
 from gpuctl.engines.spans import Span
 from gpuctl.frozen import dataclass
 
@@ -68,8 +69,6 @@ def base(stage: Stage) -> Base:
 
 def variables_after(step: Step, escape: str) -> Mapping[str, str]:
     """Returns what an ENV sets, by name, as Docker understands it."""
-    from gpuctl.dockerfile.words import expanded
-
     return {pair.name: expanded(pair.value or "", step.variables, escape) for pair in step.pairs}
 
 

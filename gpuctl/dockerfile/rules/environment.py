@@ -169,7 +169,7 @@ def _insertion(subject: Subject, stage: Stage, missing: list[str]) -> tuple[Span
 def capabilities(subject: Subject) -> Iterator[Found]:
     """Finds driver capabilities that leave out what the shipped stage's own packages and programs need."""
     for stage in subject.dockerfile.shipped:
-        setting = _last_set(stage, CAPABILITIES)
+        setting = _last_set(stage, CAPABILITIES, subject.dockerfile.source.escape)
         if setting:
             pair, value = setting
             if not unresolved(value):
@@ -178,12 +178,12 @@ def capabilities(subject: Subject) -> Iterator[Found]:
             yield from _unset(stage)
 
 
-def _last_set(stage: Stage, name: str) -> tuple[Pair, str] | None:
+def _last_set(stage: Stage, name: str, escape: str) -> tuple[Pair, str] | None:
     found = [(pair, step) for step in stage.all_steps if step.name == "ENV" for pair in step.pairs if pair.name == name]
     if not found:
         return None
     pair, step = found[-1]
-    return pair, variables_after(step, "\\")[name]
+    return pair, variables_after(step, escape)[name]
 
 
 def _lacking(stage: Stage, pair: Pair, value: str) -> Iterator[Found]:
@@ -242,10 +242,11 @@ def _last(value: str) -> str:
 @rule("dockerfile.require-disabled")
 def require_disabled(subject: Subject) -> Iterator[Found]:
     """Finds NVIDIA_DISABLE_REQUIRE set to what the toolkit takes for true."""
+    escape = subject.dockerfile.source.escape
     for stage in subject.dockerfile.shipping:
         for step in stage.steps:
             for pair in step.pairs if step.name == "ENV" else ():
-                if pair.name == "NVIDIA_DISABLE_REQUIRE" and variables_after(step, "\\")[pair.name] in _TRUE:
+                if pair.name == "NVIDIA_DISABLE_REQUIRE" and variables_after(step, escape)[pair.name] in _TRUE:
                     message = "The toolkit no longer checks whether the host's driver runs this image."
                     yield Found(pair.start, pair.end, message)
 

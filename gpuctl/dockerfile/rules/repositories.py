@@ -21,7 +21,6 @@ _UBUNTU = re.compile(r"(?:archive|security|ports)\.ubuntu\.com/\S*\s+([a-z]+)(?=
 _CUDA_REPOSITORY = re.compile(
     r"(?:compute/(?:cuda|machine-learning)/repos/|cuda-repo-)(ubuntu|debian|rhel|fedora|rocky)([0-9]{1,4})"
 )
-_DOTTED = {"ubuntu": lambda digits: f"{digits[:2]}.{digits[2:]}"}
 
 
 @rule("dockerfile.old-key")
@@ -39,9 +38,9 @@ def old_key(subject: Subject) -> Iterator[Found]:
                     edits = ((start, end, NEW_KEY),) if found[1] == "cuda" and "/rhel" not in found[0] else ()
                     yield Found(start, end, f"apt refuses what {OLD_KEY} verifies: NVIDIA's key is {NEW_KEY}.", edits)
                     continue
-                print_ = _FINGERPRINT.search(text.text) if step.name in ("RUN", "ENV", "ARG") else None
-                if print_:
-                    start, end = text.at(print_.start()), text.at(print_.end() - 1) + 1
+                named = _FINGERPRINT.search(text.text) if step.name in ("RUN", "ENV", "ARG") else None
+                if named:
+                    start, end = text.at(named.start()), text.at(named.end() - 1) + 1
                     yield Found(start, end, "This is the fingerprint of the key that NVIDIA gave up in 2022.")
 
 
@@ -86,8 +85,8 @@ def _named(text: str) -> tuple[str, str] | None:
     found = _CUDA_REPOSITORY.search(text)
     if not found:
         return None
-    dotted = _DOTTED.get(found[1])
-    return found[1], dotted(found[2]) if dotted and len(found[2]) == 4 else found[2]
+    id, digits = found.groups()
+    return id, f"{digits[:2]}.{digits[2:]}" if id == "ubuntu" else digits
 
 
 @rule("dockerfile.update-apart")
@@ -95,10 +94,10 @@ def update_apart(subject: Subject) -> Iterator[Found]:
     """Finds an apt install by lists that an earlier RUN has read, in what has to do with GPUs."""
     for stage in subject.dockerfile.stages:
         if stage in subject.gpu:
-            yield from _apart(stage)
+            yield from _apart(stage, subject.dockerfile.source.text)
 
 
-def _apart(stage: Stage) -> Iterator[Found]:
+def _apart(stage: Stage, text: str) -> Iterator[Found]:
     read = any(_updates(command) for one in stage.line[:-1] for step in one.steps for command in step.commands)
     for step in stage.steps:
         commands = step.commands if step.name == "RUN" else ()
@@ -106,15 +105,16 @@ def _apart(stage: Stage) -> Iterator[Found]:
         updates = [command for command in commands if _updates(command)]
         if installs and read and not (updates and updates[0].start < installs[0].start):
             first = installs[0]
-            fixable = not first.alternative and not first.guarded and first.words[0].start >= first.start
-            edits = ((first.start, first.start, f"{_updating(first)} && "),) if fixable else ()
+            update = _updating(first, text[first.start : first.words[0].start])
+            edits = () if first.alone or first.guarded else ((first.start, first.start, f"{update} && "),)
             message = "The package lists are of an earlier RUN, whose layer may be old."
             yield Found(first.words[0].start, first.words[0].end, message, edits)
         read = read or bool(updates)
 
 
-def _updating(command: Command) -> str:
-    return f"{'apt-get' if command.program == 'aptitude' else command.program} update"
+def _updating(install: Command, before: str) -> str:
+    """The command that reads the lists for an install, as root where that is; `before` is what stands before it."""
+    return f"{before if before.startswith('sudo') else ''}{install.program} update"
 
 
 def _updates(command: Command) -> bool:

@@ -361,6 +361,9 @@ MENDED = {
     'RUN apt-get update\nRUN ["apt-get", "install", "-y", "gcc"]\nRUN a || apt-get install -y b\n': (
         'RUN apt-get update\nRUN ["apt-get", "install", "-y", "gcc"]\nRUN a || apt-get install -y b\n'
     ),
+    "ADD https://developer.download.nvidia.com/compute/cuda/repos/ubuntu2404/x86_64/7fa2af80.pub /\n": (
+        "ADD https://developer.download.nvidia.com/compute/cuda/repos/ubuntu2404/x86_64/3bf863cc.pub /\n"
+    ),
     "RUN dnf install -y a \\\n  cuda-12-4  b\n": "RUN dnf install -y a \\\n  cuda-toolkit-12-4  b\n",
     "ENV NVIDIA_DRIVER_CAPABILITIES utility # é\n": "ENV NVIDIA_DRIVER_CAPABILITIES utility # é\n",
     "RUN pip install torch==2.6.0+cu126\nENV NVIDIA_DRIVER_CAPABILITIES=utility\n": (

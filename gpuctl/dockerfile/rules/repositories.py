@@ -16,6 +16,8 @@ _NETWORK_KEY = re.compile(
     r"developer\.download\.nvidia\.com/(?:compute/(cuda|machine-learning)|devtools)/\S*?(7fa2af80\.pub)"
 )
 _FINGERPRINT = re.compile(r"ae09fe4bbd223a84b2ccfce3f60f4b3d7fa2af80", re.IGNORECASE)
+_RESIGNED = re.compile(r"compute/cuda/repos/(?:wsl-)?(?:ubuntu(?:16|18|20|22|24)04|debian1[0-9])/")
+"""The repositories that have the new key under its name."""
 _NVIDIA = "developer.download.nvidia.com"
 _UBUNTU = re.compile(r"(?:archive|security|ports)\.ubuntu\.com/\S*\s+([a-z]+)(?=[-\s/]|$)")
 _CUDA_REPOSITORY = re.compile(
@@ -35,7 +37,9 @@ def old_key(subject: Subject) -> Iterator[Found]:
                 found = _NETWORK_KEY.search(text.text)
                 if found:
                     start, end = text.at(found.start(2)), text.at(found.end(2) - 1) + 1
-                    edits = ((start, end, NEW_KEY),) if found[1] == "cuda" and "/rhel" not in found[0] else ()
+                    # Who compares the fingerprint has more to change than the address.
+                    alike = _RESIGNED.search(found[0]) and not _FINGERPRINT.search(subject.dockerfile.source.text)
+                    edits = ((start, end, NEW_KEY),) if alike else ()
                     yield Found(start, end, f"apt refuses what {OLD_KEY} verifies: NVIDIA's key is {NEW_KEY}.", edits)
                     continue
                 named = _FINGERPRINT.search(text.text) if step.name in ("RUN", "ENV", "ARG") else None

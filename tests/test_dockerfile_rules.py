@@ -119,6 +119,7 @@ ILL = {
     "gpu-in-build": [
         (FROM + "RUN apt-get update && nvidia-smi\n", 2),
         (FROM + 'RUN ["nvidia-smi", "-L"]\n', 2),
+        ("# syntax=docker/dockerfile:1\n" + FROM + "RUN --device=nvidia.com/gpu=all nvidia-smi\n", 3),
         (FROM + "RUN python3 -c 'import torch; torch.zeros(1).cuda(); print(torch.cuda.get_device_name())'\n", 2),
         (FROM + "RUN python3 <<EOF\nimport torch\nassert torch.cuda.is_available()\nEOF\n", 4),
         (DEVEL + "RUN make -C samples && ./samples/deviceQuery\n", 2),

@@ -98,10 +98,14 @@ class Instruction:
 
 @dataclass(frozen=True)
 class Source:
-    """A Dockerfile's text, its instructions, its escape character, and where each line starts."""
+    """A Dockerfile's text, its instructions, its directives, and where each line starts.
+
+    `syntax` is the image of the frontend that is to build it, "" where none is named.
+    """
 
     text: str
     escape: str
+    syntax: str
     instructions: tuple[Instruction, ...]
     comments: tuple[tuple[int, str], ...]
     """Comments outside of instructions' lines, and within them: line and text."""
@@ -149,7 +153,8 @@ class _Reader:
     def source(self) -> Source:
         instructions = tuple(self.instructions())
         _check_order(instructions)
-        return Source(self.text, self.escape, instructions, tuple(self.comments), self.starts)
+        syntax = self.directives.get("syntax", "")
+        return Source(self.text, self.escape, syntax, instructions, tuple(self.comments), self.starts)
 
     def instructions(self) -> Iterator[Instruction]:
         number = 0

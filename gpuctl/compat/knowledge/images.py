@@ -138,7 +138,7 @@ def listed(reference: str) -> CudaImages | None:
     """Returns the row of a tag of NVIDIA's; None for a tag that the table does not have, and for any other image."""
     tag = parse_tag(reference)
     name = f"{REPOSITORY}:{reference.partition('@')[0].rpartition(':')[2]}"
-    rows = [row for row in cuda_images() if tag and (row.cuda, row.os) == (tag.cuda, tag.os)]
+    rows = load("images", CudaImages, f'"{tag.cuda}"') if tag else ()
     return next((row for row in rows if any(row.reference(flavour) == name for flavour in row.flavours)), None)
 
 

@@ -75,7 +75,10 @@ def _with_device(step: Step) -> bool:
 
 @rule("dockerfile.gpu-in-build")
 def gpu_in_build(subject: Subject) -> Iterator[Found]:
-    """Finds nvidia-smi, CUDA samples and Python that asks for a GPU in RUN, where their failure is not provided for."""
+    """Finds nvidia-smi, CUDA samples and Python that asks for a GPU in RUN, where their failure is not provided for.
+
+    With --device they have one, which BuildKit takes in the labs syntax alone.
+    """
     for _, step, command in subject.runs:
         if not _with_device(step) and not command.guarded:
             word = _needs_gpu(command)
@@ -84,6 +87,10 @@ def gpu_in_build(subject: Subject) -> Iterator[Found]:
                 yield Found(word.start, word.end, message)
     for stage in subject.dockerfile.stages:
         for step in stage.steps:
+            if _with_device(step) and "labs" not in subject.dockerfile.source.syntax:
+                start = step.instruction.start
+                message = "RUN --device is of the labs syntax: begin with # syntax=docker/dockerfile:1-labs."
+                yield Found(start, start + len("RUN"), message)
             program = step.commands[0].program if step.name == "RUN" and step.commands else ""
             for document in step.instruction.heredocs if _PYTHON.fullmatch(program) and not _with_device(step) else ():
                 found = _ASKS_GPU.search(document.body.text)

@@ -22,7 +22,8 @@ from gpuctl.dockerfile.stages import read_dockerfile
 ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "tests" / "data" / "dockerfiles").glob("*.Dockerfile"))
 EXPECTED = (ROOT / "tests" / "data" / "dockerfiles" / "expected.txt").read_text().splitlines()
-GOOD = "FROM nvidia/cuda:12.4.1-base-ubuntu22.04\n"
+GOOD = f"FROM nvidia/cuda@sha256:{'a' * 64}\n"
+"""Of which no table and no day says anything."""
 BAD = GOOD + "RUN nvidia-smi\n"
 NOTE = GOOD + "RUN ulimit -n 65536\n"
 
@@ -276,10 +277,10 @@ def test_fix_writes_the_file_once_and_keeps_its_permissions(file: Path) -> None:
 def test_hosts_that_do_not_run_the_image_are_named(file: Path, tmp_path: Path) -> None:
     fleet = tmp_path / "fleet.csv"
     fleet.write_text("host,driver,gpu\nnew,580.65.06,A100\nold,418.87.00,GeForce RTX 2080 Ti\n")
-    file.write_text(GOOD)
+    file.write_text("FROM nvidia/cuda:12.4.1-base-ubi9\n")
     done = run(str(file), "--hosts", str(fleet), COLUMNS="300")
     assert done.returncode == 1
-    assert "CUDA 12.4.1 of nvidia/cuda:12.4.1-base-ubuntu22.04 does not run on old." in done.stdout
+    assert "CUDA 12.4.1 of nvidia/cuda:12.4.1-base-ubi9 does not run on old." in done.stdout
     assert run(str(file), "--driver", "580.65.06", "--gpu", "A100").returncode == 0
     assert run(str(file), "--driver", "418.87.00", "--gpu", "RTX 2080 Ti").returncode == 1
     assert run(str(file), "--gpu", "Tesla K80").returncode == 1

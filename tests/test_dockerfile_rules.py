@@ -13,6 +13,7 @@ from gpuctl.compat.ask.question import Machine
 from gpuctl.compat.knowledge.dockerfile_rules import dockerfile_rules
 from gpuctl.compat.knowledge.gpus.gpus import find_gpu
 from gpuctl.compat.knowledge.images import cuda_images, listed, same_minor
+from gpuctl.compat.knowledge.lifetimes import releases
 from gpuctl.compat.versions import parts
 from gpuctl.dockerfile.hosts import of_machine
 from gpuctl.dockerfile.lint import Fault, lint, mended
@@ -33,6 +34,7 @@ UNSUPPORTED = next(
     for row in cuda_images()
     if row.status == "unsupported" and row.os == "ubuntu22.04" and same_minor(row.reference("base"))
 )
+UBUNTU = max((row for row in releases().values() if row.id == "ubuntu"), key=lambda row: row.end_of_life).version
 GPU = "ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility\n"
 
 ILL = {
@@ -210,7 +212,7 @@ SOUND = {
     ],
     "base-unsupported": [FROM],
     "base-moving": ["FROM tensorflow/tensorflow:2.15.0-gpu\n", "FROM ubuntu:latest\n", "FROM nvidia/cuda:latest\n"],
-    "base-distribution": ["FROM ubuntu:18.04\nRUN apt-get install -y nginx\n", f"FROM ubuntu:24.04\n{GPU}"],
+    "base-distribution": ["FROM ubuntu:18.04\nRUN apt-get install -y nginx\n", f"FROM ubuntu:{UBUNTU}\n{GPU}"],
     "host-cuda": ["FROM ubuntu:24.04\n", "FROM nvidia/cuda:11.8.0-base-ubuntu22.04\n"],
     "cuda-mismatch": [
         FROM + f"RUN apt-get install -y cuda-nvcc-{MAJOR}-{MINOR} libcudnn9-cuda-{MAJOR}\n",
@@ -386,7 +388,7 @@ def test_the_mended_base_is_the_newest_supported_update_of_the_same_cuda() -> No
 
 
 def test_a_host_that_runs_the_image_by_the_package_in_it_is_no_fault_and_one_that_cannot_is_named() -> None:
-    text = b"FROM nvidia/cuda:12.4.1-base-ubuntu22.04\n"
+    text = b"FROM nvidia/cuda:12.4.1-base-ubi9\n"
     hosts = [Machine("470.57.02", (find_gpu(gpu),)) for gpu in ("V100", "RTX 3090")]
     runs, fails = (lint(text, "D", why_not=of_machine(host)).faults for host in hosts)
     assert [one.rule.id for one in runs] == []

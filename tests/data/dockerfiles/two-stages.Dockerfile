@@ -1,6 +1,6 @@
 # syntax=docker/dockerfile:1
 ARG CUDA=12.4.1
-ARG OS=ubuntu22.04
+ARG OS=ubi9
 
 FROM nvidia/cuda:${CUDA}-devel-${OS} AS build
 ARG TORCH_CUDA_ARCH_LIST="8.0;9.0"
@@ -15,9 +15,9 @@ nvidia-smi || echo "no GPU in the build"
 EOF
 
 FROM nvidia/cuda:${CUDA}-base-${OS}
-RUN apt-get update \
- && apt-get install -y --no-install-recommends python3-pip \
- && rm -rf /var/lib/apt/lists/*
+RUN dnf install -y python3-pip \
+ # nothing is left of what it fetched
+ && dnf clean all
 COPY --from=build /src/dist/*.whl /tmp/
 ENV PATH=/opt/app/bin:$PATH
 USER 1000

@@ -18,7 +18,7 @@ from gpuctl.cli.frame.app import app
 from gpuctl.compat.knowledge.dockerfile_rules import dockerfile_rules
 from gpuctl.compat.knowledge.errors.failures import written
 
-ARGUMENTS = {"DIR": "folder", "OLD": "file", "NEW": "file", "FILE...": "file"}
+ARGUMENTS = {"DIR": "folder", "OLD": "file", "NEW": "file", "FILE [FILE]...": "file"}
 """Metavars of arguments that are to be completed as what they are."""
 WORDS = {"LAYER|ID": (*LAYERS, *CHECKS), "[TEXT]...": (*written(), *CHECKS, *dockerfile_rules())}
 """What there is to name, by the metavars of options and arguments that take an id."""

@@ -17,7 +17,7 @@ HELP = "Find what is wrong with a Dockerfile for GPUs."
 
 
 def lint(
-    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Dockerfiles, - for stdin.")],
+    files: Annotated[list[str], typer.Argument(metavar="FILE [FILE]...", help="Dockerfiles, - for stdin.")],
     fix: Annotated[bool, typer.Option("--fix", help="Write what can be mended into the files.")] = False,
     build_arg: Annotated[
         list[str] | None,

@@ -266,6 +266,7 @@ SOUND = {
     "no-architecture-list": [
         DEVEL + "ENV TORCH_CUDA_ARCH_LIST='8.0 9.0'\nRUN pip install torch\nRUN python setup.py install\n",
         DEVEL + "ARG TORCH_CUDA_ARCH_LIST=9.0\nRUN pip install flash-attn\n",
+        DEVEL + "RUN pip install flash_attn-2.7.4+cu12torch2.6-cp311-cp311-linux_x86_64.whl\n",
         DEVEL + "RUN pip install torch\nRUN TORCH_CUDA_ARCH_LIST=9.0 python setup.py install\n",
         DEVEL + "RUN pip install torch\nRUN git clone https://x.example/coco && cd coco && python setup.py install\n",
         DEVEL + "RUN python setup.py install\n",

@@ -154,7 +154,7 @@ def _of_sources(text: str) -> bool:
 
 def _by_pip(requirement: str) -> bool:
     fetched = requirement.startswith("git+") and _of_sources(requirement)
-    return fetched or requirement.lower().startswith(_COMPILED_BY_PIP)
+    return fetched or (requirement.lower().startswith(_COMPILED_BY_PIP) and not requirement.endswith(".whl"))
 
 
 @rule("dockerfile.limits")

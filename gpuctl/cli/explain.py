@@ -16,8 +16,7 @@ from gpuctl.cli.frame.snapshots import host_at
 from gpuctl.cli.frame.streams import nobody_writes
 
 if TYPE_CHECKING:
-    from gpuctl.checks.engine import Check
-    from gpuctl.compat.knowledge.errors.failures import Family
+    from gpuctl.diagnose.entries import Entry
     from gpuctl.diagnose.explained import Explained
     from gpuctl.host.look.reading import Host
 
@@ -33,7 +32,7 @@ def command(
         typer.Argument(
             metavar="[TEXT]...",
             parser=filled,
-            help="Error text, or the id of a failure or of a check; without it or with -, stdin.",
+            help="Error text, or the id of a failure, check or rule; without it or with -, stdin.",
             show_default=False,
         ),
     ] = None,
@@ -42,7 +41,9 @@ def command(
         typer.Option("-f", "--file", metavar="FILE", help="A log of any length, - for stdin.", show_default=False),
     ] = None,
     no_probe: Annotated[bool, typer.Option("--no-probe", help="The text is from elsewhere: ask nothing here.")] = False,
-    list_: Annotated[bool, typer.Option("--list", help="List every failure and check that has an entry.")] = False,
+    list_: Annotated[
+        bool, typer.Option("--list", help="List every failure, check and rule that has an entry.")
+    ] = False,
     json: Json = False,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Show every match whole, with all lines.")] = False,
 ) -> None:
@@ -58,7 +59,7 @@ def command(
     raise typer.Exit(found.exit_code)
 
 
-def _entries(text: list[str] | None, everything: bool) -> tuple[Family | Check, ...]:
+def _entries(text: list[str] | None, everything: bool) -> tuple[Entry, ...]:
     from gpuctl.diagnose.entries import entries, entry
 
     if everything:
@@ -69,7 +70,7 @@ def _entries(text: list[str] | None, everything: bool) -> tuple[Family | Check, 
     if one is None and _ID.fullmatch(text[0]):
         near = did_you_mean(text[0], (each.id for each in entries()), _MISTYPED)
         if near:
-            raise typer.BadParameter(f"no failure or check has the id {text[0]}.{near}")
+            raise typer.BadParameter(f"no failure, check or rule has the id {text[0]}.{near}")
     return (one,) if one else ()
 
 
@@ -102,7 +103,7 @@ def _show(found: Explained, json: bool, verbose: bool) -> None:
         matches_text(found.matches, verbose).show()
 
 
-def _show_entries(chosen: tuple[Family | Check, ...], as_list: bool, json: bool) -> None:
+def _show_entries(chosen: tuple[Entry, ...], as_list: bool, json: bool) -> None:
     from gpuctl.render.views.explain import entries_json, entries_text, entry_text
 
     if json:

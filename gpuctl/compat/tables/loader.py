@@ -74,10 +74,13 @@ class BrokenTable(Exception):
     """A table holds a line that is no row of it."""
 
 
-def load(table: str, make: Callable[..., Row]) -> tuple[Row, ...]:
-    """Returns all rows of a table, each line's fields as keywords, lists as tuples. Raises BrokenTable."""
+def load(table: str, make: Callable[..., Row], holding: str = "") -> tuple[Row, ...]:
+    """Returns all rows of a table, each line's fields as keywords, lists as tuples. Raises BrokenTable.
+
+    `holding`: only those whose line holds a text, which saves the time that the others take to parse.
+    """
     try:
-        return tuple(make(**_frozen(json.loads(line))) for line in read_lines(table))
+        return tuple(make(**_frozen(json.loads(line))) for line in read_lines(table) if holding in line)
     except (ValueError, TypeError) as error:
         raise BrokenTable(f"{folder_of(table) / table}.jsonl: {error}") from error
 

@@ -36,10 +36,6 @@ _ASKS_PRIVILEGES = re.compile(
     r"|(?:/var)?/run/(?:udev|dbus|docker\.sock)"
 )
 """What a container is given that drives hardware, or the host."""
-_PRIVILEGES = (
-    *("/dev", "/sys", "/proc", "/lib/modules", "/run/udev", "/run/dbus", "/var/run", "/run/docker.sock", "/boot"),
-    *("/var/lib/docker", "/etc/udev", "/lib/firmware", "/usr/src"),
-)
 _PRIVILEGES = ("--cap-add", "--security-opt", "--pid", "--cgroupns", "--userns", "--uts", "--cgroup-parent", "--sysctl")
 
 
@@ -93,7 +89,7 @@ class _Writer:
         is_kept = self._asks_so(gpus)
         more = self._capabilities(gpus)
         new = " ".join((*([] if is_kept else self._request(gpus)), *more))
-        gone = list(self._gone(is_kept, WAYS[self.target]))
+        gone = list(self._gone(gpus, is_kept, WAYS[self.target]))
         first = next((option for option, _ in gone), None)
         if first and more:
             gone[0] = first, f"{gone[0][1]}; what is mapped shows which capabilities it needs"
@@ -142,18 +138,19 @@ class _Writer:
             return []
         return ["-e", f"{CAPABILITIES}={','.join((*USUAL, *more))}"]
 
-    def _gone(self, is_kept: bool, way: str) -> Iterator[tuple[Option, str]]:
+    def _gone(self, gpus: Gpus, is_kept: bool, way: str) -> Iterator[tuple[Option, str]]:
         """Yields the options that go, and why; first those that name GPUs, in whose place the new request comes."""
         found, by_runtime = self.found, self.target is Target.DOCKER_18_09
-        gpus = [(option, gpu) for option in found.nodes if (gpu := of.gpu_of_node(option))]
-        yield from ((option, f"{way} asks for GPU {gpu}") for option, gpu in gpus)
+        nodes = [(option, gpu) for option in found.nodes if (gpu := of.gpu_of_node(option))]
+        more = "" if gpus.ids == found.by_hand else " and others"
+        yield from ((option, f"{way} asks for GPU {gpu}{more}") for option, gpu in nodes)
         if not is_kept:
             yield from ((option, f"{way} asks for them") for option in (*found.flags, *found.cdi))
         if not (is_kept and by_runtime):
             yield from ((option, f"{way} gives the GPUs") for option in found.runtime)
             if found.runtime or found.is_by_hand or self.run.name == NVIDIA_DOCKER:
                 yield from ((option, f"{way} names the GPUs") for option in found.visible)
-        named = [option for option, _ in gpus]
+        named = [option for option, _ in nodes]
         yield from ((option, "the toolkit brings it with any GPU") for option in found.nodes if option not in named)
         yield from ((mount.option, "the toolkit brings the driver of each host") for mount in found.mounts)
         yield from ((option, "it only served what was mapped by hand") for option in found.leftovers)

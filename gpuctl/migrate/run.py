@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterator, Sequence
 from gpuctl.bounds import amount
 from gpuctl.engines.spans import Span, replaced
 from gpuctl.migrate.migration import Change, Left, Migration, Target
+from gpuctl.migrate.quadlet import unit
 from gpuctl.migrate.rewrite import rewriting
 from gpuctl.migrate.run_command import RunCommand, run_command
 from gpuctl.migrate.shell import Lines, Unreadable, commands
-from gpuctl.migrate.survey import SIGNS
+from gpuctl.migrate.survey import SIGNS, survey
 
 SIZE_LIMIT = 1 << 20
 """Bytes of a script."""
@@ -93,3 +94,23 @@ def _elsewhere(text: str, spans: Sequence[tuple[int, int]], line: Callable[[int]
         yield Left(
             written, "it does not stand in a command that gpuctl reads: in a variable, a quote or a document", number
         )
+
+
+def migrated_to_unit(text: str) -> Migration:
+    """Returns the Quadlet unit that takes the place of the one command in a text.
+
+    The text stays where only a shell can finish the command, or where it asks for GPUs in a way that gpuctl cannot
+    tell. Raises Unreadable also where there is not exactly one.
+    """
+    runs = run_commands(text)
+    if len(runs) != 1:
+        raise Unreadable(1, f"a unit is of one container, and this starts {len(runs) or 'none'}")
+    done = migrated(text, lambda engine: Target.QUADLET)
+    (run,) = run_commands(done.after)
+    if runs[0].command.within or survey(run).is_by_hand:
+        return Migration(text, text, left=done.left)
+    try:
+        written, gone = unit(run)
+    except ValueError as why:
+        return Migration(text, text, left=(*done.left, Left(text.strip(), str(why), 1)))
+    return Migration(text, written, (*done.changes, *gone), done.left)

@@ -10,6 +10,8 @@ EXAMPLES = {
     "matrix": ("gpuctl matrix --cuda 12.x", "gpuctl matrix --gpu V100 --csv"),
     "recommend": ("gpuctl recommend --cuda 12.4", "gpuctl recommend --gpu A100 --gpu T4 --json"),
     "image": ("gpuctl image --flavour base --os ubuntu", "gpuctl image --cuda 12.4 --cudnn --all"),
+    "migrate run": ("gpuctl migrate run --diff start.sh", "gpuctl migrate run -- nvidia-docker run app"),
+    "migrate container": ("gpuctl migrate container --all", "gpuctl migrate container train --json"),
     "install-runtime": ("gpuctl install-runtime --install --dry-run", "gpuctl install-runtime --engine podman"),
     "uninstall-runtime": ("gpuctl uninstall-runtime --dry-run", "gpuctl uninstall-runtime --json"),
     "rollback": ("gpuctl rollback --dry-run", "gpuctl rollback --json"),

@@ -69,7 +69,7 @@ _SPLIT = ("Annotation", "Label", "Sysctl", "AddCapability", "DropCapability")
 
 
 def _text(value: str) -> str:
-    """A value that Quadlet takes as it stands, and of which systemd makes a part of a command: % and $ are signs there."""
+    """A value that Quadlet takes as it stands. systemd makes a part of a command of it, and reads % and $ there."""
     if "\n" in value:
         raise ValueError("a unit has no value of several lines")
     return value.replace("%", "%%").replace("$", "$$")

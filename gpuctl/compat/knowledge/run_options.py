@@ -11,12 +11,12 @@ from gpuctl.frozen import dataclass
 
 @dataclass(frozen=True)
 class RunOptionRow:
-    """An option of an engine's program (`place` engine) or of its run and create: whether it takes a value.
+    """An option of a program, docker or podman (`place` engine), or of its run and create: whether it takes a value.
 
     `quadlet` is the key of a .container unit that says the same.
     """
 
-    engine: str
+    program: str
     place: str
     option: str
     takes: str
@@ -35,7 +35,7 @@ def run_options(engine: str, place: str = "run") -> Mapping[str, RunOptionRow]:
 
     Podman takes the options of the program behind `run` too: podman(1), "global options".
     """
-    rows = [row for row in load("run_options", RunOptionRow) if row.engine == engine]
+    rows = [row for row in load("run_options", RunOptionRow) if row.program == engine]
     rows.sort(key=lambda row: row.place != place)
     known: dict[str, RunOptionRow] = {}
     for row in rows:

@@ -73,7 +73,8 @@ def together(first: Gpus | None, second: Gpus | None) -> Gpus | None:
         return Gpus((ALL,), None, capabilities)
     if first.count is not None or second.count is not None:
         return None
-    return Gpus(tuple(dict.fromkeys((*first.ids, *second.ids))), None, capabilities)
+    ids = dict.fromkeys((*first.ids, *second.ids))
+    return Gpus(tuple(sorted(ids, key=int) if all(map(str.isdecimal, ids)) else ids), None, capabilities)
 
 
 def gpus_value(gpus: Gpus) -> str:

@@ -182,8 +182,7 @@ class _Writer:
         before, behind = words[run[0].first - 1].end, end
         if run[-1].last + 1 < len(words):
             behind = words[run[-1].last + 1].start
-        ends_line = "\n" in self.text[end:behind] and "\n" not in self.text[before:start]
-        if ends_line and _SEPARATORS.fullmatch(self.text, before, start):
+        if "\n" in self.text[end:behind] and _SEPARATORS.fullmatch(self.text, before, start):
             self.edits.append((before, end, ""))
         else:
             self.edits.append((start, behind if _SEPARATORS.fullmatch(self.text, end, behind) else end, ""))

@@ -30,6 +30,7 @@ _WRAPPERS = {
 }
 """Programs that start the program that is named behind them, and their options that take a value."""
 _ALIASES = {"--net": "--network", "--dns-opt": "--dns-option", "--net-alias": "--network-alias"}
+_NAME = re.compile(r"\$\{?[\w@*]+")
 _NAMES_IMAGE = re.compile(r"(?i)image|img|tag|repo|registry|container|docker")
 _NAMES_OPTIONS = re.compile(r"(?i)opt|arg|flag|param|mount|vol|dev|env|@|\*")
 """What variables are called that hold an image, and such as hold options."""
@@ -152,7 +153,8 @@ def _options(words: Sequence[Word], start: int, engine: str, place: str) -> Opti
 
 def _doubt_of_image(word: Word) -> str:
     """Why a word in the image's place may be further options, "" where it is none."""
-    named = _NAMES_IMAGE.search(word.text) and not _NAMES_OPTIONS.search(word.text)
+    name = _NAME.search(word.text)
+    named = name and _NAMES_IMAGE.search(name[0]) and not _NAMES_OPTIONS.search(name[0])
     if named or not word.splits or not word.value.startswith(HOLE):
         return ""
     return f"only the shell knows whether {word.text} is the image or holds further options"

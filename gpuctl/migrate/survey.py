@@ -27,7 +27,7 @@ WHOLES = frozenset(
 """Folders that hold more than a driver."""
 SIGNS = re.compile(
     r"/dev/nvidia|nvidia-docker2?[ \t]+(?:run|create)\b|nvidia_driver_|--runtime[ =]+nvidia\b|\bNV_GPU="
-    r"|--volume-driver[ =]nvidia|:3476/docker/cli"
+    r"|--volume-driver[ =]nvidia|:3476/docker/cli|/lib(?:32|64)?/nvidia[^\s:]*:/|/lib(?:cuda|nvidia)[^\s:/]*:/"
 )
 """Signs of the old way, wherever they stand; the last is the answer of nvidia-docker 1's plugin."""
 _NODE = re.compile(r"/dev/nvidia(?!-)")
@@ -146,6 +146,8 @@ def _doubts_of_runtime(
     run: RunCommand, sources: list[tuple[Option, str]], runtime: tuple[Option, ...], visible: tuple[Option, ...]
 ) -> Iterator[str]:
     asks = runtime or run.name == NVIDIA_DOCKER
+    if run.given("--gpus"):
+        return
     image = run.words[run.image].value if run.image is not None else ""
     if asks and (_JETSON.search(image) or any(source.startswith(_JETSON_NODES) for _, source in sources)):
         yield "this is for a Jetson, where the toolkit gives GPUs by its runtime"
@@ -179,7 +181,12 @@ def native(found: Survey) -> Gpus | None:
 
 
 def by_runtime(run: RunCommand, found: Survey) -> Gpus | None:
-    """Returns what nvidia-docker or the runtime nvidia gives; where nothing says which, all, as NVIDIA's images do."""
+    """Returns what nvidia-docker or the runtime nvidia gives; where nothing says which, all, as NVIDIA's images do.
+
+    None where it does not count: what --gpus asks for does.
+    """
+    if found.flags:  # Docker puts what --gpus asks for behind all other variables of the container
+        return None
     if run.name == NVIDIA_DOCKER and (named := assigned(run)):
         gpus = parse_visible(named[1])
         if gpus is None:

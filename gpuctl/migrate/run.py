@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Callable, Iterator, Sequence
+from itertools import takewhile
 
 from gpuctl.bounds import amount
 from gpuctl.engines.spans import Span, replaced
@@ -20,7 +21,7 @@ SIZE_LIMIT = 1 << 20
 Targets = Callable[[str], Target]
 """What a command of an engine, docker or podman, is rewritten for."""
 _ELSEWHERE = "gpuctl does not read it as a command: it stands in a variable, a quote or a document"
-_ASSIGNMENT = re.compile(r"([A-Za-z_]\w*=)(.*)", re.DOTALL | re.ASCII)
+_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=.*", re.DOTALL | re.ASCII)
 
 
 def decoded(raw: bytes) -> str:
@@ -39,13 +40,14 @@ def decoded(raw: bytes) -> str:
 
 
 def line_of(words: Sequence[str]) -> str:
-    """Returns the shell line of words that a shell has read already; what stands before = in the first is no quote."""
-    return " ".join(map(_quoted, words))
+    """Returns the shell line of words that a shell has read already: variables that are set for it stay such."""
+    assigned = len(list(takewhile(_ASSIGNMENT.fullmatch, words)))
+    return " ".join((*map(_assignment, words[:assigned]), *map(shlex.quote, words[assigned:])))
 
 
-def _quoted(word: str) -> str:
-    assignment = _ASSIGNMENT.fullmatch(word)
-    return assignment[1] + shlex.quote(assignment[2]) if assignment and assignment[2] else shlex.quote(word)
+def _assignment(word: str) -> str:
+    name, _, value = word.partition("=")
+    return f"{name}={shlex.quote(value) if value else ''}"
 
 
 def run_commands(text: str) -> tuple[RunCommand, ...]:
@@ -91,9 +93,7 @@ def _elsewhere(text: str, spans: Sequence[tuple[int, int]], line: Callable[[int]
         if number in told or written.startswith("#") or any(start <= found.start() < end for start, end in spans):
             continue
         told.add(number)
-        yield Left(
-            written, "it does not stand in a command that gpuctl reads: in a variable, a quote or a document", number
-        )
+        yield Left(written, _ELSEWHERE, number)
 
 
 def migrated_to_unit(text: str) -> Migration:

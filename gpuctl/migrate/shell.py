@@ -21,7 +21,7 @@ DEPTH = 40
 _BLANK = re.compile(r"(?:[ \t]|\\\r?\n)+")
 _ENDING = re.compile(r"\\\r?\n[\s\\]")
 """A line that goes on, and with which a word ends all the same."""
-_PLAIN = re.compile(r"[^\s'\"\\$`;&|<>()*?\[{~]+")
+_PLAIN = re.compile(r"(?:[^ \t\r\n'\"\\$`;&|<>()*?\[{~]|\r(?!\n))+")
 _QUOTED = re.compile(r"[^\"\\$`]+")
 _COMMENT = re.compile(r"[^\n]*")
 _OPERATOR = re.compile(r"\r?\n|;;&|;;|;&|;|&&|\|\||\|&|\||&(?!>)|\(|\)")
@@ -221,8 +221,11 @@ class _Reader:
             elif letter == "(" and pieces and _ASSIGNMENT.fullmatch(pieces[-1][0]):
                 self._array(depth)
                 pieces.append((HOLE, at, self.position))
-            else:
+            elif pieces or self.position > start:
                 break
+            else:  # nothing of the shell's: it stands for itself
+                self.position += 1
+                pieces.append((letter, at, self.position))
         value = "".join(piece for piece, _, _ in pieces)
         written = self.text[start : self.position]
         return Word(start, self.position, written, value, tuple(pieces), splits or bool(_LIST.search(written)))

@@ -146,12 +146,10 @@ def _doubts_of_runtime(
     run: RunCommand, sources: list[tuple[Option, str]], runtime: tuple[Option, ...], visible: tuple[Option, ...]
 ) -> Iterator[str]:
     asks = runtime or run.name == NVIDIA_DOCKER
-    if run.given("--gpus"):
-        return
     image = run.words[run.image].value if run.image is not None else ""
     if asks and (_JETSON.search(image) or any(source.startswith(_JETSON_NODES) for _, source in sources)):
         yield "this is for a Jetson, where the toolkit gives GPUs by its runtime"
-    if not asks:
+    if not asks or run.given("--gpus"):
         return
     for option in visible:
         value = option.value.partition("=")[2]

@@ -17,7 +17,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from gpuctl.facts.gather import gather
 from gpuctl.migrate.gpus import gpus_value, parse_gpus
 from gpuctl.migrate.here import target_here
 from gpuctl.migrate.inspected import words_of
@@ -356,11 +355,9 @@ CDI = [{"Source": "cdi", "ID": "nvidia.com/gpu=all"}]
     ],
 )
 def test_the_target_is_what_the_docker_here_takes(differs: dict[str, Any], target: Target) -> None:
-    here = v100(**differs)
-    assert target_here(lambda subjects: gather(here, subjects)) is target
+    assert target_here(v100(**differs)) is target
 
 
 def test_the_target_is_podmans_where_podman_is_all_there_is() -> None:
-    here = host(commands={"podman --version": "podman version 5.4.0\n"})
-    assert target_here(lambda subjects: gather(here, subjects)) is Target.PODMAN
-    assert target_here(lambda subjects: gather(host(), subjects)) is Target.DOCKER
+    assert target_here(host(commands={"podman --version": "podman version 5.4.0\n"})) is Target.PODMAN
+    assert target_here(host()) is Target.DOCKER

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gpuctl.cli.frame.options import Json
-from gpuctl.cli.frame.snapshots import host_at, look
+from gpuctl.cli.frame.snapshots import host_at
 from gpuctl.cli.frame.streams import nobody_writes
 from gpuctl.migrate.migration import Target
 from gpuctl.model import ExitCode
 
 if TYPE_CHECKING:
-    from gpuctl.facts.gather import Facts
     from gpuctl.migrate.migration import Migration
 
 HELP = "Rewrite commands and files that map the driver into containers by hand."
@@ -95,7 +94,6 @@ commands = (run, container)
 
 def _read(words: list[str]) -> tuple[str | None, str]:
     """The name of the script, None for a command that was typed, and the text of either."""
-    from gpuctl.host.write.files import FileProblem, read_named
     from gpuctl.migrate.run import decoded, line_of
     from gpuctl.migrate.shell import Unreadable
 
@@ -103,6 +101,8 @@ def _read(words: list[str]) -> tuple[str | None, str]:
         return None, line_of(words) if len(words) > 1 else words[0]
     if not words and nobody_writes():
         raise typer.BadParameter("nothing to rewrite: give a command behind --, a script, or pipe one into it")
+    from gpuctl.host.write.files import FileProblem, read_named
+
     name = words[0] if words else "-"
     try:
         return name, decoded(read_named(name))
@@ -114,33 +114,32 @@ def _targets(chosen: Target | None) -> Callable[[str], Target]:
     """For what a command of an engine is rewritten: Podman's for Podman, where nothing else was asked for."""
     from functools import cache
 
-    from gpuctl.migrate.here import target_here
-
     @cache
     def of_docker() -> Target:
-        return target_here(_facts)
+        from gpuctl.migrate.here import target_here
+        from gpuctl.render.draw.progress import working
+
+        with working("Asking which engine is here"):
+            return target_here(host_at(None))
 
     return lambda engine: chosen or (Target.PODMAN if engine == "podman" else of_docker())
 
 
-def _facts(subjects: Iterable[type]) -> Facts:
-    return look(None, subjects)
-
-
 def _show(done: Migration, name: str, diff: bool, json: bool) -> None:
-    from gpuctl.host.write.output import write_whole
-    from gpuctl.render.views.changes import diff_text
     from gpuctl.render.views.migrate import code_text, diff_of, migration_json, reasons_text
 
     if json:
         typer.echo(migration_json("migrate-run", done))
         return
     if diff:
+        from gpuctl.render.views.changes import diff_text
+
         diff_text(diff_of(name, done)).show()
     elif sys.stdout.isatty():
         code_text(done.after).show()
-    else:
-        write_whole("-", done.after.encode())
+    else:  # byte for byte
+        sys.stdout.buffer.write(done.after.encode())
+        sys.stdout.buffer.flush()
     if not done.after.endswith("\n") and not diff:
         typer.echo()
     reasons_text(done).show(sys.stderr)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Optional
 
-from gpuctl.facts.docker.daemon import Daemon, probe_daemon
+from gpuctl.facts.docker.daemon import probe_daemon
 from gpuctl.facts.docker.docker import Docker, probe_docker
 from gpuctl.facts.docker.endpoint import is_users, probe_endpoint
 from gpuctl.facts.docker.unit import waiting_socket
@@ -23,15 +23,10 @@ class DriverVersion:
 
 @dataclass(frozen=True)
 class DockerMet:
-    """The version of the daemon that answers, and the daemon; where none does, Docker from every side, which says why.
-
-    `kind` is engine, rootless, podman and so on: see Docker.
-    """
+    """The version of the daemon that answers; where none does, Docker from every side, which says why."""
 
     version: Optional[str]
     otherwise: Optional[Docker] = None
-    daemon: Optional[Daemon] = None
-    kind: Optional[str] = None
 
 
 def probe_driver_version(host: Host) -> DriverVersion:
@@ -44,9 +39,7 @@ def probe_docker_met(host: Host) -> DockerMet:
     endpoint = probe_endpoint(host).value
     if endpoint is not None and endpoint.local:
         waiting = waiting_socket(host, endpoint, is_users(host, endpoint))
-        met = probe_daemon(host, endpoint, waiting)
-        daemon = met.daemon.value
+        daemon = probe_daemon(host, endpoint, waiting).daemon.value
         if daemon:
-            return DockerMet(daemon.version, None, daemon, met.kind.value)
-    docker = probe_docker(host)
-    return DockerMet(None, docker, None, docker.kind.value)
+            return DockerMet(daemon.version)
+    return DockerMet(None, probe_docker(host))

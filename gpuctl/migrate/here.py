@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-
 from gpuctl.compat.knowledge.releases import docker_features
 from gpuctl.compat.versions import docker_version
-from gpuctl.facts.docker.daemon import Daemon
-from gpuctl.facts.docker.docker import RUNTIME
-from gpuctl.facts.gather import Facts
-from gpuctl.facts.headline import DockerMet
-from gpuctl.facts.podman import Podman
+from gpuctl.facts.docker.daemon import Daemon, probe_daemon
+from gpuctl.facts.docker.endpoint import is_users, probe_endpoint
+from gpuctl.facts.docker.unit import waiting_socket
 from gpuctl.facts.toolkit.cdi_document import GPU_KIND
+from gpuctl.host.look.reading import Host
 from gpuctl.migrate.migration import Target
+from gpuctl.migrate.survey import RUNTIME
 
 
-def target_here(look: Callable[[Iterable[type]], Facts]) -> Target:
-    """Returns what the engine takes of the host that is looked at; where none tells, --gpus, as Docker has it."""
-    met = look((DockerMet,)).get(DockerMet)
-    if met and met.kind == "podman":
-        return Target.PODMAN
-    if met and met.daemon:
-        return _of_docker(met.daemon)
-    if met and met.otherwise and not met.otherwise.client.value and look((Podman,)).known(Podman).program.value:
-        return Target.PODMAN
-    return Target.DOCKER
+def target_here(host: Host) -> Target:
+    """Returns what the engine of a host takes; where none tells, --gpus, as Docker has it."""
+    endpoint = probe_endpoint(host).value
+    if endpoint and endpoint.local:
+        met = probe_daemon(host, endpoint, waiting_socket(host, endpoint, is_users(host, endpoint)))
+        if met.kind.value == "podman":
+            return Target.PODMAN
+        if met.daemon.value:
+            return _of_docker(met.daemon.value)
+    return Target.PODMAN if host.which("podman").ok and not _has_docker(host) else Target.DOCKER
+
+
+def _has_docker(host: Host) -> bool:
+    """Whether there is Docker's own client; Podman has a program of that name, too."""
+    from gpuctl.facts.docker.docker import CLIENT
+
+    return host.which(CLIENT[0]).ok and not host.run(CLIENT).text.startswith("podman version")
 
 
 def _of_docker(daemon: Daemon) -> Target:

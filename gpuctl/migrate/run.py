@@ -10,7 +10,6 @@ from itertools import takewhile
 from gpuctl.bounds import amount
 from gpuctl.engines.spans import Span, replaced
 from gpuctl.migrate.migration import Change, Left, Migration, Target
-from gpuctl.migrate.quadlet import unit
 from gpuctl.migrate.rewrite import rewriting
 from gpuctl.migrate.run_command import RunCommand, run_command
 from gpuctl.migrate.shell import Lines, Unreadable, commands
@@ -102,6 +101,8 @@ def migrated_to_unit(text: str) -> Migration:
     The text stays where only a shell can finish the command, or where it asks for GPUs in a way that gpuctl cannot
     tell. Raises Unreadable also where there is not exactly one.
     """
+    from gpuctl.migrate.quadlet import unit
+
     runs = run_commands(text)
     if len(runs) != 1:
         raise Unreadable(1, f"a unit is of one container, and this starts {len(runs) or 'none'}")

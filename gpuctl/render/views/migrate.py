@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from gpuctl.engines.text_diff import text_diff
-from gpuctl.migrate.containers import Audit, Audited
 from gpuctl.migrate.migration import Change, Left, Migration
 from gpuctl.render.draw.text import Styled, plain
 from gpuctl.render.formats.json import document
+
+if TYPE_CHECKING:
+    from gpuctl.migrate.containers import Audit, Audited
 
 _OLD, _NEW, _LEFT = "red", "green", "yellow"
 
@@ -31,6 +32,8 @@ def _body(migration: Migration) -> dict[str, Any]:
 
 def diff_of(name: str, migration: Migration) -> str:
     """Returns the unified diff of before and after; of one line without its end, too."""
+    from gpuctl.engines.text_diff import text_diff
+
     before, after = (text if text.endswith("\n") else f"{text}\n" for text in (migration.before, migration.after))
     return text_diff(name, before, after)
 

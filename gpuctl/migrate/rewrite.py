@@ -102,6 +102,8 @@ class _Writer:
         self._cut(sorted(gone, key=lambda one: _place(one[0])), new, first)
         for option in self.found.wholes:
             self._leave(option, "a folder of more than the driver: map what the container needs of it by itself")
+        for option in self.found.beside:
+            self._leave(option, "it lies among one driver's files, and the toolkit does not bring it: the image should")
 
     def _asks_so(self, gpus: Gpus) -> bool:
         """Whether the command asks for these GPUs in the target's way already."""

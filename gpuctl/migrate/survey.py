@@ -64,6 +64,9 @@ class Survey:
     """--gpus."""
     cdi: tuple[Option, ...]
     wholes: tuple[Option, ...]
+    """Mounts of folders that hold more than a driver."""
+    beside: tuple[Option, ...]
+    """Mounts of files among a driver's that the toolkit does not bring: /usr/lib/nvidia-375/libGL.so.1."""
     doubt: str
     """Why nobody can tell which GPUs are asked for, "" where it can be told."""
 
@@ -81,23 +84,28 @@ def survey(run: RunCommand) -> Survey:
     nodes = [(option, source) for option, source in sources if is_node(source)]
     runtime = tuple(one for one in run.given("--runtime") if posixpath.basename(one.value) in _RUNTIMES)
     rules = tuple(one for one in run.given("--device-cgroup-rule") if _NVIDIA_MAJOR.match(one.value))
+    mounts = tuple(_mounts(binds))
+    known = {*(mount.option for mount in mounts), *(option for option, _ in nodes)}
     drivers = tuple(one for one in run.given("--volume-driver") if one.value.startswith(NVIDIA_DOCKER))
     visible = run.variables(VISIBLE)
     return Survey(
         nodes=tuple(option for option, _ in nodes),
         by_hand=tuple(sorted({gpu for _, source in nodes if (gpu := gpu_of(source))}, key=int)),
-        mounts=tuple(_mounts(binds)),
+        mounts=mounts,
         leftovers=(*rules, *drivers),
         runtime=runtime,
         visible=visible,
         flags=run.given("--gpus"),
         cdi=tuple(option for option in devices if option.value.startswith(f"{GPU_KIND}=")),
         wholes=tuple(option for option, source, _ in binds if (source.rstrip("/") or "/") in WHOLES),
+        beside=tuple(option for option, source, _ in binds if option not in known and _lies_in_driver(source)),
         doubt=next(chain(_doubts_of_nodes(nodes), _doubts_of_runtime(run, sources, runtime, visible)), ""),
     )
 
 
 _RUNTIMES = (RUNTIME, "nvidia-container-runtime")
+_ANY = "000"
+"""Stands for a version that comes from a variable."""
 
 
 def is_node(source: str) -> bool:
@@ -129,9 +137,15 @@ def bind_of(option: Option) -> tuple[Option, str, str] | None:
 
 def _mounts(binds: list[tuple[Option, str, str]]) -> Iterator[Mount]:
     for option, source, target in binds:
-        part = driver_part(source.replace(HOLE, "*"))
+        # A program or library that the shell finds, as $(which nvidia-smi) does, is what it becomes in the container.
+        part = driver_part(source.replace(HOLE, _ANY)) or (driver_part(target) if source.startswith(HOLE) else None)
         if part and part.kind is not PartKind.DEVICE:
             yield Mount(option, part, target)
+
+
+def _lies_in_driver(source: str) -> bool:
+    part = driver_part(posixpath.dirname(source))
+    return bool(part and part.kind is PartKind.FOLDER)
 
 
 def _doubts_of_nodes(nodes: list[tuple[Option, str]]) -> Iterator[str]:

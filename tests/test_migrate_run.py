@@ -360,4 +360,8 @@ def test_the_target_is_what_the_docker_here_takes(differs: dict[str, Any], targe
 
 def test_the_target_is_podmans_where_podman_is_all_there_is() -> None:
     assert target_here(host(commands={"podman --version": "podman version 5.4.0\n"})) is Target.PODMAN
+    script = {"/usr/bin/docker": '#!/bin/sh\nexec /usr/bin/podman "$@"\n'}
+    both = {"docker": "/usr/bin/docker", "podman": "/usr/bin/podman"}
+    assert target_here(host(which=both, files=script)) is Target.PODMAN
+    assert target_here(host(which=both)) is Target.DOCKER
     assert target_here(host()) is Target.DOCKER

@@ -26,10 +26,9 @@ def target_here(host: Host) -> Target:
 
 
 def _has_docker(host: Host) -> bool:
-    """Whether there is Docker's own client; Podman has a program of that name, too."""
-    from gpuctl.facts.docker.docker import CLIENT
-
-    return host.which(CLIENT[0]).ok and not host.run(CLIENT).text.startswith("podman version")
+    """Whether there is Docker's own client: that of the package podman-docker is a script that calls Podman."""
+    client = host.which("docker")
+    return client.ok and not ("podman" in (text := host.read(client.text).text) and text.startswith("#!"))
 
 
 def _of_docker(daemon: Daemon) -> Target:

@@ -65,6 +65,7 @@ class _Writer:
         self.edits: list[Span] = []
         self.changes: list[Change] = []
         self.left: list[Left] = []
+        self.gone: set[Option] = set()
 
     def done(self) -> Rewriting:
         found, run = self.found, self.run
@@ -152,7 +153,7 @@ class _Writer:
             yield from ((option, f"{way} gives the GPUs") for option in found.runtime)
             if found.runtime or found.is_by_hand or self.run.name == NVIDIA_DOCKER:
                 yield from ((option, f"{way} names the GPUs") for option in found.visible)
-        named = [option for option, _ in nodes]
+        named = {option for option, _ in nodes}
         yield from ((option, "the toolkit brings it with any GPU") for option in found.nodes if option not in named)
         yield from ((mount.option, "the toolkit brings the driver of each host") for mount in found.mounts)
         yield from ((option, "it only served what was mapped by hand") for option in found.leftovers)
@@ -160,6 +161,7 @@ class _Writer:
     def _cut(self, gone: list[tuple[Option, str]], new: str, first: Option | None) -> None:
         """Takes options out, in their order; the new request stands where the first that asked for GPUs stood."""
         run = list[Option]()
+        self.gone |= {option for option, _ in gone}
         for option, why in gone:
             start, end = self.run.words[option.first].start, self.run.words[option.last].end
             instead = new if option is first else ""
@@ -219,18 +221,19 @@ class _Writer:
         folders = frozenset(posixpath.dirname(mount.target) for mount in self.found.mounts)
         for option in (option for name in _PATHS for option in self.run.variables(name)):
             entries = list(_entries(option))
-            dead = [entry for entry in entries if _lies_in(entry[2], gone, folders)]
-            if dead and len(dead) == len(entries):
+            kept = [entry for entry in entries if not _lies_in(entry[2], gone, folders)]
+            if entries and not kept:
                 yield option, "it only served what was mapped by hand"
-            else:
-                self._take_out(option, entries, dead)
+            elif len(kept) < len(entries):
+                self._take_out(option, entries, frozenset(kept))
 
-    def _take_out(self, option: Option, entries: list[_Entry], dead: list[_Entry]) -> None:
-        word, kept = self.run.words[option.last], [entry for entry in entries if entry not in dead]
-        for start, end, entry in dead:
+    def _take_out(self, option: Option, entries: list[_Entry], kept: frozenset[_Entry]) -> None:
+        word, last_kept = self.run.words[option.last], max(kept)[0]
+        places = tuple(word.places(option.at, len(word.value)))
+        for start, end, entry in (one for one in entries if one not in kept):
             # With the colon behind it, or before it where nothing that stays follows.
-            first, last = (start, end + 1) if kept[-1][0] > start else (start - 1, end)
-            self.edits += [(*place, "") for place in word.places(option.at + first, option.at + last)]
+            first, last = (start, end + 1) if last_kept > start else (start - 1, end)
+            self.edits += [(*place, "") for place in places[first:last]]
             self._say(word.start, entry, "", "nothing lies there any more")
 
     def _privileged(self) -> Iterator[tuple[Option, str]]:
@@ -262,12 +265,8 @@ class _Writer:
         self.changes.append(Change(run.name, engine, why, self.line(word.start)))
         known = run_options(engine)
         for option in run.options:
-            if option.name not in known and not self._is_gone(option):
+            if option.name not in known and option not in self.gone:
                 self._leave(option, f"{engine} has no option {option.name}")
-
-    def _is_gone(self, option: Option) -> bool:
-        start = self.run.words[option.first].start
-        return any(first <= start < last for first, last, _ in self.edits)
 
 
 _Entry = tuple[int, int, str]
@@ -285,10 +284,7 @@ def _lies_in(entry: str, gone: Iterable[str], folders: Iterable[str]) -> bool:
     entry = entry.rstrip("/")
     if any(entry == target or entry.startswith(f"{target}/") for target in gone if target):
         return True
-    return entry in folders and bool(_DRIVER_FOLDER.search(entry))
-
-
-_DRIVER_FOLDER = re.compile(r"nvidia|driver")
+    return entry in folders and ("nvidia" in entry or "driver" in entry)
 
 
 def _other_privileges(run: RunCommand, found: Survey) -> Iterator[str]:

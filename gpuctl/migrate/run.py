@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import shlex
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from itertools import takewhile
+from itertools import accumulate, takewhile
 
 from gpuctl.bounds import amount
 from gpuctl.engines.spans import Span, replaced
@@ -84,12 +85,17 @@ def _left(text: str, run: RunCommand, why: str, line: Callable[[int], int]) -> L
 def _elsewhere(text: str, spans: Sequence[tuple[int, int]], line: Callable[[int], int]) -> Iterator[Left]:
     """Yields lines with signs of the old way outside of the commands that gpuctl has read."""
     told = set[int]()
+    read = sorted(spans)
+    reached = list(accumulate((end for _, end in read), max))  # a command may hold others
     for found in SIGNS.finditer(text):
+        before = bisect_right(read, (found.start(), len(text)))
+        if before and found.start() < reached[before - 1]:
+            continue
         number = line(found.start())
         begins = text.rfind("\n", 0, found.start()) + 1
         ends = text.find("\n", found.start())
         written = text[begins : ends if ends >= 0 else len(text)].strip()
-        if number in told or written.startswith("#") or any(start <= found.start() < end for start, end in spans):
+        if number in told or written.startswith("#"):
             continue
         told.add(number)
         yield Left(written, _ELSEWHERE, number)

@@ -30,9 +30,9 @@ _WRAPPERS = {
 }
 """Programs that start the program that is named behind them, and their options that take a value."""
 _ALIASES = {"--net": "--network", "--dns-opt": "--dns-option", "--net-alias": "--network-alias"}
-_NAME = re.compile(r"\$\{?[\w@*]+")
-_NAMES_IMAGE = re.compile(r"(?i)image|img|tag|repo|registry|container|docker")
-_NAMES_OPTIONS = re.compile(r"(?i)opt|arg|flag|param|mount|vol|dev|env|@|\*")
+_NAME = r"\$\{?[\w@*]+"
+_NAMES_IMAGE = r"(?i)image|img|tag|repo|registry|container|docker"
+_NAMES_OPTIONS = r"(?i)opt|arg|flag|param|mount|vol|dev|env|@|\*"
 """What variables are called that hold an image, and such as hold options."""
 _FALSE = ("0", "f", "false", "F", "False", "FALSE")
 """As Go's strconv.ParseBool reads it."""
@@ -153,9 +153,10 @@ def _options(words: Sequence[Word], start: int, engine: str, place: str) -> Opti
 
 def _doubt_of_image(word: Word) -> str:
     """Why a word in the image's place may be further options, "" where it is none."""
-    name = _NAME.search(word.text)
-    named = name and _NAMES_IMAGE.search(name[0]) and not _NAMES_OPTIONS.search(name[0])
-    if named or not word.splits or not word.value.startswith(HOLE):
+    if not word.splits or not word.value.startswith(HOLE):
+        return ""
+    name = re.search(_NAME, word.text)
+    if name and re.search(_NAMES_IMAGE, name[0]) and not re.search(_NAMES_OPTIONS, name[0]):
         return ""
     return f"only the shell knows whether {word.text} is the image or holds further options"
 

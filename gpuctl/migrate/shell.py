@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
+from itertools import accumulate
 
 from gpuctl.frozen import dataclass
 
@@ -23,14 +24,12 @@ _ENDING = re.compile(r"\\\r?\n[\s\\]")
 """A line that goes on, and with which a word ends all the same."""
 _PLAIN = re.compile(r"(?:[^ \t\r\n'\"\\$`;&|<>()*?\[{~]|\r(?!\n))+")
 _QUOTED = re.compile(r"[^\"\\$`]+")
-_COMMENT = re.compile(r"[^\n]*")
 _OPERATOR = re.compile(r"\r?\n|;;&|;;|;&|;|&&|\|\||\|&|\||&(?!>)|\(|\)")
 _REDIRECTION = re.compile(r"(?:\d+|\{\w+\})?(?:<<<|<<-?|<>|<&|<|>>|>&|>\||>|&>>|&>)")
 _NAME = re.compile(r"\$(?:[A-Za-z_]\w*|[0-9@*#?$!-])")
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*(?:\[[^]]*\])?\+?=")
-_LIST = re.compile(r"\$@|\$\{@|\[@\]")
+_LISTS = ("$@", "${@", "[@]")
 """What makes several words though it is quoted."""
-_LINE_END = re.compile(r"\n")
 _OPENERS = {"for": "a loop", "while": "a loop", "until": "a loop", "select": "a loop", "case": "case"}
 _CLOSERS = {"done": "a loop", "esac": "case"}
 _SKIPPED = frozenset(("if", "then", "elif", "else", "fi", "do", "{", "}", "!", "time", "coproc"))
@@ -103,7 +102,7 @@ class Lines:
     """The lines of a text."""
 
     def __init__(self, text: str) -> None:
-        self._ends = [found.end() for found in _LINE_END.finditer(text)]
+        self._ends = list(accumulate(len(line) + 1 for line in text.split("\n")))
 
     def at(self, position: int) -> int:
         """Returns the number of the line, from 1, on which a position lies."""
@@ -169,7 +168,8 @@ class _Reader:
                 self._redirect(redirection, depth)
                 continue
             if self.text[self.position] == "#":
-                self._skip(_COMMENT)
+                end = self.text.find("\n", self.position)
+                self.position = len(self.text) if end < 0 else end
                 continue
             operator = _OPERATOR.match(self.text, self.position)
             if operator is None:
@@ -228,7 +228,9 @@ class _Reader:
                 pieces.append((letter, at, self.position))
         value = "".join(piece for piece, _, _ in pieces)
         written = self.text[start : self.position]
-        return Word(start, self.position, written, value, tuple(pieces), splits or bool(_LIST.search(written)))
+        return Word(
+            start, self.position, written, value, tuple(pieces), splits or any(sign in written for sign in _LISTS)
+        )
 
     def _quotes(self, pieces: list[tuple[str, int, int]], depth: int) -> None:
         start, letter = self.position, self.text[self.position]

@@ -30,12 +30,11 @@ SIGNS = re.compile(
     r"|--volume-driver[ =]nvidia|:3476/docker/cli|/lib(?:32|64)?/nvidia[^\s:]*:/|/lib(?:cuda|nvidia)[^\s:/]*:/"
 )
 """Signs of the old way, wherever they stand; the last is the answer of nvidia-docker 1's plugin."""
-_NODE = re.compile(r"/dev/nvidia(?!-)")
 _MIG = "/dev/nvidia-caps"
-_JETSON = re.compile(r"(?i)l4t|jetson|jetpack|tegra")
+_JETSON = ("l4t", "jetson", "jetpack", "tegra")
 _JETSON_NODES = ("/dev/nvhost", "/dev/nvmap")
-_NVIDIA_MAJOR = re.compile(r"c 195:")
-_SCREEN = re.compile(r".*/\.X11-unix|/run/user")
+_NVIDIA_MAJOR = "c 195:"
+_SCREEN = ("/.X11-unix", "/run/user/")
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ def survey(run: RunCommand) -> Survey:
     sources += [(option, source) for option, source, _ in binds]
     nodes = [(option, source) for option, source in sources if is_node(source)]
     runtime = tuple(one for one in run.given("--runtime") if posixpath.basename(one.value) in _RUNTIMES)
-    rules = tuple(one for one in run.given("--device-cgroup-rule") if _NVIDIA_MAJOR.match(one.value))
+    rules = tuple(one for one in run.given("--device-cgroup-rule") if one.value.startswith(_NVIDIA_MAJOR))
     mounts = tuple(_mounts(binds))
     known = {*(mount.option for mount in mounts), *(option for option, _ in nodes)}
     drivers = tuple(one for one in run.given("--volume-driver") if one.value.startswith(NVIDIA_DOCKER))
@@ -111,7 +110,7 @@ _ANY = "000"
 def is_node(source: str) -> bool:
     """Returns whether a path is a device of the driver, or would be whatever a variable in it says."""
     part = driver_part(source)
-    return bool(part and part.kind is PartKind.DEVICE) or (bool(_NODE.match(source)) and HOLE in source)
+    return bool(part and part.kind is PartKind.DEVICE) or source.startswith(f"/dev/nvidia{HOLE}")
 
 
 def gpu_of_node(option: Option) -> str | None:
@@ -161,7 +160,9 @@ def _doubts_of_runtime(
 ) -> Iterator[str]:
     asks = runtime or run.name == NVIDIA_DOCKER
     image = run.words[run.image].value if run.image is not None else ""
-    if asks and (_JETSON.search(image) or any(source.startswith(_JETSON_NODES) for _, source in sources)):
+    if asks and (
+        any(word in image.lower() for word in _JETSON) or any(source.startswith(_JETSON_NODES) for _, source in sources)
+    ):
         yield "this is for a Jetson, where the toolkit gives GPUs by its runtime"
     if not asks or run.given("--gpus"):
         return
@@ -245,4 +246,4 @@ def shown_capabilities(run: RunCommand, found: Survey) -> frozenset[str]:
 
 def _is_screen(option: Option) -> bool:
     bind = bind_of(option)
-    return bool(bind and _SCREEN.match(bind[1]))
+    return bool(bind and any(place in bind[1] for place in _SCREEN))

@@ -114,7 +114,7 @@ class _Writer:
             return runtime and of.by_runtime(self.run, found) == gpus
         forms = (found.flags, found.cdi) if self.target is Target.DOCKER else (found.cdi,)
         others = () if self.target is Target.DOCKER else found.flags
-        return any(forms) and not others and of.native(found) == gpus
+        return any(forms) and not others and of.native(self.run, found) == gpus
 
     def _request(self, gpus: Gpus) -> list[str]:
         if self.target is Target.DOCKER:

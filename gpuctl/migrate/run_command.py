@@ -30,7 +30,7 @@ _WRAPPERS = {
 }
 """Programs that start the program that is named behind them, and their options that take a value."""
 _ALIASES = {"--net": "--network", "--dns-opt": "--dns-option", "--net-alias": "--network-alias"}
-_NAME = r"\$\{?[\w@*]+"
+_NAME = r"\$[{(]?[\w@*]+"
 _NAMES_IMAGE = r"(?i)image|img|tag|repo|registry|container|docker"
 _NAMES_OPTIONS = r"(?i)opt|arg|flag|param|mount|vol|dev|env|@|\*"
 """What variables are called that hold an image, and such as hold options."""
@@ -153,7 +153,7 @@ def _options(words: Sequence[Word], start: int, engine: str, place: str) -> Opti
 
 def _doubt_of_image(word: Word) -> str:
     """Why a word in the image's place may be further options, "" where it is none."""
-    if not word.splits or not word.value.startswith(HOLE):
+    if not word.splits or word.value.strip(HOLE):  # $REGISTRY/app names an image, whatever is in it
         return ""
     name = re.search(_NAME, word.text)
     if name and re.search(_NAMES_IMAGE, name[0]) and not re.search(_NAMES_OPTIONS, name[0]):

@@ -82,6 +82,7 @@ def survey(run: RunCommand) -> Survey:
     sources += [(option, source) for option, source, _ in binds]
     nodes = [(option, source) for option, source in sources if is_node(source)]
     runtime = tuple(one for one in run.given("--runtime") if posixpath.basename(one.value) in _RUNTIMES)
+    runtime += tuple(one for one in run.given("--hooks-dir") if one.value.rstrip("/").endswith(_HOOKS))
     rules = tuple(one for one in run.given("--device-cgroup-rule") if one.value.startswith(_NVIDIA_MAJOR))
     mounts = tuple(_mounts(binds))
     known = {*(mount.option for mount in mounts), *(option for option, _ in nodes)}
@@ -103,6 +104,8 @@ def survey(run: RunCommand) -> Survey:
 
 
 _RUNTIMES = (RUNTIME, "nvidia-container-runtime")
+_HOOKS = "oci/hooks.d"
+"""The folder of hooks by which Podman gave GPUs before it read CDI specifications."""
 _ANY = "000"
 """Stands for a version that comes from a variable."""
 
@@ -185,9 +188,13 @@ def assigned(run: RunCommand) -> tuple[int, str] | None:
     return None
 
 
-def native(found: Survey) -> Gpus | None:
-    """Returns what --gpus or CDI devices ask for. Raises ValueError for a value of --gpus that gpuctl cannot read."""
-    gpus = parse_gpus(found.flags[-1].value) if found.flags else None
+def native(run: RunCommand, found: Survey) -> Gpus | None:
+    """Returns what --gpus or CDI devices ask for. Raises ValueError for a value of --gpus that gpuctl cannot read.
+
+    Podman's --gpus takes the names of CDI devices: 2 is the third GPU, and not two of any.
+    """
+    parse = parse_visible if run.engine == "podman" else parse_gpus
+    gpus = parse(found.flags[-1].value) if found.flags else None
     if found.flags and gpus is None:
         raise ValueError(f"gpuctl cannot read --gpus {found.flags[-1].value}")
     return together(gpus, parse_cdi(option.value for option in found.cdi) if found.cdi else None)
@@ -220,7 +227,9 @@ def asked(run: RunCommand, found: Survey) -> Gpus | None:
     """
     if found.doubt:
         raise ValueError(found.doubt)
-    gpus = together(together(native(found), by_runtime(run, found)), Gpus(found.by_hand) if found.by_hand else None)
+    gpus = together(
+        together(native(run, found), by_runtime(run, found)), Gpus(found.by_hand) if found.by_hand else None
+    )
     if gpus is None and (found.by_hand or found.flags):
         raise ValueError("it asks for a number of any GPUs, and names others beside it")
     if gpus is None and any(map(_gives_all, run.given("--privileged"))) and found.mounts:

@@ -134,7 +134,7 @@ class _Reader:
                 if depth:
                     raise self._refusal(begun, "this command substitution is not closed")
                 return
-            if sign == "(" or (sign == ")" and within[-1:] != ["case"]):
+            if sign in "()" and within[-1:] != ["case"]:  # whose patterns end with one, and need not begin with one
                 parentheses += 1 if sign == "(" else -1
                 if depth and parentheses < 0:
                     return
@@ -178,7 +178,7 @@ class _Reader:
             sign = operator[0].strip("\r")
             if sign == "\n":
                 self._skip_here_documents()
-            in_test = bool(words) and words[0].value == "[["
+            in_test = bool(words) and words[0].value == "[[" and words[-1].value != "]]"
             if not (in_test and sign != "\n"):
                 return sign
 

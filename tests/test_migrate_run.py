@@ -105,6 +105,7 @@ def test_podman_is_told_of_options_that_it_does_not_have() -> None:
         ('"device=0,2"', Gpus(("0", "2"))),
         ("device=GPU-7d2b9c1e-0000-1111", Gpus(("GPU-7d2b9c1e-0000-1111",))),
         ("device=0:1", Gpus(("0:1",))),
+        ("device=all", Gpus()),
         ("all,capabilities=utility", Gpus(capabilities=("utility",))),
         ('"capabilities=compute,utility",device=1', Gpus(("1",), None, ("compute", "utility"))),
     ],

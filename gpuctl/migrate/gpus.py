@@ -45,7 +45,7 @@ def parse_gpus(value: str) -> Gpus | None:
         elif key != "driver" or given != "nvidia":
             return None
     if ids:
-        return Gpus(ids, None, capabilities) if _all_known(ids) else None
+        return Gpus(ids, None, capabilities) if ids == (ALL,) or _all_known(ids) else None
     return None if count == 0 or not fields else Gpus((ALL,), count if count and count > 0 else None, capabilities)
 
 

@@ -72,22 +72,31 @@ class _Writer:
         try:
             gpus = of.asked(run, found)
         except ValueError as reason:
-            return self._all_left(str(reason))
-        if gpus is None and (found.mounts or found.nodes):
+            if not self._may_stay():
+                return self._all_left(str(reason))
+            gpus = None
+        if gpus is None and (found.mounts or found.nodes) and not self._may_stay():
             return self._all_left("it maps the driver, and no GPU of which gpuctl could tell that it is meant")
-        if gpus is not None:
+        if gpus is not None or found.flags:
             self._write(gpus)
         self._engine()
         if run.doubt and (self.edits or of.SIGNS.search(self.text, run.command.start, run.command.end)):
             return self._all_left(run.doubt)
         return Rewriting(tuple(self.edits), tuple(self.changes), tuple(self.left))
 
+    def _may_stay(self) -> bool:
+        """Whether --gpus is what counts, and may stay as it is whatever it says: `--gpus "$GPUS"`."""
+        found = self.found
+        return self.target is Target.DOCKER and bool(found.flags) and not (found.by_hand or found.cdi or found.doubt)
+
     def _all_left(self, why: str) -> Rewriting:
         start, end = self.run.command.start, self.run.command.end
         return Rewriting(left=(Left(_one_line(self.text[start:end]), why, self.line(start)),))
 
-    def _write(self, gpus: Gpus) -> None:
-        is_kept = self._asks_so(gpus)
+    def _write(self, gpus: Gpus | None) -> None:
+        """Writes the request for these GPUs; None for those of --gpus, which stays."""
+        is_kept = gpus is None or self._asks_so(gpus)
+        gpus = gpus or Gpus()
         more = self._capabilities(gpus)
         new = " ".join((*([] if is_kept else self._request(gpus)), *more))
         gone = list(self._gone(gpus, is_kept, WAYS[self.target]))

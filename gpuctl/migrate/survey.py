@@ -106,6 +106,7 @@ def survey(run: RunCommand) -> Survey:
 _RUNTIMES = (RUNTIME, "nvidia-container-runtime")
 _HOOKS = "oci/hooks.d"
 """The folder of hooks by which Podman gave GPUs before it read CDI specifications."""
+_WITH_VARIABLE = "what it holds, a list or all, can stand behind --gpus as '\"device='\"$…\"'\"'"
 _ANY = "000"
 """Stands for a version that comes from a variable."""
 
@@ -151,9 +152,9 @@ def _lies_in_driver(source: str) -> bool:
 
 
 def _doubts_of_nodes(nodes: list[tuple[Option, str]]) -> Iterator[str]:
-    for option, source in nodes:
+    for _, source in nodes:
         if source.startswith(_MIG):
-            yield f"{option.value} is a file of a MIG device, and does not tell which one it is"
+            yield f"{source} is a file of a MIG device, and does not tell which one it is"
         if HOLE in source:
             yield "which GPU it is comes from a variable"
 
@@ -172,7 +173,7 @@ def _doubts_of_runtime(
     for option in visible:
         value = option.value.partition("=")[2]
         if "=" not in option.value or HOLE in value:
-            yield f"which GPUs {VISIBLE} names comes from a variable"
+            yield f"which GPUs {VISIBLE} names comes from a variable: {_WITH_VARIABLE}"
         elif value in NO_GPU and value:
             yield f"{VISIBLE}={value} asks for no GPU, for which --gpus and CDI have no word"
         elif parse_visible(value) is None:
@@ -196,7 +197,7 @@ def native(run: RunCommand, found: Survey) -> Gpus | None:
     parse = parse_visible if run.engine == "podman" else parse_gpus
     gpus = parse(found.flags[-1].value) if found.flags else None
     if found.flags and gpus is None:
-        raise ValueError(f"gpuctl cannot read --gpus {found.flags[-1].value}")
+        raise ValueError(f"gpuctl cannot read --gpus {found.flags[-1].value.replace(HOLE, '…')}")
     return together(gpus, parse_cdi(option.value for option in found.cdi) if found.cdi else None)
 
 

@@ -90,6 +90,18 @@ def test_each_target_asks_for_the_same_gpus_in_its_way(target: str, after: str) 
             assert migrated(after, lambda engine, wished=wished: wished).after == after  # type: ignore[misc]
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("podman run --gpus 2 app", "docker run --gpus device=2 app"),
+        ("podman run --device nvidia.com/gpu=all app", "docker run --gpus all app"),
+        ("sudo /usr/bin/podman run app", "sudo /usr/bin/docker run app"),
+    ],
+)
+def test_podmans_command_for_docker_asks_in_dockers_words(before: str, after: str) -> None:
+    assert migrated(before, lambda engine: Target.DOCKER).after == after
+
+
 def test_podman_is_told_of_options_that_it_does_not_have() -> None:
     done = migrated("docker run --gpus all --link db app", lambda engine: Target.PODMAN)
     assert done.after == "podman run --device nvidia.com/gpu=all --link db app"

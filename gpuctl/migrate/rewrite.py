@@ -86,8 +86,8 @@ class _Writer:
 
     def _may_stay(self) -> bool:
         """Whether --gpus is what counts, and may stay as it is whatever it says: `--gpus "$GPUS"`."""
-        found = self.found
-        return self.target is Target.DOCKER and bool(found.flags) and not (found.by_hand or found.cdi or found.doubt)
+        found, is_dockers = self.found, self.target is Target.DOCKER and self.run.engine == "docker"
+        return is_dockers and bool(found.flags) and not (found.by_hand or found.cdi or found.doubt)
 
     def _all_left(self, why: str) -> Rewriting:
         start, end = self.run.command.start, self.run.command.end
@@ -121,6 +121,8 @@ class _Writer:
         if self.target is Target.DOCKER_18_09:
             runtime = bool(found.runtime) and not (found.flags or found.cdi) and self.run.name != NVIDIA_DOCKER
             return runtime and of.by_runtime(self.run, found) == gpus
+        if self.target is Target.DOCKER and self.run.engine != "docker":  # Podman's --gpus means something else
+            return False
         forms = (found.flags, found.cdi) if self.target is Target.DOCKER else (found.cdi,)
         others = () if self.target is Target.DOCKER else found.flags
         return any(forms) and not others and of.native(self.run, found) == gpus

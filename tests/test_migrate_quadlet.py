@@ -13,6 +13,7 @@ from realhost import PODMAN_5, build_root
 from gpuctl.compat.knowledge.run_options import run_options
 from gpuctl.migrate.run import line_of, migrated_to_unit
 
+pytestmark = pytest.mark.bench
 KINDS = [json.loads(line) for line in (Path(__file__).parent / "data/migrated_runs.jsonl").read_text().splitlines()]
 VALUES = {
     **{"--cap-add": "SYS_NICE", "--cap-drop": "ALL", "--device": "/dev/snd", "--dns": "1.1.1.1", "--label": "a=b c"},

@@ -95,7 +95,8 @@ def test_each_target_asks_for_the_same_gpus_in_its_way(target: str, after: str) 
     [
         ("podman run --gpus 2 app", "docker run --gpus device=2 app"),
         ("podman run --device nvidia.com/gpu=all app", "docker run --gpus all app"),
-        ("sudo /usr/bin/podman run app", "sudo /usr/bin/docker run app"),
+        ("sudo /usr/bin/podman run --gpus all app", "sudo /usr/bin/docker run --gpus all app"),
+        ("podman run app", "podman run app"),
     ],
 )
 def test_podmans_command_for_docker_asks_in_dockers_words(before: str, after: str) -> None:

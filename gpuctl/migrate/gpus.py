@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterable
 
@@ -25,6 +24,8 @@ def parse_gpus(value: str) -> Gpus | None:
     "device=0,2",capabilities=utility
     count=2,driver=nvidia
     """
+    import csv  # only where there is a --gpus
+
     try:
         fields = next(csv.reader([value], strict=True), [])
     except csv.Error:

@@ -79,7 +79,9 @@ class _Writer:
             return self._all_left("it maps the driver, and no GPU of which gpuctl could tell that it is meant")
         if gpus is not None or found.flags:
             self._write(gpus)
-        self._engine()
+            self._engine()
+        elif self.target is Target.QUADLET:
+            self._engine()
         if run.doubt and (self.edits or of.SIGNS.search(self.text, run.command.start, run.command.end)):
             return self._all_left(run.doubt)
         return Rewriting(tuple(self.edits), tuple(self.changes), tuple(self.left))

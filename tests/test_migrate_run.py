@@ -90,6 +90,16 @@ def test_each_target_asks_for_the_same_gpus_in_its_way(target: str, after: str) 
             assert migrated(after, lambda engine, wished=wished: wished).after == after  # type: ignore[misc]
 
 
+def test_a_request_in_the_targets_own_way_may_hold_a_variable() -> None:
+    for command, target in (
+        ("docker run --gpus $GPUS app", Target.DOCKER),
+        ("docker run --runtime=nvidia -e NVIDIA_VISIBLE_DEVICES=$GPUS app", Target.DOCKER_18_09),
+    ):
+        assert modern(command, target) == Migration(command, command)
+        with_mount = command.replace(" app", " -v /usr/bin/nvidia-smi:/usr/bin/nvidia-smi app")
+        assert modern(with_mount, target).after == command
+
+
 @pytest.mark.parametrize(
     ("before", "after"),
     [

@@ -77,7 +77,7 @@ class _Writer:
             gpus = None
         if gpus is None and (found.mounts or found.nodes) and not self._may_stay():
             return self._all_left("it maps the driver, and no GPU of which gpuctl could tell that it is meant")
-        if gpus is not None or found.flags:
+        if gpus is not None or self._may_stay():
             self._write(gpus)
             self._engine()
         elif self.target is Target.QUADLET:
@@ -87,9 +87,14 @@ class _Writer:
         return Rewriting(tuple(self.edits), tuple(self.changes), tuple(self.left))
 
     def _may_stay(self) -> bool:
-        """Whether --gpus is what counts, and may stay as it is whatever it says: `--gpus "$GPUS"`."""
-        found, is_dockers = self.found, self.target is Target.DOCKER and self.run.engine == "docker"
-        return is_dockers and bool(found.flags) and not (found.by_hand or found.cdi or found.doubt)
+        """Whether the request is the target's own, and may stay whatever it says: `--gpus "$GPUS"`."""
+        found = self.found
+        if found.by_hand or found.cdi or self.run.engine != "docker":
+            return False
+        if self.target is Target.DOCKER:
+            return bool(found.flags) and not found.doubt
+        runtime = bool(found.runtime) and not found.flags and self.run.name != NVIDIA_DOCKER
+        return self.target is Target.DOCKER_18_09 and runtime
 
     def _all_left(self, why: str) -> Rewriting:
         start, end = self.run.command.start, self.run.command.end

@@ -101,7 +101,17 @@ def emptied(daemon: Dockerd) -> Iterator[None]:
 
 @pytest.mark.usefixtures("emptied")
 def test_an_audit_finds_what_maps_the_driver_by_hand_and_touches_nothing(daemon: Dockerd, host: SimHost) -> None:
-    options = ("--device=/dev/nvidia1", "--device=/dev/nvidiactl", "-e", "A=b c", "--cap-add=SYS_NICE", "-w", "/tmp")
+    compose = "--label=com.docker.compose.project.config_files=/srv/app/compose.yaml"
+    options = (
+        compose,
+        "--device=/dev/nvidia1",
+        "--device=/dev/nvidiactl",
+        "-e",
+        "A=b c",
+        "--cap-add=SYS_NICE",
+        "-w",
+        "/tmp",
+    )
     old = started(daemon, "old", *options)
     started(daemon, "modern", "--gpus", '"device=0,2"')
     started(daemon, "none")
@@ -112,9 +122,11 @@ def test_an_audit_finds_what_maps_the_driver_by_hand_and_touches_nothing(daemon:
     found = {one["name"]: one for one in done.json["containers"]}
     assert [found[name]["by_hand"] for name in ("old", "modern", "none")] == [True, False, False]
     assert done.json["legacy"] == 1
+    assert [found[name]["compose"] for name in ("old", "none")] == ["/srv/app/compose.yaml", None]
+    assert "/srv/app/compose.yaml: that is the file to change" in host.gpuctl("migrate", "container", "old").out
     words = shlex.split(found["old"]["after"])
     assert words[words.index("--gpus") + 1] == "device=1"
-    assert not any("/dev/nvidia" in word for word in words)
+    assert not any("/dev/nvidia" in word or "com.docker.compose" in word for word in words)
     assert daemon.docker("inspect", old).out == before
     assert found["modern"]["after"] == found["modern"]["before"]
     daemon.docker("rm", "-f", "old")

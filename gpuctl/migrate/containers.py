@@ -14,7 +14,7 @@ from gpuctl.facts.docker.unit import waiting_socket
 from gpuctl.frozen import dataclass
 from gpuctl.host.decode import number_in, object_in, parse_object, parse_objects, text_in, texts_in
 from gpuctl.host.look.reading import Host, Reading, fact, failure
-from gpuctl.migrate.inspected import words_of
+from gpuctl.migrate.inspected import COMPOSE, words_of
 from gpuctl.migrate.migration import Migration
 from gpuctl.migrate.run import Targets, line_of, migrated, run_commands
 from gpuctl.migrate.survey import survey
@@ -35,8 +35,9 @@ _FILE, _SYMLINK = ("0", "\0"), "2"
 class Audited:
     """A running container, the command that it was started by as far as Docker tells, and that command migrated.
 
-    `emptied` are files of the driver that its image has, and that are empty: it was made of a GPU container by commit
-    or export, and shows a driver where there is none.
+    `compose` are the files of Compose that it was made of, "" where it was not. `emptied` are files of the driver that
+    its image has, and that are empty: it was made of a GPU container by commit or export, and shows a driver where
+    there is none.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Audited:
     image: str
     migration: Migration
     is_by_hand: bool
+    compose: str
     emptied: tuple[str, ...]
 
     @property
@@ -102,13 +104,15 @@ def _audited(host: Host, url: str, id: str, targets: Targets) -> Audited | None:
     except ValueError as error:
         raise CannotTell(f"what Docker says of the container {id[:12]} is not understood: {error}") from None
     found = survey(run)
+    config = object_in(container, "Config")
     asks = found.is_by_hand or found.flags or found.cdi or found.runtime or found.visible
     return Audited(
         name=(text_in(container, "Name") or "").lstrip("/"),
         id=id,
-        image=text_in(object_in(container, "Config"), "Image") or "",
+        image=text_in(config, "Image") or "",
         migration=migrated(line, targets),
         is_by_hand=found.is_by_hand,
+        compose=text_in(object_in(config, "Labels"), f"{COMPOSE}project.config_files") or "",
         emptied=tuple(_emptied(host, url, id)) if asks else (),
     )
 

@@ -24,6 +24,8 @@ _LISTS = {"Binds": "--volume", "VolumesFrom": "--volumes-from", "DeviceCgroupRul
 _LISTS |= {"CapAdd": "--cap-add", "CapDrop": "--cap-drop", "GroupAdd": "--group-add", "ExtraHosts": "--add-host"}
 _LISTS |= {"Dns": "--dns", "DnsSearch": "--dns-search", "DnsOptions": "--dns-option", "Links": "--link"}
 _MAPS = {"Sysctls": ("--sysctl", "="), "Tmpfs": ("--tmpfs", ":")}
+COMPOSE = "com.docker.compose."
+"""What the labels begin with by which Compose knows its containers."""
 _MODES = {
     "NetworkMode": ("--network", (None, "", "default", "bridge")),
     "IpcMode": ("--ipc", (None, "", "private", "shareable")),
@@ -60,7 +62,8 @@ def _of_config(config: Mapping[str, Any], image: Mapping[str, Any]) -> Iterator[
     own = texts_in(image, "Env")
     yield from _pairs(("--env", variable) for variable in texts_in(config, "Env") if variable not in own)
     labels, owned = object_in(config, "Labels"), object_in(image, "Labels")
-    yield from _pairs(("--label", f"{key}={labels[key]}") for key in labels if labels[key] != owned.get(key))
+    own_labels = (key for key in labels if labels[key] != owned.get(key) and not key.startswith(COMPOSE))
+    yield from _pairs(("--label", f"{key}={labels[key]}") for key in own_labels)
 
 
 def _of_host(asked: Mapping[str, Any]) -> Iterator[str]:

@@ -83,6 +83,7 @@ def audit_json(found: Audit) -> str:
             "id": one.id,
             "image": one.image,
             "by_hand": one.is_by_hand,
+            "compose": one.compose or None,
             "emptied": one.emptied,
             **_body(one.migration),
         }
@@ -111,6 +112,8 @@ def _audited(one: Audited) -> Styled:
         text.append(f"  Its image has an empty {plain(path)}: it was made of a GPU container by commit or export.\n")
     if one.emptied:
         text.append("  Build it anew from its Dockerfile: no driver is in it, and the empty files hide the host's.\n")
+    if one.is_by_hand and one.compose:
+        text.append(f"  Compose made it of {plain(one.compose)}: that is the file to change. Without Compose:\n")
     if one.is_by_hand:
         text.append("  ").append(plain(one.migration.after), "cyan", whole=True).append("\n")
     for left in one.migration.left if one.is_by_hand else ():

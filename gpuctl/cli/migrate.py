@@ -99,7 +99,7 @@ def _read(words: list[str]) -> tuple[str | None, str]:
 
     if len(words) > 1 or (words and any(letter.isspace() for letter in words[0])):
         return None, line_of(words) if len(words) > 1 else words[0]
-    if not words and nobody_writes():
+    if words == [""] or (not words and nobody_writes()):
         raise typer.BadParameter("nothing to rewrite: give a command behind --, a script, or pipe one into it")
     from gpuctl.host.write.files import FileProblem, read_named
 

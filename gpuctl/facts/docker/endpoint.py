@@ -79,7 +79,7 @@ def current_context(text: str) -> Optional[str]:
 
 
 def _of_context(host: Host, folder: str, name: str, origin: str) -> Fact[Endpoint]:
-    import hashlib  # it loads OpenSSL, for which those without a context need not wait
+    import hashlib
 
     directory = hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()
     meta = host.read("%s/contexts/meta/%s/meta.json" % (folder, directory))

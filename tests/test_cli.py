@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -195,10 +196,16 @@ def test_a_word_that_may_be_a_programs_own_is_a_text_to_explain() -> None:
     assert run("explain", "--no-probe", "cuda-error").returncode == 3
 
 
-OWN = ("data show", "data verify", "data use", "data refresh", "dockerfile lint")
+WITH_COMMANDS = {
+    name: [command.__name__ for command in file.commands]
+    for name in COMMANDS
+    if hasattr(file := import_module(f"gpuctl.cli.{name.replace('-', '_')}"), "commands")
+}
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, *OWN])
+@pytest.mark.parametrize(
+    "command", [*COMMANDS, *(f"{one} {own}" for one in WITH_COMMANDS for own in WITH_COMMANDS[one])]
+)
 def test_help_is_whole_at_60_columns_and_ends_with_examples(command: str) -> None:
     narrow = {**os.environ, "COLUMNS": "60"}
     asked, helped = run(*command.split(), "-h", env=narrow), run("help", *command.split(), env=narrow)
@@ -206,7 +213,7 @@ def test_help_is_whole_at_60_columns_and_ends_with_examples(command: str) -> Non
     assert asked.stdout == helped.stdout
     assert all(len(line) <= 60 for line in asked.stdout.splitlines())
     assert "..." not in asked.stdout.replace("]...", "")
-    if command not in ("data", "dockerfile"):
+    if command not in WITH_COMMANDS:
         examples = [line for line in asked.stdout.splitlines() if f"gpuctl {command}" in line.partition("$ ")[2]]
         assert len(examples) == 2
         assert [_usage(line) for line in examples] == [0, 0]

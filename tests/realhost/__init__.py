@@ -5,6 +5,6 @@ until a root is in the cache.
 """
 
 from .booted import BootedHost
-from .roots import DOCKER_20, DOCKER_28, Recipe, build_root
+from .roots import DOCKER_20, DOCKER_28, PODMAN_5, Recipe, build_root
 
-__all__ = ["DOCKER_20", "DOCKER_28", "BootedHost", "Recipe", "build_root"]
+__all__ = ["DOCKER_20", "DOCKER_28", "PODMAN_5", "BootedHost", "Recipe", "build_root"]

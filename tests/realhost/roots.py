@@ -38,6 +38,8 @@ DOCKER_28 = Recipe(
     "forky", ("systemd", "systemd-sysv", "dbus", "procps", "docker.io", "docker-cli", "python3"), like="sid"
 )
 """Docker 28, under a systemd that knows cgroup v2 alone; python3 runs the simulated toolkit."""
+PODMAN_5 = Recipe("forky", ("podman",), like="sid")
+"""Podman 5, with the generator of Quadlet units."""
 
 
 def build_root(recipe: Recipe) -> Path:

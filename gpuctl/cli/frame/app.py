@@ -28,6 +28,7 @@ COMMANDS = (
     "recommend",
     "image",
     "dockerfile",
+    "migrate",
     "install-runtime",
     "uninstall-runtime",
     "rollback",
@@ -113,9 +114,11 @@ def _with_commands(file: ModuleType) -> typer.Typer:
         rich_markup_mode=None,
         context_settings=HELP,
     )
+    parent = file.__name__.rpartition(".")[2]
     for command in file.commands:
         name = command.__name__
-        group.command(name, epilog=examples(f"{file.__name__.rpartition('.')[2]} {name}"))(command)
+        own = command if parent in WITHOUT_TABLES else over_tables(command)
+        group.command(name, epilog=examples(f"{parent} {name}"))(own)
     return group
 
 

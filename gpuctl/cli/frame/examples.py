@@ -14,6 +14,8 @@ EXAMPLES = {
         "gpuctl dockerfile lint Dockerfile",
         "gpuctl dockerfile lint Dockerfile --driver 535.54.03",
     ),
+    "migrate run": ("gpuctl migrate run --diff start.sh", "gpuctl migrate run -- nvidia-docker run app"),
+    "migrate container": ("gpuctl migrate container --all", "gpuctl migrate container train --json"),
     "install-runtime": ("gpuctl install-runtime --install --dry-run", "gpuctl install-runtime --engine podman"),
     "uninstall-runtime": ("gpuctl uninstall-runtime --dry-run", "gpuctl uninstall-runtime --json"),
     "rollback": ("gpuctl rollback --dry-run", "gpuctl rollback --json"),

@@ -1,0 +1,145 @@
+"""`gpuctl migrate`: from drivers that are mapped into containers by hand to what engines do today."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gpuctl.cli.frame.options import Json
+from gpuctl.cli.frame.snapshots import host_at
+from gpuctl.cli.frame.streams import nobody_writes
+from gpuctl.migrate.migration import Target
+from gpuctl.model import ExitCode
+
+if TYPE_CHECKING:
+    from gpuctl.migrate.migration import Migration
+
+HELP = "Rewrite commands and files that map the driver into containers by hand."
+To = Annotated[
+    Target | None,
+    typer.Option("--target", help="What it is for; without it, what this host's engine takes.", show_default=False),
+]
+Diff = Annotated[bool, typer.Option("--diff", help="Print what changes, as a diff.")]
+
+
+def run(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[-- COMMAND…|LINE|SCRIPT]",
+            help="A docker run, as words behind -- or as one shell line, or a script, - for stdin.",
+            show_default=False,
+        ),
+    ] = None,
+    target: To = None,
+    diff: Diff = False,
+    json: Json = False,
+) -> None:
+    """Print the modern form of `docker run` commands. Exit codes: 0 all done or nothing to do, 1 something is left."""
+    from gpuctl.migrate.run import migrated, migrated_to_unit, run_commands
+    from gpuctl.migrate.shell import Unreadable
+
+    if diff and json:
+        raise typer.BadParameter("--diff and --json exclude each other: give one")
+    name, text = _read(words or [])
+    try:
+        if name is None and not run_commands(text):
+            raise typer.BadParameter("this starts no container: give a docker run, or create, of docker or podman")
+        done = migrated_to_unit(text) if target is Target.QUADLET else migrated(text, _targets(target))
+    except Unreadable as why:
+        raise typer.BadParameter(f"{name or 'the command'}: {why}") from None
+    _show(done, name or "command", diff, json)
+    raise typer.Exit(ExitCode.PROBLEM if done.left else ExitCode.GOOD)
+
+
+def container(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Running containers.", show_default=False)
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every running container.")] = False,
+    target: To = None,
+    json: Json = False,
+) -> None:
+    """Show which running containers map the driver by hand, and their modern command. Exit codes: 0 none, 1 some."""
+    from gpuctl.migrate.containers import audit
+    from gpuctl.model import CannotTell
+    from gpuctl.render.draw.progress import working
+    from gpuctl.render.draw.text import plain
+    from gpuctl.render.views.migrate import audit_json, audit_text
+
+    if bool(names) == everything:
+        raise typer.BadParameter("name containers, or give --all", param_hint="NAME")
+    if target is Target.QUADLET:
+        raise typer.BadParameter("give its command to gpuctl migrate run for a unit", param_hint="--target")
+    try:
+        with working("Asking Docker for its containers"):
+            found = audit(host_at(None), names or (), _targets(target))
+    except CannotTell as why:
+        typer.echo(plain(f"Docker's containers could not be looked at: {why}."), err=True)
+        raise typer.Exit(ExitCode.UNDETERMINED) from None
+    if found.missing:
+        raise typer.BadParameter(f"no container runs that is called {', '.join(found.missing)}", param_hint="NAME")
+    if json:
+        typer.echo(audit_json(found))
+    else:
+        audit_text(found).show()
+    raise typer.Exit(ExitCode.PROBLEM if any(one.is_legacy for one in found.containers) else ExitCode.GOOD)
+
+
+commands = (run, container)
+
+
+def _read(words: list[str]) -> tuple[str | None, str]:
+    """The name of the script, None for a command that was typed, and the text of either."""
+    from gpuctl.migrate.run import decoded, line_of
+    from gpuctl.migrate.shell import Unreadable
+
+    if len(words) > 1 or (words and any(letter.isspace() for letter in words[0])):
+        return None, line_of(words) if len(words) > 1 else words[0]
+    if words == [""] or (not words and nobody_writes()):
+        raise typer.BadParameter("nothing to rewrite: give a command behind --, a script, or pipe one into it")
+    from gpuctl.host.write.files import FileProblem, read_named
+
+    name = words[0] if words else "-"
+    try:
+        return name, decoded(read_named(name))
+    except (FileProblem, Unreadable) as why:
+        raise typer.BadParameter(f"{name}: {why}" if isinstance(why, Unreadable) else str(why)) from None
+
+
+def _targets(chosen: Target | None) -> Callable[[str], Target]:
+    """For what a command of an engine is rewritten: Podman's for Podman, where nothing else was asked for."""
+    from functools import cache
+
+    @cache
+    def of_docker() -> Target:
+        from gpuctl.migrate.here import target_here
+        from gpuctl.render.draw.progress import working
+
+        with working("Asking which engine is here"):
+            return target_here(host_at(None))
+
+    return lambda engine: chosen or (Target.PODMAN if engine == "podman" else of_docker())
+
+
+def _show(done: Migration, name: str, diff: bool, json: bool) -> None:
+    from gpuctl.render.views.migrate import code_text, diff_of, migration_json, reasons_text
+
+    if json:
+        typer.echo(migration_json("migrate-run", done))
+        return
+    if diff:
+        from gpuctl.render.views.changes import diff_text
+
+        diff_text(diff_of(name, done)).show()
+    elif sys.stdout.isatty():
+        code_text(done.after).show()
+    else:  # byte for byte
+        sys.stdout.buffer.write(done.after.encode())
+        sys.stdout.buffer.flush()
+    if not done.after.endswith("\n") and not diff:
+        typer.echo()
+    reasons_text(done).show(sys.stderr)

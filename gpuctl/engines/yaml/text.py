@@ -67,6 +67,24 @@ def edited(text: str, documents: Sequence[Node], edits: Iterable[Edit]) -> str:
     return new
 
 
+def below(text: str, documents: Sequence[Node], key: str) -> str:
+    """Returns the text with its one mapping under a key: a line comes, and the lines below are indented.
+
+    Raises NotAccepted where more than that would change, as where a text's lines say something by their indentation.
+    """
+    (root,) = documents
+    layout, nothing = Layout.of(text, documents), _Plan((), ())
+    start = layout.lines.start(root.start)
+    indent = " " * layout.style.step
+    body = "".join(indent + line if line.strip() else line for line in text[start:].splitlines(keepends=True))
+    new = f"{text[:start]}{scalar(key, layout.style)}:{layout.style.newline}{body}"
+    said = [_meaning(node, nothing, layout) for node in parse(new)]
+    wished = Kind.MAPPING, "", "", [(_said(key, layout), _meaning(root, nothing, layout))]
+    if root.flow or said != [wished]:
+        raise NotAccepted(f"gpuctl cannot put this below {key} without changing more than that", 1)
+    return new
+
+
 class _Plan:
     """The edits by the collection in which they are, those of emptied collections handed to what holds these."""
 

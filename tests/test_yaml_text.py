@@ -68,7 +68,10 @@ class Writer:
         way = self.draw(st.sampled_from(["scalar", "scalar", "flow", "block", "compact"] if left else ["scalar"]))
         if way == "block":
             anchor = self.draw(st.sampled_from(["", "", " &anchor{}", " !tag"]))
-            return [head + self.fresh(anchor) + self.beside(), *(step + line for line in self.block(depth + 1, left - 1))]
+            return [
+                head + self.fresh(anchor) + self.beside(),
+                *(step + line for line in self.block(depth + 1, left - 1)),
+            ]
         if way == "compact" and is_list:
             inner = self.block(depth + 1, left - 1)
             if inner[0].strip() and not inner[0].lstrip().startswith("#"):
@@ -173,7 +176,7 @@ def test_an_entry_comes_and_every_character_of_the_old_text_stays(
     new = edited(text, (root,), [Addition(holder, name, value)])
     start = next((at for at, (one, other) in enumerate(zip(text, new, strict=False)) if one != other), len(text))
     added = len(new) - len(text)
-    assert new[: start] + new[start + added :] == text
+    assert new[:start] + new[start + added :] == text
     assert len(list(walk(parse(new)[0]))) > len(list(walk(root)))
 
 

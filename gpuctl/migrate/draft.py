@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from gpuctl.engines.spans import newline
@@ -23,10 +25,20 @@ class Source:
     documents: tuple[Node, ...]
 
 
+@contextmanager
+def naming(path: str) -> Iterator[None]:
+    """Has what is refused in the body say in which file that is."""
+    try:
+        yield
+    except NotAccepted as error:
+        raise NotAccepted(error.message, error.line, error.path or path) from None
+
+
 def source(path: str, raw: bytes) -> Source:
     """Returns what a file holds. Raises NotAccepted."""
-    text, encoding = decode(raw)
-    return Source(path, text, encoding, parse(text))
+    with naming(path):
+        text, encoding = decode(raw)
+        return Source(path, text, encoding, parse(text))
 
 
 class Draft:
@@ -92,6 +104,3 @@ class Draft:
 
 def _first(place: Place) -> Node:
     return place.holder.keys[place.index] if place.holder.keys else place.written
-
-
-__all__ = ["Draft", "NotAccepted", "Source", "source"]

@@ -44,7 +44,9 @@ class Tree:
                 if node.kind is Kind.ALIAS:
                     named = anchors.get(node.value)
                     if named is None or named.start <= node.start < named.end:
-                        raise NotAccepted(f"the alias *{node.value} names nothing that stands before it", lines.number(node.start))
+                        raise NotAccepted(
+                            f"the alias *{node.value} names nothing that stands before it", lines.number(node.start)
+                        )
                     self._named[id(node)] = named
                     self.aliased.add(id(named))
                 elif node.anchor:
@@ -67,9 +69,7 @@ class Tree:
         return tuple(found.values())
 
     def _merged(self, body: Node) -> list[Node]:
-        named = [
-            self.resolved(item) for key, item in zip(body.keys, body.items, strict=True) if key.value == MERGE
-        ]
+        named = [self.resolved(item) for key, item in zip(body.keys, body.items, strict=True) if key.value == MERGE]
         flat = [each for one in named for each in (one.items if one.kind is Kind.SEQUENCE else (one,))]
         return [one for one in map(self.resolved, flat) if one.kind is Kind.MAPPING]
 

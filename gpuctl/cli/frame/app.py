@@ -27,6 +27,7 @@ COMMANDS = (
     "matrix",
     "recommend",
     "image",
+    "migrate",
     "install-runtime",
     "uninstall-runtime",
     "rollback",

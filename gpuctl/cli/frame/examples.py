@@ -10,6 +10,11 @@ EXAMPLES = {
     "matrix": ("gpuctl matrix --cuda 12.x", "gpuctl matrix --gpu V100 --csv"),
     "recommend": ("gpuctl recommend --cuda 12.4", "gpuctl recommend --gpu A100 --gpu T4 --json"),
     "image": ("gpuctl image --flavour base --os ubuntu", "gpuctl image --cuda 12.4 --cudnn --all"),
+    "migrate compose": (
+        "gpuctl migrate compose docker-compose.yml --diff",
+        "gpuctl migrate compose a.yml b.yml --write",
+    ),
+    "migrate k8s": ("gpuctl migrate k8s job.yaml --diff", "gpuctl migrate k8s *.yaml --write"),
     "install-runtime": ("gpuctl install-runtime --install --dry-run", "gpuctl install-runtime --engine podman"),
     "uninstall-runtime": ("gpuctl uninstall-runtime --dry-run", "gpuctl uninstall-runtime --json"),
     "rollback": ("gpuctl rollback --dry-run", "gpuctl rollback --json"),

@@ -36,15 +36,19 @@ class Kind(Enum):
 
 
 class NotAccepted(ValueError):
-    """A document that gpuctl does not edit: what is wrong with it, and at which line (from 1), 0 where that is open."""
+    """A document that gpuctl does not edit: what is wrong with it, and at which line (from 1), 0 where that is open.
 
-    def __init__(self, message: str, line: int = 0) -> None:
+    `path` is the file, "" where the one is meant that was handed over.
+    """
+
+    def __init__(self, message: str, line: int = 0, path: str = "") -> None:
         super().__init__(f"line {line}: {message}" if line else message)
-        self.message, self.line = message, line
+        self.message, self.line, self.path = message, line, path
 
     def at(self, path: str) -> str:
         """Returns what is wrong, with file and line."""
-        return f"{path}:{self.line}: {self.message}" if self.line else f"{path}: {self.message}"
+        place = self.path or path
+        return f"{place}:{self.line}: {self.message}" if self.line else f"{place}: {self.message}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

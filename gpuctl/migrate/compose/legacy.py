@@ -239,7 +239,9 @@ class _Reading:
     def _other_mount(self, mount: Mount) -> None:
         if mount.source.rstrip("/") in ALL_LIBRARIES:
             self.kept.append(Kept(mount.place.written, _KEEP_FOLDER))
-        if re.match(r"/(?:dev|sys|proc|lib/modules|run/udev|var/run/docker\.sock|run/docker\.sock)?(?:/|$)", mount.source):
+        if re.match(
+            r"/(?:dev|sys|proc|lib/modules|run/udev|var/run/docker\.sock|run/docker\.sock)?(?:/|$)", mount.source
+        ):
             self.others.append(mount.source)
 
     def _cgroup_rules(self) -> None:
@@ -275,7 +277,11 @@ class _Reading:
         place = self._field("privileged")
         if place is None or place.text.lower() not in ("true", "yes", "on"):
             return
-        needs = [key for key in ("cap_add", "security_opt", "cgroup_parent", "sysctls", "pid", "userns_mode") if self._field(key)]
+        needs = [
+            key
+            for key in ("cap_add", "security_opt", "cgroup_parent", "sysctls", "pid", "userns_mode")
+            if self._field(key)
+        ]
         needs += [*self.others, *(["network_mode: host"] if _is_host(self._field("network_mode")) else [])]
         if not needs:
             self.pieces.append(Piece(place, _WHY_PRIVILEGED))

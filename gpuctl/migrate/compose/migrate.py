@@ -20,15 +20,19 @@ from gpuctl.migrate.compose.legacy import (
     mounts,
     variables,
 )
-from gpuctl.migrate.compose.requests import CannotAsk, ComposeTarget, Wanted, requests, wanted
+from gpuctl.migrate.compose.requests import DEPLOY, CannotAsk, ComposeTarget, Wanted, requests, wanted
 from gpuctl.migrate.compose.services import V1_ONLY, VARIABLE, Body, ComposeFile, layers
-from gpuctl.migrate.draft import Draft, Source
+from gpuctl.migrate.draft import Draft, Source, naming
 from gpuctl.migrate.migration import ALL, Change, Gpus, Left, Migration
 from gpuctl.migrate.tree import Place
 
 _WHY_VOLUME = "no service has the driver's volume any more"
 _KEEP_FEWER = "the request that is here names other GPUs than those that are mapped by hand"
 _KEEP_SHARED = "another service has this mapping and asks for no GPU"
+_WHY_CAPABILITIES = "Compose 2 refuses a request without capabilities"
+_WHY_LONG = "the short form is cut at the colon of a MIG device's name"
+_KEEP_ZERO = "`docker compose config` drops it, and without it all GPUs are asked for: take the request away"
+_CUT_OFF = re.compile(r"nvidia\.com/gpu=[^:=]+:[^:=]+")
 _KEEP_SUM = "a later file asks for other GPUs, and requests add up"
 _VOLUME_NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 _OLD_FORMATS = re.compile(r"2(?:\.[0-2])?")
@@ -55,24 +59,29 @@ class _Service:
 
 def migrated(sources: Sequence[Source], target: ComposeTarget = ComposeTarget.COMPOSE) -> tuple[Migration, ...]:
     """Returns the files, the first one the base and each later one an override, for `target`. Raises NotAccepted."""
-    files = [ComposeFile(Draft(read)) for read in sources]
+    files = [_file(read) for read in sources]
     seen: dict[int, Evidence] = {}
     for file in files:
         root = Body(file.draft, file.root)
         volumes = {name: place.written for name, place in driver_volumes(root).items()}
         seen |= {id(body.node): evidence(body, volumes) for body in file.services.values()}
     services = [
-        _Service(name, layers(files, number, name), seen)
-        for number, file in enumerate(files)
-        for name in file.services
+        _Service(name, layers(files, number, name), seen) for number, file in enumerate(files) for name in file.services
     ]
     kept = {service.name: why for service in services if (why := _keeps(service, target))}
     shared = _shared(services)
     for service in services:
         _rewrite(service, kept.get(service.name), target, shared)
     for file in files:
+        for body in file.services.values():
+            _mend_requests(body)
         _without_volumes(file)
     return tuple(_finished(file, target) for file in files)
+
+
+def _file(read: Source) -> ComposeFile:
+    with naming(read.path):
+        return ComposeFile(Draft(read))
 
 
 def _asked(bodies: Sequence[Body], seen: Mapping[int, Evidence]) -> Asked:
@@ -219,9 +228,7 @@ def _home(service: _Service) -> Node:
     """The mapping in which the request belongs: that which holds all of the old ways, or else the service's own."""
     body, tree = service.body.node, service.body.draft.tree
     holding = {
-        id(one): one
-        for one in tree.chain(body)
-        if any(_is_in(piece.place.holder, one) for piece in service.own.pieces)
+        id(one): one for one in tree.chain(body) if any(_is_in(piece.place.holder, one) for piece in service.own.pieces)
     }
     return next(iter(holding.values())) if len(holding) == 1 else body
 
@@ -276,6 +283,20 @@ def _set_variable(service: _Service, name: str, value: str, why: str) -> None:
         draft.add(place.value, None, f"{name}={value}", why)
 
 
+def _mend_requests(body: Body) -> None:
+    """Mends requests that one Compose takes and another one refuses, or takes for something else."""
+    draft, tree = body.draft, body.draft.tree
+    for place in tree.entries(tree.field(body.node, *DEPLOY)):
+        driver, count = tree.field(place.value, "driver"), tree.field(place.value, "count")
+        if driver and driver.text == "nvidia" and not tree.field(place.value, "capabilities"):
+            draft.add(place.value, "capabilities", ["gpu"], _WHY_CAPABILITIES)
+        if count and count.text == "0":
+            draft.leave(count.written, _KEEP_ZERO, "count: 0")
+    for place in tree.entries(tree.field(body.node, "devices")):
+        if _CUT_OFF.fullmatch(place.text):
+            draft.replace(place, None, {"source": place.text, "target": place.text}, _WHY_LONG)
+
+
 def _without_volumes(file: ComposeFile) -> None:
     """Takes the driver's volumes away once nothing uses them."""
     draft = file.draft
@@ -292,6 +313,11 @@ def _without_volumes(file: ComposeFile) -> None:
 
 
 def _finished(file: ComposeFile, target: ComposeTarget) -> Migration:
+    with naming(file.path):
+        return _rewritten(file, target)
+
+
+def _rewritten(file: ComposeFile, target: ComposeTarget) -> Migration:
     draft = file.draft
     done = draft.migration()
     if not done.changes:
@@ -319,7 +345,11 @@ def _of_v1_alone(file: ComposeFile) -> Iterator[Left]:
     for body in file.services.values():
         for key, place in draft.tree.fields(body.node).items():
             if key in V1_ONLY and not draft.is_removed(place):
-                yield Left(key, "the first file format alone knows it: bring the file to the format of today", draft.line(place.written))
+                yield Left(
+                    key,
+                    "the first file format alone knows it: bring the file to the format of today",
+                    draft.line(place.written),
+                )
         for mount in mounts(body):
             if _VOLUME_NAME.fullmatch(mount.source) and not draft.is_removed(mount.place):
                 yield Left(mount.source, "later formats want this volume declared", draft.line(mount.place.written))

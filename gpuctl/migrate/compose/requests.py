@@ -22,7 +22,6 @@ DEPLOY = ("deploy", "resources", "reservations", "devices")
 OVERRIDE = "!override"
 
 
-
 class ComposeTarget(str, Enum):
     """Which Compose reads the file, and by which way GPUs are asked for."""
 

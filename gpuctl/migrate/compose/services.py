@@ -35,6 +35,8 @@ class ComposeFile:
     def __init__(self, draft: Draft) -> None:
         self.draft, tree = draft, draft.tree
         documents = draft.source.documents
+        if any(tree.field(root, "apiVersion") and tree.field(root, "kind") for root in documents):
+            raise NotAccepted("it is a Kubernetes manifest: gpuctl migrate k8s rewrites it", 1)
         if not documents:
             raise NotAccepted("it is empty, and no Compose file")
         if len(documents) > 1:
@@ -42,8 +44,6 @@ class ComposeFile:
         self.root = documents[0]
         if self.root.kind is not Kind.MAPPING:
             raise NotAccepted(f"it is {self.root.kind.value}, and a Compose file a mapping")
-        if tree.field(self.root, "apiVersion") and tree.field(self.root, "kind"):
-            raise NotAccepted("it is a Kubernetes manifest: gpuctl migrate k8s rewrites it", 1)
         services = tree.field(self.root, "services")
         found = tree.fields(services.value if services else self.root)
         self.is_v1 = services is None and _is_v1(draft, self.root)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from gpuctl.compat.knowledge.driver_parts import PartKind, gpu_of
 from gpuctl.engines.yaml.places import Kind, Node, walk
 from gpuctl.migrate.by_hand import ALL_LIBRARIES, without_driver
-from gpuctl.migrate.draft import Draft, Source
+from gpuctl.migrate.draft import Draft, Source, naming
 from gpuctl.migrate.k8s.amounts import NEW, add_limit, amounts, rewrite_amounts
 from gpuctl.migrate.k8s.pods import Mount, Pod, check_documents, is_driver, mounts, pods
 from gpuctl.migrate.migration import Migration
@@ -24,8 +24,9 @@ _WHY_PRIVILEGED = "it was there for the GPUs: nothing else in this container ask
 _WHY_DEVICES = "as many GPUs as device files were mounted; which ones, Kubernetes chooses"
 _WHY_CLASS = "its containers ask for GPUs"
 _WHY_QUOTA = "the quota of the resource that containers ask for now"
-_KEEP_NUMBER = "how many GPUs this container needs is said nowhere: give it a limit of nvidia.com/gpu"
-_KEEP_NODE = "this pod serves the GPUs of its node, and has to see the node's own driver"
+_KEEP_NUMBER = (
+    "it asks for no number of GPUs: give it a limit of nvidia.com/gpu, unless it serves the node's GPUs itself"
+)
 _KEEP_FOLDER = "it is a folder of all libraries: if only the driver was meant, take it away"
 _KEEP_LABEL = "nodes have no such label any more; nvidia.com/gpu.product is GPU feature discovery's"
 _NODE_FOLDERS = re.compile(r"/(?:dev|sys|proc|run|var/run|var/lib/docker|lib/modules|etc)?(?:/.*)?")
@@ -36,6 +37,11 @@ def migrated(read: Source, runtime_class: str | None = None) -> Migration:
 
     `runtime_class` is the runtimeClassName of pods that ask for GPUs and have none, None to leave that open.
     """
+    with naming(read.path):
+        return _migrated(read, runtime_class)
+
+
+def _migrated(read: Source, runtime_class: str | None) -> Migration:
     draft = Draft(read)
     check_documents(draft)
     for root in read.documents:
@@ -48,17 +54,27 @@ def migrated(read: Source, runtime_class: str | None = None) -> Migration:
 
 
 def _rewrite_pod(draft: Draft, pod: Pod, runtime_class: str | None) -> None:
+    if pod.is_of_nodes:
+        return
     mounted = {id(container): tuple(mounts(draft.tree, pod, container)) for container in pod.containers}
     by_hand = [mount for each in mounted.values() for mount in each if mount.part]
-    if pod.is_of_nodes:
-        if by_hand:
-            draft.leave(by_hand[0].place.written, _KEEP_NODE)
-        return
-    asking = [_rewrite_container(draft, pod, container, mounted[id(container)]) for container in pod.containers]
+    asking = [_asks(draft, container, mounted[id(container)]) for container in pod.containers]
+    undecided = [
+        mount
+        for container, asks in zip(pod.containers, asking, strict=True)
+        for mount in mounted[id(container)]
+        if mount.part and not asks
+    ]
+    if undecided:  # what one container keeps of the driver, the others may need as well
+        draft.leave(undecided[0].place.written, _KEEP_NUMBER)
+    else:
+        for container in pod.containers:
+            _without_driver(draft, pod, container, mounted[id(container)])
     kept = {mount.volume for each in mounted.values() for mount in each if not draft.is_removed(mount.place)}
     gone = {mount.volume for mount in by_hand} - kept
     for volume in pod.volumes:
-        if volume.name in gone or (any(asking) and is_driver(volume) and volume.name not in kept):
+        unused = any(asking) and not undecided and is_driver(volume) and volume.name not in kept
+        if volume.name in gone or unused:
             draft.remove(volume.place, _WHY_VOLUME)
     if not any(asking):
         return
@@ -69,23 +85,21 @@ def _rewrite_pod(draft: Draft, pod: Pod, runtime_class: str | None) -> None:
         draft.add(pod.spec, "runtimeClassName", runtime_class, _WHY_CLASS)
 
 
-def _rewrite_container(draft: Draft, pod: Pod, container: Node, mounted: Sequence[Mount]) -> bool:
-    """Rewrites a container. Returns whether it asks for GPUs then."""
-    driver = [mount for mount in mounted if mount.part]
-    devices = {gpu for mount in driver if (gpu := gpu_of(mount.source))}
+def _asks(draft: Draft, container: Node, mounted: Sequence[Mount]) -> bool:
+    """Has a container ask for its GPUs by a limit. Returns whether it does then."""
+    devices = {gpu for mount in mounted if mount.part and (gpu := gpu_of(mount.source))}
     resources = draft.tree.field(container, "resources")
     said = amounts(draft, resources.value) if resources else None
     if resources and said and said.first:
-        asks = rewrite_amounts(draft, resources.value, said)
-        if not asks:
-            return False
-    elif devices:
+        return rewrite_amounts(draft, resources.value, said)
+    if devices:
         add_limit(draft, container, len(devices), _WHY_DEVICES)
-    elif driver:
-        draft.leave(driver[0].place.written, _KEEP_NUMBER)
-        return False
-    else:
-        return False
+    return bool(devices)
+
+
+def _without_driver(draft: Draft, pod: Pod, container: Node, mounted: Sequence[Mount]) -> None:
+    """Takes away what of the driver is mounted into a container, and what only served that."""
+    driver = [mount for mount in mounted if mount.part]
     for mount in driver:
         draft.remove(mount.place, _WHY_DRIVER)
     if driver:
@@ -94,12 +108,13 @@ def _rewrite_container(draft: Draft, pod: Pod, container: Node, mounted: Sequenc
                 draft.leave(mount.place.written, _KEEP_FOLDER)
         _rewrite_libraries(draft, container, driver)
         _rewrite_privileged(draft, pod, container, mounted)
-    return True
 
 
 def _rewrite_libraries(draft: Draft, container: Node, driver: Sequence[Mount]) -> None:
     targets = tuple(
-        each for mount in driver for each in (mount.target.rstrip("/"), posixpath.dirname(mount.target))
+        each
+        for mount in driver
+        for each in (mount.target.rstrip("/"), posixpath.dirname(mount.target))
         if mount.part and mount.part.kind is not PartKind.DEVICE
     )
     for item in draft.tree.entries(draft.tree.field(container, "env")):
@@ -136,7 +151,9 @@ def _is_true(place: Place | None) -> bool:
 
 def _rewrite_others(draft: Draft, root: Node, in_pods: set[int]) -> None:
     """Amounts that stand outside a pod's containers: in custom resources, quotas and ranges."""
-    seen = {id(place.value) for node in walk(root) if id(node) in in_pods and (place := draft.tree.field(node, "resources"))}
+    seen = {
+        id(place.value) for node in walk(root) if id(node) in in_pods and (place := draft.tree.field(node, "resources"))
+    }
     for node in walk(root):
         if node.kind is not Kind.MAPPING or id(node) in seen:
             continue

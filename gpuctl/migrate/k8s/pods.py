@@ -19,8 +19,8 @@ from gpuctl.migrate.tree import Place, Tree
 CONTAINERS = ("containers", "initContainers", "ephemeralContainers")
 _OF_NODES = re.compile(r"/var/lib/kubelet/(?:device-plugins|pod-resources|plugins)(?:/.*)?|/etc/cdi|/var/run/cdi")
 _TEMPLATE = re.compile(
-    r"\{\{-?\s*(?:\.Values|\.Release|\.Chart|\.Capabilities|\.Files|include\s|template\s|define\s|toYaml\s"
-    r"|if\s|range\s|with\s|end\s*-?\}\}|\$\.Values)"
+    r"\{\s?\{-?\s*(?:\.Values|\.Release|\.Chart|\.Capabilities|\.Files|include\s|template\s|define\s|toYaml\s"
+    r"|if\s|range\s|with\s|end\s*-?\}\s?\}|\$\.Values)"
 )
 """What Helm's templates hold and no manifest does (https://helm.sh/docs/chart_template_guide/)."""
 _KUSTOMIZE = ("Kustomization", "Component")
@@ -60,7 +60,7 @@ class Pod:
         return any(_OF_NODES.fullmatch(volume.path.rstrip("/")) for volume in self.volumes)
 
 
-def check_manifest(text: str, path: str) -> None:
+def check_manifest(text: str) -> None:
     """Raises NotAccepted for a template, which becomes a manifest only when it is filled in."""
     found = _TEMPLATE.search(text)
     if found:
@@ -75,8 +75,14 @@ def check_documents(draft: Draft) -> None:
     for root in documents:
         kind, version = (tree.field(root, key) for key in ("kind", "apiVersion"))
         is_kustomize = version and version.text.startswith("kustomize.config.k8s.io/")
-        if is_kustomize or (kind and kind.text in _KUSTOMIZE) or (not kind and tree.field(root, "patchesStrategicMerge")):
-            raise NotAccepted("it is a Kustomization: rewrite the manifests and patches that it names", draft.line(root))
+        if (
+            is_kustomize
+            or (kind and kind.text in _KUSTOMIZE)
+            or (not kind and tree.field(root, "patchesStrategicMerge"))
+        ):
+            raise NotAccepted(
+                "it is a Kustomization: rewrite the manifests and patches that it names", draft.line(root)
+            )
     if any(tree.field(root, "kind") for root in documents) or any(True for root in documents for _ in pods(tree, root)):
         return
     if any(tree.field(root, "services") for root in documents):

@@ -182,21 +182,23 @@ class _Reading:
             return None
         if VARIABLE.search(place.text):
             if "nvidia" in place.text:
-                self.kept.append(Kept(place.written, _KEEP_VARIABLE, blocks=True))
+                self.kept.append(Kept(entry(place), _KEEP_VARIABLE, blocks=True))
+                return "nvidia"
         elif place.text == "nvidia":
             image = self._field("image")
             if image and _TEGRA.search(image.text):
-                self.kept.append(Kept(place.written, _KEEP_TEGRA, blocks=True))
+                self.kept.append(Kept(entry(place), _KEEP_TEGRA, blocks=True))
             self.pieces.append(Piece(place, _WHY_RUNTIME))
         return place.text
 
     def _devices(self) -> None:
         for place in self.tree.entries(self._field("devices")):
             source = self.tree.field(place.value, "source") if place.value.kind is Kind.MAPPING else place
-            path = source.text.split(":")[0] if source else ""
+            path = _split(source.text)[0] or source.text if source else ""
             part = driver_part(path)
-            if VARIABLE.search(source.text if source else ""):
-                if "nvidia" in source.text.lower() if source else False:
+            if VARIABLE.search(path):
+                if "nvidia" in place.text.lower() or "nvidia" in path.lower():
+                    self.by_hand = True
                     self.kept.append(Kept(place.written, _KEEP_VARIABLE, blocks=True))
             elif part:
                 self._device(place, path)
@@ -256,10 +258,10 @@ class _Reading:
             return None
         place, value = environment[VISIBLE]
         if value is None or VARIABLE.search(value):
-            self.kept.append(Kept(_entry(place), _KEEP_VARIABLE, blocks=True))
+            self.kept.append(Kept(entry(place), _KEEP_VARIABLE, blocks=True))
             return None
         if value in NO_GPUS and runtime == "nvidia":
-            self.kept.append(Kept(_entry(place), _KEEP_NONE, blocks=True))
+            self.kept.append(Kept(entry(place), _KEEP_NONE, blocks=True))
         self.pieces.append(Piece(place, _WHY_VISIBLE))
         return value
 
@@ -269,7 +271,7 @@ class _Reading:
             return
         search = without_driver(value, tuple(self.targets))
         if search.folders and VARIABLE.search(value):
-            self.kept.append(Kept(_entry(place), _KEEP_VARIABLE))
+            self.kept.append(Kept(entry(place), _KEEP_VARIABLE))
         elif search.folders:
             self.pieces.append(Piece(place, _WHY_LIBRARIES, search.rest))
 
@@ -287,15 +289,15 @@ class _Reading:
             self.pieces.append(Piece(place, _WHY_PRIVILEGED))
         else:
             why = f"{', '.join(dict.fromkeys(needs))} may need it; GPUs do not"
-            self.kept.append(Kept(_entry(place), why))
+            self.kept.append(Kept(entry(place), why))
 
 
 def _is_host(place: Place | None) -> bool:
     return place is not None and place.text == "host"
 
 
-def _entry(place: Place) -> Node:
-    """A key with its value, or a list's item, as one piece of text."""
+def entry(place: Place) -> Node:
+    """Returns a key with its value, or a list's item, as one piece of text."""
     if not place.holder.keys:
         return place.written
     return Node(Kind.SCALAR, place.holder.keys[place.index].start, place.written.end)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from gpuctl.engines.yaml.places import Kind, Node, parse
 from gpuctl.engines.yaml.text import below
@@ -16,6 +16,7 @@ from gpuctl.migrate.compose.legacy import (
     Evidence,
     Piece,
     driver_volumes,
+    entry,
     evidence,
     mounts,
     variables,
@@ -32,8 +33,10 @@ _KEEP_SHARED = "another service has this mapping and asks for no GPU"
 _WHY_CAPABILITIES = "Compose 2 refuses a request without capabilities"
 _WHY_LONG = "the short form is cut at the colon of a MIG device's name"
 _KEEP_ZERO = "`docker compose config` drops it, and without it all GPUs are asked for: take the request away"
+_OF_COMPOSE_1 = (ComposeTarget.COMPOSE, ComposeTarget.RUNTIME)
 _CUT_OFF = re.compile(r"nvidia\.com/gpu=[^:=]+:[^:=]+")
-_KEEP_SUM = "a later file asks for other GPUs, and requests add up"
+_KEEP_NO_ROOM = "gpuctl cannot add a request to it"
+_KEEP_SUM = "a later file asks for other GPUs, and its request comes beside this one's"
 _VOLUME_NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 _OLD_FORMATS = re.compile(r"2(?:\.[0-2])?")
 
@@ -50,11 +53,19 @@ class Asked:
 class _Service:
     """A service in one of the files, with all that says what it is up to there."""
 
-    def __init__(self, name: str, bodies: tuple[Body, ...], seen: Mapping[int, Evidence]) -> None:
-        self.name, self.body = name, bodies[-1]
+    def __init__(self, bodies: tuple[Body, ...], seen: Mapping[int, Evidence]) -> None:
+        self.body = bodies[-1]
+        self.parts = frozenset(id(one) for body in bodies for one in body.draft.tree.chain(body.node))
+        """All mappings that say something of it: what stays as it is for one service stays for each that has it."""
         self.own = seen[id(self.body.node)]
         self.before = _asked(bodies[:-1], seen)
         self.now = _asked(bodies, seen)
+
+    def holding(self) -> tuple[Node, ...]:
+        """The mappings that hold the old ways: the service's own, or those that it merges."""
+        chain = self.body.draft.tree.chain(self.body.node)
+        places = [piece.place.written for piece in self.own.pieces] + [kept.node for kept in self.own.kept]
+        return tuple(one for one in chain if any(one.start <= at.start and at.end <= one.end for at in places))
 
 
 def migrated(sources: Sequence[Source], target: ComposeTarget = ComposeTarget.COMPOSE) -> tuple[Migration, ...]:
@@ -66,15 +77,14 @@ def migrated(sources: Sequence[Source], target: ComposeTarget = ComposeTarget.CO
         volumes = {name: place.written for name, place in driver_volumes(root).items()}
         seen |= {id(body.node): evidence(body, volumes) for body in file.services.values()}
     services = [
-        _Service(name, layers(files, number, name), seen) for number, file in enumerate(files) for name in file.services
+        _Service(layers(files, number, name), seen) for number, file in enumerate(files) for name in file.services
     ]
-    kept = {service.name: why for service in services if (why := _keeps(service, target))}
-    shared = _shared(services)
+    kept = _kept(services, target)
     for service in services:
-        _rewrite(service, kept.get(service.name), target, shared)
+        _rewrite(service, next((kept[part] for part in service.parts if part in kept), ""), target)
     for file in files:
         for body in file.services.values():
-            _mend_requests(body)
+            _mend_requests(body, target)
         _without_volumes(file)
     return tuple(_finished(file, target) for file in files)
 
@@ -100,10 +110,27 @@ def _asked(bodies: Sequence[Body], seen: Mapping[int, Evidence]) -> Asked:
     return Asked(Gpus((ALL,) if ALL in ids or not ids else ids, None, words), modern, runtime == "nvidia")
 
 
+def _kept(services: Sequence[_Service], target: ComposeTarget) -> dict[int, str]:
+    """Why mappings stay as they are, by their id: those of a service that has to stay, and of all that share them."""
+    holding = {id(one) for service in services if service.now.old for one in service.holding()}
+    kept: dict[int, str] = {}
+    for service in services:
+        why = _keeps(service, target)
+        own = id(service.body.node) if service.now.old is None else 0
+        kept |= {part: kept.get(part, why) for part in service.parts & holding if why and part != own}
+    before = -1
+    while before < len(kept):
+        before = len(kept)
+        for service in services:
+            why = next((kept[part] for part in service.parts if part in kept), "") if service.now.old else ""
+            kept |= {part: kept.get(part, why) for part in service.parts & holding if why}
+    return kept
+
+
 def _keeps(service: _Service, target: ComposeTarget) -> str:
     """Why a service stays as it is in all files, "" where it need not."""
     if service.now.old is None:
-        return ""
+        return "" if service.now.modern else _KEEP_SHARED
     if service.own.blocks:
         return next(one.why for one in service.own.kept if one.blocks)
     try:
@@ -146,44 +173,29 @@ def _request(service: _Service, target: ComposeTarget) -> Wanted | None:
     if before is None:
         return wanted(old, target, instead=False)
     more = tuple(one for one in old.ids if one not in before.ids)
-    if set(before.ids) < set(old.ids) and ALL not in old.ids:
-        return wanted(Gpus(more, None, old.capabilities), target, instead=False)
+    if target is ComposeTarget.CDI and set(before.ids) < set(old.ids) and ALL not in old.ids:
+        return wanted(Gpus(more), target, instead=False)
+    # Never a second request beside the first: of two, Docker hands NVIDIA_VISIBLE_DEVICES of the last to the hook
+    # (https://github.com/moby/moby/blob/master/daemon/nvidia_linux.go).
     return wanted(old, target, instead=True)
 
 
-def _shared(services: Iterable[_Service]) -> set[int]:
-    """The mappings that are merged into services which ask for no GPU, and so cannot hold a request."""
-    return {
-        id(one)
-        for service in services
-        if service.now.old is None and not service.now.modern
-        for one in service.body.draft.tree.chain(service.body.node)
-    }
-
-
-def _rewrite(service: _Service, kept: str | None, target: ComposeTarget, shared: set[int]) -> None:
+def _rewrite(service: _Service, kept: str, target: ComposeTarget) -> None:
     draft, own = service.body.draft, service.own
     if service.now.old is None or not (own.pieces or own.kept):
         return
-    holders = {id(piece.place.holder): piece.place.holder for piece in own.pieces}
-    if kept is None and shared & set(holders):
-        kept = _KEEP_SHARED
-    if kept is not None:
-        for one in own.kept:
-            draft.leave(one.node, one.why)
-        if not own.blocks and own.pieces:
-            draft.leave(own.pieces[0].place.written, kept)
-        return
     for one in own.kept:
         draft.leave(one.node, one.why)
-    if target is ComposeTarget.RUNTIME:
+    if kept:
+        if own.pieces and not own.blocks:
+            draft.leave(entry(own.pieces[0].place), kept)
+    elif target is ComposeTarget.RUNTIME:
         _with_runtime(service)
-        return
-    request = _request(service, target)
-    if request and not _ask(service, request):
-        return
-    for piece in own.pieces:
-        _take(draft, piece)
+    else:
+        request = _request(service, target)
+        if request is None or _ask(service, request):
+            for piece in own.pieces:
+                _take(draft, piece)
 
 
 def _take(draft: Draft, piece: Piece) -> None:
@@ -203,7 +215,7 @@ def _ask(service: _Service, request: Wanted) -> bool:
     path, value = request.path, request.value
     while len(path) > 1 and (place := _own(holder, path[0])) is not None:
         if place.written.kind is not Kind.MAPPING:
-            draft.leave(place.written, "gpuctl cannot add a request to it", path[0])
+            draft.leave(place.written, _KEEP_NO_ROOM, path[0])
             return False
         holder, path = place.written, path[1:]
     place = _own(holder, path[0])
@@ -218,23 +230,25 @@ def _ask(service: _Service, request: Wanted) -> bool:
     elif place.written.kind is Kind.SEQUENCE and isinstance(value, list):
         for one in value:
             draft.add(place.written, None, one, why)
+    elif isinstance(value, list) and _goes_whole(service, place):
+        draft.replace(place, path[0], value, why)
     else:
-        draft.leave(place.written, "gpuctl cannot add a request to it", path[0])
+        draft.leave(place.written, _KEEP_NO_ROOM, path[0])
         return False
     return True
 
 
+def _goes_whole(service: _Service, place: Place) -> bool:
+    """Whether nothing stays of the list that an alias there stands for."""
+    named = service.body.draft.tree.resolved(place.written)
+    gone = {piece.place.index for piece in service.own.pieces if piece.place.holder is named}
+    return named.kind is Kind.SEQUENCE and len(gone) == len(named.items)
+
+
 def _home(service: _Service) -> Node:
     """The mapping in which the request belongs: that which holds all of the old ways, or else the service's own."""
-    body, tree = service.body.node, service.body.draft.tree
-    holding = {
-        id(one): one for one in tree.chain(body) if any(_is_in(piece.place.holder, one) for piece in service.own.pieces)
-    }
-    return next(iter(holding.values())) if len(holding) == 1 else body
-
-
-def _is_in(holder: Node, body: Node) -> bool:
-    return body.start <= holder.start and holder.end <= body.end
+    holding = service.holding()
+    return holding[0] if len(holding) == 1 else service.body.node
 
 
 def _own(body: Node, key: str) -> Place | None:
@@ -266,24 +280,23 @@ def _with_runtime(service: _Service) -> None:
             draft.replace(place, "runtime", "nvidia", why)
         else:
             draft.add(body, "runtime", "nvidia", why)
-    if VISIBLE not in environment:
-        _set_variable(service, VISIBLE, ",".join(old.ids), why)
-    if old.capabilities and CAPABILITIES not in environment:
-        _set_variable(service, CAPABILITIES, ",".join(old.capabilities), why)
+    wished = {VISIBLE: ",".join(old.ids), CAPABILITIES: ",".join(old.capabilities)}
+    _set_variables(service, {key: text for key, text in wished.items() if text and key not in environment}, why)
 
 
-def _set_variable(service: _Service, name: str, value: str, why: str) -> None:
+def _set_variables(service: _Service, wished: Mapping[str, str], why: str) -> None:
     draft, body = service.body.draft, service.body.node
     place = draft.tree.field(body, "environment")
-    if place is None:
-        draft.add(body, "environment", {name: value}, why)
-    elif place.value.kind is Kind.MAPPING:
-        draft.add(place.value, name, value, why)
-    else:
-        draft.add(place.value, None, f"{name}={value}", why)
+    if place is None and wished:
+        draft.add(body, "environment", dict(wished), why)
+    for name, value in wished.items() if place else ():
+        if place and place.value.kind is Kind.MAPPING:
+            draft.add(place.value, name, value, why)
+        elif place:
+            draft.add(place.value, None, f"{name}={value}", why)
 
 
-def _mend_requests(body: Body) -> None:
+def _mend_requests(body: Body, target: ComposeTarget) -> None:
     """Mends requests that one Compose takes and another one refuses, or takes for something else."""
     draft, tree = body.draft, body.draft.tree
     for place in tree.entries(tree.field(body.node, *DEPLOY)):
@@ -293,7 +306,9 @@ def _mend_requests(body: Body) -> None:
         if count and count.text == "0":
             draft.leave(count.written, _KEEP_ZERO, "count: 0")
     for place in tree.entries(tree.field(body.node, "devices")):
-        if _CUT_OFF.fullmatch(place.text):
+        if _CUT_OFF.fullmatch(place.text) and target in _OF_COMPOSE_1:
+            draft.leave(place.written, f"{_WHY_LONG}, and docker-compose 1 has no long one: --target compose-cdi")
+        elif _CUT_OFF.fullmatch(place.text):
             draft.replace(place, None, {"source": place.text, "target": place.text}, _WHY_LONG)
 
 

@@ -93,7 +93,7 @@ def wanted(gpus: Gpus, target: ComposeTarget, instead: bool) -> Wanted:
         value: Any = ALL if plain and not instead else [_entry(gpus, always=False)]
         return Wanted(("gpus",), Tagged(OVERRIDE, value) if instead else value)
     if instead:
-        raise CannotAsk("an earlier file asks for other GPUs, and requests add up: --target compose-2.30 replaces them")
+        raise CannotAsk("what it adds to asks for other GPUs, and requests add up: --target compose-2.30 replaces them")
     return Wanted(DEPLOY, [_entry(gpus, always=True)])
 
 

@@ -69,7 +69,7 @@ def test_a_service_has_the_same_gpus_in_the_modern_way(case: dict[str, Any], tar
     if "gpus" in case or "left" not in case:
         found = {name: gpus for name, service in services.items() if (gpus := asked(service)) is not None}
         inherited = {name for name, service in services.items() if "extends" in service}
-        assert found | {name: "all" for name in inherited} == case.get("gpus", {})
+        assert found | dict.fromkeys(inherited, "all") == case.get("gpus", {})
     if target is ComposeTarget.COMPOSE:
         assert [words for words in case.get("gone", []) if words in done.after] == []
         assert [words for words in case.get("stays", []) if words not in done.after] == []
@@ -79,3 +79,143 @@ def test_a_service_has_the_same_gpus_in_the_modern_way(case: dict[str, Any], tar
 def rewritten(text: str, target: ComposeTarget = ComposeTarget.COMPOSE) -> Migration:
     (done,) = migrated([source("compose.yml", text.encode())], target)
     return done
+
+
+# Several files
+
+BASE = "services:\n  a:\n    image: x\n    runtime: nvidia\n"
+
+
+def together(*texts: str, target: ComposeTarget) -> tuple[Migration, ...]:
+    return migrated([source(f"{number}.yml", text.encode()) for number, text in enumerate(texts)], target)
+
+
+@pytest.mark.parametrize("target", [ComposeTarget.COMPOSE, ComposeTarget.COMPOSE_2_30, ComposeTarget.CDI])
+def test_what_an_override_repeats_is_asked_for_once(target: ComposeTarget) -> None:
+    base, override = together(BASE, "services:\n  a:\n    runtime: nvidia\n    command: x\n", target=target)
+    assert asked(loaded(base.after)["services"]["a"]) == "all"
+    assert override.after == "services:\n  a:\n    command: x\n"
+
+
+def test_an_override_with_other_gpus_replaces_the_request_or_all_stays() -> None:
+    other = "services:\n  a:\n    environment:\n      - NVIDIA_VISIBLE_DEVICES=1\n"
+    base, override = together(BASE, other, target=ComposeTarget.COMPOSE_2_30)
+    assert "gpus: all" in base.after and "gpus: !override" in override.after and 'device_ids: ["1"]' in override.after
+    kept = together(BASE, other, target=ComposeTarget.COMPOSE)
+    assert [(one.after, len(one.left)) for one in kept] == [(BASE, 1), (other, 1)]
+
+
+def test_an_override_of_the_runtime_alone_is_asked_for_there() -> None:
+    base, override = together("services: {a: {image: x}}\n", BASE, target=ComposeTarget.COMPOSE)
+    assert not base.changes and asked(loaded(override.after)["services"]["a"]) == "all"
+
+
+def test_a_later_request_for_fewer_gpus_keeps_the_runtime_of_the_earlier_file() -> None:
+    fewer = "services: {a: {deploy: {resources: {reservations: {devices: [{count: 1, capabilities: [gpu]}]}}}}}\n"
+    base, later = together(BASE, fewer, target=ComposeTarget.COMPOSE)
+    assert base.after == BASE and base.left and later.after == fewer
+
+
+# Requests that one Compose takes and another one refuses
+
+
+def test_a_request_without_capabilities_gets_them() -> None:
+    text = "services: {a: {image: x, deploy: {resources: {reservations: {devices: [{driver: nvidia}]}}}}}\n"
+    assert "{driver: nvidia, capabilities: [gpu]}" in rewritten(text).after
+
+
+def test_a_mig_device_is_named_whole() -> None:
+    text = "services: {a: {image: x, devices: ['nvidia.com/gpu=0:1']}}\n"
+    (done,) = together(text, target=ComposeTarget.CDI)
+    assert '{source: "nvidia.com/gpu=0:1", target: "nvidia.com/gpu=0:1"}' in done.after
+    assert rewritten(text).left and not rewritten(text).changes  # docker-compose 1 has no long form
+
+
+def test_no_gpu_by_a_count_of_zero_is_told() -> None:
+    text = "services: {a: {deploy: {resources: {reservations: {devices: [{count: 0, capabilities: [gpu]}]}}}}}\n"
+    assert [one.text for one in rewritten(text).left] == ["count: 0"]
+
+
+# The command
+
+
+def test_the_new_file_is_all_there_is_on_stdout_and_reasons_are_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "a.yml").write_bytes(b"\xef\xbb\xbf" + BASE.replace("\n", "\r\n").encode())
+    done = gpuctl("a.yml", folder=tmp_path)
+    assert done.returncode == 0
+    assert done.stdout.startswith("\ufeffservices:\r\n  a:\r\n    image: x\r\n    deploy:\r\n      resources:\r\n")
+    assert "a.yml:4: without `runtime: nvidia`: a request for GPUs needs no runtime of its own\n" in done.stderr
+    assert gpuctl("-", folder=tmp_path, stdin=BASE).stdout == done.stdout.replace("\r", "").removeprefix("\ufeff")
+
+
+def test_a_file_is_written_with_a_backup_and_the_second_time_not_at_all(tmp_path: Path) -> None:
+    file = tmp_path / "a.yml"
+    file.write_text(BASE)
+    file.chmod(0o640)
+    done = gpuctl("a.yml", "--write", folder=tmp_path)
+    (backup,) = tmp_path.glob("a.yml.gpuctl-*.bak")
+    assert done.returncode == 0 and f"what it was: {backup.name}" in done.stdout.replace(f"{tmp_path}/", "")
+    assert (backup.read_text(), file.stat().st_mode & 0o777) == (BASE, 0o640) and "deploy:" in file.read_text()
+    seen = file.stat().st_mtime_ns
+    again = gpuctl("a.yml", "--write", folder=tmp_path)
+    assert (again.returncode, again.stdout, file.stat().st_mtime_ns) == (0, "unchanged: a.yml\n", seen)
+    assert len(list(tmp_path.glob("a.yml.*"))) == 1
+
+
+def test_json_has_the_files_their_changes_and_what_is_left(tmp_path: Path) -> None:
+    (tmp_path / "a.yml").write_text(BASE + "  b: {image: y, runtime: '${R:-nvidia}'}\n")
+    done = gpuctl("a.yml", "--json", folder=tmp_path)
+    document = json.loads(done.stdout)
+    Draft202012Validator(json.loads((ROOT / "data/schemas/migrate-compose.schema.json").read_text())).validate(document)
+    (file,) = document["files"]
+    assert (done.returncode, file["changed"], [one["line"] for one in file["left"]]) == (1, True, [5])
+
+
+@pytest.mark.parametrize(
+    ("raw", "words"),
+    [
+        (b"services:\n  a: [1\n", ":3: not valid YAML"),
+        (b"services:\n  a: {}\n  a: {}\n", ":3: the key 'a' stands here a second time"),
+        (b"services:\n<<<<<<< HEAD\n  a: {}\n", ":2: not valid YAML"),
+        (b"\x7fELF\x02\x01\x01\x00" * 9, ":1: it has a character that no YAML holds"),
+        (b"\xff\xfe\xff\xd8" * 9, ": not valid UTF-16"),
+        (b"a: b\n" * (2 << 20), ": it is larger than 2 MiB"),
+        (b"", ": it is empty"),
+        (b"- a\n", ": it is a list"),
+        (b"kind: Pod\napiVersion: v1\n", ":1: it is a Kubernetes manifest"),
+        (b"services: {a: *b}\n", ":1: the alias *b names nothing"),
+        (b"a: " + b"[" * 5000, ":1: it is nested more than 100 levels"),
+    ],
+)
+def test_a_file_that_is_none_gets_one_sentence_with_its_line(raw: bytes, words: str, tmp_path: Path) -> None:
+    (tmp_path / "a.yml").write_bytes(raw)
+    done = gpuctl("a.yml", "--write", folder=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("Error: a.yml") and done.stderr.count("\n") == 1 and words in done.stderr
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir() if path.is_file()] == [("a.yml", raw)]
+
+
+def test_of_two_files_none_is_written_where_one_is_none(tmp_path: Path) -> None:
+    (tmp_path / "a.yml").write_text(BASE)
+    (tmp_path / "b.yml").write_text("services: [")
+    assert gpuctl("a.yml", "b.yml", "--write", folder=tmp_path).returncode == 2
+    assert (tmp_path / "a.yml").read_text() == BASE
+
+
+def test_a_file_that_is_included_or_extended_and_was_not_named_is_looked_at(tmp_path: Path) -> None:
+    (tmp_path / "old.yml").write_text(BASE)
+    (tmp_path / "new.yml").write_text("services: {b: {image: y}}\n")
+    text = "include: [old.yml, {path: new.yml}]\nservices: {c: {extends: {file: gone.yml, service: x}}}\n"
+    (tmp_path / "a.yml").write_text(text)
+    done = gpuctl("a.yml", folder=tmp_path)
+    assert (done.returncode, done.stdout) == (1, text)
+    assert "left `old.yml`: this file maps GPUs by hand as well" in done.stderr
+    assert "left `gone.yml`" in done.stderr and "new.yml" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "argv", [(), ("a.yml", "a.yml"), ("-", "--write"), ("nowhere.yml",), ("a.yml", "--target", "x")]
+)
+def test_wrong_usage(argv: tuple[str, ...], tmp_path: Path) -> None:
+    done = gpuctl(*argv, folder=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "") and "Traceback" not in done.stderr

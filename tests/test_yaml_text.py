@@ -244,7 +244,8 @@ def test_an_edit_keeps_odd_blanks_quotes_and_comments() -> None:
     ]
     wished = LAID_OUT.replace("        -   /dev/nvidia0:/dev/nvidia0\t# first\n", "")
     wished = wished.replace("[ '80:80' ]}", "[ '80:80' ], gpus: all}").replace('image:   "cuda"', 'image: "cuda:12"')
-    added = "        deploy:\n           devices:\n           - driver: nvidia\n             count: all\n             capabilities: [gpu]\n"
+    lines = ["deploy:", "   devices:", "   - driver: nvidia", "     count: all", "     capabilities: [gpu]", ""]
+    added = "\n        ".join(["", *lines])[1:].removesuffix("        ")
     wished = wished.replace("--fast\n", f"--fast\n{added}")
     assert edited(LAID_OUT, (root,), edits) == wished
 

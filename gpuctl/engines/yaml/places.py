@@ -21,6 +21,7 @@ SIZE_LIMIT = 2 << 20
 DEPTH_LIMIT = 100
 _BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 _LINE_END = re.compile(r"\r\n|\n|\r")
+_NO_KEY = "could not find expected ':'"
 _TABS = re.compile(r"(?<=\S)[ \t]*\t[ \t]*(?=[#\r\n]|$)|(?<=[:,?\[{-])[ \t]*\t[ \t]*")
 """Tabs that part, which YAML allows and ruamel.yaml refuses (https://yaml.org/spec/1.2.2/#62-separation-spaces)."""
 _PROPERTIES = re.compile(r"(?:[&!][^\s,\[\]{}]*|[ \t\r\n]+|(?<=\s)#[^\r\n]*)*")
@@ -157,8 +158,10 @@ def parse(text: str) -> tuple[Node, ...]:
     try:
         return tuple(_documents(text, YAML(typ="base", pure=True).parse(text)))
     except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
         reason = " ".join(str(error.problem or error.context).split())
+        first, second = error.problem_mark, error.context_mark
+        # A line that is no key and value is found out on the next one.
+        mark = second or first if reason == _NO_KEY else first or second
         raise NotAccepted(f"not valid YAML: {reason}", line_of(text, mark.index) if mark else 0) from None
     except ReaderError as error:
         raise NotAccepted("it has a character that no YAML holds", line_of(text, error.position)) from None

@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator
 from ruamel.yaml import YAML
 
 from gpuctl.migrate.compose.migrate import migrated
-from gpuctl.migrate.compose.requests import ComposeTarget
+from gpuctl.migrate.compose.target import ComposeTarget
 from gpuctl.migrate.draft import source
 from gpuctl.migrate.migration import Migration
 
@@ -179,7 +179,7 @@ def test_json_has_the_files_their_changes_and_what_is_left(tmp_path: Path) -> No
         (b"services:\n<<<<<<< HEAD\n  a: {}\n", ":2: not valid YAML"),
         (b"\x7fELF\x02\x01\x01\x00" * 9, ":1: it has a character that no YAML holds"),
         (b"\xff\xfe\xff\xd8" * 9, ": not valid UTF-16"),
-        (b"a: b\n" * (2 << 20), ": it is larger than 2 MiB"),
+        (b"a: b\n" * (2 << 20), ": it is larger than 1 MiB"),
         (b"", ": it is empty"),
         (b"- a\n", ": it is a list"),
         (b"kind: Pod\napiVersion: v1\n", ":1: it is a Kubernetes manifest"),

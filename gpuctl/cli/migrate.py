@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gpuctl.cli.frame.options import Json, filled
-from gpuctl.migrate.compose.requests import ComposeTarget
+from gpuctl.migrate.compose.target import ComposeTarget
 from gpuctl.model import ExitCode
 
 if TYPE_CHECKING:

@@ -46,7 +46,7 @@ class Draft:
 
     def __init__(self, read: Source) -> None:
         self.source = read
-        self._lines = Lines(read.text)
+        self._lines, self._newline = Lines(read.text), newline(read.text)
         self.tree = Tree(read.documents, self._lines)
         self._edits: dict[tuple[int, int], Edit] = {}
         self._added: list[Addition] = []
@@ -99,7 +99,7 @@ class Draft:
         return Migration(before, after, tuple(changes), tuple(left))
 
     def _shown(self, place: Place) -> str:
-        return self.source.text[_first(place).start : place.written.end].replace(newline(self.source.text), "\n")
+        return self.source.text[_first(place).start : place.written.end].replace(self._newline, "\n")
 
 
 def _first(place: Place) -> Node:

@@ -15,15 +15,11 @@ from gpuctl.engines.text_diff import text_diff
 from gpuctl.engines.yaml.places import Encoding, Kind, NotAccepted
 from gpuctl.frozen import dataclass
 from gpuctl.host.write.files import FileProblem, examine, read, read_named
-from gpuctl.host.write.lock import locked
-from gpuctl.host.write.replace import put_back, remove_leftovers, replace, replacement_of
 from gpuctl.host.write.replacement import Replacement
 from gpuctl.migrate.compose.migrate import migrated as migrated_compose
-from gpuctl.migrate.compose.requests import ComposeTarget
 from gpuctl.migrate.compose.services import VARIABLE, near
+from gpuctl.migrate.compose.target import ComposeTarget
 from gpuctl.migrate.draft import Draft, Source, naming, source
-from gpuctl.migrate.k8s.migrate import migrated as migrated_k8s
-from gpuctl.migrate.k8s.pods import check_manifest
 from gpuctl.migrate.migration import Left, Migration
 from gpuctl.migrate.tree import Place
 
@@ -68,6 +64,9 @@ def compose_files(paths: Sequence[str], target: ComposeTarget) -> tuple[FileMigr
 
 def k8s_files(paths: Sequence[str], runtime_class: str | None) -> tuple[FileMigration, ...]:
     """Returns files of Kubernetes manifests rewritten, each by itself. Raises NotAccepted, FileProblem."""
+    from gpuctl.migrate.k8s.migrate import migrated as migrated_k8s
+    from gpuctl.migrate.k8s.pods import check_manifest
+
     done = []
     for path in paths:
         raw = read_named(path)
@@ -80,6 +79,9 @@ def k8s_files(paths: Sequence[str], runtime_class: str | None) -> tuple[FileMigr
 
 def written(files: Sequence[FileMigration]) -> tuple[FileMigration, ...]:
     """Writes the files that are changed, all or none. Returns them with their backups. Raises FileProblem."""
+    from gpuctl.host.write.lock import locked
+    from gpuctl.host.write.replace import put_back
+
     made: list[Replacement] = []
     backups: dict[str, str] = {}
     with locked():
@@ -99,6 +101,8 @@ def written(files: Sequence[FileMigration]) -> tuple[FileMigration, ...]:
 
 
 def _replaced(file: FileMigration) -> Replacement:
+    from gpuctl.host.write.replace import remove_leftovers, replace, replacement_of
+
     state = read(file.path)
     if state.raw != file.encoding.encode(file.migration.before):
         raise FileProblem(f"{file.path} was changed by another program just now. Run gpuctl again.")

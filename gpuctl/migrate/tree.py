@@ -36,8 +36,7 @@ class Tree:
 
     def __init__(self, documents: Sequence[Node], lines: Lines) -> None:
         self._named: dict[int, Node] = {}
-        self.aliased: set[int] = set()
-        """The ids of nodes that an alias names."""
+        self._chains: dict[int, tuple[Node, ...]] = {}
         for root in documents:
             anchors: dict[str, Node] = {}
             for node in walk(root):
@@ -48,7 +47,6 @@ class Tree:
                             f"the alias *{node.value} names nothing that stands before it", lines.number(node.start)
                         )
                     self._named[id(node)] = named
-                    self.aliased.add(id(named))
                 elif node.anchor:
                     anchors[node.anchor] = node
 
@@ -58,6 +56,8 @@ class Tree:
 
     def chain(self, body: Node) -> tuple[Node, ...]:
         """Returns a mapping and those that it merges, in the order in which a key is looked for in them."""
+        if id(body) in self._chains:
+            return self._chains[id(body)]
         found, rest = {id(body): body}, self._merged(body)
         while rest:
             one = rest.pop(0)
@@ -66,7 +66,8 @@ class Tree:
                 rest = self._merged(one) + rest
             if len(found) > _MERGES_LIMIT:
                 raise NotAccepted(f"a mapping merges more than {_MERGES_LIMIT} others")
-        return tuple(found.values())
+        self._chains[id(body)] = tuple(found.values())
+        return self._chains[id(body)]
 
     def _merged(self, body: Node) -> list[Node]:
         named = [self.resolved(item) for key, item in zip(body.keys, body.items, strict=True) if key.value == MERGE]

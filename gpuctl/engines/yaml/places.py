@@ -16,8 +16,8 @@ from typing import Any
 
 from gpuctl.bounds import amount
 
-SIZE_LIMIT = 2 << 20
-"""Bytes. A Compose file of a thousand lines has 30 KB; ruamel.yaml reads a megabyte in two seconds."""
+SIZE_LIMIT = 1 << 20
+"""Bytes. A Compose file of a thousand lines has 30 KB; ruamel.yaml reads a megabyte in two seconds and more."""
 DEPTH_LIMIT = 100
 _BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 _LINE_END = re.compile(r"\r\n|\n|\r")

@@ -16,6 +16,7 @@ from gpuctl.migrate.tree import Place
 VISIBLE, CAPABILITIES, LIBRARIES = "NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES", "LD_LIBRARY_PATH"
 NO_GPUS = ("", "void", "none")
 _TEGRA = re.compile(r"l4t|jetson|tegra|jetpack", re.IGNORECASE)
+_ENDS = re.compile(r"(?:\$\{[^}]*\}|[^:])+")
 _NVIDIA_MAJOR = re.compile(r"c 195:.*")
 _WHY_RUNTIME = "a request for GPUs needs no runtime of its own"
 _WHY_VISIBLE = "the request names the GPUs"
@@ -117,8 +118,8 @@ def mounts(body: Body) -> Iterator[Mount]:
 
 def _split(text: str) -> tuple[str, str]:
     """The two ends of `source:target:mode`, where a variable may hold colons of its own (`${A:-b}`)."""
-    parts = re.findall(r"(?:\$\{[^}]*\}|[^:])+", text)
-    return parts[0] if len(parts) > 1 or not parts else "", parts[1] if len(parts) > 1 else "".join(parts)
+    parts = _ENDS.findall(text)
+    return (parts[0], parts[1]) if len(parts) > 1 else ("", text)
 
 
 def variables(body: Body) -> dict[str, tuple[Place, str | None]]:

@@ -21,8 +21,9 @@ from gpuctl.migrate.compose.legacy import (
     mounts,
     variables,
 )
-from gpuctl.migrate.compose.requests import DEPLOY, CannotAsk, ComposeTarget, Wanted, requests, wanted
+from gpuctl.migrate.compose.requests import DEPLOY, CannotAsk, Wanted, requests, wanted
 from gpuctl.migrate.compose.services import V1_ONLY, VARIABLE, Body, ComposeFile, layers
+from gpuctl.migrate.compose.target import ComposeTarget
 from gpuctl.migrate.draft import Draft, Source, naming
 from gpuctl.migrate.migration import ALL, Change, Gpus, Left, Migration
 from gpuctl.migrate.tree import Place

@@ -7,32 +7,19 @@ https://github.com/compose-spec/compose-spec/blob/main/deploy.md#devices
 from __future__ import annotations
 
 from collections.abc import Iterator
-from enum import Enum
 from typing import Any
 
 from gpuctl.engines.yaml.places import Kind, Node
 from gpuctl.engines.yaml.spelling import Tagged
 from gpuctl.frozen import dataclass
 from gpuctl.migrate.compose.services import Body
+from gpuctl.migrate.compose.target import ComposeTarget
 from gpuctl.migrate.migration import ALL, Gpus
 from gpuctl.migrate.tree import Place
 
 CDI = "nvidia.com/gpu"
 DEPLOY = ("deploy", "resources", "reservations", "devices")
 OVERRIDE = "!override"
-
-
-class ComposeTarget(str, Enum):
-    """Which Compose reads the file, and by which way GPUs are asked for."""
-
-    COMPOSE = "compose"
-    """docker-compose 1.28 and later, Compose 2 and later: deploy.resources.reservations.devices."""
-    COMPOSE_2_30 = "compose-2.30"
-    """Compose 2.30 and later: gpus."""
-    CDI = "compose-cdi"
-    """Compose 2 and Docker 25 or later, with a CDI specification: devices."""
-    RUNTIME = "compose-runtime"
-    """The file formats 2.3 and 2.4: runtime: nvidia."""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from gpuctl.migrate.draft import Draft
 
 VARIABLE = re.compile(r"(?<!\$)(?:\$\$)*\$(?:\{|[A-Za-z_])")
 """What Compose interpolates; `$$` is a dollar (https://github.com/compose-spec/compose-spec/blob/main/12-interpolation.md)."""
+_EXTENDS_LIMIT = 50
 _V1_KEYS = {"image", "build", "extends"}
 V1_ONLY = {"net", "volume_driver", "log_driver", "log_opt", "dockerfile", "volumes_from"}
 """What a service of the first file format has and no later one, or in another way
@@ -79,6 +80,8 @@ def _extended(files: Sequence[ComposeFile], file: ComposeFile, name: str, above:
     body = file.services.get(name)
     if body is None or id(body.node) in above:
         return []
+    if len(above) == _EXTENDS_LIMIT:
+        raise NotAccepted(f"a service extends more than {_EXTENDS_LIMIT} others", path=file.path)
     base, path = extends(body)
     there = file if not path else next((one for one in files if _is_at(one.path, file.path, path)), None)
     bases = _extended(files, there, base, (*above, id(body.node))) if there and base else []

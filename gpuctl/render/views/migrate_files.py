@@ -9,7 +9,6 @@ from gpuctl.migrate.files import FileMigration
 from gpuctl.migrate.migration import Change
 from gpuctl.render.draw.text import Styled, plain
 from gpuctl.render.formats.json import as_json, document
-from gpuctl.render.views.changes import diff_text
 
 _LONGEST = 60
 """The characters of a piece that are shown of it in a sentence."""
@@ -39,6 +38,8 @@ def show_files(files: Sequence[FileMigration], diff: bool, written: bool) -> Non
     """
     for file in files:
         if diff:
+            from gpuctl.render.views.changes import diff_text  # it loads much that no other way here needs
+
             diff_text(file.diff).show()
         if written:
             _written(file).show()

@@ -66,6 +66,8 @@ def _rewrite(
     from gpuctl.migrate.files import written
     from gpuctl.render.views.migrate_files import files_json, show_files
 
+    if diff and json:
+        raise typer.BadParameter("--diff and --json exclude each other: give one")
     if write and "-" in paths:
         raise typer.BadParameter("standard input cannot be written: name a file", param_hint="--write")
     if len(set(paths)) < len(paths):

@@ -15,6 +15,8 @@ ALL_LIBRARIES = (
     "/usr/lib/i386-linux-gnu",
 )
 """Folders in which a host's driver lies among all its other libraries."""
+PATHS = ("LD_LIBRARY_PATH", "PATH", "LD_PRELOAD")
+"""Variables that lead to a driver's folders or libraries."""
 USUAL = ("compute", "utility")
 """The capabilities that a container has without NVIDIA_DRIVER_CAPABILITIES
 (https://github.com/NVIDIA/nvidia-container-toolkit, internal/config/image/capabilities.go)."""
@@ -38,7 +40,7 @@ def mounted_part(source: str, target: str) -> DriverPart | None:
 
 
 def without_driver(path: str, mounted: tuple[str, ...] = ()) -> Search:
-    """Returns a search path (LD_LIBRARY_PATH) without a driver's folders and those into which it was mounted."""
+    """Returns a search path without a driver's folders and libraries, and those into which it was mounted."""
     folders = path.split(":")
     gone = tuple(folder for folder in folders if folder and _holds_driver(folder, mounted))
     rest = ":".join(folder for folder in folders if folder not in gone)
@@ -47,7 +49,7 @@ def without_driver(path: str, mounted: tuple[str, ...] = ()) -> Search:
 
 def _holds_driver(folder: str, mounted: tuple[str, ...]) -> bool:
     part = driver_part(folder)
-    return bool(part and part.kind is PartKind.FOLDER) or folder.rstrip("/") in mounted
+    return bool(part and part.kind in (PartKind.FOLDER, PartKind.LIBRARY)) or folder.rstrip("/") in mounted
 
 
 def wider(capabilities: frozenset[str]) -> tuple[str, ...]:

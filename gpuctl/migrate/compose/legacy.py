@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping
 from gpuctl.compat.knowledge.driver_parts import DriverPart, PartKind, driver_part, gpu_of
 from gpuctl.engines.yaml.places import Kind, Node
 from gpuctl.frozen import dataclass
-from gpuctl.migrate.by_hand import ALL_LIBRARIES, mounted_part, without_driver
+from gpuctl.migrate.by_hand import ALL_LIBRARIES, PATHS, mounted_part, without_driver
 from gpuctl.migrate.compose.services import VARIABLE, Body
 from gpuctl.migrate.tree import Place
 
-VISIBLE, CAPABILITIES, LIBRARIES = "NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES", "LD_LIBRARY_PATH"
+VISIBLE, CAPABILITIES = "NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES"
 NO_GPUS = ("", "void", "none")
 _TEGRA = re.compile(r"l4t|jetson|tegra|jetpack", re.IGNORECASE)
 _ENDS = re.compile(r"(?:\$\{[^}]*\}|[^:])+")
@@ -160,7 +160,8 @@ class _Reading:
         self._cgroup_rules()
         environment = variables(self.body)
         visible = self._visible(environment, runtime)
-        self._libraries(environment)
+        for name in PATHS:
+            self._path(*environment.get(name, (None, None)))
         self._privileged()
         widened = environment.get(CAPABILITIES, (None, ""))[1] or ""
         return Evidence(
@@ -266,8 +267,7 @@ class _Reading:
         self.pieces.append(Piece(place, _WHY_VISIBLE))
         return value
 
-    def _libraries(self, environment: Mapping[str, tuple[Place, str | None]]) -> None:
-        place, value = environment.get(LIBRARIES, (None, None))
+    def _path(self, place: Place | None, value: str | None) -> None:
         if place is None or not value or not self.by_hand:
             return
         search = without_driver(value, tuple(self.targets))
@@ -286,11 +286,11 @@ class _Reading:
             if self._field(key)
         ]
         needs += [*self.others, *(["network_mode: host"] if _is_host(self._field("network_mode")) else [])]
-        if not needs:
+        if self.by_hand and not needs:
             self.pieces.append(Piece(place, _WHY_PRIVILEGED))
         else:
-            why = f"{', '.join(dict.fromkeys(needs))} may need it; GPUs do not"
-            self.kept.append(Kept(entry(place), why))
+            named = ", ".join(dict.fromkeys(needs)) or "something that gpuctl does not see"
+            self.kept.append(Kept(entry(place), f"{named} may need it; GPUs do not"))
 
 
 def _is_host(place: Place | None) -> bool:

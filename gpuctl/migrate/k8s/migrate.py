@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from gpuctl.compat.knowledge.driver_parts import PartKind, gpu_of
 from gpuctl.engines.yaml.places import Kind, Node, walk
-from gpuctl.migrate.by_hand import ALL_LIBRARIES, without_driver
+from gpuctl.migrate.by_hand import ALL_LIBRARIES, PATHS, without_driver
 from gpuctl.migrate.draft import Draft, Source, naming
 from gpuctl.migrate.k8s.amounts import NEW, add_limit, amounts, rewrite_amounts
 from gpuctl.migrate.k8s.pods import Mount, Pod, check_documents, is_driver, mounts, pods
@@ -119,7 +119,7 @@ def _rewrite_libraries(draft: Draft, container: Node, driver: Sequence[Mount]) -
     )
     for item in draft.tree.entries(draft.tree.field(container, "env")):
         name, value = (draft.tree.field(item.value, key) for key in ("name", "value"))
-        if name is None or value is None or name.text != "LD_LIBRARY_PATH":
+        if name is None or value is None or name.text not in PATHS:
             continue
         search = without_driver(value.text, targets)
         if search.folders and "$(" in value.text:

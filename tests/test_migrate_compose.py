@@ -11,8 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from ruamel.yaml import YAML
+from test_yaml_text import Writer
 
 from gpuctl.migrate.compose.migrate import migrated
 from gpuctl.migrate.compose.target import ComposeTarget
@@ -219,3 +222,21 @@ def test_a_file_that_is_included_or_extended_and_was_not_named_is_looked_at(tmp_
 def test_wrong_usage(argv: tuple[str, ...], tmp_path: Path) -> None:
     done = gpuctl(*argv, folder=tmp_path)
     assert (done.returncode, done.stdout) == (2, "") and "Traceback" not in done.stderr
+
+
+# Whatever else is in the file
+
+
+@settings(deadline=None, max_examples=100)
+@given(data=st.data())
+def test_what_is_none_of_gpuctls_stays_to_the_letter(data: st.DataObject) -> None:
+    other = "\n".join(f" {line}" if line else line for line in Writer(data.draw).block(0, 2))
+    end = data.draw(st.sampled_from(["\n", "\r\n"]))
+    before, after = f"x-other:\n{other}\nservices:\n a: {{image: x}}\n".replace("\n", end), f"x-more:\n{other}"
+    text = f"{before} b:\n  runtime: nvidia # GPU\n  image: y # stays\n".replace("\n", end) + after.replace("\n", end)
+    text = text.replace("&anchor", "&other", text.count("&anchor") // 2)
+    head, tail = text[: len(before)], text[len(text) - len(after.replace("\n", end)) :]
+    done = rewritten(text)
+    assert done.changes and not done.left
+    assert done.after.startswith(head) and done.after.endswith(tail) and "# GPU" not in done.after
+    assert f"image: y # stays{end}" in done.after and rewritten(done.after).after == done.after

@@ -22,7 +22,7 @@ DEPTH_LIMIT = 100
 _BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 _LINE_END = re.compile(r"\r\n|\n|\r")
 _NO_KEY = "could not find expected ':'"
-_TABS = re.compile(r"(?<=\S)[ \t]*\t[ \t]*(?=[#\r\n]|$)|(?<=[:,?\[{-])[ \t]*\t[ \t]*")
+_TABS = re.compile(r"(?<=\S) *\t[ \t]*(?=[#\r\n]|$)|(?<=[:,?\[{-]) *\t[ \t]*")
 """Tabs that part, which YAML allows and ruamel.yaml refuses (https://yaml.org/spec/1.2.2/#62-separation-spaces)."""
 _PROPERTIES = re.compile(r"(?:[&!][^\s,\[\]{}]*|[ \t\r\n]+|(?<=\s)#[^\r\n]*)*")
 

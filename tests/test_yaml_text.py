@@ -283,3 +283,10 @@ def test_a_byte_order_mark_and_the_encoding_stay(encoding: str) -> None:
     text, spelled = decode(raw)
     roots = parse(text)
     assert spelled.encode(edited(text, roots, [Removal(roots[0], 1)])) == "é: 1\r\n".encode(encoding)
+
+
+def test_a_value_that_is_not_there_ends_at_its_colon() -> None:
+    text = "- a: \n  b-c: # none\n  d: x\n"
+    (root,) = parse(text)
+    assert [text[: item.start] for item in root.items[0].items[:2]] == ["- a:", "- a: \n  b-c:"]
+    assert edited(text, (root,), [Removal(root.items[0], 1)]) == "- a: \n  d: x\n"

@@ -37,6 +37,7 @@ class Tree:
     def __init__(self, documents: Sequence[Node], lines: Lines) -> None:
         self._named: dict[int, Node] = {}
         self._chains: dict[int, tuple[Node, ...]] = {}
+        self._indexes: dict[int, dict[str, int]] = {}
         for root in documents:
             anchors: dict[str, Node] = {}
             for node in walk(root):
@@ -70,9 +71,11 @@ class Tree:
         return self._chains[id(body)]
 
     def _merged(self, body: Node) -> list[Node]:
-        named = [self.resolved(item) for key, item in zip(body.keys, body.items, strict=True) if key.value == MERGE]
-        flat = [each for one in named for each in (one.items if one.kind is Kind.SEQUENCE else (one,))]
-        return [one for one in map(self.resolved, flat) if one.kind is Kind.MAPPING]
+        place = self._own(body, MERGE)
+        if place is None:
+            return []
+        named = place.value.items if place.value.kind is Kind.SEQUENCE else (place.value,)
+        return [one for one in map(self.resolved, named) if one.kind is Kind.MAPPING]
 
     def field(self, body: Node, *path: str) -> Place | None:
         """Returns the entry that the keys lead to, None where there is none."""
@@ -103,7 +106,7 @@ class Tree:
                 yield Place(place.value, index, self.resolved(item))
 
     def _own(self, body: Node, key: str) -> Place | None:
-        for index, name in enumerate(body.keys):
-            if name.value == key and key != MERGE:
-                return Place(body, index, self.resolved(body.items[index]))
-        return None
+        if id(body) not in self._indexes:
+            self._indexes[id(body)] = {name.value: index for index, name in enumerate(body.keys)}
+        index = self._indexes[id(body)].get(key)
+        return None if index is None else Place(body, index, self.resolved(body.items[index]))

@@ -10,7 +10,7 @@ import codecs
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
@@ -24,6 +24,7 @@ _LINE_END = re.compile(r"\r\n|\n|\r")
 _NO_KEY = "could not find expected ':'"
 _TABS = re.compile(r"(?<=\S) *\t[ \t]*(?=[#\r\n]|$)|(?<=[:,?\[{-]) *\t[ \t]*")
 """Tabs that part, which YAML allows and ruamel.yaml refuses (https://yaml.org/spec/1.2.2/#62-separation-spaces)."""
+_COLON = re.compile(r"\s*:")
 _PROPERTIES = re.compile(r"(?:[&!][^\s,\[\]{}]*|[ \t\r\n]+|(?<=\s)#[^\r\n]*)*")
 
 
@@ -227,8 +228,8 @@ def _collection(text: str, done: _Open, end: Any) -> Node:
     event, nodes = done.event, tuple(done.nodes)
     is_mapping = isinstance(event, MappingStartEvent)
     bracketed = bool(event.flow_style) and end.end_mark.index > end.start_mark.index
-    stop = end.end_mark.index if bracketed or not nodes else nodes[-1].end
-    keys, items = (nodes[::2], nodes[1::2]) if is_mapping else ((), nodes)
+    keys, items = (nodes[::2], _values(text, nodes)) if is_mapping else ((), nodes)
+    stop = end.end_mark.index if bracketed or not items else items[-1].end
     if is_mapping:
         _check_keys(text, keys)
     return Node(
@@ -241,6 +242,15 @@ def _collection(text: str, done: _Open, end: Any) -> Node:
         keys=keys,
         items=items,
     )
+
+
+def _values(text: str, nodes: tuple[Node, ...]) -> tuple[Node, ...]:
+    """The values of a mapping; one that is not there stands behind its colon, and not where the next key starts."""
+    values = []
+    for key, value in zip(nodes[::2], nodes[1::2], strict=True):
+        colon = _COLON.match(text, key.end) if value.start == value.end else None
+        values.append(replace(value, start=colon.end(), end=colon.end()) if colon else value)
+    return tuple(values)
 
 
 def _check_keys(text: str, keys: tuple[Node, ...]) -> None:

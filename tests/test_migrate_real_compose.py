@@ -24,7 +24,7 @@ READERS = {
     ComposeTarget.RUNTIME: (COMPOSE_1, COMPOSE_2),
 }
 NEVER_TAKEN = ("a driver from a variable", "extends in one file")
-"""Refused before they are rewritten, too: an empty source; docker-compose 1 on standard input, `extends` of one's own."""
+"""Refused before they are rewritten, too: an empty source; on standard input docker-compose 1 finds no `extends`."""
 
 pytestmark = [
     pytest.mark.bench,
@@ -52,7 +52,7 @@ def test_every_file_is_taken_by_the_compose_that_it_is_for(reader: tuple[Any, st
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         results = dict(zip(texts, pool.map(lambda text: read_by(root, program, text), texts.values()), strict=True))
     assert {kind: done.stderr for kind, done in results.items() if done.returncode} == {}
-    assert len(results) > 60
+    assert len(results) > 30
 
 
 def test_what_compose_understands_are_the_same_gpus() -> None:

@@ -16,7 +16,7 @@ from gpuctl.migrate.tree import Place
 VISIBLE, CAPABILITIES = "NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES"
 NO_GPUS = ("", "void", "none")
 _TEGRA = re.compile(r"l4t|jetson|tegra|jetpack", re.IGNORECASE)
-_ENDS = re.compile(r"(?:\$\{[^}]*\}|[^:])+")
+_ENDS = re.compile(r"(?:\$\{[^}]{0,200}\}|[^:])+")
 _NVIDIA_MAJOR = re.compile(r"c 195:.*")
 _WHY_RUNTIME = "a request for GPUs needs no runtime of its own"
 _WHY_VISIBLE = "the request names the GPUs"

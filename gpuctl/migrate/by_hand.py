@@ -15,6 +15,8 @@ ALL_LIBRARIES = (
     "/usr/lib/i386-linux-gnu",
 )
 """Folders in which a host's driver lies among all its other libraries."""
+_OF_EVERY_IMAGE = (*ALL_LIBRARIES, "/lib", "/usr/local/lib", "/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local/bin")
+"""Folders that hold an image's own files, whatever is mounted into them."""
 PATHS = ("LD_LIBRARY_PATH", "PATH", "LD_PRELOAD")
 """Variables that lead to a driver's folders or libraries."""
 USUAL = ("compute", "utility")
@@ -49,9 +51,17 @@ def without_driver(path: str, mounted: tuple[str, ...] = ()) -> Search:
 
 def _holds_driver(folder: str, mounted: tuple[str, ...]) -> bool:
     part = driver_part(folder)
-    return bool(part and part.kind in (PartKind.FOLDER, PartKind.LIBRARY)) or folder.rstrip("/") in mounted
+    return bool(part and part.kind in (PartKind.FOLDER, PartKind.LIBRARY)) or (
+        folder.rstrip("/") in mounted and folder.rstrip("/") not in _OF_EVERY_IMAGE
+    )
 
 
-def wider(capabilities: frozenset[str]) -> tuple[str, ...]:
-    """Returns the words of NVIDIA_DRIVER_CAPABILITIES for mapped parts, none where the usual ones are enough."""
-    return tuple(sorted(capabilities | set(USUAL))) if capabilities - set(USUAL) else ()
+def wider(parts: frozenset[str], said: str) -> tuple[str, ...]:
+    """Returns the words of NVIDIA_DRIVER_CAPABILITIES that mapped parts need, none where what is said is enough.
+
+    `said` is what the variable is already, "" where it is not set.
+    """
+    have = frozenset(word.strip() for word in said.split(",") if word.strip())
+    if "$" in said or "all" in have or parts <= (have or set(USUAL)):
+        return ()
+    return tuple(sorted(parts | have | set(USUAL)))

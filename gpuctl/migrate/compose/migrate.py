@@ -107,7 +107,7 @@ def _asked(bodies: Sequence[Body], seen: Mapping[int, Evidence]) -> Asked:
     named = tuple(part for part in (visible or "").split(",") if part) if runtime == "nvidia" else ()
     ids = tuple(dict.fromkeys((*(() if visible in NO_GPUS else named), *devices)))
     parts = frozenset(part for one in found for part in one.capabilities)
-    words = wider(parts) if not parts <= set(",".join(one.widened for one in found).split(",")) else ()
+    words = wider(parts, next((one.widened for one in reversed(found) if one.widened), ""))
     return Asked(Gpus((ALL,) if ALL in ids or not ids else ids, None, words), modern, runtime == "nvidia")
 
 
@@ -205,8 +205,7 @@ def _take(draft: Draft, piece: Piece) -> None:
     elif piece.place.holder.keys:
         draft.replace(piece.place, piece.place.holder.keys[piece.place.index].value, piece.rest, piece.why)
     else:
-        name = piece.place.text.partition("=")[0]
-        draft.replace(piece.place, None, f"{name}={piece.rest}", piece.why)
+        draft.replace(piece.place, None, _set(piece.place, piece.place.text.partition("=")[0], piece.rest), piece.why)
 
 
 def _ask(service: _Service, request: Wanted) -> bool:
@@ -270,9 +269,13 @@ def _with_runtime(service: _Service) -> None:
         return
     why = f"the runtime brings the same GPUs: {_named(old)}"
     environment = variables(service.body)
+    stay = [
+        place
+        for place in (environment.get(VISIBLE, (None,))[0], draft.tree.field(service.body.node, "runtime"))
+        if place
+    ]
     for piece in own.pieces:
-        is_runtime = piece.place is environment.get(VISIBLE, (None,))[0] or piece.place.text == "nvidia"
-        if not is_runtime and piece.place.text.partition("=")[0] != VISIBLE:
+        if not any(piece.place.holder is one.holder and piece.place.index == one.index for one in stay):
             _take(draft, piece)
     body = service.body.node
     if own.runtime != "nvidia":
@@ -282,10 +285,19 @@ def _with_runtime(service: _Service) -> None:
         else:
             draft.add(body, "runtime", "nvidia", why)
     wished = {VISIBLE: ",".join(old.ids), CAPABILITIES: ",".join(old.capabilities)}
-    _set_variables(service, {key: text for key, text in wished.items() if text and key not in environment}, why)
+    for name, value in wished.items():
+        place, said = environment.get(name, (None, ""))
+        if place and value and said != value:
+            draft.replace(place, name if place.holder.keys else None, _set(place, name, value), why)
+    _add_variables(service, {key: text for key, text in wished.items() if text and key not in environment}, why)
 
 
-def _set_variables(service: _Service, wished: Mapping[str, str], why: str) -> None:
+def _set(place: Place, name: str, value: str) -> str:
+    """A variable's value in a mapping, with its name in a list."""
+    return value if place.holder.keys else f"{name}={value}"
+
+
+def _add_variables(service: _Service, wished: Mapping[str, str], why: str) -> None:
     draft, body = service.body.draft, service.body.node
     place = draft.tree.field(body, "environment")
     if place is None and wished:

@@ -84,6 +84,11 @@ def rewritten(text: str, target: ComposeTarget = ComposeTarget.COMPOSE) -> Migra
     return done
 
 
+def test_a_key_without_a_value_gets_one() -> None:
+    done = rewritten("services:\n  a:\n    runtime: nvidia\n    deploy:   # nothing yet\n")
+    assert asked(loaded(done.after)["services"]["a"]) == "all" and "# nothing yet" in done.after
+
+
 # Several files
 
 BASE = "services:\n  a:\n    image: x\n    runtime: nvidia\n"

@@ -8,7 +8,7 @@ from typing import Any
 
 from gpuctl.engines.spans import newline
 from gpuctl.engines.yaml.places import Encoding, Lines, Node, NotAccepted, decode, parse
-from gpuctl.engines.yaml.spelling import Style, member
+from gpuctl.engines.yaml.spelling import Style, inline, member
 from gpuctl.engines.yaml.text import Addition, Edit, Removal, Replacement, edited
 from gpuctl.frozen import dataclass
 from gpuctl.migrate.migration import Change, Left, Migration
@@ -69,15 +69,13 @@ class Draft:
         at = (id(place.holder), place.index)
         if at not in self._edits:
             self._edits[at] = Replacement(place.holder, place.index, key, value)
-            new = member(key, value, 0, Style("\n")) if key is not None else str(value)
-            self._changes.append(Change(self._shown(place), new, why, self.line(_first(place))))
+            self._changes.append(Change(self._shown(place), _spelled(key, value), why, self.line(_first(place))))
 
     def add(self, holder: Node, key: str | None, value: Any, why: str) -> None:
         """Puts an entry behind the last one of a mapping, or of a list, where `key` is None."""
         if not any(one.holder is holder and (one.key, one.value) == (key, value) for one in self._added):
             self._added.append(Addition(holder, key, value))
-            new = member(key, value, 0, Style("\n")) if key is not None else f"- {value}"
-            self._changes.append(Change("", new, why, self.line(holder)))
+            self._changes.append(Change("", _spelled(key, value), why, self.line(holder)))
 
     def leave(self, node: Node, why: str, text: str | None = None) -> None:
         """Says what stays as it is."""
@@ -100,6 +98,10 @@ class Draft:
 
     def _shown(self, place: Place) -> str:
         return self.source.text[_first(place).start : place.written.end].replace(self._newline, "\n")
+
+
+def _spelled(key: str | None, value: Any) -> str:
+    return inline(value, Style("\n")) if key is None else member(key, value, 0, Style("\n"))
 
 
 def _first(place: Place) -> Node:

@@ -213,25 +213,24 @@ def _ask(service: _Service, request: Wanted) -> bool:
     draft, why = service.body.draft, f"it asks for the same GPUs: {_named(service.now.old)}"
     holder = _home(service)
     path, value = request.path, request.value
-    while len(path) > 1 and (place := _own(holder, path[0])) is not None:
-        if place.written.kind is not Kind.MAPPING:
-            draft.leave(place.written, _KEEP_NO_ROOM, path[0])
-            return False
-        holder, path = place.written, path[1:]
     place = _own(holder, path[0])
+    while place is not None and len(path) > 1 and place.written.kind is Kind.MAPPING:
+        holder, path = place.written, path[1:]
+        place = _own(holder, path[0])
+    nested = value
+    for key in reversed(path[1:]):
+        nested = {key: nested}
+    inherited = draft.tree.field(holder, path[0]) if holder is service.body.node else None
+    if place is None and inherited:
+        draft.leave(inherited.written, f"a {path[0]} of the service's own would hide what it merges", path[0])
+        return False
     if place is None:
-        inherited = holder is service.body.node and draft.tree.field(service.body.node, path[0])
-        if inherited:
-            draft.leave(inherited.written, f"a {path[0]} of the service's own would hide what it merges", path[0])
-            return False
-        for key in reversed(path[1:]):
-            value = {key: value}
-        draft.add(holder, path[0], value, why)
-    elif place.written.kind is Kind.SEQUENCE and isinstance(value, list):
+        draft.add(holder, path[0], nested, why)
+    elif place.written.is_null or (isinstance(value, list) and _goes_whole(service, place)):
+        draft.replace(place, path[0], nested, why)
+    elif len(path) == 1 and place.written.kind is Kind.SEQUENCE and isinstance(value, list):
         for one in value:
             draft.add(place.written, None, one, why)
-    elif isinstance(value, list) and _goes_whole(service, place):
-        draft.replace(place, path[0], value, why)
     else:
         draft.leave(place.written, _KEEP_NO_ROOM, path[0])
         return False
@@ -241,6 +240,8 @@ def _ask(service: _Service, request: Wanted) -> bool:
 def _goes_whole(service: _Service, place: Place) -> bool:
     """Whether nothing stays of the list that an alias there stands for."""
     named = service.body.draft.tree.resolved(place.written)
+    if named is place.written:
+        return False
     gone = {piece.place.index for piece in service.own.pieces if piece.place.holder is named}
     return named.kind is Kind.SEQUENCE and len(gone) == len(named.items)
 

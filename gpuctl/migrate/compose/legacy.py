@@ -202,6 +202,8 @@ class _Reading:
                 if "nvidia" in place.text.lower() or "nvidia" in path.lower():
                     self.by_hand = True
                     self.kept.append(Kept(place.written, _KEEP_VARIABLE, blocks=True))
+                else:
+                    self.others.append(path)
             elif part:
                 self._device(place, path)
             elif not path.startswith("nvidia.com/"):

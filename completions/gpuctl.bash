@@ -2,7 +2,7 @@
 _gpuctl() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command= word words=
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
-        case "$command $word" in ' doctor'|' explain'|' check'|' matrix'|' recommend'|' image'|' dockerfile'|'dockerfile lint'|' migrate'|'migrate run'|'migrate container'|' install-runtime'|' uninstall-runtime'|' rollback'|' history'|' smoke'|' collect'|' diff'|' data'|'data show'|'data verify'|'data use'|'data refresh') command="${command:+$command }$word" ;; esac
+        case "$command $word" in ' doctor'|' explain'|' check'|' matrix'|' recommend'|' image'|' dockerfile'|'dockerfile lint'|' migrate'|'migrate run'|'migrate container'|'migrate compose'|'migrate k8s'|' install-runtime'|' uninstall-runtime'|' rollback'|' history'|' smoke'|' collect'|' diff'|' data'|'data show'|'data verify'|'data use'|'data refresh') command="${command:+$command }$word" ;; esac
     done
     case $prev in
         --from|-f|--file|--requirements|--hosts|--smi|--from|--from|--svg|--from|--from|--hosts|--config|--key-file|--config|--config|--from|--from|-o|--output) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
@@ -12,8 +12,9 @@ _gpuctl() {
         --flavour) mapfile -t COMPREPLY < <(compgen -W 'base runtime devel' -- "$cur"); return ;;
         --format) mapfile -t COMPREPLY < <(compgen -W 'text json sarif' -- "$cur"); return ;;
         --target) mapfile -t COMPREPLY < <(compgen -W 'docker docker-18.09 docker-cdi podman quadlet' -- "$cur"); return ;;
+        --target) mapfile -t COMPREPLY < <(compgen -W 'compose compose-2.30 compose-cdi compose-runtime' -- "$cur"); return ;;
         --engine) mapfile -t COMPREPLY < <(compgen -W 'docker containerd crio podman' -- "$cur"); return ;;
-        --brand|--build-arg|--config|--cuda|--driver|--driver-cuda|--engine|--evaluator|--file|--flavour|--format|--framework|--from|--gpu|--gpus|--hosts|--image|--key-file|--name|--only|--os|--output|--pull-timeout|--repo-url|--require|--requirements|--runtime|--runtime-path|--skip|--smi|--svg|--target|--timeout|--until-ready|--version|-f|-o) COMPREPLY=(); return ;;
+        --brand|--build-arg|--config|--cuda|--driver|--driver-cuda|--engine|--evaluator|--file|--flavour|--format|--framework|--from|--gpu|--gpus|--hosts|--image|--key-file|--name|--only|--os|--output|--pull-timeout|--repo-url|--require|--requirements|--runtime|--runtime-class|--runtime-path|--skip|--smi|--svg|--target|--timeout|--until-ready|--version|-f|-o) COMPREPLY=(); return ;;
     esac
     case $command in
         '') words='-V --version --debug -h --help doctor explain check matrix recommend image dockerfile migrate install-runtime uninstall-runtime rollback history smoke collect diff data' ;;
@@ -25,9 +26,11 @@ _gpuctl() {
         'image') words='--cuda --flavour --cudnn --os --driver --gpu --all --from --json -h --help' ;;
         'dockerfile') words='-h --help lint' ;;
         'dockerfile lint') words='--fix --build-arg --driver --gpu --hosts --json --format -h --help' ;;
-        'migrate') words='-h --help run container' ;;
+        'migrate') words='-h --help run container compose k8s' ;;
         'migrate run') words='--target --diff --json -h --help' ;;
         'migrate container') words='--all --target --json -h --help' ;;
+        'migrate compose') words='--target --diff --write --json -h --help' ;;
+        'migrate k8s') words='--runtime-class --diff --write --json -h --help' ;;
         'install-runtime') words='--engine --set-default --name --runtime-path --config --cdi --force --no-reload --restart --timeout --install --version --repo-url --key-file --dry-run --json -h --help' ;;
         'uninstall-runtime') words='--engine --config --no-reload --timeout --dry-run --json -h --help' ;;
         'rollback') words='--config --force --no-reload --timeout --dry-run --json -h --help' ;;

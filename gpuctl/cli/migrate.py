@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gpuctl.cli.frame.options import Json
+from gpuctl.cli.frame.options import Json, filled
 from gpuctl.cli.frame.snapshots import host_at
 from gpuctl.cli.frame.streams import nobody_writes
+from gpuctl.migrate.compose.target import ComposeTarget
 from gpuctl.migrate.migration import Target
 from gpuctl.model import ExitCode
 
 if TYPE_CHECKING:
+    from gpuctl.migrate.files import FileMigration
     from gpuctl.migrate.migration import Migration
 
 HELP = "Rewrite commands and files that map the driver into containers by hand."
@@ -23,6 +25,8 @@ To = Annotated[
     typer.Option("--target", help="What it is for; without it, what this host's engine takes.", show_default=False),
 ]
 Diff = Annotated[bool, typer.Option("--diff", help="Print what changes, as a diff.")]
+Files = Annotated[list[str], typer.Argument(metavar="FILE...", parser=filled, help="The files, - for stdin.")]
+Write = Annotated[bool, typer.Option("--write", help="Write the files; what each was is kept beside it.")]
 
 
 def run(
@@ -89,7 +93,44 @@ def container(
     raise typer.Exit(ExitCode.PROBLEM if any(one.is_legacy for one in found.containers) else ExitCode.GOOD)
 
 
-commands = (run, container)
+def compose(
+    files: Files,
+    target: Annotated[
+        ComposeTarget, typer.Option("--target", help="Which Compose reads the files, and how it asks for GPUs.")
+    ] = ComposeTarget.COMPOSE,
+    diff: Diff = False,
+    write: Write = False,
+    json: Json = False,
+) -> None:
+    """Rewrite Compose files to requests for GPUs; of several files each overrides those before it."""
+    from gpuctl.migrate.files import compose_files
+
+    _rewrite("compose", lambda: compose_files(files, target), files, diff, write, json)
+
+
+def k8s(
+    files: Files,
+    runtime_class: Annotated[
+        str | None,
+        typer.Option(
+            "--runtime-class",
+            metavar="NAME",
+            parser=filled,
+            help="The runtimeClassName of pods that ask for GPUs and have none.",
+            show_default=False,
+        ),
+    ] = None,
+    diff: Diff = False,
+    write: Write = False,
+    json: Json = False,
+) -> None:
+    """Rewrite Kubernetes manifests to whole limits of nvidia.com/gpu."""
+    from gpuctl.migrate.files import k8s_files
+
+    _rewrite("k8s", lambda: k8s_files(files, runtime_class), files, diff, write, json)
+
+
+commands = (run, container, compose, k8s)
 
 
 def _read(words: list[str]) -> tuple[str | None, str]:
@@ -143,3 +184,39 @@ def _show(done: Migration, name: str, diff: bool, json: bool) -> None:
     if not done.after.endswith("\n") and not diff:
         typer.echo()
     reasons_text(done).show(sys.stderr)
+
+
+def _rewrite(
+    name: str, migrate: Callable[[], tuple[FileMigration, ...]], paths: list[str], diff: bool, write: bool, json: bool
+) -> None:
+    from gpuctl.engines.yaml.places import NotAccepted
+    from gpuctl.host.write.files import FileProblem
+    from gpuctl.migrate.files import written
+    from gpuctl.render.views.migrate_files import files_json, show_files
+
+    if diff and json:
+        raise typer.BadParameter("--diff and --json exclude each other: give one")
+    if write and "-" in paths:
+        raise typer.BadParameter("standard input cannot be written: name a file", param_hint="--write")
+    if len(set(paths)) < len(paths):
+        raise typer.BadParameter("a file is named twice", param_hint="FILE...")
+    try:
+        done = migrate()
+        if write:
+            done = written(done)
+    except NotAccepted as error:
+        raise _refused(error.at(paths[0])) from None
+    except FileProblem as error:
+        raise _refused(str(error)) from None
+    if json:
+        typer.echo(files_json(name, done))
+    else:
+        show_files(done, diff, write)
+    raise typer.Exit(ExitCode.PROBLEM if any(one.migration.left for one in done) else ExitCode.GOOD)
+
+
+def _refused(sentence: str) -> typer.Exit:
+    from gpuctl.render.draw.text import plain
+
+    typer.echo(plain(f"Error: {sentence}"), err=True)
+    return typer.Exit(ExitCode.USAGE)

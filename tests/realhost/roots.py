@@ -32,12 +32,18 @@ class Recipe:
         return f"{self.release}-{hashlib.sha256(repr(self).encode()).hexdigest()[:12]}"
 
 
-DOCKER_20 = Recipe("bookworm", ("systemd", "systemd-sysv", "dbus", "procps", "docker.io", "python3"), like="bookworm")
-"""Docker 20.10 under systemd; python3 brings what Python of any kind links to."""
-DOCKER_28 = Recipe(
-    "forky", ("systemd", "systemd-sysv", "dbus", "procps", "docker.io", "docker-cli", "python3"), like="sid"
+DOCKER_20 = Recipe(
+    "bookworm",
+    ("systemd", "systemd-sysv", "dbus", "procps", "docker.io", "docker-compose", "python3"),
+    like="bookworm",
 )
-"""Docker 28, under a systemd that knows cgroup v2 alone; python3 runs the simulated toolkit."""
+"""Docker 20.10 under systemd, and docker-compose 1.29; python3 brings what Python of any kind links to."""
+DOCKER_28 = Recipe(
+    "forky",
+    ("systemd", "systemd-sysv", "dbus", "procps", "docker.io", "docker-cli", "docker-compose", "python3"),
+    like="sid",
+)
+"""Docker 28 and Compose 2, under a systemd that knows cgroup v2 alone; python3 runs the simulated toolkit."""
 PODMAN_5 = Recipe("forky", ("podman",), like="sid")
 """Podman 5, with the generator of Quadlet units."""
 

@@ -16,6 +16,11 @@ EXAMPLES = {
     ),
     "migrate run": ("gpuctl migrate run --diff start.sh", "gpuctl migrate run -- nvidia-docker run app"),
     "migrate container": ("gpuctl migrate container --all", "gpuctl migrate container train --json"),
+    "migrate compose": (
+        "gpuctl migrate compose docker-compose.yml --diff",
+        "gpuctl migrate compose a.yml b.yml --write",
+    ),
+    "migrate k8s": ("gpuctl migrate k8s job.yaml --diff", "gpuctl migrate k8s *.yaml --write"),
     "install-runtime": ("gpuctl install-runtime --install --dry-run", "gpuctl install-runtime --engine podman"),
     "uninstall-runtime": ("gpuctl uninstall-runtime --dry-run", "gpuctl uninstall-runtime --json"),
     "rollback": ("gpuctl rollback --dry-run", "gpuctl rollback --json"),

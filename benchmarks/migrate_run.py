@@ -1,6 +1,6 @@
 """Times `gpuctl migrate run` against `gpuctl --version` in the same run, and on a long script, as a Markdown table.
 
-python benchmarks/migrate.py [--runs N]
+python benchmarks/migrate_run.py [--runs N]
 """
 
 from __future__ import annotations

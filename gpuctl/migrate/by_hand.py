@@ -1,0 +1,67 @@
+"""What of paths and variables served a driver that was mapped by hand, wherever it is written."""
+
+from __future__ import annotations
+
+from gpuctl.compat.knowledge.driver_parts import DriverPart, PartKind, driver_part
+from gpuctl.frozen import dataclass
+
+ALL_LIBRARIES = (
+    "/usr/lib",
+    "/usr/lib64",
+    "/lib64",
+    "/usr/lib/x86_64-linux-gnu",
+    "/lib/x86_64-linux-gnu",
+    "/usr/lib/aarch64-linux-gnu",
+    "/usr/lib/i386-linux-gnu",
+)
+"""Folders in which a host's driver lies among all its other libraries."""
+_OF_EVERY_IMAGE = (*ALL_LIBRARIES, "/lib", "/usr/local/lib", "/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local/bin")
+"""Folders that hold an image's own files, whatever is mounted into them."""
+PATHS = ("LD_LIBRARY_PATH", "PATH", "LD_PRELOAD")
+"""Variables that lead to a driver's folders or libraries."""
+USUAL = ("compute", "utility")
+"""The capabilities that a container has without NVIDIA_DRIVER_CAPABILITIES
+(https://github.com/NVIDIA/nvidia-container-toolkit, internal/config/image/capabilities.go)."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search path without the folders of a driver: None where no folder is left."""
+
+    rest: str | None
+    folders: tuple[str, ...]
+
+
+def mounted_part(source: str, target: str) -> DriverPart | None:
+    """Returns what of a driver a mount brings: by what is mounted, or because it goes where a driver only lies."""
+    part = driver_part(source)
+    if part is None and (target and not source.startswith((".", "~"))):
+        at = driver_part(target)
+        part = at if at and at.kind is PartKind.FOLDER else None
+    return part
+
+
+def without_driver(path: str, mounted: tuple[str, ...] = ()) -> Search:
+    """Returns a search path without a driver's folders and libraries, and those into which it was mounted."""
+    folders = path.split(":")
+    gone = tuple(folder for folder in folders if folder and _holds_driver(folder, mounted))
+    rest = ":".join(folder for folder in folders if folder not in gone)
+    return Search(rest.strip(":") or None, gone)
+
+
+def _holds_driver(folder: str, mounted: tuple[str, ...]) -> bool:
+    part = driver_part(folder)
+    return bool(part and part.kind in (PartKind.FOLDER, PartKind.LIBRARY)) or (
+        folder.rstrip("/") in mounted and folder.rstrip("/") not in _OF_EVERY_IMAGE
+    )
+
+
+def wider(parts: frozenset[str], said: str) -> tuple[str, ...]:
+    """Returns the words of NVIDIA_DRIVER_CAPABILITIES that mapped parts need, none where what is said is enough.
+
+    `said` is what the variable is already, "" where it is not set.
+    """
+    have = frozenset(word.strip() for word in said.split(",") if word.strip())
+    if "$" in said or "all" in have or parts <= (have or set(USUAL)):
+        return ()
+    return tuple(sorted(parts | have | set(USUAL)))

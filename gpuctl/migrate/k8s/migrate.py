@@ -1,0 +1,165 @@
+"""Kubernetes manifests, rewritten."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Sequence
+
+from gpuctl.compat.knowledge.driver_parts import PartKind, gpu_of
+from gpuctl.engines.yaml.places import Kind, Node, walk
+from gpuctl.migrate.by_hand import ALL_LIBRARIES, PATHS, without_driver
+from gpuctl.migrate.draft import Draft, Source, naming
+from gpuctl.migrate.k8s.amounts import NEW, add_limit, amounts, rewrite_amounts
+from gpuctl.migrate.k8s.pods import Mount, Pod, check_documents, is_driver, mounts, pods
+from gpuctl.migrate.migration import Migration
+from gpuctl.migrate.tree import Place
+
+_OLD_LABEL = "alpha.kubernetes.io/nvidia-gpu-name"
+_QUOTA_OLD = "requests.alpha.kubernetes.io/nvidia-gpu"
+_WHY_DRIVER = "the toolkit brings the driver of the node; one that is mounted by hand fits one version"
+_WHY_VOLUME = "no container mounts it any more"
+_WHY_LIBRARIES = "it led to the driver that was mounted by hand"
+_WHY_PRIVILEGED = "it was there for the GPUs: nothing else in this container asks for it"
+_WHY_DEVICES = "as many GPUs as device files were mounted; which ones, Kubernetes chooses"
+_WHY_CLASS = "its containers ask for GPUs"
+_WHY_QUOTA = "the quota of the resource that containers ask for now"
+_KEEP_NUMBER = (
+    "it asks for no number of GPUs: give it a limit of nvidia.com/gpu, unless it serves the node's GPUs itself"
+)
+_KEEP_FOLDER = "it is a folder of all libraries: if only the driver was meant, take it away"
+_KEEP_LABEL = "nodes have no such label any more; nvidia.com/gpu.product is GPU feature discovery's"
+_NODE_FOLDERS = re.compile(r"/(?:dev|sys|proc|run|var/run|var/lib/docker|lib/modules|etc)?(?:/.*)?")
+
+
+def migrated(read: Source, runtime_class: str | None = None) -> Migration:
+    """Returns a file of manifests with GPUs asked for by limits of nvidia.com/gpu. Raises NotAccepted.
+
+    `runtime_class` is the runtimeClassName of pods that ask for GPUs and have none, None to leave that open.
+    """
+    with naming(read.path):
+        return _migrated(read, runtime_class)
+
+
+def _migrated(read: Source, runtime_class: str | None) -> Migration:
+    draft = Draft(read)
+    check_documents(draft)
+    for root in read.documents:
+        in_pods: set[int] = set()
+        for pod in pods(draft.tree, root):
+            in_pods |= {id(container) for container in pod.containers}
+            _rewrite_pod(draft, pod, runtime_class)
+        _rewrite_others(draft, root, in_pods)
+    return draft.migration()
+
+
+def _rewrite_pod(draft: Draft, pod: Pod, runtime_class: str | None) -> None:
+    if pod.is_of_nodes:
+        return
+    mounted = {id(container): tuple(mounts(draft.tree, pod, container)) for container in pod.containers}
+    by_hand = [mount for each in mounted.values() for mount in each if mount.part]
+    asking = [_asks(draft, container, mounted[id(container)]) for container in pod.containers]
+    undecided = [
+        mount
+        for container, asks in zip(pod.containers, asking, strict=True)
+        for mount in mounted[id(container)]
+        if mount.part and not asks
+    ]
+    if undecided:  # what one container keeps of the driver, the others may need as well
+        draft.leave(undecided[0].place.written, _KEEP_NUMBER)
+    else:
+        for container in pod.containers:
+            _without_driver(draft, pod, container, mounted[id(container)])
+    kept = {mount.volume for each in mounted.values() for mount in each if not draft.is_removed(mount.place)}
+    gone = {mount.volume for mount in by_hand} - kept
+    for volume in pod.volumes:
+        unused = any(asking) and not undecided and is_driver(volume) and volume.name not in kept
+        if volume.name in gone or unused:
+            draft.remove(volume.place, _WHY_VOLUME)
+    if not any(asking):
+        return
+    label = draft.tree.field(pod.spec, "nodeSelector", _OLD_LABEL)
+    if label:
+        draft.leave(label.written, _KEEP_LABEL, _OLD_LABEL)
+    if runtime_class and not draft.tree.field(pod.spec, "runtimeClassName"):
+        draft.add(pod.spec, "runtimeClassName", runtime_class, _WHY_CLASS)
+
+
+def _asks(draft: Draft, container: Node, mounted: Sequence[Mount]) -> bool:
+    """Has a container ask for its GPUs by a limit. Returns whether it does then."""
+    devices = {gpu for mount in mounted if mount.part and (gpu := gpu_of(mount.source))}
+    resources = draft.tree.field(container, "resources")
+    said = amounts(draft, resources.value) if resources else None
+    if resources and said and said.first:
+        return rewrite_amounts(draft, resources.value, said)
+    if devices:
+        add_limit(draft, container, len(devices), _WHY_DEVICES)
+    return bool(devices)
+
+
+def _without_driver(draft: Draft, pod: Pod, container: Node, mounted: Sequence[Mount]) -> None:
+    """Takes away what of the driver is mounted into a container, and what only served that."""
+    driver = [mount for mount in mounted if mount.part]
+    for mount in driver:
+        draft.remove(mount.place, _WHY_DRIVER)
+    if driver:
+        for mount in mounted:
+            if mount.source.rstrip("/") in ALL_LIBRARIES and not mount.part:
+                draft.leave(mount.place.written, _KEEP_FOLDER)
+        _rewrite_libraries(draft, container, driver)
+        _rewrite_privileged(draft, pod, container, mounted)
+
+
+def _rewrite_libraries(draft: Draft, container: Node, driver: Sequence[Mount]) -> None:
+    targets = tuple(
+        each
+        for mount in driver
+        for each in (mount.target.rstrip("/"), posixpath.dirname(mount.target))
+        if mount.part and mount.part.kind is not PartKind.DEVICE
+    )
+    for item in draft.tree.entries(draft.tree.field(container, "env")):
+        name, value = (draft.tree.field(item.value, key) for key in ("name", "value"))
+        if name is None or value is None or name.text not in PATHS:
+            continue
+        search = without_driver(value.text, targets)
+        if search.folders and "$(" in value.text:
+            draft.leave(value.written, "its value comes from a variable")
+        elif search.folders and search.rest is None:
+            draft.remove(item, _WHY_LIBRARIES)
+        elif search.folders:
+            draft.replace(value, "value", search.rest, _WHY_LIBRARIES)
+
+
+def _rewrite_privileged(draft: Draft, pod: Pod, container: Node, mounted: Sequence[Mount]) -> None:
+    place = draft.tree.field(container, "securityContext", "privileged")
+    if place is None or place.text.lower() != "true":
+        return
+    tree = draft.tree
+    needs = [key for key in ("hostPID", "hostIPC", "hostNetwork") if _is_true(tree.field(pod.spec, key))]
+    needs += ["capabilities"] if tree.field(container, "securityContext", "capabilities", "add") else []
+    needs += ["volumeDevices"] if tree.field(container, "volumeDevices") else []
+    needs += [one.source for one in mounted if not one.part and _NODE_FOLDERS.fullmatch(one.source)]
+    if needs:
+        draft.leave(place.written, f"{', '.join(needs)} may need it; GPUs do not", "privileged: true")
+    else:
+        draft.remove(place, _WHY_PRIVILEGED)
+
+
+def _is_true(place: Place | None) -> bool:
+    return place is not None and place.text.lower() == "true"
+
+
+def _rewrite_others(draft: Draft, root: Node, in_pods: set[int]) -> None:
+    """Amounts that stand outside a pod's containers: in custom resources, quotas and ranges."""
+    seen = {
+        id(place.value) for node in walk(root) if id(node) in in_pods and (place := draft.tree.field(node, "resources"))
+    }
+    for node in walk(root):
+        if node.kind is not Kind.MAPPING or id(node) in seen:
+            continue
+        if draft.tree.field(node, "limits") or draft.tree.field(node, "requests"):
+            rewrite_amounts(draft, node, amounts(draft, node))
+        quota = draft.tree.field(node, _QUOTA_OLD)
+        if quota:
+            value = int(quota.text) if quota.value.is_plain and quota.text.isdecimal() else quota.text
+            draft.replace(quota, f"requests.{NEW}", value, _WHY_QUOTA)

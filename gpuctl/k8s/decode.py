@@ -372,6 +372,8 @@ def resource_slice(found: Found) -> Slice:
     spec = object_in(found, "spec")
     devices = objects_in(spec, "devices")
     tainted = (one for one in devices if objects_in(one, "taints") or objects_in(object_in(one, "basic"), "taints"))
+    first: Found = devices[0] if devices else {}
+    told = object_in(first, "attributes") or object_in(object_in(first, "basic"), "attributes")
     return Slice(
         name,
         _text(spec, "nodeName"),
@@ -379,6 +381,9 @@ def resource_slice(found: Found) -> Slice:
         _text(object_in(spec, "pool"), "name"),
         tuple(_text(one, "name") for one in devices),
         tuple(_text(one, "name") for one in tainted),
+        _text(object_in(told, "productName"), "string"),
+        _text(object_in(told, "cudaComputeCapability"), "version").removesuffix(".0"),
+        _text(object_in(told, "driverVersion"), "version"),
     )
 
 

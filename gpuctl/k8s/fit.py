@@ -90,9 +90,7 @@ def claims_of(pod: Pod, scene: Scene) -> tuple[Claim, ...]:
     return tuple(one for one in scene.cluster.claims if one.namespace == pod.namespace and one.name in names)
 
 
-def _obstacles(
-    pod: Pod, node: Node, scene: Scene, near: Neighbours, claims: tuple[Claim, ...]
-) -> Iterator[Obstacle]:
+def _obstacles(pod: Pod, node: Node, scene: Scene, near: Neighbours, claims: tuple[Claim, ...]) -> Iterator[Obstacle]:
     if node.cordoned and not tolerates(pod.placement.tolerations, UNSCHEDULABLE):
         change = Change("uncordon", f"Uncordon {node.name}, once whoever cordoned it is done.", node.name)
         yield Obstacle("cordoned", "it is cordoned", Ends.CHANGE, change)
@@ -116,7 +114,9 @@ _OF_CONDITIONS = ("node.kubernetes.io/", "node.cloudprovider.kubernetes.io/")
 def _of_taint(shown: str, key: str, effect: str, node: Node) -> Obstacle:
     if key.startswith(_OF_CONDITIONS):
         state = key.rpartition("/")[2]
-        change = Change("repair", f"Have {node.name} lose its condition {state}: the kubelet's log tells why.", node.name)
+        change = Change(
+            "repair", f"Have {node.name} lose its condition {state}: the kubelet's log tells why.", node.name
+        )
         return Obstacle("taint", f"it is {state}", Ends.CHANGE, change)
     change = Change("toleration", f"Give the pod a toleration for {shown}, if its work belongs there.")
     return Obstacle("taint", f"its taint {shown} is not tolerated", Ends.CHANGE, change)
@@ -168,14 +168,17 @@ def _of_gpus(name: str, wanted: int, node: Node, scene: Scene) -> Obstacle:
     if there < capacity:
         text = f"{amount(name, there)} of its {amount(name, capacity)} {name} are healthy"
         enough = wanted <= capacity - (there - scene.free(node, name))
-        change = Change("repair", f"Bring the GPUs of {node.name} back: `gpuctl k8s doctor --node {node.name}`.", node.name)
-        return Obstacle("resource", text, Ends.CHANGE if enough else Ends.NOTHING, change, name)
+        back = f"Bring the GPUs of {node.name} back: `gpuctl k8s doctor --node {node.name}`."
+        ends = Ends.CHANGE if enough else Ends.NOTHING
+        return Obstacle("resource", text, ends, Change("repair", back, node.name), name)
     others = {one: value for one, value in gpus_in(node.allocatable).items() if one != name and value > 0}
     if not there and others:
         text = f"it has no {name}, but {', '.join(f'{amount(one, value)} {one}' for one, value in others.items())}"
         room = next((one for one in others if scene.free(node, one) >= wanted), None)
-        change = Change("resource", f"Ask for {room} instead of {name}, if a part of a GPU is enough.") if room else None
-        return Obstacle("resource", text, Ends.CHANGE if room else Ends.NOTHING, change, name)
+        if room is None:
+            return Obstacle("resource", text, Ends.NOTHING, resource=name)
+        other = Change("resource", f"Ask for {room} instead of {name}, if that kind of GPU will do.")
+        return Obstacle("resource", text, Ends.CHANGE, other, name)
     has = f"{amount(name, there)} {name} in all" if there else f"no {name}"
     return Obstacle("resource", f"it has {has}", Ends.NOTHING, resource=name)
 

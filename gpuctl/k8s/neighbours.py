@@ -82,7 +82,7 @@ def _near(pod: Pod, term: PodTerm, placed: _Placed) -> frozenset[_Domain] | None
 
 
 def _crowded(pod: Pod, spread: Spread, scene: Scene, placed: _Placed) -> frozenset[str]:
-    """The values of the label at which one more such pod would be too many: nodes that the pod may not use count not."""
+    """The values of the label at which one more such pod is too many. Nodes that the pod may not use do not count."""
     keys = [one.topology_key for one in pod.placement.spread]
     eligible = [
         node

@@ -234,7 +234,7 @@ class DeviceClass:
 
 @dataclass(frozen=True)
 class Slice:
-    """Devices that a driver offers. `node` "": not those of one node."""
+    """Devices that a driver offers, and what it says of the first. `node` "": not those of one node."""
 
     name: str
     node: str
@@ -242,6 +242,9 @@ class Slice:
     pool: str
     devices: tuple[str, ...]
     tainted: tuple[str, ...]
+    product: str
+    capability: str
+    driver_version: str
 
 
 @dataclass(frozen=True)

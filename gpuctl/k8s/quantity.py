@@ -29,8 +29,8 @@ def thousandths(text: str) -> int:
     sign, whole, fraction, suffix, exponent = found.groups()
     power = _DECIMAL.get(suffix or "", int(exponent or 0)) - len(fraction or "") + 3
     power = max(-3 * _EXPONENT, min(power, _EXPONENT))
-    value = int(f"{whole}{fraction or ''}" or "0") << _BINARY.get(suffix or "", 0)
-    rounded = value * 10**power if power >= 0 else -(-value // 10**-power)
+    value = int(f"{whole}{fraction or ''}") << _BINARY.get(suffix or "", 0)
+    rounded: int = value * 10**power if power >= 0 else -(-value // 10**-power)
     return (-1 if sign == "-" else 1) * min(rounded, _MOST * 1000)
 
 
@@ -40,7 +40,7 @@ def amount(name: str, value: int) -> str:
         return f"{value / 1000:g}"
     whole = value // 1000
     if name in ("memory", "ephemeral-storage") or name.startswith("hugepages-"):
-        unit = next((unit for unit, bits in reversed(_BINARY.items()) if whole >= 1 << bits), "")
+        unit = next((unit for unit, bits in reversed(list(_BINARY.items())) if whole >= 1 << bits), "")
         scaled = whole / (1 << _BINARY.get(unit, 0))
         return f"{scaled:.1f}".removesuffix(".0") + unit
     return str(whole)

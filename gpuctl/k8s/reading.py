@@ -21,6 +21,7 @@ from gpuctl.k8s.objects import Thing
 OBJECT_LIMIT = 16 << 20
 """Letters of one object; the API's own bound is one and a half megabytes before it is printed in lines."""
 DIGITS = 20
+UNASKED = "it is not in what was read"
 _BLANKS = re.compile(r"[ \t\r\n\ufeff]*")
 
 
@@ -114,16 +115,16 @@ class Reader:
         self.things: list[Thing] = []
         self.missing: dict[str, str] = {}
         self.seen: set[str] = set()
+        self.last = Page("")
 
-    def read(self, pieces: Iterable[bytes]) -> Page:
-        """Takes up all lists and objects of a text, and returns what the last of them says. Raises NotACluster."""
-        text, page = Text(pieces), Page("")
+    def read(self, pieces: Iterable[bytes]) -> None:
+        """Takes up all lists and objects of a text; `last` is what the last of them says. Raises NotACluster."""
+        text = Text(pieces)
         first = text.next()
         if first not in ("{", "["):
             raise NotACluster(_unlike(first))
         while text.next():
-            page = self._document(text)
-        return page
+            self.last = self._document(text)
 
     def _document(self, text: Text) -> Page:
         head: dict[str, Any] = {}
@@ -184,7 +185,7 @@ class Reader:
 
     def cluster(self, asked_each: bool = False) -> Cluster:
         """Returns the cluster. `asked_each`: each kind was asked for by itself, so that none is missing unsaid."""
-        missing = {kind: "it is not in what was read" for kind in KINDS if kind not in self.seen}
+        missing = {kind: UNASKED for kind in KINDS if kind not in self.seen}
         return cluster_of(self.things, self.missing if asked_each else {**missing, **self.missing})
 
 

@@ -30,7 +30,7 @@ PROVES_ENGINE = (
     "registration.podman",
 )
 """The checks that prove together that containers can have GPUs: a container alone proves more."""
-_LOUD = (Status.FAIL, Status.WARN, Status.UNKNOWN)
+LOUD = (Status.FAIL, Status.WARN, Status.UNKNOWN)
 _INDENT = "      "
 
 
@@ -41,8 +41,8 @@ def report_text(report: Report, facts: Facts, verbose: bool, origin: str = "", f
     """
     text = Styled(f"{plain(origin)}\n" if origin else "", "bold").append(f"{plain(host_summary(facts))}\n\n", "bold")
     for finding in report.findings:
-        if verbose or finding.status in _LOUD:
-            text.append(_finding(finding, verbose)).append("\n" if finding.status in _LOUD else "")
+        if verbose or finding.status in LOUD:
+            text.append(_finding(finding, verbose)).append("\n" if finding.status in LOUD else "")
     return (
         text.append(_layers(report, facts))
         .append(_closing(report, verbose))
@@ -54,14 +54,14 @@ def wrong_text(report: Report) -> Styled:
     """Returns what is wrong and not waived, and nothing where nothing is."""
     text = Styled()
     for finding in report.findings:
-        if finding.status in _LOUD and finding.waived is None:
+        if finding.status in LOUD and finding.waived is None:
             text.append(_finding(finding, verbose=False))
     return text
 
 
 def _finding(finding: Finding, verbose: bool) -> Styled:
     mark, style = MARKS[finding.status]
-    counts = finding.status in _LOUD and finding.waived is None
+    counts = finding.status in LOUD and finding.waived is None
     text = Styled(f"{mark}  ", "dim" if finding.waived else style)
     text.append(plain(finding.message), "bold" if counts else "").append(f"  {finding.id}\n", "dim")
     if finding.waived:
@@ -81,7 +81,7 @@ def _layers(report: Report, facts: Facts) -> Styled:
     """The layers in which something is wrong, each with the worst that is not waived; the engine's by its name."""
     line, engine = Styled(), engine_here(facts)
     for layer in LAYERS:
-        found = [one.status for one in report.findings if one.layer == layer and not one.waived and one.status in _LOUD]
+        found = [one.status for one in report.findings if one.layer == layer and not one.waived and one.status in LOUD]
         if found:
             name = title_of(engine, facts) if layer == "docker" and engine not in ("", "docker") else layer
             line.append("   " if line.plain else "").append(f"{name} ").append(

@@ -176,7 +176,7 @@ def _size(one: NodeFit, name: str) -> int:
 
 def _of_selector(case: Case) -> tuple[str, str] | None:
     """Labels that no node has; the nearest that some have are named."""
-    unmet = [next((o for o in one.obstacles if o.rule == "selector"), None) for one in nodes]
+    unmet = [next((o for o in one.obstacles if o.rule == "selector"), None) for one in case.nodes]
     if not all(unmet):
         return None
     wanted = [f"{key}={value}" for key, value in case.pod.placement.node_selector.items()]

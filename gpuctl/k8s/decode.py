@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from gpuctl.host.decode import flag_in, number_in, object_in, objects_in, second, text_in, texts_in
@@ -64,8 +65,8 @@ def _texts(found: Found, name: str) -> tuple[str, ...]:
 
 
 def _labels(found: Found, name: str = "labels") -> Mapping[str, str]:
-    members = list(object_in(found, name).items())[:_MEMBERS]
-    return {key[:LONGEST]: _text({key: value}, key) for key, value in members}
+    members = object_in(found, name)
+    return {key[:LONGEST]: _text(members, key) for key in islice(members, _MEMBERS)}
 
 
 def _time(found: Found, name: str) -> float | None:
@@ -74,16 +75,16 @@ def _time(found: Found, name: str) -> float | None:
 
 
 def _resources(found: Found, name: str) -> Resources:
-    members = list(object_in(found, name).items())[:_MEMBERS]
-    return {key[:LONGEST]: _quantity(key, value) for key, value in members}
+    members = object_in(found, name)
+    return {key[:LONGEST]: _quantity(key, value) for key, value in islice(members.items(), _MEMBERS)}
 
 
 def _quantity(key: str, value: Any) -> int:
     """A quantity; the API also takes a number in its place."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if type(value) in (int, float):
         value = str(value)
     try:
-        return thousandths(_text({key: value}, key))
+        return thousandths(value[:LONGEST] if type(value) is str else _text({key: value}, key))
     except ValueError as error:
         raise ValueError(f"its {key[:80]}: {error}") from None
 

@@ -13,7 +13,7 @@ LISTS = tuple(f"{kind}List" for kind in KINDS)
 
 
 def node(name: str, gpus: int | None = 8, **changed: Any) -> Object:
-    """A node that is ready, with GPUs: `labels`, `taints`, `cordoned`, `allocatable`, `capacity`, `ready`."""
+    """A node that is ready, with GPUs; `labels`, `taints`, `cordoned`, `allocatable` and the like are changed."""
     resources = {"cpu": "64", "memory": "512Gi", "pods": "250"}
     if gpus is not None:
         resources["nvidia.com/gpu"] = str(gpus)
@@ -28,6 +28,7 @@ def node(name: str, gpus: int | None = 8, **changed: Any) -> Object:
             "capacity": capacity,
             "allocatable": {**capacity, **changed.get("allocatable", {})},
             "conditions": [ready],
+            "nodeInfo": {"kubeletVersion": changed.get("kubelet", "v1.36.0")},
         },
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -343,8 +344,11 @@ def test_a_list_that_the_api_refused_is_named_with_its_rule() -> None:
         ("apiVersion: v1\nkind: List\n", "-o json"),
         ('{"kind": "PodList", "items": [{"metadata": {"name": "a"}}', "it is cut off"),
         ('{"kind": "PodList", "items": [1]}', "no object"),
-        ('{"kind": "PodList", "items": [{"spec": []}]}', "its spec is no JSON object"),
-        ('{"kind": "NodeList", "items": [{"status": {"capacity": {"cpu": "many"}}}]}', "no quantity"),
+        ('{"kind": "PodList", "items": [{"metadata": {"name": "a"}, "spec": []}]}', "its spec is no JSON object"),
+        (
+            '{"kind": "NodeList", "items": [{"metadata": {"name": "a"}, "status": {"capacity": {"cpu": "many"}}}]}',
+            "no quantity",
+        ),
         ('{"items": [{"metadata": {}}]}', "does not say its kind"),
         ('{"kind": "Status", "message": "Unauthorized", "code": 401}', "Unauthorized"),
         ('{"kind": "PodList", "items": [' + "[" * 100_000, "nested too deeply"),
@@ -407,6 +411,42 @@ def test_long_labels_and_odd_numbers_are_no_trouble() -> None:
         done = run(*argv, "--from", "-", stdin=text)
         assert done.returncode == 1, done.stderr
         assert len(done.stdout) < 20_000
+
+
+def test_nothing_is_kept_of_environments_arguments_annotations_and_secrets() -> None:
+    one = pod("p", 1, spec={"imagePullSecrets": [{"name": "hunter2"}]}, labels={"app": "x"})
+    container = one["spec"]["containers"][0]
+    container |= {"env": [{"name": "hunter2", "value": "hunter2"}], "args": ["hunter2"], "command": ["hunter2"]}
+    one["metadata"]["annotations"] = {"hunter2": "hunter2"}
+    one["spec"]["volumes"] = [{"name": "v", "secret": {"secretName": "hunter2"}}]
+    secret = {"kind": "Secret", "metadata": {"name": "hunter2"}, "data": {"hunter2": "hunter2"}}
+    mixed = json.dumps({"kind": "List", "items": [node("a"), one, secret]})
+    for argv in (("why", "p", "-v"), ("why", "p", "--json"), ("doctor", "-v"), ("doctor", "--json")):
+        assert "hunter2" not in run(*argv, "--from", "-", stdin=mixed).stdout
+    reader = Reader()
+    reader.read([mixed.encode()])
+    assert "hunter2" not in repr(reader.things)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"kind": "PodList", "items": [' + "{}," * 3_000_000,
+        '{"kind": "PodList", "items": [{"metadata": {"name": "' + "x" * 10_000_000,
+        '{"kind": "Pod", "metadata": {"name": "a"}, "spec": {"containers": [' + "[" * 10_000_000,
+        "[" * 10_000_000,
+        '{"a": ' * 2_000_000,
+        "1" * 10_000_000,
+    ],
+    ids=["empty objects", "a name", "levels in a pod", "levels", "objects", "a number"],
+)
+def test_ten_megabytes_of_nonsense_are_refused_in_little_time(text: str) -> None:
+    began = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = run("doctor", "--from", "-", stdin=text)
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Traceback" not in done.stderr and len(done.stderr) < 1000
+    assert ended.ru_utime - began.ru_utime < 20
 
 
 # The user's own kubectl

@@ -73,6 +73,7 @@ WRONG_SELECTOR = named(
 LABELLED = {"nvidia.com/gpu.present": "true"}
 QUOTA = 'pods "t" is forbidden: exceeded quota: q, requested: requests.nvidia.com/gpu=8'
 ILL: dict[str, tuple[Object, ...]] = {
+    "k8s.api.skew": (node("ill", kubelet="v1.32.9"),),
     "k8s.node.ready": (node("ill", ready="Unknown"),),
     "k8s.node.cordoned": (node("ill", cordoned=True),),
     "k8s.node.taints": (node("ill", taints=[{"key": "other", "value": "", "effect": "NoSchedule"}]),),
@@ -163,6 +164,19 @@ def test_zero_is_not_absent() -> None:
     assert (zero["k8s.gpu.gone"].status, zero["k8s.gpu.advertised"].status) == (Status.FAIL, Status.PASS)
     absent = findings(*HEALTHY, node("ill", None, labels=LABELLED))
     assert (absent["k8s.gpu.gone"].status, absent["k8s.gpu.advertised"].status) == (Status.PASS, Status.FAIL)
+
+
+def test_two_plugins_for_one_node_are_told() -> None:
+    second = {**PLUGIN, "metadata": {"name": "another", "namespace": "kube-system"}}
+    said = findings(*HEALTHY, second)["k8s.gpu.twice"]
+    assert said.status is Status.FAIL and "gpu/nvidia-device-plugin and kube-system/another" in said.message
+
+
+def test_names_of_others_are_listed_and_not_judged() -> None:
+    virt = node("virt", None, labels=LABELLED, capacity={"nvidia.com/GH100_H100_PCIE": "8"})
+    examined = examine(cluster(*HEALTHY, virt))
+    assert [one.foreign for one in examined.classes if "virt" in one.nodes] == [("nvidia.com/GH100_H100_PCIE",)]
+    assert {one.id: one.status for one in examined.report.findings}["k8s.gpu.advertised"] is Status.PASS
 
 
 def test_free_gpus_are_not_taken_for_ill_ones() -> None:

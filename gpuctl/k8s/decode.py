@@ -49,6 +49,8 @@ def thing(kind: str, found: Found) -> Thing | None:
     if decode is None:
         return None
     try:
+        if not _meta(found)[2]:
+            raise ValueError("it has no name")
         return decode(found)
     except ValueError as error:
         meta = found.get("metadata")

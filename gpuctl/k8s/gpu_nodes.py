@@ -9,7 +9,7 @@ from __future__ import annotations
 from gpuctl.frozen import dataclass
 from gpuctl.k8s.objects import Node, Taint
 from gpuctl.k8s.quantity import amount
-from gpuctl.k8s.requests import gpus_in
+from gpuctl.k8s.requests import gpus_in, is_foreign, is_gpu
 from gpuctl.k8s.scene import Scene
 
 PCI = "feature.node.kubernetes.io/pci-10de.present"
@@ -28,7 +28,7 @@ def labelled(node: Node) -> bool:
 
 def has_gpus(node: Node, scene: Scene) -> bool:
     """Returns whether a node has GPUs: by its labels, its resources or what a DRA driver offers there."""
-    return labelled(node) or bool(gpus_in(node.capacity)) or bool(scene.devices.get(node.name))
+    return labelled(node) or any(is_gpu(one) for one in node.capacity) or bool(scene.devices.get(node.name))
 
 
 def count_label(node: Node) -> int | None:
@@ -97,6 +97,7 @@ class NodeClass:
     """Nodes that are equal in what is judged: what they are, their names, and their GPUs all together.
 
     `resources` are (name, capacity, allocatable) of each node, `devices` what all of them offer to claims.
+    `foreign` are names of others' that may be GPUs: they are listed, and not judged.
     """
 
     product: str
@@ -110,6 +111,7 @@ class NodeClass:
     free: str
     devices: int
     free_devices: int
+    foreign: tuple[str, ...]
 
 
 def classes(nodes: tuple[Node, ...], scene: Scene) -> tuple[NodeClass, ...]:
@@ -131,7 +133,8 @@ def _resources(node: Node) -> tuple[tuple[str, str, str], ...]:
 def _kind(node: Node) -> tuple[object, ...]:
     ready = node.ready == "True"
     product_label = node.labels.get("nvidia.com/gpu.product", "")
-    return product_label, driver(node), _resources(node), ready, node.cordoned, node.taints
+    others = tuple(filter(is_foreign, node.capacity))
+    return product_label, driver(node), _resources(node), ready, node.cordoned, node.taints, others
 
 
 def _class(group: list[Node], scene: Scene) -> NodeClass:
@@ -150,4 +153,5 @@ def _class(group: list[Node], scene: Scene) -> NodeClass:
         f"{free:g}",
         sum(len(scene.devices.get(node.name, ())) for node in group),
         sum(scene.free_devices(node) for node in group),
+        tuple(filter(is_foreign, first.capacity)),
     )

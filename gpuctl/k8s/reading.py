@@ -20,6 +20,8 @@ from gpuctl.k8s.objects import Thing
 
 OBJECT_LIMIT = 16 << 20
 """Letters of one object; the API's own bound is one and a half megabytes before it is printed in lines."""
+OBJECTS_LIMIT = 250_000
+"""Objects that are kept, each of which takes a kilobyte."""
 DIGITS = 20
 UNASKED = "it is not in what was read"
 _BLANKS = re.compile(r"[ \t\r\n\ufeff]*")
@@ -170,6 +172,8 @@ class Reader:
         except ValueError as error:
             raise NotACluster(_printable(str(error))) from None
         if kept is not None:
+            if len(self.things) == OBJECTS_LIMIT:
+                raise NotACluster(f"it holds more than {OBJECTS_LIMIT:,} objects")
             self.seen.add(kind)
             self.things.append(kept)
 

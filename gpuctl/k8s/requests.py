@@ -63,6 +63,11 @@ def is_gpu(name: str) -> bool:
     return name in ("nvidia.com/gpu", "nvidia.com/gpu.shared") or name.startswith("nvidia.com/mig-")
 
 
+def is_foreign(name: str) -> bool:
+    """Returns whether it may be GPUs under a name of others', or one that the plugin was told to give them."""
+    return is_extended(name) and not is_gpu(name) and (name.startswith("nvidia.com/") or "gpu" in name)
+
+
 def gpus_in(resources: Resources) -> dict[str, int]:
     """Returns what there is of GPUs, by name."""
     return {name: value for name, value in resources.items() if is_gpu(name)}

@@ -155,7 +155,7 @@ def _before_scheduling(pod: Pod, scene: Scene) -> Why | None:
     """What keeps a pod from being looked at by the scheduler at all: of these there is no event."""
     subject, cluster = f"pod {pod.shown}", scene.cluster
     if pod.oddities:
-        return Why(subject, "odd-request", " ".join(pod.oddities))
+        return Why(subject, "odd-request", " ".join(pod.oddities[:NAMED]))
     if pod.gates:
         text = f"Pod {pod.name} is held by its scheduling gate{'s' * (len(pod.gates) > 1)} {', '.join(pod.gates)}"
         ways = (Way("Whoever set the gate takes it away: see what it waits for.", (), _of_gates(pod)),)

@@ -61,7 +61,8 @@ def _recorded(files: list[str]) -> Cluster:
         except FileProblem as problem:
             raise refused(str(problem)) from None
         except NotACluster as problem:
-            raise refused(f"{path} holds no lists of a cluster: {problem}.") from None
+            name = "standard input" if path == "-" else path
+            raise refused(f"{name} holds no lists of a cluster: {problem}.") from None
     return reader.cluster()
 
 

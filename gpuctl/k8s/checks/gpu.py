@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from gpuctl.command import command
 from gpuctl.k8s.checks.frame import Said, View, check, worst_of
+from gpuctl.k8s.checks.plugin import excluded, is_plugin, plugin_pods
 from gpuctl.k8s.gpu_nodes import count_label, labelled, replicas_label
 from gpuctl.k8s.objects import Node
 from gpuctl.k8s.quantity import amount
-from gpuctl.k8s.requests import gpus_in, is_gpu
+from gpuctl.k8s.requests import gpus_in, is_foreign, is_gpu
 from gpuctl.model import Disturbs, Remedy, Status
 
 WHOLE, SHARED = "nvidia.com/gpu", "nvidia.com/gpu.shared"
@@ -16,8 +17,6 @@ MIG = "nvidia.com/mig-"
 
 def _plugin_pod(view: View, names: list[str]) -> Remedy:
     """What makes the plugin register again: its pod on that node restarted, where the pod is known."""
-    from gpuctl.k8s.checks.plugin import plugin_pods
-
     pods = [pod for pod in plugin_pods(view) if names and pod.node == names[0]]
     commands = tuple(command("kubectl", "delete", "pod", "-n", pod.namespace, pod.name) for pod in pods[:1])
     text = "See on the node whether the GPUs are well (`gpuctl doctor`); then restart the plugin's pod there."
@@ -34,6 +33,7 @@ def advertised(view: View) -> Said | None:
         (node.name, "labelled as a node with GPUs; no nvidia.com/gpu in its capacity")
         for node in view.gpu_nodes
         if labelled(node) and not gpus_in(node.capacity) and not view.scene.devices.get(node.name)
+        if not any(map(is_foreign, node.capacity))
     ]
     text = "labelled as a node with GPUs, and none is offered to pods."
     remedy = _plugin_pod(view, [name for name, _ in ill])
@@ -123,16 +123,31 @@ def _stale(node: Node) -> str:
 
 @check("k8s.gpu.twice", needs=("Node", "ResourceSlice"))
 def twice(view: View) -> Said | None:
-    """The plugin and a DRA driver that offer the same GPUs give each of them away twice."""
+    """The plugin and a DRA driver that offer the same GPUs give each of them away twice; and so do two plugins.
+
+    Two plugins of one resource take turns: the kubelet goes by the one that registered last.
+    Source: NVIDIA/aicr issues 332, 1755; NVIDIA/k8s-device-plugin issue 255
+    """
     ill = [
         (node.name, f"{amount(WHOLE, sum(counted.values()))} by the plugin, {len(offered)} devices by a DRA driver")
         for node in view.gpu_nodes
         if sum((counted := gpus_in(node.allocatable)).values())
         and (offered := [one for one in view.scene.devices.get(node.name, ()) if one[0] == "gpu.nvidia.com"])
     ]
-    text = "the device plugin and NVIDIA's DRA driver both offer GPUs: each may be given away twice."
-    remedy = Remedy("Leave one of both to the node: by the selector of the plugin's or the driver's DaemonSet.")
+    ill += [
+        (node.name, f"meant for it are {' and '.join(both)}")
+        for node in view.gpu_nodes
+        if (both := _plugins(view, node))
+    ]
+    text = f"its GPUs are offered in two ways ({ill[0][1]}): each may be given away twice." if ill else ""
+    remedy = Remedy("Leave one of both to the node: by the selector of either DaemonSet.")
     return worst_of(Status.FAIL, ill, text, "No node offers its GPUs in two ways", remedy)
+
+
+def _plugins(view: View, node: Node) -> list[str]:
+    """The DaemonSets of the plugin that are meant for a node, where these are several."""
+    meant = [one for one in view.scene.cluster.daemon_sets if is_plugin(one) and not excluded(one, node)]
+    return [f"{one.namespace}/{one.name}" for one in meant] if len(meant) > 1 else []
 
 
 @check("k8s.gpu.overcommitted", needs=("Node", "Pod"))

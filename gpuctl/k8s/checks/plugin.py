@@ -46,7 +46,7 @@ def present(view: View) -> Said | None:
     for node in view.gpu_nodes:
         served = bool(view.scene.devices.get(node.name)) or any(gpus_in(node.allocatable).values())
         if labelled(node) and not served:
-            reasons = [_excluded(one, node) for one in plugins] or ["no DaemonSet of the plugin is there"]
+            reasons = [excluded(one, node) for one in plugins] or ["no DaemonSet of the plugin is there"]
             if all(reasons):
                 ill.append((node.name, reasons[0]))
     text = f"no device plugin is meant for it ({ill[0][1]})." if ill else ""
@@ -55,7 +55,8 @@ def present(view: View) -> Said | None:
     return worst_of(Status.FAIL, ill, text, good, remedy)
 
 
-def _excluded(one: DaemonSet, node: Node) -> str:
+def excluded(one: DaemonSet, node: Node) -> str:
+    """Returns why a DaemonSet is not meant for a node, "" where it is."""
     unmet, taints = wanted_of(one.placement, node), untolerated(one.placement.tolerations, node)
     if unmet:
         return f"{one.namespace}/{one.name} wants {', '.join(map(str, unmet))}"

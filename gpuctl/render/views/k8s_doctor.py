@@ -41,11 +41,12 @@ def _class(one: NodeClass) -> Styled:
     by_claims = [f"{one.devices} devices by claims, {one.free_devices} free"] if one.devices else []
     each = f"{', '.join(gpus)}{' each' if len(one.nodes) > 1 else ''}" if gpus else "nothing offered by a plugin"
     use = [f"{one.requested} requested, {one.free} free"] if gpus else []
+    others = [f"also {name}, which is not judged" for name in one.foreign]
     driver = [f"driver {one.driver}"] if one.driver else []
     states = [word for word, so in (("not ready", not one.ready), ("cordoned", one.cordoned)) if so]
     taints = [f"taint {taint}" for taint in one.taints]
     names = ", ".join(one.nodes[:NAMED]) + (f" and {len(one.nodes) - NAMED} more" if len(one.nodes) > NAMED else "")
-    words = (each, *use, *by_claims, *driver, *states, *taints)
+    words = (each, *use, *by_claims, *others, *driver, *states, *taints)
     return text.append(f"  {plain(', '.join(words))}  ").append(f"{plain(names)}\n", "dim")
 
 

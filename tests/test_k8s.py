@@ -169,6 +169,11 @@ def test_what_holds_a_pod_is_named(changed: dict[str, object], cause: str, word:
     assert word in answer.sentence
 
 
+def test_volumes_that_no_free_node_reaches_are_the_schedulers_to_tell() -> None:
+    word = unschedulable("0/1 nodes are available: 1 node(s) had volume node affinity conflict.")
+    assert why(cluster(node("a"), pod("p", 1, status=word)), "p", None).cause == "volume"
+
+
 def test_a_claim_that_only_the_container_names_is_told() -> None:
     one = pod("p")
     one["spec"]["containers"][0]["resources"]["claims"] = [{"name": "g"}]

@@ -179,6 +179,11 @@ def test_names_of_others_are_listed_and_not_judged() -> None:
     assert {one.id: one.status for one in examined.report.findings}["k8s.gpu.advertised"] is Status.PASS
 
 
+def test_a_cloud_tells_which_nodes_have_gpus_before_any_plugin_does() -> None:
+    bare = node("gke", None, labels={"cloud.google.com/gke-accelerator": "nvidia-l4"})
+    assert "gke: labelled" in findings(*HEALTHY, bare)["k8s.gpu.advertised"].message
+
+
 def test_free_gpus_are_not_taken_for_ill_ones() -> None:
     assert findings(*HEALTHY, node("b"), pod("w", 8, "b"))["k8s.gpu.healthy"].status is Status.PASS
 

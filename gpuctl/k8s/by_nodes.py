@@ -114,6 +114,8 @@ def _of_now(case: Case) -> tuple[str, str] | None:
     if not count:
         return None
     name, on = case.pod.name, _nodes(count)
+    if case.word and ("volume", "") in case.word.reasons:
+        return "volume", f"Pod {name} would fit on {on}, but the scheduler finds its volumes out of their reach."
     if case.word is None:
         return "not-tried-yet", f"Pod {name} fits now, on {on}: the scheduler has not placed it yet."
     return "unknown", f"gpuctl counts {on} on which pod {name} fits now; the scheduler found none, and it decides."

@@ -17,13 +17,16 @@ PCI_WITH_CLASS = (
     "feature.node.kubernetes.io/pci-0302_10de.present",
     "feature.node.kubernetes.io/pci-0300_10de.present",
 )
+ACCELERATORS = ("cloud.google.com/gke-accelerator", "k8s.amazonaws.com/accelerator", "kubernetes.azure.com/accelerator")
+"""Labels with which clouds say which accelerator a node has been made with."""
 UNKNOWN = "?"
 
 
 def labelled(node: Node) -> bool:
     """Returns whether the node's labels say that it has GPUs of NVIDIA's."""
     flags = ("nvidia.com/gpu.present", PCI, *PCI_WITH_CLASS)
-    return any(node.labels.get(name) == "true" for name in flags) or count_label(node) is not None
+    made_with = any(node.labels.get(name, "").startswith("nvidia") for name in ACCELERATORS)
+    return made_with or any(node.labels.get(name) == "true" for name in flags) or bool(count_label(node))
 
 
 def has_gpus(node: Node, scene: Scene) -> bool:
@@ -44,9 +47,13 @@ def replicas_label(node: Node) -> int:
 
 
 def product(node: Node) -> str:
-    """Returns the GPUs' name as the label has it, without what is put behind it for shared and divided ones."""
-    name = node.labels.get("nvidia.com/gpu.product", "")
-    return name.removesuffix("-SHARED").partition("-MIG-")[0]
+    """Returns the GPUs' name as GFD or the cloud has it, without what is put behind it for shared and divided ones."""
+    return _product_label(node).removesuffix("-SHARED").partition("-MIG-")[0]
+
+
+def _product_label(node: Node) -> str:
+    names = ("nvidia.com/gpu.product", *ACCELERATORS)
+    return next((node.labels[name] for name in names if node.labels.get(name)), "")
 
 
 def driver(node: Node) -> str | None:
@@ -132,9 +139,8 @@ def _resources(node: Node) -> tuple[tuple[str, str, str], ...]:
 
 def _kind(node: Node) -> tuple[object, ...]:
     ready = node.ready == "True"
-    product_label = node.labels.get("nvidia.com/gpu.product", "")
     others = tuple(filter(is_foreign, node.capacity))
-    return product_label, driver(node), _resources(node), ready, node.cordoned, node.taints, others
+    return _product_label(node), driver(node), _resources(node), ready, node.cordoned, node.taints, others
 
 
 def _class(group: list[Node], scene: Scene) -> NodeClass:
@@ -142,7 +148,7 @@ def _class(group: list[Node], scene: Scene) -> NodeClass:
     last = [chain(node, scene)[-2:] for node in group]
     requested, free = (sum(float(links[place].number) for links in last) for place in (0, 1))
     return NodeClass(
-        first.labels.get("nvidia.com/gpu.product", ""),
+        _product_label(first),
         driver(first),
         _resources(first),
         first.ready == "True",

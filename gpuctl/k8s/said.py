@@ -19,6 +19,7 @@ RULES: Mapping[str, str] = {
     "were unschedulable": "cordoned",
     "taint": "taint",
     "node selector": "selector",
+    "matchnodeselector": "selector",
     "node affinity/selector": "selector",
     "node(s) didn't match pod's node affinity": "selector",
     "free ports": "ports",

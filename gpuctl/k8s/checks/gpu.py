@@ -170,7 +170,12 @@ def sharing(view: View) -> Said | None:
 
     Source: NVIDIA/k8s-device-plugin issues 732, 990, 1548
     """
-    shared = [node for node in view.gpu_nodes if replicas_label(node) > 1 and count_label(node)]
+    shared = [
+        node
+        for node in view.gpu_nodes
+        if replicas_label(node) > 1 and count_label(node)
+        if not any(name.startswith(MIG) for name in node.capacity)  # parts have replicas of their own
+    ]
     if not shared:
         return None
     ill = []

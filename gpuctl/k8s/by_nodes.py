@@ -76,6 +76,8 @@ def _notes(case: Case) -> tuple[str, ...]:
             f"A DeviceClass serves {served} by claims on nodes that count none: of these the scheduler says that it "
             "cannot allocate all claims, though the pod names none."
         )
+    if case.pod.nominated:
+        notes.append(f"The scheduler has made pods on {case.pod.nominated} end for it, and waits until they are gone.")
     if not case.pod.preempts and case.pod.priority > 0:
         notes.append(f"Its priority is {case.pod.priority}, with preemptionPolicy Never: it ends no others, and waits.")
     if case.word is None:

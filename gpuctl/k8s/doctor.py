@@ -32,7 +32,9 @@ def examine(cluster: Cluster, node: str | None = None, selector: str | None = No
     scene = scene_of(cluster)
     nodes = _chosen(cluster, node, selector)
     links = chain(nodes[0], scene) if node else ()
-    return Examination(len(nodes), classes(nodes, scene), node, links, diagnose(View(scene, nodes)))
+    return Examination(
+        len(nodes), classes(nodes, scene), node, links, diagnose(View(scene, nodes, whole=not (node or selector)))
+    )
 
 
 def _chosen(cluster: Cluster, name: str | None, selector: str | None) -> tuple[Node, ...]:

@@ -14,7 +14,7 @@ from gpuctl.k8s.objects import Pod
 _NODES = re.compile(r"(\d{1,6})/(\d{1,6}) nodes are available")
 _PART = re.compile(r"(\d{1,6}) (\D.{0,400}?)(?=, \d+ |\.? ?$)")
 _ENDS = re.compile(r"\. (?=preemption|still not|no new claims|not found)|\. ?preemption:")
-_VOLUME = re.compile(r'persistentvolumeclaim "([^"]{1,253})" (not found|is being deleted)|unbound immediate')
+_VOLUME = re.compile(r'persistentvolumeclaim "([^"]{1,253})"|unbound immediate')
 RULES: Mapping[str, str] = {
     "were unschedulable": "cordoned",
     "taint": "taint",
@@ -82,19 +82,18 @@ def said(text: str, at: float | None = None) -> Said:
     body = _ENDS.split(text[head.end() :], maxsplit=1)[0].removeprefix(":") if head else ""
     counts: Counter[tuple[str, str]] = Counter()
     for number, words in _PART.findall(body):
-        reason = _rule(words.strip())
-        if reason:
-            counts[reason] += int(number)
+        counts[_rule(words.strip())] += int(number)
     volume = _VOLUME.search(text)
     named = (volume[1] or "unbound") if volume else ""
     return Said(text, at, counts, named, int(head[2]) if head else None)
 
 
-def _rule(words: str) -> tuple[str, str] | None:
+def _rule(words: str) -> tuple[str, str]:
+    """The rule and resource that words stand for; ("other", words) for those of a plugin that is not known."""
     lower = words.lower()
     rule = next((rule for part, rule in RULES.items() if part in lower), None)
     if rule is None:
-        return None
+        return "other", words
     resource = words.partition(" ")[2].rstrip(".") if lower.startswith("insufficient ") else ""
     return rule, "pods" if lower.startswith("too many pods") else resource
 

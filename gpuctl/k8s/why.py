@@ -202,9 +202,8 @@ def _of_volumes(pod: Pod, scene: Scene) -> Why | None:
     subject, cluster = f"pod {pod.shown}", scene.cluster
     word = last_word(pod, cluster)
     if word and word.volume not in ("", "unbound"):
-        text = (
-            f"Pod {pod.name} waits for its volume: there is no PersistentVolumeClaim {word.volume} in {pod.namespace}."
-        )
+        claim = f"PersistentVolumeClaim {word.volume} of {pod.namespace}"
+        text = f"Pod {pod.name} waits for its volume: {claim} is not there for it, the scheduler says."
         return Why(subject, "volume", text, said=word)
     phases = {one.name: one.phase for one in cluster.volume_claims if one.namespace == pod.namespace}
     known = not cluster.lacks("PersistentVolumeClaim")

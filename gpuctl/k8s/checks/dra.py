@@ -25,7 +25,7 @@ def slices(view: View) -> Said | None:
     return worst_of(Status.FAIL, ill, text, "Every slice of NVIDIA's DRA driver holds devices", remedy)
 
 
-@check("k8s.dra.claims", needs=("ResourceClaim", "DeviceClass"))
+@check("k8s.dra.claims", needs=("ResourceClaim", "DeviceClass"), of_cluster=True)
 def claims(view: View) -> Said | None:
     """A claim whose device class is not there waits for ever."""
     there = {one.name for one in view.scene.cluster.device_classes}

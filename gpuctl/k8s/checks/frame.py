@@ -23,10 +23,11 @@ EVIDENCE = 50
 
 @dataclass(frozen=True)
 class View:
-    """A cluster, and those of its nodes that are judged."""
+    """A cluster, and those of its nodes that are judged; `whole`: all of them."""
 
     scene: Scene
     nodes: tuple[Node, ...]
+    whole: bool = True
 
     @property
     def gpu_nodes(self) -> tuple[Node, ...]:
@@ -46,11 +47,15 @@ class Said:
 
 @dataclass(frozen=True)
 class Check:
-    """A function of a view. `needs` are the kinds without whose lists it cannot be told, `explains` its symptoms."""
+    """A function of a view. `needs` are the kinds without whose lists it cannot be told, `explains` its symptoms.
+
+    One that is `of_cluster` says nothing of single nodes, and is not asked about some of them.
+    """
 
     id: str
     needs: tuple[str, ...]
     explains: tuple[str, ...]
+    of_cluster: bool
     judge: Callable[[View], Said | None]
 
 
@@ -58,11 +63,13 @@ CHECKS: dict[str, Check] = {}
 _Judge = Callable[[View], Said | None]
 
 
-def check(id: str, needs: tuple[str, ...] = (), explains: tuple[str, ...] = ()) -> Callable[[_Judge], _Judge]:
+def check(
+    id: str, needs: tuple[str, ...] = (), explains: tuple[str, ...] = (), of_cluster: bool = False
+) -> Callable[[_Judge], _Judge]:
     """Registers a check. Its docstring says what it is about."""
 
     def register(judge: _Judge) -> _Judge:
-        CHECKS[id] = Check(id, needs, explains, judge)
+        CHECKS[id] = Check(id, needs, explains, of_cluster, judge)
         return judge
 
     return register
@@ -99,6 +106,8 @@ def diagnose(view: View) -> Report:
 
 
 def _ask(one: Check, view: View) -> Said:
+    if one.of_cluster and not view.whole:
+        return Said(Status.SKIP, "is about the whole cluster")
     lacking = next(filter(None, map(view.scene.cluster.lacks, one.needs)), "")
     if lacking:
         return Said(Status.UNKNOWN, f"could not be determined: {lacking}")

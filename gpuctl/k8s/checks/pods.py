@@ -17,7 +17,7 @@ def _asks(pod: Pod) -> bool:
     return bool(gpus_in(pod.requests) or pod.claims)
 
 
-@check("k8s.pods.pending", needs=("Pod",))
+@check("k8s.pods.pending", needs=("Pod",), of_cluster=True)
 def pending(view: View) -> Said | None:
     """Pods that ask for GPUs wait for a node; `gpuctl k8s why` says what each of them waits for."""
     pods = [pod for pod in view.scene.cluster.pods if pod.phase == "Pending" and not pod.node and _asks(pod)]
@@ -70,7 +70,7 @@ def lost_gpu(view: View) -> Said | None:
     return worst_of(Status.FAIL, ill, text, "No pod is known to run on an unhealthy GPU", remedy)
 
 
-@check("k8s.pods.quota", needs=("Event",))
+@check("k8s.pods.quota", needs=("Event",), of_cluster=True)
 def quota(view: View) -> Said | None:
     """A ReplicaSet or a Job may not make its pods, as a quota leaves too few GPUs: there is no pod to see."""
     ill = {

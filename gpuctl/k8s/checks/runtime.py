@@ -6,7 +6,7 @@ from gpuctl.k8s.checks.frame import Said, View, check, worst_of
 from gpuctl.model import Remedy, Status
 
 
-@check("k8s.runtime.class", needs=("RuntimeClass", "DaemonSet"))
+@check("k8s.runtime.class", needs=("RuntimeClass", "DaemonSet"), of_cluster=True)
 def runtime_class(view: View) -> Said | None:
     """The API refuses pods that name a RuntimeClass which is not there: of a DaemonSet or a template none is made."""
     cluster = view.scene.cluster

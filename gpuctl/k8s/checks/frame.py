@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from gpuctl.checks.engine import usual_action
 from gpuctl.frozen import dataclass
 from gpuctl.k8s.gpu_nodes import has_gpus
 from gpuctl.k8s.objects import Node
 from gpuctl.k8s.scene import Scene
-from gpuctl.model import Evidence, Finding, Remedy, Report, Status
+from gpuctl.model import Evidence, Finding, Remedy, Report, Status, usual_action
 
 LAYER = "k8s"
 NAMED = 3

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from gpuctl.k8s.doctor import Examination
 from gpuctl.k8s.gpu_nodes import Link, NodeClass
-from gpuctl.model import Finding, Report
-from gpuctl.render.draw.text import Styled, plain, remedy_lines
+from gpuctl.model import Report
+from gpuctl.render.draw.text import Styled, plain
 from gpuctl.render.formats.json import as_json, document
 from gpuctl.render.formats.standing import counted, counts
-from gpuctl.render.views.doctor import LOUD, MARKS
+from gpuctl.render.views.finding import LOUD, finding_text
 
 _INDENT = "      "
 NAMED = 3
@@ -24,7 +24,7 @@ def doctor_text(found: Examination, verbose: bool) -> Styled:
     text.append("\n")
     for finding in found.report.findings:
         if verbose or finding.status in LOUD:
-            text.append(_finding(finding, verbose)).append("\n" if finding.status in LOUD else "")
+            text.append(finding_text(finding, verbose)).append("\n" if finding.status in LOUD else "")
     return text.append(f"{counted(found.report)}.{'' if verbose else ' More with -v.'}\n", "dim")
 
 
@@ -48,18 +48,6 @@ def _class(one: NodeClass) -> Styled:
     names = ", ".join(one.nodes[:NAMED]) + (f" and {len(one.nodes) - NAMED} more" if len(one.nodes) > NAMED else "")
     words = (each, *use, *by_claims, *others, *driver, *states, *taints)
     return text.append(f"  {plain(', '.join(words))}  ").append(f"{plain(names)}\n", "dim")
-
-
-def _finding(finding: Finding, verbose: bool) -> Styled:
-    mark, style = MARKS[finding.status]
-    loud = finding.status in LOUD
-    text = Styled(f"{mark}  ", style).append(plain(finding.message), "bold" if loud else "")
-    text.append(f"  {finding.id}\n", "dim")
-    if finding.remedy and loud:
-        text.append(remedy_lines(finding.remedy, _INDENT, verbose))
-    for seen in finding.evidence if verbose else ():
-        text.append(f"{_INDENT}{plain(seen.source)}: {plain(seen.text)}\n", "dim")
-    return text
 
 
 def doctor_json(found: Examination) -> str:

@@ -81,6 +81,13 @@ def named(kind: str, name: str, **fields: Any) -> Object:
     return {"kind": kind, "metadata": {"name": name, "namespace": fields.pop("namespace", "default")}, **fields}
 
 
+def claiming(name: str, claim: str) -> Object:
+    """A pod whose container uses a claim."""
+    one = pod(name, spec={"resourceClaims": [{"name": "g", "resourceClaimName": claim}]})
+    one["spec"]["containers"][0]["resources"]["claims"] = [{"name": "g"}]
+    return one
+
+
 def text_of(*objects: Object, without: tuple[str, ...] = ()) -> str:
     """Lists as the API prints them: one of every kind, so that what is not there is known not to be there."""
     lists = [

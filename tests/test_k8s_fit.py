@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from k8s_objects import Object, cluster, node, pod
+from k8s_objects import Object, claiming, cluster, named, node, pod
 
 from gpuctl.k8s.fit import Fit
 from gpuctl.k8s.quantity import thousandths
@@ -288,6 +288,44 @@ def test_a_mig_pod_is_told_of_the_parts_that_there_are() -> None:
     answer = why(cluster(parts, pod("p", 1)), "p", None)
     assert answer.cause == "no-such-resource"
     assert answer.ways[0].text.startswith("Ask for nvidia.com/mig-1g.10gb instead of nvidia.com/gpu")
+
+
+FLAT = {"name": "g", "deviceClassName": "gpu.nvidia.com", "allocationMode": "ExactCount", "count": 2}
+SLICE = {"driver": "gpu.nvidia.com", "nodeName": "a", "pool": {"name": "a"}}
+DEVICES = [{"name": "gpu-0", "basic": {}}, {"name": "gpu-1"}]
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [FLAT, {"name": "g", "exactly": FLAT}],
+    ids=["v1beta1", "v1beta2 and v1"],
+)
+def test_claims_of_every_shape_are_counted_against_the_devices_there_are(request_: Object) -> None:
+    wanted = named("ResourceClaim", "c", spec={"devices": {"requests": [request_]}})
+    offered = named("ResourceSlice", "s", spec={**SLICE, "devices": DEVICES})
+    held = named(
+        "ResourceClaim",
+        "other",
+        status={"allocation": {"devices": {"results": [{"driver": "gpu.nvidia.com", "pool": "a", "device": "gpu-0"}]}}},
+    )
+
+    def fit(*others: Object, without: tuple[str, ...] = ()) -> Fit:
+        found = cluster(node("a", None), wanted, *others, claiming("p", "c"), without=without)
+        (one,) = why(found, "p", None).nodes
+        return one.fit
+
+    assert fit() is Fit.NEVER
+    assert fit(offered) is Fit.UNKNOWN  # whether they are what the claim selects, nobody but the scheduler can tell
+    assert fit(offered, held) is Fit.WHEN_OTHERS_END
+    assert fit(without=("ResourceSlice",)) is Fit.UNKNOWN
+    shared = named("ResourceSlice", "s", spec={**SLICE, "nodeName": "", "allNodes": True, "devices": DEVICES})
+    assert fit(shared) is Fit.UNKNOWN
+
+
+def test_a_pod_that_a_class_serves_by_claim_takes_nothing_of_the_nodes_own_count() -> None:
+    served = {"extendedResourceClaimStatus": {"requestMappings": [{"resourceName": "nvidia.com/gpu"}]}}
+    found = cluster(node("a", 2), pod("q", 2, "a", status=served), pod("p", 2))
+    assert [one.fit for one in why(found, "p", None).nodes] == [Fit.NOW]
 
 
 def test_ill_gpus_are_one_change_away_and_no_gpus_are_not() -> None:

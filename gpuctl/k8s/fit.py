@@ -196,7 +196,9 @@ def _of_claims(pod: Pod, node: Node, scene: Scene, claims: tuple[Claim, ...]) ->
     wanted = sum(by_class.values()) + sum(1 if one.wanted is None else one.wanted for one in fresh) + templates
     devices, free = len(scene.devices.get(node.name, ())), scene.free_devices(node)
     named = next(iter(by_class), "")
-    if wanted > devices:
+    if wanted > devices and not scene.all_devices:
+        yield Obstacle("claims", "which devices can be claimed there is not known", Ends.UNKNOWN)
+    elif wanted > devices:
         text = f"it offers {devices} devices to claims, and {wanted} are asked for"
         yield Obstacle("claims", f"it has no {named}" if named and not devices else text, Ends.NOTHING, resource=named)
     elif wanted > free:

@@ -18,7 +18,8 @@ class Scene:
     """`on_node` are the pods that are bound to a node and have not ended, whether or not they run yet.
 
     `requested` is what these ask for. `by_class`: the extended resources that a device class serves. `devices`: by node
-    the devices that DRA drivers offer there, `allocated` those that claims hold.
+    the devices that DRA drivers offer there, `allocated` those that claims hold; `all_devices`: there are no others, as
+    there are of drivers whose devices belong to several nodes, or where nobody lists any.
     """
 
     cluster: Cluster
@@ -27,6 +28,7 @@ class Scene:
     by_class: frozenset[str]
     devices: Mapping[str, tuple[_Device, ...]]
     allocated: frozenset[_Device]
+    all_devices: bool
 
     def free(self, node: Node, resource: str) -> int:
         """Returns how much of a resource is left on a node, less than none where more is asked for than there is."""
@@ -73,6 +75,7 @@ def scene_of(cluster: Cluster) -> Scene:
         frozenset(classes),
         {name: tuple(dict.fromkeys(found)) for name, found in devices.items()},
         frozenset(device for claim in cluster.claims for device in claim.allocated),
+        not cluster.lacks("ResourceSlice") and all(one.node for one in cluster.slices),
     )
 
 

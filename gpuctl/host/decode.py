@@ -144,7 +144,7 @@ def _refuse(constant: str) -> None:
 
 def _member(found: Mapping[str, Any], name: str, kind: Type[T]) -> Optional[T]:
     value = found.get(name)
-    return None if value is None else _typed("its " + name, value, kind)
+    return value if value is None or type(value) is kind else _typed("its " + name, value, kind)
 
 
 def _objects(name: str, values: Iterable[Any]) -> Tuple[Dict[str, Any], ...]:

@@ -48,18 +48,19 @@ def thing(kind: str, found: Found) -> Thing | None:
     decode = DECODERS.get(kind)
     if decode is None:
         return None
+    name = ""
     try:
-        if not _meta(found)[2]:
+        name = _text(object_in(found, "metadata"), "name")
+        if not name:
             raise ValueError("it has no name")
         return decode(found)
     except ValueError as error:
-        meta = found.get("metadata")
-        name = meta.get("name") if isinstance(meta, dict) else None
-        raise ValueError(f"{kind} {str(name)[:80]}: {error}") from None
+        raise ValueError(f"{kind} {name[:80]}".rstrip() + f": {error}") from None
 
 
 def _text(found: Found, name: str) -> str:
-    return (text_in(found, name) or "")[:LONGEST]
+    value = found.get(name)
+    return value[:LONGEST] if type(value) is str else text_in(found, name) or ""
 
 
 def _texts(found: Found, name: str) -> tuple[str, ...]:
@@ -233,14 +234,15 @@ def pod(found: Found) -> Pod:
 
 def _asked(spec: Found, name: str) -> tuple[tuple[str, bool, Resources, Resources], ...]:
     """Of each container its name, whether it is a sidecar, its requests and its limits."""
+    found = ((one, object_in(one, "resources")) for one in objects_in(spec, name))
     return tuple(
         (
             _text(one, "name"),
             name == "initContainers" and one.get("restartPolicy") == "Always",
-            _resources(object_in(one, "resources"), "requests"),
-            _resources(object_in(one, "resources"), "limits"),
+            _resources(resources, "requests"),
+            _resources(resources, "limits"),
         )
-        for one in objects_in(spec, name)
+        for one, resources in found
     )
 
 

@@ -20,6 +20,8 @@ from gpuctl.k8s.objects import Thing
 
 OBJECT_LIMIT = 16 << 20
 """Letters of one object; the API's own bound is one and a half megabytes before it is printed in lines."""
+AHEAD = 1 << 16
+"""Letters that are there before an object is parsed: one that turns out to be cut off has to be parsed twice."""
 OBJECTS_LIMIT = 250_000
 """Objects that are kept, each of which takes a kilobyte."""
 DIGITS = 20
@@ -67,6 +69,8 @@ class Text:
     def value(self) -> Any:
         """Returns the value that follows. Raises NotACluster."""
         self.next()
+        if len(self._text) - self._at < AHEAD:
+            self._more()
         while True:
             try:
                 value, end = _JSON.raw_decode(self._text, self._at)
@@ -91,7 +95,8 @@ class Text:
         piece = next(self._pieces, None)
         if piece is None:
             return False
-        self.line += self._text.count("\n", 0, self._at)
+        if "\n" in self._text:  # which is found faster than counted
+            self.line += self._text.count("\n", 0, self._at)
         self._text = self._text[self._at :] + self._decoder.decode(piece)
         self._at = 0
         return True

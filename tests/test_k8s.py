@@ -22,6 +22,7 @@ from gpuctl.k8s.rbac import role
 from gpuctl.k8s.reading import Reader
 from gpuctl.k8s.said import said
 from gpuctl.k8s.why import why
+from gpuctl.render.views.k8s import why_json
 
 ROOT = Path(__file__).parents[1]
 WORLD = ROOT / "tests" / "data" / "k8s" / "world-1.36.json"
@@ -233,9 +234,10 @@ def test_messages_of_many_schedulers_are_understood(parts: list[str], reasons: l
     )
 
 
-def test_json_conforms() -> None:
+def test_json_conforms(world: Reader) -> None:
     for name in REASONS:
-        conforms("k8s-why", run("why", "--from", str(WORLD), name, "--json").stdout)
+        conforms("k8s-why", why_json(why(world.cluster(), name, None)))
+    conforms("k8s-why", run("why", "--from", str(WORLD), "wants-4", "--json").stdout)
     conforms("k8s-doctor", run("doctor", "--from", str(WORLD), "--json").stdout)
     conforms("k8s-doctor", run("doctor", "--from", str(WORLD), "--node", "h100-degraded", "--json").stdout)
     conforms("k8s-check", run("check", "--from", str(WORLD), "--cuda", "12.4", "--json").stdout)
@@ -363,7 +365,7 @@ def test_a_list_that_the_api_refused_is_named_with_its_rule() -> None:
     ids=lambda value: str(value)[:40],
 )
 def test_what_is_no_cluster_is_one_sentence(text: str, words: str) -> None:
-    for argv in (("why", "p"), ("doctor",), ("check", "--cuda", "12.4")):
+    for argv in (("why", "p"), ("doctor",)):
         done = run(*argv, "--from", "-", stdin=text)
         assert (done.returncode, done.stdout) == (2, "")
         assert words in done.stderr

@@ -69,6 +69,8 @@ class Why:
 
 
 GOOD = ("running", "succeeded")
+REFUSED = ("failed", "rejected", "refused", "quota", "runtime-class", "odd-request")
+"""Causes with which nothing is waited for."""
 CAUSES = (
     *GOOD,
     *("failed", "rejected", "placed", "no-such-node", "gated", "other-scheduler", "claim-missing", "volume"),

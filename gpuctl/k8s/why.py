@@ -134,7 +134,10 @@ def _state(pod: Pod, scene: Scene) -> Why | None:
         refused = reason.startswith(_REJECTED)
         text = f"was refused by the kubelet of {pod.node}" if refused else "has failed"
         said = f" {pod.message}" if pod.message else ""
-        return Why(subject, "rejected" if refused else "failed", f"Pod {pod.name} {text}: {reason}.{said}")
+        look = command("gpuctl", "k8s", "doctor", "--node", pod.node)
+        ways = (Way("See whether that node's GPUs are counted and healthy.", (pod.node,), (look,)),) if refused else ()
+        cause = "rejected" if refused else "failed"
+        return Why(subject, cause, f"Pod {pod.name} {text}: {reason}.{said}", ways=ways)
     if not pod.node:
         return None
     if pod.node not in {one.name for one in scene.cluster.nodes} and not scene.cluster.lacks("Node"):

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime, timezone
 from typing import Any
 
-from gpuctl.k8s.answer import GOOD, Held, Way, Why
+from gpuctl.k8s.answer import GOOD, REFUSED, Held, Way, Why
 from gpuctl.k8s.fit import Fit, NodeFit
 from gpuctl.k8s.said import Said
 from gpuctl.model import ExitCode
@@ -25,7 +25,7 @@ _MARKS = {
 
 def why_text(answer: Why, verbose: bool) -> Styled:
     """Returns the answer; `verbose` names every node and every holder."""
-    mark, style = _MARKS[answer.code]
+    mark, style = ("FAIL", "bold red") if answer.cause in REFUSED else _MARKS[answer.code]
     text = Styled(f"{mark}  ", style).append(plain(answer.sentence), "bold").append(f"  {answer.cause}\n", "dim")
     for note in answer.notes:
         text.append(f"{_INDENT}{plain(note)}\n")

@@ -195,7 +195,7 @@ def test_a_word_that_may_be_a_programs_own_is_a_text_to_explain() -> None:
     assert run("explain", "--no-probe", "cuda-error").returncode == 3
 
 
-OWN = {"data": ("show", "verify", "use", "refresh"), "k8s": ("why", "doctor", "check", "rbac")}
+OWN = {"data": ("show", "verify", "use", "refresh"), "k8s": ("why", "doctor", "check", "rbac"), "dockerfile": ("lint",)}
 """Commands that have commands of their own."""
 
 

@@ -15,6 +15,7 @@ from jsonschema import Draft202012Validator
 from simhost import SimHost
 
 from gpuctl.checks import CHECKS
+from gpuctl.compat.knowledge.dockerfile_rules import dockerfile_rules
 from gpuctl.compat.knowledge.errors.failures import families
 from gpuctl.k8s.checks import CHECKS as OF_CLUSTERS
 
@@ -132,16 +133,17 @@ def test_what_a_log_holds_cannot_steer_the_terminal() -> None:
 
 def test_every_entry_can_be_read_by_its_id() -> None:
     listed = document(explain("--list", "--json").stdout)["entries"]
-    assert [entry["id"] for entry in listed] == [*families(), *CHECKS, *OF_CLUSTERS]
+    assert [entry["id"] for entry in listed] == [*families(), *CHECKS, *dockerfile_rules(), *OF_CLUSTERS]
     text = explain("--list")
     assert text.returncode == 0
     assert "  shm-too-small " in text.stdout and "  docker.kind " in text.stdout
-    for id in ("shm-too-small", "no-gpu-device-driver", "docker.kind", "k8s.gpu.gone"):
+    for id in ("shm-too-small", "no-gpu-device-driver", "docker.kind", "dockerfile.old-key", "k8s.gpu.gone"):
         done = explain(id)
         assert (done.returncode, done.stderr) == (0, "")
         (entry,) = document(explain(id, "--json").stdout)["entries"]
         assert entry["id"] == id
     assert "$ docker run --shm-size=8g" in explain("shm-too-small").stdout
+    assert "NVIDIA changed the key in April 2022" in explain("dockerfile.old-key").stdout
     assert "Docker Desktop do not reach the host's GPUs." in " ".join(explain("docker.kind").stdout.split())
 
 

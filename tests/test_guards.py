@@ -24,6 +24,7 @@ from gpuctl.checks import CHECKS
 from gpuctl.cli.frame.app import COMMANDS, app
 from gpuctl.cli.install_runtime import command as install_runtime
 from gpuctl.compat.knowledge.cdi import TOOLKIT
+from gpuctl.compat.knowledge.dockerfile_rules import dockerfile_rules
 from gpuctl.compat.knowledge.errors.failures import families, written
 from gpuctl.compat.knowledge.errors.faults import family_checks
 from gpuctl.facts.gather import PROBES
@@ -147,7 +148,12 @@ def ids_of_reasons() -> set[str]:
 
 
 def test_no_released_id_vanishes_and_every_new_one_is_listed() -> None:
-    kinds = {"check": {*CHECKS, *OF_CLUSTERS}, "family": set(families()), "reason": ids_of_reasons()}
+    kinds = {
+        "check": {*CHECKS, *OF_CLUSTERS},
+        "family": set(families()),
+        "reason": ids_of_reasons(),
+        "rule": set(dockerfile_rules()),
+    }
     now = {f"{kind} {id}" for kind, ids in kinds.items() for id in ids}
     file = "tests/data/released_ids.txt"
     released = set((ROOT / file).read_text().splitlines())

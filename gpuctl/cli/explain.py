@@ -16,8 +16,7 @@ from gpuctl.cli.frame.snapshots import host_at
 from gpuctl.cli.frame.streams import nobody_writes
 
 if TYPE_CHECKING:
-    from gpuctl.checks.engine import Check
-    from gpuctl.compat.knowledge.errors.failures import Family
+    from gpuctl.diagnose.entries import Entry
     from gpuctl.diagnose.explained import Explained
     from gpuctl.host.look.reading import Host
 
@@ -33,7 +32,7 @@ def command(
         typer.Argument(
             metavar="[TEXT]...",
             parser=filled,
-            help="Error text, or the id of a failure or of a check; without it or with -, stdin.",
+            help="Error text, or the id of a failure, check or rule; without it or with -, stdin.",
             show_default=False,
         ),
     ] = None,
@@ -42,7 +41,9 @@ def command(
         typer.Option("-f", "--file", metavar="FILE", help="A log of any length, - for stdin.", show_default=False),
     ] = None,
     no_probe: Annotated[bool, typer.Option("--no-probe", help="The text is from elsewhere: ask nothing here.")] = False,
-    list_: Annotated[bool, typer.Option("--list", help="List every failure and check that has an entry.")] = False,
+    list_: Annotated[
+        bool, typer.Option("--list", help="List every failure, check and rule that has an entry.")
+    ] = False,
     json: Json = False,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Show every match whole, with all lines.")] = False,
 ) -> None:
@@ -58,7 +59,7 @@ def command(
     raise typer.Exit(found.exit_code)
 
 
-def _entries(text: list[str] | None, everything: bool) -> tuple[Family | Check, ...]:
+def _entries(text: list[str] | None, everything: bool) -> tuple[Entry, ...]:
     from gpuctl.diagnose.entries import entry
 
     if everything:
@@ -71,11 +72,11 @@ def _entries(text: list[str] | None, everything: bool) -> tuple[Family | Check, 
     known = {each.id: each for each in _every_entry()}
     near = "" if text[0] in known else did_you_mean(text[0], known, _MISTYPED)
     if near:
-        raise typer.BadParameter(f"no failure or check has the id {text[0]}.{near}")
+        raise typer.BadParameter(f"no failure, check or rule has the id {text[0]}.{near}")
     return (known[text[0]],) if text[0] in known else ()
 
 
-def _every_entry() -> tuple[Family | Check, ...]:
+def _every_entry() -> tuple[Entry, ...]:
     from gpuctl.diagnose.entries import entries
     from gpuctl.k8s.checks.entries import cluster_entries
 
@@ -111,7 +112,7 @@ def _show(found: Explained, json: bool, verbose: bool) -> None:
         matches_text(found.matches, verbose).show()
 
 
-def _show_entries(chosen: tuple[Family | Check, ...], as_list: bool, json: bool) -> None:
+def _show_entries(chosen: tuple[Entry, ...], as_list: bool, json: bool) -> None:
     from gpuctl.render.views.explain import entries_json, entries_text, entry_text
 
     if json:

@@ -1,4 +1,4 @@
-"""The encyclopaedia: what gpuctl knows of a family of failures, or of a check of the doctor, by its id."""
+"""The encyclopaedia: what gpuctl knows of a family of failures, of a check of the doctor, or of a rule, by its id."""
 
 from __future__ import annotations
 
@@ -6,17 +6,20 @@ from inspect import getdoc
 
 from gpuctl.checks import CHECKS
 from gpuctl.checks.engine import Check
+from gpuctl.compat.knowledge.dockerfile_rules import DockerfileRule, dockerfile_rules
 from gpuctl.compat.knowledge.errors.failures import Family, families
 
-
-def entry(id: str) -> Family | Check | None:
-    """Returns the family or the check of that id; None where there is neither."""
-    return families().get(id) or CHECKS.get(id)
+Entry = Family | Check | DockerfileRule
 
 
-def entries() -> tuple[Family | Check, ...]:
-    """Returns all families, layer by layer, and then all checks."""
-    return (*families().values(), *CHECKS.values())
+def entry(id: str) -> Entry | None:
+    """Returns the family, the check or the rule for Dockerfiles of that id; None where there is none."""
+    return families().get(id) or CHECKS.get(id) or dockerfile_rules().get(id)
+
+
+def entries() -> tuple[Entry, ...]:
+    """Returns all families, layer by layer, then all checks, and the rules for Dockerfiles."""
+    return (*families().values(), *CHECKS.values(), *dockerfile_rules().values())
 
 
 def documentation(one: Check) -> str:

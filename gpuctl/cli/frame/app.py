@@ -11,7 +11,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
-from typer.main import get_command
+from typer.main import get_command, get_group
 
 from gpuctl import __version__
 from gpuctl.cli.frame.examples import examples
@@ -27,6 +27,7 @@ COMMANDS = (
     "matrix",
     "recommend",
     "image",
+    "dockerfile",
     "install-runtime",
     "uninstall-runtime",
     "rollback",
@@ -75,7 +76,9 @@ class Commands(Group):
         if cmd_name not in COMMANDS:
             return None
         file = import_module(f"gpuctl.cli.{cmd_name.replace('-', '_')}")
-        return get_command(_with_commands(file) if hasattr(file, "commands") else _only(cmd_name, file.command))
+        if hasattr(file, "commands"):
+            return get_group(_with_commands(file))
+        return get_command(_only(cmd_name, file.command))
 
     def invoke(self, ctx: Any) -> Any:
         try:

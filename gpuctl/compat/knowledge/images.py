@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING
 
-from gpuctl.compat.judge.judge import verdict_on
-from gpuctl.compat.judge.rulings import resolve_cuda
-from gpuctl.compat.knowledge.gpus.gpus import Gpu
 from gpuctl.compat.tables.loader import load
 from gpuctl.compat.versions import Version, parts
 from gpuctl.frozen import dataclass
 from gpuctl.model import Verdict
+
+if TYPE_CHECKING:
+    from gpuctl.compat.knowledge.gpus.gpus import Gpu
 
 REPOSITORY = "nvidia/cuda"
 _REGISTRIES = ("", "docker.io/", "index.docker.io/", "nvcr.io/")
@@ -75,6 +76,9 @@ def newest_base_images(driver: str, gpus: Sequence[Gpu]) -> tuple[str, ...]:
     """
     if not gpus:
         return ()
+    from gpuctl.compat.judge.judge import verdict_on  # who asks for tags alone does not pay for the rules
+    from gpuctl.compat.judge.rulings import resolve_cuda
+
     bases = [images for images in cuda_images() if "base" in images.flavours]
     verdicts = {cuda: verdict_on(resolve_cuda(cuda), driver, gpus) for cuda in dict.fromkeys(row.cuda for row in bases)}
     runnable = [images for images in bases if verdicts[images.cuda] in _RANKS]
@@ -120,6 +124,38 @@ def parse_tag(reference: str) -> Tag | None:
     if match is None or repository not in {registry + REPOSITORY for registry in _REGISTRIES}:
         return None
     return Tag(match["cuda"], match["library"], match["flavour"], match["os"])
+
+
+def is_cuda_image(reference: str) -> bool:
+    """Returns whether a reference names NVIDIA's CUDA images, whatever its tag."""
+    name = reference.partition("@")[0]
+    repository = name.rpartition(":")[0] if ":" in name.rpartition("/")[2] else name
+    return repository in {registry + REPOSITORY for registry in _REGISTRIES}
+
+
+@lru_cache(maxsize=1024)
+def listed(reference: str) -> CudaImages | None:
+    """Returns the row of a tag of NVIDIA's; None for a tag that the table does not have, and for any other image."""
+    tag = parse_tag(reference)
+    name = f"{REPOSITORY}:{reference.partition('@')[0].rpartition(':')[2]}"
+    rows = load("images", CudaImages, f'"{tag.cuda}"') if tag else ()
+    return next((row for row in rows if any(row.reference(flavour) == name for flavour in row.flavours)), None)
+
+
+def same_minor(reference: str) -> str | None:
+    """Returns the supported tag of the same CUDA minor version, flavour and system, which has the newest update.
+
+    None where there is none, and for an image that is none of NVIDIA's.
+    """
+    tag = parse_tag(reference)
+    if tag is None or tag.os is None:
+        return None
+    minor = parts(tag.cuda)[:2]
+    flavour = f"{tag.library}-{tag.flavour}" if tag.library else tag.flavour
+    rows = [row for row in cuda_images() if row.os == tag.os and row.status == "supported" and flavour in row.flavours]
+    fitting = [row for row in rows if parts(row.cuda)[:2] == minor]
+    newest = max(fitting, key=lambda row: parts(row.cuda), default=None)
+    return newest.reference(flavour).partition(":")[2] if newest else None
 
 
 def cuda_of_tag(reference: str) -> str | None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from calendar import monthrange
-from datetime import date
+import time
 from functools import cache
+from typing import TYPE_CHECKING
 
 from gpuctl.compat.tables.loader import load
 from gpuctl.frozen import dataclass
+
+if TYPE_CHECKING:
+    from datetime import date
 
 NEAR = 90
 """Days before an end at which it is time to plan."""
@@ -17,6 +20,7 @@ NEAR = 90
 class Release:
     """A release of a distribution: ID and VERSION_ID of os-release(5), or the latter's part before the first dot.
 
+    `codename` is what package sources and image tags of Debian and Ubuntu call it.
     `end_of_life` is the last month (YYYY-MM) in which everybody gets security updates; paid support may go on.
     """
 
@@ -25,6 +29,12 @@ class Release:
     end_of_life: str
     source: str
     note: str | None = None
+    codename: str | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether that month is over."""
+        return self.end_of_life < time.strftime("%Y-%m")
 
 
 @cache
@@ -38,8 +48,17 @@ def release_of(id: str, version: str) -> Release | None:
     return releases().get((id, version)) or releases().get((id, version.partition(".")[0]))
 
 
+@cache
+def by_codename() -> dict[str, Release]:
+    """Returns the releases of Debian and Ubuntu by their codenames."""
+    return {row.codename: row for row in releases().values() if row.codename}
+
+
 def days_left(end_of_life: str, today: date | None = None) -> int:
     """Returns the days until the end of a month (YYYY-MM), negative after it. `today` None: that of this machine."""
+    from calendar import monthrange  # with datetime, which takes longer to load than to ask
+    from datetime import date
+
     year, month = map(int, end_of_life.split("-"))
     last = date(year, month, monthrange(year, month)[1])
     return (last - (today or date.today())).days

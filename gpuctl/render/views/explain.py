@@ -6,9 +6,10 @@ from typing import Any
 
 from gpuctl.checks.engine import Check
 from gpuctl.command import command
+from gpuctl.compat.knowledge.dockerfile_rules import DockerfileRule
 from gpuctl.compat.knowledge.errors.failures import Family
 from gpuctl.diagnose.answer import COLLECT, Confidence, Match
-from gpuctl.diagnose.entries import documentation
+from gpuctl.diagnose.entries import Entry, documentation
 from gpuctl.model import Remedy
 from gpuctl.render.draw.text import Styled, plain, remedy_lines
 from gpuctl.render.formats.json import as_json, document
@@ -22,6 +23,7 @@ _STYLES = {
     Confidence.RESEMBLING: "cyan",
 }
 _INDENT = "      "
+_KIND_OF: dict[type, str] = {Check: "check", DockerfileRule: "rule"}
 _KINDS = {"@xid": "Xid", "@cuda": "CUDA error", "@nvml": "NVML error"}
 
 
@@ -111,10 +113,12 @@ def _match_json(match: Match) -> dict[str, Any]:
     }
 
 
-def entry_text(one: Family | Check) -> Styled:
+def entry_text(one: Entry) -> Styled:
     """Returns an entry of the encyclopaedia."""
     if isinstance(one, Check):
         return _check_text(one)
+    if isinstance(one, DockerfileRule):
+        return _rule_text(one)
     text = Styled(plain(one.title), "bold").append(f"  {one.id}, {one.layer}\n\n", "dim")
     text.append(_indented(plain(one.cause))).append(_apart(one)).append("\n")
     for remedy in one.remedies:
@@ -133,16 +137,23 @@ def _check_text(one: Check) -> Styled:
     return text.append(remedy_lines(Remedy("", (command(*asked, *part),)), _INDENT))
 
 
+def _rule_text(one: DockerfileRule) -> Styled:
+    text = Styled(f"{one.id}  ", "bold").append(f"a rule of gpuctl dockerfile lint, {one.severity}\n\n", "dim")
+    for sentence in (f"{one.title}.", one.why, one.instead):
+        text.append(_indented(plain(sentence)))
+    return text.append("\n").append(_list("See", (one.source,)))
+
+
 def _list(title: str, items: tuple[str, ...]) -> Styled:
     return Styled("".join(f"{title:<13} {plain(item)}\n" for item in items), "dim")
 
 
-def entries_json(chosen: tuple[Family | Check, ...]) -> str:
+def entries_json(chosen: tuple[Entry, ...]) -> str:
     """Returns entries of the encyclopaedia as JSON."""
     return document("explain", {"probed": False, "matches": [], "entries": [_entry_json(one) for one in chosen]})
 
 
-def _entry_json(one: Family | Check) -> dict[str, Any]:
+def _entry_json(one: Entry) -> dict[str, Any]:
     if isinstance(one, Check):
         return {
             "kind": "check",
@@ -151,14 +162,16 @@ def _entry_json(one: Family | Check) -> dict[str, Any]:
             "text": documentation(one),
             "explains": list(one.explains),
         }
+    if isinstance(one, DockerfileRule):
+        return {"kind": "rule", "layer": one.layer, "explains": [], **as_json(one)}
     return {"kind": "failure", **as_json(one)}
 
 
-def entries_text(chosen: tuple[Family | Check, ...]) -> Styled:
+def entries_text(chosen: tuple[Entry, ...]) -> Styled:
     """Returns entries as a list, a line each, under their layers."""
     text, heading = Styled(), None
     for one in chosen:
-        kind = "check" if isinstance(one, Check) else "failure"
+        kind = _KIND_OF.get(type(one), "failure")
         if heading != (kind, one.layer):
             heading = (kind, one.layer)
             text.append(f"{kind}s: {one.layer}\n", "bold")

@@ -1,0 +1,174 @@
+"""What a command installs, by the options of package managers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from gpuctl.dockerfile.shell import Command, Word
+from gpuctl.frozen import dataclass
+
+_MANAGERS: Mapping[str, str] = {
+    "apt": "apt",
+    "apt-get": "apt",
+    "aptitude": "apt",
+    "yum": "rpm",
+    "dnf": "rpm",
+    "microdnf": "rpm",
+    "tdnf": "rpm",
+    "zypper": "rpm",
+    "conda": "conda",
+    "mamba": "conda",
+    "micromamba": "conda",
+}
+_INSTALLS = ("install", "in", "localinstall", "groupinstall", "reinstall", "upgrade", "update", "create")
+_WITH_VALUE: Mapping[str, frozenset[str]] = {
+    "apt": frozenset(("-t", "-o", "-c", "--target-release", "--option", "--config-file", "-a")),
+    "rpm": frozenset(("-c", "--config", "--releasever", "--setopt", "--enablerepo", "--disablerepo", "--installroot")),
+    "conda": frozenset(("-c", "--channel", "-n", "--name", "-p", "--prefix", "--file", "-f", "--solver", "--revision")),
+    "pip": frozenset(
+        (
+            *("-r", "-c", "-i", "-f", "-t", "-e", "--requirement", "--constraint", "--index-url", "--extra-index-url"),
+            *(
+                "--find-links",
+                "--target",
+                "--editable",
+                "--prefix",
+                "--root",
+                "--platform",
+                "--python-version",
+                "--abi",
+            ),
+            *(
+                "--implementation",
+                "--no-binary",
+                "--only-binary",
+                "--cache-dir",
+                "--trusted-host",
+                "--timeout",
+                "--retries",
+            ),
+            *("--proxy", "--cert", "--progress-bar", "--src", "--config-settings", "--python", "--index"),
+            *("--default-index", "--torch-backend", "--index-strategy", "-w", "--wheel-dir"),
+        )
+    ),
+}
+"""Options whose value is the next word, by the managers' manuals."""
+_PIP = re.compile(r"pip(?:\d(?:\.\d+)?)?")
+_PYTHON = re.compile(r"(?:python|pypy)(?:\d(?:\.\d+)?)?")
+_FILE = re.compile(r"(?:.*/)?([^/]+?)(?:_[^/]*\.deb|-[0-9][^/]*\.rpm)")
+_VERSION = re.compile(r"(\[[^]]*\])?\s*(?:===?|~=|>=|<=|!=|=|>|<|@)\s*(.*)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Install:
+    """A package that a command installs: its name as written, the version that is asked for, and where that stands.
+
+    `name` keeps extras (jax[cuda12]); it is an address where one was given. `indexes` are the pip indexes of the
+    command.
+    """
+
+    manager: str
+    name: str
+    version: str
+    word: Word
+    indexes: tuple[Word, ...] = ()
+
+
+@dataclass(frozen=True)
+class PipCall:
+    """What a call of pip installs: requirements, files of them or folders, and where they are taken from."""
+
+    requirements: tuple[Word, ...]
+    elsewhere: tuple[Word, ...]
+    indexes: tuple[Word, ...]
+
+
+def manager(command: Command) -> tuple[str, str]:
+    """Returns the kind of package manager that a command calls and its verb, ("apt", "install"); "" for none."""
+    kind = _MANAGERS.get(command.program, "")
+    rest = command.words[1:]
+    if pip_words(command) is not None:
+        return "pip", "install"
+    if not kind:
+        return "", ""
+    position = 0
+    while position < len(rest) and rest[position].value.startswith("-"):
+        position += 2 if rest[position].value in _WITH_VALUE[kind] else 1
+    return kind, rest[position].value if position < len(rest) else ""
+
+
+def pip_words(command: Command) -> tuple[Word, ...] | None:
+    """Returns the words behind `pip install`, however pip is called; None for any other command."""
+    words = command.words
+    if command.program == "uv":
+        words = words[1:]
+    elif command.program in ("conda", "micromamba", "mamba") and len(words) > 1 and words[1].value == "run":
+        words = next((words[at:] for at in range(len(words)) if _PIP.fullmatch(words[at].value)), ())
+    if len(words) > 2 and _PYTHON.fullmatch(words[0].value.rpartition("/")[2]):
+        at = next((at for at in range(1, len(words) - 1) if words[at].value == "-m"), 0)
+        words = words[at + 1 :] if at else ()
+    if not words or not _PIP.fullmatch(words[0].value.rpartition("/")[2]):
+        return None
+    verb = next((at for at in range(1, len(words)) if words[at].value in ("install", "wheel", "sync")), 0)
+    return words[verb + 1 :] if verb else None
+
+
+def pip_call(command: Command) -> PipCall | None:
+    """Returns what a call of pip installs; None for any other command."""
+    words = pip_words(command)
+    if words is None:
+        return None
+    requirements: list[Word] = []
+    elsewhere: list[Word] = []
+    indexes: list[Word] = []
+    position = 0
+    while position < len(words):
+        word = words[position]
+        option, equals, _ = word.value.partition("=")
+        if option in ("-i", "-f", "--index-url", "--extra-index-url", "--find-links", "--index", "--default-index"):
+            indexes += [word] if equals else words[position + 1 : position + 2]
+        elif option in ("-r", "-e", "--requirement", "--editable"):
+            elsewhere += [word] if equals else words[position + 1 : position + 2]
+        elif word.value.startswith("-r"):
+            elsewhere.append(word)
+        elif not word.value.startswith("-"):
+            (elsewhere if word.value.startswith((".", "/", "git+", "$")) else requirements).append(word)
+        position += 2 if word.value in _WITH_VALUE["pip"] else 1
+    return PipCall(tuple(requirements), tuple(elsewhere), tuple(indexes))
+
+
+def installs(command: Command) -> Iterator[Install]:
+    """Yields each package that a command installs by its name or address."""
+    call = pip_call(command)
+    if call:
+        for word in call.requirements:
+            yield _install("pip", word, call.indexes)
+        return
+    if command.program in ("dpkg", "rpm"):
+        for word in command.words[1:]:
+            if word.value.endswith((".deb", ".rpm")):
+                yield _install("apt" if command.program == "dpkg" else "rpm", word, ())
+        return
+    kind, verb = manager(command)
+    if kind and verb in _INSTALLS:
+        rest = command.words[1:]
+        at = next(at for at, word in enumerate(rest) if word.value == verb) + 1
+        while at < len(rest):
+            if rest[at].value in _WITH_VALUE[kind]:
+                at += 1
+            elif not rest[at].value.startswith("-"):
+                yield _install(kind, rest[at], ())
+            at += 1
+
+
+def _install(kind: str, word: Word, indexes: tuple[Word, ...]) -> Install:
+    text = word.value.strip()
+    file = _FILE.fullmatch(text)
+    if file:
+        return Install(kind, file[1], "", word, indexes)
+    name = text if "://" in text else re.split(r"[=<>!~@ ;]", text, maxsplit=1)[0]
+    found = _VERSION.match(text[len(name) :]) if "://" not in text else None
+    if kind == "conda":
+        name = name.rpartition("::")[2]
+    return Install(kind, name, found[2].strip() if found else "", word, indexes)

@@ -1,0 +1,1 @@
+"""The rules of `gpuctl dockerfile lint`, a file for each subject."""

@@ -17,10 +17,11 @@ from gpuctl.checks import CHECKS, LAYERS
 from gpuctl.cli.frame.app import app
 from gpuctl.compat.knowledge.dockerfile_rules import dockerfile_rules
 from gpuctl.compat.knowledge.errors.failures import written
+from gpuctl.k8s.checks import CHECKS as OF_CLUSTERS
 
 ARGUMENTS = {"DIR": "folder", "OLD": "file", "NEW": "file", "FILE [FILE]...": "file"}
 """Metavars of arguments that are to be completed as what they are."""
-WORDS = {"LAYER|ID": (*LAYERS, *CHECKS), "[TEXT]...": (*written(), *CHECKS, *dockerfile_rules())}
+WORDS = {"LAYER|ID": (*LAYERS, *CHECKS), "[TEXT]...": (*written(), *CHECKS, *dockerfile_rules(), *OF_CLUSTERS)}
 """What there is to name, by the metavars of options and arguments that take an id."""
 HERE = Path(__file__).parent
 NOTE = "# Written by completions/generate.py: change the command line, not this file."

@@ -7,8 +7,9 @@ What of it is shown steers no terminal.
 from __future__ import annotations
 
 import errno
+import itertools
 import zlib
-from typing import Callable
+from typing import Callable, Iterator
 
 PIECE = 1 << 16
 TEXT_LIMIT = 4 << 20
@@ -17,6 +18,8 @@ ANSWER_LIMIT = 16 << 20
 """Bytes of an answer over a socket."""
 FILE_LIMIT = 64 << 20
 """Bytes of a file that a person named, or that is to be replaced."""
+OPENED_PIECE = 1 << 20
+"""Bytes: a packed piece can hold a thousand times as much."""
 ENDLESS = 64 << 20
 """Bytes after which a program that prints is ended, though only the end of what it prints is kept."""
 
@@ -76,3 +79,27 @@ def unpacked(raw: bytes, limit: int) -> bytes:
     if not unpack.eof:
         raise OSError(errno.EINVAL, "it is cut off")
     return text
+
+
+def opened_pieces(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Yields what gzip packed into these pieces, each no longer than OPENED_PIECE; others as they are.
+
+    Raises OSError where it is damaged.
+    """
+    first = next(pieces, b"")
+    if not first.startswith(b"\x1f\x8b"):
+        yield first
+        yield from pieces
+        return
+    unpack = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    try:
+        for piece in itertools.chain([first], pieces):
+            while piece:
+                yield unpack.decompress(piece, OPENED_PIECE)
+                piece = unpack.unconsumed_tail
+                if unpack.eof and unpack.unused_data:  # one packed file behind another is one that is longer
+                    piece, unpack = unpack.unused_data, zlib.decompressobj(zlib.MAX_WBITS | 16)
+    except zlib.error as error:
+        raise OSError(errno.EINVAL, "gzip cannot have packed this") from error
+    if not unpack.eof:
+        raise OSError(errno.EINVAL, "it is cut off")

@@ -139,6 +139,21 @@ class Finding:
     action: Action = Action.NOTHING_NOW
 
 
+_TAKES: Mapping[Disturbs, Action] = {
+    Disturbs.NOTHING: Action.MEND,
+    Disturbs.NEW_CONTAINERS: Action.MEND,
+    Disturbs.RUNNING_CONTAINERS: Action.RESTART,
+    Disturbs.HOST: Action.REBOOT,
+}
+
+
+def usual_action(status: Status, remedy: Optional[Remedy]) -> Action:
+    """Returns what a finding asks for whose check does not say: of a failure what its remedy disturbs, else nothing."""
+    if status is not Status.FAIL:
+        return Action.NOTHING_NOW
+    return _TAKES[remedy.disturbs] if remedy else Action.MEND
+
+
 @dataclass(frozen=True)
 class Defaults:
     """What holds where the command line says nothing. None: the configuration says nothing either."""

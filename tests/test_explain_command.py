@@ -18,6 +18,7 @@ from simhost import SimHost
 from gpuctl.checks import CHECKS
 from gpuctl.compat.knowledge.dockerfile_rules import dockerfile_rules
 from gpuctl.compat.knowledge.errors.failures import families
+from gpuctl.k8s.checks import CHECKS as OF_CLUSTERS
 
 ROOT = Path(__file__).parents[1]
 SCHEMA = json.loads((ROOT / "data" / "schemas" / "explain.schema.json").read_text())
@@ -133,11 +134,11 @@ def test_what_a_log_holds_cannot_steer_the_terminal() -> None:
 
 def test_every_entry_can_be_read_by_its_id() -> None:
     listed = document(explain("--list", "--json").stdout)["entries"]
-    assert [entry["id"] for entry in listed] == [*families(), *CHECKS, *dockerfile_rules()]
+    assert [entry["id"] for entry in listed] == [*families(), *CHECKS, *dockerfile_rules(), *OF_CLUSTERS]
     text = explain("--list")
     assert text.returncode == 0
     assert "  shm-too-small " in text.stdout and "  docker.kind " in text.stdout
-    for id in ("shm-too-small", "no-gpu-device-driver", "docker.kind", "dockerfile.old-key"):
+    for id in ("shm-too-small", "no-gpu-device-driver", "docker.kind", "dockerfile.old-key", "k8s.gpu.gone"):
         done = explain(id)
         assert (done.returncode, done.stderr) == (0, "")
         (entry,) = document(explain(id, "--json").stdout)["entries"]

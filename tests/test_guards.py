@@ -28,6 +28,7 @@ from gpuctl.compat.knowledge.dockerfile_rules import dockerfile_rules
 from gpuctl.compat.knowledge.errors.failures import families, written
 from gpuctl.compat.knowledge.errors.faults import family_checks
 from gpuctl.facts.gather import PROBES
+from gpuctl.k8s.checks import CHECKS as OF_CLUSTERS
 from gpuctl.model import ENGINES, ExitCode
 from gpuctl.provision import engines
 from gpuctl.provision.change_set import Engine
@@ -148,7 +149,7 @@ def ids_of_reasons() -> set[str]:
 
 def test_no_released_id_vanishes_and_every_new_one_is_listed() -> None:
     kinds = {
-        "check": set(CHECKS),
+        "check": {*CHECKS, *OF_CLUSTERS},
         "family": set(families()),
         "reason": ids_of_reasons(),
         "rule": set(dockerfile_rules()),

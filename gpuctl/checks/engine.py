@@ -13,7 +13,7 @@ from gpuctl.checks.waiving import waive
 from gpuctl.facts.gather import Facts
 from gpuctl.facts.machine.system import System
 from gpuctl.frozen import dataclass
-from gpuctl.model import Action, CannotTell, Disturbs, Evidence, Fact, Finding, Remedy, Report, Status
+from gpuctl.model import Action, CannotTell, Evidence, Fact, Finding, Remedy, Report, Status, usual_action
 
 T = TypeVar("T")
 LAYERS: Mapping[str, tuple[str, ...]] = {
@@ -180,21 +180,6 @@ def handed(subject: type[T], facts: Facts) -> T:
         return facts.known(subject)
     except CannotTell as reason:
         raise CannotTell(f"{subject.__name__}: {reason}") from None
-
-
-_TAKES = {
-    Disturbs.NOTHING: Action.MEND,
-    Disturbs.NEW_CONTAINERS: Action.MEND,
-    Disturbs.RUNNING_CONTAINERS: Action.RESTART,
-    Disturbs.HOST: Action.REBOOT,
-}
-
-
-def usual_action(status: Status, remedy: Remedy | None) -> Action:
-    """Returns what a finding asks for whose check does not say: of a failure what its remedy disturbs, else nothing."""
-    if status is not Status.FAIL:
-        return Action.NOTHING_NOW
-    return _TAKES[remedy.disturbs] if remedy else Action.MEND
 
 
 def skipped(one: Check, cause: str) -> Finding:

@@ -60,18 +60,27 @@ def command(
 
 
 def _entries(text: list[str] | None, everything: bool) -> tuple[Entry, ...]:
-    from gpuctl.diagnose.entries import entries, entry
+    from gpuctl.diagnose.entries import entry
 
     if everything:
-        return entries()
+        return _every_entry()
     if not text or len(text) > 1:
         return ()
     one = entry(text[0])
-    if one is None and _ID.fullmatch(text[0]):
-        near = did_you_mean(text[0], (each.id for each in entries()), _MISTYPED)
-        if near:
-            raise typer.BadParameter(f"no failure, check or rule has the id {text[0]}.{near}")
-    return (one,) if one else ()
+    if one or not _ID.fullmatch(text[0]):
+        return (one,) if one else ()
+    known = {each.id: each for each in _every_entry()}
+    near = "" if text[0] in known else did_you_mean(text[0], known, _MISTYPED)
+    if near:
+        raise typer.BadParameter(f"no failure, check or rule has the id {text[0]}.{near}")
+    return (known[text[0]],) if text[0] in known else ()
+
+
+def _every_entry() -> tuple[Entry, ...]:
+    from gpuctl.diagnose.entries import entries
+    from gpuctl.k8s.checks.entries import cluster_entries
+
+    return (*entries(), *cluster_entries())
 
 
 def _stream(text: list[str] | None, file: BinaryIO | None) -> BinaryIO:

@@ -90,7 +90,8 @@ def texts_in(found: Mapping[str, Any], name: str) -> Tuple[str, ...]:
 
 def objects_in(found: Mapping[str, Any], name: str) -> Tuple[Dict[str, Any], ...]:
     """Returns a member that is a list of objects."""
-    return _objects("its " + name, _member(found, name, list) or ())
+    members = _member(found, name, list)
+    return _objects("its " + name, members) if members else ()
 
 
 def whole(text: str) -> int:
@@ -143,10 +144,12 @@ def _refuse(constant: str) -> None:
 
 def _member(found: Mapping[str, Any], name: str, kind: Type[T]) -> Optional[T]:
     value = found.get(name)
-    return None if value is None else _typed("its " + name, value, kind)
+    return value if value is None or type(value) is kind else _typed("its " + name, value, kind)
 
 
 def _objects(name: str, values: Iterable[Any]) -> Tuple[Dict[str, Any], ...]:
+    if all(type(one) is dict for one in values):  # a cluster's lists hold millions
+        return tuple(values)
     return tuple(_typed("%s[%d]" % (name, place), one, dict) for place, one in enumerate(values))
 
 

@@ -36,6 +36,7 @@ COMMANDS = (
     "smoke",
     "collect",
     "diff",
+    "k8s",
     "data",
 )
 """In the order in which a person meets them.

@@ -57,14 +57,14 @@ class LocalHost:
         doubt = next(iter(doubts.values()), "")
         return Reading(name, Outcome.ERROR if doubt else Outcome.ABSENT, detail=doubt or "not on PATH")
 
-    def run(self, argv: Sequence[str], deadline: float = 5.0, stdin: str = "") -> Reading:
+    def run(self, argv: Sequence[str], deadline: float = 5.0, stdin: str = "", most: int = TEXT_LIMIT) -> Reading:
         source = shlex.join(argv)
         program = self.which(argv[0])
         if program.outcome is Outcome.ABSENT:
             return Reading(source, Outcome.ABSENT, detail="%s is not on PATH" % argv[0])
         if not program.ok:
             return Reading(source, program.outcome, detail=program.detail)
-        return run_program(source, [program.text, *argv[1:]], child_environment(), deadline, stdin)
+        return run_program(source, [program.text, *argv[1:]], child_environment(), deadline, stdin, most)
 
     def get(self, endpoint: str, path: str, deadline: float = 5.0) -> Reading:
         from gpuctl.host.look.http import get

@@ -73,20 +73,25 @@ def start(argv: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
 
 
 def run_program(
-    source: str, argv: Sequence[str], environment: Mapping[str, str], deadline: float, told: str = ""
+    source: str,
+    argv: Sequence[str],
+    environment: Mapping[str, str],
+    deadline: float,
+    told: str = "",
+    most: int = TEXT_LIMIT,
 ) -> Reading:
-    """Returns how a program ended, and what it printed: up to TEXT_LIMIT, and of a log's the end.
+    """Returns how a program ended, and what it printed: up to `most` bytes, and of a log's the end.
 
     `told` is what it reads, at most as much as a pipe holds. It is killed after `deadline` seconds, and when it prints
     more than it may.
     """
-    limit = ENDLESS if posixpath.basename(argv[0]) in LOGS else TEXT_LIMIT
+    limit = ENDLESS if posixpath.basename(argv[0]) in LOGS else most
     try:
         stdin = subprocess.PIPE if told else subprocess.DEVNULL
         process = start(argv, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
     except OSError as error:
         return Reading(source, failed_look(error), detail=error.strerror or str(error))
-    out, err = (_Pipe(pipe, TEXT_LIMIT) for pipe in (process.stdout, process.stderr) if pipe)
+    out, err = (_Pipe(pipe, most) for pipe in (process.stdout, process.stderr) if pipe)
     try:
         with _listening(process):
             _tell(process, told)
@@ -95,7 +100,7 @@ def run_program(
         return Reading(source, Outcome.TIMEOUT, out.text, detail="no answer within %g s" % deadline)
     except TooLong as error:
         return Reading(source, Outcome.ERROR, detail=error.words)
-    note = "only the end of it is read: %s %s\n" % (PRINTED, amount(TEXT_LIMIT)) if out.cut else ""
+    note = "only the end of it is read: %s %s\n" % (PRINTED, amount(most)) if out.cut else ""
     return Reading(source, Outcome.OK, out.text, process.returncode, note + err.text)
 
 

@@ -10,13 +10,14 @@ import stat
 import sys
 from typing import BinaryIO, Iterator, Optional, Set, Tuple
 
-from gpuctl.bounds import FILE_LIMIT, TooLong, whole
+from gpuctl.bounds import FILE_LIMIT, TooLong, opened_pieces, whole
 from gpuctl.frozen import dataclass
 from gpuctl.host.look.deadline import DeadlineExceeded, within
 from gpuctl.host.trust import Distrusted, check
 
 _HANDED_OVER = ("/dev/fd/", "/proc/self/fd/", "/dev/stdin")
 READ_DEADLINE = 5.0
+_PIECE = 1 << 20
 _HINTS = {
     errno.EACCES: "Run gpuctl as root.",
     errno.EPERM: "Run gpuctl as root; if you are, see whether the file is immutable (lsattr).",
@@ -65,6 +66,23 @@ def read_named(path: str) -> bytes:
             raise OSError(errno.EINVAL, "not a regular file")
         file = sys.stdin.buffer if path == "-" else stack.enter_context(open(path, "rb"))
         return whole(file.read, FILE_LIMIT)
+
+
+def pieces_named(path: str, limit: int) -> Iterator[bytes]:
+    """Yields what is in a file that a person named, as `read_named` returns it, a piece at a time; opened, if packed.
+
+    Raises FileProblem, also where there is more than `limit` bytes of it.
+    """
+    with explained("read", path), contextlib.ExitStack() as stack:
+        if path != "-" and not path.startswith(_HANDED_OVER) and not stat.S_ISREG(os.stat(path).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file")
+        file = sys.stdin.buffer if path == "-" else stack.enter_context(open(path, "rb"))
+        left = limit
+        for piece in opened_pieces(iter(lambda: file.read(_PIECE), b"")):
+            left -= len(piece)
+            if left < 0:
+                raise TooLong(limit)
+            yield piece
 
 
 def state(real: str) -> FileState:

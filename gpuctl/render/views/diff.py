@@ -12,7 +12,7 @@ from gpuctl.model import Finding
 from gpuctl.render.draw.text import Styled, plain
 from gpuctl.render.formats.json import document
 from gpuctl.render.views.changes import diff_text
-from gpuctl.render.views.doctor import MARKS
+from gpuctl.render.views.finding import MARKS
 
 
 def diff_json(found: Comparison, old: Snapshot, new: Snapshot) -> str:

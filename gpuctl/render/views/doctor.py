@@ -9,18 +9,12 @@ from gpuctl.checks.remedies import as_root
 from gpuctl.command import command
 from gpuctl.facts.gather import Facts
 from gpuctl.facts.machine.system import System
-from gpuctl.model import Action, Finding, Report, Status
-from gpuctl.render.draw.text import Styled, plain, remedy_lines
-from gpuctl.render.formats.standing import counted, waived_until
+from gpuctl.model import Report, Status
+from gpuctl.render.draw.text import Styled, plain
+from gpuctl.render.formats.standing import counted
+from gpuctl.render.views.finding import LOUD, MARKS, finding_text
 from gpuctl.render.views.host import host_summary
 
-MARKS = {
-    Status.FAIL: ("FAIL", "bold red"),
-    Status.WARN: ("WARN", "yellow"),
-    Status.UNKNOWN: ("????", "magenta"),
-    Status.PASS: ("pass", "green"),
-    Status.SKIP: ("skip", "dim"),
-}
 PROVES_DRIVER = ("driver.nvml",)
 PROVES_ENGINE = (
     "registration.runtime",
@@ -30,8 +24,6 @@ PROVES_ENGINE = (
     "registration.podman",
 )
 """The checks that prove together that containers can have GPUs: a container alone proves more."""
-_LOUD = (Status.FAIL, Status.WARN, Status.UNKNOWN)
-_INDENT = "      "
 
 
 def report_text(report: Report, facts: Facts, verbose: bool, origin: str = "", fixed: bool = False) -> Styled:
@@ -41,8 +33,8 @@ def report_text(report: Report, facts: Facts, verbose: bool, origin: str = "", f
     """
     text = Styled(f"{plain(origin)}\n" if origin else "", "bold").append(f"{plain(host_summary(facts))}\n\n", "bold")
     for finding in report.findings:
-        if verbose or finding.status in _LOUD:
-            text.append(_finding(finding, verbose)).append("\n" if finding.status in _LOUD else "")
+        if verbose or finding.status in LOUD:
+            text.append(finding_text(finding, verbose)).append("\n" if finding.status in LOUD else "")
     return (
         text.append(_layers(report, facts))
         .append(_closing(report, verbose))
@@ -54,26 +46,8 @@ def wrong_text(report: Report) -> Styled:
     """Returns what is wrong and not waived, and nothing where nothing is."""
     text = Styled()
     for finding in report.findings:
-        if finding.status in _LOUD and finding.waived is None:
-            text.append(_finding(finding, verbose=False))
-    return text
-
-
-def _finding(finding: Finding, verbose: bool) -> Styled:
-    mark, style = MARKS[finding.status]
-    counts = finding.status in _LOUD and finding.waived is None
-    text = Styled(f"{mark}  ", "dim" if finding.waived else style)
-    text.append(plain(finding.message), "bold" if counts else "").append(f"  {finding.id}\n", "dim")
-    if finding.waived:
-        text.append(f"{_INDENT}{waived_until(finding.waived)}\n")
-    if verbose and finding.action is not Action.NOTHING_NOW:
-        text.append(f"{_INDENT}action: {finding.action.value}\n", "dim")
-    if finding.remedy and (verbose or not finding.waived):
-        text.append(remedy_lines(finding.remedy, _INDENT, verbose))
-        if counts and not finding.remedy.commands:
-            text.append(f"{_INDENT}No command does that on every host: it is work for a person.\n", "dim")
-    for seen in finding.evidence if verbose else ():
-        text.append(f"{_INDENT}{plain(seen.source)}: {plain(seen.text)}\n", "dim")
+        if finding.status in LOUD and finding.waived is None:
+            text.append(finding_text(finding, verbose=False))
     return text
 
 
@@ -81,7 +55,7 @@ def _layers(report: Report, facts: Facts) -> Styled:
     """The layers in which something is wrong, each with the worst that is not waived; the engine's by its name."""
     line, engine = Styled(), engine_here(facts)
     for layer in LAYERS:
-        found = [one.status for one in report.findings if one.layer == layer and not one.waived and one.status in _LOUD]
+        found = [one.status for one in report.findings if one.layer == layer and not one.waived and one.status in LOUD]
         if found:
             name = title_of(engine, facts) if layer == "docker" and engine not in ("", "docker") else layer
             line.append("   " if line.plain else "").append(f"{name} ").append(

@@ -128,11 +128,13 @@ def entry_text(one: Entry) -> Styled:
 
 
 def _check_text(one: Check) -> Styled:
-    text = Styled(f"{one.id}  ", "bold").append(f"a check of gpuctl doctor, {one.layer}\n\n", "dim")
+    asked = ("gpuctl", "k8s", "doctor") if one.layer == "k8s" else ("gpuctl", "doctor")
+    text = Styled(f"{one.id}  ", "bold").append(f"a check of {' '.join(asked)}, {one.layer}\n\n", "dim")
     for paragraph in documentation(one).split("\n\n"):
         text.append(_indented(" ".join(paragraph.split())))
     text.append("\n").append(_list("Explains", one.explains))
-    return text.append(remedy_lines(Remedy("", (command("gpuctl", "doctor", "--only", one.id),)), _INDENT))
+    part = ("-v",) if one.layer == "k8s" else ("--only", one.id)
+    return text.append(remedy_lines(Remedy("", (command(*asked, *part),)), _INDENT))
 
 
 def _rule_text(one: DockerfileRule) -> Styled:

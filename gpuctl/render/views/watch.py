@@ -14,7 +14,8 @@ from gpuctl.model import Report
 from gpuctl.render.draw.text import Styled, plain
 from gpuctl.render.formats.json import as_json, dumps
 from gpuctl.render.formats.standing import standing, waived_until
-from gpuctl.render.views.doctor import MARKS, report_text
+from gpuctl.render.views.doctor import report_text
+from gpuctl.render.views.finding import MARKS
 
 Tell = Callable[[Report, Facts, list[Changed]], None]
 _KEPT = 10

@@ -1,0 +1,155 @@
+"""`gpuctl k8s`: a cluster's GPUs. Why a pod waits, what is wrong with the nodes, whether something runs there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gpuctl.cli.frame.cluster import Context, FromLists, cluster_at
+from gpuctl.cli.frame.options import Json, filled
+from gpuctl.cli.frame.tables import chosen_tables
+from gpuctl.model import ExitCode, Status, Verdict
+
+if TYPE_CHECKING:
+    from gpuctl.compat.ask.question import Question
+    from gpuctl.model import Report
+
+HELP = "Say why pods wait for GPUs, what is wrong with a cluster's, and what runs there."
+CODES = {
+    Verdict.COMPATIBLE: ExitCode.GOOD,
+    Verdict.LIMITED: ExitCode.GOOD,
+    Verdict.NEEDS_PACKAGE: ExitCode.PROBLEM,
+    Verdict.INCOMPATIBLE: ExitCode.PROBLEM,
+    Verdict.UNKNOWN: ExitCode.UNDETERMINED,
+}
+Strict = Annotated[bool, typer.Option("--strict", help="Warnings and unknowns exit with 1.")]
+
+
+def why(
+    named: Annotated[str, typer.Argument(metavar="POD", parser=filled, help="A pod, job/NAME or rs/NAME.")],
+    namespace: Annotated[
+        str | None,
+        typer.Option("-n", "--namespace", metavar="NAME", help="Where it lies.", show_default=False),
+    ] = None,
+    files: FromLists = None,
+    context: Context = None,
+    json: Json = False,
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Show every node and every holder.")] = False,
+) -> None:
+    """Say why a pod waits or was refused, how each node stands to it, and which change would help."""
+    from gpuctl.k8s.why import NoSuchPod
+    from gpuctl.k8s.why import why as ask_why
+    from gpuctl.render.views.k8s import why_json, why_text
+
+    try:
+        answer = ask_why(cluster_at(files, context), named, namespace)
+    except NoSuchPod as error:
+        raise typer.BadParameter(str(error)) from None
+    if json:
+        typer.echo(why_json(answer))
+    else:
+        why_text(answer, verbose).show()
+    raise typer.Exit(answer.code)
+
+
+def doctor(
+    node: Annotated[
+        str | None,
+        typer.Option("--node", parser=filled, metavar="NAME", help="Judge this node alone.", show_default=False),
+    ] = None,
+    selector: Annotated[
+        str | None,
+        typer.Option(
+            "--selector", parser=filled, metavar="LABELS", help="Judge nodes with these labels.", show_default=False
+        ),
+    ] = None,
+    files: FromLists = None,
+    context: Context = None,
+    json: Json = False,
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Show every check, with its evidence.")] = False,
+    strict: Strict = False,
+) -> None:
+    """Say whether a cluster's GPUs are counted, healthy and free to be given to pods."""
+    from gpuctl.k8s.doctor import NoSuchNode, examine
+    from gpuctl.render.views.k8s_doctor import doctor_json, doctor_text
+
+    try:
+        found = examine(cluster_at(files, context), node, selector)
+    except NoSuchNode as error:
+        raise typer.BadParameter(str(error)) from None
+    if json:
+        typer.echo(doctor_json(found))
+    else:
+        doctor_text(found, verbose).show()
+    raise typer.Exit(_code(found.report, strict))
+
+
+def _code(report: Report, strict: bool) -> ExitCode:
+    statuses = {one.status for one in report.findings}
+    if Status.FAIL in statuses or (strict and statuses & {Status.WARN, Status.UNKNOWN}):
+        return ExitCode.PROBLEM
+    return ExitCode.UNDETERMINED if Status.UNKNOWN in statuses else ExitCode.GOOD
+
+
+def check(
+    cuda: Annotated[
+        list[str] | None,
+        typer.Option("--cuda", metavar="X.Y", help="A CUDA version to run; repeatable.", show_default=False),
+    ] = None,
+    image: Annotated[
+        str | None,
+        typer.Option("--image", metavar="NAME", help="The image to run: what it says of itself.", show_default=False),
+    ] = None,
+    framework: Annotated[
+        list[str] | None,
+        typer.Option("--framework", metavar="NAME==X.Y", help="pytorch==2.4.0+cu121; repeatable.", show_default=False),
+    ] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Ask no registry about the image.")] = False,
+    files: FromLists = None,
+    context: Context = None,
+    json: Json = False,
+) -> None:
+    """Say on which of a cluster's nodes something runs, and which nodeSelector picks these."""
+    from gpuctl.k8s.compat import cluster_answer
+    from gpuctl.render.views.k8s_check import check_json, check_text
+
+    chosen_tables()
+    try:
+        question = _question(cuda or [], image, framework or [], offline)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    answer = cluster_answer(cluster_at(files, context, ("Node", "ResourceSlice")), question)
+    if json:
+        typer.echo(check_json(answer))
+    else:
+        check_text(answer).show()
+    raise typer.Exit(CODES[answer.verdict])
+
+
+def _question(cuda: list[str], image: str | None, framework: list[str], offline: bool) -> Question:
+    from gpuctl.cli.frame.question import Evaluator, asked_question
+    from gpuctl.cli.frame.snapshots import host_at
+    from gpuctl.compat.ask.question import Machine
+    from gpuctl.images.inquiry import Inquiry, question_elsewhere
+    from gpuctl.render.draw.progress import working
+
+    question = asked_question(cuda, [], framework, (), Evaluator.LIBRARY)
+    if image is None and not question.anything:
+        raise ValueError("nothing to check: give --cuda, --image or --framework")
+    return question_elsewhere(Inquiry(question, image, Machine(), None, offline, lambda: host_at(None), working))
+
+
+def rbac(json: Json = False) -> None:
+    """Print the least ClusterRole that lets gpuctl read a cluster."""
+    from gpuctl.k8s.rbac import role, role_yaml
+
+    if json:
+        from gpuctl.render.formats.json import document
+
+        typer.echo(document("k8s-rbac", {"role": role()}))
+    else:
+        typer.echo(role_yaml(), nl=False)
+
+
+commands = (why, doctor, check, rbac)

@@ -1,0 +1,6 @@
+"""Judgement of a cluster: what the lists of its objects tell. Importing this registers every check."""
+
+from gpuctl.k8s.checks import api, dra, gpu, node, operator, plugin, pods, runtime
+from gpuctl.k8s.checks.frame import CHECKS, View, diagnose
+
+__all__ = ["CHECKS", "View", "api", "diagnose", "dra", "gpu", "node", "operator", "plugin", "pods", "runtime"]

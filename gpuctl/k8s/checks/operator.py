@@ -1,0 +1,73 @@
+"""Whether NVIDIA's operator has done its work on each node."""
+
+from __future__ import annotations
+
+from gpuctl.k8s.checks.frame import Said, View, check, worst_of
+from gpuctl.k8s.checks.node import UPGRADE
+from gpuctl.k8s.checks.plugin import explained, stuck
+from gpuctl.k8s.objects import Pod
+from gpuctl.model import Remedy, Status
+
+OPERANDS = (
+    "nvidia-driver-daemonset",
+    "nvidia-container-toolkit-daemonset",
+    "nvidia-device-plugin-daemonset",
+    "nvidia-operator-validator",
+)
+"""In the order in which each waits for the one before."""
+PAUSED = "paused-for-driver-upgrade"
+_DEPLOY = "nvidia.com/gpu.deploy."
+
+
+@check("k8s.operator.state", needs=("Pod",), explains=("k8s.plugin.running", "k8s.gpu.advertised", "k8s.gpu.gone"))
+def state(view: View) -> Said | None:
+    """Each operand waits in Init for the one before it: the first that is not ready is the cause."""
+    names = {node.name for node in view.nodes}
+    operands = {
+        (pod.node, pod.labels.get("app", "")): pod
+        for pod in view.scene.cluster.pods
+        if pod.labels.get("app") in OPERANDS and pod.node in names and pod.phase != "Succeeded"
+    }
+    if not operands:
+        return None
+    ill: list[tuple[Pod, str]] = []
+    for node in dict.fromkeys(node for node, _ in operands):
+        first = next((pod for app in OPERANDS if (pod := operands.get((node, app))) and _unready(pod)), None)
+        if first:
+            ill.append((first, f"{first.labels['app']}: {_unready(first)}"))
+    seen = [(pod.node, text) for pod, text in ill]
+    text = f"the operator's work has stopped at {seen[0][1]}." if seen else ""
+    remedy = (
+        Remedy("Ask its log for the cause; what comes after it waits for it.", (explained(ill[0][0]),)) if ill else None
+    )
+    return worst_of(Status.FAIL, seen, text, "Every operand of the operator that is there runs", remedy)
+
+
+def _unready(pod: Pod) -> str:
+    waiting = next((f"{name} waits: {reason}" for name, reason in pod.waiting), "")
+    return stuck(pod) or (waiting or pod.phase if pod.phase != "Running" else "")
+
+
+@check("k8s.operator.upgrade", needs=("Node",))
+def upgrade(view: View) -> Said | None:
+    """An upgrade of the driver that has failed, or left its marks: the operator keeps its operands off such a node.
+
+    Source: NVIDIA/gpu-operator issues 316, 416, 2166, 2509
+    """
+    failed, going = [], []
+    for node in view.nodes:
+        step = node.labels.get(UPGRADE, "")
+        paused = [name for name, value in node.labels.items() if name.startswith(_DEPLOY) and value == PAUSED]
+        if step == "upgrade-failed":
+            failed.append((node.name, f"{UPGRADE} is {step}"))
+        elif paused and step in ("", "upgrade-done"):
+            failed.append((node.name, f"{paused[0]} is still {PAUSED}, and no upgrade is under way"))
+        elif step not in ("", "upgrade-done"):
+            going.append((node.name, f"{UPGRADE} is {step}"))
+    remedy = Remedy(
+        "See what holds the driver's pod there: processes that use the GPU, or a drain that was not allowed."
+    )
+    if failed:
+        return worst_of(Status.FAIL, failed, f"the driver's upgrade is stuck ({failed[0][1]}).", "", remedy)
+    text = f"the driver is being upgraded ({going[0][1]})." if going else ""
+    return worst_of(Status.WARN, going, text, "No upgrade of the driver is under way", remedy)

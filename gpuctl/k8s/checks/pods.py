@@ -1,0 +1,88 @@
+"""Whether pods get the GPUs that they ask for."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from gpuctl.command import command
+from gpuctl.k8s.checks.frame import Said, View, check, named, worst_of
+from gpuctl.k8s.objects import Pod
+from gpuctl.k8s.requests import gpus_in
+from gpuctl.model import Remedy, Status
+
+REJECTED = ("UnexpectedAdmissionError", "OutOfnvidia.com/")
+
+
+def _asks(pod: Pod) -> bool:
+    return bool(gpus_in(pod.requests) or pod.claims)
+
+
+@check("k8s.pods.pending", needs=("Pod",), of_cluster=True)
+def pending(view: View) -> Said | None:
+    """Pods that ask for GPUs wait for a node; `gpuctl k8s why` says what each of them waits for."""
+    pods = [pod for pod in view.scene.cluster.pods if pod.phase == "Pending" and not pod.node and _asks(pod)]
+    if not pods:
+        return Said(Status.PASS, "No pod that asks for GPUs waits for a node")
+    first = pods[0]
+    remedy = Remedy("Ask why, for each.", (command("gpuctl", "k8s", "why", "-n", first.namespace, first.name),))
+    names = [pod.shown for pod in pods]
+    waits = "pod that asks for GPUs waits" if len(pods) == 1 else "pods that ask for GPUs wait"
+    seen = tuple((pod.shown, pod.scheduled.message if pod.scheduled else "no word of a scheduler") for pod in pods)
+    return Said(Status.WARN, f"{len(pods)} {waits} for a node: {named(names)}.", seen, remedy)
+
+
+@check("k8s.pods.rejected", needs=("Pod",))
+def rejected(view: View) -> Said | None:
+    """A kubelet that refuses pods for want of a GPU: its owner makes a new one each time, thousands in an hour.
+
+    The plugin offers GPUs that it cannot give, one lost GPU spoils the allocation of the others, or pods name
+    their node past the scheduler. Source: NVIDIA/k8s-device-plugin pull 1641, issue 231
+    """
+    names = {node.name for node in view.nodes}
+    pods = [
+        pod
+        for pod in view.scene.cluster.pods
+        if pod.phase == "Failed" and pod.reason.startswith(REJECTED) and pod.node in names
+    ]
+    by_node = Counter(pod.node for pod in pods)
+    owners = Counter(pod.owner or pod.shown for pod in pods).most_common(1)
+    seen = [(node, f"{count} pods refused") for node, count in by_node.most_common()]
+    text = f"its kubelet refuses pods for want of a GPU ({len(pods)} in all, most of {owners[0][0]})." if owners else ""
+    first = by_node.most_common(1)
+    commands = (command("kubectl", "cordon", first[0][0]),) if first else ()
+    remedy = Remedy(
+        "Cordon the node, see there what is wrong (`gpuctl doctor`), and delete the refused pods.", commands
+    )
+    return worst_of(Status.FAIL, seen, text, "No kubelet refuses pods for want of a GPU", remedy)
+
+
+@check("k8s.pods.lost-gpu", needs=("Pod",))
+def lost_gpu(view: View) -> Said | None:
+    """A pod that runs on a GPU which its kubelet calls unhealthy: the API tells that from 1.36 on (KEP-4680)."""
+    ill = [
+        (node.name, f"{pod.shown} holds {', '.join(pod.unhealthy_devices)}")
+        for node in view.nodes
+        for pod in view.scene.on_node.get(node.name, ())
+        if pod.unhealthy_devices
+    ]
+    text = f"pods run on GPUs that are unhealthy ({ill[0][1]})." if ill else ""
+    remedy = Remedy("Have that pod start anew, where its GPU is another one or well again.")
+    return worst_of(Status.FAIL, ill, text, "No pod is known to run on an unhealthy GPU", remedy)
+
+
+@check("k8s.pods.quota", needs=("Event",), of_cluster=True)
+def quota(view: View) -> Said | None:
+    """A ReplicaSet or a Job may not make its pods, as a quota leaves too few GPUs: there is no pod to see."""
+    ill = {
+        f"{one.subject} {one.namespace}/{one.name}": one.message
+        for one in view.scene.cluster.events
+        if one.reason == "FailedCreate" and "exceeded quota" in one.message and "nvidia.com/" in one.message
+    }
+    first = next(iter(ill), "")
+    kind, _, name = first.partition(" ")
+    space, _, name = name.partition("/")
+    short = {"Job": "job", "ReplicaSet": "rs"}.get(kind)
+    ask = (command("gpuctl", "k8s", "why", "-n", space, f"{short}/{name}"),) if short else ()
+    text = "a quota of GPUs keeps it from making its pods."
+    remedy = Remedy("See how much of the quota is taken.", ask)
+    return worst_of(Status.WARN, ill.items(), text, "No event tells of a quota of GPUs that is used up", remedy)

@@ -1,0 +1,92 @@
+"""A cluster: what was kept of its lists, and which lists could not be had."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+from gpuctl.frozen import dataclass
+from gpuctl.k8s.decode import DECODERS
+from gpuctl.k8s.objects import (
+    Claim,
+    DaemonSet,
+    DeviceClass,
+    Event,
+    Job,
+    Node,
+    Pod,
+    Quota,
+    RuntimeClass,
+    Slice,
+    Thing,
+    VolumeClaim,
+)
+
+T = TypeVar("T", bound=Thing)
+
+RULES: Mapping[str, str] = {
+    "Node": "get, list nodes",
+    "Pod": "get, list pods",
+    "Event": "get, list events",
+    "ResourceQuota": "get, list resourcequotas",
+    "DaemonSet": "get, list daemonsets.apps",
+    "RuntimeClass": "get, list runtimeclasses.node.k8s.io",
+    "DeviceClass": "get, list deviceclasses.resource.k8s.io",
+    "ResourceSlice": "get, list resourceslices.resource.k8s.io",
+    "ResourceClaim": "get, list resourceclaims.resource.k8s.io",
+    "Job": "get, list jobs.batch",
+    "PersistentVolumeClaim": "get, list persistentvolumeclaims",
+}
+"""By kind, the rule of a ClusterRole that lets one list it."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A cluster's objects in the order of their lists. `missing`: by kind, why its list could not be had."""
+
+    missing: Mapping[str, str]
+    nodes: tuple[Node, ...] = ()
+    pods: tuple[Pod, ...] = ()
+    events: tuple[Event, ...] = ()
+    quotas: tuple[Quota, ...] = ()
+    daemon_sets: tuple[DaemonSet, ...] = ()
+    runtime_classes: tuple[RuntimeClass, ...] = ()
+    device_classes: tuple[DeviceClass, ...] = ()
+    slices: tuple[Slice, ...] = ()
+    claims: tuple[Claim, ...] = ()
+    jobs: tuple[Job, ...] = ()
+    volume_claims: tuple[VolumeClaim, ...] = ()
+
+    def lacks(self, kind: str) -> str:
+        """Returns why a kind's list could not be had, "" where it was."""
+        reason = self.missing.get(kind)
+        return f"{reason} (it takes the rule `{RULES[kind]}`)" if reason else ""
+
+
+def cluster_of(things: Iterable[Thing], missing: Mapping[str, str]) -> Cluster:
+    """Returns the cluster of these objects."""
+    by_type: dict[type, list[Thing]] = {}
+    for one in things:
+        by_type.setdefault(type(one), []).append(one)
+
+    def all_of(kind: type[T]) -> tuple[T, ...]:
+        return tuple(one for one in by_type.get(kind, ()) if isinstance(one, kind))
+
+    return Cluster(
+        missing,
+        all_of(Node),
+        all_of(Pod),
+        all_of(Event),
+        all_of(Quota),
+        all_of(DaemonSet),
+        all_of(RuntimeClass),
+        all_of(DeviceClass),
+        all_of(Slice),
+        all_of(Claim),
+        all_of(Job),
+        all_of(VolumeClaim),
+    )
+
+
+KINDS = tuple(DECODERS)
+"""The kinds that gpuctl reads."""

@@ -1,0 +1,65 @@
+"""A cluster's doctor: its classes of nodes, the chain of one node, and what the checks say."""
+
+from __future__ import annotations
+
+from gpuctl.frozen import dataclass
+from gpuctl.k8s.checks import View, diagnose
+from gpuctl.k8s.cluster import Cluster
+from gpuctl.k8s.gpu_nodes import Link, NodeClass, chain, classes
+from gpuctl.k8s.objects import Node, Requirement
+from gpuctl.k8s.scene import scene_of
+from gpuctl.k8s.selectors import selects
+from gpuctl.model import Report
+
+
+class NoSuchNode(ValueError):
+    """The node that was named, or what selects nodes, is none; the message is a sentence."""
+
+
+@dataclass(frozen=True)
+class Examination:
+    """What the doctor found: `nodes` of how many with GPUs, and `chain` where one node was asked about."""
+
+    nodes: int
+    classes: tuple[NodeClass, ...]
+    node: str | None
+    chain: tuple[Link, ...]
+    report: Report
+
+
+def examine(cluster: Cluster, node: str | None = None, selector: str | None = None) -> Examination:
+    """Returns what is wrong in a cluster, or on the nodes that are chosen. Raises NoSuchNode."""
+    scene = scene_of(cluster)
+    nodes = _chosen(cluster, node, selector)
+    links = chain(nodes[0], scene) if node else ()
+    return Examination(
+        len(nodes), classes(nodes, scene), node, links, diagnose(View(scene, nodes, whole=not (node or selector)))
+    )
+
+
+def _chosen(cluster: Cluster, name: str | None, selector: str | None) -> tuple[Node, ...]:
+    wanted = selector_of(selector) if selector else ()
+    nodes = tuple(one for one in cluster.nodes if name in (None, one.name) and selects(wanted, one.labels))
+    if (name or selector) and not nodes and not cluster.lacks("Node"):
+        raise NoSuchNode(f"there is no node {name or f'with the labels {selector}'}")
+    if name and not nodes:
+        raise NoSuchNode(f"the nodes cannot be told: {cluster.lacks('Node')}")
+    return nodes
+
+
+def selector_of(text: str) -> tuple[Requirement, ...]:
+    """Returns what `kubectl -l` takes in its plainest form. Raises NoSuchNode.
+
+    nvidia.com/gpu.product=Tesla-T4,pool!=old,nvidia.com/gpu.present
+    """
+    return tuple(_requirement(part.strip()) for part in text.split(","))
+
+
+def _requirement(part: str) -> Requirement:
+    for sign, operator in (("!=", "NotIn"), ("==", "In"), ("=", "In")):
+        key, found, value = part.partition(sign)
+        if found and key:
+            return Requirement(key.strip(), operator, (value.strip(),))
+    if not part or part.startswith("=") or " " in part:
+        raise NoSuchNode(f"{part!r} selects no labels: write KEY=VALUE, KEY!=VALUE, KEY or !KEY, with commas between")
+    return Requirement(part.removeprefix("!"), "DoesNotExist" if part.startswith("!") else "Exists")

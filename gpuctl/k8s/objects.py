@@ -1,0 +1,285 @@
+"""What gpuctl keeps of a cluster's objects: names, numbers and states.
+
+No environment, arguments, annotations or secrets. Amounts of a resource are in thousandths, times in seconds since the
+epoch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gpuctl.frozen import dataclass
+
+Resources = Mapping[str, int]
+ENDED = ("Succeeded", "Failed")
+DEFAULT_SCHEDULER = "default-scheduler"
+
+
+@dataclass(frozen=True)
+class Taint:
+    """What keeps pods off a node that do not tolerate it."""
+
+    key: str
+    value: str
+    effect: str
+
+    def __str__(self) -> str:
+        return f"{self.key}{'=' + self.value if self.value else ''}:{self.effect}"
+
+
+@dataclass(frozen=True)
+class Toleration:
+    """Which taints a pod puts up with. An empty key means all, an empty effect every one."""
+
+    key: str
+    operator: str
+    value: str
+    effect: str
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """What a label, or a field, has to be."""
+
+    key: str
+    operator: str
+    values: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        values = ", ".join(self.values)
+        single = self.operator == "In" and len(self.values) == 1
+        return f"{self.key}={values}" if single else f"{self.key} {self.operator} {values}".rstrip()
+
+
+Selector = tuple[Requirement, ...]
+"""All of them have to hold; none selects everything."""
+
+
+@dataclass(frozen=True)
+class NodeTerm:
+    """One of the alternatives of a required node affinity."""
+
+    labels: Selector
+    fields: Selector
+
+
+@dataclass(frozen=True)
+class PodTerm:
+    """Pods near which a pod has to be, or may not be. `namespaces` None: those of all; `selector` None: no pod."""
+
+    selector: Selector | None
+    topology_key: str
+    namespaces: tuple[str, ...] | None
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How evenly pods have to lie over the values of a node label."""
+
+    selector: Selector | None
+    topology_key: str
+    max_skew: int
+    min_domains: int
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a pod may lie: all that its specification requires besides resources.
+
+    `terms` None: there is no required node affinity. `ports` are (protocol, address, port) of the host.
+    """
+
+    node_selector: Mapping[str, str]
+    terms: tuple[NodeTerm, ...] | None = None
+    tolerations: tuple[Toleration, ...] = ()
+    near: tuple[PodTerm, ...] = ()
+    apart: tuple[PodTerm, ...] = ()
+    spread: tuple[Spread, ...] = ()
+    ports: tuple[tuple[str, str, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node as it last reported itself. `heartbeat` None: it never did."""
+
+    name: str
+    labels: Mapping[str, str]
+    taints: tuple[Taint, ...]
+    cordoned: bool
+    capacity: Resources
+    allocatable: Resources
+    ready: str
+    ready_reason: str
+    heartbeat: float | None
+    kubelet: str
+
+
+@dataclass(frozen=True)
+class PodClaim:
+    """A claim by the name that containers use. `claim` None: it is still to be made from the template."""
+
+    name: str
+    claim: str | None
+    template: str | None
+
+
+@dataclass(frozen=True)
+class Scheduled:
+    """The pod's condition PodScheduled: what the scheduler last said of it."""
+
+    status: str
+    reason: str
+    message: str
+    since: float | None
+
+
+@dataclass(frozen=True)
+class Pod:
+    """A pod. `requests` is what the scheduler counts for it; `oddities` are sentences on what it asks for wrongly.
+
+    `served_by_claim` are resources that a device class serves in its case, not the node's own count. `waiting` are
+    containers that do not run, with the reason. `claims_of_containers` are the names that its containers use.
+    """
+
+    namespace: str
+    name: str
+    labels: Mapping[str, str]
+    owner: str
+    phase: str
+    reason: str
+    message: str
+    node: str
+    nominated: str
+    scheduler: str
+    priority: int
+    preempts: bool
+    requests: Resources
+    oddities: tuple[str, ...]
+    placement: Placement
+    gates: tuple[str, ...]
+    claims: tuple[PodClaim, ...]
+    claims_of_containers: tuple[str, ...]
+    volumes: tuple[str, ...]
+    runtime_class: str
+    scheduled: Scheduled | None
+    waiting: tuple[tuple[str, str], ...]
+    unhealthy_devices: tuple[str, ...]
+    served_by_claim: tuple[str, ...]
+    created: float | None
+    started: float | None
+
+    @property
+    def ended(self) -> bool:
+        """Whether it holds nothing any more."""
+        return self.phase in ENDED
+
+    @property
+    def shown(self) -> str:
+        """Its name for people."""
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True)
+class Event:
+    """What a component said of an object: `subject` is its kind and `name` its name."""
+
+    subject: str
+    namespace: str
+    name: str
+    reason: str
+    message: str
+    count: int
+    last: float | None
+
+
+@dataclass(frozen=True)
+class Quota:
+    """How much a namespace may ask for, and how much of it is taken."""
+
+    namespace: str
+    name: str
+    hard: Resources
+    used: Resources
+
+
+@dataclass(frozen=True)
+class DaemonSet:
+    """A pod for each node: whose images and which nodes it is meant for, and how many of its pods are ready."""
+
+    namespace: str
+    name: str
+    images: tuple[str, ...]
+    placement: Placement
+    runtime_class: str
+    desired: int
+    ready: int
+
+
+@dataclass(frozen=True)
+class RuntimeClass:
+    """A name for a handler of the container engine."""
+
+    name: str
+    handler: str
+    node_selector: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class DeviceClass:
+    """A name for devices. `resource`: the extended resource in whose place it serves."""
+
+    name: str
+    resource: str
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Devices that a driver offers, and what it says of the first. `node` "": not those of one node."""
+
+    name: str
+    node: str
+    driver: str
+    pool: str
+    devices: tuple[str, ...]
+    tainted: tuple[str, ...]
+    product: str
+    capability: str
+    driver_version: str
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Devices that are asked for. `wanted` None: how many, or which, only the scheduler can tell.
+
+    `allocated` are (driver, pool, device); `nodes` where an allocated claim can be used, None where it says nothing.
+    """
+
+    namespace: str
+    name: str
+    classes: tuple[str, ...]
+    wanted: int | None
+    allocated: tuple[tuple[str, str, str], ...]
+    nodes: tuple[NodeTerm, ...] | None
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job, and whether it is suspended."""
+
+    namespace: str
+    name: str
+    suspended: bool
+
+
+@dataclass(frozen=True)
+class VolumeClaim:
+    """A PersistentVolumeClaim and its phase."""
+
+    namespace: str
+    name: str
+    phase: str
+
+
+Thing = (
+    Node | Pod | Event | Quota | DaemonSet | RuntimeClass | DeviceClass | Slice | Claim | Job | VolumeClaim
+)  # what a list may hold

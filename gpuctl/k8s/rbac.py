@@ -1,0 +1,46 @@
+"""The least ClusterRole with which every question about a cluster can be answered."""
+
+from __future__ import annotations
+
+from gpuctl.frozen import dataclass
+
+NAME = "gpuctl-reader"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What may be read of an API group."""
+
+    group: str
+    resources: tuple[str, ...]
+
+
+RULES = (
+    Rule("", ("nodes", "pods", "events", "resourcequotas", "persistentvolumeclaims")),
+    Rule("apps", ("daemonsets",)),
+    Rule("batch", ("jobs",)),
+    Rule("node.k8s.io", ("runtimeclasses",)),
+    Rule("resource.k8s.io", ("resourceslices", "resourceclaims", "deviceclasses")),
+)
+"""No secrets, no exec, no logs, no proxy to nodes."""
+VERBS = ("get", "list")
+
+
+def role() -> dict[str, object]:
+    """Returns the ClusterRole as an object."""
+    rules = [{"apiGroups": [one.group], "resources": list(one.resources), "verbs": list(VERBS)} for one in RULES]
+    return {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRole",
+        "metadata": {"name": NAME},
+        "rules": rules,
+    }
+
+
+def role_yaml() -> str:
+    """Returns the ClusterRole as YAML."""
+    lines = ["apiVersion: rbac.authorization.k8s.io/v1", "kind: ClusterRole", f"metadata:\n  name: {NAME}", "rules:"]
+    for one in RULES:
+        lines += [f'  - apiGroups: ["{one.group}"]', f"    resources: [{', '.join(one.resources)}]"]
+        lines.append(f"    verbs: [{', '.join(VERBS)}]")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,115 @@
+"""What the scheduler says of a pod: its condition and its events, parsed, and compared with what gpuctl counts."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from gpuctl.frozen import dataclass
+from gpuctl.k8s.cluster import Cluster
+from gpuctl.k8s.fit import NodeFit
+from gpuctl.k8s.objects import Pod
+
+_NODES = re.compile(r"(\d{1,6})/(\d{1,6}) nodes are available")
+_PART = re.compile(r"(\d{1,6}) (\D.{0,400}?)(?=, \d+ |\.? ?$)")
+_ENDS = re.compile(r"\. (?=preemption|still not|no new claims|not found)|\. ?preemption:")
+_VOLUME = re.compile(r'persistentvolumeclaim "([^"]{1,253})"|unbound immediate')
+RULES: Mapping[str, str] = {
+    "were unschedulable": "cordoned",
+    "taint": "taint",
+    "node selector": "selector",
+    "matchnodeselector": "selector",
+    "node affinity/selector": "selector",
+    "node(s) didn't match pod's node affinity": "selector",
+    "free ports": "ports",
+    "too many pods": "resource",
+    "insufficient ": "resource",
+    "volume": "volume",
+    "existing pods anti-affinity": "others-apart",
+    "anti-affinity": "anti-affinity",
+    "pod affinity": "affinity",
+    "topology spread": "spread",
+    "cannot allocate all claims": "claims",
+}
+"""By words of the scheduler's, which rule of ours they stand for; the first that fits."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """The scheduler's last word: its text and time, on how many nodes it found each reason, and a volume it names.
+
+    Reasons are (rule, resource), as those of obstacles. A node may have several, so that they may be more than nodes.
+    """
+
+    text: str
+    at: float | None
+    reasons: Mapping[tuple[str, str], int]
+    volume: str
+    nodes: int | None
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A reason that the scheduler found on another number of nodes than gpuctl."""
+
+    reason: str
+    scheduler: int
+    gpuctl: int
+
+
+def last_word(pod: Pod, cluster: Cluster) -> Said | None:
+    """Returns what the scheduler said last of a pod, by its condition or else by its events."""
+    one = pod.scheduled
+    if one and one.status == "False" and one.message and one.reason != "SchedulingGated":
+        return said(one.message, one.since)
+    mine = (pod.namespace, pod.name)
+    events = [
+        event
+        for event in cluster.events
+        if event.reason == "FailedScheduling" and event.subject == "Pod" and (event.namespace, event.name) == mine
+    ]
+    last = max(events, key=lambda event: event.last or 0.0, default=None)
+    return said(last.message, last.last) if last else None
+
+
+def said(text: str, at: float | None = None) -> Said:
+    """Returns a message of the scheduler's, taken apart.
+
+    0/12 nodes are available: 1 node(s) were unschedulable, 9 Insufficient nvidia.com/gpu. preemption: 0/12 nodes …
+    """
+    head = _NODES.search(text)
+    body = _ENDS.split(text[head.end() :], maxsplit=1)[0].removeprefix(":") if head else ""
+    counts: Counter[tuple[str, str]] = Counter()
+    for number, words in _PART.findall(body):
+        counts[_rule(words.strip())] += int(number)
+    volume = _VOLUME.search(text)
+    named = (volume[1] or "unbound") if volume else ""
+    return Said(text, at, counts, named, int(head[2]) if head else None)
+
+
+def _rule(words: str) -> tuple[str, str]:
+    """The rule and resource that words stand for; ("other", words) for those of a plugin that is not known."""
+    lower = words.lower()
+    rule = next((rule for part, rule in RULES.items() if part in lower), None)
+    if rule is None:
+        return "other", words
+    resource = words.partition(" ")[2].rstrip(".") if lower.startswith("insufficient ") else ""
+    return rule, "pods" if lower.startswith("too many pods") else resource
+
+
+def differences(word: Said, nodes: Iterable[NodeFit]) -> tuple[Difference, ...]:
+    """Returns where the scheduler counts otherwise than gpuctl, which goes by the first rule that each node breaks."""
+    if word.nodes is None or word.volume:
+        return ()
+    ours: Counter[tuple[str, str]] = Counter()
+    for one in nodes:
+        first = next((obstacle.rule for obstacle in one.obstacles), None)
+        # An obstacle that nobody but the scheduler can judge is no count of ours.
+        found = [obstacle for obstacle in one.obstacles if obstacle.rule == first]
+        ours.update({(obstacle.rule, obstacle.resource if obstacle.rule == "resource" else "") for obstacle in found})
+    reasons = dict.fromkeys((*word.reasons, *ours))
+    pairs = ((reason, word.reasons.get(reason, 0), ours[reason]) for reason in reasons)
+    return tuple(
+        Difference(" ".join(filter(None, reason)), theirs, mine) for reason, theirs, mine in pairs if theirs != mine
+    )

@@ -152,7 +152,7 @@ def test_the_new_file_is_all_there_is_on_stdout_and_reasons_are_beside_it(tmp_pa
     done = gpuctl("a.yml", folder=tmp_path)
     assert done.returncode == 0
     assert done.stdout.startswith("\ufeffservices:\r\n  a:\r\n    image: x\r\n    deploy:\r\n      resources:\r\n")
-    assert "a.yml:4: without `runtime: nvidia`: a request for GPUs needs no runtime of its own\n" in done.stderr
+    assert "a.yml:4: - runtime: nvidia\n        a request for GPUs needs no runtime of its own\n" in done.stderr
     assert gpuctl("-", folder=tmp_path, stdin=BASE).stdout == done.stdout.replace("\r", "").removeprefix("\ufeff")
 
 
@@ -217,8 +217,8 @@ def test_a_file_that_is_included_or_extended_and_was_not_named_is_looked_at(tmp_
     (tmp_path / "a.yml").write_text(text)
     done = gpuctl("a.yml", folder=tmp_path)
     assert (done.returncode, done.stdout) == (1, text)
-    assert "left `old.yml`: this file maps GPUs by hand as well" in done.stderr
-    assert "left `gone.yml`" in done.stderr and "new.yml" not in done.stderr
+    assert "left: old.yml\n        this file maps GPUs by hand as well" in done.stderr
+    assert "left: gone.yml\n" in done.stderr and "new.yml" not in done.stderr
 
 
 @pytest.mark.parametrize(

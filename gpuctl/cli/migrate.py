@@ -183,6 +183,7 @@ def _show(done: Migration, name: str, diff: bool, json: bool) -> None:
         sys.stdout.buffer.flush()
     if not done.after.endswith("\n") and not diff:
         typer.echo()
+        sys.stdout.flush()
     reasons_text(done).show(sys.stderr)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gpuctl.compat.knowledge.driver_parts import DriverPart, PartKind, driver_part
 from gpuctl.frozen import dataclass
+from gpuctl.migrate.gpus import USUAL
 
 ALL_LIBRARIES = (
     "/usr/lib",
@@ -19,9 +20,6 @@ _OF_EVERY_IMAGE = (*ALL_LIBRARIES, "/lib", "/usr/local/lib", "/bin", "/sbin", "/
 """Folders that hold an image's own files, whatever is mounted into them."""
 PATHS = ("LD_LIBRARY_PATH", "PATH", "LD_PRELOAD")
 """Variables that lead to a driver's folders or libraries."""
-USUAL = ("compute", "utility")
-"""The capabilities that a container has without NVIDIA_DRIVER_CAPABILITIES
-(https://github.com/NVIDIA/nvidia-container-toolkit, internal/config/image/capabilities.go)."""
 
 
 @dataclass(frozen=True)

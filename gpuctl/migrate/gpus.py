@@ -12,7 +12,8 @@ NO_GPU = ("none", "void", "")
 """Values of NVIDIA_VISIBLE_DEVICES that ask for no GPU: none brings the driver's files all the same, the others nothing
 (https://docs.nvidia.com/datacenter/cloud-native/container-toolkit/latest/docker-specialized.html)."""
 USUAL = ("compute", "utility")
-"""Capabilities that the toolkit brings where an image asks for none."""
+"""Capabilities that the toolkit brings where an image asks for none
+(https://github.com/NVIDIA/nvidia-container-toolkit, internal/config/image/capabilities.go)."""
 _ID = re.compile(r"\d{1,4}(?::\d{1,2})?|(?:GPU|MIG)-[0-9A-Za-z/-]+")
 _MOST = 64
 

@@ -11,6 +11,7 @@ from gpuctl.compat.knowledge.run_options import run_options
 from gpuctl.engines.spans import Span
 from gpuctl.frozen import dataclass
 from gpuctl.migrate import survey as of
+from gpuctl.migrate.by_hand import PATHS
 from gpuctl.migrate.gpus import USUAL, cdi_names, gpus_value, names
 from gpuctl.migrate.migration import Change, Gpus, Left, Target
 from gpuctl.migrate.run_command import NVIDIA_DOCKER, Option, RunCommand
@@ -30,7 +31,6 @@ NARROWER = (
 """What --privileged may have been for besides GPUs: a limit of tasks, or a filter of system calls older than the C
 library (https://docs.docker.com/engine/release-notes/20.10/, "clone3")."""
 _SEPARATORS = re.compile(r"(?:[ \t]|\\\r?\n)+")
-_PATHS = ("LD_LIBRARY_PATH", "PATH", "LD_PRELOAD")
 _ASKS_PRIVILEGES = re.compile(
     r"/dev(?!/shm|/null)|/sys|/proc|/boot|/lib/(?:modules|firmware)|/usr/src|/etc/udev|/var/lib/docker"
     r"|(?:/var)?/run/(?:udev|dbus|docker\.sock)"
@@ -237,7 +237,7 @@ class _Writer:
         """Takes out of LD_LIBRARY_PATH and its like what lay in a mount that goes. Yields those that are left empty."""
         gone = frozenset(mount.target.rstrip("/") for mount in self.found.mounts)
         folders = frozenset(posixpath.dirname(mount.target) for mount in self.found.mounts)
-        for option in (option for name in _PATHS for option in self.run.variables(name)):
+        for option in (option for name in PATHS for option in self.run.variables(name)):
             entries = list(_entries(option))
             kept = [entry for entry in entries if not _lies_in(entry[2], gone, folders)]
             if entries and not kept:

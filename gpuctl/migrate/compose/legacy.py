@@ -11,10 +11,10 @@ from gpuctl.engines.yaml.places import Kind, Node
 from gpuctl.frozen import dataclass
 from gpuctl.migrate.by_hand import ALL_LIBRARIES, PATHS, mounted_part, without_driver
 from gpuctl.migrate.compose.services import VARIABLE, Body
+from gpuctl.migrate.gpus import NO_GPU
 from gpuctl.migrate.tree import Place
 
 VISIBLE, CAPABILITIES = "NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES"
-NO_GPUS = ("", "void", "none")
 _TEGRA = re.compile(r"l4t|jetson|tegra|jetpack", re.IGNORECASE)
 _ENDS = re.compile(r"(?:\$\{[^}]{0,200}\}|[^:])+")
 _NVIDIA_MAJOR = re.compile(r"c 195:.*")
@@ -264,7 +264,7 @@ class _Reading:
         if value is None or VARIABLE.search(value):
             self.kept.append(Kept(entry(place), _KEEP_VARIABLE, blocks=True))
             return None
-        if value in NO_GPUS and runtime == "nvidia":
+        if value in NO_GPU and runtime == "nvidia":
             self.kept.append(Kept(entry(place), _KEEP_NONE, blocks=True))
         self.pieces.append(Piece(place, _WHY_VISIBLE))
         return value

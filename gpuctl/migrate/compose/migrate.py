@@ -11,7 +11,6 @@ from gpuctl.frozen import dataclass
 from gpuctl.migrate.by_hand import wider
 from gpuctl.migrate.compose.legacy import (
     CAPABILITIES,
-    NO_GPUS,
     VISIBLE,
     Evidence,
     Piece,
@@ -25,6 +24,7 @@ from gpuctl.migrate.compose.requests import DEPLOY, CannotAsk, Wanted, requests,
 from gpuctl.migrate.compose.services import V1_ONLY, VARIABLE, Body, ComposeFile, layers
 from gpuctl.migrate.compose.target import ComposeTarget
 from gpuctl.migrate.draft import Draft, Source, naming
+from gpuctl.migrate.gpus import NO_GPU
 from gpuctl.migrate.migration import ALL, Change, Gpus, Left, Migration
 from gpuctl.migrate.tree import Place
 
@@ -105,7 +105,7 @@ def _asked(bodies: Sequence[Body], seen: Mapping[int, Evidence]) -> Asked:
     if runtime != "nvidia" and not any(one.by_hand for one in found):
         return Asked(None, modern)
     named = tuple(part for part in (visible or "").split(",") if part) if runtime == "nvidia" else ()
-    ids = tuple(dict.fromkeys((*(() if visible in NO_GPUS else named), *devices)))
+    ids = tuple(dict.fromkeys((*(() if visible in NO_GPU else named), *devices)))
     parts = frozenset(part for one in found for part in one.capabilities)
     words = wider(parts, next((one.widened for one in reversed(found) if one.widened), ""))
     return Asked(Gpus((ALL,) if ALL in ids or not ids else ids, None, words), modern, runtime == "nvidia")

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from gpuctl.migrate.migration import Change, Left, Migration
+from gpuctl.migrate.migration import Change, Migration
 from gpuctl.render.draw.text import Styled, plain
-from gpuctl.render.formats.json import document
+from gpuctl.render.formats.json import as_json, document
 
 if TYPE_CHECKING:
     from gpuctl.migrate.containers import Audit, Audited
 
 _OLD, _NEW, _LEFT = "red", "green", "yellow"
+_LONGEST = 200
+"""The characters of a piece that are shown of it."""
 
 
 def migration_json(command: str, migration: Migration) -> str:
@@ -25,8 +26,8 @@ def _body(migration: Migration) -> dict[str, Any]:
         "changed": migration.after != migration.before,
         "before": migration.before,
         "after": migration.after,
-        "changes": [asdict(change) for change in migration.changes],
-        "left": [asdict(left) for left in migration.left],
+        "changes": as_json(migration.changes),
+        "left": as_json(migration.left),
     }
 
 
@@ -44,31 +45,36 @@ def code_text(code: str) -> Styled:
     return Styled("\n".join(lines), whole=True)
 
 
-def reasons_text(migration: Migration) -> Styled:
-    """Returns each change with its reason, and what was left and why."""
+def reasons_text(migration: Migration, file: str = "") -> Styled:
+    """Returns each change with its reason, and what was left and why; `file` stands before the lines of several."""
     text = Styled()
     for change in migration.changes:
-        text.append(_change(change))
+        text.append(_place(change.line, file), "dim").append(_change(change)).append(f"\n        {plain(change.why)}\n")
     for left in migration.left:
-        text.append(_left(left))
+        text.append(_place(left.line, file), "dim").append(f"left: {_piece(left.text)}\n", _LEFT)
+        text.append(f"        {plain(left.why)}\n")
     counts = f"{_count(len(migration.changes), 'change')}, {len(migration.left)} left as it is"
     if not migration.changes:
         counts = "unchanged" if not migration.left else f"unchanged, {len(migration.left)} left as it is"
-    return text.append(f"{counts}\n", "bold")
+    return text.append(f"{plain(file)}: " if file else "", "dim").append(f"{counts}\n", "bold")
+
+
+def _place(line: int | None, file: str) -> str:
+    if file:
+        return f"{plain(file)}:{line}: " if line else f"{plain(file)}: "
+    return f"line {line}: " if line else ""
 
 
 def _change(change: Change) -> Styled:
-    text = Styled(f"line {change.line}: " if change.line else "", "dim")
-    if change.old:
-        text.append(f"- {plain(change.old)}", _OLD)
+    text = Styled(f"- {_piece(change.old)}" if change.old else "", _OLD)
     if change.new:
-        text.append(" " if change.old else "").append(f"+ {plain(change.new)}", _NEW)
-    return text.append(f"\n        {plain(change.why)}\n")
+        text.append(" " if change.old else "").append(f"+ {_piece(change.new)}", _NEW)
+    return text
 
 
-def _left(left: Left) -> Styled:
-    text = Styled(f"line {left.line}: " if left.line else "", "dim")
-    return text.append(f"left: {plain(left.text)}\n", _LEFT).append(f"        {plain(left.why)}\n")
+def _piece(text: str) -> str:
+    words = plain(" ".join(text.split()))
+    return words if len(words) <= _LONGEST else f"{words[: _LONGEST - 1]}…"
 
 
 def _count(number: int, what: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gpuctl.cli.frame.asked import Asked, exit_code
+from gpuctl.cli.frame.asked import DoctorRequest, exit_code
 from gpuctl.cli.frame.defaults import configured
 from gpuctl.cli.frame.formats import FormatName, OutputFiles, Outputs, deliver, outputs
 from gpuctl.cli.frame.nearest import did_you_mean
@@ -94,12 +94,12 @@ def command(
     raise typer.Exit(deliver(asked.outputs, asked.render(report, facts, origin(snapshot)), asked.code(report)))
 
 
-def _judged(asked: Asked, snapshot: str | None) -> tuple[Facts, Report]:
+def _judged(asked: DoctorRequest, snapshot: str | None) -> tuple[Facts, Report]:
     facts = asked.look(snapshot)
     return facts, asked.judge(facts)
 
 
-def _ready(asked: Asked, longest: float) -> tuple[Facts, Report]:
+def _ready(asked: DoctorRequest, longest: float) -> tuple[Facts, Report]:
     """Returns the first look that finds nothing wrong, else the last one within `longest` seconds."""
     end = time.monotonic() + longest
     facts, report = _judged(asked, None)
@@ -109,7 +109,7 @@ def _ready(asked: Asked, longest: float) -> tuple[Facts, Report]:
     return facts, report
 
 
-def _fix(asked: Asked, snapshot: str | None, dry_run: bool, yes: bool) -> int:
+def _fix(asked: DoctorRequest, snapshot: str | None, dry_run: bool, yes: bool) -> int:
     if snapshot is not None:
         raise typer.BadParameter("a snapshot cannot be mended: --fix and --from exclude each other")
     if asked.outputs.shown not in (Format.TEXT, Format.JSON) or asked.outputs.files:
@@ -134,8 +134,8 @@ def _asked(
     verbose: bool,
     quiet: bool,
     strict: bool | None,
-) -> Asked:
-    return Asked(
+) -> DoctorRequest:
+    return DoctorRequest(
         _known(defaults.only if only is None else only, "--only"),
         _known(defaults.skip if skip is None else skip, "--skip"),
         outputs,

@@ -13,7 +13,7 @@ from gpuctl.host.act.signals import HeldSignals
 from gpuctl.host.look.deadline import DeadlineExceeded
 from gpuctl.host.look.reading import Outcome, Reading, failure, said_line
 from gpuctl.images.reference import parse_reference
-from gpuctl.smoke.container import CAPABILITIES, LIMITS, PLACE, Ended, EngineError, Spec, entrypoint
+from gpuctl.smoke.container import CAPABILITIES, LIMITS, PLACE, ContainerSpec, Ended, EngineError, entrypoint
 from gpuctl.smoke.request import GpuRequest, visible_devices
 
 ANSWER_SECONDS = 30.0
@@ -31,7 +31,7 @@ class Client(Protocol):
     def via(self, request: GpuRequest) -> str:
         """Returns how the container asks for its GPUs."""
 
-    def run(self, spec: Spec, name: str) -> tuple[str, ...]:
+    def run(self, spec: ContainerSpec, name: str) -> tuple[str, ...]:
         """Returns the words that run the container to its end."""
 
     def remove(self, name: str) -> tuple[tuple[str, ...], ...]:
@@ -53,7 +53,7 @@ class PodmanClient:
     def via(self, request: GpuRequest) -> str:
         return " ".join(f"--device {name}" for name in devices(request))
 
-    def run(self, spec: Spec, name: str) -> tuple[str, ...]:
+    def run(self, spec: ContainerSpec, name: str) -> tuple[str, ...]:
         program, *arguments = entrypoint(spec)
         gpus = [f"--device={device}" for device in devices(spec.request)]
         # Labels of SELinux would keep the devices of the host from the container.
@@ -83,7 +83,7 @@ class CtrClient:
     def via(self, request: GpuRequest) -> str:
         return self.runtime
 
-    def run(self, spec: Spec, name: str) -> tuple[str, ...]:
+    def run(self, spec: ContainerSpec, name: str) -> tuple[str, ...]:
         gpus = (f"--env=NVIDIA_VISIBLE_DEVICES={visible_devices(spec.request)}", f"--env={CAPABILITIES}")
         file = spec.program.file if spec.program else ""
         mount = (f"--mount=type=bind,src={file},dst={PLACE}/smoke,options=rbind:ro",) if file else ()
@@ -116,7 +116,7 @@ def full_name(image: str) -> str:
         return image
 
 
-def command_line(client: Client, spec: Spec) -> Command:
+def command_line(client: Client, spec: ContainerSpec) -> Command:
     """Returns the same container as a person would run it."""
     return command(*client.run(spec, "gpuctl-smoke"))
 
@@ -139,7 +139,7 @@ def fetch(client: Client, image: str, seconds: float) -> bool:
     return True
 
 
-def run_to_end(client: Client, spec: Spec, seconds: float) -> Ended:
+def run_to_end(client: Client, spec: ContainerSpec, seconds: float) -> Ended:
     """Runs the container and removes it, whatever happens; `seconds` from its start to its end.
 
     Raises EngineError, DeadlineExceeded, and what HeldSignals raises: only once the container is gone.

@@ -36,7 +36,7 @@ class GpuAnswer:
 
 
 @dataclass(frozen=True)
-class Asked:
+class JudgedCuda:
     """A CUDA version that was judged, in whose name, and what became of it on this host."""
 
     cuda: str
@@ -57,7 +57,7 @@ class Compatibility:
 
     driver: str | None
     verdict: Verdict
-    asked: tuple[Asked, ...] = ()
+    asked: tuple[JudgedCuda, ...] = ()
     gpus: tuple[GpuAnswer, ...] = ()
     remedies: tuple[Remedy, ...] = ()
     reasons: tuple[Reason, ...] = ()
@@ -175,13 +175,13 @@ def _deciding(cases: Sequence[_Case]) -> Requirement | None:
     return next((one for one in said if not one.satisfied), said[0] if said else None)
 
 
-def _asked(place: int, cuda: Cuda, ask: Ask, cases: Sequence[_Case]) -> Asked:
+def _asked(place: int, cuda: Cuda, ask: Ask, cases: Sequence[_Case]) -> JudgedCuda:
     verdict = worst(ruling.verdict for case in cases for ruling in case.by_ask[place])
-    return Asked(cuda.text, ask.by, ask.source, ask.others, verdict)
+    return JudgedCuda(cuda.text, ask.by, ask.source, ask.others, verdict)
 
 
 def _remedies(
-    asks: Sequence[Ask], asked: Sequence[Asked], machine: Machine, requirement: Requirement | None
+    asks: Sequence[Ask], asked: Sequence[JudgedCuda], machine: Machine, requirement: Requirement | None
 ) -> tuple[Remedy, ...]:
     if all(one.verdict is Verdict.COMPATIBLE for one in asked) and (requirement is None or requirement.satisfied):
         return ()  # a good answer does not pay for what would change it

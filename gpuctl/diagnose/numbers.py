@@ -62,6 +62,7 @@ _FORMS = (
     _form("cuda", b"cuda", rb"(?:driverlibraryfailedto[a-z]{3,40}?[:=]?|(?:rt)?" + _CALL + rb"?" + _SAYS + rb")"),
     _form("cuda", b"cuinit", rb"(?:\(\w{0,20}\))?" + _SAYS),
     _form("cuda", b"initfailure", rb"[:=]?"),
+    _form("cuda", b"cudafailedtoinitialize", rb".{0,120}?\(error"),
     _form("cuda", b"fromcudagetdevicecount", rb".{0,160}?error"),
     _Form("cuda", b"error80", re.compile(rb"error(80[2-5])(?!\d)")),
     _form("nvml", b"nvml", rb"[a-z_0-9]{0,30}?(?:\([^()]{0,60}\))?" + _SAYS),

@@ -1,4 +1,4 @@
-"""Writes data/library_packages.jsonl: which package of a distribution holds a library or program that applications need.
+"""Writes data/library_packages.jsonl: which packages of distributions hold what applications need.
 
     python data/build_library_packages.py CONTENTS CHISEL PLAYWRIGHT…
 
@@ -70,10 +70,10 @@ libxcb-keysyms.so.1 libxcb-render-util.so.0 libxcb-xinerama.so.0 libxcb-cursor.s
 libxkbcommon-x11.so.0 libxshmfence.so.1 libwayland-client.so.0 libwayland-egl.so.1 libwayland-server.so.0
 libatk-1.0.so.0 libatk-bridge-2.0.so.0 libatspi.so.0 libcups.so.2 libnss3.so libnssutil3.so libnspr4.so libsmime3.so
 libsecret-1.so.0 libnotify.so.4 libepoxy.so.0 libQt5Core.so.5 libQt5Gui.so.5 libQt5Widgets.so.5 libQt6Core.so.6
-""".split()
+""".split()  # noqa: SIM905  # as a list, one a line
 PROGRAMS = """
 bash perl python3 python2.7 python3.9 python3.11 python3.13 ruby lua5.3 node nodejs tcsh zsh ksh93 gawk Rscript expect
-""".split()
+""".split()  # noqa: SIM905
 
 
 def main(contents: Path, chisel: Path, bundles: list[Path]) -> None:
@@ -144,7 +144,7 @@ def _as_regex(glob: str) -> str:
 
 
 def _playwright(text: str) -> Iterator[tuple[str, str, str]]:
-    """"ubuntu22.04-x64": { … lib2package: { "libasound.so.2": "libasound2", …"""
+    """ "ubuntu22.04-x64": { … lib2package: { "libasound.so.2": "libasound2", …"""
     starts = list(re.finditer(r"""["'](ubuntu|debian)([0-9.]+)(?:-x64)?["']: \{""", text))
     for start, end in zip(starts, [*(one.start() for one in starts[1:]), len(text)], strict=True):
         body = re.search(r"lib2package: \{(.*?)\}", text[start.end() : end], re.DOTALL)

@@ -14,6 +14,7 @@ from gpuctl.host.look.reading import Host, Outcome, failure
 from gpuctl.images.config import ImageConfig, Unreadable, environment
 from gpuctl.images.documents import json_object
 from gpuctl.images.reference import Reference
+from gpuctl.images.run import parse_run
 from gpuctl.model import CannotTell
 
 
@@ -47,9 +48,10 @@ def local_image(typed: str, host: Host, endpoint: str, seconds: float) -> ImageC
 def _parse_image(typed: str, answer: str, source: str) -> ImageConfig:
     """{"Id": "sha256:…", "Os": "linux", "Architecture": "amd64", "Config": {"Env": ["PATH=/usr/bin"]}}"""
     image = json_object(answer)
-    env = environment(object_in(image, "Config"))
+    config = object_in(image, "Config")
     system, architecture = text_in(image, "Os") or "", text_in(image, "Architecture") or ""
-    return ImageConfig(typed, env, system, architecture, (), text_in(image, "Id") or None, source)
+    id = text_in(image, "Id") or None
+    return ImageConfig(typed, environment(config), system, architecture, (), id, source, parse_run(config))
 
 
 def is_insecure(reference: Reference, host: Host, endpoint: str, seconds: float) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 from gpuctl.frozen import dataclass
 from gpuctl.host.decode import object_in, objects_in, parse_object, text_in
 from gpuctl.images.config import environment
+from gpuctl.images.run import Run, parse_run
 
 INDEXES = (
     "application/vnd.oci.image.index.v1+json",
@@ -68,6 +69,7 @@ class Config:
     env: Mapping[str, str]
     os: str
     architecture: str
+    run: Run
 
 
 def parse_manifest(raw: bytes, content_type: str) -> Manifest | Index:
@@ -95,8 +97,9 @@ def parse_config(raw: bytes) -> Config:
     {"os": "linux", "architecture": "amd64", "config": {"Env": ["PATH=/usr/bin"]}}
     """
     document = json_object(raw)
-    env = environment(object_in(document, "config"))
-    return Config(env, text_in(document, "os") or "", text_in(document, "architecture") or "")
+    config = object_in(document, "config")
+    system, architecture = text_in(document, "os") or "", text_in(document, "architecture") or ""
+    return Config(environment(config), system, architecture, parse_run(config))
 
 
 def choose(index: Index, architecture: str) -> Platform | None:

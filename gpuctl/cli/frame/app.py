@@ -27,6 +27,7 @@ COMMANDS = (
     "matrix",
     "recommend",
     "image",
+    "dockerfile",
     "install-runtime",
     "uninstall-runtime",
     "rollback",
@@ -74,7 +75,7 @@ class Commands(Group):
         if cmd_name not in COMMANDS:
             return None
         file = import_module(f"gpuctl.cli.{cmd_name.replace('-', '_')}")
-        return get_command(_with_commands(file) if hasattr(file, "commands") else _only(cmd_name, file.command))
+        return get_command(_with_commands(cmd_name, file) if hasattr(file, "commands") else _only(cmd_name, file.command))
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -101,19 +102,28 @@ def _only(name: str, command: Callable[..., None]) -> typer.Typer:
     return only
 
 
-def _with_commands(file: ModuleType) -> typer.Typer:
+def _with_commands(name: str, file: ModuleType) -> typer.Typer:
+    """A command with others below it. Where its file has one of its own, that begins whichever of them is asked for."""
+    own = getattr(file, "command", None)
     group = typer.Typer(
         cls=Group,
-        help=file.HELP,
-        no_args_is_help=True,
+        help=None if own else file.HELP,
+        no_args_is_help=not own,
+        invoke_without_command=bool(own),
         add_completion=False,
         rich_markup_mode=None,
         context_settings=HELP,
     )
+    begin = own or _begin
+    epilog = examples(name) if own else None
+    group.callback(epilog=epilog)(begin if name in WITHOUT_TABLES else over_tables(begin))
     for command in file.commands:
-        name = command.__name__
-        group.command(name, epilog=examples(f"{file.__name__.rpartition('.')[2]} {name}"))(command)
+        group.command(command.__name__, epilog=examples(f"{name} {command.__name__}"))(command)
     return group
+
+
+def _begin() -> None:
+    """Nothing: the commands below do it all."""
 
 
 app = typer.Typer(

@@ -16,6 +16,8 @@ _OLD = re.compile(
     r"lib(?:cudart|cublas|cufft|cufftw|curand|cusolver|cusparse|nvblas|nvgraph|nvrtc|npp[a-z]+|accinj64|cupti)"
     r"\.so\.((?:[5-9]|10)\.\d)"
 )
+_NAME = re.compile(r"[A-Za-z0-9_.+-]{1,200}")
+"""What a soname or a program is called. A name that comes with others' files becomes a word of a shell's."""
 _LAST_NAMED_BY_CUDA = (10, 0)
 """Up to 10.0 the soname of each of the toolkit's libraries ends with the CUDA version itself.
 
@@ -110,11 +112,13 @@ def _package_rows() -> dict[str, dict[str, str]]:
 
 
 def package_of(file: str, system: BaseSystem) -> Package | None:
-    """Returns the package that holds a library (by its soname) or an interpreter (by its name), None where none is known.
+    """Returns the package that holds a library (a soname) or an interpreter (a name); None where none is known.
 
     RPM packages provide each of their libraries under a name of its own, which dnf and yum take for a package's:
     https://rpm-software-management.github.io/rpm/manual/dependency_generators.html
     """
+    if not _NAME.fullmatch(file):
+        return None
     rows = _package_rows().get(file, {})
     if system.family == "rpm":
         return Package(f"{file}()(64bit)" if ".so" in file else f"/usr/bin/{file}", known=bool(rows))

@@ -31,7 +31,7 @@ class BrokenBinary(Exception):
 
 @dataclass(frozen=True)
 class Binary:
-    """A program or library. `search` are its RPATH and RUNPATH, `versions` the symbol versions that it needs by library.
+    """A program or library. `search` are its RPATH and RUNPATH, `versions` libraries with a symbol version of each.
 
     `loader` is the interpreter that starts it, None for a library or what is linked statically. `opened` are libraries
     that its text names, where it can open them by name: no more than a hint. Its texts are others': untrusted.
@@ -48,7 +48,7 @@ class Binary:
 
 
 def read_binary(stream: IO[bytes], path: str) -> Binary | None:
-    """Returns what a file needs; None for an object file, a core dump, or what holds symbols only. Raises BrokenBinary."""
+    """Returns what a file needs; None for an object file, a core dump, or one of symbols. Raises BrokenBinary."""
     from elftools.common.exceptions import ELFError
     from elftools.elf.elffile import ELFFile
 

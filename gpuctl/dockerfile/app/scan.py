@@ -5,13 +5,14 @@ from __future__ import annotations
 import posixpath
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
+from dataclasses import replace
 from typing import IO
 
 from gpuctl.dockerfile.app.elf import MAGIC, Binary, BrokenBinary, read_binary
 from gpuctl.frozen import dataclass
 from gpuctl.host.look.deadline import DeadlineExceeded, within
-from gpuctl.host.look.tree import Tree, look_at_tree, open_in_tree
+from gpuctl.host.look.tree import look_at_tree, open_in_tree
 
 SECONDS = 600.0
 """For all of an application: a network file system that hangs holds nobody."""
@@ -26,7 +27,7 @@ class UnreadableApplication(Exception):
 
 @dataclass(frozen=True)
 class Script:
-    """A script that may be executed, and the program that its first line names: a path, or the name that env looks for."""
+    """A script that may be executed, and what its first line names: a path, or the name that env looks for."""
 
     path: str
     interpreter: str
@@ -34,57 +35,57 @@ class Script:
 
 @dataclass(frozen=True)
 class Application:
-    """What lies in an application's folder. `names` are the folders that hold a binary, or a link to one, by its name."""
+    """What lies in an application's folder. `names`: by the name of a binary, or of a link to one, where it lies.
 
+    `leaving` are links that lead out of the folder, or nowhere; `broken` says of programs why they cannot be read.
+    """
+
+    files: frozenset[str]
     binaries: tuple[Binary, ...]
     scripts: tuple[Script, ...]
     names: Mapping[str, tuple[str, ...]]
     leaving: tuple[str, ...] = ()
-    """Links that lead out of the folder, or nowhere."""
-    files: frozenset[str] = frozenset()
+    broken: tuple[str, ...] = ()
 
 
 def read_application(folder: str) -> Application:
     """Returns what lies in a folder. Raises FileProblem, and UnreadableApplication for a program that is cut off."""
     try:
-        return within(SECONDS, lambda: _read(look_at_tree(folder)))
+        tree = within(SECONDS, lambda: look_at_tree(folder))
+        found = within(
+            SECONDS,
+            lambda: application_of(tree.files, tree.programs, tree.links, lambda path: open_in_tree(tree, path)),
+        )
     except DeadlineExceeded:
         raise UnreadableApplication(f"{folder} could not be looked through within {SECONDS:g} s.") from None
-
-
-def _read(tree: Tree) -> Application:
-    return application_of(
-        tree.files, tree.programs, tree.links, lambda path: open_in_tree(tree, path), tree.folder, tree.leaving
-    )
+    if found.broken:
+        raise UnreadableApplication(posixpath.join(folder, found.broken[0]))
+    return replace(found, leaving=tree.leaving)
 
 
 def application_of(
-    files: Iterable[str],
-    programs: frozenset[str],
-    links: Mapping[str, str],
-    opened: Callable[[str], IO[bytes]],
-    where: str,
-    leaving: tuple[str, ...] = (),
+    files: Iterable[str], programs: Container[str], links: Mapping[str, str], opened: Callable[[str], IO[bytes]]
 ) -> Application:
-    """Returns what these files are. `opened` opens one, `where` is said of what cannot be read.
-
-    Raises UnreadableApplication.
-    """
-    files = tuple(files)
+    """Returns what these files are. `programs` may be executed, `links` lead to files, `opened` opens one."""
     binaries: list[Binary] = []
     scripts: list[Script] = []
-    for path in files:
+    broken: list[str] = []
+    files = frozenset(files)
+    for path in sorted(files):
         try:
             with opened(path) as stream:
                 found = _what(stream, path, path in programs)
-        except (OSError, BrokenBinary) as error:
-            why = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
-            raise UnreadableApplication(f"{posixpath.join(where, path)} cannot be read as a program: {why}.") from None
+        except OSError as error:
+            broken.append(f"{path} cannot be read: {error.strerror or error}.")
+            continue
+        except BrokenBinary as error:
+            broken.append(f"{path} is no whole program: {error}.")
+            continue
         if isinstance(found, Binary):
             binaries.append(found)
         elif found:
             scripts.append(found)
-    return Application(tuple(binaries), tuple(scripts), _names(binaries, links), leaving, frozenset(files))
+    return Application(files, tuple(binaries), tuple(scripts), _names(binaries, links), broken=tuple(broken))
 
 
 def _what(stream: IO[bytes], path: str, executable: bool) -> Binary | Script | None:

@@ -60,6 +60,8 @@ class Wants:
     hints: Users
     entries: tuple[str, ...] = ()
     """Programs by which it may be started."""
+    driver_files: tuple[str, ...] = ()
+    """Parts of a driver that lie among the application's files."""
 
     @property
     def capabilities(self) -> tuple[str, ...]:
@@ -83,12 +85,14 @@ def machine_of(application: Application) -> str | None:
 def wants_of(application: Application, machine: str) -> Wants:
     """Returns what an application wants on a machine ("x86_64")."""
     ours = [binary for binary in application.binaries if binary.machine == machine]
-    brought = application.names
+    brought = {name: places for name, places in application.names.items() if not _of_driver(name)}
     needed = _users((library, one.path) for one in ours for library in one.needed if library not in brought)
     others = {name: users for name, users in needed.items() if not _OF_GLIBC.fullmatch(name)}
     driver = {name: users for name, users in others.items() if _of_driver(name)}
     cuda = {name: users for name, users in others.items() if cuda_library(name)}
-    hints = _users((name, one.path) for one in ours for name in one.opened if name not in brought and name not in others)
+    hints = _users(
+        (name, one.path) for one in ours for name in one.opened if name not in brought and name not in others
+    )
     return Wants(
         machine=machine,
         libraries={name: users for name, users in others.items() if name not in driver and name not in cuda},
@@ -98,9 +102,12 @@ def wants_of(application: Application, machine: str) -> Wants:
         symbols=tuple(_newest_symbols(ours, brought)),
         folders=tuple(sorted(_unreached(ours, brought))),
         foreign=_users((one.machine, one.path) for one in application.binaries if one.machine != machine),
-        loaders=_users((one.loader, one.path) for one in ours if one.loader and not _GLIBC_LOADER.fullmatch(one.loader)),
+        loaders=_users(
+            (one.loader, one.path) for one in ours if one.loader and not _GLIBC_LOADER.fullmatch(one.loader)
+        ),
         hints={name: users for name, users in hints.items() if not _OF_GLIBC.fullmatch(name)},
         entries=tuple(one.path for one in ours if one.loader),
+        driver_files=tuple(sorted(path for path in application.files if _of_driver(posixpath.basename(path)))),
     )
 
 

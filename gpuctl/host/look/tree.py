@@ -61,14 +61,16 @@ def look_at_tree(folder: str) -> Tree:
     return Tree(folder, tuple(sorted(files)), frozenset(programs), dict(sorted(links.items())), tuple(sorted(leaving)))
 
 
-def _entries(top: str) -> Iterator["os.DirEntry[str]"]:
+def _entries(top: str) -> Iterator[os.DirEntry[str]]:
     folders, seen = [top], 0
     while folders:
         with os.scandir(folders.pop()) as entries:
             for entry in entries:
                 seen += 1
                 if seen > MOST_FILES:
-                    raise FileProblem("%s holds more than %d files: name the application's own folder." % (top, MOST_FILES))
+                    raise FileProblem(
+                        "%s holds more than %d files: name the application's own folder." % (top, MOST_FILES)
+                    )
                 if entry.is_dir(follow_symlinks=False):
                     folders.append(entry.path)
                     continue
@@ -76,7 +78,7 @@ def _entries(top: str) -> Iterator["os.DirEntry[str]"]:
                 yield entry
 
 
-def _check_kind(entry: "os.DirEntry[str]") -> None:
+def _check_kind(entry: os.DirEntry[str]) -> None:
     mode = entry.stat(follow_symlinks=False).st_mode
     for is_kind, name in _SPECIAL:
         if is_kind(mode):

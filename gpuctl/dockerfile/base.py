@@ -9,7 +9,6 @@ from gpuctl.compat.answer.tags import Image, Wanted
 from gpuctl.compat.ask.question import Machine
 from gpuctl.compat.knowledge.base_systems import BaseSystem, base_systems
 from gpuctl.compat.knowledge.libraries import Package, cuda_library
-from gpuctl.compat.versions import parts
 from gpuctl.dockerfile.app.wants import Wants
 from gpuctl.frozen import dataclass
 
@@ -121,10 +120,9 @@ def _unmet(wants: Wants, image: Image, system: BaseSystem) -> Iterator[str]:
             yield f"{soname}, which {named(users)} needs, comes with {library.versions}, and {tag} has {cuda}."
         elif FLAVOURS.index(library.flavour) > FLAVOURS.index(flavour_of(image)):
             yield f"{soname}, which {named(users)} needs, is in the flavour {library.flavour}, not in {tag}."
-    newest = {"GLIBC": system.glibc, "GLIBCXX": system.glibcxx, "CXXABI": system.cxxabi}
     for one in wants.symbols:
-        if parts(one.version) > parts(newest[one.name]):
-            has = f"{system.os} has {newest[one.name]}"
+        if system.lacks(one.name, one.version):
+            has = f"{system.os} has {system.newest[one.name]}"
             yield f"{one.path} needs {one.name}_{one.version}, and {has}: build it on that."
     for loader, users in wants.loaders.items():
         yield f"{named(users)} is built for another C library ({loader}), which {system.os} does not have."
@@ -135,5 +133,7 @@ def named(users: Sequence[str]) -> str:
     return users[0] + (f" (and {len(users) - 1} more)" if len(users) > 1 else "")
 
 
-def _rank(base: Base) -> tuple[int, int]:
-    return len(base.problems), sum(not install.package.known for install in base.installs)
+def _rank(base: Base) -> int:
+    """How much is amiss. What no table knows may be in no RPM package either, though it can be asked for as one."""
+    unknown = [install for install in base.installs if not install.package.known and base.system.family == "rpm"]
+    return len(base.problems) + len(unknown)

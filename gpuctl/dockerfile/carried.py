@@ -14,9 +14,10 @@ from gpuctl.images.run import Healthcheck, Run
 _OF_NVIDIA = re.compile(r"(?:NVIDIA|NV|CUDA|NCCL|CUDNN)_\w+|NVARCH|LIBRARY_PATH")
 """Variables that the images of NVIDIA set for themselves: the new base has its own."""
 _LABELS_OF_NVIDIA = re.compile(r"com\.nvidia\..*|maintainer|org\.opencontainers\.image\.(?:ref\.name|version)")
-_SECRET = re.compile(
+SECRET = re.compile(
     r"(?i)(?:.*_)?(?:password|passwd|secret|token|api_?key|access_?key|private_?key|credentials?)(?:_.*)?"
 )
+"""Names of variables whose values are not shown."""
 _PATHS = ("PATH", "LD_LIBRARY_PATH")
 _OF_EVERY_BASE = {
     "PATH": ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"),
@@ -78,7 +79,7 @@ def carried_from(run: Run) -> Carried:
 def _variable(name: str, value: str, left: list[str]) -> Iterator[str]:
     if _OF_NVIDIA.fullmatch(name):
         return
-    if _SECRET.fullmatch(name) and value:
+    if SECRET.fullmatch(name) and value:
         left.append(f"The variable {name} may hold a secret: give it to containers (--env), not to an image.")
         return
     try:

@@ -28,6 +28,7 @@ _LOCAL = re.compile(r"usr/local/(?!cuda|nvidia)[^/]+/.*")
 """What an image added to its system lies elsewhere, or here."""
 _NOT_THE_DRIVERS = re.compile(r".*/(?:compat|stubs)/.*")
 """cuda-compat, and the toolkit's empty libraries to link with."""
+_LIBRARY = re.compile(r".+\.so(?:\.[0-9.]+)?")
 _LINKS_FOLLOWED = 8
 _OS_RELEASE = ("etc/os-release", "usr/lib/os-release")
 
@@ -36,7 +37,8 @@ _OS_RELEASE = ("etc/os-release", "usr/lib/os-release")
 class Contents:
     """What an image's files tell: its system, what was added to it and where, and what is left of a driver in it.
 
-    `empty` are files that a GPU container's mounts leave behind where it is committed or exported.
+    `empty` are files that a GPU container's mounts leave behind where it is committed or exported, `libraries` the
+    names of all shared libraries in it, and of links to them.
     """
 
     system: str | None
@@ -44,6 +46,7 @@ class Contents:
     roots: tuple[str, ...]
     empty: tuple[str, ...]
     driver: tuple[str, ...]
+    libraries: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,7 @@ def _contents(image: ImageFiles) -> Contents:
         roots_of(added),
         empty,
         tuple(path for path in parts if path not in empty and image.files[path].target is None),
+        frozenset(name for name in map(posixpath.basename, image.files) if _LIBRARY.fullmatch(name)),
     )
 
 

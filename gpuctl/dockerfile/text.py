@@ -42,7 +42,7 @@ _HOW = {
 
 @dataclass(frozen=True)
 class Draft:
-    """All that a Dockerfile is written of. `hosts`: their name for people; `application`: whether a folder is copied."""
+    """All that a Dockerfile is written of. `hosts`: for people; `application`: whether a folder is copied."""
 
     hosts: str
     base: Base

@@ -75,7 +75,8 @@ class Commands(Group):
         if cmd_name not in COMMANDS:
             return None
         file = import_module(f"gpuctl.cli.{cmd_name.replace('-', '_')}")
-        return get_command(_with_commands(cmd_name, file) if hasattr(file, "commands") else _only(cmd_name, file.command))
+        has_others = hasattr(file, "commands")
+        return get_command(_with_commands(cmd_name, file) if has_others else _only(cmd_name, file.command))
 
     def invoke(self, ctx: Any) -> Any:
         try:

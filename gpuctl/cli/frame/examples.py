@@ -10,6 +10,10 @@ EXAMPLES = {
     "matrix": ("gpuctl matrix --cuda 12.x", "gpuctl matrix --gpu V100 --csv"),
     "recommend": ("gpuctl recommend --cuda 12.4", "gpuctl recommend --gpu A100 --gpu T4 --json"),
     "image": ("gpuctl image --flavour base --os ubuntu", "gpuctl image --cuda 12.4 --cudnn --all"),
+    "image diff": (
+        "gpuctl image diff old:1 nvidia/cuda:12.4.1-base-ubi9",
+        "gpuctl image diff old:1 new:1 --json",
+    ),
     "dockerfile new": (
         "gpuctl dockerfile new --app ./app -o Dockerfile",
         "gpuctl dockerfile new --driver 535.161.08 --gpu A100",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import cache
 
 from gpuctl.compat.tables.loader import load
+from gpuctl.compat.versions import parts
 from gpuctl.frozen import dataclass
 
 _OF_OS_RELEASE: Mapping[str, str] = {"rhel": "ubi", "rocky": "rockylinux", "ol": "oraclelinux", "amzn": "amzn"}
@@ -29,6 +30,15 @@ class BaseSystem:
     def family(self) -> str:
         """Whose packages it has: "debian" for those of apt, else "rpm"."""
         return "debian" if self.manager == "apt" else "rpm"
+
+    @property
+    def newest(self) -> Mapping[str, str]:
+        """The newest version of each kind of symbols."""
+        return {"GLIBC": self.glibc, "GLIBCXX": self.glibcxx, "CXXABI": self.cxxabi}
+
+    def lacks(self, symbols: str, version: str) -> bool:
+        """Returns whether a version of symbols ("GLIBC", "2.34") is newer than what it has."""
+        return parts(version) > parts(self.newest[symbols])
 
 
 @cache

@@ -1,0 +1,184 @@
+"""What an old image has, and its application needs, that a new one lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from enum import Enum
+
+from gpuctl.compat.knowledge.base_systems import BaseSystem, base_systems
+from gpuctl.compat.knowledge.images import parse_tag
+from gpuctl.compat.knowledge.libraries import cuda_library, package_of
+from gpuctl.dockerfile.app.wants import Wants, machine_of, wants_of
+from gpuctl.dockerfile.base import named
+from gpuctl.dockerfile.carried import SECRET
+from gpuctl.dockerfile.old_image import OldImage
+from gpuctl.dockerfile.said import absolute
+from gpuctl.frozen import dataclass
+from gpuctl.images.run import Run
+
+_PATHS = ("PATH", "LD_LIBRARY_PATH")
+_REQUIREMENT, _CUDA = "NVIDIA_REQUIRE_CUDA", "CUDA_VERSION"
+_LONGEST = 120
+
+
+class Subject(str, Enum):
+    """What a difference is about; the order is that of display."""
+
+    DISTRIBUTION = "distribution"
+    CUDA = "cuda"
+    REQUIREMENT = "requirement"
+    LIBRARY = "library"
+    ENVIRONMENT = "environment"
+    START = "start"
+    USER = "user"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One thing in which the new image falls short of the old one, or is another: a sentence."""
+
+    subject: Subject
+    text: str
+
+
+@dataclass(frozen=True)
+class Compared:
+    """All differences; faults of the old image that are no loss, and what could not be compared, each a sentence."""
+
+    differences: tuple[Difference, ...]
+    notes: tuple[str, ...]
+    unknown: tuple[str, ...]
+
+
+def compare_images(old: OldImage, new: OldImage) -> Compared:
+    """Returns in what the new image falls short of the old one."""
+    was, now = old.config.run, new.config.run
+    unknown = tuple(image.unread for image in (old, new) if image.contents is None)
+    found = (
+        *_distribution(old, new),
+        *_cuda(was, now),
+        *_libraries(old, new),
+        *_environment(was, now),
+        *_start(was, now),
+        *_user(was, now),
+    )
+    return Compared(found, tuple(_driver(old)), unknown)
+
+
+def _distribution(old: OldImage, new: OldImage) -> Iterator[Difference]:
+    was, now = system_of(old), system_of(new)
+    if was and now and was != now:
+        yield Difference(Subject.DISTRIBUTION, f"The old image is {was}, the new one {now}.")
+
+
+def system_of(image: OldImage) -> str | None:
+    """Returns an image's system by its files, else by its tag."""
+    if image.contents:
+        return image.contents.system
+    tag = parse_tag(image.config.reference)
+    return tag.os if tag else None
+
+
+def _cuda(was: Run, now: Run) -> Iterator[Difference]:
+    old, new = dict(was.env), dict(now.env)
+    if old.get(_CUDA) and old.get(_CUDA) != new.get(_CUDA):
+        has = f"the new one {new[_CUDA]}" if new.get(_CUDA) else "the new one names none"
+        yield Difference(Subject.CUDA, f"The old image has CUDA {old[_CUDA]}, {has}.")
+    if old.get(_REQUIREMENT, "") != new.get(_REQUIREMENT, ""):
+        before, after = _shown(old.get(_REQUIREMENT)), _shown(new.get(_REQUIREMENT))
+        yield Difference(Subject.REQUIREMENT, f"The old image required {before} of the host, the new one {after}.")
+
+
+def _driver(old: OldImage) -> Iterator[str]:
+    contents = old.contents
+    if contents and contents.empty:
+        yield f"{named(absolute(contents.empty))} is empty in the old image, left by a GPU container: not needed."
+    if contents and contents.driver:
+        yield f"{named(absolute(contents.driver))} is a part of a driver in the old image: the toolkit brings it."
+
+
+def _libraries(old: OldImage, new: OldImage) -> Iterator[Difference]:
+    machine = machine_of(old.contents.application) if old.contents else None
+    if old.contents is None or machine is None:
+        return
+    wants = wants_of(old.contents.application, machine)
+    system = base_systems().get(system_of(new) or "")
+    for file, users in (*wants.libraries.items(), *wants.cuda.items()):
+        if _has(old, file) and not _has(new, file):
+            needed = f"{file}, which {named(absolute(users))} needs"
+            yield Difference(Subject.LIBRARY, f"{needed}: {_cure(file, system)}.")
+    yield from _symbols(wants, base_systems().get(old.contents.system or ""), system)
+
+
+def _has(image: OldImage, file: str) -> bool:
+    """Whether an image has a library: by its files, else by what its tag says of CUDA."""
+    if image.contents:
+        return file in image.contents.libraries
+    library, tag = cuda_library(file), parse_tag(image.config.reference)
+    if library is None or tag is None:
+        return False
+    if library.cudnn:
+        return tag.cudnn == library.cudnn
+    return library.comes_with(tag.cuda) and (library.flavour == "base" or tag.flavour in (library.flavour, "devel"))
+
+
+def _cure(file: str, system: BaseSystem | None) -> str:
+    library = cuda_library(file)
+    if library:
+        return f"comes with {library.versions}, in the flavour {library.flavour}"
+    package = package_of(file, system) if system else None
+    return f"install {package.name}" if package else "no package that holds it is known"
+
+
+def _symbols(wants: Wants, was: BaseSystem | None, now: BaseSystem | None) -> Iterator[Difference]:
+    for one in wants.symbols:
+        if now and now.lacks(one.name, one.version) and not (was and was.lacks(one.name, one.version)):
+            text = f"/{one.path} needs {one.name}_{one.version}, and {now.os} has {now.newest[one.name]}."
+            yield Difference(Subject.LIBRARY, text)
+
+
+def _environment(was: Run, now: Run) -> Iterator[Difference]:
+    new = dict(now.env)
+    for name, value in was.env:
+        if name in (_REQUIREMENT, _CUDA):
+            continue
+        if name in _PATHS:
+            lacking = [one for one in value.split(":") if one and one not in new.get(name, "").split(":")]
+            if lacking:
+                yield Difference(Subject.ENVIRONMENT, f"{name} lacks {', '.join(dict.fromkeys(lacking))}.")
+        elif name not in new:
+            shown = "" if SECRET.fullmatch(name) else f"={_shown(value)}"
+            yield Difference(Subject.ENVIRONMENT, f"{name}{shown} is not set.")
+        elif new[name] != value and not SECRET.fullmatch(name):
+            yield Difference(Subject.ENVIRONMENT, f"{name} was {_shown(value)}, and is {_shown(new[name])}.")
+
+
+def _start(was: Run, now: Run) -> Iterator[Difference]:
+    for what, before, after in (
+        ("entry point", was.entrypoint, now.entrypoint),
+        ("command", was.cmd, now.cmd),
+        ("working directory", was.workdir or "/", now.workdir or "/"),
+        ("ports", was.ports, now.ports),
+        ("volumes", was.volumes, now.volumes),
+        ("health check", was.healthcheck, now.healthcheck),
+    ):
+        if before and before != after:
+            yield Difference(Subject.START, f"The {what} was {_words(before)}, and is {_words(after)}.")
+
+
+def _user(was: Run, now: Run) -> Iterator[Difference]:
+    if (was.user or "root") != (now.user or "root"):
+        yield Difference(Subject.USER, f"Its containers ran as {was.user or 'root'}, and run as {now.user or 'root'}.")
+
+
+def _words(value: object) -> str:
+    if isinstance(value, str):
+        return _shown(value)
+    test = getattr(value, "test", value)
+    return _shown(" ".join(test)) if isinstance(test, Sequence) else "none"
+
+
+def _shown(value: str | None) -> str:
+    if not value:
+        return "nothing"
+    return value if len(value) <= _LONGEST else value[:_LONGEST] + "…"

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from enum import Enum
 
 from gpuctl.compat.knowledge.base_systems import BaseSystem, base_systems
+from gpuctl.compat.knowledge.driver_parts import driver_part
 from gpuctl.compat.knowledge.images import parse_tag
 from gpuctl.compat.knowledge.libraries import cuda_library, package_of
 from gpuctl.dockerfile.app.wants import Wants, machine_of, wants_of
@@ -143,32 +144,33 @@ def _environment(was: Run, now: Run) -> Iterator[Difference]:
         if name in (_REQUIREMENT, _CUDA):
             continue
         if name in _PATHS:
-            lacking = [one for one in value.split(":") if one and one not in new.get(name, "").split(":")]
+            there = new.get(name, "").split(":")
+            lacking = [one for one in value.split(":") if one and one not in there and not driver_part(one)]
             if lacking:
                 yield Difference(Subject.ENVIRONMENT, f"{name} lacks {', '.join(dict.fromkeys(lacking))}.")
         elif name not in new:
             shown = "" if SECRET.fullmatch(name) else f"={_shown(value)}"
             yield Difference(Subject.ENVIRONMENT, f"{name}{shown} is not set.")
         elif new[name] != value and not SECRET.fullmatch(name):
-            yield Difference(Subject.ENVIRONMENT, f"{name} was {_shown(value)}, and is {_shown(new[name])}.")
+            yield Difference(Subject.ENVIRONMENT, f"{name}: {_shown(value)} before, {_shown(new[name])} now.")
 
 
 def _start(was: Run, now: Run) -> Iterator[Difference]:
     for what, before, after in (
-        ("entry point", was.entrypoint, now.entrypoint),
-        ("command", was.cmd, now.cmd),
-        ("working directory", was.workdir or "/", now.workdir or "/"),
-        ("ports", was.ports, now.ports),
-        ("volumes", was.volumes, now.volumes),
-        ("health check", was.healthcheck, now.healthcheck),
+        ("Entry point", was.entrypoint, now.entrypoint),
+        ("Command", was.cmd, now.cmd),
+        ("Working directory", was.workdir or "/", now.workdir or "/"),
+        ("Ports", was.ports, now.ports),
+        ("Volumes", was.volumes, now.volumes),
+        ("Health check", was.healthcheck, now.healthcheck),
     ):
         if before and before != after:
-            yield Difference(Subject.START, f"The {what} was {_words(before)}, and is {_words(after)}.")
+            yield Difference(Subject.START, f"{what}: {_words(before)} before, {_words(after)} now.")
 
 
 def _user(was: Run, now: Run) -> Iterator[Difference]:
     if (was.user or "root") != (now.user or "root"):
-        yield Difference(Subject.USER, f"Its containers ran as {was.user or 'root'}, and run as {now.user or 'root'}.")
+        yield Difference(Subject.USER, f"Its containers: {was.user or 'root'}'s before, {now.user or 'root'}'s now.")
 
 
 def _words(value: object) -> str:
@@ -180,5 +182,5 @@ def _words(value: object) -> str:
 
 def _shown(value: str | None) -> str:
     if not value:
-        return "nothing"
+        return "none"
     return value if len(value) <= _LONGEST else value[:_LONGEST] + "…"

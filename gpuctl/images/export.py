@@ -110,6 +110,9 @@ def _part(file: BinaryIO, member: tarfile.TarInfo) -> BinaryIO:
 
 def _members(file: BinaryIO) -> Iterator[tarfile.TarInfo]:
     """Each member of a tar, of which none is kept: an image has hundreds of thousands."""
+    if not file.read(1):
+        return  # a layer of nothing at all
+    file.seek(0)
     archive = tarfile.TarFile(fileobj=file)
     while member := archive.next():
         archive.members = []  # type: ignore[attr-defined]  # tarfile's list of all that it has seen

@@ -108,7 +108,7 @@ def _with_commands(name: str, file: ModuleType) -> typer.Typer:
     own = getattr(file, "command", None)
     group = typer.Typer(
         cls=Group,
-        help=None if own else file.HELP,
+        help=own.__doc__ if own else file.HELP,
         no_args_is_help=not own,
         invoke_without_command=bool(own),
         add_completion=False,

@@ -28,8 +28,8 @@ PLAYWRIGHT = "https://www.npmjs.com/package/playwright-core (lib2package)"
 _NOT_MEANT = ("libc6", "libelogind0")
 """What the patterns or names of others catch besides."""
 LIBRARIES = """
-libgomp.so.1 libgcc_s.so.1 libstdc++.so.6 libatomic.so.1 libquadmath.so.0 libgfortran.so.3 libgfortran.so.4
-libgfortran.so.5 libitm.so.1 libomp.so.5 libtbb.so.2 libtbb.so.12 libtbbmalloc.so.2 libhwloc.so.5 libhwloc.so.15
+libgomp.so.1 libgcc_s.so.1 libstdc++.so.6 libatomic.so.1 libquadmath.so.0
+libgfortran.so.5 libitm.so.1 libomp.so.5 libtbb.so.2 libtbb.so.12 libtbbmalloc.so.2 libhwloc.so.15
 libnuma.so.1 libnl-3.so.200 libnl-route-3.so.200 libibverbs.so.1 librdmacm.so.1 libmlx5.so.1 libucp.so.0 libmpi.so.40
 libmpi_cxx.so.40 libpmix.so.2 libfabric.so.1
 libz.so.1 libbz2.so.1.0 liblzma.so.5 libzstd.so.1 liblz4.so.1 libsnappy.so.1 libarchive.so.13 libminizip.so.1
@@ -37,18 +37,18 @@ libssl.so.1.0.0 libssl.so.1.0.2 libssl.so.1.1 libssl.so.3 libcrypto.so.1.0.0 lib
 libcrypto.so.3 libgcrypt.so.20 libgnutls.so.30 libsodium.so.23 libcurl.so.4 libcurl-gnutls.so.4 libnghttp2.so.14
 libssh2.so.1 libssh.so.4 libidn2.so.0 libkrb5.so.3 libgssapi_krb5.so.2 libldap-2.4.so.2 libldap-2.5.so.0 libldap.so.2
 libsasl2.so.2 libexpat.so.1 libxml2.so.2 libxml2.so.16 libxslt.so.1 libyaml-0.so.2 libjansson.so.4 libpcre.so.3
-libpcre2-8.so.0 libreadline.so.7 libreadline.so.8 libncurses.so.5 libncurses.so.6 libncursesw.so.6 libtinfo.so.5
+libpcre2-8.so.0 libreadline.so.8 libncurses.so.5 libncurses.so.6 libncursesw.so.6 libtinfo.so.5
 libtinfo.so.6 libuuid.so.1 libcap.so.2 libseccomp.so.2 libselinux.so.1 libdbus-1.so.3 libudev.so.1 libsystemd.so.0
 libusb-1.0.so.0 libsqlite3.so.0 libpq.so.5 libmysqlclient.so.21 libmariadb.so.3 libodbc.so.2 libdb-5.3.so
-libhiredis.so.0.14 libevent-2.1.so.6 libevent-2.1.so.7 libuv.so.1 libev.so.4 libffi.so.6 libffi.so.7 libffi.so.8
+libhiredis.so.0.14 libevent-2.1.so.6 libevent-2.1.so.7 libuv.so.1 libev.so.4 libffi.so.7 libffi.so.8
 libglib-2.0.so.0 libgthread-2.0.so.0 libgobject-2.0.so.0 libgio-2.0.so.0 libgmodule-2.0.so.0
-libpython2.7.so.1.0 libpython3.6m.so.1.0 libpython3.7m.so.1.0 libpython3.8.so.1.0 libpython3.9.so.1.0
-libpython3.10.so.1.0 libpython3.11.so.1.0 libpython3.12.so.1.0 libpython3.13.so.1.0 libpython3.14.so.1.0
-liblua5.1.so.0 liblua5.3.so.0 libruby-2.7.so.2.7 libperl.so.5.32 libperl.so.5.36 libR.so libjemalloc.so.1
+libpython2.7.so.1.0 libpython3.9.so.1.0
+libpython3.11.so.1.0 libpython3.12.so.1.0 libpython3.13.so.1.0
+liblua5.1.so.0 liblua5.3.so.0 libruby-2.7.so.2.7 libperl.so.5.32 libperl.so.5.36 libR.so
 libjemalloc.so.2 libtcmalloc.so.4 libtcmalloc_minimal.so.4 libprofiler.so.0 libunwind.so.8 libelf.so.1 libdw.so.1
 libbsd.so.0 libtirpc.so.3 libnsl.so.2 libcrypt.so.1 libaio.so.1 libaio.so.1t64 liburing.so.2
-libblas.so.3 liblapack.so.3 libopenblas.so.0 libatlas.so.3 libcblas.so.3 libfftw3.so.3 libfftw3f.so.3 libgsl.so.23
-libgsl.so.25 libgsl.so.27 libgsl.so.28 libgmp.so.10 libmpfr.so.6 libhdf5.so.103 libhdf5_serial.so.103 libnetcdf.so.18
+libblas.so.3 liblapack.so.3 libopenblas.so.0 libatlas.so.3 libcblas.so.3 libfftw3.so.3 libfftw3f.so.3
+libgsl.so.25 libgsl.so.27 libgsl.so.28 libgmp.so.10 libmpfr.so.6 libhdf5_serial.so.103 libnetcdf.so.18
 libnetcdf.so.19 libprotobuf.so.23 libprotobuf.so.32 libglog.so.0 libgflags.so.2.2 libleveldb.so.1d liblmdb.so.0
 libzmq.so.5 librdkafka.so.1 libboost_system.so.1.74.0 libboost_filesystem.so.1.74.0 libboost_thread.so.1.74.0
 libboost_program_options.so.1.74.0 libboost_python39.so.1.74.0
@@ -107,7 +107,7 @@ def _systems(told: dict[str, set[str]]) -> list[str]:
 def _debian(path: Path) -> Iterator[tuple[str, str]]:
     """usr/lib/x86_64-linux-gnu/libnuma.so.1                   libs/libnuma1"""
     libraries, programs = set(LIBRARIES), set(PROGRAMS)
-    place = re.compile(r"(?:usr/)?lib/(?:x86_64-linux-gnu/)?(?:(?:blas|lapack|R/lib)/)?([^/\s]+)")
+    place = re.compile(r"(?:usr/)?lib/(?:x86_64-linux-gnu/)?(?:(?:blas|lapack|R/lib)/|openblas-pthread/(?=libopenblas))?([^/\s]+)")
     with gzip.open(path, "rt", encoding="utf-8") as file:
         for line in file:
             name, _, packages = line.rstrip("\n").rpartition(" ")

@@ -149,7 +149,7 @@ def test_scripts_bring_their_interpreters_and_names_in_text_are_a_hint_only(tmp_
         (tmp_path / name).chmod(0o755)
     document = told(*A100, "--app", str(tmp_path))
     assert installed(document) == ["python3-minimal"]
-    assert "plugin.so names libnuma.so.1 in its text, and may open it: a hint only." in document["notes"]  # type: ignore[operator]
+    assert "plugin.so names libnuma.so.1 (libnuma1) in its text, and may open it: a hint only." in document["notes"]  # type: ignore[operator]
     assert "b is a script for /opt/gone/bin/lua, which the image does not have." in document["notes"]  # type: ignore[operator]
 
 

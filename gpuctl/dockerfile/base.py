@@ -69,7 +69,7 @@ def choose_base(
     if not fitting:
         raise NoBase(_none(images, flavour, wanted))
     bases = (_base(image, wants, package_of) for image in fitting)
-    return min(bases, key=_rank)
+    return min(bases, key=lambda base: _rank(base, wants))
 
 
 def _libraries(image: Image) -> tuple[str | None, ...]:
@@ -133,7 +133,17 @@ def named(users: Sequence[str]) -> str:
     return users[0] + (f" (and {len(users) - 1} more)" if len(users) > 1 else "")
 
 
-def _rank(base: Base) -> int:
+def _rank(base: Base, wants: Wants | None) -> tuple[int, int]:
     """How much is amiss. What no table knows may be in no RPM package either, though it can be asked for as one."""
     unknown = [install for install in base.installs if not install.package.known and base.system.family == "rpm"]
-    return len(base.problems) + len(unknown)
+    return len(base.problems) + len(unknown), _unhinted(wants, base.image.row.cuda) if wants else 0
+
+
+def _unhinted(wants: Wants, cuda: str) -> int:
+    """How many libraries of CUDA are named in a program's text, in none of the versions that come with this CUDA."""
+    comes: dict[str, bool] = {}
+    for soname in wants.hints:
+        library, stem = cuda_library(soname), soname.partition(".so")[0]
+        if library and not library.cudnn:
+            comes[stem] = comes.get(stem, False) or library.comes_with(cuda)
+    return sum(not one for one in comes.values())

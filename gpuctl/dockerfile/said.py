@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
+from gpuctl.compat.knowledge.libraries import cuda_library, package_of
 from gpuctl.dockerfile.app.scan import Application
 from gpuctl.dockerfile.app.wants import Wants
 from gpuctl.dockerfile.base import Base, named
 from gpuctl.dockerfile.old_image import OldImage
 
-_HINTS, _LINKS = 20, 5
+_LINKS = 5
 """How many are shown."""
+_EXTENSION = re.compile(r"\.cpython-(\d)(\d+)-[^/]*\.so$")
 
 
 def foreign_problems(wants: Wants, application: Application) -> Iterator[str]:
@@ -38,11 +41,33 @@ def application_notes(base: Base, wants: Wants, application: Application) -> Ite
     for program, users in wants.programs.items():
         if program not in installed:
             yield f"{named(users)} is a script for {program}, which the image does not have."
-    for library, users in list(wants.hints.items())[:_HINTS]:
-        yield f"{named(users)} names {library} in its text, and may open it: a hint only."
+    for library, users in wants.hints.items():
+        source = _source(library, base)
+        if source:
+            yield f"{named(users)} names {library} ({source}) in its text, and may open it: a hint only."
+    yield from _of_python(application)
     yield from application.broken[:_LINKS]
     for path in application.leaving[:_LINKS]:
         yield f"{path} is a link that leads out of the folder: what it leads to does not come along."
+
+
+def _source(library: str, base: Base) -> str:
+    """Where a library comes from, "" where that is not known: most names in texts are of what need not be there."""
+    cuda, package = cuda_library(library), package_of(library, base.system)
+    if cuda:
+        return f"{cuda.versions}, flavour {cuda.flavour}"
+    return package.name if package and package.known else ""
+
+
+def _of_python(application: Application) -> Iterator[str]:
+    """Extensions of Python, which are built for one version of it, and of which no base has any."""
+    found: dict[str, list[str]] = {}
+    for path in sorted(application.files):
+        extension = _EXTENSION.search(path)
+        if extension:
+            found.setdefault(f"{extension[1]}.{extension[2]}", []).append(path)
+    for version, paths in found.items():
+        yield f"{named(paths)} is for Python {version}, which the image has to bring."
 
 
 def old_notes(old: OldImage) -> Iterator[str]:

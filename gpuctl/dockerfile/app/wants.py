@@ -106,7 +106,7 @@ def wants_of(application: Application, machine: str) -> Wants:
             (one.loader, one.path) for one in ours if one.loader and not _GLIBC_LOADER.fullmatch(one.loader)
         ),
         hints={name: users for name, users in hints.items() if not _OF_GLIBC.fullmatch(name)},
-        entries=tuple(one.path for one in ours if one.loader),
+        entries=tuple(one.path for one in ours if one.loader and one.soname is None),
         driver_files=tuple(sorted(path for path in application.files if _of_driver(posixpath.basename(path)))),
     )
 

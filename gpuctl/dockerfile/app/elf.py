@@ -7,17 +7,22 @@ https://refspecs.linuxfoundation.org/LSB_5.0.0/LSB-Core-generic/LSB-Core-generic
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from io import SEEK_END
 from typing import IO, TYPE_CHECKING, Any
 
 from gpuctl.frozen import dataclass
 
 if TYPE_CHECKING:
-    from elftools.elf.elffile import ELFFile
+    from elftools.elf.structs import ELFStructs
 
 MAGIC = b"\x7fELF"
 MACHINES = {"EM_X86_64": "x86_64", "EM_AARCH64": "aarch64", "EM_386": "i386", "EM_ARM": "arm", "EM_PPC64": "ppc64le"}
 """Processors as the kernel calls them (uname -m), by what ELF calls them."""
+_CLASSES, _ORDERS = {1: 32, 2: 64}, {1: True, 2: False}
+"""Bits, and whether numbers are little-endian, by the bytes EI_CLASS and EI_DATA."""
+_DAMAGED = "it is damaged or cut off"
 _MOST_SEGMENTS, _MOST_TAGS, _MOST_VERSIONS, _MOST_SECTIONS = 256, 4096, 4096, 256
 _LONGEST_NAME = 4096
 _NAMES_LIMIT, _TEXT_LIMIT = 2 << 20, 1 << 20
@@ -47,33 +52,70 @@ class Binary:
     opened: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class _File:
+    """An open file, its size, the structures of its kind of ELF, and its header."""
+
+    stream: IO[bytes]
+    size: int
+    structs: ELFStructs
+    header: Any
+
+
 def read_binary(stream: IO[bytes], path: str) -> Binary | None:
     """Returns what a file needs; None for an object file, a core dump, or one of symbols. Raises BrokenBinary."""
     from elftools.common.exceptions import ELFError
-    from elftools.elf.elffile import ELFFile
 
     try:
-        return _read(ELFFile(stream), stream, path)
+        return _read(_opened_file(stream), path)
     except BrokenBinary:
         raise
     except (ELFError, ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:
         # What pyelftools says of a damaged file, in whichever way.
-        raise BrokenBinary("it is damaged or cut off") from error
+        raise BrokenBinary(_DAMAGED) from error
 
 
-def _read(elf: ELFFile, stream: IO[bytes], path: str) -> Binary | None:
-    if elf.header.e_type not in ("ET_EXEC", "ET_DYN") or path.endswith(".debug"):
+def _opened_file(stream: IO[bytes]) -> _File:
+    from elftools.common.utils import struct_parse
+
+    stream.seek(0)
+    beginning = stream.read(20)
+    if len(beginning) < 20 or beginning[4] not in _CLASSES or beginning[5] not in _ORDERS:
+        raise BrokenBinary(_DAMAGED)
+    structs = _structs(_CLASSES[beginning[4]], _ORDERS[beginning[5]], beginning[7], beginning[18:20])
+    return _File(stream, stream.seek(0, SEEK_END), structs, struct_parse(structs.Elf_Ehdr, stream, 0))
+
+
+@lru_cache(maxsize=32)
+def _structs(bits: int, little_endian: bool, abi: int, machine: bytes) -> ELFStructs:
+    """pyelftools makes them anew for each file, which takes longer than reading one."""
+    from elftools.elf.enums import ENUM_E_MACHINE, ENUM_EI_OSABI
+    from elftools.elf.structs import ELFStructs
+
+    structs = ELFStructs(little_endian=little_endian, elfclass=bits)
+    structs.create_basic_structs()
+    number = int.from_bytes(machine, "little" if little_endian else "big")
+    structs.create_advanced_structs("ET_DYN", _named(ENUM_E_MACHINE, number), _named(ENUM_EI_OSABI, abi))
+    return structs
+
+
+def _named(names: Mapping[str, Any], number: int) -> Any:
+    return next((name for name, value in names.items() if value == number), number)
+
+
+def _read(file: _File, path: str) -> Binary | None:
+    if file.header.e_type not in ("ET_EXEC", "ET_DYN") or path.endswith(".debug"):
         return None
-    machine = MACHINES.get(str(elf.header.e_machine), str(elf.header.e_machine))
-    segments = _segments(elf, stream)
-    loader = next((_text(stream, one.p_offset) for one in segments if one.p_type == "PT_INTERP"), None)
-    tags = _tags(elf, stream, segments)
+    machine = MACHINES.get(str(file.header.e_machine), str(file.header.e_machine))
+    segments = _segments(file)
+    loader = next((_text(file, one.p_offset) for one in segments if one.p_type == "PT_INTERP"), None)
+    tags = _tags(file, segments)
     if not tags:
         return Binary(path, machine, loader=loader)
     names = _offset(segments, next((value for tag, value in tags if tag == "DT_STRTAB"), 0))
 
     def named(*wanted: str) -> tuple[str, ...]:
-        return tuple(_text(stream, names + value) for tag, value in tags if tag in wanted)
+        return tuple(_text(file, names + value) for tag, value in tags if tag in wanted)
 
     return Binary(
         path,
@@ -81,35 +123,35 @@ def _read(elf: ELFFile, stream: IO[bytes], path: str) -> Binary | None:
         next(iter(named("DT_SONAME")), None),
         named("DT_NEEDED"),
         tuple(folder for paths in named("DT_RPATH", "DT_RUNPATH") for folder in paths.split(":") if folder),
-        tuple(_versions(elf, stream, segments, dict(tags), names)),
+        tuple(_versions(file, segments, dict(tags), names)),
         loader,
-        _opened(elf, stream, names, dict(tags).get("DT_STRSZ", 0)),
+        _opened(file, names, dict(tags).get("DT_STRSZ", 0)),
     )
 
 
-def _segments(elf: ELFFile, stream: IO[bytes]) -> list[Any]:
+def _segments(file: _File) -> list[Any]:
     from elftools.common.utils import struct_parse
 
-    header = elf.header
+    header = file.header
     if header.e_phnum > _MOST_SEGMENTS:
         raise BrokenBinary(f"it has more than {_MOST_SEGMENTS} segments")
     places = (header.e_phoff + number * header.e_phentsize for number in range(header.e_phnum))
-    segments = [struct_parse(elf.structs.Elf_Phdr, stream, place) for place in places]
-    if any(one.p_type == "PT_LOAD" and one.p_offset + one.p_filesz > elf.stream_len for one in segments):
+    segments = [struct_parse(file.structs.Elf_Phdr, file.stream, place) for place in places]
+    if any(one.p_type == "PT_LOAD" and one.p_offset + one.p_filesz > file.size for one in segments):
         raise BrokenBinary("it is cut off")
     return segments
 
 
-def _tags(elf: ELFFile, stream: IO[bytes], segments: list[Any]) -> list[tuple[str, int]]:
+def _tags(file: _File, segments: list[Any]) -> list[tuple[str, int]]:
     from elftools.common.utils import struct_parse
 
     dynamic = next((one for one in segments if one.p_type == "PT_DYNAMIC"), None)
     if dynamic is None:
         return []
-    size = elf.structs.Elf_Dyn.sizeof()
+    size = file.structs.Elf_Dyn.sizeof()
     found: list[tuple[str, int]] = []
     for number in range(min(dynamic.p_filesz // size, _MOST_TAGS)):
-        entry = struct_parse(elf.structs.Elf_Dyn, stream, dynamic.p_offset + number * size)
+        entry = struct_parse(file.structs.Elf_Dyn, file.stream, dynamic.p_offset + number * size)
         if entry.d_tag == "DT_NULL":
             break
         found.append((str(entry.d_tag), entry.d_val))
@@ -121,20 +163,18 @@ def _offset(segments: list[Any], address: int) -> int:
     for one in segments:
         if one.p_type == "PT_LOAD" and one.p_vaddr <= address < one.p_vaddr + one.p_filesz:
             return int(one.p_offset + address - one.p_vaddr)
-    raise BrokenBinary("it is damaged or cut off")
+    raise BrokenBinary(_DAMAGED)
 
 
-def _text(stream: IO[bytes], offset: int) -> str:
-    stream.seek(offset)
-    raw = stream.read(_LONGEST_NAME)
+def _text(file: _File, offset: int) -> str:
+    file.stream.seek(offset)
+    raw = file.stream.read(_LONGEST_NAME)
     if b"\0" not in raw:
-        raise BrokenBinary("it is damaged or cut off")
+        raise BrokenBinary(_DAMAGED)
     return raw.partition(b"\0")[0].decode("utf-8", "replace")
 
 
-def _versions(
-    elf: ELFFile, stream: IO[bytes], segments: list[Any], tags: dict[str, int], names: int
-) -> Iterator[tuple[str, str]]:
+def _versions(file: _File, segments: list[Any], tags: dict[str, int], names: int) -> Iterator[tuple[str, str]]:
     """Each library with a version of its symbols that is needed: ("libc.so.6", "GLIBC_2.34")."""
     from elftools.common.utils import struct_parse
 
@@ -142,27 +182,29 @@ def _versions(
         return
     place, seen = _offset(segments, tags["DT_VERNEED"]), 0
     for _ in range(min(tags.get("DT_VERNEEDNUM", 0), _MOST_VERSIONS)):
-        needed = struct_parse(elf.structs.Elf_Verneed, stream, place)
-        library, at = _text(stream, names + needed.vn_file), place + needed.vn_aux
+        needed = struct_parse(file.structs.Elf_Verneed, file.stream, place)
+        library, at = _text(file, names + needed.vn_file), place + needed.vn_aux
         for _ in range(needed.vn_cnt):
             seen += 1
             if seen > _MOST_VERSIONS:
                 raise BrokenBinary(f"it needs more than {_MOST_VERSIONS} versions of symbols")
-            version = struct_parse(elf.structs.Elf_Vernaux, stream, at)
-            yield library, _text(stream, names + version.vna_name)
+            version = struct_parse(file.structs.Elf_Vernaux, file.stream, at)
+            yield library, _text(file, names + version.vna_name)
             at += version.vna_next
         place += needed.vn_next
 
 
-def _opened(elf: ELFFile, stream: IO[bytes], names: int, size: int) -> tuple[str, ...]:
-    if size > _NAMES_LIMIT or not 0 < elf.num_sections() <= _MOST_SECTIONS:
+def _opened(file: _File, names: int, size: int) -> tuple[str, ...]:
+    from elftools.elf.elffile import ELFFile
+
+    if size > _NAMES_LIMIT or not 0 < file.header.e_shnum <= _MOST_SECTIONS:
         return ()
-    stream.seek(names)
-    if b"\0dlopen\0" not in stream.read(size):
+    file.stream.seek(names)
+    if b"\0dlopen\0" not in file.stream.read(size):
         return ()
-    text = elf.get_section_by_name(".rodata")
+    text = ELFFile(file.stream).get_section_by_name(".rodata")
     if text is None:
         return ()
-    stream.seek(text["sh_offset"])
-    raw = b"\0" + stream.read(min(text["sh_size"], _TEXT_LIMIT)) + b"\0"
+    file.stream.seek(text["sh_offset"])
+    raw = b"\0" + file.stream.read(min(text["sh_size"], _TEXT_LIMIT)) + b"\0"
     return tuple(sorted({one.decode("ascii") for one in _OPENED.findall(raw)}))

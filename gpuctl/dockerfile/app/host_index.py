@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable
 from functools import cache
 
-from gpuctl.compat.knowledge.base_systems import BaseSystem, base_systems, system_called
+from gpuctl.compat.knowledge.base_systems import BaseSystem, system_called
 from gpuctl.compat.knowledge.libraries import Package, package_of
 from gpuctl.facts.machine.system import probe_distribution
 from gpuctl.host.look.reading import Host
@@ -28,20 +28,18 @@ def package_index(files: Iterable[str], host: Host) -> Callable[[str, BaseSystem
     `files` are all that may be asked for, since the host is asked once, and only if it has to be.
     """
 
+    system_of_host = cache(lambda: system_here(host))
+
     @cache
-    def here() -> tuple[str | None, dict[str, str]]:
-        system = base_systems().get(system_here(host) or "")
-        if system is None or system.family != "debian":
-            return None, {}
-        unknown = [file for file in files if not _is_known(package_of(file, system))]
-        return system.os, packages_here(unknown, host)
+    def of_this(system: BaseSystem) -> dict[str, str]:
+        return packages_here([file for file in files if not _is_known(package_of(file, system))], host)
 
     def package(file: str, system: BaseSystem) -> Package | None:
         found = package_of(file, system)
-        if _is_known(found) or system.family != "debian":
+        if _is_known(found) or system.family != "debian" or system.os != system_of_host():
             return found
-        os, packages = here()
-        return Package(packages[file]) if os == system.os and file in packages else found
+        told = of_this(system).get(file)
+        return Package(told) if told else found
 
     return package
 

@@ -195,7 +195,12 @@ def test_a_word_that_may_be_a_programs_own_is_a_text_to_explain() -> None:
     assert run("explain", "--no-probe", "cuda-error").returncode == 3
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, *(f"data {own}" for own in ("show", "verify", "use", "refresh"))])
+GROUPS = {"data": ("show", "verify", "use", "refresh"), "dockerfile": ("new",)}
+"""Commands that only have others below them."""
+BELOW = [*(f"{name} {own}" for name, owns in GROUPS.items() for own in owns), "image diff"]
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, *BELOW])
 def test_help_is_whole_at_60_columns_and_ends_with_examples(command: str) -> None:
     narrow = {**os.environ, "COLUMNS": "60"}
     asked, helped = run(*command.split(), "-h", env=narrow), run("help", *command.split(), env=narrow)
@@ -203,7 +208,7 @@ def test_help_is_whole_at_60_columns_and_ends_with_examples(command: str) -> Non
     assert asked.stdout == helped.stdout
     assert all(len(line) <= 60 for line in asked.stdout.splitlines())
     assert "..." not in asked.stdout.replace("]...", "")
-    if command != "data":
+    if command not in GROUPS:
         examples = [line for line in asked.stdout.splitlines() if f"gpuctl {command}" in line.partition("$ ")[2]]
         assert len(examples) == 2
         assert [_usage(line) for line in examples] == [0, 0]

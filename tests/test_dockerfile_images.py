@@ -114,6 +114,8 @@ def test_an_old_image_is_taken_over_and_the_daemon_builds_it(
     assert done.returncode == 0, done.stderr
     assert f"\nFROM {base}\n" in done.stdout
     built_one = built(dockerd, done.stdout, tmp_path)
+    hadolint = [Path(sys.executable).with_name("hadolint"), "--failure-threshold", "error", tmp_path / "Dockerfile"]
+    assert subprocess.run(hadolint, check=False).returncode == 0
     now = config(dockerd, built_one)
     env = dict(one.partition("=")[::2] for one in now["Env"])  # type: ignore[attr-defined]
     assert env["LD_LIBRARY_PATH"] == "/root/xats/lib:/root/xats/bin:/usr/local/nvidia/lib"
@@ -192,6 +194,14 @@ def test_whatever_words_an_image_holds_the_new_one_holds_the_same(
     assert set(now["Volumes"] or ()) == volumes or "VOLUME" in " ".join(carried.left), text  # type: ignore[call-overload]
     assert (now["Cmd"] or []) == command, text
     assert now["Healthcheck"]["Test"][-1] == test, text  # type: ignore[index]
+
+
+def test_an_image_without_a_workdir_and_without_files_of_its_own_is_taken_over(dockerd: Dockerd, base: str) -> None:
+    imported(dockerd, "empty:1", {"etc/os-release": RELEASE}, 'ENTRYPOINT ["/bin/sh", "-c", "a b"]', "USER nobody")
+    done = gpuctl(dockerd, "dockerfile", "new", *TESLA, "--from-image", "empty:1")
+    assert done.returncode == 0 and "COPY" not in done.stdout, done.stdout
+    assert done.stdout.endswith('USER nobody\n\nENTRYPOINT ["/bin/sh", "-c", "a b"]\n')
+    assert "id -u nobody >/dev/null 2>&1 || useradd --create-home nobody" in done.stdout
 
 
 # image diff

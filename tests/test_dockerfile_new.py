@@ -17,6 +17,7 @@ from elves import AARCH64, for_machine, library, program
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
+from simhost import SimHost
 
 from gpuctl.compat.knowledge.base_systems import base_systems
 from gpuctl.compat.knowledge.libraries import cuda_library, package_of
@@ -167,6 +168,15 @@ def test_the_base_runs_on_every_host_of_a_file(tmp_path: Path) -> None:
     assert (none.returncode, none.stdout) == (1, "") and "No tag of nvidia/cuda 12 runs on all" in none.stderr
     fleet.write_text("host,driver,gpu\na,580.95.05,A100\nb,,A100\n")
     assert new("--hosts", str(fleet)).returncode == 2
+
+
+def test_this_host_or_a_recorded_one_is_asked_where_none_is_described(sim_host: Callable[..., SimHost]) -> None:
+    here = sim_host("v100").gpuctl("dockerfile", "new", "--json")
+    assert (here.code, here.json["hosts"][0]["gpus"][0]) == (0, "Tesla V100-SXM2-32GB"), here.err
+    recorded = told("--from", "tests/snapshots/dgx-a100.jsonl")
+    assert "A100" in str(recorded["hosts"]) and recorded["base"]["verdict"] == "compatible"  # type: ignore[index]
+    none = sim_host(None).gpuctl("dockerfile", "new")
+    assert (none.code, none.out) == (3, "") and "No driver is known here" in none.err
 
 
 # What is refused

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gpuctl.dockerfile.app.scan import Application
     from gpuctl.dockerfile.base import PackageOf
     from gpuctl.dockerfile.new import Wish
+    from gpuctl.dockerfile.old_image import OldImage
 
 HELP = "Write a Dockerfile for hosts with GPUs."
 
@@ -95,7 +96,7 @@ def new(
     machines = _machines(hosts, driver, gpu or [], snapshot)
     old = old_image(from_image, offline, "--from-image") if from_image is not None else None
     described = hosts is not None or bool(driver and gpu)
-    machine = _OF_DOCKER[architecture] if architecture else _machine(application, described, snapshot)
+    machine = _OF_DOCKER[architecture] if architecture else _machine(application, old, described, snapshot)
     wish = Wish(machines, _called(machines), machine, wanted, flavour.value if flavour else None, application, old)
     try:
         with working("Choosing the base"):
@@ -153,13 +154,15 @@ def _machines(
     return machines
 
 
-def _machine(application: Application | None, described: bool, snapshot: str | None) -> str:
-    """The hosts' processor: this host's, or a snapshot's; where they are described, that of the application."""
+def _machine(application: Application | None, old: OldImage | None, described: bool, snapshot: str | None) -> str:
+    """The hosts' processor: this host's, or a snapshot's; where they are described, that of what is to run there."""
     from gpuctl.dockerfile.app.wants import machine_of
     from gpuctl.facts.machine.system import probe_architecture
 
+    if described and application:
+        return machine_of(application) or "x86_64"
     if described:
-        return (machine_of(application) if application else None) or "x86_64"
+        return "aarch64" if old and old.config.architecture == Architecture.ARM64.value else "x86_64"
     return probe_architecture(host_at(snapshot)).value or "x86_64"
 
 

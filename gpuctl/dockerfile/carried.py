@@ -9,15 +9,12 @@ from functools import partial
 from gpuctl.compat.knowledge.driver_parts import driver_part
 from gpuctl.dockerfile.quoting import Unwritable, exec_form, pair, paths_form, quoted
 from gpuctl.frozen import dataclass
+from gpuctl.host.record.redact import without_secrets
 from gpuctl.images.run import Healthcheck, Run
 
 _OF_NVIDIA = re.compile(r"(?:NVIDIA|NV|CUDA|NCCL|CUDNN)_\w+|NVARCH|LIBRARY_PATH")
 """Variables that the images of NVIDIA set for themselves: the new base has its own."""
 _LABELS_OF_NVIDIA = re.compile(r"com\.nvidia\..*|maintainer|org\.opencontainers\.image\.(?:ref\.name|version)")
-SECRET = re.compile(
-    r"(?i)(?:.*_)?(?:password|passwd|secret|token|api_?key|access_?key|private_?key|credentials?)(?:_.*)?"
-)
-"""Names of variables whose values are not shown."""
 _PATHS = ("PATH", "LD_LIBRARY_PATH")
 _OF_EVERY_BASE = {
     "PATH": ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"),
@@ -76,10 +73,16 @@ def carried_from(run: Run) -> Carried:
     )
 
 
+def may_be_secret(name: str, value: str) -> bool:
+    """Returns whether a variable is one of those that gpuctl shows nobody."""
+    line = f"{name}={value}"
+    return bool(value) and without_secrets(line) != line
+
+
 def _variable(name: str, value: str, left: list[str]) -> Iterator[str]:
     if _OF_NVIDIA.fullmatch(name):
         return
-    if SECRET.fullmatch(name) and value:
+    if may_be_secret(name, value):
         left.append(f"The variable {name} may hold a secret: give it to containers (--env), not to an image.")
         return
     try:

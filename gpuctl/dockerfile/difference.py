@@ -11,7 +11,7 @@ from gpuctl.compat.knowledge.images import parse_tag
 from gpuctl.compat.knowledge.libraries import cuda_library, package_of
 from gpuctl.dockerfile.app.wants import Wants, machine_of, wants_of
 from gpuctl.dockerfile.base import named
-from gpuctl.dockerfile.carried import SECRET
+from gpuctl.dockerfile.carried import may_be_secret
 from gpuctl.dockerfile.old_image import OldImage
 from gpuctl.dockerfile.said import absolute
 from gpuctl.frozen import dataclass
@@ -149,10 +149,12 @@ def _environment(was: Run, now: Run) -> Iterator[Difference]:
             if lacking:
                 yield Difference(Subject.ENVIRONMENT, f"{name} lacks {', '.join(dict.fromkeys(lacking))}.")
         elif name not in new:
-            shown = "" if SECRET.fullmatch(name) else f"={_shown(value)}"
+            shown = "" if may_be_secret(name, value) else f"={_shown(value)}"
             yield Difference(Subject.ENVIRONMENT, f"{name}{shown} is not set.")
-        elif new[name] != value and not SECRET.fullmatch(name):
-            yield Difference(Subject.ENVIRONMENT, f"{name}: {_shown(value)} before, {_shown(new[name])} now.")
+        elif new[name] != value:
+            secret = may_be_secret(name, value) or may_be_secret(name, new[name])
+            values = "another value before" if secret else f"{_shown(value)} before, {_shown(new[name])} now"
+            yield Difference(Subject.ENVIRONMENT, f"{name}: {values}.")
 
 
 def _start(was: Run, now: Run) -> Iterator[Difference]:

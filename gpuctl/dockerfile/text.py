@@ -64,8 +64,9 @@ class Draft:
         """The folders that are copied from the old image."""
         if self.application or self.old is None:
             return ()
-        roots = self.old.contents.roots if self.old.contents else ()
-        return tuple(path for path in roots or (self.place,) if _PATH.fullmatch(path))
+        workdir = posixpath.normpath(self.old.config.run.workdir or "/")
+        folders = self.old.contents.roots if self.old.contents else (workdir,)
+        return tuple(path for path in folders if _PATH.fullmatch(path))
 
     @cached_property
     def stays_root(self) -> bool:

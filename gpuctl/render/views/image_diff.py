@@ -7,7 +7,7 @@ from gpuctl.dockerfile.old_image import OldImage
 from gpuctl.render.draw.text import Styled, plain
 from gpuctl.render.formats.json import as_json, document
 
-_WIDTH = 13
+_WIDTH = 14
 
 
 def image_diff_text(compared: Compared, old: OldImage, new: OldImage) -> Styled:

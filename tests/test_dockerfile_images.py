@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import os
+import socket
 import subprocess
 import sys
 import tarfile
-from collections.abc import Mapping
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -16,10 +21,13 @@ from elves import library, program
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
+from registry import docker_registry
 from simhost import Dockerd
 from simhost.dockerd import busybox_tar
 
 from gpuctl.dockerfile.carried import carried_from
+from gpuctl.images.config import Unreadable
+from gpuctl.images.export import exported
 from gpuctl.images.run import Healthcheck, Run
 
 ROOT = Path(__file__).parents[1]
@@ -260,3 +268,98 @@ def test_layers_that_take_files_away_and_put_links_are_read_as_containers_see_th
         0,
         ["/usr/lib/x86_64-linux-gnu/libcuda.so.1 is empty in the old image, left by a GPU container: not needed."],
     )
+
+
+# Images that are read otherwise
+
+
+def exported_tar(layers: list[bytes], names: list[str] | None = None) -> bytes:
+    """What a daemon exports of an image with these layers, the lowest first (OCI's layout, as from Docker 25 on)."""
+    buffer = io.BytesIO()
+    paths = [f"blobs/sha256/{number:064x}" for number in range(len(layers))]
+    manifest = [{"Config": "config", "RepoTags": [], "Layers": paths if names is None else names}]
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for name, raw in (*zip(paths, layers, strict=True), ("manifest.json", json.dumps(manifest).encode())):
+            entry = tarfile.TarInfo(name)
+            entry.size = len(raw)
+            tar.addfile(entry, io.BytesIO(raw))
+    return buffer.getvalue()
+
+
+def layer(files: Mapping[str, bytes], links: Mapping[str, str] = {}) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for name, raw in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(raw)
+            tar.addfile(entry, io.BytesIO(raw))
+        for name, target in links.items():
+            entry = tarfile.TarInfo(name)
+            entry.type, entry.linkname = tarfile.SYMTYPE, target
+            tar.addfile(entry)
+    return buffer.getvalue()
+
+
+@contextmanager
+def daemon_that_exports(body: bytes) -> Iterator[str]:
+    """A socket at which every request is answered by these bytes."""
+    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as server:
+        server.bind(f"{folder}/docker.sock")
+        server.listen()
+
+        def serve() -> None:
+            with suppress(OSError), server.accept()[0] as client:
+                client.recv(1 << 16)
+                client.sendall(b"HTTP/1.0 200 OK\r\nContent-Type: application/x-tar\r\n\r\n" + body)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"unix://{folder}/docker.sock"
+
+
+LAYERS = (
+    layer({"opt/a": b"old", "opt/b/c": b"gone", "opt/d/e": b"gone", "etc/os-release": RELEASE}),
+    layer({"opt/a": b"new", "opt/.wh.b": b"", "opt/d/.wh..wh..opq": b"", "opt/d/f": b"f"}, {"opt/l": "/opt/a"}),
+)
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
+def test_the_layers_are_laid_over_each_other_however_they_are_packed(pack: Callable[[bytes], bytes]) -> None:
+    body = exported_tar([pack(one) for one in LAYERS])
+    with daemon_that_exports(body) as endpoint, exported("a:1", endpoint) as image:
+        assert sorted(image.files) == ["etc/os-release", "opt/a", "opt/d/f", "opt/l"]
+        assert (image.text("opt/a"), image.text("opt/l"), image.files["opt/l"].target) == ("new", None, "/opt/a")
+        assert image.text("etc/os-release") == RELEASE.decode()
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"", "manifest.json"),
+        (b"not a tar" * 200, "could not be read from the daemon"),
+        (exported_tar(list(LAYERS))[:3000], "could not be read from the daemon"),
+        (exported_tar(list(LAYERS), ["elsewhere"]), "names a layer that it does not have"),
+        (exported_tar([b"\x28\xb5\x2f\xfd" + b"x" * 600]), "packed by zstd"),
+        (exported_tar([b"\x1f\x8b" + b"x" * 600]), "gzip cannot have packed this"),
+        (exported_tar([LAYERS[0]], ["x"] * 300), "more than 200 layers"),
+    ],
+    ids=["empty", "no tar", "cut off", "no layer", "zstd", "no gzip", "many"],
+)
+def test_what_is_no_export_of_an_image_is_one_sentence(body: bytes, words: str) -> None:
+    with daemon_that_exports(body) as endpoint, pytest.raises(Unreadable, match=words), exported("a:1", endpoint):
+        pass
+
+
+def test_of_an_image_in_a_registry_the_configuration_alone_is_compared_and_said(
+    dockerd: Dockerd, base: str, old: str, tmp_path: Path
+) -> None:
+    with docker_registry(tmp_path / "registry") as address:
+        name = f"{address}/app/old:1"
+        dockerd.docker("tag", old, name)
+        assert dockerd.docker("push", name).code == 0
+        dockerd.docker("rmi", name)
+        code, document = told(dockerd, name, base)
+        done = gpuctl(dockerd, "dockerfile", "new", *TESLA, "--from-image", name)
+    assert code == 1 and not document["old"]["files_read"]  # type: ignore[index]
+    assert document["unknown"] == [f"This host's Docker does not have {name}: its files were not looked at."]
+    assert f"FROM {name} AS old" in done.stdout and "COPY --from=old /root/xats/bin /root/xats/bin" in done.stdout

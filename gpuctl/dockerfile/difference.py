@@ -53,7 +53,7 @@ class Compared:
 
 def compare_images(old: OldImage, new: OldImage) -> Compared:
     """Returns in what the new image falls short of the old one."""
-    was, now = old.config.run, new.config.run
+    was, now = old.run, new.run
     unknown = tuple(image.unread for image in (old, new) if image.contents is None)
     found = (
         *_distribution(old, new),

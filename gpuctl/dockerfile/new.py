@@ -60,7 +60,7 @@ def new_dockerfile(wish: Wish, package_of: PackageOf) -> NewDockerfile:
     """Returns the Dockerfile. Raises NoBase, and ValueError where the base that is wanted does not exist."""
     application, wants = wants_in(wish)
     base = choose_base(_wanted(wish), wish.flavour, wish.machines, wants, package_of)
-    carried = carried_from(wish.old.config.run) if wish.old else None
+    carried = carried_from(wish.old.run) if wish.old else None
     capabilities = wants.capabilities if wants else ("compute", "utility")
     problems, notes = [*base.problems], [*base_notes(base)]
     if application and wants:

@@ -19,6 +19,7 @@ from gpuctl.images.config import ImageConfig, Unreadable
 from gpuctl.images.daemon import local_endpoint, local_image
 from gpuctl.images.export import ImageFiles, LayerFile, exported
 from gpuctl.images.read import DOCKER_SECONDS, read_image
+from gpuctl.images.run import Run, parse_run
 
 _OF_THE_SYSTEM = re.compile(
     r"(?:bin|boot|dev|etc|lib|lib32|lib64|libx32|proc|run|sbin|sys|tmp|usr|var)(?:/.*)?|opt/nvidia(?:/.*)?|[^/]*"
@@ -54,6 +55,7 @@ class OldImage:
     """An image's configuration, and its contents; where these could not be read, `unread` says why."""
 
     config: ImageConfig
+    run: Run
     contents: Contents | None = None
     unread: str = ""
 
@@ -66,14 +68,20 @@ def look_at_image(reference: str, host: Host, facts: Facts, offline: bool) -> Ol
     system = facts.get(System)
     architecture = (system.architecture.value if system else None) or "x86_64"
     config = read_image(reference, host, facts, architecture, DEADLINE, offline)
+    try:
+        run = parse_run(config.container)
+    except ValueError as error:
+        raise Unreadable(f"What {reference} says of its containers is not understood: {error}.") from None
     endpoint = local_endpoint(facts) if facts.get(Docker) else None
     if endpoint is None or local_image(reference, host, endpoint, DOCKER_SECONDS) is None:
-        return OldImage(config, unread=f"This host's Docker does not have {reference}: its files were not looked at.")
+        return OldImage(
+            config, run, unread=f"This host's Docker does not have {reference}: its files were not looked at."
+        )
     try:
         with exported(reference, endpoint) as files:
-            return OldImage(config, _contents(files))
+            return OldImage(config, run, _contents(files))
     except Unreadable as why:
-        return OldImage(config, unread=str(why))
+        return OldImage(config, run, unread=str(why))
 
 
 def _contents(image: ImageFiles) -> Contents:

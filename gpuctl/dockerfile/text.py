@@ -56,7 +56,7 @@ class Draft:
     @cached_property
     def place(self) -> str:
         """Where the application lies in the image."""
-        old = posixpath.normpath(self.old.config.run.workdir or "/") if self.old else "/"
+        old = posixpath.normpath(self.old.run.workdir or "/") if self.old else "/"
         return old if _PATH.fullmatch(old) else PLACE
 
     @cached_property
@@ -64,7 +64,7 @@ class Draft:
         """The folders that are copied from the old image."""
         if self.application or self.old is None:
             return ()
-        workdir = posixpath.normpath(self.old.config.run.workdir or "/")
+        workdir = posixpath.normpath(self.old.run.workdir or "/")
         folders = self.old.contents.roots if self.old.contents else (workdir,)
         return tuple(path for path in folders if _PATH.fullmatch(path))
 

@@ -8,7 +8,6 @@ from typing import Any
 from gpuctl.frozen import dataclass
 from gpuctl.host.decode import texts_in
 from gpuctl.host.record.redact import without_secrets
-from gpuctl.images.run import Run
 
 
 class Unreadable(Exception):
@@ -36,8 +35,8 @@ class ImageConfig:
     """In a registry, of what the reference names: the manifest, or the index. On this host, the image's id."""
     source: str
     """Where it was read."""
-    run: Run
-    """How it says that its containers are run."""
+    container: Mapping[str, Any]
+    """What it says of its containers, as it stands: `parse_run` reads it."""
 
 
 def environment(config: Mapping[str, Any]) -> dict[str, str]:

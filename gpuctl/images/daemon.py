@@ -14,7 +14,6 @@ from gpuctl.host.look.reading import Host, Outcome, failure
 from gpuctl.images.config import ImageConfig, Unreadable, environment
 from gpuctl.images.documents import json_object
 from gpuctl.images.reference import Reference
-from gpuctl.images.run import parse_run
 from gpuctl.model import CannotTell
 
 
@@ -51,7 +50,7 @@ def _parse_image(typed: str, answer: str, source: str) -> ImageConfig:
     config = object_in(image, "Config")
     system, architecture = text_in(image, "Os") or "", text_in(image, "Architecture") or ""
     id = text_in(image, "Id") or None
-    return ImageConfig(typed, environment(config), system, architecture, (), id, source, parse_run(config))
+    return ImageConfig(typed, environment(config), system, architecture, (), id, source, config)
 
 
 def is_insecure(reference: Reference, host: Host, endpoint: str, seconds: float) -> bool:

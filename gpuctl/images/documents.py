@@ -14,7 +14,6 @@ from typing import Any
 from gpuctl.frozen import dataclass
 from gpuctl.host.decode import object_in, objects_in, parse_object, text_in
 from gpuctl.images.config import environment
-from gpuctl.images.run import Run, parse_run
 
 INDEXES = (
     "application/vnd.oci.image.index.v1+json",
@@ -69,7 +68,7 @@ class Config:
     env: Mapping[str, str]
     os: str
     architecture: str
-    run: Run
+    container: Mapping[str, Any]
 
 
 def parse_manifest(raw: bytes, content_type: str) -> Manifest | Index:
@@ -99,7 +98,7 @@ def parse_config(raw: bytes) -> Config:
     document = json_object(raw)
     config = object_in(document, "config")
     system, architecture = text_in(document, "os") or "", text_in(document, "architecture") or ""
-    return Config(environment(config), system, architecture, parse_run(config))
+    return Config(environment(config), system, architecture, config)
 
 
 def choose(index: Index, architecture: str) -> Platform | None:

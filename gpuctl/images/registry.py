@@ -117,7 +117,7 @@ class _Repository:
                 config = self._config(found.config)
                 source = f"the registry {self._reference.registry}"
                 return ImageConfig(
-                    typed, config.env, config.os, config.architecture, offered, named, source, config.run
+                    typed, config.env, config.os, config.architecture, offered, named, source, config.container
                 )
             offered = offered or tuple(dict.fromkeys(map(str, found.platforms)))
             chosen = choose(found, architecture)

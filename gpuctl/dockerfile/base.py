@@ -15,7 +15,7 @@ from gpuctl.frozen import dataclass
 FLAVOURS = ("base", "runtime", "devel", "cudnn-runtime", "cudnn-devel")
 """Each holds what the one before holds, and those with cuDNN what they hold without it."""
 PackageOf = Callable[[str, BaseSystem], Package | None]
-_SHOWN = 3
+_LEVELS = ("base", "runtime", "devel")
 
 
 class NoBase(Exception):
@@ -65,16 +65,16 @@ def choose_base(
     """Returns the best base. Raises NoBase, and ValueError where what is wanted does not exist."""
     flavour = flavour or needed_flavour(wants)
     images = [image for image in images_for_all(wanted, machines) if image.row.os in base_systems()]
-    fitting = [image for image in images if flavour_of(image) == flavour and image.tag.library in _libraries(image)]
+    fitting = [image for image in images if flavour_of(image) == flavour and not _has_more(image)]
     if not fitting:
         raise NoBase(_none(images, flavour, wanted))
     bases = (_base(image, wants, package_of) for image in fitting)
     return min(bases, key=lambda base: _rank(base, wants))
 
 
-def _libraries(image: Image) -> tuple[str | None, ...]:
-    """What may lie on top of a flavour: cuDNN, and not TensorRT, which only --flavour could mean."""
-    return (image.tag.library,) if image.tag.cudnn else (None,)
+def _has_more(image: Image) -> bool:
+    """Whether more lies on top of its flavour than cuDNN: TensorRT."""
+    return image.tag.library is not None and image.tag.cudnn is None
 
 
 def _none(images: Sequence[Image], flavour: str, wanted: Wanted) -> str:
@@ -118,7 +118,7 @@ def _unmet(wants: Wants, image: Image, system: BaseSystem) -> Iterator[str]:
             yield f"{soname}, which {named(users)} needs, is cuDNN {library.cudnn}'s, and {tag} {has}."
         elif not library.cudnn and not library.comes_with(cuda):
             yield f"{soname}, which {named(users)} needs, comes with {library.versions}, and {tag} has {cuda}."
-        elif FLAVOURS.index(library.flavour) > FLAVOURS.index(flavour_of(image)):
+        elif not library.cudnn and _LEVELS.index(library.flavour) > _LEVELS.index(image.tag.flavour):
             yield f"{soname}, which {named(users)} needs, is in the flavour {library.flavour}, not in {tag}."
     for one in wants.symbols:
         if system.lacks(one.name, one.version):

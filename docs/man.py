@@ -18,6 +18,7 @@ NOTE = r".\" Written by docs/man.py: change the command line, not this file."
 ENVIRONMENT = {
     "GPUCTL_DATA": "A folder with newer tables, which go over gpuctl's own: see gpuctl data.",
     "NO_COLOR": "Where it is set, no text has colours.",
+    "FORCE_COLOR": "Where it is set, text has colours in a pipe or file too.",
 }
 FILES = {
     "/etc/gpuctl/config.toml": "Defaults and waivers of this host.",

@@ -1,6 +1,7 @@
 """How much is taken from outside: the one reader of files, programs, sockets and packed texts.
 
 What is longer is no answer, as a piece of it would be read as the whole; only of a log the end counts by itself.
+What of it is shown steers no terminal.
 """
 
 from __future__ import annotations
@@ -31,6 +32,11 @@ class TooLong(OSError):
 def amount(limit: int) -> str:
     """Returns a number of bytes for people: 4 MiB, 128 KiB."""
     return "%d MiB" % (limit >> 20) if limit >= 1 << 20 else "%d KiB" % (limit >> 10)
+
+
+def plain(text: str) -> str:
+    """Returns text that cannot steer a terminal: control and direction characters become U+FFFD."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
 
 def with_end(text: str, letters: int, beginning: int = 0) -> str:

@@ -10,6 +10,8 @@ from importlib import import_module
 from typing import NoReturn, Optional
 
 from gpuctl import __version__
+from gpuctl.bounds import plain
+from gpuctl.command import quoted
 from gpuctl.facts.collect import collect, file_name
 from gpuctl.host.act.signals import BY_SIGNAL, take_endings
 from gpuctl.host.look.limits import limit_reached
@@ -54,8 +56,14 @@ def _load_first() -> None:
             import_module(name)
 
 
+class _Parser(ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Ends the run in one sentence: what it repeats may be another's words."""
+        _end("%s. See --help." % message, ExitCode.USAGE)
+
+
 def _parser() -> ArgumentParser:
-    parser = ArgumentParser(NAME, description="Record all that gpuctl sees of this host in one file, without secrets.")
+    parser = _Parser(NAME, description="Record all that gpuctl sees of this host in one file, without secrets.")
     parser.add_argument("--version", action="version", version="gpuctl %s" % __version__)
     parser.add_argument(
         "-o",
@@ -75,7 +83,9 @@ def _record(asked: Namespace) -> None:
     path = asked.output if asked.output is not None else file_name(snapshot)
     _write(path, raw, asked.output)
     if not is_stdout(path):
-        print("Wrote %s: %.0f kB. To diagnose it: gpuctl doctor --from %s" % (path, len(raw) / 1000, path))
+        print(
+            "Wrote %s: %.0f kB. To diagnose it: gpuctl doctor --from %s" % (plain(path), len(raw) / 1000, quoted(path))
+        )
 
 
 def _write(path: str, raw: bytes, named: Optional[str]) -> None:
@@ -86,7 +96,7 @@ def _write(path: str, raw: bytes, named: Optional[str]) -> None:
 
 
 def _end(words: str, code: int) -> NoReturn:
-    print("%s: %s" % (NAME, words), file=sys.stderr)
+    print("%s: %s" % (NAME, plain(words)), file=sys.stderr)
     sys.exit(code)
 
 

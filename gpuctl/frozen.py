@@ -41,7 +41,7 @@ def _init(cls: type, names: Tuple[str, ...]) -> Callable[..., None]:
     if hasattr(cls, "__post_init__"):
         steps.append("self.__post_init__()")
     made: Dict[str, Any] = {"_cls": cls, "_set": object.__setattr__}
-    exec("def __init__(self, %s): %s" % (", ".join(arguments), "; ".join(steps)), made)  # noqa: S102  # names of fields
+    exec("def __init__(self, %s): %s" % (", ".join(arguments), "; ".join(steps or ["pass"])), made)  # noqa: S102  # names of fields
     init: Callable[..., None] = made["__init__"]
     return init
 

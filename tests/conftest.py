@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -15,6 +16,7 @@ from simhost import Bed, Dockerd, SimHost, Toolkit, build, import_image
 
 os.environ.pop("COLUMNS", None)
 os.unsetenv("COLUMNS")  # readline sets it past os.environ when pytest loads it: text in a pipe has no width
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which nohup has all programs below it ignore, and tests send
 
 
 def _public_directory(stack: ExitStack) -> Path:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 
@@ -276,9 +277,14 @@ def busy(seconds: int) -> subprocess.Popen[str]:
 def test_a_signal_ends_gpuctl_whatever_a_snapshot_keeps_it_busy_with(number: int, code: int) -> None:
     process = busy(3600)
     child = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()[0]
-    process.send_signal(number)
-    assert (process.wait(60), process.communicate()[1]) == (code, "gpuctl: interrupted.\n")
-    assert not Path("/proc", child).exists()
+    try:
+        process.send_signal(number)
+        assert (process.wait(60), process.communicate()[1]) == (code, "gpuctl: interrupted.\n")
+        assert not Path("/proc", child).exists()
+    finally:  # it would be busy for an hour
+        process.kill()
+        with suppress(ProcessLookupError):
+            os.kill(int(child), signal.SIGKILL)
 
 
 def test_what_takes_too_long_to_judge_is_not_judged() -> None:

@@ -186,8 +186,66 @@ def test_every_cuda_version_that_is_named_is_judged() -> None:
     assert check("--cuda", "12.2,11.8", *elsewhere).returncode == 0
 
 
-def test_a_branch_is_no_driver_and_one_of_its_releases_is_named() -> None:
-    done = check("--cuda", "11.4", "--driver", "470", "--gpu", "A100")
+@pytest.mark.parametrize("command", ["matrix", "image", "recommend"])
+def test_where_one_release_is_wanted_a_branch_is_none_and_one_of_its_releases_is_named(command: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "gpuctl", command, "--driver", "470", "--gpu", "A100"], capture_output=True, text=True
+    )
     assert (done.returncode, done.stdout) == (2, "")
     (release,) = re.findall(r"470\.[0-9.]*[0-9]", done.stderr)
     assert check("--cuda", "11.4", "--driver", release, "--gpu", "A100").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("image", "cuda", "verdict"),
+    [
+        ("pytorch/pytorch:2.3.0-cuda12.1-cudnn8-runtime", "12.1", "compatible"),
+        ("rapidsai/base:25.08-cuda12.0-py3.11", "12.0", "compatible"),
+        ("rapidsai/base:26.02-cuda13-py3.13", "13.0", "needs-package"),
+        ("vllm/vllm-openai:v0.21.0-cu129", "12.9", "limited"),
+        ("nvcr.io/nvidia/k8s/cuda-sample:vectoradd-cuda12.5.0", "12.5.0", "limited"),
+        ("polusai/ubuntu-cuda:focal-20210416-cuda-11-3", "11.3", "compatible"),
+        ("tensorflow/tensorflow:2.15.0-gpu-jupyter", "12.2", "compatible"),
+        ("tensorflow/tensorflow:1.15.5-gpu-py3", "10.0", "compatible"),
+        ("tensorflow/tensorflow:2.15.0-jupyter", None, "compatible"),
+        ("vllm/vllm-openai:v0.6.0", None, "unknown"),
+        ("huggingface/transformers-pytorch-gpu:4.35.2", None, "unknown"),
+        ("team/cuda12.4:1", None, "unknown"),
+        ("team/app:cuda99.1", None, "unknown"),
+        ("team/app:v1-focus12", None, "unknown"),
+    ],
+)
+def test_an_image_of_any_publisher_is_judged_by_what_its_tag_tells(image: str, cuda: str | None, verdict: str) -> None:
+    said = answer("--image", image, "--offline", "--driver", "535.104.05", "--gpu", "T4")
+    assert (said["cuda"], said["verdict"]) == (cuda, verdict)
+    reads = [command for remedy in said["remedies"] for command in remedy["commands"]]
+    assert (reads == [f"gpuctl check --image {image}"]) == (verdict == "unknown")
+
+
+@pytest.mark.parametrize(
+    ("tag", "moves"),
+    [
+        (":latest", True),
+        ("", True),
+        (":latest-gpu", True),
+        (":cu130-nightly", True),
+        (":2.3.0-cuda12.1-cudnn8-runtime", False),
+        ("@sha256:" + "0" * 64, False),
+        (":latest@sha256:" + "0" * 64, False),
+    ],
+)
+def test_a_moving_tag_is_said_to_move(tag: str, moves: bool) -> None:
+    said = answer("--image", f"localhost:5000/team/app{tag}", "--offline", *A100)
+    assert ("image.moving" in [reason["id"] for reason in said["reasons"]]) == moves
+
+
+def test_a_branch_of_the_driver_is_judged_by_its_first_and_its_last_known_release() -> None:
+    apart = answer("--cuda", "12.4.1", "--driver", "550", "--gpu", "A100")
+    first = answer("--cuda", "12.4.1", "--driver", apart["driver"], "--gpu", "A100")
+    assert (apart["driver"].split(".")[0], apart["verdict"]) == ("550", "limited") == ("550", first["verdict"])
+    [reason] = [reason for reason in apart["reasons"] if reason["id"] == "driver.branch-ends"]
+    last = reason["message"].partition(": with ")[2].partition(" ")[0]
+    assert answer("--cuda", "12.4.1", "--driver", last, "--gpu", "A100")["verdict"] == "compatible"
+    assert reason["message"].endswith(f"{last} it is compatible.")
+    same = answer("--cuda", "12.9", "--driver", "535", "--gpu", "A100")
+    assert (same["verdict"], same["reasons"][0]["message"].endswith(": the same answer.")) == ("limited", True)

@@ -355,6 +355,28 @@ ILL: Mapping[str, SnapshotHost] = {
         nvml=[NVML[0] | {"count": 0}],
         commands={"dmesg": "[    5.0] NVRM: GPU 0000:3b:00.0: RmInitAdapter failed! (0x31:0xffff:2476)\n"},
     ),
+    "kernel.pci-resources": v100(
+        nvml=[NVML[0] | {"count": 0}],
+        commands={
+            "dmesg": "[    1.0] pci 0000:3b:00.0: BAR 1 [mem size 0x400000000 64bit pref]: can't assign; no space\n"
+        },
+    ),
+    "hardware.link-errors": v100(
+        commands={
+            "dmesg": "[    9.0] nvidia 0000:3b:00.0: PCIe Bus Error: severity=Uncorrectable (Non-Fatal), type=x\n"
+        }
+    ),
+    "kernel.iommu-faults": v100(
+        commands={"dmesg": "[    9.0] DMAR: [DMA Read NO_PASID] Request device [3b:00.0] fault addr 0xfe000000 [x]\n"}
+    ),
+    "kernel.driver-hangs": v100(
+        commands={"dmesg": "[  240.0] INFO: task nvidia-smi:4711 blocked for more than 120 seconds.\n"}
+    ),
+    "driver.nvswitch-errors": v100(
+        commands={
+            "dmesg": "[    9.0] nvidia-nvswitch3: SXid (PCI:0000:4a:00.0): 20034, Fatal, Link 30 LTSSM Fault Up\n"
+        }
+    ),
     "driver.fabric-manager": v100(**switches(service("nvidia-fabricmanager", "failed"))),
     "driver.fabric-state": v100(nvml=[NVML[0], GPU | {"fabric": "in progress"}]),
     "driver.imex": v100(
@@ -468,6 +490,7 @@ NOT_THERE = {
     *OLD,
     "driver.fabric-manager",
     "driver.mig-instances",
+    "driver.nvswitch-errors",
     "driver.persistence-daemon",
     "docker.compose",
     "registration.cdi",

@@ -300,11 +300,15 @@ def test_control_characters_of_a_host_reach_no_terminal(sim_host: Callable[..., 
     assert "[red]x[/red]" in out
 
 
-def test_colour_only_on_a_terminal_and_never_with_no_color() -> None:
+def test_colour_on_a_terminal_or_where_it_is_forced_and_never_with_no_color() -> None:
     argv = ("check", "--cuda", "10.1", "--driver", "418.87", "--gpu", "V100")
-    for forced in ("FORCE_COLOR", "TTY_COMPATIBLE"):
+    for env, coloured in (
+        ({"TTY_COMPATIBLE": "1"}, False),
+        ({"FORCE_COLOR": "1", "TERM": "xterm"}, True),
+        ({"FORCE_COLOR": "1", "TERM": "xterm", "NO_COLOR": "1"}, False),
+    ):
         for command in (argv, ("matrix", *argv[1:])):
-            assert "\x1b" not in run(*command, env={**os.environ, forced: "1"}).stdout
+            assert ("\x1b[" in run(*command, env={**os.environ, **env}).stdout) == coloured
     assert "\x1b[" in on_a_terminal(*argv, env={})
     assert "\x1b[" not in on_a_terminal(*argv, env={"NO_COLOR": "1"})
 

@@ -18,7 +18,7 @@ from gpuctl.checks.engine import ask
 from gpuctl.command import Command, Shell, command, operands, quoted
 from gpuctl.compat.knowledge.errors.cuda import cuda_errors
 from gpuctl.compat.knowledge.errors.failures import families
-from gpuctl.compat.knowledge.install_commands import Target, install_commands, install_rows
+from gpuctl.compat.knowledge.install_commands import PackageHost, install_commands, install_rows
 from gpuctl.compat.tables.command_rows import filled, names_in, parse_command
 from gpuctl.facts.gather import Facts, gather
 
@@ -200,7 +200,7 @@ def test_a_failed_download_ends_its_line_and_nothing_is_done_with_it(bench: Benc
 
 def test_a_kernel_release_that_is_none_gives_no_command() -> None:
     for release, there in (("6.8.0-45-generic", True), ("6.1.0+", True), ("6.8.0-", False), ("1 -o X", False)):
-        target = Target("apt", "ubuntu", "22.04", release, "x86_64", root=True)
+        target = PackageHost("apt", "ubuntu", "22.04", release, "x86_64", root=True)
         assert bool(install_commands("headers", target)) is there
         assert install_commands("headers", target, kernel="*") == ()
 

@@ -28,7 +28,7 @@ from simhost.dockerd import busybox_tar
 from gpuctl.dockerfile.carried import carried_from
 from gpuctl.images.config import Unreadable
 from gpuctl.images.export import exported
-from gpuctl.images.run import Healthcheck, Run
+from gpuctl.images.run import Healthcheck, RunConfig
 
 ROOT = Path(__file__).parents[1]
 BASE = "nvidia/cuda:10.1-base-ubuntu18.04"
@@ -181,7 +181,7 @@ def test_whatever_words_an_image_holds_the_new_one_holds_the_same(
     command: list[str],
     test: str,
 ) -> None:
-    wanted = Run(
+    wanted = RunConfig(
         env=tuple(env.items()),
         labels=tuple(labels.items()),
         volumes=tuple(sorted(volumes)),

@@ -17,7 +17,7 @@ from gpuctl.facts.gpu.pci import PciGpu, probe_pci
 from gpuctl.facts.gpu.tegra import newest_compat, parse_tegra_release
 from gpuctl.facts.machine import kernel, system
 from gpuctl.facts.machine import kind as machine
-from gpuctl.facts.machine.image_system import image_in_os_release
+from gpuctl.facts.machine.distribution import Distribution
 from gpuctl.facts.machine.kernel import DkmsModule
 from gpuctl.facts.machine.system import probe_system
 from gpuctl.facts.toolkit import toolkit
@@ -70,8 +70,6 @@ CACHE = (
         (is_virtual, '{"index": 0, "name": "GRID K520"}', False),
         (prebuilt_branch, ("nvidia-580srv-open", "nvidia"), "580-server-open"),
         (prebuilt_branch, ("nvidia", "drivers"), ""),
-        (image_in_os_release, 'NAME="Flatcar"\nID=flatcar\n', "flatcar"),
-        (image_in_os_release, "ID=ubuntu\nVARIANT_ID=talos\n", None),
         (parse_majors, "Character devices:\n195 nvidia-frontend\n  1 mem\n\nBlock devices:\n  7 nvidia\n",
          {"nvidia-frontend": 195}),
         (kernel.parse_modules, "nvidia_uvm 4694016 0 - Live 0x0\nnvidia 56709120 19 nvidia_uvm, Live 0x0\next4 1 0\n",
@@ -146,7 +144,7 @@ def test_ubuntu_in_a_virtual_machine_is_described() -> None:
             which={"dnf": "/usr/bin/dnf", "apt-get": "/usr/bin/apt-get"},
         )
     )
-    assert found.distribution.value == system.Distribution("ubuntu", "Ubuntu", "22.04", ("debian",), "jammy")
+    assert found.distribution.value == Distribution("ubuntu", "Ubuntu", "22.04", ("debian",), "jammy")
     assert (found.package_manager.value, found.kernel.value) == ("apt", "5.15.0-91-generic")
     assert (found.architecture.value, found.euid.value) == ("x86_64", 0)
     assert (found.machine.value, found.machine_detail.value) == ("vm", "kvm")

@@ -177,3 +177,9 @@ def test_the_single_file_takes_along_what_the_lock_of_an_installation_has() -> N
     ours, installed = pins(BUILD["ALL"].lock), pins(ROOT / "requirements.lock")
     # pyelftools is asked for by an extra.
     assert {name.partition("==")[0] for name in ours - installed} == {"jsonschema", "pyrsistent", "pyelftools"}
+
+
+def test_what_the_collector_says_steers_no_terminal(built: Path, old: tuple[str, ...]) -> None:
+    ended = done(*old, str(built / "gpuctl-collect.pyz"), "--none\x1b[2J")
+    said = "gpuctl-collect: unrecognized arguments: --none\ufffd[2J. See --help.\n"
+    assert (ended.returncode, ended.stderr) == (2, said)

@@ -15,17 +15,17 @@ from simhost import SimHost
 
 from gpuctl.compat.answer.answer import check_cuda
 from gpuctl.compat.answer.driver_choice import driver_floors
-from gpuctl.compat.answer.recommendation import Answer, Recommendation, recommend
+from gpuctl.compat.answer.recommendation import Advice, Recommendation, recommend
 from gpuctl.compat.ask.question import Machine
 from gpuctl.compat.judge.rulings import resolve_cuda
 from gpuctl.compat.knowledge.gpus.gpus import Gpu, find_gpu, gpu_of_every_kind
-from gpuctl.compat.knowledge.install_commands import Target, driver_commands
+from gpuctl.compat.knowledge.install_commands import PackageHost, driver_commands
 from gpuctl.compat.tables.loader import cuda_versions
 from gpuctl.model import Verdict
 
 ROOT = Path(__file__).parents[1]
 NOW = "2026-11"
-UBUNTU = Target("apt", "ubuntu", "22.04", "5.15.0-1", "x86_64", root=False)
+UBUNTU = PackageHost("apt", "ubuntu", "22.04", "5.15.0-1", "x86_64", root=False)
 
 
 def ask(cuda: str | None, *gpus: str, driver: str | None = None, open_module: bool | None = None) -> Recommendation:
@@ -55,7 +55,7 @@ def test_branch_driver_module_and_image(
     cuda: str | None, gpu: str, branch: str, lowest: str | None, below: str | None, open_module: str, image: str | None
 ) -> None:
     found = ask(cuda, gpu)
-    assert (found.answer, found.choice is not None) == (Answer.INSTALL, True)
+    assert (found.answer, found.choice is not None) == (Advice.INSTALL, True)
     assert found.choice is not None
     assert found.choice.branch is not None
     assert (found.choice.branch.branch, found.choice.lowest, found.choice.below) == (branch, lowest, below)
@@ -75,30 +75,30 @@ def test_where_nvidia_supports_no_branch_it_says_so_and_names_the_last() -> None
 
 def test_a_present_driver_that_runs_it_is_kept() -> None:
     found = ask("12.2", "A100", driver="535.161.08")
-    assert (found.answer, found.remedy, found.verdict) == (Answer.KEEP, None, Verdict.COMPATIBLE)
+    assert (found.answer, found.remedy, found.verdict) == (Advice.KEEP, None, Verdict.COMPATIBLE)
     assert reasons(found) == ["driver.table-row", "driver.branch-ended"]
     assert found.image == "nvidia/cuda:12.2.2-base-ubuntu22.04"
 
 
 def test_a_present_driver_that_runs_it_with_limits_is_kept_only_where_none_does_better() -> None:
     better = ask("12.4", "A100", driver="535.161.08")
-    assert (better.answer, better.verdict) == (Answer.INSTALL, Verdict.LIMITED)
+    assert (better.answer, better.verdict) == (Advice.INSTALL, Verdict.LIMITED)
     assert better.remedy is not None
     assert better.remedy.text.startswith("Upgrade the driver to 550.54.14 or newer")
     best = ask("11.0", "RTX 3090", driver="460.27.03")
-    assert (best.answer, best.verdict) == (Answer.KEEP, Verdict.LIMITED)
+    assert (best.answer, best.verdict) == (Advice.KEEP, Verdict.LIMITED)
 
 
 def test_without_a_cuda_version_a_driver_is_kept_while_nvidia_supports_its_branch() -> None:
-    assert ask(None, "T4", driver="580.95.05").answer == Answer.KEEP
-    assert ask(None, "T4", driver="470.256.02").answer == Answer.INSTALL
-    assert ask(None, "K80", driver="470.256.02").answer == Answer.KEEP
-    assert ask(None, "V100", driver="590.48.01").answer == Answer.INSTALL
+    assert ask(None, "T4", driver="580.95.05").answer == Advice.KEEP
+    assert ask(None, "T4", driver="470.256.02").answer == Advice.INSTALL
+    assert ask(None, "K80", driver="470.256.02").answer == Advice.KEEP
+    assert ask(None, "V100", driver="590.48.01").answer == Advice.INSTALL
 
 
 def test_a_kernel_module_of_the_wrong_kind_will_not_do() -> None:
     found = ask("12.8", "RTX 5090", driver="580.95.05", open_module=False)
-    assert found.answer == Answer.INSTALL
+    assert found.answer == Advice.INSTALL
     assert {"driver.proprietary-module", "driver.kernel-module"} <= set(reasons(found))
 
 
@@ -107,7 +107,7 @@ def test_a_kernel_module_of_the_wrong_kind_will_not_do() -> None:
 
 def test_cuda_13_on_a_v100_names_the_newest_cuda_that_it_can_run() -> None:
     found = ask("13.0", "V100")
-    assert (found.answer, found.newest_cuda) == (Answer.NONE, "12.9")
+    assert (found.answer, found.newest_cuda) == (Advice.NONE, "12.9")
     assert reasons(found) == ["gpu.dropped-by-toolkit"]
     assert found.remedy is not None
     assert shown(found.remedy) == ("gpuctl image --cuda 12.9",)
@@ -115,7 +115,7 @@ def test_cuda_13_on_a_v100_names_the_newest_cuda_that_it_can_run() -> None:
 
 def test_gpus_that_exclude_each_other_are_named_with_what_each_needs() -> None:
     modules = ask("12.8", "V100", "RTX 5090")
-    assert (modules.answer, reasons(modules)) == (Answer.NONE, ["driver.modules-exclude"])
+    assert (modules.answer, reasons(modules)) == (Advice.NONE, ["driver.modules-exclude"])
     assert "Tesla V100" in modules.reasons[0].message
     assert "GeForce RTX 5090" in modules.reasons[0].message
     branches = ask(None, "K80", "H100")
@@ -128,7 +128,7 @@ def test_gpus_that_exclude_each_other_are_named_with_what_each_needs() -> None:
 @pytest.mark.parametrize(("cuda", "gpu"), [("13.9", "H100"), ("12.7", "H100"), (None, "Jetson AGX Orin")])
 def test_what_the_tables_do_not_know_is_unknown(cuda: str | None, gpu: str) -> None:
     found = ask(cuda, gpu)
-    assert (found.answer, found.choice) == (Answer.UNKNOWN, None)
+    assert (found.answer, found.choice) == (Advice.UNKNOWN, None)
     assert found.reasons
 
 
@@ -140,7 +140,7 @@ gpus = st.lists(st.sampled_from(gpu_of_every_kind()), min_size=1, max_size=3).ma
 def test_what_is_recommended_runs_it_and_none_means_that_no_driver_does(cuda: str, gpus: tuple[Gpu, ...]) -> None:
     found = recommend(cuda, Machine(None, gpus), NOW)
     serving = {Verdict.COMPATIBLE, Verdict.LIMITED}
-    if found.answer == Answer.NONE:
+    if found.answer == Advice.NONE:
         assert not serving & driver_floors(resolve_cuda(cuda), gpus).keys()
         assert found.reasons
         return
@@ -149,7 +149,7 @@ def test_what_is_recommended_runs_it_and_none_means_that_no_driver_does(cuda: st
     branch = found.choice.branch
     assert check_cuda(cuda, f"{found.choice.lowest or 0}.0", gpus).verdict in serving
     assert check_cuda(cuda, branch.newest_version or f"{branch.branch}.0", gpus).verdict in serving
-    assert recommend(cuda, Machine(f"{found.choice.lowest}.0", gpus), NOW).answer == Answer.KEEP
+    assert recommend(cuda, Machine(f"{found.choice.lowest}.0", gpus), NOW).answer == Advice.KEEP
 
 
 # The commands
@@ -161,14 +161,14 @@ def test_the_commands_stay_on_the_branch_where_the_package_manager_can() -> None
         "sudo apt-get install -y nvidia-driver-pinning-580",
         "sudo apt-get install -y linux-headers-5.15.0-1 nvidia-open",
     )
-    rocky = Target("dnf", "rocky", "9.4", "5.14.0-1", "x86_64", root=True)
+    rocky = PackageHost("dnf", "rocky", "9.4", "5.14.0-1", "x86_64", root=True)
     assert "dnf module enable -y nvidia-driver:580-open" in map(str, driver_commands([find_gpu("A100")], rocky, "580"))
-    ten = Target("dnf", "rocky", "10.0", "6.12.0-1", "x86_64", root=True)
+    ten = PackageHost("dnf", "rocky", "10.0", "6.12.0-1", "x86_64", root=True)
     assert not [command for command in driver_commands([find_gpu("A100")], ten, "580") if "580" in str(command)]
 
 
 def test_no_commands_are_better_than_wrong_ones() -> None:
-    arch = Target("pacman", "arch", "", "6.12.0", "x86_64", root=True)
+    arch = PackageHost("pacman", "arch", "", "6.12.0", "x86_64", root=True)
     assert driver_commands([find_gpu("A100")], arch)
     assert driver_commands([find_gpu("V100")], arch) == ()
     assert driver_commands([find_gpu("V100"), find_gpu("RTX 5090")], UBUNTU) == ()

@@ -78,6 +78,7 @@ STAYS = (
     "ssh://root@h curl -u 1000:1000 docker run -p 8080:80 systemctl show -p ActiveState mkdir -p /x iptables -p tcp",
     '["name=seccomp,profile=default", "name=rootless"]',
     "/usr/libexec/oci/hooks.d/00-nvidia.json nvidia-container-runtime-hook getty@tty1.service",
+    "2026-11-30 05:14:03 install base-passwd:amd64 <none> 3.6.7",
     "SSH_AUTH_SOCK=/x authenc.ko: auth.ko passthrough: on bypass=1",
 )
 

@@ -29,12 +29,12 @@ from gpuctl.command import command
 from gpuctl.compat.knowledge.gpus.gpus import find_gpu
 from gpuctl.facts.gather import gather
 from gpuctl.model import Finding, Remedy, Report, Status
-from gpuctl.smoke.compare import Expected, Seen, difference, read_query
+from gpuctl.smoke.compare import Expected, SeenByContainer, difference, read_query
 from gpuctl.smoke.explain import explain
 from gpuctl.smoke.images import choose_image
 from gpuctl.smoke.plan import make_plan
 from gpuctl.smoke.request import GpuRequest, parse_gpus
-from gpuctl.smoke.result import NoPlan, Wish
+from gpuctl.smoke.result import NoPlan, SmokeWish
 
 IMAGE = "nvidia/cuda:10.1-base"
 HANGS = "#!/bin/sh\n[ $1 = --query-gpu=index,uuid ] || exec sleep 100\n"
@@ -387,14 +387,14 @@ SOCKET = "unix:///var/run/docker.sock"
 
 def test_before_docker_19_03_gpus_are_asked_for_by_runtime() -> None:
     facts = gather(hosts.host(sockets={SOCKET: DOCKER_17}, nvml=V100))
-    plan = make_plan(Wish(), facts, diagnose(facts))
+    plan = make_plan(SmokeWish(), facts, diagnose(facts))
     assert (plan.spec.image, plan.spec.runtime) == (IMAGE, "nvidia")
 
 
 def test_gpus_that_block_nvml_leave_nothing_to_compare_with() -> None:
     facts = gather(hosts.host(sockets={SOCKET: DOCKER_17}, nvml=hosts.hung()))
     with pytest.raises(NoPlan) as none:
-        make_plan(Wish(), facts, NOTHING_WRONG)
+        make_plan(SmokeWish(), facts, NOTHING_WRONG)
     assert none.value.result.passed is None
 
 
@@ -412,7 +412,7 @@ def test_an_image_for_a_newer_cuda_than_the_driver_runs_is_not_taken() -> None:
 
 def test_warnings_of_nvidia_smi_are_no_gpus() -> None:
     output = "GPU-1, 418.87.00, Tesla V100, 32GB\nWARNING: infoROM is corrupted at gpu 0000:3B:00.0\n"
-    assert read_query(output) == Seen("418.87.00", ("GPU-1",))
+    assert read_query(output) == SeenByContainer("418.87.00", ("GPU-1",))
     assert difference(Expected("418.87.00", ("GPU-1", "GPU-2"), 1), read_query(output)) is None
     assert difference(Expected("418.87.00", ("GPU-1",), 1), read_query("")) == "The container saw no GPU."
 

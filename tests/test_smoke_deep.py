@@ -24,7 +24,7 @@ from gpuctl.compat.knowledge.errors.cuda import cuda_errors
 from gpuctl.facts.gather import gather
 from gpuctl.host.look.reading import Reading
 from gpuctl.smoke.deep import Deep, Failure, read_deep, read_seen, read_steps
-from gpuctl.smoke.result import Wish
+from gpuctl.smoke.result import SmokeWish
 from gpuctl.smoke.run import smoke_on_host
 
 ROOT = Path(__file__).parents[1]
@@ -256,7 +256,7 @@ def test_a_program_that_tells_nothing_on_the_host_is_no_cuda_that_fails(
     nvml = [{"driver": "418.87.00", "nvml": "10.418.87.00", "cuda": "10.1", "count": 1}, gpu]
     command = shlex.join((LOADER, str(PROGRAM / f"smoke-{MACHINE}"), "48"))
     host = hosts.host(nvml=nvml, files={"/proc/sys/kernel/arch": MACHINE}, commands={command: answer})
-    result = smoke_on_host(Wish(), gather(host), host)
+    result = smoke_on_host(SmokeWish(), gather(host), host)
     assert result.passed is passed
     assert (result.cause or "").startswith(cause)
 
@@ -264,7 +264,7 @@ def test_a_program_that_tells_nothing_on_the_host_is_no_cuda_that_fails(
 def test_an_architecture_without_a_program_is_said() -> None:
     gpu = {"index": 0, "name": "Tesla V100", "uuid": "GPU-5d3f"}
     host = hosts.host(nvml=[{"driver": "418.87.00", "count": 1}, gpu], files={"/proc/sys/kernel/arch": "ppc64le"})
-    result = smoke_on_host(Wish(), gather(host), host)
+    result = smoke_on_host(SmokeWish(), gather(host), host)
     assert (result.passed, result.cause) == (None, "gpuctl has no program for this processor architecture: ppc64le.")
 
 

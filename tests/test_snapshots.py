@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import os
+import re
 import shlex
 import stat
 import subprocess
@@ -83,6 +84,15 @@ def recorded(seen: SnapshotHost, anonymise: bool = False) -> Snapshot:
 
 
 # A host in a file, judged anywhere.
+
+
+@pytest.mark.parametrize("snapshot", snapshots(), ids=called)
+def test_evidence_is_words_and_never_pythons_own_spelling(snapshot: Path) -> None:
+    facts = gather(decode(snapshot.read_bytes()).host)
+    texts = [one.text for finding in diagnose(facts).findings for one in finding.evidence]
+    assert [
+        text for text in texts if re.search(r"[A-Z][A-Za-z]+\([a-z_]+=|\b(True|False|None)\b|\{'|[A-Z]\w+\.[A-Z]", text)
+    ] == []
 
 
 @pytest.mark.parametrize("snapshot", snapshots(), ids=called)

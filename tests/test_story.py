@@ -124,4 +124,5 @@ def test_podmans_docker_is_called_podman(sim_host: NewHost) -> None:
     assert (doctor.code, smoke.code) == (0, 1)
     assert "Podman 4.3.1" in doctor.out and "Podman 4.3.1" in smoke.out
     installed = host.gpuctl("install-runtime")
+    assert "docker.io" not in doctor.out + installed.out + installed.err
     assert installed.code == 1 and "nvidia-ctk, which generates the CDI specification" in installed.err

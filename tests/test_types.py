@@ -34,7 +34,7 @@ from gpuctl.images.documents import CONFIGS, INDEXES, MANIFESTS, parse_config, p
 from gpuctl.render.formats.json import doctor_json
 from gpuctl.render.views.changes import diff_text
 from gpuctl.render.views.doctor import report_text
-from gpuctl.smoke.container import EngineError, Spec, connect, run
+from gpuctl.smoke.container import ContainerSpec, EngineError, connect, run
 from gpuctl.smoke.pull import is_local
 from gpuctl.smoke.request import ALL
 
@@ -220,7 +220,7 @@ def test_a_docker_that_answers_the_sdk_with_another_type_is_not_understood(tmp_p
         with pytest.raises(EngineError, match="Docker's answer is not understood"):
             is_local(client, "a:1")
         with pytest.raises(EngineError, match="Docker's answer is not understood"):
-            run(client, Spec("a:1", ALL, None), seconds=5.0)
+            run(client, ContainerSpec("a:1", ALL, None), seconds=5.0)
 
 
 PART = {"mediaType": CONFIGS[0], "digest": "sha256:" + "0" * 64}

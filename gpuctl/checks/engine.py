@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from enum import Enum
 from typing import Any, TypeVar, get_type_hints
 
 from gpuctl.checks.compare.dates import dated
@@ -248,4 +249,7 @@ def _shown(one: Fact[Any]) -> str:
         return f"unknown: {one.unknown}"
     if isinstance(one.value, frozenset | tuple):
         return ", ".join(sorted(map(str, one.value))) or "none"
-    return "absent" if one.value is None else str(one.value)
+    if isinstance(one.value, bool):
+        return "yes" if one.value else "no"
+    value = one.value.value if isinstance(one.value, Enum) else one.value
+    return "absent" if value is None else str(value)

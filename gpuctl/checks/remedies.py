@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from gpuctl.command import Command, Shell, command, operands
 from gpuctl.compat.knowledge.gpus.gpus import Gpu
-from gpuctl.compat.knowledge.install_commands import Target, driver_commands, install_commands
+from gpuctl.compat.knowledge.install_commands import PackageHost, driver_commands, install_commands
 from gpuctl.compat.knowledge.keepers import NVIDIA, KeeperRow, keepers, way_of
 from gpuctl.facts.docker.docker import Docker
 from gpuctl.facts.gpu.keeper import Keeper
@@ -74,10 +74,10 @@ def install_runtime(system: System, text: str, *options: str) -> Remedy:
     return Remedy(text, as_root(system, command("gpuctl", "install-runtime", *options)), Disturbs.NOTHING)
 
 
-def target(system: System) -> Target:
+def target(system: System) -> PackageHost:
     """Returns what the install commands need to know of this host; "" for what is unknown."""
     distribution = system.distribution.value
-    return Target(
+    return PackageHost(
         manager=system.package_manager.value or "",
         distribution=distribution.id if distribution else "",
         version=distribution.version if distribution else "",

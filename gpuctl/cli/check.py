@@ -126,6 +126,7 @@ def _json_lines(wanted: Outputs, format: Format | None) -> bool:
 def _described(
     driver: str | None, names: list[str], brand: str | None, driver_cuda: str | None, smi: typer.FileBinaryRead | None
 ) -> Machine:
+    from gpuctl.compat.answer.branch_ends import branch_ends
     from gpuctl.compat.knowledge.gpus.gpus import with_brand
 
     if smi is not None:
@@ -134,8 +135,9 @@ def _described(
         told = _of_smi(smi)
         return replace(told, gpus=with_brand(told.gpus, brand))
     check_cuda_option(driver_cuda)
-    gpus = with_brand(described_gpus(driver, names), brand)
-    return Machine(driver.strip() if driver else None, gpus, driver_cuda=driver_cuda)
+    driver = driver.strip() if driver else driver
+    gpus = with_brand(described_gpus(None if driver and branch_ends(driver) else driver, names), brand)
+    return Machine(driver or None, gpus, driver_cuda=driver_cuda)
 
 
 def _of_smi(file: typer.FileBinaryRead) -> Machine:

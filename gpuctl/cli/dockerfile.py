@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gpuctl.compat.ask.question import Machine
     from gpuctl.dockerfile.app.scan import Application
     from gpuctl.dockerfile.base import PackageOf
-    from gpuctl.dockerfile.new import Wish
+    from gpuctl.dockerfile.new import DockerfileWish
     from gpuctl.dockerfile.old_image import OldImage
 
 HELP = "Write a Dockerfile for hosts with GPUs."
@@ -32,14 +32,14 @@ class FlavourName(str, Enum):
     DEVEL = "devel"
 
 
-class Architecture(str, Enum):
+class Processor(str, Enum):
     """Processors, as Docker calls them."""
 
     AMD64 = "amd64"
     ARM64 = "arm64"
 
 
-_OF_DOCKER = {Architecture.AMD64: "x86_64", Architecture.ARM64: "aarch64"}
+_OF_DOCKER = {Processor.AMD64: "x86_64", Processor.ARM64: "aarch64"}
 
 
 def new(
@@ -59,7 +59,7 @@ def new(
     gpu: GpuNames = None,
     snapshot: From = None,
     architecture: Annotated[
-        Architecture | None,
+        Processor | None,
         typer.Option("--arch", help="The hosts' processor, instead of this host's.", show_default=False),
     ] = None,
     cuda: Annotated[
@@ -83,7 +83,7 @@ def new(
     from gpuctl.compat.answer.tags import Wanted, list_images
     from gpuctl.compat.ask.question import Machine
     from gpuctl.dockerfile.base import NoBase
-    from gpuctl.dockerfile.new import Wish, new_dockerfile
+    from gpuctl.dockerfile.new import DockerfileWish, new_dockerfile
     from gpuctl.render.draw.progress import working
     from gpuctl.render.draw.text import plain
 
@@ -97,7 +97,9 @@ def new(
     old = old_image(from_image, offline, "--from-image") if from_image is not None else None
     described = hosts is not None or bool(driver and gpu)
     machine = _OF_DOCKER[architecture] if architecture else _machine(application, old, described, snapshot)
-    wish = Wish(machines, _called(machines), machine, wanted, flavour.value if flavour else None, application, old)
+    wish = DockerfileWish(
+        machines, _called(machines), machine, wanted, flavour.value if flavour else None, application, old
+    )
     try:
         with working("Choosing the base"):
             made = new_dockerfile(wish, _packages(wish))
@@ -162,7 +164,7 @@ def _machine(application: Application | None, old: OldImage | None, described: b
     if described and application:
         return machine_of(application) or "x86_64"
     if described:
-        return "aarch64" if old and old.config.architecture == Architecture.ARM64.value else "x86_64"
+        return "aarch64" if old and old.config.architecture == Processor.ARM64.value else "x86_64"
     return probe_architecture(host_at(snapshot)).value or "x86_64"
 
 
@@ -177,7 +179,7 @@ def _with_gpus(machine: Machine) -> str:
     return f" with {names}" if names else ""
 
 
-def _packages(wish: Wish) -> PackageOf:
+def _packages(wish: DockerfileWish) -> PackageOf:
     """What tells packages: the table, and of this host's own system the index on its disk."""
     from gpuctl.dockerfile.app.host_index import package_index
     from gpuctl.dockerfile.new import wants_in

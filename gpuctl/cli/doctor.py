@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gpuctl.cli.frame.asked import Asked, exit_code
+from gpuctl.cli.frame.asked import DoctorRequest, exit_code
 from gpuctl.cli.frame.defaults import configured
 from gpuctl.cli.frame.formats import FormatName, OutputFiles, Outputs, deliver, outputs
 from gpuctl.cli.frame.nearest import did_you_mean
@@ -90,22 +90,26 @@ def command(
         raise typer.BadParameter("--dry-run and --yes go with --fix", param_hint="--fix")
     if fix:
         raise typer.Exit(_fix(asked, snapshot, dry_run, yes))
-    facts = asked.look(snapshot) if until_ready is None else _ready_facts(asked, until_ready)
-    report = asked.judge(facts)
+    facts, report = _ready(asked, until_ready) if until_ready is not None else _judged(asked, snapshot)
     raise typer.Exit(deliver(asked.outputs, asked.render(report, facts, origin(snapshot)), asked.code(report)))
 
 
-def _ready_facts(asked: Asked, longest: float) -> Facts:
-    """Returns the facts of the first look that finds nothing wrong, else of the last one within `longest` seconds."""
+def _judged(asked: DoctorRequest, snapshot: str | None) -> tuple[Facts, Report]:
+    facts = asked.look(snapshot)
+    return facts, asked.judge(facts)
+
+
+def _ready(asked: DoctorRequest, longest: float) -> tuple[Facts, Report]:
+    """Returns the first look that finds nothing wrong, else the last one within `longest` seconds."""
     end = time.monotonic() + longest
-    facts = asked.look(None)
-    while exit_code(asked.judge(facts), asked.strict) and time.monotonic() < end:
+    facts, report = _judged(asked, None)
+    while exit_code(report, asked.strict) and time.monotonic() < end:
         time.sleep(min(BETWEEN_TRIES, max(0.0, end - time.monotonic())))
-        facts = asked.look(None)
-    return facts
+        facts, report = _judged(asked, None)
+    return facts, report
 
 
-def _fix(asked: Asked, snapshot: str | None, dry_run: bool, yes: bool) -> int:
+def _fix(asked: DoctorRequest, snapshot: str | None, dry_run: bool, yes: bool) -> int:
     if snapshot is not None:
         raise typer.BadParameter("a snapshot cannot be mended: --fix and --from exclude each other")
     if asked.outputs.shown not in (Format.TEXT, Format.JSON) or asked.outputs.files:
@@ -130,8 +134,8 @@ def _asked(
     verbose: bool,
     quiet: bool,
     strict: bool | None,
-) -> Asked:
-    return Asked(
+) -> DoctorRequest:
+    return DoctorRequest(
         _known(defaults.only if only is None else only, "--only"),
         _known(defaults.skip if skip is None else skip, "--skip"),
         outputs,

@@ -9,19 +9,19 @@ import typer
 
 from gpuctl.facts.gather import Facts
 from gpuctl.model import ExitCode, Report
-from gpuctl.provision.mend import Mended, Seen
+from gpuctl.provision.mend import Examined, Mended
 
 
 def fix_host(
     look: Callable[[], tuple[Facts, Report]], dry_run: bool, yes: bool, json: bool, verbose: bool
-) -> tuple[Seen, ExitCode]:
+) -> tuple[Examined, ExitCode]:
     """Returns the last look, and how the changes ended: GOOD, or the code of the one that failed."""
     from gpuctl.host.look.local import LocalHost
     from gpuctl.provision.mend import Mender
     from gpuctl.render.draw.progress import taking_steps
     from gpuctl.render.views.mend import fix_json, fix_text
 
-    mender = Mender(LocalHost(), lambda: Seen(*look()), _consent(yes), dry_run, lambda: taking_steps("Mending"))
+    mender = Mender(LocalHost(), lambda: Examined(*look()), _consent(yes), dry_run, lambda: taking_steps("Mending"))
     mended, seen = mender.fix()
     if json:
         typer.echo(fix_json(seen, mended))

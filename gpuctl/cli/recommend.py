@@ -26,7 +26,7 @@ def command(
     check_cuda_option(cuda)
     from gpuctl.checks.questions.host_answer import SUBJECTS
     from gpuctl.checks.questions.host_recommendation import host_recommendation
-    from gpuctl.compat.answer.recommendation import Answer
+    from gpuctl.compat.answer.recommendation import Advice
     from gpuctl.facts.gpu.keeper import Keeper
     from gpuctl.facts.machine.system import System
 
@@ -40,5 +40,5 @@ def command(
         from gpuctl.render.views.recommend import recommendation_text
 
         recommendation_text(found).show()
-    codes = {Answer.NONE: ExitCode.PROBLEM, Answer.UNKNOWN: ExitCode.UNDETERMINED}
+    codes = {Advice.NONE: ExitCode.PROBLEM, Advice.UNKNOWN: ExitCode.UNDETERMINED}
     raise typer.Exit(codes.get(found.answer, ExitCode.GOOD))

@@ -12,7 +12,7 @@ from gpuctl.model import ExitCode
 
 if TYPE_CHECKING:
     from gpuctl.smoke.request import GpuRequest
-    from gpuctl.smoke.result import Result
+    from gpuctl.smoke.result import SmokeResult
 
 
 def command(
@@ -63,10 +63,10 @@ def command(
         raise typer.BadParameter("nothing runs in a snapshot: add --dry-run", param_hint="--from")
     from gpuctl.render.draw.progress import working
     from gpuctl.render.views.smoke import result_text, smoke_json, stages
-    from gpuctl.smoke.result import Wish
+    from gpuctl.smoke.result import SmokeWish
     from gpuctl.smoke.run import look, smoke, smoke_on_host
 
-    wish = Wish(request, image, runtime, timeout, pull_timeout, dry_run, deep or host, engine)
+    wish = SmokeWish(request, image, runtime, timeout, pull_timeout, dry_run, deep or host, engine)
     machine = host_at(snapshot)
     with working("Looking at this host"):
         facts = look(machine, wake=not (dry_run or host))
@@ -81,7 +81,7 @@ def command(
     raise typer.Exit(exit_code(result, strict))
 
 
-def exit_code(result: Result, strict: bool) -> ExitCode:
+def exit_code(result: SmokeResult, strict: bool) -> ExitCode:
     """Returns the exit code that a result stands for."""
     if result.passed or (result.dry_run and result.cause is None):
         return ExitCode.GOOD

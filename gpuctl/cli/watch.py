@@ -6,11 +6,11 @@ import time
 from dataclasses import replace
 
 from gpuctl.checks.compare.changed import changed
-from gpuctl.cli.frame.asked import Asked
+from gpuctl.cli.frame.asked import DoctorRequest
 from gpuctl.cli.frame.formats import write_files
 from gpuctl.cli.frame.streams import reader_gone
 from gpuctl.facts.gather import Facts
-from gpuctl.facts.pace import Look, look_again
+from gpuctl.facts.pace import TimedLook, look_again
 from gpuctl.host.act.signals import HeldSignals
 from gpuctl.host.look.local import LocalHost
 from gpuctl.model import ExitCode, Report
@@ -18,7 +18,7 @@ from gpuctl.render.formats.formats import Format
 from gpuctl.render.views.watch import viewer
 
 
-def watch_host(asked: Asked, between: float) -> int:
+def watch_host(asked: DoctorRequest, between: float) -> int:
     """Looks every `between` seconds until a signal ends it, or nobody reads on. Returns the last state's exit code."""
     shown = asked.outputs.shown if asked.outputs.shown is Format.JSON else Format.TEXT  # whatever the default is
     asked = replace(asked, outputs=replace(asked.outputs, shown=shown))
@@ -26,7 +26,7 @@ def watch_host(asked: Asked, between: float) -> int:
     whole = True
     try:
         with HeldSignals() as held, viewer(shown is Format.JSON) as tell:
-            looks: dict[type, Look] = {}
+            looks: dict[type, TimedLook] = {}
             while not reader_gone():
                 with held.let_through():
                     looks = look_again(LocalHost(), asked.subjects, looks)

@@ -8,13 +8,13 @@ from gpuctl.compat.answer.base_images import images_for_all
 from gpuctl.compat.answer.tags import Image, Wanted
 from gpuctl.compat.ask.question import Machine
 from gpuctl.compat.knowledge.base_systems import BaseSystem, base_systems
-from gpuctl.compat.knowledge.libraries import Package, cuda_library
+from gpuctl.compat.knowledge.libraries import BasePackage, cuda_library
 from gpuctl.dockerfile.app.wants import Wants
 from gpuctl.frozen import dataclass
 
 FLAVOURS = ("base", "runtime", "devel", "cudnn-runtime", "cudnn-devel")
 """Each holds what the one before holds, and those with cuDNN what they hold without it."""
-PackageOf = Callable[[str, BaseSystem], Package | None]
+PackageOf = Callable[[str, BaseSystem], BasePackage | None]
 _LEVELS = ("base", "runtime", "devel")
 
 
@@ -26,7 +26,7 @@ class NoBase(Exception):
 class Install:
     """A package to install, what the application needs of it, and the files that need it."""
 
-    package: Package
+    package: BasePackage
     file: str
     users: tuple[str, ...]
 

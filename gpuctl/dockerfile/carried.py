@@ -10,7 +10,7 @@ from gpuctl.compat.knowledge.driver_parts import driver_part
 from gpuctl.dockerfile.quoting import Unwritable, exec_form, pair, paths_form, quoted
 from gpuctl.frozen import dataclass
 from gpuctl.host.record.redact import without_secrets
-from gpuctl.images.run import Healthcheck, Run
+from gpuctl.images.run import Healthcheck, RunConfig
 
 _OF_NVIDIA = re.compile(r"(?:NVIDIA|NV|CUDA|NCCL|CUDNN)_\w+|NVARCH|LIBRARY_PATH")
 """Variables that the images of NVIDIA set for themselves: the new base has its own."""
@@ -56,7 +56,7 @@ class Carried:
         return self.user in _ROOTS
 
 
-def carried_from(run: Run) -> Carried:
+def carried_from(run: RunConfig) -> Carried:
     """Returns what of an old image the new one says too, in a Dockerfile's instructions."""
     left: list[str] = []
     env = [line for name, value in run.env if name not in _PATHS for line in _variable(name, value, left)]
@@ -112,7 +112,7 @@ def _instruction(name: str, value: str, left: list[str]) -> str:
         return ""
 
 
-def _others(run: Run, left: list[str]) -> Iterator[str]:
+def _others(run: RunConfig, left: list[str]) -> Iterator[str]:
     """Labels, ports, volumes, the health check, the signal that stops it, and the shell."""
     for name, value in run.labels:
         if not _LABELS_OF_NVIDIA.fullmatch(name):
@@ -138,7 +138,7 @@ def _label(name: str, value: str) -> str:
     return f"LABEL {pair(name, value)}"
 
 
-def _start(run: Run, left: list[str]) -> Iterator[str]:
+def _start(run: RunConfig, left: list[str]) -> Iterator[str]:
     entry = run.entrypoint
     if entry and entry[0] != _TOOLKITS_ENTRY:
         yield from _written("ENTRYPOINT", lambda: f"ENTRYPOINT {exec_form(entry)}", left)

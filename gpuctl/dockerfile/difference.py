@@ -15,14 +15,14 @@ from gpuctl.dockerfile.carried import may_be_secret
 from gpuctl.dockerfile.old_image import OldImage
 from gpuctl.dockerfile.said import absolute
 from gpuctl.frozen import dataclass
-from gpuctl.images.run import Run
+from gpuctl.images.run import RunConfig
 
 _PATHS = ("PATH", "LD_LIBRARY_PATH")
 _REQUIREMENT, _CUDA = "NVIDIA_REQUIRE_CUDA", "CUDA_VERSION"
 _LONGEST = 120
 
 
-class Subject(str, Enum):
+class LackSubject(str, Enum):
     """What a difference is about; the order is that of display."""
 
     DISTRIBUTION = "distribution"
@@ -35,10 +35,10 @@ class Subject(str, Enum):
 
 
 @dataclass(frozen=True)
-class Difference:
+class Lack:
     """One thing in which the new image falls short of the old one, or is another: a sentence."""
 
-    subject: Subject
+    subject: LackSubject
     text: str
 
 
@@ -46,7 +46,7 @@ class Difference:
 class Compared:
     """All differences; faults of the old image that are no loss, and what could not be compared, each a sentence."""
 
-    differences: tuple[Difference, ...]
+    differences: tuple[Lack, ...]
     notes: tuple[str, ...]
     unknown: tuple[str, ...]
 
@@ -66,10 +66,10 @@ def compare_images(old: OldImage, new: OldImage) -> Compared:
     return Compared(found, tuple(_driver(old)), unknown)
 
 
-def _distribution(old: OldImage, new: OldImage) -> Iterator[Difference]:
+def _distribution(old: OldImage, new: OldImage) -> Iterator[Lack]:
     was, now = system_of(old), system_of(new)
     if was and now and was != now:
-        yield Difference(Subject.DISTRIBUTION, f"The old image is {was}, the new one {now}.")
+        yield Lack(LackSubject.DISTRIBUTION, f"The old image is {was}, the new one {now}.")
 
 
 def system_of(image: OldImage) -> str | None:
@@ -80,14 +80,14 @@ def system_of(image: OldImage) -> str | None:
     return tag.os if tag else None
 
 
-def _cuda(was: Run, now: Run) -> Iterator[Difference]:
+def _cuda(was: RunConfig, now: RunConfig) -> Iterator[Lack]:
     old, new = dict(was.env), dict(now.env)
     if old.get(_CUDA) and old.get(_CUDA) != new.get(_CUDA):
         has = f"the new one {new[_CUDA]}" if new.get(_CUDA) else "the new one names none"
-        yield Difference(Subject.CUDA, f"The old image has CUDA {old[_CUDA]}, {has}.")
+        yield Lack(LackSubject.CUDA, f"The old image has CUDA {old[_CUDA]}, {has}.")
     if old.get(_REQUIREMENT, "") != new.get(_REQUIREMENT, ""):
         before, after = _shown(old.get(_REQUIREMENT)), _shown(new.get(_REQUIREMENT))
-        yield Difference(Subject.REQUIREMENT, f"The old image required {before} of the host, the new one {after}.")
+        yield Lack(LackSubject.REQUIREMENT, f"The old image required {before} of the host, the new one {after}.")
 
 
 def _driver(old: OldImage) -> Iterator[str]:
@@ -98,7 +98,7 @@ def _driver(old: OldImage) -> Iterator[str]:
         yield f"{named(absolute(contents.driver))} is a part of a driver in the old image: the toolkit brings it."
 
 
-def _libraries(old: OldImage, new: OldImage) -> Iterator[Difference]:
+def _libraries(old: OldImage, new: OldImage) -> Iterator[Lack]:
     machine = machine_of(old.contents.application) if old.contents else None
     if old.contents is None or machine is None:
         return
@@ -107,7 +107,7 @@ def _libraries(old: OldImage, new: OldImage) -> Iterator[Difference]:
     for file, users in (*wants.libraries.items(), *wants.cuda.items()):
         if _has(old, file) and not _has(new, file):
             needed = f"{file}, which {named(absolute(users))} needs"
-            yield Difference(Subject.LIBRARY, f"{needed}: {_cure(file, system)}.")
+            yield Lack(LackSubject.LIBRARY, f"{needed}: {_cure(file, system)}.")
     yield from _symbols(wants, base_systems().get(old.contents.system or ""), system)
 
 
@@ -131,14 +131,14 @@ def _cure(file: str, system: BaseSystem | None) -> str:
     return f"install {package.name}" if package else "no package that holds it is known"
 
 
-def _symbols(wants: Wants, was: BaseSystem | None, now: BaseSystem | None) -> Iterator[Difference]:
+def _symbols(wants: Wants, was: BaseSystem | None, now: BaseSystem | None) -> Iterator[Lack]:
     for one in wants.symbols:
         if now and now.lacks(one.name, one.version) and not (was and was.lacks(one.name, one.version)):
             text = f"/{one.path} needs {one.name}_{one.version}, and {now.os} has {now.newest[one.name]}."
-            yield Difference(Subject.LIBRARY, text)
+            yield Lack(LackSubject.LIBRARY, text)
 
 
-def _environment(was: Run, now: Run) -> Iterator[Difference]:
+def _environment(was: RunConfig, now: RunConfig) -> Iterator[Lack]:
     new = dict(now.env)
     for name, value in was.env:
         if name in (_REQUIREMENT, _CUDA):
@@ -147,17 +147,17 @@ def _environment(was: Run, now: Run) -> Iterator[Difference]:
             there = new.get(name, "").split(":")
             lacking = [one for one in value.split(":") if one and one not in there and not driver_part(one)]
             if lacking:
-                yield Difference(Subject.ENVIRONMENT, f"{name} lacks {', '.join(dict.fromkeys(lacking))}.")
+                yield Lack(LackSubject.ENVIRONMENT, f"{name} lacks {', '.join(dict.fromkeys(lacking))}.")
         elif name not in new:
             shown = "" if may_be_secret(name, value) else f"={_shown(value)}"
-            yield Difference(Subject.ENVIRONMENT, f"{name}{shown} is not set.")
+            yield Lack(LackSubject.ENVIRONMENT, f"{name}{shown} is not set.")
         elif new[name] != value:
             secret = may_be_secret(name, value) or may_be_secret(name, new[name])
             values = "another value before" if secret else f"{_shown(value)} before, {_shown(new[name])} now"
-            yield Difference(Subject.ENVIRONMENT, f"{name}: {values}.")
+            yield Lack(LackSubject.ENVIRONMENT, f"{name}: {values}.")
 
 
-def _start(was: Run, now: Run) -> Iterator[Difference]:
+def _start(was: RunConfig, now: RunConfig) -> Iterator[Lack]:
     for what, before, after in (
         ("Entry point", was.entrypoint, now.entrypoint),
         ("Command", was.cmd, now.cmd),
@@ -167,12 +167,12 @@ def _start(was: Run, now: Run) -> Iterator[Difference]:
         ("Health check", was.healthcheck, now.healthcheck),
     ):
         if before and before != after:
-            yield Difference(Subject.START, f"{what}: {_words(before)} before, {_words(after)} now.")
+            yield Lack(LackSubject.START, f"{what}: {_words(before)} before, {_words(after)} now.")
 
 
-def _user(was: Run, now: Run) -> Iterator[Difference]:
+def _user(was: RunConfig, now: RunConfig) -> Iterator[Lack]:
     if (was.user or "root") != (now.user or "root"):
-        yield Difference(Subject.USER, f"Its containers: {was.user or 'root'}'s before, {now.user or 'root'}'s now.")
+        yield Lack(LackSubject.USER, f"Its containers: {was.user or 'root'}'s before, {now.user or 'root'}'s now.")
 
 
 def _words(value: object) -> str:

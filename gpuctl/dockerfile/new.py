@@ -20,7 +20,7 @@ _FAMILIES = {"ubuntu": "ubuntu", "debian": "ubuntu", "ubi": "ubi", "rockylinux":
 
 
 @dataclass(frozen=True)
-class Wish:
+class DockerfileWish:
     """What a Dockerfile is for: hosts, and what people call them; which base; an application; an old image.
 
     `machine` is the processor of the hosts ("x86_64").
@@ -48,7 +48,7 @@ class NewDockerfile:
     notes: tuple[str, ...]
 
 
-def wants_in(wish: Wish) -> tuple[Application | None, Wants | None]:
+def wants_in(wish: DockerfileWish) -> tuple[Application | None, Wants | None]:
     """Returns the application, which may be the old image's, and what it wants."""
     application = wish.application
     if application is None and wish.old and wish.old.contents:
@@ -56,7 +56,7 @@ def wants_in(wish: Wish) -> tuple[Application | None, Wants | None]:
     return application, wants_of(application, wish.machine) if application else None
 
 
-def new_dockerfile(wish: Wish, package_of: PackageOf) -> NewDockerfile:
+def new_dockerfile(wish: DockerfileWish, package_of: PackageOf) -> NewDockerfile:
     """Returns the Dockerfile. Raises NoBase, and ValueError where the base that is wanted does not exist."""
     application, wants = wants_in(wish)
     base = choose_base(_wanted(wish), wish.flavour, wish.machines, wants, package_of)
@@ -75,7 +75,7 @@ def new_dockerfile(wish: Wish, package_of: PackageOf) -> NewDockerfile:
     return NewDockerfile(text, base, capabilities, wants, carried, draft.problems, tuple(notes))
 
 
-def _wanted(wish: Wish) -> Wanted:
+def _wanted(wish: DockerfileWish) -> Wanted:
     """The base that is wanted: where none is named, one of the old image's distribution."""
     system = wish.old.contents.system if wish.old and wish.old.contents else None
     family = _FAMILIES.get(re.sub(r"[\d.]+$", "", system or ""))

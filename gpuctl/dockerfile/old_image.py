@@ -11,7 +11,8 @@ from gpuctl.compat.knowledge.driver_parts import PartKind, driver_part
 from gpuctl.dockerfile.app.scan import Application, application_of
 from gpuctl.facts.docker.docker import Docker
 from gpuctl.facts.gather import Facts
-from gpuctl.facts.machine.system import System, parse_os_release
+from gpuctl.facts.machine.distribution import parse_os_release
+from gpuctl.facts.machine.system import System
 from gpuctl.frozen import dataclass
 from gpuctl.host.look.reading import Host
 from gpuctl.images.claims import DEADLINE
@@ -19,7 +20,7 @@ from gpuctl.images.config import ImageConfig, Unreadable
 from gpuctl.images.daemon import local_endpoint, local_image
 from gpuctl.images.export import ImageFiles, LayerFile, exported
 from gpuctl.images.read import DOCKER_SECONDS, read_image
-from gpuctl.images.run import Run, parse_run
+from gpuctl.images.run import RunConfig, parse_run
 
 _OF_THE_SYSTEM = re.compile(
     r"(?:bin|boot|dev|etc|lib|lib32|lib64|libx32|proc|run|sbin|sys|tmp|usr|var)(?:/.*)?|opt/nvidia(?:/.*)?|[^/]*"
@@ -55,7 +56,7 @@ class OldImage:
     """An image's configuration, and its contents; where these could not be read, `unread` says why."""
 
     config: ImageConfig
-    run: Run
+    run: RunConfig
     contents: Contents | None = None
     unread: str = ""
 

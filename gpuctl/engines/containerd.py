@@ -41,7 +41,7 @@ class Differs(NotAccepted):
 
 
 @dataclass(frozen=True)
-class Settings:
+class CriSettings:
     """What files say of the CRI plugin: its runtimes, name to program ("" for runc's own), and its default runtime."""
 
     runtimes: Mapping[str, str]
@@ -102,14 +102,14 @@ def check_types(raw: bytes, plugin: str) -> None:
                 raise NotAccepted(f"{path[-1]} of {table[-1]} is no {name}", line_of(text, (*table, *path)))
 
 
-def settings(document: Mapping[str, Any], plugin: str) -> Settings:
+def settings(document: Mapping[str, Any], plugin: str) -> CriSettings:
     """Returns what a document (see `merged`) says. Raises NotAccepted for values of the wrong type."""
     runtimes = _table(document, runtimes_of(plugin))
     default = value_at(document, default_of(plugin))
     programs = {name: str(_table(runtimes, (name, "options")).get("BinaryName", "")) for name in runtimes}
     disabled = any(name in CRI_PLUGINS for name in _disabled(document))
     cdi = value_at(document, cdi_of(plugin))
-    return Settings(
+    return CriSettings(
         programs, default if isinstance(default, str) else "", disabled, cdi if isinstance(cdi, bool) else None
     )
 

@@ -12,7 +12,7 @@ from difflib import unified_diff
 from typing import Any
 
 from gpuctl.engines.json.layout import Layout
-from gpuctl.engines.json.text import Kind, Member, Node, NotAccepted, decode, parse, place, string, walk
+from gpuctl.engines.json.text import JsonKind, Member, Node, NotAccepted, decode, parse, place, string, walk
 from gpuctl.engines.merge import REMOVED, Keys, Values
 from gpuctl.engines.spans import newline, replaced
 from gpuctl.frozen import dataclass
@@ -23,10 +23,10 @@ DEFAULT_RUNTIME = "default-runtime"
 FEATURES, CDI = "features", "cdi"
 
 _ENTRY_FIELDS = {
-    "path": Kind.STRING,
-    "runtimeargs": Kind.ARRAY,
-    "runtimetype": Kind.STRING,
-    "options": Kind.OBJECT,
+    "path": JsonKind.STRING,
+    "runtimeargs": JsonKind.ARRAY,
+    "runtimetype": JsonKind.STRING,
+    "options": JsonKind.OBJECT,
 }
 """What dockerd reads of a runtime's entry. Go matches these names whatever their case, and skips all others."""
 
@@ -50,7 +50,7 @@ class Runtime:
 
 
 @dataclass(frozen=True)
-class Settings:
+class DaemonSettings:
     """A file's runtimes, name to program ("" where it names none), and its default runtime ("" for none).
 
     `cdi` tells whether it switches CDI on.
@@ -102,15 +102,15 @@ def set_values(raw: bytes, wanted: Values) -> bytes:
     return encoding.encode(text)
 
 
-def settings(raw: bytes) -> Settings:
+def settings(raw: bytes) -> DaemonSettings:
     """Returns what the file says of runtimes. Raises NotAccepted as `register` does."""
     text, _ = decode(raw)
     text = _with_object(text)
     root = _parsed(text)
     default, runtimes = root.get(DEFAULT_RUNTIME), root.get(RUNTIMES)
-    return Settings(
+    return DaemonSettings(
         {member.key: _fields(text, member.value).get("path", "") for member in (runtimes.members if runtimes else ())},
-        string(text, default) if default and default.kind is Kind.STRING else "",
+        string(text, default) if default and default.kind is JsonKind.STRING else "",
         cdi=_has_cdi(text, root.get(FEATURES)),
     )
 
@@ -128,7 +128,7 @@ def shown(raw: bytes) -> str:
     text, _ = decode(raw)
     if not text.strip():
         return text
-    strings = [(keys, node) for keys, node in walk(_parsed(text)) if node.kind is Kind.STRING]
+    strings = [(keys, node) for keys, node in walk(_parsed(text)) if node.kind is JsonKind.STRING]
     pairs = [(node, string(text, node), public_value(keys, string(text, node))) for keys, node in strings]
     return replaced(text, [(node.start, node.end, json.dumps(new)) for node, old, new in pairs if old != new])
 
@@ -148,24 +148,24 @@ def _with_object(text: str) -> str:
     if not text.strip(" \t\r\n"):
         return "{}" + newline(text)
     root = parse(text)
-    return replaced(text, [(root.start, root.end, "{}")]) if root.kind is Kind.NULL else text
+    return replaced(text, [(root.start, root.end, "{}")]) if root.kind is JsonKind.NULL else text
 
 
 def _parsed(text: str) -> Node:
     root = parse(text)
-    _expect(text, root, Kind.OBJECT, "daemon.json")
+    _expect(text, root, JsonKind.OBJECT, "daemon.json")
     for member in root.members:
         _check_spelling(text, member)
-    _expect(text, root.get(DEFAULT_RUNTIME), Kind.STRING, DEFAULT_RUNTIME)
+    _expect(text, root.get(DEFAULT_RUNTIME), JsonKind.STRING, DEFAULT_RUNTIME)
     runtimes = root.get(RUNTIMES)
-    _expect(text, runtimes, Kind.OBJECT, RUNTIMES)
+    _expect(text, runtimes, JsonKind.OBJECT, RUNTIMES)
     for member in runtimes.members if runtimes else ():
         _check_entry(text, member)
     return root
 
 
-def _expect(text: str, node: Node | None, kind: Kind, what: str) -> None:
-    if node is None or node.kind is kind or (node.kind is Kind.NULL and what != "daemon.json"):
+def _expect(text: str, node: Node | None, kind: JsonKind, what: str) -> None:
+    if node is None or node.kind is kind or (node.kind is JsonKind.NULL and what != "daemon.json"):
         return
     raise NotAccepted(f"{what} must be {kind.value}, this is {node.kind.value}", *place(text, node.start))
 
@@ -179,7 +179,7 @@ def _check_spelling(text: str, member: Member) -> None:
 
 def _check_entry(text: str, entry: Member) -> None:
     name = f"{RUNTIMES}.{entry.key}"
-    _expect(text, entry.value, Kind.OBJECT, name)
+    _expect(text, entry.value, JsonKind.OBJECT, name)
     seen: set[str] = set()
     for member in entry.value.members:
         field = member.key.casefold()
@@ -191,7 +191,7 @@ def _check_entry(text: str, entry: Member) -> None:
         if field in _ENTRY_FIELDS:
             _expect(text, member.value, _ENTRY_FIELDS[field], f"{name}.{member.key}")
         for item in member.value.items if field == "runtimeargs" else ():
-            _expect(text, item, Kind.STRING, f"an argument of {name}")
+            _expect(text, item, JsonKind.STRING, f"an argument of {name}")
 
 
 def _fields(text: str, entry: Node) -> Mapping[str, Any]:
@@ -223,9 +223,9 @@ def _with_value(text: str, keys: Keys, value: Any) -> str:
     for depth, key in enumerate(keys):
         rest = keys[depth + 1 :]
         wanted = _nested(rest, value)
-        if node.kind is Kind.NULL:
+        if node.kind is JsonKind.NULL:
             return layout.replace(node, {key: wanted})
-        _expect(text, node, Kind.OBJECT, ".".join(keys[:depth]))
+        _expect(text, node, JsonKind.OBJECT, ".".join(keys[:depth]))
         below = node.get(key)
         if below is None:
             return layout.insert(node, key, wanted)

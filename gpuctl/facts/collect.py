@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from gpuctl.facts.docker.docker import Docker
 from gpuctl.facts.gather import Facts, gather
-from gpuctl.facts.machine.logs import NEWEST_FIRST, unit_log
+from gpuctl.facts.machine.logs import NEWEST_FIRST, OF_GPUS, unit_log
 from gpuctl.host.look.deadline import DeadlineExceeded, begin, within
 from gpuctl.host.look.reading import Host, Reading
 from gpuctl.host.record.aliases import Aliases
@@ -27,7 +27,6 @@ OTHER_LOGS = (unit_log("crio"),)
 """What no probe looks at and a ticket may need."""
 _KERNEL_LOG = re.compile(r"run:(dmesg|journalctl .*(-k|--dmesg)).*")
 _OTHER_LOG = re.compile(r"run:journalctl .*|read:/.*/make\.log")
-_OF_GPUS = re.compile(r"NVRM|Xid|GSP|nvidia|nouveau|NVLink|NVSwitch", re.IGNORECASE)
 _LOG_LIMIT = 1 << 18
 """Characters of a log that are kept: its end."""
 _LOG_DEADLINE = 5.0
@@ -68,7 +67,7 @@ def end_of_log(name: str, reading: Reading) -> Reading:
         return reading
     text = reading.text
     if _KERNEL_LOG.fullmatch(name):
-        text = "".join(line for line in text.splitlines(keepends=True) if _OF_GPUS.search(line))
+        text = "".join(line for line in text.splitlines(keepends=True) if OF_GPUS.search(line))
     last = text[:_LOG_LIMIT] if NEWEST_FIRST in name else text[-_LOG_LIMIT:]
     return replace(reading, text=last, detail=reading.detail[-_LOG_LIMIT:])
 

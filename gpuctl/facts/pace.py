@@ -16,14 +16,14 @@ REST = 20.0
 
 
 @dataclass(frozen=True)
-class Look:
+class TimedLook:
     """What a look at one subject gave, and when the next one is due, in seconds of the monotonic clock."""
 
     seen: Any
     due: float
 
 
-def look_again(host: Host, subjects: Iterable[type], before: Mapping[type, Look]) -> Dict[type, Look]:
+def look_again(host: Host, subjects: Iterable[type], before: Mapping[type, TimedLook]) -> Dict[type, TimedLook]:
     """Returns the looks at all subjects; those that are due, or were never taken, are taken now, side by side."""
     now, memory = time.monotonic(), RememberingHost(host)
     due = [subject for subject in subjects if subject not in before or before[subject].due <= now]
@@ -31,8 +31,8 @@ def look_again(host: Host, subjects: Iterable[type], before: Mapping[type, Look]
     return {**before, **{subject: wait() for subject, wait in begun.items()}}
 
 
-def _look(host: Host, subject: type) -> Look:
+def _look(host: Host, subject: type) -> TimedLook:
     start = time.monotonic()
     seen = gather(host, (subject,)).found[subject]
     end = time.monotonic()
-    return Look(seen, end + REST * (end - start))
+    return TimedLook(seen, end + REST * (end - start))

@@ -35,7 +35,7 @@ class NoAnswer(Unreadable):
 
 
 @dataclass(frozen=True)
-class Answer:
+class HttpAnswer:
     """What a server said. The body of an answer other than 200 is not read.
 
     `redirected`: another address than the one asked for gave it.
@@ -62,7 +62,7 @@ class Exchange:
         self.answered = False
         """Whether any server has answered yet."""
 
-    def get(self, url: str, headers: Mapping[str, str], limit: int, authorization: str | None = None) -> Answer:
+    def get(self, url: str, headers: Mapping[str, str], limit: int, authorization: str | None = None) -> HttpAnswer:
         """Returns the answer, after redirects; `authorization` is for the server of `url` and no other.
 
         Raises Unreadable, for a body of more than `limit` bytes too.
@@ -75,7 +75,7 @@ class Exchange:
                     return self._answer(address, response, limit, redirected=address is not first)
                 address = self._address(urljoin(address.url, response.headers.get("Location", "")))
 
-    def post(self, url: str, form: Mapping[str, str], limit: int) -> Answer:
+    def post(self, url: str, form: Mapping[str, str], limit: int) -> HttpAnswer:
         """Returns the answer to a form. It follows no redirect: the form holds a secret. Raises Unreadable."""
         address = self._address(url)
         with self._send("POST", address, {}, form) as response:
@@ -124,14 +124,14 @@ class Exchange:
         finally:
             response.close()
 
-    def _answer(self, address: Address, response: requests.Response, limit: int, redirected: bool) -> Answer:
+    def _answer(self, address: Address, response: requests.Response, limit: int, redirected: bool) -> HttpAnswer:
         pieces = response.raw.stream(PIECE, decode_content=False) if response.status_code == 200 else iter(())
         with _own_words(address.server):
             try:
                 body = whole(lambda _: next(pieces, b""), limit)
             except TooLong:
                 raise Unreadable(f"{address.server} sends more than the {amount(limit)} that gpuctl reads.") from None
-        return Answer(response.status_code, redirected, response.headers, body)
+        return HttpAnswer(response.status_code, redirected, response.headers, body)
 
 
 class _Adapter(HTTPAdapter):

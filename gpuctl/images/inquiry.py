@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gpuctl.compat.ask.question import Machine, Question, with_image
@@ -33,9 +34,19 @@ class Inquiry:
 
 
 def answer_to(asked: Inquiry) -> Compatibility:
-    """Returns whether it runs. Raises ValueError for what is no CUDA version, and for what is no image's name."""
-    from gpuctl.compat.answer.answer import check
+    """Returns whether it runs; on a branch of the driver, whether it does with its first and its last known release.
 
+    Raises ValueError for what is no CUDA version, and for what is no image's name.
+    """
+    from gpuctl.compat.answer.answer import check
+    from gpuctl.compat.answer.branch_ends import branch_ends, of_branch
+
+    branch = asked.described.driver or ""
+    ends = branch_ends(branch)
+    if ends:
+        once = replace(asked, question=question_elsewhere(asked), image=None)
+        first, last = (answer_to(replace(once, described=replace(asked.described, driver=end))) for end in ends)
+        return of_branch(branch, first, last)
     if asked.described.driver and asked.described.gpus:
         return check(question_elsewhere(asked), asked.described)
     from gpuctl.checks.questions.host_answer import GATE_SUBJECTS, SUBJECTS, host_answer

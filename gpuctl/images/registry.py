@@ -26,9 +26,9 @@ from gpuctl.images.documents import (
     parse_config,
     parse_manifest,
 )
-from gpuctl.images.exchange import Answer, Exchange, NoAnswer
+from gpuctl.images.exchange import Exchange, HttpAnswer, NoAnswer
 from gpuctl.images.reference import HUB, Reference
-from gpuctl.images.token import Refused, authorization
+from gpuctl.images.token import TokenRefused, authorization
 from gpuctl.model import CannotTell
 
 MANIFEST_LIMIT = 4 << 20
@@ -153,7 +153,7 @@ class _Repository:
     def _no_image(self, reason: str) -> Unreadable:
         return Unreadable(f"{self._reference} is not an image that gpuctl can read: {reason}.")
 
-    def _fetch(self, path: str, what: str, limit: int) -> Answer:
+    def _fetch(self, path: str, what: str, limit: int) -> HttpAnswer:
         url = f"{self._address}/{path}"
         answer = self._exchange.get(url, _ACCEPT, limit, self._authorization)
         if answer.status == 401 and not answer.redirected and self._authorization is None:
@@ -168,7 +168,7 @@ class _Repository:
         self._with_login = credentials is not None
         try:
             return authorization(challenge, self._reference.repository, credentials, self._exchange)
-        except Refused as error:
+        except TokenRefused as error:
             raise self._closed(str(error)) from None
 
     def _credentials(self) -> Credentials | None:

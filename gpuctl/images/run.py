@@ -25,7 +25,7 @@ class Healthcheck:
 
 
 @dataclass(frozen=True)
-class Run:
+class RunConfig:
     """What an image says of its containers. Its texts are the image's: untrusted. Empty: it does not say."""
 
     env: tuple[tuple[str, str], ...] = ()
@@ -42,14 +42,14 @@ class Run:
     on_build: tuple[str, ...] = ()
 
 
-def parse_run(config: Mapping[str, Any]) -> Run:
+def parse_run(config: Mapping[str, Any]) -> RunConfig:
     """Returns what an image's "config" (Docker: "Config") says. Raises ValueError.
 
     {"Env": ["PATH=/usr/bin"], "Cmd": ["sh"], "ExposedPorts": {"80/tcp": {}}, "Labels": {"a": "b"}}
     """
     pairs = (entry.partition("=") for entry in texts_in(config, "Env"))
     labels = object_in(config, "Labels")
-    return Run(
+    return RunConfig(
         tuple({name: value for name, equals, value in pairs if equals}.items()),
         texts_in(config, "Entrypoint"),
         texts_in(config, "Cmd"),

@@ -14,7 +14,7 @@ from gpuctl.host.decode import text_in
 from gpuctl.images.config import Unreadable
 from gpuctl.images.credentials import Credentials
 from gpuctl.images.documents import json_object
-from gpuctl.images.exchange import Answer, Exchange
+from gpuctl.images.exchange import Exchange, HttpAnswer
 
 TOKEN_LIMIT = 1 << 20
 CLIENT = "gpuctl"
@@ -23,7 +23,7 @@ _PIECE = re.compile(r'([\w-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]*))|([\w-]+)
 _TOKEN = re.compile(r"[!-~]+")
 
 
-class Refused(Exception):
+class TokenRefused(Exception):
     """The registry cannot be opened with what there is. The message is the reason, a part of a sentence."""
 
 
@@ -35,9 +35,9 @@ def authorization(challenge: str, repository: str, credentials: Credentials | No
     if "basic" not in asked:
         raise Unreadable("The registry wants a way of logging in that gpuctl does not know.")
     if credentials is None:
-        raise Refused("it wants a login")
+        raise TokenRefused("it wants a login")
     if credentials.identity_token:
-        raise Refused("it wants a password, and Docker's config has a token")
+        raise TokenRefused("it wants a password, and Docker's config has a token")
     return _basic(credentials)
 
 
@@ -67,9 +67,9 @@ def _token(asked: Mapping[str, str], repository: str, credentials: Credentials |
     return _token_in(answer, bool(credentials))
 
 
-def _token_in(answer: Answer, logged_in: bool) -> str:
+def _token_in(answer: HttpAnswer, logged_in: bool) -> str:
     if answer.status in (400, 401, 403):
-        raise Refused("it does not accept the login of Docker's config" if logged_in else "it wants a login")
+        raise TokenRefused("it does not accept the login of Docker's config" if logged_in else "it wants a login")
     if answer.status != 200:
         raise Unreadable(f"The registry's token server answers with HTTP status {answer.status}.")
     try:

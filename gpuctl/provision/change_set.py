@@ -45,7 +45,7 @@ class Kept:
         return bool(self.what) and not self.file
 
 
-class Daemon(Protocol):
+class RunningEngine(Protocol):
     """A running engine that reads the files."""
 
     @property
@@ -127,7 +127,7 @@ class ChangeSet:
     title: str
     """As people call it; containerd's is that of what it is a part of, such as K3s."""
     edits: tuple[Edit, ...]
-    daemon: Daemon | None
+    daemon: RunningEngine | None
     restart: bool = False
     restart_needed: bool | None = None
     notes: tuple[str, ...] = ()
@@ -143,7 +143,7 @@ class ChangeSet:
 
 
 @dataclass(frozen=True)
-class Document:
+class SharedFile:
     """How a file that is others' as well is read as nested dicts, and how values are set in it, all else staying.
 
     `carries` returns what others may build on a value that gpuctl has set: the keys of the object in which they do. As
@@ -165,8 +165,8 @@ class Engine:
 
     title: str
     plan: Callable[[Host, Facts, Wish], ChangeSet]
-    running: Callable[[Host, Facts], Daemon | None]
+    running: Callable[[Host, Facts], RunningEngine | None]
     subjects: tuple[type, ...]
     show: Callable[[str, bytes | None, bytes | None], str]
-    document: Document | None = None
+    document: SharedFile | None = None
     """None: its files are gpuctl's as a whole."""

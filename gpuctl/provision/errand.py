@@ -31,7 +31,7 @@ class Errand:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ErrandEnd:
     """What was done, or would be. `told`: the daemon took the files up; `verified`: it has what they say."""
 
     code: ExitCode = ExitCode.GOOD
@@ -49,7 +49,7 @@ class Outcome:
     """The runs that were cut short, and are done by this one."""
 
 
-def result_of(errand: Errand, change_set: ChangeSet, plan: Plan, outcome: Outcome, cut: Sequence[Run]) -> Result:
+def result_of(errand: Errand, change_set: ChangeSet, plan: Plan, outcome: ErrandEnd, cut: Sequence[Run]) -> Result:
     """Returns the result of an errand. `cut` are the runs that were cut short before it."""
     return Result(
         engine=change_set.engine,
@@ -85,19 +85,19 @@ def refusal(result: Result, refused: Refused) -> Result:
     return replace(told, code=refused.code, error=error, remedy=refused.remedy, diff=refused.diff)
 
 
-def _needs_restart(change_set: ChangeSet, outcome: Outcome) -> bool | None:
+def _needs_restart(change_set: ChangeSet, outcome: ErrandEnd) -> bool | None:
     if outcome.restarted:
         return False
     return change_set.restart_needed if outcome.keeps is None else outcome.keeps.until_restart
 
 
-def _remedy(change_set: ChangeSet, outcome: Outcome) -> Remedy | None:
+def _remedy(change_set: ChangeSet, outcome: ErrandEnd) -> Remedy | None:
     """The restart that something waits for; where something is taken away, only if the daemon still has it."""
     waits = _needs_restart(change_set, outcome) if change_set.takes_away else not outcome.restarted
     return change_set.remedy if waits else None
 
 
-def _notes(change_set: ChangeSet, outcome: Outcome) -> tuple[str, ...]:
+def _notes(change_set: ChangeSet, outcome: ErrandEnd) -> tuple[str, ...]:
     """What waited for a restart does not wait after one."""
     late = () if outcome.restarted else change_set.late
     return (*change_set.notes, *late, *_still_there(change_set.title, outcome.keeps or Kept("")))

@@ -61,7 +61,7 @@ class Mended:
 
 
 @dataclass(frozen=True)
-class Seen:
+class Examined:
     """One look at the host: the facts, and the findings that were asked for."""
 
     facts: Facts
@@ -77,12 +77,12 @@ class Mender:
     """
 
     host: Host
-    look: Callable[[], Seen]
+    look: Callable[[], Examined]
     allow: Callable[[Mended], bool]
     dry_run: bool
     taking_steps: Callable[[], AbstractContextManager[Say]]
 
-    def fix(self) -> tuple[tuple[Mended, ...], Seen]:
+    def fix(self) -> tuple[tuple[Mended, ...], Examined]:
         """Returns what was done, in its order, up to the first change that failed, and the last look.
 
         What is mended may bring to light what rested on it, so the host is looked at until no change is left to try.
@@ -99,7 +99,7 @@ class Mender:
                 break
         return tuple(ended), seen
 
-    def _untried(self, seen: Seen, ended: list[Mended]) -> tuple[Mend, ...]:
+    def _untried(self, seen: Examined, ended: list[Mended]) -> tuple[Mend, ...]:
         tried = {id for one in ended for id in one.checks}
         return tuple(mend for mend in mends(seen.facts, seen.report) if not set(mend.checks) <= tried)
 

@@ -16,7 +16,7 @@ from gpuctl.host.write.files import same_file
 from gpuctl.host.write.replace import content_before, digest
 from gpuctl.model import ENGINES
 from gpuctl.provision.aside import aside
-from gpuctl.provision.change_set import ChangeSet, Document, Edit, Engine
+from gpuctl.provision.change_set import ChangeSet, Edit, Engine, SharedFile
 from gpuctl.provision.engines.choose import engine_of, reader, restart, untold
 from gpuctl.provision.errand import Errand
 from gpuctl.provision.install import COMMAND as INSTALL
@@ -100,7 +100,7 @@ def _undone(engine: Engine, path: str, write: FileWrite, raw: bytes | None) -> b
         raise Refused(f"{error.at(path)}.") from None
 
 
-def _merged(document: Document, raw: bytes, before: bytes | None, sets: Values) -> bytes | None:
+def _merged(document: SharedFile, raw: bytes, before: bytes | None, sets: Values) -> bytes | None:
     old, now = document.values(before or b""), document.values(raw)
     others = of_others(sets, now)
     ours = [one for one in sets if not _is_built_on(document, one[0], old, others)]
@@ -109,7 +109,7 @@ def _merged(document: Document, raw: bytes, before: bytes | None, sets: Values) 
     return None if before is None and not document.values(left) else left
 
 
-def _is_built_on(document: Document, keys: Keys, before: Mapping[str, Any], others: Mapping[str, Any]) -> bool:
+def _is_built_on(document: SharedFile, keys: Keys, before: Mapping[str, Any], others: Mapping[str, Any]) -> bool:
     """Whether others have since put something where it needs a value of gpuctl's, or have changed that value."""
     place = document.carries(keys)
     if place is None:

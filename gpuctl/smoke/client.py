@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from typing import Protocol
 
 from gpuctl.command import Command, command, operands
 from gpuctl.facts.toolkit.cdi_document import GPU_KIND
@@ -12,7 +13,7 @@ from gpuctl.host.act.signals import HeldSignals
 from gpuctl.host.look.deadline import DeadlineExceeded
 from gpuctl.host.look.reading import Outcome, Reading, failure, said_line
 from gpuctl.images.reference import parse_reference
-from gpuctl.smoke.container import CAPABILITIES, LIMITS, PLACE, Ended, EngineError, Spec, entrypoint
+from gpuctl.smoke.container import CAPABILITIES, LIMITS, PLACE, ContainerSpec, Ended, EngineError, entrypoint
 from gpuctl.smoke.request import GpuRequest, visible_devices
 
 ANSWER_SECONDS = 30.0
@@ -21,39 +22,68 @@ PODS = "k8s.io"
 """The namespace in which containerd keeps what Kubernetes runs: its images are there."""
 
 
-@dataclass(frozen=True)
-class Client:
-    """The program that starts containers by an engine (its name in ENGINES), in the words that lead to the engine.
-
-    `runtime` is the program that containerd has registered for GPUs; Podman gives them by a CDI specification.
-    """
-
-    engine: str
-    words: tuple[str, ...]
-    runtime: str = ""
+class Client(Protocol):
+    """The program that starts containers by an engine, whose name in ENGINES `engine` is."""
 
     @property
-    def is_podman(self) -> bool:
-        return self.engine == "podman"
+    def engine(self) -> str: ...
 
     def via(self, request: GpuRequest) -> str:
         """Returns how the container asks for its GPUs."""
-        return " ".join(f"--device {name}" for name in devices(request)) if self.is_podman else self.runtime
 
-    def run(self, spec: Spec, name: str) -> tuple[str, ...]:
+    def run(self, spec: ContainerSpec, name: str) -> tuple[str, ...]:
         """Returns the words that run the container to its end."""
-        return self._podman(spec, name) if self.is_podman else self._ctr(spec, name)
 
-    def _podman(self, spec: Spec, name: str) -> tuple[str, ...]:
+    def remove(self, name: str) -> tuple[tuple[str, ...], ...]:
+        """Returns what is run, in order, so that nothing of the container is left."""
+
+    def images(self) -> tuple[str, ...]:
+        """Returns the words that list the images that are here."""
+
+    def pull(self, image: str) -> tuple[str, ...]:
+        """Returns the words that fetch an image."""
+
+
+@dataclass(frozen=True)
+class PodmanClient:
+    """Podman, which gives GPUs by a CDI specification."""
+
+    engine = "podman"
+
+    def via(self, request: GpuRequest) -> str:
+        return " ".join(f"--device {name}" for name in devices(request))
+
+    def run(self, spec: ContainerSpec, name: str) -> tuple[str, ...]:
         program, *arguments = entrypoint(spec)
         gpus = [f"--device={device}" for device in devices(spec.request)]
         # Labels of SELinux would keep the devices of the host from the container.
         limits = [*LIMITS, "--security-opt=label=disable"]
         volume = [f"--volume={spec.program.file}:{PLACE}/smoke:ro"] if spec.program else []
-        run = [*self.words, "run", "--rm", f"--name={name}", "--pull=never", *gpus, "-e", CAPABILITIES]
+        run = ["podman", "run", "--rm", f"--name={name}", "--pull=never", *gpus, "-e", CAPABILITIES]
         return (*run, *limits, *volume, f"--entrypoint={program}", *operands(spec.image), *arguments)
 
-    def _ctr(self, spec: Spec, name: str) -> tuple[str, ...]:
+    def remove(self, name: str) -> tuple[tuple[str, ...], ...]:
+        return (("podman", "rm", "--force", "--ignore", name),)
+
+    def images(self) -> tuple[str, ...]:
+        return ("podman", "images", "--format={{.Repository}}:{{.Tag}}")
+
+    def pull(self, image: str) -> tuple[str, ...]:
+        return ("podman", "pull", "-q", *operands(image))
+
+
+@dataclass(frozen=True)
+class CtrClient:
+    """containerd's ctr, in the words that lead to the daemon. `runtime` is the program that is registered for GPUs."""
+
+    words: tuple[str, ...]
+    runtime: str
+    engine = "containerd"
+
+    def via(self, request: GpuRequest) -> str:
+        return self.runtime
+
+    def run(self, spec: ContainerSpec, name: str) -> tuple[str, ...]:
         gpus = (f"--env=NVIDIA_VISIBLE_DEVICES={visible_devices(spec.request)}", f"--env={CAPABILITIES}")
         file = spec.program.file if spec.program else ""
         mount = (f"--mount=type=bind,src={file},dst={PLACE}/smoke,options=rbind:ro",) if file else ()
@@ -61,21 +91,13 @@ class Client:
         return (*run, *gpus, *mount, *operands(spec.image, name), *entrypoint(spec))
 
     def remove(self, name: str) -> tuple[tuple[str, ...], ...]:
-        """Returns what is run, in order, so that nothing of the container is left."""
-        if self.is_podman:
-            return ((*self.words, "rm", "--force", "--ignore", name),)
         return ((*self.words, "tasks", "rm", "--force", name), (*self.words, "containers", "rm", name))
 
-    @property
     def images(self) -> tuple[str, ...]:
-        """The words that list the images that are here."""
-        if self.is_podman:
-            return (*self.words, "images", "--format={{.Repository}}:{{.Tag}}")
         return (*self.words, "images", "ls", "-q")
 
     def pull(self, image: str) -> tuple[str, ...]:
-        """Returns the words that fetch an image."""
-        return (*self.words, *(("pull", "-q") if self.is_podman else ("images", "pull")), *operands(image))
+        return (*self.words, "images", "pull", *operands(image))
 
 
 def devices(request: GpuRequest) -> tuple[str, ...]:
@@ -94,14 +116,14 @@ def full_name(image: str) -> str:
         return image
 
 
-def command_line(client: Client, spec: Spec) -> Command:
+def command_line(client: Client, spec: ContainerSpec) -> Command:
     """Returns the same container as a person would run it."""
     return command(*client.run(spec, "gpuctl-smoke"))
 
 
 def local_images(client: Client) -> tuple[str, ...]:
     """Returns the names of the images that are here. Raises EngineError."""
-    said = ask_program(client.images, "", ANSWER_SECONDS)
+    said = ask_program(client.images(), "", ANSWER_SECONDS)
     if not said.ok:
         raise EngineError(_words(said))
     return tuple(line.strip() for line in said.text.splitlines() if line.strip())
@@ -117,7 +139,7 @@ def fetch(client: Client, image: str, seconds: float) -> bool:
     return True
 
 
-def run_to_end(client: Client, spec: Spec, seconds: float) -> Ended:
+def run_to_end(client: Client, spec: ContainerSpec, seconds: float) -> Ended:
     """Runs the container and removes it, whatever happens; `seconds` from its start to its end.
 
     Raises EngineError, DeadlineExceeded, and what HeldSignals raises: only once the container is gone.

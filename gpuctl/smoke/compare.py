@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gpuctl.facts.gpu.driver import Driver
-from gpuctl.facts.gpu.nvml import Gpu
+from gpuctl.facts.gpu.nvml import NvmlGpu
 from gpuctl.frozen import dataclass
 from gpuctl.model import CannotTell
 from gpuctl.smoke.request import GpuRequest
@@ -31,7 +31,7 @@ class Expected:
 
 
 @dataclass(frozen=True)
-class Seen:
+class SeenByContainer:
     """What nvidia-smi told in the container: the driver's version, "" when it told none, and the GPUs' UUIDs."""
 
     driver: str
@@ -53,16 +53,16 @@ def expect(request: GpuRequest, driver: Driver) -> Expected:
     return Expected(version, uuids, len(uuids) if request.count is None else request.count)
 
 
-def read_query(output: str) -> Seen:
+def read_query(output: str) -> SeenByContainer:
     """Returns what nvidia-smi printed for QUERY; its warnings, which it prints to stdout as well, are no GPUs.
 
     A line: `GPU-7d2b9c1e-…, 418.87.00, Tesla V100-SXM2-32GB`.
     """
     rows = [[field.strip() for field in line.split(",", 2)] for line in output.splitlines() if line.startswith("GPU-")]
-    return Seen(next((row[1] for row in rows if len(row) > 1), ""), tuple(row[0] for row in rows))
+    return SeenByContainer(next((row[1] for row in rows if len(row) > 1), ""), tuple(row[0] for row in rows))
 
 
-def difference(expected: Expected, seen: Seen, who: str = "The container") -> str | None:
+def difference(expected: Expected, seen: SeenByContainer, who: str = "The container") -> str | None:
     """Returns in a sentence how the two differ, None when they agree. `who` saw what was seen."""
     if not seen.gpus:
         return f"{who} saw no GPU."
@@ -78,14 +78,14 @@ def difference(expected: Expected, seen: Seen, who: str = "The container") -> st
     return f"{who} saw {len(set(seen.gpus))} of {_counted(expected.count)}{missing}."
 
 
-def _find(name: str, gpus: Iterable[Gpu]) -> Gpu:
+def _find(name: str, gpus: Iterable[NvmlGpu]) -> NvmlGpu:
     for gpu in gpus:
         if name == str(gpu.index) or name == gpu.uuid:
             return gpu
     raise NotOnThisHost(f"This host has no GPU {name}.")
 
 
-def _uuid(gpu: Gpu) -> str:
+def _uuid(gpu: NvmlGpu) -> str:
     if gpu.uuid is None:
         raise CannotTell(f"GPU {gpu.index}: {gpu.error or 'NVML does not tell its UUID'}")
     return gpu.uuid

@@ -53,7 +53,7 @@ class ClientSettings(EngineError):
 
 
 @dataclass(frozen=True)
-class Spec:
+class ContainerSpec:
     """What to run: the image, the GPUs to ask for, and how: by --gpus, or by a runtime of that name.
 
     `program` is run in the place of nvidia-smi.
@@ -74,12 +74,12 @@ class Ended:
     errors: str
 
 
-def via(spec: Spec) -> str:
+def via(spec: ContainerSpec) -> str:
     """Returns how the container asks for its GPUs: --gpus or --runtime=NAME."""
     return f"--runtime={spec.runtime}" if spec.runtime else "--gpus"
 
 
-def command_line(spec: Spec) -> Command:
+def command_line(spec: ContainerSpec) -> Command:
     """Returns the same container as a person would run it."""
     if spec.runtime is None:
         gpus = [f"--gpus={docker_flag(spec.request)}"]
@@ -90,16 +90,16 @@ def command_line(spec: Spec) -> Command:
     return command(*words, *_mount(spec), f"--entrypoint={program}", *operands(spec.image), *arguments)
 
 
-def entrypoint(spec: Spec) -> tuple[str, ...]:
+def entrypoint(spec: ContainerSpec) -> tuple[str, ...]:
     """Returns the words of the program that the container runs."""
     return spec.program.argv(f"{PLACE}/smoke") if spec.program else (PROGRAM, *QUERY)
 
 
-def _mount(spec: Spec) -> list[str]:
+def _mount(spec: ContainerSpec) -> list[str]:
     return [f"--volume={spec.program.file}:{PLACE}/smoke:ro"] if spec.program else []
 
 
-def options(spec: Spec) -> dict[str, Any]:
+def options(spec: ContainerSpec) -> dict[str, Any]:
     """Returns the SDK's arguments for the container: it can read its GPUs and do nothing else."""
     from docker.types import DeviceRequest, Mount
 
@@ -146,7 +146,7 @@ def connect(endpoint: str) -> DockerClient:
     return ask(client)
 
 
-def run(client: DockerClient, spec: Spec, seconds: float) -> Ended:
+def run(client: DockerClient, spec: ContainerSpec, seconds: float) -> Ended:
     """Runs the container and removes it, whatever happens; `seconds` from its start to its end.
 
     Raises EngineError, DeadlineExceeded, and what HeldSignals raises: only once the container is gone.

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from gpuctl.frozen import dataclass
-from gpuctl.smoke.compare import Seen
+from gpuctl.smoke.compare import SeenByContainer
 
 LOADERS = {"x86_64": "/lib64/ld-linux-x86-64.so.2", "aarch64": "/lib/ld-linux-aarch64.so.1"}
 """Where the ABI puts glibc's loader, by architecture as uname -m says it.
@@ -62,7 +62,7 @@ def _file(name: str) -> Path:
 
 
 @dataclass(frozen=True)
-class Step:
+class DeepStep:
     """A line of the program: what was tried, on which GPU (an index), how it went (0: well), and what it told."""
 
     name: str
@@ -122,7 +122,7 @@ class Deep:
     ended: bool
 
 
-def read_steps(output: str) -> tuple[Step, ...]:
+def read_steps(output: str) -> tuple[DeepStep, ...]:
     """Returns the program's lines; what an image's loader may print besides is none.
 
     {"step": "context", "gpu": 1, "code": 46, "error": "CUDA_ERROR_DEVICE_UNAVAILABLE", "call": "cuCtxCreate_v2"}
@@ -130,7 +130,7 @@ def read_steps(output: str) -> tuple[Step, ...]:
     return tuple(_steps(output.splitlines()[:LINES_LIMIT]))
 
 
-def _steps(lines: list[str]) -> Iterator[Step]:
+def _steps(lines: list[str]) -> Iterator[DeepStep]:
     for line in lines:
         try:
             told = json.loads(line)
@@ -138,16 +138,16 @@ def _steps(lines: list[str]) -> Iterator[Step]:
         except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
             continue
         if isinstance(name, str) and isinstance(code, int) and isinstance(gpu, int | None):
-            yield Step(name, gpu, code, told)
+            yield DeepStep(name, gpu, code, told)
 
 
-def read_seen(steps: tuple[Step, ...]) -> Seen:
+def read_seen(steps: tuple[DeepStep, ...]) -> SeenByContainer:
     """Returns what NVML told the program: the driver's version, "" when it told none, and the GPUs' UUIDs."""
     uuids = [one.text("uuid") for one in steps if one.name == "nvml-gpu"]
-    return Seen(_told(steps, "nvml-init", "driver") or "", tuple(uuid for uuid in uuids if uuid))
+    return SeenByContainer(_told(steps, "nvml-init", "driver") or "", tuple(uuid for uuid in uuids if uuid))
 
 
-def read_deep(steps: tuple[Step, ...]) -> Deep:
+def read_deep(steps: tuple[DeepStep, ...]) -> Deep:
     """Returns what CUDA told the program."""
     passed = {one.gpu for one in steps if one.name == "kernel" and one.code == 0}
     mig = [one.text("uuid") for one in steps if one.name == "nvml-gpu" and one.number("mig")]
@@ -161,11 +161,11 @@ def read_deep(steps: tuple[Step, ...]) -> Deep:
     )
 
 
-def _told(steps: tuple[Step, ...], name: str, field: str) -> str | None:
+def _told(steps: tuple[DeepStep, ...], name: str, field: str) -> str | None:
     return next((one.text(field) for one in steps if one.name == name), None)
 
 
-def _gpu(step: Step, passed: bool) -> CudaGpu:
+def _gpu(step: DeepStep, passed: bool) -> CudaGpu:
     return CudaGpu(
         index=step.gpu or 0,
         uuid=step.text("uuid"),
@@ -176,5 +176,5 @@ def _gpu(step: Step, passed: bool) -> CudaGpu:
     )
 
 
-def _failure(step: Step) -> Failure:
+def _failure(step: DeepStep) -> Failure:
     return Failure(step.name, step.code, step.gpu, step.text("error"), step.text("call"))

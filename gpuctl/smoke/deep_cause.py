@@ -8,7 +8,7 @@ from gpuctl.command import Shell, command
 from gpuctl.compat.knowledge.errors.cuda import CudaError, cuda_errors
 from gpuctl.frozen import dataclass
 from gpuctl.model import Remedy, Report
-from gpuctl.smoke.compare import Seen
+from gpuctl.smoke.compare import SeenByContainer
 from gpuctl.smoke.deep import NO_END, NO_FUNCTION, NOT_LOADED, WRONG_ANSWER, Deep, Failure, Program
 from gpuctl.smoke.explain import DOCTOR
 
@@ -66,7 +66,7 @@ NO_GLIBC = Judged(
 )
 
 
-def judge_cuda(deep: Deep, seen: Seen, report: Report) -> Judged:
+def judge_cuda(deep: Deep, seen: SeenByContainer, report: Report) -> Judged:
     """Returns what the program's words on CUDA mean; `seen` is what NVML told it, `report` the doctor's of the host."""
     undivided = [uuid for uuid in seen.gpus if uuid not in deep.mig]
     told = [_judge(one, deep, report) for one in deep.failures]

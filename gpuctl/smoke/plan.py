@@ -18,14 +18,14 @@ from gpuctl.facts.gpu.driver import Driver
 from gpuctl.facts.machine.system import System
 from gpuctl.facts.podman import Podman
 from gpuctl.model import ENGINES, CannotTell, Remedy, Report, Status
-from gpuctl.smoke.client import PODS, Client, full_name, local_images
+from gpuctl.smoke.client import PODS, Client, CtrClient, PodmanClient, full_name, local_images
 from gpuctl.smoke.compare import Expected, NotOnThisHost, expect
-from gpuctl.smoke.container import EngineError, Spec
+from gpuctl.smoke.container import ContainerSpec, EngineError
 from gpuctl.smoke.deep import Program, program_for
 from gpuctl.smoke.explain import DOCTOR
 from gpuctl.smoke.images import choose_image
 from gpuctl.smoke.request import ALL, GpuRequest
-from gpuctl.smoke.result import NoPlan, OnHost, Plan, Wish
+from gpuctl.smoke.result import NoPlan, OnHost, SmokePlan, SmokeWish
 
 T = TypeVar("T")
 
@@ -44,48 +44,50 @@ _WHICH_GPUS = Remedy("See which GPUs there are.", (command("nvidia-smi", "-L"),)
 _OWN_IMAGE = Remedy("Name an image of your own.", (command("gpuctl", "smoke", "--image", "NAME"),))
 
 
-def make_plan(wish: Wish, facts: Facts, report: Report) -> Plan:
+def make_plan(wish: SmokeWish, facts: Facts, report: Report) -> SmokePlan:
     """Returns what to run for the wish on this host; `report` is the doctor's. Raises NoPlan with the reason."""
     engine = wish.engine or engine_here(facts) or "docker"
     return _plan_by_docker(wish, facts, report) if engine == "docker" else _plan_by_client(engine, wish, facts, report)
 
 
-def _plan_by_docker(wish: Wish, facts: Facts, report: Report) -> Plan:
+def _plan_by_docker(wish: SmokeWish, facts: Facts, report: Report) -> SmokePlan:
     endpoint, daemon = _daemon(facts, report)
     expected = _expected(wish.gpus, facts, report)
     image = wish.image or _image(facts, daemon.images, expected)
     has_gpus_flag = compare(leading(daemon.api_version) or "0", DEVICE_REQUESTS_SINCE) >= 0
     runtime = wish.runtime or (None if has_gpus_flag else "nvidia")
     program = _program(wish, facts) if wish.deep else None
-    return Plan(ENGINES["docker"], daemon.version, Spec(image, wish.gpus, runtime, program), expected, endpoint)
+    return SmokePlan(
+        ENGINES["docker"], daemon.version, ContainerSpec(image, wish.gpus, runtime, program), expected, endpoint
+    )
 
 
-def _plan_by_client(engine: str, wish: Wish, facts: Facts, report: Report) -> Plan:
+def _plan_by_client(engine: str, wish: SmokeWish, facts: Facts, report: Report) -> SmokePlan:
     client, version = _client(engine, wish, facts, report)
     expected = _expected(wish.gpus, facts, report)
     try:
         local = () if wish.image or wish.dry_run else local_images(client)
     except EngineError as error:
         way = _POD if engine == "containerd" else DOCTOR
-        raise NoPlan(None, f"{client.words[0]} does not answer: {error}.", way) from None
+        raise NoPlan(None, f"{client.images()[0]} does not answer: {error}.", way) from None
     image = full_name(wish.image or _image(facts, local, expected))
     program = _program(wish, facts) if wish.deep else None
-    spec = Spec(image, wish.gpus, wish.runtime, program)
-    return Plan(title_of(engine, facts), version, spec, expected, client=client)
+    spec = ContainerSpec(image, wish.gpus, wish.runtime, program)
+    return SmokePlan(title_of(engine, facts), version, spec, expected, client=client)
 
 
-def _client(engine: str, wish: Wish, facts: Facts, report: Report) -> tuple[Client, str]:
+def _client(engine: str, wish: SmokeWish, facts: Facts, report: Report) -> tuple[Client, str]:
     if engine == "podman":
         podman = _described(facts, Podman)
         if podman.program.value is None:
             raise NoPlan(False, "Podman is not installed here.", _OTHER_ENGINE)
-        return Client(engine, ("podman",)), podman.version.value or ""
+        return PodmanClient(), podman.version.value or ""
     if engine == "containerd":
         return _client_of_containerd(wish, facts, report)
     raise NoPlan(None, "CRI-O starts containers for Kubernetes alone: a pod that asks for the runtime shows it.", _POD)
 
 
-def _client_of_containerd(wish: Wish, facts: Facts, report: Report) -> tuple[Client, str]:
+def _client_of_containerd(wish: SmokeWish, facts: Facts, report: Report) -> tuple[Client, str]:
     containerd = _described(facts, Containerd)
     if containerd.process.value is None:
         raise NoPlan(False, "containerd does not run here.", _OTHER_ENGINE)
@@ -100,7 +102,7 @@ def _client_of_containerd(wish: Wish, facts: Facts, report: Report) -> tuple[Cli
         raise NoPlan(False, cause, found.remedy if found else _REGISTER)
     ctr = _ctr(containerd)
     words = (ctr, "--address", containerd.socket.value or "", "--namespace", PODS)
-    return Client("containerd", words, cri.runtimes[name] or PROGRAM), containerd.version.value or ""
+    return CtrClient(words, cri.runtimes[name] or PROGRAM), containerd.version.value or ""
 
 
 def _ctr(containerd: Containerd) -> str:
@@ -108,14 +110,14 @@ def _ctr(containerd: Containerd) -> str:
     return posixpath.join(posixpath.dirname(containerd.program.value or ""), "ctr")
 
 
-def plan_on_host(wish: Wish, facts: Facts, report: Report) -> OnHost:
+def plan_on_host(wish: SmokeWish, facts: Facts, report: Report) -> OnHost:
     """Returns what to run on the host itself; `report` is the doctor's. Raises NoPlan with the reason."""
     expected = _expected(ALL, facts, report)
     program = _program(wish, facts)
     return OnHost(program.argv(program.file), expected)
 
 
-def _program(wish: Wish, facts: Facts) -> Program:
+def _program(wish: SmokeWish, facts: Facts) -> Program:
     architecture = _described(facts, System).architecture
     program = program_for(architecture.value or "", wish.timeout)
     if program is None:

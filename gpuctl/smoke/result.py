@@ -5,14 +5,14 @@ from __future__ import annotations
 from gpuctl.frozen import dataclass
 from gpuctl.model import Remedy
 from gpuctl.smoke.client import Client
-from gpuctl.smoke.compare import Expected, Seen
-from gpuctl.smoke.container import Spec
+from gpuctl.smoke.compare import Expected, SeenByContainer
+from gpuctl.smoke.container import ContainerSpec
 from gpuctl.smoke.deep import Deep
 from gpuctl.smoke.request import ALL, GpuRequest
 
 
 @dataclass(frozen=True)
-class Wish:
+class SmokeWish:
     """What the person asked for. `timeout` and `pull_timeout` in seconds; `deep`: test CUDA, too.
 
     `engine` is its name in ENGINES, None for the one that is here.
@@ -29,7 +29,7 @@ class Wish:
 
 
 @dataclass(frozen=True)
-class Plan:
+class SmokePlan:
     """The container to run, by which engine (as people write it) and version, and what it must see.
 
     Docker is asked at its `endpoint`, another engine by its `client`.
@@ -37,7 +37,7 @@ class Plan:
 
     title: str
     version: str
-    spec: Spec
+    spec: ContainerSpec
     expected: Expected
     endpoint: str = ""
     client: Client | None = None
@@ -52,7 +52,7 @@ class OnHost:
 
 
 @dataclass(frozen=True)
-class Result:
+class SmokeResult:
     """How it ended. `passed` is None when it could not be told, or was not tried (dry run).
 
     `plan` is None where the host is not ready for any, and where the test is one `on_host`. `error` is in the words of
@@ -60,10 +60,10 @@ class Result:
     """
 
     passed: bool | None = None
-    plan: Plan | None = None
+    plan: SmokePlan | None = None
     dry_run: bool = False
     pulled: bool = False
-    seen: Seen | None = None
+    seen: SeenByContainer | None = None
     cause: str | None = None
     remedy: Remedy | None = None
     error: str | None = None
@@ -91,4 +91,4 @@ class NoPlan(Exception):
 
     def __init__(self, passed: bool | None, cause: str, remedy: Remedy | None) -> None:
         super().__init__(cause)
-        self.result = Result(passed=passed, cause=cause, remedy=remedy)
+        self.result = SmokeResult(passed=passed, cause=cause, remedy=remedy)

@@ -24,7 +24,7 @@ from gpuctl.smoke.deep_cause import NO_GLIBC, judge_cuda, lacks_glibc
 from gpuctl.smoke.explain import DOCTOR, explain
 from gpuctl.smoke.plan import make_plan, plan_on_host
 from gpuctl.smoke.pull import is_local, pull
-from gpuctl.smoke.result import NoPlan, OnHost, Plan, Result, Wish
+from gpuctl.smoke.result import NoPlan, OnHost, SmokePlan, SmokeResult, SmokeWish
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -56,7 +56,7 @@ def look(host: Host, wake: bool) -> Facts:
     return facts
 
 
-def smoke(wish: Wish, facts: Facts, tell: Tell) -> Result:
+def smoke(wish: SmokeWish, facts: Facts, tell: Tell) -> SmokeResult:
     """Runs nvidia-smi in a container by an engine of this host and returns what came of it.
 
     Raises only what a person who interrupts it causes, and that once the container is gone.
@@ -65,14 +65,14 @@ def smoke(wish: Wish, facts: Facts, tell: Tell) -> Result:
     report = diagnose(facts)
     try:
         plan = make_plan(wish, facts, report)
-        result = Result(plan=plan, dry_run=True) if wish.dry_run else _try(plan, wish, report, tell)
+        result = SmokeResult(plan=plan, dry_run=True) if wish.dry_run else _try(plan, wish, report, tell)
     except NoPlan as none:
         result = replace(none.result, dry_run=wish.dry_run)
     return replace(result, seconds=round(time.monotonic() - started, 3))
 
 
-def _try(plan: Plan, wish: Wish, report: Report, tell: Tell) -> Result:
-    result = Result(plan=plan)
+def _try(plan: SmokePlan, wish: SmokeWish, report: Report, tell: Tell) -> SmokeResult:
+    result = SmokeResult(plan=plan)
     try:
         if plan.client:
             result, ended = _by_client(plan.client, result, plan, wish, tell)
@@ -90,21 +90,23 @@ def _try(plan: Plan, wish: Wish, report: Report, tell: Tell) -> Result:
     return told(ended, plan.expected, result, report)
 
 
-def _by_docker(result: Result, plan: Plan, wish: Wish, tell: Tell) -> tuple[Result, Ended]:
+def _by_docker(result: SmokeResult, plan: SmokePlan, wish: SmokeWish, tell: Tell) -> tuple[SmokeResult, Ended]:
     with closing(connect(plan.endpoint)) as client:
         result = replace(result, pulled=_fetch(client, plan.spec.image, wish.pull_timeout, tell))
         tell(_doing(plan, wish), None)
         return result, run(client, plan.spec, wish.timeout)
 
 
-def _by_client(client: Client, result: Result, plan: Plan, wish: Wish, tell: Tell) -> tuple[Result, Ended]:
+def _by_client(
+    client: Client, result: SmokeResult, plan: SmokePlan, wish: SmokeWish, tell: Tell
+) -> tuple[SmokeResult, Ended]:
     tell(f"Fetching {plan.spec.image}, if it is not here", None)
     result = replace(result, pulled=fetch(client, plan.spec.image, wish.pull_timeout))
     tell(_doing(plan, wish), None)
     return result, run_to_end(client, plan.spec, wish.timeout)
 
 
-def _doing(plan: Plan, wish: Wish) -> str:
+def _doing(plan: SmokePlan, wish: SmokeWish) -> str:
     return f"{'Testing CUDA' if wish.deep else 'Running nvidia-smi'} in {plan.spec.image}"
 
 
@@ -118,7 +120,7 @@ def _fetch(client: DockerClient, image: str, seconds: float, tell: Tell) -> bool
     return True
 
 
-def judge(ended: Ended, expected: Expected, result: Result, report: Report) -> Result:
+def judge(ended: Ended, expected: Expected, result: SmokeResult, report: Report) -> SmokeResult:
     """Returns the result with what a container that ran to its end tells."""
     if ended.code not in (0, INFOROM_WARNING):
         error = f"{ended.errors}\n{ended.output}".strip() or f"nvidia-smi ended with status {ended.code}"
@@ -128,7 +130,7 @@ def judge(ended: Ended, expected: Expected, result: Result, report: Report) -> R
     return replace(result, passed=cause is None, seen=seen, cause=cause, remedy=DOCTOR if cause else None)
 
 
-def judge_deep(ended: Ended, expected: Expected, result: Result, report: Report) -> Result:
+def judge_deep(ended: Ended, expected: Expected, result: SmokeResult, report: Report) -> SmokeResult:
     """Returns the result with what the program of --deep tells, in a container or on the host."""
     steps = read_steps(ended.output)
     if not steps:
@@ -147,13 +149,13 @@ def judge_deep(ended: Ended, expected: Expected, result: Result, report: Report)
     return replace(result, passed=judged.passed, cause=judged.cause, remedy=judged.remedy)
 
 
-def smoke_on_host(wish: Wish, facts: Facts, host: Host) -> Result:
+def smoke_on_host(wish: SmokeWish, facts: Facts, host: Host) -> SmokeResult:
     """Runs the program of --deep on the host itself, without a container, and returns what came of it."""
     started = time.monotonic()
     report = diagnose(facts)
     try:
         where = plan_on_host(wish, facts, report)
-        result = Result(on_host=where, dry_run=wish.dry_run)
+        result = SmokeResult(on_host=where, dry_run=wish.dry_run)
         if not wish.dry_run:
             result = _judge_reading(host.run(where.argv, wish.timeout), where, result, report)
     except NoPlan as none:
@@ -161,7 +163,7 @@ def smoke_on_host(wish: Wish, facts: Facts, host: Host) -> Result:
     return replace(result, seconds=round(time.monotonic() - started, 3))
 
 
-def _judge_reading(reading: Reading, where: OnHost, result: Result, report: Report) -> Result:
+def _judge_reading(reading: Reading, where: OnHost, result: SmokeResult, report: Report) -> SmokeResult:
     if reading.outcome is Outcome.ABSENT:
         return replace(result, passed=False, cause=f"This host has no glibc ({where.argv[0]}): CUDA cannot work on it.")
     if reading.outcome is Outcome.TIMEOUT:
@@ -171,7 +173,7 @@ def _judge_reading(reading: Reading, where: OnHost, result: Result, report: Repo
     return judge_deep(Ended(reading.code, reading.text, reading.detail), where.expected, result, report)
 
 
-def _explained(result: Result, error: str, report: Report) -> Result:
+def _explained(result: SmokeResult, error: str, report: Report) -> SmokeResult:
     spec = result.plan and result.plan.spec
     if spec and spec.program and lacks_glibc(error, spec.program):
         return replace(result, passed=False, cause=NO_GLIBC.cause, remedy=NO_GLIBC.remedy, error=error)

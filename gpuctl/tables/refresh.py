@@ -19,7 +19,7 @@ from gpuctl.host.act.download import DownloadProblem, download
 from gpuctl.host.places import own_data
 from gpuctl.model import ExitCode
 from gpuctl.tables.overlay import NoTables, read_choice
-from gpuctl.tables.use import Installation, use_overlay
+from gpuctl.tables.use import TablesInstalled, use_overlay
 
 if TYPE_CHECKING:
     from packaging.version import Version
@@ -49,7 +49,7 @@ class Refreshed:
     `notes` say of each framework that gets no row why, and which releases lie between and were not asked for.
     """
 
-    installation: Installation
+    installation: TablesInstalled
     diff: str = ""
     rows: tuple[dict[str, Any], ...] = ()
     notes: tuple[str, ...] = ()
@@ -75,7 +75,7 @@ def refresh_tables(dry_run: bool) -> Refreshed:
     try:
         pages = {framework: tuple(map(_page, packages)) for framework, packages in _PROJECTS.items()}
     except DownloadProblem as problem:
-        failed = Installation(own_data()[1], dry_run, ExitCode.UNDETERMINED, error=f"{problem} Nothing was changed.")
+        failed = TablesInstalled(own_data()[1], dry_run, ExitCode.UNDETERMINED, error=f"{problem} Nothing was changed.")
         return Refreshed(failed)
     found = [_proposed(framework, asked, _known(text, framework)) for framework, asked in pages.items()]
     rows = tuple(row for row, _ in found if row)
@@ -84,7 +84,7 @@ def refresh_tables(dry_run: bool) -> Refreshed:
         after = _with_row(after, row)
     files = {**base.files, file_of(_TABLE): after.encode(), file_of(CATALOGUE): _catalogue(base).encode()}
     proposed = Overlay(f"{INDEX} (table {_TABLE})", tuple(sorted(files)), files, {})
-    installation = use_overlay(proposed, dry_run) if rows else Installation(own_data()[1], dry_run)
+    installation = use_overlay(proposed, dry_run) if rows else TablesInstalled(own_data()[1], dry_run)
     return Refreshed(
         installation, text_diff(file_of(_TABLE), text, after), rows, tuple(note for _, notes in found for note in notes)
     )

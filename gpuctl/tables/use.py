@@ -35,7 +35,7 @@ class TableChange:
 
 
 @dataclass(frozen=True)
-class Installation:
+class TablesInstalled:
     """How it ended, or with `dry_run` would end. `problems` are those of the tables; `error` is a sentence or more."""
 
     place: str
@@ -49,15 +49,15 @@ class Installation:
     error: str | None = None
 
 
-def use_tables(folder: str, dry_run: bool) -> Installation:
+def use_tables(folder: str, dry_run: bool) -> TablesInstalled:
     """Installs a folder's tables once they are verified, in the place of all that was installed. Raises NoTables."""
     return use_overlay(read_overlay(folder), dry_run)
 
 
-def use_overlay(overlay: Overlay, dry_run: bool) -> Installation:
+def use_overlay(overlay: Overlay, dry_run: bool) -> TablesInstalled:
     """Installs tables once they are verified, in the place of all that was installed."""
     by, place = own_data()
-    result = Installation(place, dry_run)
+    result = TablesInstalled(place, dry_run)
     problems = (*verify(overlay).problems, *_too_old(overlay))
     if problems:
         return replace(result, code=ExitCode.PROBLEM, problems=problems, error=f"The tables are refused. {UNTOUCHED}")
@@ -68,15 +68,15 @@ def use_overlay(overlay: Overlay, dry_run: bool) -> Installation:
     return _carried_out(result, step, before != overlay.files, lambda: _install(place, overlay.files))
 
 
-def use_bundled(dry_run: bool) -> Installation:
+def use_bundled(dry_run: bool) -> TablesInstalled:
     """Takes away what was installed, so that later runs go by gpuctl's own tables."""
     by, place = own_data()
-    result = Installation(place, dry_run, notes=_notes_on_bundled(by))
+    result = TablesInstalled(place, dry_run, notes=_notes_on_bundled(by))
     step = Step(f"remove {place}", Disturbs.NOTHING)
     return _carried_out(result, step, is_there(place), lambda: _uninstall(place))
 
 
-def _carried_out(result: Installation, step: Step, needed: bool, carry_out: Callable[[], bool]) -> Installation:
+def _carried_out(result: TablesInstalled, step: Step, needed: bool, carry_out: Callable[[], bool]) -> TablesInstalled:
     """`carry_out` returns whether something was changed, and tidies up after runs that were killed."""
     if not result.place:
         return replace(result, code=ExitCode.PROBLEM, error=f"{HOMELESS} {UNTOUCHED}")

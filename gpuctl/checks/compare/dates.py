@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from gpuctl.facts.gather import Facts
 from gpuctl.facts.packages.history import PackageHistory
@@ -30,6 +29,8 @@ def dated(finding: Finding, subject: str, facts: Facts) -> Finding:
 
 def changed_at(change: PackageEvent, history: PackageHistory) -> float:
     """Returns the beginning of the minute of a change, in seconds since the epoch. Raises CannotTell without a zone."""
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
     try:
         zone = ZoneInfo(history.zone.get() or "UTC")
         return datetime.strptime(change.at, "%Y-%m-%d %H:%M").replace(tzinfo=zone).timestamp()

@@ -28,7 +28,7 @@ from gpuctl.facts.containerd.containerd import Containerd
 from gpuctl.facts.crio import Crio
 from gpuctl.facts.docker.docker import Docker
 from gpuctl.facts.gpu.driver import Driver
-from gpuctl.facts.gpu.nvml import Gpu
+from gpuctl.facts.gpu.nvml import NvmlGpu
 from gpuctl.facts.machine.system import System
 from gpuctl.facts.packages.logs import DRIVER
 from gpuctl.facts.podman import Podman
@@ -223,7 +223,7 @@ def gpus(system: System, docker: Docker, podman: Podman, driver: Driver, toolkit
     return complain(f"{path} does not fit the GPUs: {fault}.", Evidence(path, fault), driver.gpus, remedy=remedy)
 
 
-def changed_gpus(devices: Mapping[str, Device], here: Sequence[Gpu]) -> str:
+def changed_gpus(devices: Mapping[str, Device], here: Sequence[NvmlGpu]) -> str:
     """Returns what a specification says of GPUs that is not so, "" where all is: one went, moved or was divided."""
     by_name = {name: gpu for gpu in here for name in _names_of(gpu)}
     gone = next((name for name in devices if name.startswith("GPU-") and name not in by_name), "")
@@ -239,7 +239,7 @@ def changed_gpus(devices: Mapping[str, Device], here: Sequence[Gpu]) -> str:
     return f"it names {named} MIG devices, and there are {made}" if named != made else ""
 
 
-def missing_gpus(devices: Mapping[str, Device], here: Sequence[Gpu]) -> str:
+def missing_gpus(devices: Mapping[str, Device], here: Sequence[NvmlGpu]) -> str:
     """Returns which GPU no device of a specification gives, "" where none is missing, or that cannot be told."""
     nodes = {node for device in devices.values() for node in _gpu_nodes(device)}
     by_name = any(_WHOLE.fullmatch(name) for name in devices)
@@ -252,7 +252,7 @@ def missing_gpus(devices: Mapping[str, Device], here: Sequence[Gpu]) -> str:
     return ""
 
 
-def _names_of(gpu: Gpu) -> set[str]:
+def _names_of(gpu: NvmlGpu) -> set[str]:
     """What nvidia-ctk calls a whole GPU (--device-name-strategy index, type-index and uuid)."""
     return {str(gpu.index), f"gpu{gpu.index}", *((gpu.uuid,) if gpu.uuid else ())}
 

@@ -55,7 +55,7 @@ def installed(system: System, docker: Docker, containerd: Containerd, crio: Crio
     if docker.kind.value == "podman":
         return passed("Podman plays Docker's part", docker.kind)
     if docker.installed:
-        return passed("Docker is installed", docker.server if docker.daemon.value is None else _version(docker))
+        return passed("Docker is installed", docker.server if docker.daemon.value is None else docker.daemon)
     if docker.state.value is not State.ABSENT:
         return None
     other = other_engine(containerd, crio, podman)
@@ -99,7 +99,7 @@ def reachable(system: System, docker: Docker) -> Judgement | None:
     One that systemd keeps ready, to be started by the first request, is left asleep.
     """
     if docker.daemon.value:
-        return passed("Docker answers", _version(docker))
+        return passed("Docker answers", docker.daemon)
     if docker.kind.value == "podman" or (docker.state.value is State.ABSENT and not docker.installed):
         return None
     seen, known = (docker.daemon, docker.endpoint), fault(system, docker)
@@ -171,10 +171,10 @@ def gpus_flag(docker: Docker) -> Judgement | None:
     if daemon is None:
         return None
     if at_least(daemon, GPUS_FLAG_SINCE):
-        return passed(f"Docker {daemon.version} has --gpus", _version(docker))
+        return passed(f"Docker {daemon.version} has --gpus", docker.daemon)
     text = "Use `docker run --runtime=nvidia` until Docker is upgraded to 19.03 or newer."
     message = f"Docker {daemon.version} is older than 19.03: no --gpus, use --runtime=nvidia."
-    return warned(message, _version(docker), remedy=Remedy(text, (), Disturbs.NOTHING))
+    return warned(message, docker.daemon, remedy=Remedy(text, (), Disturbs.NOTHING))
 
 
 @check("docker.client")
@@ -272,8 +272,3 @@ def flag_conflict(system: System, docker: Docker) -> Judgement | None:
     remedy = Remedy(text, service(system, docker, "edit", "--full") if docker.unit.value else ())
     message = f"`{twice[0]}` is both a dockerd flag and in {config.path}: Docker will not start again."
     return failed(message, docker.flags, Evidence(config.path, ", ".join(twice)), remedy=remedy)
-
-
-def _version(docker: Docker) -> Evidence:
-    daemon = docker.daemon.value
-    return Evidence(docker.daemon.source, f"Docker {daemon.version}, API {daemon.api_version}" if daemon else "absent")

@@ -14,7 +14,7 @@ from gpuctl.compat.versions import compare, parse_driver
 from gpuctl.facts.gpu.devices import Devices
 from gpuctl.facts.gpu.driver import Driver
 from gpuctl.facts.gpu.keeper import Keeper
-from gpuctl.facts.gpu.nvml import Gpu
+from gpuctl.facts.gpu.nvml import NvmlGpu
 from gpuctl.facts.gpu.pci import Pci
 from gpuctl.facts.machine.system import System
 from gpuctl.facts.packages.logs import DRIVER
@@ -167,7 +167,7 @@ def gpu_health(system: System, driver: Driver) -> Judgement | None:
     return passed("No GPU reports memory errors", Evidence(driver.gpus.source, f"{len(gpus)} GPUs"))
 
 
-def _health(driver: Driver, gpus: list[Gpu]) -> Evidence:
+def _health(driver: Driver, gpus: list[NvmlGpu]) -> Evidence:
     words = (f"GPU {gpu.index}: {gpu.ecc_errors or 0} uncorrected, remap pending={gpu.remap_pending}" for gpu in gpus)
     return Evidence(driver.gpus.source, "; ".join(words))
 

@@ -9,7 +9,7 @@ from gpuctl.compat.knowledge.gpus.nvlink import MULTI_NODE, has_nvlink5
 from gpuctl.compat.versions import compare
 from gpuctl.facts.gpu.driver import Driver
 from gpuctl.facts.gpu.licence import Licence
-from gpuctl.facts.gpu.nvml import Gpu
+from gpuctl.facts.gpu.nvml import NvmlGpu
 from gpuctl.facts.gpu.pci import Pci
 from gpuctl.facts.machine.logs import Logs
 from gpuctl.facts.machine.services import FABRIC_MANAGER, GRIDD, IMEX, PERSISTENCED, Service, Services
@@ -209,5 +209,5 @@ def mig_instances(system: System, driver: Driver) -> Judgement | None:
     return complain(f"GPU {names} has MIG on and no MIG device.", _mig(driver, split), remedy=remedy)
 
 
-def _mig(driver: Driver, gpus: list[Gpu]) -> Evidence:
+def _mig(driver: Driver, gpus: list[NvmlGpu]) -> Evidence:
     return Evidence(driver.gpus.source, "; ".join(f"GPU {gpu.index}: {gpu.mig_devices} MIG devices" for gpu in gpus))

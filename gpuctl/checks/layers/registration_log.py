@@ -54,7 +54,7 @@ _POD_RUNS = re.compile(r'"Observed pod startup duration"|RunPodSandbox for .{0,3
 
 
 @dataclass(frozen=True)
-class Entry:
+class LogEntry:
     """A line of a daemon's log: whose, when (seconds since the epoch), and its message."""
 
     unit: str
@@ -120,7 +120,7 @@ def container_log(
     return passed(f"No GPU container has failed to start since {mended[last].what}", said)
 
 
-def _complaint(last: Entry, read: dict[str, Fact[tuple[str, ...]]]) -> Judgement:
+def _complaint(last: LogEntry, read: dict[str, Fact[tuple[str, ...]]]) -> Judgement:
     explain = command("journalctl", "-u", last.unit, "--since", "-1d", Shell.PIPE, "gpuctl", "explain")
     when, core = last.line.partition(" ")[0], last.fails
     message = f"A GPU container failed to start ({when}): {last.message[core.start() :] if core else last.message}"
@@ -128,12 +128,12 @@ def _complaint(last: Entry, read: dict[str, Fact[tuple[str, ...]]]) -> Judgement
     return warned(message, Evidence(read[last.unit].source, last.line), remedy=remedy)
 
 
-def _entries(unit: str, log: Fact[tuple[str, ...]]) -> Iterator[Entry]:
+def _entries(unit: str, log: Fact[tuple[str, ...]]) -> Iterator[LogEntry]:
     """What the daemon itself wrote."""
     for line in log.value or ():
         found = _ENTRY.match(line)
         if found and found[2] in _DAEMONS:
-            yield Entry(unit, line, second(found[1]), found[3])
+            yield LogEntry(unit, line, second(found[1]), found[3])
 
 
 def _of_host(logs: Logs, containers: DockerContainers, history: PackageHistory, changes: Changes) -> Iterator[Since]:
@@ -158,7 +158,7 @@ def _of_packages(history: PackageHistory) -> Iterator[Since]:
 
 
 def _of_containers(
-    failure: Entry, containers: DockerContainers, path_of: Callable[[Container], GpuPath | None]
+    failure: LogEntry, containers: DockerContainers, path_of: Callable[[Container], GpuPath | None]
 ) -> Iterator[Since]:
     kind = failure.fails.lastgroup if failure.fails else None
     for one in containers.running.value or ():
@@ -166,7 +166,7 @@ def _of_containers(
             yield Since(one.started, f"the container {one.name} has started")
 
 
-def _of_pod(failure: Entry, entries: list[Entry]) -> Iterator[Since]:
+def _of_pod(failure: LogEntry, entries: list[LogEntry]) -> Iterator[Since]:
     for one in entries:
         if failure.pod and one.pod == failure.pod and _POD_RUNS.search(one.message):
             yield Since(one.at, f"the pod {one.pod} has started")

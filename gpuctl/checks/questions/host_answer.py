@@ -9,7 +9,7 @@ from gpuctl.checks.gpus import compat_gpus, silent_gpus
 from gpuctl.checks.questions.enforcement import enforcement
 from gpuctl.checks.questions.jetson_answer import jetson_answer
 from gpuctl.checks.remedies import install_driver
-from gpuctl.compat.answer.answer import Asked, Compatibility, check
+from gpuctl.compat.answer.answer import Compatibility, JudgedCuda, check
 from gpuctl.compat.answer.driver_choice import elsewhere
 from gpuctl.compat.answer.remedies import driver_to_install
 from gpuctl.compat.ask.question import Machine, Question
@@ -94,7 +94,7 @@ def machine_here(facts: Facts, driver: str | None, described: Sequence[Gpu]) -> 
 
 def _without(question: Question, verdict: Verdict, reason: Reason) -> Compatibility:
     hint = Remedy("Ask about a host that is not here with --driver and --gpu.")
-    asked = tuple(Asked(ask.cuda, ask.by, ask.source, ask.others, verdict) for ask in question.asks)
+    asked = tuple(JudgedCuda(ask.cuda, ask.by, ask.source, ask.others, verdict) for ask in question.asks)
     return Compatibility(None, verdict, asked, remedies=(hint,), reasons=(reason,), image=question.image)
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from gpuctl.checks.gpus import compat_gpus, gpu_of_board, silent_gpus
 from gpuctl.checks.remedies import install_driver, kept_by_another, target
 from gpuctl.compat.answer.driver_choice import elsewhere
-from gpuctl.compat.answer.recommendation import Answer, Recommendation, recommend
+from gpuctl.compat.answer.recommendation import Advice, Recommendation, recommend
 from gpuctl.compat.ask.question import Machine
 from gpuctl.compat.knowledge.gpus.gpus import Gpu
 from gpuctl.compat.knowledge.install_commands import driver_commands
@@ -34,12 +34,12 @@ def host_recommendation(cuda: str | None, facts: Facts, driver: str | None, desc
         machine = _machine(facts, driver, described)
     except CannotTell as why:
         reason = Reason("host.unknown", f"Could not be determined: {why}", "this host")
-        return _without(cuda, driver, Answer.UNKNOWN, reason)
+        return _without(cuda, driver, Advice.UNKNOWN, reason)
     if not machine.gpus:
         reason = Reason("host.no-gpu", "No NVIDIA GPU is visible.", facts.known(Pci).gpus.source)
-        return _without(cuda, machine.driver, Answer.NONE, reason)
+        return _without(cuda, machine.driver, Advice.NONE, reason)
     found = recommend(cuda, machine)
-    return _with_commands(found, facts) if found.answer == Answer.INSTALL else found
+    return _with_commands(found, facts) if found.answer == Advice.INSTALL else found
 
 
 def _machine(facts: Facts, driver: str | None, described: Sequence[Gpu]) -> Machine:
@@ -55,7 +55,7 @@ def _machine(facts: Facts, driver: str | None, described: Sequence[Gpu]) -> Mach
     return Machine(seen.version.get(), gpus, seen.open_module.value)
 
 
-def _without(cuda: str | None, driver: str | None, answer: Answer, reason: Reason) -> Recommendation:
+def _without(cuda: str | None, driver: str | None, answer: Advice, reason: Reason) -> Recommendation:
     hint = Remedy("Ask about a host that is not here with --gpu.")
     return Recommendation(answer, cuda, driver, (), (reason,), hint)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from gpuctl.checks.gpus import gpu_of_board
 from gpuctl.checks.remedies import as_root
 from gpuctl.command import command
-from gpuctl.compat.answer.answer import Asked, Compatibility
+from gpuctl.compat.answer.answer import Compatibility, JudgedCuda
 from gpuctl.compat.ask.asks import Ask
 from gpuctl.compat.ask.question import Question
 from gpuctl.compat.judge.by_code import gpu_and_code
@@ -59,8 +59,8 @@ def _of_wheel(ask: Ask) -> Sequence[Ruling]:
     return (Ruling(Verdict.UNKNOWN, Reason("jetson.build", message, _WHEELS)),)
 
 
-def _asked(ask: Ask, cuda: Cuda, said: Sequence[Ruling]) -> Asked:
-    return Asked(cuda.text, ask.by, ask.source, ask.others, worst(one.verdict for one in said))
+def _asked(ask: Ask, cuda: Cuda, said: Sequence[Ruling]) -> JudgedCuda:
+    return JudgedCuda(cuda.text, ask.by, ask.source, ask.others, worst(one.verdict for one in said))
 
 
 def _nothing(tegra: Tegra) -> Reason:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Asked:
+class DoctorRequest:
     """What is to be judged, and how it is told."""
 
     only: tuple[str, ...]

@@ -36,7 +36,7 @@ class GpuAnswer:
 
 
 @dataclass(frozen=True)
-class Asked:
+class JudgedCuda:
     """A CUDA version that was judged, in whose name, and what became of it on this host."""
 
     cuda: str
@@ -57,7 +57,7 @@ class Compatibility:
 
     driver: str | None
     verdict: Verdict
-    asked: tuple[Asked, ...] = ()
+    asked: tuple[JudgedCuda, ...] = ()
     gpus: tuple[GpuAnswer, ...] = ()
     remedies: tuple[Remedy, ...] = ()
     reasons: tuple[Reason, ...] = ()
@@ -99,7 +99,7 @@ def check(question: Question, machine: Machine) -> Compatibility:
         _verdict(cases, whole),
         tuple(sorted(asked, key=lambda one: SEVERITY.index(one.verdict), reverse=True)),
         tuple(by_gpu[gpu] for gpu in machine.gpus),
-        _remedies(question.asks, asked, machine, requirement),
+        (*_remedies(question.asks, asked, machine, requirement), *_of_unread(question)),
         tuple(ruling.reason for ruling in whole),
         requirement,
         question.image,
@@ -139,12 +139,21 @@ def _of_the_image(claims: Claims | None, architecture: str | None) -> tuple[Ruli
     return image_rulings(claims, architecture)
 
 
+def _without_gpu(question: Question) -> tuple[Ruling, ...]:
+    claims = question.gate.claims if question.gate else None
+    if claims is None or not claims.for_cpu:
+        return ()
+    from gpuctl.compat.judge.by_image import without_gpu
+
+    return (without_gpu(claims),)
+
+
 def _case(question: Question, cudas: Sequence[Cuda], machine: Machine, gpu: Gpu, thorough: bool) -> _Case:
     by_ask = tuple(
         judge_ask(ask, cuda, machine.driver or "", gpu, machine.open_module)
         for ask, cuda in zip(question.asks, cudas, strict=True)
     )
-    together = tuple(settled(question.asks, by_ask))
+    together = (*settled(question.asks, by_ask), *_without_gpu(question))
     if question.gate is None or not question.gate.asks:
         return _Case(gpu, by_ask, together, None, ())
     from gpuctl.compat.judge.gate.gate import at_the_gate, gate_rulings, subject_of
@@ -166,13 +175,13 @@ def _deciding(cases: Sequence[_Case]) -> Requirement | None:
     return next((one for one in said if not one.satisfied), said[0] if said else None)
 
 
-def _asked(place: int, cuda: Cuda, ask: Ask, cases: Sequence[_Case]) -> Asked:
+def _asked(place: int, cuda: Cuda, ask: Ask, cases: Sequence[_Case]) -> JudgedCuda:
     verdict = worst(ruling.verdict for case in cases for ruling in case.by_ask[place])
-    return Asked(cuda.text, ask.by, ask.source, ask.others, verdict)
+    return JudgedCuda(cuda.text, ask.by, ask.source, ask.others, verdict)
 
 
 def _remedies(
-    asks: Sequence[Ask], asked: Sequence[Asked], machine: Machine, requirement: Requirement | None
+    asks: Sequence[Ask], asked: Sequence[JudgedCuda], machine: Machine, requirement: Requirement | None
 ) -> tuple[Remedy, ...]:
     if all(one.verdict is Verdict.COMPATIBLE for one in asked) and (requirement is None or requirement.satisfied):
         return ()  # a good answer does not pay for what would change it
@@ -182,6 +191,15 @@ def _remedies(
     if requirement:
         found += gate_remedies(requirement, {one.verdict for one in asked})
     return tuple(dict.fromkeys(found))
+
+
+def _of_unread(question: Question) -> tuple[Remedy, ...]:
+    claims = question.gate.claims if question.gate else None
+    if claims is None or claims.unread is None or claims.cuda or claims.for_cpu:
+        return ()
+    from gpuctl.compat.answer.remedies import reading_remedy
+
+    return (reading_remedy(claims.reference),)
 
 
 def check_cuda(cuda: str, driver: str, gpus: Sequence[Gpu], open_module: bool | None = None) -> Compatibility:

@@ -48,7 +48,7 @@ class NoHosts(ValueError):
 
 
 @dataclass(frozen=True)
-class Row:
+class HostRow:
     """A host as its row describes it; "" where it says nothing."""
 
     driver: str = ""
@@ -80,7 +80,7 @@ class RowVerdict:
 class HostClass:
     """Hosts whose rows say the same: what they say, and what became of it. As a key it is itself, which costs least."""
 
-    row: Row
+    row: HostRow
     said: RowVerdict
 
 
@@ -235,7 +235,7 @@ def _judged(number: int, text: str | ValueError, parse: _Parse, classed: Callabl
             raise text
         host, told = parse(text)
     except (ValueError, RecursionError) as error:
-        return HostVerdict(number, None, HostClass(Row(), RowVerdict(error=_sentence(error))))
+        return HostVerdict(number, None, HostClass(HostRow(), RowVerdict(error=_sentence(error))))
     return HostVerdict(number, host, classed(told))
 
 
@@ -253,17 +253,17 @@ def _classed(told: _Told, common: Question) -> HostClass:
     try:
         row = _row(told)
     except ValueError as error:
-        return HostClass(Row(), RowVerdict(error=str(error)))
+        return HostClass(HostRow(), RowVerdict(error=str(error)))
     return HostClass(row, _verdict(row, common))
 
 
-def _row(told: _Told) -> Row:
+def _row(told: _Told) -> HostRow:
     texts = {name: _value(name, value) for name, value in zip(FIELDS[:-1], told, strict=False)}
     require = told[-1] or ()
     required = require if isinstance(require, tuple) else (require,)
     if not all(isinstance(text, str) for text in required):
         raise ValueError("require is neither a text nor a list of texts")
-    return Row(**texts, require=required)
+    return HostRow(**texts, require=required)
 
 
 def _value(name: str, value: Any) -> str:
@@ -273,7 +273,7 @@ def _value(name: str, value: Any) -> str:
     return "" if text[:1] in _NOT_TOLD_BEGINS and _NOT_TOLD.fullmatch(text) else text
 
 
-def _verdict(row: Row, common: Question) -> RowVerdict:
+def _verdict(row: HostRow, common: Question) -> RowVerdict:
     try:
         verdict, reason, requirement = brief(_question(common, row.cuda, row.image, row.require), _machine(row))
     except ValueError as error:
@@ -303,7 +303,7 @@ def _question(common: Question, cuda: str, image: str, require: tuple[str, ...])
     return question
 
 
-def _machine(row: Row) -> Machine:
+def _machine(row: HostRow) -> Machine:
     if row.driver_cuda:
         parse_cuda(row.driver_cuda)
     gpu = gpu_described(row.gpu, row.compute_capability)

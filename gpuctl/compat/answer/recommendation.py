@@ -31,7 +31,7 @@ KINDS = {"LTSB": "long-term", "PB": "production", "NFB": "new-feature"}
 _TABLES = "gpuctl's tables"
 
 
-class Answer(str, Enum):
+class Advice(str, Enum):
     """What a recommendation says: the present driver will do, install one, none would do, or that it is not known."""
 
     KEEP = "keep"
@@ -50,7 +50,7 @@ class Recommendation:
     does, the newest CUDA that one runs. `remedy` is what to do, None where there is nothing to do.
     """
 
-    answer: Answer
+    answer: Advice
     cuda: str | None
     present: str | None
     gpus: tuple[Gpu, ...]
@@ -75,25 +75,25 @@ def recommend(cuda: str | None, machine: Machine, month: str | None = None) -> R
         parse_driver(machine.driver)
     unknown = _unknown(wanted, machine.gpus)
     if unknown:
-        return _said(Answer.UNKNOWN, wanted, machine, unknown)
+        return _said(Advice.UNKNOWN, wanted, machine, unknown)
     choice = choose_driver(wanted, machine.gpus, month)
     if choice is None:
         return _none(wanted, machine)
     present = _present(wanted, machine, choice, month)
     if machine.driver and present.will_do:
-        found = _said(Answer.KEEP, wanted, machine, present.reasons)
+        found = _said(Advice.KEEP, wanted, machine, present.reasons)
         image = newest_image(found.cuda, machine.driver, machine)
         return replace(found, verdict=present.verdict, choice=choice, image=image)
     return _install(wanted, machine, choice, present)
 
 
-def _said(answer: Answer, cuda: Cuda | None, machine: Machine, reasons: tuple[Reason, ...]) -> Recommendation:
+def _said(answer: Advice, cuda: Cuda | None, machine: Machine, reasons: tuple[Reason, ...]) -> Recommendation:
     return Recommendation(answer, cuda.text if cuda else None, machine.driver, machine.gpus, reasons)
 
 
 def _install(cuda: Cuda | None, machine: Machine, choice: DriverChoice, present: _Present) -> Recommendation:
     reasons = (*present.reasons, *_branch_reasons(choice), _module_reason(machine.gpus))
-    found = _said(Answer.INSTALL, cuda, machine, reasons)
+    found = _said(Advice.INSTALL, cuda, machine, reasons)
     return replace(
         found,
         remedy=choice_remedy(choice, machine.driver),
@@ -203,7 +203,7 @@ def _none(cuda: Cuda | None, machine: Machine) -> Recommendation:
     newest = next((minor for minor in reversed(cuda_versions()) if _some_driver(minor, gpus)), None)
     text = f"Use an image for CUDA {newest} or older: the newest that a driver runs on these GPUs."
     remedy = Remedy(text, (command("gpuctl", "image", "--cuda", newest),), Disturbs.NEW_CONTAINERS) if newest else None
-    return replace(_said(Answer.NONE, cuda, machine, _why_none(cuda, gpus)), remedy=remedy, newest_cuda=newest)
+    return replace(_said(Advice.NONE, cuda, machine, _why_none(cuda, gpus)), remedy=remedy, newest_cuda=newest)
 
 
 def _some_driver(minor: str, gpus: Sequence[Gpu]) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from gpuctl.command import command, operands
 from gpuctl.compat.answer.driver_choice import DriverChoice, choice_remedy, choose_driver, elsewhere
 from gpuctl.compat.ask.asks import Ask
 from gpuctl.compat.ask.question import Machine, typed_cuda
@@ -55,6 +56,12 @@ def gate_remedies(requirement: Requirement, asked: Set[Verdict]) -> tuple[Remedy
         text = "Start the container without the check, with -e NVIDIA_DISABLE_REQUIRE=1: its CUDA runs on this driver."
         found.append(Remedy(text, disturbs=Disturbs.NEW_CONTAINERS))
     return tuple(found)
+
+
+def reading_remedy(reference: str) -> Remedy:
+    """Returns what tells an image's CUDA where its tag does not."""
+    asked = command("gpuctl", "check", "--image", *operands(reference))
+    return Remedy("The image tells what its tag does not. Where it lies, or its registry can be reached:", (asked,))
 
 
 def driver_to_install(cuda: str | None, gpus: Sequence[Gpu]) -> Remedy | None:

@@ -33,7 +33,7 @@ class Claims:
 
     `cuda` is as `resolve_cuda` takes it. `broken` says why the toolkit cannot tell what the image requires.
     `architectures` are Docker's names (amd64) of what there is of it; empty where that is not known. `unread`: why the
-    image itself could not be read, a sentence.
+    image itself could not be read, a sentence. `for_cpu`: it is known to ask for no CUDA.
     """
 
     reference: str
@@ -46,6 +46,7 @@ class Claims:
     capabilities: str | None = None
     architectures: tuple[str, ...] = ()
     unread: str | None = None
+    for_cpu: bool = False
 
 
 def claims_of_env(reference: str, source: str, env: Mapping[str, str], architectures: tuple[str, ...] = ()) -> Claims:
@@ -106,13 +107,13 @@ def image_requirements() -> tuple[ImageRequirement, ...]:
 
 @lru_cache(maxsize=1024)
 def claims_of_tag(reference: str, architecture: str = "amd64") -> Claims | None:
-    """Returns what an image's tag says: for nvidia/cuda with the known requirement, for a framework's image the CUDA.
+    """Returns what an image's tag says: for nvidia/cuda with the known requirement, for any other image the CUDA.
 
-    None for any other image.
+    None where its tag tells nothing.
     """
     tag = parse_tag(reference)
     if tag is None:
-        return _of_framework(reference)
+        return _of_framework(reference) or _of_publisher(reference)
     rows = [row for row in image_requirements() if row.cuda == tag.cuda and architecture in row.architectures]
     row = next((row for row in rows if tag.os in row.os), rows[0] if rows and tag.os is None else None)
     expressions = (Expression("NVIDIA_REQUIRE_CUDA", row.expression),) if row else ()
@@ -129,3 +130,10 @@ def _of_framework(reference: str) -> Claims | None:
     except ValueError:
         return None
     return Claims(reference, ask.source, ask.cuda)
+
+
+def _of_publisher(reference: str) -> Claims | None:
+    from gpuctl.compat.ask.publisher_tags import publisher_claim
+
+    told = publisher_claim(reference)
+    return Claims(reference, told.source, told.cuda, for_cpu=told.cuda is None) if told else None

@@ -12,7 +12,7 @@ from gpuctl.compat.judge.rulings import Cuda, Ruling
 from gpuctl.compat.knowledge.gpus.gpus import Gpu
 from gpuctl.compat.tables.loader import (
     CudaRow,
-    Toolkit,
+    CudaToolkit,
     architectures,
     driver_branch,
     forward_cells,
@@ -79,11 +79,11 @@ def _by_table(cuda: Cuda, driver: str, holding: tuple[CudaRow, ...]) -> tuple[Ru
 
 
 @cache
-def _disputable() -> tuple[Toolkit, ...]:
+def _disputable() -> tuple[CudaToolkit, ...]:
     return tuple(one for one in toolkits() if one.table_min_driver and one.table_min_driver != one.min_driver)
 
 
-def _disputed(toolkit: Toolkit) -> Ruling:
+def _disputed(toolkit: CudaToolkit) -> Ruling:
     message = (
         f"NVIDIA's documents disagree about CUDA {toolkit.cuda}: the release notes ask for {toolkit.table_min_driver}, "
         f"the installer carries {toolkit.bundled_driver}, and the container table asks for {toolkit.min_driver}."

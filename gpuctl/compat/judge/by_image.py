@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from gpuctl.compat.ask.image_claims import Claims
+from gpuctl.compat.ask.publisher_tags import is_moving
 from gpuctl.compat.judge.rulings import Ruling
 from gpuctl.model import Reason, Verdict
 
 _ENVIRONMENT = "https://docs.nvidia.com/datacenter/cloud-native/container-toolkit/latest/docker-specialized.html"
+_TAGS = "https://docs.docker.com/reference/cli/docker/image/tag/"
 _NO_GPU = ("none", "void")
 
 
 def image_rulings(claims: Claims, architecture: str | None) -> tuple[Ruling, ...]:
     """Returns what the image rules on a host of this architecture (Docker's name; None: not known)."""
     platform = _platform(claims, architecture)
-    rules = (_unread, _silent, _visible, _compute, _disabled)
+    rules = (_unread, _silent, _moving, _visible, _compute, _disabled)
     rulings = (platform, *(rule(claims) for rule in rules))
     return tuple(ruling for ruling in rulings if ruling)
+
+
+def without_gpu(claims: Claims) -> Ruling:
+    """Returns what holds on every GPU for an image that is for the CPU."""
+    message = f"{claims.reference} is for the CPU: it asks for no CUDA, and uses no GPU."
+    return Ruling(Verdict.COMPATIBLE, Reason("image.for-cpu", message, claims.source))
 
 
 def _platform(claims: Claims, architecture: str | None) -> Ruling | None:
@@ -28,10 +36,20 @@ def _platform(claims: Claims, architecture: str | None) -> Ruling | None:
 def _unread(claims: Claims) -> Ruling | None:
     if claims.unread is None:
         return None
-    if claims.cuda is None:
+    if claims.cuda is None and not claims.for_cpu:
         return Ruling(Verdict.UNKNOWN, Reason("image.unreadable", claims.unread, claims.source))
     message = f"Judged by its tag alone, since the image was not read: {claims.unread}"
     return Ruling(Verdict.COMPATIBLE, Reason("image.by-tag", message, claims.source))
+
+
+def _moving(claims: Claims) -> Ruling | None:
+    if not is_moving(claims.reference):
+        return None
+    message = (
+        f"{claims.reference} is a moving tag: it names another image after the next release. Name a version, or the "
+        "image's digest, to run what was judged."
+    )
+    return Ruling(Verdict.COMPATIBLE, Reason("image.moving", message, _TAGS))
 
 
 def _silent(claims: Claims) -> Ruling | None:

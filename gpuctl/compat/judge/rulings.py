@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 
-from gpuctl.compat.tables.loader import CudaRow, Toolkit, cuda_versions, rows_of, toolkits
+from gpuctl.compat.tables.loader import CudaRow, CudaToolkit, cuda_versions, rows_of, toolkits
 from gpuctl.compat.versions import parse_cuda, parts
 from gpuctl.frozen import dataclass
 from gpuctl.model import Reason, Verdict
@@ -34,7 +34,7 @@ class Cuda:
 
     text: str
     minor: str
-    update: Toolkit | None = None
+    update: CudaToolkit | None = None
     unknown: str | None = None
 
 

@@ -90,13 +90,18 @@ def cuda_of_tag(tag: str) -> str | None:
     """
     match = _TAG.search(tag)
     if match:
-        digits = match[1]
-        # cu92 is 9.2, while cu12 is any 12.x: there was no CUDA 1.x to build for.
-        return digits if len(digits) == 2 and digits[0] == "1" else f"{digits[:-1]}.{digits[-1]}"
+        return spelt_out(match[1])
     maker = next((words for start, words in _OTHER_MAKERS.items() if tag.startswith(start)), None)
     if maker:
         raise NoCuda(f"a build tagged {tag} is {maker} and asks for no CUDA")
     return None
+
+
+def spelt_out(digits: str) -> str:
+    """Returns the version that the digits behind cu mean: "12.1" of 121. 92 is 9.2, while 12 is any 12.x, as there was
+    no CUDA 1.x to build for.
+    """
+    return digits if len(digits) == 2 and digits[0] == "1" else f"{digits[:-1]}.{digits[-1]}"
 
 
 def next_to_it(older: Sequence[str], newer: Sequence[str]) -> str:

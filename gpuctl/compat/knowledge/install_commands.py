@@ -84,7 +84,7 @@ def package_repositories() -> dict[str, PackageRepository]:
 
 
 @dataclass(frozen=True)
-class Target:
+class PackageHost:
     """The host that a command is for: its package manager and os-release id and version, kernel, architecture."""
 
     manager: str
@@ -95,7 +95,7 @@ class Target:
     root: bool
 
 
-def install_commands(what: str, target: Target, **values: str) -> tuple[Command, ...]:
+def install_commands(what: str, target: PackageHost, **values: str) -> tuple[Command, ...]:
     """Returns the exact commands that install `what` on the target: docker, docker-client, toolkit, runc, driver,
     nvidia-smi, headers; or that put it into force: initramfs, mok (the key that signs modules).
 
@@ -128,7 +128,7 @@ OPEN_DRIVER = "nvidia-open"
 """The package of the newest driver with the open kernel module."""
 
 
-def driver_commands(gpus: Sequence[Gpu], target: Target, branch: str | None = None) -> tuple[Command, ...]:
+def driver_commands(gpus: Sequence[Gpu], target: PackageHost, branch: str | None = None) -> tuple[Command, ...]:
     """Returns the exact commands that install the driver for these GPUs: of a branch where they can, else the newest.
 
     Empty where gpuctl knows none: for the target, or because no kernel module drives all of these GPUs.
@@ -157,7 +157,7 @@ def driver_package(gpus: Iterable[Gpu]) -> str:
     return f"cuda-drivers-{min(last)}" if last else "cuda-drivers"
 
 
-def driver_repository(target: Target) -> str:
+def driver_repository(target: PackageHost) -> str:
     """Returns the directory name of NVIDIA's driver repository for the target ("ubuntu2204"), or ""."""
     name = _REPOSITORIES.get(target.distribution, "")
     if not name or not target.version:
@@ -166,7 +166,7 @@ def driver_repository(target: Target) -> str:
     return name + version.replace(".", "")
 
 
-def _serves(row: InstallRow, what: str, target: Target) -> bool:
+def _serves(row: InstallRow, what: str, target: PackageHost) -> bool:
     right_distribution = not row.distributions or target.distribution in row.distributions
     right_version = not row.versions or target.version.partition(".")[0] in row.versions
     serves_kernel = row.kernels in target.kernel

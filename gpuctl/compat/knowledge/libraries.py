@@ -95,7 +95,7 @@ class PackageRow:
 
 
 @dataclass(frozen=True)
-class Package:
+class BasePackage:
     """What to install for a file. `known` is False where no table tells it of this very system."""
 
     name: str
@@ -111,7 +111,7 @@ def _package_rows() -> dict[str, dict[str, str]]:
     return found
 
 
-def package_of(file: str, system: BaseSystem) -> Package | None:
+def package_of(file: str, system: BaseSystem) -> BasePackage | None:
     """Returns the package that holds a library (a soname) or an interpreter (a name); None where none is known.
 
     RPM packages provide each of their libraries under a name of its own, which dnf and yum take for a package's:
@@ -121,14 +121,14 @@ def package_of(file: str, system: BaseSystem) -> Package | None:
         return None
     rows = _package_rows().get(file, {})
     if system.family == "rpm":
-        return Package(f"{file}()(64bit)" if ".so" in file else f"/usr/bin/{file}", known=bool(rows))
+        return BasePackage(f"{file}()(64bit)" if ".so" in file else f"/usr/bin/{file}", known=bool(rows))
     if system.os in rows:
-        return Package(rows[system.os])
+        return BasePackage(rows[system.os])
     told = [base_systems()[os] for os in rows if os in base_systems()]
     if not told or system.released > max(one.released for one in told):
         return None  # it may have been dropped since
     nearest = min(told, key=lambda one: abs(_months(one.released) - _months(system.released)))
-    return Package(rows[nearest.os], known=False)
+    return BasePackage(rows[nearest.os], known=False)
 
 
 def _months(released: str) -> int:

@@ -11,7 +11,7 @@ from gpuctl.frozen import dataclass
 
 
 @dataclass(frozen=True)
-class Entry:
+class CatalogueEntry:
     """A table: what it holds, the day on which its rows were last compared with their sources, where to find newer."""
 
     table: str
@@ -22,16 +22,16 @@ class Entry:
 
 
 @cache
-def catalogue() -> tuple[Entry, ...]:
+def catalogue() -> tuple[CatalogueEntry, ...]:
     """Returns the tables that this run goes by, by name."""
-    return load(CATALOGUE, Entry)
+    return load(CATALOGUE, CatalogueEntry)
 
 
 @dataclass(frozen=True)
 class TableInfo:
     """A table with its folder, its number of rows, and how many of them rest on each source, most common first."""
 
-    entry: Entry
+    entry: CatalogueEntry
     folder: str
     bundled: bool
     rows: int
@@ -43,7 +43,7 @@ def table_infos() -> tuple[TableInfo, ...]:
     return tuple(_info(entry) for entry in catalogue())
 
 
-def _info(entry: Entry) -> TableInfo:
+def _info(entry: CatalogueEntry) -> TableInfo:
     table = entry.table
     sources = Counter(json.loads(line)["source"] for line in read_lines(table))
     rows = sum(sources.values())

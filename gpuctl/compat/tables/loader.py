@@ -138,7 +138,7 @@ def cuda_versions() -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
-class Toolkit:
+class CudaToolkit:
     """A release of the CUDA toolkit. `min_driver` is None where NVIDIA gives no number (13.4 and later).
 
     `table_min_driver` is the release notes' number, `bundled_driver` the one inside the installer; for 7.5 and 9.1 they
@@ -158,9 +158,9 @@ class Toolkit:
 
 
 @cache
-def toolkits() -> tuple[Toolkit, ...]:
+def toolkits() -> tuple[CudaToolkit, ...]:
     """Returns all releases, oldest version first (which is not the order of their dates)."""
-    return load("toolkits", Toolkit)
+    return load("toolkits", CudaToolkit)
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 from functools import cache
 
 from gpuctl.compat.knowledge.base_systems import BaseSystem, system_called
-from gpuctl.compat.knowledge.libraries import Package, package_of
-from gpuctl.facts.machine.system import probe_distribution
+from gpuctl.compat.knowledge.libraries import BasePackage, package_of
+from gpuctl.facts.machine.distribution import probe_distribution
 from gpuctl.host.look.reading import Host
 
 _SECONDS = 60.0
@@ -22,7 +22,7 @@ def system_here(host: Host) -> str | None:
     return system_called(distribution.id, distribution.version) if distribution else None
 
 
-def package_index(files: Iterable[str], host: Host) -> Callable[[str, BaseSystem], Package | None]:
+def package_index(files: Iterable[str], host: Host) -> Callable[[str, BaseSystem], BasePackage | None]:
     """Returns what tells the package of a file: the table, and where it does not know, the index of this very system.
 
     `files` are all that may be asked for, since the host is asked once, and only if it has to be.
@@ -34,17 +34,17 @@ def package_index(files: Iterable[str], host: Host) -> Callable[[str, BaseSystem
     def of_this(system: BaseSystem) -> dict[str, str]:
         return packages_here([file for file in files if not _is_known(package_of(file, system))], host)
 
-    def package(file: str, system: BaseSystem) -> Package | None:
+    def package(file: str, system: BaseSystem) -> BasePackage | None:
         found = package_of(file, system)
         if _is_known(found) or system.family != "debian" or system.os != system_of_host():
             return found
         told = of_this(system).get(file)
-        return Package(told) if told else found
+        return BasePackage(told) if told else found
 
     return package
 
 
-def _is_known(package: Package | None) -> bool:
+def _is_known(package: BasePackage | None) -> bool:
     return package is not None and package.known
 
 

@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from gpuctl.engines.json.text import Kind, Node
+from gpuctl.engines.json.text import JsonKind, Node
 from gpuctl.engines.spans import newline, replaced
 from gpuctl.frozen import dataclass
 
@@ -53,7 +53,7 @@ class Layout:
     def replace(self, node: Node, value: Any) -> str:
         """Returns the text with another value in a node's place, on as many lines as that had."""
         had_lines = bool(_LINE_END.search(self.text, node.start, node.end))
-        lines = had_lines if node.kind is Kind.OBJECT else self.lines
+        lines = had_lines if node.kind is JsonKind.OBJECT else self.lines
         lead = self.newline + self._indent_at(node.start) if lines else ""
         return replaced(self.text, [(node.start, node.end, self._value(value, lead))])
 

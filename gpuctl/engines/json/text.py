@@ -28,7 +28,7 @@ _BAD_STRING = "this string is not closed, or holds a character or an escape that
 _BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 
 
-class Kind(Enum):
+class JsonKind(Enum):
     """What a JSON value is."""
 
     OBJECT = "an object"
@@ -68,7 +68,7 @@ class Member:
 class Node:
     """A value and its place in the text. `members` of an object, `items` of an array, in their order."""
 
-    kind: Kind
+    kind: JsonKind
     start: int
     end: int
     members: tuple[Member, ...] = ()
@@ -155,13 +155,13 @@ class _Parser:
             case "[":
                 return self._array(depth)
             case '"':
-                return self._scalar(Kind.STRING, _STRING, _BAD_STRING)
+                return self._scalar(JsonKind.STRING, _STRING, _BAD_STRING)
             case "t" | "f":
-                return self._scalar(Kind.BOOLEAN, _BOOLEAN, "expected a value")
+                return self._scalar(JsonKind.BOOLEAN, _BOOLEAN, "expected a value")
             case "n":
-                return self._scalar(Kind.NULL, _NULL, "expected a value")
+                return self._scalar(JsonKind.NULL, _NULL, "expected a value")
             case _:
-                return self._scalar(Kind.NUMBER, _NUMBER, "expected a value")
+                return self._scalar(JsonKind.NUMBER, _NUMBER, "expected a value")
 
     def _object(self, depth: int) -> Node:
         start = self._take("{")
@@ -172,12 +172,12 @@ class _Parser:
                 self._take(",")
                 self._member(depth, members)
         self._take("}", "expected `,` or `}`")
-        return Node(Kind.OBJECT, start, self.position, members=tuple(members.values()))
+        return Node(JsonKind.OBJECT, start, self.position, members=tuple(members.values()))
 
     def _member(self, depth: int, members: dict[str, Member]) -> None:
         if self._peek() != '"':
             raise self._refusal("expected a key in double quotes")
-        name = self._scalar(Kind.STRING, _STRING, _BAD_STRING)
+        name = self._scalar(JsonKind.STRING, _STRING, _BAD_STRING)
         key = string(self.text, name)
         if key in members:
             raise NotAccepted(f"the key {json.dumps(key)} stands here a second time", *place(self.text, name.start))
@@ -193,9 +193,9 @@ class _Parser:
                 self._take(",")
                 items.append(self._value(depth + 1))
         self._take("]", "expected `,` or `]`")
-        return Node(Kind.ARRAY, start, self.position, items=tuple(items))
+        return Node(JsonKind.ARRAY, start, self.position, items=tuple(items))
 
-    def _scalar(self, kind: Kind, pattern: re.Pattern[str], otherwise: str) -> Node:
+    def _scalar(self, kind: JsonKind, pattern: re.Pattern[str], otherwise: str) -> Node:
         found = pattern.match(self.text, self.position)
         if found is None:
             raise self._refusal(otherwise)

@@ -12,7 +12,7 @@ from typing import Any
 
 from gpuctl.engines.merge import Keys, Values
 from gpuctl.engines.spans import Span, newline, replaced
-from gpuctl.engines.toml.places import Entry, Holder, Kind, Lost, Places, Section, Value, places, walk
+from gpuctl.engines.toml.places import Entry, Holder, Lost, Places, Section, TomlKind, Value, places, walk
 from gpuctl.engines.toml.spelling import dotted, leaves, spelled, table
 
 _BLANKS = re.compile(r"[ \t]*")
@@ -27,7 +27,7 @@ def added(text: str, above: Keys, rest: Keys, value: Any) -> str:
     """
     found = places(text)
     for _, _, path, entry in walk(found):
-        if path == above and entry.value.kind is Kind.TABLE:
+        if path == above and entry.value.kind is TomlKind.TABLE:
             braces = entry.value
             return replaced(text, [_inserted(text, braces, len(braces.entries), _nested(rest, value))])
     for holding, holder, path, entry in reversed(list(walk(found))):

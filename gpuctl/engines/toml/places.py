@@ -28,7 +28,7 @@ _PLAIN = re.compile(r"\d{4}-\d\d-\d\d \d\d:[^\s,\]}#]+|[^\s,\]}#]+")
 """A number, a boolean or a date. A blank may stand between a date and its time."""
 
 
-class Kind(Enum):
+class TomlKind(Enum):
     """What a value is, as far as an edit has to know."""
 
     STRING = "string"
@@ -49,7 +49,7 @@ class Lost(Exception):
 class Value:
     """A value's place. `entries` of an array or an inline table, in their order."""
 
-    kind: Kind
+    kind: TomlKind
     start: int
     end: int
     entries: tuple[Entry, ...] = ()
@@ -168,15 +168,15 @@ class _Reader:
         start = self.position
         match self.text[start : start + 1]:
             case "[":
-                kind, entries = Kind.ARRAY, self._entries("]")
+                kind, entries = TomlKind.ARRAY, self._entries("]")
             case "{":
-                kind, entries = Kind.TABLE, self._entries("}")
+                kind, entries = TomlKind.TABLE, self._entries("}")
             case '"' | "'":
                 self._match(_STRING)
-                kind, entries = Kind.STRING, ()
+                kind, entries = TomlKind.STRING, ()
             case _:
                 self._match(_PLAIN)
-                kind, entries = Kind.PLAIN, ()
+                kind, entries = TomlKind.PLAIN, ()
         return Value(kind, start, self.position, entries)
 
     def _entries(self, close: str) -> tuple[Entry, ...]:

@@ -6,7 +6,7 @@ from gpuctl.documents import load_toml
 from gpuctl.engines.merge import Keys
 from gpuctl.engines.spans import Span, replaced
 from gpuctl.engines.text_diff import text_diff
-from gpuctl.engines.toml.places import Kind, Lost, places, walk
+from gpuctl.engines.toml.places import Lost, TomlKind, places, walk
 from gpuctl.engines.toml.spelling import spelled
 from gpuctl.engines.toml.text import NotAccepted, decoded, values
 from gpuctl.host.record.redact import MASK, public_value, without_secrets
@@ -31,7 +31,7 @@ def shown(raw: bytes) -> str:
     hidden = [
         span
         for _, _, keys, entry in walk(found)
-        if entry.value.kind is Kind.STRING
+        if entry.value.kind is TomlKind.STRING
         for span in _hidden(text, keys, entry.value.start, entry.value.end)
     ]
     beside = {_line(text, end) for _, end, _ in hidden}

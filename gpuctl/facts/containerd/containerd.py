@@ -9,13 +9,13 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
 from gpuctl.documents import load_toml
 from gpuctl.facts.containerd.daemon import Cri, ask_cri, ask_running, ask_version
-from gpuctl.facts.containerd.process import DEFAULT_CONFIG, DEFAULT_SOCKET, Process, option, probe_process
+from gpuctl.facts.containerd.process import DEFAULT_CONFIG, DEFAULT_SOCKET, ContainerdProcess, option, probe_process
 from gpuctl.facts.containerd.unit import FLAVOURS, Unit, probe_unit
 from gpuctl.frozen import dataclass
 from gpuctl.host.look.reading import Host, Outcome, fact
 from gpuctl.model import Fact
 
-__all__ = ["Containerd", "Cri", "Process", "Unit", "probe_containerd"]
+__all__ = ["Containerd", "ContainerdProcess", "Cri", "Unit", "probe_containerd"]
 
 PLACES: Mapping[str, str] = {
     "microk8s": "/snap/microk8s/current/bin/containerd",
@@ -36,7 +36,7 @@ class Containerd:
     program: Fact[str]
     """The one on PATH, or of a distribution of Kubernetes its own. What runs may be another."""
     version: Fact[str]
-    process: Fact[Process]
+    process: Fact[ContainerdProcess]
     """Absent when none runs."""
     flavour: Fact[str]
     """k3s, rke2, microk8s, plain (the system's own), docker (a part of dockerd); absent where there is none."""
@@ -97,7 +97,7 @@ def probe_containerd(host: Host) -> Containerd:
     )
 
 
-def _known_flavour(process: Optional[Process], unit: Fact[Unit]) -> Fact[str]:
+def _known_flavour(process: Optional[ContainerdProcess], unit: Fact[Unit]) -> Fact[str]:
     if process:
         return Fact(process.flavour, "/proc/%d/cmdline" % process.pid)
     return Fact(FLAVOURS[unit.value.name] if unit.value else None, unit.source)
@@ -107,14 +107,14 @@ def _flavour_of_program(unit: Fact[Unit], program: Fact[str]) -> Fact[str]:
     return Fact("plain" if program.value else None, program.source, unit.unknown if program.value else None)
 
 
-def _config(process: Optional[Process], unit: Fact[Unit]) -> Fact[str]:
+def _config(process: Optional[ContainerdProcess], unit: Fact[Unit]) -> Fact[str]:
     if process:
         return Fact(process.config, "/proc/%d/cmdline" % process.pid)
     named = option(unit.value.argv, "config", "c") if unit.value else ""
     return Fact(named or DEFAULT_CONFIG, unit.source if named else "containerd(8)")
 
 
-def _socket(host: Host, process: Optional[Process], config: str) -> Fact[str]:
+def _socket(host: Host, process: Optional[ContainerdProcess], config: str) -> Fact[str]:
     """The command line goes before the file. Of 3.x files the server plugin's table goes before grpc's."""
     if process and process.socket:
         return Fact(process.socket, "/proc/%d/cmdline" % process.pid)

@@ -23,7 +23,7 @@ FLAVOURS = ("k3s", "rke2", "microk8s", "plain", "docker")
 
 
 @dataclass(frozen=True)
-class Process:
+class ContainerdProcess:
     """A containerd. `cgroup` is as its unit has it."""
 
     pid: int
@@ -39,7 +39,7 @@ class Process:
         return option(self.argv, "config", "c") or DEFAULT_CONFIG
 
 
-def probe_process(host: Host) -> Fact[Process]:
+def probe_process(host: Host) -> Fact[ContainerdProcess]:
     """Returns the containerd that runs here, where ADDRESS is set the one that listens there.
 
     Those of containers are none of this machine's. Unknown where there are only
@@ -57,16 +57,16 @@ def probe_process(host: Host) -> Fact[Process]:
     return next((one for one in found if one.unknown), Fact(None, "/proc"))
 
 
-def _listener(host: Host, socket: str) -> Fact[Process]:
+def _listener(host: Host, socket: str) -> Fact[ContainerdProcess]:
     peer = fact(host.peer("unix://" + socket), whole).value
-    process = _process(host, peer) if peer else Fact[Process](None, "/proc")
+    process = _process(host, peer) if peer else Fact[ContainerdProcess](None, "/proc")
     if process.value is None:
         reason = process.unknown or "nobody who can be seen listens at %s" % socket
         return Fact(None, "$" + ADDRESS, unknown=reason)
     return Fact(replace(process.value, socket=process.value.socket or socket), process.source)
 
 
-def _process(host: Host, pid: int) -> Fact[Process]:
+def _process(host: Host, pid: int) -> Fact[ContainerdProcess]:
     """Absent for one that has ended and not been waited for: it has no words."""
     folder = "/proc/%d/" % pid
     cmdline = host.read(folder + "cmdline")
@@ -77,7 +77,8 @@ def _process(host: Host, pid: int) -> Fact[Process]:
     parent = host.read("/proc/%d/comm" % parse_parent(host.read(folder + "stat").text)).text.strip()
     flavour = parse_flavour(argv, host.link(folder + "exe").text, parent)
     return Fact(
-        Process(pid, argv, flavour, host.read(folder + "cgroup").text, option(argv, "address", "a")), cmdline.source
+        ContainerdProcess(pid, argv, flavour, host.read(folder + "cgroup").text, option(argv, "address", "a")),
+        cmdline.source,
     )
 
 

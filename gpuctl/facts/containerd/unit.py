@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import List, Mapping, Optional, Tuple
 
-from gpuctl.facts.containerd.process import Process
+from gpuctl.facts.containerd.process import ContainerdProcess
 from gpuctl.facts.docker.unit import command_line, parse_show
 from gpuctl.facts.machine.system import BOOTED
 from gpuctl.frozen import dataclass
@@ -39,7 +39,7 @@ class Unit:
     takes_along: Tuple[str, ...] = ()
 
 
-def probe_unit(host: Host, process: Optional[Process]) -> Fact[Unit]:
+def probe_unit(host: Host, process: Optional[ContainerdProcess]) -> Fact[Unit]:
     """Returns the unit of this process, or where none runs, of the one that would; absent without systemd."""
     if host.stat(BOOTED).outcome is Outcome.ABSENT:
         return Fact(None, BOOTED)
@@ -50,7 +50,7 @@ def probe_unit(host: Host, process: Optional[Process]) -> Fact[Unit]:
     return Fact(fitting[0] if fitting else None, units.source, units.unknown)
 
 
-def _runs(unit: Unit, process: Process) -> bool:
+def _runs(unit: Unit, process: ContainerdProcess) -> bool:
     return unit.active and "/%s" % unit.name in process.cgroup
 
 

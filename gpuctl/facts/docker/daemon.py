@@ -67,6 +67,9 @@ class Daemon:
     images: Tuple[str, ...]
     """Tags of the images on the host."""
 
+    def __str__(self) -> str:
+        return "Docker %s, API %s" % (self.version, self.api_version)
+
 
 @dataclass(frozen=True)
 class Found:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Optional
 from urllib.parse import urlsplit
 
@@ -80,6 +79,8 @@ def current_context(text: str) -> Optional[str]:
 
 
 def _of_context(host: Host, folder: str, name: str, origin: str) -> Fact[Endpoint]:
+    import hashlib
+
     directory = hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()
     meta = host.read("%s/contexts/meta/%s/meta.json" % (folder, directory))
     if meta.outcome is Outcome.ABSENT:

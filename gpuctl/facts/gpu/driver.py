@@ -6,7 +6,7 @@ import re
 from typing import Iterable, Iterator, Tuple
 
 from gpuctl.facts.gpu.driver_library import probe_library_version
-from gpuctl.facts.gpu.nvml import NO_DRIVER, Gpu, Nvml, error_in, gpus_in, parse_nvml, value_in
+from gpuctl.facts.gpu.nvml import NO_DRIVER, Nvml, NvmlGpu, error_in, gpus_in, parse_nvml, value_in
 from gpuctl.facts.machine.kernel import module_file, module_version
 from gpuctl.frozen import dataclass
 from gpuctl.host.decode import dotted
@@ -47,7 +47,7 @@ class Driver:
     """Where nvidia-smi is."""
     smi_error: Fact[str]
     """What nvidia-smi said when it failed; absent when it did not."""
-    gpus: Fact[Tuple[Gpu, ...]]
+    gpus: Fact[Tuple[NvmlGpu, ...]]
 
 
 def probe_driver(host: Host) -> Driver:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import re
-from typing import Mapping, Optional, Tuple
+from typing import Mapping, Optional
 
 from gpuctl.facts.machine.system import probe_package_manager
-from gpuctl.facts.packages.packages import Package, parse_installed
+from gpuctl.facts.packages.packages import DPKG_INSTALLED, RPM_INSTALLED, Package, parse_installed
+from gpuctl.frozen import dataclass
 from gpuctl.host.look.reading import Host, Outcome, fact
 from gpuctl.model import Fact
 
-KeptBy = Tuple[str, str, str]
-"""A keeper's id, where the sign of it is, and the branch of prebuilt modules or ""."""
 _DEBS = ("nvidia-*", "cuda-drivers*", "linux-modules-nvidia-*")
 _RPMS = ("nvidia-*", "*kmod-nvidia*", "dkms-nvidia", "xorg-x11-drv-nvidia*", "x11-video-nvidia*", "cuda-drivers*")
-DPKG_DRIVER = ("dpkg-query", "-W", "-f", "${Package}\t${Version}\t${db:Status-Want}\t${db:Status-Status}\n", *_DEBS)
-RPM_DRIVER = ("rpm", "-qa", "--qf", "%{NAME}\t%{VERSION}-%{RELEASE}\tinstall\tinstalled\n", *_RPMS)
+DPKG_DRIVER = (*DPKG_INSTALLED, *_DEBS)
+RPM_DRIVER = ("rpm", "-qa", *RPM_INSTALLED, *_RPMS)
 _RPM_MANAGERS = ("dnf", "yum", "zypper", "rpm-ostree", "transactional-update")
 _PREBUILT = re.compile(r"linux-modules-nvidia-([0-9]{3}(?:-server)?(?:-open)?)-.+")
 _OF_UBUNTU = re.compile(r"ubuntu[0-9]+\.[0-9]{2}\.[0-9]")
@@ -23,6 +22,15 @@ _OF_UBUNTU = re.compile(r"ubuntu[0-9]+\.[0-9]{2}\.[0-9]")
 _OF_DEBIAN = re.compile(r"~deb[0-9]+u|~bpo[0-9]+")
 _DRIVER = re.compile(r"(?:nvidia|xorg-x11-drv-nvidia|.*kmod-nvidia|dkms-nvidia|cuda-drivers|x11-video-nvidia).*")
 _NOT_THE_DRIVER = re.compile(r"nvidia-(?:container|docker|prime|settings|cuda-toolkit|cudnn|persistenced|modprobe).*")
+
+
+@dataclass(frozen=True)
+class KeptBy:
+    """A keeper's id, where the sign of it is, and the branch of prebuilt modules or ""."""
+
+    who: str
+    source: str
+    branch: str = ""
 
 
 def probe_driver_packages(host: Host) -> Fact[Mapping[str, Package]]:
@@ -51,9 +59,9 @@ def by_packages(packages: Fact[Mapping[str, Package]], distribution: str) -> Opt
     source = packages.source.partition(" ")[0]
     branch = next(filter(None, map(prebuilt_in_name, found)), "")
     if branch:
-        return "ubuntu-prebuilt", source, branch
+        return KeptBy("ubuntu-prebuilt", source, branch)
     who = _of_rpms(found) or _of_debs(found, distribution)
-    return (who, source, "") if who else None
+    return KeptBy(who, source) if who else None
 
 
 def prebuilt_in_name(name: str) -> str:

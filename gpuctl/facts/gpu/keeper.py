@@ -11,10 +11,10 @@ from typing import Callable, Mapping, Optional, Sequence, Tuple
 from gpuctl.facts.gpu.driver_packages import KeptBy, by_packages, probe_driver_packages
 from gpuctl.facts.gpu.licence import is_virtual
 from gpuctl.facts.gpu.pci import TEGRA
+from gpuctl.facts.machine.distribution import probe_distribution
 from gpuctl.facts.machine.image_system import probe_image_system
 from gpuctl.facts.machine.kernel import OSRELEASE
 from gpuctl.facts.machine.kind import probe_machine
-from gpuctl.facts.machine.system import probe_distribution
 from gpuctl.frozen import dataclass
 from gpuctl.host.look.reading import Host
 from gpuctl.model import Fact
@@ -67,58 +67,57 @@ def probe_keeper(host: Host) -> Keeper:
     for look in _LOOKS:
         found = look(host)
         if found is not None:
-            who, source, branch = found
-            return Keeper(Fact(who, source), Fact(branch or None, source))
+            return Keeper(Fact(found.who, found.source), Fact(found.branch or None, found.source))
     return Keeper(Fact(None, "no sign of a driver's keeper"), Fact(None, MODULES))
 
 
 def _windows(host: Host) -> Optional[KeptBy]:
     release = host.read(OSRELEASE)
     found = "microsoft" in release.text.lower() or host.stat("/dev/dxg").ok
-    return ("windows", release.source, "") if found else None
+    return KeptBy("windows", release.source) if found else None
 
 
 def _tegra(host: Host) -> Optional[KeptBy]:
-    return ("jetpack", TEGRA, "") if host.read(TEGRA).ok else None
+    return KeptBy("jetpack", TEGRA) if host.read(TEGRA).ok else None
 
 
 def _host_of_container(host: Host) -> Optional[KeptBy]:
     kind, name = probe_machine(host)
     if kind.value != "container":
         return None
-    return ("host-of-guest" if name.value in GUESTS else "host-of-container", kind.source, "")
+    return KeptBy("host-of-guest" if name.value in GUESTS else "host-of-container", kind.source)
 
 
 def _operator(host: Host) -> Optional[KeptBy]:
     if "IS_HOST_DRIVER=true" in host.read(VALIDATION).text:
         return None
-    return ("gpu-operator", OPERATOR, "") if host.stat(OPERATOR + "/usr").ok else None
+    return KeptBy("gpu-operator", OPERATOR) if host.stat(OPERATOR + "/usr").ok else None
 
 
 def _folders(host: Host) -> Optional[KeptBy]:
-    return next(((who, path, "") for path, who in _FOLDERS.items() if host.stat(path).ok), None)
+    return next((KeptBy(who, path) for path, who in _FOLDERS.items() if host.stat(path).ok), None)
 
 
 def _nix(host: Host) -> Optional[KeptBy]:
     distribution = probe_distribution(host)
     found = distribution.value is not None and distribution.value.id == "nixos"
-    return ("nixos", distribution.source, "") if found else None
+    return KeptBy("nixos", distribution.source) if found else None
 
 
 def _image(host: Host) -> Optional[KeptBy]:
     image = probe_image_system(host)
-    return (image.value, image.source, "") if image.value else None
+    return KeptBy(image.value, image.source) if image.value else None
 
 
 def _hypervisor(host: Host) -> Optional[KeptBy]:
     """A virtual GPU's driver has to be of the hypervisor's own release."""
     said = host.nvml()
-    return ("hypervisor", said.source, "") if is_virtual(said.text) else None
+    return KeptBy("hypervisor", said.source) if is_virtual(said.text) else None
 
 
 def _azure(host: Host) -> Optional[KeptBy]:
     there = host.list(_AZURE)
-    return ("azure-extension", there.source, "") if _AZURE_EXTENSION in there.text else None
+    return KeptBy("azure-extension", there.source) if _AZURE_EXTENSION in there.text else None
 
 
 def _packages(host: Host) -> Optional[KeptBy]:
@@ -132,7 +131,7 @@ def _prebuilt(host: Host) -> Optional[KeptBy]:
         folder = "%s/%s/kernel" % (MODULES, release)
         branch = prebuilt_branch(host.list(folder).text.splitlines())
         if branch:
-            return "ubuntu-prebuilt", folder, branch
+            return KeptBy("ubuntu-prebuilt", folder, branch)
     return None
 
 
@@ -146,14 +145,14 @@ def prebuilt_branch(names: Sequence[str]) -> str:
 
 
 def _installer(host: Host) -> Optional[KeptBy]:
-    return next((("run-file", path, "") for path in _INSTALLER if host.stat(path).ok), None)
+    return next((KeptBy("run-file", path) for path in _INSTALLER if host.stat(path).ok), None)
 
 
 def _distribution(host: Host) -> Optional[KeptBy]:
     distribution = probe_distribution(host)
     names = (distribution.value.id, *distribution.value.like) if distribution.value else ()
     who = next((_DISTRIBUTIONS[name] for name in names if name in _DISTRIBUTIONS), None)
-    return (who, distribution.source, "") if who else None
+    return KeptBy(who, distribution.source) if who else None
 
 
 _LOOKS: Tuple[Callable[[Host], Optional[KeptBy]], ...] = (

@@ -19,7 +19,7 @@ _MOST_GPUS = 1 << 12
 
 
 @dataclass(frozen=True)
-class Gpu:
+class NvmlGpu:
     """One GPU as NVML describes it; None where NVML does not tell. `error` is set when it cannot be asked."""
 
     index: int
@@ -53,7 +53,7 @@ class Nvml:
     driver: Optional[str] = None
     cuda: Optional[str] = None
     count: Optional[int] = None
-    gpus: Tuple[Gpu, ...] = ()
+    gpus: Tuple[NvmlGpu, ...] = ()
     error: Optional[str] = None
     code: int = 0
 
@@ -94,9 +94,9 @@ def _code(line: Mapping[str, Any]) -> int:
     return -1 if line.get("code") == -1 else number_in(line, "code") or 0
 
 
-def _gpu(line: Mapping[str, Any]) -> Gpu:
+def _gpu(line: Mapping[str, Any]) -> NvmlGpu:
     pci, persistence = text_in(line, "pci"), number_in(line, "persistence")
-    return Gpu(
+    return NvmlGpu(
         index=number_in(line, "index", most=_MOST_GPUS) or 0,
         name=text_in(line, "name"),
         uuid=text_in(line, "uuid"),
@@ -141,7 +141,7 @@ def error_in(answer: Reading, said: Nvml) -> Fact[str]:
     return Fact(None, answer.source, unknown=value_in(answer, said, said.driver).unknown)
 
 
-def gpus_in(answer: Reading, said: Nvml) -> Fact[Tuple[Gpu, ...]]:
+def gpus_in(answer: Reading, said: Nvml) -> Fact[Tuple[NvmlGpu, ...]]:
     """Returns all GPUs that NVML counted: where it stopped at one, that has the reason, and the rest were not asked.
 
     Unknown where it was we who stopped.

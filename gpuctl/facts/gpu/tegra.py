@@ -7,7 +7,7 @@ from typing import Any, Mapping, Optional, Sequence, Tuple
 
 from gpuctl.facts.gpu.nvml import parse_nvml
 from gpuctl.facts.gpu.pci import TEGRA
-from gpuctl.facts.packages.packages import parse_installed
+from gpuctl.facts.packages.packages import DPKG_INSTALLED, parse_installed
 from gpuctl.frozen import dataclass
 from gpuctl.host.look.reading import Host, fact
 from gpuctl.model import Fact
@@ -17,13 +17,7 @@ SOC = "/sys/devices/soc0/family"
 MODEL = "/proc/device-tree/model"
 CSV_FOLDER = "/etc/nvidia-container-runtime/host-files-for-container.d"
 """What nvidia-container-runtime mounts in its mode csv, by the lists in here."""
-DPKG_TEGRA = (
-    "dpkg-query",
-    "-W",
-    "-f",
-    "${Package}\t${Version}\t${db:Status-Want}\t${db:Status-Status}\n",
-    *("nvidia-l4t-core", "nvidia-jetpack", "cuda-compat-*"),
-)
+DPKG_TEGRA = (*DPKG_INSTALLED, "nvidia-l4t-core", "nvidia-jetpack", "cuda-compat-*")
 NO_LIBRARY = 12
 """NVML_ERROR_LIBRARY_NOT_FOUND."""
 _INTEGRATED = ("(nvgpu)", "NVIDIA Thor")

@@ -5,15 +5,15 @@ Each kind has a row in data/keepers.jsonl.
 
 from __future__ import annotations
 
-from typing import Mapping, Optional
+from typing import Mapping
 
+from gpuctl.facts.machine.distribution import probe_distribution
 from gpuctl.facts.machine.kernel import OSRELEASE
-from gpuctl.host.look.reading import Host, Outcome
+from gpuctl.host.look.reading import Host
 from gpuctl.model import Fact
 
 OSTREE = "/run/ostree-booted"
 """There where the root is a deployment of ostree's: ostree-prepare-root(1)."""
-_OS_RELEASE = ("/etc/os-release", "/usr/lib/os-release")
 _FILES: Mapping[str, str] = {
     "/etc/unraid-version": "unraid",
     "/usr/share/ublue-os/image-info.json": "universal-blue",
@@ -51,18 +51,8 @@ def probe_image_system(host: Host) -> Fact[str]:
     kernel = host.read(OSRELEASE)
     if "truenas" in kernel.text.lower():
         return Fact("truenas", kernel.source)
-    release = next((one for one in map(host.read, _OS_RELEASE) if one.outcome is not Outcome.ABSENT), None)
-    kind_of = image_in_os_release(release.text) if release else None
-    if kind_of and release:
-        return Fact(kind_of, release.source)
+    distribution = probe_distribution(host)
+    named = _IDS.get(distribution.value.id) if distribution.value else None
+    if named:
+        return Fact(named, distribution.source)
     return Fact("ostree", OSTREE) if host.stat(OSTREE).ok else Fact(None, OSTREE)
-
-
-def image_in_os_release(text: str) -> Optional[str]:
-    """Returns the kind of image that os-release(5) names by its ID, None for a system of packages.
-
-    NAME="Flatcar Container Linux by Kinvolk"
-    ID=flatcar
-    """
-    lines = (line.partition("=") for line in text.splitlines())
-    return next((_IDS.get(value.strip("\"' ")) for name, _, value in lines if name.strip() == "ID"), None)

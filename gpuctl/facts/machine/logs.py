@@ -26,7 +26,12 @@ HEAD = 100
 KERNEL_LOG = ("journalctl", "-k", "-b", "-o", "short-iso", "--no-pager", "-n", str(KERNEL_LINES))
 DMESG = ("dmesg",)
 DKMS = "/var/lib/dkms"
-_OURS = re.compile(r"NVRM|nvidia|Xid|nouveau|GSP", re.IGNORECASE)
+OF_GPUS = re.compile(
+    r"NVRM|nvidia|Xid|nouveau|GSP|NVLink|NVSwitch|nv_queue"
+    r"|AER: |PCIe Bus Error|BAR \d+(?: \[[^\]]*\])?: |DMAR: \[|AMD-Vi: Event|Unhandled context fault",
+    re.IGNORECASE,
+)
+"""What lines tell of: the driver, nouveau, the PCI bus and the IOMMU."""
 _NOT_ALL = re.compile("not seeing messages|insufficient permissions")
 """journalctl's hints to a user who may read no log but his own: journalctl(1)."""
 _BUILD_ERROR = re.compile(r"\berror[: ]|\*\*\* ", re.IGNORECASE)
@@ -40,7 +45,7 @@ class Logs:
     """
 
     kernel: Fact[Tuple[str, ...]]
-    """Those of this boot that speak of NVIDIA's driver or of nouveau."""
+    """Those of this boot that tell of what OF_GPUS names."""
     docker: Fact[Tuple[str, ...]]
     """This and the next ones: of the last day; absent where systemd does not run the services."""
     containerd: Fact[Tuple[str, ...]]
@@ -80,7 +85,7 @@ def _kernel(host: Host) -> Fact[Tuple[str, ...]]:
     journal = host.run(KERNEL_LOG, DEADLINE) if host.stat(BOOTED).ok else Reading(BOOTED, Outcome.ABSENT)
     if not (journal.ok and parse_log(journal.text)) or _NOT_ALL.search(journal.detail):
         journal = host.run(DMESG, DEADLINE)
-    found = fact(journal, lambda text: tuple(line for line in parse_log(text) if _OURS.search(line)))
+    found = fact(journal, lambda text: tuple(line for line in parse_log(text) if OF_GPUS.search(line)))
     return Fact(found.value, " ".join(journal.source.split()[:2]), found.unknown)
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import Mapping, Optional, Tuple
 
-from gpuctl.bounds import amount
+from gpuctl.facts.machine.distribution import Distribution, probe_distribution
 from gpuctl.facts.machine.image_system import probe_image_system
 from gpuctl.facts.machine.kernel import OSRELEASE
 from gpuctl.facts.machine.kind import probe_machine
@@ -59,17 +58,6 @@ DOCKER_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "ppc64le": "ppc64
 
 
 @dataclass(frozen=True)
-class Distribution:
-    """`id` as in os-release ("debian"), `like` its relatives ("debian" for Ubuntu), `version` "12" or ""."""
-
-    id: str
-    name: str
-    version: str
-    like: Tuple[str, ...]
-    codename: str
-
-
-@dataclass(frozen=True)
 class System:
     """`machine` is one of bare-metal, vm, container, wsl1, wsl2; `machine_detail` names it (kvm, docker, …)."""
 
@@ -86,10 +74,6 @@ class System:
     systemd: Fact[bool]
     """Whether it runs the services here."""
     euid: Fact[int]
-
-
-_OS_RELEASE_LIMIT = 1 << 14
-"""Characters, which a shell's words are read from in time that grows with their square."""
 
 
 def probe_system(host: Host) -> System:
@@ -122,36 +106,6 @@ def probe_architecture(host: Host) -> Fact[str]:
 def probe_package_manager(host: Host) -> Fact[str]:
     """Returns the package manager alone: apt, dnf, yum, zypper, pacman or apk."""
     return _package_manager(host, probe_distribution(host).value)
-
-
-def probe_distribution(host: Host) -> Fact[Distribution]:
-    """Returns the distribution alone, by os-release(5)."""
-    reading = host.read("/etc/os-release")
-    if reading.outcome is Outcome.ABSENT:
-        reading = host.read("/usr/lib/os-release")
-    return fact(reading, parse_os_release)
-
-
-def parse_os_release(text: str) -> Distribution:
-    """Returns the distribution that os-release(5) describes, in words as a shell has them. Raises ValueError.
-
-    NAME="Ubuntu"
-    VERSION_ID="22.04"
-    VERSION_CODENAME=jammy
-    ID=ubuntu
-    ID_LIKE=debian
-    """
-    if len(text) > _OS_RELEASE_LIMIT:
-        raise ValueError("it is longer than %s" % amount(_OS_RELEASE_LIMIT))
-    words = [word.partition("=") for word in shlex.split(text, comments=True)]
-    told = {name.lower(): value for name, equals, value in words if equals}
-    return Distribution(
-        id=told.get("id", "linux"),
-        name=told.get("name", "Linux"),
-        version=told.get("version_id", ""),
-        like=tuple(told.get("id_like", "").split()),
-        codename=told.get("version_codename", ""),
-    )
 
 
 def _systemd(host: Host) -> Fact[bool]:

@@ -45,7 +45,7 @@ class WrittenWaiver:
 
 
 @dataclass(frozen=True)
-class ConfigFile:
+class OwnConfigFile:
     """What one file says."""
 
     path: str
@@ -58,7 +58,7 @@ class Configuration:
     """`files`: those that are there, the host's first. Unknown where one of them is not to be gone by, and why."""
 
     hostname: Fact[str]
-    files: Fact[Tuple[ConfigFile, ...]]
+    files: Fact[Tuple[OwnConfigFile, ...]]
 
     @property
     def waivers(self) -> Tuple[WrittenWaiver, ...]:
@@ -94,14 +94,14 @@ def _paths(host: Host) -> List[str]:
     return [SYSTEM_CONFIG, base + "/gpuctl/config.toml"]
 
 
-def _read(host: Host, path: str) -> Fact[ConfigFile]:
+def _read(host: Host, path: str) -> Fact[OwnConfigFile]:
     reading = host.read(path)
     if reading.outcome is Outcome.ABSENT:
         return Fact(None, path)
     return fact(reading, lambda text: parse_config(path, text))
 
 
-def parse_config(path: str, text: str) -> ConfigFile:
+def parse_config(path: str, text: str) -> OwnConfigFile:
     """Returns what a configuration file says. Raises ValueError.
 
     [defaults]
@@ -137,12 +137,12 @@ def _where(text: str) -> str:
     return ""
 
 
-def _parsed(path: str, said: Dict[str, Any]) -> ConfigFile:
+def _parsed(path: str, said: Dict[str, Any]) -> OwnConfigFile:
     _check(said, {"defaults": dict, "waivers": list}, "the file")
     defaults = _check(said.get("defaults", {}), _DEFAULTS, "defaults")
     waivers = [_check(one, _WAIVER, "waivers[%d]" % n) for n, one in enumerate(said.get("waivers", []), 1)]
     given: Dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in defaults.items()}
-    return ConfigFile(path, tuple(WrittenWaiver(path, **waiver) for waiver in waivers), Defaults(**given))
+    return OwnConfigFile(path, tuple(WrittenWaiver(path, **waiver) for waiver in waivers), Defaults(**given))
 
 
 def _check(table: Any, kinds: Mapping[str, Any], name: str) -> Dict[str, Any]:

@@ -8,14 +8,14 @@ from typing import Callable, Dict, List, Mapping, Sequence, Tuple
 
 from gpuctl.facts.machine.system import probe_package_manager
 from gpuctl.facts.packages.logs import DRIVER, subject_of
-from gpuctl.facts.packages.packages import LOCKS, parse_installed, parse_policy
+from gpuctl.facts.packages.packages import DPKG_INSTALLED, LOCKS, RPM_INSTALLED, parse_installed, parse_policy
 from gpuctl.frozen import dataclass
 from gpuctl.host.look.reading import Host, Outcome, fact
 from gpuctl.model import Fact
 
 GLOBS = ("nvidia-*", "libnvidia-*", "cuda-drivers*", "linux-modules-nvidia-*", "kmod-nvidia*", "xorg-x11-drv-nvidia*")
-DPKG = ("dpkg-query", "-W", "-f", "${Package}\t${Version}\t${db:Status-Want}\t${db:Status-Status}\n", *GLOBS)
-RPM = ("rpm", "-qa", "--qf", "%{NAME}\t%{VERSION}-%{RELEASE}\tinstall\tinstalled\n", *GLOBS)
+DPKG = (*DPKG_INSTALLED, *GLOBS)
+RPM = ("rpm", "-qa", *RPM_INSTALLED, *GLOBS)
 APT_CONFIG = ("apt-config", "dump", "APT::Periodic", "Unattended-Upgrade")
 UNATTENDED = "unattended-upgrade"
 NVIDIAS = "developer.download.nvidia.com"

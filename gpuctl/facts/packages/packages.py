@@ -24,14 +24,11 @@ TOOLKIT = (
 REPLACED = ("nvidia-docker2", "nvidia-docker", "nvidia-container-runtime", "nvidia-container-runtime-hook")
 """Packages of which nothing is needed beside the toolkit; the last two were released until 1.14.0."""
 NAMES = (*TOOLKIT, *REPLACED)
-DPKG_QUERY = (
-    "dpkg-query",
-    "-W",
-    "-f",
-    "${Package}\t${Version}\t${db:Status-Want}\t${db:Status-Status}\n",
-    *NAMES,
-)
-RPM_QUERY = ("rpm", "-q", "--qf", "%{NAME}\t%{VERSION}-%{RELEASE}\tinstall\tinstalled\n", *NAMES)
+DPKG_INSTALLED = ("dpkg-query", "-W", "-f", "${Package}\t${Version}\t${db:Status-Want}\t${db:Status-Status}\n")
+RPM_INSTALLED = ("--qf", "%{NAME}\t%{VERSION}-%{RELEASE}\tinstall\tinstalled\n")
+"""What has dpkg, and rpm -q or -qa, answer in the lines that parse_installed reads, of the names that follow."""
+DPKG_QUERY = (*DPKG_INSTALLED, *NAMES)
+RPM_QUERY = ("rpm", "-q", *RPM_INSTALLED, *NAMES)
 LOCKS: Mapping[str, Tuple[str, ...]] = {
     "dnf": ("/etc/dnf/plugins/versionlock.list", "/etc/dnf/versionlock.toml"),
     "yum": ("/etc/yum/pluginconf.d/versionlock.list",),
@@ -79,6 +76,9 @@ class Policy:
 
     candidate: str
     offers: Tuple[Offer, ...]
+
+    def __str__(self) -> str:
+        return "%s, of %d that apt knows" % (self.candidate or "none", len(self.offers))
 
 
 @dataclass(frozen=True)

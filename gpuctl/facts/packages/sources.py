@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import configparser
 import re
 from typing import Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
@@ -36,6 +35,9 @@ class Source:
     uri: str
     suite: str
     signed_by: str
+
+    def __str__(self) -> str:
+        return " ".join(filter(None, (self.uri, self.suite, "(%s)" % self.file)))
 
 
 Parse = Callable[[str, str], Tuple[Source, ...]]
@@ -162,6 +164,8 @@ def parse_repo(file: str, text: str) -> Tuple[Source, ...]:
     enabled=1
     gpgkey=https://nvidia.github.io/libnvidia-container/gpgkey
     """
+    import configparser
+
     parser = configparser.ConfigParser(interpolation=None, strict=False)
     try:
         parser.read_string(text)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple
 
-from gpuctl.facts.toolkit.cdi_text import NOTHING, TooMuch, load
+from gpuctl.facts.toolkit.cdi_text import NOTHING, NotFollowed, load
 from gpuctl.frozen import dataclass
 
 GPU_KIND = "nvidia.com/gpu"
@@ -92,14 +92,14 @@ def parse_document(text: str) -> Document:
     """
     try:
         value = load(text)
-    except TooMuch:
+    except NotFollowed:
         raise
     except ValueError as error:
         return Document(error=str(error))
     kind = value.get("kind") if isinstance(value, dict) else None
     try:
         return _document(value)
-    except TooMuch:
+    except NotFollowed:
         raise
     except ValueError as error:
         return Document(kind if isinstance(kind, str) and _KIND.fullmatch(kind) else "", error=str(error))
@@ -121,7 +121,7 @@ def _document(value: Any) -> Document:
     nodes = {node[0]: node for part in parts for node in _nodes(part)}
     files = dict.fromkeys(path for part in parts for path in _host_paths(part))
     if len(nodes) > NODES_LIMIT or len(files) > NODES_LIMIT:
-        raise TooMuch("it names more than %d device nodes or files" % NODES_LIMIT)
+        raise NotFollowed("it names more than %d device nodes or files" % NODES_LIMIT)
     return Document(
         kind=kind,
         version=version,

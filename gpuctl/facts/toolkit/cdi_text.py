@@ -23,20 +23,20 @@ _ANY_ORDER = ("devices", "deviceNodes", "mounts", "env", "options")
 """Lists whose order means nothing, unlike that of hooks and their arguments."""
 
 
-class TooMuch(ValueError):
+class NotFollowed(ValueError):
     """Engines may take this specification; gpuctl does not follow it."""
 
 
 def load(text: str) -> Any:
     """Returns the document that a text is: dicts, lists and text, numbers too where it is JSON. Raises ValueError."""
     if len(text) > SIZE_LIMIT:
-        raise TooMuch("it is larger than %d KiB" % (SIZE_LIMIT >> 10))
+        raise NotFollowed("it is larger than %d KiB" % (SIZE_LIMIT >> 10))
     if not text.lstrip().startswith(("{", "[")):
         return _load_yaml(text)
     try:
         return documents.load_json(text, object_pairs_hook=_once_each)
     except documents.TooMuch as error:
-        raise TooMuch(str(error)) from None
+        raise NotFollowed(str(error)) from None
     except ValueError as error:
         return _load_flow(text, error)
 
@@ -57,7 +57,7 @@ def _load_flow(text: str, error: ValueError) -> Any:
     """YAML's own way of writing braces; where it is not even that, what is wrong with it as JSON says more."""
     try:
         return _load_yaml(text)
-    except TooMuch:
+    except NotFollowed:
         raise
     except ValueError:
         raise error from None
@@ -67,12 +67,12 @@ def _load_yaml(text: str) -> Any:
     try:
         from ruamel.yaml import YAML
     except ImportError:
-        raise TooMuch("ruamel.yaml is not installed, without which gpuctl reads no YAML") from None
+        raise NotFollowed("ruamel.yaml is not installed, without which gpuctl reads no YAML") from None
     reader = YAML(typ="base", pure=True)  # base: text, lists and dicts, whatever a tag asks for
     try:
         _check_tokens(reader.scan(text))
         return next(reader.load_all(text), None)
-    except TooMuch:
+    except NotFollowed:
         raise
     except Exception as error:  # what a hostile text makes of the reader is not always a YAMLError
         mark = getattr(error, "problem_mark", None)
@@ -93,12 +93,12 @@ def _check_tokens(tokens: Any) -> None:
     depth = 0
     for number, token in enumerate(tokens):
         if number > TOKENS_LIMIT:
-            raise TooMuch("it has more than %d words and signs" % TOKENS_LIMIT)
+            raise NotFollowed("it has more than %d words and signs" % TOKENS_LIMIT)
         depth += isinstance(token, opening) - isinstance(token, closing)
         if depth > DEPTH_LIMIT:
-            raise TooMuch("it is nested more than %d levels deep" % DEPTH_LIMIT)
+            raise NotFollowed("it is nested more than %d levels deep" % DEPTH_LIMIT)
         if isinstance(token, (kinds.AliasToken, kinds.TagToken)):
-            raise TooMuch("it has a YAML alias or tag, which gpuctl does not follow")
+            raise NotFollowed("it has a YAML alias or tag, which gpuctl does not follow")
 
 
 def _sorted(value: Any, key: str = "") -> Any:

@@ -26,7 +26,7 @@ _VALUE = r"(?:%s|([^\s\0\"'\\][^\s\0]*))" % quoted()
 _ARGUMENT = r"(?:%s|%s=(?:%s|([^\s\0\"'\\][^\s\0]*)))" % (quoted(1, _NAME + "="), _OTHER, quoted(2))
 
 
-class Form(NamedTuple):
+class VariableForm(NamedTuple):
     """A way of writing variables: names and values as groups, the value last. `hint` is in every text that has one."""
 
     hint: str
@@ -37,17 +37,17 @@ _PROCESS = r"(?:^|(?<=\0))(?P<name>[^=\0]*)=([^\0]*)"
 _LINE = r"(?m)^[ \t]*(?:export[ \t]+)?%s[ \t]*=[ \t]*%s" % (_NAME, r"([^\n]*(?:(?<=\\)\n[^\n]*)*)")
 _FORMS = (
     # One by itself, as an entry of a list or an argument: "NAME=VALUE", - NAME=VALUE, -e NAME=VALUE.
-    Form('"', quoted(1, _UPPER + "=")),
-    Form("'", r"(?<!\w)" + quoted(1, _UPPER + "=")),
-    Form("- ", r"(?m)^[ \t]*-[ \t]+%s=([^\n]*)" % _UPPER),
-    Form("-e", r"-e(?<![\w-]-e)[ \0\t]?" + _ARGUMENT),
-    Form("--env", r"--env(?<![\w-]--env)[ \0\t=]" + _ARGUMENT),
-    Form("--build-arg", r"(?<![\w-])--build-arg[ \0\t=]" + _ARGUMENT),
-    Form("export ", r"(?<!\w)export[ \t]+%s=%s" % (_NAME, _VALUE)),
-    Form("declare ", r"(?m)^declare -x %s=%s" % (_NAME, _VALUE)),
-    Form("ENV", r"(?m)^[ \t]*(?:ENV|ARG)[ \t]+%s[= \t][ \t]*([^\n]+)" % _NAME),
+    VariableForm('"', quoted(1, _UPPER + "=")),
+    VariableForm("'", r"(?<!\w)" + quoted(1, _UPPER + "=")),
+    VariableForm("- ", r"(?m)^[ \t]*-[ \t]+%s=([^\n]*)" % _UPPER),
+    VariableForm("-e", r"-e(?<![\w-]-e)[ \0\t]?" + _ARGUMENT),
+    VariableForm("--env", r"--env(?<![\w-]--env)[ \0\t=]" + _ARGUMENT),
+    VariableForm("--build-arg", r"(?<![\w-])--build-arg[ \0\t=]" + _ARGUMENT),
+    VariableForm("export ", r"(?<!\w)export[ \t]+%s=%s" % (_NAME, _VALUE)),
+    VariableForm("declare ", r"(?m)^declare -x %s=%s" % (_NAME, _VALUE)),
+    VariableForm("ENV", r"(?m)^[ \t]*(?:ENV|ARG)[ \t]+%s[= \t][ \t]*([^\n]+)" % _NAME),
     # Kubernetes: {name: NAME, value: VALUE}
-    Form(
+    VariableForm(
         "value",
         r"(?m)(?<!\w)name[\"'\\]{0,8}:[ \t]{0,8}[\"'\\]{0,8}%s[\"'\\]{0,8}[\s,]{1,80}[\"'\\]{0,8}value[\"'\\]{0,8}"
         r":[ \t]{0,8}(?:%s|([^\s\"'\\][^\n]*))" % (_UPPER, quoted()),
@@ -55,9 +55,9 @@ _FORMS = (
 )
 _SETS = (
     # Many of them: Environment=A=B "C=D E", env = ["A=B"], environment: followed by deeper lines.
-    Form("Environment", r"(?m)^[ \t]*(?:Default|Manager)?Environment[ \t]*=([^\n]*(?:(?<=\\)\n[^\n]*)*)"),
-    Form("nv", r"[Ee](?:nv|NV)(?:s|ironment|IRONMENT)?[\"'\\]{0,8}\s{0,8}[:=]\s{0,8}[\[{]([^\]}]*)"),
-    Form("nv", r"(?m)^(?P<in>[ \t]*)(?:- )?env(?:ironment)?:[ \t]*((?:\n(?P=in)[ -][^\n]*)*)"),
+    VariableForm("Environment", r"(?m)^[ \t]*(?:Default|Manager)?Environment[ \t]*=([^\n]*(?:(?<=\\)\n[^\n]*)*)"),
+    VariableForm("nv", r"[Ee](?:nv|NV)(?:s|ironment|IRONMENT)?[\"'\\]{0,8}\s{0,8}[:=]\s{0,8}[\[{]([^\]}]*)"),
+    VariableForm("nv", r"(?m)^(?P<in>[ \t]*)(?:- )?env(?:ironment)?:[ \t]*((?:\n(?P=in)[ -][^\n]*)*)"),
 )
 _ENTRIES = (
     quoted(1, _NAME + "="),

@@ -36,7 +36,7 @@ class FileProblem(Exception):
 
 
 @dataclass(frozen=True)
-class State:
+class FileState:
     """A file as it was read. `path` is behind all symbolic links; `raw` is None where there is no file.
 
     `identity` changes with every write: device, inode, size, times of modification and of change in nanoseconds.
@@ -47,7 +47,7 @@ class State:
     identity: Optional[Tuple[int, ...]]
 
 
-def read(path: str) -> State:
+def read(path: str) -> FileState:
     """Returns the file's state. Raises FileProblem when it is there and cannot be read, or is no regular file."""
     with explained("read", path):
         check(path)
@@ -67,17 +67,17 @@ def read_named(path: str) -> bytes:
         return whole(file.read, FILE_LIMIT)
 
 
-def state(real: str) -> State:
+def state(real: str) -> FileState:
     """Returns the state of a path that is no link. Raises OSError."""
     try:
         # O_NONBLOCK: a FIFO or a device in a file's place must not hold us.
         descriptor = os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
-        return State(real, None, None)
+        return FileState(real, None, None)
     with open(descriptor, "rb") as file:
         seen = os.fstat(descriptor)
         raw = content(file, FILE_LIMIT)
-    return State(real, raw, (seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns))
+    return FileState(real, raw, (seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns))
 
 
 def content(file: BinaryIO, limit: int) -> bytes:

@@ -21,7 +21,7 @@ import re
 import time
 from typing import Callable, Dict, Optional, Tuple, Union
 
-from gpuctl.host.write.files import FileProblem, State, explained, read, state
+from gpuctl.host.write.files import FileProblem, FileState, explained, read, state
 from gpuctl.host.write.replacement import Replacement
 from gpuctl.host.write.swap import into_place
 
@@ -45,7 +45,7 @@ def digest(raw: Optional[bytes]) -> Optional[str]:
     return None if raw is None else hashlib.sha256(raw).hexdigest()
 
 
-def replacement_of(before: State, new: Optional[bytes], undoes: bool = False, aside: str = "") -> Replacement:
+def replacement_of(before: FileState, new: Optional[bytes], undoes: bool = False, aside: str = "") -> Replacement:
     """Returns what `replace` is to do. `undoes`: what the file was is kept as `.undone`.
 
     `aside` is the folder in which it is kept, "" for that of the file.
@@ -57,7 +57,7 @@ def replacement_of(before: State, new: Optional[bytes], undoes: bool = False, as
     return Replacement(before.path, digest(before.raw), digest(new), kept)
 
 
-def replace(replacement: Replacement, before: State, new: Optional[bytes], inspect: Callable[[str], None]) -> None:
+def replace(replacement: Replacement, before: FileState, new: Optional[bytes], inspect: Callable[[str], None]) -> None:
     """Writes `new` in the place of what was read; None removes the file. Call it with the lock held.
 
     `inspect` sees the path of the complete new file before it counts, and may raise. Raises FileProblem, the file being

@@ -12,7 +12,7 @@ import errno
 import os
 from typing import Optional, Tuple
 
-from gpuctl.host.write.files import State, state
+from gpuctl.host.write.files import FileState, state
 
 _HERE = -100  # AT_FDCWD
 _NOREPLACE, _EXCHANGE = 1, 2
@@ -21,7 +21,7 @@ _Known = Tuple[Optional[bytes], Tuple[int, ...]]
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
-def into_place(new: str, seen: State) -> bool:
+def into_place(new: str, seen: FileState) -> bool:
     """Returns whether a new file took the place of the one that was seen, which is gone then.
 
     Where that is no longer the one in the place, what others made of it stays there, and the new file where it was.
@@ -46,7 +46,7 @@ def _created(new: str, real: str) -> bool:
     return True
 
 
-def _exchanged(new: str, seen: State) -> bool:
+def _exchanged(new: str, seen: FileState) -> bool:
     put, expected = _known(state(new)), _known(seen)
     try:
         _rename(new, seen.path, _EXCHANGE)
@@ -75,7 +75,7 @@ def _put_newest_back(new: str, real: str, put: _Known, out: _Known) -> None:
         put, out = out, came
 
 
-def _known(one: State) -> _Known:
+def _known(one: FileState) -> _Known:
     """What makes a file that file under each name: a rename changes the time of its last change."""
     return one.raw, (one.identity or ())[:-1]
 

@@ -20,7 +20,7 @@ from gpuctl.facts.toolkit.cdi import FOLDERS
 from gpuctl.host.look.reading import Host
 from gpuctl.host.write.files import behind_links
 from gpuctl.model import ENGINES, Remedy
-from gpuctl.provision.change_set import Daemon, Engine
+from gpuctl.provision.change_set import Engine, RunningEngine
 from gpuctl.provision.result import Wish
 
 
@@ -47,7 +47,7 @@ def found_engine(host: Host) -> tuple[str, Facts]:
     return other_here(facts) or lies_here, facts
 
 
-def reader(host: Host, name: str, paths: Sequence[str]) -> Daemon | None:
+def reader(host: Host, name: str, paths: Sequence[str]) -> RunningEngine | None:
     """Returns the engine's daemon that runs now and reads one of these files; None where none does."""
     if name not in ENGINES:
         return None
@@ -56,7 +56,7 @@ def reader(host: Host, name: str, paths: Sequence[str]) -> Daemon | None:
     return daemon if daemon is not None and any(map(daemon.reads, paths)) else None
 
 
-def untold(daemon: Daemon | None, wish: Wish, paths: Sequence[str]) -> tuple[str, ...]:
+def untold(daemon: RunningEngine | None, wish: Wish, paths: Sequence[str]) -> tuple[str, ...]:
     """Returns why nothing was verified, where nobody is told of these files."""
     if daemon is not None:
         return ()
@@ -65,7 +65,7 @@ def untold(daemon: Daemon | None, wish: Wish, paths: Sequence[str]) -> tuple[str
     return ("No engine that runs here reads it. Nothing was verified." if wish.reload else "The engine was not told.",)
 
 
-def restart(host: Host, daemon: Daemon | None) -> Remedy | None:
+def restart(host: Host, daemon: RunningEngine | None) -> Remedy | None:
     """Returns the restart that rids a daemon of what was taken away, and says what that stops; None for none."""
     step = daemon.restarting if daemon else None
     if daemon is None or step is None or daemon.unit is None:

@@ -24,10 +24,10 @@ from gpuctl.host.look.reading import Host
 from gpuctl.model import CannotTell, Disturbs, ExitCode, Remedy, Step
 from gpuctl.provision.packages import apt, rpm
 from gpuctl.provision.packages.key import signing_key
-from gpuctl.provision.packages.plan import Family, PackagePlan, PackageProblem, Repository, Upgrade
+from gpuctl.provision.packages.plan import PackageFamily, PackagePlan, PackageProblem, Repository, Upgrade
 from gpuctl.provision.result import Refused
 
-FAMILIES: Mapping[str, Family] = MappingProxyType({"apt": apt, "dnf": rpm, "yum": rpm, "zypper": rpm})
+FAMILIES: Mapping[str, PackageFamily] = MappingProxyType({"apt": apt, "dnf": rpm, "yum": rpm, "zypper": rpm})
 ARCHITECTURES = ("amd64", "arm64")
 _ADDRESS = re.compile(r"(https?://([A-Za-z0-9._-]+|\[[0-9a-fA-F:.]+\])(:[0-9]+)?|file://)/[!-?A-Z^-~]*")
 _PASSWORDS = {"apt": "Put them into a file of /etc/apt/auth.conf.d: apt_auth.conf(5)."}
@@ -157,7 +157,7 @@ def _check_ready(packages: Packages, repository: Repository) -> None:
             )
 
 
-def _chosen(family: Family, repository: Repository, wished: str | None) -> str:
+def _chosen(family: PackageFamily, repository: Repository, wished: str | None) -> str:
     try:
         offered = family.offered(repository)
     except PackageProblem as problem:

@@ -48,7 +48,7 @@ class Upgrade:
         }
 
 
-class Family(Protocol):
+class PackageFamily(Protocol):
     """One kind of packages. Each has a file of its own in this room."""
 
     def offered(self, repository: Repository) -> frozenset[str]:

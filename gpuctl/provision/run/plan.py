@@ -8,19 +8,19 @@ from functools import cached_property
 from gpuctl.facts.own.journal import Run
 from gpuctl.frozen import dataclass
 from gpuctl.host.write import files
-from gpuctl.host.write.files import State
+from gpuctl.host.write.files import FileState
 from gpuctl.model import Disturbs, Step
-from gpuctl.provision.change_set import ChangeSet, Contents, Daemon, Edit, Kept
+from gpuctl.provision.change_set import ChangeSet, Contents, Edit, Kept, RunningEngine
 from gpuctl.provision.engines.daemons import not_restarted
 from gpuctl.provision.packages.plan import PackagePlan
 
 
 @dataclass(frozen=True)
-class Look:
+class PlannedEdit:
     """A file as it was read under an edit, and what it becomes."""
 
     edit: Edit
-    before: State
+    before: FileState
     new: bytes | None
 
     @property
@@ -81,23 +81,23 @@ def planned(change_set: ChangeSet, packages: PackagePlan | None) -> Planned:
     )
 
 
-def _kept(change_set: ChangeSet, changes: Sequence[Look]) -> Kept | None:
+def _kept(change_set: ChangeSet, changes: Sequence[PlannedEdit]) -> Kept | None:
     """Of a daemon that does not reload this is known beforehand."""
     if not (change_set.takes_away and change_set.daemon and changes) or change_set.daemon.reloading:
         return None
     return kept(change_set.daemon, changes)
 
 
-def kept(daemon: Daemon, changes: Sequence[Look]) -> Kept:
+def kept(daemon: RunningEngine, changes: Sequence[PlannedEdit]) -> Kept:
     """Returns what the daemon has of what these changes take away."""
     now = contents(changes, daemon)
     return daemon.keeps({one.before.path: one.before.raw for one in changes if one.before.path in now}, now)
 
 
-def look(edits: Sequence[Edit]) -> tuple[Look, ...]:
+def look(edits: Sequence[Edit]) -> tuple[PlannedEdit, ...]:
     """Returns the files as they are, and what they become. Raises Refused and FileProblem."""
     read = [(edit, files.read(edit.path)) for edit in edits]
-    return tuple(Look(edit, before, edit.change(before.raw)) for edit, before in read)
+    return tuple(PlannedEdit(edit, before, edit.change(before.raw)) for edit, before in read)
 
 
 def completed_by(change_set: ChangeSet, cut: Sequence[Run]) -> list[Run]:
@@ -106,12 +106,12 @@ def completed_by(change_set: ChangeSet, cut: Sequence[Run]) -> list[Run]:
     return [run for run in cut if run not in change_set.undoes and not run.installs and run.paths <= paths]
 
 
-def changes_of(looks: Sequence[Look]) -> tuple[Look, ...]:
+def changes_of(looks: Sequence[PlannedEdit]) -> tuple[PlannedEdit, ...]:
     """Returns those that become others."""
     return tuple(one for one in looks if one.changes)
 
 
-def contents(looks: Sequence[Look], daemon: Daemon) -> Contents:
+def contents(looks: Sequence[PlannedEdit], daemon: RunningEngine) -> Contents:
     """Returns what the files are to hold of which the daemon is told: a CDI specification is none of its settings."""
     return {one.before.path: one.new for one in looks if daemon.reads(one.before.path)}
 

@@ -25,10 +25,10 @@ from gpuctl.host.write.replace import NotPutBack, remove_leftovers, replacement_
 from gpuctl.host.write.replace import replace as replace_file
 from gpuctl.model import ExitCode, Plan, Step
 from gpuctl.provision.change_set import ChangeSet, DaemonProblem, Edit, NotUp
-from gpuctl.provision.errand import Errand, Outcome, config_of, refusal, result_of
+from gpuctl.provision.errand import Errand, ErrandEnd, config_of, refusal, result_of
 from gpuctl.provision.packages.plan import PackagePlan, PackageProblem
 from gpuctl.provision.result import UNTOUCHED, File, Refused, Result
-from gpuctl.provision.run.plan import Look, changes_of, completed_by, contents, kept, look, planned, telling
+from gpuctl.provision.run.plan import PlannedEdit, changes_of, completed_by, contents, kept, look, planned, telling
 from gpuctl.provision.run.recorder import Recorder, cut_short, settle
 from gpuctl.provision.run.undo import RESTART_DEADLINE, as_before, undo
 
@@ -44,12 +44,12 @@ def conduct(errand: Errand) -> Result:
     result = Result(config=wish.config, dry_run=wish.dry_run, cut_short=cut)
     try:
         change_set = errand.plan(journal)
-        result = result_of(errand, change_set, result.plan, Outcome(), cut)
+        result = result_of(errand, change_set, result.plan, ErrandEnd(), cut)
         if wish.config is not None:
             files.check_near(wish.config)
         before = planned(change_set, errand.packages)
         agrees = before.agrees and not before.changes
-        outcome = Outcome(changed=before.changes, diff=before.diff, verified=agrees, keeps=before.keeps)
+        outcome = ErrandEnd(changed=before.changes, diff=before.diff, verified=agrees, keeps=before.keeps)
         result = result_of(errand, change_set, Plan(before.steps), outcome, cut)
         if wish.dry_run or not (before.steps or change_set.undoes or completed_by(change_set, cut)):
             return result
@@ -85,7 +85,7 @@ def _carried_out(errand: Errand, change_set: ChangeSet, plan: Plan) -> Result:
         recorder = Recorder(errand.host, errand.command, journal, change_set.undoes)
         work = Work(errand, recorder, held, cut_short(journal))
         try:
-            sources: tuple[Look, ...] = ()
+            sources: tuple[PlannedEdit, ...] = ()
             if errand.packages and errand.packages.steps:
                 sources = _bring_in(work, errand.packages)
                 change_set = errand.plan(journal)
@@ -95,7 +95,7 @@ def _carried_out(errand: Errand, change_set: ChangeSet, plan: Plan) -> Result:
     return result_of(errand, change_set, plan, outcome, work.cut)
 
 
-def _bring_in(work: Work, packages: PackagePlan) -> tuple[Look, ...]:
+def _bring_in(work: Work, packages: PackagePlan) -> tuple[PlannedEdit, ...]:
     """Installs packages, and returns the files that tell the package manager whence. Raises what FAILURES has."""
     packages.keep()
     sources = changes_of(_look_again(packages.edits))
@@ -109,14 +109,14 @@ def _bring_in(work: Work, packages: PackagePlan) -> tuple[Look, ...]:
     return sources
 
 
-def _look_again(edits: Sequence[Edit]) -> tuple[Look, ...]:
+def _look_again(edits: Sequence[Edit]) -> tuple[PlannedEdit, ...]:
     for edit in edits:
         create_public(posixpath.dirname(files.behind_links(edit.path)))
         remove_leftovers(edit.path, edit.aside)
     return look(edits)
 
 
-def _set_up(work: Work, change_set: ChangeSet, sources: Sequence[Look]) -> Outcome:
+def _set_up(work: Work, change_set: ChangeSet, sources: Sequence[PlannedEdit]) -> ErrandEnd:
     looks = _look_again(change_set.edits)
     changes, cut = changes_of(looks), completed_by(change_set, work.cut)
     below = [run for run in cut if changes and not run.undoes]
@@ -135,7 +135,7 @@ def _set_up(work: Work, change_set: ChangeSet, sources: Sequence[Look]) -> Outco
     return _settled(work, change_set, [run for run in cut if run not in below], _finished(work, change_set, outcome))
 
 
-def _settled(work: Work, change_set: ChangeSet, cut: Sequence[Run], outcome: Outcome) -> Outcome:
+def _settled(work: Work, change_set: ChangeSet, cut: Sequence[Run], outcome: ErrandEnd) -> ErrandEnd:
     """Writes down how earlier runs stand now: undone by this one, or, having been cut short, done after all."""
     if outcome.error is not None:
         return outcome
@@ -146,7 +146,7 @@ def _settled(work: Work, change_set: ChangeSet, cut: Sequence[Run], outcome: Out
     return replace(outcome, completes=(*outcome.completes, *cut))
 
 
-def _finished(work: Work, change_set: ChangeSet, outcome: Outcome) -> Outcome:
+def _finished(work: Work, change_set: ChangeSet, outcome: ErrandEnd) -> ErrandEnd:
     """What is left to do once the files are as wished. Where that fails they stay so, and a later run does it."""
     if change_set.finish is None:
         return outcome
@@ -158,7 +158,7 @@ def _finished(work: Work, change_set: ChangeSet, outcome: Outcome) -> Outcome:
     return replace(outcome, changed=True)
 
 
-def _changed(work: Work, change_set: ChangeSet, looks: Sequence[Look], below: Sequence[Run]) -> Outcome:
+def _changed(work: Work, change_set: ChangeSet, looks: Sequence[PlannedEdit], below: Sequence[Run]) -> ErrandEnd:
     """Writes the files on top of runs that were cut short, and has the daemon take them up."""
     work.recorder.go_on_from(below)
     if change_set.daemon is not None:
@@ -172,20 +172,20 @@ def _changed(work: Work, change_set: ChangeSet, looks: Sequence[Look], below: Se
     return replace(outcome, keeps=kept(change_set.daemon, changes))
 
 
-def _write(work: Work, looks: Sequence[Look], engine: str, takes_away: bool = False) -> None:
+def _write(work: Work, looks: Sequence[PlannedEdit], engine: str, takes_away: bool = False) -> None:
     for one in looks:
         replacement = replacement_of(one.before, one.new, takes_away, one.edit.aside)
         with work.doing(one.step), work.recorder.doing(FileWrite(engine, replacement, _sets(one))):
             replace_file(replacement, one.before, one.new, one.edit.inspect)
 
 
-def _sets(look: Look) -> tuple[Value, ...] | None:
+def _sets(look: PlannedEdit) -> tuple[Value, ...] | None:
     """What gpuctl sets in a file that is others' as well: an uninstall takes that out, and nothing else."""
     read = look.edit.values
     return tuple(changed_values(read(look.before.raw or b""), read(look.new or b""))) if read else None
 
 
-def _taken_up(work: Work, change_set: ChangeSet, looks: Sequence[Look]) -> Outcome:
+def _taken_up(work: Work, change_set: ChangeSet, looks: Sequence[PlannedEdit]) -> ErrandEnd:
     """Has the daemon take the files up. Raises DaemonProblem."""
     daemon, (reloading, restarting) = change_set.daemon, telling(change_set)
     with work.held.let_through():
@@ -198,15 +198,15 @@ def _taken_up(work: Work, change_set: ChangeSet, looks: Sequence[Look]) -> Outco
                 work.recorder.begin(Restart(change_set.engine))
                 daemon.restart(contents(looks, daemon), RESTART_DEADLINE)
     told = reloading is not None or restarting is not None
-    return Outcome(told=told, verified=told, restarted=restarting is not None)
+    return ErrandEnd(told=told, verified=told, restarted=restarting is not None)
 
 
-def _told_anew(work: Work, change_set: ChangeSet, looks: Sequence[Look]) -> Outcome:
+def _told_anew(work: Work, change_set: ChangeSet, looks: Sequence[PlannedEdit]) -> ErrandEnd:
     """The files are as wished; the daemon may not have taken them up, after an edit by hand or a killed run."""
     if change_set.daemon is None:
-        return Outcome()
+        return ErrandEnd()
     if not change_set.daemon.difference(contents(looks, change_set.daemon)) and not change_set.restart:
-        return Outcome(verified=True)
+        return ErrandEnd(verified=True)
     try:
         return _taken_up(work, change_set, looks)
     except DaemonProblem as problem:
@@ -217,7 +217,7 @@ def _told_anew(work: Work, change_set: ChangeSet, looks: Sequence[Look]) -> Outc
         error = (
             f"{problem} {config_of(work.errand, change_set)} says so already and was left as it is. {change_set.look}"
         )
-        return Outcome(code, error.strip())
+        return ErrandEnd(code, error.strip())
 
 
 def _words(cause: BaseException) -> str:
@@ -227,7 +227,7 @@ def _words(cause: BaseException) -> str:
     return f"gpuctl could not go on: {limit}." if limit else str(cause)
 
 
-def _undone(work: Work, change_set: ChangeSet, cause: BaseException) -> Outcome:
+def _undone(work: Work, change_set: ChangeSet, cause: BaseException) -> ErrandEnd:
     """Undoes what was done, and says how the host stands. Raises `cause` where nothing had been done or to be said."""
     recorder, words = work.recorder, _words(cause)
     entries = recorder.to_undo
@@ -235,7 +235,7 @@ def _undone(work: Work, change_set: ChangeSet, cause: BaseException) -> Outcome:
         recorder.forget()
         if isinstance(cause, (Refused, *LIMITS, *INTERRUPTIONS)):
             raise cause
-        return Outcome(ExitCode.ROLLED_BACK, f"{words} {UNTOUCHED}")
+        return ErrandEnd(ExitCode.ROLLED_BACK, f"{words} {UNTOUCHED}")
     troubles = undo(work.errand.host, entries, change_set.daemon, work.errand.wish.deadline)
     stuck = [trouble for trouble in troubles if trouble.stays]
     if stuck or isinstance(cause, NotPutBack):
@@ -244,7 +244,7 @@ def _undone(work: Work, change_set: ChangeSet, cause: BaseException) -> Outcome:
         kept = tuple(File(one.replacement.path, one.replacement.kept) for one in left if isinstance(one, FileWrite))
         others = as_before([entry for entry in entries if entry not in left])
         error = " ".join(dict.fromkeys([words, *(trouble.text for trouble in stuck), *others]))
-        return Outcome(ExitCode.NOT_ROLLED_BACK, error, changed=bool(kept), files=kept)
+        return ErrandEnd(ExitCode.NOT_ROLLED_BACK, error, changed=bool(kept), files=kept)
     recorder.end(ROLLED_BACK)
     said = [words, *as_before(entries), change_set.look, *(trouble.text for trouble in troubles)]
-    return Outcome(ExitCode.ROLLED_BACK, " ".join(filter(None, said)))
+    return ErrandEnd(ExitCode.ROLLED_BACK, " ".join(filter(None, said)))

@@ -10,7 +10,7 @@ from gpuctl.host.look.reading import Host
 from gpuctl.host.write import files
 from gpuctl.host.write.files import FileProblem
 from gpuctl.host.write.replace import put_back
-from gpuctl.provision.change_set import Contents, Daemon, DaemonProblem, NotUp
+from gpuctl.provision.change_set import Contents, DaemonProblem, NotUp, RunningEngine
 from gpuctl.provision.packages.packages import undo_packages
 from gpuctl.provision.packages.plan import PackageProblem
 
@@ -26,7 +26,9 @@ class Trouble:
     stays: bool
 
 
-def undo(host: Host, entries: Sequence[JournalEntry], daemon: Daemon | None, deadline: float) -> tuple[Trouble, ...]:
+def undo(
+    host: Host, entries: Sequence[JournalEntry], daemon: RunningEngine | None, deadline: float
+) -> tuple[Trouble, ...]:
     """Undoes what was begun, and returns what went wrong. What was begun and never came to be is none to undo.
 
     Call it with the locks on the files' directories held. `deadline` in seconds, for the daemon's answer.
@@ -54,7 +56,7 @@ def as_before(entries: Sequence[JournalEntry]) -> tuple[str, ...]:
     return (*written, *(("The packages are as they were before.",) if installed else ()))
 
 
-def _tell(daemon: Daemon | None, entries: Sequence[JournalEntry], deadline: float) -> None:
+def _tell(daemon: RunningEngine | None, entries: Sequence[JournalEntry], deadline: float) -> None:
     """Has a daemon take up the old files; one that was restarted on the new ones is restarted if it has to be."""
     if daemon is None:
         return

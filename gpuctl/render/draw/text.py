@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
+from gpuctl.bounds import plain as plain
 from gpuctl.model import Disturbs, Remedy
 
 if TYPE_CHECKING:
@@ -121,13 +122,11 @@ def _columns(file: TextIO) -> int:
 
 
 def in_colour(file: TextIO) -> bool:
-    """Returns whether text for `file` has colours: on a terminal only, and never with NO_COLOR."""
-    return file.isatty() and not os.environ.get("NO_COLOR")
+    """Returns whether text for `file` has colours: on a terminal or with FORCE_COLOR, and never with NO_COLOR.
 
-
-def plain(text: str) -> str:
-    """Returns text that cannot steer a terminal: control and direction characters become U+FFFD."""
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+    Sources: https://no-color.org, https://force-color.org
+    """
+    return (file.isatty() or bool(os.environ.get("FORCE_COLOR"))) and not os.environ.get("NO_COLOR")
 
 
 def remedy_lines(remedy: Remedy, indent: str, verbose: bool = False) -> Styled:

@@ -12,7 +12,7 @@ from gpuctl.render.draw.text import plain
 from gpuctl.render.formats.standing import counted, counts, standing, waived_until
 
 
-class State(IntEnum):
+class NagiosState(IntEnum):
     """What a plugin exits with."""
 
     OK = 0
@@ -21,15 +21,15 @@ class State(IntEnum):
     UNKNOWN = 3
 
 
-_STATES = {"fail": State.CRITICAL, "warn": State.WARNING, "unknown": State.UNKNOWN}
+_STATES = {"fail": NagiosState.CRITICAL, "warn": NagiosState.WARNING, "unknown": NagiosState.UNKNOWN}
 """Worst first: what is known to be wrong counts before what is not known."""
 
 
-def nagios_state(report: Report, strict: bool) -> State:
+def nagios_state(report: Report, strict: bool) -> NagiosState:
     """Returns the state that a report stands for; `strict`: warnings and unknowns are critical."""
     standings = {standing(finding) for finding in report.findings}
-    state = next((state for name, state in _STATES.items() if name in standings), State.OK)
-    return State.CRITICAL if strict and state is not State.OK else state
+    state = next((state for name, state in _STATES.items() if name in standings), NagiosState.OK)
+    return NagiosState.CRITICAL if strict and state is not NagiosState.OK else state
 
 
 def report_nagios(report: Report, command: str, strict: bool) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gpuctl.dockerfile.app.wants import Wants
-from gpuctl.dockerfile.new import NewDockerfile, Wish
+from gpuctl.dockerfile.new import DockerfileWish, NewDockerfile
 from gpuctl.host.write.output import is_stdout
 from gpuctl.render.draw.text import Styled, plain
 from gpuctl.render.formats.json import document
@@ -23,7 +23,7 @@ def new_text(made: NewDockerfile, path: str) -> Styled:
     return text
 
 
-def new_json(made: NewDockerfile, wish: Wish) -> str:
+def new_json(made: NewDockerfile, wish: DockerfileWish) -> str:
     """Returns the Dockerfile as JSON, with what was chosen, what is needed and by what, and what was left."""
     image = made.base.image
     body = {

@@ -16,11 +16,19 @@ _LEFT, _DRIVER = 7, 13
 """The columns that a CUDA version and its driver range take."""
 _LEAST = 5
 """The columns that an architecture takes at least."""
-_SHORT = {"Ada Lovelace": "Ada", "Blackwell Ultra": "Bl. Ultra"}
+_WIDTH = 80
+_SHORT = {"Ada Lovelace": "Ada", "Blackwell": "Blackw.", "Blackwell Ultra": "Bl. Ultra"}
 _MARKS = {
     Verdict.COMPATIBLE: "yes",
     Verdict.LIMITED: "~",
     Verdict.NEEDS_PACKAGE: "pkg",
+    Verdict.INCOMPATIBLE: "-",
+    Verdict.UNKNOWN: "?",
+}
+_HOSTS_MARKS = {
+    Verdict.COMPATIBLE: "+",
+    Verdict.LIMITED: "~",
+    Verdict.NEEDS_PACKAGE: "p",
     Verdict.INCOMPATIBLE: "-",
     Verdict.UNKNOWN: "?",
 }
@@ -39,6 +47,10 @@ _OF_ONE_GPU = """
 ptx        the GPU is newer than the toolkit: only programs that carry PTX run
 -          does not run
 """
+_OF_HOST = """
+Beside the version, for the host: + runs   ~ runs with limits   p runs with the cuda-compat package
+- does not run   ? cannot be told
+"""
 _OF_MARKS = """
 yes runs   ~ runs with limits   pkg runs with the cuda-compat package   - does not run
 ? depends on the product: name it with --gpu   ' not so on all its chips: --csv tells
@@ -46,7 +58,7 @@ yes runs   ~ runs with limits   pkg runs with the cuda-compat package   - does n
 
 
 def matrix_text(matrix: Matrix, mark_driver: bool) -> Styled:
-    """Returns the table: with a column for each architecture at most 80 wide, and 14 more for a host's verdicts.
+    """Returns the table, with a column for each architecture at most 80 wide. A host's verdict is a mark.
 
     The cells say from which driver on, or with `mark_driver` what the driver in question makes of each. Where the
     matrix is for GPUs that are named, each of these has a column instead.
@@ -59,7 +71,8 @@ def matrix_text(matrix: Matrix, mark_driver: bool) -> Styled:
             text.append(_line(list(same), {head: cells[cuda] for head, cells in table.items()}, matrix))
     named = any(cell.gpu for cell in matrix.cells)
     legend = _OF_MARKS if mark_driver else _OF_ONE_GPU if named else _OF_NUMBERS
-    return text.append(_ends(table, matrix)).append(legend, "dim")
+    text.append(_ends(table, matrix)).append(legend, "dim")
+    return text.append(_OF_HOST, "dim") if matrix.host else text
 
 
 Table = Mapping[str, Mapping[str, tuple[str, str]]]
@@ -116,9 +129,7 @@ def _title(matrix: Matrix, mark_driver: bool) -> Styled:
     if mark_driver and matrix.driver:
         text.append(f"What driver {plain(matrix.driver)} runs\n", "bold")
     if matrix.host:
-        text.append(
-            f"The verdict is for driver {plain(matrix.host.driver)} with {plain(', '.join(matrix.host.gpus))}.\n"
-        )
+        text.append(f"The host has driver {plain(matrix.host.driver)} and {plain(', '.join(matrix.host.gpus))}.\n")
     elif not matrix.driver:
         text.append("No driver and GPU here to judge by: describe a host with --driver and --gpu.\n", "dim")
     return text.append("\n")
@@ -130,10 +141,11 @@ def _heading(table: Table, matrix: Matrix) -> Styled:
     place = _LEFT + _DRIVER
     for number, (head, cells) in enumerate(table.items()):
         line = 1 if number % 2 == 0 or any(cell.gpu for cell in matrix.cells) else 0
-        lines[line] = f"{lines[line]:<{place}}{plain(_SHORT.get(head, head))}"
+        name = plain(_SHORT.get(head, head))
+        start = place if any(cell.gpu for cell in matrix.cells) else min(place, _WIDTH - len(name))
+        lines[line] = f"{lines[line]:<{start}}{name}"
         place += len(next(iter(cells.values()))[0])
-    verdict = f"{lines[1]:<{place}} verdict" if matrix.host else lines[1]
-    return Styled(f"{lines[0]}\n{verdict}\n" if lines[0].strip() else f"{verdict}\n", "bold")
+    return Styled(f"{lines[0]}\n{lines[1]}\n" if lines[0].strip() else f"{lines[1]}\n", "bold")
 
 
 def _floor(major: int) -> Styled:
@@ -144,16 +156,19 @@ def _floor(major: int) -> Styled:
 def _line(rows: Sequence[MatrixRow], cells: Mapping[str, tuple[str, str]], matrix: Matrix) -> Styled:
     """A CUDA version's line, and below it the rows that are for certain GPUs only."""
     general = rows[-1]
-    text = Styled(f"{general.cuda:<{_LEFT}}", "bold").append(f"{general.driver:<{_DRIVER}}")
+    text = Styled(f"{general.cuda:<{_LEFT - 2}}", "bold").append(*_of_host(general, matrix))
+    text.append(f"{general.driver:<{_DRIVER}}")
     for words, style in cells.values():
         text.append(words, style)
-    if matrix.host:
-        verdict = matrix.host.verdicts[general.cuda]
-        text.append(f" {verdict.value}", STYLES[verdict])
     text.append("\n")
     for row in rows[:-1]:
         text.append(f"{'':<{_LEFT}}{row.driver} on {row.gpus}\n", "dim")
     return text
+
+
+def _of_host(row: MatrixRow, matrix: Matrix) -> tuple[str, str]:
+    verdict = matrix.host.verdicts[row.cuda] if matrix.host else None
+    return (f"{_HOSTS_MARKS[verdict]} ", STYLES[verdict]) if verdict else ("  ", "")
 
 
 def _ends(table: Table, matrix: Matrix) -> Styled:

@@ -8,21 +8,21 @@ from dataclasses import asdict
 from typing import Any
 
 from gpuctl.model import Report, Status
-from gpuctl.provision.mend import Mended, Seen
+from gpuctl.provision.mend import Examined, Mended
 from gpuctl.render.draw.text import Styled, plain
 from gpuctl.render.formats.json import doctor_json, dumps
 from gpuctl.render.views.changes import diff_text, done_text, steps_text
 from gpuctl.render.views.doctor import report_text
 
 
-def fix_json(seen: Seen, mended: Sequence[Mended]) -> str:
+def fix_json(seen: Examined, mended: Sequence[Mended]) -> str:
     """Returns the doctor's JSON of the last look, and under `fix` what was done before it."""
     body = json.loads(doctor_json(seen.report, seen.facts))
     body["fix"] = [_as_json(one, seen.report) for one in mended]
     return dumps(body, indent=2)
 
 
-def fix_text(seen: Seen, mended: Sequence[Mended], dry_run: bool, verbose: bool) -> Styled:
+def fix_text(seen: Examined, mended: Sequence[Mended], dry_run: bool, verbose: bool) -> Styled:
     """Returns what was done, or would be done, and the report of the last look."""
     text = Styled()
     for one in mended:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from gpuctl.compat.answer.driver_choice import DriverChoice
-from gpuctl.compat.answer.recommendation import KINDS, Answer, Recommendation
+from gpuctl.compat.answer.recommendation import KINDS, Advice, Recommendation
 from gpuctl.render.draw.text import Styled, plain, remedy_lines
 from gpuctl.render.formats.json import as_json, document
 
 _STYLES = {
-    Answer.KEEP: "bold green",
-    Answer.INSTALL: "bold yellow",
-    Answer.NONE: "bold red",
-    Answer.UNKNOWN: "bold magenta",
+    Advice.KEEP: "bold green",
+    Advice.INSTALL: "bold yellow",
+    Advice.NONE: "bold red",
+    Advice.UNKNOWN: "bold magenta",
 }
 _MODULES = {
     "no": "proprietary (the open one does not drive these GPUs)",
@@ -42,18 +42,18 @@ def _headline(found: Recommendation) -> str:
     names = [gpu.name for gpu in found.gpus]
     counted = ((names.count(name), name) for name in dict.fromkeys(names))
     where = ", ".join(f"{count} x {name}" if count > 1 else name for count, name in counted)
-    if found.answer == Answer.KEEP:
+    if found.answer == Advice.KEEP:
         return f"{what if found.cuda else 'the driver'} on {where}: driver {found.present} will do, nothing to install"
-    if found.answer == Answer.NONE:
+    if found.answer == Advice.NONE:
         return f"{what} on {where}: no driver known here would do"
     return f"{what} on {where}"
 
 
 def _particulars(found: Recommendation) -> list[tuple[str, str]]:
     choice, told = found.choice, []
-    if choice and choice.branch and found.answer == Answer.INSTALL:
+    if choice and choice.branch and found.answer == Advice.INSTALL:
         told.append(("branch", _branch(choice)))
-    if choice and choice.lowest and found.answer == Answer.INSTALL:
+    if choice and choice.lowest and found.answer == Advice.INSTALL:
         told.append(("driver", _range(choice)))
     if found.package:
         told += [("module", _MODULES[found.open_module]), ("package", found.package)]

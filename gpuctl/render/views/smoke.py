@@ -14,10 +14,10 @@ from gpuctl.render.draw.progress import PATIENCE
 from gpuctl.render.draw.text import Styled, plain, remedy_lines
 from gpuctl.render.formats.json import as_json, document
 from gpuctl.smoke import client
-from gpuctl.smoke.compare import Expected, Seen
+from gpuctl.smoke.compare import Expected, SeenByContainer
 from gpuctl.smoke.container import command_line, via
 from gpuctl.smoke.deep import Deep, Failure
-from gpuctl.smoke.result import Plan, Result
+from gpuctl.smoke.result import SmokePlan, SmokeResult
 from gpuctl.smoke.run import Tell
 
 _MARKS = {True: ("PASS", "bold green"), False: ("FAIL", "bold red"), None: ("????", "magenta")}
@@ -53,7 +53,7 @@ def _bar(text: str, share: float | None) -> dict[str, Any]:
     return {"description": plain(f"{text} {share:.0%}"), "total": 1.0, "completed": share}
 
 
-def smoke_json(result: Result) -> str:
+def smoke_json(result: SmokeResult) -> str:
     """Returns the result as JSON: null for all that was not reached."""
     plan = result.plan
     body = {
@@ -75,7 +75,7 @@ def smoke_json(result: Result) -> str:
     return document("smoke", body)
 
 
-def _engine_json(plan: Plan | None) -> dict[str, Any]:
+def _engine_json(plan: SmokePlan | None) -> dict[str, Any]:
     """`docker` is the version where it is Docker: the field is older than the others."""
     if plan is None:
         return {"name": None, "version": None, "docker": None, "via": None}
@@ -88,11 +88,11 @@ def _engine_json(plan: Plan | None) -> dict[str, Any]:
     }
 
 
-def _via(plan: Plan) -> str:
+def _via(plan: SmokePlan) -> str:
     return plan.client.via(plan.spec.request) if plan.client else via(plan.spec)
 
 
-def result_text(result: Result, verbose: bool) -> Styled:
+def result_text(result: SmokeResult, verbose: bool) -> Styled:
     """Returns the outcome, the remedy and what it rests on; `verbose` adds the command and what the engine said."""
     if result.dry_run and result.expected:
         return Styled(f"{plain(_command(result) or '')}\n")
@@ -105,7 +105,7 @@ def result_text(result: Result, verbose: bool) -> Styled:
     return text
 
 
-def _command(result: Result) -> str | None:
+def _command(result: SmokeResult) -> str | None:
     if result.on_host:
         return str(command(*result.on_host.argv))
     plan = result.plan
@@ -114,7 +114,7 @@ def _command(result: Result) -> str | None:
     return str(command_line(plan.spec)) if plan else None
 
 
-def _passed(result: Result) -> str:
+def _passed(result: SmokeResult) -> str:
     driver = result.seen.driver if result.seen else ""
     if result.deep:
         where = "on this host" if result.on_host else "in a container"
@@ -126,7 +126,7 @@ def _counted(count: int) -> str:
     return f"{count} GPU{'' if count == 1 else 's'}"
 
 
-def _details(result: Result, verbose: bool) -> list[str]:
+def _details(result: SmokeResult, verbose: bool) -> list[str]:
     plan, words = result.plan, []
     if plan:
         pulled = ", pulled" if result.pulled else ""
@@ -159,7 +159,7 @@ def _failure(failure: Failure) -> str:
     return f"{failure.step}{gpu}: {' '.join((*said, f'({failure.code})'))}"
 
 
-def _sight(sight: Expected | Seen) -> str:
+def _sight(sight: Expected | SeenByContainer) -> str:
     of = f"{sight.count} of " if isinstance(sight, Expected) and sight.count != len(sight.gpus) else ""
     return f"driver {sight.driver}, {of}{', '.join(sight.gpus) or 'no GPU'}"
 

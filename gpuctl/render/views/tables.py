@@ -16,7 +16,7 @@ from gpuctl.render.views.changes import diff_text
 if TYPE_CHECKING:
     from gpuctl.tables.overlay import Chosen
     from gpuctl.tables.refresh import Refreshed
-    from gpuctl.tables.use import Installation
+    from gpuctl.tables.use import TablesInstalled
     from gpuctl.tables.verify import Verification
 
 SHOWN = 20
@@ -111,7 +111,7 @@ def problems_text(problems: Sequence[Problem]) -> Styled:
     return text
 
 
-def use_json(result: Installation) -> str:
+def use_json(result: TablesInstalled) -> str:
     """Returns the result as JSON."""
     return document("data-use", _installation_json(result))
 
@@ -122,7 +122,7 @@ def refreshed_json(done: Refreshed) -> str:
     return document("data-refresh", {**body, "rows": done.rows, "diff": done.diff, "notes": _notes(done)})
 
 
-def _installation_json(result: Installation) -> dict[str, Any]:
+def _installation_json(result: TablesInstalled) -> dict[str, Any]:
     return {
         "changed": result.changed,
         "dry_run": result.dry_run,
@@ -148,7 +148,7 @@ def _notes(done: Refreshed) -> tuple[str, ...]:
     return (*done.notes, *done.installation.notes)
 
 
-def print_use(result: Installation, command: str = "data use") -> None:
+def print_use(result: TablesInstalled, command: str = "data use") -> None:
     """Prints the result of a command; an error goes to stderr."""
     problems_text(result.problems).show(sys.stderr)
     if result.error is not None:

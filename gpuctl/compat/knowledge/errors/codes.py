@@ -20,7 +20,7 @@ _TELLING = 25
 
 
 @dataclass(frozen=True)
-class Code:
+class ErrorCode:
     """An error with a number: what it is, and the core lines that say it in words.
 
     `beside`: it is logged beside another error, or follows from one.
@@ -37,18 +37,18 @@ class Code:
 
 
 @cache
-def codes() -> dict[str, Code]:
+def codes() -> dict[str, ErrorCode]:
     """Returns all errors by key: `xid 79`, `cuda 999`, `nvml 18`."""
     return {code.key: code for code in _all()}
 
 
-def _all() -> Iterator[Code]:
+def _all() -> Iterator[ErrorCode]:
     yield from map(_xid, xids().values())
     yield from map(_cuda, cuda_errors().values())
     yield from map(_nvml, nvml_errors().values())
 
 
-def _xid(row: Xid) -> Code:
+def _xid(row: Xid) -> ErrorCode:
     title = f"Xid {row.xid}: {row.text}"
     cause = f"The driver reports Xid {row.xid} in the kernel log: {row.text}."
     layer = "image" if row.action == "restart-app" else "hardware"
@@ -57,25 +57,27 @@ def _xid(row: Xid) -> Code:
         asked = "; ".join(f"`{words}`: {action}" for words, action in row.says.items())
         remedy = Remedy(f"Do what the line asks for ({asked}).", (command("dmesg", Shell.PIPE, "grep", "-i", "xid"),))
     beside = row.action == "ignore" and not row.says
-    return Code(f"xid {row.xid}", title, layer, cause, remedy, row.source, beside=beside)
+    return ErrorCode(f"xid {row.xid}", title, layer, cause, remedy, row.source, beside=beside)
 
 
-def _cuda(row: CudaError) -> Code:
+def _cuda(row: CudaError) -> ErrorCode:
     words = (row.name, row.runtime, f"CUDA error: {row.text}", f"CUDA failure: {row.text}", f"CUDA failure {row.text}")
     own = (row.text,) if len(row.text) >= _TELLING else ()
     layer = "image" if row.program else "driver"
     title = f"CUDA error {row.code}: {row.text}"
     cause = row.program or row.cause
     wordings = tuple(word for word in (*words, *own, *row.wordings) if word)
-    return Code(f"cuda {row.code}", title, layer, cause, row.remedy, row.source, wordings)
+    return ErrorCode(f"cuda {row.code}", title, layer, cause, row.remedy, row.source, wordings)
 
 
-def _nvml(row: NvmlError) -> Code:
+def _nvml(row: NvmlError) -> ErrorCode:
     said = (f"initialize NVML: {row.text}", f"nvml error: {row.text}")
     named = (f"NVML_ERROR_{row.name}", f"initialize NVML: ERROR_{row.name}", f"NVMLError_{_camel(row.name)}")
     wordings = (*said, *named, *row.wordings)
     title = f"NVML error {row.code}: {row.text}"
-    return Code(f"nvml {row.code}", title, "driver", row.cause, Remedy(row.remedy, row.commands), row.source, wordings)
+    return ErrorCode(
+        f"nvml {row.code}", title, "driver", row.cause, Remedy(row.remedy, row.commands), row.source, wordings
+    )
 
 
 def _camel(name: str) -> str:

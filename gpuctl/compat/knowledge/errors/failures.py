@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from gpuctl.command import Command
-from gpuctl.compat.knowledge.errors.codes import Code, codes
+from gpuctl.compat.knowledge.errors.codes import ErrorCode, codes
 from gpuctl.compat.tables.command_rows import Words, parse_command, parse_commands
 from gpuctl.compat.tables.loader import load
 from gpuctl.frozen import dataclass
@@ -92,7 +92,7 @@ def written() -> dict[str, Family]:
     return {row.id: row for row in load("failures", make)}
 
 
-def _of_code(code: Code) -> Family:
+def _of_code(code: ErrorCode) -> Family:
     line = (f"@{code.key}",)
     return Family(
         id=code.key.replace(" ", "-"),

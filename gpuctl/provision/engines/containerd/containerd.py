@@ -10,7 +10,7 @@ from gpuctl.checks.remedies import as_root
 from gpuctl.command import command, operands
 from gpuctl.compat.knowledge.cdi import CONTAINERD_SINCE
 from gpuctl.compat.versions import compare, leading
-from gpuctl.engines.containerd import Settings, carries, cri_plugin, enable, settings
+from gpuctl.engines.containerd import CriSettings, carries, cri_plugin, enable, settings
 from gpuctl.engines.toml.shown import diff
 from gpuctl.engines.toml.text import NotAccepted, set_values, values
 from gpuctl.facts.containerd.containerd import Containerd
@@ -19,9 +19,9 @@ from gpuctl.facts.machine.system import System
 from gpuctl.host.look.reading import Host, Outcome, failure, said_line
 from gpuctl.host.write import files
 from gpuctl.model import ENGINES, CannotTell, Disturbs, ExitCode, Remedy
-from gpuctl.provision.change_set import ChangeSet, Contents, Daemon, Document, Edit, Engine, accept
+from gpuctl.provision.change_set import ChangeSet, Contents, Edit, Engine, RunningEngine, SharedFile, accept
 from gpuctl.provision.engines.containerd.daemon import Running
-from gpuctl.provision.engines.containerd.files import Layout, check, disabling, registered, shadowed, target
+from gpuctl.provision.engines.containerd.files import ConfigFiles, check, disabling, registered, shadowed, target
 from gpuctl.provision.engines.daemons import not_restarted, refused
 from gpuctl.provision.engines.runtime_program import PROGRAM, whole_path
 from gpuctl.provision.result import Refused, Wish
@@ -58,7 +58,7 @@ def plan(host: Host, facts: Facts, wish: Wish) -> ChangeSet:
     return _change_set(containerd, system, wish, edits, daemon, notes)
 
 
-def running(host: Host, facts: Facts) -> Daemon | None:
+def running(host: Host, facts: Facts) -> RunningEngine | None:
     """Returns the containerd that runs here, None where none runs. Raises Refused where it is not to be set up."""
     containerd = _containerd(facts)
     return _running(host, containerd) if containerd.process.value else None
@@ -103,7 +103,7 @@ def _main(containerd: Containerd) -> str:
     return config
 
 
-def _layout(containerd: Containerd, config: str | None) -> Layout:
+def _layout(containerd: Containerd, config: str | None) -> ConfigFiles:
     main = config or _main(containerd)
     if main == containerd.config.value and containerd.files.unknown:
         values(files.read(main).raw or b"")  # which says the line, where it is this file
@@ -111,16 +111,16 @@ def _layout(containerd: Containerd, config: str | None) -> Layout:
     return _read(containerd, main)
 
 
-def _read(containerd: Containerd, main: str) -> Layout:
+def _read(containerd: Containerd, main: str) -> ConfigFiles:
     paths = (main == containerd.config.value and containerd.files.value) or (main,)
-    return Layout(main, {path: files.read(path).raw for path in paths}, containerd.generation)
+    return ConfigFiles(main, {path: files.read(path).raw for path in paths}, containerd.generation)
 
 
-def _reads(containerd: Containerd, layout: Layout) -> bool:
+def _reads(containerd: Containerd, layout: ConfigFiles) -> bool:
     return containerd.process.value is not None and files.same_file(layout.main, _main(containerd))
 
 
-def _edits(host: Host, containerd: Containerd, layout: Layout, wish: Wish, program: str) -> tuple[Edit, ...]:
+def _edits(host: Host, containerd: Containerd, layout: ConfigFiles, wish: Wish, program: str) -> tuple[Edit, ...]:
     path = target(layout, wish.name)
     there = layout.settings().runtimes.get(wish.name, "")
     wanted = there if there and _leads_to(host, there, program) else program
@@ -139,7 +139,9 @@ def _edits(host: Host, containerd: Containerd, layout: Layout, wish: Wish, progr
     )
 
 
-def _checked(path: str, layout: Layout, change: Callable[[bytes], bytes]) -> Callable[[bytes | None], bytes | None]:
+def _checked(
+    path: str, layout: ConfigFiles, change: Callable[[bytes], bytes]
+) -> Callable[[bytes | None], bytes | None]:
     def edit(raw: bytes | None) -> bytes | None:
         try:
             return change(layout.with_contents({path: raw}).raw(path))
@@ -177,13 +179,13 @@ def _inspector(host: Host, containerd: Containerd, file: str, name: str) -> Call
     return inspect
 
 
-def _enabled(layout: Layout) -> tuple[str, ...]:
+def _enabled(layout: ConfigFiles) -> tuple[str, ...]:
     return tuple(
         f"{path} disables CRI, containerd's plugin for Kubernetes: it is enabled." for path in disabling(layout)
     )
 
 
-def _why_not_told(containerd: Containerd, layout: Layout, wish: Wish) -> tuple[str, ...]:
+def _why_not_told(containerd: Containerd, layout: ConfigFiles, wish: Wish) -> tuple[str, ...]:
     if containerd.process.value is None:
         return ("containerd is not running: it reads its files when it starts. Nothing was verified.",)
     if not _reads(containerd, layout):
@@ -192,13 +194,13 @@ def _why_not_told(containerd: Containerd, layout: Layout, wish: Wish) -> tuple[s
 
 
 def _running(host: Host, containerd: Containerd) -> Running:
-    def says(contents: Contents) -> Settings:
+    def says(contents: Contents) -> CriSettings:
         said = _read(containerd, _main(containerd)).with_contents(contents).settings()
         # A template's variables are known to the distribution alone.
         return replace(said, default="" if "$" in said.default else said.default)
 
     if containerd.flavour.value in SELF_CONFIGURED:
-        return Running(host, containerd, lambda contents: Settings({}, "", False))
+        return Running(host, containerd, lambda contents: CriSettings({}, "", False))
     return Running(host, containerd, says)
 
 
@@ -214,7 +216,7 @@ def _self_configured(host: Host, containerd: Containerd, system: System, wish: W
         file = f"/etc/rancher/{SELF_CONFIGURED[containerd.flavour.value or '']}/config.yaml"
         remedy = Remedy(f"Write `default-runtime: {wish.name}` into {file}, and restart {title}.")
         raise Refused(f"The default runtime is a setting of {title}.", remedy=remedy)
-    wanted = Settings({wish.name: program}, wish.name if wish.default else "", False)
+    wanted = CriSettings({wish.name: program}, wish.name if wish.default else "", False)
     runs = containerd.process.value is not None and wish.reload
     daemon = Running(host, containerd, lambda contents: wanted) if runs else None
     note = f"{title} registers the runtime {wish.name} by itself when it starts: there is nothing to write."
@@ -258,4 +260,4 @@ def _change_set(
     return replace(change_set, restart=wish.restart, restart_needed=True, late=(late,), remedy=remedy)
 
 
-CONTAINERD = Engine(TITLE, plan, running, (System, Containerd), diff, Document(values, set_values, carries))
+CONTAINERD = Engine(TITLE, plan, running, (System, Containerd), diff, SharedFile(values, set_values, carries))

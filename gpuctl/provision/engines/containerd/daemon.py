@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Callable
 
-from gpuctl.engines.containerd import Settings
+from gpuctl.engines.containerd import CriSettings
 from gpuctl.engines.toml.text import NotAccepted
 from gpuctl.facts.containerd.containerd import Containerd, Cri, Unit
 from gpuctl.facts.containerd.daemon import ask_cri
@@ -25,7 +25,7 @@ class Running:
 
     host: Host
     containerd: Containerd
-    says: Callable[[Contents], Settings]
+    says: Callable[[Contents], CriSettings]
     reloading: Step | None = None
     """containerd reads its files only when it starts (containerd(8) knows no signal for it)."""
 
@@ -90,7 +90,7 @@ class Running:
             wait(lambda left: self.difference(contents), deadline, since="its restart")
 
 
-def _difference(wanted: Settings, has: Cri) -> str:
+def _difference(wanted: CriSettings, has: Cri) -> str:
     # "" is runc, whose program containerd does not tell either.
     programs = {name: program or None for name, program in has.runtimes.items()}
     lacks = difference("containerd", Runtimes(wanted.runtimes, wanted.default), Runtimes(programs, has.default))

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from gpuctl.engines.containerd import (
-    Settings,
+    CriSettings,
     check_types,
     cri_plugin,
     merged,
@@ -33,7 +33,7 @@ DROP_IN = "99-gpuctl.toml"
 
 
 @dataclass(frozen=True)
-class Layout:
+class ConfigFiles:
     """The files that one containerd reads: the main one, and all in their order with what they hold."""
 
     main: str
@@ -65,11 +65,11 @@ class Layout:
                 raise NotAccepted(error.message, error.line, path) from None
         return merged([self.raw(path) for path in self.contents], self.plugin, self.generation)
 
-    def settings(self) -> Settings:
+    def settings(self) -> CriSettings:
         """Returns what all files say together of runtimes. Raises NotAccepted."""
         return settings(self.document(), self.plugin)
 
-    def with_contents(self, contents: Contents) -> Layout:
+    def with_contents(self, contents: Contents) -> ConfigFiles:
         """Returns the same files, some of them with other contents; a new one among those of its folder, by name."""
         result = dict(self.contents)
         names = {behind_links(path): path for path in result}
@@ -78,14 +78,14 @@ class Layout:
                 [] if path in result else [other for other in result if _in_one_folder(path, other) and other > path]
             )
             result |= {path: raw, **{other: result.pop(other) for other in later}}
-        return Layout(self.main, result, self.generation)
+        return ConfigFiles(self.main, result, self.generation)
 
 
 def _in_one_folder(one: str, other: str) -> bool:
     return posixpath.dirname(one) == posixpath.dirname(other)
 
 
-def target(layout: Layout, name: str) -> str:
+def target(layout: ConfigFiles, name: str) -> str:
     """Returns the file in which the runtime is to be registered.
 
     Up to 1.7 that is the last one with a CRI table, of which alone the table counts; a drop-in would be taken for
@@ -99,26 +99,26 @@ def target(layout: Layout, name: str) -> str:
     return posixpath.join(folders[0], DROP_IN) if folders else layout.main
 
 
-def shadowed(layout: Layout) -> tuple[str, ...]:
+def shadowed(layout: ConfigFiles) -> tuple[str, ...]:
     """Returns what to say of a file whose table of CRI another one stands in the place of, up to 1.7."""
     *others, last = _with_cri(layout) or [""]
     is_whole = others and layout.generation < 2
     return (f"What {' and '.join(others)} says of CRI does not count: {last} takes its place.",) if is_whole else ()
 
 
-def _with_cri(layout: Layout) -> list[str]:
+def _with_cri(layout: ConfigFiles) -> list[str]:
     return _holders(layout, ("plugins", layout.plugin))
 
 
-def _holders(layout: Layout, path: Keys) -> list[str]:
+def _holders(layout: ConfigFiles, path: Keys) -> list[str]:
     return [file for file in layout.contents if value_at(values(layout.raw(file)), path) is not REMOVED]
 
 
-def _imported_folders(layout: Layout) -> list[str]:
+def _imported_folders(layout: ConfigFiles) -> list[str]:
     return [posixpath.dirname(pattern) for pattern in _patterns(layout) if posixpath.basename(pattern) == "*.toml"]
 
 
-def _patterns(layout: Layout) -> list[str]:
+def _patterns(layout: ConfigFiles) -> list[str]:
     """What the main file imports, relative to no folder. Raises NotAccepted."""
     raw = layout.raw(layout.main)
     imports = values(raw).get("imports", [])
@@ -128,7 +128,7 @@ def _patterns(layout: Layout) -> list[str]:
     return [posixpath.normpath(posixpath.join(folder, entry)) for entry in imports if isinstance(entry, str)]
 
 
-def registered(layout: Layout, path: str, program: str, wish: Wish) -> bytes:
+def registered(layout: ConfigFiles, path: str, program: str, wish: Wish) -> bytes:
     """Returns what the file is to hold. Raises NotAccepted, and Differs where the runtime is there in another way."""
     document, plugin = layout.document(), layout.plugin
     runc = missing_runc(document, plugin) if layout.generation < 2 else ()
@@ -138,7 +138,7 @@ def registered(layout: Layout, path: str, program: str, wish: Wish) -> bytes:
     return register(raw, plugin, wish.name, entry, default=wish.default, force=wish.force, further=(*runc, *cdi))
 
 
-def check(layout: Layout, path: str, program: str, wish: Wish) -> None:
+def check(layout: ConfigFiles, path: str, program: str, wish: Wish) -> None:
     """Raises NotAccepted where the files, together, would not say what is wished: another one has the last word.
 
     Such a one is the backup too, which stands beside the file, where all that is in its folder is imported.
@@ -156,7 +156,7 @@ def check(layout: Layout, path: str, program: str, wish: Wish) -> None:
         raise NotAccepted(f"default_runtime_name is {has.default}, of which no file has a table: CRI does not start so")
 
 
-def disabling(layout: Layout) -> Mapping[str, bytes]:
+def disabling(layout: ConfigFiles) -> Mapping[str, bytes]:
     """Returns the files that disable CRI, with their contents. Raises NotAccepted."""
     files = {path: layout.raw(path) for path in layout.contents}
     return {path: raw for path, raw in files.items() if settings(values(raw), layout.plugin).disabled}

@@ -23,7 +23,7 @@ from gpuctl.host.look.reading import Host, Outcome
 from gpuctl.host.status import status_of
 from gpuctl.host.write import files
 from gpuctl.model import ENGINES, CannotTell, Disturbs, ExitCode, Remedy
-from gpuctl.provision.change_set import ChangeSet, Document, Edit, Engine
+from gpuctl.provision.change_set import ChangeSet, Edit, Engine, SharedFile
 from gpuctl.provision.engines.crio.daemon import CrioDaemon
 from gpuctl.provision.engines.daemons import refused
 from gpuctl.provision.engines.runtime_program import whole_path
@@ -202,4 +202,4 @@ def _started_since(host: Host, crio: Crio, path: str) -> bool:
     return seen is not None and process is not None and process.started > seen.ctime
 
 
-CRIO = Engine(TITLE, plan, running, (System, Crio, Toolkit), diff, Document(values, set_values))
+CRIO = Engine(TITLE, plan, running, (System, Crio, Toolkit), diff, SharedFile(values, set_values))

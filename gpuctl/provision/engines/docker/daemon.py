@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from urllib.parse import urlencode
 
 from gpuctl.compat.versions import compare, leading
-from gpuctl.engines.daemon_json import Settings, settings
+from gpuctl.engines.daemon_json import DaemonSettings, settings
 from gpuctl.engines.json.text import NotAccepted
 from gpuctl.facts.docker.docker import Docker
 from gpuctl.frozen import dataclass
@@ -117,7 +117,7 @@ class DockerDaemon:
             stays.append(f"the default runtime {old.default}")
         return Kept(" and ".join(stays))
 
-    def _wanted(self, contents: Contents) -> Settings:
+    def _wanted(self, contents: Contents) -> DaemonSettings:
         return settings_of(contents.get(behind_links(self.path)))
 
     @property
@@ -140,7 +140,7 @@ class DockerDaemon:
         elif process is not None:
             tell_process(process.pid, process.argv)
 
-    def _lacks(self, wanted: Settings, left: float, told: float | None) -> str:
+    def _lacks(self, wanted: DaemonSettings, left: float, told: float | None) -> str:
         deadline = min(ANSWER_DEADLINE, left)
         try:
             if told is not None and not self._reloaded(told, deadline):
@@ -154,12 +154,14 @@ class DockerDaemon:
         query = urlencode({"since": f"{since:.9f}", "until": f"{time.time():.9f}", "filters": wanted})
         return bool(self._get(f"/events?{query}", deadline).strip())
 
-    def _answer(self, deadline: float) -> Settings:
+    def _answer(self, deadline: float) -> DaemonSettings:
         try:
             info = parse_object(self._get("/info", deadline))
             listed = object_in(info, "Runtimes")
             runtimes = {name: text_in(object_in(listed, name), "path") or "" for name in listed}
-            return Settings(runtimes, text_in(info, "DefaultRuntime") or "", cdi=bool(texts_in(info, "CDISpecDirs")))
+            return DaemonSettings(
+                runtimes, text_in(info, "DefaultRuntime") or "", cdi=bool(texts_in(info, "CDISpecDirs"))
+            )
         except ValueError as error:
             raise DaemonProblem(f"Docker's answer to /info is not understood: {error}") from None
 
@@ -207,17 +209,17 @@ def validator(host: Host, docker: Docker, config: str) -> Callable[[str], None]:
     return validate
 
 
-def _difference(wanted: Settings, has: Settings) -> str:
+def _difference(wanted: DaemonSettings, has: DaemonSettings) -> str:
     """CDI is left out: `features` count from the daemon's next start on."""
     return difference("Docker", Runtimes(wanted.runtimes, wanted.default), Runtimes(has.runtimes, has.default))
 
 
-def settings_of(raw: bytes | None) -> Settings:
+def settings_of(raw: bytes | None) -> DaemonSettings:
     """Returns what a file says of runtimes; nothing for no file, or for one that gpuctl does not understand."""
     try:
         return settings(raw or b"")
     except NotAccepted:
-        return Settings({}, "")
+        return DaemonSettings({}, "")
 
 
 def _validates(docker: Docker, program: str) -> bool:

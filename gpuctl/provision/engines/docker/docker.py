@@ -28,11 +28,11 @@ from gpuctl.facts.toolkit.toolkit import Toolkit
 from gpuctl.host.look.reading import Host
 from gpuctl.host.write import files
 from gpuctl.model import ENGINES, Disturbs, Remedy, Status
-from gpuctl.provision.change_set import ChangeSet, Document, Edit, Engine, accept
+from gpuctl.provision.change_set import ChangeSet, Edit, Engine, SharedFile, accept
 from gpuctl.provision.engines.daemons import refused
 from gpuctl.provision.engines.docker.cdi import about_cdi, sets_cdi
 from gpuctl.provision.engines.docker.daemon import DockerDaemon, validator
-from gpuctl.provision.engines.docker.target import Target, check_flags, find_target
+from gpuctl.provision.engines.docker.target import DaemonFile, check_flags, find_target
 from gpuctl.provision.engines.runtime_program import whole_path
 from gpuctl.provision.result import Refused, Wish
 
@@ -64,19 +64,19 @@ def running(host: Host, facts: Facts) -> DockerDaemon | None:
     return _daemon(host, target) if target.live else None
 
 
-def _change_set(host: Host, target: Target, edit: Edit, wish: Wish, notes: tuple[str, ...]) -> ChangeSet:
+def _change_set(host: Host, target: DaemonFile, edit: Edit, wish: Wish, notes: tuple[str, ...]) -> ChangeSet:
     daemon = _daemon(host, target) if target.live and wish.reload else None
     return ChangeSet(ENGINE, TITLE, (edit,), daemon, notes=(*_why_not_told(target, wish), *notes), look=LOOK)
 
 
-def _daemon(host: Host, target: Target) -> DockerDaemon:
+def _daemon(host: Host, target: DaemonFile) -> DockerDaemon:
     unit = target.docker.unit.value
     # A rootless daemon's unit is its user's, of whose systemd root is not the master.
     told_by = unit.name if unit is not None and unit.active and target.docker.kind.value != "rootless" else None
     return DockerDaemon(host, target.docker, target.path, told_by)
 
 
-def _why_not_told(target: Target, wish: Wish) -> tuple[str, ...]:
+def _why_not_told(target: DaemonFile, wish: Wish) -> tuple[str, ...]:
     if target.live:
         return () if wish.reload else ("Docker was not told. It reads the file on a reload: systemctl reload docker.",)
     if target.docker.daemon.value is None:
@@ -84,7 +84,7 @@ def _why_not_told(target: Target, wish: Wish) -> tuple[str, ...]:
     return (f"The Docker that runs here reads {target.docker.config.source}, not this file: it was not told.",)
 
 
-def _editor(host: Host, wish: Wish, target: Target, program: str) -> Callable[[bytes | None], bytes | None]:
+def _editor(host: Host, wish: Wish, target: DaemonFile, program: str) -> Callable[[bytes | None], bytes | None]:
     def edit(raw: bytes | None) -> bytes | None:
         try:
             there = settings(raw or b"").runtimes.get(wish.name, "")
@@ -138,4 +138,4 @@ def _waiting(change_set: ChangeSet, wish: Wish, why: str, remedy: Remedy | None)
 
 _WAITS = (CHECKS["registration.hook-visible"], CHECKS["registration.restart-needed"])
 _SUBJECTS = tuple(dict.fromkeys((System, Docker, Tegra, Toolkit, *(need for one in _WAITS for need in one.needs))))
-DOCKER = Engine(TITLE, plan, running, _SUBJECTS, diff, Document(values, set_values))
+DOCKER = Engine(TITLE, plan, running, _SUBJECTS, diff, SharedFile(values, set_values))

@@ -26,7 +26,7 @@ _DOCTOR = Remedy("See what is wrong with Docker.", (command("gpuctl", "doctor", 
 
 
 @dataclass(frozen=True)
-class Target:
+class DaemonFile:
     """`path` is the file to change. `live`: a daemon is running that reads it."""
 
     path: str
@@ -34,7 +34,7 @@ class Target:
     live: bool
 
 
-def find_target(facts: Facts, config: str | None) -> Target:
+def find_target(facts: Facts, config: str | None) -> DaemonFile:
     """Returns the file that this host's daemon reads, or `config`. Raises Refused where there is nothing to change."""
     try:
         return _target(facts.known(Docker), facts.known(System), config)
@@ -47,7 +47,7 @@ def _not_seen(reason: str) -> Refused:
     return Refused(f"Docker could not be looked at: {reason.rstrip('.')}.", ExitCode.UNDETERMINED, remedy)
 
 
-def _target(docker: Docker, system: System, config: str | None) -> Target:
+def _target(docker: Docker, system: System, config: str | None) -> DaemonFile:
     stopped = _stopped(docker)
     kind = docker.kind.value if stopped else docker.kind.get()
     if kind in _ELSEWHERE:
@@ -62,7 +62,7 @@ def _target(docker: Docker, system: System, config: str | None) -> Target:
     path = config or docker.config.source
     if not config and not path.startswith("/"):
         raise Refused(f"Which file dockerd reads cannot be told: {path}. Name it with --config.", ExitCode.UNDETERMINED)
-    return Target(path, docker, daemon is not None and same_file(path, docker.config.source))
+    return DaemonFile(path, docker, daemon is not None and same_file(path, docker.config.source))
 
 
 def _stopped(docker: Docker) -> bool:
@@ -71,7 +71,7 @@ def _stopped(docker: Docker) -> bool:
     return unit is not None and not unit.active and docker.process.value is None
 
 
-def check_flags(target: Target, keys: frozenset[str]) -> None:
+def check_flags(target: DaemonFile, keys: frozenset[str]) -> None:
     """Raises Refused when the daemon gets one of the keys on its command line too: then it would not start again."""
     if not same_file(target.path, target.docker.config.source):
         return

@@ -27,7 +27,7 @@ def library(path: Path, soname: str, text: str = "") -> Path:
 def program(path: Path, needed: Sequence[str], runpath: str = "", libc: bool = False) -> Path:
     """A program that needs these libraries; with `libc` also this machine's glibc, and the newest of its symbols."""
     with tempfile.TemporaryDirectory() as folder:
-        stubs = [str(library(Path(folder, name), name)) for name in needed]
+        stubs = [str(library(Path(folder, str(number)), name)) for number, name in enumerate(needed)]
         options = ["-Wl,--no-as-needed", *stubs, *([f"-Wl,--enable-new-dtags,-rpath,{runpath}"] if runpath else [])]
         code = "int main(void){return 0;}" if libc else "void _start(void){for(;;);}"
         _gcc(code, path, *options, *([] if libc else ["-nostdlib", "-nostartfiles"]))

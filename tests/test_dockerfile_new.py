@@ -107,6 +107,7 @@ def test_the_drivers_libraries_are_never_packages_and_say_what_the_toolkit_is_to
 
 def test_what_the_application_brings_and_finds_by_itself_is_left_alone(tmp_path: Path) -> None:
     program(tmp_path / "bin" / "a", ("libfoo.so.1", "libbar.so.1"), runpath="$ORIGIN/../lib")
+    program(tmp_path / "bin" / "b", ("$ORIGIN/../lib/libfoo.so.1",))
     library(tmp_path / "lib" / "libfoo.so.1", "libfoo.so.1")
     library(tmp_path / "more" / "libbar.so.1.2", "libbar.so.1")
     (tmp_path / "more" / "libbar.so.1").symlink_to("libbar.so.1.2")

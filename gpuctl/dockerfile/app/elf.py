@@ -22,6 +22,8 @@ MACHINES = {"EM_X86_64": "x86_64", "EM_AARCH64": "aarch64", "EM_386": "i386", "E
 """Processors as the kernel calls them (uname -m), by what ELF calls them."""
 _CLASSES, _ORDERS = {1: 32, 2: 64}, {1: True, 2: False}
 """Bits, and whether numbers are little-endian, by the bytes EI_CLASS and EI_DATA."""
+_X32 = 32
+"""Bits of a program for the x32 ABI, which no image has libraries for."""
 _DAMAGED = "it is damaged or cut off"
 _MOST_SEGMENTS, _MOST_TAGS, _MOST_VERSIONS, _MOST_SECTIONS = 256, 4096, 4096, 256
 _LONGEST_NAME = 4096
@@ -107,6 +109,8 @@ def _read(file: _File, path: str) -> Binary | None:
     if file.header.e_type not in ("ET_EXEC", "ET_DYN") or path.endswith(".debug"):
         return None
     machine = MACHINES.get(str(file.header.e_machine), str(file.header.e_machine))
+    if machine == "x86_64" and file.structs.elfclass == _X32:
+        machine = "x32"
     segments = _segments(file)
     loader = next((_text(file, one.p_offset) for one in segments if one.p_type == "PT_INTERP"), None)
     tags = _tags(file, segments)

@@ -86,7 +86,9 @@ def wants_of(application: Application, machine: str) -> Wants:
     """Returns what an application wants on a machine ("x86_64")."""
     ours = [binary for binary in application.binaries if binary.machine == machine]
     brought = {name: places for name, places in application.names.items() if not _of_driver(name)}
-    needed = _users((library, one.path) for one in ours for library in one.needed if library not in brought)
+    needed = _users(
+        (library, one.path) for one in ours for library in one.needed if not _is_brought(library, one.path, brought)
+    )
     others = {name: users for name, users in needed.items() if not _OF_GLIBC.fullmatch(name)}
     driver = {name: users for name, users in others.items() if _of_driver(name)}
     cuda = {name: users for name, users in others.items() if cuda_library(name)}
@@ -109,6 +111,14 @@ def wants_of(application: Application, machine: str) -> Wants:
         entries=tuple(one.path for one in ours if one.loader and one.soname is None),
         driver_files=tuple(sorted(path for path in application.files if _of_driver(posixpath.basename(path)))),
     )
+
+
+def _is_brought(library: str, path: str, brought: Mapping[str, tuple[str, ...]]) -> bool:
+    """Whether the application has a library that one of its files needs: by its name, or at its path (ld.so(8))."""
+    if "/" not in library:
+        return library in brought
+    folder, name = posixpath.split(library)
+    return _below(path, folder) in brought.get(name, ())
 
 
 def _users(pairs: Iterable[tuple[str, str]]) -> dict[str, tuple[str, ...]]:

@@ -17,6 +17,7 @@ from elves import AARCH64, for_machine, library, program
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
+from repositories import run
 from simhost import SimHost
 
 from gpuctl.compat.knowledge.base_systems import base_systems
@@ -73,6 +74,31 @@ def test_on_an_rpm_base_a_package_is_asked_for_by_the_library_itself(tmp_path: P
     done = new(*A100, "--app", str(tmp_path), "--os", "ubi9")
     assert (done.returncode, "RUN dnf install" in done.stdout) == (0, True), done.stderr
     assert "'libnuma.so.1()(64bit)'" in done.stdout
+
+
+def test_a_real_dnf_finds_the_package_that_holds_a_library_by_what_is_written(tmp_path: Path) -> None:
+    library(tmp_path / "libnuma.so.1", "libnuma.so.1")
+    place = "%{buildroot}/usr/lib64"
+    spec = (
+        "Name: numactl-libs",
+        "Version: 1",
+        "Release: 1",
+        "Summary: s",
+        "License: none",
+        "AutoReq: no",
+        "%description",
+        "d",
+    )
+    installed_by = ("%install", f"mkdir -p {place}", f"install -m755 {tmp_path}/libnuma.so.1 {place}")
+    (tmp_path / "n.spec").write_text("\n".join((*spec, *installed_by, "%files", "/usr/lib64/libnuma.so.1")) + "\n")
+    run("rpmbuild", "-bb", "--quiet", "--define", f"_topdir {tmp_path}", str(tmp_path / "n.spec"))
+    run("createrepo_c", "-q", str(tmp_path / "RPMS"))
+    package = package_of("libnuma.so.1", base_systems()["ubi9"])
+    assert package is not None
+    source = (f"--repofrompath=own,file://{tmp_path}/RPMS", "--disablerepo=*", "--enablerepo=own", "--nogpgcheck")
+    root = (f"--installroot={tmp_path}/root", "--releasever=9")
+    run("dnf", "-q", "-y", *root, *source, "install", "--setopt=install_weak_deps=False", package.name)
+    assert run("rpm", "--root", f"{tmp_path}/root", "-qa").startswith(b"numactl-libs-1-1")
 
 
 @pytest.mark.parametrize(

@@ -348,6 +348,7 @@ def test_a_package_is_told_of_this_system_of_a_neighbour_or_of_the_hosts_own_ind
         ("libnvToolsExt.so.1", "12.8.1", True),
         ("libnvToolsExt.so.1", "12.9.1", False),
         ("libcusparse.so.12", "13.0.0", True),
+        ("libcusparse.so.12", "99.0", False),
         ("libcufft.so.9.2", "9.2", True),
         ("libcufft.so.9.2", "9.1", False),
     ],

@@ -48,11 +48,10 @@ class CudaLibrary:
     cudnn: int | None = None
 
     def comes_with(self, cuda: str) -> bool:
-        """Returns whether this CUDA version ("12.4.1") brings it."""
+        """Returns whether this CUDA version ("12.4.1") brings it. What the next major version brings is not known."""
         version = parse_cuda(cuda)[:2]
-        return (self.first is None or version >= parse_cuda(self.first)) and (
-            self.last is None or version <= parse_cuda(self.last)
-        )
+        begun = self.first is None or version >= parse_cuda(self.first)
+        return begun and (version[0] <= _newest_major() if self.last is None else version <= parse_cuda(self.last))
 
     @property
     def versions(self) -> str:
@@ -67,6 +66,11 @@ class CudaLibrary:
 @cache
 def _cuda_rows() -> dict[str, CudaLibraryRow]:
     return {row.library: row for row in load("cuda_libraries", CudaLibraryRow)}
+
+
+@cache
+def _newest_major() -> int:
+    return max(parse_cuda(row.cuda_from)[0] for row in _cuda_rows().values())
 
 
 def cuda_library(soname: str) -> CudaLibrary | None:

@@ -76,6 +76,21 @@ libzbar.so.0 libtesseract.so.4 libtesseract.so.5 libgdal.so.28 libgdal.so.32 lib
 libproj.so.25 libxerces-c-3.2.so libfmt.so.7 libfmt.so.9 libspdlog.so.1 libyaml-cpp.so.0.6 libyaml-cpp.so.0.7
 libjsoncpp.so.24 libjsoncpp.so.25 libassimp.so.5 libre2.so.9 libgrpc++.so.1 libdouble-conversion.so.3
 libsecret-1.so.0 libnotify.so.4 libepoxy.so.0 libQt5Core.so.5 libQt5Gui.so.5 libQt5Widgets.so.5 libQt6Core.so.6
+libpostproc.so.55 libpostproc.so.56 libxxhash.so.0 libass.so.9 libevent_core-2.1.so.7 libevent_pthreads-2.1.so.7
+libopen-pal.so.40 libopen-rte.so.40 liboshmem.so.40 liblept.so.5 libicuuc.so.66 libicuuc.so.67 libicuuc.so.70
+libicuuc.so.72 libicuuc.so.74 libicuuc.so.76 libicuuc.so.78 libicui18n.so.66 libicui18n.so.67 libicui18n.so.70
+libicui18n.so.72 libicui18n.so.74 libicui18n.so.76 libicui18n.so.78 libicudata.so.66 libicudata.so.67
+libicudata.so.70 libicudata.so.72 libicudata.so.74 libicudata.so.76 libicudata.so.78 libheif.so.1
+libOpenEXR-3_1.so.30 libImath-3_1.so.29 libavif.so.15 libavif.so.16 libbluray.so.2 libuchardet.so.0
+libpipewire-0.3.so.0 libopencv_imgproc.so.406 libopencv_imgcodecs.so.406 libopencv_videoio.so.406
+libopencv_highgui.so.406 libopencv_dnn.so.406 libopencv_calib3d.so.406 libopencv_features2d.so.406
+libopencv_flann.so.406 libopencv_ml.so.406 libopencv_objdetect.so.406 libopencv_video.so.406 libopencv_photo.so.406
+libmosquitto.so.1 libcjson.so.1 libbrotlidec.so.1 libbrotlicommon.so.1 libdeflate.so.0 libaec.so.0 libltdl.so.7
+libedit.so.2 libcares.so.2 liblua5.4.so.0 librsvg-2.so.2 libsoup-2.4.so.1 libsoup-3.0.so.0 libjson-glib-1.0.so.0
+libmpc.so.3 libraw1394.so.11 libdc1394.so.25 libavahi-client.so.3 libavahi-common.so.3 libopenslide.so.0
+libmagic.so.1 libkmod.so.2 libacl.so.1 libattr.so.1 libpam.so.0 libmount.so.1 libblkid.so.1 libgdbm.so.6
+librtmp.so.1 libpsl.so.5 libtasn1.so.6 libp11-kit.so.0 libhogweed.so.6 libnettle.so.8 libunistring.so.2
+libunistring.so.5 libjack.so.0 libcaca.so.0 libcolord.so.2 libgphoto2.so.6
 """.split()  # noqa: SIM905  # as a list, one a line
 PROGRAMS = """
 bash perl python3 python2.7 python3.9 python3.11 python3.13 ruby lua5.3 node nodejs tcsh zsh ksh93 gawk Rscript expect

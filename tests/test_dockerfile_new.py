@@ -324,7 +324,8 @@ def test_a_package_is_told_of_this_system_of_a_neighbour_or_of_the_hosts_own_ind
     jammy, noble = base_systems()["ubuntu22.04"], base_systems()["ubuntu24.04"]
     assert package_of("libnuma.so.1", jammy).known  # type: ignore[union-attr]
     assert not package_of("libelf.so.1", jammy).known  # type: ignore[union-attr]
-    assert package_of("libpython2.7.so.1.0", noble) is None
+    assert package_of("libpython2.7.so.1.0", noble) is None  # dropped
+    assert package_of("libavcodec.so.59", jammy) is None  # not yet there
     asked = "dpkg-query -S '*/libzmq.so.5' '*/libown.so.1'"
     owners = "libzmq9:amd64: /usr/lib/x86_64-linux-gnu/libzmq.so.5\n"
     search = "apt-file -x search '/(libown\\.so\\.1)$'"

@@ -134,9 +134,9 @@ def named(users: Sequence[str]) -> str:
 
 
 def _rank(base: Base, wants: Wants | None) -> tuple[int, int]:
-    """How much is amiss. What no table knows may be in no RPM package either, though it can be asked for as one."""
-    unknown = [install for install in base.installs if not install.package.known and base.system.family == "rpm"]
-    return len(base.problems) + len(unknown), _unhinted(wants, base.image.row.cuda) if wants else 0
+    """How much is amiss. What can be asked of an RPM repository by name alone may not be there."""
+    asked = len(base.installs) if base.system.family == "rpm" else 0
+    return len(base.problems) + asked, _unhinted(wants, base.image.row.cuda) if wants else 0
 
 
 def _unhinted(wants: Wants, cuda: str) -> int:

@@ -25,8 +25,10 @@ def foreign_problems(wants: Wants, application: Application) -> Iterator[str]:
 
 def base_notes(base: Base) -> Iterator[str]:
     """Yields what is not certain of a base and of what is installed in it."""
+    if base.system.family == "rpm" and base.installs:
+        yield f"Whether the repositories of {base.system.os} have what is asked for by its name, the build will tell."
     for install in base.installs:
-        if not install.package.known:
+        if not install.package.known and base.system.family != "rpm":
             what = f"Whether {install.package.name} holds {install.file} on {base.system.os}"
             yield f"{what} is not in gpuctl's table: the build will tell."
     if base.image.row.status == "delisted":

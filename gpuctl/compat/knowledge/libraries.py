@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Sequence
 from functools import cache
 
 from gpuctl.compat.knowledge.base_systems import BaseSystem, base_systems
@@ -16,6 +17,7 @@ _OLD = re.compile(
     r"lib(?:cudart|cublas|cufft|cufftw|curand|cusolver|cusparse|nvblas|nvgraph|nvrtc|npp[a-z]+|accinj64|cupti)"
     r"\.so\.((?:[5-9]|10)\.\d)"
 )
+_KEPT_MONTHS = 36
 _NAME = re.compile(r"[A-Za-z0-9_.+-]{1,200}")
 """What a soname or a program is called. A name that comes with others' files becomes a word of a shell's."""
 _LAST_NAMED_BY_CUDA = (10, 0)
@@ -123,16 +125,27 @@ def package_of(file: str, system: BaseSystem) -> BasePackage | None:
     """
     if not _NAME.fullmatch(file):
         return None
-    rows = _package_rows().get(file, {})
     if system.family == "rpm":
-        return BasePackage(f"{file}()(64bit)" if ".so" in file else f"/usr/bin/{file}", known=bool(rows))
+        return BasePackage(f"{file}()(64bit)" if ".so" in file else f"/usr/bin/{file}", known=False)
+    rows = _package_rows().get(file, {})
     if system.os in rows:
         return BasePackage(rows[system.os])
     told = [base_systems()[os] for os in rows if os in base_systems()]
-    if not told or system.released > max(one.released for one in told):
-        return None  # it may have been dropped since
+    if not told or not _may_have(system, [one.released for one in told]):
+        return None
     nearest = min(told, key=lambda one: abs(_months(one.released) - _months(system.released)))
     return BasePackage(rows[nearest.os], known=False)
+
+
+def _may_have(system: BaseSystem, released: Sequence[str]) -> bool:
+    """Whether a release may have what others have, by their months: it was not dropped before, nor is it newer.
+
+    What has kept its name for years is taken for older than the oldest release of which it is told.
+    """
+    first, last = min(released), max(released)
+    return first <= system.released <= last or (
+        system.released < first and _months(last) - _months(first) >= _KEPT_MONTHS
+    )
 
 
 def _months(released: str) -> int:

@@ -30,6 +30,7 @@ from gpuctl.images.config import Unreadable
 from gpuctl.images.export import exported
 from gpuctl.images.run import Healthcheck, RunConfig
 
+pytestmark = pytest.mark.bench  # a daemon of its own
 ROOT = Path(__file__).parents[1]
 BASE = "nvidia/cuda:10.1-base-ubuntu18.04"
 TESLA = ("--driver", "418.87", "--gpu", "V100")
@@ -77,6 +78,17 @@ def built(daemon: Dockerd, text: str, folder: Path) -> str:
     done = daemon.docker("build", "-q", "--network=none", str(folder), timeout=300)
     assert done.code == 0, (done.err, text)
     return done.out.strip()
+
+
+@pytest.fixture(scope="module")
+def dockerd() -> Iterator[Dockerd]:
+    """A daemon of its own, into which images are put."""
+    daemon = Dockerd()
+    try:
+        daemon.start()
+        yield daemon
+    finally:
+        daemon.close()
 
 
 @pytest.fixture

@@ -2,19 +2,21 @@
 _gpuctl() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command= word words=
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
-        case "$command $word" in ' doctor'|' explain'|' check'|' matrix'|' recommend'|' image'|' dockerfile'|'dockerfile lint'|' migrate'|'migrate run'|'migrate container'|'migrate compose'|'migrate k8s'|' install-runtime'|' uninstall-runtime'|' rollback'|' history'|' smoke'|' collect'|' diff'|' k8s'|'k8s why'|'k8s doctor'|'k8s check'|'k8s rbac'|' data'|'data show'|'data verify'|'data use'|'data refresh') command="${command:+$command }$word" ;; esac
+        case "$command $word" in ' doctor'|' explain'|' check'|' matrix'|' recommend'|' image'|'image diff'|' dockerfile'|'dockerfile lint'|'dockerfile new'|' migrate'|'migrate run'|'migrate container'|'migrate compose'|'migrate k8s'|' install-runtime'|' uninstall-runtime'|' rollback'|' history'|' smoke'|' collect'|' diff'|' k8s'|'k8s why'|'k8s doctor'|'k8s check'|'k8s rbac'|' data'|'data show'|'data verify'|'data use'|'data refresh') command="${command:+$command }$word" ;; esac
     done
     case $prev in
-        --from|-f|--file|--requirements|--hosts|--smi|--from|--from|--svg|--from|--from|--hosts|--config|--key-file|--config|--config|--from|--from|-o|--output|--from|--from|--from) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        --from|-f|--file|--requirements|--hosts|--smi|--from|--from|--svg|--from|--from|--hosts|--hosts|--from|-o|--output|--config|--key-file|--config|--config|--from|--from|-o|--output|--from|--from|--from) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
         --only|--skip) mapfile -t COMPREPLY < <(compgen -W 'hardware kernel driver docker packages toolkit cdi registration image changes waivers outlook docker.installed docker.reachable docker.kind docker.version.gpus-flag docker.client docker.config-valid docker.flag-conflict cdi.readable cdi.conflict cdi.stale cdi.gpus cdi.version cdi.folder cdi.feature cdi.podman cdi.hook-program changes.complete docker.client-version docker.compose docker.several docker.clone3 driver.version-agrees driver.nvml driver.nvidia-smi driver.gpu-answers driver.gpu-count driver.gpu-health driver.version-recommended driver.branch-supported driver.supports-gpus driver.device-nodes driver.device-permissions driver.fabric-manager driver.fabric-state driver.imex driver.vgpu-licence driver.persistence driver.persistence-daemon driver.mig-instances hardware.gpu-present hardware.gpu-known hardware.passthrough hardware.environment image.base-available image.local-images kernel.seccomp docker.selinux kernel.driver-installed kernel.nouveau kernel.secure-boot kernel.module-built kernel.module-loaded kernel.uvm-loaded kernel.module-flavour driver.xid driver.start-log kernel.build-log docker.log kernel.pci-resources hardware.link-errors kernel.iommu-faults kernel.driver-hangs driver.nvswitch-errors outlook.automatic-upgrade outlook.next-kernel outlook.distribution outlook.images outlook.disk-space outlook.daemon-reload packages.sources-agree packages.sources-whole packages.dpkg-whole packages.cuda-key packages.toolkit-preferred packages.leftovers registration.runtime registration.config-applied registration.runtime-path registration.default-runtime registration.hook-visible registration.restart-needed registration.cdi registration.containerd registration.crio registration.podman registration.log toolkit.installed toolkit.runtime toolkit.hook toolkit.cli toolkit.csv toolkit.versions-agree toolkit.version-safe toolkit.runc toolkit.config-valid toolkit.ldconfig toolkit.no-cgroups toolkit.driver-root toolkit.hook-mode toolkit.settings toolkit.cgroup-v2 toolkit.release-faults waivers.complete waivers.known waivers.expired' -- "$cur"); return ;;
         --format) mapfile -t COMPREPLY < <(compgen -W 'text json junit prometheus nagios markdown' -- "$cur"); return ;;
         --evaluator) mapfile -t COMPREPLY < <(compgen -W 'libnvidia-container go' -- "$cur"); return ;;
         --flavour) mapfile -t COMPREPLY < <(compgen -W 'base runtime devel' -- "$cur"); return ;;
         --format) mapfile -t COMPREPLY < <(compgen -W 'text json sarif' -- "$cur"); return ;;
+        --arch) mapfile -t COMPREPLY < <(compgen -W 'amd64 arm64' -- "$cur"); return ;;
+        --flavour) mapfile -t COMPREPLY < <(compgen -W 'base runtime cudnn-runtime devel' -- "$cur"); return ;;
         --target) mapfile -t COMPREPLY < <(compgen -W 'docker docker-18.09 docker-cdi podman quadlet' -- "$cur"); return ;;
         --target) mapfile -t COMPREPLY < <(compgen -W 'compose compose-2.30 compose-cdi compose-runtime' -- "$cur"); return ;;
         --engine) mapfile -t COMPREPLY < <(compgen -W 'docker containerd crio podman' -- "$cur"); return ;;
-        --brand|--build-arg|--config|--context|--cuda|--driver|--driver-cuda|--engine|--evaluator|--file|--flavour|--format|--framework|--from|--gpu|--gpus|--hosts|--image|--key-file|--name|--namespace|--node|--only|--os|--output|--pull-timeout|--repo-url|--require|--requirements|--runtime|--runtime-class|--runtime-path|--selector|--skip|--smi|--svg|--target|--timeout|--until-ready|--version|-f|-n|-o) COMPREPLY=(); return ;;
+        --app|--arch|--brand|--build-arg|--config|--context|--cuda|--driver|--driver-cuda|--engine|--evaluator|--file|--flavour|--format|--framework|--from|--from-image|--gpu|--gpus|--hosts|--image|--key-file|--name|--namespace|--node|--only|--os|--output|--pull-timeout|--repo-url|--require|--requirements|--runtime|--runtime-class|--runtime-path|--selector|--skip|--smi|--svg|--target|--timeout|--until-ready|--version|-f|-n|-o) COMPREPLY=(); return ;;
     esac
     case $command in
         '') words='-V --version --debug -h --help doctor explain check matrix recommend image dockerfile migrate install-runtime uninstall-runtime rollback history smoke collect diff k8s data' ;;
@@ -23,9 +25,11 @@ _gpuctl() {
         'check') words='--cuda --image --require --framework --requirements --hosts --smi --driver --driver-cuda --gpu --brand --evaluator --offline --from --json --format -o --output --strict --no-strict -h --help' ;;
         'matrix') words='--driver --gpu --cuda --from --json --csv --svg -h --help' ;;
         'recommend') words='--cuda --gpu --driver --from --json -h --help' ;;
-        'image') words='--cuda --flavour --cudnn --os --driver --gpu --all --from --json -h --help' ;;
-        'dockerfile') words='-h --help lint' ;;
+        'image') words='--cuda --flavour --cudnn --os --driver --gpu --all --from --json -h --help diff' ;;
+        'image diff') words='--offline --json -h --help' ;;
+        'dockerfile') words='-h --help lint new' ;;
         'dockerfile lint') words='--fix --build-arg --driver --gpu --hosts --json --format -h --help' ;;
+        'dockerfile new') words='--app --from-image --hosts --driver --gpu --from --arch --cuda --os --flavour --offline -o --output --json -h --help' ;;
         'migrate') words='-h --help run container compose k8s' ;;
         'migrate run') words='--target --diff --json -h --help' ;;
         'migrate container') words='--all --target --json -h --help' ;;
@@ -50,6 +54,7 @@ _gpuctl() {
         'data refresh') words='--dry-run --json -h --help' ;;
     esac
     case $command in
+        'image diff') [[ $cur == -* ]] || { mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return; } ;;
         'dockerfile lint') [[ $cur == -* ]] || { mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return; } ;;
         'diff') [[ $cur == -* ]] || { mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return; } ;;
         'data verify') [[ $cur == -* ]] || { mapfile -t COMPREPLY < <(compgen -d -- "$cur"); return; } ;;

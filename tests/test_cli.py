@@ -196,16 +196,13 @@ def test_a_word_that_may_be_a_programs_own_is_a_text_to_explain() -> None:
     assert run("explain", "--no-probe", "cuda-error").returncode == 3
 
 
-WITH_COMMANDS = {
-    name: [command.__name__ for command in file.commands]
-    for name in COMMANDS
-    if hasattr(file := import_module(f"gpuctl.cli.{name.replace('-', '_')}"), "commands")
-}
+FILES = {name: import_module(f"gpuctl.cli.{name.replace('-', '_')}") for name in COMMANDS}
+GROUPS = {name for name, file in FILES.items() if not hasattr(file, "command")}
+"""Commands that only have others below them."""
+BELOW = [f"{name} {own.__name__}" for name, file in FILES.items() for own in getattr(file, "commands", ())]
 
 
-@pytest.mark.parametrize(
-    "command", [*COMMANDS, *(f"{one} {own}" for one in WITH_COMMANDS for own in WITH_COMMANDS[one])]
-)
+@pytest.mark.parametrize("command", [*COMMANDS, *BELOW])
 def test_help_is_whole_at_60_columns_and_ends_with_examples(command: str) -> None:
     narrow = {**os.environ, "COLUMNS": "60"}
     asked, helped = run(*command.split(), "-h", env=narrow), run("help", *command.split(), env=narrow)
@@ -213,7 +210,7 @@ def test_help_is_whole_at_60_columns_and_ends_with_examples(command: str) -> Non
     assert asked.stdout == helped.stdout
     assert all(len(line) <= 60 for line in asked.stdout.splitlines())
     assert "..." not in asked.stdout.replace("]...", "")
-    if command not in WITH_COMMANDS:
+    if command not in GROUPS:
         examples = [line for line in asked.stdout.splitlines() if f"gpuctl {command}" in line.partition("$ ")[2]]
         assert len(examples) == 2
         assert [_usage(line) for line in examples] == [0, 0]

@@ -190,7 +190,7 @@ def test_each_option_of_a_command_is_named_on_its_page(name: str) -> None:
     command = get_command(app).get_command(None, name)  # type: ignore[attr-defined]
     pages = (f"docs/commands/{PAGES.get(name, name)}.md", "docs/formats.md")
     told = " ".join((ROOT / page).read_text() for page in pages) + " --json"  # README: every command has it
-    for one in vars(command).get("commands", {name: command}).values():
+    for one in (command, *vars(command).get("commands", {}).values()):
         for option in (one for one in one.params if one.param_type_name == "option"):
             for names in filter(None, (option.opts, option.secondary_opts)):
                 assert any(re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", told) for name in names), names

@@ -10,7 +10,7 @@ import typer
 from gpuctl.cli.frame.defaults import configured
 from gpuctl.cli.frame.described import check_cuda_option, described_gpus
 from gpuctl.cli.frame.formats import FormatName, OutputFiles, Outputs, deliver, outputs
-from gpuctl.cli.frame.options import DriverVersion, From, GpuNames, Json
+from gpuctl.cli.frame.options import DriverVersion, From, GpuNames, Json, Offline
 from gpuctl.cli.frame.question import Evaluator, asked_question, pinned
 from gpuctl.cli.frame.snapshots import host_at
 from gpuctl.compat.ask.question import Machine
@@ -75,7 +75,7 @@ def command(
     evaluator: Annotated[
         Evaluator, typer.Option("--evaluator", help="How requirements are read; go: as on Tegra.")
     ] = Evaluator.LIBRARY,
-    offline: Annotated[bool, typer.Option("--offline", help="Ask no registry about the image.")] = False,
+    offline: Offline = False,
     snapshot: From = None,
     json: Json = False,
     format: FormatName = None,

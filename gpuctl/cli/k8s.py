@@ -8,7 +8,6 @@ import typer
 
 from gpuctl.cli.frame.cluster import Context, FromLists, cluster_at
 from gpuctl.cli.frame.options import Json, filled
-from gpuctl.cli.frame.tables import chosen_tables
 from gpuctl.model import ExitCode, Status, Verdict
 
 if TYPE_CHECKING:
@@ -114,7 +113,6 @@ def check(
     from gpuctl.k8s.compat import cluster_answer
     from gpuctl.render.views.k8s_check import check_json, check_text
 
-    chosen_tables()
     try:
         question = _question(cuda or [], image, framework or [], offline)
     except ValueError as error:

@@ -35,6 +35,8 @@ class ImageConfig:
     """In a registry, of what the reference names: the manifest, or the index. On this host, the image's id."""
     source: str
     """Where it was read."""
+    container: Mapping[str, Any]
+    """What it says of its containers, as it stands: `parse_run` reads it."""
 
 
 def environment(config: Mapping[str, Any]) -> dict[str, str]:

@@ -47,9 +47,10 @@ def local_image(typed: str, host: Host, endpoint: str, seconds: float) -> ImageC
 def _parse_image(typed: str, answer: str, source: str) -> ImageConfig:
     """{"Id": "sha256:…", "Os": "linux", "Architecture": "amd64", "Config": {"Env": ["PATH=/usr/bin"]}}"""
     image = json_object(answer)
-    env = environment(object_in(image, "Config"))
+    config = object_in(image, "Config")
     system, architecture = text_in(image, "Os") or "", text_in(image, "Architecture") or ""
-    return ImageConfig(typed, env, system, architecture, (), text_in(image, "Id") or None, source)
+    id = text_in(image, "Id") or None
+    return ImageConfig(typed, environment(config), system, architecture, (), id, source, config)
 
 
 def is_insecure(reference: Reference, host: Host, endpoint: str, seconds: float) -> bool:

@@ -68,6 +68,7 @@ class Config:
     env: Mapping[str, str]
     os: str
     architecture: str
+    container: Mapping[str, Any]
 
 
 def parse_manifest(raw: bytes, content_type: str) -> Manifest | Index:
@@ -95,8 +96,9 @@ def parse_config(raw: bytes) -> Config:
     {"os": "linux", "architecture": "amd64", "config": {"Env": ["PATH=/usr/bin"]}}
     """
     document = json_object(raw)
-    env = environment(object_in(document, "config"))
-    return Config(env, text_in(document, "os") or "", text_in(document, "architecture") or "")
+    config = object_in(document, "config")
+    system, architecture = text_in(document, "os") or "", text_in(document, "architecture") or ""
+    return Config(environment(config), system, architecture, config)
 
 
 def choose(index: Index, architecture: str) -> Platform | None:

@@ -116,7 +116,9 @@ class _Repository:
             if isinstance(found, Manifest):
                 config = self._config(found.config)
                 source = f"the registry {self._reference.registry}"
-                return ImageConfig(typed, config.env, config.os, config.architecture, offered, named, source)
+                return ImageConfig(
+                    typed, config.env, config.os, config.architecture, offered, named, source, config.container
+                )
             offered = offered or tuple(dict.fromkeys(map(str, found.platforms)))
             chosen = choose(found, architecture)
             if chosen is None:

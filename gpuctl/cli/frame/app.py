@@ -11,7 +11,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
-from typer.main import get_command, get_group
+from typer.main import get_command
 
 from gpuctl import __version__
 from gpuctl.cli.frame.examples import examples
@@ -77,9 +77,8 @@ class Commands(Group):
         if cmd_name not in COMMANDS:
             return None
         file = import_module(f"gpuctl.cli.{cmd_name.replace('-', '_')}")
-        if hasattr(file, "commands"):
-            return get_group(_with_commands(file))
-        return get_command(_only(cmd_name, file.command))
+        has_others = hasattr(file, "commands")
+        return get_command(_with_commands(cmd_name, file) if has_others else _only(cmd_name, file.command))
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -106,21 +105,28 @@ def _only(name: str, command: Callable[..., None]) -> typer.Typer:
     return only
 
 
-def _with_commands(file: ModuleType) -> typer.Typer:
+def _with_commands(name: str, file: ModuleType) -> typer.Typer:
+    """A command with others below it. Where its file has one of its own, that begins whichever of them is asked for."""
+    own = getattr(file, "command", None)
     group = typer.Typer(
         cls=Group,
-        help=file.HELP,
-        no_args_is_help=True,
+        help=own.__doc__ if own else file.HELP,
+        no_args_is_help=not own,
+        invoke_without_command=bool(own),
         add_completion=False,
         rich_markup_mode=None,
         context_settings=HELP,
     )
-    parent = file.__name__.rpartition(".")[2]
+    begin = own or _begin
+    epilog = examples(name) if own else None
+    group.callback(epilog=epilog)(begin if name in WITHOUT_TABLES else over_tables(begin))
     for command in file.commands:
-        name = command.__name__
-        own = command if parent in WITHOUT_TABLES else over_tables(command)
-        group.command(name, epilog=examples(f"{parent} {name}"))(own)
+        group.command(command.__name__, epilog=examples(f"{name} {command.__name__}"))(command)
     return group
+
+
+def _begin() -> None:
+    """Nothing: the commands below do it all."""
 
 
 app = typer.Typer(

@@ -21,6 +21,14 @@ EXAMPLES = {
         "gpuctl migrate compose a.yml b.yml --write",
     ),
     "migrate k8s": ("gpuctl migrate k8s job.yaml --diff", "gpuctl migrate k8s *.yaml --write"),
+    "image diff": (
+        "gpuctl image diff old:1 nvidia/cuda:12.4.1-base-ubi9",
+        "gpuctl image diff old:1 new:1 --json",
+    ),
+    "dockerfile new": (
+        "gpuctl dockerfile new --app ./app -o Dockerfile",
+        "gpuctl dockerfile new --driver 535.161.08 --gpu A100",
+    ),
     "install-runtime": ("gpuctl install-runtime --install --dry-run", "gpuctl install-runtime --engine podman"),
     "uninstall-runtime": ("gpuctl uninstall-runtime --dry-run", "gpuctl uninstall-runtime --json"),
     "rollback": ("gpuctl rollback --dry-run", "gpuctl rollback --json"),

@@ -17,6 +17,7 @@ GpuNames = Annotated[
     list[str] | None,
     typer.Option("--gpu", metavar="NAME|CC", help="A GPU, instead of this host's; repeatable.", show_default=False),
 ]
+Offline = Annotated[bool, typer.Option("--offline", help="Ask no registry about the image.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the diff and the steps; change nothing.")]
 LONGEST = 86_400.0
 """Seconds: a day. Far longer times overflow the clocks, and nan is no time at all."""

@@ -110,6 +110,37 @@ def host_verdicts(
     `unread` is told, once, each field that nothing here reads. Raises NoHosts before the first verdict where it is
     neither.
     """
+    rows, parse = _rows(lines, unread)
+    # A fleet is a few classes of hosts, many times over.
+    classed = lru_cache(maxsize=_REMEMBERED)(lambda told: _classed(told, question))
+    for number, text in rows:
+        yield _judged(number, text, parse, classed)
+
+
+def machines_of(lines: Iterable[bytes], unread: Callable[[str], object] = str) -> tuple[Machine, ...]:
+    """Returns the different machines that rows describe, in their order; what they ask for besides does not count.
+
+    Raises NoHosts where there are none, and for the first row that cannot be read.
+    """
+    rows, parse = _rows(lines, unread)
+    found: dict[Machine, None] = {}
+    machine = lru_cache(maxsize=_REMEMBERED)(lambda told: _machine(_row(told)))
+    for number, text in rows:
+        try:
+            if isinstance(text, ValueError):
+                raise text
+            found.setdefault(machine(parse(text)[1]))
+        except (ValueError, RecursionError) as error:
+            raise NoHosts(f"line {number}: {_sentence(error)}") from None
+    if not found:
+        raise NoHosts("it has no rows")
+    return tuple(found)
+
+
+def _rows(
+    lines: Iterable[bytes], unread: Callable[[str], object]
+) -> tuple[Iterator[tuple[int, str | ValueError]], _Parse]:
+    """The rows with their line numbers, and what reads one of them."""
     numbered = ((number, _text(line)) for number, line in enumerate(lines, 1))
     filled = ((number, text) for number, text in numbered if isinstance(text, Exception) or text.strip())
     first = next(filled, None)
@@ -118,13 +149,9 @@ def host_verdicts(
     number, text = first
     if isinstance(text, Exception):
         raise NoHosts(f"line {number}: {text}")
-    is_json = text.lstrip().startswith("{")
-    rows = chain([first], filled) if is_json else filled
-    parse = _json_parser(unread) if is_json else _csv_parser(text, unread)
-    # A fleet is a few classes of hosts, many times over.
-    classed = lru_cache(maxsize=_REMEMBERED)(lambda told: _classed(told, question))
-    for number, text in rows:
-        yield _judged(number, text, parse, classed)
+    if text.lstrip().startswith("{"):
+        return chain([first], filled), _json_parser(unread)
+    return filled, _csv_parser(text, unread)
 
 
 def _text(line: bytes) -> str | ValueError:

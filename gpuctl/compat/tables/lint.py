@@ -219,6 +219,18 @@ def downloads_have_a_folder(tables: Tables) -> Iterator[Problem]:
             yield row.problem("What it downloads is not in a folder made by `mktemp -d`, or is not awaited with &&.")
 
 
+def files_have_one_package(tables: Tables) -> Iterator[Problem]:
+    """On a system that base_systems knows, a library is told to be in one package."""
+    known, told = {row["os"] for row in tables["base_systems"]}, set()
+    for row in tables["library_packages"]:
+        for system in row["systems"]:
+            if system not in known:
+                yield row.problem(f"{system} has no row in base_systems.")
+            if (row["file"], system) in told:
+                yield row.problem(f"Another row tells of {row['file']} on {system}.")
+            told.add((row["file"], system))
+
+
 RULES: tuple[Rule, ...] = (
     rows_ascend,
     capabilities_are_known,
@@ -235,4 +247,5 @@ RULES: tuple[Rule, ...] = (
     faults_are_of_families,
     families_are_detected,
     downloads_have_a_folder,
+    files_have_one_package,
 )

@@ -43,7 +43,7 @@ def get(endpoint: str, path: str, deadline: float) -> Reading:
 
 
 def _exchange(endpoint: str, path: str, timeout: float, opened: List[socket.socket]) -> bytes:
-    opened.append(_connected(endpoint, timeout))
+    opened.append(connection_to(endpoint, timeout))
     with opened[0] as connection:
         request = "GET %s HTTP/1.0\r\nHost: %s\r\n\r\n" % (path, urlsplit(endpoint).netloc or "localhost")
         connection.sendall(request.encode("ascii"))
@@ -69,7 +69,8 @@ def parse_answer(raw: bytes) -> Tuple[int, bytes]:
     return int(status[1]), body[: int(length[1])] if length else body
 
 
-def _connected(endpoint: str, timeout: float) -> socket.socket:
+def connection_to(endpoint: str, timeout: float) -> socket.socket:
+    """Returns a socket that is connected to unix:///path or tcp://host:port. Raises OSError, Distrusted, ValueError."""
     parts = urlsplit(endpoint)
     if parts.scheme == "tcp" and parts.hostname:
         return socket.create_connection((parts.hostname, parts.port or 2375), timeout)

@@ -1,4 +1,4 @@
-"""`gpuctl dockerfile`: what is wrong with a Dockerfile for GPUs."""
+"""`gpuctl dockerfile lint`: what is wrong with a Dockerfile for GPUs."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from gpuctl.model import ExitCode
 if TYPE_CHECKING:
     from gpuctl.dockerfile.lint import Linted
     from gpuctl.dockerfile.rules.engine import WhyNot
-
-HELP = "Find what is wrong with a Dockerfile for GPUs."
 
 
 def lint(
@@ -121,7 +119,7 @@ def _write(changed: dict[str, bytes]) -> None:
 
 
 def _show(linted: list[Linted], format: str) -> None:
-    from gpuctl.render.views.dockerfile import lint_json, lint_text
+    from gpuctl.render.views.dockerfile_lint import lint_json, lint_text
 
     if format == "text":
         lint_text(linted).show()
@@ -131,6 +129,3 @@ def _show(linted: list[Linted], format: str) -> None:
         from gpuctl.render.formats.sarif import lint_sarif
 
         typer.echo(lint_sarif(linted))
-
-
-commands = (lint,)

@@ -1,6 +1,6 @@
 """Times `gpuctl dockerfile lint`: one file against `gpuctl --version`, and how many files a second come after that.
 
-python benchmarks/dockerfile.py [--runs N] [--files N]
+python benchmarks/dockerfile_lint.py [--runs N] [--files N]
 """
 
 from __future__ import annotations

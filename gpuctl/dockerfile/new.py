@@ -1,0 +1,82 @@
+"""A good Dockerfile for hosts, for an application, and by what an old image says."""
+
+from __future__ import annotations
+
+import re
+
+from gpuctl.compat.answer.tags import Wanted
+from gpuctl.compat.ask.question import Machine
+from gpuctl.dockerfile.app.scan import Application
+from gpuctl.dockerfile.app.wants import Wants, wants_of
+from gpuctl.dockerfile.base import Base, PackageOf, choose_base
+from gpuctl.dockerfile.carried import Carried, carried_from
+from gpuctl.dockerfile.old_image import OldImage
+from gpuctl.dockerfile.said import application_notes, base_notes, foreign_problems, old_notes
+from gpuctl.dockerfile.text import Draft, dockerfile_text
+from gpuctl.frozen import dataclass
+
+_FAMILIES = {"ubuntu": "ubuntu", "debian": "ubuntu", "ubi": "ubi", "rockylinux": "rockylinux", "centos": "rockylinux"}
+"""The distribution of a new base by an old image's: NVIDIA has no images of Debian, and none of CentOS any more."""
+
+
+@dataclass(frozen=True)
+class DockerfileWish:
+    """What a Dockerfile is for: hosts, and what people call them; which base; an application; an old image.
+
+    `machine` is the processor of the hosts ("x86_64").
+    """
+
+    machines: tuple[Machine, ...]
+    hosts: str
+    machine: str
+    wanted: Wanted
+    flavour: str | None = None
+    application: Application | None = None
+    old: OldImage | None = None
+
+
+@dataclass(frozen=True)
+class NewDockerfile:
+    """A Dockerfile with what it rests on. `problems` keep the application from running; `notes` are worth knowing."""
+
+    text: str
+    base: Base
+    capabilities: tuple[str, ...]
+    wants: Wants | None
+    carried: Carried | None
+    problems: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def wants_in(wish: DockerfileWish) -> tuple[Application | None, Wants | None]:
+    """Returns the application, which may be the old image's, and what it wants."""
+    application = wish.application
+    if application is None and wish.old and wish.old.contents:
+        application = wish.old.contents.application
+    return application, wants_of(application, wish.machine) if application else None
+
+
+def new_dockerfile(wish: DockerfileWish, package_of: PackageOf) -> NewDockerfile:
+    """Returns the Dockerfile. Raises NoBase, and ValueError where the base that is wanted does not exist."""
+    application, wants = wants_in(wish)
+    base = choose_base(_wanted(wish), wish.flavour, wish.machines, wants, package_of)
+    carried = carried_from(wish.old.run) if wish.old else None
+    capabilities = wants.capabilities if wants else ("compute", "utility")
+    problems, notes = [*base.problems], [*base_notes(base)]
+    if application and wants:
+        problems += foreign_problems(wants, application)
+        notes += application_notes(base, wants, application)
+    if wish.old and carried:
+        notes += (*old_notes(wish.old), *carried.left)
+    draft = Draft(
+        wish.hosts, base, capabilities, tuple(problems), wants, wish.application is not None, wish.old, carried
+    )
+    text = dockerfile_text(draft)
+    return NewDockerfile(text, base, capabilities, wants, carried, draft.problems, tuple(notes))
+
+
+def _wanted(wish: DockerfileWish) -> Wanted:
+    """The base that is wanted: where none is named, one of the old image's distribution."""
+    system = wish.old.contents.system if wish.old and wish.old.contents else None
+    family = _FAMILIES.get(re.sub(r"[\d.]+$", "", system or ""))
+    return wish.wanted if wish.wanted.os or family is None else Wanted(wish.wanted.cuda, os=family)

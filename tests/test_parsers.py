@@ -22,10 +22,10 @@ import pytest
 SIZE = 1_000_000
 SECONDS = 20
 MEMORY = 1 << 30
-ROOMS = ("facts", "compat", "diagnose", "engines", "images")
+ROOMS = ("facts", "compat", "diagnose", "engines", "images", "migrate", "dockerfile", "k8s")
 TEXT = ("str", "bytes", "bytes | str", "str | bytes")
 TAKE_NO_TEXT = {"parse_address", "parse_command", "parse_commands", "parse_daemon", "parse_entry", "parse_flavour"}
-TAKE_NO_TEXT |= {"parse_kind", "parse_service"}
+TAKE_NO_TEXT |= {"parse_cdi", "parse_kind", "parse_run", "parse_service"}
 """What is called parse_… and takes values that another parser has made of a text."""
 BESIDE = {
     "read_pins": ("requirements.txt", "uv.lock"),

@@ -25,7 +25,7 @@ To = Annotated[
     typer.Option("--target", help="What it is for; without it, what this host's engine takes.", show_default=False),
 ]
 Diff = Annotated[bool, typer.Option("--diff", help="Print what changes, as a diff.")]
-Files = Annotated[list[str], typer.Argument(metavar="FILE...", parser=filled, help="The files, - for stdin.")]
+Files = Annotated[list[str], typer.Argument(metavar="FILE [FILE]...", parser=filled, help="The files, - for stdin.")]
 Write = Annotated[bool, typer.Option("--write", help="Write the files; what each was is kept beside it.")]
 
 
@@ -96,7 +96,12 @@ def container(
 def compose(
     files: Files,
     target: Annotated[
-        ComposeTarget, typer.Option("--target", help="Which Compose reads the files, and how it asks for GPUs.")
+        ComposeTarget,
+        typer.Option(
+            "--target",
+            metavar="NAME",
+            help="Who reads the files: compose, compose-2.30, compose-cdi or compose-runtime.",
+        ),
     ] = ComposeTarget.COMPOSE,
     diff: Diff = False,
     write: Write = False,
@@ -200,7 +205,7 @@ def _rewrite(
     if write and "-" in paths:
         raise typer.BadParameter("standard input cannot be written: name a file", param_hint="--write")
     if len(set(paths)) < len(paths):
-        raise typer.BadParameter("a file is named twice", param_hint="FILE...")
+        raise typer.BadParameter("a file is named twice", param_hint="FILE")
     try:
         done = migrate()
         if write:

@@ -134,6 +134,7 @@ def unpack(suite: str, folder: Path) -> Path:
         "Dir::State::Lists": folder / "lists",
         "Dir::Cache": folder / "cache",
         "Acquire::Languages": "none",
+        "Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled": "false",  # which apt-file has apt fetch
         "APT::Sandbox::User": "root",
     }
     flags = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]

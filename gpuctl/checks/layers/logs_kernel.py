@@ -140,7 +140,7 @@ def driver_hangs(system: System, logs: Logs) -> Judgement | None:
 
 
 @check("driver.nvswitch-errors")
-def nvswitch_errors(system: System, logs: Logs) -> Judgement | None:
+def nvswitch_errors(system: System, pci: Pci, logs: Logs) -> Judgement | None:
     """The NVSwitch driver logs a switch's errors by number (SXid); after a fatal one GPUs lose their NVLink fabric.
 
     Source: https://docs.nvidia.com/datacenter/tesla/fabric-manager-user-guide/index.html
@@ -149,7 +149,8 @@ def nvswitch_errors(system: System, logs: Logs) -> Judgement | None:
         return unread(logs.kernel)
     found = [(one, line) for line in logs.kernel.value or () if (one := _SXID.search(line))]
     if not found:
-        return None
+        seen = Evidence(logs.kernel.source, "no SXid")
+        return passed("No NVSwitch reports an error", seen) if pci.switches.value and logs.kernel.value else None
     fatal = [pair for pair in found if pair[0][3].lower() == "fatal"]
     error, line = (fatal or found)[-1]
     text = (

@@ -16,6 +16,8 @@ from gpuctl.host.look.reading import Outcome, Reading
 from gpuctl.host.record.archive import Snapshot, decode, lines
 from gpuctl.host.record.snapshot import SnapshotHost, key
 
+pytestmark = pytest.mark.slow
+
 HOST, SITE = "gpu17", "lab.corp.example"
 FORMS = {
     "a user in a path": ("ada", "/home/ada/.docker/config.json"),

@@ -30,6 +30,8 @@ from gpuctl.host.act.process import run_long
 from gpuctl.host.look.local import LocalHost
 from gpuctl.host.look.reading import Outcome
 
+pytestmark = pytest.mark.slow
+
 FOLDER = Path(__file__).parent / "snapshots"
 GPUCTL = (sys.executable, "-m", "gpuctl")
 MEMORY = 300 << 20

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from newer import FAMILY, NEXT_CUDA, NEXT_DRIVER, ROOT, WORDS, newer_checkout
 
+pytestmark = pytest.mark.slow
+
 DEVELOP = ROOT / "docs" / "develop"
 ADDING = (DEVELOP / "adding.md").read_text()
 PATH = re.compile(r"`((?:gpuctl|data|tests|docs|completions|pyz)/[\w./-]+|README\.md)`")

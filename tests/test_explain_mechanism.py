@@ -21,6 +21,8 @@ from gpuctl.diagnose.resembling import resembling, words
 from gpuctl.diagnose.scan import scan
 from gpuctl.diagnose.signatures import Strength, signatures
 
+pytestmark = pytest.mark.slow
+
 DATA = Path(__file__).parent / "data"
 LABELLED = ("canonical", "variants", "wordings", "other_errors", "blind")
 

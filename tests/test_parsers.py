@@ -19,6 +19,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 SIZE = 1_000_000
 SECONDS = 20
 MEMORY = 1 << 30

@@ -25,6 +25,8 @@ from gpuctl.host.look.reading import Outcome
 from gpuctl.host.trust import is_service
 from gpuctl.model import Fact
 
+pytestmark = pytest.mark.slow
+
 NATIVE = Path(__file__).parent / "simhost" / "native"
 REPOSITORY = Path(__file__).parents[1]
 NEIGHBOUR = 64321

@@ -32,6 +32,8 @@ from gpuctl.host.record.memory import RememberingHost
 from gpuctl.host.record.snapshot import SnapshotHost, key
 from gpuctl.model import CannotTell
 
+pytestmark = pytest.mark.slow
+
 MACHINES = (v100(), *(host(**machine) for machine in HOSTS.values()))
 NAMES = (*LAYERS, *CHECKS)
 PROGRAMS = ("apt-cache", "df", "dkms", "docker", "dpkg", "dpkg-query", "gpg", "modinfo", "nvidia-ctk", "podman", "runc")

@@ -18,6 +18,8 @@ from travelling import BUILD, ROOT, travelling
 
 from gpuctl.collector import LOADED_FIRST
 
+pytestmark = pytest.mark.slow
+
 BARE = ("-I", "-S")
 """Without packages, PYTHONPATH and the user's own site."""
 

@@ -11,6 +11,8 @@ from gpuctl.compat.ask.image_claims import image_requirements
 from gpuctl.compat.judge.gate import expression_go as requirement_go
 from gpuctl.compat.judge.gate.expression import Subject, evaluate
 
+pytestmark = pytest.mark.slow
+
 thorough = settings(max_examples=1000, deadline=None)
 
 V100 = Subject("10.1", "418.87.00", "7.0", "tesla")

@@ -23,6 +23,8 @@ from gpuctl.host.record.archive import decode
 from gpuctl.host.record.redact import MASK, redact, without_secrets
 from gpuctl.model import Evidence, Finding, Remedy, Status
 
+pytestmark = pytest.mark.slow
+
 DATA = Path(__file__).parent / "data" / "secrets.jsonl"
 CORPUS: dict[str, Any] = {one["form"]: one for one in map(json.loads, DATA.read_text().splitlines())}
 """Each with its secret in parts: whole, it would look like a live one to whoever scans this repository."""

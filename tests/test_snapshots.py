@@ -50,6 +50,8 @@ from gpuctl.model import Status
 from gpuctl.render.formats.json import doctor_json
 from gpuctl.render.views.doctor import report_text
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 NOBODY = 65534
 AT = 1_764_000_000.0

@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 
 from gpuctl.render.draw.text import Styled
 
+pytestmark = pytest.mark.slow
+
 SNAPSHOTS = sorted((Path(__file__).parent / "snapshots").glob("*.jsonl"))
 ELSEWHERE = ("--driver", "535.54.03", "--gpu", "A100")
 TOLD = (

@@ -38,6 +38,8 @@ from gpuctl.smoke.container import ContainerSpec, EngineError, connect, run
 from gpuctl.smoke.pull import is_local
 from gpuctl.smoke.request import ALL
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 RECORDED = [decode(path.read_bytes()) for path in snapshots()]
 OTHERS = st.sampled_from(

@@ -5,13 +5,13 @@ from __future__ import annotations
 import gzip
 import json
 import os
-import re
 import resource
 import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -100,22 +100,23 @@ def test_a_service_that_a_command_leaves_behind_does_not_keep_the_answer() -> No
 
 
 @pytest.fixture
-def server() -> Iterator[Callable[[bytes, bytes], str]]:
+def server() -> Iterator[Callable[[bytes, bytes, float], str]]:
     """Says a beginning to whoever connects, and a piece for ever; `gone` is set when nobody listens any more."""
     listener = socket.create_server(("127.0.0.1", 0))
     gone.clear()
 
-    def serve(begin: bytes, piece: bytes) -> None:
+    def serve(begin: bytes, piece: bytes, pause: float) -> None:
         connection = listener.accept()[0]
         try:
             connection.sendall(begin)
             while True:
                 connection.sendall(piece)
+                time.sleep(pause)
         except OSError:
             gone.set()
 
-    def start(begin: bytes, piece: bytes) -> str:
-        threading.Thread(target=serve, args=(begin, piece), daemon=True).start()
+    def start(begin: bytes, piece: bytes, pause: float) -> str:
+        threading.Thread(target=serve, args=(begin, piece, pause), daemon=True).start()
         return f"tcp://127.0.0.1:{listener.getsockname()[1]}"
 
     yield start
@@ -126,21 +127,24 @@ gone = threading.Event()
 
 
 @pytest.mark.parametrize(
-    ("begin", "piece", "detail"),
+    ("begin", "piece"),
     [
-        (b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 65536, "the answer is longer than 16 MiB"),
-        (b"HTTP/1.1 200 OK\r\n", b"A: b\r\n" * 10_000, "the answer is longer than 16 MiB"),
-        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n", "no answer within 1 s|the answer is"),
-        (b"", b"HTTP/1.1 100 Continue\r\n\r\n", "no answer within 1 s|the answer is"),
-        (b"", b"HTTP/1.1 200" * 10_000, "the answer is longer than 16 MiB"),
+        (b"HTTP/1.1 200 OK\r\n\r\n", b"xxxxxx"),
+        (b"HTTP/1.1 200 OK\r\n", b"A: b\r\n"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        (b"", b"HTTP/1.1 200"),
     ],
 )
+@pytest.mark.parametrize(
+    ("times", "pause", "detail"), [(10_000, 0, "the answer is longer than 16 MiB"), (1, 0.01, "no answer within 1 s")]
+)
 def test_a_server_that_never_stops_is_hung_up_on(
-    server: Callable[[bytes, bytes], str], begin: bytes, piece: bytes, detail: str
+    server: Callable[[bytes, bytes, float], str], begin: bytes, piece: bytes, times: int, pause: float, detail: str
 ) -> None:
-    said = LocalHost().get(server(begin, piece), "/info", 1.0)
-    assert (said.ok, said.text) == (False, "") and re.match(detail, said.detail), said.detail
-    assert "no answer" in detail or gone.wait(20)
+    said = LocalHost().get(server(begin, piece * times, pause), "/info", 1.0)
+    assert (said.ok, said.text, said.detail[: len(detail)]) == (False, "", detail)
+    assert gone.wait(20)
 
 
 # Files and documents
@@ -198,7 +202,7 @@ def test_a_line_of_megabytes_full_of_failures_is_read_in_seconds() -> None:
     )
     done = subprocess.run(
         [sys.executable, "-c", read],
-        input=cores.encode() * (8_000_000 // len(cores)),
+        input=cores.encode() * (20_000_000 // len(cores)),
         capture_output=True,
         check=True,
         preexec_fn=limited(20),

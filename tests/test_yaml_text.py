@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpuctl.engines.yaml.places import SIZE_LIMIT, Kind, Lines, Node, NotAccepted, decode, parse, walk
+from gpuctl.engines.yaml.places import EVENTS_LIMIT, SIZE_LIMIT, Kind, Lines, Node, NotAccepted, decode, parse, walk
 from gpuctl.engines.yaml.text import Addition, Edit, Removal, Replacement, edited
 
 KEYS = ["a", "b-c", "d e", '"f: #"', "'g''h'", "1", "é", "&anchor{} k", "n/o.p"]
@@ -276,6 +276,8 @@ def test_bytes_that_are_no_text_or_too_many_are_refused_before_they_are_read() -
         decode(b"a: 1\n\x7fELF\xff")
     with pytest.raises(NotAccepted, match="larger than 1 MiB"):
         decode(b"a" * (SIZE_LIMIT + 1))
+    with pytest.raises(NotAccepted, match=r"^line \d+: it has more keys and values"):
+        parse("- \n" * EVENTS_LIMIT)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])

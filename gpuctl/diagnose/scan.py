@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import replace
 from itertools import accumulate
 from typing import Protocol
@@ -11,7 +11,7 @@ from typing import Protocol
 from gpuctl.compat.knowledge.errors.failures import families
 from gpuctl.diagnose.cut_off import cut_off
 from gpuctl.diagnose.letters import cleaned, condensed, position, readable
-from gpuctl.diagnose.signatures import Strength, hits
+from gpuctl.diagnose.signatures import Signature, Strength, hits, outermost
 from gpuctl.frozen import dataclass
 from gpuctl.host.record.redact import without_secrets
 
@@ -48,12 +48,17 @@ class Readable(Protocol):
 
 def scan(file: Readable) -> tuple[Sighting, ...]:
     """Returns what is seen in a text, in order. Reads it once, in memory that does not grow with it."""
-    seen: dict[tuple[Strength, tuple[str, ...]], dict[int, Sighting]] = {}
+    seen: _Seen = {}
+    told: Set[Signature] = frozenset()
     for block in _blocks(file):
-        _note(block, seen)
+        told = _note(block, seen, told)
     sightings = (sighting for kept in seen.values() for sighting in kept.values())
     found = (replace(one, text=without_secrets(one.text)) for one in sightings)
     return tuple(sorted(found, key=lambda one: (one.line, one.families)))
+
+
+_Seen = dict[tuple[Strength, tuple[str, ...]], dict[int, Sighting]]
+"""What is kept, by what it tells and of which families, and by line."""
 
 
 @dataclass(frozen=True)
@@ -76,16 +81,22 @@ def _blocks(file: Readable) -> Iterator[_Block]:
     yield _Block(first_line, raw, 0)
 
 
-def _note(block: _Block, seen: dict[tuple[Strength, tuple[str, ...]], dict[int, Sighting]]) -> None:
-    """Adds what is seen in a block. Only what is kept is put into words: a text may show a failure in every line."""
+def _note(block: _Block, seen: _Seen, told: Set[Signature]) -> Set[Signature]:
+    """Adds what is seen in a block. Only what is kept is put into words: a text may show a failure in every line.
+
+    Returns the signatures that its last line has shown, and is handed those of the line before it: a line that goes on
+    through blocks tells each thing once, and nothing that it has told is looked for again.
+    """
     text = cleaned(block.raw)
     letters = condensed(text)
-    found = hits(letters)
+    told = frozenset() if b"\n" in text else told
+    every = hits(letters, told)
+    found = list(outermost(every))
     part = None if block.repeated else cut_off(letters)
     if part and not any(hit.start <= part.start and hit.end >= part.end for hit in found):
         found.append(part)
     if not found:
-        return
+        return told
     # A line that is cut off here, or goes on in the next piece, is whole there.
     own = len(condensed(cleaned(block.raw[: len(block.raw) - block.repeated])))
     lines = text.split(b"\n")
@@ -100,6 +111,7 @@ def _note(block: _Block, seen: dict[tuple[Strength, tuple[str, ...]], dict[int, 
         if len(kept) < EVIDENCE and number not in kept:
             shown = excerpt(lines[index], hit.start - starts[index])
             kept[number] = Sighting(number, shown, ids, _nearby(ids, letters), hit.signature.strength)
+    return told | {hit.signature for hit in every if starts[len(lines) - 1] <= hit.start < own}
 
 
 def excerpt(line: bytes, letters: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Set
 from enum import Enum
 from functools import cache
 from itertools import islice
@@ -120,17 +120,16 @@ def pieces(core: str) -> tuple[bytes, ...]:
     return tuple(condensed(piece.encode()) for piece in core.split("*") if piece.strip())
 
 
-def hits(text: bytes) -> list[Hit]:
-    """Returns where signatures stand in a condensed text, in order: one that lies within a longer one is not told."""
-    near = signatures() if len(text) < _SMALL else _near(text)
+def hits(text: bytes, but: Set[Signature] = frozenset()) -> list[Hit]:
+    """Returns where signatures stand in a condensed text, in order; those of `but` are not looked for."""
+    near = (known for known in signatures() if known not in but) if len(text) < _SMALL else _near(text, but)
     found = [hit for known in near for hit in islice(_hits(known, text), HITS)]
-    found += _hits_of_numbers(text)
-    found.sort(key=lambda hit: (hit.start, -hit.end, -hit.signature.letters))
-    return list(_outermost(found))
+    found += (hit for hit in _hits_of_numbers(text) if hit.signature not in but)
+    return sorted(found, key=lambda hit: (hit.start, -hit.end, -hit.signature.letters))
 
 
-def _near(text: bytes) -> set[Signature]:
-    """Returns the signatures that a text may have.
+def _near(text: bytes, but: Set[Signature]) -> set[Signature]:
+    """Returns the signatures that a text may have, without those of `but`.
 
     The text is cut into grams side by side, wherever the first begins. Of the grams in a signature's window, one for
     each place where a cut may fall, one is then among the text's: the price is the same for every text. So are all
@@ -139,9 +138,9 @@ def _near(text: bytes) -> set[Signature]:
     """
     index = _indexed()
     present = set(_CUT.findall(text))
-    windowed = (known for gram in present & index.grams for known in index.by_gram[gram] if _may_be_in(present, known))
-    anchored = (known for anchor, short in index.by_anchor.items() if anchor in text for known in short)
-    return {*windowed, *anchored}
+    windowed = {known for gram in present & index.grams for known in index.by_gram[gram]} - but
+    anchored = {known for anchor, short in index.by_anchor.items() if anchor in text for known in short} - but
+    return {known for known in windowed if _may_be_in(present, known)} | anchored
 
 
 def _may_be_in(present: set[bytes], known: Signature) -> bool:
@@ -234,7 +233,8 @@ def _end(pieces: tuple[bytes, ...], text: bytes, end: int) -> int | None:
     return end
 
 
-def _outermost(found: list[Hit]) -> Iterator[Hit]:
+def outermost(found: Iterable[Hit]) -> Iterator[Hit]:
+    """Yields the hits, which are in order, but for those within one of a longer signature that says all of it."""
     around: list[Hit] = []
     for hit in found:
         around = [one for one in around if one.end > hit.start]

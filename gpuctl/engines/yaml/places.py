@@ -19,6 +19,8 @@ from gpuctl.bounds import amount
 SIZE_LIMIT = 1 << 20
 """Bytes. A Compose file of a thousand lines has 30 KB; ruamel.yaml reads a megabyte in two seconds and more."""
 DEPTH_LIMIT = 100
+EVENTS_LIMIT = 150_000
+"""Starts and ends of what a text is made of: a megabyte of manifests has some 80,000, one of mere keys 660,000."""
 _BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 _LINE_END = re.compile(r"\r\n|\n|\r")
 _NO_KEY = "could not find expected ':'"
@@ -196,7 +198,11 @@ def _documents(text: str, events: Iterator[Any]) -> Iterator[Node]:
     from ruamel.yaml import events as kinds
 
     stack: list[_Open] = [_Open(None)]
-    for event in events:
+    for number, event in enumerate(events):
+        if number > EVENTS_LIMIT:
+            raise NotAccepted(
+                "it has more keys and values than any file of this kind", line_of(text, event.start_mark.index)
+            )
         if isinstance(event, kinds.ScalarEvent):
             stack[-1].nodes.append(_scalar(text, event))
         elif isinstance(event, (kinds.MappingStartEvent, kinds.SequenceStartEvent)):

@@ -6,6 +6,7 @@ import optparse
 import re
 import shlex
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any, NoReturn
 
 from gpuctl.frozen import dataclass
@@ -48,12 +49,16 @@ def requirement_lines(text: str, name: str) -> Iterator[RequirementLine]:
 
     Raises ValueError, with the line, for options that pip does not take and for one that includes another file.
     """
-    parser = _Options()
+    parsed = lru_cache(64)(_Options().parsed)  # most lines have the options of others, or none
     for number, line in _logical_lines(text):
         where = f"{name} line {number}"
         words = line.split(" ")
         first = next((place for place, word in enumerate(words) if word.startswith("-")), len(words))
-        options = parser.parsed(words[first:], where)
+        # Hashes are most of a locked file, and need no shell's quoting undone.
+        try:
+            options = parsed(" ".join(word for word in words[first:] if not word.startswith("--hash=")))
+        except ValueError:
+            raise ValueError(f"{where} has an option that pip does not take in a requirements file") from None
         if options.requirement or options.constraint:
             raise ValueError(f"{where} includes another file, which is not followed: give what pip freeze prints")
         named = (options.index_url, options.extra_index_url, options.find_links)
@@ -72,18 +77,11 @@ class _Options(optparse.OptionParser):
         for name in _STANDS_ALONE:
             self.add_option(name, action="store_true")
 
-    def parsed(self, words: list[str], where: str) -> Any:
+    def parsed(self, written: str) -> Any:
         """Returns the options by name. Raises ValueError for others."""
-        if not words:
-            return self.get_default_values()
-        try:
-            # Hashes are most of a locked file, and need no shell's quoting undone.
-            written = " ".join(word for word in words if not word.startswith("--hash="))
-            if len(written) > _LONGEST:
-                raise ValueError("more options than a line has")
-            return self.parse_args(shlex.split(written), self.get_default_values())[0]
-        except ValueError:
-            raise ValueError(f"{where} has an option that pip does not take in a requirements file") from None
+        if len(written) > _LONGEST:
+            raise ValueError("more options than a line has")
+        return self.parse_args(shlex.split(written), self.get_default_values())[0]
 
     def error(self, msg: str) -> NoReturn:
         raise ValueError(msg)

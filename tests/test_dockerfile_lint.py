@@ -16,7 +16,7 @@ from jsonschema import Draft202012Validator
 from test_dockerfile_rules import ILL, SOUND
 
 from gpuctl.dockerfile.lint import Linted, lint, mended
-from gpuctl.dockerfile.source import BadDockerfile, Source, read_source
+from gpuctl.dockerfile.source import BadDockerfile, DockerfileText, read_source
 from gpuctl.dockerfile.stages import read_dockerfile
 
 ROOT = Path(__file__).parents[1]
@@ -69,7 +69,7 @@ def by_buildkit(text: str) -> list[tuple[str, int, tuple[str, ...]]] | None:
     return [(one.cmd.upper(), one.start_line, tuple(one.flags)) for one in parsed]
 
 
-def by_gpuctl(source: Source) -> list[tuple[str, int, tuple[str, ...]]]:
+def by_gpuctl(source: DockerfileText) -> list[tuple[str, int, tuple[str, ...]]]:
     # BuildKit's parser leaves the flags of what ONBUILD wraps to a later step.
     return [
         ("ONBUILD", one.line, ()) if one.onbuild else (one.name, one.line, one.flags) for one in source.instructions

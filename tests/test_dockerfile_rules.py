@@ -16,7 +16,7 @@ from gpuctl.compat.knowledge.images import cuda_images, listed, same_minor
 from gpuctl.compat.knowledge.lifetimes import releases
 from gpuctl.compat.versions import parts
 from gpuctl.dockerfile.hosts import of_machine
-from gpuctl.dockerfile.lint import Fault, lint, mended
+from gpuctl.dockerfile.lint import LintFinding, lint, mended
 from gpuctl.dockerfile.rules.engine import RULES
 
 DATA = Path(__file__).parent / "data"
@@ -304,11 +304,11 @@ SOUND = {
 OLD_HOST = of_machine(Machine("470.57.02", (find_gpu("V100"),)))
 
 
-def faults(text: str) -> list[Fault]:
+def faults(text: str) -> list[LintFinding]:
     return list(lint(text.encode(), "Dockerfile", why_not=OLD_HOST).faults)
 
 
-def of(rule: str, text: str) -> list[Fault]:
+def of(rule: str, text: str) -> list[LintFinding]:
     return [one for one in faults(text) if one.rule.id == f"dockerfile.{rule}"]
 
 

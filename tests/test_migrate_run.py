@@ -22,7 +22,7 @@ from gpuctl.migrate.here import target_here
 from gpuctl.migrate.inspected import words_of
 from gpuctl.migrate.migration import Gpus, Migration, Target
 from gpuctl.migrate.run import line_of, migrated, migrated_to_unit
-from gpuctl.migrate.shell import Unreadable
+from gpuctl.migrate.shell import NotShell
 
 ROOT = Path(__file__).parents[1]
 KINDS = [json.loads(line) for line in (ROOT / "tests/data/migrated_runs.jsonl").read_text().splitlines()]
@@ -198,7 +198,7 @@ def test_a_modern_command_comes_out_unchanged(options: list[list[str]], gpus: li
 def test_no_text_gives_a_traceback_and_one_without_gpus_stays_byte_for_byte(text: str) -> None:
     try:
         assert modern(text).after == text
-    except Unreadable as refused:
+    except NotShell as refused:
         assert refused.line >= 1
 
 

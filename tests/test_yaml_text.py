@@ -8,7 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpuctl.engines.yaml.places import EVENTS_LIMIT, SIZE_LIMIT, Kind, Lines, Node, NotAccepted, decode, parse, walk
+from gpuctl.engines.yaml.places import (
+    EVENTS_LIMIT,
+    SIZE_LIMIT,
+    Lines,
+    NotAccepted,
+    YamlKind,
+    YamlNode,
+    decode,
+    parse,
+    walk,
+)
 from gpuctl.engines.yaml.text import Addition, Edit, Removal, Replacement, edited
 
 KEYS = ["a", "b-c", "d e", '"f: #"', "'g''h'", "1", "é", "&anchor{} k", "n/o.p"]
@@ -111,28 +121,28 @@ def documents(draw: st.DrawFn) -> str:
     return Writer(draw).document()
 
 
-def said(node: Node) -> Any:
+def said(node: YamlNode) -> Any:
     """What a node says, as plain values."""
-    if node.kind is Kind.SCALAR:
+    if node.kind is YamlKind.SCALAR:
         return node.value, node.tag, node.is_plain
-    if node.kind is Kind.MAPPING:
+    if node.kind is YamlKind.MAPPING:
         return [(said(key), said(item)) for key, item in zip(node.keys, node.items, strict=True)]
     return ["list", *map(said, node.items)]
 
 
-def without(node: Node, holder: Node, index: int) -> Any:
+def without(node: YamlNode, holder: YamlNode, index: int) -> Any:
     """What is left to say when an entry goes, and with it what holds nothing else and has no anchor."""
     if node is holder:
         entries = [each for number, each in enumerate(node.items) if number != index]
         keys = [each for number, each in enumerate(node.keys) if number != index]
-        if node.kind is Kind.MAPPING:
+        if node.kind is YamlKind.MAPPING:
             return [(said(key), said(item)) for key, item in zip(keys, entries, strict=True)] or None
         return ["list", *map(said, entries)] if entries else None
     parts = [without(item, holder, index) if holder in walk(item) else said(item) for item in node.items]
     kept = [number for number, part in enumerate(parts) if part is not None]
     if not node.items:
         return said(node)
-    if node.kind is Kind.MAPPING:
+    if node.kind is YamlKind.MAPPING:
         return [(said(node.keys[number]), parts[number]) for number in kept] or None
     return ["list", *(parts[number] for number in kept)] if kept else None
 
@@ -170,10 +180,12 @@ def test_an_entry_comes_and_every_character_of_the_old_text_stays(
     data: st.DataObject, text: str, value: Any, key: str
 ) -> None:
     (root,) = parse(text)
-    holder = data.draw(st.sampled_from([node for node in walk(root) if node.kind in (Kind.MAPPING, Kind.SEQUENCE)]))
+    holder = data.draw(
+        st.sampled_from([node for node in walk(root) if node.kind in (YamlKind.MAPPING, YamlKind.SEQUENCE)])
+    )
     if holder.flow and text[holder.start : holder.end][-1:] not in ("}", "]"):
         return  # a pair in brackets, which has no braces of its own
-    name = key if holder.kind is Kind.MAPPING else None
+    name = key if holder.kind is YamlKind.MAPPING else None
     new = edited(text, (root,), [Addition(holder, name, value)])
     start = next((at for at, (one, other) in enumerate(zip(text, new, strict=False)) if one != other), len(text))
     added = len(new) - len(text)
@@ -227,7 +239,7 @@ services:
 """
 
 
-def at(root: Node, *path: str | int) -> Node:
+def at(root: YamlNode, *path: str | int) -> YamlNode:
     for step in path:
         names = [key.value for key in root.keys]
         root = root.items[step if isinstance(step, int) else names.index(step)]
@@ -264,7 +276,7 @@ def test_an_edit_keeps_odd_blanks_quotes_and_comments() -> None:
 )
 def test_what_is_no_yaml_is_refused_with_its_line(text: str, line: int, words: str) -> None:
     if not words:
-        assert at(parse(text)[0], "a").kind is Kind.ALIAS  # what it means is left to who reads it
+        assert at(parse(text)[0], "a").kind is YamlKind.ALIAS  # what it means is left to who reads it
         return
     with pytest.raises(NotAccepted, match=words) as refused:
         parse(text)

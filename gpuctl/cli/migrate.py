@@ -44,7 +44,7 @@ def run(
 ) -> None:
     """Print the modern form of `docker run` commands. Exit codes: 0 all done or nothing to do, 1 something is left."""
     from gpuctl.migrate.run import migrated, migrated_to_unit, run_commands
-    from gpuctl.migrate.shell import Unreadable
+    from gpuctl.migrate.shell import NotShell
 
     if diff and json:
         raise typer.BadParameter("--diff and --json exclude each other: give one")
@@ -53,7 +53,7 @@ def run(
         if name is None and not run_commands(text):
             raise typer.BadParameter("this starts no container: give a docker run, or create, of docker or podman")
         done = migrated_to_unit(text) if target is Target.QUADLET else migrated(text, _targets(target))
-    except Unreadable as why:
+    except NotShell as why:
         raise typer.BadParameter(f"{name or 'the command'}: {why}") from None
     _show(done, name or "command", diff, json)
     raise typer.Exit(ExitCode.PROBLEM if done.left else ExitCode.GOOD)
@@ -141,7 +141,7 @@ commands = (run, container, compose, k8s)
 def _read(words: list[str]) -> tuple[str | None, str]:
     """The name of the script, None for a command that was typed, and the text of either."""
     from gpuctl.migrate.run import decoded, line_of
-    from gpuctl.migrate.shell import Unreadable
+    from gpuctl.migrate.shell import NotShell
 
     if len(words) > 1 or (words and any(letter.isspace() for letter in words[0])):
         return None, line_of(words) if len(words) > 1 else words[0]
@@ -152,8 +152,8 @@ def _read(words: list[str]) -> tuple[str | None, str]:
     name = words[0] if words else "-"
     try:
         return name, decoded(read_named(name))
-    except (FileProblem, Unreadable) as why:
-        raise typer.BadParameter(f"{name}: {why}" if isinstance(why, Unreadable) else str(why)) from None
+    except (FileProblem, NotShell) as why:
+        raise typer.BadParameter(f"{name}: {why}" if isinstance(why, NotShell) else str(why)) from None
 
 
 def _targets(chosen: Target | None) -> Callable[[str], Target]:

@@ -23,7 +23,7 @@ class NoBase(Exception):
 
 
 @dataclass(frozen=True)
-class Install:
+class NeededPackage:
     """A package to install, what the application needs of it, and the files that need it."""
 
     package: BasePackage
@@ -32,12 +32,12 @@ class Install:
 
 
 @dataclass(frozen=True)
-class Base:
+class ChosenBase:
     """An image to be based on, what is to be installed in it, and why the application will not run in it even so."""
 
     image: Image
     system: BaseSystem
-    installs: tuple[Install, ...] = ()
+    installs: tuple[NeededPackage, ...] = ()
     problems: tuple[str, ...] = ()
 
     @property
@@ -61,7 +61,7 @@ def needed_flavour(wants: Wants | None) -> str:
 
 def choose_base(
     wanted: Wanted, flavour: str | None, machines: Sequence[Machine], wants: Wants | None, package_of: PackageOf
-) -> Base:
+) -> ChosenBase:
     """Returns the best base. Raises NoBase, and ValueError where what is wanted does not exist."""
     flavour = flavour or needed_flavour(wants)
     images = [image for image in images_for_all(wanted, machines) if image.row.os in base_systems()]
@@ -86,21 +86,21 @@ def _none(images: Sequence[Image], flavour: str, wanted: Wanted) -> str:
     return f"No tag of nvidia/cuda{kind} that runs on these hosts is of the flavour {flavour}: there are {there}."
 
 
-def _base(image: Image, wants: Wants | None, package_of: PackageOf) -> Base:
+def _base(image: Image, wants: Wants | None, package_of: PackageOf) -> ChosenBase:
     system = base_systems()[image.row.os or ""]
     if wants is None:
-        return Base(image, system)
+        return ChosenBase(image, system)
     installs, unknown = _packages(wants, system, package_of)
-    return Base(image, system, tuple(installs), (*_unmet(wants, image, system), *unknown))
+    return ChosenBase(image, system, tuple(installs), (*_unmet(wants, image, system), *unknown))
 
 
-def _packages(wants: Wants, system: BaseSystem, package_of: PackageOf) -> tuple[list[Install], list[str]]:
-    installs: list[Install] = []
+def _packages(wants: Wants, system: BaseSystem, package_of: PackageOf) -> tuple[list[NeededPackage], list[str]]:
+    installs: list[NeededPackage] = []
     unknown: list[str] = []
     for file, users in (*wants.libraries.items(), *wants.programs.items()):
         package = None if file.startswith("/") else package_of(file, system)
         if package:
-            installs.append(Install(package, file, users))
+            installs.append(NeededPackage(package, file, users))
         elif ".so" in file:
             unknown.append(f"{file}, which {named(users)} needs, is in no package of {system.os} that gpuctl knows.")
     return installs, unknown
@@ -133,7 +133,7 @@ def named(users: Sequence[str]) -> str:
     return users[0] + (f" (and {len(users) - 1} more)" if len(users) > 1 else "")
 
 
-def _rank(base: Base, wants: Wants | None) -> tuple[int, int]:
+def _rank(base: ChosenBase, wants: Wants | None) -> tuple[int, int]:
     """How much is amiss. What can be asked of an RPM repository by name alone may not be there."""
     asked = len(base.installs) if base.system.family == "rpm" else 0
     return len(base.problems) + asked, _unhinted(wants, base.image.row.cuda) if wants else 0

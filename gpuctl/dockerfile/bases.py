@@ -47,7 +47,7 @@ _CUDA = re.compile(r"cuda[-_:]?v?([0-9]{1,2}\.[0-9]{1,2})|(?:^|[^a-z])cu(?:da)?(
 
 
 @dataclass(frozen=True)
-class Base:
+class NamedImage:
     """An image by its name. `cuda` is a version such as 12.4 or 12.4.1, None where the name does not tell.
 
     `of_gpus`: the name says that it is for GPUs. `plain`: it is known to say nothing of them. `tag` is that of
@@ -74,7 +74,7 @@ class Base:
 
 
 @lru_cache(maxsize=512)
-def base_of(reference: str) -> Base:
+def base_of(reference: str) -> NamedImage:
     """Returns what an image's name says."""
     lower = reference.lower()
     name, _, label = lower.partition("@")[0].partition(":")
@@ -83,7 +83,7 @@ def base_of(reference: str) -> Base:
     cuda = tag.cuda if tag else _of_catalogue(reference) or _cuda_in(lower)
     of_gpus = not cpu and (ours or any(word in lower for word in _GPU_WORDS) or bool(_LABEL.search(lower)))
     plain = name.removeprefix("docker.io/").removeprefix("library/") in _PLAIN or name.startswith(_RED_HAT)
-    return Base(reference, tag, cuda, _release(name, label), of_gpus, plain, ours)
+    return NamedImage(reference, tag, cuda, _release(name, label), of_gpus, plain, ours)
 
 
 def _of_catalogue(reference: str) -> str | None:

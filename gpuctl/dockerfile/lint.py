@@ -11,7 +11,7 @@ from operator import attrgetter
 from gpuctl.compat.knowledge.dockerfile_rules import DockerfileRule, Severity, dockerfile_rules
 from gpuctl.dockerfile.rules.engine import RULES, Found, Subject, WhyNot
 from gpuctl.dockerfile.rules.environment import gpu_stages
-from gpuctl.dockerfile.source import Source
+from gpuctl.dockerfile.source import DockerfileText
 from gpuctl.dockerfile.stages import read_dockerfile
 from gpuctl.engines.spans import Span, replaced
 from gpuctl.frozen import dataclass
@@ -23,7 +23,7 @@ _ROUNDS = 5
 
 
 @dataclass(frozen=True)
-class Fault:
+class LintFinding:
     """A finding of a rule: where it is, from 1, and the edits that mend it."""
 
     rule: DockerfileRule
@@ -45,7 +45,7 @@ class Linted:
     """What was found in a file, first line first; `ignored` is what its comments leave out."""
 
     path: str
-    faults: tuple[Fault, ...]
+    faults: tuple[LintFinding, ...]
     ignored: int = 0
     fixed: int = 0
 
@@ -78,12 +78,14 @@ def lint(raw: bytes, path: str, build_args: Mapping[str, str] | None = None, why
     return Linted(path, tuple(told), ignored)
 
 
-def _fault(row: DockerfileRule, found: Found, source: Source) -> Fault:
+def _fault(row: DockerfileRule, found: Found, source: DockerfileText) -> LintFinding:
     end = max(found.end, found.start + 1)
-    return Fault(row, *source.place(found.start), *source.place(min(end, len(source.text))), found.message, found.edits)
+    return LintFinding(
+        row, *source.place(found.start), *source.place(min(end, len(source.text))), found.message, found.edits
+    )
 
 
-def _ignored(source: Source) -> Iterator[tuple[int, tuple[str, ...]]]:
+def _ignored(source: DockerfileText) -> Iterator[tuple[int, tuple[str, ...]]]:
     """Yields the line behind each comment that leaves rules out, and these rules' ids."""
     for line, text in source.comments:
         found = _IGNORE.match(text)
@@ -91,7 +93,7 @@ def _ignored(source: Source) -> Iterator[tuple[int, tuple[str, ...]]]:
             yield line + 1, tuple(id.strip() for id in found[1].split(","))
 
 
-def _first_line(source: Source, line: int) -> int:
+def _first_line(source: DockerfileText, line: int) -> int:
     """Returns the line in which the instruction begins that a line belongs to."""
     before = bisect_right(source.instructions, line, key=attrgetter("line"))
     return source.instructions[before - 1].line if before else line
@@ -116,7 +118,7 @@ def mended(
     return raw, Linted(path, found.faults, found.ignored, fixed)
 
 
-def _apart(faults: tuple[Fault, ...]) -> Iterator[Fault]:
+def _apart(faults: tuple[LintFinding, ...]) -> Iterator[LintFinding]:
     """Yields faults whose edits touch each other nowhere, in their order."""
     taken: list[Span] = []
     for fault in faults:

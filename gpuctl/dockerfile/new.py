@@ -8,11 +8,11 @@ from gpuctl.compat.answer.tags import Wanted
 from gpuctl.compat.ask.question import Machine
 from gpuctl.dockerfile.app.scan import Application
 from gpuctl.dockerfile.app.wants import Wants, wants_of
-from gpuctl.dockerfile.base import Base, PackageOf, choose_base
+from gpuctl.dockerfile.base import ChosenBase, PackageOf, choose_base
 from gpuctl.dockerfile.carried import Carried, carried_from
 from gpuctl.dockerfile.old_image import OldImage
 from gpuctl.dockerfile.said import application_notes, base_notes, foreign_problems, old_notes
-from gpuctl.dockerfile.text import Draft, dockerfile_text
+from gpuctl.dockerfile.text import DockerfileParts, dockerfile_text
 from gpuctl.frozen import dataclass
 
 _FAMILIES = {"ubuntu": "ubuntu", "debian": "ubuntu", "ubi": "ubi", "rockylinux": "rockylinux", "centos": "rockylinux"}
@@ -40,7 +40,7 @@ class NewDockerfile:
     """A Dockerfile with what it rests on. `problems` keep the application from running; `notes` are worth knowing."""
 
     text: str
-    base: Base
+    base: ChosenBase
     capabilities: tuple[str, ...]
     wants: Wants | None
     carried: Carried | None
@@ -68,7 +68,7 @@ def new_dockerfile(wish: DockerfileWish, package_of: PackageOf) -> NewDockerfile
         notes += application_notes(base, wants, application)
     if wish.old and carried:
         notes += (*old_notes(wish.old), *carried.left)
-    draft = Draft(
+    draft = DockerfileParts(
         wish.hosts, base, capabilities, tuple(problems), wants, wish.application is not None, wish.old, carried
     )
     text = dockerfile_text(draft)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from gpuctl.dockerfile.shell import Command, Word
+from gpuctl.dockerfile.shell import PlacedWord, ShellCommand
 from gpuctl.frozen import dataclass
 
 _MANAGERS: Mapping[str, str] = {
@@ -61,7 +61,7 @@ _VERSION = re.compile(r"(\[[^]]*\])?\s*(?:===?|~=|>=|<=|!=|=|>|<|@)\s*(.*)", re.
 
 
 @dataclass(frozen=True)
-class Install:
+class NamedPackage:
     """A package that a command installs: its name as written, the version that is asked for, and where that stands.
 
     `name` keeps extras (jax[cuda12]); it is an address where one was given. `indexes` are the pip indexes of the
@@ -71,20 +71,20 @@ class Install:
     manager: str
     name: str
     version: str
-    word: Word
-    indexes: tuple[Word, ...] = ()
+    word: PlacedWord
+    indexes: tuple[PlacedWord, ...] = ()
 
 
 @dataclass(frozen=True)
 class PipCall:
     """What a call of pip installs: requirements, files of them or folders, and where they are taken from."""
 
-    requirements: tuple[Word, ...]
-    elsewhere: tuple[Word, ...]
-    indexes: tuple[Word, ...]
+    requirements: tuple[PlacedWord, ...]
+    elsewhere: tuple[PlacedWord, ...]
+    indexes: tuple[PlacedWord, ...]
 
 
-def manager(command: Command) -> tuple[str, str]:
+def manager(command: ShellCommand) -> tuple[str, str]:
     """Returns the kind of package manager that a command calls and its verb, ("apt", "install"); "" for none."""
     kind = _MANAGERS.get(command.program, "")
     rest = command.words[1:]
@@ -98,7 +98,7 @@ def manager(command: Command) -> tuple[str, str]:
     return kind, rest[position].value if position < len(rest) else ""
 
 
-def pip_words(command: Command) -> tuple[Word, ...] | None:
+def pip_words(command: ShellCommand) -> tuple[PlacedWord, ...] | None:
     """Returns the words behind `pip install`, however pip is called; None for any other command."""
     words = command.words
     if command.program == "uv":
@@ -114,14 +114,14 @@ def pip_words(command: Command) -> tuple[Word, ...] | None:
     return words[verb + 1 :] if verb else None
 
 
-def pip_call(command: Command) -> PipCall | None:
+def pip_call(command: ShellCommand) -> PipCall | None:
     """Returns what a call of pip installs; None for any other command."""
     words = pip_words(command)
     if words is None:
         return None
-    requirements: list[Word] = []
-    elsewhere: list[Word] = []
-    indexes: list[Word] = []
+    requirements: list[PlacedWord] = []
+    elsewhere: list[PlacedWord] = []
+    indexes: list[PlacedWord] = []
     position = 0
     while position < len(words):
         word = words[position]
@@ -138,7 +138,7 @@ def pip_call(command: Command) -> PipCall | None:
     return PipCall(tuple(requirements), tuple(elsewhere), tuple(indexes))
 
 
-def installs(command: Command) -> Iterator[Install]:
+def installs(command: ShellCommand) -> Iterator[NamedPackage]:
     """Yields each package that a command installs by its name or address."""
     call = pip_call(command)
     if call:
@@ -162,13 +162,13 @@ def installs(command: Command) -> Iterator[Install]:
             at += 1
 
 
-def _install(kind: str, word: Word, indexes: tuple[Word, ...]) -> Install:
+def _install(kind: str, word: PlacedWord, indexes: tuple[PlacedWord, ...]) -> NamedPackage:
     text = word.value.strip()
     file = _FILE.fullmatch(text)
     if file:
-        return Install(kind, file[1], "", word, indexes)
+        return NamedPackage(kind, file[1], "", word, indexes)
     name = text if "://" in text else re.split(r"[=<>!~@ ;]", text, maxsplit=1)[0]
     found = _VERSION.match(text[len(name) :]) if "://" not in text else None
     if kind == "conda":
         name = name.rpartition("::")[2]
-    return Install(kind, name, found[2].strip() if found else "", word, indexes)
+    return NamedPackage(kind, name, found[2].strip() if found else "", word, indexes)

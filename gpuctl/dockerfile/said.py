@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from gpuctl.compat.knowledge.libraries import cuda_library, package_of
 from gpuctl.dockerfile.app.scan import Application
 from gpuctl.dockerfile.app.wants import Wants
-from gpuctl.dockerfile.base import Base, named
+from gpuctl.dockerfile.base import ChosenBase, named
 from gpuctl.dockerfile.old_image import OldImage
 
 _LINKS = 5
@@ -23,7 +23,7 @@ def foreign_problems(wants: Wants, application: Application) -> Iterator[str]:
             yield f"{named(paths)} is built for {machine}, and the hosts are {wants.machine}."
 
 
-def base_notes(base: Base) -> Iterator[str]:
+def base_notes(base: ChosenBase) -> Iterator[str]:
     """Yields what is not certain of a base and of what is installed in it."""
     if base.system.family == "rpm" and base.installs:
         yield f"Whether the repositories of {base.system.os} have what is asked for by its name, the build will tell."
@@ -35,7 +35,7 @@ def base_notes(base: Base) -> Iterator[str]:
         yield f"NVIDIA no longer lists {base.image.reference}: a mirror or a local copy may have it."
 
 
-def application_notes(base: Base, wants: Wants, application: Application) -> Iterator[str]:
+def application_notes(base: ChosenBase, wants: Wants, application: Application) -> Iterator[str]:
     """Yields what of an application the image does not answer, or may not."""
     for machine, paths in wants.foreign.items():
         yield f"For another processor ({machine}): {named(paths)}."
@@ -53,7 +53,7 @@ def application_notes(base: Base, wants: Wants, application: Application) -> Ite
         yield f"{path} is a link that leads out of the folder: what it leads to does not come along."
 
 
-def _source(library: str, base: Base) -> str:
+def _source(library: str, base: ChosenBase) -> str:
     """Where a library comes from, "" where that is not known: most names in texts are of what need not be there."""
     cuda, package = cuda_library(library), package_of(library, base.system)
     if cuda:

@@ -44,7 +44,7 @@ class NoParser(Exception):
 
 
 @dataclass(frozen=True)
-class Word:
+class PlacedWord:
     """A word of a command or instruction: its value with what is known of variables, and where it lies."""
 
     value: str
@@ -53,13 +53,13 @@ class Word:
 
 
 @dataclass(frozen=True)
-class Command:
+class ShellCommand:
     """A command: its words, and whether its failure is provided for (if, ||, !).
 
     `words` begin with the program, without what only runs another one (sudo, env); `start` is where all of it begins.
     """
 
-    words: tuple[Word, ...]
+    words: tuple[PlacedWord, ...]
     guarded: bool
     start: int
     alone: bool = False
@@ -76,7 +76,7 @@ class Command:
         return tuple(word.value for word in self.words)
 
 
-def commands(instruction: Instruction, variables: Mapping[str, str], shell: str) -> Iterator[Command]:
+def commands(instruction: Instruction, variables: Mapping[str, str], shell: str) -> Iterator[ShellCommand]:
     """Yields the commands of a RUN, CMD, ENTRYPOINT or HEALTHCHECK in their order, those within `sh -c` too.
 
     `variables` are those that Docker knows there; `shell` is the program of SHELL. Raises NoParser.
@@ -87,7 +87,7 @@ def commands(instruction: Instruction, variables: Mapping[str, str], shell: str)
         body = body.part(start.end() if start else 0, len(body.text))
     words = _exec_form(body)
     if words:
-        yield from _unwrapped(Command(words, False, words[0].start, True), variables)
+        yield from _unwrapped(ShellCommand(words, False, words[0].start, True), variables)
     elif posixpath.basename(shell).removesuffix(".exe") in (*_SHELLS, "conda", "micromamba"):
         yield from _parsed(body, variables)
         # Only what is first handed to it is a program's script.
@@ -105,7 +105,7 @@ def _is_script(command: str, text: str) -> bool:
     return program in _SHELLS
 
 
-def _exec_form(body: Joined) -> tuple[Word, ...]:
+def _exec_form(body: Joined) -> tuple[PlacedWord, ...]:
     """The words of `["nvidia-smi", "-L"]`; none where it is no list of texts, which makes it a shell's line."""
     if not body.text.startswith("["):
         return ()
@@ -117,7 +117,8 @@ def _exec_form(body: Joined) -> tuple[Word, ...]:
         return ()
     places = [found.span() for found in re.finditer(r'"(?:\\.|[^"\\])*"', body.text)]
     return tuple(
-        Word(value, body.at(start + 1), body.at(end - 1)) for value, (start, end) in zip(values, places, strict=False)
+        PlacedWord(value, body.at(start + 1), body.at(end - 1))
+        for value, (start, end) in zip(values, places, strict=False)
     )
 
 
@@ -131,7 +132,7 @@ def _parser() -> Parser:
     return Parser(Language(tree_sitter_bash.language()))
 
 
-def _parsed(body: Joined, variables: Mapping[str, str]) -> Iterator[Command]:
+def _parsed(body: Joined, variables: Mapping[str, str]) -> Iterator[ShellCommand]:
     parser = _parser()
     if len(body.text) > LONGEST or body.text.count("(") > _MOST_OPENED:
         return
@@ -175,32 +176,32 @@ def _assignment(text: str, known: Mapping[str, str]) -> tuple[str, str]:
     return name.rstrip("+"), expanded(value, known)
 
 
-def _command(node: Node, body: Joined, known: Mapping[str, str], guarded: bool) -> Command | None:
+def _command(node: Node, body: Joined, known: Mapping[str, str], guarded: bool) -> ShellCommand | None:
     start, kids = node.start_byte, node.children
     spans = [(kid.start_byte, kid.end_byte) for kid in kids if kid.type not in _NO_WORDS]
     words = tuple(word for span in spans if span[1] > span[0] for word in _words(body, *span, known))
     if not words:
         return None
     before = body.text[max(start - _NEAR, 0) : start].rstrip()
-    return Command(words, guarded, body.at(start), before.endswith("|"))
+    return ShellCommand(words, guarded, body.at(start), before.endswith("|"))
 
 
-def _words(body: Joined, start: int, end: int, known: Mapping[str, str]) -> tuple[Word, ...]:
+def _words(body: Joined, start: int, end: int, known: Mapping[str, str]) -> tuple[PlacedWord, ...]:
     """A word as the shell has it: what a variable without quotes holds is as many words as it has."""
     text = body.text[start:end]
     value, place = expanded(text, known), (body.at(start), body.at(end - 1) + 1)
     values = _BETWEEN.split(value.strip(BLANK)) if "$" in text and not _QUOTING.search(text) else [value]
-    return tuple(Word(one, *place) for one in values)
+    return tuple(PlacedWord(one, *place) for one in values)
 
 
-def _unwrapped(command: Command, known: Mapping[str, str]) -> Iterator[Command]:
+def _unwrapped(command: ShellCommand, known: Mapping[str, str]) -> Iterator[ShellCommand]:
     """Yields the command that runs in the end, and those of a text that a shell is handed with -c."""
     words = list(command.words)
     while len(words) > 1 and posixpath.basename(words[0].value) in _WRAPPERS:
         words.pop(0)
         while len(words) > 1 and (words[0].value.startswith("-") or _ASSIGNED.match(words[0].value)):
             words.pop(0)
-    bare = Command(tuple(words), command.guarded, command.start, command.alone)
+    bare = ShellCommand(tuple(words), command.guarded, command.start, command.alone)
     yield bare
     if bare.program in _SHELLS:
         for option, text in pairwise(words):
@@ -210,7 +211,7 @@ def _unwrapped(command: Command, known: Mapping[str, str]) -> Iterator[Command]:
                 return
 
 
-def _placed(command: Command, text: Word, guarded: bool) -> Command:
+def _placed(command: ShellCommand, text: PlacedWord, guarded: bool) -> ShellCommand:
     """Returns a command of a quoted text at the place of the whole text: its own is known only but for escapes."""
-    words = tuple(Word(word.value, text.start, text.end) for word in command.words)
-    return Command(words, command.guarded or guarded, text.start, True)
+    words = tuple(PlacedWord(word.value, text.start, text.end) for word in command.words)
+    return ShellCommand(words, command.guarded or guarded, text.start, True)

@@ -99,7 +99,7 @@ class Instruction:
 
 
 @dataclass(frozen=True)
-class Source:
+class DockerfileText:
     """A Dockerfile's text, its instructions, its directives, and where each line starts.
 
     `syntax` is the image of the frontend that is to build it, "" where none is named.
@@ -124,7 +124,7 @@ def shown(text: str) -> str:
     return text.encode("latin-1").decode("utf-8", "replace")
 
 
-def read_source(raw: bytes) -> Source:
+def read_source(raw: bytes) -> DockerfileText:
     """Returns the instructions of a Dockerfile. Raises BadDockerfile."""
     if len(raw) > LIMIT:
         raise BadDockerfile(1, f"the file is larger than {amount(LIMIT)}, which no Dockerfile is.")
@@ -152,11 +152,11 @@ class _Reader:
             raise BadDockerfile(1, f"the escape directive takes \\ or `, not {shown(self.escape)[:20]!r}.")
         self.comments: list[tuple[int, str]] = []
 
-    def source(self) -> Source:
+    def source(self) -> DockerfileText:
         instructions = tuple(self.instructions())
         _check_order(instructions)
         syntax = self.directives.get("syntax", "")
-        return Source(self.text, self.escape, syntax, instructions, tuple(self.comments), self.starts)
+        return DockerfileText(self.text, self.escape, syntax, instructions, tuple(self.comments), self.starts)
 
     def instructions(self) -> Iterator[Instruction]:
         number = 0

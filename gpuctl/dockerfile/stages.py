@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import ChainMap
 from collections.abc import Iterator, Mapping, Sequence
 
-from gpuctl.dockerfile.packages import Install, installs
-from gpuctl.dockerfile.shell import Command, Word, commands
-from gpuctl.dockerfile.source import BadDockerfile, Instruction, Source, read_source, shown
+from gpuctl.dockerfile.packages import NamedPackage, installs
+from gpuctl.dockerfile.shell import PlacedWord, ShellCommand, commands
+from gpuctl.dockerfile.source import BadDockerfile, DockerfileText, Instruction, read_source, shown
 from gpuctl.dockerfile.words import Pair, expanded, pairs
 from gpuctl.frozen import dataclass
 
@@ -27,7 +27,7 @@ _PLATFORM = {
 
 
 @dataclass(frozen=True)
-class Step:
+class StageStep:
     """An instruction with its words, what it sets, the commands it runs, and the variables in effect before it.
 
     Two of them are equal where they are one and the same.
@@ -35,10 +35,10 @@ class Step:
 
     instruction: Instruction
     variables: Mapping[str, str]
-    words: tuple[Word, ...] = ()
+    words: tuple[PlacedWord, ...] = ()
     pairs: tuple[Pair, ...] = ()
-    commands: tuple[Command, ...] = ()
-    installs: tuple[Install, ...] = ()
+    commands: tuple[ShellCommand, ...] = ()
+    installs: tuple[NamedPackage, ...] = ()
     __eq__, __hash__ = object.__eq__, object.__hash__
 
     @property
@@ -63,7 +63,7 @@ class Stage:
     end: int
     platform: str
     parent: Stage | None
-    steps: tuple[Step, ...]
+    steps: tuple[StageStep, ...]
     __eq__, __hash__ = object.__eq__, object.__hash__
 
     @property
@@ -81,7 +81,7 @@ class Stage:
         return self.line[0].image
 
     @property
-    def all_steps(self) -> tuple[Step, ...]:
+    def all_steps(self) -> tuple[StageStep, ...]:
         """The steps of these stages, in their order."""
         return tuple(step for stage in self.line for step in stage.steps)
 
@@ -94,7 +94,7 @@ class Dockerfile:
     is not used is one of several that an ARG chooses from.
     """
 
-    source: Source
+    source: DockerfileText
     stages: tuple[Stage, ...]
     shipped: tuple[Stage, ...]
 
@@ -117,7 +117,7 @@ def read_dockerfile(raw: bytes, build_args: Mapping[str, str] | None = None) -> 
     return Dockerfile(source, stages, tuple(_shipped(stages)))
 
 
-def _stages(source: Source, given: Mapping[str, str]) -> Iterator[Stage]:
+def _stages(source: DockerfileText, given: Mapping[str, str]) -> Iterator[Stage]:
     # Variables of before the first FROM hold in FROM lines; a stage sees them where an ARG names them again.
     froms = [number for number, one in enumerate(source.instructions) if one.name == "FROM" and not one.onbuild]
     common = dict(given)
@@ -140,7 +140,7 @@ def _take_args(one: Instruction, given: Mapping[str, str], variables: dict[str, 
 
 def _stage(
     before: Sequence[Stage],
-    source: Source,
+    source: DockerfileText,
     own: Sequence[Instruction],
     given: Mapping[str, str],
     common: Mapping[str, str],
@@ -168,32 +168,32 @@ def _shell_of(stage: Stage | None) -> str:
 
 
 def _steps(
-    source: Source,
+    source: DockerfileText,
     own: Sequence[Instruction],
     inherited: Mapping[str, str],
     given: Mapping[str, str],
     common: Mapping[str, str],
     shell: str,
-) -> Iterator[Step]:
+) -> Iterator[StageStep]:
     variables: Mapping[str, str] = inherited
     for instruction in own:
         if instruction.name in ("ENV", "ARG"):
-            step = Step(instruction, variables, pairs=tuple(pairs(instruction))[:MOST])
+            step = StageStep(instruction, variables, pairs=tuple(pairs(instruction))[:MOST])
             if len(variables) < MOST:
                 variables = {**variables, **_set_by(step, source.escape, given, common)}
         elif instruction.name in _WITH_COMMANDS:
             run = tuple(commands(instruction, variables, shell))
             installed = tuple(one for command in run for one in installs(command)) if instruction.name == "RUN" else ()
-            step = Step(instruction, variables, commands=run, installs=installed)
+            step = StageStep(instruction, variables, commands=run, installs=installed)
         else:
-            step = Step(instruction, variables, _words(instruction, variables, source.escape))
+            step = StageStep(instruction, variables, _words(instruction, variables, source.escape))
         if instruction.name == "SHELL" and step.words:
             shell = step.words[0].value
         yield step
 
 
 def _set_by(
-    step: Step, escape: str, given: Mapping[str, str] | None = None, common: Mapping[str, str] | None = None
+    step: StageStep, escape: str, given: Mapping[str, str] | None = None, common: Mapping[str, str] | None = None
 ) -> dict[str, str]:
     """What an ENV or ARG sets. An ARG does not change what ENV has set, and takes over what stands before FROM."""
     made: dict[str, str] = {}
@@ -210,7 +210,7 @@ def _set_by(
     return made
 
 
-def _words(instruction: Instruction, variables: Mapping[str, str], escape: str) -> tuple[Word, ...]:
+def _words(instruction: Instruction, variables: Mapping[str, str], escape: str) -> tuple[PlacedWord, ...]:
     """The words of an instruction such as COPY, those of its JSON form too."""
     body = instruction.body
     listed = body.text.startswith("[")
@@ -221,7 +221,9 @@ def _words(instruction: Instruction, variables: Mapping[str, str], escape: str) 
         inner = text.strip("[],") if listed else text
         if inner:
             begin = start + skipped
-            words.append(Word(expanded(inner, variables, escape), body.at(begin), body.at(begin + len(inner) - 1) + 1))
+            words.append(
+                PlacedWord(expanded(inner, variables, escape), body.at(begin), body.at(begin + len(inner) - 1) + 1)
+            )
     return tuple(words)
 
 
@@ -242,5 +244,5 @@ def _shipped(stages: Sequence[Stage]) -> Iterator[Stage]:
     )
 
 
-def _says_what_to_run(step: Step) -> bool:
+def _says_what_to_run(step: StageStep) -> bool:
     return step.name in ("CMD", "ENTRYPOINT")

@@ -11,7 +11,7 @@ from functools import cached_property
 
 from gpuctl.compat.versions import parse_cuda
 from gpuctl.dockerfile.app.wants import Wants
-from gpuctl.dockerfile.base import Base, named
+from gpuctl.dockerfile.base import ChosenBase, named
 from gpuctl.dockerfile.carried import Carried
 from gpuctl.dockerfile.old_image import OldImage
 from gpuctl.dockerfile.quoting import escaped, exec_form
@@ -41,11 +41,11 @@ _HOW = {
 
 
 @dataclass(frozen=True)
-class Draft:
+class DockerfileParts:
     """All that a Dockerfile is written of. `hosts`: for people; `application`: whether a folder is copied."""
 
     hosts: str
-    base: Base
+    base: ChosenBase
     capabilities: tuple[str, ...]
     problems: tuple[str, ...]
     wants: Wants | None
@@ -87,19 +87,19 @@ class Draft:
         return user if _USER_NAME.fullmatch(user) or _USER_ID.fullmatch(user) else f"{UID}:{UID}"
 
 
-def dockerfile_text(draft: Draft) -> str:
+def dockerfile_text(draft: DockerfileParts) -> str:
     """Returns the Dockerfile."""
     parts = (_head, _stages, _installation, _driver, _variables, _user, _files, _as_before, _start)
     return "\n\n".join(block for part in parts for block in part(draft)) + "\n"
 
 
-def _head(draft: Draft) -> Iterator[str]:
+def _head(draft: DockerfileParts) -> Iterator[str]:
     where = "the application's folder" if draft.application else "an empty folder"
     lines = (f"Build it in {where}: docker build -t NAME -f THIS_FILE .", "Run it: docker run --gpus all NAME")
     yield "\n".join(map(_comment, (*lines, *(f"TODO: {problem}" for problem in draft.problems))))
 
 
-def _stages(draft: Draft) -> Iterator[str]:
+def _stages(draft: DockerfileParts) -> Iterator[str]:
     if draft.old and draft.taken:
         yield _block(
             "Of the old image only the application is taken over.", f"FROM {draft.old.config.reference} AS old"
@@ -113,7 +113,7 @@ def _stages(draft: Draft) -> Iterator[str]:
     )
 
 
-def _installation(draft: Draft) -> Iterator[str]:
+def _installation(draft: DockerfileParts) -> Iterator[str]:
     installs = draft.base.installs
     if not installs:
         return
@@ -125,14 +125,14 @@ def _installation(draft: Draft) -> Iterator[str]:
     yield "\n".join((*comment, "RUN " + " \\\n    && ".join((*before, packages, after))))
 
 
-def _driver(draft: Draft) -> Iterator[str]:
+def _driver(draft: DockerfileParts) -> Iterator[str]:
     yield _block(
         "All GPUs that the container is given, and those parts of the driver that the application uses.",
         "ENV " + _lines(("NVIDIA_VISIBLE_DEVICES=all", f"NVIDIA_DRIVER_CAPABILITIES={','.join(draft.capabilities)}")),
     )
 
 
-def _variables(draft: Draft) -> Iterator[str]:
+def _variables(draft: DockerfileParts) -> Iterator[str]:
     carried = draft.carried
     own = [posixpath.join(draft.place, folder).rstrip("/") for folder in draft.wants.folders] if draft.wants else []
     if draft.wants and not draft.application:  # the old image's files, by their whole paths
@@ -154,7 +154,7 @@ def _in_front(name: str, folders: Sequence[str]) -> str:
     return f'ENV {name}="{escaped(":".join(folders))}${{{name}:+:${name}}}"'
 
 
-def _user(draft: Draft) -> Iterator[str]:
+def _user(draft: DockerfileParts) -> Iterator[str]:
     name = _USER_NAME.fullmatch(draft.owner)
     if name:
         made = f"id -u {name[1]} >/dev/null 2>&1 || useradd --create-home {name[1]}"
@@ -164,7 +164,7 @@ def _user(draft: Draft) -> Iterator[str]:
         yield _block("No program needs to be root to use a GPU.", f"RUN {made}")
 
 
-def _files(draft: Draft) -> Iterator[str]:
+def _files(draft: DockerfileParts) -> Iterator[str]:
     chown = f"--chown={draft.owner} " if draft.owner else ""
     if draft.application:
         yield f"WORKDIR {draft.place}\nCOPY {chown}. {draft.place}/"
@@ -179,7 +179,7 @@ def _files(draft: Draft) -> Iterator[str]:
         )
 
 
-def _driver_files(draft: Draft) -> tuple[str, ...]:
+def _driver_files(draft: DockerfileParts) -> tuple[str, ...]:
     if draft.application and draft.wants:
         return tuple(posixpath.join(draft.place, path) for path in draft.wants.driver_files)
     contents = draft.old.contents if draft.old else None
@@ -187,12 +187,12 @@ def _driver_files(draft: Draft) -> tuple[str, ...]:
     return tuple(path for path in parts if any(path.startswith(folder + "/") for folder in draft.taken))
 
 
-def _as_before(draft: Draft) -> Iterator[str]:
+def _as_before(draft: DockerfileParts) -> Iterator[str]:
     if draft.carried and draft.carried.others:
         yield _block("As the old image had it.", *draft.carried.others)
 
 
-def _start(draft: Draft) -> Iterator[str]:
+def _start(draft: DockerfileParts) -> Iterator[str]:
     if draft.owner:
         yield f"USER {draft.owner}"
     else:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from gpuctl.command import Command
 from gpuctl.frozen import dataclass
 from gpuctl.k8s.fit import NodeFit
-from gpuctl.k8s.said import Difference, Said
+from gpuctl.k8s.said import SchedulerDiffers, SchedulerWord
 from gpuctl.model import ExitCode
 
 
 @dataclass(frozen=True)
-class Held:
+class Holding:
     """Who holds a resource on a node: how many, since when, of which priority."""
 
     node: str
@@ -33,7 +33,7 @@ class Fragments:
 
 
 @dataclass(frozen=True)
-class Way:
+class WayIn:
     """A change with the nodes on which it lets the pod in, and a command where there is one."""
 
     text: str
@@ -52,11 +52,11 @@ class Why:
     cause: str
     sentence: str
     nodes: tuple[NodeFit, ...] = ()
-    held: tuple[Held, ...] = ()
+    held: tuple[Holding, ...] = ()
     fragments: tuple[Fragments, ...] = ()
-    ways: tuple[Way, ...] = ()
-    said: Said | None = None
-    differences: tuple[Difference, ...] = ()
+    ways: tuple[WayIn, ...] = ()
+    said: SchedulerWord | None = None
+    differences: tuple[SchedulerDiffers, ...] = ()
     notes: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
 

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 from gpuctl.command import Command, command
 from gpuctl.frozen import dataclass
-from gpuctl.k8s.answer import Fragments, Held, Way, Why
-from gpuctl.k8s.fit import CHANGES, Change, Fit, NodeFit, fits
-from gpuctl.k8s.objects import Node, Pod
+from gpuctl.k8s.answer import Fragments, Holding, WayIn, Why
+from gpuctl.k8s.fit import CHANGES, Fit, NodeFit, WouldFit, fits
+from gpuctl.k8s.objects import ClusterNode, Pod
 from gpuctl.k8s.quantity import amount
 from gpuctl.k8s.requests import PODS, gpus_in, is_extended
-from gpuctl.k8s.said import Said, differences, last_word
+from gpuctl.k8s.said import SchedulerWord, differences, last_word
 from gpuctl.k8s.scene import Scene, counted
 
 NAMED = 3
@@ -24,7 +24,7 @@ class Case:
     pod: Pod
     scene: Scene
     nodes: tuple[NodeFit, ...]
-    word: Said | None
+    word: SchedulerWord | None
 
     def count(self, fit: Fit) -> int:
         """Returns how many nodes fall into a class."""
@@ -89,7 +89,7 @@ def _other_forms(case: Case) -> list[str]:
     """A product that is there with its GPUs shared or divided: its label then has -SHARED or -MIG-… behind the name."""
     key = "nvidia.com/gpu.product"
     wanted = case.pod.placement.node_selector.get(key)
-    labels: dict[str, Node] = {}
+    labels: dict[str, ClusterNode] = {}
     for node in case.scene.cluster.nodes:
         label = node.labels.get(key, "")
         if wanted and label.startswith((f"{wanted}-SHARED", f"{wanted}-MIG-")):
@@ -228,40 +228,40 @@ def _fragments(case: Case) -> Iterator[Fragments]:
             yield Fragments(name, amount(name, wanted), amount(name, free), amount(name, at_most), most.node.name)
 
 
-def _held(case: Case) -> Iterator[Held]:
+def _held(case: Case) -> Iterator[Holding]:
     for one in case.nodes:
         if one.fit is Fit.WHEN_OTHERS_END:
             for name in dict.fromkeys(o.resource for o in one.obstacles if o.resource):
                 for other in case.scene.holders(one.node, name):
                     since = other.started or other.created
                     many = amount(name, counted(other, name))
-                    yield Held(one.node.name, other.shown, name, many, since, other.priority)
+                    yield Holding(one.node.name, other.shown, name, many, since, other.priority)
 
 
-def _ways(case: Case) -> Iterator[Way]:
+def _ways(case: Case) -> Iterator[WayIn]:
     """Changes that let the pod in at once, the smallest first and of these the one that opens most nodes."""
-    by_change: dict[Change, list[str]] = {}
+    by_change: dict[WouldFit, list[str]] = {}
     for one in case.nodes:
         change = one.obstacles[0].change if one.fit is Fit.AFTER_CHANGE else None
         if change:
             by_change.setdefault(change, []).append(one.node.name)
 
-    def size(item: tuple[Change, list[str]]) -> tuple[int, int]:
+    def size(item: tuple[WouldFit, list[str]]) -> tuple[int, int]:
         return CHANGES.index(item[0].kind), -len(item[1])
 
     smaller = list(_smaller(case))
     yield from (way for name, way in smaller if not is_extended(name))
     for change, names in sorted(by_change.items(), key=size):
         if change.kind != "request":  # said above, with how much there is now
-            yield Way(change.text, tuple(names), _commands(change))
+            yield WayIn(change.text, tuple(names), _commands(change))
     yield from (way for name, way in smaller if is_extended(name))
 
 
-def _commands(change: Change) -> tuple[Command, ...]:
+def _commands(change: WouldFit) -> tuple[Command, ...]:
     return (command("kubectl", "uncordon", change.on),) if change.kind == "uncordon" else ()
 
 
-def _smaller(case: Case) -> Iterator[tuple[str, Way]]:
+def _smaller(case: Case) -> Iterator[tuple[str, WayIn]]:
     """What there is at once of a resource of which too much is asked for, where nothing else stands in the way."""
     short = dict.fromkeys(o.resource for one in case.nodes for o in one.obstacles)
     for name in (one for one in short if one in case.pod.requests and one != PODS):
@@ -271,4 +271,4 @@ def _smaller(case: Case) -> Iterator[tuple[str, Way]]:
             there = tuple(one.node.name for one in able if case.scene.free(one.node, name) == most)
             asks = f"{amount(name, case.pod.requests[name])} {name}"
             text = f"Ask for {amount(name, most)} instead of {asks}, if that is enough: so many are free now."
-            yield name, Way(text, there)
+            yield name, WayIn(text, there)

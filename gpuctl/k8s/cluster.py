@@ -9,11 +9,11 @@ from gpuctl.frozen import dataclass
 from gpuctl.k8s.decode import DECODERS
 from gpuctl.k8s.objects import (
     Claim,
+    ClusterEvent,
+    ClusterNode,
     DaemonSet,
     DeviceClass,
-    Event,
     Job,
-    Node,
     Pod,
     Quota,
     RuntimeClass,
@@ -45,9 +45,9 @@ class Cluster:
     """A cluster's objects in the order of their lists. `missing`: by kind, why its list could not be had."""
 
     missing: Mapping[str, str]
-    nodes: tuple[Node, ...] = ()
+    nodes: tuple[ClusterNode, ...] = ()
     pods: tuple[Pod, ...] = ()
-    events: tuple[Event, ...] = ()
+    events: tuple[ClusterEvent, ...] = ()
     quotas: tuple[Quota, ...] = ()
     daemon_sets: tuple[DaemonSet, ...] = ()
     runtime_classes: tuple[RuntimeClass, ...] = ()
@@ -74,9 +74,9 @@ def cluster_of(things: Iterable[Thing], missing: Mapping[str, str]) -> Cluster:
 
     return Cluster(
         missing,
-        all_of(Node),
+        all_of(ClusterNode),
         all_of(Pod),
-        all_of(Event),
+        all_of(ClusterEvent),
         all_of(Quota),
         all_of(DaemonSet),
         all_of(RuntimeClass),

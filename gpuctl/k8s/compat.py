@@ -11,7 +11,7 @@ from gpuctl.compat.knowledge.gpus.gpus import gpu_described
 from gpuctl.frozen import dataclass
 from gpuctl.k8s.cluster import Cluster
 from gpuctl.k8s.gpu_nodes import capability, driver, has_gpus, product
-from gpuctl.k8s.objects import Node
+from gpuctl.k8s.objects import ClusterNode
 from gpuctl.k8s.scene import Scene, scene_of
 from gpuctl.model import Verdict
 
@@ -71,7 +71,7 @@ class ClusterAnswer:
 def cluster_answer(cluster: Cluster, question: Question) -> ClusterAnswer:
     """Returns whether what is asked runs on each class of a cluster's nodes."""
     scene = scene_of(cluster)
-    by_kind: dict[tuple[str, str, str | None], list[Node]] = {}
+    by_kind: dict[tuple[str, str, str | None], list[ClusterNode]] = {}
     nodes = [node for node in cluster.nodes if has_gpus(node, scene)]
     for node in nodes:
         by_kind.setdefault(_told(node, scene), []).append(node)
@@ -83,7 +83,7 @@ def cluster_answer(cluster: Cluster, question: Question) -> ClusterAnswer:
     return ClusterAnswer(tuple(ranked), selector, picked)
 
 
-def _told(node: Node, scene: Scene) -> tuple[str, str, str | None]:
+def _told(node: ClusterNode, scene: Scene) -> tuple[str, str, str | None]:
     """A node's GPUs and driver, by GFD's labels, else by what a DRA driver says of its devices."""
     labels = product(node), capability(node), driver(node)
     if any(labels):
@@ -92,7 +92,7 @@ def _told(node: Node, scene: Scene) -> tuple[str, str, str | None]:
     return (one.product, one.capability, one.driver_version or None) if one else labels
 
 
-def _answered(kind: tuple[str, str, str | None], group: list[Node], question: Question) -> ClassAnswer:
+def _answered(kind: tuple[str, str, str | None], group: list[ClusterNode], question: Question) -> ClassAnswer:
     name, compute, version = kind
     names = tuple(node.name for node in group)
     lacking = [what for what, told in (("GPU", name or compute), ("driver", version)) if not told]
@@ -106,7 +106,7 @@ def _answered(kind: tuple[str, str, str | None], group: list[Node], question: Qu
         return ClassAnswer(names, name, compute, version, None, str(error))
 
 
-def _selector(good: list[Node], nodes: list[Node]) -> tuple[Mapping[str, str], int]:
+def _selector(good: list[ClusterNode], nodes: list[ClusterNode]) -> tuple[Mapping[str, str], int]:
     """The fewest labels, two at most, that pick most of the good nodes and no other one with GPUs."""
     best: tuple[Mapping[str, str], int] = {}, 0
     for wanted in _candidates(good):
@@ -116,7 +116,7 @@ def _selector(good: list[Node], nodes: list[Node]) -> tuple[Mapping[str, str], i
     return best
 
 
-def _candidates(good: list[Node]) -> Iterator[tuple[tuple[str, str], ...]]:
+def _candidates(good: list[ClusterNode]) -> Iterator[tuple[tuple[str, str], ...]]:
     labels = {tuple((key, node.labels[key]) for key in SELECTING if key in node.labels) for node in good}
     for size in (1, 2):
         yield from dict.fromkeys(pair for one in sorted(labels) for pair in combinations(one, size))

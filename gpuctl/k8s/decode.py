@@ -10,22 +10,22 @@ from gpuctl.host.decode import flag_in, number_in, object_in, objects_in, second
 from gpuctl.k8s.objects import (
     DEFAULT_SCHEDULER,
     Claim,
+    ClusterEvent,
+    ClusterNode,
     DaemonSet,
     DeviceClass,
-    Event,
     Job,
-    Node,
     NodeTerm,
     Placement,
     Pod,
     PodClaim,
     PodTerm,
     Quota,
-    Requirement,
     Resources,
     RuntimeClass,
     Scheduled,
     Selector,
+    SelectorRequirement,
     Slice,
     Spread,
     Taint,
@@ -99,7 +99,7 @@ def _meta(found: Found) -> tuple[Found, str, str]:
 
 def _requirements(found: Found, name: str) -> Selector:
     return tuple(
-        Requirement(_text(one, "key"), _text(one, "operator"), _texts(one, "values"))
+        SelectorRequirement(_text(one, "key"), _text(one, "operator"), _texts(one, "values"))
         for one in objects_in(found, name)[:_MEMBERS]
     )
 
@@ -108,7 +108,7 @@ def _selector(found: Found, name: str) -> Selector | None:
     if found.get(name) is None:
         return None
     selector = object_in(found, name)
-    equal = (Requirement(key, "In", (value,)) for key, value in _labels(selector, "matchLabels").items())
+    equal = (SelectorRequirement(key, "In", (value,)) for key, value in _labels(selector, "matchLabels").items())
     return (*equal, *_requirements(selector, "matchExpressions"))
 
 
@@ -175,13 +175,13 @@ def _toleration(found: Found) -> Toleration:
     return Toleration(_text(found, "key"), operator, _text(found, "value"), _text(found, "effect"))
 
 
-def node(found: Found) -> Node:
+def node(found: Found) -> ClusterNode:
     """Returns a node."""
     meta, _, name = _meta(found)
     spec, status = object_in(found, "spec"), object_in(found, "status")
     taints = objects_in(spec, "taints")[:_MEMBERS]
     ready: Found = next((one for one in objects_in(status, "conditions") if one.get("type") == "Ready"), {})
-    return Node(
+    return ClusterNode(
         name,
         _labels(meta),
         tuple(Taint(_text(one, "key"), _text(one, "value"), _text(one, "effect")) for one in taints),
@@ -312,7 +312,7 @@ def _served(status: Found) -> tuple[str, ...]:
     return tuple(_text(one, "resourceName") for one in mappings)
 
 
-def event(found: Found) -> Event:
+def event(found: Found) -> ClusterEvent:
     """Returns an event, of the core API or of events.k8s.io: those call subject, message and series otherwise."""
     subject = object_in(found, "involvedObject") or object_in(found, "regarding")
     series = object_in(found, "series")
@@ -323,7 +323,7 @@ def event(found: Found) -> Event:
         (found, "deprecatedLastTimestamp"),
         (found, "eventTime"),
     )
-    return Event(
+    return ClusterEvent(
         _text(subject, "kind"),
         _text(subject, "namespace"),
         _text(subject, "name"),

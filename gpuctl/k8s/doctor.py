@@ -6,7 +6,7 @@ from gpuctl.frozen import dataclass
 from gpuctl.k8s.checks import View, diagnose
 from gpuctl.k8s.cluster import Cluster
 from gpuctl.k8s.gpu_nodes import Link, NodeClass, chain, classes
-from gpuctl.k8s.objects import Node, Requirement
+from gpuctl.k8s.objects import ClusterNode, SelectorRequirement
 from gpuctl.k8s.scene import scene_of
 from gpuctl.k8s.selectors import selects
 from gpuctl.model import Report
@@ -37,7 +37,7 @@ def examine(cluster: Cluster, node: str | None = None, selector: str | None = No
     )
 
 
-def _chosen(cluster: Cluster, name: str | None, selector: str | None) -> tuple[Node, ...]:
+def _chosen(cluster: Cluster, name: str | None, selector: str | None) -> tuple[ClusterNode, ...]:
     wanted = selector_of(selector) if selector else ()
     nodes = tuple(one for one in cluster.nodes if name in (None, one.name) and selects(wanted, one.labels))
     if (name or selector) and not nodes and not cluster.lacks("Node"):
@@ -47,7 +47,7 @@ def _chosen(cluster: Cluster, name: str | None, selector: str | None) -> tuple[N
     return nodes
 
 
-def selector_of(text: str) -> tuple[Requirement, ...]:
+def selector_of(text: str) -> tuple[SelectorRequirement, ...]:
     """Returns what `kubectl -l` takes in its plainest form. Raises NoSuchNode.
 
     nvidia.com/gpu.product=Tesla-T4,pool!=old,nvidia.com/gpu.present
@@ -55,11 +55,11 @@ def selector_of(text: str) -> tuple[Requirement, ...]:
     return tuple(_requirement(part.strip()) for part in text.split(","))
 
 
-def _requirement(part: str) -> Requirement:
+def _requirement(part: str) -> SelectorRequirement:
     for sign, operator in (("!=", "NotIn"), ("==", "In"), ("=", "In")):
         key, found, value = part.partition(sign)
         if found and key:
-            return Requirement(key.strip(), operator, (value.strip(),))
+            return SelectorRequirement(key.strip(), operator, (value.strip(),))
     if not part or part.startswith("=") or " " in part:
         raise NoSuchNode(f"{part!r} selects no labels: write KEY=VALUE, KEY!=VALUE, KEY or !KEY, with commas between")
-    return Requirement(part.removeprefix("!"), "DoesNotExist" if part.startswith("!") else "Exists")
+    return SelectorRequirement(part.removeprefix("!"), "DoesNotExist" if part.startswith("!") else "Exists")

@@ -7,7 +7,7 @@ from enum import Enum
 
 from gpuctl.frozen import dataclass
 from gpuctl.k8s.neighbours import Neighbours, neighbours_of
-from gpuctl.k8s.objects import Claim, Node, Pod
+from gpuctl.k8s.objects import Claim, ClusterNode, Pod
 from gpuctl.k8s.quantity import amount
 from gpuctl.k8s.requests import gpus_in, is_gpu
 from gpuctl.k8s.scene import Scene
@@ -34,7 +34,7 @@ class Fit(str, Enum):
 
 
 @dataclass(frozen=True)
-class Change:
+class WouldFit:
     """One change that would end an obstacle. `kind` sorts changes: the smallest first; `on` is the node to change."""
 
     kind: str
@@ -53,7 +53,7 @@ class Obstacle:
     rule: str
     text: str
     ends: Ends
-    change: Change | None = None
+    change: WouldFit | None = None
     resource: str = ""
 
 
@@ -61,7 +61,7 @@ class Obstacle:
 class NodeFit:
     """A node, and what stands in the way there."""
 
-    node: Node
+    node: ClusterNode
     obstacles: tuple[Obstacle, ...]
 
     @property
@@ -90,9 +90,11 @@ def claims_of(pod: Pod, scene: Scene) -> tuple[Claim, ...]:
     return tuple(one for one in scene.cluster.claims if one.namespace == pod.namespace and one.name in names)
 
 
-def _obstacles(pod: Pod, node: Node, scene: Scene, near: Neighbours, claims: tuple[Claim, ...]) -> Iterator[Obstacle]:
+def _obstacles(
+    pod: Pod, node: ClusterNode, scene: Scene, near: Neighbours, claims: tuple[Claim, ...]
+) -> Iterator[Obstacle]:
     if node.cordoned and not tolerates(pod.placement.tolerations, UNSCHEDULABLE):
-        change = Change("uncordon", f"Uncordon {node.name}, once whoever cordoned it is done.", node.name)
+        change = WouldFit("uncordon", f"Uncordon {node.name}, once whoever cordoned it is done.", node.name)
         yield Obstacle("cordoned", "it is cordoned", Ends.CHANGE, change)
     for taint in untolerated(pod.placement.tolerations, node):
         yield _of_taint(str(taint), taint.key, taint.effect, node)
@@ -111,25 +113,25 @@ def _obstacles(pod: Pod, node: Node, scene: Scene, near: Neighbours, claims: tup
 _OF_CONDITIONS = ("node.kubernetes.io/", "node.cloudprovider.kubernetes.io/")
 
 
-def _of_taint(shown: str, key: str, effect: str, node: Node) -> Obstacle:
+def _of_taint(shown: str, key: str, effect: str, node: ClusterNode) -> Obstacle:
     if key.startswith(_OF_CONDITIONS):
         state = key.rpartition("/")[2]
-        change = Change(
+        change = WouldFit(
             "repair", f"Have {node.name} lose its condition {state}: the kubelet's log tells why.", node.name
         )
         return Obstacle("taint", f"it is {state}", Ends.CHANGE, change)
-    change = Change("toleration", f"Give the pod a toleration for {shown}, if its work belongs there.")
+    change = WouldFit("toleration", f"Give the pod a toleration for {shown}, if its work belongs there.")
     return Obstacle("taint", f"its taint {shown} is not tolerated", Ends.CHANGE, change)
 
 
-def _of_labels(wanted: str, key: str, node: Node) -> Obstacle:
+def _of_labels(wanted: str, key: str, node: ClusterNode) -> Obstacle:
     has = node.labels.get(key)
     text = f"the pod wants {wanted}, and it has {f'{key}={has}' if has is not None else f'no label {key}'}"
     to = f"{key}={has}" if has is not None else f"another label than {key}"
-    return Obstacle("selector", text, Ends.CHANGE, Change("label", f"Have the pod select {to} instead of {wanted}."))
+    return Obstacle("selector", text, Ends.CHANGE, WouldFit("label", f"Have the pod select {to} instead of {wanted}."))
 
 
-def _of_ports(pod: Pod, node: Node, scene: Scene) -> Iterator[Obstacle]:
+def _of_ports(pod: Pod, node: ClusterNode, scene: Scene) -> Iterator[Obstacle]:
     if not pod.placement.ports:
         return
     taken = [port for other in scene.on_node.get(node.name, ()) for port in other.placement.ports]
@@ -143,7 +145,7 @@ def _clash(one: tuple[str, str, int], other: tuple[str, str, int]) -> bool:
     return (one[0], one[2]) == (other[0], other[2]) and (one[1] == other[1] or anywhere in (one[1], other[1]))
 
 
-def _of_resource(name: str, wanted: int, node: Node, scene: Scene) -> Iterator[Obstacle]:
+def _of_resource(name: str, wanted: int, node: ClusterNode, scene: Scene) -> Iterator[Obstacle]:
     free, there = scene.free(node, name), node.allocatable.get(name, 0)
     if wanted <= free:
         return
@@ -153,7 +155,7 @@ def _of_resource(name: str, wanted: int, node: Node, scene: Scene) -> Iterator[O
     elif is_gpu(name):
         yield _of_gpus(name, wanted, node, scene)
     elif name in ("cpu", "memory", "ephemeral-storage") and there > 0:
-        change = Change("request", f"Ask for less {name} than {amount(name, wanted)}: {amount(name, there)} at most.")
+        change = WouldFit("request", f"Ask for less {name} than {amount(name, wanted)}: {amount(name, there)} at most.")
         # Held by others besides, it would still have to wait: lowering the request alone is then no way.
         ends = Ends.CHANGE if free > 0 else Ends.NOTHING
         yield Obstacle("resource", f"it has {amount(name, there)} {name} in all", ends, change, name)
@@ -162,7 +164,7 @@ def _of_resource(name: str, wanted: int, node: Node, scene: Scene) -> Iterator[O
         yield Obstacle("resource", f"it has {has}", Ends.NOTHING, resource=name)
 
 
-def _of_gpus(name: str, wanted: int, node: Node, scene: Scene) -> Obstacle:
+def _of_gpus(name: str, wanted: int, node: ClusterNode, scene: Scene) -> Obstacle:
     """A node that never has so many: because some are ill, because they have another name, or because it has fewer."""
     there, capacity = node.allocatable.get(name, 0), node.capacity.get(name, 0)
     if there < capacity:
@@ -170,20 +172,20 @@ def _of_gpus(name: str, wanted: int, node: Node, scene: Scene) -> Obstacle:
         enough = wanted <= capacity - (there - scene.free(node, name))
         back = f"Bring the GPUs of {node.name} back: `gpuctl k8s doctor --node {node.name}`."
         ends = Ends.CHANGE if enough else Ends.NOTHING
-        return Obstacle("resource", text, ends, Change("repair", back, node.name), name)
+        return Obstacle("resource", text, ends, WouldFit("repair", back, node.name), name)
     others = {one: value for one, value in gpus_in(node.allocatable).items() if one != name and value > 0}
     if not there and others:
         text = f"it has no {name}, but {', '.join(f'{amount(one, value)} {one}' for one, value in others.items())}"
         room = next((one for one in others if scene.free(node, one) >= wanted), None)
         if room is None:
             return Obstacle("resource", text, Ends.NOTHING, resource=name)
-        other = Change("resource", f"Ask for {room} instead of {name}, if that kind of GPU will do.")
+        other = WouldFit("resource", f"Ask for {room} instead of {name}, if that kind of GPU will do.")
         return Obstacle("resource", text, Ends.CHANGE, other, name)
     has = f"{amount(name, there)} {name} in all" if there else f"no {name}"
     return Obstacle("resource", f"it has {has}", Ends.NOTHING, resource=name)
 
 
-def _of_claims(pod: Pod, node: Node, scene: Scene, claims: tuple[Claim, ...]) -> Iterator[Obstacle]:
+def _of_claims(pod: Pod, node: ClusterNode, scene: Scene, claims: tuple[Claim, ...]) -> Iterator[Obstacle]:
     by_class = {name: one // 1000 for name, one in pod.requests.items() if one > 0 and scene.by_claim(node, name)}
     fresh = [one for one in claims if not one.allocated]
     elsewhere = next((one for one in claims if one.nodes is not None and not on_one_of(one.nodes, node)), None)

@@ -7,7 +7,7 @@ https://kubernetes-sigs.github.io/node-feature-discovery (feature.node.kubernete
 from __future__ import annotations
 
 from gpuctl.frozen import dataclass
-from gpuctl.k8s.objects import Node, Taint
+from gpuctl.k8s.objects import ClusterNode, Taint
 from gpuctl.k8s.quantity import amount
 from gpuctl.k8s.requests import gpus_in, is_foreign, is_gpu
 from gpuctl.k8s.scene import Scene
@@ -22,41 +22,41 @@ ACCELERATORS = ("cloud.google.com/gke-accelerator", "k8s.amazonaws.com/accelerat
 UNKNOWN = "?"
 
 
-def labelled(node: Node) -> bool:
+def labelled(node: ClusterNode) -> bool:
     """Returns whether the node's labels say that it has GPUs of NVIDIA's."""
     flags = ("nvidia.com/gpu.present", PCI, *PCI_WITH_CLASS)
     made_with = any(node.labels.get(name, "").startswith("nvidia") for name in ACCELERATORS)
     return made_with or any(node.labels.get(name) == "true" for name in flags) or bool(count_label(node))
 
 
-def has_gpus(node: Node, scene: Scene) -> bool:
+def has_gpus(node: ClusterNode, scene: Scene) -> bool:
     """Returns whether a node has GPUs: by its labels, its resources or what a DRA driver offers there."""
     return labelled(node) or any(is_gpu(one) for one in node.capacity) or bool(scene.devices.get(node.name))
 
 
-def count_label(node: Node) -> int | None:
+def count_label(node: ClusterNode) -> int | None:
     """Returns how many GPUs GFD found on a node by NVML; None where it does not say."""
     text = node.labels.get("nvidia.com/gpu.count", "")
     return int(text) if text.isdecimal() and len(text) < 6 else None
 
 
-def replicas_label(node: Node) -> int:
+def replicas_label(node: ClusterNode) -> int:
     """Returns into how many each GPU is shared; 1: it is not."""
     text = node.labels.get("nvidia.com/gpu.replicas", "")
     return int(text) if text.isdecimal() and 0 < len(text) < 6 and int(text) else 1
 
 
-def product(node: Node) -> str:
+def product(node: ClusterNode) -> str:
     """Returns the GPUs' name as GFD or the cloud has it, without what is put behind it for shared and divided ones."""
     return _product_label(node).removesuffix("-SHARED").partition("-MIG-")[0]
 
 
-def _product_label(node: Node) -> str:
+def _product_label(node: ClusterNode) -> str:
     names = ("nvidia.com/gpu.product", *ACCELERATORS)
     return next((node.labels[name] for name in names if node.labels.get(name)), "")
 
 
-def driver(node: Node) -> str | None:
+def driver(node: ClusterNode) -> str | None:
     """Returns the driver's version by GFD's labels: whole from 0.14 on, in parts before."""
     whole = node.labels.get("nvidia.com/cuda.driver-version.full")
     if whole:
@@ -69,7 +69,7 @@ def driver(node: Node) -> str | None:
     return None
 
 
-def capability(node: Node) -> str:
+def capability(node: ClusterNode) -> str:
     """Returns the compute capability by GFD's labels, "" where these do not say."""
     major, minor = (node.labels.get(f"nvidia.com/gpu.compute.{name}", "") for name in ("major", "minor"))
     return f"{major}.{minor}" if major and minor else ""
@@ -83,7 +83,7 @@ class Link:
     number: str
 
 
-def chain(node: Node, scene: Scene) -> tuple[Link, ...]:
+def chain(node: ClusterNode, scene: Scene) -> tuple[Link, ...]:
     """Returns how many GPUs of a node there are at each link, all names of them together."""
     capacity, allocatable = gpus_in(node.capacity), gpus_in(node.allocatable)
     found, names = count_label(node), {*capacity, *allocatable}
@@ -121,29 +121,29 @@ class NodeClass:
     foreign: tuple[str, ...]
 
 
-def classes(nodes: tuple[Node, ...], scene: Scene) -> tuple[NodeClass, ...]:
+def classes(nodes: tuple[ClusterNode, ...], scene: Scene) -> tuple[NodeClass, ...]:
     """Returns the classes of the nodes that have GPUs, the largest first."""
-    by_kind: dict[tuple[object, ...], list[Node]] = {}
+    by_kind: dict[tuple[object, ...], list[ClusterNode]] = {}
     for node in nodes:
         if has_gpus(node, scene):
             by_kind.setdefault(_kind(node), []).append(node)
     return tuple(_class(group, scene) for group in sorted(by_kind.values(), key=lambda group: -len(group)))
 
 
-def _resources(node: Node) -> tuple[tuple[str, str, str], ...]:
+def _resources(node: ClusterNode) -> tuple[tuple[str, str, str], ...]:
     names = sorted({*gpus_in(node.capacity), *gpus_in(node.allocatable)})
     return tuple(
         (name, amount(name, node.capacity.get(name, 0)), amount(name, node.allocatable.get(name, 0))) for name in names
     )
 
 
-def _kind(node: Node) -> tuple[object, ...]:
+def _kind(node: ClusterNode) -> tuple[object, ...]:
     ready = node.ready == "True"
     others = tuple(filter(is_foreign, node.capacity))
     return _product_label(node), driver(node), _resources(node), ready, node.cordoned, node.taints, others
 
 
-def _class(group: list[Node], scene: Scene) -> NodeClass:
+def _class(group: list[ClusterNode], scene: Scene) -> NodeClass:
     first = group[0]
     last = [chain(node, scene)[-2:] for node in group]
     requested, free = (sum(float(links[place].number) for links in last) for place in (0, 1))

@@ -41,11 +41,11 @@ LISTS: Mapping[str, List] = {
 }
 
 
-class NoAnswer(Exception):
+class NoCluster(Exception):
     """The cluster could not be asked; the message is a sentence."""
 
 
-class NoSuchContext(NoAnswer):
+class NoSuchContext(NoCluster):
     """The context that was named is none."""
 
 
@@ -91,7 +91,7 @@ def _list(ask: Ask, one: List) -> Reader:
             try:
                 return _read(ask, [_query(path, only) for only in one.only])
             except _Expired:
-                raise NoAnswer(f"the cluster's answers expire before {path} is read to its end.") from None
+                raise NoCluster(f"the cluster's answers expire before {path} is read to its end.") from None
     return Reader()
 
 
@@ -117,7 +117,7 @@ def _pages(ask: Ask, query: str, reader: Reader) -> Iterator[bytes]:
         if not more:
             return
         if more in seen:
-            raise NoAnswer("the cluster's list never ends: it names the same next page again.")
+            raise NoCluster("the cluster's list never ends: it names the same next page again.")
         seen.add(more)
 
 
@@ -125,7 +125,7 @@ def _answer(reading: Reading) -> str:
     if reading.ok:
         return reading.text
     if reading.outcome is Outcome.ABSENT:
-        raise NoAnswer("kubectl is not on PATH, by which the cluster is asked: install it, or give --from FILE.")
+        raise NoCluster("kubectl is not on PATH, by which the cluster is asked: install it, or give --from FILE.")
     said = _SAID.search(reading.detail)
     reason = said[1] if said else ""
     if reason == "NotFound":
@@ -137,4 +137,4 @@ def _answer(reading: Reading) -> str:
     words = failure(reading)
     if _CONTEXT.search(reading.detail):
         raise NoSuchContext(f"kubectl: {words}")
-    raise NoAnswer(f"the cluster could not be asked: {words}")
+    raise NoCluster(f"the cluster could not be asked: {words}")

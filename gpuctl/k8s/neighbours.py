@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from gpuctl.frozen import dataclass
-from gpuctl.k8s.objects import Node, Pod, PodTerm, Spread
+from gpuctl.k8s.objects import ClusterNode, Pod, PodTerm, Spread
 from gpuctl.k8s.scene import Scene
 from gpuctl.k8s.selectors import is_meant, selects, wanted_of
 
@@ -30,7 +30,7 @@ class Neighbours:
     near: tuple[tuple[PodTerm, frozenset[_Domain] | None], ...]
     crowded: tuple[tuple[Spread, frozenset[str]], ...]
 
-    def refusals(self, node: Node) -> Iterator[tuple[str, str]]:
+    def refusals(self, node: ClusterNode) -> Iterator[tuple[str, str]]:
         """Yields why the pod cannot lie on this node: by whose rule, and a clause; in the scheduler's order."""
         for spread, crowded in self.crowded:
             value = node.labels.get(spread.topology_key)
@@ -67,7 +67,7 @@ def neighbours_of(pod: Pod, scene: Scene) -> Neighbours:
     return Neighbours(frozenset(by_others), frozenset(by_itself), tuple(near), tuple(crowded))
 
 
-_Placed = list[tuple[Pod, Node]]
+_Placed = list[tuple[Pod, ClusterNode]]
 
 
 def _domains(term: PodTerm, placed: _Placed) -> Iterator[_Domain]:

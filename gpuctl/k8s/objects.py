@@ -38,7 +38,7 @@ class Toleration:
 
 
 @dataclass(frozen=True)
-class Requirement:
+class SelectorRequirement:
     """What a label, or a field, has to be."""
 
     key: str
@@ -51,7 +51,7 @@ class Requirement:
         return f"{self.key}={values}" if single else f"{self.key} {self.operator} {values}".rstrip()
 
 
-Selector = tuple[Requirement, ...]
+Selector = tuple[SelectorRequirement, ...]
 """All of them have to hold; none selects everything."""
 
 
@@ -99,7 +99,7 @@ class Placement:
 
 
 @dataclass(frozen=True)
-class Node:
+class ClusterNode:
     """A node as it last reported itself. `heartbeat` None: it never did."""
 
     name: str
@@ -180,7 +180,7 @@ class Pod:
 
 
 @dataclass(frozen=True)
-class Event:
+class ClusterEvent:
     """What a component said of an object: `subject` is its kind and `name` its name."""
 
     subject: str
@@ -281,5 +281,15 @@ class VolumeClaim:
 
 
 Thing = (
-    Node | Pod | Event | Quota | DaemonSet | RuntimeClass | DeviceClass | Slice | Claim | Job | VolumeClaim
+    ClusterNode
+    | Pod
+    | ClusterEvent
+    | Quota
+    | DaemonSet
+    | RuntimeClass
+    | DeviceClass
+    | Slice
+    | Claim
+    | Job
+    | VolumeClaim
 )  # what a list may hold

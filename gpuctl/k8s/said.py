@@ -36,7 +36,7 @@ RULES: Mapping[str, str] = {
 
 
 @dataclass(frozen=True)
-class Said:
+class SchedulerWord:
     """The scheduler's last word: its text and time, on how many nodes it found each reason, and a volume it names.
 
     Reasons are (rule, resource), as those of obstacles. A node may have several, so that they may be more than nodes.
@@ -50,7 +50,7 @@ class Said:
 
 
 @dataclass(frozen=True)
-class Difference:
+class SchedulerDiffers:
     """A reason that the scheduler found on another number of nodes than gpuctl."""
 
     reason: str
@@ -58,7 +58,7 @@ class Difference:
     gpuctl: int
 
 
-def last_word(pod: Pod, cluster: Cluster) -> Said | None:
+def last_word(pod: Pod, cluster: Cluster) -> SchedulerWord | None:
     """Returns what the scheduler said last of a pod, by its condition or else by its events."""
     one = pod.scheduled
     if one and one.status == "False" and one.message and one.reason != "SchedulingGated":
@@ -73,7 +73,7 @@ def last_word(pod: Pod, cluster: Cluster) -> Said | None:
     return said(last.message, last.last) if last else None
 
 
-def said(text: str, at: float | None = None) -> Said:
+def said(text: str, at: float | None = None) -> SchedulerWord:
     """Returns a message of the scheduler's, taken apart.
 
     0/12 nodes are available: 1 node(s) were unschedulable, 9 Insufficient nvidia.com/gpu. preemption: 0/12 nodes …
@@ -85,7 +85,7 @@ def said(text: str, at: float | None = None) -> Said:
         counts[_rule(words.strip())] += int(number)
     volume = _VOLUME.search(text)
     named = (volume[1] or "unbound") if volume else ""
-    return Said(text, at, counts, named, int(head[2]) if head else None)
+    return SchedulerWord(text, at, counts, named, int(head[2]) if head else None)
 
 
 def _rule(words: str) -> tuple[str, str]:
@@ -98,7 +98,7 @@ def _rule(words: str) -> tuple[str, str]:
     return rule, "pods" if lower.startswith("too many pods") else resource
 
 
-def differences(word: Said, nodes: Iterable[NodeFit]) -> tuple[Difference, ...]:
+def differences(word: SchedulerWord, nodes: Iterable[NodeFit]) -> tuple[SchedulerDiffers, ...]:
     """Returns where the scheduler counts otherwise than gpuctl, which goes by the first rule that each node breaks."""
     if word.nodes is None or word.volume:
         return ()
@@ -111,5 +111,7 @@ def differences(word: Said, nodes: Iterable[NodeFit]) -> tuple[Difference, ...]:
     reasons = dict.fromkeys((*word.reasons, *ours))
     pairs = ((reason, word.reasons.get(reason, 0), ours[reason]) for reason in reasons)
     return tuple(
-        Difference(" ".join(filter(None, reason)), theirs, mine) for reason, theirs, mine in pairs if theirs != mine
+        SchedulerDiffers(" ".join(filter(None, reason)), theirs, mine)
+        for reason, theirs, mine in pairs
+        if theirs != mine
     )

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from gpuctl.frozen import dataclass
 from gpuctl.k8s.cluster import Cluster
-from gpuctl.k8s.objects import Node, Pod, Resources, Slice
+from gpuctl.k8s.objects import ClusterNode, Pod, Resources, Slice
 
 IMPLICIT = "deviceclass.resource.kubernetes.io/"
 """What a device class is called as an extended resource where it names none (KEP-5004)."""
@@ -30,19 +30,19 @@ class Scene:
     allocated: frozenset[_Device]
     all_devices: bool
 
-    def free(self, node: Node, resource: str) -> int:
+    def free(self, node: ClusterNode, resource: str) -> int:
         """Returns how much of a resource is left on a node, less than none where more is asked for than there is."""
         return node.allocatable.get(resource, 0) - self.requested.get(node.name, {}).get(resource, 0)
 
-    def by_claim(self, node: Node, resource: str) -> bool:
+    def by_claim(self, node: ClusterNode, resource: str) -> bool:
         """Returns whether a node would serve a resource by a claim: it counts none itself, and a class has its name."""
         return resource in self.by_class and not node.allocatable.get(resource, 0)
 
-    def free_devices(self, node: Node) -> int:
+    def free_devices(self, node: ClusterNode) -> int:
         """Returns how many devices of DRA drivers no claim holds."""
         return sum(one not in self.allocated for one in self.devices.get(node.name, ()))
 
-    def holders(self, node: Node, resource: str) -> tuple[Pod, ...]:
+    def holders(self, node: ClusterNode, resource: str) -> tuple[Pod, ...]:
         """Returns the pods that hold a resource on a node, that with the most first."""
         pods = [one for one in self.on_node.get(node.name, ()) if counted(one, resource) > 0]
         return tuple(sorted(pods, key=lambda one: -counted(one, resource)))

@@ -8,13 +8,23 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from gpuctl.k8s.objects import Node, NodeTerm, Placement, Pod, PodTerm, Requirement, Selector, Taint, Toleration
+from gpuctl.k8s.objects import (
+    ClusterNode,
+    NodeTerm,
+    Placement,
+    Pod,
+    PodTerm,
+    Selector,
+    SelectorRequirement,
+    Taint,
+    Toleration,
+)
 
 _WHOLE = re.compile(r"[+-]?[0-9]{1,19}")
 UNSCHEDULABLE = Taint("node.kubernetes.io/unschedulable", "", "NoSchedule")
 
 
-def holds(requirement: Requirement, labels: Mapping[str, str]) -> bool:
+def holds(requirement: SelectorRequirement, labels: Mapping[str, str]) -> bool:
     """Returns whether labels are as a requirement wants them; one with an operator that is not known does not hold."""
     value = labels.get(requirement.key)
     operator = requirement.operator
@@ -35,29 +45,29 @@ def selects(selector: Selector | None, labels: Mapping[str, str]) -> bool:
     return selector is not None and all(holds(one, labels) for one in selector)
 
 
-def wanted_of(placement: Placement, node: Node) -> tuple[Requirement, ...]:
+def wanted_of(placement: Placement, node: ClusterNode) -> tuple[SelectorRequirement, ...]:
     """Returns what a pod's nodeSelector and required node affinity want of this node and it does not have.
 
     Of several alternatives that with the least missing.
     """
-    equal = (Requirement(key, "In", (value,)) for key, value in placement.node_selector.items())
+    equal = (SelectorRequirement(key, "In", (value,)) for key, value in placement.node_selector.items())
     missing = tuple(one for one in equal if not holds(one, node.labels))
     if placement.terms is None:
         return missing
-    nothing = (Requirement("nodeAffinity", "selects nothing"),)
+    nothing = (SelectorRequirement("nodeAffinity", "selects nothing"),)
     unmet = min((_unmet(term, node) for term in placement.terms), key=len, default=nothing)
     return (*missing, *unmet)
 
 
-def _unmet(term: NodeTerm, node: Node) -> tuple[Requirement, ...]:
+def _unmet(term: NodeTerm, node: ClusterNode) -> tuple[SelectorRequirement, ...]:
     if not term.labels and not term.fields:
-        return (Requirement("nodeAffinity", "selects nothing"),)
+        return (SelectorRequirement("nodeAffinity", "selects nothing"),)
     fields = {"metadata.name": node.name}
     labels = tuple(one for one in term.labels if not holds(one, node.labels))
     return (*labels, *(one for one in term.fields if not holds(one, fields)))
 
 
-def on_one_of(terms: Iterable[NodeTerm], node: Node) -> bool:
+def on_one_of(terms: Iterable[NodeTerm], node: ClusterNode) -> bool:
     """Returns whether a node is one of those that these alternatives select."""
     return any(not _unmet(term, node) for term in terms)
 
@@ -75,7 +85,7 @@ def _tolerates(one: Toleration, taint: Taint) -> bool:
     return one.operator == "Equal" and bool(one.key) and one.value == taint.value
 
 
-def untolerated(tolerations: Iterable[Toleration], node: Node) -> tuple[Taint, ...]:
+def untolerated(tolerations: Iterable[Toleration], node: ClusterNode) -> tuple[Taint, ...]:
     """Returns the taints of a node that keep such a pod off it, besides that of a node that is cordoned."""
     hard = (one for one in node.taints if one.effect in ("NoSchedule", "NoExecute") and one.key != UNSCHEDULABLE.key)
     return tuple(one for one in hard if not tolerates(tolerations, one))

@@ -6,10 +6,10 @@ import re
 from dataclasses import replace
 
 from gpuctl.command import Command, command
-from gpuctl.k8s.answer import Way, Why
+from gpuctl.k8s.answer import WayIn, Why
 from gpuctl.k8s.by_nodes import by_nodes
 from gpuctl.k8s.cluster import Cluster
-from gpuctl.k8s.objects import DEFAULT_SCHEDULER, Event, Pod, Quota
+from gpuctl.k8s.objects import DEFAULT_SCHEDULER, ClusterEvent, Pod, Quota
 from gpuctl.k8s.quantity import amount
 from gpuctl.k8s.requests import is_gpu
 from gpuctl.k8s.said import last_word
@@ -85,7 +85,7 @@ def _waits(pod: Pod) -> bool:
     return pod.phase in ("Pending", "Failed")
 
 
-def _of_refusal(subject: str, event: Event, cluster: Cluster) -> Why:
+def _of_refusal(subject: str, event: ClusterEvent, cluster: Cluster) -> Why:
     """Why the API let nobody make the pods."""
     quota = _QUOTA.search(event.message)
     notes = (f"The API said: {event.message}",)
@@ -96,7 +96,7 @@ def _of_refusal(subject: str, event: Event, cluster: Cluster) -> Why:
     used = f": {taken} are taken" if taken else ""
     sentence = f"{subject} may not create its pods: they exceed the quota {quota[1]} of {event.namespace}{used}."
     show = command("kubectl", "describe", "resourcequota", "-n", event.namespace, quota[1])
-    return Why(subject, "quota", sentence, ways=(Way("Ask for less, or for more quota.", (), (show,)),), notes=notes)
+    return Why(subject, "quota", sentence, ways=(WayIn("Ask for less, or for more quota.", (), (show,)),), notes=notes)
 
 
 def _taken(row: Quota | None) -> str:
@@ -135,7 +135,9 @@ def _state(pod: Pod, scene: Scene) -> Why | None:
         text = f"was refused by the kubelet of {pod.node}" if refused else "has failed"
         said = f" {pod.message}" if pod.message else ""
         look = command("gpuctl", "k8s", "doctor", "--node", pod.node)
-        ways = (Way("See whether that node's GPUs are counted and healthy.", (pod.node,), (look,)),) if refused else ()
+        ways = (
+            (WayIn("See whether that node's GPUs are counted and healthy.", (pod.node,), (look,)),) if refused else ()
+        )
         cause = "rejected" if refused else "failed"
         return Why(subject, cause, f"Pod {pod.name} {text}: {reason}.{said}", ways=ways)
     if not pod.node:
@@ -161,11 +163,11 @@ def _before_scheduling(pod: Pod, scene: Scene) -> Why | None:
         return Why(subject, "odd-request", " ".join(pod.oddities[:NAMED]))
     if pod.gates:
         text = f"Pod {pod.name} is held by its scheduling gate{'s' * (len(pod.gates) > 1)} {', '.join(pod.gates)}"
-        ways = (Way("Whoever set the gate takes it away: see what it waits for.", (), _of_gates(pod)),)
+        ways = (WayIn("Whoever set the gate takes it away: see what it waits for.", (), _of_gates(pod)),)
         return Why(subject, "gated", f"{text}: the scheduler does not look at it until that is gone.", ways=ways)
     if pod.scheduler != DEFAULT_SCHEDULER:
         text = f"Pod {pod.name} is for the scheduler {pod.scheduler}, which alone can place it"
-        ways = (Way("See whether that scheduler runs, and what it says.", (), _of_scheduler(pod)),)
+        ways = (WayIn("See whether that scheduler runs, and what it says.", (), _of_scheduler(pod)),)
         return Why(subject, "other-scheduler", f"{text}: Kubernetes' own does not look at it.", ways=ways)
     missing = _missing_claim(pod, cluster)
     if missing:

@@ -7,22 +7,22 @@ from contextlib import contextmanager
 from typing import Any
 
 from gpuctl.engines.spans import newline
-from gpuctl.engines.yaml.places import Encoding, Lines, Node, NotAccepted, decode, parse
+from gpuctl.engines.yaml.places import Encoding, Lines, NotAccepted, YamlNode, decode, parse
 from gpuctl.engines.yaml.spelling import Style, inline, member
 from gpuctl.engines.yaml.text import Addition, Edit, Removal, Replacement, edited
 from gpuctl.frozen import dataclass
 from gpuctl.migrate.migration import Change, Left, Migration
-from gpuctl.migrate.tree import Place, Tree
+from gpuctl.migrate.tree import Place, YamlFile
 
 
 @dataclass(frozen=True)
-class Source:
+class FileText:
     """A file as it was read."""
 
     path: str
     text: str
     encoding: Encoding
-    documents: tuple[Node, ...]
+    documents: tuple[YamlNode, ...]
 
 
 @contextmanager
@@ -34,26 +34,26 @@ def naming(path: str) -> Iterator[None]:
         raise NotAccepted(error.message, error.line, error.path or path) from None
 
 
-def source(path: str, raw: bytes) -> Source:
+def source(path: str, raw: bytes) -> FileText:
     """Returns what a file holds. Raises NotAccepted."""
     with naming(path):
         text, encoding = decode(raw)
-        return Source(path, text, encoding, parse(text))
+        return FileText(path, text, encoding, parse(text))
 
 
 class Draft:
     """The edits of one file, as they come together."""
 
-    def __init__(self, read: Source) -> None:
+    def __init__(self, read: FileText) -> None:
         self.source = read
         self._lines, self._newline = Lines(read.text), newline(read.text)
-        self.tree = Tree(read.documents, self._lines)
+        self.tree = YamlFile(read.documents, self._lines)
         self._edits: dict[tuple[int, int], Edit] = {}
         self._added: list[Addition] = []
         self._changes: list[Change] = []
         self._left: dict[tuple[str, str, int | None], Left] = {}
 
-    def line(self, node: Node) -> int:
+    def line(self, node: YamlNode) -> int:
         """Returns the line (from 1) on which a node starts."""
         return self._lines.number(node.start)
 
@@ -71,13 +71,13 @@ class Draft:
             self._edits[at] = Replacement(place.holder, place.index, key, value)
             self._changes.append(Change(self._shown(place), _spelled(key, value), why, self.line(_first(place))))
 
-    def add(self, holder: Node, key: str | None, value: Any, why: str) -> None:
+    def add(self, holder: YamlNode, key: str | None, value: Any, why: str) -> None:
         """Puts an entry behind the last one of a mapping, or of a list, where `key` is None."""
         if not any(one.holder is holder and (one.key, one.value) == (key, value) for one in self._added):
             self._added.append(Addition(holder, key, value))
             self._changes.append(Change("", _spelled(key, value), why, self.line(holder)))
 
-    def leave(self, node: Node, why: str, text: str | None = None) -> None:
+    def leave(self, node: YamlNode, why: str, text: str | None = None) -> None:
         """Says what stays as it is."""
         text = " ".join((self.source.text[node.start : node.end] if text is None else text).split())
         left = Left(text if len(text) <= 80 else f"{text[:79]}…", why, self.line(node))
@@ -104,5 +104,5 @@ def _spelled(key: str | None, value: Any) -> str:
     return inline(value, Style("\n")) if key is None else member(key, value, 0, Style("\n"))
 
 
-def _first(place: Place) -> Node:
+def _first(place: Place) -> YamlNode:
     return place.holder.keys[place.index] if place.holder.keys else place.written

@@ -12,14 +12,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 from gpuctl.engines.text_diff import text_diff
-from gpuctl.engines.yaml.places import Encoding, Kind, NotAccepted
+from gpuctl.engines.yaml.places import Encoding, NotAccepted, YamlKind
 from gpuctl.frozen import dataclass
 from gpuctl.host.write.files import FileProblem, examine, read, read_named
 from gpuctl.host.write.replacement import Replacement
 from gpuctl.migrate.compose.migrate import migrated as migrated_compose
 from gpuctl.migrate.compose.services import VARIABLE, near
 from gpuctl.migrate.compose.target import ComposeTarget
-from gpuctl.migrate.draft import Draft, Source, naming, source
+from gpuctl.migrate.draft import Draft, FileText, naming, source
 from gpuctl.migrate.migration import Left, Migration
 from gpuctl.migrate.tree import Place
 
@@ -116,7 +116,7 @@ def _with_left(done: Migration, more: Sequence[Left]) -> Migration:
     return Migration(done.before, done.after, done.changes, (*done.left, *more))
 
 
-def _of_others(read_: Source, paths: Sequence[str], target: ComposeTarget) -> list[Left]:
+def _of_others(read_: FileText, paths: Sequence[str], target: ComposeTarget) -> list[Left]:
     """The files that a Compose file includes or extends, and that map GPUs by hand but were not named."""
     draft, left = Draft(read_), []
     for place in _other_files(draft):
@@ -139,7 +139,9 @@ def _other_files(draft: Draft) -> Iterator[Place]:
     for root in draft.source.documents:
         for place in tree.entries(tree.field(root, "include")):
             inner = place if place.text else tree.field(place.value, "path")
-            yield from (tree.entries(inner) if inner and inner.value.kind is Kind.SEQUENCE else filter(None, (inner,)))
+            yield from (
+                tree.entries(inner) if inner and inner.value.kind is YamlKind.SEQUENCE else filter(None, (inner,))
+            )
         services = tree.field(root, "services")
         for service in tree.fields(services.value).values() if services else ():
             file = tree.field(service.value, "extends", "file")

@@ -13,7 +13,7 @@ from gpuctl.engines.spans import Span, replaced
 from gpuctl.migrate.migration import Change, Left, Migration, Target
 from gpuctl.migrate.rewrite import rewriting
 from gpuctl.migrate.run_command import RunCommand, run_command
-from gpuctl.migrate.shell import Lines, Unreadable, commands
+from gpuctl.migrate.shell import Lines, NotShell, commands
 from gpuctl.migrate.survey import SIGNS, survey
 
 SIZE_LIMIT = 1 << 20
@@ -27,16 +27,16 @@ _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=.*", re.DOTALL | re.ASCII)
 def decoded(raw: bytes) -> str:
     """Returns the text of a script. Raises Unreadable where it is empty, too long, or no text in UTF-8."""
     if len(raw) > SIZE_LIMIT:
-        raise Unreadable(1, f"it is longer than {amount(SIZE_LIMIT)}, and no script")
+        raise NotShell(1, f"it is longer than {amount(SIZE_LIMIT)}, and no script")
     if not raw.strip():
-        raise Unreadable(1, "there is nothing in it")
+        raise NotShell(1, "there is nothing in it")
     at = raw.find(b"\0")
     if at >= 0:
-        raise Unreadable(raw.count(b"\n", 0, at) + 1, "it is no text")
+        raise NotShell(raw.count(b"\n", 0, at) + 1, "it is no text")
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise Unreadable(raw.count(b"\n", 0, error.start) + 1, "these bytes are no UTF-8") from None
+        raise NotShell(raw.count(b"\n", 0, error.start) + 1, "these bytes are no UTF-8") from None
 
 
 def line_of(words: Sequence[str]) -> str:
@@ -111,7 +111,7 @@ def migrated_to_unit(text: str) -> Migration:
 
     runs = run_commands(text)
     if len(runs) != 1:
-        raise Unreadable(1, f"a unit is of one container, and this starts {len(runs) or 'none'}")
+        raise NotShell(1, f"a unit is of one container, and this starts {len(runs) or 'none'}")
     done = migrated(text, lambda engine: Target.QUADLET)
     (run,) = run_commands(done.after)
     if runs[0].command.within or survey(run).is_by_hand:

@@ -36,7 +36,7 @@ _SKIPPED = frozenset(("if", "then", "elif", "else", "fi", "do", "{", "}", "!", "
 PIPES = ("|", "|&")
 
 
-class Unreadable(ValueError):
+class NotShell(ValueError):
     """A text that is no shell text; the message says what is wrong, on which line (from 1)."""
 
     def __init__(self, line: int, message: str) -> None:
@@ -346,5 +346,5 @@ class _Reader:
         found = pattern.match(self.text, self.position)
         self.position = found.end() if found else self.position
 
-    def _refusal(self, position: int, message: str) -> Unreadable:
-        return Unreadable(Lines(self.text).at(position), message)
+    def _refusal(self, position: int, message: str) -> NotShell:
+        return NotShell(Lines(self.text).at(position), message)

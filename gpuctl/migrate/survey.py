@@ -38,7 +38,7 @@ _SCREEN = ("/.X11-unix", "/run/user/")
 
 
 @dataclass(frozen=True)
-class Mount:
+class DriverMount:
     """A mount of a part of the driver; `target` is where it lies in the container."""
 
     option: Option
@@ -54,7 +54,7 @@ class Survey:
     """Devices of the driver, mapped one by one."""
     by_hand: tuple[str, ...]
     """The indexes of the GPUs among them."""
-    mounts: tuple[Mount, ...]
+    mounts: tuple[DriverMount, ...]
     leftovers: tuple[Option, ...]
     """What only served the others: --volume-driver nvidia-docker, a rule for NVIDIA's devices."""
     runtime: tuple[Option, ...]
@@ -138,12 +138,12 @@ def bind_of(option: Option) -> tuple[Option, str, str] | None:
     return (option, source, target) if source else None
 
 
-def _mounts(binds: list[tuple[Option, str, str]]) -> Iterator[Mount]:
+def _mounts(binds: list[tuple[Option, str, str]]) -> Iterator[DriverMount]:
     for option, source, target in binds:
         # A program or library that the shell finds, as $(which nvidia-smi) does, is what it becomes in the container.
         part = driver_part(source.replace(HOLE, _ANY)) or (driver_part(target) if source.startswith(HOLE) else None)
         if part and part.kind is not PartKind.DEVICE:
-            yield Mount(option, part, target)
+            yield DriverMount(option, part, target)
 
 
 def _lies_in_driver(source: str) -> bool:

@@ -69,7 +69,7 @@ def _recorded(files: list[str]) -> Cluster:
 def _live(context: str | None, kinds: Collection[str]) -> Cluster:
     from gpuctl.host.act.process import ask_kubectl
     from gpuctl.k8s.cluster import KINDS
-    from gpuctl.k8s.live import NoAnswer, NoSuchContext, live_cluster
+    from gpuctl.k8s.live import NoCluster, NoSuchContext, live_cluster
     from gpuctl.k8s.reading import NotACluster
     from gpuctl.render.draw.progress import working
 
@@ -78,7 +78,7 @@ def _live(context: str | None, kinds: Collection[str]) -> Cluster:
             return live_cluster(lambda path: ask_kubectl(path, context, DEADLINE), kinds or KINDS)
     except NoSuchContext as problem:
         raise refused(str(problem)) from None
-    except NoAnswer as problem:
+    except NoCluster as problem:
         raise refused(str(problem), ExitCode.UNDETERMINED) from None
     except NotACluster as problem:
         raise refused(f"what answers kubectl is no cluster: {problem}.", ExitCode.UNDETERMINED) from None

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from gpuctl.compat.knowledge.images import cuda_images, listed, same_minor
 from gpuctl.compat.versions import parts
-from gpuctl.dockerfile.bases import Base, base_of
-from gpuctl.dockerfile.packages import Install
+from gpuctl.dockerfile.bases import NamedImage, base_of
+from gpuctl.dockerfile.packages import NamedPackage
 from gpuctl.dockerfile.rules.compile import compiles, without_need
 from gpuctl.dockerfile.rules.engine import Found, Subject, WhyNot, base, rule, unresolved
 from gpuctl.dockerfile.rules.versions import cuda_of_install
@@ -19,7 +19,7 @@ _MOVES = re.compile(r"(?:^|[-_.])(?:latest|nightly|master|main)(?:$|[-_.])")
 _SHORT_NAMES = {"rhel": "UBI", "ubuntu": "Ubuntu", "debian": "Debian", "centos": "CentOS", "rocky": "Rocky Linux"}
 
 
-def _froms(subject: Subject) -> Iterator[tuple[Stage, Base]]:
+def _froms(subject: Subject) -> Iterator[tuple[Stage, NamedImage]]:
     """The stages that begin with an image, whose name is known."""
     for stage in subject.dockerfile.stages:
         if stage.parent is None and stage.image and not unresolved(stage.image):
@@ -37,7 +37,7 @@ def base_gone(subject: Subject) -> Iterator[Found]:
             yield Found(stage.start, stage.end, f"{stage.image} {why}.{advice}", _retagged(stage, tag))
 
 
-def _gone(one: Base) -> str | None:
+def _gone(one: NamedImage) -> str | None:
     if not one.nvidia_cuda or "@" in one.reference:
         return None
     row = listed(one.reference)
@@ -116,7 +116,7 @@ def host_cuda(subject: Subject) -> Iterator[Found]:
                 yield from _install(why_not, install, one.nvidia_cuda or compat)
 
 
-def _install(why_not: WhyNot | None, install: Install, with_compat: bool) -> Iterator[Found]:
+def _install(why_not: WhyNot | None, install: NamedPackage, with_compat: bool) -> Iterator[Found]:
     cuda = cuda_of_install(install)
     if cuda and why_not and (why := why_not(cuda, with_compat)):
         yield Found(install.word.start, install.word.end, f"CUDA {cuda} of {install.name[:60]} does not run on {why}.")

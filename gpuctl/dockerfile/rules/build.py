@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 from gpuctl.compat.knowledge.driver_parts import driver_parts
 from gpuctl.dockerfile.rules.engine import Found, Subject, base, rule
-from gpuctl.dockerfile.shell import Command, Word
+from gpuctl.dockerfile.shell import PlacedWord, ShellCommand
 from gpuctl.dockerfile.source import shown
-from gpuctl.dockerfile.stages import Stage, Step
+from gpuctl.dockerfile.stages import Stage, StageStep
 
 _SAMPLES = (
     "deviceQuery",
@@ -69,7 +69,7 @@ _BETWEEN = re.compile(r"[/.@#=\s]+")
 _LIMIT = re.compile(r".*(?:/dev/shm|/etc/security/limits\.conf|/etc/sysctl\.conf)(?:/.*)?$", re.DOTALL)
 
 
-def _with_device(step: Step) -> bool:
+def _with_device(step: StageStep) -> bool:
     return any(flag.startswith("--device") for flag in step.instruction.flags)
 
 
@@ -99,7 +99,7 @@ def gpu_in_build(subject: Subject) -> Iterator[Found]:
                     yield Found(start, end, "This asks for a GPU, and a build has none.")
 
 
-def _needs_gpu(command: Command) -> Word | None:
+def _needs_gpu(command: ShellCommand) -> PlacedWord | None:
     row = driver_parts().get(command.program)
     if (row and row.kind == "program") or command.program in _SAMPLES:
         version = command.values[1:2] in (("--version",), ("--help",), ("-h",))
@@ -135,11 +135,11 @@ def _compiled(stage: Stage, torch: bool) -> Iterator[Found]:
             yield from [_for_none(word) for word in words if word][:1]
 
 
-def _for_none(word: Word) -> Found:
+def _for_none(word: PlacedWord) -> Found:
     return Found(word.start, word.end, f"{shown(word.value)[:60]} compiles GPU code for no GPU in particular.")
 
 
-def _extension(command: Command, ours: bool) -> Word | None:
+def _extension(command: ShellCommand, ours: bool) -> PlacedWord | None:
     values = command.values
     if ours and _PYTHON.fullmatch(command.program) and len(values) > 2 and values[1].endswith("setup.py"):
         return command.words[1] if values[2] in _SETUP else None
@@ -167,7 +167,7 @@ def limits(subject: Subject) -> Iterator[Found]:
                 yield Found(word.start, word.end, f"{shown(command.program)[:40]} sets this for the build step alone.")
 
 
-def _limit(command: Command) -> Word | None:
+def _limit(command: ShellCommand) -> PlacedWord | None:
     if command.program == "ulimit":
         return command.words[0]
     if command.program == "sysctl" and "-w" in command.values:

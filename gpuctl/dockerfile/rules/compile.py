@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from gpuctl.dockerfile.packages import pip_call
-from gpuctl.dockerfile.shell import Command
-from gpuctl.dockerfile.stages import Stage, Step
+from gpuctl.dockerfile.shell import ShellCommand
+from gpuctl.dockerfile.stages import Stage, StageStep
 
 _TOOLS = frozenset(
     (
@@ -87,7 +87,7 @@ def compiles(stage: Stage) -> bool:
     return any(_step_compiles(step) for step in stage.all_steps)
 
 
-def _step_compiles(step: Step) -> bool:
+def _step_compiles(step: StageStep) -> bool:
     if step.name in ("CMD", "ENTRYPOINT"):
         return any(command.program in _TOOLS for command in step.commands)
     if step.name != "RUN":
@@ -97,7 +97,7 @@ def _step_compiles(step: Step) -> bool:
     return any(one.name.startswith(_BUILD_PACKAGES) for one in step.installs) or any(map(_compiles, step.commands))
 
 
-def _compiles(command: Command) -> bool:
+def _compiles(command: ShellCommand) -> bool:
     program, values = command.program, command.values
     if program in _TOOLS or "$" in program:
         return True

@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterator
 
 from gpuctl.compat.knowledge.driver_parts import DriverPart, PartKind, driver_part
-from gpuctl.dockerfile.packages import Install
+from gpuctl.dockerfile.packages import NamedPackage
 from gpuctl.dockerfile.rules.engine import Found, Subject, base, rule
-from gpuctl.dockerfile.shell import Command, Word
+from gpuctl.dockerfile.shell import PlacedWord, ShellCommand
 from gpuctl.dockerfile.source import shown
 from gpuctl.dockerfile.words import Pair
 
@@ -59,7 +59,7 @@ def _folder(pair: Pair) -> Iterator[Found]:
             return
 
 
-def _once(words: tuple[Word, ...], message: str) -> Iterator[Found]:
+def _once(words: tuple[PlacedWord, ...], message: str) -> Iterator[Found]:
     """Tells the first word that is a part of the driver, and how many more are."""
     parts = [word for word in words if _in_driver(word.value)]
     if parts:
@@ -75,7 +75,7 @@ def _in_driver(path: str) -> DriverPart | None:
     return part if part and part.kind in (PartKind.LIBRARY, PartKind.PROGRAM) else None
 
 
-def _link(command: Command) -> Iterator[Found]:
+def _link(command: ShellCommand) -> Iterator[Found]:
     """A link by a driver's name outside of the stubs: it is found before what the toolkit mounts, or leads nowhere."""
     paths = [word for word in command.words[1:] if not word.value.startswith("-")]
     if len(paths) < 2 or "/stubs" in paths[-1].value:
@@ -98,7 +98,7 @@ def driver_packages(subject: Subject) -> Iterator[Found]:
                     yield from _package(one, subject.dockerfile.source.text)
 
 
-def _package(one: Install, text: str) -> Iterator[Found]:
+def _package(one: NamedPackage, text: str) -> Iterator[Found]:
     name, word = one.name.removesuffix("*").rstrip("-.") if one.name.endswith("*") else one.name, one.word
     if name.endswith(":i386"):
         name = name.removesuffix(":i386")
@@ -133,7 +133,7 @@ def _first(found: Iterator[Found | None]) -> Iterator[Found]:
     yield from [one for one in found if one][:1]
 
 
-def _run_file(command: Command) -> Found | None:
+def _run_file(command: ShellCommand) -> Found | None:
     values = command.values
     if command.program in _FETCHERS:
         fetched = next((word for word in command.words if _RUN_FILE.fullmatch(posixpath.basename(word.value))), None)

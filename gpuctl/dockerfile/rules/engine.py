@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from gpuctl.dockerfile.bases import Base, base_of
-from gpuctl.dockerfile.shell import Command
-from gpuctl.dockerfile.stages import Dockerfile, Stage, Step
+from gpuctl.dockerfile.bases import NamedImage, base_of
+from gpuctl.dockerfile.shell import ShellCommand
+from gpuctl.dockerfile.stages import Dockerfile, Stage, StageStep
 from gpuctl.dockerfile.words import expanded
 from gpuctl.engines.spans import Span
 from gpuctl.frozen import dataclass
@@ -39,7 +39,7 @@ class Subject:
     """The stages that have to do with GPUs."""
 
     @property
-    def runs(self) -> Iterator[tuple[Stage, Step, Command]]:
+    def runs(self) -> Iterator[tuple[Stage, StageStep, ShellCommand]]:
         """Every command of a RUN, with where it stands."""
         for stage in self.dockerfile.stages:
             for step in stage.steps:
@@ -62,12 +62,12 @@ def rule(id: str) -> Callable[[Rule], Rule]:
     return register
 
 
-def base(stage: Stage) -> Base:
+def base(stage: Stage) -> NamedImage:
     """Returns what the image is that a stage and those before it begin with."""
     return base_of(stage.root)
 
 
-def variables_after(step: Step, escape: str) -> Mapping[str, str]:
+def variables_after(step: StageStep, escape: str) -> Mapping[str, str]:
     """Returns what an ENV sets, by name, as Docker understands it."""
     return {pair.name: expanded(pair.value or "", step.variables, escape) for pair in step.pairs}
 

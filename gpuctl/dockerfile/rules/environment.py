@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping
 
 from gpuctl.compat.knowledge.driver_parts import driver_part
 from gpuctl.dockerfile.bases import base_of
-from gpuctl.dockerfile.packages import Install
+from gpuctl.dockerfile.packages import NamedPackage
 from gpuctl.dockerfile.rules.engine import Found, Subject, base, rule, unresolved, variables_after
 from gpuctl.dockerfile.rules.versions import cuda_of_install
-from gpuctl.dockerfile.shell import Command
+from gpuctl.dockerfile.shell import ShellCommand
 from gpuctl.dockerfile.source import shown
-from gpuctl.dockerfile.stages import Stage, Step
+from gpuctl.dockerfile.stages import Stage, StageStep
 from gpuctl.dockerfile.words import Pair, names_unknown, names_variable
 from gpuctl.engines.spans import Span, newline
 
@@ -51,7 +51,7 @@ def env_swallowed(subject: Subject) -> Iterator[Found]:
                 yield from _swallowed(pair, step)
 
 
-def _swallowed(pair: Pair, step: Step) -> Iterator[Found]:
+def _swallowed(pair: Pair, step: StageStep) -> Iterator[Found]:
     value = pair.value or ""
     if value.startswith(("'", '"')):
         return
@@ -85,7 +85,7 @@ def path_lost(subject: Subject) -> Iterator[Found]:
                     yield _lost(pair, escape)
 
 
-def _keeps(pair: Pair, step: Step, escape: str) -> bool:
+def _keeps(pair: Pair, step: StageStep, escape: str) -> bool:
     value = pair.value or ""
     if names_variable(value, pair.name, escape):
         return True
@@ -128,12 +128,12 @@ def _has_cuda(stage: Stage, plain: bool) -> bool:
     return any(_puts_cuda(step, plain) for step in steps) if bare else False
 
 
-def _brings_repository(step: Step) -> bool:
+def _brings_repository(step: StageStep) -> bool:
     """Whether NVIDIA's repository or CUDA's installer is fetched: whoever has CUDA needs neither."""
     return "developer.download.nvidia.com/compute/cuda" in step.instruction.body.text
 
 
-def _puts_cuda(step: Step, plain: bool) -> bool:
+def _puts_cuda(step: StageStep, plain: bool) -> bool:
     if step.name == "COPY" and any(re.match(r"/usr/local/cuda(?:[-/].*)?$", word.value) for word in step.words):
         return True
     for one in step.installs:
@@ -144,7 +144,7 @@ def _puts_cuda(step: Step, plain: bool) -> bool:
     return any(_runs_installer(command) for command in step.commands if step.name == "RUN")
 
 
-def _runs_installer(command: Command) -> bool:
+def _runs_installer(command: ShellCommand) -> bool:
     return any(re.fullmatch(r"(?:.*/)?cuda[_-][^/]*(?:linux|\.run)[^/]*", value) for value in command.values[:2])
 
 
@@ -268,5 +268,5 @@ def _has_to_do_with_gpus(stage: Stage) -> bool:
     )
 
 
-def _shows(one: Install) -> bool:
+def _shows(one: NamedPackage) -> bool:
     return cuda_of_install(one) is not None or one.name.startswith(("nvidia-driver", "libnvidia-", "libcuda1"))

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from gpuctl.compat.knowledge.lifetimes import Release, by_codename
 from gpuctl.dockerfile.packages import manager
 from gpuctl.dockerfile.rules.engine import Found, Subject, base, rule
-from gpuctl.dockerfile.shell import Command, Word
+from gpuctl.dockerfile.shell import PlacedWord, ShellCommand
 from gpuctl.dockerfile.stages import Stage
 
 OLD_KEY, NEW_KEY = "7fa2af80.pub", "3bf863cc.pub"
@@ -72,7 +72,7 @@ def foreign_sources(subject: Subject) -> Iterator[Found]:
             yield from _foreign(words, release)
 
 
-def _foreign(words: Sequence[Word], release: Release | None) -> Iterator[Found]:
+def _foreign(words: Sequence[PlacedWord], release: Release | None) -> Iterator[Found]:
     for word in words:
         named = _named(word.value)
         if release and named and named[0] == release.id and named[1] != release.version:
@@ -116,15 +116,15 @@ def _apart(stage: Stage, text: str) -> Iterator[Found]:
         read = read or bool(updates)
 
 
-def _updating(install: Command, before: str) -> str:
+def _updating(install: ShellCommand, before: str) -> str:
     """The command that reads the lists for an install, as root where that is; `before` is what stands before it."""
     return f"{before if before.startswith('sudo') else ''}{install.program} update"
 
 
-def _updates(command: Command) -> bool:
+def _updates(command: ShellCommand) -> bool:
     return manager(command) == ("apt", "update")
 
 
-def _installs(command: Command) -> bool:
+def _installs(command: ShellCommand) -> bool:
     kind, verb = manager(command)
     return kind == "apt" and verb == "install" and not any(value.endswith(".deb") for value in command.values)

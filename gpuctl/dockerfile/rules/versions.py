@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from gpuctl.compat.versions import parts
 from gpuctl.dockerfile.bases import cuda_of_label
-from gpuctl.dockerfile.packages import Install
+from gpuctl.dockerfile.packages import NamedPackage
 from gpuctl.dockerfile.rules.engine import Found, Subject, base, rule
 from gpuctl.dockerfile.source import shown
 from gpuctl.dockerfile.stages import Stage
@@ -28,7 +28,7 @@ _SUFFIX = re.compile(r"(.*)-cu(?:da)?([0-9]{2,3})x?")
 _CONDA = ("pytorch-cuda", "cudatoolkit", "cuda-version", "cuda-toolkit")
 
 
-def cuda_of_install(one: Install) -> str | None:
+def cuda_of_install(one: NamedPackage) -> str | None:
     """Returns the CUDA version of a framework's build, or of the toolkit, that is installed; None for another."""
     if one.manager == "pip":
         return _of_pip(one)
@@ -39,7 +39,7 @@ def cuda_of_install(one: Install) -> str | None:
     return f"{toolkit[1]}.{toolkit[2]}" if toolkit else None
 
 
-def _of_pip(one: Install) -> str | None:
+def _of_pip(one: NamedPackage) -> str | None:
     label = _INDEX.search(one.name) or _LOCAL.match(one.version) or _LOCAL.match(one.name)
     if label is None and _OWN_LIBRARIES.fullmatch(one.name):
         label = next((found for word in one.indexes if (found := _INDEX.search(word.value))), None)
@@ -60,7 +60,7 @@ def cuda_mismatch(subject: Subject) -> Iterator[Found]:
                 yield Found(first.start, first.end, message)
 
 
-def _differs(one: Install, minor: tuple[int, ...]) -> bool:
+def _differs(one: NamedPackage, minor: tuple[int, ...]) -> bool:
     toolkit, built = _TOOLKIT.fullmatch(one.name), _BUILT_FOR.fullmatch(one.version)
     found = toolkit or built
     if not found:
@@ -90,13 +90,13 @@ def wheel_cuda(subject: Subject) -> Iterator[Found]:
                     yield Found(word[0], word[1], message)
 
 
-def _deciding(one: Install) -> tuple[int, int]:
+def _deciding(one: NamedPackage) -> tuple[int, int]:
     index = next((word for word in one.indexes if _INDEX.search(word.value)), None)
     word = index if index and not _LOCAL.match(one.version) else one.word
     return word.start, word.end
 
 
-def _other_cuda(one: Install, minor: tuple[int, ...]) -> str | None:
+def _other_cuda(one: NamedPackage, minor: tuple[int, ...]) -> str | None:
     if one.manager not in ("pip", "conda"):
         return None
     named = _NAMED.fullmatch(one.name.partition("[")[0])

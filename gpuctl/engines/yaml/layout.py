@@ -11,7 +11,7 @@ from itertools import groupby
 from typing import Any, Protocol
 
 from gpuctl.engines.spans import Span, newline
-from gpuctl.engines.yaml.places import Kind, Lines, Node, content_start, walk
+from gpuctl.engines.yaml.places import Lines, YamlKind, YamlNode, content_start, walk
 from gpuctl.engines.yaml.spelling import Style, inline, item, member, scalar
 from gpuctl.frozen import dataclass
 
@@ -42,24 +42,24 @@ class Layout:
     style: Style
 
     @classmethod
-    def of(cls, text: str, documents: Sequence[Node]) -> Layout:
+    def of(cls, text: str, documents: Sequence[YamlNode]) -> Layout:
         """Returns the layout of a text: by the first mapping in a mapping, and the first list in one."""
         lines = Lines(text)
         plain = cls(text, lines, Style(newline(text)))
-        step = next(plain._steps(documents, Kind.MAPPING), 2)
-        dash = next(plain._steps(documents, Kind.SEQUENCE), step)
+        step = next(plain._steps(documents, YamlKind.MAPPING), 2)
+        dash = next(plain._steps(documents, YamlKind.SEQUENCE), step)
         first = next((node for root in documents for node in root.keys), None)
         return cls(text, lines, Style(newline(text), step, dash, bool(first and first.style == '"')))
 
-    def _steps(self, documents: Sequence[Node], kind: Kind) -> Iterator[int]:
+    def _steps(self, documents: Sequence[YamlNode], kind: YamlKind) -> Iterator[int]:
         """By how many columns the collections of that kind are indented in the mappings that hold them."""
         for holder in (node for root in documents for node in walk(root)):
-            if holder.kind is Kind.MAPPING and not holder.flow:
+            if holder.kind is YamlKind.MAPPING and not holder.flow:
                 inner = (item for item in holder.items if item.kind is kind and item.items and not item.flow)
                 yield from (self.column(item) - self.column(holder) for item in inner)
 
     def spans(
-        self, holder: Node, gone: Collection[int], new: Sequence[Entry], other: Mapping[int, Entry]
+        self, holder: YamlNode, gone: Collection[int], new: Sequence[Entry], other: Mapping[int, Entry]
     ) -> Iterator[Span]:
         """Yields the pieces that change in a collection. Raises Unclear."""
         is_flow = holder.flow or not holder.items
@@ -74,12 +74,12 @@ class Layout:
             last = max(index for index in range(len(holder.items)) if index not in gone)
             yield self._behind(holder, last, new)
 
-    def column(self, holder: Node) -> int:
+    def column(self, holder: YamlNode) -> int:
         """Returns the column (from 0) of a block collection's keys or dashes."""
         start = self._start(holder, 0)
         return start - self.lines.start(start)
 
-    def _all(self, holder: Node, new: Sequence[Entry]) -> Iterator[Span]:
+    def _all(self, holder: YamlNode, new: Sequence[Entry]) -> Iterator[Span]:
         """Other entries, or none, in the place of all."""
         if not holder.items:
             written = ", ".join(self._written(holder, entry) for entry in new)
@@ -93,7 +93,7 @@ class Layout:
             comma = _COMMA.match(self.text, end)
             yield (start, comma.end() if comma else end, "")
         else:
-            empty = "{}" if holder.kind is Kind.MAPPING else "[]"
+            empty = "{}" if holder.kind is YamlKind.MAPPING else "[]"
             place = holder.start + len(self.text[holder.start : content_start(self.text, holder)].rstrip())
             if place > holder.start:  # behind the anchor, on its line
                 yield (place, place, f" {empty}")
@@ -101,7 +101,7 @@ class Layout:
             else:
                 yield (start, end, empty)
 
-    def _instead(self, holder: Node, index: int, entry: Entry) -> Span:
+    def _instead(self, holder: YamlNode, index: int, entry: Entry) -> Span:
         """Another entry in the place of one; a list's dash stays, and what is between it and the item."""
         start, end = holder.items[index].start, holder.items[index].end
         if holder.keys:
@@ -109,7 +109,7 @@ class Layout:
         lead = " " if self.text[start - 1 : start] == "-" else ""
         return (start, end, lead + inline(entry.value, self.style))
 
-    def _behind(self, holder: Node, last: int, new: Sequence[Entry]) -> Span:
+    def _behind(self, holder: YamlNode, last: int, new: Sequence[Entry]) -> Span:
         """New entries behind the one of that number."""
         end, written = holder.items[last].end, [self._written(holder, entry) for entry in new]
         if holder.flow:
@@ -123,7 +123,7 @@ class Layout:
             return (place, place, "".join(f"{self.style.newline}{line}" for line in lines))
         return (place, place, "".join(f"{line}{self.style.newline}" for line in lines))
 
-    def _written(self, holder: Node, entry: Entry) -> str:
+    def _written(self, holder: YamlNode, entry: Entry) -> str:
         if holder.flow or not holder.items:
             head = "" if entry.key is None else f"{scalar(entry.key, self.style)}: "
             return head + inline(entry.value, self.style)
@@ -131,7 +131,7 @@ class Layout:
             return item(entry.value, self.column(holder), self.style)
         return member(entry.key, entry.value, self.column(holder), self.style)
 
-    def _block_run(self, holder: Node, run: Sequence[int]) -> Iterator[Span]:
+    def _block_run(self, holder: YamlNode, run: Sequence[int]) -> Iterator[Span]:
         """The lines of entries that go; where the first stands behind a dash, what follows it takes its place."""
         first, last = run[0], run[-1]
         start, end = self._start(holder, first), holder.items[last].end
@@ -144,7 +144,7 @@ class Layout:
         else:
             yield (start, end, "")
 
-    def _flow_run(self, holder: Node, run: Sequence[int]) -> Iterator[Span]:
+    def _flow_run(self, holder: YamlNode, run: Sequence[int]) -> Iterator[Span]:
         first, last = run[0], run[-1]
         start, end = self._start(holder, first), holder.items[last].end
         before = holder.items[first - 1].end if first else start
@@ -160,7 +160,7 @@ class Layout:
             comma = _COMMA.match(self.text, end)
             yield (start, comma.end() if comma else end, "")
 
-    def _start(self, holder: Node, index: int) -> int:
+    def _start(self, holder: YamlNode, index: int) -> int:
         """Where an entry starts: its key, its dash in a block sequence, itself in brackets."""
         if holder.keys:
             return holder.keys[index].start
@@ -168,7 +168,7 @@ class Layout:
             return holder.items[index].start if holder.items else holder.start
         return self._dash(holder, index)
 
-    def _dash(self, holder: Node, index: int) -> int:
+    def _dash(self, holder: YamlNode, index: int) -> int:
         """All dashes of a block sequence stand in one column, each before its item and behind the one before."""
         first = content_start(self.text, holder)
         if self.text[first : first + 1] != "-":

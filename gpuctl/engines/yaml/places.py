@@ -30,7 +30,7 @@ _COLON = re.compile(r"\s*:")
 _PROPERTIES = re.compile(r"(?:[&!][^\s,\[\]{}]*|[ \t\r\n]+|(?<=\s)#[^\r\n]*)*")
 
 
-class Kind(Enum):
+class YamlKind(Enum):
     """What a node is."""
 
     MAPPING = "a mapping"
@@ -56,14 +56,14 @@ class NotAccepted(ValueError):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Node:
+class YamlNode:
     """A value and its place, anchor and tag included. A block collection ends where its last entry does.
 
     `value` is a scalar's text, or the anchor that an alias names; `style` the character that opens a scalar, "" for a
     plain one; `keys` are a mapping's, each with the value of the same number in `items`.
     """
 
-    kind: Kind
+    kind: YamlKind
     start: int
     end: int
     value: str = ""
@@ -71,13 +71,13 @@ class Node:
     anchor: str = ""
     style: str = ""
     flow: bool = False
-    keys: tuple[Node, ...] = ()
-    items: tuple[Node, ...] = ()
+    keys: tuple[YamlNode, ...] = ()
+    items: tuple[YamlNode, ...] = ()
 
     @property
     def is_plain(self) -> bool:
         """Whether this is a scalar without quotes or a tag, which may be a number, a boolean or null."""
-        return self.kind is Kind.SCALAR and not self.style and not self.tag
+        return self.kind is YamlKind.SCALAR and not self.style and not self.tag
 
     @property
     def is_null(self) -> bool:
@@ -90,7 +90,7 @@ class _Open:
     """A collection of which the end has not been read."""
 
     event: Any
-    nodes: list[Node] = field(default_factory=list)
+    nodes: list[YamlNode] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ def line_of(text: str, position: int) -> int:
     return Lines(text).number(position)
 
 
-def parse(text: str) -> tuple[Node, ...]:
+def parse(text: str) -> tuple[YamlNode, ...]:
     """Returns the documents of a text. Raises NotAccepted for what is no YAML, or has a key twice in one mapping.
 
     services:
@@ -174,7 +174,7 @@ def parse(text: str) -> tuple[Node, ...]:
         raise NotAccepted(f"not valid YAML: {type(error).__name__}") from None
 
 
-def walk(root: Node) -> Iterator[Node]:
+def walk(root: YamlNode) -> Iterator[YamlNode]:
     """Yields a node and all below it, in the order of the text."""
     rest = [root]
     while rest:
@@ -186,7 +186,7 @@ def walk(root: Node) -> Iterator[Node]:
             rest += node.items[::-1]
 
 
-def content_start(text: str, node: Node) -> int:
+def content_start(text: str, node: YamlNode) -> int:
     """Returns where a node begins behind its anchor and tag."""
     if not node.anchor and not node.tag:
         return node.start
@@ -194,7 +194,7 @@ def content_start(text: str, node: Node) -> int:
     return found.end() if found else node.start
 
 
-def _documents(text: str, events: Iterator[Any]) -> Iterator[Node]:
+def _documents(text: str, events: Iterator[Any]) -> Iterator[YamlNode]:
     from ruamel.yaml import events as kinds
 
     stack: list[_Open] = [_Open(None)]
@@ -215,20 +215,20 @@ def _documents(text: str, events: Iterator[Any]) -> Iterator[Node]:
             stack[-1].nodes.append(_collection(text, done, event))
         elif isinstance(event, kinds.AliasEvent):
             place = event.start_mark.index, event.end_mark.index
-            stack[-1].nodes.append(Node(Kind.ALIAS, *place, value=event.anchor))
+            stack[-1].nodes.append(YamlNode(YamlKind.ALIAS, *place, value=event.anchor))
         elif isinstance(event, kinds.DocumentEndEvent):
             yield stack[-1].nodes.pop()
 
 
-def _scalar(text: str, event: Any) -> Node:
+def _scalar(text: str, event: Any) -> YamlNode:
     start, end, style = event.start_mark.index, event.end_mark.index, event.style or ""
     if style and style in "|>":  # it is read to the start of what comes next
         keeps = "+" in _LINE_END.split(text[start:end], maxsplit=1)[0]
         end = end if keeps else start + len(text[start:end].rstrip())
-    return Node(Kind.SCALAR, start, end, event.value, str(event.tag or ""), event.anchor or "", style)
+    return YamlNode(YamlKind.SCALAR, start, end, event.value, str(event.tag or ""), event.anchor or "", style)
 
 
-def _collection(text: str, done: _Open, end: Any) -> Node:
+def _collection(text: str, done: _Open, end: Any) -> YamlNode:
     from ruamel.yaml.events import MappingStartEvent
 
     event, nodes = done.event, tuple(done.nodes)
@@ -238,8 +238,8 @@ def _collection(text: str, done: _Open, end: Any) -> Node:
     stop = end.end_mark.index if bracketed or not items else items[-1].end
     if is_mapping:
         _check_keys(text, keys)
-    return Node(
-        Kind.MAPPING if is_mapping else Kind.SEQUENCE,
+    return YamlNode(
+        YamlKind.MAPPING if is_mapping else YamlKind.SEQUENCE,
         event.start_mark.index,
         stop,
         tag=str(event.tag or ""),
@@ -250,7 +250,7 @@ def _collection(text: str, done: _Open, end: Any) -> Node:
     )
 
 
-def _values(text: str, nodes: tuple[Node, ...]) -> tuple[Node, ...]:
+def _values(text: str, nodes: tuple[YamlNode, ...]) -> tuple[YamlNode, ...]:
     """The values of a mapping; one that is not there stands behind its colon, and not where the next key starts."""
     values = []
     for key, value in zip(nodes[::2], nodes[1::2], strict=True):
@@ -259,10 +259,10 @@ def _values(text: str, nodes: tuple[Node, ...]) -> tuple[Node, ...]:
     return tuple(values)
 
 
-def _check_keys(text: str, keys: tuple[Node, ...]) -> None:
-    seen: set[tuple[Kind, str]] = set()
+def _check_keys(text: str, keys: tuple[YamlNode, ...]) -> None:
+    seen: set[tuple[YamlKind, str]] = set()
     for key in keys:
-        if key.kind not in (Kind.SCALAR, Kind.ALIAS):
+        if key.kind not in (YamlKind.SCALAR, YamlKind.ALIAS):
             continue
         name = (key.kind, key.value)
         if name in seen:

@@ -12,7 +12,7 @@ from typing import Any
 
 from gpuctl.engines.spans import replaced
 from gpuctl.engines.yaml.layout import Layout, Unclear
-from gpuctl.engines.yaml.places import Kind, Node, NotAccepted, line_of, parse, walk
+from gpuctl.engines.yaml.places import NotAccepted, YamlKind, YamlNode, line_of, parse, walk
 from gpuctl.engines.yaml.spelling import Tagged, scalar
 from gpuctl.frozen import dataclass
 
@@ -21,7 +21,7 @@ from gpuctl.frozen import dataclass
 class Removal:
     """An entry of a mapping or list that goes. What is left without entries goes too, but for a document's root."""
 
-    holder: Node
+    holder: YamlNode
     index: int
 
 
@@ -29,7 +29,7 @@ class Removal:
 class Addition:
     """An entry that comes last in a mapping, under a key, or in a list, where `key` is None."""
 
-    holder: Node
+    holder: YamlNode
     key: str | None
     value: Any
 
@@ -38,7 +38,7 @@ class Addition:
 class Replacement:
     """Another entry in the place of one: of a mapping under this key, of a list where `key` is None."""
 
-    holder: Node
+    holder: YamlNode
     index: int
     key: str | None
     value: Any
@@ -47,7 +47,7 @@ class Replacement:
 Edit = Removal | Addition | Replacement
 
 
-def edited(text: str, documents: Sequence[Node], edits: Iterable[Edit]) -> str:
+def edited(text: str, documents: Sequence[YamlNode], edits: Iterable[Edit]) -> str:
     """Returns the text with these edits made, and nothing else: `documents` is what `parse` gave of it.
 
     Raises NotAccepted where that cannot be had, as in a key written with `?`.
@@ -67,7 +67,7 @@ def edited(text: str, documents: Sequence[Node], edits: Iterable[Edit]) -> str:
     return new
 
 
-def below(text: str, documents: Sequence[Node], key: str) -> str:
+def below(text: str, documents: Sequence[YamlNode], key: str) -> str:
     """Returns the text with its one mapping under a key: a line comes, and the lines below are indented.
 
     Raises NotAccepted where more than that would change, as where a text's lines say something by their indentation.
@@ -79,7 +79,7 @@ def below(text: str, documents: Sequence[Node], key: str) -> str:
     body = "".join(indent + line if line.strip() else line for line in text[start:].splitlines(keepends=True))
     new = f"{text[:start]}{scalar(key, layout.style)}:{layout.style.newline}{body}"
     said = [_meaning(node, nothing, layout) for node in parse(new)]
-    wished = Kind.MAPPING, "", "", [(_said(key, layout), _meaning(root, nothing, layout))]
+    wished = YamlKind.MAPPING, "", "", [(_said(key, layout), _meaning(root, nothing, layout))]
     if root.flow or said != [wished]:
         raise NotAccepted(f"gpuctl cannot put this below {key} without changing more than that", 1)
     return new
@@ -88,8 +88,8 @@ def below(text: str, documents: Sequence[Node], key: str) -> str:
 class _Plan:
     """The edits by the collection in which they are, those of emptied collections handed to what holds these."""
 
-    def __init__(self, documents: Sequence[Node], edits: Iterable[Edit]) -> None:
-        self._holders: dict[int, Node] = {}
+    def __init__(self, documents: Sequence[YamlNode], edits: Iterable[Edit]) -> None:
+        self._holders: dict[int, YamlNode] = {}
         self._gone: dict[int, set[int]] = defaultdict(set)
         self._new: dict[int, list[Addition]] = defaultdict(list)
         self._other: dict[int, dict[int, Replacement]] = defaultdict(dict)
@@ -110,17 +110,17 @@ class _Plan:
         for holder in sorted(self._holders.values(), key=lambda holder: -holder.start):
             self._empty(holder, above)
 
-    def _empty(self, holder: Node, above: Mapping[int, tuple[Node, int]]) -> None:
+    def _empty(self, holder: YamlNode, above: Mapping[int, tuple[YamlNode, int]]) -> None:
         while id(holder) in above and not holder.anchor and self._is_emptied(holder):
             self._holders.pop(id(holder), None)
             holder, index = above[id(holder)]
             self._holders[id(holder)] = holder
             self._gone[id(holder)].add(index)
 
-    def _is_emptied(self, holder: Node) -> bool:
+    def _is_emptied(self, holder: YamlNode) -> bool:
         return len(self._gone[id(holder)]) == len(holder.items) > 0 and not self._new[id(holder)]
 
-    def touched(self) -> list[Node]:
+    def touched(self) -> list[YamlNode]:
         """The collections in which something is edited, without those below one that goes as a whole."""
         gone = sorted(
             (
@@ -138,7 +138,7 @@ class _Plan:
                 kept.append(holder)
         return kept
 
-    def of(self, holder: Node) -> tuple[set[int], list[Addition], dict[int, Replacement]]:
+    def of(self, holder: YamlNode) -> tuple[set[int], list[Addition], dict[int, Replacement]]:
         """What goes, what comes, and what is replaced in a collection."""
         return (
             self._gone.get(id(holder), set()),
@@ -147,10 +147,10 @@ class _Plan:
         )
 
 
-def _meaning(node: Node, plan: _Plan, layout: Layout) -> Any:
+def _meaning(node: YamlNode, plan: _Plan, layout: Layout) -> Any:
     """What a node says once it is edited, however it is laid out; the order of entries and the anchors included."""
-    if node.kind in (Kind.SCALAR, Kind.ALIAS):
-        spelled = "" if node.kind is Kind.ALIAS or not node.is_plain else "plain"
+    if node.kind in (YamlKind.SCALAR, YamlKind.ALIAS):
+        spelled = "" if node.kind is YamlKind.ALIAS or not node.is_plain else "plain"
         return node.kind, node.anchor, node.tag or spelled, node.value
     gone, new, other = plan.of(node)
     entries = [
@@ -171,9 +171,9 @@ def _said(value: Any, layout: Layout) -> Any:
         return None
     if isinstance(value, Mapping):
         entries = [(_said(key, layout), _said(each, layout)) for key, each in value.items()]
-        return Kind.MAPPING, "", tag, entries
+        return YamlKind.MAPPING, "", tag, entries
     if isinstance(value, (list, tuple)):
-        return Kind.SEQUENCE, "", tag, [(None, _said(each, layout)) for each in value]
+        return YamlKind.SEQUENCE, "", tag, [(None, _said(each, layout)) for each in value]
     is_text = isinstance(value, str)
     spelled = "" if scalar(value, layout.style).startswith('"') else "plain"
-    return Kind.SCALAR, "", tag or spelled, value if is_text else scalar(value, layout.style)
+    return YamlKind.SCALAR, "", tag or spelled, value if is_text else scalar(value, layout.style)

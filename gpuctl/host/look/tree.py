@@ -21,7 +21,7 @@ _SPECIAL = (
 
 
 @dataclass(frozen=True)
-class Tree:
+class FolderTree:
     """A folder's files by their path in it, sorted; links to files in it with what they lead to; links that leave it.
 
     `programs` are the files that may be executed.
@@ -34,7 +34,7 @@ class Tree:
     leaving: Tuple[str, ...]
 
 
-def look_at_tree(folder: str) -> Tree:
+def look_at_tree(folder: str) -> FolderTree:
     """Returns what is below a folder; links to folders are not followed.
 
     Raises FileProblem where it is no folder, holds a FIFO, a socket, a device or a link that leads back to itself, has
@@ -58,7 +58,9 @@ def look_at_tree(folder: str) -> Tree:
                 leaving.append(path)
             elif os.path.isfile(target):
                 links[path] = os.path.relpath(target, top)
-    return Tree(folder, tuple(sorted(files)), frozenset(programs), dict(sorted(links.items())), tuple(sorted(leaving)))
+    return FolderTree(
+        folder, tuple(sorted(files)), frozenset(programs), dict(sorted(links.items())), tuple(sorted(leaving))
+    )
 
 
 def _entries(top: str) -> Iterator[os.DirEntry[str]]:
@@ -94,7 +96,7 @@ def _target(path: str) -> str:
     return os.path.realpath(path)
 
 
-def open_in_tree(tree: Tree, path: str) -> BinaryIO:
+def open_in_tree(tree: FolderTree, path: str) -> BinaryIO:
     """Returns one of the tree's files, open for reading. Raises OSError, for what is no regular file any more too."""
     descriptor = os.open(os.path.join(tree.folder, path), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     file = open(descriptor, "rb")  # noqa: SIM115  # the caller closes it

@@ -5,25 +5,27 @@ from __future__ import annotations
 import re
 
 from gpuctl.command import Shell, command
-from gpuctl.k8s.checks.frame import Said, View, check, worst_of
+from gpuctl.k8s.checks.frame import ClusterJudgement, View, check, worst_of
 from gpuctl.k8s.cluster import RULES
 from gpuctl.k8s.reading import UNASKED
 from gpuctl.model import Disturbs, Remedy, Status
 
 
 @check("k8s.api.permissions")
-def permissions(view: View) -> Said | None:
+def permissions(view: View) -> ClusterJudgement | None:
     """The API refuses a list to whoever may not see it: what rests on that list cannot be told.
 
     `gpuctl k8s rbac` prints the least ClusterRole with which everything can.
     """
     refused = {kind: why for kind, why in view.scene.cluster.missing.items() if why != UNASKED}
     if not refused:
-        return Said(Status.PASS, "Every list that was asked for could be had")
+        return ClusterJudgement(Status.PASS, "Every list that was asked for could be had")
     rules = "; ".join(RULES[kind] for kind in refused)
     apply = command("gpuctl", "k8s", "rbac", Shell.PIPE, "kubectl", "apply", "-f", "-")
     remedy = Remedy("Have this identity bound to the role that this makes.", (apply,))
-    return Said(Status.WARN, f"The API refused lists; this takes the rules {rules}.", tuple(refused.items()), remedy)
+    return ClusterJudgement(
+        Status.WARN, f"The API refused lists; this takes the rules {rules}.", tuple(refused.items()), remedy
+    )
 
 
 _VERSION = re.compile(r"v1\.([0-9]{1,3})\.")
@@ -32,7 +34,7 @@ OLDEST = 3
 
 
 @check("k8s.api.skew", needs=("Node",))
-def skew(view: View) -> Said | None:
+def skew(view: View) -> ClusterJudgement | None:
     """A kubelet may be three minor versions older than the API server, which is at least as new as the newest kubelet.
 
     Source: https://kubernetes.io/releases/version-skew-policy/

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from gpuctl.command import command
-from gpuctl.k8s.checks.frame import Said, View, check, worst_of
+from gpuctl.k8s.checks.frame import ClusterJudgement, View, check, worst_of
 from gpuctl.model import Remedy, Status
 
 DRIVER = "gpu.nvidia.com"
 
 
 @check("k8s.dra.slices", needs=("ResourceSlice",))
-def slices(view: View) -> Said | None:
+def slices(view: View) -> ClusterJudgement | None:
     """A driver that started before the GPUs' own driver offers nothing until its pod is restarted.
 
     Source: kubernetes-sigs/dra-driver-nvidia-gpu issue 1008
@@ -26,7 +26,7 @@ def slices(view: View) -> Said | None:
 
 
 @check("k8s.dra.claims", needs=("ResourceClaim", "DeviceClass"), of_cluster=True)
-def claims(view: View) -> Said | None:
+def claims(view: View) -> ClusterJudgement | None:
     """A claim whose device class is not there waits for ever."""
     there = {one.name for one in view.scene.cluster.device_classes}
     ill = [
@@ -46,7 +46,7 @@ def claims(view: View) -> Said | None:
 
 
 @check("k8s.dra.taints", needs=("ResourceSlice",))
-def taints(view: View) -> Said | None:
+def taints(view: View) -> ClusterJudgement | None:
     """A DRA driver taints devices that are not to be given away: after an Xid, or when a GPU is lost."""
     names = {node.name for node in view.nodes}
     mine = [one for one in view.scene.cluster.slices if one.node in names]

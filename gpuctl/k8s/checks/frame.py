@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from gpuctl.frozen import dataclass
 from gpuctl.k8s.gpu_nodes import has_gpus
-from gpuctl.k8s.objects import Node
+from gpuctl.k8s.objects import ClusterNode
 from gpuctl.k8s.scene import Scene
 from gpuctl.model import Evidence, Finding, Remedy, Report, Status, usual_action
 
@@ -25,17 +25,17 @@ class View:
     """A cluster, and those of its nodes that are judged; `whole`: all of them."""
 
     scene: Scene
-    nodes: tuple[Node, ...]
+    nodes: tuple[ClusterNode, ...]
     whole: bool = True
 
     @property
-    def gpu_nodes(self) -> tuple[Node, ...]:
+    def gpu_nodes(self) -> tuple[ClusterNode, ...]:
         """The nodes judged that have GPUs."""
         return tuple(node for node in self.nodes if has_gpus(node, self.scene))
 
 
 @dataclass(frozen=True)
-class Said:
+class ClusterJudgement:
     """What a check says, and of which nodes or pods: (name, what was seen)."""
 
     status: Status
@@ -45,7 +45,7 @@ class Said:
 
 
 @dataclass(frozen=True)
-class Check:
+class ClusterCheck:
     """A function of a view. `needs` are the kinds without whose lists it cannot be told, `explains` its symptoms.
 
     One that is `of_cluster` says nothing of single nodes, and is not asked about some of them.
@@ -55,11 +55,11 @@ class Check:
     needs: tuple[str, ...]
     explains: tuple[str, ...]
     of_cluster: bool
-    judge: Callable[[View], Said | None]
+    judge: Callable[[View], ClusterJudgement | None]
 
 
-CHECKS: dict[str, Check] = {}
-_Judge = Callable[[View], Said | None]
+CHECKS: dict[str, ClusterCheck] = {}
+_Judge = Callable[[View], ClusterJudgement | None]
 
 
 def check(
@@ -68,21 +68,23 @@ def check(
     """Registers a check. Its docstring says what it is about."""
 
     def register(judge: _Judge) -> _Judge:
-        CHECKS[id] = Check(id, needs, explains, of_cluster, judge)
+        CHECKS[id] = ClusterCheck(id, needs, explains, of_cluster, judge)
         return judge
 
     return register
 
 
-def worst_of(status: Status, of: Iterable[tuple[str, str]], text: str, good: str, remedy: Remedy | None = None) -> Said:
+def worst_of(
+    status: Status, of: Iterable[tuple[str, str]], text: str, good: str, remedy: Remedy | None = None
+) -> ClusterJudgement:
     """Returns that something is wrong on some nodes, or where there is none that it is `good`.
 
     `text` goes behind the nodes' names.
     """
     seen = tuple(of)
     if not seen:
-        return Said(Status.PASS, good)
-    return Said(status, f"{named(name for name, _ in seen)}: {text}", seen, remedy)
+        return ClusterJudgement(Status.PASS, good)
+    return ClusterJudgement(status, f"{named(name for name, _ in seen)}: {text}", seen, remedy)
 
 
 def named(names: Iterable[str]) -> str:
@@ -104,16 +106,16 @@ def diagnose(view: View) -> Report:
     return Report(tuple(sorted(findings, key=lambda one: list(Status).index(one.status))))
 
 
-def _ask(one: Check, view: View) -> Said:
+def _ask(one: ClusterCheck, view: View) -> ClusterJudgement:
     if one.of_cluster and not view.whole:
-        return Said(Status.SKIP, "is about the whole cluster")
+        return ClusterJudgement(Status.SKIP, "is about the whole cluster")
     lacking = next(filter(None, map(view.scene.cluster.lacks, one.needs)), "")
     if lacking:
-        return Said(Status.UNKNOWN, f"could not be determined: {lacking}")
-    return one.judge(view) or Said(Status.SKIP, "does not apply to this cluster")
+        return ClusterJudgement(Status.UNKNOWN, f"could not be determined: {lacking}")
+    return one.judge(view) or ClusterJudgement(Status.SKIP, "does not apply to this cluster")
 
 
-def _causes(said: Mapping[str, Said]) -> Iterator[tuple[str, str]]:
+def _causes(said: Mapping[str, ClusterJudgement]) -> Iterator[tuple[str, str]]:
     """Symptoms with their cause, for those on whose nodes the cause is as well."""
     taken: set[str] = set()
     for id, one in said.items():
@@ -127,7 +129,7 @@ def _causes(said: Mapping[str, Said]) -> Iterator[tuple[str, str]]:
                 yield symptom, id
 
 
-def _finding(id: str, said: Said, cause: str | None) -> Finding:
+def _finding(id: str, said: ClusterJudgement, cause: str | None) -> Finding:
     if cause:
         return Finding(id, LAYER, Status.SKIP, f"rests on {cause}", rests_on=cause)
     evidence = tuple(Evidence(name, text) for name, text in said.of[:EVIDENCE])

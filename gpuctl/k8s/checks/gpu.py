@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from gpuctl.command import command
-from gpuctl.k8s.checks.frame import Said, View, check, worst_of
+from gpuctl.k8s.checks.frame import ClusterJudgement, View, check, worst_of
 from gpuctl.k8s.checks.plugin import excluded, is_plugin, plugin_pods
 from gpuctl.k8s.gpu_nodes import count_label, labelled, replicas_label
-from gpuctl.k8s.objects import Node
+from gpuctl.k8s.objects import ClusterNode
 from gpuctl.k8s.quantity import amount
 from gpuctl.k8s.requests import gpus_in, is_foreign, is_gpu
 from gpuctl.model import Disturbs, Remedy, Status
@@ -24,7 +24,7 @@ def _plugin_pod(view: View, names: list[str]) -> Remedy:
 
 
 @check("k8s.gpu.advertised", needs=("Node",))
-def advertised(view: View) -> Said | None:
+def advertised(view: View) -> ClusterJudgement | None:
     """A node known to have GPUs has no resource of that kind: the plugin never registered with its kubelet.
 
     Absent is not 0: a kubelet keeps the name of a resource that was once registered, with the number 0.
@@ -41,7 +41,7 @@ def advertised(view: View) -> Said | None:
 
 
 @check("k8s.gpu.gone", needs=("Node",), explains=("k8s.gpu.overcommitted", "k8s.pods.lost-gpu"))
-def gone(view: View) -> Said | None:
+def gone(view: View) -> ClusterJudgement | None:
     """No GPU of a node can be given away that could be once.
 
     Allocatable 0 with capacity: the plugin's connection ended less than five minutes ago, or every GPU is unhealthy.
@@ -61,7 +61,7 @@ def gone(view: View) -> Said | None:
 
 
 @check("k8s.gpu.healthy", needs=("Node",), explains=("k8s.pods.lost-gpu", "k8s.gpu.overcommitted"))
-def healthy(view: View) -> Said | None:
+def healthy(view: View) -> ClusterJudgement | None:
     """Allocatable counts healthy GPUs, not free ones: where it is below capacity, the plugin calls some unhealthy.
 
     It never takes that back by itself, even where the GPU is well again: its pod has to be restarted. Xids 13, 31, 43,
@@ -81,7 +81,7 @@ def healthy(view: View) -> Said | None:
 
 
 @check("k8s.gpu.count", needs=("Node",))
-def count(view: View) -> Said | None:
+def count(view: View) -> ClusterJudgement | None:
     """GFD finds GPUs by NVML and the plugin registers them: fewer registered than found, and some are withheld."""
     ill = []
     for node in view.gpu_nodes:
@@ -96,7 +96,7 @@ def count(view: View) -> Said | None:
 
 
 @check("k8s.gpu.stale-name", needs=("Node",))
-def stale_name(view: View) -> Said | None:
+def stale_name(view: View) -> ClusterJudgement | None:
     """The kubelet keeps a resource's name after MIG or sharing has renamed it, until it is restarted: with 0, or worse.
 
     Source: NVIDIA/k8s-device-plugin issues 240, 992
@@ -109,7 +109,7 @@ def stale_name(view: View) -> Said | None:
     return worst_of(Status.WARN, ill, text, "No node has a name of GPUs left over", remedy)
 
 
-def _stale(node: Node) -> str:
+def _stale(node: ClusterNode) -> str:
     capacity = gpus_in(node.capacity)
     used = [name for name, value in capacity.items() if value]
     left = [name for name, value in capacity.items() if not value]
@@ -122,7 +122,7 @@ def _stale(node: Node) -> str:
 
 
 @check("k8s.gpu.twice", needs=("Node", "ResourceSlice"))
-def twice(view: View) -> Said | None:
+def twice(view: View) -> ClusterJudgement | None:
     """The plugin and a DRA driver that offer the same GPUs give each of them away twice; and so do two plugins.
 
     Two plugins of one resource take turns: the kubelet goes by the one that registered last.
@@ -144,14 +144,14 @@ def twice(view: View) -> Said | None:
     return worst_of(Status.FAIL, ill, text, "No node offers its GPUs in two ways", remedy)
 
 
-def _plugins(view: View, node: Node) -> list[str]:
+def _plugins(view: View, node: ClusterNode) -> list[str]:
     """The DaemonSets of the plugin that are meant for a node, where these are several."""
     meant = [one for one in view.scene.cluster.daemon_sets if is_plugin(one) and not excluded(one, node)]
     return [f"{one.namespace}/{one.name}" for one in meant] if len(meant) > 1 else []
 
 
 @check("k8s.gpu.overcommitted", needs=("Node", "Pod"))
-def overcommitted(view: View) -> Said | None:
+def overcommitted(view: View) -> ClusterJudgement | None:
     """Pods hold more GPUs than can be given away: some run on a GPU that is unhealthy or no longer registered."""
     ill = []
     for node in view.gpu_nodes:
@@ -165,7 +165,7 @@ def overcommitted(view: View) -> Said | None:
 
 
 @check("k8s.gpu.sharing", needs=("Node",))
-def sharing(view: View) -> Said | None:
+def sharing(view: View) -> ClusterJudgement | None:
     """GPUs that are shared are as many as there are, times the replicas: another number, and sharing is not in force.
 
     Source: NVIDIA/k8s-device-plugin issues 732, 990, 1548
@@ -190,7 +190,7 @@ def sharing(view: View) -> Said | None:
 
 
 @check("k8s.gpu.mig", needs=("Node",))
-def mig(view: View) -> Said | None:
+def mig(view: View) -> ClusterJudgement | None:
     """MIG's layout is not as it is to be: it could not be applied, or strategy single meets unlike profiles."""
     ill = []
     for node in view.gpu_nodes:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from gpuctl.command import command
-from gpuctl.k8s.checks.frame import Said, View, check, named, worst_of
+from gpuctl.k8s.checks.frame import ClusterJudgement, View, check, named, worst_of
 from gpuctl.k8s.gpu_nodes import PCI, PCI_WITH_CLASS
-from gpuctl.k8s.objects import Node
+from gpuctl.k8s.objects import ClusterNode
 from gpuctl.k8s.requests import gpus_in
 from gpuctl.k8s.selectors import UNSCHEDULABLE, tolerates
 from gpuctl.model import Remedy, Status
@@ -24,7 +24,7 @@ _OF_GPUS = (
 
 
 @check("k8s.node.ready", needs=("Node",), explains=_OF_GPUS)
-def ready(view: View) -> Said | None:
+def ready(view: View) -> ClusterJudgement | None:
     """A node that is not ready shows its last report: its numbers are as old as its last heartbeat."""
     ill = [(node.name, _heartbeat(node)) for node in view.gpu_nodes if node.ready != "True"]
     text = "not ready. Its numbers are those of its last heartbeat, and no pod runs there."
@@ -36,7 +36,7 @@ def ready(view: View) -> Said | None:
     return worst_of(Status.FAIL, ill, text, "Every node with GPUs is ready", remedy)
 
 
-def _heartbeat(node: Node) -> str:
+def _heartbeat(node: ClusterNode) -> str:
     from datetime import datetime, timezone
 
     if node.heartbeat is None:
@@ -46,7 +46,7 @@ def _heartbeat(node: Node) -> str:
 
 
 @check("k8s.node.cordoned", needs=("Node",))
-def cordoned(view: View) -> Said | None:
+def cordoned(view: View) -> ClusterJudgement | None:
     """A cordoned node takes no new pods: a driver upgrade, an autoscaler or a person has cordoned it."""
     ill = [(node.name, _by_whom(node)) for node in view.gpu_nodes if node.cordoned]
     by = sorted({why for _, why in ill})
@@ -59,7 +59,7 @@ def cordoned(view: View) -> Said | None:
 _PERSON = "a person, or a tool that left no mark"
 
 
-def _by_whom(node: Node) -> str:
+def _by_whom(node: ClusterNode) -> str:
     if node.labels.get(UPGRADE, "upgrade-done") not in ("upgrade-done", ""):
         return "an upgrade of the driver"
     if any(taint.key in _AUTOSCALERS for taint in node.taints):
@@ -68,7 +68,7 @@ def _by_whom(node: Node) -> str:
 
 
 @check("k8s.node.taints", needs=("Node", "Pod"))
-def taints(view: View) -> Said | None:
+def taints(view: View) -> ClusterJudgement | None:
     """GPUs lie idle behind a taint that no pod which asks for GPUs tolerates."""
     pods = [pod for pod in view.scene.cluster.pods if gpus_in(pod.requests)]
     if not pods:
@@ -87,7 +87,7 @@ def taints(view: View) -> Said | None:
 
 
 @check("k8s.node.labels", needs=("Node",))
-def labels(view: View) -> Said | None:
+def labels(view: View) -> ClusterJudgement | None:
     """The plugin's chart selects nodes by the label pci-10de, which NFD may be set up to spell otherwise.
 
     With its own defaults NFD says pci-0302_10de, by which that chart does not select.

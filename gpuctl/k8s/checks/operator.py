@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpuctl.k8s.checks.frame import Said, View, check, worst_of
+from gpuctl.k8s.checks.frame import ClusterJudgement, View, check, worst_of
 from gpuctl.k8s.checks.node import UPGRADE
 from gpuctl.k8s.checks.plugin import explained, stuck
 from gpuctl.k8s.objects import Pod
@@ -20,7 +20,7 @@ _DEPLOY = "nvidia.com/gpu.deploy."
 
 
 @check("k8s.operator.state", needs=("Pod",), explains=("k8s.plugin.running", "k8s.gpu.advertised", "k8s.gpu.gone"))
-def state(view: View) -> Said | None:
+def state(view: View) -> ClusterJudgement | None:
     """Each operand waits in Init for the one before it: the first that is not ready is the cause."""
     names = {node.name for node in view.nodes}
     operands = {
@@ -49,7 +49,7 @@ def _unready(pod: Pod) -> str:
 
 
 @check("k8s.operator.upgrade", needs=("Node",))
-def upgrade(view: View) -> Said | None:
+def upgrade(view: View) -> ClusterJudgement | None:
     """An upgrade of the driver that has failed, or left its marks: the operator keeps its operands off such a node.
 
     Source: NVIDIA/gpu-operator issues 316, 416, 2166, 2509

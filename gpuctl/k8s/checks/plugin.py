@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from gpuctl.command import Command, Shell, command
-from gpuctl.k8s.checks.frame import Said, View, check, worst_of
+from gpuctl.k8s.checks.frame import ClusterJudgement, View, check, worst_of
 from gpuctl.k8s.gpu_nodes import labelled
-from gpuctl.k8s.objects import DaemonSet, Node, Pod
+from gpuctl.k8s.objects import ClusterNode, DaemonSet, Pod
 from gpuctl.k8s.requests import gpus_in
 from gpuctl.k8s.selectors import untolerated, wanted_of
 from gpuctl.model import Remedy, Status
@@ -39,7 +39,7 @@ def is_plugin(one: DaemonSet) -> bool:
 
 
 @check("k8s.plugin.present", needs=("Node", "DaemonSet"), explains=("k8s.gpu.advertised", "k8s.gpu.gone"))
-def present(view: View) -> Said | None:
+def present(view: View) -> ClusterJudgement | None:
     """No DaemonSet of the plugin wants a node with GPUs: its selector, its affinity or a taint excludes that node."""
     plugins = [one for one in view.scene.cluster.daemon_sets if is_plugin(one)]
     ill = []
@@ -55,7 +55,7 @@ def present(view: View) -> Said | None:
     return worst_of(Status.FAIL, ill, text, good, remedy)
 
 
-def excluded(one: DaemonSet, node: Node) -> str:
+def excluded(one: DaemonSet, node: ClusterNode) -> str:
     """Returns why a DaemonSet is not meant for a node, "" where it is."""
     unmet, taints = wanted_of(one.placement, node), untolerated(one.placement.tolerations, node)
     if unmet:
@@ -64,7 +64,7 @@ def excluded(one: DaemonSet, node: Node) -> str:
 
 
 @check("k8s.plugin.running", needs=("Node", "Pod"), explains=("k8s.gpu.advertised", "k8s.gpu.gone"))
-def running(view: View) -> Said | None:
+def running(view: View) -> ClusterJudgement | None:
     """A plugin that does not run registers nothing; `gpuctl explain` names the cause by its log.
 
     One that found no NVML at its start may wait for ever, and counts as running.

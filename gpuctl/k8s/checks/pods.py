@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from gpuctl.command import command
-from gpuctl.k8s.checks.frame import Said, View, check, named, worst_of
+from gpuctl.k8s.checks.frame import ClusterJudgement, View, check, named, worst_of
 from gpuctl.k8s.objects import Pod
 from gpuctl.k8s.requests import gpus_in
 from gpuctl.model import Remedy, Status
@@ -18,21 +18,21 @@ def _asks(pod: Pod) -> bool:
 
 
 @check("k8s.pods.pending", needs=("Pod",), of_cluster=True)
-def pending(view: View) -> Said | None:
+def pending(view: View) -> ClusterJudgement | None:
     """Pods that ask for GPUs wait for a node; `gpuctl k8s why` says what each of them waits for."""
     pods = [pod for pod in view.scene.cluster.pods if pod.phase == "Pending" and not pod.node and _asks(pod)]
     if not pods:
-        return Said(Status.PASS, "No pod that asks for GPUs waits for a node")
+        return ClusterJudgement(Status.PASS, "No pod that asks for GPUs waits for a node")
     first = pods[0]
     remedy = Remedy("Ask why, for each.", (command("gpuctl", "k8s", "why", "-n", first.namespace, first.name),))
     names = [pod.shown for pod in pods]
     waits = "pod that asks for GPUs waits" if len(pods) == 1 else "pods that ask for GPUs wait"
     seen = tuple((pod.shown, pod.scheduled.message if pod.scheduled else "no word of a scheduler") for pod in pods)
-    return Said(Status.WARN, f"{len(pods)} {waits} for a node: {named(names)}.", seen, remedy)
+    return ClusterJudgement(Status.WARN, f"{len(pods)} {waits} for a node: {named(names)}.", seen, remedy)
 
 
 @check("k8s.pods.rejected", needs=("Pod",))
-def rejected(view: View) -> Said | None:
+def rejected(view: View) -> ClusterJudgement | None:
     """A kubelet that refuses pods for want of a GPU: its owner makes a new one each time, thousands in an hour.
 
     The plugin offers GPUs that it cannot give, one lost GPU spoils the allocation of the others, or pods name
@@ -57,7 +57,7 @@ def rejected(view: View) -> Said | None:
 
 
 @check("k8s.pods.lost-gpu", needs=("Pod",))
-def lost_gpu(view: View) -> Said | None:
+def lost_gpu(view: View) -> ClusterJudgement | None:
     """A pod that runs on a GPU which its kubelet calls unhealthy: the API tells that from 1.36 on (KEP-4680)."""
     ill = [
         (node.name, f"{pod.shown} holds {', '.join(pod.unhealthy_devices)}")
@@ -71,7 +71,7 @@ def lost_gpu(view: View) -> Said | None:
 
 
 @check("k8s.pods.quota", needs=("Event",), of_cluster=True)
-def quota(view: View) -> Said | None:
+def quota(view: View) -> ClusterJudgement | None:
     """A ReplicaSet or a Job may not make its pods, as a quota leaves too few GPUs: there is no pod to see."""
     ill = {
         f"{one.subject} {one.namespace}/{one.name}": one.message

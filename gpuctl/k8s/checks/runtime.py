@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from gpuctl.k8s.checks.frame import Said, View, check, worst_of
+from gpuctl.k8s.checks.frame import ClusterJudgement, View, check, worst_of
 from gpuctl.model import Remedy, Status
 
 
 @check("k8s.runtime.class", needs=("RuntimeClass", "DaemonSet"), of_cluster=True)
-def runtime_class(view: View) -> Said | None:
+def runtime_class(view: View) -> ClusterJudgement | None:
     """The API refuses pods that name a RuntimeClass which is not there: of a DaemonSet or a template none is made."""
     cluster = view.scene.cluster
     there = {one.name for one in cluster.runtime_classes}

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from gpuctl.compat.knowledge.driver_parts import DriverPart, PartKind, driver_part, gpu_of
-from gpuctl.engines.yaml.places import Kind, Node
+from gpuctl.engines.yaml.places import YamlKind, YamlNode
 from gpuctl.frozen import dataclass
 from gpuctl.migrate.by_hand import ALL_LIBRARIES, PATHS, mounted_part, without_driver
 from gpuctl.migrate.compose.services import VARIABLE, Body
@@ -45,13 +45,13 @@ class Piece:
 class Kept:
     """What stays, and why; `blocks`: then the service's GPUs cannot be told, and all of it stays."""
 
-    node: Node
+    node: YamlNode
     why: str
     blocks: bool = False
 
 
 @dataclass(frozen=True)
-class Evidence:
+class LegacySigns:
     """What a service's body says. `runtime` is None where it names none; `visible` what NVIDIA_VISIBLE_DEVICES is."""
 
     pieces: tuple[Piece, ...] = ()
@@ -71,7 +71,7 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class Mount:
+class ServiceVolume:
     """A volume of a service: what is mounted where."""
 
     place: Place
@@ -79,7 +79,7 @@ class Mount:
     target: str
 
 
-def evidence(body: Body, driver_volumes: Mapping[str, Node]) -> Evidence:
+def evidence(body: Body, driver_volumes: Mapping[str, YamlNode]) -> LegacySigns:
     """Returns what a service's body says of GPUs. `driver_volumes` are the file's volumes that hold a driver."""
     return _Reading(body, driver_volumes).evidence()
 
@@ -104,16 +104,16 @@ def _is_folder(text: str) -> bool:
     return bool(part and part.kind is PartKind.FOLDER)
 
 
-def mounts(body: Body) -> Iterator[Mount]:
+def mounts(body: Body) -> Iterator[ServiceVolume]:
     """Yields the volumes of a service, in the short form and the long one."""
     tree = body.draft.tree
     for place in tree.entries(tree.field(body.node, "volumes")):
-        if place.value.kind is Kind.MAPPING:
+        if place.value.kind is YamlKind.MAPPING:
             ends = (tree.field(place.value, key) for key in ("source", "target"))
-            yield Mount(place, *(end.text if end else "" for end in ends))
+            yield ServiceVolume(place, *(end.text if end else "" for end in ends))
         else:
             source, target = _split(place.text)
-            yield Mount(place, source, target)
+            yield ServiceVolume(place, source, target)
 
 
 def _split(text: str) -> tuple[str, str]:
@@ -128,7 +128,7 @@ def variables(body: Body) -> dict[str, tuple[Place, str | None]]:
     place = tree.field(body.node, "environment")
     if place is None:
         return {}
-    if place.value.kind is Kind.MAPPING:
+    if place.value.kind is YamlKind.MAPPING:
         return {
             name: (each, None if each.value.is_null else each.text) for name, each in tree.fields(place.value).items()
         }
@@ -142,7 +142,7 @@ def variables(body: Body) -> dict[str, tuple[Place, str | None]]:
 class _Reading:
     """Reads a body once, subject by subject."""
 
-    def __init__(self, body: Body, driver_volumes: Mapping[str, Node]) -> None:
+    def __init__(self, body: Body, driver_volumes: Mapping[str, YamlNode]) -> None:
         self.body, self.tree, self.volumes = body, body.draft.tree, driver_volumes
         self.pieces: list[Piece] = []
         self.kept: list[Kept] = []
@@ -153,7 +153,7 @@ class _Reading:
         self.others: list[str] = []
         """What else may need a privileged container."""
 
-    def evidence(self) -> Evidence:
+    def evidence(self) -> LegacySigns:
         runtime = self._runtime()
         self._devices()
         self._mounts()
@@ -164,7 +164,7 @@ class _Reading:
             self._path(*environment.get(name, (None, None)))
         self._privileged()
         widened = environment.get(CAPABILITIES, (None, ""))[1] or ""
-        return Evidence(
+        return LegacySigns(
             tuple(self.pieces),
             tuple(self.kept),
             runtime,
@@ -195,7 +195,7 @@ class _Reading:
 
     def _devices(self) -> None:
         for place in self.tree.entries(self._field("devices")):
-            source = self.tree.field(place.value, "source") if place.value.kind is Kind.MAPPING else place
+            source = self.tree.field(place.value, "source") if place.value.kind is YamlKind.MAPPING else place
             path = _split(source.text)[0] or source.text if source else ""
             part = driver_part(path)
             if VARIABLE.search(path):
@@ -237,12 +237,12 @@ class _Reading:
             self.by_hand = True
             self.pieces.append(Piece(place, _WHY_DRIVER))
 
-    def _part(self, mount: Mount) -> DriverPart | None:
+    def _part(self, mount: ServiceVolume) -> DriverPart | None:
         if mount.source in self.volumes:
             return DriverPart(PartKind.FOLDER)
         return mounted_part(mount.source or mount.target, mount.target)
 
-    def _other_mount(self, mount: Mount) -> None:
+    def _other_mount(self, mount: ServiceVolume) -> None:
         if mount.source.rstrip("/") in ALL_LIBRARIES:
             self.kept.append(Kept(mount.place.written, _KEEP_FOLDER))
         if re.match(
@@ -299,8 +299,8 @@ def _is_host(place: Place | None) -> bool:
     return place is not None and place.text == "host"
 
 
-def entry(place: Place) -> Node:
+def entry(place: Place) -> YamlNode:
     """Returns a key with its value, or a list's item, as one piece of text."""
     if not place.holder.keys:
         return place.written
-    return Node(Kind.SCALAR, place.holder.keys[place.index].start, place.written.end)
+    return YamlNode(YamlKind.SCALAR, place.holder.keys[place.index].start, place.written.end)

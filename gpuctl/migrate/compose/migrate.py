@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from gpuctl.engines.yaml.places import Kind, Node, parse
+from gpuctl.engines.yaml.places import YamlKind, YamlNode, parse
 from gpuctl.engines.yaml.text import below
 from gpuctl.frozen import dataclass
 from gpuctl.migrate.by_hand import wider
 from gpuctl.migrate.compose.legacy import (
     CAPABILITIES,
     VISIBLE,
-    Evidence,
+    LegacySigns,
     Piece,
     driver_volumes,
     entry,
@@ -20,10 +20,10 @@ from gpuctl.migrate.compose.legacy import (
     mounts,
     variables,
 )
-from gpuctl.migrate.compose.requests import DEPLOY, CannotAsk, Wanted, requests, wanted
+from gpuctl.migrate.compose.requests import DEPLOY, CannotAsk, NewRequest, requests, wanted
 from gpuctl.migrate.compose.services import V1_ONLY, VARIABLE, Body, ComposeFile, layers
 from gpuctl.migrate.compose.target import ComposeTarget
-from gpuctl.migrate.draft import Draft, Source, naming
+from gpuctl.migrate.draft import Draft, FileText, naming
 from gpuctl.migrate.gpus import NO_GPU
 from gpuctl.migrate.migration import ALL, Change, Gpus, Left, Migration
 from gpuctl.migrate.tree import Place
@@ -54,7 +54,7 @@ class Asked:
 class _Service:
     """A service in one of the files, with all that says what it is up to there."""
 
-    def __init__(self, bodies: tuple[Body, ...], seen: Mapping[int, Evidence]) -> None:
+    def __init__(self, bodies: tuple[Body, ...], seen: Mapping[int, LegacySigns]) -> None:
         self.body = bodies[-1]
         self.parts = frozenset(id(one) for body in bodies for one in body.draft.tree.chain(body.node))
         """All mappings that say something of it: what stays as it is for one service stays for each that has it."""
@@ -62,17 +62,17 @@ class _Service:
         self.before = _asked(bodies[:-1], seen)
         self.now = _asked(bodies, seen)
 
-    def holding(self) -> tuple[Node, ...]:
+    def holding(self) -> tuple[YamlNode, ...]:
         """The mappings that hold the old ways: the service's own, or those that it merges."""
         chain = self.body.draft.tree.chain(self.body.node)
         places = [piece.place.written for piece in self.own.pieces] + [kept.node for kept in self.own.kept]
         return tuple(one for one in chain if any(one.start <= at.start and at.end <= one.end for at in places))
 
 
-def migrated(sources: Sequence[Source], target: ComposeTarget = ComposeTarget.COMPOSE) -> tuple[Migration, ...]:
+def migrated(sources: Sequence[FileText], target: ComposeTarget = ComposeTarget.COMPOSE) -> tuple[Migration, ...]:
     """Returns the files, the first one the base and each later one an override, for `target`. Raises NotAccepted."""
     files = [_file(read) for read in sources]
-    seen: dict[int, Evidence] = {}
+    seen: dict[int, LegacySigns] = {}
     for file in files:
         root = Body(file.draft, file.root)
         volumes = {name: place.written for name, place in driver_volumes(root).items()}
@@ -90,12 +90,12 @@ def migrated(sources: Sequence[Source], target: ComposeTarget = ComposeTarget.CO
     return tuple(_finished(file, target) for file in files)
 
 
-def _file(read: Source) -> ComposeFile:
+def _file(read: FileText) -> ComposeFile:
     with naming(read.path):
         return ComposeFile(Draft(read))
 
 
-def _asked(bodies: Sequence[Body], seen: Mapping[int, Evidence]) -> Asked:
+def _asked(bodies: Sequence[Body], seen: Mapping[int, LegacySigns]) -> Asked:
     """The GPUs of the layers together: the last runtime and the last variable count, devices and requests add up."""
     found = [seen[id(body.node)] for body in bodies]
     runtime = next((one.runtime for one in reversed(found) if one.runtime is not None), None)
@@ -166,7 +166,7 @@ def _is_covered(service: _Service) -> bool:
     return mapped <= named or mapped == first
 
 
-def _request(service: _Service, target: ComposeTarget) -> Wanted | None:
+def _request(service: _Service, target: ComposeTarget) -> NewRequest | None:
     """What the service's own layer has to ask for beside what is before it. Raises CannotAsk."""
     old, before = service.now.old, service.before.old
     if old is None or service.now.modern or old == before:
@@ -208,13 +208,13 @@ def _take(draft: Draft, piece: Piece) -> None:
         draft.replace(piece.place, None, _set(piece.place, piece.place.text.partition("=")[0], piece.rest), piece.why)
 
 
-def _ask(service: _Service, request: Wanted) -> bool:
+def _ask(service: _Service, request: NewRequest) -> bool:
     """Adds a request to the mapping that holds the old ways. Returns whether there is a place for it."""
     draft, why = service.body.draft, f"it asks for the same GPUs: {_named(service.now.old)}"
     holder = _home(service)
     path, value = request.path, request.value
     place = _own(holder, path[0])
-    while place is not None and len(path) > 1 and place.written.kind is Kind.MAPPING:
+    while place is not None and len(path) > 1 and place.written.kind is YamlKind.MAPPING:
         holder, path = place.written, path[1:]
         place = _own(holder, path[0])
     nested = value
@@ -228,7 +228,7 @@ def _ask(service: _Service, request: Wanted) -> bool:
         draft.add(holder, path[0], nested, why)
     elif place.written.is_null or (isinstance(value, list) and _goes_whole(service, place)):
         draft.replace(place, path[0], nested, why)
-    elif len(path) == 1 and place.written.kind is Kind.SEQUENCE and isinstance(value, list):
+    elif len(path) == 1 and place.written.kind is YamlKind.SEQUENCE and isinstance(value, list):
         for one in value:
             draft.add(place.written, None, one, why)
     else:
@@ -243,16 +243,16 @@ def _goes_whole(service: _Service, place: Place) -> bool:
     if named is place.written:
         return False
     gone = {piece.place.index for piece in service.own.pieces if piece.place.holder is named}
-    return named.kind is Kind.SEQUENCE and len(gone) == len(named.items)
+    return named.kind is YamlKind.SEQUENCE and len(gone) == len(named.items)
 
 
-def _home(service: _Service) -> Node:
+def _home(service: _Service) -> YamlNode:
     """The mapping in which the request belongs: that which holds all of the old ways, or else the service's own."""
     holding = service.holding()
     return holding[0] if len(holding) == 1 else service.body.node
 
 
-def _own(body: Node, key: str) -> Place | None:
+def _own(body: YamlNode, key: str) -> Place | None:
     for index, name in enumerate(body.keys):
         if name.value == key:
             return Place(body, index, body.items[index])
@@ -304,7 +304,7 @@ def _add_variables(service: _Service, wished: Mapping[str, str], why: str) -> No
     if place is None and wished:
         draft.add(body, "environment", dict(wished), why)
     for name, value in wished.items() if place else ():
-        if place and place.value.kind is Kind.MAPPING:
+        if place and place.value.kind is YamlKind.MAPPING:
             draft.add(place.value, name, value, why)
         elif place:
             draft.add(place.value, None, f"{name}={value}", why)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from gpuctl.engines.yaml.places import Kind, Node
+from gpuctl.engines.yaml.places import YamlKind, YamlNode
 from gpuctl.engines.yaml.spelling import Tagged
 from gpuctl.frozen import dataclass
 from gpuctl.migrate.compose.services import Body
@@ -23,7 +23,7 @@ OVERRIDE = "!override"
 
 
 @dataclass(frozen=True)
-class Wanted:
+class NewRequest:
     """A new request: where it goes and what is written there. `path` is from the service's body."""
 
     path: tuple[str, ...]
@@ -52,7 +52,7 @@ def requests(body: Body) -> Iterator[Gpus]:
         yield Gpus((ALL,) if ALL in names else names)
 
 
-def _request(body: Body, node: Node) -> Gpus:
+def _request(body: Body, node: YamlNode) -> Gpus:
     tree = body.draft.tree
     ids = tuple(place.text for place in tree.entries(tree.field(node, "device_ids")))
     count = tree.field(node, "count")
@@ -61,12 +61,12 @@ def _request(body: Body, node: Node) -> Gpus:
 
 
 def _cdi(body: Body, place: Place) -> Iterator[str]:
-    source = body.draft.tree.field(place.value, "source") if place.value.kind is Kind.MAPPING else place
+    source = body.draft.tree.field(place.value, "source") if place.value.kind is YamlKind.MAPPING else place
     if source and source.text.startswith(f"{CDI}="):
         yield source.text.removeprefix(f"{CDI}=")
 
 
-def wanted(gpus: Gpus, target: ComposeTarget, instead: bool) -> Wanted:
+def wanted(gpus: Gpus, target: ComposeTarget, instead: bool) -> NewRequest:
     """Returns a request as the target takes it. `instead`: it stands for those of earlier files, not beside them.
 
     Raises CannotAsk.
@@ -74,14 +74,14 @@ def wanted(gpus: Gpus, target: ComposeTarget, instead: bool) -> Wanted:
     if target is ComposeTarget.CDI:
         if gpus.count is not None or instead:
             raise CannotAsk("CDI names devices, and neither a number of them nor others than an earlier file's")
-        return Wanted(("devices",), [_cdi_device(one) for one in gpus.ids])
+        return NewRequest(("devices",), [_cdi_device(one) for one in gpus.ids])
     if target is ComposeTarget.COMPOSE_2_30:
         plain = gpus.ids == (ALL,) and gpus.count is None and not gpus.capabilities
         value: Any = ALL if plain and not instead else [_entry(gpus, always=False)]
-        return Wanted(("gpus",), Tagged(OVERRIDE, value) if instead else value)
+        return NewRequest(("gpus",), Tagged(OVERRIDE, value) if instead else value)
     if instead:
         raise CannotAsk("what it adds to asks for other GPUs, and requests add up: --target compose-2.30 replaces them")
-    return Wanted(DEPLOY, [_entry(gpus, always=True)])
+    return NewRequest(DEPLOY, [_entry(gpus, always=True)])
 
 
 def _entry(gpus: Gpus, always: bool) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import posixpath
 import re
 from collections.abc import Sequence
 
-from gpuctl.engines.yaml.places import Kind, Node, NotAccepted
+from gpuctl.engines.yaml.places import NotAccepted, YamlKind, YamlNode
 from gpuctl.frozen import dataclass
 from gpuctl.migrate.draft import Draft
 
@@ -27,7 +27,7 @@ class Body:
     """What one file says of a service."""
 
     draft: Draft
-    node: Node
+    node: YamlNode
 
 
 class ComposeFile:
@@ -43,7 +43,7 @@ class ComposeFile:
         if len(documents) > 1:
             raise NotAccepted("it holds several documents, and a Compose file is one", draft.line(documents[1]))
         self.root = documents[0]
-        if self.root.kind is not Kind.MAPPING:
+        if self.root.kind is not YamlKind.MAPPING:
             raise NotAccepted(f"it is {self.root.kind.value}, and a Compose file a mapping")
         services = tree.field(self.root, "services")
         found = tree.fields(services.value if services else self.root)
@@ -53,7 +53,7 @@ class ComposeFile:
             if not any(tree.field(self.root, key) for key in ("include", "volumes", "version", "name", "x-gpu")):
                 raise NotAccepted("it has no services: is it a Compose file?", 1)
         self.services = {
-            name: Body(draft, place.value) for name, place in found.items() if place.value.kind is Kind.MAPPING
+            name: Body(draft, place.value) for name, place in found.items() if place.value.kind is YamlKind.MAPPING
         }
 
     @property
@@ -62,7 +62,7 @@ class ComposeFile:
         return self.draft.source.path
 
 
-def _is_v1(draft: Draft, root: Node) -> bool:
+def _is_v1(draft: Draft, root: YamlNode) -> bool:
     """Whether each key of the file is a service, as it was before there was a version."""
     values = [draft.tree.resolved(item) for item in root.items]
     return bool(values) and all(_V1_KEYS & set(draft.tree.fields(value)) for value in values)

@@ -9,7 +9,7 @@ import math
 import re
 from fractions import Fraction
 
-from gpuctl.engines.yaml.places import Kind, Node
+from gpuctl.engines.yaml.places import YamlKind, YamlNode
 from gpuctl.frozen import dataclass
 from gpuctl.migrate.draft import Draft
 from gpuctl.migrate.tree import Place
@@ -52,14 +52,14 @@ class Amounts:
         return self.limit or self.old_limit or self.request or self.old_request
 
 
-def amounts(draft: Draft, resources: Node) -> Amounts:
+def amounts(draft: Draft, resources: YamlNode) -> Amounts:
     """Returns what a container's resources say of GPUs."""
     return Amounts(*(_amount(draft, resources, key, name) for key in ("limits", "requests") for name in (NEW, OLD)))
 
 
-def _amount(draft: Draft, resources: Node, key: str, name: str) -> Amount | None:
+def _amount(draft: Draft, resources: YamlNode, key: str, name: str) -> Amount | None:
     place = draft.tree.field(resources, key, name)
-    return Amount(place, _whole(place.text)) if place and place.value.kind is Kind.SCALAR else None
+    return Amount(place, _whole(place.text)) if place and place.value.kind is YamlKind.SCALAR else None
 
 
 def _exact(text: str) -> Fraction | None:
@@ -72,7 +72,7 @@ def _whole(text: str) -> int | None:
     return _WORDS.get(text.strip().lower()) if exact is None else math.ceil(exact)
 
 
-def rewrite_amounts(draft: Draft, resources: Node, said: Amounts) -> bool:
+def rewrite_amounts(draft: Draft, resources: YamlNode, said: Amounts) -> bool:
     """Has a mapping ask by a whole limit of nvidia.com/gpu. Returns whether it does so then."""
     first = said.first
     if first is None:
@@ -98,10 +98,10 @@ def _value(amount: Amount, whole: int) -> int | str:
     return whole if amount.place.value.is_plain else str(whole)
 
 
-def add_limit(draft: Draft, container: Node, number: int, why: str) -> None:
+def add_limit(draft: Draft, container: YamlNode, number: int, why: str) -> None:
     """Has a container ask for so many GPUs that says nothing of them yet."""
     resources = draft.tree.field(container, "resources")
-    if resources is None or resources.value.kind is not Kind.MAPPING:
+    if resources is None or resources.value.kind is not YamlKind.MAPPING:
         if resources is None:
             draft.add(container, "resources", {"limits": {NEW: number}}, why)
         else:
@@ -110,11 +110,11 @@ def add_limit(draft: Draft, container: Node, number: int, why: str) -> None:
         _add_limit(draft, resources.value, number, why)
 
 
-def _add_limit(draft: Draft, resources: Node, number: int, why: str) -> None:
+def _add_limit(draft: Draft, resources: YamlNode, number: int, why: str) -> None:
     limits = draft.tree.field(resources, "limits")
     if limits is None:
         draft.add(resources, "limits", {NEW: number}, why)
-    elif limits.value.kind is Kind.MAPPING:
+    elif limits.value.kind is YamlKind.MAPPING:
         draft.add(limits.value, NEW, number, why)
     else:
         draft.replace(limits, "limits", {NEW: number}, why)

@@ -7,11 +7,11 @@ import re
 from collections.abc import Sequence
 
 from gpuctl.compat.knowledge.driver_parts import PartKind, gpu_of
-from gpuctl.engines.yaml.places import Kind, Node, walk
+from gpuctl.engines.yaml.places import YamlKind, YamlNode, walk
 from gpuctl.migrate.by_hand import ALL_LIBRARIES, PATHS, without_driver
-from gpuctl.migrate.draft import Draft, Source, naming
+from gpuctl.migrate.draft import Draft, FileText, naming
 from gpuctl.migrate.k8s.amounts import NEW, add_limit, amounts, rewrite_amounts
-from gpuctl.migrate.k8s.pods import Mount, Pod, check_documents, is_driver, mounts, pods
+from gpuctl.migrate.k8s.pods import PodMount, PodTemplate, check_documents, is_driver, mounts, pods
 from gpuctl.migrate.migration import Migration
 from gpuctl.migrate.tree import Place
 
@@ -32,7 +32,7 @@ _KEEP_LABEL = "nodes have no such label any more; nvidia.com/gpu.product is GPU 
 _NODE_FOLDERS = re.compile(r"/(?:dev|sys|proc|run|var/run|var/lib/docker|lib/modules|etc)?(?:/.*)?")
 
 
-def migrated(read: Source, runtime_class: str | None = None) -> Migration:
+def migrated(read: FileText, runtime_class: str | None = None) -> Migration:
     """Returns a file of manifests with GPUs asked for by limits of nvidia.com/gpu. Raises NotAccepted.
 
     `runtime_class` is the runtimeClassName of pods that ask for GPUs and have none, None to leave that open.
@@ -41,7 +41,7 @@ def migrated(read: Source, runtime_class: str | None = None) -> Migration:
         return _migrated(read, runtime_class)
 
 
-def _migrated(read: Source, runtime_class: str | None) -> Migration:
+def _migrated(read: FileText, runtime_class: str | None) -> Migration:
     draft = Draft(read)
     check_documents(draft)
     for root in read.documents:
@@ -53,7 +53,7 @@ def _migrated(read: Source, runtime_class: str | None) -> Migration:
     return draft.migration()
 
 
-def _rewrite_pod(draft: Draft, pod: Pod, runtime_class: str | None) -> None:
+def _rewrite_pod(draft: Draft, pod: PodTemplate, runtime_class: str | None) -> None:
     if pod.is_of_nodes:
         return
     mounted = {id(container): tuple(mounts(draft.tree, pod, container)) for container in pod.containers}
@@ -85,7 +85,7 @@ def _rewrite_pod(draft: Draft, pod: Pod, runtime_class: str | None) -> None:
         draft.add(pod.spec, "runtimeClassName", runtime_class, _WHY_CLASS)
 
 
-def _asks(draft: Draft, container: Node, mounted: Sequence[Mount]) -> bool:
+def _asks(draft: Draft, container: YamlNode, mounted: Sequence[PodMount]) -> bool:
     """Has a container ask for its GPUs by a limit. Returns whether it does then."""
     devices = {gpu for mount in mounted if mount.part and (gpu := gpu_of(mount.source))}
     resources = draft.tree.field(container, "resources")
@@ -97,7 +97,7 @@ def _asks(draft: Draft, container: Node, mounted: Sequence[Mount]) -> bool:
     return bool(devices)
 
 
-def _without_driver(draft: Draft, pod: Pod, container: Node, mounted: Sequence[Mount]) -> None:
+def _without_driver(draft: Draft, pod: PodTemplate, container: YamlNode, mounted: Sequence[PodMount]) -> None:
     """Takes away what of the driver is mounted into a container, and what only served that."""
     driver = [mount for mount in mounted if mount.part]
     for mount in driver:
@@ -110,7 +110,7 @@ def _without_driver(draft: Draft, pod: Pod, container: Node, mounted: Sequence[M
         _rewrite_privileged(draft, pod, container, mounted)
 
 
-def _rewrite_libraries(draft: Draft, container: Node, driver: Sequence[Mount]) -> None:
+def _rewrite_libraries(draft: Draft, container: YamlNode, driver: Sequence[PodMount]) -> None:
     targets = tuple(
         each
         for mount in driver
@@ -130,7 +130,7 @@ def _rewrite_libraries(draft: Draft, container: Node, driver: Sequence[Mount]) -
             draft.replace(value, "value", search.rest, _WHY_LIBRARIES)
 
 
-def _rewrite_privileged(draft: Draft, pod: Pod, container: Node, mounted: Sequence[Mount]) -> None:
+def _rewrite_privileged(draft: Draft, pod: PodTemplate, container: YamlNode, mounted: Sequence[PodMount]) -> None:
     place = draft.tree.field(container, "securityContext", "privileged")
     if place is None or place.text.lower() != "true":
         return
@@ -149,13 +149,13 @@ def _is_true(place: Place | None) -> bool:
     return place is not None and place.text.lower() == "true"
 
 
-def _rewrite_others(draft: Draft, root: Node, in_pods: set[int]) -> None:
+def _rewrite_others(draft: Draft, root: YamlNode, in_pods: set[int]) -> None:
     """Amounts that stand outside a pod's containers: in custom resources, quotas and ranges."""
     seen = {
         id(place.value) for node in walk(root) if id(node) in in_pods and (place := draft.tree.field(node, "resources"))
     }
     for node in walk(root):
-        if node.kind is not Kind.MAPPING or id(node) in seen:
+        if node.kind is not YamlKind.MAPPING or id(node) in seen:
             continue
         if draft.tree.field(node, "limits") or draft.tree.field(node, "requests"):
             rewrite_amounts(draft, node, amounts(draft, node))

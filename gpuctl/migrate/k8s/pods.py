@@ -10,11 +10,11 @@ import re
 from collections.abc import Iterator
 
 from gpuctl.compat.knowledge.driver_parts import DriverPart, driver_part
-from gpuctl.engines.yaml.places import Kind, Node, NotAccepted, walk
+from gpuctl.engines.yaml.places import NotAccepted, YamlKind, YamlNode, walk
 from gpuctl.frozen import dataclass
 from gpuctl.migrate.by_hand import mounted_part
 from gpuctl.migrate.draft import Draft
-from gpuctl.migrate.tree import Place, Tree
+from gpuctl.migrate.tree import Place, YamlFile
 
 CONTAINERS = ("containers", "initContainers", "ephemeralContainers")
 _OF_NODES = re.compile(r"/var/lib/kubelet/(?:device-plugins|pod-resources|plugins)(?:/.*)?|/etc/cdi|/var/run/cdi")
@@ -27,7 +27,7 @@ _KUSTOMIZE = ("Kustomization", "Component")
 
 
 @dataclass(frozen=True)
-class Mount:
+class PodMount:
     """A container's mount of a folder or file of the node; `part` is what of a driver that is."""
 
     place: Place
@@ -47,11 +47,11 @@ class Volume:
 
 
 @dataclass(frozen=True)
-class Pod:
+class PodTemplate:
     """A pod's specification."""
 
-    spec: Node
-    containers: tuple[Node, ...]
+    spec: YamlNode
+    containers: tuple[YamlNode, ...]
     volumes: tuple[Volume, ...]
 
     @property
@@ -90,16 +90,16 @@ def check_documents(draft: Draft) -> None:
     raise NotAccepted("it is no Kubernetes manifest: no document has a kind", 1)
 
 
-def pods(tree: Tree, root: Node) -> Iterator[Pod]:
+def pods(tree: YamlFile, root: YamlNode) -> Iterator[PodTemplate]:
     """Yields the pods of a document."""
     for node in walk(root):
-        if node.kind is Kind.MAPPING:
+        if node.kind is YamlKind.MAPPING:
             containers = tuple(_containers(tree, node))
             if containers:
-                yield Pod(node, containers, tuple(_volumes(tree, node)))
+                yield PodTemplate(node, containers, tuple(_volumes(tree, node)))
 
 
-def _containers(tree: Tree, node: Node) -> Iterator[Node]:
+def _containers(tree: YamlFile, node: YamlNode) -> Iterator[YamlNode]:
     for key in CONTAINERS:
         if not any(name.value == key for name in node.keys):
             continue
@@ -108,14 +108,14 @@ def _containers(tree: Tree, node: Node) -> Iterator[Node]:
                 yield place.value
 
 
-def _volumes(tree: Tree, spec: Node) -> Iterator[Volume]:
+def _volumes(tree: YamlFile, spec: YamlNode) -> Iterator[Volume]:
     for place in tree.entries(tree.field(spec, "volumes")):
         name, path = tree.field(place.value, "name"), tree.field(place.value, "hostPath", "path")
         if name and path:
             yield Volume(place, name.text, path.text)
 
 
-def mounts(tree: Tree, pod: Pod, container: Node) -> Iterator[Mount]:
+def mounts(tree: YamlFile, pod: PodTemplate, container: YamlNode) -> Iterator[PodMount]:
     """Yields what a container mounts from the node."""
     by_name = {volume.name: volume for volume in pod.volumes}
     for place in tree.entries(tree.field(container, "volumeMounts")):
@@ -125,7 +125,7 @@ def mounts(tree: Tree, pod: Pod, container: Node) -> Iterator[Mount]:
             continue
         target, inner = said.get("mountPath", ""), said.get("subPath", "")
         source = f"{volume.path.rstrip('/')}/{inner}" if inner else volume.path
-        yield Mount(place, volume.name, source, target, mounted_part(source, target))
+        yield PodMount(place, volume.name, source, target, mounted_part(source, target))
 
 
 def is_driver(volume: Volume) -> bool:

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from gpuctl import __version__
 from gpuctl.compat.knowledge.dockerfile_rules import DockerfileRule, dockerfile_rules
-from gpuctl.dockerfile.lint import Fault, Linted
+from gpuctl.dockerfile.lint import Linted, LintFinding
 from gpuctl.render.draw.text import plain
 from gpuctl.render.formats.json import dumps
 
@@ -41,7 +41,7 @@ def _rule(rule: DockerfileRule) -> dict[str, Any]:
     }
 
 
-def _result(path: str, fault: Fault, number: int) -> dict[str, Any]:
+def _result(path: str, fault: LintFinding, number: int) -> dict[str, Any]:
     region = {
         "startLine": fault.line,
         "startColumn": fault.column,

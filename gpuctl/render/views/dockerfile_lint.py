@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gpuctl.compat.knowledge.dockerfile_rules import Severity
-from gpuctl.dockerfile.lint import Fault, Linted
+from gpuctl.dockerfile.lint import Linted, LintFinding
 from gpuctl.render.draw.text import Styled, plain
 
 STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
@@ -23,7 +23,7 @@ def lint_text(linted: Sequence[Linted]) -> Styled:
     return text.append(_summary(linted))
 
 
-def _fault(one: Linted, fault: Fault, whole: bool) -> Styled:
+def _fault(one: Linted, fault: LintFinding, whole: bool) -> Styled:
     severity = Severity(fault.rule.severity)
     text = Styled(f"{plain(one.path)}:{fault.line}:{fault.column}: ").append(severity.value, STYLES[severity])
     text.append(f" {plain(fault.message)} ").append(f"[{fault.rule.id}]\n", "dim")
@@ -56,7 +56,7 @@ def _file(one: Linted) -> dict[str, Any]:
     return {"path": plain(one.path), "ignored": one.ignored, "fixed": one.fixed, "findings": faults}
 
 
-def _fault_json(fault: Fault) -> dict[str, Any]:
+def _fault_json(fault: LintFinding) -> dict[str, Any]:
     return {
         "id": fault.rule.id,
         "severity": fault.rule.severity,

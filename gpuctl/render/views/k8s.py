@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from datetime import datetime, timezone
 from typing import Any
 
-from gpuctl.k8s.answer import GOOD, REFUSED, Held, Way, Why
+from gpuctl.k8s.answer import GOOD, REFUSED, Holding, WayIn, Why
 from gpuctl.k8s.fit import Fit, NodeFit
-from gpuctl.k8s.said import Said
+from gpuctl.k8s.said import SchedulerWord
 from gpuctl.model import ExitCode
 from gpuctl.render.draw.text import Styled, plain
 from gpuctl.render.formats.json import as_json, document
@@ -44,7 +44,7 @@ def when(seconds: float | None) -> str:
 
 def _nodes(answer: Why, verbose: bool) -> Styled:
     text = Styled("\n" if answer.nodes else "")
-    held: dict[str, list[Held]] = {}
+    held: dict[str, list[Holding]] = {}
     for one in answer.held:
         held.setdefault(one.node, []).append(one)
     for fit in Fit:
@@ -59,7 +59,7 @@ def _nodes(answer: Why, verbose: bool) -> Styled:
     return text
 
 
-def _class(fit: Fit, nodes: list[NodeFit], held: dict[str, list[Held]], most: int | None) -> Styled:
+def _class(fit: Fit, nodes: list[NodeFit], held: dict[str, list[Holding]], most: int | None) -> Styled:
     text = Styled(f"{len(nodes)} node{'s' * (len(nodes) != 1)}: {fit.value}\n", "bold")
     by_reason: dict[tuple[str, ...], list[str]] = {}
     for one in nodes:
@@ -79,7 +79,7 @@ def _listed(names: list[str], most: int | None) -> str:
     return ", ".join(map(plain, names[:most])) + more
 
 
-def _holders(held: list[Held], most: int | None) -> Styled:
+def _holders(held: list[Holding], most: int | None) -> Styled:
     text = Styled()
     for one in held[:most]:
         since = f" since {when(one.since)}" if one.since is not None else ""
@@ -89,7 +89,7 @@ def _holders(held: list[Held], most: int | None) -> Styled:
     return text.append(f"{_INDENT}  and {rest} more\n", "dim") if rest > 0 else text
 
 
-def _ways(ways: Iterable[Way]) -> Styled:
+def _ways(ways: Iterable[WayIn]) -> Styled:
     ways = list(ways)
     text = Styled("\nWhat helps, the smallest change first:\n" if ways else "")
     for one in ways:
@@ -151,7 +151,7 @@ def why_json(answer: Why) -> str:
     return document("k8s-why", body)
 
 
-def _said_json(said: Said | None) -> dict[str, Any] | None:
+def _said_json(said: SchedulerWord | None) -> dict[str, Any] | None:
     if said is None:
         return None
     reasons = [

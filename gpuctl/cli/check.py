@@ -9,8 +9,19 @@ import typer
 
 from gpuctl.cli.frame.defaults import configured
 from gpuctl.cli.frame.described import check_cuda_option, described_gpus
+from gpuctl.cli.frame.endings import CODES
 from gpuctl.cli.frame.formats import FormatName, OutputFiles, Outputs, deliver, outputs
-from gpuctl.cli.frame.options import DriverVersion, From, GpuNames, Json, Offline
+from gpuctl.cli.frame.options import (
+    CudaVersions,
+    DriverVersion,
+    Frameworks,
+    From,
+    GpuNames,
+    Hosts,
+    ImageName,
+    Json,
+    Offline,
+)
 from gpuctl.cli.frame.question import Evaluator, asked_question, pinned
 from gpuctl.cli.frame.snapshots import host_at
 from gpuctl.compat.ask.question import Machine
@@ -23,42 +34,22 @@ from gpuctl.render.formats.formats import Format, answer_in
 if TYPE_CHECKING:
     from gpuctl.compat.answer.answer import Compatibility
 
-CODES = {
-    Verdict.COMPATIBLE: ExitCode.GOOD,
-    Verdict.LIMITED: ExitCode.GOOD,
-    Verdict.NEEDS_PACKAGE: ExitCode.PROBLEM,
-    Verdict.INCOMPATIBLE: ExitCode.PROBLEM,
-    Verdict.UNKNOWN: ExitCode.UNDETERMINED,
-}
-
 
 def command(
-    cuda: Annotated[
-        list[str] | None,
-        typer.Option("--cuda", metavar="X.Y", help="A CUDA version to run; repeatable.", show_default=False),
-    ] = None,
-    image: Annotated[
-        str | None,
-        typer.Option("--image", metavar="NAME", help="The image to run: what it says of itself.", show_default=False),
-    ] = None,
+    cuda: CudaVersions = None,
+    image: ImageName = None,
     require: Annotated[
         list[str] | None,
         typer.Option("--require", metavar="EXPR", help="As in NVIDIA_REQUIRE_CUDA; repeatable.", show_default=False),
     ] = None,
-    framework: Annotated[
-        list[str] | None,
-        typer.Option("--framework", metavar="NAME==X.Y", help="pytorch==2.4.0+cu121; repeatable.", show_default=False),
-    ] = None,
+    framework: Frameworks = None,
     requirements: Annotated[
         str | None,
         typer.Option(
             "--requirements", metavar="FILE", help="A requirements or lock file, - for stdin.", show_default=False
         ),
     ] = None,
-    hosts: Annotated[
-        typer.FileBinaryRead | None,
-        typer.Option("--hosts", metavar="FILE", help="Many hosts: CSV or JSON lines, - for stdin.", show_default=False),
-    ] = None,
+    hosts: Hosts = None,
     smi: Annotated[
         typer.FileBinaryRead | None,
         typer.Option("--smi", metavar="FILE", help="What nvidia-smi printed there, - for stdin.", show_default=False),

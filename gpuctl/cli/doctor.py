@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gpuctl.cli.frame.asked import DoctorRequest, exit_code
+from gpuctl.cli.frame.asked import DoctorRequest
 from gpuctl.cli.frame.defaults import configured
+from gpuctl.cli.frame.endings import exit_code
 from gpuctl.cli.frame.formats import FormatName, OutputFiles, Outputs, deliver, outputs
 from gpuctl.cli.frame.nearest import did_you_mean
 from gpuctl.cli.frame.options import From, Json, seconds

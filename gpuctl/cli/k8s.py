@@ -7,21 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gpuctl.cli.frame.cluster import Context, FromLists, cluster_at
-from gpuctl.cli.frame.options import Json, filled
-from gpuctl.model import ExitCode, Status, Verdict
+from gpuctl.cli.frame.endings import CODES, exit_code
+from gpuctl.cli.frame.options import CudaVersions, Frameworks, ImageName, Json, Offline, filled
 
 if TYPE_CHECKING:
     from gpuctl.compat.ask.question import Question
-    from gpuctl.model import Report
 
 HELP = "Say why pods wait for GPUs, what is wrong with a cluster's, and what runs there."
-CODES = {
-    Verdict.COMPATIBLE: ExitCode.GOOD,
-    Verdict.LIMITED: ExitCode.GOOD,
-    Verdict.NEEDS_PACKAGE: ExitCode.PROBLEM,
-    Verdict.INCOMPATIBLE: ExitCode.PROBLEM,
-    Verdict.UNKNOWN: ExitCode.UNDETERMINED,
-}
 Strict = Annotated[bool, typer.Option("--strict", help="Warnings and unknowns exit with 1.")]
 
 
@@ -81,30 +73,14 @@ def doctor(
         typer.echo(doctor_json(found))
     else:
         doctor_text(found, verbose).show()
-    raise typer.Exit(_code(found.report, strict))
-
-
-def _code(report: Report, strict: bool) -> ExitCode:
-    statuses = {one.status for one in report.findings}
-    if Status.FAIL in statuses or (strict and statuses & {Status.WARN, Status.UNKNOWN}):
-        return ExitCode.PROBLEM
-    return ExitCode.UNDETERMINED if Status.UNKNOWN in statuses else ExitCode.GOOD
+    raise typer.Exit(exit_code(found.report, strict))
 
 
 def check(
-    cuda: Annotated[
-        list[str] | None,
-        typer.Option("--cuda", metavar="X.Y", help="A CUDA version to run; repeatable.", show_default=False),
-    ] = None,
-    image: Annotated[
-        str | None,
-        typer.Option("--image", metavar="NAME", help="The image to run: what it says of itself.", show_default=False),
-    ] = None,
-    framework: Annotated[
-        list[str] | None,
-        typer.Option("--framework", metavar="NAME==X.Y", help="pytorch==2.4.0+cu121; repeatable.", show_default=False),
-    ] = None,
-    offline: Annotated[bool, typer.Option("--offline", help="Ask no registry about the image.")] = False,
+    cuda: CudaVersions = None,
+    image: ImageName = None,
+    framework: Frameworks = None,
+    offline: Offline = False,
     files: FromLists = None,
     context: Context = None,
     json: Json = False,

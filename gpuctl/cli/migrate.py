@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gpuctl.cli.frame.endings import refused
 from gpuctl.cli.frame.options import Json, filled
 from gpuctl.cli.frame.snapshots import host_at
 from gpuctl.cli.frame.streams import nobody_writes
@@ -211,18 +212,11 @@ def _rewrite(
         if write:
             done = written(done)
     except NotAccepted as error:
-        raise _refused(error.at(paths[0])) from None
+        raise refused(error.at(paths[0])) from None
     except FileProblem as error:
-        raise _refused(str(error)) from None
+        raise refused(str(error)) from None
     if json:
         typer.echo(files_json(name, done))
     else:
         show_files(done, diff, write)
     raise typer.Exit(ExitCode.PROBLEM if any(one.migration.left for one in done) else ExitCode.GOOD)
-
-
-def _refused(sentence: str) -> typer.Exit:
-    from gpuctl.render.draw.text import plain
-
-    typer.echo(plain(f"Error: {sentence}"), err=True)
-    return typer.Exit(ExitCode.USAGE)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from gpuctl.cli.frame.endings import refused
 from gpuctl.cli.frame.options import Json
 from gpuctl.model import ExitCode
 
@@ -87,7 +88,6 @@ def _linted(files: list[str], fix: bool, given: dict[str, str], why_not: WhyNot 
     from gpuctl.dockerfile.shell import NoParser
     from gpuctl.dockerfile.source import BadDockerfile
     from gpuctl.host.write.files import FileProblem, read_named
-    from gpuctl.render.draw.text import plain
 
     done, changed = [], {}
     for path in files:
@@ -96,8 +96,7 @@ def _linted(files: list[str], fix: bool, given: dict[str, str], why_not: WhyNot 
             new, found = mended(raw, path, given, why_not) if fix else (raw, lint(raw, path, given, why_not))
         except (BadDockerfile, FileProblem, NoParser) as error:
             told = f"{path}: {error}" if isinstance(error, BadDockerfile) else str(error)
-            typer.echo(plain(f"Error: {told}"), err=True)
-            raise typer.Exit(ExitCode.USAGE) from None
+            raise refused(told) from None
         done.append(found)
         if new != raw:
             changed[path] = new

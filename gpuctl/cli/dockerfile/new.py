@@ -9,7 +9,7 @@ import typer
 
 from gpuctl.cli.frame.described import described_or_here
 from gpuctl.cli.frame.images import need_elftools, old_image
-from gpuctl.cli.frame.options import DriverVersion, From, GpuNames, Json, Offline, filled
+from gpuctl.cli.frame.options import DriverVersion, From, GpuNames, Hosts, Json, Offline, filled
 from gpuctl.cli.frame.snapshots import host_at
 from gpuctl.model import ExitCode
 
@@ -49,10 +49,7 @@ def new(
         str | None,
         typer.Option("--from-image", metavar="OLD", help="An image to be taken over from.", show_default=False),
     ] = None,
-    hosts: Annotated[
-        typer.FileBinaryRead | None,
-        typer.Option("--hosts", metavar="FILE", help="Many hosts: CSV or JSON lines, - for stdin.", show_default=False),
-    ] = None,
+    hosts: Hosts = None,
     driver: DriverVersion = None,
     gpu: GpuNames = None,
     snapshot: From = None,

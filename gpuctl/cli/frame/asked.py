@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from gpuctl.cli.frame.endings import exit_code
 from gpuctl.cli.frame.formats import Outputs
 from gpuctl.cli.frame.snapshots import host_at
 from gpuctl.frozen import dataclass
-from gpuctl.model import ExitCode, Report, Status
+from gpuctl.model import Report
 from gpuctl.render.draw.text import Styled
 from gpuctl.render.formats.formats import Format, report_in
 
@@ -77,11 +78,3 @@ class DoctorRequest:
         from gpuctl.render.formats.nagios import nagios_state
 
         return nagios_state(report, self.strict)
-
-
-def exit_code(report: Report, strict: bool) -> ExitCode:
-    """Returns the exit code that a report stands for; what is waived does not count."""
-    statuses = {finding.status for finding in report.findings if not finding.waived}
-    if Status.FAIL in statuses or (strict and statuses & {Status.WARN, Status.UNKNOWN}):
-        return ExitCode.PROBLEM
-    return ExitCode.UNDETERMINED if Status.UNKNOWN in statuses else ExitCode.GOOD

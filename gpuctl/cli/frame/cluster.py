@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gpuctl.cli.frame.endings import refused
 from gpuctl.cli.frame.options import filled
 from gpuctl.model import ExitCode
 
@@ -82,11 +83,3 @@ def _live(context: str | None, kinds: Collection[str]) -> Cluster:
         raise refused(str(problem), ExitCode.UNDETERMINED) from None
     except NotACluster as problem:
         raise refused(f"what answers kubectl is no cluster: {problem}.", ExitCode.UNDETERMINED) from None
-
-
-def refused(sentence: str, code: ExitCode = ExitCode.USAGE) -> typer.Exit:
-    """Says a sentence on stderr. Returns what ends the run."""
-    from gpuctl.render.draw.text import plain
-
-    typer.echo(plain(f"Error: {sentence}"), err=True)
-    return typer.Exit(code)

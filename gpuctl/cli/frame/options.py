@@ -17,6 +17,22 @@ GpuNames = Annotated[
     list[str] | None,
     typer.Option("--gpu", metavar="NAME|CC", help="A GPU, instead of this host's; repeatable.", show_default=False),
 ]
+CudaVersions = Annotated[
+    list[str] | None,
+    typer.Option("--cuda", metavar="X.Y", help="A CUDA version to run; repeatable.", show_default=False),
+]
+ImageName = Annotated[
+    str | None,
+    typer.Option("--image", metavar="NAME", help="The image to run: what it says of itself.", show_default=False),
+]
+Frameworks = Annotated[
+    list[str] | None,
+    typer.Option("--framework", metavar="NAME==X.Y", help="pytorch==2.4.0+cu121; repeatable.", show_default=False),
+]
+Hosts = Annotated[
+    typer.FileBinaryRead | None,
+    typer.Option("--hosts", metavar="FILE", help="Many hosts: CSV or JSON lines, - for stdin.", show_default=False),
+]
 Offline = Annotated[bool, typer.Option("--offline", help="Ask no registry about the image.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the diff and the steps; change nothing.")]
 LONGEST = 86_400.0

@@ -27,17 +27,13 @@ def of_machine(machine: Machine) -> WhyNot:
         if machine.driver is None:
             version = resolve_cuda(cuda)
             runs = not machine.gpus or version.unknown or set(RUNS) & set(driver_floors(version, machine.gpus))
-            return None if runs else f"{_gpus(machine)}, whatever the driver"
+            return None if runs else f"{machine.gpu_names}, whatever the driver"
         verdict = image_verdict(cuda, machine)
         if verdict in (None, Verdict.UNKNOWN) or _runs(verdict, in_image):
             return None
-        return f"driver {machine.driver}" + (f" with {_gpus(machine)}" if machine.gpus else "")
+        return machine.words
 
     return why_not
-
-
-def _gpus(machine: Machine) -> str:
-    return ", ".join(gpu.name for gpu in machine.gpus)
 
 
 def _runs(verdict: Verdict | None, in_image: bool) -> bool:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from functools import cached_property
 
 from gpuctl.compat.answer.tags import Wanted
 from gpuctl.compat.ask.question import Machine
 from gpuctl.dockerfile.app.scan import Application
-from gpuctl.dockerfile.app.wants import Wants, wants_of
+from gpuctl.dockerfile.app.wants import Wants, machine_of, wants_of
 from gpuctl.dockerfile.base import ChosenBase, PackageOf, choose_base
 from gpuctl.dockerfile.carried import Carried, carried_from
 from gpuctl.dockerfile.old_image import OldImage
@@ -21,18 +22,33 @@ _FAMILIES = {"ubuntu": "ubuntu", "debian": "ubuntu", "ubi": "ubi", "rockylinux":
 
 @dataclass(frozen=True)
 class DockerfileWish:
-    """What a Dockerfile is for: hosts, and what people call them; which base; an application; an old image.
+    """What a Dockerfile is for: hosts; which base; an application; an old image.
 
     `machine` is the processor of the hosts ("x86_64").
     """
 
     machines: tuple[Machine, ...]
-    hosts: str
     machine: str
     wanted: Wanted
     flavour: str | None = None
     application: Application | None = None
     old: OldImage | None = None
+
+    @property
+    def hosts(self) -> str:
+        """The hosts for people."""
+        many = len(self.machines) > 2
+        return (
+            f"all {len(self.machines)} kinds of the hosts" if many else " and ".join(one.words for one in self.machines)
+        )
+
+    @cached_property
+    def wants(self) -> tuple[Application | None, Wants | None]:
+        """The application, which may be the old image's, and what it wants."""
+        application = self.application
+        if application is None and self.old and self.old.contents:
+            application = self.old.contents.application
+        return application, wants_of(application, self.machine) if application else None
 
 
 @dataclass(frozen=True)
@@ -48,17 +64,16 @@ class NewDockerfile:
     notes: tuple[str, ...]
 
 
-def wants_in(wish: DockerfileWish) -> tuple[Application | None, Wants | None]:
-    """Returns the application, which may be the old image's, and what it wants."""
-    application = wish.application
-    if application is None and wish.old and wish.old.contents:
-        application = wish.old.contents.application
-    return application, wants_of(application, wish.machine) if application else None
+def processor_of(application: Application | None, old: OldImage | None) -> str:
+    """Returns the processor ("x86_64") of hosts of which it is not told: that of what is to run there."""
+    if application:
+        return machine_of(application) or "x86_64"
+    return "aarch64" if old and old.config.architecture == "arm64" else "x86_64"
 
 
 def new_dockerfile(wish: DockerfileWish, package_of: PackageOf) -> NewDockerfile:
     """Returns the Dockerfile. Raises NoBase, and ValueError where the base that is wanted does not exist."""
-    application, wants = wants_in(wish)
+    application, wants = wish.wants
     base = choose_base(_wanted(wish), wish.flavour, wish.machines, wants, package_of)
     carried = carried_from(wish.old.run) if wish.old else None
     capabilities = wants.capabilities if wants else ("compute", "utility")

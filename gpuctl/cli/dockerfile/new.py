@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from gpuctl.dockerfile.app.scan import Application
     from gpuctl.dockerfile.base import PackageOf
     from gpuctl.dockerfile.new import DockerfileWish
-    from gpuctl.dockerfile.old_image import OldImage
 
 
 class FlavourName(str, Enum):
@@ -78,7 +77,7 @@ def new(
     from gpuctl.compat.answer.tags import Wanted, list_images
     from gpuctl.compat.ask.question import Machine
     from gpuctl.dockerfile.base import NoBase
-    from gpuctl.dockerfile.new import DockerfileWish, new_dockerfile
+    from gpuctl.dockerfile.new import DockerfileWish, new_dockerfile, processor_of
     from gpuctl.render.draw.progress import working
     from gpuctl.render.draw.text import plain
 
@@ -91,10 +90,9 @@ def new(
     machines = _machines(hosts, driver, gpu or [], snapshot)
     old = old_image(from_image, offline, "--from-image") if from_image is not None else None
     described = hosts is not None or bool(driver and gpu)
-    machine = _OF_DOCKER[architecture] if architecture else _machine(application, old, described, snapshot)
-    wish = DockerfileWish(
-        machines, _called(machines), machine, wanted, flavour.value if flavour else None, application, old
-    )
+    told = _OF_DOCKER[architecture] if architecture else None
+    machine = told or (processor_of(application, old) if described else _processor_here(snapshot))
+    wish = DockerfileWish(machines, machine, wanted, flavour.value if flavour else None, application, old)
     try:
         with working("Choosing the base"):
             made = new_dockerfile(wish, _packages(wish))
@@ -151,35 +149,17 @@ def _machines(
     return machines
 
 
-def _machine(application: Application | None, old: OldImage | None, described: bool, snapshot: str | None) -> str:
-    """The hosts' processor: this host's, or a snapshot's; where they are described, that of what is to run there."""
-    from gpuctl.dockerfile.app.wants import machine_of
+def _processor_here(snapshot: str | None) -> str:
     from gpuctl.facts.machine.system import probe_architecture
 
-    if described and application:
-        return machine_of(application) or "x86_64"
-    if described:
-        return "aarch64" if old and old.config.architecture == Processor.ARM64.value else "x86_64"
     return probe_architecture(host_at(snapshot)).value or "x86_64"
-
-
-def _called(machines: tuple[Machine, ...]) -> str:
-    if len(machines) > 2:
-        return f"all {len(machines)} kinds of the hosts"
-    return " and ".join(f"driver {machine.driver}{_with_gpus(machine)}" for machine in machines)
-
-
-def _with_gpus(machine: Machine) -> str:
-    names = ", ".join(dict.fromkeys(gpu.name for gpu in machine.gpus))
-    return f" with {names}" if names else ""
 
 
 def _packages(wish: DockerfileWish) -> PackageOf:
     """What tells packages: the table, and of this host's own system the index on its disk."""
     from gpuctl.dockerfile.app.host_index import package_index
-    from gpuctl.dockerfile.new import wants_in
 
-    wants = wants_in(wish)[1]
+    wants = wish.wants[1]
     return package_index((*wants.libraries, *wants.programs) if wants else (), host_at(None))
 
 

@@ -52,6 +52,16 @@ class Machine:
     enforcement: Enforcement | None = None
     architecture: str | None = None
 
+    @property
+    def gpu_names(self) -> str:
+        """Its GPUs for people, each name once."""
+        return ", ".join(dict.fromkeys(gpu.name for gpu in self.gpus))
+
+    @property
+    def words(self) -> str:
+        """The machine for people: driver 535.104.05 with A100."""
+        return f"driver {self.driver} with {self.gpu_names}" if self.gpus else f"driver {self.driver}"
+
 
 def typed_cuda(cuda: str) -> Ask:
     """Returns the ask of a person who names a CUDA version."""

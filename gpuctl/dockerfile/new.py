@@ -37,10 +37,9 @@ class DockerfileWish:
     @property
     def hosts(self) -> str:
         """The hosts for people."""
-        many = len(self.machines) > 2
-        return (
-            f"all {len(self.machines)} kinds of the hosts" if many else " and ".join(one.words for one in self.machines)
-        )
+        if len(self.machines) > 2:
+            return f"all {len(self.machines)} kinds of the hosts"
+        return " and ".join(machine.words for machine in self.machines)
 
     @cached_property
     def wants(self) -> tuple[Application | None, Wants | None]:

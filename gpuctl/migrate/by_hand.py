@@ -6,18 +6,17 @@ from gpuctl.compat.knowledge.driver_parts import DriverPart, PartKind, driver_pa
 from gpuctl.frozen import dataclass
 from gpuctl.migrate.gpus import USUAL
 
-ALL_LIBRARIES = (
-    "/usr/lib",
-    "/usr/lib64",
-    "/lib64",
-    "/usr/lib/x86_64-linux-gnu",
-    "/lib/x86_64-linux-gnu",
-    "/usr/lib/aarch64-linux-gnu",
-    "/usr/lib/i386-linux-gnu",
+LIBRARY_FOLDERS = frozenset(
+    (
+        *("/lib", "/lib64", "/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/local/lib", "/usr/local/lib64"),
+        *(f"{lib}/{kind}-linux-gnu" for lib in ("/lib", "/usr/lib") for kind in ("x86_64", "i386", "aarch64")),
+    )
 )
 """Folders in which a host's driver lies among all its other libraries."""
-_OF_EVERY_IMAGE = (*ALL_LIBRARIES, "/lib", "/usr/local/lib", "/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local/bin")
-"""Folders that hold an image's own files, whatever is mounted into them."""
+WHOLES = LIBRARY_FOLDERS | frozenset(
+    ("/", "/bin", "/dev", "/opt", "/sbin", "/usr", "/usr/bin", "/usr/local", "/usr/local/bin", "/usr/sbin")
+)
+"""Folders that hold more than a driver, and of an image its own files, whatever is mounted into them."""
 PATHS = ("LD_LIBRARY_PATH", "PATH", "LD_PRELOAD")
 """Variables that lead to a driver's folders or libraries."""
 
@@ -50,7 +49,7 @@ def without_driver(path: str, mounted: tuple[str, ...] = ()) -> Search:
 def _holds_driver(folder: str, mounted: tuple[str, ...]) -> bool:
     part = driver_part(folder)
     return bool(part and part.kind in (PartKind.FOLDER, PartKind.LIBRARY)) or (
-        folder.rstrip("/") in mounted and folder.rstrip("/") not in _OF_EVERY_IMAGE
+        folder.rstrip("/") in mounted and folder.rstrip("/") not in WHOLES
     )
 
 

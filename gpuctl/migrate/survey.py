@@ -10,6 +10,7 @@ from itertools import chain
 from gpuctl.compat.knowledge.driver_parts import DriverPart, PartKind, driver_part, gpu_of
 from gpuctl.facts.toolkit.cdi_document import GPU_KIND
 from gpuctl.frozen import dataclass
+from gpuctl.migrate.by_hand import WHOLES
 from gpuctl.migrate.gpus import NO_GPU, parse_cdi, parse_gpus, parse_visible, together
 from gpuctl.migrate.migration import ALL, Gpus
 from gpuctl.migrate.run_command import NVIDIA_DOCKER, Option, RunCommand
@@ -17,14 +18,6 @@ from gpuctl.migrate.shell import HOLE
 
 VISIBLE, CAPABILITIES, NV_GPU = "NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES", "NV_GPU"
 RUNTIME = "nvidia"
-WHOLES = frozenset(
-    (
-        *("/", "/usr", "/dev", "/bin", "/lib", "/lib64", "/opt", "/usr/bin", "/usr/lib", "/usr/lib32", "/usr/lib64"),
-        *("/usr/local", "/usr/local/bin", "/usr/local/lib", "/usr/local/lib64", "/usr/sbin"),
-        *(f"{lib}/{kind}-linux-gnu" for lib in ("/lib", "/usr/lib") for kind in ("x86_64", "i386", "aarch64")),
-    )
-)
-"""Folders that hold more than a driver."""
 SIGNS = re.compile(
     r"/dev/nvidia|nvidia-docker2?[ \t]+(?:run|create)\b|nvidia_driver_|--runtime[ =]+nvidia\b|\bNV_GPU="
     r"|--volume-driver[ =]nvidia|:3476/docker/cli|/lib(?:32|64)?/nvidia[^\s:]*:/|/lib(?:cuda|nvidia)[^\s:/]*:/"

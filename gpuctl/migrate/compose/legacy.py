@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from gpuctl.compat.knowledge.driver_parts import DriverPart, PartKind, driver_part, gpu_of
 from gpuctl.engines.yaml.places import YamlKind, YamlNode
 from gpuctl.frozen import dataclass
-from gpuctl.migrate.by_hand import ALL_LIBRARIES, PATHS, mounted_part, without_driver
+from gpuctl.migrate.by_hand import LIBRARY_FOLDERS, PATHS, mounted_part, without_driver
 from gpuctl.migrate.compose.services import VARIABLE, Body
 from gpuctl.migrate.gpus import NO_GPU
 from gpuctl.migrate.tree import Place
@@ -243,7 +243,7 @@ class _Reading:
         return mounted_part(mount.source or mount.target, mount.target)
 
     def _other_mount(self, mount: ServiceVolume) -> None:
-        if mount.source.rstrip("/") in ALL_LIBRARIES:
+        if mount.source.rstrip("/") in LIBRARY_FOLDERS:
             self.kept.append(Kept(mount.place.written, _KEEP_FOLDER))
         if re.match(
             r"/(?:dev|sys|proc|lib/modules|run/udev|var/run/docker\.sock|run/docker\.sock)?(?:/|$)", mount.source

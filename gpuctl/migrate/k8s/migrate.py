@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from gpuctl.compat.knowledge.driver_parts import PartKind, gpu_of
 from gpuctl.engines.yaml.places import YamlKind, YamlNode, walk
-from gpuctl.migrate.by_hand import ALL_LIBRARIES, PATHS, without_driver
+from gpuctl.migrate.by_hand import LIBRARY_FOLDERS, PATHS, without_driver
 from gpuctl.migrate.draft import Draft, FileText, naming
 from gpuctl.migrate.k8s.amounts import NEW, add_limit, amounts, rewrite_amounts
 from gpuctl.migrate.k8s.pods import PodMount, PodTemplate, check_documents, is_driver, mounts, pods
@@ -104,7 +104,7 @@ def _without_driver(draft: Draft, pod: PodTemplate, container: YamlNode, mounted
         draft.remove(mount.place, _WHY_DRIVER)
     if driver:
         for mount in mounted:
-            if mount.source.rstrip("/") in ALL_LIBRARIES and not mount.part:
+            if mount.source.rstrip("/") in LIBRARY_FOLDERS and not mount.part:
                 draft.leave(mount.place.written, _KEEP_FOLDER)
         _rewrite_libraries(draft, container, driver)
         _rewrite_privileged(draft, pod, container, mounted)

@@ -45,8 +45,7 @@ def get(endpoint: str, path: str, deadline: float) -> Reading:
 def _exchange(endpoint: str, path: str, timeout: float, opened: List[socket.socket]) -> bytes:
     opened.append(connection_to(endpoint, timeout))
     with opened[0] as connection:
-        request = "GET %s HTTP/1.0\r\nHost: %s\r\n\r\n" % (path, urlsplit(endpoint).netloc or "localhost")
-        connection.sendall(request.encode("ascii"))
+        connection.sendall(request(endpoint, path))
         return whole(connection.recv, ANSWER_LIMIT + HEAD_LIMIT, _TOO_LONG)
 
 
@@ -67,6 +66,11 @@ def parse_answer(raw: bytes) -> Tuple[int, bytes]:
     if len(body) > ANSWER_LIMIT:
         raise TooLong(ANSWER_LIMIT, _TOO_LONG)
     return int(status[1]), body[: int(length[1])] if length else body
+
+
+def request(endpoint: str, path: str) -> bytes:
+    """Returns a GET of a path. Raises UnicodeError where it is not ASCII."""
+    return ("GET %s HTTP/1.0\r\nHost: %s\r\n\r\n" % (path, urlsplit(endpoint).netloc or "localhost")).encode("ascii")
 
 
 def connection_to(endpoint: str, timeout: float) -> socket.socket:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import tempfile
-import zlib
 from typing import BinaryIO, Iterator
-from urllib.parse import urlsplit
 
-from gpuctl.bounds import PIECE, TooLong
+from gpuctl.bounds import PIECE, TooLong, opened_pieces
 from gpuctl.host.look.deadline import within
-from gpuctl.host.look.http import HEAD_LIMIT, connection_to, parse_answer
+from gpuctl.host.look.http import HEAD_LIMIT, connection_to, parse_answer, request
 
 _GZIP = b"\x1f\x8b"
 _LARGE_PIECE = 1 << 20
@@ -35,8 +32,7 @@ def saved(endpoint: str, path: str, limit: int, deadline: float) -> Iterator[Bin
 def _receive(endpoint: str, path: str, file: BinaryIO, limit: int, timeout: float) -> None:
     room = min(limit, _free() // _SHARE)
     with connection_to(endpoint, timeout) as connection:
-        request = "GET %s HTTP/1.0\r\nHost: %s\r\n\r\n" % (path, urlsplit(endpoint).netloc or "localhost")
-        connection.sendall(request.encode("ascii"))
+        connection.sendall(request(endpoint, path))
         head = b""
         while b"\r\n\r\n" not in head:
             piece = connection.recv(PIECE)
@@ -66,18 +62,12 @@ def unpacked_file(packed: BinaryIO, limit: int) -> Iterator[BinaryIO]:
     """Gives what gzip packed into a file as a file of its own. Raises OSError, TooLong among them."""
     room = min(limit, _free() // _SHARE)
     with tempfile.TemporaryFile(prefix="gpuctl-") as file:
-        unpack, size = zlib.decompressobj(zlib.MAX_WBITS | 16), 0
-        try:
-            for piece in iter(lambda: packed.read(PIECE), b""):
-                while piece:
-                    text = unpack.decompress(piece, _LARGE_PIECE)
-                    piece = unpack.unconsumed_tail
-                    size += len(text)
-                    if size > room:
-                        raise TooLong(room, after=" when unpacked")
-                    file.write(text)
-        except zlib.error as error:
-            raise OSError(errno.EINVAL, "gzip cannot have packed this") from error
+        size = 0
+        for text in opened_pieces(iter(lambda: packed.read(PIECE), b"")):
+            size += len(text)
+            if size > room:
+                raise TooLong(room, after=" when unpacked")
+            file.write(text)
         file.seek(0)
         yield file
 

@@ -222,6 +222,14 @@ def _usage(example: str) -> int:
     return run(*words, "--help").returncode
 
 
+@pytest.mark.parametrize(
+    ("argv", "named"), [(("diff", "a"), "NEW"), (("k8s", "why"), "POD"), (("dockerfile", "lint"), "FILE")]
+)
+def test_an_argument_that_is_missing_is_named(argv: tuple[str, ...], named: str) -> None:
+    done = run(*argv)
+    assert (done.returncode, done.stdout) == (2, "") and f"Missing argument '{named}" in done.stderr
+
+
 def test_help_of_all_says_what_each_command_does_in_a_whole_sentence() -> None:
     done = run("help", env={**os.environ, "COLUMNS": "60"})
     assert done.stdout == run("--help", env={**os.environ, "COLUMNS": "60"}).stdout

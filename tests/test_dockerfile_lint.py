@@ -152,9 +152,9 @@ def linted(raw: bytes) -> Linted | None:
 @settings(deadline=None, max_examples=300)
 @given(st.binary(max_size=400))
 def test_any_bytes_are_linted_or_refused_with_their_line(raw: bytes) -> None:
-    linted(raw)
-    linted(GOOD.encode() + b"RUN " + raw)
-    linted(GOOD.encode() + b"ENV " + raw + b"\nCOPY " + raw)
+    for text in (raw, GOOD.encode() + b"RUN " + raw, GOOD.encode() + b"ENV " + raw + b"\nCOPY " + raw):
+        found = linted(text)
+        assert found is None or all(1 <= one.line <= len(text.splitlines()) and one.column > 0 for one in found.faults)
 
 
 FRAGMENTS = sorted({text.partition("\n")[2] for many in ILL.values() for text, _ in many if text.startswith("FROM")})
@@ -204,6 +204,8 @@ def test_the_exit_code_is_that_of_what_was_found(file: Path) -> None:
     [
         (b"", "line 1: there is no FROM"),
         (b"ARG A\nRUN a\n", "line 2: there is no FROM"),
+        (b"FROM \n", "line 1: FROM takes an image"),
+        (b"FROM a\nFROM a b\n", "line 2: FROM takes an image"),
         (b"RUN a\nFROM b\n", "line 1: RUN comes before the first FROM"),
         (b"FROM a\nRUN b\nCOPYY c d\n", "line 3: 'COPYY' is no instruction"),
         (b"FROM a\n\nRUN <<E\nb\n", "line 3: the heredoc 'E' is never closed"),

@@ -55,7 +55,7 @@ def run(
             raise typer.BadParameter("this starts no container: give a docker run, or create, of docker or podman")
         done = migrated_to_unit(text) if target is Target.QUADLET else migrated(text, _targets(target))
     except NotShell as why:
-        raise typer.BadParameter(f"{name or 'the command'}: {why}") from None
+        raise typer.BadParameter(f"{_called(name)}: {why}") from None
     _show(done, name or "command", diff, json)
     raise typer.Exit(ExitCode.PROBLEM if done.left else ExitCode.GOOD)
 
@@ -154,7 +154,11 @@ def _read(words: list[str]) -> tuple[str | None, str]:
     try:
         return name, decoded(read_named(name))
     except (FileProblem, NotShell) as why:
-        raise typer.BadParameter(f"{name}: {why}" if isinstance(why, NotShell) else str(why)) from None
+        raise typer.BadParameter(f"{_called(name)}: {why}" if isinstance(why, NotShell) else str(why)) from None
+
+
+def _called(name: str | None) -> str:
+    return "standard input" if name == "-" else name or "the command"
 
 
 def _targets(chosen: Target | None) -> Callable[[str], Target]:

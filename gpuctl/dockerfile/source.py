@@ -268,3 +268,6 @@ def _check_order(instructions: Sequence[Instruction]) -> None:
         raise BadDockerfile(first.line if first else 1, "there is no FROM: this is no Dockerfile.")
     if first.name != "FROM" and first.name in INSTRUCTIONS:
         raise BadDockerfile(first.line, f"{first.name} comes before the first FROM.")
+    bare = next((one for one in instructions if one.name == "FROM" and len(one.words) not in (1, 3)), None)
+    if bare:
+        raise BadDockerfile(bare.line, "FROM takes an image, and a name behind AS: no build starts from this.")

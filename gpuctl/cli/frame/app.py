@@ -84,6 +84,8 @@ class Commands(Group):
         try:
             return super().invoke(ctx)
         except typer.BadParameter as error:
+            if not error.message:  # what is missing is told by its name
+                raise
             # It repeats what was typed, which may be another's words and must not steer a terminal.
             raise typer.BadParameter(_plain(error.message), error.ctx, error.param, error.param_hint) from None
 

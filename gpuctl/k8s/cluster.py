@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from types import MappingProxyType
 from typing import TypeVar
 
 from gpuctl.frozen import dataclass
@@ -61,6 +60,8 @@ class Cluster:
     """
 
     missing: Mapping[str, str]
+    failed: Mapping[str, str]
+    folded: Mapping[str, Resources]
     nodes: tuple[ClusterNode, ...] = ()
     pods: tuple[Pod, ...] = ()
     events: tuple[ClusterEvent, ...] = ()
@@ -72,8 +73,6 @@ class Cluster:
     claims: tuple[Claim, ...] = ()
     jobs: tuple[Job, ...] = ()
     volume_claims: tuple[VolumeClaim, ...] = ()
-    failed: Mapping[str, str] = MappingProxyType({})
-    folded: Mapping[str, Resources] = MappingProxyType({})
     version: str = ""
     only_node: str = ""
 
@@ -86,7 +85,12 @@ class Cluster:
 
 
 def cluster_of(
-    things: Iterable[Thing], missing: Mapping[str, str], failed: Mapping[str, str] = MappingProxyType({})
+    things: Iterable[Thing],
+    missing: Mapping[str, str],
+    failed: Mapping[str, str],
+    folded: Mapping[str, Resources],
+    version: str = "",
+    only_node: str = "",
 ) -> Cluster:
     """Returns the cluster of these objects."""
     by_type: dict[type, list[Thing]] = {}
@@ -98,6 +102,8 @@ def cluster_of(
 
     return Cluster(
         missing,
+        failed,
+        folded,
         all_of(ClusterNode),
         all_of(Pod),
         all_of(ClusterEvent),
@@ -109,7 +115,8 @@ def cluster_of(
         all_of(Claim),
         all_of(Job),
         all_of(VolumeClaim),
-        failed,
+        version,
+        only_node,
     )
 
 

@@ -257,7 +257,7 @@ def live_cluster(ask: Ask, lists: Mapping[str, List], node: str | None = None, f
         else:
             things += outcome.things
             folded.update(outcome.folded)
-    return replace(cluster_of(things, missing, failed), folded=folded, version=whole.version, only_node=node or "")
+    return cluster_of(things, missing, failed, folded, whole.version, node or "")
 
 
 def lacking(ask: Ask) -> Mapping[str, str]:

@@ -42,14 +42,14 @@ def _decoded(body: bytes, kind: str) -> tuple[list[dict[str, Any]], str] | None:
         return None
     if page.kind != f"{kind}List":
         return None
-    return msgspec.to_builtins(page.items), page.metadata.more or ""
+    return msgspec.to_builtins(page.items or []), page.metadata.more
 
 
 @lru_cache(maxsize=len(FIELDS))
 def _decoder(kind: str) -> Any:
-    meta = msgspec.defstruct("ListMeta", [("more", str, "")], rename={"more": "continue"})
-    items: Any = list[_struct(kind, FIELDS[kind])]  # type: ignore[misc]
-    fields = [("kind", str, ""), ("metadata", meta, meta()), ("items", items, [])]
+    meta = msgspec.defstruct("ListMeta", [("more", str, "")], rename={"more": "continue"}, frozen=True)
+    items: Any = list[_struct(kind, FIELDS[kind])] | None  # type: ignore[misc]
+    fields = [("kind", str, ""), ("metadata", meta, meta()), ("items", items, None)]
     return msgspec.json.Decoder(msgspec.defstruct(f"{kind}List", fields))
 
 

@@ -10,7 +10,6 @@ import json
 import re
 from codecs import getincrementaldecoder
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 from gpuctl.bounds import amount
@@ -205,8 +204,8 @@ class Reader:
     def cluster(self, objects: Objects) -> Cluster:
         """Returns the cluster of what was kept."""
         missing = {kind: UNASKED for kind in KINDS if kind not in self.seen and kind not in self.failed}
-        whole = cluster_of(objects.things, {**missing, **self.missing}, self.failed)
-        return replace(whole, folded=objects.folded, version=self.version)
+        lacking = {**missing, **self.missing}
+        return cluster_of(objects.things, lacking, self.failed, objects.folded, self.version)
 
 
 def read_cluster(texts: Iterable[Iterable[bytes]], fold: bool = False) -> Cluster:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
@@ -78,13 +80,24 @@ def _recorded(files: list[str], fold: bool) -> Cluster:
             yield pieces_named(at, LIMIT)
 
     try:
-        with working("Reading the cluster's lists"):
+        with working("Reading the cluster's lists"), _uncollected():
             return read_cluster(texts(), fold)
     except FileProblem as problem:
         raise refused(str(problem)) from None
     except NotACluster as problem:
         name = "standard input" if at == "-" else at
         raise refused(f"{name} holds no lists of a cluster: {problem}.") from None
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Keeps Python from looking for circles among what is read: there are none, and it took as long as the reading."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def asked(context: str | None, of: Callable[[Ask], T]) -> T:
@@ -95,7 +108,7 @@ def asked(context: str | None, of: Callable[[Ask], T]) -> T:
     from gpuctl.render.draw.progress import working
 
     try:
-        with working("Asking the cluster"):
+        with working("Asking the cluster"), _uncollected():
             return of(open_api(context))
     except BadConfiguration as problem:
         raise refused(str(problem)) from None

@@ -1,4 +1,4 @@
-"""An API server for tests: lists over TLS, in pages, with selectors of fields; and every answer that a real one gives ill.
+"""An API server for tests: lists over TLS, in pages, with selectors of fields; and every ill answer of a real one.
 
 Nothing of it is played by hand beyond HTTP: kubectl and the official client read it as they read a cluster.
 """
@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from ruamel.yaml import YAML
@@ -39,7 +39,7 @@ PLACES = {
 }
 """By kind: group, version, and what its list is called."""
 CLUSTERED = ("Node", "RuntimeClass", "DeviceClass", "ResourceSlice")
-TOKEN = "hunter2-token"
+TOKEN = "hunter2-token"  # noqa: S105
 
 
 def path_of(kind: str) -> str:
@@ -87,6 +87,7 @@ class Answers(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.server.asked.append(self.path)
         self.server.headers.append(dict(self.headers))
+        self.server.groups.append(self.headers.get_all("Impersonate-Group", []))
         self.server.connections.add(self.client_address)
         path = self.path.partition("?")[0]
         refusal = self._identity()
@@ -130,10 +131,12 @@ Fault = Callable[[Answers], None]
 
 
 class Server(ThreadingHTTPServer):
-    """`lists` by kind; `faults` by a part of the path: what is answered the first times, None: the list itself."""
+    """`lists` by kind; `faults` by a part of the path: what is answered one after another, None: the list itself.
+
+    The last of them is answered from then on. `token` "": anybody may read. `page`: more than these are no page.
+    """
 
     daemon_threads = True
-    dra: ClassVar[tuple[str, ...]] = ("v1",)
 
     def __init__(self, lists: Mapping[str, list[Object]]) -> None:
         super().__init__(("127.0.0.1", 0), Answers)
@@ -141,6 +144,7 @@ class Server(ThreadingHTTPServer):
         self.faults: dict[str, list[Fault | None]] = {}
         self.asked: list[str] = []
         self.headers: list[dict[str, str]] = []
+        self.groups: list[list[str]] = []
         self.connections: set[Any] = set()
         self.gzipped = 0
         self.dra_versions = ("v1",)
@@ -161,12 +165,12 @@ class Server(ThreadingHTTPServer):
     def answer(self, path: str, query: Mapping[str, str]) -> bytes | tuple[int, bytes] | None:
         """Returns an answer's body, None where there is nothing at this path."""
         if path == "/version":
-            return json.dumps({"major": "1", "minor": "36", "gitVersion": "v1.36.0", "platform": "linux/amd64"}).encode()
+            return json.dumps({"major": "1", "minor": "36", "gitVersion": "v1.36.0"}).encode()
         found = discovery(path)
         if found is not None:
             return json.dumps(found).encode()
         for kind in PLACES:
-            group, _, plural = PLACES[kind]
+            group = PLACES[kind][0]
             versions = self.dra_versions if group == DRA else ("v1",)
             if path in [path_of(kind).replace("/v1/", f"/{version}/") for version in versions]:
                 return self.listed(kind, query)
@@ -174,7 +178,6 @@ class Server(ThreadingHTTPServer):
             if name and kind in CLUSTERED:
                 one = [one for one in self.lists[kind] if one["metadata"]["name"] == name[1]]
                 return json.dumps({"kind": kind, "apiVersion": "v1", **one[0]}).encode() if one else None
-            del plural
         return None
 
     def listed(self, kind: str, query: Mapping[str, str]) -> bytes | tuple[int, bytes]:
@@ -277,7 +280,8 @@ def silent(answers: Answers) -> None:
 def forbidden(kind: str) -> Fault:
     """Answers as the API does to whoever may not see a list."""
     group, _, plural = PLACES[kind]
-    message = f'{plural} is forbidden: User "bob" cannot list resource "{plural}" in API group "{group}" at the cluster scope'
+    what = f'resource "{plural}" in API group "{group}"'
+    message = f'{plural} is forbidden: User "bob" cannot list {what} at the cluster scope'
     return lambda answers: answers.send(403, status(403, message, "Forbidden", kind=plural))
 
 
@@ -290,15 +294,19 @@ def endless(answers: Answers) -> None:
 # Certificates
 
 
+_NEW = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+
+
 class Certificates:
     """An authority of its own, and what it has signed: key and certificate by name, in one folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir()
-        key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
         for name in ("ca", "other"):
-            self._openssl("req", "-x509", *key, "-keyout", f"{name}.key", "-out", f"{name}.crt", "-days", "30", "-subj", f"/CN={name}")
+            self._openssl(
+                "req", "-x509", *_NEW, "-keyout", f"{name}.key", "-out", f"{name}.crt", "-subj", f"/CN={name}"
+            )
         self.sign("server", "DNS:localhost,IP:127.0.0.1")
         self.sign("elsewhere", "DNS:api.example.test")
         self.sign("expired", "DNS:localhost,IP:127.0.0.1", days=-1)
@@ -307,8 +315,7 @@ class Certificates:
 
     def sign(self, name: str, names: str, days: int = 30) -> None:
         """Makes a key, and a certificate for these names."""
-        new = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
-        self._openssl("req", *new, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/O=team/CN={name}")
+        self._openssl("req", *_NEW, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/O=team/CN={name}")
         (self.folder / "ext").write_text(f"subjectAltName={names}\n")
         signed = ("-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", str(days), "-extfile", "ext")
         self._openssl("x509", "-req", "-in", f"{name}.csr", *signed, "-out", f"{name}.crt")

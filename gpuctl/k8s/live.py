@@ -121,7 +121,7 @@ class Api:
     def list(self, kind: str, one: List, keeper: Callable[[], K]) -> K | NoList:
         """Returns a keeper that has taken up a list: nothing, where no version of the API has the kind.
 
-        Raises ApiProblem, NotACluster.
+        Raises ApiProblem.
         """
         try:
             for path in one.paths(self._dra):
@@ -133,7 +133,7 @@ class Api:
                 return kept
         except _Refused as refused:
             return NoList(str(refused), True)
-        except _Broken as broken:
+        except (_Broken, NotACluster) as broken:
             return NoList(str(broken), False)
         self._found("", one)
         return keeper()

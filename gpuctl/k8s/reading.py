@@ -149,8 +149,10 @@ class Reader:
         kind = _kind_of(head)
         if "schema" in head:
             self._begins(head)
-        elif not had:
+        elif not had and "items" not in head:
             self._keep(head, kind)
+        elif head.get("items") is not None:  # null is a list of none
+            raise NotACluster("its items are no list")
         elif kind.endswith("List") and kind[:-4] in KINDS:
             self.seen.add(kind[:-4])
         meta = head.get("metadata")

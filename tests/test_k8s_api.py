@@ -121,8 +121,8 @@ def test_what_is_asked_for_is_little_and_over_one_connection(server: Server, con
 
 
 def test_large_pages_come_packed(server: Server, config: Path) -> None:
-    server.lists["Pod"] = [pod(f"p{number}", labels={"app": "x" * 60}) for number in range(1400)]
-    assert run(config, "why", "-n", "default", "p1399").returncode in (0, 1)
+    server.lists["Pod"] = [pod(f"p{number}", labels={"app": "x" * 60}) for number in range(1500)]
+    assert run(config, "why", "-n", "default", "p1499").returncode in (0, 1)
     assert server.gzipped == 3
     assert [path.count("continue") for path in server.asked if "/pods" in path] == [0, 1, 1]
 

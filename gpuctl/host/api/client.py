@@ -104,8 +104,8 @@ def _why(error: Exception, server: str) -> str:
         ((problems.ProxyError,), "the proxy on the way does not let it through: %s" % _last(error)),
         ((problems.NameResolutionError,), "its name cannot be resolved"),
         ((problems.SSLError, ssl.SSLError), next(tls, _last(error))),
-        ((problems.ConnectTimeoutError, problems.ReadTimeoutError), "it does not answer in time"),
         ((problems.NewConnectionError,), refused),
+        ((problems.ConnectTimeoutError, problems.ReadTimeoutError), "it does not answer in time"),
         ((TooLong,), "it sent more than %s at once" % amount(PAGE_LIMIT)),
         ((problems.ProtocolError, problems.DecodeError), "it hung up in the middle of its answer"),
     )

@@ -555,6 +555,32 @@ def test_a_kubeconfig_that_is_none_is_one_sentence(text: str, words: str, tmp_pa
     assert done.stderr.startswith("Error: ") and done.stderr.count("\n") == 1
 
 
+IN_POD = """set -e
+mount -t tmpfs tmpfs /run
+mkdir -p /run/secrets/kubernetes.io/serviceaccount
+cp "$1" /run/secrets/kubernetes.io/serviceaccount/ca.crt
+echo "$2" > /run/secrets/kubernetes.io/serviceaccount/token
+shift 2
+exec "$@"
+"""
+
+
+@pytest.mark.parametrize("by", PROGRAMS)
+def test_in_a_pod_its_service_account_asks(address: str, certificates: Certificates, tmp_path: Path, by: str) -> None:
+    place = {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": address.rpartition(":")[2]}
+    ours = {name: value for name, value in os.environ.items() if "proxy" not in name.lower() and name != "KUBECONFIG"}
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    command = [sys.executable, *PROGRAMS[by], "k8s", "doctor"]
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", IN_POD, "sh", certificates.path("ca.crt"), TOKEN, *command],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**ours, **place, "PATH": path, "HOME": str(tmp_path)},
+    )
+    assert (done.returncode, done.stderr) == (1, "")
+
+
 def test_no_kubeconfig_and_no_pod_and_neither_client_nor_kubectl(tmp_path: Path) -> None:
     for argv in ((), ("--context", "x")):
         done = run(tmp_path / "none", "doctor", *argv, HOME=str(tmp_path))

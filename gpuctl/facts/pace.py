@@ -26,8 +26,8 @@ from gpuctl.host.look.deadline import begin
 from gpuctl.host.look.reading import Host
 from gpuctl.host.record.memory import RememberingHost
 
-REST = 20.0
-"""A subject rests so many times as long as its look took: a look never takes more than a twentieth of the time."""
+REST = 100.0
+"""A subject rests so many times as long as its look took: a look never takes more than a hundredth of the time."""
 SELDOM = (
     *(AutomaticUpgrades, Containerd, Crio, Disks, DockerClients, Isolation, Keeper, Licence, NextBoot, PackageHistory),
     *(Packages, Podman, Tegra, Toolkit, ToolkitSettings),

@@ -94,8 +94,9 @@ def check(
     """
 
     def register(judge: Callable[..., Judgement | None]) -> Callable[..., Judgement | None]:
-        # By name, not by get_type_hints, which takes a doctor longer than to ask a check.
-        takes = tuple(judge.__globals__[kind] for name, kind in judge.__annotations__.items() if name != "return")
+        # By name, not by get_type_hints, which takes longer for all checks than to ask them.
+        kinds = [kind for name, kind in judge.__annotations__.items() if name != "return"]
+        takes = tuple(judge.__globals__[kind] if isinstance(kind, str) else kind for kind in kinds)
         CHECKS[id] = Check(id, explains, takes, judge, follows)
         return judge
 

@@ -17,7 +17,8 @@ from gpuctl.compat.knowledge.errors.failures import Family, families
 from gpuctl.compat.knowledge.errors.faults import xids
 from gpuctl.compat.knowledge.errors.nvml import nvml_errors
 from gpuctl.diagnose.answer import Confidence, Match, matches
-from gpuctl.diagnose.resembling import resembling, words
+from gpuctl.diagnose.resembling import resembling
+from gpuctl.diagnose.terms import terms
 from gpuctl.diagnose.scan import scan
 from gpuctl.diagnose.signatures import Strength, signatures
 
@@ -326,7 +327,7 @@ def test_a_text_of_known_words_in_another_order_shows_no_failure_and_resembles_i
     for family in families().values():
         for core in islice(said(family), 2):
             text = " ".join(reversed(core.replace("*", "").split()))
-            if len(words(core)) > 2 and not ids(text) and _nearest(f"nvidia {text}"):
+            if len(terms(core)) > 2 and not ids(text) and _nearest(f"nvidia {text}"):
                 near.append(family.id in _nearest(f"nvidia {text}"))
     assert len(near) > 100
     assert sum(near) > 0.85 * len(near)

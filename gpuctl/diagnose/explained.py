@@ -22,7 +22,7 @@ class UnreadableText(Exception):
 
 @dataclass(frozen=True)
 class Explained:
-    """The failures that a text shows, or resembles where it shows none; whether a host was `probed` for them."""
+    """The failures that a text shows, then those that it resembles; whether a host was `probed` for them."""
 
     matches: tuple[Match, ...]
     probed: bool
@@ -37,14 +37,16 @@ class Explained:
 
 
 class _Noting:
-    """A stream that keeps the beginning of what was read of it."""
+    """A stream that keeps the beginning of what was read of it, and whether that is not all."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
         self.beginning = b""
+        self.longer = False
 
     def read(self, size: int) -> bytes:
         chunk = self._stream.read(size)
+        self.longer = self.longer or len(chunk) > READ or bool(self.beginning and chunk)
         self.beginning = self.beginning or chunk[:READ]
         return chunk
 
@@ -62,13 +64,18 @@ def explained(
             sightings = scan(text)
     except OSError as error:
         raise UnreadableText(error.strerror) from None
-    if not sightings:
-        return Explained(resembling(text.beginning), probed=False)
     if host is None or not can_be_decided(sightings):
-        return Explained(matches(sightings), probed=False)
+        return Explained(_with_nearest(matches(sightings), text), probed=False)
     from gpuctl.checks import diagnose
     from gpuctl.facts.gather import gather
 
     with working("Looking at this host"):
         report = diagnose(gather(host()))
-    return Explained(matches(sightings, report), probed=True)
+    return Explained(_with_nearest(matches(sightings, report), text), probed=True)
+
+
+def _with_nearest(shown: tuple[Match, ...], text: _Noting) -> tuple[Match, ...]:
+    """Adds what a text resembles to what it shows, unless that is certain, or the text a log."""
+    if any(match.confidence is Confidence.CERTAIN for match in shown) or (shown and text.longer):
+        return shown
+    return (*shown, *resembling(text.beginning, shown))

@@ -20,6 +20,8 @@ _PART = re.compile(r"[a-z0-9]+|[^\x00-\x7f]")
 _PART_OF_PHRASE = re.compile(r"[a-z0-9]+\*?|[^\x00-\x7f]")
 _HUMPS = re.compile(r"(?<=[a-z])(?=[A-Z])")
 """Where a name in camel case has its parts."""
+_LINKED = re.compile(r"(?<!\S)-l(?=[a-z])")
+"""How a linker is given a library: `-lcuda` is libcuda."""
 _ENDING = re.compile(r"(?:ations?|ing|ions?|ed|es|s|ly|ment)$")
 _COMMON = frozenset(
     _WORD.findall(
@@ -35,11 +37,13 @@ _WORDS_KEPT = 8192
 
 def terms(text: str) -> frozenset[str]:
     """Returns the words and the meanings of a text; a meaning as `missing?`, which is no word."""
+    text = _LINKED.sub("lib", text)
     parted, whole = _HUMPS.sub(" ", text).lower(), text.lower()
-    words = _WORD.findall(whole)
+    words, meant = set(_WORD.findall(whole)), set(_meanings(_PART.findall(whole)))
     if len(parted) > len(whole):
-        words += _WORD.findall(parted)
-    return frozenset().union(*map(_of_word, set(words))) | _meant(_PART.findall(parted))
+        words.update(_WORD.findall(parted))
+        meant.update(_meanings(_PART.findall(parted)))
+    return frozenset(meant).union(*map(_of_word, words))
 
 
 @cache
@@ -90,10 +94,6 @@ def _beginning_with(part: str) -> tuple[frozenset[str], tuple[_Phrase, ...]]:
     phrases = [phrase for key in keys for phrase in _phrases().get(key, ())]
     alone = frozenset(phrase.meaning for phrase in phrases if not phrase.rest)
     return alone, tuple(phrase for phrase in phrases if phrase.rest and phrase.meaning not in alone)
-
-
-def _meant(parts: list[str]) -> frozenset[str]:
-    return frozenset(_meanings(parts))
 
 
 def _meanings(parts: list[str]) -> Iterator[str]:

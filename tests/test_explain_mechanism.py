@@ -18,9 +18,9 @@ from gpuctl.compat.knowledge.errors.faults import xids
 from gpuctl.compat.knowledge.errors.nvml import nvml_errors
 from gpuctl.diagnose.answer import Confidence, Match, matches
 from gpuctl.diagnose.resembling import resembling
-from gpuctl.diagnose.terms import terms
 from gpuctl.diagnose.scan import scan
 from gpuctl.diagnose.signatures import Strength, signatures
+from gpuctl.diagnose.terms import terms
 
 pytestmark = pytest.mark.slow
 

@@ -30,10 +30,10 @@ class Explained:
     @property
     def exit_code(self) -> ExitCode:
         """Good where the text tells only of errors that an engine has got over."""
-        known = [one.family.id for one in self.matches if one.confidence is not Confidence.RESEMBLING]
+        known = tuple(one for one in self.matches if one.confidence is not Confidence.RESEMBLING)
         if not known:
             return ExitCode.UNDETERMINED
-        return ExitCode.GOOD if set(known) == {TAKEN_BACK} else ExitCode.PROBLEM
+        return ExitCode.GOOD if _taken_back(known) else ExitCode.PROBLEM
 
 
 class _Noting:
@@ -75,7 +75,13 @@ def explained(
 
 
 def _with_nearest(shown: tuple[Match, ...], text: _Noting) -> tuple[Match, ...]:
-    """Adds what a text resembles to what it shows, unless that is certain, or the text a log."""
-    if any(match.confidence is Confidence.CERTAIN for match in shown) or (shown and text.longer):
+    """Adds what a text resembles to what it shows, unless that is certain or no failure, or the text a log."""
+    sure = any(match.confidence is Confidence.CERTAIN for match in shown)
+    if shown and (sure or _taken_back(shown) or text.longer):
         return shown
     return (*shown, *resembling(text.beginning, shown))
+
+
+def _taken_back(shown: tuple[Match, ...]) -> bool:
+    """Whether an engine has got over all that is shown."""
+    return {match.family.id for match in shown} == {TAKEN_BACK}

@@ -28,7 +28,7 @@ from gpuctl.compat.ask.question import Machine
 from gpuctl.images.inquiry import Inquiry, answer_to, question_elsewhere
 from gpuctl.model import ExitCode, Verdict
 from gpuctl.render.draw.progress import working
-from gpuctl.render.draw.text import plain
+from gpuctl.render.draw.text import say
 from gpuctl.render.formats.formats import Format, answer_in
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ def _many(file: typer.FileBinaryRead, asked: Inquiry, json: bool, strict: bool) 
 
 
 def _say_unread(field: str) -> None:
-    typer.echo(plain(f"The field {field!r} is not read: what it says counts for nothing here."), err=True)
+    say(f"The field {field!r} is not read: what it says counts for nothing here.")
 
 
 def _code(verdicts: set[Verdict], strict: bool) -> ExitCode:

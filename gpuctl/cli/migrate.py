@@ -72,7 +72,7 @@ def container(
     from gpuctl.migrate.containers import audit
     from gpuctl.model import CannotTell
     from gpuctl.render.draw.progress import working
-    from gpuctl.render.draw.text import plain
+    from gpuctl.render.draw.text import say
     from gpuctl.render.views.migrate import audit_json, audit_text
 
     if bool(names) == everything:
@@ -83,7 +83,7 @@ def container(
         with working("Asking Docker for its containers"):
             found = audit(host_at(None), names or (), _targets(target))
     except CannotTell as why:
-        typer.echo(plain(f"Docker's containers could not be looked at: {why}."), err=True)
+        say(f"Docker's containers could not be looked at: {why}.")
         raise typer.Exit(ExitCode.UNDETERMINED) from None
     if found.missing:
         raise typer.BadParameter(f"no container runs that is called {', '.join(found.missing)}", param_hint="NAME")

@@ -20,8 +20,10 @@ from gpuctl.compat.answer.answer import brief
 from gpuctl.compat.ask.image_claims import Expression, claims_of_tag
 from gpuctl.compat.ask.question import Machine, Question, typed_cuda, with_image
 from gpuctl.compat.judge.gate.gate import Gate
+from gpuctl.compat.judge.rulings import SEVERITY
+from gpuctl.compat.knowledge.branch_ends import branch_reason, releases_meant
 from gpuctl.compat.knowledge.gpus.gpus import gpu_described, with_brand
-from gpuctl.compat.versions import parse_cuda
+from gpuctl.compat.versions import parse_cuda, parse_driver
 from gpuctl.frozen import dataclass
 from gpuctl.model import Verdict
 
@@ -275,16 +277,28 @@ def _value(name: str, value: Any) -> str:
 
 def _verdict(row: HostRow, common: Question) -> RowVerdict:
     try:
-        verdict, reason, requirement = brief(_question(common, row.cuda, row.image, row.require), _machine(row))
+        question = _question(common, row.cuda, row.image, row.require)
+        verdict, reason, requirement = max(
+            (brief(question, one) for one in _ends(_machine(row))), key=lambda said: SEVERITY.index(said[0])
+        )
     except ValueError as error:
         return RowVerdict(error=str(error))
+    of_branch = branch_reason(row.driver)
+    messages = [one.message for one in (reason, of_branch) if one]
     return RowVerdict(
         verdict,
         reason.id if reason else None,
-        reason.message if reason else None,
+        " ".join(messages) or None,
         requirement.verdict if requirement else None,
         requirement.failed if requirement else (),
     )
+
+
+def _ends(machine: Machine) -> list[Machine]:
+    """The machine, or where its driver is a branch that with each of the branch's ends."""
+    if machine.driver is None:
+        return [machine]
+    return [dataclasses.replace(machine, driver=release) for release in releases_meant(machine.driver)]
 
 
 @lru_cache(maxsize=_REMEMBERED)
@@ -307,4 +321,6 @@ def _machine(row: HostRow) -> Machine:
     if row.driver_cuda:
         parse_cuda(row.driver_cuda)
     gpu = gpu_described(row.gpu, row.compute_capability)
+    for release in releases_meant(row.driver) if row.driver else ():
+        parse_driver(release)
     return Machine(row.driver or None, with_brand([gpu], row.brand or None), driver_cuda=row.driver_cuda or None)

@@ -478,6 +478,7 @@ def test_the_command_registers_and_takes_out_again_what_it_put_there(
     done, again = gpuctl(tmp_path, *install), gpuctl(tmp_path, *install)
     assert (done["changed"], done["verified"], done["restart_needed"]) == (True, False, True)
     assert (done["config"], again["changed"], again["steps"]) == (str(daemon.config), False, [])
+    assert (again["verified"], again["restart_needed"], again["notes"]) == (False, True, done["notes"])
     assert gpuctl(tmp_path, "history")["runs"][0]["files"] == done["files"]
     has(daemon, runtime, "nvidia")
     assert gpuctl(tmp_path, *install)["verified"]
@@ -487,6 +488,13 @@ def test_the_command_registers_and_takes_out_again_what_it_put_there(
     out = gpuctl(tmp_path, "uninstall-runtime")
     assert (out["changed"], out["restart_needed"], out["notes"]) == (True, True, kept)
     assert daemon.config.read_text() == f"# mine\nversion = 2\n\n[{V2}]\n  stats_collect_period = 8 # kept\n"
+    again = gpuctl(tmp_path, "uninstall-runtime")
+    assert (again["changed"], again["verified"], again["restart_needed"]) == (False, False, True)
+    assert (again["notes"], again["remedy"]) == (kept, out["remedy"])
+    daemon.stop()
+    daemon.start()
+    last = gpuctl(tmp_path, "uninstall-runtime")
+    assert (last["changed"], last["verified"], last["restart_needed"], last["notes"]) == (False, True, False, [])
 
 
 @pytest.mark.parametrize(("config", "plugin"), [(None, V2), (STOCK_DOCKER, "plugins.cri")])

@@ -184,6 +184,12 @@ def test_an_old_crio_keeps_what_was_taken_out_until_its_restart(crio_host: Calla
     done = running.gpuctl("uninstall-runtime")
     assert (done["verified"], done["restart_needed"]) == (False, True)
     assert done["notes"] == ["CRI-O keeps the runtime nvidia until it is restarted."]
+    again = running.gpuctl("uninstall-runtime")
+    assert (again["changed"], again["verified"], again["restart_needed"]) == (False, False, True)
+    assert again["notes"] == done["notes"]
+    running.restart()
+    last = running.gpuctl("uninstall-runtime")
+    assert (last["changed"], last["verified"], last["restart_needed"], last["notes"]) == (False, True, False, [])
 
 
 def test_a_reload_that_crio_refuses_is_no_success_although_it_shows_what_it_refused(
@@ -302,6 +308,9 @@ def test_an_old_crio_takes_it_up_only_when_it_is_restarted(crio_host: Callable[.
     done = running.install()
     assert (done["changed"], done["verified"], done["restart_needed"]) == (True, False, True)
     assert "this one waits for a restart" in done["notes"][0]
+    early = running.install()
+    assert (early["changed"], early["verified"], early["restart_needed"]) == (False, False, True)
+    assert (early["notes"], early["remedy"]) == (done["notes"], done["remedy"])
     running.stop()
     running.process = running.start()
     again = running.install()

@@ -48,7 +48,7 @@ def conduct(errand: Errand) -> Result:
         if wish.config is not None:
             files.check_near(wish.config)
         before = planned(change_set, errand.packages)
-        agrees = before.agrees and not before.changes
+        agrees = before.agrees and not before.changes and not (before.keeps and before.keeps.until_restart)
         outcome = ErrandEnd(changed=before.changes, diff=before.diff, verified=agrees, keeps=before.keeps)
         result = result_of(errand, change_set, Plan(before.steps), outcome, cut)
         if wish.dry_run or not (before.steps or change_set.undoes or completed_by(change_set, cut)):
@@ -166,10 +166,8 @@ def _changed(work: Work, change_set: ChangeSet, looks: Sequence[PlannedEdit], be
     changes = changes_of(looks)
     _write(work, changes, change_set.engine, change_set.takes_away)
     outcome = _taken_up(work, change_set, looks)
-    if change_set.daemon is None or outcome.restarted or not change_set.takes_away:
-        return outcome
     # A reload unsets nothing in some daemons: what the files do not say any more holds until the next start.
-    return replace(outcome, keeps=kept(change_set.daemon, changes))
+    return outcome if outcome.restarted else replace(outcome, keeps=kept(change_set, looks))
 
 
 def _write(work: Work, looks: Sequence[PlannedEdit], engine: str, takes_away: bool = False) -> None:
@@ -206,9 +204,11 @@ def _told_anew(work: Work, change_set: ChangeSet, looks: Sequence[PlannedEdit]) 
     if change_set.daemon is None:
         return ErrandEnd()
     if not change_set.daemon.difference(contents(looks, change_set.daemon)) and not change_set.restart:
-        return ErrandEnd(verified=True)
+        keeps = kept(change_set, looks)
+        return ErrandEnd(verified=not (keeps and keeps.until_restart), keeps=keeps)
     try:
-        return _taken_up(work, change_set, looks)
+        outcome = _taken_up(work, change_set, looks)
+        return outcome if outcome.restarted else replace(outcome, keeps=kept(change_set, looks))
     except DaemonProblem as problem:
         if work.recorder.to_undo:  # packages, that came in for it
             raise

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from gpuctl.engines.merge import Value
 from gpuctl.engines.merge import changed as changed_values
-from gpuctl.facts.own.journal import DONE, ROLLED_BACK, STUCK, UNDONE, Run, journal_folder, probe_changes
+from gpuctl.facts.own.journal import DONE, ROLLED_BACK, STUCK, UNDONE, Changes, Run, journal_folder, probe_changes
 from gpuctl.facts.own.journal_entries import PACKAGES, FileWrite, Installation, Restart, TakeUp
 from gpuctl.frozen import dataclass
 from gpuctl.host.act.signals import HeldSignals
@@ -53,7 +53,7 @@ def conduct(errand: Errand) -> Result:
         result = result_of(errand, change_set, Plan(before.steps), outcome, cut)
         if wish.dry_run or not (before.steps or change_set.undoes or completed_by(change_set, cut)):
             return result
-        return _carried_out(errand, change_set, result.plan)
+        return _carried_out(errand, change_set, journal, result.plan)
     except Refused as refused:
         return refusal(result, refused)
     except files.FileProblem as problem:
@@ -77,11 +77,14 @@ class Work:
         self.errand.say(step, True)
 
 
-def _carried_out(errand: Errand, change_set: ChangeSet, plan: Plan) -> Result:
+def _carried_out(errand: Errand, change_set: ChangeSet, planned_by: Changes, plan: Plan) -> Result:
     """Returns how it ended. Raises Refused, nothing being changed then."""
     with locked(), HeldSignals() as held:
         create_public(journal_folder(errand.host))  # without a journal nothing is begun
-        journal = probe_changes(errand.host)  # anew: other runs may have ended while this one waited
+        journal = probe_changes(errand.host)
+        if journal != planned_by and not (errand.packages and errand.packages.steps):
+            # Other runs have ended while this one waited: what was to be put in or taken out is not what it was.
+            change_set = errand.plan(journal)
         recorder = Recorder(errand.host, errand.command, journal, change_set.undoes)
         work = Work(errand, recorder, held, cut_short(journal))
         try:

@@ -19,6 +19,7 @@ from gpuctl.model import ExitCode
 if TYPE_CHECKING:
     from gpuctl.migrate.files import FileMigration
     from gpuctl.migrate.migration import Migration
+    from gpuctl.migrate.run_command import RunCommand
 
 HELP = "Rewrite commands and files that map the driver into containers by hand."
 To = Annotated[
@@ -51,8 +52,8 @@ def run(
         raise typer.BadParameter("--diff and --json exclude each other: give one")
     name, text = _read(words or [])
     try:
-        if name is None and not run_commands(text):
-            raise typer.BadParameter("this starts no container: give a docker run, or create, of docker or podman")
+        if name is None:
+            _check_typed(run_commands(text))
         done = migrated_to_unit(text) if target is Target.QUADLET else migrated(text, _targets(target))
     except NotShell as why:
         raise typer.BadParameter(f"{_called(name)}: {why}") from None
@@ -97,13 +98,14 @@ def container(
 def compose(
     files: Files,
     target: Annotated[
-        ComposeTarget,
+        ComposeTarget | None,
         typer.Option(
             "--target",
             metavar="NAME",
-            help="Who reads the files: compose, compose-2.30, compose-cdi or compose-runtime.",
+            help="Who reads the files, instead of this host's: compose, compose-2.30, compose-cdi or compose-runtime.",
+            show_default=False,
         ),
-    ] = ComposeTarget.COMPOSE,
+    ] = None,
     diff: Diff = False,
     write: Write = False,
     json: Json = False,
@@ -111,7 +113,8 @@ def compose(
     """Rewrite Compose files to requests for GPUs; of several files each overrides those before it."""
     from gpuctl.migrate.files import compose_files
 
-    _rewrite("compose", lambda: compose_files(files, target), files, diff, write, json)
+    chosen = target or _compose_here()
+    _rewrite("compose", lambda: compose_files(files, chosen), files, diff, write, json)
 
 
 def k8s(
@@ -157,6 +160,14 @@ def _read(words: list[str]) -> tuple[str | None, str]:
         raise typer.BadParameter(f"{_called(name)}: {why}" if isinstance(why, NotShell) else str(why)) from None
 
 
+def _check_typed(runs: tuple[RunCommand, ...]) -> None:
+    if not runs:
+        raise typer.BadParameter("this starts no container: give a docker run, or create, of docker or podman")
+    cut_off = next((run for run in runs if run.is_cut_off), None)
+    if cut_off:
+        raise typer.BadParameter(f"this starts no container: {cut_off.doubt}")
+
+
 def _called(name: str | None) -> str:
     return "standard input" if name == "-" else name or "the command"
 
@@ -174,6 +185,14 @@ def _targets(chosen: Target | None) -> Callable[[str], Target]:
             return target_here(host_at(None))
 
     return lambda engine: chosen or (Target.PODMAN if engine == "podman" else of_docker())
+
+
+def _compose_here() -> ComposeTarget:
+    from gpuctl.migrate.here import compose_target_here
+    from gpuctl.render.draw.progress import working
+
+    with working("Asking which Compose is here"):
+        return compose_target_here(host_at(None))
 
 
 def _show(done: Migration, name: str, diff: bool, json: bool) -> None:

@@ -8,24 +8,35 @@ from collections.abc import Sequence
 
 from gpuctl.compat.knowledge.driver_parts import PartKind, gpu_of
 from gpuctl.engines.yaml.places import YamlKind, YamlNode, walk
+from gpuctl.frozen import dataclass
 from gpuctl.migrate.by_hand import LIBRARY_FOLDERS, PATHS, without_driver
 from gpuctl.migrate.draft import Draft, FileText, naming
+from gpuctl.migrate.gpus import NO_GPU, parse_visible
 from gpuctl.migrate.k8s.amounts import NEW, add_limit, amounts, rewrite_amounts
 from gpuctl.migrate.k8s.pods import PodMount, PodTemplate, check_documents, is_driver, mounts, pods
-from gpuctl.migrate.migration import Migration
+from gpuctl.migrate.migration import ALL, Migration
+from gpuctl.migrate.survey import VISIBLE
 from gpuctl.migrate.tree import Place
 
 _OLD_LABEL = "alpha.kubernetes.io/nvidia-gpu-name"
+_NVIDIA = "nvidia.com/"
+"""What the names of all resources of NVIDIA's device plugin begin with: GPUs, shared ones, MIG devices."""
 _QUOTA_OLD = "requests.alpha.kubernetes.io/nvidia-gpu"
 _WHY_DRIVER = "the toolkit brings the driver of the node; one that is mounted by hand fits one version"
 _WHY_VOLUME = "no container mounts it any more"
 _WHY_LIBRARIES = "it led to the driver that was mounted by hand"
 _WHY_PRIVILEGED = "it was there for the GPUs: nothing else in this container asks for it"
 _WHY_DEVICES = "as many GPUs as device files were mounted; which ones, Kubernetes chooses"
+_WHY_NAMED = "as many GPUs as it names; which ones, Kubernetes chooses"
+_WHY_PLUGIN = "the device plugin names the GPUs that the limit stands for"
 _WHY_CLASS = "its containers ask for GPUs"
 _WHY_QUOTA = "the quota of the resource that containers ask for now"
 _KEEP_NUMBER = (
     "it asks for no number of GPUs: give it a limit of nvidia.com/gpu, unless it serves the node's GPUs itself"
+)
+_KEEP_PAST = (
+    "it gives the container GPUs past the device plugin, and the scheduler counts none of them: give it a limit of"
+    f" {NEW} in its place, unless it watches the node's GPUs itself"
 )
 _KEEP_FOLDER = "it is a folder of all libraries: if only the driver was meant, take it away"
 _KEEP_LABEL = "nodes have no such label any more; nvidia.com/gpu.product is GPU feature discovery's"
@@ -90,11 +101,55 @@ def _asks(draft: Draft, container: YamlNode, mounted: Sequence[PodMount]) -> boo
     devices = {gpu for mount in mounted if mount.part and (gpu := gpu_of(mount.source))}
     resources = draft.tree.field(container, "resources")
     said = amounts(draft, resources.value) if resources else None
+    visible = _visible(draft, container)
     if resources and said and said.first:
-        return rewrite_amounts(draft, resources.value, said)
-    if devices:
+        asks = rewrite_amounts(draft, resources.value, said)
+    elif devices:
         add_limit(draft, container, len(devices), _WHY_DEVICES)
-    return bool(devices)
+        asks = True
+    else:
+        asks = _asks_by_name(draft, container, visible)
+    if visible and asks:
+        draft.remove(visible.item, _WHY_PLUGIN)
+    elif visible and visible.gives_gpus:
+        draft.leave(visible.item.written, _KEEP_PAST, f"{VISIBLE}: {visible.value or 'a value from elsewhere'}")
+    return asks
+
+
+@dataclass(frozen=True)
+class _Visible:
+    """NVIDIA_VISIBLE_DEVICES of a container: its item, and its value, "" for one that comes from elsewhere."""
+
+    item: Place
+    value: str
+
+    @property
+    def gives_gpus(self) -> bool:
+        """Whether it gives GPUs, or may do so."""
+        return not self.value or self.value not in NO_GPU
+
+
+def _visible(draft: Draft, container: YamlNode) -> _Visible | None:
+    """What a container's variable says, None where there is none, or it is empty, which gives nothing."""
+    for item in draft.tree.entries(draft.tree.field(container, "env")):
+        name, value = (draft.tree.field(item.value, key) for key in ("name", "value"))
+        if name and name.text == VISIBLE:
+            if draft.tree.field(item.value, "valueFrom") or (value and "$(" in value.text):
+                return _Visible(item, "")
+            return _Visible(item, value.text) if value and value.text else None
+    return None
+
+
+def _asks_by_name(draft: Draft, container: YamlNode, visible: _Visible | None) -> bool:
+    """Has a container whose variable names GPUs one by one ask for so many. Returns whether it asks for any."""
+    limits = draft.tree.field(container, "resources", "limits")
+    if limits and any(key.startswith(_NVIDIA) for key in draft.tree.fields(limits.value)):
+        return visible is not None
+    gpus = parse_visible(visible.value) if visible else None
+    if gpus is None or gpus.ids == (ALL,) or any(one.startswith("MIG-") or ":" in one for one in gpus.ids):
+        return False
+    add_limit(draft, container, len(set(gpus.ids)), _WHY_NAMED)
+    return True
 
 
 def _without_driver(draft: Draft, pod: PodTemplate, container: YamlNode, mounted: Sequence[PodMount]) -> None:

@@ -123,6 +123,7 @@ complete -c gpuctl -n '__fish_seen_subcommand_from migrate; and not __fish_seen_
 complete -c gpuctl -n '__fish_seen_subcommand_from migrate; and not __fish_seen_subcommand_from run container compose k8s' -s h -l help -d 'Show this message and exit'
 complete -c gpuctl -n '__fish_seen_subcommand_from migrate; and __fish_seen_subcommand_from run' -l target -x -a 'docker docker-18.09 docker-cdi podman quadlet' -d 'What it is for; without it, what this hosts engine takes'
 complete -c gpuctl -n '__fish_seen_subcommand_from migrate; and __fish_seen_subcommand_from run' -l diff -d 'Print what changes, as a diff'
+complete -c gpuctl -n '__fish_seen_subcommand_from migrate; and __fish_seen_subcommand_from run' -l write -d 'Write the script; what it was is kept beside it'
 complete -c gpuctl -n '__fish_seen_subcommand_from migrate; and __fish_seen_subcommand_from run' -l json -d 'Print JSON'
 complete -c gpuctl -n '__fish_seen_subcommand_from migrate; and __fish_seen_subcommand_from run' -s h -l help -d 'Show this message and exit'
 complete -c gpuctl -n '__fish_seen_subcommand_from migrate; and __fish_seen_subcommand_from container' -l all -d 'Every running container'

@@ -433,6 +433,40 @@ def test_what_docker_refuses_behind_gpus_is_what_its_client_does() -> None:
         assert docker_refuses(value) == ("invalid argument" in said), (value, said)
 
 
+def test_a_script_is_written_with_a_backup_once_and_only_what_is_gpuctls_in_it(tmp_path: Path) -> None:
+    script = tmp_path / "start.sh"
+    script.write_bytes(SCRIPT)
+    script.chmod(0o750)
+    done = run("--write", str(script))
+    new = script.read_bytes()
+    backup = done.stdout.decode().partition("what it was: ")[2].strip()
+    assert (done.returncode, Path(backup).read_bytes()) == (0, SCRIPT)
+    assert new == SCRIPT.replace(b"NV_GPU=1 nvidia-docker run \\\r\n", b"docker run --gpus device=1 \\\r\n")
+    assert script.stat().st_mode & 0o777 == 0o750
+    again = run("--write", "--json", str(script))
+    assert (again.returncode, json.loads(again.stdout)["backup"]) == (0, None)
+    Draft202012Validator(SCHEMA).validate(json.loads(again.stdout))
+    assert (script.read_bytes(), len(list(tmp_path.iterdir()))) == (new, 2)
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("--", "docker", "run", "app"),
+        ("docker run app",),
+        ("-",),
+        (),
+        ("/nowhere.sh",),
+        ("--target=quadlet", "start.sh"),
+    ],
+)
+def test_what_is_no_script_is_not_written(argv: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / "start.sh").write_bytes(SCRIPT)
+    done = run("--write", *(str(tmp_path / one) if one == "start.sh" else one for one in argv), stdin=SCRIPT)
+    assert (done.returncode, done.stdout) == (2, b"") and b"Error: " in done.stderr
+    assert [one.read_bytes() for one in tmp_path.iterdir()] == [SCRIPT]
+
+
 def test_what_steers_a_terminal_reaches_none() -> None:
     done = run("docker run --device /dev/nvidia0 -e A=\x1b[31m --privileged=\x1b app\x1b[0m")
     assert b"\x1b" not in done.stderr

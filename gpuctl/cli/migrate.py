@@ -42,6 +42,7 @@ def run(
     ] = None,
     target: To = None,
     diff: Diff = False,
+    write: Annotated[bool, typer.Option("--write", help="Write the script; what it was is kept beside it.")] = False,
     json: Json = False,
 ) -> None:
     """Print the modern form of `docker run` commands. Exit codes: 0 all done or nothing to do, 1 something is left."""
@@ -51,13 +52,20 @@ def run(
     if diff and json:
         raise typer.BadParameter("--diff and --json exclude each other: give one")
     name, text = _read(words or [])
+    if write and name in (None, "-"):
+        raise typer.BadParameter("a script is written: name it", param_hint="--write")
+    if write and target is Target.QUADLET:
+        raise typer.BadParameter("a unit is no script: write it where systemd looks, > NAME.container")
     try:
         if name is None:
             _check_typed(run_commands(text))
         done = migrated_to_unit(text) if target is Target.QUADLET else migrated(text, _targets(target))
     except NotShell as why:
         raise typer.BadParameter(f"{_called(name)}: {why}") from None
-    _show(done, name or "command", diff, json)
+    if write and name:
+        _write(name, done, diff, json)
+    else:
+        _show(done, name or "command", diff, json)
     raise typer.Exit(ExitCode.PROBLEM if done.left else ExitCode.GOOD)
 
 
@@ -214,6 +222,22 @@ def _show(done: Migration, name: str, diff: bool, json: bool) -> None:
         typer.echo()
         sys.stdout.flush()
     reasons_text(done).show(sys.stderr)
+
+
+def _write(path: str, done: Migration, diff: bool, json: bool) -> None:
+    from gpuctl.host.write.files import FileProblem
+    from gpuctl.migrate.files import script_file, written
+    from gpuctl.render.views.migrate import migration_json
+    from gpuctl.render.views.migrate_files import show_files
+
+    try:
+        (file,) = written((script_file(path, done),))
+    except FileProblem as error:
+        raise refused(str(error)) from None
+    if json:
+        typer.echo(migration_json("migrate-run", done, file.backup))
+    else:
+        show_files((file,), diff, written=True)
 
 
 def _rewrite(

@@ -256,6 +256,25 @@ def test_sarif_is_read_by_a_tool_of_others(tmp_path: Path) -> None:
     assert table.read_text().count("dockerfile.") == len(EXPECTED)
 
 
+def test_the_fixes_in_sarif_make_what_fix_makes(file: Path) -> None:
+    text = GOOD + "# ä\nENV Ä=ö LD_LIBRARY_PATH=/ä X=1\nRUN apt-get update\nRUN apt-get install -y libgomp1\n"
+    file.write_text(text)
+    (run_,) = json.loads(run("--format", "sarif", str(file)).stdout)["runs"]
+    fixes = [fix for result in run_["results"] for fix in result.get("fixes", ())]
+    pieces = [piece for fix in fixes for piece in fix["artifactChanges"][0]["replacements"]]
+    assert len(pieces) == 2 and {fix["artifactChanges"][0]["artifactLocation"]["uri"] for fix in fixes} == {str(file)}
+    lines = text.splitlines(keepends=True)
+
+    def offset(line: int, column: int) -> int:
+        return len("".join(lines[: line - 1])) + column - 1
+
+    for piece in reversed(pieces):
+        region = piece["deletedRegion"]
+        start, end = (offset(region[f"{one}Line"], region[f"{one}Column"]) for one in ("start", "end"))
+        text = text[:start] + piece["insertedContent"]["text"] + text[end:]
+    assert run("--fix", str(file)).returncode == 0 and file.read_text() == text
+
+
 def test_a_comment_leaves_rules_out_for_what_follows(file: Path) -> None:
     file.write_text(GOOD + "# gpuctl ignore=dockerfile.limits, dockerfile.gpu-in-build\nRUN true && \\\n  nvidia-smi\n")
     done = run(str(file))

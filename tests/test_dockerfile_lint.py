@@ -206,6 +206,8 @@ def test_the_exit_code_is_that_of_what_was_found(file: Path) -> None:
         (b"ARG A\nRUN a\n", "line 2: there is no FROM"),
         (b"FROM \n", "line 1: FROM takes an image"),
         (b"FROM a\nFROM a b\n", "line 2: FROM takes an image"),
+        (b"FROM a\nCOPY b\n", "line 2: COPY takes a source and a destination"),
+        (b"FROM a\n\nENV\n", "line 3: ENV takes a value"),
         (b"RUN a\nFROM b\n", "line 1: RUN comes before the first FROM"),
         (b"FROM a\nRUN b\nCOPYY c d\n", "line 3: 'COPYY' is no instruction"),
         (b"FROM a\n\nRUN <<E\nb\n", "line 3: the heredoc 'E' is never closed"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from gpuctl.compat.knowledge.driver_parts import PartKind, gpu_of
 from gpuctl.engines.yaml.places import YamlKind, YamlNode, walk
@@ -57,19 +58,27 @@ def _migrated(read: FileText, runtime_class: str | None) -> Migration:
     check_documents(draft)
     for root in read.documents:
         in_pods: set[int] = set()
+        named: list[_Visible] = []
         for pod in pods(draft.tree, root):
             in_pods |= {id(container) for container in pod.containers}
-            _rewrite_pod(draft, pod, runtime_class)
+            named += _rewrite_pod(draft, pod, runtime_class)
+        _rewrite_visible(draft, named)
         _rewrite_others(draft, root, in_pods)
     return draft.migration()
 
 
-def _rewrite_pod(draft: Draft, pod: PodTemplate, runtime_class: str | None) -> None:
+def _rewrite_pod(draft: Draft, pod: PodTemplate, runtime_class: str | None) -> list[_Visible]:
+    """Rewrites a pod but for what its containers' variables say of GPUs, which it returns."""
+    named = [_visible(draft, container) for container in pod.containers]
     if pod.is_of_nodes:
-        return
+        return [replace(one, needs=True) for one in named if one]
     mounted = {id(container): tuple(mounts(draft.tree, pod, container)) for container in pod.containers}
     by_hand = [mount for each in mounted.values() for mount in each if mount.part]
-    asking = [_asks(draft, container, mounted[id(container)]) for container in pod.containers]
+    asking = [
+        _asks(draft, container, mounted[id(container)], visible)
+        for container, visible in zip(pod.containers, named, strict=True)
+    ]
+    visible = [replace(one, asks=asks) for one, asks in zip(named, asking, strict=True) if one]
     undecided = [
         mount
         for container, asks in zip(pod.containers, asking, strict=True)
@@ -88,45 +97,55 @@ def _rewrite_pod(draft: Draft, pod: PodTemplate, runtime_class: str | None) -> N
         if volume.name in gone or unused:
             draft.remove(volume.place, _WHY_VOLUME)
     if not any(asking):
-        return
+        return visible
     label = draft.tree.field(pod.spec, "nodeSelector", _OLD_LABEL)
     if label:
         draft.leave(label.written, _KEEP_LABEL, _OLD_LABEL)
     if runtime_class and not draft.tree.field(pod.spec, "runtimeClassName"):
         draft.add(pod.spec, "runtimeClassName", runtime_class, _WHY_CLASS)
+    return visible
 
 
-def _asks(draft: Draft, container: YamlNode, mounted: Sequence[PodMount]) -> bool:
+def _asks(draft: Draft, container: YamlNode, mounted: Sequence[PodMount], visible: _Visible | None) -> bool:
     """Has a container ask for its GPUs by a limit. Returns whether it does then."""
     devices = {gpu for mount in mounted if mount.part and (gpu := gpu_of(mount.source))}
     resources = draft.tree.field(container, "resources")
     said = amounts(draft, resources.value) if resources else None
-    visible = _visible(draft, container)
     if resources and said and said.first:
-        asks = rewrite_amounts(draft, resources.value, said)
-    elif devices:
+        return rewrite_amounts(draft, resources.value, said)
+    if devices:
         add_limit(draft, container, len(devices), _WHY_DEVICES)
-        asks = True
-    else:
-        asks = _asks_by_name(draft, container, visible)
-    if visible and asks:
-        draft.remove(visible.item, _WHY_PLUGIN)
-    elif visible and visible.gives_gpus:
-        draft.leave(visible.item.written, _KEEP_PAST, f"{VISIBLE}: {visible.value or 'a value from elsewhere'}")
-    return asks
+        return True
+    return _asks_by_name(draft, container, visible)
 
 
 @dataclass(frozen=True)
 class _Visible:
-    """NVIDIA_VISIBLE_DEVICES of a container: its item, and its value, "" for one that comes from elsewhere."""
+    """NVIDIA_VISIBLE_DEVICES of a container: its item, and its value, "" for one that comes from elsewhere.
+
+    `asks`: the container asks for GPUs beside it. `needs`: it serves the node's GPUs.
+    """
 
     item: Place
     value: str
+    asks: bool = False
+    needs: bool = False
 
-    @property
-    def gives_gpus(self) -> bool:
-        """Whether it gives GPUs, or may do so."""
-        return not self.value or self.value not in NO_GPU
+
+def _rewrite_visible(draft: Draft, named: Sequence[_Visible]) -> None:
+    """Takes the variable away where a limit stands for it, in all containers that have it: an alias may share it."""
+    stay = {_place(one) for one in named if one.needs or not (one.asks and one.value)}
+    for one in named:
+        if one.needs or (one.value and one.value in NO_GPU):
+            continue
+        if _place(one) not in stay:
+            draft.remove(one.item, _WHY_PLUGIN)
+        elif not one.asks or not one.value:
+            draft.leave(one.item.written, _KEEP_PAST, f"{VISIBLE}: {one.value or 'a value from elsewhere'}")
+
+
+def _place(one: _Visible) -> tuple[int, int]:
+    return id(one.item.holder), one.item.index
 
 
 def _visible(draft: Draft, container: YamlNode) -> _Visible | None:

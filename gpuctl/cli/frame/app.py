@@ -31,6 +31,7 @@ COMMANDS = (
     "migrate",
     "install-runtime",
     "uninstall-runtime",
+    "bundle",
     "rollback",
     "history",
     "smoke",

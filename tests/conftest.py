@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from package_root import PackageRoot
+from repositories import Repositories, built_repositories
 from simhost import Bed, Dockerd, SimHost, Toolkit, build, import_image
 
 os.environ.pop("COLUMNS", None)
@@ -52,6 +54,26 @@ def toolkit(bed: Bed) -> Iterator[Toolkit]:
     """The NVIDIA Container Toolkit, not yet installed: `toolkit.install("v100")`."""
     with ExitStack() as stack:
         yield Toolkit(bed, _public_directory(stack))
+
+
+@pytest.fixture(scope="session")
+def repositories() -> Iterator[Repositories]:
+    """Signed package repositories of stand-ins for the toolkit."""
+    with built_repositories() as built:
+        yield built
+
+
+@pytest.fixture
+def new_root(repositories: Repositories) -> Iterator[Callable[..., PackageRoot]]:
+    """`new_root(os_release=…)` makes a root in which package managers work: see PackageRoot."""
+    with ExitStack() as stack:
+
+        def make(**options: Any) -> PackageRoot:
+            root = PackageRoot(repositories.place, **options)
+            stack.callback(root.close)
+            return root
+
+        yield make
 
 
 @pytest.fixture

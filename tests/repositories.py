@@ -5,7 +5,10 @@ from __future__ import annotations
 import gzip
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 VERSIONS = ("1.16.2", "1.17.8", "1.18.0")
@@ -42,6 +45,33 @@ class Signer:
 
     def close(self) -> None:
         run("gpgconf", "--kill", "all", GNUPGHOME=str(self.home))
+
+
+@dataclass(frozen=True)
+class Repositories:
+    """Addresses, and files of keys. `other` signs nothing here; `signer` can sign more, and keeps `key`."""
+
+    place: Path
+    apt: str
+    key: str
+    other: str
+    signer: Signer
+
+
+@contextmanager
+def built_repositories() -> Iterator[Repositories]:
+    """Gives them in a folder that all may read, and takes it away again."""
+    with ExitStack() as stack:
+        place = Path(tempfile.mkdtemp(prefix="repositories-"))
+        stack.callback(shutil.rmtree, place)
+        place.chmod(0o755)
+        signer, other = Signer(place / "signer"), Signer(place / "other")
+        stack.callback(signer.close)
+        stack.callback(other.close)
+        apt = build_apt(place / "deb", signer)
+        build_rpm(place / "rpm", signer, ("1.17.8", "1.18.0"))
+        build_apt(place / "distribution", signer, ("1.12.1",), old=False)
+        yield Repositories(place, f"file://{apt}", str(signer.public), str(other.public), signer)
 
 
 def build_apt(

@@ -34,6 +34,8 @@ from gpuctl.provision.result import Refused
 _OS = re.compile(r"([A-Za-z][A-Za-z-]*?)-?([0-9]{1,4}(?:\.[0-9]{1,2})?)")
 _DEADLINE = 600.0
 """Seconds for one file."""
+_PROGRAMS = (b"#!", b"PK")
+"""How a Python program in one file begins: zipapp in Python's library."""
 _VERSION = re.compile(rb'^__version__ = "([^"\n]{1,40})"', re.MULTILINE)
 
 
@@ -63,6 +65,8 @@ def manager_of(os: str) -> str:
 def check_zipapp(raw: bytes) -> None:
     """Raises ValueError for a file that is not gpuctl of this version as a single file."""
     try:
+        if not raw.startswith(_PROGRAMS):
+            raise zipfile.BadZipFile
         with zipfile.ZipFile(io.BytesIO(raw)) as archive, archive.open("gpuctl/__init__.py") as file:
             archive.getinfo("__main__.py")
             told = _VERSION.search(file.read(1 << 16))
@@ -131,7 +135,7 @@ def _from(url: str) -> Callable[[str], bytes]:
         try:
             return download(f"{url.rstrip('/')}/{path}", LIMIT, _DEADLINE, schemes=SIGNED)
         except DownloadProblem as problem:
-            raise Refused(f"{url.rstrip('/')}/{path} cannot be fetched: {problem}") from None
+            raise Refused(f"{path} cannot be fetched: {problem}") from None
 
     return fetch
 

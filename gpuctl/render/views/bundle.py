@@ -18,12 +18,14 @@ def bundle_json(manifest: Manifest, path: str, raw: bytes) -> str:
     )
 
 
-def bundle_text(manifest: Manifest, path: str, size: int) -> Styled:
-    """Returns what was written, and what to do with it on the hosts. `size` in bytes."""
-    text = Styled(f"Wrote {plain(path)}", "bold").append(f": {size / 1e6:.1f} MB for {manifest.os}, ")
+def bundle_text(manifest: Manifest, path: str | None, size: int) -> Styled:
+    """Returns what was written, and what to do with it on the hosts. `path` is None for stdout; `size` in bytes."""
+    text = Styled(f"Wrote {plain(path or 'to stdout')}", "bold").append(f": {size / 1e6:.1f} MB for {manifest.os}, ")
     text.append(f"{manifest.architecture}.\n")
     text.append(f"From {plain(manifest.repository)}, signed by {manifest.fingerprint}:\n")
     text.append("".join(f"  {plain(one.name)} {plain(one.version)}\n" for one in manifest.packages))
+    if path is None:
+        return text
     takes = any(one.path == ZIPAPP for one in manifest.files)
     if takes:
         text.append("With gpuctl as a single file. On a host without it: ")

@@ -85,7 +85,9 @@ def command(
     if json:
         typer.echo(bundle_json(bundle.manifest, output, raw))
     else:
-        bundle_text(bundle.manifest, None if printed else output, len(raw)).show(sys.stderr if printed else sys.stdout)
+        bundle_text(bundle.manifest, None if printed else output, len(raw), key_file).show(
+            sys.stderr if printed else sys.stdout
+        )
 
 
 def _known_os(name: str) -> str:

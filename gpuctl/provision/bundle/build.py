@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 
 from gpuctl import __version__
@@ -36,6 +37,8 @@ _DEADLINE = 600.0
 """Seconds for one file."""
 _PROGRAMS = (b"#!", b"PK")
 """How a Python program in one file begins: zipapp in Python's library."""
+_ABOUT_LIMIT = 1 << 16
+"""Bytes of gpuctl/__init__.py, which has the version."""
 _VERSION = re.compile(rb'^__version__ = "([^"\n]{1,40})"', re.MULTILINE)
 
 
@@ -65,12 +68,13 @@ def manager_of(os: str) -> str:
 def check_zipapp(raw: bytes) -> None:
     """Raises ValueError for a file that is not gpuctl of this version as a single file."""
     try:
-        if not raw.startswith(_PROGRAMS):
-            raise zipfile.BadZipFile
-        with zipfile.ZipFile(io.BytesIO(raw)) as archive, archive.open("gpuctl/__init__.py") as file:
+        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
             archive.getinfo("__main__.py")
-            told = _VERSION.search(file.read(1 << 16))
-    except (zipfile.BadZipFile, KeyError, OSError, NotImplementedError, RuntimeError):
+            about = archive.getinfo("gpuctl/__init__.py")
+            if not raw.startswith(_PROGRAMS) or about.file_size > _ABOUT_LIMIT:
+                raise zipfile.BadZipFile
+            told = _VERSION.search(archive.read(about))
+    except (zipfile.BadZipFile, zlib.error, KeyError, OSError, EOFError, NotImplementedError, RuntimeError):
         raise ValueError("it is not gpuctl as a single file") from None
     version = told[1].decode("utf-8", "replace") if told else "another"
     if version != __version__:

@@ -18,8 +18,11 @@ def bundle_json(manifest: Manifest, path: str, raw: bytes) -> str:
     )
 
 
-def bundle_text(manifest: Manifest, path: str | None, size: int) -> Styled:
-    """Returns what was written, and what to do with it on the hosts. `path` is None for stdout; `size` in bytes."""
+def bundle_text(manifest: Manifest, path: str | None, size: int, key_file: str | None = None) -> Styled:
+    """Returns what was written, and what to do with it on the hosts.
+
+    `path` is None for stdout; `size` in bytes; `key_file` is the person's, which the hosts have to be given as well.
+    """
     text = Styled(f"Wrote {plain(path or 'to stdout')}", "bold").append(f": {size / 1e6:.1f} MB for {manifest.os}, ")
     text.append(f"{manifest.architecture}.\n")
     text.append(f"From {plain(manifest.repository)}, signed by {manifest.fingerprint}:\n")
@@ -31,4 +34,6 @@ def bundle_text(manifest: Manifest, path: str | None, size: int) -> Styled:
         text.append("With gpuctl as a single file. On a host without it: ")
         text.append(f"{command('tar', '-xf', path, ZIPAPP)}\n", "cyan")
     begin = ("python3", ZIPAPP) if takes else ("gpuctl",)
-    return text.append("There: ").append(f"{command(*begin, 'install-runtime', '--from-bundle', path)}\n", "cyan")
+    named = ("--key-file", key_file) if key_file else ()
+    there = command(*begin, "install-runtime", "--from-bundle", path, *named)
+    return text.append("There: ").append(f"{there}\n", "cyan")

@@ -104,7 +104,7 @@ def dockerd(bed: Bed) -> Iterator[Dockerd]:
         yield daemon
 
 
-NEEDS_ROOT = ("installing", "package_root", "realhost", "registry", "repositories", "simhost.containerd")
+NEEDS_ROOT = ("installing", "package_root", "realhost", "registry", "repositories", "simhost.containerd", "slurm_bed")
 """Modules of the tests that start daemons, mount or build file systems."""
 
 

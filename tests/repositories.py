@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
+import lzma
 import shutil
 import subprocess
 import tempfile
@@ -18,6 +18,7 @@ _PARTS: Mapping[str, Sequence[str]] = {
     "nvidia-container-toolkit-base": (),
     "nvidia-container-toolkit": ("nvidia-container-toolkit-base", "libnvidia-container-tools"),
 }
+_SUMS = ("SHA256", "SHA512")
 _SETTINGS = "/etc/nvidia-container-runtime/config.toml"
 
 
@@ -94,12 +95,20 @@ def build_apt(
         _deb(folder, "nvidia-docker2", "2.13.0-1", ["nvidia-container-toolkit (>= 1.13.0-1)"])
     packages = run("apt-ftparchive", "packages", ".", folder=folder)
     (folder / "Packages").write_bytes(packages)
-    (folder / "Packages.gz").write_bytes(gzip.compress(packages))
-    origin = ("-o", "APT::FTPArchive::Release::Origin=tests")
-    release = run("apt-ftparchive", *origin, "release", ".", folder=folder)
+    (folder / "Packages.xz").write_bytes(lzma.compress(packages))
+    sign_apt(folder, signer)
+    return folder
+
+
+def sign_apt(folder: Path, signer: Signer, *sums: str) -> None:
+    """Writes InRelease for the lists that are there, with these sums: as NVIDIA does, SHA512 alone."""
+    for name in ("Release", "InRelease"):
+        (folder / name).unlink(missing_ok=True)
+    settings = {"Origin": "tests", **{name: str(name in (sums or ("SHA512",))) for name in ("MD5", "SHA1", *_SUMS)}}
+    options = (word for name, value in settings.items() for word in ("-o", f"APT::FTPArchive::Release::{name}={value}"))
+    release = run("apt-ftparchive", *options, "release", ".", folder=folder)
     (folder / "Release").write_bytes(release)
     signer.gpg("--clearsign", "-o", "InRelease", "Release", folder=folder)
-    return folder
 
 
 def _deb(folder: Path, name: str, version: str, needs: Sequence[str], programs: Mapping[str, str] = {}) -> None:
@@ -142,7 +151,7 @@ def build_rpm(folder: Path, signer: Signer, versions: Sequence[str] = VERSIONS) 
         for name, needs in _PARTS.items():
             _rpm(packages, name, version, [f"{need} = {version}-1" for need in needs])
     _rpm(packages, "nvidia-docker2", "2.13.0", ["nvidia-container-toolkit >= 1.13.0"])
-    run("createrepo_c", "--quiet", str(packages))
+    run("createrepo_c", "--quiet", "--checksum", "sha512", "--no-database", str(packages))
     signer.gpg("--detach-sign", "--armor", "repodata/repomd.xml", folder=packages)
     shutil.copy(signer.public, packages / "repodata/repomd.xml.key")
     return packages

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import shutil
 import subprocess
@@ -18,12 +19,12 @@ from zipfile import ZipFile
 import pytest
 from jsonschema import validate
 from package_root import PackageRoot
-from repositories import Repositories, Signer, build_apt, run
+from repositories import Repositories, Signer, build_apt, run, sign_apt
 from simhost.process import Done
 
 from gpuctl.facts.machine.distribution import probe_distribution
 from gpuctl.host.look.local import LocalHost
-from gpuctl.provision.bundle.archive import KEYS, Bundle, listed, pack, unpack
+from gpuctl.provision.bundle.archive import KEYS, Bundle, content_of, pack, unpack
 from gpuctl.provision.bundle.openpgp import fingerprints
 
 ROOT = Path(__file__).parents[1]
@@ -70,7 +71,10 @@ def whole(version: str) -> dict[str, str]:
 def changed(path: str, change: Callable[[Bundle], Bundle]) -> str:
     """A bundle whose manifest agrees with what somebody has changed in it."""
     given = change(unpack(Path(path).read_bytes()))
-    new = Bundle(replace(given.manifest, files=listed(given.files)), given.files)
+    places = {one.path: one.place for one in given.manifest.files if one.path in given.files}
+    own = {name: given.files[name] for name, place in places.items() if not place}
+    files, members = content_of(own, {place: given.files[name] for name, place in places.items() if place})
+    new = Bundle(replace(given.manifest, files=members), files)
     Path(f"{path}.changed").write_bytes(pack(new))
     return f"{path}.changed"
 
@@ -149,8 +153,8 @@ def test_an_operating_system_that_has_no_packages_is_wrong_usage(os: str, tmp_pa
 
 
 def spoilt_list(folder: Path, repositories: Repositories) -> str:
-    (folder / "Packages.gz").write_bytes((folder / "Packages.gz").read_bytes()[:-1] + b"x")
-    return "Packages.gz is not the file that the signed list names"
+    (folder / "Packages").write_bytes((folder / "Packages").read_bytes()[:-1] + b"x")
+    return "Packages is not the file that the signed list names"
 
 
 def spoilt_package(folder: Path, repositories: Repositories) -> str:
@@ -212,6 +216,20 @@ def test_what_the_repositorys_signature_does_not_vouch_for_comes_into_no_bundle(
     assert (done.code, done.out) == (1, "")
     assert words in done.err
     assert not (tmp_path / "b").exists()
+
+
+def test_a_mirror_may_have_other_sums_and_lists_than_nvidia(
+    repositories: Repositories, here: str, new_root: Callable[..., PackageRoot]
+) -> None:
+    folder = build_apt(repositories.place / "mirror", repositories.signer, ("1.18.0",), old=False)
+    (folder / "Packages.gz").write_bytes(gzip.compress((folder / "Packages").read_bytes()))
+    (folder / "Packages.xz").unlink()
+    sign_apt(folder, repositories.signer, "SHA256", "MD5")
+    file = str(repositories.place / "mirror.bundle")
+    done = bundle("--os", here, "--repo-url", f"file://{folder}", "--key-file", repositories.key, "-o", file)
+    assert (done.code, done.err) == (0, "")
+    assert b"repository/Packages.gz" in run("tar", "-tf", file)
+    assert new_root().drive("install", bundle=file, key_file=repositories.key)["changed"]
 
 
 def test_gpuctl_goes_along_as_a_single_file_of_the_same_release(

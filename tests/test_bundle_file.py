@@ -18,19 +18,18 @@ from gpuctl.provision.bundle.archive import (
     BundledPackage,
     BundleProblem,
     Manifest,
-    listed,
+    content_of,
     manifest_json,
     pack,
     unpack,
 )
 from gpuctl.provision.bundle.openpgp import fingerprints
 
-FILES = {
-    "gpuctl.pyz": b"#!/usr/bin/env python3\n" * 30,
-    "key.asc": b"a key",
-    "repository/InRelease": b"",
-    "repository/pool/a_1.0+b~1-1_amd64.deb": b"x" * 512,
-}
+LONG = f"repodata/{'0123456789abcdef' * 8}-filelists.xml.gz"
+FILES, MEMBERS = content_of(
+    {"gpuctl.pyz": b"#!/usr/bin/env python3\n" * 30, "key.asc": b"a key"},
+    {"InRelease": b"", LONG: b"y", "pool/a_1.0+b~1-1_amd64.deb": b"x" * 512},
+)
 MANIFEST = Manifest(
     os="ubuntu22.04",
     kind="deb",
@@ -39,7 +38,7 @@ MANIFEST = Manifest(
     repository="https://example.invalid/deb",
     fingerprint="0123456789ABCDEF0123456789ABCDEF01234567",
     packages=(BundledPackage("a", "1.0+b~1-1", "repository/pool/a_1.0+b~1-1_amd64.deb"),),
-    files=listed(FILES),
+    files=MEMBERS,
 )
 RAW = pack(Bundle(MANIFEST, FILES))
 
@@ -66,6 +65,7 @@ def telling(**changes: Any) -> bytes:
 def test_what_was_packed_is_read_back_and_any_tar_opens_it() -> None:
     assert unpack(RAW) == Bundle(MANIFEST, FILES)
     assert pack(unpack(RAW)) == RAW
+    assert set(unpack(RAW).repository) == {"InRelease", LONG, "pool/a_1.0+b~1-1_amd64.deb"}
     with tarfile.open(fileobj=io.BytesIO(RAW)) as tar:
         members = {one.name: one for one in tar.getmembers()}
         assert list(members) == ["manifest.json", *FILES]
@@ -98,8 +98,9 @@ def test_none_can_be_added(more: bytes) -> None:
         unpack(RAW + more)
 
 
-def file(path: str = "key.asc", size: int = 5, sha256: str = "0" * 64) -> dict[str, Any]:
-    return {"path": path, "size": size, "sha256": sha256}
+def file(path: str = "key.asc", size: int = 5, sha256: str = "0" * 64, place: str | None = None) -> dict[str, Any]:
+    told = path.removeprefix("repository/") if path.startswith("repository/") else ""
+    return {"path": path, "size": size, "sha256": sha256, "place": told if place is None else place}
 
 
 @pytest.mark.parametrize(
@@ -119,6 +120,9 @@ def file(path: str = "key.asc", size: int = 5, sha256: str = "0" * 64) -> dict[s
         (telling(files=[file("repository/a\x1b[2J")]), "a file that no bundle has"),
         (telling(files=[file("repository/" + "a" * 300)]), "a file that no bundle has"),
         (telling(files=[file("repository/.config")]), "a file that no bundle has"),
+        (telling(files=[file("repository/a", place="../../etc/cron.d/x")]), "has: '../../etc/cron.d/x'"),
+        (telling(files=[file("repository/a", place="b")]), "a file that no bundle has"),
+        (telling(files=[file("key.asc", place="key.asc")]), "a file that no bundle has"),
         (telling(files=[file(), file()]), "or of one twice"),
         (telling(files=[file(f"repository/{number}") for number in range(1000)]), "too many files"),
         (telling(files=[file("repository/a")]), "one key"),

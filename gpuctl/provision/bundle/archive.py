@@ -30,8 +30,8 @@ LIMIT = 256 << 20
 KINDS = ("deb", "rpm")
 _MANIFEST_LIMIT = 1 << 20
 _FILES_LIMIT = 64
-_LONGEST = 200
-"""Letters of a path."""
+_LONGEST, _NAME = 240, 80
+"""Letters of a path in the repository, and of a name in the archive: ustar has room for 100 of these."""
 _BLOCK = 512
 _END = bytes(2 * _BLOCK)
 _PATH = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9._+~%^-]*/)*[A-Za-z0-9_][A-Za-z0-9._+~%^-]*")
@@ -46,11 +46,15 @@ class BundleProblem(Exception):
 
 @dataclass(frozen=True)
 class BundledFile:
-    """A member of the archive: its path in there, its size in bytes, and its SHA-256."""
+    """A member of the archive: its path in there, its size in bytes, and its SHA-256.
+
+    `place` is its path in the repository, "" for what is not of it.
+    """
 
     path: str
     size: int
     sha256: str
+    place: str = ""
 
 
 @dataclass(frozen=True)
@@ -98,13 +102,30 @@ class Bundle:
     @property
     def repository(self) -> dict[str, bytes]:
         """The files of the signed repository, by their paths there."""
-        inside = (path for path in self.files if path.startswith(REPOSITORY))
-        return {path.removeprefix(REPOSITORY): self.files[path] for path in inside}
+        return {one.place: self.files[one.path] for one in self.manifest.files if one.place}
 
 
-def listed(files: Mapping[str, bytes]) -> tuple[BundledFile, ...]:
-    """Returns what a manifest says of some files."""
-    return tuple(BundledFile(path, len(raw), hashlib.sha256(raw).hexdigest()) for path, raw in files.items())
+def path_of(place: str) -> str:
+    """Returns the path in the archive for a file of the repository: names of lists are longer than a tar's may be."""
+    folder, slash, name = place.rpartition("/")
+    return f"{REPOSITORY}{folder}{slash}{name[-_NAME:]}"
+
+
+def content_of(
+    own: Mapping[str, bytes], repository: Mapping[str, bytes]
+) -> tuple[dict[str, bytes], tuple[BundledFile, ...]]:
+    """Returns the files of a bundle by their paths, and what a manifest says of them.
+
+    `own` are its own, by their paths, and `repository` those of the repository by theirs.
+    """
+    own_files = [_listed(path, raw) for path, raw in own.items()]
+    others = [_listed(path_of(place), raw, place) for place, raw in repository.items()]
+    files = {**own, **{path_of(place): raw for place, raw in repository.items()}}
+    return files, (*own_files, *others)
+
+
+def _listed(path: str, raw: bytes, place: str = "") -> BundledFile:
+    return BundledFile(path, len(raw), hashlib.sha256(raw).hexdigest(), place)
 
 
 def pack(bundle: Bundle) -> bytes:
@@ -196,7 +217,7 @@ def _decoded(found: Mapping[str, Any]) -> Manifest:
         tuple(_text(one, name) for name in ("name", "version", "file")) for one in objects_in(found, "packages")
     )
     files = (
-        BundledFile(_text(one, "path"), number_in(one, "size", LIMIT) or 0, _text(one, "sha256"))
+        BundledFile(_text(one, "path"), number_in(one, "size", LIMIT) or 0, _text(one, "sha256"), _text(one, "place"))
         for one in objects_in(found, "files")
     )
     names = ("os", "kind", "architecture", "toolkit", "repository", "fingerprint")
@@ -211,7 +232,7 @@ def _text(found: Mapping[str, Any], name: str) -> str:
 def _fault(manifest: Manifest) -> str:
     """What is wrong with a manifest by itself, "" for nothing."""
     paths = [one.path for one in manifest.files]
-    odd = next((path for path in paths if not _is_path(path)), None)
+    odd = next((one.place or one.path for one in manifest.files if not _is_path(one)), None)
     words = (manifest.os, manifest.architecture, manifest.toolkit, *_words(manifest.packages))
     faults = {
         f"its manifest tells of a file that no bundle has: {odd!r:.100}": odd is not None,
@@ -235,7 +256,8 @@ def _words(packages: Iterable[BundledPackage]) -> Iterable[str]:
     return (word for one in packages for word in (one.name, one.version))
 
 
-def _is_path(path: str) -> bool:
-    if path in (*KEYS, ZIPAPP):
-        return True
-    return len(path) <= _LONGEST and bool(_PATH.fullmatch(path)) and path.startswith(REPOSITORY)
+def _is_path(file: BundledFile) -> bool:
+    if not file.place:
+        return file.path in (*KEYS, ZIPAPP)
+    here = file.path == path_of(file.place) and len(file.place) <= _LONGEST
+    return here and bool(_PATH.fullmatch(file.place) and _PATH.fullmatch(file.path))

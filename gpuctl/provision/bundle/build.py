@@ -16,13 +16,13 @@ from gpuctl.host.act.download import SIGNED, DownloadProblem, download
 from gpuctl.provision.bundle.archive import (
     KEYS,
     LIMIT,
-    REPOSITORY,
     ZIPAPP,
     Bundle,
     BundledPackage,
     BundleProblem,
     Manifest,
-    listed,
+    content_of,
+    path_of,
 )
 from gpuctl.provision.bundle.index import IndexedPackage, IndexProblem, check_sum, toolkits
 from gpuctl.provision.bundle.openpgp import fingerprints
@@ -98,13 +98,12 @@ def build_bundle(wish: BundleWish) -> Bundle:
         files = {one.path: _package(fetch, one) for one in parts}
     except IndexProblem as problem:
         raise Refused(f"{url} cannot be used: {problem}.") from None
-    inside = {f"{REPOSITORY}{path}": raw for path, raw in {**index, **files}.items()}
-    content: Mapping[str, bytes] = {
+    own = {
         **({ZIPAPP: wish.zipapp} if wish.zipapp is not None else {}),
         (KEYS[0] if is_armoured(key) else KEYS[1]): key,
-        **inside,
     }
-    packages = tuple(BundledPackage(one.name, one.version, f"{REPOSITORY}{one.path}") for one in parts)
+    content, members = content_of(own, {**index, **files})
+    packages = tuple(BundledPackage(one.name, one.version, path_of(one.path)) for one in parts)
     manifest = Manifest(
         os=wish.os,
         kind=kind,
@@ -113,7 +112,7 @@ def build_bundle(wish: BundleWish) -> Bundle:
         repository=url,
         fingerprint=fingerprint,
         packages=packages,
-        files=listed(content),
+        files=members,
     )
     return Bundle(manifest, content)
 
@@ -158,7 +157,7 @@ def _chosen(
 
 def _package(fetch: Callable[[str], bytes], one: IndexedPackage) -> bytes:
     raw = fetch(one.path)
-    check_sum(one.path, raw, one.size, one.sha256)
+    check_sum(one.path, raw, one.size, one.digest)
     return raw
 
 

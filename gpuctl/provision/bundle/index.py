@@ -17,7 +17,11 @@ Verify = Callable[[bytes, bytes | None], bytes]
 """Gives what a key has signed: of a text with its signature in it, or of a file by its signature. Raises Refused."""
 
 
-SHA256 = re.compile(r"[0-9a-f]{64}")
+ALGORITHMS: Mapping[str, re.Pattern[str]] = {
+    "sha512": re.compile(r"[0-9a-f]{128}"),
+    "sha256": re.compile(r"[0-9a-f]{64}"),
+}
+"""The sums that count, the better one first. NVIDIA's lists of lists have no other than SHA-512."""
 LIST_LIMIT = 64 << 20
 """Bytes of a list of packages, opened. NVIDIA's has less than one in a hundred of it."""
 
@@ -27,15 +31,32 @@ class IndexProblem(Exception):
 
 
 @dataclass(frozen=True)
+class Digest:
+    """The sum of a file by one of ALGORITHMS."""
+
+    algorithm: str
+    value: str
+
+    def fits(self, raw: bytes) -> bool:
+        """Returns whether a file has this sum."""
+        return hashlib.new(self.algorithm, raw).hexdigest() == self.value
+
+
+def digest_of(algorithm: str, value: str) -> Digest | None:
+    """Returns the sum that two words of an index tell, None where they tell none that counts."""
+    return Digest(algorithm, value) if algorithm in ALGORITHMS and ALGORITHMS[algorithm].fullmatch(value) else None
+
+
+@dataclass(frozen=True)
 class IndexedPackage:
-    """A package as the index has it: where its file lies, its size in bytes, its SHA-256, and what it needs by name."""
+    """A package as the index has it: where its file lies, its size in bytes, its sum, and what it needs by name."""
 
     name: str
     version: str
     architecture: str
     path: str
     size: int
-    sha256: str
+    digest: Digest
     needs: tuple[str, ...]
 
 
@@ -55,15 +76,15 @@ class IndexFamily(Protocol):
         """Returns the packages in an index whose signature has been verified. Raises IndexProblem."""
 
 
-def check_sum(name: str, raw: bytes, size: int | None, sha256: str) -> None:
-    """Raises IndexProblem for a file that is another than the one of that size in bytes and that SHA-256.
+def check_sum(name: str, raw: bytes, size: int | None, digest: Digest) -> None:
+    """Raises IndexProblem for a file that is another than the one of that size in bytes and that sum.
 
     `size` None: the list tells none.
     """
     if size is not None and len(raw) != size:
         raise IndexProblem(f"{name} has {len(raw):,} bytes, and is to have {size:,}")
-    if hashlib.sha256(raw).hexdigest() != sha256:
-        raise IndexProblem(f"{name} is not the file that the signed list names: its SHA-256 differs")
+    if not digest.fits(raw):
+        raise IndexProblem(f"{name} is not the file that the signed list names: its sum differs")
 
 
 def toolkits(packages: Iterable[IndexedPackage], architecture: str) -> dict[str, tuple[IndexedPackage, ...]]:

@@ -13,12 +13,13 @@ from gpuctl.bounds import unpacked
 from gpuctl.frozen import dataclass
 from gpuctl.provision.bundle.index import (
     LIST_LIMIT,
-    SHA256,
+    Digest,
     Fetch,
     IndexedPackage,
     IndexProblem,
     Verify,
     check_sum,
+    digest_of,
 )
 
 LIST, SIGNATURE = "repodata/repomd.xml", "repodata/repomd.xml.asc"
@@ -31,12 +32,12 @@ _SIZE = re.compile(r"[0-9]{1,12}")
 
 @dataclass(frozen=True)
 class RepositoryList:
-    """A list that repomd.xml names: its path, its size in bytes where that is told, and its SHA-256."""
+    """A list that repomd.xml names: its path, its size in bytes where that is told, and its sum."""
 
     kind: str
     path: str
     size: int | None
-    sha256: str
+    digest: Digest
 
 
 def signed_index(fetch: Fetch, verify: Verify) -> dict[str, bytes]:
@@ -46,7 +47,7 @@ def signed_index(fetch: Fetch, verify: Verify) -> dict[str, bytes]:
     for one in parse_lists(verify(listed, signature)):
         if not one.kind.endswith("_db"):
             index[one.path] = fetch(one.path)
-            check_sum(one.path, index[one.path], one.size, one.sha256)
+            check_sum(one.path, index[one.path], one.size, one.digest)
     return index
 
 
@@ -62,12 +63,11 @@ def parse_lists(raw: bytes) -> tuple[RepositoryList, ...]:
 
 
 def _list(element: ElementTree.Element) -> RepositoryList:
-    path, sum_ = _href(element, _REPO), element.find(f"{_REPO}checksum")
-    sha256 = (sum_.text or "").strip() if sum_ is not None and sum_.get("type") == "sha256" else ""
-    if not path or not SHA256.fullmatch(sha256):
-        raise IndexProblem(f"its {LIST} names a list without a path or a SHA-256")
+    path, digest = _href(element, _REPO), _digest(element, _REPO)
+    if not path or digest is None:
+        raise IndexProblem(f"its {LIST} names a list without a path, or a sum by SHA-256 or SHA-512")
     size = (element.findtext(f"{_REPO}size") or "").strip()
-    return RepositoryList(element.get("type") or "", path, int(size) if _SIZE.fullmatch(size) else None, sha256)
+    return RepositoryList(element.get("type") or "", path, int(size) if _SIZE.fullmatch(size) else None, digest)
 
 
 def packages(index: Mapping[str, bytes]) -> tuple[IndexedPackage, ...]:
@@ -106,12 +106,9 @@ def parse_packages(raw: bytes) -> tuple[IndexedPackage, ...]:
 
 def _package(element: ElementTree.Element) -> IndexedPackage | None:
     name, path = element.findtext(f"{_COMMON}name"), _href(element, _COMMON)
-    version, sum_ = (element.find(f"{_COMMON}{tag}") for tag in ("version", "checksum"))
-    size = element.find(f"{_COMMON}size")
-    if version is None or sum_ is None or size is None or not (name and path):
-        return None
-    told, length = (sum_.text or "").strip(), size.get("package") or ""
-    if sum_.get("type") != "sha256" or not SHA256.fullmatch(told) or not _SIZE.fullmatch(length):
+    version, size = (element.find(f"{_COMMON}{tag}") for tag in ("version", "size"))
+    digest, length = _digest(element, _COMMON), (size.get("package") if size is not None else None) or ""
+    if version is None or digest is None or not (name and path and _SIZE.fullmatch(length)):
         return None
     requires = element.iterfind(f"{_COMMON}format/{_RPM}requires/{_RPM}entry")
     return IndexedPackage(
@@ -120,9 +117,14 @@ def _package(element: ElementTree.Element) -> IndexedPackage | None:
         architecture=element.findtext(f"{_COMMON}arch") or "",
         path=path,
         size=int(length),
-        sha256=told,
+        digest=digest,
         needs=tuple(entry.get("name") or "" for entry in requires),
     )
+
+
+def _digest(element: ElementTree.Element, space: str) -> Digest | None:
+    told = element.find(f"{space}checksum")
+    return digest_of(told.get("type") or "", (told.text or "").strip()) if told is not None else None
 
 
 def _href(element: ElementTree.Element, space: str) -> str:

@@ -18,7 +18,7 @@ from gpuctl.host.write.publish import create_public
 from gpuctl.host.write.scratch import scratch
 from gpuctl.model import ExitCode
 from gpuctl.provision.bundle import deb, rpm
-from gpuctl.provision.bundle.archive import LIMIT, REPOSITORY, Bundle, unpack
+from gpuctl.provision.bundle.archive import LIMIT, Bundle, unpack
 from gpuctl.provision.bundle.index import IndexFamily, IndexProblem, toolkits
 from gpuctl.provision.bundle.openpgp import fingerprints
 from gpuctl.provision.packages.key import signing_key
@@ -89,8 +89,10 @@ def store(given: GivenBundle) -> None:
     Raises FileProblem.
     """
     create_public(KEPT)
-    for one in given.bundle.manifest.packages:
-        write_whole(f"{KEPT}/{one.file.rpartition('/')[2]}", given.bundle.files[one.file], 0o644)
+    packages = {one.file for one in given.bundle.manifest.packages}
+    for file in given.bundle.manifest.files:
+        if file.path in packages:
+            write_whole(f"{KEPT}/{file.place.rpartition('/')[2]}", given.bundle.files[file.path], 0o644)
 
 
 def check_packages(given: GivenBundle) -> None:
@@ -101,10 +103,9 @@ def check_packages(given: GivenBundle) -> None:
         offered = toolkits(family.packages(bundle.repository), family.ARCHITECTURES[manifest.architecture])
     except IndexProblem as problem:
         raise Refused(f"{given.path} cannot be used: {problem}.", ExitCode.USAGE) from None
-    sums = {one.path: one for one in manifest.files}
     for one in offered.get(manifest.toolkit, ()):
-        file = sums.get(f"{REPOSITORY}{one.path}")
-        if file is None or (file.size, file.sha256) != (one.size, one.sha256):
+        raw = bundle.repository.get(one.path)
+        if raw is None or len(raw) != one.size or not one.digest.fits(raw):
             raise Refused(f"{one.path} in {given.path} is not the package that NVIDIA's list names.", ExitCode.USAGE)
     if manifest.toolkit not in offered:
         raise Refused(f"{given.path} has no whole toolkit {manifest.toolkit} in its list.", ExitCode.USAGE)

@@ -25,6 +25,9 @@ class Slurm:
         self.env = {"PATH": _PATH, "SLURM_CONF": str(self.conf)}
         self.ports = _free_ports(2)
         self.conf.write_text(self.configuration(programs, NODE))
+        (folder / "cgroup.conf").write_text(
+            "IgnoreSystemd=yes\n"
+        )  # where cgroups are of version 2 and nobody is at D-Bus
 
     def configuration(self, programs: str, *nodes: str) -> str:
         """Returns a slurm.conf of these nodes, all on this host; `programs` are further lines."""

@@ -9,10 +9,14 @@ import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
+from threading import Thread
 from typing import Any
 from zipfile import ZipFile
 
@@ -230,6 +234,41 @@ def test_a_mirror_may_have_other_sums_and_lists_than_nvidia(
     assert (done.code, done.err) == (0, "")
     assert b"repository/Packages.gz" in run("tar", "-tf", file)
     assert new_root().drive("install", bundle=file, key_file=repositories.key)["changed"]
+
+
+@contextmanager
+def served(folder: Path, moved: str = "") -> Iterator[str]:
+    """Gives the address of a server for a folder's files, or of one that sends on to another address."""
+
+    class Handler(SimpleHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if not moved:
+                return super().do_GET()
+            self.send_response(302)
+            self.send_header("Location", f"{moved}{self.path}")
+            return self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder))) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+def test_a_mirror_may_be_without_tls_and_sends_nobody_to_a_file(
+    repositories: Repositories, here: str, tmp_path: Path, made: Callable[..., str]
+) -> None:
+    site = ("--os", here, "--key-file", repositories.key, "-o", str(tmp_path / "b"), "--repo-url")
+    with served(repositories.place / "deb") as url, served(tmp_path, url) as moved:
+        for address in (url, moved):
+            done = bundle(*site, address)
+            assert (done.code, done.err) == (0, "")
+    with served(tmp_path, repositories.apt) as to_file:
+        done = bundle(*site, to_file)
+        assert (done.code, done.out) == (1, "")
+        assert "InRelease cannot be fetched: 127.0.0.1 answers with HTTP status 302." in done.err
 
 
 def test_gpuctl_goes_along_as_a_single_file_of_the_same_release(

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from gpuctl.command import command, operands
 from gpuctl.compat.knowledge.install_commands import PackageRepository, package_repositories
@@ -23,11 +24,13 @@ from gpuctl.facts.packages.sources import contradictions
 from gpuctl.frozen import dataclass
 from gpuctl.host.look.reading import Host
 from gpuctl.model import CannotTell, Disturbs, ExitCode, Remedy, Step
-from gpuctl.provision.bundle.use import GivenBundle, check_host, check_packages, store, trusted_key, unpacked
 from gpuctl.provision.packages import apt, rpm
 from gpuctl.provision.packages.key import signing_key
 from gpuctl.provision.packages.plan import PackageFamily, PackagePlan, PackageProblem, Repository, Upgrade
 from gpuctl.provision.result import Refused
+
+if TYPE_CHECKING:
+    from gpuctl.provision.bundle.use import GivenBundle
 
 FAMILIES: Mapping[str, PackageFamily] = MappingProxyType({"apt": apt, "dnf": rpm, "yum": rpm, "zypper": rpm})
 ARCHITECTURES = ("amd64", "arm64")
@@ -79,6 +82,9 @@ def _plan(host: Host, system: System, packages: Packages, old_docker: str | None
     installed = packages.installed.get() or {}
     notes = _notes(old_docker)
     if wish.bundle:
+        # What reads archives and indices is loaded only where it is used.
+        from gpuctl.provision.bundle.use import check_host
+
         check_host(wish.bundle, system.distribution.get(), _architecture(system), manager)
     version = wish.bundle.bundle.manifest.toolkit if wish.bundle else wish.version
     if _is_there(installed, version):
@@ -109,6 +115,8 @@ def _by_bundle(
     host: Host, manager: str, given: GivenBundle, key_file: str | None, packages: Packages, old_docker: str | None
 ) -> PackagePlan:
     """What is to be done with a bundle, all of which is verified before. Raises Refused."""
+    from gpuctl.provision.bundle.use import check_packages, store, trusted_key, unpacked
+
     family, key, version = FAMILIES[manager], trusted_key(given, key_file, manager), given.bundle.manifest.toolkit
     _check_ready(packages)
     with unpacked(given, manager, key) as repository:

@@ -97,7 +97,7 @@ def test_what_others_have_drained_is_left_alone(cluster: Slurm, node: Callable[.
     for profile in (SICK, WELL):
         told = drain_of(node(profile, "--json", *DRIVER))
         assert told["outcome"] == "left-alone"
-        assert "others have set its reason" in told["message"]
+        assert "others have given it the reason" in told["message"]
         assert (cluster.state, cluster.reason) == ("IDLE+DRAIN", before)
 
 

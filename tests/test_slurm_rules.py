@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from hosts import host
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gpuctl.model import Action, Finding, Report, Status, Waiver
-from gpuctl.provision.slurm import MARK, SlurmNode, is_over, parse_node, reason_of
+from gpuctl.provision.slurm import HOSTNAME, MARK, SlurmNode, drain_by, is_over, parse_node, reason_of
 
 HEAD = "NodeName=gpu1 CoresPerSocket=1  CPUAlloc=0 Gres=gpu:8 NodeHostName=vm Port=26818 "
 STAMP = "[root@2026-11-30T08:51:34]"
@@ -79,6 +80,43 @@ def test_only_what_was_looked_at_and_is_well_or_waived_is_over(change: dict[str,
     both = "gpuctl: driver.gpu-answers, driver.xid: x"
     assert is_over(both, Report((now, replace(XID, status=Status.PASS, action=Action.NOTHING_NOW)))) is over
     assert not is_over(both, Report((now,)))
+
+
+WELL = replace(LOST, status=Status.PASS, action=Action.NOTHING_NOW)
+UNKNOWN = replace(LOST, status=Status.UNKNOWN, action=Action.NOTHING_NOW)
+
+
+@pytest.mark.parametrize(
+    ("line", "findings", "outcome", "reason"),
+    [
+        ("State=IDLE", (LOST,), "drained", REASON),
+        ("State=DOWN", (LOST,), "drained", REASON),
+        ("State=IDLE", (WELL,), "unchanged", None),
+        (f"State=IDLE+DRAIN Reason={REASON}", (LOST,), "unchanged", REASON),
+        (f"State=IDLE+DRAIN Reason={REASON}", (WELL,), "resumed", None),
+        (f"State=IDLE+DRAIN Reason={REASON}", (UNKNOWN,), "unchanged", REASON),
+        (f"State=IDLE+DRAIN Reason={REASON}", (WELL, XID), "drained", "gpuctl: driver.xid: The kernel log has Xid 79."),
+        (
+            f"State=IDLE+DRAIN Reason={REASON}",
+            (UNKNOWN, XID),
+            "drained",
+            "gpuctl: driver.xid, driver.gpu-answers: The kernel log has Xid 79.",
+        ),
+        ("State=IDLE+DRAIN Reason=gpuctl: driver.gpu-answers, driver.xid: x", (XID, UNKNOWN), "unchanged", None),
+        ("State=IDLE+DRAIN Reason=gpuctl: driver.gpu-answers, driver.xid: x", (XID, WELL), "drained", None),
+        (f"State=DOWN Reason={REASON}", (WELL,), "unchanged", REASON),
+        ("State=IDLE+DRAIN", (WELL,), "left-alone", ""),
+        ("State=IDLE+DRAIN Reason=mine", (LOST,), "left-alone", "mine"),
+        ("State=DOWN Reason=Not responding", (LOST,), "left-alone", "Not responding"),
+    ],
+)
+def test_what_becomes_of_a_node(line: str, findings: tuple[Finding, ...], outcome: str, reason: str | None) -> None:
+    shown = {"scontrol -o show node gpu1": f"{HEAD}{line} {STAMP}", "scontrol show aliases host": "gpu1\n"}
+    here = host(files={HOSTNAME: "host.example\n"}, commands=shown)
+    drained = drain_by(here, Report(findings), dry_run=True)
+    assert (drained.outcome, drained.node) == (outcome, "gpu1")
+    if reason is not None:
+        assert drained.reason == reason
 
 
 @pytest.mark.parametrize("reason", ["", MARK, "gpuctl:x", "gpuctl: ", "fan is loud", "gpuctl: driver.no-such-check: x"])

@@ -49,8 +49,8 @@ class SlurmNode:
 
     @property
     def is_others(self) -> bool:
-        """Whether its reason is not gpuctl's."""
-        return bool(self.reason) and not self.reason.startswith(MARK)
+        """Whether others have drained it, or set its reason."""
+        return (self.is_drained or bool(self.reason)) and not self.reason.startswith(MARK)
 
 
 @dataclass(frozen=True)
@@ -127,12 +127,16 @@ def shown(host: Host, name: str) -> SlurmNode:
     return node
 
 
-def reason_of(report: Report) -> str:
-    """Returns the reason for which a host is to be taken out of service, in one line; "" where it is not to be."""
-    grave = _grave(report)
+def reason_of(report: Report, before: str = "") -> str:
+    """Returns the reason for which a host is to be taken out of service, in one line; "" where it is not to be.
+
+    `before` is the reason that gpuctl has given: what it names and is not over stays named.
+    """
+    grave = [one for one in report.findings if one.action is Action.TAKE_OUT_OF_SERVICE and one.waived is None]
     if not grave:
         return ""
-    return plain(f"{MARK}{', '.join(one.id for one in grave)}: {grave[0].message}")[:_LONGEST]
+    ids = dict.fromkeys((*(one.id for one in grave), *_not_over(before, report)))
+    return plain(f"{MARK}{', '.join(ids)}: {grave[0].message}")[:_LONGEST]
 
 
 def is_over(reason: str, report: Report) -> bool:
@@ -140,9 +144,12 @@ def is_over(reason: str, report: Report) -> bool:
 
     What is not known, or rests on something else that failed, is not over.
     """
-    by_id = {one.id: one for one in report.findings}
-    told = [by_id.get(id) for id in _ids(reason)]
-    return bool(told) and all(one is not None and (one.waived is not None or _is_well(one)) for one in told)
+    return bool(_ids(reason)) and not _not_over(reason, report)
+
+
+def _not_over(reason: str, report: Report) -> Sequence[str]:
+    well = {one.id for one in report.findings if one.waived is not None or _is_well(one)}
+    return [id for id in _ids(reason) if id not in well]
 
 
 def _ids(reason: str) -> Sequence[str]:
@@ -155,15 +162,11 @@ def _is_well(finding: Finding) -> bool:
     return finding.status in (Status.PASS, Status.WARN) and finding.action is not Action.TAKE_OUT_OF_SERVICE
 
 
-def _grave(report: Report) -> Sequence[Finding]:
-    return [one for one in report.findings if one.action is Action.TAKE_OUT_OF_SERVICE and one.waived is None]
-
-
 def _settled(node: SlurmNode, report: Report, dry_run: bool) -> Drained:
-    reason = reason_of(report)
     if node.is_others:
-        return _left(node, reason)
-    if reason and not (node.is_drained and _ids(reason) == _ids(node.reason)):
+        return _left(node, reason_of(report))
+    reason = reason_of(report, node.reason)
+    if reason and not (node.is_drained and set(_ids(reason)) == set(_ids(node.reason))):
         return _told(node, ("State=DRAIN", f"Reason={reason}"), "drained", reason, dry_run)
     if node.is_drained and not reason and is_over(node.reason, report):
         # Not RESUME, which would bring back one that Slurm has set down for a reason of its own.
@@ -174,7 +177,9 @@ def _settled(node: SlurmNode, report: Report, dry_run: bool) -> Drained:
 
 def _left(node: SlurmNode, reason: str) -> Drained:
     why = f" It would be drained: {reason}" if reason else ""
-    message = f"The node {node.name} is left alone: others have set its reason, {plain(node.reason)[:_LONGEST]!r}.{why}"
+    message = (
+        f"The node {node.name} is left alone: others have given it the reason {plain(node.reason)[:_LONGEST]!r}.{why}"
+    )
     return Drained("left-alone", message, node.name, plain(node.reason)[:_LONGEST])
 
 

@@ -33,6 +33,7 @@ COMMANDS = (
     "migrate",
     "install-runtime",
     "uninstall-runtime",
+    "bundle",
     "rollback",
     "history",
     "smoke",

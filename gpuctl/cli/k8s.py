@@ -8,6 +8,7 @@ import typer
 
 from gpuctl.cli.frame.cluster import Context, FromLists, cluster_at
 from gpuctl.cli.frame.endings import CODES, exit_code
+from gpuctl.cli.frame.host_reports import reports_in
 from gpuctl.cli.frame.options import CudaVersions, Frameworks, ImageName, Json, Offline, filled
 
 if TYPE_CHECKING:
@@ -55,6 +56,16 @@ def doctor(
             "--selector", parser=filled, metavar="LABELS", help="Judge nodes with these labels.", show_default=False
         ),
     ] = None,
+    hosts: Annotated[
+        str | None,
+        typer.Option(
+            "--hosts",
+            parser=filled,
+            metavar="DIR",
+            help="Folder of nodes' snapshots, or of what `gpuctl doctor --json` printed there.",
+            show_default=False,
+        ),
+    ] = None,
     files: FromLists = None,
     context: Context = None,
     json: Json = False,
@@ -66,7 +77,8 @@ def doctor(
     from gpuctl.render.views.k8s_doctor import doctor_json, doctor_text
 
     try:
-        found = examine(cluster_at(files, context), node, selector)
+        reports = reports_in(hosts) if hosts is not None else ()
+        found = examine(cluster_at(files, context), node, selector, reports)
     except NoSuchNode as error:
         raise typer.BadParameter(str(error)) from None
     if json:

@@ -37,7 +37,7 @@ EXAMPLES = {
     "collect": ("gpuctl collect -o host.jsonl", "gpuctl collect --anonymise"),
     "diff": ("gpuctl diff before.jsonl after.jsonl", "gpuctl diff before.jsonl after.jsonl --json"),
     "k8s why": ("gpuctl k8s why -n team job/train", "gpuctl k8s why --from cluster.json pod-7"),
-    "k8s doctor": ("gpuctl k8s doctor --node gpu-03", "gpuctl k8s doctor --from cluster.json --json"),
+    "k8s doctor": ("gpuctl k8s doctor --node gpu-03 --hosts reports/", "gpuctl k8s doctor --from cluster.json --json"),
     "k8s check": ("gpuctl k8s check --cuda 12.4", "gpuctl k8s check --framework pytorch==2.4.0+cu121"),
     "k8s rbac": ("gpuctl k8s rbac", "gpuctl k8s rbac --json"),
     "data show": ("gpuctl data show", "gpuctl data show -v"),

@@ -12,6 +12,7 @@ from gpuctl.facts.crio import Crio
 from gpuctl.facts.docker.docker import State
 from gpuctl.facts.gather import Facts
 from gpuctl.facts.gpu.driver import Driver
+from gpuctl.facts.gpu.keeper import Keeper
 from gpuctl.facts.gpu.pci import Pci
 from gpuctl.facts.headline import DockerMet, DriverVersion
 from gpuctl.facts.machine.identity import Identity
@@ -29,7 +30,7 @@ def host_json(facts: Facts) -> dict[str, Any]:
     system, pci = facts.get(System), facts.get(Pci)
     driver, docker = facts.get(DriverVersion), facts.get(DockerMet)
     distribution = system.distribution.value if system else None
-    identity, nvml = facts.get(Identity), facts.get(Driver)
+    identity, nvml, keeper = facts.get(Identity), facts.get(Driver), facts.get(Keeper)
     return {
         "distribution": f"{distribution.name} {distribution.version}".strip() if distribution else None,
         "kernel": system.kernel.value if system else None,
@@ -40,6 +41,7 @@ def host_json(facts: Facts) -> dict[str, Any]:
         "hostname": identity.hostname.value if identity else None,
         "machine_id": identity.machine_id.value if identity else None,
         "boot_id": identity.boot_id.value if identity else None,
+        "driver_kept_by": keeper.driver.value if keeper else None,
         "gpus_in_nvml": len([gpu for gpu in nvml.gpus.value if not gpu.error])
         if nvml and nvml.gpus.value is not None
         else None,

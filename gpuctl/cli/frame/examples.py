@@ -39,6 +39,7 @@ EXAMPLES = {
     "k8s why": ("gpuctl k8s why -n team job/train", "gpuctl k8s why --from cluster.json pod-7"),
     "k8s doctor": ("gpuctl k8s doctor --node gpu-03 --hosts reports/", "gpuctl k8s doctor --from cluster.json --json"),
     "k8s check": ("gpuctl k8s check --cuda 12.4", "gpuctl k8s check --framework pytorch==2.4.0+cu121"),
+    "k8s smoke": ("gpuctl k8s smoke --node gpu-03 --deep", "gpuctl k8s smoke --all --dry-run"),
     "k8s rbac": ("gpuctl k8s rbac", "gpuctl k8s rbac --json"),
     "data show": ("gpuctl data show", "gpuctl data show -v"),
     "data verify": ("gpuctl data verify", "gpuctl data verify ./tables"),

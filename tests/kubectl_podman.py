@@ -28,10 +28,11 @@ KINDS = {
     "resourceclaims": "ResourceClaim",
     "jobs": "Job",
 }
-PLAYS = ("gives", "assigned", "tells", "refuses", "waits", "unplaced")
+PLAYS = ("gives", "assigned", "tells", "driver", "refuses", "waits", "unplaced")
 """gives: the GPUs that a container gets, by index; assigned: the UUID that the plugin chose; tells: by CDI, whose
-specification takes the variable away, so that the API alone has it; refuses: the API's words; waits: the container's
-state; unplaced: the scheduler's words.
+specification takes the variable away, so that the API alone has it; driver: its libraries as the toolkit brings them,
+by their places in the container, and what they go by; refuses: the API's words; waits: the container's state; unplaced:
+the scheduler's words.
 """
 
 
@@ -109,6 +110,9 @@ def run(pod: dict[str, Any], played: dict[str, Any]) -> None:
     argv += [f"--env={one['name']}={one['value']}" for one in container["env"]]
     device = "nvidia.com/gpu=" if played.get("tells") else "/dev/nvidia"
     argv += [f"--device={device}{index}" for index in played["gives"]]
+    driver = played.get("driver", {"files": {}, "env": {}})
+    argv += [f"--volume={path}:{place}:ro" for place, path in driver["files"].items()]
+    argv += [f"--env={name}={value}" for name, value in driver["env"].items()]
     argv += [f"--tmpfs={one['mountPath']}:mode=1777" for one in container.get("volumeMounts", ())]
     argv += [f"--env=NVIDIA_VISIBLE_DEVICES={played['assigned']}", f"--entrypoint={json.dumps(container['command'])}"]
     write(pod | {"status": {"phase": "Running", "containerStatuses": [{"name": "smoke", "state": {"running": {}}}]}})

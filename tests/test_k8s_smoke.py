@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
-from k8s_objects import Object, cluster, named, node, pod
+from k8s_objects import Object, cluster, named, node, pod, text_of
 from ruamel.yaml import YAML
 from simhost import Bed, SimHost, Toolkit
+from simhost.dockerd import GLIBC, busybox_tar
 from simhost.process import until
 from test_smoke_engines import IMAGE, podman_host, uuids
 
@@ -57,9 +58,9 @@ class Cluster:
     def env(self) -> dict[str, str]:
         return {"CLUSTER": str(self.folder)}
 
-    def smoke(self, *options: str) -> tuple[int, dict[str, Any]]:
+    def smoke(self, *options: str, image: str = IMAGE) -> tuple[int, dict[str, Any]]:
         """The exit code and the only node's result; and that no pod is left."""
-        argv = ("k8s", "smoke", "--image", IMAGE, "--json", *options)
+        argv = ("k8s", "smoke", "--image", image, "--json", *options)
         done = self.host.gpuctl(*argv, real_proc=True, env=self.env)
         schema = json.loads((ROOT / "data" / "schemas" / "k8s-smoke.schema.json").read_text())
         assert done.out, done.err
@@ -98,14 +99,32 @@ def test_what_was_assigned_is_also_taken_of_the_api(pods: Cluster) -> None:
     assert pods.smoke()[0] == 1
 
 
-@pytest.mark.parametrize(
-    ("gives", "words"),
-    [([3, 4], "which it was not assigned"), ([4], "which it was not assigned"), ([], "saw no GPU")],
-)
-def test_other_gpus_more_or_none_fail(pods: Cluster, gives: list[int], words: str) -> None:
-    pods.play(gives=gives, assigned=pods.gpus[3])
-    code, one = pods.smoke()
-    assert (code, one["passed"]) == (1, False) and words in one["cause"]
+def test_other_gpus_more_or_none_fail(pods: Cluster) -> None:
+    for gives, words in (([3, 4], "which it was not assigned"), ([4], "which it was not assigned"), ([], "saw no GPU")):
+        pods.play(gives=gives, assigned=pods.gpus[3])
+        code, one = pods.smoke()
+        assert (code, one["passed"]) == (1, False) and words in one["cause"]
+
+
+GLIBC_IMAGE = "docker.io/nvidia/cuda:12.2.2-base-ubuntu22.04"
+
+
+def test_deep_runs_gpuctls_own_program_on_the_gpu_and_cuda_has_to_work(
+    pods: Cluster, bed: Bed, toolkit: Toolkit
+) -> None:
+    (toolkit.directory / "glibc.tar").write_bytes(busybox_tar(GLIBC))
+    assert pods.host.run(["podman", "import", str(toolkit.directory / "glibc.tar"), GLIBC_IMAGE]).code == 0
+    files = {"/usr/lib/libnvidia-ml.so.1": str(bed.library), "/usr/lib/libcuda.so.1": str(bed.cuda)}
+    shown = {"GPUSIM_PROFILE": "a100x8", "GPUSIM_DEVICES": "3"}
+    well = {"gives": [3], "assigned": pods.gpus[3], "tells": True}
+    pods.play(**well, driver={"files": files, "env": shown})
+    code, one = pods.smoke("--deep", image=GLIBC_IMAGE)
+    assert (code, one["passed"], one["seen"]) == (0, True, [pods.gpus[3]]), one
+    pods.play(**well, driver={"files": files, "env": shown | {"GPUSIM_DEVICES": "3,4"}})
+    assert "which it was not assigned" in pods.smoke("--deep", image=GLIBC_IMAGE)[1]["cause"]
+    pods.play(**well)
+    code, one = pods.smoke("--deep", image=GLIBC_IMAGE)
+    assert code == 1 and "libnvidia-ml.so.1" in one["error"], one
 
 
 def test_a_container_that_cannot_run_is_explained(pods: Cluster) -> None:
@@ -125,18 +144,18 @@ def test_a_pod_that_finds_no_free_gpu_is_explained_as_why_does(pods: Cluster) ->
     assert "waits for others to end" in one["cause"]
 
 
-@pytest.mark.parametrize(
-    ("said", "code"),
-    [
-        ('pods "x" is forbidden: violates PodSecurity "restricted:latest": unrestricted capabilities', 3),
-        ('pods is forbidden: User "bob" cannot create resource "pods" in API group "" in the namespace "default"', 3),
-        ('pods "x" is forbidden: exceeded quota: gpus, requested: requests.nvidia.com/gpu=1', 1),
-    ],
-)
-def test_a_pod_that_the_api_refuses_is_one_sentence(pods: Cluster, said: str, code: int) -> None:
-    pods.play(refuses=said)
-    ended, one = pods.smoke()
-    assert ended == code and said in one["cause"] and "\n" not in one["cause"]
+REFUSALS = {
+    'pods "x" is forbidden: violates PodSecurity "restricted:latest": unrestricted capabilities': 3,
+    'pods is forbidden: User "bob" cannot create resource "pods" in API group "" in the namespace "default"': 3,
+    'pods "x" is forbidden: exceeded quota: gpus, requested: requests.nvidia.com/gpu=1': 1,
+}
+
+
+def test_a_pod_that_the_api_refuses_is_one_sentence(pods: Cluster) -> None:
+    for said, code in REFUSALS.items():
+        pods.play(refuses=said)
+        ended, one = pods.smoke()
+        assert ended == code and said in one["cause"] and "\n" not in one["cause"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -182,6 +201,32 @@ def test_one_node_of_each_class_is_tested_and_all_on_demand() -> None:
     assert [one.name for one in chosen_nodes(scene, None, False)] == ["b", "c"]
     assert [one.name for one in chosen_nodes(scene, None, True)] == ["a", "b", "c"]
     assert [one.name for one in chosen_nodes(scene, "a", False)] == ["a"]
+
+
+def run(*argv: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "gpuctl", "k8s", "smoke", *argv]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=120, input=stdin, env=os.environ)
+
+
+def test_pods_are_planned_for_recorded_lists_and_made_for_none() -> None:
+    lists = text_of(GPU_NODE, node("bare", None), node("off", labels=LABELS, ready="False"))
+    done = run("--dry-run", "--all", "--from", "-", stdin=lists)
+    assert done.returncode == 0 and done.stdout.count("kind: ") == 1
+    assert "off is not ready" in done.stderr
+    assert run("--from", "-", stdin=lists).returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("argv", "code", "words"),
+    [
+        (("--node", "none"), 2, "there is no node none"),
+        (("--node", "bare"), 3, "bare offers no GPU by a device plugin: it has none"),
+        (("--node", "a", "--all"), 2, "exclude each other"),
+    ],
+)
+def test_what_cannot_be_planned_is_one_sentence(argv: tuple[str, ...], code: int, words: str) -> None:
+    done = run("--dry-run", *argv, "--from", "-", stdin=text_of(GPU_NODE, node("bare", None)))
+    assert (done.returncode, done.stdout) == (code, "") and words in " ".join(done.stderr.split())
 
 
 def test_the_pod_asks_under_the_name_that_the_node_offers() -> None:

@@ -161,6 +161,7 @@ def smoke(
         typer.Option("--timeout", parser=seconds, metavar="SECONDS", help="For a pod to end, its image among it."),
     ] = 300,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the pods' manifests, and make none.")] = False,
+    files: FromLists = None,
     context: Context = None,
     json: Json = False,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Show what the pods and the cluster said.")] = False,
@@ -169,11 +170,13 @@ def smoke(
     """Run a pod on nodes with GPUs, and see that its container gets exactly the GPU that it is assigned."""
     if node is not None and every:
         raise typer.BadParameter("--node and --all exclude each other")
+    if files and not dry_run:
+        raise typer.BadParameter("no pod runs in recorded lists: --from goes with --dry-run")
     from gpuctl.cli.frame.smoke_pods import SmokeRequest, carried_out, planned
     from gpuctl.render.views.k8s_smoke import manifests_json, manifests_yaml, pods_json, pods_text
     from gpuctl.smoke.cluster.run import code_of
 
-    asked = SmokeRequest(node, every, deep, image, namespace, context, timeout)
+    asked = SmokeRequest(node, every, deep, image, namespace, context, timeout, files)
     pods, without = planned(asked)
     if dry_run:
         typer.echo(manifests_json(pods, without) if json else manifests_yaml(pods), nl=json)

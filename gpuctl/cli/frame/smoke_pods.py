@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import typer
@@ -14,6 +15,7 @@ from gpuctl.model import ExitCode
 
 if TYPE_CHECKING:
     from gpuctl.k8s.answer import Why
+    from gpuctl.k8s.cluster import Cluster
     from gpuctl.k8s.scene import Scene
     from gpuctl.smoke.cluster.pod import SmokePod
     from gpuctl.smoke.cluster.run import PodResult
@@ -21,7 +23,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SmokeRequest:
-    """What was typed: which nodes, what runs there, where, by which context, for how many seconds."""
+    """What was typed: which nodes, what runs there, where, by which context, for how many seconds.
+
+    `files` are recorded lists, for which pods can only be planned.
+    """
 
     node: str | None
     every: bool
@@ -30,6 +35,7 @@ class SmokeRequest:
     namespace: str
     context: str | None
     seconds: float
+    files: list[str] | None = None
 
 
 def planned(asked: SmokeRequest) -> tuple[tuple[SmokePod, ...], tuple[PodResult, ...]]:
@@ -38,7 +44,7 @@ def planned(asked: SmokeRequest) -> tuple[tuple[SmokePod, ...], tuple[PodResult,
     from gpuctl.smoke.cluster.pod import NoSmokePod, PodWish, chosen_nodes, smoke_pod
     from gpuctl.smoke.cluster.run import PodResult
 
-    scene = scene_of(cluster_at(None, asked.context))
+    scene = scene_of(cluster_at(asked.files, asked.context))
     nodes = chosen_nodes(scene, asked.node, asked.every)
     if not nodes:
         raise _no_node(asked, scene)
@@ -77,13 +83,21 @@ def carried_out(asked: SmokeRequest, pods: tuple[SmokePod, ...]) -> tuple[PodRes
     run = pods[0].manifest["metadata"]["labels"][LABEL]
     door = KubectlPods(asked.namespace, f"{LABEL}={run}", asked.context)
     with working("Running smoke pods"):
-        return run_pods(door, pods, asked.seconds, lambda one: _why(asked, one), lambda _: None)
+        return run_pods(door, pods, asked.seconds, _why(asked))
 
 
-def _why(asked: SmokeRequest, one: SmokePod) -> Why | None:
+def _why(asked: SmokeRequest) -> Callable[[SmokePod], Why | None]:
+    """Returns what tells why a pod waits: by the cluster as it was seen last, where that has the pod."""
     from gpuctl.k8s.why import NoSuchPod, why
 
-    try:
-        return why(cluster_at(None, asked.context), one.name, asked.namespace)
-    except NoSuchPod:
-        return None
+    seen: list[Cluster] = []
+
+    def tell(one: SmokePod) -> Why | None:
+        if not seen or not any(pod.name == one.name for pod in seen[-1].pods):
+            seen[:] = [cluster_at(None, asked.context)]
+        try:
+            return why(seen[-1], one.name, asked.namespace)
+        except NoSuchPod:
+            return None
+
+    return tell

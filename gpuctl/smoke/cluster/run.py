@@ -30,6 +30,7 @@ UNPLACED_SECONDS = 5.0
 AT_ONCE = 20
 """Pods at a time."""
 _NOT_ALLOWED = re.compile(r'cannot create resource "?pods|cannot (?:get|list|delete) resource')
+_OF_NVML = ("nvml-load", "nvml-init")
 _POD_SECURITY = re.compile(r"violates PodSecurity")
 
 
@@ -92,12 +93,9 @@ def code_of(results: Sequence[PodResult]) -> ExitCode:
 
 Explain = Callable[[SmokePod], Why | None]
 """Tells why a pod waits, by the cluster as it is then."""
-Told = Callable[[str], None]
 
 
-def run_pods(
-    pods: Pods, wanted: Sequence[SmokePod], seconds: float, ask_why: Explain, tell: Told
-) -> tuple[PodResult, ...]:
+def run_pods(pods: Pods, wanted: Sequence[SmokePod], seconds: float, ask_why: Explain) -> tuple[PodResult, ...]:
     """Makes the pods, some at a time, and returns how each ended; all of them are removed, also where it is cut off.
 
     `seconds` are for a pod's whole way, its image among it.
@@ -107,7 +105,6 @@ def run_pods(
         try:
             for start in range(0, len(wanted), AT_ONCE):
                 batch = wanted[start : start + AT_ONCE]
-                tell(f"Testing {', '.join(one.node for one in batch[:3])}{' and more' if len(batch) > 3 else ''}")
                 # What the API is told to make is waited for, and cannot come to be after all has been removed.
                 made = [(one, pods.create(json.dumps(one.manifest))) for one in batch]
                 found += [_refused(one, answer) for one, answer in made if not answer.ok]
@@ -244,6 +241,9 @@ def _broken(one: SmokePod, result: PodResult, text: str, code: int | None) -> Po
 def _judged_deep(one: SmokePod, result: PodResult, steps: tuple[DeepStep, ...]) -> PodResult:
     seen, deep = read_seen(steps), read_deep(steps)
     result = replace(result, seen=seen.gpus)
+    unread = next((lost.error for lost in deep.failures if lost.step in _OF_NVML and lost.error), None)
+    if unread:
+        return replace(_explained(one, unread), assigned=result.assigned)
     cause = _deep_difference(result.assigned, seen) if deep.ended else None
     if cause:
         return replace(result, passed=False, cause=cause)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 from gpuctl.compat.knowledge.gpus.gpus import gpu_described
@@ -22,6 +21,7 @@ from gpuctl.k8s.requests import gpus_in
 from gpuctl.k8s.scene import Scene
 from gpuctl.k8s.selectors import UNSCHEDULABLE
 from gpuctl.smoke.compare import QUERY
+from gpuctl.smoke.container import program_code
 from gpuctl.smoke.deep import Program, program_for
 
 LABEL = "gpuctl.dev/smoke"
@@ -153,7 +153,7 @@ def _manifest(
         "tolerations": [*map(_tolerated, node.taints), *([_tolerated(UNSCHEDULABLE)] if node.cordoned else [])],
     }
     if program:
-        code = base64.b64encode(Path(program.file).read_bytes()).decode()
+        code = base64.b64encode(program_code(program)).decode()
         container["args"] = ["smoke", code, program.loader, str(program.seconds)]
         container["volumeMounts"] = [{"name": "program", "mountPath": _PLACE}]
         spec["volumes"] = [{"name": "program", "emptyDir": {"sizeLimit": "1Mi"}}]

@@ -147,7 +147,7 @@ ILL: dict[str, tuple[Object, ...]] = {
         plugin_set(env={"DEVICE_LIST_STRATEGY": "cdi-annotations"}),
     ),
     "k8s.plugin.version": (
-        plugin_set("gfd", image="nvcr.io/nvidia/gpu-feature-discovery:v0.8.2", labels={"no": "one"}),
+        plugin_set("gfd", image="nvcr.io/nvidia/gpu-feature-discovery:v0.15.0", labels={"no": "one"}),
     ),
     "k8s.operator.driver-twice": (driver_set("nvidia-driver-daemonset"), driver_set("nvidia-driver-installer")),
     "k8s.runtime.handler": (
@@ -321,6 +321,11 @@ def test_a_folder_elsewhere_is_no_fault_where_gpus_are_offered() -> None:
     moved = plugin_set(folder="/opt/rke/var/lib/kubelet/device-plugins")
     assert findings(node("b"), moved)["k8s.plugin.socket"].status is Status.PASS
     assert findings(node("b", None, labels=LABELLED), moved)["k8s.plugin.socket"].status is Status.FAIL
+
+
+def test_an_old_gfd_had_versions_of_its_own() -> None:
+    old = plugin_set("gfd", image="nvcr.io/nvidia/gpu-feature-discovery:v0.8.2", labels={"no": "one"})
+    assert findings(plugin_set(), old)["k8s.plugin.version"].status is Status.PASS
 
 
 def test_pods_of_an_older_template_are_told() -> None:

@@ -96,6 +96,7 @@ def test_of_two_reports_of_a_node_that_of_its_boot_counts() -> None:
         ({}, [node("a", 7)], "8 in NVML, 7 registered"),
         ({}, [node("a", allocatable={"nvidia.com/gpu": "7"})], "8 registered, 7 allocatable"),
         ({}, [node("a"), pod("p", 5, "a")], ""),
+        ({"gpus_healthy": 7}, [node("a", allocatable={"nvidia.com/gpu": "7"})], "8 registered, 7 healthy"),
         ({"gpus": None, "gpus_in_nvml": None}, [node("a")], ""),
         ({"gpus_in_nvml": 7}, [node("a", None, capacity={"nvidia.com/mig-1g.5gb": "3"})], "8 on the bus, 7 in NVML"),
         ({}, [node("a", None, capacity={"nvidia.com/mig-1g.5gb": "3"})], ""),

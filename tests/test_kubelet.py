@@ -35,12 +35,14 @@ def says(id: str, **changed: Any) -> Finding:
 
 def examined(sim_host: Any, *side: str, **host: Any) -> tuple[Mapping[str, Mapping[str, Any]], list[str]]:
     """The kubelet's findings of a real doctor beside a real server, and the methods that it called there."""
-    checkpoints = {f"{PLUGINS}/kubelet_internal_checkpoint": host.pop("checkpoint", checkpoint(ALL))}
-    one = sim_host("a100x8", files={**checkpoints, **host.pop("files", {})})
+    registered = host.pop("registered", ALL)
+    one = sim_host("a100x8", files={f"{PLUGINS}/kubelet_internal_checkpoint": checkpoint(registered)})
     doctor = [sys.executable, "-m", "gpuctl", "doctor", "--json", "--only", "kubelet"]
     done = one.run([sys.executable, str(SIDE), "/root/calls", *side, "--", *doctor])
     assert done.code in (0, 1, 3), done.err
-    found = {one["id"]: one for one in json.loads(done.out)["findings"]}
+    document = json.loads(done.out)
+    assert document["host"]["gpus_healthy"] == len(registered)
+    found = {one["id"]: one for one in document["findings"]}
     return found, one.path("/root/calls").read_text().split()
 
 
@@ -59,7 +61,7 @@ def test_a_socket_that_nobody_listens_at_is_told_from_a_live_one(sim_host: Any) 
 
 
 def test_a_gpu_that_the_plugin_never_took_back_is_named(sim_host: Any) -> None:
-    found, _ = examined(sim_host, "--plugin", PLUGIN, checkpoint=checkpoint(ALL[:6]))
+    found, _ = examined(sim_host, "--plugin", PLUGIN, registered=ALL[:6])
     assert ALL[6] in found["kubelet.gpus"]["message"] and "NVML finds well" in found["kubelet.gpus"]["message"]
 
 

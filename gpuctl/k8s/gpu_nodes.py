@@ -89,16 +89,19 @@ class Link:
 def chain(node: ClusterNode, scene: Scene, report: HostReport | None = None) -> tuple[Link, ...]:
     """Returns how many GPUs of a node there are at each link, all names of them together.
 
-    The first two are the node's own report's to tell; without one, GFD's label tells what it found by NVML.
+    The first two, and how many its kubelet has as healthy, the node's own report tells; without one, GFD's label tells
+    what it found by NVML.
     """
     capacity, allocatable = gpus_in(node.capacity), gpus_in(node.allocatable)
     names = {*capacity, *allocatable}
     requested = {name: scene.requested.get(node.name, {}).get(name, 0) for name in names}
     free = sum(max(allocatable.get(name, 0) - requested[name], 0) for name in names)
+    healthy = [Link("healthy", str(report.healthy))] if report and report.healthy is not None else []
     return (
         Link("on the bus", _shown(report.on_bus if report else None)),
         Link("in NVML", _shown(in_nvml(node, report))),
         Link("registered", amount("", sum(capacity.values()))),
+        *healthy,
         Link("allocatable", amount("", sum(allocatable.values()))),
         Link("requested", amount("", sum(requested.values()))),
         Link("free", amount("", free)),
@@ -120,7 +123,8 @@ def dropped(node: ClusterNode, links: tuple[Link, ...]) -> str:
     Parts of GPUs and shared ones are not as many as GPUs: with those only the first two links are compared.
     """
     whole = set(gpus_in(node.capacity)) <= {"nvidia.com/gpu"} and replicas_label(node) == 1
-    known = [(link.name, float(link.number)) for link in links[: 4 if whole else 2] if link.number != UNKNOWN]
+    last = [link.name for link in links].index("allocatable" if whole else "in NVML")
+    known = [(link.name, float(link.number)) for link in links[: last + 1] if link.number != UNKNOWN]
     for (before, most), (name, number) in pairwise(known):
         if number < most:
             return f"{most:g} {before}, {number:g} {name}"

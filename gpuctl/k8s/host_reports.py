@@ -46,6 +46,8 @@ class HostReport:
     boot_id: str
     on_bus: int | None
     in_nvml: int | None
+    healthy: int | None
+    """Devices that the kubelet has as registered and healthy."""
     driver_kept_by: str
     asked: frozenset[str]
     """The checks that were answered: neither skipped nor unknown."""
@@ -106,6 +108,7 @@ def _report(name: str, host: Mapping[str, Any], findings: Iterable[Mapping[str, 
         _text(host, "boot_id"),
         number_in(host, "gpus", _MOST_GPUS),
         number_in(host, "gpus_in_nvml", _MOST_GPUS),
+        number_in(host, "gpus_healthy", _MOST_GPUS),
         _text(host, "driver_kept_by"),
         frozenset(one.id for one in found if one.status in ("fail", "warn", "pass")),
         tuple(one for one in found if one.status in ("fail", "warn")),

@@ -14,13 +14,12 @@ from gpuctl.command import Command, Shell, command
 from gpuctl.facts.gpu.driver import Driver
 from gpuctl.facts.gpu.nvml import NvmlGpu
 from gpuctl.facts.gpu.pci import Pci
-from gpuctl.facts.kubelet.checkpoint import Checkpoint
+from gpuctl.facts.kubelet.checkpoint import VENDOR, Checkpoint
 from gpuctl.facts.kubelet.kubelet import PLUGINS, Kubelet, PluginSocket
 from gpuctl.facts.kubelet.process import ROOT
 from gpuctl.facts.machine.system import System
 from gpuctl.model import Disturbs, Evidence, Fact, Remedy
 
-VENDOR = "nvidia.com/"
 _WHOLE = re.compile(r"(GPU-[0-9a-fA-F-]{36})(?:::\d{1,4})?")
 """What NVIDIA's plugin calls a GPU; with a number behind it where it is shared."""
 _GKE = re.compile(r"nvidia(\d{1,4})(?:/vgpu\d{1,4})?")

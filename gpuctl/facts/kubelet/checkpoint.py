@@ -13,6 +13,7 @@ from gpuctl.facts.containerd.protobuf import fields
 from gpuctl.frozen import dataclass
 from gpuctl.host.decode import object_in, objects_in, parse_object, text_in, texts_in
 
+VENDOR = "nvidia.com/"
 _ENVIRONMENT, _DEVICES, _ANNOTATIONS, _CDI = 1, 3, 4, 5
 """Fields of ContainerAllocateResponse: deviceplugin/v1beta1/api.proto."""
 
@@ -39,6 +40,11 @@ class Checkpoint:
 
     registered: Mapping[str, Tuple[str, ...]]
     given: Tuple[Given, ...]
+
+    @property
+    def healthy(self) -> int:
+        """How many devices of NVIDIA's are registered and healthy, all names together."""
+        return sum(len(devices) for name, devices in self.registered.items() if name.startswith(VENDOR))
 
 
 def parse_checkpoint(text: str) -> Checkpoint:

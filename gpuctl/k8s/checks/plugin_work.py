@@ -31,6 +31,8 @@ CDI_KUBELET = 28
 """The minor version from which a kubelet hands on CDI names of device plugins (KEP-4009; by itself from 1.29 on)."""
 _TAG = re.compile(r":v?(\d[\w.]{0,60})[^/]{0,60}$")
 _OF_PLUGIN = ("k8s-device-plugin", "gpu-feature-discovery")
+_OF_OLD_GFD = re.compile(r":v?0\.\d\.")
+"""GFD was at 0.8 when it became a part of the plugin's 0.15."""
 
 
 @check("k8s.plugin.registered", needs=("Node", "Pod"), explains=("k8s.gpu.advertised", "k8s.gpu.gone"))
@@ -218,5 +220,7 @@ def version(view: View) -> ClusterJudgement | None:
 
 
 def _images(one: DaemonSet) -> list[str]:
+    """The versions of its images of the plugin and of GFD, which had its own before it joined the plugin."""
     found = (_TAG.search(image.partition("@")[0]) for image in one.images if any(name in image for name in _OF_PLUGIN))
-    return list(dict.fromkeys(match[1] for match in found if match))
+    versions = (match[1] for match in found if match and not _OF_OLD_GFD.match(match[0]))
+    return list(dict.fromkeys(versions))

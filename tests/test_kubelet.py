@@ -191,3 +191,28 @@ def test_a_checkpoint_of_an_old_kubelet_is_read() -> None:
 def test_what_is_no_answer_of_a_kubelet_is_said_to_be_none() -> None:
     with pytest.raises(ValueError, match="not a message"):
         list(parse_held(b"\x0a\x05ab"))
+
+
+GIVEN_BY_NODES = (
+    "CmsKFk5WSURJQV9WSVNJQkxFX0RFVklDRVMSUUdQVS1jMWU5ZjI0OS1iMzdiLTgxYzItYThkOS1iYTVjYTAyOTQ4NDEsR1BVLTliMzQxYzU5LWY5"
+    "NmItYmE4NS1jMTM3LTc4YzM2NTJmZWE2NRokCg4vZGV2L252aWRpYWN0bBIOL2Rldi9udmlkaWFjdGwaAnJ3GiYKDy9kZXYvbnZpZGlhLXV2bRIP"
+    "L2Rldi9udmlkaWEtdXZtGgJydxoyChUvZGV2L252aWRpYS11dm0tdG9vbHMSFS9kZXYvbnZpZGlhLXV2bS10b29scxoCcncaLgoTL2Rldi9udmlk"
+    "aWEtbW9kZXNldBITL2Rldi9udmlkaWEtbW9kZXNldBoCcncaIAoML2Rldi9udmlkaWExEgwvZGV2L252aWRpYTEaAnJ3GiAKDC9kZXYvbnZpZGlh"
+    "MhIML2Rldi9udmlkaWEyGgJydw=="
+)
+GIVEN_BY_ENV = "CkIKFk5WSURJQV9WSVNJQkxFX0RFVklDRVMSKEdQVS1hZDYzYzY4NC01NTkzLTExMWEtY2JiMS1jMTQ1MWViY2QwYWE="
+
+
+@pytest.mark.parametrize(
+    ("answer", "ids", "by"),
+    [
+        (GIVEN_BY_NODES, {"1": ["GPU-9b341c59-f96b-ba85-c137-78c3652fea65"]}, ("env", "devices")),
+        (GIVEN_BY_ENV, ["GPU-ad63c684-5593-111a-cbb1-c1451ebcd0aa"], ("env",)),
+        ("Ch8KFk5WSURJQV9WSVNJQkxFX0RFVklDRVMSBXRlZ3Jh", {"-1": ["tegra"]}, ("env",)),
+    ],
+)
+def test_answers_of_real_plugins_in_real_checkpoints_tell_their_way(answer: str, ids: Any, by: tuple[str, ...]) -> None:
+    """Of nodes that people have shown: kubernetes/kubernetes issue 75880, a static CPU manager's, and a Jetson's."""
+    entry = {"ResourceName": "nvidia.com/gpu", "DeviceIDs": ids, "AllocResp": answer}
+    (given,) = parse_checkpoint(json.dumps({"Data": {"PodDeviceEntries": [entry], "RegisteredDevices": None}})).given
+    assert given.by == by and len(given.devices) == 1

@@ -185,6 +185,18 @@ def test_a_dry_run_makes_nothing_and_prints_what_would_be_made(pods: Cluster) ->
     pods.none_is_left()
 
 
+def test_podman_plays_the_manifest_as_it_is_printed(pods: Cluster) -> None:
+    argv = ("k8s", "smoke", "--dry-run", "--image", IMAGE)
+    printed = pods.host.gpuctl(*argv, env=pods.env).out
+    (pods.folder / "pod.yaml").write_text(printed)
+    played = pods.host.run(["podman", "kube", "play", "--network=none", f"{pods.folder}/pod.yaml"], real_proc=True)
+    assert played.code == 0, played.err
+    name = YAML(typ="safe").load(printed)["metadata"]["name"]
+    assert pods.host.run(["podman", "wait", f"{name}-smoke"], real_proc=True).code == 0
+    assert pods.host.run(["podman", "logs", f"{name}-smoke"], real_proc=True).out.startswith("gpuctl-assigned=")
+    assert pods.host.run(["podman", "pod", "rm", "--force", name], real_proc=True).code == 0
+
+
 # What is asked for
 
 

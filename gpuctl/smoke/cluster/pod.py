@@ -130,7 +130,7 @@ def _manifest(
     container: dict[str, Any] = {
         "name": CONTAINER,
         "image": image,
-        "command": ["sh", "-c", _DEEP if program else _SMI],
+        "command": ["/bin/sh", "-c", _DEEP if program else _SMI],
         "env": [{"name": "NVIDIA_DRIVER_CAPABILITIES", "value": "compute,utility"}],
         "resources": {"limits": {resource: "1"}, "requests": {resource: "1"}},
         "securityContext": {

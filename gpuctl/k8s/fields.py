@@ -5,8 +5,11 @@ A snapshot holds them in the API's own shape, and a page of the API is read for 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
+
+from gpuctl.k8s.objects import PLUGIN_SETTINGS
 
 LONGEST = 2048
 """Letters that are kept of a text: the API's own names and labels have 253 at most, an event's message 1,024."""
@@ -31,8 +34,16 @@ _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 _POD_TERMS = {
     _REQUIRED: [{**_values("topologyKey namespaces"), "labelSelector": _LABEL_SELECTOR, "namespaceSelector": {}}]
 }
+ENVIRONMENT = [_values("name value")]
+"""Variables of a container, of which only VARIABLES are kept."""
+VARIABLES = ("NVIDIA_VISIBLE_DEVICES", *PLUGIN_SETTINGS)
+SAID = _values("reason message")
+"""Why a container does not run. Its message may be a program's own words: kept where it is of GPUs."""
+OF_GPUS = re.compile("nvidia|cdi", re.IGNORECASE)
+_STATE = {"waiting": SAID, "terminated": SAID}
 _CONTAINER = {
     **_values("name restartPolicy"),
+    "env": ENVIRONMENT,
     "resources": {**_values("requests limits"), "claims": [_values("name")]},
     "ports": [_values("hostPort protocol hostIP")],
 }
@@ -48,7 +59,8 @@ _CLAIM_SOURCE = _values("resourceClaimName resourceClaimTemplateName")
 _STATUSES = [
     {
         "name": VALUE,
-        "state": {"waiting": _values("reason")},
+        "state": _STATE,
+        "lastState": _STATE,
         "allocatedResourcesStatus": [{"resources": [_values("resourceID health")]}],
     }
 ]
@@ -69,7 +81,8 @@ FIELDS: Mapping[str, Fields] = {
         "status": {
             **_values("capacity allocatable"),
             "conditions": [_values("type status reason lastHeartbeatTime")],
-            "nodeInfo": _values("kubeletVersion"),
+            "nodeInfo": _values("kubeletVersion machineID bootID containerRuntimeVersion osImage"),
+            "runtimeHandlers": [_values("name")],
         },
     },
     "Pod": {
@@ -113,10 +126,11 @@ FIELDS: Mapping[str, Fields] = {
                     **_PLACEMENT,
                     "containers": [{**_CONTAINER, "image": VALUE}],
                     "initContainers": [{**_CONTAINER, "image": VALUE}],
+                    "volumes": [{"hostPath": _values("path")}],
                 }
             }
         },
-        "status": _values("desiredNumberScheduled numberReady"),
+        "status": _values("desiredNumberScheduled numberReady updatedNumberScheduled"),
     },
     "RuntimeClass": {"metadata": _META, "handler": VALUE, "scheduling": _values("nodeSelector")},
     "DeviceClass": {"metadata": _META, "spec": _values("extendedResourceName")},
@@ -152,6 +166,10 @@ def kept(found: Mapping[str, Any], fields: Fields) -> dict[str, Any]:
 def _part(value: Any, fields: Any) -> Any:
     if fields is VALUE:
         return _value(value)
+    if fields is ENVIRONMENT:
+        value = [one for one in value or () if isinstance(one, dict) and one.get("name") in VARIABLES]
+    if fields is SAID and isinstance(value, dict) and not OF_GPUS.search(str(value.get("message"))):
+        value = {**value, "message": None}
     if isinstance(fields, list):
         objects = (one for one in value if isinstance(one, dict)) if isinstance(value, list) else ()
         return [kept(one, fields[0]) for one in objects] or None

@@ -45,7 +45,7 @@ def planned(asked: SmokeRequest) -> tuple[tuple[SmokePod, ...], tuple[PodResult,
     from gpuctl.smoke.cluster.pod import NoSmokePod, PodWish, chosen_nodes, smoke_pod
     from gpuctl.smoke.cluster.run import PodResult
 
-    scene = scene_of(cluster_at(asked.files, asked.context, LISTS))
+    scene = scene_of(cluster_at(asked.files, asked.context, LISTS, by_kubectl=True))
     nodes = chosen_nodes(scene, asked.node, asked.every)
     if not nodes:
         raise _no_node(asked, scene)
@@ -96,7 +96,7 @@ def _why(asked: SmokeRequest) -> Callable[[SmokePod], Why | None]:
 
     def tell(one: SmokePod) -> Why | None:
         if not seen or not any(pod.name == one.name for pod in seen[-1].pods):
-            seen[:] = [cluster_at(None, asked.context, LISTS)]
+            seen[:] = [cluster_at(None, asked.context, LISTS, by_kubectl=True)]
         try:
             return why(seen[-1], one.name, asked.namespace)
         except NoSuchPod:

@@ -108,7 +108,11 @@ class Answers(BaseHTTPRequestHandler):
 
     def _identity(self) -> tuple[int, bytes] | None:
         certificate = self.connection.getpeercert() if isinstance(self.connection, ssl.SSLSocket) else None
-        if self.server.token and self.headers.get("Authorization") != f"Bearer {self.server.token}" and not certificate:
+        if (
+            self.server.token
+            and self.headers.get("Authorization", "").partition(" ")[2] != self.server.token
+            and not certificate
+        ):
             return 401, status(401, "Unauthorized", "Unauthorized")
         return None
 

@@ -59,6 +59,8 @@ def get(path: str) -> str:
     if words[-1] == "log":
         return (FOLDER / f"{words[-2]}.log").read_text()
     plural = words[-1]
+    if plural not in KINDS:
+        sys.exit("Error from server (NotFound): the server could not find the requested resource")
     kind = KINDS[plural]
     world = json.loads((FOLDER / "world.json").read_text())
     items = world.get(kind, []) + (pods() if plural == "pods" else [])

@@ -59,6 +59,8 @@ def get(path: str) -> str:
     if words[-1] == "log":
         return (FOLDER / f"{words[-2]}.log").read_text()
     plural = words[-1]
+    if plural == "version":
+        return json.dumps({"major": "1", "minor": "36", "gitVersion": "v1.36.0"})
     if plural not in KINDS:
         sys.exit("Error from server (NotFound): the server could not find the requested resource")
     kind = KINDS[plural]

@@ -38,7 +38,7 @@ class Examination:
     report: Report
 
 
-_ALWAYS = ("Node", "Pod", "Event", "DeviceClass", "ResourceSlice", "ResourceClaim")
+_ALWAYS = ("Node", "Pod", "DeviceClass", "ResourceSlice", "ResourceClaim")
 """What the classes of nodes and a node's chain are made of."""
 
 

@@ -153,6 +153,17 @@ FIELDS: Mapping[str, Fields] = {
 """By kind."""
 
 
+def without_environment(fields: Fields) -> Fields:
+    """Returns the fields but those of environments: most of a page's time, where none of VARIABLES is in it."""
+
+    def part(inner: Any) -> Any:
+        if isinstance(inner, Mapping):
+            return without_environment(inner)
+        return [without_environment(inner[0])] if isinstance(inner, list) else inner
+
+    return {name: part(inner) for name, inner in fields.items() if inner is not _ENVIRONMENT}
+
+
 def kept(found: Mapping[str, Any], fields: Fields) -> dict[str, Any]:
     """Returns what is kept of an object that has been decoded: what is of another type than it should is left out."""
     return {name: part for name, inner in fields.items() if (part := _part(found.get(name), inner)) is not None}

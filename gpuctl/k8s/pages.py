@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from gpuctl.k8s.fields import FIELDS, VALUE, Fields
+from gpuctl.k8s.fields import FIELDS, VALUE, VARIABLES, Fields, without_environment
 from gpuctl.k8s.keeping import Keeper
 from gpuctl.k8s.reading import NotACluster, Reader
 
@@ -14,6 +14,9 @@ try:
     import msgspec
 except ModuleNotFoundError:  # the extra is not installed
     msgspec = None  # type: ignore[assignment]
+
+
+_VARIABLES = tuple(name.encode() for name in VARIABLES)
 
 
 def take_page(body: bytes, kind: str, keeper: Keeper) -> str:
@@ -37,7 +40,7 @@ def take_page(body: bytes, kind: str, keeper: Keeper) -> str:
 
 def _decoded(body: bytes, kind: str) -> tuple[list[dict[str, Any]], str] | None:
     try:
-        page = _decoder(kind).decode(body)
+        page = _decoder(kind, any(name in body for name in _VARIABLES)).decode(body)
     except (msgspec.DecodeError, RecursionError):
         return None
     if page.kind != f"{kind}List":
@@ -45,10 +48,11 @@ def _decoded(body: bytes, kind: str) -> tuple[list[dict[str, Any]], str] | None:
     return msgspec.to_builtins(page.items or []), page.metadata.more
 
 
-@lru_cache(maxsize=len(FIELDS))
-def _decoder(kind: str) -> Any:
+@lru_cache(maxsize=2 * len(FIELDS))
+def _decoder(kind: str, environment: bool) -> Any:
     meta = msgspec.defstruct("ListMeta", [("more", str, "")], rename={"more": "continue"}, frozen=True)
-    items: Any = list[_struct(kind, FIELDS[kind])] | None  # type: ignore[misc]
+    wanted = FIELDS[kind] if environment else without_environment(FIELDS[kind])
+    items: Any = list[_struct(kind, wanted)] | None  # type: ignore[misc]
     fields = [("kind", str, ""), ("metadata", meta, meta()), ("items", items, None)]
     return msgspec.json.Decoder(msgspec.defstruct(f"{kind}List", fields))
 

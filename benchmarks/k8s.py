@@ -1,4 +1,4 @@
-"""Times `gpuctl k8s` against an API server of its own that serves a made-up cluster, and reads how much memory it takes.
+"""Times `gpuctl k8s` against an API server of its own that serves a made-up cluster, and reads its memory.
 
 python benchmarks/k8s.py [--nodes N] [--pods N]
 
@@ -35,7 +35,7 @@ WITHOUT_EXTRA = (
 
 def node(number: int) -> Object:
     """Returns a node; one in two has eight GPUs. Its images take most of it."""
-    random = Random(number)
+    random = Random(number)  # noqa: S311  # the same cluster each time
     gpus = {"nvidia.com/gpu": "8"} if number % 2 else {}
     resources = {"cpu": "128", "ephemeral-storage": "3700Gi", "memory": "1Ti", "pods": "250", **gpus}
     labels = {"kubernetes.io/hostname": f"n{number}", "topology.kubernetes.io/zone": f"z{number % 3}"}
@@ -83,7 +83,7 @@ def node(number: int) -> Object:
 
 def pod(number: int, of: int, on: int, plain: bool = False) -> Object:
     """Returns a pod; one in thirty holds two GPUs, unless all are `plain`, and the last waits for eight together."""
-    random = Random(number)
+    random = Random(number)  # noqa: S311  # the same cluster each time
     waits, holds = number == of - 1 and not plain, number % HELD == 1 and not plain
     gpus = {"nvidia.com/gpu": "8" if waits else "2"} if waits or holds else {}
     app, place = f"app-{number % 400}", (number * 2 + 1) % on if holds else number % on
@@ -117,7 +117,7 @@ def pod(number: int, of: int, on: int, plain: bool = False) -> Object:
             "labels": {"app": app, "pod-template-hash": f"{number % 400:010x}", "version": f"v{number % 7}"},
             "annotations": {"checksum/config": _hex(random, 64), "prometheus.io/scrape": "true"},
             "ownerReferences": [
-                {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": f"{app}-x", "uid": _hex(random, 32), "controller": True}
+                {"kind": "ReplicaSet", "name": f"{app}-x", "uid": _hex(random, 32), "controller": True}
             ],
             "managedFields": [{"manager": "kubelet", "fieldsV1": _managed(random)}],
         },
@@ -128,15 +128,17 @@ def pod(number: int, of: int, on: int, plain: bool = False) -> Object:
             "priority": 0,
             "preemptionPolicy": "PreemptLowerPriority",
             "serviceAccountName": "default",
-            "tolerations": [{"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300} for key in keys],
-            "volumes": [{"name": mount["name"], "projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}}],
+            "tolerations": [{"key": key, "operator": "Exists", "effect": "NoExecute"} for key in keys],
+            "volumes": [{"name": mount["name"], "projected": {"sources": [{"serviceAccountToken": {}}]}}],
         },
         "status": {
             "phase": "Pending" if waits else "Running",
             "startTime": since,
             "podIP": f"10.{number % 256}.{number // 256 % 256}.7",
             "qosClass": "Burstable",
-            "conditions": [] if waits else [{"type": one, "status": "True", "lastTransitionTime": since} for one in conditions],
+            "conditions": [
+                {"type": one, "status": "True", "lastTransitionTime": since} for one in conditions if not waits
+            ],
             "containerStatuses": [] if waits else [
                 {
                     "name": name,

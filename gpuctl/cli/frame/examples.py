@@ -31,6 +31,10 @@ EXAMPLES = {
     ),
     "install-runtime": ("gpuctl install-runtime --install --dry-run", "gpuctl install-runtime --engine podman"),
     "uninstall-runtime": ("gpuctl uninstall-runtime --dry-run", "gpuctl uninstall-runtime --json"),
+    "bundle": (
+        "gpuctl bundle --os ubuntu22.04 -o toolkit.bundle",
+        "gpuctl bundle --os rhel9 --zipapp gpuctl.pyz -o b",
+    ),
     "rollback": ("gpuctl rollback --dry-run", "gpuctl rollback --json"),
     "history": ("gpuctl history", "gpuctl history --json"),
     "smoke": ("gpuctl smoke", "gpuctl smoke --engine podman --gpus all"),

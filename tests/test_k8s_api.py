@@ -314,8 +314,11 @@ def test_each_kind_of_credentials_is_used(
     path = with_user(config, certificates, address, given, **cluster)
     if "insecure-skip-tls-verify" in cluster:
         path = kubeconfig(path, {"server": address, **cluster}, given)
-    done = run(path, "doctor", by=by)
+    scratch = config.parent / "scratch"
+    scratch.mkdir()
+    done = run(path, "doctor", by=by, TMPDIR=str(scratch))
     assert (done.returncode, done.stderr) == (1, "")
+    assert list(scratch.iterdir()) == []  # keys among them
 
 
 PLUGIN = """#!/usr/bin/env python3
@@ -558,6 +561,14 @@ def test_a_kubeconfig_that_is_none_is_one_sentence(text: str, words: str, tmp_pa
     assert (done.returncode, done.stdout) == (2, "")
     assert words in done.stderr
     assert done.stderr.startswith("Error: ") and done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("by", PROGRAMS)
+def test_root_goes_by_no_kubeconfig_of_another_user(config: Path, by: str) -> None:
+    os.chown(config, 65534, 65534)
+    done = run(config, "doctor", by=by)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "the kubeconfig is not gone by" in done.stderr and done.stderr.count("\n") == 1
 
 
 IN_POD = """set -e

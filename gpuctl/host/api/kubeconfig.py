@@ -32,21 +32,32 @@ class Access:
     headers: Tuple[Tuple[str, str], ...]
 
 
+def kubeconfigs() -> List[str]:
+    """Returns the kubeconfigs that are there. Raises BadConfiguration where one is somebody's whom root trusts not.
+
+    It names programs that are run for credentials.
+    """
+    places = (os.environ.get("KUBECONFIG") or "~/.kube/config").split(os.pathsep)
+    files = [one for one in map(os.path.expanduser, places) if one and os.path.exists(one)]
+    try:
+        for one in files:
+            check(one)
+    except (Distrusted, OSError) as error:
+        raise BadConfiguration("the kubeconfig is not gone by: %s." % error) from None
+    return files
+
+
 def access(context: Optional[str]) -> Access:
     """Returns how the cluster of a context is asked, None: of the current one. Raises ApiProblem.
 
     It may take as long as a program for credentials does.
     """
     from kubernetes.client.configuration import Configuration
-    from kubernetes.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION
 
     configuration = Configuration()
-    places = [os.path.expanduser(one) for one in KUBE_CONFIG_DEFAULT_LOCATION.split(os.pathsep) if one]
-    files = [one for one in places if os.path.exists(one)]
+    files = kubeconfigs()
     user: Mapping[str, Any] = {}
     try:
-        for one in files:
-            check(one)
         if files:
             user = _load(configuration, os.pathsep.join(files), context)
         elif IN_POD in os.environ and context is None:
@@ -54,8 +65,8 @@ def access(context: Optional[str]) -> Access:
         else:
             raise BadConfiguration(NONE)
         return Access(configuration, (*_authorization(configuration), *_impersonation(user)))
-    except (ApiProblem, Distrusted) as error:
-        raise error if isinstance(error, ApiProblem) else BadConfiguration("%s." % error) from None
+    except ApiProblem:
+        raise
     except OSError as error:
         raise BadConfiguration("%s: %s." % (error.filename or "the kubeconfig", error.strerror)) from None
     except Exception as error:  # the client takes the types of what is written there on trust

@@ -9,6 +9,7 @@ from typing import Mapping, Optional
 from gpuctl.bounds import ANSWER_LIMIT
 from gpuctl.host.act.process import ask_program
 from gpuctl.host.api.answer import FORBIDDEN, GONE, NO_ANSWER, NOT_FOUND, OK, ApiAnswer, Ask, BadConfiguration
+from gpuctl.host.api.kubeconfig import kubeconfigs
 from gpuctl.host.look.reading import Reading, failure
 
 DEADLINE = 60.0
@@ -19,7 +20,8 @@ _CONTEXT = re.compile(r"context .*does not exist|no context exists with the name
 
 
 def kubectl(context: Optional[str]) -> Ask:
-    """Returns what asks by kubectl. It waits as the API tells it to by itself."""
+    """Returns what asks by kubectl, which waits as the API tells it to by itself. Raises BadConfiguration."""
+    kubeconfigs()
     chosen = ["--context", context] if context is not None else []
 
     def ask(path: str) -> ApiAnswer:

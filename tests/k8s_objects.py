@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from gpuctl.k8s.cluster import KINDS, Cluster
-from gpuctl.k8s.reading import Reader
+from gpuctl.k8s.reading import read_cluster
 
 Object = dict[str, Any]
 LISTS = tuple(f"{kind}List" for kind in KINDS)
@@ -101,6 +101,4 @@ def text_of(*objects: Object, without: tuple[str, ...] = ()) -> str:
 
 def cluster(*objects: Object, without: tuple[str, ...] = ()) -> Cluster:
     """The cluster of these objects; of the kinds `without` there is no list."""
-    reader = Reader()
-    reader.read([text_of(*objects, without=without).encode()])
-    return reader.cluster()
+    return read_cluster([[text_of(*objects, without=without).encode()]])

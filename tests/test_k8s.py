@@ -15,11 +15,12 @@ from jsonschema import Draft202012Validator
 from k8s_objects import cluster, event, named, node, pod, text_of, unschedulable
 from ruamel.yaml import YAML
 
-from gpuctl.k8s.cluster import KINDS, RULES
+from gpuctl.k8s.cluster import KINDS, RULES, Cluster
 from gpuctl.k8s.fit import Fit
+from gpuctl.k8s.keeping import Objects
 from gpuctl.k8s.live import LISTS
 from gpuctl.k8s.rbac import role
-from gpuctl.k8s.reading import Reader
+from gpuctl.k8s.reading import Reader, read_cluster
 from gpuctl.k8s.said import said
 from gpuctl.k8s.why import why
 from gpuctl.render.views.k8s import why_json
@@ -74,29 +75,27 @@ def conforms(command: str, text: str) -> dict[str, object]:
 
 
 @pytest.fixture(scope="module")
-def world() -> Reader:
-    reader = Reader()
-    reader.read([WORLD.read_bytes()])
-    return reader
+def world() -> Cluster:
+    return read_cluster([[WORLD.read_bytes()]])
 
 
 @pytest.mark.parametrize("name", REASONS)
-def test_each_pod_of_the_recorded_world_is_told_its_true_reason(name: str, world: Reader) -> None:
-    answer = why(world.cluster(), name, None)
+def test_each_pod_of_the_recorded_world_is_told_its_true_reason(name: str, world: Cluster) -> None:
+    answer = why(world, name, None)
     cause, word = REASONS[name]
     assert answer.cause == cause
     assert word in answer.sentence
 
 
 @pytest.mark.parametrize("name", REASONS)
-def test_gpuctl_counts_as_the_recorded_scheduler_does(name: str, world: Reader) -> None:
-    reasons = [one.reason for one in why(world.cluster(), name, None).differences]
+def test_gpuctl_counts_as_the_recorded_scheduler_does(name: str, world: Cluster) -> None:
+    reasons = [one.reason for one in why(world, name, None).differences]
     assert bool(reasons) == (name in LATER)
     assert LATER.get(name, "") in " ".join(reasons)
 
 
-def test_the_nodes_of_a_pod_fall_into_one_class_each(world: Reader) -> None:
-    fits = {one.node.name: one.fit for one in why(world.cluster(), "wants-4", None).nodes}
+def test_the_nodes_of_a_pod_fall_into_one_class_each(world: Cluster) -> None:
+    fits = {one.node.name: one.fit for one in why(world, "wants-4", None).nodes}
     assert {name for name, fit in fits.items() if fit is Fit.WHEN_OTHERS_END} == {
         "h100-a",
         "h100-b",
@@ -234,9 +233,9 @@ def test_messages_of_many_schedulers_are_understood(parts: list[str], reasons: l
     )
 
 
-def test_json_conforms(world: Reader) -> None:
+def test_json_conforms(world: Cluster) -> None:
     for name in REASONS:
-        conforms("k8s-why", why_json(why(world.cluster(), name, None)))
+        conforms("k8s-why", why_json(why(world, name, None)))
     conforms("k8s-why", run("why", "--from", str(WORLD), "wants-4", "--json").stdout)
     conforms("k8s-doctor", run("doctor", "--from", str(WORLD), "--json").stdout)
     conforms("k8s-doctor", run("doctor", "--from", str(WORLD), "--node", "h100-degraded", "--json").stdout)
@@ -430,9 +429,9 @@ def test_nothing_is_kept_of_environments_arguments_annotations_and_secrets() -> 
     mixed = json.dumps({"kind": "List", "items": [node("a"), one, secret]})
     for argv in (("why", "p", "-v"), ("why", "p", "--json"), ("doctor", "-v"), ("doctor", "--json")):
         assert "hunter2" not in run(*argv, "--from", "-", stdin=mixed).stdout
-    reader = Reader()
-    reader.read([mixed.encode()])
-    assert "hunter2" not in repr(reader.things)
+    objects = Objects()
+    Reader(objects).read([mixed.encode()])
+    assert "hunter2" not in repr(objects.things)
 
 
 @pytest.mark.parametrize(
@@ -454,99 +453,3 @@ def test_ten_megabytes_of_nonsense_are_refused_in_little_time(text: str) -> None
     assert (done.returncode, done.stdout) == (2, "")
     assert "Traceback" not in done.stderr and len(done.stderr) < 1000
     assert ended.ru_utime - began.ru_utime < 20
-
-
-# The user's own kubectl
-
-KUBECTL = r"""#!/usr/bin/env python3
-import json, os, sys
-path = sys.argv[-1]
-with open(os.environ["SEEN"], "a") as seen:
-    seen.write(" ".join(sys.argv[1:]) + "\n")
-answers = json.load(open(os.environ["ANSWERS"]))
-kind, _, query = path.rpartition("/")[2].partition("?")
-key = f"{kind} {query.partition('continue=')[2]}".strip()
-code, text = answers.get(key, answers.get("*", [0, json.dumps({"kind": "List", "items": []})]))
-(sys.stderr if code else sys.stdout).write(text)
-sys.exit(code)
-"""
-
-
-def asked(tmp_path: Path, answers: dict[str, tuple[int, str]], *argv: str) -> tuple[int, str, str, list[str]]:
-    """The outcome where kubectl answers so, by the resource's name and the token of a page; and what it was asked."""
-    program = tmp_path / "bin" / "kubectl"
-    program.parent.mkdir(mode=0o755)
-    program.write_text(KUBECTL)
-    program.chmod(0o755)
-    (tmp_path / "answers.json").write_text(json.dumps(answers))
-    seen = tmp_path / "seen"
-    seen.touch()
-    path = f"{program.parent}:{os.environ['PATH']}"
-    done = run(*argv, PATH=path, ANSWERS=str(tmp_path / "answers.json"), SEEN=str(seen))
-    return done.returncode, done.stdout, done.stderr, seen.read_text().splitlines()
-
-
-def listed(kind: str, *items: object, more: str = "") -> tuple[int, str]:
-    return 0, json.dumps({"kind": f"{kind}List", "metadata": {"continue": more}, "items": items})
-
-
-def test_kubectl_is_asked_page_by_page_for_each_list(tmp_path: Path) -> None:
-    answers = {
-        "nodes": listed("Node", node("a"), more="t 1"),
-        "nodes t%201": listed("Node", node("b")),
-        "pods": listed("Pod", pod("p", 16)),
-        "resourceslices": (1, "Error from server (NotFound): the server could not find the requested resource"),
-    }
-    code, out, err, seen = asked(tmp_path, answers, "why", "--context", "c", "p")
-    assert (code, err) == (1, "")
-    assert "2 nodes: never fits" in out
-    assert all(line.startswith("--context c --request-timeout 60s get --raw /api") for line in seen)
-    paths = [line.rpartition(" ")[2] for line in seen]
-    assert paths[:2] == ["/api/v1/nodes?limit=500", "/api/v1/nodes?limit=500&continue=t%201"]
-    assert [path for path in paths if "resourceslices" in path] == [
-        f"/apis/resource.k8s.io/{version}/resourceslices?limit=500" for version in ("v1", "v1beta2", "v1beta1")
-    ]
-
-
-@pytest.mark.parametrize(
-    ("said", "code", "words"),
-    [
-        ("The connection to the server localhost:8080 was refused", 3, "refused"),
-        ("error: You must be logged in to the server (Unauthorized)", 3, "logged in"),
-        ('error: context "nope" does not exist', 2, "nope"),
-        ("Unable to connect to the server: x509: certificate has expired or is not yet valid", 3, "certificate"),
-    ],
-)  # fmt: skip
-def test_a_cluster_that_cannot_be_asked_is_one_sentence(said: str, code: int, words: str, tmp_path: Path) -> None:
-    ended, out, err, _ = asked(tmp_path, {"*": (1, said)}, "doctor")
-    assert (ended, out) == (code, "")
-    assert words in err and err.count("\n") == 1 and "Traceback" not in err
-
-
-def test_html_instead_of_a_list_a_page_that_never_ends_and_no_kubectl(tmp_path: Path) -> None:
-    ways = {
-        "html": ({"*": (0, "<html>Sign in</html>")}, "HTML"),
-        "endless": ({"nodes": listed("Node", more="t"), "nodes t": listed("Node", more="t")}, "never ends"),
-    }
-    for name, (answers, words) in ways.items():
-        (tmp_path / name).mkdir(mode=0o755)
-        code, out, err, _ = asked(tmp_path / name, answers, "doctor")
-        assert (code, out) == (3, "")
-        assert words in err
-    done = run("doctor", PATH=str(tmp_path))
-    assert done.returncode == 3
-    assert "kubectl is not on PATH" in done.stderr
-
-
-def test_a_forbidden_list_is_unknown_and_an_expired_one_is_read_again(tmp_path: Path) -> None:
-    forbidden = 'Error from server (Forbidden): events is forbidden: User "bob" cannot list resource "events"'
-    answers = {"nodes": listed("Node", node("a")), "events": (1, forbidden)}
-    code, out, _, _ = asked(tmp_path, answers, "doctor", "-v")
-    assert code == 3
-    assert "get, list events" in out
-    folder = tmp_path / "expired"
-    folder.mkdir(mode=0o755)
-    old = "Error from server (Expired): The provided continue parameter is too old"
-    code, _, err, seen = asked(folder, {"nodes": listed("Node", more="t"), "nodes t": (1, old)}, "doctor")
-    assert (code, len([line for line in seen if "/nodes?" in line])) == (3, 4)
-    assert "expire" in err

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import sys
+import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gpuctl.cli.frame.cluster import Context, FromLists, cluster_at
+from gpuctl import __version__
+from gpuctl.cli.frame.cluster import Context, FromLists, asked, cluster_at
 from gpuctl.cli.frame.endings import CODES, exit_code
 from gpuctl.cli.frame.host_reports import reports_in
 from gpuctl.cli.frame.options import CudaVersions, Frameworks, ImageName, Json, Offline, filled, seconds
+from gpuctl.cli.frame.recording import Output, to_stdout, write_recording
 from gpuctl.model import ExitCode
 
 if TYPE_CHECKING:
@@ -32,12 +35,13 @@ def why(
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Show every node and every holder.")] = False,
 ) -> None:
     """Say why a pod waits or was refused, how each node stands to it, and which change would help."""
+    from gpuctl.k8s.live import LISTS
     from gpuctl.k8s.why import NoSuchPod
     from gpuctl.k8s.why import why as ask_why
     from gpuctl.render.views.k8s import why_json, why_text
 
     try:
-        answer = ask_why(cluster_at(files, context), named, namespace)
+        answer = ask_why(cluster_at(files, context, LISTS), named, namespace)
     except NoSuchPod as error:
         raise typer.BadParameter(str(error)) from None
     if json:
@@ -75,12 +79,12 @@ def doctor(
     strict: Strict = False,
 ) -> None:
     """Say whether a cluster's GPUs are counted, healthy and free to be given to pods."""
-    from gpuctl.k8s.doctor import NoSuchNode, examine
+    from gpuctl.k8s.doctor import NoSuchNode, examine, lists_for
     from gpuctl.render.views.k8s_doctor import doctor_json, doctor_text
 
     try:
         reports = reports_in(hosts) if hosts is not None else ()
-        found = examine(cluster_at(files, context), node, selector, reports)
+        found = examine(cluster_at(files, context, lists_for(node), node, fold=True), node, selector, reports)
     except NoSuchNode as error:
         raise typer.BadParameter(str(error)) from None
     if json:
@@ -101,13 +105,14 @@ def check(
 ) -> None:
     """Say on which of a cluster's nodes something runs, and which nodeSelector picks these."""
     from gpuctl.k8s.compat import cluster_answer
+    from gpuctl.k8s.live import lists_of
     from gpuctl.render.views.k8s_check import check_json, check_text
 
     try:
         question = _question(cuda or [], image, framework or [], offline)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
-    answer = cluster_answer(cluster_at(files, context, ("Node", "ResourceSlice")), question)
+    answer = cluster_answer(cluster_at(files, context, lists_of(("Node", "ResourceSlice"))), question)
     if json:
         typer.echo(check_json(answer))
     else:
@@ -128,16 +133,30 @@ def _question(cuda: list[str], image: str | None, framework: list[str], offline:
     return question_elsewhere(Inquiry(question, image, Machine(), None, offline, lambda: host_at(None), working))
 
 
-def rbac(json: Json = False) -> None:
-    """Print the least ClusterRole that lets gpuctl read a cluster."""
+def rbac(
+    missing: Annotated[
+        bool, typer.Option("--missing", help="Ask the cluster instead which of its rules this identity lacks.")
+    ] = False,
+    context: Context = None,
+    json: Json = False,
+) -> None:
+    """Print the least ClusterRole that lets gpuctl read a cluster, or what of it this identity lacks."""
     from gpuctl.k8s.rbac import role, role_yaml
+    from gpuctl.render.views.k8s_rbac import missing_json, missing_text, role_json
 
+    if not missing:
+        if context is not None:
+            raise typer.BadParameter("the role is the same for every cluster: --context goes with --missing")
+        typer.echo(role_json(role()) if json else role_yaml(), nl=json)
+        return
+    from gpuctl.k8s.live import lacking
+
+    lacks = asked(context, lacking)
     if json:
-        from gpuctl.render.formats.json import document
-
-        typer.echo(document("k8s-rbac", {"role": role()}))
+        typer.echo(missing_json(role(), lacks))
     else:
-        typer.echo(role_yaml(), nl=False)
+        missing_text(lacks).show()
+    raise typer.Exit(ExitCode.PROBLEM if lacks else ExitCode.GOOD)
 
 
 def smoke(
@@ -176,14 +195,14 @@ def smoke(
     from gpuctl.render.views.k8s_smoke import manifests_json, manifests_yaml, pods_json, pods_text
     from gpuctl.smoke.cluster.run import code_of
 
-    asked = SmokeRequest(node, every, deep, image, namespace, context, timeout, files)
-    pods, without = planned(asked)
+    request = SmokeRequest(node, every, deep, image, namespace, context, timeout, files)
+    pods, without = planned(request)
     if dry_run:
         typer.echo(manifests_json(pods, without) if json else manifests_yaml(pods), nl=json)
         if not json and without:
             pods_text(without, verbose).show(sys.stderr)
         raise typer.Exit(ExitCode.GOOD if pods else ExitCode.UNDETERMINED)
-    results = (*carried_out(asked, pods), *without)
+    results = (*carried_out(request, pods), *without)
     if json:
         typer.echo(pods_json(results))
     else:
@@ -192,4 +211,19 @@ def smoke(
     raise typer.Exit(ExitCode.PROBLEM if strict and code else code)
 
 
-commands = (why, doctor, check, rbac, smoke)
+def collect(output: Output = None, context: Context = None, json: Json = False) -> None:
+    """Record what gpuctl reads of a cluster in one file, without secrets, for `--from FILE` elsewhere."""
+    from gpuctl.k8s.snapshot import record
+    from gpuctl.render.views.k8s_collect import cluster_collect_json, cluster_collect_text, cluster_file_name
+
+    printed = to_stdout(output, json)
+    snapshot = asked(context, lambda ask: record(ask, __version__, time.time()))
+    path = output or cluster_file_name(snapshot)
+    write_recording(path, snapshot.raw, is_named=output is not None)
+    if json:
+        typer.echo(cluster_collect_json(snapshot, path))
+    else:
+        cluster_collect_text(snapshot, None if printed else path).show(sys.stderr if printed else sys.stdout)
+
+
+commands = (why, doctor, check, rbac, smoke, collect)

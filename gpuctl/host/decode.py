@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from typing import Any, Dict, Iterable, Mapping, Optional, Tuple, Type, TypeVar, Union
 
 from gpuctl.documents import TooMuch, load_json
@@ -20,7 +20,9 @@ LAST_SECOND = 253_370_764_800
 _MOST = 1 << 64
 _WHOLE = re.compile(r"[0-9]{1,15}")
 _DOTTED = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9}){0,9}")
-_ISO = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d{1,9})?(Z|[+-]\d\d:?\d\d)")
+_ISO = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.\d{1,9})?(?:Z|(?P<sign>[+-])(?P<hours>\d\d):?(?P<minutes>\d\d))"
+)
 _KINDS: Mapping[type, str] = {str: "text", int: "whole number", bool: "truth value", list: "list", dict: "JSON object"}
 _FOUND: Mapping[type, str] = {
     str: "a text",
@@ -134,8 +136,11 @@ def second(text: str) -> float:
     found = _ISO.match(text)
     if not found:
         raise ValueError("%.40r is no time" % text)
-    zone = found.group(2).replace("Z", "+00:00").replace(":", "")
-    return datetime.strptime(found.group(1) + zone, "%Y-%m-%dT%H:%M:%S%z").timestamp()
+    # Not by strptime: a cluster's lists hold a hundred thousand of them, and it takes ten times as long.
+    year, month, day, hour, minute, seconds = map(int, found.groups()[:6])
+    ahead = timedelta(hours=int(found["hours"] or 0), minutes=int(found["minutes"] or 0))
+    zone = timezone(-ahead if found["sign"] == "-" else ahead)
+    return datetime(year, month, day, hour, minute, seconds, tzinfo=zone).timestamp()
 
 
 def _refuse(constant: str) -> None:

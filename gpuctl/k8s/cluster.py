@@ -16,6 +16,7 @@ from gpuctl.k8s.objects import (
     Job,
     Pod,
     Quota,
+    Resources,
     RuntimeClass,
     Slice,
     Thing,
@@ -40,11 +41,27 @@ RULES: Mapping[str, str] = {
 """By kind, the rule of a ClusterRole that lets one list it."""
 
 
+def plural(kind: str) -> str:
+    """Returns what the API calls a kind's list: nodes, daemonsets."""
+    return RULES[kind].rpartition(" ")[2].partition(".")[0]
+
+
+UNASKED = "it is not in what was read"
+"""Of a kind that nobody asked for, or that is in none of the files."""
+
+
 @dataclass(frozen=True)
 class Cluster:
-    """A cluster's objects in the order of their lists. `missing`: by kind, why its list could not be had."""
+    """A cluster's objects in the order of their lists.
+
+    `missing`: by kind, why its list could not be had; `failed`: of which the API broke down. `folded`: by node, what
+    the pods ask for of which nothing else was kept. `version` of the API, "" where it is not known, as is what lies
+    outside of `only_node`.
+    """
 
     missing: Mapping[str, str]
+    failed: Mapping[str, str]
+    folded: Mapping[str, Resources]
     nodes: tuple[ClusterNode, ...] = ()
     pods: tuple[Pod, ...] = ()
     events: tuple[ClusterEvent, ...] = ()
@@ -56,14 +73,25 @@ class Cluster:
     claims: tuple[Claim, ...] = ()
     jobs: tuple[Job, ...] = ()
     volume_claims: tuple[VolumeClaim, ...] = ()
+    version: str = ""
+    only_node: str = ""
 
     def lacks(self, kind: str) -> str:
         """Returns why a kind's list could not be had, "" where it was."""
+        if kind in self.failed:
+            return self.failed[kind]
         reason = self.missing.get(kind)
         return f"{reason} (it takes the rule `{RULES[kind]}`)" if reason else ""
 
 
-def cluster_of(things: Iterable[Thing], missing: Mapping[str, str]) -> Cluster:
+def cluster_of(
+    things: Iterable[Thing],
+    missing: Mapping[str, str],
+    failed: Mapping[str, str],
+    folded: Mapping[str, Resources],
+    version: str = "",
+    only_node: str = "",
+) -> Cluster:
     """Returns the cluster of these objects."""
     by_type: dict[type, list[Thing]] = {}
     for one in things:
@@ -74,6 +102,8 @@ def cluster_of(things: Iterable[Thing], missing: Mapping[str, str]) -> Cluster:
 
     return Cluster(
         missing,
+        failed,
+        folded,
         all_of(ClusterNode),
         all_of(Pod),
         all_of(ClusterEvent),
@@ -85,6 +115,8 @@ def cluster_of(things: Iterable[Thing], missing: Mapping[str, str]) -> Cluster:
         all_of(Claim),
         all_of(Job),
         all_of(VolumeClaim),
+        version,
+        only_node,
     )
 
 

@@ -1,4 +1,7 @@
-"""From the API's objects to the few fields that are kept. Every function raises ValueError where a type is another."""
+"""From the API's objects to the few values that are kept. Every function raises ValueError where a type is another.
+
+What is read here stands in fields.py: nothing else of an object comes as far.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,11 @@ from itertools import islice
 from typing import Any
 
 from gpuctl.host.decode import flag_in, number_in, object_in, objects_in, second, text_in, texts_in
+from gpuctl.k8s.fields import LONGEST, MEMBERS
 from gpuctl.k8s.objects import (
     DEFAULT_SCHEDULER,
     PLUGIN_SETTINGS,
+    VISIBLE,
     Claim,
     ClusterEvent,
     ClusterNode,
@@ -39,10 +44,6 @@ from gpuctl.k8s.quantity import thousandths
 from gpuctl.k8s.requests import oddities, total_requests
 
 Found = Mapping[str, Any]
-LONGEST = 2048
-"""Letters that are kept of a text: the API's own names and labels have 253 at most, an event's message 1,024."""
-_MEMBERS = 256
-"""Labels, taints and the like that are kept of one object."""
 
 
 def thing(kind: str, found: Found) -> Thing | None:
@@ -66,12 +67,12 @@ def _text(found: Found, name: str) -> str:
 
 
 def _texts(found: Found, name: str) -> tuple[str, ...]:
-    return tuple(one[:LONGEST] for one in texts_in(found, name)[:_MEMBERS])
+    return tuple(one[:LONGEST] for one in texts_in(found, name)[:MEMBERS])
 
 
 def _labels(found: Found, name: str = "labels") -> Mapping[str, str]:
     members = object_in(found, name)
-    return {key[:LONGEST]: _text(members, key) for key in islice(members, _MEMBERS)}
+    return {key[:LONGEST]: _text(members, key) for key in islice(members, MEMBERS)}
 
 
 def _time(found: Found, name: str) -> float | None:
@@ -81,7 +82,7 @@ def _time(found: Found, name: str) -> float | None:
 
 def _resources(found: Found, name: str) -> Resources:
     members = object_in(found, name)
-    return {key[:LONGEST]: _quantity(key, value) for key, value in islice(members.items(), _MEMBERS)}
+    return {key[:LONGEST]: _quantity(key, value) for key, value in islice(members.items(), MEMBERS)}
 
 
 def _quantity(key: str, value: Any) -> int:
@@ -102,7 +103,7 @@ def _meta(found: Found) -> tuple[Found, str, str]:
 def _requirements(found: Found, name: str) -> Selector:
     return tuple(
         SelectorRequirement(_text(one, "key"), _text(one, "operator"), _texts(one, "values"))
-        for one in objects_in(found, name)[:_MEMBERS]
+        for one in objects_in(found, name)[:MEMBERS]
     )
 
 
@@ -117,7 +118,7 @@ def _selector(found: Found, name: str) -> Selector | None:
 def _node_terms(selector: Found) -> tuple[NodeTerm, ...]:
     return tuple(
         NodeTerm(_requirements(one, "matchExpressions"), _requirements(one, "matchFields"))
-        for one in objects_in(selector, "nodeSelectorTerms")[:_MEMBERS]
+        for one in objects_in(selector, "nodeSelectorTerms")[:MEMBERS]
     )
 
 
@@ -128,7 +129,7 @@ def _pod_terms(affinity: Found, name: str, namespace: str) -> tuple[PodTerm, ...
     terms = objects_in(object_in(affinity, name), _REQUIRED) if affinity else ()
     return tuple(
         PodTerm(_selector(one, "labelSelector"), _text(one, "topologyKey"), _namespaces(one, namespace))
-        for one in terms[:_MEMBERS]
+        for one in terms[:MEMBERS]
     )
 
 
@@ -138,7 +139,7 @@ def _namespaces(term: Found, own: str) -> tuple[str, ...] | None:
 
 
 def _spread(spec: Found) -> Iterator[Spread]:
-    for one in objects_in(spec, "topologySpreadConstraints")[:_MEMBERS]:
+    for one in objects_in(spec, "topologySpreadConstraints")[:MEMBERS]:
         if text_in(one, "whenUnsatisfiable") == "DoNotSchedule":
             selector = _selector(one, "labelSelector")
             least = number_in(one, "minDomains") or 1
@@ -152,7 +153,7 @@ def _placement(spec: Found, namespace: str) -> Placement:
     return Placement(
         _labels(spec, "nodeSelector"),
         None if required is None else _node_terms(object_in(object_in(affinity, "nodeAffinity"), _REQUIRED)),
-        tuple(map(_toleration, objects_in(spec, "tolerations")[:_MEMBERS])),
+        tuple(map(_toleration, objects_in(spec, "tolerations")[:MEMBERS])),
         _pod_terms(affinity, "podAffinity", namespace),
         _pod_terms(affinity, "podAntiAffinity", namespace),
         tuple(_spread(spec)),
@@ -166,7 +167,7 @@ def _sidecars(spec: Found) -> Iterator[Found]:
 
 def _ports(containers: Iterable[Found]) -> Iterator[tuple[str, str, int]]:
     for container in containers:
-        for one in objects_in(container, "ports")[:_MEMBERS]:
+        for one in objects_in(container, "ports")[:MEMBERS]:
             port = number_in(one, "hostPort")
             if port:
                 yield _text(one, "protocol") or "TCP", _text(one, "hostIP") or "0.0.0.0", port  # noqa: S104
@@ -181,7 +182,7 @@ def node(found: Found) -> ClusterNode:
     """Returns a node."""
     meta, _, name = _meta(found)
     spec, status = object_in(found, "spec"), object_in(found, "status")
-    taints = objects_in(spec, "taints")[:_MEMBERS]
+    taints = objects_in(spec, "taints")[:MEMBERS]
     ready: Found = next((one for one in objects_in(status, "conditions") if one.get("type") == "Ready"), {})
     info = object_in(status, "nodeInfo")
     return ClusterNode(
@@ -198,7 +199,7 @@ def node(found: Found) -> ClusterNode:
         _text(info, "machineID"),
         _text(info, "bootID"),
         _text(info, "containerRuntimeVersion"),
-        tuple(_text(one, "name") for one in objects_in(status, "runtimeHandlers")[:_MEMBERS]),
+        tuple(_text(one, "name") for one in objects_in(status, "runtimeHandlers")[:MEMBERS]),
         _text(info, "osImage"),
     )
 
@@ -308,7 +309,6 @@ def _waiting(status: Found) -> Iterator[tuple[str, str]]:
             yield _text(one, "name"), reason[:LONGEST]
 
 
-VISIBLE = "NVIDIA_VISIBLE_DEVICES"
 _NO_GPUS = ("", "none", "void")
 _OF_GPUS = re.compile("nvidia|cdi", re.IGNORECASE)
 
@@ -392,7 +392,7 @@ def daemon_set(found: Found) -> DaemonSet:
 
 
 def _folders(spec: Found) -> tuple[str, ...]:
-    mounted = (_text(object_in(one, "hostPath"), "path") for one in objects_in(spec, "volumes")[:_MEMBERS])
+    mounted = (_text(object_in(one, "hostPath"), "path") for one in objects_in(spec, "volumes")[:MEMBERS])
     return tuple(path for path in mounted if path)
 
 

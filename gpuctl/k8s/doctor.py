@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from gpuctl.frozen import dataclass
-from gpuctl.k8s.checks import View, diagnose
+from gpuctl.k8s.checks import CHECKS, View, diagnose
 from gpuctl.k8s.cluster import Cluster
 from gpuctl.k8s.gpu_nodes import Link, NodeClass, chain, classes, dropped
 from gpuctl.k8s.host_reports import HostReport, joined
+from gpuctl.k8s.live import List, lists_of
 from gpuctl.k8s.objects import ClusterNode, SelectorRequirement
 from gpuctl.k8s.scene import scene_of
 from gpuctl.k8s.selectors import selects
@@ -34,6 +36,22 @@ class Examination:
     drop: str
     stale: bool
     report: Report
+
+
+_ALWAYS = ("Node", "Pod", "DeviceClass", "ResourceSlice", "ResourceClaim")
+"""What the classes of nodes and a node's chain are made of."""
+
+
+def lists_for(node: str | None) -> Mapping[str, List]:
+    """Returns the lists that a doctor asks for: what its checks need of a cluster, or of one node."""
+    needed = {kind for one in CHECKS.values() if node is None or not one.of_cluster for kind in one.needs}
+    lists = lists_of({*_ALWAYS, *needed}, node)
+    failed = (
+        {"Event": replace(lists["Event"], only=("reason=FailedCreate", "reason=FailedCreatePodSandBox"))}
+        if "Event" in lists
+        else {}
+    )
+    return {**lists, **failed}
 
 
 def examine(

@@ -2,139 +2,269 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+from typing import TypeVar
 from urllib.parse import quote
 
 from gpuctl.frozen import dataclass
-from gpuctl.host.look.reading import Outcome, Reading, failure
-from gpuctl.k8s.cluster import KINDS, Cluster
-from gpuctl.k8s.reading import Reader
+from gpuctl.host.api import answer as api
+from gpuctl.host.api.answer import ApiAnswer, ApiProblem, Ask
+from gpuctl.host.decode import parse_object, text_in
+from gpuctl.k8s.cluster import KINDS, UNASKED, Cluster, cluster_of
+from gpuctl.k8s.keeping import Keeper, Objects
+from gpuctl.k8s.objects import Thing
+from gpuctl.k8s.pages import take_page
+from gpuctl.k8s.reading import NotACluster, sort_of_text
+
+K = TypeVar("K", bound=Keeper)
 
 PAGE = 500
-_DRA = ("v1", "v1beta2", "v1beta1")
-"""Versions of resource.k8s.io, the newest first: 1.34, 1.33, 1.32 and later have them."""
-_SAID = re.compile(r"Error from server \((\w+)\): (.*)")
-_CONTEXT = re.compile(r"context .*does not exist|no context exists with the name", re.IGNORECASE)
+MOST_PAGES = 600
+"""Pages of a list: 300,000 objects. Kubernetes is made for 150,000 pods."""
+BEGINNINGS = 3
+"""How often a list is begun whose pages expire before its end."""
+_DRA = tuple(f"/apis/resource.k8s.io/{one}/" for one in ("v1", "v1beta2", "v1beta1"))
+"""Versions of resource.k8s.io, the newest first: 1.34, 1.33, 1.32 and later have them. All have the same kinds."""
 
 
 @dataclass(frozen=True)
 class List:
-    """Where a kind's list is, by every path that a version of the API has; `only` is a selector of fields."""
+    """Where a kind's list is; `only` are selectors of fields, each of which is asked for by itself."""
 
-    paths: tuple[str, ...]
+    path: str
     only: tuple[str, ...] = ("",)
+
+    def paths(self, dra: tuple[str, ...]) -> tuple[str, ...]:
+        """Returns the paths at which it may be, where these are the versions of resource.k8s.io that may be there."""
+        return (self.path,) if self.path.startswith("/") else tuple(one + self.path for one in dra)
 
 
 LISTS: Mapping[str, List] = {
-    "Node": List(("/api/v1/nodes",)),
-    "Pod": List(("/api/v1/pods",), ("status.phase!=Succeeded",)),
-    "Event": List(("/api/v1/events",), ("reason=FailedScheduling", "reason=FailedCreate")),
-    "ResourceQuota": List(("/api/v1/resourcequotas",)),
-    "DaemonSet": List(("/apis/apps/v1/daemonsets",)),
-    "RuntimeClass": List(("/apis/node.k8s.io/v1/runtimeclasses",)),
-    "DeviceClass": List(tuple(f"/apis/resource.k8s.io/{one}/deviceclasses" for one in _DRA)),
-    "ResourceSlice": List(tuple(f"/apis/resource.k8s.io/{one}/resourceslices" for one in _DRA)),
-    "ResourceClaim": List(tuple(f"/apis/resource.k8s.io/{one}/resourceclaims" for one in _DRA)),
-    "Job": List(("/apis/batch/v1/jobs",)),
-    "PersistentVolumeClaim": List(("/api/v1/persistentvolumeclaims",)),
+    "Node": List("/api/v1/nodes"),
+    "Pod": List("/api/v1/pods", ("status.phase!=Succeeded",)),
+    "Event": List("/api/v1/events", ("reason=FailedScheduling", "reason=FailedCreate")),
+    "ResourceQuota": List("/api/v1/resourcequotas"),
+    "DaemonSet": List("/apis/apps/v1/daemonsets"),
+    "RuntimeClass": List("/apis/node.k8s.io/v1/runtimeclasses"),
+    "DeviceClass": List("deviceclasses"),
+    "ResourceSlice": List("resourceslices"),
+    "ResourceClaim": List("resourceclaims"),
+    "Job": List("/apis/batch/v1/jobs"),
+    "PersistentVolumeClaim": List("/api/v1/persistentvolumeclaims"),
 }
+"""Pods that have ended well hold nothing, and a cluster may keep thousands: the server leaves them out."""
 
 
-class NoCluster(Exception):
+def lists_of(kinds: Collection[str], node: str | None = None) -> Mapping[str, List]:
+    """Returns the lists of some kinds. `node`: only what lies on that node, and the pods that have no node yet."""
+    lists = {kind: one for kind, one in LISTS.items() if kind in kinds}
+    if node is None:
+        return lists
+    of_node = {
+        "Node": (f"metadata.name={node}",),
+        "Pod": (f"spec.nodeName={node},status.phase!=Succeeded", "spec.nodeName=,status.phase!=Succeeded"),
+        "ResourceSlice": (f"spec.nodeName={node}",),
+    }
+    return {kind: replace(one, only=of_node.get(kind, one.only)) for kind, one in lists.items()}
+
+
+class NoCluster(ApiProblem):
     """The cluster could not be asked; the message is a sentence."""
 
 
-class NoSuchContext(NoCluster):
-    """The context that was named is none."""
+@dataclass(frozen=True)
+class NoList:
+    """A list that could not be had: why, and whether this identity may not see it."""
 
-
-Ask = Callable[[str], Reading]
-
-
-def live_cluster(ask: Ask, kinds: Collection[str] = KINDS) -> Cluster:
-    """Returns a cluster by its API. A list that is forbidden is missing, with the reason.
-
-    Raises NoAnswer where the cluster cannot be asked at all, and NotACluster where what answers is none.
-    """
-    whole = Reader()
-    for kind in kinds:
-        try:
-            found = _list(ask, LISTS[kind])
-        except _Refused as refused:
-            whole.missing[kind] = str(refused)
-        else:
-            whole.things += found.things
-    return whole.cluster(asked_each=True)
-
-
-class _Refused(Exception):
-    pass
+    reason: str
+    forbidden: bool
 
 
 class _Absent(Exception):
-    pass
+    """No version of the API that is there has the kind."""
 
 
 class _Expired(Exception):
-    pass
+    """The pages of a list are no longer kept."""
 
 
-def _list(ask: Ask, one: List) -> Reader:
-    """A kind's objects by the first path that there is; none where no version of the API has the kind."""
-    for path in one.paths:
+class _Broken(Exception):
+    """The API does not answer as it should; the message says how."""
+
+
+class Api:
+    """A cluster's API, asked with patience. `version` is what it says of itself, "" where it does not."""
+
+    def __init__(self, ask: Ask) -> None:
+        """Raises ApiProblem where it cannot be asked, and NotACluster where what answers is none."""
+        self._ask = ask
+        self._dra = _DRA
+        self.version = self._begun()
+
+    def _begun(self) -> str:
+        first = _patiently(self._ask, "/version")
+        if first.code == api.FORBIDDEN:
+            return ""
+        if first.code != api.OK:
+            raise NoCluster(f"the cluster could not be asked: {_said(first)}.")
         try:
-            return _read(ask, [_query(path, only) for only in one.only])
-        except _Absent:
-            continue
-        except _Expired:  # what was read of it may have changed meanwhile: once more from its beginning
+            found = parse_object(first.body)
+            major, minor = (text_in(found, name) for name in ("major", "minor"))
+        except ValueError:
+            raise NotACluster(sort_of_text(first.body)) from None
+        if not major or not minor:
+            raise NotACluster("its /version names none")
+        return f"{major}.{minor.removesuffix('+')}"[:20]
+
+    def list(self, kind: str, one: List, keeper: Callable[[], K]) -> K | NoList:
+        """Returns a keeper that has taken up a list: nothing, where no version of the API has the kind.
+
+        Raises ApiProblem.
+        """
+        try:
+            for path in one.paths(self._dra):
+                try:
+                    kept = self._from_beginnings(path, kind, one, keeper)
+                except _Absent:
+                    continue
+                self._found(path, one)
+                return kept
+        except _Refused as refused:
+            return NoList(str(refused), True)
+        except (_Broken, NotACluster) as broken:
+            return NoList(str(broken), False)
+        self._found("", one)
+        return keeper()
+
+    def may_list(self, kind: str, one: List) -> str:
+        """Returns why a list cannot be had, "" where it can, or where no version of the API has the kind.
+
+        Raises ApiProblem.
+        """
+        for path in one.paths(self._dra):
             try:
-                return _read(ask, [_query(path, only) for only in one.only])
-            except _Expired:
-                raise NoCluster(f"the cluster's answers expire before {path} is read to its end.") from None
-    return Reader()
+                _body(_patiently(self._ask, _query(path, "", 1)))
+            except _Absent:
+                continue
+            except (_Refused, _Broken) as problem:
+                return str(problem)
+            self._found(path, one)
+            return ""
+        return ""
+
+    def _found(self, path: str, one: List) -> None:
+        """Learns which version of resource.k8s.io is there, so that it is not looked for again."""
+        if not one.path.startswith("/"):
+            self._dra = tuple(version for version in self._dra if path.startswith(version))
+
+    def _from_beginnings(self, path: str, kind: str, one: List, keeper: Callable[[], K]) -> K:
+        for _ in range(BEGINNINGS):
+            kept = keeper()
+            try:
+                for only in one.only:
+                    self._pages(_query(path, only, PAGE), kind, kept)
+            except _Expired:  # what was read of it may have changed meanwhile: once more from its beginning
+                continue
+            return kept
+        raise _Broken(f"the pages of {path} expire before its end is read")
+
+    def _pages(self, query: str, kind: str, keeper: Keeper) -> None:
+        more, seen = "", set[str]()
+        for _ in range(MOST_PAGES):
+            answer = _patiently(self._ask, f"{query}{'&continue=' + quote(more, safe='') if more else ''}")
+            more = take_page(_body(answer), kind, keeper)
+            if not more:
+                return
+            if more in seen:
+                break
+            seen.add(more)
+        raise _Broken(f"the list {query.partition('?')[0]} never ends")
 
 
-def _query(path: str, only: str) -> str:
-    return f"{path}?limit={PAGE}{'&fieldSelector=' + quote(only, safe='=') if only else ''}"
+def _query(path: str, only: str, limit: int) -> str:
+    return f"{path}?limit={limit}{'&fieldSelector=' + quote(only, safe='=!,') if only else ''}"
 
 
-def _read(ask: Ask, queries: list[str]) -> Reader:
-    reader = Reader()
-    for query in queries:
-        for text in _pages(ask, query, reader):
-            reader.read([text])
-    return reader
+class _Refused(Exception):
+    """This identity may not see a list; the message is the API's."""
 
 
-def _pages(ask: Ask, query: str, reader: Reader) -> Iterator[bytes]:
-    """A list's pages; where the next one begins, the reader has seen in the one before."""
-    seen: set[str] = set()
-    more = ""
-    while True:
-        yield _answer(ask(f"{query}{'&continue=' + quote(more, safe='') if more else ''}")).encode()
-        more = reader.last.more
-        if not more:
-            return
-        if more in seen:
-            raise NoCluster("the cluster's list never ends: it names the same next page again.")
-        seen.add(more)
-
-
-def _answer(reading: Reading) -> str:
-    if reading.ok:
-        return reading.text
-    if reading.outcome is Outcome.ABSENT:
-        raise NoCluster("kubectl is not on PATH, by which the cluster is asked: install it, or give --from FILE.")
-    said = _SAID.search(reading.detail)
-    reason = said[1] if said else ""
-    if reason == "NotFound":
+def _body(answer: ApiAnswer) -> bytes:
+    if answer.code == api.OK:
+        return answer.body
+    if answer.code == api.UNAUTHORIZED:
+        raise NoCluster(f"the cluster could not be asked: {_said(answer)}.")
+    if answer.code == api.FORBIDDEN:
+        raise _Refused(_said(answer))
+    if answer.code == api.NOT_FOUND:
         raise _Absent
-    if reason in ("Expired", "Gone"):
+    if answer.code == api.GONE:
         raise _Expired
-    if reason == "Forbidden" and said:
-        raise _Refused(said[2])
-    words = failure(reading)
-    if _CONTEXT.search(reading.detail):
-        raise NoSuchContext(f"kubectl: {words}")
-    raise NoCluster(f"the cluster could not be asked: {words}")
+    raise _Broken(_said(answer))
+
+
+TRIES = 4
+LONGEST_WAIT = 15.0
+"""Seconds before an API that asks for patience is asked again, whatever it wants."""
+_FIRST_WAIT = 0.25
+_PASSING = (api.TOO_MANY, 500, 502, 503, 504)
+"""Answers after which the same question may be answered."""
+
+
+def _patiently(ask: Ask, path: str) -> ApiAnswer:
+    for number in range(TRIES):
+        answer = ask(path)
+        if answer.code not in _PASSING or number == TRIES - 1:
+            break
+        time.sleep(min(answer.wait or _FIRST_WAIT * 2**number, LONGEST_WAIT))
+    return answer
+
+
+def _said(answer: ApiAnswer) -> str:
+    """What an answer that is no list says, in words that end no sentence."""
+    if answer.code == api.NO_ANSWER:
+        return answer.detail.rstrip(".")
+    try:
+        said = text_in(parse_object(answer.body), "message") or ""
+    except ValueError:
+        said = ""
+    if answer.code == api.UNAUTHORIZED:
+        return "it does not take these credentials (401): they are wrong or have expired, so log in anew"
+    if answer.code == api.FORBIDDEN and said:
+        return said[:300]
+    if 300 <= answer.code < 400:
+        return f"it sends one elsewhere ({answer.code}), as login pages do"
+    return f"it answers {answer.code}{': ' + said[:300] if said else ''}"
+
+
+def live_cluster(ask: Ask, lists: Mapping[str, List], node: str | None = None, fold: bool = False) -> Cluster:
+    """Returns a cluster by its API. A list that is forbidden, or that breaks down, is missing, with the reason.
+
+    `node` says that these are a node's lists; `fold`: of plain pods only what they take of their nodes is kept.
+    Raises ApiProblem where the cluster cannot be asked at all, and NotACluster where what answers is none.
+    """
+    things: list[Thing] = []
+    folded: dict[str, dict[str, int]] = {}
+    missing = {kind: UNASKED for kind in KINDS if kind not in lists}
+    failed: dict[str, str] = {}
+    whole = Api(ask)
+    for kind, one in lists.items():
+        outcome = whole.list(kind, one, lambda: Objects(fold))
+        if isinstance(outcome, NoList):
+            (missing if outcome.forbidden else failed)[kind] = outcome.reason
+        else:
+            things += outcome.things
+            folded.update(outcome.folded)
+    return cluster_of(things, missing, failed, folded, whole.version, node or "")
+
+
+def lacking(ask: Ask) -> Mapping[str, str]:
+    """Returns by kind why a list cannot be had: each is asked for one of its objects. Raises ApiProblem, NotACluster.
+
+    Not by a SelfSubjectAccessReview: that is made by a POST, and what gpuctl asks a cluster for are GETs alone.
+    """
+    whole = Api(ask)
+    answers = {kind: whole.may_list(kind, one) for kind, one in LISTS.items()}
+    return {kind: reason for kind, reason in answers.items() if reason}

@@ -14,18 +14,17 @@ from typing import Any
 
 from gpuctl.bounds import amount
 from gpuctl.frozen import dataclass
-from gpuctl.k8s.cluster import KINDS, RULES, Cluster, cluster_of
-from gpuctl.k8s.decode import thing
-from gpuctl.k8s.objects import Thing
+from gpuctl.k8s.cluster import KINDS, UNASKED, Cluster, cluster_of, plural
+from gpuctl.k8s.keeping import Keeper, Objects
 
 OBJECT_LIMIT = 16 << 20
 """Letters of one object; the API's own bound is one and a half megabytes before it is printed in lines."""
 AHEAD = 1 << 16
 """Letters that are there before an object is parsed: one that turns out to be cut off has to be parsed twice."""
-OBJECTS_LIMIT = 250_000
-"""Objects that are kept, each of which takes a kilobyte."""
 DIGITS = 20
-UNASKED = "it is not in what was read"
+SCHEMA, HOST_SCHEMA = "gpuctl.cluster/1", "gpuctl.snapshot/"
+"""With what the head of a cluster's snapshot begins, and that of a host's."""
+FORBIDDEN = 403
 _BLANKS = re.compile(r"[ \t\r\n\ufeff]*")
 
 
@@ -116,13 +115,15 @@ _JSON = json.JSONDecoder(parse_int=_whole, parse_constant=_refuse)
 
 
 class Reader:
-    """Collects what is kept of the objects of several texts."""
+    """Has a keeper take up the objects of several texts, and tells the lists that could not be had."""
 
-    def __init__(self) -> None:
-        self.things: list[Thing] = []
+    def __init__(self, keeper: Keeper) -> None:
         self.missing: dict[str, str] = {}
+        self.failed: dict[str, str] = {}
         self.seen: set[str] = set()
         self.last = Page("")
+        self.version = ""
+        self._keeper = keeper
 
     def read(self, pieces: Iterable[bytes]) -> None:
         """Takes up all lists and objects of a text; `last` is what the last of them says. Raises NotACluster."""
@@ -146,13 +147,26 @@ class Reader:
             else:
                 head[name] = text.value()
         kind = _kind_of(head)
-        if not had:
+        if "schema" in head:
+            self._begins(head)
+        elif not had and "items" not in head:
             self._keep(head, kind)
+        elif head.get("items") is not None:  # null is a list of none
+            raise NotACluster("its items are no list")
         elif kind.endswith("List") and kind[:-4] in KINDS:
             self.seen.add(kind[:-4])
         meta = head.get("metadata")
         more = meta.get("continue") if isinstance(meta, dict) else None
         return Page(kind, more if isinstance(more, str) else "")
+
+    def _begins(self, head: Mapping[str, Any]) -> None:
+        """Takes up the head of a snapshot: {"schema": "gpuctl.cluster/1", "version": "1.36"}."""
+        schema, version = head["schema"], head.get("version")
+        if isinstance(schema, str) and schema.startswith(HOST_SCHEMA):
+            raise NotACluster("it is a host's snapshot, for `gpuctl doctor --from`")
+        if schema != SCHEMA:
+            raise NotACluster(f"its schema is not {SCHEMA}, which this gpuctl reads")
+        self.version = _printable(version) if isinstance(version, str) else ""
 
     def _items(self, text: Text, head: Mapping[str, Any]) -> None:
         of_list = _kind_of(head).removesuffix("List")
@@ -173,29 +187,39 @@ class Reader:
             self._refused(found)
             return
         try:
-            kept = thing(kind, found)
+            if self._keeper.take(kind, found):
+                self.seen.add(kind)
         except ValueError as error:
             raise NotACluster(_printable(str(error))) from None
-        if kept is not None:
-            if len(self.things) == OBJECTS_LIMIT:
-                raise NotACluster(f"it holds more than {OBJECTS_LIMIT:,} objects")
-            self.seen.add(kind)
-            self.things.append(kept)
 
     def _refused(self, status: Mapping[str, Any]) -> None:
         """Takes up that the server refused a list: {"kind": "Status", "code": 403, "details": {"kind": "nodes"}}."""
         details, message = status.get("details"), status.get("message")
-        plural = details.get("kind") if isinstance(details, dict) else None
+        of = details.get("kind") if isinstance(details, dict) else None
         said = _printable(message) if isinstance(message, str) else "the API refused it"
-        kind = next((kind for kind, rule in RULES.items() if rule.split(" ")[-1].split(".")[0] == plural), None)
+        kind = next((kind for kind in KINDS if plural(kind) == of), None)
         if kind is None:
-            raise NotACluster(f"the API's answer is no list: {said[:300]}")
-        self.missing[kind] = said
+            raise NotACluster(f"the API's answer is no list: {said}")
+        lists = self.missing if status.get("code") in (FORBIDDEN, None) else self.failed
+        lists[kind] = said
 
-    def cluster(self, asked_each: bool = False) -> Cluster:
-        """Returns the cluster. `asked_each`: each kind was asked for by itself, so that none is missing unsaid."""
-        missing = {kind: UNASKED for kind in KINDS if kind not in self.seen}
-        return cluster_of(self.things, self.missing if asked_each else {**missing, **self.missing})
+    def cluster(self, objects: Objects) -> Cluster:
+        """Returns the cluster of what was kept."""
+        missing = {kind: UNASKED for kind in KINDS if kind not in self.seen and kind not in self.failed}
+        lacking = {**missing, **self.missing}
+        return cluster_of(objects.things, lacking, self.failed, objects.folded, self.version)
+
+
+def read_cluster(texts: Iterable[Iterable[bytes]], fold: bool = False) -> Cluster:
+    """Returns the cluster of several texts. `fold`: of plain pods only what they take of their nodes is kept.
+
+    Raises NotACluster.
+    """
+    objects = Objects(fold)
+    reader = Reader(objects)
+    for pieces in texts:
+        reader.read(pieces)
+    return reader.cluster(objects)
 
 
 def _members(text: Text) -> Iterator[str]:
@@ -214,6 +238,11 @@ def _members(text: Text) -> Iterator[str]:
 def _kind_of(found: Mapping[str, Any]) -> str:
     kind = found.get("kind")
     return kind if isinstance(kind, str) else ""
+
+
+def sort_of_text(raw: bytes) -> str:
+    """Returns what is to be said of a text that holds no objects."""
+    return _unlike(raw[:1024].decode("utf-8", "replace").lstrip()[:1])
 
 
 def _unlike(first: str) -> str:

@@ -56,7 +56,7 @@ def counted(pod: Pod, resource: str) -> int:
 def scene_of(cluster: Cluster) -> Scene:
     """Returns how the scheduler sees a cluster."""
     on_node: dict[str, list[Pod]] = {}
-    requested: dict[str, dict[str, int]] = {}
+    requested = {name: dict(sums) for name, sums in cluster.folded.items()}
     for pod in cluster.pods:
         if pod.node and not pod.ended:
             on_node.setdefault(pod.node, []).append(pod)

@@ -1,9 +1,11 @@
-"""The cluster that a command looks at: files of what kubectl printed, or the one that the user's kubectl asks."""
+"""The cluster that a command looks at: files of what was recorded or printed of it, or the one that is asked."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import TYPE_CHECKING, Annotated
+import gc
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -12,12 +14,14 @@ from gpuctl.cli.frame.options import filled
 from gpuctl.model import ExitCode
 
 if TYPE_CHECKING:
+    from gpuctl.host.api.answer import Ask
     from gpuctl.k8s.cluster import Cluster
+    from gpuctl.k8s.live import List
+
+T = TypeVar("T")
 
 LIMIT = 2 << 30
 """Bytes of a file, opened: 100,000 pods as kubectl prints them."""
-DEADLINE = 60.0
-"""Seconds for a page, the program for credentials among them."""
 
 FromLists = Annotated[
     list[str] | None,
@@ -25,61 +29,93 @@ FromLists = Annotated[
         "--from",
         parser=filled,
         metavar="FILE",
-        help="What `kubectl get … -A -o json` printed, - for stdin; repeatable.",
+        help="What `gpuctl k8s collect` wrote, or `kubectl get … -A -o json` printed; - for stdin; repeatable.",
         show_default=False,
     ),
 ]
 Context = Annotated[
     str | None,
     typer.Option(
-        "--context", parser=filled, metavar="NAME", help="Of kubectl's, instead of its current one.", show_default=False
+        "--context",
+        parser=filled,
+        metavar="NAME",
+        help="Of the kubeconfig, instead of its current one.",
+        show_default=False,
     ),
 ]
 
 
-def cluster_at(files: list[str] | None, context: str | None, kinds: Collection[str] = ()) -> Cluster:
-    """Returns the cluster of some files, or the one that kubectl asks; `kinds` are the lists that are needed, else all.
+def cluster_at(
+    files: list[str] | None,
+    context: str | None,
+    lists: Mapping[str, List],
+    node: str | None = None,
+    fold: bool = False,
+) -> Cluster:
+    """Returns the cluster of some files, or the one that is asked for some lists, or those of a node.
 
-    Ends the run with a sentence where there is none.
+    `fold`: of plain pods only what they take of their nodes is kept. Ends the run with a sentence where there is none.
     """
     if files and context is not None:
-        raise typer.BadParameter("--context is for kubectl, which --from leaves out")
+        raise typer.BadParameter("--context is of the kubeconfig, which --from leaves out")
     if files and files.count("-") > 1:
         raise typer.BadParameter("stdin can be read once: give --from - once")
-    return _recorded(files) if files else _live(context, kinds)
+    if files:
+        return _recorded(files, fold)
+    from gpuctl.k8s.live import live_cluster
+
+    return asked(context, lambda ask: live_cluster(ask, lists, node, fold))
 
 
-def _recorded(files: list[str]) -> Cluster:
+def _recorded(files: list[str], fold: bool) -> Cluster:
     from gpuctl.host.write.files import FileProblem, pieces_named
-    from gpuctl.k8s.reading import NotACluster, Reader
+    from gpuctl.k8s.reading import NotACluster, read_cluster
     from gpuctl.render.draw.progress import working
 
-    reader = Reader()
-    for path in files:
-        try:
-            with working("Reading the cluster's lists"):
-                reader.read(pieces_named(path, LIMIT))
-        except FileProblem as problem:
-            raise refused(str(problem)) from None
-        except NotACluster as problem:
-            name = "standard input" if path == "-" else path
-            raise refused(f"{name} holds no lists of a cluster: {problem}.") from None
-    return reader.cluster()
+    at = ""
+
+    def texts() -> Iterator[Iterator[bytes]]:
+        nonlocal at
+        for at in files:
+            yield pieces_named(at, LIMIT)
+
+    try:
+        with working("Reading the cluster's lists"), _uncollected():
+            return read_cluster(texts(), fold)
+    except FileProblem as problem:
+        raise refused(str(problem)) from None
+    except NotACluster as problem:
+        name = "standard input" if at == "-" else at
+        raise refused(f"{name} holds no lists of a cluster: {problem}.") from None
 
 
-def _live(context: str | None, kinds: Collection[str]) -> Cluster:
-    from gpuctl.host.act.process import ask_kubectl
-    from gpuctl.k8s.cluster import KINDS
-    from gpuctl.k8s.live import NoCluster, NoSuchContext, live_cluster
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Keeps Python from looking for circles among what is read: there are none, and it took as long as the reading."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def asked(context: str | None, of: Callable[[Ask], T], by: Callable[[str | None], Ask] | None = None) -> T:
+    """Returns what is made of a cluster's answers; ends the run with a sentence where it cannot be asked.
+
+    `by` None: by the way that there is.
+    """
+    from gpuctl.host.api.answer import ApiProblem, BadConfiguration
+    from gpuctl.host.api.door import open_api
     from gpuctl.k8s.reading import NotACluster
     from gpuctl.render.draw.progress import working
 
     try:
-        with working("Asking the cluster"):
-            return live_cluster(lambda path: ask_kubectl(path, context, DEADLINE), kinds or KINDS)
-    except NoSuchContext as problem:
+        with working("Asking the cluster"), _uncollected():
+            return of((by or open_api)(context))
+    except BadConfiguration as problem:
         raise refused(str(problem)) from None
-    except NoCluster as problem:
+    except ApiProblem as problem:
         raise refused(str(problem), ExitCode.UNDETERMINED) from None
     except NotACluster as problem:
-        raise refused(f"what answers kubectl is no cluster: {problem}.", ExitCode.UNDETERMINED) from None
+        raise refused(f"what answers is no cluster: {problem}.", ExitCode.UNDETERMINED) from None

@@ -11,7 +11,7 @@ import time
 from contextlib import suppress
 from typing import BinaryIO, List, Mapping, Optional, Sequence
 
-from gpuctl.bounds import ANSWER_LIMIT, ENDLESS, TEXT_LIMIT, TooLong
+from gpuctl.bounds import ENDLESS, TEXT_LIMIT, TooLong
 from gpuctl.host.look.local import LocalHost, child_environment
 from gpuctl.host.look.programs import LOOK, PRINTED, kill_group, running, start
 from gpuctl.host.look.reading import Outcome, Reading
@@ -56,17 +56,6 @@ def ask_program(argv: Sequence[str], stdin: str, deadline: float, most: int = TE
     No look at the machine, and no method of a Host: the answer may be secret, and a snapshot keeps what a Host says.
     """
     return LocalHost().run(argv, deadline, stdin, most)
-
-
-def ask_kubectl(path: str, context: Optional[str], deadline: float) -> Reading:
-    """Returns what a cluster's API answers to a GET of a path, asked by the user's own kubectl.
-
-    That goes by the user's kubeconfig, with its programs for credentials and its proxies. `context` None: the current
-    one. `deadline` in seconds, for all of it.
-    """
-    chosen = ["--context", context] if context is not None else []
-    argv = ["kubectl", *chosen, "--request-timeout", "%ds" % deadline, "get", "--raw", path]
-    return ask_program(argv, "", deadline, ANSWER_LIMIT)
 
 
 def run_long(

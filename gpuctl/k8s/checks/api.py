@@ -6,9 +6,27 @@ import re
 
 from gpuctl.command import Shell, command
 from gpuctl.k8s.checks.frame import ClusterJudgement, View, check, worst_of
-from gpuctl.k8s.cluster import RULES
-from gpuctl.k8s.reading import UNASKED
+from gpuctl.k8s.cluster import RULES, UNASKED, plural
 from gpuctl.model import Disturbs, Remedy, Status
+
+
+@check("k8s.api.reachable")
+def reachable(view: View) -> ClusterJudgement | None:
+    """Every list that is asked for is answered, in full. An API that answers nothing at all ends the run.
+
+    That is exit status 3: the connection is refused, a certificate does not hold, credentials have expired, or what
+    answers is a login page; 2 where the kubeconfig has no such context. Overload (429) and passing errors (5xx) are
+    waited out before a list counts as one that could not be had.
+    """
+    failed = view.scene.cluster.failed
+    if not failed:
+        return ClusterJudgement(Status.PASS, "The API answered all that it was asked")
+    names = ", ".join(map(plural, failed))
+    remedy = Remedy(
+        "Ask again; where it stays, see what the API says of itself.",
+        (command("kubectl", "get", "--raw", "/readyz?verbose"),),
+    )
+    return ClusterJudgement(Status.WARN, f"The API did not give the lists of {names}.", tuple(failed.items()), remedy)
 
 
 @check("k8s.api.permissions")
@@ -28,22 +46,34 @@ def permissions(view: View) -> ClusterJudgement | None:
     )
 
 
-_VERSION = re.compile(r"v1\.([0-9]{1,3})\.")
+_VERSION = re.compile(r"v?1\.([0-9]{1,3})\b")
 OLDEST = 3
 """Minor versions that a kubelet may be behind the API server."""
 
 
 @check("k8s.api.skew", needs=("Node",))
 def skew(view: View) -> ClusterJudgement | None:
-    """A kubelet may be three minor versions older than the API server, which is at least as new as the newest kubelet.
+    """A kubelet may be three minor versions older than the API server, and never newer.
 
+    Where lists do not tell the server's version, it is taken to be as new as the newest kubelet.
     Source: https://kubernetes.io/releases/version-skew-policy/
     """
-    every = [(one.name, one.kubelet, _VERSION.match(one.kubelet)) for one in view.scene.cluster.nodes]
-    minors = {name: (kubelet, int(found[1])) for name, kubelet, found in every if found}
-    newest = max((minor for _, minor in minors.values()), default=0)
-    names = {node.name for node in view.nodes}
-    old = [(name, kubelet) for name, (kubelet, minor) in minors.items() if newest - minor > OLDEST and name in names]
-    text = f"its kubelet is too old for the API server, which is 1.{newest} or newer ({old[0][1]})." if old else ""
-    remedy = Remedy("Upgrade these nodes.", (), Disturbs.HOST)
-    return worst_of(Status.WARN, old, text, "No kubelet is too old for the API server", remedy)
+    cluster = view.scene.cluster
+    server = _minor(cluster.version)
+    newest = max((_minor(one.kubelet) or 0 for one in cluster.nodes), default=0) if server is None else server
+    odd = [
+        (node.name, node.kubelet, minor < newest)
+        for node in view.nodes
+        if (minor := _minor(node.kubelet)) is not None and not newest - OLDEST <= minor <= newest
+    ]
+    said = [(name, f"its kubelet is {kubelet}, {'too old' if old else 'newer'}") for name, kubelet, old in odd]
+    at = f"1.{newest}{' or newer' if server is None else ''}"
+    how = "too old for" if odd and odd[0][2] else "newer than"
+    text = f"its kubelet ({odd[0][1]}) is {how} the API server, which is {at}." if odd else ""
+    remedy = Remedy("Upgrade what is older: the API server first, then the nodes.", (), Disturbs.HOST)
+    return worst_of(Status.WARN, said, text, "No kubelet is too old or too new for the API server", remedy)
+
+
+def _minor(version: str) -> int | None:
+    found = _VERSION.match(version)
+    return int(found[1]) if found else None

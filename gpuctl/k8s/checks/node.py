@@ -83,6 +83,8 @@ def taints(view: View) -> ClusterJudgement | None:
         if not taint.key.startswith("node.kubernetes.io/")
         if not any(tolerates(pod.placement.tolerations, taint) for pod in pods)
     ]
+    if ill and view.scene.cluster.only_node:
+        return ClusterJudgement(Status.SKIP, "takes the pods of all nodes, and those of this one were asked for")
     text = f"no pod that asks for GPUs tolerates {named(dict.fromkeys(taint for _, taint in ill))}."
     good = "Each taint of a node with GPUs is tolerated by a pod that asks for them"
     return worst_of(Status.WARN, ill, text, good, Remedy("Give the pods that belong there a toleration."))

@@ -1,0 +1,1 @@
+"""The door to a cluster: what its API answers to a GET."""

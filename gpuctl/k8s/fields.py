@@ -1,0 +1,200 @@
+"""The fields that are kept of an object: what decode.py reads, and nothing else.
+
+A snapshot holds them in the API's own shape, and a page of the API is read for them alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from gpuctl.k8s.objects import PLUGIN_SETTINGS, VISIBLE
+
+LONGEST = 2048
+"""Letters that are kept of a text: the API's own names and labels have 253 at most, an event's message 1,024."""
+MEMBERS = 256
+"""Labels, taints and the like that are kept of one object."""
+
+VARIABLES = (VISIBLE, *PLUGIN_SETTINGS)
+"""All that is kept of environments."""
+Fields = Mapping[str, Any]
+"""By name what is kept of a member: VALUE, an object's fields, or the fields of each object of a list, in a list."""
+VALUE = None
+"""A text, a number or a truth value; a list of such, or an object of such, as labels are."""
+
+
+def _values(names: str) -> Fields:
+    return dict.fromkeys(names.split(), VALUE)
+
+
+_META = _values("name namespace")
+_REQUIREMENTS = [_values("key operator values")]
+_LABEL_SELECTOR = {"matchLabels": VALUE, "matchExpressions": _REQUIREMENTS}
+_NODE_SELECTOR = {"nodeSelectorTerms": [{"matchExpressions": _REQUIREMENTS, "matchFields": _REQUIREMENTS}]}
+_REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
+_POD_TERMS = {
+    _REQUIRED: [{**_values("topologyKey namespaces"), "labelSelector": _LABEL_SELECTOR, "namespaceSelector": {}}]
+}
+_ENVIRONMENT = [_values("name value")]
+_CONTAINER = {
+    **_values("name restartPolicy"),
+    "env": _ENVIRONMENT,
+    "resources": {**_values("requests limits"), "claims": [_values("name")]},
+    "ports": [_values("hostPort protocol hostIP")],
+}
+_PLACEMENT = {
+    **_values("nodeSelector runtimeClassName"),
+    "affinity": {"nodeAffinity": {_REQUIRED: _NODE_SELECTOR}, "podAffinity": _POD_TERMS, "podAntiAffinity": _POD_TERMS},
+    "tolerations": [_values("key operator value effect")],
+    "topologySpreadConstraints": [
+        {**_values("whenUnsatisfiable topologyKey maxSkew minDomains"), "labelSelector": _LABEL_SELECTOR}
+    ],
+}
+_CLAIM_SOURCE = _values("resourceClaimName resourceClaimTemplateName")
+_STATUSES = [
+    {
+        "name": VALUE,
+        "state": {"waiting": _values("reason message"), "terminated": _values("message")},
+        "lastState": {"waiting": _values("message"), "terminated": _values("message")},
+        "allocatedResourcesStatus": [{"resources": [_values("resourceID health")]}],
+    }
+]
+_DEVICE = {
+    "attributes": {
+        "productName": _values("string"),
+        "cudaComputeCapability": _values("version"),
+        "driverVersion": _values("version"),
+    },
+    "taints": [{}],
+}
+_REQUEST = {**_values("deviceClassName allocationMode count"), "firstAvailable": [{}]}
+
+FIELDS: Mapping[str, Fields] = {
+    "Node": {
+        "metadata": {**_META, "labels": VALUE},
+        "spec": {"taints": [_values("key value effect")], "unschedulable": VALUE},
+        "status": {
+            **_values("capacity allocatable"),
+            "conditions": [_values("type status reason lastHeartbeatTime")],
+            "nodeInfo": _values("kubeletVersion machineID bootID containerRuntimeVersion osImage"),
+            "runtimeHandlers": [_values("name")],
+        },
+    },
+    "Pod": {
+        "metadata": {
+            **_META,
+            **_values("labels creationTimestamp"),
+            "ownerReferences": [_values("kind name controller")],
+        },
+        "spec": {
+            **_PLACEMENT,
+            **_values("nodeName schedulerName priority preemptionPolicy overhead"),
+            "containers": [_CONTAINER],
+            "initContainers": [_CONTAINER],
+            "resources": _values("requests"),
+            "schedulingGates": [_values("name")],
+            "resourceClaims": [{"name": VALUE, **_CLAIM_SOURCE, "source": _CLAIM_SOURCE}],
+            "volumes": [{"name": VALUE, "persistentVolumeClaim": _values("claimName"), "ephemeral": {}}],
+        },
+        "status": {
+            **_values("phase reason message nominatedNodeName startTime"),
+            "conditions": [_values("type status reason message lastTransitionTime")],
+            "containerStatuses": _STATUSES,
+            "initContainerStatuses": _STATUSES,
+            "resourceClaimStatuses": [_values("name resourceClaimName")],
+            "extendedResourceClaimStatus": {"requestMappings": [_values("resourceName")]},
+        },
+    },
+    "Event": {
+        "metadata": _META,
+        **_values("reason message note count deprecatedCount lastTimestamp deprecatedLastTimestamp eventTime"),
+        "involvedObject": _values("kind namespace name"),
+        "regarding": _values("kind namespace name"),
+        "series": _values("count lastObservedTime"),
+    },
+    "ResourceQuota": {"metadata": _META, "spec": _values("hard"), "status": _values("hard used")},
+    "DaemonSet": {
+        "metadata": _META,
+        "spec": {
+            "template": {
+                "spec": {
+                    **_PLACEMENT,
+                    "containers": [{**_CONTAINER, "image": VALUE}],
+                    "initContainers": [{**_CONTAINER, "image": VALUE}],
+                    "volumes": [{"hostPath": _values("path")}],
+                }
+            }
+        },
+        "status": _values("desiredNumberScheduled numberReady updatedNumberScheduled"),
+    },
+    "RuntimeClass": {"metadata": _META, "handler": VALUE, "scheduling": _values("nodeSelector")},
+    "DeviceClass": {"metadata": _META, "spec": _values("extendedResourceName")},
+    "ResourceSlice": {
+        "metadata": _META,
+        "spec": {
+            **_values("nodeName driver"),
+            "pool": _values("name"),
+            "devices": [{"name": VALUE, **_DEVICE, "basic": _DEVICE}],
+        },
+    },
+    "ResourceClaim": {
+        "metadata": _META,
+        "spec": {"devices": {"requests": [{**_REQUEST, "exactly": _REQUEST}]}},
+        "status": {
+            "allocation": {
+                "devices": {"results": [_values("driver pool device")]},
+                "nodeSelector": _NODE_SELECTOR,
+            }
+        },
+    },
+    "Job": {"metadata": _META, "spec": _values("suspend")},
+    "PersistentVolumeClaim": {"metadata": _META, "status": _values("phase")},
+}
+"""By kind."""
+
+
+def without_environment(fields: Fields) -> Fields:
+    """Returns the fields but those of environments: most of a page's time, where none of VARIABLES is in it."""
+
+    def part(inner: Any) -> Any:
+        if isinstance(inner, Mapping):
+            return without_environment(inner)
+        return [without_environment(inner[0])] if isinstance(inner, list) else inner
+
+    return {name: part(inner) for name, inner in fields.items() if inner is not _ENVIRONMENT}
+
+
+def kept(found: Mapping[str, Any], fields: Fields) -> dict[str, Any]:
+    """Returns what is kept of an object that has been decoded: what is of another type than it should is left out."""
+    return {name: part for name, inner in fields.items() if (part := _part(found.get(name), inner)) is not None}
+
+
+def _variables(value: Any) -> list[dict[str, Any]] | None:
+    """Of an environment the few variables that are public and tell of GPUs: no other comes into a snapshot."""
+    found = (one for one in value if isinstance(one, dict)) if isinstance(value, list) else ()
+    return [kept(one, _ENVIRONMENT[0]) for one in found if one.get("name") in VARIABLES] or None
+
+
+def _part(value: Any, fields: Any) -> Any:
+    if fields is VALUE:
+        return _value(value)
+    if fields is _ENVIRONMENT:
+        return _variables(value)
+    if isinstance(fields, list):
+        objects = (one for one in value if isinstance(one, dict)) if isinstance(value, list) else ()
+        return [kept(one, fields[0]) for one in objects] or None
+    return kept(value, fields) if isinstance(value, dict) else None
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_scalar(one) for one in value[:MEMBERS]]
+    if isinstance(value, dict):
+        return {key[:LONGEST]: _scalar(one) for key, one in list(value.items())[:MEMBERS]} or None
+    return _scalar(value)
+
+
+def _scalar(value: Any) -> Any:
+    if isinstance(value, str):
+        return value[:LONGEST]
+    return value if isinstance(value, (int, float)) else None

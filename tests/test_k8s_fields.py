@@ -183,6 +183,15 @@ def test_of_an_environment_only_what_tells_of_gpus_is_kept() -> None:
     assert kept(one, FIELDS["Pod"])["spec"]["containers"] == [{"name": "c", "env": [env[1]]}]
 
 
+def test_the_last_words_of_a_program_are_kept_where_they_are_of_gpus() -> None:
+    words = [f"{why}: token=s3cr3t" for why in ("nvidia-container-cli: initialization error", "cannot log in")]
+    states = [
+        {"name": name, "lastState": {"terminated": {"message": one}}} for name, one in zip("ab", words, strict=True)
+    ]
+    told = kept(pod("p", on="a", status={"containerStatuses": states}), FIELDS["Pod"])["status"]["containerStatuses"]
+    assert [one["lastState"]["terminated"] for one in told] == [{"message": words[0]}, {}]
+
+
 def test_a_pod_that_sees_gpus_unasked_is_not_folded() -> None:
     env = [{"name": "NVIDIA_VISIBLE_DEVICES", "value": "all"}]
     assert plain_requests(pod("p", on="a", spec={"containers": [{"name": "c", "env": env}]})) is None

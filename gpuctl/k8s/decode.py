@@ -5,13 +5,12 @@ What is read here stands in fields.py: nothing else of an object comes as far.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
 from gpuctl.host.decode import flag_in, number_in, object_in, objects_in, second, text_in, texts_in
-from gpuctl.k8s.fields import LONGEST, MEMBERS
+from gpuctl.k8s.fields import LONGEST, MEMBERS, OF_GPUS
 from gpuctl.k8s.objects import (
     DEFAULT_SCHEDULER,
     PLUGIN_SETTINGS,
@@ -310,7 +309,6 @@ def _waiting(status: Found) -> Iterator[tuple[str, str]]:
 
 
 _NO_GPUS = ("", "none", "void")
-_OF_GPUS = re.compile("nvidia|cdi", re.IGNORECASE)
 
 
 def _sees_gpus(container: Found) -> bool:
@@ -323,7 +321,7 @@ def _complaints(status: Found) -> Iterator[str]:
         for state in (object_in(one, "state"), object_in(one, "lastState")):
             for name in ("waiting", "terminated"):
                 message = _text(object_in(state, name), "message")
-                if _OF_GPUS.search(message):
+                if OF_GPUS.search(message):
                     yield message
 
 

@@ -5,6 +5,7 @@ A snapshot holds them in the API's own shape, and a page of the API is read for 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -36,6 +37,10 @@ _POD_TERMS = {
     _REQUIRED: [{**_values("topologyKey namespaces"), "labelSelector": _LABEL_SELECTOR, "namespaceSelector": {}}]
 }
 _ENVIRONMENT = [_values("name value")]
+OF_GPUS = re.compile("nvidia|cdi", re.IGNORECASE)
+_SAID = _values("reason message")
+"""Why a container does not run. Its message may be a program's own last words: it is kept where it is of GPUs."""
+_STATE = {"waiting": _SAID, "terminated": _SAID}
 _CONTAINER = {
     **_values("name restartPolicy"),
     "env": _ENVIRONMENT,
@@ -54,8 +59,8 @@ _CLAIM_SOURCE = _values("resourceClaimName resourceClaimTemplateName")
 _STATUSES = [
     {
         "name": VALUE,
-        "state": {"waiting": _values("reason message"), "terminated": _values("message")},
-        "lastState": {"waiting": _values("message"), "terminated": _values("message")},
+        "state": _STATE,
+        "lastState": _STATE,
         "allocatedResourcesStatus": [{"resources": [_values("resourceID health")]}],
     }
 ]
@@ -180,6 +185,8 @@ def _part(value: Any, fields: Any) -> Any:
         return _value(value)
     if fields is _ENVIRONMENT:
         return _variables(value)
+    if fields is _SAID and isinstance(value, dict) and not OF_GPUS.search(str(value.get("message"))):
+        value = {**value, "message": None}
     if isinstance(fields, list):
         objects = (one for one in value if isinstance(one, dict)) if isinstance(value, list) else ()
         return [kept(one, fields[0]) for one in objects] or None

@@ -44,7 +44,8 @@ def _quiet(pod: Found, status: Found) -> bool:
         return False
     statuses = status.get("containerStatuses") or ()
     return not status.get("extendedResourceClaimStatus") and not any(
-        one.get("allocatedResourcesStatus") or (one.get("state") or {}).get("waiting") for one in statuses
+        one.get("allocatedResourcesStatus") or one.get("lastState") or (one.get("state") or {}).get("waiting")
+        for one in statuses
     )
 
 

@@ -44,7 +44,7 @@ EXAMPLES = {
     "k8s doctor": ("gpuctl k8s doctor --node gpu-03 --hosts reports/", "gpuctl k8s doctor --from cluster.json --json"),
     "k8s check": ("gpuctl k8s check --cuda 12.4", "gpuctl k8s check --framework pytorch==2.4.0+cu121"),
     "k8s smoke": ("gpuctl k8s smoke --node gpu-03 --deep", "gpuctl k8s smoke --all --dry-run"),
-    "k8s rbac": ("gpuctl k8s rbac | kubectl apply -f -", "gpuctl k8s rbac --missing"),
+    "k8s rbac": ("gpuctl k8s rbac --json", "gpuctl k8s rbac --missing"),
     "k8s collect": ("gpuctl k8s collect -o cluster.jsonl.gz", "gpuctl k8s collect --context prod"),
     "data show": ("gpuctl data show", "gpuctl data show -v"),
     "data verify": ("gpuctl data verify", "gpuctl data verify ./tables"),

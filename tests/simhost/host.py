@@ -53,6 +53,7 @@ NEVER_SHOWN = (
     "/var/lib/dkms",
     "/var/lib/dpkg",
     "/var/lib/gpuctl",
+    "/var/lib/kubelet",
     "/var/lib/rpm",
     "/var/log",
     "/usr/bin/nvidia-smi",

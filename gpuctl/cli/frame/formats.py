@@ -9,7 +9,7 @@ import typer
 
 from gpuctl.frozen import dataclass
 from gpuctl.model import ExitCode
-from gpuctl.render.draw.text import Styled, plain
+from gpuctl.render.draw.text import Styled, plain, say
 from gpuctl.render.formats.formats import Format
 
 
@@ -88,6 +88,6 @@ def write_files(files: tuple[OutputFile, ...], render: Callable[[Format], Styled
         try:
             write_whole(file.path, render(file.format).plain.encode("utf-8", "replace"), 0o644)
         except FileProblem as problem:
-            typer.echo(plain(str(problem)), err=True)
+            say(str(problem))
             whole = False
     return whole

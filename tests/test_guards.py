@@ -129,6 +129,12 @@ def test_nothing_but_the_door_opens_a_file_of_the_machine() -> None:
     assert {name for name, node in nodes_outside_host() if called(node) in OPENS} == set(OF_ITSELF)
 
 
+def test_what_is_said_on_stderr_is_folded() -> None:
+    """`say` folds at the terminal's width and makes words of others harmless; typer.echo does neither."""
+    files = [path for room in ("cli", "render") for path in (ROOT / "gpuctl" / room).rglob("*.py")]
+    assert [path.name for path in files if re.search(r"echo\(.*err=True", path.read_text())] == []
+
+
 def test_others_use_of_os_what_is_the_processs_own() -> None:
     nodes = list(nodes_outside_host())
     having = {name for name, node in nodes if isinstance(node, ast.Import) and node.names[0].name == "os"}

@@ -22,6 +22,7 @@ ROOT = HERE.parent
 sys.path.insert(0, str(ROOT))
 
 from gpuctl.collector import TRAVELS  # noqa: E402
+
 SHEBANG = b"#!/usr/bin/env python3\n"
 MAIN = """\
 import sys

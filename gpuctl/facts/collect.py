@@ -38,7 +38,8 @@ def collect(host: Host, gpuctl: str, at: float, anonymise: bool, logs: bool = Tr
     """Returns the host's snapshot, without secrets and at most SIZE_LIMIT bytes long as a file.
 
     `gpuctl` is the version that records, `at` the time in seconds since the epoch. `anonymise` also replaces the names
-    of the host, its users and sites, its addresses, and serial numbers of all kinds, each always by the same. Without `logs` it has none, as a host that keeps none.
+    of the host, its users and sites, its addresses, and serial numbers of all kinds, each always by the same.
+    Without `logs` the snapshot is as that of a host that keeps none.
     """
     recorder = RememberingHost(host)
     others = OTHER_LOGS if logs else ()

@@ -1,8 +1,8 @@
 """What goes out to the hosts: the part of the running gpuctl that records a host, inside one module of Ansible's.
 
 The module is one file and needs nothing on the host but a Python. It keeps the archive without a name, in memory where
-the kernel has that (memfd_create(2)), so that nothing is left on the host, and a full or read-only /tmp does not matter to it.
-What a host answers is one line, the last: what a login shell prints before cannot spoil it.
+the kernel has that (memfd_create(2)): nothing is left on the host, and a full /tmp does not matter to it. What a host
+answers is one line, the last: what a login shell prints before cannot spoil it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import io
 import json
 import zipfile
 from collections.abc import Iterator
+from importlib.abc import InspectLoader
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import PurePosixPath
@@ -84,8 +85,8 @@ def main():
     except Exception as error:
         import traceback
 
-        where = traceback.format_exc()[-2000:]
-        found = {{"failed": True, "msg": "gpuctl", "{answer}": {{"error": "%s: %s" % (type(error).__name__, error), "where": where}}}}
+        said = {{"error": "%s: %s" % (type(error).__name__, error), "where": traceback.format_exc()[-2000:]}}
+        found = {{"failed": True, "msg": "gpuctl", "{answer}": said}}
     answer(found)
 
 
@@ -113,7 +114,7 @@ def build() -> Payload:
 
 
 def module_text(payload: Payload, version: str, seconds: int, logs: bool) -> str:
-    """Returns the module that carries the payload. It ends by itself after some seconds, and leaves logs unless asked."""
+    """Returns the module that carries the payload, which ends by itself after `seconds`. Logs travel where `logs`."""
     return _TEXT.format(
         version=version,
         digest=payload.digest,
@@ -151,10 +152,10 @@ def _sources(place: Traversable, name: str) -> Iterator[tuple[str, bytes]]:
 
 def _source(module: str) -> bytes:
     found = find_spec(module)
-    source = found.loader.get_source(module) if found and hasattr(found.loader, "get_source") else None
+    source = found.loader.get_source(module) if found and isinstance(found.loader, InspectLoader) else None
     if source is None:
         raise ModuleNotFoundError(f"No module named {module!r}", name=module)
-    return str(source).encode()
+    return source.encode()
 
 
 def _packed(contents: dict[str, bytes]) -> bytes:

@@ -141,7 +141,7 @@ def answers(
         folder = stack.enter_context(scratch(files, private=True))
         words = [f"{folder}/play.yml", *_inventories(target), "--limit", f"@{folder}/hosts"]
         if access.password is not None:
-            words += ["--become-password-file", stack.enter_context(handed(access.password))]
+            words += ["--become-password-file", stack.enter_context(handed(access.password, folder))]
         settings = _settings(f"{folder}/library", width, access.deadline, pipelining)
         yield from stack.enter_context(_events(folder, words, settings, end))
 

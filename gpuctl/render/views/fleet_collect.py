@@ -29,11 +29,11 @@ def collect_text(run: RecordedRun, verbose: bool) -> Styled:
 
 
 def unreported_text(run: RecordedRun, verbose: bool) -> Styled:
-    """Returns which hosts did not report, and why, those alike together."""
+    """Returns which hosts did not report, or not at once, and why, those alike together."""
     text = Styled()
     alike: dict[str, list[HostOutcome]] = {}
     for one in run.outcomes.values():
-        if one.state is not State.REPORTED:
+        if one.state is not State.REPORTED or one.detail:
             alike.setdefault(one.state.value, []).append(one)
     for state, hosts in sorted(alike.items(), key=lambda item: -len(item[1])):
         text.append(f"{state:<14}", "bold magenta").append(f"  {len(hosts)}  ", "bold")

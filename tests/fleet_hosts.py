@@ -77,11 +77,12 @@ class Hosts:
     def inventory(self, *names: str, user: str = "root", **variables: str) -> Path:
         """Returns an inventory of these hosts, or all."""
         chosen = [self.hosts[name] for name in names or self.hosts]
-        ssh = f"-o UserKnownHostsFile={self.folder}/known_hosts -o StrictHostKeyChecking=yes -o ControlMaster=no"
+        ssh = f"-o UserKnownHostsFile={self.folder}/known_hosts -o StrictHostKeyChecking=yes"
         told = {
             "ansible_user": user,
             "ansible_ssh_private_key_file": str(self.folder / "id"),
             "ansible_ssh_common_args": ssh,
+            "ansible_ssh_args": "-o ControlMaster=no",  # each run on its own, not over an open connection
             **variables,
         }
         lines = [*(f"{one.name} ansible_host={one.address}" for one in chosen), "[all:vars]"]
@@ -109,7 +110,9 @@ def hosts(folder: Path, prepared: Mapping[str, str]) -> Iterator[Hosts]:
     finally:
         for host in up.values():
             host.kill()
-            subprocess.run(["ip", "netns", "del", f"gpuctl-{host.name}"], check=False, capture_output=True)
+        for number, name in enumerate(prepared, 1):  # the cable too: its other end lives as long as a connection does
+            for what in (("link", "del", f"gpuctl-v{number}"), ("netns", "del", f"gpuctl-{name}")):
+                subprocess.run(["ip", *what], capture_output=True)
         _run("ip", "link", "del", BRIDGE)
         _run("umount", "-l", str(folder / "hosts"))
 

@@ -207,8 +207,7 @@ def _password(asked: Asked) -> str | None:
 
 def silence(run: RecordedRun, allowed: str) -> ExitCode:
     """Returns what the hosts that have not reported make of a run, of which `allowed` may be silent."""
-    from gpuctl.fleet.run_folder import State
-    from gpuctl.fleet.silence import share, silence_code
+    from gpuctl.fleet.silence import share
 
-    ended = [run.outcomes[host].state if host in run.outcomes else State.LOST for host in run.hosts]
-    return silence_code(ended, share(allowed))
+    too_many = len(run.unreported) > share(allowed).most(len(run.run.hosts))
+    return ExitCode.UNDETERMINED if too_many else ExitCode.GOOD

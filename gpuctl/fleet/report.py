@@ -1,0 +1,216 @@
+"""A run as it is told: classes of hosts, who is not like the others, which names are not one host each, who is silent.
+
+What is held of a host are the facts that it is compared by and its class. A class is hosts with the same findings and
+the same of the facts that KeyFact.is_class names; the words of its findings are those of its first host.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from gpuctl.fleet.identity import Twins, impostors, twins
+from gpuctl.fleet.judge import JudgedHost, SaidFinding, judge_run
+from gpuctl.fleet.key_facts import HOST_FACTS, GpuFacts, KeyFacts
+from gpuctl.fleet.outliers import OddGpus, Spread, odd_gpus, products, spreads
+from gpuctl.fleet.run_folder import HostOutcome, RecordedRun, State
+from gpuctl.frozen import dataclass
+from gpuctl.model import Action, ExitCode, Status
+
+CLASS_FACTS = tuple(fact for fact in HOST_FACTS if fact.is_class)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What hosts of one class have alike: findings by id, status and whether they are waived, products and facts."""
+
+    findings: tuple[tuple[str, Status, bool], ...]
+    products: tuple[str, ...]
+    values: tuple[str | None, ...]
+    """Those of CLASS_FACTS."""
+    action: Action
+
+    @property
+    def code(self) -> ExitCode:
+        """What the doctor of one of these hosts ends with."""
+        statuses = {status for _, status, waived in self.findings if not waived}
+        if Status.FAIL in statuses:
+            return ExitCode.PROBLEM
+        return ExitCode.UNDETERMINED if Status.UNKNOWN in statuses else ExitCode.GOOD
+
+    @property
+    def is_warned(self) -> bool:
+        """Whether a warning counts."""
+        return any(status is Status.WARN and not waived for _, status, waived in self.findings)
+
+
+@dataclass(frozen=True)
+class HostRecord:
+    """One host: how it ended, and where it has reported what it is. `at` is when it was recorded."""
+
+    outcome: HostOutcome
+    at: float
+    hostname: str
+    kind: Kind | None
+    key: KeyFacts | None
+
+
+@dataclass(frozen=True)
+class HostClass:
+    """Hosts that are alike, by their names; `findings` in the words of the first."""
+
+    kind: Kind
+    hosts: tuple[str, ...]
+    findings: tuple[SaidFinding, ...]
+
+
+@dataclass(frozen=True)
+class Silence:
+    """Hosts that ended without a report in one way, each with its reason."""
+
+    state: State
+    hosts: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class FleetReport:
+    """All that is told of a run; `hosts` in the order in which they were asked for."""
+
+    run: RecordedRun
+    hosts: tuple[HostRecord, ...]
+    classes: tuple[HostClass, ...]
+    silences: tuple[Silence, ...]
+    spreads: tuple[Spread, ...]
+    odd: tuple[OddGpus, ...]
+    twins: tuple[Twins, ...]
+
+    @property
+    def silent(self) -> int:
+        """How many hosts have not reported."""
+        return sum(len(one.hosts) for one in self.silences)
+
+    @property
+    def outliers(self) -> tuple[Spread, ...]:
+        """The facts in which hosts differ from the majority."""
+        return tuple(one for one in self.spreads if one.differing)
+
+    @property
+    def action(self) -> Action:
+        """The gravest that a host asks for."""
+        asked = [one.kind.action for one in self.classes]
+        return max(asked, key=list(Action).index, default=Action.NOTHING_NOW)
+
+    def code(self, most_silent: Callable[[int], float], strict: bool) -> ExitCode:
+        """Returns the exit code: that of the worst host.
+
+        `most_silent` is how many of so many hosts may stay silent before something counts as undetermined. `strict`:
+        warnings, unknowns and whoever differs count as a problem.
+        """
+        codes = {one.kind.code for one in self.classes}
+        if self.silent > most_silent(len(self.hosts)):
+            codes.add(ExitCode.UNDETERMINED)
+        doubts = ExitCode.UNDETERMINED in codes or any(one.kind.is_warned for one in self.classes)
+        if ExitCode.PROBLEM in codes or (strict and (doubts or self.outliers or self.odd or self.twins)):
+            return ExitCode.PROBLEM
+        return ExitCode.UNDETERMINED if ExitCode.UNDETERMINED in codes else ExitCode.GOOD
+
+
+def report_of(run: RecordedRun, told: Callable[[], None] = lambda: None) -> FleetReport:
+    """Returns what is told of a run, judged by the knowledge of today. `told` is called after each host.
+
+    Call it where no other thread runs.
+    """
+    return folded(run, _counted(judge_run(run), told))
+
+
+def _counted(judged: Iterable[JudgedHost], told: Callable[[], None]) -> Iterable[JudgedHost]:
+    for one in judged:
+        told()
+        yield one
+
+
+def folded(run: RecordedRun, judged: Iterable[JudgedHost]) -> FleetReport:
+    """Returns what is told of hosts that come one by one; of each no more is kept than is told."""
+    memory: dict[Any, Any] = {}
+    words: dict[Kind, tuple[SaidFinding, ...]] = {}
+    found: dict[str, HostRecord] = {}
+    for one in judged:
+        record = _record(one, memory)
+        found[one.outcome.host] = record
+        if record.kind is not None:
+            words.setdefault(record.kind, one.findings)
+    records = _without_impostors(found, run.hosts)
+    keys = {host: one.key for host, one in records.items() if one.key is not None}
+    spread = spreads(keys)
+    named = products(keys)
+    whole = {host: _with_products(one, named.get(host, ())) for host, one in records.items()}
+    ordered = tuple(whole[host] for host in run.hosts if host in whole)
+    return FleetReport(
+        run, ordered, _classes(ordered, words), _silences(ordered), spread, odd_gpus(keys, spread), twins(keys)
+    )
+
+
+def _record(one: JudgedHost, memory: dict[Any, Any]) -> HostRecord:
+    """The record of a host; what it has in common with others it shares with them in memory."""
+    if one.key is None:
+        return HostRecord(one.outcome, one.at, one.hostname, None, None)
+
+    def shared(value: Any) -> Any:
+        return memory.setdefault(value, value)
+
+    key = one.key
+    gpus = (
+        GpuFacts(gpu.index, gpu.uuid, shared(gpu.product), shared(tuple(map(shared, gpu.values)))) for gpu in key.gpus
+    )
+    kept = KeyFacts(
+        key.machine,
+        shared(tuple(map(shared, key.values))),
+        tuple(gpus),
+        shared(key.boards),
+        shared(tuple(map(shared, key.changes))),
+    )
+    findings = tuple(sorted((said.id, said.status, bool(said.waived)) for said in one.findings))
+    values = tuple(value for fact, value in zip(HOST_FACTS, kept.values, strict=True) if fact.is_class)
+    kind = shared(Kind(findings, (), values, one.action))
+    return HostRecord(one.outcome, one.at, one.hostname, kind, kept)
+
+
+def _with_products(one: HostRecord, names: tuple[str, ...]) -> HostRecord:
+    return replace(one, kind=replace(one.kind, products=names)) if one.kind is not None and names else one
+
+
+def _without_impostors(found: Mapping[str, HostRecord], names: tuple[str, ...]) -> dict[str, HostRecord]:
+    keys = {host: one.key for host, one in found.items() if one.key is not None}
+    others = impostors({host: one.hostname for host, one in found.items()}, names, keys)
+    return {host: _broken(one, others[host]) if host in others else one for host, one in found.items()}
+
+
+def _broken(one: HostRecord, other: str) -> HostRecord:
+    why = f"its snapshot is that of a host that calls itself {one.hostname}, and {other} is another host of this run"
+    outcome = replace(one.outcome, state=State.BROKEN, detail=why, snapshot=None)
+    return HostRecord(outcome, one.at, one.hostname, None, None)
+
+
+def _classes(records: Iterable[HostRecord], words: Mapping[Kind, tuple[SaidFinding, ...]]) -> tuple[HostClass, ...]:
+    """Worst first, of those alike the largest."""
+    hosts: dict[Kind, list[str]] = defaultdict(list)
+    for one in records:
+        if one.kind is not None:
+            hosts[one.kind].append(one.outcome.host)
+    found = (HostClass(kind, tuple(names), words[replace(kind, products=())]) for kind, names in hosts.items())
+    return tuple(sorted(found, key=lambda one: (_rank(one.kind), -len(one.hosts), one.hosts)))
+
+
+def _rank(kind: Kind) -> int:
+    statuses = [status for _, status, waived in kind.findings if not waived]
+    return min((list(Status).index(status) for status in statuses), default=len(Status))
+
+
+def _silences(records: Iterable[HostRecord]) -> tuple[Silence, ...]:
+    hosts: dict[State, list[tuple[str, str]]] = defaultdict(list)
+    for one in records:
+        if one.kind is None:
+            hosts[one.outcome.state].append((one.outcome.host, one.outcome.detail))
+    return tuple(Silence(state, tuple(hosts[state])) for state in State if state in hosts)

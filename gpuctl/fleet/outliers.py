@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from gpuctl.compat.knowledge.gpus.gpus import gpu_of_device
 from gpuctl.fleet.key_facts import GPU_FACTS, HOST_FACTS, SUBJECTS, GpuFacts, KeyFact, KeyFacts
 from gpuctl.frozen import dataclass
+from gpuctl.host.record.redact import without_secrets
 
 MAJORITY = 60
 """Percent."""
@@ -131,7 +132,7 @@ def _of_host_facts(product: str, hosts: Hosts) -> Iterator[Spread]:
 
 
 def _since(fact: KeyFact, key: KeyFacts) -> str:
-    return key.changes[SUBJECTS.index(fact.follows)] if fact.follows else ""
+    return without_secrets(key.changes[SUBJECTS.index(fact.follows)]) if fact.follows else ""
 
 
 def _of_gpu_facts(product: str, hosts: Hosts) -> Iterator[Spread]:

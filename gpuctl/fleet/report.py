@@ -67,6 +67,14 @@ class HostClass:
 
 
 @dataclass(frozen=True)
+class FleetFinding:
+    """A finding with all hosts that have it, in its words on the first host of the largest class."""
+
+    finding: SaidFinding
+    hosts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Silence:
     """Hosts that ended without a report in one way, each with its reason."""
 
@@ -95,6 +103,19 @@ class FleetReport:
     def outliers(self) -> tuple[Spread, ...]:
         """The facts in which hosts differ from the majority."""
         return tuple(one for one in self.spreads if one.differing)
+
+    @property
+    def findings(self) -> tuple[FleetFinding, ...]:
+        """The findings of all classes, each once: worst first, what is waived last, then what most hosts have."""
+        said: dict[tuple[str, Status, bool], SaidFinding] = {}
+        hosts: dict[tuple[str, Status, bool], list[str]] = defaultdict(list)
+        for one in sorted(self.classes, key=lambda one: -len(one.hosts)):
+            for finding in one.findings:
+                mark = finding.id, finding.status, bool(finding.waived)
+                said.setdefault(mark, finding)
+                hosts[mark] += one.hosts
+        order = sorted(said, key=lambda mark: (mark[2], list(Status).index(mark[1]), -len(hosts[mark]), mark[0]))
+        return tuple(FleetFinding(said[mark], tuple(hosts[mark])) for mark in order)
 
     @property
     def action(self) -> Action:

@@ -40,6 +40,7 @@ EXAMPLES = {
     "k8s doctor": ("gpuctl k8s doctor --node gpu-03", "gpuctl k8s doctor --from cluster.json --json"),
     "k8s check": ("gpuctl k8s check --cuda 12.4", "gpuctl k8s check --framework pytorch==2.4.0+cu121"),
     "k8s rbac": ("gpuctl k8s rbac", "gpuctl k8s rbac --json"),
+    "fleet collect": ("gpuctl fleet collect -i hosts.ini --become", "gpuctl fleet collect --hosts gpu01,gpu02 --json"),
     "data show": ("gpuctl data show", "gpuctl data show -v"),
     "data verify": ("gpuctl data verify", "gpuctl data verify ./tables"),
     "data use": ("gpuctl data use ./tables --dry-run", "gpuctl data use --bundled"),

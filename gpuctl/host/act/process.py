@@ -6,6 +6,7 @@ import os
 import shlex
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from contextlib import suppress
@@ -13,11 +14,13 @@ from typing import BinaryIO, List, Mapping, Optional, Sequence
 
 from gpuctl.bounds import ANSWER_LIMIT, ENDLESS, TEXT_LIMIT, TooLong
 from gpuctl.host.look.local import LocalHost, child_environment
-from gpuctl.host.look.programs import LOOK, PRINTED, kill_group, running, start
+from gpuctl.host.look.programs import LOOK, PRINTED, kill_group, run_program, running, start
 from gpuctl.host.look.reading import Outcome, Reading
 
 _TAIL = 1 << 16
 """Bytes of what a long command said that are kept: its end."""
+_ANSIBLE = "import sys; del sys.path[0]; from ansible.cli.%s import main; main()"
+"""Not -m: it would load what lies in the current directory, which anybody may have written to."""
 _GRACE = 10.0
 """Seconds for a long command that was cut off to be gone: until then it may hold a lock."""
 
@@ -67,6 +70,18 @@ def ask_kubectl(path: str, context: Optional[str], deadline: float) -> Reading:
     chosen = ["--context", context] if context is not None else []
     argv = ["kubectl", *chosen, "--request-timeout", "%ds" % deadline, "get", "--raw", path]
     return ask_program(argv, "", deadline, ANSWER_LIMIT)
+
+
+def ansible_words(program: str, arguments: Sequence[str]) -> List[str]:
+    """Returns the words that start a program of the Ansible beside this Python, such as `playbook`."""
+    return [sys.executable, "-c", _ANSIBLE % program, *arguments]
+
+
+def ask_ansible(program: str, arguments: Sequence[str], environment: Mapping[str, str], deadline: float) -> Reading:
+    """Returns how a program of Ansible's ended, and what it printed. `deadline` in seconds."""
+    source = shlex.join(["ansible-" + program, *arguments])
+    whole = {**child_environment(), **environment}
+    return run_program(source, ansible_words(program, arguments), whole, deadline, most=ANSWER_LIMIT)
 
 
 def run_long(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Timer
@@ -31,6 +32,35 @@ def working(text: str) -> Iterator[None]:
         timer.cancel()
         timer.join()  # one that has just fired must not start the spinner after its end
         status.stop()
+
+
+@contextmanager
+def tallying(text: str, total: int) -> Iterator[Callable[[str, str], None]]:
+    """Hands out what is told of each of `total` hosts how it ended: a table of how many did so, and which one last."""
+    if not sys.stderr.isatty():
+        yield lambda state, host: None
+        return
+    from rich.console import Console
+    from rich.live import Live
+    from rich.table import Table
+    from rich.text import Text
+
+    counts: Counter[str] = Counter()
+    last: dict[str, str] = {}
+
+    def table() -> Table:
+        rows = Table.grid(padding=(0, 2))
+        rows.add_row(Text(f"{counts.total()}/{total}", "bold"), Text(text))
+        for state, count in counts.most_common():
+            rows.add_row(Text(str(count)), Text(state), Text(plain(last[state]), "dim", overflow="ellipsis"))
+        return rows
+
+    def tell(state: str, host: str) -> None:
+        counts[state] += 1
+        last[state] = host
+
+    with Live(get_renderable=table, console=Console(stderr=True), transient=True):
+        yield tell
 
 
 @contextmanager

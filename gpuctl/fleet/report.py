@@ -16,6 +16,7 @@ from gpuctl.fleet.judge import JudgedHost, SaidFinding, judge_run
 from gpuctl.fleet.key_facts import HOST_FACTS, GpuFacts, KeyFacts
 from gpuctl.fleet.outliers import OddGpus, Spread, odd_gpus, products, spreads
 from gpuctl.fleet.run_folder import HostOutcome, RecordedRun, State
+from gpuctl.fleet.silence import Share, silence_code
 from gpuctl.frozen import dataclass
 from gpuctl.model import Action, ExitCode, Status
 
@@ -68,10 +69,14 @@ class HostClass:
 
 @dataclass(frozen=True)
 class FleetFinding:
-    """A finding with all hosts that have it, in its words on the first host of the largest class."""
+    """A finding with all hosts that have it, in its words on the first host of the largest class.
+
+    `classes` are the classes of these hosts by their places in the report, from 1 on.
+    """
 
     finding: SaidFinding
     hosts: tuple[str, ...]
+    classes: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -109,13 +114,15 @@ class FleetReport:
         """The findings of all classes, each once: worst first, what is waived last, then what most hosts have."""
         said: dict[tuple[str, Status, bool], SaidFinding] = {}
         hosts: dict[tuple[str, Status, bool], list[str]] = defaultdict(list)
-        for one in sorted(self.classes, key=lambda one: -len(one.hosts)):
+        places: dict[tuple[str, Status, bool], list[int]] = defaultdict(list)
+        for place, one in sorted(enumerate(self.classes, 1), key=lambda item: -len(item[1].hosts)):
             for finding in one.findings:
                 mark = finding.id, finding.status, bool(finding.waived)
                 said.setdefault(mark, finding)
                 hosts[mark] += one.hosts
+                places[mark].append(place)
         order = sorted(said, key=lambda mark: (mark[2], list(Status).index(mark[1]), -len(hosts[mark]), mark[0]))
-        return tuple(FleetFinding(said[mark], tuple(hosts[mark])) for mark in order)
+        return tuple(FleetFinding(said[mark], tuple(hosts[mark]), tuple(sorted(places[mark]))) for mark in order)
 
     @property
     def action(self) -> Action:
@@ -123,15 +130,13 @@ class FleetReport:
         asked = [one.kind.action for one in self.classes]
         return max(asked, key=list(Action).index, default=Action.NOTHING_NOW)
 
-    def code(self, most_silent: Callable[[int], float], strict: bool) -> ExitCode:
-        """Returns the exit code: that of the worst host.
+    def code(self, allowed: Share, strict: bool) -> ExitCode:
+        """Returns the exit code: that of the worst host, where no more than `allowed` are silent.
 
-        `most_silent` is how many of so many hosts may stay silent before something counts as undetermined. `strict`:
-        warnings, unknowns and whoever differs count as a problem.
+        `strict`: warnings, unknowns and whoever differs count as a problem.
         """
         codes = {one.kind.code for one in self.classes}
-        if self.silent > most_silent(len(self.hosts)):
-            codes.add(ExitCode.UNDETERMINED)
+        codes.add(silence_code((one.outcome.state for one in self.hosts), allowed))
         doubts = ExitCode.UNDETERMINED in codes or any(one.kind.is_warned for one in self.classes)
         if ExitCode.PROBLEM in codes or (strict and (doubts or self.outliers or self.odd or self.twins)):
             return ExitCode.PROBLEM

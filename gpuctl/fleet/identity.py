@@ -10,6 +10,9 @@ from gpuctl.fleet.key_facts import KeyFacts
 from gpuctl.frozen import dataclass
 from gpuctl.host.record.names import is_everywhere
 
+ALSO = "#"
+"""Behind it stands what tells a further host of one name from the first: gpu7#rack2."""
+
 
 class Shared(str, Enum):
     """What hosts have in common that each host has for itself."""
@@ -70,7 +73,7 @@ def impostors(hostnames: Mapping[str, str], names: tuple[str, ...], hosts: Mappi
     found = {}
     for host, called in hostnames.items():
         other = known.get(called) or known.get(_short(called))
-        if not called or other is None or is_everywhere(called) or _short(called) in (host, _short(host)):
+        if not called or other is None or is_everywhere(called) or _short(called) == _short(host):
             continue
         if other != host and not _one_machine(hosts.get(host), hosts.get(other)):
             found[host] = other
@@ -87,6 +90,7 @@ def _one_machine(one: KeyFacts | None, other: KeyFacts | None) -> bool:
 
 
 def _short(name: str) -> str:
+    name = name.partition(ALSO)[0]
     return name if _is_number(name) else name.partition(".")[0]
 
 

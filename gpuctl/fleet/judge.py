@@ -112,7 +112,7 @@ def judged(raw: bytes) -> dict[str, Any]:
         "at": snapshot.at,
         "hostname": "" if snapshot.anonymised else plain(snapshot.host.read(HOST_NAMES[0]).text.strip()[:253]),
         "key": astuple(key),
-        "findings": [_said(one) for one in _loud(report)],
+        "findings": sorted(_said(one) for one in _loud(report)),
         "action": report.action.value,
     }
 

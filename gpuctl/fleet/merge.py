@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, count
 from typing import Any
 
 from gpuctl.bounds import plain
 from gpuctl.facts.collect import HOST_NAMES
+from gpuctl.fleet.identity import ALSO
 from gpuctl.fleet.judge import heard, words
 from gpuctl.fleet.run_folder import (
     LONGEST_NAME,
@@ -141,9 +143,10 @@ def _newest(brought: Iterable[Brought]) -> tuple[list[Brought], list[str]]:
 
 
 def _named(brought: Iterable[Brought], taken: set[str]) -> Iterator[Brought]:
-    """Each under a name of its own: a second machine of one name is called after its file, or numbered."""
+    """Each under a name of its own: of a second machine of one name, its file's is added, or a number."""
     for one in brought:
-        choices = (one.name, _stem(one.path), *(f"{one.name[:240]}#{number}" for number in range(2, 1 << 20)))
-        name = next(choice for choice in choices if choice not in taken)
+        second = f"{one.name[:100]}{ALSO}{_stem(one.path)[:100]}"
+        numbered = (f"{second}.{number}" for number in count(2))
+        name = next(choice for choice in chain((one.name, second), numbered) if choice not in taken)
         taken.add(name)
         yield Brought(one.path, name, one.machine, one.at, one.broken)

@@ -7,7 +7,7 @@ the same of the facts that KeyFact.is_class names; the words of its findings are
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -22,12 +22,15 @@ from gpuctl.model import Action, ExitCode, Status
 
 CLASS_FACTS = tuple(fact for fact in HOST_FACTS if fact.is_class)
 
+Mark = tuple[str, Status, bool]
+"""What tells findings of one kind from others: id, status, and whether it is waived."""
+
 
 @dataclass(frozen=True)
 class Kind:
     """What hosts of one class have alike: findings by id, status and whether they are waived, products and facts."""
 
-    findings: tuple[tuple[str, Status, bool], ...]
+    findings: tuple[Mark, ...]
     products: tuple[str, ...]
     values: tuple[str | None, ...]
     """Those of CLASS_FACTS."""
@@ -69,14 +72,16 @@ class HostClass:
 
 @dataclass(frozen=True)
 class FleetFinding:
-    """A finding with all hosts that have it, in its words on the first host of the largest class.
+    """A finding with all hosts that have it, in the words of the first of them.
 
-    `classes` are the classes of these hosts by their places in the report, from 1 on.
+    `classes` are the classes of these hosts by their places in the report, from 1 on. `varies`: other hosts say it in
+    other words, or with other commands.
     """
 
     finding: SaidFinding
     hosts: tuple[str, ...]
     classes: tuple[int, ...]
+    varies: bool
 
 
 @dataclass(frozen=True)
@@ -98,6 +103,8 @@ class FleetReport:
     spreads: tuple[Spread, ...]
     odd: tuple[OddGpus, ...]
     twins: tuple[Twins, ...]
+    findings: tuple[FleetFinding, ...]
+    """Those of all classes, each once: worst first, what is waived last, then what most hosts have."""
 
     @property
     def silent(self) -> int:
@@ -108,21 +115,6 @@ class FleetReport:
     def outliers(self) -> tuple[Spread, ...]:
         """The facts in which hosts differ from the majority."""
         return tuple(one for one in self.spreads if one.differing)
-
-    @property
-    def findings(self) -> tuple[FleetFinding, ...]:
-        """The findings of all classes, each once: worst first, what is waived last, then what most hosts have."""
-        said: dict[tuple[str, Status, bool], SaidFinding] = {}
-        hosts: dict[tuple[str, Status, bool], list[str]] = defaultdict(list)
-        places: dict[tuple[str, Status, bool], list[int]] = defaultdict(list)
-        for place, one in sorted(enumerate(self.classes, 1), key=lambda item: -len(item[1].hosts)):
-            for finding in one.findings:
-                mark = finding.id, finding.status, bool(finding.waived)
-                said.setdefault(mark, finding)
-                hosts[mark] += one.hosts
-                places[mark].append(place)
-        order = sorted(said, key=lambda mark: (mark[2], list(Status).index(mark[1]), -len(hosts[mark]), mark[0]))
-        return tuple(FleetFinding(said[mark], tuple(hosts[mark]), tuple(sorted(places[mark]))) for mark in order)
 
     @property
     def action(self) -> Action:
@@ -161,21 +153,42 @@ def folded(run: RecordedRun, judged: Iterable[JudgedHost]) -> FleetReport:
     """Returns what is told of hosts that come one by one; of each no more is kept than is told."""
     memory: dict[Any, Any] = {}
     words: dict[Kind, tuple[SaidFinding, ...]] = {}
+    varied: set[Mark] = set()
     found: dict[str, HostRecord] = {}
     for one in judged:
         record = _record(one, memory)
         found[one.outcome.host] = record
         if record.kind is not None:
-            words.setdefault(record.kind, one.findings)
+            first = words.setdefault(record.kind, one.findings)
+            varied |= {_mark(said) for said, other in zip(one.findings, first, strict=True) if said != other}
     records = _without_impostors(found, run.hosts)
     keys = {host: one.key for host, one in records.items() if one.key is not None}
     spread = spreads(keys)
     named = products(keys)
     whole = {host: _with_products(one, named.get(host, ())) for host, one in records.items()}
     ordered = tuple(whole[host] for host in run.hosts if host in whole)
-    return FleetReport(
-        run, ordered, _classes(ordered, words), _silences(ordered), spread, odd_gpus(keys, spread), twins(keys)
-    )
+    classes = _classes(ordered, words)
+    findings = tuple(_findings(classes, varied))
+    odd = odd_gpus(keys, spread)
+    return FleetReport(run, ordered, classes, _silences(ordered), spread, odd, twins(keys), findings)
+
+
+def _mark(said: SaidFinding) -> Mark:
+    return said.id, said.status, bool(said.waived)
+
+
+def _findings(classes: tuple[HostClass, ...], varied: set[Mark]) -> Iterator[FleetFinding]:
+    having: dict[Mark, list[int]] = defaultdict(list)
+    words: dict[Mark, list[SaidFinding]] = defaultdict(list)
+    largest = sorted(range(len(classes)), key=lambda place: -len(classes[place].hosts))
+    for place in largest:
+        for said in classes[place].findings:
+            having[_mark(said)].append(place)
+            words[_mark(said)].append(said)
+    hosts = {mark: tuple(host for place in places for host in classes[place].hosts) for mark, places in having.items()}
+    for mark in sorted(having, key=lambda mark: (mark[2], list(Status).index(mark[1]), -len(hosts[mark]), mark[0])):
+        numbers = tuple(sorted(place + 1 for place in having[mark]))
+        yield FleetFinding(words[mark][0], hosts[mark], numbers, mark in varied or len(set(words[mark])) > 1)
 
 
 def _record(one: JudgedHost, memory: dict[Any, Any]) -> HostRecord:
@@ -197,7 +210,7 @@ def _record(one: JudgedHost, memory: dict[Any, Any]) -> HostRecord:
         shared(key.boards),
         shared(tuple(map(shared, key.changes))),
     )
-    findings = tuple(sorted((said.id, said.status, bool(said.waived)) for said in one.findings))
+    findings = tuple(map(_mark, one.findings))
     values = tuple(value for fact, value in zip(HOST_FACTS, kept.values, strict=True) if fact.is_class)
     kind = shared(Kind(findings, (), values, one.action))
     return HostRecord(one.outcome, one.at, one.hostname, kind, kept)

@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 from itertools import groupby
 
 from gpuctl.fleet.identity import Shared, Twins
+from gpuctl.fleet.key_facts import NONE
 from gpuctl.fleet.outliers import FEWEST, Differing, OddGpus, Spread
 from gpuctl.fleet.report import CLASS_FACTS, FleetFinding, FleetReport, HostClass, Kind
 from gpuctl.model import Status
@@ -25,6 +26,8 @@ def fleet_text(report: FleetReport, verbose: bool) -> Styled:
     text = Styled(f"{headline(report)}\n\n", "bold")
     for one in report.findings:
         text.append(_finding(one, verbose))
+    if any(one.finding.commands for one in report.findings):
+        text.append("The commands are for the hosts that are named, each by itself.\n\n", "dim")
     text.append(_section("Classes", [_class(one, verbose) for one in report.classes]))
     shown = [one for one in report.spreads if verbose or one.differing or _is_split(one)]
     text.append(_section("Not like the others", [_spread(one, verbose) for one in shown]))
@@ -78,8 +81,12 @@ def class_words(kind: Kind) -> str:
     gpus = f"{number or '?'} x {' + '.join(kind.products)}" if kind.products else "no GPU" if number == "0" else "GPUs"
     titles = {fact.name: fact.title for fact in CLASS_FACTS}
     bare = ("distribution", "engine")
-    told = [f"{value}" if name in bare else f"{titles[name]} {value}" for name, value in known.items() if value]
-    return plain(", ".join((gpus, *(word for word in told if word != "none"))))
+    told = [_fact_words("" if name in bare else titles[name], value) for name, value in known.items() if value]
+    return plain(", ".join(filter(None, (gpus, *told))))
+
+
+def _fact_words(title: str, value: str) -> str:
+    return f"{title} {value}".strip() if value != NONE else f"no {title}" if title in ("driver", "toolkit") else ""
 
 
 def _section(title: str, parts: list[Styled]) -> Styled:
@@ -97,7 +104,8 @@ def _finding(one: FleetFinding, verbose: bool) -> Styled:
     if said.waived:
         text.append(f"{_INDENT}waived: {plain(said.waived)}\n")
     count = len(one.hosts)
-    text.append(f"{_INDENT}on {count} {'host' if count == 1 else 'hosts'}: {names(one.hosts, verbose)}\n")
+    words = "; these are the words of the first" if one.varies else ""
+    text.append(f"{_INDENT}on {count} {'host' if count == 1 else 'hosts'}: {names(one.hosts, verbose)}{words}\n")
     if said.remedy:
         disturbs = "" if said.disturbs == "nothing" else f" (disturbs {said.disturbs})"
         text.append(f"{_INDENT}{plain(said.remedy)}{disturbs}\n", "dim")

@@ -22,7 +22,10 @@ def fleet_json(report: FleetReport) -> str:
         "gpuctl": __version__,
         "run": {"folder": report.run.folder, "gpuctl": run.gpuctl, "at": run.at, "question": run.question},
         "summary": _summary(report),
-        "findings": [{**said_json(one.finding), "hosts": one.hosts, "classes": one.classes} for one in report.findings],
+        "findings": [
+            {**said_json(one.finding), "hosts": one.hosts, "classes": one.classes, "varies": one.varies}
+            for one in report.findings
+        ],
         "classes": [_class(number, one) for number, one in enumerate(report.classes, 1)],
         "spreads": [_spread(one) for one in report.spreads],
         "odd_gpus": [_odd(one) for one in report.odd],

@@ -9,11 +9,14 @@ from __future__ import annotations
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from gpuctl.fleet.report import FleetReport, HostClass, Silence
+from gpuctl.model import Status
 from gpuctl.render.draw.text import plain
 from gpuctl.render.views.fleet import STANDINGS, class_words, stands
 
 _FAILING, _UNDETERMINED, _WARNED, _ = STANDINGS
 _ELEMENTS = {_FAILING: "failure", _UNDETERMINED: "error", _WARNED: "system-out"}
+
+_ORDER = list(Status)
 
 
 def fleet_junit(report: FleetReport) -> str:
@@ -37,7 +40,7 @@ def _suite(root: Element, name: str, hosts: int, element: str | None) -> Element
 def _of_class(root: Element, number: int, one: HostClass) -> None:
     element = _ELEMENTS.get(stands(one.kind))
     suite = _suite(root, f"gpuctl.fleet.class-{number}: {class_words(one.kind)}", len(one.hosts), element)
-    counting = [said for said in one.findings if not said.waived]
+    counting = sorted((said for said in one.findings if not said.waived), key=lambda said: _ORDER.index(said.status))
     worst = plain(counting[0].message) if counting else ""
     details = "".join(f"{said.status.value} {plain(said.id)}: {plain(said.message)}\n" for said in counting)
     for host in one.hosts:

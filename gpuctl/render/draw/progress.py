@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -60,6 +61,29 @@ def tallying(text: str, total: int) -> Iterator[Callable[[str, str], None]]:
         last[state] = host
 
     with Live(get_renderable=table, console=Console(stderr=True), transient=True):
+        yield tell
+
+
+@contextmanager
+def counting(text: str, total: int) -> Iterator[Callable[[], None]]:
+    """Hands out what is told after each of `total` things. It starts no thread, so that processes may be started."""
+    if not sys.stderr.isatty():
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
+
+    done, shown = 0, time.monotonic()
+    with Live(console=Console(stderr=True), auto_refresh=False, transient=True) as live:
+
+        def tell() -> None:
+            nonlocal done, shown
+            done += 1
+            if time.monotonic() - shown > PATIENCE:
+                shown = time.monotonic()
+                live.update(Text(f"{text}: {done} of {total}"), refresh=True)
+
         yield tell
 
 

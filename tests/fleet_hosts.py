@@ -1,7 +1,7 @@
 """Hosts for `gpuctl fleet`, on this machine: each has its own network, processes, copy-on-write root and sshd.
 
 No container engine and no image: namespaces, an overlay over this machine's own root, a bridge without a way out. Needs
-root, openssh-server and iproute2. What is to be ill about a host is a shell script that runs in it before its sshd does.
+root, openssh-server, sudo and iproute2. What is to be ill about a host is a script that runs in it before its sshd.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ chown -R ops ~ops/.ssh
 echo ops:{password} | chpasswd
 """
 """A user who is not root and has a password; sudoers says what he may."""
-PASSWORD = "open sesame 7"
+PASSWORD = "open sesame 7"  # noqa: S105
 
 
 @dataclass(frozen=True)

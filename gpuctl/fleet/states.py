@@ -42,7 +42,8 @@ _NO_RIGHTS = re.compile(
 )
 _NOISE = re.compile(
     r"\x1b\[[0-9;]*[A-Za-z]|\(traceback unavailable\)|^Task failed: "
-    r"|Data could not be sent to remote host \"[^\"]*\"\. |Make sure this host can be reached over ssh: |Failed to connect to the host via ssh: "
+    r"|Data could not be sent to remote host \S+\. Make sure this host can be reached over ssh: "
+    r"|Failed to connect to the host via ssh: |Module result deserialization failed: No start of json char found"
 )
 """What Ansible says around another program's words."""
 

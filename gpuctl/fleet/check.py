@@ -66,13 +66,14 @@ def fleet_answer(run: RecordedRun, question: Question, gated: bool) -> FleetAnsw
 def _said(raw: bytes, question: Question, subjects: Sequence[type]) -> dict[str, Any]:
     """What is said of one host, in values that JSON has. Raises BadSnapshot."""
     answer = host_answer(question, gather(decode(raw).host, subjects), Machine())
+    remedies = [one for one in answer.remedies if one.commands or answer.driver]  # the hint to ask of another host
     reasons = [*answer.reasons, *(reason for gpu in answer.gpus for reason in gpu.reasons)]
     return {
         "verdict": answer.verdict.value,
         "driver": answer.driver,
         "gpus": sorted(Counter(gpu.name for gpu in answer.gpus).items()),
         "reasons": list(dict.fromkeys((one.id, one.message) for one in reasons)),
-        "remedies": [(one.text, [str(command) for command in one.commands]) for one in answer.remedies],
+        "remedies": [(one.text, [str(command) for command in one.commands]) for one in remedies],
     }
 
 

@@ -25,9 +25,11 @@ LETTERS = 400
 """Of what is told of a host: the end, where what failed first stands."""
 EMPTY = "Ansible says that it went well, and gives no result"
 _OLD = re.compile(
-    r"requires a minimum of Python version [0-9.]+\. Current version: (?P<version>\d+\.\d+)"
+    r"requires (?:a minimum of )?Python (?:version )?[0-9.]+(?: or newer on the target)?\. "
+    r"Current version: (?P<version>\d+\.\d+)"
     r"|SyntaxError: (?:invalid syntax|future feature annotations is not defined)"
 )
+_LATE = re.compile(r"[Tt]imed out after|failed to execute in the expected time frame")
 _NO_PYTHON = re.compile(
     r"interpreter \S+ was not found|python[0-9.]*: (?:command )?not found|No python interpreters found"
     r"|/python[0-9.]*: No such file or directory",
@@ -40,6 +42,7 @@ _NO_RIGHTS = re.compile(
     r"|waiting for become success|Authentication failure|incorrect password attempt",
     re.IGNORECASE,
 )
+_WRONG_KEY, _CHANGED_KEY = "Host key verification failed", "IDENTIFICATION HAS CHANGED"
 _NOISE = re.compile(
     r"\x1b\[[0-9;]*[A-Za-z]|\(traceback unavailable\)|^Task failed: "
     r"|Data could not be sent to remote host \S+\. Make sure this host can be reached over ssh: "
@@ -73,7 +76,7 @@ def told(event: str, result: Mapping[str, Any]) -> Told:
         return _answered(answer)
     words = _words(result)
     if event == UNREACHABLE:
-        return Told(State.UNREACHABLE, _end(words) or "ssh does not say why")
+        return Told(State.UNREACHABLE, _unreached(words))
     if event == OK:
         return Told(State.LOST, f"{EMPTY}.", again=Again.EMPTY)
     return _failed(result, words)
@@ -98,7 +101,7 @@ def _with_snapshot(packed: str) -> Told:
 
 
 def _failed(result: Mapping[str, Any], words: str) -> Told:
-    if result.get("timedout") or "Timed out after" in words or "timed out after" in words:
+    if result.get("timedout") or _LATE.search(words):
         return Told(State.LOST, "It gave no answer before the host's deadline.")
     if _NO_TTY.search(words):
         return Told(State.NO_RIGHTS, _end(words), again=Again.NO_TTY)
@@ -110,6 +113,13 @@ def _failed(result: Mapping[str, Any], words: str) -> Told:
     if _NO_RIGHTS.search(words):
         return Told(State.NO_RIGHTS, _end(words))
     return Told(State.BROKEN, _end(words) or "It failed, and Ansible does not say how.")
+
+
+def _unreached(words: str) -> str:
+    if _WRONG_KEY in words:
+        known = "Its host key is not the one that is known" if _CHANGED_KEY in words else "Its host key is not known"
+        return f"{known}, and ssh does not enter it: {_WRONG_KEY}."
+    return _end(words) or "ssh does not say why."
 
 
 def _too_old(version: str) -> str:

@@ -172,7 +172,7 @@ def _target(asked: Asked) -> Target:
     from gpuctl.fleet.ansible import Target, named
     from gpuctl.fleet.slurm import nodes
 
-    given = [one for one in (asked.inventory, asked.hosts, asked.slurm) if one is not None]
+    given = [one for one in (asked.inventory or None, asked.hosts, asked.slurm) if one is not None]
     if len(given) > 1:
         raise typer.BadParameter("-i, --hosts and --slurm each say who is asked: give one")
     if asked.run is not None and asked.resume is not None:

@@ -293,7 +293,7 @@ def _paragraphs(said: str) -> Iterator[str]:
 
 def _why(path: str, told: Sequence[str]) -> str:
     """Every plugin for inventories has tried the file and says why not: the one counts that its name is meant for."""
-    reasons = dict(found.groups() for one in told if (found := _TRIED.search(one)))
+    reasons = {found[1]: found[2] for one in told if (found := _TRIED.search(one))}
     meant = "yaml" if path.endswith((".yml", ".yaml", ".json")) else "script" if "script" in reasons else "ini"
     reason = reasons.get(meant) or next(iter(reasons.values()), "Ansible does not say why")
     return plain(reason[:LETTERS]).rstrip(".:")

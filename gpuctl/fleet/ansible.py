@@ -22,7 +22,7 @@ from gpuctl.fleet.payload import MODULE, play
 from gpuctl.fleet.run_folder import checked_name
 from gpuctl.fleet.states import LETTERS, Told, told
 from gpuctl.frozen import dataclass
-from gpuctl.host.act.process import ansible_words, ask_ansible
+from gpuctl.host.act.process import adopt_orphans, ansible_words, ask_ansible, end_descendants
 from gpuctl.host.act.secret import handed
 from gpuctl.host.look.capacity import Capacity, capacity
 from gpuctl.host.look.deadline import begin
@@ -141,7 +141,7 @@ def answers(
         folder = stack.enter_context(scratch(files, private=True))
         words = [f"{folder}/play.yml", *_inventories(target), "--limit", f"@{folder}/hosts"]
         if access.password is not None:
-            words += ["--become-password-file", stack.enter_context(handed(access.password))]
+            words += ["--become-password-file", stack.enter_context(handed(access.password, folder))]
         settings = _settings(f"{folder}/library", width, access.deadline, pipelining)
         yield from stack.enter_context(_events(folder, words, settings, end))
 
@@ -248,9 +248,19 @@ def _run(
     config.env.pop("ORIGINAL_STDOUT_CALLBACK", None)
     users = LocalHost().env(_HOST_KEYS)  # without one, ansible-runner has made it False
     config.env = {**config.env, _HOST_KEYS: users.text} if users.ok else _without(config.env, _HOST_KEYS)
-    runner = Runner(config, event_handler=hand_on, cancel_callback=is_over)
-    runner.run()
+    adopt_orphans()
+    runner = Runner(config, event_handler=hand_on, cancel_callback=lambda: is_over() and _stop())
+    try:
+        runner.run()
+    finally:
+        _stop()
     return int(runner.rc or 0)
+
+
+def _stop() -> bool:
+    """Ends each ssh with Ansible, which has left it alone after the task's timeout, and as ansible-runner would."""
+    end_descendants()
+    return True
 
 
 def _without(environment: Mapping[str, str], name: str) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 
 from gpuctl import __version__
 from gpuctl.fleet.ansible import Access, Target, answers
@@ -14,7 +15,7 @@ from gpuctl.fleet.states import Again, Told
 
 Asking = Callable[[Sequence[str], bool], Iterator[tuple[str, Told]]]
 """Asks hosts, by an open connection (pipelining) or without, and yields what each answers."""
-WITHOUT = "Its sudo wants a terminal (requiretty), and gpuctl went without pipelining."
+WITHOUT = "Its sudo wants a terminal (requiretty): it was asked without pipelining, which takes longer."
 UNANSWERED = "Nothing came back from it before the run's end."
 
 
@@ -39,11 +40,11 @@ def outcomes(hosts: Sequence[str], ask: Asking) -> Generator[tuple[HostOutcome, 
             yield _ended(host, answer)
     mute = [host for host in left if again.get(host) is not Again.NO_TTY]
     without_tty = [host for host in left if again.get(host) is Again.NO_TTY]
-    for asked, pipelining in ((mute, True), (without_tty, False)):
+    for asked, pipelining, note in ((mute, True, ""), (without_tty, False, WITHOUT)):
         for host, answer in ask(asked, pipelining) if asked else ():
             if host in left:
                 del left[host]
-                yield _ended(host, answer)
+                yield _ended(host, replace(answer, detail=answer.detail or note))
     for host in left:
         yield _ended(host, Told(State.LOST, UNANSWERED))
 

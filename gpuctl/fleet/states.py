@@ -26,7 +26,7 @@ LETTERS = 400
 EMPTY = "Ansible says that it went well, and gives no result"
 _OLD = re.compile(
     r"requires a minimum of Python version [0-9.]+\. Current version: (?P<version>\d+\.\d+)"
-    r"|future feature annotations is not defined"
+    r"|SyntaxError: (?:invalid syntax|future feature annotations is not defined)"
 )
 _NO_PYTHON = re.compile(
     r"interpreter \S+ was not found|python[0-9.]*: (?:command )?not found|No python interpreters found"
@@ -42,7 +42,8 @@ _NO_RIGHTS = re.compile(
 )
 _NOISE = re.compile(
     r"\x1b\[[0-9;]*[A-Za-z]|\(traceback unavailable\)|^Task failed: "
-    r"|Data could not be sent to remote host \"[^\"]*\"\. |Make sure this host can be reached over ssh: |Failed to connect to the host via ssh: "
+    r"|Data could not be sent to remote host \S+\. Make sure this host can be reached over ssh: "
+    r"|Failed to connect to the host via ssh: |Module result deserialization failed: No start of json char found"
 )
 """What Ansible says around another program's words."""
 
@@ -105,15 +106,15 @@ def _failed(result: Mapping[str, Any], words: str) -> Told:
     if old:
         return Told(State.PYTHON_TOO_OLD, _too_old(old["version"] or ""))
     if _NO_PYTHON.search(words):
-        return Told(State.NO_PYTHON, "There is no Python where Ansible looks for one.")
+        return Told(State.NO_PYTHON, f"There is no Python where Ansible looks for one: {_end(words)}")
     if _NO_RIGHTS.search(words):
         return Told(State.NO_RIGHTS, _end(words))
     return Told(State.BROKEN, _end(words) or "It failed, and Ansible does not say how.")
 
 
 def _too_old(version: str) -> str:
-    has = f"Its Python is {version}" if version else "Its Python is older than 3.7"
-    return f"{has}: gpuctl needs 3.8, and this Ansible may need a newer one. Install one beside it."
+    has = f"Its Python is {version}" if version else "Its Python does not know this Ansible's words"
+    return f"{has}: gpuctl needs 3.8, and a newer Ansible a newer one. Install it beside, or name it to Ansible."
 
 
 def _answer(result: Mapping[str, Any]) -> Mapping[str, Any] | None:

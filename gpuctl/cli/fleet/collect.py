@@ -7,11 +7,12 @@ from typing import Annotated
 import typer
 
 from gpuctl.cli.frame import fleet
-from gpuctl.cli.frame.fleet import Asked, recorded_run, silence
+from gpuctl.cli.frame.fleet import asked, recorded_run, silence
 from gpuctl.cli.frame.options import Json
 
 
 def collect(
+    context: typer.Context,
     inventory: fleet.Inventories = None,
     hosts: fleet.HostNames = None,
     slurm: fleet.Slurm = None,
@@ -31,21 +32,7 @@ def collect(
     """Record all hosts of an inventory in one folder, and say of which nothing came, and why."""
     from gpuctl.render.views.fleet_collect import collect_json, collect_text
 
-    told = Asked(
-        inventory,
-        hosts,
-        slurm,
-        limit,
-        become,
-        ask_become_pass,
-        become_pass_fd,
-        host_timeout,
-        run_timeout,
-        logs,
-        run,
-        resume,
-    )
-    found = recorded_run(("collect",), told)
+    found = recorded_run(("collect",), asked(context))
     if json:
         typer.echo(collect_json(found))
     else:

@@ -90,20 +90,25 @@ NONE_SILENT = "0%"
 
 @dataclass(frozen=True)
 class Asked:
-    """What was typed about whom to ask and how."""
+    """What was typed about whom to ask and how, by the names of the commands' parameters."""
 
-    inventories: list[str] | None
+    inventory: list[str] | None
     hosts: str | None
     slurm: str | None
     limit: str | None
     become: bool
-    ask_password: bool
-    password_from: int | None
+    ask_become_pass: bool
+    become_pass_fd: int | None
     host_timeout: float
     run_timeout: float
     logs: bool
-    folder: str | None
+    run: str | None
     resume: str | None
+
+
+def asked(context: typer.Context) -> Asked:
+    """Returns what was typed about whom to ask and how."""
+    return Asked(**{name: context.params[name] for name in Asked.__annotations__})
 
 
 def recorded_run(question: tuple[str, ...], asked: Asked) -> RecordedRun:
@@ -158,7 +163,7 @@ def _begun(question: tuple[str, ...], asked: Asked, target: Target) -> tuple[str
     if before is not None:
         wanted = set(before.unreported)
         return before.folder, tuple(host for host in hosts if host in wanted)
-    folder = asked.folder or time.strftime("gpuctl-fleet-%Y%m%dT%H%M%SZ", time.gmtime())
+    folder = asked.run or time.strftime("gpuctl-fleet-%Y%m%dT%H%M%SZ", time.gmtime())
     create_run(folder, Run(__version__, time.time(), question, hosts))
     return folder, hosts
 
@@ -167,10 +172,10 @@ def _target(asked: Asked) -> Target:
     from gpuctl.fleet.ansible import Target, named
     from gpuctl.fleet.slurm import nodes
 
-    given = [one for one in (asked.inventories, asked.hosts, asked.slurm) if one is not None]
+    given = [one for one in (asked.inventory, asked.hosts, asked.slurm) if one is not None]
     if len(given) > 1:
         raise typer.BadParameter("-i, --hosts and --slurm each say who is asked: give one")
-    if asked.folder is not None and asked.resume is not None:
+    if asked.run is not None and asked.resume is not None:
         raise typer.BadParameter("--resume goes on in the run's own folder: leave out --run")
     try:
         if asked.hosts is not None:
@@ -179,7 +184,7 @@ def _target(asked: Asked) -> Target:
             return Target((named(nodes(asked.slurm)),), asked.limit)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
-    return Target(tuple(asked.inventories or ()), asked.limit)
+    return Target(tuple(asked.inventory or ()), asked.limit)
 
 
 def _access(asked: Asked) -> Access:
@@ -192,17 +197,17 @@ def _access(asked: Asked) -> Access:
 def _password(asked: Asked) -> str | None:
     from gpuctl.host.act.secret import read_secret
 
-    if asked.ask_password and asked.password_from is not None:
+    if asked.ask_become_pass and asked.become_pass_fd is not None:
         raise typer.BadParameter("-K asks for the password, and --become-pass-fd reads it: give one")
-    if asked.ask_password:
+    if asked.ask_become_pass:
         return str(typer.prompt("Password to become root with", hide_input=True, err=True))
-    if asked.password_from is None:
+    if asked.become_pass_fd is None:
         return None
     try:
-        return read_secret(asked.password_from)
+        return read_secret(asked.become_pass_fd)
     except (OSError, ValueError) as error:
         words = error.strerror if isinstance(error, OSError) else str(error)
-        raise typer.BadParameter(f"descriptor {asked.password_from}: {words}") from None
+        raise typer.BadParameter(f"descriptor {asked.become_pass_fd}: {words}") from None
 
 
 def silence(run: RecordedRun, allowed: str) -> ExitCode:
@@ -210,5 +215,5 @@ def silence(run: RecordedRun, allowed: str) -> ExitCode:
     from gpuctl.fleet.run_folder import State
     from gpuctl.fleet.silence import share, silence_code
 
-    ended = [run.outcomes[host].state if host in run.outcomes else State.LOST for host in run.hosts]
+    ended = (run.outcomes[host].state if host in run.outcomes else State.LOST for host in run.hosts)
     return silence_code(ended, share(allowed))

@@ -6,20 +6,28 @@ import contextlib
 import os
 from typing import Iterator
 
+from gpuctl.host.look.deadline import begin
+
 LONGEST = 4096
 """Bytes: what a pipe takes at once (pipe(7))."""
 
 
 @contextlib.contextmanager
-def handed(secret: str) -> Iterator[str]:
-    """Gives the path at which a program of this user reads the secret, once, as long as this process lives."""
-    reader, writer = os.pipe()
+def handed(secret: str, folder: str) -> Iterator[str]:
+    """Gives the path, in a folder of this user's alone, at which one program reads the secret, once: a named pipe."""
+    path = os.path.join(folder, "secret")
+    os.mkfifo(path, 0o600)
+    given = begin(lambda: _give(secret, path))
     try:
-        os.write(writer, secret.encode()[:LONGEST])
-        os.close(writer)
-        yield "/proc/%d/fd/%d" % (os.getpid(), reader)
+        yield path
     finally:
-        os.close(reader)
+        os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK))  # whoever still waits for a reader has had one
+        given()
+
+
+def _give(secret: str, path: str) -> None:
+    with contextlib.suppress(BrokenPipeError), open(path, "wb", buffering=0) as file:
+        file.write(secret.encode())
 
 
 def read_secret(descriptor: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 from gpuctl.command import command
 from gpuctl.fleet.run_folder import HostOutcome, RecordedRun, State
@@ -29,26 +30,27 @@ def collect_text(run: RecordedRun, verbose: bool) -> Styled:
 
 
 def unreported_text(run: RecordedRun, verbose: bool) -> Styled:
-    """Returns which hosts did not report, and why, those alike together."""
+    """Returns which hosts did not report, or not at once, and why, those alike together."""
     text = Styled()
     alike: dict[str, list[HostOutcome]] = {}
     for one in run.outcomes.values():
-        if one.state is not State.REPORTED:
+        if one.state is not State.REPORTED or one.detail:
             alike.setdefault(one.state.value, []).append(one)
     for state, hosts in sorted(alike.items(), key=lambda item: -len(item[1])):
         text.append(f"{state:<14}", "bold magenta").append(f"  {len(hosts)}  ", "bold")
-        text.append(f"{_names([one.host for one in hosts])}\n", "dim")
+        text.append(f"{named([one.host for one in hosts], verbose)}\n", "dim")
         for one in hosts if verbose else hosts[:1]:
             text.append(f"      {plain(one.host)}: {plain(one.detail)}\n")
     if run.unasked:
         text.append(f"{UNASKED:<14}", "bold magenta").append(f"  {len(run.unasked)}  ", "bold")
-        text.append(f"{_names(list(run.unasked))}\n", "dim")
+        text.append(f"{named(run.unasked, verbose)}\n", "dim")
     return text
 
 
-def _names(hosts: list[str]) -> str:
-    more = f" and {len(hosts) - NAMED} more" if len(hosts) > NAMED else ""
-    return plain(", ".join(hosts[:NAMED])) + more
+def named(hosts: Sequence[str], verbose: bool) -> str:
+    """Returns the names of some hosts; of many a few, unless `verbose`."""
+    more = f" and {len(hosts) - NAMED} more" if len(hosts) > NAMED and not verbose else ""
+    return plain(", ".join(hosts if verbose else hosts[:NAMED])) + more
 
 
 def collect_json(run: RecordedRun) -> str:

@@ -16,6 +16,7 @@ from gpuctl.fleet.report import FleetReport
 from gpuctl.fleet.run_folder import HostOutcome, State
 from gpuctl.fleet.silence import share
 from gpuctl.model import Status
+from gpuctl.render.views.fleet import fleet_text
 
 ALL = share("0%")
 FAILED = SaidFinding("driver.nvml", Status.FAIL, "NVML does not start.", "Load the module.", ("modprobe nvidia",))
@@ -226,6 +227,20 @@ def test_a_snapshot_that_says_to_be_another_host_of_the_run_is_none_of_its_host(
     report = told([judged(name, hostname=hostname) for name, hostname in hosts.items()])
     assert [host for one in report.silences for host, _ in one.hosts] == broken
     assert all(one.state is State.BROKEN for one in report.silences)
+
+
+# What a person reads
+
+
+def test_a_screen_is_not_flooded_by_classes_and_values_and_v_shows_them_all() -> None:
+    hosts = [judged(named(number)) for number in range(300)]
+    hosts += [judged(f"odd{number:03d}", {"kernel": f"5.15.0-{number}"}) for number in range(60)]
+    text, whole = (fleet_text(told(hosts), verbose).plain for verbose in (False, True))
+    assert "46 x  in 46 more classes" in text
+    assert "55 more values on 55 hosts" in text
+    assert len(text.splitlines()) < 60
+    assert all(f"odd{number:03d}" in whole and named(number) in whole for number in range(60))
+    assert "more classes" not in whole
 
 
 # Two runs

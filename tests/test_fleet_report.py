@@ -66,7 +66,11 @@ def test_a_gpu_unlike_those_of_the_fleet_is_named_by_its_index(
     report = told(hosts)
     is_majority = size - len(odd) >= max(5, 0.6 * size)
     found = {(one.host, one.gpus) for spread in report.spreads for one in spread.differing}
-    assert found == ({(named(number), tuple(sorted(gpus))) for number, gpus in odd.items()} if is_majority else set())
+    assert found == (
+        {(named(number), tuple(sorted(gpus)) if len(gpus) < 8 else ()) for number, gpus in odd.items()}
+        if is_majority
+        else set()
+    )
 
 
 @pytest.mark.parametrize(("alike", "odd"), [(4, 1), (5, 4), (6, 5), (59, 40)])
@@ -236,7 +240,7 @@ def test_a_screen_is_not_flooded_by_classes_and_values_and_v_shows_them_all() ->
     hosts = [judged(named(number)) for number in range(300)]
     hosts += [judged(f"odd{number:03d}", {"kernel": f"5.15.0-{number}"}) for number in range(60)]
     text, whole = (fleet_text(told(hosts), verbose).plain for verbose in (False, True))
-    assert "46 x  in 46 more classes" in text
+    assert "46x  in 46 more classes" in text
     assert "55 more values on 55 hosts" in text
     assert len(text.splitlines()) < 60
     assert all(f"odd{number:03d}" in whole and named(number) in whole for number in range(60))

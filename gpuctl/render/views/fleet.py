@@ -119,11 +119,11 @@ def _classes(classes: Sequence[HostClass], verbose: bool) -> Iterator[Styled]:
     yield from (_class(one, verbose) for one in classes[:shown])
     if shown < len(classes):
         hosts = sum(len(one.hosts) for one in classes[shown:])
-        yield Styled(f"{hosts:>4} x  in {len(classes) - shown} more classes\n", "dim")
+        yield Styled(f"{hosts:>5}x  in {len(classes) - shown} more classes\n", "dim")
 
 
 def _class(one: HostClass, verbose: bool) -> Styled:
-    text = Styled(f"{len(one.hosts):>4} x  ", "bold").append(f"{class_words(one.kind)}\n")
+    text = Styled(f"{len(one.hosts):>5}x  ", "bold").append(f"{class_words(one.kind)}\n")
     ids = [f"{MARKS[status][0]} {plain(id)}" for id, status, waived in one.kind.findings if not waived]
     if ids:
         text.append(f"        {', '.join(ids)}\n")
@@ -225,7 +225,7 @@ def _twins(one: Twins, verbose: bool) -> Styled:
 def _silences(report: FleetReport, verbose: bool) -> Iterator[Styled]:
     for one in report.silences:
         hosts = [host for host, _ in one.hosts]
-        text = Styled(f"{len(hosts):>4} x  {one.state.value:<14}  ", "bold").append(f"{names(hosts, verbose)}\n", "dim")
+        text = Styled(f"{len(hosts):>5}x  {one.state.value:<14}  ", "bold").append(f"{names(hosts, verbose)}\n", "dim")
         for host, detail in one.hosts if verbose else one.hosts[:1]:
             text.append(f"        {plain(host)}: {plain(detail)}\n")
         yield text

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from fleets import GPU, HOST, judged, named, told
@@ -12,8 +14,8 @@ from hypothesis import strategies as st
 from gpuctl.fleet.difference import difference
 from gpuctl.fleet.identity import Shared
 from gpuctl.fleet.judge import JudgedHost, SaidFinding
-from gpuctl.fleet.report import FleetReport
-from gpuctl.fleet.run_folder import HostOutcome, State
+from gpuctl.fleet.report import FleetReport, folded
+from gpuctl.fleet.run_folder import HostOutcome, RecordedRun, Run, State
 from gpuctl.fleet.silence import share
 from gpuctl.model import Status
 from gpuctl.render.views.fleet import fleet_text
@@ -245,6 +247,23 @@ def test_a_screen_is_not_flooded_by_classes_and_values_and_v_shows_them_all() ->
     assert len(text.splitlines()) < 60
     assert all(f"odd{number:03d}" in whole and named(number) in whole for number in range(60))
     assert "more classes" not in whole
+
+
+def test_what_is_held_of_a_host_is_small_and_does_not_grow_with_what_it_said() -> None:
+    words = SaidFinding(WARNED.id, WARNED.status, "x" * 2000, "y" * 2000)
+
+    def held(count: int) -> int:
+        tracemalloc.start()
+        hosts = (judged(named(number), findings=[replace(words, message=f"{number}" * 400)]) for number in range(count))
+        run = RecordedRun("RUN", Run("1.0", 1.0, ("doctor",), tuple(map(named, range(count)))), {})
+        report = folded(run, hosts)
+        size = tracemalloc.get_traced_memory()[0]
+        tracemalloc.stop()
+        assert len(report.hosts) == count
+        return size
+
+    size = (held(1200) - held(200)) / 1000
+    assert size < 5_000
 
 
 # Two runs

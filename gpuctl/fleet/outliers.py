@@ -94,7 +94,7 @@ def products(hosts: Hosts) -> dict[str, tuple[str, ...]]:
 
 
 def _products(key: KeyFacts, names: Mapping[str, str]) -> tuple[str, ...]:
-    told = {gpu.product for gpu in key.gpus if gpu.product}
+    told = {gpu.product for gpu in key.gpus if gpu.product} | {product for _, product in key.boards if product}
     by_id = {names.get(device) or _called(device) for device, product in key.boards if not product}
     return tuple(sorted(told | by_id if told else by_id))
 

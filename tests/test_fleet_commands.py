@@ -86,12 +86,12 @@ def test_a_fleet_is_told_in_classes_with_those_that_are_not_like_the_others(flee
     assert (done.returncode, done.stderr) == (3, "")
     assert "8 of 10 hosts reported" in done.stdout
     assert re.search(
-        r"7 x {2}4 x Tesla T4, Ubuntu 22.04, .*driver 580.95.05.*\n.*\n? +gpu1, gpu2, gpu3 and 4 more", done.stdout
+        r"7x {2}4 x Tesla T4, Ubuntu 22.04, .*driver 580.95.05.*\n.*\n? +gpu1, gpu2, gpu3 and 4 more", done.stdout
     )
     assert re.search(r"driver: 580.95.05 on 7 of 8 hosts with Tesla T4\n +535.161.08 on old\n", done.stdout)
     assert "slow: PCIe link: GPU 2 has generation 4 x8; 3 others have generation 4 x16" in done.stdout
-    assert re.search(r"1 x {2}broken +cut\n +cut: its snapshot was not judged: it is damaged", done.stdout)
-    assert re.search(r"1 x {2}unreachable +away\n", done.stdout)
+    assert re.search(r"1x {2}broken +cut\n +cut: its snapshot was not judged: it is damaged", done.stdout)
+    assert re.search(r"1x {2}unreachable +away\n", done.stdout)
     assert "gpu6" not in done.stdout
     assert "gpu6" in gpuctl("judge", fleet, "-v").stdout
 
@@ -116,11 +116,16 @@ class Page(HTMLParser):
         self.tags: list[str] = []
         self.attributes: list[tuple[str, str | None]] = []
         self.words = ""
+        self.open: list[str] = []
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
         self.attributes += attrs
+        self.open += [tag] if tag != "meta" else []
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
         self.words += data
@@ -134,6 +139,7 @@ def test_every_format_reads_as_what_it_is_and_words_of_others_stay_words(fleet: 
     assert not any("\x1b" in text for text in texts.values())
 
     page = Page(texts["html"])
+    assert page.open == []
     assert not {"script", "link", "img", "iframe", "object", "form"} & set(page.tags)
     assert all(value and value.startswith("#class-") for name, value in page.attributes if name == "href")
     assert not any(name.startswith("on") or name == "src" for name, _ in page.attributes)

@@ -69,10 +69,10 @@ def impostors(hostnames: Mapping[str, str], names: tuple[str, ...], hosts: Mappi
 
     `hostnames` are what hosts call themselves, `names` all of the run. One that is the other is a twin, no impostor.
     """
-    known = {name: name for name in names} | {_short(name): name for name in reversed(names) if not _is_number(name)}
+    known = {_short(name): name for name in reversed(names)} | {name.lower(): name for name in names}
     found = {}
     for host, called in hostnames.items():
-        other = known.get(called) or known.get(_short(called))
+        other = known.get(called.lower()) or known.get(_short(called))
         if not called or other is None or is_everywhere(called) or _short(called) == _short(host):
             continue
         if other != host and not _one_machine(hosts.get(host), hosts.get(other)):
@@ -90,7 +90,7 @@ def _one_machine(one: KeyFacts | None, other: KeyFacts | None) -> bool:
 
 
 def _short(name: str) -> str:
-    name = name.partition(ALSO)[0]
+    name = name.partition(ALSO)[0].lower()
     return name if _is_number(name) else name.partition(".")[0]
 
 

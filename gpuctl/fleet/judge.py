@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import astuple, replace
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -111,7 +111,13 @@ def judged(raw: bytes) -> dict[str, Any]:
     return {
         "at": snapshot.at,
         "hostname": "" if snapshot.anonymised else plain(snapshot.host.read(HOST_NAMES[0]).text.strip()[:253]),
-        "key": astuple(key),
+        "key": (
+            key.machine,
+            key.values,
+            [(gpu.index, gpu.uuid, gpu.product, gpu.values) for gpu in key.gpus],
+            key.boards,
+            key.changes,
+        ),
         "findings": sorted(_said(one) for one in _loud(report)),
         "action": report.action.value,
     }

@@ -18,6 +18,7 @@ from gpuctl.facts.gather import Facts
 from gpuctl.facts.gpu.driver import Driver
 from gpuctl.facts.gpu.nvml import NvmlGpu
 from gpuctl.facts.gpu.pci import Pci
+from gpuctl.facts.gpu.tegra import Tegra
 from gpuctl.facts.machine.kernel import Kernel
 from gpuctl.facts.machine.system import System
 from gpuctl.facts.packages.history import PackageHistory
@@ -84,7 +85,7 @@ class GpuFacts:
 class KeyFacts:
     """What one host is compared by: `values` are those of HOST_FACTS, `changes` those of SUBJECTS, in that order.
 
-    `boards` are its GPUs' PCI device ids with the product of each, as far as NVML tells it.
+    `boards` are its GPUs' PCI device ids with the product of each, as far as NVML tells it; a Tegra's board has no id.
     """
 
     machine: str | None
@@ -120,7 +121,11 @@ def _machine(facts: Facts) -> str | None:
 
 
 def _number_of_gpus(facts: Facts) -> str:
-    return str(len(facts.known(Pci).gpus.get() or facts.known(Driver).gpus.get() or ()))
+    """On the PCI bus, and that of a Tegra's chip; on another machine without any there, as on WSL, by NVML."""
+    tegra, on_bus = facts.get(Tegra), facts.known(Pci).gpus.get() or ()
+    if tegra and tegra.release.value:
+        return str(len(on_bus) + 1)
+    return str(len(on_bus or facts.known(Driver).gpus.get() or ()))
 
 
 def _distribution(facts: Facts) -> str:
@@ -230,7 +235,10 @@ def _mig(gpu: NvmlGpu) -> str | None:
 def _boards(facts: Facts) -> tuple[tuple[str, str | None], ...]:
     pci, driver = facts.get(Pci), facts.get(Driver)
     names = {gpu.pci: gpu.name for gpu in (driver.gpus.value or ()) if gpu.pci} if driver else {}
-    return tuple((one.device, names.get(one.address)) for one in (pci.gpus.value or ())) if pci else ()
+    on_bus = [(one.device, names.get(one.address)) for one in (pci.gpus.value or ())] if pci else []
+    tegra = facts.get(Tegra)
+    model = tegra.model.value if tegra and tegra.release.value else None
+    return (*on_bus, *([("", model[:LONGEST])] if model else []))
 
 
 def _change(event: PackageEvent | None) -> str:

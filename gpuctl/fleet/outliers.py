@@ -22,7 +22,7 @@ FEWEST, FEWEST_GPUS = 5, 3
 
 @dataclass(frozen=True)
 class Differing:
-    """A host that is not like the others. `gpus` are the indexes of those that differ, none where the host does.
+    """A host that is not like the others. `gpus` are the indexes of those that differ, none where all of it does.
 
     `since` is the last change of the packages that the fact follows, "" where none is known.
     """
@@ -94,7 +94,7 @@ def products(hosts: Hosts) -> dict[str, tuple[str, ...]]:
 
 
 def _products(key: KeyFacts, names: Mapping[str, str]) -> tuple[str, ...]:
-    told = {gpu.product for gpu in key.gpus if gpu.product}
+    told = {gpu.product for gpu in key.gpus if gpu.product} | {product for _, product in key.boards if product}
     by_id = {names.get(device) or _called(device) for device, product in key.boards if not product}
     return tuple(sorted(told | by_id if told else by_id))
 
@@ -144,11 +144,17 @@ def _of_gpu_facts(product: str, hosts: Hosts) -> Iterator[Spread]:
         usual = majority_of(Counter(told.values()), FEWEST)
         usual = usual if usual in uniform else None
         differing = (
-            Differing(host, _together(odd), tuple(index for index, value in each[host] if value != usual))
+            Differing(host, _together(odd), _indexes(each[host], usual))
             for host in told
             if usual is not None and (odd := [value for _, value in each[host] if value != usual])
         )
         yield from _spread(product, fact, told, usual, differing, len(hosts))
+
+
+def _indexes(values: Sequence[tuple[int, str]], usual: str) -> tuple[int, ...]:
+    """Of the GPUs that differ; none where all do."""
+    odd = tuple(index for index, value in values if value != usual)
+    return odd if len(odd) < len(values) else ()
 
 
 def _told(gpus: Iterable[GpuFacts], product: str, place: int) -> list[tuple[int, str]]:

@@ -179,12 +179,12 @@ def _mig_devices(nvml: Any, device: Any, is_on: bool) -> Dict[str, Any]:
     if not is_on:
         return {}
     told = [_told(nvml, nvml.nvmlDeviceGetAttributes, handle) for handle in found]
-    profiles = sorted(_mig_profile(one) for one in told if one is not None)
+    profiles = sorted(mig_profile(one) for one in told if one is not None)
     return {"mig_devices": len(found), **({"mig_profiles": profiles} if len(profiles) == len(found) else {})}
 
 
-def _mig_profile(told: Any) -> str:
-    """As nvidia-smi calls it: 1g.5gb, and 1c.3g.20gb where it has one compute slice of three."""
+def mig_profile(told: Any) -> str:
+    """Returns a MIG device's profile as nvidia-smi calls it: 1g.5gb, or 1c.3g.20gb with one compute slice of three."""
     whole = "%dg.%dgb" % (told.gpuInstanceSliceCount, -(-told.memorySizeMB // 1024))
     if told.computeInstanceSliceCount == told.gpuInstanceSliceCount:
         return whole

@@ -16,8 +16,8 @@ from gpuctl.render.views.finding import MARKS
 
 NAMED = 3
 """As many hosts of a class are named where not all are asked for."""
-_VALUES = 5
-"""As many values of a fact are shown where there is no majority."""
+_CLASSES, _VALUES = 15, 5
+"""As many classes are shown, and values of a fact, where not all are asked for."""
 _INDENT = "      "
 
 
@@ -28,7 +28,7 @@ def fleet_text(report: FleetReport, verbose: bool) -> Styled:
         text.append(_finding(one, verbose))
     if any(one.finding.commands for one in report.findings):
         text.append("The commands are for the hosts that are named, each by itself.\n\n", "dim")
-    text.append(_section("Classes", [_class(one, verbose) for one in report.classes]))
+    text.append(_section("Classes", list(_classes(report.classes, verbose))))
     shown = [one for one in report.spreads if verbose or one.differing or _is_split(one)]
     text.append(_section("Not like the others", [_spread(one, verbose) for one in shown]))
     text.append(
@@ -114,8 +114,16 @@ def _finding(one: FleetFinding, verbose: bool) -> Styled:
     return text.append("\n")
 
 
+def _classes(classes: Sequence[HostClass], verbose: bool) -> Iterator[Styled]:
+    shown = len(classes) if verbose or len(classes) <= _CLASSES + 1 else _CLASSES
+    yield from (_class(one, verbose) for one in classes[:shown])
+    if shown < len(classes):
+        hosts = sum(len(one.hosts) for one in classes[shown:])
+        yield Styled(f"{hosts:>5}x  in {len(classes) - shown} more classes\n", "dim")
+
+
 def _class(one: HostClass, verbose: bool) -> Styled:
-    text = Styled(f"{len(one.hosts):>4} x  ", "bold").append(f"{class_words(one.kind)}\n")
+    text = Styled(f"{len(one.hosts):>5}x  ", "bold").append(f"{class_words(one.kind)}\n")
     ids = [f"{MARKS[status][0]} {plain(id)}" for id, status, waived in one.kind.findings if not waived]
     if ids:
         text.append(f"        {', '.join(ids)}\n")
@@ -128,9 +136,24 @@ def _is_split(one: Spread) -> bool:
 
 def _spread(one: Spread, verbose: bool) -> Styled:
     text = Styled(f"  {spread_words(one)}\n")
-    for value, members in groupby(one.differing, key=lambda each: each.value):
-        text.append(_differing(value, list(members), verbose))
-    return text
+    groups = by_value(one)
+    shown = len(groups) if verbose or len(groups) <= _VALUES + 1 else _VALUES
+    for value, members in groups[:shown]:
+        text.append(_differing(value, members, verbose))
+    hosts = sum(len(members) for _, members in groups[shown:])
+    return text.append(f"{_INDENT}{len(groups) - shown} more values on {hosts} hosts\n" if hosts else "", "dim")
+
+
+def by_value(one: Spread) -> list[tuple[str, list[Differing]]]:
+    """Returns who differs from the majority, those of one value together, most first."""
+    groups = [(value, list(members)) for value, members in groupby(one.differing, key=lambda each: each.value)]
+    return sorted(groups, key=lambda group: -len(group[1]))
+
+
+def since_words(members: Iterable[Differing]) -> str:
+    """Returns since when hosts differ, where that is one change of packages for all; else ""."""
+    since = {one.since for one in members}
+    return plain(since.pop()) if len(since) == 1 else ""
 
 
 def spread_words(one: Spread) -> str:
@@ -145,10 +168,10 @@ def spread_words(one: Spread) -> str:
 
 
 def _differing(value: str, members: list[Differing], verbose: bool) -> Styled:
-    since = {one.since for one in members}
-    together = f", since {plain(next(iter(since)))}" if len(since) == 1 and "" not in since else ""
+    since = since_words(members)
+    together = f", since {since}" if since else ""
     text = Styled(f"{_INDENT}{plain(value)}", "yellow").append(
-        f" on {names([*map(_with_gpus, members)], verbose)}{together}\n"
+        f" on {names([*map(with_gpus, members)], verbose)}{together}\n"
     )
     if not together and verbose:
         for one in members:
@@ -156,7 +179,8 @@ def _differing(value: str, members: list[Differing], verbose: bool) -> Styled:
     return text
 
 
-def _with_gpus(one: Differing) -> str:
+def with_gpus(one: Differing) -> str:
+    """Returns a host that differs, with those of its GPUs that do."""
     return f"{one.host} ({gpu_words(one.gpus)})" if one.gpus else one.host
 
 
@@ -201,7 +225,7 @@ def _twins(one: Twins, verbose: bool) -> Styled:
 def _silences(report: FleetReport, verbose: bool) -> Iterator[Styled]:
     for one in report.silences:
         hosts = [host for host, _ in one.hosts]
-        text = Styled(f"{len(hosts):>4} x  {one.state.value:<14}  ", "bold").append(f"{names(hosts, verbose)}\n", "dim")
+        text = Styled(f"{len(hosts):>5}x  {one.state.value:<14}  ", "bold").append(f"{names(hosts, verbose)}\n", "dim")
         for host, detail in one.hosts if verbose else one.hosts[:1]:
             text.append(f"        {plain(host)}: {plain(detail)}\n")
         yield text

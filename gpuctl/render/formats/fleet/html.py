@@ -13,12 +13,12 @@ from gpuctl.render.views.fleet import (
     NAMED,
     class_words,
     closing,
-    gpu_words,
     headline,
     odd_words,
     spread_words,
     stands,
     twin_words,
+    with_gpus,
 )
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
@@ -118,9 +118,5 @@ def _class(place: int, one: HostClass) -> str:
 
 
 def _spread(one: Spread) -> str:
-    rows = (
-        f"{each.host}{f' ({gpu_words(each.gpus)})' if each.gpus else ''}: {each.value}"
-        f"{f', since {each.since}' if each.since else ''}"
-        for each in one.differing
-    )
+    rows = (f"{with_gpus(each)}: {each.value}{f', since {each.since}' if each.since else ''}" for each in one.differing)
     return f"<td>{_said(spread_words(one))}</td><td>{_opened(rows, len(one.differing)) if one.differing else ''}</td>"

@@ -6,7 +6,18 @@ from collections.abc import Iterable
 
 from gpuctl.fleet.report import FleetFinding, FleetReport
 from gpuctl.render.formats.markdown import code_span, command_block, table_cell
-from gpuctl.render.views.fleet import class_words, closing, headline, names, odd_words, spread_words, twin_words
+from gpuctl.render.views.fleet import (
+    by_value,
+    class_words,
+    closing,
+    headline,
+    names,
+    odd_words,
+    since_words,
+    spread_words,
+    twin_words,
+    with_gpus,
+)
 
 _NAMED = 20
 """As many hosts are named in a cell."""
@@ -18,7 +29,9 @@ def fleet_markdown(report: FleetReport) -> str:
     told = [(one.finding.status.value, one.finding.id, one.finding.message, str(len(one.hosts))) for one in found]
     classes = [(str(len(one.hosts)), class_words(one.kind), names(one.hosts, False)) for one in report.classes]
     differing = [
-        (spread_words(one), each.value, each.host, each.since) for one in report.outliers for each in one.differing
+        (spread_words(one), value, names([*map(with_gpus, members)], False), since_words(members))
+        for one in report.outliers
+        for value, members in by_value(one)
     ]
     silent = [(one.state.value, host, detail) for one in report.silences for host, detail in one.hosts[:_NAMED]]
     parts = (
@@ -26,7 +39,7 @@ def fleet_markdown(report: FleetReport) -> str:
         code_span(closing(report)),
         _table("Findings", ("status", "check", "finding", "hosts"), told),
         _table("Classes", ("hosts", "alike in", "names"), classes),
-        _table("Not like the others", ("most hosts", "value", "host", "since"), differing),
+        _table("Not like the others", ("most hosts", "value", "hosts", "since"), differing),
         _table("GPUs not like the others of their host", ("GPU",), [(odd_words(one).strip(),) for one in report.odd]),
         _table("Not one host each", ("hosts", "what to do"), [twin_words(one, False) for one in report.twins]),
         _table("Without a report", ("state", "host", "why"), silent),

@@ -15,7 +15,13 @@ if TYPE_CHECKING:
     from gpuctl.fleet.run_folder import RecordedRun
 
 FormatName = Annotated[
-    FleetFormat | None, typer.Option("--format", help="What to print, instead of text.", show_default=False)
+    FleetFormat | None,
+    typer.Option(
+        "--format",
+        metavar="FORMAT",
+        help=f"Print {', '.join(one.value for one in FleetFormat)}, instead of text.",
+        show_default=False,
+    ),
 ]
 OutputFiles = Annotated[
     list[OutputFile] | None,

@@ -9,9 +9,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fleet_hosts import OPERATOR, PASSWORD, Hosts, hosts
+from jsonschema import Draft202012Validator
 from simhost.process import until
 
 from gpuctl.fleet.run_folder import read_run
@@ -19,6 +21,7 @@ from gpuctl.host.record.archive import decode
 
 pytestmark = pytest.mark.bench
 
+ROOT = Path(__file__).parents[1]
 OPS = OPERATOR.format(password=PASSWORD)
 STUB = "printf '#!/bin/sh\\n{}\\n' > {}; chmod +x {}; mkdir -p /run/systemd/system;"
 HANGS = STUB.format("sleep 1000", *2 * ("/usr/bin/journalctl",))
@@ -58,8 +61,14 @@ def asked(run: Path, *options: object, **popen: object) -> tuple[int, dict[str, 
     """The exit code, each host's state and what is told of it, and what was said on stderr."""
     argv = words("--run", run, "--json", *options)
     done = subprocess.run(argv, capture_output=True, text=True, timeout=300, **popen)  # type: ignore[call-overload]
-    told = json.loads(done.stdout) if done.stdout else {"hosts": []}
+    told = conforms("fleet-collect", done.stdout) if done.stdout else {"hosts": []}
     return done.returncode, {one["host"]: (one["state"], one["detail"]) for one in told["hosts"]}, done.stderr
+
+
+def conforms(command: str, text: str) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(text)
+    Draft202012Validator(json.loads((ROOT / f"data/schemas/{command}.schema.json").read_text())).validate(document)
+    return document
 
 
 def kept(run: Path, host: str) -> str:
@@ -214,3 +223,37 @@ def running(lab: Hosts, host: str, words: bytes) -> list[int]:
     found = subprocess.run(["ip", "netns", "pids", f"gpuctl-{host}"], capture_output=True, text=True).stdout.split()
     commands = {int(pid): Path("/proc", pid, "cmdline") for pid in found}
     return [pid for pid, file in commands.items() if file.exists() and words in file.read_bytes()]
+
+
+def test_an_ansible_that_dies_is_started_once_more_for_who_has_not_answered(lab: Hosts, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    argv = words("--run", run, "-i", lab.inventory("hangs"), "--json")
+    process = subprocess.Popen(argv, stdout=subprocess.PIPE)
+    until(lambda: running(lab, "hangs", b"sleep\x001000"))
+    subprocess.run(["pkill", "-9", "-P", str(process.pid)], check=True)
+    told = json.loads(process.communicate(timeout=120)[0])
+    assert told["hosts"][0]["state"] == "reported"
+
+
+def test_one_command_asks_judges_and_tells_in_classes(lab: Hosts, tmp_path: Path) -> None:
+    argv = [sys.executable, "-m", "gpuctl", "fleet", "doctor", "-i", lab.inventory("good", "chatty"), "--run", "run"]
+    done = subprocess.run([*map(str, argv), "--json"], capture_output=True, text=True, cwd=tmp_path, timeout=120)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert conforms("fleet", done.stdout)
+    again = subprocess.run(
+        [sys.executable, "-m", "gpuctl", "fleet", "judge", "run", "--json"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert (again.returncode, again.stdout) == (1, done.stdout)
+
+
+def test_check_says_of_classes_of_hosts_whether_it_runs_there(lab: Hosts, tmp_path: Path) -> None:
+    nvidia = ("--cuda", "12.4", "-i", lab.inventory("good", "chatty", "bare"), "--run", tmp_path / "run", "--json")
+    argv = [sys.executable, "-m", "gpuctl", "fleet", "check", *map(str, nvidia)]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=120)
+    answer = conforms("fleet-check", done.stdout)
+    assert (done.returncode, answer["verdict"]) == (1, "incompatible")
+    assert [sorted(one["hosts"]) for one in answer["classes"]] == [["chatty", "good"]]
+    assert [one["state"] for one in answer["unreported"]] == ["no-python"]

@@ -60,7 +60,11 @@ _TRIED = re.compile(
     r"(?:Failed to parse inventory|Failed to parse \S+) with '?(\w+)'? plugin: (?:Failed to parse inventory: )?(.+)"
 )
 _NOBODY = "leaves us with no hosts to target"
-_NO_ANSWER = "/bin/false"
+_ANSWERS = (
+    (re.compile(r"continue connecting \(yes/no.*\)\? *$", re.MULTILINE), "no"),
+    (re.compile(r"Enter passphrase for key .*: *$", re.MULTILINE), ""),
+)
+"""What ssh asks at a terminal, and would wait for: nobody is there who could answer for so many hosts."""
 
 
 class EngineProblem(Exception):
@@ -139,6 +143,8 @@ def answers(
         "play.yml": play(access.become).encode(),
         "hosts": "".join(f"{name}\n" for name in hosts).encode(),
     }
+    if time.monotonic() >= end:
+        return
     width = access.forks or forks(len(hosts), capacity())
     with ExitStack() as stack:
         folder = stack.enter_context(scratch(files, private=True))
@@ -177,9 +183,6 @@ def _settings(library: str, width: int, deadline: int, pipelining: bool) -> dict
         "ANSIBLE_TASK_TIMEOUT": str(deadline),
         "ANSIBLE_VERBOSITY": "0",
         "MAX_EVENT_RES": str(LONGEST_RESULT),
-        # Nobody is there whom ssh could ask for a passphrase, or whether it knows a host: it is not to wait for him.
-        "SSH_ASKPASS": _NO_ANSWER,
-        "SSH_ASKPASS_REQUIRE": "force",
     }
 
 
@@ -245,6 +248,7 @@ def _run(
 
     config = RunnerConfig(folder, playbook="play.yml", fact_cache_type="memory", envvars=dict(settings))
     config.prepare()  # it forgets settings that it was handed where there is no file of them: they are set here
+    config.expect_passwords = {**dict(_ANSWERS), **config.expect_passwords}
     config.pexpect_timeout, config.suppress_output_file, config.suppress_ansible_output = POLL, True, True
     config.command = ansible_words("playbook", words)
     config.cwd = str(Path.cwd())  # there, the user's own ansible.cfg may lie

@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import replace
 
 from gpuctl import __version__
-from gpuctl.fleet.ansible import Access, Target, answers
+from gpuctl.fleet.ansible import Access, EngineProblem, Target, answers
 from gpuctl.fleet.payload import build, module_text
 from gpuctl.fleet.run_folder import HostOutcome, State, add_host
 from gpuctl.fleet.states import Again, Told
@@ -38,15 +38,19 @@ def outcomes(hosts: Sequence[str], ask: Asking) -> Generator[tuple[HostOutcome, 
         elif host in left:  # the first answer counts: a second event of a host is none of ours
             del left[host]
             yield _ended(host, answer)
+    why = UNANSWERED
     mute = [host for host in left if again.get(host) is not Again.NO_TTY]
     without_tty = [host for host in left if again.get(host) is Again.NO_TTY]
     for asked, pipelining, note in ((mute, True, ""), (without_tty, False, WITHOUT)):
-        for host, answer in ask(asked, pipelining) if asked else ():
-            if host in left:
-                del left[host]
-                yield _ended(host, replace(answer, detail=answer.detail or note))
+        try:
+            for host, answer in ask(asked, pipelining) if asked else ():
+                if host in left:
+                    del left[host]
+                    yield _ended(host, replace(answer, detail=answer.detail or note))
+        except EngineProblem as problem:  # what the others said stands
+            why = str(problem)
     for host in left:
-        yield _ended(host, Told(State.LOST, UNANSWERED))
+        yield _ended(host, Told(State.LOST, why))
 
 
 def record(folder: str, hosts: Sequence[str], ask: Asking, tell: Callable[[HostOutcome], None]) -> None:

@@ -169,6 +169,7 @@ def inventories(tmp_path: Path) -> Path:
         (("-i", "good.ini", "--run", "good.ini"), "something else lies there"),
         (("-i", "good.ini", "--max-unreachable", "many"), "no share such as 2%"),
         (("-i", "good.ini", "--become-pass-fd", "777"), "descriptor 777: Bad file descriptor"),
+        (("-i", "good.ini", "-K"), "-K asks at a terminal"),
         (("--slurm", "gpu"), "Slurm cannot be asked: "),
     ],
     ids=lambda one: " ".join(one) if isinstance(one, tuple) else "",
@@ -177,7 +178,7 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(argv: tuple[str, ...], sai
     before = sorted(inventories.rglob("*"))
     command = [sys.executable, "-m", "gpuctl", "fleet", "collect", *argv]
     env = {**os.environ, "PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
-    done = subprocess.run(command, capture_output=True, text=True, cwd=inventories, env=env, timeout=120)
+    done = subprocess.run(command, input="", capture_output=True, text=True, cwd=inventories, env=env, timeout=120)
     assert (done.returncode, done.stdout) == (2, "")
     told = [line for line in done.stderr.splitlines() if not line.startswith(("Usage", "Try"))]
     assert said in " ".join(told)

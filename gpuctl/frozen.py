@@ -1,14 +1,16 @@
 """Frozen dataclasses, made in a sixth of the time that the standard library takes for one before Python 3.13.
 
 That compiles seven functions a class, one by one, and gpuctl has hundreds of classes: it took a run longer to make them
-than to look at the host. Here one is compiled, and all classes share the others. `fields`, `replace` and `asdict` know
-what is made here. A field has a default or none; a class with factories or slots is the library's.
+than to look at the host. Here none is compiled for one class alone. `fields`, `replace` and `asdict` know what is made
+here. A field has a default or none; a class with factories or slots is the library's.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from functools import lru_cache
 from operator import attrgetter
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, NoReturn, Tuple, Type, TypeVar
 
 T = TypeVar("T")
@@ -35,15 +37,24 @@ def _made(cls: Type[T]) -> Type[T]:
 
 
 def _init(cls: type, names: Tuple[str, ...]) -> Callable[..., None]:
-    """The function in which classes differ. It is made of text, as only that says which arguments Python lets in."""
-    arguments = ["%s=_cls.%s" % (name, name) if name in vars(cls) else name for name in names]
-    steps = ["_set(self, %r, %s)" % (name, name) for name in names]
-    if hasattr(cls, "__post_init__"):
-        steps.append("self.__post_init__()")
-    made: Dict[str, Any] = {"_cls": cls, "_set": object.__setattr__}
-    exec("def __init__(self, %s): %s" % (", ".join(arguments), "; ".join(steps or ["pass"])), made)  # noqa: S102  # names of fields
-    init: Callable[..., None] = made["__init__"]
-    return init
+    """The function in which classes differ: that of all classes with so many fields, under this one's names."""
+    template = _template(len(names), hasattr(cls, "__post_init__"))
+    code = template.__code__
+    own = dict(zip(code.co_varnames[1:], names))
+    renamed = code.replace(co_varnames=("self", *names), co_consts=tuple(own.get(one, one) for one in code.co_consts))
+    defaults = tuple(vars(cls)[name] for name in names if name in vars(cls))  # the last ones: mypy sees to that
+    return FunctionType(renamed, template.__globals__, "__init__", defaults)
+
+
+@lru_cache(maxsize=None)
+def _template(count: int, post: bool) -> FunctionType:
+    """It is made of text, as only that says which arguments Python lets in; that is slow, and done once a count."""
+    names = ["_%d" % place for place in range(count)]
+    steps = ["_set(self, %r, %s)" % (name, name) for name in names] + ["self.__post_init__()"] * post
+    made: Dict[str, Any] = {"_set": object.__setattr__}
+    exec("def __init__(self, %s): %s" % (", ".join(names), "; ".join(steps or ["pass"])), made)  # noqa: S102  # our words
+    template: FunctionType = made["__init__"]
+    return template
 
 
 def _repr(self: Any) -> str:

@@ -217,15 +217,21 @@ def test_the_toolkits_parts_with_versions_and_the_time_the_hook_came() -> None:
         host(
             commands={
                 "nvidia-ctk --version": "NVIDIA Container Toolkit CLI version 1.17.8\n",
-                "nvidia-container-runtime --version": failed(1, "no runc", "NVIDIA Container Runtime version 1.17.8\n"),
-                f"{hook} --version": failed(2, "flag provided but not defined: -version\n"),
+                "nvidia-container-runtime --version": failed(1, "no runc", "NVIDIA Container Runtime version 1.16.2\n"),
+                f"{hook} --version": "NVIDIA Container Runtime Hook version 1.17.8\n",
             },
+            which={"nvidia-container-runtime": "/usr/local/bin/nvidia-container-runtime"},
             stats={f"/usr/bin/{hook}": {"mtime": 1000.0, "ctime": 2000.5}},
             files={"/etc/cdi/nvidia.yaml": "cdiVersion: 0.5.0\n", "/etc/cdi/notes.txt": ""},
         )
     )
     assert found.ctk.value == Part("/usr/bin/nvidia-ctk", "1.17.8")
-    assert found.runtime.value == Part("/usr/bin/nvidia-container-runtime", "1.17.8")
-    assert found.hook.value == Part(f"/usr/bin/{hook}", "")
+    assert found.runtime.value == Part("/usr/local/bin/nvidia-container-runtime", "1.16.2")
+    assert found.hook.value == Part(f"/usr/bin/{hook}", ""), "what lies beside nvidia-ctk has its version"
     assert (found.cli.value, found.runc.value) == (None, None)
     assert (found.hook_changed.value, str(found.cdi.value)) == (2000.5, "/etc/cdi/nvidia.yaml")
+
+
+def test_without_nvidia_ctk_the_others_are_asked_for_their_versions() -> None:
+    said = {"nvidia-container-runtime --version": "NVIDIA Container Runtime version 1.4.2\n"}
+    assert probe_toolkit(host(commands=said)).runtime.value == Part("/usr/bin/nvidia-container-runtime", "1.4.2")

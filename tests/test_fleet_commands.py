@@ -187,6 +187,7 @@ def deep() -> bytes:
         (b'{"schema": "gpuctl.snapshot/1", "at": "now"}\n', "`at` is of the wrong type"),
         (b'{"schema": "gpuctl.snapshot/1"}\n{"kind": "read", "source": 7}\n', "`source` is of the wrong type"),
         (b'{"schema": "gpuctl.snapshot/1"}\n[1]\n', "line 2"),
+        (snapshot("bad", {"nvml": [{"driver": "1.2", "count": 999}]}), "it tells of more than 256 GPUs"),
     ],
 )
 def test_a_hostile_snapshot_breaks_its_host_and_the_others_go_on(raw: bytes, why: str, tmp_path: Path) -> None:
@@ -203,7 +204,9 @@ def test_a_hostile_snapshot_breaks_its_host_and_the_others_go_on(raw: bytes, why
 
 def test_a_snapshot_that_takes_too_long_to_judge_is_given_up_and_the_others_go_on(tmp_path: Path) -> None:
     """What the judging process may take is real here; only the seconds are fewer."""
-    run = write_run(tmp_path / "RUN", {"a": b"spin", "b": b"eat", "c": b"good", "d": b"spin", "e": b"good"})
+    run = write_run(
+        tmp_path / "RUN", {"a": b"spin", "b": b"eat", "c": b"good", "d": b"spin", "e": b"good", "f": b"talk"}
+    )
     program = """if True:
         import sys
         from gpuctl.host.act import confined
@@ -216,6 +219,7 @@ def test_a_snapshot_that_takes_too_long_to_judge_is_given_up_and_the_others_go_o
                 while True: pass
             try:
                 if raw == b"eat": bytearray(1 << 30)
+                if raw == b"talk": return b"." * (5 << 20)
             except MemoryError:
                 return b"full"
             return raw
@@ -223,8 +227,11 @@ def test_a_snapshot_that_takes_too_long_to_judge_is_given_up_and_the_others_go_o
             print(one.host, answer if isinstance(answer, confined.Exceeded) else answer.decode())
     """
     done = subprocess.run([sys.executable, "-c", program, run], capture_output=True, text=True, timeout=120, cwd=ROOT)
+    much = "what is said of it is longer than 4 MiB"
     late = "it takes more than 1 seconds of processor time"
-    assert done.stdout.splitlines() == [f"a {late}", "b full", "c good", f"d {late}", "e good"], done.stderr
+    assert done.stdout.splitlines() == [f"a {late}", "b full", "c good", f"d {late}", "e good", f"f {much}"], (
+        done.stderr
+    )
 
 
 def test_a_host_listed_twice_is_told(tmp_path: Path) -> None:

@@ -242,8 +242,7 @@ def test_without_a_driver_the_gate_alone_can_be_asked() -> None:
 def jit(version: str = "1.18.2") -> dict[str, Any]:
     return {
         "commands": {
-            "nvidia-container-runtime --version": f"NVIDIA Container Runtime version {version}\n",
-            "nvidia-container-runtime-hook --version": f"NVIDIA Container Runtime Hook version {version}\n",
+            "nvidia-ctk --version": f"NVIDIA Container Toolkit CLI version {version}\n",
         }
     }
 

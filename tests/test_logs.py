@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from hosts import broken, denied, failed, hung
@@ -12,7 +13,7 @@ from hosts_v100 import DOCKER, GPU, NVML, docker, v100
 from gpuctl.checks import CHECKS
 from gpuctl.checks.engine import ask
 from gpuctl.compat.knowledge.errors.faults import xids
-from gpuctl.facts.docker.containers import SMOKED
+from gpuctl.facts.docker.containers import REMEMBERED
 from gpuctl.facts.gather import gather
 from gpuctl.facts.machine.logs import DKMS, KERNEL_LOG, LETTERS, parse_build, parse_log, probe_logs, unit_log
 from gpuctl.facts.machine.services import parse_fabric_version
@@ -148,8 +149,14 @@ IDLE = {endpoint: {**answers, "/containers/json": []} for endpoint, answers in d
 
 def smoked(code: int) -> dict[str, Any]:
     """A host on which gpuctl's smoke container has ended with that code."""
-    at = second("2026-11-25T10:30:00Z")
-    return {"sockets": IDLE, "commands": {shlex.join(SMOKED): f"{at:.0f} {code}\n"}}
+    now = int(second("2026-11-25T11:00:00Z"))
+    died = {"Actor": {"Attributes": {"exitCode": str(code)}}, "time": int(second("2026-11-25T10:30:00Z"))}
+    ((endpoint, answers),) = IDLE.items()
+    asked = f"/events?since={now - REMEMBERED}&until={now}&filters=" + quote(
+        '{"event":["die"],"label":["gpuctl.smoke"]}'
+    )
+    info = {**answers["/info"], "SystemTime": "2026-11-25T11:00:00.5Z"}
+    return {"sockets": {endpoint: {**answers, "/info": info, asked: died}}}
 
 
 @pytest.mark.parametrize(

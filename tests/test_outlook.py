@@ -192,7 +192,7 @@ CONTROL = {"Devices": [{"PathOnHost": "/dev/nvidiactl", "PathInContainer": "/dev
 MODE = '[nvidia-container-runtime]\nmode = "{}"\n'
 RUNC_115 = {"runc --version": "runc version 1.1.5+ds1\n"}
 RULE = {"DeviceCgroupRules": ["c 195:* rwm"]}
-JIT = {"nvidia-container-runtime --version": "NVIDIA Container Runtime version 1.19.1\n"}
+JIT = {"nvidia-ctk --version": "NVIDIA Container Toolkit CLI version 1.19.1\n"}
 LINKS = {f"/dev/char/{number}": {"type": "char"} for number in ("195:0", "195:255", "510:0")}
 
 

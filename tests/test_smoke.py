@@ -27,7 +27,9 @@ from simhost.process import finish
 from gpuctl.checks import diagnose
 from gpuctl.command import command
 from gpuctl.compat.knowledge.gpus.gpus import find_gpu
+from gpuctl.facts.docker.containers import probe_docker_containers
 from gpuctl.facts.gather import gather
+from gpuctl.host.record.archive import decode
 from gpuctl.model import Finding, Remedy, Report, Status
 from gpuctl.smoke.compare import Expected, SeenByContainer, difference, read_query
 from gpuctl.smoke.explain import explain
@@ -160,6 +162,15 @@ def test_the_newest_local_image_that_the_driver_runs_is_taken_when_none_is_named
 ) -> None:
     done = sim_host("v100", dockerd=dockerd).gpuctl("smoke", "--json")
     assert (done.code, checked(done)["image"]) == (0, IMAGE)
+
+
+def test_dockerd_remembers_when_a_smoke_last_passed_and_a_snapshot_tells_it_too(rig: Rig, tmp_path: Path) -> None:
+    began = int(time.time())
+    assert rig.smoke().code == 0
+    time.sleep(1.1)  # dockerd is asked for what was over at the beginning of its second
+    assert rig.host.gpuctl("collect", "-o", str(tmp_path / "snapshot")).code == 0
+    smoked = probe_docker_containers(decode((tmp_path / "snapshot").read_bytes()).host).smoked
+    assert smoked.value is not None and began <= smoked.value <= time.time(), smoked
 
 
 def test_text_says_what_the_container_saw_and_v_shows_the_docker_command(rig: Rig) -> None:

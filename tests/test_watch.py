@@ -20,8 +20,13 @@ from jsonschema import Draft202012Validator
 from simhost import SimHost, until
 from test_cli import asking_nvml
 
+from gpuctl.facts.docker.docker import Docker
+from gpuctl.facts.gather import PROBES
+from gpuctl.facts.gpu.driver import Driver
+from gpuctl.facts.gpu.pci import Pci
+from gpuctl.facts.machine.kernel import Kernel
 from gpuctl.facts.machine.system import System
-from gpuctl.facts.pace import REST, look_again
+from gpuctl.facts.pace import REST, SELDOM, SELDOM_REST, look_again
 from gpuctl.host.record.snapshot import SnapshotHost
 
 ROOT = Path(__file__).parents[1]
@@ -169,6 +174,13 @@ def test_what_takes_long_to_look_up_is_looked_up_less_often() -> None:
     assert again[System] is looks[System]
     time.sleep(0.01)
     assert looks[System].due < time.monotonic() + REST * took
+
+
+def test_what_only_somebody_changes_is_looked_up_once_a_minute_and_the_driver_every_time() -> None:
+    looks = look_again(host(files={"/etc/os-release": "ID=debian\n"}), PROBES, {})
+    end = time.monotonic()
+    later = {subject for subject, look in looks.items() if look.due > end + SELDOM_REST / 2}
+    assert later >= set(SELDOM) and later.isdisjoint((Driver, Docker, Kernel, Pci))
 
 
 def test_a_script_waits_until_the_host_is_ready_and_goes_on_at_once(sim_host: Callable[..., SimHost]) -> None:

@@ -94,8 +94,9 @@ def check(
     """
 
     def register(judge: Callable[..., Judgement | None]) -> Callable[..., Judgement | None]:
-        hints = get_type_hints(judge)
-        takes = tuple(subject for name, subject in hints.items() if name != "return")
+        # By name, not by get_type_hints, which takes longer for all checks than to ask them.
+        kinds = [kind for name, kind in judge.__annotations__.items() if name != "return"]
+        takes = tuple(judge.__globals__[kind] if isinstance(kind, str) else kind for kind in kinds)
         CHECKS[id] = Check(id, explains, takes, judge, follows)
         return judge
 
@@ -136,13 +137,16 @@ def diagnose(facts: Facts) -> Report:
 
     Those of one status are in the order of the layers; what the host's configuration waives comes behind what counts.
     """
-    asked = [one for one in CHECKS.values() if facts.found.keys() >= set(one.needs)]
+    asked: dict[str, list[Check]] = {layer: [] for layer in LAYERS}
+    for one in CHECKS.values():
+        if facts.found.keys() >= set(one.needs):
+            asked[one.layer].append(one)
     found: dict[str, Finding] = {}
     folded: dict[str, Finding] = {}
     causes: dict[str, str] = {}
     for layer, bases in LAYERS.items():
         cause = next((causes[base] for base in bases if base in causes), None)
-        checks = [one for one in asked if one.layer == layer]
+        checks = asked[layer]
         found.update((one.id, skipped(one, cause) if cause else ask(one, facts)) for one in checks)
         folded = {**found, **_folded(found)}
         broken = cause or next((one.id for one in checks if folded[one.id].status is Status.FAIL), None)

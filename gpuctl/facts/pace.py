@@ -5,14 +5,36 @@ from __future__ import annotations
 import time
 from typing import Any, Dict, Iterable, Mapping
 
+from gpuctl.facts.containerd.containerd import Containerd
+from gpuctl.facts.crio import Crio
+from gpuctl.facts.docker.clients import DockerClients
 from gpuctl.facts.gather import gather
+from gpuctl.facts.gpu.keeper import Keeper
+from gpuctl.facts.gpu.licence import Licence
+from gpuctl.facts.gpu.tegra import Tegra
+from gpuctl.facts.machine.disks import Disks
+from gpuctl.facts.machine.isolation import Isolation
+from gpuctl.facts.machine.next_boot import NextBoot
+from gpuctl.facts.packages.automatic_upgrades import AutomaticUpgrades
+from gpuctl.facts.packages.history import PackageHistory
+from gpuctl.facts.packages.packages import Packages
+from gpuctl.facts.podman import Podman
+from gpuctl.facts.toolkit.settings import ToolkitSettings
+from gpuctl.facts.toolkit.toolkit import Toolkit
 from gpuctl.frozen import dataclass
 from gpuctl.host.look.deadline import begin
 from gpuctl.host.look.reading import Host
 from gpuctl.host.record.memory import RememberingHost
 
-REST = 20.0
-"""A subject rests so many times as long as its look took: a look never takes more than a twentieth of the time."""
+REST = 100.0
+"""A subject rests so many times as long as its look took: a look never takes more than a hundredth of the time."""
+SELDOM = (
+    *(AutomaticUpgrades, Containerd, Crio, Disks, DockerClients, Isolation, Keeper, Licence, NextBoot, PackageHistory),
+    *(Packages, Podman, Tegra, Toolkit, ToolkitSettings),
+)
+"""What changes by somebody's hand, a package manager's or a reboot, and takes many programs to look up."""
+SELDOM_REST = 60.0
+"""Seconds."""
 
 
 @dataclass(frozen=True)
@@ -35,4 +57,4 @@ def _look(host: Host, subject: type) -> TimedLook:
     start = time.monotonic()
     seen = gather(host, (subject,)).found[subject]
     end = time.monotonic()
-    return TimedLook(seen, end + REST * (end - start))
+    return TimedLook(seen, end + max(REST * (end - start), SELDOM_REST if subject in SELDOM else 0.0))

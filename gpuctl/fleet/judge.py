@@ -30,7 +30,7 @@ from gpuctl.model import Action, Finding, Report, Status
 LOUD = (Status.FAIL, Status.WARN, Status.UNKNOWN)
 LONGEST_TEXT = 2000
 """Characters of a sentence that a finding says."""
-_MOST_COMMANDS = 20
+_MOST_COMMANDS, _MOST_GPUS = 20, 256
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,8 @@ def judged(raw: bytes) -> dict[str, Any]:
     facts = gather(snapshot.host, _subjects())
     report = diagnose(facts)
     key = key_facts(facts)
+    if max(len(key.gpus), len(key.boards)) > _MOST_GPUS:
+        raise BadSnapshot(f"it tells of more than {_MOST_GPUS} GPUs")
     if snapshot.anonymised:  # what tells it from others was replaced, in every snapshot by the same
         key = replace(key, machine=None, gpus=tuple(replace(gpu, uuid=None) for gpu in key.gpus))
     return {

@@ -54,8 +54,7 @@ class Event:
         """What NVIDIA has done about it; an Xid that nobody has told us of is reported."""
         if self.known is None:
             return "report"
-        said = self.known.said(self.line)
-        return self.known.says[said] if said else self.known.action
+        return self.known.action_on(self.line)
 
     @property
     def what(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Callable
@@ -200,6 +201,7 @@ def _fail(error: Exception) -> NoReturn:
 
 
 def _end(code: str | int | None) -> NoReturn:
+    gc.freeze()  # all that is alive ends with the process: Python would look for circles in it first
     if isinstance(code, int) and code > BY_SIGNAL:
         ignore_endings()
         print("gpuctl: interrupted.", file=sys.stderr)

@@ -44,12 +44,13 @@ class DoctorRequest:
 
     def look(self, snapshot: str | None) -> Facts:
         """Returns the facts that the findings rest on, of a snapshot's host or of this one."""
+        looked_at = host_at(snapshot)  # of a snapshot first, while little is loaded: the process divides for it
         from gpuctl.checks.needed import in_doubt
         from gpuctl.facts.gather import gather
         from gpuctl.host.record.memory import RememberingHost
         from gpuctl.render.draw.progress import working
 
-        host = RememberingHost(host_at(snapshot))
+        host = RememberingHost(looked_at)
         with working("Looking at this host"):
             facts = gather(host, self.subjects)
             further = [one for one in in_doubt(self.judge(facts)) if one not in facts.found] if self.part else []

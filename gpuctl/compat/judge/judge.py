@@ -28,7 +28,7 @@ def judge(cuda: Cuda, driver: str, gpu: Gpu, open_module: bool | None = None) ->
 
 def verdict_on(cuda: Cuda, driver: str, gpus: Sequence[Gpu], open_module: bool | None = None) -> Verdict:
     """Returns the verdict for a host: that of the GPU which is worst off, since a container sees them all."""
-    return worst(ruling.verdict for gpu in gpus for ruling in judge(cuda, driver, gpu, open_module))
+    return worst(ruling.verdict for gpu in dict.fromkeys(gpus) for ruling in judge(cuda, driver, gpu, open_module))
 
 
 def judge_ask(ask: Ask, cuda: Cuda, driver: str, gpu: Gpu, open_module: bool | None = None) -> tuple[Ruling, ...]:
@@ -52,7 +52,8 @@ def members(ask: Ask) -> tuple[Cuda, ...]:
 def verdict_of(ask: Ask, driver: str, gpus: Sequence[Gpu], open_module: bool | None = None) -> Verdict:
     """Returns the verdict for what asks on a host, by all the rules that judge it."""
     cuda = asked_cuda(ask, driver, gpus, open_module)
-    return worst(ruling.verdict for gpu in gpus for ruling in judge_ask(ask, cuda, driver, gpu, open_module))
+    rulings = (judge_ask(ask, cuda, driver, gpu, open_module) for gpu in dict.fromkeys(gpus))
+    return worst(ruling.verdict for several in rulings for ruling in several)
 
 
 def asked_cuda(ask: Ask, driver: str, gpus: Sequence[Gpu], open_module: bool | None = None) -> Cuda:

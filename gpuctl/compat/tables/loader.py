@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -79,10 +80,20 @@ def load(table: str, make: Callable[..., Row], holding: str = "") -> tuple[Row, 
 
     `holding`: only those whose line holds a text, which saves the time that the others take to parse.
     """
+    lines = [line for line in read_lines(table) if holding in line]
     try:
-        return tuple(make(**_frozen(json.loads(line))) for line in read_lines(table) if holding in line)
+        return tuple(make(**_frozen(row)) for row in _parsed(lines))
     except (ValueError, TypeError) as error:
         raise BrokenTable(f"{folder_of(table) / table}.jsonl: {error}") from error
+
+
+def _parsed(lines: list[str]) -> list[dict[str, Any]]:
+    """All at once, which takes a third of the time. What is no table that way is told by the line that is no row."""
+    with suppress(ValueError):
+        rows: list[dict[str, Any]] = json.loads("[%s]" % ",".join(lines))
+        if len(rows) == len(lines):
+            return rows
+    return [json.loads(line) for line in lines]
 
 
 def _frozen(row: dict[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any, List, Mapping, Optional, Tuple
+from urllib.parse import quote
 
 from gpuctl.facts.docker.endpoint import is_users, probe_endpoint
 from gpuctl.facts.docker.unit import waiting_socket
@@ -26,11 +27,11 @@ MOST = 200
 """Containers that are asked about, the newest first."""
 DEADLINE = 2.0
 """Seconds for each. Of one that hangs Docker has no answer, and the others are not waited for."""
-SMOKED = (
-    *("docker", "events", "--since=24h", "--until=0s", "--filter=event=die", "--filter=label=gpuctl.smoke"),
-    "--format={{.Time}} {{.Actor.Attributes.exitCode}}",
-)
-"""The ends of `gpuctl smoke`'s containers: dockerd remembers its last 256 events, those of removed containers too."""
+EVENTS = "/events"
+REMEMBERED = 24 * 3600
+"""Seconds back for which gpuctl asks; dockerd remembers its last 256 events, those of removed containers too."""
+_ENDS = quote('{"event":["die"],"label":["gpuctl.smoke"]}')
+"""The ends of `gpuctl smoke`'s containers."""
 
 
 @dataclass(frozen=True)
@@ -72,12 +73,18 @@ def probe_docker_containers(host: Host) -> DockerContainers:
     """Returns the running containers. A Docker that systemd would start for the question is not asked."""
     endpoint = probe_endpoint(host).value
     if endpoint is None or not endpoint.local or waiting_socket(host, endpoint, is_users(host, endpoint)):
-        return DockerContainers(Fact(None, LIST), Fact(None, "docker events"))
-    running = _running(host, endpoint.url)
-    if running.value is None:  # Docker's client asks whoever listens there: only after gpuctl was answered itself
-        return DockerContainers(running, Fact(None, "docker events", running.unknown))
-    smoked = fact(host.run(SMOKED, DEADLINE), parse_smoked)
-    return DockerContainers(running, Fact(smoked.value, "docker events", smoked.unknown))
+        return DockerContainers(Fact(None, LIST), Fact(None, EVENTS))
+    return DockerContainers(_running(host, endpoint.url), _smoked(host, endpoint.url))
+
+
+def _smoked(host: Host, url: str) -> Fact[float]:
+    """By dockerd's own clock: it goes on saying what happens until the time that it is told, and that must be past."""
+    now = fact(host.get(url, "/info"), lambda text: second(text_in(parse_object(text), "SystemTime") or ""))
+    if now.value is None:
+        return Fact(None, EVENTS, now.unknown)
+    asked = "%s?since=%d&until=%d&filters=%s" % (EVENTS, now.value - REMEMBERED, now.value, _ENDS)
+    told = fact(host.get(url, asked, DEADLINE), parse_smoked)
+    return Fact(told.value, EVENTS, told.unknown)
 
 
 def _running(host: Host, url: str) -> Fact[Tuple[Container, ...]]:
@@ -128,10 +135,11 @@ def _request(told: Mapping[str, Any]) -> DeviceRequest:
 
 
 def parse_smoked(text: str) -> Optional[float]:
-    """Returns when the last of these ended with exit status 0, None where none did. Raises ValueError.
+    """Returns when the last of these containers ended with exit status 0, None where none did. Raises ValueError.
 
-    1764000000 0
-    1764000060 139
+    {"Type":"container","Action":"die","Actor":{"ID":"3f2a","Attributes":{"exitCode":"0"}},"time":1764000000}
+    {"Type":"container","Action":"die","Actor":{"ID":"77d0","Attributes":{"exitCode":"139"}},"time":1764000060}
     """
-    ends = [line.split() for line in text.splitlines()]
-    return max((moment(end[0]) for end in ends if end[1:] == ["0"]), default=None)
+    ends = [parse_object(line) for line in text.splitlines()]
+    well = [one for one in ends if text_in(object_in(object_in(one, "Actor"), "Attributes"), "exitCode") == "0"]
+    return max((moment(str(one.get("time"))) for one in well), default=None)

@@ -76,11 +76,12 @@ def parse_timers(text: str) -> Mapping[str, str]:
 
 
 def _by_apt(host: Host, timers: Mapping[str, str]) -> AutomaticUpgrades:
+    timer = timers.get("apt-daily-upgrade.timer", "active")  # without systemd, cron does it: /etc/cron.daily
+    if timer != "active" or not host.which(UNATTENDED).ok:
+        return AutomaticUpgrades(Fact(None, UNATTENDED), Fact((), UNATTENDED))
     said = host.run(APT_CONFIG)
     settings = parse_apt_config(said.text)
-    timer = timers.get("apt-daily-upgrade.timer", "active")  # without systemd, cron does it: /etc/cron.daily
-    off = settings.get("APT::Periodic::Unattended-Upgrade", ["0"])[-1] in ("", "0") or timer != "active"
-    if said.outcome is not Outcome.OK or off or not host.which(UNATTENDED).ok:
+    if said.outcome is not Outcome.OK or settings.get("APT::Periodic::Unattended-Upgrade", ["0"])[-1] in ("", "0"):
         by: Fact[str] = fact(said, lambda _: None)
         return AutomaticUpgrades(by, Fact((), said.source))
     kept = settings.get("Unattended-Upgrade::Package-Blacklist", [])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
-from typing import Callable, Mapping
+from typing import Callable, Mapping, Optional
 
 from gpuctl.facts.toolkit.cdi import Cdi, probe_cdi
 from gpuctl.frozen import dataclass
@@ -15,12 +16,16 @@ from gpuctl.model import Fact
 HOOK = "nvidia-container-runtime-hook"
 """The name that dockerd looks for (moby, daemon/nvidia_linux.go). Packages call the file nvidia-container-toolkit
 and link it; without the link, dockerd finds nothing."""
-PROGRAMS = ("nvidia-ctk", "nvidia-container-cli", "nvidia-container-runtime", HOOK, "nvidia-cdi-hook", "runc")
+CTK = "nvidia-ctk"
+ASKED = (CTK, "nvidia-container-cli", "runc")
+BESIDE = ("nvidia-container-runtime", HOOK, "nvidia-cdi-hook")
+"""They are built as one with nvidia-ctk: nvidia-container-toolkit 1.17 and later asks for nvidia-container-toolkit-base
+of its very version (apt-cache show). Beside nvidia-ctk they have its version, and are not asked for theirs."""
 OPERATOR = "/usr/local/nvidia/toolkit"
 """Where the GPU Operator's toolkit container puts its programs, and on no PATH."""
 SETTINGS = "/etc/nvidia-container-runtime/config.toml"
 _VERSIONS: Mapping[str, str] = {
-    "nvidia-ctk": r"^NVIDIA Container Toolkit CLI version (\S+)",
+    CTK: r"^NVIDIA Container Toolkit CLI version (\S+)",
     "nvidia-container-cli": r"^(?:cli-)?version: (\S+)",
     "nvidia-container-runtime": r"^NVIDIA Container Runtime version (\S+)",
     HOOK: r"^NVIDIA Container Runtime Hook version (\S+)",
@@ -31,7 +36,7 @@ _VERSIONS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Part:
-    """A program on PATH, or where the GPU Operator keeps it. `version` is "" when it does not tell."""
+    """A program on PATH, or where the GPU Operator keeps it. `version` is "" when it does not tell, or is not asked."""
 
     path: str
     version: str
@@ -54,19 +59,21 @@ class Toolkit:
 
 def probe_toolkit(host: Host) -> Toolkit:
     """Returns the parts, each asked for its version at the same time as the others."""
-    asked = [_begin_part(host, name) for name in PROGRAMS]
+    asked = [_begin_part(host, name) for name in ASKED]
     cdi = probe_cdi(host)
-    ctk, cli, runtime, hook, cdi_hook, runc = (part() for part in asked)
+    ctk, cli, runc = (part() for part in asked)
+    beside = [_begin_part(host, name, ctk.value) for name in BESIDE]
+    runtime, hook, cdi_hook = (part() for part in beside)
     return Toolkit(ctk, cli, runtime, hook, cdi_hook, runc, _changed(host, hook), cdi)
 
 
-def _begin_part(host: Host, name: str) -> Callable[[], Fact[Part]]:
-    return begin(lambda: _part(host, name))
+def _begin_part(host: Host, name: str, ctk: Optional[Part] = None) -> Callable[[], Fact[Part]]:
+    return begin(lambda: _part(host, name, ctk))
 
 
-def _part(host: Host, name: str) -> Fact[Part]:
+def _part(host: Host, name: str, ctk: Optional[Part]) -> Fact[Part]:
     found = _found(host, name)
-    if not found.ok:
+    if not found.ok or (ctk and ctk.version and posixpath.dirname(found.text) == posixpath.dirname(ctk.path)):
         return fact(found, lambda path: Part(path, ""))
     # Its exit status does not count: nvidia-container-runtime tells its version, then fails where it has no runc.
     said = host.run((found.text if found.text.startswith(OPERATOR) else name, "--version"))

@@ -14,6 +14,7 @@ from contextlib import suppress
 from functools import lru_cache
 from typing import BinaryIO, Callable, Iterator, Sequence, Tuple, TypeVar, Union
 
+from gpuctl.bounds import amount
 from gpuctl.host.act.signals import ENDING
 from gpuctl.host.look.deadline import keep_to_one_thread
 
@@ -77,7 +78,7 @@ def each_confined(things: Sequence[T], work: Callable[[T], bytes]) -> Iterator[T
             answers.close()
             status = _ended(child)
         if done < len(things):
-            yield things[done], Exceeded(_reason_of(status))
+            yield things[done], Exceeded(answers.why or _reason_of(status))
             done += 1
 
 
@@ -107,16 +108,19 @@ def _begun(things: Sequence[T], work: Callable[[T], bytes]) -> Tuple[int, _Answe
 
 
 class _Answers:
-    """What a child writes, an answer at a time, until it ends or says too much."""
+    """What a child writes, an answer at a time, until it ends or says too much; then `why` says so."""
 
     def __init__(self, file: BinaryIO) -> None:
-        self._file = file
+        self._file, self.why = file, ""
 
     def __iter__(self) -> Iterator[bytes]:
         while True:
-            size = int.from_bytes(self._file.read(_SIZE) or b"\xff" * _SIZE, "big")
-            answer = self._file.read(size) if size <= ANSWER else b""
-            if len(answer) != size:
+            head = self._file.read(_SIZE)
+            size = int.from_bytes(head, "big")
+            if size > ANSWER:
+                self.why = "what is said of it is longer than %s" % amount(ANSWER)
+            answer = self._file.read(size) if len(head) == _SIZE and not self.why else b""
+            if len(answer) != size or not head:
                 return
             yield answer
 

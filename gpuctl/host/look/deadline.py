@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import _thread
 import errno
-from typing import Callable, List, Optional, TypeVar
+import os
+from contextlib import suppress
+from typing import Callable, List, Optional, Tuple, TypeVar
 
 from gpuctl.host.look.limits import NO_THREAD
 
@@ -57,8 +59,6 @@ def start(work: Callable[[], T]) -> Callable[[Optional[float]], T]:
             results.append(work())
         except BaseException as error:  # handed to whoever waits, whatever it is
             errors.append(error)
-        finally:
-            ended.release()
 
     def wait(seconds: Optional[float]) -> T:
         if ended.acquire(timeout=-1 if seconds is None else min(seconds, _thread.TIMEOUT_MAX)):
@@ -71,8 +71,7 @@ def start(work: Callable[[], T]) -> Callable[[Optional[float]], T]:
 
     ended.acquire()
     try:
-        # Not threading's: that waits for the thread to say that it runs, which one without memory never does.
-        _thread.start_new_thread(body, ())
+        _worker().do(body, ended)
     except RuntimeError:
         errors.append(OSError(errno.EAGAIN, NO_THREAD))
         ended.release()
@@ -90,3 +89,48 @@ def _done(work: Callable[[], T]) -> Callable[[Optional[float]], T]:
 
         return fail
     return lambda seconds: result
+
+
+def _worker() -> _Worker:
+    """An idle one, else a new one. Raises RuntimeError."""
+    with suppress(IndexError):  # of two that look for the last idle one at once
+        return _idle.pop()
+    return _Worker()
+
+
+class _Worker:
+    """A thread that does one thing after another, and waits among the idle ones in between.
+
+    A look at the host takes a few microseconds, and a new thread for it a hundred. One that does not come back is not
+    among the idle any more.
+    """
+
+    def __init__(self) -> None:
+        """Raises RuntimeError where there can be no more threads."""
+        self._told = _thread.allocate_lock()
+        self._told.acquire()
+        self._next: List[Tuple[Callable[[], None], _thread.LockType]] = []
+        # Not threading's: that waits for the thread to say that it runs, which one without memory never does.
+        _thread.start_new_thread(self._run, ())
+
+    def do(self, work: Callable[[], None], ended: _thread.LockType) -> None:
+        """Has it do something that raises nothing, and release a lock when that is done."""
+        self._next.append((work, ended))
+        self._told.release()
+
+    def _run(self) -> None:
+        stays = True
+        while stays:
+            self._told.acquire()
+            work, ended = self._next.pop()
+            work()
+            del work  # and what it holds
+            stays = len(_idle) < _MOST_IDLE
+            if stays:
+                _idle.append(self)
+            ended.release()
+
+
+_MOST_IDLE = 32
+_idle: List[_Worker] = []
+os.register_at_fork(after_in_child=_idle.clear)  # a child has none of its parent's threads

@@ -6,10 +6,10 @@ import os
 import re
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
 from gpuctl.bounds import plain as plain
+from gpuctl.frozen import dataclass
 from gpuctl.model import Disturbs, Remedy
 
 if TYPE_CHECKING:

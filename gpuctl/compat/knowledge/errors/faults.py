@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import cache
 
 from gpuctl.command import Shell, command
 from gpuctl.compat.tables.loader import load
 from gpuctl.compat.versions import compare
+from gpuctl.frozen import dataclass
 from gpuctl.model import Disturbs, Remedy
 
 ACTIONS = ("ignore", "restart-app", "report", "reset-gpu", "restart-host")
@@ -27,12 +27,17 @@ class Xid:
     action: str
     source: str
     note: str | None = None
-    says: Mapping[str, str] = field(default_factory=dict)
+    says: Mapping[str, str] | None = None
 
     def said(self, line: str) -> str | None:
         """Returns which of those words a line has: what something is now, in one that tells what it changed from."""
         now = line.lower().rpartition(" to ")[2]
-        return next((words for words in self.says if words.lower() in now), None)
+        return next((words for words in self.says or () if words.lower() in now), None)
+
+    def action_on(self, line: str) -> str:
+        """Returns the action that a line asks for."""
+        said = self.said(line)
+        return self.says[said] if self.says and said else self.action
 
 
 @cache

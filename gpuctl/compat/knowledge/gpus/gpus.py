@@ -128,6 +128,7 @@ def gpu_of_device(device: str) -> Gpu | None:
     return _named(row.product, row.compute_capability or "", row.architecture) if row else None
 
 
+@lru_cache(maxsize=64)  # most hosts have several of one kind, and several checks ask
 def gpu_of_nvml(name: str, compute_capability: str | None, brand: str | None) -> Gpu:
     """Returns the GPU that this host's driver reports; what NVML did not tell is filled in where the name tells it."""
     boards = (product for board in read_name(name).boards for product in products_named(board))

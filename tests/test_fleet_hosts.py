@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pexpect
 import pytest
 from fleet_hosts import OPERATOR, PASSWORD, Hosts, hosts
 from jsonschema import Draft202012Validator
@@ -157,6 +158,19 @@ def test_rights_are_had_with_a_password_without_one_and_without_a_terminal(lab: 
     assert (code, said) == (3, "")
     assert [state for state, _ in told.values()].count("reported") == 3
     assert "not in the sudoers file" in told["refuses"][1]
+
+
+def test_a_password_is_asked_for_at_a_terminal_and_not_shown(lab: Hosts, tmp_path: Path) -> None:
+    inventory = lab.inventory("asks", user="ops", ansible_become="true")
+    argv = words("--run", tmp_path / "run", "-i", inventory, "-K")
+    person = pexpect.spawn(argv[0], argv[1:], encoding="utf-8", timeout=120)
+    person.expect("Password to become root with: ")
+    person.sendline(PASSWORD)
+    person.expect(pexpect.EOF)
+    person.close()
+    assert person.exitstatus == 0
+    assert "1 of 1 host reported" in person.before
+    assert PASSWORD not in person.before
 
 
 def test_a_password_is_in_no_argument_no_environment_and_no_file(lab: Hosts, tmp_path: Path) -> None:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 import time
-from _thread import allocate_lock as Lock
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from queue import Full, Queue
+from threading import Event
 from typing import Any
 
 from gpuctl.bounds import plain
@@ -44,7 +44,7 @@ LONGEST_RESULT = 16 << 20
 """Characters. ansible-runner hands on nothing of a result that is longer than its own limit of 700,000."""
 LINES = 20
 """Of what Ansible says of itself, the last: kept for the case that it ends without an answer."""
-Event = Mapping[str, Any]
+RunnerEvent = Mapping[str, Any]
 HOST_EVENTS = ("runner_on_ok", "runner_on_failed", "runner_on_unreachable")
 NEEDED = {"ansible": "ansible-core", "ansible_runner": "ansible-runner", "tomli": "tomli"}
 """Modules of the extra, and the packages that they come in."""
@@ -86,7 +86,6 @@ class Access:
     become: bool = False
     password: str | None = None
     deadline: int = 60
-    forks: int | None = None
 
 
 def missing() -> str:
@@ -109,7 +108,7 @@ def host_names(target: Target) -> tuple[str, ...]:
         raise EngineProblem(f"There is no inventory {missing}.")
     asked = ["all", "--list-hosts", *_inventories(target)]
     asked += ["--limit", target.limit] if target.limit is not None else []
-    said = ask_ansible("adhoc", asked, _settings("", 5, 60, True), LIST_DEADLINE)
+    said = ask_ansible("adhoc", asked, _settings(), LIST_DEADLINE)
     if _NOBODY in said.detail:
         raise EngineProblem(f"No host of the inventory matches {plain(target.limit or 'all')}.")
     if not said.ok or said.code:
@@ -117,6 +116,8 @@ def host_names(target: Target) -> tuple[str, ...]:
     names = tuple(found[1] for line in said.text.splitlines() if (found := _NAME.fullmatch(line)))
     if not names and target.limit is not None:
         raise EngineProblem(f"No host of the inventory matches {plain(target.limit)}.")
+    if not names and not target.inventories:
+        raise EngineProblem("Ansible has no inventory of its own here: name one with -i, or hosts with --hosts.")
     if not names:
         raise EngineProblem("The inventory has no hosts.")
     try:
@@ -138,14 +139,14 @@ def answers(
     `module` is the text that is run on each. `end`: the moment, by time.monotonic, at which those are given up that
     have not answered.
     """
+    if time.monotonic() >= end:
+        return
     files = {
         f"library/{MODULE}.py": module.encode(),
         "play.yml": play(access.become).encode(),
         "hosts": "".join(f"{name}\n" for name in hosts).encode(),
     }
-    if time.monotonic() >= end:
-        return
-    width = access.forks or forks(len(hosts), capacity())
+    width = forks(len(hosts), capacity())
     with ExitStack() as stack:
         folder = stack.enter_context(scratch(files, private=True))
         words = [f"{folder}/play.yml", *_inventories(target), "--limit", f"@{folder}/hosts"]
@@ -159,7 +160,7 @@ def _inventories(target: Target) -> list[str]:
     return [f"--inventory={one}" for one in target.inventories]
 
 
-def _settings(library: str, width: int, deadline: int, pipelining: bool) -> dict[str, str]:
+def _settings(library: str = "", width: int = 1, deadline: int = 0, pipelining: bool = True) -> dict[str, str]:
     """What is set for one run, in the environment of Ansible's programs."""
     return {
         "LC_ALL": "C.UTF-8",  # Ansible refuses to start in another encoding, which cron has
@@ -191,15 +192,15 @@ def _events(
     folder: str, words: Sequence[str], settings: Mapping[str, str], end: float
 ) -> Iterator[Iterator[tuple[str, Told]]]:
     """Gives what comes of the hosts while Ansible runs, in a thread; whatever ends the body ends Ansible as well."""
-    coming: Queue[Event | None] = Queue(WAITING)
-    stopped = Lock()
+    coming: Queue[RunnerEvent | None] = Queue(WAITING)
+    stopped = Event()
 
     def is_over() -> bool:
-        return stopped.locked() or time.monotonic() > end
+        return stopped.is_set() or time.monotonic() > end
 
-    def hand_on(event: Event | None) -> bool:
+    def hand_on(event: RunnerEvent | None) -> bool:
         """Says that ansible-runner is not to keep the event in a file."""
-        while not stopped.locked():
+        while not stopped.is_set():
             with suppress(Full):
                 coming.put(event, timeout=POLL)
                 break
@@ -215,12 +216,12 @@ def _events(
     try:
         yield _of_hosts(iter(coming.get, None), wait, is_over)
     finally:
-        stopped.acquire()
+        stopped.set()
         wait()
 
 
 def _of_hosts(
-    events: Iterator[Event], wait: Callable[[], int], is_over: Callable[[], bool]
+    events: Iterator[RunnerEvent], wait: Callable[[], int], is_over: Callable[[], bool]
 ) -> Iterator[tuple[str, Told]]:
     answered = False
     said: deque[str] = deque(maxlen=LINES)
@@ -240,7 +241,7 @@ def _run(
     folder: str,
     words: Sequence[str],
     settings: Mapping[str, str],
-    hand_on: Callable[[Event], bool],
+    hand_on: Callable[[RunnerEvent], bool],
     is_over: Callable[[], bool],
 ) -> int:
     """Runs ansible-playbook, and returns its exit code."""

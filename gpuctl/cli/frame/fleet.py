@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from contextlib import suppress
+from getpass import getpass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -200,7 +203,7 @@ def _password(asked: Asked) -> str | None:
     if asked.ask_become_pass and asked.become_pass_fd is not None:
         raise typer.BadParameter("-K asks for the password, and --become-pass-fd reads it: give one")
     if asked.ask_become_pass:
-        return str(typer.prompt("Password to become root with", hide_input=True, err=True))
+        return _typed_password()
     if asked.become_pass_fd is None:
         return None
     try:
@@ -208,6 +211,17 @@ def _password(asked: Asked) -> str | None:
     except (OSError, ValueError) as error:
         words = error.strerror if isinstance(error, OSError) else str(error)
         raise typer.BadParameter(f"descriptor {asked.become_pass_fd}: {words}") from None
+
+
+def _typed_password() -> str:
+    if not sys.stdin.isatty():
+        raise typer.BadParameter("-K asks at a terminal: --become-pass-fd reads the password from elsewhere")
+    typed = ""
+    with suppress(EOFError):
+        typed = getpass("Password to become root with: ")
+    if not typed:
+        raise typer.BadParameter("no password was typed", param_hint="-K")
+    return typed
 
 
 def silence(run: RecordedRun, allowed: str) -> ExitCode:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pexpect
 import pytest
-from fleet_hosts import OPERATOR, PASSWORD, Hosts, hosts
+from fleet_hosts import NETWORK, OPERATOR, PASSWORD, Hosts, hosts
 from jsonschema import Draft202012Validator
 from simhost.process import until
 
@@ -82,7 +82,7 @@ def kept(run: Path, host: str) -> str:
 def test_every_host_ends_in_the_state_that_is_its_own(lab: Hosts, tmp_path: Path) -> None:
     names = ("good", "twin", "chatty", "bare", "old", "read-only", "full")
     inventory = lab.inventory(*names)
-    inventory.write_text(inventory.read_text() + "[again]\ngood\n[away]\naway ansible_host=10.213.0.250\n")
+    inventory.write_text(inventory.read_text() + f"[again]\ngood\n[away]\naway ansible_host={NETWORK}.250\n")
     (tmp_path / "tmp").mkdir()
     env = {**os.environ, "TMPDIR": str(tmp_path / "tmp")}
     code, told, _ = asked(tmp_path / "run", "-i", inventory, "--host-timeout", 300, env=env)
@@ -245,7 +245,9 @@ def test_a_connection_that_is_cut_is_no_answer(lab: Hosts, tmp_path: Path) -> No
 
 def running(lab: Hosts, host: str, words: bytes) -> list[int]:
     """The processes of a host that were started with these words."""
-    found = subprocess.run(["ip", "netns", "pids", f"gpuctl-{host}"], capture_output=True, text=True).stdout.split()
+    found = subprocess.run(
+        ["ip", "netns", "pids", lab.hosts[host].netns], capture_output=True, text=True
+    ).stdout.split()
     commands = {int(pid): Path("/proc", pid, "cmdline") for pid in found}
     return [pid for pid, file in commands.items() if file.exists() and words in file.read_bytes()]
 

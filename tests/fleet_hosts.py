@@ -106,9 +106,9 @@ def hosts(folder: Path, prepared: Mapping[str, str]) -> Iterator[Hosts]:
     up: dict[str, Host] = {}
     _run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / "id"))
     _run("mount", "-t", "tmpfs", "-o", "size=1g,mode=755", "tmpfs", str(_made(folder / "hosts")))
-    (folder / "hosts" / "id.pub").write_text((folder / "id.pub").read_text())
-    _run("ip", "link", "add", BRIDGE, "type", "bridge")
     try:
+        (folder / "hosts" / "id.pub").write_text((folder / "id.pub").read_text())
+        _run("ip", "link", "add", BRIDGE, "type", "bridge")
         _run("ip", "address", "add", f"{NETWORK}.254/24", "dev", BRIDGE)
         _run("ip", "link", "set", BRIDGE, "up")
         for number, (name, script) in enumerate(prepared.items(), 1):
@@ -122,7 +122,7 @@ def hosts(folder: Path, prepared: Mapping[str, str]) -> Iterator[Hosts]:
         for number, name in enumerate(prepared, 1):  # the cable too: its other end lives as long as a connection does
             for what in (("link", "del", _cable(number)), ("netns", "del", _netns(name))):
                 subprocess.run(["ip", *what], capture_output=True)
-        _run("ip", "link", "del", BRIDGE)
+        subprocess.run(["ip", "link", "del", BRIDGE], capture_output=True)
         _run("umount", "-l", str(folder / "hosts"))
 
 

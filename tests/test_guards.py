@@ -105,6 +105,7 @@ OF_ITSELF = {
     "gpuctl/compat/tables/rows.py": "their schemas",
     "gpuctl/compat/tables/loader.py": "gpuctl's own tables, and where they lie",
     "gpuctl/compat/tables/verify.py": "gpuctl's own tables",
+    "gpuctl/fleet/payload.py": "gpuctl's own modules, and those of packages that it needs",
     "gpuctl/smoke/container.py": "gpuctl's own smoke program, and a tar archive in memory",
 }
 """The files outside host/ that open some, all of gpuctl's own."""

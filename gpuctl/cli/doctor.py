@@ -171,7 +171,7 @@ def _asked(
     defaults: Defaults,
     only: list[str] | None,
     skip: list[str] | None,
-    outputs: Outputs,
+    outputs: Outputs[Format],
     verbose: bool,
     quiet: bool,
     strict: bool | None,

@@ -21,6 +21,12 @@ from gpuctl.host.write.output import FileProblem, NoPlaceForFile, is_stdout, wri
 from gpuctl.model import ExitCode
 
 NAME = "gpuctl-collect"
+TRAVELS = (
+    "__init__.py",
+    *("bounds.py", "collector.py", "command.py", "documents.py", "frozen.py", "model.py"),
+    *("facts", "host"),
+)
+"""What of gpuctl records a host, and goes to where that is not installed: docs/develop/architecture.md."""
 LOADED_FIRST = (
     *("gpuctl.host.look.http", "gpuctl.host.look.grpc", "gpuctl.host.look.unix", "gpuctl.host.record.redact"),
     *("gpuctl.host.write.files", "gpuctl.host.write.publish"),
@@ -34,7 +40,7 @@ def main() -> NoReturn:
     """Records this host as sys.argv asks, and ends the process; what goes wrong is one sentence on stderr."""
     asked = _parser().parse_args()
     take_endings()
-    _load_first()
+    load_first()
     try:
         _record(asked)
     except KeyboardInterrupt:
@@ -50,7 +56,14 @@ def main() -> NoReturn:
     sys.exit(ExitCode.GOOD)
 
 
-def _load_first() -> None:
+def recorded(logs: bool) -> bytes:
+    """Returns this host's snapshot as a file, for whoever asks from another host; without `logs`, none travels."""
+    load_first()
+    return encode(collect(LocalHost(), __version__, time.time(), anonymise=False, logs=logs))
+
+
+def load_first() -> None:
+    """Loads what is loaded where it is used, before there are threads."""
     for name in LOADED_FIRST:
         with suppress(ImportError):  # tomli, which later Pythons do without
             import_module(name)

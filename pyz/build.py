@@ -19,12 +19,10 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
-TRAVELS = (
-    "__init__.py",
-    *("bounds.py", "collector.py", "command.py", "documents.py", "frozen.py", "model.py"),
-    *("facts", "host"),
-)
-"""What records a host: docs/develop/architecture.md."""
+sys.path.insert(0, str(ROOT))
+
+from gpuctl.collector import TRAVELS  # noqa: E402
+
 SHEBANG = b"#!/usr/bin/env python3\n"
 MAIN = """\
 import sys

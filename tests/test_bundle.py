@@ -149,7 +149,15 @@ def test_what_cannot_be_bundled_is_a_sentence_and_no_file(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("os", ["beos5", "ubuntu", "22.04", "ubuntu 22.04", "arch2026", "../x1"])
+def test_without_a_verifier_nothing_is_taken(repositories: Repositories, here: str, tmp_path: Path) -> None:
+    site = ("--os", here, "--repo-url", repositories.apt, "--key-file", repositories.key, "-o", str(tmp_path / "b"))
+    done = subprocess.run([*GPUCTL, "bundle", *site], capture_output=True, text=True, env={"PATH": "/nowhere"})
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "gpgv is not on PATH. It comes with the package gpgv, or gnupg2." in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("os", ["beos5", "ubuntu", "rhel-9", "22.04", "ubuntu 22.04", "arch2026", "../x1"])
 def test_an_operating_system_that_has_no_packages_is_wrong_usage(os: str, tmp_path: Path) -> None:
     done = bundle("--os", os, "-o", str(tmp_path / "file"))
     assert (done.code, done.out) == (2, "")

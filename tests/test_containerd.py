@@ -86,7 +86,7 @@ def runtime() -> Iterator[str]:
 
 def facts(machine: Host, **changes: Any) -> Found:
     absent: Fact[Any] = Fact(None, "test")
-    system = System(absent, absent, absent, absent, absent, absent, absent, absent, Fact(0, "test"))
+    system = System(*[absent] * 8, Fact(0, "test"), absent)
     return Found({System: system, Facts: replace(probe_containerd(machine), **changes)})
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hosts import absent, denied, failed, host, hung
@@ -14,6 +17,7 @@ from gpuctl.facts.gpu.driver import probe_driver
 from gpuctl.facts.machine.kernel import OSRELEASE, SECURE_BOOT, probe_kernel
 from gpuctl.facts.toolkit.toolkit import Part, probe_toolkit
 from gpuctl.host.look.local import LocalHost
+from gpuctl.host.look.nvml import mig_profile
 
 SMI = "nvidia-smi --query-gpu=driver_version --format=csv,noheader"
 LOADED = "NVRM version: NVIDIA UNIX x86_64 Kernel Module  418.87.00  Thu Aug  8 15:35:46 CDT 2019\n"
@@ -61,6 +65,40 @@ def test_no_driver_is_absent_though_its_programs_are_there() -> None:
     assert [(fact.value, fact.unknown) for fact in (found.version, found.gpus, found.smi_version)] == [(None, None)] * 3
     assert found.nvml_error.value == "Driver Not Loaded"
     assert found.smi_error.value == f"exit status 9: {NO_SMI_DRIVER.strip()}"
+
+
+def test_what_gpus_are_compared_by_is_told_where_the_board_has_it(sim_host: Callable[..., SimHost]) -> None:
+    ask = [sys.executable, "-c", "from gpuctl.host.look.nvml import main; main()"]
+    (a100, *_), (*_, a30) = (
+        probe_driver(host(nvml=[json.loads(line) for line in sim_host(name).run(ask).out.splitlines()])).gpus.value
+        or ()
+        for name in ("a100x8", "mixed")
+    )
+    assert (a100.vbios, a100.power_limit, a100.ecc) == ("92.00.45.00.03", 400_000, True)
+    assert (a100.pcie_generation, a100.pcie_width, a100.nvlinks) == (4, 16, 11)
+    assert a30.nvlinks is None
+
+
+def test_mig_devices_are_told_by_their_profiles() -> None:
+    profiles = ["1g.5gb"] * 4 + ["3g.20gb"]
+    found = probe_driver(host(nvml=[NVML, V100 | {"mig": True, "mig_devices": 5, "mig_profiles": profiles}]))
+    assert [gpu.mig_profiles for gpu in found.gpus.value or ()] == [tuple(profiles)]
+
+
+@pytest.mark.parametrize(
+    ("slices", "megabytes", "profile"),
+    [
+        ((1, 1), 4864, "1g.5gb"),
+        ((7, 7), 40192, "7g.40gb"),
+        ((1, 1), 9856, "1g.10gb"),
+        ((3, 3), 40448, "3g.40gb"),
+        ((3, 1), 20096, "1c.3g.20gb"),
+    ],
+)
+def test_a_mig_profile_is_called_as_nvidia_smi_calls_it(slices: tuple[int, int], megabytes: int, profile: str) -> None:
+    gpu, compute = slices
+    told = SimpleNamespace(gpuInstanceSliceCount=gpu, computeInstanceSliceCount=compute, memorySizeMB=megabytes)
+    assert mig_profile(told) == profile
 
 
 def test_a_mismatch_leaves_nvmls_version_unknown_and_takes_the_loaded_modules() -> None:

@@ -105,6 +105,7 @@ OF_ITSELF = {
     "gpuctl/compat/tables/rows.py": "their schemas",
     "gpuctl/compat/tables/loader.py": "gpuctl's own tables, and where they lie",
     "gpuctl/compat/tables/verify.py": "gpuctl's own tables",
+    "gpuctl/fleet/payload.py": "gpuctl's own modules, and those of packages that it needs",
     "gpuctl/smoke/container.py": "gpuctl's own smoke program, and a tar archive in memory",
 }
 """The files outside host/ that open some, all of gpuctl's own."""
@@ -127,6 +128,12 @@ def called(node: ast.AST) -> str:
 
 def test_nothing_but_the_door_opens_a_file_of_the_machine() -> None:
     assert {name for name, node in nodes_outside_host() if called(node) in OPENS} == set(OF_ITSELF)
+
+
+def test_what_is_said_on_stderr_is_folded() -> None:
+    """`say` folds at the terminal's width and makes words of others harmless; typer.echo does neither."""
+    files = [path for room in ("cli", "render") for path in (ROOT / "gpuctl" / room).rglob("*.py")]
+    assert [path.name for path in files if re.search(r"echo\(.*err=True", path.read_text())] == []
 
 
 def test_others_use_of_os_what_is_the_processs_own() -> None:

@@ -220,8 +220,7 @@ def test_one_fault_is_one_failure(id: str) -> None:
 
 
 def test_every_check_has_its_world_and_says_what_it_is_about() -> None:
-    # tests/test_k8s_api.py and test_k8s_hosts.py have worlds of those
-    elsewhere = {"k8s.api.permissions", "k8s.api.reachable", *BY_REPORTS}
+    elsewhere = {"k8s.api.permissions", "k8s.api.reachable", *BY_REPORTS}  # tests/test_k8s_api.py, test_k8s_hosts.py
     assert set(CHECKS) - set(ILL) == elsewhere
     assert all(one.judge.__doc__ for one in CHECKS.values())
     assert {symptom for one in CHECKS.values() for symptom in one.explains} <= set(CHECKS)

@@ -174,3 +174,24 @@ def test_a_doctor_tells_the_same_where_plain_pods_are_folded(pods: list[Object])
 @pytest.mark.parametrize("broken", [{}, {"spec": 7}, {"metadata": None}, {"status": []}, {"spec": {"containers": [7]}}])
 def test_what_is_no_pod_is_not_folded(broken: Object) -> None:
     assert plain_requests({**pod("p", on="a"), **broken} if broken else {}) is None
+
+
+def test_of_an_environment_only_what_tells_of_gpus_is_kept() -> None:
+    secret = {"name": "AWS_SECRET_ACCESS_KEY", "value": "s3cr3t"}
+    env = [secret, {"name": "NVIDIA_VISIBLE_DEVICES", "value": "all"}, 7]
+    one = pod("p", on="a", spec={"containers": [{"name": "c", "env": env}]})
+    assert kept(one, FIELDS["Pod"])["spec"]["containers"] == [{"name": "c", "env": [env[1]]}]
+
+
+def test_the_last_words_of_a_program_are_kept_where_they_are_of_gpus() -> None:
+    words = [f"{why}: token=s3cr3t" for why in ("nvidia-container-cli: initialization error", "cannot log in")]
+    states = [
+        {"name": name, "lastState": {"terminated": {"message": one}}} for name, one in zip("ab", words, strict=True)
+    ]
+    told = kept(pod("p", on="a", status={"containerStatuses": states}), FIELDS["Pod"])["status"]["containerStatuses"]
+    assert [one["lastState"]["terminated"] for one in told] == [{"message": words[0]}, {}]
+
+
+def test_a_pod_that_sees_gpus_unasked_is_not_folded() -> None:
+    env = [{"name": "NVIDIA_VISIBLE_DEVICES", "value": "all"}]
+    assert plain_requests(pod("p", on="a", spec={"containers": [{"name": "c", "env": env}]})) is None

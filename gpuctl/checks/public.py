@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from functools import lru_cache
 
 from gpuctl.model import Evidence, Finding, Remedy
 
@@ -23,6 +24,8 @@ _NAMES_ONE = re.compile(
 What most findings lack, and a text with a secret does not: the rules themselves cost more than a healthy host's
 report."""
 
+_SHORT = 400
+
 
 def public(finding: Finding) -> Finding:
     """Returns the finding without secrets in its message, its evidence and its remedy."""
@@ -40,6 +43,16 @@ def _public_remedy(remedy: Remedy) -> Remedy:
 
 
 def _public(text: str) -> str:
+    return _short(text) if len(text) <= _SHORT else _without_secrets(text)
+
+
+@lru_cache(maxsize=1 << 12)
+def _short(text: str) -> str:
+    """Most of what one host says, others of a fleet say too."""
+    return _without_secrets(text)
+
+
+def _without_secrets(text: str) -> str:
     if not _LOOKS_LIKE_ONE.search(text) and not _NAMES_ONE.search(text.lower()):
         return text
     from gpuctl.host.record.redact import without_secrets

@@ -107,7 +107,7 @@ def _state(answer: Compatibility, strict: bool) -> int:
     return nagios_state(answer_report(answer), strict)
 
 
-def _json_lines(wanted: Outputs, format: Format | None) -> bool:
+def _json_lines(wanted: Outputs[Format], format: Format | None) -> bool:
     """Whether many hosts are told as lines of JSON. Raises ValueError for a format that has no lines."""
     if wanted.files or format not in (None, Format.TEXT, Format.JSON):
         raise ValueError("--hosts is told in lines of text or JSON: no other --format and no -o goes with it")

@@ -132,7 +132,7 @@ def _drain(asked: DoctorRequest, dry_run: bool) -> int:
     """Drains or resumes the node by what is found, and tells the report; the exit code is the report's."""
     from gpuctl.host.look.local import LocalHost
     from gpuctl.provision.slurm import drain_by
-    from gpuctl.render.draw.text import Styled, plain
+    from gpuctl.render.draw.text import Styled, say
 
     facts, report = _judged(asked, None)
     drained = drain_by(LocalHost(), report, dry_run)
@@ -146,7 +146,7 @@ def _drain(asked: DoctorRequest, dry_run: bool) -> int:
 
     code = deliver(asked.outputs, render, asked.code(report))
     failed = drained.outcome == "failed"
-    typer.echo(plain(f"{'Error: ' if failed else ''}{drained.message}"), err=True)
+    say(f"{'Error: ' if failed else ''}{drained.message}")
     return code or (ExitCode.UNDETERMINED if failed else code)
 
 
@@ -171,7 +171,7 @@ def _asked(
     defaults: Defaults,
     only: list[str] | None,
     skip: list[str] | None,
-    outputs: Outputs,
+    outputs: Outputs[Format],
     verbose: bool,
     quiet: bool,
     strict: bool | None,

@@ -159,21 +159,6 @@ def rbac(
     raise typer.Exit(ExitCode.PROBLEM if lacks else ExitCode.GOOD)
 
 
-def collect(output: Output = None, context: Context = None, json: Json = False) -> None:
-    """Record what gpuctl reads of a cluster in one file, without secrets, for `--from FILE` elsewhere."""
-    from gpuctl.k8s.snapshot import record
-    from gpuctl.render.views.k8s_collect import cluster_collect_json, cluster_collect_text, cluster_file_name
-
-    printed = to_stdout(output, json)
-    snapshot = asked(context, lambda ask: record(ask, __version__, time.time()))
-    path = output or cluster_file_name(snapshot)
-    write_recording(path, snapshot.raw, is_named=output is not None)
-    if json:
-        typer.echo(cluster_collect_json(snapshot, path))
-    else:
-        cluster_collect_text(snapshot, None if printed else path).show(sys.stderr if printed else sys.stdout)
-
-
 def smoke(
     node: Annotated[
         str | None,
@@ -224,6 +209,21 @@ def smoke(
         pods_text(results, verbose).show()
     code = code_of(results)
     raise typer.Exit(ExitCode.PROBLEM if strict and code else code)
+
+
+def collect(output: Output = None, context: Context = None, json: Json = False) -> None:
+    """Record what gpuctl reads of a cluster in one file, without secrets, for `--from FILE` elsewhere."""
+    from gpuctl.k8s.snapshot import record
+    from gpuctl.render.views.k8s_collect import cluster_collect_json, cluster_collect_text, cluster_file_name
+
+    printed = to_stdout(output, json)
+    snapshot = asked(context, lambda ask: record(ask, __version__, time.time()))
+    path = output or cluster_file_name(snapshot)
+    write_recording(path, snapshot.raw, is_named=output is not None)
+    if json:
+        typer.echo(cluster_collect_json(snapshot, path))
+    else:
+        cluster_collect_text(snapshot, None if printed else path).show(sys.stderr if printed else sys.stdout)
 
 
 commands = (why, doctor, check, rbac, smoke, collect)

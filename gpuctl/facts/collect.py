@@ -13,7 +13,7 @@ from gpuctl.facts.docker.docker import Docker
 from gpuctl.facts.gather import Facts, gather
 from gpuctl.facts.machine.logs import NEWEST_FIRST, OF_GPUS, unit_log
 from gpuctl.host.look.deadline import DeadlineExceeded, begin, within
-from gpuctl.host.look.reading import Host, Reading
+from gpuctl.host.look.reading import Host, Outcome, Reading
 from gpuctl.host.record.aliases import Aliases
 from gpuctl.host.record.archive import Snapshot, fits
 from gpuctl.host.record.memory import RememberingHost
@@ -25,6 +25,7 @@ SIZE_LIMIT = 5_000_000
 HOST_NAMES = ("/proc/sys/kernel/hostname", "/etc/hostname")
 OTHER_LOGS = (unit_log("crio"),)
 """What no probe looks at and a ticket may need."""
+NO_LOGS = "logs were not asked for"
 _KERNEL_LOG = re.compile(r"run:(dmesg|journalctl .*(-k|--dmesg)).*")
 _OTHER_LOG = re.compile(r"run:journalctl .*|read:/.*/make\.log")
 _LOG_LIMIT = 1 << 18
@@ -33,22 +34,25 @@ _LOG_DEADLINE = 5.0
 _IMAGES, _IMAGES_DEADLINE = 40, 2.0
 
 
-def collect(host: Host, gpuctl: str, at: float, anonymise: bool) -> Snapshot:
+def collect(host: Host, gpuctl: str, at: float, anonymise: bool, logs: bool = True) -> Snapshot:
     """Returns the host's snapshot, without secrets and at most SIZE_LIMIT bytes long as a file.
 
     `gpuctl` is the version that records, `at` the time in seconds since the epoch. `anonymise` also replaces the names
     of the host, its users and sites, its addresses, and serial numbers of all kinds, each always by the same.
+    Without `logs` the snapshot is as that of a host that keeps none.
     """
     recorder = RememberingHost(host)
-    logs = [begin(lambda argv=argv: recorder.run(argv, _LOG_DEADLINE)) for argv in OTHER_LOGS]  # type: ignore[misc]
+    others = OTHER_LOGS if logs else ()
+    asked = [begin(lambda argv=argv: recorder.run(argv, _LOG_DEADLINE)) for argv in others]  # type: ignore[misc]
     facts = gather(recorder)
     for path in HOST_NAMES:
         recorder.read(path)
     with suppress(DeadlineExceeded):
         within(_IMAGES_DEADLINE, lambda: _look_at_images(recorder, facts))
-    for log in logs:
+    for log in asked:
         log()
-    recorded = {name: end_of_log(name, reading) for name, reading in dict(recorder.readings).items()}
+    told = end_of_log if logs else without_log
+    recorded = {name: told(name, reading) for name, reading in dict(recorder.readings).items()}
     readings, redacted = fit_to_leave(recorded, anonymise)
     return bounded(Snapshot(readings, at, gpuctl, anonymise, redacted))
 
@@ -63,13 +67,22 @@ def file_name(snapshot: Snapshot) -> str:
 
 def end_of_log(name: str, reading: Reading) -> Reading:
     """Returns a log's reading with its last lines, of the kernel's log those on GPUs; what is no log as it is."""
-    if not (_KERNEL_LOG.fullmatch(name) or _OTHER_LOG.fullmatch(name)):
+    if not _is_log(name):
         return reading
     text = reading.text
     if _KERNEL_LOG.fullmatch(name):
         text = "".join(line for line in text.splitlines(keepends=True) if OF_GPUS.search(line))
     last = text[:_LOG_LIMIT] if NEWEST_FIRST in name else text[-_LOG_LIMIT:]
     return replace(reading, text=last, detail=reading.detail[-_LOG_LIMIT:])
+
+
+def without_log(name: str, reading: Reading) -> Reading:
+    """Returns a log's reading as that of a log that is not there; what is no log as it is."""
+    return Reading(reading.source, Outcome.ABSENT, detail=NO_LOGS) if _is_log(name) else reading
+
+
+def _is_log(name: str) -> bool:
+    return bool(_KERNEL_LOG.fullmatch(name) or _OTHER_LOG.fullmatch(name))
 
 
 def _look_at_images(host: Host, facts: Facts) -> None:

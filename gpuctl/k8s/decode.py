@@ -10,10 +10,11 @@ from itertools import islice
 from typing import Any
 
 from gpuctl.host.decode import flag_in, number_in, object_in, objects_in, second, text_in, texts_in
-from gpuctl.k8s.fields import LONGEST, MEMBERS, OF_GPUS, VARIABLES
+from gpuctl.k8s.fields import LONGEST, MEMBERS, OF_GPUS
 from gpuctl.k8s.objects import (
     DEFAULT_SCHEDULER,
     PLUGIN_SETTINGS,
+    VISIBLE,
     Claim,
     ClusterEvent,
     ClusterNode,
@@ -311,7 +312,7 @@ _NO_GPUS = ("", "none", "void")
 
 
 def _sees_gpus(container: Found) -> bool:
-    values = (_text(one, "value") for one in objects_in(container, "env") if one.get("name") == VARIABLES[0])
+    values = (_text(one, "value") for one in objects_in(container, "env") if one.get("name") == VISIBLE)
     return any(value not in _NO_GPUS for value in values)
 
 

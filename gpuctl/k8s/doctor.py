@@ -46,7 +46,11 @@ def lists_for(node: str | None) -> Mapping[str, List]:
     """Returns the lists that a doctor asks for: what its checks need of a cluster, or of one node."""
     needed = {kind for one in CHECKS.values() if node is None or not one.of_cluster for kind in one.needs}
     lists = lists_of({*_ALWAYS, *needed}, node)
-    failed = {"Event": replace(lists["Event"], only=("reason=FailedCreate",))} if "Event" in lists else {}
+    failed = (
+        {"Event": replace(lists["Event"], only=("reason=FailedCreate", "reason=FailedCreatePodSandBox"))}
+        if "Event" in lists
+        else {}
+    )
     return {**lists, **failed}
 
 

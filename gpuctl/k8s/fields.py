@@ -9,13 +9,15 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from gpuctl.k8s.objects import PLUGIN_SETTINGS
+from gpuctl.k8s.objects import PLUGIN_SETTINGS, VISIBLE
 
 LONGEST = 2048
 """Letters that are kept of a text: the API's own names and labels have 253 at most, an event's message 1,024."""
 MEMBERS = 256
 """Labels, taints and the like that are kept of one object."""
 
+VARIABLES = (VISIBLE, *PLUGIN_SETTINGS)
+"""All that is kept of environments."""
 Fields = Mapping[str, Any]
 """By name what is kept of a member: VALUE, an object's fields, or the fields of each object of a list, in a list."""
 VALUE = None
@@ -34,16 +36,14 @@ _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 _POD_TERMS = {
     _REQUIRED: [{**_values("topologyKey namespaces"), "labelSelector": _LABEL_SELECTOR, "namespaceSelector": {}}]
 }
-ENVIRONMENT = [_values("name value")]
-"""Variables of a container, of which only VARIABLES are kept."""
-VARIABLES = ("NVIDIA_VISIBLE_DEVICES", *PLUGIN_SETTINGS)
-SAID = _values("reason message")
-"""Why a container does not run. Its message may be a program's own words: kept where it is of GPUs."""
+_ENVIRONMENT = [_values("name value")]
 OF_GPUS = re.compile("nvidia|cdi", re.IGNORECASE)
-_STATE = {"waiting": SAID, "terminated": SAID}
+_SAID = _values("reason message")
+"""Why a container does not run. Its message may be a program's own last words: it is kept where it is of GPUs."""
+_STATE = {"waiting": _SAID, "terminated": _SAID}
 _CONTAINER = {
     **_values("name restartPolicy"),
-    "env": ENVIRONMENT,
+    "env": _ENVIRONMENT,
     "resources": {**_values("requests limits"), "claims": [_values("name")]},
     "ports": [_values("hostPort protocol hostIP")],
 }
@@ -158,17 +158,34 @@ FIELDS: Mapping[str, Fields] = {
 """By kind."""
 
 
+def without_environment(fields: Fields) -> Fields:
+    """Returns the fields but those of environments: most of a page's time, where none of VARIABLES is in it."""
+
+    def part(inner: Any) -> Any:
+        if isinstance(inner, Mapping):
+            return without_environment(inner)
+        return [without_environment(inner[0])] if isinstance(inner, list) else inner
+
+    return {name: part(inner) for name, inner in fields.items() if inner is not _ENVIRONMENT}
+
+
 def kept(found: Mapping[str, Any], fields: Fields) -> dict[str, Any]:
     """Returns what is kept of an object that has been decoded: what is of another type than it should is left out."""
     return {name: part for name, inner in fields.items() if (part := _part(found.get(name), inner)) is not None}
 
 
+def _variables(value: Any) -> list[dict[str, Any]] | None:
+    """Of an environment the few variables that are public and tell of GPUs: no other comes into a snapshot."""
+    found = (one for one in value if isinstance(one, dict)) if isinstance(value, list) else ()
+    return [kept(one, _ENVIRONMENT[0]) for one in found if one.get("name") in VARIABLES] or None
+
+
 def _part(value: Any, fields: Any) -> Any:
     if fields is VALUE:
         return _value(value)
-    if fields is ENVIRONMENT:
-        value = [one for one in value or () if isinstance(one, dict) and one.get("name") in VARIABLES]
-    if fields is SAID and isinstance(value, dict) and not OF_GPUS.search(str(value.get("message"))):
+    if fields is _ENVIRONMENT:
+        return _variables(value)
+    if fields is _SAID and isinstance(value, dict) and not OF_GPUS.search(str(value.get("message"))):
         value = {**value, "message": None}
     if isinstance(fields, list):
         objects = (one for one in value if isinstance(one, dict)) if isinstance(value, list) else ()

@@ -15,6 +15,8 @@ ENDED = ("Succeeded", "Failed")
 DEFAULT_SCHEDULER = "default-scheduler"
 
 
+VISIBLE = "NVIDIA_VISIBLE_DEVICES"
+"""The variable by which a container under NVIDIA's runtime is told its GPUs."""
 PLUGIN_SETTINGS = ("DP_DISABLE_HEALTHCHECKS", "DEVICE_LIST_STRATEGY", "PASS_DEVICE_SPECS", "CONFIG_FILE")
 """Variables by which NVIDIA's device plugin is set up, and no others are kept of a DaemonSet."""
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from gpuctl.k8s.fields import ENVIRONMENT, FIELDS, VALUE, VARIABLES, Fields
+from gpuctl.k8s.fields import FIELDS, VALUE, VARIABLES, Fields, without_environment
 from gpuctl.k8s.keeping import Keeper
 from gpuctl.k8s.reading import NotACluster, Reader
 
@@ -14,6 +14,9 @@ try:
     import msgspec
 except ModuleNotFoundError:  # the extra is not installed
     msgspec = None  # type: ignore[assignment]
+
+
+_VARIABLES = tuple(name.encode() for name in VARIABLES)
 
 
 def take_page(body: bytes, kind: str, keeper: Keeper) -> str:
@@ -36,10 +39,8 @@ def take_page(body: bytes, kind: str, keeper: Keeper) -> str:
 
 
 def _decoded(body: bytes, kind: str) -> tuple[list[dict[str, Any]], str] | None:
-    # Most pages name none of the variables that are kept, and environments are half of what there is to read.
-    environment = any(name.encode() in body for name in VARIABLES)
     try:
-        page = _decoder(kind, environment).decode(body)
+        page = _decoder(kind, any(name in body for name in _VARIABLES)).decode(body)
     except (msgspec.DecodeError, RecursionError):
         return None
     if page.kind != f"{kind}List":
@@ -50,21 +51,21 @@ def _decoded(body: bytes, kind: str) -> tuple[list[dict[str, Any]], str] | None:
 @lru_cache(maxsize=2 * len(FIELDS))
 def _decoder(kind: str, environment: bool) -> Any:
     meta = msgspec.defstruct("ListMeta", [("more", str, "")], rename={"more": "continue"}, frozen=True)
-    items: Any = list[_struct(kind, FIELDS[kind], environment)] | None  # type: ignore[misc]
+    wanted = FIELDS[kind] if environment else without_environment(FIELDS[kind])
+    items: Any = list[_struct(kind, wanted)] | None  # type: ignore[misc]
     fields = [("kind", str, ""), ("metadata", meta, meta()), ("items", items, None)]
     return msgspec.json.Decoder(msgspec.defstruct(f"{kind}List", fields))
 
 
-def _struct(name: str, fields: Fields, environment: bool) -> Any:
+def _struct(name: str, fields: Fields) -> Any:
     """A type with just these fields; those that an object has not are left out of what it becomes."""
-    chosen = {field: inner for field, inner in fields.items() if environment or inner is not ENVIRONMENT}
-    typed = [(field, _type(field, inner, environment), msgspec.UNSET) for field, inner in chosen.items()]
+    typed = [(field, _type(field, inner), msgspec.UNSET) for field, inner in fields.items()]
     return msgspec.defstruct(name, typed, omit_defaults=True)
 
 
-def _type(name: str, inner: Fields | list[Fields] | None, environment: bool) -> Any:
+def _type(name: str, inner: Fields | list[Fields] | None) -> Any:
     if inner is VALUE:
         return Any
     if isinstance(inner, Mapping):
-        return _struct(name, inner, environment) | None | msgspec.UnsetType
-    return list[_struct(name, inner[0], environment)] | None | msgspec.UnsetType  # type: ignore[misc]
+        return _struct(name, inner) | None | msgspec.UnsetType
+    return list[_struct(name, inner[0])] | None | msgspec.UnsetType  # type: ignore[misc]

@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from gpuctl.k8s.fields import VARIABLES
-from gpuctl.k8s.objects import Resources
+from gpuctl.k8s.objects import VISIBLE, Resources
 from gpuctl.k8s.quantity import thousandths
 from gpuctl.k8s.requests import total_requests
 
@@ -28,7 +27,7 @@ def plain_requests(pod: Found) -> tuple[str, Resources] | None:
         spec, status = pod["spec"], pod["status"]
         if status["phase"] != "Running" or any(spec.get(name) for name in _LOUD) or not _quiet(pod, status):
             return None
-        if any(one.get("name") == VARIABLES[0] for each in spec["containers"] for one in each.get("env") or ()):
+        if any(variable.get("name") == VISIBLE for one in spec["containers"] for variable in one.get("env") or ()):
             return None
         asked = tuple(_asked(one.get("resources") or {}) for one in spec["containers"])
         node = spec["nodeName"]
@@ -43,10 +42,10 @@ def _quiet(pod: Found, status: Found) -> bool:
     labels = pod["metadata"].get("labels") or {}
     if any(word in text for text in labels.values() for word in _WORDS):
         return False
-    loud = ("allocatedResourcesStatus", "lastState")
+    statuses = status.get("containerStatuses") or ()
     return not status.get("extendedResourceClaimStatus") and not any(
-        any(one.get(name) for name in loud) or (one.get("state") or {}).get("waiting")
-        for one in status.get("containerStatuses") or ()
+        one.get("allocatedResourcesStatus") or one.get("lastState") or (one.get("state") or {}).get("waiting")
+        for one in statuses
     )
 
 

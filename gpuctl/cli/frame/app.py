@@ -40,6 +40,7 @@ COMMANDS = (
     "collect",
     "diff",
     "k8s",
+    "fleet",
     "data",
 )
 """In the order in which a person meets them.

@@ -23,7 +23,7 @@ class DoctorRequest:
 
     only: tuple[str, ...]
     skip: tuple[str, ...]
-    outputs: Outputs
+    outputs: Outputs[Format]
     verbose: bool
     quiet: bool
     strict: bool

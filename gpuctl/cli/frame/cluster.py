@@ -51,12 +51,10 @@ def cluster_at(
     lists: Mapping[str, List],
     node: str | None = None,
     fold: bool = False,
-    by_kubectl: bool = False,
 ) -> Cluster:
     """Returns the cluster of some files, or the one that is asked for some lists, or those of a node.
 
-    `fold`: of plain pods only what they take of their nodes is kept. `by_kubectl`: that asks in any case. Ends the run
-    with a sentence where there is none.
+    `fold`: of plain pods only what they take of their nodes is kept. Ends the run with a sentence where there is none.
     """
     if files and context is not None:
         raise typer.BadParameter("--context is of the kubeconfig, which --from leaves out")
@@ -66,7 +64,7 @@ def cluster_at(
         return _recorded(files, fold)
     from gpuctl.k8s.live import live_cluster
 
-    return asked(context, lambda ask: live_cluster(ask, lists, node, fold), by_kubectl)
+    return asked(context, lambda ask: live_cluster(ask, lists, node, fold))
 
 
 def _recorded(files: list[str], fold: bool) -> Cluster:
@@ -102,8 +100,11 @@ def _uncollected() -> Iterator[None]:
         gc.enable()
 
 
-def asked(context: str | None, of: Callable[[Ask], T], by_kubectl: bool = False) -> T:
-    """Returns what is made of a cluster's answers; ends the run with a sentence where it cannot be asked."""
+def asked(context: str | None, of: Callable[[Ask], T], by: Callable[[str | None], Ask] | None = None) -> T:
+    """Returns what is made of a cluster's answers; ends the run with a sentence where it cannot be asked.
+
+    `by` None: by the way that there is.
+    """
     from gpuctl.host.api.answer import ApiProblem, BadConfiguration
     from gpuctl.host.api.door import open_api
     from gpuctl.k8s.reading import NotACluster
@@ -111,7 +112,7 @@ def asked(context: str | None, of: Callable[[Ask], T], by_kubectl: bool = False)
 
     try:
         with working("Asking the cluster"), _uncollected():
-            return of(open_api(context, by_kubectl))
+            return of((by or open_api)(context))
     except BadConfiguration as problem:
         raise refused(str(problem)) from None
     except ApiProblem as problem:

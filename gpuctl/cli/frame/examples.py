@@ -46,6 +46,18 @@ EXAMPLES = {
     "k8s smoke": ("gpuctl k8s smoke --node gpu-03 --deep", "gpuctl k8s smoke --all --dry-run"),
     "k8s rbac": ("gpuctl k8s rbac --json", "gpuctl k8s rbac --missing"),
     "k8s collect": ("gpuctl k8s collect -o cluster.jsonl.gz", "gpuctl k8s collect --context prod"),
+    "fleet judge": ("gpuctl fleet judge RUN", "gpuctl fleet judge RUN -o html=fleet.html"),
+    "fleet merge": ("gpuctl fleet merge snapshots/ -o RUN", "gpuctl fleet merge *.jsonl.gz -o RUN --json"),
+    "fleet diff": ("gpuctl fleet diff BEFORE AFTER", "gpuctl fleet diff BEFORE AFTER --json"),
+    "fleet doctor": (
+        "gpuctl fleet doctor -i hosts.ini --become",
+        "gpuctl fleet doctor --slurm gpu --max-unreachable 2%",
+    ),
+    "fleet check": (
+        "gpuctl fleet check --cuda 12.4 -i hosts.ini",
+        "gpuctl fleet check --image app:1 --hosts gpu01,gpu02",
+    ),
+    "fleet collect": ("gpuctl fleet collect -i hosts.ini --become", "gpuctl fleet collect --hosts gpu01,gpu02 --json"),
     "data show": ("gpuctl data show", "gpuctl data show -v"),
     "data verify": ("gpuctl data verify", "gpuctl data verify ./tables"),
     "data use": ("gpuctl data use ./tables --dry-run", "gpuctl data use --bundled"),

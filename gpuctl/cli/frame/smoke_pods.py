@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from gpuctl.cli.frame.cluster import cluster_at
+from gpuctl.cli.frame.cluster import asked, cluster_at
 from gpuctl.cli.frame.endings import refused
 from gpuctl.frozen import dataclass
 from gpuctl.model import ExitCode
@@ -38,19 +38,28 @@ class SmokeRequest:
     files: list[str] | None = None
 
 
-def planned(asked: SmokeRequest) -> tuple[tuple[SmokePod, ...], tuple[PodResult, ...]]:
+def _cluster(request: SmokeRequest) -> Cluster:
+    """The cluster by the user's kubectl, which makes the pods too: one identity for both."""
+    from gpuctl.host.api.kubectl import kubectl
+    from gpuctl.k8s.live import LISTS, live_cluster
+
+    if request.files:
+        return cluster_at(request.files, request.context, LISTS)
+    return asked(request.context, lambda ask: live_cluster(ask, LISTS), kubectl)
+
+
+def planned(request: SmokeRequest) -> tuple[tuple[SmokePod, ...], tuple[PodResult, ...]]:
     """Returns the pods to make, and of nodes for which there is none why not. Ends the run where no node is meant."""
-    from gpuctl.k8s.live import LISTS
     from gpuctl.k8s.scene import scene_of
     from gpuctl.smoke.cluster.pod import NoSmokePod, PodWish, chosen_nodes, smoke_pod
     from gpuctl.smoke.cluster.run import PodResult
 
-    scene = scene_of(cluster_at(asked.files, asked.context, LISTS, by_kubectl=True))
-    nodes = chosen_nodes(scene, asked.node, asked.every)
+    scene = scene_of(_cluster(request))
+    nodes = chosen_nodes(scene, request.node, request.every)
     if not nodes:
-        raise _no_node(asked, scene)
+        raise _no_node(request, scene)
     run = secrets.token_hex(4)
-    wish = PodWish(asked.image, asked.deep, asked.namespace, run, max(1, int(asked.seconds)))
+    wish = PodWish(request.image, request.deep, request.namespace, run, max(1, int(request.seconds)))
     pods, without = [], []
     for number, node in enumerate(nodes):
         if node.ready != "True":
@@ -63,16 +72,16 @@ def planned(asked: SmokeRequest) -> tuple[tuple[SmokePod, ...], tuple[PodResult,
     return tuple(pods), tuple(without)
 
 
-def _no_node(asked: SmokeRequest, scene: Scene) -> typer.Exit | typer.BadParameter:
+def _no_node(request: SmokeRequest, scene: Scene) -> typer.Exit | typer.BadParameter:
     lacking = scene.cluster.lacks("Node")
     if lacking:
         return refused(f"the nodes cannot be told: {lacking}", ExitCode.UNDETERMINED)
-    if asked.node is not None:
-        return typer.BadParameter(f"there is no node {asked.node}", param_hint="--node")
+    if request.node is not None:
+        return typer.BadParameter(f"there is no node {request.node}", param_hint="--node")
     return refused("no node of this cluster is known to have NVIDIA GPUs.", ExitCode.UNDETERMINED)
 
 
-def carried_out(asked: SmokeRequest, pods: tuple[SmokePod, ...]) -> tuple[PodResult, ...]:
+def carried_out(request: SmokeRequest, pods: tuple[SmokePod, ...]) -> tuple[PodResult, ...]:
     """Returns how the pods ended; none of them is left."""
     from gpuctl.host.act.pods import KubectlPods
     from gpuctl.render.draw.progress import working
@@ -82,23 +91,22 @@ def carried_out(asked: SmokeRequest, pods: tuple[SmokePod, ...]) -> tuple[PodRes
     if not pods:
         return ()
     run = pods[0].manifest["metadata"]["labels"][LABEL]
-    door = KubectlPods(asked.namespace, f"{LABEL}={run}", asked.context)
+    door = KubectlPods(request.namespace, f"{LABEL}={run}", request.context)
     with working("Running smoke pods"):
-        return run_pods(door, pods, asked.seconds, _why(asked))
+        return run_pods(door, pods, request.seconds, _why(request))
 
 
-def _why(asked: SmokeRequest) -> Callable[[SmokePod], Why | None]:
+def _why(request: SmokeRequest) -> Callable[[SmokePod], Why | None]:
     """Returns what tells why a pod waits: by the cluster as it was seen last, where that has the pod."""
-    from gpuctl.k8s.live import LISTS
     from gpuctl.k8s.why import NoSuchPod, why
 
     seen: list[Cluster] = []
 
     def tell(one: SmokePod) -> Why | None:
         if not seen or not any(pod.name == one.name for pod in seen[-1].pods):
-            seen[:] = [cluster_at(None, asked.context, LISTS, by_kubectl=True)]
+            seen[:] = [_cluster(request)]
         try:
-            return why(seen[-1], one.name, asked.namespace)
+            return why(seen[-1], one.name, request.namespace)
         except NoSuchPod:
             return None
 

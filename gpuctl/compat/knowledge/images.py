@@ -74,8 +74,12 @@ def newest_base_images(driver: str, gpus: Sequence[Gpu]) -> tuple[str, ...]:
     Without limits before with limits, still listed before delisted, newest CUDA first, Ubuntu (newest first) before the
     others. `driver` is dotted numbers.
     """
-    if not gpus:
-        return ()
+    return _newest_base_images(driver, tuple(dict.fromkeys(gpus))) if gpus else ()
+
+
+@lru_cache(maxsize=256)
+def _newest_base_images(driver: str, gpus: tuple[Gpu, ...]) -> tuple[str, ...]:
+    """Hosts of a fleet differ in few of these."""
     from gpuctl.compat.judge.judge import verdict_on  # who asks for tags alone does not pay for the rules
     from gpuctl.compat.judge.rulings import resolve_cuda
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any, Mapping, Optional, Tuple, TypeVar
 
 from gpuctl.frozen import dataclass
-from gpuctl.host.decode import dotted, flag_in, number_in, parse_object, text_in
+from gpuctl.host.decode import dotted, flag_in, number_in, parse_object, text_in, texts_in
 from gpuctl.host.look.reading import Outcome, Reading, failure
 from gpuctl.model import Fact
 
@@ -44,6 +44,18 @@ class NvmlGpu:
     """How far it has joined its NVLink fabric: not started, in progress, completed."""
     minor: Optional[int] = None
     """N of its device node /dev/nvidiaN, which need not be its index."""
+    vbios: Optional[str] = None
+    ecc: Optional[bool] = None
+    power_limit: Optional[int] = None
+    """Milliwatts, as it is set."""
+    pcie_width: Optional[int] = None
+    """Lanes of its link as it is now."""
+    pcie_generation: Optional[int] = None
+    """The newest that GPU and slot both have: a link without work is slower."""
+    nvlinks: Optional[int] = None
+    """How many are up; None where it has none."""
+    mig_profiles: Optional[Tuple[str, ...]] = None
+    """Of its MIG devices, "1g.5gb", sorted."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +125,13 @@ def _gpu(line: Mapping[str, Any]) -> NvmlGpu:
         mig_devices=number_in(line, "mig_devices"),
         fabric=text_in(line, "fabric"),
         minor=number_in(line, "minor"),
+        vbios=text_in(line, "vbios"),
+        ecc=flag_in(line, "ecc"),
+        power_limit=number_in(line, "power_limit"),
+        pcie_width=number_in(line, "pcie_width"),
+        pcie_generation=number_in(line, "pcie_generation"),
+        nvlinks=number_in(line, "nvlinks"),
+        mig_profiles=texts_in(line, "mig_profiles") if "mig_profiles" in line else None,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from functools import lru_cache
 from typing import Tuple
 
 from gpuctl.bounds import amount
@@ -33,6 +34,7 @@ def probe_distribution(host: Host) -> Fact[Distribution]:
     return fact(reading, parse_os_release)
 
 
+@lru_cache(maxsize=64)  # several probes read it, and hosts of a fleet have one alike
 def parse_os_release(text: str) -> Distribution:
     """Returns the distribution that os-release(5) describes, in words as a shell has them. Raises ValueError.
 

@@ -74,6 +74,8 @@ class System:
     systemd: Fact[bool]
     """Whether it runs the services here."""
     euid: Fact[int]
+    machine_id: Fact[str]
+    """What tells this machine from others, unless both were made of one image."""
 
 
 def probe_system(host: Host) -> System:
@@ -92,6 +94,7 @@ def probe_system(host: Host) -> System:
         machine_detail=detail,
         systemd=_systemd(host),
         euid=fact(host.env("euid"), int),
+        machine_id=fact(host.env("machine_id"), str),
     )
 
 

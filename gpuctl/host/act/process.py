@@ -6,18 +6,24 @@ import os
 import shlex
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from contextlib import suppress
 from typing import BinaryIO, List, Mapping, Optional, Sequence
 
-from gpuctl.bounds import ENDLESS, TEXT_LIMIT, TooLong
+from gpuctl.bounds import ANSWER_LIMIT, ENDLESS, TEXT_LIMIT, TooLong
 from gpuctl.host.look.local import LocalHost, child_environment
-from gpuctl.host.look.programs import LOOK, PRINTED, kill_group, running, start
+from gpuctl.host.look.programs import LOOK, PRINTED, kill_group, run_program, running, start
 from gpuctl.host.look.reading import Outcome, Reading
 
 _TAIL = 1 << 16
 """Bytes of what a long command said that are kept: its end."""
+_ANSIBLE = "import sys; del sys.path[0]; from ansible.cli.%s import main; main()"
+"""Not -m: it would load what lies in the current directory, which anybody may have written to."""
+_CHILD_SUBREAPER = 36
+_SHARED = "[mux]"
+"""With which ssh ends the title of a process that keeps a connection for others."""
 _GRACE = 10.0
 """Seconds for a long command that was cut off to be gone: until then it may hold a lock."""
 
@@ -56,6 +62,54 @@ def ask_program(argv: Sequence[str], stdin: str, deadline: float, most: int = TE
     No look at the machine, and no method of a Host: the answer may be secret, and a snapshot keeps what a Host says.
     """
     return LocalHost().run(argv, deadline, stdin, most)
+
+
+def ansible_words(program: str, arguments: Sequence[str]) -> List[str]:
+    """Returns the words that start a program of the Ansible beside this Python, such as `playbook`."""
+    return [sys.executable, "-c", _ANSIBLE % program, *arguments]
+
+
+def ask_ansible(program: str, arguments: Sequence[str], environment: Mapping[str, str], deadline: float) -> Reading:
+    """Returns how a program of Ansible's ended, and what it printed. `deadline` in seconds."""
+    source = shlex.join(["ansible-" + program, *arguments])
+    whole = {**child_environment(), **environment}
+    return run_program(source, ansible_words(program, arguments), whole, deadline, most=ANSWER_LIMIT)
+
+
+def adopt_orphans() -> None:
+    """Has what is left behind by a program that this process starts be its own, to be ended (prctl(2))."""
+    from ctypes import CDLL
+
+    CDLL(None).prctl(_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def end_descendants() -> None:
+    """Kills all that this process has started, and what that has started, in whichever session it is.
+
+    But for connections of ssh that others share (ControlPersist): they end by themselves when nobody uses them.
+    """
+    for pid in _descendants(os.getpid()):
+        with suppress(OSError):
+            if not any(word.endswith(_SHARED) for word in _words(pid)):
+                os.kill(pid, signal.SIGKILL)
+
+
+def _descendants(pid: int) -> List[int]:
+    """Parents before their children: none is left that starts another."""
+    found = [pid]
+    for one in found:
+        found += _children(one)
+    return found[1:]
+
+
+def _children(pid: int) -> List[int]:
+    """Of proc(5), of each thread; empty for a process that is gone."""
+    children: List[int] = []
+    with suppress(OSError):
+        for thread in os.listdir("/proc/%d/task" % pid):
+            with suppress(OSError), open("/proc/%d/task/%s/children" % (pid, thread), encoding="ascii") as file:
+                children += map(int, file.read().split())
+    return children
 
 
 def run_long(

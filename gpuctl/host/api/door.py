@@ -18,13 +18,12 @@ NEITHER = (
 )
 
 
-def open_api(context: Optional[str], by_kubectl: bool = False) -> Ask:
+def open_api(context: Optional[str]) -> Ask:
     """Returns what asks the cluster of a context of the user's kubeconfig, None: of the current one.
 
-    `by_kubectl`: by kubectl in any case, as whoever makes pods by it reads them. Raises ApiProblem, BadConfiguration
-    among them.
+    Raises ApiProblem, BadConfiguration among them.
     """
-    if find_spec("kubernetes") and not by_kubectl:
+    if find_spec("kubernetes"):
         from gpuctl.host.api.client import client
 
         return client(context)

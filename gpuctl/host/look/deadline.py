@@ -20,6 +20,18 @@ class DeadlineExceeded(Exception):
     """The work did not end in time; its thread is left behind and ends with the process."""
 
 
+_ONE_THREAD: List[bool] = []
+
+
+def keep_to_one_thread() -> None:
+    """Has all further work of this process done where it is begun, one after another, without a deadline.
+
+    For a process that looks at recorded hosts only, and is itself ended from outside: nothing blocks there, and threads
+    take longer than the work.
+    """
+    _ONE_THREAD.append(True)
+
+
 def within(seconds: float, work: Callable[[], T]) -> T:
     """Returns what `work` returns, raises what it raises, or DeadlineExceeded after `seconds`.
 
@@ -36,6 +48,8 @@ def begin(work: Callable[[], T]) -> Callable[[], T]:
 
 def start(work: Callable[[], T]) -> Callable[[Optional[float]], T]:
     """Begins `work` in a thread. Returns what `within` is to the seconds that it is then given, None for no end."""
+    if _ONE_THREAD:
+        return _done(work)
     results: List[T] = []
     errors: List[BaseException] = []
     ended = _thread.allocate_lock()
@@ -62,6 +76,19 @@ def start(work: Callable[[], T]) -> Callable[[Optional[float]], T]:
         errors.append(OSError(errno.EAGAIN, NO_THREAD))
         ended.release()
     return wait
+
+
+def _done(work: Callable[[], T]) -> Callable[[Optional[float]], T]:
+    try:
+        result = work()
+    except Exception as error:
+        failure = error
+
+        def fail(seconds: Optional[float]) -> T:
+            raise failure
+
+        return fail
+    return lambda seconds: result
 
 
 def _worker() -> _Worker:

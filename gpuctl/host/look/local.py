@@ -10,7 +10,7 @@ import stat
 import sys
 import time
 from functools import lru_cache
-from typing import Callable, Dict, Sequence
+from typing import Callable, Dict, Optional, Sequence
 
 from gpuctl.bounds import TEXT_LIMIT, unpacked, whole
 from gpuctl.host.look.deadline import DeadlineExceeded, within
@@ -31,6 +31,9 @@ _TYPES = (
 # The parent's import path is handed over by hand: -I keeps the current directory, which anybody may have
 # written to, out of a process that may run as root. What -S leaves out has made that path already.
 _NVML_CHILD = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from gpuctl.host.look.nvml import main; main()"
+
+MACHINE_ID = "/etc/machine-id"
+_OF_GPUCTL = bytes.fromhex("0f6b1d9a3f5c4f0c9f0be1a7c5d2b864")
 
 
 class LocalHost:
@@ -88,9 +91,26 @@ class LocalHost:
         return run_program("NVML", argv, child_environment(), deadline)
 
     def env(self, name: str) -> Reading:
-        ours = {"euid": lambda: str(os.geteuid()), "booted": lambda: "%.6f" % _boot_time()}
+        ours: Dict[str, Callable[[], Optional[str]]] = {
+            "euid": lambda: str(os.geteuid()),
+            "booted": lambda: "%.6f" % _boot_time(),
+            "machine_id": lambda: _machine_id(self.read(MACHINE_ID).text),
+        }
         value = ours[name]() if name in ours else os.environ.get(name)
         return Reading("$" + name, Outcome.ABSENT) if value is None else Reading("$" + name, Outcome.OK, value)
+
+
+def _machine_id(text: str) -> Optional[str]:
+    """The machine's id as gpuctl alone knows it: machine-id(5) asks that the id itself is shown to nobody.
+
+    It is made as systemd makes ids for applications (sd_id128_get_machine_app_specific(3)), but for the UUID's marks.
+    """
+    import hmac
+
+    own = text.strip()
+    if len(own) != 32 or not all(letter in "0123456789abcdef" for letter in own):
+        return None
+    return hmac.new(bytes.fromhex(own), _OF_GPUCTL, "sha256").hexdigest()[:32]
 
 
 def _boot_time() -> float:

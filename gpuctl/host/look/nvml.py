@@ -109,11 +109,17 @@ def _gpu(nvml: Any, index: int) -> Dict[str, Any]:
         brand=BRANDS.get(_told(nvml, nvml.nvmlDeviceGetBrand, device)),
         memory=None if memory is None else memory.total,
         mig=None if mig is None else bool(mig[0]),
-        mig_devices=_mig_devices(nvml, device) if mig and mig[0] else None,
+        **_mig_devices(nvml, device, bool(mig and mig[0])),
         persistence=_told(nvml, nvml.nvmlDeviceGetPersistenceMode, device),
         minor=_told(nvml, nvml.nvmlDeviceGetMinorNumber, device),
         ecc_errors=_ecc_errors(nvml, device),
         fabric=_fabric(nvml, device),
+        vbios=_told(nvml, nvml.nvmlDeviceGetVbiosVersion, device),
+        ecc=_ecc_mode(nvml, device),
+        power_limit=_told(nvml, nvml.nvmlDeviceGetPowerManagementLimit, device),
+        pcie_width=_told(nvml, nvml.nvmlDeviceGetCurrPcieLinkWidth, device),
+        pcie_generation=_told(nvml, nvml.nvmlDeviceGetMaxPcieLinkGeneration, device),
+        nvlinks=_nvlinks(nvml, device),
         **_remapped(nvml, device),
     )
 
@@ -153,10 +159,36 @@ def _remapped(nvml: Any, device: Any) -> Dict[str, bool]:
     return {"remap_pending": bool(rows[2]), "remap_failed": bool(rows[3])} if len(rows) == 4 else {}
 
 
-def _mig_devices(nvml: Any, device: Any) -> int:
-    places = range(_told(nvml, nvml.nvmlDeviceGetMaxMigDeviceCount, device) or 0)
-    handles = (_told(nvml, nvml.nvmlDeviceGetMigDeviceHandleByIndex, device, place) for place in places)
-    return sum(handle is not None for handle in handles)
+def _ecc_mode(nvml: Any, device: Any) -> Any:
+    mode = _told(nvml, nvml.nvmlDeviceGetEccMode, device)
+    return None if mode is None else bool(mode[0])
+
+
+def _nvlinks(nvml: Any, device: Any) -> Any:
+    """How many of its NVLinks are up; None where it has none, as nvml.h has it for links that are not there."""
+    states = (_told(nvml, nvml.nvmlDeviceGetNvLinkState, device, link) for link in range(nvml.NVML_NVLINK_MAX_LINKS))
+    known = [state for state in states if state is not None]
+    return sum(state > 0 for state in known) if known else None
+
+
+def _mig_devices(nvml: Any, device: Any, is_on: bool) -> Dict[str, Any]:
+    """How many MIG devices there are where MIG is on, and the profile of each, "1g.5gb", as far as it is told."""
+    places = range((_told(nvml, nvml.nvmlDeviceGetMaxMigDeviceCount, device) or 0) if is_on else 0)
+    handles = [_told(nvml, nvml.nvmlDeviceGetMigDeviceHandleByIndex, device, place) for place in places]
+    found = [handle for handle in handles if handle is not None]
+    if not is_on:
+        return {}
+    told = [_told(nvml, nvml.nvmlDeviceGetAttributes, handle) for handle in found]
+    profiles = sorted(mig_profile(one) for one in told if one is not None)
+    return {"mig_devices": len(found), **({"mig_profiles": profiles} if len(profiles) == len(found) else {})}
+
+
+def mig_profile(told: Any) -> str:
+    """Returns a MIG device's profile as nvidia-smi calls it: 1g.5gb, or 1c.3g.20gb with one compute slice of three."""
+    whole = "%dg.%dgb" % (told.gpuInstanceSliceCount, -(-told.memorySizeMB // 1024))
+    if told.computeInstanceSliceCount == told.gpuInstanceSliceCount:
+        return whole
+    return "%dc.%s" % (told.computeInstanceSliceCount, whole)
 
 
 def _plain(text: Any) -> Any:

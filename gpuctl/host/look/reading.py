@@ -78,7 +78,8 @@ class Host(Protocol):
         """What NVML says, as JSON lines: see gpuctl.host.look.nvml."""
 
     def env(self, name: str) -> Reading:
-        """An environment variable; `euid` gives the effective user id, `booted` when the kernel started.
+        """An environment variable; `euid` gives the effective user id, `booted` when the kernel started, `machine_id`
+        what tells this machine from others and says nothing else of it.
 
         `booted` is in seconds since the epoch, to the millisecond; /proc/uptime is too coarse, and lxcfs feigns it.
         """

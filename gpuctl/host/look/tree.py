@@ -34,6 +34,11 @@ class FolderTree:
     leaving: Tuple[str, ...]
 
 
+def is_folder(path: str) -> bool:
+    """Returns whether a path leads to a folder."""
+    return os.path.isdir(path)
+
+
 def look_at_tree(folder: str) -> FolderTree:
     """Returns what is below a folder; links to folders are not followed.
 

@@ -27,6 +27,7 @@ KINDS = ("read", "list", "link", "stat", "which", "run", "get", "call", "peer", 
 OPENED_LIMIT, LINES_LIMIT, LINE_LIMIT = 32 << 20, 200_000, 16 << 20
 """Bytes, lines, and characters of a line, of a snapshot that is not compressed. A normal host's is below one MiB."""
 _GZIP = b"\x1f\x8b"
+_OUTCOMES = {outcome.value: outcome for outcome in Outcome}
 _UNRECORDED = {"unknown": Outcome.ERROR, "absent": Outcome.ABSENT}
 
 
@@ -133,7 +134,7 @@ def _object(number: int, line: str) -> Dict[str, Any]:
     if len(line) > LINE_LIMIT:
         raise BadSnapshot("line %d is too long" % number)
     try:
-        value = json.loads(line, object_pairs_hook=_each_once)
+        value = _DECODER.decode(line)
     except _Twice as twice:
         raise BadSnapshot("line %d: it says %.40r twice" % (number, twice.args[0])) from None
     except (ValueError, RecursionError):
@@ -155,6 +156,10 @@ def _each_once(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
     return found
 
 
+_DECODER = json.JSONDecoder(object_pairs_hook=_each_once)
+"""One for all lines: json.loads makes one for each where it is given a hook."""
+
+
 def _readings(found: Iterable[Tuple[int, Mapping[str, Any]]]) -> Dict[str, Reading]:
     readings: Dict[str, Reading] = {}
     for number, line in found:
@@ -171,10 +176,9 @@ def _readings(found: Iterable[Tuple[int, Mapping[str, Any]]]) -> Dict[str, Readi
 def _reading(line: Mapping[str, Any], number: int) -> Reading:
     source, text, detail = (_text(_typed(line, name, str, number)) for name in ("source", "text", "detail"))
     code = _typed(line, "code", int, number) or 0
-    try:
-        outcome = Outcome(_typed(line, "outcome", str, number) or "ok")
-    except ValueError:
-        raise BadSnapshot("line %d: its outcome is none that gpuctl knows" % number) from None
+    outcome = _OUTCOMES.get(_typed(line, "outcome", str, number) or "ok")
+    if outcome is None:
+        raise BadSnapshot("line %d: its outcome is none that gpuctl knows" % number)
     if line["kind"] == "stat" and outcome is Outcome.OK:
         _check_stat(text, number)
     if not source:
@@ -193,7 +197,9 @@ def _check_stat(text: str, number: int) -> None:
 def _typed(line: Mapping[str, Any], name: str, kind: Any, number: int) -> Any:
     """The value, or the kind's empty one. In JSON a number is no truth value, as it is in Python."""
     empty = "" if kind is str else 0
-    value = line.get(name, empty)
+    if name not in line:
+        return empty
+    value = line[name]
     kind = (int, float) if kind is float else kind
     if (not isinstance(value, kind) and value is not empty) or (isinstance(value, bool) and kind is not bool):
         raise BadSnapshot("line %d: `%s` is of the wrong type" % (number, name))
@@ -211,7 +217,7 @@ def _moment(head: Mapping[str, Any]) -> float:
 
 def _text(text: str) -> str:
     """Half a character, which JSON can escape, is none that can be written."""
-    return text.encode("utf-8", "replace").decode()
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def _texts(head: Mapping[str, Any], name: str) -> Tuple[str, ...]:

@@ -14,7 +14,7 @@ from gpuctl.host.trust import distrusted, user_called
 from gpuctl.host.write.files import FileProblem, explained
 from gpuctl.host.write.replace import NEW_FILE_MODE, PERMISSIONS
 
-__all__ = ["FileProblem", "NoPlaceForFile", "is_stdout", "write_new", "write_whole"]
+__all__ = ["FileProblem", "NoPlaceForFile", "is_stdout", "make_folder", "write_new", "write_whole"]
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _HANDED_OVER = re.compile(r"/(?:dev|proc/self)/fd/([0-9]{1,6})")
@@ -76,6 +76,32 @@ def write_new(path: str, raw: bytes) -> None:
     """
     with explained("write", path), _folder(path) as folder:
         _create(os.path.basename(path), folder, raw, 0o600)
+
+
+def make_folder(path: str) -> None:
+    """Makes a folder that is not there yet, and that nobody but its owner may enter; one that is empty will do.
+
+    Raises NoPlaceForFile or another FileProblem, and leaves what was there untouched.
+    """
+    with explained("create", path), _folder(path.rstrip("/")) as above:
+        name = os.path.basename(path.rstrip("/"))
+        try:
+            os.mkdir(name, 0o700, dir_fd=above)
+        except FileExistsError:
+            _take_empty(path, name, above)
+
+
+def _take_empty(path: str, name: str, above: int) -> None:
+    try:
+        found = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=above)
+    except OSError:
+        raise NoPlaceForFile("cannot create %s: something else lies there. Name another folder." % path) from None
+    try:
+        if os.listdir(found):
+            raise NoPlaceForFile("cannot create %s: it is there, and not empty. Name another folder." % path)
+        os.fchmod(found, 0o700)
+    finally:
+        os.close(found)
 
 
 def _create(name: str, folder: int, raw: bytes, mode: Optional[int]) -> None:

@@ -12,8 +12,8 @@ from gpuctl.host.write.files import explained
 
 
 @contextlib.contextmanager
-def scratch(files: Mapping[str, bytes]) -> Iterator[str]:
-    """Gives a new folder of these files, by relative path, that all may read. Raises FileProblem.
+def scratch(files: Mapping[str, bytes], private: bool = False) -> Iterator[str]:
+    """Gives a new folder of these files, by relative path, that all may read, or only its owner. Raises FileProblem.
 
     All: apt reads its keys as a user without rights. A name that ends with "/" is a folder.
     """
@@ -21,7 +21,7 @@ def scratch(files: Mapping[str, bytes]) -> Iterator[str]:
         folder = tempfile.mkdtemp(prefix="gpuctl-")
     try:
         with explained("write in", folder):
-            os.chmod(folder, 0o755)  # noqa: S103
+            os.chmod(folder, 0o700 if private else 0o755)
             for name, raw in files.items():
                 _write(os.path.join(folder, name), raw)
         yield folder

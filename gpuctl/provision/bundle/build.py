@@ -19,7 +19,6 @@ from gpuctl.provision.bundle.archive import (
     ZIPAPP,
     Bundle,
     BundledPackage,
-    BundleProblem,
     Manifest,
     content_of,
     path_of,
@@ -32,7 +31,7 @@ from gpuctl.provision.packages.key import is_armoured, signing_key
 from gpuctl.provision.packages.packages import checked_repo_url, is_version, newest, shown_versions
 from gpuctl.provision.result import Refused
 
-_OS = re.compile(r"([A-Za-z][A-Za-z-]*?)-?([0-9]{1,4}(?:\.[0-9]{1,2})?)")
+_OS = re.compile(r"([A-Za-z][A-Za-z-]*?)([0-9]{1,4}(?:\.[0-9]{1,2})?)")
 _DEADLINE = 600.0
 """Seconds for one file."""
 _PROGRAMS = (b"#!", b"PK")
@@ -159,6 +158,3 @@ def _package(fetch: Callable[[str], bytes], one: IndexedPackage) -> bytes:
     raw = fetch(one.path)
     check_sum(one.path, raw, one.size, one.digest)
     return raw
-
-
-__all__ = ["BundleProblem", "BundleWish", "build_bundle", "check_zipapp", "manager_of"]

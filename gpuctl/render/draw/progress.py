@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Timer
@@ -31,6 +33,58 @@ def working(text: str) -> Iterator[None]:
         timer.cancel()
         timer.join()  # one that has just fired must not start the spinner after its end
         status.stop()
+
+
+@contextmanager
+def tallying(text: str, total: int) -> Iterator[Callable[[str, str], None]]:
+    """Hands out what is told of each of `total` hosts how it ended: a table of how many did so, and which one last."""
+    if not sys.stderr.isatty():
+        yield lambda state, host: None
+        return
+    from rich.console import Console
+    from rich.live import Live
+    from rich.table import Table
+    from rich.text import Text
+
+    counts: Counter[str] = Counter()
+    last: dict[str, str] = {}
+
+    def table() -> Table:
+        rows = Table.grid(padding=(0, 2))
+        rows.add_row(Text(f"{counts.total()}/{total}", "bold"), Text(text))
+        for state, count in counts.most_common():
+            rows.add_row(Text(str(count)), Text(state), Text(plain(last[state]), "dim", overflow="ellipsis"))
+        return rows
+
+    def tell(state: str, host: str) -> None:
+        counts[state] += 1
+        last[state] = host
+
+    with Live(get_renderable=table, console=Console(stderr=True), transient=True):
+        yield tell
+
+
+@contextmanager
+def counting(text: str, total: int) -> Iterator[Callable[[], None]]:
+    """Hands out what is told after each of `total` things. It starts no thread, so that processes may be started."""
+    if not sys.stderr.isatty():
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
+
+    done, shown = 0, time.monotonic()
+    with Live(console=Console(stderr=True), auto_refresh=False, transient=True) as live:
+
+        def tell() -> None:
+            nonlocal done, shown
+            done += 1
+            if time.monotonic() - shown > PATIENCE:
+                shown = time.monotonic()
+                live.update(Text(f"{text}: {done} of {total}"), refresh=True)
+
+        yield tell
 
 
 @contextmanager

@@ -23,7 +23,7 @@ _DAY = 86_400
 
 def report_prometheus(report: Report) -> str:
     """Returns a doctor's report in Prometheus' text format."""
-    registry = _registry()
+    registry = new_registry()
     status = Gauge(
         "gpuctl_finding_status", "How a check of gpuctl doctor stands.", ("id", "layer", "status"), registry=registry
     )
@@ -37,21 +37,22 @@ def report_prometheus(report: Report) -> str:
             expiry.labels(finding.id, plain(finding.waived.reason)).set(_end_of(finding.waived.expires))
     for name, count in counts(report).items():
         number.labels(name).set(count)
-    return _text(registry)
+    return exposition(registry)
 
 
 def answer_prometheus(answer: Compatibility) -> str:
     """Returns a compatibility answer in Prometheus' text format."""
-    registry, verdicts = _registry(), [verdict.value for verdict in Verdict]
+    registry, verdicts = new_registry(), [verdict.value for verdict in Verdict]
     whole = Gauge("gpuctl_check_verdict", "The verdict for a host.", ("asked", "verdict"), registry=registry)
     each = Gauge("gpuctl_check_gpu_verdict", "The verdict for a GPU.", ("gpu", "name", "verdict"), registry=registry)
     _set(whole, (plain(question_text(answer)),), answer.verdict.value, verdicts)
     for place, gpu in enumerate(answer.gpus):
         _set(each, (str(place), plain(gpu.name)), gpu.verdict.value, verdicts)
-    return _text(registry)
+    return exposition(registry)
 
 
-def _registry() -> CollectorRegistry:
+def new_registry() -> CollectorRegistry:
+    """Returns a registry that names the gpuctl that judged, and nothing else yet."""
     registry = CollectorRegistry()
     Info("gpuctl_build", "The gpuctl that judged.", registry=registry).info({"version": __version__})
     return registry
@@ -66,5 +67,6 @@ def _end_of(day: str) -> float:
     return datetime.fromisoformat(day).replace(tzinfo=timezone.utc).timestamp() + _DAY
 
 
-def _text(registry: CollectorRegistry) -> str:
+def exposition(registry: CollectorRegistry) -> str:
+    """Returns what is registered in Prometheus' text format."""
     return generate_latest(registry).decode()

@@ -214,3 +214,34 @@ int nvmlDeviceGetTemperature(Device device, unsigned sensor, unsigned *celsius) 
     *celsius = 36;
     return NVML_OK;
 }
+
+int nvmlDeviceGetVbiosVersion(Device device, char *version, unsigned size) {
+    REACH(device);
+    return give(version, size, "92.00.45.00.03");
+}
+
+int nvmlDeviceGetPowerManagementLimit(Device device, unsigned *milliwatts) {
+    REACH(device);
+    *milliwatts = 400000;
+    return NVML_OK;
+}
+
+int nvmlDeviceGetCurrPcieLinkWidth(Device device, unsigned *lanes) {
+    REACH(device);
+    *lanes = 16;
+    return NVML_OK;
+}
+
+int nvmlDeviceGetMaxPcieLinkGeneration(Device device, unsigned *generation) {
+    REACH(device);
+    *generation = device->cc_major >= 8 ? 4 : 3;
+    return NVML_OK;
+}
+
+int nvmlDeviceGetNvLinkState(Device device, unsigned link, unsigned *is_up) {
+    REACH(device);
+    REQUIRE(strstr(device->name, "SXM"), NVML_NOT_SUPPORTED);
+    REQUIRE(link < 12, NVML_INVALID_ARGUMENT);
+    *is_up = link != 11; /* the last one is down */
+    return NVML_OK;
+}

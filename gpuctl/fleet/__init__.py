@@ -1,0 +1,1 @@
+"""Many hosts: asked through Ansible, kept in a folder, judged and compared."""

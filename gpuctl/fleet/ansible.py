@@ -1,0 +1,304 @@
+"""Hosts asked through Ansible: it gives access, inventory and rights; what it says is handed on as it comes.
+
+ansible-runner starts ansible-playbook and reads its events. All that gpuctl sets it sets in that program's environment,
+for this run; the user's ansible.cfg, host keys, ssh arguments and become stay as they are.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from importlib.util import find_spec
+from pathlib import Path
+from queue import Full, Queue
+from threading import Event
+from typing import Any
+
+from gpuctl.bounds import plain
+from gpuctl.fleet.payload import MODULE, play
+from gpuctl.fleet.run_folder import checked_name
+from gpuctl.fleet.states import LETTERS, Told, told
+from gpuctl.frozen import dataclass
+from gpuctl.host.act.process import adopt_orphans, ansible_words, ask_ansible, end_descendants
+from gpuctl.host.act.secret import handed
+from gpuctl.host.look.capacity import Capacity, capacity
+from gpuctl.host.look.deadline import begin
+from gpuctl.host.look.local import LocalHost
+from gpuctl.host.write.files import is_there
+from gpuctl.host.write.scratch import scratch
+
+LIST_DEADLINE = 300.0
+"""Seconds for an inventory, which may ask a cloud."""
+FORK_MEMORY = 100
+"""Megabytes that are kept free for a fork: 15 were measured, and others saw more."""
+FORKS_A_CORE = 25
+FILES_A_FORK = 8
+POLL = 1
+"""Seconds after which ansible-runner looks whether it is to stop."""
+WAITING = 64
+"""Events that wait to be written down."""
+LONGEST_RESULT = 16 << 20
+"""Characters. ansible-runner hands on nothing of a result that is longer than its own limit of 700,000."""
+LINES = 20
+"""Of what Ansible says of itself, the last: kept for the case that it ends without an answer."""
+RunnerEvent = Mapping[str, Any]
+HOST_EVENTS = ("runner_on_ok", "runner_on_failed", "runner_on_unreachable")
+NEEDED = {"ansible": "ansible-core", "ansible_runner": "ansible-runner", "tomli": "tomli"}
+"""Modules of the extra, and the packages that they come in."""
+_HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,252}|\[?[0-9A-Fa-f:.]{2,45}\]?")
+_HOST_KEYS = "ANSIBLE_HOST_KEY_CHECKING"
+_ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+_NAME = re.compile(r"    (\S.*)")
+_MESSAGE = re.compile(r"^(?=\[(?:WARNING|ERROR|DEPRECATION WARNING)\]|ERROR!)", re.MULTILINE)
+_ERROR = re.compile(r"(?:\[ERROR\]:|ERROR!)\s*(.*)")
+_MISMATCH = re.compile(r"Could not match supplied host pattern, ignoring: (.+)")
+_UNPARSED = re.compile(r"Completely failed to parse inventory source (.+)")
+_TRIED = re.compile(
+    r"(?:Failed to parse inventory|Failed to parse \S+) with '?(\w+)'? plugin: (?:Failed to parse inventory: )?(.+)"
+)
+_NOBODY = "leaves us with no hosts to target"
+_ANSWERS = (
+    (re.compile(r"continue connecting \(yes/no.*\)\? *$", re.MULTILINE), "no"),
+    (re.compile(r"Enter passphrase for key .*: *$", re.MULTILINE), ""),
+)
+"""What ssh asks at a terminal, and would wait for: nobody is there who could answer for so many hosts."""
+
+
+class EngineProblem(Exception):
+    """Ansible does not do what it is asked. The message is a sentence."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """Which hosts are meant, in Ansible's words: inventories, or names with a comma behind, and a pattern."""
+
+    inventories: tuple[str, ...]
+    limit: str | None = None
+
+
+@dataclass(frozen=True)
+class Access:
+    """How the hosts are entered. `deadline`: seconds for one host. `password`: the one to become root with."""
+
+    become: bool = False
+    password: str | None = None
+    deadline: int = 60
+
+
+def missing() -> str:
+    """Returns the name of a package of the extra that is not installed, "" where all are."""
+    return next((title for name, title in NEEDED.items() if find_spec(name) is None), "")
+
+
+def named(hosts: Sequence[str]) -> str:
+    """Returns an inventory of these hosts alone. Raises ValueError for what is no host's name."""
+    for host in hosts:
+        if not _HOST.fullmatch(host):
+            raise ValueError(f"{host!r} is no name or address of a host")
+    return "".join(f"{host}," for host in hosts)
+
+
+def host_names(target: Target) -> tuple[str, ...]:
+    """Returns the hosts that are meant, in the inventory's order. Raises EngineProblem where there are none."""
+    missing = next((one for one in target.inventories if "," not in one and not is_there(one)), None)
+    if missing is not None:
+        raise EngineProblem(f"There is no inventory {missing}.")
+    asked = ["all", "--list-hosts", *_inventories(target)]
+    asked += ["--limit", target.limit] if target.limit is not None else []
+    said = ask_ansible("adhoc", asked, _settings(), LIST_DEADLINE)
+    if _NOBODY in said.detail:
+        raise EngineProblem(f"No host of the inventory matches {plain(target.limit or 'all')}.")
+    if not said.ok or said.code:
+        raise EngineProblem(_sentence(said.detail) or "Ansible cannot read the inventory.")
+    names = tuple(found[1] for line in said.text.splitlines() if (found := _NAME.fullmatch(line)))
+    if not names and target.limit is not None:
+        raise EngineProblem(f"No host of the inventory matches {plain(target.limit)}.")
+    if not names and not target.inventories:
+        raise EngineProblem("Ansible has no inventory of its own here: name one with -i, or hosts with --hosts.")
+    if not names:
+        raise EngineProblem("The inventory has no hosts.")
+    try:
+        return tuple(map(checked_name, names))
+    except ValueError as error:
+        raise EngineProblem(f"In the inventory, {error}.") from None
+
+
+def forks(hosts: int, room: Capacity) -> int:
+    """Returns how many hosts are asked at once: more than 25 a core slow a run down."""
+    return max(1, min(hosts, FORKS_A_CORE * room.cores, room.free // FORK_MEMORY, room.files // FILES_A_FORK))
+
+
+def answers(
+    target: Target, hosts: Sequence[str], access: Access, module: str, pipelining: bool, end: float
+) -> Iterator[tuple[str, Told]]:
+    """Yields what each host answers as it comes; a host may have none. Raises EngineProblem where none has, and why.
+
+    `module` is the text that is run on each. `end`: the moment, by time.monotonic, at which those are given up that
+    have not answered.
+    """
+    if time.monotonic() >= end:
+        return
+    files = {
+        f"library/{MODULE}.py": module.encode(),
+        "play.yml": play(access.become).encode(),
+        "hosts": "".join(f"{name}\n" for name in hosts).encode(),
+    }
+    width = forks(len(hosts), capacity())
+    with ExitStack() as stack:
+        folder = stack.enter_context(scratch(files, private=True))
+        words = [f"{folder}/play.yml", *_inventories(target), "--limit", f"@{folder}/hosts"]
+        if access.password is not None:
+            words += ["--become-password-file", stack.enter_context(handed(access.password, folder))]
+        settings = _settings(f"{folder}/library", width, access.deadline, pipelining)
+        yield from stack.enter_context(_events(folder, words, settings, end))
+
+
+def _inventories(target: Target) -> list[str]:
+    return [f"--inventory={one}" for one in target.inventories]
+
+
+def _settings(library: str = "", width: int = 1, deadline: int = 0, pipelining: bool = True) -> dict[str, str]:
+    """What is set for one run, in the environment of Ansible's programs."""
+    return {
+        "LC_ALL": "C.UTF-8",  # Ansible refuses to start in another encoding, which cron has
+        "ANSIBLE_ANY_ERRORS_FATAL": "False",
+        "ANSIBLE_CALLBACKS_ENABLED": "minimal",  # none: it takes no empty list, and leaves out what is for stdout
+        "ANSIBLE_DEPRECATION_WARNINGS": "False",
+        "ANSIBLE_FORKS": str(width),
+        "ANSIBLE_GATHERING": "explicit",
+        "ANSIBLE_HOST_PATTERN_MISMATCH": "error",
+        "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "True",
+        "ANSIBLE_KEEP_REMOTE_FILES": "False",  # it would end pipelining
+        "ANSIBLE_LIBRARY": library,
+        "ANSIBLE_LOCALHOST_WARNING": "False",
+        "ANSIBLE_NOCOLOR": "1",
+        "ANSIBLE_FORCE_COLOR": "False",
+        "ANSIBLE_NO_LOG": "False",
+        "ANSIBLE_PIPELINING": str(pipelining),
+        "ANSIBLE_SSH_PIPELINING": str(pipelining),
+        "ANSIBLE_RETRY_FILES_ENABLED": "False",
+        "ANSIBLE_STRATEGY": "linear",
+        "ANSIBLE_TASK_TIMEOUT": str(deadline),
+        "ANSIBLE_VERBOSITY": "0",
+        "MAX_EVENT_RES": str(LONGEST_RESULT),
+    }
+
+
+@contextmanager
+def _events(
+    folder: str, words: Sequence[str], settings: Mapping[str, str], end: float
+) -> Iterator[Iterator[tuple[str, Told]]]:
+    """Gives what comes of the hosts while Ansible runs, in a thread; whatever ends the body ends Ansible as well."""
+    coming: Queue[RunnerEvent | None] = Queue(WAITING)
+    stopped = Event()
+
+    def is_over() -> bool:
+        return stopped.is_set() or time.monotonic() > end
+
+    def hand_on(event: RunnerEvent | None) -> bool:
+        """Says that ansible-runner is not to keep the event in a file."""
+        while not stopped.is_set():
+            with suppress(Full):
+                coming.put(event, timeout=POLL)
+                break
+        return False
+
+    def run() -> int:
+        try:
+            return _run(folder, words, settings, hand_on, is_over)
+        finally:
+            hand_on(None)
+
+    wait = begin(run)
+    try:
+        yield _of_hosts(iter(coming.get, None), wait, is_over)
+    finally:
+        stopped.set()
+        wait()
+
+
+def _of_hosts(
+    events: Iterator[RunnerEvent], wait: Callable[[], int], is_over: Callable[[], bool]
+) -> Iterator[tuple[str, Told]]:
+    answered = False
+    said: deque[str] = deque(maxlen=LINES)
+    for event in events:
+        data = event.get("event_data") or {}
+        if event.get("event") in HOST_EVENTS and isinstance(data.get("host"), str):
+            answered = True
+            yield data["host"], told(event["event"], data.get("res") or {})
+        else:
+            said.append(str(event.get("stdout") or ""))
+    code = wait()
+    if code and not answered and not is_over():
+        raise EngineProblem(_sentence("\n".join(said)) or f"Ansible ended with {code} and does not say why.")
+
+
+def _run(
+    folder: str,
+    words: Sequence[str],
+    settings: Mapping[str, str],
+    hand_on: Callable[[RunnerEvent], bool],
+    is_over: Callable[[], bool],
+) -> int:
+    """Runs ansible-playbook, and returns its exit code."""
+    from ansible_runner import Runner, RunnerConfig
+
+    config = RunnerConfig(folder, playbook="play.yml", fact_cache_type="memory", envvars=dict(settings))
+    config.prepare()  # it forgets settings that it was handed where there is no file of them: they are set here
+    config.expect_passwords = {**dict(_ANSWERS), **config.expect_passwords}
+    config.pexpect_timeout, config.suppress_output_file, config.suppress_ansible_output = POLL, True, True
+    config.command = ansible_words("playbook", words)
+    config.cwd = str(Path.cwd())  # there, the user's own ansible.cfg may lie
+    config.env.pop("ORIGINAL_STDOUT_CALLBACK", None)
+    users = LocalHost().env(_HOST_KEYS)  # without one, ansible-runner has made it False
+    config.env = {**config.env, _HOST_KEYS: users.text} if users.ok else _without(config.env, _HOST_KEYS)
+    adopt_orphans()
+    runner = Runner(config, event_handler=hand_on, cancel_callback=lambda: is_over() and _stop())
+    try:
+        runner.run()
+    finally:
+        _stop()
+    return int(runner.rc or 0)
+
+
+def _stop() -> bool:
+    """Ends each ssh with Ansible, which has left it alone after the task's timeout, and as ansible-runner would."""
+    end_descendants()
+    return True
+
+
+def _without(environment: Mapping[str, str], name: str) -> dict[str, str]:
+    return {one: value for one, value in environment.items() if one != name}
+
+
+def _sentence(said: str) -> str:
+    """The first error that Ansible tells of, which says what is wrong; later ones say that it cannot go on."""
+    told = list(_paragraphs(_ESCAPES.sub("", said)))
+    errors = [found[1] for one in told if (found := _ERROR.match(one)) and found[1]]
+    words = next(iter(errors), told[-1] if told else "")
+    mismatch, unparsed = _MISMATCH.search(words), _UNPARSED.search(words)
+    if mismatch:
+        return f"No host or group of the inventory is called {plain(mismatch[1])}."
+    if unparsed:
+        return f"{plain(unparsed[1])} is no inventory: {_why(unparsed[1], told)}."
+    return f"Ansible says: {plain(words[:LETTERS])}" if words else ""
+
+
+def _paragraphs(said: str) -> Iterator[str]:
+    """What is said at once: up to an empty line or the next message. Ansible up to 2.18 folds lines at 79 columns."""
+    for message in _MESSAGE.split(said):
+        first = message.strip().split("\n\n")[0]
+        if first:
+            yield " ".join(first.split())
+
+
+def _why(path: str, told: Sequence[str]) -> str:
+    """Every plugin for inventories has tried the file and says why not: the one counts that its name is meant for."""
+    reasons = {found[1]: found[2] for one in told if (found := _TRIED.search(one))}
+    meant = "yaml" if path.endswith((".yml", ".yaml", ".json")) else "script" if "script" in reasons else "ini"
+    reason = reasons.get(meant) or next(iter(reasons.values()), "Ansible does not say why")
+    return plain(reason[:LETTERS]).rstrip(".:")

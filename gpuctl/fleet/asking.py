@@ -1,0 +1,68 @@
+"""A run: every wanted host is asked, ends in exactly one state, and is handed on the moment it does."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
+
+from gpuctl import __version__
+from gpuctl.fleet.ansible import Access, EngineProblem, Target, answers
+from gpuctl.fleet.payload import build, module_text
+from gpuctl.fleet.run_folder import HostOutcome, State, add_host
+from gpuctl.fleet.states import Again, Told
+
+Asking = Callable[[Sequence[str], bool], Iterator[tuple[str, Told]]]
+"""Asks hosts, by an open connection (pipelining) or without, and yields what each answers."""
+WITHOUT = "Its sudo wants a terminal (requiretty): it was asked without pipelining, which takes longer."
+UNANSWERED = "Nothing came back from it before the run's end."
+
+
+def asking(target: Target, access: Access, logs: bool, end: float) -> Asking:
+    """Returns how hosts are asked through Ansible until `end`, a moment of time.monotonic."""
+    module = module_text(build(), __version__, access.deadline, logs)
+    return lambda hosts, pipelining: answers(target, hosts, access, module, pipelining, end)
+
+
+def outcomes(hosts: Sequence[str], ask: Asking) -> Generator[tuple[HostOutcome, bytes | None], None, None]:
+    """Yields how each host ended, and its snapshot if it has reported. Raises what asking raises.
+
+    What has answered nothing is asked once more, and so is, without pipelining, whose sudo wants a terminal.
+    """
+    left = dict.fromkeys(hosts)
+    again: dict[str, Again] = {}
+    for host, answer in ask(hosts, True):
+        if answer.again:
+            again[host] = answer.again
+        elif host in left:  # the first answer counts: a second event of a host is none of ours
+            del left[host]
+            yield _ended(host, answer)
+    why = UNANSWERED
+    mute = [host for host in left if again.get(host) is not Again.NO_TTY]
+    without_tty = [host for host in left if again.get(host) is Again.NO_TTY]
+    for asked, pipelining, note in ((mute, True, ""), (without_tty, False, WITHOUT)):
+        try:
+            for host, answer in ask(asked, pipelining) if asked else ():
+                if host in left:
+                    del left[host]
+                    yield _ended(host, replace(answer, detail=answer.detail or note))
+        except EngineProblem as problem:  # what the others said stands
+            why = str(problem)
+    for host in left:
+        yield _ended(host, Told(State.LOST, why))
+
+
+def record(folder: str, hosts: Sequence[str], ask: Asking, tell: Callable[[HostOutcome], None]) -> None:
+    """Asks hosts, and keeps in a run's folder how each ended the moment it does; tells it then.
+
+    What ends this leaves what has come. Raises FileProblem, EngineProblem.
+    """
+    with closing(outcomes(hosts, ask)) as coming:
+        for outcome, snapshot in coming:
+            add_host(folder, outcome, snapshot)
+            tell(outcome)
+
+
+def _ended(host: str, answer: Told) -> tuple[HostOutcome, bytes | None]:
+    return HostOutcome(host, answer.state, time.time(), answer.detail), answer.snapshot

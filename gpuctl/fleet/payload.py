@@ -1,0 +1,168 @@
+"""What goes out to the hosts: the part of the running gpuctl that records a host, inside one module of Ansible's.
+
+The module is one file and needs nothing on the host but a Python. It keeps the archive without a name, in memory where
+the kernel has that (memfd_create(2)): nothing is left on the host, and a full /tmp does not matter to it. What a host
+answers is one line, the last: what a login shell prints before cannot spoil it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Iterator
+from importlib.abc import InspectLoader
+from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from gpuctl.collector import TRAVELS
+from gpuctl.frozen import dataclass
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
+
+PYTHON = (3, 8)
+"""The oldest Python that it runs on."""
+MODULE = "gpuctl_report"
+ANSWER = "gpuctl"
+"""The one key of a module's result that is gpuctl's own."""
+_FOLDERS = ("ruamel.yaml", "tomli")
+_MODULES = ("pynvml",)
+
+_TEXT = '''\
+#!/usr/bin/python
+"""Records this host: gpuctl {version}, {digest}. Changes nothing."""
+import sys
+
+
+def answer(result):
+    import json
+
+    sys.stdout.write("\\n" + json.dumps(result) + "\\n")
+    sys.stdout.flush()
+    sys.exit(0)
+
+
+if sys.version_info < {python}:
+    answer({{"failed": True, "msg": "old", "{answer}": {{"python": "%d.%d" % sys.version_info[:2]}}}})
+
+import ansible.module_utils.basic  # by this line Ansible sees a module that it may send over an open connection
+
+
+def without_name():
+    import os
+    import tempfile
+
+    try:
+        return os.fdopen(os.memfd_create("gpuctl"), "w+b")
+    except (AttributeError, OSError):
+        return tempfile.TemporaryFile()
+
+
+def main():
+    import base64
+    import os
+    import signal
+
+    def late(number, frame):
+        raise RuntimeError("no end within {seconds} s")
+
+    signal.signal(signal.SIGALRM, late)
+    signal.alarm({seconds})
+    try:
+        archive = without_name()
+        archive.write(base64.b64decode(PAYLOAD))
+        archive.flush()
+        sys.path.insert(0, "/proc/%d/fd/%d" % (os.getpid(), archive.fileno()))
+        from gpuctl.collector import recorded
+
+        report = base64.b64encode(recorded({logs})).decode("ascii")
+        found = {{"changed": False, "{answer}": {{"digest": "{digest}", "snapshot": report}}}}
+    except Exception as error:
+        import traceback
+
+        said = {{"error": "%s: %s" % (type(error).__name__, error), "where": traceback.format_exc()[-2000:]}}
+        found = {{"failed": True, "msg": "gpuctl", "{answer}": said}}
+    answer(found)
+
+
+PAYLOAD = "{payload}"
+
+main()
+'''
+
+
+@dataclass(frozen=True)
+class Payload:
+    """An archive of Python's, and the name of its content."""
+
+    raw: bytes
+    digest: str
+
+
+def build() -> Payload:
+    """Returns what travels of the running gpuctl with the pure packages that it needs; the same for the same gpuctl.
+
+    Raises ModuleNotFoundError where a package is not installed.
+    """
+    raw = _packed(dict(sorted(_contents())))
+    return Payload(raw, hashlib.sha256(raw).hexdigest()[:16])
+
+
+def module_text(payload: Payload, version: str, seconds: int, logs: bool) -> str:
+    """Returns the module that carries the payload, which ends by itself after `seconds`. Logs travel where `logs`."""
+    return _TEXT.format(
+        version=version,
+        digest=payload.digest,
+        python=PYTHON,
+        answer=ANSWER,
+        seconds=seconds,
+        logs=logs,
+        payload=base64.b64encode(payload.raw).decode("ascii"),
+    )
+
+
+def play(become: bool) -> str:
+    """Returns the play that asks every host once: YAML, written as JSON, which is the same."""
+    rights = {"become": True} if become else {}
+    return json.dumps([{"hosts": "all", "gather_facts": False, **rights, "tasks": [{"name": "gpuctl", MODULE: {}}]}])
+
+
+def _contents() -> Iterator[tuple[str, bytes]]:
+    ours = files("gpuctl")
+    for part in TRAVELS:
+        yield from _sources(ours / part, f"gpuctl/{part}")
+    for package in _FOLDERS:
+        yield from _sources(files(package), package.replace(".", "/"))
+    for module in _MODULES:
+        yield f"{module}.py", _source(module)
+
+
+def _sources(place: Traversable, name: str) -> Iterator[tuple[str, bytes]]:
+    if place.is_dir():
+        for inside in place.iterdir():
+            yield from _sources(inside, f"{name}/{inside.name}")
+    elif name.endswith(".py"):
+        yield name, place.read_bytes()
+
+
+def _source(module: str) -> bytes:
+    found = find_spec(module)
+    source = found.loader.get_source(module) if found and isinstance(found.loader, InspectLoader) else None
+    if source is None:
+        raise ModuleNotFoundError(f"No module named {module!r}", name=module)
+    return source.encode()
+
+
+def _packed(contents: dict[str, bytes]) -> bytes:
+    """Folders have entries too: without, `ruamel` is no package to zipimport. No dates, no owners."""
+    folders = {f"{above}/" for name in contents for above in PurePosixPath(name).parents if above.name}
+    raw = io.BytesIO()
+    with zipfile.ZipFile(raw, "w", compresslevel=9) as archive:
+        for name, content in sorted({**dict.fromkeys(folders, b""), **contents}.items()):
+            archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
+    return raw.getvalue()

@@ -1,0 +1,181 @@
+"""Hosts for `gpuctl fleet`, on this machine: each has its own network, processes, copy-on-write root and sshd.
+
+No container engine and no image: namespaces, an overlay over this machine's own root, a bridge without a way out. Needs
+root, openssh-server, sudo and iproute2. What is to be ill about a host is a script that runs in it before its sshd.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+TAG = os.getpid()
+BRIDGE, NETWORK = f"gb{TAG}", f"10.{200 + WORKER}.{TAG % 250}"
+"""Of this process alone: others may have hosts at the same time."""
+INSIDE = """\
+set -e
+mount --make-rprivate /
+mount -t overlay overlay -o lowerdir=/,upperdir="$1/upper",workdir="$1/work" "$1/root"
+cd "$1/root"
+mount -t proc proc proc
+mount -t sysfs -o ro sysfs sys 2>/dev/null || true
+mount -t tmpfs -o mode=755 tmpfs run
+mount -t tmpfs -o mode=1777 tmpfs tmp
+mount --rbind /dev dev
+rm -rf root/.[a-z]*rc root/.*profile root/.ssh  # the Pythons and the keys of whoever runs the tests
+mkdir -p run/sshd root/.ssh .old
+cp "$1/../id.pub" root/.ssh/authorized_keys
+chmod 700 root/.ssh
+cp "$1/key" etc/ssh/of_test_key
+chmod 600 etc/ssh/of_test_key
+cp "$1/prepare" run/prepare
+hostname "$2"
+echo "$2" > etc/hostname
+pivot_root . .old
+umount -l /.old
+cd /
+. /run/prepare
+exec /usr/sbin/sshd -D -e -f /dev/null -h /etc/ssh/of_test_key -o PidFile=none -o UsePAM=no -o UseDNS=no \\
+    -o PasswordAuthentication=no -o KbdInteractiveAuthentication=no -o PermitRootLogin=prohibit-password \\
+    -o PrintMotd=no -o "Subsystem sftp /usr/lib/openssh/sftp-server" -o MaxStartups=100
+"""
+OPERATOR = """\
+useradd -m -s /bin/bash ops
+mkdir -p ~ops/.ssh /etc/sudoers.d
+cp /root/.ssh/authorized_keys ~ops/.ssh
+chown -R ops ~ops/.ssh
+echo ops:{password} | chpasswd
+"""
+"""A user who is not root and has a password; sudoers says what he may."""
+PASSWORD = "open sesame 7"  # noqa: S105
+
+
+@dataclass(frozen=True)
+class Host:
+    """A host that is up, by its name and its address."""
+
+    name: str
+    address: str
+    process: subprocess.Popen[bytes]
+
+    @property
+    def netns(self) -> str:
+        """Its network namespace, as ip-netns(8) names it."""
+        return _netns(self.name)
+
+    def kill(self) -> None:
+        """Ends all that runs on it, as a power cut does."""
+        self.process.kill()
+        self.process.wait()
+
+
+@dataclass(frozen=True)
+class Hosts:
+    """The hosts that are up, and where the key lies with which they are entered."""
+
+    folder: Path
+    hosts: Mapping[str, Host]
+
+    def inventory(self, *names: str, user: str = "root", **variables: str) -> Path:
+        """Returns an inventory of these hosts, or all."""
+        chosen = [self.hosts[name] for name in names or self.hosts]
+        ssh = f"-o UserKnownHostsFile={self.folder}/known_hosts -o StrictHostKeyChecking=yes"
+        told = {
+            "ansible_user": user,
+            "ansible_ssh_private_key_file": str(self.folder / "id"),
+            "ansible_ssh_common_args": ssh,
+            "ansible_ssh_args": "-o ControlMaster=no",  # each run on its own, not over an open connection
+            **variables,
+        }
+        lines = [*(f"{one.name} ansible_host={one.address}" for one in chosen), "[all:vars]"]
+        file = self.folder / f"inventory-{len(list(self.folder.glob('inventory-*')))}.ini"
+        file.write_text("\n".join([*lines, *(f"{name}={value}" for name, value in told.items())]) + "\n")
+        return file
+
+
+@contextmanager
+def hosts(folder: Path, prepared: Mapping[str, str]) -> Iterator[Hosts]:
+    """Gives hosts by their names, each with what is done in it before it is reached; none is left afterwards."""
+    up: dict[str, Host] = {}
+    _run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / "id"))
+    _run("mount", "-t", "tmpfs", "-o", "size=1g,mode=755", "tmpfs", str(_made(folder / "hosts")))
+    try:
+        (folder / "hosts" / "id.pub").write_text((folder / "id.pub").read_text())
+        _run("ip", "link", "add", BRIDGE, "type", "bridge")
+        _run("ip", "address", "add", f"{NETWORK}.254/24", "dev", BRIDGE)
+        _run("ip", "link", "set", BRIDGE, "up")
+        for number, (name, script) in enumerate(prepared.items(), 1):
+            up[name] = _host(folder, name, f"{NETWORK}.{number}", number, script)
+        for host in up.values():
+            _wait_for(host)
+        yield Hosts(folder, up)
+    finally:
+        for host in up.values():
+            host.kill()
+        for number, name in enumerate(prepared, 1):  # the cable too: its other end lives as long as a connection does
+            for what in (("link", "del", _cable(number)), ("netns", "del", _netns(name))):
+                subprocess.run(["ip", *what], capture_output=True)
+        subprocess.run(["ip", "link", "del", BRIDGE], capture_output=True)
+        _run("umount", "-l", str(folder / "hosts"))
+
+
+def _host(folder: Path, name: str, address: str, number: int, script: str) -> Host:
+    place, netns = folder / "hosts" / name, _netns(name)
+    for part in ("upper", "work", "root"):
+        _made(place / part)
+    (place / "prepare").write_text(script)
+    _run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(place / "key"))
+    kind, key = (place / "key.pub").read_text().split()[:2]
+    with (folder / "known_hosts").open("a") as known:
+        known.write(f"{address} {kind} {key}\n")
+    _run("ip", "netns", "add", netns)
+    _run("ip", "link", "add", _cable(number), "type", "veth", "peer", "name", "eth0", "netns", netns)
+    _run("ip", "link", "set", _cable(number), "master", BRIDGE, "up")
+    _run("ip", "-n", netns, "address", "add", f"{address}/24", "dev", "eth0")
+    for device in ("eth0", "lo"):
+        _run("ip", "-n", netns, "link", "set", device, "up")
+    apart = ("unshare", "--mount", "--uts", "--pid", "--ipc", "--fork", "--kill-child")
+    with (place / "log").open("wb") as log:
+        process = subprocess.Popen(
+            ["ip", "netns", "exec", netns, *apart, "bash", "-c", INSIDE, name, str(place), name],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    return Host(name, address, process)
+
+
+def _netns(name: str) -> str:
+    return f"gpuctl-{TAG}-{name}"
+
+
+def _cable(number: int) -> str:
+    return f"gv{TAG}n{number}"
+
+
+def _wait_for(host: Host) -> None:
+    end = time.monotonic() + 60
+    while host.process.poll() is None and time.monotonic() < end:
+        try:
+            socket.create_connection((host.address, 22), 1).close()
+            return
+        except OSError:
+            time.sleep(0.05)
+    raise AssertionError(f"{host.name} does not come up")
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _run(*argv: str) -> None:
+    subprocess.run(argv, check=True, capture_output=True)

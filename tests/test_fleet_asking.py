@@ -1,0 +1,194 @@
+"""What goes out to a fleet's hosts, what becomes of Ansible's events, and what is said where nobody can be asked."""
+
+from __future__ import annotations
+
+import ast
+import base64
+import io
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from old_python import old_python
+from travelling import ROOT, travelling
+
+from gpuctl.fleet.ansible import RunnerEvent, forks
+from gpuctl.fleet.asking import outcomes
+from gpuctl.fleet.payload import ANSWER, build, module_text
+from gpuctl.fleet.run_folder import State
+from gpuctl.fleet.states import Told, told
+from gpuctl.host.look.capacity import Capacity
+from gpuctl.host.record.archive import decode
+
+RECORDED = [json.loads(line) for line in (ROOT / "tests/data/fleet_events.jsonl").read_text().splitlines()]
+"""Events of ansible-runner 2.4.3 on the hosts of tests/test_fleet_hosts.py, with the state that is true of the host."""
+
+
+# What goes out
+
+
+def test_the_payload_is_what_travels_with_pure_packages_and_the_same_each_time() -> None:
+    payload = build()
+    inside = zipfile.ZipFile(io.BytesIO(payload.raw)).namelist()
+    ours = {name for name in inside if name.startswith("gpuctl/") and name.endswith(".py")}
+    assert ours == {str(file.relative_to(ROOT)) for file in travelling()}
+    assert {name.split("/")[0] for name in inside} == {"gpuctl", "pynvml.py", "ruamel", "tomli"}
+    assert build() == payload
+
+
+def test_the_module_can_be_read_by_pythons_that_it_only_tells_that_they_are_too_old() -> None:
+    ast.parse(module_text(build(), "1.0", 60, logs=False), feature_version=(3, 6))
+
+
+@pytest.mark.bench
+def test_an_old_python_records_a_host_by_the_module_and_prints_it_in_the_last_line(tmp_path: Path) -> None:
+    (tmp_path / "ansible" / "module_utils").mkdir(parents=True)
+    for name in ("__init__.py", "module_utils/__init__.py", "module_utils/basic.py"):
+        (tmp_path / "ansible" / name).touch()
+    argv = [*old_python(tmp_path), "-S", "-"]
+    env = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    module = module_text(build(), "1.0", 60, logs=False)
+    done = subprocess.run(argv, input=module, capture_output=True, text=True, env=env, timeout=300)
+    assert (done.returncode, done.stderr) == (0, "")
+    answer = json.loads(done.stdout.splitlines()[-1], parse_constant=pytest.fail)
+    assert answer.keys() == {"changed", ANSWER}
+    snapshot = decode(base64.b64decode(answer[ANSWER]["snapshot"]))
+    name = snapshot.host.read("/proc/sys/kernel/hostname").text.strip()
+    assert name == os.uname().nodename
+
+
+# What comes back
+
+
+@pytest.mark.parametrize("one", RECORDED, ids=lambda one: f"{one['ansible']}-{one['host']}-{one['event']}")
+def test_an_event_is_the_state_that_is_true_of_its_host(one: dict[str, Any]) -> None:
+    said = told(one["event"], one["res"])
+    assert said.state.value == one["state"]
+    assert (said.state is State.REPORTED) == (said.snapshot is not None)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=40),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+NAMES = st.sampled_from([ANSWER, "msg", "module_stdout", "module_stderr", "exception", "timedout", "snapshot", "error"])
+
+
+@settings(deadline=None)
+@given(st.sampled_from(["runner_on_ok", "runner_on_failed", "runner_on_unreachable"]), st.dictionaries(NAMES, JSON))
+def test_whatever_a_host_makes_up_is_one_state(event: str, result: dict[str, Any]) -> None:
+    said = told(event, result)
+    assert (said.state is State.REPORTED) == (said.snapshot is not None)
+
+
+def replay(
+    events: Sequence[RunnerEvent], by_round: Sequence[Sequence[RunnerEvent]] = ()
+) -> Iterator[tuple[str, str, str]]:
+    """How the hosts of recorded events end, that of later rounds beside them."""
+    rounds = iter([events, *by_round])
+
+    def ask(hosts: Sequence[str], pipelining: bool) -> Iterator[tuple[str, Told]]:
+        for one in next(rounds):
+            yield one["host"], told(one["event"], one["res"])
+
+    names = list(dict.fromkeys(one["host"] for one in events))
+    for outcome, _ in outcomes(names, ask):
+        yield outcome.host, outcome.state.value, outcome.detail
+
+
+def test_ten_thousand_recorded_hosts_end_in_one_state_each() -> None:
+    kinds = [one for one in RECORDED if not told(one["event"], one["res"]).again]
+    events = [{**kinds[number % len(kinds)], "host": f"gpu{number}"} for number in range(10_000)]
+    ended = list(replay(events))
+    assert Counter(host for host, _, _ in ended).most_common(1) == [("gpu0", 1)]
+    assert len(ended) == 10_000
+    expected = Counter(kinds[number % len(kinds)]["state"] for number in range(10_000))
+    assert Counter(state for _, state, _ in ended) == expected
+
+
+def test_a_host_that_gives_no_result_is_asked_once_more_and_then_lost() -> None:
+    empty = {"host": "gpu1", "event": "runner_on_ok", "res": {}}
+    good = next(one for one in RECORDED if one["state"] == "reported")
+    assert [state for _, state, _ in replay([empty], [[{**good, "host": "gpu1"}]])] == ["reported"]
+    assert [state for _, state, _ in replay([empty], [[empty]])] == ["lost"]
+
+
+def test_only_the_first_answer_of_a_wanted_host_counts() -> None:
+    good = next(one for one in RECORDED if one["state"] == "reported")
+    bad = next(one for one in RECORDED if one["state"] == "unreachable")
+    events = [{**good, "host": "gpu1"}, {**bad, "host": "gpu1"}]
+    assert [state for _, state, _ in replay(events)] == ["reported"]
+
+
+def test_as_many_hosts_are_asked_at_once_as_there_is_room_for() -> None:
+    room = Capacity(cores=4, free=8_000, files=65_536)
+    assert forks(40, room) == 40
+    assert forks(4_000, room) == 80
+    assert forks(4_000, Capacity(2, 64_000, 65_536)) == 50
+    assert forks(4_000, Capacity(64, 640_000, 1024)) == 128
+    assert forks(4_000, Capacity(64, 50, 1024)) == 1
+
+
+# Nobody can be asked
+
+
+@pytest.fixture
+def inventories(tmp_path: Path) -> Path:
+    (tmp_path / "empty.ini").write_text("")
+    (tmp_path / "broken.ini").write_text("[web]\na b c\n")
+    (tmp_path / "broken.yml").write_text("web:\n  hosts:\n   a: [\n")
+    (tmp_path / "good.ini").write_text("[web]\na\nb\n")
+    (tmp_path / "not-a-run").mkdir()
+    return tmp_path
+
+
+@pytest.mark.slow  # each starts an Ansible
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        ((), "Ansible has no inventory of its own here: name one with -i, or hosts with --hosts."),
+        (("-i", "empty.ini"), "The inventory has no hosts."),
+        (("-i", "broken.ini"), "broken.ini is no inventory: Expected key=value host variable assignment, got: b"),
+        (("-i", "broken.yml"), "broken.yml is no inventory: "),
+        (("-i", "missing.ini"), "There is no inventory missing.ini."),
+        (("-i", "good.ini", "--limit", "nogroup"), "No host or group of the inventory is called nogroup."),
+        (("-i", "good.ini", "--limit", "web:!web"), "No host of the inventory matches web:!web."),
+        (("--hosts", "a,b;reboot"), "'b;reboot' is no name or address of a host"),
+        (("--hosts", "a", "-i", "good.ini"), "give one"),
+        (("-i", "good.ini", "--run", "not-a-run", "--resume", "not-a-run"), "leave out --run"),
+        (("-i", "good.ini", "--resume", "not-a-run"), "run.json"),
+        (("-i", "good.ini", "--run", "good.ini"), "something else lies there"),
+        (("-i", "good.ini", "--max-unreachable", "many"), "no share such as 2%"),
+        (("-i", "good.ini", "--become-pass-fd", "777"), "descriptor 777: Bad file descriptor"),
+        (("-i", "good.ini", "-K"), "-K asks at a terminal"),
+        (("--slurm", "gpu"), "Slurm cannot be asked: "),
+    ],
+    ids=lambda one: " ".join(one) if isinstance(one, tuple) else "",
+)
+def test_bad_input_is_one_sentence_and_leaves_nothing(argv: tuple[str, ...], said: str, inventories: Path) -> None:
+    before = sorted(inventories.rglob("*"))
+    command = [sys.executable, "-m", "gpuctl", "fleet", "collect", *argv]
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(command, input="", capture_output=True, text=True, cwd=inventories, env=env, timeout=120)
+    assert (done.returncode, done.stdout) == (2, "")
+    told = [line for line in done.stderr.splitlines() if not line.startswith(("Usage", "Try"))]
+    assert said in " ".join(told)
+    assert sorted(inventories.rglob("*")) == before
+
+
+def test_without_the_extra_it_says_what_to_install(inventories: Path) -> None:
+    start = "import sys; sys.modules['ansible_runner'] = None; from gpuctl.__main__ import main; main()"
+    command = [sys.executable, "-c", start, "fleet", "doctor", "-i", "good.ini"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=inventories, timeout=120)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "Error: asking hosts needs ansible-runner: pip install 'gpuctl-host[fleet]'.\n"

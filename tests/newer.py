@@ -80,6 +80,7 @@ def with_next_family() -> dict[str, list[Row]]:
     return {
         "failures": [*failures[:place], {"id": FAMILY, **told, "remedies": [remedy], **LATER}, *failures[place:]],
         "family_checks": [{"family": FAMILY, **seen, **LATER}, *checks],
+        "family_words": [*rows_of("family_words"), {"family": FAMILY, "told_as": ["it has never been seen"], **LATER}],
     }
 
 

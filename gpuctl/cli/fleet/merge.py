@@ -36,7 +36,7 @@ def merge(
     from gpuctl.fleet.merge import NothingToMerge, look_through, write_run
     from gpuctl.fleet.run_folder import BadRun
     from gpuctl.host.write.files import FileProblem
-    from gpuctl.render.draw.text import plain
+    from gpuctl.render.draw.text import say
 
     wanted = outputs_in(FleetFormat, format, json, None)
     try:
@@ -45,5 +45,5 @@ def merge(
     except (NothingToMerge, BadRun, FileProblem) as problem:
         raise refused(str(problem)) from None
     for path in merged.older:
-        typer.echo(plain(f"Left aside: {path}, since a newer snapshot of that host is there."), err=True)
+        say(f"Left aside: {path}, since a newer snapshot of that host is there.")
     raise typer.Exit(tell(run_at(output), wanted, verbose, strict, max_unreachable))

@@ -139,7 +139,7 @@ def _record(folder: str, hosts: tuple[str, ...], target: Target, access: Access,
     from gpuctl.command import command
     from gpuctl.fleet.asking import asking, record
     from gpuctl.render.draw.progress import tallying
-    from gpuctl.render.draw.text import plain
+    from gpuctl.render.draw.text import say
 
     if not hosts:
         return
@@ -149,7 +149,7 @@ def _record(folder: str, hosts: tuple[str, ...], target: Target, access: Access,
             record(folder, hosts, ask, lambda outcome: tell(outcome.state.value, outcome.host))
     except (KeyboardInterrupt, SystemExit):
         again = command("--resume", folder)
-        typer.echo(plain(f"What has come is in {folder}. Go on with {again}."), err=True)
+        say(f"What has come is in {folder}. Go on with {again}.")
         raise
 
 

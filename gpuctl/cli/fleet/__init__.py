@@ -6,6 +6,7 @@ from gpuctl.cli.fleet.diff import diff
 from gpuctl.cli.fleet.doctor import doctor
 from gpuctl.cli.fleet.judge import judge
 from gpuctl.cli.fleet.merge import merge
+from gpuctl.cli.fleet.plan import plan
 
 HELP = "Diagnose many hosts at once, by your Ansible inventory."
-commands = (doctor, check, collect, judge, merge, diff)
+commands = (doctor, check, collect, judge, merge, diff, plan)

@@ -52,6 +52,10 @@ EXAMPLES = {
         "gpuctl fleet check --image app:1 --hosts gpu01,gpu02",
     ),
     "fleet collect": ("gpuctl fleet collect -i hosts.ini --become", "gpuctl fleet collect --hosts gpu01,gpu02 --json"),
+    "fleet plan": (
+        "gpuctl fleet plan install-runtime --cdi -i hosts.ini --become -o PLAN",
+        "gpuctl fleet plan uninstall-runtime --hosts gpu01,gpu02 --json",
+    ),
     "data show": ("gpuctl data show", "gpuctl data show -v"),
     "data verify": ("gpuctl data verify", "gpuctl data verify ./tables"),
     "data use": ("gpuctl data use ./tables --dry-run", "gpuctl data use --bundled"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from getpass import getpass
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,7 +17,8 @@ from gpuctl.model import ExitCode
 
 if TYPE_CHECKING:
     from gpuctl.fleet.ansible import Access, Target
-    from gpuctl.fleet.run_folder import RecordedRun
+    from gpuctl.fleet.payload import Call
+    from gpuctl.fleet.run_folder import HostOutcome, RecordedRun
 
 Inventories = Annotated[
     list[str] | None,
@@ -110,8 +111,9 @@ class Asked:
 
 
 def asked(context: typer.Context) -> Asked:
-    """Returns what was typed about whom to ask and how."""
-    return Asked(**{name: context.params[name] for name in Asked.__annotations__})
+    """Returns what was typed about whom to ask and how; a command may have no logs and no run's folder."""
+    typed = {name: context.params[name] for name in Asked.__annotations__ if name in context.params}
+    return Asked(**{"logs": False, "run": None, "resume": None, **typed})
 
 
 def recorded_run(question: tuple[str, ...], asked: Asked) -> RecordedRun:
@@ -133,6 +135,34 @@ def recorded_run(question: tuple[str, ...], asked: Asked) -> RecordedRun:
         raise refused(str(problem)) from None
     except BadRun as problem:
         raise refused(f"{asked.resume} is no run of gpuctl's: {problem}.") from None
+
+
+def answered(call: Call, asked: Asked) -> list[tuple[HostOutcome, bytes | None]]:
+    """Has all hosts do one thing, and returns how each ended and what it answered. Ends the run as recorded_run."""
+    from gpuctl import __version__
+    from gpuctl.fleet.ansible import EngineProblem, host_names, missing
+    from gpuctl.fleet.asking import asking_by, outcomes
+    from gpuctl.fleet.payload import build, calling
+    from gpuctl.host.write.files import FileProblem
+    from gpuctl.render.draw.progress import tallying, working
+
+    lacking = missing()
+    if lacking:
+        raise refused(f"asking hosts needs {lacking}: pip install 'gpuctl-host[fleet]'.")
+    found = []
+    try:
+        target, access = _target(asked), _access(asked)
+        with working("Reading the inventory"):
+            hosts = host_names(target)
+        module = calling(build(), __version__, access.deadline, call)
+        ask = asking_by(module, target, access, time.monotonic() + asked.run_timeout)
+        with tallying("hosts", len(hosts)) as tell, closing(outcomes(hosts, ask)) as coming:
+            for outcome, raw in coming:
+                tell(outcome.state.value, outcome.host)
+                found.append((outcome, raw))
+    except (EngineProblem, FileProblem) as problem:
+        raise refused(str(problem)) from None
+    return found
 
 
 def _record(folder: str, hosts: tuple[str, ...], target: Target, access: Access, asked: Asked) -> None:

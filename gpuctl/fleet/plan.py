@@ -61,6 +61,11 @@ class FleetPlan:
     unchanged: tuple[str, ...]
     unplanned: tuple[Unplanned, ...]
 
+    @property
+    def hosts(self) -> frozenset[str]:
+        """The hosts that it would change."""
+        return frozenset(host for group in self.groups for host in group.hosts)
+
 
 @dataclass(frozen=True)
 class _Told:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from base64 import b64encode
 from typing import Annotated
 
 import typer
@@ -11,14 +10,12 @@ import typer
 from gpuctl.cli.frame import fleet
 from gpuctl.cli.frame.endings import refused
 from gpuctl.cli.frame.fleet import answered, asked
+from gpuctl.cli.frame.fleet_change import Zipapp, packed
 from gpuctl.cli.frame.options import Json, filled
 from gpuctl.model import ExitCode
 
 PLANNED = ("install-runtime", "uninstall-runtime")
 """The commands that a fleet can be changed by."""
-ARCHIVE = b"PK\x03\x04"
-ENDS = 70
-"""Bytes: the line with which a single file may begin, before the archive."""
 
 
 def plan(
@@ -33,16 +30,7 @@ def plan(
         str | None,
         typer.Option("-o", "--output", parser=filled, metavar="PLAN", help="Keep it in this file.", show_default=False),
     ] = None,
-    zipapp: Annotated[
-        str | None,
-        typer.Option(
-            "--zipapp",
-            parser=filled,
-            metavar="FILE",
-            help="gpuctl.pyz, for hosts that have no gpuctl but a Python 3.10.",
-            show_default=False,
-        ),
-    ] = None,
+    zipapp: Zipapp = None,
     inventory: fleet.Inventories = None,
     hosts: fleet.HostNames = None,
     slurm: fleet.Slurm = None,
@@ -64,7 +52,7 @@ def plan(
     from gpuctl.render.views.fleet_plan import plan_json, plan_text
 
     _check(words)
-    call = Call("Plans a change. Changes nothing", "gpuctl.host.act.errand", "planned", (words, _packed(zipapp)))
+    call = Call("Plans a change. Changes nothing", "gpuctl.host.act.errand", "planned", (words, packed(zipapp)))
     found = plan_of(__version__, time.time(), words, answered(call, asked(context)))
     if output is not None:
         try:
@@ -91,21 +79,6 @@ def _check(words: list[str]) -> None:
         raise typer.BadParameter("a plan changes nothing: leave out --dry-run", param_hint="COMMAND")
     command = get_command(app).get_command(None, name)  # type: ignore[attr-defined]
     command.make_context(name, options)
-
-
-def _packed(zipapp: str | None) -> str:
-    """A single file of gpuctl in base64, "" for none."""
-    from gpuctl.host.write.files import FileProblem, read_named
-
-    if zipapp is None:
-        return ""
-    try:
-        raw = read_named(zipapp)
-    except FileProblem as problem:
-        raise refused(str(problem)) from None
-    if ARCHIVE not in raw[:ENDS]:
-        raise typer.BadParameter(f"{zipapp} is no single file of gpuctl: pyz/build.py makes one", param_hint="--zipapp")
-    return b64encode(raw).decode("ascii")
 
 
 def _code(whys: set[str]) -> ExitCode:

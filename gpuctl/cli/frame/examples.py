@@ -56,6 +56,14 @@ EXAMPLES = {
         "gpuctl fleet plan install-runtime --cdi -i hosts.ini --become -o PLAN",
         "gpuctl fleet plan uninstall-runtime --hosts gpu01,gpu02 --json",
     ),
+    "fleet apply": (
+        "gpuctl fleet apply PLAN -i hosts.ini --become",
+        "gpuctl fleet apply PLAN -i hosts.ini --become --waves 1,5%,25%,100% --domain rack",
+    ),
+    "fleet undo": (
+        "gpuctl fleet undo RUN -i hosts.ini --become",
+        "gpuctl fleet undo RUN -i hosts.ini --become --limit gpu07",
+    ),
     "data show": ("gpuctl data show", "gpuctl data show -v"),
     "data verify": ("gpuctl data verify", "gpuctl data verify ./tables"),
     "data use": ("gpuctl data use ./tables --dry-run", "gpuctl data use --bundled"),

@@ -14,13 +14,15 @@ import sys
 import tempfile
 from base64 import b64decode
 from contextlib import contextmanager
-from typing import IO, Any, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import IO, Any, Callable, Dict, Iterator, List, Optional, Sequence, Set, Tuple
 
 from gpuctl.bounds import ANSWER_LIMIT, with_end
 from gpuctl.host.act.process import ask_program
 from gpuctl.host.decode import object_in, objects_in, parse_object, text_in, texts_in
 from gpuctl.host.look.local import LocalHost
 from gpuctl.host.look.reading import Outcome
+from gpuctl.host.write.files import FileProblem
+from gpuctl.host.write.lock import locked
 from gpuctl.model import ExitCode
 
 ALL_OF_GPUCTL = (3, 10)
@@ -30,6 +32,7 @@ _LOOK = 60.0
 """Seconds for what only looks."""
 _LETTERS = 400
 _PROCESS = re.compile(r"\bprocess \d+")
+_ENDS = {int(ExitCode.ROLLED_BACK): "rolled-back", int(ExitCode.NOT_ROLLED_BACK): "stuck"}
 _NO_GPUCTL = "gpuctl is not installed there"
 
 
@@ -63,8 +66,126 @@ def planned(words: List[str], zipapp: str) -> bytes:
             failing = _failing(gpuctl) if code == ExitCode.GOOD and change.get("steps") else None
     except _CannotChange as problem:
         return _answer(cannot=str(problem))
-    mends = sorted(one for one, commands in (failing or {}).items() if any("gpuctl " + words[0] in c for c in commands))
+    mends = sorted(one for one, told in (failing or {}).items() if any(_says(command, words) for command in told))
     return _answer(code=code, change=change, said=said, mends=mends)
+
+
+def applied(words: List[str], zipapp: str, plan: str, mends: Sequence[str], smoke: bool, deadline: float) -> bytes:
+    """Carries out what `planned` said, if it still says the same, and returns how that ended as JSON.
+
+    {"ended": "applied", "run": "20261130T093703Z-1f", "detail": ""}. It has worked where no check fails that did not
+    fail before, none of `mends` does, and, with `smoke`, a GPU container ran; else it is rolled back by its journal.
+    `plan`: the fingerprint that was approved. `deadline` in seconds, for each of the steps.
+    """
+    return _alone(zipapp, lambda gpuctl: _applied(gpuctl, words, plan, set(mends), smoke, deadline))
+
+
+def undone(runs: Sequence[str], zipapp: str, options: List[str], deadline: float) -> bytes:
+    """Rolls back that of these runs which is in this host's journal, and returns how that ended as JSON."""
+    return _alone(zipapp, lambda gpuctl: _undone(gpuctl, set(runs), options, deadline))
+
+
+Ended = Dict[str, Optional[str]]
+
+
+def _alone(zipapp: str, work: Callable[[List[str]], Ended]) -> bytes:
+    try:
+        with _gpuctl(zipapp) as gpuctl, locked(0.0, "fleet"):
+            return _answer(**work(gpuctl))
+    except _CannotChange as problem:
+        return _answer(**_ended("cannot-change", str(problem)))
+    except FileProblem as problem:
+        return _answer(**_ended("busy", str(problem)))
+
+
+def _ended(state: str, detail: str = "", run: Optional[str] = None) -> Ended:
+    return {"ended": state, "run": run, "detail": detail}
+
+
+def _applied(gpuctl: List[str], words: List[str], plan: str, mends: Set[str], smoke: bool, deadline: float) -> Ended:
+    not_begun = _not_begun(gpuctl, words, plan)
+    if not_begun:
+        return not_begun
+    before = _failing(gpuctl)
+    if before is None:
+        return _ended("refused", "gpuctl doctor gives no answer there, by which the change could be verified.")
+    code, done, said = _ask([*gpuctl, *words], deadline)
+    run, why = text_in(done, "run"), text_in(done, "error") or said
+    if code or not done:
+        end = _ENDS.get(code, "refused") if done else "stuck"  # without an answer nobody knows how far it came
+        return _ended(end, why, run)
+    wrong = _wrong(gpuctl, set(before), mends, smoke, deadline)
+    return _rolled_back(gpuctl, run, words, wrong, deadline) if wrong else _ended("applied", run=run)
+
+
+def _not_begun(gpuctl: List[str], words: List[str], plan: str) -> Optional[Ended]:
+    """Why nothing is to be changed, None where the plan still stands."""
+    code, change, said = _ask([*gpuctl, *words, "--dry-run"], _LOOK)
+    if code or not change:
+        return _ended("refused", text_in(change, "error") or said)
+    if not change.get("steps"):
+        return _ended("unchanged", run=_last(gpuctl, words[0]))
+    if fingerprint(change) != plan:
+        return _ended("plan-changed", "It would be changed otherwise than the plan says: make a new one.")
+    return None
+
+
+def _wrong(gpuctl: List[str], before: Set[str], mends: Set[str], smoke: bool, deadline: float) -> str:
+    """What is not as it should be after a change, "" where all is."""
+    after = _failing(gpuctl)
+    if after is None:
+        return "gpuctl doctor gives no answer after it."
+    new, left = sorted(set(after) - before), sorted(set(after) & before & mends)
+    if new:
+        return "After it fails what did not fail before: %s." % ", ".join(new)
+    if left:
+        return "After it fails still: %s." % ", ".join(left)
+    code, _, said = _ask([*gpuctl, "smoke"], deadline) if smoke else (0, {}, "")
+    return "gpuctl smoke ends with %d: %s" % (code, said) if code else ""
+
+
+def _rolled_back(gpuctl: List[str], run: Optional[str], words: List[str], wrong: str, deadline: float) -> Ended:
+    if run is None:
+        return _ended("stuck", wrong + " No run of it is in the journal that could be rolled back.")
+    code, done, said = _ask([*gpuctl, "rollback", run, *_kept_options(words)], deadline)
+    if code:
+        why = text_in(done, "error") or said
+        return _ended("stuck", "%s It could not be rolled back: %s" % (wrong, why), run)
+    return _ended("rolled-back", wrong, run)
+
+
+def _kept_options(words: Sequence[str]) -> List[str]:
+    return [one for one in words if one == "--no-reload"]
+
+
+def _undone(gpuctl: List[str], runs: Set[str], options: List[str], deadline: float) -> Ended:
+    known = [one for one in _history(gpuctl) if text_in(one, "run") in runs]
+    if not known:
+        return _ended("refused", "None of the run's changes is in its journal.")
+    for one in known:
+        if text_in(one, "state") != "undone":
+            code, done, said = _ask([*gpuctl, "rollback", text_in(one, "run") or "", *options], deadline)
+            if code:
+                return _ended("stuck", text_in(done, "error") or said, text_in(one, "run"))
+    return _ended("undone", run=text_in(known[0], "run"))
+
+
+def _last(gpuctl: Sequence[str], command: str) -> Optional[str]:
+    """The newest run of a command that stands."""
+    stand = (one for one in _history(gpuctl) if text_in(one, "command") == command and text_in(one, "state") == "done")
+    return next((text_in(one, "run") for one in stand), None)
+
+
+def _history(gpuctl: Sequence[str]) -> Tuple[Dict[str, Any], ...]:
+    """This host's runs, the newest first."""
+    _, told, _ = _ask([*gpuctl, "history"], _LOOK)
+    return objects_in(told, "runs")
+
+
+def _says(command: str, words: Sequence[str]) -> bool:
+    """Whether a remedy's command is what `words` ask for, or asks for less."""
+    said = command.split()
+    return words[0] in said and set(said[said.index(words[0]) :]) <= set(words)
 
 
 def _answer(**told: Any) -> bytes:

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from package_root import PackageRoot
+from repositories import Repositories, built_repositories
 from simhost import Bed, Dockerd, SimHost, Toolkit, build, import_image
 
 os.environ.pop("COLUMNS", None)
@@ -54,6 +56,26 @@ def toolkit(bed: Bed) -> Iterator[Toolkit]:
         yield Toolkit(bed, _public_directory(stack))
 
 
+@pytest.fixture(scope="session")
+def repositories() -> Iterator[Repositories]:
+    """Signed package repositories of stand-ins for the toolkit."""
+    with built_repositories() as built:
+        yield built
+
+
+@pytest.fixture
+def new_root(repositories: Repositories) -> Iterator[Callable[..., PackageRoot]]:
+    """`new_root(os_release=…)` makes a root in which package managers work: see PackageRoot."""
+    with ExitStack() as stack:
+
+        def make(**options: Any) -> PackageRoot:
+            root = PackageRoot(repositories.place, **options)
+            stack.callback(root.close)
+            return root
+
+        yield make
+
+
 @pytest.fixture
 def new_dockerd() -> Iterator[Callable[..., Dockerd]]:
     """`new_dockerd(config=…, path=…)` starts a dockerd of the test's own: see Dockerd."""
@@ -82,7 +104,7 @@ def dockerd(bed: Bed) -> Iterator[Dockerd]:
         yield daemon
 
 
-NEEDS_ROOT = ("installing", "package_root", "realhost", "registry", "repositories", "simhost.containerd")
+NEEDS_ROOT = ("installing", "package_root", "realhost", "registry", "repositories", "simhost.containerd", "slurm_bed")
 """Modules of the tests that start daemons, mount or build file systems."""
 
 

@@ -6,6 +6,7 @@ root, openssh-server, sudo and iproute2. What is to be ill about a host is a scr
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import time
@@ -14,7 +15,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-BRIDGE, NETWORK = "gpuctl-br", "10.213.0"
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+TAG = os.getpid()
+BRIDGE, NETWORK = f"gb{TAG}", f"10.{200 + WORKER}.{TAG % 250}"
+"""Of this process alone: others may have hosts at the same time."""
 INSIDE = """\
 set -e
 mount --make-rprivate /
@@ -61,6 +65,11 @@ class Host:
     address: str
     process: subprocess.Popen[bytes]
 
+    @property
+    def netns(self) -> str:
+        """Its network namespace, as ip-netns(8) names it."""
+        return _netns(self.name)
+
     def kill(self) -> None:
         """Ends all that runs on it, as a power cut does."""
         self.process.kill()
@@ -97,9 +106,9 @@ def hosts(folder: Path, prepared: Mapping[str, str]) -> Iterator[Hosts]:
     up: dict[str, Host] = {}
     _run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / "id"))
     _run("mount", "-t", "tmpfs", "-o", "size=1g,mode=755", "tmpfs", str(_made(folder / "hosts")))
-    (folder / "hosts" / "id.pub").write_text((folder / "id.pub").read_text())
-    _run("ip", "link", "add", BRIDGE, "type", "bridge")
     try:
+        (folder / "hosts" / "id.pub").write_text((folder / "id.pub").read_text())
+        _run("ip", "link", "add", BRIDGE, "type", "bridge")
         _run("ip", "address", "add", f"{NETWORK}.254/24", "dev", BRIDGE)
         _run("ip", "link", "set", BRIDGE, "up")
         for number, (name, script) in enumerate(prepared.items(), 1):
@@ -111,14 +120,14 @@ def hosts(folder: Path, prepared: Mapping[str, str]) -> Iterator[Hosts]:
         for host in up.values():
             host.kill()
         for number, name in enumerate(prepared, 1):  # the cable too: its other end lives as long as a connection does
-            for what in (("link", "del", f"gpuctl-v{number}"), ("netns", "del", f"gpuctl-{name}")):
+            for what in (("link", "del", _cable(number)), ("netns", "del", _netns(name))):
                 subprocess.run(["ip", *what], capture_output=True)
-        _run("ip", "link", "del", BRIDGE)
+        subprocess.run(["ip", "link", "del", BRIDGE], capture_output=True)
         _run("umount", "-l", str(folder / "hosts"))
 
 
 def _host(folder: Path, name: str, address: str, number: int, script: str) -> Host:
-    place, netns = folder / "hosts" / name, f"gpuctl-{name}"
+    place, netns = folder / "hosts" / name, _netns(name)
     for part in ("upper", "work", "root"):
         _made(place / part)
     (place / "prepare").write_text(script)
@@ -127,8 +136,8 @@ def _host(folder: Path, name: str, address: str, number: int, script: str) -> Ho
     with (folder / "known_hosts").open("a") as known:
         known.write(f"{address} {kind} {key}\n")
     _run("ip", "netns", "add", netns)
-    _run("ip", "link", "add", f"gpuctl-v{number}", "type", "veth", "peer", "name", "eth0", "netns", netns)
-    _run("ip", "link", "set", f"gpuctl-v{number}", "master", BRIDGE, "up")
+    _run("ip", "link", "add", _cable(number), "type", "veth", "peer", "name", "eth0", "netns", netns)
+    _run("ip", "link", "set", _cable(number), "master", BRIDGE, "up")
     _run("ip", "-n", netns, "address", "add", f"{address}/24", "dev", "eth0")
     for device in ("eth0", "lo"):
         _run("ip", "-n", netns, "link", "set", device, "up")
@@ -142,6 +151,14 @@ def _host(folder: Path, name: str, address: str, number: int, script: str) -> Ho
             start_new_session=True,
         )
     return Host(name, address, process)
+
+
+def _netns(name: str) -> str:
+    return f"gpuctl-{TAG}-{name}"
+
+
+def _cable(number: int) -> str:
+    return f"gv{TAG}n{number}"
 
 
 def _wait_for(host: Host) -> None:

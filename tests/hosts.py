@@ -60,7 +60,7 @@ def host(
     which: Mapping[str, str] = {},
     sockets: Mapping[str, Reading | Mapping[str, Any]] = {},
     calls: Mapping[str, Answer] = {},
-    peers: Mapping[str, int] = {},
+    peers: Mapping[str, int | Reading] = {},
     nvml: Reading | Sequence[Mapping[str, Any]] = NO_NVML,
     env: Mapping[str, str] = {},
 ) -> SnapshotHost:
@@ -90,7 +90,7 @@ def host(
     readings.add_all("which", programs)
     readings.add_all("get", _requests(sockets))
     readings.add_all("call", calls)
-    readings.add_all("peer", {f"peer of {endpoint}": str(pid) for endpoint, pid in peers.items()})
+    readings.add_all("peer", {f"peer of {endpoint}": _peer(pid) for endpoint, pid in peers.items()})
     readings.add_all("env", {"$" + name: value for name, value in {"euid": "0", "booted": str(BOOTED), **env}.items()})
     _add_tree(readings, [PCI, "/proc/modules", *files, *links, *stats, *lists, *programs.values(), *unix])
     readings.add_all("stat", dict.fromkeys(unix, _stat(type="socket", mode=0o660)))
@@ -129,6 +129,10 @@ class _Readings(dict[str, Reading]):
     def add_all(self, kind: str, answers: Mapping[str, Answer]) -> None:
         for source, answer in answers.items():
             self.add(kind, source, answer)
+
+
+def _peer(pid: int | Reading) -> Answer:
+    return pid if isinstance(pid, Reading) else str(pid)
 
 
 def _lines(names: Sequence[str]) -> str:

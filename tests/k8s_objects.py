@@ -28,7 +28,8 @@ def node(name: str, gpus: int | None = 8, **changed: Any) -> Object:
             "capacity": capacity,
             "allocatable": {**capacity, **changed.get("allocatable", {})},
             "conditions": [ready],
-            "nodeInfo": {"kubeletVersion": changed.get("kubelet", "v1.36.0")},
+            "nodeInfo": {"kubeletVersion": changed.get("kubelet", "v1.36.0"), **changed.get("info", {})},
+            "runtimeHandlers": [{"name": name} for name in changed.get("handlers", ())],
         },
     }
 

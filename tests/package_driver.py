@@ -18,6 +18,7 @@ from gpuctl.facts.gather import gather
 from gpuctl.facts.machine.system import System
 from gpuctl.facts.packages.packages import Packages
 from gpuctl.host.look.local import LocalHost
+from gpuctl.provision.bundle.use import read_bundle
 from gpuctl.provision.change_set import ChangeSet
 from gpuctl.provision.errand import Errand
 from gpuctl.provision.packages.packages import PackageWish, plan_packages
@@ -31,7 +32,8 @@ SLOW = Path("/srv/slow")
 
 def plan(wish: dict[str, Any]) -> PackagePlan:
     host = LocalHost()
-    return plan_packages(host, gather(host, (System, Docker, Packages)), PackageWish(**wish))
+    asked = PackageWish(**{**wish, "bundle": read_bundle(wish["bundle"]) if "bundle" in wish else None})
+    return plan_packages(host, gather(host, (System, Docker, Packages)), asked)
 
 
 def conducted(wish: dict[str, Any], dry_run: bool) -> dict[str, Any]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
+import lzma
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 VERSIONS = ("1.16.2", "1.17.8", "1.18.0")
@@ -15,6 +18,7 @@ _PARTS: Mapping[str, Sequence[str]] = {
     "nvidia-container-toolkit-base": (),
     "nvidia-container-toolkit": ("nvidia-container-toolkit-base", "libnvidia-container-tools"),
 }
+_SUMS = ("SHA256", "SHA512")
 _SETTINGS = "/etc/nvidia-container-runtime/config.toml"
 
 
@@ -44,6 +48,33 @@ class Signer:
         run("gpgconf", "--kill", "all", GNUPGHOME=str(self.home))
 
 
+@dataclass(frozen=True)
+class Repositories:
+    """Addresses, and files of keys. `other` signs nothing here; `signer` can sign more, and keeps `key`."""
+
+    place: Path
+    apt: str
+    key: str
+    other: str
+    signer: Signer
+
+
+@contextmanager
+def built_repositories() -> Iterator[Repositories]:
+    """Gives them in a folder that all may read, and takes it away again."""
+    with ExitStack() as stack:
+        place = Path(tempfile.mkdtemp(prefix="repositories-"))
+        stack.callback(shutil.rmtree, place)
+        place.chmod(0o755)
+        signer, other = Signer(place / "signer"), Signer(place / "other")
+        stack.callback(signer.close)
+        stack.callback(other.close)
+        apt = build_apt(place / "deb", signer)
+        build_rpm(place / "rpm", signer, ("1.17.8", "1.18.0"))
+        build_apt(place / "distribution", signer, ("1.12.1",), old=False)
+        yield Repositories(place, f"file://{apt}", str(signer.public), str(other.public), signer)
+
+
 def build_apt(
     folder: Path,
     signer: Signer,
@@ -64,12 +95,20 @@ def build_apt(
         _deb(folder, "nvidia-docker2", "2.13.0-1", ["nvidia-container-toolkit (>= 1.13.0-1)"])
     packages = run("apt-ftparchive", "packages", ".", folder=folder)
     (folder / "Packages").write_bytes(packages)
-    (folder / "Packages.gz").write_bytes(gzip.compress(packages))
-    origin = ("-o", "APT::FTPArchive::Release::Origin=tests")
-    release = run("apt-ftparchive", *origin, "release", ".", folder=folder)
+    (folder / "Packages.xz").write_bytes(lzma.compress(packages))
+    sign_apt(folder, signer)
+    return folder
+
+
+def sign_apt(folder: Path, signer: Signer, *sums: str) -> None:
+    """Writes InRelease for the lists that are there, with these sums: as NVIDIA does, SHA512 alone."""
+    for name in ("Release", "InRelease"):
+        (folder / name).unlink(missing_ok=True)
+    settings = {"Origin": "tests", **{name: str(name in (sums or ("SHA512",))) for name in ("MD5", "SHA1", *_SUMS)}}
+    options = (word for name, value in settings.items() for word in ("-o", f"APT::FTPArchive::Release::{name}={value}"))
+    release = run("apt-ftparchive", *options, "release", ".", folder=folder)
     (folder / "Release").write_bytes(release)
     signer.gpg("--clearsign", "-o", "InRelease", "Release", folder=folder)
-    return folder
 
 
 def _deb(folder: Path, name: str, version: str, needs: Sequence[str], programs: Mapping[str, str] = {}) -> None:
@@ -112,7 +151,7 @@ def build_rpm(folder: Path, signer: Signer, versions: Sequence[str] = VERSIONS) 
         for name, needs in _PARTS.items():
             _rpm(packages, name, version, [f"{need} = {version}-1" for need in needs])
     _rpm(packages, "nvidia-docker2", "2.13.0", ["nvidia-container-toolkit >= 1.13.0"])
-    run("createrepo_c", "--quiet", str(packages))
+    run("createrepo_c", "--quiet", "--checksum", "sha512", "--no-database", str(packages))
     signer.gpg("--detach-sign", "--armor", "repodata/repomd.xml", folder=packages)
     shutil.copy(signer.public, packages / "repodata/repomd.xml.key")
     return packages

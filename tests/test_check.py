@@ -186,16 +186,6 @@ def test_every_cuda_version_that_is_named_is_judged() -> None:
     assert check("--cuda", "12.2,11.8", *elsewhere).returncode == 0
 
 
-@pytest.mark.parametrize("command", ["matrix", "image", "recommend"])
-def test_where_one_release_is_wanted_a_branch_is_none_and_one_of_its_releases_is_named(command: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "gpuctl", command, "--driver", "470", "--gpu", "A100"], capture_output=True, text=True
-    )
-    assert (done.returncode, done.stdout) == (2, "")
-    (release,) = re.findall(r"470\.[0-9.]*[0-9]", done.stderr)
-    assert check("--cuda", "11.4", "--driver", release, "--gpu", "A100").returncode == 0
-
-
 @pytest.mark.parametrize(
     ("image", "cuda", "verdict"),
     [
@@ -244,8 +234,58 @@ def test_a_branch_of_the_driver_is_judged_by_its_first_and_its_last_known_releas
     first = answer("--cuda", "12.4.1", "--driver", apart["driver"], "--gpu", "A100")
     assert (apart["driver"].split(".")[0], apart["verdict"]) == ("550", "limited") == ("550", first["verdict"])
     [reason] = [reason for reason in apart["reasons"] if reason["id"] == "driver.branch-ends"]
-    last = reason["message"].partition(": with ")[2].partition(" ")[0]
+    last = re.findall(r"[0-9.]+[0-9]", reason["message"])[-1]
     assert answer("--cuda", "12.4.1", "--driver", last, "--gpu", "A100")["verdict"] == "compatible"
     assert reason["message"].endswith(f"{last} it is compatible.")
     same = answer("--cuda", "12.9", "--driver", "535", "--gpu", "A100")
     assert (same["verdict"], same["reasons"][0]["message"].endswith(": the same answer.")) == ("limited", True)
+
+
+A_BRANCH = ("--driver", "550", "--gpu", "A100")
+"""Its first known release runs CUDA 12.4.1 with limits, its last one without."""
+
+
+def told(*argv: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "gpuctl", *argv], capture_output=True, text=True, input=stdin)
+
+
+def branch_ends() -> tuple[str, str]:
+    first, last = json.loads(told("matrix", *A_BRANCH, "--json").stdout)["branch_ends"]
+    return first, last
+
+
+VERDICT: dict[tuple[str, ...], Callable[[Any], str]] = {
+    ("check",): lambda said: said["verdict"],
+    ("matrix",): lambda said: said["grid"][0]["verdict"],
+    ("image",): lambda said: said["images"][0]["verdict"],
+    ("recommend",): lambda said: said["verdict"],
+    ("dockerfile", "new"): lambda said: said["base"]["verdict"],
+}
+
+
+@pytest.mark.parametrize("argv", VERDICT, ids=" ".join)
+def test_a_branch_is_judged_by_its_worse_end_and_both_are_named(argv: tuple[str, ...]) -> None:
+    first, last = branch_ends()
+    asked = (*argv, "--cuda", "12.4.1", "--gpu", "A100", "--driver")
+    verdicts = [VERDICT[argv](json.loads(told(*asked, one, "--json").stdout)) for one in (first, last, "550")]
+    assert verdicts == ["limited", "compatible", "limited"]
+    done = told(*asked, "550")
+    assert f"its first and its last known release, {first} and {last}: " in done.stdout + done.stderr
+
+
+def test_a_branch_that_is_to_run_an_image_is_judged_by_its_worse_end() -> None:
+    image = "FROM nvidia/cuda:13.0.2-base-ubuntu24.04\n"
+    done = told("dockerfile", "lint", "-", "--driver", "535", "--gpu", "RTX 4090", stdin=image)
+    assert done.returncode == 1 and re.search(
+        r"driver 535 \(535[.0-9]+ to 535[.0-9]+\) with GeForce RTX 4090", done.stdout
+    )
+
+
+def test_a_branch_in_a_row_of_hosts_is_judged_by_its_worse_end() -> None:
+    first, last = branch_ends()
+    rows = "driver,gpu\n" + "".join(f"{driver},A100\n" for driver in ("550", first, last, "5x"))
+    done = told("check", "--cuda", "12.4.1", "--hosts", "-", "--json", stdin=rows)
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [one["verdict"] for one in said] == ["limited", "limited", "compatible", None]
+    ends = f"its first and its last known release, {first} and {last}: the one that fares worse counts."
+    assert said[0]["message"] == f"{said[1]['message']} 550 is a branch of the driver, judged by {ends}"

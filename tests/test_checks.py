@@ -31,6 +31,7 @@ from hosts_v100 import (
     policy,
     v100,
 )
+from node_of_kubernetes import DEVICE_NODE, ENV, SOCKET, checkpoint, node
 
 from gpuctl.checks import CHECKS, LAYERS, diagnose
 from gpuctl.checks.engine import Check, ask
@@ -41,6 +42,7 @@ from gpuctl.facts.docker.unit import SHOW_SOCKETS
 from gpuctl.facts.gather import Facts, Missing, gather
 from gpuctl.facts.gpu.tegra import CSV_FOLDER
 from gpuctl.facts.headline import DockerMet, DriverVersion
+from gpuctl.facts.kubelet.kubelet import LIST
 from gpuctl.facts.machine.logs import unit_log
 from gpuctl.facts.machine.services import SHOW as SHOW_SERVICES
 from gpuctl.facts.machine.services import SHOW_OTHERS as SHOW_OTHER_SERVICES
@@ -183,6 +185,29 @@ def logged(unit: str, lines: str) -> dict[str, str]:
     return {shlex.join(unit_log(unit)): lines}
 
 
+PLUGIN_ENDED = (
+    '2026-11-25T10:00:01+0000 gpu1 kubelet[1000]: E1125 10:00:01.1 1000 client.go:90] "ListAndWatch ended unexpectedly'
+    ' for device plugin" err="rpc error: code = Unavailable desc = EOF" resource="nvidia.com/gpu"\n'
+)
+POD_REFUSED = (
+    '2026-11-25T10:00:02+0000 gpu1 kubelet[1000]: I1125 10:00:02.1 1000 allocation_manager.go:1] "Pod admission denied"'
+    ' pod="ml/train-0" reason="UnexpectedAdmissionError" message="Allocate failed due to no healthy devices present;'
+    ' cannot allocate unhealthy devices nvidia.com/gpu, which is unexpected"\n'
+)
+MISPLACED_SOCKET = "/data/kubelet/device-plugins/nvidia-gpu.sock"
+MISPLACED = without(
+    node(plugin=None, root="/data/kubelet"),
+    stats={MISPLACED_SOCKET: SOCKET},
+    peers={f"unix://{MISPLACED_SOCKET}": 1100},
+    calls={f"{LIST} (unix:///data/kubelet/pod-resources/kubelet.sock)": ""},
+)
+
+
+def logged_by_kubelet(lines: str) -> dict[str, Any]:
+    """A node whose kubelet has written these lines."""
+    return without(node(), stats=SYSTEMD, commands=logged("kubelet", lines))
+
+
 DRIVER_PACKAGES = shlex.join(DPKG)
 UNATTENDED: dict[str, Any] = {
     "commands": {
@@ -318,6 +343,15 @@ ILL: Mapping[str, SnapshotHost] = {
     "cdi.folder": v100(
         files={"/var/run/cdi/nvidia.yaml": cdi()}, commands={"podman --version": "podman version 5.5.1\n"}
     ),
+    "kubelet.running": v100(files={"/var/lib/kubelet/device-plugins/kubelet_internal_checkpoint": checkpoint()}),
+    "kubelet.registration": v100(**node(registration=None)),
+    "kubelet.plugin-folder": v100(**MISPLACED),
+    "kubelet.plugin-socket": v100(**node(plugin=None)),
+    "kubelet.plugin-restarts": v100(**logged_by_kubelet(PLUGIN_ENDED * 6)),
+    "kubelet.gpus": v100(**node(registered=(OTHER,))),
+    "kubelet.lost-gpus": v100(**node(held=[OTHER])),
+    "kubelet.cpu-manager": v100(**node(policy="static")),
+    "kubelet.refused": v100(**logged_by_kubelet(POD_REFUSED)),
     "registration.runtime": v100(files={DAEMON_JSON: None}, sockets=docker(**RUNC_ONLY)),
     "registration.config-applied": v100(sockets=docker(**RUNC_ONLY)),
     "registration.runtime-path": v100(sockets=docker(Runtimes={"runc": {}, "nvidia": {"path": "/opt/gone"}})),
@@ -508,7 +542,15 @@ NOT_THERE = {
 
 
 TEGRA = "# R36 (release), REVISION: 4.3, GCID: 0, BOARD: generic, EABI: aarch64\n"
+NODE_LOG = "2026-11-25T10:00:01+0000 gpu1 kubelet[1000]: I1125 10:00:01.1 1000 kubelet.go:1] Starting\n"
+QUIET = v100(**logged_by_kubelet(NODE_LOG))
+MOVED = v100(
+    **without(node(root="/data/kubelet"), calls={f"{LIST} (unix:///data/kubelet/pod-resources/kubelet.sock)": ""})
+)
 ELSEWHERE: Mapping[str, SnapshotHost] = {
+    **dict.fromkeys([id for id in ILL if id.startswith("kubelet.")], QUIET),
+    "kubelet.plugin-folder": MOVED,
+    "kubelet.cpu-manager": v100(**node(policy="static", answer=ENV + DEVICE_NODE)),
     "driver.fabric-state": v100(nvml=[NVML[0], GPU | {"fabric": "completed"}]),
     "driver.imex": v100(
         nvml=[NVML[0], GPU | {"name": "NVIDIA GB200"}],

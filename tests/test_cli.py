@@ -142,6 +142,13 @@ def test_the_verdict_decides_the_exit_code(argv: tuple[str, ...], code: int) -> 
         ("install-runtime", "--timeout", "inf"),
         ("install-runtime", "--config", ""),
         ("install-runtime", "--runtime-path", ""),
+        ("install-runtime", "--from-bundle", ""),
+        ("install-runtime", "--from-bundle", "nowhere"),
+        ("install-runtime", "--from-bundle", "README.md"),
+        ("bundle",),
+        ("bundle", "--os", "debian12"),
+        ("bundle", "--os", "\x1b[31m", "-o", "x"),
+        ("bundle", "--os", "debian12", "-o", "nowhere/x", "--zipapp", "README.md"),
         ("rollback", "--timeout", "1e300"),
         ("rollback", "--config", ""),
         ("smoke", "--timeout", "nan"),
@@ -170,6 +177,9 @@ def test_wrong_usage_is_one_sentence_on_stderr_and_exit_code_2(argv: tuple[str, 
     assert "Error: " in done.stderr
     assert "Traceback" not in done.stderr
     assert "\x1b" not in done.stderr
+    narrow = run(*argv, env={**os.environ, "COLUMNS": "60"})
+    assert narrow.stderr.split() == done.stderr.split()
+    assert all(len(line) <= 60 for line in narrow.stderr.splitlines())
 
 
 @pytest.mark.parametrize(
@@ -349,6 +359,13 @@ WRITERS = (
     (("doctor",), 1),
     (("rollback", "--config", "/nonexistent/daemon.json", "--json"), 0),
 )
+
+
+def test_wrong_usage_is_folded_at_the_width_of_the_terminal() -> None:
+    argv = ("matrix", "--gpu", "NVIDIA Voodoo 2 with a name that is longer than a line of a terminal has room for")
+    shown = on_a_terminal(*argv, env={"COLUMNS": "72"})
+    assert shown.split() == run(*argv).stderr.split()
+    assert 60 < max(len(line) for line in shown.splitlines()) <= 72
 
 
 def shell(script: str, *argv: str) -> subprocess.CompletedProcess[str]:

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from hosts import host
+from installing import MIXTURE, check_ends
 from simhost import Containerd, unpack
 
 from gpuctl.facts.containerd.containerd import Containerd as Facts
@@ -460,11 +461,16 @@ def test_imports_are_found_as_containerd_finds_them() -> None:
     assert whole.files.value == tuple(f"/etc/containerd/{name}.toml" for name in ("config", "more", "x"))
 
 
-def gpuctl(folder: Path, *argv: str) -> dict[str, Any]:
-    """What a command says on this machine, where /var/lib, and so root's journal, is a folder of the test."""
+def with_journal_in(folder: Path, *argv: str) -> subprocess.CompletedProcess[str]:
+    """Runs Python on this machine, where /var/lib, and so root's journal, is a folder of the test."""
     script = 'mount --bind "$1" /var/lib; shift; exec "$@"'
-    command = ["unshare", "--mount", "sh", "-ec", script, "sh", str(folder), sys.executable, "-m", "gpuctl", *argv]
-    done = subprocess.run([*command, "--json"], capture_output=True, text=True, timeout=300, check=False, cwd=ROOT)
+    command = ["unshare", "--mount", "sh", "-ec", script, "sh", str(folder), sys.executable, *argv]
+    return subprocess.run(command, capture_output=True, text=True, timeout=600, check=False, cwd=ROOT)
+
+
+def gpuctl(folder: Path, *argv: str) -> dict[str, Any]:
+    """What a command says there."""
+    done = with_journal_in(folder, "-m", "gpuctl", *argv, "--json")
     assert done.returncode == 0, done.stdout + done.stderr
     said: dict[str, Any] = json.loads(done.stdout)
     return said
@@ -478,6 +484,7 @@ def test_the_command_registers_and_takes_out_again_what_it_put_there(
     done, again = gpuctl(tmp_path, *install), gpuctl(tmp_path, *install)
     assert (done["changed"], done["verified"], done["restart_needed"]) == (True, False, True)
     assert (done["config"], again["changed"], again["steps"]) == (str(daemon.config), False, [])
+    assert (again["verified"], again["restart_needed"], again["notes"]) == (False, True, done["notes"])
     assert gpuctl(tmp_path, "history")["runs"][0]["files"] == done["files"]
     has(daemon, runtime, "nvidia")
     assert gpuctl(tmp_path, *install)["verified"]
@@ -487,6 +494,32 @@ def test_the_command_registers_and_takes_out_again_what_it_put_there(
     out = gpuctl(tmp_path, "uninstall-runtime")
     assert (out["changed"], out["restart_needed"], out["notes"]) == (True, True, kept)
     assert daemon.config.read_text() == f"# mine\nversion = 2\n\n[{V2}]\n  stats_collect_period = 8 # kept\n"
+    again = gpuctl(tmp_path, "uninstall-runtime")
+    assert (again["changed"], again["verified"], again["restart_needed"]) == (False, False, True)
+    assert (again["notes"], again["remedy"]) == (kept, out["remedy"])
+    daemon.stop()
+    daemon.start()
+    last = gpuctl(tmp_path, "uninstall-runtime")
+    assert (last["changed"], last["verified"], last["restart_needed"], last["notes"]) == (False, True, False, [])
+
+
+@pytest.mark.slow
+def test_two_hundred_runs_side_by_side_leave_one_of_their_states_that_containerd_starts_with(
+    new_containerd: Callable[..., Containerd], runtime: str, tmp_path: Path
+) -> None:
+    before = f"# mine\nversion = 2\n\n[{V2}]\n  stats_collect_period = 7 # kept\n"
+    daemon = new_containerd(before)
+    install = ["install-runtime", "--engine=containerd", f"--runtime-path={runtime}"]
+    uninstall, rollback = ["uninstall-runtime"], ["rollback"]
+    commands = [install, [*install, "--set-default"], uninstall, [*install, "--name=other"], rollback]
+    done = with_journal_in(tmp_path, "-c", MIXTURE, json.dumps(commands), "200")
+    assert done.returncode == 0, done.stderr
+    check_ends(json.loads(done.stdout), done.stderr)
+    assert {run["state"] for run in gpuctl(tmp_path, "history")["runs"]} <= {"done", "undone"}
+    gpuctl(tmp_path, *install, "--set-default")
+    has(daemon, runtime, "nvidia")
+    gpuctl(tmp_path, "uninstall-runtime")
+    assert daemon.config.read_text() == before
 
 
 @pytest.mark.parametrize(("config", "plugin"), [(None, V2), (STOCK_DOCKER, "plugins.cri")])

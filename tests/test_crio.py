@@ -177,6 +177,30 @@ def test_a_crio_that_has_what_no_file_says_is_no_success(crio_host: Callable[...
     assert running.files() == ["10-crio.conf", "99-nvidia.conf"]
 
 
+@pytest.mark.slow
+def test_two_hundred_runs_side_by_side_leave_one_of_their_states_and_crio_goes_by_it(
+    crio_host: Callable[..., Running],
+) -> None:
+    running = crio_host()
+    commands = [
+        ["install-runtime", "--engine=crio"],
+        ["install-runtime", "--engine=crio", "--set-default"],
+        ["uninstall-runtime"],
+        ["install-runtime", "--engine=crio", "--name=other"],
+        ["rollback"],
+    ]
+    argv = [sys.executable, "-c", installing.MIXTURE, json.dumps(commands), "200"]
+    done = running.host.run(argv, env=running.env, timeout=600)
+    assert done.code == 0, done.err
+    installing.check_ends(done.json, done.err)
+    assert {run["state"] for run in running.gpuctl("history")["runs"]} <= {"done", "undone"}
+    assert running.config().runtimes.keys() <= {"crun", "nvidia", "other"}
+    assert running.install("--set-default")["verified"]
+    assert running.gpuctl("uninstall-runtime")["verified"]
+    config = running.config()
+    assert (sorted(config.runtimes), config.default_runtime, running.files()) == (["crun"], "crun", ["10-crio.conf"])
+
+
 def test_an_old_crio_keeps_what_was_taken_out_until_its_restart(crio_host: Callable[..., Running]) -> None:
     running = crio_host(sim={"version": "1.24.6"})
     running.install()
@@ -184,6 +208,12 @@ def test_an_old_crio_keeps_what_was_taken_out_until_its_restart(crio_host: Calla
     done = running.gpuctl("uninstall-runtime")
     assert (done["verified"], done["restart_needed"]) == (False, True)
     assert done["notes"] == ["CRI-O keeps the runtime nvidia until it is restarted."]
+    again = running.gpuctl("uninstall-runtime")
+    assert (again["changed"], again["verified"], again["restart_needed"]) == (False, False, True)
+    assert again["notes"] == done["notes"]
+    running.restart()
+    last = running.gpuctl("uninstall-runtime")
+    assert (last["changed"], last["verified"], last["restart_needed"], last["notes"]) == (False, True, False, [])
 
 
 def test_a_reload_that_crio_refuses_is_no_success_although_it_shows_what_it_refused(
@@ -302,6 +332,9 @@ def test_an_old_crio_takes_it_up_only_when_it_is_restarted(crio_host: Callable[.
     done = running.install()
     assert (done["changed"], done["verified"], done["restart_needed"]) == (True, False, True)
     assert "this one waits for a restart" in done["notes"][0]
+    early = running.install()
+    assert (early["changed"], early["verified"], early["restart_needed"]) == (False, False, True)
+    assert (early["notes"], early["remedy"]) == (done["notes"], done["remedy"])
     running.stop()
     running.process = running.start()
     again = running.install()

@@ -462,6 +462,14 @@ BROKEN: list[tuple[str, str, Edit, str, int | None, str]] = [
         "does not say why.",
     ),
     (
+        "words_are_of_families",
+        "family_words",
+        changed(1, family="no-such"),
+        "family_words",
+        1,
+        "Family no-such has no row in failures, and is no error with a number.",
+    ),
+    (
         "downloads_have_a_folder",
         "install_commands",
         changed(1, commands=[["curl", "-fsSLo", "/tmp/a.deb", "https://x/a.deb"]]),

@@ -206,6 +206,8 @@ def test_the_exit_code_is_that_of_what_was_found(file: Path) -> None:
         (b"ARG A\nRUN a\n", "line 2: there is no FROM"),
         (b"FROM \n", "line 1: FROM takes an image"),
         (b"FROM a\nFROM a b\n", "line 2: FROM takes an image"),
+        (b"FROM a\nCOPY b\n", "line 2: COPY takes a source and a destination"),
+        (b"FROM a\n\nENV\n", "line 3: ENV takes a value"),
         (b"RUN a\nFROM b\n", "line 1: RUN comes before the first FROM"),
         (b"FROM a\nRUN b\nCOPYY c d\n", "line 3: 'COPYY' is no instruction"),
         (b"FROM a\n\nRUN <<E\nb\n", "line 3: the heredoc 'E' is never closed"),
@@ -254,6 +256,25 @@ def test_sarif_is_read_by_a_tool_of_others(tmp_path: Path) -> None:
     done = subprocess.run([tool, "csv", "-o", table, report], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert table.read_text().count("dockerfile.") == len(EXPECTED)
+
+
+def test_the_fixes_in_sarif_make_what_fix_makes(file: Path) -> None:
+    text = GOOD + "# ä\nENV Ä=ö LD_LIBRARY_PATH=/ä X=1\nRUN apt-get update\nRUN apt-get install -y libgomp1\n"
+    file.write_text(text)
+    (run_,) = json.loads(run("--format", "sarif", str(file)).stdout)["runs"]
+    fixes = [fix for result in run_["results"] for fix in result.get("fixes", ())]
+    pieces = [piece for fix in fixes for piece in fix["artifactChanges"][0]["replacements"]]
+    assert len(pieces) == 2 and {fix["artifactChanges"][0]["artifactLocation"]["uri"] for fix in fixes} == {str(file)}
+    lines = text.splitlines(keepends=True)
+
+    def offset(line: int, column: int) -> int:
+        return len("".join(lines[: line - 1])) + column - 1
+
+    for piece in reversed(pieces):
+        region = piece["deletedRegion"]
+        start, end = (offset(region[f"{one}Line"], region[f"{one}Column"]) for one in ("start", "end"))
+        text = text[:start] + piece["insertedContent"]["text"] + text[end:]
+    assert run("--fix", str(file)).returncode == 0 and file.read_text() == text
 
 
 def test_a_comment_leaves_rules_out_for_what_follows(file: Path) -> None:

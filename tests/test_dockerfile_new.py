@@ -226,8 +226,9 @@ def _looped(folder: Path) -> None:
         (_looped, "is a link that leads back to itself"),
         (lambda folder: os.mkfifo(folder / "pipe"), "pipe is a FIFO, which no image can hold"),
         (lambda folder: folder.rmdir(), "No such file or directory"),
+        (lambda folder: (folder / "bin").mkdir(), "holds no file: it is no application"),
     ],
-    ids=["truncated", "loop", "fifo", "missing"],
+    ids=["truncated", "loop", "fifo", "missing", "empty"],
 )
 def test_a_folder_that_is_no_whole_application_is_refused(
     spoil: Callable[[Path], None], words: str, tmp_path: Path

@@ -59,7 +59,8 @@ def test_text_comes_from_arguments_from_a_file_or_from_stdin(tmp_path: Path) -> 
 def test_json_says_how_sure_it_is_why_and_what_to_do() -> None:
     told = document(explain("--json", NO_DRIVER).stdout)
     assert (told["probed"], told["collect"]) == (False, [])
-    assert [match["confidence"] for match in told["matches"]] == ["likely", "possible", "possible", "possible"]
+    confidences = [match["confidence"] for match in told["matches"]]
+    assert confidences == ["likely", "possible", "possible", "possible", "resembling"]
     best = told["matches"][0]
     assert (best["id"], best["here"], best["look"]) == ("no-gpu-device-driver", None, "gpuctl doctor")
     assert "gpuctl install-runtime" in best["remedies"][0]["commands"]
@@ -101,6 +102,25 @@ def test_a_text_without_a_known_line_is_told_what_it_resembles_and_what_to_colle
     told = document(explain("--json", "--no-probe", text).stdout)
     assert {match["confidence"] for match in told["matches"]} == {"resembling"}
     assert "nvidia-smi" in told["collect"]
+
+
+def test_beside_a_line_that_is_not_certain_stands_what_the_text_resembles_and_beside_a_certain_one_nothing() -> None:
+    vague = "Failed to initialize NVML: Unknown Error in a Slurm job, gres count reported lower than configured"
+    told = document(explain("--json", "--no-probe", vague).stdout)["matches"]
+    assert told[0]["confidence"] == "likely" and told[-1]["confidence"] == "resembling"
+    assert "slurm-gres-mismatch" in {match["id"] for match in told}
+    assert len({match["id"] for match in told}) == len(told)
+    assert explain("--no-probe", vague).returncode == 1
+    shown = explain("--no-probe", vague).stdout
+    assert re.search(r"^resembling +Slurm counts other GPUs .* slurm-gres-mismatch$", shown, re.M)
+    certain = document(explain("--json", "--no-probe", TIMED_OUT).stdout)["matches"]
+    assert {match["confidence"] for match in certain} == {"certain"}
+
+
+def test_of_a_log_only_known_lines_are_told() -> None:
+    log = f"{NO_DRIVER}\n" + "level=info msg=gres gpu count reported lower than configured\n" * 400
+    told = document(explain("--json", stdin=log).stdout)["matches"]
+    assert "resembling" not in {match["confidence"] for match in told}
 
 
 def test_on_the_sick_host_the_doctor_decides_and_its_remedy_comes_first(sim_host: Callable[..., SimHost]) -> None:

@@ -24,7 +24,7 @@ from realhost import DOCKER_28, build_root
 from simhost import Bed, Dockerd, SimHost, Toolkit
 
 CONFIG = "/etc/docker/daemon.json"
-OURS = ("/etc/docker", "/etc/containerd", "/etc/crio", "/var/lib/gpuctl")
+OURS = ("/etc/docker", "/etc/containerd", "/etc/crio", "/etc/cdi", "/var/lib/gpuctl")
 OLD = '{"debug": true}\n'
 NEW = '{"debug": true, "runtimes": {"nvidia": {"path": "/bin/true"}}}\n'
 CALLS = ("openat", "write", "fsync", "rename", "renameat", "renameat2", "unlink")
@@ -97,9 +97,9 @@ def at_each(sites: list[Site], strike: Callable[[Site], None]) -> None:
         list(pool.map(strike, sites))
 
 
-def twin(bed: Bed, host: SimHost) -> SimHost:
-    """A host of its own that is as another one has become."""
-    made = new_host(bed)
+def twin(bed: Bed, host: SimHost, new: Callable[[Bed], SimHost] = new_host) -> SimHost:
+    """A host of its own that is as another one has become, which `new` made."""
+    made = new(bed)
     subprocess.run(["cp", "-a", f"{host.root}/upper/.", f"{made.root}/upper"], check=True)
     return made
 
@@ -168,15 +168,21 @@ class Peer:
     engine: str
     path: str
     files: Mapping[str, str]
+    options: tuple[str, ...] = ("--runtime-path=/bin/true", "--set-default")
+    profile: str | None = None
+
+    def host(self, bed: Bed, toolkit: Toolkit) -> SimHost:
+        """A host on which it is installed."""
+        return SimHost(bed, self.profile, files=self.files, env=STEADY, toolkit=toolkit, commands={"podman": PODMAN})
 
     @property
     def commands(self) -> tuple[tuple[str, ...], ...]:
         """The first puts something there, each other one takes it out again."""
-        install = (*GPUCTL, "install-runtime", f"--engine={self.engine}", "--runtime-path=/bin/true", "--set-default")
+        install = (*GPUCTL, "install-runtime", f"--engine={self.engine}", *self.options)
         return install, (*GPUCTL, "uninstall-runtime"), (*GPUCTL, "rollback")
 
     def seen(self, host: SimHost) -> dict[str, str]:
-        """What the engine reads: CRI-O every file of the folder, containerd the one."""
+        """What the engine reads: CRI-O every file of the folder, the others the one."""
         folder = host.path(self.path).parent
         read = folder.iterdir() if self.engine == "crio" else [host.path(self.path)]
         return {place.name: place.read_text() for place in read if place.is_file()}
@@ -184,23 +190,34 @@ class Peer:
 
 CRUN = '[crio.runtime]\ndefault_runtime = "crun"\n[crio.runtime.runtimes.crun]\nruntime_path = "/bin/true"\n'
 FOLDER = "/etc/crio/crio.conf.d"
+PODMAN = "#!/bin/sh\ncase $1 in --version) echo podman version 5.4.2;; *) echo {};; esac\n"
+"""It is not Podman whose calls are to fail."""
 PEERS = [
     Peer("containerd", "/etc/containerd/config.toml", {"/etc/containerd/config.toml": "version = 2\n"}),
     Peer("crio", f"{FOLDER}/99-nvidia.conf", {f"{FOLDER}/10-crio.conf": CRUN}),
+    Peer("podman", "/etc/cdi/nvidia.yaml", {}, (), "v100"),
 ]
-SAMPLES = 3
-"""Of each command; of all calls it would take minutes."""
+SAMPLES, EVERY = 3, 1000
+"""Of each command; all calls take minutes."""
 
 
-@pytest.mark.parametrize("peer", PEERS, ids=["containerd", "crio"])
-def test_a_run_that_is_struck_leaves_what_the_engine_reads_whole_and_can_be_done_again(bed: Bed, peer: Peer) -> None:
+@pytest.mark.parametrize("samples", [SAMPLES, pytest.param(EVERY, marks=pytest.mark.slow)], ids=["some", "every call"])
+@pytest.mark.parametrize("peer", PEERS, ids=lambda peer: peer.engine)
+def test_a_run_that_is_struck_leaves_what_the_engine_reads_whole_and_can_be_done_again(
+    bed: Bed, toolkit: Toolkit, peer: Peer, samples: int
+) -> None:
+    toolkit.install("v100")
+
+    def new(bed: Bed) -> SimHost:
+        return peer.host(bed, toolkit)
+
     with ExitStack() as stack:
-        bare = stack.enter_context(closing(SimHost(bed, None, files=peer.files, env=STEADY)))
-        installed = stack.enter_context(closing(twin(bed, bare)))
+        bare = stack.enter_context(closing(new(bed)))
+        installed = stack.enter_context(closing(twin(bed, bare, new)))
         for number, command in enumerate(peer.commands):
             start = installed if number else bare
             before = peer.seen(start)
-            with closing(twin(bed, start)) as host:
+            with closing(twin(bed, start, new)) as host:
                 found = measured(host, command)
                 after = peer.seen(host)
             if not number:
@@ -213,14 +230,14 @@ def test_a_run_that_is_struck_leaves_what_the_engine_reads_whole_and_can_be_done
                 known: Sequence[dict[str, str]] = (before, after),
             ) -> None:
                 fault = "signal=KILL" if site.number % 2 else "error=EIO"
-                with closing(twin(bed, start)) as host:
+                with closing(twin(bed, start, new)) as host:
                     done = host.run([*site.strace(fault), *command])
                     may_be = {0: known[1:], 1: known[:1], 3: known[:1], 4: known[:1]}.get(done.code, known)
                     assert peer.seen(host) in may_be and "Traceback" not in done.err, (site, done)
                     again = host.run(command)
                     assert (again.code, peer.seen(host)) == (0, known[1]), (site, again)
 
-            at_each(found[number :: len(found) // SAMPLES], strike)
+            at_each(found[number :: max(1, len(found) // samples)], strike)
 
 
 @pytest.mark.parametrize(

@@ -152,6 +152,7 @@ def inventories(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow  # each starts an Ansible
 @pytest.mark.parametrize(
     ("argv", "said"),
     [

@@ -120,6 +120,23 @@ def test_no_file_at_all_becomes_one_and_rollback_removes_it(ready: Callable[...,
     assert undone.json["restart_needed"] and "Docker keeps the runtime nvidia until it is restarted" in undone.out
 
 
+def test_a_second_uninstall_tells_what_docker_keeps_until_its_restart_and_tells_docker_nothing(
+    ready: Callable[..., Any],
+) -> None:
+    host, daemon = ready(config='{"debug": true}\n')
+    install(host)
+    first = host.gpuctl("uninstall-runtime", "--json")
+    reloads = daemon.log.read_text().count("Got signal to reload")
+    again = host.gpuctl("uninstall-runtime", "--json")
+    said = [(done.code, done.json["restart_needed"], done.json["notes"]) for done in (first, again)]
+    assert said[0] == said[1] == (0, True, ["Docker keeps the runtime nvidia until it is restarted."])
+    assert (again.json["changed"], again.json["verified"], again.json["steps"]) == (False, False, [])
+    assert daemon.log.read_text().count("Got signal to reload") == reloads
+    daemon.restart()
+    last = host.gpuctl("uninstall-runtime")
+    assert (last.code, last.out) == (0, f"unchanged: {daemon.config}\nDocker confirms what it says.\n")
+
+
 @pytest.mark.parametrize("text", ['\ufeff{"debug": true}\n', '{"no-such-key": 1}\n'])
 def test_a_file_that_this_docker_does_not_take_up_is_put_back(ready: Callable[..., Any], text: str) -> None:
     host, daemon = ready()

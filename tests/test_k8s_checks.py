@@ -46,7 +46,14 @@ HEALTHY = (
     CLASS,
     dra([{"name": "gpu-0"}]),
     claim("gpu.nvidia.com"),
-    pod("plugin", on="a", labels=LABEL, spec={"runtimeClassName": "nvidia"}, namespace="gpu"),
+    pod(
+        "plugin",
+        on="a",
+        labels=LABEL,
+        spec={"runtimeClassName": "nvidia"},
+        namespace="gpu",
+        owner="DaemonSet/nvidia-device-plugin",
+    ),
     pod("work", 4, "a", spec={"tolerations": [{"key": "team", "operator": "Exists"}]}),
 )
 
@@ -61,6 +68,44 @@ def holding_ill(name: str, on: str) -> Object:
     return pod(name, 1, on, status={"containerStatuses": [{"name": "c", "allocatedResourcesStatus": [ill]}]})
 
 
+def plugin_set(name: str = "nvidia-device-plugin", **changed: Any) -> Object:
+    """The plugin's DaemonSet: `env`, `folder`, `image`, `labels` (of its nodes) and `status` are changed."""
+    image = changed.get("image", "nvcr.io/nvidia/k8s-device-plugin:v0.20.0")
+    variables = [{"name": name, "value": value} for name, value in changed.get("env", {}).items()]
+    spec = {
+        "nodeSelector": changed.get("labels", {}),
+        "containers": [{"image": image, "env": variables}],
+        "volumes": [{"name": "d", "hostPath": {"path": changed.get("folder", "/var/lib/kubelet/device-plugins")}}],
+    }
+    return named(
+        "DaemonSet", name, namespace="gpu", spec={"template": {"spec": spec}}, status=changed.get("status", {})
+    )
+
+
+def driver_set(name: str) -> Object:
+    spec = {"containers": [{"image": "nvcr.io/nvidia/driver:580.95.05-ubuntu22.04"}]}
+    return named("DaemonSet", name, namespace="gpu", spec={"template": {"spec": spec}})
+
+
+def plugin_pod(on: str) -> Object:
+    return pod(f"plugin-{on}", on=on, labels=LABEL, namespace="gpu")
+
+
+def refused(reason: str, message: str) -> Object:
+    status = {"containerStatuses": [{"name": "c", "state": {"waiting": {"reason": reason, "message": message}}}]}
+    return pod("ill", 1, "a", phase="Pending", status=status)
+
+
+UNRESOLVED = (
+    "failed to create containerd task: failed to create shim task: OCI runtime create failed: could not apply required"
+    " modification to OCI specification: error modifying OCI spec: failed to inject CDI devices: unresolvable CDI"
+    " devices management.nvidia.com/gpu=GPU-5a1c3e6b: unknown"
+)
+NO_HANDLER = (
+    "Failed to create pod sandbox: rpc error: code = Unknown desc = failed to get sandbox runtime:"
+    ' no runtime for "nvidia" is configured'
+)
+SEES_ALL = {"containers": [{"name": "c", "env": [{"name": "NVIDIA_VISIBLE_DEVICES", "value": "all"}]}]}
 WRONG_SELECTOR = named(
     "DaemonSet",
     "nvidia-device-plugin",
@@ -94,6 +139,23 @@ ILL: dict[str, tuple[Object, ...]] = {
     "k8s.gpu.mig": (node("ill", labels={"nvidia.com/mig.config.state": "failed"}),),
     "k8s.plugin.present": (node("ill", gpus=None, labels=LABELLED), WRONG_SELECTOR),
     "k8s.plugin.running": (node("ill"), crashing("plugin-ill", "ill", "nvidia-device-plugin-ds")),
+    "k8s.plugin.registered": (node("ill", 0, labels=LABELLED), plugin_pod("ill")),
+    "k8s.plugin.socket": (node("ill", None, labels=LABELLED), plugin_set(folder="/data/kubelet/device-plugins")),
+    "k8s.plugin.health-checks": (plugin_set(env={"DP_DISABLE_HEALTHCHECKS": "all"}),),
+    "k8s.plugin.strategy": (
+        node("ill", info={"containerRuntimeVersion": "containerd://1.6.33"}),
+        plugin_set(env={"DEVICE_LIST_STRATEGY": "cdi-annotations"}),
+    ),
+    "k8s.plugin.version": (
+        plugin_set("gfd", image="nvcr.io/nvidia/gpu-feature-discovery:v0.15.0", labels={"no": "one"}),
+    ),
+    "k8s.operator.driver-twice": (driver_set("nvidia-driver-daemonset"), driver_set("nvidia-driver-installer")),
+    "k8s.runtime.handler": (
+        node("ill", handlers=("", "runc")),
+        pod("ill", 1, "ill", phase="Pending", spec={"runtimeClassName": "nvidia"}),
+    ),
+    "k8s.runtime.cdi": (refused("RunContainerError", UNRESOLVED),),
+    "k8s.pods.uninvited": (pod("ill", on="a", spec=SEES_ALL),),
     "k8s.operator.state": (
         node("ill"),
         crashing("driver-ill", "ill", "nvidia-driver-daemonset"),
@@ -113,6 +175,8 @@ ILL: dict[str, tuple[Object, ...]] = {
 }
 """By check, what is added to the healthy world, or stands there in the place of what has its kind and name."""
 REPLACED = {"k8s.plugin.present": "DaemonSet"}
+BY_REPORTS = ("k8s.node.host", "k8s.node.report", "k8s.plugin.unhealthy-forever")
+"""What only the nodes' own reports tell."""
 
 
 def with_changes(id: str) -> list[Object]:
@@ -140,13 +204,24 @@ def test_a_check_complains_of_its_fault_and_passes_without_it(id: str) -> None:
     assert findings(*HEALTHY)[id].status in (Status.PASS, Status.SKIP)
 
 
-@pytest.mark.parametrize("id", ["k8s.node.ready", "k8s.gpu.healthy", "k8s.gpu.twice", "k8s.operator.state"])
+ALONE = ["k8s.node.ready", "k8s.gpu.healthy", "k8s.gpu.twice", "k8s.operator.state"]
+
+
+@pytest.mark.parametrize(
+    "id",
+    [
+        *ALONE,
+        *("k8s.plugin.registered", "k8s.plugin.socket", "k8s.plugin.strategy", "k8s.operator.driver-twice"),
+        *("k8s.runtime.handler", "k8s.runtime.cdi"),
+    ],
+)
 def test_one_fault_is_one_failure(id: str) -> None:
     assert [one.id for one in findings(*with_changes(id)).values() if one.status is Status.FAIL] == [id]
 
 
 def test_every_check_has_its_world_and_says_what_it_is_about() -> None:
-    assert set(CHECKS) - set(ILL) == {"k8s.api.permissions"}  # tests/test_k8s.py has a world of that
+    elsewhere = {"k8s.api.permissions", *BY_REPORTS}  # tests/test_k8s.py and test_k8s_hosts.py have worlds of those
+    assert set(CHECKS) - set(ILL) == elsewhere
     assert all(one.judge.__doc__ for one in CHECKS.values())
     assert {symptom for one in CHECKS.values() for symptom in one.explains} <= set(CHECKS)
 
@@ -198,3 +273,76 @@ def test_what_rests_on_a_list_that_is_missing_is_unknown_and_names_the_rule(kind
 def test_a_thousand_nodes_alike_are_one_line() -> None:
     examined = examine(cluster(*(node(f"n{number}") for number in range(1000))))
     assert [len(one.nodes) for one in examined.classes] == [1000]
+
+
+# What the API alone tells of the plugin, the operator and the engines
+
+
+def test_an_engine_that_says_no_such_handler_is_believed() -> None:
+    waits = pod("ill", 1, "a", phase="Pending", spec={"runtimeClassName": "nvidia"})
+    said = findings(*HEALTHY, waits, event("Pod", "ill", "FailedCreatePodSandBox", NO_HANDLER))["k8s.runtime.handler"]
+    assert said.status is Status.FAIL and 'no runtime for "nvidia" is configured' in said.message
+
+
+def test_a_handler_that_nothing_shows_is_unknown_and_one_that_runs_is_there() -> None:
+    waits = pod("waits", 1, "b", phase="Pending", spec={"runtimeClassName": "nvidia"})
+    unknown = findings(*HEALTHY, node("b"), waits)["k8s.runtime.handler"]
+    assert unknown.status is Status.UNKNOWN and "the engine of b" in unknown.message
+    runs = pod("runs", 1, "b", spec={"runtimeClassName": "nvidia"})
+    assert findings(*HEALTHY, node("b"), waits, runs)["k8s.runtime.handler"].status is Status.PASS
+    told = node("b", handlers=("", "runc", "nvidia"))
+    assert findings(*HEALTHY, told, waits)["k8s.runtime.handler"].status is Status.PASS
+
+
+def test_health_checks_that_only_leave_out_some_xids_are_on() -> None:
+    one = plugin_set(env={"DP_DISABLE_HEALTHCHECKS": "109,110"})
+    assert findings(*HEALTHY, one)["k8s.plugin.health-checks"].status is Status.PASS
+
+
+@pytest.mark.parametrize(
+    ("asked", "engine", "kubelet", "status"),
+    [
+        ("envvar", "containerd://1.6.33", "v1.27.1", Status.PASS),
+        ("envvar,cdi-annotations", "containerd://1.6.33", "v1.27.1", Status.PASS),
+        ("cdi-annotations", "containerd://1.7.2", "v1.27.1", Status.PASS),
+        ("cdi-cri", "containerd://2.0.1", "v1.27.1", Status.FAIL),
+        ("cdi-cri", "cri-o://1.29.1", "v1.29.1", Status.PASS),
+        ("cdi-cri", "cri-o://1.22.0", "v1.28.0", Status.FAIL),
+        ("cdi-cri", "something else", "v1.36.0", Status.PASS),
+    ],
+)
+def test_a_list_strategy_fits_engine_and_kubelet_or_not(asked: str, engine: str, kubelet: str, status: Status) -> None:
+    one = node("b", kubelet=kubelet, info={"containerRuntimeVersion": engine})
+    said = findings(one, plugin_set(env={"DEVICE_LIST_STRATEGY": asked}))
+    assert said["k8s.plugin.strategy"].status is status
+
+
+def test_a_folder_elsewhere_is_no_fault_where_gpus_are_offered() -> None:
+    moved = plugin_set(folder="/opt/rke/var/lib/kubelet/device-plugins")
+    assert findings(node("b"), moved)["k8s.plugin.socket"].status is Status.PASS
+    assert findings(node("b", None, labels=LABELLED), moved)["k8s.plugin.socket"].status is Status.FAIL
+
+
+def test_an_old_gfd_had_versions_of_its_own() -> None:
+    old = plugin_set("gfd", image="nvcr.io/nvidia/gpu-feature-discovery:v0.8.2", labels={"no": "one"})
+    assert findings(plugin_set(), old)["k8s.plugin.version"].status is Status.PASS
+
+
+def test_pods_of_an_older_template_are_told() -> None:
+    said = findings(plugin_set(status={"desiredNumberScheduled": 8, "updatedNumberScheduled": 3}))["k8s.plugin.version"]
+    assert said.status is Status.WARN and "3 of 8 pods" in said.message
+
+
+def test_the_operators_own_label_tells_of_a_second_driver() -> None:
+    host = node("b", labels={"nvidia.com/gpu.deploy.driver": "pre-installed"})
+    said = findings(host, driver_set("nvidia-driver-daemonset"))["k8s.operator.driver-twice"]
+    assert said.status is Status.FAIL and "by the operator's label" in said.message
+    assert findings(node("b"), driver_set("nvidia-driver-daemonset"))["k8s.operator.driver-twice"].status is Status.PASS
+
+
+def test_who_watches_gpus_for_a_daemon_set_is_invited() -> None:
+    exporter = pod("dcgm", on="a", spec=SEES_ALL, owner="DaemonSet/dcgm-exporter")
+    void = pod("void", on="a", spec={"containers": [{"env": [{"name": "NVIDIA_VISIBLE_DEVICES", "value": "void"}]}]})
+    assert findings(*HEALTHY, exporter, void)["k8s.pods.uninvited"].status is Status.PASS
+    under = pod("under", on="a", spec={"runtimeClassName": "nvidia"})
+    assert "may see every GPU" in findings(*HEALTHY, under)["k8s.pods.uninvited"].message

@@ -27,8 +27,9 @@ CASES: list[dict[str, Any]] = YAML(typ="safe").load((ROOT / "tests" / "data" / "
 
 
 def gpuctl(*argv: str, folder: Path, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+    """With no Compose on PATH but one that the folder has."""
     command = [sys.executable, "-m", "gpuctl", "migrate", "compose", *argv]
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "HOME": str(folder)}
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "HOME": str(folder), "PATH": f"{folder}/bin"}
     done = subprocess.run(command, cwd=folder, env=env, input=stdin and stdin.encode(), capture_output=True, timeout=60)
     return subprocess.CompletedProcess(command, done.returncode, done.stdout.decode(), done.stderr.decode())
 
@@ -219,6 +220,39 @@ def test_a_file_that_is_included_or_extended_and_was_not_named_is_looked_at(tmp_
     assert (done.returncode, done.stdout) == (1, text)
     assert "left: old.yml\n        this file maps GPUs by hand as well" in done.stderr
     assert "left: gone.yml\n" in done.stderr and "new.yml" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("services: [a]\n", "a.yml:1: services is a list, and has to be a mapping"),
+        ("services:\n  a: 5\n", "a.yml:2: the service a is a scalar, and has to be a mapping"),
+        ("services:\n  a:\n    devices: 5\n", "a.yml:3: devices of the service a is a scalar, and has to be a list"),
+        ("services:\n  a: {environment: b}\n", "environment of the service a is a scalar, and has to be a mapping or"),
+    ],
+)
+def test_what_no_compose_takes_is_refused_with_its_line(text: str, words: str, tmp_path: Path) -> None:
+    (tmp_path / "a.yml").write_text(text)
+    done = gpuctl("a.yml", folder=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "") and words in done.stderr
+
+
+def test_the_file_is_for_the_compose_that_is_here_unless_another_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.yml").write_text("services:\n  a:\n    image: x\n    runtime: nvidia\n")
+    assert "reservations" in gpuctl("a.yml", folder=tmp_path).stdout
+    docker = tmp_path / "bin" / "docker"
+    docker.parent.mkdir()
+    docker.write_text("#!/bin/sh\necho Docker Compose version v2.40.3\n")
+    docker.chmod(0o755)
+    assert "gpus: all" in gpuctl("a.yml", folder=tmp_path).stdout
+    assert "reservations" in gpuctl("a.yml", "--target", "compose", folder=tmp_path).stdout
+
+
+def test_nothing_in_a_services_place_is_taken_and_no_count_is_said(tmp_path: Path) -> None:
+    request = "{resources: {reservations: {devices: [{capabilities: [gpu], count: two}]}}}"
+    (tmp_path / "a.yml").write_text(f"services:\n  a:\n  b: {{devices: , deploy: {request}}}\n")
+    done = gpuctl("a.yml", folder=tmp_path)
+    assert done.returncode == 1 and "Compose takes a number here, or all" in done.stderr
 
 
 @pytest.mark.parametrize(

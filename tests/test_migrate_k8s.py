@@ -83,6 +83,8 @@ def test_a_runtime_class_is_given_to_pods_that_ask_and_have_none() -> None:
         ("services: {a: {image: x}}\n", 1, "migrate compose"),
         ("a: b\n", 1, "no Kubernetes manifest"),
         ("", 1, "no Kubernetes manifest"),
+        ("apiVersion: v1\nkind: Pod\nspec: 5\n", 3, "spec is a scalar, and has to be a mapping"),
+        ("kind: Job\nspec:\n  template:\n    spec:\n      containers: {a: b}\n", 5, "containers is a mapping"),
         ("kind: Pod\nspec: {}\nspec: {}\n", 3, "'spec' stands here a second time"),
     ],
 )

@@ -17,8 +17,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from gpuctl.migrate.gpus import gpus_value, parse_gpus
-from gpuctl.migrate.here import target_here
+from gpuctl.migrate.compose.target import ComposeTarget
+from gpuctl.migrate.gpus import docker_refuses, gpus_value, parse_gpus
+from gpuctl.migrate.here import compose_target_here, target_here
 from gpuctl.migrate.inspected import words_of
 from gpuctl.migrate.migration import Gpus, Migration, Target
 from gpuctl.migrate.run import line_of, migrated, migrated_to_unit
@@ -361,6 +362,111 @@ def test_what_starts_no_container_is_wrong_usage(argv: tuple[str, ...]) -> None:
     assert (done.returncode, done.stdout) == (2, b"")
 
 
+CUT_OFF = {
+    "docker run": "no image behind its options",
+    "docker run --gpus all": "no image behind its options",
+    "podman create -v /a:/b": "no image behind its options",
+    "nvidia-docker run --": "no image behind its options",
+    "docker container run --rm ''": "no image behind its options",
+    "docker run -it --gpus": "no value behind the option --gpus",
+    "docker run --help": "give a docker run",
+}
+
+
+@pytest.mark.parametrize("line", CUT_OFF)
+def test_a_command_that_its_engine_refuses_is_wrong_usage_and_in_a_script_said(line: str, tmp_path: Path) -> None:
+    done = run(line)
+    assert (done.returncode, done.stdout) == (2, b"") and CUT_OFF[line] in " ".join(done.stderr.decode().split())
+    script = tmp_path / "start.sh"
+    script.write_text(f"#!/bin/sh\n{line}\n  --gpus all app\n")
+    said = run("--json", str(script))
+    if "--help" not in line:
+        (left,) = json.loads(said.stdout)["left"]
+        assert (said.returncode, left["line"], CUT_OFF[line] in left["why"]) == (1, 2, True)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("docker run --gpu all app", "does not know the option --gpu"),
+        ("docker run --gpus foo app", "Docker refuses --gpus foo"),
+        ("docker run --gpus all,count=2 app", "Docker refuses"),
+    ],
+)
+def test_a_request_that_is_none_is_left_and_said(line: str, words: str) -> None:
+    done = run(line)
+    assert (done.returncode, done.stdout.decode()) == (1, f"{line}\n") and words in done.stderr.decode()
+
+
+GPUS = (
+    "",
+    "all",
+    "foo",
+    "2",
+    "-1",
+    "1.5",
+    "device=",
+    '"device=0,1"',
+    "device=0,1",
+    "count=x",
+    "count=2,count=3",
+    "ALL",
+)
+MORE_GPUS = (
+    "driver=amd",
+    "bogus=1",
+    "all,bogus",
+    '"all',
+    'a"b',
+    "device=0,device=1",
+    " all",
+    "1e3",
+    "9" * 18,
+    "9" * 20,
+)
+
+
+def test_what_docker_refuses_behind_gpus_is_what_its_client_does() -> None:
+    for value in (*GPUS, *MORE_GPUS):
+        argv = ["docker", "--host=unix:///nonexistent", "run", "--gpus", value, "app"]
+        said = subprocess.run(argv, capture_output=True, text=True, timeout=60).stderr
+        assert docker_refuses(value) == ("invalid argument" in said), (value, said)
+
+
+def test_a_script_is_written_with_a_backup_once_and_only_what_is_gpuctls_in_it(tmp_path: Path) -> None:
+    script = tmp_path / "start.sh"
+    script.write_bytes(SCRIPT)
+    script.chmod(0o750)
+    done = run("--write", str(script))
+    new = script.read_bytes()
+    backup = done.stdout.decode().partition("what it was: ")[2].strip()
+    assert (done.returncode, Path(backup).read_bytes()) == (0, SCRIPT)
+    assert new == SCRIPT.replace(b"NV_GPU=1 nvidia-docker run \\\r\n", b"docker run --gpus device=1 \\\r\n")
+    assert script.stat().st_mode & 0o777 == 0o750
+    again = run("--write", "--json", str(script))
+    assert (again.returncode, json.loads(again.stdout)["backup"]) == (0, None)
+    Draft202012Validator(SCHEMA).validate(json.loads(again.stdout))
+    assert (script.read_bytes(), len(list(tmp_path.iterdir()))) == (new, 2)
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("--", "docker", "run", "app"),
+        ("docker run app",),
+        ("-",),
+        (),
+        ("/nowhere.sh",),
+        ("--target=quadlet", "start.sh"),
+    ],
+)
+def test_what_is_no_script_is_not_written(argv: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / "start.sh").write_bytes(SCRIPT)
+    done = run("--write", *(str(tmp_path / one) if one == "start.sh" else one for one in argv), stdin=SCRIPT)
+    assert (done.returncode, done.stdout) == (2, b"") and b"Error: " in done.stderr
+    assert [one.read_bytes() for one in tmp_path.iterdir()] == [SCRIPT]
+
+
 def test_what_steers_a_terminal_reaches_none() -> None:
     done = run("docker run --device /dev/nvidia0 -e A=\x1b[31m --privileged=\x1b app\x1b[0m")
     assert b"\x1b" not in done.stderr
@@ -380,6 +486,22 @@ CDI = [{"Source": "cdi", "ID": "nvidia.com/gpu=all"}]
 )
 def test_the_target_is_what_the_docker_here_takes(differs: dict[str, Any], target: Target) -> None:
     assert target_here(v100(**differs)) is target
+
+
+@pytest.mark.parametrize(
+    ("commands", "target"),
+    [
+        ({"docker compose version": "Docker Compose version 2.40.3-3\n"}, ComposeTarget.COMPOSE_2_30),
+        ({"docker compose version": "Docker Compose version v2.30.0\n"}, ComposeTarget.COMPOSE_2_30),
+        ({"docker compose version": "Docker Compose version v2.29.7\n"}, ComposeTarget.COMPOSE),
+        ({"docker-compose --version": "docker-compose version 1.29.2, build unknown\n"}, ComposeTarget.COMPOSE),
+        ({"docker-compose --version": "docker-compose version 1.25.0, build unknown\n"}, ComposeTarget.RUNTIME),
+        ({"docker compose version": "podman-compose\n"}, ComposeTarget.COMPOSE),
+        ({}, ComposeTarget.COMPOSE),
+    ],
+)
+def test_a_compose_file_is_for_the_compose_that_is_here(commands: dict[str, str], target: ComposeTarget) -> None:
+    assert compose_target_here(host(commands=commands)) is target
 
 
 def test_the_target_is_podmans_where_podman_is_all_there_is() -> None:

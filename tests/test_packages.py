@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 from package_root import PackageRoot
-from repositories import Signer, build_apt, build_rpm
+from repositories import Repositories
 
 TOOLKIT = (
     "nvidia-container-toolkit",
@@ -25,43 +20,6 @@ SOURCES = "/etc/apt/sources.list.d"
 OURS = f"{SOURCES}/nvidia-container-toolkit.sources"
 SUSE = 'ID=opensuse-leap\nNAME="openSUSE Leap"\nVERSION_ID="15.6"\nID_LIKE="suse opensuse"\n'
 FEDORA = 'ID=fedora\nNAME="Fedora Linux"\nVERSION_ID="41"\n'
-
-
-@dataclass(frozen=True)
-class Repositories:
-    """Addresses, and files of keys. `other` signs nothing here."""
-
-    place: Path
-    apt: str
-    key: str
-    other: str
-
-
-@pytest.fixture(scope="session")
-def repositories() -> Iterator[Repositories]:
-    with ExitStack() as stack:
-        place = Path(tempfile.mkdtemp(prefix="repositories-"))
-        stack.callback(shutil.rmtree, place)
-        place.chmod(0o755)
-        signer, other = Signer(place / "signer"), Signer(place / "other")
-        stack.callback(signer.close)
-        stack.callback(other.close)
-        apt = build_apt(place / "deb", signer)
-        build_rpm(place / "rpm", signer, ("1.17.8", "1.18.0"))
-        build_apt(place / "distribution", signer, ("1.12.1",), old=False)
-        yield Repositories(place, f"file://{apt}", str(signer.public), str(other.public))
-
-
-@pytest.fixture
-def new_root(repositories: Repositories) -> Iterator[Callable[..., PackageRoot]]:
-    with ExitStack() as stack:
-
-        def make(**options: Any) -> PackageRoot:
-            root = PackageRoot(repositories.place, **options)
-            stack.callback(root.close)
-            return root
-
-        yield make
 
 
 @pytest.fixture

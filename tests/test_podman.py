@@ -104,6 +104,16 @@ def test_a_specification_is_taken_back_without_podman_for_whatever_engine_reads_
     assert done.json["notes"] == ["Engines read CDI specifications for every container anew: nobody has to be told."]
 
 
+@pytest.mark.parametrize("command", ["uninstall-runtime", "rollback"])
+def test_a_specification_is_taken_back_where_podman_and_nvidia_ctk_are_there(
+    new_host: Callable[..., SimHost], command: str
+) -> None:
+    host = new_host()
+    assert install(host)["changed"]
+    done = host.gpuctl(command, "--json")
+    assert (done.code, done.json["changed"], seen(host).keys() & {"nvidia.yaml"}) == (0, True, set()), done.err
+
+
 def test_what_nvidia_cdi_refresh_keeps_is_left_alone_and_judged(new_host: Callable[..., SimHost]) -> None:
     nodes = '"deviceNodes": [{"path": "/dev/nvidia-uvm", "major": %d, "minor": 0}]'
     well = new_host(files={REFRESHED: GPU % (nodes % 508)})

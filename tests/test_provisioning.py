@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 from repositories import Signer, build_apt
 from simhost import Dockerd, SimHost, Toolkit, import_image
+from simhost.process import Done
 
 CONFIG = '{"debug": true}\n'
 Site = tuple[str, str]
@@ -73,6 +75,33 @@ def test_from_a_bare_host_to_a_passing_smoke_test_and_back(
     assert (installed(host), daemon.config.read_text()) == ("", CONFIG)
     assert not (toolkit.directory / "nvidia-container-runtime").exists()
     assert not list(host.path("/etc/apt/sources.list.d").glob("nvidia*"))
+
+
+def test_a_bundle_takes_a_host_without_a_network_to_a_passing_smoke_test_and_back(
+    ready: tuple[SimHost, Dockerd], site: Site
+) -> None:
+    host, daemon = ready
+    key = site[1]
+    file = Path(key.partition("=")[2]).with_name("toolkit.bundle")
+    os = host.run(["sh", "-c", '. /etc/os-release; printf %s "$ID$VERSION_ID"']).out
+    made = host.gpuctl("bundle", "--os", os, *site, "-o", str(file))
+    assert (made.code, made.err) == (0, "")
+
+    def offline(*argv: str) -> Done:
+        return host.run(["unshare", "--net", sys.executable, "-m", "gpuctl", *argv])
+
+    asked = ("install-runtime", "--from-bundle", str(file), key, "--json")
+    planned = offline(*asked, "--dry-run")
+    assert [step["text"].split()[0] for step in planned.json["steps"]] == ["install", "write", "reload"]
+    assert (installed(host), daemon.config.read_text()) == ("", CONFIG)
+    done = offline(*asked)
+    assert (done.code, done.json["verified"]) == (0, True), done.err + done.out
+    assert "nvidia-container-toolkit 1.17.8-1 installed" in installed(host)
+    assert host.gpuctl("smoke", "--runtime", "nvidia").code == 0
+    again = offline(*asked)
+    assert (again.code, again.json["changed"], again.json["verified"]) == (0, False, True)
+    assert offline("rollback").code == 0
+    assert (installed(host), daemon.config.read_text()) == ("", CONFIG)
 
 
 def test_packages_go_again_where_the_engine_does_not_take_up_what_follows(

@@ -164,7 +164,9 @@ def test_the_commands_stay_on_the_branch_where_the_package_manager_can() -> None
     rocky = PackageHost("dnf", "rocky", "9.4", "5.14.0-1", "x86_64", root=True)
     assert "dnf module enable -y nvidia-driver:580-open" in map(str, driver_commands([find_gpu("A100")], rocky, "580"))
     ten = PackageHost("dnf", "rocky", "10.0", "6.12.0-1", "x86_64", root=True)
-    assert not [command for command in driver_commands([find_gpu("A100")], ten, "580") if "580" in str(command)]
+    assert "dnf versionlock add '*nvidia*580*'" in map(str, driver_commands([find_gpu("A100")], ten, "580"))
+    leap = PackageHost("zypper", "opensuse-leap", "15.6", "6.4.0-1", "x86_64", root=True)
+    assert not [command for command in driver_commands([find_gpu("A100")], leap, "580") if "580" in str(command)]
 
 
 def test_no_commands_are_better_than_wrong_ones() -> None:

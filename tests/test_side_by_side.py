@@ -127,3 +127,27 @@ def test_an_edit_in_the_very_moment_of_the_change_stays(
     assert {path.name: path.read_text() for path in config.parent.iterdir()} == (
         {} if edit == "removes it" else {"daemon.json": theirs}
     )
+
+
+OVERTAKEN = """
+rm /run/gpuctl/lock
+strace -D -f -qq -o/dev/null -etrace=flock -einject=flock:delay_enter=5000000:when=1 $GPUCTL $0 &
+until [ -e /run/gpuctl/lock ]; do sleep 0.1; done
+$GPUCTL install-runtime --engine=containerd --runtime-path=/bin/true --set-default
+grep default_runtime_name /etc/containerd/config.toml && kill -0 $! && wait $!
+"""
+"""A run that has planned, and is overtaken by another one while it waits for the lock."""
+
+
+@pytest.mark.parametrize("command", ["uninstall-runtime", "rollback"])
+def test_a_run_that_waited_goes_by_what_the_others_left_meanwhile(
+    sim_host: Callable[..., SimHost], command: str
+) -> None:
+    """Else a default runtime would stay of which nobody has a table any more: CRI does not start so."""
+    config = "/etc/containerd/config.toml"
+    host = sim_host(None, files={config: "version = 2\n"})
+    assert host.gpuctl("install-runtime", "--engine=containerd", "--runtime-path=/bin/true").code == 0
+    first = host.path(config).read_text()
+    done = host.run(["sh", "-c", OVERTAKEN, command], env={"GPUCTL": f"{sys.executable} -m gpuctl"}, real_proc=True)
+    left = "version = 2\n" if command == "uninstall-runtime" else first
+    assert (done.code, host.path(config).read_text()) == (0, left), done.out + done.err

@@ -26,6 +26,7 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
     "cdi": ("driver",),
     "registration": ("docker", "toolkit"),
     "image": ("driver", "registration"),
+    "kubelet": ("driver",),
     "changes": (),
     "waivers": (),
     "outlook": (),

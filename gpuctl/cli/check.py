@@ -28,7 +28,7 @@ from gpuctl.compat.ask.question import Machine
 from gpuctl.images.inquiry import Inquiry, answer_to, question_elsewhere
 from gpuctl.model import ExitCode, Verdict
 from gpuctl.render.draw.progress import working
-from gpuctl.render.draw.text import plain
+from gpuctl.render.draw.text import say
 from gpuctl.render.formats.formats import Format, answer_in
 
 if TYPE_CHECKING:
@@ -117,7 +117,6 @@ def _json_lines(wanted: Outputs[Format], format: Format | None) -> bool:
 def _described(
     driver: str | None, names: list[str], brand: str | None, driver_cuda: str | None, smi: typer.FileBinaryRead | None
 ) -> Machine:
-    from gpuctl.compat.answer.branch_ends import branch_ends
     from gpuctl.compat.knowledge.gpus.gpus import with_brand
 
     if smi is not None:
@@ -127,7 +126,7 @@ def _described(
         return replace(told, gpus=with_brand(told.gpus, brand))
     check_cuda_option(driver_cuda)
     driver = driver.strip() if driver else driver
-    gpus = with_brand(described_gpus(None if driver and branch_ends(driver) else driver, names), brand)
+    gpus = with_brand(described_gpus(driver, names), brand)
     return Machine(driver or None, gpus, driver_cuda=driver_cuda)
 
 
@@ -156,7 +155,7 @@ def _many(file: typer.FileBinaryRead, asked: Inquiry, json: bool, strict: bool) 
 
 
 def _say_unread(field: str) -> None:
-    typer.echo(plain(f"The field {field!r} is not read: what it says counts for nothing here."), err=True)
+    say(f"The field {field!r} is not read: what it says counts for nothing here.")
 
 
 def _code(verdicts: set[Verdict], strict: bool) -> ExitCode:

@@ -56,7 +56,7 @@ def command(
 def _write(path: str, raw: bytes, is_named: bool) -> None:
     """A name that gpuctl made up can be foreseen: what lies there already is somebody else's."""
     from gpuctl.host.write.output import FileProblem, NoPlaceForFile, write_new, write_whole
-    from gpuctl.render.draw.text import plain
+    from gpuctl.render.draw.text import plain, say
 
     try:
         if is_named:
@@ -66,5 +66,5 @@ def _write(path: str, raw: bytes, is_named: bool) -> None:
     except FileProblem as problem:
         if is_named and isinstance(problem, NoPlaceForFile):
             raise typer.BadParameter(plain(str(problem)), param_hint="--output") from None
-        typer.echo(plain(str(problem) if is_named else f"{problem} Or name one with -o."), err=True)
+        say(str(problem) if is_named else f"{problem} Or name one with -o.")
         raise typer.Exit(ExitCode.PROBLEM) from None

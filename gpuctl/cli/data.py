@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
+from gpuctl.cli.frame.endings import refused
 from gpuctl.cli.frame.options import DryRun, Json, filled
-from gpuctl.cli.frame.tables import chosen_tables, wrong_tables
+from gpuctl.cli.frame.tables import chosen_tables
 from gpuctl.model import ExitCode
 
 HELP = "Show, verify and replace the tables that the answers rest on."
@@ -49,7 +50,7 @@ def verify(
         with working("Verifying the tables"):
             done = verify_tables(folder)
     except (NoTables, TablesRefused) as error:
-        raise wrong_tables(error) from None
+        raise refused(str(error)) from None
     if json:
         typer.echo(verify_json(done))
     else:
@@ -77,7 +78,7 @@ def use(
         with working("Verifying the tables"):
             result = use_tables(folder, dry_run) if folder else use_bundled(dry_run)
     except NoTables as error:
-        raise wrong_tables(error) from None
+        raise refused(str(error)) from None
     if json:
         typer.echo(use_json(result))
     else:

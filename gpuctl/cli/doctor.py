@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -66,7 +66,17 @@ def command(
         typer.Option("--strict/--no-strict", help="Warnings and unknowns exit with 1.", show_default=False),
     ] = None,
     fix: Annotated[bool, typer.Option("--fix", help="Mend what can be undone, then look again.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="With --fix: print what would be done.")] = False,
+    drain: Annotated[
+        Literal["slurm"] | None,
+        typer.Option(
+            "--drain",
+            help="Drain this node where it is to be taken out of service; resume it when that is over.",
+            show_default=False,
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="With --fix or --drain: print what would be done.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="With --fix: do not ask about new containers.")] = False,
 ) -> None:
     """Say what keeps GPU containers from running on this host, and which command mends it."""
@@ -75,8 +85,7 @@ def command(
     asked = _asked(defaults, only, skip, told, verbose, quiet, strict)
     if quiet and (verbose or watch or fix or asked.outputs.shown is not Format.TEXT):
         raise typer.BadParameter("-q is for the text of one look: -v, --watch, --fix and formats do not go with it")
-    if until_ready is not None and (watch or fix or snapshot is not None):
-        raise typer.BadParameter("--until-ready looks at this host: --watch, --fix and --from do not go with it")
+    _check_looks(until_ready is not None, bool(drain), watch or fix or snapshot is not None)
     if watch:
         if snapshot is not None:
             raise typer.BadParameter("nothing changes in a snapshot: --watch and --from exclude each other")
@@ -87,12 +96,21 @@ def command(
         raise typer.Exit(watch_host(asked, between or BETWEEN_LOOKS))
     if between is not None:
         raise typer.BadParameter("SECONDS goes with --watch")
-    if (dry_run or yes) and not fix:
-        raise typer.BadParameter("--dry-run and --yes go with --fix", param_hint="--fix")
+    if (dry_run and not (fix or drain)) or (yes and not fix):
+        raise typer.BadParameter("--dry-run goes with --fix or --drain, and --yes with --fix", param_hint="--fix")
+    if drain:
+        raise typer.Exit(_drain(asked, dry_run))
     if fix:
         raise typer.Exit(_fix(asked, snapshot, dry_run, yes))
     facts, report = _ready(asked, until_ready) if until_ready is not None else _judged(asked, snapshot)
     raise typer.Exit(deliver(asked.outputs, asked.render(report, facts, origin(snapshot)), asked.code(report)))
+
+
+def _check_looks(until_ready: bool, drain: bool, others: bool) -> None:
+    if until_ready and others:
+        raise typer.BadParameter("--until-ready looks at this host: --watch, --fix and --from do not go with it")
+    if drain and (others or until_ready):
+        raise typer.BadParameter("--drain goes by one look: --watch, --fix, --from and --until-ready do not go with it")
 
 
 def _judged(asked: DoctorRequest, snapshot: str | None) -> tuple[Facts, Report]:
@@ -108,6 +126,28 @@ def _ready(asked: DoctorRequest, longest: float) -> tuple[Facts, Report]:
         time.sleep(min(BETWEEN_TRIES, max(0.0, end - time.monotonic())))
         facts, report = _judged(asked, None)
     return facts, report
+
+
+def _drain(asked: DoctorRequest, dry_run: bool) -> int:
+    """Drains or resumes the node by what is found, and tells the report; the exit code is the report's."""
+    from gpuctl.host.look.local import LocalHost
+    from gpuctl.provision.slurm import drain_by
+    from gpuctl.render.draw.text import Styled, plain
+
+    facts, report = _judged(asked, None)
+    drained = drain_by(LocalHost(), report, dry_run)
+
+    def render(format: Format) -> Styled:
+        if format is not Format.JSON:
+            return asked.render(report, facts)(format)
+        from gpuctl.render.views.drain import drained_json
+
+        return drained_json(report, facts, drained, dry_run)
+
+    code = deliver(asked.outputs, render, asked.code(report))
+    failed = drained.outcome == "failed"
+    typer.echo(plain(f"{'Error: ' if failed else ''}{drained.message}"), err=True)
+    return code or (ExitCode.UNDETERMINED if failed else code)
 
 
 def _fix(asked: DoctorRequest, snapshot: str | None, dry_run: bool, yes: bool) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from gpuctl.cli.frame.endings import refused
 from gpuctl.cli.frame.options import From, Json
 from gpuctl.cli.frame.snapshots import host_at
 
@@ -18,8 +19,7 @@ def command(snapshot: From = None, json: Json = False) -> None:
     changes = probe_changes(host)
     unknown = changes.runs.unknown is not None
     if snapshot is None and not unknown and not changes.runs.value and host.env("euid").text != "0":
-        typer.echo(f"Error: {ROOTS}", err=True)
-        raise typer.Exit(ExitCode.USAGE)
+        raise refused(ROOTS)
     if json:
         typer.echo(history_json(changes))
     else:

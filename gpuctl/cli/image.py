@@ -54,7 +54,9 @@ def command(
 
         typer.echo(image_json(found, wanted, machine, unknown))
     elif unknown:
-        typer.echo(f"CUDA {cuda} is not in the table: {unknown}.")
+        from gpuctl.render.draw.text import Styled
+
+        Styled(f"CUDA {cuda} is not in the table: {unknown}.\n").show()
     else:
         from gpuctl.render.views.image import image_text
 

@@ -9,6 +9,7 @@ import typer
 from gpuctl.cli.frame.options import DryRun, EngineName, Json, TakeUp, filled
 
 if TYPE_CHECKING:
+    from gpuctl.provision.bundle.use import GivenBundle
     from gpuctl.provision.result import Result, Wish
 
 COMMAND = "install-runtime"
@@ -78,7 +79,17 @@ def command(
             "--key-file",
             parser=filled,
             metavar="FILE",
-            help="With --install: the key that signs the repository.",
+            help="The key that signs the repository of --install, or the bundle.",
+            show_default=False,
+        ),
+    ] = None,
+    from_bundle: Annotated[
+        str | None,
+        typer.Option(
+            "--from-bundle",
+            parser=filled,
+            metavar="FILE",
+            help="Install the toolkit from a file of `gpuctl bundle`, without a network.",
             show_default=False,
         ),
     ] = None,
@@ -93,7 +104,12 @@ def command(
     from gpuctl.render.draw.progress import taking_steps
     from gpuctl.render.views.changes import show_change
 
-    if not install and (version or repo_url or key_file):
+    if from_bundle and (install or version or repo_url):
+        raise typer.BadParameter(
+            "it has one version, from one repository: leave out --install, --version and --repo-url",
+            param_hint="--from-bundle",
+        )
+    if not (install or from_bundle) and (version or repo_url or key_file):
         raise typer.BadParameter("--version, --repo-url and --key-file go with --install", param_hint="--install")
     if no_reload and restart:
         raise typer.BadParameter("--no-reload and --restart exclude each other", param_hint="--restart")
@@ -110,7 +126,8 @@ def command(
         dry_run=dry_run,
         deadline=timeout,
     )
-    packages = PackageWish(version, repo_url, key_file) if install else None
+    bundle = _bundle(from_bundle) if from_bundle else None
+    packages = PackageWish(version, repo_url, key_file, bundle) if install or bundle else None
     with taking_steps("Looking at this host") as say:
         result = install_runtime(LocalHost(), wish, packages, say)
     show_change(COMMAND, result, json, then=_proof(result, wish))
@@ -124,6 +141,20 @@ def _checked(name: str) -> str:
         return check_name(name)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--name") from None
+
+
+def _bundle(path: str) -> GivenBundle:
+    from gpuctl.host.write.files import FileProblem
+    from gpuctl.provision.bundle.archive import BundleProblem
+    from gpuctl.provision.bundle.use import read_bundle
+    from gpuctl.render.draw.text import plain
+
+    try:
+        return read_bundle(path)
+    except FileProblem as problem:
+        raise typer.BadParameter(plain(str(problem)), param_hint="--from-bundle") from None
+    except BundleProblem as problem:
+        raise typer.BadParameter(plain(f"{path} is not used: {problem}"), param_hint="--from-bundle") from None
 
 
 def _proof(result: Result, wish: Wish) -> str:

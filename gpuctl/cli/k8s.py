@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gpuctl.cli.frame.cluster import Context, FromLists, cluster_at
 from gpuctl.cli.frame.endings import CODES, exit_code
-from gpuctl.cli.frame.options import CudaVersions, Frameworks, ImageName, Json, Offline, filled
+from gpuctl.cli.frame.host_reports import reports_in
+from gpuctl.cli.frame.options import CudaVersions, Frameworks, ImageName, Json, Offline, filled, seconds
+from gpuctl.model import ExitCode
 
 if TYPE_CHECKING:
     from gpuctl.compat.ask.question import Question
@@ -55,6 +58,16 @@ def doctor(
             "--selector", parser=filled, metavar="LABELS", help="Judge nodes with these labels.", show_default=False
         ),
     ] = None,
+    hosts: Annotated[
+        str | None,
+        typer.Option(
+            "--hosts",
+            parser=filled,
+            metavar="DIR",
+            help="Folder of nodes' snapshots, or of what `gpuctl doctor --json` printed there.",
+            show_default=False,
+        ),
+    ] = None,
     files: FromLists = None,
     context: Context = None,
     json: Json = False,
@@ -66,7 +79,8 @@ def doctor(
     from gpuctl.render.views.k8s_doctor import doctor_json, doctor_text
 
     try:
-        found = examine(cluster_at(files, context), node, selector)
+        reports = reports_in(hosts) if hosts is not None else ()
+        found = examine(cluster_at(files, context), node, selector, reports)
     except NoSuchNode as error:
         raise typer.BadParameter(str(error)) from None
     if json:
@@ -126,4 +140,56 @@ def rbac(json: Json = False) -> None:
         typer.echo(role_yaml(), nl=False)
 
 
-commands = (why, doctor, check, rbac)
+def smoke(
+    node: Annotated[
+        str | None,
+        typer.Option("--node", parser=filled, metavar="NAME", help="Test this node alone.", show_default=False),
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Test every node with GPUs, not one of each class.")] = False,
+    deep: Annotated[bool, typer.Option("--deep", help="Also test CUDA, with memory and a kernel.")] = False,
+    image: Annotated[
+        str | None,
+        typer.Option(
+            "--image", parser=filled, metavar="NAME", help="Instead of an nvidia/cuda one.", show_default=False
+        ),
+    ] = None,
+    namespace: Annotated[
+        str, typer.Option("-n", "--namespace", parser=filled, metavar="NAME", help="Where the pods are made.")
+    ] = "default",
+    timeout: Annotated[
+        float,
+        typer.Option("--timeout", parser=seconds, metavar="SECONDS", help="For a pod to end, its image among it."),
+    ] = 300,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the pods' manifests, and make none.")] = False,
+    files: FromLists = None,
+    context: Context = None,
+    json: Json = False,
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Show what the pods and the cluster said.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="`could not tell` exits with 1.")] = False,
+) -> None:
+    """Run a pod on nodes with GPUs, and see that its container gets exactly the GPU that it is assigned."""
+    if node is not None and every:
+        raise typer.BadParameter("--node and --all exclude each other")
+    if files and not dry_run:
+        raise typer.BadParameter("no pod runs in recorded lists: --from goes with --dry-run")
+    from gpuctl.cli.frame.smoke_pods import SmokeRequest, carried_out, planned
+    from gpuctl.render.views.k8s_smoke import manifests_json, manifests_yaml, pods_json, pods_text
+    from gpuctl.smoke.cluster.run import code_of
+
+    asked = SmokeRequest(node, every, deep, image, namespace, context, timeout, files)
+    pods, without = planned(asked)
+    if dry_run:
+        typer.echo(manifests_json(pods, without) if json else manifests_yaml(pods), nl=json)
+        if not json and without:
+            pods_text(without, verbose).show(sys.stderr)
+        raise typer.Exit(ExitCode.GOOD if pods else ExitCode.UNDETERMINED)
+    results = (*carried_out(asked, pods), *without)
+    if json:
+        typer.echo(pods_json(results))
+    else:
+        pods_text(results, verbose).show()
+    code = code_of(results)
+    raise typer.Exit(ExitCode.PROBLEM if strict and code else code)
+
+
+commands = (why, doctor, check, rbac, smoke)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -41,7 +42,9 @@ def command(
 
         typer.echo(matrix_json(matrix))
     elif matrix.unknown:
-        typer.echo(matrix.unknown, err=csv or svg is not None)
+        from gpuctl.render.draw.text import Styled
+
+        Styled(f"{matrix.unknown}\n").show(sys.stderr if csv or svg is not None else sys.stdout)
     elif csv:
         from gpuctl.render.formats.matrix_csv import matrix_csv
 
@@ -58,13 +61,13 @@ def command(
 def _draw(matrix: Matrix, path: str) -> None:
     from gpuctl.host.write.output import FileProblem, NoPlaceForFile, is_stdout, write_whole
     from gpuctl.render.draw.matrix_svg import matrix_svg
-    from gpuctl.render.draw.text import plain
+    from gpuctl.render.draw.text import plain, say
 
     try:
         write_whole(path, matrix_svg(matrix))
     except NoPlaceForFile as problem:
         raise typer.BadParameter(plain(str(problem)), param_hint="--svg") from None
     except FileProblem as problem:
-        typer.echo(plain(str(problem)), err=True)
+        say(str(problem))
         raise typer.Exit(ExitCode.PROBLEM) from None
     typer.echo(f"Wrote {plain(path)}.", err=is_stdout(path))

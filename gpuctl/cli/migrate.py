@@ -19,6 +19,7 @@ from gpuctl.model import ExitCode
 if TYPE_CHECKING:
     from gpuctl.migrate.files import FileMigration
     from gpuctl.migrate.migration import Migration
+    from gpuctl.migrate.run_command import RunCommand
 
 HELP = "Rewrite commands and files that map the driver into containers by hand."
 To = Annotated[
@@ -41,6 +42,7 @@ def run(
     ] = None,
     target: To = None,
     diff: Diff = False,
+    write: Annotated[bool, typer.Option("--write", help="Write the script; what it was is kept beside it.")] = False,
     json: Json = False,
 ) -> None:
     """Print the modern form of `docker run` commands. Exit codes: 0 all done or nothing to do, 1 something is left."""
@@ -50,13 +52,20 @@ def run(
     if diff and json:
         raise typer.BadParameter("--diff and --json exclude each other: give one")
     name, text = _read(words or [])
+    if write and name in (None, "-"):
+        raise typer.BadParameter("a script is written: name it", param_hint="--write")
+    if write and target is Target.QUADLET:
+        raise typer.BadParameter("a unit is no script: write it where systemd looks, > NAME.container")
     try:
-        if name is None and not run_commands(text):
-            raise typer.BadParameter("this starts no container: give a docker run, or create, of docker or podman")
+        if name is None:
+            _check_typed(run_commands(text))
         done = migrated_to_unit(text) if target is Target.QUADLET else migrated(text, _targets(target))
     except NotShell as why:
         raise typer.BadParameter(f"{_called(name)}: {why}") from None
-    _show(done, name or "command", diff, json)
+    if write and name:
+        _write(name, done, diff, json)
+    else:
+        _show(done, name or "command", diff, json)
     raise typer.Exit(ExitCode.PROBLEM if done.left else ExitCode.GOOD)
 
 
@@ -72,7 +81,7 @@ def container(
     from gpuctl.migrate.containers import audit
     from gpuctl.model import CannotTell
     from gpuctl.render.draw.progress import working
-    from gpuctl.render.draw.text import plain
+    from gpuctl.render.draw.text import say
     from gpuctl.render.views.migrate import audit_json, audit_text
 
     if bool(names) == everything:
@@ -83,7 +92,7 @@ def container(
         with working("Asking Docker for its containers"):
             found = audit(host_at(None), names or (), _targets(target))
     except CannotTell as why:
-        typer.echo(plain(f"Docker's containers could not be looked at: {why}."), err=True)
+        say(f"Docker's containers could not be looked at: {why}.")
         raise typer.Exit(ExitCode.UNDETERMINED) from None
     if found.missing:
         raise typer.BadParameter(f"no container runs that is called {', '.join(found.missing)}", param_hint="NAME")
@@ -97,13 +106,14 @@ def container(
 def compose(
     files: Files,
     target: Annotated[
-        ComposeTarget,
+        ComposeTarget | None,
         typer.Option(
             "--target",
             metavar="NAME",
-            help="Who reads the files: compose, compose-2.30, compose-cdi or compose-runtime.",
+            help="Who reads the files, instead of this host's: compose, compose-2.30, compose-cdi or compose-runtime.",
+            show_default=False,
         ),
-    ] = ComposeTarget.COMPOSE,
+    ] = None,
     diff: Diff = False,
     write: Write = False,
     json: Json = False,
@@ -111,7 +121,8 @@ def compose(
     """Rewrite Compose files to requests for GPUs; of several files each overrides those before it."""
     from gpuctl.migrate.files import compose_files
 
-    _rewrite("compose", lambda: compose_files(files, target), files, diff, write, json)
+    chosen = target or _compose_here()
+    _rewrite("compose", lambda: compose_files(files, chosen), files, diff, write, json)
 
 
 def k8s(
@@ -157,6 +168,14 @@ def _read(words: list[str]) -> tuple[str | None, str]:
         raise typer.BadParameter(f"{_called(name)}: {why}" if isinstance(why, NotShell) else str(why)) from None
 
 
+def _check_typed(runs: tuple[RunCommand, ...]) -> None:
+    if not runs:
+        raise typer.BadParameter("this starts no container: give a docker run, or create, of docker or podman")
+    cut_off = next((run for run in runs if run.is_cut_off), None)
+    if cut_off:
+        raise typer.BadParameter(f"this starts no container: {cut_off.doubt}")
+
+
 def _called(name: str | None) -> str:
     return "standard input" if name == "-" else name or "the command"
 
@@ -174,6 +193,14 @@ def _targets(chosen: Target | None) -> Callable[[str], Target]:
             return target_here(host_at(None))
 
     return lambda engine: chosen or (Target.PODMAN if engine == "podman" else of_docker())
+
+
+def _compose_here() -> ComposeTarget:
+    from gpuctl.migrate.here import compose_target_here
+    from gpuctl.render.draw.progress import working
+
+    with working("Asking which Compose is here"):
+        return compose_target_here(host_at(None))
 
 
 def _show(done: Migration, name: str, diff: bool, json: bool) -> None:
@@ -195,6 +222,22 @@ def _show(done: Migration, name: str, diff: bool, json: bool) -> None:
         typer.echo()
         sys.stdout.flush()
     reasons_text(done).show(sys.stderr)
+
+
+def _write(path: str, done: Migration, diff: bool, json: bool) -> None:
+    from gpuctl.host.write.files import FileProblem
+    from gpuctl.migrate.files import script_file, written
+    from gpuctl.render.views.migrate import migration_json
+    from gpuctl.render.views.migrate_files import show_files
+
+    try:
+        (file,) = written((script_file(path, done),))
+    except FileProblem as error:
+        raise refused(str(error)) from None
+    if json:
+        typer.echo(migration_json("migrate-run", done, file.backup))
+    else:
+        show_files((file,), diff, written=True)
 
 
 def _rewrite(

@@ -22,7 +22,7 @@ class UnreadableText(Exception):
 
 @dataclass(frozen=True)
 class Explained:
-    """The failures that a text shows, or resembles where it shows none; whether a host was `probed` for them."""
+    """The failures that a text shows, then those that it resembles; whether a host was `probed` for them."""
 
     matches: tuple[Match, ...]
     probed: bool
@@ -30,21 +30,23 @@ class Explained:
     @property
     def exit_code(self) -> ExitCode:
         """Good where the text tells only of errors that an engine has got over."""
-        known = [one.family.id for one in self.matches if one.confidence is not Confidence.RESEMBLING]
+        known = tuple(one for one in self.matches if one.confidence is not Confidence.RESEMBLING)
         if not known:
             return ExitCode.UNDETERMINED
-        return ExitCode.GOOD if set(known) == {TAKEN_BACK} else ExitCode.PROBLEM
+        return ExitCode.GOOD if _taken_back(known) else ExitCode.PROBLEM
 
 
 class _Noting:
-    """A stream that keeps the beginning of what was read of it."""
+    """A stream that keeps the beginning of what was read of it, and whether that is not all."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
         self.beginning = b""
+        self.longer = False
 
     def read(self, size: int) -> bytes:
         chunk = self._stream.read(size)
+        self.longer = self.longer or len(chunk) > READ or bool(self.beginning and chunk)
         self.beginning = self.beginning or chunk[:READ]
         return chunk
 
@@ -62,13 +64,24 @@ def explained(
             sightings = scan(text)
     except OSError as error:
         raise UnreadableText(error.strerror) from None
-    if not sightings:
-        return Explained(resembling(text.beginning), probed=False)
     if host is None or not can_be_decided(sightings):
-        return Explained(matches(sightings), probed=False)
+        return Explained(_with_nearest(matches(sightings), text), probed=False)
     from gpuctl.checks import diagnose
     from gpuctl.facts.gather import gather
 
     with working("Looking at this host"):
         report = diagnose(gather(host()))
-    return Explained(matches(sightings, report), probed=True)
+    return Explained(_with_nearest(matches(sightings, report), text), probed=True)
+
+
+def _with_nearest(shown: tuple[Match, ...], text: _Noting) -> tuple[Match, ...]:
+    """Adds what a text resembles to what it shows, unless that is certain or no failure, or the text a log."""
+    sure = any(match.confidence is Confidence.CERTAIN for match in shown)
+    if shown and (sure or _taken_back(shown) or text.longer):
+        return shown
+    return (*shown, *resembling(text.beginning, shown))
+
+
+def _taken_back(shown: tuple[Match, ...]) -> bool:
+    """Whether an engine has got over all that is shown."""
+    return {match.family.id for match in shown} == {TAKEN_BACK}

@@ -64,6 +64,8 @@ _FORMS = (
     _form("cuda", b"initfailure", rb"[:=]?"),
     _form("cuda", b"cudafailedtoinitialize", rb".{0,120}?\(error"),
     _form("cuda", b"fromcudagetdevicecount", rb".{0,160}?error"),
+    _form("cuda", b"cudaerror_t", rb"[:=]?"),
+    _Form("cuda", b"cudasuccess(", re.compile(rb"cudasuccess\((\d{1,3})vs")),
     _Form("cuda", b"error80", re.compile(rb"error(80[2-5])(?!\d)")),
     _form("nvml", b"nvml", rb"[a-z_0-9]{0,30}?(?:\([^()]{0,60}\))?" + _SAYS),
 )

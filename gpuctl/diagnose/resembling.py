@@ -1,7 +1,11 @@
-"""Which failures a text resembles in which no core line stands: those with which it shares rare words.
+"""Which failures a text resembles: those of whose terms it has most, the rarer the more.
 
 Programs say one thing in many ways, and gpuctl has not seen them all. What is found like this is a hint of where to
 look, and never more: a word is no cause.
+
+Ranked by BM25 (Robertson and Zaragoza, The Probabilistic Relevance Framework, 2009): a family is a document of its core
+lines, its title, its cause, what tells it apart and in which words it is told. A term weighs by how few families have
+it, and by in how many lines of a family it stands, for its size.
 """
 
 from __future__ import annotations
@@ -9,77 +13,90 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 
 from gpuctl.compat.knowledge.errors.codes import codes
-from gpuctl.compat.knowledge.errors.failures import Family, families
+from gpuctl.compat.knowledge.errors.failures import Family, families, written
+from gpuctl.compat.knowledge.errors.meanings import family_words
 from gpuctl.diagnose.answer import Confidence, Match
 from gpuctl.diagnose.letters import cleaned, readable
 from gpuctl.diagnose.scan import Sighting, excerpt
-from gpuctl.frozen import dataclass
+from gpuctl.diagnose.terms import of_gpus, terms
 from gpuctl.host.record.redact import without_secrets
 
-MOST = 3
-"""Families that a text is said to resemble."""
+MOST = 5
+"""Families that a text is said to show or to resemble, where it shows fewer."""
 READ = 16 << 10
-"""Bytes of a text whose words are compared: a person's paste. The words of a long log resemble everything."""
-_LEAST = 4.0
-"""The weight of shared words from which on they tell something: two rare ones, or one that no other family has."""
-_WORD = re.compile(r"[a-z][a-z0-9]*(?:[._-][a-z0-9]+)*|[0-9]{3,}")
-_PARTS = re.compile(r"[._-]")
+"""Bytes of a text whose terms are compared: a person's paste. The terms of a long log resemble everything."""
+_LEAST, _OF_NEAREST = 8.0, 0.5
+"""The weight of shared terms from which on they tell something: two rare ones, and that part of the nearest's."""
+_SATURATED, _BY_SIZE = 1.2, 0.5
+"""BM25's k1 and b, as is usual: how soon more lines with a term tell nothing more, how much a family's size counts."""
 _FIELD = re.compile(
     r"nvidia|nvml|nvrm|cuda|gpu|libnv|\bnv[_-]|cudnn|nccl|nouveau|dcgm|dkms|nvlink|nvswitch|jetson|tegra|nvcr|enroot"
     r"|pyxis|apptainer|singularity|\bgres\b|\bcdi\b|\bmig\b|dxcore|\bimex\b",
     re.I,
 )
-"""Words of this field: a text without any is of something else, whatever it resembles."""
-_COMMON = frozenset(
-    _WORD.findall(
-        "the and for not that with this are was from has have you can cannot could may must more its your any all one "
-        "out use used does did will been into line error errors failed failure failing unable invalid when what which "
-        "there then than other after before while where who how why see run running start started https http com "
-        "github www org html docs"
-    )
-)
+"""Words of this field: a text without any, and without a meaning of it, is of something else, whatever it resembles."""
 
 
-def resembling(text: bytes) -> tuple[Match, ...]:
-    """Returns the families with which a text shares most, the nearest first; none where it is not of this field."""
+def resembling(text: bytes, shown: tuple[Match, ...] = ()) -> tuple[Match, ...]:
+    """Returns the families that a text resembles, the nearest first; none where it is not of this field.
+
+    `shown`: the families that known lines of it name. They are not named again, and with them it is MOST in all.
+    """
     lines = cleaned(text[:READ]).split(b"\n")
-    readable_text = " ".join(map(readable, lines))
-    if not _FIELD.search(readable_text):
+    readable_lines = list(map(readable, lines))
+    readable_text = "\n".join(readable_lines)
+    whole = terms(readable_text)
+    if len(shown) >= MOST or not (_FIELD.search(readable_text) or whole & of_gpus()):
         return ()
-    said = words(readable_text)
-    weighed = sorted(((weight, id) for id, weight in _weights(said)), key=lambda one: -one[0])
-    near = [id for weight, id in weighed[:MOST] if weight >= _LEAST]
-    return tuple(Match(families()[id], Confidence.RESEMBLING, (_sighting(lines, id),)) for id in near)
+    near = list(_apart(_ranked(whole), {match.family.id for match in shown}))[: MOST - len(shown)]
+    said = [terms(line) for line in readable_lines] if near else []
+    return tuple(Match(families()[id], Confidence.RESEMBLING, (_sighting(id, lines, said),)) for id in near)
 
 
-def words(text: str) -> frozenset[str]:
-    """Returns the words of a text that tell something, whole and in parts: `nvidia-ctk`, `nvidia`, `ctk`."""
-    whole = _WORD.findall(text.lower())
-    parts = (part for word in whole for part in _PARTS.split(word))
-    return frozenset(word for word in (*whole, *parts) if len(word) > 2) - _COMMON
+def _ranked(said: frozenset[str]) -> Iterator[str]:
+    """The families of enough weight, nearest first."""
+    weights: Counter[str] = Counter()
+    for term in said:
+        weights.update(_weights().get(term, {}))
+    least = max(_LEAST, _OF_NEAREST * max(weights.values(), default=0.0))
+    yield from (id for id, weight in weights.most_common() if weight >= least)
 
 
-@dataclass(frozen=True)
-class _Vocabulary:
-    """The words of a family's core lines, and the others by which it is described."""
-
-    said: frozenset[str]
-    about: frozenset[str]
+def _apart(ranked: Iterable[str], shown: set[str]) -> Iterator[str]:
+    """Leaves out what is shown, and all but the first of the errors that have a number and no more: they are alike."""
+    bare = False
+    for id in ranked:
+        if id in shown or (bare and id not in written()):
+            continue
+        bare = bare or id not in written()
+        yield id
 
 
 @cache
-def _vocabularies() -> dict[str, _Vocabulary]:
-    return {family.id: _vocabulary(family) for family in families().values()}
+def _weights() -> Mapping[str, Mapping[str, float]]:
+    """What each term tells of each family that has it."""
+    documents = {family.id: _document(family) for family in families().values()}
+    sizes = {id: sum(lines.values()) for id, lines in documents.items()}
+    usual = sum(sizes.values()) / len(sizes)
+    having = Counter(term for lines in documents.values() for term in lines)
+    weights: dict[str, dict[str, float]] = {}
+    for id, lines in documents.items():
+        slow = _SATURATED * (1 - _BY_SIZE + _BY_SIZE * sizes[id] / usual)
+        for term, count in lines.items():
+            rarity = math.log1p((len(documents) - having[term] + 0.5) / (having[term] + 0.5))
+            weights.setdefault(term, {})[id] = rarity * count * (_SATURATED + 1) / (count + slow)
+    return weights
 
 
-def _vocabulary(family: Family) -> _Vocabulary:
-    said = words(" ".join((*_lines(family), *family.context)))
-    about = words(" ".join((family.title, family.cause, family.id.replace("-", " "), family.tells_apart or "")))
-    return _Vocabulary(said, about - said)
+def _document(family: Family) -> Counter[str]:
+    """The terms of a family, each with the number of its lines that have it."""
+    about = (family.title, family.cause, family.id.replace("-", " "), family.tells_apart or "")
+    lines = (*_lines(family), *family.context, *about, *family_words().get(family.id, ()))
+    return Counter(term for line in lines for term in terms(line))
 
 
 def _lines(family: Family) -> Iterator[str]:
@@ -88,23 +105,8 @@ def _lines(family: Family) -> Iterator[str]:
         yield from code.wordings if code else (core,)
 
 
-@cache
-def _rarity() -> dict[str, float]:
-    known = _vocabularies().values()
-    count = Counter(word for one in known for word in one.said | one.about)
-    return {word: math.log((len(known) + 1) / families_with) for word, families_with in count.items()}
-
-
-def _weights(said: frozenset[str]) -> Iterator[tuple[str, float]]:
-    """Each family's weight: its shared words by their rarity. One that is known by many words shares some by chance."""
-    rarity = _rarity()
-    for id, known in _vocabularies().items():
-        own = sum(rarity[word] for word in said & known.said) + sum(rarity[word] for word in said & known.about) / 2
-        yield id, own / (1 + len(known.said) / 50)
-
-
-def _sighting(lines: list[bytes], id: str) -> Sighting:
-    known = _vocabularies()[id]
-    shared = [len(words(readable(line)) & (known.said | known.about)) for line in lines]
-    number = shared.index(max(shared))
+def _sighting(id: str, lines: list[bytes], said: list[frozenset[str]]) -> Sighting:
+    """The line that tells most of a family."""
+    told = [sum(_weights().get(term, {}).get(id, 0.0) for term in line) for line in said]
+    number = told.index(max(told))
     return Sighting(number + 1, without_secrets(excerpt(lines[number], 0)), (id,))

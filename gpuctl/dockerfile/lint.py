@@ -11,7 +11,7 @@ from operator import attrgetter
 from gpuctl.compat.knowledge.dockerfile_rules import DockerfileRule, Severity, dockerfile_rules
 from gpuctl.dockerfile.rules.engine import RULES, Found, Subject, WhyNot
 from gpuctl.dockerfile.rules.environment import gpu_stages
-from gpuctl.dockerfile.source import DockerfileText
+from gpuctl.dockerfile.source import DockerfileText, shown
 from gpuctl.dockerfile.stages import read_dockerfile
 from gpuctl.engines.spans import Span, replaced
 from gpuctl.frozen import dataclass
@@ -23,8 +23,19 @@ _ROUNDS = 5
 
 
 @dataclass(frozen=True)
+class LintEdit:
+    """A piece of the file, from line and column to line and column, from 1, and what is to stand in its place."""
+
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+    text: str
+
+
+@dataclass(frozen=True)
 class LintFinding:
-    """A finding of a rule: where it is, from 1, and the edits that mend it."""
+    """A finding of a rule: where it is, from 1, and the edits that mend it: by offsets, and as people count."""
 
     rule: DockerfileRule
     line: int
@@ -33,6 +44,7 @@ class LintFinding:
     end_column: int
     message: str
     edits: tuple[Span, ...] = ()
+    fix: tuple[LintEdit, ...] = ()
 
     @property
     def fixable(self) -> bool:
@@ -80,9 +92,9 @@ def lint(raw: bytes, path: str, build_args: Mapping[str, str] | None = None, why
 
 def _fault(row: DockerfileRule, found: Found, source: DockerfileText) -> LintFinding:
     end = max(found.end, found.start + 1)
-    return LintFinding(
-        row, *source.place(found.start), *source.place(min(end, len(source.text))), found.message, found.edits
-    )
+    fix = tuple(LintEdit(*source.place(start), *source.place(end), shown(text)) for start, end, text in found.edits)
+    places = (*source.place(found.start), *source.place(min(end, len(source.text))))
+    return LintFinding(row, *places, found.message, found.edits, fix)
 
 
 def _ignored(source: DockerfileText) -> Iterator[tuple[int, tuple[str, ...]]]:

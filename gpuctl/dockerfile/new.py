@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import cached_property
 
 from gpuctl.compat.answer.tags import Wanted
 from gpuctl.compat.ask.question import Machine
+from gpuctl.compat.knowledge.branch_ends import branch_reason
 from gpuctl.dockerfile.app.scan import Application
 from gpuctl.dockerfile.app.wants import Wants, machine_of, wants_of
 from gpuctl.dockerfile.base import ChosenBase, PackageOf, choose_base
@@ -76,7 +78,7 @@ def new_dockerfile(wish: DockerfileWish, package_of: PackageOf) -> NewDockerfile
     base = choose_base(_wanted(wish), wish.flavour, wish.machines, wants, package_of)
     carried = carried_from(wish.old.run) if wish.old else None
     capabilities = wants.capabilities if wants else ("compute", "utility")
-    problems, notes = [*base.problems], [*base_notes(base)]
+    problems, notes = [*base.problems], [*_branch_notes(wish.machines), *base_notes(base)]
     if application and wants:
         problems += foreign_problems(wants, application)
         notes += application_notes(base, wants, application)
@@ -87,6 +89,12 @@ def new_dockerfile(wish: DockerfileWish, package_of: PackageOf) -> NewDockerfile
     )
     text = dockerfile_text(draft)
     return NewDockerfile(text, base, capabilities, wants, carried, draft.problems, tuple(notes))
+
+
+def _branch_notes(machines: Sequence[Machine]) -> list[str]:
+    """What is to be said of hosts whose driver is told as a branch."""
+    reasons = (branch_reason(driver) for driver in dict.fromkeys(one.driver for one in machines) if driver)
+    return [reason.message for reason in reasons if reason]
 
 
 def _wanted(wish: DockerfileWish) -> Wanted:

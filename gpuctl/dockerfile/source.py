@@ -262,6 +262,14 @@ def _directives(lines: Sequence[str]) -> Iterator[tuple[str, str]]:
         yield name, found[2]
 
 
+_TAKE = {
+    **dict.fromkeys(("ADD", "COPY"), 2),
+    **dict.fromkeys(("ARG", "ENV", "EXPOSE", "HEALTHCHECK", "LABEL", "MAINTAINER", "ONBUILD"), 1),
+    **dict.fromkeys(("SHELL", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR"), 1),
+}
+"""How many words there have to be behind an instruction (BuildKit, frontend/dockerfile/instructions/parse.go)."""
+
+
 def _check_order(instructions: Sequence[Instruction]) -> None:
     first = next((one for one in instructions if one.name != "ARG"), None)
     if first is None or not any(one.name == "FROM" for one in instructions):
@@ -271,3 +279,8 @@ def _check_order(instructions: Sequence[Instruction]) -> None:
     bare = next((one for one in instructions if one.name == "FROM" and len(one.words) not in (1, 3)), None)
     if bare:
         raise BadDockerfile(bare.line, "FROM takes an image, and a name behind AS: no build starts from this.")
+    for one in instructions:
+        least = _TAKE.get(one.name, 0)
+        if len(one.words) < least and not one.body.text.lstrip().startswith("["):  # as JSON
+            takes = "a source and a destination" if least > 1 else "a value"
+            raise BadDockerfile(one.line, f"{one.name} takes {takes}: no build gets past this.")

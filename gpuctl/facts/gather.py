@@ -17,7 +17,9 @@ from gpuctl.facts.gpu.licence import Licence, probe_licence
 from gpuctl.facts.gpu.pci import Pci, probe_pci
 from gpuctl.facts.gpu.tegra import Tegra, probe_tegra
 from gpuctl.facts.headline import DockerMet, DriverVersion, probe_docker_met, probe_driver_version
+from gpuctl.facts.kubelet.kubelet import Kubelet, probe_kubelet
 from gpuctl.facts.machine.disks import Disks, probe_disks
+from gpuctl.facts.machine.identity import Identity, probe_identity
 from gpuctl.facts.machine.isolation import Isolation, probe_isolation
 from gpuctl.facts.machine.kernel import Kernel, probe_kernel
 from gpuctl.facts.machine.logs import Logs, probe_logs
@@ -72,6 +74,8 @@ PROBES: Mapping[type, Callable[[Host], Any]] = {
     AutomaticUpgrades: probe_automatic_upgrades,
     NextBoot: probe_next_boot,
     Disks: probe_disks,
+    Kubelet: probe_kubelet,
+    Identity: probe_identity,
 }
 HEADLINE: Mapping[type, Callable[[Host], Any]] = {
     DriverVersion: probe_driver_version,

@@ -52,6 +52,16 @@ class State(str, Enum):
     """Nothing came back from it before the deadline."""
 
 
+WAYS_ON = {
+    State.UNREACHABLE: "ssh HOST, by hand, shows whether the name, the network, the key or the host is at fault.",
+    State.NO_PYTHON: "Install python3 there, or name another one by ansible_python_interpreter.",
+    State.PYTHON_TOO_OLD: "Install a newer one beside it, and name it by ansible_python_interpreter.",
+    State.NO_RIGHTS: "-K asks for the password to become root with; who may become root, sudoers says there.",
+    State.LOST: "--host-timeout and --run-timeout give more time; --resume asks again.",
+}
+"""What to do where hosts ended so; a broken one says itself what is wrong."""
+
+
 class BadRun(ValueError):
     """A folder is none of a run; the message says why, in words that go after its name."""
 

@@ -124,7 +124,7 @@ def _unreached(words: str) -> str:
 
 def _too_old(version: str) -> str:
     has = f"Its Python is {version}" if version else "Its Python does not know this Ansible's words"
-    return f"{has}: gpuctl needs 3.8, and a newer Ansible a newer one. Install it beside, or name it to Ansible."
+    return f"{has}: gpuctl needs 3.8, and a newer Ansible a newer one."
 
 
 def _answer(result: Mapping[str, Any]) -> Mapping[str, Any] | None:

@@ -39,20 +39,32 @@ def answer_to(asked: Inquiry) -> Compatibility:
     Raises ValueError for what is no CUDA version, and for what is no image's name.
     """
     from gpuctl.compat.answer.answer import check
-    from gpuctl.compat.answer.branch_ends import branch_ends, of_branch
+    from gpuctl.compat.knowledge.branch_ends import branch_ends
 
     branch = asked.described.driver or ""
     ends = branch_ends(branch)
     if ends:
         once = replace(asked, question=question_elsewhere(asked), image=None)
         first, last = (answer_to(replace(once, described=replace(asked.described, driver=end))) for end in ends)
-        return of_branch(branch, first, last)
+        return _of_branch(branch, first, last)
     if asked.described.driver and asked.described.gpus:
         return check(question_elsewhere(asked), asked.described)
     from gpuctl.checks.questions.host_answer import GATE_SUBJECTS, SUBJECTS, host_answer
 
     facts = _facts(asked, GATE_SUBJECTS if asked.image or asked.question.at_the_gate else SUBJECTS)
     return host_answer(_with_image(asked, facts), facts, asked.described, asked.brand)
+
+
+def _of_branch(branch: str, first: Compatibility, last: Compatibility) -> Compatibility:
+    """The worse of the two answers, with what the other end of the branch does."""
+    from gpuctl.compat.judge.rulings import SEVERITY
+    from gpuctl.compat.knowledge.branch_ends import branch_reason
+
+    worse = max(first, last, key=lambda one: SEVERITY.index(one.verdict))
+    same = first.verdict is last.verdict
+    apart = " and ".join(f"with {one.driver} it is {one.verdict.value}" for one in (first, last))
+    reason = branch_reason(branch, "the same answer" if same else apart)
+    return replace(worse, reasons=(*((reason,) if reason else ()), *worse.reasons))
 
 
 def question_elsewhere(asked: Inquiry) -> Question:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from gpuctl.host.decode import flag_in, number_in, object_in, objects_in, second, text_in, texts_in
 from gpuctl.k8s.objects import (
     DEFAULT_SCHEDULER,
+    PLUGIN_SETTINGS,
     Claim,
     ClusterEvent,
     ClusterNode,
@@ -181,6 +183,7 @@ def node(found: Found) -> ClusterNode:
     spec, status = object_in(found, "spec"), object_in(found, "status")
     taints = objects_in(spec, "taints")[:_MEMBERS]
     ready: Found = next((one for one in objects_in(status, "conditions") if one.get("type") == "Ready"), {})
+    info = object_in(status, "nodeInfo")
     return ClusterNode(
         name,
         _labels(meta),
@@ -191,7 +194,12 @@ def node(found: Found) -> ClusterNode:
         _text(ready, "status") or "Unknown",
         _text(ready, "reason"),
         _time(ready, "lastHeartbeatTime"),
-        _text(object_in(status, "nodeInfo"), "kubeletVersion"),
+        _text(info, "kubeletVersion"),
+        _text(info, "machineID"),
+        _text(info, "bootID"),
+        _text(info, "containerRuntimeVersion"),
+        tuple(_text(one, "name") for one in objects_in(status, "runtimeHandlers")[:_MEMBERS]),
+        _text(info, "osImage"),
     )
 
 
@@ -229,6 +237,8 @@ def pod(found: Found) -> Pod:
         _served(status),
         _time(meta, "creationTimestamp"),
         _time(status, "startTime"),
+        any(map(_sees_gpus, objects_in(spec, "containers"))),
+        tuple(_complaints(status)),
     )
 
 
@@ -298,6 +308,25 @@ def _waiting(status: Found) -> Iterator[tuple[str, str]]:
             yield _text(one, "name"), reason[:LONGEST]
 
 
+VISIBLE = "NVIDIA_VISIBLE_DEVICES"
+_NO_GPUS = ("", "none", "void")
+_OF_GPUS = re.compile("nvidia|cdi", re.IGNORECASE)
+
+
+def _sees_gpus(container: Found) -> bool:
+    values = (_text(one, "value") for one in objects_in(container, "env") if one.get("name") == VISIBLE)
+    return any(value not in _NO_GPUS for value in values)
+
+
+def _complaints(status: Found) -> Iterator[str]:
+    for one in (*objects_in(status, "initContainerStatuses"), *objects_in(status, "containerStatuses")):
+        for state in (object_in(one, "state"), object_in(one, "lastState")):
+            for name in ("waiting", "terminated"):
+                message = _text(object_in(state, name), "message")
+                if _OF_GPUS.search(message):
+                    yield message
+
+
 def _unhealthy(status: Found) -> Iterator[str]:
     """Devices that the kubelet calls unhealthy under a running container (from 1.31, on by default from 1.36)."""
     for container in objects_in(status, "containerStatuses"):
@@ -356,7 +385,20 @@ def daemon_set(found: Found) -> DaemonSet:
         _text(spec, "runtimeClassName"),
         number_in(status, "desiredNumberScheduled") or 0,
         number_in(status, "numberReady") or 0,
+        number_in(status, "updatedNumberScheduled") or 0,
+        _folders(spec),
+        _settings(containers),
     )
+
+
+def _folders(spec: Found) -> tuple[str, ...]:
+    mounted = (_text(object_in(one, "hostPath"), "path") for one in objects_in(spec, "volumes")[:_MEMBERS])
+    return tuple(path for path in mounted if path)
+
+
+def _settings(containers: Iterable[Found]) -> Mapping[str, str]:
+    variables = (one for container in containers for one in objects_in(container, "env"))
+    return {name: _text(one, "value") for one in variables if (name := _text(one, "name")) in PLUGIN_SETTINGS}
 
 
 def runtime_class(found: Found) -> RuntimeClass:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from gpuctl.frozen import dataclass
 from gpuctl.k8s.checks import View, diagnose
 from gpuctl.k8s.cluster import Cluster
-from gpuctl.k8s.gpu_nodes import Link, NodeClass, chain, classes
+from gpuctl.k8s.gpu_nodes import Link, NodeClass, chain, classes, dropped
+from gpuctl.k8s.host_reports import HostReport, joined
 from gpuctl.k8s.objects import ClusterNode, SelectorRequirement
 from gpuctl.k8s.scene import scene_of
 from gpuctl.k8s.selectors import selects
@@ -18,22 +21,41 @@ class NoSuchNode(ValueError):
 
 @dataclass(frozen=True)
 class Examination:
-    """What the doctor found: `nodes` of how many with GPUs, and `chain` where one node was asked about."""
+    """What the doctor found: `nodes` of how many with GPUs, and `chain` where one node was asked about.
+
+    `drop` is the first link of the chain at which the number drops, "" where there is none. `stale`: the node's own
+    report is of an earlier boot.
+    """
 
     nodes: int
     classes: tuple[NodeClass, ...]
     node: str | None
     chain: tuple[Link, ...]
+    drop: str
+    stale: bool
     report: Report
 
 
-def examine(cluster: Cluster, node: str | None = None, selector: str | None = None) -> Examination:
-    """Returns what is wrong in a cluster, or on the nodes that are chosen. Raises NoSuchNode."""
+def examine(
+    cluster: Cluster, node: str | None = None, selector: str | None = None, hosts: Iterable[HostReport] = ()
+) -> Examination:
+    """Returns what is wrong in a cluster, or on the nodes that are chosen; `hosts` are the nodes' own reports.
+
+    Raises NoSuchNode.
+    """
     scene = scene_of(cluster)
     nodes = _chosen(cluster, node, selector)
-    links = chain(nodes[0], scene) if node else ()
+    reports = joined(hosts, cluster.nodes)
+    links = chain(nodes[0], scene, reports.fresh(nodes[0].name)) if node else ()
+    of_node = reports.by_node.get(node or "")
     return Examination(
-        len(nodes), classes(nodes, scene), node, links, diagnose(View(scene, nodes, whole=not (node or selector)))
+        len(nodes),
+        classes(nodes, scene),
+        node,
+        links,
+        dropped(nodes[0], links) if links else "",
+        bool(of_node and of_node.stale),
+        diagnose(View(scene, nodes, not (node or selector), reports)),
     )
 
 

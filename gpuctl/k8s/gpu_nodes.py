@@ -6,7 +6,10 @@ https://kubernetes-sigs.github.io/node-feature-discovery (feature.node.kubernete
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from gpuctl.frozen import dataclass
+from gpuctl.k8s.host_reports import HostReport
 from gpuctl.k8s.objects import ClusterNode, Taint
 from gpuctl.k8s.quantity import amount
 from gpuctl.k8s.requests import gpus_in, is_foreign, is_gpu
@@ -83,20 +86,49 @@ class Link:
     number: str
 
 
-def chain(node: ClusterNode, scene: Scene) -> tuple[Link, ...]:
-    """Returns how many GPUs of a node there are at each link, all names of them together."""
+def chain(node: ClusterNode, scene: Scene, report: HostReport | None = None) -> tuple[Link, ...]:
+    """Returns how many GPUs of a node there are at each link, all names of them together.
+
+    The first two, and how many its kubelet has as healthy, the node's own report tells; without one, GFD's label tells
+    what it found by NVML.
+    """
     capacity, allocatable = gpus_in(node.capacity), gpus_in(node.allocatable)
-    found, names = count_label(node), {*capacity, *allocatable}
+    names = {*capacity, *allocatable}
     requested = {name: scene.requested.get(node.name, {}).get(name, 0) for name in names}
     free = sum(max(allocatable.get(name, 0) - requested[name], 0) for name in names)
+    healthy = [Link("healthy", str(report.healthy))] if report and report.healthy is not None else []
     return (
-        Link("on the bus", UNKNOWN),
-        Link("in NVML", UNKNOWN if found is None else str(found)),
+        Link("on the bus", _shown(report.on_bus if report else None)),
+        Link("in NVML", _shown(in_nvml(node, report))),
         Link("registered", amount("", sum(capacity.values()))),
+        *healthy,
         Link("allocatable", amount("", sum(allocatable.values()))),
         Link("requested", amount("", sum(requested.values()))),
         Link("free", amount("", free)),
     )
+
+
+def in_nvml(node: ClusterNode, report: HostReport | None) -> int | None:
+    """Returns how many GPUs NVML has: by the node's own report, else by GFD's label; None where neither tells."""
+    return count_label(node) if report is None or report.in_nvml is None else report.in_nvml
+
+
+def _shown(number: int | None) -> str:
+    return UNKNOWN if number is None else str(number)
+
+
+def dropped(node: ClusterNode, links: tuple[Link, ...]) -> str:
+    """Returns the first link at which the number drops, "" where it does nowhere or that cannot be told.
+
+    Parts of GPUs and shared ones are not as many as GPUs: with those only the first two links are compared.
+    """
+    whole = set(gpus_in(node.capacity)) <= {"nvidia.com/gpu"} and replicas_label(node) == 1
+    last = [link.name for link in links].index("allocatable" if whole else "in NVML")
+    known = [(link.name, float(link.number)) for link in links[: last + 1] if link.number != UNKNOWN]
+    for (before, most), (name, number) in pairwise(known):
+        if number < most:
+            return f"{most:g} {before}, {number:g} {name}"
+    return ""
 
 
 @dataclass(frozen=True)

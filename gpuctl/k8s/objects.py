@@ -15,6 +15,10 @@ ENDED = ("Succeeded", "Failed")
 DEFAULT_SCHEDULER = "default-scheduler"
 
 
+PLUGIN_SETTINGS = ("DP_DISABLE_HEALTHCHECKS", "DEVICE_LIST_STRATEGY", "PASS_DEVICE_SPECS", "CONFIG_FILE")
+"""Variables by which NVIDIA's device plugin is set up, and no others are kept of a DaemonSet."""
+
+
 @dataclass(frozen=True)
 class Taint:
     """What keeps pods off a node that do not tolerate it."""
@@ -112,6 +116,14 @@ class ClusterNode:
     ready_reason: str
     heartbeat: float | None
     kubelet: str
+    machine_id: str
+    boot_id: str
+    engine: str
+    """The container engine and its version: containerd://1.7.27."""
+    handlers: tuple[str, ...]
+    """The handlers that its engine has; none where it does not tell (containerd 2.0, CRI-O 1.31 and later do)."""
+    system: str
+    """Its operating system, as the kubelet calls it."""
 
 
 @dataclass(frozen=True)
@@ -167,6 +179,10 @@ class Pod:
     served_by_claim: tuple[str, ...]
     created: float | None
     started: float | None
+    sees_gpus: bool
+    """Whether a container's variable NVIDIA_VISIBLE_DEVICES names GPUs: of the environment nothing else is kept."""
+    complaints: tuple[str, ...]
+    """What the kubelet says of containers that do not start."""
 
     @property
     def ended(self) -> bool:
@@ -213,6 +229,11 @@ class DaemonSet:
     runtime_class: str
     desired: int
     ready: int
+    updated: int
+    folders: tuple[str, ...]
+    """Folders of the node that it mounts."""
+    settings: Mapping[str, str]
+    """Of the environment only PLUGIN_SETTINGS."""
 
 
 @dataclass(frozen=True)

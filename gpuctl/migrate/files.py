@@ -77,6 +77,11 @@ def k8s_files(paths: Sequence[str], runtime_class: str | None) -> tuple[FileMigr
     return tuple(done)
 
 
+def script_file(path: str, done: Migration) -> FileMigration:
+    """Returns a script, which is UTF-8, and what becomes of it."""
+    return FileMigration(path, Encoding("utf-8", b""), done)
+
+
 def written(files: Sequence[FileMigration]) -> tuple[FileMigration, ...]:
     """Writes the files that are changed, all or none. Returns them with their backups. Raises FileProblem."""
     from gpuctl.host.write.lock import locked

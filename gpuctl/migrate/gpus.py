@@ -16,6 +16,8 @@ USUAL = ("compute", "utility")
 (https://github.com/NVIDIA/nvidia-container-toolkit, internal/config/image/capabilities.go)."""
 _ID = re.compile(r"\d{1,4}(?::\d{1,2})?|(?:GPU|MIG)-[0-9A-Za-z/-]+")
 _MOST = 64
+_FIELDS = ("driver", "count", "device", "capabilities", "options")
+_INTEGER = re.compile(r"[+-]?\d{1,18}", re.ASCII)
 
 
 def parse_gpus(value: str) -> Gpus | None:
@@ -49,6 +51,26 @@ def parse_gpus(value: str) -> Gpus | None:
     if ids:
         return Gpus(ids, None, capabilities) if ids == (ALL,) or _all_known(ids) else None
     return None if count == 0 or not fields else Gpus((ALL,), count if count and count > 0 else None, capabilities)
+
+
+def docker_refuses(value: str) -> bool:
+    """Returns whether Docker's client takes no such value of --gpus (https://github.com/docker/cli, opts/gpus.go)."""
+    import csv
+
+    try:
+        fields = next(csv.reader([value], strict=True), [])
+    except csv.Error:
+        return True
+    seen = list[str]()
+    for field in fields:
+        key, equals, given = field.partition("=")
+        name, number = (key, given) if equals else ("count", key)
+        if name in seen or name not in _FIELDS:
+            return True
+        if name == "count" and number != ALL and not _INTEGER.fullmatch(number):
+            return True
+        seen.append(name)
+    return not fields
 
 
 def parse_visible(value: str) -> Gpus | None:

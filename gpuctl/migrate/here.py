@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from gpuctl.compat.knowledge.releases import docker_features
 from gpuctl.compat.versions import docker_version
+from gpuctl.facts.docker.clients import probe_compose
 from gpuctl.facts.docker.daemon import Daemon, probe_daemon
 from gpuctl.facts.docker.endpoint import is_users, probe_endpoint
 from gpuctl.facts.docker.unit import waiting_socket
 from gpuctl.facts.toolkit.cdi_document import GPU_KIND
 from gpuctl.host.look.reading import Host
+from gpuctl.migrate.compose.target import ComposeTarget
 from gpuctl.migrate.migration import Target
 from gpuctl.migrate.survey import RUNTIME
 
@@ -23,6 +25,17 @@ def target_here(host: Host) -> Target:
         if met.daemon.value:
             return _of_docker(met.daemon.value)
     return Target.PODMAN if host.which("podman").ok and not _has_docker(host) else Target.DOCKER
+
+
+def compose_target_here(host: Host) -> ComposeTarget:
+    """Returns what the Compose of a host reads; where there is none, what every newer one does."""
+    version = probe_compose(host).value
+    if version is None:
+        return ComposeTarget.COMPOSE
+    if docker_version(version) >= docker_version(docker_features()["compose-gpus"].since):
+        return ComposeTarget.COMPOSE_2_30
+    is_old = docker_version(version) < docker_version(docker_features()["compose-requests"].since)
+    return ComposeTarget.RUNTIME if is_old else ComposeTarget.COMPOSE
 
 
 def _has_docker(host: Host) -> bool:

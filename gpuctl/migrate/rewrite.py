@@ -36,6 +36,7 @@ _ASKS_PRIVILEGES = re.compile(
     r"|(?:/var)?/run/(?:udev|dbus|docker\.sock)"
 )
 """What a container is given that drives hardware, or the host."""
+_OPTION_OF_GPUS = re.compile(r" --\S*(?:gpu|nvidia)")
 _PRIVILEGES = ("--cap-add", "--security-opt", "--pid", "--cgroupns", "--userns", "--uts", "--cgroup-parent", "--sysctl")
 
 
@@ -82,9 +83,14 @@ class _Writer:
             self._engine()
         elif self.target is Target.QUADLET:
             self._engine()
-        if run.doubt and (self.edits or of.SIGNS.search(self.text, run.command.start, run.command.end)):
+        if run.doubt and (self.edits or run.is_cut_off or self._may_mean_gpus()):
             return self._all_left(run.doubt)
         return Rewriting(tuple(self.edits), tuple(self.changes), tuple(self.left))
+
+    def _may_mean_gpus(self) -> bool:
+        """Whether a command that is not understood as a whole has signs of GPUs, or a mistyped option for them."""
+        start, end = self.run.command.start, self.run.command.end
+        return bool(of.SIGNS.search(self.text, start, end) or _OPTION_OF_GPUS.search(self.run.doubt))
 
     def _may_stay(self) -> bool:
         """Whether the request is the target's own, and may stay whatever it says: `--gpus "$GPUS"`."""

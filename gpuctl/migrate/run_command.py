@@ -63,6 +63,7 @@ class RunCommand:
     """A command that makes a container. `program`, `verb` and `image` are numbers of words.
 
     `options` are those in front of the image, which is None where gpuctl cannot tell where they end; `doubt` says why.
+    `is_cut_off`: there is no image, or no value behind the last option, so that the engine itself refuses it.
     """
 
     command: SimpleCommand
@@ -71,6 +72,7 @@ class RunCommand:
     options: tuple[Option, ...]
     image: int | None
     doubt: str = ""
+    is_cut_off: bool = False
 
     @property
     def words(self) -> tuple[Word, ...]:
@@ -95,19 +97,28 @@ class RunCommand:
 
 
 def run_command(command: SimpleCommand) -> RunCommand | None:
-    """Returns the command taken apart, None for one that makes no container."""
+    """Returns the command taken apart, None for one that makes no container, as docker run --help."""
     words = command.words
     program = _program(words)
     if program is None:
         return None
     engine = PROGRAMS[posixpath.basename(words[program].value)]
     _, at, doubt = _options(words, program + 1, engine, "engine")
-    if not doubt and at is not None and words[at].value == "container":
-        at = at + 1 if at + 1 < len(words) else None
-    if doubt or at is None or words[at].value not in VERBS:
+    if not doubt and at is not None and _value(words, at) == "container":
+        at += 1
+    if doubt or at is None or _value(words, at) not in VERBS:
+        return None
+    if any(word.value == "--help" for word in words[at + 1 : at + 2]):
         return None
     options, image, doubt = _options(words, at + 1, engine, "run")
+    if image is not None and not _value(words, image):
+        return RunCommand(command, program, at, options, None, doubt or _NO_IMAGE, is_cut_off=True)
     return RunCommand(command, program, at, options, image, doubt)
+
+
+def _value(words: Sequence[Word], at: int) -> str:
+    """A word's value, "" where the words end before."""
+    return words[at].value if at < len(words) else ""
 
 
 def _program(words: Sequence[Word]) -> int | None:
@@ -128,16 +139,20 @@ def _program(words: Sequence[Word]) -> int | None:
     return None
 
 
+_NO_IMAGE = "there is no image behind its options"
 Options = tuple[tuple[Option, ...], int | None, str]
 
 
 def _options(words: Sequence[Word], start: int, engine: str, place: str) -> Options:
-    """The options from a word on, the number of the word behind them, and why nobody can tell where they end."""
+    """The options from a word on, the number of the word behind them, and why nobody can tell where they end.
+
+    The number is one more than there are words where these end before.
+    """
     known, found, at = run_options(engine, place), list[Option](), start
     while at < len(words):
         value = words[at].value
         if value == "--":
-            return tuple(found), at + 1 if at + 1 < len(words) else None, ""
+            return tuple(found), at + 1, ""
         if not value.startswith("-") or value == "-":
             doubt = _doubt_of_image(words[at])
             return tuple(found), None if doubt else at, doubt
@@ -146,9 +161,9 @@ def _options(words: Sequence[Word], start: int, engine: str, place: str) -> Opti
             return tuple(found), None, f"gpuctl does not know the option {words[at].text.partition('=')[0]}"
         at = read[-1].last + 1
         if at > len(words):
-            return tuple(found), None, f"there is no value behind the option {words[-1].text}"
+            return tuple(found), len(words), f"there is no value behind the option {words[-1].text}"
         found += [*read[:-1], replace(read[-1], value=words[at - 1].value) if read[-1].at == 0 else read[-1]]
-    return tuple(found), None, "there is no image behind its options"
+    return tuple(found), len(words), _NO_IMAGE
 
 
 def _doubt_of_image(word: Word) -> str:

@@ -11,7 +11,7 @@ from gpuctl.compat.knowledge.driver_parts import DriverPart, PartKind, driver_pa
 from gpuctl.facts.toolkit.cdi_document import GPU_KIND
 from gpuctl.frozen import dataclass
 from gpuctl.migrate.by_hand import WHOLES
-from gpuctl.migrate.gpus import NO_GPU, parse_cdi, parse_gpus, parse_visible, together
+from gpuctl.migrate.gpus import NO_GPU, docker_refuses, parse_cdi, parse_gpus, parse_visible, together
 from gpuctl.migrate.migration import ALL, Gpus
 from gpuctl.migrate.run_command import NVIDIA_DOCKER, Option, RunCommand
 from gpuctl.migrate.shell import HOLE
@@ -92,7 +92,10 @@ def survey(run: RunCommand) -> Survey:
         cdi=tuple(option for option in devices if option.value.startswith(f"{GPU_KIND}=")),
         wholes=tuple(option for option, source, _ in binds if (source.rstrip("/") or "/") in WHOLES),
         beside=tuple(option for option, source, _ in binds if option not in known and _lies_in_driver(source)),
-        doubt=next(chain(_doubts_of_nodes(nodes), _doubts_of_runtime(run, sources, runtime, visible)), ""),
+        doubt=next(
+            chain(_doubts_of_nodes(nodes), _doubts_of_flags(run), _doubts_of_runtime(run, sources, runtime, visible)),
+            "",
+        ),
     )
 
 
@@ -150,6 +153,12 @@ def _doubts_of_nodes(nodes: list[tuple[Option, str]]) -> Iterator[str]:
             yield f"{source} is a file of a MIG device, and does not tell which one it is"
         if HOLE in source:
             yield "which GPU it is comes from a variable"
+
+
+def _doubts_of_flags(run: RunCommand) -> Iterator[str]:
+    for option in run.given("--gpus") if run.engine == "docker" else ():
+        if HOLE not in option.value and docker_refuses(option.value):
+            yield f"Docker refuses --gpus {option.value}"
 
 
 def _doubts_of_runtime(

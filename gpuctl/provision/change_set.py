@@ -94,7 +94,8 @@ class Edit:
     `show` returns the unified diff of two contents of that path as it may be shown, without secrets. `inspect` sees the
     path of the complete new file before it counts, and may raise Refused. `values` reads a file that is others' as
     well, as nested dicts; None: the file as a whole is gpuctl's. `aside` is the folder in which the new file is made
-    and what it replaces is kept, for an engine that reads every file of a directory; "": beside it.
+    and what it replaces is kept, for an engine that reads every file of a directory; "": beside it. `with_taken` gives
+    the file that has been rid of something that again: what a daemon that was not restarted since may still go by.
     """
 
     path: str
@@ -103,6 +104,7 @@ class Edit:
     inspect: Callable[[str], None] = accept
     values: Callable[[bytes], Mapping[str, Any]] | None = None
     aside: str = ""
+    with_taken: Callable[[bytes | None], bytes | None] | None = None
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,24 @@ def _is_asked(write: FileWrite, config: str | None) -> bool:
 
 def _edit(engine: Engine, path: str, writes: Sequence[FileWrite]) -> Edit:
     place = writes[0].replacement.aside or aside(path)
-    return Edit(path, _without(engine, path, writes), engine.show, aside=place)
+    without, again = _without(engine, path, writes), _with_taken(engine, writes)
+    return Edit(path, without, engine.show, aside=place, with_taken=again)
+
+
+def _with_taken(engine: Engine, writes: Sequence[FileWrite]) -> Callable[[bytes | None], bytes | None] | None:
+    """`writes` are newest first. None where the file as a whole is gpuctl's, of which no daemon keeps anything."""
+    document = engine.document
+    sets = [value for write in reversed(writes) for value in write.sets or ()]
+    if document is None:
+        return None
+
+    def with_taken(raw: bytes | None) -> bytes | None:
+        try:
+            return document.set_values(raw or b"", sets)
+        except (json_text.NotAccepted, toml_text.NotAccepted):
+            return raw  # others have made of its place something else
+
+    return with_taken
 
 
 def _without(engine: Engine, path: str, writes: Sequence[FileWrite]) -> Callable[[bytes | None], bytes | None]:

@@ -156,7 +156,7 @@ def run(client: DockerClient, spec: ContainerSpec, seconds: float) -> Ended:
         try:
             container = ask(lambda: client.containers.create(name=name, **options(spec)))
             if spec.program:
-                _put(container, Path(spec.program.file))
+                _put(container, spec.program)
             with signals.let_through(), engine_errors():
                 code = within(seconds, lambda: _start_and_wait(container))
             output = ask(lambda: container.logs(stdout=True, stderr=False))
@@ -166,12 +166,17 @@ def run(client: DockerClient, spec: ContainerSpec, seconds: float) -> Ended:
     return Ended(code, output.decode("utf-8", "replace"), errors.decode("utf-8", "replace"))
 
 
-def _put(container: Container, program: Path) -> None:
+def program_code(program: Program) -> bytes:
+    """Returns gpuctl's own program, as it lies in gpuctl."""
+    return Path(program.file).read_bytes()
+
+
+def _put(container: Container, program: Program) -> None:
     # Over Docker's API: a daemon that is rootless, or in a snap, need not see this host's files.
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w") as tar:
         entry = tarfile.TarInfo("smoke")
-        raw = program.read_bytes()
+        raw = program_code(program)
         entry.size, entry.mode = len(raw), 0o444
         tar.addfile(entry, io.BytesIO(raw))
     ask(lambda: container.put_archive(PLACE, archive.getvalue()))

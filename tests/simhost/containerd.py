@@ -120,10 +120,10 @@ echo $! >{self._pidfile}
         return {"PATH": f"{self.program.parent}:{SYSTEM_PATH}"}
 
 
-def unpack(suite: str, folder: Path) -> Path:
-    """Unpacks that Debian suite's containerd into a folder, by apt and from the mirror that this host uses.
+def unpack(suite: str, folder: Path, package: str = "containerd", program: str = "usr/bin/containerd") -> Path:
+    """Unpacks a package of that Debian suite into a folder, by apt and from the mirror that this host uses.
 
-    Returns the program. Raises LookupError where it cannot be had.
+    Returns the program in it. Raises LookupError where it cannot be had.
     """
     site = next(iter(_apt(["indextargets", "--format", "$(REPO_URI)", "Label: Debian", "Created-By: Packages"])), "")
     (folder / "lists/partial").mkdir(parents=True)
@@ -139,14 +139,14 @@ def unpack(suite: str, folder: Path) -> Path:
     }
     flags = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
     _apt(["update", *flags])
-    _apt(["download", *flags, "containerd"], folder)
+    _apt(["download", *flags, package], folder)
     shutil.rmtree(folder / "lists")
-    package = next(folder.glob("containerd_*.deb"), None)
-    if package is None:
-        raise LookupError(f"no containerd of {suite} is in reach")
-    subprocess.run(["dpkg-deb", "--extract", package, folder], check=True)
-    package.unlink()
-    return folder / "usr/bin/containerd"
+    archive = next(folder.glob(f"{package}_*.deb"), None)
+    if archive is None:
+        raise LookupError(f"no {package} of {suite} is in reach")
+    subprocess.run(["dpkg-deb", "--extract", archive, folder], check=True)
+    archive.unlink()
+    return folder / program
 
 
 def _apt(argv: Sequence[str], folder: Path = Path("/")) -> list[str]:

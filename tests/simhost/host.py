@@ -53,6 +53,7 @@ NEVER_SHOWN = (
     "/var/lib/dkms",
     "/var/lib/dpkg",
     "/var/lib/gpuctl",
+    "/var/lib/kubelet",
     "/var/lib/rpm",
     "/var/log",
     "/usr/bin/nvidia-smi",
@@ -172,6 +173,20 @@ class SimHost:
 
         `real_proc` shows it the machine's own /proc: an OCI runtime makes nothing of links in its place.
         """
+        launch = self.launch(argv, uid=uid, cwd=cwd, env=env, closed_stdin=closed_stdin, real_proc=real_proc)
+        return subprocess.Popen(launch, start_new_session=True, **options)
+
+    def launch(
+        self,
+        argv: Sequence[str],
+        *,
+        uid: int = 0,
+        cwd: str = "/",
+        env: Mapping[str, str] = {},
+        closed_stdin: bool = False,
+        real_proc: bool = False,
+    ) -> list[str]:
+        """Returns the command by which another than the test, such as a daemon, runs a command in there."""
         plan = {
             "root": str(self.root),
             "nodes": [[node.name, node.mode, node.major, node.minor] for node in self.nodes],
@@ -184,8 +199,7 @@ class SimHost:
             "closed_stdin": closed_stdin,
             "real_proc": real_proc,
         }
-        launch = [sys.executable, "-I", "-S", str(LAUNCHER), json.dumps(plan)]
-        return subprocess.Popen(launch, start_new_session=True, **options)
+        return [sys.executable, "-I", "-S", str(LAUNCHER), json.dumps(plan)]
 
     def path(self, path: str) -> Path:
         """Where a file that the host has of its own lies on the real machine: given, or written by a command."""

@@ -16,8 +16,6 @@ from gpuctl.facts.docker.docker import Docker
 from gpuctl.facts.machine.system import System
 from gpuctl.model import Disturbs, Evidence, Remedy
 
-COMPOSE_SINCE = "1.28"
-"""docker-compose reserves GPUs from here on: https://docs.docker.com/compose/how-tos/gpu-support/"""
 CLONE3_SINCE = "20.10.10"
 """Docker lets clone3 through from here on: https://docs.docker.com/engine/release-notes/20.10/"""
 _NEW_GLIBC = re.compile(r"ubuntu2[2-9]|debian1[2-9]|bookworm|trixie|jammy|noble|(?:ubi|rockylinux|almalinux)(?:9|1\d)")
@@ -49,7 +47,7 @@ def compose(clients: DockerClients) -> Judgement | None:
     told = clients.compose.get()
     if told is None:
         return None
-    if understood(docker_version, told) >= docker_version(COMPOSE_SINCE):
+    if understood(docker_version, told) >= docker_version(docker_features()["compose-requests"].since):
         return passed(f"docker-compose {told} reserves GPUs", clients.compose)
     remedy = Remedy("Use the plugin: docker compose (package docker-compose-plugin or docker-compose-v2).")
     return warned(

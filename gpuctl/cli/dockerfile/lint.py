@@ -107,13 +107,13 @@ def _linted(files: list[str], fix: bool, given: dict[str, str], why_not: WhyNot 
 
 def _write(changed: dict[str, bytes]) -> None:
     from gpuctl.host.write.output import FileProblem, write_whole
-    from gpuctl.render.draw.text import plain
+    from gpuctl.render.draw.text import say
 
     try:
         for path, new in changed.items():
             write_whole(path, new)
     except FileProblem as problem:
-        typer.echo(plain(str(problem)), err=True)
+        say(str(problem))
         raise typer.Exit(ExitCode.PROBLEM) from None
 
 

@@ -79,7 +79,7 @@ def new(
     from gpuctl.dockerfile.base import NoBase
     from gpuctl.dockerfile.new import DockerfileWish, new_dockerfile, processor_of
     from gpuctl.render.draw.progress import working
-    from gpuctl.render.draw.text import plain
+    from gpuctl.render.draw.text import say
 
     wanted = Wanted(cuda, os=os)
     try:
@@ -97,7 +97,7 @@ def new(
         with working("Choosing the base"):
             made = new_dockerfile(wish, _packages(wish))
     except NoBase as why:
-        typer.echo(plain(str(why)), err=True)
+        say(str(why))
         raise typer.Exit(ExitCode.PROBLEM) from None
     from gpuctl.host.write.output import is_stdout
     from gpuctl.render.views.dockerfile_new import new_json, new_text
@@ -131,11 +131,12 @@ def _machines(
     hosts: typer.FileBinaryRead | None, driver: str | None, gpu: list[str], snapshot: str | None
 ) -> tuple[Machine, ...]:
     from gpuctl.compat.answer.fleet_rows import NoHosts, lines_of, machines_of
+    from gpuctl.render.draw.text import say
 
     if hosts is None:
         machine = described_or_here(driver, gpu, snapshot)
         if machine.driver is None:
-            typer.echo("No driver is known here: describe the hosts with --driver and --gpu, or --hosts.", err=True)
+            say("No driver is known here: describe the hosts with --driver and --gpu, or --hosts.")
             raise typer.Exit(ExitCode.UNDETERMINED)
         return (machine,)
     if driver or gpu or snapshot:
@@ -165,12 +166,12 @@ def _packages(wish: DockerfileWish) -> PackageOf:
 
 def _write(path: str, text: str) -> None:
     from gpuctl.host.write.output import FileProblem, NoPlaceForFile, write_whole
-    from gpuctl.render.draw.text import plain
+    from gpuctl.render.draw.text import plain, say
 
     try:
         write_whole(path, text.encode("utf-8", "replace"))
     except NoPlaceForFile as problem:
         raise typer.BadParameter(plain(str(problem)), param_hint="--output") from None
     except FileProblem as problem:
-        typer.echo(plain(str(problem)), err=True)
+        say(str(problem))
         raise typer.Exit(ExitCode.PROBLEM) from None

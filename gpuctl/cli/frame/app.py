@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Annotated, Any, NoReturn
 
 import typer
+from typer._click.exceptions import ClickException
 from typer.core import TyperGroup
 from typer.main import get_command
 
@@ -32,6 +33,7 @@ COMMANDS = (
     "migrate",
     "install-runtime",
     "uninstall-runtime",
+    "bundle",
     "rollback",
     "history",
     "smoke",
@@ -176,9 +178,14 @@ def run() -> NoReturn:
     open_streams()
     take_endings()
     try:
-        app()
+        code = app(standalone_mode=False)
     except SystemExit as end:
-        _end(end.code)
+        code = end.code
+    except ClickException as wrong:
+        code = _say_wrong(wrong)
+    except typer.Abort:
+        print("Aborted!", file=sys.stderr)
+        code = 1
     except MemoryError:
         from gpuctl.model import ExitCode
 
@@ -188,20 +195,31 @@ def run() -> NoReturn:
         if os.environ.get("GPUCTL_DEBUG"):
             raise
         _fail(error)
-    raise AssertionError("the command line ends the process itself")
+    _end(code)
+
+
+def _say_wrong(wrong: ClickException) -> int:
+    """Says what is wrong with the usage, folded as all text is. Returns the exit code."""
+    from io import StringIO
+
+    from gpuctl.render.draw.text import Styled
+
+    words = StringIO()
+    wrong.show(words)
+    Styled(words.getvalue()).show(sys.stderr)
+    return wrong.exit_code
 
 
 def _fail(error: Exception) -> NoReturn:
     from gpuctl.host.look.limits import limit_reached
     from gpuctl.model import ExitCode
-    from gpuctl.render.draw.text import plain
+    from gpuctl.render.draw.text import say
 
     limit = limit_reached(error)
     if limit:
-        print(f"gpuctl: it cannot go on: {limit}.", file=sys.stderr)
+        say(f"gpuctl: it cannot go on: {limit}.")
         sys.exit(ExitCode.UNDETERMINED)
-    words = plain(f"{type(error).__name__}: {error}")
-    print(f"gpuctl: a bug: {words}. Please report it with `gpuctl --debug …`.", file=sys.stderr)
+    say(f"gpuctl: a bug: {type(error).__name__}: {error}. Please report it with `gpuctl --debug …`.")
     sys.exit(ExitCode.BUG)
 
 
@@ -214,6 +232,7 @@ def _end(code: str | int | None) -> NoReturn:
     if lost is None:
         sys.exit(code)
     from gpuctl.model import ExitCode
+    from gpuctl.render.draw.text import say
 
-    print(f"gpuctl: the output could not be written: {lost}.", file=sys.stderr)
+    say(f"gpuctl: the output could not be written: {lost}.")
     sys.exit(code or ExitCode.UNDETERMINED)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import typer
-
+from gpuctl.cli.frame.endings import refused
 from gpuctl.host.places import has_config
 from gpuctl.model import Defaults
 from gpuctl.render.formats.formats import Format
@@ -18,16 +17,8 @@ def configured() -> Defaults:
 
     files = probe_configuration(LocalHost())
     if files.files.unknown:
-        raise _refused(files.files.reason)
+        raise refused(f"The configuration is refused: {files.files.reason}.")
     if files.defaults.format not in (None, *(one.value for one in Format)):
-        raise _refused(f"{files.files.source}: format is none of {', '.join(one.value for one in Format)}")
+        names = ", ".join(one.value for one in Format)
+        raise refused(f"The configuration is refused: {files.files.source}: format is none of {names}.")
     return files.defaults
-
-
-def _refused(reason: str) -> typer.Exit:
-    """Says that the configuration cannot be used. Returns what ends the run with the exit code for wrong usage."""
-    from gpuctl.model import ExitCode
-    from gpuctl.render.draw.text import plain
-
-    typer.echo(plain(f"Error: The configuration is refused: {reason}."), err=True)
-    return typer.Exit(ExitCode.USAGE)

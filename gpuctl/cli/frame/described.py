@@ -14,29 +14,21 @@ if TYPE_CHECKING:
 
 
 def described_gpus(driver: str | None, names: list[str]) -> tuple[Gpu, ...]:
-    """Returns the GPUs that are named. Raises BadParameter for an unknown one and for a driver that is no version."""
+    """Returns the GPUs that are named.
+
+    Raises BadParameter for an unknown one, and for a driver that is neither a version nor a branch.
+    """
+    from gpuctl.compat.knowledge.branch_ends import releases_meant
     from gpuctl.compat.knowledge.gpus.gpus import find_gpu
     from gpuctl.compat.versions import parse_driver
 
     try:
         if driver is not None:
-            _refuse_branch(driver.strip())
-            parse_driver(driver)
+            for release in releases_meant(driver.strip()):
+                parse_driver(release)
         return tuple(find_gpu(name) for name in names)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
-
-
-def _refuse_branch(driver: str) -> None:
-    """Raises ValueError where a branch was typed, as 535: its releases run different things."""
-    from gpuctl.compat.tables.loader import driver_branch
-
-    branch = driver_branch(driver) if driver.isdecimal() else None
-    if branch is not None:
-        newest = (
-            f"such as {branch.newest_version}, the newest known" if branch.newest_version else "as nvidia-smi tells it"
-        )
-        raise ValueError(f"{driver} is a branch of the driver, with many releases: give one, {newest}")
 
 
 def check_cuda_option(cuda: str | None) -> None:

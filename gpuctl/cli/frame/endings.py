@@ -25,7 +25,7 @@ def exit_code(report: Report, strict: bool) -> ExitCode:
 
 def refused(sentence: str, code: ExitCode = ExitCode.USAGE) -> typer.Exit:
     """Says a sentence on stderr. Returns what ends the run."""
-    from gpuctl.render.draw.text import plain
+    from gpuctl.render.draw.text import say
 
-    typer.echo(plain(f"Error: {sentence}"), err=True)
+    say(f"Error: {sentence}")
     return typer.Exit(code)

@@ -10,7 +10,7 @@ import typer
 
 from gpuctl.frozen import dataclass
 from gpuctl.model import ExitCode
-from gpuctl.render.draw.text import Styled, plain
+from gpuctl.render.draw.text import Styled, plain, say
 from gpuctl.render.formats.formats import Format
 
 F = TypeVar("F", bound=Enum)
@@ -105,6 +105,6 @@ def write_files(files: tuple[tuple[F, str], ...], render: Callable[[F], Styled])
         try:
             write_whole(path, render(format).plain.encode("utf-8", "replace"), 0o644)
         except FileProblem as problem:
-            typer.echo(plain(str(problem)), err=True)
+            say(str(problem))
             whole = False
     return whole

@@ -11,7 +11,9 @@ from gpuctl.model import ENGINES
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DriverVersion = Annotated[
     str | None,
-    typer.Option("--driver", metavar="VERSION", help="A driver, instead of this host's.", show_default=False),
+    typer.Option(
+        "--driver", metavar="VERSION", help="A driver or its branch (535), instead of this host's.", show_default=False
+    ),
 ]
 GpuNames = Annotated[
     list[str] | None,

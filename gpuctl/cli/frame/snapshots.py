@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-import typer
-
+from gpuctl.cli.frame.endings import refused
 from gpuctl.model import ExitCode
 
 if TYPE_CHECKING:
@@ -62,15 +61,8 @@ def load(path: str) -> Snapshot:
         confine()
         return decode(read_named(path))
     except Exceeded as problem:
-        raise _refused(f"{path} was not judged: {problem}.", ExitCode.UNDETERMINED) from None
+        raise refused(f"{path} was not judged: {problem}.", ExitCode.UNDETERMINED) from None
     except FileProblem as problem:
-        raise _refused(str(problem)) from None
+        raise refused(str(problem)) from None
     except BadSnapshot as problem:
-        raise _refused(f"{path} is no snapshot that gpuctl can read: {problem}.") from None
-
-
-def _refused(sentence: str, code: ExitCode = ExitCode.USAGE) -> typer.Exit:
-    from gpuctl.render.draw.text import plain
-
-    typer.echo(plain(f"Error: {sentence}"), err=True)
-    return typer.Exit(code)
+        raise refused(f"{path} is no snapshot that gpuctl can read: {problem}.") from None

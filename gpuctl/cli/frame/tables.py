@@ -6,8 +6,6 @@ from collections.abc import Callable
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from gpuctl.host.places import chosen_data
 
 if TYPE_CHECKING:
@@ -33,14 +31,7 @@ def chosen_tables() -> Chosen | None:
 
     try:
         return use_chosen_tables()
-    except TablesRefused as refused:
-        raise wrong_tables(refused) from None
+    except TablesRefused as error:
+        from gpuctl.cli.frame.endings import refused
 
-
-def wrong_tables(error: Exception) -> typer.Exit:
-    """Says that a folder of tables cannot be used. Returns what ends the run with the exit code for wrong usage."""
-    from gpuctl.model import ExitCode
-    from gpuctl.render.draw.text import plain
-
-    typer.echo(plain(f"Error: {error}"), err=True)
-    return typer.Exit(ExitCode.USAGE)
+        raise refused(str(error)) from None

@@ -10,7 +10,7 @@ import dataclasses
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import chain
 from operator import itemgetter
@@ -19,11 +19,13 @@ from typing import Any, BinaryIO, NamedTuple
 from gpuctl.compat.answer.answer import brief
 from gpuctl.compat.ask.image_claims import Expression, claims_of_tag
 from gpuctl.compat.ask.question import Machine, Question, typed_cuda, with_image
-from gpuctl.compat.judge.gate.gate import Gate
+from gpuctl.compat.judge.gate.gate import Gate, Requirement
+from gpuctl.compat.judge.rulings import SEVERITY
+from gpuctl.compat.knowledge.branch_ends import branch_ends, branch_reason, releases_meant
 from gpuctl.compat.knowledge.gpus.gpus import gpu_described, with_brand
-from gpuctl.compat.versions import parse_cuda
+from gpuctl.compat.versions import parse_cuda, parse_driver
 from gpuctl.frozen import dataclass
-from gpuctl.model import Verdict
+from gpuctl.model import Reason, Verdict
 
 FIELDS = ("driver", "driver_cuda", "gpu", "compute_capability", "brand", "cuda", "image", "require")
 _NAMES = ("host", "hostname", "name")
@@ -129,7 +131,10 @@ def machines_of(lines: Iterable[bytes], unread: Callable[[str], object] = str) -
         try:
             if isinstance(text, ValueError):
                 raise text
-            found.setdefault(machine(parse(text)[1]))
+            described = machine(parse(text)[1])
+            for release in releases_meant(described.driver) if described.driver else ():
+                parse_driver(release)
+            found.setdefault(described)
         except (ValueError, RecursionError) as error:
             raise NoHosts(f"line {number}: {_sentence(error)}") from None
     if not found:
@@ -275,7 +280,9 @@ def _value(name: str, value: Any) -> str:
 
 def _verdict(row: HostRow, common: Question) -> RowVerdict:
     try:
-        verdict, reason, requirement = brief(_question(common, row.cuda, row.image, row.require), _machine(row))
+        question, machine = _question(common, row.cuda, row.image, row.require), _machine(row)
+        ends = branch_ends(row.driver) if row.driver.isdecimal() else None
+        verdict, reason, requirement = _of_branch(question, machine, ends) if ends else brief(question, machine)
     except ValueError as error:
         return RowVerdict(error=str(error))
     return RowVerdict(
@@ -285,6 +292,18 @@ def _verdict(row: HostRow, common: Question) -> RowVerdict:
         requirement.verdict if requirement else None,
         requirement.failed if requirement else (),
     )
+
+
+def _of_branch(
+    question: Question, machine: Machine, ends: Sequence[str]
+) -> tuple[Verdict, Reason | None, Requirement | None]:
+    """`brief` of the end of the branch that fares worse, and that it is a branch."""
+    said = (brief(question, dataclasses.replace(machine, driver=release)) for release in ends)
+    verdict, reason, requirement = max(said, key=lambda one: SEVERITY.index(one[0]))
+    branch = branch_reason(machine.driver or "")
+    if reason and branch:
+        reason = dataclasses.replace(reason, message=f"{reason.message} {branch.message}")
+    return verdict, reason or branch, requirement
 
 
 @lru_cache(maxsize=_REMEMBERED)

@@ -9,7 +9,7 @@ from gpuctl.compat.answer.driver_choice import driver_floors, first_branch_witho
 from gpuctl.compat.ask.question import Machine
 from gpuctl.compat.judge.by_driver import fits
 from gpuctl.compat.judge.by_gpu import gpu_and_driver, gpu_and_toolkit
-from gpuctl.compat.judge.judge import judge, verdict_on
+from gpuctl.compat.judge.judge import judge, verdict_with
 from gpuctl.compat.judge.rulings import Cuda, resolve_cuda, worst
 from gpuctl.compat.knowledge.gpus.gpus import Gpu, gpu_of_every_kind
 from gpuctl.compat.tables.loader import CudaRow, architectures, cuda_versions, rows_of
@@ -129,7 +129,7 @@ def _cell(cuda: Cuda, gpu: Gpu, named: bool, driver: str | None) -> Cell:
         first_branch_without((gpu,)),
         reason.id,
         reason.source,
-        verdict_on(cuda, driver, (gpu,)) if driver else None,
+        verdict_with(cuda, driver, (gpu,)) if driver else None,
     )
 
 
@@ -186,12 +186,12 @@ class HostColumn:
 def host_column(
     driver: str, gpus: Sequence[Gpu], open_module: bool | None = None, asked: Sequence[Cuda] = ()
 ) -> HostColumn:
-    """Returns the verdict of each CUDA version on a host with at least one GPU. `driver` is dotted numbers.
+    """Returns the verdict of each CUDA version on a host with at least one GPU. `driver` may be a branch.
 
     The versions are those of the table, and any that are asked for besides.
     """
     versions = dict.fromkeys((*cuda_versions(), *(cuda.text for cuda in asked)))
-    verdicts = {cuda: verdict_on(resolve_cuda(cuda), driver, gpus, open_module) for cuda in versions}
+    verdicts = {cuda: verdict_with(resolve_cuda(cuda), driver, gpus, open_module) for cuda in versions}
     return HostColumn(driver, tuple(dict.fromkeys(gpu.name for gpu in gpus)), verdicts)
 
 

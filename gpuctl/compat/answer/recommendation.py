@@ -20,6 +20,7 @@ from gpuctl.compat.ask.question import Machine
 from gpuctl.compat.judge.by_gpu import OPEN_MODULE_SOURCE, gpu_and_driver, open_module_need, serving_modules
 from gpuctl.compat.judge.judge import judge
 from gpuctl.compat.judge.rulings import Cuda, resolve_cuda, worst
+from gpuctl.compat.knowledge.branch_ends import branch_reason, releases_meant
 from gpuctl.compat.knowledge.gpus.gpus import Gpu
 from gpuctl.compat.knowledge.install_commands import driver_package
 from gpuctl.compat.tables.loader import Branch, architectures, cuda_versions, driver_branch
@@ -71,8 +72,8 @@ def recommend(cuda: str | None, machine: Machine, month: str | None = None) -> R
     driver is no version.
     """
     wanted = resolve_cuda(cuda) if cuda else None
-    if machine.driver:
-        parse_driver(machine.driver)
+    for release in releases_meant(machine.driver) if machine.driver else ():
+        parse_driver(release)
     unknown = _unknown(wanted, machine.gpus)
     if unknown:
         return _said(Advice.UNKNOWN, wanted, machine, unknown)
@@ -136,23 +137,38 @@ def _present(cuda: Cuda | None, machine: Machine, choice: DriverChoice, month: s
     over = _support_over(branch) if branch and branch.ended(month) else ()
     if cuda is None:
         return _present_for_gpus(machine.driver, machine, choice, over)
-    rulings = [ruling for gpu in machine.gpus for ruling in judge(cuda, machine.driver, gpu, machine.open_module)]
+    rulings = [
+        ruling
+        for release in releases_meant(machine.driver)
+        for gpu in machine.gpus
+        for ruling in judge(cuda, release, gpu, machine.open_module)
+    ]
     verdict = worst(ruling.verdict for ruling in rulings)
     reasons = tuple(dict.fromkeys(ruling.reason for ruling in rulings if ruling.verdict == verdict))
     will_do = verdict == Verdict.COMPATIBLE or (verdict == Verdict.LIMITED and choice.limited)
-    return _Present(will_do, verdict, (*reasons, *over))
+    return _Present(will_do, verdict, (*_of_branch(machine.driver), *reasons, *over))
+
+
+def _of_branch(driver: str) -> tuple[Reason, ...]:
+    reason = branch_reason(driver)
+    return (reason,) if reason else ()
 
 
 def _present_for_gpus(driver: str, machine: Machine, choice: DriverChoice, over: tuple[Reason, ...]) -> _Present:
     """Where no CUDA version is asked for, a driver will do that drives the GPUs and of whose kind none is better."""
-    against = [one for gpu in machine.gpus for one in gpu_and_driver(driver, gpu, machine.open_module)]
+    against = [
+        one
+        for release in releases_meant(driver)
+        for gpu in machine.gpus
+        for one in gpu_and_driver(release, gpu, machine.open_module)
+    ]
     branch = driver_branch(driver)
     will_do = not against and (not over or (not choice.supported and branch == choice.branch))
     reasons = (*dict.fromkeys(ruling.reason for ruling in against), *over)
     if not reasons:
         source = branch.source if branch else _TABLES
         reasons = (Reason("driver.drives-gpus", f"Driver {driver} drives these GPUs.", source),)
-    return _Present(will_do, None, reasons)
+    return _Present(will_do, None, (*_of_branch(driver), *reasons))
 
 
 def _support_over(branch: Branch) -> tuple[Reason, ...]:

@@ -7,7 +7,7 @@ from functools import cache
 
 from gpuctl.compat.answer.driver_choice import driver_floors
 from gpuctl.compat.ask.question import Machine
-from gpuctl.compat.judge.judge import verdict_on
+from gpuctl.compat.judge.judge import verdict_with
 from gpuctl.compat.judge.rulings import resolve_cuda
 from gpuctl.compat.knowledge.gpus.gpus import gpu_of_every_kind
 from gpuctl.compat.knowledge.images import CudaImages, Tag, cuda_images, newest_ubuntu_last, parse_tag
@@ -122,8 +122,8 @@ def image_verdict(cuda: str, machine: Machine) -> Verdict | None:
         return None
     version, driver = resolve_cuda(cuda), machine.driver
     if machine.gpus:
-        return verdict_on(version, driver, machine.gpus, machine.open_module)
-    return min((verdict_on(version, driver, (gpu,)) for gpu in gpu_of_every_kind()), key=_HELPFUL.index)
+        return verdict_with(version, driver, machine.gpus, machine.open_module)
+    return min((verdict_with(version, driver, (gpu,)) for gpu in gpu_of_every_kind()), key=_HELPFUL.index)
 
 
 def _worth(verdict: Verdict | None) -> int:

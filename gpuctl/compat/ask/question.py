@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gpuctl.compat.ask.asks import Ask
+from gpuctl.compat.knowledge.branch_ends import driver_words
 from gpuctl.compat.knowledge.gpus.gpus import Gpu
 from gpuctl.frozen import dataclass
 
@@ -41,8 +42,9 @@ class Question:
 class Machine:
     """Where it is to run: a driver and its GPUs. Without a driver there is an answer at the gate only.
 
-    `open_module`: which flavour of the kernel module is loaded. `driver_cuda`: the driver's highest CUDA, where it is
-    not that of its branch. `architecture` is Docker's name of it. None: not known, or not said.
+    `driver` may be a branch (535), whose ends are judged then. `open_module`: which flavour of the kernel module is
+    loaded. `driver_cuda`: the driver's highest CUDA, where it is not that of its branch. `architecture` is Docker's
+    name of it. None: not known, or not said.
     """
 
     driver: str | None = None
@@ -60,7 +62,8 @@ class Machine:
     @property
     def words(self) -> str:
         """The machine for people: driver 535.104.05 with A100."""
-        return f"driver {self.driver} with {self.gpu_names}" if self.gpus else f"driver {self.driver}"
+        driver = f"driver {driver_words(self.driver)}" if self.driver else "no driver"
+        return f"{driver} with {self.gpu_names}" if self.gpus else driver
 
 
 def typed_cuda(cuda: str) -> Ask:

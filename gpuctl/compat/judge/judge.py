@@ -9,6 +9,7 @@ from gpuctl.compat.judge.by_code import gpu_and_code
 from gpuctl.compat.judge.by_driver import driver_and_cuda
 from gpuctl.compat.judge.by_gpu import gpu_and_driver, gpu_and_toolkit
 from gpuctl.compat.judge.rulings import SEVERITY, Cuda, Ruling, minor_versions, resolve_cuda, worst
+from gpuctl.compat.knowledge.branch_ends import releases_meant
 from gpuctl.compat.knowledge.gpus.gpus import Gpu
 from gpuctl.model import Reason, Verdict
 
@@ -29,6 +30,11 @@ def judge(cuda: Cuda, driver: str, gpu: Gpu, open_module: bool | None = None) ->
 def verdict_on(cuda: Cuda, driver: str, gpus: Sequence[Gpu], open_module: bool | None = None) -> Verdict:
     """Returns the verdict for a host: that of the GPU which is worst off, since a container sees them all."""
     return worst(ruling.verdict for gpu in dict.fromkeys(gpus) for ruling in judge(cuda, driver, gpu, open_module))
+
+
+def verdict_with(cuda: Cuda, driver: str, gpus: Sequence[Gpu], open_module: bool | None = None) -> Verdict:
+    """Returns the verdict for a host whose driver is told as people tell it: of a branch the worse of its two ends."""
+    return worst(verdict_on(cuda, release, gpus, open_module) for release in releases_meant(driver))
 
 
 def judge_ask(ask: Ask, cuda: Cuda, driver: str, gpu: Gpu, open_module: bool | None = None) -> tuple[Ruling, ...]:

@@ -66,13 +66,14 @@ def _row(commands: Sequence[Words], **fields: Any) -> InstallRow:
 class PackageRepository:
     """NVIDIA's repository of the toolkit's packages for one package manager.
 
-    `url` has the manager's variable for the architecture, `key` is where its public key lies, `file` the configuration
-    that NVIDIA publishes.
+    `url` has the manager's variable for the architecture, `key` is where its public key lies, `fingerprint` that key's,
+    `file` the configuration that NVIDIA publishes.
     """
 
     manager: str
     url: str
     key: str
+    fingerprint: str
     file: str
     source: str
 

@@ -207,6 +207,20 @@ def families_are_detected(tables: Tables) -> Iterator[Problem]:
             yield row.problem(f"It is seen in {row['seen_in']} only, and does not say why.")
 
 
+def words_are_of_families(tables: Tables) -> Iterator[Problem]:
+    """The words in which failures are told are of families: those with a row, and each error with a number."""
+    known = {row["id"] for row in tables["failures"]}
+    for kind, table, number in (
+        ("cuda", "cuda_errors", "code"),
+        ("nvml", "nvml_errors", "code"),
+        ("xid", "xids", "xid"),
+    ):
+        known.update(f"{kind}-{row[number]}" for row in tables[table])
+    for row in tables["family_words"]:
+        if row["family"] not in known:
+            yield row.problem(f"Family {row['family']} has no row in failures, and is no error with a number.")
+
+
 def downloads_have_a_folder(tables: Tables) -> Iterator[Problem]:
     """What is downloaded lies in a folder that its line has made, and nothing is done with it where that has failed."""
     told = [
@@ -246,6 +260,7 @@ RULES: tuple[Rule, ...] = (
     consequences_are_known,
     faults_are_of_families,
     families_are_detected,
+    words_are_of_families,
     downloads_have_a_folder,
     files_have_one_package,
 )

@@ -49,7 +49,10 @@ class Application:
 
 
 def read_application(folder: str) -> Application:
-    """Returns what lies in a folder. Raises FileProblem, and UnreadableApplication for a program that is cut off."""
+    """Returns what lies in a folder. Raises FileProblem, and UnreadableApplication for a program that is cut off.
+
+    So it does for a folder without a file.
+    """
     try:
         tree = within(SECONDS, lambda: look_at_tree(folder))
         found = within(
@@ -58,6 +61,8 @@ def read_application(folder: str) -> Application:
         )
     except DeadlineExceeded:
         raise UnreadableApplication(f"{folder} could not be looked through within {SECONDS:g} s.") from None
+    if not found.files:
+        raise UnreadableApplication(f"{folder} holds no file: it is no application.")
     if found.broken:
         raise UnreadableApplication(posixpath.join(folder, found.broken[0]))
     return replace(found, leaving=tree.leaving)

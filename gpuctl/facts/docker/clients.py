@@ -9,6 +9,7 @@ from gpuctl.host.look.reading import Host, Outcome, fact
 from gpuctl.model import Fact
 
 COMPOSE = ("docker-compose", "--version")
+COMPOSE_PLUGIN = ("docker", "compose", "version")
 SNAP = "/snap/bin/docker"
 _VERSION = re.compile(r"version v?(\d[\d.]*)")
 
@@ -27,6 +28,12 @@ def probe_docker_clients(host: Host) -> DockerClients:
     snap = host.stat(SNAP)
     is_there = Fact(False, SNAP) if snap.outcome is Outcome.ABSENT else fact(snap, lambda _: True)
     return DockerClients(fact(host.run(COMPOSE), parse_compose), is_there)
+
+
+def probe_compose(host: Host) -> Fact[str]:
+    """Returns the version of the Compose that people call here: the plugin's, where there is none docker-compose's."""
+    plugin = fact(host.run(COMPOSE_PLUGIN), parse_compose)
+    return plugin if plugin.value else fact(host.run(COMPOSE), parse_compose)
 
 
 def parse_compose(text: str) -> str:

@@ -90,10 +90,11 @@ def _kernel(host: Host) -> Fact[Tuple[str, ...]]:
 
 
 def _begin_unit(host: Host, unit: str) -> Callable[[], Fact[Tuple[str, ...]]]:
-    return begin(lambda: _of_unit(host, unit))
+    return begin(lambda: probe_unit_log(host, unit))
 
 
-def _of_unit(host: Host, unit: str) -> Fact[Tuple[str, ...]]:
+def probe_unit_log(host: Host, unit: str) -> Fact[Tuple[str, ...]]:
+    """Returns a unit's lines of the last day; absent where systemd does not run the services."""
     if not host.stat(BOOTED).ok:
         return Fact(None, BOOTED)
     said = host.run(unit_log(unit), DEADLINE)

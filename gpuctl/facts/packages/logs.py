@@ -128,9 +128,14 @@ def parse_dpkg(text: str) -> Tuple[PackageEvent, ...]:
     """
     return tuple(
         PackageEvent(at, subject, package, _DPKG_ACTIONS[action], _without_epoch(before), _without_epoch(after), "dpkg")
-        for at, action, package, before, after in _DPKG_LINE.findall(text)
+        for at, action, package, before, after in _DPKG_LINE.findall(_with_actions(text))
         if (subject := subject_of(package))
     )
+
+
+def _with_actions(text: str) -> str:
+    """The lines of dpkg.log that tell of one. Most tell of steps on the way, and all would take the pattern as long."""
+    return "\n".join(line for line in text.split("\n") if line[19:27] in (" install", " upgrade", " remove "))
 
 
 def _without_epoch(version: str) -> str:

@@ -63,10 +63,11 @@ def confine() -> None:
 def each_confined(things: Sequence[T], work: Callable[[T], bytes]) -> Iterator[Tuple[T, Union[bytes, Exceeded]]]:
     """Yields each thing with what the work on it comes to, or why it was given up; the others go on.
 
-    The work is done in a child process, one thing after another: each has SECONDS, and the one of which the child dies
-    is that which was given up. Call it where no other thread runs. The work must not raise.
+    The work is done in a child process, one thing after another, each in SECONDS. That of which the child dies is tried
+    again by a child that has done nothing else: a machine that stood still for seconds has them counted as work. Then
+    it is given up. Call it where no other thread runs. The work must not raise.
     """
-    done = 0
+    done, tried = 0, -1
     while done < len(things):
         child, answers = _begun(things[done:], work)
         status = 0
@@ -77,7 +78,9 @@ def each_confined(things: Sequence[T], work: Callable[[T], bytes]) -> Iterator[T
         finally:
             answers.close()
             status = _ended(child)
-        if done < len(things):
+        if done < len(things) and tried < done:
+            tried = done
+        elif done < len(things):
             yield things[done], Exceeded(answers.why or _reason_of(status))
             done += 1
 

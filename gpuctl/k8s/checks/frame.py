@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from gpuctl.frozen import dataclass
 from gpuctl.k8s.gpu_nodes import has_gpus
+from gpuctl.k8s.host_reports import NONE_GIVEN, HostReports
 from gpuctl.k8s.objects import ClusterNode
 from gpuctl.k8s.scene import Scene
 from gpuctl.model import Evidence, Finding, Remedy, Report, Status, usual_action
@@ -22,11 +23,12 @@ EVIDENCE = 50
 
 @dataclass(frozen=True)
 class View:
-    """A cluster, and those of its nodes that are judged; `whole`: all of them."""
+    """A cluster, and those of its nodes that are judged; `whole`: all of them. `reports`: of doctors on the nodes."""
 
     scene: Scene
     nodes: tuple[ClusterNode, ...]
     whole: bool = True
+    reports: HostReports = NONE_GIVEN
 
     @property
     def gpu_nodes(self) -> tuple[ClusterNode, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from gpuctl.command import command
 from gpuctl.k8s.checks.frame import ClusterJudgement, View, check, worst_of
 from gpuctl.k8s.checks.plugin import excluded, is_plugin, plugin_pods
-from gpuctl.k8s.gpu_nodes import count_label, labelled, replicas_label
+from gpuctl.k8s.gpu_nodes import count_label, in_nvml, labelled, replicas_label
 from gpuctl.k8s.objects import ClusterNode
 from gpuctl.k8s.quantity import amount
 from gpuctl.k8s.requests import gpus_in, is_foreign, is_gpu
@@ -15,7 +15,7 @@ WHOLE, SHARED = "nvidia.com/gpu", "nvidia.com/gpu.shared"
 MIG = "nvidia.com/mig-"
 
 
-def _plugin_pod(view: View, names: list[str]) -> Remedy:
+def plugin_pod(view: View, names: list[str]) -> Remedy:
     """What makes the plugin register again: its pod on that node restarted, where the pod is known."""
     pods = [pod for pod in plugin_pods(view) if names and pod.node == names[0]]
     commands = tuple(command("kubectl", "delete", "pod", "-n", pod.namespace, pod.name) for pod in pods[:1])
@@ -36,7 +36,7 @@ def advertised(view: View) -> ClusterJudgement | None:
         if not any(map(is_foreign, node.capacity))
     ]
     text = "labelled as a node with GPUs, and none is offered to pods."
-    remedy = _plugin_pod(view, [name for name, _ in ill])
+    remedy = plugin_pod(view, [name for name, _ in ill])
     return worst_of(Status.FAIL, ill, text, "Every node that is labelled as one with GPUs offers some", remedy)
 
 
@@ -56,7 +56,7 @@ def gone(view: View) -> ClusterJudgement | None:
             why = "all unhealthy, or the plugin is gone" if held != "0" else "the plugin did not register again"
             ill.append((node.name, f"0 of {held} allocatable: {why}"))
     text = f"no GPU can be given away ({ill[0][1]})." if ill else ""
-    remedy = _plugin_pod(view, [name for name, _ in ill])
+    remedy = plugin_pod(view, [name for name, _ in ill])
     return worst_of(Status.FAIL, ill, text, "Every node that offered GPUs offers some still", remedy)
 
 
@@ -76,23 +76,26 @@ def healthy(view: View) -> ClusterJudgement | None:
                 which = f" ({', '.join(ids)})" if ids else ""
                 ill.append((node.name, f"{amount(name, well)} of {amount(name, there)} {name} are healthy{which}"))
     text = f"not all GPUs are healthy ({ill[0][1]})." if ill else ""
-    remedy = _plugin_pod(view, [name for name, _ in ill])
+    remedy = plugin_pod(view, [name for name, _ in ill])
     return worst_of(Status.FAIL, ill, text, "Every GPU that is registered is healthy", remedy)
 
 
 @check("k8s.gpu.count", needs=("Node",))
 def count(view: View) -> ClusterJudgement | None:
-    """GFD finds GPUs by NVML and the plugin registers them: fewer registered than found, and some are withheld."""
+    """The plugin finds GPUs by NVML and registers them: fewer registered than found, and some are withheld.
+
+    What NVML has, the node's own report tells (`--hosts`), or else GFD's label.
+    """
     ill = []
     for node in view.gpu_nodes:
-        found, capacity = count_label(node), gpus_in(node.capacity)
+        found, capacity = in_nvml(node, view.reports.fresh(node.name)), gpus_in(node.capacity)
         registered = capacity.get(WHOLE, 0) // 1000
         plain = set(capacity) == {WHOLE} and replicas_label(node) == 1
         if found is not None and plain and 0 < registered < found:
-            ill.append((node.name, f"{found} in NVML by the label nvidia.com/gpu.count, {registered} registered"))
+            ill.append((node.name, f"{found} in NVML, {registered} registered"))
     text = f"the number drops between NVML and the kubelet ({ill[0][1]})." if ill else ""
-    remedy = _plugin_pod(view, [name for name, _ in ill])
-    return worst_of(Status.FAIL, ill, text, "As many GPUs are registered as GFD has found", remedy)
+    remedy = plugin_pod(view, [name for name, _ in ill])
+    return worst_of(Status.FAIL, ill, text, "As many GPUs are registered as NVML has", remedy)
 
 
 @check("k8s.gpu.stale-name", needs=("Node",))

@@ -20,6 +20,8 @@ _OF_GPUS = (
     "k8s.node.taints",
     "k8s.operator.state",
     "k8s.plugin.running",
+    "k8s.plugin.registered",
+    "k8s.plugin.unhealthy-forever",
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gpuctl.k8s.checks.frame import ClusterJudgement, View, check, worst_of
 from gpuctl.k8s.checks.node import UPGRADE
-from gpuctl.k8s.checks.plugin import explained, stuck
+from gpuctl.k8s.checks.plugin import excluded, explained, stuck
 from gpuctl.k8s.objects import Pod
 from gpuctl.model import Remedy, Status
 
@@ -71,3 +71,36 @@ def upgrade(view: View) -> ClusterJudgement | None:
         return worst_of(Status.FAIL, failed, f"the driver's upgrade is stuck ({failed[0][1]}).", "", remedy)
     text = f"the driver is being upgraded ({going[0][1]})." if going else ""
     return worst_of(Status.WARN, going, text, "No upgrade of the driver is under way", remedy)
+
+
+@check("k8s.operator.driver-twice", needs=("Node", "DaemonSet"), explains=("k8s.operator.state",))
+def driver_twice(view: View) -> ClusterJudgement | None:
+    """A node takes its driver from the host or from one driver container: a second one does not load, or does not fit.
+
+    The operator leaves a node alone whose driver it finds installed (label gpu.deploy.driver=pre-installed). That a
+    host has its own, its report tells (`--hosts`). Source: NVIDIA/gpu-operator issue 898, NVIDIA/aicr issue 475
+    """
+    drivers = [one for one in view.scene.cluster.daemon_sets if one.name.startswith(_DRIVERS)]
+    if not drivers:
+        return None
+    ill = []
+    for node in view.gpu_nodes:
+        meant = [f"{one.namespace}/{one.name}" for one in drivers if not excluded(one, node)]
+        report = view.reports.fresh(node.name)
+        keeper = report.driver_kept_by if report else ""
+        own = keeper if keeper not in ("", *_CONTAINERS) else ""
+        if node.labels.get(f"{_DEPLOY}driver") == "pre-installed":
+            own = own or "the host, by the operator's label"
+        if len(meant) > 1:
+            ill.append((node.name, " and ".join(meant)))
+        elif meant and own:
+            ill.append((node.name, f"{meant[0]}, and {own}"))
+    text = f"two drivers are meant for it ({ill[0][1]})." if ill else ""
+    remedy = Remedy("Keep one: uninstall the host's driver, or keep the driver container off that node.")
+    return worst_of(Status.FAIL, ill, text, "No node is known to be given two drivers", remedy)
+
+
+_DRIVERS = ("nvidia-driver", "nvidia-gpu-driver", "cos-nvidia-installer")
+"""What the operator, its NVIDIADriver objects and GKE call the DaemonSets that bring a driver."""
+_CONTAINERS = ("gpu-operator", "gke", "cos")
+"""Keepers of drivers that come by such a container."""

@@ -86,3 +86,30 @@ def quota(view: View) -> ClusterJudgement | None:
     text = "a quota of GPUs keeps it from making its pods."
     remedy = Remedy("See how much of the quota is taken.", ask)
     return worst_of(Status.WARN, ill.items(), text, "No event tells of a quota of GPUs that is used up", remedy)
+
+
+@check("k8s.pods.uninvited", needs=("Pod", "RuntimeClass"))
+def uninvited(view: View) -> ClusterJudgement | None:
+    """A pod that sees every GPU of its node without having asked for one: the scheduler gives the same to others.
+
+    A container under NVIDIA's runtime sees what NVIDIA_VISIBLE_DEVICES names, and images of CUDA set that to `all`.
+    Pods of DaemonSets watch GPUs, and are not meant. Source: NVIDIA/k8s-device-plugin issues 61, 87, 1605
+    """
+    classes = {one.name for one in view.scene.cluster.runtime_classes if "nvidia" in one.handler}
+    names = {node.name for node in view.gpu_nodes}
+    sure, maybe = [], []
+    for pod in view.scene.cluster.pods:
+        if pod.node not in names or pod.ended or _asks(pod) or pod.owner.startswith("DaemonSet/"):
+            continue
+        if pod.sees_gpus:
+            sure.append((pod.shown, f"on {pod.node}: its NVIDIA_VISIBLE_DEVICES names GPUs"))
+        elif pod.runtime_class in classes:
+            maybe.append((pod.shown, f"on {pod.node}: RuntimeClass {pod.runtime_class}"))
+    ill = [*sure, *maybe]
+    sees = "sees GPUs" if sure else "may see every GPU, by a variable of its image,"
+    text = f"{sees} without having asked for one."
+    remedy = Remedy(
+        "Let it ask for nvidia.com/gpu, or set NVIDIA_VISIBLE_DEVICES to void; have the toolkit take no variable of"
+        " unprivileged containers: accept-nvidia-visible-devices-envvar-when-unprivileged = false."
+    )
+    return worst_of(Status.WARN, ill, text, "No pod is known to see a GPU that it did not ask for", remedy)

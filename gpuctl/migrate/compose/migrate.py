@@ -34,6 +34,8 @@ _KEEP_SHARED = "another service has this mapping and asks for no GPU"
 _WHY_CAPABILITIES = "Compose 2 refuses a request without capabilities"
 _WHY_LONG = "the short form is cut at the colon of a MIG device's name"
 _KEEP_ZERO = "`docker compose config` drops it, and without it all GPUs are asked for: take the request away"
+_KEEP_COUNT = "Compose takes a number here, or all"
+_COUNT = re.compile(r"\d+|all|", re.ASCII)
 _OF_COMPOSE_1 = (ComposeTarget.COMPOSE, ComposeTarget.RUNTIME)
 _CUT_OFF = re.compile(r"nvidia\.com/gpu=[^:=]+:[^:=]+")
 _KEEP_NO_ROOM = "gpuctl cannot add a request to it"
@@ -317,6 +319,8 @@ def _mend_requests(body: Body, target: ComposeTarget) -> None:
         driver, count = tree.field(place.value, "driver"), tree.field(place.value, "count")
         if driver and driver.text == "nvidia" and not tree.field(place.value, "capabilities"):
             draft.add(place.value, "capabilities", ["gpu"], _WHY_CAPABILITIES)
+        if count and not _COUNT.fullmatch(count.text) and not VARIABLE.search(count.text):
+            draft.leave(count.written, _KEEP_COUNT, f"count: {count.text}")
         if count and count.text == "0":
             draft.leave(count.written, _KEEP_ZERO, "count: 0")
     for place in tree.entries(tree.field(body.node, "devices")):

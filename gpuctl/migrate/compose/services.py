@@ -12,11 +12,19 @@ from collections.abc import Sequence
 from gpuctl.engines.yaml.places import NotAccepted, YamlKind, YamlNode
 from gpuctl.frozen import dataclass
 from gpuctl.migrate.draft import Draft
+from gpuctl.migrate.tree import Place
 
 VARIABLE = re.compile(r"(?<!\$)(?:\$\$)*\$(?:\{|[A-Za-z_])")
 """What Compose interpolates; `$$` is a dollar (https://github.com/compose-spec/compose-spec/blob/main/12-interpolation.md)."""
 _EXTENDS_LIMIT = 50
 _V1_KEYS = {"image", "build", "extends"}
+_KINDS = {
+    "devices": (YamlKind.SEQUENCE,),
+    "volumes": (YamlKind.SEQUENCE,),
+    "environment": (YamlKind.MAPPING, YamlKind.SEQUENCE),
+    "deploy": (YamlKind.MAPPING,),
+}
+"""What stands behind the keys of a service that gpuctl reads as one of several."""
 V1_ONLY = {"net", "volume_driver", "log_driver", "log_opt", "dockerfile", "volumes_from"}
 """What a service of the first file format has and no later one, or in another way
 (https://docs.docker.com/reference/compose-file/legacy-versions/)."""
@@ -46,12 +54,16 @@ class ComposeFile:
         if self.root.kind is not YamlKind.MAPPING:
             raise NotAccepted(f"it is {self.root.kind.value}, and a Compose file a mapping")
         services = tree.field(self.root, "services")
+        if services:
+            _check_kind(draft, services, "services", (YamlKind.MAPPING,))
         found = tree.fields(services.value if services else self.root)
         self.is_v1 = services is None and _is_v1(draft, self.root)
         if services is None and not self.is_v1:
             found = {}
             if not any(tree.field(self.root, key) for key in ("include", "volumes", "version", "name", "x-gpu")):
                 raise NotAccepted("it has no services: is it a Compose file?", 1)
+        for name, place in found.items():
+            _check_service(draft, name, place)
         self.services = {
             name: Body(draft, place.value) for name, place in found.items() if place.value.kind is YamlKind.MAPPING
         }
@@ -60,6 +72,22 @@ class ComposeFile:
     def path(self) -> str:
         """The path by which it was named."""
         return self.draft.source.path
+
+
+def _check_service(draft: Draft, name: str, place: Place) -> None:
+    """Raises NotAccepted for a service that no Compose takes."""
+    _check_kind(draft, place, f"the service {name}", (YamlKind.MAPPING,))
+    for key, kinds in _KINDS.items():
+        field = draft.tree.field(place.value, key)
+        if field:
+            _check_kind(draft, field, f"{key} of the service {name}", kinds)
+
+
+def _check_kind(draft: Draft, place: Place, what: str, kinds: tuple[YamlKind, ...]) -> None:
+    """Raises NotAccepted where something else stands there. Nothing may: it takes back what an earlier file says."""
+    if place.value.kind not in kinds and not place.value.is_null:
+        wanted = " or ".join(kind.value for kind in kinds)
+        raise NotAccepted(f"{what} is {place.value.kind.value}, and has to be {wanted}", draft.line(place.written))
 
 
 def _is_v1(draft: Draft, root: YamlNode) -> bool:

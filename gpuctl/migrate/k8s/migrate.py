@@ -5,27 +5,39 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from gpuctl.compat.knowledge.driver_parts import PartKind, gpu_of
 from gpuctl.engines.yaml.places import YamlKind, YamlNode, walk
+from gpuctl.frozen import dataclass
 from gpuctl.migrate.by_hand import LIBRARY_FOLDERS, PATHS, without_driver
 from gpuctl.migrate.draft import Draft, FileText, naming
+from gpuctl.migrate.gpus import NO_GPU, parse_visible
 from gpuctl.migrate.k8s.amounts import NEW, add_limit, amounts, rewrite_amounts
 from gpuctl.migrate.k8s.pods import PodMount, PodTemplate, check_documents, is_driver, mounts, pods
-from gpuctl.migrate.migration import Migration
+from gpuctl.migrate.migration import ALL, Migration
+from gpuctl.migrate.survey import VISIBLE
 from gpuctl.migrate.tree import Place
 
 _OLD_LABEL = "alpha.kubernetes.io/nvidia-gpu-name"
+_NVIDIA = "nvidia.com/"
+"""What the names of all resources of NVIDIA's device plugin begin with: GPUs, shared ones, MIG devices."""
 _QUOTA_OLD = "requests.alpha.kubernetes.io/nvidia-gpu"
 _WHY_DRIVER = "the toolkit brings the driver of the node; one that is mounted by hand fits one version"
 _WHY_VOLUME = "no container mounts it any more"
 _WHY_LIBRARIES = "it led to the driver that was mounted by hand"
 _WHY_PRIVILEGED = "it was there for the GPUs: nothing else in this container asks for it"
 _WHY_DEVICES = "as many GPUs as device files were mounted; which ones, Kubernetes chooses"
+_WHY_NAMED = "as many GPUs as it names; which ones, Kubernetes chooses"
+_WHY_PLUGIN = "the device plugin names the GPUs that the limit stands for"
 _WHY_CLASS = "its containers ask for GPUs"
 _WHY_QUOTA = "the quota of the resource that containers ask for now"
 _KEEP_NUMBER = (
     "it asks for no number of GPUs: give it a limit of nvidia.com/gpu, unless it serves the node's GPUs itself"
+)
+_KEEP_PAST = (
+    "it gives the container GPUs past the device plugin, and the scheduler counts none of them: give it a limit of"
+    f" {NEW} in its place, unless it watches the node's GPUs itself"
 )
 _KEEP_FOLDER = "it is a folder of all libraries: if only the driver was meant, take it away"
 _KEEP_LABEL = "nodes have no such label any more; nvidia.com/gpu.product is GPU feature discovery's"
@@ -46,19 +58,27 @@ def _migrated(read: FileText, runtime_class: str | None) -> Migration:
     check_documents(draft)
     for root in read.documents:
         in_pods: set[int] = set()
+        named: list[_Visible] = []
         for pod in pods(draft.tree, root):
             in_pods |= {id(container) for container in pod.containers}
-            _rewrite_pod(draft, pod, runtime_class)
+            named += _rewrite_pod(draft, pod, runtime_class)
+        _rewrite_visible(draft, named)
         _rewrite_others(draft, root, in_pods)
     return draft.migration()
 
 
-def _rewrite_pod(draft: Draft, pod: PodTemplate, runtime_class: str | None) -> None:
+def _rewrite_pod(draft: Draft, pod: PodTemplate, runtime_class: str | None) -> list[_Visible]:
+    """Rewrites a pod but for what its containers' variables say of GPUs, which it returns."""
+    named = [_visible(draft, container) for container in pod.containers]
     if pod.is_of_nodes:
-        return
+        return [replace(one, needs=True) for one in named if one]
     mounted = {id(container): tuple(mounts(draft.tree, pod, container)) for container in pod.containers}
     by_hand = [mount for each in mounted.values() for mount in each if mount.part]
-    asking = [_asks(draft, container, mounted[id(container)]) for container in pod.containers]
+    asking = [
+        _asks(draft, container, mounted[id(container)], visible)
+        for container, visible in zip(pod.containers, named, strict=True)
+    ]
+    visible = [replace(one, asks=asks) for one, asks in zip(named, asking, strict=True) if one]
     undecided = [
         mount
         for container, asks in zip(pod.containers, asking, strict=True)
@@ -77,15 +97,16 @@ def _rewrite_pod(draft: Draft, pod: PodTemplate, runtime_class: str | None) -> N
         if volume.name in gone or unused:
             draft.remove(volume.place, _WHY_VOLUME)
     if not any(asking):
-        return
+        return visible
     label = draft.tree.field(pod.spec, "nodeSelector", _OLD_LABEL)
     if label:
         draft.leave(label.written, _KEEP_LABEL, _OLD_LABEL)
     if runtime_class and not draft.tree.field(pod.spec, "runtimeClassName"):
         draft.add(pod.spec, "runtimeClassName", runtime_class, _WHY_CLASS)
+    return visible
 
 
-def _asks(draft: Draft, container: YamlNode, mounted: Sequence[PodMount]) -> bool:
+def _asks(draft: Draft, container: YamlNode, mounted: Sequence[PodMount], visible: _Visible | None) -> bool:
     """Has a container ask for its GPUs by a limit. Returns whether it does then."""
     devices = {gpu for mount in mounted if mount.part and (gpu := gpu_of(mount.source))}
     resources = draft.tree.field(container, "resources")
@@ -94,7 +115,60 @@ def _asks(draft: Draft, container: YamlNode, mounted: Sequence[PodMount]) -> boo
         return rewrite_amounts(draft, resources.value, said)
     if devices:
         add_limit(draft, container, len(devices), _WHY_DEVICES)
-    return bool(devices)
+        return True
+    return _asks_by_name(draft, container, visible)
+
+
+@dataclass(frozen=True)
+class _Visible:
+    """NVIDIA_VISIBLE_DEVICES of a container: its item, and its value, "" for one that comes from elsewhere.
+
+    `asks`: the container asks for GPUs beside it. `needs`: it serves the node's GPUs.
+    """
+
+    item: Place
+    value: str
+    asks: bool = False
+    needs: bool = False
+
+
+def _rewrite_visible(draft: Draft, named: Sequence[_Visible]) -> None:
+    """Takes the variable away where a limit stands for it, in all containers that have it: an alias may share it."""
+    stay = {_place(one) for one in named if one.needs or not (one.asks and one.value)}
+    for one in named:
+        if one.needs or (one.value and one.value in NO_GPU):
+            continue
+        if _place(one) not in stay:
+            draft.remove(one.item, _WHY_PLUGIN)
+        elif not one.asks or not one.value:
+            draft.leave(one.item.written, _KEEP_PAST, f"{VISIBLE}: {one.value or 'a value from elsewhere'}")
+
+
+def _place(one: _Visible) -> tuple[int, int]:
+    return id(one.item.holder), one.item.index
+
+
+def _visible(draft: Draft, container: YamlNode) -> _Visible | None:
+    """What a container's variable says, None where there is none, or it is empty, which gives nothing."""
+    for item in draft.tree.entries(draft.tree.field(container, "env")):
+        name, value = (draft.tree.field(item.value, key) for key in ("name", "value"))
+        if name and name.text == VISIBLE:
+            if draft.tree.field(item.value, "valueFrom") or (value and "$(" in value.text):
+                return _Visible(item, "")
+            return _Visible(item, value.text) if value and value.text else None
+    return None
+
+
+def _asks_by_name(draft: Draft, container: YamlNode, visible: _Visible | None) -> bool:
+    """Has a container whose variable names GPUs one by one ask for so many. Returns whether it asks for any."""
+    limits = draft.tree.field(container, "resources", "limits")
+    if limits and any(key.startswith(_NVIDIA) for key in draft.tree.fields(limits.value)):
+        return visible is not None
+    gpus = parse_visible(visible.value) if visible else None
+    if gpus is None or gpus.ids == (ALL,) or any(one.startswith("MIG-") or ":" in one for one in gpus.ids):
+        return False
+    add_limit(draft, container, len(set(gpus.ids)), _WHY_NAMED)
+    return True
 
 
 def _without_driver(draft: Draft, pod: PodTemplate, container: YamlNode, mounted: Sequence[PodMount]) -> None:

@@ -23,6 +23,13 @@ _TEMPLATE = re.compile(
     r"|if\s|range\s|with\s|end\s*-?\}\s?\}|\$\.Values)"
 )
 """What Helm's templates hold and no manifest does (https://helm.sh/docs/chart_template_guide/)."""
+_TEMPLATED = ("Deployment", "DaemonSet", "StatefulSet", "ReplicaSet", "ReplicationController", "Job")
+_SPECS = {
+    "Pod": ("spec",),
+    "CronJob": ("spec", "jobTemplate", "spec", "template", "spec"),
+    **dict.fromkeys(_TEMPLATED, ("spec", "template", "spec")),
+}
+"""Where Kubernetes' own kinds have their pod's specification."""
 _KUSTOMIZE = ("Kustomization", "Component")
 
 
@@ -83,11 +90,25 @@ def check_documents(draft: Draft) -> None:
             raise NotAccepted(
                 "it is a Kustomization: rewrite the manifests and patches that it names", draft.line(root)
             )
+        _check_pod(draft, root)
     if any(tree.field(root, "kind") for root in documents) or any(True for root in documents for _ in pods(tree, root)):
         return
     if any(tree.field(root, "services") for root in documents):
         raise NotAccepted("it is a Compose file: gpuctl migrate compose rewrites it", 1)
     raise NotAccepted("it is no Kubernetes manifest: no document has a kind", 1)
+
+
+def _check_pod(draft: Draft, root: YamlNode) -> None:
+    """Raises NotAccepted where something else stands where a known kind has its pod. A patch may leave it out."""
+    kind = draft.tree.field(root, "kind")
+    path = _SPECS.get(kind.text, ()) if kind else ()
+    mappings = [(path[:number], YamlKind.MAPPING) for number in range(1, len(path) + 1)]
+    lists = [((*path, key), YamlKind.SEQUENCE) for key in CONTAINERS if path]
+    for keys, wanted in (*mappings, *lists):
+        place = draft.tree.field(root, *keys)
+        if place and place.value.kind is not wanted and not place.value.is_null:
+            what = f"{'.'.join(keys)} is {place.value.kind.value}, and has to be {wanted.value}"
+            raise NotAccepted(what, draft.line(place.written))
 
 
 def pods(tree: YamlFile, root: YamlNode) -> Iterator[PodTemplate]:

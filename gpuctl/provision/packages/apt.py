@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import chain
 
 from gpuctl.facts.packages.packages import TOOLKIT, Packages, probe_interrupted
@@ -15,7 +16,7 @@ from gpuctl.provision.change_set import Edit
 from gpuctl.provision.packages.files import apt_source, silenced, written
 from gpuctl.provision.packages.key import is_armoured
 from gpuctl.provision.packages.plan import Before, PackageProblem, Repository, Upgrade
-from gpuctl.provision.packages.runs import KEPT, must, reason, run_manager
+from gpuctl.provision.packages.runs import BY_HAND, KEPT, must, reason, run_manager
 from gpuctl.provision.packages.states import check_versions, needed, versions
 
 SOURCE = f"{APT_FOLDER}/nvidia-container-toolkit.sources"
@@ -31,8 +32,12 @@ _KEEP_SETTINGS = ("--force-confdef", "--force-confold")
 _UNSIGNED = re.compile(r"NO_PUBKEY \S+|BADSIG \S+|EXPKEYSIG \S+|is not signed")
 
 
-def offered(repository: Repository) -> frozenset[str]:
-    """Returns the versions of the whole toolkit there, read into a folder of its own: apt's lists stay as they are."""
+@contextmanager
+def _alone(repository: Repository) -> Iterator[tuple[str, ...]]:
+    """Gives options by which apt knows this repository alone, in a folder of its own: its lists stay as they are.
+
+    Raises PackageProblem where it cannot be read, or is not signed by the key.
+    """
     files = {
         "nvidia.sources": f"Types: deb\nURIs: {repository.url}\nSuites: /\n".encode(),
         f"keys/nvidia{_suffix(repository.key)}": repository.key,
@@ -57,6 +62,12 @@ def offered(repository: Repository) -> frozenset[str]:
             raise PackageProblem(f"{repository.url} is not signed by this key (apt says: {unsigned[0]}).")
         if not said.ok:
             raise PackageProblem(f"The list of {repository.url} cannot be read: {reason(said)}")
+        yield options
+
+
+def offered(repository: Repository) -> frozenset[str]:
+    """Returns the versions of the whole toolkit there."""
+    with _alone(repository) as options:
         return parse_madison(must("apt-cache", run_manager(("apt-cache", *options, "madison", *TOOLKIT))).text)
 
 
@@ -123,7 +134,7 @@ def keep(host: Host, repository: Repository, upgrade: Upgrade, packages: Package
     for name, version in upgrade.lost.items():
         tries = _fetch(f"{name}={version}", files)
         if not any(_kept(host, name, version) for _ in chain(("before",), tries)):
-            raise PackageProblem(f"{name} {version} can be had nowhere, so that it could not be put back.")
+            raise PackageProblem(f"{name} {version} can be had nowhere, so that it could not be put back. {BY_HAND}")
 
 
 def _fetch(package: str, files: Iterable[str]) -> Iterator[Reading]:
@@ -142,8 +153,18 @@ def _kept(host: Host, name: str, version: str) -> str | None:
 def install(host: Host, repository: Repository, upgrade: Upgrade) -> None:
     """Installs just these versions: so no pin and no other repository puts another in their place."""
     must("apt-get update", run_manager(("apt-get", *_only(SOURCE), "update")))
+    _install(host, (), upgrade)
+
+
+def install_alone(host: Host, repository: Repository, upgrade: Upgrade) -> None:
+    """Installs just these versions; what they need besides has to be there."""
+    with _alone(repository) as options:
+        _install(host, options, upgrade)
+
+
+def _install(host: Host, options: tuple[str, ...], upgrade: Upgrade) -> None:
     wishes = (*(f"{name}={upgrade.version}" for name in upgrade.install), *(f"{name}-" for name in upgrade.remove))
-    argv = ("apt-get", *_OPTIONS, "install", "-y", "--no-install-recommends", "--allow-downgrades", *wishes)
+    argv = ("apt-get", *options, *_OPTIONS, "install", "-y", "--no-install-recommends", "--allow-downgrades", *wishes)
     others = sorted(
         set(_removals(must("apt-get install", run_manager((*argv, "--simulate"))).text)) - {*upgrade.remove}
     )

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from gpuctl.command import command, operands
-from gpuctl.compat.knowledge.install_commands import package_repositories
+from gpuctl.compat.knowledge.install_commands import PackageRepository, package_repositories
 from gpuctl.compat.knowledge.releases import docker_features
 from gpuctl.compat.versions import docker_version
 from gpuctl.facts.docker.docker import Docker
@@ -27,6 +29,9 @@ from gpuctl.provision.packages.key import signing_key
 from gpuctl.provision.packages.plan import PackageFamily, PackagePlan, PackageProblem, Repository, Upgrade
 from gpuctl.provision.result import Refused
 
+if TYPE_CHECKING:
+    from gpuctl.provision.bundle.use import GivenBundle
+
 FAMILIES: Mapping[str, PackageFamily] = MappingProxyType({"apt": apt, "dnf": rpm, "yum": rpm, "zypper": rpm})
 ARCHITECTURES = ("amd64", "arm64")
 _ADDRESS = re.compile(r"(https?://([A-Za-z0-9._-]+|\[[0-9a-fA-F:.]+\])(:[0-9]+)?|file://)/[!-?A-Z^-~]*")
@@ -36,11 +41,15 @@ _SHOWN_VERSIONS = 8
 
 @dataclass(frozen=True)
 class PackageWish:
-    """What the person asked for. Without `version`: what is there if it is whole, else the newest."""
+    """What the person asked for. Without `version`: what is there if it is whole, else the newest.
+
+    With a `bundle` it is the bundle's version, and nothing comes from elsewhere.
+    """
 
     version: str | None = None
     repo_url: str | None = None
     key_file: str | None = None
+    bundle: GivenBundle | None = None
 
 
 def check_repo_url(url: str) -> str:
@@ -72,22 +81,72 @@ def _plan(host: Host, system: System, packages: Packages, old_docker: str | None
     manager = packages.manager.get() or ""
     installed = packages.installed.get() or {}
     notes = _notes(old_docker)
-    if _is_there(installed, wish.version):
+    if wish.bundle:
+        # What reads archives and indices is loaded only where it is used.
+        from gpuctl.provision.bundle.use import check_host
+
+        check_host(wish.bundle, system.distribution.get(), _architecture(system), manager)
+    version = wish.bundle.bundle.manifest.toolkit if wish.bundle else wish.version
+    if _is_there(installed, version):
         return PackagePlan(manager, notes=notes)
-    repository = _repository(manager, system, wish)
-    _check_ready(packages, repository)
+    known = _known_repository(manager, system)
+    if wish.bundle:
+        return replace(_by_bundle(host, manager, wish.bundle, wish.key_file, packages, old_docker), notes=notes)
+    url = checked_repo_url(wish.repo_url, manager) if wish.repo_url else known.url
+    repository = Repository(manager, url, signing_key(wish.key_file, known.key), _architecture(system))
+    _check_ready(packages)
+    _check_sources(packages, repository)
     family = FAMILIES[manager]
-    upgrade = _upgrade(installed, _chosen(family, repository, wish.version), old_docker)
+    upgrade = _upgrade(installed, _chosen(family, repository, version), old_docker)
     _check_held(installed, upgrade, manager)
     return PackagePlan(
         manager=manager,
         keeping=_keeping(upgrade),
         edits=family.edits(repository, packages),
-        steps=_steps(repository, upgrade, installed),
+        steps=_steps(f"{manager} from {url}", upgrade),
         before=upgrade.before,
         keep=lambda: family.keep(host, repository, upgrade, packages),
         install=lambda: family.install(host, repository, upgrade),
         notes=notes,
+    )
+
+
+def _by_bundle(
+    host: Host, manager: str, given: GivenBundle, key_file: str | None, packages: Packages, old_docker: str | None
+) -> PackagePlan:
+    """What is to be done with a bundle, all of which is verified before. Raises Refused."""
+    from gpuctl.provision.bundle.use import check_packages, store, trusted_key, unpacked
+
+    family, key, version = FAMILIES[manager], trusted_key(given, key_file, manager), given.bundle.manifest.toolkit
+    _check_ready(packages)
+    with unpacked(given, manager, key) as repository:
+        try:
+            offered = family.offered(repository)
+        except PackageProblem as problem:
+            words = str(problem).replace(repository.url, given.path)
+            raise Refused(words, ExitCode.USAGE) from None
+    check_packages(given)
+    if version not in offered:
+        raise Refused(f"{given.path} has no toolkit {version} that {manager} finds in it.", ExitCode.USAGE)
+    installed = packages.installed.get() or {}
+    upgrade = _upgrade(installed, version, old_docker)
+    _check_held(installed, upgrade, manager)
+
+    def keep() -> None:
+        family.keep(host, repository, upgrade, packages)
+        store(given)
+
+    def install() -> None:
+        with unpacked(given, manager, key) as repository:
+            family.install_alone(host, repository, upgrade)
+
+    return PackagePlan(
+        manager=manager,
+        keeping=_keeping(upgrade),
+        steps=_steps(f"{manager} from the bundle {given.path}", upgrade),
+        before=upgrade.before,
+        keep=keep,
+        install=install,
     )
 
 
@@ -112,29 +171,37 @@ def _notes(old_docker: str | None) -> tuple[str, ...]:
 
 def _is_there(installed: Mapping[str, Package], version: str | None) -> bool:
     parts = [installed.get(name) for name in TOOLKIT]
-    return all(part and part.version and part.whole and _is(part.version, version) for part in parts)
+    return all(part and part.version and part.whole and is_version(part.version, version) for part in parts)
 
 
-def _is(version: str, wished: str | None) -> bool:
-    """Whether a package's version is the wished one, with or without the packager's number at its end."""
+def is_version(version: str, wished: str | None) -> bool:
+    """Returns whether a package's version is the wished one, with or without the packager's number at its end."""
     return wished is None or wished in (version, version.rpartition("-")[0])
 
 
-def _repository(manager: str, system: System, wish: PackageWish) -> Repository:
+def _architecture(system: System) -> str:
+    """As Debian and Docker call it; what they have no name for, as the kernel does."""
+    told = system.architecture.get() or ""
+    return DOCKER_ARCHITECTURES.get(told, told)
+
+
+def _known_repository(manager: str, system: System) -> PackageRepository:
+    """NVIDIA's, where this host can have packages of it. Raises Refused."""
     known = package_repositories().get(manager)
     if known is None or manager not in FAMILIES:
         name = manager or "of this host"
         raise Refused(f"NVIDIA has no packages for the package manager {name}. Install the toolkit as it has it.")
-    architecture = system.architecture.get() or ""
-    if DOCKER_ARCHITECTURES.get(architecture) not in ARCHITECTURES:
-        raise Refused(f"NVIDIA has no packages of the toolkit for {architecture}: only for x86_64 and aarch64.")
+    if _architecture(system) not in ARCHITECTURES:
+        raise Refused(
+            f"NVIDIA has no packages of the toolkit for {_architecture(system)}: only for x86_64 and aarch64."
+        )
     if system.euid.get() != 0:
         raise Refused("Only root can install packages. Run gpuctl as root.")
-    url = _checked(wish.repo_url, manager) if wish.repo_url else known.url
-    return Repository(manager, url, signing_key(wish.key_file, known.key), DOCKER_ARCHITECTURES[architecture])
+    return known
 
 
-def _checked(url: str, manager: str) -> str:
+def checked_repo_url(url: str, manager: str) -> str:
+    """Returns the address that a person gave. Raises Refused for one that is none, or names a password."""
     try:
         return check_repo_url(url)
     except ValueError as error:
@@ -142,11 +209,14 @@ def _checked(url: str, manager: str) -> str:
         raise Refused(f"--repo-url: {error}. {hint}".rstrip()) from None
 
 
-def _check_ready(packages: Packages, repository: Repository) -> None:
+def _check_ready(packages: Packages) -> None:
     left = packages.interrupted.get()
     if left:
         remedy = Remedy("Let dpkg end what it began.", (command("dpkg", "--configure", "-a"),), Disturbs.HOST)
         raise Refused("dpkg was interrupted, and apt installs nothing until that is mended.", remedy=remedy)
+
+
+def _check_sources(packages: Packages, repository: Repository) -> None:
     if repository.manager != "apt":
         return
     for one, other in contradictions(packages.sources.get() or (), repository.architecture):
@@ -162,11 +232,11 @@ def _chosen(family: PackageFamily, repository: Repository, wished: str | None) -
         offered = family.offered(repository)
     except PackageProblem as problem:
         raise Refused(str(problem)) from None
-    fitting = [version for version in offered if _is(version, wished)]
+    fitting = [version for version in offered if is_version(version, wished)]
     if not offered:
         raise Refused(f"{repository.url} has no whole NVIDIA Container Toolkit.")
     if not fitting:
-        raise Refused(f"{repository.url} has no version {wished} of the toolkit. It has {_shown(offered)}.")
+        raise Refused(f"{repository.url} has no version {wished} of the toolkit. It has {shown_versions(offered)}.")
     return newest(fitting)
 
 
@@ -175,7 +245,8 @@ def newest(versions: Iterable[str]) -> str:
     return max(versions, key=lambda version: ("~" not in version, docker_version(version), version))
 
 
-def _shown(versions: Iterable[str]) -> str:
+def shown_versions(versions: Iterable[str]) -> str:
+    """Returns versions of packages for a sentence, the newest first."""
     names = sorted((version.rpartition("-")[0] for version in versions), key=docker_version, reverse=True)
     more = f" and {len(names) - _SHOWN_VERSIONS} older" if len(names) > _SHOWN_VERSIONS else ""
     return ", ".join(names[:_SHOWN_VERSIONS]) + more
@@ -205,9 +276,9 @@ def _keeping(upgrade: Upgrade) -> tuple[Step, ...]:
     return (Step(f"fetch what an undo needs, as it is now: {names}", Disturbs.NOTHING),)
 
 
-def _steps(repository: Repository, upgrade: Upgrade, installed: Mapping[str, Package]) -> tuple[Step, ...]:
+def _steps(way: str, upgrade: Upgrade) -> tuple[Step, ...]:
     there = any(upgrade.before[name] for name in (*upgrade.install, *upgrade.remove))
-    goes = f", in the place of {', '.join(f'{name} {installed[name].version}' for name in upgrade.remove)}"
-    text = f"install {', '.join(upgrade.install)} {upgrade.version} with {repository.manager} from {repository.url}"
+    goes = f", in the place of {', '.join(f'{name} {upgrade.before[name]}' for name in upgrade.remove)}"
+    text = f"install {', '.join(upgrade.install)} {upgrade.version} with {way}"
     disturbs = Disturbs.NEW_CONTAINERS if there else Disturbs.NOTHING
     return (Step(text + (goes if upgrade.remove else ""), disturbs),)

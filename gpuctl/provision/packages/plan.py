@@ -66,6 +66,12 @@ class PackageFamily(Protocol):
     def install(self, host: Host, repository: Repository, upgrade: Upgrade) -> None:
         """Brings the packages in. Call it after the edits. Raises PackageProblem: call undo then."""
 
+    def install_alone(self, host: Host, repository: Repository, upgrade: Upgrade) -> None:
+        """Brings the packages in by this repository and no other, of which the host is told for that moment only.
+
+        Raises PackageProblem: call undo then.
+        """
+
     def undo(self, host: Host, before: Before) -> None:
         """Brings the packages back to what they were, after whatever happened. Raises PackageProblem."""
 

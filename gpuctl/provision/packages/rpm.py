@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import chain
 
 from gpuctl.facts.packages.packages import TOOLKIT, Packages
@@ -14,28 +15,37 @@ from gpuctl.host.write.scratch import discard, scratch
 from gpuctl.provision.change_set import Edit
 from gpuctl.provision.packages.files import rpm_repository, written
 from gpuctl.provision.packages.plan import Before, PackageProblem, Repository, Upgrade
-from gpuctl.provision.packages.runs import KEPT, must, reason, run_manager
+from gpuctl.provision.packages.runs import BY_HAND, KEPT, must, reason, run_manager
 from gpuctl.provision.packages.states import check_versions, needed, versions
 
 NAME = "nvidia-container-toolkit"
 _KEY = "/etc/pki/rpm-gpg/RPM-GPG-KEY-nvidia-container-toolkit"
 _ALONE = ("--disablerepo=*", f"--enablerepo={NAME}")
 """So that nobody else's repository matters, broken or not, and none puts its own packages in their place."""
+_FILES = RPM_FOLDERS["zypper"].lstrip("/")
+"""Where the repository's file lies in a root that has nothing else."""
 _UNSIGNED = re.compile(r"(?i)(gpg signature verification|signature verification failed|bad gpg signature)[^\n]*")
 _LISTED = re.compile(r"^(?P<name>[\w-]+)\.\w+ +(?:\d+:)?(?P<version>\S+)", re.MULTILINE)
 _SEARCHED = re.compile(r"^[^|\n]*\| *(?P<name>[\w-]+) *\|[^|\n]*\| *(?P<version>[^ |\n]+) *\|", re.MULTILINE)
 
 
-def offered(repository: Repository) -> frozenset[str]:
-    """Returns the versions of the whole toolkit there, read into folders that nothing else looks into."""
+@contextmanager
+def _alone(repository: Repository) -> Iterator[tuple[str, str]]:
+    """Gives a root with nothing but the repository's file, and a folder with its key that caches may be written to."""
     with scratch({"key": repository.key, "cache/": b""}) as folder:
         text = rpm_repository(NAME, repository.url, f"{folder}/key").encode()
-        with scratch({f"etc/zypp/repos.d/{NAME}.repo": text}) as root:
-            if repository.manager == "zypper":
-                _trust(f"{folder}/key", "--root", root)
-                said = run_manager(_zypper_search(root))
-            else:
-                said = run_manager(_dnf_list(repository.manager, root, folder))
+        with scratch({f"{_FILES}/{NAME}.repo": text}) as root:
+            yield root, folder
+
+
+def offered(repository: Repository) -> frozenset[str]:
+    """Returns the versions of the whole toolkit there, read into folders that nothing else looks into."""
+    with _alone(repository) as (root, folder):
+        if repository.manager == "zypper":
+            _trust(f"{folder}/key", "--root", root)
+            said = run_manager(_zypper_search(root))
+        else:
+            said = run_manager(_dnf_list(repository.manager, root, folder))
     unsigned = _UNSIGNED.search(said.text)
     if unsigned:
         raise PackageProblem(f"{repository.url} is not signed by this key ({repository.manager} says: {unsigned[0]}).")
@@ -50,8 +60,15 @@ def _trust(key: str, *options: str) -> None:
 
 
 def _dnf_list(manager: str, root: str, folder: str) -> tuple[str, ...]:
-    settings = (f"--setopt=reposdir={root}{RPM_FOLDERS['zypper']}", *_cache(f"{folder}/cache"))
-    return (manager, "-y", *settings, *_ALONE, "list", "--showduplicates", *TOOLKIT)
+    return (manager, "-y", *_dnf_alone(root, folder), "list", "--showduplicates", *TOOLKIT)
+
+
+def _dnf_alone(root: str, folder: str) -> tuple[str, ...]:
+    return (f"--setopt=reposdir={root}/{_FILES}", *_cache(f"{folder}/cache"), *_ALONE)
+
+
+def _zypper_alone(root: str, folder: str) -> tuple[str, ...]:
+    return ("--non-interactive", "--reposd-dir", f"{root}/{_FILES}", "--cache-dir", f"{folder}/cache")
 
 
 def _zypper_search(root: str) -> tuple[str, ...]:
@@ -97,7 +114,7 @@ def keep(host: Host, repository: Repository, upgrade: Upgrade, packages: Package
     for name, version in upgrade.lost.items():
         tries = (run_manager(way) for way in _fetch(repository.manager, f"{name}-{version}"))
         if not any(_kept(host, name, version) for _ in chain(("before",), tries)):
-            raise PackageProblem(f"{name} {version} can be had nowhere, so that it could not be put back.")
+            raise PackageProblem(f"{name} {version} can be had nowhere, so that it could not be put back. {BY_HAND}")
 
 
 def _fetch(manager: str, package: str) -> tuple[tuple[str, ...], ...]:
@@ -123,20 +140,30 @@ def _below(host: Host, folder: str, depth: int = 3) -> Iterator[str]:
 
 def install(host: Host, repository: Repository, upgrade: Upgrade) -> None:
     """Installs just these versions, and removes by rpm, which refuses where something else needs it."""
-    packages = tuple(f"{name}-{upgrade.version}" for name in upgrade.install)
     if repository.manager == "zypper":
         _trust(_KEY)
-    must(f"{repository.manager} install", run_manager(_install(repository.manager, packages)))
+    _install(
+        host, upgrade, repository.manager, ("--non-interactive",) if repository.manager == "zypper" else ("-y", *_ALONE)
+    )
+
+
+def install_alone(host: Host, repository: Repository, upgrade: Upgrade) -> None:
+    """Installs just these versions; what they need besides has to be there."""
+    with _alone(repository) as (root, folder):
+        if repository.manager == "zypper":
+            _trust(f"{folder}/key")
+            _install(host, upgrade, repository.manager, _zypper_alone(root, folder))
+        else:
+            _install(host, upgrade, repository.manager, ("-y", *_dnf_alone(root, folder)))
+
+
+def _install(host: Host, upgrade: Upgrade, manager: str, settings: tuple[str, ...]) -> None:
+    packages = tuple(f"{name}-{upgrade.version}" for name in upgrade.install)
+    wished = ("--no-recommends", "--oldpackage", "--from", NAME) if manager == "zypper" else ()
+    must(f"{manager} install", run_manager((manager, *settings, "install", *wished, *packages)))
     if upgrade.remove:
         must("rpm --erase", run_manager(("rpm", "--erase", *upgrade.remove)))
     check_versions(host, "dnf", {**dict.fromkeys(upgrade.install, upgrade.version), **dict.fromkeys(upgrade.remove)})
-
-
-def _install(manager: str, packages: tuple[str, ...]) -> tuple[str, ...]:
-    if manager == "zypper":
-        settings = ("--no-recommends", "--oldpackage", "--from", NAME)
-        return (manager, "--non-interactive", "install", *settings, *packages)
-    return (manager, "-y", *_ALONE, "install", *packages)
 
 
 def undo(host: Host, before: Before) -> None:

@@ -16,6 +16,8 @@ DEADLINE = 900.0
 LOCK_DEADLINE = 120.0
 KEPT = "/var/lib/gpuctl/packages"
 """Where the packages lie that an undo needs."""
+BY_HAND = f"Put its file into {KEPT}, and run gpuctl again."
+"""What helps where nobody has a package any more that an undo would need."""
 _PAUSE = 1.0
 _LOCKED = re.compile(
     r"could not get lock|unable to acquire|locked by another process|is locked by|transaction lock", re.I

@@ -28,6 +28,12 @@ class PlannedEdit:
         """Whether it becomes another."""
         return self.new != self.before.raw
 
+    @property
+    def held(self) -> bytes | None:
+        """What the file held while what is taken away was in it, even where it is gone already."""
+        with_taken = self.edit.with_taken
+        return self.before.raw if self.changes or with_taken is None else with_taken(self.new)
+
     @cached_property
     def step(self) -> Step:
         """The step that writes it, or removes it."""
@@ -44,7 +50,8 @@ class PlannedEdit:
 class Planned:
     """The steps that would be taken; `changes`: files or packages become others by them.
 
-    `agrees`: the daemon has all that the files are to say. `keeps` is what it will still have of what is taken away.
+    `agrees`: the daemon has all that the files are to say. `keeps` is what it will still have of what is taken away,
+    None where only a reload can tell.
     """
 
     steps: tuple[Step, ...]
@@ -76,22 +83,16 @@ def planned(change_set: ChangeSet, packages: PackagePlan | None) -> Planned:
         *((change_set.finish.step,) if change_set.finish else ()),
     )
     brings_in = bool(packages and packages.steps)
-    return Planned(
-        steps, bool(sources or changes or brings_in or change_set.finish), agrees, _kept(change_set, changes)
-    )
+    keeps = None if changes and change_set.daemon and change_set.daemon.reloading else kept(change_set, looks)
+    return Planned(steps, bool(sources or changes or brings_in or change_set.finish), agrees, keeps)
 
 
-def _kept(change_set: ChangeSet, changes: Sequence[PlannedEdit]) -> Kept | None:
-    """Of a daemon that does not reload this is known beforehand."""
-    if not (change_set.takes_away and change_set.daemon and changes) or change_set.daemon.reloading:
+def kept(change_set: ChangeSet, looks: Sequence[PlannedEdit]) -> Kept | None:
+    """Returns what the daemon has of what is taken away, or was by an earlier run; None where nothing is."""
+    if change_set.daemon is None or not change_set.takes_away:
         return None
-    return kept(change_set.daemon, changes)
-
-
-def kept(daemon: RunningEngine, changes: Sequence[PlannedEdit]) -> Kept:
-    """Returns what the daemon has of what these changes take away."""
-    now = contents(changes, daemon)
-    return daemon.keeps({one.before.path: one.before.raw for one in changes if one.before.path in now}, now)
+    now = contents(looks, change_set.daemon)
+    return change_set.daemon.keeps({one.before.path: one.held for one in looks if one.before.path in now}, now)
 
 
 def look(edits: Sequence[Edit]) -> tuple[PlannedEdit, ...]:

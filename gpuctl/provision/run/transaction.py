@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from gpuctl.engines.merge import Value
 from gpuctl.engines.merge import changed as changed_values
-from gpuctl.facts.own.journal import DONE, ROLLED_BACK, STUCK, UNDONE, Run, journal_folder, probe_changes
+from gpuctl.facts.own.journal import DONE, ROLLED_BACK, STUCK, UNDONE, Changes, Run, journal_folder, probe_changes
 from gpuctl.facts.own.journal_entries import PACKAGES, FileWrite, Installation, Restart, TakeUp
 from gpuctl.frozen import dataclass
 from gpuctl.host.act.signals import HeldSignals
@@ -48,12 +48,12 @@ def conduct(errand: Errand) -> Result:
         if wish.config is not None:
             files.check_near(wish.config)
         before = planned(change_set, errand.packages)
-        agrees = before.agrees and not before.changes
+        agrees = before.agrees and not before.changes and not (before.keeps and before.keeps.until_restart)
         outcome = ErrandEnd(changed=before.changes, diff=before.diff, verified=agrees, keeps=before.keeps)
         result = result_of(errand, change_set, Plan(before.steps), outcome, cut)
         if wish.dry_run or not (before.steps or change_set.undoes or completed_by(change_set, cut)):
             return result
-        return _carried_out(errand, change_set, result.plan)
+        return _carried_out(errand, change_set, journal, result.plan)
     except Refused as refused:
         return refusal(result, refused)
     except files.FileProblem as problem:
@@ -77,11 +77,14 @@ class Work:
         self.errand.say(step, True)
 
 
-def _carried_out(errand: Errand, change_set: ChangeSet, plan: Plan) -> Result:
+def _carried_out(errand: Errand, change_set: ChangeSet, planned_by: Changes, plan: Plan) -> Result:
     """Returns how it ended. Raises Refused, nothing being changed then."""
     with locked(), HeldSignals() as held:
         create_public(journal_folder(errand.host))  # without a journal nothing is begun
-        journal = probe_changes(errand.host)  # anew: other runs may have ended while this one waited
+        journal = probe_changes(errand.host)
+        if journal != planned_by and not (errand.packages and errand.packages.steps):
+            # Other runs have ended while this one waited: what was to be put in or taken out is not what it was.
+            change_set = errand.plan(journal)
         recorder = Recorder(errand.host, errand.command, journal, change_set.undoes)
         work = Work(errand, recorder, held, cut_short(journal))
         try:
@@ -166,10 +169,8 @@ def _changed(work: Work, change_set: ChangeSet, looks: Sequence[PlannedEdit], be
     changes = changes_of(looks)
     _write(work, changes, change_set.engine, change_set.takes_away)
     outcome = _taken_up(work, change_set, looks)
-    if change_set.daemon is None or outcome.restarted or not change_set.takes_away:
-        return outcome
     # A reload unsets nothing in some daemons: what the files do not say any more holds until the next start.
-    return replace(outcome, keeps=kept(change_set.daemon, changes))
+    return outcome if outcome.restarted else replace(outcome, keeps=kept(change_set, looks))
 
 
 def _write(work: Work, looks: Sequence[PlannedEdit], engine: str, takes_away: bool = False) -> None:
@@ -206,9 +207,11 @@ def _told_anew(work: Work, change_set: ChangeSet, looks: Sequence[PlannedEdit]) 
     if change_set.daemon is None:
         return ErrandEnd()
     if not change_set.daemon.difference(contents(looks, change_set.daemon)) and not change_set.restart:
-        return ErrandEnd(verified=True)
+        keeps = kept(change_set, looks)
+        return ErrandEnd(verified=not (keeps and keeps.until_restart), keeps=keeps)
     try:
-        return _taken_up(work, change_set, looks)
+        outcome = _taken_up(work, change_set, looks)
+        return outcome if outcome.restarted else replace(outcome, keeps=kept(change_set, looks))
     except DaemonProblem as problem:
         if work.recorder.to_undo:  # packages, that came in for it
             raise

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from itertools import groupby
 
 from gpuctl.compat.answer.matrix import Cell, Column, Matrix, narrow_columns
+from gpuctl.compat.knowledge.branch_ends import driver_words
 from gpuctl.compat.tables.loader import Branch, architectures, branches, toolkits
 from gpuctl.frozen import dataclass
 from gpuctl.model import Verdict
@@ -98,7 +99,8 @@ def _draw_title(canvas: Canvas, matrix: Matrix) -> None:
     )
     if matrix.driver:
         judged = f" with {', '.join(matrix.host.gpus)}" if matrix.host else ""
-        words = f"Driver {matrix.driver}{judged}. Pale: what this driver does not run, or on some products only."
+        driver = driver_words(matrix.driver)
+        words = f"Driver {driver}{judged}. Pale: what this driver does not run, or on some products only."
         canvas.text(_MARGIN, 120, plain(words), "host")
 
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from threading import Timer
 
 from gpuctl.model import Step
-from gpuctl.render.draw.text import plain
+from gpuctl.render.draw.text import plain, say
 
 PATIENCE = 0.5
 
@@ -95,7 +95,7 @@ def taking_steps(text: str) -> Iterator[Callable[[Step, bool], None]]:
     first one.
     """
     if not sys.stderr.isatty():
-        yield lambda step, done: print(plain(f"done: {step.text}"), file=sys.stderr) if done else None
+        yield lambda step, done: say(f"done: {step.text}") if done else None
         return
     from rich.console import Console
     from rich.status import Status
@@ -104,9 +104,9 @@ def taking_steps(text: str) -> Iterator[Callable[[Step, bool], None]]:
     console = Console(stderr=True)
     with Status(text, console=console) as status:
 
-        def say(step: Step, done: bool) -> None:
+        def tell(step: Step, done: bool) -> None:
             if done:
                 console.print(Text.assemble(("✓ ", "green"), plain(step.text)), soft_wrap=True)
             status.update(Text(text if done else plain(step.text)))
 
-        yield say
+        yield tell

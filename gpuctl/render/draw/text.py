@@ -113,6 +113,11 @@ def _folds_of(line: str, width: int) -> Iterator[_Fold]:
         last = blanks if blanks.start() > indent else None
 
 
+def say(sentence: str) -> None:
+    """Writes a line on stderr, folded as all text is; words of others in it are made harmless."""
+    Styled(f"{plain(sentence)}\n").show(sys.stderr)
+
+
 def _columns(file: TextIO) -> int:
     """The columns that COLUMNS names, or those of the terminal that shows the file; 0: lines may have any length."""
     named = os.environ.get("COLUMNS", "")

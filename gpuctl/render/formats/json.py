@@ -100,10 +100,13 @@ def _requirement(said: Requirement) -> dict[str, Any]:
 
 def matrix_json(matrix: Matrix) -> str:
     """Returns the CUDA table as JSON; `host` is null where there is no driver and GPU to judge by."""
+    from gpuctl.compat.knowledge.branch_ends import branch_ends
+
     body = {
         "rows": [asdict(row) for row in matrix.rows],
         "host": asdict(matrix.host) if matrix.host else None,
         "driver": matrix.driver,
+        "branch_ends": branch_ends(matrix.driver) if matrix.driver else None,
         "grid": [asdict(cell) for cell in matrix.cells],
         "unknown": matrix.unknown,
     }

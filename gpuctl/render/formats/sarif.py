@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from gpuctl import __version__
 from gpuctl.compat.knowledge.dockerfile_rules import DockerfileRule, dockerfile_rules
-from gpuctl.dockerfile.lint import Linted, LintFinding
+from gpuctl.dockerfile.lint import Linted, LintEdit, LintFinding
 from gpuctl.render.draw.text import plain
 from gpuctl.render.formats.json import dumps
 
@@ -18,7 +18,8 @@ _SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 def lint_sarif(linted: Sequence[Linted]) -> str:
     """Returns the faults of Dockerfiles as one run of SARIF: all rules, and a result for each fault.
 
-    Columns count characters, as `columnKind` says; a fault that --fix mends has no fix here, as bytes are its measure.
+    Columns count characters, as `columnKind` says. A fault that --fix mends has its fix, each for itself: those of two
+    faults may touch one another.
     """
     rules = list(dockerfile_rules().values())
     number = {rule.id: at for at, rule in enumerate(rules)}
@@ -42,17 +43,23 @@ def _rule(rule: DockerfileRule) -> dict[str, Any]:
 
 
 def _result(path: str, fault: LintFinding, number: int) -> dict[str, Any]:
-    region = {
-        "startLine": fault.line,
-        "startColumn": fault.column,
-        "endLine": fault.end_line,
-        "endColumn": fault.end_column,
-    }
-    place = {"artifactLocation": {"uri": quote(path, errors="surrogateescape")}, "region": region}
+    file = {"uri": quote(path, errors="surrogateescape")}
+    fix = [{"deletedRegion": _region(edit), "insertedContent": {"text": edit.text}} for edit in fault.fix]
+    changes = [{"artifactLocation": file, "replacements": fix}]
     return {
         "ruleId": fault.rule.id,
         "ruleIndex": number,
         "level": fault.rule.severity,
         "message": {"text": plain(fault.message)},
-        "locations": [{"physicalLocation": place}],
+        "locations": [{"physicalLocation": {"artifactLocation": file, "region": _region(fault)}}],
+        **({"fixes": [{"description": {"text": fault.rule.instead}, "artifactChanges": changes}]} if fix else {}),
+    }
+
+
+def _region(place: LintFinding | LintEdit) -> dict[str, int]:
+    return {
+        "startLine": place.line,
+        "startColumn": place.column,
+        "endLine": place.end_line,
+        "endColumn": place.end_column,
     }

@@ -8,7 +8,7 @@ from dataclasses import asdict
 
 from gpuctl.model import Step
 from gpuctl.provision.result import Result
-from gpuctl.render.draw.text import Styled, plain, remedy_lines
+from gpuctl.render.draw.text import Styled, plain, remedy_lines, say
 from gpuctl.render.formats.json import as_json, document
 
 _DIFF_STYLES = {"+": "green", "-": "red", "@": "cyan"}
@@ -94,7 +94,7 @@ def done_text(result: Result) -> Styled:
 
 
 def _print_error(command: str, result: Result) -> None:
-    print(plain(f"gpuctl {command}: {result.error}"), file=sys.stderr)
+    say(f"gpuctl {command}: {result.error}")
     if result.remedy:
         remedy_lines(result.remedy, "  ").show(sys.stderr)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from gpuctl.compat.ask.question import Machine
+from gpuctl.compat.knowledge.branch_ends import branch_ends
 from gpuctl.dockerfile.app.wants import Wants
 from gpuctl.dockerfile.new import DockerfileWish, NewDockerfile
 from gpuctl.host.write.output import is_stdout
@@ -36,7 +38,7 @@ def new_json(made: NewDockerfile, wish: DockerfileWish) -> str:
             "verdict": image.verdict,
             "status": image.row.status,
         },
-        "hosts": [{"driver": machine.driver, "gpus": [gpu.name for gpu in machine.gpus]} for machine in wish.machines],
+        "hosts": [_host_json(machine) for machine in wish.machines],
         "machine": wish.machine,
         "capabilities": made.capabilities,
         "packages": [
@@ -48,6 +50,14 @@ def new_json(made: NewDockerfile, wish: DockerfileWish) -> str:
         "notes": made.notes,
     }
     return document("dockerfile-new", body)
+
+
+def _host_json(machine: Machine) -> Mapping[str, object]:
+    return {
+        "driver": machine.driver,
+        "branch_ends": branch_ends(machine.driver) if machine.driver else None,
+        "gpus": [gpu.name for gpu in machine.gpus],
+    }
 
 
 def _application_json(wants: Wants) -> Mapping[str, object]:

@@ -29,28 +29,32 @@ _KINDS = {"@xid": "Xid", "@cuda": "CUDA error", "@nvml": "NVML error"}
 
 def matches_text(found: tuple[Match, ...], verbose: bool) -> Styled:
     """Returns the matches, best first: the first ones whole, the others as a line each; `verbose`: all, with more."""
-    if not _known(found):
+    known = _known(found)
+    if not known:
         return _nothing(found, verbose)
-    count = len(found) if verbose else SHOWN
-    text = Styled()
-    for match in found[:count]:
-        text.append(_match(match, verbose)).append("\n")
-    for match in found[count:]:
-        text.append(f"{match.confidence.value:<9} ", _STYLES[match.confidence])
-        text.append(plain(match.family.title)).append(f"  {match.family.id}\n", "dim")
+    text = _list_of(found, len(found) if verbose else min(SHOWN, len(known)), verbose)
     return text.append("" if verbose else "More with -v, and with gpuctl explain ID.\n", "dim")
 
 
-def _known(found: tuple[Match, ...]) -> bool:
-    return any(match.confidence is not Confidence.RESEMBLING for match in found)
+def _list_of(found: tuple[Match, ...], whole: int, verbose: bool) -> Styled:
+    text = Styled()
+    for match in found[:whole]:
+        text.append(_match(match, verbose)).append("\n")
+    for match in found[whole:]:
+        text.append(f"{match.confidence.value:<10} ", _STYLES[match.confidence])
+        text.append(plain(match.family.title)).append(f"  {match.family.id}\n", "dim")
+    return text
+
+
+def _known(found: tuple[Match, ...]) -> tuple[Match, ...]:
+    return tuple(match for match in found if match.confidence is not Confidence.RESEMBLING)
 
 
 def _nothing(near: tuple[Match, ...], verbose: bool) -> Styled:
     text = Styled("No failure that gpuctl knows is in this text.\n", "bold")
     if near:
         text.append("By its words, these are the nearest:\n\n", "dim")
-    for match in near:
-        text.append(_match(match, verbose)).append("\n")
+        text.append(_list_of(near, len(near) if verbose else SHOWN, verbose)).append("\n")
     text.append("Look further, or send along, what these say:\n", "dim")
     return text.append(remedy_lines(Remedy("", COLLECT), _INDENT))
 

@@ -13,6 +13,7 @@ from gpuctl.fleet.report import CLASS_FACTS, FleetFinding, FleetReport, HostClas
 from gpuctl.model import Status
 from gpuctl.render.draw.text import Styled, plain
 from gpuctl.render.views.finding import MARKS
+from gpuctl.render.views.fleet_collect import way_on
 
 NAMED = 3
 """As many hosts of a class are named where not all are asked for."""
@@ -228,4 +229,4 @@ def _silences(report: FleetReport, verbose: bool) -> Iterator[Styled]:
         text = Styled(f"{len(hosts):>5}x  {one.state.value:<14}  ", "bold").append(f"{names(hosts, verbose)}\n", "dim")
         for host, detail in one.hosts if verbose else one.hosts[:1]:
             text.append(f"        {plain(host)}: {plain(detail)}\n")
-        yield text
+        yield text.append(way_on(one.state, "        "))

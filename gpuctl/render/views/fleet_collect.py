@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from gpuctl.command import command
-from gpuctl.fleet.run_folder import HostOutcome, RecordedRun, State
+from gpuctl.fleet.run_folder import WAYS_ON, HostOutcome, RecordedRun, State
 from gpuctl.render.draw.text import Styled, plain
 from gpuctl.render.formats.json import document
 
@@ -41,10 +41,16 @@ def unreported_text(run: RecordedRun, verbose: bool) -> Styled:
         text.append(f"{named([one.host for one in hosts], verbose)}\n", "dim")
         for one in hosts if verbose else hosts[:1]:
             text.append(f"      {plain(one.host)}: {plain(one.detail)}\n")
+        text.append(way_on(hosts[0].state, "      "))
     if run.unasked:
         text.append(f"{UNASKED:<14}", "bold magenta").append(f"  {len(run.unasked)}  ", "bold")
         text.append(f"{named(run.unasked, verbose)}\n", "dim")
     return text
+
+
+def way_on(state: State, indent: str) -> Styled:
+    """Returns as a line what to do where hosts ended so; nothing where the host itself says it."""
+    return Styled(f"{indent}{WAYS_ON[state]}\n", "dim") if state in WAYS_ON else Styled()
 
 
 def named(hosts: Sequence[str], verbose: bool) -> str:

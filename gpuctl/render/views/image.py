@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 from gpuctl.compat.answer.tags import Image, ImageList, Wanted, image_flavours, image_verdict, other_images
 from gpuctl.compat.ask.question import Machine
+from gpuctl.compat.knowledge.branch_ends import branch_ends, branch_reason, driver_words
 from gpuctl.compat.knowledge.images import REPOSITORY, CudaImages, last_official_list
 from gpuctl.model import Verdict
 from gpuctl.render.draw.text import Styled, plain
@@ -22,7 +23,10 @@ NO_LATEST = f"There is no {REPOSITORY}:latest since 2021: name a tag, {REPOSITOR
 
 def image_text(found: ImageList, wanted: Wanted, machine: Machine) -> Styled:
     """Returns the tags, then the flavours and the other images, so that one screen is enough to choose."""
-    text = Styled(f"{_heading(wanted, machine)}\n\n", "bold").append(_tags(found)).append(_counts(found, machine))
+    text = Styled(f"{_heading(wanted, machine)}\n", "bold")
+    reason = branch_reason(machine.driver) if machine.driver else None
+    text.append(f"{reason.message}\n" if reason else "").append("\n")
+    text.append(_tags(found)).append(_counts(found, machine))
     if not found.images:
         return text
     text.append("\n")
@@ -43,7 +47,7 @@ def _heading(wanted: Wanted, machine: Machine) -> str:
     gpus = ", ".join(dict.fromkeys(gpu.name for gpu in machine.gpus))
     if machine.driver is None:
         return plain(f"{what} that some driver runs on {gpus}" if gpus else what)
-    return plain(f"{what} that driver {machine.driver} runs on {gpus or 'some GPU'}")
+    return plain(f"{what} that driver {driver_words(machine.driver)} runs on {gpus or 'some GPU'}")
 
 
 def _tags(found: ImageList) -> Styled:
@@ -111,6 +115,7 @@ def image_json(found: ImageList, wanted: Wanted, machine: Machine, unknown: str 
     body = {
         "wanted": asdict(wanted),
         "driver": machine.driver,
+        "branch_ends": branch_ends(machine.driver) if machine.driver else None,
         "gpus": [gpu.name for gpu in machine.gpus],
         "unknown": unknown,
         "images": [_image_json(image) for image in found.images],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gpuctl.k8s.doctor import Examination
-from gpuctl.k8s.gpu_nodes import Link, NodeClass
+from gpuctl.k8s.gpu_nodes import UNKNOWN, NodeClass
 from gpuctl.model import Report
 from gpuctl.render.draw.text import Styled, plain
 from gpuctl.render.formats.json import as_json, document
@@ -16,7 +16,7 @@ NAMED = 3
 
 def doctor_text(found: Examination, verbose: bool) -> Styled:
     """Returns what was found; `verbose` adds what passed, and every finding's evidence."""
-    text = Styled(f"{plain(found.node)}\n" if found.node else "", "bold").append(_chain(found.chain))
+    text = Styled(f"{plain(found.node)}\n" if found.node else "", "bold").append(_chain(found))
     for one in found.classes:
         text.append(_class(one))
     if not found.classes:
@@ -28,10 +28,19 @@ def doctor_text(found: Examination, verbose: bool) -> Styled:
     return text.append(f"{counted(found.report)}.{'' if verbose else ' More with -v.'}\n", "dim")
 
 
-def _chain(links: tuple[Link, ...]) -> Styled:
-    shown = ", ".join(f"{link.number} {link.name}" for link in links)
-    hint = " (?: the API does not tell; `gpuctl doctor` on that node does)" if links else ""
-    return Styled(f"{_INDENT}{shown}{hint}\n\n" if links else "")
+def _chain(found: Examination) -> Styled:
+    text = Styled()
+    if not found.chain:
+        return text
+    shown = ", ".join(f"{link.number} {link.name}" for link in found.chain)
+    untold = any(link.number == UNKNOWN for link in found.chain)
+    hint = " (?: the API does not tell; `gpuctl doctor` on that node does)" if untold else ""
+    text.append(f"{_INDENT}{shown}{hint}\n")
+    if found.stale:
+        text.append(f"{_INDENT}Its report is of an earlier boot, and is not counted.\n", "yellow")
+    if found.drop:
+        text.append(f"{_INDENT}The number drops first here: {plain(found.drop)}.\n", "bold")
+    return text.append("\n")
 
 
 def _class(one: NodeClass) -> Styled:
@@ -66,6 +75,8 @@ def doctor_json(found: Examination) -> str:
         ],
         "node": found.node,
         "chain": [{"link": link.name, "gpus": _number(link.number)} for link in found.chain],
+        "drop": found.drop or None,
+        "stale_report": found.stale,
         "summary": _summary(found.report),
         "findings": as_json(found.report.findings),
     }

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 
 from gpuctl.compat.answer.matrix import Cell, Matrix, MatrixRow, columns
+from gpuctl.compat.knowledge.branch_ends import branch_reason, driver_words
 from gpuctl.compat.tables.loader import architectures, minor_version_floors
 from gpuctl.compat.versions import Version, parts
 from gpuctl.model import Verdict
@@ -127,12 +128,13 @@ def _number(cell: Cell, driver: str) -> str:
 def _title(matrix: Matrix, mark_driver: bool) -> Styled:
     text = Styled()
     if mark_driver and matrix.driver:
-        text.append(f"What driver {plain(matrix.driver)} runs\n", "bold")
+        text.append(f"What driver {plain(driver_words(matrix.driver))} runs\n", "bold")
     if matrix.host:
         text.append(f"The host has driver {plain(matrix.host.driver)} and {plain(', '.join(matrix.host.gpus))}.\n")
     elif not matrix.driver:
         text.append("No driver and GPU here to judge by: describe a host with --driver and --gpu.\n", "dim")
-    return text.append("\n")
+    reason = branch_reason(matrix.driver) if matrix.driver else None
+    return text.append(f"{reason.message}\n" if reason else "").append("\n")
 
 
 def _heading(table: Table, matrix: Matrix) -> Styled:

@@ -16,9 +16,9 @@ _LONGEST = 200
 """The characters of a piece that are shown of it."""
 
 
-def migration_json(command: str, migration: Migration) -> str:
-    """Returns a command or file before and after as JSON."""
-    return document(command, _body(migration))
+def migration_json(command: str, migration: Migration, backup: str | None = None) -> str:
+    """Returns a command or file before and after as JSON; `backup` is where what it was is kept, if it was written."""
+    return document(command, {**_body(migration), "backup": backup})
 
 
 def _body(migration: Migration) -> dict[str, Any]:

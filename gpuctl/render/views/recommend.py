@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 from gpuctl.compat.answer.driver_choice import DriverChoice
 from gpuctl.compat.answer.recommendation import KINDS, Advice, Recommendation
+from gpuctl.compat.knowledge.branch_ends import branch_ends
 from gpuctl.render.draw.text import Styled, plain, remedy_lines
 from gpuctl.render.formats.json import as_json, document
 
@@ -94,6 +95,7 @@ def recommendation_json(found: Recommendation) -> str:
             for gpu in found.gpus
         ],
         "present_driver": found.present,
+        "branch_ends": branch_ends(found.present) if found.present else None,
         "verdict": found.verdict,
         "driver": _driver_json(choice) if choice else None,
         "open_module": found.open_module,

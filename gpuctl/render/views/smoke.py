@@ -11,7 +11,7 @@ from typing import Any
 
 from gpuctl.command import command
 from gpuctl.render.draw.progress import PATIENCE
-from gpuctl.render.draw.text import Styled, plain, remedy_lines
+from gpuctl.render.draw.text import Styled, plain, remedy_lines, say
 from gpuctl.render.formats.json import as_json, document
 from gpuctl.smoke import client
 from gpuctl.smoke.compare import Expected, SeenByContainer
@@ -170,6 +170,6 @@ def _one_line_each() -> Tell:
     def show(text: str, share: float | None) -> None:
         if text not in shown:
             shown.add(text)
-            print(plain(text), file=sys.stderr)
+            say(text)
 
     return show

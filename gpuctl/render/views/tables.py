@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpuctl.compat.tables.catalogue import TableInfo
 from gpuctl.compat.tables.rows import Problem
-from gpuctl.render.draw.text import Styled, plain
+from gpuctl.render.draw.text import Styled, plain, say
 from gpuctl.render.formats.json import document
 from gpuctl.render.views.changes import diff_text
 
@@ -152,7 +152,7 @@ def print_use(result: TablesInstalled, command: str = "data use") -> None:
     """Prints the result of a command; an error goes to stderr."""
     problems_text(result.problems).show(sys.stderr)
     if result.error is not None:
-        print(plain(f"gpuctl {command}: {result.error}"), file=sys.stderr)
+        say(f"gpuctl {command}: {result.error}")
         return
     text = Styled()
     if result.changed:

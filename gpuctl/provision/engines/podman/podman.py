@@ -126,10 +126,11 @@ class Reader:
         return str(PurePosixPath(path).parent) in map(behind_links, FOLDERS)
 
     def difference(self, contents: Contents) -> str:
-        taken_away = bool(contents) and all(raw is None for raw in contents.values())
-        return "" if taken_away else _difference(self.host)
+        return "" if _is_taken_away(contents) else _difference(self.host)
 
     def reload(self, contents: Contents, deadline: float) -> None:
+        if _is_taken_away(contents):
+            return  # no device is asked for any more
         problem = self.difference(contents) or _podman_problem(self.host, deadline)
         if problem:
             raise DaemonProblem(f"{problem}.")
@@ -139,6 +140,10 @@ class Reader:
 
     def keeps(self, before: Contents, now: Contents) -> Kept:
         return Kept("")
+
+
+def _is_taken_away(contents: Contents) -> bool:
+    return bool(contents) and all(raw is None for raw in contents.values())
 
 
 def _difference(host: Host) -> str:

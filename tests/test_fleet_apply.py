@@ -11,7 +11,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ BEFORE = {
 GPUCTL = f"""\
 #!/bin/sh
 if [ "$1" = smoke ] && [ -e /run/smoke ]; then exit "$(cat /run/smoke)"; fi
+if [ -e /run/breaks ] && [ "$1" = install-runtime ] && [ "${{*#*--dry-run}}" = "$*" ]; then echo '{{' > {FILE}; fi
 PYTHONPATH={ROOT} exec {sys.executable} -m gpuctl "$@"
 """
 OPTIONS = ("--engine", "docker", "--runtime-path", "/bin/true", "--config", FILE, "--no-reload")
@@ -86,10 +87,10 @@ def gpuctl(*options: object) -> tuple[int, dict[str, Any], str]:
     return done.returncode, told, done.stderr
 
 
-def planned(lab: Hosts, folder: Path, *names: str, **variables: str) -> tuple[Path, Path]:
+def planned(lab: Hosts, folder: Path, *names: str, options: Sequence[str] = OPTIONS) -> tuple[Path, Path]:
     """An inventory, and the file of a plan for it."""
-    inventory = lab.inventory(*names, **variables)
-    code, _, said = gpuctl("plan", "install-runtime", *OPTIONS, "-i", inventory, "-o", folder / "PLAN")
+    inventory = lab.inventory(*names)
+    code, _, said = gpuctl("plan", "install-runtime", *options, "-i", inventory, "-o", folder / "PLAN")
     assert code == 0, said
     return inventory, folder / "PLAN"
 
@@ -153,6 +154,18 @@ def test_a_fault_in_the_second_wave_is_rolled_back_and_stops_before_the_third(fl
     assert (code, states(told)["d1"], states(told)["c1"]) == (0, "undone", "applied")
     assert gpuctl("undo", tmp_path / "RUN", "-i", inventory)[0] == 0
     assert files(fleet) == BEFORE
+
+
+def test_a_check_that_fails_since_the_change_has_it_rolled_back_by_its_name(fleet: Hosts, tmp_path: Path) -> None:
+    """While gpuctl writes one file, another hand breaks the one that Docker reads."""
+    other = f"{FILE}.other"
+    inventory, plan = planned(fleet, tmp_path, "c1", "c2", options=[*OPTIONS[:-3], "--config", other, "--no-reload"])
+    on(fleet, "c1", "touch /run/breaks")
+    code, told, _ = gpuctl("apply", plan, "-i", inventory, "--run", tmp_path / "RUN")
+    on(fleet, "c1", "rm /run/breaks")
+    assert (code, states(told)) == (4, {"c1": "rolled-back"})
+    assert told["hosts"][0]["detail"] == "After it fails what did not fail before: docker.config-valid."
+    assert "No such file" in on(fleet, "c1", f"ls {other} 2>&1 || true")
 
 
 def begun(run: Path, host: str) -> bool:

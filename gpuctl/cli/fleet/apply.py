@@ -20,6 +20,7 @@ from gpuctl.cli.frame.fleet_change import (
 )
 from gpuctl.cli.frame.options import Json, filled, seconds
 from gpuctl.frozen import dataclass
+from gpuctl.model import ExitCode
 
 if TYPE_CHECKING:
     from gpuctl.fleet.changes import ChangeRun
@@ -84,6 +85,7 @@ def apply(
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Name every host.")] = False,
 ) -> None:
     """Carry out a plan in waves: apply on each host, verify, and roll back what failed. Too many failures stop it."""
+    from gpuctl.command import command
     from gpuctl.fleet.ansible import EngineProblem
     from gpuctl.fleet.apply import Pace, carry_out
     from gpuctl.fleet.plan import FleetPlan
@@ -108,12 +110,16 @@ def apply(
             if isinstance(asked_for, FleetPlan)
             else asked_for
         )
+    except (EngineProblem, FileProblem) as problem:
+        raise refused(str(problem)) from None
+    go_on = f"What was done is in {begun.folder}. Go on with {command('--resume', begun.folder)}."
+    try:
         with tallying("hosts", len(begun.hosts)) as tell:
             done = carry_out(begun, entry.hosts, pace, entry.ask_by, lambda change: tell(change.state, change.host))
     except (EngineProblem, FileProblem) as problem:
-        raise refused(str(problem)) from None
+        raise refused(f"{problem} {go_on}", ExitCode.UNDETERMINED) from None
     except (KeyboardInterrupt, SystemExit):
-        typer.echo(plain(f"What was done is in {resume or folder}. Go on with --resume {resume or folder}."), err=True)
+        typer.echo(plain(go_on), err=True)
         raise
     if json:
         typer.echo(change_json("fleet-apply", done))

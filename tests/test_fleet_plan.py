@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import subprocess
@@ -14,7 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
+from old_python import old_python
 
+from gpuctl.fleet.payload import ANSWER, Call, build, calling
 from gpuctl.fleet.plan import BadPlan, FleetPlan, plan_in, plan_of
 from gpuctl.fleet.run_folder import HostOutcome, State
 from gpuctl.host.act.errand import fingerprint
@@ -140,3 +143,18 @@ def test_what_cannot_be_meant_is_said_before_a_host_is_asked(options: tuple[str,
     done = plan(*options)
     assert (done.returncode, done.stdout) == (2, "")
     assert words in done.stderr
+
+
+@pytest.mark.bench
+def test_an_old_python_says_of_a_host_without_gpuctl_that_it_cannot_be_changed(tmp_path: Path) -> None:
+    (tmp_path / "ansible" / "module_utils").mkdir(parents=True)
+    for name in ("__init__.py", "module_utils/__init__.py", "module_utils/basic.py"):
+        (tmp_path / "ansible" / name).touch()
+    call = Call("Plans a change", "gpuctl.host.act.errand", "planned", (list(WORDS), ""))
+    argv = [*old_python(tmp_path), "-S", "-"]
+    env = {"PYTHONPATH": str(tmp_path), "PATH": str(tmp_path)}
+    module = calling(build(), "1.0", 60, call)
+    done = subprocess.run(argv, input=module, capture_output=True, text=True, env=env, timeout=300)
+    assert (done.returncode, done.stderr) == (0, "")
+    told = base64.b64decode(json.loads(done.stdout.splitlines()[-1])[ANSWER]["snapshot"])
+    assert json.loads(told)["cannot"].startswith("gpuctl is not installed there")

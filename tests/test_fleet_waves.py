@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
 from gpuctl.fleet.changes import APPLIED, BEGUN, Change, ChangeRun, add, change_of, create, read
 from gpuctl.fleet.plan import FleetPlan, Group
@@ -16,6 +17,7 @@ from gpuctl.fleet.run_folder import BadRun, HostOutcome, State
 from gpuctl.fleet.waves import DEFAULT, Domains, Size, sizes, waves
 from gpuctl.model import Disturbs, Step
 
+ROOT = Path(__file__).parents[1]
 HOSTS = st.lists(st.from_regex(r"[a-z]{1,4}", fullmatch=True), unique=True, max_size=60)
 SIZES = st.lists(
     st.builds(Size, st.integers(1, 30), st.just(False)) | st.builds(Size, st.floats(0.1, 100), st.just(True)),
@@ -85,6 +87,8 @@ def run(tmp_path: Path) -> ChangeRun:
 
 
 def test_a_run_is_read_back_with_the_last_word_on_each_host_whatever_a_cut_left(run: ChangeRun) -> None:
+    schema = json.loads((ROOT / "data/schemas/fleet-change.schema.json").read_text())
+    Draft202012Validator(schema).validate(json.loads(Path(run.folder, "run.json").read_text()))
     assert read(run.folder) == run
     add(run.folder, [Change("a", BEGUN, 7.0), Change("b", BEGUN, 7.0)])
     add(run.folder, [Change("a", APPLIED, 8.0, "20261130T094744.002378Z")])

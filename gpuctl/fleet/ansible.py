@@ -24,6 +24,7 @@ from gpuctl.fleet.states import LETTERS, Told, told
 from gpuctl.frozen import dataclass
 from gpuctl.host.act.process import adopt_orphans, ansible_words, ask_ansible, end_descendants
 from gpuctl.host.act.secret import handed
+from gpuctl.host.decode import object_in, parse_object
 from gpuctl.host.look.capacity import Capacity, capacity
 from gpuctl.host.look.deadline import begin
 from gpuctl.host.look.local import LocalHost
@@ -124,6 +125,20 @@ def host_names(target: Target) -> tuple[str, ...]:
         return tuple(map(checked_name, names))
     except ValueError as error:
         raise EngineProblem(f"In the inventory, {error}.") from None
+
+
+def host_variable(target: Target, name: str) -> dict[str, str]:
+    """Returns a variable of the inventory by host, of those that have it as a text or number. Raises EngineProblem."""
+    asked = ["--list", *_inventories(target), *(["--limit", target.limit] if target.limit is not None else [])]
+    said = ask_ansible("inventory", asked, _settings(), LIST_DEADLINE)
+    if not said.ok or said.code:
+        raise EngineProblem(_sentence(said.detail) or "Ansible cannot read the inventory.")
+    try:
+        hosts = object_in(object_in(parse_object(said.text), "_meta"), "hostvars")
+    except ValueError as error:
+        raise EngineProblem(f"What ansible-inventory lists is not understood: {error}.") from None
+    told = {host: values.get(name) for host, values in hosts.items() if isinstance(values, dict)}
+    return {host: str(value) for host, value in told.items() if isinstance(value, (str, int))}
 
 
 def forks(hosts: int, room: Capacity) -> int:

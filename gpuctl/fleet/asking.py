@@ -21,7 +21,11 @@ UNANSWERED = "Nothing came back from it before the run's end."
 
 def asking(target: Target, access: Access, logs: bool, end: float) -> Asking:
     """Returns how hosts are asked through Ansible until `end`, a moment of time.monotonic."""
-    module = module_text(build(), __version__, access.deadline, logs)
+    return asking_by(module_text(build(), __version__, access.deadline, logs), target, access, end)
+
+
+def asking_by(module: str, target: Target, access: Access, end: float) -> Asking:
+    """Returns how hosts are asked by a module of one's own."""
     return lambda hosts, pipelining: answers(target, hosts, access, module, pipelining, end)
 
 

@@ -35,7 +35,7 @@ _MODULES = ("pynvml",)
 
 _TEXT = '''\
 #!/usr/bin/python
-"""Records this host: gpuctl {version}, {digest}. Changes nothing."""
+"""{purpose}: gpuctl {version}, {digest}."""
 import sys
 
 
@@ -78,9 +78,9 @@ def main():
         archive.write(base64.b64decode(PAYLOAD))
         archive.flush()
         sys.path.insert(0, "/proc/%d/fd/%d" % (os.getpid(), archive.fileno()))
-        from gpuctl.collector import recorded
+        from {door} import {function}
 
-        report = base64.b64encode(recorded({logs})).decode("ascii")
+        report = base64.b64encode({function}({arguments})).decode("ascii")
         found = {{"changed": False, "{answer}": {{"digest": "{digest}", "snapshot": report}}}}
     except Exception as error:
         import traceback
@@ -94,6 +94,19 @@ PAYLOAD = "{payload}"
 
 main()
 '''
+
+
+@dataclass(frozen=True)
+class Call:
+    """What a module does on a host, in words, and the function of what travels that does it and returns bytes.
+
+    `arguments`: of JSON's kinds.
+    """
+
+    purpose: str
+    door: str
+    function: str
+    arguments: tuple[object, ...]
 
 
 @dataclass(frozen=True)
@@ -114,14 +127,23 @@ def build() -> Payload:
 
 
 def module_text(payload: Payload, version: str, seconds: int, logs: bool) -> str:
-    """Returns the module that carries the payload, which ends by itself after `seconds`. Logs travel where `logs`."""
+    """Returns the module that records a host, which ends by itself after `seconds`. Logs travel where `logs`."""
+    recording = Call("Records this host. Changes nothing", "gpuctl.collector", "recorded", (logs,))
+    return calling(payload, version, seconds, recording)
+
+
+def calling(payload: Payload, version: str, seconds: int, call: Call) -> str:
+    """Returns a module that carries the payload, calls one function of it, and ends by itself after `seconds`."""
     return _TEXT.format(
+        purpose=call.purpose,
         version=version,
         digest=payload.digest,
         python=PYTHON,
         answer=ANSWER,
         seconds=seconds,
-        logs=logs,
+        door=call.door,
+        function=call.function,
+        arguments=", ".join(map(repr, call.arguments)),
         payload=base64.b64encode(payload.raw).decode("ascii"),
     )
 

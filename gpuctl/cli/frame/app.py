@@ -50,6 +50,9 @@ Each is the function `command` of the file of that name, or the functions `comma
 WITHOUT_TABLES = ("uninstall-runtime", "rollback", "history", "collect", "data")
 """They work whatever is wrong with the tables that GPUCTL_DATA or an installation puts over gpuctl's own."""
 
+WITH_ANOTHERS_WORDS = ("fleet plan",)
+"""They take another command with its options, and look at those themselves."""
+
 
 class Group(TyperGroup):
     """Says what each of its commands does in a whole sentence, and which one a word that is none may have meant."""
@@ -127,7 +130,9 @@ def _with_commands(name: str, file: ModuleType) -> typer.Typer:
     epilog = examples(name) if own else None
     group.callback(epilog=epilog)(begin if name in WITHOUT_TABLES else over_tables(begin))
     for command in file.commands:
-        group.command(command.__name__, epilog=examples(f"{name} {command.__name__}"))(command)
+        full = f"{name} {command.__name__}"
+        settings = {"ignore_unknown_options": True} if full in WITH_ANOTHERS_WORDS else {}
+        group.command(command.__name__, epilog=examples(full), context_settings=settings)(command)
     return group
 
 

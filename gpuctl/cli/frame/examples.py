@@ -58,6 +58,18 @@ EXAMPLES = {
         "gpuctl fleet check --image app:1 --hosts gpu01,gpu02",
     ),
     "fleet collect": ("gpuctl fleet collect -i hosts.ini --become", "gpuctl fleet collect --hosts gpu01,gpu02 --json"),
+    "fleet plan": (
+        "gpuctl fleet plan install-runtime -i hosts.ini -o PLAN",
+        "gpuctl fleet plan uninstall-runtime --hosts a,b --json",
+    ),
+    "fleet apply": (
+        "gpuctl fleet apply PLAN -i hosts.ini --become",
+        "gpuctl fleet apply PLAN -i hosts.ini --domain rack",
+    ),
+    "fleet undo": (
+        "gpuctl fleet undo RUN -i hosts.ini --become",
+        "gpuctl fleet undo RUN -i hosts.ini --limit gpu07",
+    ),
     "data show": ("gpuctl data show", "gpuctl data show -v"),
     "data verify": ("gpuctl data verify", "gpuctl data verify ./tables"),
     "data use": ("gpuctl data use ./tables --dry-run", "gpuctl data use --bundled"),

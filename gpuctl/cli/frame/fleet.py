@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from getpass import getpass
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,7 +17,9 @@ from gpuctl.model import ExitCode
 
 if TYPE_CHECKING:
     from gpuctl.fleet.ansible import Access, Target
-    from gpuctl.fleet.run_folder import RecordedRun
+    from gpuctl.fleet.asking import Asking
+    from gpuctl.fleet.payload import Call
+    from gpuctl.fleet.run_folder import HostOutcome, RecordedRun
 
 Inventories = Annotated[
     list[str] | None,
@@ -73,7 +75,8 @@ Resume = Annotated[
 ]
 
 
-def _share(value: str) -> str:
+def share_of_hosts(value: str) -> str:
+    """Returns what was typed for a number or share of hosts. Raises typer.BadParameter."""
     from gpuctl.fleet.silence import share
 
     try:
@@ -85,7 +88,7 @@ def _share(value: str) -> str:
 
 MaxUnreachable = Annotated[
     str,
-    typer.Option("--max-unreachable", parser=_share, metavar="N|N%", help="So many may be silent."),
+    typer.Option("--max-unreachable", parser=share_of_hosts, metavar="N|N%", help="So many may be silent."),
 ]
 HOST_SECONDS, RUN_SECONDS = 60.0, 3600.0
 NONE_SILENT = "0%"
@@ -109,9 +112,10 @@ class Asked:
     resume: str | None
 
 
-def asked(context: typer.Context) -> Asked:
-    """Returns what was typed about whom to ask and how."""
-    return Asked(**{name: context.params[name] for name in Asked.__annotations__})
+def asked(context: typer.Context, **given: None) -> Asked:
+    """Returns what was typed about whom to ask and how, `given` aside; a command may have no logs and no folder."""
+    typed = {name: context.params[name] for name in Asked.__annotations__ if name in context.params}
+    return Asked(**{"logs": False, "run": None, "resume": None, **typed, **given})
 
 
 def recorded_run(question: tuple[str, ...], asked: Asked) -> RecordedRun:
@@ -133,6 +137,60 @@ def recorded_run(question: tuple[str, ...], asked: Asked) -> RecordedRun:
         raise refused(str(problem)) from None
     except BadRun as problem:
         raise refused(f"{asked.resume} is no run of gpuctl's: {problem}.") from None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Whom to ask, by which names, and how they are entered, until when (of time.monotonic)."""
+
+    target: Target
+    hosts: tuple[str, ...]
+    access: Access
+    end: float
+
+    def ask_by(self, call: Call) -> Asking:
+        """Returns how these hosts are asked of a call."""
+        from gpuctl import __version__
+        from gpuctl.fleet.asking import asking_by
+        from gpuctl.fleet.payload import build, calling
+
+        return asking_by(calling(build(), __version__, self.access.deadline, call), self.target, self.access, self.end)
+
+
+def entered(asked: Asked) -> Entry:
+    """Returns the hosts that were asked for. Raises EngineProblem; ends the run where nobody can be asked at all."""
+    from gpuctl.fleet.ansible import host_names, missing
+    from gpuctl.render.draw.progress import working
+
+    lacking = missing()
+    if lacking:
+        raise refused(f"asking hosts needs {lacking}: pip install 'gpuctl-host[fleet]'.")
+    target, access = _target(asked), _access(asked)
+    with working("Reading the inventory"):
+        hosts = host_names(target)
+    return Entry(target, hosts, access, time.monotonic() + asked.run_timeout)
+
+
+def answered(call: Call, asked: Asked) -> list[tuple[HostOutcome, bytes | None]]:
+    """Has all hosts do one thing, and returns how each ended and what it answered. Ends the run as recorded_run."""
+    from gpuctl.fleet.ansible import EngineProblem
+    from gpuctl.fleet.asking import outcomes
+    from gpuctl.host.write.files import FileProblem
+    from gpuctl.render.draw.progress import tallying
+
+    found = []
+    try:
+        entry = entered(asked)
+        with (
+            tallying("hosts", len(entry.hosts)) as tell,
+            closing(outcomes(entry.hosts, entry.ask_by(call))) as coming,
+        ):
+            for outcome, raw in coming:
+                tell(outcome.state.value, outcome.host)
+                found.append((outcome, raw))
+    except (EngineProblem, FileProblem) as problem:
+        raise refused(str(problem)) from None
+    return found
 
 
 def _record(folder: str, hosts: tuple[str, ...], target: Target, access: Access, asked: Asked) -> None:

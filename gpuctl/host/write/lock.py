@@ -19,18 +19,18 @@ _PAUSE = 0.02
 
 
 @contextlib.contextmanager
-def locked(deadline: float = LOCK_DEADLINE) -> Iterator[None]:
+def locked(deadline: float = LOCK_DEADLINE, name: str = "lock") -> Iterator[None]:
     """Keeps all other runs that change this host waiting. Raises FileProblem when one does not end in time.
 
-    `deadline` in seconds. The lock is a file that nobody else may open: whoever may read a file or folder could hold
-    one on that.
+    `deadline` in seconds; `name`: of the lock, for those that keep out none but their own kind. The lock is a file that
+    nobody else may open: whoever may read a file or folder could hold one on that.
     """
     folder = lock_folder()
     create_public(folder)
     with explained("lock", folder):
         check(folder)
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = os.open(os.path.join(folder, "lock"), flags, 0o600)
+        descriptor = os.open(os.path.join(folder, name), flags, 0o600)
     try:
         with explained("lock", folder):
             _lock(descriptor, time.monotonic() + deadline)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from gpuctl.model import Step
@@ -65,8 +66,13 @@ def diff_text(diff: str) -> Styled:
 
 def steps_text(result: Result) -> Styled:
     """Returns what a run without --dry-run would do."""
-    steps = [f"would {step.text} ({_about(step)})" for step in result.plan.steps]
+    steps = step_lines(result.plan.steps)
     return _lines(*(steps or ["unchanged: there is nothing to do"]), *result.notes)
+
+
+def step_lines(steps: Sequence[Step]) -> list[str]:
+    """Returns what each step would do, what it disturbs, and how it is undone."""
+    return [f"would {step.text} ({_about(step)})" for step in steps]
 
 
 def _about(step: Step) -> str:

@@ -1,0 +1,74 @@
+"""What the commands share that change a fleet."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gpuctl.cli.frame.endings import refused
+from gpuctl.cli.frame.options import filled
+from gpuctl.model import ExitCode
+
+if TYPE_CHECKING:
+    from gpuctl.fleet.changes import ChangeRun
+
+Zipapp = Annotated[
+    str | None,
+    typer.Option(
+        "--zipapp",
+        parser=filled,
+        metavar="FILE",
+        help="gpuctl.pyz, for hosts that have no gpuctl but a Python 3.10.",
+        show_default=False,
+    ),
+]
+CHANGE_SECONDS, CHANGE_RUN_SECONDS = 900.0, 86400.0
+"""For one host in all, and for all: a package manager may take minutes."""
+ARCHIVE = b"PK\x03\x04"
+ENDS = 70
+"""Bytes: the line with which a single file may begin, before the archive."""
+
+
+def packed(zipapp: str | None) -> str:
+    """A single file of gpuctl in base64, "" for none."""
+    from gpuctl.host.write.files import FileProblem, read_named
+
+    if zipapp is None:
+        return ""
+    try:
+        raw = read_named(zipapp)
+    except FileProblem as problem:
+        raise refused(str(problem)) from None
+    if ARCHIVE not in raw[:ENDS]:
+        raise typer.BadParameter(f"{zipapp} is no single file of gpuctl: pyz/build.py makes one", param_hint="--zipapp")
+    return b64encode(raw).decode("ascii")
+
+
+def change_run(folder: str) -> ChangeRun:
+    """Returns the run in a folder. Ends the run with a sentence where it is none."""
+    from gpuctl.fleet.changes import read
+    from gpuctl.fleet.run_folder import BadRun
+    from gpuctl.host.write.files import FileProblem
+
+    try:
+        return read(folder)
+    except BadRun as problem:
+        raise refused(f"{folder} is no run of gpuctl fleet apply: {problem}.") from None
+    except FileProblem as problem:
+        raise refused(str(problem)) from None
+
+
+def change_code(run: ChangeRun) -> ExitCode:
+    """Returns what hosts that are not as the plan wishes make of a run, the worst first."""
+    from gpuctl.fleet.changes import UNKNOWN
+
+    states = {one.state for one in run.failed}
+    if "stuck" in states:
+        return ExitCode.NOT_ROLLED_BACK
+    if "rolled-back" in states:
+        return ExitCode.ROLLED_BACK
+    if states - set(UNKNOWN):
+        return ExitCode.PROBLEM
+    return ExitCode.UNDETERMINED if states else ExitCode.GOOD

@@ -1,0 +1,106 @@
+"""A plan carried out in waves: what comes of a host is on the disk at once, and too many failures stop what is next."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
+
+from gpuctl.fleet.asking import Asking, outcomes
+from gpuctl.fleet.changes import BEGUN, UNDONE, Change, ChangeRun, add, again, change_of, groups_in
+from gpuctl.fleet.payload import Call
+from gpuctl.fleet.silence import Share
+from gpuctl.fleet.states import Told
+from gpuctl.frozen import dataclass
+from gpuctl.host.act.signals import HeldSignals
+
+ERRAND = "gpuctl.host.act.errand"
+Tell = Callable[[Change], None]
+AskBy = Callable[[Call], Asking]
+"""Makes a way of asking hosts of a call."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How a plan is carried out: seconds between waves, how many hosts may fail, seconds for one step on a host.
+
+    `zipapp`: a single file of gpuctl in base64, "" for none.
+    """
+
+    pause: float
+    may_fail: Share
+    zipapp: str
+    deadline: float
+
+
+def carry_out(run: ChangeRun, among: Sequence[str], pace: Pace, ask_by: AskBy, tell: Tell) -> ChangeRun:
+    """Changes the hosts of a run that are not yet as its plan wishes, wave after wave, and returns how the run stands.
+
+    `among`: only these. It ends before a wave where too many have failed. A signal waits until a wave has ended, and
+    ends the run then, as HeldSignals does. Raises what asking raises.
+    """
+    first, chosen = True, set(among)
+    with HeldSignals() as signals:
+        for wave in run.waves:
+            left = tuple(host for host in run.left(wave) if host in chosen)
+            if not left:
+                continue
+            if not first:
+                with signals.let_through():
+                    time.sleep(pace.pause)
+            first = False
+            for group, hosts in groups_in(run.plan, left):
+                arguments = (list(run.plan.words), pace.zipapp, group.hash, list(group.mends), run.smoke, pace.deadline)
+                ask = ask_by(Call("Changes this host", ERRAND, "applied", arguments))
+                _change_hosts(run, hosts, ask, tell)
+            run = again(run)
+            if not pace.may_fail.allows(len(run.failed), len(run.hosts)):
+                break
+    return run
+
+
+def undo(
+    run: ChangeRun,
+    hosts: Sequence[str],
+    zipapp: str,
+    deadline: float,
+    ask_by: AskBy,
+    tell: Callable[[str, str], None],
+) -> ChangeRun:
+    """Rolls back what a run changed on some of its hosts, by their own journals, and returns how the run stands.
+
+    Who could not be rolled back stays as it was, `applied`, with the reason. Raises what asking raises.
+    """
+    runs = [one.run for one in run.applied if one.host in set(hosts)]
+    options = [one for one in run.plan.words if one == "--no-reload"]
+    ask = ask_by(Call("Undoes a change of this host", ERRAND, "undone", (runs, zipapp, options, deadline)))
+    with closing(outcomes(hosts, ask)) as coming:
+        for outcome, raw in coming:
+            change = change_of(outcome, raw, None)
+            kept = change if change.state == UNDONE else replace(run.changes[outcome.host], detail=change.detail)
+            add(run.folder, [kept])
+            tell(change.state, outcome.host)
+    return again(run)
+
+
+def _change_hosts(run: ChangeRun, hosts: Sequence[str], ask: Asking, tell: Tell) -> None:
+    """`begun` is what a host is until its answer is there: what a cut leaves says that it may have been changed."""
+    add(run.folder, [Change(host, BEGUN, time.time()) for host in hosts])
+    with closing(outcomes(hosts, _once(ask))) as coming:
+        for outcome, raw in coming:
+            change = change_of(outcome, raw, run.changes.get(outcome.host))
+            add(run.folder, [change])
+            tell(change)
+
+
+def _once(ask: Asking) -> Asking:
+    """Asks nobody again whose answer got lost: it may have been changed by then, which only its `begun` tells of."""
+    asked: set[str] = set()
+
+    def asking(hosts: Sequence[str], pipelining: bool) -> Iterator[tuple[str, Told]]:
+        lost = asked.intersection(hosts) if pipelining else ()
+        asked.update(hosts)
+        return iter(()) if lost else ask(hosts, pipelining)
+
+    return asking

@@ -1,0 +1,197 @@
+"""The folder of a run that changes hosts: its plan, its waves, and how each host ended, on the disk at once.
+
+    RUN/run.json        {"schema": "gpuctl.fleet-change/1", "gpuctl": "1.0", "at": 1764000000.1, "smoke": false,
+                         "plan": {"schema": "gpuctl.fleet-plan/1", …}, "waves": [["gpu01"], ["gpu02", "gpu03"]]}
+    RUN/changes.jsonl   {"host": "gpu01", "state": "begun", "at": 1764000003.2, "run": null, "detail": ""}
+                        {"host": "gpu01", "state": "applied", "at": 1764000009.9, "run": "20251124T…Z", "detail": ""}
+
+A host's `begun` is there before anything is done to it. The last line of a host counts.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from gpuctl.bounds import plain, with_end
+from gpuctl.fleet.plan import SCHEMA as PLAN_SCHEMA
+from gpuctl.fleet.plan import FleetPlan, Group, as_document, plan_in
+from gpuctl.fleet.run_folder import LONGEST_DETAIL, RUN, BadRun, HostOutcome, State, checked_name
+from gpuctl.frozen import dataclass
+from gpuctl.host.decode import LAST_SECOND, flag_in, object_in, parse_object, text_in
+from gpuctl.host.write.appended import append_lines
+from gpuctl.host.write.files import is_there, read_named
+from gpuctl.host.write.output import make_folder, write_new
+
+SCHEMA = "gpuctl.fleet-change/1"
+CHANGES = "changes.jsonl"
+BEGUN, APPLIED, UNCHANGED, UNDONE = "begun", "applied", "unchanged", "undone"
+CHANGED = (APPLIED, UNCHANGED)
+"""As the plan wishes: all others count as failed."""
+UNKNOWN = (BEGUN, *(state.value for state in (State.LOST, State.UNREACHABLE, State.BROKEN)))
+"""Of a host that may have been changed all the same."""
+ENDS = (APPLIED, UNCHANGED, UNDONE, "plan-changed", "refused", "busy", "cannot-change", "rolled-back", "stuck")
+"""What a host itself says (gpuctl/host/act/errand.py)."""
+STATES = (BEGUN, *ENDS, *(state.value for state in State if state is not State.REPORTED))
+_ADOPTED = "It had been changed when its answer was lost; it was not verified again."
+
+
+@dataclass(frozen=True)
+class Change:
+    """How one host ended, when (seconds since the epoch), by which run in its own journal, and a sentence on why."""
+
+    host: str
+    state: str
+    at: float
+    run: str | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class ChangeRun:
+    """A run as its folder has it. `changes`: how each host stands of which something is known."""
+
+    folder: str
+    at: float
+    plan: FleetPlan
+    smoke: bool
+    waves: tuple[tuple[str, ...], ...]
+    changes: Mapping[str, Change]
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """All hosts that are to be changed, in their order."""
+        return tuple(host for wave in self.waves for host in wave)
+
+    @property
+    def failed(self) -> tuple[Change, ...]:
+        """Hosts that are not as the plan wishes, and were asked to be; undone ones are as somebody else wishes."""
+        return tuple(one for one in self.changes.values() if one.state not in (*CHANGED, UNDONE))
+
+    @property
+    def applied(self) -> tuple[Change, ...]:
+        """Hosts that this run has changed."""
+        return tuple(one for one in self.changes.values() if one.state == APPLIED and one.run)
+
+    @property
+    def stopped_before(self) -> int | None:
+        """The number of the first wave of which no host was asked, None where there is none."""
+        untouched = (number for number, wave in enumerate(self.waves, 1) if not self.changes.keys() & set(wave))
+        return next(untouched, None)
+
+    def left(self, wave: Sequence[str]) -> tuple[str, ...]:
+        """Returns the hosts of a wave that are not yet as the plan wishes; one that was undone is to stay so."""
+        over = (*CHANGED, UNDONE)
+        return tuple(one for one in wave if one not in self.changes or self.changes[one].state not in over)
+
+
+def create(folder: str, gpuctl: str, run: ChangeRun) -> None:
+    """Makes a run's folder, which nobody but its owner may enter. Raises FileProblem where something is there."""
+    make_folder(folder)
+    plan = {"schema": PLAN_SCHEMA, **as_document(run.plan)}
+    head = {"schema": SCHEMA, "gpuctl": gpuctl, "at": run.at, "smoke": run.smoke, "plan": plan, "waves": run.waves}
+    write_new(f"{folder}/{RUN}", (json.dumps(head) + "\n").encode())
+
+
+def add(folder: str, changes: Iterable[Change]) -> None:
+    """Writes down how hosts stand; returns when that is on the disk. Raises FileProblem."""
+    lines = [
+        {
+            "host": one.host,
+            "state": one.state,
+            "at": one.at,
+            "run": one.run,
+            "detail": with_end(plain(one.detail), LONGEST_DETAIL),
+        }
+        for one in changes
+    ]
+    append_lines(f"{folder}/{CHANGES}", lines, 0o600)
+
+
+def change_of(outcome: HostOutcome, raw: bytes | None, before: Change | None) -> Change:
+    """Returns how a host ended that was asked, by what it answered; `before`: how it stood until then."""
+    if raw is None:
+        return Change(outcome.host, outcome.state.value, outcome.at, None, outcome.detail)
+    try:
+        answer = parse_object(raw)
+        state, run = text_in(answer, "ended") or "", text_in(answer, "run")
+        detail = text_in(answer, "detail") or ""
+        if state not in ENDS:
+            raise ValueError("it does not say how it ended")
+    except ValueError as error:
+        return Change(outcome.host, State.BROKEN.value, outcome.at, None, f"What it answered is no change: {error}.")
+    if state == UNCHANGED and run and before and before.state in UNKNOWN:
+        return Change(outcome.host, APPLIED, outcome.at, run, _ADOPTED)
+    return Change(outcome.host, state, outcome.at, None if state == UNCHANGED else run, detail)
+
+
+def read(folder: str) -> ChangeRun:
+    """Returns what a run's folder has. Raises BadRun for one that was not written so, FileProblem."""
+    try:
+        head = parse_object(read_named(f"{folder}/{RUN}"))
+        return _run(folder, head)
+    except ValueError as error:
+        raise BadRun(f"{RUN}: {error}") from None
+
+
+def again(run: ChangeRun) -> ChangeRun:
+    """Returns a run as its folder has it by now. Raises as `read`."""
+    return replace(run, changes={one.host: one for one in _changes(run.folder)})
+
+
+def _run(folder: str, head: Mapping[str, Any]) -> ChangeRun:
+    if head.get("schema") != SCHEMA:
+        raise ValueError(f"it is none of {SCHEMA}")
+    plan = plan_in(json.dumps(object_in(head, "plan")).encode())
+    waves = tuple(tuple(map(checked_name, _texts(wave))) for wave in _list(head.get("waves")))
+    hosts = [host for wave in waves for host in wave]
+    if len(hosts) != len(set(hosts)) or not plan.hosts.issuperset(hosts):
+        raise ValueError("its waves are not hosts of its plan, each once")
+    changes = {one.host: one for one in _changes(folder)}
+    return ChangeRun(folder, _moment(head), plan, flag_in(head, "smoke") or False, waves, changes)
+
+
+def _list(value: object) -> list[Any]:
+    if not isinstance(value, list):
+        raise ValueError("its waves are no list")
+    return value
+
+
+def _texts(value: object) -> list[str]:
+    found = _list(value)
+    if not all(isinstance(one, str) for one in found):
+        raise ValueError("its waves are no names of hosts")
+    return found
+
+
+def _changes(folder: str) -> Iterator[Change]:
+    path = f"{folder}/{CHANGES}"
+    for raw in read_named(path).split(b"\n") if is_there(path) else ():
+        if raw.rstrip().endswith(b"}"):  # else a cut has left it
+            yield _change(parse_object(raw))
+
+
+def _change(line: Mapping[str, Any]) -> Change:
+    state = text_in(line, "state") or ""
+    if state not in STATES:
+        raise ValueError(f"{state[:40]!r} is no way in which a host ends")
+    host = checked_name(text_in(line, "host") or "")
+    return Change(host, state, _moment(line), text_in(line, "run"), text_in(line, "detail") or "")
+
+
+def _moment(line: Mapping[str, Any]) -> float:
+    at = line.get("at")
+    if isinstance(at, bool) or not isinstance(at, (int, float)) or not 0 <= at < LAST_SECOND:
+        raise ValueError("its `at` is no time")
+    return float(at)
+
+
+def groups_in(plan: FleetPlan, hosts: Sequence[str]) -> Iterator[tuple[Group, tuple[str, ...]]]:
+    """Yields each group of a plan that has some of these hosts, with those."""
+    wanted = set(hosts)
+    for group in plan.groups:
+        some = tuple(host for host in group.hosts if host in wanted)
+        if some:
+            yield group, some

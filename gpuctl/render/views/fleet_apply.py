@@ -1,0 +1,72 @@
+"""What came of a plan that was carried out on a fleet, and of undoing it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from gpuctl.command import command
+from gpuctl.fleet.changes import CHANGED, STATES, Change, ChangeRun
+from gpuctl.render.draw.text import Styled, plain
+from gpuctl.render.formats.json import document
+from gpuctl.render.views.fleet_collect import named
+
+
+def change_json(name: str, run: ChangeRun) -> str:
+    """Returns how every host of a run stands, wave by wave, as JSON."""
+    counted = Counter(one.state for one in run.changes.values())
+    body = {
+        "run": run.folder,
+        "command": run.plan.words,
+        "summary": {**{state: counted[state] for state in STATES}, "unasked": len(run.hosts) - len(run.changes)},
+        "stopped_before": run.stopped_before,
+        "waves": run.waves,
+        "hosts": [
+            {"host": one.host, "state": one.state, "at": one.at, "run": one.run, "detail": one.detail}
+            for one in run.changes.values()
+        ],
+    }
+    return document(name, body)
+
+
+def apply_text(run: ChangeRun, verbose: bool) -> Styled:
+    """Returns how the hosts ended, those alike together, and where it stopped; `verbose` names every host."""
+    good = [one.host for one in run.changes.values() if one.state in CHANGED]
+    text = Styled(f"{len(good)} of {_hosts(len(run.hosts))} as the plan wishes", "bold").append(
+        f": {plain(run.folder)}\n"
+    )
+    text.append(_states(run.changes.values(), verbose))
+    if run.stopped_before is not None:
+        text.append(f"Stopped before wave {run.stopped_before} of {len(run.waves)}", "bold red")
+        text.append(f": {_hosts(len(run.failed))} failed. Nothing was done to those that follow.\n")
+    if run.left(run.hosts):
+        again = command("gpuctl", "fleet", "apply", "--resume", run.folder)
+        text.append(f"To go on with the others, give the inventory to {again}\n", "dim")
+    if run.applied:
+        text.append("To undo it: ").append(f"{command('gpuctl', 'fleet', 'undo', run.folder)}\n", "cyan")
+    return text
+
+
+def undo_text(run: ChangeRun, asked: Sequence[str], verbose: bool) -> Styled:
+    """Returns which of the hosts that were asked were rolled back, and why the others were not."""
+    told = [run.changes[host] for host in asked]
+    done = [one.host for one in told if one.state == "undone"]
+    text = Styled(f"{len(done)} of {_hosts(len(asked))} rolled back", "bold").append(f": {plain(run.folder)}\n")
+    return text.append(_states(told, verbose))
+
+
+def _hosts(number: int) -> str:
+    return f"{number} {'host' if number == 1 else 'hosts'}"
+
+
+def _states(changes: Iterable[Change], verbose: bool) -> Styled:
+    text = Styled()
+    alike: dict[tuple[str, str], list[str]] = {}
+    for one in changes:
+        alike.setdefault((one.state, one.detail), []).append(one.host)
+    for (state, detail), hosts in sorted(alike.items(), key=lambda item: -len(item[1])):
+        text.append(f"{state:<14}", "bold" if state in CHANGED else "bold magenta").append(f"  {len(hosts)}  ", "bold")
+        text.append(f"{named(hosts, verbose)}\n", "dim")
+        if detail:
+            text.append(f"      {plain(detail)}\n")
+    return text

@@ -1,0 +1,235 @@
+"""`gpuctl fleet plan`, `apply` and `undo` on real hosts: Ansible, ssh, gpuctl's own runs, journals and locks there.
+
+Each host has a gpuctl, a daemon.json of a Docker that does not run, and a word of its own on what `gpuctl smoke` ends
+with: without a GPU it would always be the same. All else is as it is anywhere.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fleet_hosts import Hosts, hosts
+from jsonschema import Draft202012Validator
+from simhost.process import until
+
+from gpuctl.fleet.changes import read
+
+pytestmark = pytest.mark.bench
+
+ROOT = Path(__file__).parents[1]
+FILE = "/etc/docker/daemon.json"
+BEFORE = {
+    "c1": "{}",
+    "c2": "{}",
+    "c3": "{}",
+    "d1": '{"debug": true}',
+    "fine": '{"runtimes":{"nvidia":{"path":"/bin/true"}}}',
+}
+GPUCTL = f"""\
+#!/bin/sh
+if [ "$1" = smoke ] && [ -e /run/smoke ]; then exit "$(cat /run/smoke)"; fi
+if [ -e /run/breaks ] && [ "$1" = install-runtime ] && [ "${{*#*--dry-run}}" = "$*" ]; then echo '{{' > {FILE}; fi
+PYTHONPATH={ROOT} exec {sys.executable} -m gpuctl "$@"
+"""
+OPTIONS = ("--engine", "docker", "--runtime-path", "/bin/true", "--config", FILE, "--no-reload")
+
+
+def prepared(text: str, gpuctl: bool) -> str:
+    install = f"cat > /usr/local/bin/gpuctl << 'END'\n{GPUCTL}END\nchmod +x /usr/local/bin/gpuctl\n" if gpuctl else ""
+    clean = "rm -rf /etc/docker /usr/local/bin/gpuctl /var/lib/gpuctl; mkdir /etc/docker\n"
+    return f"{clean}{install}printf %s '{text}' > {FILE}"
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
+    scripts = {name: prepared(text, gpuctl=True) for name, text in BEFORE.items()}
+    with hosts(tmp_path_factory.mktemp("fleet"), {**scripts, "bare": prepared("{}", gpuctl=False)}) as up:
+        yield up
+
+
+@pytest.fixture
+def fleet(lab: Hosts) -> Iterator[Hosts]:
+    """The hosts as they were at first, whatever a test before has done to them."""
+    for name, text in BEFORE.items():
+        on(lab, name, f"rm -rf /var/lib/gpuctl /run/smoke; printf %s '{text}' > {FILE}")
+    yield lab
+
+
+def on(lab: Hosts, name: str, script: str) -> str:
+    ssh = ("ssh", "-i", lab.folder / "id", "-o", f"UserKnownHostsFile={lab.folder}/known_hosts", "-o", "BatchMode=yes")
+    argv = [*map(str, ssh), f"root@{lab.hosts[name].address}", script]
+    return subprocess.run(argv, check=True, capture_output=True, text=True, timeout=60).stdout
+
+
+def files(lab: Hosts) -> dict[str, str]:
+    return {name: on(lab, name, f"cat {FILE}") for name in BEFORE}
+
+
+def words(*options: object) -> list[str]:
+    return [sys.executable, "-m", "gpuctl", "fleet", *map(str, options)]
+
+
+def gpuctl(*options: object) -> tuple[int, dict[str, Any], str]:
+    """The exit code, what was answered as JSON, and what was said on stderr."""
+    done = subprocess.run(words(*options, "--json"), capture_output=True, text=True, timeout=400)
+    told = json.loads(done.stdout) if done.stdout else {}
+    if told:
+        name = told["schema"].removeprefix("gpuctl.").removesuffix("/1")
+        Draft202012Validator(json.loads((ROOT / f"data/schemas/{name}.schema.json").read_text())).validate(told)
+    return done.returncode, told, done.stderr
+
+
+def planned(lab: Hosts, folder: Path, *names: str, options: Sequence[str] = OPTIONS) -> tuple[Path, Path]:
+    """An inventory, and the file of a plan for it."""
+    inventory = lab.inventory(*names)
+    code, _, said = gpuctl("plan", "install-runtime", *options, "-i", inventory, "-o", folder / "PLAN")
+    assert code == 0, said
+    return inventory, folder / "PLAN"
+
+
+def states(told: Mapping[str, Any]) -> dict[str, str]:
+    return {one["host"]: one["state"] for one in told["hosts"]}
+
+
+def test_equal_plans_are_read_once_and_a_host_without_gpuctl_is_told(fleet: Hosts, tmp_path: Path) -> None:
+    inventory = fleet.inventory()
+    code, told, _ = gpuctl("plan", "install-runtime", *OPTIONS, "-i", inventory, "-o", tmp_path / "PLAN")
+    assert code == 1
+    assert [group["hosts"] for group in told["groups"]] == [["c1", "c2", "c3"], ["d1"]]
+    assert told["unchanged"] == ["fine"]
+    assert [(one["host"], one["why"]) for one in told["unplanned"]] == [("bare", "cannot-change")]
+    assert (tmp_path / "PLAN").stat().st_mode & 0o777 == 0o600
+    assert files(fleet) == BEFORE
+
+
+@pytest.fixture(scope="module")
+def single_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pyz")
+    subprocess.run([sys.executable, ROOT / "pyz" / "build.py", folder], check=True, capture_output=True)
+    return folder / "gpuctl.pyz"
+
+
+def test_a_host_without_gpuctl_is_changed_and_undone_by_a_single_file_that_leaves_nothing(
+    fleet: Hosts, tmp_path: Path, single_file: Path
+) -> None:
+    by = ("-i", fleet.inventory("bare"), "--zipapp", single_file)
+    assert gpuctl("plan", "install-runtime", *OPTIONS, *by, "-o", tmp_path / "PLAN")[0] == 0
+    assert states(gpuctl("apply", tmp_path / "PLAN", *by, "--run", tmp_path / "RUN")[1]) == {"bare": "applied"}
+    assert json.loads(on(fleet, "bare", f"cat {FILE}"))["runtimes"]
+    assert states(gpuctl("undo", tmp_path / "RUN", *by)[1]) == {"bare": "undone"}
+    assert on(fleet, "bare", f"cat {FILE}; find / -xdev -name 'gpuctl*.pyz' -newer /run/prepare 2>/dev/null") == "{}"
+
+
+def test_a_host_that_is_no_longer_as_it_was_planned_is_left_as_it_is(fleet: Hosts, tmp_path: Path) -> None:
+    inventory, plan = planned(fleet, tmp_path, "c1", "c2")
+    on(fleet, "c1", f"printf %s '{BEFORE['d1']}' > {FILE}")
+    code, told, _ = gpuctl("apply", plan, "-i", inventory, "--run", tmp_path / "RUN")
+    assert (code, states(told), told["stopped_before"]) == (1, {"c1": "plan-changed"}, 2)
+    assert files(fleet) == {**BEFORE, "c1": BEFORE["d1"]}
+
+
+def test_a_fault_in_the_second_wave_is_rolled_back_and_stops_before_the_third(fleet: Hosts, tmp_path: Path) -> None:
+    inventory, plan = planned(fleet, tmp_path, "c1", "c2", "c3", "d1")
+    for name, code in (("c1", 0), ("c2", 0), ("c3", 1), ("d1", 0)):
+        on(fleet, name, f"echo {code} > /run/smoke")
+    options = ("-i", inventory, "--smoke", "--waves", "1,2,100%")
+    code, told, _ = gpuctl("apply", plan, *options, "--run", tmp_path / "RUN")
+    assert (code, told["stopped_before"]) == (4, 3)
+    assert states(told) == {"c1": "applied", "c2": "applied", "c3": "rolled-back"}
+    now = files(fleet)
+    assert (now["c3"], now["d1"]) == (BEFORE["c3"], BEFORE["d1"])
+    assert "nvidia" in now["c1"]
+    on(fleet, "c3", "echo 0 > /run/smoke")
+    code, told, _ = gpuctl("apply", "--resume", tmp_path / "RUN", "-i", inventory)
+    assert (code, set(states(told).values())) == (0, {"applied"})
+    code, told, _ = gpuctl("undo", tmp_path / "RUN", "-i", inventory, "--limit", "d1")
+    assert (code, states(told)["d1"], states(told)["c1"]) == (0, "undone", "applied")
+    assert gpuctl("undo", tmp_path / "RUN", "-i", inventory)[0] == 0
+    assert files(fleet) == BEFORE
+
+
+def test_a_check_that_fails_since_the_change_has_it_rolled_back_by_its_name(fleet: Hosts, tmp_path: Path) -> None:
+    """While gpuctl writes one file, another hand breaks the one that Docker reads."""
+    other = f"{FILE}.other"
+    inventory, plan = planned(fleet, tmp_path, "c1", "c2", options=[*OPTIONS[:-3], "--config", other, "--no-reload"])
+    on(fleet, "c1", "touch /run/breaks")
+    code, told, _ = gpuctl("apply", plan, "-i", inventory, "--run", tmp_path / "RUN")
+    on(fleet, "c1", "rm /run/breaks")
+    assert (code, states(told)) == (4, {"c1": "rolled-back"})
+    assert told["hosts"][0]["detail"] == "After it fails what did not fail before: docker.config-valid."
+    assert "No such file" in on(fleet, "c1", f"ls {other} 2>&1 || true")
+
+
+def begun(run: Path, host: str) -> bool:
+    return (run / "changes.jsonl").exists() and host in read(str(run)).changes
+
+
+def test_a_run_whose_controller_is_killed_is_gone_on_with_and_undone(fleet: Hosts, tmp_path: Path) -> None:
+    inventory, plan = planned(fleet, tmp_path, "c1", "c2", "c3")
+    run = tmp_path / "RUN"
+    process = subprocess.Popen(words("apply", plan, "-i", inventory, "--run", run, "--waves", "1"))
+    until(lambda: begun(run, "c2") and "nvidia" in on(fleet, "c2", f"cat {FILE}"))
+    process.kill()
+    process.wait()
+    assert read(str(run)).changes["c2"].state == "begun"
+    until(lambda: not on(fleet, "c2", "pgrep -f 'gpuctl (install|doctor)' || true"))
+    code, told, _ = gpuctl("apply", "--resume", run, "-i", inventory)
+    assert (code, set(states(told).values())) == (0, {"applied"})
+    assert gpuctl("undo", run, "-i", inventory)[0] == 0
+    assert files(fleet) == BEFORE
+
+
+def test_an_interrupt_waits_for_the_wave_and_says_how_to_go_on(fleet: Hosts, tmp_path: Path) -> None:
+    inventory, plan = planned(fleet, tmp_path, "c1", "c2")
+    run = tmp_path / "RUN"
+    argv = words("apply", plan, "-i", inventory, "--run", run)
+    process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    until(lambda: begun(run, "c1"))
+    os.kill(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert f"--resume {run}" in said
+    assert {one.host: one.state for one in read(str(run)).changes.values()} == {"c1": "applied"}
+    assert files(fleet)["c2"] == BEFORE["c2"]
+
+
+def test_two_controllers_do_not_change_one_host(fleet: Hosts, tmp_path: Path) -> None:
+    inventory, plan = planned(fleet, tmp_path, "c1")
+    held = "mkdir -p -m 755 /run/gpuctl; exec 9> /run/gpuctl/fleet; chmod 600 /run/gpuctl/fleet; flock 9"
+    on(fleet, "c1", f"{held}; setsid sleep 1000 > /dev/null 2>&1 < /dev/null & echo $! > /run/holder; sleep 0.5")
+    try:
+        code, told, _ = gpuctl("apply", plan, "-i", inventory, "--run", tmp_path / "RUN")
+    finally:
+        on(fleet, "c1", "pkill -x sleep || true")
+    assert (code, states(told)) == (1, {"c1": "busy"})
+    assert files(fleet) == BEFORE
+
+
+def test_hosts_that_share_a_domain_are_changed_together(fleet: Hosts, tmp_path: Path) -> None:
+    inventory, plan = planned(fleet, tmp_path, "c1", "c2", "c3")
+    racks = {"c1": "r1", "c2": "r2", "c3": "r1"}
+    text = inventory.read_text()
+    for host, rack in racks.items():
+        text = text.replace(f"{host} ansible_host", f"{host} rack={rack} ansible_host")
+    inventory.write_text(text)
+    _, told, _ = gpuctl("apply", plan, "-i", inventory, "--run", tmp_path / "RUN", "--domain", "rack")
+    assert told["waves"] == [["c1", "c3"], ["c2"]]
+    assert gpuctl("undo", tmp_path / "RUN", "-i", inventory)[0] == 0
+
+
+def test_a_plan_that_was_edited_is_refused_and_nothing_is_changed(fleet: Hosts, tmp_path: Path) -> None:
+    inventory, plan = planned(fleet, tmp_path, "c1")
+    plan.write_text(plan.read_text().replace("/bin/true", "/bin/false"))
+    code, told, said = gpuctl("apply", plan, "-i", inventory, "--run", tmp_path / "RUN")
+    assert (code, told) == (2, {})
+    why = "it is not as gpuctl wrote it: make a new plan, and leave its file as it is"
+    assert said == f"Error: {plan} is no plan to be carried out: {why}.\n"
+    assert not (tmp_path / "RUN").exists()

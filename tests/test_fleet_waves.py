@@ -1,0 +1,127 @@
+"""Waves, and the folder of a run that changes hosts: each host in one wave, each outcome read back."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from gpuctl.fleet.changes import APPLIED, BEGUN, Change, ChangeRun, add, change_of, create, read
+from gpuctl.fleet.plan import FleetPlan, Group
+from gpuctl.fleet.run_folder import BadRun, HostOutcome, State
+from gpuctl.fleet.waves import DEFAULT, Domains, Size, sizes, waves
+from gpuctl.model import Disturbs, Step
+
+ROOT = Path(__file__).parents[1]
+HOSTS = st.lists(st.from_regex(r"[a-z]{1,4}", fullmatch=True), unique=True, max_size=60)
+SIZES = st.lists(
+    st.builds(Size, st.integers(1, 30), st.just(False)) | st.builds(Size, st.floats(0.1, 100), st.just(True)),
+    min_size=1,
+    max_size=4,
+)
+
+
+@given(HOSTS, SIZES, st.data())
+def test_each_host_is_in_one_wave_and_no_wave_is_empty(
+    hosts: list[str], wanted: list[Size], data: st.DataObject
+) -> None:
+    of = {host: data.draw(st.sampled_from("xyz")) for host in hosts if data.draw(st.booleans())}
+    domains = data.draw(st.sampled_from([None, Domains(of), Domains(of, 2)]))
+    found = waves(hosts, wanted, domains)
+    assert sorted(host for wave in found for host in wave) == sorted(hosts)
+    assert all(found)
+
+
+@given(HOSTS, SIZES)
+def test_without_domains_waves_have_their_sizes_and_the_order_of_the_inventory(
+    hosts: list[str], wanted: list[Size]
+) -> None:
+    found = waves(hosts, wanted)
+    assert [host for wave in found for host in wave] == hosts
+    for number, wave in enumerate(found[:-1]):
+        assert len(wave) == wanted[min(number, len(wanted) - 1)].of(len(hosts))
+
+
+@given(HOSTS, SIZES, st.data())
+def test_a_domain_is_kept_whole(hosts: list[str], wanted: list[Size], data: st.DataObject) -> None:
+    of = {host: data.draw(st.sampled_from("wxyz")) for host in hosts if data.draw(st.booleans())}
+    found = waves(hosts, wanted, Domains(of))
+    assert (
+        max(Counter(domain for wave in found for domain in {of[h] for h in wave if h in of}).values(), default=1) == 1
+    )
+
+
+@given(HOSTS, SIZES, st.integers(1, 3), st.data())
+def test_no_more_of_a_domain_are_touched_at_once(
+    hosts: list[str], wanted: list[Size], most: int, data: st.DataObject
+) -> None:
+    of = {host: data.draw(st.sampled_from("wxyz")) for host in hosts if data.draw(st.booleans())}
+    for wave in waves(hosts, wanted, Domains(of, most)):
+        assert max(Counter(of[host] for host in wave if host in of).values(), default=0) <= most
+
+
+def test_a_thousand_hosts_go_by_one_canary_one_percent_ten_percent_and_the_rest() -> None:
+    assert [len(wave) for wave in waves([f"h{n}" for n in range(1000)], sizes(DEFAULT))] == [1, 10, 100, 889]
+
+
+@pytest.mark.parametrize("text", ["", "0", "1,,2", "-1", "101%", "0%", "a", "1.5", "nan%", "1e9"])
+def test_what_is_no_size_of_a_wave_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is no size of a wave such as 1 or 5%"):
+        sizes(text)
+
+
+STEP = Step("write /etc/docker/daemon.json", Disturbs.NOTHING, "put back what it was", "+a\n")
+PLAN = FleetPlan("1.0", 5.0, ("install-runtime",), (Group("0" * 16, ("a", "b", "c"), (STEP,), ()),), (), ())
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> ChangeRun:
+    made = ChangeRun(str(tmp_path / "RUN"), 6.0, PLAN, True, (("a",), ("b", "c")), {})
+    create(made.folder, "1.0", made)
+    return made
+
+
+def test_a_run_is_read_back_with_the_last_word_on_each_host_whatever_a_cut_left(run: ChangeRun) -> None:
+    schema = json.loads((ROOT / "data/schemas/fleet-change.schema.json").read_text())
+    Draft202012Validator(schema).validate(json.loads(Path(run.folder, "run.json").read_text()))
+    assert read(run.folder) == run
+    add(run.folder, [Change("a", BEGUN, 7.0), Change("b", BEGUN, 7.0)])
+    add(run.folder, [Change("a", APPLIED, 8.0, "20261130T094744.002378Z")])
+    with Path(run.folder, "changes.jsonl").open("a") as file:
+        file.write('{"host": "b", "state": "app')
+    found = read(run.folder)
+    assert {one.host: one.state for one in found.changes.values()} == {"a": APPLIED, "b": BEGUN}
+    assert [one.host for one in found.applied] == ["a"]
+    assert [one.host for one in found.failed] == ["b"]
+    assert found.left(("a", "b", "c")) == ("b", "c")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [('"a"], ["b", "c"]]', '"a"], ["b", "b"]]'), ('["b", "c"]]', '["z"]]'), ("fleet-change/1", "x"), ("write", "rm")],
+)
+def test_a_folder_that_gpuctl_has_not_written_so_is_none(run: ChangeRun, old: str, new: str) -> None:
+    file = Path(run.folder, "run.json")
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+    with pytest.raises(BadRun):
+        read(run.folder)
+
+
+def test_a_host_whose_answer_was_lost_and_that_is_as_wished_was_changed_by_this_run() -> None:
+    outcome = HostOutcome("a", State.REPORTED, 9.0)
+    raw = json.dumps({"ended": "unchanged", "run": "R", "detail": ""}).encode()
+    assert change_of(outcome, raw, Change("a", BEGUN, 8.0)).state == APPLIED
+    by_others = change_of(outcome, raw, None)
+    assert (by_others.state, by_others.run) == ("unchanged", None)
+
+
+@pytest.mark.parametrize("raw", [b"[]", b"{}", b'{"ended": "\\u001b[2J"}', b'{"ended": 1}', b"\xff"])
+def test_an_answer_that_is_none_is_broken(raw: bytes) -> None:
+    assert change_of(HostOutcome("a", State.REPORTED, 9.0), raw, None).state == "broken"

@@ -40,6 +40,7 @@ ILL = {
     "full": "mount -t tmpfs -o size=64k tmpfs /tmp; head -c 100000 /dev/zero > /tmp/full || true",
     "hangs": HANGS,
     "large": TALKS,
+    "waits": STUB.format("sleep 1000", *2 * ("/usr/local/bin/waits",)),
     "stuck": "echo 'sleep 1000' > /root/.bashrc",
     "free": f"{OPS}echo 'ops ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/ops",
     "asks": f"{OPS}echo 'ops ALL=(ALL) ALL' > /etc/sudoers.d/ops",
@@ -79,23 +80,28 @@ def kept(run: Path, host: str) -> str:
 
 
 def test_every_host_ends_in_the_state_that_is_its_own(lab: Hosts, tmp_path: Path) -> None:
-    names = ("good", "twin", "chatty", "bare", "old", "read-only", "full", "stuck")
+    names = ("good", "twin", "chatty", "bare", "old", "read-only", "full")
     inventory = lab.inventory(*names)
     inventory.write_text(inventory.read_text() + "[again]\ngood\n[away]\naway ansible_host=10.213.0.250\n")
     (tmp_path / "tmp").mkdir()
     env = {**os.environ, "TMPDIR": str(tmp_path / "tmp")}
-    code, told, _ = asked(tmp_path / "run", "-i", inventory, "--host-timeout", 20, env=env)
+    code, told, _ = asked(tmp_path / "run", "-i", inventory, "--host-timeout", 300, env=env)
     assert {host: state for host, (state, _) in told.items()} == {
         **dict.fromkeys(("good", "twin", "chatty", "read-only", "full"), "reported"),
         "bare": "no-python",
         "old": "python-too-old",
-        "stuck": "lost",
         "away": "unreachable",
     }
     assert code == 3
     assert "No route to host" in told["away"][1]
     assert kept(tmp_path / "run", "chatty") == "chatty"
     assert not list((tmp_path / "tmp").iterdir())
+
+
+def test_a_host_that_is_silent_until_its_deadline_is_lost(lab: Hosts, tmp_path: Path) -> None:
+    code, told, _ = asked(tmp_path / "run", "-i", lab.inventory("stuck"), "--host-timeout", 5)
+    assert (code, told["stuck"][0]) == (3, "lost")
+    assert not subprocess.run(["pgrep", "-f", f"ssh .*{lab.hosts['stuck'].address}"], capture_output=True).stdout
 
 
 def test_nothing_stays_on_a_host(lab: Hosts, tmp_path: Path) -> None:
@@ -202,8 +208,10 @@ def test_a_password_is_in_no_argument_no_environment_and_no_file(lab: Hosts, tmp
 
 def test_what_came_is_kept_when_a_person_stops_it_and_a_later_run_asks_the_others(lab: Hosts, tmp_path: Path) -> None:
     run, inventory = tmp_path / "run", lab.inventory("good", "stuck", "twin")
-    process = subprocess.Popen(words("--run", run, "-i", inventory), stderr=subprocess.PIPE, text=True)
-    until(lambda: (run / "hosts.jsonl").exists() and len((run / "hosts.jsonl").read_text().splitlines()) == 2)
+    argv = words("--run", run, "-i", inventory, "--host-timeout", 300)
+    process = subprocess.Popen(argv, stderr=subprocess.PIPE, text=True)
+    lines = run / "hosts.jsonl"
+    assert until(lambda: lines.exists() and len(lines.read_text().splitlines()) == 2, 50)
     process.send_signal(signal.SIGINT)
     said = process.communicate(timeout=60)[1]
     assert process.returncode == 130
@@ -218,15 +226,18 @@ def test_what_came_is_kept_when_a_person_stops_it_and_a_later_run_asks_the_other
 
 
 def test_hosts_that_have_not_answered_at_the_runs_end_are_lost(lab: Hosts, tmp_path: Path) -> None:
-    _, told, _ = asked(tmp_path / "run", "-i", lab.inventory("stuck", "good"), "--run-timeout", 9)
+    _, told, _ = asked(
+        tmp_path / "run", "-i", lab.inventory("stuck", "good"), "--run-timeout", 40, "--host-timeout", 300
+    )
     assert (told["good"][0], told["stuck"][0]) == ("reported", "lost")
 
 
 def test_a_connection_that_is_cut_is_no_answer(lab: Hosts, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    process = subprocess.Popen(words("--run", run, "-i", lab.inventory("hangs"), "--json"), stdout=subprocess.PIPE)
-    until(lambda: running(lab, "hangs", b"sleep\x001000"))  # it waits for a log
-    for pid in running(lab, "hangs", b"sshd: root"):
+    inventory = lab.inventory("waits", ansible_python_interpreter="/usr/local/bin/waits")
+    process = subprocess.Popen(words("--run", run, "-i", inventory, "--json"), stdout=subprocess.PIPE)
+    assert until(lambda: running(lab, "waits", b"sleep\x001000"), 50)
+    for pid in running(lab, "waits", b"sshd: root"):
         os.kill(pid, signal.SIGKILL)
     told = json.loads(process.communicate(timeout=120)[0])
     assert told["hosts"][0]["state"] == "unreachable"
@@ -241,10 +252,9 @@ def running(lab: Hosts, host: str, words: bytes) -> list[int]:
 
 def test_an_ansible_that_dies_is_started_once_more_for_who_has_not_answered(lab: Hosts, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    argv = words("--run", run, "-i", lab.inventory("hangs"), "--json")
-    process = subprocess.Popen(argv, stdout=subprocess.PIPE)
-    until(lambda: running(lab, "hangs", b"sleep\x001000"))
-    subprocess.run(["pkill", "-9", "-P", str(process.pid)], check=True)
+    process = subprocess.Popen(words("--run", run, "-i", lab.inventory("good"), "--json"), stdout=subprocess.PIPE)
+    assert until((run / "run.json").exists, 50)  # the hosts have been listed: its next child is to ask them
+    assert until(lambda: subprocess.run(["pkill", "-9", "-P", str(process.pid)]).returncode == 0, 50)
     told = json.loads(process.communicate(timeout=120)[0])
     assert told["hosts"][0]["state"] == "reported"
 

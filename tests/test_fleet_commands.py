@@ -25,6 +25,11 @@ from gpuctl.host.record.archive import OPENED_LIMIT
 
 ROOT = Path(__file__).parents[1]
 OLD_DRIVER = synthetic.driver(synthetic.UBUNTU_22[3], "535.161.08", "12.2", synthetic.T4, 4)
+APT_LOG = """Start-Date: 2026-11-20  06:12:44
+Commandline: apt install nvidia-driver-535
+Downgrade: nvidia-driver-535:amd64 (580.95.05-1, 535.161.08-1)
+End-Date: 2026-11-20  06:14:02
+"""
 HOSTILE = "<script>alert(1)</script>|`=cmd()\x1b[2J"
 
 
@@ -52,7 +57,8 @@ def healthy(count: int) -> dict[str, bytes]:
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Six alike, one with an older driver, one whose GPU 2 has another link, one broken, one unreachable."""
     hosts = healthy(6)
-    hosts["old"] = snapshot("old", {**OLD_DRIVER, "nvml": with_driver("old", "535.161.08")})
+    log = {"files": {"/var/log/apt/history.log": APT_LOG}}
+    hosts["old"] = snapshot("old", {**OLD_DRIVER, "nvml": with_driver("old", "535.161.08")}, log)
     hosts["slow"] = snapshot("slow", {"nvml": with_link("slow", 2)})
     hosts["cut"] = snapshot("cut")[:-500]
     silent = {"away": (State.UNREACHABLE, f"ssh: {HOSTILE}")}
@@ -88,7 +94,9 @@ def test_a_fleet_is_told_in_classes_with_those_that_are_not_like_the_others(flee
     assert re.search(
         r"7x {2}4 x Tesla T4, Ubuntu 22.04, .*driver 580.95.05.*\n.*\n? +gpu1, gpu2, gpu3 and 4 more", done.stdout
     )
-    assert re.search(r"driver: 580.95.05 on 7 of 8 hosts with Tesla T4\n +535.161.08 on old\n", done.stdout)
+    since = "2026-11-20 06:12 nvidia-driver-535 downgraded 580.95.05-1 → 535.161.08-1 by apt install"
+    assert "driver: 580.95.05 on 7 of 8 hosts with Tesla T4\n" in done.stdout
+    assert f"      535.161.08 on old, since {since}\n" in done.stdout
     assert "slow: PCIe link: GPU 2 has generation 4 x8; 3 others have generation 4 x16" in done.stdout
     assert re.search(r"1x {2}broken +cut\n +cut: its snapshot was not judged: it is damaged", done.stdout)
     assert re.search(r"1x {2}unreachable +away\n", done.stdout)

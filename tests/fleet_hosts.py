@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+ROOT = Path(__file__).parents[1]
 WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 TAG = os.getpid()
 BRIDGE, NETWORK = f"gb{TAG}", f"10.{200 + WORKER}.{TAG % 250}"
@@ -28,6 +30,11 @@ mount -t proc proc proc
 mount -t sysfs -o ro sysfs sys 2>/dev/null || true
 mount -t tmpfs -o mode=755 tmpfs run
 mount -t tmpfs -o mode=1777 tmpfs tmp
+for needed in "$3" "$4"; do
+    case $needed in
+        /tmp/* | /run/*) mkdir -p ".$needed" && mount --bind "$needed" ".$needed" ;;
+    esac
+done
 mount --rbind /dev dev
 rm -rf root/.[a-z]*rc root/.*profile root/.ssh  # the Pythons and the keys of whoever runs the tests
 mkdir -p run/sshd root/.ssh .old
@@ -144,7 +151,7 @@ def _host(folder: Path, name: str, address: str, number: int, script: str) -> Ho
     apart = ("unshare", "--mount", "--uts", "--pid", "--ipc", "--fork", "--kill-child")
     with (place / "log").open("wb") as log:
         process = subprocess.Popen(
-            ["ip", "netns", "exec", netns, *apart, "bash", "-c", INSIDE, name, str(place), name],
+            ["ip", "netns", "exec", netns, *apart, "bash", "-c", INSIDE, name, str(place), name, str(ROOT), sys.prefix],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

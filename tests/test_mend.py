@@ -131,4 +131,4 @@ def test_what_gpuctl_cannot_undo_is_printed_and_not_done(ready: Callable[..., tu
 def test_options_of_fix_go_with_it_only(sim_host: NewHost) -> None:
     for option in ("--dry-run", "--yes"):
         done = sim_host("v100").gpuctl("doctor", option)
-        assert (done.code, "go with --fix" in done.err) == (2, True)
+        assert (done.code, "with --fix" in done.err) == (2, True)

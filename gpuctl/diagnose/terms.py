@@ -87,10 +87,16 @@ def _phrases() -> dict[str, list[_Phrase]]:
     return phrases
 
 
+@cache
+def _longest() -> int:
+    """How many letters the longest first word of a phrase has."""
+    return max(map(len, _phrases()))
+
+
 @lru_cache(_WORDS_KEPT)
 def _beginning_with(part: str) -> tuple[frozenset[str], tuple[_Phrase, ...]]:
     """What a word means alone, and the longer phrases that begin with it."""
-    keys = (part, *(f"{part[:length]}*" for length in range(1, len(part) + 1)))
+    keys = (part, *(f"{part[:length]}*" for length in range(1, min(len(part), _longest()) + 1)))
     phrases = [phrase for key in keys for phrase in _phrases().get(key, ())]
     alone = frozenset(phrase.meaning for phrase in phrases if not phrase.rest)
     return alone, tuple(phrase for phrase in phrases if phrase.rest and phrase.meaning not in alone)

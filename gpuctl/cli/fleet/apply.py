@@ -92,7 +92,7 @@ def apply(
     from gpuctl.fleet.silence import share
     from gpuctl.host.write.files import FileProblem
     from gpuctl.render.draw.progress import tallying
-    from gpuctl.render.draw.text import plain
+    from gpuctl.render.draw.text import say
     from gpuctl.render.views.fleet_apply import apply_text, change_json
 
     if (plan is None) == (resume is None):
@@ -119,7 +119,7 @@ def apply(
     except (EngineProblem, FileProblem) as problem:
         raise refused(f"{problem} {go_on}", ExitCode.UNDETERMINED) from None
     except (KeyboardInterrupt, SystemExit):
-        typer.echo(plain(go_on), err=True)
+        say(go_on)
         raise
     if json:
         typer.echo(change_json("fleet-apply", done))

@@ -47,9 +47,12 @@ class DoctorRequest:
         looked_at = host_at(snapshot)  # of a snapshot first, while little is loaded: the process divides for it
         from gpuctl.checks.needed import in_doubt
         from gpuctl.facts.gather import gather
+        from gpuctl.host.look.deadline import keep_to_one_thread
         from gpuctl.host.record.memory import RememberingHost
         from gpuctl.render.draw.progress import working
 
+        if snapshot is not None:
+            keep_to_one_thread()
         host = RememberingHost(looked_at)
         with working("Looking at this host"):
             facts = gather(host, self.subjects)

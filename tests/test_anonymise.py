@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from simhost import SimHost
 from synthetic import called, snapshots
 
 from gpuctl.checks import diagnose
 from gpuctl.facts.collect import HOST_NAMES, fit_to_leave
 from gpuctl.facts.gather import gather
 from gpuctl.host.look.reading import Outcome, Reading
+from gpuctl.host.machine_id import known_as
 from gpuctl.host.record.archive import Snapshot, decode, lines
 from gpuctl.host.record.snapshot import SnapshotHost, key
 
@@ -120,3 +124,13 @@ def test_a_recorded_host_is_judged_as_before_without_its_names(snapshot: Path) -
     before, after = (gather(SnapshotHost(readings, seen.unrecorded)) for readings in (seen.readings, left))
     statuses = [{one.id: one.status for one in diagnose(facts).findings} for facts in (before, after)]
     assert statuses[0] == statuses[1]
+
+
+def test_the_machines_own_id_is_in_no_snapshot_and_no_report(sim_host: Callable[..., SimHost]) -> None:
+    own = "3d5c1f0e9b7a4c2d8e6f1a0b9c8d7e6f"
+    sim = sim_host("v100")
+    sim.path("/etc/machine-id").write_text(own + "\n")
+    snapshot, report = sim.gpuctl("collect", "-o", "/home/sim/snapshot"), sim.gpuctl("doctor", "--json")
+    told = gzip.decompress(sim.path("/home/sim/snapshot").read_bytes()).decode()
+    assert snapshot.code == 0 and own not in told + report.out
+    assert known_as(own) in told and report.json["host"]["machine_id"] == known_as(own)

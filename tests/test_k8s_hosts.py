@@ -14,13 +14,16 @@ import pytest
 from jsonschema import Draft202012Validator
 from k8s_objects import Object, cluster, node, pod, text_of
 
+from gpuctl.host.machine_id import known_as
 from gpuctl.k8s.doctor import Examination, examine
 from gpuctl.k8s.host_reports import HostReport, NoReport, joined, parse_report
 from gpuctl.model import Finding, Status
 
 ROOT = Path(__file__).parents[1]
 BOOT, OLDER = "0b6f8a52-5d4e-4c0a-9a57-3f1d2c4b5a69", "7c1d6f31-9a2b-4e8f-8b0a-1f2e3d4c5b6a"
-MACHINE = "3d5c1f0e9b7a4c2d8e6f1a0b9c8d7e6f"
+NODES_OWN = "3d5c1f0e9b7a4c2d8e6f1a0b9c8d7e6f"
+"""In /etc/machine-id, and as the kubelet tells it."""
+MACHINE = known_as(NODES_OWN) or ""
 
 
 def report(name: str = "a", **host: Any) -> HostReport:
@@ -34,7 +37,7 @@ def found(id: str, message: str, status: str = "fail") -> dict[str, str]:
     return {"id": id, "status": status, "message": message}
 
 
-def machine(name: str, boot: str = BOOT, id: str = MACHINE, **changed: Any) -> Object:
+def machine(name: str, boot: str = BOOT, id: str = NODES_OWN, **changed: Any) -> Object:
     return node(name, info={"bootID": boot, "machineID": id}, **changed)
 
 
@@ -60,7 +63,7 @@ def says(id: str, *objects: Object, hosts: tuple[HostReport, ...]) -> Finding:
     ],
 )
 def test_a_report_is_joined_by_the_surest_that_both_tell(host: dict[str, str], by: str, stale: bool) -> None:
-    nodes = cluster(machine("gpu-1"), machine("gpu-2", OLDER[::-1], MACHINE[::-1])).nodes
+    nodes = cluster(machine("gpu-1"), machine("gpu-2", OLDER[::-1], NODES_OWN[::-1])).nodes
     one = joined([report("some-file", **host)], nodes).by_node["gpu-1"]
     assert (one.by, one.stale) == (by, stale)
 

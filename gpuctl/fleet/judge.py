@@ -17,6 +17,7 @@ from gpuctl.checks import diagnose
 from gpuctl.checks.needed import subjects
 from gpuctl.facts.collect import HOST_NAMES
 from gpuctl.facts.gather import gather
+from gpuctl.facts.machine.identity import Identity
 from gpuctl.facts.packages.history import PackageHistory
 from gpuctl.fleet.key_facts import GpuFacts, KeyFacts, key_facts
 from gpuctl.fleet.run_folder import HostOutcome, RecordedRun, State
@@ -127,7 +128,7 @@ def judged(raw: bytes) -> dict[str, Any]:
 
 @cache
 def _subjects() -> tuple[type, ...]:
-    return tuple(dict.fromkeys((*subjects(), PackageHistory)))
+    return tuple(dict.fromkeys((*subjects(), PackageHistory, Identity)))
 
 
 def _loud(report: Report) -> Iterator[Finding]:

@@ -19,6 +19,7 @@ from gpuctl.facts.gpu.driver import Driver
 from gpuctl.facts.gpu.nvml import NvmlGpu
 from gpuctl.facts.gpu.pci import Pci
 from gpuctl.facts.gpu.tegra import Tegra
+from gpuctl.facts.machine.identity import Identity
 from gpuctl.facts.machine.kernel import Kernel
 from gpuctl.facts.machine.system import System
 from gpuctl.facts.packages.history import PackageHistory
@@ -117,7 +118,7 @@ def _or_none(fact: Fact[Any]) -> str:
 
 
 def _machine(facts: Facts) -> str | None:
-    return facts.known(System).machine_id.get()
+    return facts.known(Identity).machine_id.get()
 
 
 def _number_of_gpus(facts: Facts) -> str:

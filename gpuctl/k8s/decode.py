@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Any
 
 from gpuctl.host.decode import flag_in, number_in, object_in, objects_in, second, text_in, texts_in
+from gpuctl.host.machine_id import known_as
 from gpuctl.k8s.fields import LONGEST, MEMBERS, OF_GPUS
 from gpuctl.k8s.objects import (
     DEFAULT_SCHEDULER,
@@ -195,7 +196,7 @@ def node(found: Found) -> ClusterNode:
         _text(ready, "reason"),
         _time(ready, "lastHeartbeatTime"),
         _text(info, "kubeletVersion"),
-        _text(info, "machineID"),
+        known_as(_text(info, "machineID")) or "",
         _text(info, "bootID"),
         _text(info, "containerRuntimeVersion"),
         tuple(_text(one, "name") for one in objects_in(status, "runtimeHandlers")[:MEMBERS]),

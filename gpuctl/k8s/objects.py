@@ -119,6 +119,7 @@ class ClusterNode:
     heartbeat: float | None
     kubelet: str
     machine_id: str
+    """As gpuctl alone knows the machine: gpuctl.host.machine_id."""
     boot_id: str
     engine: str
     """The container engine and its version: containerd://1.7.27."""

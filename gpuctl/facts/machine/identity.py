@@ -8,21 +8,19 @@ from gpuctl.frozen import dataclass
 from gpuctl.host.look.reading import Host, fact
 from gpuctl.model import Fact
 
-MACHINE_ID = "/etc/machine-id"
-
 
 @dataclass(frozen=True)
 class Identity:
-    """A kubelet reports the same of its node (status.nodeInfo bootID and machineID)."""
+    """A kubelet reports of its node the same boot id, and the id of which `machine_id` is made (status.nodeInfo)."""
 
     hostname: Fact[str]
     machine_id: Fact[str]
-    """machine-id(5). Machines that were cloned without care share one."""
+    """As gpuctl alone knows it: gpuctl.host.machine_id. Machines that were cloned without care share one."""
     boot_id: Fact[str]
     """The kernel's, another one after each boot: random(4)."""
 
 
 def probe_identity(host: Host) -> Identity:
     """Returns the names of this machine."""
-    hostname, machine, boot = (fact(host.read(path), str.strip) for path in (HOSTNAME, MACHINE_ID, BOOT_ID))
-    return Identity(hostname, machine, boot)
+    hostname, boot = (fact(host.read(path), str.strip) for path in (HOSTNAME, BOOT_ID))
+    return Identity(hostname, fact(host.env("machine_id"), str), boot)

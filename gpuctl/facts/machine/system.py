@@ -74,8 +74,6 @@ class System:
     systemd: Fact[bool]
     """Whether it runs the services here."""
     euid: Fact[int]
-    machine_id: Fact[str]
-    """What tells this machine from others, unless both were made of one image."""
 
 
 def probe_system(host: Host) -> System:
@@ -94,7 +92,6 @@ def probe_system(host: Host) -> System:
         machine_detail=detail,
         systemd=_systemd(host),
         euid=fact(host.env("euid"), int),
-        machine_id=fact(host.env("machine_id"), str),
     )
 
 

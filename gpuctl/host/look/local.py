@@ -16,6 +16,7 @@ from gpuctl.bounds import TEXT_LIMIT, unpacked, whole
 from gpuctl.host.look.deadline import DeadlineExceeded, within
 from gpuctl.host.look.programs import failed_look, run_program
 from gpuctl.host.look.reading import Outcome, Reading
+from gpuctl.host.machine_id import known_as
 from gpuctl.host.trust import Distrusted, distrusted, opened
 
 FILE_DEADLINE = 3.0
@@ -33,7 +34,6 @@ _TYPES = (
 _NVML_CHILD = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from gpuctl.host.look.nvml import main; main()"
 
 MACHINE_ID = "/etc/machine-id"
-_OF_GPUCTL = bytes.fromhex("0f6b1d9a3f5c4f0c9f0be1a7c5d2b864")
 
 
 class LocalHost:
@@ -94,23 +94,10 @@ class LocalHost:
         ours: Dict[str, Callable[[], Optional[str]]] = {
             "euid": lambda: str(os.geteuid()),
             "booted": lambda: "%.6f" % _boot_time(),
-            "machine_id": lambda: _machine_id(self.read(MACHINE_ID).text),
+            "machine_id": lambda: known_as(self.read(MACHINE_ID).text),
         }
         value = ours[name]() if name in ours else os.environ.get(name)
         return Reading("$" + name, Outcome.ABSENT) if value is None else Reading("$" + name, Outcome.OK, value)
-
-
-def _machine_id(text: str) -> Optional[str]:
-    """The machine's id as gpuctl alone knows it: machine-id(5) asks that the id itself is shown to nobody.
-
-    It is made as systemd makes ids for applications (sd_id128_get_machine_app_specific(3)), but for the UUID's marks.
-    """
-    import hmac
-
-    own = text.strip()
-    if len(own) != 32 or not all(letter in "0123456789abcdef" for letter in own):
-        return None
-    return hmac.new(bytes.fromhex(own), _OF_GPUCTL, "sha256").hexdigest()[:32]
 
 
 def _boot_time() -> float:

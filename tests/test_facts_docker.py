@@ -21,8 +21,8 @@ from gpuctl.facts.docker.daemon_json import ConfigFile
 from gpuctl.facts.docker.docker import State, probe_docker
 from gpuctl.facts.docker.endpoint import DEFAULT, Endpoint, probe_endpoint
 from gpuctl.facts.docker.flags import KEYS, MERGED, keys_set, options
-from gpuctl.facts.docker.process import parse_start
 from gpuctl.facts.docker.unit import SHOW, SHOW_SOCKETS, expanded
+from gpuctl.facts.machine.processes import parse_start
 from gpuctl.facts.machine.system import BOOTED as SYSTEMD
 from gpuctl.host.look.local import LocalHost
 

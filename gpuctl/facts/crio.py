@@ -11,8 +11,8 @@ import re
 from typing import Any, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from gpuctl.documents import load_toml
-from gpuctl.facts.docker.process import parse_cmdline, parse_start
 from gpuctl.facts.docker.unit import parse_show
+from gpuctl.facts.machine.processes import parse_cmdline, parse_start
 from gpuctl.facts.machine.system import BOOTED
 from gpuctl.frozen import dataclass
 from gpuctl.host.decode import moment, whole

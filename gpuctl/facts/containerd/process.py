@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import List, Optional, Sequence, Tuple
 
-from gpuctl.facts.docker.process import is_process_id, parse_cmdline, process_ids
+from gpuctl.facts.machine.processes import is_process_id, parse_cmdline, process_name, processes_called
 from gpuctl.frozen import dataclass
 from gpuctl.host.decode import whole
 from gpuctl.host.look.reading import Host, fact
-from gpuctl.host.trust import distrusted_process, is_here
+from gpuctl.host.trust import distrusted_process
 from gpuctl.model import Fact
 
 ADDRESS = "CONTAINERD_ADDRESS"
@@ -48,8 +48,7 @@ def probe_process(host: Host) -> Fact[ContainerdProcess]:
     asked = host.env(ADDRESS)
     if asked.ok and asked.text:
         return _listener(host, asked.text.replace("unix://", "", 1))
-    named = [pid for pid in process_ids(host) if host.read("/proc/%d/comm" % pid).text.strip() in NAMES]
-    found = [_process(host, pid) for pid in named if is_here(host, pid)]
+    found = [_process(host, pid) for pid in processes_called(host, NAMES)]
     known = [one.value for one in found if one.value]
     first = min(known, key=lambda process: FLAVOURS.index(process.flavour), default=None)
     if first:
@@ -74,7 +73,7 @@ def _process(host: Host, pid: int) -> Fact[ContainerdProcess]:
     doubt = distrusted_process(host, pid)
     if not argv or doubt:
         return Fact(None, cmdline.source, unknown=doubt if argv else None)
-    parent = host.read("/proc/%d/comm" % parse_parent(host.read(folder + "stat").text)).text.strip()
+    parent = process_name(host, parse_parent(host.read(folder + "stat").text))
     flavour = parse_flavour(argv, host.link(folder + "exe").text, parent)
     return Fact(
         ContainerdProcess(pid, argv, flavour, host.read(folder + "cgroup").text, option(argv, "address", "a")),

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import re
-from typing import Dict, List, Optional, Tuple
+from typing import List, Optional, Tuple
 
 from gpuctl.facts.docker.endpoint import DEFAULT, Endpoint, place
 from gpuctl.facts.docker.flags import values
 from gpuctl.facts.machine.kind import parse_environ
+from gpuctl.facts.machine.processes import parse_cmdline, parse_start, process_name, processes_called
 from gpuctl.frozen import dataclass
 from gpuctl.host.decode import moment, whole
 from gpuctl.host.look.reading import Host, fact
-from gpuctl.host.trust import distrusted_process, is_here
+from gpuctl.host.trust import distrusted_process
 from gpuctl.model import Fact
 
 NAMES = ("dockerd", "dockerd-current", "docker-containerd")
 NO_DAEMON = frozenset(("--validate", "--version", "-v", "--help", "-h"))
 """Options with which dockerd ends at once: `dockerd --help`."""
-_PID = re.compile(r"[1-9][0-9]{0,9}")
-TICKS = 100
-"""Clock ticks a second in /proc: USER_HZ, which is 100 on all architectures that NVIDIA has drivers for (proc(5))."""
 
 
 @dataclass(frozen=True)
@@ -63,34 +60,12 @@ def _listener(host: Host, endpoint: Endpoint) -> Optional[int]:
     if not endpoint.url.startswith("unix://"):
         return None
     pid = fact(host.peer(endpoint.url), whole).value
-    return pid if pid and _is_dockerd(host, pid) else None
-
-
-def _is_dockerd(host: Host, pid: int) -> bool:
-    return host.read("/proc/%d/comm" % pid).text.strip() in NAMES
+    return pid if pid and process_name(host, pid) in NAMES else None
 
 
 def _by_command_line(host: Host, endpoint: Endpoint) -> List[int]:
-    """Those of containers are none of this machine's."""
-    running: Dict[int, Tuple[str, ...]] = {
-        pid: parse_cmdline(host.read("/proc/%d/cmdline" % pid).text)
-        for pid in process_ids(host)
-        if _is_dockerd(host, pid) and is_here(host, pid)
-    }
+    running = {pid: parse_cmdline(host.read("/proc/%d/cmdline" % pid).text) for pid in processes_called(host, NAMES)}
     return [pid for pid, argv in running.items() if listens(argv, endpoint.url)]
-
-
-def process_ids(host: Host) -> List[int]:
-    """Returns the ids of all processes that can be seen."""
-    return [int(name) for name in host.list("/proc").text.split() if is_process_id(name)]
-
-
-def is_process_id(word: str) -> bool:
-    """Returns whether a word is the id of a process.
-
-    812
-    """
-    return _PID.fullmatch(word) is not None
 
 
 def listens(argv: Tuple[str, ...], url: str) -> bool:
@@ -103,24 +78,3 @@ def listens(argv: Tuple[str, ...], url: str) -> bool:
         return False
     hosts = values(argv, "host") or [DEFAULT]
     return place(url) in {place(DEFAULT if address.startswith("fd://") else address) for address in hosts}
-
-
-def parse_cmdline(text: str) -> Tuple[str, ...]:
-    r"""Returns the words of /proc/PID/cmdline.
-
-    /usr/sbin/dockerd\0-H\0fd://\0
-    """
-    return tuple(text.rstrip("\0").split("\0")) if text else ()
-
-
-def parse_start(text: str) -> float:
-    """Returns when a process started, in seconds after the kernel, of /proc/PID/stat. Raises ValueError.
-
-    The name in parentheses may hold blanks and parentheses; the 22nd field is the 20th after it.
-
-    812 (dockerd) S 1 812 812 0 -1 4194560 22371 29406 98 34 260 133 18 16 20 0 12 0 1503 1873190912 19012
-    """
-    fields = text.rpartition(")")[2].split()
-    if len(fields) < 20:
-        raise ValueError("too few fields")
-    return whole(fields[19]) / TICKS

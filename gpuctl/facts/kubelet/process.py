@@ -7,10 +7,10 @@ import re
 from typing import Mapping, Optional, Sequence, Tuple
 
 from gpuctl.facts.crio import options
-from gpuctl.facts.docker.process import parse_cmdline, process_ids
+from gpuctl.facts.machine.processes import parse_cmdline, process_name, processes_called
 from gpuctl.frozen import dataclass
 from gpuctl.host.look.reading import Host
-from gpuctl.host.trust import distrusted_process, is_here
+from gpuctl.host.trust import distrusted_process
 from gpuctl.model import Fact
 
 ROOT = "/var/lib/kubelet"
@@ -46,11 +46,10 @@ class KubeletProcess:
 def probe_kubelet_process(host: Host) -> Fact[KubeletProcess]:
     """Returns the kubelet of this machine; those of containers are other nodes', as kind makes them."""
     doubt = None
-    for pid in process_ids(host):
-        name = host.read("/proc/%d/comm" % pid).text.strip()
-        cmdline = host.read("/proc/%d/cmdline" % pid) if name in UNITS and is_here(host, pid) else None
-        argv = parse_cmdline(cmdline.text) if cmdline else ()
-        if cmdline and argv:  # one that has ended and was not waited for has no words
+    for pid in processes_called(host, UNITS):
+        name, cmdline = process_name(host, pid), host.read("/proc/%d/cmdline" % pid)
+        argv = parse_cmdline(cmdline.text)
+        if argv:  # one that has ended and was not waited for has no words
             doubt = distrusted_process(host, pid) or None
             if not doubt:
                 return Fact(KubeletProcess(pid, argv, name, _root(host, name, argv)), cmdline.source)

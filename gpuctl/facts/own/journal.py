@@ -20,7 +20,7 @@ import re
 from dataclasses import replace
 from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple
 
-from gpuctl.facts.docker.process import parse_start
+from gpuctl.facts.machine.processes import parse_start
 from gpuctl.facts.own.journal_entries import FileWrite, Installation, JournalEntry, parse_entry
 from gpuctl.frozen import dataclass
 from gpuctl.host.decode import LAST_SECOND, number_in, parse_object, text_in

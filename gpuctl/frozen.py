@@ -42,7 +42,10 @@ def _init(cls: type, names: Tuple[str, ...]) -> Callable[..., None]:
     code = template.__code__
     own = dict(zip(code.co_varnames[1:], names))
     renamed = code.replace(co_varnames=("self", *names), co_consts=tuple(own.get(one, one) for one in code.co_consts))
-    defaults = tuple(vars(cls)[name] for name in names if name in vars(cls))  # the last ones: mypy sees to that
+    with_default = [name in vars(cls) for name in names]
+    if with_default != sorted(with_default):
+        raise TypeError("%s: a field with a default stands before one without" % cls.__name__)
+    defaults = tuple(vars(cls)[name] for name in names if name in vars(cls))
     return FunctionType(renamed, template.__globals__, "__init__", defaults)
 
 

@@ -14,7 +14,7 @@ _LOOKS_LIKE_ONE = re.compile(
     r"|(?<![\w~+-])(?=[\w~+-]{16})(?:[a-z_~+-]*[A-Z0-9]){4}|[0-9a-f]{32}|\.[a-z0-9]{16}"
 )
 _NAMES_ONE = re.compile(
-    r"(?=[abcdehijkmopstuw])(?:pass|pwd|psk|psw|\bpw|secret|token|cred|cookie|mnemonic|jwt|bearer|\bbasic|webhook|unseal"
+    r"(?:pass|pwd|psk|psw|\bpw|secret|token|cred|cookie|mnemonic|jwt|bearer|\bbasic|webhook|unseal"
     r"|sess|hmac|conn\w*[_ -]?str|dsn|seed|\botp|\bpin\b|\bsalt|community|authori|digest|identified|scram|pbkdf"
     r"|kennwort|contrase|private|env(?:s|ironment)?[\"'\\]*\s*[:=]"
     r"|(?:key\w{0,12}|auth\w{0,12}|sig|signature)[\"'\\\]`]*\s*(?:[=:>]|%3))"

@@ -9,7 +9,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +86,7 @@ def runtime() -> Iterator[str]:
 
 def facts(machine: Host, **changes: Any) -> Found:
     absent: Fact[Any] = Fact(None, "test")
-    system = System(*[absent] * 8, Fact(0, "test"), absent)
+    system = System(**{**dict.fromkeys((one.name for one in fields(System)), absent), "euid": Fact(0, "test")})
     return Found({System: system, Facts: replace(probe_containerd(machine), **changes)})
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -116,6 +119,27 @@ def test_facts_are_handed_out_by_their_type_or_with_the_reason_why_not() -> None
         facts.known(Docker)
     with pytest.raises(CannotTell, match="did not look"):
         facts.known(Packages)
+
+
+def test_a_module_that_two_threads_could_not_load_is_no_fault_of_their_probes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Found where no file can be opened any more: the thread that waits for the other gets the module half made.
+    fails = f"import time\ntime.sleep(0.5)\nraise OSError({errno.EMFILE}, 'No more files')\n"
+    (tmp_path / "halfway.py").write_text(fails)
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def waiting(_: Host) -> Any:
+        while "halfway" not in sys.modules:
+            time.sleep(0.01)
+        return __import__("halfway").answer
+
+    monkeypatch.setitem(PROBES, System, lambda _: __import__("halfway"))
+    monkeypatch.setitem(PROBES, Docker, waiting)
+    monkeypatch.setitem(PROBES, Packages, lambda _: errno.answer)  # type: ignore[attr-defined]
+    facts = gather(v100(), (System, Docker, Packages))
+    assert facts.get(System) == Missing("No more files")
+    assert "could not be loaded" in str(facts.get(Docker)) and "failed to read it" in str(facts.get(Packages))
 
 
 def half(machine: SnapshotHost) -> SnapshotHost:

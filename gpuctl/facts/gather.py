@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import sys
 import time
 from typing import Any, Callable, Iterable, Literal, Mapping, Optional, Type, TypeVar, Union
 
@@ -117,6 +119,7 @@ class Facts:
         return Facts({**self.found, **later.found})
 
 
+_LACKING = re.compile(r"module '([\w.]+)' has no attribute '(\w+)'")
 _NOT_LOOKED_AT = Missing("gpuctl did not look at it")
 
 
@@ -147,6 +150,16 @@ def _seen(wait: Callable[[Optional[float]], Any], seconds: float, late: Missing)
 
 
 def _failure(error: Exception) -> str:
-    if isinstance(error, ImportError):  # of two threads that load one module where no file can be opened any more
+    if isinstance(error, ImportError) or _is_half_loaded(error):
         return "a part of gpuctl could not be loaded: %s" % error
     return "gpuctl failed to read it: %s: %s" % (type(error).__name__, error)
+
+
+def _is_half_loaded(error: Exception) -> bool:
+    """Whether an error is about a module that could not be loaded, in a thread that had waited for another to load it.
+
+    The other's error is an ImportError or an OSError, as where no file can be opened any more; the waiting thread gets
+    the module as far as it came (CPython 3.11's _find_and_load), which sys.modules no longer has.
+    """
+    lacking = _LACKING.search(str(error)) if isinstance(error, AttributeError) else None
+    return lacking is not None and (lacking[1] not in sys.modules or hasattr(sys.modules[lacking[1]], lacking[2]))

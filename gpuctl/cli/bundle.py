@@ -7,53 +7,29 @@ from typing import Annotated, Literal
 import typer
 
 from gpuctl.cli.frame.endings import refused
-from gpuctl.cli.frame.options import Json, filled
+from gpuctl.cli.frame.options import Json, text_option
 from gpuctl.model import ExitCode
 
 
 def command(
-    os: Annotated[
-        str, typer.Option("--os", parser=filled, metavar="NAME", help="The hosts' distribution: ubuntu22.04, rhel9.")
-    ],
-    output: Annotated[
-        str, typer.Option("-o", "--output", parser=filled, metavar="FILE", help="The file to write, - for stdout.")
-    ],
+    os: Annotated[str, text_option("--os", metavar="NAME", help="The hosts' distribution: ubuntu22.04, rhel9.")],
+    output: Annotated[str, text_option("-o", "--output", metavar="FILE", help="The file to write, - for stdout.")],
     toolkit: Annotated[
         str | None,
-        typer.Option(
-            "--toolkit",
-            parser=filled,
-            metavar="VERSION",
-            help="This version of the toolkit, instead of the newest.",
-            show_default=False,
-        ),
+        text_option("--toolkit", metavar="VERSION", help="This version of the toolkit, instead of the newest."),
     ] = None,
     arch: Annotated[Literal["amd64", "arm64"], typer.Option("--arch", help="The hosts' processors.")] = "amd64",
     zipapp: Annotated[
         str | None,
-        typer.Option(
-            "--zipapp",
-            parser=filled,
-            metavar="FILE",
-            help="gpuctl.pyz of this release, to take along.",
-            show_default=False,
-        ),
+        text_option("--zipapp", metavar="FILE", help="gpuctl.pyz of this release, to take along."),
     ] = None,
     repo_url: Annotated[
         str | None,
-        typer.Option(
-            "--repo-url", parser=filled, metavar="URL", help="A mirror of NVIDIA's repository.", show_default=False
-        ),
+        text_option("--repo-url", metavar="URL", help="A mirror of NVIDIA's repository."),
     ] = None,
     key_file: Annotated[
         str | None,
-        typer.Option(
-            "--key-file",
-            parser=filled,
-            metavar="FILE",
-            help="The key that signs the repository.",
-            show_default=False,
-        ),
+        text_option("--key-file", metavar="FILE", help="The key that signs the repository."),
     ] = None,
     json: Json = False,
 ) -> None:

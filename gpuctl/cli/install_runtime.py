@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gpuctl.cli.frame.options import DryRun, EngineName, Json, TakeUp, filled
+from gpuctl.cli.frame.options import DryRun, EngineName, Json, TakeUp, text_option
 
 if TYPE_CHECKING:
     from gpuctl.provision.bundle.use import GivenBundle
@@ -21,23 +21,11 @@ def command(
     name: Annotated[str, typer.Option("--name", metavar="NAME", help="The name to register.")] = "nvidia",
     runtime_path: Annotated[
         str | None,
-        typer.Option(
-            "--runtime-path",
-            parser=filled,
-            metavar="PATH",
-            help="The program, instead of nvidia-container-runtime on PATH.",
-            show_default=False,
-        ),
+        text_option("--runtime-path", metavar="PATH", help="The program, instead of nvidia-container-runtime on PATH."),
     ] = None,
     config: Annotated[
         str | None,
-        typer.Option(
-            "--config",
-            parser=filled,
-            metavar="FILE",
-            help="The file to edit, instead of the one that the engine reads.",
-            show_default=False,
-        ),
+        text_option("--config", metavar="FILE", help="The file to edit, instead of the one that the engine reads."),
     ] = None,
     cdi: Annotated[
         bool,
@@ -55,42 +43,26 @@ def command(
     ] = False,
     version: Annotated[
         str | None,
-        typer.Option(
-            "--version",
-            parser=filled,
-            metavar="VERSION",
-            help="With --install: this version of the toolkit, instead of the newest.",
-            show_default=False,
+        text_option(
+            "--version", metavar="VERSION", help="With --install: this version of the toolkit, instead of the newest."
         ),
     ] = None,
     repo_url: Annotated[
         str | None,
-        typer.Option(
-            "--repo-url",
-            parser=filled,
-            metavar="URL",
-            help="With --install: a mirror of NVIDIA's repository.",
-            show_default=False,
-        ),
+        text_option("--repo-url", metavar="URL", help="With --install: a mirror of NVIDIA's repository."),
     ] = None,
     key_file: Annotated[
         str | None,
-        typer.Option(
-            "--key-file",
-            parser=filled,
-            metavar="FILE",
-            help="The key that signs the repository of --install, or the bundle.",
-            show_default=False,
+        text_option(
+            "--key-file", metavar="FILE", help="The key that signs the repository of --install, or the bundle."
         ),
     ] = None,
     from_bundle: Annotated[
         str | None,
-        typer.Option(
+        text_option(
             "--from-bundle",
-            parser=filled,
             metavar="FILE",
             help="Install the toolkit from a file of `gpuctl bundle`, without a network.",
-            show_default=False,
         ),
     ] = None,
     dry_run: DryRun = False,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from gpuctl.cli.frame.options import DryRun, Json, TakeUp, filled
+from gpuctl.cli.frame.options import DryRun, Json, TakeUp, filled, text_option
 
 COMMAND = "rollback"
 
@@ -23,13 +23,7 @@ def command(
     ] = None,
     config: Annotated[
         str | None,
-        typer.Option(
-            "--config",
-            parser=filled,
-            metavar="FILE",
-            help="The last run that changed this file.",
-            show_default=False,
-        ),
+        text_option("--config", metavar="FILE", help="The last run that changed this file."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Lose what others edited since, too.")] = False,
     no_reload: Annotated[bool, typer.Option("--no-reload", help="Only restore the file; verify nothing.")] = False,

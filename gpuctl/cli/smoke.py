@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gpuctl.cli.frame.options import EngineName, From, Json, filled, seconds
+from gpuctl.cli.frame.options import EngineName, From, Json, seconds, text_option
 from gpuctl.cli.frame.snapshots import host_at
 from gpuctl.model import ExitCode
 
@@ -19,23 +19,11 @@ def command(
     gpus: Annotated[str, typer.Option("--gpus", metavar="all|N|device=…", help="The GPUs to ask for.")] = "all",
     image: Annotated[
         str | None,
-        typer.Option(
-            "--image",
-            parser=filled,
-            metavar="NAME",
-            help="The image, instead of an nvidia/cuda one.",
-            show_default=False,
-        ),
+        text_option("--image", metavar="NAME", help="The image, instead of an nvidia/cuda one."),
     ] = None,
     runtime: Annotated[
         str | None,
-        typer.Option(
-            "--runtime",
-            parser=filled,
-            metavar="NAME",
-            help="Ask by this runtime instead of --gpus.",
-            show_default=False,
-        ),
+        text_option("--runtime", metavar="NAME", help="Ask by this runtime instead of --gpus."),
     ] = None,
     engine: EngineName = None,
     timeout: Annotated[

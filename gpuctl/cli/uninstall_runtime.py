@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from gpuctl.cli.frame.options import DryRun, EngineName, Json, TakeUp, filled
+from gpuctl.cli.frame.options import DryRun, EngineName, Json, TakeUp, text_option
 
 COMMAND = "uninstall-runtime"
 
@@ -15,9 +15,7 @@ def command(
     engine: EngineName = None,
     config: Annotated[
         str | None,
-        typer.Option(
-            "--config", parser=filled, metavar="FILE", help="Only what was put into this file.", show_default=False
-        ),
+        text_option("--config", metavar="FILE", help="Only what was put into this file."),
     ] = None,
     no_reload: Annotated[bool, typer.Option("--no-reload", help="Only write the file; verify nothing.")] = False,
     timeout: TakeUp = 10,

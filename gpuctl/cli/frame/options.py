@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -59,15 +59,14 @@ def filled(value: str) -> str:
     return value
 
 
+def text_option(*names: str, metavar: str, help: str) -> Any:
+    """Returns an option that takes a text, which is not empty."""
+    return typer.Option(*names, parser=filled, metavar=metavar, help=help, show_default=False)
+
+
 From = Annotated[
     str | None,
-    typer.Option(
-        "--from",
-        parser=filled,
-        metavar="FILE",
-        help="A snapshot of `gpuctl collect` instead of this host, - for stdin.",
-        show_default=False,
-    ),
+    text_option("--from", metavar="FILE", help="A snapshot of `gpuctl collect` instead of this host, - for stdin."),
 ]
 TakeUp = Annotated[
     float, typer.Option("--timeout", parser=seconds, metavar="SECONDS", help="Seconds for Docker to take it up.")

@@ -7,18 +7,16 @@ from typing import Annotated
 
 import typer
 
-from gpuctl.cli.frame.options import filled
+from gpuctl.cli.frame.options import text_option
 from gpuctl.model import ExitCode
 
 Output = Annotated[
     str | None,
-    typer.Option(
+    text_option(
         "-o",
         "--output",
-        parser=filled,
         metavar="FILE",
         help="The file to write, - for stdout, instead of one named after what is recorded and the time.",
-        show_default=False,
     ),
 ]
 

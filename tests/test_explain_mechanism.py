@@ -153,7 +153,7 @@ def test_a_text_that_is_cut_off_within_a_core_line_is_recognised_but_not_certain
 # One body of knowledge
 
 
-def owner(key: str, told: str) -> None:
+def assert_known_as(key: str, told: str) -> None:
     """Checks that a text is understood as the error of that key."""
     first = found(told)[:1]
     assert first, told
@@ -169,7 +169,7 @@ def test_every_xid_of_the_table_is_known_however_it_is_logged(number: int) -> No
         f"nvidia-smi is slow; dmesg has XID error {number} many times",
         f"GPU0 health: critical Xid={number}",
     ):
-        owner(f"xid {number}", told)
+        assert_known_as(f"xid {number}", told)
 
 
 def test_xid_is_the_end_of_other_words_too() -> None:
@@ -189,7 +189,7 @@ def test_every_cuda_error_is_known_by_number_by_name_and_by_text(code: int) -> N
         f"rc = {row.name}",
         f"RuntimeError: CUDA error: {row.text}",
     ):
-        owner(f"cuda {code}", told)
+        assert_known_as(f"cuda {code}", told)
 
 
 @pytest.mark.parametrize("code", nvml_errors())
@@ -200,7 +200,7 @@ def test_every_nvml_error_is_known_by_number_by_name_and_by_text(code: int) -> N
         f"could not initialize NVML: ERROR_{row.name}",
         f"Failed to initialize NVML: {row.text}",
     ):
-        owner(f"nvml {code}", told)
+        assert_known_as(f"nvml {code}", told)
 
 
 def test_each_code_that_a_row_refers_to_is_in_a_table_or_an_xid() -> None:

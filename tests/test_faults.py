@@ -104,14 +104,14 @@ def twin(bed: Bed, host: SimHost, new: Callable[[Bed], SimHost] = new_host) -> S
     return made
 
 
-def struck(host: SimHost, site: Site, fault: str) -> None:
+def assert_whole_when_struck(host: SimHost, site: Site, fault: str) -> None:
     """A run in which one call fails, or is the last that it made; then the file is whole and the exit code true."""
     done = host.run([*site.strace(fault), *INSTALL])
     assert content(host) in BY_CODE[done.code], (site, done)
     assert "Traceback" not in done.err, (site, done)
 
 
-def can_be_set_up(host: SimHost, site: Site) -> None:
+def assert_can_be_set_up(host: SimHost, site: Site) -> None:
     again = host.run(INSTALL)
     assert (again.code, content(host)) == (0, NEW), (site, again)
     # What could not be removed then, the next run that writes the file removes.
@@ -125,8 +125,8 @@ def test_an_error_at_any_call_leaves_a_whole_file_the_truth_and_a_host_that_can_
 
     def strike(site: Site) -> None:
         with closing(new_host(bed)) as host:
-            struck(host, site, f"error={errors[site]}")
-            can_be_set_up(host, site)
+            assert_whole_when_struck(host, site, f"error={errors[site]}")
+            assert_can_be_set_up(host, site)
 
     at_each(install_sites, strike)
 
@@ -136,11 +136,11 @@ def test_a_kill_at_any_call_leaves_a_host_that_can_be_set_up_and_one_that_rollba
 ) -> None:
     def strike(site: Site) -> None:
         with closing(new_host(bed)) as host:
-            struck(host, site, "signal=KILL")
+            assert_whole_when_struck(host, site, "signal=KILL")
             with closing(twin(bed, host)) as other:
                 undone = other.run(ROLLBACK)
                 assert (undone.code, content(other)) == (0, OLD), (site, undone)
-            can_be_set_up(host, site)
+            assert_can_be_set_up(host, site)
 
     at_each(install_sites, strike)
 

@@ -57,7 +57,7 @@ def followed(text: str, ask: Ask, machine: Machine) -> tuple[Ask, Machine]:
     return ask, machine
 
 
-def holds(ask: Ask, machine: Machine) -> None:
+def assert_remedies_help(ask: Ask, machine: Machine) -> None:
     answer = on(ask, machine)
     for remedy in answer.remedies:
         if "cuda-compat" in remedy.text:
@@ -77,14 +77,14 @@ def holds(ask: Ask, machine: Machine) -> None:
     st.sampled_from([None, None, True, False]),
 )
 def test_whoever_follows_a_remedy_fares_better(ask: Ask, gpus: list, driver: str, open_module: bool | None) -> None:  # type: ignore[type-arg]
-    holds(ask, Machine(driver, tuple(gpus), open_module))
+    assert_remedies_help(ask, Machine(driver, tuple(gpus), open_module))
 
 
 @pytest.mark.parametrize("gpu", ["GTX 1080", "T4", "A100", "H100", "RTX 5090", "B200"])
 @pytest.mark.parametrize("driver", ["470.57.02", "535.104.05", "580.95.05"])
 def test_no_row_of_the_frameworks_gets_a_remedy_that_does_not_help(gpu: str, driver: str) -> None:
     for ask in ASKS[:: 7 if driver != "580.95.05" else 3]:
-        holds(ask, Machine(driver, (find_gpu(gpu),)))
+        assert_remedies_help(ask, Machine(driver, (find_gpu(gpu),)))
 
 
 @pytest.mark.parametrize("build", ["cu128", "cu129"])

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpuctl.compat.answer.answer import Compatibility, check
-from gpuctl.compat.ask.asks import Ask
+from gpuctl.compat.ask.asks import Ask, release_ask
 from gpuctl.compat.ask.frameworks import framework_asks
 from gpuctl.compat.ask.question import Machine, Question, typed_cuda
 from gpuctl.compat.judge.rulings import SEVERITY
-from gpuctl.compat.knowledge.frameworks import framework_releases, release_ask
+from gpuctl.compat.knowledge.frameworks import framework_releases
 from gpuctl.compat.knowledge.gpus.gpus import find_gpu
 from gpuctl.compat.tables.loader import branches, cuda_rows, cuda_versions, products
 from gpuctl.compat.versions import parts

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from gpuctl.command import command, operands
 from gpuctl.compat.answer.driver_choice import DriverChoice, choice_remedy, choose_driver, elsewhere
-from gpuctl.compat.ask.asks import Ask
+from gpuctl.compat.ask.asks import Ask, release_ask
 from gpuctl.compat.ask.question import Machine, typed_cuda
 from gpuctl.compat.judge.by_gpu import serving_modules
 from gpuctl.compat.judge.judge import asked_cuda, verdict_of
@@ -105,8 +105,6 @@ def _builds(case: _Case) -> Iterator[Remedy]:
 
 def _best_build(case: _Case, release: FrameworkRelease) -> tuple[str, Verdict] | None:
     """Returns the newest of a release's builds that fare best here and better than the one at hand."""
-    from gpuctl.compat.knowledge.frameworks import release_ask
-
     asks = [
         release_ask(release, cuda) for cuda in release.cudas if release != case.ask.release or cuda != case.ask.cuda
     ]

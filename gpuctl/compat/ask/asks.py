@@ -50,6 +50,12 @@ class Ask:
         return max((code.lowest for code in self.codes if code.machine == "x86_64"), key=parts, default=None)
 
 
+def release_ask(release: FrameworkRelease, cuda: str, by: str = "") -> Ask:
+    """Returns what a package's release asks for in its build for a CUDA version. `by`: in whose name; "": its own."""
+    named = by or f"{release.framework} {release.version}"
+    return Ask(cuda, named, release.source, release, release.codes(cuda), wheel=True)
+
+
 def unknown_ask(by: str, why: str, source: str = "gpuctl's tables") -> Ask:
     """Returns the ask of what asks for a CUDA version that nothing here tells. `why` is a sentence."""
     return Ask("", by, source, wheel=True, unknown=why)

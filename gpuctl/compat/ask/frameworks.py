@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from gpuctl.compat.ask.asks import Ask, unknown_ask
+from gpuctl.compat.ask.asks import Ask, release_ask, unknown_ask
 from gpuctl.compat.ask.framework_images import image_ask, is_image
 from gpuctl.compat.judge.rulings import resolve_cuda
 from gpuctl.compat.knowledge.frameworks import (
@@ -15,7 +15,6 @@ from gpuctl.compat.knowledge.frameworks import (
     NotKnown,
     cuda_of_tag,
     next_to_it,
-    release_ask,
     releases_of,
 )
 from gpuctl.compat.knowledge.indirect import indirect_packages

@@ -6,7 +6,6 @@ import re
 from collections.abc import Sequence
 from functools import cache
 
-from gpuctl.compat.ask.asks import Ask
 from gpuctl.compat.knowledge.code import Code, code_of
 from gpuctl.compat.tables.loader import load
 from gpuctl.frozen import dataclass
@@ -75,12 +74,6 @@ def framework_releases() -> tuple[FrameworkRelease, ...]:
 def releases_of(*frameworks: str) -> tuple[FrameworkRelease, ...]:
     """Returns the releases of one framework, or of several under which its releases lie."""
     return tuple(row for row in framework_releases() if row.framework in frameworks)
-
-
-def release_ask(release: FrameworkRelease, cuda: str, by: str = "") -> Ask:
-    """Returns what a package's release asks for in its build for a CUDA version. `by`: in whose name; "": its own."""
-    named = by or f"{release.framework} {release.version}"
-    return Ask(cuda, named, release.source, release, release.codes(cuda), wheel=True)
 
 
 def cuda_of_tag(tag: str) -> str | None:

@@ -11,7 +11,7 @@ import dataclasses
 from functools import lru_cache
 from operator import attrgetter
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, NoReturn, Tuple, Type, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, NoReturn, Sequence, Type, TypeVar
 
 T = TypeVar("T")
 
@@ -28,24 +28,25 @@ _with_fields = dataclasses.dataclass(init=False, repr=False, eq=False)
 
 
 def _made(cls: Type[T]) -> Type[T]:
-    names = tuple(one.name for one in dataclasses.fields(_with_fields(cls)))  # type: ignore[arg-type]
-    own = {"__init__": _init(cls, names), "_values": attrgetter("__class__", *names)}
+    fields = dataclasses.fields(_with_fields(cls))  # type: ignore[arg-type]
+    own = {"__init__": _init(cls, fields), "_values": attrgetter("__class__", *(one.name for one in fields))}
     for name, value in {**own, **_SHARED}.items():
         if name not in vars(cls):
             setattr(cls, name, value)
     return cls
 
 
-def _init(cls: type, names: Tuple[str, ...]) -> Callable[..., None]:
+def _init(cls: type, fields: Sequence[dataclasses.Field[Any]]) -> Callable[..., None]:
     """The function in which classes differ: that of all classes with so many fields, under this one's names."""
+    names = [one.name for one in fields]
     template = _template(len(names), hasattr(cls, "__post_init__"))
     code = template.__code__
     own = dict(zip(code.co_varnames[1:], names))
     renamed = code.replace(co_varnames=("self", *names), co_consts=tuple(own.get(one, one) for one in code.co_consts))
-    with_default = [name in vars(cls) for name in names]
+    with_default = [one.default is not dataclasses.MISSING for one in fields]
     if with_default != sorted(with_default):
         raise TypeError("%s: a field with a default stands before one without" % cls.__name__)
-    defaults = tuple(vars(cls)[name] for name in names if name in vars(cls))
+    defaults = tuple(one.default for one in fields if one.default is not dataclasses.MISSING)
     return FunctionType(renamed, template.__globals__, "__init__", defaults)
 
 

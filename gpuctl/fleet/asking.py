@@ -9,9 +9,10 @@ from dataclasses import replace
 
 from gpuctl import __version__
 from gpuctl.fleet.ansible import Access, EngineProblem, Target, answers
-from gpuctl.fleet.payload import build, module_text
+from gpuctl.fleet.payload import Call, build, calling
 from gpuctl.fleet.run_folder import HostOutcome, State, add_host
 from gpuctl.fleet.states import Again, Told
+from gpuctl.frozen import dataclass
 
 Asking = Callable[[Sequence[str], bool], Iterator[tuple[str, Told]]]
 """Asks hosts, by an open connection (pipelining) or without, and yields what each answers."""
@@ -19,14 +20,19 @@ WITHOUT = "Its sudo wants a terminal (requiretty): it was asked without pipelini
 UNANSWERED = "Nothing came back from it before the run's end."
 
 
-def asking(target: Target, access: Access, logs: bool, end: float) -> Asking:
-    """Returns how hosts are asked through Ansible until `end`, a moment of time.monotonic."""
-    return asking_by(module_text(build(), __version__, access.deadline, logs), target, access, end)
+@dataclass(frozen=True)
+class Entry:
+    """Whom to ask, by which names, and how they are entered, until when (a moment of time.monotonic)."""
 
+    target: Target
+    hosts: tuple[str, ...]
+    access: Access
+    end: float
 
-def asking_by(module: str, target: Target, access: Access, end: float) -> Asking:
-    """Returns how hosts are asked by a module of one's own."""
-    return lambda hosts, pipelining: answers(target, hosts, access, module, pipelining, end)
+    def ask_by(self, call: Call) -> Asking:
+        """Returns how these hosts are asked of a call."""
+        module = calling(build(), __version__, self.access.deadline, call)
+        return lambda hosts, pipelining: answers(self.target, hosts, self.access, module, pipelining, self.end)
 
 
 def outcomes(hosts: Sequence[str], ask: Asking) -> Generator[tuple[HostOutcome, bytes | None], None, None]:

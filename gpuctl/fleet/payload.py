@@ -126,10 +126,9 @@ def build() -> Payload:
     return Payload(raw, hashlib.sha256(raw).hexdigest()[:16])
 
 
-def module_text(payload: Payload, version: str, seconds: int, logs: bool) -> str:
-    """Returns the module that records a host, which ends by itself after `seconds`. Logs travel where `logs`."""
-    recording = Call("Records this host. Changes nothing", "gpuctl.collector", "recorded", (logs,))
-    return calling(payload, version, seconds, recording)
+def recording(logs: bool) -> Call:
+    """Returns the call that records a host; logs travel where `logs`."""
+    return Call("Records this host. Changes nothing", "gpuctl.collector", "recorded", (logs,))
 
 
 def calling(payload: Payload, version: str, seconds: int, call: Call) -> str:

@@ -7,22 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gpuctl.cli.frame import fleet
 from gpuctl.cli.frame.endings import refused
-from gpuctl.cli.frame.fleet import Entry, asked, entered
-from gpuctl.cli.frame.fleet_change import (
-    CHANGE_RUN_SECONDS,
-    CHANGE_SECONDS,
-    Zipapp,
-    change_code,
-    change_run,
-    packed,
-)
+from gpuctl.cli.frame.fleet.asked import NONE_SILENT, RunFolder, entered, in_a_sentence, share_of_hosts
+from gpuctl.cli.frame.fleet.change import AskedToChange, Zipapp, change_code, change_run, packed
+from gpuctl.cli.frame.groups import spread
 from gpuctl.cli.frame.options import Json, filled, seconds
 from gpuctl.frozen import dataclass
 from gpuctl.model import ExitCode
 
 if TYPE_CHECKING:
+    from gpuctl.fleet.asking import Entry
     from gpuctl.fleet.changes import ChangeRun
     from gpuctl.fleet.plan import FleetPlan
     from gpuctl.fleet.waves import Size
@@ -30,8 +24,8 @@ if TYPE_CHECKING:
 DEFAULT_WAVES = "1,1%,10%,100%"
 
 
+@spread
 def apply(
-    context: typer.Context,
     plan: Annotated[
         str | None,
         typer.Argument(parser=filled, metavar="[PLAN]", help="A file of gpuctl fleet plan.", show_default=False),
@@ -61,22 +55,13 @@ def apply(
     ] = None,
     max_fail: Annotated[
         str,
-        typer.Option(
-            "--max-fail", parser=fleet.share_of_hosts, metavar="N|N%", help="Go on while no more have failed."
-        ),
-    ] = fleet.NONE_SILENT,
+        typer.Option("--max-fail", parser=share_of_hosts, metavar="N|N%", help="Go on while no more have failed."),
+    ] = NONE_SILENT,
     smoke: Annotated[bool, typer.Option("--smoke", help="A GPU container has to run on each host.")] = False,
     zipapp: Zipapp = None,
-    inventory: fleet.Inventories = None,
-    hosts: fleet.HostNames = None,
-    slurm: fleet.Slurm = None,
-    limit: fleet.Limit = None,
-    become: fleet.Become = False,
-    ask_become_pass: fleet.AskPassword = False,
-    become_pass_fd: fleet.PasswordFrom = None,
-    host_timeout: fleet.HostTimeout = CHANGE_SECONDS,
-    run_timeout: fleet.RunTimeout = CHANGE_RUN_SECONDS,
-    run: fleet.RunFolder = None,
+    *,
+    asked: AskedToChange,
+    run: RunFolder = None,
     resume: Annotated[
         str | None,
         typer.Option("--resume", parser=filled, metavar="RUN", help="Go on with a run.", show_default=False),
@@ -99,19 +84,17 @@ def apply(
         raise typer.BadParameter("give the file of a plan, or --resume and a run's folder")
     if per_domain is not None and domain is None:
         raise typer.BadParameter("--per-domain goes with --domain, which says what a domain is")
-    pace = Pace(pause or 0.0, share(max_fail), packed(zipapp), host_timeout)
+    pace = Pace(pause or 0.0, share(max_fail), packed(zipapp), asked.host_timeout)
     asked_for = change_run(resume) if resume is not None else _read(plan or "")
     sized = _sizes(waves)
     folder = run or time.strftime("gpuctl-apply-%Y%m%dT%H%M%SZ", time.gmtime())
-    try:
-        entry = entered(asked(context))
+    with in_a_sentence():
+        entry = entered(asked)
         begun = (
             _begun(asked_for, entry, sized, Domain(domain, per_domain), smoke, folder)
             if isinstance(asked_for, FleetPlan)
             else asked_for
         )
-    except (EngineProblem, FileProblem) as problem:
-        raise refused(str(problem)) from None
     go_on = f"What was done is in {begun.folder}. Go on with {command('--resume', begun.folder)}."
     try:
         with tallying("hosts", len(begun.hosts)) as tell:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from gpuctl.cli.frame import fleet
 from gpuctl.cli.frame.endings import CODES
-from gpuctl.cli.frame.fleet import asked, recorded_run, silence
-from gpuctl.cli.frame.fleet_report import Verbose
+from gpuctl.cli.frame.fleet.asked import Asked, Recording, recorded_run, silence
+from gpuctl.cli.frame.fleet.report import Verbose
+from gpuctl.cli.frame.groups import spread
 from gpuctl.cli.frame.options import CudaVersions, Frameworks, ImageName, Json, Offline
 from gpuctl.model import ExitCode
 
@@ -17,25 +17,15 @@ if TYPE_CHECKING:
     from gpuctl.compat.ask.question import Question
 
 
+@spread
 def check(
-    context: typer.Context,
     cuda: CudaVersions = None,
     image: ImageName = None,
     framework: Frameworks = None,
     offline: Offline = False,
-    inventory: fleet.Inventories = None,
-    hosts: fleet.HostNames = None,
-    slurm: fleet.Slurm = None,
-    limit: fleet.Limit = None,
-    become: fleet.Become = False,
-    ask_become_pass: fleet.AskPassword = False,
-    become_pass_fd: fleet.PasswordFrom = None,
-    host_timeout: fleet.HostTimeout = fleet.HOST_SECONDS,
-    run_timeout: fleet.RunTimeout = fleet.RUN_SECONDS,
-    logs: fleet.Logs = False,
-    run: fleet.RunFolder = None,
-    resume: fleet.Resume = None,
-    max_unreachable: fleet.MaxUnreachable = fleet.NONE_SILENT,
+    *,
+    asked: Asked,
+    recording: Recording,
     json: Json = False,
     verbose: Verbose = False,
 ) -> None:
@@ -47,13 +37,13 @@ def check(
         question = _question(cuda or [], image, framework or [], offline)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
-    found = recorded_run(("check", *_asked(cuda, image, framework)), asked(context))
+    found = recorded_run(("check", *_asked(cuda, image, framework)), asked, recording)
     answer = fleet_answer(found, question, image is not None)
     if json:
         typer.echo(check_json(answer))
     else:
         check_text(answer, verbose).show()
-    codes = {silence(found, max_unreachable), *(CODES[one.verdict] for one in answer.classes)}
+    codes = {silence(found, recording.max_unreachable), *(CODES[one.verdict] for one in answer.classes)}
     raise typer.Exit(next((one for one in (ExitCode.PROBLEM, ExitCode.UNDETERMINED) if one in codes), ExitCode.GOOD))
 
 

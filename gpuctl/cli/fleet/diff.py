@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from gpuctl.cli.frame.fleet_report import judged, run_at
+from gpuctl.cli.frame.fleet.report import judged, run_at
 from gpuctl.cli.frame.options import Json
 from gpuctl.model import ExitCode
 

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from gpuctl.cli.frame.endings import refused
-from gpuctl.cli.frame.fleet import NONE_SILENT, MaxUnreachable
-from gpuctl.cli.frame.fleet_report import FormatName, Strict, Verbose, run_at, tell
+from gpuctl.cli.frame.fleet.asked import NONE_SILENT, MaxUnreachable
+from gpuctl.cli.frame.fleet.report import FormatName, Strict, Verbose, run_at, tell
 from gpuctl.cli.frame.formats import outputs_in
 from gpuctl.cli.frame.options import Json, filled
 from gpuctl.render.formats.fleet.formats import FleetFormat

@@ -7,10 +7,9 @@ from typing import Annotated
 
 import typer
 
-from gpuctl.cli.frame import fleet
-from gpuctl.cli.frame.endings import refused
-from gpuctl.cli.frame.fleet import answered, asked
-from gpuctl.cli.frame.fleet_change import Zipapp, packed
+from gpuctl.cli.frame.fleet.asked import Asked, answered, in_a_sentence
+from gpuctl.cli.frame.fleet.change import Zipapp, packed
+from gpuctl.cli.frame.groups import spread
 from gpuctl.cli.frame.options import Json, filled
 from gpuctl.model import ExitCode
 
@@ -18,8 +17,8 @@ PLANNED = ("install-runtime", "uninstall-runtime")
 """The commands that a fleet can be changed by."""
 
 
+@spread
 def plan(
-    context: typer.Context,
     words: Annotated[
         list[str],
         typer.Argument(
@@ -31,15 +30,8 @@ def plan(
         typer.Option("-o", "--output", parser=filled, metavar="PLAN", help="Keep it in this file.", show_default=False),
     ] = None,
     zipapp: Zipapp = None,
-    inventory: fleet.Inventories = None,
-    hosts: fleet.HostNames = None,
-    slurm: fleet.Slurm = None,
-    limit: fleet.Limit = None,
-    become: fleet.Become = False,
-    ask_become_pass: fleet.AskPassword = False,
-    become_pass_fd: fleet.PasswordFrom = None,
-    host_timeout: fleet.HostTimeout = fleet.HOST_SECONDS,
-    run_timeout: fleet.RunTimeout = fleet.RUN_SECONDS,
+    *,
+    asked: Asked,
     json: Json = False,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Name every host.")] = False,
 ) -> None:
@@ -47,18 +39,15 @@ def plan(
     from gpuctl import __version__
     from gpuctl.fleet.payload import Call
     from gpuctl.fleet.plan import plan_of
-    from gpuctl.host.write.files import FileProblem
     from gpuctl.host.write.output import write_whole
     from gpuctl.render.views.fleet_plan import plan_json, plan_text
 
     _check(words)
     call = Call("Plans a change. Changes nothing", "gpuctl.host.act.errand", "planned", (words, packed(zipapp)))
-    found = plan_of(__version__, time.time(), words, answered(call, asked(context)))
+    found = plan_of(__version__, time.time(), words, answered(call, asked))
     if output is not None:
-        try:
+        with in_a_sentence():
             write_whole(output, f"{plan_json(found)}\n".encode(), private=True)
-        except FileProblem as problem:
-            raise refused(str(problem)) from None
     if json:
         typer.echo(plan_json(found))
     elif output != "-":

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gpuctl.cli.frame.endings import refused
+from gpuctl.cli.frame.fleet.asked import Asked, HostTimeout, RunTimeout
 from gpuctl.cli.frame.options import filled
+from gpuctl.frozen import dataclass
 from gpuctl.model import ExitCode
 
 if TYPE_CHECKING:
@@ -24,11 +26,17 @@ Zipapp = Annotated[
         show_default=False,
     ),
 ]
-CHANGE_SECONDS, CHANGE_RUN_SECONDS = 900.0, 86400.0
-"""For one host in all, and for all: a package manager may take minutes."""
 ARCHIVE = b"PK\x03\x04"
 ENDS = 70
 """Bytes: the line with which a single file may begin, before the archive."""
+
+
+@dataclass(frozen=True)
+class AskedToChange(Asked):
+    """What was typed about whom to change, how, and for how long: a package manager may take minutes."""
+
+    host_timeout: HostTimeout = 900.0
+    run_timeout: RunTimeout = 86400.0
 
 
 def packed(zipapp: str | None) -> str:

@@ -1,0 +1,1 @@
+"""What the commands of `gpuctl fleet` share: whom they ask, how a run is told, what is common to changes."""

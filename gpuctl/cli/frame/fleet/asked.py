@@ -1,0 +1,272 @@
+"""The hosts that a command of `gpuctl fleet` asks, and the folder in which it keeps what comes."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from getpass import getpass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gpuctl.cli.frame.endings import refused
+from gpuctl.cli.frame.options import filled, seconds
+from gpuctl.frozen import dataclass
+from gpuctl.model import ExitCode
+
+if TYPE_CHECKING:
+    from gpuctl.fleet.ansible import Access, Target
+    from gpuctl.fleet.asking import Entry
+    from gpuctl.fleet.payload import Call
+    from gpuctl.fleet.run_folder import HostOutcome, RecordedRun
+
+NONE_SILENT = "0%"
+
+
+def share_of_hosts(value: str) -> str:
+    """Returns what was typed for a number or share of hosts. Raises typer.BadParameter."""
+    from gpuctl.fleet.silence import share
+
+    try:
+        share(value)
+        return value
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+MaxUnreachable = Annotated[
+    str,
+    typer.Option("--max-unreachable", parser=share_of_hosts, metavar="N|N%", help="So many may be silent."),
+]
+RunFolder = Annotated[
+    str | None,
+    typer.Option(
+        "--run", parser=filled, metavar="FOLDER", help="Where to keep what comes; a new folder.", show_default=False
+    ),
+]
+HostTimeout = Annotated[
+    float, typer.Option("--host-timeout", parser=seconds, metavar="SECONDS", help="For one host, in all.")
+]
+RunTimeout = Annotated[
+    float, typer.Option("--run-timeout", parser=seconds, metavar="SECONDS", help="For all hosts together.")
+]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What was typed about whom to ask, how, and for how long."""
+
+    inventory: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-i",
+            "--inventory",
+            parser=filled,
+            metavar="INVENTORY",
+            help="Any that Ansible takes, instead of its default; repeatable.",
+            show_default=False,
+        ),
+    ] = None
+    hosts: Annotated[
+        str | None,
+        typer.Option("--hosts", parser=filled, metavar="A,B", help="These, without an inventory.", show_default=False),
+    ] = None
+    slurm: Annotated[
+        str | None,
+        typer.Option(
+            "--slurm", parser=filled, metavar="PARTITION", help="A Slurm partition's nodes.", show_default=False
+        ),
+    ] = None
+    limit: Annotated[
+        str | None,
+        typer.Option("--limit", parser=filled, metavar="PATTERN", help="As Ansible's --limit.", show_default=False),
+    ] = None
+    become: Annotated[bool, typer.Option("-b", "--become", help="Become root there, as the inventory says how.")] = (
+        False
+    )
+    ask_become_pass: Annotated[
+        bool, typer.Option("-K", "--ask-become-pass", help="Ask for the password to become root with.")
+    ] = False
+    become_pass_fd: Annotated[
+        int | None,
+        typer.Option("--become-pass-fd", min=0, metavar="N", help="Read it from descriptor N.", show_default=False),
+    ] = None
+    host_timeout: HostTimeout = 60.0
+    run_timeout: RunTimeout = 3600.0
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What was typed about what is to come back, where it is kept, and how many hosts may be silent."""
+
+    logs: Annotated[bool, typer.Option("--logs", help="Bring the ends of the hosts' logs too.")] = False
+    run: RunFolder = None
+    resume: Annotated[
+        str | None,
+        typer.Option(
+            "--resume",
+            parser=filled,
+            metavar="RUN",
+            help="Go on with a run: ask the hosts that have not reported.",
+            show_default=False,
+        ),
+    ] = None
+    max_unreachable: MaxUnreachable = NONE_SILENT
+
+
+def entered(asked: Asked) -> Entry:
+    """Returns the hosts that were asked for. Raises EngineProblem; ends the run where nobody can be asked at all."""
+    from gpuctl.fleet.ansible import host_names, missing
+    from gpuctl.fleet.asking import Entry
+    from gpuctl.render.draw.progress import working
+
+    lacking = missing()
+    if lacking:
+        raise refused(f"asking hosts needs {lacking}: pip install 'gpuctl-host[fleet]'.")
+    target, access = _target(asked), _access(asked)
+    with working("Reading the inventory"):
+        hosts = host_names(target)
+    return Entry(target, hosts, access, time.monotonic() + asked.run_timeout)
+
+
+@contextmanager
+def in_a_sentence() -> Iterator[None]:
+    """Ends the run with a sentence where Ansible does not do what it is asked, or a file cannot be read or written."""
+    from gpuctl.fleet.ansible import EngineProblem
+    from gpuctl.host.write.files import FileProblem
+
+    try:
+        yield
+    except (EngineProblem, FileProblem) as problem:
+        raise refused(str(problem)) from None
+
+
+def answered(call: Call, asked: Asked) -> list[tuple[HostOutcome, bytes | None]]:
+    """Has all hosts do one thing, and returns how each ended and what it answered. Ends the run as recorded_run."""
+    from gpuctl.fleet.asking import outcomes
+    from gpuctl.render.draw.progress import tallying
+
+    found = []
+    with in_a_sentence():
+        entry = entered(asked)
+        with (
+            tallying("hosts", len(entry.hosts)) as tell,
+            closing(outcomes(entry.hosts, entry.ask_by(call))) as coming,
+        ):
+            for outcome, raw in coming:
+                tell(outcome.state.value, outcome.host)
+                found.append((outcome, raw))
+    return found
+
+
+def recorded_run(question: tuple[str, ...], asked: Asked, recording: Recording) -> RecordedRun:
+    """Asks the hosts, and returns what its folder then has. Ends the run with a sentence where nobody can be asked."""
+    from gpuctl.fleet.run_folder import BadRun, read_run
+
+    if recording.run is not None and recording.resume is not None:
+        raise typer.BadParameter("--resume goes on in the run's own folder: leave out --run")
+    try:
+        with in_a_sentence():
+            before = None if recording.resume is None else read_run(recording.resume)
+            entry = entered(asked)
+            folder, hosts = _begun(question, entry.hosts, recording, before)
+            _record(folder, hosts, entry, recording.logs)
+            return read_run(folder)
+    except BadRun as problem:
+        raise refused(f"{recording.resume} is no run of gpuctl's: {problem}.") from None
+
+
+def _begun(
+    question: tuple[str, ...], hosts: tuple[str, ...], recording: Recording, before: RecordedRun | None
+) -> tuple[str, tuple[str, ...]]:
+    """The run's folder, and whom to ask."""
+    from gpuctl import __version__
+    from gpuctl.fleet.run_folder import Run, create_run
+
+    if before is not None:
+        wanted = set(before.unreported)
+        return before.folder, tuple(host for host in hosts if host in wanted)
+    folder = recording.run or time.strftime("gpuctl-fleet-%Y%m%dT%H%M%SZ", time.gmtime())
+    create_run(folder, Run(__version__, time.time(), question, hosts))
+    return folder, hosts
+
+
+def _record(folder: str, hosts: tuple[str, ...], entry: Entry, logs: bool) -> None:
+    from gpuctl.command import command
+    from gpuctl.fleet.asking import record
+    from gpuctl.fleet.payload import recording
+    from gpuctl.render.draw.progress import tallying
+    from gpuctl.render.draw.text import say
+
+    if not hosts:
+        return
+    try:
+        with tallying("hosts", len(hosts)) as tell:
+            ask = entry.ask_by(recording(logs))
+            record(folder, hosts, ask, lambda outcome: tell(outcome.state.value, outcome.host))
+    except (KeyboardInterrupt, SystemExit):
+        again = command("--resume", folder)
+        say(f"What has come is in {folder}. Go on with {again}.")
+        raise
+
+
+def _target(asked: Asked) -> Target:
+    from gpuctl.fleet.ansible import Target, named
+    from gpuctl.fleet.slurm import nodes
+
+    given = [one for one in (asked.inventory or None, asked.hosts, asked.slurm) if one is not None]
+    if len(given) > 1:
+        raise typer.BadParameter("-i, --hosts and --slurm each say who is asked: give one")
+    try:
+        if asked.hosts is not None:
+            return Target((named(asked.hosts.split(",")),), asked.limit)
+        if asked.slurm is not None:
+            return Target((named(nodes(asked.slurm)),), asked.limit)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    return Target(tuple(asked.inventory or ()), asked.limit)
+
+
+def _access(asked: Asked) -> Access:
+    from gpuctl.fleet.ansible import Access
+
+    password = _password(asked)
+    return Access(asked.become or password is not None, password, max(1, round(asked.host_timeout)))
+
+
+def _password(asked: Asked) -> str | None:
+    from gpuctl.host.act.secret import read_secret
+
+    if asked.ask_become_pass and asked.become_pass_fd is not None:
+        raise typer.BadParameter("-K asks for the password, and --become-pass-fd reads it: give one")
+    if asked.ask_become_pass:
+        return _typed_password()
+    if asked.become_pass_fd is None:
+        return None
+    try:
+        return read_secret(asked.become_pass_fd)
+    except (OSError, ValueError) as error:
+        words = error.strerror if isinstance(error, OSError) else str(error)
+        raise typer.BadParameter(f"descriptor {asked.become_pass_fd}: {words}") from None
+
+
+def _typed_password() -> str:
+    if not sys.stdin.isatty():
+        raise typer.BadParameter("-K asks at a terminal: --become-pass-fd reads the password from elsewhere")
+    typed = ""
+    with suppress(EOFError):
+        typed = getpass("Password to become root with: ")
+    if not typed:
+        raise typer.BadParameter("no password was typed", param_hint="-K")
+    return typed
+
+
+def silence(run: RecordedRun, allowed: str) -> ExitCode:
+    """Returns what the hosts that have not reported make of a run, of which `allowed` may be silent."""
+    from gpuctl.fleet.run_folder import State
+    from gpuctl.fleet.silence import share, silence_code
+
+    ended = (run.outcomes[host].state if host in run.outcomes else State.LOST for host in run.hosts)
+    return silence_code(ended, share(allowed))

@@ -14,8 +14,14 @@ SCHEMA = json.loads((Path(__file__).parents[1] / "data" / "schemas" / "install-r
 UNTOUCHED = " Nothing was changed."
 MIXTURE = """
 import json, os, sys
+from importlib import import_module
 from itertools import cycle, islice
+from pkgutil import walk_packages
+import gpuctl
 from gpuctl.cli.frame.app import app
+for room in ("checks", "engines", "facts", "host", "provision", "render"):  # once, not in each child
+    for one in walk_packages([f"{gpuctl.__path__[0]}/{room}"], f"gpuctl.{room}."):
+        import_module(one.name)
 commands, count = json.loads(sys.argv[1]), int(sys.argv[2])
 def one(command):
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -196,6 +196,16 @@ def test_of_programs_on_path_only_roots_are_run(home: Path, tmp_path: Path, argv
     assert done.returncode in (1, 3), done.stderr
 
 
+def test_a_folder_on_path_that_cannot_be_entered_is_passed_over_and_where_one_is_may_be_gone(tmp_path: Path) -> None:
+    round_about, gone = tmp_path / "round", tmp_path / "gone"
+    round_about.symlink_to(round_about)
+    gone.mkdir()
+    env = {**os.environ, "PATH": f"{round_about}/bin:{os.environ['PATH']}"}
+    argv = ["sh", "-c", 'rmdir "$PWD" && exec "$@"', "sh", sys.executable, "-m", "gpuctl", "doctor"]
+    done = subprocess.run(argv, env=env, cwd=gone, capture_output=True, text=True)
+    assert done.returncode == 1 and "failed to read" not in done.stdout + done.stderr
+
+
 def test_a_program_that_others_may_replace_is_not_registered(home: Path) -> None:
     program = of_neighbours(home / "nvidia-container-runtime", "#!/bin/sh\n", 0o755)
     for engine, config in (("docker", DAEMON_JSON), ("containerd", "/etc/containerd/config.toml")):

@@ -161,7 +161,8 @@ def _whom(me: int) -> str:
 
 def _way(path: str) -> Iterator[Tuple[str, os.stat_result]]:
     """Every folder, link and file on the way to what a path leads to, as the kernel goes it, up to what is missing."""
-    ahead = os.path.join(os.getcwd(), path).split("/")[::-1]
+    whole = path if os.path.isabs(path) else os.path.join(os.getcwd(), path)  # where we are may be gone
+    ahead = whole.split("/")[::-1]
     place, links = "/", 0
     yield place, os.lstat(place)
     while ahead:

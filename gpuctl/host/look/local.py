@@ -126,8 +126,14 @@ def child_environment() -> Dict[str, str]:
 
 @lru_cache(maxsize=1)
 def _trusted_path(path: str) -> str:
-    folders = [folder for folder in path.split(os.pathsep) if os.path.isabs(folder) and not distrusted(folder)]
-    return os.pathsep.join(folders)
+    return os.pathsep.join(folder for folder in path.split(os.pathsep) if os.path.isabs(folder) and _is_trusted(folder))
+
+
+def _is_trusted(folder: str) -> bool:
+    try:
+        return not distrusted(folder)
+    except OSError:  # one that may not be entered, or that links lead round to: no program is found in it
+        return False
 
 
 def _look(source: str, work: Callable[[], str]) -> Reading:

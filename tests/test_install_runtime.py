@@ -137,7 +137,7 @@ def test_a_second_uninstall_tells_what_docker_keeps_until_its_restart_and_tells_
     assert (last.code, last.out) == (0, f"unchanged: {daemon.config}\nDocker confirms what it says.\n")
 
 
-@pytest.mark.parametrize("text", ['\ufeff{"debug": true}\n', '{"no-such-key": 1}\n'])
+@pytest.mark.parametrize("text", ['\ufeff{"debug": true}\n', '{"mtu": 1.5e3}\n'])
 def test_a_file_that_this_docker_does_not_take_up_is_put_back(ready: Callable[..., Any], text: str) -> None:
     host, daemon = ready()
     daemon.config.write_text(text)
@@ -187,16 +187,40 @@ def test_a_daemon_that_hangs_gets_its_old_file_back(ready: Callable[..., Any]) -
     assert "nvidia" not in runtimes(daemon)
 
 
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ('{"no-such-key": 1%s}\n', "Docker 20.10.24 does not know `no-such-key`"),
+        ('{"Debug": true%s}\n', "Docker 20.10.24 does not know `Debug` (it is spelt `debug`)"),
+        ('{"debug": "yes"%s}\n', "`debug` must be of kind boolean and is of kind string"),
+    ],
+)
+def test_what_docker_is_known_to_refuse_is_said_at_once_and_never_confirmed(
+    ready: Callable[..., Any], toolkit: Toolkit, text: str, why: str
+) -> None:
+    host, daemon = ready()
+    assert install(host).code == 0
+    for rest in ("", f', "runtimes": {{"nvidia": {{"path": "{toolkit.runtime}"}}}}'):
+        daemon.config.write_text(text % rest)
+        for options in ((), ("--dry-run",), ("--no-reload",)):
+            done = install(host, *options)
+            assert (done.code, done.json["verified"]) == (1, False)
+            assert done.json["error"] == f"Docker would not take {daemon.config}: {why}. Nothing was changed."
+    assert daemon.config.read_text() == text % rest
+    undone = host.gpuctl("rollback", "--json")
+    assert undone.code and not undone.json["verified"] and daemon.log.read_text().count("Got signal to reload") == 1
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_puts_the_old_file_back(ready: Callable[..., Any], number: int) -> None:
     host, daemon = ready()
-    daemon.config.write_text('{"no-such-key": 1}\n')
+    daemon.config.write_text('{"mtu": 1.5e3}\n')
     run = host.popen([sys.executable, "-m", "gpuctl", "install-runtime", "--json"], stdout=subprocess.PIPE)
     wait_for_the_new_file(daemon)
     time.sleep(0.3)
     os.kill(run.pid, number)
     out, _ = run.communicate(timeout=300)
-    assert (run.returncode, daemon.config.read_text()) == (4, '{"no-such-key": 1}\n')
+    assert (run.returncode, daemon.config.read_text()) == (4, '{"mtu": 1.5e3}\n')
     assert json.loads(out)["error"].startswith("Interrupted.")
 
 
@@ -371,11 +395,11 @@ def test_docker_is_not_restarted_on_a_file_that_would_keep_it_from_starting(
     toolkit.install("v100")
     host = on_systemd(daemon)
     assert install(host).json["restart_needed"]
-    rejected = '{"no-such-key": 1}\n'
+    rejected = '{"mtu": 1.5e3}\n'
     daemon.config.write_text(rejected)
     changed = install(host, "--restart", "--timeout=1")
     assert [changed.code, changed.json["restarted"], daemon.config.read_text()] == [4, False, rejected]
-    as_wished = rejected.replace("1", f'1, "runtimes": {{"nvidia": {{"path": "{toolkit.runtime}"}}}}')
+    as_wished = rejected.replace("}", f', "runtimes": {{"nvidia": {{"path": "{toolkit.runtime}"}}}}}}')
     daemon.config.write_text(as_wished)
     unchanged = install(host, "--restart", "--timeout=1")
     assert [unchanged.code, unchanged.json["restarted"], daemon.config.read_text()] == [1, False, as_wished]
@@ -416,11 +440,11 @@ def test_a_reload_that_docker_refuses_is_no_success_although_it_knew_the_runtime
 ) -> None:
     host, daemon = ready(config="{}\n")
     assert install(host).code == 0
-    daemon.config.write_text('{"bogus-key": 1}\n')
+    daemon.config.write_text('{"mtu": 1.5e3}\n')
     done = install(host, "--timeout", "1")
     assert (done.code, done.json["verified"], done.json["reloaded"]) == (4, False, False)
     assert "has not taken the file up" in done.json["error"]
-    assert daemon.config.read_text() == '{"bogus-key": 1}\n'
+    assert daemon.config.read_text() == '{"mtu": 1.5e3}\n'
 
 
 def test_docker_is_not_restarted_where_that_cannot_help(

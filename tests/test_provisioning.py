@@ -108,12 +108,12 @@ def test_packages_go_again_where_the_engine_does_not_take_up_what_follows(
     ready: tuple[SimHost, Dockerd], site: Site
 ) -> None:
     host, daemon = ready
-    daemon.config.write_text('{"no-such-key": 1}\n')
+    daemon.config.write_text('{"mtu": 1.5e3}\n')
     done = host.gpuctl("install-runtime", "--install", *site, "--json", "--timeout=1")
     assert done.code == 4, done.err + done.out
     assert "has not taken the file up" in done.json["error"]
     assert "The packages are as they were before." in done.json["error"]
-    assert (installed(host), daemon.config.read_text()) == ("", '{"no-such-key": 1}\n')
+    assert (installed(host), daemon.config.read_text()) == ("", '{"mtu": 1.5e3}\n')
     assert not list(host.path("/etc/apt/sources.list.d").glob("nvidia*"))
 
 

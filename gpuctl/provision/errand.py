@@ -100,7 +100,11 @@ def _remedy(change_set: ChangeSet, outcome: ErrandEnd) -> Remedy | None:
 def _notes(change_set: ChangeSet, outcome: ErrandEnd) -> tuple[str, ...]:
     """What waited for a restart does not wait after one."""
     late = () if outcome.restarted else change_set.late
-    return (*change_set.notes, *late, *_still_there(change_set.title, outcome.keeps or Kept("")))
+    completed = (
+        f"The run {run.id} (gpuctl {run.command}) was cut short: what it had begun is done now."
+        for run in outcome.completes
+    )
+    return (*change_set.notes, *late, *_still_there(change_set.title, outcome.keeps or Kept("")), *completed)
 
 
 def _still_there(title: str, kept: Kept) -> tuple[str, ...]:

@@ -6,8 +6,8 @@ from gpuctl.checks.engine import Judgement, check, failed, passed, undetermined,
 from gpuctl.checks.gpus import understood
 from gpuctl.checks.remedies import as_root, install, service, start
 from gpuctl.command import Shell, command, operands
-from gpuctl.compat.knowledge.daemon_keys import is_tried, spelling, unknown_keys, wrong_kinds
-from gpuctl.compat.versions import docker_version, leading
+from gpuctl.compat.knowledge.daemon_keys import refusal, release_of, spelt, unknown_keys
+from gpuctl.compat.versions import docker_version
 from gpuctl.facts.containerd.containerd import Containerd
 from gpuctl.facts.crio import Crio
 from gpuctl.facts.docker.daemon_json import ConfigFile
@@ -195,37 +195,20 @@ def config_valid(docker: Docker) -> Judgement | None:
     dockerd refuses broken JSON, keys that it does not know, values of the wrong kind, and a default runtime that is
     not registered.
     """
-    config, release = docker.config.get(), _release(docker)
+    config, daemon = docker.config.get(), docker.daemon.value
+    release = release_of(daemon.version) if daemon else None
     if docker.kind.value == "podman":
         return None
     if config is None:
         return passed("There is no daemon.json; Docker runs on its defaults", docker.config)
     remedy = Remedy("Mend the file.", (command(Shell.EDITOR, *operands(config.path)),))
-    broken = config.error or _refused(config, release) or _no_such_default(config, docker)
+    broken = config.error or refusal(config.kinds, release) or _no_such_default(config, docker)
     if broken:
         return failed(f"{config.path} is broken: {broken}.", Evidence(config.path, broken), remedy=remedy)
     doubtful = _doubtful(config, release)
     if doubtful:
         return warned(f"{config.path} is doubtful: {doubtful}.", Evidence(config.path, doubtful), remedy=remedy)
     return passed(f"{config.path} is valid", Evidence(config.path, ", ".join(sorted(config.keys)) or "empty"))
-
-
-def _release(docker: Docker) -> str | None:
-    """The daemon's version in numbers, None where it tells none."""
-    told = leading(docker.daemon.value.version) if docker.daemon.value else ""
-    return told if "." in told else None
-
-
-def _refused(config: ConfigFile, release: str | None) -> str | None:
-    """What dockerd surely refuses in a file that is JSON."""
-    wrong = next(iter(wrong_kinds(config.kinds).items()), None)
-    if wrong:
-        return f"`{wrong[0]}` must be of kind {wrong[1]} and is of kind {config.kinds[wrong[0]]}"
-    # An object's members are what dockerd looks at, where it does not know the object itself.
-    unknown = [key for key in unknown_keys(config.kinds, release) if config.kinds[key] != "object"]
-    if unknown and is_tried(release):
-        return f"Docker {release} does not know `{unknown[0]}`{_spelt(unknown[0])}"
-    return None
 
 
 def _no_such_default(config: ConfigFile, docker: Docker) -> str | None:
@@ -242,17 +225,12 @@ def _doubtful(config: ConfigFile, release: str | None) -> str | None:
     unknown = unknown_keys(config.kinds, release)
     if unknown:
         whom = f"Docker {release}" if release else "Docker"
-        return f"{whom} may not know `{unknown[0]}`{_spelt(unknown[0])}"
+        return f"{whom} may not know `{unknown[0]}`{spelt(unknown[0])}"
     if config.duplicates:
         return (
             f"`{config.duplicates[0]}` stands in it twice: Docker takes the last, `gpuctl install-runtime` refuses it"
         )
     return None
-
-
-def _spelt(key: str) -> str:
-    meant = spelling(key)
-    return f" (it is spelt `{meant}`)" if meant else ""
 
 
 @check("docker.flag-conflict", explains=("docker.log", "docker.reachable"))

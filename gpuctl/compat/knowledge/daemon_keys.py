@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 
 from gpuctl.compat.tables.loader import load
-from gpuctl.compat.versions import docker_version
+from gpuctl.compat.versions import docker_version, leading
 from gpuctl.frozen import dataclass
 
 OLDEST_TRIED, NEWEST_TRIED = "20.10", "28.5.2"
@@ -40,6 +40,12 @@ def daemon_keys() -> dict[str, DaemonKey]:
     return {row.key: row for row in load("daemon_keys", DaemonKey)}
 
 
+def release_of(version: str) -> str | None:
+    """Returns what a daemon tells of its version as the table takes it, None where that has no number ("dev")."""
+    number = leading(version)
+    return number if "." in number else None
+
+
 def unknown_keys(keys: Iterable[str], docker: str | None = None) -> tuple[str, ...]:
     """Returns the keys that a dockerd of this version does not accept, in their order; None: that none accepts.
 
@@ -56,10 +62,29 @@ def is_tried(docker: str | None) -> bool:
     return docker is not None and oldest <= docker_version(docker) <= newest
 
 
+def refusal(kinds: Mapping[str, str], docker: str | None) -> str | None:
+    """Returns why a dockerd of this version surely refuses a file with such keys, as a clause; None: it may take it.
+
+    `kinds`: of JSON value, by key. Where the version is not known only a value of the wrong kind is sure.
+    """
+    wrong = next(iter(wrong_kinds(kinds).items()), None)
+    if wrong:
+        return f"`{wrong[0]}` must be of kind {wrong[1]} and is of kind {kinds[wrong[0]]}"
+    # An object's members are what dockerd looks at, where it does not know the object itself.
+    unknown = [key for key in unknown_keys(kinds, docker) if kinds[key] != "object"]
+    return f"Docker {docker} does not know `{unknown[0]}`{spelt(unknown[0])}" if unknown and is_tried(docker) else None
+
+
 def wrong_kinds(kinds: Mapping[str, str]) -> dict[str, str]:
     """Returns the keys whose JSON value dockerd refuses, each with the kind that it wants; null is always right."""
     rows = ((key, kind, daemon_keys().get(key)) for key, kind in kinds.items())
     return {key: row.kind for key, kind, row in rows if row and row.kind and kind not in (row.kind, "null")}
+
+
+def spelt(key: str) -> str:
+    """Returns a remark on a key that is written in other letters than a known one (`Runtimes`, `log_level`), or ""."""
+    meant = spelling(key)
+    return f" (it is spelt `{meant}`)" if meant else ""
 
 
 def spelling(key: str) -> str | None:

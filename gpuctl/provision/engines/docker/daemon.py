@@ -8,9 +8,11 @@ import time
 from collections.abc import Callable, Mapping
 from urllib.parse import urlencode
 
+from gpuctl.compat.knowledge.daemon_keys import refusal, release_of
 from gpuctl.compat.versions import compare, leading
 from gpuctl.engines.daemon_json import DaemonSettings, settings
 from gpuctl.engines.json.text import NotAccepted
+from gpuctl.facts.docker.daemon_json import parse_config
 from gpuctl.facts.docker.docker import Docker
 from gpuctl.frozen import dataclass
 from gpuctl.host.act.process import is_running
@@ -68,9 +70,12 @@ class DockerDaemon:
         return same_file(path, self.path)
 
     def difference(self, contents: Contents) -> str:
-        """Returns in which way it differs from what the file says, "" when it has all of that."""
+        """Returns in which way it differs from what the file says, "" when it has all of that.
+
+        It has nothing of a file that it refuses, whatever it has kept of an earlier one.
+        """
         try:
-            return _difference(self._wanted(contents), self._answer(ANSWER_DEADLINE))
+            return self._refusal(contents) or _difference(self._wanted(contents), self._answer(ANSWER_DEADLINE))
         except DaemonProblem as problem:
             return str(problem)
 
@@ -80,6 +85,9 @@ class DockerDaemon:
         What it lists proves nothing where it listed that before: a reload that it refuses leaves all as it was. The
         daemon itself says which reload it carried out (docs.docker.com/reference/cli/docker/system/events).
         """
+        refused = self._refusal(contents)
+        if refused:
+            raise DaemonProblem(f"{refused}.")
         before, told = self._containers(), time.time()
         try:
             self._tell()
@@ -96,6 +104,10 @@ class DockerDaemon:
         complaint = self._complaint(told)
         if complaint:
             raise DaemonProblem(f"Docker's log has an error since the reload: {complaint}.")
+
+    def _refusal(self, contents: Contents) -> str:
+        why = not_taken(self.docker, contents.get(behind_links(self.path)))
+        return f"Docker does not take {self.path}: {why}" if why else ""
 
     def restart(self, contents: Contents, deadline: float) -> None:
         """Restarts it. Raises NotUp when it does not come up with what the file says; `deadline` in seconds."""
@@ -189,6 +201,16 @@ class DockerDaemon:
         if not reading.ok:
             raise DaemonProblem(f"Docker does not answer: {failure(reading)}")
         return reading.text
+
+
+def not_taken(docker: Docker, raw: bytes | None) -> str | None:
+    """Returns why this Docker surely refuses a daemon.json of these contents, as a clause; None: it may take it.
+
+    What is no JSON is not looked at: who edits it says so, with the line.
+    """
+    daemon = docker.daemon.value
+    kinds = parse_config("", (raw or b"").decode("utf-8", "replace")).kinds
+    return refusal(kinds, release_of(daemon.version) if daemon else None)
 
 
 def validator(host: Host, docker: Docker, config: str) -> Callable[[str], None]:

@@ -31,7 +31,7 @@ from gpuctl.model import ENGINES, Disturbs, Remedy, Status
 from gpuctl.provision.change_set import ChangeSet, Edit, Engine, SharedFile, accept
 from gpuctl.provision.engines.daemons import refused
 from gpuctl.provision.engines.docker.cdi import about_cdi, sets_cdi
-from gpuctl.provision.engines.docker.daemon import DockerDaemon, validator
+from gpuctl.provision.engines.docker.daemon import DockerDaemon, not_taken, validator
 from gpuctl.provision.engines.docker.target import DaemonFile, check_flags, find_target
 from gpuctl.provision.engines.runtime_program import whole_path
 from gpuctl.provision.result import Refused, Wish
@@ -89,9 +89,13 @@ def _editor(host: Host, wish: Wish, target: DaemonFile, program: str) -> Callabl
         try:
             there = settings(raw or b"").runtimes.get(wish.name, "")
             path = there if there and _leads_to(host, target.docker, there, program) else program
-            return register(raw or b"", wish.name, Runtime(path), wish.default, wish.cdi, wish.force)
+            new = register(raw or b"", wish.name, Runtime(path), wish.default, wish.cdi, wish.force)
         except NotAccepted as error:
             raise refused(target.path, error) from None
+        why = not_taken(target.docker, new)
+        if why:
+            raise Refused(f"Docker would not take {target.path}: {why}.")
+        return new
 
     return edit
 

@@ -866,6 +866,12 @@ def test_the_hook_is_linked_to_where_this_dockerd_looks() -> None:
     assert shown(remedy)[0].endswith(" /opt/docker/bin/nvidia-container-runtime-hook")
 
 
+def test_a_hook_that_is_nowhere_is_installed_and_not_linked_to_itself() -> None:
+    remedy = ask(CHECKS["registration.hook-visible"], gather(v100(**ILL_HOOK))).remedy
+    assert remedy and shown(remedy) == ("gpuctl install-runtime --install",)
+    assert any("apt-get" in one.words for one in remedy.by_hand)
+
+
 DOCKERS_PODMAN = {"docker --version": "podman version 4.3.1\n"}
 ASLEEP = {
     "systemctl " + " ".join(SHOW_SOCKETS): "Listen=/run/docker.sock (Stream)\nId=docker.socket\nSubState=listening\n"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from gpuctl.checks.remedies import as_root
-from gpuctl.command import Command, command
+from gpuctl.checks.remedies import own_first
+from gpuctl.command import command
 from gpuctl.facts.machine.system import System
 from gpuctl.facts.toolkit.settings import LDCONFIG, MODE, NO_CGROUPS, ROOT
 from gpuctl.model import Finding, Remedy, Report, Status
@@ -25,20 +25,15 @@ RUNTIME = ("registration.runtime", "registration.config-applied")
 OTHER_RUNTIME = ("registration.runtime-path",)
 CRIO = ("registration.crio",)
 MENDABLE = frozenset((*TOOLKIT, *SETTING, *SPECIFICATION, *RUNTIME, *OTHER_RUNTIME, *CRIO))
-INSTALLS = ("apt", "dnf", "yum", "zypper")
-"""The package managers by which gpuctl installs the toolkit."""
 _OWN = "gpuctl"
 
 
 def led_by_gpuctl(finding: Finding, system: System) -> Finding:
     """Returns the finding with gpuctl's own command first where that mends it; what a person would type is kept."""
     remedy = finding.remedy
-    if remedy is None or not _is_mended(finding) or _is_own(remedy):
+    if remedy is None or finding.id in TOOLKIT or not _is_mended(finding) or _is_own(remedy):
         return finding
-    own = _mending(finding.id, system)
-    if own is None:
-        return finding
-    return replace(finding, remedy=replace(remedy, commands=as_root(system, own), by_hand=remedy.commands))
+    return replace(finding, remedy=own_first(remedy, system, command("gpuctl", "doctor", "--fix")))
 
 
 def fixable(report: Report) -> int:
@@ -54,9 +49,3 @@ def _is_mended(finding: Finding) -> bool:
 
 def _is_own(remedy: Remedy) -> bool:
     return any(_OWN in one.words[:2] for one in remedy.commands[:1])
-
-
-def _mending(id: str, system: System) -> Command | None:
-    if id not in TOOLKIT:
-        return command("gpuctl", "doctor", "--fix")
-    return command("gpuctl", "install-runtime", "--install") if system.package_manager.value in INSTALLS else None

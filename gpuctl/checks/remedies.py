@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from gpuctl.command import Command, Shell, command, operands
 from gpuctl.compat.knowledge.gpus.gpus import Gpu
@@ -14,6 +15,9 @@ from gpuctl.facts.machine.kernel import DkmsModule
 from gpuctl.facts.machine.system import System
 from gpuctl.model import Disturbs, Remedy
 
+INSTALLS = ("apt", "dnf", "yum", "zypper")
+"""The package managers by which gpuctl installs the toolkit."""
+
 
 def install(what: str, text: str, system: System, disturbs: Disturbs, **values: str) -> Remedy:
     """Returns the remedy that installs `what` here; without commands where gpuctl knows none for this host.
@@ -23,6 +27,19 @@ def install(what: str, text: str, system: System, disturbs: Disturbs, **values: 
     image = keepers().get(system.image.value or "")
     said = " ".join(filter(None, (text, image.packages if image else None)))
     return Remedy(said, install_commands(what, target(system), **values), disturbs)
+
+
+def install_toolkit(system: System, text: str) -> Remedy:
+    """Returns the remedy that brings NVIDIA's toolkit where it is missing: gpuctl's own command, where it can do it."""
+    remedy = install("toolkit", text, system, Disturbs.NOTHING)
+    if not remedy.commands or system.package_manager.value not in INSTALLS:
+        return remedy
+    return own_first(remedy, system, command("gpuctl", "install-runtime", "--install"))
+
+
+def own_first(remedy: Remedy, system: System, own: Command) -> Remedy:
+    """Returns the remedy with gpuctl's own command first; what a person would type is kept."""
+    return replace(remedy, commands=as_root(system, own), by_hand=remedy.commands)
 
 
 def install_driver(

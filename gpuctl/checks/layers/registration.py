@@ -7,7 +7,7 @@ from gpuctl.checks.engine import Judgement, check, failed, passed, warned
 from gpuctl.checks.layers.docker import CDI_FIRST_SINCE, GPUS_FLAG_SINCE, at_least, daemon_of, gpus_by_cdi
 from gpuctl.checks.paths.containers import DockerPaths, Paths
 from gpuctl.checks.paths.ways import GpuPath
-from gpuctl.checks.remedies import as_root, install_runtime, service
+from gpuctl.checks.remedies import as_root, install_runtime, install_toolkit, service
 from gpuctl.command import Shell, command, operands
 from gpuctl.facts.docker.containers import DockerContainers
 from gpuctl.facts.docker.docker import Docker, Process
@@ -96,8 +96,11 @@ def hook_visible(system: System, docker: Docker, toolkit: Toolkit, tegra: Tegra)
         return passed("dockerd finds the hook on its PATH", docker.hook_file)
     if tegra.by_csv or gpus_by_cdi(docker, toolkit):
         return None
-    installed = toolkit.hook.value.path if toolkit.hook.value else HOOK
-    link = command("ln", "-s", *operands(installed, f"{_on_path_of(docker)}/{HOOK}"))
+    hook = toolkit.hook.get()
+    if hook is None:
+        remedy = install_toolkit(system, "Install the whole toolkit.")
+        return failed(f"{HOOK} is missing: --gpus will not work.", docker.hook_file, remedy=remedy)
+    link = command("ln", "-s", *operands(hook.path, f"{_on_path_of(docker)}/{HOOK}"))
     remedy = Remedy(
         "Link the hook to where dockerd looks, then restart Docker.",
         (*as_root(system, link), *service(system, docker, "restart")),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gpuctl.checks.engine import Judgement, check, failed, passed, warned
 from gpuctl.checks.paths.engines import EnginePaths
-from gpuctl.checks.remedies import as_root, install
+from gpuctl.checks.remedies import as_root, install, install_toolkit
 from gpuctl.command import command
 from gpuctl.compat.knowledge.releases import toolkit_cves
 from gpuctl.compat.versions import compare, leading
@@ -20,7 +20,7 @@ _WITHOUT_TOOLKIT = ("cos", "gke")
 """Keepers whose device plugin puts the driver into containers by itself."""
 
 
-def _install(system: System, text: str) -> Remedy:
+def _other_version(system: System, text: str) -> Remedy:
     return install("toolkit", text, system, Disturbs.NOTHING)
 
 
@@ -47,7 +47,7 @@ def installed(toolkit: Toolkit, system: System, paths: EnginePaths, keeper: Keep
     if toolkit.cdi.value and paths.need_no_runtime:
         return passed("The engines here go by the CDI specification that is there", toolkit.cdi)
     return failed(
-        "The NVIDIA Container Toolkit is not installed.", *seen, remedy=_install(system, "Install the toolkit.")
+        "The NVIDIA Container Toolkit is not installed.", *seen, remedy=install_toolkit(system, "Install the toolkit.")
     )
 
 
@@ -58,7 +58,7 @@ def runtime(system: System, toolkit: Toolkit, paths: EnginePaths, keeper: Keeper
         return passed("nvidia-container-runtime is there", _part(toolkit.runtime))
     if keeper.driver.value in _WITHOUT_TOOLKIT or paths.need_no_runtime:
         return None
-    remedy = _install(system, "Install the whole toolkit.")
+    remedy = install_toolkit(system, "Install the whole toolkit.")
     return failed("nvidia-container-runtime is missing.", _part(toolkit.runtime), remedy=remedy)
 
 
@@ -72,7 +72,7 @@ def hook(system: System, toolkit: Toolkit, paths: EnginePaths) -> Judgement | No
         return passed("nvidia-container-runtime-hook is there", _part(toolkit.hook))
     if paths.need_no_hook:
         return None
-    remedy, used = _install(system, "Install the whole toolkit."), paths.used
+    remedy, used = install_toolkit(system, "Install the whole toolkit."), paths.used
     lost = "--gpus" if "docker" in used or not used else f"the hook of {ENGINES[next(iter(used))]}"
     return failed(
         f"nvidia-container-runtime-hook is missing: {lost} will not work.", _part(toolkit.hook), remedy=remedy
@@ -86,7 +86,7 @@ def cli(system: System, toolkit: Toolkit, paths: EnginePaths) -> Judgement | Non
         return passed("nvidia-container-cli is there", _part(toolkit.cli))
     if paths.need_no_hook:
         return None
-    remedy = _install(system, "Install libnvidia-container-tools, which the toolkit's package brings.")
+    remedy = install_toolkit(system, "Install libnvidia-container-tools, which the toolkit's package brings.")
     return failed("nvidia-container-cli is missing: the hook cannot work.", _part(toolkit.cli), remedy=remedy)
 
 
@@ -115,7 +115,7 @@ def versions_agree(system: System, toolkit: Toolkit) -> Judgement | None:
     if compare(leading(ctk.version), leading(cli.version)) == 0:
         return passed(f"All parts are version {ctk.version}", _part(toolkit.ctk), _part(toolkit.cli))
     message = f"nvidia-ctk is {ctk.version} and nvidia-container-cli is {cli.version}."
-    remedy = _install(system, "Take all parts from one repository.")
+    remedy = _other_version(system, "Take all parts from one repository.")
     return warned(message, _part(toolkit.ctk), _part(toolkit.cli), remedy=remedy)
 
 
@@ -134,7 +134,7 @@ def version_safe(system: System, toolkit: Toolkit) -> Judgement | None:
     return warned(
         f"Toolkit {version} has known holes ({names}), closed in {newest.fixed}.",
         _part(toolkit.ctk),
-        remedy=_install(system, "Upgrade the toolkit."),
+        remedy=_other_version(system, "Upgrade the toolkit."),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from gpuctl.checks.layers.cdi import lost, stale_spec, unfit
-from gpuctl.checks.remedies import install
+from gpuctl.checks.remedies import install, install_toolkit
 from gpuctl.command import command
 from gpuctl.compat.knowledge.cdi import refusal
 from gpuctl.engines.text_diff import text_diff
@@ -114,7 +114,7 @@ def generated(host: Host, system: System, path: str) -> str:
     """
     program = host.which("nvidia-ctk")
     if not program.ok:
-        remedy = install("toolkit", "Install the NVIDIA Container Toolkit.", system, Disturbs.NOTHING)
+        remedy = install_toolkit(system, "Install the NVIDIA Container Toolkit.")
         why = "is not on PATH" if program.outcome is Outcome.ABSENT else f"is not run: {program.detail}"
         raise Refused(f"nvidia-ctk, which generates the CDI specification, {why}.", remedy=remedy)
     form = "json" if path.endswith(".json") else "yaml"

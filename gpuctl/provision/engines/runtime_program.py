@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from gpuctl.checks.remedies import install
+from gpuctl.checks.remedies import install_toolkit
 from gpuctl.facts.machine.system import System
 from gpuctl.host.look.reading import Host, Outcome
-from gpuctl.model import Disturbs
 from gpuctl.provision.result import Refused, Wish
 
 PROGRAM = "nvidia-container-runtime"
@@ -22,7 +21,7 @@ def whole_path(host: Host, system: System, wish: Wish, title: str) -> str:
     if found.outcome is Outcome.ERROR:
         raise Refused(f"{wished} is not to be run as root, as {title} would: {found.detail}.")
     if not found.ok:
-        remedy = install("toolkit", "Install the NVIDIA Container Toolkit.", system, Disturbs.NOTHING)
+        remedy = install_toolkit(system, "Install the NVIDIA Container Toolkit.")
         where = "not an executable program" if "/" in wished else "not on PATH"
         raise Refused(f"{wished} is {where}.", remedy=None if wish.runtime_path else remedy)
     if not found.text.startswith("/"):

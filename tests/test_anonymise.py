@@ -71,6 +71,7 @@ FORMS = {
 }  # fmt: skip
 """What is planted: the name that must be gone, and a line that has it."""
 STAYS = (
+    "Upgrade: login:amd64 (1:4.13, 1:4.14), logname:noarch; status installed owner:all 2",
     "nvcr.io/nvidia/pytorch:24.05-py3", "docker.io/library/ubuntu:22.04", "535.183.01-0ubuntu0.22.04.1", "0000:3b:00.0",
     "https://nvidia.github.io/libnvidia-container/stable/deb", "containerd.service", "getty@tty1.service", "127.0.0.1",
     "io.containerd.grpc.v1.cri", "/etc/docker/daemon.json", "nvidia-persistenced", "libcuda.so.535.183.01",

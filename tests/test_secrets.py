@@ -81,6 +81,7 @@ STAYS = (
     '["name=seccomp,profile=default", "name=rootless"]',
     "/usr/libexec/oci/hooks.d/00-nvidia.json nvidia-container-runtime-hook getty@tty1.service",
     "2026-11-30 05:14:03 install base-passwd:amd64 <none> 3.6.7",
+    "Install: python3-jwt:all (2.6.0-1, automatic), login:amd64 (1:4.13), libtoken-perl:arm64 (1)",
     "SSH_AUTH_SOCK=/x authenc.ko: auth.ko passthrough: on bypass=1",
 )
 

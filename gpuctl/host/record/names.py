@@ -26,7 +26,12 @@ _PUBLIC = re.compile(
     r"|slirp4netns\.com|docker\.internal|localhost\.localdomain|in-addr\.arpa)"
 )
 _A_UNIT = re.compile(r"\.(?:service|socket|slice|scope|mount|automount|timer|target|path|device|swap)$|^[\d.]+$")
+ARCHITECTURES = (
+    r"amd64|i386|arm64|armhf|armel|ppc64el|s390x|riscv64|mips64el|loong64|x86_64|i686|aarch64|ppc64le|noarch|all"
+)
+"""What package managers write behind a package's name, as in login:amd64 and python3-jwt:all."""
 _EVERYWHERE = re.compile(
+    ARCHITECTURES + "|"
     r"localhost|docker|containerd|podman|crio|kube\w*|nvidia[\w-]*|cuda|gpu|driver|linux|debian|ubuntu|centos|fedora|rhel"
     r"|host|server|node|worker|master|root|default|runtime|system|service|kernel|systemd[\w-]*|build|test|true|false|none"
     r"|null|user|users|name|unknown|image|images|container|containers|daemon|bin|sys|sync|games|man|lp|mail|news|uucp"

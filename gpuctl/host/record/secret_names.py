@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import Iterator, Match, Optional
 
+from gpuctl.host.record.names import ARCHITECTURES
 from gpuctl.host.record.quoting import Span, quoted
 
 _STEMS = (
@@ -50,6 +51,7 @@ _VALUE = (
 _TO_THE_END = r"[^\n\0]*"
 _A_PATH = r"/(?:bin|boot|data|dev|etc|home|lib\w*|mnt|opt|proc|root|run|s?bin|srv|sys|tmp|usr|var)(?:/|$)"
 _NUMBER = r"\d{1,5}"
+_OF_A_PACKAGE = r":(?:%s)" % ARCHITECTURES
 _MAY_BE_A_NUMBER = r"pass|pwd|pin|otp|secret|psk"
 _LONGEST_NAME = 100
 
@@ -101,4 +103,5 @@ def _secret(low: str, word: Match[str], value: Match[str]) -> Optional[Span]:
         end = rest.end() if rest else end
     said = low[begin:end].rstrip("\\\"' \t\r\n," if value.group().startswith("[") else "\r")
     is_number = re.fullmatch(_NUMBER, said) and not re.search(_MAY_BE_A_NUMBER, word.group())
-    return None if is_number or re.match(_A_PATH, said) else (begin, begin + len(said))
+    is_package = re.fullmatch(_OF_A_PACKAGE, low[begin - 1 : begin + len(said)])
+    return None if is_number or is_package or re.match(_A_PATH, said) else (begin, begin + len(said))

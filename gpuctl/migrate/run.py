@@ -13,8 +13,8 @@ from gpuctl.engines.spans import Span, replaced
 from gpuctl.migrate.migration import Change, Left, Migration, Target
 from gpuctl.migrate.rewrite import rewriting
 from gpuctl.migrate.run_command import RunCommand, run_command
-from gpuctl.migrate.shell import Lines, NotShell, commands
 from gpuctl.migrate.survey import SIGNS, survey
+from gpuctl.shell import Lines, NotShell, commands
 
 SIZE_LIMIT = 1 << 20
 """Bytes of a script."""
@@ -25,7 +25,7 @@ _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=.*", re.DOTALL | re.ASCII)
 
 
 def decoded(raw: bytes) -> str:
-    """Returns the text of a script. Raises Unreadable where it is empty, too long, or no text in UTF-8."""
+    """Returns the text of a script. Raises NotShell where it is empty, too long, or no text in UTF-8."""
     if len(raw) > SIZE_LIMIT:
         raise NotShell(1, f"it is longer than {amount(SIZE_LIMIT)}, and no script")
     if not raw.strip():
@@ -51,12 +51,12 @@ def _assignment(word: str) -> str:
 
 
 def run_commands(text: str) -> tuple[RunCommand, ...]:
-    """Returns the commands of a text that make a container. Raises Unreadable."""
+    """Returns the commands of a text that make a container. Raises NotShell."""
     return tuple(filter(None, map(run_command, commands(text))))
 
 
 def migrated(text: str, targets: Targets) -> Migration:
-    """Returns the text with its `docker run`s rewritten. Raises Unreadable."""
+    """Returns the text with its `docker run`s rewritten. Raises NotShell."""
     line = Lines(text).at
     edits, changes, left, spans = list[Span](), list[Change](), list[Left](), list[tuple[int, int]]()
     for run in run_commands(text):
@@ -105,7 +105,7 @@ def migrated_to_unit(text: str) -> Migration:
     """Returns the Quadlet unit that takes the place of the one command in a text.
 
     The text stays where only a shell can finish the command, or where it asks for GPUs in a way that gpuctl cannot
-    tell. Raises Unreadable also where there is not exactly one.
+    tell. Raises NotShell also where there is not exactly one.
     """
     from gpuctl.migrate.quadlet import unit
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from gpuctl.compat.knowledge.run_options import RunOptionRow, run_options
 from gpuctl.frozen import dataclass
-from gpuctl.migrate.shell import HOLE, SimpleCommand, Word
+from gpuctl.shell import HOLE, SimpleCommand, Word
 
 NVIDIA_DOCKER = "nvidia-docker"
 PROGRAMS = {"docker": "docker", NVIDIA_DOCKER: "docker", "podman": "podman"}

@@ -76,6 +76,16 @@ def test_on_an_rpm_base_a_package_is_asked_for_by_the_library_itself(tmp_path: P
     assert "'libnuma.so.1()(64bit)'" in done.stdout
 
 
+def test_on_an_rpm_base_that_the_table_knows_a_package_is_named(tmp_path: Path) -> None:
+    program(tmp_path / "a", ("libnuma.so.1", "libGL.so.1", "libown.so.3"))
+    done = new(*A100, "--app", str(tmp_path), "--os", "rockylinux10")
+    assert done.returncode == 0, done.stderr
+    (install,) = (block for block in done.stdout.split("\n\n") if "RUN dnf install" in block)
+    asked = re.findall(r"^ {8}(\S+)", install, re.MULTILINE)
+    assert sorted(asked) == ["'libown.so.3()(64bit)'", "libglvnd-glx", "numactl-libs"]
+    assert "the build will tell" in done.stderr
+
+
 def test_a_real_dnf_finds_the_package_that_holds_a_library_by_what_is_written(tmp_path: Path) -> None:
     library(tmp_path / "libnuma.so.1", "libnuma.so.1")
     place = "%{buildroot}/usr/lib64"

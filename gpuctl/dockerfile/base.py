@@ -135,7 +135,8 @@ def named(users: Sequence[str]) -> str:
 
 def _rank(base: ChosenBase, wants: Wants | None) -> tuple[int, int]:
     """How much is amiss. What can be asked of an RPM repository by name alone may not be there."""
-    asked = len(base.installs) if base.system.family == "rpm" else 0
+    is_rpm = base.system.family == "rpm"
+    asked = sum(not install.package.known for install in base.installs) if is_rpm else 0
     return len(base.problems) + asked, _unhinted(wants, base.image.row.cuda) if wants else 0
 
 

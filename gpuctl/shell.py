@@ -38,6 +38,7 @@ _CONDITIONS = ("if", "elif", "while", "until")
 _HEADERS = frozenset(("[[", "for", "select", "case"))
 """What begins words that are no command's."""
 _KEYWORDS = {*_CLOSERS, *_CLOSERS.values(), "elif", "then", "else", "do", "!", "time", "coproc"} - _HEADERS
+IN_SUBSTITUTION = "a command substitution"
 _PIPES = ("|", "|&")
 _NEXT_PATTERN = (";;", ";&", ";;&")
 
@@ -164,7 +165,7 @@ class _Reader:
             pipes = sign in _PIPES
             if words and not (inner.in_pattern or words[0].value in _HEADERS):
                 within = "a loop" if inner.in_loop else "a pipe" if piped or pipes else ""
-                self._found.append((tuple(words), "a command substitution" if depth else within))
+                self._found.append((tuple(words), IN_SUBSTITUTION if depth else within))
             words, piped = [], pipes
             if sign == "(" and not inner.in_pattern:
                 compounds.append(_Compound(")", inner.in_loop, len(self._found)))
@@ -383,7 +384,7 @@ class _Reader:
         with suppress(NotShell):
             inner.read(0)
             moved = (tuple(_moved(word, start + 1) for word in words) for words, _ in inner._found)
-            self._found += [(words, "a command substitution") for words in moved]
+            self._found += [(words, IN_SUBSTITUTION) for words in moved]
             self._guards += [(first + before, behind + before) for first, behind in inner._guards]
 
     def _closing(self, start: int, opens: str, closes: str) -> int:

@@ -96,6 +96,24 @@ class RunCommand:
         return tuple(one for one in self.given("--env") if one.value.partition("=")[0] == name)
 
 
+@dataclass(frozen=True)
+class OtherCall:
+    """A command of nvidia-docker that makes no container; `may_run`: but may, by what only the shell knows."""
+
+    words: tuple[Word, ...]
+    program: int
+    may_run: bool
+
+
+def other_call(command: SimpleCommand) -> OtherCall | None:
+    """Returns a command of nvidia-docker that makes no container, None for any other."""
+    program = _program(command.words)
+    if program is None or posixpath.basename(command.words[program].value) != NVIDIA_DOCKER or run_command(command):
+        return None
+    verbs = [word for word in command.words[program + 1 :] if not word.value.startswith("-")]
+    return OtherCall(command.words, program, bool(verbs) and verbs[0].expands)
+
+
 def run_command(command: SimpleCommand) -> RunCommand | None:
     """Returns the command taken apart, None for one that makes no container, as docker run --help."""
     words = command.words

@@ -31,7 +31,7 @@ _gpuctl() {
         'image diff') words='--offline --json -h --help' ;;
         'dockerfile') words='-h --help lint new' ;;
         'dockerfile lint') words='--fix --build-arg --driver --gpu --hosts --json --format -h --help' ;;
-        'dockerfile new') words='--app --from-image --hosts --driver --gpu --from --arch --cuda --os --flavour --offline -o --output --json -h --help' ;;
+        'dockerfile new') words='--app --from-image --framework --hosts --driver --gpu --from --arch --cuda --os --flavour --offline -o --output --json -h --help' ;;
         'migrate') words='-h --help run container compose k8s' ;;
         'migrate run') words='--target --diff --write --json -h --help' ;;
         'migrate container') words='--all --target --json -h --help' ;;

@@ -107,6 +107,7 @@ complete -c gpuctl -n '__fish_seen_subcommand_from dockerfile; and __fish_seen_s
 complete -c gpuctl -n '__fish_seen_subcommand_from dockerfile; and __fish_seen_subcommand_from lint' -F
 complete -c gpuctl -n '__fish_seen_subcommand_from dockerfile; and __fish_seen_subcommand_from new' -l app -x -d 'The applications folder'
 complete -c gpuctl -n '__fish_seen_subcommand_from dockerfile; and __fish_seen_subcommand_from new' -l from-image -x -d 'An image to be taken over from'
+complete -c gpuctl -n '__fish_seen_subcommand_from dockerfile; and __fish_seen_subcommand_from new' -l framework -x -d 'torch, torch==2.4.0+cu121 to be there'
 complete -c gpuctl -n '__fish_seen_subcommand_from dockerfile; and __fish_seen_subcommand_from new' -l hosts -r -F -d 'Many hosts CSV or JSON lines, - for stdin'
 complete -c gpuctl -n '__fish_seen_subcommand_from dockerfile; and __fish_seen_subcommand_from new' -l driver -x -d 'A driver or its branch (535), instead of this hosts'
 complete -c gpuctl -n '__fish_seen_subcommand_from dockerfile; and __fish_seen_subcommand_from new' -l gpu -x -d 'A GPU, instead of this hosts; repeatable'

@@ -88,6 +88,8 @@ libopencv_flann.so.406 libopencv_ml.so.406 libopencv_objdetect.so.406 libopencv_
 libmosquitto.so.1 libcjson.so.1 libbrotlidec.so.1 libbrotlicommon.so.1 libdeflate.so.0 libaec.so.0 libltdl.so.7
 libedit.so.2 libcares.so.2 liblua5.4.so.0 librsvg-2.so.2 libsoup-2.4.so.1 libsoup-3.0.so.0 libjson-glib-1.0.so.0
 libmpc.so.3 libraw1394.so.11 libdc1394.so.25 libavahi-client.so.3 libavahi-common.so.3 libopenslide.so.0
+libboost_system.so.1.83.0 libboost_filesystem.so.1.83.0 libboost_thread.so.1.83.0 libboost_program_options.so.1.83.0
+libbz2.so.1 libsasl2.so.3 libpcap.so.1 libcrypt.so.2 libedit.so.0 libnsl.so.1 libprotobuf.so.30
 libmagic.so.1 libkmod.so.2 libacl.so.1 libattr.so.1 libpam.so.0 libmount.so.1 libblkid.so.1 libgdbm.so.6
 librtmp.so.1 libpsl.so.5 libtasn1.so.6 libp11-kit.so.0 libhogweed.so.6 libnettle.so.8 libunistring.so.2
 libunistring.so.5 libjack.so.0 libcaca.so.0 libcolord.so.2 libgphoto2.so.6
@@ -117,10 +119,15 @@ def main(contents: Path, chisel: Path, bundles: list[Path]) -> None:
         for (file, package), told in found.items()
         if package not in _NOT_MEANT
     ]
+    replace(rows, (DEBIAN_SOURCE[:20], CHISEL, PLAYWRIGHT[:20]))
+
+
+def replace(rows: list[dict[str, object]], sources: tuple[str, ...]) -> None:
+    """Puts rows in the place of those whose source begins so; the others stay."""
     kept = [json.loads(line) for line in TABLE.read_text().splitlines()] if TABLE.exists() else []
-    rows += [row for row in kept if not row["source"].startswith((DEBIAN_SOURCE[:20], CHISEL, PLAYWRIGHT[:20]))]
+    rows = rows + [row for row in kept if not row["source"].startswith(sources)]
     order = {name: number for number, name in enumerate((*LIBRARIES, *PROGRAMS))}
-    rows.sort(key=lambda row: (order.get(row["file"], len(order)), row["systems"], row["source"]))
+    rows.sort(key=lambda row: (order.get(str(row["file"]), len(order)), row["systems"], row["source"]))
     TABLE.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 

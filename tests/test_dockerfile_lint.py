@@ -309,13 +309,6 @@ def test_hosts_that_do_not_run_the_image_are_named(file: Path, tmp_path: Path) -
     assert run(str(file), "--gpu", "Tesla K80").returncode == 1
 
 
-def test_without_the_extra_there_is_a_sentence_that_names_it(file: Path, tmp_path: Path) -> None:
-    (tmp_path / "tree_sitter_bash.py").write_text("raise ImportError\n")
-    done = run(str(file), PYTHONPATH=str(tmp_path))
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "Error: reading Dockerfiles needs tree-sitter: pip install 'gpuctl-host[dockerfile]'\n"
-
-
 def test_words_of_others_steer_no_terminal(file: Path) -> None:
     file.write_text(GOOD + "RUN apt-get install -y 'cuda-drivers\x1b[31m' && \x1b]0;x\x07 nvidia-smi\n")
     assert "\x1b" not in run(str(file)).stdout
@@ -329,6 +322,7 @@ HOSTILE = {
     "expansions": "${" * 30_000,
     "heredocs": "<<A " * 15_000 + "\n" + "A\n" * 15_000,
     "packages": "pip install " + "nvidia-nccl-cu12 " * 3000,
+    "itself": 'a\nENV A=\'sh -c "$A"; sh -c "$A"\'\nRUN sh -c "$A"',
     "growing": "a\n" + "ENV A=x$A$A$A$A\n" * 1500 + "RUN $A$A$A",
 }
 

@@ -76,6 +76,16 @@ def test_on_an_rpm_base_a_package_is_asked_for_by_the_library_itself(tmp_path: P
     assert "'libnuma.so.1()(64bit)'" in done.stdout
 
 
+def test_on_an_rpm_base_that_the_table_knows_a_package_is_named(tmp_path: Path) -> None:
+    program(tmp_path / "a", ("libnuma.so.1", "libGL.so.1", "libown.so.3"))
+    done = new(*A100, "--app", str(tmp_path), "--os", "rockylinux10")
+    assert done.returncode == 0, done.stderr
+    (install,) = (block for block in done.stdout.split("\n\n") if "RUN dnf install" in block)
+    asked = re.findall(r"^ {8}(\S+)", install, re.MULTILINE)
+    assert sorted(asked) == ["'libown.so.3()(64bit)'", "libglvnd-glx", "numactl-libs"]
+    assert "the build will tell" in done.stderr
+
+
 def test_a_real_dnf_finds_the_package_that_holds_a_library_by_what_is_written(tmp_path: Path) -> None:
     library(tmp_path / "libnuma.so.1", "libnuma.so.1")
     place = "%{buildroot}/usr/lib64"
@@ -248,6 +258,9 @@ def test_a_folder_that_is_no_whole_application_is_refused(
         ("--from-image", "No/such image"),
         ("--from-image", "gone.invalid/no/such:1", "--offline"),
         ("--cuda", "twelve"),
+        ("--framework", "mxnet"),
+        ("--framework", "torch==99.1"),
+        ("--framework", "torch==2.4.0+cpu"),
         ("--os", "plan9"),
         ("--flavour", "large"),
         ("-o", "no/such/folder/Dockerfile"),
@@ -304,10 +317,43 @@ def _sound(factory: pytest.TempPathFactory) -> bytes:
     return _SOUND[0]
 
 
+# A framework
+
+
+def framework(*argv: str) -> tuple[str, str, list[str]]:
+    """The base, the release with its build, and what pip is asked for."""
+    document = told("--framework", *argv)
+    chosen = document["framework"]
+    return document["base"]["reference"], f"{chosen['version']}+{chosen['cuda']}", chosen["pip"]  # type: ignore[index]
+
+
+def test_a_framework_that_is_named_stands_on_its_own_cuda_and_on_a_python_that_it_has_wheels_for() -> None:
+    index = "https://download.pytorch.org/whl/cu121"
+    tag, build, pip = framework("torch==2.4.0+cu121", *A100)
+    assert (tag, build) == ("nvidia/cuda:12.1.1-base-ubuntu22.04", "2.4.0+12.1")
+    assert pip == ["torch==2.4.0", "--index-url", index]
+    tag, _, pip = framework("tensorflow==2.12.0", *A100)  # whose wheels bring no cuDNN
+    assert (tag, pip) == ("nvidia/cuda:11.8.0-cudnn8-runtime-ubuntu22.04", ["tensorflow==2.12.0"])
+    tag, _, pip = framework("onnxruntime-gpu<1.20", "--os", "ubi9", *A100)
+    assert re.fullmatch(r"nvidia/cuda:12\.\d\.\d-cudnn-runtime-ubi9", tag) and pip == ["onnxruntime-gpu==1.19.0"]
+
+
+def test_of_a_framework_the_newest_build_is_taken_that_all_hosts_run(tmp_path: Path) -> None:
+    fleet = tmp_path / "fleet.csv"
+    fleet.write_text("host,driver,gpu\nnew,580.95.05,A100\nold,530.30.02,GeForce RTX 2080 Ti\n")
+    assert framework("torch<2.6", *A100)[1] == "2.5.1+12.4"
+    assert framework("torch<2.6", "--hosts", str(fleet))[1] == "2.5.1+12.1"  # 12.4 has limits with this driver
+    assert framework("torch<2.6", "--cuda", "11.8", "--hosts", str(fleet))[1] == "2.5.1+11.8"
+    done = new("--framework", "torch", "--cuda", "13.0", "--hosts", str(fleet))
+    assert (done.returncode, done.stdout) == (1, "") and "No release of torch for CUDA 13.0 runs" in done.stderr
+
+
 # Linters of others, and knowledge
 
 
-@pytest.mark.parametrize("argv", [A100, (*A100, "--os", "ubi9"), (*V100, "--flavour", "runtime")])
+@pytest.mark.parametrize(
+    "argv", [A100, (*A100, "--os", "ubi9", "--framework", "torch<2.9"), (*V100, "--flavour", "runtime")]
+)
 def test_hadolint_finds_no_error_in_what_is_written(argv: tuple[str, ...], tmp_path: Path) -> None:
     app = tmp_path / "app"
     program(app / "bin" / "a", ("libnuma.so.1", "libmine.so"))

@@ -45,6 +45,7 @@ ILL = {
         (FROM + "RUN true && \\\n # why\n ln -s /usr/local/cuda/lib64/stubs/libcuda.so /usr/lib/libcuda.so.1\n", 4),
         (FROM + "RUN bash -c 'cp /tmp/libnvcuvid.so.1 /usr/lib'\n", 2),
         (FROM + "ENV LD_LIBRARY_PATH=$LD_LIBRARY_PATH:/usr/lib/nvidia-384\n", 2),
+        (DEVEL + "RUN nvcc a.cu\nENV LD_LIBRARY_PATH=/usr/local/cuda/lib64/stubs:$LD_LIBRARY_PATH\n", 3),
     ],
     "driver-package": [
         (FROM + "RUN apt-get update && apt-get install -y --no-install-recommends curl \\\n  nvidia-driver-535\n", 3),
@@ -108,6 +109,8 @@ ILL = {
         (FROM + "ENV LD_LIBRARY_PATH='/opt/app/lib:$LD_LIBRARY_PATH'\n", 2),
     ],
     "no-gpu-variables": [
+        (f'FROM ubuntu:{UBUNTU}\nLABEL com.nvidia.volumes.needed="nvidia_driver"\n', 1),
+        (f"FROM ubuntu:{UBUNTU}\nENV LD_LIBRARY_PATH=/usr/local/nvidia/lib64:$LD_LIBRARY_PATH\n", 1),
         ("FROM ubuntu:24.04\nRUN apt-get update && apt-get install -y cuda-toolkit-12-4\n", 1),
         ("FROM python:3.12\nRUN pip install torch --index-url https://download.pytorch.org/whl/cu124\n", 1),
         (f"{DEVEL}RUN make\nFROM debian:13\nCOPY --from=0 /usr/local/cuda/lib64 /usr/local/cuda/lib64\n", 3),
@@ -184,6 +187,7 @@ ILL = {
 
 SOUND = {
     "driver-library": [
+        DEVEL + "ENV LIBRARY_PATH=/usr/local/cuda/lib64/stubs\nRUN nvcc a.cu\n",
         DEVEL + "RUN ln -s /usr/local/cuda/lib64/stubs/libcuda.so /usr/local/cuda/lib64/stubs/libcuda.so.1 && make\n",
         DEVEL
         + "RUN cp /usr/local/cuda/lib64/stubs/libcuda.so /usr/lib/ && make\nFROM scratch\nCOPY --from=0 /app /app\n",

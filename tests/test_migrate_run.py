@@ -23,7 +23,7 @@ from gpuctl.migrate.here import compose_target_here, target_here
 from gpuctl.migrate.inspected import words_of
 from gpuctl.migrate.migration import Gpus, Migration, Target
 from gpuctl.migrate.run import line_of, migrated, migrated_to_unit
-from gpuctl.migrate.shell import NotShell
+from gpuctl.shell import NotShell
 
 ROOT = Path(__file__).parents[1]
 KINDS = [json.loads(line) for line in (ROOT / "tests/data/migrated_runs.jsonl").read_text().splitlines()]

@@ -47,7 +47,7 @@ def run(
 ) -> None:
     """Print the modern form of `docker run` commands. Exit codes: 0 all done or nothing to do, 1 something is left."""
     from gpuctl.migrate.run import migrated, migrated_to_unit, run_commands
-    from gpuctl.migrate.shell import NotShell
+    from gpuctl.shell import NotShell
 
     if diff and json:
         raise typer.BadParameter("--diff and --json exclude each other: give one")
@@ -153,7 +153,7 @@ commands = (run, container, compose, k8s)
 def _read(words: list[str]) -> tuple[str | None, str]:
     """The name of the script, None for a command that was typed, and the text of either."""
     from gpuctl.migrate.run import decoded, line_of
-    from gpuctl.migrate.shell import NotShell
+    from gpuctl.shell import NotShell
 
     if len(words) > 1 or (words and any(letter.isspace() for letter in words[0])):
         return None, line_of(words) if len(words) > 1 else words[0]

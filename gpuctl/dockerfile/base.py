@@ -60,11 +60,17 @@ def needed_flavour(wants: Wants | None) -> str:
 
 
 def choose_base(
-    wanted: Wanted, flavour: str | None, machines: Sequence[Machine], wants: Wants | None, package_of: PackageOf
+    wanted: Wanted,
+    flavour: str | None,
+    machines: Sequence[Machine],
+    wants: Wants | None,
+    package_of: PackageOf,
+    fits: Callable[[Image, BaseSystem], bool] = lambda image, system: True,
 ) -> ChosenBase:
-    """Returns the best base. Raises NoBase, and ValueError where what is wanted does not exist."""
+    """Returns the best base of those that fit. Raises NoBase, and ValueError where what is wanted does not exist."""
     flavour = flavour or needed_flavour(wants)
-    images = [image for image in images_for_all(wanted, machines) if image.row.os in base_systems()]
+    known = [image for image in images_for_all(wanted, machines) if image.row.os in base_systems()]
+    images = [image for image in known if fits(image, base_systems()[image.row.os or ""])]
     fitting = [image for image in images if flavour_of(image) == flavour and not _has_more(image)]
     if not fitting:
         raise NoBase(_none(images, flavour, wanted))
@@ -135,7 +141,8 @@ def named(users: Sequence[str]) -> str:
 
 def _rank(base: ChosenBase, wants: Wants | None) -> tuple[int, int]:
     """How much is amiss. What can be asked of an RPM repository by name alone may not be there."""
-    asked = len(base.installs) if base.system.family == "rpm" else 0
+    is_rpm = base.system.family == "rpm"
+    asked = sum(not install.package.known for install in base.installs) if is_rpm else 0
     return len(base.problems) + asked, _unhinted(wants, base.image.row.cuda) if wants else 0
 
 

@@ -70,7 +70,7 @@ class Linted:
 def lint(raw: bytes, path: str, build_args: Mapping[str, str] | None = None, why_not: WhyNot | None = None) -> Linted:
     """Returns what the rules find in a Dockerfile.
 
-    Raises BadDockerfile for what is none, and NoParser where shell commands cannot be read.
+    Raises BadDockerfile for what is none.
     """
     for subject in _SUBJECTS:
         import_module(f"gpuctl.dockerfile.rules.{subject}")
@@ -116,7 +116,7 @@ def mended(
 ) -> tuple[bytes, Linted]:
     """Returns a Dockerfile with what can be mended mended, and what is left; every byte outside of the edits stays.
 
-    Raises BadDockerfile and NoParser as `lint` does.
+    Raises BadDockerfile as `lint` does.
     """
     fixed, found = 0, lint(raw, path, build_args, why_not)
     for _ in range(_ROUNDS):

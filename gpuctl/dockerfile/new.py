@@ -13,6 +13,7 @@ from gpuctl.dockerfile.app.scan import Application
 from gpuctl.dockerfile.app.wants import Wants, machine_of, wants_of
 from gpuctl.dockerfile.base import ChosenBase, PackageOf, choose_base
 from gpuctl.dockerfile.carried import Carried, carried_from
+from gpuctl.dockerfile.framework import ChosenFramework, FrameworkWish, choose_framework
 from gpuctl.dockerfile.old_image import OldImage
 from gpuctl.dockerfile.said import application_notes, base_notes, foreign_problems, old_notes
 from gpuctl.dockerfile.text import DockerfileParts, dockerfile_text
@@ -24,7 +25,7 @@ _FAMILIES = {"ubuntu": "ubuntu", "debian": "ubuntu", "ubi": "ubi", "rockylinux":
 
 @dataclass(frozen=True)
 class DockerfileWish:
-    """What a Dockerfile is for: hosts; which base; an application; an old image.
+    """What a Dockerfile is for: hosts; which base; an application; an old image; a framework.
 
     `machine` is the processor of the hosts ("x86_64").
     """
@@ -35,6 +36,7 @@ class DockerfileWish:
     flavour: str | None = None
     application: Application | None = None
     old: OldImage | None = None
+    framework: FrameworkWish | None = None
 
     @property
     def hosts(self) -> str:
@@ -63,6 +65,7 @@ class NewDockerfile:
     carried: Carried | None
     problems: tuple[str, ...]
     notes: tuple[str, ...]
+    framework: ChosenFramework | None = None
 
 
 def processor_of(application: Application | None, old: OldImage | None) -> str:
@@ -75,7 +78,13 @@ def processor_of(application: Application | None, old: OldImage | None) -> str:
 def new_dockerfile(wish: DockerfileWish, package_of: PackageOf) -> NewDockerfile:
     """Returns the Dockerfile. Raises NoBase, and ValueError where the base that is wanted does not exist."""
     application, wants = wish.wants
-    base = choose_base(_wanted(wish), wish.flavour, wish.machines, wants, package_of)
+    wanted, framework = _wanted(wish), None
+    if wish.framework:
+        base, framework = choose_framework(
+            wish.framework, wanted, wish.flavour, wish.machines, wish.machine, wants, package_of
+        )
+    else:
+        base = choose_base(wanted, wish.flavour, wish.machines, wants, package_of)
     carried = carried_from(wish.old.run) if wish.old else None
     capabilities = wants.capabilities if wants else ("compute", "utility")
     problems, notes = [*base.problems], [*_branch_notes(wish.machines), *base_notes(base)]
@@ -84,11 +93,12 @@ def new_dockerfile(wish: DockerfileWish, package_of: PackageOf) -> NewDockerfile
         notes += application_notes(base, wants, application)
     if wish.old and carried:
         notes += (*old_notes(wish.old), *carried.left)
+    has_folder = wish.application is not None
     draft = DockerfileParts(
-        wish.hosts, base, capabilities, tuple(problems), wants, wish.application is not None, wish.old, carried
+        wish.hosts, base, capabilities, tuple(problems), wants, has_folder, wish.old, carried, framework
     )
     text = dockerfile_text(draft)
-    return NewDockerfile(text, base, capabilities, wants, carried, draft.problems, tuple(notes))
+    return NewDockerfile(text, base, capabilities, wants, carried, draft.problems, tuple(notes), framework)
 
 
 def _branch_notes(machines: Sequence[Machine]) -> list[str]:

@@ -25,12 +25,12 @@ def foreign_problems(wants: Wants, application: Application) -> Iterator[str]:
 
 def base_notes(base: ChosenBase) -> Iterator[str]:
     """Yields what is not certain of a base and of what is installed in it."""
-    if base.system.family == "rpm" and base.installs:
+    unknown = [install for install in base.installs if not install.package.known]
+    if unknown and base.system.family == "rpm":
         yield f"Whether the repositories of {base.system.os} have what is asked for by its name, the build will tell."
-    for install in base.installs:
-        if not install.package.known and base.system.family != "rpm":
-            what = f"Whether {install.package.name} holds {install.file} on {base.system.os}"
-            yield f"{what} is not in gpuctl's table: the build will tell."
+    for install in unknown if base.system.family != "rpm" else ():
+        what = f"Whether {install.package.name} holds {install.file} on {base.system.os}"
+        yield f"{what} is not in gpuctl's table: the build will tell."
     if base.image.row.status == "delisted":
         yield f"NVIDIA no longer lists {base.image.reference}: a mirror or a local copy may have it."
 

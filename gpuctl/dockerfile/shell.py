@@ -1,46 +1,34 @@
-"""The commands of a RUN, by the grammar of bash: their words with their values and places."""
+"""The commands of a RUN: their words with their values and places, those of a shell within a shell too."""
 
 from __future__ import annotations
 
 import json
 import posixpath
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
-from itertools import pairwise
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from itertools import pairwise, takewhile
 
+from gpuctl import shell as shell_text
 from gpuctl.dockerfile.source import BLANK, Instruction, Joined
-from gpuctl.dockerfile.words import expanded
+from gpuctl.dockerfile.words import variable
 from gpuctl.frozen import dataclass
-
-if TYPE_CHECKING:
-    from tree_sitter import Node, Parser
+from gpuctl.shell import HOLE, NotShell, Word
 
 LONGEST = 64 << 10
 """Bytes of a RUN that are looked at: what is longer is data."""
-_MOST_OPENED = 500
-"""Parentheses in a RUN that is looked at: the grammar takes four times as long for twice as many lists in lists."""
 _LONGEST_SETTING = 4 << 10
 """Bytes of a setting that is followed: a list of lists is none."""
 _NEAR = 200
 """Bytes before a command in which its operator is looked for."""
-_NO_WORDS = frozenset(
-    ("variable_assignment", "file_redirect", "herestring_redirect", "heredoc_redirect", "ERROR", "subshell", "comment")
-)
+_DEEPEST = 4
+"""Shells within shells that are looked into: a variable may hand one to itself."""
+_DECLARE = ("declare", "export", "local", "readonly", "typeset")
 _ASSIGNED = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)\+?=")
 _SHELLS = ("ash", "bash", "dash", "sh", "zsh")
 _WRAPPERS = frozenset(("sudo", "env", "exec", "time", "nice", "command", "eatmydata", "xvfb-run", "xargs", "gosu", "-"))
 _BETWEEN = re.compile(r"[ \t\n]+")
 _QUOTING = re.compile(r"[\"'\\`(]")
 _SHEBANG = re.compile(r"\s*#!\s*(\S+)(?:[ \t]+(\S+))?")
-
-
-class NoParser(Exception):
-    """The packages that read shell commands are not installed. The message is a sentence."""
-
-    def __init__(self) -> None:
-        super().__init__("reading Dockerfiles needs tree-sitter: pip install 'gpuctl-host[dockerfile]'")
 
 
 @dataclass(frozen=True)
@@ -79,7 +67,7 @@ class ShellCommand:
 def commands(instruction: Instruction, variables: Mapping[str, str], shell: str) -> Iterator[ShellCommand]:
     """Yields the commands of a RUN, CMD, ENTRYPOINT or HEALTHCHECK in their order, those within `sh -c` too.
 
-    `variables` are those that Docker knows there; `shell` is the program of SHELL. Raises NoParser.
+    `variables` are those that Docker knows there; `shell` is the program of SHELL.
     """
     body = instruction.body
     if instruction.name == "HEALTHCHECK":
@@ -122,79 +110,58 @@ def _exec_form(body: Joined) -> tuple[PlacedWord, ...]:
     )
 
 
-@cache
-def _parser() -> Parser:
-    try:
-        import tree_sitter_bash
-        from tree_sitter import Language, Parser
-    except ImportError:
-        raise NoParser from None
-    return Parser(Language(tree_sitter_bash.language()))
-
-
-def _parsed(body: Joined, variables: Mapping[str, str]) -> Iterator[ShellCommand]:
-    parser = _parser()
-    if len(body.text) > LONGEST or body.text.count("(") > _MOST_OPENED:
+def _parsed(body: Joined, variables: Mapping[str, str], depth: int = 0) -> Iterator[ShellCommand]:
+    if len(body.text) > LONGEST or depth > _DEEPEST:
         return
     known = dict(variables)
-    for node, guarded in _walked(parser.parse(body.text.encode("latin-1")).root_node):
-        if node.type == "command":
-            command = _command(node, body, known, guarded)
-            if command:
-                yield from _unwrapped(command, known)
-        elif node.end_byte - node.start_byte <= _LONGEST_SETTING:
-            name, value = _assignment(body.text[node.start_byte : node.end_byte], known)
-            known[name] = value
+    try:
+        found = shell_text.commands(body.text)
+    except NotShell:  # no shell runs it, and the build ends there
+        return
+    for one in found:
+        settings = list(takewhile(_is_setting, one.words))
+        words = one.words[len(settings) :]
+        if words and words[0].text in _DECLARE:
+            settings, words = list(filter(_is_setting, words)), ()
+        if words:
+            placed = tuple(placed for word in words for placed in _words(word, body, known))
+            before = body.text[max(one.start - _NEAR, 0) : one.start].rstrip()
+            command = ShellCommand(placed, one.guarded, body.at(one.start), before.endswith("|"))
+            yield from _unwrapped(command, known, depth)
+        else:
+            known.update(_set_by(word, body.text, known) for word in settings if len(word.text) <= _LONGEST_SETTING)
 
 
-def _walked(root: Node) -> Iterator[tuple[Node, bool]]:
-    """Yields the commands and the settings of variables in their order, and whether a failure is provided for.
-
-    Without recursion, and looking at each node once: a chain of && is a tree as deep as it is long.
-    """
-    nodes = [(root, False)]
-    while nodes:
-        node, guarded = nodes.pop()
-        kind, kids = node.type, node.children
-        if kind in ("command", "variable_assignment"):
-            yield node, guarded
-        if kind == "command":
-            kids = [kid for kid in kids if kid.child_count and kid.type != "variable_assignment"]
-        inner = [(kid, guarded or _is_provided_for(kind, kids, at)) for at, kid in enumerate(kids) if kid.child_count]
-        nodes += reversed(inner)
+def _is_setting(word: Word) -> bool:
+    return _ASSIGNED.match(word.text) is not None
 
 
-def _is_provided_for(kind: str, kids: Sequence[Node], at: int) -> bool:
-    """Whether something else happens where a part of a command fails: the left of ||, a condition, what is negated."""
-    if kind == "list":
-        return at == 0 and len(kids) > 1 and kids[1].type == "||"
-    return kind == "negated_command" or (kind in ("if_statement", "while_statement") and at == 1)
+def _set_by(word: Word, text: str, known: Mapping[str, str]) -> tuple[str, str]:
+    name, _, value = _value(word, text, known).partition("=")
+    return name.rstrip("+"), value
 
 
-def _assignment(text: str, known: Mapping[str, str]) -> tuple[str, str]:
-    name, _, value = text.partition("=")
-    return name.rstrip("+"), expanded(value, known)
-
-
-def _command(node: Node, body: Joined, known: Mapping[str, str], guarded: bool) -> ShellCommand | None:
-    start, kids = node.start_byte, node.children
-    spans = [(kid.start_byte, kid.end_byte) for kid in kids if kid.type not in _NO_WORDS]
-    words = tuple(word for span in spans if span[1] > span[0] for word in _words(body, *span, known))
-    if not words:
-        return None
-    before = body.text[max(start - _NEAR, 0) : start].rstrip()
-    return ShellCommand(words, guarded, body.at(start), before.endswith("|"))
-
-
-def _words(body: Joined, start: int, end: int, known: Mapping[str, str]) -> tuple[PlacedWord, ...]:
+def _words(word: Word, body: Joined, known: Mapping[str, str]) -> tuple[PlacedWord, ...]:
     """A word as the shell has it: what a variable without quotes holds is as many words as it has."""
-    text = body.text[start:end]
-    value, place = expanded(text, known), (body.at(start), body.at(end - 1) + 1)
-    values = _BETWEEN.split(value.strip(BLANK)) if "$" in text and not _QUOTING.search(text) else [value]
+    value, place = _value(word, body.text, known), (body.at(word.start), body.at(word.end - 1) + 1)
+    splits = word.expands and word.splits and not _QUOTING.search(word.text)
+    values = _BETWEEN.split(value.strip(BLANK)) if splits else [value]
     return tuple(PlacedWord(one, *place) for one in values)
 
 
-def _unwrapped(command: ShellCommand, known: Mapping[str, str]) -> Iterator[ShellCommand]:
+def _value(word: Word, text: str, known: Mapping[str, str]) -> str:
+    """A word's value with the variables that are known; others stay as they are written."""
+    if not word.expands:
+        return word.value
+    made, room = [], LONGEST
+    for piece, start, end in word.pieces:
+        value = variable(text[start:end], known) if piece == HOLE else piece
+        room -= len(value)
+        made.append(value if room > 0 else text[start:end])
+    return "".join(made)
+
+
+def _unwrapped(command: ShellCommand, known: Mapping[str, str], depth: int = 0) -> Iterator[ShellCommand]:
     """Yields the command that runs in the end, and those of a text that a shell is handed with -c."""
     words = list(command.words)
     while len(words) > 1 and posixpath.basename(words[0].value) in _WRAPPERS:
@@ -207,7 +174,7 @@ def _unwrapped(command: ShellCommand, known: Mapping[str, str]) -> Iterator[Shel
         for option, text in pairwise(words):
             if re.fullmatch(r"-[a-z]*c", option.value):
                 inner = Joined(text.value, ((0, text.start),))
-                yield from (_placed(one, text, command.guarded) for one in _parsed(inner, known))
+                yield from (_placed(one, text, command.guarded) for one in _parsed(inner, known, depth + 1))
                 return
 
 

@@ -107,7 +107,7 @@ class Dockerfile:
 def read_dockerfile(raw: bytes, build_args: Mapping[str, str] | None = None) -> Dockerfile:
     """Returns the stages of a Dockerfile, with `build_args` as `docker build --build-arg` gives them.
 
-    Raises BadDockerfile, and NoParser where shell commands cannot be read.
+    Raises BadDockerfile.
     """
     source = read_source(raw)
     if len(source.instructions) > MOST:

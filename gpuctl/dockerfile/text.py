@@ -13,6 +13,7 @@ from gpuctl.compat.versions import parse_cuda
 from gpuctl.dockerfile.app.wants import Wants
 from gpuctl.dockerfile.base import ChosenBase, named
 from gpuctl.dockerfile.carried import Carried
+from gpuctl.dockerfile.framework import ChosenFramework
 from gpuctl.dockerfile.old_image import OldImage
 from gpuctl.dockerfile.quoting import escaped, exec_form
 from gpuctl.dockerfile.said import absolute
@@ -21,7 +22,7 @@ from gpuctl.model import Verdict
 
 USER, UID = "app", 10001
 """A user of its own, with an id that no distribution gives to others, and that Kubernetes can tell is not root's."""
-PLACE = "/app"
+PLACE, VENV = "/app", "/opt/venv"
 _WIDTH, _SHOWN = 100, 5
 _PATH = re.compile(r"(?:/[A-Za-z0-9_.@%+-]+)+")
 """A path that COPY takes as it stands: it holds no pattern, variable or blank."""
@@ -52,6 +53,7 @@ class DockerfileParts:
     application: bool
     old: OldImage | None
     carried: Carried | None
+    framework: ChosenFramework | None = None
 
     @cached_property
     def place(self) -> str:
@@ -89,7 +91,7 @@ class DockerfileParts:
 
 def dockerfile_text(draft: DockerfileParts) -> str:
     """Returns the Dockerfile."""
-    parts = (_head, _stages, _installation, _driver, _variables, _user, _files, _as_before, _start)
+    parts = (_head, _stages, _installation, _framework, _driver, _variables, _user, _files, _as_before, _start)
     return "\n\n".join(block for part in parts for block in part(draft)) + "\n"
 
 
@@ -107,6 +109,7 @@ def _stages(draft: DockerfileParts) -> Iterator[str]:
     image = draft.base.image
     cuda = ".".join(map(str, parse_cuda(image.row.cuda)[:2]))
     which = "in which the application finds what it needs" if draft.wants else f"of the flavour {draft.base.flavour}"
+    which += f" for {draft.framework.name}" if draft.framework else ""
     how = _HOW[image.verdict or Verdict.COMPATIBLE]
     yield _block(
         f"CUDA {cuda} {how} on {draft.hosts}; of the tags that do, the newest {which}.", f"FROM {image.reference}"
@@ -123,6 +126,21 @@ def _installation(draft: DockerfileParts) -> Iterator[str]:
     reasons = [f"{one.package.name}: {one.file}, for {named(one.users)}" for one in installs]
     comment = map(_comment, ("One layer: the lists are as new as what is installed, and gone at its end.", *reasons))
     yield "\n".join((*comment, "RUN " + " \\\n    && ".join((*before, packages, after))))
+
+
+def _framework(draft: DockerfileParts) -> Iterator[str]:
+    chosen = draft.framework
+    if chosen is None:
+        return
+    words = " ".join(map(shlex.quote, chosen.pip_words))
+    brings = (
+        "brings its own libraries of CUDA" if chosen.install.flavour == "base" else "uses the base's CUDA and cuDNN"
+    )
+    yield _block(
+        f"{chosen.name}, which {brings}, in an environment beside the system's Python {draft.base.system.python}.",
+        "RUN " + " \\\n    && ".join((f"python3 -m venv {VENV}", f"{VENV}/bin/pip install --no-cache-dir {words}")),
+        _in_front("PATH", (f"{VENV}/bin",)),
+    )
 
 
 def _driver(draft: DockerfileParts) -> Iterator[str]:

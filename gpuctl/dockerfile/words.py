@@ -60,6 +60,12 @@ def expanded(text: str, variables: Mapping[str, str], escape: str = "\\") -> str
     return "".join(made)
 
 
+def variable(text: str, variables: Mapping[str, str]) -> str:
+    """Returns what an expansion such as $A or ${A:-b} is, as written where it is another one, or A is not known."""
+    found = _VARIABLE.fullmatch(text)
+    return _value(found, variables) if found else text
+
+
 def _value(found: re.Match[str], variables: Mapping[str, str]) -> str:
     value, operator, other = variables.get(found[1] or found[2]), found[3] or "", found[4] or ""
     missing = value is None or (operator.startswith(":") and not value)

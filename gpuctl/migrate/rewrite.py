@@ -14,8 +14,9 @@ from gpuctl.migrate import survey as of
 from gpuctl.migrate.by_hand import PATHS
 from gpuctl.migrate.gpus import USUAL, cdi_names, gpus_value, names
 from gpuctl.migrate.migration import Change, Gpus, Left, Target
-from gpuctl.migrate.run_command import NVIDIA_DOCKER, Option, RunCommand
+from gpuctl.migrate.run_command import NVIDIA_DOCKER, Option, OtherCall, RunCommand
 from gpuctl.migrate.survey import CAPABILITIES, VISIBLE, Survey
+from gpuctl.shell import Word
 
 WAYS = {
     Target.DOCKER: "--gpus",
@@ -275,22 +276,42 @@ class _Writer:
 
     def _engine(self) -> None:
         """Makes the target's program of another."""
-        run = self.run
-        engine = "podman" if self.target in (Target.PODMAN, Target.QUADLET) else "docker"
+        run, engine = self.run, _engine_of(self.target)
         if run.name == engine:
             return
-        word = run.words[run.program]
-        why = f"{engine} is what the target runs containers by"
-        if run.name == NVIDIA_DOCKER and engine == "docker":
-            why = "nvidia-docker is no more than docker with a runtime"
-        start = word.places(len(word.value) - len(run.name), len(word.value))
-        first, *rest = start
-        self.edits += [(*first, engine), *((*place, "") for place in rest)]
-        self.changes.append(Change(run.name, engine, why, self.line(word.start)))
+        self.edits += _renamed(run.words[run.program], run.name, engine)
+        self.changes.append(_program_change(run.words[run.program], run.name, engine, self.line))
         known = run_options(engine)
         for option in run.options:
             if option.name not in known and option not in self.gone:
                 self._leave(option, f"{engine} has no option {option.name}")
+
+
+def rewriting_of_call(text: str, call: OtherCall, target: Target, line: Callable[[int], int]) -> Rewriting:
+    """Returns how a command of nvidia-docker that makes no container is rewritten: docker does all of them itself."""
+    word, engine = call.words[call.program], _engine_of(target)
+    if call.may_run:
+        whole = _one_line(text[call.words[0].start : call.words[-1].end])
+        return Rewriting(left=(Left(whole, "only the shell knows whether it starts a container", line(word.start)),))
+    change = _program_change(word, NVIDIA_DOCKER, engine, line)
+    return Rewriting(tuple(_renamed(word, NVIDIA_DOCKER, engine)), (change,))
+
+
+def _engine_of(target: Target) -> str:
+    return "podman" if target in (Target.PODMAN, Target.QUADLET) else "docker"
+
+
+def _renamed(word: Word, name: str, engine: str) -> list[Span]:
+    """The edits that put another program in a word's end, which is its name behind the folder."""
+    first, *rest = word.places(len(word.value) - len(name), len(word.value))
+    return [(*first, engine), *((*place, "") for place in rest)]
+
+
+def _program_change(word: Word, name: str, engine: str, line: Callable[[int], int]) -> Change:
+    why = f"{engine} is what the target runs containers by"
+    if name == NVIDIA_DOCKER and engine == "docker":
+        why = "nvidia-docker is no more than docker with a runtime"
+    return Change(name, engine, why, line(word.start))
 
 
 _Entry = tuple[int, int, str]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 import shlex
 from bisect import bisect_right
@@ -11,21 +12,22 @@ from itertools import accumulate, takewhile
 from gpuctl.bounds import amount
 from gpuctl.engines.spans import Span, replaced
 from gpuctl.migrate.migration import Change, Left, Migration, Target
-from gpuctl.migrate.rewrite import rewriting
-from gpuctl.migrate.run_command import RunCommand, run_command
-from gpuctl.migrate.shell import Lines, NotShell, commands
+from gpuctl.migrate.rewrite import Rewriting, rewriting, rewriting_of_call
+from gpuctl.migrate.run_command import RunCommand, other_call, run_command
 from gpuctl.migrate.survey import SIGNS, survey
+from gpuctl.shell import IN_SUBSTITUTION, Lines, NotShell, SimpleCommand, commands
 
 SIZE_LIMIT = 1 << 20
 """Bytes of a script."""
 Targets = Callable[[str], Target]
 """What a command of an engine, docker or podman, is rewritten for."""
 _ELSEWHERE = "gpuctl does not read it as a command: it stands in a variable, a quote or a document"
+_LOOKS = frozenset(("[", "test", "ls", "stat", "chmod", "chown", "mknod", "rm", "lsof", "fuser"))
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=.*", re.DOTALL | re.ASCII)
 
 
 def decoded(raw: bytes) -> str:
-    """Returns the text of a script. Raises Unreadable where it is empty, too long, or no text in UTF-8."""
+    """Returns the text of a script. Raises NotShell where it is empty, too long, or no text in UTF-8."""
     if len(raw) > SIZE_LIMIT:
         raise NotShell(1, f"it is longer than {amount(SIZE_LIMIT)}, and no script")
     if not raw.strip():
@@ -51,19 +53,22 @@ def _assignment(word: str) -> str:
 
 
 def run_commands(text: str) -> tuple[RunCommand, ...]:
-    """Returns the commands of a text that make a container. Raises Unreadable."""
+    """Returns the commands of a text that make a container. Raises NotShell."""
     return tuple(filter(None, map(run_command, commands(text))))
 
 
 def migrated(text: str, targets: Targets) -> Migration:
-    """Returns the text with its `docker run`s rewritten. Raises Unreadable."""
+    """Returns the text with its `docker run`s rewritten. Raises NotShell."""
     line = Lines(text).at
     edits, changes, left, spans = list[Span](), list[Change](), list[Left](), list[tuple[int, int]]()
-    for run in run_commands(text):
-        spans.append((run.command.start, run.command.end))
-        done = rewriting(text, run, targets(run.engine), line)
-        if run.command.within and done.changes:
-            left.append(_left(text, run, f"it stands in {run.command.within}, which gpuctl leaves to you", line))
+    for command in commands(text):
+        done = _rewriting(text, command, targets, line)
+        if done is not None or _only_looks(command):
+            spans.append((command.start, command.end))
+        if done is None:
+            continue
+        if command.within and done.changes:
+            left.append(_left(command, f"it stands in {command.within}, which gpuctl leaves to you", line))
             continue
         edits += done.edits
         changes += done.changes
@@ -77,9 +82,24 @@ def migrated(text: str, targets: Targets) -> Migration:
     )
 
 
-def _left(text: str, run: RunCommand, why: str, line: Callable[[int], int]) -> Left:
-    words = " ".join(word.text for word in run.words)
-    return Left(words, why, line(run.command.start))
+def _rewriting(text: str, command: SimpleCommand, targets: Targets, line: Callable[[int], int]) -> Rewriting | None:
+    """How a command is rewritten, None for one that has nothing to do with containers."""
+    run = run_command(command)
+    if run:
+        return rewriting(text, run, targets(run.engine), line)
+    call = other_call(command)
+    return rewriting_of_call(text, call, targets("docker"), line) if call else None
+
+
+def _only_looks(command: SimpleCommand) -> bool:
+    """Whether a command looks after devices on the host, and nothing else; what a substitution lists is mapped."""
+    name = posixpath.basename(command.words[0].value)
+    return name in _LOOKS and command.within != IN_SUBSTITUTION
+
+
+def _left(command: SimpleCommand, why: str, line: Callable[[int], int]) -> Left:
+    words = " ".join(word.text for word in command.words)
+    return Left(words, why, line(command.start))
 
 
 def _elsewhere(text: str, spans: Sequence[tuple[int, int]], line: Callable[[int], int]) -> Iterator[Left]:
@@ -105,7 +125,7 @@ def migrated_to_unit(text: str) -> Migration:
     """Returns the Quadlet unit that takes the place of the one command in a text.
 
     The text stays where only a shell can finish the command, or where it asks for GPUs in a way that gpuctl cannot
-    tell. Raises Unreadable also where there is not exactly one.
+    tell. Raises NotShell also where there is not exactly one.
     """
     from gpuctl.migrate.quadlet import unit
 

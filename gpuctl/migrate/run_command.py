@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from gpuctl.compat.knowledge.run_options import RunOptionRow, run_options
 from gpuctl.frozen import dataclass
-from gpuctl.migrate.shell import HOLE, SimpleCommand, Word
+from gpuctl.shell import HOLE, SimpleCommand, Word
 
 NVIDIA_DOCKER = "nvidia-docker"
 PROGRAMS = {"docker": "docker", NVIDIA_DOCKER: "docker", "podman": "podman"}
@@ -94,6 +94,24 @@ class RunCommand:
     def variables(self, name: str) -> tuple[Option, ...]:
         """Returns each `--env NAME=value` of that variable, and `--env NAME`, which takes it from outside."""
         return tuple(one for one in self.given("--env") if one.value.partition("=")[0] == name)
+
+
+@dataclass(frozen=True)
+class OtherCall:
+    """A command of nvidia-docker that makes no container; `may_run`: but may, by what only the shell knows."""
+
+    words: tuple[Word, ...]
+    program: int
+    may_run: bool
+
+
+def other_call(command: SimpleCommand) -> OtherCall | None:
+    """Returns a command of nvidia-docker that makes no container, None for any other."""
+    program = _program(command.words)
+    if program is None or posixpath.basename(command.words[program].value) != NVIDIA_DOCKER or run_command(command):
+        return None
+    verbs = [word for word in command.words[program + 1 :] if not word.value.startswith("-")]
+    return OtherCall(command.words, program, bool(verbs) and verbs[0].expands)
 
 
 def run_command(command: SimpleCommand) -> RunCommand | None:

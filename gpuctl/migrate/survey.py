@@ -14,15 +14,17 @@ from gpuctl.migrate.by_hand import WHOLES
 from gpuctl.migrate.gpus import NO_GPU, docker_refuses, parse_cdi, parse_gpus, parse_visible, together
 from gpuctl.migrate.migration import ALL, Gpus
 from gpuctl.migrate.run_command import NVIDIA_DOCKER, Option, RunCommand
-from gpuctl.migrate.shell import HOLE
+from gpuctl.shell import HOLE
 
 VISIBLE, CAPABILITIES, NV_GPU = "NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES", "NV_GPU"
 RUNTIME = "nvidia"
 SIGNS = re.compile(
-    r"/dev/nvidia|nvidia-docker2?[ \t]+(?:run|create)\b|nvidia_driver_|--runtime[ =]+nvidia\b|\bNV_GPU="
-    r"|--volume-driver[ =]nvidia|:3476/docker/cli|/lib(?:32|64)?/nvidia[^\s:]*:/|/lib(?:cuda|nvidia)[^\s:/]*:/"
+    r"(?<!-[bcefrw] )(?<!-[bcefrw] [\"'])/dev/nvidia|nvidia-docker2?[ \t]+(?:run|create)\b|nvidia_driver_"
+    r"|--runtime[ =]+nvidia\b|\bNV_GPU=|--volume-driver[ =]nvidia|:3476/docker/cli|/lib(?:32|64)?/nvidia[^\s:]*:/"
+    r"|/lib(?:cuda|nvidia)[^\s:/]*:/|=[^\s:]*/lib(?:cuda|nvidia-[a-z]+)\.so"
 )
-"""Signs of the old way, wherever they stand; the last is the answer of nvidia-docker 1's plugin."""
+"""Signs of the old way, wherever they stand: not a device that a test looks for. :3476 is nvidia-docker 1's plugin,
+and its answer the mounts behind; the last is a variable that holds a library for a mount."""
 _MIG = "/dev/nvidia-caps"
 _JETSON = ("l4t", "jetson", "jetpack", "tegra")
 _JETSON_NODES = ("/dev/nvhost", "/dev/nvmap")

@@ -85,7 +85,6 @@ def _why_not(driver: str | None, names: list[str], hosts: typer.FileBinaryRead |
 def _linted(files: list[str], fix: bool, given: dict[str, str], why_not: WhyNot | None) -> list[Linted]:
     """Returns what was found in each file, once all of them could be read. Ends the run where one could not."""
     from gpuctl.dockerfile.lint import lint, mended
-    from gpuctl.dockerfile.shell import NoParser
     from gpuctl.dockerfile.source import BadDockerfile
     from gpuctl.host.write.files import FileProblem, read_named
 
@@ -94,7 +93,7 @@ def _linted(files: list[str], fix: bool, given: dict[str, str], why_not: WhyNot 
         try:
             raw = read_named(path)
             new, found = mended(raw, path, given, why_not) if fix else (raw, lint(raw, path, given, why_not))
-        except (BadDockerfile, FileProblem, NoParser) as error:
+        except (BadDockerfile, FileProblem) as error:
             told = f"{path}: {error}" if isinstance(error, BadDockerfile) else str(error)
             raise refused(told) from None
         done.append(found)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gpuctl.compat.ask.question import Machine
     from gpuctl.dockerfile.app.scan import Application
     from gpuctl.dockerfile.base import PackageOf
+    from gpuctl.dockerfile.framework import FrameworkWish
     from gpuctl.dockerfile.new import DockerfileWish
 
 
@@ -47,6 +48,10 @@ def new(
     from_image: Annotated[
         str | None,
         typer.Option("--from-image", metavar="OLD", help="An image to be taken over from.", show_default=False),
+    ] = None,
+    framework: Annotated[
+        str | None,
+        typer.Option("--framework", metavar="NAME", help="torch, torch==2.4.0+cu121: to be there.", show_default=False),
     ] = None,
     hosts: Hosts = None,
     driver: DriverVersion = None,
@@ -86,13 +91,14 @@ def new(
         list_images(wanted, Machine())
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
+    asked = _framework(framework) if framework is not None else None
     application = _application(app) if app is not None else None
     machines = _machines(hosts, driver, gpu or [], snapshot)
     old = old_image(from_image, offline, "--from-image") if from_image is not None else None
     described = hosts is not None or bool(driver and gpu)
     told = _OF_DOCKER[architecture] if architecture else None
     machine = told or (processor_of(application, old) if described else _processor_here(snapshot))
-    wish = DockerfileWish(machines, machine, wanted, flavour.value if flavour else None, application, old)
+    wish = DockerfileWish(machines, machine, wanted, flavour.value if flavour else None, application, old, asked)
     try:
         with working("Choosing the base"):
             made = new_dockerfile(wish, _packages(wish))
@@ -111,6 +117,16 @@ def new(
 
         new_text(made, output).show(stderr)
     raise typer.Exit(ExitCode.PROBLEM if made.problems else ExitCode.GOOD)
+
+
+def _framework(text: str) -> FrameworkWish:
+    from gpuctl.dockerfile.framework import framework_wish
+    from gpuctl.render.draw.text import plain
+
+    try:
+        return framework_wish(text)
+    except ValueError as why:
+        raise typer.BadParameter(plain(str(why)), param_hint="--framework") from None
 
 
 def _application(folder: str) -> Application:

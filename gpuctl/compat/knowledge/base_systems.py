@@ -16,7 +16,10 @@ _WITH_MINOR = ("ubuntu",)
 
 @dataclass(frozen=True)
 class BaseSystem:
-    """A system: its package manager, its month of release, the newest symbol versions that its libraries have."""
+    """A system: its package manager, its month of release, the newest symbol versions that its libraries have.
+
+    `python` is the version of its package python3, None where it is not known.
+    """
 
     os: str
     manager: str
@@ -25,6 +28,7 @@ class BaseSystem:
     glibcxx: str
     cxxabi: str
     source: str
+    python: str | None = None
 
     @property
     def family(self) -> str:

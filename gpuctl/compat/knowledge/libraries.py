@@ -120,17 +120,17 @@ def _package_rows() -> dict[str, dict[str, str]]:
 def package_of(file: str, system: BaseSystem) -> BasePackage | None:
     """Returns the package that holds a library (a soname) or an interpreter (a name); None where none is known.
 
-    RPM packages provide each of their libraries under a name of its own, which dnf and yum take for a package's:
-    https://rpm-software-management.github.io/rpm/manual/dependency_generators.html
+    RPM packages provide each of their libraries under a name of its own, which dnf and yum take for a package's where
+    no table tells it: https://rpm-software-management.github.io/rpm/manual/dependency_generators.html
     """
     if not _NAME.fullmatch(file):
         return None
-    if system.family == "rpm":
-        return BasePackage(f"{file}()(64bit)" if ".so" in file else f"/usr/bin/{file}", known=False)
     rows = _package_rows().get(file, {})
     if system.os in rows:
         return BasePackage(rows[system.os])
-    told = [base_systems()[os] for os in rows if os in base_systems()]
+    if system.family == "rpm":
+        return BasePackage(f"{file}()(64bit)" if ".so" in file else f"/usr/bin/{file}", known=False)
+    told = [base_systems()[os] for os in rows if os in base_systems() and base_systems()[os].family == system.family]
     if not told or not _may_have(system, [one.released for one in told]):
         return None
     nearest = min(told, key=lambda one: abs(_months(one.released) - _months(system.released)))

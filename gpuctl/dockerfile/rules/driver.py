@@ -49,14 +49,18 @@ def driver_libraries(subject: Subject) -> Iterator[Found]:
 
 
 def _folder(pair: Pair) -> Iterator[Found]:
-    """A search path with a folder of one driver version, which nobody maps into containers any more."""
+    """A search path with a folder of one driver version, which nobody maps any more, or with CUDA's stubs of one."""
     for folder in re.finditer(r"[^:\"'\s]+", pair.value or "") if pair.name == "LD_LIBRARY_PATH" else ():
         part = driver_part(folder[0])
         if part and part.kind is PartKind.FOLDER and not folder[0].startswith("/usr/local/nvidia"):
-            start = pair.start + folder.start()
-            message = f"LD_LIBRARY_PATH names {shown(folder[0])}, where a driver lies that is mapped by hand."
-            yield Found(start, start + len(folder[0]), message)
-            return
+            what = "where a driver lies that is mapped by hand"
+        elif folder[0].rstrip("/").endswith("/stubs"):
+            what = "where a libcuda without function lies, for linkers only"
+        else:
+            continue
+        start = pair.start + folder.start()
+        yield Found(start, start + len(folder[0]), f"LD_LIBRARY_PATH names {shown(folder[0])}, {what}.")
+        return
 
 
 def _once(words: tuple[PlacedWord, ...], message: str) -> Iterator[Found]:

@@ -110,15 +110,27 @@ def _lost(pair: Pair, escape: str) -> Found:
 
 @rule("dockerfile.no-gpu-variables")
 def no_gpu_variables(subject: Subject) -> Iterator[Found]:
-    """Finds shipped stages on a base that is not for GPUs, with CUDA in them and without the toolkit's variables."""
+    """Finds shipped stages on a base that is not for GPUs, which are for them and lack the toolkit's variables."""
     for stage in subject.dockerfile.shipped:
         root, first = base(stage), stage.line[0]
-        if root.of_gpus or unresolved(first.image) or not _has_cuda(stage, root.plain):
+        if root.of_gpus or unresolved(first.image):
+            continue
+        if not (_has_cuda(stage, root.plain) or (root.plain and _waits_for_driver(stage))):
             continue
         missing = [name for name in (VISIBLE, CAPABILITIES) if name not in _set_in(stage)]
         if missing:
             message = f"{first.image} sets no {' and no '.join(missing)}, and neither does this file."
             yield Found(first.start, first.end, message, _insertion(subject, stage, missing))
+
+
+def _waits_for_driver(stage: Stage) -> bool:
+    """Whether it was made for a driver that nvidia-docker 1 mounts: by its label, or by the folder of the mount."""
+    return any(
+        "com.nvidia.volumes.needed" in step.instruction.body.text
+        if step.name == "LABEL"
+        else any("/usr/local/nvidia" in (pair.value or "") for pair in step.pairs)
+        for step in stage.all_steps
+    )
 
 
 def _has_cuda(stage: Stage, plain: bool) -> bool:
@@ -258,7 +270,7 @@ def gpu_stages(stages: tuple[Stage, ...]) -> frozenset[Stage]:
 
 def _has_to_do_with_gpus(stage: Stage) -> bool:
     one = base(stage)
-    if one.of_gpus or _has_cuda(stage, one.plain):
+    if one.of_gpus or _has_cuda(stage, one.plain) or _waits_for_driver(stage):
         return True
     if any(name.startswith(("NVIDIA_", "CUDA_")) for name in _set_in(stage)):
         return True

@@ -106,7 +106,8 @@ def _asked(bodies: Sequence[Body], seen: Mapping[int, LegacySigns]) -> Asked:
     modern = tuple(each for body in bodies for each in requests(body))
     if runtime != "nvidia" and not any(one.by_hand for one in found):
         return Asked(None, modern)
-    named = tuple(part for part in (visible or "").split(",") if part) if runtime == "nvidia" else ()
+    said = ALL if visible is None else visible  # as NVIDIA's images do, of which all that CUDA is in are made
+    named = tuple(part for part in said.split(",") if part) if runtime == "nvidia" else ()
     ids = tuple(dict.fromkeys((*(() if visible in NO_GPU else named), *devices)))
     parts = frozenset(part for one in found for part in one.capabilities)
     words = wider(parts, next((one.widened for one in reversed(found) if one.widened), ""))

@@ -41,6 +41,12 @@ _KEEP_PAST = (
 )
 _KEEP_FOLDER = "it is a folder of all libraries: if only the driver was meant, take it away"
 _KEEP_LABEL = "nodes have no such label any more; nvidia.com/gpu.product is GPU feature discovery's"
+_KEEP_WATCHED = (
+    "it watches the node's GPUs, and a limit would take them from other pods: runtimeClassName: nvidia and"
+    " NVIDIA_VISIBLE_DEVICES=all show them without"
+)
+_WATCHES = re.compile(r"(?:^|[/_-])dcgm(?:[:_-]|$)|exporter(?:[:@]|$)")
+"""What images are called that only watch GPUs: dcgm-exporter, nvidia_gpu_prometheus_exporter."""
 _NODE_FOLDERS = re.compile(r"/(?:dev|sys|proc|run|var/run|var/lib/docker|lib/modules|etc)?(?:/.*)?")
 
 
@@ -74,6 +80,11 @@ def _rewrite_pod(draft: Draft, pod: PodTemplate, runtime_class: str | None) -> l
         return [replace(one, needs=True) for one in named if one]
     mounted = {id(container): tuple(mounts(draft.tree, pod, container)) for container in pod.containers}
     by_hand = [mount for each in mounted.values() for mount in each if mount.part]
+    watched = [mount for container in pod.containers if _watches(draft, container) for mount in mounted[id(container)]]
+    seen = next((mount for mount in watched if mount.part and gpu_of(mount.source)), None)
+    if seen:
+        draft.leave(seen.place.written, _KEEP_WATCHED)
+        return [replace(one, needs=True) for one in named if one]
     asking = [
         _asks(draft, container, mounted[id(container)], visible)
         for container, visible in zip(pod.containers, named, strict=True)
@@ -104,6 +115,14 @@ def _rewrite_pod(draft: Draft, pod: PodTemplate, runtime_class: str | None) -> l
     if runtime_class and not draft.tree.field(pod.spec, "runtimeClassName"):
         draft.add(pod.spec, "runtimeClassName", runtime_class, _WHY_CLASS)
     return visible
+
+
+def _watches(draft: Draft, container: YamlNode) -> bool:
+    """Whether a container is one that watches a node's GPUs, of which a limit would take them from others."""
+    image = draft.tree.field(container, "image")
+    resources = draft.tree.field(container, "resources")
+    said = amounts(draft, resources.value) if resources else None
+    return bool(image and _WATCHES.search(image.text)) and not (said and said.first)
 
 
 def _asks(draft: Draft, container: YamlNode, mounted: Sequence[PodMount], visible: _Visible | None) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from gpuctl.compat.ask.question import Machine
 from gpuctl.compat.knowledge.branch_ends import branch_ends
 from gpuctl.dockerfile.app.wants import Wants
+from gpuctl.dockerfile.framework import ChosenFramework
 from gpuctl.dockerfile.new import DockerfileWish, NewDockerfile
 from gpuctl.host.write.output import is_stdout
 from gpuctl.render.draw.text import Styled, plain
@@ -45,6 +46,7 @@ def new_json(made: NewDockerfile, wish: DockerfileWish) -> str:
             {"name": one.package.name, "known": one.package.known, "file": one.file, "users": one.users}
             for one in made.base.installs
         ],
+        "framework": _framework_json(made.framework) if made.framework else None,
         "application": _application_json(made.wants) if made.wants else None,
         "problems": made.problems,
         "notes": made.notes,
@@ -57,6 +59,16 @@ def _host_json(machine: Machine) -> Mapping[str, object]:
         "driver": machine.driver,
         "branch_ends": branch_ends(machine.driver) if machine.driver else None,
         "gpus": [gpu.name for gpu in machine.gpus],
+    }
+
+
+def _framework_json(chosen: ChosenFramework) -> Mapping[str, object]:
+    return {
+        "name": chosen.release.framework,
+        "version": chosen.release.version,
+        "cuda": chosen.cuda,
+        "pip": chosen.pip_words,
+        "sources": [chosen.release.source, chosen.install.source],
     }
 
 

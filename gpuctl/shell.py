@@ -1,8 +1,8 @@
-"""A shell text as words with places: what an edit needs that must leave every other character alone.
+"""A shell text as its commands and their words, with places: for an edit that must leave every other character alone.
 
 It knows as much of sh and bash as it takes to find the simple commands of a script and where their words end: quoting,
-expansions, comments, here-documents, redirections (https://www.gnu.org/software/bash/manual/bash.html). It runs and
-expands nothing.
+expansions, comments, here-documents, redirections, compound commands
+(https://www.gnu.org/software/bash/manual/bash.html). It runs and expands nothing.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import accumulate
 
 from gpuctl.frozen import dataclass
@@ -25,15 +26,21 @@ _ENDING = re.compile(r"\\\r?\n[\s\\]")
 _PLAIN = re.compile(r"(?:[^ \t\r\n'\"\\$`;&|<>()*?\[{~]|\r(?!\n))+")
 _QUOTED = re.compile(r"[^\"\\$`]+")
 _OPERATOR = re.compile(r"\r?\n|;;&|;;|;&|;|&&|\|\||\|&|\||&(?!>)|\(|\)")
-_REDIRECTION = re.compile(r"(?:\d+|\{\w+\})?(?:<<<|<<-?|<>|<&|<|>>|>&|>\||>|&>>|&>)")
-_NAME = re.compile(r"\$(?:[A-Za-z_]\w*|[0-9@*#?$!-])")
-_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*(?:\[[^]]*\])?\+?=")
+_REDIRECTION = re.compile(r"(?:\d+|\{\w+\})?(?:<<<|<<-?|<>|<&|<|>>|>&|>\||>|&>>|&>)", re.ASCII)
+_NAME = re.compile(r"\$(?:[A-Za-z_]\w*|[0-9@*#?$!-])", re.ASCII)
+_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*(?:\[[^]]*\])?\+?=", re.ASCII)
 _LISTS = ("$@", "${@", "[@]")
 """What makes several words though it is quoted."""
-_OPENERS = {"for": "a loop", "while": "a loop", "until": "a loop", "select": "a loop", "case": "case"}
-_CLOSERS = {"done": "a loop", "esac": "case"}
-_SKIPPED = frozenset(("if", "then", "elif", "else", "fi", "do", "{", "}", "!", "time", "coproc"))
-PIPES = ("|", "|&")
+_LOOPS = ("for", "while", "until", "select")
+_CLOSERS = {**dict.fromkeys(_LOOPS, "done"), "if": "fi", "case": "esac", "{": "}"}
+"""By the word that begins a compound command, the one that ends it."""
+_CONDITIONS = ("if", "elif", "while", "until")
+_HEADERS = frozenset(("[[", "for", "select", "case"))
+"""What begins words that are no command's."""
+_KEYWORDS = {*_CLOSERS, *_CLOSERS.values(), "elif", "then", "else", "do", "!", "time", "coproc"} - _HEADERS
+IN_SUBSTITUTION = "a command substitution"
+_PIPES = ("|", "|&")
+_NEXT_PATTERN = (";;", ";&", ";;&")
 
 
 class NotShell(ValueError):
@@ -77,10 +84,15 @@ class Word:
 
 @dataclass(frozen=True)
 class SimpleCommand:
-    """A command's words, redirections left out; `within` says in what it stands that makes an edit doubtful, or ""."""
+    """A command's words, redirections left out.
+
+    `within` says in what it stands that makes an edit doubtful, or "". `guarded`: its failure is provided for, by ||,
+    by !, or as it is a condition.
+    """
 
     words: tuple[Word, ...]
     within: str
+    guarded: bool = False
 
     @property
     def start(self) -> int:
@@ -92,10 +104,10 @@ class SimpleCommand:
 
 
 def commands(text: str) -> tuple[SimpleCommand, ...]:
-    """Returns the simple commands of a shell text, in the order in which they end. Raises Unreadable."""
+    """Returns the simple commands of a shell text, in the order in which they begin. Raises NotShell."""
     reader = _Reader(text)
     reader.read(0)
-    return tuple(reader.found)
+    return reader.commands()
 
 
 class Lines:
@@ -109,53 +121,104 @@ class Lines:
         return bisect_right(self._ends, position) + 1
 
 
+class _Compound:
+    """A compound command that is being read, `closer` being what ends it, or the whole text.
+
+    Of the commands found so far, `listed` is the first of the list that && and || join, `tested` the first of its
+    condition, `negated` the first behind its !. `in_pattern`: what comes is a pattern of case.
+    """
+
+    def __init__(self, closer: str, in_loop: bool, listed: int, in_pattern: bool = False) -> None:
+        self.closer, self.in_loop, self.listed, self.in_pattern = closer, in_loop, listed, in_pattern
+        self.tested: int | None = None
+        self.negated: int | None = None
+
+
 class _Reader:
     """Reads from left to right; `position` is the first character that has not been read."""
 
     def __init__(self, text: str) -> None:
         self.text, self.position = text, 0
-        self.found: list[SimpleCommand] = []
+        self._found: list[tuple[tuple[Word, ...], str]] = []
+        self._guards: list[tuple[int, int]] = []
         self._here: list[tuple[str, bool]] = []
+
+    def commands(self) -> tuple[SimpleCommand, ...]:
+        """Returns what was found. Those of a substitution were found before the command that it stands in."""
+        changes = [0] * (len(self._found) + 1)
+        for first, behind in self._guards:
+            changes[first] += 1
+            changes[behind] -= 1
+        found = (SimpleCommand(*one, guards > 0) for one, guards in zip(self._found, accumulate(changes), strict=False))
+        return tuple(sorted(found, key=lambda one: one.start))
 
     def read(self, depth: int) -> None:
         """Reads commands up to the end of the text, or at `depth` to the parenthesis that ends a substitution."""
-        begun, words, within, piped, parentheses = self.position, list[Word](), list[str](), False, 0
+        begun, words, piped, compounds = self.position, list[Word](), False, [_Compound("", False, len(self._found))]
         while True:
             sign = self._next(words, depth)
+            inner = compounds[-1]
             if isinstance(sign, Word):
-                if words or not self._is_keyword(sign, within):
+                if words or not self._is_keyword(sign, compounds):
                     words.append(sign)
                 continue
-            pipes = sign in PIPES
-            if words and words[0].value != "[[":
-                self._add(words, within, piped or pipes, depth)
+            pipes = sign in _PIPES
+            if words and not (inner.in_pattern or words[0].value in _HEADERS):
+                within = "a loop" if inner.in_loop else "a pipe" if piped or pipes else ""
+                self._found.append((tuple(words), IN_SUBSTITUTION if depth else within))
             words, piped = [], pipes
+            if sign == "(" and not inner.in_pattern:
+                compounds.append(_Compound(")", inner.in_loop, len(self._found)))
+            elif sign != "(":
+                is_end = sign == ")" and not inner.in_pattern
+                self._end_part(sign, inner)
+                if is_end and self._is_end_of_all(compounds) and depth:
+                    return
             if sign == "":
                 if depth:
                     raise self._refusal(begun, "this command substitution is not closed")
                 return
-            if sign in "()" and within[-1:] != ["case"]:  # whose patterns end with one, and need not begin with one
-                parentheses += 1 if sign == "(" else -1
-                if depth and parentheses < 0:
-                    return
+
+    def _is_keyword(self, word: Word, compounds: list[_Compound]) -> bool:
+        """Whether a command's first word is the shell's own, behind which the next command begins."""
+        name, inner, found = word.value, compounds[-1], len(self._found)
+        if word.end - word.start != len(name) or (inner.in_pattern and name != "esac"):  # quoted, or no command
+            return False
+        if name in _CLOSERS:
+            compounds.append(_Compound(_CLOSERS[name], inner.in_loop or name in _LOOPS, found, name == "case"))
+        elif name == inner.closer:
+            compounds.pop()
+        if name in _CONDITIONS:
+            compounds[-1].tested = found
+        elif name in ("then", "do") and inner.tested is not None:
+            self._guards.append((inner.tested, found))
+            inner.tested = None
+        elif name == "!":
+            inner.negated = found
+        return name in _KEYWORDS
+
+    def _end_part(self, sign: str, inner: _Compound) -> None:
+        """Ends what an operator ends: what is negated, a list, what is on the left of ||, a pattern of case."""
+        found = len(self._found)
+        if inner.negated is not None and sign not in _PIPES:
+            self._guards.append((inner.negated, found))
+            inner.negated = None
+        if sign == "||":
+            self._guards.append((inner.listed, found))
+        if sign not in ("&&", *_PIPES):
+            inner.listed = found
+        if inner.closer == "esac":
+            inner.in_pattern = sign in _NEXT_PATTERN or (inner.in_pattern and sign != ")")
 
     @staticmethod
-    def _is_keyword(word: Word, within: list[str]) -> bool:
-        """Whether a command's first word is the shell's own, behind which the next command begins."""
-        if word.end - word.start != len(word.value):  # quoted
+    def _is_end_of_all(compounds: list[_Compound]) -> bool:
+        """Ends the innermost subshell; returns whether there was none."""
+        while compounds[-1].closer not in (")", ""):
+            compounds.pop()
+        if compounds[-1].closer:
+            compounds.pop()
             return False
-        if word.value in _OPENERS:
-            within.append(_OPENERS[word.value])
-            return False
-        if within[-1:] == [_CLOSERS.get(word.value)]:
-            within.pop()
-        return word.value in _SKIPPED or word.value in _CLOSERS
-
-    def _add(self, words: list[Word], within: list[str], piped: bool, depth: int) -> None:
-        inside = (
-            "a command substitution" if depth else "a loop" if "a loop" in within[:DEPTH] else "a pipe" if piped else ""
-        )
-        self.found.append(SimpleCommand(tuple(words), inside))
+        return True
 
     def _next(self, words: list[Word], depth: int) -> Word | str:
         """The next word, or the operator that ends a command; "" at the end of the text."""
@@ -278,7 +341,7 @@ class _Reader:
         start = self.position
         self._check(depth)
         if self.text[start] == "`":
-            self.position = self._end_of_backticks()
+            self._backticks()
         elif self.text.startswith("$((", start):
             self.position = self._closing(start + 1, "(", ")")
         elif self.text.startswith(("$(", "<(", ">("), start):
@@ -308,11 +371,21 @@ class _Reader:
             raise self._refusal(start, "this quote is not closed")
         return found.end()
 
-    def _end_of_backticks(self) -> int:
-        found = re.compile(r"`(?:[^`\\]|\\.)*`", re.DOTALL).match(self.text, self.position)
+    def _backticks(self) -> None:
+        """Reads a substitution of the old form, and the commands in it where no backslash makes another text of it."""
+        start = self.position
+        found = re.compile(r"`((?:[^`\\]|\\.)*)`", re.DOTALL).match(self.text, start)
         if found is None:
-            raise self._refusal(self.position, "this backtick is not closed")
-        return found.end()
+            raise self._refusal(start, "this backtick is not closed")
+        self.position = found.end()
+        if "\\" in found[1]:
+            return
+        inner, before = _Reader(found[1]), len(self._found)
+        with suppress(NotShell):
+            inner.read(0)
+            moved = (tuple(_moved(word, start + 1) for word in words) for words, _ in inner._found)
+            self._found += [(words, IN_SUBSTITUTION) for words in moved]
+            self._guards += [(first + before, behind + before) for first, behind in inner._guards]
 
     def _closing(self, start: int, opens: str, closes: str) -> int:
         """Where the bracket ends that opens at `start`, quotes inside it left out."""
@@ -348,3 +421,8 @@ class _Reader:
 
     def _refusal(self, position: int, message: str) -> NotShell:
         return NotShell(Lines(self.text).at(position), message)
+
+
+def _moved(word: Word, by: int) -> Word:
+    pieces = tuple((piece, first + by, last + by) for piece, first, last in word.pieces)
+    return Word(word.start + by, word.end + by, word.text, word.value, pieces, word.splits)

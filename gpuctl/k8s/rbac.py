@@ -35,12 +35,3 @@ def role() -> dict[str, object]:
         "metadata": {"name": NAME},
         "rules": rules,
     }
-
-
-def role_yaml() -> str:
-    """Returns the ClusterRole as YAML."""
-    lines = ["apiVersion: rbac.authorization.k8s.io/v1", "kind: ClusterRole", f"metadata:\n  name: {NAME}", "rules:"]
-    for one in RULES:
-        lines += [f'  - apiGroups: ["{one.group}"]', f"    resources: [{', '.join(one.resources)}]"]
-        lines.append(f"    verbs: [{', '.join(VERBS)}]")
-    return "\n".join(lines) + "\n"

@@ -80,11 +80,13 @@ def doctor(
 ) -> None:
     """Say whether a cluster's GPUs are counted, healthy and free to be given to pods."""
     from gpuctl.k8s.doctor import NoSuchNode, examine, lists_for
+    from gpuctl.k8s.plugin_logs import with_plugin_logs
     from gpuctl.render.views.k8s_doctor import doctor_json, doctor_text
 
     try:
         reports = reports_in(hosts) if hosts is not None else ()
-        found = examine(cluster_at(files, context, lists_for(node), node, fold=True), node, selector, reports)
+        cluster = cluster_at(files, context, lists_for(node), node, fold=True, more=with_plugin_logs)
+        found = examine(cluster, node, selector, reports)
     except NoSuchNode as error:
         raise typer.BadParameter(str(error)) from None
     if json:
@@ -140,15 +142,18 @@ def rbac(
     context: Context = None,
     json: Json = False,
 ) -> None:
-    """Print the least ClusterRole that lets gpuctl read a cluster, or what of it this identity lacks."""
-    from gpuctl.k8s.rbac import role
+    """Print the least ClusterRole that lets gpuctl read a cluster, or what of it this identity lacks.
+
+    And a Role for the device plugin's log, in the plugin's namespace: kubectl apply -n names it.
+    """
+    from gpuctl.k8s.rbac import log_role, role
     from gpuctl.render.formats.yaml import as_yaml
     from gpuctl.render.views.k8s_rbac import missing_json, missing_text, role_json
 
     if not missing:
         if context is not None:
             raise typer.BadParameter("the role is the same for every cluster: --context goes with --missing")
-        typer.echo(role_json(role()) if json else as_yaml([role()]), nl=json)
+        typer.echo(role_json(role(), log_role()) if json else as_yaml([role(), log_role()]), nl=json)
         return
     from gpuctl.k8s.live import lacking
 

@@ -14,7 +14,7 @@ from gpuctl.frozen import dataclass
 from gpuctl.host.act.signals import HeldSignals
 from gpuctl.host.decode import object_in, objects_in, parse_object, text_in
 from gpuctl.host.look.reading import Reading, failure
-from gpuctl.k8s.checks.plugin import ILL
+from gpuctl.k8s.plugin import ILL
 
 BETWEEN_LOOKS = 1.0
 UNPLACED_SECONDS = 5.0

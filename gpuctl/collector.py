@@ -13,10 +13,14 @@ from gpuctl import __version__
 from gpuctl.bounds import plain
 from gpuctl.command import quoted
 from gpuctl.facts.collect import collect, file_name
+from gpuctl.facts.gpu.driver_library import DIRECTORIES, LIBRARY
+from gpuctl.facts.gpu.keeper import OPERATOR
 from gpuctl.host.act.signals import BY_SIGNAL, take_endings
 from gpuctl.host.look.limits import limit_reached
 from gpuctl.host.look.local import LocalHost
+from gpuctl.host.look.mounted import enter
 from gpuctl.host.record.archive import encode
+from gpuctl.host.record.printed import printed
 from gpuctl.host.write.output import FileProblem, NoPlaceForFile, is_stdout, write_new, write_whole
 from gpuctl.model import ExitCode
 
@@ -31,9 +35,20 @@ LOADED_FIRST = (
     *("gpuctl.host.look.http", "gpuctl.host.look.grpc", "gpuctl.host.look.unix", "gpuctl.host.record.redact"),
     *("gpuctl.host.write.files", "gpuctl.host.write.publish"),
     *("pynvml", "ruamel.yaml", "tomli"),
+    *("configparser", "ctypes", "hashlib", "hmac", "tomllib"),
 )
 """What is loaded where it is used, and here before there are threads: up to Python 3.9, of two that load a module from
-an archive the second sees it half loaded, since zipimport's load_module marks none as being loaded (seen on 3.8.18)."""
+an archive the second sees it half loaded, since zipimport's load_module marks none as being loaded (seen on 3.8.18).
+And before a host's root is gone into, which has none of it."""
+_LIBRARIES = tuple(
+    "%s/%s" % (folder, LIBRARY)
+    for folder in (
+        *DIRECTORIES,
+        *(OPERATOR + folder for folder in DIRECTORIES),
+        *("/home/kubernetes/bin/nvidia/lib64", "/var/lib/nvidia/lib64"),  # Google's systems
+    )
+)
+"""Where a host may have NVML's."""
 
 
 def main() -> NoReturn:
@@ -65,7 +80,7 @@ def recorded(logs: bool) -> bytes:
 def load_first() -> None:
     """Loads what is loaded where it is used, before there are threads."""
     for name in LOADED_FIRST:
-        with suppress(ImportError):  # tomli, which later Pythons do without
+        with suppress(ImportError):  # tomli, which later Pythons do without, and tomllib, which earlier ones lack
             import_module(name)
 
 
@@ -78,7 +93,8 @@ class _Parser(ArgumentParser):
 def _parser() -> ArgumentParser:
     parser = _Parser(NAME, description="Record all that gpuctl sees of this host in one file, without secrets.")
     parser.add_argument("--version", action="version", version="gpuctl %s" % __version__)
-    parser.add_argument(
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument(
         "-o",
         "--output",
         metavar="FILE",
@@ -87,18 +103,34 @@ def _parser() -> ArgumentParser:
     parser.add_argument(
         "--anonymise", action="store_true", help="replace names, addresses and serial numbers too, each by the same"
     )
+    where.add_argument(
+        "--pod",
+        metavar="ROOT",
+        help="record the host whose root is mounted there, and print it as lines of text: gpuctl k8s collect --hosts",
+    )
     return parser
 
 
 def _record(asked: Namespace) -> None:
-    snapshot = collect(LocalHost(), __version__, time.time(), asked.anonymise)
+    host = _mounted(asked.pod) if asked.pod else LocalHost()
+    snapshot = collect(host, __version__, time.time(), asked.anonymise)
     raw = encode(snapshot)
+    if asked.pod:
+        sys.stdout.write(printed(raw))
+        return
     path = asked.output if asked.output is not None else file_name(snapshot)
     _write(path, raw, asked.output)
     if not is_stdout(path):
         print(
             "Wrote %s: %.0f kB. To diagnose it: gpuctl doctor --from %s" % (plain(path), len(raw) / 1000, quoted(path))
         )
+
+
+def _mounted(root: str) -> LocalHost:
+    try:
+        return enter(root, _LIBRARIES)
+    except OSError as error:
+        _end("cannot go into %s: %s. It takes a privileged pod, and root." % (root, error.strerror), ExitCode.PROBLEM)
 
 
 def _write(path: str, raw: bytes, named: Optional[str]) -> None:

@@ -145,6 +145,8 @@ class Server(ThreadingHTTPServer):
     def __init__(self, lists: Mapping[str, list[Object]]) -> None:
         super().__init__(("127.0.0.1", 0), Answers)
         self.lists, self.token = lists, TOKEN
+        self.logs: dict[tuple[str, str, str], bytes] = {}
+        """By namespace, pod and container."""
         self.faults: dict[str, list[Fault | None]] = {}
         self.asked: list[str] = []
         self.headers: list[dict[str, str]] = []
@@ -170,6 +172,9 @@ class Server(ThreadingHTTPServer):
         """Returns an answer's body, None where there is nothing at this path."""
         if path == "/version":
             return json.dumps({"major": "1", "minor": "36", "gitVersion": "v1.36.0"}).encode()
+        log = re.fullmatch("/api/v1/namespaces/([^/]+)/pods/([^/]+)/log", path)
+        if log:
+            return self.logs.get((log[1], log[2], query.get("container", "")))
         found = discovery(path)
         if found is not None:
             return json.dumps(found).encode()

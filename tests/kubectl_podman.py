@@ -28,11 +28,11 @@ KINDS = {
     "resourceclaims": "ResourceClaim",
     "jobs": "Job",
 }
-PLAYS = ("gives", "assigned", "tells", "driver", "refuses", "waits", "unplaced")
+PLAYS = ("gives", "assigned", "tells", "driver", "refuses", "waits", "unplaced", "cuts")
 """gives: the GPUs that a container gets, by index; assigned: the UUID that the plugin chose; tells: by CDI, whose
 specification takes the variable away, so that the API alone has it; driver: its libraries as the toolkit brings them,
 by their places in the container, and what they go by; refuses: the API's words; waits: the container's state; unplaced:
-the scheduler's words.
+the scheduler's words; cuts: after how many letters a log ends.
 """
 
 
@@ -88,13 +88,15 @@ def create(text: str) -> None:
         }
         write(pod | {"status": {"phase": "Pending", "conditions": [condition]}})
         return
-    term = pod["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
-    pod["spec"]["nodeName"] = term["nodeSelectorTerms"][0]["matchFields"][0]["values"][0]
+    if "nodeName" not in pod["spec"]:
+        term = pod["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+        pod["spec"]["nodeName"] = term["nodeSelectorTerms"][0]["matchFields"][0]["values"][0]
     if "waits" in played:
-        container = {"name": "smoke", "state": {"waiting": played["waits"]}}
+        container = {"name": "any", "state": {"waiting": played["waits"]}}
         write(pod | {"status": {"phase": "Pending", "containerStatuses": [container]}})
         return
     write(pod | {"status": {"phase": "Pending"}})
+    run = run_privileged if pod["spec"].get("hostPID") else run_with_devices
     if os.fork() == 0:
         for number in (0, 1, 2):
             os.dup2(os.open(os.devnull, os.O_RDWR), number)
@@ -103,12 +105,31 @@ def create(text: str) -> None:
         os._exit(0)
 
 
-def run(pod: dict[str, Any], played: dict[str, Any]) -> None:
+def run_privileged(pod: dict[str, Any], played: dict[str, Any]) -> None:
+    """As the manifest has it."""
+    name, (container,) = pod["metadata"]["name"], pod["spec"]["containers"]
+    manifest = FOLDER / f"{name}.yaml"
+    manifest.write_text(json.dumps(pod))
+    begun = podman("kube", "play", str(manifest))
+    manifest.unlink()
+    if begun.returncode:
+        end(pod, container["name"], 125, begun.stderr)
+        return
+    code = int(podman("wait", f"{name}-{container['name']}").stdout)
+    said = podman("logs", f"{name}-{container['name']}")
+    end(pod, container["name"], code, said.stdout[: played.get("cuts")] + said.stderr)
+
+
+def podman(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["podman", *words], capture_output=True, text=True, check=False)
+
+
+def run_with_devices(pod: dict[str, Any], played: dict[str, Any]) -> None:
     """As a kubelet does: the container with the devices that the plugin chose for it, and no others."""
     name, (container,) = pod["metadata"]["name"], pod["spec"]["containers"]
     security = container["securityContext"]
     assert security["runAsNonRoot"] and security["capabilities"] == {"drop": ["ALL"]} and security["seccompProfile"]
-    argv = ["podman", "run", "--name", name, "--network=none", "--cap-drop=ALL", "--pids-limit=0"]
+    argv = ["run", "--name", name, "--network=none", "--cap-drop=ALL", "--pids-limit=0"]
     argv += ["--read-only", f"--user={security['runAsUser']}"]
     argv += [] if security["allowPrivilegeEscalation"] else ["--security-opt=no-new-privileges"]
     argv += [f"--env={one['name']}={one['value']}" for one in container["env"]]
@@ -119,18 +140,24 @@ def run(pod: dict[str, Any], played: dict[str, Any]) -> None:
     argv += [f"--env={name}={value}" for name, value in driver["env"].items()]
     argv += [f"--tmpfs={one['mountPath']}:mode=1777" for one in container.get("volumeMounts", ())]
     argv += [f"--env=NVIDIA_VISIBLE_DEVICES={played['assigned']}", f"--entrypoint={json.dumps(container['command'])}"]
-    write(pod | {"status": {"phase": "Running", "containerStatuses": [{"name": "smoke", "state": {"running": {}}}]}})
-    done = subprocess.run(
-        [*argv, container["image"], *container.get("args", ())], capture_output=True, text=True, check=False
+    write(
+        pod
+        | {"status": {"phase": "Running", "containerStatuses": [{"name": container["name"], "state": {"running": {}}}]}}
     )
-    (FOLDER / f"{name}.log").write_text(done.stdout + done.stderr)
-    status: dict[str, Any] = {"name": "smoke", "state": {"terminated": {"exitCode": done.returncode}}}
+    done = podman(*argv, container["image"], *container.get("args", ()))
+    status = {}
     if played.get("tells"):
         resources = [{"resourceID": played["assigned"], "health": "Healthy"}]
-        status["allocatedResourcesStatus"] = [{"name": "nvidia.com/gpu", "resources": resources}]
+        status = {"allocatedResourcesStatus": [{"name": "nvidia.com/gpu", "resources": resources}]}
+    end(pod, container["name"], done.returncode, done.stdout + done.stderr, status)
+
+
+def end(pod: dict[str, Any], container: str, code: int, said: str, status: dict[str, Any] | None = None) -> None:
+    name = pod["metadata"]["name"]
+    (FOLDER / f"{name}.log").write_text(said)
     if (FOLDER / f"{name}.pod.json").exists():
-        phase = "Failed" if done.returncode else "Succeeded"
-        write(pod | {"status": {"phase": phase, "containerStatuses": [status]}})
+        whole = {"name": container, "state": {"terminated": {"exitCode": code}}, **(status or {})}
+        write(pod | {"status": {"phase": "Failed" if code else "Succeeded", "containerStatuses": [whole]}})
 
 
 def delete(selector: str) -> None:
@@ -139,7 +166,7 @@ def delete(selector: str) -> None:
         if pod["metadata"].get("labels", {}).get(key) == value:
             name = pod["metadata"]["name"]
             (FOLDER / f"{name}.pod.json").unlink()
-            subprocess.run(["podman", "rm", "--force", "--time=0", "--ignore", name], capture_output=True, check=False)
+            podman(*(["pod"] if pod["spec"].get("hostPID") else []), "rm", "--force", "--time=0", "--ignore", name)
             with (FOLDER / "removed").open("a") as file:
                 file.write(f"{name}\n")
 

@@ -19,7 +19,7 @@ from gpuctl.k8s.cluster import KINDS, RULES, Cluster
 from gpuctl.k8s.fit import Fit
 from gpuctl.k8s.keeping import Objects
 from gpuctl.k8s.live import LISTS
-from gpuctl.k8s.rbac import role
+from gpuctl.k8s.rbac import log_role, role
 from gpuctl.k8s.reading import Reader, read_cluster
 from gpuctl.k8s.said import said
 from gpuctl.k8s.why import why
@@ -293,7 +293,7 @@ def test_check_answers_for_each_class_and_picks_its_nodes() -> None:
 
 def test_the_role_lets_one_list_what_is_asked_for_and_no_more() -> None:
     done = run("rbac")
-    assert YAML(typ="safe").load(done.stdout) == role()
+    assert list(YAML(typ="safe").load_all(done.stdout)) == [role(), log_role()]
     granted = {
         f"{name}.{rule['apiGroups'][0]}".rstrip(".")
         for rule in role()["rules"]  # type: ignore[attr-defined]

@@ -37,6 +37,7 @@ from k8s_server import (
     serving,
 )
 from test_k8s import ROOT, WORLD, conforms
+from test_k8s_checks import LABEL, crashing
 
 from gpuctl.k8s.live import LISTS
 
@@ -120,6 +121,42 @@ def test_what_is_asked_for_is_little_and_over_one_connection(server: Server, con
     server.asked.clear()
     assert run(config, "doctor", "--node", "h100-a").returncode in (0, 1)
     assert len(server.asked) <= 10
+
+
+LOG = b"""I1129 Starting FS watcher
+I1129 token: ghp_0123456789abcdefghijABCDEFGHIJ456789
+E1129 Failed to start health check: error initializing NVML: Unknown Error; continuing with health checks disabled
+E1129 Incompatible strategy detected auto
+"""
+
+
+def test_the_plugins_log_is_read_where_its_work_is_in_question(server: Server, config: Path, tmp_path: Path) -> None:
+    well = pod("plugin-a", on="a", labels=LABEL, namespace="gpu", spec={"containers": [{"name": "x-device-plugin"}]})
+    server.lists["Node"] = [node("a"), node("ill")]
+    server.lists["Pod"] = [well, crashing("plugin-ill", "ill", LABEL["app"]), pod("other", 1, "ill")]
+    server.logs = {("gpu", "plugin-a", "x-device-plugin"): LOG, ("default", "plugin-ill", "c"): LOG}
+
+    def said(id: str, *argv: str, by: str = "client") -> str:
+        findings = json.loads(run(config, "doctor", "--json", *argv, by=by).stdout)["findings"]
+        return next(f"{one['status']} {one['message']}" for one in findings if one["id"] == id)
+
+    cause = "Its log: The device plugin's own pod does not run under the NVIDIA runtime"
+    assert cause in said("k8s.operator.state")
+    assert [path.partition("?")[0] for path in server.asked if "/log" in path] == [
+        "/api/v1/namespaces/default/pods/plugin-ill/log"
+    ]
+    assert said("k8s.plugin.health-checks").startswith("fail ill: ")  # it offers GPUs all the same
+    assert said("k8s.plugin.health-checks", "--node", "a", by="kubectl").startswith(
+        "fail a: the plugin's health checks"
+    )
+    assert run(config, "collect", "-o", str(tmp_path / "s.gz")).returncode == 0
+    recorded = gzip.decompress((tmp_path / "s.gz").read_bytes()).decode()
+    assert "Incompatible strategy" in recorded and "ghp_" not in recorded
+    assert cause in said("k8s.operator.state", "--from", str(tmp_path / "s.gz"))
+    server.lists["Pod"][1]["metadata"]["labels"] = {"app": "nvidia-device-plugin-ds"}
+    assert cause in said("k8s.plugin.running")
+    server.faults["/log"] = [says(403, "pods is forbidden", "Forbidden")]
+    assert "it takes the rule `get pods/log in the namespace default`" in said("k8s.plugin.running")
 
 
 def test_large_pages_come_packed(server: Server, config: Path) -> None:

@@ -20,11 +20,12 @@ from simhost.dockerd import GLIBC, busybox_tar
 from simhost.process import until
 from test_smoke_engines import IMAGE, podman_host, uuids
 
+from gpuctl.k8s.gpu_nodes import chosen_nodes
 from gpuctl.k8s.scene import scene_of
-from gpuctl.render.views.k8s_smoke import manifests_yaml
-from gpuctl.smoke.cluster.pod import NoSmokePod, PodWish, chosen_nodes, difference, read_words, smoke_pod
+from gpuctl.render.formats.yaml import as_yaml
+from gpuctl.smoke.cluster.pod import NoSmokePod, PodWish, difference, read_words, smoke_pod
 
-__all__ = ["podman_host"]
+__all__ = ["podman_host", "pods"]
 ROOT = Path(__file__).parents[1]
 KUBECTL = ROOT / "tests" / "kubectl_podman.py"
 LABELS = {
@@ -270,7 +271,7 @@ def test_labels_that_tell_no_driver_ask_for_an_image() -> None:
 def test_the_yaml_of_a_manifest_says_what_its_json_says() -> None:
     scene = scene_of(cluster(node('odd"name: {x}', taints=[TAINT])))
     one = smoke_pod(chosen_nodes(scene, None, True)[0], scene, PodWish("i", True, "n", "0", 9), 0)
-    assert YAML(typ="safe").load(manifests_yaml([one])) == one.manifest
+    assert YAML(typ="safe").load(as_yaml([one.manifest])) == one.manifest
 
 
 @pytest.mark.parametrize("deep", [False, True])

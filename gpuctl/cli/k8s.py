@@ -13,7 +13,7 @@ from gpuctl.cli.frame.cluster import Context, FromLists, asked, cluster_at
 from gpuctl.cli.frame.endings import CODES, exit_code
 from gpuctl.cli.frame.host_reports import reports_in
 from gpuctl.cli.frame.options import CudaVersions, Frameworks, ImageName, Json, Offline, filled, seconds
-from gpuctl.cli.frame.recording import Output, to_stdout, write_recording
+from gpuctl.cli.frame.recording import to_stdout, write_recording
 from gpuctl.model import ExitCode
 
 if TYPE_CHECKING:
@@ -80,11 +80,13 @@ def doctor(
 ) -> None:
     """Say whether a cluster's GPUs are counted, healthy and free to be given to pods."""
     from gpuctl.k8s.doctor import NoSuchNode, examine, lists_for
+    from gpuctl.k8s.plugin_logs import with_plugin_logs
     from gpuctl.render.views.k8s_doctor import doctor_json, doctor_text
 
     try:
         reports = reports_in(hosts) if hosts is not None else ()
-        found = examine(cluster_at(files, context, lists_for(node), node, fold=True), node, selector, reports)
+        cluster = cluster_at(files, context, lists_for(node), node, fold=True, more=with_plugin_logs)
+        found = examine(cluster, node, selector, reports)
     except NoSuchNode as error:
         raise typer.BadParameter(str(error)) from None
     if json:
@@ -140,14 +142,18 @@ def rbac(
     context: Context = None,
     json: Json = False,
 ) -> None:
-    """Print the least ClusterRole that lets gpuctl read a cluster, or what of it this identity lacks."""
-    from gpuctl.k8s.rbac import role, role_yaml
+    """Print the least ClusterRole that lets gpuctl read a cluster, or what of it this identity lacks.
+
+    And a Role for the device plugin's log, in the plugin's namespace: kubectl apply -n names it.
+    """
+    from gpuctl.k8s.rbac import log_role, role
+    from gpuctl.render.formats.yaml import as_yaml
     from gpuctl.render.views.k8s_rbac import missing_json, missing_text, role_json
 
     if not missing:
         if context is not None:
             raise typer.BadParameter("the role is the same for every cluster: --context goes with --missing")
-        typer.echo(role_json(role()) if json else role_yaml(), nl=json)
+        typer.echo(role_json(role(), log_role()) if json else as_yaml([role(), log_role()]), nl=json)
         return
     from gpuctl.k8s.live import lacking
 
@@ -191,14 +197,17 @@ def smoke(
         raise typer.BadParameter("--node and --all exclude each other")
     if files and not dry_run:
         raise typer.BadParameter("no pod runs in recorded lists: --from goes with --dry-run")
+    from gpuctl.cli.frame.own_pods import PodsRequest
     from gpuctl.cli.frame.smoke_pods import SmokeRequest, carried_out, planned
-    from gpuctl.render.views.k8s_smoke import manifests_json, manifests_yaml, pods_json, pods_text
-    from gpuctl.smoke.cluster.run import code_of
+    from gpuctl.render.formats.yaml import as_yaml
+    from gpuctl.render.views.k8s_smoke import manifests_json, pods_json, pods_text
+    from gpuctl.smoke.cluster.judge import code_of
 
-    request = SmokeRequest(node, every, deep, image, namespace, context, timeout, files)
+    request = SmokeRequest(PodsRequest(node, namespace, context, timeout, files), every, deep, image)
     pods, without = planned(request)
     if dry_run:
-        typer.echo(manifests_json(pods, without) if json else manifests_yaml(pods), nl=json)
+        manifests = manifests_json(pods, without) if json else as_yaml(one.manifest for one in pods)
+        typer.echo(manifests, nl=json)
         if not json and without:
             pods_text(without, verbose).show(sys.stderr)
         raise typer.Exit(ExitCode.GOOD if pods else ExitCode.UNDETERMINED)
@@ -211,8 +220,80 @@ def smoke(
     raise typer.Exit(ExitCode.PROBLEM if strict and code else code)
 
 
-def collect(output: Output = None, context: Context = None, json: Json = False) -> None:
+def collect(
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "-o",
+            "--output",
+            parser=filled,
+            metavar="FILE",
+            help="The file to write, - for stdout; with --hosts the folder. Otherwise one named after the time.",
+            show_default=False,
+        ),
+    ] = None,
+    hosts: Annotated[
+        bool, typer.Option("--hosts", help="Record the nodes themselves instead, by a privileged pod on each.")
+    ] = False,
+    image: Annotated[
+        str | None,
+        typer.Option(
+            "--image", parser=filled, metavar="NAME", help="Of these pods: python3 and gpuctl.", show_default=False
+        ),
+    ] = None,
+    node: Annotated[
+        str | None,
+        typer.Option("--node", parser=filled, metavar="NAME", help="Record this node alone.", show_default=False),
+    ] = None,
+    namespace: Annotated[
+        str | None,
+        typer.Option(
+            "-n", "--namespace", parser=filled, metavar="NAME", help="Where the pods are made.", show_default="default"
+        ),
+    ] = None,
+    timeout: Annotated[
+        float | None,
+        typer.Option("--timeout", parser=seconds, metavar="SECONDS", help="For a pod to end.", show_default="300"),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the pods' manifests, and make none.")] = False,
+    files: FromLists = None,
+    context: Context = None,
+    json: Json = False,
+) -> None:
     """Record what gpuctl reads of a cluster in one file, without secrets, for `--from FILE` elsewhere."""
+    if not hosts:
+        if image or node or namespace or timeout or dry_run:
+            raise typer.BadParameter("--image, --node, -n, --timeout and --dry-run go with --hosts")
+        _record(output, files, context, json)
+        return
+    if image is None:
+        raise typer.BadParameter("--hosts wants --image: one with python3 and gpuctl")
+    if files and not dry_run:
+        raise typer.BadParameter("no pod runs in recorded lists: with --hosts, --from goes with --dry-run")
+    from gpuctl.cli.frame.collect_pods import collected, new_folder, planned
+    from gpuctl.cli.frame.own_pods import PodsRequest
+    from gpuctl.k8s.collecting import code_of
+    from gpuctl.render.formats.yaml import as_yaml
+    from gpuctl.render.views.k8s_collect import collect_manifests_json, nodes_json, nodes_text
+
+    request = PodsRequest(node, namespace or "default", context, timeout or 300, files)
+    pods, without = planned(request, image)
+    if dry_run:
+        manifests = collect_manifests_json(pods, without) if json else as_yaml(one.manifest for one in pods)
+        typer.echo(manifests, nl=json)
+        if not json and without:
+            nodes_text(without, None).show(sys.stderr)
+        raise typer.Exit(ExitCode.GOOD if pods else ExitCode.UNDETERMINED)
+    folder = new_folder(output) if pods else None
+    records = (*(collected(request, pods, folder) if folder else ()), *without)
+    if json:
+        typer.echo(nodes_json(records, folder))
+    else:
+        nodes_text(records, folder).show()
+    raise typer.Exit(code_of(records))
+
+
+def _record(output: str | None, files: list[str] | None, context: str | None, json: bool) -> None:
     from gpuctl.k8s.snapshot import record
     from gpuctl.render.views.k8s_collect import cluster_collect_json, cluster_collect_text, cluster_file_name
 

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 from gpuctl.frozen import dataclass
-from gpuctl.k8s.decode import DECODERS
 from gpuctl.k8s.objects import (
     Claim,
     ClusterEvent,
@@ -15,6 +14,7 @@ from gpuctl.k8s.objects import (
     DeviceClass,
     Job,
     Pod,
+    PodLog,
     Quota,
     Resources,
     RuntimeClass,
@@ -73,6 +73,7 @@ class Cluster:
     claims: tuple[Claim, ...] = ()
     jobs: tuple[Job, ...] = ()
     volume_claims: tuple[VolumeClaim, ...] = ()
+    logs: tuple[PodLog, ...] = ()
     version: str = ""
     only_node: str = ""
 
@@ -115,10 +116,11 @@ def cluster_of(
         all_of(Claim),
         all_of(Job),
         all_of(VolumeClaim),
+        all_of(PodLog),
         version,
         only_node,
     )
 
 
-KINDS = tuple(DECODERS)
-"""The kinds that gpuctl reads."""
+KINDS = tuple(RULES)
+"""The kinds whose lists gpuctl reads."""

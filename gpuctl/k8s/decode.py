@@ -26,6 +26,7 @@ from gpuctl.k8s.objects import (
     Placement,
     Pod,
     PodClaim,
+    PodLog,
     PodTerm,
     Quota,
     Resources,
@@ -240,6 +241,7 @@ def pod(found: Found) -> Pod:
         _time(status, "startTime"),
         any(map(_sees_gpus, objects_in(spec, "containers"))),
         tuple(_complaints(status)),
+        tuple(name for name, *_ in containers),
     )
 
 
@@ -463,6 +465,14 @@ def volume_claim(found: Found) -> VolumeClaim:
     return VolumeClaim(namespace, name, _text(object_in(found, "status"), "phase"))
 
 
+def pod_log(found: Found) -> PodLog:
+    """Returns a pod's log, as a snapshot has it."""
+    _, namespace, name = _meta(found)
+    return PodLog(namespace, name, _texts(found, "lines"), _text(found, "lacking"))
+
+
+POD_LOG = "PodLog"
+"""A kind of gpuctl's own, which no API lists."""
 DECODERS: Mapping[str, Callable[[Found], Thing]] = {
     "Node": node,
     "Pod": pod,
@@ -475,4 +485,5 @@ DECODERS: Mapping[str, Callable[[Found], Thing]] = {
     "ResourceClaim": claim,
     "Job": job,
     "PersistentVolumeClaim": volume_claim,
+    POD_LOG: pod_log,
 }

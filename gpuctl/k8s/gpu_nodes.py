@@ -193,3 +193,21 @@ def _class(group: list[ClusterNode], scene: Scene) -> NodeClass:
         sum(scene.free_devices(node) for node in group),
         tuple(filter(is_foreign, first.capacity)),
     )
+
+
+def chosen_nodes(scene: Scene, node: str | None, every: bool) -> tuple[ClusterNode, ...]:
+    """Returns the nodes that get a pod: the one that is named, all with GPUs, or one of each class of equal nodes."""
+    nodes = tuple(one for one in scene.cluster.nodes if has_gpus(one, scene))
+    if node is not None:
+        return tuple(one for one in scene.cluster.nodes if one.name == node)
+    if every:
+        return nodes
+    by_name = {one.name: one for one in nodes}
+    return tuple(
+        max((by_name[name] for name in kind.nodes), key=lambda one: _most_free(one, scene))
+        for kind in classes(nodes, scene)
+    )
+
+
+def _most_free(node: ClusterNode, scene: Scene) -> int:
+    return max((scene.free(node, name) for name in gpus_in(node.allocatable)), default=0)

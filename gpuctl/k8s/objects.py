@@ -186,6 +186,8 @@ class Pod:
     """Whether a container's variable NVIDIA_VISIBLE_DEVICES names GPUs: of the environment nothing else is kept."""
     complaints: tuple[str, ...]
     """What the kubelet says of containers that do not start."""
+    containers: tuple[str, ...]
+    """Their names, without those of init containers."""
 
     @property
     def ended(self) -> bool:
@@ -304,6 +306,16 @@ class VolumeClaim:
     phase: str
 
 
+@dataclass(frozen=True)
+class PodLog:
+    """The end of a pod's log, without secrets; `lacking`: the rule without which it could not be read."""
+
+    namespace: str
+    name: str
+    lines: tuple[str, ...]
+    lacking: str
+
+
 Thing = (
     ClusterNode
     | Pod
@@ -316,4 +328,5 @@ Thing = (
     | Claim
     | Job
     | VolumeClaim
+    | PodLog
 )  # what a list may hold

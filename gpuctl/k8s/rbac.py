@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gpuctl.frozen import dataclass
 
-NAME = "gpuctl-reader"
+NAME, LOG_NAME = "gpuctl-reader", "gpuctl-plugin-log"
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ RULES = (
     Rule("node.k8s.io", ("runtimeclasses",)),
     Rule("resource.k8s.io", ("resourceslices", "resourceclaims", "deviceclasses")),
 )
-"""No secrets, no exec, no logs, no proxy to nodes."""
+"""No secrets, no exec, no proxy to nodes; logs in one namespace alone."""
 VERBS = ("get", "list")
 
 
@@ -37,10 +37,11 @@ def role() -> dict[str, object]:
     }
 
 
-def role_yaml() -> str:
-    """Returns the ClusterRole as YAML."""
-    lines = ["apiVersion: rbac.authorization.k8s.io/v1", "kind: ClusterRole", f"metadata:\n  name: {NAME}", "rules:"]
-    for one in RULES:
-        lines += [f'  - apiGroups: ["{one.group}"]', f"    resources: [{', '.join(one.resources)}]"]
-        lines.append(f"    verbs: [{', '.join(VERBS)}]")
-    return "\n".join(lines) + "\n"
+def log_role() -> dict[str, object]:
+    """Returns the Role for the device plugin's log; its namespace is named where it is made."""
+    return {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "Role",
+        "metadata": {"name": LOG_NAME},
+        "rules": [{"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]}],
+    }

@@ -51,10 +51,12 @@ def cluster_at(
     lists: Mapping[str, List],
     node: str | None = None,
     fold: bool = False,
+    more: Callable[[Ask, Cluster], Cluster] | None = None,
 ) -> Cluster:
     """Returns the cluster of some files, or the one that is asked for some lists, or those of a node.
 
-    `fold`: of plain pods only what they take of their nodes is kept. Ends the run with a sentence where there is none.
+    `fold`: of plain pods only what they take of their nodes is kept. `more` asks the cluster for more, by what it has.
+    Ends the run with a sentence where there is none.
     """
     if files and context is not None:
         raise typer.BadParameter("--context is of the kubeconfig, which --from leaves out")
@@ -64,7 +66,11 @@ def cluster_at(
         return _recorded(files, fold)
     from gpuctl.k8s.live import live_cluster
 
-    return asked(context, lambda ask: live_cluster(ask, lists, node, fold))
+    def look(ask: Ask) -> Cluster:
+        cluster = live_cluster(ask, lists, node, fold)
+        return more(ask, cluster) if more else cluster
+
+    return asked(context, look)
 
 
 def _recorded(files: list[str], fold: bool) -> Cluster:

@@ -6,62 +6,38 @@ import secrets
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import typer
-
-from gpuctl.cli.frame.cluster import asked, cluster_at
-from gpuctl.cli.frame.endings import refused
+from gpuctl.cli.frame.own_pods import PodsRequest, pods_cluster, pods_nodes, pods_run
 from gpuctl.frozen import dataclass
-from gpuctl.model import ExitCode
 
 if TYPE_CHECKING:
     from gpuctl.k8s.answer import Why
     from gpuctl.k8s.cluster import Cluster
-    from gpuctl.k8s.scene import Scene
+    from gpuctl.smoke.cluster.judge import PodResult
     from gpuctl.smoke.cluster.pod import SmokePod
-    from gpuctl.smoke.cluster.run import PodResult
 
 
 @dataclass(frozen=True)
 class SmokeRequest:
-    """What was typed: which nodes, what runs there, where, by which context, for how many seconds.
+    """What was typed: where pods are made, whether on all nodes with GPUs, and what runs there."""
 
-    `files` are recorded lists, for which pods can only be planned.
-    """
-
-    node: str | None
+    pods: PodsRequest
     every: bool
     deep: bool
     image: str | None
-    namespace: str
-    context: str | None
-    seconds: float
-    files: list[str] | None = None
-
-
-def _cluster(request: SmokeRequest) -> Cluster:
-    """The cluster by the user's kubectl, which makes the pods too: one identity for both."""
-    from gpuctl.host.api.kubectl import kubectl
-    from gpuctl.k8s.live import LISTS, live_cluster
-
-    if request.files:
-        return cluster_at(request.files, request.context, LISTS)
-    return asked(request.context, lambda ask: live_cluster(ask, LISTS), kubectl)
 
 
 def planned(request: SmokeRequest) -> tuple[tuple[SmokePod, ...], tuple[PodResult, ...]]:
     """Returns the pods to make, and of nodes for which there is none why not. Ends the run where no node is meant."""
+    from gpuctl.k8s.live import LISTS
     from gpuctl.k8s.scene import scene_of
-    from gpuctl.smoke.cluster.pod import NoSmokePod, PodWish, chosen_nodes, smoke_pod
-    from gpuctl.smoke.cluster.run import PodResult
+    from gpuctl.smoke.cluster.judge import PodResult
+    from gpuctl.smoke.cluster.pod import NoSmokePod, PodWish, smoke_pod
 
-    scene = scene_of(_cluster(request))
-    nodes = chosen_nodes(scene, request.node, request.every)
-    if not nodes:
-        raise _no_node(request, scene)
+    scene = scene_of(pods_cluster(request.pods, LISTS))
     run = secrets.token_hex(4)
-    wish = PodWish(request.image, request.deep, request.namespace, run, max(1, int(request.seconds)))
+    wish = PodWish(request.image, request.deep, request.pods.namespace, run, max(1, int(request.pods.seconds)))
     pods, without = [], []
-    for number, node in enumerate(nodes):
+    for number, node in enumerate(pods_nodes(request.pods, scene, request.every)):
         if node.ready != "True":
             without.append(PodResult(node.name, None, f"{node.name} is not ready: no pod starts there."))
             continue
@@ -72,39 +48,25 @@ def planned(request: SmokeRequest) -> tuple[tuple[SmokePod, ...], tuple[PodResul
     return tuple(pods), tuple(without)
 
 
-def _no_node(request: SmokeRequest, scene: Scene) -> typer.Exit | typer.BadParameter:
-    lacking = scene.cluster.lacks("Node")
-    if lacking:
-        return refused(f"the nodes cannot be told: {lacking}", ExitCode.UNDETERMINED)
-    if request.node is not None:
-        return typer.BadParameter(f"there is no node {request.node}", param_hint="--node")
-    return refused("no node of this cluster is known to have NVIDIA GPUs.", ExitCode.UNDETERMINED)
-
-
 def carried_out(request: SmokeRequest, pods: tuple[SmokePod, ...]) -> tuple[PodResult, ...]:
     """Returns how the pods ended; none of them is left."""
-    from gpuctl.host.act.pods import KubectlPods
-    from gpuctl.render.draw.progress import working
+    from gpuctl.smoke.cluster.judge import judging
     from gpuctl.smoke.cluster.pod import LABEL
-    from gpuctl.smoke.cluster.run import run_pods
 
-    if not pods:
-        return ()
-    run = pods[0].manifest["metadata"]["labels"][LABEL]
-    door = KubectlPods(request.namespace, f"{LABEL}={run}", request.context)
-    with working("Running smoke pods"):
-        return run_pods(door, pods, request.seconds, _why(request))
+    judge = judging(_why(request.pods), request.pods.seconds)
+    return pods_run(request.pods, LABEL, pods, judge, "Running smoke pods")
 
 
-def _why(request: SmokeRequest) -> Callable[[SmokePod], Why | None]:
+def _why(request: PodsRequest) -> Callable[[SmokePod], Why | None]:
     """Returns what tells why a pod waits: by the cluster as it was seen last, where that has the pod."""
+    from gpuctl.k8s.live import LISTS
     from gpuctl.k8s.why import NoSuchPod, why
 
     seen: list[Cluster] = []
 
     def tell(one: SmokePod) -> Why | None:
         if not seen or not any(pod.name == one.name for pod in seen[-1].pods):
-            seen[:] = [_cluster(request)]
+            seen[:] = [pods_cluster(request, LISTS)]
         try:
             return why(seen[-1], one.name, request.namespace)
         except NoSuchPod:

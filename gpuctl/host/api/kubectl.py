@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Mapping, Optional
+from typing import Mapping, Optional, Sequence
 
 from gpuctl.bounds import ANSWER_LIMIT
 from gpuctl.host.act.process import ask_program
@@ -13,7 +13,7 @@ from gpuctl.host.api.kubeconfig import kubeconfigs
 from gpuctl.host.look.reading import Reading, failure
 
 DEADLINE = 60.0
-"""Seconds for a page, the program for credentials among them."""
+"""Seconds for an answer, the program for credentials among them."""
 _SAID = re.compile(r"Error from server \((\w+)\): (.*)")
 _CODES: Mapping[str, int] = {"NotFound": NOT_FOUND, "Expired": GONE, "Gone": GONE, "Forbidden": FORBIDDEN}
 _CONTEXT = re.compile(r"context .*does not exist|no context exists with the name", re.IGNORECASE)
@@ -22,14 +22,14 @@ _CONTEXT = re.compile(r"context .*does not exist|no context exists with the name
 def kubectl(context: Optional[str]) -> Ask:
     """Returns what asks by kubectl, which waits as the API tells it to by itself. Raises BadConfiguration."""
     kubeconfigs()
+    return lambda path: _answer(run_kubectl(context, ("get", "--raw", path)))
+
+
+def run_kubectl(context: Optional[str], words: Sequence[str], stdin: str = "") -> Reading:
+    """Returns how a kubectl ended. `context` None: its current one."""
     chosen = ["--context", context] if context is not None else []
-
-    def ask(path: str) -> ApiAnswer:
-        # Without --request-timeout: with it, kubectl no longer sees that it is in a pod.
-        argv = ["kubectl", *chosen, "get", "--raw", path]
-        return _answer(ask_program(argv, "", DEADLINE, ANSWER_LIMIT))
-
-    return ask
+    # Without --request-timeout: with it, kubectl no longer sees that it is in a pod.
+    return ask_program(["kubectl", *chosen, *words], stdin, DEADLINE, ANSWER_LIMIT)
 
 
 def _answer(reading: Reading) -> ApiAnswer:

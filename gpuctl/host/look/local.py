@@ -10,7 +10,7 @@ import stat
 import sys
 import time
 from functools import lru_cache
-from typing import Callable, Dict, Optional, Sequence
+from typing import Callable, Dict, Mapping, Optional, Sequence
 
 from gpuctl.bounds import TEXT_LIMIT, unpacked, whole
 from gpuctl.host.look.deadline import DeadlineExceeded, within
@@ -87,8 +87,7 @@ class LocalHost:
         return _look("peer of " + endpoint, lambda: str(peer(endpoint[len("unix://") :], FILE_DEADLINE)))
 
     def nvml(self, deadline: float = 8.0) -> Reading:
-        argv = [sys.executable, "-I", "-S", "-c", _NVML_CHILD, json.dumps([os.path.abspath(p) for p in sys.path])]
-        return run_program("NVML", argv, child_environment(), deadline)
+        return ask_nvml(child_environment(), deadline)
 
     def env(self, name: str) -> Reading:
         ours: Dict[str, Callable[[], Optional[str]]] = {
@@ -98,6 +97,12 @@ class LocalHost:
         }
         value = ours[name]() if name in ours else os.environ.get(name)
         return Reading("$" + name, Outcome.ABSENT) if value is None else Reading("$" + name, Outcome.OK, value)
+
+
+def ask_nvml(environment: Mapping[str, str], deadline: float) -> Reading:
+    """Returns what NVML says to a Python of its own, in this environment."""
+    argv = [sys.executable, "-I", "-S", "-c", _NVML_CHILD, json.dumps([os.path.abspath(p) for p in sys.path])]
+    return run_program("NVML", argv, environment, deadline)
 
 
 def _boot_time() -> float:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from gpuctl.command import command
 from gpuctl.k8s.checks.frame import ClusterJudgement, View, check, worst_of
-from gpuctl.k8s.checks.plugin import excluded, is_plugin, plugin_pods
+from gpuctl.k8s.checks.plugin import excluded, plugin_pods
 from gpuctl.k8s.gpu_nodes import count_label, in_nvml, labelled, replicas_label
 from gpuctl.k8s.objects import ClusterNode
+from gpuctl.k8s.plugin import is_plugin
 from gpuctl.k8s.quantity import amount
 from gpuctl.k8s.requests import gpus_in, is_foreign, is_gpu
 from gpuctl.model import Disturbs, Remedy, Status

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from gpuctl.k8s.checks.frame import ClusterJudgement, View, check, worst_of
 from gpuctl.k8s.checks.node import UPGRADE
-from gpuctl.k8s.checks.plugin import excluded, explained, stuck
+from gpuctl.k8s.checks.plugin import excluded, explained, log_of
 from gpuctl.k8s.objects import Pod
+from gpuctl.k8s.plugin import stuck
 from gpuctl.model import Remedy, Status
 
 OPERANDS = (
@@ -36,11 +37,13 @@ def state(view: View) -> ClusterJudgement | None:
         if first:
             ill.append((first, f"{first.labels['app']}: {_unready(first)}"))
     seen = [(pod.node, text) for pod, text in ill]
-    text = f"the operator's work has stopped at {seen[0][1]}." if seen else ""
-    remedy = (
-        Remedy("Ask its log for the cause; what comes after it waits for it.", (explained(ill[0][0]),)) if ill else None
-    )
-    return worst_of(Status.FAIL, seen, text, "Every operand of the operator that is there runs", remedy)
+    good = "Every operand of the operator that is there runs"
+    if not ill:
+        return worst_of(Status.FAIL, (), "", good)
+    told = log_of(view, [pod for pod, _ in ill])
+    text = f"the operator's work has stopped at {seen[0][1]}.{told.words}"
+    ask = Remedy("Ask its log for the cause; what comes after it waits for it.", (explained(ill[0][0]),))
+    return worst_of(Status.FAIL, seen, text, good, told.remedy or ask)
 
 
 def _unready(pod: Pod) -> str:

@@ -2,40 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from io import BytesIO
+
 from gpuctl.command import Command, Shell, command
+from gpuctl.frozen import dataclass
 from gpuctl.k8s.checks.frame import ClusterJudgement, View, check, worst_of
 from gpuctl.k8s.gpu_nodes import labelled
 from gpuctl.k8s.objects import ClusterNode, DaemonSet, Pod
+from gpuctl.k8s.plugin import is_plugin, is_plugin_pod, stuck
 from gpuctl.k8s.requests import gpus_in
 from gpuctl.k8s.selectors import untolerated, wanted_of
 from gpuctl.model import Remedy, Status
 
-_PLUGINS = ("k8s-device-plugin", "nvidia-device-plugin", "nvidia-gpu-device-plugin")
-_BY_LABEL = ("app", "name", "app.kubernetes.io/name", "k8s-app")
-ILL = (
-    "CrashLoopBackOff",
-    "ImagePullBackOff",
-    "ErrImagePull",
-    "InvalidImageName",
-    "CreateContainerError",
-    "CreateContainerConfigError",
-    "RunContainerError",
-    "StartError",
-)
-
 
 def plugin_pods(view: View) -> list[Pod]:
-    """Returns the pods of the plugin, by the labels that charts and manifests give them."""
-    return [
-        pod
-        for pod in view.scene.cluster.pods
-        if any(pod.labels.get(name, "").startswith(_PLUGINS) for name in _BY_LABEL)
-    ]
-
-
-def is_plugin(one: DaemonSet) -> bool:
-    """Returns whether a DaemonSet is NVIDIA's device plugin, by its images: the operator calls it otherwise."""
-    return any(word in image for image in one.images for word in _PLUGINS)
+    """Returns the pods of the plugin."""
+    return [pod for pod in view.scene.cluster.pods if is_plugin_pod(pod)]
 
 
 @check("k8s.plugin.present", needs=("Node", "DaemonSet"), explains=("k8s.gpu.advertised", "k8s.gpu.gone"))
@@ -75,15 +58,10 @@ def running(view: View) -> ClusterJudgement | None:
         return None
     ill = [(pod, reason) for pod in pods if (reason := stuck(pod))]
     seen = [(pod.node, f"{pod.shown}: {reason}") for pod, reason in ill]
-    text = f"the device plugin does not run there ({seen[0][1]})." if seen else ""
-    remedy = Remedy("Ask its log for the cause.", (explained(ill[0][0]),)) if ill else None
+    told = log_of(view, [pod for pod, _ in ill])
+    text = f"the device plugin does not run there ({seen[0][1]}).{told.words}" if seen else ""
+    remedy = told.remedy or Remedy("Ask its log for the cause.", (explained(ill[0][0]),)) if ill else None
     return worst_of(Status.FAIL, seen, text, "Every pod of the device plugin runs", remedy)
-
-
-def stuck(pod: Pod) -> str:
-    """Returns why a pod that has its node does not run, "" where it does or only begins to."""
-    reason = next((reason for _, reason in pod.waiting if reason in ILL), "")
-    return reason or (pod.reason or "it has failed" if pod.phase == "Failed" else "")
 
 
 def explained(pod: Pod) -> Command:
@@ -91,3 +69,27 @@ def explained(pod: Pod) -> Command:
     return command(
         "kubectl", "logs", "-n", pod.namespace, pod.name, "--all-containers", Shell.PIPE, "gpuctl", "explain", "-"
     )
+
+
+@dataclass(frozen=True)
+class LogSays:
+    """What a log of the plugin's adds to a sentence, "" for nothing, and what to do by it."""
+
+    words: str = ""
+    remedy: Remedy | None = None
+
+
+def log_of(view: View, pods: Iterable[Pod]) -> LogSays:
+    """Returns the cause by the first log of these pods that is understood, else why none could be read."""
+    names = {(pod.namespace, pod.name) for pod in pods}
+    logs = [one for one in view.scene.cluster.logs if (one.namespace, one.name) in names]
+    for one in logs:
+        if one.lines:
+            from gpuctl.diagnose.answer import matches  # it takes long to load, and logs are read of ill plugins alone
+            from gpuctl.diagnose.scan import scan
+
+            found = matches(scan(BytesIO("\n".join(one.lines).encode("utf-8", "replace"))))
+            if found:
+                return LogSays(f" Its log: {found[0].sentence}", next(iter(found[0].remedies), None))
+    lacking = next((one.lacking for one in logs if one.lacking), "")
+    return LogSays(f" Its log may not be read: it takes the rule `{lacking}`." if lacking else "")

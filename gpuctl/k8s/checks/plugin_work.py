@@ -9,10 +9,11 @@ from gpuctl.command import command
 from gpuctl.k8s.checks.frame import ClusterJudgement, View, check, named, worst_of
 from gpuctl.k8s.checks.gpu import WHOLE, plugin_pod
 from gpuctl.k8s.checks.host import HOST_LAYERS
-from gpuctl.k8s.checks.plugin import excluded, explained, is_plugin, plugin_pods, stuck
+from gpuctl.k8s.checks.plugin import excluded, explained, log_of, plugin_pods
 from gpuctl.k8s.gpu_nodes import labelled
 from gpuctl.k8s.host_reports import HostReport
 from gpuctl.k8s.objects import ClusterNode, DaemonSet
+from gpuctl.k8s.plugin import is_plugin, stuck
 from gpuctl.k8s.quantity import amount
 from gpuctl.k8s.requests import gpus_in
 from gpuctl.model import Disturbs, Remedy, Status
@@ -22,6 +23,9 @@ _FOLDERS = (FOLDER, "/var/snap/microk8s/common/var/lib/kubelet/device-plugins")
 """MicroK8s has its own kubelet's folder, to which /var/lib/kubelet leads."""
 _SOCKET = ("kubelet.plugin-socket", "kubelet.plugin-folder", "kubelet.registration")
 _OFF = ("all", "xids")
+_CHECKS_FAILED = "Failed to start health check"
+_SAID = 300
+"""Letters of a log's line that a sentence takes."""
 _CDI_STRATEGIES = frozenset(("cdi-annotations", "cdi-cri"))
 _ENGINE = re.compile(r"([a-z-]{1,20})://v?(\d{1,4})\.(\d{1,4})")
 _FIRST_WITH_CDI = {"containerd": (1, 7), "cri-o": (1, 23)}
@@ -52,9 +56,12 @@ def registered(view: View) -> ClusterJudgement | None:
         said = report.said(*_SOCKET, "kubelet.gpus") if report else None
         if not any(gpus_in(node.capacity).values()) and labelled(node):
             ill.append((node.name, said.message if said else f"{pods[node.name].shown} runs, and no GPU is registered"))
-    text = f"the device plugin runs and is not registered ({ill[0][1]})." if ill else ""
+    told = log_of(view, [pods[name] for name, _ in ill])
+    text = f"the device plugin runs and is not registered ({ill[0][1]}).{told.words}" if ill else ""
     commands = (explained(pods[ill[0][0]]), *plugin_pod(view, [ill[0][0]]).commands) if ill else ()
-    remedy = Remedy("Ask its log for the cause; then restart the pod.", commands, Disturbs.NEW_CONTAINERS)
+    remedy = told.remedy or Remedy(
+        "Ask its log for the cause; then restart the pod.", commands, Disturbs.NEW_CONTAINERS
+    )
     return worst_of(Status.FAIL, ill, text, "Every plugin that runs has registered GPUs", remedy)
 
 
@@ -99,8 +106,9 @@ def health_checks(view: View) -> ClusterJudgement | None:
     """Without health checks, switched off or failed at their start, a plugin goes on offering GPUs that are lost.
 
     Each pod that gets one is refused, and its owner makes another. They are off where DP_DISABLE_HEALTHCHECKS is `all`
-    or holds `xids`. That they failed shows where a node's own report has fewer GPUs in NVML than are offered.
-    Source: NVIDIA/k8s-device-plugin, internal/rm/health.go, pull 1641
+    or holds `xids`. That they failed shows where a node's own report has fewer GPUs in NVML than are offered, and in
+    the plugin's log, where that is read: with --node, and of nodes with fewer GPUs to give than they have registered.
+    Source: NVIDIA/k8s-device-plugin, internal/rm/health.go, internal/plugin/server.go, pull 1641
     """
     lost = []
     for node in view.gpu_nodes:
@@ -114,6 +122,10 @@ def health_checks(view: View) -> ClusterJudgement | None:
     if lost:
         text = f"GPUs are offered that NVML does not have ({lost[0][1]}): the plugin's health checks do not work."
         return worst_of(Status.FAIL, lost, text, "", remedy)
+    failed = list(_failed_at_start(view))
+    if failed:
+        text = f"the plugin's health checks failed at their start, and it goes on offering GPUs ({failed[0][1]})."
+        return worst_of(Status.FAIL, failed, text, "", remedy)
     off = [
         (f"DaemonSet {one.namespace}/{one.name}", f"DP_DISABLE_HEALTHCHECKS={value}")
         for one in view.scene.cluster.daemon_sets
@@ -122,6 +134,16 @@ def health_checks(view: View) -> ClusterJudgement | None:
     text = "its health checks are off: a GPU that is lost is offered still."
     on = Remedy("Take DP_DISABLE_HEALTHCHECKS away, or name in it the Xids that are to be ignored.")
     return worst_of(Status.WARN, off, text, "No plugin's health checks are known to be off", on)
+
+
+def _failed_at_start(view: View) -> Iterator[tuple[str, str]]:
+    """The nodes on which the plugin has said so, since it last did start."""
+    nodes = {pod.name: pod.node for pod in plugin_pods(view)}
+    offering = {node.name for node in view.gpu_nodes if any(gpus_in(node.allocatable).values())}
+    for log in view.scene.cluster.logs:
+        said = next((line for line in log.lines if _CHECKS_FAILED in line), "")
+        if said and nodes.get(log.name) in offering:
+            yield nodes[log.name], said[said.index(_CHECKS_FAILED) :][:_SAID].rstrip(".")
 
 
 @check("k8s.plugin.unhealthy-forever", needs=("Node",), explains=("k8s.gpu.healthy",))

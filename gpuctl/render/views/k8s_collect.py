@@ -1,14 +1,17 @@
-"""What `gpuctl k8s collect` recorded: as text, as JSON, and in a file's name."""
+"""What `gpuctl k8s collect` recorded, of a cluster or of its nodes: as text, as JSON, and in a file's name."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
+from typing import Any
 
 from gpuctl.command import command
 from gpuctl.k8s.cluster import RULES, plural
+from gpuctl.k8s.collecting import CollectPod, NodeRecord
 from gpuctl.k8s.snapshot import ClusterSnapshot
-from gpuctl.render.draw.text import Styled, plain
-from gpuctl.render.formats.json import document
+from gpuctl.render.draw.text import Styled, plain, remedy_lines
+from gpuctl.render.formats.json import as_json, document
 
 
 def cluster_file_name(snapshot: ClusterSnapshot) -> str:
@@ -48,3 +51,53 @@ def cluster_collect_text(snapshot: ClusterSnapshot, path: str | None) -> Styled:
 
 def _at(snapshot: ClusterSnapshot) -> datetime:
     return datetime.fromtimestamp(snapshot.at, timezone.utc)
+
+
+def nodes_json(records: Sequence[NodeRecord], folder: str | None) -> str:
+    """Returns what came of each node as JSON; `folder` None: no pod was made."""
+    return _nodes_document(records, folder, dry_run=False, manifests=[])
+
+
+def collect_manifests_json(pods: Sequence[CollectPod], without: Sequence[NodeRecord]) -> str:
+    """Returns the manifests of pods that were not made, and of nodes without one why."""
+    return _nodes_document(without, None, dry_run=True, manifests=[one.manifest for one in pods])
+
+
+def _nodes_document(
+    records: Sequence[NodeRecord], folder: str | None, dry_run: bool, manifests: Sequence[Mapping[str, Any]]
+) -> str:
+    nodes = [
+        {
+            "node": one.node,
+            "file": one.file,
+            "bytes": one.size,
+            "cause": one.cause,
+            "remedy": as_json(one.remedy),
+        }
+        for one in records
+    ]
+    body = {"dry_run": dry_run, "folder": folder, "nodes": nodes, "manifests": manifests}
+    return document("k8s-collect-hosts", body)
+
+
+def nodes_text(records: Sequence[NodeRecord], folder: str | None) -> Styled:
+    """Returns which nodes were not recorded, a block for those of one reason, how many were, and what comes next."""
+    text = Styled()
+    by_cause: dict[str, list[NodeRecord]] = {}
+    for one in records:
+        if one.cause:
+            by_cause.setdefault(one.cause, []).append(one)
+    for cause, nodes in by_cause.items():
+        names = ", ".join(one.node for one in nodes[:5]) + (f" and {len(nodes) - 5} more" if len(nodes) > 5 else "")
+        text.append("????  ", "bold magenta").append(f"{plain(names)}: {plain(cause)}\n", "bold")
+        if nodes[0].remedy:
+            text.append(remedy_lines(nodes[0].remedy, "      "))
+    kept = [one for one in records if one.file]
+    if folder is None:
+        return text
+    text.append(f"Wrote {plain(folder)}", "bold")
+    text.append(f": {len(kept)} of {len(records)} nodes, {sum(one.size for one in kept) / 1000:,.0f} kB.\n")
+    if kept:
+        doctor = command("gpuctl", "k8s", "doctor", "--hosts", folder)
+        text.append("To diagnose them: ").append(f"{doctor}\n", "cyan", whole=True)
+    return text

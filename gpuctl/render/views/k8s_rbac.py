@@ -10,9 +10,9 @@ from gpuctl.render.draw.text import Styled, plain
 from gpuctl.render.formats.json import document
 
 
-def role_json(role: Mapping[str, object]) -> str:
-    """Returns the role as JSON."""
-    return document("k8s-rbac", {"role": role})
+def role_json(role: Mapping[str, object], log_role: Mapping[str, object]) -> str:
+    """Returns the roles as JSON: for lists, and for the device plugin's log."""
+    return document("k8s-rbac", {"role": role, "log_role": log_role})
 
 
 def missing_json(role: Mapping[str, object], lacks: Mapping[str, str]) -> str:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from gpuctl.render.draw.text import Styled, plain, remedy_lines
 from gpuctl.render.formats.json import as_json, document
 from gpuctl.render.views.k8s import why_text
+from gpuctl.smoke.cluster.judge import PodResult
 from gpuctl.smoke.cluster.pod import SmokePod
-from gpuctl.smoke.cluster.run import PodResult
 
 _MARKS = {True: ("PASS", "bold green"), False: ("FAIL", "bold red"), None: ("????", "bold magenta")}
 _INDENT = "      "
@@ -59,28 +58,3 @@ def manifests_json(pods: Sequence[SmokePod], without: Sequence[PodResult]) -> st
     nodes = json.loads(pods_json(without))["nodes"]
     body = {"dry_run": True, "nodes": nodes, "manifests": [one.manifest for one in pods]}
     return document("k8s-smoke", body)
-
-
-def manifests_yaml(pods: Sequence[SmokePod]) -> str:
-    """Returns the manifests as YAML, as `kubectl create -f -` takes them."""
-    return "---\n".join("".join(f"{line}\n" for line in _yaml(one.manifest, "")) for one in pods)
-
-
-def _yaml(value: Mapping[str, Any], indent: str) -> Iterator[str]:
-    """Block style; texts are JSON's, which YAML reads as they are."""
-    for key, one in value.items():
-        if isinstance(one, Mapping) and one:
-            yield f"{indent}{_key(key)}:"
-            yield from _yaml(one, indent + "  ")
-        elif isinstance(one, list) and one and isinstance(one[0], Mapping):
-            yield f"{indent}{_key(key)}:"
-            for item in one:
-                first, *rest = _yaml(item, indent + "    ")
-                yield f"{indent}  - {first.lstrip()}"
-                yield from rest
-        else:
-            yield f"{indent}{_key(key)}: {json.dumps(one, ensure_ascii=True)}"
-
-
-def _key(key: str) -> str:
-    return key if key.isalnum() else json.dumps(key)

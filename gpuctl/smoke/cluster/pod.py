@@ -14,9 +14,10 @@ from typing import Any
 from gpuctl.compat.knowledge.gpus.gpus import gpu_described
 from gpuctl.compat.knowledge.images import newest_base_images
 from gpuctl.frozen import dataclass
-from gpuctl.k8s.checks.plugin import excluded, is_plugin
-from gpuctl.k8s.gpu_nodes import capability, classes, driver, has_gpus, product
+from gpuctl.k8s.checks.plugin import excluded
+from gpuctl.k8s.gpu_nodes import capability, driver, has_gpus, product
 from gpuctl.k8s.objects import ClusterNode
+from gpuctl.k8s.plugin import is_plugin
 from gpuctl.k8s.requests import gpus_in
 from gpuctl.k8s.scene import Scene
 from gpuctl.k8s.selectors import UNSCHEDULABLE
@@ -65,24 +66,6 @@ class PodWish:
     namespace: str
     run: str
     seconds: int
-
-
-def chosen_nodes(scene: Scene, node: str | None, every: bool) -> tuple[ClusterNode, ...]:
-    """Returns the nodes that get a pod: the one that is named, all with GPUs, or one of each class of equal nodes."""
-    nodes = tuple(one for one in scene.cluster.nodes if has_gpus(one, scene))
-    if node is not None:
-        return tuple(one for one in scene.cluster.nodes if one.name == node)
-    if every:
-        return nodes
-    by_name = {one.name: one for one in nodes}
-    return tuple(
-        max((by_name[name] for name in kind.nodes), key=lambda one: _most_free(one, scene))
-        for kind in classes(nodes, scene)
-    )
-
-
-def _most_free(node: ClusterNode, scene: Scene) -> int:
-    return max((scene.free(node, name) for name in gpus_in(node.allocatable)), default=0)
 
 
 def smoke_pod(node: ClusterNode, scene: Scene, wish: PodWish, number: int) -> SmokePod:

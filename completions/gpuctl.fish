@@ -66,7 +66,7 @@ complete -c gpuctl -n '__fish_seen_subcommand_from check' -l strict -l no-strict
 complete -c gpuctl -n '__fish_seen_subcommand_from check' -s h -l help -d 'Show this message and exit'
 complete -c gpuctl -n '__fish_seen_subcommand_from matrix' -l driver -x -d 'A driver or its branch (535), instead of this hosts'
 complete -c gpuctl -n '__fish_seen_subcommand_from matrix' -l gpu -x -d 'A GPU, instead of this hosts; repeatable'
-complete -c gpuctl -n '__fish_seen_subcommand_from matrix' -l cuda -x -d 'Only this CUDA version, or 12.x'
+complete -c gpuctl -n '__fish_seen_subcommand_from matrix' -l cuda -x -d 'Only this CUDA version; 12 every 12.x'
 complete -c gpuctl -n '__fish_seen_subcommand_from matrix' -l from -r -F -d 'A snapshot of gpuctl collect instead of this host, - for stdin'
 complete -c gpuctl -n '__fish_seen_subcommand_from matrix' -l json -d 'Print JSON'
 complete -c gpuctl -n '__fish_seen_subcommand_from matrix' -l csv -d 'Print the grid as CSV'

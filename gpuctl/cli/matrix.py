@@ -19,7 +19,8 @@ def command(
     driver: DriverVersion = None,
     gpu: GpuNames = None,
     cuda: Annotated[
-        str | None, typer.Option("--cuda", metavar="X.Y", help="Only this CUDA version, or 12.x.", show_default=False)
+        str | None,
+        typer.Option("--cuda", metavar="X.Y", help="Only this CUDA version; 12: every 12.x.", show_default=False),
     ] = None,
     snapshot: From = None,
     json: Json = False,

@@ -7,7 +7,7 @@ EXAMPLES = {
         "gpuctl check --image nvidia/cuda:12.4.1-base-ubi9",
         "gpuctl check --cuda 12.4 --driver 535.54.03 --gpu A100",
     ),
-    "matrix": ("gpuctl matrix --cuda 12.x", "gpuctl matrix --gpu V100 --csv"),
+    "matrix": ("gpuctl matrix --cuda 12", "gpuctl matrix --gpu V100 --csv"),
     "recommend": ("gpuctl recommend --cuda 12.4", "gpuctl recommend --gpu A100 --gpu T4 --json"),
     "image": ("gpuctl image --flavour base --os ubuntu", "gpuctl image --cuda 12.4 --cudnn --all"),
     "dockerfile lint": (

@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from gpuctl.compat.answer.tags import RUNS, Image, Wanted
+from gpuctl.compat.ask.asks import release_ask
 from gpuctl.compat.ask.frameworks import PACKAGES, pinned_version, requirement_of
 from gpuctl.compat.ask.question import Machine
 from gpuctl.compat.judge.judge import verdict_of
 from gpuctl.compat.judge.rulings import worst
 from gpuctl.compat.knowledge.base_systems import BaseSystem
 from gpuctl.compat.knowledge.framework_installs import FrameworkInstall, install_of
-from gpuctl.compat.knowledge.frameworks import FrameworkRelease, cuda_of_tag, release_ask, releases_of
+from gpuctl.compat.knowledge.frameworks import FrameworkRelease, cuda_of_tag, releases_of
 from gpuctl.compat.knowledge.libraries import BasePackage
 from gpuctl.dockerfile.app.wants import Wants
 from gpuctl.dockerfile.base import FLAVOURS, ChosenBase, NeededPackage, NoBase, PackageOf, choose_base, needed_flavour

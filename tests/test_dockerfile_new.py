@@ -251,6 +251,16 @@ def test_a_folder_that_is_no_whole_application_is_refused(
     assert words in done.stderr and "Traceback" not in done.stderr
 
 
+def test_a_dockerfile_of_somebody_elses_is_never_replaced_and_one_of_its_own_is(tmp_path: Path) -> None:
+    file = tmp_path / "Dockerfile"
+    for text, code in (("FROM scratch\n", 2), ("\n", 0), (None, 0)):
+        if text:
+            file.write_text(text)
+        done = new(*A100, "-o", str(file))
+        assert (done.returncode, file.read_text().startswith("# Build it")) == (code, not code), done.stderr
+    assert new(*A100, "-o", str(file), "--flavour", "runtime").returncode == 0 and "runtime" in file.read_text()
+
+
 @pytest.mark.parametrize(
     "argv",
     [

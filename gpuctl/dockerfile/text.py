@@ -24,6 +24,7 @@ USER, UID = "app", 10001
 """A user of its own, with an id that no distribution gives to others, and that Kubernetes can tell is not root's."""
 PLACE, VENV = "/app", "/opt/venv"
 _WIDTH, _SHOWN = 100, 5
+_OPENING = "Build it in "
 _PATH = re.compile(r"(?:/[A-Za-z0-9_.@%+-]+)+")
 """A path that COPY takes as it stands: it holds no pattern, variable or blank."""
 _USER_NAME = re.compile(r"([a-z_][a-z0-9_-]{0,31})(?::[a-z_][a-z0-9_-]{0,31})?")
@@ -95,9 +96,14 @@ def dockerfile_text(draft: DockerfileParts) -> str:
     return "\n\n".join(block for part in parts for block in part(draft)) + "\n"
 
 
+def is_ours(raw: bytes) -> bool:
+    """Returns whether a file was written here, so that another may take its place."""
+    return raw.startswith(_comment(_OPENING).encode()) or not raw.strip()
+
+
 def _head(draft: DockerfileParts) -> Iterator[str]:
     where = "the application's folder" if draft.application else "an empty folder"
-    lines = (f"Build it in {where}: docker build -t NAME -f THIS_FILE .", "Run it: docker run --gpus all NAME")
+    lines = (f"{_OPENING}{where}: docker build -t NAME -f THIS_FILE .", "Run it: docker run --gpus all NAME")
     yield "\n".join(map(_comment, (*lines, *(f"TODO: {problem}" for problem in draft.problems))))
 
 

@@ -181,10 +181,14 @@ def _packages(wish: DockerfileWish) -> PackageOf:
 
 
 def _write(path: str, text: str) -> None:
-    from gpuctl.host.write.output import FileProblem, NoPlaceForFile, write_whole
+    from gpuctl.dockerfile.text import is_ours
+    from gpuctl.host.write.files import read_named
+    from gpuctl.host.write.output import FileProblem, NoPlaceForFile, replaces, write_whole
     from gpuctl.render.draw.text import plain, say
 
     try:
+        if replaces(path) and not is_ours(read_named(path)):
+            raise NoPlaceForFile(f"{path} is there, and was not written by this command. Name another file.")
         write_whole(path, text.encode("utf-8", "replace"))
     except NoPlaceForFile as problem:
         raise typer.BadParameter(plain(str(problem)), param_hint="--output") from None

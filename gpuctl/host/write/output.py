@@ -14,7 +14,7 @@ from gpuctl.host.trust import distrusted, user_called
 from gpuctl.host.write.files import FileProblem, explained
 from gpuctl.host.write.replace import NEW_FILE_MODE, PERMISSIONS
 
-__all__ = ["FileProblem", "NoPlaceForFile", "is_stdout", "make_folder", "write_new", "write_whole"]
+__all__ = ["FileProblem", "NoPlaceForFile", "is_stdout", "make_folder", "replaces", "write_new", "write_whole"]
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _HANDED_OVER = re.compile(r"/(?:dev|proc/self)/fd/([0-9]{1,6})")
@@ -67,6 +67,11 @@ def write_whole(path: str, raw: bytes, mode: Optional[int] = None, private: bool
 def is_stdout(path: str) -> bool:
     """Returns whether a path that a person named for a result means standard output."""
     return path in ("-", "/dev/stdout")
+
+
+def replaces(path: str) -> bool:
+    """Returns whether a result with this name takes the place of a file that is there."""
+    return not (is_stdout(path) or _HANDED_OVER.fullmatch(path)) and os.path.isfile(path)
 
 
 def write_new(path: str, raw: bytes) -> None:

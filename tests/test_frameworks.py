@@ -165,7 +165,7 @@ def test_a_build_runs_on_the_gpus_whose_code_it_has(text: str, gpu: str, verdict
 def test_a_gpu_that_is_too_new_for_a_build_is_told_the_first_that_serves_it() -> None:
     answer = check(Question((ask("torch==2.5.1+cu121"),)), Machine("580.95.05", (find_gpu("RTX 5090"),)))
     assert [one.text for one in answer.remedies] == [
-        "Use pytorch 2.7.0 in its build for CUDA 12.8, the first that runs here."
+        "Use pytorch 2.7.0 in its build for CUDA 12.8, the first that runs here without limits."
     ]
 
 

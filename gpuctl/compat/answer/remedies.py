@@ -127,7 +127,7 @@ def _releases(case: _Case, present: FrameworkRelease) -> Iterator[Remedy]:
         best = _best_build(case, release)
         if best and best[1] is Verdict.COMPATIBLE:
             named = f"{release.framework} {release.version}"
-            text = f"Use {named} in its build for CUDA {best[0]}, the {which} that runs here."
+            text = f"Use {named} in its build for CUDA {best[0]}, the {which} that runs here without limits."
             yield Remedy(text, disturbs=Disturbs.NEW_CONTAINERS)
             return
 

@@ -8,9 +8,8 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from realhost.roots import Recipe, build_root
+from realhost.roots import BULLSEYE, build_root
 
-DEBIAN_11 = Recipe("bullseye", ("python3",), like="bullseye")
 _LIBRARIES = ("libcrypto.so.1.1", "libffi.so.7", "libssl.so.1.1")
 
 
@@ -43,7 +42,7 @@ def _runs(path: str) -> bool:
 
 def _of_debian_11(folder: Path) -> tuple[str, ...]:
     """It runs on this machine's C library, so that it loads this machine's drivers; what is too old it brings along."""
-    root = build_root(DEBIAN_11)
+    root = build_root(BULLSEYE)
     for name in _LIBRARIES:
         (folder / name).symlink_to(next(root.glob(f"usr/lib/*/{name}")))
     return ("env", f"LD_LIBRARY_PATH={folder}", str(root / "usr/bin/python3.9"))

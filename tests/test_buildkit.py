@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from elves import program
-from realhost import DOCKER_28, build_root
+from realhost import FORKY, build_root
 from simhost import Dockerd, unpack
 from test_dockerfile_images import TESLA, base, config, gpuctl, old
 
@@ -25,7 +25,7 @@ Build = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture(scope="module")
 def dockerd() -> Iterator[Dockerd]:
-    daemon = Dockerd(system=build_root(DOCKER_28))
+    daemon = Dockerd(system=build_root(FORKY))
     try:
         daemon.start()
         yield daemon

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from realhost import DOCKER_20, DOCKER_28, BootedHost, build_root
+from realhost import BOOKWORM, FORKY, BootedHost, build_root
 from simhost import Bed
 
 PROGRAMS = Path(__file__).parent / "simhost/programs"
@@ -52,7 +52,7 @@ def prepare(machine: BootedHost) -> BootedHost:
 @pytest.fixture(scope="module")
 def old(bed: Bed) -> Iterator[BootedHost]:
     """Docker 20.10 and runc 1.1.5, with control groups as the machine has them."""
-    machine = BootedHost(build_root(DOCKER_20), bed)
+    machine = BootedHost(build_root(BOOKWORM), bed)
     yield prepare(machine)
     machine.close()
 
@@ -60,7 +60,7 @@ def old(bed: Bed) -> Iterator[BootedHost]:
 @pytest.fixture(scope="module")
 def new(bed: Bed) -> Iterator[BootedHost]:
     """Docker 28 and runc 1.3, with cgroup v2."""
-    machine = BootedHost(build_root(DOCKER_28), bed, unified=True)
+    machine = BootedHost(build_root(FORKY), bed, unified=True)
     yield prepare(machine)
     machine.close()
 

@@ -20,7 +20,7 @@ from itertools import cycle
 from pathlib import Path
 
 import pytest
-from realhost import DOCKER_28, build_root
+from realhost import FORKY, build_root
 from simhost import Bed, Dockerd, SimHost, Toolkit
 
 CONFIG = "/etc/docker/daemon.json"
@@ -247,7 +247,7 @@ def test_docker_28_starts_with_what_a_run_left_and_the_next_run_is_verified(
     toolkit: Toolkit, sim_host: Callable[..., SimHost], new_dockerd: Callable[..., Dockerd], fault: str
 ) -> None:
     toolkit.install("v100")
-    daemon = new_dockerd(config=OLD, path=[toolkit.directory], system=build_root(DOCKER_28))
+    daemon = new_dockerd(config=OLD, path=[toolkit.directory], system=build_root(FORKY))
     host = sim_host("v100", toolkit=toolkit, dockerd=daemon)
     command = [*GPUCTL, "install-runtime", "--json"]
     done = host.run([*STRACE, "-o/dev/null", f"-etrace={fault.partition(':')[0]}", f"-einject={fault}", *command])

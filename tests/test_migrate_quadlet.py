@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from realhost import PODMAN_5, build_root
+from realhost import FORKY, build_root
 
 from gpuctl.compat.knowledge.run_options import run_options
 from gpuctl.migrate.run import line_of, migrated_to_unit
@@ -28,7 +28,7 @@ VALUES = {
 
 @pytest.fixture(scope="module")
 def root() -> Path:
-    return build_root(PODMAN_5)
+    return build_root(FORKY)
 
 
 def started_by(root: Path, unit: str, folder: Path) -> list[str]:

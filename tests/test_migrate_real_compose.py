@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from realhost import DOCKER_20, DOCKER_28, build_root
+from realhost import BOOKWORM, FORKY, build_root
 from ruamel.yaml import YAML
 from test_migrate_compose import CASES, rewritten
 
 from gpuctl.migrate.compose.target import ComposeTarget
 
-COMPOSE_1 = (DOCKER_20, "/usr/bin/docker-compose")
-COMPOSE_2 = (DOCKER_28, "/usr/libexec/docker/cli-plugins/docker-compose")
+COMPOSE_1 = (BOOKWORM, "/usr/bin/docker-compose")
+COMPOSE_2 = (FORKY, "/usr/libexec/docker/cli-plugins/docker-compose")
 READERS = {
     ComposeTarget.COMPOSE: (COMPOSE_1, COMPOSE_2),
     ComposeTarget.COMPOSE_2_30: (COMPOSE_2,),
@@ -53,7 +53,7 @@ def test_every_file_is_taken_by_the_compose_that_it_is_for(reader: tuple[Any, st
 
 
 def test_what_compose_understands_are_the_same_gpus() -> None:
-    root = build_root(DOCKER_28)
+    root = build_root(FORKY)
     text = "services: {a: {image: x, runtime: nvidia, environment: ['NVIDIA_VISIBLE_DEVICES=0:1,GPU-8bb9']}}\n"
     for target in (ComposeTarget.COMPOSE, ComposeTarget.COMPOSE_2_30, ComposeTarget.CDI):
         said = read_by(root, COMPOSE_2[1], rewritten(text, target).after).stdout

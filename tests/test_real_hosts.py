@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from realhost import DOCKER_20, BootedHost, build_root
+from realhost import BOOKWORM, BootedHost, build_root
 from simhost import Bed, Done, Toolkit
 from simhost.toolkit import NAMES
 
@@ -29,7 +29,7 @@ COUNT = ("sh", "-c", "trap exit TERM; while :; do sleep 1; done")
 @pytest.fixture(scope="module")
 def machine(bed: Bed) -> Iterator[BootedHost]:
     """One for all tests here: it boots in a second, and is brought back to what it was between them."""
-    machine = BootedHost(build_root(DOCKER_20), bed)
+    machine = BootedHost(build_root(BOOKWORM), bed)
     machine.import_image("busybox")
     yield machine
     machine.close()
@@ -172,9 +172,9 @@ def test_a_daemon_that_does_not_survive_or_heed_its_reload_gets_its_old_file_bac
 
 def test_an_error_in_another_key_is_the_end_of_nothing(host: BootedHost) -> None:
     before = count_on(host, "old")
-    host.write(CONFIG, '{"debug": true, "no-such-key": 1}\n')
+    host.write(CONFIG, '{"debug": true, "mtu": 1.5e3}\n')
     done = install(host, "--timeout=2")
-    assert (done.code, host.path(CONFIG).read_text()) == (4, '{"debug": true, "no-such-key": 1}\n')
+    assert (done.code, host.path(CONFIG).read_text()) == (4, '{"debug": true, "mtu": 1.5e3}\n')
     assert life(host, "old") == before
 
 

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,9 @@ class Counting:
             return seen
 
         return look
+
+    def read_all(self, paths: Sequence[str]) -> list[Reading]:
+        return [self.read(path) for path in paths]
 
 
 class Changing(SnapshotHost):

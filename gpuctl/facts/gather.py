@@ -41,7 +41,7 @@ from gpuctl.frozen import dataclass
 from gpuctl.host.look.deadline import DeadlineExceeded, start
 from gpuctl.host.look.limits import limit_reached
 from gpuctl.host.look.reading import Host
-from gpuctl.host.record.memory import RememberingHost
+from gpuctl.host.record.memory import remembering
 from gpuctl.model import CannotTell
 
 T = TypeVar("T")
@@ -126,9 +126,10 @@ _NOT_LOOKED_AT = Missing("gpuctl did not look at it")
 def gather(host: Host, subjects: Iterable[type] = PROBES, deadline: float = DEADLINE) -> Facts:
     """Returns each subject's facts, or that it is missing. `deadline` in seconds, for all of them together.
 
-    Nothing is looked at twice, so that the facts agree with each other. Another call looks anew.
+    Nothing is looked at twice, so that the facts agree with each other. Another call looks anew, unless the host itself
+    remembers what it has seen.
     """
-    memory = RememberingHost(host)
+    memory = remembering(host)
     end = time.monotonic() + deadline
     begun = {subject: _begin(memory, subject) for subject in subjects}
     late = Missing("no answer within %g s" % deadline)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 import time
 from typing import Any, Callable, Iterable, Literal, Mapping, Optional, Type, TypeVar, Union
@@ -43,6 +42,7 @@ from gpuctl.host.look.limits import limit_reached
 from gpuctl.host.look.reading import Host
 from gpuctl.host.record.memory import remembering
 from gpuctl.model import CannotTell
+from gpuctl.regex import regex
 
 T = TypeVar("T")
 
@@ -119,7 +119,7 @@ class Facts:
         return Facts({**self.found, **later.found})
 
 
-_LACKING = re.compile(r"module '([\w.]+)' has no attribute '(\w+)'")
+_LACKING = regex(r"module '([\w.]+)' has no attribute '(\w+)'")
 _NOT_LOOKED_AT = Missing("gpuctl did not look at it")
 
 

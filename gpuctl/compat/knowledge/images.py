@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from gpuctl.compat.tables.loader import load
 from gpuctl.compat.versions import Version, parts
 from gpuctl.frozen import dataclass
 from gpuctl.model import Verdict
+from gpuctl.regex import regex
 
 if TYPE_CHECKING:
     from gpuctl.compat.knowledge.gpus.gpus import Gpu
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 REPOSITORY = "nvidia/cuda"
 _REGISTRIES = ("", "docker.io/", "index.docker.io/", "nvcr.io/")
 # doc/README.md of https://gitlab.com/nvidia/container-images/cuda; holds for every tag that was ever listed.
-_TAG = re.compile(
+_TAG = regex(
     r"(?P<cuda>[0-9]+\.[0-9]+(?:\.[0-9]+)?)(?:-(?P<library>cudnn[0-9]*|tensorrt))?"
     r"-(?P<flavour>base|runtime|devel)(?:-rc)?(?:-(?P<os>[a-z]+[0-9.]*))?"
 )

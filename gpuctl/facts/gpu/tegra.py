@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, Mapping, Optional, Sequence, Tuple
 
 from gpuctl.facts.gpu.nvml import parse_nvml
@@ -11,6 +10,7 @@ from gpuctl.facts.packages.packages import DPKG_INSTALLED, parse_installed
 from gpuctl.frozen import dataclass
 from gpuctl.host.look.reading import Host, fact
 from gpuctl.model import Fact
+from gpuctl.regex import regex
 
 SOC = "/sys/devices/soc0/family"
 """The family of the system on a chip."""
@@ -22,9 +22,9 @@ NO_LIBRARY = 12
 """NVML_ERROR_LIBRARY_NOT_FOUND."""
 _INTEGRATED = ("(nvgpu)", "NVIDIA Thor")
 """Parts of the names of GPUs that lie in a Tegra: go-nvlib, pkg/nvlib/info/property-extractor.go."""
-_RELEASE = re.compile(r"# R([0-9]{1,3}) \(release\), REVISION: ([0-9]{1,3}(?:\.[0-9]{1,3})*)")
-_PACKAGE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,3}){1,2})")
-_COMPAT = re.compile(r"cuda-compat-([0-9]{1,2})-([0-9]{1,2})")
+_RELEASE = regex(r"# R([0-9]{1,3}) \(release\), REVISION: ([0-9]{1,3}(?:\.[0-9]{1,3})*)")
+_PACKAGE = regex(r"([0-9]{1,3}(?:\.[0-9]{1,3}){1,2})")
+_COMPAT = regex(r"cuda-compat-([0-9]{1,2})-([0-9]{1,2})")
 
 
 @dataclass(frozen=True)

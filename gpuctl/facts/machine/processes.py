@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from typing import Container, List, Tuple
 
 from gpuctl.host.decode import whole
 from gpuctl.host.look.reading import Host
 from gpuctl.host.trust import is_here
+from gpuctl.regex import regex
 
-_PID = re.compile(r"[1-9][0-9]{0,9}")
+_PID = regex(r"[1-9][0-9]{0,9}")
 TICKS = 100
 """Clock ticks a second in /proc: USER_HZ, which is 100 on all architectures that NVIDIA has drivers for (proc(5))."""
 

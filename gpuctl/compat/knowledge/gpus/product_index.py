@@ -6,10 +6,11 @@ import re
 from functools import cache
 
 from gpuctl.compat.tables.loader import PciDevice, Product, pci_devices, products
+from gpuctl.regex import regex
 
 # Words around a product's name that change neither its chip nor its brand.
 _VENDOR = {"nvidia", "tesla", "geforce"}
-_FORM = re.compile(
+_FORM = regex(
     r"[0-9]+gb?|sxm[0-9]*|pcie|nvl[0-9]*|hbm[0-9]+e?|dgxs|fhhl|laptop|mobile|notebook|gpu|max|q|with|design|mig"
 )
 

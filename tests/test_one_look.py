@@ -19,7 +19,7 @@ from hosts_v100 import v100
 from simhost import SimHost
 from synthetic import HOSTS
 
-from gpuctl.checks import CHECKS, LAYERS, chosen, diagnose, part
+from gpuctl.checks.every import CHECKS, LAYERS, chosen, diagnose, part
 from gpuctl.checks.needed import deciding, in_doubt, subjects
 from gpuctl.engines.daemon_json import Runtime, diff, register, settings
 from gpuctl.engines.json.text import parse

@@ -36,7 +36,7 @@ class DoctorRequest:
     @property
     def subjects(self) -> tuple[type, ...]:
         """What has to be looked at."""
-        from gpuctl.checks import chosen
+        from gpuctl.checks.every import chosen
         from gpuctl.checks.needed import subjects
         from gpuctl.render.views.host import SUBJECTS
 
@@ -61,7 +61,7 @@ class DoctorRequest:
 
     def judge(self, facts: Facts) -> Report:
         """Returns the findings that are asked for."""
-        from gpuctl.checks import diagnose, part
+        from gpuctl.checks.every import diagnose, part
 
         return part(diagnose(facts), self.only, self.skip)
 

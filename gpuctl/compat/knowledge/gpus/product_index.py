@@ -49,9 +49,14 @@ def devices_by_key() -> dict[str, list[PciDevice]]:
 
 
 def products_named(name: str) -> list[Product]:
-    """Returns the products of that name, one that is spelt the same first."""
-    spelt = [word for word in words_of(name) if word != "nvidia"]
-    return sorted(_products_by_key().get(key_of(name), []), key=lambda product: words_of(product.product) != spelt)
+    """Returns the products of that name, one that is spelt the same first.
+
+    Parses only the lines with its longest number: a host has few products, and the table hundreds.
+    """
+    key, spelt = key_of(name), [word for word in words_of(name) if word != "nvidia"]
+    likely = products(max(re.findall("[0-9]+", key), key=len, default=""))
+    named = [one for one in likely if key in map(key_of, (one.product, *one.aliases))]
+    return sorted(named, key=lambda product: words_of(product.product) != spelt)
 
 
 def products_beginning(name: str) -> list[Product]:

@@ -14,6 +14,8 @@ _FORM = regex(
     r"[0-9]+gb?|sxm[0-9]*|pcie|nvl[0-9]*|hbm[0-9]+e?|dgxs|fhhl|laptop|mobile|notebook|gpu|max|q|with|design|mig"
 )
 
+_NUMBER = regex("[0-9]+")
+
 
 def words_of(name: str) -> list[str]:
     """Returns a name's words and numbers in lower case."""
@@ -51,10 +53,11 @@ def devices_by_key() -> dict[str, list[PciDevice]]:
 def products_named(name: str) -> list[Product]:
     """Returns the products of that name, one that is spelt the same first.
 
-    Parses only the lines with its longest number: a host has few products, and the table hundreds.
+    Parses only the lines with its first number: a host has few products, and the table hundreds.
     """
     key, spelt = key_of(name), [word for word in words_of(name) if word != "nvidia"]
-    likely = products(max(re.findall("[0-9]+", key), key=len, default=""))
+    number = _NUMBER.search(key)
+    likely = products(number[0] if number else "")
     named = [one for one in likely if key in map(key_of, (one.product, *one.aliases))]
     return sorted(named, key=lambda product: words_of(product.product) != spelt)
 

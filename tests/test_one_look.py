@@ -186,7 +186,8 @@ def test_no_program_runs_twice_and_with_only_none_that_is_not_needed(sim_host: C
     driver, toolkit, whole = (_ran(sim, *only) for only in (("--only", "driver"), ("--only", "toolkit.cli"), ()))
     assert set(map(_program, driver)) <= {"dkms", "docker", "dpkg-query", "modinfo"}
     assert set(map(_program, toolkit)) & {"apt-cache", "df", "dpkg"} == set()
-    assert set(map(_program, whole)) >= {"apt-cache", "df", "dpkg", "dpkg-query", "podman"}
+    assert set(map(_program, whole)) >= {"apt-cache", "df", "dpkg", "dpkg-query"}
+    assert "podman" not in set(map(_program, whole))  # beside Docker, without a way to GPUs
     for ran in (driver, toolkit, whole):
         assert len(ran) == len(set(ran)), Counter(ran)
 

@@ -38,6 +38,9 @@ CASES = (
     (DESCRIBED, 1.5),
 )
 """Each command with the most processor time that it may take, in times of the reference."""
+TELLS = {"nvidia-ctk": "NVIDIA Container Toolkit CLI version 1.17.8", "nvidia-container-cli": "cli-version: 1.17.8"}
+"""What the toolkit's compiled programs say of their version. Those of the tests are Python, of which each takes longer
+to start than half of gpuctl."""
 APT = ("/etc/apt", "/var/lib/apt/lists", "/var/lib/dpkg", "/var/cache/apt")
 SOURCE = "deb [trusted=yes] https://nvidia.github.io/libnvidia-container/stable/deb/amd64 /\n"
 INSTALLED = """
@@ -132,6 +135,8 @@ def main() -> None:
         bed = build(Path(folder))
         toolkit = Toolkit(bed, Path(folder))
         toolkit.install(PROFILE)
+        for name, words in TELLS.items():
+            (toolkit.directory / name).write_text(f"#!/bin/sh\necho '{words}'\n")
         base, *columns = zip(*measured(bed, toolkit, list(builds.values()), options.rounds, options.cold), strict=True)
     reference = median(one[1] for one in base)
     print(

@@ -13,7 +13,7 @@ from typing import Any
 import typer
 import typer.main
 
-from gpuctl.checks import CHECKS, LAYERS
+from gpuctl.checks.every import CHECKS, LAYERS
 from gpuctl.cli.frame.app import app
 from gpuctl.compat.knowledge.dockerfile_rules import dockerfile_rules
 from gpuctl.compat.knowledge.errors.failures import written

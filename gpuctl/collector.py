@@ -27,7 +27,7 @@ from gpuctl.model import ExitCode
 NAME = "gpuctl-collect"
 TRAVELS = (
     "__init__.py",
-    *("bounds.py", "collector.py", "command.py", "documents.py", "frozen.py", "model.py"),
+    *("bounds.py", "collector.py", "command.py", "documents.py", "frozen.py", "model.py", "regex.py"),
     *("facts", "host"),
 )
 """What of gpuctl records a host, and goes to where that is not installed: docs/develop/architecture.md."""

@@ -6,14 +6,14 @@ read is one of a closed list, `Shell`. Standard library only, Python 3.8 syntax,
 
 from __future__ import annotations
 
-import re
 import shlex
 from enum import Enum
 from typing import Callable, Tuple, Union
 
 from gpuctl.frozen import dataclass
+from gpuctl.regex import regex
 
-_LOST = re.compile(r"\0|\n\Z")
+_LOST = regex(r"\0|\n\Z")
 """What no shell hands on: a NUL, and the newline at the end of what a program prints."""
 _BARE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/._ ")
 

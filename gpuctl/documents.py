@@ -12,6 +12,7 @@ import sys
 from typing import Any, Dict
 
 from gpuctl.bounds import amount
+from gpuctl.regex import regex
 
 JSON_DEPTH, TOML_DEPTH = 100, 50
 """Levels, of which a dotted key makes as many as it has parts. containerd's deepest has seven."""
@@ -19,13 +20,13 @@ PARTS_LIMIT = 250_000
 """Members and keys, of which each takes a hundred bytes of memory and more."""
 SIZE_LIMIT = 512 << 10
 """Bytes of a configuration in TOML, which Python reads at less than a megabyte a second."""
-_SIGN = re.compile(r"""\"{3}|'{3}|[]["'\#{}.=,\n]""")
+_SIGN = regex(r"""\"{3}|'{3}|[]["'\#{}.=,\n]""")
 _ENDS = {
-    '"': re.compile(r'\\.|["\n]', re.DOTALL),
-    "'": re.compile(r"['\n]"),
-    '"""': re.compile(r'\\.|"""', re.DOTALL),
-    "'''": re.compile(r"'''"),
-    "#": re.compile(r"\n"),
+    '"': regex(r'\\.|["\n]', re.DOTALL),
+    "'": regex(r"['\n]"),
+    '"""': regex(r'\\.|"""', re.DOTALL),
+    "'''": regex(r"'''"),
+    "#": regex(r"\n"),
 }
 """By what opens a string or a comment: an escape, or what closes it."""
 _STEPS = {"[": 1, "{": 1, "]": -1, "}": -1}

@@ -11,8 +11,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from gpuctl.checks import CHECKS
 from gpuctl.checks.engine import ask
+from gpuctl.checks.every import CHECKS
 from gpuctl.facts.docker.docker import Docker
 from gpuctl.facts.gather import gather
 from gpuctl.facts.machine.system import System

@@ -12,7 +12,7 @@ import pytest
 from simhost import SimHost
 from synthetic import called, snapshots
 
-from gpuctl.checks import diagnose
+from gpuctl.checks.every import diagnose
 from gpuctl.facts.collect import HOST_NAMES, fit_to_leave
 from gpuctl.facts.gather import gather
 from gpuctl.host.look.reading import Outcome, Reading

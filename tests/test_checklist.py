@@ -11,7 +11,7 @@ from hosts_v100 import v100
 from synthetic import DRIVER_580, HOSTS, RTX_4090, T4, UBUNTU_24, Machine, docker, driver, gpus, joined, toolkit
 from test_checks import CRIO, CRIO_SOCKET, ILL, K3S, K3S_SOCKET, NO_DAEMON, PODMAN, SPEC, cdi, without
 
-from gpuctl.checks import diagnose
+from gpuctl.checks.every import diagnose
 from gpuctl.checks.mendable import MENDABLE, fixable
 from gpuctl.facts.gather import HEADLINE, PROBES, Facts, gather
 from gpuctl.host.record.snapshot import SnapshotHost

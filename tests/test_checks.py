@@ -33,8 +33,8 @@ from hosts_v100 import (
 )
 from node_of_kubernetes import DEVICE_NODE, ENV, SOCKET, checkpoint, node
 
-from gpuctl.checks import CHECKS, LAYERS, diagnose
 from gpuctl.checks.engine import Check, ask
+from gpuctl.checks.every import CHECKS, LAYERS, diagnose
 from gpuctl.compat.knowledge.errors.failures import families
 from gpuctl.compat.knowledge.errors.faults import family_checks
 from gpuctl.facts.docker.docker import Docker

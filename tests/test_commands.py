@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_checks import ILL
 
-from gpuctl.checks import CHECKS
 from gpuctl.checks.engine import ask
+from gpuctl.checks.every import CHECKS
 from gpuctl.command import Command, Shell, command, operands, quoted
 from gpuctl.compat.knowledge.errors.cuda import cuda_errors
 from gpuctl.compat.knowledge.errors.failures import families

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from itertools import islice
 
 import pytest
 from hypothesis import given, settings
@@ -17,6 +18,7 @@ from gpuctl.compat.answer.matrix import host_column, matrix
 from gpuctl.compat.answer.remedies import driver_to_install
 from gpuctl.compat.judge.by_gpu import serving_modules
 from gpuctl.compat.knowledge.gpus.gpus import Gpu, find_gpu, gpu_of_device, gpu_of_nvml
+from gpuctl.compat.knowledge.gpus.product_index import products_named
 from gpuctl.compat.knowledge.images import cuda_of_tag, newest_base_images
 from gpuctl.compat.knowledge.releases import docker_features, toolkit_cves
 from gpuctl.compat.tables.loader import architectures, cuda_rows, cuda_versions, driver_branch, products
@@ -418,6 +420,12 @@ def test_every_product_of_one_chip_is_found_by_its_own_name() -> None:
             assert find_gpu(product.product).name == product.product
 
 
+def test_of_the_lines_with_a_number_of_its_name_no_product_is_missed() -> None:
+    for product in products():
+        for name in (product.product, *product.aliases):
+            assert product in products_named(name)
+
+
 def test_a_gpu_on_the_bus_is_known_without_a_driver() -> None:
     gpu = gpu_of_device("1db5")
     assert gpu is not None
@@ -603,18 +611,18 @@ def test_the_hosts_column_has_a_verdict_for_every_cuda() -> None:
 
 
 def test_the_newest_base_image_is_one_that_the_driver_runs() -> None:
-    assert newest_base_images("418.87.00", [find_gpu("V100")])[0] == "nvidia/cuda:10.1-base-ubuntu18.04"
-    assert newest_base_images("580.95.05", [find_gpu("V100")])[0] == "nvidia/cuda:12.9.1-base-ubuntu24.04"
-    assert newest_base_images("550.54.15", [find_gpu("A100")])[0] == "nvidia/cuda:12.4.1-base-ubuntu22.04"
+    assert next(newest_base_images("418.87.00", [find_gpu("V100")])) == "nvidia/cuda:10.1-base-ubuntu18.04"
+    assert next(newest_base_images("580.95.05", [find_gpu("V100")])) == "nvidia/cuda:12.9.1-base-ubuntu24.04"
+    assert next(newest_base_images("550.54.15", [find_gpu("A100")])) == "nvidia/cuda:12.4.1-base-ubuntu22.04"
     assert "nvidia/cuda:10.1-base" in newest_base_images("418.87.00", [find_gpu("V100")])
-    assert newest_base_images("340.29", [find_gpu("GTX 580")]) == ()
-    assert newest_base_images("418.87.00", []) == ()
+    assert list(newest_base_images("340.29", [find_gpu("GTX 580")])) == []
+    assert list(newest_base_images("418.87.00", [])) == []
 
 
 @thorough
 @given(known_drivers, gpus)
 def test_no_base_image_is_offered_that_the_driver_does_not_run(driver: str, gpu: Gpu) -> None:
-    for reference in newest_base_images(driver, [gpu])[:3]:
+    for reference in islice(newest_base_images(driver, [gpu]), 3):
         assert check_cuda(cuda_of_tag(reference) or "", driver, [gpu]).verdict in (COMPATIBLE, LIMITED)
 
 

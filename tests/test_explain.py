@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 from test_checks import ILL
 
-from gpuctl.checks import CHECKS, diagnose
+from gpuctl.checks.every import CHECKS, diagnose
 from gpuctl.compat.knowledge.errors.failures import LAYERS, families, written
 from gpuctl.diagnose.answer import Confidence, Match, matches
 from gpuctl.diagnose.scan import BLOCK, EVIDENCE, OVERLAP, Sighting, scan

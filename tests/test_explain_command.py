@@ -15,7 +15,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from simhost import SimHost
 
-from gpuctl.checks import CHECKS
+from gpuctl.checks.every import CHECKS
 from gpuctl.compat.knowledge.dockerfile_rules import dockerfile_rules
 from gpuctl.compat.knowledge.errors.failures import families
 from gpuctl.k8s.checks import CHECKS as OF_CLUSTERS

@@ -20,6 +20,7 @@ from gpuctl.facts.machine import kind as machine
 from gpuctl.facts.machine.distribution import Distribution
 from gpuctl.facts.machine.kernel import DkmsModule
 from gpuctl.facts.machine.system import probe_system
+from gpuctl.facts.podman import probe_podman
 from gpuctl.facts.toolkit import toolkit
 from gpuctl.host.look.local import LocalHost
 from gpuctl.host.record.memory import RememberingHost
@@ -133,6 +134,25 @@ def test_this_machine_recorded_and_replayed_gives_the_same_facts() -> None:
     recorder = RememberingHost(LocalHost())
     seen = gather(recorder)
     assert gather(SnapshotHost(recorder.readings)) == seen
+
+
+@pytest.mark.parametrize(
+    ("given", "version"),
+    [
+        ({"which": {"dockerd": "/usr/sbin/dockerd"}}, None),
+        ({}, "4.3.1"),
+        ({"which": {"dockerd": "/usr/sbin/dockerd"}, "files": {"/etc/cdi/nvidia.yaml": ""}}, "4.3.1"),
+        (
+            {
+                "which": {"dockerd": "/usr/sbin/dockerd"},
+                "files": {"/usr/share/containers/oci/hooks.d/oci-nvidia-hook.json": ""},
+            },
+            "4.3.1",
+        ),
+    ],
+)
+def test_podman_is_asked_for_its_version_where_something_hangs_on_it(given: Any, version: str | None) -> None:
+    assert probe_podman(host(**given, commands={"podman --version": "podman version 4.3.1\n"})).version.value == version
 
 
 def test_ubuntu_in_a_virtual_machine_is_described() -> None:

@@ -20,7 +20,7 @@ import pytest
 from typer.main import get_command
 
 from gpuctl import cli
-from gpuctl.checks import CHECKS
+from gpuctl.checks.every import CHECKS
 from gpuctl.cli.frame.app import COMMANDS, app
 from gpuctl.cli.install_runtime import command as install_runtime
 from gpuctl.compat.knowledge.cdi import TOOLKIT
@@ -75,7 +75,7 @@ def test_a_check_in_a_new_file_is_asked_because_it_is_there(pack: Callable[[Path
     package = copied(tmp_path / "site")
     (package / "checks" / "layers" / "brand_new.py").write_text(NEW_CHECK)
     place = pack(package.parent)
-    done = python(place, "-c", "import gpuctl.checks as c; print(c.__file__); print(*c.CHECKS)")
+    done = python(place, "-c", "import gpuctl.checks.every as c; print(c.__file__); print(*c.CHECKS)")
     where, ids = done.stdout.splitlines()
     assert where.startswith(str(place)), done.stderr
     assert "hardware.brand-new" in ids.split()

@@ -94,7 +94,7 @@ def test_the_best_base_image_is_the_one_that_smoke_would_take() -> None:
     for driver, gpu in (("418.87", "V100"), ("535.161.08", "A100"), ("550.54.15", "L4"), ("470.256.02", "K80")):
         best = list_images(Wanted(flavour="base"), machine(driver, gpu)).best
         assert best is not None
-        assert best.reference == newest_base_images(driver, [find_gpu(gpu)])[0]
+        assert best.reference == next(newest_base_images(driver, [find_gpu(gpu)]))
 
 
 def test_a_version_gives_one_tag_for_each_system_and_a_system_one_for_each_flavour() -> None:

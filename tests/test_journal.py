@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from jsonschema import validate
 from simhost import Done, SimHost
 
-from gpuctl.checks import CHECKS
 from gpuctl.checks.engine import ask
+from gpuctl.checks.every import CHECKS
 from gpuctl.facts.gather import gather
 from gpuctl.facts.machine.system import System
 from gpuctl.facts.own.journal import ROOT_FOLDER, SCHEMA, Changes, probe_changes

@@ -12,7 +12,7 @@ import pytest
 from hosts import PCI, failed, host, shown
 from synthetic import DRIVER_580, NO_DRIVER, SMI, T4, UBUNTU_24, Board, Machine, docker, driver, gpus, joined, system
 
-from gpuctl.checks import CHECKS, diagnose
+from gpuctl.checks.every import CHECKS, diagnose
 from gpuctl.checks.questions.host_answer import SUBJECTS, host_answer
 from gpuctl.checks.questions.host_recommendation import host_recommendation
 from gpuctl.compat.ask.question import Machine as Described

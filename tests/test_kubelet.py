@@ -13,8 +13,8 @@ from hosts import broken, denied, host
 from hosts_v100 import GPU, NVML, UUID, v100
 from node_of_kubernetes import CDI, DEVICE_NODE, ENV, PLUGIN, REGISTRATION, SOCKET, checkpoint, node
 
-from gpuctl.checks import CHECKS, diagnose
 from gpuctl.checks.engine import ask
+from gpuctl.checks.every import CHECKS, diagnose
 from gpuctl.facts.gather import gather
 from gpuctl.facts.kubelet.checkpoint import parse_checkpoint
 from gpuctl.facts.kubelet.kubelet import PLUGINS, parse_held, probe_kubelet

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from gpuctl.bounds import ANSWER_LIMIT, TEXT_LIMIT
+from gpuctl.host.look import local
 from gpuctl.host.look.local import LocalHost
 from gpuctl.host.look.reading import Outcome
 
@@ -43,6 +44,27 @@ def test_a_file_is_read_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
     file.write_bytes(b"x" * (TEXT_LIMIT + 1))
     long = LocalHost().read(str(file))
     assert (long.outcome, long.text, long.detail) == (Outcome.ERROR, "", "larger than 4 MiB")
+
+
+def test_files_read_at_once_are_each_as_if_read_alone(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("1")
+    paths = [str(tmp_path / "a"), str(tmp_path / "none"), str(tmp_path), "/proc/self/comm"]
+    host = LocalHost()
+    assert host.read_all(paths) == [host.read(path) for path in paths]
+    assert host.read_all([]) == []
+
+
+def test_of_files_read_at_once_those_before_one_that_blocks_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    released, read = threading.Event(), local._read_text
+    monkeypatch.setattr(local, "FILE_DEADLINE", 0.2)
+    monkeypatch.setattr(local, "_read_text", lambda path: read(path) if path != "/stuck" else str(released.wait()))
+    seen = LocalHost().read_all(["/proc/self/comm", "/stuck", "/proc/1/comm"])
+    released.set()
+    assert [(one.source, one.outcome) for one in seen] == [
+        ("/proc/self/comm", Outcome.OK),
+        ("/stuck", Outcome.TIMEOUT),
+        ("/proc/1/comm", Outcome.TIMEOUT),
+    ]
 
 
 def test_what_a_command_prints_is_taken_as_a_whole_or_not_at_all() -> None:

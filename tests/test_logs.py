@@ -10,8 +10,8 @@ import pytest
 from hosts import broken, denied, failed, hung
 from hosts_v100 import DOCKER, GPU, NVML, docker, v100
 
-from gpuctl.checks import CHECKS
 from gpuctl.checks.engine import ask
+from gpuctl.checks.every import CHECKS
 from gpuctl.compat.knowledge.errors.faults import xids
 from gpuctl.facts.docker.containers import REMEMBERED
 from gpuctl.facts.gather import gather

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from hosts_v100 import NVML, v100
 
-from gpuctl.checks import CHECKS
 from gpuctl.checks.engine import ask
+from gpuctl.checks.every import CHECKS
 from gpuctl.facts.gather import gather
 from gpuctl.model import Status
 

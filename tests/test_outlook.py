@@ -12,8 +12,8 @@ import pytest
 from hosts import absent, hung, shown
 from hosts_v100 import APT_CONFIG, DF, DOCKER, KERNEL, df, docker, v100
 
-from gpuctl.checks import CHECKS, diagnose
 from gpuctl.checks.engine import ask
+from gpuctl.checks.every import CHECKS, diagnose
 from gpuctl.compat.knowledge.lifetimes import ending, release_of
 from gpuctl.facts.gather import gather
 from gpuctl.facts.machine.disks import DF as DF_COMMAND

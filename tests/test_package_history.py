@@ -19,8 +19,8 @@ from package_root import PackageRoot
 from repositories import Signer, build_apt, build_rpm
 
 from gpuctl.bounds import TEXT_LIMIT
-from gpuctl.checks import CHECKS
 from gpuctl.checks.engine import ask
+from gpuctl.checks.every import CHECKS
 from gpuctl.facts.gather import gather
 from gpuctl.facts.machine.disks import parse_df
 from gpuctl.facts.packages.automatic_upgrades import parse_apt_config, parse_settings, parse_timers

@@ -12,8 +12,8 @@ from realhost import BOOKWORM, BootedHost, build_root
 from simhost import Bed, Done, Toolkit
 from simhost.toolkit import NAMES
 
-from gpuctl.checks import CHECKS
 from gpuctl.checks.engine import ask
+from gpuctl.checks.every import CHECKS
 from gpuctl.facts.gather import gather
 from gpuctl.host.record.archive import decode
 from gpuctl.host.record.snapshot import SnapshotHost

@@ -32,7 +32,7 @@ from synthetic import (
     toolkit,
 )
 
-from gpuctl.checks import diagnose
+from gpuctl.checks.every import diagnose
 from gpuctl.facts.gather import gather
 from gpuctl.facts.gpu.tegra import CSV_FOLDER
 from gpuctl.facts.machine.services import SHOW_OTHERS

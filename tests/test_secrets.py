@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from synthetic import called, snapshots
 
-from gpuctl.checks import diagnose
+from gpuctl.checks.every import diagnose
 from gpuctl.checks.public import public
 from gpuctl.command import command
 from gpuctl.diagnose.scan import scan

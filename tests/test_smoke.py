@@ -24,7 +24,7 @@ from simhost import Bed, Dockerd, Done, SimHost, Toolkit, import_image
 from simhost.dockerd import busybox_tar
 from simhost.process import finish
 
-from gpuctl.checks import diagnose
+from gpuctl.checks.every import diagnose
 from gpuctl.command import command
 from gpuctl.compat.knowledge.gpus.gpus import find_gpu
 from gpuctl.facts.docker.containers import probe_docker_containers

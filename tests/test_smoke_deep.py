@@ -19,7 +19,7 @@ import pytest
 from simhost import Bed, Dockerd, Done, SimHost, Toolkit, import_image
 from simhost.dockerd import LOADER, MACHINE
 
-from gpuctl.checks import CHECKS
+from gpuctl.checks.every import CHECKS
 from gpuctl.compat.knowledge.errors.cuda import cuda_errors
 from gpuctl.facts.gather import gather
 from gpuctl.host.look.reading import Reading

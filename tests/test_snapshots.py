@@ -27,8 +27,8 @@ from jsonschema import Draft202012Validator
 from simhost import Dockerd, SimHost
 from synthetic import FOLDER, HOSTS, called, findings, snapshots
 
-from gpuctl.checks import diagnose
 from gpuctl.checks.compare.comparison import compare
+from gpuctl.checks.every import diagnose
 from gpuctl.facts.collect import OTHER_LOGS, bounded, collect
 from gpuctl.facts.gather import HEADLINE, PROBES, gather
 from gpuctl.host.look.local import LocalHost

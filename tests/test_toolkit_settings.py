@@ -12,11 +12,12 @@ import pytest
 from hosts_v100 import GPU, NVML, docker, v100
 from simhost import Bed, Dockerd, SimHost, Toolkit, import_image
 
-from gpuctl.checks import diagnose
+from gpuctl.checks.every import diagnose
 from gpuctl.checks.questions.enforcement import enforcement
 from gpuctl.checks.questions.host_answer import GATE_SUBJECTS
 from gpuctl.compat.knowledge.toolkit_settings import described, setting_row, toolkit_settings
 from gpuctl.facts.gather import gather
+from gpuctl.facts.machine.system import ARCHITECTURE
 from gpuctl.facts.toolkit.settings import parse_settings
 from gpuctl.model import Finding, Status
 
@@ -128,6 +129,10 @@ def loud(text: str, version: str = JIT, engine: str = "28.5.2", **differs: Any) 
     return {one.id: one for one in said if one.layer == "toolkit" and one.status in heard and one.id not in of_release}
 
 
+def tegra(name: str) -> dict[str, Any]:
+    return {"nvml": [NVML[0], GPU | {"name": name}], "files": {ARCHITECTURE: "aarch64\n"}}
+
+
 def found(id: str, text: str, version: str = JIT, engine: str = "28.5.2", **differs: Any) -> Finding:
     return next(one for one in diagnosed(text, version, engine, **differs) if one.id == id)
 
@@ -173,9 +178,8 @@ def diagnosed(text: str, version: str, engine: str, **differs: Any) -> tuple[Fin
         ("toolkit.config-valid", "nvidia-container-cli = 1\n", {}, Status.FAIL),
         ("toolkit.config-valid", "\ufeffdisable-require = false\n", {}, Status.PASS),
         # On a Tegra auto is csv.
-        ("toolkit.hook-mode", "", {"nvml": [NVML[0], GPU | {"name": "Orin (nvgpu)"}]}, Status.WARN),
-        ("toolkit.hook-mode", f'{RUNTIME}mode = "csv"\n', {"nvml": [NVML[0], GPU | {"name": "NVIDIA Thor"}]},
-         Status.WARN),
+        ("toolkit.hook-mode", "", tegra("Orin (nvgpu)"), Status.WARN),
+        ("toolkit.hook-mode", f'{RUNTIME}mode = "csv"\n', tegra("NVIDIA Thor"), Status.WARN),
     ],
 )  # fmt: skip
 def test_a_setting_counts_on_the_paths_that_read_it(
@@ -221,7 +225,7 @@ def test_check_image_goes_by_the_settings(text: str, version: str, enforced: boo
 def test_disable_require_does_not_count_in_the_csv_mode() -> None:
     text = f'disable-require = true\n{RUNTIME}mode = "csv"\n'
     host = v100(
-        files={CONFIG_TOML: text},
+        files={CONFIG_TOML: text, ARCHITECTURE: "aarch64\n"},
         commands=programs(JIT),
         sockets=docker("28.5.2", DefaultRuntime="nvidia"),
         nvml=[NVML[0], GPU | {"name": "NVIDIA Thor"}],

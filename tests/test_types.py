@@ -22,7 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from synthetic import FOLDER, snapshots
 
-from gpuctl.checks import diagnose
+from gpuctl.checks.every import diagnose
 from gpuctl.facts.docker.daemon import State, probe_daemon
 from gpuctl.facts.docker.endpoint import Endpoint
 from gpuctl.facts.gather import Missing, gather

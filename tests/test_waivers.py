@@ -13,7 +13,7 @@ from hosts_v100 import v100
 from jsonschema import Draft202012Validator
 from simhost import SimHost
 
-from gpuctl.checks import diagnose
+from gpuctl.checks.every import diagnose
 from gpuctl.facts.gather import gather
 from gpuctl.host.places import SYSTEM_CONFIG
 from gpuctl.host.record.snapshot import SnapshotHost

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gpuctl.checks.engine import CHECKS, LAYERS
+from gpuctl.checks.every import CHECKS, LAYERS
 from gpuctl.facts.own.configuration import Configuration
 from gpuctl.facts.packages.history import PackageHistory
 from gpuctl.model import Report, Status

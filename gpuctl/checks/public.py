@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from functools import lru_cache
 
 from gpuctl.model import Evidence, Finding, Remedy
+from gpuctl.regex import regex
 
-_LOOKS_LIKE_ONE = re.compile(
+_LOOKS_LIKE_ONE = regex(
     r"@(?!(?:/usr)?/sbin/ldconfig)|%40|-----|\$[\w-]+\$|\{\w*(?:sha|md5|crypt)|[A-Z_]{2}\w*=|://\S*hook|hf_|npm_"
     r"|(?<![\w-])-[upawe][ \0\w\"']|--[\w-]{0,40}(?:user|key|auth)[ \0=]"
     r"|(?<![\w~+-])(?=[\w~+-]{16})(?:[a-z_~+-]*[A-Z0-9]){4}|[0-9a-f]{32}|\.[a-z0-9]{16}"
 )
-_NAMES_ONE = re.compile(
+_NAMES_ONE = regex(
     r"(?:pass|pwd|psk|psw|\bpw|secret|token|cred|cookie|mnemonic|jwt|bearer|\bbasic|webhook|unseal"
     r"|sess|hmac|conn\w*[_ -]?str|dsn|seed|\botp|\bpin\b|\bsalt|community|authori|digest|identified|scram|pbkdf"
     r"|kennwort|contrase|private|env(?:s|ironment)?[\"'\\]*\s*[:=]"

@@ -189,7 +189,7 @@ def _asked(
 def _known(names: Iterable[str] | None, option: str) -> tuple[str, ...]:
     names = tuple(name.strip() for typed in names or () for name in typed.split(","))
     if names:
-        from gpuctl.checks import CHECKS, LAYERS, select
+        from gpuctl.checks.every import CHECKS, LAYERS, select
 
         unknown = next((name for name in names if not select(name)), None)
         if unknown is not None:

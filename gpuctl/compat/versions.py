@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 
 from gpuctl.frozen import dataclass
+from gpuctl.regex import regex
 
 Version = tuple[int, ...]
 
-_DRIVER = re.compile(r"[0-9]{2,4}(\.[0-9]{1,4}){1,3}")
-_CUDA = re.compile(r"[0-9]{1,2}(\.[0-9]{1,2}(\.[0-9]{1,4})?)?")
-_RELEASE = re.compile(r"v?([0-9]{1,9})\.([0-9]{1,9})(?:\.([0-9]{1,9}))?(?:[-~+.](.*))?")
-_LEADING = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})*(?![0-9])")
-_PRERELEASE = re.compile(r"\b(alpha|beta|tp|rc)\.?([0-9]{0,9})")
+_DRIVER = regex(r"[0-9]{2,4}(\.[0-9]{1,4}){1,3}")
+_CUDA = regex(r"[0-9]{1,2}(\.[0-9]{1,2}(\.[0-9]{1,4})?)?")
+_RELEASE = regex(r"v?([0-9]{1,9})\.([0-9]{1,9})(?:\.([0-9]{1,9}))?(?:[-~+.](.*))?")
+_LEADING = regex(r"[0-9]{1,9}(\.[0-9]{1,9})*(?![0-9])")
+_PRERELEASE = regex(r"\b(alpha|beta|tp|rc)\.?([0-9]{0,9})")
 _STAGES = ("alpha", "beta", "tp", "rc", "release")
-_CLAUSE = re.compile(r"(>=|<|==)\s*([0-9]+(?:\.[0-9]+)*)")
+_CLAUSE = regex(r"(>=|<|==)\s*([0-9]+(?:\.[0-9]+)*)")
 
 
 @lru_cache(maxsize=4096)

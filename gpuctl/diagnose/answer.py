@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from enum import Enum
 
-from gpuctl.checks import finding
+from gpuctl.checks.every import finding
 from gpuctl.checks.remedies import kernel_log
 from gpuctl.command import Shell, command
 from gpuctl.compat.knowledge.errors.failures import LAYERS, Family, families

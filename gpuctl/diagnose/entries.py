@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from inspect import getdoc
 
-from gpuctl.checks import CHECKS
 from gpuctl.checks.engine import Check
+from gpuctl.checks.every import CHECKS
 from gpuctl.compat.knowledge.dockerfile_rules import DockerfileRule, dockerfile_rules
 from gpuctl.compat.knowledge.errors.failures import Family, families
 

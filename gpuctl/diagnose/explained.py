@@ -66,7 +66,7 @@ def explained(
         raise UnreadableText(error.strerror) from None
     if host is None or not can_be_decided(sightings):
         return Explained(_with_nearest(matches(sightings), text), probed=False)
-    from gpuctl.checks import diagnose
+    from gpuctl.checks.every import diagnose
     from gpuctl.facts.gather import gather
 
     with working("Looking at this host"):

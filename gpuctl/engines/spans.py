@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
+
+from gpuctl.regex import regex
 
 Span = tuple[int, int, str]
 """Where a piece starts and ends, and what comes in its place."""
 
-_LINE_END = re.compile(r"\r\n|\n|\r")
+_LINE_END = regex(r"\r\n|\n|\r")
 
 
 def replaced(text: str, edits: Iterable[Span]) -> str:

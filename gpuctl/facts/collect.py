@@ -19,6 +19,7 @@ from gpuctl.host.record.archive import Snapshot, fits
 from gpuctl.host.record.memory import RememberingHost
 from gpuctl.host.record.redact import redact
 from gpuctl.host.record.snapshot import key
+from gpuctl.regex import regex
 
 SIZE_LIMIT = 5_000_000
 """Bytes of a snapshot's file: what a ticket takes as an attachment."""
@@ -26,8 +27,8 @@ HOST_NAMES = ("/proc/sys/kernel/hostname", "/etc/hostname")
 OTHER_LOGS = (unit_log("crio"),)
 """What no probe looks at and a ticket may need."""
 NO_LOGS = "logs were not asked for"
-_KERNEL_LOG = re.compile(r"run:(dmesg|journalctl .*(-k|--dmesg)).*")
-_OTHER_LOG = re.compile(r"run:journalctl .*|read:/.*/make\.log")
+_KERNEL_LOG = regex(r"run:(dmesg|journalctl .*(-k|--dmesg)).*")
+_OTHER_LOG = regex(r"run:journalctl .*|read:/.*/make\.log")
 _LOG_LIMIT = 1 << 18
 """Characters of a log that are kept: its end."""
 _LOG_DEADLINE = 5.0

@@ -20,13 +20,14 @@ from gpuctl.host.look.reading import Host, Outcome, Reading, fact
 from gpuctl.host.status import status_of
 from gpuctl.host.trust import distrusted_process
 from gpuctl.model import Fact
+from gpuctl.regex import regex
 
 CONFIG = "/etc/crio/crio.conf"
 FOLDER = "/etc/crio/crio.conf.d"
 SOCKET = "/var/run/crio/crio.sock"
 UNIT = "crio.service"
 SHOW = ("systemctl", "show", UNIT, "--property=Id,LoadState,ActiveState,MainPID")
-_VERSION = re.compile(r"^crio version (\S+)", re.MULTILINE)
+_VERSION = regex(r"^crio version (\S+)", re.MULTILINE)
 _DEPTH = 3
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 import time
 from typing import Any, Callable, Iterable, Literal, Mapping, Optional, Type, TypeVar, Union
@@ -41,8 +40,9 @@ from gpuctl.frozen import dataclass
 from gpuctl.host.look.deadline import DeadlineExceeded, start
 from gpuctl.host.look.limits import limit_reached
 from gpuctl.host.look.reading import Host
-from gpuctl.host.record.memory import RememberingHost
+from gpuctl.host.record.memory import remembering
 from gpuctl.model import CannotTell
+from gpuctl.regex import regex
 
 T = TypeVar("T")
 
@@ -119,16 +119,17 @@ class Facts:
         return Facts({**self.found, **later.found})
 
 
-_LACKING = re.compile(r"module '([\w.]+)' has no attribute '(\w+)'")
+_LACKING = regex(r"module '([\w.]+)' has no attribute '(\w+)'")
 _NOT_LOOKED_AT = Missing("gpuctl did not look at it")
 
 
 def gather(host: Host, subjects: Iterable[type] = PROBES, deadline: float = DEADLINE) -> Facts:
     """Returns each subject's facts, or that it is missing. `deadline` in seconds, for all of them together.
 
-    Nothing is looked at twice, so that the facts agree with each other. Another call looks anew.
+    Nothing is looked at twice, so that the facts agree with each other. Another call looks anew, unless the host itself
+    remembers what it has seen.
     """
-    memory = RememberingHost(host)
+    memory = remembering(host)
     end = time.monotonic() + deadline
     begun = {subject: _begin(memory, subject) for subject in subjects}
     late = Missing("no answer within %g s" % deadline)

@@ -12,7 +12,9 @@ from gpuctl.facts.gather import gather
 from gpuctl.facts.gpu.keeper import Keeper
 from gpuctl.facts.gpu.licence import Licence
 from gpuctl.facts.gpu.tegra import Tegra
+from gpuctl.facts.kubelet.kubelet import Kubelet
 from gpuctl.facts.machine.disks import Disks
+from gpuctl.facts.machine.identity import Identity
 from gpuctl.facts.machine.isolation import Isolation
 from gpuctl.facts.machine.next_boot import NextBoot
 from gpuctl.facts.packages.automatic_upgrades import AutomaticUpgrades
@@ -29,8 +31,8 @@ from gpuctl.host.record.memory import RememberingHost
 REST = 100.0
 """A subject rests so many times as long as its look took: a look never takes more than a hundredth of the time."""
 SELDOM = (
-    *(AutomaticUpgrades, Containerd, Crio, Disks, DockerClients, Isolation, Keeper, Licence, NextBoot, PackageHistory),
-    *(Packages, Podman, Tegra, Toolkit, ToolkitSettings),
+    *(AutomaticUpgrades, Containerd, Crio, Disks, DockerClients, Identity, Isolation, Keeper, Kubelet, Licence),
+    *(NextBoot, PackageHistory, Packages, Podman, Tegra, Toolkit, ToolkitSettings),
 )
 """What changes by somebody's hand, a package manager's or a reboot, and takes many programs to look up."""
 SELDOM_REST = 60.0

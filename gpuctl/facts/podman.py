@@ -1,10 +1,11 @@
-"""Podman: where it is, and which version."""
+"""Podman: where it is, and which version where that tells something of GPUs."""
 
 from __future__ import annotations
 
 from typing import Tuple
 
 from gpuctl.facts.docker.docker import parse_client_version
+from gpuctl.facts.toolkit.cdi import FOLDERS
 from gpuctl.frozen import dataclass
 from gpuctl.host.look.reading import Host, fact
 from gpuctl.model import Fact
@@ -18,14 +19,21 @@ class Podman:
 
     program: Fact[str]
     version: Fact[str]
+    """Absent, too, where Docker is installed and Podman has no way to GPUs: nothing hangs on it there."""
     hooks: Fact[Tuple[str, ...]]
     """The toolkit's OCI hooks that lie where Podman looks; absent where none does."""
 
 
 def probe_podman(host: Host) -> Podman:
+    """Returns Podman. To tell its version takes it longer than most of what the doctor does."""
+    program, hooks = fact(host.which("podman"), str), _hooks(host)
+    matters = hooks.value or not host.which("dockerd").ok or any(host.list(folder).text for folder in FOLDERS)
+    return Podman(program, probe_version(host) if matters else Fact(None, program.source), hooks)
+
+
+def probe_version(host: Host) -> Fact[str]:
     """Returns what Podman says of its version. `podman info` is not asked: it makes Podman's directories."""
-    version = fact(host.run(("podman", "--version")), parse_client_version)
-    return Podman(fact(host.which("podman"), str), version, _hooks(host))
+    return fact(host.run(("podman", "--version")), parse_client_version)
 
 
 def _hooks(host: Host) -> Fact[Tuple[str, ...]]:

@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any
 
 from gpuctl.bounds import plain, with_end
-from gpuctl.checks import diagnose
+from gpuctl.checks.every import diagnose
 from gpuctl.checks.needed import subjects
 from gpuctl.facts.collect import HOST_NAMES
 from gpuctl.facts.gather import gather

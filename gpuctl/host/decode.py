@@ -7,20 +7,20 @@ the message names the member and what it is. Numbers are whole, and fit 64 bits:
 from __future__ import annotations
 
 import json
-import re
 from datetime import datetime, timedelta, timezone
 from typing import Any, Dict, Iterable, Mapping, Optional, Tuple, Type, TypeVar, Union
 
 from gpuctl.documents import TooMuch, load_json
+from gpuctl.regex import regex
 
 T = TypeVar("T")
 
 LAST_SECOND = 253_370_764_800
 """The end of the year 9998, in seconds since the epoch: in the next one calendars end."""
 _MOST = 1 << 64
-_WHOLE = re.compile(r"[0-9]{1,15}")
-_DOTTED = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9}){0,9}")
-_ISO = re.compile(
+_WHOLE = regex(r"[0-9]{1,15}")
+_DOTTED = regex(r"[0-9]{1,9}(?:\.[0-9]{1,9}){0,9}")
+_ISO = regex(
     r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.\d{1,9})?(?:Z|(?P<sign>[+-])(?P<hours>\d\d):?(?P<minutes>\d\d))"
 )
 _KINDS: Mapping[type, str] = {str: "text", int: "whole number", bool: "truth value", list: "list", dict: "JSON object"}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import Optional
 
+from gpuctl.regex import regex
+
 _OF_GPUCTL = bytes.fromhex("0f6b1d9a3f5c4f0c9f0be1a7c5d2b864")
-_ID = re.compile(r"[0-9a-f]{32}")
+_ID = regex(r"[0-9a-f]{32}")
 
 
 def known_as(own: str) -> Optional[str]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import stat
 from typing import FrozenSet, Iterator, Optional, Sequence, Tuple
 
@@ -17,6 +16,7 @@ from gpuctl.host.decode import whole
 from gpuctl.host.look.reading import Host, fact
 from gpuctl.host.record.snapshot import NOT_RECORDED
 from gpuctl.host.status import status_of
+from gpuctl.regex import regex
 
 _LINKS = 40
 """As many links as Linux follows on one way (path_resolution(7))."""
@@ -26,7 +26,7 @@ _ACL = "system.posix_acl_access"
 _UNMAPPED = 65534
 """How a user namespace shows those whom it does not know: user_namespaces(7)."""
 _SOMEBODY = -1
-_SERVICE = re.compile(r"/system\.slice/(?:[^/]+\.slice/)*[^/]+\.service")
+_SERVICE = regex(r"/system\.slice/(?:[^/]+\.slice/)*[^/]+\.service")
 """A unit in another one is what a container manager, or a container, made of its own part."""
 
 

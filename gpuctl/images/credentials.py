@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 
-from gpuctl.frozen import dataclass
 from gpuctl.host.act.process import ask_program
 from gpuctl.host.decode import object_in, text_in
 from gpuctl.host.look.reading import Host, Outcome, failure

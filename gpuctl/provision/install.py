@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 
 from gpuctl.facts.docker.docker import Docker
@@ -19,11 +18,12 @@ from gpuctl.provision.errand import Errand, refusal
 from gpuctl.provision.packages.packages import PackageWish, plan_packages
 from gpuctl.provision.result import Refused, Result, Say, Wish
 from gpuctl.provision.run.transaction import conduct
+from gpuctl.regex import regex
 
 COMMAND = "install-runtime"
 CDI_ITSELF = "podman"
 """The engine that is given its GPUs by a specification in any case."""
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_NAME = regex(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _RESERVED = ("runc", "io.containerd.")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpuctl.checks import finding
+from gpuctl.checks.every import finding
 from gpuctl.checks.remedies import kernel_log
 from gpuctl.command import Shell, command
 from gpuctl.compat.knowledge.errors.cuda import CudaError, cuda_errors

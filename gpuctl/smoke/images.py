@@ -21,4 +21,4 @@ def choose_image(local: Iterable[str], driver: str, gpus: Sequence[Gpu]) -> str 
     runnable = [one for one in known if check_cuda(one[0], driver, gpus).verdict is Verdict.COMPATIBLE]
     if runnable:
         return max(runnable, key=lambda one: (parse_cuda(one[0]), "-base" in one[1]))[1]
-    return next(iter(newest_base_images(driver, gpus)), None)
+    return next(newest_base_images(driver, gpus), None)

@@ -6,8 +6,8 @@ import posixpath
 from collections.abc import Sequence
 from typing import TypeVar
 
-from gpuctl.checks import finding
 from gpuctl.checks.engine_here import POD, engine_here, title_of
+from gpuctl.checks.every import finding
 from gpuctl.command import command
 from gpuctl.compat.knowledge.gpus.gpus import gpu_of_nvml
 from gpuctl.compat.versions import compare, leading

@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gpuctl.checks import diagnose
+from gpuctl.checks.every import diagnose
 from gpuctl.checks.needed import subjects
 from gpuctl.command import command
 from gpuctl.facts.docker.docker import RUNTIME, Docker, State

@@ -7,7 +7,7 @@ from dataclasses import fields, is_dataclass
 from enum import Enum
 from typing import Any
 
-from gpuctl.checks import diagnose
+from gpuctl.checks.every import diagnose
 from gpuctl.facts.gather import Facts, Missing, gather
 from gpuctl.frozen import dataclass
 from gpuctl.host.look.reading import Outcome, Reading

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posixpath
-import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
@@ -36,6 +35,7 @@ from gpuctl.facts.toolkit.cdi import FOLDERS, SUFFIXES, Cdi, Spec, SpecFile, Spe
 from gpuctl.facts.toolkit.cdi_document import GPU_KIND, Device
 from gpuctl.facts.toolkit.toolkit import Toolkit
 from gpuctl.model import ENGINES, CannotTell, Disturbs, Evidence, Remedy
+from gpuctl.regex import regex
 
 OTHERS_READ = 0o004
 EXECUTABLE = 0o111
@@ -43,9 +43,9 @@ TOOLKIT_TITLE = "NVIDIA Container Toolkit"
 _ALMOST = (*SUFFIXES, ".yml")
 """What the name of a specification ends in where somebody did not know that engines look for two endings, in small."""
 _SINCE = {"podman": PODMAN_SINCE, "crio": CRIO_SINCE, "containerd": CONTAINERD_SINCE, TOOLKIT: TOOLKIT_SINCE}
-_WHOLE = re.compile(r"(?:gpu)?\d+|GPU-.+")
-_MIG = (re.compile(r"\d+:\d+"), re.compile(r"mig\d+:\d+"), re.compile(r"MIG-.+"))
-_GPU_NODE = re.compile(r"/dev/nvidia\d+")
+_WHOLE = regex(r"(?:gpu)?\d+|GPU-.+")
+_MIG = (regex(r"\d+:\d+"), regex(r"mig\d+:\d+"), regex(r"MIG-.+"))
+_GPU_NODE = regex(r"/dev/nvidia\d+")
 
 
 def _regenerate(system: System, path: str, text: str) -> Remedy:

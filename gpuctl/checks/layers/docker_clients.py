@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from gpuctl.checks.engine import Judgement, check, passed, warned
 from gpuctl.checks.gpus import understood
 from gpuctl.checks.layers.docker import GPUS_FLAG_SINCE, at_least, daemon_of
@@ -15,10 +13,11 @@ from gpuctl.facts.docker.clients import DockerClients
 from gpuctl.facts.docker.docker import Docker
 from gpuctl.facts.machine.system import System
 from gpuctl.model import Disturbs, Evidence, Remedy
+from gpuctl.regex import regex
 
 CLONE3_SINCE = "20.10.10"
 """Docker lets clone3 through from here on: https://docs.docker.com/engine/release-notes/20.10/"""
-_NEW_GLIBC = re.compile(r"ubuntu2[2-9]|debian1[2-9]|bookworm|trixie|jammy|noble|(?:ubi|rockylinux|almalinux)(?:9|1\d)")
+_NEW_GLIBC = regex(r"ubuntu2[2-9]|debian1[2-9]|bookworm|trixie|jammy|noble|(?:ubi|rockylinux|almalinux)(?:9|1\d)")
 """Tags of images whose glibc, 2.34 or later, starts threads by clone3."""
 
 

@@ -22,9 +22,9 @@ def base_available(pci: Pci, driver: Driver, tegra: Tegra) -> Judgement | None:
     version, gpus = driver.version.get(), compat_gpus(pci, driver)
     if version is None or not gpus or tegra.release.value:
         return None
-    images = newest_base_images(version, gpus)
-    if images:
-        return passed(f"The newest base image for this driver: {images[0]}", driver.version)
+    image = next(newest_base_images(version, gpus), None)
+    if image:
+        return passed(f"The newest base image for this driver: {image}", driver.version)
     message = "No nvidia/cuda base image runs on this driver and these GPUs."
     remedy = Remedy("Upgrade the driver.", (command("gpuctl", "matrix"),), Disturbs.HOST)
     return failed(message, driver.version, remedy=remedy)

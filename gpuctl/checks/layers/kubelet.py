@@ -5,7 +5,6 @@ From files and connections alone. Nothing is said of a host without a kubelet.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 from gpuctl.checks.engine import Judgement, check, failed, passed, undetermined, warned
@@ -19,14 +18,15 @@ from gpuctl.facts.kubelet.kubelet import PLUGINS, Kubelet, PluginSocket
 from gpuctl.facts.kubelet.process import ROOT
 from gpuctl.facts.machine.system import System
 from gpuctl.model import Disturbs, Evidence, Fact, Remedy
+from gpuctl.regex import regex
 
-_WHOLE = re.compile(r"(GPU-[0-9a-fA-F-]{36})(?:::\d{1,4})?")
+_WHOLE = regex(r"(GPU-[0-9a-fA-F-]{36})(?:::\d{1,4})?")
 """What NVIDIA's plugin calls a GPU; with a number behind it where it is shared."""
-_GKE = re.compile(r"nvidia(\d{1,4})(?:/vgpu\d{1,4})?")
+_GKE = regex(r"nvidia(\d{1,4})(?:/vgpu\d{1,4})?")
 """What GKE's plugin does: by its device node."""
-_ENDED = re.compile(r"[lL]istAndWatch ended unexpectedly for device plugin.{0,300}nvidia\.com/")
-_REGISTERED = re.compile(r"Got registration request from device plugin.{0,300}nvidia\.com/")
-_REFUSED = re.compile(
+_ENDED = regex(r"[lL]istAndWatch ended unexpectedly for device plugin.{0,300}nvidia\.com/")
+_REGISTERED = regex(r"Got registration request from device plugin.{0,300}nvidia\.com/")
+_REFUSED = regex(
     r"no healthy devices present.{0,80}nvidia\.com/|unregistered device nvidia\.com/"
     r"|number of devices unavailable for nvidia\.com/"
 )

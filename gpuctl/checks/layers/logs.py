@@ -20,16 +20,17 @@ from gpuctl.facts.machine.logs import Logs
 from gpuctl.facts.machine.system import System
 from gpuctl.frozen import dataclass
 from gpuctl.model import Action, Disturbs, Evidence, Remedy
+from gpuctl.regex import regex
 
-_XID = re.compile(r"NVRM: Xid \((?:PCI:)?([0-9a-f:.]+)\): (\d{1,4})\b(?:, (.*))?", re.IGNORECASE)
-_NOT_STARTED = re.compile(r"RmInitAdapter failed|not supported by open nvidia\.ko|probe routine was not called")
-_DOCKER_FATAL = re.compile(r"failed to start daemon|unable to configure the Docker daemon|level=fatal", re.IGNORECASE)
-_DOCKER_RUNS = re.compile(r"Daemon has completed initialization|API listen on ")
+_XID = regex(r"NVRM: Xid \((?:PCI:)?([0-9a-f:.]+)\): (\d{1,4})\b(?:, (.*))?", re.IGNORECASE)
+_NOT_STARTED = regex(r"RmInitAdapter failed|not supported by open nvidia\.ko|probe routine was not called")
+_DOCKER_FATAL = regex(r"failed to start daemon|unable to configure the Docker daemon|level=fatal", re.IGNORECASE)
+_DOCKER_RUNS = regex(r"Daemon has completed initialization|API listen on ")
 """What dockerd says when it has started: an older failure to start was no more then."""
-_LOADED = re.compile(r"NVRM: loading NVIDIA UNIX ")
+_LOADED = regex(r"NVRM: loading NVIDIA UNIX ")
 """The module's first line: what it said before was of a driver that is loaded no more."""
 RECOVERY = 154
-_NO_RECOVERY = re.compile(r"recovery action changed from .* to 0x0 \(None\)")
+_NO_RECOVERY = regex(r"recovery action changed from .* to 0x0 \(None\)")
 _ASKS = {"restart-host": Action.REBOOT, "reset-gpu": Action.RESTART}
 """What an Xid asks for whose GPU still answers."""
 _CAUSES = ("driver.nvml", "driver.nvidia-smi", "driver.gpu-answers", "driver.gpu-count")

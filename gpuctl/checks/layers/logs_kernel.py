@@ -13,23 +13,24 @@ from gpuctl.facts.gpu.pci import Pci
 from gpuctl.facts.machine.logs import Logs
 from gpuctl.facts.machine.system import System
 from gpuctl.model import Action, Disturbs, Evidence, Remedy
+from gpuctl.regex import regex
 
-_NO_ROOM = re.compile(
+_NO_ROOM = regex(
     r"BAR \d+(?: \[[^\]]*\])?: (?:can't assign; no space|no space for|failed to assign)"
     r"|This PCI I/O region assigned to your NVIDIA device is invalid|BAR\d is 0M @ 0x0"
     r"|Can't find an IRQ for your NVIDIA",
     re.IGNORECASE,
 )
-_TRANSFER = re.compile(r"AER: .*error.*(?:received|from)|PCIe Bus Error: severity=", re.IGNORECASE)
-_UNCORRECTED = re.compile(r"uncorrect(?:ed|able)", re.IGNORECASE)
+_TRANSFER = regex(r"AER: .*error.*(?:received|from)|PCIe Bus Error: severity=", re.IGNORECASE)
+_UNCORRECTED = regex(r"uncorrect(?:ed|able)", re.IGNORECASE)
 _MANY = 10
 """Corrected errors of a link that are worth a word: single ones are part of a link's life."""
-_REFUSED = re.compile(r"DMAR: \[DMA (?:Read|Write)|AMD-Vi: Event logged \[IO_PAGE_FAULT|Unhandled context fault")
-_HANGS = re.compile(
+_REFUSED = regex(r"DMAR: \[DMA (?:Read|Write)|AMD-Vi: Event logged \[IO_PAGE_FAULT|Unhandled context fault")
+_HANGS = regex(
     r"task (?:nvidia|nv_queue|irq/\d+-nvidia)\S* blocked for more than|soft lockup .*\[nv(?:idia|_queue)"
     r"|self-detected stall .*nvidia"
 )
-_SXID = re.compile(r"SXid \((?:PCI:)?([0-9a-f:.]+)\): (\d{1,6}), (Fatal|Non-fatal)\b,? ?(.*)", re.IGNORECASE)
+_SXID = regex(r"SXid \((?:PCI:)?([0-9a-f:.]+)\): (\d{1,6}), (Fatal|Non-fatal)\b,? ?(.*)", re.IGNORECASE)
 _OF_THE_DRIVER = ("driver.nvml", "driver.nvidia-smi", "driver.gpu-answers", "driver.gpu-count", "driver.start-log")
 
 

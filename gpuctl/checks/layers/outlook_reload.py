@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 
 from gpuctl.checks.engine import Judgement, check, passed, warned
@@ -23,10 +22,11 @@ from gpuctl.facts.packages.automatic_upgrades import AutomaticUpgrades
 from gpuctl.facts.toolkit.toolkit import Toolkit
 from gpuctl.frozen import dataclass
 from gpuctl.model import Disturbs, Evidence, Remedy
+from gpuctl.regex import regex
 
 LINKS = command("nvidia-ctk", "system", "create-dev-char-symlinks", "--create-all")
 GENERATE = command("nvidia-ctk", "cdi", "generate", "--output=/etc/cdi/nvidia.yaml")
-_OPENS = re.compile(r"(?:/dev/char/195:255|/dev/nvidiactl|char-(?:195|nvidia(?:-frontend)?|\*)) r")
+_OPENS = regex(r"(?:/dev/char/195:255|/dev/nvidiactl|char-(?:195|nvidia(?:-frontend)?|\*)) r")
 """An entry of systemd's rules that allows what every program opens first, /dev/nvidiactl (195:255)."""
 NAMED = 3
 """Containers that are named where many lose theirs."""

@@ -18,6 +18,7 @@ from gpuctl.facts.packages.logs import TOOLKIT
 from gpuctl.facts.toolkit.toolkit import HOOK, Toolkit
 from gpuctl.model import Action, CannotTell, Disturbs, Evidence, Remedy
 
+HOOK_VISIBLE, RESTART_NEEDED = "registration.hook-visible", "registration.restart-needed"
 CLOCKS_AGREE = 0.02
 """Seconds within which two times count as one: a process's start is cut to ticks of a hundredth, and a file's time may
 lag by a tick too. dockerd looks for the hook no sooner than that after its start."""
@@ -86,7 +87,7 @@ def default_runtime(system: System, docker: Docker) -> Judgement | None:
     return failed(f"The default runtime {name} is not registered.", seen, remedy=remedy)
 
 
-@check("registration.hook-visible")
+@check(HOOK_VISIBLE)
 def hook_visible(system: System, docker: Docker, toolkit: Toolkit, tegra: Tegra) -> Judgement | None:
     """dockerd looks for nvidia-container-runtime-hook on its own PATH, which is not the one of a login shell."""
     daemon = daemon_of(docker)
@@ -115,7 +116,7 @@ def _on_path_of(docker: Docker) -> str:
     return "/usr/bin" if "/usr/bin" in folders or not folders else folders[0]
 
 
-@check("registration.restart-needed", follows=TOOLKIT)
+@check(RESTART_NEEDED, follows=TOOLKIT)
 def restart_needed(
     system: System, here: DockerPaths, containers: DockerContainers, history: PackageHistory
 ) -> Judgement | None:
@@ -165,7 +166,7 @@ def _replaced_since(process: Process, history: PackageHistory) -> Evidence | Non
     return Evidence(history.changes.source, f"{first.at} {first.package} {first.action}")
 
 
-@check("registration.cdi", explains=("registration.hook-visible",))
+@check("registration.cdi", explains=(HOOK_VISIBLE,))
 def cdi(system: System, docker: Docker, toolkit: Toolkit) -> Judgement | None:
     """From Docker 29.2 on, --gpus is served through CDI where a specification exists, else by the hook."""
     daemon = daemon_of(docker)

@@ -117,7 +117,7 @@ def podman(system: System, docker: Docker, podman: Podman, toolkit: Toolkit) -> 
     if podman.hooks.value:
         return passed("Podman has the toolkit's OCI hook", podman.hooks)
     version = leading(podman.version.get() or "")
-    if compare(version or "0", PODMAN_SINCE) < 0:
+    if version and compare(version, PODMAN_SINCE) < 0:
         remedy = Remedy(f"Upgrade Podman to {PODMAN_SINCE} or later: this one takes no CDI devices.")
         return failed(f"Podman {version} takes no CDI devices.", podman.version, remedy=remedy)
     remedy = install_runtime(system, "Write a CDI specification; no container is stopped.", "--engine", "podman")

@@ -18,6 +18,7 @@ from gpuctl.facts.packages.logs import KERNEL
 from gpuctl.frozen import dataclass
 from gpuctl.host.decode import second
 from gpuctl.model import CannotTell, Evidence, Fact, Remedy
+from gpuctl.regex import regex
 
 _BY_HOOK = (
     r"nvidia-container-cli(?:\.real)?: |nvidia-container-runtime-hook: |insufficient privileges to read device list"
@@ -30,7 +31,7 @@ _BY_FLAG = r"could not select device driver|failed to discover GPU vendor from C
 _BY_RUNTIME = (
     r"unknown or invalid runtime name|no runtime for \W*nvidia\W* is configured|failed to find runtime handler nvidia"
 )
-_CONTAINER = re.compile(
+_CONTAINER = regex(
     f"(?P<hook>{_BY_HOOK})|(?P<cdi>{_BY_CDI})|(?P<flag>{_BY_FLAG})|(?P<runtime>{_BY_RUNTIME})"
     r"|container\.Runtime\.Name must be set|unsafe procfs detected"
 )
@@ -42,15 +43,15 @@ _SAME_KIND = {
     "runtime": (GpuPath.LEGACY, GpuPath.JIT_CDI, GpuPath.CSV),
 }
 """The paths by which a container that starts shows that what failed works again."""
-_ENTRY = re.compile(r"(\d{4}-\d\d-\d\dT[\d:]{8}[+-][\d:]{4,5}) \S+ ([^\s\[:]+)(?:\[\d+\])?: (.*)")
+_ENTRY = regex(r"(\d{4}-\d\d-\d\dT[\d:]{8}[+-][\d:]{4,5}) \S+ ([^\s\[:]+)(?:\[\d+\])?: (.*)")
 """What journalctl prints with -o short-iso: when, on which host, who, what."""
 _DAEMONS = ("dockerd", "dockerd-current", "docker-containerd", "docker", "containerd", "kubelet")
 """Others who write into the log of such a unit are its containers: Docker's log driver journald puts theirs there."""
-_LEVEL = re.compile(r'(?:time=(?:"[^"]*"|\S+) )?level=(\w+)|([IWEF])\d{4} |\{.*?(?<!\\)"level":"(\w+)"')
+_LEVEL = regex(r'(?:time=(?:"[^"]*"|\S+) )?level=(\w+)|([IWEF])\d{4} |\{.*?(?<!\\)"level":"(\w+)"')
 _NO_FAILURE = ("trace", "debug", "info", "warning", "warn", "I", "W")
 """What is told so was gone on from: the engine took another path, or tried again."""
-_POD = re.compile(r'\bpod="([^"]+)"|PodSandboxMetadata\{Name:([^,]+),')
-_POD_RUNS = re.compile(r'"Observed pod startup duration"|RunPodSandbox for .{0,300} returns sandbox id')
+_POD = regex(r'\bpod="([^"]+)"|PodSandboxMetadata\{Name:([^,]+),')
+_POD_RUNS = regex(r'"Observed pod startup duration"|RunPodSandbox for .{0,300} returns sandbox id')
 
 
 @dataclass(frozen=True)

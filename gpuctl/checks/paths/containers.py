@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 from gpuctl.checks.engine import together
@@ -15,12 +14,13 @@ from gpuctl.facts.toolkit.settings import MODE, ToolkitSettings
 from gpuctl.facts.toolkit.toolkit import Toolkit
 from gpuctl.frozen import dataclass
 from gpuctl.model import CannotTell
+from gpuctl.regex import regex
 
 _NOBODY = (None, "", "none", "void")
 """What NVIDIA_VISIBLE_DEVICES says where no GPU is asked for."""
 
 
-_RULE = re.compile(r"[ca] (?:195|\*):(?:255|\*) r?w?")
+_RULE = regex(r"[ca] (?:195|\*):(?:255|\*) r?w?")
 
 
 @dataclass(frozen=True)

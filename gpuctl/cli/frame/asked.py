@@ -36,11 +36,12 @@ class DoctorRequest:
     @property
     def subjects(self) -> tuple[type, ...]:
         """What has to be looked at."""
-        from gpuctl.checks import chosen
+        from gpuctl.checks.every import chosen
         from gpuctl.checks.needed import subjects
-        from gpuctl.render.views.host import SUBJECTS
+        from gpuctl.render.views.host import SUBJECTS, SUMMARY
 
-        return tuple(dict.fromkeys((*subjects(chosen(self.only, self.skip)), *SUBJECTS)))
+        of_host = SUMMARY if self.outputs.formats == {Format.TEXT} else SUBJECTS
+        return tuple(dict.fromkeys((*subjects(chosen(self.only, self.skip)), *of_host)))
 
     def look(self, snapshot: str | None) -> Facts:
         """Returns the facts that the findings rest on, of a snapshot's host or of this one."""
@@ -61,7 +62,7 @@ class DoctorRequest:
 
     def judge(self, facts: Facts) -> Report:
         """Returns the findings that are asked for."""
-        from gpuctl.checks import diagnose, part
+        from gpuctl.checks.every import diagnose, part
 
         return part(diagnose(facts), self.only, self.skip)
 

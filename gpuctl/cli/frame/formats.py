@@ -32,6 +32,11 @@ class Outputs(Generic[F]):
     shown: F
     files: tuple[tuple[F, str], ...]
 
+    @property
+    def formats(self) -> set[F]:
+        """All formats in which it is told."""
+        return {self.shown, *(format for format, _ in self.files)}
+
 
 def output_file(formats: type[Enum]) -> Callable[[str], OutputFile]:
     """Returns what reads a FORMAT=FILE that was typed, with one of these formats."""

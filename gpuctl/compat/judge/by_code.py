@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from gpuctl.compat.ask.asks import Ask
@@ -12,8 +11,9 @@ from gpuctl.compat.knowledge.gpus.gpus import Gpu
 from gpuctl.compat.tables.loader import architectures
 from gpuctl.compat.versions import parts
 from gpuctl.model import Reason, Verdict
+from gpuctl.regex import regex
 
-_BESIDE_ARM = re.compile(r"\bG[HB][0-9]+\b|\b12\.1$|DGX Spark")
+_BESIDE_ARM = regex(r"\bG[HB][0-9]+\b|\b12\.1$|DGX Spark")
 
 
 def gpu_and_code(ask: Ask, gpu: Gpu) -> Iterator[Ruling]:

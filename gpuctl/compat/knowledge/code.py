@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 
 from gpuctl.compat.versions import parts
 from gpuctl.frozen import dataclass
+from gpuctl.regex import regex
 
-_FLOOR = re.compile(r"([0-9]+\.[0-9])(?: |$)")
-_NAME = re.compile(r"(sm|compute)_([0-9]+)([0-9])([af]?)")
+_FLOOR = regex(r"([0-9]+\.[0-9])(?: |$)")
+_NAME = regex(r"(sm|compute)_([0-9]+)([0-9])([af]?)")
 
 
 @dataclass(frozen=True)

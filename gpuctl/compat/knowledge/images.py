@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from functools import cache, lru_cache
+from itertools import product
 from typing import TYPE_CHECKING
 
 from gpuctl.compat.tables.loader import load
 from gpuctl.compat.versions import Version, parts
 from gpuctl.frozen import dataclass
 from gpuctl.model import Verdict
+from gpuctl.regex import regex
 
 if TYPE_CHECKING:
     from gpuctl.compat.knowledge.gpus.gpus import Gpu
@@ -18,13 +19,13 @@ if TYPE_CHECKING:
 REPOSITORY = "nvidia/cuda"
 _REGISTRIES = ("", "docker.io/", "index.docker.io/", "nvcr.io/")
 # doc/README.md of https://gitlab.com/nvidia/container-images/cuda; holds for every tag that was ever listed.
-_TAG = re.compile(
+_TAG = regex(
     r"(?P<cuda>[0-9]+\.[0-9]+(?:\.[0-9]+)?)(?:-(?P<library>cudnn[0-9]*|tensorrt))?"
     r"-(?P<flavour>base|runtime|devel)(?:-rc)?(?:-(?P<os>[a-z]+[0-9.]*))?"
 )
 _BARE_CUDNN = 9
 """The cuDNN of tags that say no number, which is what those from CUDA 12.4.1 on do (the same README)."""
-_RANKS = {Verdict.COMPATIBLE: 0, Verdict.LIMITED: 1}
+_RUNNABLE = (Verdict.COMPATIBLE, Verdict.LIMITED)
 
 
 @dataclass(frozen=True)
@@ -68,27 +69,32 @@ def last_official_list() -> str:
     return max(images.last_listed or "" for images in cuda_images())
 
 
-def newest_base_images(driver: str, gpus: Sequence[Gpu]) -> tuple[str, ...]:
-    """Returns the base images that the driver runs on these GPUs, best first; none without a GPU.
+def newest_base_images(driver: str, gpus: Iterable[Gpu]) -> Iterator[str]:
+    """Yields the base images that the driver runs on these GPUs, best first; none without a GPU.
 
     Without limits before with limits, still listed before delisted, newest CUDA first, Ubuntu (newest first) before the
     others. `driver` is dotted numbers.
     """
-    return _newest_base_images(driver, tuple(dict.fromkeys(gpus))) if gpus else ()
+    kinds = tuple(dict.fromkeys(gpus))
+    for verdict, delisted in product(_RUNNABLE, (False, True)) if kinds else ():
+        for images in _bases_newest_first():
+            if (images.status == "delisted") is delisted and _verdict(images.cuda, driver, kinds) is verdict:
+                yield images.reference("base")
 
 
-@lru_cache(maxsize=256)
-def _newest_base_images(driver: str, gpus: tuple[Gpu, ...]) -> tuple[str, ...]:
+@cache
+def _bases_newest_first() -> list[CudaImages]:
+    bases = (images for images in cuda_images() if "base" in images.flavours)
+    return sorted(bases, key=lambda images: (parts(images.cuda), *newest_ubuntu_last(images.os)), reverse=True)
+
+
+@lru_cache(maxsize=4096)
+def _verdict(cuda: str, driver: str, gpus: tuple[Gpu, ...]) -> Verdict:
     """Hosts of a fleet differ in few of these."""
     from gpuctl.compat.judge.judge import verdict_on  # who asks for tags alone does not pay for the rules
     from gpuctl.compat.judge.rulings import resolve_cuda
 
-    bases = [images for images in cuda_images() if "base" in images.flavours]
-    verdicts = {cuda: verdict_on(resolve_cuda(cuda), driver, gpus) for cuda in dict.fromkeys(row.cuda for row in bases)}
-    runnable = [images for images in bases if verdicts[images.cuda] in _RANKS]
-    newest = sorted(runnable, key=lambda images: (parts(images.cuda), *newest_ubuntu_last(images.os)), reverse=True)
-    best = sorted(newest, key=lambda images: (_RANKS[verdicts[images.cuda]], images.status == "delisted"))
-    return tuple(images.reference("base") for images in best)
+    return verdict_on(resolve_cuda(cuda), driver, gpus)
 
 
 def newest_ubuntu_last(os: str | None) -> tuple[bool, str, Version]:

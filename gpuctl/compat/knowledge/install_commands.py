@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
@@ -13,6 +12,7 @@ from gpuctl.compat.knowledge.gpus.gpus import Gpu
 from gpuctl.compat.tables.command_rows import Words, filled, names_in, parse_commands
 from gpuctl.compat.tables.loader import architectures, load
 from gpuctl.frozen import dataclass
+from gpuctl.regex import regex
 
 # The names under which NVIDIA's driver repository keeps the distributions; relatives use their elder's packages.
 # Source: https://docs.nvidia.com/datacenter/tesla/driver-installation-guide/
@@ -30,7 +30,7 @@ _REPOSITORIES = {
     "opensuse-leap": "opensuse",
 }
 _WHOLE_VERSION = {"ubuntu"}
-_IN_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._+~-]*[A-Za-z0-9_+~])?")
+_IN_NAME = regex(r"[A-Za-z0-9]([A-Za-z0-9._+~-]*[A-Za-z0-9_+~])?")
 """What may stand in a package's name: in anything else apt and dnf see options, patterns or what to remove."""
 _ARCHITECTURES = {"x86_64": "x86_64", "aarch64": "sbsa"}
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Union
 
 from gpuctl.command import Command, Part, Shell
+from gpuctl.regex import regex
 
 Words = Sequence[Union[str, Sequence[str]]]
-_NAME = re.compile(r"\{([a-z_]+)\}")
+_NAME = regex(r"\{([a-z_]+)\}")
 _SHELL = {one.value: one for one in Shell}
 
 

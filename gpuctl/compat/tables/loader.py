@@ -311,13 +311,13 @@ class Product:
 
 
 @cache
-def products() -> tuple[Product, ...]:
-    """Returns the products, newest compute capability first."""
+def products(holding: str = "") -> tuple[Product, ...]:
+    """Returns the products, newest compute capability first; `holding`: only those whose line holds a text."""
 
     def make(variants: dict[str, list[str]], **row: Any) -> Product:
         return Product(variants=tuple((capability, tuple(chips)) for capability, chips in variants.items()), **row)
 
-    return load("gpus", make)
+    return load("gpus", make, holding)
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
 from gpuctl.engines.json.text import JsonKind, Node
 from gpuctl.engines.spans import newline, replaced
 from gpuctl.frozen import dataclass
+from gpuctl.regex import regex
 
-_LINE_END = re.compile(r"\r\n|\n|\r")
+_LINE_END = regex(r"\r\n|\n|\r")
 _USUAL_INDENT = " " * 4
 
 

@@ -15,15 +15,17 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
 
+from gpuctl.regex import regex
+
 MAX_DEPTH = 100
 """Far beyond what any daemon.json holds, far within Python's own limit."""
 
-_SPACE = re.compile(r"[ \t\r\n]*")
-_LINE_END = re.compile(r"\r\n|\n|\r")
-_STRING = re.compile(r'"[^"\\\x00-\x1f]*(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*)*"')
-_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
-_BOOLEAN = re.compile(r"true|false")
-_NULL = re.compile(r"null")
+_SPACE = regex(r"[ \t\r\n]*")
+_LINE_END = regex(r"\r\n|\n|\r")
+_STRING = regex(r'"[^"\\\x00-\x1f]*(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*)*"')
+_NUMBER = regex(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
+_BOOLEAN = regex(r"true|false")
+_NULL = regex(r"null")
 _BAD_STRING = "this string is not closed, or holds a character or an escape that JSON does not allow"
 _BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 

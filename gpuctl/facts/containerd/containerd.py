@@ -14,6 +14,7 @@ from gpuctl.facts.containerd.unit import FLAVOURS, Unit, probe_unit
 from gpuctl.frozen import dataclass
 from gpuctl.host.look.reading import Host, Outcome, fact
 from gpuctl.model import Fact
+from gpuctl.regex import regex
 
 __all__ = ["Containerd", "ContainerdProcess", "Cri", "Unit", "probe_containerd"]
 
@@ -25,8 +26,8 @@ PLACES: Mapping[str, str] = {
 """Where distributions of Kubernetes keep a containerd of their own. gpuctl runs it from there, and never by a path that
 a process tells."""
 TITLES: Mapping[str, str] = {"k3s": "K3s", "rke2": "RKE2", "microk8s": "MicroK8s's containerd"}
-_FIRST_NUMBER = re.compile(r"[0-9]{1,4}(?![0-9])")
-_VERSION = re.compile(r"containerd\S{0,200} v?(\d\S*)")
+_FIRST_NUMBER = regex(r"[0-9]{1,4}(?![0-9])")
+_VERSION = regex(r"containerd\S{0,200} v?(\d\S*)")
 
 
 @dataclass(frozen=True)

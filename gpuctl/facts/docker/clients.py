@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
-
 from gpuctl.frozen import dataclass
 from gpuctl.host.look.reading import Host, Outcome, fact
 from gpuctl.model import Fact
+from gpuctl.regex import regex
 
 COMPOSE = ("docker-compose", "--version")
 COMPOSE_PLUGIN = ("docker", "compose", "version")
 SNAP = "/snap/bin/docker"
-_VERSION = re.compile(r"version v?(\d[\d.]*)")
+_VERSION = regex(r"version v?(\d[\d.]*)")
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from typing import Any, Dict, FrozenSet, Iterator, List, Mapping, Optional, Tuple
 
 from gpuctl.documents import JSON_DEPTH, TooMuch, check
 from gpuctl.frozen import dataclass
+from gpuctl.regex import regex
 
-_BLANK = re.compile(r"[ \t\r\n]*")
+_BLANK = regex(r"[ \t\r\n]*")
 _KINDS: Mapping[str, Any] = {
     "null": type(None),
     "boolean": bool,  # before number: Python counts it as one

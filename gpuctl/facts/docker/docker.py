@@ -19,6 +19,7 @@ from gpuctl.host.look.deadline import begin
 from gpuctl.host.look.reading import Host, Outcome, Reading, fact
 from gpuctl.host.status import status_of
 from gpuctl.model import Fact
+from gpuctl.regex import regex
 
 __all__ = ["ConfigFile", "Daemon", "Docker", "Endpoint", "Process", "State", "Unit", "probe_docker"]
 
@@ -26,7 +27,7 @@ CLIENT = ("docker", "--version")
 RUNTIME = "nvidia"
 NO_DOCKERD = ("desktop", "podman")
 """Kinds whose daemon is no dockerd of this machine."""
-_CLIENT_VERSION = re.compile(r"^(?:Docker|podman) version ([^\s,]+)", re.MULTILINE)
+_CLIENT_VERSION = regex(r"^(?:Docker|podman) version ([^\s,]+)", re.MULTILINE)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Iterable, Iterator, Tuple
 
 from gpuctl.facts.gpu.driver_library import probe_library_version
@@ -13,13 +12,14 @@ from gpuctl.host.decode import dotted
 from gpuctl.host.look.deadline import begin
 from gpuctl.host.look.reading import Host, Outcome, Reading, fact
 from gpuctl.model import Fact
+from gpuctl.regex import regex
 
 SMI = ("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader")
 SMI_ON_WSL = "/usr/lib/wsl/lib/nvidia-smi"
 """Where Windows puts it; sudo's PATH and cron's lack that directory."""
 SMI_DEADLINE = 5.0
 LOADED = "/proc/driver/nvidia/version"
-_LOADED = re.compile(r"NVRM version: .{0,200}?Kernel Module(?: for \S{1,50})?\s{1,50}(\d[\d.]{0,30})")
+_LOADED = regex(r"NVRM version: .{0,200}?Kernel Module(?: for \S{1,50})?\s{1,50}(\d[\d.]{0,30})")
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import List, Optional
 
 from gpuctl.host.look.reading import Host
 from gpuctl.model import Fact
+from gpuctl.regex import regex
 
 LIBRARY = "libnvidia-ml.so.1"
 DIRECTORIES = (
@@ -20,8 +21,8 @@ DIRECTORIES = (
 )
 LINKS = 8
 """As many links are followed: Debian's alternatives take three."""
-_CACHE_LINE = re.compile(r"^[ \t]+libnvidia-ml\.so\.1 \((?P<abi>[^)\n]*)\) => (?P<path>/\S+)$", re.MULTILINE)
-_VERSION = re.compile(r"\.so\.([0-9]{1,9}(?:\.[0-9]{1,9})+)$")
+_CACHE_LINE = regex(r"^[ \t]+libnvidia-ml\.so\.1 \((?P<abi>[^)\n]*)\) => (?P<path>/\S+)$", re.MULTILINE)
+_VERSION = regex(r"\.so\.([0-9]{1,9}(?:\.[0-9]{1,9})+)$")
 
 
 def probe_library_version(host: Host) -> Fact[str]:

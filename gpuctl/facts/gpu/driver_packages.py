@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Mapping, Optional
 
 from gpuctl.facts.machine.system import probe_package_manager
@@ -10,18 +9,19 @@ from gpuctl.facts.packages.packages import DPKG_INSTALLED, RPM_INSTALLED, Packag
 from gpuctl.frozen import dataclass
 from gpuctl.host.look.reading import Host, Outcome, fact
 from gpuctl.model import Fact
+from gpuctl.regex import regex
 
 _DEBS = ("nvidia-*", "cuda-drivers*", "linux-modules-nvidia-*")
 _RPMS = ("nvidia-*", "*kmod-nvidia*", "dkms-nvidia", "xorg-x11-drv-nvidia*", "x11-video-nvidia*", "cuda-drivers*")
 DPKG_DRIVER = (*DPKG_INSTALLED, *_DEBS)
 RPM_DRIVER = ("rpm", "-qa", *RPM_INSTALLED, *_RPMS)
 _RPM_MANAGERS = ("dnf", "yum", "zypper", "rpm-ostree", "transactional-update")
-_PREBUILT = re.compile(r"linux-modules-nvidia-([0-9]{3}(?:-server)?(?:-open)?)-.+")
-_OF_UBUNTU = re.compile(r"ubuntu[0-9]+\.[0-9]{2}\.[0-9]")
+_PREBUILT = regex(r"linux-modules-nvidia-([0-9]{3}(?:-server)?(?:-open)?)-.+")
+_OF_UBUNTU = regex(r"ubuntu[0-9]+\.[0-9]{2}\.[0-9]")
 """The end of a version in a release of Ubuntu: 580.95.05-0ubuntu0.24.04.2. NVIDIA's own end in -1ubuntu1."""
-_OF_DEBIAN = re.compile(r"~deb[0-9]+u|~bpo[0-9]+")
-_DRIVER = re.compile(r"(?:nvidia|xorg-x11-drv-nvidia|.*kmod-nvidia|dkms-nvidia|cuda-drivers|x11-video-nvidia).*")
-_NOT_THE_DRIVER = re.compile(r"nvidia-(?:container|docker|prime|settings|cuda-toolkit|cudnn|persistenced|modprobe).*")
+_OF_DEBIAN = regex(r"~deb[0-9]+u|~bpo[0-9]+")
+_DRIVER = regex(r"(?:nvidia|xorg-x11-drv-nvidia|.*kmod-nvidia|dkms-nvidia|cuda-drivers|x11-video-nvidia).*")
+_NOT_THE_DRIVER = regex(r"nvidia-(?:container|docker|prime|settings|cuda-toolkit|cudnn|persistenced|modprobe).*")
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ Each keeper has a row in data/keepers.jsonl, which says by which way a driver co
 
 from __future__ import annotations
 
-import re
 from typing import Callable, Mapping, Optional, Sequence, Tuple
 
 from gpuctl.facts.gpu.driver_packages import KeptBy, by_packages, probe_driver_packages
@@ -18,6 +17,7 @@ from gpuctl.facts.machine.kind import probe_machine
 from gpuctl.frozen import dataclass
 from gpuctl.host.look.reading import Host
 from gpuctl.model import Fact
+from gpuctl.regex import regex
 
 OPERATOR = "/run/nvidia/driver"
 """Where the GPU Operator's driver container mounts its root file system."""
@@ -50,7 +50,7 @@ _DISTRIBUTIONS: Mapping[str, str] = {
     "slackware": "slackware",
 }
 """Distributions with driver packages of their own, and no other source that people use."""
-_PREBUILT = re.compile(r"nvidia-([0-9]{3})(srv)?(-open)?")
+_PREBUILT = regex(r"nvidia-([0-9]{3})(srv)?(-open)?")
 
 
 @dataclass(frozen=True)

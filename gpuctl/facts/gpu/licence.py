@@ -8,13 +8,14 @@ from typing import Any, Optional
 from gpuctl.frozen import dataclass
 from gpuctl.host.look.reading import Host, fact
 from gpuctl.model import Fact
+from gpuctl.regex import regex
 
 QUERY = ("nvidia-smi", "-q")
 TOKENS = "/etc/nvidia/ClientConfigToken"
 SETTINGS = "/etc/nvidia/gridd.conf"
-_VIRTUAL = re.compile(r'"name": "(?:GRID|NVIDIA) [^"]{1,60}-[0-9]{1,3}[QABC](?:ME)?"')
+_VIRTUAL = regex(r'"name": "(?:GRID|NVIDIA) [^"]{1,60}-[0-9]{1,3}[QABC](?:ME)?"')
 """NVML's name of a virtual GPU ends in its profile: GRID T4-16Q, NVIDIA H100L-94C, NVIDIA A100-1-5CME."""
-_STATUS = re.compile(r"^[ \t]*License Status[ \t]*: (.+)$", re.MULTILINE)
+_STATUS = regex(r"^[ \t]*License Status[ \t]*: (.+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, Mapping, Optional, Sequence, Tuple
 
 from gpuctl.facts.gpu.nvml import parse_nvml
 from gpuctl.facts.gpu.pci import TEGRA
+from gpuctl.facts.machine.system import probe_architecture
 from gpuctl.facts.packages.packages import DPKG_INSTALLED, parse_installed
 from gpuctl.frozen import dataclass
 from gpuctl.host.look.reading import Host, fact
 from gpuctl.model import Fact
+from gpuctl.regex import regex
 
 SOC = "/sys/devices/soc0/family"
 """The family of the system on a chip."""
@@ -18,13 +19,15 @@ MODEL = "/proc/device-tree/model"
 CSV_FOLDER = "/etc/nvidia-container-runtime/host-files-for-container.d"
 """What nvidia-container-runtime mounts in its mode csv, by the lists in here."""
 DPKG_TEGRA = (*DPKG_INSTALLED, "nvidia-l4t-core", "nvidia-jetpack", "cuda-compat-*")
+NO_TEGRAS = "x86_64"
+"""No Tegra has such a processor. Elsewhere NVML is asked, which takes longer than much of what gpuctl does."""
 NO_LIBRARY = 12
 """NVML_ERROR_LIBRARY_NOT_FOUND."""
 _INTEGRATED = ("(nvgpu)", "NVIDIA Thor")
 """Parts of the names of GPUs that lie in a Tegra: go-nvlib, pkg/nvlib/info/property-extractor.go."""
-_RELEASE = re.compile(r"# R([0-9]{1,3}) \(release\), REVISION: ([0-9]{1,3}(?:\.[0-9]{1,3})*)")
-_PACKAGE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,3}){1,2})")
-_COMPAT = re.compile(r"cuda-compat-([0-9]{1,2})-([0-9]{1,2})")
+_RELEASE = regex(r"# R([0-9]{1,3}) \(release\), REVISION: ([0-9]{1,3}(?:\.[0-9]{1,3})*)")
+_PACKAGE = regex(r"([0-9]{1,3}(?:\.[0-9]{1,3}){1,2})")
+_COMPAT = regex(r"cuda-compat-([0-9]{1,2})-([0-9]{1,2})")
 
 
 @dataclass(frozen=True)
@@ -55,10 +58,14 @@ class Tegra:
 
 def probe_tegra(host: Host) -> Tegra:
     """Returns what tells one Jetson from another. It is one by its files, its chip, or the names of all its GPUs."""
-    told, integrated = host.read(TEGRA), _integrated(host)
+    told = host.read(TEGRA)
+    gone: Fact[Any] = fact(told, lambda _: None)
+    none = Tegra(gone, gone, gone, gone, gone, gone)
+    if not told.ok and probe_architecture(host).value == NO_TEGRAS:
+        return none
+    integrated = _integrated(host)
     if not told.ok and not fact(host.read(SOC), parse_family).value and not integrated.value:
-        gone: Fact[Any] = fact(told, lambda _: None)
-        return Tegra(gone, gone, gone, gone, gone, gone)
+        return none
     packages = host.run(DPKG_TEGRA)
     installed = {name: one.version for name, one in parse_installed(packages.text).items() if one.version}
     lists = host.list(CSV_FOLDER)

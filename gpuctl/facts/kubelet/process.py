@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posixpath
-import re
 from typing import Mapping, Optional, Sequence, Tuple
 
 from gpuctl.facts.crio import options
@@ -12,6 +11,7 @@ from gpuctl.frozen import dataclass
 from gpuctl.host.look.reading import Host
 from gpuctl.host.trust import distrusted_process
 from gpuctl.model import Fact
+from gpuctl.regex import regex
 
 ROOT = "/var/lib/kubelet"
 MICROK8S_ROOT = "/var/snap/microk8s/common/var/lib/kubelet"
@@ -24,7 +24,7 @@ UNITS: Mapping[str, str] = {
 }
 """By what its process calls itself, into whose unit's log the kubelet writes. RKE2's writes into a file."""
 K3S_CONFIG = "/etc/rancher/k3s/config.yaml"
-_K3S_ROOT = re.compile(r"root-dir=([^\s\"',\]]{1,1000})")
+_K3S_ROOT = regex(r"root-dir=([^\s\"',\]]{1,1000})")
 _RKE2 = "/rke2/"
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from typing import Optional, Tuple
 
 from gpuctl.frozen import dataclass
 from gpuctl.host.look.reading import Host, fact
 from gpuctl.model import Fact
+from gpuctl.regex import regex
 
 DF = ("df", "-P", "-k", "-l")
 """-l: a file server that does not answer would hold df up."""
-_SHARE, _BLOCKS = re.compile(r"[0-9]+%"), re.compile(r"[0-9]{1,15}")
+_SHARE, _BLOCKS = regex(r"[0-9]+%"), regex(r"[0-9]{1,15}")
 
 
 @dataclass(frozen=True)

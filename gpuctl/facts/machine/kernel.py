@@ -10,6 +10,7 @@ from gpuctl.host.decode import dotted
 from gpuctl.host.look.deadline import begin
 from gpuctl.host.look.reading import Host, Outcome, Reading, fact, failure
 from gpuctl.model import Fact
+from gpuctl.regex import regex
 
 OSRELEASE = "/proc/sys/kernel/osrelease"
 WATCHED = frozenset(("nvidia", "nvidia_uvm", "nvidia_modeset", "nvidia_drm", "nouveau", "vfio_pci", "nvgpu"))
@@ -18,8 +19,8 @@ FILE_NAMES = ("nvidia", "nvidia-current")
 EFI = "/sys/firmware/efi"
 SECURE_BOOT = EFI + "/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
 """The EFI global variable: UEFI specification, section 3.3."""
-_MODULE_PATH = re.compile(r"^(\S*/nvidia(?:-current)?\.ko(?:\.[a-z]+)?):", re.MULTILINE)
-_DKMS_LINE = re.compile(
+_MODULE_PATH = regex(r"^(\S*/nvidia(?:-current)?\.ko(?:\.[a-z]+)?):", re.MULTILINE)
+_DKMS_LINE = regex(
     r"^(?P<module>[^\s,/:]+)(?:, |/)(?P<version>[^\s,:]+)(?:, (?P<kernel>[^\s,]+), [^\s:]+)?: (?P<state>[\w-]+)"
 )
 

@@ -13,6 +13,7 @@ from gpuctl.host.decode import moment
 from gpuctl.host.look.deadline import begin
 from gpuctl.host.look.reading import Host, Outcome, Reading, fact
 from gpuctl.model import Fact
+from gpuctl.regex import regex
 
 KERNEL_LINES, UNIT_LINES = 4000, 300
 SINCE = "-1d"
@@ -26,15 +27,15 @@ HEAD = 100
 KERNEL_LOG = ("journalctl", "-k", "-b", "-o", "short-iso", "--no-pager", "-n", str(KERNEL_LINES))
 DMESG = ("dmesg",)
 DKMS = "/var/lib/dkms"
-OF_GPUS = re.compile(
+OF_GPUS = regex(
     r"NVRM|nvidia|Xid|nouveau|GSP|NVLink|NVSwitch|nv_queue"
     r"|AER: |PCIe Bus Error|BAR \d+(?: \[[^\]]*\])?: |DMAR: \[|AMD-Vi: Event|Unhandled context fault",
     re.IGNORECASE,
 )
 """What lines tell of: the driver, nouveau, the PCI bus and the IOMMU."""
-_NOT_ALL = re.compile("not seeing messages|insufficient permissions")
+_NOT_ALL = regex("not seeing messages|insufficient permissions")
 """journalctl's hints to a user who may read no log but his own: journalctl(1)."""
-_BUILD_ERROR = re.compile(r"\berror[: ]|\*\*\* ", re.IGNORECASE)
+_BUILD_ERROR = regex(r"\berror[: ]|\*\*\* ", re.IGNORECASE)
 
 
 @dataclass(frozen=True)

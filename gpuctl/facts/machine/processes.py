@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from typing import Container, List, Tuple
 
 from gpuctl.host.decode import whole
 from gpuctl.host.look.reading import Host
 from gpuctl.host.trust import is_here
+from gpuctl.regex import regex
 
-_PID = re.compile(r"[1-9][0-9]{0,9}")
+_PID = regex(r"[1-9][0-9]{0,9}")
 TICKS = 100
 """Clock ticks a second in /proc: USER_HZ, which is 100 on all architectures that NVIDIA has drivers for (proc(5))."""
 
@@ -21,8 +21,9 @@ def process_name(host: Host, pid: int) -> str:
 
 def processes_called(host: Host, names: Container[str]) -> List[int]:
     """Returns the ids of the processes with one of these names, but for those of containers."""
-    seen = (int(word) for word in host.list("/proc").text.split() if is_process_id(word))
-    return [pid for pid in seen if process_name(host, pid) in names and is_here(host, pid)]
+    pids = [int(word) for word in host.list("/proc").text.split() if is_process_id(word)]
+    seen = zip(pids, host.read_all(["/proc/%d/comm" % pid for pid in pids]))
+    return [pid for pid, name in seen if name.text.strip() in names and is_here(host, pid)]
 
 
 def is_process_id(word: str) -> bool:

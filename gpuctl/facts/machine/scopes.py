@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from typing import List, Mapping, Tuple
 
@@ -11,6 +10,7 @@ from gpuctl.facts.machine.system import BOOTED
 from gpuctl.frozen import dataclass
 from gpuctl.host.look.reading import Host, Outcome, Reading, fact
 from gpuctl.model import Fact
+from gpuctl.regex import regex
 
 SHOW = ("systemctl", "show", "*.scope", "--property=Id,LoadState,ControlGroup,DevicePolicy,DeviceAllow")
 ENGINES: Mapping[str, str] = {
@@ -23,8 +23,8 @@ ENGINES: Mapping[str, str] = {
 """Whose a scope is, by how its name begins; the container's id follows."""
 HIERARCHIES = ("/sys/fs/cgroup/systemd", "/sys/fs/cgroup")
 """Where systemd's own groups are, with cgroup v1 and with v2."""
-_NAME = re.compile(r"(%s)-([0-9a-f]{12,64})\.scope" % "|".join(ENGINES))
-_OF_THE_DRIVER = re.compile(r" /\S*(?:dev/nvidia|proc/driver/nvidia|libnvidia-ml\.so|libcuda\.so)\S* ")
+_NAME = regex(r"(%s)-([0-9a-f]{12,64})\.scope" % "|".join(ENGINES))
+_OF_THE_DRIVER = regex(r" /\S*(?:dev/nvidia|proc/driver/nvidia|libnvidia-ml\.so|libcuda\.so)\S* ")
 """What the toolkit mounts into a container, by whichever path."""
 
 

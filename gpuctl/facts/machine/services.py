@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import List, Mapping, Optional, Sequence
 
 from gpuctl.facts.docker.unit import parse_show
@@ -11,6 +10,7 @@ from gpuctl.frozen import dataclass
 from gpuctl.host.look.deadline import begin
 from gpuctl.host.look.reading import Host, Outcome, Reading, fact
 from gpuctl.model import Fact
+from gpuctl.regex import regex
 
 PERSISTENCED, FABRIC_MANAGER = "nvidia-persistenced", "nvidia-fabricmanager"
 IMEX, GRIDD = "nvidia-imex", "nvidia-gridd"
@@ -27,7 +27,7 @@ SHOW_OTHERS = (
     "--property=Id,LoadState,ActiveState,Result",
 )
 FABRIC_VERSION = ("nv-fabricmanager", "--version")
-_VERSION = re.compile(r"version is[\s:]{1,9}(\d[\d.]{0,30})|(\d{1,9}\.\d{1,9}(?:\.\d{1,9})?)")
+_VERSION = regex(r"version is[\s:]{1,9}(\d[\d.]{0,30})|(\d{1,9}\.\d{1,9}(?:\.\d{1,9})?)")
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from gpuctl.host.look.deadline import begin
 from gpuctl.host.look.reading import Host, Outcome, fact
 from gpuctl.model import Fact
 
+ARCHITECTURE = "/proc/sys/kernel/arch"
 BOOTED = "/run/systemd/system"
 """There when systemd is the init system: sd_booted(3)."""
 FAMILIES: Mapping[str, Tuple[str, ...]] = {
@@ -97,7 +98,7 @@ def probe_system(host: Host) -> System:
 
 def probe_architecture(host: Host) -> Fact[str]:
     """Returns the processor's architecture alone, as uname -m says it."""
-    architecture = host.read("/proc/sys/kernel/arch")
+    architecture = host.read(ARCHITECTURE)
     if not architecture.ok:  # Linux before 6.1
         architecture = host.run(("uname", "-m"))
     return fact(architecture, str.strip)

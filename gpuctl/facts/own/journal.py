@@ -16,7 +16,6 @@ run that was cut short, on top of which this one went on, and `undoes` the runs 
 from __future__ import annotations
 
 import posixpath
-import re
 from dataclasses import replace
 from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple
 
@@ -26,6 +25,7 @@ from gpuctl.frozen import dataclass
 from gpuctl.host.decode import LAST_SECOND, number_in, parse_object, text_in
 from gpuctl.host.look.reading import Host, Outcome, failure
 from gpuctl.model import Fact
+from gpuctl.regex import regex
 
 SCHEMA = "gpuctl.journal/1"
 ROOT_FOLDER = "/var/lib/gpuctl/journal"
@@ -36,7 +36,7 @@ DONE, ROLLED_BACK, UNDONE, STUCK = "done", "rolled-back", "undone", "stuck"
 """How a run ended: as wished; failed, and put back by itself; undone by `gpuctl rollback`; failed, and not put back."""
 ENDS = (DONE, ROLLED_BACK, UNDONE, STUCK)
 RUNNING, INTERRUPTED = "running", "interrupted"
-_RUN = re.compile(r"(\d{8}T\d{6}\.\d{6}Z)\.jsonl")
+_RUN = regex(r"(\d{8}T\d{6}\.\d{6}Z)\.jsonl")
 
 
 @dataclass(frozen=True)

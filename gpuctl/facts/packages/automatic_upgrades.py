@@ -12,6 +12,7 @@ from gpuctl.facts.packages.packages import DPKG_INSTALLED, LOCKS, RPM_INSTALLED,
 from gpuctl.frozen import dataclass
 from gpuctl.host.look.reading import Host, Outcome, fact
 from gpuctl.model import Fact
+from gpuctl.regex import regex
 
 GLOBS = ("nvidia-*", "libnvidia-*", "cuda-drivers*", "linux-modules-nvidia-*", "kmod-nvidia*", "xorg-x11-drv-nvidia*")
 DPKG = (*DPKG_INSTALLED, *GLOBS)
@@ -31,8 +32,8 @@ TIMERS = {
 SHOW_TIMERS = ("systemctl", "show", *TIMERS, "--property=Id,ActiveState")
 DNF_CONFIGS = ("/etc/dnf/dnf.conf", "/etc/yum.conf")
 DNF_AUTOMATIC = "/etc/dnf/automatic.conf"
-_APT_LINE = re.compile(r'^(\S+?)(?:::)? "(.*)";$', re.MULTILINE)
-_SETTING = re.compile(r"^[ \t]*(\w+)[ \t]*=(.*)$", re.MULTILINE)
+_APT_LINE = regex(r'^(\S+?)(?:::)? "(.*)";$', re.MULTILINE)
+_SETTING = regex(r"^[ \t]*(\w+)[ \t]*=(.*)$", re.MULTILINE)
 _ON = ("yes", "true", "1", "on")
 
 

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from gpuctl.frozen import dataclass
+from gpuctl.regex import regex
 
 DRIVER, KERNEL, ENGINE, TOOLKIT = "driver", "kernel", "engine", "toolkit"
 _SUBJECTS: Sequence[Tuple[str, str]] = (
@@ -24,7 +25,7 @@ _VERBS = (
     *("downgrade", "reinstall", "remove", "rm", "erase", "purge", "autoremove"),
 )
 """What package managers are told to do."""
-_APT_ITEM = re.compile(r"(?:^|, )([^\s:,()]{1,200})(?::[^\s()]{1,50})? \(([^()]{0,300})\)")
+_APT_ITEM = regex(r"(?:^|, )([^\s:,()]{1,200})(?::[^\s()]{1,50})? \(([^()]{0,300})\)")
 _APT_ACTIONS = {
     "Install": "installed",
     "Upgrade": "upgraded",
@@ -32,22 +33,22 @@ _APT_ACTIONS = {
     "Remove": "removed",
     "Purge": "removed",
 }
-_DPKG_LINE = re.compile(
+_DPKG_LINE = regex(
     r"^(\d{4}-\d\d-\d\d \d\d:\d\d):\d\d (install|upgrade|remove) ([^\s:]+)(?::\S+)? (\S+) (\S+)$", re.MULTILINE
 )
 _DPKG_ACTIONS = {"install": "installed", "upgrade": "upgraded", "remove": "removed"}
-_DNF_LINE = re.compile(
+_DNF_LINE = regex(
     r"^(\d{4}-\d\d-\d\d)T(\d\d:\d\d):\S+ \S+ (Installed|Upgraded?|Downgraded?|Erase): "
     r"(\S+)-([^-\s]+-[^-\s]+)\.[^.\s]+$",
     re.MULTILINE,
 )
 _DNF_ACTIONS = {"Installed": "installed", "Upgrade": "upgraded", "Downgrade": "downgraded", "Erase": "removed"}
-_DNF_COMMAND = re.compile(
+_DNF_COMMAND = regex(
     r"^(\d{4}-\d\d-\d\d)T(\d\d:\d\d):\S+ \S+ (?:Command: (.+)|[^:\n]{0,200}dnf-automatic[^:\n]{0,200})$", re.MULTILINE
 )
 """The latter in any language, which no line but that of the beginning has without a colon."""
-_RPM_ROW = re.compile(r"^([^\t\n]+)\t([^\t\n]+)\t([0-9]{1,11})$", re.MULTILINE)
-_EPOCH = re.compile(r"^\d+:")
+_RPM_ROW = regex(r"^([^\t\n]+)\t([^\t\n]+)\t([0-9]{1,11})$", re.MULTILINE)
+_EPOCH = regex(r"^\d+:")
 
 
 @dataclass(frozen=True)

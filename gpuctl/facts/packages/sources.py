@@ -8,6 +8,7 @@ from typing import Callable, Dict, Iterator, List, Mapping, Optional, Sequence, 
 from gpuctl.frozen import dataclass
 from gpuctl.host.look.reading import Host, Outcome, Reading, fact
 from gpuctl.model import Fact
+from gpuctl.regex import regex
 
 APT_FOLDER = "/etc/apt/sources.list.d"
 APT_LIST = "/etc/apt/sources.list"
@@ -16,9 +17,9 @@ RPM_FOLDERS: Mapping[str, str] = {
     "yum": "/etc/yum.repos.d",
     "zypper": "/etc/zypp/repos.d",
 }
-_ONE_LINE = re.compile(r"\s*(?:deb|deb-src)\s+(?:\[(?P<options>[^\]]*)\]\s+)?(?P<uri>\S+)\s+(?P<suite>\S+)")
+_ONE_LINE = regex(r"\s*(?:deb|deb-src)\s+(?:\[(?P<options>[^\]]*)\]\s+)?(?P<uri>\S+)\s+(?P<suite>\S+)")
 _SOURCES_LIMIT = 1000
-_USERINFO = re.compile(r"(?<=//)[^/@\s]*@")
+_USERINFO = regex(r"(?<=//)[^/@\s]*@")
 _OFF = ("no", "false", "without", "off", "disable", "0")
 """What apt takes for no: StringToBool in its apt-pkg/contrib/strutl.cc."""
 

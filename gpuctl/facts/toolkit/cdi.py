@@ -8,7 +8,6 @@ container-device-interface, pkg/cdi/doc.go, "Device Precedence", and cache.go).
 from __future__ import annotations
 
 import posixpath
-import re
 from collections import defaultdict
 from typing import Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
@@ -17,11 +16,12 @@ from gpuctl.frozen import dataclass
 from gpuctl.host.look.reading import Host, Outcome, Reading, fact, failure
 from gpuctl.host.status import FileStatus, parse_status, status_of
 from gpuctl.model import Fact
+from gpuctl.regex import regex
 
 FOLDERS = ("/etc/cdi", "/var/run/cdi")
 """CDI's own: that of what an administrator writes, then that of what is generated at every boot, which counts more."""
 SUFFIXES = (".json", ".yaml")
-_LIBRARY = re.compile(r"/lib[^/]+\.so\.([1-9]\d{2,3}\.\d+(?:\.\d+)?)$")
+_LIBRARY = regex(r"/lib[^/]+\.so\.([1-9]\d{2,3}\.\d+(?:\.\d+)?)$")
 """A library of the driver: no other one's version begins with three digits."""
 
 

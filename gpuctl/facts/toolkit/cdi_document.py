@@ -12,6 +12,7 @@ from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple
 
 from gpuctl.facts.toolkit.cdi_text import NOTHING, NotFollowed, load
 from gpuctl.frozen import dataclass
+from gpuctl.regex import regex
 
 GPU_KIND = "nvidia.com/gpu"
 VERSIONS = ("0.3.0", "0.4.0", "0.5.0", "0.6.0", "0.7.0", "0.8.0", "1.0.0", "1.1.0")
@@ -19,9 +20,9 @@ VERSIONS = ("0.3.0", "0.4.0", "0.5.0", "0.6.0", "0.7.0", "0.8.0", "1.0.0", "1.1.
 NO_DEVICE = "it names no device"
 NODES_LIMIT = 2000
 """Of device nodes, and as many of files: gpuctl looks for each."""
-_KIND = re.compile(r"[A-Za-z](?:[A-Za-z0-9_.-]*[A-Za-z0-9])?/[A-Za-z](?:[A-Za-z0-9_.-]*[A-Za-z0-9])?")
-_DEVICE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.:-]*[A-Za-z0-9])?")
-_VERSION = re.compile(r"v?\d{1,3}\.\d{1,3}\.\d{1,3}")
+_KIND = regex(r"[A-Za-z](?:[A-Za-z0-9_.-]*[A-Za-z0-9])?/[A-Za-z](?:[A-Za-z0-9_.-]*[A-Za-z0-9])?")
+_DEVICE = regex(r"[A-Za-z0-9](?:[A-Za-z0-9_.:-]*[A-Za-z0-9])?")
+_VERSION = regex(r"v?\d{1,3}\.\d{1,3}\.\d{1,3}")
 _NODE = ("path", "hostPath", "type", "major", "minor", "fileMode", "permissions", "uid", "gid")
 _RDT = ("closID", "l3CacheSchema", "memBwSchema", "schemata", "enableMonitoring", "enableCMT", "enableMBM")
 _EDITS: Mapping[str, Any] = {

@@ -9,8 +9,9 @@ import shlex
 import stat
 import sys
 import time
-from functools import lru_cache
-from typing import Callable, Dict, Mapping, Optional, Sequence
+from dataclasses import replace
+from functools import lru_cache, partial
+from typing import Callable, Dict, List, Mapping, Optional, Sequence
 
 from gpuctl.bounds import TEXT_LIMIT, unpacked, whole
 from gpuctl.host.look.deadline import DeadlineExceeded, within
@@ -41,6 +42,17 @@ class LocalHost:
 
     def read(self, path: str) -> Reading:
         return _look(path, lambda: _read_text(path))
+
+    def read_all(self, paths: Sequence[str]) -> List[Reading]:
+        found: List[Reading] = []
+
+        def read() -> str:
+            found.extend(_reading(path, partial(_read_text, path)) for path in paths)
+            return ""
+
+        end = _look("", read)
+        seen = found[:]  # whom the deadline has cut off may still go on
+        return seen + [replace(end, source=path) for path in paths[len(seen) :]]
 
     def list(self, path: str) -> Reading:
         return _look(path, lambda: "\n".join(sorted(os.listdir(path))))
@@ -142,8 +154,12 @@ def _is_trusted(folder: str) -> bool:
 
 
 def _look(source: str, work: Callable[[], str]) -> Reading:
+    return _reading(source, lambda: within(FILE_DEADLINE, work))
+
+
+def _reading(source: str, work: Callable[[], str]) -> Reading:
     try:
-        return Reading(source, Outcome.OK, within(FILE_DEADLINE, work))
+        return Reading(source, Outcome.OK, work())
     except DeadlineExceeded as error:
         return Reading(source, Outcome.TIMEOUT, detail=str(error))
     except Distrusted as error:

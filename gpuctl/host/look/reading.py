@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import Callable, Optional, Protocol, Sequence, TypeVar
+from typing import Callable, List, Optional, Protocol, Sequence, TypeVar
 
 from gpuctl.frozen import dataclass
 from gpuctl.model import Fact
@@ -47,6 +47,9 @@ class Host(Protocol):
 
     def read(self, path: str) -> Reading:
         """The text of a regular file; of one called NAME.gz, the text that gzip packed into it."""
+
+    def read_all(self, paths: Sequence[str]) -> List[Reading]:
+        """The texts of many files as `read` gives them, in one look: where one holds it, those behind it are late."""
 
     def list(self, path: str) -> Reading:
         """The names in a directory, sorted, one a line."""

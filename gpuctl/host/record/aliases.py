@@ -7,6 +7,7 @@ import re
 from typing import Callable, Dict, Iterable, List, Match, NamedTuple, Pattern, Tuple
 
 from gpuctl.host.record.names import is_everywhere, is_public, learn
+from gpuctl.regex import regex
 
 _EFI = "8be4df61-93ca-11d2-aa0d-00e098032b8c"
 """The vendor of the UEFI specification's own variables (UEFI 2.10, 3.3): the same on every host."""
@@ -35,35 +36,35 @@ def _tells_nothing(address: str) -> bool:
 
 _RULES = (
     Rule(
-        re.compile(r"(?i)(?<![0-9a-f])([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})(?![0-9a-f-])"),
+        regex(r"(?i)(?<![0-9a-f])([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})(?![0-9a-f-])"),
         lambda n: "00000000-0000-4000-8000-%012d" % n,
         lambda uuid: uuid.lower() == _EFI,
     ),
     # Docker's own id, of Docker up to 24.
-    Rule(re.compile(r"(?<![A-Z0-9:])((?:[A-Z2-7]{4}:){11}[A-Z2-7]{4})(?![A-Z0-9:])"), lambda n: "engine-%d" % n),
+    Rule(regex(r"(?<![A-Z0-9:])((?:[A-Z2-7]{4}:){11}[A-Z2-7]{4})(?![A-Z0-9:])"), lambda n: "engine-%d" % n),
     Rule(
-        re.compile(
+        regex(
             r"(?i)(?<![0-9a-f:-])((?:[0-9a-f]{2}[:-]){5,19}[0-9a-f]{2}|(?:[0-9a-f]{4}\.){2}[0-9a-f]{4})(?![0-9a-f:.-])"
         ),
         lambda n: "02:00:00:00:%02x:%02x" % (n >> 8 & 255, n & 255),
     ),
     Rule(
-        re.compile(
+        regex(
             r"(?i)(?:mac|hwaddr|ether|\ben[xo]|\bwlx|guid)[\"'\\_ a-z]{0,12}[=: x]{0,4}[\"'\\]{0,4}(?:0x)?"
             r"([0-9a-f]{12,16})(?![\w-])"
         ),
         lambda n: "0200000000%02x%02x" % (n >> 8 & 255, n & 255),
     ),
-    Rule(re.compile(r"(?<![\w:-])([0-9a-f]{32})(?!\w)"), lambda n: "%032d" % n),  # a machine's id, or a volume's
+    Rule(regex(r"(?<![\w:-])([0-9a-f]{32})(?!\w)"), lambda n: "%032d" % n),  # a machine's id, or a volume's
     Rule(
-        re.compile(
+        regex(
             r"(?i)(?<![\w:.])((?:[23][0-9a-f]{3}|f[cd][0-9a-f]{2}|fe[89ab][0-9a-f])(?::[0-9a-f]{0,4}){2,7})(?![\w:])"
         ),
         lambda n: "2001:db8::%x" % n,
         _tells_nothing,
     ),
     Rule(
-        re.compile(
+        regex(
             r"(?:(?<![\w.+~-])|(?<=\d-)(?=10\.|192\.168\.|172\.))((?:\d{1,3}\.){3}\d{1,3})"
             r"(?![\w+~]|-(?!\d{1,3}\.\d{1,3}\.\d{1,3}\.\d)|\.\d)"
         ),

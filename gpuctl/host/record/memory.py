@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import shlex
 import threading
-from typing import Callable, Dict, Sequence
+from typing import Callable, Dict, List, Sequence
 
 from gpuctl.host.look.reading import Host, Reading, grpc_source, http_source
 from gpuctl.host.record.snapshot import key
+
+
+def remembering(host: Host) -> RememberingHost:
+    """Returns a host that remembers what this one says: itself, where it does so."""
+    return host if isinstance(host, RememberingHost) else RememberingHost(host)
 
 
 class RememberingHost:
@@ -25,11 +30,18 @@ class RememberingHost:
         name = key(kind, source)
         with self._turns.setdefault(name, threading.Lock()):  # setdefault is atomic: all get the same lock
             if name not in self.readings:
-                self.readings[name] = look()
+                self.readings.setdefault(name, look())  # whoever came first counts: `read_all` takes other turns
             return self.readings[name]
 
     def read(self, path: str) -> Reading:
         return self._once("read", path, lambda: self._host.read(path))
+
+    def read_all(self, paths: Sequence[str]) -> List[Reading]:
+        with self._turns.setdefault("", threading.Lock()):
+            new = [path for path in paths if key("read", path) not in self.readings]
+            for reading in self._host.read_all(new) if new else ():
+                self.readings.setdefault(key("read", reading.source), reading)
+        return [self.readings[key("read", path)] for path in paths]
 
     def list(self, path: str) -> Reading:
         return self._once("list", path, lambda: self._host.list(path))

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from typing import Dict, Iterable, Iterator, Set, Tuple
 
+from gpuctl.regex import regex
+
 TOP = (
     r"(?:com|net|org|edu|gov|mil|int|info|biz|eu|de|uk|fr|nl|ch|at|it|es|pl|se|no|fi|dk|cz|be|pt|ie|ru|ua|cn|jp|kr|tw|in|au"
     r"|nz|ca|us|br|mx|za|sg|hk|il|tr|local|localdomain|lan|internal|intra|intranet|corp|home|private|example|test|invalid"
@@ -17,7 +19,7 @@ TOP = (
 here, and a name of such a site is found where an address has it."""
 SITE = r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.){1,8}"
 _HOST = r"[a-z0-9](?:[a-z0-9.-]{0,120}[a-z0-9])?"
-_PUBLIC = re.compile(
+_PUBLIC = regex(
     r"(.*\.)?(nvidia\.com|nvcr\.io|github\.io|github\.com|githubusercontent\.com|docker\.(?:com|io)|debian\.org|ubuntu\.com"
     r"|canonical\.com|fedoraproject\.org|redhat\.com|centos\.org|kernel\.org|gnu\.org|k8s\.io|rockylinux\.org|suse\.com"
     r"|opensuse\.org|almalinux\.org|quay\.io|gcr\.io|pkg\.dev|ghcr\.io|mcr\.microsoft\.com|microsoft\.com|amazonaws\.com"
@@ -25,12 +27,12 @@ _PUBLIC = re.compile(
     r"|kubernetes\.io|launchpad\.net|freedesktop\.org|systemd\.io|golang\.org|python\.org|pypi\.org|mobyproject\.org"
     r"|slirp4netns\.com|docker\.internal|localhost\.localdomain|in-addr\.arpa)"
 )
-_A_UNIT = re.compile(r"\.(?:service|socket|slice|scope|mount|automount|timer|target|path|device|swap)$|^[\d.]+$")
+_A_UNIT = regex(r"\.(?:service|socket|slice|scope|mount|automount|timer|target|path|device|swap)$|^[\d.]+$")
 ARCHITECTURES = (
     r"amd64|i386|arm64|armhf|armel|ppc64el|s390x|riscv64|mips64el|loong64|x86_64|i686|aarch64|ppc64le|noarch|all"
 )
 """What package managers write behind a package's name, as in login:amd64 and python3-jwt:all."""
-_EVERYWHERE = re.compile(
+_EVERYWHERE = regex(
     ARCHITECTURES + "|"
     r"localhost|docker|containerd|podman|crio|kube\w*|nvidia[\w-]*|cuda|gpu|driver|linux|debian|ubuntu|centos|fedora|rhel"
     r"|host|server|node|worker|master|root|default|runtime|system|service|kernel|systemd[\w-]*|build|test|true|false|none"
@@ -85,7 +87,7 @@ _SERIALS = (
     r"\b(?:wwn-|naa\.|eui\.|nvme\.)((?:0x)?[0-9a-f]{8,64})",
     r"(?i)\be?ssid" + _MARKS + r"[ \t]{0,4}[:=][ \t]{0,4}[\"'\\]{0,4}([^\s\"'\\][^\"'\\\n]{0,63})",
 )  # fmt: skip
-_OF_A_SERIAL = re.compile(r"(?:serial|asset_tag|product_uuid|machine-id|wwid|/uuid|unique_id)$")
+_OF_A_SERIAL = regex(r"(?:serial|asset_tag|product_uuid|machine-id|wwid|/uuid|unique_id)$")
 _SITES = (
     r"(?i)(?:(?<=://)|(?<=@))(?:[^\s/@\"']{0,80}@)?(%s[a-z][a-z0-9-]{1,62})(?![\w.-])" % SITE,
     r"(?i)(?<![\w.-])(%s%s)(?![\w-]|\.\w)" % (SITE, TOP),

@@ -19,22 +19,23 @@ from gpuctl.host.record.quoting import Span
 from gpuctl.host.record.secret_forms import surrounded
 from gpuctl.host.record.secret_names import named_values
 from gpuctl.host.record.secret_words import tokens
+from gpuctl.regex import regex
 
 MASK = "REDACTED"
 """No character of it has a meaning in JSON, TOML, YAML, an address or a command line."""
 Found = Tuple[str, Span]
-_NAMES = re.compile(r"(?:[\w.,-]{0,15}[/\n])*[\w.,-]{0,15}")
+_NAMES = regex(r"(?:[\w.,-]{0,15}[/\n])*[\w.,-]{0,15}")
 """Paths and lists of names, which most readings are: nothing is looked for in them."""
-_CLIENT_SETTINGS = re.compile(r".*/config\.json")
-_JSON_TEXT = re.compile(r'("(?:[^"\\]|\\.)*")(\s*:)?')
+_CLIENT_SETTINGS = regex(r".*/config\.json")
+_JSON_TEXT = regex(r'("(?:[^"\\]|\\.)*")(\s*:)?')
 _OPEN_SETTINGS = ('"currentContext"', '"credsStore"')
-_CONTAINER = re.compile(r"GET /containers/(?:\w+/)?json .*")
+_CONTAINER = regex(r"GET /containers/(?:\w+/)?json .*")
 _OPEN_OF_CONTAINER = (
     *('"Id"', '"Name"', '"StartedAt"', '"Runtime"'),
     *('"Driver"', '"DeviceIDs"', '"PathOnHost"', '"DeviceCgroupRules"'),
 )
 _ASKS_FOR_GPUS = '"NVIDIA_VISIBLE_DEVICES='
-_SAYS_NOTHING = re.compile(
+_SAYS_NOTHING = regex(
     r"(?:true|false|null|none|nil|yes|no|on|off|basic|bearer|amd64|arm64|armhf|i386|ppc64el|riscv64|s390x|%s|\*+|…|\s)*"
     % MASK,
     re.IGNORECASE,

@@ -11,6 +11,7 @@ import re
 from typing import Iterator
 
 from gpuctl.host.record.quoting import Span
+from gpuctl.regex import regex
 
 _PREFIXES = (
     "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "glptt-", "gldt-", "glrt-", "glrtr-", "glcbt-",
@@ -34,14 +35,14 @@ _COMMON = (
     "org-", "s.", "b_", "sk_", "pk_", "ak-", "as-", "id-", "SK", "AC", "PK", "sub-c-", "pub-c-",
 )  # fmt: skip
 """Prefixes that are words as well: what follows must look like chance."""
-_RUN = re.compile(r"(?:(?<=\\)[nrt])?([A-Za-z0-9_.~+/-]{16,}={0,2})")
-_PART = re.compile(r"[A-Za-z0-9_~-]{16,}")
+_RUN = regex(r"(?:(?<=\\)[nrt])?([A-Za-z0-9_.~+/-]{16,}={0,2})")
+_PART = regex(r"[A-Za-z0-9_~-]{16,}")
 _UUID = r"(?i)[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
-_LETTERS = re.compile(r"[A-Za-z0-9]{16,}")
+_LETTERS = regex(r"[A-Za-z0-9]{16,}")
 _HEX = r"[0-9a-f]+|[0-9A-F]+"
-_OURS = re.compile(r"[0-9]{6}Z-[0-9a-f]{12}")
+_OURS = regex(r"[0-9]{6}Z-[0-9a-f]{12}")
 """The end of the mark in the names of what gpuctl keeps of a file (write/replace.py): a time and a digest."""
-_TURNS, _DIGITS = re.compile(r"[A-Z]+|[a-z]+|[0-9]+"), re.compile(r"[0-9]+")
+_TURNS, _DIGITS = regex(r"[A-Z]+|[a-z]+|[0-9]+"), regex(r"[0-9]+")
 
 
 def tokens(text: str) -> Iterator[Span]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from typing import Mapping, Sequence
+from typing import List, Mapping, Sequence
 
 from gpuctl.host.look.reading import Outcome, Reading, grpc_source, http_source
 
@@ -24,6 +24,9 @@ class SnapshotHost:
 
     def read(self, path: str) -> Reading:
         return self._recorded("read", path)
+
+    def read_all(self, paths: Sequence[str]) -> List[Reading]:
+        return [self.read(path) for path in paths]
 
     def list(self, path: str) -> Reading:
         return self._recorded("list", path)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import secrets
 import stat
 import sys
@@ -13,11 +12,12 @@ from typing import Iterator, List, Optional
 from gpuctl.host.trust import distrusted, user_called
 from gpuctl.host.write.files import FileProblem, explained
 from gpuctl.host.write.replace import NEW_FILE_MODE, PERMISSIONS
+from gpuctl.regex import regex
 
 __all__ = ["FileProblem", "NoPlaceForFile", "is_stdout", "make_folder", "replaces", "write_new", "write_whole"]
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_HANDED_OVER = re.compile(r"/(?:dev|proc/self)/fd/([0-9]{1,6})")
+_HANDED_OVER = regex(r"/(?:dev|proc/self)/fd/([0-9]{1,6})")
 _INVOKERS = ("SUDO_UID", "PKEXEC_UID")
 """Who became root to run this: root's results may lie where that user could have put them (sudo(8), pkexec(1))."""
 _INVOKER = "DOAS_USER"

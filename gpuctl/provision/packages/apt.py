@@ -18,10 +18,11 @@ from gpuctl.provision.packages.key import is_armoured
 from gpuctl.provision.packages.plan import Before, PackageProblem, Repository, Upgrade
 from gpuctl.provision.packages.runs import BY_HAND, KEPT, must, reason, run_manager
 from gpuctl.provision.packages.states import check_versions, needed, versions
+from gpuctl.regex import regex
 
 SOURCE = f"{APT_FOLDER}/nvidia-container-toolkit.sources"
 _KEYRING = "/etc/apt/keyrings/nvidia-container-toolkit"
-_NVIDIA = re.compile(r"//nvidia\.github\.io/(libnvidia-container|nvidia-container-runtime|nvidia-docker)(/|$)")
+_NVIDIA = regex(r"//nvidia\.github\.io/(libnvidia-container|nvidia-container-runtime|nvidia-docker)(/|$)")
 _OPTIONS = (
     *("-o", "DPkg::Lock::Timeout=60"),
     *("-o", "Dpkg::Use-Pty=0"),
@@ -29,7 +30,7 @@ _OPTIONS = (
     *("-o", "Dpkg::Options::=--force-confold"),
 )
 _KEEP_SETTINGS = ("--force-confdef", "--force-confold")
-_UNSIGNED = re.compile(r"NO_PUBKEY \S+|BADSIG \S+|EXPKEYSIG \S+|is not signed")
+_UNSIGNED = regex(r"NO_PUBKEY \S+|BADSIG \S+|EXPKEYSIG \S+|is not signed")
 
 
 @contextmanager

@@ -10,9 +10,10 @@ from gpuctl.facts.packages.sources import Source, parse_deb822, parse_one_line
 from gpuctl.host.record.redact import without_secrets
 from gpuctl.provision.aside import aside
 from gpuctl.provision.change_set import Edit
+from gpuctl.regex import regex
 
 _OURS = "Written by gpuctl install-runtime --install."
-_STANZA_END = re.compile(r"(\n[ \t]*\n)")
+_STANZA_END = regex(r"(\n[ \t]*\n)")
 
 
 def written(path: str, content: str | bytes) -> Edit:

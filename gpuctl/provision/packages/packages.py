@@ -5,7 +5,6 @@ The driver is never among them.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
@@ -28,13 +27,14 @@ from gpuctl.provision.packages import apt, rpm
 from gpuctl.provision.packages.key import signing_key
 from gpuctl.provision.packages.plan import PackageFamily, PackagePlan, PackageProblem, Repository, Upgrade
 from gpuctl.provision.result import Refused
+from gpuctl.regex import regex
 
 if TYPE_CHECKING:
     from gpuctl.provision.bundle.use import GivenBundle
 
 FAMILIES: Mapping[str, PackageFamily] = MappingProxyType({"apt": apt, "dnf": rpm, "yum": rpm, "zypper": rpm})
 ARCHITECTURES = ("amd64", "arm64")
-_ADDRESS = re.compile(r"(https?://([A-Za-z0-9._-]+|\[[0-9a-fA-F:.]+\])(:[0-9]+)?|file://)/[!-?A-Z^-~]*")
+_ADDRESS = regex(r"(https?://([A-Za-z0-9._-]+|\[[0-9a-fA-F:.]+\])(:[0-9]+)?|file://)/[!-?A-Z^-~]*")
 _PASSWORDS = {"apt": "Put them into a file of /etc/apt/auth.conf.d: apt_auth.conf(5)."}
 _SHOWN_VERSIONS = 8
 

@@ -17,6 +17,7 @@ from gpuctl.provision.packages.files import rpm_repository, written
 from gpuctl.provision.packages.plan import Before, PackageProblem, Repository, Upgrade
 from gpuctl.provision.packages.runs import BY_HAND, KEPT, must, reason, run_manager
 from gpuctl.provision.packages.states import check_versions, needed, versions
+from gpuctl.regex import regex
 
 NAME = "nvidia-container-toolkit"
 _KEY = "/etc/pki/rpm-gpg/RPM-GPG-KEY-nvidia-container-toolkit"
@@ -24,9 +25,9 @@ _ALONE = ("--disablerepo=*", f"--enablerepo={NAME}")
 """So that nobody else's repository matters, broken or not, and none puts its own packages in their place."""
 _FILES = RPM_FOLDERS["zypper"].lstrip("/")
 """Where the repository's file lies in a root that has nothing else."""
-_UNSIGNED = re.compile(r"(?i)(gpg signature verification|signature verification failed|bad gpg signature)[^\n]*")
-_LISTED = re.compile(r"^(?P<name>[\w-]+)\.\w+ +(?:\d+:)?(?P<version>\S+)", re.MULTILINE)
-_SEARCHED = re.compile(r"^[^|\n]*\| *(?P<name>[\w-]+) *\|[^|\n]*\| *(?P<version>[^ |\n]+) *\|", re.MULTILINE)
+_UNSIGNED = regex(r"(?i)(gpg signature verification|signature verification failed|bad gpg signature)[^\n]*")
+_LISTED = regex(r"^(?P<name>[\w-]+)\.\w+ +(?:\d+:)?(?P<version>\S+)", re.MULTILINE)
+_SEARCHED = regex(r"^[^|\n]*\| *(?P<name>[\w-]+) *\|[^|\n]*\| *(?P<version>[^ |\n]+) *\|", re.MULTILINE)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from gpuctl.host.act.process import run_long
 from gpuctl.host.look.reading import Outcome, Reading
 from gpuctl.host.record.redact import without_secrets
 from gpuctl.provision.packages.plan import PackageProblem
+from gpuctl.regex import regex
 
 DEADLINE = 900.0
 LOCK_DEADLINE = 120.0
@@ -19,11 +20,9 @@ KEPT = "/var/lib/gpuctl/packages"
 BY_HAND = f"Put its file into {KEPT}, and run gpuctl again."
 """What helps where nobody has a package any more that an undo would need."""
 _PAUSE = 1.0
-_LOCKED = re.compile(
-    r"could not get lock|unable to acquire|locked by another process|is locked by|transaction lock", re.I
-)
-_TOLD = re.compile(r"^(E:|W:|dpkg:|error:|Error:|Problem|Failed|Cannot|No package|No match)", re.MULTILINE)
-_NOISE = re.compile("Some index files failed to download")
+_LOCKED = regex(r"could not get lock|unable to acquire|locked by another process|is locked by|transaction lock", re.I)
+_TOLD = regex(r"^(E:|W:|dpkg:|error:|Error:|Problem|Failed|Cannot|No package|No match)", re.MULTILINE)
+_NOISE = regex("Some index files failed to download")
 _LINES, _LETTERS = 2, 400
 _ENVIRONMENT = {
     "DEBIAN_FRONTEND": "noninteractive",

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, TextIO
 from gpuctl.bounds import plain as plain
 from gpuctl.frozen import dataclass
 from gpuctl.model import Disturbs, Remedy
+from gpuctl.regex import regex
 
 if TYPE_CHECKING:
     from rich.text import Text
 
 NARROWEST = 60
 """The fewest columns to which text is folded: in fewer it would be a column of words."""
-_HEAD = re.compile(r" *(?:\S{1,13}  +)?")
+_HEAD = regex(r" *(?:\S{1,13}  +)?")
 """By what further lines are indented: a line's own indentation, and the word in front of it that stands in a column."""
 
 

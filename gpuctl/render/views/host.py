@@ -22,7 +22,8 @@ from gpuctl.facts.podman import Podman
 from gpuctl.facts.toolkit.toolkit import Toolkit
 
 _TIMES = "\N{MULTIPLICATION SIGN}"
-SUBJECTS = (System, Pci, DriverVersion, DockerMet, Identity)
+SUMMARY = (System, Pci, DriverVersion, DockerMet)
+SUBJECTS = (*SUMMARY, Identity)
 """What has to be gathered."""
 
 

@@ -85,12 +85,13 @@ def smoke_pod(node: ClusterNode, scene: Scene, wish: PodWish, number: int) -> Sm
 def _image(node: ClusterNode) -> str:
     version, name, compute = driver(node), product(node), capability(node)
     try:
-        known = newest_base_images(version, [gpu_described(name.replace("-", " "), compute)]) if version else ()
+        gpus = [gpu_described(name.replace("-", " "), compute)] if version else []
+        known = next(newest_base_images(version or "", gpus), None)
     except ValueError:  # labels that somebody wrote by hand
-        known = ()
-    if not known:
+        known = None
+    if known is None:
         raise NoSmokePod(f"The labels of {node.name} do not tell which image its driver runs: name one with --image.")
-    return known[0]
+    return known
 
 
 def _program(node: ClusterNode, seconds: int) -> Program:

@@ -19,9 +19,10 @@ from gpuctl.compat.knowledge.gpus.product_index import (
 from gpuctl.compat.tables.loader import Product, architectures, pci_device, pci_devices, products
 from gpuctl.compat.versions import Version, parts
 from gpuctl.frozen import dataclass
+from gpuctl.regex import regex
 
-_PCI_ID = re.compile(r"(?:10de:|0x)([0-9a-f]{4})")
-_CHIP = re.compile(r"(?:G[ABFHKMPRV]|TU|AD)[0-9]{2,3}[A-Z]{0,3}|T239")
+_PCI_ID = regex(r"(?:10de:|0x)([0-9a-f]{4})")
+_CHIP = regex(r"(?:G[ABFHKMPRV]|TU|AD)[0-9]{2,3}[A-Z]{0,3}|T239")
 _CLASSES = {"geforce": "geforce", "titan": "titan", "nvs": "nvs", "quadro": "workstation", "tesla": "datacenter"}
 _BRANDS_BY_CLASS = {"geforce": "geforce", "titan": "titan", "nvs": "nvs", "datacenter": "tesla"}
 _CANDIDATES_SHOWN = 8

@@ -8,15 +8,14 @@ from __future__ import annotations
 import re
 
 from gpuctl.frozen import dataclass
+from gpuctl.regex import regex
 
 # GRID T4-16Q, NVIDIA A100-1-5CME, GRID T4-1B4: board, slices, GB of memory, series.
-_PROFILE = re.compile(
-    r"(?:(?:NVIDIA|GRID)\s+)*(.+?)-(?:[0-9]-)?[0-9]{1,3}([ABCQ])[0-9]?(?:ME|GFX|NOME)?", re.IGNORECASE
-)
-_KEPLER = re.compile(r"(GRID\s+K[12])[0-9]{2}Q?", re.IGNORECASE)
-_SLICE = re.compile(r"\s+MIG\s+(?:[0-9]c\.)?[0-9]g\.[0-9]+gb\S*$|\s*\(nvgpu\)$", re.IGNORECASE)
-_CUT = re.compile(r"\s*(?:\.\.\.|…)$")
-_BOARD_LETTERS = re.compile(r"[A-Z]{1,2}$", re.IGNORECASE)
+_PROFILE = regex(r"(?:(?:NVIDIA|GRID)\s+)*(.+?)-(?:[0-9]-)?[0-9]{1,3}([ABCQ])[0-9]?(?:ME|GFX|NOME)?", re.IGNORECASE)
+_KEPLER = regex(r"(GRID\s+K[12])[0-9]{2}Q?", re.IGNORECASE)
+_SLICE = regex(r"\s+MIG\s+(?:[0-9]c\.)?[0-9]g\.[0-9]+gb\S*$|\s*\(nvgpu\)$", re.IGNORECASE)
+_CUT = regex(r"\s*(?:\.\.\.|…)$")
+_BOARD_LETTERS = regex(r"[A-Z]{1,2}$", re.IGNORECASE)
 _SERIES_BRANDS = {"Q": "vws", "C": "vcs", "B": "vpc", "A": "vapps"}
 LONGEST_NAME = 200
 """Letters. No NVIDIA GPU has a longer name."""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 from gpuctl.compat.tables.loader import pci_device
+from gpuctl.regex import regex
 
-MULTI_NODE = re.compile(r"\bGB[23]00\b")
+MULTI_NODE = regex(r"\bGB[23]00\b")
 """Products whose NVLink domain spans the nodes of a rack: its switch trays set the switches up, and not the node.
 
 Source: https://docs.nvidia.com/multi-node-nvlink-systems/"""

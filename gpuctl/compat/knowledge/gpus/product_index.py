@@ -6,12 +6,15 @@ import re
 from functools import cache
 
 from gpuctl.compat.tables.loader import PciDevice, Product, pci_devices, products
+from gpuctl.regex import regex
 
 # Words around a product's name that change neither its chip nor its brand.
 _VENDOR = {"nvidia", "tesla", "geforce"}
-_FORM = re.compile(
+_FORM = regex(
     r"[0-9]+gb?|sxm[0-9]*|pcie|nvl[0-9]*|hbm[0-9]+e?|dgxs|fhhl|laptop|mobile|notebook|gpu|max|q|with|design|mig"
 )
+
+_NUMBER = regex("[0-9]+")
 
 
 def words_of(name: str) -> list[str]:
@@ -48,9 +51,15 @@ def devices_by_key() -> dict[str, list[PciDevice]]:
 
 
 def products_named(name: str) -> list[Product]:
-    """Returns the products of that name, one that is spelt the same first."""
-    spelt = [word for word in words_of(name) if word != "nvidia"]
-    return sorted(_products_by_key().get(key_of(name), []), key=lambda product: words_of(product.product) != spelt)
+    """Returns the products of that name, one that is spelt the same first.
+
+    Parses only the lines with its first number: a host has few products, and the table hundreds.
+    """
+    key, spelt = key_of(name), [word for word in words_of(name) if word != "nvidia"]
+    number = _NUMBER.search(key)
+    likely = products(number[0] if number else "")
+    named = [one for one in likely if key in map(key_of, (one.product, *one.aliases))]
+    return sorted(named, key=lambda product: words_of(product.product) != spelt)
 
 
 def products_beginning(name: str) -> list[Product]:

@@ -23,12 +23,13 @@ from gpuctl.model import Disturbs, Step
 from gpuctl.provision.change_set import Contents, DaemonProblem, Kept, NotUp, accept
 from gpuctl.provision.engines.daemons import Runtimes, difference, restarted, tell, tell_process, wait
 from gpuctl.provision.result import Refused
+from gpuctl.regex import regex
 
 VALIDATES_SINCE = "23.0"
 VALIDATE_DEADLINE = 10.0
 ANSWER_DEADLINE = 3.0
 LOG_DEADLINE = 5.0
-_COMPLAINT = re.compile(r"level=(?:error|fatal).{0,500}?(?:reload|reconfigur|config|runtime)", re.IGNORECASE)
+_COMPLAINT = regex(r"level=(?:error|fatal).{0,500}?(?:reload|reconfigur|config|runtime)", re.IGNORECASE)
 """What dockerd logs of a file that it does not take. Its other errors may be any container's."""
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from gpuctl.checks import CHECKS
-from gpuctl.checks.engine import ask
+from gpuctl.checks.engine import CHECKS, ask
+from gpuctl.checks.layers.registration import HOOK_VISIBLE, RESTART_NEEDED
 from gpuctl.checks.remedies import service
 from gpuctl.engines.daemon_json import (
     DEFAULT_RUNTIME,
@@ -140,6 +140,6 @@ def _waiting(change_set: ChangeSet, wish: Wish, why: str, remedy: Remedy | None)
     return replace(change_set, restart=wish.restart, restart_needed=True, late=(why,), remedy=remedy)
 
 
-_WAITS = (CHECKS["registration.hook-visible"], CHECKS["registration.restart-needed"])
+_WAITS = (CHECKS[HOOK_VISIBLE], CHECKS[RESTART_NEEDED])
 _SUBJECTS = tuple(dict.fromkeys((System, Docker, Tegra, Toolkit, *(need for one in _WAITS for need in one.needs))))
 DOCKER = Engine(TITLE, plan, running, _SUBJECTS, diff, SharedFile(values, set_values))

@@ -10,7 +10,7 @@ from gpuctl.compat.knowledge.cdi import PODMAN_ETC_ONLY, PODMAN_SINCE
 from gpuctl.compat.versions import compare, leading
 from gpuctl.facts.gather import Facts
 from gpuctl.facts.machine.system import System
-from gpuctl.facts.podman import Podman
+from gpuctl.facts.podman import Podman, probe_version
 from gpuctl.facts.toolkit.cdi import FOLDERS, SUFFIXES, Cdi, Spec, probe_cdi
 from gpuctl.facts.toolkit.cdi_document import GPU_KIND
 from gpuctl.facts.toolkit.toolkit import Toolkit
@@ -29,7 +29,7 @@ USE = f"Containers ask for GPUs with: podman run --device {GPU_KIND}=all."
 
 def plan(host: Host, facts: Facts, wish: Wish) -> ChangeSet:
     """Returns what gives Podman a specification. Raises Refused. `facts` must have System, Podman and Toolkit."""
-    version, cdi = _seen(facts)
+    version, cdi = _seen(host, facts)
     path = wish.config or SPEC
     if wish.default:
         raise Refused("Podman takes GPUs as devices, not by a runtime: there is no default to set.")
@@ -56,12 +56,12 @@ def running(host: Host, facts: Facts) -> Reader | None:
     return Reader(host) if podman and podman.program.value else None
 
 
-def _seen(facts: Facts) -> tuple[str, Cdi | None]:
+def _seen(host: Host, facts: Facts) -> tuple[str, Cdi | None]:
     try:
         podman, toolkit = facts.known(Podman), facts.known(Toolkit)
         if podman.program.get() is None:
             raise Refused("Podman is not installed here.")
-        version, cdi = leading(podman.version.get() or ""), toolkit.cdi.get()
+        version, cdi = leading(probe_version(host).get() or ""), toolkit.cdi.get()
     except CannotTell as reason:
         raise Refused(f"Podman could not be looked at: {reason}.", ExitCode.UNDETERMINED) from None
     if compare(version or "0", PODMAN_SINCE) < 0:

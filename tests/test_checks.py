@@ -72,6 +72,7 @@ NO_TOOLKIT = {
 NO_PROGRAMS = {"/usr/bin/nvidia-container-runtime": None, "/usr/bin/nvidia-container-runtime-hook": None}
 PCI = "/sys/bus/pci/devices/0000:3b:00.0"
 DAEMON_JSON = "/etc/docker/daemon.json"
+SNAP = "/var/snap/docker/common/var-lib-docker"
 RUNC_ONLY = {"Runtimes": {"runc": {"path": "runc"}}}
 AMD = {f"{PCI}/vendor": "0x1002\n", f"{PCI}/device": "0x744c\n"}
 ILL_HOOK: dict[str, Any] = {
@@ -283,7 +284,7 @@ ILL: Mapping[str, SnapshotHost] = {
     "driver.device-permissions": v100(stats={"/dev/nvidia0": CHARACTER | {"mode": 0o660}}),
     "docker.installed": v100(sockets={DOCKER: None}, files={"/proc/700/comm": None, "/proc/700/cmdline": None}),
     "docker.reachable": v100(sockets={DOCKER: denied()}),
-    "docker.kind": v100(sockets=docker(DockerRootDir="/var/snap/docker/common/var-lib-docker")),
+    "docker.kind": v100(sockets=docker(DockerRootDir=SNAP, **RUNC_ONLY)),
     "docker.version.gpus-flag": v100(sockets=docker("18.09.9")),
     "docker.client": v100(commands={"docker --version": None}),
     "docker.config-valid": v100(files={DAEMON_JSON: '{"runtimes": {\n}, }\n'}),
@@ -864,6 +865,25 @@ def test_the_hook_is_linked_to_where_this_dockerd_looks() -> None:
     remedy = ask(CHECKS["registration.hook-visible"], gather(ILL["registration.hook-visible"])).remedy
     assert remedy
     assert shown(remedy)[0].endswith(" /opt/docker/bin/nvidia-container-runtime-hook")
+
+
+@pytest.mark.parametrize(
+    ("version", "toolkit", "runtimes", "status"),
+    [
+        ("28.4.0", False, {}, Status.PASS),
+        ("29.3.1", False, {}, Status.PASS),
+        ("28.4.0", True, {}, Status.PASS),
+        ("29.3.1", True, {}, Status.FAIL),
+        ("24.0.5", True, RUNC_ONLY, Status.FAIL),
+    ],
+)
+def test_a_snap_of_docker_sets_up_gpus_itself_and_wants_no_toolkit_beside_it(
+    version: str, toolkit: bool, runtimes: dict[str, Any], status: Status
+) -> None:
+    there: dict[str, Any] = {} if toolkit else {"commands": NO_TOOLKIT, "stats": NO_PROGRAMS}
+    found = findings(v100(**without(there, sockets=docker(version, DockerRootDir=SNAP, **runtimes))))
+    assert found["docker.kind"].status is status
+    assert toolkit or not [one for one in found if one.startswith("toolkit.") and found[one].status is Status.FAIL]
 
 
 def test_a_hook_that_is_nowhere_is_installed_and_not_linked_to_itself() -> None:

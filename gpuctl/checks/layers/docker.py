@@ -143,9 +143,9 @@ def _other_endpoint(endpoint: Endpoint, text: str) -> Remedy:
     return Remedy(text, (command("unset", variable) if variable else command("docker", "context", "use", "default"),))
 
 
-@check("docker.kind", explains=("registration.runtime", "registration.hook-visible"))
-def kind(system: System, docker: Docker) -> Judgement | None:
-    """Of the ways to have Docker on Linux, the snap and Docker Desktop do not reach the host's GPUs."""
+@check("docker.kind", explains=("registration.runtime", "registration.hook-visible", "outlook.daemon-reload"))
+def kind(system: System, docker: Docker, toolkit: Toolkit) -> Judgement | None:
+    """Of the ways to have Docker on Linux, Docker Desktop and a snap of before September 2024 do not reach the GPUs."""
     found, endpoint = docker.kind.get(), docker.endpoint.value
     if found is None or found == "remote" or endpoint is None:
         return None
@@ -154,14 +154,43 @@ def kind(system: System, docker: Docker) -> Judgement | None:
         remedy = _other_endpoint(endpoint, "Use this host's engine.")
         return failed(message, docker.kind, docker.endpoint, remedy=remedy)
     if found == "snap":
-        message = "Docker is the snap, which cannot see the host's driver and toolkit."
-        engine = install("docker", "", system, Disturbs.NOTHING).commands
-        commands = (*as_root(system, command("snap", "remove", "docker")), *engine)
-        remedy = Remedy("Use the engine from packages.", commands, Disturbs.RUNNING_CONTAINERS)
-        return failed(message, docker.kind, docker.endpoint, remedy=remedy)
+        return _snap(system, docker, toolkit)
     if found == "podman":
         return passed("Docker here is Podman, which takes GPUs by CDI: --device nvidia.com/gpu=all", docker.kind)
     return passed(f"Docker is the {found if found == 'rootless' else 'plain'} engine", docker.kind)
+
+
+def _snap(system: System, docker: Docker, toolkit: Toolkit) -> Judgement:
+    """The snap sees no program of the host's: it brings a toolkit, and registers that as `nvidia` when it starts.
+
+    That it does where it finds the driver's libcuda.so as Ubuntu's packages link it. From 29.2 on a toolkit of the
+    host's is in its way. Source: https://github.com/canonical/docker-snap (README, nvidia/lib, issue 357)
+    """
+    engine = install("docker", "", system, Disturbs.NOTHING).commands
+    instead = (*as_root(system, command("snap", "remove", "docker")), *engine)
+    if not sets_up_itself(docker):
+        text = (
+            "Use the engine from packages. Or keep the snap and refresh it: from September 2024 on it sets up GPUs by"
+            " itself, where the driver is one of Ubuntu's packages."
+        )
+        remedy = Remedy(text, instead, Disturbs.RUNNING_CONTAINERS)
+        message = "Docker is the snap, and has not set up GPUs: it sees no toolkit of the host's."
+        return failed(message, docker.kind, docker.endpoint, remedy=remedy)
+    daemon, beside = docker.daemon.value, toolkit.ctk.get()
+    if daemon and beside and at_least(daemon, CDI_FIRST_SINCE):
+        text = "Use the engine from packages. Or remove the toolkit's packages, and reboot; or ask for GPUs by"
+        remedy = Remedy(f"{text} --gpus=all,driver=nvidia.runtime-hook.", instead, Disturbs.RUNNING_CONTAINERS)
+        message = (
+            f"Docker {daemon.version} is the snap, which starts no GPU container where the host has a toolkit too."
+        )
+        return failed(message, docker.kind, Evidence(toolkit.ctk.source, beside.path), remedy=remedy)
+    return passed("Docker is the snap, which has set up GPUs by its own toolkit: --runtime=nvidia", docker.kind)
+
+
+def sets_up_itself(docker: Docker) -> bool:
+    """Returns whether this is Docker's snap, and has its runtime nvidia."""
+    daemon = docker.daemon.value
+    return docker.kind.value == "snap" and daemon is not None and "nvidia" in daemon.runtimes
 
 
 @check("docker.version.gpus-flag")

@@ -158,7 +158,9 @@ def _of_the_next(
 
 def _remedy(system: System, docker: Docker, toolkit: Toolkit, ways: Paths, losing: Sequence[Held]) -> Remedy:
     """What keeps the GPUs from the container's next start on; those that run go on as they are."""
-    disturbs = Disturbs.RUNNING_CONTAINERS if any(one.name for one in losing) else Disturbs.NEW_CONTAINERS
+    daemon = docker.daemon.value
+    running = any(one.name for one in losing) or (daemon is not None and daemon.containers_running > 0)
+    disturbs = Disturbs.RUNNING_CONTAINERS if running else Disturbs.NEW_CONTAINERS
     if all(one.path and one.path not in BEHIND_THE_RUNTIME for one in losing):
         text = f"Upgrade runc to {SKIPS_UNLINKED[1]} or newer, or make the links at every boot; then start them anew."
         return Remedy(text, as_root(system, LINKS), disturbs)

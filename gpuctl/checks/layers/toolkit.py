@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gpuctl.checks.engine import Judgement, check, failed, passed, warned
+from gpuctl.checks.layers.docker import sets_up_itself
 from gpuctl.checks.paths.engines import EnginePaths
 from gpuctl.checks.remedies import as_root, install, install_toolkit
 from gpuctl.command import command
@@ -42,7 +43,7 @@ def installed(toolkit: Toolkit, system: System, paths: EnginePaths, keeper: Keep
     seen = [_part(part) for part in parts]
     if any(part.get() for part in parts):
         return passed("The NVIDIA Container Toolkit is installed", *seen)
-    if keeper.driver.value in _WITHOUT_TOOLKIT:
+    if keeper.driver.value in _WITHOUT_TOOLKIT or (paths.need_no_runtime and sets_up_itself(paths.toolkit.docker)):
         return None
     if toolkit.cdi.value and paths.need_no_runtime:
         return passed("The engines here go by the CDI specification that is there", toolkit.cdi)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gpuctl.checks.engine import together
-from gpuctl.checks.layers.docker import gpus_by_cdi
+from gpuctl.checks.layers.docker import gpus_by_cdi, sets_up_itself
 from gpuctl.checks.paths.ways import BEHIND_THE_RUNTIME, GpuPath, ToolkitInUse
 from gpuctl.facts.podman import Podman
 from gpuctl.frozen import dataclass
@@ -48,6 +48,8 @@ class EnginePaths:
 
     def _of_docker(self) -> GpuPath:
         here = self.toolkit
+        if sets_up_itself(here.docker):
+            return GpuPath.CDI
         if here.tegra.by_csv:
             return GpuPath.CSV
         try:

@@ -19,6 +19,8 @@ _ELSEWHERE = {
     " Use the engine: docker context use default.",
     "podman": "What answers as Docker here is Podman, which takes GPUs through CDI:"
     " podman run --device nvidia.com/gpu=all.",
+    "snap": "This Docker is the snap, which sees no program of the host's: it sets up GPUs itself, by its own toolkit"
+    " (docker run --runtime=nvidia). gpuctl doctor says where it does not.",
     "remote": "This Docker runs on another machine: run gpuctl there.",
 }
 _AS_ROOT = Remedy("Run gpuctl as root: Docker's file is root's.")

@@ -270,6 +270,8 @@ def test_a_dockerfile_of_somebody_elses_is_never_replaced_and_one_of_its_own_is(
         ("--cuda", "twelve"),
         ("--framework", "mxnet"),
         ("--framework", "torch==99.1"),
+        ("--framework", "torch==1.9.0"),
+        ("--framework", "torch==2.4.0+own"),
         ("--framework", "torch==2.4.0+cpu"),
         ("--os", "plan9"),
         ("--flavour", "large"),

@@ -220,6 +220,13 @@ def test_a_line_without_an_end_is_a_bad_row_and_not_read_into_memory(tmp_path: P
     assert [(row["line"], row["verdict"]) for row in found] == [(2, "compatible"), (3, None), (4, "compatible")]
 
 
+def test_a_first_line_that_is_no_csv_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    broken = tmp_path / "hosts.csv"
+    broken.write_text('driver,"gpu" x\n535.104.05,A100\n')
+    done = check("--hosts", str(broken), "--cuda", "12.4")
+    assert (done.returncode, done.stdout) == (2, b"") and b"its first line names no fields: it is no CSV" in done.stderr
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.binary(max_size=40) | st.text(max_size=40).map(str.encode), max_size=8))
 def test_any_lines_give_verdicts_errors_or_one_refusal(lines: list[bytes]) -> None:

@@ -62,8 +62,8 @@ def framework_wish(text: str) -> FrameworkWish:
 
     requirement = requirement_of(text)
     name = requirement.name.lower().replace("_", "-")
-    known = releases_of(*PACKAGES.get(name, ()))
-    if not any(install_of(release.framework, release.version) for release in known):
+    known = [one for one in releases_of(*PACKAGES.get(name, ())) if install_of(one.framework, one.version)]
+    if not known:
         names = ", ".join(name for name, of in PACKAGES.items() if install_of(of[0], releases_of(*of)[-1].version))
         raise ValueError(f"how {name[:60]!r} is installed gpuctl does not know: it knows {names}")
     pinned = pinned_version(requirement)
@@ -73,12 +73,16 @@ def framework_wish(text: str) -> FrameworkWish:
         for one in known
         if (Version(one.version) == exact if exact else requirement.specifier.contains(one.version, prereleases=True))
     ]
+    asked = f"{name}{requirement.specifier}"  # not as typed: an address may hold a password
     if not releases:
-        raise ValueError(
-            f"no release that gpuctl knows fits {text}: it knows {known[0].version} to {known[-1].version}"
-        )
-    tag = (pinned.local if pinned else None) or next(iter(sorted(requirement.extras)), "")
-    return FrameworkWish(known[-1].framework, text, tuple(releases), cuda_of_tag(tag))
+        reach = f"{known[0].version} to {known[-1].version}"
+        raise ValueError(f"{asked} is none of the releases of which gpuctl knows how they are installed: {reach}")
+    extras = (cuda for extra in sorted(requirement.extras) if (cuda := cuda_of_tag(extra)))
+    build = pinned.local if pinned else None
+    cuda = cuda_of_tag(build) if build else next(extras, None)
+    if build and cuda is None:
+        raise ValueError(f"the build {build!r} of {name} is not known here: known are tags such as cu121")
+    return FrameworkWish(known[-1].framework, asked, tuple(releases), cuda)
 
 
 def choose_framework(

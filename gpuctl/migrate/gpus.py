@@ -77,9 +77,15 @@ def parse_visible(value: str) -> Gpus | None:
     """Returns the GPUs that NVIDIA_VISIBLE_DEVICES or NV_GPU names, None for none and for what is not known.
 
     0,GPU-7d2b9c1e-0000-1111
+    nvidia.com/gpu=all
     """
-    ids = tuple(value.replace(" ", ",").split(","))
-    return Gpus(ids) if ids == (ALL,) or _all_known(ids) else None
+    ids = visible_names(value)
+    return Gpus(ids) if ids == (ALL,) or (ids and _all_known(ids)) else None
+
+
+def visible_names(value: str) -> tuple[str, ...]:
+    """Returns what NVIDIA_VISIBLE_DEVICES names, by itself or as a CDI device."""
+    return tuple(name.removeprefix(f"{GPU_KIND}=") for name in value.replace(" ", ",").split(",") if name)
 
 
 def parse_cdi(names: Iterable[str]) -> Gpus | None:

@@ -34,9 +34,9 @@ library (https://docs.docker.com/engine/release-notes/20.10/, "clone3")."""
 _SEPARATORS = re.compile(r"(?:[ \t]|\\\r?\n)+")
 _ASKS_PRIVILEGES = re.compile(
     r"/dev(?!/shm|/null)|/sys|/proc|/boot|/lib/(?:modules|firmware)|/usr/src|/etc/udev|/var/lib/docker"
-    r"|(?:/var)?/run/(?:udev|dbus|docker\.sock)"
+    r"|(?:/var)?/run/(?:udev|dbus|docker\.sock)|/.*lib(?:ibverbs|rdmacm|mlx[45])|/etc/rdma"
 )
-"""What a container is given that drives hardware, or the host."""
+"""What a container is given that drives hardware, or the host; libraries of InfiniBand need its devices."""
 _OPTION_OF_GPUS = re.compile(r" --\S*(?:gpu|nvidia)")
 _PRIVILEGES = ("--cap-add", "--security-opt", "--pid", "--cgroupns", "--userns", "--uts", "--cgroup-parent", "--sysctl")
 

@@ -195,7 +195,11 @@ def _hashable(value: Any) -> Any:
 
 
 def _csv_parser(header: str, unread: Callable[[str], object]) -> _Parse:
-    names = _named(tuple(name.strip().lower() for name in _cells(header)))
+    try:
+        cells = _cells(header)
+    except ValueError as error:
+        raise NoHosts(f"its first line names no fields: {error}") from None
+    names = _named(tuple(name.strip().lower() for name in cells))
     if not set(names) & set(FIELDS):
         raise NoHosts(f"its first line names none of the fields {', '.join(FIELDS)}, and is no JSON object")
     twice = sorted(name for name, times in Counter(names).items() if times > 1 and name in (*FIELDS, *_NAMES))

@@ -17,6 +17,11 @@ from gpuctl.migrate.tree import Place
 VISIBLE, CAPABILITIES = "NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES"
 _TEGRA = re.compile(r"l4t|jetson|tegra|jetpack", re.IGNORECASE)
 _ENDS = re.compile(r"(?:\$\{[^}]{0,200}\}|[^:])+")
+_ASKS_PRIVILEGES = re.compile(
+    r"/(?:dev|sys|proc|lib/modules|run/udev|var/run/docker\.sock|run/docker\.sock)?(?:/|$)"
+    r"|/.*lib(?:ibverbs|rdmacm|mlx[45])|/etc/rdma"
+)
+"""What drives hardware, or the host; libraries of InfiniBand need its devices."""
 _NVIDIA_MAJOR = re.compile(r"c 195:.*")
 _WHY_RUNTIME = "a request for GPUs needs no runtime of its own"
 _WHY_VISIBLE = "the request names the GPUs"
@@ -245,9 +250,7 @@ class _Reading:
     def _other_mount(self, mount: ServiceVolume) -> None:
         if mount.source.rstrip("/") in LIBRARY_FOLDERS:
             self.kept.append(Kept(mount.place.written, _KEEP_FOLDER))
-        if re.match(
-            r"/(?:dev|sys|proc|lib/modules|run/udev|var/run/docker\.sock|run/docker\.sock)?(?:/|$)", mount.source
-        ):
+        if _ASKS_PRIVILEGES.match(mount.source):
             self.others.append(mount.source)
 
     def _cgroup_rules(self) -> None:

@@ -24,7 +24,7 @@ from gpuctl.migrate.compose.requests import DEPLOY, CannotAsk, NewRequest, reque
 from gpuctl.migrate.compose.services import V1_ONLY, VARIABLE, Body, ComposeFile, layers
 from gpuctl.migrate.compose.target import ComposeTarget
 from gpuctl.migrate.draft import Draft, FileText, naming
-from gpuctl.migrate.gpus import NO_GPU
+from gpuctl.migrate.gpus import NO_GPU, visible_names
 from gpuctl.migrate.migration import ALL, Change, Gpus, Left, Migration
 from gpuctl.migrate.tree import Place
 
@@ -107,7 +107,7 @@ def _asked(bodies: Sequence[Body], seen: Mapping[int, LegacySigns]) -> Asked:
     if runtime != "nvidia" and not any(one.by_hand for one in found):
         return Asked(None, modern)
     said = ALL if visible is None else visible  # as NVIDIA's images do, of which all that CUDA is in are made
-    named = tuple(part for part in said.split(",") if part) if runtime == "nvidia" else ()
+    named = visible_names(said) if runtime == "nvidia" else ()
     ids = tuple(dict.fromkeys((*(() if visible in NO_GPU else named), *devices)))
     parts = frozenset(part for one in found for part in one.capabilities)
     words = wider(parts, next((one.widened for one in reversed(found) if one.widened), ""))

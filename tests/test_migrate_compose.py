@@ -90,6 +90,13 @@ def test_a_key_without_a_value_gets_one() -> None:
     assert asked(loaded(done.after)["services"]["a"]) == "all" and "# nothing yet" in done.after
 
 
+def test_a_variable_may_name_gpus_as_cdi_does() -> None:
+    done = rewritten(
+        "services:\n  a:\n    runtime: nvidia\n    environment: {NVIDIA_VISIBLE_DEVICES: nvidia.com/gpu=1}\n"
+    )
+    assert asked(loaded(done.after)["services"]["a"]) == ["1"]
+
+
 # Several files
 
 BASE = "services:\n  a:\n    image: x\n    runtime: nvidia\n"

@@ -8,7 +8,7 @@ from typing import Any
 
 from gpuctl.engines.spans import newline
 from gpuctl.engines.yaml.places import Encoding, Lines, NotAccepted, YamlNode, decode, parse
-from gpuctl.engines.yaml.spelling import Style, inline, member
+from gpuctl.engines.yaml.spelling import Quoted, Style, inline, member
 from gpuctl.engines.yaml.text import Addition, Edit, Removal, Replacement, edited
 from gpuctl.frozen import dataclass
 from gpuctl.migrate.migration import Change, Left, Migration
@@ -67,6 +67,8 @@ class Draft:
     def replace(self, place: Place, key: str | None, value: Any, why: str) -> None:
         """Puts another entry in the place of one; `key` is None in a list."""
         at = (id(place.holder), place.index)
+        if isinstance(value, str) and self.source.text.startswith(("'", '"'), place.written.start):
+            value = Quoted(value)
         if at not in self._edits:
             self._edits[at] = Replacement(place.holder, place.index, key, value)
             self._changes.append(Change(self._shown(place), _spelled(key, value), why, self.line(_first(place))))

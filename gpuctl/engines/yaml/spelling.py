@@ -22,6 +22,12 @@ class Tagged:
     value: Any
 
 
+class Quoted(str):
+    """A text that is written in quotes, as what it takes the place of was."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True)
 class Style:
     """`step` is one level's indentation, `dash` that of a list's dashes below their key; `quoted`: as JSON has it."""
@@ -34,8 +40,9 @@ class Style:
 
 def scalar(value: Any, style: Style) -> str:
     """Returns a text, number, boolean or null as YAML; a text that could be taken for anything else in quotes."""
-    if isinstance(value, str) and not style.quoted and _PLAIN.fullmatch(value) and not _NOT_TEXT.fullmatch(value):
-        return value
+    may_be_plain = isinstance(value, str) and not (style.quoted or isinstance(value, Quoted))
+    if may_be_plain and _PLAIN.fullmatch(value) and not _NOT_TEXT.fullmatch(value):
+        return str(value)
     return json.dumps(value, ensure_ascii=False)
 
 

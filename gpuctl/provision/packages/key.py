@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from gpuctl.host.act.download import DownloadProblem, download
 from gpuctl.host.write.files import FileProblem, read
 from gpuctl.provision.result import Refused
 
@@ -40,6 +39,8 @@ def _of_file(path: str) -> bytes:
 
 
 def _fetched(address: str) -> bytes:
+    from gpuctl.host.act.download import DownloadProblem, download  # TLS takes long to load
+
     try:
         return download(address, KEY_LIMIT, KEY_DEADLINE)
     except DownloadProblem as problem:

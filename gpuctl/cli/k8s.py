@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gpuctl import __version__
-from gpuctl.cli.frame.cluster import Context, FromLists, asked, cluster_at
+from gpuctl.cli.frame.cluster import Context, FromLists, asked, check_source, cluster_at, read_lists
 from gpuctl.cli.frame.endings import CODES, exit_code
 from gpuctl.cli.frame.host_reports import reports_in
 from gpuctl.cli.frame.options import CudaVersions, Frameworks, ImageName, Json, Offline, filled, seconds
@@ -294,11 +294,15 @@ def collect(
 
 
 def _record(output: str | None, files: list[str] | None, context: str | None, json: bool) -> None:
-    from gpuctl.k8s.snapshot import record
+    from gpuctl.k8s.snapshot import record, record_texts
     from gpuctl.render.views.k8s_collect import cluster_collect_json, cluster_collect_text, cluster_file_name
 
     printed = to_stdout(output, json)
-    snapshot = asked(context, lambda ask: record(ask, __version__, time.time()))
+    check_source(files, context)
+    if files:
+        snapshot = read_lists(files, lambda texts: record_texts(texts, __version__, time.time()))
+    else:
+        snapshot = asked(context, lambda ask: record(ask, __version__, time.time()))
     path = output or cluster_file_name(snapshot)
     write_recording(path, snapshot.raw, is_named=output is not None)
     if json:

@@ -58,12 +58,11 @@ def cluster_at(
     `fold`: of plain pods only what they take of their nodes is kept. `more` asks the cluster for more, by what it has.
     Ends the run with a sentence where there is none.
     """
-    if files and context is not None:
-        raise typer.BadParameter("--context is of the kubeconfig, which --from leaves out")
-    if files and files.count("-") > 1:
-        raise typer.BadParameter("stdin can be read once: give --from - once")
+    check_source(files, context)
     if files:
-        return _recorded(files, fold)
+        from gpuctl.k8s.reading import read_cluster
+
+        return read_lists(files, lambda texts: read_cluster(texts, fold))
     from gpuctl.k8s.live import live_cluster
 
     def look(ask: Ask) -> Cluster:
@@ -73,9 +72,18 @@ def cluster_at(
     return asked(context, look)
 
 
-def _recorded(files: list[str], fold: bool) -> Cluster:
+def check_source(files: list[str] | None, context: str | None) -> None:
+    """Raises BadParameter where files are named in a way that does not go together."""
+    if files and context is not None:
+        raise typer.BadParameter("--context is of the kubeconfig, which --from leaves out")
+    if files and files.count("-") > 1:
+        raise typer.BadParameter("stdin can be read once: give --from - once")
+
+
+def read_lists(files: list[str], of: Callable[[Iterator[Iterator[bytes]]], T]) -> T:
+    """Returns what is made of files of lists; ends the run with a sentence where one holds none."""
     from gpuctl.host.write.files import FileProblem, pieces_named
-    from gpuctl.k8s.reading import NotACluster, read_cluster
+    from gpuctl.k8s.reading import NotACluster
     from gpuctl.render.draw.progress import working
 
     at = ""
@@ -87,7 +95,7 @@ def _recorded(files: list[str], fold: bool) -> Cluster:
 
     try:
         with working("Reading the cluster's lists"), _uncollected():
-            return read_cluster(texts(), fold)
+            return of(texts())
     except FileProblem as problem:
         raise refused(str(problem)) from None
     except NotACluster as problem:

@@ -7,13 +7,15 @@ terminal, a user who acts as another does, and a token may end in a new line. No
 from __future__ import annotations
 
 import os
+import time
+from base64 import urlsafe_b64decode
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 from urllib.parse import quote
 
 from gpuctl.frozen import dataclass
 from gpuctl.host.api.answer import ApiProblem, BadConfiguration
 from gpuctl.host.api.credentials import credentials
-from gpuctl.host.decode import object_in, text_in, texts_in
+from gpuctl.host.decode import number_in, object_in, parse_object, text_in, texts_in
 from gpuctl.host.look.reading import said_line
 from gpuctl.host.trust import Distrusted, check
 
@@ -117,7 +119,22 @@ def _prepare(user: Dict[str, Any], cluster: Mapping[str, Any], folder: str) -> N
     if provider and provider.get("name") != "oidc":
         words = "the kubeconfig's auth-provider %.40s is gone from Kubernetes since 1.26: exec does that now."
         raise BadConfiguration(words % provider.get("name"))
-    object_in(provider, "config").pop("idp-issuer-url", None)  # without it nothing is renewed
+    if provider:
+        user.pop("auth-provider")  # the client would renew its token, and keep what it is given nowhere
+        user["token"] = text_in(object_in(provider, "config"), "id-token") or ""
+        if _has_expired(user["token"]):
+            words = "the token of the kubeconfig's auth-provider oidc has expired: any kubectl command renews it."
+            raise ApiProblem(words)
+
+
+def _has_expired(token: str) -> bool:
+    """Whether a JWT says so itself (RFC 7519, 4.1.4); of one that is none the API says what is wrong."""
+    part = (*token.split("."), "", "")[1]
+    try:
+        expires = number_in(parse_object(urlsafe_b64decode(part + "=" * (-len(part) % 4))), "exp")
+    except ValueError:
+        return False
+    return expires is not None and expires < time.time()
 
 
 def _load_in_pod(configuration: Any) -> None:

@@ -233,14 +233,18 @@ def test_messages_of_many_schedulers_are_understood(parts: list[str], reasons: l
     )
 
 
-def test_json_conforms(world: Cluster) -> None:
-    for name in REASONS:
-        conforms("k8s-why", why_json(why(world, name, None)))
-    conforms("k8s-why", run("why", "--from", str(WORLD), "wants-4", "--json").stdout)
-    conforms("k8s-doctor", run("doctor", "--from", str(WORLD), "--json").stdout)
-    conforms("k8s-doctor", run("doctor", "--from", str(WORLD), "--node", "h100-degraded", "--json").stdout)
-    conforms("k8s-check", run("check", "--from", str(WORLD), "--cuda", "12.4", "--json").stdout)
-    conforms("k8s-rbac", run("rbac", "--json").stdout)
+def test_json_is_as_its_schema_says_and_tells_what_the_text_does(world: Cluster) -> None:
+    causes = {name: conforms("k8s-why", why_json(why(world, name, None)))["cause"] for name in REASONS}
+    assert causes == {name: why(world, name, None).cause for name in REASONS}
+    assert (
+        conforms("k8s-why", run("why", "--from", str(WORLD), "wants-4", "--json").stdout)["cause"] == causes["wants-4"]
+    )
+    assert conforms("k8s-doctor", run("doctor", "--from", str(WORLD), "--json").stdout)["node"] is None
+    one = run("doctor", "--from", str(WORLD), "--node", "h100-degraded", "--json").stdout
+    assert conforms("k8s-doctor", one)["node"] == "h100-degraded"
+    assert conforms("k8s-check", run("check", "--from", str(WORLD), "--cuda", "12.4", "--json").stdout)["verdict"]
+    said = conforms("k8s-rbac", run("rbac", "--json").stdout)
+    assert (said["role"], said["log_role"]) == (role(), log_role())
 
 
 # Doctor

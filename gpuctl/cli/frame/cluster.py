@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from gpuctl.cli.frame.endings import refused
-from gpuctl.cli.frame.options import filled
+from gpuctl.cli.frame.options import text_option
 from gpuctl.model import ExitCode
 
 if TYPE_CHECKING:
@@ -25,23 +25,14 @@ LIMIT = 2 << 30
 
 FromLists = Annotated[
     list[str] | None,
-    typer.Option(
+    text_option(
         "--from",
-        parser=filled,
         metavar="FILE",
         help="What `gpuctl k8s collect` wrote, or `kubectl get … -A -o json` printed; - for stdin; repeatable.",
-        show_default=False,
     ),
 ]
 Context = Annotated[
-    str | None,
-    typer.Option(
-        "--context",
-        parser=filled,
-        metavar="NAME",
-        help="Of the kubeconfig, instead of its current one.",
-        show_default=False,
-    ),
+    str | None, text_option("--context", metavar="NAME", help="Of the kubeconfig, instead of its current one.")
 ]
 
 

@@ -55,7 +55,11 @@ def access(context: Optional[str]) -> Access:
     It may take as long as a program for credentials does.
     """
     from kubernetes.client.configuration import Configuration
+    from kubernetes.config.config_exception import ConfigException
+    from yaml import YAMLError
 
+    # The client takes the types of what is written there on trust.
+    wrong = (ConfigException, YAMLError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
     configuration = Configuration()
     files = kubeconfigs()
     user: Mapping[str, Any] = {}
@@ -71,7 +75,7 @@ def access(context: Optional[str]) -> Access:
         raise
     except OSError as error:
         raise BadConfiguration("%s: %s." % (error.filename or "the kubeconfig", error.strerror)) from None
-    except Exception as error:  # the client takes the types of what is written there on trust
+    except wrong as error:
         words = said_line(str(error), 0) or type(error).__name__
         raise BadConfiguration("the kubeconfig (%s) is not understood: %.300s." % (", ".join(files), words)) from None
 

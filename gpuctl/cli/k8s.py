@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gpuctl import __version__
-from gpuctl.cli.frame.cluster import Context, FromLists, asked, check_source, cluster_at, read_lists
+from gpuctl.cli.frame.cluster import Context, FromLists, asked, check_source, cluster_at, namespace_name, read_lists
 from gpuctl.cli.frame.endings import CODES, exit_code
 from gpuctl.cli.frame.host_reports import reports_in
 from gpuctl.cli.frame.options import CudaVersions, Frameworks, ImageName, Json, Offline, filled, seconds, text_option
@@ -23,7 +23,7 @@ HELP = "Say why pods wait for GPUs, what is wrong with a cluster's, and what run
 Strict = Annotated[bool, typer.Option("--strict", help="Warnings and unknowns exit with 1.")]
 Node = Annotated[str | None, text_option("--node", metavar="NAME", help="This node alone.")]
 PodsNamespace = Annotated[
-    str, typer.Option("-n", "--namespace", parser=filled, metavar="NAME", help="Where the pods are made.")
+    str, typer.Option("-n", "--namespace", parser=namespace_name, metavar="NAME", help="Where the pods are made.")
 ]
 PodSeconds = Annotated[
     float, typer.Option("--timeout", parser=seconds, metavar="SECONDS", help="For a pod to end, its image among it.")
@@ -35,7 +35,9 @@ def why(
     named: Annotated[str, typer.Argument(metavar="POD", parser=filled, help="A pod, job/NAME or rs/NAME.")],
     namespace: Annotated[
         str | None,
-        typer.Option("-n", "--namespace", metavar="NAME", help="Where it lies.", show_default=False),
+        typer.Option(
+            "-n", "--namespace", parser=namespace_name, metavar="NAME", help="Where it lies.", show_default=False
+        ),
     ] = None,
     files: FromLists = None,
     context: Context = None,

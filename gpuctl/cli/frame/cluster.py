@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -22,6 +23,16 @@ T = TypeVar("T")
 
 LIMIT = 2 << 30
 """Bytes of a file, opened: 100,000 pods as kubectl prints them."""
+
+_NAMESPACE = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
+
+
+def namespace_name(value: str) -> str:
+    """Returns a name that a namespace can have (RFC 1123's label). Raises BadParameter for another."""
+    if not _NAMESPACE.fullmatch(value):
+        raise typer.BadParameter(f"{value[:80]!r} is no name that a namespace can have")
+    return value
+
 
 FromLists = Annotated[
     list[str] | None,

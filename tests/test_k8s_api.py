@@ -178,6 +178,8 @@ def test_the_plugins_log_is_read_where_its_work_is_in_question(server: Server, c
     assert cause in said("k8s.operator.state", "--from", str(tmp_path / "s.gz"))
     server.lists["Pod"][1]["metadata"]["labels"] = {"app": "nvidia-device-plugin-ds"}
     assert cause in said("k8s.plugin.running")
+    server.logs[("default", "plugin-ill", "c")] = b"\xff\0[red]" * (4 << 20) + LOG
+    assert cause in said("k8s.plugin.running")
     server.faults["/log"] = [says(403, "pods is forbidden", "Forbidden")]
     assert "it takes the rule `get pods/log in the namespace default`" in said("k8s.plugin.running")
 
@@ -639,6 +641,14 @@ def oidc(token: str, address: str, certificates: Certificates, tmp_path: Path) -
             "clusters: [{name: c, cluster: {server: 'https://x'}}]\n"
             "users: [{name: u, user: {auth-provider: {name: gcp, config: {cmd-path: /bin/sleep 99}}}}]\n",
             "auth-provider gcp is gone",
+        ),
+        *(
+            (
+                "contexts: [{name: x, context: {cluster: c}}]\ncurrent-context: x\n"
+                f"clusters: [{{name: c, cluster: {{server: {server}}}}}]\n",
+                "is no address that begins with https:// or http://",
+            )
+            for server in ("{a: b}", "7", "[1]", "127.0.0.1:6443", "ftp://x")
         ),
     ],
     ids=lambda value: value[:50],

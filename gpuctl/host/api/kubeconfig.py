@@ -93,11 +93,21 @@ def _load(configuration: Any, files: str, context: Optional[str]) -> Mapping[str
         raise BadConfiguration("the kubeconfig has no context %.80r, but %s." % (name, _listed(known)))
     chosen = merged["contexts"].get_with_name(name)["context"].value
     cluster = _member(merged, "clusters", chosen, "cluster", name)
+    _check_address("server", cluster.value.get("server"))
+    if cluster.value.get("proxy-url"):
+        _check_address("proxy-url", cluster.value["proxy-url"])
     user = _member(merged, "users", chosen, "user", name) if chosen.get("user") else None
     if user:
         _prepare(user.value, cluster.value, os.path.dirname(os.path.abspath(user.path)))
     KubeConfigLoader(merged, context, config_base_path=None).load_and_set(configuration)
     return user.value if user else {}
+
+
+def _check_address(name: str, address: Any) -> None:
+    if not isinstance(address, str) or not address.startswith(("https://", "http://")):
+        raise BadConfiguration(
+            "the kubeconfig's %s %.80r is no address that begins with https:// or http://." % (name, address)
+        )
 
 
 def _member(merged: Any, kinds: str, chosen: Mapping[str, Any], kind: str, context: str) -> Any:

@@ -5,11 +5,22 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import kubernetes_validate
+
 from gpuctl.k8s.cluster import KINDS, Cluster
 from gpuctl.k8s.reading import read_cluster
 
 Object = dict[str, Any]
 LISTS = tuple(f"{kind}List" for kind in KINDS)
+
+
+def accepted(found: Object, version: str) -> bool:
+    """Whether a version of Kubernetes accepts an object to the letter; it has to know its kind."""
+    try:
+        kubernetes_validate.validate(found, version, strict=True)
+    except kubernetes_validate.ValidationError:
+        return False
+    return True
 
 
 def node(name: str, gpus: int | None = 8, **changed: Any) -> Object:

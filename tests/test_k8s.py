@@ -20,7 +20,7 @@ from gpuctl.k8s.fit import Fit
 from gpuctl.k8s.keeping import Objects
 from gpuctl.k8s.live import LISTS
 from gpuctl.k8s.rbac import log_role, role
-from gpuctl.k8s.reading import Reader, read_cluster
+from gpuctl.k8s.reading import NotACluster, Reader, read_cluster
 from gpuctl.k8s.said import said
 from gpuctl.k8s.why import why
 from gpuctl.render.views.k8s import why_json
@@ -233,14 +233,18 @@ def test_messages_of_many_schedulers_are_understood(parts: list[str], reasons: l
     )
 
 
-def test_json_conforms(world: Cluster) -> None:
-    for name in REASONS:
-        conforms("k8s-why", why_json(why(world, name, None)))
-    conforms("k8s-why", run("why", "--from", str(WORLD), "wants-4", "--json").stdout)
-    conforms("k8s-doctor", run("doctor", "--from", str(WORLD), "--json").stdout)
-    conforms("k8s-doctor", run("doctor", "--from", str(WORLD), "--node", "h100-degraded", "--json").stdout)
-    conforms("k8s-check", run("check", "--from", str(WORLD), "--cuda", "12.4", "--json").stdout)
-    conforms("k8s-rbac", run("rbac", "--json").stdout)
+def test_json_is_as_its_schema_says_and_tells_what_the_text_does(world: Cluster) -> None:
+    causes = {name: conforms("k8s-why", why_json(why(world, name, None)))["cause"] for name in REASONS}
+    assert causes == {name: why(world, name, None).cause for name in REASONS}
+    assert (
+        conforms("k8s-why", run("why", "--from", str(WORLD), "wants-4", "--json").stdout)["cause"] == causes["wants-4"]
+    )
+    assert conforms("k8s-doctor", run("doctor", "--from", str(WORLD), "--json").stdout)["node"] is None
+    one = run("doctor", "--from", str(WORLD), "--node", "h100-degraded", "--json").stdout
+    assert conforms("k8s-doctor", one)["node"] == "h100-degraded"
+    assert conforms("k8s-check", run("check", "--from", str(WORLD), "--cuda", "12.4", "--json").stdout)["verdict"]
+    said = conforms("k8s-rbac", run("rbac", "--json").stdout)
+    assert (said["role"], said["log_role"]) == (role(), log_role())
 
 
 # Doctor
@@ -371,12 +375,29 @@ def test_what_is_no_cluster_is_one_sentence(text: str, words: str) -> None:
         assert done.stderr.startswith("Error: ") and done.stderr.count("\n") == 1
 
 
+def test_wherever_a_file_ends_too_early_it_is_said_to_be_cut_off() -> None:
+    items = [node("a", labels={"x": "ü"}), pod("p", 1, spec={"priority": -7, "hostPID": False})]
+    text = json.dumps({"kind": "List", "metadata": None, "items": items})
+    for end in range(1, len(text)):
+        with pytest.raises(NotACluster, match="is cut off"):
+            read_cluster([[text[:end].encode()]])
+
+
+def test_what_stands_in_two_files_counts_once() -> None:
+    lists = text_of(node("a"), pod("p", 3, "a"), pod("plain", on="a")).encode()
+    for fold in (False, True):
+        once, twice = (read_cluster([[lists]] * times, fold) for times in (1, 2))
+        assert (twice.nodes, twice.pods, twice.folded) == (once.nodes, once.pods, once.folded)
+
+
 @pytest.mark.parametrize(
     "argv",
     [
         ("why", "--from", str(WORLD), "nobody"),
         ("why", "--from", str(WORLD), "-n", "nowhere", "gated"),
         ("why", "--from", str(WORLD), "deployment/x"),
+        ("why", "--from", str(WORLD), "-n", "../x", "gated"),
+        ("smoke", "--dry-run", "--from", str(WORLD), "-n", "-x"),
         ("why", "--from", "nowhere.json", "p"),
         ("why", "--from", str(ROOT), "p"),
         ("why", "--from", str(WORLD), "--context", "x", "p"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import json
 import os
@@ -83,12 +84,21 @@ def run(config: Path | str, *argv: str, by: str = "client", **env: str) -> subpr
 # One world, however it is read
 
 
+def recorded_lines(path: Path) -> list[str]:
+    """A snapshot's lines: the first says when it was made."""
+    return gzip.decompress(path.read_bytes()).decode().splitlines()
+
+
 def test_every_way_of_reading_tells_the_same(server: Server, config: Path, tmp_path: Path) -> None:
     recorded, printed = tmp_path / "cluster.gz", tmp_path / "printed.json"
     assert run(config, "collect", "-o", str(recorded)).returncode == 0
     raw = [Path(sys.executable).parent / "kubectl", "--kubeconfig", config, "get", "--raw"]
     lists = [subprocess.run([*raw, path_of(kind)], capture_output=True, check=True).stdout for kind in PLACES]
     printed.write_bytes(b"\n".join(lists))
+    again = tmp_path / "again.gz"
+    assert run("", "collect", "--from", str(printed), "-o", str(again)).returncode == 0
+    one, other = ([line for line in recorded_lines(path)[1:] if "EventList" not in line] for path in (recorded, again))
+    assert one == other  # of events the API is asked for some
     server.page = 3  # nobody sees it but who does not follow the pages
     for argv in (("why", "wants-4", "-v"), ("doctor", "-v"), ("check", "--cuda", "12.4")):
         told = run(config, *argv)
@@ -97,6 +107,19 @@ def test_every_way_of_reading_tells_the_same(server: Server, config: Path, tmp_p
         assert run("", *argv, "--from", str(recorded)).stdout == told.stdout
         assert run("", *argv, "--from", str(printed)).stdout == told.stdout
         assert run("", *argv, "--from", str(recorded), by="kubectl").stdout == told.stdout
+
+
+DEBIANS = "/usr/bin/kubectl"
+
+
+@pytest.mark.skipif(not os.path.exists(DEBIANS), reason="Debian's kubernetes-client is not installed")
+def test_a_kubectl_of_six_years_ago_reads_the_same_world(server: Server, config: Path, tmp_path: Path) -> None:
+    (tmp_path / "kubectl").symlink_to(DEBIANS)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    assert run(config, "doctor", "-v", by="kubectl", PATH=path).stdout == run(config, "doctor", "-v").stdout
+    server.faults["/nodes"] = [says(403, "nodes is forbidden", "Forbidden")]
+    assert "get, list nodes" in run(config, "doctor", by="kubectl", PATH=path).stdout
+    assert run(config, "doctor", "--context", "nope", by="kubectl", PATH=path).returncode == 2
 
 
 def test_a_node_is_told_alike_by_its_own_lists_and_by_all(server: Server, config: Path) -> None:
@@ -154,6 +177,8 @@ def test_the_plugins_log_is_read_where_its_work_is_in_question(server: Server, c
     assert "Incompatible strategy" in recorded and "ghp_" not in recorded
     assert cause in said("k8s.operator.state", "--from", str(tmp_path / "s.gz"))
     server.lists["Pod"][1]["metadata"]["labels"] = {"app": "nvidia-device-plugin-ds"}
+    assert cause in said("k8s.plugin.running")
+    server.logs[("default", "plugin-ill", "c")] = b"\xff\0[red]" * (4 << 20) + LOG
     assert cause in said("k8s.plugin.running")
     server.faults["/log"] = [says(403, "pods is forbidden", "Forbidden")]
     assert "it takes the rule `get pods/log in the namespace default`" in said("k8s.plugin.running")
@@ -561,6 +586,34 @@ def test_several_kubeconfigs_are_one_and_contexts_are_chosen(
         assert "nope" in done.stderr and done.stderr.count("\n") == 1
 
 
+def jwt(expires: float) -> str:
+    claims = base64.urlsafe_b64encode(json.dumps({"exp": int(expires)}).encode()).decode().rstrip("=")
+    return f"e30.{claims}.c2ln"
+
+
+@pytest.mark.parametrize("token", [jwt(time.time() + 3600), "no token", "a.b.c", "a..c"])
+def test_the_token_of_an_oidc_provider_is_taken_as_it_is(
+    token: str, server: Server, address: str, certificates: Certificates, tmp_path: Path
+) -> None:
+    server.token = token
+    assert oidc(token, address, certificates, tmp_path).returncode == 1
+
+
+def test_an_expired_token_of_an_oidc_provider_is_one_sentence(
+    server: Server, address: str, certificates: Certificates, tmp_path: Path
+) -> None:
+    done = oidc(jwt(time.time() - 60), address, certificates, tmp_path)
+    assert (done.returncode, done.stdout, server.asked) == (3, "", [])
+    assert "has expired: any kubectl command renews it" in done.stderr and done.stderr.count("\n") == 1
+
+
+def oidc(token: str, address: str, certificates: Certificates, tmp_path: Path) -> subprocess.CompletedProcess[str]:
+    settings = {"idp-issuer-url": "https://idp.invalid", "client-id": "c", "refresh-token": "r", "id-token": token}
+    cluster = {"server": address, "certificate-authority": certificates.path("ca.crt")}
+    user = {"auth-provider": {"name": "oidc", "config": settings}}
+    return run(kubeconfig(tmp_path / "oidc", cluster, user), "doctor")
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -588,6 +641,14 @@ def test_several_kubeconfigs_are_one_and_contexts_are_chosen(
             "clusters: [{name: c, cluster: {server: 'https://x'}}]\n"
             "users: [{name: u, user: {auth-provider: {name: gcp, config: {cmd-path: /bin/sleep 99}}}}]\n",
             "auth-provider gcp is gone",
+        ),
+        *(
+            (
+                "contexts: [{name: x, context: {cluster: c}}]\ncurrent-context: x\n"
+                f"clusters: [{{name: c, cluster: {{server: {server}}}}}]\n",
+                "is no address that begins with https:// or http://",
+            )
+            for server in ("{a: b}", "7", "[1]", "127.0.0.1:6443", "ftp://x")
         ),
     ],
     ids=lambda value: value[:50],

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
-from k8s_objects import Object, cluster, named, node, pod, text_of
+from k8s_objects import Object, accepted, cluster, named, node, pod, text_of
 from ruamel.yaml import YAML
 from simhost import Bed, SimHost, Toolkit
 from simhost.dockerd import GLIBC, busybox_tar
@@ -277,10 +277,8 @@ def test_the_yaml_of_a_manifest_says_what_its_json_says() -> None:
 @pytest.mark.parametrize("deep", [False, True])
 @pytest.mark.parametrize("version", ["1.25", "1.30", "1.37"])
 def test_every_version_of_kubernetes_accepts_the_manifest(deep: bool, version: str) -> None:
-    import kubernetes_validate
-
     wish = PodWish("image", deep, "default", "0badcafe", 300)
-    kubernetes_validate.validate(planned(GPU_NODE, wish=wish), version, strict=True)
+    assert accepted(planned(GPU_NODE, wish=wish), version)
 
 
 # What the container says

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gpuctl import __version__
-from gpuctl.cli.frame.cluster import Context, FromLists, asked, cluster_at
+from gpuctl.cli.frame.cluster import Context, FromLists, asked, check_source, cluster_at, namespace_name, read_lists
 from gpuctl.cli.frame.endings import CODES, exit_code
 from gpuctl.cli.frame.host_reports import reports_in
-from gpuctl.cli.frame.options import CudaVersions, Frameworks, ImageName, Json, Offline, filled, seconds
-from gpuctl.cli.frame.recording import to_stdout, write_recording
+from gpuctl.cli.frame.options import CudaVersions, Frameworks, ImageName, Json, Offline, filled, seconds, text_option
+from gpuctl.cli.frame.recording import Output, to_stdout, write_recording
 from gpuctl.model import ExitCode
 
 if TYPE_CHECKING:
@@ -21,13 +21,23 @@ if TYPE_CHECKING:
 
 HELP = "Say why pods wait for GPUs, what is wrong with a cluster's, and what runs there."
 Strict = Annotated[bool, typer.Option("--strict", help="Warnings and unknowns exit with 1.")]
+Node = Annotated[str | None, text_option("--node", metavar="NAME", help="This node alone.")]
+PodsNamespace = Annotated[
+    str, typer.Option("-n", "--namespace", parser=namespace_name, metavar="NAME", help="Where the pods are made.")
+]
+PodSeconds = Annotated[
+    float, typer.Option("--timeout", parser=seconds, metavar="SECONDS", help="For a pod to end, its image among it.")
+]
+PodsDryRun = Annotated[bool, typer.Option("--dry-run", help="Print the pods' manifests, and make none.")]
 
 
 def why(
     named: Annotated[str, typer.Argument(metavar="POD", parser=filled, help="A pod, job/NAME or rs/NAME.")],
     namespace: Annotated[
         str | None,
-        typer.Option("-n", "--namespace", metavar="NAME", help="Where it lies.", show_default=False),
+        typer.Option(
+            "-n", "--namespace", parser=namespace_name, metavar="NAME", help="Where it lies.", show_default=False
+        ),
     ] = None,
     files: FromLists = None,
     context: Context = None,
@@ -52,24 +62,16 @@ def why(
 
 
 def doctor(
-    node: Annotated[
-        str | None,
-        typer.Option("--node", parser=filled, metavar="NAME", help="Judge this node alone.", show_default=False),
-    ] = None,
+    node: Node = None,
     selector: Annotated[
-        str | None,
-        typer.Option(
-            "--selector", parser=filled, metavar="LABELS", help="Judge nodes with these labels.", show_default=False
-        ),
+        str | None, text_option("--selector", metavar="LABELS", help="Judge nodes with these labels.")
     ] = None,
     hosts: Annotated[
         str | None,
-        typer.Option(
+        text_option(
             "--hosts",
-            parser=filled,
             metavar="DIR",
             help="Folder of nodes' snapshots, or of what `gpuctl doctor --json` printed there.",
-            show_default=False,
         ),
     ] = None,
     files: FromLists = None,
@@ -166,26 +168,13 @@ def rbac(
 
 
 def smoke(
-    node: Annotated[
-        str | None,
-        typer.Option("--node", parser=filled, metavar="NAME", help="Test this node alone.", show_default=False),
-    ] = None,
+    node: Node = None,
     every: Annotated[bool, typer.Option("--all", help="Test every node with GPUs, not one of each class.")] = False,
     deep: Annotated[bool, typer.Option("--deep", help="Also test CUDA, with memory and a kernel.")] = False,
-    image: Annotated[
-        str | None,
-        typer.Option(
-            "--image", parser=filled, metavar="NAME", help="Instead of an nvidia/cuda one.", show_default=False
-        ),
-    ] = None,
-    namespace: Annotated[
-        str, typer.Option("-n", "--namespace", parser=filled, metavar="NAME", help="Where the pods are made.")
-    ] = "default",
-    timeout: Annotated[
-        float,
-        typer.Option("--timeout", parser=seconds, metavar="SECONDS", help="For a pod to end, its image among it."),
-    ] = 300,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the pods' manifests, and make none.")] = False,
+    image: Annotated[str | None, text_option("--image", metavar="NAME", help="Instead of an nvidia/cuda one.")] = None,
+    namespace: PodsNamespace = "default",
+    timeout: PodSeconds = 300,
+    dry_run: PodsDryRun = False,
     files: FromLists = None,
     context: Context = None,
     json: Json = False,
@@ -221,49 +210,25 @@ def smoke(
 
 
 def collect(
-    output: Annotated[
-        str | None,
-        typer.Option(
-            "-o",
-            "--output",
-            parser=filled,
-            metavar="FILE",
-            help="The file to write, - for stdout; with --hosts the folder. Otherwise one named after the time.",
-            show_default=False,
-        ),
-    ] = None,
+    output: Output = None,
     hosts: Annotated[
-        bool, typer.Option("--hosts", help="Record the nodes themselves instead, by a privileged pod on each.")
+        bool, typer.Option("--hosts", help="Record the nodes instead, by a privileged pod on each, into a folder.")
     ] = False,
     image: Annotated[
-        str | None,
-        typer.Option(
-            "--image", parser=filled, metavar="NAME", help="Of these pods: python3 and gpuctl.", show_default=False
-        ),
+        str | None, text_option("--image", metavar="NAME", help="Of these pods: with python3 and gpuctl.")
     ] = None,
-    node: Annotated[
-        str | None,
-        typer.Option("--node", parser=filled, metavar="NAME", help="Record this node alone.", show_default=False),
-    ] = None,
-    namespace: Annotated[
-        str | None,
-        typer.Option(
-            "-n", "--namespace", parser=filled, metavar="NAME", help="Where the pods are made.", show_default="default"
-        ),
-    ] = None,
-    timeout: Annotated[
-        float | None,
-        typer.Option("--timeout", parser=seconds, metavar="SECONDS", help="For a pod to end.", show_default="300"),
-    ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the pods' manifests, and make none.")] = False,
+    node: Node = None,
+    namespace: PodsNamespace = "default",
+    timeout: PodSeconds = 300,
+    dry_run: PodsDryRun = False,
     files: FromLists = None,
     context: Context = None,
     json: Json = False,
 ) -> None:
     """Record what gpuctl reads of a cluster in one file, without secrets, for `--from FILE` elsewhere."""
     if not hosts:
-        if image or node or namespace or timeout or dry_run:
-            raise typer.BadParameter("--image, --node, -n, --timeout and --dry-run go with --hosts")
+        if image or node or dry_run:
+            raise typer.BadParameter("--image, --node and --dry-run go with --hosts")
         _record(output, files, context, json)
         return
     if image is None:
@@ -276,7 +241,7 @@ def collect(
     from gpuctl.render.formats.yaml import as_yaml
     from gpuctl.render.views.k8s_collect import collect_manifests_json, nodes_json, nodes_text
 
-    request = PodsRequest(node, namespace or "default", context, timeout or 300, files)
+    request = PodsRequest(node, namespace, context, timeout, files)
     pods, without = planned(request, image)
     if dry_run:
         manifests = collect_manifests_json(pods, without) if json else as_yaml(one.manifest for one in pods)
@@ -294,11 +259,15 @@ def collect(
 
 
 def _record(output: str | None, files: list[str] | None, context: str | None, json: bool) -> None:
-    from gpuctl.k8s.snapshot import record
+    from gpuctl.k8s.snapshot import record, record_texts
     from gpuctl.render.views.k8s_collect import cluster_collect_json, cluster_collect_text, cluster_file_name
 
     printed = to_stdout(output, json)
-    snapshot = asked(context, lambda ask: record(ask, __version__, time.time()))
+    check_source(files, context)
+    if files:
+        snapshot = read_lists(files, lambda texts: record_texts(texts, __version__, time.time()))
+    else:
+        snapshot = asked(context, lambda ask: record(ask, __version__, time.time()))
     path = output or cluster_file_name(snapshot)
     write_recording(path, snapshot.raw, is_named=output is not None)
     if json:

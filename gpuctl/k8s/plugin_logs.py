@@ -18,6 +18,7 @@ from gpuctl.k8s.requests import gpus_in
 MOST = 3
 """Pods whose logs are read: the plugin's pods are one DaemonSet's, and fail alike."""
 _BYTES = 1 << 18
+"""Of one log, whatever the API sends."""
 
 
 def with_plugin_logs(ask: Ask, cluster: Cluster) -> Cluster:
@@ -59,5 +60,5 @@ def _read(ask: Ask, pod: Pod) -> PodLog | None:
 
 
 def _lines(answer: ApiAnswer) -> tuple[str, ...]:
-    text = without_secrets(answer.body.decode("utf-8", "replace"))
+    text = without_secrets(answer.body[-_BYTES:].decode("utf-8", "replace"))
     return tuple(line[:LONGEST] for line in text.splitlines()[-MEMBERS:])

@@ -73,9 +73,9 @@ class Text:
         while True:
             try:
                 value, end = _JSON.raw_decode(self._text, self._at)
-            except json.JSONDecodeError:
+            except json.JSONDecodeError as error:
                 if not self._more():
-                    raise NotACluster(self.wrong()) from None
+                    raise NotACluster(self.wrong(_is_cut(error))) from None
             except RecursionError:
                 raise NotACluster("an object in it is nested too deeply") from None
             else:
@@ -83,10 +83,10 @@ class Text:
                     self._at = end
                     return value
 
-    def wrong(self) -> str:
+    def wrong(self, is_cut: bool = False) -> str:
         """Returns that what follows is not what has to follow, and where."""
         line = self.line + self._text.count("\n", 0, self._at)
-        return f"line {line} is no JSON of a cluster{': it is cut off' if not self.next() else ''}"
+        return f"line {line} is no JSON of a cluster{': it is cut off' if is_cut or not self.next() else ''}"
 
     def _more(self) -> bool:
         if len(self._text) - self._at > OBJECT_LIMIT:
@@ -99,6 +99,14 @@ class Text:
         self._text = self._text[self._at :] + self._decoder.decode(piece)
         self._at = 0
         return True
+
+
+def _is_cut(error: json.JSONDecodeError) -> bool:
+    """Whether a text ends where it should go on."""
+    rest = error.doc[error.pos :].strip()
+    begun = any(word.startswith(rest) for word in ("true", "false", "null", "-"))
+    escape = error.msg.startswith("Invalid \\u") and len(rest) < len("u12345")
+    return error.msg.startswith("Unterminated") or begun or escape
 
 
 def _whole(digits: str) -> int:
@@ -115,7 +123,7 @@ _JSON = json.JSONDecoder(parse_int=_whole, parse_constant=_refuse)
 
 
 class Reader:
-    """Has a keeper take up the objects of several texts, and tells the lists that could not be had."""
+    """Has a keeper take up the objects of several texts, each once, and tells the lists that could not be had."""
 
     def __init__(self, keeper: Keeper) -> None:
         self.missing: dict[str, str] = {}
@@ -124,6 +132,7 @@ class Reader:
         self.last = Page("")
         self.version = ""
         self._keeper = keeper
+        self._names: set[tuple[str, Any, Any]] = set()
 
     def read(self, pieces: Iterable[bytes]) -> None:
         """Takes up all lists and objects of a text; `last` is what the last of them says. Raises NotACluster."""
@@ -187,10 +196,20 @@ class Reader:
             self._refused(found)
             return
         try:
-            if self._keeper.take(kind, found):
+            if not self._is_known(kind, found) and self._keeper.take(kind, found):
                 self.seen.add(kind)
         except ValueError as error:
             raise NotACluster(_printable(str(error))) from None
+
+    def _is_known(self, kind: str, found: Mapping[str, Any]) -> bool:
+        """Whether the object came before: files may overlap, and what is counted twice would be missing elsewhere."""
+        meta = found.get("metadata")
+        namespace, name = (meta.get("namespace"), meta.get("name")) if isinstance(meta, dict) else (None, None)
+        if not (isinstance(name, str) and isinstance(namespace, (str, type(None)))):
+            return False
+        before = len(self._names)
+        self._names.add((kind, namespace, name))
+        return len(self._names) == before
 
     def _refused(self, status: Mapping[str, Any]) -> None:
         """Takes up that the server refused a list: {"kind": "Status", "code": 403, "details": {"kind": "nodes"}}."""

@@ -10,21 +10,23 @@ So it reads as what kubectl prints of a cluster does, and an old one is judged a
 
 from __future__ import annotations
 
+import gzip
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from gpuctl.frozen import dataclass
 from gpuctl.host.api.answer import Ask
-from gpuctl.k8s.cluster import plural
+from gpuctl.k8s.cluster import KINDS, UNASKED, plural
 from gpuctl.k8s.decode import POD_LOG, thing
 from gpuctl.k8s.fields import FIELDS, kept
 from gpuctl.k8s.live import LISTS, Api, NoList
 from gpuctl.k8s.objects import ClusterNode, Pod, PodLog
 from gpuctl.k8s.plugin import is_plugin_pod
 from gpuctl.k8s.plugin_logs import plugin_logs
-from gpuctl.k8s.reading import FORBIDDEN, SCHEMA
+from gpuctl.k8s.reading import FORBIDDEN, SCHEMA, Reader
 
 _GZIP = zlib.MAX_WBITS | 16
 
@@ -44,14 +46,15 @@ class ClusterSnapshot:
 
 
 class Lines:
-    """Keeps of objects the fields that count, packed as they come: a cluster's pods are gigabytes before that."""
+    """A list of a kind with the fields that count, packed as they come: a cluster's pods are gigabytes before that."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: str) -> None:
         self.count = 0
         self.nodes: list[ClusterNode] = []
         self.plugins: list[Pod] = []
         self._packer = zlib.compressobj(wbits=_GZIP)
         self._raw = bytearray()
+        self._write(f'{{"kind": "{kind}List", "items": [')
 
     def take(self, kind: str, found: Mapping[str, Any]) -> bool:
         one = thing(kind, found)  # what cannot be read again is not recorded
@@ -59,47 +62,83 @@ class Lines:
             self.nodes.append(one)
         elif isinstance(one, Pod) and is_plugin_pod(one):
             self.plugins.append(one)
-        self.write((", " if self.count else "") + _text(kept(found, FIELDS[kind])))
+        self._write((", " if self.count else "") + _text(kept(found, FIELDS[kind])))
         self.count += 1
         return True
 
-    def write(self, text: str) -> None:
-        """Adds a text as it is."""
+    def _write(self, text: str) -> None:
         self._raw += self._packer.compress(text.encode("utf-8", "replace"))
 
     def packed(self) -> bytes:
         """Returns all of it. Nothing can be added any more."""
+        self._write("]}\n")
         return bytes(self._raw + self._packer.flush())
+
+
+class Kinds:
+    """Keeps objects that come in any order, each in its kind's list, and logs."""
+
+    def __init__(self) -> None:
+        self.lists: dict[str, Lines] = {}
+        self.logs: list[PodLog] = []
+
+    def take(self, kind: str, found: Mapping[str, Any]) -> bool:
+        if kind in KINDS:
+            return self.of(kind).take(kind, found)
+        one = thing(kind, found)
+        if isinstance(one, PodLog):
+            self.logs.append(one)
+        return one is not None
+
+    def of(self, kind: str) -> Lines:
+        """Returns a kind's list, a new one where there is none."""
+        if kind not in self.lists:
+            self.lists[kind] = Lines(kind)
+        return self.lists[kind]
 
 
 def record(ask: Ask, gpuctl: str, at: float) -> ClusterSnapshot:
     """Returns a cluster's snapshot. Raises ApiProblem, NotACluster."""
     whole = Api(ask)
+    outcomes = {kind: whole.list(kind, one, partial(Lines, kind)) for kind, one in LISTS.items()}
+    lists = {kind: one for kind, one in outcomes.items() if isinstance(one, Lines)}
+    refused = {kind: one for kind, one in outcomes.items() if isinstance(one, NoList)}
+    pods = lists["Pod"].plugins if "Pod" in lists else []
+    nodes = lists["Node"].nodes if "Node" in lists else []
     head = {"schema": SCHEMA, "gpuctl": gpuctl, "at": at, "version": whole.version}
+    return _snapshot(head, lists, refused, plugin_logs(ask, pods, nodes))
+
+
+def record_texts(texts: Iterable[Iterable[bytes]], gpuctl: str, at: float) -> ClusterSnapshot:
+    """Returns the snapshot of a cluster whose lists were printed. Raises NotACluster."""
+    objects = Kinds()
+    reader = Reader(objects)
+    for pieces in texts:
+        reader.read(pieces)
+    for kind in reader.seen & set(KINDS):  # those that are empty
+        objects.of(kind)
+    refused = {kind: NoList(reason, True) for kind, reason in reader.missing.items()}
+    refused.update({kind: NoList(reason, False) for kind, reason in reader.failed.items()})
+    head = {"schema": SCHEMA, "gpuctl": gpuctl, "at": at, "version": reader.version}
+    return _snapshot(head, objects.lists, refused, objects.logs)
+
+
+def _snapshot(
+    head: Mapping[str, Any], lists: Mapping[str, Lines], refused: Mapping[str, NoList], logs: Iterable[PodLog]
+) -> ClusterSnapshot:
+    """Of a kind that is in neither there is no line: nobody asked for its list."""
     parts = [_line(head)]
-    objects: dict[str, int] = {}
     missing: dict[str, str] = {}
-    nodes: list[ClusterNode] = []
-    plugins: list[Pod] = []
-    for kind, one in LISTS.items():
-        outcome = whole.list(kind, one, lambda kind=kind: _begun(kind))  # type: ignore[misc]
-        if isinstance(outcome, NoList):
-            missing[kind] = outcome.reason
-            parts.append(_line(_status(kind, outcome)))
-        else:
-            outcome.write("]}\n")
-            objects[kind] = outcome.count
-            parts.append(outcome.packed())
-            nodes += outcome.nodes
-            plugins += outcome.plugins
-    parts.append(_line({"kind": f"{POD_LOG}List", "items": list(map(_log, plugin_logs(ask, plugins, nodes)))}))
-    return ClusterSnapshot(b"".join(parts), at, whole.version, objects, missing)
-
-
-def _begun(kind: str) -> Lines:
-    lines = Lines()
-    lines.write(f'{{"kind": "{kind}List", "items": [')
-    return lines
+    for kind in KINDS:
+        if kind in lists:
+            parts.append(lists[kind].packed())
+            continue
+        missing[kind] = refused[kind].reason if kind in refused else UNASKED
+        if kind in refused:
+            parts.append(_line(_status(kind, refused[kind])))
+    parts.append(_line({"kind": f"{POD_LOG}List", "items": list(map(_log, logs))}))
+    counts = {kind: lists[kind].count for kind in KINDS if kind in lists}
+    return ClusterSnapshot(b"".join(parts), head["at"], head["version"], counts, missing)
 
 
 def _status(kind: str, outcome: NoList) -> Mapping[str, Any]:
@@ -116,9 +155,7 @@ def _log(one: PodLog) -> Mapping[str, Any]:
 
 
 def _line(found: Mapping[str, Any]) -> bytes:
-    lines = Lines()
-    lines.write(_text(found) + "\n")
-    return lines.packed()
+    return gzip.compress((_text(found) + "\n").encode("utf-8", "replace"), mtime=0)
 
 
 def _text(found: Mapping[str, Any]) -> str:

@@ -56,6 +56,7 @@ NEVER_SHOWN = (
     "/var/lib/kubelet",
     "/var/lib/rpm",
     "/var/log",
+    "/usr/bin/kubectl",
     "/usr/bin/nvidia-smi",
     *(f"/usr/bin/{name}" for name in NAMES),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from gpuctl.cli.frame.endings import refused
-from gpuctl.cli.frame.options import filled
+from gpuctl.cli.frame.options import text_option
 from gpuctl.model import ExitCode
 
 if TYPE_CHECKING:
@@ -23,25 +24,26 @@ T = TypeVar("T")
 LIMIT = 2 << 30
 """Bytes of a file, opened: 100,000 pods as kubectl prints them."""
 
+_NAMESPACE = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
+
+
+def namespace_name(value: str) -> str:
+    """Returns a name that a namespace can have (RFC 1123's label). Raises BadParameter for another."""
+    if not _NAMESPACE.fullmatch(value):
+        raise typer.BadParameter(f"{value[:80]!r} is no name that a namespace can have")
+    return value
+
+
 FromLists = Annotated[
     list[str] | None,
-    typer.Option(
+    text_option(
         "--from",
-        parser=filled,
         metavar="FILE",
         help="What `gpuctl k8s collect` wrote, or `kubectl get … -A -o json` printed; - for stdin; repeatable.",
-        show_default=False,
     ),
 ]
 Context = Annotated[
-    str | None,
-    typer.Option(
-        "--context",
-        parser=filled,
-        metavar="NAME",
-        help="Of the kubeconfig, instead of its current one.",
-        show_default=False,
-    ),
+    str | None, text_option("--context", metavar="NAME", help="Of the kubeconfig, instead of its current one.")
 ]
 
 
@@ -58,12 +60,11 @@ def cluster_at(
     `fold`: of plain pods only what they take of their nodes is kept. `more` asks the cluster for more, by what it has.
     Ends the run with a sentence where there is none.
     """
-    if files and context is not None:
-        raise typer.BadParameter("--context is of the kubeconfig, which --from leaves out")
-    if files and files.count("-") > 1:
-        raise typer.BadParameter("stdin can be read once: give --from - once")
+    check_source(files, context)
     if files:
-        return _recorded(files, fold)
+        from gpuctl.k8s.reading import read_cluster
+
+        return read_lists(files, lambda texts: read_cluster(texts, fold))
     from gpuctl.k8s.live import live_cluster
 
     def look(ask: Ask) -> Cluster:
@@ -73,9 +74,18 @@ def cluster_at(
     return asked(context, look)
 
 
-def _recorded(files: list[str], fold: bool) -> Cluster:
+def check_source(files: list[str] | None, context: str | None) -> None:
+    """Raises BadParameter where files are named in a way that does not go together."""
+    if files and context is not None:
+        raise typer.BadParameter("--context is of the kubeconfig, which --from leaves out")
+    if files and files.count("-") > 1:
+        raise typer.BadParameter("stdin can be read once: give --from - once")
+
+
+def read_lists(files: list[str], of: Callable[[Iterator[Iterator[bytes]]], T]) -> T:
+    """Returns what is made of files of lists; ends the run with a sentence where one holds none."""
     from gpuctl.host.write.files import FileProblem, pieces_named
-    from gpuctl.k8s.reading import NotACluster, read_cluster
+    from gpuctl.k8s.reading import NotACluster
     from gpuctl.render.draw.progress import working
 
     at = ""
@@ -87,7 +97,7 @@ def _recorded(files: list[str], fold: bool) -> Cluster:
 
     try:
         with working("Reading the cluster's lists"), _uncollected():
-            return read_cluster(texts(), fold)
+            return of(texts())
     except FileProblem as problem:
         raise refused(str(problem)) from None
     except NotACluster as problem:

@@ -7,13 +7,15 @@ terminal, a user who acts as another does, and a token may end in a new line. No
 from __future__ import annotations
 
 import os
+import time
+from base64 import urlsafe_b64decode
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 from urllib.parse import quote
 
 from gpuctl.frozen import dataclass
 from gpuctl.host.api.answer import ApiProblem, BadConfiguration
 from gpuctl.host.api.credentials import credentials
-from gpuctl.host.decode import object_in, text_in, texts_in
+from gpuctl.host.decode import number_in, object_in, parse_object, text_in, texts_in
 from gpuctl.host.look.reading import said_line
 from gpuctl.host.trust import Distrusted, check
 
@@ -53,7 +55,11 @@ def access(context: Optional[str]) -> Access:
     It may take as long as a program for credentials does.
     """
     from kubernetes.client.configuration import Configuration
+    from kubernetes.config.config_exception import ConfigException
+    from yaml import YAMLError
 
+    # The client takes the types of what is written there on trust.
+    wrong = (ConfigException, YAMLError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
     configuration = Configuration()
     files = kubeconfigs()
     user: Mapping[str, Any] = {}
@@ -69,7 +75,7 @@ def access(context: Optional[str]) -> Access:
         raise
     except OSError as error:
         raise BadConfiguration("%s: %s." % (error.filename or "the kubeconfig", error.strerror)) from None
-    except Exception as error:  # the client takes the types of what is written there on trust
+    except wrong as error:
         words = said_line(str(error), 0) or type(error).__name__
         raise BadConfiguration("the kubeconfig (%s) is not understood: %.300s." % (", ".join(files), words)) from None
 
@@ -87,11 +93,21 @@ def _load(configuration: Any, files: str, context: Optional[str]) -> Mapping[str
         raise BadConfiguration("the kubeconfig has no context %.80r, but %s." % (name, _listed(known)))
     chosen = merged["contexts"].get_with_name(name)["context"].value
     cluster = _member(merged, "clusters", chosen, "cluster", name)
+    _check_address("server", cluster.value.get("server"))
+    if cluster.value.get("proxy-url"):
+        _check_address("proxy-url", cluster.value["proxy-url"])
     user = _member(merged, "users", chosen, "user", name) if chosen.get("user") else None
     if user:
         _prepare(user.value, cluster.value, os.path.dirname(os.path.abspath(user.path)))
     KubeConfigLoader(merged, context, config_base_path=None).load_and_set(configuration)
     return user.value if user else {}
+
+
+def _check_address(name: str, address: Any) -> None:
+    if not isinstance(address, str) or not address.startswith(("https://", "http://")):
+        raise BadConfiguration(
+            "the kubeconfig's %s %.80r is no address that begins with https:// or http://." % (name, address)
+        )
 
 
 def _member(merged: Any, kinds: str, chosen: Mapping[str, Any], kind: str, context: str) -> Any:
@@ -117,7 +133,22 @@ def _prepare(user: Dict[str, Any], cluster: Mapping[str, Any], folder: str) -> N
     if provider and provider.get("name") != "oidc":
         words = "the kubeconfig's auth-provider %.40s is gone from Kubernetes since 1.26: exec does that now."
         raise BadConfiguration(words % provider.get("name"))
-    object_in(provider, "config").pop("idp-issuer-url", None)  # without it nothing is renewed
+    if provider:
+        user.pop("auth-provider")  # the client would renew its token, and keep what it is given nowhere
+        user["token"] = text_in(object_in(provider, "config"), "id-token") or ""
+        if _has_expired(user["token"]):
+            words = "the token of the kubeconfig's auth-provider oidc has expired: any kubectl command renews it."
+            raise ApiProblem(words)
+
+
+def _has_expired(token: str) -> bool:
+    """Whether a JWT says so itself (RFC 7519, 4.1.4); of one that is none the API says what is wrong."""
+    part = (*token.split("."), "", "")[1]
+    try:
+        expires = number_in(parse_object(urlsafe_b64decode(part + "=" * (-len(part) % 4))), "exp")
+    except ValueError:
+        return False
+    return expires is not None and expires < time.time()
 
 
 def _load_in_pod(configuration: Any) -> None:

@@ -48,7 +48,9 @@ TRUSTED = ("/etc/apt/trusted.gpg", "/etc/apt/trusted.gpg.d")
 """The keys that count for a source without Signed-By: apt-secure(8)."""
 _LOCKED = "Another process has locked the database for writing"
 """How dpkg --audit begins where it complains while apt or another dpkg is at work (seen with dpkg 1.21.22)."""
-_CHANGES = frozenset("-i --install --unpack --configure --triggers-only -r --remove -P --purge".split())
+_CHANGES = frozenset(
+    ["-i", "--install", "--unpack", "--configure", "--triggers-only", "-r", "--remove", "-P", "--purge"]
+)
 """The options by which dpkg changes packages: dpkg(1)."""
 # gpg wants a home folder, and makes files in it where it can: in /proc it cannot.
 SHOW_KEYS = (

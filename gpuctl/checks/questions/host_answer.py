@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from gpuctl.checks.gpus import compat_gpus, silent_gpus
+from gpuctl.checks.gpus import compat_gpus, gpu_of_board, silent_gpus
 from gpuctl.checks.questions.enforcement import enforcement
 from gpuctl.checks.questions.jetson_answer import jetson_answer
 from gpuctl.checks.remedies import install_driver
@@ -83,8 +83,8 @@ def machine_here(facts: Facts, driver: str | None, described: Sequence[Gpu]) -> 
     `driver` or `described` GPUs stand in for the host's own.
     """
     try:
-        seen = facts.known(Driver)
-        gpus = tuple(described) or compat_gpus(facts.known(Pci), seen)
+        seen, of_board = facts.known(Driver), gpu_of_board(facts.known(Tegra))
+        gpus = tuple(described) or compat_gpus(facts.known(Pci), seen) or ((of_board,) if of_board else ())
     except CannotTell:
         return Machine(driver, tuple(described))
     if driver:

@@ -440,7 +440,7 @@ def test_what_nvml_tells_goes_before_what_the_name_tells() -> None:
     "driver", ["5", "banana", "", "535", "v535.1", "535.104.05-1", "٥٣٥.104", "1.2.3.4.5", "418.", "-418.1"]
 )
 def test_a_text_that_is_no_driver_is_one_sentence(driver: str) -> None:
-    with pytest.raises(ValueError, match="is not a driver version"):
+    with pytest.raises(ValueError, match="is neither a driver version"):
         ask("12.4", driver, "V100")
 
 

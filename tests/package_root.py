@@ -121,7 +121,8 @@ class PackageRoot:
         while not self.path(seen).exists():
             assert process.poll() is None and time.monotonic() < end
             time.sleep(0.02)
-        os.killpg(process.pid, signal.SIGKILL)
+        first = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
+        os.kill(int(first), signal.SIGKILL)  # and unshare ends when the last one in there has
         process.wait()
 
     def installed(self) -> dict[str, str]:

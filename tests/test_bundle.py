@@ -126,24 +126,26 @@ def test_what_was_made_is_said_as_text_as_json_and_on_stderr_where_the_bundle_go
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "code", "words"),
     [
-        ({"--key-file": "other"}, "is not signed by this key (gpgv says: NO_PUBKEY"),
-        ({"--key-file": "/etc/hostname"}, "/etc/hostname is no OpenPGP public key."),
-        ({"--toolkit": "1.17.9"}, "has no version 1.17.9 of the toolkit. It has 1.18.0, 1.17.8, 1.16.2."),
-        ({"--arch": "arm64"}, "has no whole NVIDIA Container Toolkit."),
-        ({"--repo-url": "file:///nowhere"}, "InRelease cannot be fetched"),
-        ({"--repo-url": "http://127.0.0.1:9/deb"}, "InRelease cannot be fetched"),
-        ({"--repo-url": "https://user:secret@mirror/deb"}, "names a user or a password"),
+        ({"--key-file": "other"}, 1, "is not signed by this key (gpgv says: NO_PUBKEY"),
+        ({"--key-file": "/etc/hostname"}, 2, "/etc/hostname is no OpenPGP public key."),
+        ({"--key-file": "/nowhere"}, 2, "/nowhere does not exist."),
+        ({"--toolkit": "1.17.9"}, 1, "has no version 1.17.9 of the toolkit. It has 1.18.0, 1.17.8, 1.16.2."),
+        ({"--arch": "arm64"}, 1, "has no whole NVIDIA Container Toolkit."),
+        ({"--repo-url": "file:///nowhere"}, 1, "InRelease cannot be fetched"),
+        ({"--repo-url": "http://127.0.0.1:9/deb"}, 1, "InRelease cannot be fetched"),
+        ({"--repo-url": "garbage"}, 2, "not an address"),
+        ({"--repo-url": "https://user:secret@mirror/deb"}, 2, "names a user or a password"),
     ],
 )
 def test_what_cannot_be_bundled_is_a_sentence_and_no_file(
-    repositories: Repositories, here: str, tmp_path: Path, change: dict[str, str], words: str
+    repositories: Repositories, here: str, tmp_path: Path, change: dict[str, str], code: int, words: str
 ) -> None:
     change = {**change, "--key-file": repositories.other} if change.get("--key-file") == "other" else change
     options = {"--os": here, "--repo-url": repositories.apt, "--key-file": repositories.key, **change}
     done = bundle(*(word for option in options.items() for word in option), "-o", str(tmp_path / "file"))
-    assert (done.code, done.out) == (1, "")
+    assert (done.code, done.out) == (code, "")
     assert words in done.err
     assert "secret" not in done.err
     assert list(tmp_path.iterdir()) == []

@@ -270,7 +270,7 @@ def test_a_branch_is_judged_by_its_worse_end_and_both_are_named(argv: tuple[str,
     verdicts = [VERDICT[argv](json.loads(told(*asked, one, "--json").stdout)) for one in (first, last, "550")]
     assert verdicts == ["limited", "compatible", "limited"]
     done = told(*asked, "550")
-    assert f"its first and its last known release, {first} and {last}: " in done.stdout + done.stderr
+    assert f"the first and the last release of it in gpuctl's tables, {first} and {last}: " in done.stdout + done.stderr
 
 
 def test_a_branch_that_is_to_run_an_image_is_judged_by_its_worse_end() -> None:
@@ -287,5 +287,6 @@ def test_a_branch_in_a_row_of_hosts_is_judged_by_its_worse_end() -> None:
     done = told("check", "--cuda", "12.4.1", "--hosts", "-", "--json", stdin=rows)
     said = [json.loads(line) for line in done.stdout.splitlines()]
     assert [one["verdict"] for one in said] == ["limited", "limited", "compatible", None]
-    ends = f"its first and its last known release, {first} and {last}: the one that fares worse counts."
-    assert said[0]["message"] == f"{said[1]['message']} 550 is a branch of the driver, judged by {ends}"
+    ends = f"the first and the last release of it in gpuctl's tables, {first} and {last}"
+    branch = f"550 is a branch of the driver, judged by {ends}: the one that fares worse counts."
+    assert said[0]["message"] == f"{said[1]['message']} {branch}"

@@ -49,6 +49,7 @@ from gpuctl.facts.machine.services import SHOW_OTHERS as SHOW_OTHER_SERVICES
 from gpuctl.facts.machine.system import System
 from gpuctl.facts.own.journal import ROOT_FOLDER
 from gpuctl.facts.packages.automatic_upgrades import DPKG
+from gpuctl.facts.packages.packages import Packages
 from gpuctl.facts.toolkit.toolkit import Toolkit
 from gpuctl.host.places import SYSTEM_CONFIG
 from gpuctl.host.record.snapshot import SnapshotHost
@@ -1040,6 +1041,23 @@ def test_runtimes_on_the_command_line_are_no_conflict_since_docker_18_09() -> No
     assert findings(v100(files=both))["docker.flag-conflict"].status is Status.PASS
     old = v100(files=both, sockets=docker("18.06.3-ce"))
     assert findings(old)["docker.flag-conflict"].status is Status.FAIL
+
+
+LOCKED = "Another process has locked the database for writing, and might currently be\nmodifying it, some of\n"
+JOURNAL = {"/var/lib/dpkg/updates/0001": "", "/proc/812/comm": "dpkg\n"}
+
+
+@pytest.mark.parametrize(
+    ("audit", "seen", "status"),
+    [
+        (f"{LOCKED}\nThe following packages are only half configured:\n x\n", {}, Status.UNKNOWN),
+        ("", {**JOURNAL, "/proc/812/cmdline": "/usr/bin/dpkg\0--status-fd\0" + "20\0--configure\0"}, Status.UNKNOWN),
+        ("", {**JOURNAL, "/proc/812/cmdline": "/usr/bin/dpkg\0--print-foreign-architectures\0"}, Status.WARN),
+    ],
+)
+def test_a_dpkg_that_is_at_work_was_not_interrupted(audit: str, seen: dict[str, str], status: Status) -> None:
+    machine = v100(commands={"dpkg --audit": audit}, files=seen)
+    assert ask(CHECKS["packages.dpkg-whole"], gather(machine, (System, Packages))).status is status
 
 
 def test_a_version_that_nobody_can_read_is_unknown() -> None:

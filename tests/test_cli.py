@@ -136,6 +136,8 @@ def test_the_verdict_decides_the_exit_code(argv: tuple[str, ...], code: int) -> 
         ("recommend", "--cuda", "12,4"),
         ("image", "--os", "\x1b[31m"),
         ("doctor", "--only", "dokcer"),
+        ("doctor", "--only", ""),
+        ("doctor", "--only", "docker", "--skip", "docker"),
         ("smoke", "--gpus", "device="),
         ("install-runtime", "--name", "../x"),
         ("install-runtime", "--timeout", "nan"),
@@ -397,6 +399,14 @@ def test_output_that_cannot_be_written_is_one_sentence_and_no_success(argv: tupl
 def test_closed_streams_do_not_change_the_answer(closed: str) -> None:
     for argv, code in WRITERS:
         assert shell(f'exec "$@" {closed}', *argv).returncode == code
+
+
+@pytest.mark.parametrize(("where", "why"), [(">&-", "it is closed."), ("> /dev/full", "No space left on device.")])
+def test_a_result_that_stdout_does_not_take_is_not_called_written(where: str, why: str) -> None:
+    for argv in (("collect", "-o", "-"), ("matrix", "--svg", "-")):
+        done = shell(f'exec "$@" {where}', *argv)
+        assert (done.returncode, "Wrote" in done.stderr) == (1, False)
+        assert f"cannot write standard output: {why}" in done.stderr
 
 
 def test_a_bug_is_one_sentence_and_exit_code_70(tmp_path: Path) -> None:

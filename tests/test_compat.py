@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from newer import NEWEST_CUDA, NEXT_CUDA
 
 from gpuctl.compat.answer.answer import Compatibility, check_cuda, driver_verdict
-from gpuctl.compat.answer.driver_choice import recommended_branch
+from gpuctl.compat.answer.driver_choice import choice_remedy, choose_driver, recommended_branch
 from gpuctl.compat.answer.matrix import host_column, matrix
-from gpuctl.compat.answer.remedies import driver_to_install
 from gpuctl.compat.judge.by_gpu import serving_modules
+from gpuctl.compat.judge.rulings import resolve_cuda
 from gpuctl.compat.knowledge.gpus.gpus import Gpu, find_gpu, gpu_of_device, gpu_of_nvml
 from gpuctl.compat.knowledge.gpus.product_index import products_named
 from gpuctl.compat.knowledge.images import cuda_of_tag, newest_base_images
@@ -315,26 +315,27 @@ def test_the_recommended_branch_is_long_term_supported_and_drives_the_gpus() -> 
 
 
 def test_a_host_without_a_driver_is_told_which_to_install() -> None:
-    remedy = driver_to_install("10.1", [find_gpu("V100")])
-    assert remedy is not None
+    choice = choose_driver(resolve_cuda("10.1"), [find_gpu("V100")])
+    assert choice is not None
+    remedy = choice_remedy(choice)
     assert remedy.text.startswith("Install driver 418.39 or newer")
     assert remedy.disturbs == Disturbs.HOST
-    assert driver_to_install("13.0", [find_gpu("V100")]) is None
+    assert choose_driver(resolve_cuda("13.0"), [find_gpu("V100")]) is None
 
 
 def test_no_driver_is_named_for_gpus_whose_kernel_modules_exclude_each_other() -> None:
     pair = [find_gpu("V100"), find_gpu("RTX 5090")]
     assert serving_modules(pair) == ()
-    assert driver_to_install("12.8", pair) is None
+    assert choose_driver(resolve_cuda("12.8"), pair) is None
     assert recommended_branch(None, pair) is None
     assert serving_modules([find_gpu("V100"), find_gpu("T4")]) == ("proprietary",)
 
 
 def test_where_nvidia_supports_no_branch_the_last_one_is_named() -> None:
-    remedy = driver_to_install("11.4", [find_gpu("K80")])
-    assert remedy is not None
-    assert "470.42.01 or newer, below 495" in remedy.text
-    assert "branch 470 was the last" in remedy.text
+    choice = choose_driver(resolve_cuda("11.4"), [find_gpu("K80")])
+    assert choice is not None
+    assert "470.42.01 or newer, below 495" in choice_remedy(choice).text
+    assert "branch 470 was the last" in choice_remedy(choice).text
 
 
 def test_a_branch_ends_with_its_month() -> None:
@@ -447,7 +448,7 @@ def test_what_nvml_tells_goes_before_what_the_name_tells() -> None:
     "driver", ["5", "banana", "", "535", "v535.1", "535.104.05-1", "٥٣٥.104", "1.2.3.4.5", "418.", "-418.1"]
 )
 def test_a_text_that_is_no_driver_is_one_sentence(driver: str) -> None:
-    with pytest.raises(ValueError, match="is not a driver version"):
+    with pytest.raises(ValueError, match="is neither a driver version"):
         ask("12.4", driver, "V100")
 
 

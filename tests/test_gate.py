@@ -197,13 +197,26 @@ def test_a_broken_expression_is_an_error_that_a_person_may_have_typed() -> None:
     assert (built_in.verdict, reasons(built_in)) == (INCOMPATIBLE, ["gate.error"])
 
 
+BRAND = "the GPU's brand. Name the brand with --brand"
+
+
+def test_an_empty_requirement_requires_nothing_and_says_so() -> None:
+    answer = ask("", driver="550.54.15", gpu="A100")
+    assert (answer.verdict, answer.gpus[0].reasons[0].message[:19]) == (COMPATIBLE, "Nothing is required")
+
+
 @pytest.mark.parametrize(
     ("required", "driver", "gpu", "unknown"),
     [
         ("cuda>=12.4", "999.10", "A100", "the highest CUDA version of the driver"),
-        ("brand=tesla", "550.54.15", "B200", "the GPU's brand"),
-        ("brand!=geforce", "550.54.15", "8.0", "the GPU's brand"),
-        ("cuda>=12.9 brand=tesla,driver>=535,driver<536", "535.104.05", "L40S", "the GPU's brand"),
+        ("brand=tesla", "550.54.15", "B200", BRAND),
+        ("brand!=geforce", "550.54.15", "8.0", BRAND),
+        (
+            "cuda>=12.9 brand=tesla,driver>=535,driver<536",
+            "535.104.05",
+            "L40S",
+            "the GPU's brand. Name the brand with --brand",
+        ),
     ],
 )
 def test_what_gpuctl_does_not_know_is_never_taken_for_met(required: str, driver: str, gpu: str, unknown: str) -> None:

@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import pytest
 from hosts import host, shown
+from synthetic import FOLDER
 from test_reported_hosts import jetson
 
-from gpuctl.checks.questions.host_answer import GATE_SUBJECTS, host_answer
+from gpuctl.checks import diagnose
+from gpuctl.checks.questions.host_answer import GATE_SUBJECTS, host_answer, machine_here
+from gpuctl.checks.questions.host_recommendation import host_recommendation
 from gpuctl.compat.answer.answer import Compatibility
+from gpuctl.compat.answer.matrix import whole_matrix
+from gpuctl.compat.answer.tags import Wanted, list_images
 from gpuctl.compat.ask.frameworks import framework_asks
 from gpuctl.compat.ask.question import Machine, Question, typed_cuda
 from gpuctl.compat.judge.by_jetpack import jetpack_and_cuda
 from gpuctl.compat.judge.rulings import resolve_cuda
 from gpuctl.compat.knowledge.jetpack import jetpacks
 from gpuctl.compat.tables.loader import cuda_versions
-from gpuctl.facts.gather import gather
+from gpuctl.facts.gather import HEADLINE, PROBES, gather
 from gpuctl.facts.gpu.tegra import DPKG_TEGRA, Tegra
+from gpuctl.host.record.archive import decode
 from gpuctl.model import Verdict
+from gpuctl.render.views.host import host_summary
+from gpuctl.render.views.image import image_text
+from gpuctl.render.views.matrix import matrix_text
+from gpuctl.smoke.plan import make_plan
+from gpuctl.smoke.result import NoPlan, SmokeWish
 
 ORIN = "NVIDIA Jetson AGX Orin Developer Kit"
 COMPATIBLE, PACKAGE, UNKNOWN = Verdict.COMPATIBLE, Verdict.NEEDS_PACKAGE, Verdict.UNKNOWN
@@ -55,6 +66,20 @@ def test_which_cuda_runs_on_which_jetpack(l4t: str, model: str, cuda: str, verdi
     found = answer(l4t, model, Question((typed_cuda(cuda),)))
     assert found.verdict is verdict
     assert any(reason.id == "jetson.jetpack" and reason.source for reason in found.reasons)
+
+
+def test_every_answer_about_a_jetson_knows_that_jetpack_brings_its_driver() -> None:
+    facts = gather(decode((FOLDER / "jetson-orin.jsonl").read_bytes()).host, (*PROBES, *HEADLINE))
+    assert "Jetson Linux 36.4.0" in host_summary(facts)
+    machine = machine_here(facts, None, ())
+    listed = list_images(Wanted("12.6"), machine)
+    told = (image_text(listed, Wanted("12.6"), machine).plain, matrix_text(whole_matrix("12.6", machine), False).plain)
+    assert listed.images and all("comes with JetPack: gpuctl check" in one for one in told)
+    found = host_recommendation("12.6", facts, None, ())
+    assert found.remedy and shown(found.remedy) == ("gpuctl check --cuda 12.6",)
+    with pytest.raises(NoPlan, match="Jetson") as refused:
+        make_plan(SmokeWish(), facts, diagnose(facts))
+    assert shown(refused.value.result.remedy) == ("gpuctl check --cuda X.Y",)
 
 
 def test_the_compat_package_is_named_and_counts_once_it_is_installed() -> None:

@@ -6,12 +6,28 @@ import json
 import re
 import shlex
 from collections.abc import Mapping
+from operator import attrgetter
 from typing import Any
 
 import pytest
 from hosts import PCI, failed, host, shown
-from synthetic import DRIVER_580, NO_DRIVER, SMI, T4, UBUNTU_24, Board, Machine, docker, driver, gpus, joined, system
+from synthetic import (
+    DRIVER_580,
+    HOSTS,
+    NO_DRIVER,
+    SMI,
+    T4,
+    UBUNTU_24,
+    Board,
+    Machine,
+    docker,
+    driver,
+    gpus,
+    joined,
+    system,
+)
 
+from gpuctl.checks.engine import ask
 from gpuctl.checks.every import CHECKS, diagnose
 from gpuctl.checks.questions.host_answer import SUBJECTS, host_answer
 from gpuctl.checks.questions.host_recommendation import host_recommendation
@@ -207,6 +223,27 @@ def test_a_host_without_a_sign_has_no_keeper_and_gets_the_way_of_its_distributio
     machine = on(ILLS["no driver at all"])
     assert gather(machine, [Keeper]).known(Keeper).driver.value is None
     assert any("ubuntu2404" in command for command in printed(machine))
+
+
+@pytest.mark.parametrize(
+    ("there", "stays"),
+    [(system(*UBUNTU_24), True), (joined(release("fedora"), {"which": {"dnf": "/usr/bin/dnf"}}), False)],
+    ids=["pinned", "newest"],
+)
+def test_doctor_check_and_recommend_bring_one_driver_and_say_where_it_leaves_the_branch_they_name(
+    there: Machine, stays: bool
+) -> None:
+    facts = gather(on(HOSTS["fresh-ubuntu"], there), [*CHECKS["kernel.driver-installed"].needs, *SUBJECTS])
+    found = host_recommendation("12.4", facts, None, ())
+    (answer,) = host_answer(Question((typed_cuda("12.4"),)), facts, Described()).remedies
+    doctor = ask(CHECKS["kernel.driver-installed"], facts).remedy
+    assert found.choice and found.choice.branch
+    assert shown(found.remedy) == shown(answer) == shown(doctor)
+    assert any(found.choice.branch.branch in command for command in shown(answer)) is stays
+    assert ("to stay on branch" in answer.text, "driver.newest-package" in map(attrgetter("id"), found.reasons)) == (
+        not stays,
+        not stays,
+    )
 
 
 def test_a_driver_that_the_operator_found_on_the_host_is_not_the_operators() -> None:

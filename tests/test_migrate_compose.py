@@ -218,6 +218,16 @@ def test_of_two_files_none_is_written_where_one_is_none(tmp_path: Path) -> None:
     assert (tmp_path / "a.yml").read_text() == BASE
 
 
+def test_a_file_that_cannot_be_written_is_no_wrong_usage(tmp_path: Path) -> None:
+    (tmp_path / "a.yml").write_text(BASE)
+    command = [sys.executable, "-m", "gpuctl", "migrate", "compose", "a.yml", "--write"]
+    script = 'mount --bind a.yml a.yml && exec "$@"'  # a mount cannot be replaced, not even by root
+    argv = ["unshare", "--map-root-user", "--mount", "sh", "-c", script, "sh", *command]
+    done = subprocess.run(argv, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True)
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr.startswith(b"Error: ") and (tmp_path / "a.yml").read_text() == BASE
+
+
 def test_a_file_that_is_included_or_extended_and_was_not_named_is_looked_at(tmp_path: Path) -> None:
     (tmp_path / "old.yml").write_text(BASE)
     (tmp_path / "new.yml").write_text("services: {b: {image: y}}\n")

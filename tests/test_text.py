@@ -13,7 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gpuctl.model import Evidence, Finding, Status
 from gpuctl.render.draw.text import Styled
+from gpuctl.render.views.finding import finding_text
 
 pytestmark = pytest.mark.slow
 
@@ -35,6 +37,17 @@ def told(*argv: str, columns: int | None = None) -> str:
     done = subprocess.run([sys.executable, "-m", "gpuctl", *argv], capture_output=True, text=True, env=surroundings)
     assert not done.stderr
     return done.stdout
+
+
+def test_the_command_of_a_dry_run_is_one_line_at_any_width() -> None:
+    snapshot = next(one for one in SNAPSHOTS if one.stem == "dgx-a100")
+    assert told("smoke", "--dry-run", "--from", str(snapshot), columns=60).count("\n") == 1
+
+
+def test_evidence_of_several_lines_is_told_in_one() -> None:
+    seen = Evidence("dpkg --audit", "half configured:\n\tman-db\n")
+    finding = Finding("packages.dpkg-whole", "packages", Status.WARN, "It was interrupted.", (seen,))
+    assert finding_text(finding, verbose=True).plain.endswith("dpkg --audit: half configured: man-db\n")
 
 
 def _may_be_long(line: str) -> bool:

@@ -180,9 +180,16 @@ def test_a_broken_file_is_one_sentence_and_nothing_is_done(sim_host: Callable[..
     assert (
         said in " ".join(done.err.replace("│", " ").split()) and "Traceback" not in done.err and "\x1b" not in done.err
     )
-    if what != "no such layer":
-        assert done.err.startswith(f"Error: The configuration is refused: {SYSTEM_CONFIG}: ")
-        assert len(done.err.splitlines()) == 1
+    assert done.err.startswith(f"Error: The configuration is refused: {SYSTEM_CONFIG}: ")
+    assert len(done.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("wrong", ["format = 'xml'", "skip = ['nosuch']"])
+def test_of_two_files_the_one_that_is_wrong_is_named(sim_host: Callable[..., SimHost], wrong: str) -> None:
+    own = "/home/sim/.config/gpuctl/config.toml"
+    files = {own: f"[defaults]\n{wrong}\n", SYSTEM_CONFIG: "[defaults]\nstrict = false\n"}
+    done = sim_host("v100", files=files).gpuctl("doctor", uid=NOBODY, env={"XDG_CONFIG_HOME": "/home/sim/.config"})
+    assert (done.code, done.err.startswith(f"Error: The configuration is refused: {own}: ")) == (2, True), done.err
 
 
 @pytest.mark.parametrize(

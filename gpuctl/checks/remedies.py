@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from gpuctl.command import Command, Shell, command, operands
 from gpuctl.compat.knowledge.gpus.gpus import Gpu
-from gpuctl.compat.knowledge.install_commands import PackageHost, driver_commands, install_commands
+from gpuctl.compat.knowledge.install_commands import PackageHost, driver_commands, install_commands, off_branch
 from gpuctl.compat.knowledge.keepers import NVIDIA, KeeperRow, keepers, way_of
 from gpuctl.facts.docker.docker import Docker
 from gpuctl.facts.gpu.keeper import Keeper
@@ -43,16 +43,32 @@ def own_first(remedy: Remedy, system: System, own: Command) -> Remedy:
 
 
 def install_driver(
-    text: str, system: System, keeper: Keeper, gpus: Sequence[Gpu], version: str | None = None
+    text: str,
+    system: System,
+    keeper: Keeper,
+    gpus: Sequence[Gpu],
+    version: str | None = None,
+    branch: str | None = None,
 ) -> Remedy:
     """Returns the remedy that brings a driver for these GPUs by its keeper's way: never over another keeper's.
 
-    `version`: of the module that runs, which libraries have to meet.
+    `version`: of the module that runs, which libraries have to meet. `branch`: the one that `text` names; None: that
+    which gpuctl recommends for the GPUs.
     """
     row = kept_by_another(keeper)
-    if row is None:
-        return Remedy(text, driver_commands(gpus, target(system)), Disturbs.HOST)
-    return _kept(text, row, system, keeper, version or "", module=False)
+    if row is not None:
+        return _kept(text, row, system, keeper, version or "", module=False)
+    recommended = None if branch or version else _recommended_branch(gpus)
+    commands = driver_commands(gpus, target(system), branch or recommended)
+    said = " ".join(filter(None, (text, off_branch(commands, branch) if branch else None)))
+    return Remedy(said, commands, Disturbs.HOST)
+
+
+def _recommended_branch(gpus: Sequence[Gpu]) -> str | None:
+    from gpuctl.compat.answer.driver_choice import recommended_branch  # with all rules, which few hosts' doctor needs
+
+    found = recommended_branch(None, gpus)
+    return found.branch if found else None
 
 
 def install_module(text: str, system: System, keeper: Keeper, gpus: Sequence[Gpu]) -> Remedy:

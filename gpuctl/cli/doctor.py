@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from gpuctl.cli.frame.asked import DoctorRequest
-from gpuctl.cli.frame.defaults import configured
+from gpuctl.cli.frame.defaults import configured, wrong_default
 from gpuctl.cli.frame.endings import exit_code
 from gpuctl.cli.frame.formats import FormatName, OutputFiles, Outputs, deliver, outputs
 from gpuctl.cli.frame.nearest import did_you_mean
@@ -176,23 +176,42 @@ def _asked(
     quiet: bool,
     strict: bool | None,
 ) -> DoctorRequest:
+    chosen_only, chosen_skip = _names("only", only, defaults.only), _names("skip", skip, defaults.skip)
+    if chosen_only or chosen_skip:
+        from gpuctl.checks import chosen
+
+        if not chosen(chosen_only, chosen_skip):
+            raise typer.BadParameter("nothing is left to judge: --skip takes all of it out", param_hint="--skip")
     return DoctorRequest(
-        _known(defaults.only if only is None else only, "--only"),
-        _known(defaults.skip if skip is None else skip, "--skip"),
-        outputs,
-        verbose,
-        quiet,
-        bool(defaults.strict) if strict is None else strict,
+        chosen_only, chosen_skip, outputs, verbose, quiet, bool(defaults.strict) if strict is None else strict
     )
 
 
-def _known(names: Iterable[str] | None, option: str) -> tuple[str, ...]:
-    names = tuple(name.strip() for typed in names or () for name in typed.split(","))
-    if names:
-        from gpuctl.checks.every import CHECKS, LAYERS, select
-
-        unknown = next((name for name in names if not select(name)), None)
-        if unknown is not None:
-            near = did_you_mean(unknown, (*LAYERS, *CHECKS))
-            raise typer.BadParameter(f"no layer or check is called {unknown}.{near}", param_hint=option)
+def _names(option: str, typed: Iterable[str] | None, default: Iterable[str] | None) -> tuple[str, ...]:
+    """Returns the layers and checks that are named. Ends the run where one is none, typed or in a configuration."""
+    given = default if typed is None else typed
+    names = tuple(name.strip() for words in given or () for name in words.split(","))
+    why = _why_none(names)
+    if why and typed is None:
+        raise wrong_default(option, f"{option}: {why}")
+    if why:
+        raise typer.BadParameter(why, param_hint=f"--{option}")
     return names
+
+
+def _why_none(names: tuple[str, ...]) -> str:
+    """Returns what is wrong with the first name that is no layer's and no check's, "" where each is one."""
+    if not names:
+        return ""
+    from gpuctl.checks.every import CHECKS, LAYERS, select
+
+    unknown = next((name for name in names if not select(name)), None)
+    if unknown is None:
+        return ""
+    if not unknown:
+        return f"a name is empty. Layers: {', '.join(LAYERS)}."
+    near = (
+        did_you_mean(unknown, (*LAYERS, *CHECKS))
+        or f" Layers: {', '.join(LAYERS)}; gpuctl explain --list has the checks."
+    )
+    return f"no layer or check is called {unknown}.{near}"

@@ -233,7 +233,7 @@ def _write(path: str, done: Migration, diff: bool, json: bool) -> None:
     try:
         (file,) = written((script_file(path, done),))
     except FileProblem as error:
-        raise refused(str(error)) from None
+        raise refused(str(error), ExitCode.PROBLEM) from None
     if json:
         typer.echo(migration_json("migrate-run", done, file.backup))
     else:
@@ -256,12 +256,14 @@ def _rewrite(
         raise typer.BadParameter("a file is named twice", param_hint="FILE")
     try:
         done = migrate()
-        if write:
-            done = written(done)
     except NotAccepted as error:
         raise refused(error.at(paths[0])) from None
     except FileProblem as error:
         raise refused(str(error)) from None
+    try:
+        done = written(done) if write else done
+    except FileProblem as error:
+        raise refused(str(error), ExitCode.PROBLEM) from None
     if json:
         typer.echo(files_json(name, done))
     else:

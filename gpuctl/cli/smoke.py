@@ -66,7 +66,20 @@ def command(
         typer.echo(smoke_json(result))
     else:
         result_text(result, verbose).show()
+    if wish.deep and dry_run and result.cause is None:
+        _tell_program(snapshot)
     raise typer.Exit(exit_code(result, strict))
+
+
+def _tell_program(snapshot: str | None) -> None:
+    """Says where the command of a dry run has no program to test CUDA with."""
+    from gpuctl.render.draw.text import say
+    from gpuctl.smoke.deep import is_kept
+
+    if not is_kept():
+        say("The program in this command is unpacked while gpuctl runs, and gone by now: leave --dry-run out.")
+    elif snapshot is not None:
+        say("The program in this command lies on this host, as a part of gpuctl: the other host needs it there too.")
 
 
 def exit_code(result: SmokeResult, strict: bool) -> ExitCode:

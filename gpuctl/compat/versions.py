@@ -44,7 +44,8 @@ def leading(text: str) -> str:
 def parse_driver(text: str) -> Version:
     """Returns a driver's version, comparable: 384.111 is newer than 384.90. Raises ValueError for another shape."""
     if not _DRIVER.fullmatch(text.strip()):
-        raise ValueError(f"{text!r} is not a driver version: give the whole number, such as 535.104.05")
+        known = "a driver version, such as 535.104.05, nor a branch that gpuctl knows, such as 535"
+        raise ValueError(f"{text!r} is neither {known}")
     return parts(text.strip())
 
 

@@ -9,6 +9,7 @@ from gpuctl.facts.docker.docker import Docker, probe_docker
 from gpuctl.facts.docker.endpoint import is_users, probe_endpoint
 from gpuctl.facts.docker.unit import waiting_socket
 from gpuctl.facts.gpu.driver import probe_version
+from gpuctl.facts.gpu.tegra import Tegra, probe_tegra
 from gpuctl.frozen import dataclass
 from gpuctl.host.look.reading import Host
 from gpuctl.model import Fact
@@ -16,9 +17,10 @@ from gpuctl.model import Fact
 
 @dataclass(frozen=True)
 class DriverVersion:
-    """The same as the version in Driver."""
+    """The same as the version in Driver; where that is absent, what tells a Jetson, whose driver JetPack brings."""
 
     version: Fact[str]
+    otherwise: Optional[Tegra] = None
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,10 @@ class DockerMet:
 
 
 def probe_driver_version(host: Host) -> DriverVersion:
-    """Returns the driver's version."""
-    return DriverVersion(probe_version(host))
+    """Returns the driver's version, or Tegra from every side: looked at only where there is no version."""
+    version = probe_version(host)
+    absent = version.value is None and version.unknown is None
+    return DriverVersion(version, probe_tegra(host) if absent else None)
 
 
 def probe_docker_met(host: Host) -> DockerMet:

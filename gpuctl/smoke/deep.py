@@ -51,6 +51,13 @@ def program_for(architecture: str, timeout: float) -> Program | None:
     return Program(LOADERS[architecture], str(file), max(1, int(timeout * _SHARE)))
 
 
+def is_kept() -> bool:
+    """Returns whether a program's file stays when gpuctl ends: not where all of gpuctl is a single file."""
+    from importlib.resources import files
+
+    return isinstance(files("gpuctl.smoke"), Path)
+
+
 @cache
 def _file(name: str) -> Path:
     """The file of a program: unpacked until gpuctl ends, where all of gpuctl is a single file."""

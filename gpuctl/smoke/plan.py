@@ -15,6 +15,7 @@ from gpuctl.facts.containerd.containerd import Containerd
 from gpuctl.facts.docker.docker import RUNTIME, Daemon, Docker
 from gpuctl.facts.gather import Facts
 from gpuctl.facts.gpu.driver import Driver
+from gpuctl.facts.gpu.tegra import Tegra
 from gpuctl.facts.machine.system import System
 from gpuctl.facts.podman import Podman
 from gpuctl.model import ENGINES, CannotTell, Remedy, Report, Status
@@ -42,6 +43,10 @@ _HOST_LAYERS = ("hardware", "kernel", "driver")
 _THERE = Remedy("Run it on the host where the daemon is.", (command("gpuctl", "smoke"),))
 _WHICH_GPUS = Remedy("See which GPUs there are.", (command("nvidia-smi", "-L"),))
 _OWN_IMAGE = Remedy("Name an image of your own.", (command("gpuctl", "smoke", "--image", "NAME"),))
+
+
+_JETSON = "A Jetson without NVML: gpuctl cannot tell what a container has to see, and so not whether it sees it."
+_CHECK = Remedy("Ask which CUDA runs here.", (command("gpuctl", "check", "--cuda", "X.Y"),))
 
 
 def make_plan(wish: SmokeWish, facts: Facts, report: Report) -> SmokePlan:
@@ -149,6 +154,9 @@ def _expected(request: GpuRequest, facts: Facts, report: Report) -> Expected:
         broken = [one for one in report.findings if one.layer in _HOST_LAYERS and one.status is Status.FAIL]
         if broken:
             raise NoPlan(False, broken[0].message, broken[0].remedy) from None
+        tegra = facts.get(Tegra)
+        if tegra and tegra.release.value:
+            raise NoPlan(None, _JETSON, _CHECK) from None
         raise NoPlan(None, f"There is nothing to compare a container with: {reason}.", DOCTOR) from None
 
 

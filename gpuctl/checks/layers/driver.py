@@ -193,8 +193,8 @@ def branch_supported(driver: Driver) -> Judgement | None:
     end = ending(branch.end_of_life)
     if end is None:
         return passed(f"Driver branch {branch.branch} is supported until {branch.end_of_life}", driver.version)
-    look = command("gpuctl", "matrix")
-    remedy = Remedy("Plan an upgrade to a branch that is still supported.", (look,), Disturbs.HOST)
+    which = command("gpuctl", "recommend")
+    remedy = Remedy("Plan an upgrade to a branch that is still supported.", (which,), Disturbs.HOST)
     return warned(f"Driver branch {branch.branch} {end}.", driver.version, remedy=remedy)
 
 

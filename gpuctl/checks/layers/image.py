@@ -26,7 +26,7 @@ def base_available(pci: Pci, driver: Driver, tegra: Tegra) -> Judgement | None:
     if image:
         return passed(f"The newest base image for this driver: {image}", driver.version)
     message = "No nvidia/cuda base image runs on this driver and these GPUs."
-    remedy = Remedy("Upgrade the driver.", (command("gpuctl", "matrix"),), Disturbs.HOST)
+    remedy = Remedy("Upgrade the driver.", (command("gpuctl", "recommend"),), Disturbs.HOST)
     return failed(message, driver.version, remedy=remedy)
 
 

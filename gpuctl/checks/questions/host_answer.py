@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from gpuctl.checks.gpus import compat_gpus, silent_gpus
+from gpuctl.checks.gpus import compat_gpus, gpu_of_board, silent_gpus
 from gpuctl.checks.questions.enforcement import enforcement
 from gpuctl.checks.questions.jetson_answer import jetson_answer
 from gpuctl.checks.remedies import install_driver
 from gpuctl.compat.answer.answer import Compatibility, JudgedCuda, check
-from gpuctl.compat.answer.driver_choice import elsewhere
-from gpuctl.compat.answer.remedies import driver_to_install
+from gpuctl.compat.answer.driver_choice import choice_remedy, choose_driver, elsewhere
 from gpuctl.compat.ask.question import Machine, Question
 from gpuctl.compat.judge.judge import members
+from gpuctl.compat.judge.rulings import resolve_cuda
 from gpuctl.compat.knowledge.gpus.gpus import Gpu, with_brand
 from gpuctl.facts.docker.docker import Docker
 from gpuctl.facts.gather import Facts
@@ -83,8 +83,8 @@ def machine_here(facts: Facts, driver: str | None, described: Sequence[Gpu]) -> 
     `driver` or `described` GPUs stand in for the host's own.
     """
     try:
-        seen = facts.known(Driver)
-        gpus = tuple(described) or compat_gpus(facts.known(Pci), seen)
+        seen, of_board = facts.known(Driver), gpu_of_board(facts.known(Tegra))
+        gpus = tuple(described) or compat_gpus(facts.known(Pci), seen) or ((of_board,) if of_board else ())
     except CannotTell:
         return Machine(driver, tuple(described))
     if driver:
@@ -99,8 +99,9 @@ def _without(question: Question, verdict: Verdict, reason: Reason) -> Compatibil
 
 
 def _driver(cuda: str | None, facts: Facts, gpus: Sequence[Gpu]) -> tuple[Remedy, ...]:
-    wanted = driver_to_install(cuda, gpus)
-    system = facts.get(System)
-    if wanted is None or not system or not facts.get(Keeper):
-        return tuple(one for one in (wanted,) if one)
-    return (install_driver(wanted.text, system, facts.known(Keeper), gpus),)
+    choice = choose_driver(resolve_cuda(cuda) if cuda else None, gpus)
+    if choice is None:
+        return ()
+    wanted, system, keeper = choice_remedy(choice), facts.get(System), facts.get(Keeper)
+    branch = choice.branch.branch if choice.branch else None
+    return (install_driver(wanted.text, system, keeper, gpus, branch=branch) if system and keeper else wanted,)

@@ -11,7 +11,7 @@ from gpuctl.compat.answer.driver_choice import elsewhere
 from gpuctl.compat.answer.recommendation import Advice, Recommendation, recommend
 from gpuctl.compat.ask.question import Machine
 from gpuctl.compat.knowledge.gpus.gpus import Gpu
-from gpuctl.compat.knowledge.install_commands import driver_commands
+from gpuctl.compat.knowledge.install_commands import driver_commands, off_branch
 from gpuctl.compat.knowledge.keepers import KeeperRow
 from gpuctl.facts.gather import Facts
 from gpuctl.facts.gpu.driver import Driver
@@ -83,10 +83,8 @@ def _with_commands(found: Recommendation, facts: Facts) -> Recommendation:
     if branch and found.choice and not found.choice.supported:
         message = f"Branch {branch} is over: NVIDIA's repository may not have its package for this distribution."
         return _noting(found, Reason("driver.package-may-be-gone", message, _GUIDE))
-    if branch is None or any(branch in str(command) for command in commands):
-        return found
-    message = f"The commands install NVIDIA's newest driver: lock the packages to stay on branch {branch}."
-    return _noting(found, Reason("driver.newest-package", message, _LOCKING))
+    off = off_branch(commands, branch) if branch else None
+    return _noting(found, Reason("driver.newest-package", off, _LOCKING)) if off else found
 
 
 def _by_its_keeper(found: Recommendation, system: System, keeper: Keeper, row: KeeperRow) -> Recommendation:

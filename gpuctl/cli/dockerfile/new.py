@@ -147,12 +147,13 @@ def _machines(
     hosts: typer.FileBinaryRead | None, driver: str | None, gpu: list[str], snapshot: str | None
 ) -> tuple[Machine, ...]:
     from gpuctl.compat.answer.fleet_rows import NoHosts, lines_of, machines_of
+    from gpuctl.compat.knowledge.jetpack import without_driver
     from gpuctl.render.draw.text import say
 
     if hosts is None:
         machine = described_or_here(driver, gpu, snapshot)
         if machine.driver is None:
-            say("No driver is known here: describe the hosts with --driver and --gpu, or --hosts.")
+            say(f"{without_driver(gpu.compute_capability for gpu in machine.gpus)} --hosts takes several.")
             raise typer.Exit(ExitCode.UNDETERMINED)
         return (machine,)
     if driver or gpu or snapshot:

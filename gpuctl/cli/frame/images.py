@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from gpuctl.cli.frame.endings import refused
 from gpuctl.cli.frame.snapshots import host_at, look
+from gpuctl.model import ExitCode
 
 if TYPE_CHECKING:
     from gpuctl.dockerfile.old_image import OldImage
@@ -33,5 +35,7 @@ def old_image(reference: str, offline: bool, option: str) -> OldImage:
     try:
         with working(f"Reading {plain(reference)}"):
             return look_at_image(reference, host_at(None), facts, offline)
-    except (ValueError, Unreadable) as error:
+    except ValueError as error:
         raise typer.BadParameter(plain(str(error)), param_hint=option) from None
+    except Unreadable as why:
+        raise refused(f"{reference} cannot be read: {why}", ExitCode.UNDETERMINED) from None

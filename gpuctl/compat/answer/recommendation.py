@@ -23,6 +23,7 @@ from gpuctl.compat.judge.rulings import Cuda, resolve_cuda, worst
 from gpuctl.compat.knowledge.branch_ends import branch_reason, releases_meant
 from gpuctl.compat.knowledge.gpus.gpus import Gpu
 from gpuctl.compat.knowledge.install_commands import driver_package
+from gpuctl.compat.knowledge.jetpack import ARCHIVE
 from gpuctl.compat.tables.loader import Branch, architectures, cuda_versions, driver_branch
 from gpuctl.compat.versions import parse_driver
 from gpuctl.frozen import dataclass
@@ -76,7 +77,8 @@ def recommend(cuda: str | None, machine: Machine, month: str | None = None) -> R
         parse_driver(release)
     unknown = _unknown(wanted, machine.gpus)
     if unknown:
-        return _said(Advice.UNKNOWN, wanted, machine, unknown)
+        found = _said(Advice.UNKNOWN, wanted, machine, unknown)
+        return replace(found, remedy=_ask_jetpack(wanted)) if unknown[0].id == "gpu.integrated" else found
     choice = choose_driver(wanted, machine.gpus, month)
     if choice is None:
         return _none(wanted, machine)
@@ -114,11 +116,16 @@ def _unknown(cuda: Cuda | None, gpus: Sequence[Gpu]) -> tuple[Reason, ...]:
     known = ((gpu, architectures().get(gpu.compute_capability)) for gpu in gpus)
     strange = [(gpu, row) for gpu, row in known if row is None or row.integrated]
     return tuple(
-        Reason("gpu.integrated", f"{gpu.name} is integrated (Tegra): its driver comes with JetPack.", row.source)
+        Reason("gpu.integrated", f"{gpu.name} is integrated (Tegra): its driver comes with JetPack.", ARCHIVE)
         if row
         else Reason("gpu.not-in-table", f"The compute capability of {gpu.name} is not in the table.", _TABLES)
         for gpu, row in dict.fromkeys(strange)
     )
+
+
+def _ask_jetpack(cuda: Cuda | None) -> Remedy:
+    asked = command("gpuctl", "check", "--cuda", cuda.text if cuda else "X.Y")
+    return Remedy("Ask on the Jetson what its JetPack runs.", (asked,))
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ verdict is left out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -16,8 +16,7 @@ from gpuctl.compat.ask.asks import Ask, release_ask
 from gpuctl.compat.ask.question import Machine, typed_cuda
 from gpuctl.compat.judge.by_gpu import serving_modules
 from gpuctl.compat.judge.judge import asked_cuda, verdict_of
-from gpuctl.compat.judge.rulings import SEVERITY, resolve_cuda
-from gpuctl.compat.knowledge.gpus.gpus import Gpu
+from gpuctl.compat.judge.rulings import SEVERITY
 from gpuctl.compat.tables.loader import cuda_versions
 from gpuctl.compat.versions import parts
 from gpuctl.frozen import dataclass
@@ -62,15 +61,6 @@ def reading_remedy(reference: str) -> Remedy:
     """Returns what tells an image's CUDA where its tag does not."""
     asked = command("gpuctl", "check", "--image", *operands(reference))
     return Remedy("The image tells what its tag does not. Where it lies, or its registry can be reached:", (asked,))
-
-
-def driver_to_install(cuda: str | None, gpus: Sequence[Gpu]) -> Remedy | None:
-    """Returns the driver to install on a host that has none: the lowest for a CUDA version, and the branch to prefer.
-
-    None where no driver known here would do. Raises ValueError where `cuda` is no version.
-    """
-    choice = choose_driver(resolve_cuda(cuda) if cuda else None, gpus)
-    return choice_remedy(choice) if choice else None
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from gpuctl.compat.judge.judge import verdict_with
 from gpuctl.compat.judge.rulings import resolve_cuda
 from gpuctl.compat.knowledge.gpus.gpus import gpu_of_every_kind
 from gpuctl.compat.knowledge.images import CudaImages, Tag, cuda_images, newest_ubuntu_last, parse_tag
+from gpuctl.compat.knowledge.jetpack import of_tegra
 from gpuctl.compat.tables.loader import load
 from gpuctl.compat.versions import parse_cuda, parts
 from gpuctl.frozen import dataclass
@@ -185,8 +186,9 @@ def _lowest(cuda: str, machine: Machine) -> str | None:
 
 
 def _hopeless(image: Image, machine: Machine) -> bool:
-    """Whether it is known that no driver runs the image on these GPUs."""
-    return machine.driver is None and bool(machine.gpus) and image.lowest_driver is None
+    """Whether it is known that no driver runs the image on these GPUs. Of a Jetson's no table tells."""
+    told = bool(machine.gpus) and not of_tegra(gpu.compute_capability for gpu in machine.gpus)
+    return machine.driver is None and told and image.lowest_driver is None
 
 
 def _newest_last(image: Image) -> tuple[object, ...]:

@@ -10,6 +10,7 @@ from functools import cache
 
 from gpuctl.compat.judge.rulings import Cuda, Ruling
 from gpuctl.compat.knowledge.gpus.gpus import Gpu
+from gpuctl.compat.knowledge.jetpack import ARCHIVE
 from gpuctl.compat.tables.loader import (
     CudaRow,
     CudaToolkit,
@@ -35,7 +36,7 @@ def driver_and_cuda(cuda: Cuda, driver: str, gpu: Gpu) -> tuple[Ruling, ...]:
     row = architectures().get(gpu.compute_capability)
     if row and row.integrated:
         message = f"{gpu.name} is integrated (Tegra): its driver comes with JetPack, and these tables do not apply."
-        return (Ruling(Verdict.UNKNOWN, Reason("gpu.integrated", message, row.source)),)
+        return (Ruling(Verdict.UNKNOWN, Reason("gpu.integrated", message, ARCHIVE)),)
     fitting = tuple(row for row in rows_of(cuda.minor) if row.decides and fits(row, gpu, driver))
     if not fitting:
         return ()

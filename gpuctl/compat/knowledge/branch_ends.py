@@ -45,7 +45,7 @@ def branch_reason(driver: str, fares: str = "the one that fares worse counts") -
     if ends is None or row is None:
         return None
     first, last = ends
-    by = f"its first and its last known release, {first} and {last}: {fares}"
+    by = f"the first and the last release of it in gpuctl's tables, {first} and {last}: {fares}"
     if first == last:
-        by = f"its one known release, {first}"
+        by = f"the one release of it in gpuctl's tables, {first}"
     return Reason("driver.branch-ends", f"{driver} is a branch of the driver, judged by {by}.", row.source)

@@ -145,6 +145,13 @@ def driver_commands(gpus: Sequence[Gpu], target: PackageHost, branch: str | None
     return commands if any(package in str(command) for command in commands) else ()
 
 
+def off_branch(commands: Sequence[Command], branch: str) -> str | None:
+    """Returns what to say where commands install the newest driver, and know no way to stay on a branch."""
+    if not commands or any(branch in str(command) for command in commands):
+        return None
+    return f"The commands install NVIDIA's newest driver: lock the packages to stay on branch {branch}."
+
+
 def driver_package(gpus: Iterable[Gpu]) -> str:
     """Returns the package of NVIDIA's driver repository for these GPUs: the open module wherever all of them run it.
 

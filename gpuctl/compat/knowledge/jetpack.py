@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 
-from gpuctl.compat.tables.loader import load
+from gpuctl.compat.tables.loader import architectures, load
 from gpuctl.compat.versions import parts
 from gpuctl.frozen import dataclass
 
+ARCHIVE = "https://developer.nvidia.com/embedded/jetpack-archive"
+"""Where NVIDIA tells what each JetPack has: its driver is part of Jetson Linux."""
 BOARDS: Mapping[str, str] = {
     "thor": "Jetson AGX Thor",
     "orin nano": "Jetson Orin Nano",
@@ -50,6 +52,18 @@ def jetpacks() -> tuple[JetpackRow, ...]:
 def jetpack_of(l4t: str) -> JetpackRow | None:
     """Returns the row of a release of Jetson Linux ("36.4.0" is 36.4), None for one that the table does not know."""
     return next((row for row in jetpacks() if _whole(row.l4t) == _whole(l4t)), None)
+
+
+def of_tegra(capabilities: Iterable[str]) -> bool:
+    """Returns whether one of the GPUs lies in a Tegra: JetPack brings its driver, and tables of drivers say nothing."""
+    return any(row.integrated for one in capabilities if (row := architectures().get(one)))
+
+
+def without_driver(capabilities: Iterable[str]) -> str:
+    """Returns what to say where no driver is known to judge by, of a host whose GPUs have these capabilities."""
+    if of_tegra(capabilities):
+        return "A Jetson's driver comes with JetPack: gpuctl check --cuda X.Y tells what that runs."
+    return "No driver is known here to judge by: describe one with --driver and --gpu."
 
 
 def _whole(release: str) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ from collections import Counter
 from fnmatch import fnmatchcase
 from typing import Mapping, Optional, Sequence, Tuple
 
+from gpuctl.facts.machine.processes import parse_cmdline, processes_called
 from gpuctl.facts.machine.system import probe_package_manager
 from gpuctl.facts.packages.sources import Source, probe_sources, probe_spoilt, stanzas, without_user
 from gpuctl.frozen import dataclass
@@ -45,6 +46,12 @@ REPOSITORY = "nvidia.github.io/"
 CUDA_REPOSITORY = "developer.download.nvidia.com/compute/cuda/repos"
 TRUSTED = ("/etc/apt/trusted.gpg", "/etc/apt/trusted.gpg.d")
 """The keys that count for a source without Signed-By: apt-secure(8)."""
+_LOCKED = "Another process has locked the database for writing"
+"""How dpkg --audit begins where it complains while apt or another dpkg is at work (seen with dpkg 1.21.22)."""
+_CHANGES = frozenset(
+    ["-i", "--install", "--unpack", "--configure", "--triggers-only", "-r", "--remove", "-P", "--purge"]
+)
+"""The options by which dpkg changes packages: dpkg(1)."""
 # gpg wants a home folder, and makes files in it where it can: in /proc it cannot.
 SHOW_KEYS = (
     *("gpg", "--batch", "--no-options", "--homedir", "/proc", "--no-keyring", "--no-auto-check-trustdb"),
@@ -206,13 +213,24 @@ def parse_installed(text: str, locks: str = "") -> Mapping[str, Package]:
 
 
 def probe_interrupted(host: Host) -> Fact[str]:
-    """Returns what dpkg --audit complains of, or that its journal is not empty, for which apt refuses to begin."""
+    """Returns what dpkg --audit complains of, or that its journal is not empty, for which apt refuses to begin.
+
+    While another process is at work, both may be so of a whole dpkg: that is unknown.
+    """
     audit = host.run(("dpkg", "--audit"), 10.0)
     if audit.outcome is not Outcome.OK:
         return fact(audit, str)
-    journal = [name for name in host.list("/var/lib/dpkg/updates").text.splitlines() if name.isdigit()]
-    said = audit.text.strip() or ("/var/lib/dpkg/updates is not empty" if journal else "")
-    return Fact(said or None, audit.source)
+    said = audit.text.strip()
+    journal = any(name.isdigit() for name in host.list("/var/lib/dpkg/updates").text.splitlines())
+    if said.startswith(_LOCKED) or (journal and not said and _is_at_work(host)):
+        return Fact(None, audit.source, unknown="another process is changing packages at this moment")
+    return Fact(said or ("/var/lib/dpkg/updates is not empty" if journal else None), audit.source)
+
+
+def _is_at_work(host: Host) -> bool:
+    """Whether a dpkg is changing packages: apt asks one for its settings, too, even where it only looks."""
+    running = processes_called(host, ("dpkg",))
+    return any(_CHANGES & set(parse_cmdline(host.read("/proc/%d/cmdline" % pid).text)) for pid in running)
 
 
 def parse_policy(text: str) -> Optional[Policy]:

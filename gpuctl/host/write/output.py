@@ -41,11 +41,13 @@ def write_whole(path: str, raw: bytes, mode: Optional[int] = None, private: bool
     Raises NoPlaceForFile or another FileProblem, and leaves what was there untouched.
     """
     if is_stdout(path):
-        if sys.stdout is None:  # closed by the caller: its number may be another file's by now
+        if sys.stdout is None or sys.stdout.name == os.devnull:  # closed: its number may be another file's by now
             raise FileProblem("cannot write standard output: it is closed.")
-        with explained("write", "standard output"):
-            sys.stdout.buffer.write(raw)
-            sys.stdout.buffer.flush()
+        sys.stdout.flush()
+        # By a descriptor of its own: the stream drops what cannot be written. A reader that goes away wanted no more.
+        own = os.dup(sys.stdout.fileno())
+        with explained("write", "standard output"), contextlib.suppress(BrokenPipeError), open(own, "wb") as file:
+            file.write(raw)
         return
     handed_over = _HANDED_OVER.fullmatch(path)
     if handed_over:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain
 
-from gpuctl.facts.packages.packages import TOOLKIT, Packages, probe_interrupted
+from gpuctl.facts.packages.packages import TOOLKIT, Packages
 from gpuctl.facts.packages.sources import APT_FOLDER, Source
 from gpuctl.host.look.reading import Host, Reading
 from gpuctl.host.write.publish import create_public
@@ -182,8 +182,8 @@ def _removals(text: str) -> Iterator[str]:
 
 def undo(host: Host, before: Before) -> None:
     """Uses dpkg alone, which needs no list and no network."""
-    if probe_interrupted(host).value:
-        run_manager(("dpkg", *_KEEP_SETTINGS, "--configure", "-a"))  # what fails in it is put right below
+    configure = ("dpkg", *_KEEP_SETTINGS, "--configure", "-a")
+    run_manager(configure)  # waits for who is at work, and ends what was begun; what fails in it is put right below
     now = versions(host, "apt")
     new = [name for name, old in before.items() if not old and now.get(name, old) != old]
     files = [needed(_kept(host, name, old), name, old) for name, old in before.items() if old and now.get(name) != old]
@@ -192,8 +192,7 @@ def undo(host: Host, before: Before) -> None:
         must(f"dpkg {verb}", run_manager(("dpkg", "--force-depends", "--force-remove-reinstreq", verb, *new)))
     if files:
         must("dpkg --install", run_manager(("dpkg", *_KEEP_SETTINGS, "--auto-deconfigure", "--install", *files)))
-    if probe_interrupted(host).value:
-        must("dpkg --configure", run_manager(("dpkg", *_KEEP_SETTINGS, "--configure", "-a")))
+    must("dpkg --configure", run_manager(configure))
     check_versions(host, "apt", before)
     if not any(before.values()):  # else the undo of an earlier change may need what is in there
         discard(KEPT)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gpuctl.host.write.files import FileProblem, read
+from gpuctl.model import ExitCode
 from gpuctl.provision.result import Refused
 
 KEY_LIMIT = 256 << 10
@@ -17,7 +18,8 @@ def signing_key(key_file: str | None, address: str) -> bytes:
     """Returns the key in the file, else the one at the address. Raises Refused where it cannot be had, or is none."""
     key = _of_file(key_file) if key_file else _fetched(address)
     if not (is_armoured(key) or key[:1] in _PUBLIC_KEY_PACKETS):
-        raise Refused(f"{key_file or address} is no OpenPGP public key.")
+        code = ExitCode.USAGE if key_file else ExitCode.PROBLEM
+        raise Refused(f"{key_file or address} is no OpenPGP public key.", code)
     return key
 
 
@@ -30,11 +32,11 @@ def _of_file(path: str) -> bytes:
     try:
         key = read(path).raw
     except FileProblem as problem:
-        raise Refused(str(problem)) from None
+        raise Refused(str(problem), ExitCode.USAGE) from None
     if key is None:
-        raise Refused(f"{path} does not exist.")
+        raise Refused(f"{path} does not exist.", ExitCode.USAGE)
     if len(key) > KEY_LIMIT:
-        raise Refused(f"{path} is no OpenPGP public key: it is larger than {KEY_LIMIT >> 10} KiB.")
+        raise Refused(f"{path} is no OpenPGP public key: it is larger than {KEY_LIMIT >> 10} KiB.", ExitCode.USAGE)
     return key
 
 

@@ -206,7 +206,7 @@ def checked_repo_url(url: str, manager: str) -> str:
         return check_repo_url(url)
     except ValueError as error:
         hint = _PASSWORDS.get(manager, "Leave them out.") if "@" in url else ""
-        raise Refused(f"--repo-url: {error}. {hint}".rstrip()) from None
+        raise Refused(f"--repo-url: {error}. {hint}".rstrip(), ExitCode.USAGE) from None
 
 
 def _check_ready(packages: Packages) -> None:

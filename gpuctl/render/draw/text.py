@@ -114,6 +114,11 @@ def _folds_of(line: str, width: int) -> Iterator[_Fold]:
         last = blanks if blanks.start() > indent else None
 
 
+def one_line(text: str) -> str:
+    """Returns a text of several lines as one, made harmless."""
+    return plain(" ".join(text.split()))
+
+
 def say(sentence: str) -> None:
     """Writes a line on stderr, folded as all text is; words of others in it are made harmless."""
     Styled(f"{plain(sentence)}\n").show(sys.stderr)

@@ -13,7 +13,7 @@ from itertools import groupby
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from gpuctl.model import Finding, Report
-from gpuctl.render.draw.text import plain, remedy_lines
+from gpuctl.render.draw.text import one_line, plain, remedy_lines
 from gpuctl.render.formats.standing import WAIVED, standing, waived_until
 
 _ELEMENTS = {"fail": "failure", "unknown": "error", "skip": "skipped", WAIVED: "skipped", "warn": "system-out"}
@@ -58,4 +58,4 @@ def _why_skipped(finding: Finding) -> str:
 def _details(finding: Finding) -> str:
     """The remedy and the evidence. XML 1.0 has no control characters but newlines: `plain` takes them all away."""
     remedy = remedy_lines(finding.remedy, "").plain if finding.remedy else ""
-    return remedy + "".join(f"{plain(seen.source)}: {plain(seen.text)}\n" for seen in finding.evidence)
+    return remedy + "".join(f"{plain(seen.source)}: {one_line(seen.text)}\n" for seen in finding.evidence)

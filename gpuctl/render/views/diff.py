@@ -9,7 +9,7 @@ from gpuctl.checks.compare.comparison import Comparison, Difference, FindingDiff
 from gpuctl.engines.text_diff import text_diff
 from gpuctl.host.record.archive import Snapshot
 from gpuctl.model import Finding
-from gpuctl.render.draw.text import Styled, plain
+from gpuctl.render.draw.text import Styled, one_line, plain
 from gpuctl.render.formats.json import document
 from gpuctl.render.views.changes import diff_text
 from gpuctl.render.views.finding import MARKS
@@ -34,7 +34,7 @@ def comparison_text(found: Comparison, old: Snapshot, new: Snapshot) -> Styled:
     for finding in found.findings:
         text.append(_finding_line(finding))
     for one in found.facts:
-        text.append(f"{plain(one.name)}: {plain(one.old or 'absent')} → {plain(one.new or 'absent')}\n")
+        text.append(f"{plain(one.name)}: {one_line(one.old or 'absent')} → {one_line(one.new or 'absent')}\n")
     for one in found.files:
         text.append(diff_text(_diff(one)))
     return text.append("Nothing differs.\n") if found.equal else text

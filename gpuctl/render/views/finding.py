@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gpuctl.model import Action, Finding, Status
-from gpuctl.render.draw.text import Styled, plain, remedy_lines
+from gpuctl.render.draw.text import Styled, one_line, plain, remedy_lines
 from gpuctl.render.formats.standing import waived_until
 
 MARKS = {
@@ -32,5 +32,5 @@ def finding_text(finding: Finding, verbose: bool) -> Styled:
         if counts and not finding.remedy.commands:
             text.append(f"{_INDENT}No command does that on every host: it is work for a person.\n", "dim")
     for seen in finding.evidence if verbose else ():
-        text.append(f"{_INDENT}{plain(seen.source)}: {plain(seen.text)}\n", "dim")
+        text.append(f"{_INDENT}{plain(seen.source)}: {one_line(seen.text)}\n", "dim")
     return text

@@ -102,7 +102,10 @@ def _driver(facts: Facts) -> str:
     driver = facts.get(DriverVersion)
     if not driver or driver.version.unknown is not None:
         return "driver unknown"
-    return f"driver {driver.version.value}" if driver.version.value else "no driver"
+    if driver.version.value:
+        return f"driver {driver.version.value}"
+    jetson = driver.otherwise.release.value if driver.otherwise else None
+    return f"Jetson Linux {jetson}" if jetson else "no driver"
 
 
 _WITHOUT_VERSION: Mapping[State | None, str] = {

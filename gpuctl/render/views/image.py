@@ -8,6 +8,7 @@ from gpuctl.compat.answer.tags import Image, ImageList, Wanted, image_flavours, 
 from gpuctl.compat.ask.question import Machine
 from gpuctl.compat.knowledge.branch_ends import branch_ends, branch_reason, driver_words
 from gpuctl.compat.knowledge.images import REPOSITORY, CudaImages, last_official_list
+from gpuctl.compat.knowledge.jetpack import of_tegra, without_driver
 from gpuctl.model import Verdict
 from gpuctl.render.draw.text import Styled, plain
 from gpuctl.render.formats.json import document
@@ -46,7 +47,8 @@ def _heading(wanted: Wanted, machine: Machine) -> str:
     what = " ".join(word for word in (f"Tags of {REPOSITORY}", *kind) if word)
     gpus = ", ".join(dict.fromkeys(gpu.name for gpu in machine.gpus))
     if machine.driver is None:
-        return plain(f"{what} that some driver runs on {gpus}" if gpus else what)
+        told = gpus and not of_tegra(gpu.compute_capability for gpu in machine.gpus)
+        return plain(f"{what} that some driver runs on {gpus}" if told else what)
     return plain(f"{what} that driver {driver_words(machine.driver)} runs on {gpus or 'some GPU'}")
 
 
@@ -86,16 +88,15 @@ def _counts(found: ImageList, machine: Machine) -> Styled:
     if not found.images:
         text.append(_none(found))
     if found.images and machine.driver is None:
-        text.append("No driver is known here to judge them by: describe one with --driver and --gpu.\n", "dim")
+        text.append(f"{without_driver(gpu.compute_capability for gpu in machine.gpus)}\n", "dim")
     return text
 
 
 def _none(found: ImageList) -> Styled:
     if not found.not_running:
         return Styled(f"gpuctl knows no such tag; NVIDIA's last official list is of {last_official_list()}.\n")
-    return Styled(
-        f"None of these {found.not_running} tags runs: ask gpuctl recommend, with the same --cuda and --gpu.\n"
-    )
+    options = "--cuda, --gpu, --driver and --from"
+    return Styled(f"None of these {found.not_running} tags runs: ask gpuctl recommend, with the same {options}.\n")
 
 
 def _others(machine: Machine) -> Styled:

@@ -7,6 +7,7 @@ from itertools import groupby
 
 from gpuctl.compat.answer.matrix import Cell, Matrix, MatrixRow, columns
 from gpuctl.compat.knowledge.branch_ends import branch_reason, driver_words
+from gpuctl.compat.knowledge.jetpack import without_driver
 from gpuctl.compat.tables.loader import architectures, minor_version_floors
 from gpuctl.compat.versions import Version, parts
 from gpuctl.model import Verdict
@@ -132,7 +133,7 @@ def _title(matrix: Matrix, mark_driver: bool) -> Styled:
     if matrix.host:
         text.append(f"The host has driver {plain(matrix.host.driver)} and {plain(', '.join(matrix.host.gpus))}.\n")
     elif not matrix.driver:
-        text.append("No driver and GPU here to judge by: describe a host with --driver and --gpu.\n", "dim")
+        text.append(f"{without_driver(matrix.compute_capabilities)}\n", "dim")
     reason = branch_reason(matrix.driver) if matrix.driver else None
     return text.append(f"{reason.message}\n" if reason else "").append("\n")
 

@@ -95,13 +95,17 @@ def _via(plan: SmokePlan) -> str:
 def result_text(result: SmokeResult, verbose: bool) -> Styled:
     """Returns the outcome, the remedy and what it rests on; `verbose` adds the command and what the engine said."""
     if result.dry_run and result.expected:
-        return Styled(f"{plain(_command(result) or '')}\n")
+        return Styled(f"{plain(_command(result) or '')}\n", whole=True)
     mark, style = _MARKS[result.passed]
     text = Styled(f"{mark}  ", style).append(plain(result.cause or _passed(result)), "bold").append("\n")
     if result.remedy:
         text.append(remedy_lines(result.remedy, _INDENT))
     for line in _details(result, verbose):
-        text.append(f"{_INDENT}{line}\n", "dim")
+        text.append(f"{_INDENT}{plain(line)}\n", "dim")
+    if verbose and (ran := _command(result)):
+        text.append(f"{_INDENT}{plain(ran)}\n", "dim", whole=True)
+    for line in (result.error or "").splitlines() if verbose else ():
+        text.append(f"{_INDENT}error     {plain(line)}\n" if line.strip() else "", "dim")
     return text
 
 
@@ -135,11 +139,7 @@ def _details(result: SmokeResult, verbose: bool) -> list[str]:
         words += [f"expected  {_sight(result.expected)}", f"seen      {_sight(result.seen)}"]
     if result.deep and (verbose or not result.passed):
         words += _cuda(result.deep)
-    if verbose and (line := _command(result)):
-        words.append(line)
-    if result.error and verbose:
-        words += [f"error     {line}" for line in result.error.splitlines() if line.strip()]
-    return [plain(line) for line in words]
+    return words
 
 
 def _cuda(deep: Deep) -> list[str]:

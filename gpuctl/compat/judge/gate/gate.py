@@ -123,8 +123,10 @@ def at_the_gate(
     if assumed and not _whatever_its_brand(gate, subject, gpu):
         what = " and ".join(_PROPERTIES[name] for name in dict.fromkeys(assumed))
         message = f"Whether {gpu.name} meets what is required ({required}) is not known: gpuctl cannot tell {what}."
+        message += " Name the brand with --brand." if "brand" in assumed else ""
         return Requirement(enforced, UNKNOWN, message, source)
-    message = f"The driver and {gpu.name} meet what is required: {required}."
+    met = f"The driver and {gpu.name} meet what is required: {required}."
+    message = met if required else "Nothing is required of the driver and the GPU."
     return Requirement(enforced, SATISFIED, message, source)
 
 

@@ -142,11 +142,11 @@ def nvswitches(device: str, count: int) -> Machine:
     return {"files": files, "stats": nodes}
 
 
-def services(fabric_manager: str | None) -> Machine:
+def services(fabric_manager: str | None, load: str = "loaded") -> Machine:
     """NVIDIA's services as systemd tells of them; the fabric manager's state, None where it is not installed."""
     show = "systemctl show nvidia-persistenced.service nvidia-fabricmanager.service"
     persistence = "Result=success\nId=nvidia-persistenced.service\nLoadState=loaded\nActiveState=active\n"
-    loaded = f"LoadState={'loaded' if fabric_manager else 'not-found'}\nActiveState={fabric_manager or 'inactive'}\n"
+    loaded = f"LoadState={load if fabric_manager else 'not-found'}\nActiveState={fabric_manager or 'inactive'}\n"
     text = f"{persistence}\nResult=success\nId=nvidia-fabricmanager.service\n{loaded}"
     commands = {f"{show} --property=Id,LoadState,ActiveState,Result": text}
     if fabric_manager:

@@ -387,6 +387,21 @@ def test_what_a_text_shows_is_not_told_again_as_what_it_resembles_and_is_never_m
     assert len(told) <= max(5, len(ids(text)))
 
 
+# A line that tells of a family only where a word of its context stands nearby
+
+
+@pytest.mark.parametrize(
+    ("line", "around", "family"),
+    (
+        ("OSError: libcurand.so.10: cannot open shared object file", "image: l4t-pytorch", "jetson-libraries-missing"),
+        ("load library failed: libnvidia-ml.so.1", "Docker Desktop 4.16", "docker-desktop-on-linux"),
+    ),
+)
+def test_what_a_line_tells_only_in_its_context_is_not_named_without_it(line: str, around: str, family: str) -> None:
+    assert ids(f"{around}\n{line}")[0] == family
+    assert ids(line) and family not in ids(line)
+
+
 # Texts from public threads, labelled before explain was run on them
 
 

@@ -196,6 +196,7 @@ def test_modules_of_a_kernel_that_loads_none_are_those_in_sysfs() -> None:
     files = {"/proc/modules": absent(), OSRELEASE: "6.18.44\n"}
     assert probe_kernel(host(files=files, lists={"/sys/module": ["nouveau", "ext4"]})).modules.value == {"nouveau"}
     assert probe_kernel(host(files=files)).modules.value == set()
+    assert probe_kernel(host(files=files, lists={"/sys/bus": absent()})).modules.unknown == "sysfs is not mounted"
     assert probe_kernel(host(files={"/proc/modules": denied()})).modules.unknown == "Permission denied"
     assert probe_kernel(host(files={"/proc/modules": absent()})).modules.unknown == "procfs is not mounted"
 

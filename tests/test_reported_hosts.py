@@ -17,6 +17,7 @@ from hosts import PCI, failed, host, shown
 from synthetic import (
     DRIVER_580,
     H100,
+    NO_DRIVER,
     RTX_4090,
     SMI,
     T4,
@@ -27,6 +28,7 @@ from synthetic import (
     driver,
     gpus,
     joined,
+    nvswitches,
     services,
     system,
     toolkit,
@@ -54,6 +56,10 @@ BARE = {
     "nvml": [{"error": "NVML Shared Library Not Found", "code": 12}],
 }
 """No driver at all."""
+NO_FIRMWARE = (
+    "[ 3.1] nvidia 0000:07:00.0: Direct firmware load for nvidia/580.95.05/gsp_ga10x.bin failed with error -2\n"
+    "[ 3.2] NVRM: GPU 0000:07:00.0: RmInitAdapter failed! (0x62:0x40:1805)\n"
+)
 NO_LIBRARY = {"nvml": [{"error": "NVML Shared Library Not Found", "code": 12}]}
 PODMAN = {"commands": {"podman --version": "podman version 5.6.2\n"}, "which": {"dnf": "/usr/bin/dnf"}}
 BASE = {
@@ -108,6 +114,24 @@ def docker_29(*folders: str) -> Machine:
 
 def well(board: Board, count: int = 1, base: tuple[str, str, str, str] = UBUNTU_24, is_open: bool = True) -> Machine:
     return joined(system(*base), gpus(board, count), driver(base[3], *DRIVER_580, board, count, is_open=is_open))
+
+
+def without_modules(machine: Machine) -> Machine:
+    """A machine whose running kernel's package is gone."""
+    stats = {path: seen for path, seen in machine["stats"].items() if not path.startswith("/lib/modules/")}
+    return {**machine, "stats": stats}
+
+
+def built(kernel: str) -> Machine:
+    """A module of DKMS for a kernel, which is not loaded."""
+    return {
+        "commands": {
+            "modinfo nvidia": f"filename: /lib/modules/{kernel}/updates/dkms/nvidia.ko\nversion: {DRIVER_580[0]}\n",
+            "dkms status": f"nvidia/{DRIVER_580[0]}, {kernel}, x86_64: installed\n",
+            SMI: NO_DRIVER,
+        },
+        "nvml": [{"error": "Driver Not Loaded", "code": 9}],
+    }
 
 
 def fabric(board: Board, state: str, count: int = 4) -> Machine:
@@ -402,6 +426,63 @@ REPORTED: Mapping[str, Reported] = {
             toolkit("1.18.1"),
             docker(),
         )
+    ),
+    # The kernel's own drivers and packages: https://github.com/beclab/Olares/pull/3963,
+    # https://github.com/saber-nyan/kernel-modules-hook/issues/9
+    "Ubuntu 26.04 whose nova holds the GPU": Reported(
+        joined(
+            system("ubuntu", "Ubuntu", "26.04", "7.0.0-10-generic"),
+            gpus(RTX_4090, bound="NovaCore"),
+            built("7.0.0-10-generic"),
+            toolkit(),
+            docker(),
+            {"files": {"/proc/modules": "nova_core 1 0 - Live 0x0\n"}},
+        ),
+        ("kernel.nouveau",),
+        ("nova holds the GPU", "blacklist nova_core", "reboot"),
+        never=("nvidia-open", "modprobe nvidia"),
+    ),
+    "Arch whose kernel was updated while it ran": Reported(
+        joined(
+            without_modules(system("arch", "Arch Linux", "", "6.15.6-arch1-1")),
+            gpus(RTX_4090, bound=None),
+            BARE,
+            {"files": {"/lib/modules/6.15.8-arch1-1/extramodules/nvidia.ko": ""}},
+            {"commands": {SMI: NO_DRIVER}, "nvml": [{"error": "Driver Not Loaded", "code": 9}]},
+            toolkit(),
+            docker(),
+            {"which": {"pacman": "/usr/bin/pacman"}},
+        ),
+        ("kernel.module-built",),
+        ("Reboot into the kernel that is installed",),
+        never=("pacman",),
+    ),
+    # https://github.com/NVIDIA/gpu-operator/issues/356
+    "eight H100 whose fabric manager is masked": Reported(
+        joined(well(H100, 8), toolkit(), docker(), nvswitches("22a3", 4), services("inactive", load="masked")),
+        ("driver.fabric-manager",),
+        ("systemctl unmask nvidia-fabricmanager",),
+        never=("Install the fabric manager",),
+    ),
+    # https://github.com/NVIDIA/open-gpu-kernel-modules/issues/263
+    "a driver without its firmware": Reported(
+        joined(
+            well(RTX_4090),
+            toolkit(),
+            docker(),
+            {
+                "commands": {SMI: "No devices were found\n", "dmesg": NO_FIRMWARE},
+                "nvml": [{"driver": DRIVER_580[0], "nvml": "12.580", "cuda": "13.0", "count": 0}],
+            },
+        ),
+        ("driver.start-log",),
+        ("/lib/firmware/nvidia/580.95.05/gsp_ga10x.bin is missing",),
+        never=("Above 4G",),
+    ),
+    "a folder of Docker's that is open to all": Reported(
+        joined(well(T4), toolkit(), docker(), {"stats": {"/etc/docker": {"type": "dir", "mode": 0o777}}}),
+        ("docker.config-valid",),
+        ("chmod o-w /etc/docker",),
     ),
     "DGX Spark": Reported(
         joined(

@@ -15,6 +15,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
+from itertools import chain
 
 from gpuctl.compat.knowledge.errors.codes import codes
 from gpuctl.compat.knowledge.errors.failures import Family, families, written
@@ -23,6 +24,7 @@ from gpuctl.diagnose.answer import Confidence, Match
 from gpuctl.diagnose.letters import cleaned, readable
 from gpuctl.diagnose.scan import Sighting, excerpt
 from gpuctl.diagnose.terms import of_gpus, terms
+from gpuctl.frozen import dataclass
 from gpuctl.host.record.redact import without_secrets
 
 MOST = 5
@@ -61,7 +63,7 @@ def _ranked(said: frozenset[str]) -> Iterator[str]:
     """The families of enough weight, nearest first."""
     weights: Counter[str] = Counter()
     for term in said:
-        weights.update(_weights().get(term, {}))
+        weights.update(_weights(term))
     least = max(_LEAST, _OF_NEAREST * max(weights.values(), default=0.0))
     yield from (id for id, weight in weights.most_common() if weight >= least)
 
@@ -77,26 +79,41 @@ def _apart(ranked: Iterable[str], shown: set[str]) -> Iterator[str]:
 
 
 @cache
-def _weights() -> Mapping[str, Mapping[str, float]]:
-    """What each term tells of each family that has it."""
-    documents = {family.id: _document(family) for family in families().values()}
-    sizes = {id: sum(lines.values()) for id, lines in documents.items()}
+def _weights(term: str) -> Mapping[str, float]:
+    """What a term tells of each family that has it."""
+    having = _documents().counts.get(term, {})
+    rarity = math.log1p((len(families()) - len(having) + 0.5) / (len(having) + 0.5))
+    slow = _documents().slow
+    return {id: rarity * count * (_SATURATED + 1) / (count + slow[id]) for id, count in having.items()}
+
+
+@dataclass(frozen=True)
+class _Documents:
+    """In how many lines of which families each term stands, and how slowly that tells more: the more, the larger."""
+
+    counts: Mapping[str, Mapping[str, int]]
+    slow: Mapping[str, float]
+
+
+@cache
+def _documents() -> _Documents:
+    counts: dict[str, dict[str, int]] = {}
+    sizes: dict[str, int] = {}
+    for family in families().values():
+        document = _document(family)
+        sizes[family.id] = sum(document.values())
+        for term, count in document.items():
+            counts.setdefault(term, {})[family.id] = count
     usual = sum(sizes.values()) / len(sizes)
-    having = Counter(term for lines in documents.values() for term in lines)
-    weights: dict[str, dict[str, float]] = {}
-    for id, lines in documents.items():
-        slow = _SATURATED * (1 - _BY_SIZE + _BY_SIZE * sizes[id] / usual)
-        for term, count in lines.items():
-            rarity = math.log1p((len(documents) - having[term] + 0.5) / (having[term] + 0.5))
-            weights.setdefault(term, {})[id] = rarity * count * (_SATURATED + 1) / (count + slow)
-    return weights
+    slow = {id: _SATURATED * (1 - _BY_SIZE + _BY_SIZE * size / usual) for id, size in sizes.items()}
+    return _Documents(counts, slow)
 
 
 def _document(family: Family) -> Counter[str]:
     """The terms of a family, each with the number of its lines that have it."""
     about = (family.title, family.cause, family.id.replace("-", " "), family.tells_apart or "")
     lines = (*_lines(family), *family.context, *about, *family_words().get(family.id, ()))
-    return Counter(term for line in lines for term in terms(line))
+    return Counter(chain.from_iterable(map(terms, lines)))
 
 
 def _lines(family: Family) -> Iterator[str]:
@@ -107,6 +124,6 @@ def _lines(family: Family) -> Iterator[str]:
 
 def _sighting(id: str, lines: list[bytes], said: list[frozenset[str]]) -> Sighting:
     """The line that tells most of a family."""
-    told = [sum(_weights().get(term, {}).get(id, 0.0) for term in line) for line in said]
+    told = [sum(_weights(term).get(id, 0.0) for term in line) for line in said]
     number = told.index(max(told))
     return Sighting(number + 1, without_secrets(excerpt(lines[number], 0)), (id,))

@@ -106,11 +106,15 @@ def _note(block: _Block, seen: _Seen, told: Set[Signature]) -> Set[Signature]:
     for index, hit in placed:
         if index in gone_on and hit.signature.families != (TAKEN_BACK,):
             continue
-        ids, number = hit.signature.families, block.first_line + index
+        nearby = _nearby(hit.signature, letters)
+        ids = tuple(id for id in hit.signature.families if id not in hit.signature.given or id in nearby)
+        if not ids:
+            continue
+        number = block.first_line + index
         kept = seen.setdefault((hit.signature.strength, ids), {})
         if len(kept) < EVIDENCE and number not in kept:
             shown = excerpt(lines[index], hit.start - starts[index])
-            kept[number] = Sighting(number, shown, ids, _nearby(ids, letters), hit.signature.strength)
+            kept[number] = Sighting(number, shown, ids, nearby, hit.signature.strength)
     return told | {hit.signature for hit in every if starts[len(lines) - 1] <= hit.start < own}
 
 
@@ -124,7 +128,7 @@ def excerpt(line: bytes, letters: int) -> str:
     return f"{'…' if start else ''}{piece}{'…' if place + _AFTER < len(line) else ''}"
 
 
-def _nearby(ids: tuple[str, ...], letters: bytes) -> frozenset[str]:
-    if len(ids) == 1:
-        return frozenset()
+def _nearby(known: Signature, letters: bytes) -> frozenset[str]:
+    """Returns the families of a core line of whose context there is something around; it matters where it decides."""
+    ids = known.families if len(known.families) > 1 else known.given
     return frozenset(id for id in ids if any(condensed(word.encode()) in letters for word in families()[id].context))

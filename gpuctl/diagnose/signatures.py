@@ -42,11 +42,15 @@ class Strength(str, Enum):
 
 @dataclass(frozen=True)
 class Signature:
-    """A core line: its pieces, in order, with gaps between; the families that have it, most reported first."""
+    """A core line: its pieces, in order, with gaps between; the families that have it, most reported first.
+
+    `given`: those of them for which it speaks only where a word of their context stands nearby.
+    """
 
     pieces: tuple[bytes, ...]
     families: tuple[str, ...]
     strength: Strength = Strength.CORE
+    given: frozenset[str] = frozenset()
 
     @property
     def letters(self) -> int:
@@ -62,7 +66,16 @@ class Hit:
     signature: Signature
 
 
-_Owners = dict[str, list[tuple[str, Strength]]]
+@dataclass(frozen=True)
+class _Owner:
+    """A family that has a core line, what the line tells of it, and whether only in its context."""
+
+    family: str
+    strength: Strength
+    given: bool = False
+
+
+_Owners = dict[str, list[_Owner]]
 
 
 @cache
@@ -70,21 +83,22 @@ def _owners() -> _Owners:
     """The families by core line as it is written, `@cuda 999` included, each with what the line tells of it."""
     owners: _Owners = {}
     for family in sorted(families().values(), key=lambda one: -one.reports):
-        for core, strength in _lines(family):
-            owners.setdefault(core, []).append((family.id, strength))
+        for core, own in _lines(family):
+            owners.setdefault(core, []).append(own)
     return owners
 
 
-def _lines(family: Family) -> Iterator[tuple[str, Strength]]:
-    yield from ((core, Strength.SURE) for core in family.sure)
-    yield from ((core, Strength.CORE) for core in family.cores)
-    yield from ((core, Strength.SIGN) for core in family.signs)
+def _lines(family: Family) -> Iterator[tuple[str, _Owner]]:
+    yield from ((core, _Owner(family.id, Strength.SURE)) for core in family.sure)
+    yield from ((core, _Owner(family.id, Strength.CORE)) for core in family.cores)
+    yield from ((core, _Owner(family.id, Strength.CORE, given=True)) for core in family.in_context)
+    yield from ((core, _Owner(family.id, Strength.SIGN)) for core in family.signs)
 
 
 @cache
 def signatures() -> tuple[Signature, ...]:
     """Returns all signatures that are words."""
-    owners: dict[tuple[bytes, ...], list[tuple[str, Strength]]] = {}
+    owners: dict[tuple[bytes, ...], list[_Owner]] = {}
     for core, own in _owners().items():
         for wording in _wordings(core):
             owners.setdefault(pieces(wording), []).extend(own)
@@ -99,9 +113,11 @@ def _wordings(core: str) -> tuple[str, ...]:
     return code.wordings if code else ()
 
 
-def _signature(core: tuple[bytes, ...], own: list[tuple[str, Strength]]) -> Signature:
-    strongest = max((strength for _, strength in own), key=lambda strength: strength.weight)
-    return Signature(core, tuple(dict.fromkeys(id for id, _ in own)), strongest)
+def _signature(core: tuple[bytes, ...], own: list[_Owner]) -> Signature:
+    strongest = max((owner.strength for owner in own), key=lambda strength: strength.weight)
+    always = {owner.family for owner in own if not owner.given}
+    ids = tuple(dict.fromkeys(owner.family for owner in own))
+    return Signature(core, ids, strongest, frozenset(ids) - always)
 
 
 @cache

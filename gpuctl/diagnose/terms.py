@@ -37,13 +37,14 @@ _WORDS_KEPT = 8192
 
 def terms(text: str) -> frozenset[str]:
     """Returns the words and the meanings of a text; a meaning as `missing?`, which is no word."""
-    text = _LINKED.sub("lib", text)
+    if "-l" in text:
+        text = _LINKED.sub("lib", text)
     parted, whole = _HUMPS.sub(" ", text).lower(), text.lower()
-    words, meant = set(_WORD.findall(whole)), set(_meanings(_PART.findall(whole)))
+    words, meant = set(_WORD.findall(whole)), _meanings(_PART.findall(whole))
     if len(parted) > len(whole):
         words.update(_WORD.findall(parted))
-        meant.update(_meanings(_PART.findall(parted)))
-    return frozenset(meant).union(*map(_of_word, words))
+        meant |= _meanings(_PART.findall(parted))
+    return frozenset(meant.union(*map(_of_word, words)))
 
 
 @cache
@@ -70,54 +71,81 @@ def _shortened(word: str) -> str:
 
 @dataclass(frozen=True)
 class _Phrase:
-    """The words of a phrase behind its first one, and what it means."""
+    """The words of a phrase behind its first two, and what it means."""
 
     rest: tuple[str, ...]
     meaning: str
 
 
+_Longer = dict[str, list[_Phrase]]
+"""Phrases by their second word."""
+
+
+@dataclass(frozen=True)
+class _Phrases:
+    """By their first word what words mean alone, and the longer phrases; all words that are compared at once.
+
+    A word that ends in `*` stands for all that begin so.
+    """
+
+    alone: dict[str, set[str]]
+    longer: dict[str, _Longer]
+    words: frozenset[str]
+    longest: int
+
+
 @cache
-def _phrases() -> dict[str, list[_Phrase]]:
-    """The phrases by their first word, which ends in `*` where it stands for all that begin so."""
-    phrases: dict[str, list[_Phrase]] = {}
+def _phrases() -> _Phrases:
+    alone: dict[str, set[str]] = {}
+    longer: dict[str, _Longer] = {}
     for row in meanings():
         for phrase in row.phrases:
-            first, *rest = _PART_OF_PHRASE.findall(phrase)
-            phrases.setdefault(first, []).append(_Phrase(tuple(rest), f"{row.meaning}?"))
-    return phrases
-
-
-@cache
-def _longest() -> int:
-    """How many letters the longest first word of a phrase has."""
-    return max(map(len, _phrases()))
+            first, *behind = _PART_OF_PHRASE.findall(phrase)
+            if behind:
+                one = _Phrase(tuple(behind[1:]), f"{row.meaning}?")
+                longer.setdefault(first, {}).setdefault(behind[0], []).append(one)
+            else:
+                alone.setdefault(first, set()).add(f"{row.meaning}?")
+    words = frozenset(alone).union(longer, *longer.values())
+    return _Phrases(alone, longer, words, max(map(len, words)))
 
 
 @lru_cache(_WORDS_KEPT)
-def _beginning_with(part: str) -> tuple[frozenset[str], tuple[_Phrase, ...]]:
+def _stands_for(part: str) -> tuple[str, ...]:
+    """Returns the words of phrases, of those that are compared at once, that this one is."""
+    known = _phrases()
+    beginnings = (f"{part[:length]}*" for length in range(1, min(len(part), known.longest) + 1))
+    return tuple(word for word in (part, *beginnings) if word in known.words)
+
+
+@lru_cache(_WORDS_KEPT)
+def _begins(part: str) -> tuple[frozenset[str], tuple[_Longer, ...]]:
     """What a word means alone, and the longer phrases that begin with it."""
-    keys = (part, *(f"{part[:length]}*" for length in range(1, min(len(part), _longest()) + 1)))
-    phrases = [phrase for key in keys for phrase in _phrases().get(key, ())]
-    alone = frozenset(phrase.meaning for phrase in phrases if not phrase.rest)
-    return alone, tuple(phrase for phrase in phrases if phrase.rest and phrase.meaning not in alone)
+    known, words = _phrases(), _stands_for(part)
+    alone = frozenset().union(*(known.alone.get(word, ()) for word in words))
+    return alone, tuple(known.longer[word] for word in words if word in known.longer)
 
 
-def _meanings(parts: list[str]) -> Iterator[str]:
-    for place, part in enumerate(parts, 1):
-        alone, longer = _beginning_with(part)
-        yield from alone
-        for phrase in longer:
-            if _is(parts, place, phrase.rest):
-                yield phrase.meaning
+def _meanings(parts: list[str]) -> set[str]:
+    meant: set[str] = set()
+    for place, (alone, phrases) in enumerate(map(_begins, parts), 1):
+        if alone:
+            meant |= alone
+        if phrases and place < len(parts):
+            for word in _stands_for(parts[place]):
+                for longer in phrases:
+                    if word in longer:
+                        meant.update(_ended(longer[word], parts, place + 1))
+    return meant
 
 
-def _is(parts: list[str], place: int, phrase: tuple[str, ...]) -> bool:
-    """Whether a phrase stands at that place; its words are compared one by one, since few go on."""
-    if place + len(phrase) > len(parts):
-        return False
-    for wanted in phrase:
-        part = parts[place]
-        if part != wanted and not (wanted[-1] == "*" and part.startswith(wanted[:-1])):
-            return False
-        place += 1
-    return True
+def _ended(phrases: list[_Phrase], parts: list[str], place: int) -> Iterator[str]:
+    """The meanings of those phrases of which the rest stands at that place."""
+    for phrase in phrases:
+        behind = parts[place : place + len(phrase.rest)]
+        if len(behind) == len(phrase.rest) and all(map(_is, behind, phrase.rest)):
+            yield phrase.meaning
+
+
+def _is(part: str, wanted: str) -> bool:
+    return part == wanted or (wanted[-1] == "*" and part.startswith(wanted[:-1]))

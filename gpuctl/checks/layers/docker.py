@@ -218,12 +218,18 @@ def client(system: System, docker: Docker) -> Judgement | None:
 
 
 @check("docker.config-valid", explains=("docker.log", "docker.reachable"))
-def config_valid(docker: Docker) -> Judgement | None:
+def config_valid(system: System, docker: Docker) -> Judgement | None:
     """A broken daemon.json leaves a running daemon on its old settings, and keeps it from starting the next time.
 
     dockerd refuses broken JSON, keys that it does not know, values of the wrong kind, and a default runtime that is
-    not registered.
+    not registered. It takes the file whoever wrote it, and runs as root what that names.
     """
+    if docker.config_open.value:
+        place = docker.config_open.value
+        commands = as_root(system, command("chmod", "o-w", *operands(place)))
+        remedy = Remedy("Close it to others, and see what stands in it.", commands)
+        message = f"Every user may write to {place}, and so name what dockerd runs."
+        return failed(message, docker.config_open, remedy=remedy)
     config, daemon = docker.config.get(), docker.daemon.value
     release = release_of(daemon.version) if daemon else None
     if docker.kind.value == "podman":

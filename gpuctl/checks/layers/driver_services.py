@@ -58,9 +58,10 @@ def fabric_manager(system: System, pci: Pci, driver: Driver, services: Services,
         message = f"The fabric manager is {version} and the driver {running}: they must be one version."
         return failed(message, *seen, services.fabric_version, remedy=remedy)
     if service.state != "active":
+        unmask = (command("systemctl", "unmask", FABRIC_MANAGER),) if service.state == "masked" else ()
         start = command("systemctl", "enable", "--now", FABRIC_MANAGER)
         nvlink5 = " From HGX B200 on it needs nvlsm and the module ib_umad besides." if not pci.switches.value else ""
-        remedy = Remedy(f"Start it.{nvlink5}", as_root(system, start, _log(FABRIC_MANAGER)))
+        remedy = Remedy(f"Start it.{nvlink5}", as_root(system, *unmask, start, _log(FABRIC_MANAGER)))
         message = f"The fabric manager does not run ({service.state}): CUDA fails."
         return failed(message, *seen, *_last(logs.fabric_manager), remedy=remedy)
     return passed("The fabric manager runs", *seen)

@@ -14,6 +14,9 @@ from gpuctl.facts.machine.system import System
 from gpuctl.facts.packages.logs import KERNEL
 from gpuctl.model import Disturbs, Evidence, Remedy
 
+OWN_DRIVERS = {"nouveau": ("nouveau", "nouveau"), "NovaCore": ("nova", "nova_core")}
+"""The kernel's own drivers as PCI names them: what they are called, and their module."""
+
 
 def _runs(driver: Driver, kernel: Kernel) -> bool:
     """Whether a driver answers, whatever /proc/modules says: WSL has none of that name, and Jetson has nvgpu."""
@@ -41,22 +44,26 @@ def driver_installed(system: System, pci: Pci, kernel: Kernel, driver: Driver, k
 
 @check("kernel.nouveau", explains=("kernel.module-loaded",))
 def nouveau(system: System, pci: Pci, kernel: Kernel) -> Judgement:
-    """nouveau, the kernel's own driver, takes the GPU at boot and keeps NVIDIA's module from it."""
-    bound = [gpu.address for gpu in pci.gpus.value or () if gpu.driver == "nouveau"]
+    """nouveau or nova, the kernel's own drivers, take the GPU at boot and keep NVIDIA's module from it.
+
+    Source: https://docs.kernel.org/gpu/nova/index.html
+    """
+    bound = [gpu for gpu in pci.gpus.value or () if gpu.driver in OWN_DRIVERS]
     if not bound:
         loaded = "nouveau" in (kernel.modules.get() or ())
         return passed("nouveau is loaded but holds no GPU" if loaded else "nouveau is not loaded", kernel.modules)
-    file = "/etc/modprobe.d/blacklist-nouveau.conf"
-    blacklist = command("echo", "blacklist nouveau", Shell.PIPE, Shell.SUDO, "tee", file)
+    own = bound[0].driver or ""
+    name, module = OWN_DRIVERS[own]
+    file = f"/etc/modprobe.d/blacklist-{name}.conf"
+    blacklist = command("echo", f"blacklist {module}", Shell.PIPE, Shell.SUDO, "tee", file)
     rebuild = install("initramfs", "", system, Disturbs.HOST).commands
     remedy = Remedy(
-        "Keep nouveau from loading, rebuild the initramfs, reboot.",
+        f"Keep {name} from loading, rebuild the initramfs, reboot.",
         (*as_root(system, blacklist), *rebuild, *as_root(system, command("reboot"))),
         Disturbs.HOST,
     )
-    return failed(
-        f"nouveau holds the GPU {', '.join(bound)}.", Evidence(pci.gpus.source, "driver=nouveau"), remedy=remedy
-    )
+    places = ", ".join(gpu.address for gpu in bound)
+    return failed(f"{name} holds the GPU {places}.", Evidence(pci.gpus.source, f"driver={own}"), remedy=remedy)
 
 
 @check("kernel.secure-boot", explains=("kernel.module-loaded",))
@@ -85,6 +92,9 @@ def module_built(system: System, pci: Pci, kernel: Kernel, driver: Driver, keepe
     if system.machine.value == "container":  # the modules are the host's, and not to be seen from here
         return None
     message = f"The driver has no module for the running kernel {system.kernel.value}"
+    if kernel.with_modules.value and system.kernel.value not in kernel.with_modules.value:
+        remedy = Remedy("Reboot into the kernel that is installed.", as_root(system, command("reboot")), Disturbs.HOST)
+        return failed(f"{message}, of which none are left.", kernel.with_modules, remedy=remedy)
     if not kernel.dkms.value:
         remedy = install_module("Install the driver again, whole.", system, keeper, compat_gpus(pci, driver))
         return failed(f"{message}.", kernel.module_file, kernel.dkms, keeper.driver, remedy=remedy)

@@ -24,6 +24,8 @@ from gpuctl.regex import regex
 
 _XID = regex(r"NVRM: Xid \((?:PCI:)?([0-9a-f:.]+)\): (\d{1,4})\b(?:, (.*))?", re.IGNORECASE)
 _NOT_STARTED = regex(r"RmInitAdapter failed|not supported by open nvidia\.ko|probe routine was not called")
+_NO_FIRMWARE = regex(r"Direct firmware load for (nvidia/\S+) failed with error -2")
+"""The kernel's words (drivers/base/firmware_loader) for a file that is not there: ENOENT."""
 _DOCKER_FATAL = regex(r"failed to start daemon|unable to configure the Docker daemon|level=fatal", re.IGNORECASE)
 _DOCKER_RUNS = regex(r"Daemon has completed initialization|API listen on ")
 """What dockerd says when it has started: an older failure to start was no more then."""
@@ -125,7 +127,7 @@ def _about_xid(system: System, event: Event) -> Remedy:
 
 @check("driver.start-log", explains=_CAUSES)
 def start_log(system: System, pci: Pci, driver: Driver, logs: Logs) -> Judgement | None:
-    """Where the driver could not start a GPU, it says so in the kernel log: firmware settings, or the wrong module.
+    """Where the driver could not start a GPU, it says so in the kernel log: firmware, its settings, the wrong module.
 
     Source: https://github.com/NVIDIA/open-gpu-kernel-modules/issues
     """
@@ -139,6 +141,11 @@ def start_log(system: System, pci: Pci, driver: Driver, logs: Logs) -> Judgement
         return passed(
             "The driver started every GPU", Evidence(logs.kernel.source, f"{len(lines)} lines of a failed start")
         )
+    missing = next((found for line in _of_this_driver(logs.kernel.value) if (found := _NO_FIRMWARE.search(line))), None)
+    if missing:
+        text = "Install the driver's packages anew, whole and of one version; the initramfs needs the file too."
+        seen = Evidence(logs.kernel.source, missing.string)
+        return failed(f"The driver's firmware /lib/firmware/{missing[1]} is missing.", seen, remedy=Remedy(text))
     text = (
         "Look at the firmware setup (Above 4G Decoding, Resizable BAR) and at the module's flavour: Blackwell needs the"
         " open one, GPUs before Turing the other."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+import stat
 from typing import Any, FrozenSet, Mapping, Optional, Sequence
 
 from gpuctl.facts.docker.daemon import Daemon, Found, State, absent, probe_daemon
@@ -50,6 +51,8 @@ class Docker:
     """daemon.json keys that are also set on the command line: "runtimes" for --add-runtime, and so on."""
     config: Fact[ConfigFile]
     """Absent when the daemon's file does not exist; its source is the path all the same."""
+    config_open: Fact[str]
+    """That file, or its folder, where all users may write to it."""
     runtime_file: Fact[str]
     """The program of the registered runtime nvidia, as dockerd finds it; absent when there is no such program."""
     hook_file: Fact[str]
@@ -83,6 +86,7 @@ def probe_docker(host: Host) -> Docker:
     if _is_left_behind(endpoint, met, (server, unit, process)):
         met = absent(met.daemon.source)
         kind = _or_podman(met.kind, said())
+    config = _config(host, kind, process, unit)
     return Docker(
         client=fact(host.which("docker"), str),
         server=server,
@@ -93,7 +97,8 @@ def probe_docker(host: Host) -> Docker:
         process=process,
         unit=unit,
         flags=_flags(process, unit),
-        config=_config(host, kind, process, unit),
+        config=config,
+        config_open=_open_to_all(host, config.source) if kind.value != "podman" else Fact(None, config.source),
         runtime_file=_runtime_file(host, met.daemon, process),
         hook_file=_on_path(host, HOOK, process),
         client_version=fact(said(), parse_client_version),
@@ -131,6 +136,7 @@ def _out_of_sight(host: Host, endpoint: Fact[Endpoint]) -> Docker:
         unit=lost,
         flags=lost,
         config=lost,
+        config_open=lost,
         runtime_file=lost,
         hook_file=lost,
         client_version=lost,
@@ -194,6 +200,14 @@ def _config(host: Host, kind: Fact[str], process: Fact[Process], unit: Fact[Unit
         return Fact(None, "Podman reads no daemon.json")
     path = _config_path(host, kind.value, process.value, unit.value)
     return fact(host.read(path), lambda text: parse_config(path, text))
+
+
+def _open_to_all(host: Host, path: str) -> Fact[str]:
+    for place in (path, posixpath.dirname(path)):
+        seen = status_of(host.stat(place))
+        if seen and seen.mode & stat.S_IWOTH:
+            return Fact(place, place)
+    return Fact(None, path)
 
 
 def _config_path(host: Host, kind: Optional[str], process: Optional[Process], unit: Optional[Unit]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from typing import Dict, FrozenSet, Iterator, List, Mapping, Optional, Tuple
+from typing import Dict, FrozenSet, Iterator, List, Mapping, Optional, Sequence, Tuple
 from urllib.parse import urlsplit
 
 from gpuctl.facts.docker.endpoint import Endpoint, place
@@ -81,8 +81,8 @@ def parse_sockets(text: str) -> Iterator[Tuple[str, FrozenSet[str]]]:
             yield values.get("Id", ""), frozenset(map(place, places))
 
 
-def parse_show(text: str) -> List[Mapping[str, List[str]]]:
-    """Returns the properties of each unit that exists; one that comes often has many values.
+def parse_show(text: str, states: Sequence[str] = ("loaded",)) -> List[Mapping[str, List[str]]]:
+    """Returns the properties of each unit whose LoadState is one of these; one that comes often has many values.
 
     Id=docker.service
     LoadState=loaded
@@ -102,7 +102,7 @@ def parse_show(text: str) -> List[Mapping[str, List[str]]]:
         for line in block.splitlines():
             name, _, value = line.partition("=")
             properties.setdefault(name, []).append(value)
-        if properties.get("LoadState") == ["loaded"] and "Id" in properties:
+        if properties.get("LoadState", [""])[0] in states and "Id" in properties:
             units.append(properties)
     return units
 

@@ -13,7 +13,10 @@ from gpuctl.model import Fact
 from gpuctl.regex import regex
 
 OSRELEASE = "/proc/sys/kernel/osrelease"
-WATCHED = frozenset(("nvidia", "nvidia_uvm", "nvidia_modeset", "nvidia_drm", "nouveau", "vfio_pci", "nvgpu"))
+MODULES = "/lib/modules"
+WATCHED = frozenset(
+    ("nvidia", "nvidia_uvm", "nvidia_modeset", "nvidia_drm", "nouveau", "nova_core", "vfio_pci", "nvgpu")
+)
 FILE_NAMES = ("nvidia", "nvidia-current")
 """Names of the module's file: Debian's packages keep theirs as nvidia-current, and alias it."""
 EFI = "/sys/firmware/efi"
@@ -40,7 +43,7 @@ class Kernel:
     """What the running kernel has and could load."""
 
     modules: Fact[FrozenSet[str]]
-    """Names of loaded modules, of nvidia, nvidia_uvm, nvidia_modeset, nvidia_drm, nouveau, vfio_pci, nvgpu."""
+    """Names of loaded modules, of those that are WATCHED."""
     module_file: Fact[str]
     """The nvidia module installed for the running kernel."""
     module_version: Fact[str]
@@ -51,6 +54,8 @@ class Kernel:
     """Its NVIDIA modules."""
     headers: Fact[str]
     """The directory of the running kernel's headers, where a module is built."""
+    with_modules: Fact[Tuple[str, ...]]
+    """Releases of which modules are installed; the running one is not among them once its package was replaced."""
     secure_boot: Fact[bool]
 
 
@@ -65,6 +70,7 @@ def probe_kernel(host: Host) -> Kernel:
         module_license=fact(file, lambda text: modinfo_field(text, "license")),
         dkms=fact(dkms(), parse_dkms),
         headers=_headers(host),
+        with_modules=fact(host.list(MODULES), lambda text: tuple(text.splitlines())),
         secure_boot=_secure_boot(host),
     )
 
@@ -134,6 +140,8 @@ def _modules(host: Host) -> Fact[FrozenSet[str]]:
     if not host.read(OSRELEASE).ok:
         return Fact(None, loaded.source, unknown="procfs is not mounted")
     built_in = host.list("/sys/module")  # a kernel that cannot load modules: its own parts are in sysfs
+    if not built_in.ok and host.list("/sys/bus").outcome is Outcome.ABSENT:
+        return Fact(None, built_in.source, unknown="sysfs is not mounted")
     return fact(built_in, parse_modules) if built_in.ok else Fact(frozenset(), loaded.source)
 
 
@@ -162,7 +170,7 @@ def _headers(host: Host) -> Fact[str]:
     release = host.read(OSRELEASE)
     if not release.ok:
         return fact(release, str)
-    path = "/lib/modules/%s/build" % release.text.strip()
+    path = "%s/%s/build" % (MODULES, release.text.strip())
     return fact(host.stat(path), lambda _: path)
 
 

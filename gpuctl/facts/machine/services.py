@@ -32,7 +32,10 @@ _VERSION = regex(r"version is[\s:]{1,9}(\d[\d.]{0,30})|(\d{1,9}\.\d{1,9}(?:\.\d{
 
 @dataclass(frozen=True)
 class Service:
-    """`state` as systemd has it: active, inactive, failed, activating. `result` says why it failed."""
+    """`state` as systemd has it: active, inactive, failed, activating; masked where it may not be started.
+
+    `result` says why it failed.
+    """
 
     state: str
     result: str
@@ -70,7 +73,7 @@ def _shown(host: Host, show: Sequence[str]) -> Reading:
 
 
 def _service(shown: Reading, name: str) -> Fact[Service]:
-    found = fact(shown, lambda text: parse_service(parse_show(text), name))
+    found = fact(shown, lambda text: parse_service(parse_show(text, ("loaded", "masked")), name))
     return Fact(found.value, "systemctl show " + name, found.unknown)
 
 
@@ -83,7 +86,10 @@ def parse_service(units: List[Mapping[str, List[str]]], name: str) -> Optional[S
     Result=exit-code
     """
     one = next((unit for unit in units if unit.get("Id") == [name + ".service"]), None)
-    return Service(one.get("ActiveState", [""])[0], one.get("Result", [""])[0]) if one else None
+    if one is None:
+        return None
+    state, masked = one.get("ActiveState", [""])[0], one.get("LoadState") == ["masked"]
+    return Service("masked" if masked and state != "active" else state, one.get("Result", [""])[0])
 
 
 def parse_fabric_version(text: str) -> str:

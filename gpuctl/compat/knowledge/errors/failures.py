@@ -39,8 +39,9 @@ class Family:
 
     It is known by wordings without what engines wrap around them, its core lines; `*` stands for a few words, and
     `@cuda 999` for all by which an error with a number is told. `sure`: those that leave no other cause, for the
-    reason that `excludes` gives. `cores`: those that may have another cause. `signs`: those of its consequences, which
-    any other line speaks louder than. One that several families have is told apart by `checks`, the doctor's whose
+    reason that `excludes` gives. `cores`: those that may have another cause. `in_context`: those that speak for it only
+    where a word of its `context` stands nearby. `signs`: those of its consequences, which any other line speaks louder
+    than. One that several families have is told apart by `checks`, the doctor's whose
     failure on this host decides for this family (where `check_says` is given, only with this word in the message), and
     by `context`, words that make it the likelier one when they stand nearby. `look` is the command that tells it from
     its look-alikes, as `tells_apart` says. `explains`: families that are its consequences. `reports`: in how many
@@ -57,6 +58,7 @@ class Family:
     cores: tuple[str, ...] = ()
     sure: tuple[str, ...] = ()
     excludes: str | None = None
+    in_context: tuple[str, ...] = ()
     signs: tuple[str, ...] = ()
     context: tuple[str, ...] = ()
     tells_apart: str | None = None
@@ -69,13 +71,13 @@ class Family:
     @property
     def known_by(self) -> tuple[str, ...]:
         """All its core lines."""
-        return (*self.sure, *self.cores, *self.signs)
+        return (*self.sure, *self.cores, *self.in_context, *self.signs)
 
 
 @cache
 def families() -> dict[str, Family]:
     """Returns the families by id, layer by layer: those that are written down, and each error with a number beside."""
-    told = {core for family in written().values() for core in family.known_by}
+    told = {core for family in written().values() for core in family.known_by if core not in family.in_context}
     others = (_of_code(code) for code in codes().values() if f"@{code.key}" not in told)
     ordered = sorted((*written().values(), *others), key=lambda family: LAYERS.index(family.layer))
     return {family.id: family for family in ordered}

@@ -7,7 +7,7 @@ from hosts import host, shown
 from synthetic import FOLDER
 from test_reported_hosts import jetson
 
-from gpuctl.checks import diagnose
+from gpuctl.checks.every import diagnose
 from gpuctl.checks.questions.host_answer import GATE_SUBJECTS, host_answer, machine_here
 from gpuctl.checks.questions.host_recommendation import host_recommendation
 from gpuctl.compat.answer.answer import Compatibility

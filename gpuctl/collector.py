@@ -7,7 +7,7 @@ import time
 from argparse import ArgumentParser, Namespace
 from contextlib import suppress
 from importlib import import_module
-from typing import NoReturn, Optional
+from typing import List, NoReturn, Optional
 
 from gpuctl import __version__
 from gpuctl.bounds import plain
@@ -15,6 +15,7 @@ from gpuctl.command import quoted
 from gpuctl.facts.collect import collect, file_name
 from gpuctl.facts.gpu.driver_library import DIRECTORIES, LIBRARY
 from gpuctl.facts.gpu.keeper import OPERATOR
+from gpuctl.host.act.errand import proved
 from gpuctl.host.act.signals import BY_SIGNAL, take_endings
 from gpuctl.host.look.limits import limit_reached
 from gpuctl.host.look.local import LocalHost
@@ -75,6 +76,13 @@ def recorded(logs: bool) -> bytes:
     """Returns this host's snapshot as a file, for whoever asks from another host; without `logs`, none travels."""
     load_first()
     return encode(collect(LocalHost(), __version__, time.time(), anonymise=False, logs=logs))
+
+
+def smoked(options: List[str], zipapp: str, deadline: float, logs: bool) -> bytes:
+    """Returns this host's snapshot with how `gpuctl smoke` ended on it, by `proved` (gpuctl/host/act/errand.py)."""
+    load_first()
+    told = proved(options, zipapp, deadline)
+    return encode(collect(LocalHost(), __version__, time.time(), anonymise=False, logs=logs, besides=(told,)))
 
 
 def load_first() -> None:

@@ -23,7 +23,7 @@ from travelling import ROOT, travelling
 
 from gpuctl.fleet.ansible import RunnerEvent, forks
 from gpuctl.fleet.asking import outcomes
-from gpuctl.fleet.payload import ANSWER, build, calling, recording
+from gpuctl.fleet.payload import ANSWER, build, calling, recording_call
 from gpuctl.fleet.run_folder import State
 from gpuctl.fleet.states import Told, told
 from gpuctl.host.look.capacity import Capacity
@@ -46,7 +46,7 @@ def test_the_payload_is_what_travels_with_pure_packages_and_the_same_each_time()
 
 
 def test_the_module_can_be_read_by_pythons_that_it_only_tells_that_they_are_too_old() -> None:
-    ast.parse(calling(build(), "1.0", 60, recording(logs=False)), feature_version=(3, 6))
+    ast.parse(calling(build(), "1.0", 60, recording_call(logs=False)), feature_version=(3, 6))
 
 
 @pytest.mark.bench
@@ -56,7 +56,7 @@ def test_an_old_python_records_a_host_by_the_module_and_prints_it_in_the_last_li
         (tmp_path / "ansible" / name).touch()
     argv = [*old_python(tmp_path), "-S", "-"]
     env = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    module = calling(build(), "1.0", 60, recording(logs=False))
+    module = calling(build(), "1.0", 60, recording_call(logs=False))
     done = subprocess.run(argv, input=module, capture_output=True, text=True, env=env, timeout=300)
     assert (done.returncode, done.stderr) == (0, "")
     answer = json.loads(done.stdout.splitlines()[-1], parse_constant=pytest.fail)

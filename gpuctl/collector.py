@@ -26,12 +26,6 @@ from gpuctl.host.write.output import FileProblem, NoPlaceForFile, is_stdout, wri
 from gpuctl.model import ExitCode
 
 NAME = "gpuctl-collect"
-TRAVELS = (
-    "__init__.py",
-    *("bounds.py", "collector.py", "command.py", "documents.py", "frozen.py", "model.py", "regex.py"),
-    *("facts", "host"),
-)
-"""What of gpuctl records a host, and goes to where that is not installed: docs/develop/architecture.md."""
 LOADED_FIRST = (
     *("gpuctl.host.look.http", "gpuctl.host.look.grpc", "gpuctl.host.look.unix", "gpuctl.host.record.redact"),
     *("gpuctl.host.write.files", "gpuctl.host.write.publish"),
@@ -74,13 +68,13 @@ def main() -> NoReturn:
 
 def recorded(logs: bool) -> bytes:
     """Returns this host's snapshot as a file, for whoever asks from another host; without `logs`, none travels."""
-    load_first()
+    _load_for_threads()
     return encode(collect(LocalHost(), __version__, time.time(), anonymise=False, logs=logs))
 
 
 def smoked(options: List[str], zipapp: str, deadline: float, logs: bool) -> bytes:
     """Returns this host's snapshot with how `gpuctl smoke` ended on it, by `proved` (gpuctl/host/act/errand.py)."""
-    load_first()
+    _load_for_threads()
     told = proved(options, zipapp, deadline)
     return encode(collect(LocalHost(), __version__, time.time(), anonymise=False, logs=logs, besides=(told,)))
 
@@ -90,6 +84,12 @@ def load_first() -> None:
     for name in LOADED_FIRST:
         with suppress(ImportError):  # tomli, which later Pythons do without, and tomllib, which earlier ones lack
             import_module(name)
+
+
+def _load_for_threads() -> None:
+    """Loads first what two threads must not load at once; from Python 3.10 on that does no harm, and takes its time."""
+    if sys.version_info < (3, 10):
+        load_first()
 
 
 class _Parser(ArgumentParser):

@@ -15,14 +15,12 @@ from gpuctl.facts.machine.logs import NEWEST_FIRST, OF_GPUS, unit_log
 from gpuctl.host.look.deadline import DeadlineExceeded, begin, within
 from gpuctl.host.look.reading import Host, Outcome, Reading
 from gpuctl.host.record.aliases import Aliases
-from gpuctl.host.record.archive import Snapshot, fits
+from gpuctl.host.record.archive import SIZE_LIMIT, Snapshot, fits
 from gpuctl.host.record.memory import RememberingHost
 from gpuctl.host.record.redact import redact
 from gpuctl.host.record.snapshot import key
 from gpuctl.regex import regex
 
-SIZE_LIMIT = 5_000_000
-"""Bytes of a snapshot's file: what a ticket takes as an attachment."""
 HOST_NAMES = ("/proc/sys/kernel/hostname", "/etc/hostname")
 OTHER_LOGS = (unit_log("crio"),)
 """What no probe looks at and a ticket may need."""

@@ -49,7 +49,10 @@ RunnerEvent = Mapping[str, Any]
 HOST_EVENTS = ("runner_on_ok", "runner_on_failed", "runner_on_unreachable")
 NEEDED = {"ansible": "ansible-core", "ansible_runner": "ansible-runner", "tomli": "tomli"}
 """Modules of the extra, and the packages that they come in."""
-_HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,252}|\[?[0-9A-Fa-f:.]{2,45}\]?")
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,252}")
+_HOST = re.compile(rf"{_PLAIN_NAME.pattern}|\[?[0-9A-Fa-f:.]{{2,45}}\]?")
+_GROUPS = frozenset(("all", "ungrouped"))
+"""Which every inventory has: no host of that name can be told from them."""
 _HOST_KEYS = "ANSIBLE_HOST_KEY_CHECKING"
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _NAME = re.compile(r"    (\S.*)")
@@ -104,6 +107,9 @@ def named(hosts: Sequence[str]) -> str:
 
 def host_names(target: Target) -> tuple[str, ...]:
     """Returns the hosts that are meant, in the inventory's order. Raises EngineProblem where there are none."""
+    named = _names(target)
+    if named:
+        return named
     missing = next((one for one in target.inventories if "," not in one and not is_there(one)), None)
     if missing is not None:
         raise EngineProblem(f"There is no inventory {missing}.")
@@ -125,6 +131,15 @@ def host_names(target: Target) -> tuple[str, ...]:
         return tuple(map(checked_name, names))
     except ValueError as error:
         raise EngineProblem(f"In the inventory, {error}.") from None
+
+
+def _names(target: Target) -> tuple[str, ...]:
+    """The hosts of a target that is nothing but their names, for which nobody need ask Ansible; else none."""
+    if target.limit is not None or len(target.inventories) != 1:
+        return ()
+    first, comma, rest = target.inventories[0].partition(",")
+    names = tuple(dict.fromkeys((first, *rest.rstrip(",").split(","))))
+    return names if comma and all(map(_PLAIN_NAME.fullmatch, names)) and not _GROUPS.intersection(names) else ()
 
 
 def host_variable(target: Target, name: str) -> dict[str, str]:

@@ -19,8 +19,8 @@ from importlib.util import find_spec
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from gpuctl.collector import TRAVELS
 from gpuctl.frozen import dataclass
+from gpuctl.travels import TRAVELS
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable

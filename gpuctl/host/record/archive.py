@@ -24,6 +24,8 @@ from gpuctl.host.status import parse_status
 
 SCHEMA = "gpuctl.snapshot/1"
 KINDS = ("read", "list", "link", "stat", "which", "run", "get", "call", "peer", "nvml", "env")
+SIZE_LIMIT = 5_000_000
+"""Bytes of a snapshot's file: what a ticket takes as an attachment."""
 OPENED_LIMIT, LINES_LIMIT, LINE_LIMIT = 32 << 20, 200_000, 16 << 20
 """Bytes, lines, and characters of a line, of a snapshot that is not compressed. A normal host's is below one MiB."""
 _GZIP = b"\x1f\x8b"
@@ -59,14 +61,19 @@ class Snapshot:
 
 def encode(snapshot: Snapshot) -> bytes:
     """Returns the file's content; the same for the same snapshot."""
-    return gzip.compress(lines(snapshot).encode("utf-8", "replace"), mtime=0)
+    return _packed(lines(snapshot).encode("utf-8", "replace"))
+
+
+def _packed(raw: bytes) -> bytes:
+    return gzip.compress(raw, mtime=0)
 
 
 def fits(snapshot: Snapshot, limit: int) -> bool:
     """Returns whether the file has at most `limit` bytes, and can be opened again."""
     text = lines(snapshot)
-    small = len(text.encode("utf-8", "replace")) <= OPENED_LIMIT and max(map(len, text.split("\n"))) <= LINE_LIMIT
-    return small and len(encode(snapshot)) <= limit
+    raw = text.encode("utf-8", "replace")
+    small = len(raw) <= OPENED_LIMIT and max(map(len, text.split("\n"))) <= LINE_LIMIT
+    return small and (len(raw) < limit // 2 or len(_packed(raw)) <= limit)  # packed, nothing is twice as long
 
 
 def lines(snapshot: Snapshot) -> str:

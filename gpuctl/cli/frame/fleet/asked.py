@@ -106,15 +106,18 @@ def entered(asked: Asked) -> Entry:
     """Returns the hosts that were asked for. Raises EngineProblem; ends the run where nobody can be asked at all."""
     from gpuctl.fleet.ansible import host_names, missing
     from gpuctl.fleet.asking import Entry
+    from gpuctl.fleet.payload import build
+    from gpuctl.host.look.deadline import begin
     from gpuctl.render.draw.progress import working
 
     lacking = missing()
     if lacking:
         raise refused(f"asking hosts needs {lacking}: pip install 'gpuctl-host[fleet]'.")
     target, access = _target(asked), _access(asked)
+    payload = begin(build)  # while Ansible reads the inventory
     with working("Reading the inventory"):
         hosts = host_names(target)
-    return Entry(target, hosts, access, time.monotonic() + asked.run_timeout)
+    return Entry(target, hosts, access, time.monotonic() + asked.run_timeout, payload)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from queue import Full, Queue
@@ -20,6 +21,7 @@ from typing import Any
 from gpuctl.bounds import plain
 from gpuctl.fleet.payload import MODULE, play
 from gpuctl.fleet.run_folder import checked_name
+from gpuctl.fleet.shards import shards
 from gpuctl.fleet.states import LETTERS, Told, told
 from gpuctl.frozen import dataclass
 from gpuctl.host.act.process import adopt_orphans, ansible_words, ask_ansible, end_descendants
@@ -46,6 +48,8 @@ LONGEST_RESULT = 16 << 20
 LINES = 20
 """Of what Ansible says of itself, the last: kept for the case that it ends without an answer."""
 RunnerEvent = Mapping[str, Any]
+Run = Callable[[Callable[[RunnerEvent], bool], Callable[[], bool]], int]
+"""Asks hosts, hands on each event, looks whether it is to stop, and returns Ansible's exit code."""
 HOST_EVENTS = ("runner_on_ok", "runner_on_failed", "runner_on_unreachable")
 NEEDED = {"ansible": "ansible-core", "ansible_runner": "ansible-runner", "tomli": "tomli"}
 """Modules of the extra, and the packages that they come in."""
@@ -171,19 +175,31 @@ def answers(
     """
     if time.monotonic() >= end:
         return
+    room = capacity()
+    parts = shards(hosts, room)
+    width = max(1, forks(len(hosts), room) // len(parts))
+    adopt_orphans()
+    with ExitStack() as stack:
+        runs = [_prepared(stack, target, part, access, module, pipelining, width) for part in parts]
+        stack.callback(end_descendants)  # each ssh that Ansible has left alone after the task's timeout
+        yield from stack.enter_context(merged(runs, end))
+
+
+def _prepared(
+    stack: ExitStack, target: Target, hosts: Sequence[str], access: Access, module: str, pipelining: bool, width: int
+) -> Run:
+    """What asks these hosts by an Ansible of its own; its folder is there as long as the stack is."""
     files = {
         f"library/{MODULE}.py": module.encode(),
         "play.yml": play(access.become).encode(),
         "hosts": "".join(f"{name}\n" for name in hosts).encode(),
     }
-    width = forks(len(hosts), capacity())
-    with ExitStack() as stack:
-        folder = stack.enter_context(scratch(files, private=True))
-        words = [f"{folder}/play.yml", *_inventories(target), "--limit", f"@{folder}/hosts"]
-        if access.password is not None:
-            words += ["--become-password-file", stack.enter_context(handed(access.password, folder))]
-        settings = _settings(f"{folder}/library", width, access.deadline, pipelining)
-        yield from stack.enter_context(_events(folder, words, settings, end))
+    folder = stack.enter_context(scratch(files, private=True))
+    words = [f"{folder}/play.yml", *_inventories(target), "--limit", f"@{folder}/hosts"]
+    if access.password is not None:
+        words += ["--become-password-file", stack.enter_context(handed(access.password, folder))]
+    settings = _settings(f"{folder}/library", width, access.deadline, pipelining)
+    return lambda hand_on, is_over: _run(folder, words, settings, hand_on, is_over)
 
 
 def _inventories(target: Target) -> list[str]:
@@ -218,10 +234,8 @@ def _settings(library: str = "", width: int = 1, deadline: int = 0, pipelining: 
 
 
 @contextmanager
-def _events(
-    folder: str, words: Sequence[str], settings: Mapping[str, str], end: float
-) -> Iterator[Iterator[tuple[str, Told]]]:
-    """Gives what comes of the hosts while Ansible runs, in a thread; whatever ends the body ends Ansible as well."""
+def merged(runs: Sequence[Run], end: float) -> Iterator[Iterator[tuple[str, Told]]]:
+    """Gives what comes of the hosts while all runs go on, each in a thread; whatever ends the body ends them too."""
     coming: Queue[RunnerEvent | None] = Queue(WAITING)
     stopped = Event()
 
@@ -236,22 +250,24 @@ def _events(
                 break
         return False
 
-    def run() -> int:
+    def ended(run: Run) -> int:
         try:
-            return _run(folder, words, settings, hand_on, is_over)
+            return run(hand_on, is_over)
         finally:
             hand_on(None)
 
-    wait = begin(run)
+    waits = [begin(partial(ended, run)) for run in runs]
+    events = (event for _ in runs for event in iter(coming.get, None))  # each run ends with one None
     try:
-        yield _of_hosts(iter(coming.get, None), wait, is_over)
+        yield _of_hosts(events, waits, is_over)
     finally:
         stopped.set()
-        wait()
+        for wait in waits:
+            wait()
 
 
 def _of_hosts(
-    events: Iterator[RunnerEvent], wait: Callable[[], int], is_over: Callable[[], bool]
+    events: Iterator[RunnerEvent], waits: Sequence[Callable[[], int]], is_over: Callable[[], bool]
 ) -> Iterator[tuple[str, Told]]:
     answered = False
     said: deque[str] = deque(maxlen=LINES)
@@ -262,7 +278,7 @@ def _of_hosts(
             yield data["host"], told(event["event"], data.get("res") or {})
         else:
             said.append(str(event.get("stdout") or ""))
-    code = wait()
+    code = max(wait() for wait in waits)
     if code and not answered and not is_over():
         raise EngineProblem(_sentence("\n".join(said)) or f"Ansible ended with {code} and does not say why.")
 
@@ -286,17 +302,13 @@ def _run(
     config.env.pop("ORIGINAL_STDOUT_CALLBACK", None)
     users = LocalHost().env(_HOST_KEYS)  # without one, ansible-runner has made it False
     config.env = {**config.env, _HOST_KEYS: users.text} if users.ok else _without(config.env, _HOST_KEYS)
-    adopt_orphans()
     runner = Runner(config, event_handler=hand_on, cancel_callback=lambda: is_over() and _stop())
-    try:
-        runner.run()
-    finally:
-        _stop()
+    runner.run()
     return int(runner.rc or 0)
 
 
 def _stop() -> bool:
-    """Ends each ssh with Ansible, which has left it alone after the task's timeout, and as ansible-runner would."""
+    """Ends each Ansible with its ssh, as ansible-runner would."""
     end_descendants()
     return True
 

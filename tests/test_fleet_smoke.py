@@ -14,8 +14,11 @@ from fleet_hosts import hosts
 from fleets import snapshot
 from hosts import absent, failed, hung
 
+from gpuctl.checks.every import diagnose
+from gpuctl.facts.gather import gather
 from gpuctl.fleet.run_folder import HostOutcome, Run, State, add_host, create_run
 from gpuctl.host.look.reading import Reading
+from gpuctl.host.record.archive import decode
 
 ROOT = Path(__file__).parents[1]
 ASKED = ("smoke", "--gpus", "2")
@@ -44,12 +47,15 @@ ENDED = {
     "slow": hung(48.0),
     "talks": failed(0, stdout="[" * 100_000),
 }
+DOWN = {"files": {"/etc/docker/daemon.json": "{"}}
+"""Of which the doctor says what smoke says, too."""
 KINDS = {
     "blind": "smoke.other-gpus",
     "unregistered": "smoke.unknown-runtime-nvidia",
     "sick": "smoke.context",
     "busy": "smoke.not-ready",
     "sly": "smoke.not-ready",
+    "down": "smoke.docker.config-valid",
     "old": "smoke.not-understood",
     "bare": "smoke.not-run",
     "slow": "smoke.not-run",
@@ -60,10 +66,13 @@ KINDS = {
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = str(tmp_path_factory.mktemp("fleet") / "RUN")
-    create_run(folder, Run("1.0", 1764000000.0, ASKED, (*ENDED, "unread")))
+    create_run(folder, Run("1.0", 1764000000.0, ASKED, (*ENDED, "down", "unread")))
     for name, reading in ENDED.items():
         add_host(folder, HostOutcome(name, State.REPORTED, 1.0), snapshot(name, {"commands": {RAN: reading}}))
-    add_host(folder, HostOutcome("unread", State.REPORTED, 1.0), snapshot("unread"))
+    reason = next(one.message for one in diagnose(gather(decode(snapshot("down", DOWN)).host)).findings)
+    down = snapshot("down", DOWN, {"commands": {RAN: said(False, reason)}})
+    for name, raw in (("down", down), ("unread", snapshot("unread"))):
+        add_host(folder, HostOutcome(name, State.REPORTED, 1.0), raw)
     return folder
 
 
@@ -83,7 +92,7 @@ def test_hosts_whose_smoke_ended_alike_are_one_class_and_the_worst_host_is_the_e
         "unread": ["smoke.not-run"],
     }
     failing = {one["id"] for one in told["findings"] if one["status"] == "fail"}
-    assert failing == {"smoke.other-gpus", "smoke.unknown-runtime-nvidia", "smoke.not-ready"}
+    assert failing == {"smoke.other-gpus", "smoke.unknown-runtime-nvidia", "smoke.not-ready", KINDS["down"]}
     assert ["good1", "good2"] in [one["hosts"] for one in told["classes"]]
     assert (done.returncode, done.stderr) == (1, "")
 

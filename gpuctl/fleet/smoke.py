@@ -18,8 +18,8 @@ from gpuctl.smoke.explain import DOCTOR, explain
 
 SCHEMA = "gpuctl.smoke/1"
 LAYER = "smoke"
-"""What the ids of these findings begin with. What comes after it is a family of failures, a step of --deep, or one of
-not-run, not-understood, not-ready, refused, other-gpus, untold."""
+"""What the ids of these findings begin with. After it comes a family of failures, a step of --deep, the check of the
+doctor's that fails for the same reason, or one of not-run, not-understood, not-ready, refused, other-gpus, untold."""
 _CARRY = Remedy(
     "Install gpuctl there, or have its single file come along, which needs a Python 3.10.",
     (command("gpuctl", "fleet", "smoke", "--zipapp", "gpuctl.pyz"),),
@@ -62,6 +62,9 @@ def _judged(said: Mapping[str, Any], doctors: Report) -> Finding | None:
     if error:
         why = explain(error, doctors)
         return _found(why.family or "refused", status, why.cause, why.remedy)
+    same = next((one for one in doctors.findings if one.status is Status.FAIL and one.message == cause), None)
+    if same:
+        return _found(same.id, status, cause, same.remedy)
     if object_in(said, "seen"):
         return _found("other-gpus", status, cause, told)
     return _found("untold" if object_in(said, "expected") else "not-ready", status, cause, told)

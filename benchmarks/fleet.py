@@ -30,6 +30,8 @@ from gpuctl.host.look.capacity import capacity  # noqa: E402
 MOST_TIMES, MEGABYTES_A_FORK, MEGABYTES_BESIDES, FIRST = 1.5, 20, 150, 5.0
 LOOK = 0.2
 """Seconds between two looks at the memory."""
+TRIES = 3
+"""Of one host alone, as on one machine they are in each other's way."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +92,14 @@ def main() -> None:
             ping = cost(ansible_words("playbook", ["-i", str(inventory), str(folder / "ping.yml")]), settings)
             run = folder / "run"
             collect = [sys.executable, "-m", "gpuctl", "fleet", "collect", "-i", str(inventory), "--run", str(run)]
-            one = [*collect[:-1], str(folder / "one"), "--limit", "gpu0"]
-            first = cost(one, {"PYTHONPATH": str(ROOT)}, folder / "one" / "hosts.jsonl").first
+            alone = [folder / f"one-{number}" for number in range(TRIES)]
+            first = min(
+                (
+                    cost([*collect[:-1], str(one), "--limit", "gpu0"], {"PYTHONPATH": str(ROOT)}, one / "hosts.jsonl")
+                    for one in alone
+                ),
+                key=lambda one: one.first,
+            )
             ours = cost(collect, {"PYTHONPATH": str(ROOT)})
             reported = (run / "hosts.jsonl").read_text().count('"reported"')
     print(f"{reported} of {asked.hosts} hosts reported, {width} asked at once.\n")
@@ -101,7 +109,8 @@ def main() -> None:
     print(f"| relative | {ours.seconds / ping.seconds:.2f} times | {MOST_TIMES} times at most |")
     promised = MEGABYTES_A_FORK * width + MEGABYTES_BESIDES
     print(f"| memory | {ours.megabytes:.0f} MB | {promised} MB at most |")
-    print(f"| first host, alone: on one machine they are in each other's way | {first:.1f} s | {FIRST:g} s at most |")
+    load = f"{first.seconds:.1f} s of the controller's processor time; {os.getloadavg()[0]:.0f} wait for a processor"
+    print(f"| first host, alone, the best of {TRIES} | {first.first:.1f} s ({load}) | {FIRST:g} s at most |")
 
 
 if __name__ == "__main__":

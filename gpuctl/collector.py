@@ -7,7 +7,7 @@ import time
 from argparse import ArgumentParser, Namespace
 from contextlib import suppress
 from importlib import import_module
-from typing import NoReturn, Optional
+from typing import List, NoReturn, Optional
 
 from gpuctl import __version__
 from gpuctl.bounds import plain
@@ -15,6 +15,7 @@ from gpuctl.command import quoted
 from gpuctl.facts.collect import collect, file_name
 from gpuctl.facts.gpu.driver_library import DIRECTORIES, LIBRARY
 from gpuctl.facts.gpu.keeper import OPERATOR
+from gpuctl.host.act.errand import proved
 from gpuctl.host.act.signals import BY_SIGNAL, take_endings
 from gpuctl.host.look.limits import limit_reached
 from gpuctl.host.look.local import LocalHost
@@ -25,12 +26,6 @@ from gpuctl.host.write.output import FileProblem, NoPlaceForFile, is_stdout, wri
 from gpuctl.model import ExitCode
 
 NAME = "gpuctl-collect"
-TRAVELS = (
-    "__init__.py",
-    *("bounds.py", "collector.py", "command.py", "documents.py", "frozen.py", "model.py", "regex.py"),
-    *("facts", "host"),
-)
-"""What of gpuctl records a host, and goes to where that is not installed: docs/develop/architecture.md."""
 LOADED_FIRST = (
     *("gpuctl.host.look.http", "gpuctl.host.look.grpc", "gpuctl.host.look.unix", "gpuctl.host.record.redact"),
     *("gpuctl.host.write.files", "gpuctl.host.write.publish"),
@@ -73,8 +68,15 @@ def main() -> NoReturn:
 
 def recorded(logs: bool) -> bytes:
     """Returns this host's snapshot as a file, for whoever asks from another host; without `logs`, none travels."""
-    load_first()
+    _load_for_threads()
     return encode(collect(LocalHost(), __version__, time.time(), anonymise=False, logs=logs))
+
+
+def smoked(options: List[str], zipapp: str, deadline: float, logs: bool) -> bytes:
+    """Returns this host's snapshot with how `gpuctl smoke` ended on it, by `proved` (gpuctl/host/act/errand.py)."""
+    _load_for_threads()
+    told = proved(options, zipapp, deadline)
+    return encode(collect(LocalHost(), __version__, time.time(), anonymise=False, logs=logs, besides=(told,)))
 
 
 def load_first() -> None:
@@ -82,6 +84,12 @@ def load_first() -> None:
     for name in LOADED_FIRST:
         with suppress(ImportError):  # tomli, which later Pythons do without, and tomllib, which earlier ones lack
             import_module(name)
+
+
+def _load_for_threads() -> None:
+    """Loads first what two threads must not load at once; from Python 3.10 on that does no harm, and takes its time."""
+    if sys.version_info < (3, 10):
+        load_first()
 
 
 class _Parser(ArgumentParser):

@@ -21,7 +21,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent
 sys.path.insert(0, str(ROOT))
 
-from gpuctl.collector import TRAVELS  # noqa: E402
+from gpuctl.travels import TRAVELS  # noqa: E402
 
 SHEBANG = b"#!/usr/bin/env python3\n"
 MAIN = """\

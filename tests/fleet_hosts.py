@@ -17,10 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-TAG = os.getpid()
-BRIDGE, NETWORK = f"gb{TAG}", f"10.{200 + WORKER}.{TAG % 250}"
-"""Of this process alone: others may have hosts at the same time."""
+NETWORKS = 50 * 250
+"""From 10.200.0.0/24 to 10.249.249.0/24."""
 INSIDE = """\
 set -e
 mount --make-rprivate /
@@ -65,17 +63,38 @@ PASSWORD = "open sesame 7"  # noqa: S105
 
 
 @dataclass(frozen=True)
+class Network:
+    """A network of this machine's own, by its number among NETWORKS."""
+
+    number: int
+
+    @property
+    def prefix(self) -> str:
+        """With what its addresses begin."""
+        return f"10.{200 + self.number // 250}.{self.number % 250}"
+
+    @property
+    def bridge(self) -> str:
+        """What the hosts' cables end in."""
+        return f"gb{self.number}"
+
+    def cable(self, host: int) -> str:
+        """Returns the near end of a host's cable."""
+        return f"gv{self.number}n{host}"
+
+    def netns(self, host: str) -> str:
+        """Returns a host's network namespace, as ip-netns(8) names it."""
+        return f"gpuctl-{self.number}-{host}"
+
+
+@dataclass(frozen=True)
 class Host:
-    """A host that is up, by its name and its address."""
+    """A host that is up, by its name, its address and its network namespace."""
 
     name: str
     address: str
+    netns: str
     process: subprocess.Popen[bytes]
-
-    @property
-    def netns(self) -> str:
-        """Its network namespace, as ip-netns(8) names it."""
-        return _netns(self.name)
 
     def kill(self) -> None:
         """Ends all that runs on it, as a power cut does."""
@@ -89,6 +108,7 @@ class Hosts:
 
     folder: Path
     hosts: Mapping[str, Host]
+    network: Network
 
     def inventory(self, *names: str, user: str = "root", **variables: str) -> Path:
         """Returns an inventory of these hosts, or all."""
@@ -113,28 +133,39 @@ def hosts(folder: Path, prepared: Mapping[str, str]) -> Iterator[Hosts]:
     up: dict[str, Host] = {}
     _run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / "id"))
     _run("mount", "-t", "tmpfs", "-o", "size=1g,mode=755", "tmpfs", str(_made(folder / "hosts")))
+    network = _network()
     try:
         (folder / "hosts" / "id.pub").write_text((folder / "id.pub").read_text())
-        _run("ip", "link", "add", BRIDGE, "type", "bridge")
-        _run("ip", "address", "add", f"{NETWORK}.254/24", "dev", BRIDGE)
-        _run("ip", "link", "set", BRIDGE, "up")
+        _run("ip", "address", "add", f"{network.prefix}.254/24", "dev", network.bridge)
+        _run("ip", "link", "set", network.bridge, "up")
         for number, (name, script) in enumerate(prepared.items(), 1):
-            up[name] = _host(folder, name, f"{NETWORK}.{number}", number, script)
+            up[name] = _host(folder, network, name, number, script)
         for host in up.values():
             _wait_for(host)
-        yield Hosts(folder, up)
+        yield Hosts(folder, up, network)
     finally:
         for host in up.values():
             host.kill()
         for number, name in enumerate(prepared, 1):  # the cable too: its other end lives as long as a connection does
-            for what in (("link", "del", _cable(number)), ("netns", "del", _netns(name))):
+            for what in (("link", "del", network.cable(number)), ("netns", "del", network.netns(name))):
                 subprocess.run(["ip", *what], capture_output=True)
-        subprocess.run(["ip", "link", "del", BRIDGE], capture_output=True)
+        subprocess.run(["ip", "link", "del", network.bridge], capture_output=True)
         _run("umount", "-l", str(folder / "hosts"))
 
 
-def _host(folder: Path, name: str, address: str, number: int, script: str) -> Host:
-    place, netns = folder / "hosts" / name, _netns(name)
+def _network() -> Network:
+    """A network whose bridge no other process has, nor has one that was killed left it."""
+    first = os.getpid()
+    for number in range(first, first + NETWORKS):
+        network = Network(number % NETWORKS)
+        if not subprocess.run(["ip", "link", "add", network.bridge, "type", "bridge"], capture_output=True).returncode:
+            return network
+    raise AssertionError("no bridge can be made")
+
+
+def _host(folder: Path, network: Network, name: str, number: int, script: str) -> Host:
+    place, netns, address = folder / "hosts" / name, network.netns(name), f"{network.prefix}.{number}"
+    cable = network.cable(number)
     for part in ("upper", "work", "root"):
         _made(place / part)
     (place / "prepare").write_text(script)
@@ -143,8 +174,8 @@ def _host(folder: Path, name: str, address: str, number: int, script: str) -> Ho
     with (folder / "known_hosts").open("a") as known:
         known.write(f"{address} {kind} {key}\n")
     _run("ip", "netns", "add", netns)
-    _run("ip", "link", "add", _cable(number), "type", "veth", "peer", "name", "eth0", "netns", netns)
-    _run("ip", "link", "set", _cable(number), "master", BRIDGE, "up")
+    _run("ip", "link", "add", cable, "type", "veth", "peer", "name", "eth0", "netns", netns)
+    _run("ip", "link", "set", cable, "master", network.bridge, "up")
     _run("ip", "-n", netns, "address", "add", f"{address}/24", "dev", "eth0")
     for device in ("eth0", "lo"):
         _run("ip", "-n", netns, "link", "set", device, "up")
@@ -157,15 +188,7 @@ def _host(folder: Path, name: str, address: str, number: int, script: str) -> Ho
             stderr=log,
             start_new_session=True,
         )
-    return Host(name, address, process)
-
-
-def _netns(name: str) -> str:
-    return f"gpuctl-{TAG}-{name}"
-
-
-def _cable(number: int) -> str:
-    return f"gv{TAG}n{number}"
+    return Host(name, address, netns, process)
 
 
 def _wait_for(host: Host) -> None:

@@ -9,9 +9,10 @@ import json
 import os
 import subprocess
 import sys
+import time
 import zipfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,11 @@ from hypothesis import strategies as st
 from old_python import old_python
 from travelling import ROOT, travelling
 
-from gpuctl.fleet.ansible import RunnerEvent, forks
+from gpuctl.fleet.ansible import EngineProblem, Run, RunnerEvent, forks, merged
 from gpuctl.fleet.asking import outcomes
-from gpuctl.fleet.payload import ANSWER, build, calling, recording
+from gpuctl.fleet.payload import ANSWER, build, calling, recording_call
 from gpuctl.fleet.run_folder import State
+from gpuctl.fleet.shards import CORES_A_SHARD, HOSTS_A_SHARD, shards
 from gpuctl.fleet.states import Told, told
 from gpuctl.host.look.capacity import Capacity
 from gpuctl.host.record.archive import decode
@@ -46,7 +48,7 @@ def test_the_payload_is_what_travels_with_pure_packages_and_the_same_each_time()
 
 
 def test_the_module_can_be_read_by_pythons_that_it_only_tells_that_they_are_too_old() -> None:
-    ast.parse(calling(build(), "1.0", 60, recording(logs=False)), feature_version=(3, 6))
+    ast.parse(calling(build(), "1.0", 60, recording_call(logs=False)), feature_version=(3, 6))
 
 
 @pytest.mark.bench
@@ -56,7 +58,7 @@ def test_an_old_python_records_a_host_by_the_module_and_prints_it_in_the_last_li
         (tmp_path / "ansible" / name).touch()
     argv = [*old_python(tmp_path), "-S", "-"]
     env = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    module = calling(build(), "1.0", 60, recording(logs=False))
+    module = calling(build(), "1.0", 60, recording_call(logs=False))
     done = subprocess.run(argv, input=module, capture_output=True, text=True, env=env, timeout=300)
     assert (done.returncode, done.stderr) == (0, "")
     answer = json.loads(done.stdout.splitlines()[-1], parse_constant=pytest.fail)
@@ -137,6 +139,51 @@ def test_as_many_hosts_are_asked_at_once_as_there_is_room_for() -> None:
     assert forks(4_000, Capacity(2, 64_000, 65_536)) == 50
     assert forks(4_000, Capacity(64, 640_000, 1024)) == 128
     assert forks(4_000, Capacity(64, 50, 1024)) == 1
+
+
+# Many hosts, by several Ansibles
+
+
+@given(st.integers(1, 20_000), st.integers(1, 64))
+def test_every_host_is_in_one_of_shards_that_are_alike(count: int, cores: int) -> None:
+    names = [f"gpu{number}" for number in range(count)]
+    parts = shards(names, Capacity(cores, free=64_000, files=65_536))
+    assert [name for part in parts for name in part] == names
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
+    assert len(parts) == 1 or (count > HOSTS_A_SHARD and len(parts) <= cores // CORES_A_SHARD)
+
+
+def played(events: Sequence[RunnerEvent], code: int = 0) -> Run:
+    """An Ansible that ended with this code after these recorded events."""
+
+    def run(hand_on: Callable[[RunnerEvent], bool], is_over: Callable[[], bool]) -> int:
+        for one in events:
+            hand_on({"event": one["event"], "event_data": {"host": one["host"], "res": one["res"]}})
+        hand_on({"event": "error", "stdout": "[ERROR]: it broke" if code else ""})
+        return code
+
+    return run
+
+
+def test_what_five_ansibles_say_of_ten_thousand_hosts_is_one_run_in_which_each_has_its_own_state() -> None:
+    kinds = [one for one in RECORDED if not told(one["event"], one["res"]).again and len(str(one["res"])) < 10_000]
+    events = {f"gpu{number}": {**kinds[number % len(kinds)], "host": f"gpu{number}"} for number in range(10_000)}
+    parts = shards(list(events), Capacity(cores=5 * CORES_A_SHARD, free=64_000, files=65_536))
+    assert len(parts) == 5
+    with merged([played([events[name] for name in part]) for part in parts], time.monotonic() + 100) as coming:
+        ended = [(host, said.state.value) for host, said in coming]
+    assert sorted(ended) == sorted((name, one["state"]) for name, one in events.items())
+
+
+def test_an_ansible_that_breaks_costs_only_its_own_hosts_unless_all_do() -> None:
+    good = next(one for one in RECORDED if one["state"] == "reported")
+    with merged([played([], 4), played([good])], time.monotonic() + 100) as coming:
+        assert [host for host, _ in coming] == [good["host"]]
+    with (
+        pytest.raises(EngineProblem, match="it broke"),
+        merged([played([], 4), played([], 4)], time.monotonic() + 100) as none,
+    ):
+        list(none)
 
 
 # Nobody can be asked

@@ -13,7 +13,7 @@ from typing import Any
 
 import pexpect
 import pytest
-from fleet_hosts import NETWORK, OPERATOR, PASSWORD, Hosts, hosts
+from fleet_hosts import OPERATOR, PASSWORD, Hosts, hosts
 from jsonschema import Draft202012Validator
 from simhost.process import until
 
@@ -82,7 +82,7 @@ def kept(run: Path, host: str) -> str:
 def test_every_host_ends_in_the_state_that_is_its_own(lab: Hosts, tmp_path: Path) -> None:
     names = ("good", "twin", "chatty", "bare", "old", "read-only", "full")
     inventory = lab.inventory(*names)
-    inventory.write_text(inventory.read_text() + f"[again]\ngood\n[away]\naway ansible_host={NETWORK}.250\n")
+    inventory.write_text(inventory.read_text() + f"[again]\ngood\n[away]\naway ansible_host={lab.network.prefix}.250\n")
     (tmp_path / "tmp").mkdir()
     env = {**os.environ, "TMPDIR": str(tmp_path / "tmp")}
     code, told, _ = asked(tmp_path / "run", "-i", inventory, "--host-timeout", 300, env=env)

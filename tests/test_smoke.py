@@ -450,21 +450,21 @@ WRAPPED = {
 
 @pytest.mark.parametrize("error", WRAPPED)
 def test_a_failure_is_known_in_every_coat(error: str) -> None:
-    assert explain(error, NOTHING_WRONG)[0].startswith(WRAPPED[error])
+    assert explain(error, NOTHING_WRONG).cause.startswith(WRAPPED[error])
 
 
 @pytest.mark.parametrize("coat", ["none", "docker 17 to 19.03", "docker 20.10", "docker 23"])
 def test_of_an_error_that_nobody_knows_the_innermost_words_are_told(coat: str) -> None:
     error = f"{'x' * 400} the flux of GPU 0 is out of range"
-    told = explain(COATS[coat](error).decode(), NOTHING_WRONG)[0]
+    told = explain(COATS[coat](error).decode(), NOTHING_WRONG).cause
     assert told.startswith("The container did not run: …xxx") and told.endswith("the flux of GPU 0 is out of range")
 
 
 def test_the_host_decides_which_cause_an_ambiguous_text_has() -> None:
     restart = Remedy("Restart Docker when it suits.", (command("systemctl", "restart", "docker"),))
     newer = Finding("registration.restart-needed", "registration", Status.WARN, "The toolkit is newer.", (), restart)
-    cause, remedy = explain('could not select device driver "" with capabilities: [[gpu]]', Report((newer,)))
-    assert (cause, remedy) == (
+    why = explain('could not select device driver "" with capabilities: [[gpu]]', Report((newer,)))
+    assert (why.cause, why.remedy) == (
         "Docker does not know how to give GPUs to a container (--gpus). This host: The toolkit is newer.",
         restart,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import Enum
+from functools import cached_property
 from typing import Any, TypeVar, get_type_hints
 
 from gpuctl.checks.compare.dates import dated
@@ -63,12 +64,14 @@ class Check:
     def layer(self) -> str:
         return self.id.partition(".")[0]
 
-    @property
+    @cached_property
     def needs(self) -> tuple[type, ...]:
         return tuple(dict.fromkeys(fact for subject in self.takes for fact in _facts_of(subject)))
 
 
 CHECKS: dict[str, Check] = {}
+_RANKS = {status: rank for rank, status in enumerate(Status)}
+"""The worst first."""
 _TOGETHER: dict[type, tuple[type, ...]] = {}
 
 
@@ -227,7 +230,7 @@ def _explained(found: Mapping[str, Finding], status: Status) -> Iterator[tuple[s
 
 
 def _severity(finding: Finding) -> int:
-    return list(Status).index(finding.status)
+    return _RANKS[finding.status]
 
 
 def _evidence(seen: Iterable[Fact[Any] | Evidence]) -> tuple[Evidence, ...]:

@@ -6,34 +6,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gpuctl.cli.frame.options import EngineName, From, Json, seconds, text_option
+from gpuctl.cli.frame.groups import spread
+from gpuctl.cli.frame.options import From, Json
 from gpuctl.cli.frame.snapshots import host_at
+from gpuctl.cli.frame.tested import Tested, wish_of
 from gpuctl.model import ExitCode
 
 if TYPE_CHECKING:
-    from gpuctl.smoke.request import GpuRequest
     from gpuctl.smoke.result import SmokeResult
 
 
+@spread
 def command(
-    gpus: Annotated[str, typer.Option("--gpus", metavar="all|N|device=…", help="The GPUs to ask for.")] = "all",
-    image: Annotated[
-        str | None,
-        text_option("--image", metavar="NAME", help="The image, instead of an nvidia/cuda one."),
-    ] = None,
-    runtime: Annotated[
-        str | None,
-        text_option("--runtime", metavar="NAME", help="Ask by this runtime instead of --gpus."),
-    ] = None,
-    engine: EngineName = None,
-    timeout: Annotated[
-        float, typer.Option("--timeout", parser=seconds, metavar="SECONDS", help="For the container to end.")
-    ] = 60,
-    pull_timeout: Annotated[
-        float, typer.Option("--pull-timeout", parser=seconds, metavar="SECONDS", help="For the image to come.")
-    ] = 900,
-    deep: Annotated[bool, typer.Option("--deep", help="Also test CUDA, with memory and a kernel on each GPU.")] = False,
-    host: Annotated[bool, typer.Option("--host", help="Test as --deep, on this host and without a container.")] = False,
+    tested: Tested,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the equivalent command.")] = False,
     snapshot: From = None,
     json: Json = False,
@@ -41,27 +26,20 @@ def command(
     strict: Annotated[bool, typer.Option("--strict", help="`could not tell` exits with 1.")] = False,
 ) -> None:
     """Run nvidia-smi in a container and compare the driver and the GPUs that it sees with this host's."""
-    request = _request(gpus)
-    if host and (image or runtime or engine or gpus != "all"):
-        words = "--host runs no container and tests all GPUs: leave --image, --runtime, --engine and --gpus out"
-        raise typer.BadParameter(words)
-    if runtime and engine in ("podman", "crio"):
-        raise typer.BadParameter("--runtime goes with Docker and containerd", param_hint="--runtime")
+    wish = wish_of(tested, dry_run)
     if snapshot is not None and not dry_run:
         raise typer.BadParameter("nothing runs in a snapshot: add --dry-run", param_hint="--from")
     from gpuctl.render.draw.progress import working
     from gpuctl.render.views.smoke import result_text, smoke_json, stages
-    from gpuctl.smoke.result import SmokeWish
     from gpuctl.smoke.run import look, smoke, smoke_on_host
 
-    wish = SmokeWish(request, image, runtime, timeout, pull_timeout, dry_run, deep or host, engine)
     machine = host_at(snapshot)
     with working("Looking at this host"):
-        facts = look(machine, wake=not (dry_run or host))
+        facts = look(machine, wake=not (dry_run or tested.host))
     with stages() as tell:
-        if host:
+        if tested.host:
             tell("Testing CUDA on this host", None)
-        result = smoke_on_host(wish, facts, machine) if host else smoke(wish, facts, tell)
+        result = smoke_on_host(wish, facts, machine) if tested.host else smoke(wish, facts, tell)
     if json:
         typer.echo(smoke_json(result))
     else:
@@ -87,12 +65,3 @@ def exit_code(result: SmokeResult, strict: bool) -> ExitCode:
     if result.passed or (result.dry_run and result.cause is None):
         return ExitCode.GOOD
     return ExitCode.UNDETERMINED if result.passed is None and not strict else ExitCode.PROBLEM
-
-
-def _request(text: str) -> GpuRequest:
-    from gpuctl.smoke.request import parse_gpus
-
-    try:
-        return parse_gpus(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--gpus") from None

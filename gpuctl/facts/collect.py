@@ -6,7 +6,7 @@ import re
 import time
 from contextlib import suppress
 from dataclasses import replace
-from typing import Dict, List, Mapping, Tuple
+from typing import Dict, List, Mapping, Sequence, Tuple
 from urllib.parse import quote
 
 from gpuctl.facts.docker.docker import Docker
@@ -15,14 +15,12 @@ from gpuctl.facts.machine.logs import NEWEST_FIRST, OF_GPUS, unit_log
 from gpuctl.host.look.deadline import DeadlineExceeded, begin, within
 from gpuctl.host.look.reading import Host, Outcome, Reading
 from gpuctl.host.record.aliases import Aliases
-from gpuctl.host.record.archive import Snapshot, fits
+from gpuctl.host.record.archive import SIZE_LIMIT, Snapshot, fits
 from gpuctl.host.record.memory import RememberingHost
 from gpuctl.host.record.redact import redact
 from gpuctl.host.record.snapshot import key
 from gpuctl.regex import regex
 
-SIZE_LIMIT = 5_000_000
-"""Bytes of a snapshot's file: what a ticket takes as an attachment."""
 HOST_NAMES = ("/proc/sys/kernel/hostname", "/etc/hostname")
 OTHER_LOGS = (unit_log("crio"),)
 """What no probe looks at and a ticket may need."""
@@ -35,12 +33,15 @@ _LOG_DEADLINE = 5.0
 _IMAGES, _IMAGES_DEADLINE = 40, 2.0
 
 
-def collect(host: Host, gpuctl: str, at: float, anonymise: bool, logs: bool = True) -> Snapshot:
+def collect(
+    host: Host, gpuctl: str, at: float, anonymise: bool, logs: bool = True, besides: Sequence[Reading] = ()
+) -> Snapshot:
     """Returns the host's snapshot, without secrets and at most SIZE_LIMIT bytes long as a file.
 
     `gpuctl` is the version that records, `at` the time in seconds since the epoch. `anonymise` also replaces the names
     of the host, its users and sites, its addresses, and serial numbers of all kinds, each always by the same.
-    Without `logs` the snapshot is as that of a host that keeps none.
+    Without `logs` the snapshot is as that of a host that keeps none. `besides`: commands that were run before, to be
+    kept with the others.
     """
     recorder = RememberingHost(host)
     others = OTHER_LOGS if logs else ()
@@ -54,6 +55,7 @@ def collect(host: Host, gpuctl: str, at: float, anonymise: bool, logs: bool = Tr
         log()
     told = end_of_log if logs else without_log
     recorded = {name: told(name, reading) for name, reading in dict(recorder.readings).items()}
+    recorded.update((key("run", one.source), one) for one in besides)
     readings, redacted = fit_to_leave(recorded, anonymise)
     return bounded(Snapshot(readings, at, gpuctl, anonymise, redacted))
 

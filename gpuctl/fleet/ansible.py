@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from queue import Full, Queue
@@ -20,6 +21,7 @@ from typing import Any
 from gpuctl.bounds import plain
 from gpuctl.fleet.payload import MODULE, play
 from gpuctl.fleet.run_folder import checked_name
+from gpuctl.fleet.shards import shards
 from gpuctl.fleet.states import LETTERS, Told, told
 from gpuctl.frozen import dataclass
 from gpuctl.host.act.process import adopt_orphans, ansible_words, ask_ansible, end_descendants
@@ -46,10 +48,15 @@ LONGEST_RESULT = 16 << 20
 LINES = 20
 """Of what Ansible says of itself, the last: kept for the case that it ends without an answer."""
 RunnerEvent = Mapping[str, Any]
+Run = Callable[[Callable[[RunnerEvent], bool], Callable[[], bool]], int]
+"""Asks hosts, hands on each event, looks whether it is to stop, and returns Ansible's exit code."""
 HOST_EVENTS = ("runner_on_ok", "runner_on_failed", "runner_on_unreachable")
 NEEDED = {"ansible": "ansible-core", "ansible_runner": "ansible-runner", "tomli": "tomli"}
 """Modules of the extra, and the packages that they come in."""
-_HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,252}|\[?[0-9A-Fa-f:.]{2,45}\]?")
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,252}")
+_HOST = re.compile(rf"{_PLAIN_NAME.pattern}|\[?[0-9A-Fa-f:.]{{2,45}}\]?")
+_GROUPS = frozenset(("all", "ungrouped"))
+"""Which every inventory has: no host of that name can be told from them."""
 _HOST_KEYS = "ANSIBLE_HOST_KEY_CHECKING"
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _NAME = re.compile(r"    (\S.*)")
@@ -104,6 +111,9 @@ def named(hosts: Sequence[str]) -> str:
 
 def host_names(target: Target) -> tuple[str, ...]:
     """Returns the hosts that are meant, in the inventory's order. Raises EngineProblem where there are none."""
+    named = _names(target)
+    if named:
+        return named
     missing = next((one for one in target.inventories if "," not in one and not is_there(one)), None)
     if missing is not None:
         raise EngineProblem(f"There is no inventory {missing}.")
@@ -125,6 +135,15 @@ def host_names(target: Target) -> tuple[str, ...]:
         return tuple(map(checked_name, names))
     except ValueError as error:
         raise EngineProblem(f"In the inventory, {error}.") from None
+
+
+def _names(target: Target) -> tuple[str, ...]:
+    """The hosts of a target that is nothing but their names, for which nobody need ask Ansible; else none."""
+    if target.limit is not None or len(target.inventories) != 1:
+        return ()
+    first, comma, rest = target.inventories[0].partition(",")
+    names = tuple(dict.fromkeys((first, *rest.rstrip(",").split(","))))
+    return names if comma and all(map(_PLAIN_NAME.fullmatch, names)) and not _GROUPS.intersection(names) else ()
 
 
 def host_variable(target: Target, name: str) -> dict[str, str]:
@@ -156,19 +175,31 @@ def answers(
     """
     if time.monotonic() >= end:
         return
+    room = capacity()
+    parts = shards(hosts, room)
+    width = max(1, forks(len(hosts), room) // len(parts))
+    adopt_orphans()
+    with ExitStack() as stack:
+        runs = [_prepared(stack, target, part, access, module, pipelining, width) for part in parts]
+        stack.callback(end_descendants)  # each ssh that Ansible has left alone after the task's timeout
+        yield from stack.enter_context(merged(runs, end))
+
+
+def _prepared(
+    stack: ExitStack, target: Target, hosts: Sequence[str], access: Access, module: str, pipelining: bool, width: int
+) -> Run:
+    """What asks these hosts by an Ansible of its own; its folder is there as long as the stack is."""
     files = {
         f"library/{MODULE}.py": module.encode(),
         "play.yml": play(access.become).encode(),
         "hosts": "".join(f"{name}\n" for name in hosts).encode(),
     }
-    width = forks(len(hosts), capacity())
-    with ExitStack() as stack:
-        folder = stack.enter_context(scratch(files, private=True))
-        words = [f"{folder}/play.yml", *_inventories(target), "--limit", f"@{folder}/hosts"]
-        if access.password is not None:
-            words += ["--become-password-file", stack.enter_context(handed(access.password, folder))]
-        settings = _settings(f"{folder}/library", width, access.deadline, pipelining)
-        yield from stack.enter_context(_events(folder, words, settings, end))
+    folder = stack.enter_context(scratch(files, private=True))
+    words = [f"{folder}/play.yml", *_inventories(target), "--limit", f"@{folder}/hosts"]
+    if access.password is not None:
+        words += ["--become-password-file", stack.enter_context(handed(access.password, folder))]
+    settings = _settings(f"{folder}/library", width, access.deadline, pipelining)
+    return lambda hand_on, is_over: _run(folder, words, settings, hand_on, is_over)
 
 
 def _inventories(target: Target) -> list[str]:
@@ -203,10 +234,8 @@ def _settings(library: str = "", width: int = 1, deadline: int = 0, pipelining: 
 
 
 @contextmanager
-def _events(
-    folder: str, words: Sequence[str], settings: Mapping[str, str], end: float
-) -> Iterator[Iterator[tuple[str, Told]]]:
-    """Gives what comes of the hosts while Ansible runs, in a thread; whatever ends the body ends Ansible as well."""
+def merged(runs: Sequence[Run], end: float) -> Iterator[Iterator[tuple[str, Told]]]:
+    """Gives what comes of the hosts while all runs go on, each in a thread; whatever ends the body ends them too."""
     coming: Queue[RunnerEvent | None] = Queue(WAITING)
     stopped = Event()
 
@@ -221,22 +250,24 @@ def _events(
                 break
         return False
 
-    def run() -> int:
+    def ended(run: Run) -> int:
         try:
-            return _run(folder, words, settings, hand_on, is_over)
+            return run(hand_on, is_over)
         finally:
             hand_on(None)
 
-    wait = begin(run)
+    waits = [begin(partial(ended, run)) for run in runs]
+    events = (event for _ in runs for event in iter(coming.get, None))  # each run ends with one None
     try:
-        yield _of_hosts(iter(coming.get, None), wait, is_over)
+        yield _of_hosts(events, waits, is_over)
     finally:
         stopped.set()
-        wait()
+        for wait in waits:
+            wait()
 
 
 def _of_hosts(
-    events: Iterator[RunnerEvent], wait: Callable[[], int], is_over: Callable[[], bool]
+    events: Iterator[RunnerEvent], waits: Sequence[Callable[[], int]], is_over: Callable[[], bool]
 ) -> Iterator[tuple[str, Told]]:
     answered = False
     said: deque[str] = deque(maxlen=LINES)
@@ -247,7 +278,7 @@ def _of_hosts(
             yield data["host"], told(event["event"], data.get("res") or {})
         else:
             said.append(str(event.get("stdout") or ""))
-    code = wait()
+    code = max(wait() for wait in waits)
     if code and not answered and not is_over():
         raise EngineProblem(_sentence("\n".join(said)) or f"Ansible ended with {code} and does not say why.")
 
@@ -271,17 +302,13 @@ def _run(
     config.env.pop("ORIGINAL_STDOUT_CALLBACK", None)
     users = LocalHost().env(_HOST_KEYS)  # without one, ansible-runner has made it False
     config.env = {**config.env, _HOST_KEYS: users.text} if users.ok else _without(config.env, _HOST_KEYS)
-    adopt_orphans()
     runner = Runner(config, event_handler=hand_on, cancel_callback=lambda: is_over() and _stop())
-    try:
-        runner.run()
-    finally:
-        _stop()
+    runner.run()
     return int(runner.rc or 0)
 
 
 def _stop() -> bool:
-    """Ends each ssh with Ansible, which has left it alone after the task's timeout, and as ansible-runner would."""
+    """Ends each Ansible with its ssh, as ansible-runner would."""
     end_descendants()
     return True
 

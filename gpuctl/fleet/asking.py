@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from gpuctl import __version__
 from gpuctl.fleet.ansible import Access, EngineProblem, Target, answers
-from gpuctl.fleet.payload import Call, build, calling
+from gpuctl.fleet.payload import Call, Payload, calling
 from gpuctl.fleet.run_folder import HostOutcome, State, add_host
 from gpuctl.fleet.states import Again, Told
 from gpuctl.frozen import dataclass
@@ -22,16 +22,20 @@ UNANSWERED = "Nothing came back from it before the run's end."
 
 @dataclass(frozen=True)
 class Entry:
-    """Whom to ask, by which names, and how they are entered, until when (a moment of time.monotonic)."""
+    """Whom to ask, by which names, and how they are entered, until when (a moment of time.monotonic).
+
+    `payload` gives what travels to them: it may still be in the making.
+    """
 
     target: Target
     hosts: tuple[str, ...]
     access: Access
     end: float
+    payload: Callable[[], Payload]
 
     def ask_by(self, call: Call) -> Asking:
         """Returns how these hosts are asked of a call."""
-        module = calling(build(), __version__, self.access.deadline, call)
+        module = calling(self.payload(), __version__, self.access.deadline, call)
         return lambda hosts, pipelining: answers(self.target, hosts, self.access, module, pipelining, self.end)
 
 

@@ -1,4 +1,4 @@
-"""The hosts of a run judged, one after another: what the doctor says of each snapshot, and what hosts are compared by.
+"""The hosts of a run judged, one after another: what is said of each snapshot, and what hosts are compared by.
 
 A stranger may have written a snapshot: each is judged in a process that has little time and memory, and comes back as a
 few words of bounded length. No two snapshots are in memory at once.
@@ -20,7 +20,7 @@ from gpuctl.facts.gather import gather
 from gpuctl.facts.machine.identity import Identity
 from gpuctl.facts.packages.history import PackageHistory
 from gpuctl.fleet.key_facts import GpuFacts, KeyFacts, key_facts
-from gpuctl.fleet.run_folder import HostOutcome, RecordedRun, State
+from gpuctl.fleet.run_folder import HostOutcome, RecordedRun, Run, State
 from gpuctl.frozen import dataclass
 from gpuctl.host.act.confined import Exceeded, each_confined
 from gpuctl.host.look.limits import limit_reached
@@ -74,7 +74,7 @@ def judge_run(run: RecordedRun) -> Iterator[JudgedHost]:
     outcomes = tuple(run.outcomes.values())
     yield from (JudgedHost(one) for one in outcomes if one.state is not State.REPORTED)
     reported = [one for one in outcomes if one.state is State.REPORTED]
-    for outcome, answer in each_confined(reported, lambda one: words(lambda: judged(run.snapshot(one)))):
+    for outcome, answer in each_confined(reported, lambda one: words(lambda: judged(run.snapshot(one), run.run))):
         yield _read(outcome, heard(answer))
 
 
@@ -101,11 +101,18 @@ def heard(answer: bytes | Exceeded) -> dict[str, Any]:
     return said
 
 
-def judged(raw: bytes) -> dict[str, Any]:
-    """Returns what is said of a snapshot, in values that JSON has. Raises BadSnapshot."""
+def judged(raw: bytes, run: Run) -> dict[str, Any]:
+    """Returns what is said of a snapshot of a run, in values that JSON has: the doctor's words, or those of `smoke`.
+
+    Raises BadSnapshot.
+    """
     snapshot = decode(raw)
     facts = gather(snapshot.host, _subjects())
     report = diagnose(facts)
+    if run.is_smoke:
+        from gpuctl.fleet.smoke import smoke_report  # what explains errors is loaded for these runs alone
+
+        report = smoke_report(snapshot.host, run.question, report)
     key = key_facts(facts)
     if max(len(key.gpus), len(key.boards)) > _MOST_GPUS:
         raise BadSnapshot(f"it tells of more than {_MOST_GPUS} GPUs")

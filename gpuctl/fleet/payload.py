@@ -12,15 +12,15 @@ import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.abc import InspectLoader
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from gpuctl.collector import TRAVELS
 from gpuctl.frozen import dataclass
+from gpuctl.travels import TRAVELS
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -126,9 +126,15 @@ def build() -> Payload:
     return Payload(raw, hashlib.sha256(raw).hexdigest()[:16])
 
 
-def recording(logs: bool) -> Call:
+def recording_call(logs: bool) -> Call:
     """Returns the call that records a host; logs travel where `logs`."""
     return Call("Records this host. Changes nothing", "gpuctl.collector", "recorded", (logs,))
+
+
+def smoke_call(options: Sequence[str], zipapp: str, seconds: float, logs: bool) -> Call:
+    """Returns the call that has a host run `gpuctl smoke` for so many seconds, and records it."""
+    arguments = (list(options), zipapp, seconds, logs)
+    return Call("Tests whether a GPU container runs, and records this host", "gpuctl.collector", "smoked", arguments)
 
 
 def calling(payload: Payload, version: str, seconds: int, call: Call) -> str:

@@ -75,6 +75,11 @@ class Run:
     question: tuple[str, ...]
     hosts: tuple[str, ...]
 
+    @property
+    def is_smoke(self) -> bool:
+        """Whether the hosts were asked to run `gpuctl smoke`, with the options that follow in the question."""
+        return self.question[:1] == ("smoke",)
+
 
 @dataclass(frozen=True)
 class HostOutcome:

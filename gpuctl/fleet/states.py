@@ -15,10 +15,10 @@ from enum import Enum
 from typing import Any
 
 from gpuctl.bounds import with_end
-from gpuctl.facts.collect import SIZE_LIMIT
 from gpuctl.fleet.payload import ANSWER
 from gpuctl.fleet.run_folder import State
 from gpuctl.frozen import dataclass
+from gpuctl.host.record.archive import SIZE_LIMIT
 
 OK, FAILED, UNREACHABLE = "runner_on_ok", "runner_on_failed", "runner_on_unreachable"
 LETTERS = 400

@@ -34,6 +34,13 @@ _FOUND: Mapping[type, str] = {
 }
 
 
+def _refuse(constant: str) -> None:
+    raise ValueError("%s is not JSON" % constant)
+
+
+_STRICT = json.JSONDecoder(parse_constant=_refuse)
+
+
 def parse(text: Union[str, bytes]) -> Any:
     """Returns what a JSON text says. Half of a surrogate pair, which JSON can hold and no output can, becomes "?".
 
@@ -41,7 +48,7 @@ def parse(text: Union[str, bytes]) -> Any:
     """
     try:
         written = text if isinstance(text, str) else text.decode()
-        value = load_json(written, parse_constant=_refuse)
+        value = load_json(written, _STRICT)
         if "\\ud" in written.lower():
             value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
         return value
@@ -141,10 +148,6 @@ def second(text: str) -> float:
     ahead = timedelta(hours=int(found["hours"] or 0), minutes=int(found["minutes"] or 0))
     zone = timezone(-ahead if found["sign"] == "-" else ahead)
     return datetime(year, month, day, hour, minute, seconds, tzinfo=zone).timestamp()
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError("%s is not JSON" % constant)
 
 
 def _member(found: Mapping[str, Any], name: str, kind: Type[T]) -> Optional[T]:

@@ -179,5 +179,5 @@ def _explained(result: SmokeResult, error: str, report: Report) -> SmokeResult:
         return replace(result, passed=False, cause=NO_GLIBC.cause, remedy=NO_GLIBC.remedy, error=error)
     other = spec and spec.runtime not in (None, RUNTIME)
     told = tuple(one for one in report.findings if not (other and one.layer in _OF_NVIDIA))
-    cause, remedy = explain(error, Report(told))
-    return replace(result, passed=False, cause=cause, remedy=remedy, error=error)
+    why = explain(error, Report(told))
+    return replace(result, passed=False, cause=why.cause, remedy=why.remedy, error=error)

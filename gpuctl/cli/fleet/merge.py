@@ -11,7 +11,7 @@ from gpuctl.cli.frame.endings import refused
 from gpuctl.cli.frame.fleet.asked import NONE_SILENT, MaxUnreachable
 from gpuctl.cli.frame.fleet.report import FormatName, Strict, Verbose, run_at, tell
 from gpuctl.cli.frame.formats import outputs_in
-from gpuctl.cli.frame.options import Json, filled
+from gpuctl.cli.frame.options import Json, text_option
 from gpuctl.render.formats.fleet.formats import FleetFormat
 
 
@@ -22,9 +22,7 @@ def merge(
             metavar="FILES…", help="Snapshots of `gpuctl collect`, folders of such, or runs.", show_default=False
         ),
     ],
-    output: Annotated[
-        str, typer.Option("-o", "--output", parser=filled, metavar="RUN", help="The run's folder, a new one.")
-    ],
+    output: Annotated[str, text_option("-o", "--output", metavar="RUN", help="The run's folder, a new one.")],
     json: Json = False,
     format: FormatName = None,
     verbose: Verbose = False,

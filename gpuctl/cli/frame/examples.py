@@ -57,6 +57,10 @@ EXAMPLES = {
         "gpuctl fleet check --cuda 12.4 -i hosts.ini",
         "gpuctl fleet check --image app:1 --hosts gpu01,gpu02",
     ),
+    "fleet smoke": (
+        "gpuctl fleet smoke -i hosts.ini --become --zipapp gpuctl.pyz",
+        "gpuctl fleet smoke --slurm gpu --become --host",
+    ),
     "fleet collect": ("gpuctl fleet collect -i hosts.ini --become", "gpuctl fleet collect --hosts gpu01,gpu02 --json"),
     "fleet plan": (
         "gpuctl fleet plan install-runtime -i hosts.ini -o PLAN",

@@ -33,9 +33,9 @@ _APT_ACTIONS = {
     "Remove": "removed",
     "Purge": "removed",
 }
-_DPKG_LINE = regex(
-    r"^(\d{4}-\d\d-\d\d \d\d:\d\d):\d\d (install|upgrade|remove) ([^\s:]+)(?::\S+)? (\S+) (\S+)$", re.MULTILINE
-)
+_DPKG_LINE = regex(r"\n(.{16}):\d\d (install|upgrade|remove) ([^\s:]+)(?::\S+)? (\S+) (\S+)$", re.MULTILINE)
+"""With the end of the line before, which is found in half the time. Most lines tell of steps on the way."""
+_MINUTE = regex(r"\d{4}-\d\d-\d\d \d\d:\d\d")
 _DPKG_ACTIONS = {"install": "installed", "upgrade": "upgraded", "remove": "removed"}
 _DNF_LINE = regex(
     r"^(\d{4}-\d\d-\d\d)T(\d\d:\d\d):\S+ \S+ (Installed|Upgraded?|Downgraded?|Erase): "
@@ -129,14 +129,9 @@ def parse_dpkg(text: str) -> Tuple[PackageEvent, ...]:
     """
     return tuple(
         PackageEvent(at, subject, package, _DPKG_ACTIONS[action], _without_epoch(before), _without_epoch(after), "dpkg")
-        for at, action, package, before, after in _DPKG_LINE.findall(_with_actions(text))
-        if (subject := subject_of(package))
+        for at, action, package, before, after in _DPKG_LINE.findall("\n" + text)
+        if (subject := subject_of(package)) and _MINUTE.fullmatch(at)
     )
-
-
-def _with_actions(text: str) -> str:
-    """The lines of dpkg.log that tell of one. Most tell of steps on the way, and all would take the pattern as long."""
-    return "\n".join(line for line in text.split("\n") if line[19:27] in (" install", " upgrade", " remove "))
 
 
 def _without_epoch(version: str) -> str:

@@ -27,6 +27,16 @@ class NotFollowed(ValueError):
     """Engines may take this specification; gpuctl does not follow it."""
 
 
+def _once_each(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("it has one key twice")
+    return found
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_once_each)
+
+
 def load(text: str) -> Any:
     """Returns the document that a text is: dicts, lists and text, numbers too where it is JSON. Raises ValueError."""
     if len(text) > SIZE_LIMIT:
@@ -34,7 +44,7 @@ def load(text: str) -> Any:
     if not text.lstrip().startswith(("{", "[")):
         return _load_yaml(text)
     try:
-        return documents.load_json(text, object_pairs_hook=_once_each)
+        return documents.load_json(text, _DECODER)
     except documents.TooMuch as error:
         raise NotFollowed(str(error)) from None
     except ValueError as error:
@@ -44,13 +54,6 @@ def load(text: str) -> Any:
 def same(one: str, other: str) -> bool:
     """Returns whether two texts are one specification, however they are laid out. Raises ValueError."""
     return bool(_sorted(load(one)) == _sorted(load(other)))
-
-
-def _once_each(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("it has one key twice")
-    return found
 
 
 def _load_flow(text: str, error: ValueError) -> Any:

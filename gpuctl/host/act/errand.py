@@ -10,17 +10,19 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import sys
 import tempfile
 from base64 import b64decode
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import IO, Any, Callable, Dict, Iterator, List, Optional, Sequence, Set, Tuple
 
 from gpuctl.bounds import ANSWER_LIMIT, with_end
 from gpuctl.host.act.process import ask_program
 from gpuctl.host.decode import object_in, objects_in, parse_object, text_in, texts_in
 from gpuctl.host.look.local import LocalHost
-from gpuctl.host.look.reading import Outcome
+from gpuctl.host.look.reading import Outcome, Reading
 from gpuctl.host.write.files import FileProblem
 from gpuctl.host.write.lock import locked
 from gpuctl.model import ExitCode
@@ -83,6 +85,20 @@ def applied(words: List[str], zipapp: str, plan: str, mends: Sequence[str], smok
 def undone(runs: Sequence[str], zipapp: str, options: List[str], deadline: float) -> bytes:
     """Rolls back that of these runs which is in this host's journal, and returns how that ended as JSON."""
     return _alone(zipapp, lambda gpuctl: _undone(gpuctl, set(runs), options, deadline))
+
+
+def proved(options: Sequence[str], zipapp: str, deadline: float) -> Reading:
+    """Returns how `gpuctl smoke` ended here that this host's gpuctl ran with these options; its text is JSON.
+
+    `deadline` in seconds. `zipapp` as for `planned`; where there is no gpuctl at all, the reading says so.
+    """
+    words = ["smoke", *options, "--json"]
+    source = shlex.join(["gpuctl", *words])
+    try:
+        with _gpuctl(zipapp) as gpuctl:
+            return replace(ask_program([*gpuctl, *words], "", deadline, ANSWER_LIMIT), source=source)
+    except _CannotChange as problem:
+        return Reading(source, Outcome.ABSENT, detail=str(problem))
 
 
 Ended = Dict[str, Optional[str]]

@@ -24,6 +24,8 @@ from gpuctl.host.status import parse_status
 
 SCHEMA = "gpuctl.snapshot/1"
 KINDS = ("read", "list", "link", "stat", "which", "run", "get", "call", "peer", "nvml", "env")
+SIZE_LIMIT = 5_000_000
+"""Bytes of a snapshot's file: what a ticket takes as an attachment."""
 OPENED_LIMIT, LINES_LIMIT, LINE_LIMIT = 32 << 20, 200_000, 16 << 20
 """Bytes, lines, and characters of a line, of a snapshot that is not compressed. A normal host's is below one MiB."""
 _GZIP = b"\x1f\x8b"
@@ -59,14 +61,19 @@ class Snapshot:
 
 def encode(snapshot: Snapshot) -> bytes:
     """Returns the file's content; the same for the same snapshot."""
-    return gzip.compress(lines(snapshot).encode("utf-8", "replace"), mtime=0)
+    return _packed(lines(snapshot).encode("utf-8", "replace"))
+
+
+def _packed(raw: bytes) -> bytes:
+    return gzip.compress(raw, mtime=0)
 
 
 def fits(snapshot: Snapshot, limit: int) -> bool:
     """Returns whether the file has at most `limit` bytes, and can be opened again."""
     text = lines(snapshot)
-    small = len(text.encode("utf-8", "replace")) <= OPENED_LIMIT and max(map(len, text.split("\n"))) <= LINE_LIMIT
-    return small and len(encode(snapshot)) <= limit
+    raw = text.encode("utf-8", "replace")
+    small = len(raw) <= OPENED_LIMIT and max(map(len, text.split("\n"))) <= LINE_LIMIT
+    return small and (len(raw) < limit // 2 or len(_packed(raw)) <= limit)  # packed, nothing is twice as long
 
 
 def lines(snapshot: Snapshot) -> str:
@@ -134,7 +141,9 @@ def _object(number: int, line: str) -> Dict[str, Any]:
     if len(line) > LINE_LIMIT:
         raise BadSnapshot("line %d is too long" % number)
     try:
-        value = _DECODER.decode(line)
+        value, end = _DECODER.raw_decode(line)
+        if end != len(line):  # space around it, or more than one value
+            value = _DECODER.decode(line)
     except _Twice as twice:
         raise BadSnapshot("line %d: it says %.40r twice" % (number, twice.args[0])) from None
     except (ValueError, RecursionError):
@@ -163,27 +172,28 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_each_once)
 def _readings(found: Iterable[Tuple[int, Mapping[str, Any]]]) -> Dict[str, Reading]:
     readings: Dict[str, Reading] = {}
     for number, line in found:
-        kind = _typed(line, "kind", str, number)
+        kind = _text_in(line, "kind", number)
         if kind not in KINDS:
             raise BadSnapshot("line %d: its kind is none of %s" % (number, ", ".join(KINDS)))
-        reading = _reading(line, number)
-        if key(kind, reading.source) in readings:
+        reading = _reading(line, kind, number)
+        name = key(kind, reading.source)
+        if name in readings:
             raise BadSnapshot("line %d: it is there twice" % number)
-        readings[key(kind, reading.source)] = reading
+        readings[name] = reading
     return readings
 
 
-def _reading(line: Mapping[str, Any], number: int) -> Reading:
-    source, text, detail = (_text(_typed(line, name, str, number)) for name in ("source", "text", "detail"))
-    code = _typed(line, "code", int, number) or 0
-    outcome = _OUTCOMES.get(_typed(line, "outcome", str, number) or "ok")
+def _reading(line: Mapping[str, Any], kind: str, number: int) -> Reading:
+    source, text = _text_in(line, "source", number), _text_in(line, "text", number)
+    code = _typed(line, "code", int, number) if "code" in line else 0
+    outcome = _OUTCOMES.get(_text_in(line, "outcome", number) or "ok")
     if outcome is None:
         raise BadSnapshot("line %d: its outcome is none that gpuctl knows" % number)
-    if line["kind"] == "stat" and outcome is Outcome.OK:
+    if kind == "stat" and outcome is Outcome.OK:
         _check_stat(text, number)
     if not source:
         raise BadSnapshot("line %d: it does not say what was looked at" % number)
-    return Reading(source, outcome, text, code, detail)
+    return Reading(source, outcome, text, code, _text_in(line, "detail", number))
 
 
 def _check_stat(text: str, number: int) -> None:
@@ -215,8 +225,13 @@ def _moment(head: Mapping[str, Any]) -> float:
     return at
 
 
-def _text(text: str) -> str:
-    """Half a character, which JSON can escape, is none that can be written."""
+def _text_in(line: Mapping[str, Any], name: str, number: int) -> str:
+    """A text, which a snapshot has thousands of. Half a character, which JSON can escape, is none that can be written.
+
+    What is of another type is refused as everywhere.
+    """
+    value = line.get(name, "")
+    text: str = value if type(value) is str else _typed(line, name, str, number)
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
@@ -224,4 +239,4 @@ def _texts(head: Mapping[str, Any], name: str) -> Tuple[str, ...]:
     value = head.get(name, [])
     if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
         raise BadSnapshot("line 1: `%s` is no list of texts" % name)
-    return tuple(map(_text, value))
+    return tuple(one.encode("utf-8", "replace").decode() for one in value)

@@ -76,8 +76,8 @@ def judging(ask_why: Explain, seconds: float) -> Callable[[PodEnd[SmokePod]], Po
 
 
 def _explained(one: SmokePod, error: str) -> PodResult:
-    cause, remedy = explain(error, Report(()))
-    return PodResult(one.node, False, cause, _on_node(one, remedy), one, error=error)
+    why = explain(error, Report(()))
+    return PodResult(one.node, False, why.cause, _on_node(one, why.remedy), one, error=error)
 
 
 def _on_node(one: SmokePod, remedy: Remedy) -> Remedy:

@@ -6,13 +6,14 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
 from getpass import getpass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gpuctl.cli.frame.endings import refused
-from gpuctl.cli.frame.options import filled, seconds
+from gpuctl.cli.frame.options import seconds, text_option
 from gpuctl.frozen import dataclass
 from gpuctl.model import ExitCode
 
@@ -42,9 +43,7 @@ MaxUnreachable = Annotated[
 ]
 RunFolder = Annotated[
     str | None,
-    typer.Option(
-        "--run", parser=filled, metavar="FOLDER", help="Where to keep what comes; a new folder.", show_default=False
-    ),
+    text_option("--run", metavar="FOLDER", help="Where to keep what comes; a new folder."),
 ]
 HostTimeout = Annotated[
     float, typer.Option("--host-timeout", parser=seconds, metavar="SECONDS", help="For one host, in all.")
@@ -60,28 +59,21 @@ class Asked:
 
     inventory: Annotated[
         list[str] | None,
-        typer.Option(
-            "-i",
-            "--inventory",
-            parser=filled,
-            metavar="INVENTORY",
-            help="Any that Ansible takes, instead of its default; repeatable.",
-            show_default=False,
+        text_option(
+            "-i", "--inventory", metavar="INVENTORY", help="Any that Ansible takes, instead of its default; repeatable."
         ),
     ] = None
     hosts: Annotated[
         str | None,
-        typer.Option("--hosts", parser=filled, metavar="A,B", help="These, without an inventory.", show_default=False),
+        text_option("--hosts", metavar="A,B", help="These, without an inventory."),
     ] = None
     slurm: Annotated[
         str | None,
-        typer.Option(
-            "--slurm", parser=filled, metavar="PARTITION", help="A Slurm partition's nodes.", show_default=False
-        ),
+        text_option("--slurm", metavar="PARTITION", help="A Slurm partition's nodes."),
     ] = None
     limit: Annotated[
         str | None,
-        typer.Option("--limit", parser=filled, metavar="PATTERN", help="As Ansible's --limit.", show_default=False),
+        text_option("--limit", metavar="PATTERN", help="As Ansible's --limit."),
     ] = None
     become: Annotated[bool, typer.Option("-b", "--become", help="Become root there, as the inventory says how.")] = (
         False
@@ -105,13 +97,7 @@ class Recording:
     run: RunFolder = None
     resume: Annotated[
         str | None,
-        typer.Option(
-            "--resume",
-            parser=filled,
-            metavar="RUN",
-            help="Go on with a run: ask the hosts that have not reported.",
-            show_default=False,
-        ),
+        text_option("--resume", metavar="RUN", help="Go on with a run: ask the hosts that have not reported."),
     ] = None
     max_unreachable: MaxUnreachable = NONE_SILENT
 
@@ -120,15 +106,18 @@ def entered(asked: Asked) -> Entry:
     """Returns the hosts that were asked for. Raises EngineProblem; ends the run where nobody can be asked at all."""
     from gpuctl.fleet.ansible import host_names, missing
     from gpuctl.fleet.asking import Entry
+    from gpuctl.fleet.payload import build
+    from gpuctl.host.look.deadline import begin
     from gpuctl.render.draw.progress import working
 
     lacking = missing()
     if lacking:
         raise refused(f"asking hosts needs {lacking}: pip install 'gpuctl-host[fleet]'.")
     target, access = _target(asked), _access(asked)
+    payload = begin(build)  # while Ansible reads the inventory
     with working("Reading the inventory"):
         hosts = host_names(target)
-    return Entry(target, hosts, access, time.monotonic() + asked.run_timeout)
+    return Entry(target, hosts, access, time.monotonic() + asked.run_timeout, payload)
 
 
 @contextmanager
@@ -161,21 +150,38 @@ def answered(call: Call, asked: Asked) -> list[tuple[HostOutcome, bytes | None]]
     return found
 
 
-def recorded_run(question: tuple[str, ...], asked: Asked, recording: Recording) -> RecordedRun:
-    """Asks the hosts, and returns what its folder then has. Ends the run with a sentence where nobody can be asked."""
+def recorded_run(
+    question: tuple[str, ...], asked: Asked, recording: Recording, call: Call | None = None
+) -> RecordedRun:
+    """Asks the hosts, and returns what its folder then has. Ends the run with a sentence where nobody can be asked.
+
+    `call` gives a snapshot of the host; by default it is recorded, and nothing else is done.
+    """
+    from gpuctl.fleet.payload import recording_call
     from gpuctl.fleet.run_folder import BadRun, read_run
 
     if recording.run is not None and recording.resume is not None:
         raise typer.BadParameter("--resume goes on in the run's own folder: leave out --run")
     try:
         with in_a_sentence():
-            before = None if recording.resume is None else read_run(recording.resume)
+            before = None if recording.resume is None else _begun_before(question, read_run(recording.resume))
             entry = entered(asked)
             folder, hosts = _begun(question, entry.hosts, recording, before)
-            _record(folder, hosts, entry, recording.logs)
+            _record(folder, hosts, entry, call or recording_call(recording.logs))
             return read_run(folder)
     except BadRun as problem:
         raise refused(f"{recording.resume} is no run of gpuctl's: {problem}.") from None
+
+
+def _begun_before(question: tuple[str, ...], before: RecordedRun) -> RecordedRun:
+    """The run. Ends this one where another command began it, that asks something else."""
+    from gpuctl.command import command
+
+    this = replace(before.run, question=question)
+    if this != before.run and (this.is_smoke or before.run.is_smoke):
+        began = command("gpuctl", "fleet", *before.run.question)
+        raise refused(f"{before.folder} was begun by {began}, which asks something else.")
+    return before
 
 
 def _begun(
@@ -193,10 +199,9 @@ def _begun(
     return folder, hosts
 
 
-def _record(folder: str, hosts: tuple[str, ...], entry: Entry, logs: bool) -> None:
+def _record(folder: str, hosts: tuple[str, ...], entry: Entry, call: Call) -> None:
     from gpuctl.command import command
     from gpuctl.fleet.asking import record
-    from gpuctl.fleet.payload import recording
     from gpuctl.render.draw.progress import tallying
     from gpuctl.render.draw.text import say
 
@@ -204,7 +209,7 @@ def _record(folder: str, hosts: tuple[str, ...], entry: Entry, logs: bool) -> No
         return
     try:
         with tallying("hosts", len(hosts)) as tell:
-            ask = entry.ask_by(recording(logs))
+            ask = entry.ask_by(call)
             record(folder, hosts, ask, lambda outcome: tell(outcome.state.value, outcome.host))
     except (KeyboardInterrupt, SystemExit):
         again = command("--resume", folder)

@@ -91,7 +91,7 @@ def test_a_run_is_read_back_with_the_last_word_on_each_host_whatever_a_cut_left(
     Draft202012Validator(schema).validate(json.loads(Path(run.folder, "run.json").read_text()))
     assert read(run.folder) == run
     add(run.folder, [Change("a", BEGUN, 7.0), Change("b", BEGUN, 7.0)])
-    add(run.folder, [Change("a", APPLIED, 8.0, "20261130T094744.002378Z")])
+    add(run.folder, [Change("a", APPLIED, 8.0, ("20261130T094744.002378Z",), found=("docker.runtime",))])
     with Path(run.folder, "changes.jsonl").open("a") as file:
         file.write('{"host": "b", "state": "app')
     found = read(run.folder)
@@ -116,10 +116,10 @@ def test_a_folder_that_gpuctl_has_not_written_so_is_none(run: ChangeRun, old: st
 
 def test_a_host_whose_answer_was_lost_and_that_is_as_wished_was_changed_by_this_run() -> None:
     outcome = HostOutcome("a", State.REPORTED, 9.0)
-    raw = json.dumps({"ended": "unchanged", "run": "R", "detail": ""}).encode()
+    raw = json.dumps({"ended": "unchanged", "runs": ["R"], "detail": ""}).encode()
     assert change_of(outcome, raw, Change("a", BEGUN, 8.0)).state == APPLIED
     by_others = change_of(outcome, raw, None)
-    assert (by_others.state, by_others.run) == ("unchanged", None)
+    assert (by_others.state, by_others.runs) == ("unchanged", ())
 
 
 @pytest.mark.parametrize("raw", [b"[]", b"{}", b'{"ended": "\\u001b[2J"}', b'{"ended": 1}', b"\xff"])

@@ -10,6 +10,7 @@ from dataclasses import replace
 from gpuctl.fleet.asking import Asking, outcomes
 from gpuctl.fleet.changes import BEGUN, UNDONE, Change, ChangeRun, add, again, change_of, groups_in
 from gpuctl.fleet.payload import Call
+from gpuctl.fleet.plan import Group
 from gpuctl.fleet.silence import Share
 from gpuctl.fleet.states import Told
 from gpuctl.frozen import dataclass
@@ -51,8 +52,7 @@ def carry_out(run: ChangeRun, among: Sequence[str], pace: Pace, ask_by: AskBy, t
                     time.sleep(pace.pause)
             first = False
             for group, hosts in groups_in(run.plan, left):
-                arguments = (list(run.plan.words), pace.zipapp, group.hash, list(group.mends), run.smoke, pace.deadline)
-                ask = ask_by(Call("Changes this host", ERRAND, "applied", arguments))
+                ask = ask_by(Call("Changes this host", ERRAND, "applied", (pace.zipapp, _approved(run, group, pace))))
                 _change_hosts(run, hosts, ask, tell)
             run = again(run)
             if not pace.may_fail.allows(len(run.failed), len(run.hosts)):
@@ -72,7 +72,7 @@ def undo(
 
     Who could not be rolled back stays as it was, `applied`, with the reason. Raises what asking raises.
     """
-    runs = [one.run for one in run.applied if one.host in set(hosts)]
+    runs = [name for one in run.applied if one.host in set(hosts) for name in one.runs]
     options = [one for one in run.plan.words if one == "--no-reload"]
     ask = ask_by(Call("Undoes a change of this host", ERRAND, "undone", (runs, zipapp, options, deadline)))
     with closing(outcomes(hosts, ask)) as coming:
@@ -82,6 +82,18 @@ def undo(
             add(run.folder, [kept])
             tell(change.state, outcome.host)
     return again(run)
+
+
+def _approved(run: ChangeRun, group: Group, pace: Pace) -> dict[str, object]:
+    """The fields of Approved (gpuctl/host/act/errand.py)."""
+    return {
+        "words": list(run.plan.words),
+        "plan": group.hash,
+        "mends": list(group.mends),
+        "smoke": run.smoke,
+        "since": run.at,
+        "deadline": pace.deadline,
+    }
 
 
 def _change_hosts(run: ChangeRun, hosts: Sequence[str], ask: Asking, tell: Tell) -> None:

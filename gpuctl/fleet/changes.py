@@ -2,8 +2,8 @@
 
     RUN/run.json        {"schema": "gpuctl.fleet-change/1", "gpuctl": "1.0", "at": 1764000000.1, "smoke": false,
                          "plan": {"schema": "gpuctl.fleet-plan/1", …}, "waves": [["gpu01"], ["gpu02", "gpu03"]]}
-    RUN/changes.jsonl   {"host": "gpu01", "state": "begun", "at": 1764000003.2, "run": null, "detail": ""}
-                        {"host": "gpu01", "state": "applied", "at": 1764000009.9, "run": "20251124T…Z", "detail": ""}
+    RUN/changes.jsonl   {"host": "gpu01", "state": "begun", "at": 1764000003.2, "runs": [], "detail": "", …}
+                        {"host": "gpu01", "state": "applied", "at": 1764000009.9, "runs": ["20251124T…Z"], …}
 
 A host's `begun` is there before anything is done to it. The last line of a host counts.
 """
@@ -20,7 +20,7 @@ from gpuctl.fleet.plan import SCHEMA as PLAN_SCHEMA
 from gpuctl.fleet.plan import FleetPlan, Group, as_document, plan_in
 from gpuctl.fleet.run_folder import LONGEST_DETAIL, RUN, BadRun, HostOutcome, State, checked_name
 from gpuctl.frozen import dataclass
-from gpuctl.host.decode import LAST_SECOND, flag_in, object_in, parse_object, text_in
+from gpuctl.host.decode import LAST_SECOND, flag_in, object_in, parse_object, text_in, texts_in
 from gpuctl.host.write.appended import append_lines
 from gpuctl.host.write.files import is_there, read_named
 from gpuctl.host.write.output import make_folder, write_new
@@ -40,13 +40,17 @@ _ADOPTED = "It had been changed when its answer was lost; it was not verified ag
 
 @dataclass(frozen=True)
 class Change:
-    """How one host ended, when (seconds since the epoch), by which run in its own journal, and a sentence on why."""
+    """How one host ended, when (seconds since the epoch), by which runs in its own journal, and a sentence on why.
+
+    `found`: the checks that failed or warned on it afterwards.
+    """
 
     host: str
     state: str
     at: float
-    run: str | None = None
+    runs: tuple[str, ...] = ()
     detail: str = ""
+    found: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,7 @@ class ChangeRun:
     @property
     def applied(self) -> tuple[Change, ...]:
         """Hosts that this run has changed."""
-        return tuple(one for one in self.changes.values() if one.state == APPLIED and one.run)
+        return tuple(one for one in self.changes.values() if one.state == APPLIED and one.runs)
 
     @property
     def stopped_before(self) -> int | None:
@@ -102,8 +106,9 @@ def add(folder: str, changes: Iterable[Change]) -> None:
             "host": one.host,
             "state": one.state,
             "at": one.at,
-            "run": one.run,
+            "runs": one.runs,
             "detail": with_end(plain(one.detail), LONGEST_DETAIL),
+            "found": one.found,
         }
         for one in changes
     ]
@@ -113,18 +118,18 @@ def add(folder: str, changes: Iterable[Change]) -> None:
 def change_of(outcome: HostOutcome, raw: bytes | None, before: Change | None) -> Change:
     """Returns how a host ended that was asked, by what it answered; `before`: how it stood until then."""
     if raw is None:
-        return Change(outcome.host, outcome.state.value, outcome.at, None, outcome.detail)
+        return Change(outcome.host, outcome.state.value, outcome.at, (), outcome.detail)
     try:
         answer = parse_object(raw)
-        state, run = text_in(answer, "ended") or "", text_in(answer, "run")
-        detail = text_in(answer, "detail") or ""
+        state, runs = text_in(answer, "ended") or "", texts_in(answer, "runs")
+        detail, found = text_in(answer, "detail") or "", texts_in(answer, "found")
         if state not in ENDS:
             raise ValueError("it does not say how it ended")
     except ValueError as error:
-        return Change(outcome.host, State.BROKEN.value, outcome.at, None, f"What it answered is no change: {error}.")
-    if state == UNCHANGED and run and before and before.state in UNKNOWN:
-        return Change(outcome.host, APPLIED, outcome.at, run, _ADOPTED)
-    return Change(outcome.host, state, outcome.at, None if state == UNCHANGED else run, detail)
+        return Change(outcome.host, State.BROKEN.value, outcome.at, (), f"What it answered is no change: {error}.")
+    if state == UNCHANGED and runs and before and before.state in UNKNOWN:
+        return Change(outcome.host, APPLIED, outcome.at, runs, _ADOPTED)
+    return Change(outcome.host, state, outcome.at, () if state == UNCHANGED else runs, detail, found)
 
 
 def read(folder: str) -> ChangeRun:
@@ -178,7 +183,8 @@ def _change(line: Mapping[str, Any]) -> Change:
     if state not in STATES:
         raise ValueError(f"{state[:40]!r} is no way in which a host ends")
     host = checked_name(text_in(line, "host") or "")
-    return Change(host, state, _moment(line), text_in(line, "run"), text_in(line, "detail") or "")
+    told = texts_in(line, "runs"), text_in(line, "detail") or "", texts_in(line, "found")
+    return Change(host, state, _moment(line), *told)
 
 
 def _moment(line: Mapping[str, Any]) -> float:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
 
@@ -13,8 +14,11 @@ from gpuctl.cli.frame.groups import spread
 from gpuctl.cli.frame.options import Json, filled
 from gpuctl.model import ExitCode
 
-PLANNED = ("install-runtime", "uninstall-runtime")
+DOCTOR = "doctor"
+PLANNED = ("install-runtime", "uninstall-runtime", DOCTOR)
 """The commands that a fleet can be changed by."""
+ELSEWHERE = ("fix", "yes", "only", "skip", "strict", "verbose")
+"""Parameters of the doctor that mean something where it mends other hosts."""
 
 
 @spread
@@ -22,7 +26,9 @@ def plan(
     words: Annotated[
         list[str],
         typer.Argument(
-            metavar="COMMAND…", help="install-runtime or uninstall-runtime, with its options.", show_default=False
+            metavar="COMMAND…",
+            help="install-runtime, uninstall-runtime or doctor --fix, with its options.",
+            show_default=False,
         ),
     ],
     output: Annotated[
@@ -42,7 +48,7 @@ def plan(
     from gpuctl.host.write.output import write_whole
     from gpuctl.render.views.fleet_plan import plan_json, plan_text
 
-    _check(words)
+    words = _checked(words)
     call = Call("Plans a change. Changes nothing", "gpuctl.host.act.errand", "planned", (words, packed(zipapp)))
     found = plan_of(__version__, time.time(), words, answered(call, asked))
     if output is not None:
@@ -55,8 +61,8 @@ def plan(
     raise typer.Exit(_code({one.why for one in found.unplanned}))
 
 
-def _check(words: list[str]) -> None:
-    """Refuses what the command itself would refuse, before a host is asked."""
+def _checked(words: list[str]) -> list[str]:
+    """Returns the words that every host is asked of. Refuses, before one is, what the command itself would refuse."""
     from typer.main import get_command
 
     from gpuctl.cli.frame.app import app
@@ -67,7 +73,17 @@ def _check(words: list[str]) -> None:
     if "--dry-run" in options:
         raise typer.BadParameter("a plan changes nothing: leave out --dry-run", param_hint="COMMAND")
     command = get_command(app).get_command(None, name)  # type: ignore[attr-defined]
-    command.make_context(name, options)
+    typed = command.make_context(name, options).params
+    return words if name != DOCTOR else _mending(words, typed)
+
+
+def _mending(words: list[str], typed: Mapping[str, Any]) -> list[str]:
+    """The doctor's words with --yes: whoever has read the plan has allowed what it says."""
+    if not typed["fix"]:
+        raise typer.BadParameter("doctor changes nothing without --fix", param_hint="COMMAND")
+    if any(value and name not in ELSEWHERE for name, value in typed.items()):
+        raise typer.BadParameter("of doctor's options, --fix, --only and --skip go with a plan", param_hint="COMMAND")
+    return words if typed["yes"] else [*words, "--yes"]
 
 
 def _code(whys: set[str]) -> ExitCode:

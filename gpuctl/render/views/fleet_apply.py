@@ -22,7 +22,14 @@ def change_json(name: str, run: ChangeRun) -> str:
         "stopped_before": run.stopped_before,
         "waves": run.waves,
         "hosts": [
-            {"host": one.host, "state": one.state, "at": one.at, "run": one.run, "detail": one.detail}
+            {
+                "host": one.host,
+                "state": one.state,
+                "at": one.at,
+                "runs": one.runs,
+                "detail": one.detail,
+                "found": one.found,
+            }
             for one in run.changes.values()
         ],
     }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -13,7 +12,7 @@ from gpuctl.cli.frame.asked import DoctorRequest
 from gpuctl.cli.frame.defaults import configured
 from gpuctl.cli.frame.endings import exit_code
 from gpuctl.cli.frame.formats import FormatName, OutputFiles, Outputs, deliver, outputs
-from gpuctl.cli.frame.nearest import did_you_mean
+from gpuctl.cli.frame.known import known_checks
 from gpuctl.cli.frame.options import From, Json, seconds
 from gpuctl.cli.frame.snapshots import origin
 from gpuctl.model import ExitCode
@@ -177,22 +176,10 @@ def _asked(
     strict: bool | None,
 ) -> DoctorRequest:
     return DoctorRequest(
-        _known(defaults.only if only is None else only, "--only"),
-        _known(defaults.skip if skip is None else skip, "--skip"),
+        known_checks(defaults.only if only is None else only, "--only"),
+        known_checks(defaults.skip if skip is None else skip, "--skip"),
         outputs,
         verbose,
         quiet,
         bool(defaults.strict) if strict is None else strict,
     )
-
-
-def _known(names: Iterable[str] | None, option: str) -> tuple[str, ...]:
-    names = tuple(name.strip() for typed in names or () for name in typed.split(","))
-    if names:
-        from gpuctl.checks import CHECKS, LAYERS, select
-
-        unknown = next((name for name in names if not select(name)), None)
-        if unknown is not None:
-            near = did_you_mean(unknown, (*LAYERS, *CHECKS))
-            raise typer.BadParameter(f"no layer or check is called {unknown}.{near}", param_hint=option)
-    return names

@@ -7,12 +7,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 
-from gpuctl.fleet.asking import Asking, outcomes
-from gpuctl.fleet.changes import BEGUN, UNDONE, Change, ChangeRun, add, again, change_of, groups_in
+from gpuctl import __version__
+from gpuctl.fleet.ansible import EngineProblem, host_variable
+from gpuctl.fleet.asking import Asking, Entry, outcomes
+from gpuctl.fleet.changes import BEGUN, UNDONE, Change, ChangeRun, add, again, change_of, create, groups_in
 from gpuctl.fleet.payload import Call
-from gpuctl.fleet.plan import Group
+from gpuctl.fleet.plan import FleetPlan, Group
 from gpuctl.fleet.silence import Share
 from gpuctl.fleet.states import Told
+from gpuctl.fleet.waves import Domains, Partition, waves
 from gpuctl.frozen import dataclass
 from gpuctl.host.act.signals import HeldSignals
 
@@ -26,20 +29,42 @@ AskBy = Callable[[Call], Asking]
 class Pace:
     """How a plan is carried out: seconds between waves, how many hosts may fail, seconds for one step on a host.
 
-    `zipapp`: a single file of gpuctl in base64, "" for none.
+    `stop_on`: checks of which no changed host may fail or warn. `zipapp`: a single file of gpuctl in base64, "" for
+    none.
     """
 
     pause: float
     may_fail: Share
+    stop_on: frozenset[str]
     zipapp: str
     deadline: float
+
+
+def begun(plan: FleetPlan, entry: Entry, partition: Partition, smoke: bool, folder: str) -> ChangeRun:
+    """Returns a run that has its folder, and no wave behind it. Raises EngineProblem, FileProblem."""
+    hosts = tuple(host for host in entry.hosts if host in plan.hosts)
+    missing = sorted(plan.hosts.difference(hosts))
+    if not hosts or (missing and entry.target.limit is None):
+        raise EngineProblem(f"The plan is for {', '.join(missing[:3])}, and the inventory has no such host.")
+    found = ChangeRun(folder, time.time(), plan, smoke, waves(hosts, partition.sizes, _domains(entry, partition)), {})
+    create(folder, __version__, found)
+    return found
+
+
+def _domains(entry: Entry, partition: Partition) -> Domains | None:
+    if partition.domain is None:
+        return None
+    domains = Domains(host_variable(entry.target, partition.domain), partition.most)
+    if not domains.of:
+        raise EngineProblem(f"No host of the inventory has a variable {partition.domain}.")
+    return domains
 
 
 def carry_out(run: ChangeRun, among: Sequence[str], pace: Pace, ask_by: AskBy, tell: Tell) -> ChangeRun:
     """Changes the hosts of a run that are not yet as its plan wishes, wave after wave, and returns how the run stands.
 
-    `among`: only these. It ends before a wave where too many have failed. A signal waits until a wave has ended, and
-    ends the run then, as HeldSignals does. Raises what asking raises.
+    `among`: only these. It ends before a wave where too many have failed, or one has what it is to stop on. A signal
+    waits until a wave has ended, and ends the run then, as HeldSignals does. Raises what asking raises.
     """
     first, chosen = True, set(among)
     with HeldSignals() as signals:
@@ -47,6 +72,8 @@ def carry_out(run: ChangeRun, among: Sequence[str], pace: Pace, ask_by: AskBy, t
             left = tuple(host for host in run.left(wave) if host in chosen)
             if not left:
                 continue
+            if run.having(pace.stop_on):
+                break
             if not first:
                 with signals.let_through():
                     time.sleep(pace.pause)

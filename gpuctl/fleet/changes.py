@@ -85,6 +85,10 @@ class ChangeRun:
         untouched = (number for number, wave in enumerate(self.waves, 1) if not self.changes.keys() & set(wave))
         return next(untouched, None)
 
+    def having(self, checks: frozenset[str]) -> tuple[Change, ...]:
+        """Returns the hosts on which one of these checks failed or warned after they were changed."""
+        return tuple(one for one in self.changes.values() if checks.intersection(one.found))
+
     def left(self, wave: Sequence[str]) -> tuple[str, ...]:
         """Returns the hosts of a wave that are not yet as the plan wishes; one that was undone is to stay so."""
         over = (*CHANGED, UNDONE)

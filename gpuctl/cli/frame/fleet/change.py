@@ -68,8 +68,8 @@ def change_run(folder: str) -> ChangeRun:
         raise refused(str(problem)) from None
 
 
-def change_code(run: ChangeRun) -> ExitCode:
-    """Returns what hosts that are not as the plan wishes make of a run, the worst first."""
+def change_code(run: ChangeRun, stop_on: frozenset[str]) -> ExitCode:
+    """Returns what hosts that are not as the plan wishes make of a run, the worst first; `stop_on`: what ended it."""
     from gpuctl.fleet.changes import UNKNOWN
 
     states = {one.state for one in run.failed}
@@ -77,6 +77,6 @@ def change_code(run: ChangeRun) -> ExitCode:
         return ExitCode.NOT_ROLLED_BACK
     if "rolled-back" in states:
         return ExitCode.ROLLED_BACK
-    if states - set(UNKNOWN):
+    if states - set(UNKNOWN) or (run.left(run.hosts) and run.having(stop_on)):
         return ExitCode.PROBLEM
     return ExitCode.UNDETERMINED if states else ExitCode.GOOD

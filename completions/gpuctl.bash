@@ -18,7 +18,8 @@ _gpuctl() {
         --target) mapfile -t COMPREPLY < <(compgen -W 'compose compose-2.30 compose-cdi compose-runtime' -- "$cur"); return ;;
         --engine) mapfile -t COMPREPLY < <(compgen -W 'docker containerd crio podman' -- "$cur"); return ;;
         --format) mapfile -t COMPREPLY < <(compgen -W 'text json jsonl csv markdown prometheus junit html' -- "$cur"); return ;;
-        --app|--arch|--become-pass-fd|--brand|--build-arg|--config|--context|--cuda|--domain|--drain|--driver|--driver-cuda|--engine|--evaluator|--file|--flavour|--format|--framework|--from|--from-bundle|--from-image|--gpu|--gpus|--host-timeout|--hosts|--image|--inventory|--key-file|--limit|--max-fail|--max-unreachable|--name|--namespace|--node|--only|--os|--output|--pause|--per-domain|--pull-timeout|--repo-url|--require|--requirements|--resume|--run|--run-timeout|--runtime|--runtime-class|--runtime-path|--selector|--skip|--slurm|--smi|--stop-on|--svg|--target|--timeout|--toolkit|--until-ready|--version|--waves|--zipapp|-f|-i|-n|-o) COMPREPLY=(); return ;;
+        --drain) mapfile -t COMPREPLY < <(compgen -W 'slurm kubernetes' -- "$cur"); return ;;
+        --after|--app|--arch|--become-pass-fd|--before|--brand|--build-arg|--config|--context|--cuda|--domain|--drain|--drain-timeout|--driver|--driver-cuda|--engine|--evaluator|--file|--flavour|--format|--framework|--from|--from-bundle|--from-image|--gpu|--gpus|--host-timeout|--hosts|--image|--inventory|--key-file|--limit|--max-fail|--max-unreachable|--name|--namespace|--node|--only|--os|--output|--pause|--per-domain|--pull-timeout|--repo-url|--require|--requirements|--resume|--run|--run-timeout|--runtime|--runtime-class|--runtime-path|--selector|--skip|--slurm|--smi|--stop-on|--svg|--target|--timeout|--toolkit|--until-ready|--version|--waves|--zipapp|-f|-i|-n|-o) COMPREPLY=(); return ;;
     esac
     case $command in
         '') words='-V --version --debug -h --help doctor explain check matrix recommend image dockerfile migrate install-runtime uninstall-runtime bundle rollback history smoke collect diff k8s fleet data' ;;
@@ -60,7 +61,7 @@ _gpuctl() {
         'fleet merge') words='-o --output --json --format -v --verbose --strict --max-unreachable -h --help' ;;
         'fleet diff') words='--json -v --verbose -h --help' ;;
         'fleet plan') words='-o --output --zipapp -i --inventory --hosts --slurm --limit -b --become -K --ask-become-pass --become-pass-fd --host-timeout --run-timeout --json -v --verbose -h --help' ;;
-        'fleet apply') words='--waves --pause --domain --per-domain --max-fail --stop-on --smoke --zipapp -i --inventory --hosts --slurm --limit -b --become -K --ask-become-pass --become-pass-fd --host-timeout --run-timeout --run --resume --json -v --verbose -h --help' ;;
+        'fleet apply') words='--waves --pause --domain --per-domain --max-fail --stop-on --drain --drain-timeout --before --after --smoke --zipapp -i --inventory --hosts --slurm --limit -b --become -K --ask-become-pass --become-pass-fd --host-timeout --run-timeout --run --resume --json -v --verbose -h --help' ;;
         'fleet undo') words='--zipapp -i --inventory --hosts --slurm --limit -b --become -K --ask-become-pass --become-pass-fd --host-timeout --run-timeout --json -v --verbose -h --help' ;;
         'data') words='-h --help show verify use refresh' ;;
         'data show') words='--json -v --verbose -h --help' ;;

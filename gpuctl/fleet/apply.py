@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import posixpath
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 
 from gpuctl import __version__
+from gpuctl.command import command
 from gpuctl.fleet.ansible import EngineProblem, host_variable
 from gpuctl.fleet.asking import Asking, Entry, outcomes
 from gpuctl.fleet.changes import BEGUN, UNDONE, Change, ChangeRun, add, again, change_of, create, groups_in
+from gpuctl.fleet.drain.drain import Drain, drain_by
+from gpuctl.fleet.drain.wave import brought_back, taken_out
+from gpuctl.fleet.drain.wish import DrainWish
 from gpuctl.fleet.payload import Call
 from gpuctl.fleet.plan import FleetPlan, Group
 from gpuctl.fleet.silence import Share
@@ -29,24 +34,28 @@ AskBy = Callable[[Call], Asking]
 class Pace:
     """How a plan is carried out: seconds between waves, how many hosts may fail, seconds for one step on a host.
 
-    `stop_on`: checks of which no changed host may fail or warn. `zipapp`: a single file of gpuctl in base64, "" for
-    none.
+    `stop_on`: checks of which no changed host may fail or warn. `drain`: seconds in which hosts have to be free that
+    are taken out of service. `zipapp`: a single file of gpuctl in base64, "" for none.
     """
 
     pause: float
     may_fail: Share
     stop_on: frozenset[str]
+    drain: float
     zipapp: str
     deadline: float
 
 
-def begun(plan: FleetPlan, entry: Entry, partition: Partition, smoke: bool, folder: str) -> ChangeRun:
+def begun(
+    plan: FleetPlan, entry: Entry, partition: Partition, smoke: bool, drain: DrainWish | None, folder: str
+) -> ChangeRun:
     """Returns a run that has its folder, and no wave behind it. Raises EngineProblem, FileProblem."""
     hosts = tuple(host for host in entry.hosts if host in plan.hosts)
     missing = sorted(plan.hosts.difference(hosts))
     if not hosts or (missing and entry.target.limit is None):
         raise EngineProblem(f"The plan is for {', '.join(missing[:3])}, and the inventory has no such host.")
-    found = ChangeRun(folder, time.time(), plan, smoke, waves(hosts, partition.sizes, _domains(entry, partition)), {})
+    parts = waves(hosts, partition.sizes, _domains(entry, partition))
+    found = ChangeRun(folder, time.time(), plan, smoke, drain, parts, {})
     create(folder, __version__, found)
     return found
 
@@ -66,8 +75,9 @@ def carry_out(run: ChangeRun, among: Sequence[str], pace: Pace, ask_by: AskBy, t
     `among`: only these. It ends before a wave where too many have failed, or one has what it is to stop on. A signal
     waits until a wave has ended, and ends the run then, as HeldSignals does. Raises what asking raises.
     """
-    first, chosen = True, set(among)
+    first, chosen, drain = True, set(among), _drain(run, pace)
     with HeldSignals() as signals:
+        run = run if drain is None else brought_back(run, drain)  # whom a cut has left
         for wave in run.waves:
             left = tuple(host for host in run.left(wave) if host in chosen)
             if not left:
@@ -78,10 +88,15 @@ def carry_out(run: ChangeRun, among: Sequence[str], pace: Pace, ask_by: AskBy, t
                 with signals.let_through():
                     time.sleep(pace.pause)
             first = False
+            if drain is not None:
+                with signals.let_through():
+                    run, left = taken_out(run, left, drain, pace.drain, tell)
             for group, hosts in groups_in(run.plan, left):
                 ask = ask_by(Call("Changes this host", ERRAND, "applied", (pace.zipapp, _approved(run, group, pace))))
                 _change_hosts(run, hosts, ask, tell)
             run = again(run)
+            if drain is not None:
+                run = brought_back(run, drain)
             if not pace.may_fail.allows(len(run.failed), len(run.hosts)):
                 break
     return run
@@ -111,6 +126,13 @@ def undo(
     return again(run)
 
 
+def _drain(run: ChangeRun, pace: Pace) -> Drain | None:
+    if run.drain is None:
+        return None
+    name, words = posixpath.basename(run.folder.rstrip("/")), command("gpuctl", *run.plan.words)
+    return drain_by(run.drain, name, str(words), pace.drain)
+
+
 def _approved(run: ChangeRun, group: Group, pace: Pace) -> dict[str, object]:
     """The fields of Approved (gpuctl/host/act/errand.py)."""
     return {
@@ -125,7 +147,8 @@ def _approved(run: ChangeRun, group: Group, pace: Pace) -> dict[str, object]:
 
 def _change_hosts(run: ChangeRun, hosts: Sequence[str], ask: Asking, tell: Tell) -> None:
     """`begun` is what a host is until its answer is there: what a cut leaves says that it may have been changed."""
-    add(run.folder, [Change(host, BEGUN, time.time()) for host in hosts])
+    drained = {one.host for one in run.drained}
+    add(run.folder, [Change(host, BEGUN, time.time(), drained=host in drained) for host in hosts])
     with closing(outcomes(hosts, _once(ask))) as coming:
         for outcome, raw in coming:
             change = change_of(outcome, raw, run.changes.get(outcome.host))

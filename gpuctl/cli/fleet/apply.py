@@ -10,6 +10,7 @@ import typer
 from gpuctl.cli.frame.endings import refused
 from gpuctl.cli.frame.fleet.asked import RunFolder, entered, in_a_sentence
 from gpuctl.cli.frame.fleet.change import AskedToChange, Zipapp, change_code, change_run, packed
+from gpuctl.cli.frame.fleet.draining import Draining
 from gpuctl.cli.frame.fleet.waves import Waving
 from gpuctl.cli.frame.groups import spread
 from gpuctl.cli.frame.options import Json, filled
@@ -30,6 +31,7 @@ def apply(
     ] = None,
     *,
     waving: Waving,
+    draining: Draining,
     smoke: Annotated[bool, typer.Option("--smoke", help="A GPU container has to run on each host.")] = False,
     zipapp: Zipapp = None,
     asked: AskedToChange,
@@ -48,12 +50,13 @@ def apply(
 
     if (plan is None) == (resume is None):
         raise typer.BadParameter("give the file of a plan, or --resume and a run's folder")
-    pace, partition = waving.pace(packed(zipapp), asked.host_timeout), waving.partition()
+    pace = waving.pace(draining.drain_timeout, packed(zipapp), asked.host_timeout)
+    partition, drain = waving.partition(), draining.wish()
     wanted = change_run(resume) if resume is not None else _read(plan or "")
     with in_a_sentence():
         entry = entered(asked)
         folder = run or time.strftime("gpuctl-apply-%Y%m%dT%H%M%SZ", time.gmtime())
-        change = begun(wanted, entry, partition, smoke, folder) if isinstance(wanted, FleetPlan) else wanted
+        change = begun(wanted, entry, partition, smoke, drain, folder) if isinstance(wanted, FleetPlan) else wanted
     done = _carried_out(change, entry, pace)
     if json:
         typer.echo(change_json("fleet-apply", done, pace.stop_on))
@@ -72,6 +75,8 @@ def _carried_out(run: ChangeRun, entry: Entry, pace: Pace) -> ChangeRun:
     from gpuctl.render.draw.text import say
 
     go_on = f"What was done is in {run.folder}. Go on with {command('--resume', run.folder)}."
+    if run.drain is not None:
+        go_on += " Hosts that it has taken out of service are so until then."
     try:
         with tallying("hosts", len(run.hosts)) as tell:
             return carry_out(run, entry.hosts, pace, entry.ask_by, lambda change: tell(change.state, change.host))

@@ -30,6 +30,7 @@ def change_json(name: str, run: ChangeRun, stop_on: frozenset[str] = frozenset()
                 "runs": one.runs,
                 "detail": one.detail,
                 "found": one.found,
+                "drained": one.drained,
             }
             for one in run.changes.values()
         ],
@@ -50,6 +51,8 @@ def apply_text(run: ChangeRun, stop_on: frozenset[str], verbose: bool) -> Styled
     if run.stopped_before is not None:
         text.append(f"Stopped before wave {run.stopped_before} of {len(run.waves)}", "bold red")
         text.append(f": {_why(run, stop_on)}. Nothing was done to those that follow.\n")
+    if run.drained:
+        text.append(f"Out of service still: {named([one.host for one in run.drained], verbose)}\n", "yellow")
     if run.left(run.hosts):
         again = command("gpuctl", "fleet", "apply", "--resume", run.folder)
         text.append(f"To go on with the others, give the inventory to {again}\n", "dim")

@@ -72,7 +72,7 @@ def change_code(run: ChangeRun, stop_on: frozenset[str]) -> ExitCode:
     """Returns what hosts that are not as the plan wishes make of a run, the worst first; `stop_on`: what ended it."""
     from gpuctl.fleet.changes import UNKNOWN
 
-    states = {one.state for one in run.failed}
+    states = {one.state for one in run.failed} | {one.state for one in run.drained}
     if "stuck" in states:
         return ExitCode.NOT_ROLLED_BACK
     if "rolled-back" in states:

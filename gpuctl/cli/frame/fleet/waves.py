@@ -70,11 +70,11 @@ class Waving:
         except ValueError as error:
             raise typer.BadParameter(str(error), param_hint="--waves") from None
 
-    def pace(self, zipapp: str, deadline: float) -> Pace:
+    def pace(self, drain: float, zipapp: str, deadline: float) -> Pace:
         """Returns how waves follow each other, with what is for each host. Raises typer.BadParameter."""
         from gpuctl.checks import select
         from gpuctl.fleet.apply import Pace
         from gpuctl.fleet.silence import share
 
         stop_on = frozenset[str]().union(*map(select, known_checks(self.stop_on, "--stop-on")))
-        return Pace(self.pause or 0.0, share(self.max_fail), stop_on, zipapp, deadline)
+        return Pace(self.pause or 0.0, share(self.max_fail), stop_on, drain, zipapp, deadline)

@@ -354,6 +354,7 @@ complete -c gpuctl -n '__fish_seen_subcommand_from fleet; and __fish_seen_subcom
 complete -c gpuctl -n '__fish_seen_subcommand_from fleet; and __fish_seen_subcommand_from diff' -F
 complete -c gpuctl -n '__fish_seen_subcommand_from fleet; and __fish_seen_subcommand_from plan' -s o -l output -x -d 'Keep it in this file'
 complete -c gpuctl -n '__fish_seen_subcommand_from fleet; and __fish_seen_subcommand_from plan' -l zipapp -r -F -d 'gpuctl.pyz, for hosts that have no gpuctl but a Python 3.10'
+complete -c gpuctl -n '__fish_seen_subcommand_from fleet; and __fish_seen_subcommand_from plan' -l bundle -r -F -d 'A file of gpuctl bundle, brought to each host that lacks it'
 complete -c gpuctl -n '__fish_seen_subcommand_from fleet; and __fish_seen_subcommand_from plan' -s i -l inventory -x -d 'Any that Ansible takes, instead of its default; repeatable'
 complete -c gpuctl -n '__fish_seen_subcommand_from fleet; and __fish_seen_subcommand_from plan' -l hosts -x -d 'These, without an inventory'
 complete -c gpuctl -n '__fish_seen_subcommand_from fleet; and __fish_seen_subcommand_from plan' -l slurm -x -d 'A Slurm partitions nodes'
@@ -378,6 +379,7 @@ complete -c gpuctl -n '__fish_seen_subcommand_from fleet; and __fish_seen_subcom
 complete -c gpuctl -n '__fish_seen_subcommand_from fleet; and __fish_seen_subcommand_from apply' -l after -x -d 'The same for each that is verified'
 complete -c gpuctl -n '__fish_seen_subcommand_from fleet; and __fish_seen_subcommand_from apply' -l smoke -d 'A GPU container has to run on each host'
 complete -c gpuctl -n '__fish_seen_subcommand_from fleet; and __fish_seen_subcommand_from apply' -l zipapp -r -F -d 'gpuctl.pyz, for hosts that have no gpuctl but a Python 3.10'
+complete -c gpuctl -n '__fish_seen_subcommand_from fleet; and __fish_seen_subcommand_from apply' -l bundle -r -F -d 'A file of gpuctl bundle, brought to each host that lacks it'
 complete -c gpuctl -n '__fish_seen_subcommand_from fleet; and __fish_seen_subcommand_from apply' -s i -l inventory -x -d 'Any that Ansible takes, instead of its default; repeatable'
 complete -c gpuctl -n '__fish_seen_subcommand_from fleet; and __fish_seen_subcommand_from apply' -l hosts -x -d 'These, without an inventory'
 complete -c gpuctl -n '__fish_seen_subcommand_from fleet; and __fish_seen_subcommand_from apply' -l slurm -x -d 'A Slurm partitions nodes'

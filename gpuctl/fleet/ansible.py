@@ -154,7 +154,7 @@ def answers(
     `module` is the text that is run on each. `end`: the moment, by time.monotonic, at which those are given up that
     have not answered.
     """
-    if time.monotonic() >= end:
+    if not hosts or time.monotonic() >= end:
         return
     files = {
         f"library/{MODULE}.py": module.encode(),

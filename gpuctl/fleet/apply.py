@@ -12,10 +12,11 @@ from gpuctl import __version__
 from gpuctl.command import command
 from gpuctl.fleet.ansible import EngineProblem, host_variable
 from gpuctl.fleet.asking import Asking, Entry, outcomes
-from gpuctl.fleet.changes import BEGUN, UNDONE, Change, ChangeRun, add, again, change_of, create, groups_in
+from gpuctl.fleet.changes import BEGUN, NO_BUNDLE, UNDONE, Change, ChangeRun, add, again, change_of, create, groups_in
 from gpuctl.fleet.drain.drain import Drain, drain_by
 from gpuctl.fleet.drain.wave import brought_back, taken_out
 from gpuctl.fleet.drain.wish import DrainWish
+from gpuctl.fleet.parcel import AskBy, Parcel, Supplies, brought
 from gpuctl.fleet.payload import Call
 from gpuctl.fleet.plan import FleetPlan, Group
 from gpuctl.fleet.silence import Share
@@ -26,8 +27,6 @@ from gpuctl.host.act.signals import HeldSignals
 
 ERRAND = "gpuctl.host.act.errand"
 Tell = Callable[[Change], None]
-AskBy = Callable[[Call], Asking]
-"""Makes a way of asking hosts of a call."""
 
 
 @dataclass(frozen=True)
@@ -35,14 +34,14 @@ class Pace:
     """How a plan is carried out: seconds between waves, how many hosts may fail, seconds for one step on a host.
 
     `stop_on`: checks of which no changed host may fail or warn. `drain`: seconds in which hosts have to be free that
-    are taken out of service. `zipapp`: a single file of gpuctl in base64, "" for none.
+    are taken out of service.
     """
 
     pause: float
     may_fail: Share
     stop_on: frozenset[str]
     drain: float
-    zipapp: str
+    supplies: Supplies
     deadline: float
 
 
@@ -88,11 +87,15 @@ def carry_out(run: ChangeRun, among: Sequence[str], pace: Pace, ask_by: AskBy, t
                 with signals.let_through():
                     time.sleep(pace.pause)
             first = False
+            if pace.supplies.bundle is not None:
+                left = _supplied(run, left, pace.supplies.bundle, ask_by, tell)
             if drain is not None:
                 with signals.let_through():
                     run, left = taken_out(run, left, drain, pace.drain, tell)
             for group, hosts in groups_in(run.plan, left):
-                ask = ask_by(Call("Changes this host", ERRAND, "applied", (pace.zipapp, _approved(run, group, pace))))
+                ask = ask_by(
+                    Call("Changes this host", ERRAND, "applied", (pace.supplies.zipapp, _approved(run, group, pace)))
+                )
                 _change_hosts(run, hosts, ask, tell)
             run = again(run)
             if drain is not None:
@@ -124,6 +127,16 @@ def undo(
             add(run.folder, [kept])
             tell(change.state, outcome.host)
     return again(run)
+
+
+def _supplied(run: ChangeRun, hosts: Sequence[str], bundle: Parcel, ask_by: AskBy, tell: Tell) -> tuple[str, ...]:
+    """Brings hosts what they need, and returns those that have it."""
+    problems = brought(bundle, hosts, ask_by)
+    for host, why in problems.items():
+        change = replace(run.stands(host), state=NO_BUNDLE, at=time.time(), detail=why)
+        add(run.folder, [change])
+        tell(change)
+    return tuple(host for host in hosts if host not in problems)
 
 
 def _drain(run: ChangeRun, pace: Pace) -> Drain | None:

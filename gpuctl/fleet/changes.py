@@ -12,6 +12,7 @@ A host's `begun` is there before anything is done to it. The last line of a host
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -32,6 +33,8 @@ SCHEMA = "gpuctl.fleet-change/1"
 CHANGES = "changes.jsonl"
 DRAINING, NOT_DRAINED = "draining", "not-drained"
 """Of a host that is being taken out of service, and of one that was not to be: nothing was done to it."""
+NO_BUNDLE = "no-bundle"
+"""Of a host to which what it needs could not be brought: nothing was done to it."""
 BEGUN, APPLIED, UNCHANGED, UNDONE = "begun", "applied", "unchanged", "undone"
 CHANGED = (APPLIED, UNCHANGED)
 """As the plan wishes: all others count as failed."""
@@ -39,7 +42,14 @@ UNKNOWN = (BEGUN, *(state.value for state in (State.LOST, State.UNREACHABLE, Sta
 """Of a host that may have been changed all the same."""
 ENDS = (APPLIED, UNCHANGED, UNDONE, "plan-changed", "refused", "busy", "cannot-change", "rolled-back", "stuck")
 """What a host itself says (gpuctl/host/act/errand.py)."""
-STATES = (DRAINING, NOT_DRAINED, BEGUN, *ENDS, *(state.value for state in State if state is not State.REPORTED))
+STATES = (
+    NO_BUNDLE,
+    DRAINING,
+    NOT_DRAINED,
+    BEGUN,
+    *ENDS,
+    *(state.value for state in State if state is not State.REPORTED),
+)
 _ADOPTED = "It had been changed when its answer was lost; it was not verified again."
 
 
@@ -100,6 +110,10 @@ class ChangeRun:
         """The number of the first wave of which no host was asked, None where there is none."""
         untouched = (number for number, wave in enumerate(self.waves, 1) if not self.changes.keys() & set(wave))
         return next(untouched, None)
+
+    def stands(self, host: str) -> Change:
+        """Returns how a host stands: DRAINING, where nothing is known of it."""
+        return self.changes.get(host) or Change(host, DRAINING, time.time())
 
     def having(self, checks: frozenset[str]) -> tuple[Change, ...]:
         """Returns the hosts on which one of these checks failed or warned after they were changed."""

@@ -9,7 +9,7 @@ import typer
 
 from gpuctl.cli.frame.endings import refused
 from gpuctl.cli.frame.fleet.asked import RunFolder, entered, in_a_sentence
-from gpuctl.cli.frame.fleet.change import AskedToChange, Zipapp, change_code, change_run, packed
+from gpuctl.cli.frame.fleet.change import AskedToChange, BundleFile, Zipapp, change_code, change_run, supplied
 from gpuctl.cli.frame.fleet.draining import Draining
 from gpuctl.cli.frame.fleet.waves import Waving
 from gpuctl.cli.frame.groups import spread
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gpuctl.fleet.apply import Pace
     from gpuctl.fleet.asking import Entry
     from gpuctl.fleet.changes import ChangeRun
+    from gpuctl.fleet.parcel import Supplies
     from gpuctl.fleet.plan import FleetPlan
 
 
@@ -34,6 +35,7 @@ def apply(
     draining: Draining,
     smoke: Annotated[bool, typer.Option("--smoke", help="A GPU container has to run on each host.")] = False,
     zipapp: Zipapp = None,
+    bundle: BundleFile = None,
     asked: AskedToChange,
     run: RunFolder = None,
     resume: Annotated[
@@ -50,9 +52,11 @@ def apply(
 
     if (plan is None) == (resume is None):
         raise typer.BadParameter("give the file of a plan, or --resume and a run's folder")
-    pace = waving.pace(draining.drain_timeout, packed(zipapp), asked.host_timeout)
+    supplies = supplied(zipapp, bundle)
+    pace = waving.pace(draining.drain_timeout, supplies, asked.host_timeout)
     partition, drain = waving.partition(), draining.wish()
     wanted = change_run(resume) if resume is not None else _read(plan or "")
+    _check_bundle(supplies, wanted if isinstance(wanted, FleetPlan) else wanted.plan)
     with in_a_sentence():
         entry = entered(asked)
         folder = run or time.strftime("gpuctl-apply-%Y%m%dT%H%M%SZ", time.gmtime())
@@ -63,6 +67,13 @@ def apply(
     else:
         apply_text(done, pace.stop_on, verbose).show()
     raise typer.Exit(change_code(done, pace.stop_on))
+
+
+def _check_bundle(supplies: Supplies, plan: FleetPlan) -> None:
+    if supplies.bundle is not None and supplies.bundle.place not in plan.words:
+        raise typer.BadParameter(
+            "the plan is not made with it: give the one that it is made with", param_hint="--bundle"
+        )
 
 
 def _carried_out(run: ChangeRun, entry: Entry, pace: Pace) -> ChangeRun:

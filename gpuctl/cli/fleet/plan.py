@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Annotated, Any
+from contextlib import closing
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gpuctl.cli.frame.fleet.asked import Asked, answered, in_a_sentence
-from gpuctl.cli.frame.fleet.change import Zipapp, packed
+from gpuctl.cli.frame.fleet.asked import Asked, entered, in_a_sentence
+from gpuctl.cli.frame.fleet.change import BundleFile, Zipapp, supplied
 from gpuctl.cli.frame.groups import spread
 from gpuctl.cli.frame.options import Json, filled
 from gpuctl.model import ExitCode
+
+if TYPE_CHECKING:
+    from gpuctl.fleet.asking import Entry
+    from gpuctl.fleet.parcel import Supplies
+    from gpuctl.fleet.payload import Call
+    from gpuctl.fleet.run_folder import HostOutcome
 
 DOCTOR = "doctor"
 PLANNED = ("install-runtime", "uninstall-runtime", DOCTOR)
@@ -36,6 +43,7 @@ def plan(
         typer.Option("-o", "--output", parser=filled, metavar="PLAN", help="Keep it in this file.", show_default=False),
     ] = None,
     zipapp: Zipapp = None,
+    bundle: BundleFile = None,
     *,
     asked: Asked,
     json: Json = False,
@@ -48,9 +56,11 @@ def plan(
     from gpuctl.host.write.output import write_whole
     from gpuctl.render.views.fleet_plan import plan_json, plan_text
 
-    words = _checked(words)
-    call = Call("Plans a change. Changes nothing", "gpuctl.host.act.errand", "planned", (words, packed(zipapp)))
-    found = plan_of(__version__, time.time(), words, answered(call, asked))
+    supplies = supplied(zipapp, bundle)
+    words = _with_bundle(_checked(words), supplies)
+    call = Call("Plans a change. Changes nothing", "gpuctl.host.act.errand", "planned", (words, supplies.zipapp))
+    with in_a_sentence():
+        found = plan_of(__version__, time.time(), words, _answers(call, supplies, entered(asked)))
     if output is not None:
         with in_a_sentence():
             write_whole(output, f"{plan_json(found)}\n".encode(), private=True)
@@ -59,6 +69,35 @@ def plan(
     elif output != "-":
         plan_text(found, verbose).show()
     raise typer.Exit(_code({one.why for one in found.unplanned}))
+
+
+def _with_bundle(words: list[str], supplies: Supplies) -> list[str]:
+    """The words with the place on each host at which the bundle is to lie."""
+    if supplies.bundle is None:
+        return words
+    if words[0] != "install-runtime":
+        raise typer.BadParameter(f"{words[0]} takes nothing from it", param_hint="--bundle")
+    return [*words, "--from-bundle", supplies.bundle.place]
+
+
+def _answers(call: Call, supplies: Supplies, entry: Entry) -> list[tuple[HostOutcome, bytes | None]]:
+    """How each host ended, and what it answered. Raises EngineProblem."""
+    from gpuctl.fleet.asking import outcomes
+    from gpuctl.fleet.parcel import brought
+    from gpuctl.fleet.run_folder import HostOutcome, State
+    from gpuctl.render.draw.progress import tallying
+
+    problems = brought(supplies.bundle, entry.hosts, entry.ask_by) if supplies.bundle is not None else {}
+    found: list[tuple[HostOutcome, bytes | None]] = [
+        (HostOutcome(host, State.BROKEN, time.time(), f"The bundle could not be brought there: {why}"), None)
+        for host, why in problems.items()
+    ]
+    hosts = tuple(host for host in entry.hosts if host not in problems)
+    with tallying("hosts", len(hosts)) as tell, closing(outcomes(hosts, entry.ask_by(call))) as coming:
+        for outcome, raw in coming:
+            tell(outcome.state.value, outcome.host)
+            found.append((outcome, raw))
+    return found
 
 
 def _checked(words: list[str]) -> list[str]:

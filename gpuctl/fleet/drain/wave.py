@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from gpuctl.fleet.changes import CHANGED, DRAINING, NOT_DRAINED, Change, ChangeRun, add, again
+from gpuctl.fleet.changes import CHANGED, NOT_DRAINED, Change, ChangeRun, add, again
 from gpuctl.fleet.drain.drain import Drain, Problems
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 15.0
@@ -20,7 +20,7 @@ def taken_out(
 
     `deadline` in seconds. One that is not free by then stays out of service, and is not changed.
     """
-    add(run.folder, [replace(_before(run, host), drained=True) for host in hosts])
+    add(run.folder, [replace(run.stands(host), drained=True) for host in hosts])
     taken = drain.take_out(hosts)
     run = again(run)
     theirs = [replace(run.changes[host], drained=False) for host in hosts if not taken[host].ours]
@@ -33,11 +33,6 @@ def taken_out(
         add(run.folder, [change])
         tell(change)
     return again(run), tuple(host for host in hosts if host not in problems)
-
-
-def _before(run: ChangeRun, host: str) -> Change:
-    """What is known of a host stays known."""
-    return run.changes.get(host) or Change(host, DRAINING, time.time())
 
 
 def _waited(hosts: Sequence[str], drain: Drain, deadline: float) -> Problems:

@@ -9,12 +9,13 @@ import typer
 
 from gpuctl.cli.frame.endings import refused
 from gpuctl.cli.frame.fleet.asked import Asked, HostTimeout, RunTimeout
-from gpuctl.cli.frame.options import filled
+from gpuctl.cli.frame.options import filled, text_option
 from gpuctl.frozen import dataclass
 from gpuctl.model import ExitCode
 
 if TYPE_CHECKING:
     from gpuctl.fleet.changes import ChangeRun
+    from gpuctl.fleet.parcel import Supplies
 
 Zipapp = Annotated[
     str | None,
@@ -25,6 +26,10 @@ Zipapp = Annotated[
         help="gpuctl.pyz, for hosts that have no gpuctl but a Python 3.10.",
         show_default=False,
     ),
+]
+BundleFile = Annotated[
+    str | None,
+    text_option("--bundle", metavar="FILE", help="A file of gpuctl bundle, brought to each host that lacks it."),
 ]
 ARCHIVE = b"PK\x03\x04"
 ENDS = 70
@@ -52,6 +57,25 @@ def packed(zipapp: str | None) -> str:
     if ARCHIVE not in raw[:ENDS]:
         raise typer.BadParameter(f"{zipapp} is no single file of gpuctl: pyz/build.py makes one", param_hint="--zipapp")
     return b64encode(raw).decode("ascii")
+
+
+def supplied(zipapp: str | None, bundle: str | None) -> Supplies:
+    """Returns what is brought to hosts; a bundle may have the single file in it. Ends the run where it is none."""
+    from gpuctl.fleet.parcel import Supplies, parcel
+    from gpuctl.host.write.files import FileProblem
+    from gpuctl.provision.bundle.archive import ZIPAPP, BundleProblem, pack
+    from gpuctl.provision.bundle.use import read_bundle
+
+    if bundle is None:
+        return Supplies(packed(zipapp))
+    try:
+        given = read_bundle(bundle)
+    except FileProblem as problem:
+        raise refused(str(problem)) from None
+    except BundleProblem as problem:
+        raise typer.BadParameter(f"{bundle} is not used: {problem}", param_hint="--bundle") from None
+    own = b64encode(given.bundle.files.get(ZIPAPP, b"")).decode("ascii")
+    return Supplies(packed(zipapp) or own, parcel(pack(given.bundle)))
 
 
 def change_run(folder: str) -> ChangeRun:

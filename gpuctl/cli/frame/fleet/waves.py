@@ -13,6 +13,7 @@ from gpuctl.frozen import dataclass
 
 if TYPE_CHECKING:
     from gpuctl.fleet.apply import Pace
+    from gpuctl.fleet.parcel import Supplies
     from gpuctl.fleet.waves import Partition
 
 DEFAULT_WAVES = "1,1%,10%,100%"
@@ -70,11 +71,11 @@ class Waving:
         except ValueError as error:
             raise typer.BadParameter(str(error), param_hint="--waves") from None
 
-    def pace(self, drain: float, zipapp: str, deadline: float) -> Pace:
+    def pace(self, drain: float, supplies: Supplies, deadline: float) -> Pace:
         """Returns how waves follow each other, with what is for each host. Raises typer.BadParameter."""
         from gpuctl.checks import select
         from gpuctl.fleet.apply import Pace
         from gpuctl.fleet.silence import share
 
         stop_on = frozenset[str]().union(*map(select, known_checks(self.stop_on, "--stop-on")))
-        return Pace(self.pause or 0.0, share(self.max_fail), stop_on, drain, zipapp, deadline)
+        return Pace(self.pause or 0.0, share(self.max_fail), stop_on, drain, supplies, deadline)

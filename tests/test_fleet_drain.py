@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,14 @@ from k8s_server import TOKEN, Certificates, Server, forbidden, kubeconfig, servi
 
 from gpuctl.cli.frame.fleet.draining import Draining
 from gpuctl.cli.frame.fleet.waves import Waving
+from gpuctl.fleet.changes import APPLIED, Change, ChangeRun, add, create, read
 from gpuctl.fleet.drain.commands import CommandDrain
 from gpuctl.fleet.drain.drain import Taken
 from gpuctl.fleet.drain.kubernetes import ANNOTATION, KubernetesDrain
+from gpuctl.fleet.drain.wave import brought_back, taken_out
+from gpuctl.fleet.drain.wish import DrainWish
+from gpuctl.fleet.plan import FleetPlan, Group
+from gpuctl.model import Disturbs, Step
 
 pytestmark = pytest.mark.bench
 
@@ -81,6 +87,25 @@ def test_a_persons_command_is_handed_the_name_as_one_word_that_no_shell_reads(tm
     assert sorted(seen.read_text().split("|")) == sorted(["--from $HOME", hostile, "--from $HOME", "bad", ""])
     assert not (tmp_path / "owned").exists()
     assert drain.bring_back(("a",)) == {}
+
+
+def test_who_is_verified_comes_back_once_and_others_stay_out_also_after_a_cut(tmp_path: Path) -> None:
+    seen, program = tmp_path / "seen", tmp_path / "hosts"
+    program.write_text(f'#!/bin/sh\necho "$@" >> {seen}\n[ "$2" != c ]\n')
+    program.chmod(0o755)
+    drain = CommandDrain((str(program), "out"), (str(program), "back"), 20)
+    group = Group("0" * 16, ("a", "b", "c"), (Step("write", Disturbs.NOTHING, "", ""),), ())
+    plan = FleetPlan("1.0", 5.0, ("install-runtime",), (group,), (), ())
+    run = ChangeRun(str(tmp_path / "RUN"), 6.0, plan, False, DrainWish(None, ("out",)), (group.hosts,), {})
+    create(run.folder, "1.0", run)
+    told: list[Change] = []
+    run, free = taken_out(run, group.hosts, drain, 0, told.append)
+    assert (free, [(one.host, one.state, one.drained) for one in told]) == (("a", "b"), [("c", "not-drained", False)])
+    assert {one.host for one in run.drained} == {"a", "b"}
+    add(run.folder, [replace(run.changes["a"], state=APPLIED), replace(run.changes["b"], state="rolled-back")])
+    run = brought_back(read(run.folder), drain)  # as whoever goes on after a cut does
+    assert [one.host for one in brought_back(run, drain).drained] == ["b"]
+    assert sorted(seen.read_text().splitlines()) == ["back a", "out a", "out b", "out c"]
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,10 @@ def apply(
 
     if (plan is None) == (resume is None):
         raise typer.BadParameter("give the file of a plan, or --resume and a run's folder")
+    if resume is not None and (run or smoke or waving.divides or draining.wish()):
+        raise typer.BadParameter(
+            "--resume goes on as the run was begun: leave out --run, --smoke and how hosts are divided and drained"
+        )
     supplies = supplied(zipapp, bundle)
     pace = waving.pace(draining.drain_timeout, supplies, asked.host_timeout)
     partition, drain = waving.partition(), draining.wish()

@@ -9,14 +9,13 @@ import typer
 from gpuctl.cli.frame.fleet.asked import NONE_SILENT, share_of_hosts
 from gpuctl.cli.frame.known import known_checks
 from gpuctl.cli.frame.options import filled, seconds
+from gpuctl.fleet.waves import DEFAULT
 from gpuctl.frozen import dataclass
 
 if TYPE_CHECKING:
     from gpuctl.fleet.apply import Pace
     from gpuctl.fleet.parcel import Supplies
     from gpuctl.fleet.waves import Partition
-
-DEFAULT_WAVES = "1,1%,10%,100%"
 
 
 @dataclass(frozen=True)
@@ -25,7 +24,7 @@ class Waving:
 
     waves: Annotated[
         str, typer.Option("--waves", metavar="SIZES", help="How many hosts at once; the last size is repeated.")
-    ] = DEFAULT_WAVES
+    ] = DEFAULT
     pause: Annotated[
         float | None,
         typer.Option("--pause", parser=seconds, metavar="SECONDS", help="Wait between two waves.", show_default=False),
@@ -59,6 +58,11 @@ class Waving:
             show_default=False,
         ),
     ] = None
+
+    @property
+    def divides(self) -> bool:
+        """Whether it was typed how hosts are divided."""
+        return self.waves != DEFAULT or self.domain is not None or self.per_domain is not None
 
     def partition(self) -> Partition:
         """Returns how hosts are divided into waves. Raises typer.BadParameter."""

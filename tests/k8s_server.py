@@ -106,6 +106,27 @@ class Answers(BaseHTTPRequestHandler):
         else:
             self.send(200, body)
 
+    def do_PATCH(self) -> None:
+        """Changes a node: a merge (RFC 7386), or steps of which each has to hold (RFC 6902: test and remove)."""
+        path = self.path.partition("?")[0]
+        patch = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.patched.append(patch)
+        fault = self.server.fault(f"PATCH {path}")
+        node = next(
+            (one for one in self.server.lists["Node"] if path == f"/api/v1/nodes/{one['metadata']['name']}"), None
+        )
+        if fault:
+            fault(self)
+        elif node is None:
+            self.send(404, status(404, "not found", "NotFound"))
+        elif isinstance(patch, dict):
+            merge(node, patch)
+            self.send(200, json.dumps({"kind": "Node", "apiVersion": "v1", **node}).encode())
+        elif stepped(node, patch):
+            self.send(200, json.dumps({"kind": "Node", "apiVersion": "v1", **node}).encode())
+        else:
+            self.send(422, status(422, "the server rejected our request due to an error in our request", "Invalid"))
+
     def _identity(self) -> tuple[int, bytes] | None:
         certificate = self.connection.getpeercert() if isinstance(self.connection, ssl.SSLSocket) else None
         if (
@@ -149,6 +170,7 @@ class Server(ThreadingHTTPServer):
         """By namespace, pod and container."""
         self.faults: dict[str, list[Fault | None]] = {}
         self.asked: list[str] = []
+        self.patched: list[Any] = []
         self.headers: list[dict[str, str]] = []
         self.groups: list[list[str]] = []
         self.connections: set[Any] = set()
@@ -215,6 +237,32 @@ def chosen(found: Object, selector: str) -> bool:
             there = there.get(name, {}) if isinstance(there, dict) else {}
         if ((there or "") == value) != (sign == "="):
             return False
+    return True
+
+
+def merge(found: Object, patch: Object) -> None:
+    """Changes an object as a patch of RFC 7386 says."""
+    for name, value in patch.items():
+        if isinstance(value, dict):
+            merge(found.setdefault(name, {}), value)
+        else:
+            found[name] = value
+
+
+def stepped(found: Object, steps: list[Object]) -> bool:
+    """Changes an object as steps of RFC 6902 say, all or none; returns whether all hold."""
+    changed = json.loads(json.dumps(found))
+    for step in steps:
+        *names, last = (part.replace("~1", "/").replace("~0", "~") for part in step["path"].split("/")[1:])
+        there: Any = changed
+        for name in names:
+            there = there.get(name, {})
+        if last not in there or (step["op"] == "test" and there[last] != step["value"]):
+            return False
+        if step["op"] == "remove":
+            del there[last]
+    found.clear()
+    found.update(changed)
     return True
 
 

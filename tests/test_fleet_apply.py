@@ -213,15 +213,19 @@ def test_two_controllers_do_not_change_one_host(fleet: Hosts, tmp_path: Path) ->
     assert files(fleet) == BEFORE
 
 
-def test_hosts_that_share_a_domain_are_changed_together(fleet: Hosts, tmp_path: Path) -> None:
+def test_hosts_that_share_a_domain_are_changed_together_and_what_is_found_on_them_stops_it(
+    fleet: Hosts, tmp_path: Path
+) -> None:
     inventory, plan = planned(fleet, tmp_path, "c1", "c2", "c3")
     racks = {"c1": "r1", "c2": "r2", "c3": "r1"}
     text = inventory.read_text()
     for host, rack in racks.items():
         text = text.replace(f"{host} ansible_host", f"{host} rack={rack} ansible_host")
     inventory.write_text(text)
-    _, told, _ = gpuctl("apply", plan, "-i", inventory, "--run", tmp_path / "RUN", "--domain", "rack")
-    assert told["waves"] == [["c1", "c3"], ["c2"]]
+    options = ("-i", inventory, "--domain", "rack", "--stop-on", "hardware.gpu-present")
+    code, told, _ = gpuctl("apply", plan, *options, "--run", tmp_path / "RUN")
+    assert (told["waves"], told["stopped_before"]) == ([["c1", "c3"], ["c2"]], 2)
+    assert (code, told["stopped_on"], states(told)) == (1, ["hardware.gpu-present"], {"c1": "applied", "c3": "applied"})
     assert gpuctl("undo", tmp_path / "RUN", "-i", inventory)[0] == 0
 
 

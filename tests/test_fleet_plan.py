@@ -131,7 +131,9 @@ def plan(*options: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("doctor", "-i", "x"), "doctor is none of install-runtime, uninstall-runtime"),
+        (("smoke", "-i", "x"), "smoke is none of install-runtime, uninstall-runtime, doctor"),
+        (("doctor", "-i", "x"), "doctor changes nothing without --fix"),
+        (("doctor", "--fix", "--drain", "slurm", "-i", "x"), "--fix, --only and --skip go with a plan"),
         (("install-runtime", "--engine", "rkt", "-i", "x"), "'rkt' is none of docker, containerd, crio, podman"),
         (("install-runtime", "--nonsense", "-i", "x"), "No such option: --nonsense"),
         (("install-runtime", "--dry-run", "-i", "x"), "leave out --dry-run"),

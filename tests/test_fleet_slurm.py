@@ -1,4 +1,4 @@
-"""`gpuctl fleet --slurm` and a real slurmctld: a partition's nodes are who is asked."""
+"""`gpuctl fleet` and a real Slurm: a partition's nodes are who is asked, and who is drained before a change."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fleet_hosts import Hosts, hosts
+from simhost.process import until
 from slurm_bed import Slurm, slurm
+from test_fleet_apply import FILE, gpuctl, on, planned, prepared, states
 
 pytestmark = pytest.mark.bench
 
@@ -42,3 +45,68 @@ def test_a_partition_that_is_not_there_is_one_sentence(cluster: Slurm, tmp_path:
     assert (done.returncode, done.stdout) == (2, "")
     assert "Slurm knows no nodes of a partition nowhere" in done.stderr
     assert not (tmp_path / "run").exists()
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
+    """Hosts whose names are those of nodes; jobs run on this machine all the same."""
+    scripts = dict.fromkeys(("gpu1", "gpu2"), prepared("{}", gpuctl=True))
+    with hosts(tmp_path_factory.mktemp("fleet"), scripts) as up:
+        yield up
+
+
+@pytest.fixture
+def fleet(cluster: Slurm, lab: Hosts, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hosts]:
+    monkeypatch.setenv("SLURM_CONF", str(cluster.conf))
+    for name in lab.hosts:
+        on(lab, name, f"rm -rf /var/lib/gpuctl /run/smoke; printf {{}} > {FILE}")
+    yield lab
+    cluster.run("scancel", "--user", "root")
+    cluster.reset()
+
+
+def job(cluster: Slurm, script: str) -> None:
+    """A job that runs on gpu1 by then."""
+    done = cluster.run("sbatch", "--chdir=/", "--output=/dev/null", "--nodelist=gpu1", "--wrap", script)
+    assert done.code == 0, done.err
+    assert until(lambda: cluster.run("squeue", "--noheader", "--states=RUNNING", "--format=%i").out != "", 60)
+
+
+def test_a_job_outlives_the_drain_and_somebody_elses_drain_is_theirs(
+    cluster: Slurm, fleet: Hosts, tmp_path: Path
+) -> None:
+    inventory, plan = planned(fleet, tmp_path, "gpu1", "gpu2")
+    cluster.run("scontrol", "update", "NodeName=gpu2", "State=DRAIN", "Reason=new fan")
+    ended = tmp_path / "ended"
+    job(cluster, f"sleep 8; touch {ended}")
+    options = ("-i", inventory, "--drain", "slurm", "--waves", "100%")
+    code, told, said = gpuctl("apply", plan, *options, "--run", tmp_path / "RUN")
+    assert (code, states(told)) == (0, {"gpu1": "applied", "gpu2": "applied"}), said
+    assert all(one["at"] > ended.stat().st_mtime and not one["drained"] for one in told["hosts"])
+    assert (cluster.state, cluster.reason) == ("IDLE", "")
+    theirs = cluster.run("scontrol", "-o", "show", "node", "gpu2").out
+    assert "+DRAIN" in theirs and "Reason=new fan" in theirs
+
+
+def test_a_node_that_is_not_free_in_time_or_has_failed_stays_drained_until_it_is_verified(
+    cluster: Slurm, fleet: Hosts, tmp_path: Path
+) -> None:
+    inventory, plan = planned(fleet, tmp_path, "gpu1")
+    run, by = tmp_path / "RUN", ("-i", inventory)
+    job(cluster, "sleep 600")
+    code, told, _ = gpuctl("apply", plan, *by, "--smoke", "--drain", "slurm", "--drain-timeout", "1", "--run", run)
+    assert (code, states(told), told["hosts"][0]["drained"]) == (1, {"gpu1": "not-drained"}, True)
+    assert cluster.run("squeue", "--noheader", "--states=RUNNING", "--format=%i").out != ""
+    assert on(fleet, "gpu1", f"cat {FILE}") == "{}"
+
+    cluster.run("scancel", "--user", "root")
+    on(fleet, "gpu1", "echo 1 > /run/smoke")
+    code, told, _ = gpuctl("apply", "--resume", run, *by)
+    assert (code, states(told)) == (4, {"gpu1": "rolled-back"})
+    assert cluster.state == "IDLE+DRAIN"
+    assert cluster.reason.startswith("gpuctl RUN: gpuctl install-runtime --engine docker")
+
+    on(fleet, "gpu1", "echo 0 > /run/smoke")
+    code, told, _ = gpuctl("apply", "--resume", run, *by)
+    assert (code, states(told), told["hosts"][0]["drained"]) == (0, {"gpu1": "applied"}, False)
+    assert (cluster.state, cluster.reason) == ("IDLE", "")

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from gpuctl.fleet.changes import APPLIED, BEGUN, Change, ChangeRun, add, change_of, create, read
+from gpuctl.fleet.drain.wish import DrainWish
 from gpuctl.fleet.plan import FleetPlan, Group
 from gpuctl.fleet.run_folder import BadRun, HostOutcome, State
 from gpuctl.fleet.waves import DEFAULT, Domains, Size, sizes, waves
@@ -81,7 +82,7 @@ PLAN = FleetPlan("1.0", 5.0, ("install-runtime",), (Group("0" * 16, ("a", "b", "
 
 @pytest.fixture
 def run(tmp_path: Path) -> ChangeRun:
-    made = ChangeRun(str(tmp_path / "RUN"), 6.0, PLAN, True, (("a",), ("b", "c")), {})
+    made = ChangeRun(str(tmp_path / "RUN"), 6.0, PLAN, True, DrainWish("slurm"), (("a",), ("b", "c")), {})
     create(made.folder, "1.0", made)
     return made
 
@@ -91,7 +92,7 @@ def test_a_run_is_read_back_with_the_last_word_on_each_host_whatever_a_cut_left(
     Draft202012Validator(schema).validate(json.loads(Path(run.folder, "run.json").read_text()))
     assert read(run.folder) == run
     add(run.folder, [Change("a", BEGUN, 7.0), Change("b", BEGUN, 7.0)])
-    add(run.folder, [Change("a", APPLIED, 8.0, "20261130T094744.002378Z")])
+    add(run.folder, [Change("a", APPLIED, 8.0, ("20261130T094744.002378Z",), found=("docker.runtime",), drained=True)])
     with Path(run.folder, "changes.jsonl").open("a") as file:
         file.write('{"host": "b", "state": "app')
     found = read(run.folder)
@@ -116,10 +117,10 @@ def test_a_folder_that_gpuctl_has_not_written_so_is_none(run: ChangeRun, old: st
 
 def test_a_host_whose_answer_was_lost_and_that_is_as_wished_was_changed_by_this_run() -> None:
     outcome = HostOutcome("a", State.REPORTED, 9.0)
-    raw = json.dumps({"ended": "unchanged", "run": "R", "detail": ""}).encode()
+    raw = json.dumps({"ended": "unchanged", "runs": ["R"], "detail": ""}).encode()
     assert change_of(outcome, raw, Change("a", BEGUN, 8.0)).state == APPLIED
     by_others = change_of(outcome, raw, None)
-    assert (by_others.state, by_others.run) == ("unchanged", None)
+    assert (by_others.state, by_others.runs) == ("unchanged", ())
 
 
 @pytest.mark.parametrize("raw", [b"[]", b"{}", b'{"ended": "\\u001b[2J"}', b'{"ended": 1}', b"\xff"])

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpuctl.model import Action, Finding, Report, Status, Waiver
-from gpuctl.provision.slurm import HOSTNAME, MARK, SlurmNode, drain_by, is_over, parse_node, reason_of
+from gpuctl.provision.slurm import HOSTNAME, MARK, drain_by, is_over, reason_of
+from gpuctl.provision.slurm_node import SlurmNode, parse_node
 
 HEAD = "NodeName=gpu1 CoresPerSocket=1  CPUAlloc=0 Gres=gpu:8 NodeHostName=vm Port=26818 "
 STAMP = "[root@2026-11-30T08:51:34]"

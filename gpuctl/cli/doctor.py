@@ -13,7 +13,7 @@ from gpuctl.cli.frame.asked import DoctorRequest
 from gpuctl.cli.frame.defaults import configured, wrong_default
 from gpuctl.cli.frame.endings import exit_code
 from gpuctl.cli.frame.formats import FormatName, OutputFiles, Outputs, deliver, outputs
-from gpuctl.cli.frame.nearest import did_you_mean
+from gpuctl.cli.frame.known import known_checks, names_in, why_unknown
 from gpuctl.cli.frame.options import From, Json, seconds
 from gpuctl.cli.frame.snapshots import origin
 from gpuctl.model import ExitCode
@@ -189,29 +189,10 @@ def _asked(
 
 def _names(option: str, typed: Iterable[str] | None, default: Iterable[str] | None) -> tuple[str, ...]:
     """Returns the layers and checks that are named. Ends the run where one is none, typed or in a configuration."""
-    given = default if typed is None else typed
-    names = tuple(name.strip() for words in given or () for name in words.split(","))
-    why = _why_none(names)
-    if why and typed is None:
-        raise wrong_default(option, f"{option}: {why}")
+    if typed is not None:
+        return known_checks(typed, f"--{option}")
+    names = names_in(default)
+    why = why_unknown(names)
     if why:
-        raise typer.BadParameter(why, param_hint=f"--{option}")
+        raise wrong_default(option, f"{option}: {why}")
     return names
-
-
-def _why_none(names: tuple[str, ...]) -> str:
-    """Returns what is wrong with the first name that is no layer's and no check's, "" where each is one."""
-    if not names:
-        return ""
-    from gpuctl.checks.every import CHECKS, LAYERS, select
-
-    unknown = next((name for name in names if not select(name)), None)
-    if unknown is None:
-        return ""
-    if not unknown:
-        return f"a name is empty. Layers: {', '.join(LAYERS)}."
-    near = (
-        did_you_mean(unknown, (*LAYERS, *CHECKS))
-        or f" Layers: {', '.join(LAYERS)}; gpuctl explain --list has the checks."
-    )
-    return f"no layer or check is called {unknown}.{near}"

@@ -21,7 +21,9 @@ def fix_host(
     from gpuctl.render.draw.progress import taking_steps
     from gpuctl.render.views.mend import fix_json, fix_text
 
-    mender = Mender(LocalHost(), lambda: Examined(*look()), _consent(yes), dry_run, lambda: taking_steps("Mending"))
+    mender = Mender(
+        LocalHost(), lambda: Examined(*look()), _consent(yes, dry_run), dry_run, lambda: taking_steps("Mending")
+    )
     mended, seen = mender.fix()
     if json:
         typer.echo(fix_json(seen, mended))
@@ -30,13 +32,13 @@ def fix_host(
     return seen, max((one.result.code for one in mended if one.carried_out), default=ExitCode.GOOD)
 
 
-def _consent(yes: bool) -> Callable[[Mended], bool]:
-    """Asks on a terminal; elsewhere nobody can answer."""
+def _consent(yes: bool, dry_run: bool) -> Callable[[Mended], bool]:
+    """Asks on a terminal; elsewhere nobody can answer, and of a dry run nobody needs to be asked."""
 
     def allow(planned: Mended) -> bool:
         if yes:
             return True
-        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        if dry_run or not (sys.stdin.isatty() and sys.stderr.isatty()):
             return False
         from gpuctl.render.views.mend import plan_text
 

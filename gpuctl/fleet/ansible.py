@@ -173,7 +173,7 @@ def answers(
     `module` is the text that is run on each. `end`: the moment, by time.monotonic, at which those are given up that
     have not answered.
     """
-    if time.monotonic() >= end:
+    if not hosts or time.monotonic() >= end:
         return
     room = capacity()
     parts = shards(hosts, room)

@@ -1,9 +1,10 @@
 """The folder of a run that changes hosts: its plan, its waves, and how each host ended, on the disk at once.
 
     RUN/run.json        {"schema": "gpuctl.fleet-change/1", "gpuctl": "1.0", "at": 1764000000.1, "smoke": false,
+                         "drain": {"scheduler": "slurm", "before": [], "after": []},
                          "plan": {"schema": "gpuctl.fleet-plan/1", …}, "waves": [["gpu01"], ["gpu02", "gpu03"]]}
-    RUN/changes.jsonl   {"host": "gpu01", "state": "begun", "at": 1764000003.2, "run": null, "detail": ""}
-                        {"host": "gpu01", "state": "applied", "at": 1764000009.9, "run": "20251124T…Z", "detail": ""}
+    RUN/changes.jsonl   {"host": "gpu01", "state": "begun", "at": 1764000003.2, "runs": [], "detail": "", …}
+                        {"host": "gpu01", "state": "applied", "at": 1764000009.9, "runs": ["20251124T…Z"], …}
 
 A host's `begun` is there before anything is done to it. The last line of a host counts.
 """
@@ -11,22 +12,29 @@ A host's `begun` is there before anything is done to it. The last line of a host
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from gpuctl.bounds import plain, with_end
+from gpuctl.fleet.drain.wish import DrainWish, wish_in
+from gpuctl.fleet.drain.wish import as_document as drain_document
 from gpuctl.fleet.plan import SCHEMA as PLAN_SCHEMA
 from gpuctl.fleet.plan import FleetPlan, Group, as_document, plan_in
 from gpuctl.fleet.run_folder import LONGEST_DETAIL, RUN, BadRun, HostOutcome, State, checked_name
 from gpuctl.frozen import dataclass
-from gpuctl.host.decode import LAST_SECOND, flag_in, object_in, parse_object, text_in
+from gpuctl.host.decode import LAST_SECOND, flag_in, object_in, parse_object, text_in, texts_in
 from gpuctl.host.write.appended import append_lines
 from gpuctl.host.write.files import is_there, read_named
 from gpuctl.host.write.output import make_folder, write_new
 
 SCHEMA = "gpuctl.fleet-change/1"
 CHANGES = "changes.jsonl"
+DRAINING, NOT_DRAINED = "draining", "not-drained"
+"""Of a host that is being taken out of service, and of one that was not to be: nothing was done to it."""
+NO_BUNDLE = "no-bundle"
+"""Of a host to which what it needs could not be brought: nothing was done to it."""
 BEGUN, APPLIED, UNCHANGED, UNDONE = "begun", "applied", "unchanged", "undone"
 CHANGED = (APPLIED, UNCHANGED)
 """As the plan wishes: all others count as failed."""
@@ -34,29 +42,46 @@ UNKNOWN = (BEGUN, *(state.value for state in (State.LOST, State.UNREACHABLE, Sta
 """Of a host that may have been changed all the same."""
 ENDS = (APPLIED, UNCHANGED, UNDONE, "plan-changed", "refused", "busy", "cannot-change", "rolled-back", "stuck")
 """What a host itself says (gpuctl/host/act/errand.py)."""
-STATES = (BEGUN, *ENDS, *(state.value for state in State if state is not State.REPORTED))
+STATES = (
+    NO_BUNDLE,
+    DRAINING,
+    NOT_DRAINED,
+    BEGUN,
+    *ENDS,
+    *(state.value for state in State if state is not State.REPORTED),
+)
 _ADOPTED = "It had been changed when its answer was lost; it was not verified again."
 
 
 @dataclass(frozen=True)
 class Change:
-    """How one host ended, when (seconds since the epoch), by which run in its own journal, and a sentence on why."""
+    """How one host ended, when (seconds since the epoch), by which runs in its own journal, and a sentence on why.
+
+    `found`: the checks that failed or warned on it afterwards. `drained`: the run has taken it out of service, and has
+    not brought it back.
+    """
 
     host: str
     state: str
     at: float
-    run: str | None = None
+    runs: tuple[str, ...] = ()
     detail: str = ""
+    found: tuple[str, ...] = ()
+    drained: bool = False
 
 
 @dataclass(frozen=True)
 class ChangeRun:
-    """A run as its folder has it. `changes`: how each host stands of which something is known."""
+    """A run as its folder has it. `changes`: how each host stands of which something is known.
+
+    `drain`: how hosts are taken out of service before they are changed, None where they are not.
+    """
 
     folder: str
     at: float
     plan: FleetPlan
     smoke: bool
+    drain: DrainWish | None
     waves: tuple[tuple[str, ...], ...]
     changes: Mapping[str, Change]
 
@@ -73,13 +98,26 @@ class ChangeRun:
     @property
     def applied(self) -> tuple[Change, ...]:
         """Hosts that this run has changed."""
-        return tuple(one for one in self.changes.values() if one.state == APPLIED and one.run)
+        return tuple(one for one in self.changes.values() if one.state == APPLIED and one.runs)
+
+    @property
+    def drained(self) -> tuple[Change, ...]:
+        """Hosts that this run has taken out of service and not brought back."""
+        return tuple(one for one in self.changes.values() if one.drained)
 
     @property
     def stopped_before(self) -> int | None:
         """The number of the first wave of which no host was asked, None where there is none."""
         untouched = (number for number, wave in enumerate(self.waves, 1) if not self.changes.keys() & set(wave))
         return next(untouched, None)
+
+    def stands(self, host: str) -> Change:
+        """Returns how a host stands: DRAINING, where nothing is known of it."""
+        return self.changes.get(host) or Change(host, DRAINING, time.time())
+
+    def having(self, checks: frozenset[str]) -> tuple[Change, ...]:
+        """Returns the hosts on which one of these checks failed or warned after they were changed."""
+        return tuple(one for one in self.changes.values() if checks.intersection(one.found))
 
     def left(self, wave: Sequence[str]) -> tuple[str, ...]:
         """Returns the hosts of a wave that are not yet as the plan wishes; one that was undone is to stay so."""
@@ -91,7 +129,8 @@ def create(folder: str, gpuctl: str, run: ChangeRun) -> None:
     """Makes a run's folder, which nobody but its owner may enter. Raises FileProblem where something is there."""
     make_folder(folder)
     plan = {"schema": PLAN_SCHEMA, **as_document(run.plan)}
-    head = {"schema": SCHEMA, "gpuctl": gpuctl, "at": run.at, "smoke": run.smoke, "plan": plan, "waves": run.waves}
+    wished = {"smoke": run.smoke, "drain": drain_document(run.drain), "plan": plan, "waves": run.waves}
+    head = {"schema": SCHEMA, "gpuctl": gpuctl, "at": run.at, **wished}
     write_new(f"{folder}/{RUN}", (json.dumps(head) + "\n").encode())
 
 
@@ -102,8 +141,10 @@ def add(folder: str, changes: Iterable[Change]) -> None:
             "host": one.host,
             "state": one.state,
             "at": one.at,
-            "run": one.run,
+            "runs": one.runs,
             "detail": with_end(plain(one.detail), LONGEST_DETAIL),
+            "found": one.found,
+            "drained": one.drained,
         }
         for one in changes
     ]
@@ -112,19 +153,20 @@ def add(folder: str, changes: Iterable[Change]) -> None:
 
 def change_of(outcome: HostOutcome, raw: bytes | None, before: Change | None) -> Change:
     """Returns how a host ended that was asked, by what it answered; `before`: how it stood until then."""
+    ended = Change(outcome.host, outcome.state.value, outcome.at, drained=before is not None and before.drained)
     if raw is None:
-        return Change(outcome.host, outcome.state.value, outcome.at, None, outcome.detail)
+        return replace(ended, detail=outcome.detail)
     try:
         answer = parse_object(raw)
-        state, run = text_in(answer, "ended") or "", text_in(answer, "run")
-        detail = text_in(answer, "detail") or ""
+        state, runs = text_in(answer, "ended") or "", texts_in(answer, "runs")
+        detail, found = text_in(answer, "detail") or "", texts_in(answer, "found")
         if state not in ENDS:
             raise ValueError("it does not say how it ended")
     except ValueError as error:
-        return Change(outcome.host, State.BROKEN.value, outcome.at, None, f"What it answered is no change: {error}.")
-    if state == UNCHANGED and run and before and before.state in UNKNOWN:
-        return Change(outcome.host, APPLIED, outcome.at, run, _ADOPTED)
-    return Change(outcome.host, state, outcome.at, None if state == UNCHANGED else run, detail)
+        return replace(ended, state=State.BROKEN.value, detail=f"What it answered is no change: {error}.")
+    if state == UNCHANGED and runs and before and before.state in (*UNKNOWN, NOT_DRAINED):
+        return replace(ended, state=APPLIED, runs=runs, detail=_ADOPTED)
+    return replace(ended, state=state, runs=() if state == UNCHANGED else runs, detail=detail, found=found)
 
 
 def read(folder: str) -> ChangeRun:
@@ -150,7 +192,8 @@ def _run(folder: str, head: Mapping[str, Any]) -> ChangeRun:
     if len(hosts) != len(set(hosts)) or not plan.hosts.issuperset(hosts):
         raise ValueError("its waves are not hosts of its plan, each once")
     changes = {one.host: one for one in _changes(folder)}
-    return ChangeRun(folder, _moment(head), plan, flag_in(head, "smoke") or False, waves, changes)
+    wished = flag_in(head, "smoke") or False, wish_in(head, "drain")
+    return ChangeRun(folder, _moment(head), plan, *wished, waves, changes)
 
 
 def _list(value: object) -> list[Any]:
@@ -178,7 +221,13 @@ def _change(line: Mapping[str, Any]) -> Change:
     if state not in STATES:
         raise ValueError(f"{state[:40]!r} is no way in which a host ends")
     host = checked_name(text_in(line, "host") or "")
-    return Change(host, state, _moment(line), text_in(line, "run"), text_in(line, "detail") or "")
+    told = (
+        texts_in(line, "runs"),
+        text_in(line, "detail") or "",
+        texts_in(line, "found"),
+        flag_in(line, "drained") or False,
+    )
+    return Change(host, state, _moment(line), *told)
 
 
 def _moment(line: Mapping[str, Any]) -> float:

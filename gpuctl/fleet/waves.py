@@ -36,6 +36,18 @@ class Domains:
     most: int | None = None
 
 
+@dataclass(frozen=True)
+class Partition:
+    """How hosts are to be divided into waves: their sizes, the variable by which hosts belong together, None for none.
+
+    `most`: so many that share its value are touched at once; None: all that do.
+    """
+
+    sizes: Sequence[Size]
+    domain: str | None = None
+    most: int | None = None
+
+
 def sizes(text: str) -> tuple[Size, ...]:
     """Returns the sizes of waves that were typed, such as 1,5%,25%,100%. Raises ValueError."""
     return tuple(map(_size, text.split(",")))

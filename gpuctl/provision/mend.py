@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
 
 from gpuctl.checks.engine import handed
 from gpuctl.checks.layers.cdi import stale_spec
@@ -52,10 +53,14 @@ class Mend:
 
 @dataclass(frozen=True)
 class Mended:
-    """How a mend ended. `carried_out` is False for one that was planned only; `result` is the plan's then."""
+    """How a mend ended. `carried_out` is False for one that was planned only; `result` is the plan's then.
+
+    `allowed`: whether it may be done, by what it disturbs and by whom was asked.
+    """
 
     checks: tuple[str, ...]
     disturbs: Disturbs
+    allowed: bool
     carried_out: bool
     result: Result
 
@@ -114,16 +119,18 @@ class Mender:
     def _one(self, mend: Mend) -> Mended:
         with self.taking_steps():
             planned = _planned(self.host, mend)
-        if self.dry_run or planned.result.error is not None or not _is_allowed(planned, self.allow):
+        if planned.result.error is not None or not _is_allowed(planned, self.allow):
             return planned
+        if self.dry_run:
+            return replace(planned, allowed=True)
         with self.taking_steps() as say:
-            return Mended(mend.checks, planned.disturbs, True, mend.carry_out(self.host, False, say))
+            return Mended(mend.checks, planned.disturbs, True, True, mend.carry_out(self.host, False, say))
 
 
 def _planned(host: Host, mend: Mend) -> Mended:
     result = mend.carry_out(host, True, lambda step, done: None)
     steps = [step.disturbs for step in result.plan.steps]
-    return Mended(mend.checks, max((mend.disturbs, *steps), key=_WORSE.index), False, result)
+    return Mended(mend.checks, max((mend.disturbs, *steps), key=_WORSE.index), False, False, result)
 
 
 def _is_allowed(planned: Mended, allow: Callable[[Mended], bool]) -> bool:

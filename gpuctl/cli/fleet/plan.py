@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated
+from collections.abc import Mapping
+from contextlib import closing
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gpuctl.cli.frame.fleet.asked import Asked, answered, in_a_sentence
-from gpuctl.cli.frame.fleet.change import Zipapp, packed
+from gpuctl.cli.frame.fleet.asked import Asked, entered, in_a_sentence
+from gpuctl.cli.frame.fleet.change import BundleFile, Zipapp, supplied
 from gpuctl.cli.frame.groups import spread
 from gpuctl.cli.frame.options import Json, filled
 from gpuctl.model import ExitCode
 
-PLANNED = ("install-runtime", "uninstall-runtime")
+if TYPE_CHECKING:
+    from gpuctl.fleet.asking import Entry
+    from gpuctl.fleet.parcel import Supplies
+    from gpuctl.fleet.payload import Call
+    from gpuctl.fleet.run_folder import HostOutcome
+
+DOCTOR = "doctor"
+PLANNED = ("install-runtime", "uninstall-runtime", DOCTOR)
 """The commands that a fleet can be changed by."""
+ELSEWHERE = ("fix", "yes", "only", "skip", "strict", "verbose")
+"""Parameters of the doctor that mean something where it mends other hosts."""
 
 
 @spread
@@ -22,7 +33,9 @@ def plan(
     words: Annotated[
         list[str],
         typer.Argument(
-            metavar="COMMAND…", help="install-runtime or uninstall-runtime, with its options.", show_default=False
+            metavar="COMMAND…",
+            help="install-runtime, uninstall-runtime or doctor --fix, with its options.",
+            show_default=False,
         ),
     ],
     output: Annotated[
@@ -30,6 +43,7 @@ def plan(
         typer.Option("-o", "--output", parser=filled, metavar="PLAN", help="Keep it in this file.", show_default=False),
     ] = None,
     zipapp: Zipapp = None,
+    bundle: BundleFile = None,
     *,
     asked: Asked,
     json: Json = False,
@@ -42,9 +56,11 @@ def plan(
     from gpuctl.host.write.output import write_whole
     from gpuctl.render.views.fleet_plan import plan_json, plan_text
 
-    _check(words)
-    call = Call("Plans a change. Changes nothing", "gpuctl.host.act.errand", "planned", (words, packed(zipapp)))
-    found = plan_of(__version__, time.time(), words, answered(call, asked))
+    supplies = supplied(zipapp, bundle)
+    words = _with_bundle(_checked(words), supplies)
+    call = Call("Plans a change. Changes nothing", "gpuctl.host.act.errand", "planned", (words, supplies.zipapp))
+    with in_a_sentence():
+        found = plan_of(__version__, time.time(), words, _answers(call, supplies, entered(asked)))
     if output is not None:
         with in_a_sentence():
             write_whole(output, f"{plan_json(found)}\n".encode(), private=True)
@@ -55,8 +71,37 @@ def plan(
     raise typer.Exit(_code({one.why for one in found.unplanned}))
 
 
-def _check(words: list[str]) -> None:
-    """Refuses what the command itself would refuse, before a host is asked."""
+def _with_bundle(words: list[str], supplies: Supplies) -> list[str]:
+    """The words with the place on each host at which the bundle is to lie."""
+    if supplies.bundle is None:
+        return words
+    if words[0] != "install-runtime":
+        raise typer.BadParameter(f"{words[0]} takes nothing from it", param_hint="--bundle")
+    return [*words, "--from-bundle", supplies.bundle.place]
+
+
+def _answers(call: Call, supplies: Supplies, entry: Entry) -> list[tuple[HostOutcome, bytes | None]]:
+    """How each host ended, and what it answered. Raises EngineProblem."""
+    from gpuctl.fleet.asking import outcomes
+    from gpuctl.fleet.parcel import brought
+    from gpuctl.fleet.run_folder import HostOutcome, State
+    from gpuctl.render.draw.progress import tallying
+
+    problems = brought(supplies.bundle, entry.hosts, entry.ask_by) if supplies.bundle is not None else {}
+    found: list[tuple[HostOutcome, bytes | None]] = [
+        (HostOutcome(host, State.BROKEN, time.time(), f"The bundle could not be brought there: {why}"), None)
+        for host, why in problems.items()
+    ]
+    hosts = tuple(host for host in entry.hosts if host not in problems)
+    with tallying("hosts", len(hosts)) as tell, closing(outcomes(hosts, entry.ask_by(call))) as coming:
+        for outcome, raw in coming:
+            tell(outcome.state.value, outcome.host)
+            found.append((outcome, raw))
+    return found
+
+
+def _checked(words: list[str]) -> list[str]:
+    """Returns the words that every host is asked of. Refuses, before one is, what the command itself would refuse."""
     from typer.main import get_command
 
     from gpuctl.cli.frame.app import app
@@ -67,7 +112,17 @@ def _check(words: list[str]) -> None:
     if "--dry-run" in options:
         raise typer.BadParameter("a plan changes nothing: leave out --dry-run", param_hint="COMMAND")
     command = get_command(app).get_command(None, name)  # type: ignore[attr-defined]
-    command.make_context(name, options)
+    typed = command.make_context(name, options).params
+    return words if name != DOCTOR else _mending(words, typed)
+
+
+def _mending(words: list[str], typed: Mapping[str, Any]) -> list[str]:
+    """The doctor's words with --yes: whoever has read the plan has allowed what it says."""
+    if not typed["fix"]:
+        raise typer.BadParameter("doctor changes nothing without --fix", param_hint="COMMAND")
+    if any(value and name not in ELSEWHERE for name, value in typed.items()):
+        raise typer.BadParameter("of doctor's options, --fix, --only and --skip go with a plan", param_hint="COMMAND")
+    return words if typed["yes"] else [*words, "--yes"]
 
 
 def _code(whys: set[str]) -> ExitCode:

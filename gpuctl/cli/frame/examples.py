@@ -64,11 +64,11 @@ EXAMPLES = {
     "fleet collect": ("gpuctl fleet collect -i hosts.ini --become", "gpuctl fleet collect --hosts gpu01,gpu02 --json"),
     "fleet plan": (
         "gpuctl fleet plan install-runtime -i hosts.ini -o PLAN",
-        "gpuctl fleet plan uninstall-runtime --hosts a,b --json",
+        "gpuctl fleet plan doctor --fix --hosts a,b --json",
     ),
     "fleet apply": (
         "gpuctl fleet apply PLAN -i hosts.ini --become",
-        "gpuctl fleet apply PLAN -i hosts.ini --domain rack",
+        "gpuctl fleet apply PLAN --slurm gpu --become --drain slurm",
     ),
     "fleet undo": (
         "gpuctl fleet undo RUN -i hosts.ini --become",

@@ -19,8 +19,9 @@ from dataclasses import replace
 from typing import IO, Any, Callable, Dict, Iterator, List, Optional, Sequence, Set, Tuple
 
 from gpuctl.bounds import ANSWER_LIMIT, with_end
+from gpuctl.frozen import dataclass
 from gpuctl.host.act.process import ask_program
-from gpuctl.host.decode import object_in, objects_in, parse_object, text_in, texts_in
+from gpuctl.host.decode import object_in, objects_in, parse_object, second, text_in, texts_in
 from gpuctl.host.look.local import LocalHost
 from gpuctl.host.look.reading import Outcome, Reading
 from gpuctl.host.write.files import FileProblem
@@ -36,6 +37,9 @@ _LETTERS = 400
 _PROCESS = re.compile(r"\bprocess \d+")
 _ENDS = {int(ExitCode.ROLLED_BACK): "rolled-back", int(ExitCode.NOT_ROLLED_BACK): "stuck"}
 _NO_GPUCTL = "gpuctl is not installed there"
+DOCTOR = "doctor"
+_JOURNALLED = {DOCTOR: ("doctor --fix", "install-runtime")}
+"""By which commands what was done stands in the journal, where that is not the command itself."""
 
 
 class _CannotChange(Exception):
@@ -55,6 +59,22 @@ def fingerprint(change: Dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
 
 
+@dataclass(frozen=True)
+class Approved:
+    """What a person has read and approved for this host, and when the fleet's run began (seconds since the epoch).
+
+    `plan`: the fingerprint of the change. `mends`: checks that may fail no more after it. `deadline` in seconds, for
+    each of the steps.
+    """
+
+    words: List[str]
+    plan: str
+    mends: List[str]
+    smoke: bool
+    since: float
+    deadline: float
+
+
 def planned(words: List[str], zipapp: str) -> bytes:
     """Returns what this host's gpuctl would do by these words, and which checks fail here that this mends, as JSON.
 
@@ -64,22 +84,21 @@ def planned(words: List[str], zipapp: str) -> bytes:
     """
     try:
         with _gpuctl(zipapp) as gpuctl:
-            code, change, said = _ask([*gpuctl, *words, "--dry-run"], _LOOK)
-            failing = _failing(gpuctl) if code == ExitCode.GOOD and change.get("steps") else None
+            code, change, said = _would(gpuctl, words)
+            found = _findings(gpuctl) if code == ExitCode.GOOD and change.get("steps") else None
     except _CannotChange as problem:
         return _answer(cannot=str(problem))
-    mends = sorted(one for one, told in (failing or {}).items() if any(_says(command, words) for command in told))
-    return _answer(code=code, change=change, said=said, mends=mends)
+    return _answer(code=code, change=change, said=said, mends=_mended_by(words, change, found or ()))
 
 
-def applied(words: List[str], zipapp: str, plan: str, mends: Sequence[str], smoke: bool, deadline: float) -> bytes:
+def applied(zipapp: str, approved: Dict[str, Any]) -> bytes:
     """Carries out what `planned` said, if it still says the same, and returns how that ended as JSON.
 
-    {"ended": "applied", "run": "20261130T093703Z-1f", "detail": ""}. It has worked where no check fails that did not
-    fail before, none of `mends` does, and, with `smoke`, a GPU container ran; else it is rolled back by its journal.
-    `plan`: the fingerprint that was approved. `deadline` in seconds, for each of the steps.
+    {"ended": "applied", "runs": ["20261130T093703Z-1f"], "detail": "", "found": ["driver.persistence"]}. It has worked
+    where no check fails that did not fail before, none does that it mends, and, with `smoke`, a GPU container ran; else
+    it is rolled back by its journal. `found`: checks that fail or warn after it. `approved`: the fields of Approved.
     """
-    return _alone(zipapp, lambda gpuctl: _applied(gpuctl, words, plan, set(mends), smoke, deadline))
+    return _alone(zipapp, lambda gpuctl: _applied(gpuctl, Approved(**approved)))
 
 
 def undone(runs: Sequence[str], zipapp: str, options: List[str], deadline: float) -> bytes:
@@ -101,7 +120,8 @@ def proved(options: Sequence[str], zipapp: str, deadline: float) -> Reading:
         return Reading(source, Outcome.ABSENT, detail=str(problem))
 
 
-Ended = Dict[str, Optional[str]]
+Ended = Dict[str, Any]
+Findings = Tuple[Dict[str, Any], ...]
 
 
 def _alone(zipapp: str, work: Callable[[List[str]], Ended]) -> bytes:
@@ -114,60 +134,106 @@ def _alone(zipapp: str, work: Callable[[List[str]], Ended]) -> bytes:
         return _answer(**_ended("busy", str(problem)))
 
 
-def _ended(state: str, detail: str = "", run: Optional[str] = None) -> Ended:
-    return {"ended": state, "run": run, "detail": detail}
+def _ended(state: str, detail: str = "", runs: Sequence[str] = ()) -> Ended:
+    return {"ended": state, "runs": list(runs), "detail": detail}
 
 
-def _applied(gpuctl: List[str], words: List[str], plan: str, mends: Set[str], smoke: bool, deadline: float) -> Ended:
-    not_begun = _not_begun(gpuctl, words, plan)
-    if not_begun:
-        return not_begun
-    before = _failing(gpuctl)
-    if before is None:
-        return _ended("refused", "gpuctl doctor gives no answer there, by which the change could be verified.")
-    code, done, said = _ask([*gpuctl, *words], deadline)
-    run, why = text_in(done, "run"), text_in(done, "error") or said
-    if code or not done:
-        end = _ENDS.get(code, "refused") if done else "stuck"  # without an answer nobody knows how far it came
-        return _ended(end, why, run)
-    wrong = _wrong(gpuctl, set(before), mends, smoke, deadline)
-    return _rolled_back(gpuctl, run, words, wrong, deadline) if wrong else _ended("applied", run=run)
+def _would(gpuctl: List[str], words: Sequence[str]) -> Tuple[int, Dict[str, Any], str]:
+    """How a dry run ended, the change that it tells of, and what was said besides.
+
+    The doctor's change is that of all that it may mend, with the `checks` that complain of that.
+    """
+    code, told, said = _ask([*gpuctl, *words, "--dry-run"], _LOOK)
+    if words[0] != DOCTOR or "fix" not in told:
+        return code, told, said
+    mends = objects_in(told, "fix")
+    if any("allowed" not in one for one in mends):
+        return ExitCode.PROBLEM, {"error": "Its gpuctl is too old to tell what it may mend."}, said
+    allowed = [one for one in mends if one["allowed"]]
+    steps = [step for one in allowed for step in objects_in(one, "steps")]
+    error = next((text_in(one, "error") for one in mends if text_in(one, "error")), None)
+    if error and not steps:
+        return ExitCode.PROBLEM, {"error": error}, said
+    return ExitCode.GOOD, {"steps": steps, "checks": [id for one in allowed for id in texts_in(one, "checks")]}, said
 
 
-def _not_begun(gpuctl: List[str], words: List[str], plan: str) -> Optional[Ended]:
-    """Why nothing is to be changed, None where the plan still stands."""
-    code, change, said = _ask([*gpuctl, *words, "--dry-run"], _LOOK)
+def _mended_by(words: Sequence[str], change: Dict[str, Any], found: Findings) -> List[str]:
+    """The checks that fail and that a change is to mend."""
+    if words[0] == DOCTOR:
+        return sorted(_ids(found, "fail").intersection(texts_in(change, "checks")))
+    failing = (one for one in found if one.get("status") == "fail")
+    commands = ((text_in(one, "id") or "", texts_in(object_in(one, "remedy"), "commands")) for one in failing)
+    return sorted(id for id, told in commands if any(_says(command, words) for command in told))
+
+
+def _applied(gpuctl: List[str], approved: Approved) -> Ended:
+    code, change, said = _would(gpuctl, approved.words)
     if code or not change:
         return _ended("refused", text_in(change, "error") or said)
     if not change.get("steps"):
-        return _ended("unchanged", run=_last(gpuctl, words[0]))
-    if fingerprint(change) != plan:
+        return _ended("unchanged", runs=_standing(gpuctl, approved))
+    if fingerprint(change) != approved.plan:
         return _ended("plan-changed", "It would be changed otherwise than the plan says: make a new one.")
-    return None
+    before = _findings(gpuctl)
+    if before is None:
+        return _ended("refused", "gpuctl doctor gives no answer there, by which the change could be verified.")
+    return _carried_out(gpuctl, approved, change, before)
 
 
-def _wrong(gpuctl: List[str], before: Set[str], mends: Set[str], smoke: bool, deadline: float) -> str:
-    """What is not as it should be after a change, "" where all is."""
-    after = _failing(gpuctl)
+def _carried_out(gpuctl: List[str], approved: Approved, change: Dict[str, Any], before: Findings) -> Ended:
+    code, told, said = _ask([*gpuctl, *_exact(approved.words, change)], approved.deadline)
+    parts = objects_in(told, "fix") if approved.words[0] == DOCTOR else (told,)
+    runs = [text_in(one, "run") or "" for one in parts if one.get("run")]
+    stand = [text_in(one, "run") or "" for one in parts if one.get("run") and not one.get("error")]
+    why = next((text_in(one, "error") for one in parts if one.get("error")), None) or said
+    if not told:  # nobody knows how far it came
+        return _ended("stuck", why)
+    if code == ExitCode.ROLLED_BACK and stand:  # of several changes only the last one has failed
+        return _rolled_back(gpuctl, stand, why, approved)
+    if code in _ENDS or (code and approved.words[0] != DOCTOR):  # the doctor's other codes tell of the host
+        return _ended(_ENDS.get(code, "refused"), why, runs)
+    after = _findings(gpuctl)
+    wrong = _wrong(after, before, set(approved.mends)) or (_not_smoked(gpuctl, approved) if approved.smoke else "")
+    ended = _rolled_back(gpuctl, stand, wrong, approved) if wrong else _ended("applied", runs=stand)
+    return {**ended, "found": sorted(_ids(after or (), "fail", "warn"))}
+
+
+def _exact(words: List[str], change: Dict[str, Any]) -> List[str]:
+    """The words that do what was planned: the doctor, left to itself, goes on with what it finds afterwards."""
+    if words[0] != DOCTOR:
+        return words
+    return [DOCTOR, "--fix", "--yes", "--only", ",".join(texts_in(change, "checks"))]
+
+
+def _wrong(after: Optional[Findings], before: Findings, mends: Set[str]) -> str:
+    """What is not as it should be after a change, "" where all is.
+
+    A check that fails now, and was skipped because what it rests on had failed, was no better before.
+    """
     if after is None:
         return "gpuctl doctor gives no answer after it."
-    new, left = sorted(set(after) - before), sorted(set(after) & before & mends)
+    failing = _ids(after, "fail")
+    new, left = sorted(failing - _ids(before, "fail", "skip")), sorted(failing & mends)
     if new:
         return "After it fails what did not fail before: %s." % ", ".join(new)
-    if left:
-        return "After it fails still: %s." % ", ".join(left)
-    code, _, said = _ask([*gpuctl, "smoke"], deadline) if smoke else (0, {}, "")
+    return "After it fails still: %s." % ", ".join(left) if left else ""
+
+
+def _not_smoked(gpuctl: List[str], approved: Approved) -> str:
+    code, _, said = _ask([*gpuctl, "smoke"], approved.deadline)
     return "gpuctl smoke ends with %d: %s" % (code, said) if code else ""
 
 
-def _rolled_back(gpuctl: List[str], run: Optional[str], words: List[str], wrong: str, deadline: float) -> Ended:
-    if run is None:
+def _rolled_back(gpuctl: List[str], runs: List[str], wrong: str, approved: Approved) -> Ended:
+    """Takes back what a change has done, the last first."""
+    if not runs:
         return _ended("stuck", wrong + " No run of it is in the journal that could be rolled back.")
-    code, done, said = _ask([*gpuctl, "rollback", run, *_kept_options(words)], deadline)
-    if code:
-        why = text_in(done, "error") or said
-        return _ended("stuck", "%s It could not be rolled back: %s" % (wrong, why), run)
-    return _ended("rolled-back", wrong, run)
+    for run in reversed(runs):
+        code, done, said = _ask([*gpuctl, "rollback", run, *_kept_options(approved.words)], approved.deadline)
+        if code:
+            why = text_in(done, "error") or said
+            return _ended("stuck", "%s It could not be rolled back: %s" % (wrong, why), runs)
+    return _ended("rolled-back", wrong, runs)
 
 
 def _kept_options(words: Sequence[str]) -> List[str]:
@@ -178,18 +244,22 @@ def _undone(gpuctl: List[str], runs: Set[str], options: List[str], deadline: flo
     known = [one for one in _history(gpuctl) if text_in(one, "run") in runs]
     if not known:
         return _ended("refused", "None of the run's changes is in its journal.")
+    names = [text_in(one, "run") or "" for one in known]
     for one in known:
         if text_in(one, "state") != "undone":
             code, done, said = _ask([*gpuctl, "rollback", text_in(one, "run") or "", *options], deadline)
             if code:
-                return _ended("stuck", text_in(done, "error") or said, text_in(one, "run"))
-    return _ended("undone", run=text_in(known[0], "run"))
+                return _ended("stuck", text_in(done, "error") or said, names)
+    return _ended("undone", runs=names)
 
 
-def _last(gpuctl: Sequence[str], command: str) -> Optional[str]:
-    """The newest run of a command that stands."""
-    stand = (one for one in _history(gpuctl) if text_in(one, "command") == command and text_in(one, "state") == "done")
-    return next((text_in(one, "run") for one in stand), None)
+def _standing(gpuctl: Sequence[str], approved: Approved) -> List[str]:
+    """The runs of a command in this host's journal that stand and are of this fleet's run, by their time."""
+    since = int(approved.since)  # a journal's time is told in whole seconds
+    commands = _JOURNALLED.get(approved.words[0], (approved.words[0],))
+    stand = (one for one in reversed(_history(gpuctl)) if text_in(one, "state") == "done")
+    ours = (one for one in stand if text_in(one, "command") in commands)
+    return [text_in(one, "run") or "" for one in ours if second(text_in(one, "at") or "") >= since]
 
 
 def _history(gpuctl: Sequence[str]) -> Tuple[Dict[str, Any], ...]:
@@ -259,15 +329,12 @@ def _ask(argv: Sequence[str], deadline: float) -> Tuple[int, Dict[str, Any], str
         return said.code, {}, words or "What it answered is no JSON."
 
 
-def _failing(gpuctl: Sequence[str]) -> Optional[Dict[str, Tuple[str, ...]]]:
-    """The checks that fail on this host, each with its commands; None where that cannot be told."""
+def _findings(gpuctl: Sequence[str]) -> Optional[Findings]:
+    """What doctor finds on this host and is not waived; None where it gives no answer."""
     _, report, _ = _ask([*gpuctl, "doctor"], _LOOK)
-    try:
-        findings = objects_in(report, "findings")
-        return {
-            text_in(one, "id") or "": texts_in(object_in(one, "remedy"), "commands")
-            for one in findings
-            if text_in(one, "status") == "fail" and not one.get("waived")
-        }
-    except ValueError:
-        return None
+    found = objects_in(report, "findings")
+    return tuple(one for one in found if not one.get("waived")) if found else None
+
+
+def _ids(findings: Findings, *statuses: str) -> Set[str]:
+    return {text_in(one, "id") or "" for one in findings if one.get("status") in statuses}

@@ -1,4 +1,4 @@
-"""Pods that are made and removed by the user's own kubectl: all that gpuctl ever changes in a cluster."""
+"""Pods that are made and removed by the user's own kubectl; gpuctl changes nothing else in a cluster but nodes."""
 
 from __future__ import annotations
 

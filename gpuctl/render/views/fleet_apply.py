@@ -12,25 +12,37 @@ from gpuctl.render.formats.json import document
 from gpuctl.render.views.fleet_collect import named
 
 
-def change_json(name: str, run: ChangeRun) -> str:
-    """Returns how every host of a run stands, wave by wave, as JSON."""
+def change_json(name: str, run: ChangeRun, stop_on: frozenset[str] = frozenset()) -> str:
+    """Returns how every host of a run stands, wave by wave, as JSON; `stop_on`: checks that were to end it."""
     counted = Counter(one.state for one in run.changes.values())
     body = {
         "run": run.folder,
         "command": run.plan.words,
         "summary": {**{state: counted[state] for state in STATES}, "unasked": len(run.hosts) - len(run.changes)},
         "stopped_before": run.stopped_before,
+        "stopped_on": _stopping(run, stop_on),
         "waves": run.waves,
         "hosts": [
-            {"host": one.host, "state": one.state, "at": one.at, "run": one.run, "detail": one.detail}
+            {
+                "host": one.host,
+                "state": one.state,
+                "at": one.at,
+                "runs": one.runs,
+                "detail": one.detail,
+                "found": one.found,
+                "drained": one.drained,
+            }
             for one in run.changes.values()
         ],
     }
     return document(name, body)
 
 
-def apply_text(run: ChangeRun, verbose: bool) -> Styled:
-    """Returns how the hosts ended, those alike together, and where it stopped; `verbose` names every host."""
+def apply_text(run: ChangeRun, stop_on: frozenset[str], verbose: bool) -> Styled:
+    """Returns how the hosts ended, those alike together, and where it stopped; `verbose` names every host.
+
+    `stop_on`: checks that were to end it.
+    """
     good = [one.host for one in run.changes.values() if one.state in CHANGED]
     text = Styled(f"{len(good)} of {_hosts(len(run.hosts))} as the plan wishes", "bold").append(
         f": {plain(run.folder)}\n"
@@ -38,13 +50,26 @@ def apply_text(run: ChangeRun, verbose: bool) -> Styled:
     text.append(_states(run.changes.values(), verbose))
     if run.stopped_before is not None:
         text.append(f"Stopped before wave {run.stopped_before} of {len(run.waves)}", "bold red")
-        text.append(f": {_hosts(len(run.failed))} failed. Nothing was done to those that follow.\n")
+        text.append(f": {_why(run, stop_on)}. Nothing was done to those that follow.\n")
+    if run.drained:
+        text.append(f"Out of service still: {named([one.host for one in run.drained], verbose)}\n", "yellow")
     if run.left(run.hosts):
         again = command("gpuctl", "fleet", "apply", "--resume", run.folder)
         text.append(f"To go on with the others, give the inventory to {again}\n", "dim")
     if run.applied:
         text.append("To undo it: ").append(f"{command('gpuctl', 'fleet', 'undo', run.folder)}\n", "cyan")
     return text
+
+
+def _why(run: ChangeRun, stop_on: frozenset[str]) -> str:
+    having = [one.host for one in run.having(stop_on)]
+    if not having:
+        return f"{_hosts(len(run.failed))} failed"
+    return f"{', '.join(_stopping(run, stop_on))} on {named(having, False)}"
+
+
+def _stopping(run: ChangeRun, stop_on: frozenset[str]) -> list[str]:
+    return sorted({id for one in run.having(stop_on) for id in stop_on.intersection(one.found)})
 
 
 def undo_text(run: ChangeRun, asked: Sequence[str], verbose: bool) -> Styled:

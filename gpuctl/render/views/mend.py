@@ -34,6 +34,7 @@ def _as_json(one: Mended, report: Report) -> dict[str, Any]:
     result = one.result
     return {
         "checks": one.checks,
+        "allowed": one.allowed,
         "carried_out": one.carried_out,
         "mended": mended_ids(one, report),
         "disturbs": one.disturbs,

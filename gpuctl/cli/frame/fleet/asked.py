@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from getpass import getpass
 from typing import TYPE_CHECKING, Annotated
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gpuctl.fleet.ansible import Access, Target
     from gpuctl.fleet.asking import Entry
     from gpuctl.fleet.payload import Call
-    from gpuctl.fleet.run_folder import HostOutcome, RecordedRun
+    from gpuctl.fleet.run_folder import RecordedRun
 
 NONE_SILENT = "0%"
 
@@ -130,24 +130,6 @@ def in_a_sentence() -> Iterator[None]:
         yield
     except (EngineProblem, FileProblem) as problem:
         raise refused(str(problem)) from None
-
-
-def answered(call: Call, asked: Asked) -> list[tuple[HostOutcome, bytes | None]]:
-    """Has all hosts do one thing, and returns how each ended and what it answered. Ends the run as recorded_run."""
-    from gpuctl.fleet.asking import outcomes
-    from gpuctl.render.draw.progress import tallying
-
-    found = []
-    with in_a_sentence():
-        entry = entered(asked)
-        with (
-            tallying("hosts", len(entry.hosts)) as tell,
-            closing(outcomes(entry.hosts, entry.ask_by(call))) as coming,
-        ):
-            for outcome, raw in coming:
-                tell(outcome.state.value, outcome.host)
-                found.append((outcome, raw))
-    return found
 
 
 def recorded_run(

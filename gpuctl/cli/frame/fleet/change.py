@@ -9,12 +9,13 @@ import typer
 
 from gpuctl.cli.frame.endings import refused
 from gpuctl.cli.frame.fleet.asked import Asked, HostTimeout, RunTimeout
-from gpuctl.cli.frame.options import filled
+from gpuctl.cli.frame.options import filled, text_option
 from gpuctl.frozen import dataclass
 from gpuctl.model import ExitCode
 
 if TYPE_CHECKING:
     from gpuctl.fleet.changes import ChangeRun
+    from gpuctl.fleet.parcel import Supplies
 
 Zipapp = Annotated[
     str | None,
@@ -25,6 +26,10 @@ Zipapp = Annotated[
         help="gpuctl.pyz, for hosts that have no gpuctl but a Python 3.10.",
         show_default=False,
     ),
+]
+BundleFile = Annotated[
+    str | None,
+    text_option("--bundle", metavar="FILE", help="A file of gpuctl bundle, brought to each host that lacks it."),
 ]
 ARCHIVE = b"PK\x03\x04"
 ENDS = 70
@@ -54,6 +59,25 @@ def packed(zipapp: str | None) -> str:
     return b64encode(raw).decode("ascii")
 
 
+def supplied(zipapp: str | None, bundle: str | None) -> Supplies:
+    """Returns what is brought to hosts; a bundle may have the single file in it. Ends the run where it is none."""
+    from gpuctl.fleet.parcel import Supplies, parcel
+    from gpuctl.host.write.files import FileProblem
+    from gpuctl.provision.bundle.archive import ZIPAPP, BundleProblem, pack
+    from gpuctl.provision.bundle.use import read_bundle
+
+    if bundle is None:
+        return Supplies(packed(zipapp))
+    try:
+        given = read_bundle(bundle)
+    except FileProblem as problem:
+        raise refused(str(problem)) from None
+    except BundleProblem as problem:
+        raise typer.BadParameter(f"{bundle} is not used: {problem}", param_hint="--bundle") from None
+    own = b64encode(given.bundle.files.get(ZIPAPP, b"")).decode("ascii")
+    return Supplies(packed(zipapp) or own, parcel(pack(given.bundle)))
+
+
 def change_run(folder: str) -> ChangeRun:
     """Returns the run in a folder. Ends the run with a sentence where it is none."""
     from gpuctl.fleet.changes import read
@@ -68,15 +92,15 @@ def change_run(folder: str) -> ChangeRun:
         raise refused(str(problem)) from None
 
 
-def change_code(run: ChangeRun) -> ExitCode:
-    """Returns what hosts that are not as the plan wishes make of a run, the worst first."""
+def change_code(run: ChangeRun, stop_on: frozenset[str]) -> ExitCode:
+    """Returns what hosts that are not as the plan wishes make of a run, the worst first; `stop_on`: what ended it."""
     from gpuctl.fleet.changes import UNKNOWN
 
-    states = {one.state for one in run.failed}
+    states = {one.state for one in run.failed} | {one.state for one in run.drained}
     if "stuck" in states:
         return ExitCode.NOT_ROLLED_BACK
     if "rolled-back" in states:
         return ExitCode.ROLLED_BACK
-    if states - set(UNKNOWN):
+    if states - set(UNKNOWN) or (run.left(run.hosts) and run.having(stop_on)):
         return ExitCode.PROBLEM
     return ExitCode.UNDETERMINED if states else ExitCode.GOOD

@@ -1,0 +1,62 @@
+"""The hosts of a wave taken out of service and brought back, each on the disk before it is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from gpuctl.fleet.changes import CHANGED, NOT_DRAINED, Change, ChangeRun, add, again
+from gpuctl.fleet.drain.drain import Drain, Problems
+
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 15.0
+"""Seconds between two looks whether hosts are free."""
+
+
+def taken_out(
+    run: ChangeRun, hosts: Sequence[str], drain: Drain, deadline: float, tell: Callable[[Change], None]
+) -> tuple[ChangeRun, tuple[str, ...]]:
+    """Returns how the run stands, and which of these hosts are free: out of service, with nothing on them.
+
+    `deadline` in seconds. One that is not free by then stays out of service, and is not changed.
+    """
+    add(run.folder, [replace(run.stands(host), drained=True) for host in hosts])
+    taken = drain.take_out(hosts)
+    run = again(run)
+    theirs = [replace(run.changes[host], drained=False) for host in hosts if not taken[host].ours]
+    add(run.folder, theirs)
+    problems = {host: taken[host].problem for host in hosts if taken[host].problem}
+    problems = {**problems, **_waited([host for host in hosts if host not in problems], drain, deadline)}
+    run = again(run)
+    for host, why in problems.items():
+        change = replace(run.changes[host], state=NOT_DRAINED, at=time.time(), detail=why)
+        add(run.folder, [change])
+        tell(change)
+    return again(run), tuple(host for host in hosts if host not in problems)
+
+
+def _waited(hosts: Sequence[str], drain: Drain, deadline: float) -> Problems:
+    """What still runs on which hosts when none is left, or it is too late."""
+    end, pause = time.monotonic() + deadline, FIRST_PAUSE
+    busy: Mapping[str, str] = drain.busy(hosts)
+    while busy and time.monotonic() < end:
+        time.sleep(min(pause, max(0.0, end - time.monotonic())))
+        pause = min(LONGEST_PAUSE, pause * 1.5)
+        busy = drain.busy(tuple(busy))
+    return busy
+
+
+def brought_back(run: ChangeRun, drain: Drain) -> ChangeRun:
+    """Brings back the hosts that are as the plan wishes and that this run has taken out; returns how it stands then."""
+    well = [one for one in run.drained if one.state in CHANGED]
+    if not well:
+        return run
+    problems = drain.bring_back([one.host for one in well])
+    back = [
+        replace(one, detail=f"It could not be brought back: {problems[one.host]}")
+        if one.host in problems
+        else replace(one, drained=False)
+        for one in well
+    ]
+    add(run.folder, back)
+    return again(run)

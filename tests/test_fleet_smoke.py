@@ -13,6 +13,7 @@ import pytest
 from fleet_hosts import hosts
 from fleets import snapshot
 from hosts import absent, failed, hung
+from jsonschema import validate
 
 from gpuctl.checks.every import diagnose
 from gpuctl.facts.gather import gather
@@ -84,6 +85,7 @@ def gpuctl(*argv: str) -> subprocess.CompletedProcess[str]:
 def test_hosts_whose_smoke_ended_alike_are_one_class_and_the_worst_host_is_the_exit_code(run: str) -> None:
     done = gpuctl("judge", run, "--json")
     told = json.loads(done.stdout)
+    validate(told, json.loads((ROOT / "data/schemas/fleet.schema.json").read_text()))
     found = {host: [each["id"] for each in one["findings"]] for one in told["classes"] for host in one["hosts"]}
     assert found == {
         **{host: [id] for host, id in KINDS.items()},

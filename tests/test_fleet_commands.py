@@ -318,6 +318,13 @@ def test_the_newest_snapshot_of_a_host_counts_and_the_others_are_named(tmp_path:
     assert "1 of 1 host reported" in done.stdout
 
 
+def test_a_snapshot_may_come_by_standard_input(tmp_path: Path) -> None:
+    (tmp_path / "gpu1.jsonl.gz").write_bytes(snapshot("gpu1"))
+    with (tmp_path / "gpu1.jsonl.gz").open("rb") as file:
+        done = gpuctl("merge", "-", "-o", str(tmp_path / "RUN"), stdin=file)
+    assert (done.returncode, "1 of 1 host reported" in done.stdout) == (0, True), done.stderr
+
+
 def test_runs_of_parts_of_a_fleet_become_one_with_their_silent_hosts(tmp_path: Path) -> None:
     one = write_run(tmp_path / "ONE", {"gpu1": snapshot("gpu1")}, {"gpu2": (State.UNREACHABLE, "no route")})
     other = write_run(tmp_path / "OTHER", {"gpu3": snapshot("gpu3")})

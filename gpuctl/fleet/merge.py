@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, count
 from typing import Any
 
@@ -25,7 +25,7 @@ from gpuctl.frozen import dataclass
 from gpuctl.host.act.confined import each_confined
 from gpuctl.host.look.tree import is_folder, look_at_tree
 from gpuctl.host.record.archive import decode
-from gpuctl.host.write.files import read_named
+from gpuctl.host.write.files import is_stream, read_named
 
 QUESTION = "merge"
 SUFFIXES = (".jsonl.gz", ".jsonl")
@@ -54,12 +54,17 @@ class Brought:
 class Merged:
     """What a run is to be made of: files by the names of their hosts, and outcomes of other runs.
 
-    `older` are files of hosts of which a newer one was brought.
+    `older` are files of hosts of which a newer one was brought. `streams` is what came of those that are read once.
     """
 
     files: tuple[Brought, ...]
     outcomes: tuple[tuple[RecordedRun, HostOutcome], ...]
     older: tuple[str, ...]
+    streams: Mapping[str, bytes]
+
+    def raw(self, path: str) -> bytes:
+        """Returns what is in one of the files. Raises FileProblem."""
+        return self.streams[path] if path in self.streams else read_named(path)
 
 
 def look_through(paths: Sequence[str]) -> Merged:
@@ -69,12 +74,14 @@ def look_through(paths: Sequence[str]) -> Merged:
     """
     runs = [read_run(path) for path in paths if is_run(path)]
     files = [file for path in paths if not is_run(path) for file in _files(path)]
-    brought = list(_identified(dict.fromkeys(files)))
+    streams = {path: read_named(path) for path in files if is_stream(path)}
+    brought = list(_identified(dict.fromkeys(files), streams))
     if brought and not runs and all(one.broken for one in brought):
         raise NothingToMerge(f"{brought[0].path} is no snapshot that gpuctl can read: {brought[0].broken}")
     outcomes = [(run, outcome) for run in runs for outcome in run.outcomes.values()]
     newest, older = _newest(brought)
-    return Merged(tuple(_named(newest, {outcome.host for _, outcome in outcomes})), tuple(outcomes), tuple(older))
+    named = _named(newest, {outcome.host for _, outcome in outcomes})
+    return Merged(tuple(named), tuple(outcomes), tuple(older), streams)
 
 
 def write_run(folder: str, merged: Merged, gpuctl: str, at: float) -> None:
@@ -91,7 +98,7 @@ def write_run(folder: str, merged: Merged, gpuctl: str, at: float) -> None:
         if one.broken:
             add_host(folder, HostOutcome(one.name, State.BROKEN, at, f"{one.path} is no snapshot: {one.broken}"))
         else:
-            add_host(folder, HostOutcome(one.name, State.REPORTED, one.at), read_named(one.path))
+            add_host(folder, HostOutcome(one.name, State.REPORTED, one.at), merged.raw(one.path))
 
 
 def _files(path: str) -> Iterator[str]:
@@ -105,8 +112,11 @@ def _files(path: str) -> Iterator[str]:
     yield from found
 
 
-def _identified(paths: Iterable[str]) -> Iterator[Brought]:
-    for path, answer in each_confined(tuple(paths), lambda path: words(lambda: _identity(path))):
+def _identified(paths: Iterable[str], streams: Mapping[str, bytes]) -> Iterator[Brought]:
+    def identity(path: str) -> bytes:
+        return words(lambda: _identity(streams[path] if path in streams else read_named(path)))
+
+    for path, answer in each_confined(tuple(paths), identity):
         said = heard(answer)
         stem = _stem(path)
         if "broken" in said:
@@ -115,8 +125,8 @@ def _identified(paths: Iterable[str]) -> Iterator[Brought]:
             yield Brought(path, said["hostname"] or stem, said["machine"], said["at"])
 
 
-def _identity(path: str) -> dict[str, Any]:
-    snapshot = decode(read_named(path))
+def _identity(raw: bytes) -> dict[str, Any]:
+    snapshot = decode(raw)
     if snapshot.anonymised:
         return {"hostname": "", "machine": "", "at": snapshot.at}
     name = plain(snapshot.host.read(HOST_NAMES[0]).text.strip())[:LONGEST_NAME]

@@ -53,7 +53,8 @@ def plan(
     from gpuctl import __version__
     from gpuctl.fleet.payload import Call
     from gpuctl.fleet.plan import plan_of
-    from gpuctl.host.write.output import write_whole
+    from gpuctl.host.write.output import is_stdout, write_whole
+    from gpuctl.render.draw.text import say
     from gpuctl.render.views.fleet_plan import plan_json, plan_text
 
     supplies = supplied(zipapp, bundle)
@@ -68,6 +69,8 @@ def plan(
         typer.echo(plan_json(found))
     elif output != "-":
         plan_text(found, verbose).show()
+    if output is not None and not is_stdout(output):
+        say(f"Wrote {output}. To carry it out: gpuctl fleet apply {output}, with the same hosts.")
     raise typer.Exit(_code({one.why for one in found.unplanned}))
 
 
@@ -112,7 +115,7 @@ def _checked(words: list[str]) -> list[str]:
     if "--dry-run" in options:
         raise typer.BadParameter("a plan changes nothing: leave out --dry-run", param_hint="COMMAND")
     command = get_command(app).get_command(None, name)  # type: ignore[attr-defined]
-    typed = command.make_context(name, options).params
+    typed = command.make_context(f"gpuctl {name}", options).params
     return words if name != DOCTOR else _mending(words, typed)
 
 

@@ -55,6 +55,11 @@ def read(path: str) -> FileState:
         return within(READ_DEADLINE, lambda: state(os.path.realpath(path)))
 
 
+def is_stream(path: str) -> bool:
+    """Returns whether what a person named is standard input or a pipe handed over: it can be read once."""
+    return path == "-" or path.startswith(_HANDED_OVER)
+
+
 def read_named(path: str) -> bytes:
     """Returns what is in a file that a person named to have it looked at: whosever it is, it steers nothing.
 
@@ -62,7 +67,7 @@ def read_named(path: str) -> bytes:
     no such file.
     """
     with explained("read", path), contextlib.ExitStack() as stack:
-        if path != "-" and not path.startswith(_HANDED_OVER) and not stat.S_ISREG(os.stat(path).st_mode):
+        if not is_stream(path) and not stat.S_ISREG(os.stat(path).st_mode):
             raise OSError(errno.EINVAL, "not a regular file")
         file = sys.stdin.buffer if path == "-" else stack.enter_context(open(path, "rb"))
         return whole(file.read, FILE_LIMIT)
@@ -74,7 +79,7 @@ def pieces_named(path: str, limit: int) -> Iterator[bytes]:
     Raises FileProblem, also where there is more than `limit` bytes of it.
     """
     with explained("read", path), contextlib.ExitStack() as stack:
-        if path != "-" and not path.startswith(_HANDED_OVER) and not stat.S_ISREG(os.stat(path).st_mode):
+        if not is_stream(path) and not stat.S_ISREG(os.stat(path).st_mode):
             raise OSError(errno.EINVAL, "not a regular file")
         file = sys.stdin.buffer if path == "-" else stack.enter_context(open(path, "rb"))
         left = limit

@@ -138,10 +138,20 @@ def pieces(core: str) -> tuple[bytes, ...]:
 
 def hits(text: bytes, but: Set[Signature] = frozenset()) -> list[Hit]:
     """Returns where signatures stand in a condensed text, in order; those of `but` are not looked for."""
-    near = (known for known in signatures() if known not in but) if len(text) < _SMALL else _near(text, but)
+    near = _in_small(text, but) if len(text) < _SMALL else _near(text, but)
     found = [hit for known in near for hit in islice(_hits(known, text), HITS)]
     found += (hit for hit in _hits_of_numbers(text) if hit.signature not in but)
     return sorted(found, key=lambda hit: (hit.start, -hit.end, -hit.signature.letters))
+
+
+def _in_small(text: bytes, but: Set[Signature]) -> list[Signature]:
+    """The same of a text that is shorter than an index is worth: those whose longest piece stands in it."""
+    return [known for known, longest in _longest_pieces() if longest in text and known not in but]
+
+
+@cache
+def _longest_pieces() -> tuple[tuple[Signature, bytes], ...]:
+    return tuple((known, max(known.pieces, key=len)) for known in signatures())
 
 
 def _near(text: bytes, but: Set[Signature]) -> set[Signature]:

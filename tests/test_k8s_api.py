@@ -159,29 +159,26 @@ def test_the_plugins_log_is_read_where_its_work_is_in_question(server: Server, c
     server.lists["Pod"] = [well, crashing("plugin-ill", "ill", LABEL["app"]), pod("other", 1, "ill")]
     server.logs = {("gpu", "plugin-a", "x-device-plugin"): LOG, ("default", "plugin-ill", "c"): LOG}
 
-    def said(id: str, *argv: str, by: str = "client") -> str:
+    def said(*argv: str, by: str = "client") -> dict[str, str]:
         findings = json.loads(run(config, "doctor", "--json", *argv, by=by).stdout)["findings"]
-        return next(f"{one['status']} {one['message']}" for one in findings if one["id"] == id)
+        return {one["id"]: f"{one['status']} {one['message']}" for one in findings}
 
     cause = "Its log: The device plugin's own pod does not run under the NVIDIA runtime"
-    assert cause in said("k8s.operator.state")
-    assert [path.partition("?")[0] for path in server.asked if "/log" in path] == [
-        "/api/v1/namespaces/default/pods/plugin-ill/log"
-    ]
-    assert said("k8s.plugin.health-checks").startswith("fail ill: ")  # it offers GPUs all the same
-    assert said("k8s.plugin.health-checks", "--node", "a", by="kubectl").startswith(
-        "fail a: the plugin's health checks"
-    )
+    found = said()
+    assert cause in found["k8s.operator.state"]
+    assert found["k8s.plugin.health-checks"].startswith("fail ill: ")  # it offers GPUs all the same
+    (log,) = [path.partition("?")[0] for path in server.asked if "/log" in path]
+    assert log == "/api/v1/namespaces/default/pods/plugin-ill/log"
+    assert said("--node", "a", by="kubectl")["k8s.plugin.health-checks"].startswith("fail a: ")
     assert run(config, "collect", "-o", str(tmp_path / "s.gz")).returncode == 0
     recorded = gzip.decompress((tmp_path / "s.gz").read_bytes()).decode()
     assert "Incompatible strategy" in recorded and "ghp_" not in recorded
-    assert cause in said("k8s.operator.state", "--from", str(tmp_path / "s.gz"))
+    assert cause in said("--from", str(tmp_path / "s.gz"))["k8s.operator.state"]
     server.lists["Pod"][1]["metadata"]["labels"] = {"app": "nvidia-device-plugin-ds"}
-    assert cause in said("k8s.plugin.running")
     server.logs[("default", "plugin-ill", "c")] = b"\xff\0[red]" * (4 << 20) + LOG
-    assert cause in said("k8s.plugin.running")
+    assert cause in said()["k8s.plugin.running"]
     server.faults["/log"] = [says(403, "pods is forbidden", "Forbidden")]
-    assert "it takes the rule `get pods/log in the namespace default`" in said("k8s.plugin.running")
+    assert "it takes the rule `get pods/log in the namespace default`" in said()["k8s.plugin.running"]
 
 
 def test_large_pages_come_packed(server: Server, config: Path) -> None:

@@ -17,7 +17,8 @@ from repositories import Repositories
 from test_fleet_apply import FILE, gpuctl, on, prepared, states
 
 from gpuctl.facts.machine.distribution import probe_distribution
-from gpuctl.host.act.parcel import FOLDER, place_of
+from gpuctl.host.act.parcel import FOLDER, held, place_of, taken
+from gpuctl.host.decode import number_in, parse_object
 from gpuctl.host.look.local import LocalHost
 
 pytestmark = pytest.mark.bench
@@ -28,6 +29,29 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
     scripts = dict.fromkeys(("b1", "b2"), prepared("{}", gpuctl=True))
     with hosts(tmp_path_factory.mktemp("fleet"), scripts) as up:
         yield up
+
+
+def test_a_whole_file_counts_only_once_its_sum_is_right_whatever_a_cut_left(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("gpuctl.host.act.parcel.FOLDER", str(tmp_path))
+    sum = hashlib.sha256(b"abcdef").hexdigest()
+    part = Path(f"{place_of(sum)}.part")
+
+    def bytes_of(answer: bytes) -> int | None:
+        return number_in(parse_object(answer), "bytes")
+
+    def takes(begin: int, piece: bytes) -> int | None:
+        return bytes_of(taken(sum, 6, begin, b64encode(piece).decode()))
+
+    assert (bytes_of(held(sum, 6)), takes(0, b"abc"), takes(0, b"abc"), takes(3, b"def")) == (0, 3, 3, 6)
+    assert (bytes_of(held(sum, 6)), Path(place_of(sum)).read_bytes()) == (6, b"abcdef")
+    for left, whole in ((b"abcdef", 6), (b"abcdeX", None), (b"abcdefg", None)):
+        Path(place_of(sum)).unlink(missing_ok=True)
+        part.write_bytes(left)
+        assert bytes_of(held(sum, 6)) == 5
+        assert takes(5, b"f") == whole
+        assert not part.exists()
 
 
 BRINGS = """

@@ -88,15 +88,14 @@ def carry_out(run: ChangeRun, among: Sequence[str], pace: Pace, ask_by: AskBy, t
                     time.sleep(pace.pause)
             first = False
             if pace.supplies.bundle is not None:
-                left = _supplied(run, left, pace.supplies.bundle, ask_by, tell)
+                with signals.let_through():
+                    left = _supplied(run, left, pace.supplies.bundle, ask_by, tell)
             if drain is not None:
                 with signals.let_through():
                     run, left = taken_out(run, left, drain, pace.drain, tell)
             for group, hosts in groups_in(run.plan, left):
-                ask = ask_by(
-                    Call("Changes this host", ERRAND, "applied", (pace.supplies.zipapp, _approved(run, group, pace)))
-                )
-                _change_hosts(run, hosts, ask, tell)
+                arguments = (pace.supplies.zipapp, _approved(run, group, pace))
+                _change_hosts(run, hosts, ask_by(Call("Changes this host", ERRAND, "applied", arguments)), tell)
             run = again(run)
             if drain is not None:
                 run = brought_back(run, drain)
@@ -122,7 +121,7 @@ def undo(
     ask = ask_by(Call("Undoes a change of this host", ERRAND, "undone", (runs, zipapp, options, deadline)))
     with closing(outcomes(hosts, ask)) as coming:
         for outcome, raw in coming:
-            change = change_of(outcome, raw, None)
+            change = change_of(outcome, raw, run.changes[outcome.host])
             kept = change if change.state == UNDONE else replace(run.changes[outcome.host], detail=change.detail)
             add(run.folder, [kept])
             tell(change.state, outcome.host)

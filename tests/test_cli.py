@@ -377,6 +377,30 @@ def shell(script: str, *argv: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=ROOT, env=surroundings)
 
 
+NAMES_A_FILE = (
+    ("doctor", "--from", "nowhere"),
+    ("diff", "nowhere", "nowhere"),
+    ("check", "--cuda", "12.4", "--hosts", "nowhere"),
+    ("check", "--cuda", "12.4", "--smi", "nowhere"),
+    ("check", "--requirements", "nowhere"),
+    ("explain", "--file", "nowhere"),
+    ("dockerfile", "lint", "nowhere"),
+    ("dockerfile", "lint", "README.md", "--hosts", "nowhere"),
+    ("migrate", "run", "nowhere"),
+    ("migrate", "compose", "nowhere"),
+    ("install-runtime", "--from-bundle", "nowhere"),
+    ("bundle", "--os", "ubuntu22.04", "-o", "x", "--zipapp", "nowhere"),
+    ("data", "verify", "nowhere"),
+)
+
+
+@pytest.mark.parametrize("argv", NAMES_A_FILE, ids=" ".join)
+def test_a_file_that_is_not_there_is_told_in_one_way(argv: tuple[str, ...]) -> None:
+    done = shell('exec "$@"', *argv)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "Error: cannot read nowhere: No such file or directory.\n"
+
+
 @pytest.mark.parametrize(("argv", "code"), WRITERS, ids=[" ".join(argv) for argv, _ in WRITERS])
 def test_a_reader_that_goes_away_changes_neither_the_exit_code_nor_says_anything(
     argv: tuple[str, ...], code: int

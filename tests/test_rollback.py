@@ -87,6 +87,12 @@ def test_a_file_that_gpuctl_never_changed_is_left_alone(gpuctl: Callable[..., Do
     assert "gpuctl has not changed" in done.json["notes"][0]
 
 
+def test_a_file_that_is_not_there_leaves_nothing_to_keep(gpuctl: Callable[..., Done], config: Path) -> None:
+    config.unlink()
+    (step,) = gpuctl("install-runtime", "--no-reload", "--dry-run").json["steps"]
+    assert (step["text"], step["undo"]) == (f"write {config}, which is not there yet", "remove it")
+
+
 @pytest.mark.parametrize(("command", "code"), [("history", 3), ("rollback", 1), ("uninstall-runtime", 1)])
 def test_a_user_who_has_no_runs_is_told_that_roots_are_roots(
     sim_host: Callable[..., SimHost], command: str, code: int

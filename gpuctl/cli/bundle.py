@@ -87,7 +87,7 @@ def _zipapp(path: str | None) -> bytes | None:
         raw = read_named(path)
         check_zipapp(raw)
     except FileProblem as problem:
-        raise typer.BadParameter(plain(str(problem)), param_hint="--zipapp") from None
+        raise refused(str(problem)) from None
     except ValueError as error:
         raise typer.BadParameter(plain(f"{path}: {error}"), param_hint="--zipapp") from None
     return raw

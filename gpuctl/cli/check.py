@@ -21,6 +21,7 @@ from gpuctl.cli.frame.options import (
     ImageName,
     Json,
     Offline,
+    ReadFile,
 )
 from gpuctl.cli.frame.question import Evaluator, asked_question, pinned
 from gpuctl.cli.frame.snapshots import host_at
@@ -52,7 +53,13 @@ def command(
     hosts: Hosts = None,
     smi: Annotated[
         typer.FileBinaryRead | None,
-        typer.Option("--smi", metavar="FILE", help="What nvidia-smi printed there, - for stdin.", show_default=False),
+        typer.Option(
+            "--smi",
+            click_type=ReadFile(),
+            metavar="FILE",
+            help="What nvidia-smi printed there, - for stdin.",
+            show_default=False,
+        ),
     ] = None,
     driver: DriverVersion = None,
     driver_cuda: Annotated[

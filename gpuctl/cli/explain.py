@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from gpuctl.cli.frame.nearest import did_you_mean
-from gpuctl.cli.frame.options import Json, filled
+from gpuctl.cli.frame.options import Json, ReadFile, filled
 from gpuctl.cli.frame.snapshots import host_at
 from gpuctl.cli.frame.streams import nobody_writes
 
@@ -38,7 +38,14 @@ def command(
     ] = None,
     file: Annotated[
         typer.FileBinaryRead | None,
-        typer.Option("-f", "--file", metavar="FILE", help="A log of any length, - for stdin.", show_default=False),
+        typer.Option(
+            "-f",
+            "--file",
+            click_type=ReadFile(),
+            metavar="FILE",
+            help="A log of any length, - for stdin.",
+            show_default=False,
+        ),
     ] = None,
     no_probe: Annotated[bool, typer.Option("--no-probe", help="The text is from elsewhere: ask nothing here.")] = False,
     list_: Annotated[

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gpuctl.cli.frame.endings import refused
 from gpuctl.cli.frame.options import DryRun, EngineName, Json, TakeUp, text_option
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def _bundle(path: str) -> GivenBundle:
     try:
         return read_bundle(path)
     except FileProblem as problem:
-        raise typer.BadParameter(plain(str(problem)), param_hint="--from-bundle") from None
+        raise refused(str(problem)) from None
     except BundleProblem as problem:
         raise typer.BadParameter(plain(f"{path} is not used: {problem}"), param_hint="--from-bundle") from None
 

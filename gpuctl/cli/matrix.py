@@ -71,4 +71,5 @@ def _draw(matrix: Matrix, path: str) -> None:
     except FileProblem as problem:
         say(str(problem))
         raise typer.Exit(ExitCode.PROBLEM) from None
-    typer.echo(f"Wrote {plain(path)}.", err=is_stdout(path))
+    printed = is_stdout(path)
+    typer.echo(f"Wrote {'to stdout' if printed else plain(path)}.", err=printed)

@@ -164,8 +164,10 @@ def _read(words: list[str]) -> tuple[str | None, str]:
     name = words[0] if words else "-"
     try:
         return name, decoded(read_named(name))
-    except (FileProblem, NotShell) as why:
-        raise typer.BadParameter(f"{_called(name)}: {why}" if isinstance(why, NotShell) else str(why)) from None
+    except FileProblem as problem:
+        raise refused(str(problem)) from None
+    except NotShell as why:
+        raise typer.BadParameter(f"{_called(name)}: {why}") from None
 
 
 def _check_typed(runs: tuple[RunCommand, ...]) -> None:

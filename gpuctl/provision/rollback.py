@@ -57,8 +57,8 @@ def _plan(host: Host, journal: Changes, wish: Wish, name: str | None) -> ChangeS
     runs = [run for run in own_runs(host, journal) if run.state != ROLLED_BACK]
     run = _named(runs, name) if name else _last(runs, wish.config)
     if run is None:
-        what = wish.config or "anything that is not rolled back"
-        return _nothing(f"gpuctl has not changed {what}: there is nothing to roll back.")
+        what = f"not changed {wish.config}" if wish.config else "changed nothing here that still stands"
+        return _nothing(f"gpuctl has {what}: there is nothing to roll back.")
     if run.state == RUNNING:
         raise Refused(f"The run {run.id} (gpuctl {run.command}) is still going on.")
     if run.state == UNDONE:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from gpuctl.cli.frame.endings import refused
-from gpuctl.cli.frame.options import Json
+from gpuctl.cli.frame.options import Json, ReadFile
 from gpuctl.model import ExitCode
 
 if TYPE_CHECKING:
@@ -35,7 +35,11 @@ def lint(
     hosts: Annotated[
         typer.FileBinaryRead | None,
         typer.Option(
-            "--hosts", metavar="FILE", help="Hosts that are to: CSV or JSON lines, - for stdin.", show_default=False
+            "--hosts",
+            click_type=ReadFile(),
+            metavar="FILE",
+            help="Hosts that are to: CSV or JSON lines, - for stdin.",
+            show_default=False,
         ),
     ] = None,
     json: Json = False,

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
+from typer._click.types import File
 
+from gpuctl.cli.frame.endings import refused
 from gpuctl.model import ENGINES
+
+
+class ReadFile(File):
+    """A file that an option names, opened to be read; - is stdin. One that cannot be is told as everywhere else."""
+
+    def __init__(self) -> None:
+        super().__init__("rb")
+
+    def fail(self, message: str, *_: object, **__: object) -> NoReturn:
+        """Ends the run. `message` is of the form 'PATH': REASON."""
+        path, why = message.rsplit(": ", 1)
+        raise refused(f"cannot read {path[1:-1]}: {why}.")
+
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DriverVersion = Annotated[
@@ -33,7 +48,13 @@ Frameworks = Annotated[
 ]
 Hosts = Annotated[
     typer.FileBinaryRead | None,
-    typer.Option("--hosts", metavar="FILE", help="Many hosts: CSV or JSON lines, - for stdin.", show_default=False),
+    typer.Option(
+        "--hosts",
+        click_type=ReadFile(),
+        metavar="FILE",
+        help="Many hosts: CSV or JSON lines, - for stdin.",
+        show_default=False,
+    ),
 ]
 Offline = Annotated[bool, typer.Option("--offline", help="Ask no registry about the image.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the diff and the steps; change nothing.")]

@@ -7,6 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from gpuctl.cli.frame.described import check_cuda_option
+from gpuctl.cli.frame.endings import refused
 from gpuctl.cli.frame.snapshots import host_at
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def pinned(path: str, snapshot: str | None) -> tuple[Ask, ...]:
     try:
         raw = read_named(path)
     except FileProblem as problem:
-        raise ValueError(str(problem)) from None
+        raise refused(str(problem)) from None
     return file_asks(raw, path, _environment(snapshot))
 
 

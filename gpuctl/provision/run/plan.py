@@ -42,6 +42,8 @@ class PlannedEdit:
         if self.new is None:
             text = f"remove {path}, and keep what it was {f'in {aside}' if aside else 'beside where it was'}"
             return Step(text, Disturbs.NOTHING, "put it back", diff)
+        if self.before.raw is None:
+            return Step(f"write {path}, which is not there yet", Disturbs.NOTHING, "remove it", diff)
         text = f"write {path}, and keep what it was {f'in {aside}' if aside else 'beside it'}"
         return Step(text, Disturbs.NOTHING, "put back what it was", diff)
 

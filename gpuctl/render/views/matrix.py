@@ -50,12 +50,15 @@ ptx        the GPU is newer than the toolkit: only programs that carry PTX run
 -          does not run
 """
 _OF_HOST = """
-Beside the version, for the host: + runs   ~ runs with limits   p runs with the cuda-compat package
-- does not run   ? cannot be told
+Beside the version, for the host:
++ runs   ~ runs with limits   - does not run
+p runs with the cuda-compat package   ? cannot be told
 """
 _OF_MARKS = """
-yes runs   ~ runs with limits   pkg runs with the cuda-compat package   - does not run
-? depends on the product: name it with --gpu   ' not so on all its chips: --csv tells
+yes runs   ~ runs with limits   - does not run
+pkg runs with the cuda-compat package
+? depends on the product: name it with --gpu
+' not so on all its chips: --csv tells
 """
 
 

@@ -53,9 +53,9 @@ def reasons_text(migration: Migration, file: str = "") -> Styled:
     for left in migration.left:
         text.append(_place(left.line, file), "dim").append(f"left: {_piece(left.text)}\n", _LEFT)
         text.append(f"        {plain(left.why)}\n")
-    counts = f"{_count(len(migration.changes), 'change')}, {len(migration.left)} left as it is"
-    if not migration.changes:
-        counts = "unchanged" if not migration.left else f"unchanged, {len(migration.left)} left as it is"
+    changed = _count(len(migration.changes), "change") if migration.changes else "unchanged"
+    stays = {0: "", 1: ", 1 left as it is"}.get(len(migration.left), f", {len(migration.left)} left as they are")
+    counts = f"{changed}{stays}"
     return text.append(f"{plain(file)}: " if file else "", "dim").append(f"{counts}\n", "bold")
 
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from gpuctl.checks.compare.changed import Changed
 from gpuctl.facts.gather import Facts
 from gpuctl.model import Report
-from gpuctl.render.draw.text import Styled, plain
+from gpuctl.render.draw.text import NARROWEST, Styled, plain
 from gpuctl.render.formats.json import as_json, dumps
 from gpuctl.render.formats.standing import standing, waived_until
 from gpuctl.render.views.doctor import report_text
@@ -56,7 +56,7 @@ def _view() -> Iterator[Tell]:
             text = report_text(report, facts, verbose=False).append(f"\nLooked at {at}. Ctrl-C ends it.\n", "dim")
             for line in last:
                 text.append(line)
-            live.update(text.rich(), refresh=True)
+            live.update(text.folded(max(console.width, NARROWEST)).rich(), refresh=True)
 
         yield tell
 

@@ -19,10 +19,11 @@ from threading import Event
 from typing import Any
 
 from gpuctl.bounds import plain
+from gpuctl.fleet.ansible_said import sentence
 from gpuctl.fleet.payload import MODULE, play
 from gpuctl.fleet.run_folder import checked_name
 from gpuctl.fleet.shards import shards
-from gpuctl.fleet.states import LETTERS, Told, told
+from gpuctl.fleet.states import Told, told
 from gpuctl.frozen import dataclass
 from gpuctl.host.act.process import adopt_orphans, ansible_words, ask_ansible, end_descendants
 from gpuctl.host.act.secret import handed
@@ -58,15 +59,7 @@ _HOST = re.compile(rf"{_PLAIN_NAME.pattern}|\[?[0-9A-Fa-f:.]{{2,45}}\]?")
 _GROUPS = frozenset(("all", "ungrouped"))
 """Which every inventory has: no host of that name can be told from them."""
 _HOST_KEYS = "ANSIBLE_HOST_KEY_CHECKING"
-_ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _NAME = re.compile(r"    (\S.*)")
-_MESSAGE = re.compile(r"^(?=\[(?:WARNING|ERROR|DEPRECATION WARNING)\]|ERROR!)", re.MULTILINE)
-_ERROR = re.compile(r"(?:\[ERROR\]:|ERROR!)\s*(.*)")
-_MISMATCH = re.compile(r"Could not match supplied host pattern, ignoring: (.+)")
-_UNPARSED = re.compile(r"Completely failed to parse inventory source (.+)")
-_TRIED = re.compile(
-    r"(?:Failed to parse inventory|Failed to parse \S+) with '?(\w+)'? plugin: (?:Failed to parse inventory: )?(.+)"
-)
 _NOBODY = "leaves us with no hosts to target"
 _ANSWERS = (
     (re.compile(r"continue connecting \(yes/no.*\)\? *$", re.MULTILINE), "no"),
@@ -123,7 +116,7 @@ def host_names(target: Target) -> tuple[str, ...]:
     if _NOBODY in said.detail:
         raise EngineProblem(f"No host of the inventory matches {plain(target.limit or 'all')}.")
     if not said.ok or said.code:
-        raise EngineProblem(_sentence(said.detail) or "Ansible cannot read the inventory.")
+        raise EngineProblem(sentence(said.detail) or "Ansible cannot read the inventory.")
     names = tuple(found[1] for line in said.text.splitlines() if (found := _NAME.fullmatch(line)))
     if not names and target.limit is not None:
         raise EngineProblem(f"No host of the inventory matches {plain(target.limit)}.")
@@ -151,7 +144,7 @@ def host_variable(target: Target, name: str) -> dict[str, str]:
     asked = ["--list", *_inventories(target), *(["--limit", target.limit] if target.limit is not None else [])]
     said = ask_ansible("inventory", asked, _settings(), LIST_DEADLINE)
     if not said.ok or said.code:
-        raise EngineProblem(_sentence(said.detail) or "Ansible cannot read the inventory.")
+        raise EngineProblem(sentence(said.detail) or "Ansible cannot read the inventory.")
     try:
         hosts = object_in(object_in(parse_object(said.text), "_meta"), "hostvars")
     except ValueError as error:
@@ -280,7 +273,7 @@ def _of_hosts(
             said.append(str(event.get("stdout") or ""))
     code = max(wait() for wait in waits)
     if code and not answered and not is_over():
-        raise EngineProblem(_sentence("\n".join(said)) or f"Ansible ended with {code} and does not say why.")
+        raise EngineProblem(sentence("\n".join(said)) or f"Ansible ended with {code} and does not say why.")
 
 
 def _run(
@@ -315,32 +308,3 @@ def _stop() -> bool:
 
 def _without(environment: Mapping[str, str], name: str) -> dict[str, str]:
     return {one: value for one, value in environment.items() if one != name}
-
-
-def _sentence(said: str) -> str:
-    """The first error that Ansible tells of, which says what is wrong; later ones say that it cannot go on."""
-    told = list(_paragraphs(_ESCAPES.sub("", said)))
-    errors = [found[1] for one in told if (found := _ERROR.match(one)) and found[1]]
-    words = next(iter(errors), told[-1] if told else "")
-    mismatch, unparsed = _MISMATCH.search(words), _UNPARSED.search(words)
-    if mismatch:
-        return f"No host or group of the inventory is called {plain(mismatch[1])}."
-    if unparsed:
-        return f"{plain(unparsed[1])} is no inventory: {_why(unparsed[1], told)}."
-    return f"Ansible says: {plain(words[:LETTERS])}" if words else ""
-
-
-def _paragraphs(said: str) -> Iterator[str]:
-    """What is said at once: up to an empty line or the next message. Ansible up to 2.18 folds lines at 79 columns."""
-    for message in _MESSAGE.split(said):
-        first = message.strip().split("\n\n")[0]
-        if first:
-            yield " ".join(first.split())
-
-
-def _why(path: str, told: Sequence[str]) -> str:
-    """Every plugin for inventories has tried the file and says why not: the one counts that its name is meant for."""
-    reasons = {found[1]: found[2] for one in told if (found := _TRIED.search(one))}
-    meant = "yaml" if path.endswith((".yml", ".yaml", ".json")) else "script" if "script" in reasons else "ini"
-    reason = reasons.get(meant) or next(iter(reasons.values()), "Ansible does not say why")
-    return plain(reason[:LETTERS]).rstrip(".:")

@@ -55,15 +55,14 @@ def test_a_whole_file_counts_only_once_its_sum_is_right_whatever_a_cut_left(
 
 
 BRINGS = """
-import json, sys, time
+import json, sys
+from gpuctl.cli.frame.fleet.asked import Asked, entered
 from gpuctl.fleet import parcel
-from gpuctl.fleet.ansible import Access, Target
-from gpuctl.fleet.asking import Entry
 
-file, inventory, *hosts = sys.argv[1:]
+file, inventory = sys.argv[1:]
 parcel.PIECE = 60_000
-entry = Entry(Target((inventory,)), tuple(hosts), Access(), time.monotonic() + 300)
-print(json.dumps(parcel.brought(parcel.parcel(open(file, "rb").read()), hosts, entry.ask_by)))
+entry = entered(Asked(inventory=[inventory]))
+print(json.dumps(parcel.brought(parcel.parcel(open(file, "rb").read()), entry.hosts, entry.ask_by)))
 """
 """By a process of its own, as gpuctl is: with an end of Ansible's ends all that it has started."""
 
@@ -72,7 +71,7 @@ def test_what_is_there_is_not_sent_again_and_what_is_damaged_is_sent_anew(lab: H
     raw, file = os.urandom(100_000), tmp_path / "file"
     file.write_bytes(raw)
     sum, begun = hashlib.sha256(raw).hexdigest(), b64encode(raw[:60_000]).decode()
-    place, argv = place_of(sum), (sys.executable, "-c", BRINGS, file, lab.inventory(), "b1", "b2")
+    place, argv = place_of(sum), (sys.executable, "-c", BRINGS, file, lab.inventory())
     on(lab, "b1", f"mkdir -p {FOLDER}; echo {begun} | base64 -d > {place}.part")
     on(lab, "b1", f"stat -c %i {place}.part > /run/part; touch {FOLDER}/old.bundle")
     on(lab, "b2", f"mkdir -p {FOLDER}; head -c 60000 /dev/zero > {place}.part")

@@ -13,7 +13,8 @@ from gpuctl.command import command
 from gpuctl.fleet.ansible import EngineProblem, host_variable
 from gpuctl.fleet.asking import Asking, Entry, outcomes
 from gpuctl.fleet.changes import BEGUN, NO_BUNDLE, UNDONE, Change, ChangeRun, add, again, change_of, create, groups_in
-from gpuctl.fleet.drain.drain import Drain, drain_by
+from gpuctl.fleet.drain.choose import drain_by
+from gpuctl.fleet.drain.drain import Drain
 from gpuctl.fleet.drain.wave import brought_back, taken_out
 from gpuctl.fleet.drain.wish import DrainWish
 from gpuctl.fleet.parcel import AskBy, Parcel, Supplies, brought

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from gpuctl.fleet.drain.wish import KUBERNETES, SLURM, DrainWish
 from gpuctl.frozen import dataclass
 
 Problems = Mapping[str, str]
@@ -31,19 +30,3 @@ class Drain(Protocol):
 
     def bring_back(self, hosts: Sequence[str]) -> Problems:
         """Brings hosts back that this run has taken out; others it leaves alone. Returns which could not be."""
-
-
-def drain_by(wish: DrainWish, run: str, finding: str, deadline: float) -> Drain:
-    """Returns the way that was asked for. `run` names the run, and `finding` what it is about, to whoever looks.
-
-    `deadline` in seconds, for a person's own command.
-    """
-    from gpuctl.fleet.drain.commands import CommandDrain
-    from gpuctl.fleet.drain.kubernetes import KubernetesDrain
-    from gpuctl.fleet.drain.slurm import SlurmDrain
-
-    if wish.scheduler == SLURM:
-        return SlurmDrain(run, finding)
-    if wish.scheduler == KUBERNETES:
-        return KubernetesDrain(run)
-    return CommandDrain(wish.before, wish.after, deadline)

@@ -27,7 +27,7 @@ EXAMPLES = {
     ),
     "dockerfile new": (
         "gpuctl dockerfile new --app ./app -o Dockerfile",
-        "gpuctl dockerfile new --driver 535.161.08 --gpu A100 --framework torch",
+        "gpuctl dockerfile new --gpu A100 --framework torch",
     ),
     "install-runtime": ("gpuctl install-runtime --install --dry-run", "gpuctl install-runtime --engine podman"),
     "uninstall-runtime": ("gpuctl uninstall-runtime --dry-run", "gpuctl uninstall-runtime --json"),

@@ -58,7 +58,7 @@ EXAMPLES = {
         "gpuctl fleet check --image app:1 --hosts gpu01,gpu02",
     ),
     "fleet smoke": (
-        "gpuctl fleet smoke -i hosts.ini --become --zipapp gpuctl.pyz",
+        "gpuctl fleet smoke -i hosts.ini -b --zipapp gpuctl.pyz",
         "gpuctl fleet smoke --slurm gpu --become --host",
     ),
     "fleet collect": ("gpuctl fleet collect -i hosts.ini --become", "gpuctl fleet collect --hosts gpu01,gpu02 --json"),
@@ -68,7 +68,7 @@ EXAMPLES = {
     ),
     "fleet apply": (
         "gpuctl fleet apply PLAN -i hosts.ini --become",
-        "gpuctl fleet apply PLAN --slurm gpu --become --drain slurm",
+        "gpuctl fleet apply PLAN --slurm gpu -b --drain slurm",
     ),
     "fleet undo": (
         "gpuctl fleet undo RUN -i hosts.ini --become",

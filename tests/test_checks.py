@@ -887,6 +887,17 @@ def test_a_snap_of_docker_sets_up_gpus_itself_and_wants_no_toolkit_beside_it(
     assert toolkit or not [one for one in found if one.startswith("toolkit.") and found[one].status is Status.FAIL]
 
 
+@pytest.mark.parametrize(
+    ("program", "lacks"), [("apptainer", set()), ("singularity", set()), ("enroot", {"toolkit.installed"})]
+)
+def test_a_node_whose_jobs_bring_their_containers_needs_no_docker(program: str, lacks: set[str]) -> None:
+    bare = without(NO_DAEMON, commands=NO_TOOLKIT, stats=NO_PROGRAMS, files={DAEMON_JSON: None})
+    assert findings(v100(**bare))["docker.installed"].status is Status.FAIL
+    found = findings(v100(**without(bare, which={program: f"/usr/bin/{program}"})))
+    assert found["docker.installed"].status is Status.PASS
+    assert {one.id for one in found.values() if one.status is Status.FAIL} == lacks
+
+
 def test_a_hook_that_is_nowhere_is_installed_and_not_linked_to_itself() -> None:
     remedy = ask(CHECKS["registration.hook-visible"], gather(v100(**ILL_HOOK))).remedy
     assert remedy and shown(remedy) == ("gpuctl install-runtime --install",)

@@ -18,6 +18,7 @@ from gpuctl.facts.gpu.licence import Licence, probe_licence
 from gpuctl.facts.gpu.pci import Pci, probe_pci
 from gpuctl.facts.gpu.tegra import Tegra, probe_tegra
 from gpuctl.facts.headline import DockerMet, DriverVersion, probe_docker_met, probe_driver_version
+from gpuctl.facts.job_runtimes import JobRuntimes, probe_job_runtimes
 from gpuctl.facts.kubelet.kubelet import Kubelet, probe_kubelet
 from gpuctl.facts.machine.disks import Disks, probe_disks
 from gpuctl.facts.machine.identity import Identity, probe_identity
@@ -60,6 +61,7 @@ PROBES: Mapping[type, Callable[[Host], Any]] = {
     Docker: probe_docker,
     Containerd: probe_containerd,
     Podman: probe_podman,
+    JobRuntimes: probe_job_runtimes,
     Crio: probe_crio,
     Toolkit: probe_toolkit,
     Packages: probe_packages,

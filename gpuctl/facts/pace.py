@@ -12,6 +12,7 @@ from gpuctl.facts.gather import gather
 from gpuctl.facts.gpu.keeper import Keeper
 from gpuctl.facts.gpu.licence import Licence
 from gpuctl.facts.gpu.tegra import Tegra
+from gpuctl.facts.job_runtimes import JobRuntimes
 from gpuctl.facts.kubelet.kubelet import Kubelet
 from gpuctl.facts.machine.disks import Disks
 from gpuctl.facts.machine.identity import Identity
@@ -32,7 +33,7 @@ REST = 100.0
 """A subject rests so many times as long as its look took: a look never takes more than a hundredth of the time."""
 SELDOM = (
     *(AutomaticUpgrades, Containerd, Crio, Disks, DockerClients, Identity, Isolation, Keeper, Kubelet, Licence),
-    *(NextBoot, PackageHistory, Packages, Podman, Tegra, Toolkit, ToolkitSettings),
+    *(JobRuntimes, NextBoot, PackageHistory, Packages, Podman, Tegra, Toolkit, ToolkitSettings),
 )
 """What changes by somebody's hand, a package manager's or a reboot, and takes many programs to look up."""
 SELDOM_REST = 60.0

@@ -13,6 +13,7 @@ from gpuctl.facts.crio import Crio
 from gpuctl.facts.docker.daemon_json import ConfigFile
 from gpuctl.facts.docker.docker import Daemon, Docker, Endpoint, State
 from gpuctl.facts.docker.flags import MERGED
+from gpuctl.facts.job_runtimes import JobRuntimes
 from gpuctl.facts.machine.system import System
 from gpuctl.facts.podman import Podman
 from gpuctl.facts.toolkit.toolkit import Toolkit
@@ -50,7 +51,9 @@ def gpus_by_cdi(docker: Docker, toolkit: Toolkit) -> bool:
 
 
 @check("docker.installed", explains=("docker.reachable",))
-def installed(system: System, docker: Docker, containerd: Containerd, crio: Crio, podman: Podman) -> Judgement | None:
+def installed(
+    system: System, docker: Docker, containerd: Containerd, crio: Crio, podman: Podman, jobs: JobRuntimes
+) -> Judgement | None:
     """Something has to run containers: Docker, of which a client alone runs nothing, or another engine."""
     if docker.kind.value == "podman":
         return passed("Podman plays Docker's part", docker.kind)
@@ -62,6 +65,8 @@ def installed(system: System, docker: Docker, containerd: Containerd, crio: Crio
     if other:
         seen = _engine_seen(other, containerd, crio, podman)
         return passed(f"No Docker here: {seen.text}", seen)
+    if jobs.programs.value:
+        return passed(f"No Docker here: jobs run containers by {', '.join(jobs.programs.value)}", jobs.programs)
     message = "Only Docker's client is installed, no daemon." if docker.client.get() else "Docker is not installed."
     remedy = install("docker", "Install Docker.", system, Disturbs.NOTHING)
     return failed(message, docker.client, docker.server, docker.daemon, docker.endpoint, remedy=remedy)

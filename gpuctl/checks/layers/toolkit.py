@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from gpuctl.checks.engine import Judgement, check, failed, passed, warned
-from gpuctl.checks.layers.docker import sets_up_itself
 from gpuctl.checks.paths.engines import EnginePaths
 from gpuctl.checks.remedies import as_root, install, install_toolkit
 from gpuctl.command import command
@@ -12,6 +11,7 @@ from gpuctl.compat.versions import compare, leading
 from gpuctl.facts.docker.docker import Docker
 from gpuctl.facts.gpu.keeper import Keeper
 from gpuctl.facts.gpu.tegra import CSV_FOLDER, Tegra
+from gpuctl.facts.job_runtimes import ENROOT
 from gpuctl.facts.machine.system import System
 from gpuctl.facts.packages.logs import TOOLKIT
 from gpuctl.facts.toolkit.toolkit import Part, Toolkit
@@ -43,7 +43,7 @@ def installed(toolkit: Toolkit, system: System, paths: EnginePaths, keeper: Keep
     seen = [_part(part) for part in parts]
     if any(part.get() for part in parts):
         return passed("The NVIDIA Container Toolkit is installed", *seen)
-    if keeper.driver.value in _WITHOUT_TOOLKIT or (paths.need_no_runtime and sets_up_itself(paths.toolkit.docker)):
+    if keeper.driver.value in _WITHOUT_TOOLKIT or paths.need_no_toolkit:
         return None
     if toolkit.cdi.value and paths.need_no_runtime:
         return passed("The engines here go by the CDI specification that is there", toolkit.cdi)
@@ -85,7 +85,7 @@ def cli(system: System, toolkit: Toolkit, paths: EnginePaths) -> Judgement | Non
     """nvidia-container-cli (libnvidia-container) does the mounting in legacy mode, which the hook uses."""
     if toolkit.cli.get():
         return passed("nvidia-container-cli is there", _part(toolkit.cli))
-    if paths.need_no_hook:
+    if paths.need_no_hook and ENROOT not in (paths.jobs.programs.value or ()):
         return None
     remedy = install_toolkit(system, "Install libnvidia-container-tools, which the toolkit's package brings.")
     return failed("nvidia-container-cli is missing: the hook cannot work.", _part(toolkit.cli), remedy=remedy)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from gpuctl.checks.engine import together
 from gpuctl.checks.layers.docker import gpus_by_cdi, sets_up_itself
 from gpuctl.checks.paths.ways import BEHIND_THE_RUNTIME, GpuPath, ToolkitInUse
+from gpuctl.facts.job_runtimes import JobRuntimes
 from gpuctl.facts.podman import Podman
 from gpuctl.frozen import dataclass
 from gpuctl.model import CannotTell
@@ -19,6 +20,7 @@ class EnginePaths:
 
     toolkit: ToolkitInUse
     podman: Podman
+    jobs: JobRuntimes
 
     @property
     def used(self) -> Mapping[str, GpuPath | None]:
@@ -38,13 +40,19 @@ class EnginePaths:
     def need_no_hook(self) -> bool:
         """Whether there are engines, and none gives GPUs behind the runtime's back."""
         used = self.used
-        return bool(used) and not any(path in BEHIND_THE_RUNTIME for path in used.values())
+        return bool(used or self.jobs.programs.value) and not any(path in BEHIND_THE_RUNTIME for path in used.values())
 
     @property
     def need_no_runtime(self) -> bool:
         """Whether there are engines, and all go by a CDI specification themselves."""
         used = self.used
-        return bool(used) and set(used.values()) == {GpuPath.CDI}
+        return bool(used or self.jobs.programs.value) and set(used.values()) <= {GpuPath.CDI}
+
+    @property
+    def need_no_toolkit(self) -> bool:
+        """Whether all that runs containers here brings GPUs in without NVIDIA's toolkit on the host."""
+        alone = {"docker"} if sets_up_itself(self.toolkit.docker) else set()
+        return (self.jobs.without_toolkit or bool(alone)) and self.used.keys() <= alone
 
     def _of_docker(self) -> GpuPath:
         here = self.toolkit

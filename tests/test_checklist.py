@@ -9,7 +9,20 @@ import pytest
 from hosts import cri, host, shown
 from hosts_v100 import v100
 from synthetic import DRIVER_580, HOSTS, RTX_4090, T4, UBUNTU_24, Machine, docker, driver, gpus, joined, toolkit
-from test_checks import CRIO, CRIO_SOCKET, ILL, K3S, K3S_SOCKET, NO_DAEMON, PODMAN, SPEC, cdi, without
+from test_checks import (
+    CRIO,
+    CRIO_SOCKET,
+    ILL,
+    K3S,
+    K3S_SOCKET,
+    NO_DAEMON,
+    NO_PROGRAMS,
+    NO_TOOLKIT,
+    PODMAN,
+    SPEC,
+    cdi,
+    without,
+)
 
 from gpuctl.checks.every import diagnose
 from gpuctl.checks.mendable import MENDABLE, fixable
@@ -42,6 +55,10 @@ STARTS: Mapping[str, tuple[Callable[..., SnapshotHost], Machine]] = {
     **{name: (host, machine) for name, machine in HOSTS.items()},
     "k3s-without-the-runtime": (v100, without(K3S, calls=cri(K3S_SOCKET, {"runc": ""}))),
     "crio-without-the-runtime": (v100, CRIO),
+    "apptainer-alone": (
+        v100,
+        without(NO_DAEMON, commands=NO_TOOLKIT, stats=NO_PROGRAMS, which={"apptainer": "/usr/bin/apptainer"}),
+    ),
     "podman-without-a-specification": (v100, without(NO_DAEMON, commands=PODMAN)),
 }
 DEAD_ENDS = {

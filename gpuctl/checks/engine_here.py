@@ -8,11 +8,15 @@ from gpuctl.facts.containerd.containerd import Containerd
 from gpuctl.facts.crio import Crio
 from gpuctl.facts.docker.docker import Docker, State
 from gpuctl.facts.gather import Facts
+from gpuctl.facts.job_runtimes import JobRuntimes
 from gpuctl.facts.podman import Podman
 from gpuctl.model import ENGINES, CannotTell
 
 POD = "a pod with runtimeClassName: nvidia"
 """What proves the registration where nothing but Kubernetes starts containers."""
+
+ON_THE_HOST = command("gpuctl", "smoke", "--host")
+"""What proves the driver where containers are the jobs' own: they use it as it is on the host."""
 
 
 def engine_here(facts: Facts) -> str:
@@ -33,6 +37,12 @@ def other_here(facts: Facts) -> str:
         return (containerd and crio and podman and other_engine(containerd, crio, podman)) or ""
     except CannotTell:
         return ""
+
+
+def jobs_alone(facts: Facts) -> bool:
+    """Returns whether jobs bring their own containers here, and no engine runs any."""
+    jobs = facts.get(JobRuntimes)
+    return bool(jobs and jobs.programs.value) and not engine_here(facts)
 
 
 def title_of(engine: str, facts: Facts) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from gpuctl.checks.engine import LAYERS
-from gpuctl.checks.engine_here import POD, engine_here, proof, title_of
+from gpuctl.checks.engine_here import ON_THE_HOST, POD, engine_here, jobs_alone, proof, title_of
 from gpuctl.checks.mendable import fixable
 from gpuctl.checks.remedies import as_root
 from gpuctl.command import command
@@ -77,18 +79,20 @@ def _next(report: Report, facts: Facts, origin: str, fixed: bool) -> Styled:
         (fix,) = as_root(system, command("gpuctl", "doctor", "--fix"))
         there = ", on that host" if origin else ""
         return Styled(f"{count} of these{there}: ").append(f"{fix}\n", "cyan")
-    proven = _proven(report)
-    if not proven or not engine:
+    alone = jobs_alone(facts)
+    proven = _proven(report, ("docker.installed",) if alone else PROVES_ENGINE)
+    if not proven or not (engine or alone):
         return Styled()
     text = Styled("Ready: ", "bold green").append(f"{plain('; '.join(proven))}.\n")
-    return text if origin else text.append("Next: ").append(f"{proof(engine) or POD}\n", "cyan")
+    then = ON_THE_HOST if alone else proof(engine) or POD
+    return text if origin else text.append("Next: ").append(f"{then}\n", "cyan")
 
 
-def _proven(report: Report) -> list[str]:
+def _proven(report: Report, of_engine: Sequence[str]) -> list[str]:
     """What passed of that on which a GPU container rests; nothing where something stands in its way, or may."""
     if any(one.status in (Status.FAIL, Status.UNKNOWN) and one.waived is None for one in report.findings):
         return []
     passed = {one.id: one.message for one in report.findings if one.status is Status.PASS}
     driver = [passed[id] for id in PROVES_DRIVER if id in passed]
-    engine = [passed[id] for id in PROVES_ENGINE if id in passed]
+    engine = [passed[id] for id in of_engine if id in passed]
     return [*driver, *engine] if driver and engine else []

@@ -266,7 +266,6 @@ def test_a_dockerfile_of_somebody_elses_is_never_replaced_and_one_of_its_own_is(
     [
         ("--app", "README.md"),
         ("--from-image", "No/such image"),
-        ("--from-image", "gone.invalid/no/such:1", "--offline"),
         ("--cuda", "twelve"),
         ("--framework", "mxnet"),
         ("--framework", "torch==99.1"),

@@ -301,7 +301,8 @@ def test_a_program_that_is_not_there_or_not_executable_is_refused(
     missing, plain = install(host), install(host, "--runtime-path=/opt/runtime")
     assert (missing.code, plain.code, daemon.config.read_text()) == (1, 1, "{}\n")
     assert "nvidia-container-runtime is not on PATH." in missing.json["error"]
-    assert "apt-get install -y nvidia-container-toolkit" in " ".join(missing.json["remedy"]["commands"])
+    assert missing.json["remedy"]["commands"] == ["gpuctl install-runtime --install"]
+    assert "apt-get install -y nvidia-container-toolkit" in missing.json["remedy"]["by_hand"]
     assert "/opt/runtime is not an executable program." in plain.json["error"]
 
 

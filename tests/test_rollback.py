@@ -93,10 +93,8 @@ def test_a_file_that_is_not_there_leaves_nothing_to_keep(gpuctl: Callable[..., D
     assert (step["text"], step["undo"]) == (f"write {config}, which is not there yet", "remove it")
 
 
-@pytest.mark.parametrize(("command", "code"), [("history", 3), ("rollback", 1), ("uninstall-runtime", 1)])
-def test_a_user_who_has_no_runs_is_told_that_roots_are_roots(
-    sim_host: Callable[..., SimHost], command: str, code: int
-) -> None:
+@pytest.mark.parametrize("command", ["history", "rollback", "uninstall-runtime"])
+def test_a_user_who_has_no_runs_is_told_that_roots_are_roots(sim_host: Callable[..., SimHost], command: str) -> None:
     done = sim_host(None).gpuctl(command, uid=65534)
-    assert (done.code, done.out) == (code, "")
-    assert "root's are root's" in done.err and "nothing to" not in done.err
+    assert (done.code, done.out) == (2, "")
+    assert "root's are root's" in done.err and "othing" not in done.err

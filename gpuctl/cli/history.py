@@ -19,7 +19,7 @@ def command(snapshot: From = None, json: Json = False) -> None:
     changes = probe_changes(host)
     unknown = changes.runs.unknown is not None
     if snapshot is None and not unknown and not changes.runs.value and host.env("euid").text != "0":
-        raise refused(ROOTS, ExitCode.UNDETERMINED)
+        raise refused(ROOTS)
     if json:
         typer.echo(history_json(changes))
     else:

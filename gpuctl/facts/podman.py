@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Tuple
 
-from gpuctl.facts.docker.docker import parse_client_version
+from gpuctl.facts.docker.docker import CLIENT, is_podmans, parse_client_version
 from gpuctl.facts.toolkit.cdi import FOLDERS
 from gpuctl.frozen import dataclass
 from gpuctl.host.look.reading import Host, fact
@@ -19,7 +19,7 @@ class Podman:
 
     program: Fact[str]
     version: Fact[str]
-    """Absent, too, where Docker is installed and Podman has no way to GPUs: nothing hangs on it there."""
+    """Absent, too, where Docker is installed, not by Podman, which has no way to GPUs: nothing hangs on it there."""
     hooks: Fact[Tuple[str, ...]]
     """The toolkit's OCI hooks that lie where Podman looks; absent where none does."""
 
@@ -27,7 +27,12 @@ class Podman:
 def probe_podman(host: Host) -> Podman:
     """Returns Podman. To tell its version takes it longer than most of what the doctor does."""
     program, hooks = fact(host.which("podman"), str), _hooks(host)
-    matters = hooks.value or not host.which("dockerd").ok or any(host.list(folder).text for folder in FOLDERS)
+    matters = (
+        hooks.value
+        or not host.which("dockerd").ok
+        or any(host.list(folder).text for folder in FOLDERS)
+        or (program.value and is_podmans(host.run(CLIENT)))
+    )
     return Podman(program, probe_version(host) if matters else Fact(None, program.source), hooks)
 
 

@@ -44,12 +44,12 @@ def own_runs(host: Host, journal: Changes) -> tuple[Run, ...]:
         runs = journal.runs.get() or ()
     except CannotTell as reason:
         if host.env("euid").text != "0":
-            raise Refused(ROOTS) from None
+            raise Refused(ROOTS, ExitCode.USAGE) from None
         raise Refused(f"The journal cannot be read: {reason}.", ExitCode.UNDETERMINED) from None
     user = host.env("euid").text
     own = tuple(run for run in runs if str(run.by) == user)
     if not own and user != "0":
-        raise Refused(ROOTS)
+        raise Refused(ROOTS, ExitCode.USAGE)
     return own
 
 

@@ -157,7 +157,12 @@ def parse_client_version(text: str) -> str:
 
 def _or_podman(kind: Fact[str], said: Reading) -> Fact[str]:
     """Podman's docker program needs no daemon: where none answers, what it says of itself tells."""
-    return Fact("podman", said.source) if kind.value is None and said.text.startswith("podman version") else kind
+    return Fact("podman", said.source) if kind.value is None and is_podmans(said) else kind
+
+
+def is_podmans(said: Reading) -> bool:
+    """Returns whether it is Podman that answers to CLIENT."""
+    return said.text.startswith("podman version")
 
 
 def _of_this_machine(process: Fact[Process], daemon: Fact[Daemon], kind: Fact[str]) -> Fact[Process]:

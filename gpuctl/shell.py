@@ -24,6 +24,8 @@ _BLANK = re.compile(r"(?:[ \t]|\\\r?\n)+")
 _ENDING = re.compile(r"\\\r?\n[\s\\]")
 """A line that goes on, and with which a word ends all the same."""
 _PLAIN = re.compile(r"(?:[^ \t\r\n'\"\\$`;&|<>()*?\[{~]|\r(?!\n))+")
+_WHOLE = re.compile(_PLAIN.pattern + r"(?=[ \t\n;&|)]|\Z)")
+"""A word in which the shell finds nothing to do."""
 _QUOTED = re.compile(r"[^\"\\$`]+")
 _OPERATOR = re.compile(r"\r?\n|;;&|;;|;&|;|&&|\|\||\|&|\||&(?!>)|\(|\)")
 _REDIRECTION = re.compile(r"(?:\d+|\{\w+\})?(?:<<<|<<-?|<>|<&|<|>>|>&|>\||>|&>>|&>)", re.ASCII)
@@ -262,6 +264,14 @@ class _Reader:
 
     def word(self, depth: int) -> Word:
         """Reads a word, of which there is at least a letter."""
+        whole = _WHOLE.match(self.text, self.position)
+        if whole is None:
+            return self._composed(depth)
+        start, self.position = whole.span()
+        return Word(start, self.position, whole[0], whole[0], ((whole[0], start, self.position),), False)
+
+    def _composed(self, depth: int) -> Word:
+        """The same of one in which the shell finds something to do."""
         start, pieces, splits = self.position, list[tuple[str, int, int]](), False
         while self.position < len(self.text):
             at, letter = self.position, self.text[self.position]

@@ -161,6 +161,10 @@ def test_rollback_finishes_a_rollback_that_was_killed_at_any_call(bed: Bed) -> N
         at_each(rollback_sites, strike)
 
 
+OWN = f'File "{Path(__file__).parents[1] / "gpuctl"}/'
+"""What stands in a traceback of gpuctl's."""
+
+
 @dataclass(frozen=True)
 class Peer:
     """An engine whose file at `path` changes. `files` is what lies there before."""
@@ -233,7 +237,8 @@ def test_a_run_that_is_struck_leaves_what_the_engine_reads_whole_and_can_be_done
                 with closing(twin(bed, start, new)) as host:
                     done = host.run([*site.strace(fault), *command])
                     may_be = {0: known[1:], 1: known[:1], 3: known[:1], 4: known[:1]}.get(done.code, known)
-                    assert peer.seen(host) in may_be and "Traceback" not in done.err, (site, done)
+                    # What the fault strikes may be a stand-in in Python as well, whose words are told.
+                    assert peer.seen(host) in may_be and done.code != 70 and OWN not in done.err, (site, done)
                     again = host.run(command)
                     assert (again.code, peer.seen(host)) == (0, known[1]), (site, again)
 

@@ -89,6 +89,8 @@ _TLS: Tuple[Tuple[str, str], ...] = (
     ("unable to get local issuer", "its certificate is signed by an authority that the kubeconfig does not name"),
     ("CERTIFICATE_VERIFY_FAILED", "its certificate cannot be verified"),
     ("_ALERT_", "it refused the client's certificate, or the way of encrypting"),
+    # Its alert is lost where it closes before all was read (TLS 1.3 tells only after the handshake).
+    ("EOF occurred in violation", "it hung up before its answer, as where it refused the client's certificate"),
     ("WRONG_VERSION_NUMBER", "what answers there speaks no TLS: the server's address may want http"),
 )
 

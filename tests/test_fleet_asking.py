@@ -238,4 +238,5 @@ def test_without_the_extra_it_says_what_to_install(inventories: Path) -> None:
     command = [sys.executable, "-c", start, "fleet", "doctor", "-i", "good.ini"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=inventories, timeout=120)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "Error: asking hosts needs ansible-runner: pip install 'gpuctl-host[fleet]'.\n"
+    way = "it comes with the extra gpuctl-host[fleet]: pipx install --force '.[fleet]' in a checkout"
+    assert done.stderr == f"Error: asking hosts needs ansible-runner; {way}.\n"

@@ -23,9 +23,9 @@ class JobRuntimes:
     """Their names; absent where there is none."""
 
     @property
-    def without_toolkit(self) -> bool:
-        """Whether there are some, and none of them needs a part of NVIDIA's toolkit."""
-        return bool(self.programs.value) and ENROOT not in (self.programs.value or ())
+    def by_toolkit(self) -> bool:
+        """Whether one of them needs a part of NVIDIA's toolkit."""
+        return ENROOT in (self.programs.value or ())
 
 
 def probe_job_runtimes(host: Host) -> JobRuntimes:

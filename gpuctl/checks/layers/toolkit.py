@@ -11,7 +11,6 @@ from gpuctl.compat.versions import compare, leading
 from gpuctl.facts.docker.docker import Docker
 from gpuctl.facts.gpu.keeper import Keeper
 from gpuctl.facts.gpu.tegra import CSV_FOLDER, Tegra
-from gpuctl.facts.job_runtimes import ENROOT
 from gpuctl.facts.machine.system import System
 from gpuctl.facts.packages.logs import TOOLKIT
 from gpuctl.facts.toolkit.toolkit import Part, Toolkit
@@ -85,7 +84,7 @@ def cli(system: System, toolkit: Toolkit, paths: EnginePaths) -> Judgement | Non
     """nvidia-container-cli (libnvidia-container) does the mounting in legacy mode, which the hook uses."""
     if toolkit.cli.get():
         return passed("nvidia-container-cli is there", _part(toolkit.cli))
-    if paths.need_no_hook and ENROOT not in (paths.jobs.programs.value or ()):
+    if paths.need_no_hook and not paths.jobs.by_toolkit:
         return None
     remedy = install_toolkit(system, "Install libnvidia-container-tools, which the toolkit's package brings.")
     return failed("nvidia-container-cli is missing: the hook cannot work.", _part(toolkit.cli), remedy=remedy)

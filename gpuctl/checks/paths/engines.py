@@ -51,8 +51,11 @@ class EnginePaths:
     @property
     def need_no_toolkit(self) -> bool:
         """Whether all that runs containers here brings GPUs in without NVIDIA's toolkit on the host."""
-        alone = {"docker"} if sets_up_itself(self.toolkit.docker) else set()
-        return (self.jobs.without_toolkit or bool(alone)) and self.used.keys() <= alone
+        if self.jobs.by_toolkit:
+            return False
+        if sets_up_itself(self.toolkit.docker):
+            return self.used.keys() == {"docker"}
+        return bool(self.jobs.programs.value) and not self.used
 
     def _of_docker(self) -> GpuPath:
         here = self.toolkit

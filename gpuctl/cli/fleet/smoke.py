@@ -6,13 +6,10 @@ import typer
 
 from gpuctl.cli.frame.fleet.asked import Asked, HostTimeout, Recording, recorded_run
 from gpuctl.cli.frame.fleet.change import Zipapp, packed
-from gpuctl.cli.frame.fleet.report import FormatName, OutputFiles, Strict, Verbose, tell
-from gpuctl.cli.frame.formats import outputs_in
+from gpuctl.cli.frame.fleet.report import Telling, tell
 from gpuctl.cli.frame.groups import spread
-from gpuctl.cli.frame.options import Json
 from gpuctl.cli.frame.tested import Tested, wish_of
 from gpuctl.frozen import dataclass
-from gpuctl.render.formats.fleet.formats import FleetFormat
 
 SHARE = 0.8
 """Of a host's time that its `gpuctl smoke` may take: the rest is for recording the host."""
@@ -32,17 +29,13 @@ def smoke(
     *,
     asked: AskedToTest,
     recording: Recording,
-    json: Json = False,
-    format: FormatName = None,
-    output: OutputFiles = None,
-    verbose: Verbose = False,
-    strict: Strict = False,
+    telling: Telling,
 ) -> None:
     """Have all hosts of an inventory run a GPU container, and say in classes where that fails, and why."""
     from gpuctl.fleet.payload import smoke_call
 
-    wanted = outputs_in(FleetFormat, format, json, output)
+    wanted = telling.outputs
     wish_of(tested, dry_run=False)
     call = smoke_call(tested.words, packed(zipapp), asked.host_timeout * SHARE, recording.logs)
     found = recorded_run(("smoke", *tested.words), asked, recording, call)
-    raise typer.Exit(tell(found, wanted, verbose, strict, recording.max_unreachable))
+    raise typer.Exit(tell(found, wanted, telling.verbose, telling.strict, recording.max_unreachable))

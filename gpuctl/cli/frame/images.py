@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 def need_elftools(option: str) -> None:
     """Ends the run, as wrong usage, where pyelftools is not installed, by which programs are read."""
     if find_spec("elftools") is None:
-        hint = "pip install 'gpuctl-host[dockerfile]'"
-        raise typer.BadParameter(f"programs are read by pyelftools, which is not installed: {hint}", param_hint=option)
+        hint = "it comes with the extra gpuctl-host[dockerfile]: pipx install --force '.[dockerfile]' in a checkout"
+        raise typer.BadParameter(f"programs are read by pyelftools, which is not installed; {hint}", param_hint=option)
 
 
 def old_image(reference: str, offline: bool, option: str) -> OldImage:

@@ -13,8 +13,8 @@ from gpuctl.host.api.answer import ApiProblem, Ask
 from gpuctl.host.look.local import LocalHost
 
 NEITHER = (
-    "asking a cluster takes the extra, pip install 'gpuctl-host[k8s]', or kubectl on PATH; "
-    "--from FILE reads what was recorded elsewhere."
+    "asking a cluster takes kubectl on PATH, or the extra gpuctl-host[k8s]: "
+    "pipx install --force '.[k8s]' in a checkout; --from FILE reads what was recorded elsewhere."
 )
 
 

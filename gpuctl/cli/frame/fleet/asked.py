@@ -112,7 +112,8 @@ def entered(asked: Asked) -> Entry:
 
     lacking = missing()
     if lacking:
-        raise refused(f"asking hosts needs {lacking}: pip install 'gpuctl-host[fleet]'.")
+        way = "it comes with the extra gpuctl-host[fleet]: pipx install --force '.[fleet]' in a checkout"
+        raise refused(f"asking hosts needs {lacking}; {way}.")
     target, access = _target(asked), _access(asked)
     payload = begin(build)  # while Ansible reads the inventory
     with working("Reading the inventory"):

@@ -9,6 +9,7 @@ import typer
 
 from gpuctl.cli.frame.endings import refused
 from gpuctl.cli.frame.fleet.asked import Asked, HostTimeout, RunTimeout
+from gpuctl.cli.frame.fleet.report import read_by
 from gpuctl.cli.frame.options import filled, text_option
 from gpuctl.frozen import dataclass
 from gpuctl.model import ExitCode
@@ -81,15 +82,8 @@ def supplied(zipapp: str | None, bundle: str | None) -> Supplies:
 def change_run(folder: str) -> ChangeRun:
     """Returns the run in a folder. Ends the run with a sentence where it is none."""
     from gpuctl.fleet.changes import read
-    from gpuctl.fleet.run_folder import BadRun
-    from gpuctl.host.write.files import FileProblem
 
-    try:
-        return read(folder)
-    except BadRun as problem:
-        raise refused(f"{folder} is no run of gpuctl fleet apply: {problem}.") from None
-    except FileProblem as problem:
-        raise refused(str(problem)) from None
+    return read_by(read, folder, "gpuctl fleet apply")
 
 
 def change_code(run: ChangeRun, stop_on: frozenset[str]) -> ExitCode:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from gpuctl.cli.frame.endings import refused
-from gpuctl.cli.frame.formats import OutputFile, Outputs, deliver, output_file
+from gpuctl.cli.frame.formats import OutputFile, Outputs, deliver, output_file, outputs_in
+from gpuctl.cli.frame.options import Json
+from gpuctl.frozen import dataclass
 from gpuctl.render.formats.fleet.formats import FleetFormat, fleet_in
 
 if TYPE_CHECKING:
     from gpuctl.fleet.report import FleetReport
     from gpuctl.fleet.run_folder import RecordedRun
+
+T = TypeVar("T")
 
 FormatName = Annotated[
     FleetFormat | None,
@@ -38,15 +43,38 @@ Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Name every host,
 Strict = Annotated[bool, typer.Option("--strict", help="Warnings, unknowns and whoever differs exit with 1.")]
 
 
+@dataclass(frozen=True)
+class Telling:
+    """What was typed about how a run is to be told."""
+
+    json: Json = False
+    format: FormatName = None
+    output: OutputFiles = None
+    verbose: Verbose = False
+    strict: Strict = False
+
+    @property
+    def outputs(self) -> Outputs[FleetFormat]:
+        """What is printed and written. Raises typer.BadParameter."""
+        return outputs_in(FleetFormat, self.format, self.json, self.output)
+
+
 def run_at(folder: str) -> RecordedRun:
     """Returns the run in a folder. Ends the run with a sentence where it is none."""
-    from gpuctl.fleet.run_folder import BadRun, read_run
+    from gpuctl.fleet.run_folder import read_run
+
+    return read_by(read_run, folder, "gpuctl's")
+
+
+def read_by(read: Callable[[str], T], folder: str, whose: str) -> T:
+    """Returns what a run's folder has. Ends the run with a sentence where it is no run, or none of `whose`."""
+    from gpuctl.fleet.run_folder import BadRun
     from gpuctl.host.write.files import FileProblem
 
     try:
-        return read_run(folder)
+        return read(folder)
     except BadRun as problem:
-        raise refused(f"{folder} is no run of gpuctl's: {problem}.") from None
+        raise refused(f"{folder} is no run of {whose}: {problem}.") from None
     except FileProblem as problem:
         raise refused(str(problem)) from None
 

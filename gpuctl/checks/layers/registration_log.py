@@ -27,7 +27,7 @@ _BY_CDI = (
     r"nvidia-cdi-hook: |unresolvable CDI devices|conflicting device|failed to stat CDI host device"
     r"|error mounting \W*/\S*(?:nvidia|libcuda)|No help topic for"
 )
-_BY_FLAG = r"could not select device driver|failed to discover GPU vendor from CDI"
+_BY_FLAG = r"could not select device driver|failed to discover GPU vendor from CDI|AMD CDI spec not found"
 _BY_RUNTIME = (
     r"unknown or invalid runtime name|no runtime for \W*nvidia\W* is configured|failed to find runtime handler nvidia"
 )

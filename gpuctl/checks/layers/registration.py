@@ -168,7 +168,8 @@ def restart_needed(
     if known:
         return passed("dockerd knows the hook, which was replaced since", seen, known)
     stops = 0 if daemon.live_restore else daemon.containers_running
-    text = f"Restart Docker when it suits (stops {stops} running containers); until then use --runtime=nvidia."
+    meanwhile = "--runtime=nvidia" if "nvidia" in daemon.runtimes or not by_cdi else "--device nvidia.com/gpu=all"
+    text = f"Restart Docker when it suits (stops {stops} running containers); until then use {meanwhile}."
     disturbs = Disturbs.RUNNING_CONTAINERS if stops else Disturbs.NOTHING
     remedy = Remedy(text, service(system, docker, "restart"), disturbs)
     message = "The toolkit is newer than the running dockerd: --gpus may not work yet."

@@ -93,7 +93,8 @@ RICH = pod(
         "startTime": "2026-11-29T15:00:00Z",
         "resourceClaimStatuses": [{"name": "g", "resourceClaimName": "made"}],
         "extendedResourceClaimStatus": {"requestMappings": [{"resourceName": "nvidia.com/gpu"}]},
-        "initContainerStatuses": [{"name": "i", "state": {"waiting": {"reason": "PodInitializing"}}}],
+        "initContainerStatuses": [{"name": "i", "state": {"running": {"startedAt": "2026-11-29T15:00:00Z"}}}],
+        "containerStatuses": [{"name": "c", "state": {"waiting": {"reason": "PodInitializing"}}}],
     },
 )
 """A pod with all that is read of one."""

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from gpuctl.command import Command, command
 from gpuctl.frozen import dataclass
 from gpuctl.k8s.answer import Fragments, Holding, WayIn, Why
-from gpuctl.k8s.fit import CHANGES, Fit, NodeFit, WouldFit, fits
+from gpuctl.k8s.fit import CHANGES, Fit, NodeFit, WouldFit, claims_of, fits
+from gpuctl.k8s.not_offered import why_not_offered
 from gpuctl.k8s.objects import ClusterNode, Pod
 from gpuctl.k8s.quantity import amount
 from gpuctl.k8s.requests import PODS, gpus_in, is_extended
-from gpuctl.k8s.said import SchedulerWord, differences, last_word
+from gpuctl.k8s.said import SchedulerWord, autoscaler_word, differences, last_word
 from gpuctl.k8s.scene import Scene, counted
 
 NAMED = 3
@@ -25,6 +26,14 @@ class Case:
     scene: Scene
     nodes: tuple[NodeFit, ...]
     word: SchedulerWord | None
+
+    @property
+    def missing(self) -> str:
+        """A resource that no node has, by its count or by claims; "" where there is none."""
+        for name in _extended(self.pod):
+            if name not in self.scene.by_class and not any(one.node.capacity.get(name, 0) for one in self.nodes):
+                return name
+        return ""
 
     def count(self, fit: Fit) -> int:
         """Returns how many nodes fall into a class."""
@@ -80,6 +89,11 @@ def _notes(case: Case) -> tuple[str, ...]:
         notes.append(f"The scheduler has made pods on {case.pod.nominated} end for it, and waits until they are gone.")
     if not case.pod.preempts and case.pod.priority > 0:
         notes.append(f"Its priority is {case.pod.priority}, with preemptionPolicy Never: it ends no others, and waits.")
+    if case.missing:
+        notes += why_not_offered(case.missing, case.pod, case.scene.cluster)
+    scaling = autoscaler_word(case.pod, case.scene.cluster)
+    if scaling:
+        notes.append(f"The autoscaler says: {scaling}")
     if case.word is None:
         notes.append("The scheduler has said nothing of it that is still there: events live an hour.")
     return tuple(notes)
@@ -105,10 +119,27 @@ def _other_forms(case: Case) -> list[str]:
 
 def _cause(case: Case) -> tuple[str, str]:
     """The cause and a sentence: what no node can, then what others hold, then what a change would do."""
-    judges = (_of_now, _of_names, _of_size, _of_selector, _of_holders, _of_changes, _of_claims)
+    judges = (_of_classes, _of_now, _of_names, _of_size, _of_selector, _of_holders, _of_changes, _of_claims)
     told = next(filter(None, (judge(case) for judge in judges)), None)
     lacking = f"Pod {case.pod.name} fits on none of {_nodes(len(case.nodes))}, and no single change lets it in."
     return told or ("none-fits", lacking)
+
+
+_CLASSES = command("kubectl", "get", "deviceclasses")
+
+
+def _absent_class(case: Case) -> str:
+    """A device class that a claim of the pod names, and that is not there."""
+    cluster = case.scene.cluster
+    there = {one.name for one in cluster.device_classes}
+    named = (name for one in claims_of(case.pod, cluster) if not one.allocated for name in one.classes)
+    return "" if cluster.lacks("DeviceClass") else next((name for name in named if name not in there), "")
+
+
+def _of_classes(case: Case) -> tuple[str, str] | None:
+    absent = _absent_class(case)
+    text = f"Pod {case.pod.name} claims devices of DeviceClass {absent}, which is not there."
+    return ("claims", text) if absent else None
 
 
 def _of_now(case: Case) -> tuple[str, str] | None:
@@ -143,18 +174,18 @@ def _nodes(count: int) -> str:
 
 
 def _of_names(case: Case) -> tuple[str, str] | None:
-    """A resource that no node has, by a node's count or by claims."""
-    for name in _extended(case.pod):
-        if name in case.scene.by_class or any(one.node.capacity.get(name, 0) for one in case.nodes):
-            continue
-        others: dict[str, int] = {}
-        for one in case.nodes:
-            for other, value in gpus_in(one.node.allocatable).items():
-                others[other] = others.get(other, 0) + value
-        there = ", ".join(f"{amount(other, value)} {other}" for other, value in others.items() if value)
-        has = f" It has {there}." if there else ""
-        return "no-such-resource", f"Pod {case.pod.name} asks for {name}, which no node of this cluster offers.{has}"
-    return None
+    if not case.missing:
+        return None
+    others: dict[str, int] = {}
+    for one in case.nodes:
+        for other, value in gpus_in(one.node.allocatable).items():
+            others[other] = others.get(other, 0) + value
+    there = ", ".join(f"{amount(other, value)} {other}" for other, value in others.items() if value)
+    has = f" It has {there}." if there else ""
+    return (
+        "no-such-resource",
+        f"Pod {case.pod.name} asks for {case.missing}, which no node of this cluster offers.{has}",
+    )
 
 
 def _of_size(case: Case) -> tuple[str, str] | None:
@@ -249,6 +280,8 @@ def _ways(case: Case) -> Iterator[WayIn]:
     def size(item: tuple[WouldFit, list[str]]) -> tuple[int, int]:
         return CHANGES.index(item[0].kind), -len(item[1])
 
+    if _absent_class(case):
+        yield WayIn("Install the driver that brings that class, or name one of these.", (), (_CLASSES,))
     smaller = list(_smaller(case))
     yield from (way for name, way in smaller if not is_extended(name))
     for change, names in sorted(by_change.items(), key=size):

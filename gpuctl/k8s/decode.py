@@ -242,6 +242,7 @@ def pod(found: Found) -> Pod:
         any(map(_sees_gpus, objects_in(spec, "containers"))),
         tuple(_complaints(status)),
         tuple(name for name, *_ in containers),
+        _initializing(status),
     )
 
 
@@ -309,6 +310,21 @@ def _waiting(status: Found) -> Iterator[tuple[str, str]]:
         reason = text_in(object_in(object_in(one, "state"), "waiting"), "reason")
         if reason:
             yield _text(one, "name"), reason[:LONGEST]
+
+
+_INITIALIZING = "PodInitializing"
+
+
+def _initializing(status: Found) -> str:
+    """The last that has begun: sidecars, which never end, have begun before it."""
+    states = [(one, object_in(one, "state")) for one in objects_in(status, "initContainerStatuses")]
+    begun = [
+        _text(one, "name")
+        for one, state in states
+        if "running" in state or text_in(object_in(state, "waiting"), "reason") not in (None, _INITIALIZING)
+    ]
+    waits = any(reason == _INITIALIZING for _, reason in _waiting(status))
+    return begun[-1] if waits and begun else ""
 
 
 _NO_GPUS = ("", "none", "void")

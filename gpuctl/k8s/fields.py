@@ -40,7 +40,7 @@ _ENVIRONMENT = [_values("name value")]
 OF_GPUS = re.compile("nvidia|cdi", re.IGNORECASE)
 _SAID = _values("reason message")
 """Why a container does not run. Its message may be a program's own last words: it is kept where it is of GPUs."""
-_STATE = {"waiting": _SAID, "terminated": _SAID}
+_STATE = {"waiting": _SAID, "running": {}, "terminated": _SAID}
 _CONTAINER = {
     **_values("name restartPolicy"),
     "env": _ENVIRONMENT,

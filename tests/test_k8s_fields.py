@@ -13,7 +13,7 @@ from test_k8s import WORLD
 from test_k8s_checks import HEALTHY, ILL
 
 from gpuctl.k8s.cluster import KINDS
-from gpuctl.k8s.decode import thing
+from gpuctl.k8s.decode.things import thing
 from gpuctl.k8s.doctor import examine
 from gpuctl.k8s.fields import FIELDS, kept
 from gpuctl.k8s.keeping import Objects

@@ -1,4 +1,4 @@
-"""The fields that are kept of an object: what decode.py reads, and nothing else.
+"""The fields that are kept of an object: what decode/ reads, and nothing else.
 
 A snapshot holds them in the API's own shape, and a page of the API is read for them alone.
 """

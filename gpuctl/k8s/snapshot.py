@@ -20,7 +20,7 @@ from typing import Any
 from gpuctl.frozen import dataclass
 from gpuctl.host.api.answer import Ask
 from gpuctl.k8s.cluster import KINDS, UNASKED, plural
-from gpuctl.k8s.decode import POD_LOG, thing
+from gpuctl.k8s.decode.things import POD_LOG, thing
 from gpuctl.k8s.fields import FIELDS, kept
 from gpuctl.k8s.live import LISTS, Api, NoList
 from gpuctl.k8s.logs import is_told, logs_of

@@ -169,6 +169,10 @@ def test_what_holds_a_pod_is_named(changed: dict[str, object], cause: str, word:
     assert word in answer.sentence
 
 
+def test_a_cluster_without_a_node_is_told_to_be_one() -> None:
+    assert "this cluster has none" in why(cluster(pod("p", requests={"cpu": "1"})), "p", None).sentence
+
+
 GPU_TAINT = {"key": "gpu", "value": "", "effect": "NoSchedule"}
 
 

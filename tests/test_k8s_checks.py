@@ -461,3 +461,24 @@ def test_labels_that_an_upgrade_has_left_are_given_back_by_one_command() -> None
     upgrade = said["k8s.operator.upgrade"]
     assert upgrade.remedy is not None and "nvidia.com/gpu.deploy.dcgm=true" in str(upgrade.remedy.commands[0])
     assert said["k8s.plugin.present"].rests_on == "k8s.operator.upgrade"
+
+
+def test_a_layout_of_mig_that_a_restart_has_taken_is_told() -> None:
+    wished = {"nvidia.com/mig.config": "all-1g.10gb", "nvidia.com/mig.config.state": "success"}
+    labels = {**wished, "nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3", "nvidia.com/mig.strategy": "mixed"}
+    lost = findings(node("a", labels=labels, capacity={"nvidia.com/mig-1g.10gb": "0"}))["k8s.gpu.mig"]
+    assert lost.status is Status.FAIL and "all-1g.10gb has been applied" in lost.message
+    divided = node("a", None, labels=labels, capacity={"nvidia.com/mig-1g.10gb": "56"})
+    single = node("a", 56, labels={**labels, "nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3-MIG-1g.10gb"})
+    whole = node("a", labels={**labels, "nvidia.com/mig.config": "all-disabled"})
+    assert {findings(one)["k8s.gpu.mig"].status for one in (divided, single, whole)} == {Status.PASS}
+
+
+def test_a_dra_driver_that_is_there_and_offers_no_slice_is_told() -> None:
+    image = "registry.k8s.io/dra-driver-nvidia/dra-driver-nvidia-gpu:v25.12.0"
+    driver = named("DaemonSet", "kubelet-plugin", spec={"template": {"spec": {"containers": [{"image": image}]}}})
+    none = findings(node("a", None, labels=LABELLED), driver)["k8s.dra.slices"]
+    assert none.status is Status.FAIL
+    assert "default/kubelet-plugin is meant for it, and there is no slice" in none.message
+    offers = findings(node("dra", None, labels=LABELLED), driver, dra([{"name": "gpu-0"}]))
+    assert offers["k8s.dra.slices"].status is Status.PASS

@@ -176,6 +176,8 @@ def _on_its_node(pod: Pod, scene: Scene) -> str:
     last = max(refusals, key=lambda one: one.last or 0.0, default=None)
     if last:
         return f"its kubelet does not start it there. {last.message}"
+    if pod.initializing:
+        return f"its init container {pod.initializing} has not ended."
     if pod.waiting:
         return "; ".join(f"container {name} waits: {reason}" for name, reason in pod.waiting[:NAMED]) + "."
     node = next((one for one in scene.cluster.nodes if one.name == pod.node), None)

@@ -240,9 +240,24 @@ def _unread_labels(view: View) -> Iterator[tuple[str, str]]:
             yield node.name, f"{CONFIG}={wanted}, and {meant[0].namespace}/{meant[0].name} is not set up to read it"
 
 
+_DIVIDES = re.compile(r"all-(?:\d{1,2}g\.|balanced)")
+"""Of the layouts that come with mig-manager those that divide GPUs; what others are called tells nothing."""
+
+
+def _undivided(node: ClusterNode) -> bool:
+    """Whether neither a resource nor GFD's label shows a part of a GPU, of a node whose plugin would offer parts."""
+    product, strategy = (node.labels.get(f"nvidia.com/{name}", "") for name in ("gpu.product", "mig.strategy"))
+    parts = any(value for name, value in node.capacity.items() if name.startswith(MIG))
+    return bool(product) and "-MIG-" not in product and strategy != "none" and not parts
+
+
 @check("k8s.gpu.mig", needs=("Node",), explains=("k8s.gpu.gone",))
 def mig(view: View) -> ClusterJudgement | None:
-    """MIG's layout is not as it is to be: it could not be applied, or strategy single meets unlike profiles."""
+    """MIG's layout is not as it is to be: not applied, of unlike profiles under strategy single, or lost.
+
+    GPUs keep no layout over a restart: mig-manager applies it anew, and until it has, or where it is gone, its label
+    still says that the layout is there. Source: NVIDIA/k8s-device-plugin issue 225, NVIDIA/gpu-operator issue 603
+    """
     ill = []
     for node in view.gpu_nodes:
         state = node.labels.get("nvidia.com/mig.config.state", "")
@@ -251,6 +266,8 @@ def mig(view: View) -> ClusterJudgement | None:
             ill.append((node.name, f"{wanted} could not be applied"))
         elif "MIG-INVALID" in node.labels.get("nvidia.com/gpu.product", ""):
             ill.append((node.name, "strategy single, and not all its GPUs are divided alike"))
+        elif state == "success" and _DIVIDES.match(wanted) and _undivided(node):
+            ill.append((node.name, f"{wanted} has been applied, and its GPUs are not divided now"))
     text = f"MIG is not set up ({ill[0][1]})." if ill else ""
     remedy = Remedy(
         "Give the node a layout that all its GPUs take, by its label nvidia.com/mig.config (see mig-manager's log), of"

@@ -11,6 +11,7 @@ from k8s_objects import LISTS, Object, cluster, event, named, node, pod
 from gpuctl.k8s.checks import CHECKS
 from gpuctl.k8s.doctor import examine
 from gpuctl.k8s.objects import PodLog
+from gpuctl.k8s.why import why
 from gpuctl.model import Finding, Status
 
 LABEL = {"app": "nvidia-device-plugin-daemonset"}
@@ -428,10 +429,26 @@ def test_pods_that_a_node_refused_before_it_was_well_again_are_only_to_be_remove
     assert again.status is Status.FAIL and "kubectl cordon a" in map(str, again.remedy.commands if again.remedy else ())
 
 
-def test_a_node_that_has_no_numa_node_with_enough_is_not_cordoned_for_it() -> None:
-    said = findings(node("a"), rejected("TopologyAffinityError"))["k8s.pods.rejected"]
-    assert "TopologyAffinityError" in said.message
-    assert said.remedy is not None and "topologyManagerPolicy" in said.remedy.text and not said.remedy.commands
+@pytest.mark.parametrize(
+    ("reason", "message", "words"),
+    [
+        ("TopologyAffinityError", "Resources cannot be allocated with Topology locality", "topologyManagerPolicy"),
+        (
+            "UnexpectedAdmissionError",
+            "Allocate failed due to rpc error: code = Unknown desc = request for 'nvidia.com/gpu: 2' too large: maximum"
+            " request size for shared resources is 1, which is unexpected",
+            "failRequestsGreaterThanOne",
+        ),
+    ],
+)
+def test_a_node_is_not_cordoned_for_what_a_pod_asks_wrongly(reason: str, message: str, words: str) -> None:
+    one = rejected(reason)
+    one["status"]["message"] = message
+    since = pod("well", 1, "a", status={"startTime": "2026-11-29T11:00:00Z"})
+    said = findings(node("a"), one, since)["k8s.pods.rejected"]
+    assert said.status is Status.FAIL and reason in said.message
+    assert said.remedy is not None and words in said.remedy.text and not said.remedy.commands
+    assert words in why(cluster(node("a"), one), "ill", None).ways[0].text
 
 
 def test_a_plugin_that_is_meant_for_no_node_is_told_where_no_gpus_are_known() -> None:

@@ -12,6 +12,7 @@ from gpuctl.k8s.by_nodes import by_nodes
 from gpuctl.k8s.cluster import Cluster
 from gpuctl.k8s.objects import DEFAULT_SCHEDULER, ClusterEvent, Pod, Quota
 from gpuctl.k8s.quantity import amount
+from gpuctl.k8s.refusals import to_ask_for
 from gpuctl.k8s.requests import is_gpu
 from gpuctl.k8s.said import events_of, last_word
 from gpuctl.k8s.scene import Scene, scene_of
@@ -159,9 +160,9 @@ def _state(pod: Pod, scene: Scene) -> Why | None:
         text = f"was refused by the kubelet of {pod.node}" if refused else "has failed"
         said = f" {pod.message}" if pod.message else ""
         look = command("gpuctl", "k8s", "doctor", "--node", pod.node)
-        ways = (
-            (WayIn("See whether that node's GPUs are counted and healthy.", (pod.node,), (look,)),) if refused else ()
-        )
+        of_node = WayIn("See whether that node's GPUs are counted and healthy.", (pod.node,), (look,))
+        instead = to_ask_for(pod)
+        ways = (WayIn(instead) if instead else of_node,) if refused else ()
         cause = "rejected" if refused else "failed"
         return Why(subject, cause, f"Pod {pod.name} {text}: {reason}.{said}", ways=ways)
     if not pod.node:

@@ -7,11 +7,9 @@ from collections import Counter
 from gpuctl.command import command
 from gpuctl.k8s.checks.frame import NAMED, ClusterJudgement, View, check, named, worst_of
 from gpuctl.k8s.objects import Pod
+from gpuctl.k8s.refusals import REFUSED, to_ask_for
 from gpuctl.k8s.requests import gpus_in
 from gpuctl.model import Remedy, Status
-
-_TOPOLOGY = "TopologyAffinityError"
-REJECTED = ("UnexpectedAdmissionError", "OutOfnvidia.com/", _TOPOLOGY)
 
 
 def _asks(pod: Pod) -> bool:
@@ -37,17 +35,18 @@ def rejected(view: View) -> ClusterJudgement | None:
     """A kubelet that refuses pods with GPUs: their owner makes a new one each time, thousands in an hour.
 
     The plugin offers GPUs that it cannot give, one lost GPU spoils the allocation of the others, pods name their node
-    past the scheduler, or no NUMA node has what topologyManagerPolicy wants of one. After a restart of the node it
-    refuses what it knew before the plugin had registered: that is over where pods with GPUs began there since.
+    past the scheduler, no NUMA node has what topologyManagerPolicy wants of one, or shares are given singly. After a
+    restart of the node it refuses what it knew before the plugin had registered: that is over where pods with GPUs have
+    begun there since.
     Source: NVIDIA/k8s-device-plugin pull 1641, issue 231; kubernetes/kubernetes issues 110306, 125579
     """
     names = {node.name for node in view.nodes}
     pods = [
         pod
         for pod in view.scene.cluster.pods
-        if pod.phase == "Failed" and pod.reason.startswith(REJECTED) and _asks(pod) and pod.node in names
+        if pod.phase == "Failed" and pod.reason.startswith(REFUSED) and _asks(pod) and pod.node in names
     ]
-    over = [pod for pod in pods if _taken_since(pod, view)]
+    over = [pod for pod in pods if not to_ask_for(pod) and _taken_since(pod, view)]
     if pods and len(over) == len(pods):
         text = f"its kubelet has refused {_refused(over)}, and has taken others with GPUs since."
         removals = tuple(command("kubectl", "delete", "pod", "-n", pod.namespace, pod.name) for pod in over[:NAMED])
@@ -60,11 +59,9 @@ def rejected(view: View) -> ClusterJudgement | None:
     remedy = Remedy(
         "Cordon the node, see there what is wrong (`gpuctl doctor`), and delete the refused pods.", commands
     )
-    if still and all(pod.reason == _TOPOLOGY for pod in still):
-        remedy = Remedy(
-            "Ask for as many cpus and GPUs as one NUMA node has free, or loosen topologyManagerPolicy in that kubelet's"
-            " configuration to best-effort."
-        )
+    asking = {to_ask_for(pod) for pod in still}
+    if len(asking) == 1 and asking != {""}:
+        remedy = Remedy(asking.pop())
     return worst_of(Status.FAIL, seen, text, "No kubelet is known to refuse pods with GPUs", remedy)
 
 

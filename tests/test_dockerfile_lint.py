@@ -313,7 +313,11 @@ def test_hosts_in_a_pipe_of_which_nobody_writes_hold_nobody(file: Path, tmp_path
     os.mkfifo(tmp_path / "fifo")
     for path in (str(tmp_path / "fifo"), "/dev/zero"):
         done = run(str(file), "--hosts", path)
-        assert (done.returncode, done.stdout, done.stderr) == (2, "", f"Error: cannot read {path}: not a regular file.\n")
+        assert (done.returncode, done.stdout, done.stderr) == (
+            2,
+            "",
+            f"Error: cannot read {path}: not a regular file.\n",
+        )
 
 
 @pytest.mark.parametrize("argv", [("-", "-"), ("-", "/dev/stdin"), ("-", "--hosts", "-")])

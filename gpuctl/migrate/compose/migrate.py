@@ -87,6 +87,7 @@ def migrated(sources: Sequence[FileText], target: ComposeTarget = ComposeTarget.
         _rewrite(service, next((kept[part] for part in service.parts if part in kept), ""), target)
     for file in files:
         for body in file.services.values():
+            file.draft.keep(body.node)  # an override needs a service, and what extends one needs it too
             _mend_requests(body, target)
     _without_volumes(files)
     return tuple(_finished(file, target) for file in files)

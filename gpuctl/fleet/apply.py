@@ -63,7 +63,7 @@ def begun(
 def _domains(entry: Entry, partition: Partition) -> Domains | None:
     if partition.domain is None:
         return None
-    domains = Domains(host_variable(entry.target, partition.domain), partition.most)
+    domains = Domains(host_variable(entry.target, partition.domain, entry.end), partition.most)
     if not domains.of:
         raise EngineProblem(f"No host of the inventory has a variable {partition.domain}.")
     return domains

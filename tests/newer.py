@@ -81,6 +81,7 @@ def with_next_family() -> dict[str, list[Row]]:
         "failures": [*failures[:place], {"id": FAMILY, **told, "remedies": [remedy], **LATER}, *failures[place:]],
         "family_checks": [{"family": FAMILY, **seen, **LATER}, *checks],
         "family_words": [*rows_of("family_words"), {"family": FAMILY, "told_as": ["it has never been seen"], **LATER}],
+        "printed_lines": [*rows_of("printed_lines"), {"line": "nobody has seen this", "families": [FAMILY], **LATER}],
     }
 
 
@@ -126,7 +127,7 @@ def newer_checkout(folder: Path) -> Path:
     with (tests / "canonical.jsonl").open("a") as canonical, (tests / "released_ids.txt").open("a") as ids:
         canonical.write(text_of([{"family": FAMILY, "text": WORDS}]))
         ids.write(f"family {FAMILY}\n")
-    for writer in ("docs/failures.py", "completions/generate.py"):
+    for writer in ("data/build_family_terms.py", "docs/failures.py", "completions/generate.py"):
         subprocess.run([sys.executable, folder / writer], env={"PYTHONPATH": str(folder)}, check=True)
     return folder
 

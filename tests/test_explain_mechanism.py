@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import re
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
@@ -20,6 +22,8 @@ from gpuctl.compat.knowledge.errors.faults import xids
 from gpuctl.compat.knowledge.errors.nvml import nvml_errors
 from gpuctl.diagnose.answer import Confidence, Match, matches
 from gpuctl.diagnose.explained import explained
+from gpuctl.diagnose.family_terms import FILE, family_terms, made
+from gpuctl.diagnose.family_terms import text as text_of_terms
 from gpuctl.diagnose.resembling import resembling
 from gpuctl.diagnose.scan import scan
 from gpuctl.diagnose.signatures import Strength, signatures
@@ -27,7 +31,8 @@ from gpuctl.diagnose.terms import terms
 
 pytestmark = pytest.mark.slow
 
-DATA = Path(__file__).parent / "data"
+ROOT = Path(__file__).parent.parent
+DATA = ROOT / "tests" / "data"
 LABELLED = ("canonical", "variants", "wordings", "other_errors", "blind")
 
 
@@ -383,6 +388,36 @@ def test_a_phrase_that_is_not_whole_means_nothing() -> None:
 def test_errors_that_have_a_number_and_no_more_are_named_once_among_what_a_text_resembles() -> None:
     near = _nearest("cuda error: invalid context or invalid handle or invalid image of the driver")
     assert sum(bool(re.fullmatch(r"(cuda|nvml|xid)-\d+", id)) for id in near) <= 1
+
+
+def test_a_text_is_said_to_resemble_three_failures_at_most() -> None:
+    told = _nearest(
+        "CUDA GPU driver library not found in the nvidia container, no such device, permission denied, module"
+    )
+    assert len(told) == 3
+
+
+def test_the_terms_of_families_that_are_kept_are_those_of_the_tables() -> None:
+    kept = (ROOT / "data" / FILE).read_text(encoding="utf-8")
+    assert kept == text_of_terms(), "run data/build_family_terms.py"
+    assert family_terms() == made()
+
+
+def test_other_tables_have_other_terms_whatever_is_kept(tmp_path: Path) -> None:
+    """Laid over gpuctl's own, in a process of its own: a word that only the new row has finds its family."""
+    rows = (ROOT / "data" / "family_words.jsonl").read_text().splitlines()
+    row = {"family": "shm-too-small", "told_as": ["quuxification of the grault nvidia"], "source": "https://x.example"}
+    (tmp_path / "family_words.jsonl").write_text(
+        "\n".join([*(one for one in rows if "shm-too" not in one), json.dumps(row)])
+    )
+    script = (
+        "import sys; from pathlib import Path; from gpuctl.compat.tables.loader import put_over;"
+        "folder = Path(sys.argv[1]); put_over(folder, {'family_words': (folder / 'family_words.jsonl').read_text()});"
+        "from gpuctl.diagnose.resembling import resembling;"
+        "print([one.family.id for one in resembling(b'nvidia: quuxification, grault')])"
+    )
+    done = subprocess.run([sys.executable, "-c", script, tmp_path], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "['shm-too-small']"
 
 
 def test_what_a_text_shows_is_not_told_again_as_what_it_resembles_and_is_never_more_than_five_with_it() -> None:

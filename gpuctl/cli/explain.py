@@ -67,15 +67,15 @@ def command(
 
 
 def _entries(text: list[str] | None, everything: bool) -> tuple[Entry, ...]:
-    from gpuctl.diagnose.entries import entry
-
     if everything:
         return _every_entry()
-    if not text or len(text) > 1:
+    if not text or len(text) > 1 or not _ID.fullmatch(text[0]):
         return ()
+    from gpuctl.diagnose.entries import entry
+
     one = entry(text[0])
-    if one or not _ID.fullmatch(text[0]):
-        return (one,) if one else ()
+    if one:
+        return (one,)
     known = {each.id: each for each in _every_entry()}
     near = "" if text[0] in known else did_you_mean(text[0], known, _MISTYPED)
     if near:
@@ -120,7 +120,7 @@ def _show(found: Explained, json: bool, verbose: bool) -> None:
 
 
 def _show_entries(chosen: tuple[Entry, ...], as_list: bool, json: bool) -> None:
-    from gpuctl.render.views.explain import entries_json, entries_text, entry_text
+    from gpuctl.render.views.entries import entries_json, entries_text, entry_text
 
     if json:
         typer.echo(entries_json(chosen))

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from enum import Enum
 
-from gpuctl.checks.every import finding
-from gpuctl.checks.remedies import kernel_log
 from gpuctl.command import Shell, command
 from gpuctl.compat.knowledge.errors.failures import LAYERS, Family, families
 from gpuctl.diagnose.scan import TAKEN_BACK, Sighting
@@ -19,7 +17,7 @@ COLLECT = (
     command("nvidia-smi"),
     command("docker", "version", Shell.THEN, "docker", "info"),
     command("journalctl", "-b", "-u", "docker", "-u", "containerd", "-n", "200"),
-    kernel_log("-iE", "nvrm|xid|nvidia"),
+    command("dmesg", Shell.PIPE, "grep", "-iE", "nvrm|xid|nvidia"),
     command("nvidia-container-cli", "-k", "-d", "/dev/stderr", "info"),
 )
 """What to look at, or to send along, where nothing is recognised."""
@@ -87,6 +85,10 @@ def matches(sightings: tuple[Sighting, ...], report: Report = UNKNOWN_HOST) -> t
 
 
 def _found(sightings: tuple[Sighting, ...], report: Report) -> Iterator[tuple[str, Finding]]:
+    if not report.findings:
+        return
+    from gpuctl.checks.every import finding  # which loads every check: a text from elsewhere asks for none
+
     for id in dict.fromkeys(id for sighting in sightings for id in sighting.families):
         family = families()[id]
         told = finding(report, family.checks, family.check_says)

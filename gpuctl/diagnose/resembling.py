@@ -15,20 +15,17 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
-from itertools import chain
 
-from gpuctl.compat.knowledge.errors.codes import codes
-from gpuctl.compat.knowledge.errors.failures import Family, families, written
-from gpuctl.compat.knowledge.errors.meanings import family_words
+from gpuctl.compat.knowledge.errors.failures import families, written
 from gpuctl.diagnose.answer import Confidence, Match
+from gpuctl.diagnose.family_terms import family_terms
 from gpuctl.diagnose.letters import cleaned, readable
 from gpuctl.diagnose.scan import Sighting, excerpt
 from gpuctl.diagnose.terms import of_gpus, terms
-from gpuctl.frozen import dataclass
 from gpuctl.host.record.redact import without_secrets
 
-MOST = 5
-"""Families that a text is said to show or to resemble, where it shows fewer."""
+MOST, NEAREST = 5, 3
+"""Families that a text is said to show or to resemble, where it shows fewer; how many it is said to resemble."""
 READ = 16 << 10
 """Bytes of a text whose terms are compared: a person's paste. The terms of a long log resemble everything."""
 _LEAST, _OF_NEAREST = 8.0, 0.5
@@ -54,7 +51,7 @@ def resembling(text: bytes, shown: tuple[Match, ...] = ()) -> tuple[Match, ...]:
     whole = terms(readable_text)
     if len(shown) >= MOST or not (_FIELD.search(readable_text) or whole & of_gpus()):
         return ()
-    near = list(_apart(_ranked(whole), {match.family.id for match in shown}))[: MOST - len(shown)]
+    near = list(_apart(_ranked(whole), {match.family.id for match in shown}))[: min(MOST - len(shown), NEAREST)]
     said = [terms(line) for line in readable_lines] if near else []
     return tuple(Match(families()[id], Confidence.RESEMBLING, (_sighting(id, lines, said),)) for id in near)
 
@@ -81,45 +78,17 @@ def _apart(ranked: Iterable[str], shown: set[str]) -> Iterator[str]:
 @cache
 def _weights(term: str) -> Mapping[str, float]:
     """What a term tells of each family that has it."""
-    having = _documents().counts.get(term, {})
-    rarity = math.log1p((len(families()) - len(having) + 0.5) / (len(having) + 0.5))
-    slow = _documents().slow
+    having, slow = family_terms().lines.get(term, {}), _slow()
+    rarity = math.log1p((len(slow) - len(having) + 0.5) / (len(having) + 0.5))
     return {id: rarity * count * (_SATURATED + 1) / (count + slow[id]) for id, count in having.items()}
 
 
-@dataclass(frozen=True)
-class _Documents:
-    """In how many lines of which families each term stands, and how slowly that tells more: the more, the larger."""
-
-    counts: Mapping[str, Mapping[str, int]]
-    slow: Mapping[str, float]
-
-
 @cache
-def _documents() -> _Documents:
-    counts: dict[str, dict[str, int]] = {}
-    sizes: dict[str, int] = {}
-    for family in families().values():
-        document = _document(family)
-        sizes[family.id] = sum(document.values())
-        for term, count in document.items():
-            counts.setdefault(term, {})[family.id] = count
+def _slow() -> Mapping[str, float]:
+    """How slowly more lines of a family with a term tell more: the more terms it has in all, the slower."""
+    sizes = family_terms().sizes
     usual = sum(sizes.values()) / len(sizes)
-    slow = {id: _SATURATED * (1 - _BY_SIZE + _BY_SIZE * size / usual) for id, size in sizes.items()}
-    return _Documents(counts, slow)
-
-
-def _document(family: Family) -> Counter[str]:
-    """The terms of a family, each with the number of its lines that have it."""
-    about = (family.title, family.cause, family.id.replace("-", " "), family.tells_apart or "")
-    lines = (*_lines(family), *family.context, *about, *family_words().get(family.id, ()))
-    return Counter(chain.from_iterable(map(terms, lines)))
-
-
-def _lines(family: Family) -> Iterator[str]:
-    for core in family.known_by:
-        code = codes().get(core[1:]) if core.startswith("@") else None
-        yield from code.wordings if code else (core,)
+    return {id: _SATURATED * (1 - _BY_SIZE + _BY_SIZE * size / usual) for id, size in sizes.items()}
 
 
 def _sighting(id: str, lines: list[bytes], said: list[frozenset[str]]) -> Sighting:

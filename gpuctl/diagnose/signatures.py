@@ -10,7 +10,7 @@ from functools import cache
 from itertools import islice
 
 from gpuctl.compat.knowledge.errors.codes import codes
-from gpuctl.compat.knowledge.errors.failures import Family, families
+from gpuctl.compat.knowledge.errors.failures import Family, families, printed_lines
 from gpuctl.diagnose.letters import condensed
 from gpuctl.diagnose.numbers import numbered
 from gpuctl.frozen import dataclass
@@ -85,6 +85,9 @@ def _owners() -> _Owners:
     for family in sorted(families().values(), key=lambda one: -one.reports):
         for core, own in _lines(family):
             owners.setdefault(core, []).append(own)
+    for printed in printed_lines():
+        strength = Strength.SIGN if printed.follows else Strength.CORE
+        owners.setdefault(printed.line, []).extend(_Owner(id, strength) for id in printed.families)
     return owners
 
 

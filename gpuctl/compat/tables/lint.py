@@ -208,7 +208,10 @@ def families_are_detected(tables: Tables) -> Iterator[Problem]:
 
 
 def words_are_of_families(tables: Tables) -> Iterator[Problem]:
-    """The words in which failures are told are of families: those with a row, and each error with a number."""
+    """The words in which failures are told, and the lines that programs print, are of families.
+
+    Those are the ones with a row, and each error with a number.
+    """
     known = {row["id"] for row in tables["failures"]}
     for kind, table, number in (
         ("cuda", "cuda_errors", "code"),
@@ -216,9 +219,11 @@ def words_are_of_families(tables: Tables) -> Iterator[Problem]:
         ("xid", "xids", "xid"),
     ):
         known.update(f"{kind}-{row[number]}" for row in tables[table])
-    for row in tables["family_words"]:
-        if row["family"] not in known:
-            yield row.problem(f"Family {row['family']} has no row in failures, and is no error with a number.")
+    told = [(row, row["family"]) for row in tables["family_words"]]
+    told += [(row, family) for row in tables["printed_lines"] for family in row["families"]]
+    for row, family in told:
+        if family not in known:
+            yield row.problem(f"Family {family} has no row in failures, and is no error with a number.")
 
 
 def downloads_have_a_folder(tables: Tables) -> Iterator[Problem]:

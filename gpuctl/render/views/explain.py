@@ -1,15 +1,11 @@
-"""What `gpuctl explain` says: the matches of an error text, an entry of the encyclopaedia, the list of entries."""
+"""What `gpuctl explain` says of an error text: its matches. Of the encyclopaedia behind it: `entries.py`."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from gpuctl.checks.engine import Check
-from gpuctl.command import command
-from gpuctl.compat.knowledge.dockerfile_rules import DockerfileRule
 from gpuctl.compat.knowledge.errors.failures import Family
 from gpuctl.diagnose.answer import COLLECT, Confidence, Match
-from gpuctl.diagnose.entries import Entry, documentation
 from gpuctl.model import Remedy
 from gpuctl.render.draw.text import Styled, plain, remedy_lines
 from gpuctl.render.formats.json import as_json, document
@@ -22,9 +18,8 @@ _STYLES = {
     Confidence.POSSIBLE: "magenta",
     Confidence.RESEMBLING: "cyan",
 }
-_INDENT = "      "
-_KIND_OF: dict[type, str] = {Check: "check", DockerfileRule: "rule"}
-_KINDS = {"@xid": "Xid", "@cuda": "CUDA error", "@nvml": "NVML error"}
+INDENT = "      "
+"""Before what stands below a heading."""
 
 
 def matches_text(found: tuple[Match, ...], verbose: bool) -> Styled:
@@ -56,7 +51,7 @@ def _nothing(near: tuple[Match, ...], verbose: bool) -> Styled:
         text.append("By its words, these are the nearest:\n\n", "dim")
         text.append(_list_of(near, len(near) if verbose else SHOWN, verbose)).append("\n")
     text.append("Look further, or send along, what these say:\n", "dim")
-    return text.append(remedy_lines(Remedy("", COLLECT), _INDENT))
+    return text.append(remedy_lines(Remedy("", COLLECT), INDENT))
 
 
 def _match(match: Match, verbose: bool) -> Styled:
@@ -64,33 +59,29 @@ def _match(match: Match, verbose: bool) -> Styled:
     text = Styled(f"{match.confidence.value.upper()}  ", _STYLES[match.confidence])
     text.append(plain(family.title), "bold").append(f"  {family.id}\n", "dim")
     for seen in match.evidence if verbose else match.evidence[:1]:
-        text.append(_indented(f"line {seen.line}: {plain(seen.text)}"), "dim")
+        text.append(indented(f"line {seen.line}: {plain(seen.text)}"), "dim")
     here = f" ({match.here.id})" if match.here else ""
-    text.append(_indented(plain(match.sentence) + here))
+    text.append(indented(plain(match.sentence) + here))
     if match.confidence is not Confidence.CERTAIN or verbose:
-        text.append(_apart(family))
+        text.append(apart(family))
     if match.confidence in (Confidence.CERTAIN, Confidence.LIKELY) or verbose:
         for remedy in match.remedies:
-            text.append(remedy_lines(remedy, _INDENT))
+            text.append(remedy_lines(remedy, INDENT))
     for address in family.see_also if verbose else ():
-        text.append(f"{_INDENT}{plain(address)}\n", "dim")
+        text.append(f"{INDENT}{plain(address)}\n", "dim")
     return text
 
 
-def _core(line: str) -> str:
-    """Returns a core line for people: `@cuda 999` stands for an error, however it is told."""
-    kind, _, number = line.partition(" ")
-    return f"{_KINDS[kind]} {number}" if kind in _KINDS else line
-
-
-def _apart(family: Family) -> Styled:
+def apart(family: Family) -> Styled:
+    """Returns what tells a family from its look-alikes, and the command that shows it."""
     commands = (family.look,) if family.look else ()
     sentence = f"To tell: {family.tells_apart}" if family.tells_apart else "To see it:"
-    return remedy_lines(Remedy(sentence, commands), _INDENT) if commands or family.tells_apart else Styled()
+    return remedy_lines(Remedy(sentence, commands), INDENT) if commands or family.tells_apart else Styled()
 
 
-def _indented(text: str) -> str:
-    return f"{_INDENT}{' '.join(text.split())}\n"
+def indented(text: str) -> str:
+    """Returns a text as a line below a heading."""
+    return f"{INDENT}{' '.join(text.split())}\n"
 
 
 def matches_json(found: tuple[Match, ...], probed: bool) -> str:
@@ -115,70 +106,3 @@ def _match_json(match: Match) -> dict[str, Any]:
         "remedies": as_json(match.remedies),
         "see_also": list(family.see_also),
     }
-
-
-def entry_text(one: Entry) -> Styled:
-    """Returns an entry of the encyclopaedia."""
-    if isinstance(one, Check):
-        return _check_text(one)
-    if isinstance(one, DockerfileRule):
-        return _rule_text(one)
-    text = Styled(plain(one.title), "bold").append(f"  {one.id}, {one.layer}\n\n", "dim")
-    text.append(_indented(plain(one.cause))).append(_apart(one)).append("\n")
-    for remedy in one.remedies:
-        text.append(remedy_lines(remedy, _INDENT))
-    text.append("\n").append(_list("Known by", tuple(map(_core, one.known_by)))).append(_list("Checks", one.checks))
-    return text.append(_list("Consequences", one.explains)).append(_list("See", (*one.see_also, one.source)))
-
-
-def _check_text(one: Check) -> Styled:
-    asked = ("gpuctl", "k8s", "doctor") if one.layer == "k8s" else ("gpuctl", "doctor")
-    text = Styled(f"{one.id}  ", "bold").append(f"a check of {' '.join(asked)}, {one.layer}\n\n", "dim")
-    for paragraph in documentation(one).split("\n\n"):
-        text.append(_indented(" ".join(paragraph.split())))
-    text.append("\n").append(_list("Explains", one.explains))
-    part = ("-v",) if one.layer == "k8s" else ("--only", one.id)
-    return text.append(remedy_lines(Remedy("", (command(*asked, *part),)), _INDENT))
-
-
-def _rule_text(one: DockerfileRule) -> Styled:
-    text = Styled(f"{one.id}  ", "bold").append(f"a rule of gpuctl dockerfile lint, {one.severity}\n\n", "dim")
-    for sentence in (f"{one.title}.", one.why, one.instead):
-        text.append(_indented(plain(sentence)))
-    return text.append("\n").append(_list("See", (one.source,)))
-
-
-def _list(title: str, items: tuple[str, ...]) -> Styled:
-    return Styled("".join(f"{title:<13} {plain(item)}\n" for item in items), "dim")
-
-
-def entries_json(chosen: tuple[Entry, ...]) -> str:
-    """Returns entries of the encyclopaedia as JSON."""
-    return document("explain", {"probed": False, "matches": [], "entries": [_entry_json(one) for one in chosen]})
-
-
-def _entry_json(one: Entry) -> dict[str, Any]:
-    if isinstance(one, Check):
-        return {
-            "kind": "check",
-            "id": one.id,
-            "layer": one.layer,
-            "text": documentation(one),
-            "explains": list(one.explains),
-        }
-    if isinstance(one, DockerfileRule):
-        return {"kind": "rule", "layer": one.layer, "explains": [], **as_json(one)}
-    return {"kind": "failure", **as_json(one)}
-
-
-def entries_text(chosen: tuple[Entry, ...]) -> Styled:
-    """Returns entries as a list, a line each, under their layers."""
-    text, heading = Styled(), None
-    for one in chosen:
-        kind = _KIND_OF.get(type(one), "failure")
-        if heading != (kind, one.layer):
-            heading = (kind, one.layer)
-            text.append(f"{kind}s: {one.layer}\n", "bold")
-        sentence = documentation(one).partition("\n")[0] if isinstance(one, Check) else one.title
-        text.append(f"  {one.id:<36} ").append(f"{plain(sentence)}\n", "dim")
-    return text

@@ -41,11 +41,11 @@ class Family:
     `@cuda 999` for all by which an error with a number is told. `sure`: those that leave no other cause, for the
     reason that `excludes` gives. `cores`: those that may have another cause. `in_context`: those that speak for it only
     where a word of its `context` stands nearby. `signs`: those of its consequences, which any other line speaks louder
-    than. One that several families have is told apart by `checks`, the doctor's whose
-    failure on this host decides for this family (where `check_says` is given, only with this word in the message), and
-    by `context`, words that make it the likelier one when they stand nearby. `look` is the command that tells it from
-    its look-alikes, as `tells_apart` says. `explains`: families that are its consequences. `reports`: in how many
-    public threads it was found, 0: not counted.
+    than. `printed`: lines that programs print for it, among others; they have rows of their own. One that several
+    families have is told apart by `checks`, the doctor's whose failure on this host decides for this family (where
+    `check_says` is given, only with this word in the message), and by `context`, words that make it the likelier one
+    when they stand nearby. `look` is the command that tells it from its look-alikes, as `tells_apart` says. `explains`:
+    families that are its consequences. `reports`: in how many public threads it was found, 0: not counted.
     """
 
     id: str
@@ -60,6 +60,7 @@ class Family:
     excludes: str | None = None
     in_context: tuple[str, ...] = ()
     signs: tuple[str, ...] = ()
+    printed: tuple[str, ...] = ()
     context: tuple[str, ...] = ()
     tells_apart: str | None = None
     look: Command | None = None
@@ -71,7 +72,26 @@ class Family:
     @property
     def known_by(self) -> tuple[str, ...]:
         """All its core lines."""
-        return (*self.sure, *self.cores, *self.in_context, *self.signs)
+        return (*self.sure, *self.cores, *self.in_context, *self.signs, *self.printed)
+
+
+@dataclass(frozen=True)
+class PrintedLine:
+    """A core line by the source that prints it, and the families that it may be of, likeliest first; none is certain.
+
+    `follows`: it is printed after other failures as well, whose lines speak louder.
+    """
+
+    line: str
+    families: tuple[str, ...]
+    source: str
+    follows: bool = False
+
+
+@cache
+def printed_lines() -> tuple[PrintedLine, ...]:
+    """Returns the lines that programs print, by source."""
+    return load("printed_lines", PrintedLine)
 
 
 @cache
@@ -89,15 +109,20 @@ def written() -> dict[str, Family]:
 
     def make(remedies: tuple[dict[str, Any], ...], look: Words | None = None, **row: Any) -> Family:
         told = parse_command(look) if look else None
-        return Family(remedies=tuple(_remedy(**one) for one in remedies), look=told, **row)
+        printed = _printed_of(row["id"])
+        return Family(remedies=tuple(_remedy(**one) for one in remedies), look=told, printed=printed, **row)
 
     return {row.id: row for row in load("failures", make)}
 
 
+def _printed_of(id: str) -> tuple[str, ...]:
+    return tuple(one.line for one in printed_lines() if id in one.families)
+
+
 def _of_code(code: ErrorCode) -> Family:
-    line = (f"@{code.key}",)
+    id, line = code.key.replace(" ", "-"), (f"@{code.key}",)
     return Family(
-        id=code.key.replace(" ", "-"),
+        id=id,
         title=code.title,
         layer=code.layer,
         reports=0,
@@ -106,6 +131,7 @@ def _of_code(code: ErrorCode) -> Family:
         source=code.source,
         cores=() if code.beside else line,
         signs=line if code.beside else (),
+        printed=_printed_of(id),
     )
 
 

@@ -16,10 +16,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from functools import partial
 from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 import pytest
+from newer import rows_of, write
 from realhost import FORKY, build_root
 from simhost import Bed, Dockerd, SimHost, Toolkit
 
@@ -205,6 +208,28 @@ SAMPLES, EVERY = 3, 1000
 """Of each command; all calls take minutes."""
 
 
+def assert_done_again_wherever_struck(
+    sites: list[Site],
+    command: Sequence[str],
+    new: Callable[[], SimHost],
+    seen: Callable[[SimHost], Any],
+    known: Sequence[Any],
+) -> None:
+    """`known` is what is seen before the command and after it; `new` makes a host on which it has not run."""
+
+    def strike(site: Site) -> None:
+        fault = "signal=KILL" if site.number % 2 else "error=EIO"
+        with closing(new()) as host:
+            done = host.run([*site.strace(fault), *command])
+            may_be = {0: known[1:], 1: known[:1], 3: known[:1], 4: known[:1]}.get(done.code, known)
+            # What the fault strikes may be a stand-in in Python as well, whose words are told.
+            assert seen(host) in may_be and done.code != 70 and OWN not in done.err, (site, done)
+            again = host.run(command)
+            assert (again.code, seen(host)) == (0, known[1]), (site, again)
+
+    at_each(sites, strike)
+
+
 @pytest.mark.parametrize("samples", [SAMPLES, pytest.param(EVERY, marks=pytest.mark.slow)], ids=["some", "every call"])
 @pytest.mark.parametrize("peer", PEERS, ids=lambda peer: peer.engine)
 def test_a_run_that_is_struck_leaves_what_the_engine_reads_whole_and_can_be_done_again(
@@ -227,22 +252,55 @@ def test_a_run_that_is_struck_leaves_what_the_engine_reads_whole_and_can_be_done
             if not number:
                 assert installed.run(command).code == 0 and peer.seen(installed) == after != before
 
-            def strike(
-                site: Site,
-                command: Sequence[str] = command,
-                start: SimHost = start,
-                known: Sequence[dict[str, str]] = (before, after),
-            ) -> None:
-                fault = "signal=KILL" if site.number % 2 else "error=EIO"
-                with closing(twin(bed, start, new)) as host:
-                    done = host.run([*site.strace(fault), *command])
-                    may_be = {0: known[1:], 1: known[:1], 3: known[:1], 4: known[:1]}.get(done.code, known)
-                    # What the fault strikes may be a stand-in in Python as well, whose words are told.
-                    assert peer.seen(host) in may_be and done.code != 70 and OWN not in done.err, (site, done)
-                    again = host.run(command)
-                    assert (again.code, peer.seen(host)) == (0, known[1]), (site, again)
+            sampled = found[number :: max(1, len(found) // samples)]
+            assert_done_again_wherever_struck(
+                sampled, command, partial(twin, bed, start, new), peer.seen, (before, after)
+            )
 
-            at_each(found[number :: max(1, len(found) // samples)], strike)
+
+OUT_OF_DATE = """cdiVersion: 0.5.0
+kind: nvidia.com/gpu
+devices: [{name: all, containerEdits: {deviceNodes: [{path: /dev/nvidiactl, major: 9, minor: 255}]}}]
+"""
+SPEC = "/etc/cdi/nvidia.yaml"
+FIX = (*GPUCTL, "doctor", "--fix", "--yes", "--only", "cdi")
+
+
+def test_doctor_fix_that_is_struck_leaves_what_engines_read_whole_and_can_be_done_again(
+    bed: Bed, toolkit: Toolkit
+) -> None:
+    toolkit.install("v100")
+
+    def new(bed: Bed) -> SimHost:
+        return SimHost(bed, "v100", files={SPEC: OUT_OF_DATE}, env=STEADY, toolkit=toolkit, commands={"podman": PODMAN})
+
+    def seen(host: SimHost) -> str:
+        return host.path(SPEC).read_text()
+
+    with closing(new(bed)) as host:
+        found = measured(host, FIX)
+        after = seen(host)
+    assert "/dev/nvidia0" in after
+    assert_done_again_wherever_struck(
+        found[:: max(1, len(found) // SAMPLES)], FIX, partial(new, bed), seen, (OUT_OF_DATE, after)
+    )
+
+
+def test_data_use_that_is_struck_leaves_whole_tables_and_can_be_done_again(bed: Bed) -> None:
+    table = "minor_versions"
+    with tempfile.TemporaryDirectory(prefix="gpuctl-tables-") as name:
+        folder = write(Path(name), **{table: [{**row, "source": "ours"} for row in rows_of(table)]})
+        use = (*GPUCTL, "data", "use", str(folder))
+
+        def seen(host: SimHost) -> str:
+            return host.run(["cat", f"/var/lib/gpuctl/data/{table}.jsonl"]).out
+
+        with closing(new_host(bed)) as host:
+            found = measured(host, use)
+            after = seen(host)
+        assert after == (folder / f"{table}.jsonl").read_text()
+        sampled = found[:: max(1, len(found) // SAMPLES)]
+        assert_done_again_wherever_struck(sampled, use, partial(new_host, bed), seen, ("", after))
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,11 @@ DIRECTORIES = (
     "/usr/lib",
     "/usr/lib/x86_64-linux-gnu/nvidia/current",
     "/usr/lib/wsl/lib",
+    "/usr/local/glibc/usr/lib",  # Talos, whose own C library is musl
+    "/x86_64-bottlerocket-linux-gnu/sys-root/usr/lib/nvidia",
+    "/aarch64-bottlerocket-linux-gnu/sys-root/usr/lib/nvidia",
 )
+"""Source of Talos': https://github.com/siderolabs/extensions/issues/940"""
 LINKS = 8
 """As many links are followed: Debian's alternatives take three."""
 _CACHE_LINE = regex(r"^[ \t]+libnvidia-ml\.so\.1 \((?P<abi>[^)\n]*)\) => (?P<path>/\S+)$", re.MULTILINE)

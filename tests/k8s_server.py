@@ -107,25 +107,23 @@ class Answers(BaseHTTPRequestHandler):
             self.send(200, body)
 
     def do_PATCH(self) -> None:
-        """Changes a node: a merge (RFC 7386), or steps of which each has to hold (RFC 6902: test and remove)."""
+        """Changes a node by a merge (RFC 7386): one that names a resourceVersion only if the node has that."""
         path = self.path.partition("?")[0]
         patch = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.patched.append(patch)
         fault = self.server.fault(f"PATCH {path}")
-        node = next(
-            (one for one in self.server.lists["Node"] if path == f"/api/v1/nodes/{one['metadata']['name']}"), None
-        )
+        name = path.rpartition("/")[2]
+        node = next((one for one in self.server.lists["Node"] if one["metadata"]["name"] == name), None)
         if fault:
             fault(self)
         elif node is None:
             self.send(404, status(404, "not found", "NotFound"))
-        elif isinstance(patch, dict):
-            merge(node, patch)
-            self.send(200, json.dumps({"kind": "Node", "apiVersion": "v1", **node}).encode())
-        elif stepped(node, patch):
-            self.send(200, json.dumps({"kind": "Node", "apiVersion": "v1", **node}).encode())
+        elif patch["metadata"].pop("resourceVersion", None) not in (None, node["metadata"].get("resourceVersion")):
+            self.send(409, status(409, f'Operation cannot be fulfilled on nodes "{name}"', "Conflict"))
         else:
-            self.send(422, status(422, "the server rejected our request due to an error in our request", "Invalid"))
+            merge(node, patch)
+            node["metadata"]["resourceVersion"] = str(len(self.server.patched))
+            self.send(200, json.dumps({"kind": "Node", "apiVersion": "v1", **node}).encode())
 
     def _identity(self) -> tuple[int, bytes] | None:
         certificate = self.connection.getpeercert() if isinstance(self.connection, ssl.SSLSocket) else None
@@ -245,25 +243,10 @@ def merge(found: Object, patch: Object) -> None:
     for name, value in patch.items():
         if isinstance(value, dict):
             merge(found.setdefault(name, {}), value)
+        elif value is None:
+            found.pop(name, None)
         else:
             found[name] = value
-
-
-def stepped(found: Object, steps: list[Object]) -> bool:
-    """Changes an object as steps of RFC 6902 say, all or none; returns whether all hold."""
-    changed = json.loads(json.dumps(found))
-    for step in steps:
-        *names, last = (part.replace("~1", "/").replace("~0", "~") for part in step["path"].split("/")[1:])
-        there: Any = changed
-        for name in names:
-            there = there.get(name, {})
-        if last not in there or (step["op"] == "test" and there[last] != step["value"]):
-            return False
-        if step["op"] == "remove":
-            del there[last]
-    found.clear()
-    found.update(changed)
-    return True
 
 
 def discovery(path: str) -> Object | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -13,7 +14,7 @@ import pytest
 from elves import program
 from realhost import FORKY, build_root
 from simhost import Dockerd, unpack
-from test_dockerfile_images import TESLA, base, config, gpuctl, old
+from test_dockerfile_images import STAND_IN, TESLA, base, config, gpuctl, imported, old
 
 from gpuctl.dockerfile.source import BadDockerfile, read_source
 
@@ -83,6 +84,46 @@ def test_one_that_takes_over_an_old_image_is_checked_and_built(
     now, before = config(dockerd, built(build, done.stdout, tmp_path)), config(dockerd, old)
     for kept in ("WorkingDir", "Cmd", "ExposedPorts", "Healthcheck"):
         assert now[kept] == before[kept], kept
+
+
+PYTHON = b'#!/bin/sh\n[ "$1 $2" = "-m venv" ] && mkdir -p $3/bin && /bin/busybox cp /usr/bin/apt-get $3/bin/pip\n'
+"""Makes an environment whose pip writes down what it is asked for, as the other stand-ins do."""
+DNF = STAND_IN + b'[ "${*##*shadow-utils}" = "$*" ] || /bin/busybox cp /usr/bin/dnf /usr/sbin/useradd\n'
+"""Brings useradd with shadow-utils alone."""
+
+
+@pytest.mark.parametrize(
+    ("asked", "installs"),
+    [
+        (("torch==2.4.0+cu121",), "torch==2.4.0 --index-url https://download.pytorch.org/whl/cu121"),
+        (("tensorflow==2.12.0",), "tensorflow==2.12.0"),
+        (("jax==0.4.31",), "jax[cuda12]==0.4.31"),
+        (("onnxruntime-gpu<1.20", "--os", "ubi9"), "onnxruntime-gpu==1.19.0"),
+    ],
+)
+def test_one_with_a_framework_is_checked_and_built(
+    dockerd: Dockerd, build: Build, tmp_path: Path, asked: tuple[str, ...], installs: str
+) -> None:
+    done = gpuctl(
+        dockerd, "dockerfile", "new", "--offline", "--driver", "580.95.05", "--gpu", "A100", "--framework", *asked
+    )
+    (tag,) = re.findall(r"^FROM (\S+)$", done.stdout, re.MULTILINE)
+    programs = dict.fromkeys(("usr/bin/apt-get", "usr/bin/dnf", "usr/bin/useradd"), STAND_IN)
+    imported(dockerd, tag, {**programs, "usr/bin/python3": PYTHON})
+    image = built(build, done.stdout, tmp_path)
+    shown = dockerd.docker("run", "--rm", "--network=none", image, "cat", "/installed").out
+    assert f"/opt/venv/bin/pip install --no-cache-dir {installs}\n" in shown
+    assert f"python3{' python3-venv' if 'apt-get' in shown else ''}\n" in shown
+    assert "PATH=/opt/venv/bin:" in str(config(dockerd, image)["Env"])
+
+
+def test_where_the_base_has_no_useradd_it_is_installed_first(dockerd: Dockerd, build: Build, tmp_path: Path) -> None:
+    done = gpuctl(
+        dockerd, "dockerfile", "new", "--offline", "--driver", "580.95.05", "--gpu", "A100", "--os", "amzn2023"
+    )
+    (tag,) = re.findall(r"^FROM (\S+)$", done.stdout, re.MULTILINE)
+    imported(dockerd, tag, {"usr/bin/dnf": DNF, "usr/sbin/empty": b""})
+    assert config(dockerd, built(build, done.stdout, tmp_path))["User"] == "10001:10001"
 
 
 WITHOUT = ("COPY", "COPY a", "ADD", "ADD a", "ENV", "USER", "WORKDIR", "EXPOSE", "VOLUME", "LABEL", "ARG", "STOPSIGNAL")

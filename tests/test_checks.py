@@ -164,6 +164,8 @@ FELL_OFF = "[    9.1] NVRM: Xid (PCI:0000:3b:00): 79, pid=812, GPU has fallen of
 MAKE_LOG = "/var/lib/dkms/nvidia/418.87.00/build/make.log"
 NO_START = "2026-11-25T10:00:01+0000 gpu1 dockerd[7]: failed to start daemon: Devices cgroup isn't mounted\n"
 HOOK_PATH = "/usr/bin/nvidia-container-runtime-hook"
+EARLY, LATE = ({"mode": 0o755, "ctime": BOOTED + seconds} for seconds in (-1000.0, 100_000.0))
+"""Programs that were put there before dockerd started, and after it."""
 NO_CONTAINER = (
     "2026-11-25T10:00:01+0000 gpu1 dockerd[7]: OCI runtime create failed: nvidia-container-cli: mount error: no file\n"
 )
@@ -368,6 +370,7 @@ ILL: Mapping[str, SnapshotHost] = {
     "registration.cdi": v100(
         sockets=docker("29.7.2"),
         files={"/proc/700/environ": "PATH=/opt/docker/bin\0"},
+        stats={"/opt/docker/bin/nvidia-cdi-hook": {"mode": 0o755}},
     ),
     "image.base-available": v100(
         nvml=[
@@ -857,9 +860,32 @@ def test_a_library_that_is_missing_is_installed_and_one_that_is_there_is_made_kn
 def test_docker_29_2_needs_no_hook_where_there_is_a_cdi_specification() -> None:
     no_hook = without(ILL_HOOK, sockets=docker("29.7.2"), stats={"/etc/cdi/nvidia.yaml": {}})
     assert loud(findings(v100(**no_hook))) == ENDED
-    late = {"stats": {"/usr/bin/nvidia-container-runtime-hook": {"mode": 0o755, "ctime": BOOTED + 100_000.0}}}
+    late = {"stats": {HOOK_PATH: LATE}}
     assert loud(findings(v100(**without(late, sockets=docker("29.7.2"), stats={"/etc/cdi/nvidia.yaml": {}})))) == ENDED
     assert findings(v100(**late))["registration.restart-needed"].status is Status.WARN
+
+
+@pytest.mark.parametrize(
+    ("stats", "log", "id", "status"),
+    [
+        ({HOOK_PATH: LATE, HOOK_PROGRAM: LATE}, "", "registration.restart-needed", Status.WARN),
+        ({HOOK_PATH: LATE, HOOK_PROGRAM: EARLY}, "", "registration.restart-needed", Status.PASS),
+        ({HOOK_PATH: EARLY, HOOK_PROGRAM: LATE}, "", "registration.restart-needed", Status.PASS),
+        ({HOOK_PATH: None, HOOK_PROGRAM: LATE}, "", "registration.restart-needed", Status.WARN),
+        ({HOOK_PATH: None, HOOK_PROGRAM: LATE}, "upgrade nvidia-container-toolkit-base:amd64 1.17.7-1 1.17.8-1",
+         "registration.restart-needed", Status.PASS),
+        ({HOOK_PATH: LATE, HOOK_PROGRAM: None}, "", "registration.restart-needed", Status.WARN),
+        ({HOOK_PATH: None, HOOK_PROGRAM: None}, "", "registration.hook-visible", Status.WARN),
+        ({HOOK_PATH: None, HOOK_PROGRAM: EARLY}, "", "registration.hook-visible", Status.SKIP),
+    ],
+)  # fmt: skip
+def test_docker_29_2_goes_by_a_specification_only_where_it_found_the_program_for_that_at_its_start(
+    stats: dict[str, Any], log: str, id: str, status: Status
+) -> None:
+    files = {SPEC: cdi(), "/var/log/dpkg.log": f"2023-11-16 06:12:50 {log}\n" if log else ""}
+    gone: dict[str, Any] = {f"{path.rpartition('/')[2]} --version": None for path, seen in stats.items() if not seen}
+    host = v100(sockets=docker("29.7.2"), stats=stats, files=files, commands=gone)
+    assert ask(CHECKS[id], gather(host)).status is status
 
 
 def test_the_hook_is_linked_to_where_this_dockerd_looks() -> None:
@@ -990,8 +1016,7 @@ def test_a_hook_from_the_tick_of_dockerds_start_was_there_in_time(after: float, 
     ],
 )  # fmt: skip
 def test_a_hook_that_was_there_at_dockerds_start_may_be_replaced(lines: list[str], status: Status) -> None:
-    late = {HOOK_PATH: {"mode": 0o755, "ctime": BOOTED + 100_000.0}}
-    seen = v100(stats=late, files={"/var/log/dpkg.log": "".join(f"{line}\n" for line in lines)})
+    seen = v100(stats={HOOK_PATH: LATE}, files={"/var/log/dpkg.log": "".join(f"{line}\n" for line in lines)})
     assert findings(seen)["registration.restart-needed"].status is status
 
 
@@ -1008,8 +1033,7 @@ def test_a_dockerd_that_has_started_a_container_by_the_hook_knows_it(
 ) -> None:
     told = {"Id": "c0ffee", "State": {"StartedAt": started}, "HostConfig": {"DeviceRequests": requests}}
     answers = {"/containers/json": [{"Id": "c0ffee"}], "/containers/c0ffee/json": told}
-    late = {HOOK_PATH: {"mode": 0o755, "ctime": BOOTED + 100_000.0}}
-    seen = v100(stats=late, sockets={DOCKER: docker()[DOCKER] | answers})
+    seen = v100(stats={HOOK_PATH: LATE}, sockets={DOCKER: docker()[DOCKER] | answers})
     assert findings(seen)["registration.restart-needed"].status is status
 
 

@@ -188,15 +188,16 @@ PLUGINS = [(1, 1, "cri"), (2, 1, V2), (2, 2, V2), (3, 2, RUNTIME_PLUGIN)]
 
 
 @pytest.mark.parametrize(("version", "generation", "plugin"), PLUGINS)
+@pytest.mark.parametrize("kind", ["", "io.containerd.runtime.v1.linux", "io.containerd.runc.v1"])
 @pytest.mark.parametrize(("default", "options"), USED.values(), ids=list(USED))
 def test_the_entry_has_what_the_runtime_has_that_containers_use(
-    version: int, generation: int, plugin: str, default: str, options: dict[str, str]
+    version: int, generation: int, plugin: str, kind: str, default: str, options: dict[str, str]
 ) -> None:
     at = f'plugins."{plugin}".containerd'
     text = f'version = {version}\n[{at}]\ndefault_runtime_name = "{default}"\n'
     for name, said in options.items():
         table = f"{at}.runtimes.{name}"
-        text += f'[{table}]\nruntime_type = ""\nsnapshotter = "{name}"\n[{table}.options]\n{said}\n'
+        text += f'[{table}]\nruntime_type = "{kind}"\nsnapshotter = "{name}"\n[{table}.options]\n{said}\n'
     entry = entry_in(registered(text.encode(), generation), plugin)
     assert (entry["runtime_type"], entry["options"]) == (RUNC_V2, {"BinaryName": PROGRAM, "SystemdCgroup": True})
     assert "SystemdCgroup = true" in options[entry["snapshotter"]]

@@ -85,8 +85,9 @@ def test_a_specification_is_written_where_there_is_no_podman_and_taken_out_again
     assert (again.json["changed"], any("fits this host" in note for note in again.json["notes"])) == (False, True)
 
     spec.write_text(generated.replace("/dev/nvidia0", "/dev/nvidia9"))  # a card was taken out
-    assert host.gpuctl("install-runtime", "--cdi", "--json").json["changed"]
+    assert "changed: /etc/cdi/nvidia.yaml\n" in host.gpuctl("install-runtime", "--cdi").out
     assert spec.read_text() == generated
+    assert "-kind: nvidia.com/gpu" in host.gpuctl("uninstall-runtime", "--dry-run", "--json").json["diff"]
     spec.write_text(generated + "# by hand\n")
     taken_out = host.gpuctl("uninstall-runtime", "--json")
     assert (taken_out.code, spec.exists(), daemon.config.read_text()) == (0, True, OLD), taken_out.json["error"]

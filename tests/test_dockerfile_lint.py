@@ -309,6 +309,23 @@ def test_hosts_that_do_not_run_the_image_are_named(file: Path, tmp_path: Path) -
     assert run(str(file), "--gpu", "Tesla K80").returncode == 1
 
 
+def test_hosts_in_a_pipe_of_which_nobody_writes_hold_nobody(file: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    for path in (str(tmp_path / "fifo"), "/dev/zero"):
+        done = run(str(file), "--hosts", path)
+        assert (done.returncode, done.stdout, done.stderr) == (
+            2,
+            "",
+            f"Error: cannot read {path}: not a regular file.\n",
+        )
+
+
+@pytest.mark.parametrize("argv", [("-", "-"), ("-", "/dev/stdin"), ("-", "--hosts", "-")])
+def test_what_can_be_read_once_is_named_once(argv: tuple[str, ...]) -> None:
+    done = run(*argv, stdin=GOOD.encode())
+    assert (done.returncode, done.stdout) == (2, "") and "standard input is named twice" in done.stderr
+
+
 def test_words_of_others_steer_no_terminal(file: Path) -> None:
     file.write_text(GOOD + "RUN apt-get install -y 'cuda-drivers\x1b[31m' && \x1b]0;x\x07 nvidia-smi\n")
     assert "\x1b" not in run(str(file)).stdout

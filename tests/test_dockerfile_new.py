@@ -207,6 +207,12 @@ def test_the_base_runs_on_every_host_of_a_file(tmp_path: Path) -> None:
     assert new("--hosts", str(fleet)).returncode == 2
 
 
+def test_a_system_of_which_too_little_is_known_is_not_called_one_that_does_not_run() -> None:
+    done = new("--driver", "580.65.06", "--gpu", "A100", "--os", "azl3")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "What azl3 holds gpuctl does not know: take another system by --os.\n"
+
+
 def test_this_host_or_a_recorded_one_is_asked_where_none_is_described(sim_host: Callable[..., SimHost]) -> None:
     here = sim_host("v100").gpuctl("dockerfile", "new", "--json")
     assert (here.code, here.json["hosts"][0]["gpus"][0]) == (0, "Tesla V100-SXM2-32GB"), here.err

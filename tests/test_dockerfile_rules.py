@@ -82,6 +82,7 @@ ILL = {
         (f"FROM ubuntu:18.04\n{GPU}", 1),
         (f"FROM docker.io/library/python:3.8-slim-buster\n{GPU}", 1),
         ("FROM someone/app:cuda12.4-centos7\n", 1),
+        ("FROM centos:7\nRUN wget https://x.example/NVIDIA-Linux-x86_64-384.81.run\n", 1),
     ],
     "host-cuda": [(FROM, 1), (f"FROM ubuntu:24.04\n{GPU}RUN pip install torch==2.6.0+cu126\n", 3)],
     "cuda-mismatch": [
@@ -111,6 +112,7 @@ ILL = {
     "no-gpu-variables": [
         (f'FROM ubuntu:{UBUNTU}\nLABEL com.nvidia.volumes.needed="nvidia_driver"\n', 1),
         (f"FROM ubuntu:{UBUNTU}\nENV LD_LIBRARY_PATH=/usr/local/nvidia/lib64:$LD_LIBRARY_PATH\n", 1),
+        (f"FROM ubuntu:{UBUNTU}\nCOPY nvidia-smi /usr/bin/nvidia-smi\n", 1),
         ("FROM ubuntu:24.04\nRUN apt-get update && apt-get install -y cuda-toolkit-12-4\n", 1),
         ("FROM python:3.12\nRUN pip install torch --index-url https://download.pytorch.org/whl/cu124\n", 1),
         (f"{DEVEL}RUN make\nFROM debian:13\nCOPY --from=0 /usr/local/cuda/lib64 /usr/local/cuda/lib64\n", 3),
@@ -251,6 +253,7 @@ SOUND = {
         "FROM ubuntu:24.04\n" + GPU + "RUN apt-get install -y cuda-toolkit-12-4\n",
         "FROM python:3.12\nRUN pip install torch\n",
         "FROM mycompany/base\nRUN pip install cupy-cuda12x\n",
+        "FROM mycompany/base\nRUN apt-get install -y libnvidia-compute-535\n",
         "FROM mycompany/base\nRUN apt-get install -y cuda-nvcc-12-4\n",
         "FROM ubuntu:24.04 AS b\nRUN apt-get install -y cuda-toolkit-12-4\nFROM alpine:3.22\nCOPY --from=b /a /a\n",
     ],

@@ -176,14 +176,30 @@ def test_a_run_whose_controller_is_killed_is_gone_on_with_and_undone(fleet: Host
     inventory, plan = planned(fleet, tmp_path, "c1", "c2", "c3")
     run = tmp_path / "RUN"
     process = subprocess.Popen(words("apply", plan, "-i", inventory, "--run", run, "--waves", "1"))
-    until(lambda: begun(run, "c2") and "nvidia" in on(fleet, "c2", f"cat {FILE}"))
+    assert until(lambda: begun(run, "c2") and "nvidia" in on(fleet, "c2", f"cat {FILE}"), 300)
     process.kill()
     process.wait()
     assert read(str(run)).changes["c2"].state == "begun"
-    until(lambda: not on(fleet, "c2", "pgrep -f 'gpuctl (install|doctor)' || true"))
+    assert until(lambda: not on(fleet, "c2", "pgrep -f 'gpuctl (install|doctor)' || true"), 120)
     code, told, _ = gpuctl("apply", "--resume", run, "-i", inventory)
     assert (code, set(states(told).values())) == (0, {"applied"})
     assert gpuctl("undo", run, "-i", inventory)[0] == 0
+    assert files(fleet) == BEFORE
+
+
+def test_a_run_whose_controller_is_killed_is_undone_without_going_on(fleet: Hosts, tmp_path: Path) -> None:
+    inventory, plan = planned(fleet, tmp_path, "c1", "c2")
+    run = tmp_path / "RUN"
+    process = subprocess.Popen(words("apply", plan, "-i", inventory, "--run", run, "--waves", "1"))
+    assert until(lambda: begun(run, "c1") and "nvidia" in on(fleet, "c1", f"cat {FILE}"), 300)
+    process.send_signal(signal.SIGSTOP)
+    second = gpuctl("undo", run, "-i", inventory)  # while the first one is at it
+    process.kill()
+    process.wait()
+    assert second[0] == 2 and "another gpuctl holds it" in second[2]
+    assert until(lambda: not on(fleet, "c1", "pgrep -f 'gpuctl (install|doctor)' || true"), 120)
+    code, told, said = gpuctl("undo", run, "-i", inventory)
+    assert (code, set(states(told).values())) == (0, {"undone"}), said
     assert files(fleet) == BEFORE
 
 

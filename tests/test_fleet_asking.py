@@ -193,7 +193,10 @@ def test_an_ansible_that_breaks_costs_only_its_own_hosts_unless_all_do() -> None
 def inventories(tmp_path: Path) -> Path:
     (tmp_path / "empty.ini").write_text("")
     (tmp_path / "broken.ini").write_text("[web]\na b c\n")
+    (tmp_path / "open.ini").write_text("[web\na\n")
     (tmp_path / "broken.yml").write_text("web:\n  hosts:\n   a: [\n")
+    (tmp_path / "hangs").write_text("#!/bin/sh\nexec sleep 1000\n")
+    (tmp_path / "hangs").chmod(0o755)
     (tmp_path / "good.ini").write_text("[web]\na\nb\n")
     (tmp_path / "not-a-run").mkdir()
     return tmp_path
@@ -205,8 +208,12 @@ def inventories(tmp_path: Path) -> Path:
     [
         ((), "Ansible has no inventory of its own here: name one with -i, or hosts with --hosts."),
         (("-i", "empty.ini"), "The inventory has no hosts."),
-        (("-i", "broken.ini"), "broken.ini is no inventory: Expected key=value host variable assignment, got: b"),
-        (("-i", "broken.yml"), "broken.yml is no inventory: "),
+        (
+            ("-i", "broken.ini"),
+            "is no inventory: Expected key=value host variable assignment, got: b (line 2).",
+        ),
+        (("-i", "broken.yml"), "broken.yml is no inventory: YAML parsing failed: "),
+        (("-i", "open.ini"), "open.ini is no inventory: a [ has no ] (line 1)."),
         (("-i", "missing.ini"), "There is no inventory missing.ini."),
         (("-i", "good.ini", "--limit", "nogroup"), "No host or group of the inventory is called nogroup."),
         (("-i", "good.ini", "--limit", "web:!web"), "No host of the inventory matches web:!web."),
@@ -218,6 +225,7 @@ def inventories(tmp_path: Path) -> Path:
         (("-i", "good.ini", "--max-unreachable", "many"), "no share such as 2%"),
         (("-i", "good.ini", "--become-pass-fd", "777"), "descriptor 777: Bad file descriptor"),
         (("-i", "good.ini", "-K"), "-K asks at a terminal"),
+        (("-i", "hangs", "--run-timeout", "3"), "The inventory has not named its hosts within 3 s."),
         (("--slurm", "gpu"), "Slurm cannot be asked: "),
     ],
     ids=lambda one: " ".join(one) if isinstance(one, tuple) else "",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,17 +14,20 @@ from typing import Any
 import pytest
 import typer
 from k8s_objects import node, pod
-from k8s_server import TOKEN, Certificates, Server, forbidden, kubeconfig, serving
+from k8s_server import TOKEN, Answers, Certificates, Server, forbidden, kubeconfig, nothing, serving
+from ruamel.yaml import YAML
+from simhost.process import until
 
 from gpuctl.cli.frame.fleet.draining import Draining
 from gpuctl.cli.frame.fleet.waves import Waving
-from gpuctl.fleet.changes import APPLIED, Change, ChangeRun, add, create, read
+from gpuctl.fleet.changes import APPLIED, ChangeRun, add, create, read
 from gpuctl.fleet.drain.commands import CommandDrain
-from gpuctl.fleet.drain.drain import Taken
+from gpuctl.fleet.drain.drain import AT_ONCE, IN_SERVICE, Taken
 from gpuctl.fleet.drain.kubernetes import ANNOTATION, KubernetesDrain
 from gpuctl.fleet.drain.wave import brought_back, taken_out
 from gpuctl.fleet.drain.wish import DrainWish
 from gpuctl.fleet.plan import FleetPlan, Group
+from gpuctl.host.api.kubectl import Kubectl
 from gpuctl.model import Disturbs, Step
 
 pytestmark = pytest.mark.bench
@@ -51,8 +56,12 @@ def marked(server: Server, name: str) -> tuple[bool, str | None]:
     return found.get("spec", {}).get("unschedulable", False), annotations.get(ANNOTATION)
 
 
+def drain_of(run: str) -> KubernetesDrain:
+    return KubernetesDrain(run, Kubectl())
+
+
 def test_a_node_is_cordoned_waited_for_and_uncordoned_and_somebody_elses_stays_so(server: Server) -> None:
-    drain = KubernetesDrain("RUN")
+    drain = drain_of("RUN")
     server.lists["Pod"] = [pod("train", on="a", gpus=1), pod("web", on="a"), pod("other", on="b", gpus=1)]
     assert drain.take_out(("a", "b")) == {"a": Taken(True), "b": Taken(False)}
     assert (marked(server, "a"), marked(server, "b")) == ((True, "RUN"), (True, None))
@@ -65,13 +74,56 @@ def test_a_node_is_cordoned_waited_for_and_uncordoned_and_somebody_elses_stays_s
 
 
 def test_another_runs_node_is_left_alone_and_what_cannot_be_done_is_a_sentence(server: Server) -> None:
-    assert KubernetesDrain("RUN").take_out(("a",))["a"].ours
-    assert KubernetesDrain("OTHER").take_out(("a",)) == {"a": Taken(False)}
-    assert KubernetesDrain("OTHER").bring_back(("a",)) == {}
+    assert drain_of("RUN").take_out(("a",))["a"].ours
+    assert drain_of("OTHER").take_out(("a",)) == {"a": Taken(False)}
+    assert drain_of("OTHER").bring_back(("a",)) == {}
     assert marked(server, "a") == (True, "RUN")
     server.faults = {"PATCH": [forbidden("Node")]}
-    assert "is forbidden" in KubernetesDrain("RUN").bring_back(("a",))["a"]
-    assert "NotFound" in KubernetesDrain("RUN").take_out(("nowhere",))["nowhere"].problem
+    assert "is forbidden" in drain_of("RUN").bring_back(("a",))["a"]
+    assert "NotFound" in drain_of("RUN").take_out(("nowhere",))["nowhere"].problem
+
+
+def test_who_cordons_a_node_in_the_meantime_keeps_it(server: Server) -> None:
+    def meanwhile(answers: Answers) -> None:
+        of(server, "a")["metadata"]["resourceVersion"] = "another"
+        of(server, "a")["spec"] = {"unschedulable": True}
+        answers.send(409, b'{"kind": "Status", "reason": "Conflict", "message": "changed", "code": 409}')
+
+    server.faults = {"PATCH": [meanwhile, None]}
+    assert drain_of("RUN").take_out(("a",)) == {"a": Taken(False)}
+    assert marked(server, "a") == (True, None)
+
+
+def test_a_node_that_was_cordoned_before_the_answer_was_lost_is_known_to_be_ours(server: Server) -> None:
+    def done(answers: Answers) -> None:
+        of(server, "a")["spec"] = {"unschedulable": True}
+        of(server, "a")["metadata"]["annotations"] = {ANNOTATION: "RUN"}
+        nothing(answers)
+
+    server.faults = {"PATCH": [done]}
+    taken = drain_of("RUN").take_out(("a",))["a"]
+    assert taken.ours and taken.problem
+
+
+def test_a_node_that_somebody_uncordons_is_not_free_and_loses_our_mark(server: Server) -> None:
+    drain = drain_of("RUN")
+    drain.take_out(("a",))
+    del of(server, "a")["spec"]["unschedulable"]
+    assert drain.busy(("a",)) == {"a": IN_SERVICE}
+    assert drain.bring_back(("a",)) == {}
+    assert marked(server, "a") == (False, None)
+
+
+def test_a_cluster_is_the_one_of_its_context_whichever_is_current_later(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = Path(os.environ["KUBECONFIG"])
+    monkeypatch.chdir(config.parent)
+    current = YAML().load(config.read_text())["current-context"]
+    assert Draining(drain="kubernetes").wish() == DrainWish("kubernetes", context=current)
+    named = Draining(drain="kubernetes", context=current, kubeconfig=config.name).wish()
+    assert named == DrainWish("kubernetes", context=current, kubeconfig=str(config))
+    assert KubernetesDrain("RUN", Kubectl(named.context, named.kubeconfig)).take_out(("a",)) == {"a": Taken(True)}
 
 
 def test_a_persons_command_is_handed_the_name_as_one_word_that_no_shell_reads(tmp_path: Path) -> None:
@@ -98,14 +150,29 @@ def test_who_is_verified_comes_back_once_and_others_stay_out_also_after_a_cut(tm
     plan = FleetPlan("1.0", 5.0, ("install-runtime",), (group,), (), ())
     run = ChangeRun(str(tmp_path / "RUN"), 6.0, plan, False, DrainWish(None, ("out",)), (group.hosts,), {})
     create(run.folder, "1.0", run)
-    told: list[Change] = []
-    run, free = taken_out(run, group.hosts, drain, 0, told.append)
-    assert (free, [(one.host, one.state, one.drained) for one in told]) == (("a", "b"), [("c", "not-drained", False)])
+    run, busy = taken_out(run, group.hosts, drain, 0)
+    assert list(busy) == ["c"]
     assert {one.host for one in run.drained} == {"a", "b"}
     add(run.folder, [replace(run.changes["a"], state=APPLIED), replace(run.changes["b"], state="rolled-back")])
-    run = brought_back(read(run.folder), drain)  # as whoever goes on after a cut does
-    assert [one.host for one in brought_back(run, drain).drained] == ["b"]
+    run = read(run.folder)  # as whoever goes on after a cut does
+    run = brought_back(run, [run.changes["a"]], drain)
+    assert [one.host for one in run.drained] == ["b"]
     assert sorted(seen.read_text().splitlines()) == ["back a", "out a", "out b", "out c"]
+
+
+def test_an_interrupt_waits_for_no_command_and_begins_none(tmp_path: Path) -> None:
+    seen, program = tmp_path / "seen", tmp_path / "waits"
+    program.write_text(f"#!/bin/sh\necho $1 >> {seen}\nexec sleep 300\n")
+    program.chmod(0o755)
+    script = f"""
+from gpuctl.fleet.drain.commands import CommandDrain
+CommandDrain(({str(program)!r},), (), 600).take_out([f"host{{number}}" for number in range(40)])
+"""
+    process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL)
+    assert until(lambda: seen.exists() and len(seen.read_text().split()) == AT_ONCE)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) != 0
+    assert len(seen.read_text().split()) == AT_ONCE
 
 
 @pytest.mark.parametrize(
@@ -114,9 +181,14 @@ def test_who_is_verified_comes_back_once_and_others_stay_out_also_after_a_cut(tm
         (Draining(drain="slurm", before="true"), "give one"),
         (Draining(before="'"), "No closing quotation"),
         (Draining(after="no-such-program --now"), "there is no program no-such-program here"),
+        (Draining(drain="slurm", context="x"), "go with --drain kubernetes"),
+        (Draining(drain="kubernetes", context="nowhere"), "nowhere"),
+        (Draining(drain="kubernetes", kubeconfig="/nowhere/config"), "there is no kubeconfig /nowhere/config"),
     ],
 )
-def test_what_cannot_take_a_host_out_of_service_is_refused_before_any_is(asked: Draining, words: str) -> None:
+def test_what_cannot_take_a_host_out_of_service_is_refused_before_any_is(
+    server: Server, asked: Draining, words: str
+) -> None:
     with pytest.raises(typer.BadParameter, match=words):
         asked.wish()
 

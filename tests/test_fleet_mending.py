@@ -49,7 +49,7 @@ def done_on(host: SimHost, function: str, *arguments: object) -> dict[str, Any]:
 
 def approved(planned: dict[str, Any], **other: object) -> dict[str, Any]:
     told = {"words": WORDS, "plan": fingerprint(planned["change"]), "mends": planned["mends"], "since": time.time()}
-    return {**told, "smoke": False, "deadline": 60.0, **other}
+    return {**told, "smoke": False, "deadline": 60.0, "asked_again": False, **other}
 
 
 def test_all_that_the_doctor_mends_is_one_plan_carried_out_and_taken_back_as_one(
@@ -68,9 +68,30 @@ def test_all_that_the_doctor_mends_is_one_plan_carried_out_and_taken_back_as_one
     applied = done_on(stale, "applied", "", approved(left))
     assert (applied["ended"], len(applied["runs"])) == ("applied", 1)
     assert "cdi.stale" not in applied["found"]
-    again = done_on(stale, "applied", "", approved(left, since=0))
-    assert (again["ended"], again["runs"]) == ("unchanged", applied["runs"])
+    theirs = done_on(stale, "applied", "", approved(left, since=0))
+    assert (theirs["ended"], theirs["runs"]) == ("unchanged", [])
+    again = done_on(stale, "applied", "", approved(left, since=0, asked_again=True))
+    assert (again["ended"], again["runs"]) == ("applied", applied["runs"])
     assert done_on(stale, "undone", applied["runs"], "", [], 60.0)["ended"] == "undone"
+    assert stale.path(SPEC).read_text() == OLD_SPEC
+
+
+def test_what_was_done_when_its_answer_was_lost_is_verified_and_undone_all_the_same(
+    host: Callable[[str, str], SimHost],
+) -> None:
+    stale = host(SPEC, OLD_SPEC)
+    words = [*WORDS, "--only", "cdi.stale"]
+    planned = done_on(stale, "planned", words, "")
+    asked = approved(planned, words=words)
+    assert done_on(stale, "applied", "", asked)["ended"] == "applied"
+    unproved = done_on(stale, "applied", "", {**asked, "smoke": True, "asked_again": True})
+    assert unproved["ended"] == "rolled-back" and "gpuctl smoke ends with" in unproved["detail"]
+    assert stale.path(SPEC).read_text() == OLD_SPEC
+
+    assert done_on(stale, "applied", "", asked)["ended"] == "applied"
+    assert done_on(stale, "undone_since", words, time.time() + 60, "", [], 60.0)["ended"] == "undone"
+    assert stale.path(SPEC).read_text() != OLD_SPEC
+    assert done_on(stale, "undone_since", words, asked["since"], "", [], 60.0)["ended"] == "undone"
     assert stale.path(SPEC).read_text() == OLD_SPEC
 
 

@@ -110,3 +110,47 @@ def test_a_node_that_is_not_free_in_time_or_has_failed_stays_drained_until_it_is
     code, told, _ = gpuctl("apply", "--resume", run, *by)
     assert (code, states(told), told["hosts"][0]["drained"]) == (0, {"gpu1": "applied"}, False)
     assert (cluster.state, cluster.reason) == ("IDLE", "")
+
+
+def test_a_suspended_job_keeps_its_node_from_being_changed(cluster: Slurm, fleet: Hosts, tmp_path: Path) -> None:
+    inventory, plan = planned(fleet, tmp_path, "gpu1")
+    job(cluster, "sleep 600")
+    number = cluster.run("squeue", "--noheader", "--states=RUNNING", "--format=%i").out.strip()
+    assert cluster.run("scontrol", "suspend", number).code == 0
+    options = ("-i", inventory, "--drain", "slurm", "--drain-timeout", "1")
+    code, told, _ = gpuctl("apply", plan, *options, "--run", tmp_path / "RUN")
+    assert (code, states(told)) == (1, {"gpu1": "not-drained"})
+    assert cluster.state == "IDLE+DRAIN"  # of the job it says nothing
+    assert on(fleet, "gpu1", f"cat {FILE}") == "{}"
+
+
+def test_undo_takes_the_node_out_of_service_waits_for_its_job_and_brings_it_back(
+    cluster: Slurm, fleet: Hosts, tmp_path: Path
+) -> None:
+    inventory, plan = planned(fleet, tmp_path, "gpu1", "gpu2")
+    run, by = tmp_path / "RUN", ("-i", inventory)
+    assert gpuctl("apply", plan, *by, "--drain", "slurm", "--run", run)[0] == 0
+    cluster.run("scontrol", "update", "NodeName=gpu2", "State=DRAIN", "Reason=new fan")
+    job(cluster, "sleep 600")
+    code, told, _ = gpuctl("undo", run, *by, "--drain-timeout", "1")
+    assert (code, states(told)) == (5, {"gpu1": "applied", "gpu2": "undone"})
+    assert "nvidia" in on(fleet, "gpu1", f"cat {FILE}") and on(fleet, "gpu2", f"cat {FILE}") == "{}"
+    assert cluster.state.endswith("+DRAIN") and cluster.reason.startswith("gpuctl RUN: ")
+
+    cluster.run("scancel", "--user", "root")
+    code, told, said = gpuctl("undo", run, *by)
+    assert (code, states(told)) == (0, {"gpu1": "undone", "gpu2": "undone"}), said
+    assert not any(one["drained"] for one in told["hosts"])
+    assert (cluster.state, cluster.reason, on(fleet, "gpu1", f"cat {FILE}")) == ("IDLE", "", "{}")
+    theirs = cluster.run("scontrol", "-o", "show", "node", "gpu2").out
+    assert "+DRAIN" in theirs and "Reason=new fan" in theirs
+
+
+def test_a_node_of_a_run_of_the_same_name_is_another_runs(cluster: Slurm, fleet: Hosts, tmp_path: Path) -> None:
+    inventory, plan = planned(fleet, tmp_path, "gpu1")
+    others = "gpuctl RUN: gpuctl install-runtime (begun 2026-11-30T09:00:00.000000Z)"
+    cluster.update("State=DRAIN", f"Reason={others}")
+    options = ("-i", inventory, "--drain", "slurm", "--run", tmp_path / "RUN")
+    code, told, _ = gpuctl("apply", plan, *options)
+    assert (code, states(told), told["hosts"][0]["drained"]) == (0, {"gpu1": "applied"}, False)
+    assert cluster.state == "IDLE+DRAIN" and cluster.reason.startswith(others)

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from gpuctl.fleet.apply import not_ready
 from gpuctl.fleet.changes import APPLIED, BEGUN, Change, ChangeRun, add, change_of, create, read
 from gpuctl.fleet.drain.wish import DrainWish
 from gpuctl.fleet.plan import FleetPlan, Group
@@ -115,14 +116,15 @@ def test_a_folder_that_gpuctl_has_not_written_so_is_none(run: ChangeRun, old: st
         read(run.folder)
 
 
-def test_a_host_whose_answer_was_lost_and_that_is_as_wished_was_changed_by_this_run() -> None:
-    outcome = HostOutcome("a", State.REPORTED, 9.0)
-    raw = json.dumps({"ended": "unchanged", "runs": ["R"], "detail": ""}).encode()
-    assert change_of(outcome, raw, Change("a", BEGUN, 8.0)).state == APPLIED
-    by_others = change_of(outcome, raw, None)
-    assert (by_others.state, by_others.runs) == ("unchanged", ())
+def test_of_a_host_whose_answer_was_lost_it_stays_known_that_it_may_have_been_changed(run: ChangeRun) -> None:
+    add(run.folder, [Change("a", BEGUN, 7.0), Change("b", "not-drained", 7.0)])
+    found = read(run.folder)
+    problems = {"a": "Jobs are on it.", "b": "Jobs are on it.", "c": "Jobs are on it."}
+    told = [(one.host, one.state) for one in not_ready(found, problems, "not-drained")]
+    assert told == [("a", BEGUN), ("b", "not-drained"), ("c", "not-drained")]
+    assert (found.perhaps_changed, found.standing) == ({"a"}, {"a"})
 
 
 @pytest.mark.parametrize("raw", [b"[]", b"{}", b'{"ended": "\\u001b[2J"}', b'{"ended": 1}', b"\xff"])
 def test_an_answer_that_is_none_is_broken(raw: bytes) -> None:
-    assert change_of(HostOutcome("a", State.REPORTED, 9.0), raw, None).state == "broken"
+    assert change_of(HostOutcome("a", State.REPORTED, 9.0), raw, False).state == "broken"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import tracemalloc
@@ -14,9 +15,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from gpuctl.compat.answer.answer import brief
 from gpuctl.compat.answer.fleet_rows import LONGEST_LINE, NoHosts, host_verdicts
-from gpuctl.compat.ask.question import Question
+from gpuctl.compat.ask.image_claims import Expression
+from gpuctl.compat.ask.question import Machine, Question, typed_cuda
+from gpuctl.compat.judge.alike import bounds, stand_in
+from gpuctl.compat.judge.gate.gate import Gate
+from gpuctl.compat.judge.judge import judge
+from gpuctl.compat.judge.rulings import resolve_cuda
+from gpuctl.compat.knowledge.gpus.gpus import Gpu, gpu_described
+from gpuctl.compat.tables.loader import toolkits
 from gpuctl.model import Verdict
+from gpuctl.render.views.hosts import host_json
 
 ROOT = Path(__file__).parents[1]
 SCHEMA = Draft202012Validator(json.loads((ROOT / "data" / "schemas" / "check-host.schema.json").read_text()))
@@ -237,3 +247,81 @@ def test_any_lines_give_verdicts_errors_or_one_refusal(lines: list[bytes]) -> No
         pytest.fail("the first line is good")
     assert all((one.kind.said.verdict is None) == (one.kind.said.error is not None) for one in found)
     assert all(one.kind.said.verdict in (None, *Verdict) for one in found)
+
+
+DRIVER = re.compile(r'\b[3-6][0-9]{2}(?:\.[0-9]{1,3}){1,3}\b|(?<=")[3-6][0-9]{2}(?=")')
+
+
+def beside(version: str) -> Iterator[str]:
+    """Yields drivers at a version, just below and just above it."""
+    numbers = [int(number) for number in version.split(".")]
+    for told in (numbers, [*numbers, 0], [*numbers, 1], [*numbers[:-1], numbers[-1] - 1, 999]):
+        if 1 < len(told) < 5 and min(told) >= 0:
+            yield ".".join(f"{number:02}" for number in told)
+    yield ".".join(map(str, [*numbers[:-1], numbers[-1] + 1, 0][:4]))
+
+
+TOLD = {version for path in (ROOT / "data").glob("*.jsonl") for version in DRIVER.findall(path.read_text())}
+"""Every number in a table that a rule might compare a driver with."""
+DRIVERS = sorted({driver for version in TOLD for driver in beside(version)})
+
+
+def told_by_rules(cuda: str, driver: str, gpu: Gpu) -> list[tuple[Verdict, str, str]]:
+    return [(one.verdict, one.reason.id, one.reason.message) for one in judge(resolve_cuda(cuda), driver, gpu)]
+
+
+@pytest.mark.parametrize("gpu", ["NVIDIA A100-SXM4-80GB", "Tesla P100-PCIE-16GB", "GeForce GTX 1080", "3.0"])
+def test_no_rule_tells_a_driver_from_the_one_that_stands_for_it(gpu: str) -> None:
+    known = bounds("", ())
+    assert known
+    assert stand_in("535.200.01", known) == stand_in("535.200.02", known)
+    described, releases = gpu_described(gpu, ""), [toolkit.release for toolkit in toolkits()]
+    for place, driver in enumerate(DRIVERS):
+        stands = stand_in(driver, known) or driver
+        for cuda in releases if driver in TOLD else releases[place % 5 :: 5]:
+            told = [
+                (verdict, id, message.replace(stands, driver))
+                for verdict, id, message in told_by_rules(cuda, stands, described)
+            ]
+            assert told == told_by_rules(cuda, driver, described), (cuda, driver, stands)
+
+
+REQUIRED = (
+    "",
+    "driver>=535.54",
+    "cuda>=12.4 brand=tesla,driver>=470.57.02,driver<471",
+    "driver=418.87.00",
+    "driver!=550.54.1000",
+    "driver>=550..3",
+    "arch>=8.0,driver<00570.86",
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    st.sampled_from(DRIVERS),
+    st.sampled_from(["V100", "NVIDIA A100-SXM4-80GB", "GeForce GTX 1080", "5.2", "Tesla T4", "12.0", "Quadro K620"]),
+    st.sampled_from(["7.5", "8.0", "9.1", "10.1", "11.8", "12.4.1", "12.8", "13.0"]),
+    st.sampled_from(REQUIRED),
+    st.sampled_from(["libnvidia-container", "go"]),
+)
+def test_a_host_of_a_fleet_is_told_what_it_is_told_alone(
+    driver: str, gpu: str, cuda: str, require: str, by: str
+) -> None:
+    row = f'driver,gpu,cuda,require\n{driver},{gpu},{cuda},"{require}"\n'
+    (one,) = host_verdicts(row.encode().splitlines(), Question(gate=Gate(evaluator=by)))
+    said = json.loads(host_json(one))
+    gate = Gate(typed=(Expression("require", require),) if require else (), evaluator=by)
+    verdict, reason, requirement = brief(
+        Question((typed_cuda(cuda),), gate), Machine(driver, (gpu_described(gpu, ""),))
+    )
+    assert reason
+    assert (said["driver"], said["verdict"], said["reason"], said["message"]) == (
+        driver,
+        verdict.value,
+        reason.id,
+        reason.message,
+    )
+    assert said["requirement"] == (
+        {"verdict": requirement.verdict, "failed": list(requirement.failed)} if requirement else None
+    )

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator
-from k8s_objects import cluster, event, named, node, pod, text_of, unschedulable
+from k8s_objects import Object, claiming, cluster, event, named, node, pod, text_of, unschedulable
 from ruamel.yaml import YAML
 
 from gpuctl.k8s.cluster import KINDS, RULES, Cluster
@@ -167,6 +167,105 @@ def test_what_holds_a_pod_is_named(changed: dict[str, object], cause: str, word:
     answer = why(cluster(node("a"), pod("p", **changed)), "p", None)
     assert answer.cause == cause
     assert word in answer.sentence
+
+
+def test_a_cluster_without_a_node_is_told_to_be_one() -> None:
+    assert "this cluster has none" in why(cluster(pod("p", requests={"cpu": "1"})), "p", None).sentence
+
+
+GPU_TAINT = {"key": "gpu", "value": "", "effect": "NoSchedule"}
+
+
+def daemon_set(name: str, image: str, **spec: object) -> Object:
+    return named("DaemonSet", name, spec={"template": {"spec": {"containers": [{"image": image}], **spec}}})
+
+
+PLUGIN = daemon_set(
+    "plugin", "nvcr.io/nvidia/k8s-device-plugin:v0.20.0", nodeSelector={"nvidia.com/gpu.present": "true"}
+)
+FINDER = daemon_set("nfd-worker", "registry.k8s.io/nfd/node-feature-discovery:v0.17.3")
+
+
+@pytest.mark.parametrize(
+    ("objects", "resource", "words"),
+    [
+        ([node("a", None)], "nvidia.com/gpu", "No DaemonSet of a device plugin is there"),
+        ([node("a", None), PLUGIN], "nvidia.com/gpu", "of a default/plugin wants nvidia.com/gpu.present=true"),
+        ([node("a", None), PLUGIN], "nvidia.com/gpu", "Node Feature Discovery and GPU Feature Discovery, or by hand"),
+        (
+            [node("a", None, taints=[GPU_TAINT]), PLUGIN, FINDER],
+            "nvidia.com/gpu",
+            "Node Feature Discovery: of a default/nfd-worker does not tolerate gpu:NoSchedule",
+        ),
+        (
+            [node("a", None, labels={"nvidia.com/gpu.workload.config": "vm-vgpu"})],
+            "nvidia.com/gpu",
+            "virtual machines, and none to containers, on a (nvidia.com/gpu.workload.config=vm-vgpu)",
+        ),
+        ([node("a")], "nvidia.com/gpumem", "HAMi's webhook has not given it to HAMi's, or HAMi is not installed"),
+        ([node("a")], "volcano.sh/vgpu-memory", "the device plugin of Volcano"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_why_no_node_offers_a_resource_is_told(objects: list[Object], resource: str, words: str) -> None:
+    answer = why(cluster(*objects, pod("p", requests={resource: "1"})), "p", None)
+    assert answer.cause == "no-such-resource"
+    assert words in " ".join(answer.notes)
+
+
+@pytest.mark.parametrize(
+    ("reason", "message"),
+    [
+        ("NotTriggerScaleUp", "pod didn't trigger scale-up: 2 Insufficient nvidia.com/gpu"),
+        ("FailedScheduling", 'Failed to schedule pod, incompatible with nodepool "default"'),
+    ],
+)
+def test_what_an_autoscaler_says_is_told_as_its_word_and_not_the_schedulers(reason: str, message: str) -> None:
+    answer = why(cluster(node("a", None), pod("p", 1), event("Pod", "p", reason, message)), "p", None)
+    assert f"The autoscaler says: {message}" in answer.notes
+    assert answer.said is None
+
+
+def test_another_schedulers_words_are_told() -> None:
+    gang = unschedulable("2/2 tasks in gang unschedulable: pod group is not ready, 2 Pending, 2 minAvailable")
+    answer = why(cluster(node("a"), pod("p", 1, spec={"schedulerName": "volcano"}, status=gang)), "p", None)
+    assert answer.cause == "other-scheduler"
+    assert answer.said is not None and "pod group is not ready" in answer.said.text
+
+
+def test_a_claim_whose_class_is_not_there_names_the_class() -> None:
+    asked = named(
+        "ResourceClaim", "c", spec={"devices": {"requests": [{"exactly": {"deviceClassName": "gpu.nvidia.com"}}]}}
+    )
+    answer = why(cluster(node("a"), asked, claiming("p", "c")), "p", None)
+    assert (answer.cause, answer.code) == ("claims", 1)
+    assert "DeviceClass gpu.nvidia.com, which is not there" in answer.sentence
+
+
+def test_what_keeps_a_placed_pod_from_starting_is_said_as_its_kubelet_says_it() -> None:
+    text = "Failed to prepare dynamic resources: DRA driver compute-domain.nvidia.com is not registered"
+    placed = pod("p", 4, "a", phase="Pending")
+    answer = why(cluster(node("a"), placed, event("Pod", "p", "FailedPrepareDynamicResources", text)), "p", None)
+    assert answer.cause == "placed"
+    assert "compute-domain.nvidia.com is not registered" in answer.sentence
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (("why", "trian-0"), "there is no pod trian-0. Did you mean train-0 or train-1?"),
+        (("why", "train"), "there is no pod train. Did you mean job/train or train-0 or train-1?"),
+        (("why", "job/trian"), "there is no job trian. Did you mean job/train?"),
+        (("why", "-n", "other", "train-0"), "there is no pod train-0 in the namespace other, and one in the namespace"),
+        (("why", "nothing-like-it"), "there is no pod nothing-like-it."),
+        (("doctor", "--node", "gpu01"), "there is no node gpu01. Did you mean gpu-01?"),
+    ],
+)
+def test_a_name_that_is_not_there_is_answered_by_what_is_like_it(argv: tuple[str, ...], words: str) -> None:
+    pods = [pod(f"train-{number}", 1, owner="Job/train") for number in range(2)]
+    done = run(*argv, "--from", "-", stdin=text_of(node("gpu-01"), *pods, named("Job", "train")))
+    assert done.returncode == 2
+    assert words in " ".join(done.stderr.split())
 
 
 def test_volumes_that_no_free_node_reaches_are_the_schedulers_to_tell() -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from k8s_objects import node, pod
+from k8s_objects import Object, node, pod
 from k8s_server import (
     PLACES,
     TOKEN,
@@ -109,16 +109,38 @@ def test_every_way_of_reading_tells_the_same(server: Server, config: Path, tmp_p
         assert run("", *argv, "--from", str(recorded), by="kubectl").stdout == told.stdout
 
 
-def test_a_kubectl_of_six_years_ago_reads_the_same_world(server: Server, config: Path, tmp_path: Path) -> None:
-    """Debian's 1.20, unpacked beside what is installed: where another kubectl is, its package cannot be."""
-    got = subprocess.run(
-        ["apt-get", "download", "-q", "kubernetes-client"], cwd=tmp_path, capture_output=True, text=True
-    )
-    if got.returncode:
-        pytest.skip(f"this distribution has no kubernetes-client: {got.stderr.strip()}")
-    (package,) = tmp_path.glob("*.deb")
-    subprocess.run(["dpkg-deb", "--extract", package, tmp_path], check=True)
-    path = f"{tmp_path}/usr/bin:{os.environ['PATH']}"
+def unpacked(suite: str, package: str, folder: Path) -> Path:
+    """The programs of one of Debian's packages, beside what is installed: two kubectls cannot be installed at once."""
+    lists, cache = folder / "lists", folder / "cache"
+    for one in (lists / "partial", cache / "archives" / "partial"):
+        one.mkdir(parents=True)
+    sources = folder / "debian.list"
+    key = "/usr/share/keyrings/debian-archive-keyring.gpg"
+    sources.write_text(f"deb [signed-by={key}] http://deb.debian.org/debian {suite} main\n")
+    places = {"Etc::sourcelist": sources, "Etc::sourceparts": "-", "State::lists": lists, "Cache": cache}
+    options = [f"-oDir::{name}={place}" for name, place in {**places, "State::status": "/dev/null"}.items()]
+    for words in (["update"], ["download", package]):
+        try:
+            got = subprocess.run(["apt-get", *options, "-qq", *words], cwd=folder, capture_output=True, text=True)
+        except FileNotFoundError:
+            pytest.skip("this machine has no apt, which gets Debian's packages")
+        if got.returncode:
+            pytest.skip(f"Debian's {suite} cannot be had here: {got.stderr.strip()}")
+    (file,) = folder.glob("*.deb")
+    subprocess.run(["dpkg-deb", "--extract", file, folder], check=True)
+    return folder / "usr" / "bin"
+
+
+@pytest.mark.parametrize(
+    ("suite", "package", "version"), [("bookworm", "kubernetes-client", "v1.20."), ("sid", "kubectl", "v1.3")]
+)
+def test_debians_kubectls_old_and_new_read_the_same_world(
+    server: Server, config: Path, tmp_path: Path, suite: str, package: str, version: str
+) -> None:
+    programs = unpacked(suite, package, tmp_path)
+    told = subprocess.run([programs / "kubectl", "version", "--client"], capture_output=True, text=True, check=True)
+    assert version in told.stdout
+    path = f"{programs}:{os.environ['PATH']}"
     assert run(config, "doctor", "-v", by="kubectl", PATH=path).stdout == run(config, "doctor", "-v").stdout
     server.faults["/nodes"] = [says(403, "nodes is forbidden", "Forbidden")]
     assert "get, list nodes" in run(config, "doctor", by="kubectl", PATH=path).stdout
@@ -182,6 +204,30 @@ def test_the_plugins_log_is_read_where_its_work_is_in_question(server: Server, c
     assert cause in said()["k8s.plugin.running"]
     server.faults["/log"] = [says(403, "pods is forbidden", "Forbidden")]
     assert "it takes the rule `get pods/log in the namespace default`" in said()["k8s.plugin.running"]
+
+
+def test_the_log_of_the_operand_at_which_the_operator_stopped_is_read(server: Server, config: Path) -> None:
+    begun = {"waiting": {"reason": "CrashLoopBackOff"}}
+    waits = {"waiting": {"reason": "PodInitializing"}}
+
+    def operand(app: str, container: str, state: Object) -> Object:
+        status = {
+            "initContainerStatuses": [{"name": container, "state": state}],
+            "containerStatuses": [{"name": "c", "state": waits}],
+        }
+        return pod(app, on="a", phase="Pending", labels={"app": app}, namespace="gpu", status=status)
+
+    server.lists["Node"] = [node("a")]
+    server.lists["Pod"] = [
+        operand("nvidia-operator-validator", "driver-validation", {"running": {}}),
+        operand("nvidia-driver-daemonset", "k8s-driver-manager", begun),
+    ]
+    log = b"Could not unload NVIDIA driver kernel modules, driver is in use"
+    server.logs = {("gpu", "nvidia-driver-daemonset", "k8s-driver-manager"): log}
+    found = json.loads(run(config, "doctor", "--json").stdout)["findings"]
+    said = {one["id"]: one["message"] for one in found}["k8s.operator.state"]
+    assert "stopped at nvidia-driver-daemonset: CrashLoopBackOff. Its log: Something holds the old module" in said
+    assert len([path for path in server.asked if "/log?" in path]) == 1
 
 
 def test_large_pages_come_packed(server: Server, config: Path) -> None:

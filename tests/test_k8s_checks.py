@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +10,8 @@ from k8s_objects import LISTS, Object, cluster, event, named, node, pod
 
 from gpuctl.k8s.checks import CHECKS
 from gpuctl.k8s.doctor import examine
+from gpuctl.k8s.objects import PodLog
+from gpuctl.k8s.why import why
 from gpuctl.model import Finding, Status
 
 LABEL = {"app": "nvidia-device-plugin-daemonset"}
@@ -346,3 +349,153 @@ def test_who_watches_gpus_for_a_daemon_set_is_invited() -> None:
     assert findings(*HEALTHY, exporter, void)["k8s.pods.uninvited"].status is Status.PASS
     under = pod("under", on="a", spec={"runtimeClassName": "nvidia"})
     assert "may see every GPU" in findings(*HEALTHY, under)["k8s.pods.uninvited"].message
+
+
+# What threads have told: each a kind of fault with the cause that was found in the end
+
+
+def initializing(on: str, container: str, app: str = "nvidia-device-plugin-ds", reason: str = "") -> Object:
+    state = {"waiting": {"reason": reason}} if reason else {"running": {"startedAt": "2026-11-29T15:00:00Z"}}
+    waits = {"waiting": {"reason": "PodInitializing"}}
+    status = {
+        "initContainerStatuses": [{"name": container, "state": state}, {"name": "later", "state": waits}],
+        "containerStatuses": [{"name": "c", "state": waits}],
+    }
+    return pod(f"init-{on}", on=on, phase="Pending", labels={"app": app}, status=status)
+
+
+def test_a_plugin_that_waits_in_an_init_container_for_a_driver_is_told_with_that_container() -> None:
+    waits = initializing("ill", "nvidia-driver-installer")
+    said = findings(node("ill", None, labels=LABELLED), waits)["k8s.plugin.running"]
+    assert said.status is Status.FAIL and "its init container nvidia-driver-installer has not ended" in said.message
+    assert findings(node("ill"), waits)["k8s.plugin.running"].status is Status.PASS  # a new one, and the old one's GPUs
+
+
+def test_the_image_that_cannot_be_had_is_named() -> None:
+    message = 'Back-off pulling image "nvcr.io/nvidia/driver:580.95.05-debian13"'
+    waiting = {"waiting": {"reason": "ImagePullBackOff", "message": message}}
+    status = {"containerStatuses": [{"name": "nvidia-driver-ctr", "state": waiting}]}
+    driver = pod("d", on="a", phase="Pending", labels={"app": "nvidia-driver-daemonset"}, status=status)
+    said = findings(node("a", None, labels=LABELLED), driver)["k8s.operator.state"]
+    assert "driver:580.95.05-debian13" in said.message
+    assert said.remedy is not None and "kubectl describe pod -n default d" in map(str, said.remedy.commands)
+
+
+def test_where_a_container_does_not_start_the_kubelets_words_tell_the_cause() -> None:
+    message = "failed to create shim task: OCI runtime create failed: exec: nvidia-container-runtime-hook: not found"
+    unloaded = "nvidia-container-cli: initialization error: nvml error: driver not loaded: unknown"
+    waiting = {"waiting": {"reason": "RunContainerError", "message": f"{message} {unloaded}"}}
+    status = {"initContainerStatuses": [{"name": "toolkit-validation", "state": waiting}]}
+    validator = pod("v", on="a", phase="Pending", labels={"app": "nvidia-operator-validator"}, status=status)
+    assert " Its kubelet: " in findings(node("a"), validator)["k8s.operator.state"].message
+
+
+def test_gpus_that_are_given_to_virtual_machines_are_missed_by_nobody() -> None:
+    given = {**LABELLED, "nvidia.com/gpu.workload.config": "vm-passthrough"}
+    said = findings(node("virt", None, labels=given), plugin_set(labels={"pool": "other"}))
+    assert [one.id for one in said.values() if one.status is Status.FAIL] == []
+    mixed = {**LABELLED, "nvidia.com/gpu.workload.config": "container"}
+    assert findings(node("b", None, labels=mixed))["k8s.plugin.present"].status is Status.FAIL
+
+
+CONFIG = {"nvidia.com/device-plugin.config": "t4-x8"}
+
+
+def test_a_label_that_names_no_configuration_is_told_from_one_that_nobody_reads() -> None:
+    one = node("a", 1, labels=CONFIG)
+    unread = findings(one, plugin_set())["k8s.gpu.sharing"]
+    assert unread.status is Status.WARN and "gpu/nvidia-device-plugin is not set up to read it" in unread.message
+    reads = plugin_set(env={"CONFIG_FILE": "/config/config.yaml"})
+    assert findings(one, reads)["k8s.gpu.sharing"].status is Status.SKIP
+    waits = initializing("a", "config-manager-init", LABEL["app"], "CrashLoopBackOff")
+    log = PodLog("default", "init-a", ("E1129 main.go:169] specified config t4-x8 does not exist",), "")
+    world = replace(cluster(one, reads, waits), logs=(log,))
+    told = {finding.id: finding for finding in examine(world).report.findings}
+    assert told["k8s.gpu.sharing"].status is Status.FAIL
+    assert told["k8s.operator.state"].rests_on == "k8s.gpu.sharing"
+
+
+def rejected(reason: str, at: str = "10:00") -> Object:
+    status = {"reason": reason, "startTime": f"2026-11-29T{at}:00Z"}
+    return pod("ill", 1, "a", phase="Failed", owner="Job/t", status=status)
+
+
+def test_pods_that_a_node_refused_before_it_was_well_again_are_only_to_be_removed() -> None:
+    since = pod("well", 1, "a", status={"startTime": "2026-11-29T11:00:00Z"})
+    over = findings(node("a"), rejected("UnexpectedAdmissionError"), since)["k8s.pods.rejected"]
+    assert over.status is Status.WARN and "has taken others with GPUs since" in over.message
+    assert over.remedy is not None and [*map(str, over.remedy.commands)] == ["kubectl delete pod -n default ill"]
+    again = findings(node("a"), rejected("UnexpectedAdmissionError", "12:00"), since)["k8s.pods.rejected"]
+    assert again.status is Status.FAIL and "kubectl cordon a" in map(str, again.remedy.commands if again.remedy else ())
+
+
+@pytest.mark.parametrize(
+    ("reason", "message", "words"),
+    [
+        ("TopologyAffinityError", "Resources cannot be allocated with Topology locality", "topologyManagerPolicy"),
+        (
+            "UnexpectedAdmissionError",
+            "Allocate failed due to rpc error: code = Unknown desc = request for 'nvidia.com/gpu: 2' too large: maximum"
+            " request size for shared resources is 1, which is unexpected",
+            "failRequestsGreaterThanOne",
+        ),
+    ],
+)
+def test_a_node_is_not_cordoned_for_what_a_pod_asks_wrongly(reason: str, message: str, words: str) -> None:
+    one = rejected(reason)
+    one["status"]["message"] = message
+    since = pod("well", 1, "a", status={"startTime": "2026-11-29T11:00:00Z"})
+    said = findings(node("a"), one, since)["k8s.pods.rejected"]
+    assert said.status is Status.FAIL and reason in said.message
+    assert said.remedy is not None and words in said.remedy.text and not said.remedy.commands
+    assert words in why(cluster(node("a"), one), "ill", None).ways[0].text
+
+
+def test_a_plugin_that_is_meant_for_no_node_is_told_where_no_gpus_are_known() -> None:
+    tainted = node("a", None, taints=[{"key": "gpu", "value": "", "effect": "NoSchedule"}])
+    said = findings(tainted, PLUGIN)["k8s.plugin.present"]
+    assert said.status is Status.WARN and "gpu/nvidia-device-plugin does not tolerate gpu:NoSchedule" in said.message
+    assert findings(node("a", None), PLUGIN)["k8s.plugin.present"].status is Status.SKIP
+
+
+def test_a_node_that_is_not_ready_is_still_one_that_a_daemon_set_is_meant_for() -> None:
+    states = [{"key": f"node.kubernetes.io/{name}", "value": "", "effect": "NoExecute"} for name in ("not-ready",)]
+    one = node("a", None, labels=LABELLED, taints=states, ready="False")
+    assert findings(one, PLUGIN)["k8s.plugin.present"].status is Status.PASS
+
+
+def test_a_plugin_that_fails_where_nothing_shows_gpus_is_no_fault_of_the_nodes_with_gpus() -> None:
+    crashes = crashing("plugin-cpu", "cpu", "nvidia-device-plugin-ds")
+    said = findings(node("a"), node("cpu", None), crashes)["k8s.plugin.running"]
+    assert said.status is Status.WARN and said.remedy is not None and "nodeSelector or affinity" in said.remedy.text
+    assert findings(node("cpu", None), crashes)["k8s.plugin.running"].status is Status.FAIL  # it may have the only GPU
+
+
+def test_labels_that_an_upgrade_has_left_are_given_back_by_one_command() -> None:
+    paused = {f"nvidia.com/gpu.deploy.{name}": "paused-for-driver-upgrade" for name in ("dcgm", "device-plugin")}
+    only = plugin_set(labels={"nvidia.com/gpu.deploy.device-plugin": "true"})
+    said = findings(node("a", None, labels={**LABELLED, **paused}), only)
+    upgrade = said["k8s.operator.upgrade"]
+    assert upgrade.remedy is not None and "nvidia.com/gpu.deploy.dcgm=true" in str(upgrade.remedy.commands[0])
+    assert said["k8s.plugin.present"].rests_on == "k8s.operator.upgrade"
+
+
+def test_a_layout_of_mig_that_a_restart_has_taken_is_told() -> None:
+    wished = {"nvidia.com/mig.config": "all-1g.10gb", "nvidia.com/mig.config.state": "success"}
+    labels = {**wished, "nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3", "nvidia.com/mig.strategy": "mixed"}
+    lost = findings(node("a", labels=labels, capacity={"nvidia.com/mig-1g.10gb": "0"}))["k8s.gpu.mig"]
+    assert lost.status is Status.FAIL and "all-1g.10gb has been applied" in lost.message
+    divided = node("a", None, labels=labels, capacity={"nvidia.com/mig-1g.10gb": "56"})
+    single = node("a", 56, labels={**labels, "nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3-MIG-1g.10gb"})
+    whole = node("a", labels={**labels, "nvidia.com/mig.config": "all-disabled"})
+    assert {findings(one)["k8s.gpu.mig"].status for one in (divided, single, whole)} == {Status.PASS}
+
+
+def test_a_dra_driver_that_is_there_and_offers_no_slice_is_told() -> None:
+    image = "registry.k8s.io/dra-driver-nvidia/dra-driver-nvidia-gpu:v25.12.0"
+    driver = named("DaemonSet", "kubelet-plugin", spec={"template": {"spec": {"containers": [{"image": image}]}}})
+    none = findings(node("a", None, labels=LABELLED), driver)["k8s.dra.slices"]
+    assert none.status is Status.FAIL
+    assert "default/kubelet-plugin is meant for it, and there is no slice" in none.message
+    offers = findings(node("dra", None, labels=LABELLED), driver, dra([{"name": "gpu-0"}]))
+    assert offers["k8s.dra.slices"].status is Status.PASS

@@ -13,7 +13,7 @@ from test_k8s import WORLD
 from test_k8s_checks import HEALTHY, ILL
 
 from gpuctl.k8s.cluster import KINDS
-from gpuctl.k8s.decode import thing
+from gpuctl.k8s.decode.things import thing
 from gpuctl.k8s.doctor import examine
 from gpuctl.k8s.fields import FIELDS, kept
 from gpuctl.k8s.keeping import Objects
@@ -93,7 +93,8 @@ RICH = pod(
         "startTime": "2026-11-29T15:00:00Z",
         "resourceClaimStatuses": [{"name": "g", "resourceClaimName": "made"}],
         "extendedResourceClaimStatus": {"requestMappings": [{"resourceName": "nvidia.com/gpu"}]},
-        "initContainerStatuses": [{"name": "i", "state": {"waiting": {"reason": "PodInitializing"}}}],
+        "initContainerStatuses": [{"name": "i", "state": {"running": {"startedAt": "2026-11-29T15:00:00Z"}}}],
+        "containerStatuses": [{"name": "c", "state": {"waiting": {"reason": "PodInitializing"}}}],
     },
 )
 """A pod with all that is read of one."""

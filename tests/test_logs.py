@@ -122,6 +122,26 @@ def test_a_container_that_failed_by_what_the_toolkit_asked_for_is_told_of(line: 
     assert (seen.status, "A GPU container failed to start" in seen.message) == (Status.WARN, True), seen.message
 
 
+NEVER_FOUND = "failed to discover GPU vendor from CDI: no known GPU vendor found"
+REQUEST = 'method=POST request-url=/v1.56/containers/c0ffee/start status=500 vars="map[name:c0ffee]"'
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (f'level=error error-response="{NEVER_FOUND}" {REQUEST}', NEVER_FOUND),
+        (f'level=error msg="start failed" error="run \\"x\\": nvidia-container-cli: no \\"y\\"" {REQUEST}',
+         'nvidia-container-cli: no \\"y\\"'),
+        ('{"error":"nvidia-container-cli: lost","level":"error","msg":"failed"}', "nvidia-container-cli: lost"),
+        ('no runtime for "nvidia" is configured', 'no runtime for "nvidia" is configured'),
+    ],
+)  # fmt: skip
+def test_of_the_line_of_a_logger_its_error_is_told_and_not_the_fields_behind_it(said: str, told: str) -> None:
+    line = f"{AT} dockerd[7]: {said}"
+    seen = judged("registration.log", stats=SYSTEMD, commands={shlex.join(unit_log("docker")): line})
+    assert seen.message == f"A GPU container failed to start (2026-11-25T10:00:01+0000): {told}"
+
+
 BOOTED_AT = "2026-11-25T09:00:00Z"
 FAILED = "OCI runtime create failed: nvidia-container-cli: ldcache error: open failed"
 BY_FLAG = [{"Driver": "", "Count": -1, "Capabilities": [["gpu"]]}]
@@ -234,6 +254,22 @@ def test_a_pod_that_kubelet_got_to_run_in_the_end_is_mended() -> None:
     assert engine_says(fails, unit="kubelet").status is Status.WARN
     assert engine_says(fails, runs, unit="kubelet").status is Status.PASS
     assert engine_says(fails, runs.replace("train-0", "train-1"), unit="kubelet").status is Status.WARN
+
+
+@pytest.mark.parametrize(
+    ("core", "status"),
+    [
+        (NEVER_FOUND, Status.PASS),
+        ("unknown or invalid runtime name: nvidia", Status.PASS),
+        (FAILED, Status.WARN),
+    ],
+)
+def test_what_an_earlier_dockerd_lacked_is_over_when_another_one_has_started(core: str, status: Status) -> None:
+    ticks = int(second("2026-11-25T10:05:00Z") - second(BOOTED_AT)) * 100
+    started = {"/proc/700/stat": "700 (dockerd) S 1 " + "0 " * 17 + f"{ticks} 0 0\n"}
+    line = f'{AT} dockerd[7]: level=error msg="{core}"'
+    assert engine_says(line, files=started).status is status
+    assert engine_says(line.replace("10:00:01", "10:06:00"), files=started).status is Status.WARN
 
 
 LOADING = "NVRM: loading NVIDIA UNIX x86_64 Kernel Module  418.87.00"

@@ -113,6 +113,14 @@ def test_what_an_override_repeats_is_asked_for_once(target: ComposeTarget) -> No
     assert override.after == "services:\n  a:\n    command: x\n"
 
 
+def test_an_override_of_which_nothing_is_left_still_has_its_service() -> None:
+    """docker-compose 1.29 takes a file without services for one of the first format, and refuses it as an override."""
+    runtime = "services:\n  a:\n    runtime: nvidia\n"
+    _, override = together(BASE, runtime, target=ComposeTarget.COMPOSE)
+    assert loaded(override.after) == {"services": {"a": {}}}
+    assert together(BASE, override.after, target=ComposeTarget.COMPOSE)[1].after == override.after
+
+
 def test_an_override_with_other_gpus_replaces_the_request_or_all_stays() -> None:
     other = "services:\n  a:\n    environment:\n      - NVIDIA_VISIBLE_DEVICES=1\n"
     base, override = together(BASE, other, target=ComposeTarget.COMPOSE_2_30)

@@ -437,6 +437,7 @@ WRAPPED = {
     'runc create failed: exec: "nvidia-smi": executable file not found in $PATH: unknown': "There is no nvidia-smi",
     'could not select device driver "" with capabilities: [[gpu]]': "Docker does not know how to give GPUs",
     "failed to discover GPU vendor from CDI: no known GPU vendor found": "Docker does not know how to give GPUs",
+    "AMD CDI spec not found": "Docker does not know how to give GPUs",
     "Unknown runtime specified nvidia": "Docker has no runtime of that name.",
     "unknown or invalid runtime name: nvidia": "Docker has no runtime of that name.",
     "fork/exec /usr/bin/nvidia-container-runtime: no such file or directory: unknown": "The registered runtime is not",

@@ -46,6 +46,10 @@ ROWS = [
     (f"{ACCEPT} = false\n", JIT, False, False, "toolkit.settings"),
     (f"{CLI}no-cgroups = true\n", JIT, False, True, "toolkit.no-cgroups"),
     (f"{CLI}no-cgroups = true\n", LEGACY, False, False, "toolkit.no-cgroups"),
+    ('[nvidia-ctk]\npath = "/opt/nvidia-ctk"\n', JIT, True, False, "toolkit.settings"),
+    (f'{HOOK}path = "/opt/hook"\n', LEGACY, True, False, "toolkit.settings"),
+    (f"{RUNTIME}runtimes = []\n", JIT, True, False, "toolkit.settings"),
+    ('supported-driver-capabilities = "compute,utilty"\n', JIT, False, True, "toolkit.settings"),
     (f"{CLI}no-cgroups =\n", JIT, False, False, "toolkit.config-valid"),
     (f'{CLI}no-cgroups = "true"\n', JIT, False, False, "toolkit.config-valid"),
 ]
@@ -90,7 +94,12 @@ def test_the_doctor_says_of_each_way_what_a_container_gets_there(
     ("text", "by", "check", "words"),
     [
         (f"{CLI}no-cgroups =\n", (), "toolkit.config-valid", "line 2"),
-        (f'{RUNTIME}mode = "csv"\n', ("--runtime", "nvidia"), "toolkit.hook-mode", None),
+        (f"{CLI}no-cgroups =\n", ("--runtime", "nvidia"), "toolkit.config-valid", "line 2"),
+        (f'{CLI}ldconfig = "/sbin/ldconfig"\n', ("--runtime", "nvidia"), "toolkit.ldconfig", "without an @ before it"),
+        (f'{RUNTIME}mode = "csv"\n', ("--runtime", "nvidia"), "toolkit.hook-mode", 'mode = "csv"'),
+        (f"{ACCEPT} = false\n", (), "toolkit.settings", "is passed over"),
+        ('supported-driver-capabilities = "compute,utilty"\n', (), "toolkit.settings", "does not know"),
+        ('[nvidia-ctk]\npath = "/opt/nvidia-ctk"\n', ("--runtime", "nvidia"), "toolkit.settings", "nvidia-ctk.path"),
         (f"{CLI}no-cgroups = true\n", (), "toolkit.no-cgroups", "no-cgroups"),
     ],
 )
@@ -100,14 +109,14 @@ def test_smoke_and_doctor_of_one_host_agree(
     text: str,
     by: tuple[str, ...],
     check: str,
-    words: str | None,
+    words: str,
 ) -> None:
     daemon, toolkit = engine
     toolkit.configure("v100", config=text, version=JIT)
     host = sim_host("v100", toolkit=toolkit, dockerd=daemon, files={CONFIG_TOML: text})
     smoke = host.gpuctl("smoke", "--image", IMAGE, *by, "--json").json
     assert smoke["passed"] is False
-    assert words is None or words in smoke["cause"]
+    assert words in smoke["cause"]
     findings = host.gpuctl("doctor", "--only", "toolkit", "--json").json["findings"]
     assert check in {one["id"] for one in findings if one["status"] in ("fail", "warn")}
 

@@ -12,6 +12,7 @@ from gpuctl import __version__
 from gpuctl.cli.frame.cluster import Context, FromLists, asked, check_source, cluster_at, namespace_name, read_lists
 from gpuctl.cli.frame.endings import CODES, exit_code
 from gpuctl.cli.frame.host_reports import reports_in
+from gpuctl.cli.frame.nearest import did_you_mean
 from gpuctl.cli.frame.options import CudaVersions, Frameworks, ImageName, Json, Offline, filled, seconds, text_option
 from gpuctl.cli.frame.recording import Output, to_stdout, write_recording
 from gpuctl.model import ExitCode
@@ -53,7 +54,7 @@ def why(
     try:
         answer = ask_why(cluster_at(files, context, LISTS), named, namespace)
     except NoSuchPod as error:
-        raise typer.BadParameter(str(error)) from None
+        raise typer.BadParameter(f"{error}{did_you_mean(named, error.known)}") from None
     if json:
         typer.echo(why_json(answer))
     else:
@@ -82,15 +83,15 @@ def doctor(
 ) -> None:
     """Say whether a cluster's GPUs are counted, healthy and free to be given to pods."""
     from gpuctl.k8s.doctor import NoSuchNode, examine, lists_for
-    from gpuctl.k8s.plugin_logs import with_plugin_logs
+    from gpuctl.k8s.logs import with_logs
     from gpuctl.render.views.k8s_doctor import doctor_json, doctor_text
 
     try:
         reports = reports_in(hosts) if hosts is not None else ()
-        cluster = cluster_at(files, context, lists_for(node), node, fold=True, more=with_plugin_logs)
+        cluster = cluster_at(files, context, lists_for(node), node, fold=True, more=with_logs)
         found = examine(cluster, node, selector, reports)
     except NoSuchNode as error:
-        raise typer.BadParameter(str(error)) from None
+        raise typer.BadParameter(f"{error}{did_you_mean(node or '', error.known)}") from None
     if json:
         typer.echo(doctor_json(found))
     else:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gpuctl.cli.frame.endings import refused
-from gpuctl.cli.frame.options import Json, filled
+from gpuctl.cli.frame.options import Json, filled, read_once
 from gpuctl.cli.frame.snapshots import host_at
 from gpuctl.cli.frame.streams import nobody_writes
 from gpuctl.migrate.compose.target import ComposeTarget
@@ -254,6 +254,7 @@ def _rewrite(
         raise typer.BadParameter("--diff and --json exclude each other: give one")
     if write and "-" in paths:
         raise typer.BadParameter("standard input cannot be written: name a file", param_hint="--write")
+    read_once(*paths)
     if len(set(paths)) < len(paths):
         raise typer.BadParameter("a file is named twice", param_hint="FILE")
     try:

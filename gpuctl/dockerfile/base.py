@@ -69,7 +69,11 @@ def choose_base(
 ) -> ChosenBase:
     """Returns the best base of those that fit. Raises NoBase, and ValueError where what is wanted does not exist."""
     flavour = flavour or needed_flavour(wants)
-    known = [image for image in images_for_all(wanted, machines) if image.row.os in base_systems()]
+    running = images_for_all(wanted, machines)
+    known = [image for image in running if image.row.os in base_systems()]
+    if running and not known:
+        systems = " and ".join(sorted({image.row.os or "a tag without a system" for image in running}))
+        raise NoBase(f"What {systems} holds gpuctl does not know: take another system by --os.")
     images = [image for image in known if fits(image, base_systems()[image.row.os or ""])]
     fitting = [image for image in images if flavour_of(image) == flavour and not _has_more(image)]
     if not fitting:

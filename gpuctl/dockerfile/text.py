@@ -123,13 +123,16 @@ def _stages(draft: DockerfileParts) -> Iterator[str]:
 
 
 def _installation(draft: DockerfileParts) -> Iterator[str]:
-    installs = draft.base.installs
-    if not installs:
+    system = draft.base.system
+    wanted = [(one.package.name, one.file, named(one.users)) for one in draft.base.installs]
+    if system.user_tools and any(_user(draft)):
+        wanted.append((system.user_tools, "useradd", "the user below"))
+    if not wanted:
         return
-    names = dict.fromkeys(sorted(install.package.name for install in installs))
-    *before, install, after = _STEPS[draft.base.system.manager]
+    names = dict.fromkeys(sorted(name for name, _, _ in wanted))
+    *before, install, after = _STEPS[system.manager]
     packages = " \\\n        ".join((install, *map(shlex.quote, names)))
-    reasons = [f"{one.package.name}: {one.file}, for {named(one.users)}" for one in installs]
+    reasons = [f"{name}: {file}, for {users}" for name, file, users in wanted]
     comment = map(_comment, ("One layer: the lists are as new as what is installed, and gone at its end.", *reasons))
     yield "\n".join((*comment, "RUN " + " \\\n    && ".join((*before, packages, after))))
 

@@ -15,6 +15,8 @@ from gpuctl.engines.toml.text import NotAccepted, decoded, line_of, set_values, 
 from gpuctl.frozen import dataclass
 
 RUNC_V2 = "io.containerd.runc.v2"
+_OF_RUNC = ("io.containerd.runc.", "io.containerd.runtime.v1.linux")
+"""How the types begin whose shim calls runc, or what stands in its place; the last one is gone from 2.0 on."""
 RUNTIME_PLUGIN = "io.containerd.cri.v1.runtime"
 CRI_PLUGINS = ("cri", "io.containerd.grpc.v1.cri", RUNTIME_PLUGIN, "io.containerd.cri.v1.images")
 """Names under which a file can disable what Kubernetes needs of containerd."""
@@ -224,7 +226,7 @@ def _used_runtime(document: Mapping[str, Any], plugin: str, name: str) -> Mappin
 
 def _is_of_runcs_shim(table: Mapping[str, Any]) -> bool:
     kind, program = str(table.get("runtime_type", "")), str(value_at(table, ("options", "BinaryName")))
-    is_other = kind.startswith(("io.containerd.", "/")) and not kind.startswith("io.containerd.runc.")
+    is_other = kind.startswith(("io.containerd.", "/")) and not kind.startswith(_OF_RUNC)
     return not is_other and "nvidia-container-runtime" not in program
 
 

@@ -31,6 +31,7 @@ from gpuctl.host.decode import object_in, parse_object
 from gpuctl.host.look.capacity import Capacity, capacity
 from gpuctl.host.look.deadline import begin
 from gpuctl.host.look.local import LocalHost
+from gpuctl.host.look.reading import Outcome, Reading
 from gpuctl.host.write.files import is_there
 from gpuctl.host.write.scratch import scratch
 
@@ -102,8 +103,11 @@ def named(hosts: Sequence[str]) -> str:
     return "".join(f"{host}," for host in hosts)
 
 
-def host_names(target: Target) -> tuple[str, ...]:
-    """Returns the hosts that are meant, in the inventory's order. Raises EngineProblem where there are none."""
+def host_names(target: Target, end: float) -> tuple[str, ...]:
+    """Returns the hosts that are meant, in the inventory's order. Raises EngineProblem where there are none.
+
+    `end`: the moment, by time.monotonic, at which the inventory is given up.
+    """
     named = _names(target)
     if named:
         return named
@@ -112,12 +116,10 @@ def host_names(target: Target) -> tuple[str, ...]:
         raise EngineProblem(f"There is no inventory {missing}.")
     asked = ["all", "--list-hosts", *_inventories(target)]
     asked += ["--limit", target.limit] if target.limit is not None else []
-    said = ask_ansible("adhoc", asked, _settings(), LIST_DEADLINE)
+    said = _listed("adhoc", asked, end)
     if _NOBODY in said.detail:
         raise EngineProblem(f"No host of the inventory matches {plain(target.limit or 'all')}.")
-    if not said.ok or said.code:
-        raise EngineProblem(sentence(said.detail) or "Ansible cannot read the inventory.")
-    names = tuple(found[1] for line in said.text.splitlines() if (found := _NAME.fullmatch(line)))
+    names = tuple(found[1] for line in _text(said).splitlines() if (found := _NAME.fullmatch(line)))
     if not names and target.limit is not None:
         raise EngineProblem(f"No host of the inventory matches {plain(target.limit)}.")
     if not names and not target.inventories:
@@ -139,14 +141,31 @@ def _names(target: Target) -> tuple[str, ...]:
     return names if comma and all(map(_PLAIN_NAME.fullmatch, names)) and not _GROUPS.intersection(names) else ()
 
 
-def host_variable(target: Target, name: str) -> dict[str, str]:
-    """Returns a variable of the inventory by host, of those that have it as a text or number. Raises EngineProblem."""
-    asked = ["--list", *_inventories(target), *(["--limit", target.limit] if target.limit is not None else [])]
-    said = ask_ansible("inventory", asked, _settings(), LIST_DEADLINE)
-    if not said.ok or said.code:
+def _listed(program: str, asked: Sequence[str], end: float) -> Reading:
+    """What a program of Ansible's says of the inventory. Raises EngineProblem where it says nothing in time."""
+    seconds = max(1.0, min(LIST_DEADLINE, end - time.monotonic()))
+    said = ask_ansible(program, asked, _settings(), seconds)
+    if said.outcome is Outcome.TIMEOUT:
+        raise EngineProblem(f"The inventory has not named its hosts within {seconds:.0f} s.")
+    return said
+
+
+def _text(said: Reading) -> str:
+    """What a program of Ansible's printed. Raises EngineProblem where it could not read the inventory."""
+    if not said.ok:
         raise EngineProblem(sentence(said.detail) or "Ansible cannot read the inventory.")
+    return said.text
+
+
+def host_variable(target: Target, name: str, end: float) -> dict[str, str]:
+    """Returns a variable of the inventory by host, of those that have it as a text or number. Raises EngineProblem.
+
+    `end` as for `host_names`.
+    """
+    asked = ["--list", *_inventories(target), *(["--limit", target.limit] if target.limit is not None else [])]
+    text = _text(_listed("inventory", asked, end))
     try:
-        hosts = object_in(object_in(parse_object(said.text), "_meta"), "hostvars")
+        hosts = object_in(object_in(parse_object(text), "_meta"), "hostvars")
     except ValueError as error:
         raise EngineProblem(f"What ansible-inventory lists is not understood: {error}.") from None
     told = {host: values.get(name) for host, values in hosts.items() if isinstance(values, dict)}

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from gpuctl.bounds import plain
 from gpuctl.fleet.states import LETTERS
+from gpuctl.host.write.files import FileProblem, is_stream, read_named
 
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _MESSAGE = re.compile(r"^(?=\[(?:WARNING|ERROR|DEPRECATION WARNING)\]|ERROR!)", re.MULTILINE)
@@ -16,6 +17,10 @@ _UNPARSED = re.compile(r"Completely failed to parse inventory source (.+)")
 _TRIED = re.compile(
     r"(?:Failed to parse inventory|Failed to parse \S+) with '?(\w+)'? plugin: (?:Failed to parse inventory: )?(.+)"
 )
+_OF_PLUGIN = "Plugin configuration YAML file"
+"""What the plugin for YAML says of a file that names a plugin: why that one does not take it, `auto` says."""
+_UNPACK, _NO_END = "not enough values to unpack", "a [ has no ]"
+_QUOTED = re.compile(r"got: (.+)|'(.+?)'(?=[:. ]|$)|(\[[^\]]+\])")
 
 
 def sentence(said: str) -> str:
@@ -27,7 +32,9 @@ def sentence(said: str) -> str:
     if mismatch:
         return f"No host or group of the inventory is called {plain(mismatch[1])}."
     if unparsed:
-        return f"{plain(unparsed[1])} is no inventory: {_why(unparsed[1], told)}."
+        reason = _why(unparsed[1], told)
+        number = _line_told(unparsed[1], said) or _line_found(unparsed[1], reason)
+        return f"{plain(unparsed[1])} is no inventory: {plain(reason)}{f' (line {number})' if number else ''}."
     return f"Ansible says: {plain(words[:LETTERS])}" if words else ""
 
 
@@ -44,4 +51,33 @@ def _why(path: str, told: Sequence[str]) -> str:
     reasons = {found[1]: found[2] for one in told if (found := _TRIED.search(one))}
     meant = "yaml" if path.endswith((".yml", ".yaml", ".json")) else "script" if "script" in reasons else "ini"
     reason = reasons.get(meant) or next(iter(reasons.values()), "Ansible does not say why")
-    return plain(reason[:LETTERS]).rstrip(".:")
+    if reason.startswith(_OF_PLUGIN):
+        reason = reasons.get("auto", reason)
+    reason = re.sub(rf"^{re.escape(path)}:\d+: ", "", reason[:LETTERS])
+    return _NO_END if reason.startswith(_UNPACK) else reason.rstrip(".:")
+
+
+def _line_told(path: str, said: str) -> int | None:
+    """The line of which Ansible speaks: the newest tells it of YAML alone."""
+    found = re.search(rf"{re.escape(path)}:(\d+)", said)
+    return int(found[1]) if found else None
+
+
+def _line_found(path: str, reason: str) -> int | None:
+    """The first line of a file that has what Ansible quotes of it, None where none has."""
+    quoted = _QUOTED.search(reason)
+    try:
+        lines = [] if is_stream(path) else read_named(path).decode("utf-8", "replace").splitlines()
+    except FileProblem:
+        return None
+    if reason == _NO_END:
+        return next((number for number, line in enumerate(lines, 1) if "[" in line and "]" not in line), None)
+    if quoted is None:
+        return None
+    wanted = quoted[1] or quoted[2] or quoted[3]
+    of_host = "host variable" in reason
+    for number, line in enumerate(lines, 1):
+        words = line.split()
+        if wanted in (words[1:] if of_host else (line.strip(), *words)):
+            return number
+    return None

@@ -4,20 +4,38 @@ from __future__ import annotations
 
 import posixpath
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
+from datetime import datetime, timezone
 
 from gpuctl import __version__
 from gpuctl.command import command
 from gpuctl.fleet.ansible import EngineProblem, host_variable
 from gpuctl.fleet.asking import Asking, Entry, outcomes
-from gpuctl.fleet.changes import BEGUN, NO_BUNDLE, UNDONE, Change, ChangeRun, add, again, change_of, create, groups_in
+from gpuctl.fleet.changes import (
+    BEGUN,
+    CHANGED,
+    NO_BUNDLE,
+    NOT_DRAINED,
+    STUCK,
+    UNDOING,
+    UNDONE,
+    UNKNOWN,
+    UNTOUCHED,
+    Change,
+    ChangeRun,
+    add,
+    again,
+    change_of,
+    create,
+    groups_in,
+)
 from gpuctl.fleet.drain.choose import drain_by
-from gpuctl.fleet.drain.drain import Drain
+from gpuctl.fleet.drain.drain import Drain, Problems
 from gpuctl.fleet.drain.wave import brought_back, taken_out
 from gpuctl.fleet.drain.wish import DrainWish
-from gpuctl.fleet.parcel import AskBy, Parcel, Supplies, brought
+from gpuctl.fleet.parcel import AskBy, Supplies, brought
 from gpuctl.fleet.payload import Call
 from gpuctl.fleet.plan import FleetPlan, Group
 from gpuctl.fleet.silence import Share
@@ -27,6 +45,7 @@ from gpuctl.frozen import dataclass
 from gpuctl.host.act.signals import HeldSignals
 
 ERRAND = "gpuctl.host.act.errand"
+UNDOES = "Undoes a change of this host"
 Tell = Callable[[Change], None]
 
 
@@ -43,6 +62,17 @@ class Pace:
     stop_on: frozenset[str]
     drain: float
     supplies: Supplies
+    deadline: float
+
+
+@dataclass(frozen=True)
+class Rollback:
+    """How a run is undone: seconds in which hosts have to be free that are taken out of service, a single file of
+    gpuctl in base64 ("" for none), seconds for one step on a host.
+    """
+
+    drain: float
+    zipapp: str
     deadline: float
 
 
@@ -63,7 +93,7 @@ def begun(
 def _domains(entry: Entry, partition: Partition) -> Domains | None:
     if partition.domain is None:
         return None
-    domains = Domains(host_variable(entry.target, partition.domain), partition.most)
+    domains = Domains(host_variable(entry.target, partition.domain, entry.end), partition.most)
     if not domains.of:
         raise EngineProblem(f"No host of the inventory has a variable {partition.domain}.")
     return domains
@@ -75,9 +105,9 @@ def carry_out(run: ChangeRun, among: Sequence[str], pace: Pace, ask_by: AskBy, t
     `among`: only these. It ends before a wave where too many have failed, or one has what it is to stop on. A signal
     waits until a wave has ended, and ends the run then, as HeldSignals does. Raises what asking raises.
     """
-    first, chosen, drain = True, set(among), _drain(run, pace)
+    first, chosen, drain = True, set(among), _drain(run, pace.drain)
     with HeldSignals() as signals:
-        run = run if drain is None else brought_back(run, drain)  # whom a cut has left
+        run = _brought_back(run, drain, CHANGED, run.hosts)  # whom a cut has left
         for wave in run.waves:
             left = tuple(host for host in run.left(wave) if host in chosen)
             if not left:
@@ -88,65 +118,125 @@ def carry_out(run: ChangeRun, among: Sequence[str], pace: Pace, ask_by: AskBy, t
                 with signals.let_through():
                     time.sleep(pace.pause)
             first = False
-            if pace.supplies.bundle is not None:
-                with signals.let_through():
-                    left = _supplied(run, left, pace.supplies.bundle, ask_by, tell)
-            if drain is not None:
-                with signals.let_through():
-                    run, left = taken_out(run, left, drain, pace.drain, tell)
+            perhaps = run.perhaps_changed
+            with signals.let_through():
+                run, left = _ready(run, left, drain, pace, ask_by, tell)
             for group, hosts in groups_in(run.plan, left):
-                arguments = (pace.supplies.zipapp, _approved(run, group, pace))
-                _change_hosts(run, hosts, ask_by(Call("Changes this host", ERRAND, "applied", arguments)), tell)
-            run = again(run)
-            if drain is not None:
-                run = brought_back(run, drain)
+                for asked_again in (False, True):
+                    some = tuple(host for host in hosts if (host in perhaps) is asked_again)
+                    approved = _approved(run, group, pace, asked_again)
+                    if some:
+                        call = Call("Changes this host", ERRAND, "applied", (pace.supplies.zipapp, approved))
+                        _change_hosts(run, some, ask_by(call), tell)
+            run = _brought_back(again(run), drain, CHANGED, run.hosts)
             if not pace.may_fail.allows(len(run.failed), len(run.hosts)):
                 break
     return run
 
 
-def undo(
-    run: ChangeRun,
-    hosts: Sequence[str],
-    zipapp: str,
-    deadline: float,
-    ask_by: AskBy,
-    tell: Callable[[str, str], None],
-) -> ChangeRun:
+def undo(run: ChangeRun, among: Sequence[str], rollback: Rollback, ask_by: AskBy, tell: Tell) -> ChangeRun:
     """Rolls back what a run changed on some of its hosts, by their own journals, and returns how the run stands.
 
-    Who could not be rolled back stays as it was, `applied`, with the reason. Raises what asking raises.
+    All at once; where it has taken them out of service before it changed them, wave after wave, the last first, as it
+    did then, and who was rolled back comes back. So do those that it has taken out and not touched. Who could not be
+    rolled back is UNDOING, and who was not asked stays as it was, with the reason. Raises what asking raises.
     """
-    runs = [name for one in run.applied if one.host in set(hosts) for name in one.runs]
-    options = [one for one in run.plan.words if one == "--no-reload"]
-    ask = ask_by(Call("Undoes a change of this host", ERRAND, "undone", (runs, zipapp, options, deadline)))
-    with closing(outcomes(hosts, ask)) as coming:
+    chosen, drain = set(among), _drain(run, rollback.drain)
+    with HeldSignals() as signals:
+        for wave in (run.hosts,) if drain is None else reversed(run.waves):
+            standing = chosen.intersection(run.standing)
+            left = tuple(host for host in wave if host in standing)
+            if drain is not None and left:
+                with signals.let_through():
+                    run, busy = taken_out(run, left, drain, rollback.drain)
+                    _keep(run, [replace(run.changes[host], detail=why) for host, why in busy.items()], tell)
+                    left = tuple(host for host in left if host not in busy)
+            known = tuple(host for host in left if run.changes[host].runs)
+            others = tuple(host for host in left if not run.changes[host].runs)
+            _undo_hosts(run, known, _undone(run, known, rollback), ask_by, tell)
+            _undo_hosts(run, others, _undone_since(run, rollback), ask_by, tell)
+            run = _brought_back(again(run), drain, (UNDONE, *UNTOUCHED), chosen)
+    return run
+
+
+def _undone(run: ChangeRun, hosts: Sequence[str], rollback: Rollback) -> Call:
+    """What hosts are asked whose runs are known by name."""
+    runs = [name for host in hosts for name in run.changes[host].runs]
+    return Call(UNDOES, ERRAND, "undone", (runs, rollback.zipapp, _options(run), rollback.deadline))
+
+
+def _undone_since(run: ChangeRun, rollback: Rollback) -> Call:
+    """What hosts are asked that may have been changed, and have not said so."""
+    done = (list(run.plan.words), run.at)
+    return Call(UNDOES, ERRAND, "undone_since", (*done, rollback.zipapp, _options(run), rollback.deadline))
+
+
+def _options(run: ChangeRun) -> list[str]:
+    return [one for one in run.plan.words if one == "--no-reload"]
+
+
+def _undo_hosts(run: ChangeRun, hosts: Sequence[str], call: Call, ask_by: AskBy, tell: Tell) -> None:
+    """`undoing` is what a host is until its answer is there, and then where it may be neither old nor new."""
+    if not hosts:
+        return
+    add(run.folder, [replace(run.changes[host], state=UNDOING, at=time.time()) for host in hosts])
+    with closing(outcomes(hosts, ask_by(call))) as coming:
         for outcome, raw in coming:
-            change = change_of(outcome, raw, run.changes[outcome.host])
-            kept = change if change.state == UNDONE else replace(run.changes[outcome.host], detail=change.detail)
-            add(run.folder, [kept])
-            tell(change.state, outcome.host)
-    return again(run)
+            before = run.changes[outcome.host]
+            change = change_of(outcome, raw, before.drained)
+            if change.state != UNDONE:
+                state = UNDOING if change.state in (*UNKNOWN, STUCK) else before.state
+                change = replace(before, state=state, at=change.at, detail=change.detail)
+            _keep(run, [change], tell)
 
 
-def _supplied(run: ChangeRun, hosts: Sequence[str], bundle: Parcel, ask_by: AskBy, tell: Tell) -> tuple[str, ...]:
-    """Brings hosts what they need, and returns those that have it."""
-    problems = brought(bundle, hosts, ask_by)
-    for host, why in problems.items():
-        change = replace(run.stands(host), state=NO_BUNDLE, at=time.time(), detail=why)
+def _brought_back(run: ChangeRun, drain: Drain | None, states: Collection[str], among: Collection[str]) -> ChangeRun:
+    """How a run stands that has brought back what it has taken out, of these hosts those that end in these states."""
+    chosen = set(among)
+    well = [one for one in run.drained if one.state in states and one.host in chosen]
+    return brought_back(run, well, drain) if drain is not None and well else run
+
+
+def _keep(run: ChangeRun, changes: Sequence[Change], tell: Tell) -> None:
+    for change in changes:
         add(run.folder, [change])
         tell(change)
-    return tuple(host for host in hosts if host not in problems)
 
 
-def _drain(run: ChangeRun, pace: Pace) -> Drain | None:
+def not_ready(run: ChangeRun, problems: Problems, state: str) -> list[Change]:
+    """Returns how hosts stand that cannot be asked to change: of one that was asked before, that stays known."""
+    return [
+        replace(stands, state=state, at=time.time(), detail=why)
+        if stands.state in UNTOUCHED
+        else replace(stands, detail=f"It was not asked again: {why}")
+        for stands, why in ((run.stands(host), why) for host, why in problems.items())
+    ]
+
+
+def _ready(
+    run: ChangeRun, hosts: tuple[str, ...], drain: Drain | None, pace: Pace, ask_by: AskBy, tell: Tell
+) -> tuple[ChangeRun, tuple[str, ...]]:
+    """How the run stands, and which hosts have what they need and are out of service, where that is asked for."""
+    if pace.supplies.bundle is not None:
+        lacking = brought(pace.supplies.bundle, hosts, ask_by)
+        _keep(run, not_ready(run, lacking, NO_BUNDLE), tell)
+        hosts = tuple(host for host in hosts if host not in lacking)
+    if drain is not None:
+        run, busy = taken_out(run, hosts, drain, pace.drain)
+        _keep(run, not_ready(run, busy, NOT_DRAINED), tell)
+        hosts = tuple(host for host in hosts if host not in busy)
+    return run, hosts
+
+
+def _drain(run: ChangeRun, deadline: float) -> Drain | None:
     if run.drain is None:
         return None
     name, words = posixpath.basename(run.folder.rstrip("/")), command("gpuctl", *run.plan.words)
-    return drain_by(run.drain, name, str(words), pace.drain)
+    begun = datetime.fromtimestamp(run.at, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return drain_by(run.drain, name, begun, str(words), deadline)
 
 
-def _approved(run: ChangeRun, group: Group, pace: Pace) -> dict[str, object]:
+def _approved(run: ChangeRun, group: Group, pace: Pace, asked_again: bool) -> dict[str, object]:
     """The fields of Approved (gpuctl/host/act/errand.py)."""
     return {
         "words": list(run.plan.words),
@@ -155,6 +245,7 @@ def _approved(run: ChangeRun, group: Group, pace: Pace) -> dict[str, object]:
         "smoke": run.smoke,
         "since": run.at,
         "deadline": pace.deadline,
+        "asked_again": asked_again,
     }
 
 
@@ -164,9 +255,7 @@ def _change_hosts(run: ChangeRun, hosts: Sequence[str], ask: Asking, tell: Tell)
     add(run.folder, [Change(host, BEGUN, time.time(), drained=host in drained) for host in hosts])
     with closing(outcomes(hosts, _once(ask))) as coming:
         for outcome, raw in coming:
-            change = change_of(outcome, raw, run.changes.get(outcome.host))
-            add(run.folder, [change])
-            tell(change)
+            _keep(run, [change_of(outcome, raw, outcome.host in drained)], tell)
 
 
 def _once(ask: Asking) -> Asking:

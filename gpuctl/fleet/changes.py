@@ -1,7 +1,7 @@
 """The folder of a run that changes hosts: its plan, its waves, and how each host ended, on the disk at once.
 
     RUN/run.json        {"schema": "gpuctl.fleet-change/1", "gpuctl": "1.0", "at": 1764000000.1, "smoke": false,
-                         "drain": {"scheduler": "slurm", "before": [], "after": []},
+                         "drain": {"scheduler": "slurm", "before": [], "after": [], …},
                          "plan": {"schema": "gpuctl.fleet-plan/1", …}, "waves": [["gpu01"], ["gpu02", "gpu03"]]}
     RUN/changes.jsonl   {"host": "gpu01", "state": "begun", "at": 1764000003.2, "runs": [], "detail": "", …}
                         {"host": "gpu01", "state": "applied", "at": 1764000009.9, "runs": ["20251124T…Z"], …}
@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -27,6 +28,7 @@ from gpuctl.frozen import dataclass
 from gpuctl.host.decode import LAST_SECOND, flag_in, object_in, parse_object, text_in, texts_in
 from gpuctl.host.write.appended import append_lines
 from gpuctl.host.write.files import is_there, read_named
+from gpuctl.host.write.lock import locked_file
 from gpuctl.host.write.output import make_folder, write_new
 
 SCHEMA = "gpuctl.fleet-change/1"
@@ -36,11 +38,16 @@ DRAINING, NOT_DRAINED = "draining", "not-drained"
 NO_BUNDLE = "no-bundle"
 """Of a host to which what it needs could not be brought: nothing was done to it."""
 BEGUN, APPLIED, UNCHANGED, UNDONE = "begun", "applied", "unchanged", "undone"
+UNDOING = "undoing"
+"""Of a host of which a rollback was begun, and is not known to have ended well."""
+STUCK = "stuck"
 CHANGED = (APPLIED, UNCHANGED)
 """As the plan wishes: all others count as failed."""
+UNTOUCHED = (DRAINING, NOT_DRAINED, NO_BUNDLE)
+"""Of a host to which nothing was done but to take it out of service."""
 UNKNOWN = (BEGUN, *(state.value for state in (State.LOST, State.UNREACHABLE, State.BROKEN)))
 """Of a host that may have been changed all the same."""
-ENDS = (APPLIED, UNCHANGED, UNDONE, "plan-changed", "refused", "busy", "cannot-change", "rolled-back", "stuck")
+ENDS = (APPLIED, UNCHANGED, UNDONE, "plan-changed", "refused", "busy", "cannot-change", "rolled-back", STUCK)
 """What a host itself says (gpuctl/host/act/errand.py)."""
 STATES = (
     NO_BUNDLE,
@@ -48,9 +55,9 @@ STATES = (
     NOT_DRAINED,
     BEGUN,
     *ENDS,
+    UNDOING,
     *(state.value for state in State if state is not State.REPORTED),
 )
-_ADOPTED = "It had been changed when its answer was lost; it was not verified again."
 
 
 @dataclass(frozen=True)
@@ -101,9 +108,20 @@ class ChangeRun:
         return tuple(one for one in self.changes.values() if one.state == APPLIED and one.runs)
 
     @property
+    def standing(self) -> frozenset[str]:
+        """Hosts of which an undo has something to take back, or may have."""
+        theirs = (one.host for one in self.changes.values() if one.state in (UNDOING, STUCK))
+        return frozenset((*(one.host for one in self.applied), *theirs, *self.perhaps_changed))
+
+    @property
     def drained(self) -> tuple[Change, ...]:
         """Hosts that this run has taken out of service and not brought back."""
         return tuple(one for one in self.changes.values() if one.drained)
+
+    @property
+    def perhaps_changed(self) -> frozenset[str]:
+        """Hosts that this run may have changed: it has asked them to be, and does not know how that ended."""
+        return frozenset(one.host for one in self.changes.values() if one.state in (*UNKNOWN, UNDOING))
 
     @property
     def stopped_before(self) -> int | None:
@@ -151,9 +169,9 @@ def add(folder: str, changes: Iterable[Change]) -> None:
     append_lines(f"{folder}/{CHANGES}", lines, 0o600)
 
 
-def change_of(outcome: HostOutcome, raw: bytes | None, before: Change | None) -> Change:
-    """Returns how a host ended that was asked, by what it answered; `before`: how it stood until then."""
-    ended = Change(outcome.host, outcome.state.value, outcome.at, drained=before is not None and before.drained)
+def change_of(outcome: HostOutcome, raw: bytes | None, drained: bool) -> Change:
+    """Returns how a host ended that was asked, by what it answered; `drained`: as a Change has it."""
+    ended = Change(outcome.host, outcome.state.value, outcome.at, drained=drained)
     if raw is None:
         return replace(ended, detail=outcome.detail)
     try:
@@ -164,8 +182,6 @@ def change_of(outcome: HostOutcome, raw: bytes | None, before: Change | None) ->
             raise ValueError("it does not say how it ended")
     except ValueError as error:
         return replace(ended, state=State.BROKEN.value, detail=f"What it answered is no change: {error}.")
-    if state == UNCHANGED and runs and before and before.state in (*UNKNOWN, NOT_DRAINED):
-        return replace(ended, state=APPLIED, runs=runs, detail=_ADOPTED)
     return replace(ended, state=state, runs=() if state == UNCHANGED else runs, detail=detail, found=found)
 
 
@@ -176,6 +192,16 @@ def read(folder: str) -> ChangeRun:
         return _run(folder, head)
     except ValueError as error:
         raise BadRun(f"{RUN}: {error}") from None
+
+
+@contextmanager
+def held(run: ChangeRun) -> Iterator[ChangeRun]:
+    """Gives a run as its folder has it by now, and keeps every other gpuctl from going on with it meanwhile.
+
+    Raises as `read`, and FileProblem where another one goes on with it.
+    """
+    with locked_file(f"{run.folder}/{RUN}"):
+        yield again(run)
 
 
 def again(run: ChangeRun) -> ChangeRun:

@@ -12,6 +12,7 @@ from gpuctl.fleet.identity import ALSO
 from gpuctl.fleet.judge import heard, words
 from gpuctl.fleet.run_folder import (
     LONGEST_NAME,
+    BadRun,
     HostOutcome,
     RecordedRun,
     Run,
@@ -33,7 +34,7 @@ SUFFIXES = (".jsonl.gz", ".jsonl")
 
 
 class NothingToMerge(ValueError):
-    """What was named holds no snapshot and no run; the message says what it holds instead."""
+    """What was named holds no snapshot and no run; the message is a sentence that says what it holds instead."""
 
 
 @dataclass(frozen=True)
@@ -70,14 +71,14 @@ class Merged:
 def look_through(paths: Sequence[str]) -> Merged:
     """Returns what lies at paths: snapshots, folders of such, and folders of runs.
 
-    Raises NothingToMerge, and FileProblem or BadRun for what cannot be read. Call it where no other thread runs.
+    Raises NothingToMerge, and FileProblem for what cannot be read. Call it where no other thread runs.
     """
-    runs = [read_run(path) for path in paths if is_run(path)]
+    runs = [_run(path) for path in paths if is_run(path)]
     files = [file for path in paths if not is_run(path) for file in _files(path)]
     streams = {path: read_named(path) for path in files if is_stream(path)}
     brought = list(_identified(dict.fromkeys(files), streams))
     if brought and not runs and all(one.broken for one in brought):
-        raise NothingToMerge(f"{brought[0].path} is no snapshot that gpuctl can read: {brought[0].broken}")
+        raise NothingToMerge(f"{brought[0].path} is no snapshot that gpuctl can read: {brought[0].broken}.")
     outcomes = [(run, outcome) for run in runs for outcome in run.outcomes.values()]
     newest, older = _newest(brought)
     named = _named(newest, {outcome.host for _, outcome in outcomes})
@@ -96,9 +97,19 @@ def write_run(folder: str, merged: Merged, gpuctl: str, at: float) -> None:
         add_host(folder, outcome, run.snapshot(outcome) if outcome.state is State.REPORTED else None)
     for one in merged.files:
         if one.broken:
-            add_host(folder, HostOutcome(one.name, State.BROKEN, at, f"{one.path} is no snapshot: {one.broken}"))
+            add_host(
+                folder,
+                HostOutcome(one.name, State.BROKEN, at, f"{one.path} is no snapshot: {one.broken}."),
+            )
         else:
             add_host(folder, HostOutcome(one.name, State.REPORTED, one.at), merged.raw(one.path))
+
+
+def _run(path: str) -> RecordedRun:
+    try:
+        return read_run(path)
+    except BadRun as problem:
+        raise NothingToMerge(f"{path} is no run of gpuctl's: {problem}.") from None
 
 
 def _files(path: str) -> Iterator[str]:
@@ -108,7 +119,7 @@ def _files(path: str) -> Iterator[str]:
     tree = look_at_tree(path)
     found = [f"{path.rstrip('/')}/{file}" for file in tree.files if file.endswith(SUFFIXES)]
     if not found:
-        raise NothingToMerge(f"there is no file {' or '.join('*' + one for one in SUFFIXES)} in {path}")
+        raise NothingToMerge(f"there is no file {' or '.join('*' + one for one in SUFFIXES)} in {path}.")
     yield from found
 
 
@@ -120,7 +131,7 @@ def _identified(paths: Iterable[str], streams: Mapping[str, bytes]) -> Iterator[
         said = heard(answer)
         stem = _stem(path)
         if "broken" in said:
-            yield Brought(path, stem, broken=said["broken"])
+            yield Brought(path, stem, broken=said["broken"].removesuffix("."))
         else:
             yield Brought(path, said["hostname"] or stem, said["machine"], said["at"])
 

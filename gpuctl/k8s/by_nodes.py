@@ -5,30 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gpuctl.command import Command, command
-from gpuctl.frozen import dataclass
 from gpuctl.k8s.answer import Fragments, Holding, WayIn, Why
+from gpuctl.k8s.case import Case, extended
 from gpuctl.k8s.fit import CHANGES, Fit, NodeFit, WouldFit, fits
-from gpuctl.k8s.objects import ClusterNode, Pod
+from gpuctl.k8s.notes import notes_of
+from gpuctl.k8s.objects import Pod
 from gpuctl.k8s.quantity import amount
 from gpuctl.k8s.requests import PODS, gpus_in, is_extended
-from gpuctl.k8s.said import SchedulerWord, differences, last_word
+from gpuctl.k8s.said import differences, last_word
 from gpuctl.k8s.scene import Scene, counted
 
 NAMED = 3
-
-
-@dataclass(frozen=True)
-class Case:
-    """A pod before the nodes, and the scheduler's last word on it."""
-
-    pod: Pod
-    scene: Scene
-    nodes: tuple[NodeFit, ...]
-    word: SchedulerWord | None
-
-    def count(self, fit: Fit) -> int:
-        """Returns how many nodes fall into a class."""
-        return sum(one.fit is fit for one in self.nodes)
 
 
 def by_nodes(pod: Pod, scene: Scene) -> Why:
@@ -50,65 +37,37 @@ def by_nodes(pod: Pod, scene: Scene) -> Why:
         tuple(_ways(case)),
         word,
         differences(word, case.nodes) if word else (),
-        _notes(case),
+        notes_of(case),
         tuple(dict.fromkeys(filter(None, map(cluster.lacks, _needed(pod))))),
     )
 
 
 def _needed(pod: Pod) -> tuple[str, ...]:
-    return ("Pod", "DeviceClass", "ResourceSlice", "ResourceClaim") if pod.claims or _extended(pod) else ("Pod",)
-
-
-def _extended(pod: Pod) -> list[str]:
-    return [name for name in pod.requests if is_extended(name) and pod.requests[name] > 0]
-
-
-def _notes(case: Case) -> tuple[str, ...]:
-    selector = next((one for one in case.scene.cluster.runtime_classes if one.name == case.pod.runtime_class), None)
-    notes = []
-    if selector and selector.node_selector:
-        labels = ", ".join(f"{key}={value}" for key, value in selector.node_selector.items())
-        notes.append(f"RuntimeClass {selector.name} adds the nodeSelector {labels} to every pod that names it.")
-    notes += _other_forms(case)
-    served = next((name for name in _extended(case.pod) if name in case.scene.by_class), None)
-    if served and case.word and any(rule == "claims" for rule, _ in case.word.reasons):
-        notes.append(
-            f"A DeviceClass serves {served} by claims on nodes that count none: of these the scheduler says that it "
-            "cannot allocate all claims, though the pod names none."
-        )
-    if case.pod.nominated:
-        notes.append(f"The scheduler has made pods on {case.pod.nominated} end for it, and waits until they are gone.")
-    if not case.pod.preempts and case.pod.priority > 0:
-        notes.append(f"Its priority is {case.pod.priority}, with preemptionPolicy Never: it ends no others, and waits.")
-    if case.word is None:
-        notes.append("The scheduler has said nothing of it that is still there: events live an hour.")
-    return tuple(notes)
-
-
-def _other_forms(case: Case) -> list[str]:
-    """A product that is there with its GPUs shared or divided: its label then has -SHARED or -MIG-… behind the name."""
-    key = "nvidia.com/gpu.product"
-    wanted = case.pod.placement.node_selector.get(key)
-    labels: dict[str, ClusterNode] = {}
-    for node in case.scene.cluster.nodes:
-        label = node.labels.get(key, "")
-        if wanted and label.startswith((f"{wanted}-SHARED", f"{wanted}-MIG-")):
-            labels.setdefault(label, node)
-    offers = {
-        label: " and ".join(name for name, value in gpus_in(node.allocatable).items() if value)
-        for label, node in labels.items()
-    }
-    return [
-        f"{label} is that product with its GPUs shared or divided: offered as {what}." for label, what in offers.items()
-    ]
+    return ("Pod", "DeviceClass", "ResourceSlice", "ResourceClaim") if pod.claims or extended(pod) else ("Pod",)
 
 
 def _cause(case: Case) -> tuple[str, str]:
     """The cause and a sentence: what no node can, then what others hold, then what a change would do."""
-    judges = (_of_now, _of_names, _of_size, _of_selector, _of_holders, _of_changes, _of_claims)
+    judges = (
+        _of_classes,
+        _of_now,
+        _of_names,
+        _of_no_node,
+        _of_size,
+        _of_selector,
+        _of_holders,
+        _of_changes,
+        _of_claims,
+    )
     told = next(filter(None, (judge(case) for judge in judges)), None)
     lacking = f"Pod {case.pod.name} fits on none of {_nodes(len(case.nodes))}, and no single change lets it in."
     return told or ("none-fits", lacking)
+
+
+def _of_classes(case: Case) -> tuple[str, str] | None:
+    absent = case.absent_class
+    text = f"Pod {case.pod.name} claims devices of DeviceClass {absent}, which is not there."
+    return ("claims", text) if absent else None
 
 
 def _of_now(case: Case) -> tuple[str, str] | None:
@@ -143,18 +102,22 @@ def _nodes(count: int) -> str:
 
 
 def _of_names(case: Case) -> tuple[str, str] | None:
-    """A resource that no node has, by a node's count or by claims."""
-    for name in _extended(case.pod):
-        if name in case.scene.by_class or any(one.node.capacity.get(name, 0) for one in case.nodes):
-            continue
-        others: dict[str, int] = {}
-        for one in case.nodes:
-            for other, value in gpus_in(one.node.allocatable).items():
-                others[other] = others.get(other, 0) + value
-        there = ", ".join(f"{amount(other, value)} {other}" for other, value in others.items() if value)
-        has = f" It has {there}." if there else ""
-        return "no-such-resource", f"Pod {case.pod.name} asks for {name}, which no node of this cluster offers.{has}"
-    return None
+    if not case.missing:
+        return None
+    others: dict[str, int] = {}
+    for one in case.nodes:
+        for other, value in gpus_in(one.node.allocatable).items():
+            others[other] = others.get(other, 0) + value
+    there = ", ".join(f"{amount(other, value)} {other}" for other, value in others.items() if value)
+    has = f" It has {there}." if there else ""
+    return (
+        "no-such-resource",
+        f"Pod {case.pod.name} asks for {case.missing}, which no node of this cluster offers.{has}",
+    )
+
+
+def _of_no_node(case: Case) -> tuple[str, str] | None:
+    return None if case.nodes else ("none-fits", f"Pod {case.pod.name} waits for a node: this cluster has none.")
 
 
 def _of_size(case: Case) -> tuple[str, str] | None:
@@ -218,7 +181,7 @@ def _free_in_all(case: Case, resource: str) -> int:
 
 
 def _fragments(case: Case) -> Iterator[Fragments]:
-    for name in _extended(case.pod):
+    for name in extended(case.pod):
         able = _eligible(case, name)
         if able:
             most = max(able, key=lambda one: case.scene.free(one.node, name))
@@ -238,6 +201,9 @@ def _held(case: Case) -> Iterator[Holding]:
                     yield Holding(one.node.name, other.shown, name, many, since, other.priority)
 
 
+_CLASSES = command("kubectl", "get", "deviceclasses")
+
+
 def _ways(case: Case) -> Iterator[WayIn]:
     """Changes that let the pod in at once, the smallest first and of these the one that opens most nodes."""
     by_change: dict[WouldFit, list[str]] = {}
@@ -249,6 +215,8 @@ def _ways(case: Case) -> Iterator[WayIn]:
     def size(item: tuple[WouldFit, list[str]]) -> tuple[int, int]:
         return CHANGES.index(item[0].kind), -len(item[1])
 
+    if case.absent_class:
+        yield WayIn("Install the driver that brings that class, or name one of these.", (), (_CLASSES,))
     smaller = list(_smaller(case))
     yield from (way for name, way in smaller if not is_extended(name))
     for change, names in sorted(by_change.items(), key=size):

@@ -18,7 +18,11 @@ from gpuctl.model import Report
 
 
 class NoSuchNode(ValueError):
-    """The node that was named, or what selects nodes, is none; the message is a sentence."""
+    """The node that was named, or what selects nodes, is none; the message is a sentence. `known`: the nodes' names."""
+
+    def __init__(self, message: str, known: Iterable[str] = ()) -> None:
+        super().__init__(message)
+        self.known = tuple(known)
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,8 @@ def _chosen(cluster: Cluster, name: str | None, selector: str | None) -> tuple[C
     wanted = selector_of(selector) if selector else ()
     nodes = tuple(one for one in cluster.nodes if name in (None, one.name) and selects(wanted, one.labels))
     if (name or selector) and not nodes and not cluster.lacks("Node"):
-        raise NoSuchNode(f"there is no node {name or f'with the labels {selector}'}")
+        known = (one.name for one in cluster.nodes) if name else ()
+        raise NoSuchNode(f"there is no node {name or f'with the labels {selector}'}.", known)
     if name and not nodes:
         raise NoSuchNode(f"the nodes cannot be told: {cluster.lacks('Node')}")
     return nodes

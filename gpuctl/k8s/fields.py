@@ -1,4 +1,4 @@
-"""The fields that are kept of an object: what decode.py reads, and nothing else.
+"""The fields that are kept of an object: what decode/ reads, and nothing else.
 
 A snapshot holds them in the API's own shape, and a page of the API is read for them alone.
 """
@@ -40,7 +40,7 @@ _ENVIRONMENT = [_values("name value")]
 OF_GPUS = re.compile("nvidia|cdi", re.IGNORECASE)
 _SAID = _values("reason message")
 """Why a container does not run. Its message may be a program's own last words: it is kept where it is of GPUs."""
-_STATE = {"waiting": _SAID, "terminated": _SAID}
+_STATE = {"waiting": _SAID, "running": {}, "terminated": _SAID}
 _CONTAINER = {
     **_values("name restartPolicy"),
     "env": _ENVIRONMENT,

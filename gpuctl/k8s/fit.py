@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from enum import Enum
 
 from gpuctl.frozen import dataclass
+from gpuctl.k8s.cluster import Cluster
 from gpuctl.k8s.neighbours import Neighbours, neighbours_of
 from gpuctl.k8s.objects import Claim, ClusterNode, Pod
 from gpuctl.k8s.quantity import amount
@@ -80,14 +81,14 @@ class NodeFit:
 def fits(pod: Pod, scene: Scene) -> tuple[NodeFit, ...]:
     """Returns how a pod stands to each node."""
     near = neighbours_of(pod, scene)
-    claims = claims_of(pod, scene)
+    claims = claims_of(pod, scene.cluster)
     return tuple(NodeFit(node, tuple(_obstacles(pod, node, scene, near, claims))) for node in scene.cluster.nodes)
 
 
-def claims_of(pod: Pod, scene: Scene) -> tuple[Claim, ...]:
+def claims_of(pod: Pod, cluster: Cluster) -> tuple[Claim, ...]:
     """Returns the claims of a pod that are there."""
     names = {one.claim for one in pod.claims}
-    return tuple(one for one in scene.cluster.claims if one.namespace == pod.namespace and one.name in names)
+    return tuple(one for one in cluster.claims if one.namespace == pod.namespace and one.name in names)
 
 
 def _obstacles(

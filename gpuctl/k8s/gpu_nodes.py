@@ -22,6 +22,7 @@ PCI_WITH_CLASS = (
 )
 ACCELERATORS = ("cloud.google.com/gke-accelerator", "k8s.amazonaws.com/accelerator", "kubernetes.azure.com/accelerator")
 """Labels with which clouds say which accelerator a node has been made with."""
+WORKLOAD = "nvidia.com/gpu.workload.config"
 UNKNOWN = "?"
 
 
@@ -30,6 +31,20 @@ def labelled(node: ClusterNode) -> bool:
     flags = ("nvidia.com/gpu.present", PCI, *PCI_WITH_CLASS)
     made_with = any(node.labels.get(name, "").startswith("nvidia") for name in ACCELERATORS)
     return made_with or any(node.labels.get(name) == "true" for name in flags) or bool(count_label(node))
+
+
+def given_to_machines(node: ClusterNode) -> str:
+    """Returns the label by which the operator gives a node's GPUs to virtual machines, "" where it does not.
+
+    Source: https://docs.nvidia.com/datacenter/cloud-native/gpu-operator/latest/gpu-operator-kubevirt.html
+    """
+    use = node.labels.get(WORKLOAD, "")
+    return f"{WORKLOAD}={use}" if use.startswith("vm-") else ""
+
+
+def offers_expected(node: ClusterNode) -> bool:
+    """Returns whether a node has GPUs by its labels, and they are meant for containers."""
+    return labelled(node) and not given_to_machines(node)
 
 
 def has_gpus(node: ClusterNode, scene: Scene) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from gpuctl.k8s.decode import thing
+from gpuctl.k8s.decode.things import thing
 from gpuctl.k8s.objects import Thing
 from gpuctl.k8s.plain import plain_requests
 

@@ -17,6 +17,7 @@ from gpuctl.k8s.keeping import Keeper, Objects
 from gpuctl.k8s.objects import Thing
 from gpuctl.k8s.pages import take_page
 from gpuctl.k8s.reading import NotACluster, sort_of_text
+from gpuctl.k8s.said import AUTOSCALING
 
 K = TypeVar("K", bound=Keeper)
 
@@ -41,10 +42,15 @@ class List:
         return (self.path,) if self.path.startswith("/") else tuple(one + self.path for one in dra)
 
 
+EVENT_REASONS = (
+    *("FailedScheduling", "FailedCreate", "FailedCreatePodSandBox", "FailedPrepareDynamicResources"),
+    *AUTOSCALING,
+)
+"""Of events, which may be tens of thousands, those that tell why a pod waits."""
 LISTS: Mapping[str, List] = {
     "Node": List("/api/v1/nodes"),
     "Pod": List("/api/v1/pods", ("status.phase!=Succeeded",)),
-    "Event": List("/api/v1/events", ("reason=FailedScheduling", "reason=FailedCreate")),
+    "Event": List("/api/v1/events", tuple(f"reason={one}" for one in EVENT_REASONS)),
     "ResourceQuota": List("/api/v1/resourcequotas"),
     "DaemonSet": List("/apis/apps/v1/daemonsets"),
     "RuntimeClass": List("/apis/node.k8s.io/v1/runtimeclasses"),

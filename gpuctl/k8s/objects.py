@@ -188,6 +188,8 @@ class Pod:
     """What the kubelet says of containers that do not start."""
     containers: tuple[str, ...]
     """Their names, without those of init containers."""
+    initializing: str
+    """The init container that its others wait for, "" where they wait for none."""
 
     @property
     def ended(self) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from gpuctl.frozen import dataclass
 from gpuctl.k8s.cluster import Cluster
 from gpuctl.k8s.fit import NodeFit
-from gpuctl.k8s.objects import Pod
+from gpuctl.k8s.objects import ClusterEvent, Pod
 
 _NODES = re.compile(r"(\d{1,6})/(\d{1,6}) nodes are available")
 _PART = re.compile(r"(\d{1,6}) (\D.{0,400}?)(?=, \d+ |\.? ?$)")
@@ -63,14 +63,41 @@ def last_word(pod: Pod, cluster: Cluster) -> SchedulerWord | None:
     one = pod.scheduled
     if one and one.status == "False" and one.message and one.reason != "SchedulingGated":
         return said(one.message, one.since)
-    mine = (pod.namespace, pod.name)
     events = [
         event
-        for event in cluster.events
-        if event.reason == "FailedScheduling" and event.subject == "Pod" and (event.namespace, event.name) == mine
+        for event in events_of(pod, cluster)
+        if event.reason == "FailedScheduling" and not event.message.startswith(_KARPENTER)
     ]
     last = max(events, key=lambda event: event.last or 0.0, default=None)
     return said(last.message, last.last) if last else None
+
+
+def events_of(pod: Pod, cluster: Cluster) -> tuple[ClusterEvent, ...]:
+    """Returns what was said of a pod."""
+    mine = ("Pod", pod.namespace, pod.name)
+    return tuple(one for one in cluster.events if (one.subject, one.namespace, one.name) == mine)
+
+
+_KARPENTER = "Failed to schedule pod"
+"""So its own events of the reason FailedScheduling begin, which the scheduler's never do."""
+
+
+def autoscaler_word(pod: Pod, cluster: Cluster) -> str:
+    """Returns what an autoscaler said last of a pod: that a node comes, or why none would help. "" for nothing.
+
+    Sources: https://github.com/kubernetes/autoscaler/blob/master/cluster-autoscaler/FAQ.md (TriggeredScaleUp,
+    NotTriggerScaleUp), https://karpenter.sh/docs/troubleshooting/ (FailedScheduling, Nominated)
+    """
+    events = [
+        event
+        for event in events_of(pod, cluster)
+        if event.reason in AUTOSCALING or (event.reason == "FailedScheduling" and event.message.startswith(_KARPENTER))
+    ]
+    last = max(events, key=lambda event: event.last or 0.0, default=None)
+    return last.message if last else ""
+
+
+AUTOSCALING = ("NotTriggerScaleUp", "TriggeredScaleUp")
 
 
 def said(text: str, at: float | None = None) -> SchedulerWord:

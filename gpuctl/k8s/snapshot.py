@@ -20,12 +20,11 @@ from typing import Any
 from gpuctl.frozen import dataclass
 from gpuctl.host.api.answer import Ask
 from gpuctl.k8s.cluster import KINDS, UNASKED, plural
-from gpuctl.k8s.decode import POD_LOG, thing
+from gpuctl.k8s.decode.things import POD_LOG, thing
 from gpuctl.k8s.fields import FIELDS, kept
 from gpuctl.k8s.live import LISTS, Api, NoList
+from gpuctl.k8s.logs import is_told, logs_of
 from gpuctl.k8s.objects import ClusterNode, Pod, PodLog
-from gpuctl.k8s.plugin import is_plugin_pod
-from gpuctl.k8s.plugin_logs import plugin_logs
 from gpuctl.k8s.reading import FORBIDDEN, SCHEMA, Reader
 
 _GZIP = zlib.MAX_WBITS | 16
@@ -51,7 +50,7 @@ class Lines:
     def __init__(self, kind: str) -> None:
         self.count = 0
         self.nodes: list[ClusterNode] = []
-        self.plugins: list[Pod] = []
+        self.told: list[Pod] = []
         self._packer = zlib.compressobj(wbits=_GZIP)
         self._raw = bytearray()
         self._write(f'{{"kind": "{kind}List", "items": [')
@@ -60,8 +59,8 @@ class Lines:
         one = thing(kind, found)  # what cannot be read again is not recorded
         if isinstance(one, ClusterNode):
             self.nodes.append(one)
-        elif isinstance(one, Pod) and is_plugin_pod(one):
-            self.plugins.append(one)
+        elif isinstance(one, Pod) and is_told(one):
+            self.told.append(one)
         self._write((", " if self.count else "") + _text(kept(found, FIELDS[kind])))
         self.count += 1
         return True
@@ -103,10 +102,10 @@ def record(ask: Ask, gpuctl: str, at: float) -> ClusterSnapshot:
     outcomes = {kind: whole.list(kind, one, partial(Lines, kind)) for kind, one in LISTS.items()}
     lists = {kind: one for kind, one in outcomes.items() if isinstance(one, Lines)}
     refused = {kind: one for kind, one in outcomes.items() if isinstance(one, NoList)}
-    pods = lists["Pod"].plugins if "Pod" in lists else []
+    pods = lists["Pod"].told if "Pod" in lists else []
     nodes = lists["Node"].nodes if "Node" in lists else []
     head = {"schema": SCHEMA, "gpuctl": gpuctl, "at": at, "version": whole.version}
-    return _snapshot(head, lists, refused, plugin_logs(ask, pods, nodes))
+    return _snapshot(head, lists, refused, logs_of(ask, pods, nodes))
 
 
 def record_texts(texts: Iterable[Iterable[bytes]], gpuctl: str, at: float) -> ClusterSnapshot:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from gpuctl.command import Command, command
@@ -11,18 +12,25 @@ from gpuctl.k8s.by_nodes import by_nodes
 from gpuctl.k8s.cluster import Cluster
 from gpuctl.k8s.objects import DEFAULT_SCHEDULER, ClusterEvent, Pod, Quota
 from gpuctl.k8s.quantity import amount
+from gpuctl.k8s.refusals import to_ask_for
 from gpuctl.k8s.requests import is_gpu
-from gpuctl.k8s.said import last_word
+from gpuctl.k8s.said import events_of, last_word
 from gpuctl.k8s.scene import Scene, scene_of
 
 _OWNERS = {"job": "Job", "jobs": "Job", "rs": "ReplicaSet", "replicaset": "ReplicaSet", "replicasets": "ReplicaSet"}
+_SHORT = {"Job": "job", "ReplicaSet": "rs"}
 _QUOTA = re.compile(r"exceeded quota: ([^,]{1,253})")
 _REJECTED = ("UnexpectedAdmissionError", "OutOf", "NodeAffinity", "Preempting", "Evicted", "TopologyAffinityError")
+_OF_KUBELET = ("FailedCreatePodSandBox", "FailedPrepareDynamicResources")
 NAMED = 3
 
 
 class NoSuchPod(ValueError):
-    """What was named is not there, or more than once; the message is a sentence."""
+    """What was named is not there, or more than once; the message is a sentence. `known`: what else it may be."""
+
+    def __init__(self, message: str, known: Iterable[str] = ()) -> None:
+        super().__init__(message)
+        self.known = tuple(dict.fromkeys(known))
 
 
 def why(cluster: Cluster, named: str, namespace: str | None) -> Why:
@@ -43,11 +51,25 @@ def _only(cluster: Cluster, name: str, namespace: str | None) -> Pod:
     found = [one for one in cluster.pods if one.name == name and namespace in (None, one.namespace)]
     if not found:
         where = f" in the namespace {namespace}" if namespace else ""
-        raise NoSuchPod(f"there is no pod {name}{where}")
+        elsewhere = next((one.namespace for one in cluster.pods if one.name == name), None)
+        if elsewhere is not None:
+            raise NoSuchPod(f"there is no pod {name}{where}, and one in the namespace {elsewhere}")
+        raise NoSuchPod(f"there is no pod {name}{where}.", _names(cluster, namespace))
     if len(found) > 1:
         places = ", ".join(sorted(one.namespace for one in found))
         raise NoSuchPod(f"there are pods {name} in the namespaces {places}: name one with -n")
     return found[0]
+
+
+def _names(cluster: Cluster, namespace: str | None) -> Iterator[str]:
+    """What can be asked about: jobs and ReplicaSets, whose names are shorter, and pods."""
+    pods = [one for one in cluster.pods if namespace in (None, one.namespace)]
+    yield from (f"job/{one.name}" for one in cluster.jobs if namespace in (None, one.namespace))
+    for pod in pods:
+        kind, _, name = pod.owner.partition("/")
+        if kind in _SHORT:
+            yield f"{_SHORT[kind]}/{name}"
+    yield from (one.name for one in pods)
 
 
 # A job or a ReplicaSet
@@ -76,6 +98,9 @@ def _of_owner(kind: str, name: str, namespace: str | None, scene: Scene) -> Why:
     last = max(events, key=lambda one: one.last or 0.0, default=None)
     if last:
         return _of_refusal(f"{kind} {name}", last, cluster)
+    if kind == "Job" and job is None and not cluster.lacks("Job"):
+        where = f" in the namespace {namespace}" if namespace else ""
+        raise NoSuchPod(f"there is no job {name}{where}.", _names(cluster, namespace))
     lacking = tuple(filter(None, map(cluster.lacks, ("Pod", "Event"))))
     text = f"{kind} {name} has no pod here, and no event says why: events live an hour."
     return Why(f"{kind} {name}", "unknown", text, unknown=lacking)
@@ -135,9 +160,9 @@ def _state(pod: Pod, scene: Scene) -> Why | None:
         text = f"was refused by the kubelet of {pod.node}" if refused else "has failed"
         said = f" {pod.message}" if pod.message else ""
         look = command("gpuctl", "k8s", "doctor", "--node", pod.node)
-        ways = (
-            (WayIn("See whether that node's GPUs are counted and healthy.", (pod.node,), (look,)),) if refused else ()
-        )
+        of_node = WayIn("See whether that node's GPUs are counted and healthy.", (pod.node,), (look,))
+        instead = to_ask_for(pod)
+        ways = (WayIn(instead) if instead else of_node,) if refused else ()
         cause = "rejected" if refused else "failed"
         return Why(subject, cause, f"Pod {pod.name} {text}: {reason}.{said}", ways=ways)
     if not pod.node:
@@ -148,6 +173,12 @@ def _state(pod: Pod, scene: Scene) -> Why | None:
 
 
 def _on_its_node(pod: Pod, scene: Scene) -> str:
+    refusals = [one for one in events_of(pod, scene.cluster) if one.reason in _OF_KUBELET]
+    last = max(refusals, key=lambda one: one.last or 0.0, default=None)
+    if last:
+        return f"its kubelet does not start it there. {last.message}"
+    if pod.initializing:
+        return f"its init container {pod.initializing} has not ended."
     if pod.waiting:
         return "; ".join(f"container {name} waits: {reason}" for name, reason in pod.waiting[:NAMED]) + "."
     node = next((one for one in scene.cluster.nodes if one.name == pod.node), None)
@@ -168,7 +199,8 @@ def _before_scheduling(pod: Pod, scene: Scene) -> Why | None:
     if pod.scheduler != DEFAULT_SCHEDULER:
         text = f"Pod {pod.name} is for the scheduler {pod.scheduler}, which alone can place it"
         ways = (WayIn("See whether that scheduler runs, and what it says.", (), _of_scheduler(pod)),)
-        return Why(subject, "other-scheduler", f"{text}: Kubernetes' own does not look at it.", ways=ways)
+        sentence = f"{text}: Kubernetes' own does not look at it."
+        return Why(subject, "other-scheduler", sentence, ways=ways, said=last_word(pod, cluster))
     missing = _missing_claim(pod, cluster)
     if missing:
         return Why(subject, "claim-missing", missing)

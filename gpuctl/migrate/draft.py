@@ -51,6 +51,7 @@ class Draft:
         self._edits: dict[tuple[int, int], Edit] = {}
         self._added: list[Addition] = []
         self._changes: list[Change] = []
+        self._kept: list[YamlNode] = []
         self._left: dict[tuple[str, str, int | None], Left] = {}
 
     def line(self, node: YamlNode) -> int:
@@ -79,6 +80,10 @@ class Draft:
             self._added.append(Addition(holder, key, value))
             self._changes.append(Change("", _spelled(key, value), why, self.line(holder)))
 
+    def keep(self, node: YamlNode) -> None:
+        """Has a collection stay where all its entries go: others speak of it."""
+        self._kept.append(node)
+
     def leave(self, node: YamlNode, why: str, text: str | None = None) -> None:
         """Says what stays as it is."""
         text = " ".join((self.source.text[node.start : node.end] if text is None else text).split())
@@ -93,7 +98,7 @@ class Draft:
         """Returns the file before and after. Raises NotAccepted where an edit cannot be made alone."""
         before = self.source.text
         edits = [*self._edits.values(), *self._added]
-        after = edited(before, self.source.documents, edits) if edits else before
+        after = edited(before, self.source.documents, edits, self._kept) if edits else before
         changes = sorted(self._changes, key=lambda change: change.line or 0)
         left = sorted(self._left.values(), key=lambda one: one.line or 0)
         return Migration(before, after, tuple(changes), tuple(left))

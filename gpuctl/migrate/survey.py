@@ -10,7 +10,7 @@ from itertools import chain
 from gpuctl.compat.knowledge.driver_parts import DriverPart, PartKind, driver_part, gpu_of
 from gpuctl.facts.toolkit.cdi_document import GPU_KIND
 from gpuctl.frozen import dataclass
-from gpuctl.migrate.by_hand import WHOLES
+from gpuctl.migrate.by_hand import WHOLES, mounted_part
 from gpuctl.migrate.gpus import NO_GPU, docker_refuses, parse_cdi, parse_gpus, parse_visible, together
 from gpuctl.migrate.migration import ALL, Gpus
 from gpuctl.migrate.run_command import NVIDIA_DOCKER, Option, RunCommand
@@ -21,10 +21,10 @@ RUNTIME = "nvidia"
 SIGNS = re.compile(
     r"(?<!-[bcefrw] )(?<!-[bcefrw] [\"'])/dev/nvidia|nvidia-docker2?[ \t]+(?:run|create)\b|nvidia_driver_"
     r"|--runtime[ =]+nvidia\b|\bNV_GPU=|--volume-driver[ =]nvidia|:3476/docker/cli|/lib(?:32|64)?/nvidia[^\s:]*:/"
-    r"|/lib(?:cuda|nvidia)[^\s:/]*:/|=[^\s:]*/lib(?:cuda|nvidia-[a-z]+)\.so"
+    r"|/lib(?:cuda|nvidia)[^\s:/]*:/|=[^\s:]*/lib(?:cuda|nvidia-[a-z]+)\.so|\bls [^|;&)]*/lib(?:cuda|nvidia)"
 )
 """Signs of the old way, wherever they stand: not a device that a test looks for. :3476 is nvidia-docker 1's plugin,
-and its answer the mounts behind; the last is a variable that holds a library for a mount."""
+and its answer the mounts behind; the last two are a variable that holds a library for a mount, and a list of them."""
 _MIG = "/dev/nvidia-caps"
 _JETSON = ("l4t", "jetson", "jetpack", "tegra")
 _JETSON_NODES = ("/dev/nvhost", "/dev/nvmap")
@@ -139,7 +139,7 @@ def bind_of(option: Option) -> tuple[Option, str, str] | None:
 def _mounts(binds: list[tuple[Option, str, str]]) -> Iterator[DriverMount]:
     for option, source, target in binds:
         # A program or library that the shell finds, as $(which nvidia-smi) does, is what it becomes in the container.
-        part = driver_part(source.replace(HOLE, _ANY)) or (driver_part(target) if source.startswith(HOLE) else None)
+        part = driver_part(target) if source.startswith(HOLE) else mounted_part(source.replace(HOLE, _ANY), target)
         if part and part.kind is not PartKind.DEVICE:
             yield DriverMount(option, part, target)
 

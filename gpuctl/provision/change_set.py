@@ -83,6 +83,10 @@ def accept(path: str) -> None:
     """There is nobody whose opinion of the file counts."""
 
 
+Show = Callable[[str, bytes | None, bytes | None], str]
+"""The unified diff of two contents of a path as it may be shown, without secrets; None: no file."""
+
+
 def carries_nothing(keys: Keys) -> None:
     """Whatever gpuctl sets stands for itself."""
 
@@ -100,7 +104,7 @@ class Edit:
 
     path: str
     change: Callable[[bytes | None], bytes | None]
-    show: Callable[[str, bytes | None, bytes | None], str]
+    show: Show
     inspect: Callable[[str], None] = accept
     values: Callable[[bytes], Mapping[str, Any]] | None = None
     aside: str = ""
@@ -169,6 +173,6 @@ class Engine:
     plan: Callable[[Host, Facts, Wish], ChangeSet]
     running: Callable[[Host, Facts], RunningEngine | None]
     subjects: tuple[type, ...]
-    show: Callable[[str, bytes | None, bytes | None], str]
+    show: Show
     document: SharedFile | None = None
     """None: its files are gpuctl's as a whole."""

@@ -15,8 +15,8 @@ from gpuctl.host.write.replace import content_before, digest
 from gpuctl.host.write.replacement import Replacement
 from gpuctl.model import ENGINES, CannotTell, Disturbs, ExitCode, Step
 from gpuctl.provision.aside import aside
-from gpuctl.provision.change_set import ChangeSet, Edit, Finish
-from gpuctl.provision.engines.choose import engine_of, reader, restart, untold
+from gpuctl.provision.change_set import ChangeSet, Edit, Finish, Show
+from gpuctl.provision.engines.choose import engine_of, reader, restart, show_of, untold
 from gpuctl.provision.errand import Errand
 from gpuctl.provision.packages.files import show_source
 from gpuctl.provision.packages.packages import undo_packages
@@ -115,7 +115,8 @@ def _edits(writes: Sequence[FileWrite], force: bool) -> list[Edit]:
 
 
 def _edit(path: str, writes: Sequence[FileWrite], force: bool) -> Edit:
-    show = _show(writes[0].engine)
+    engine = writes[0].engine
+    show = show_of(engine, path) if engine in ENGINES else show_source
     changes = [write.replacement for write in writes]
     return Edit(path, _restorer(path, changes, show, force), show, aside=changes[0].aside or aside(path))
 
@@ -132,12 +133,8 @@ def _packages_back(host: Host, entries: Sequence[JournalEntry]) -> Finish | None
     return Finish(step, lambda: undo_packages(host, first))
 
 
-def _show(engine: str) -> Callable[[str, bytes | None, bytes | None], str]:
-    return engine_of(engine).show if engine in ENGINES else show_source
-
-
 def _restorer(
-    path: str, changes: Sequence[Replacement], show: Callable[[str, bytes | None, bytes | None], str], force: bool
+    path: str, changes: Sequence[Replacement], show: Show, force: bool
 ) -> Callable[[bytes | None], bytes | None]:
     """`changes` are newest first."""
 

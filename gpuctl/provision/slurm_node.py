@@ -47,12 +47,13 @@ class SlurmNode:
 
     @property
     def has_jobs(self) -> bool:
-        """Whether jobs run on it, or are being tidied up after."""
+        """Whether jobs run on it, or are being tidied up after; of suspended ones a node's state tells nothing."""
         return bool(self.states & _WITH_JOBS)
 
-    def is_of_others(self, mark: str) -> bool:
-        """Returns whether they have drained it, or set its reason, whose reasons do not begin with this."""
-        return (self.is_drained or bool(self.reason)) and not self.reason.startswith(mark)
+    def is_of_others(self, begin: str, end: str = "") -> bool:
+        """Returns whether they have drained it, or set its reason, whose reasons do not begin and end with these."""
+        own = self.reason.startswith(begin) and self.reason.endswith(end)
+        return (self.is_drained or bool(self.reason)) and not own
 
 
 def parse_node(text: str) -> SlurmNode:
@@ -97,6 +98,15 @@ def shown(host: Host, name: str) -> SlurmNode:
     if node.name != name:
         raise SlurmProblem(f"Slurm tells of the node {plain(node.name)} where {name} was asked for.")
     return node
+
+
+def jobs_on(host: Host, name: str) -> bool:
+    """Returns whether jobs have a node: suspended ones, too, keep what they have on it. Raises SlurmProblem.
+
+    Source: https://slurm.schedmd.com/squeue.html
+    """
+    said = _said(host.run(("squeue", "--all", "--noheader", "--format=%T", f"--nodelist={name}"), LOOK))
+    return bool(set(said.split()) - {"PENDING"})
 
 
 def update(name: str, *words: str) -> None:

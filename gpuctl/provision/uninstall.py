@@ -17,7 +17,7 @@ from gpuctl.host.write.replace import content_before, digest
 from gpuctl.model import ENGINES
 from gpuctl.provision.aside import aside
 from gpuctl.provision.change_set import ChangeSet, Edit, Engine, SharedFile
-from gpuctl.provision.engines.choose import engine_of, reader, restart, untold
+from gpuctl.provision.engines.choose import engine_of, reader, restart, show_of, untold
 from gpuctl.provision.errand import Errand
 from gpuctl.provision.install import COMMAND as INSTALL
 from gpuctl.provision.result import Refused, Result, Say, Wish
@@ -69,7 +69,7 @@ def _is_asked(write: FileWrite, config: str | None) -> bool:
 def _edit(engine: Engine, path: str, writes: Sequence[FileWrite]) -> Edit:
     place = writes[0].replacement.aside or aside(path)
     without, again = _without(engine, path, writes), _with_taken(engine, writes)
-    return Edit(path, without, engine.show, aside=place, with_taken=again)
+    return Edit(path, without, show_of(writes[0].engine, path), aside=place, with_taken=again)
 
 
 def _with_taken(engine: Engine, writes: Sequence[FileWrite]) -> Callable[[bytes | None], bytes | None] | None:
@@ -107,7 +107,7 @@ def _undone(engine: Engine, path: str, write: FileWrite, raw: bytes | None) -> b
     if raw is None or digest(raw) == file.before:
         return raw
     if write.sets is None or engine.document is None:
-        diff = engine.show(path, raw, content_before(file))
+        diff = show_of(write.engine, path)(path, raw, content_before(file))
         raise Refused(f"{path} was edited since gpuctl wrote it. Remove it by hand if nobody needs it.", diff=diff)
     try:
         return _merged(engine.document, raw, content_before(file), write.sets)

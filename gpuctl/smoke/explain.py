@@ -10,8 +10,12 @@ from gpuctl.diagnose.scan import scan
 from gpuctl.diagnose.signatures import Strength
 from gpuctl.diagnose.unwrapped import unwrapped
 from gpuctl.frozen import dataclass
-from gpuctl.model import Remedy, Report
+from gpuctl.model import Finding, Remedy, Report, Status
 
+_NOTHING_GIVEN = "nvidia-smi-not-in-container"
+"""What is said so of a container that did ask for GPUs: not the request is missing, the toolkit has passed it over."""
+_SETTINGS = ("toolkit.config-valid", "toolkit.hook-mode", "toolkit.ldconfig", "toolkit.settings")
+"""Some of the settings that these judge make the toolkit's programs end without a word (tried with 1.20.0)."""
 DOCTOR = Remedy("See what is wrong on this host.", (command("gpuctl", "doctor"),))
 
 
@@ -24,12 +28,27 @@ class Explained:
     family: str = ""
 
 
-def explain(error: str, report: Report) -> Explained:
-    """Returns what an error text says. `report` is the doctor's, of the host where it happened."""
+def explain(error: str, report: Report, way: str | None = None) -> Explained:
+    """Returns what an error text says of a container that was to get GPUs, by which way where that is known.
+
+    `report` is the doctor's, of the host where it happened: what the text does not tell, a setting of the toolkit may.
+    """
     found = matches(scan(BytesIO(error.encode(errors="replace"))), report)
-    if not found or _is_guess(found[0]):
-        return Explained(f"The container did not run: {unwrapped(error)}", DOCTOR)
-    return Explained(found[0].sentence, found[0].remedies[0], found[0].family.id)
+    is_known = found and not _is_guess(found[0])
+    if is_known and found[0].family.id != _NOTHING_GIVEN:
+        return Explained(found[0].sentence, found[0].remedies[0], found[0].family.id)
+    setting = next((one for one in report.findings if one.id in _SETTINGS and _spoils(one, way)), None)
+    if setting:
+        return Explained(f"The container got no GPU: {setting.message}", setting.remedy or DOCTOR)
+    if is_known:
+        return Explained(found[0].sentence, found[0].remedies[0], found[0].family.id)
+    return Explained(f"The container did not run: {unwrapped(error)}", DOCTOR)
+
+
+def _spoils(setting: Finding, way: str | None) -> bool:
+    """Whether it is said to keep all containers from their GPUs, or those of this way."""
+    spoilt = setting.message.rpartition("; ")[0]
+    return setting.status is Status.FAIL or (setting.status is Status.WARN and way is not None and way in spoilt)
 
 
 def _is_guess(match: Match) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from gpuctl.checks.every import diagnose
 from gpuctl.checks.needed import subjects
+from gpuctl.checks.paths.ways import GPUS_FLAG, RUNTIME_FLAG
 from gpuctl.command import command
 from gpuctl.facts.docker.docker import RUNTIME, Docker, State
 from gpuctl.facts.gather import Facts, gather
@@ -179,5 +180,6 @@ def _explained(result: SmokeResult, error: str, report: Report) -> SmokeResult:
         return replace(result, passed=False, cause=NO_GLIBC.cause, remedy=NO_GLIBC.remedy, error=error)
     other = spec and spec.runtime not in (None, RUNTIME)
     told = tuple(one for one in report.findings if not (other and one.layer in _OF_NVIDIA))
-    why = explain(error, Report(told))
+    way = (RUNTIME_FLAG if spec.runtime else GPUS_FLAG) if spec and result.plan and not result.plan.client else None
+    why = explain(error, Report(told), way)
     return replace(result, passed=False, cause=why.cause, remedy=why.remedy, error=error)

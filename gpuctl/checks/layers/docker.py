@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from gpuctl.checks.engine import Judgement, check, failed, passed, undetermined, warned
 from gpuctl.checks.gpus import understood
 from gpuctl.checks.remedies import as_root, install, service, start
@@ -17,14 +19,16 @@ from gpuctl.facts.job_runtimes import JobRuntimes
 from gpuctl.facts.machine.system import System
 from gpuctl.facts.podman import Podman
 from gpuctl.facts.toolkit.toolkit import Toolkit
-from gpuctl.model import Disturbs, Evidence, Remedy
+from gpuctl.model import Disturbs, Evidence, Fact, Remedy
 
 MERGED_SINCE = "18.09"
 """The Docker that began to take runtimes from flags and file together (moby pull request 37871)."""
 GPUS_FLAG_SINCE = "19.03"
 """Docker 19.03 brought `docker run --gpus` (API 1.40); before it, --runtime=nvidia."""
 CDI_FIRST_SINCE = "29.2"
-"""From Docker 29.2 on, --gpus is served through CDI where a specification exists, and does without the hook then."""
+"""From Docker 29.2 on, --gpus is served through CDI where a specification exists, and does without the hook then.
+
+It has to find nvidia-cdi-hook on its PATH when it starts: moby, daemon/devices_nvidia_linux.go."""
 
 
 def daemon_of(docker: Docker) -> Daemon | None:
@@ -42,12 +46,21 @@ def at_least(daemon: Daemon, version: str) -> bool:
     return understood(docker_version, daemon.version) >= docker_version(version)
 
 
-def gpus_by_cdi(docker: Docker, toolkit: Toolkit) -> bool:
-    """Returns whether this daemon serves --gpus through a CDI specification, and needs no hook for it."""
+def has_cdi_gpus(docker: Docker, toolkit: Toolkit) -> bool:
+    """Returns whether this daemon has a CDI specification to give GPUs by: to --device, and to --gpus as it can."""
     daemon, cdi = docker.daemon.value, toolkit.cdi.value
     if daemon is None or not at_least(daemon, CDI_FIRST_SINCE):
         return False
     return bool(cdi and cdi.for_gpus) or any(one.startswith("nvidia.com/gpu=") for one in daemon.cdi_devices)
+
+
+def gpus_by_cdi(docker: Docker, toolkit: Toolkit) -> bool:
+    """Returns whether this daemon serves --gpus through a CDI specification, and needs no hook for it.
+
+    Where dockerd's own PATH cannot be seen, ours tells whether there is nvidia-cdi-hook.
+    """
+    found: Fact[Any] = toolkit.cdi_hook if docker.cdi_hook_file.unknown else docker.cdi_hook_file
+    return found.value is not None and has_cdi_gpus(docker, toolkit)
 
 
 @check("docker.installed", explains=("docker.reachable",))

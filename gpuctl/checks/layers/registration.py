@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from gpuctl.checks.compare.dates import changed_at
 from gpuctl.checks.engine import Judgement, check, failed, passed, warned
-from gpuctl.checks.layers.docker import CDI_FIRST_SINCE, GPUS_FLAG_SINCE, at_least, daemon_of, gpus_by_cdi
-from gpuctl.checks.paths.containers import DockerPaths, Paths
-from gpuctl.checks.paths.ways import GpuPath
+from gpuctl.checks.layers.docker import (
+    CDI_FIRST_SINCE,
+    GPUS_FLAG_SINCE,
+    at_least,
+    daemon_of,
+    gpus_by_cdi,
+    has_cdi_gpus,
+)
+from gpuctl.checks.paths.containers import DockerPaths, asks_by_flag
 from gpuctl.checks.remedies import as_root, install_runtime, install_toolkit, service
 from gpuctl.command import Shell, command, operands
 from gpuctl.facts.docker.containers import DockerContainers
@@ -15,7 +23,7 @@ from gpuctl.facts.gpu.tegra import Tegra
 from gpuctl.facts.machine.system import System
 from gpuctl.facts.packages.history import PackageHistory
 from gpuctl.facts.packages.logs import TOOLKIT
-from gpuctl.facts.toolkit.toolkit import HOOK, Toolkit
+from gpuctl.facts.toolkit.toolkit import CDI_HOOK, HOOK, Toolkit
 from gpuctl.model import Action, CannotTell, Disturbs, Evidence, Remedy
 
 HOOK_VISIBLE, RESTART_NEEDED = "registration.hook-visible", "registration.restart-needed"
@@ -24,6 +32,12 @@ CLOCKS_AGREE = 0.02
 lag by a tick too. dockerd looks for the hook no sooner than that after its start."""
 HOOK_PACKAGES = ("nvidia-container-toolkit", "nvidia-container-runtime-hook")
 """What brings nvidia-container-runtime-hook: the second up to toolkit 1.0."""
+CDI_HOOK_PACKAGES = ("nvidia-container-toolkit-base",)
+"""What brings nvidia-cdi-hook."""
+_BY_DEVICE = (
+    "Use --device nvidia.com/gpu=all, which the specification serves; --gpus works once one of the programs is on"
+    " dockerd's PATH and Docker has been restarted."
+)
 MINUTE = 60.0
 """Seconds: the logs of packages tell times to the minute."""
 
@@ -37,8 +51,8 @@ def runtime(system: System, docker: Docker, toolkit: Toolkit) -> Judgement | Non
     seen = Evidence(docker.daemon.source, f"runtimes: {', '.join(sorted(daemon.runtimes))}")
     if "nvidia" in daemon.runtimes:
         return passed("Docker has the runtime nvidia", seen)
-    if gpus_by_cdi(docker, toolkit):
-        return passed("--gpus goes by the CDI specification, without the runtime nvidia", toolkit.cdi)
+    if has_cdi_gpus(docker, toolkit):
+        return passed("Docker goes by the CDI specification, without the runtime nvidia", toolkit.cdi)
     remedy = install_runtime(system, "Register the runtime; no container is stopped.")
     return failed("Docker has no runtime called nvidia.", seen, remedy=remedy)
 
@@ -89,7 +103,10 @@ def default_runtime(system: System, docker: Docker) -> Judgement | None:
 
 @check(HOOK_VISIBLE)
 def hook_visible(system: System, docker: Docker, toolkit: Toolkit, tegra: Tegra) -> Judgement | None:
-    """dockerd looks for nvidia-container-runtime-hook on its own PATH, which is not the one of a login shell."""
+    """dockerd looks for nvidia-container-runtime-hook on its own PATH, which is not the one of a login shell.
+
+    Docker 29.2 and later looks for nvidia-cdi-hook too; a specification without either of them serves --device alone.
+    """
     daemon = daemon_of(docker)
     if daemon is None or not at_least(daemon, GPUS_FLAG_SINCE) or docker.process.get() is None:
         return None
@@ -97,6 +114,9 @@ def hook_visible(system: System, docker: Docker, toolkit: Toolkit, tegra: Tegra)
         return passed("dockerd finds the hook on its PATH", docker.hook_file)
     if tegra.by_csv or gpus_by_cdi(docker, toolkit):
         return None
+    if has_cdi_gpus(docker, toolkit):
+        message = f"dockerd finds neither {CDI_HOOK} nor {HOOK} on its PATH: --gpus will not work."
+        return warned(message, docker.cdi_hook_file, remedy=Remedy(_BY_DEVICE, disturbs=Disturbs.NOTHING))
     hook = toolkit.hook.get()
     if hook is None:
         remedy = install_toolkit(system, "Install the whole toolkit.")
@@ -122,41 +142,50 @@ def restart_needed(
 ) -> Judgement | None:
     """dockerd looks for the hook once, at its start: installed later, --gpus works after a restart, not a reload.
 
-    A hook that was there at the start may be replaced: dockerd calls it by its name. With live-restore on, or no
-    container running, the restart stops nothing.
+    Docker 29.2 and later looks for nvidia-cdi-hook too, and does with that where a CDI specification names the GPUs;
+    where it has found neither, it says "AMD CDI spec not found", or that it knows no GPU vendor. A hook that was there
+    at the start may be replaced: dockerd calls it by its name. With live-restore on, or no container running, the
+    restart stops nothing.
     """
     docker, toolkit = here.docker, here.toolkit
-    daemon, process, changed = daemon_of(docker), docker.process.get(), toolkit.hook_changed.get()
-    if daemon is None or process is None or changed is None or not at_least(daemon, GPUS_FLAG_SINCE):
+    daemon, process = daemon_of(docker), docker.process.get()
+    if daemon is None or process is None or here.tegra.by_csv or not at_least(daemon, GPUS_FLAG_SINCE):
         return None
-    if here.tegra.by_csv or gpus_by_cdi(docker, toolkit):
+    by_cdi = gpus_by_cdi(docker, toolkit)
+    times = {toolkit.hook_changed.source: toolkit.hook_changed.get()}
+    if by_cdi:
+        times[toolkit.cdi_hook_changed.source] = toolkit.cdi_hook_changed.get()
+    first = min(((at, source) for source, at in times.items() if at is not None), default=None)
+    if first is None:
         return None
-    seen = Evidence(
-        toolkit.hook_changed.source, f"hook changed {changed - process.started:+.0f} s after dockerd started"
-    )
+    changed, source = first
+    seen = Evidence(source, f"hook changed {changed - process.started:+.0f} s after dockerd started")
     if changed <= process.started + CLOCKS_AGREE:
         return passed("dockerd has started since the hook was installed", seen)
-    known = _known_by(process, containers, here.paths) or _replaced_since(process, history)
+    packages = (HOOK_PACKAGES, CDI_HOOK_PACKAGES) if by_cdi else (HOOK_PACKAGES,)
+    replaced = (_replaced_since(process, history, one) for one in packages)
+    known = _known_by(process, containers) or next(filter(None, replaced), None)
     if known:
         return passed("dockerd knows the hook, which was replaced since", seen, known)
     stops = 0 if daemon.live_restore else daemon.containers_running
-    text = f"Restart Docker when it suits (stops {stops} running containers); until then use --runtime=nvidia."
+    meanwhile = "--runtime=nvidia" if "nvidia" in daemon.runtimes or not by_cdi else "--device nvidia.com/gpu=all"
+    text = f"Restart Docker when it suits (stops {stops} running containers); until then use {meanwhile}."
     disturbs = Disturbs.RUNNING_CONTAINERS if stops else Disturbs.NOTHING
     remedy = Remedy(text, service(system, docker, "restart"), disturbs)
     message = "The toolkit is newer than the running dockerd: --gpus may not work yet."
     return warned(message, seen, remedy=remedy, action=Action.RESTART if stops else Action.MEND)
 
 
-def _known_by(process: Process, containers: DockerContainers, ways: Paths) -> Evidence | None:
-    """A container that this very dockerd has started with --gpus, by the hook."""
+def _known_by(process: Process, containers: DockerContainers) -> Evidence | None:
+    """A container that this very dockerd has started with --gpus: without a hook it refuses to."""
     started = (one for one in containers.running.value or () if one.started > process.started)
-    shown = next((one for one in started if ways.of(one) is GpuPath.HOOK), None)
+    shown = next(filter(asks_by_flag, started), None)
     return Evidence(containers.running.source, f"{shown.name} has started with --gpus") if shown else None
 
 
-def _replaced_since(process: Process, history: PackageHistory) -> Evidence | None:
-    """The first change of the hook's package since dockerd started, where that did not bring it."""
-    changes = (one for one in history.changes.value or () if one.package in HOOK_PACKAGES)
+def _replaced_since(process: Process, history: PackageHistory, packages: Sequence[str]) -> Evidence | None:
+    """The first change of a hook's packages since dockerd started, where that did not bring it."""
+    changes = (one for one in history.changes.value or () if one.package in packages)
     try:
         first = next((one for one in changes if changed_at(one, history) + MINUTE > process.started), None)
     except CannotTell:
@@ -168,13 +197,19 @@ def _replaced_since(process: Process, history: PackageHistory) -> Evidence | Non
 
 @check("registration.cdi", explains=(HOOK_VISIBLE,))
 def cdi(system: System, docker: Docker, toolkit: Toolkit) -> Judgement | None:
-    """From Docker 29.2 on, --gpus is served through CDI where a specification exists, else by the hook."""
+    """From Docker 29.2 on, --gpus is served through CDI where a specification exists, else by the hook.
+
+    By CDI only where dockerd finds nvidia-cdi-hook, too: moby, daemon/devices_nvidia_linux.go.
+    """
     daemon = daemon_of(docker)
     if daemon is None or not at_least(daemon, CDI_FIRST_SINCE):
         return None
     specs = toolkit.cdi.get()
-    if (specs and specs.for_gpus) or docker.hook_file.value:
+    if gpus_by_cdi(docker, toolkit) or docker.hook_file.value:
         return passed("--gpus has a CDI specification or the hook", toolkit.cdi)
+    if docker.cdi_hook_file.get() is None:
+        return None  # a specification alone would not help: dockerd lacks both programs
     commands = as_root(system, command("nvidia-ctk", "cdi", "generate", "--output=/etc/cdi/nvidia.yaml"))
-    message = f"Docker {daemon.version} serves --gpus through CDI, and there is no specification."
+    lacks = "no specification names a GPU" if specs else "there is no specification"
+    message = f"Docker {daemon.version} serves --gpus through CDI, and {lacks}."
     return failed(message, toolkit.cdi, remedy=Remedy("Write the specification.", commands))

@@ -11,6 +11,7 @@ from gpuctl.checks.paths.containers import DockerPaths
 from gpuctl.checks.paths.ways import GpuPath
 from gpuctl.command import Shell, command
 from gpuctl.facts.docker.containers import Container, DockerContainers
+from gpuctl.facts.docker.docker import Docker
 from gpuctl.facts.machine.logs import Logs
 from gpuctl.facts.own.journal import DONE, Changes
 from gpuctl.facts.packages.history import PackageHistory
@@ -27,7 +28,7 @@ _BY_CDI = (
     r"nvidia-cdi-hook: |unresolvable CDI devices|conflicting device|failed to stat CDI host device"
     r"|error mounting \W*/\S*(?:nvidia|libcuda)|No help topic for"
 )
-_BY_FLAG = r"could not select device driver|failed to discover GPU vendor from CDI"
+_BY_FLAG = r"could not select device driver|failed to discover GPU vendor from CDI|AMD CDI spec not found"
 _BY_RUNTIME = (
     r"unknown or invalid runtime name|no runtime for \W*nvidia\W* is configured|failed to find runtime handler nvidia"
 )
@@ -43,6 +44,8 @@ _SAME_KIND = {
     "runtime": (GpuPath.LEGACY, GpuPath.JIT_CDI, GpuPath.CSV),
 }
 """The paths by which a container that starts shows that what failed works again."""
+_DAEMONS_OWN = ("flag", "runtime")
+"""What a dockerd lacks for these it looks for when it starts: of another one, other checks tell."""
 _ENTRY = regex(r"(\d{4}-\d\d-\d\dT[\d:]{8}[+-][\d:]{4,5}) \S+ ([^\s\[:]+)(?:\[\d+\])?: (.*)")
 """What journalctl prints with -o short-iso: when, on which host, who, what."""
 _DAEMONS = ("dockerd", "dockerd-current", "docker-containerd", "docker", "containerd", "kubelet")
@@ -50,6 +53,7 @@ _DAEMONS = ("dockerd", "dockerd-current", "docker-containerd", "docker", "contai
 _LEVEL = regex(r'(?:time=(?:"[^"]*"|\S+) )?level=(\w+)|([IWEF])\d{4} |\{.*?(?<!\\)"level":"(\w+)"')
 _NO_FAILURE = ("trace", "debug", "info", "warning", "warn", "I", "W")
 """What is told so was gone on from: the engine took another path, or tried again."""
+_QUOTE = regex(r'(?<!\\)"')
 _POD = regex(r'\bpod="([^"]+)"|PodSandboxMetadata\{Name:([^,]+),')
 _POD_RUNS = regex(r'"Observed pod startup duration"|RunPodSandbox for .{0,300} returns sandbox id')
 
@@ -68,6 +72,20 @@ class LogEntry:
         """The core of a GPU container's failure, where it tells of one."""
         level = _LEVEL.match(self.message)
         return None if level and level[level.lastindex or 0] in _NO_FAILURE else _CONTAINER.search(self.message)
+
+    @property
+    def kind(self) -> str | None:
+        """Which path failed, as far as that core tells: of _SAME_KIND."""
+        found = self.fails
+        return found.lastgroup if found else None
+
+    @property
+    def core(self) -> str:
+        """The message from that core on, without the fields that follow where it stands in a quoted one."""
+        start = found.start() if (found := self.fails) else 0
+        is_quoted = len(_QUOTE.findall(self.message, 0, start)) % 2
+        end = _QUOTE.search(self.message, start) if is_quoted else None
+        return self.message[start : end.start() if end else None]
 
     @property
     def pod(self) -> str | None:
@@ -92,6 +110,7 @@ def container_log(
 
     It counts no more where something has mended it since: the same container or pod has started, or another that gets
     its GPUs the same way; `gpuctl smoke` passed; the driver, the toolkit or an engine was changed; the host was booted.
+    A dockerd that knew no way to give GPUs, or no such runtime, says nothing of the one that was started after it.
     What an engine only warns of is no failure: Docker 29.2 and later warns that there is no CDI specification, and goes
     on to give the GPUs by the hook.
     """
@@ -110,7 +129,12 @@ def container_log(
     mended = {
         one: since
         for one in failures
-        for since in (*general, *_of_containers(one, containers, ways.of), *_of_pod(one, entries))
+        for since in (
+            *general,
+            *_of_daemon(one, here.docker),
+            *_of_containers(one, containers, ways.of),
+            *_of_pod(one, entries),
+        )
         if since.at > one.at
     }
     left = [one for one in failures if one not in mended]
@@ -123,8 +147,7 @@ def container_log(
 
 def _complaint(last: LogEntry, read: dict[str, Fact[tuple[str, ...]]]) -> Judgement:
     explain = command("journalctl", "-u", last.unit, "--since", "-1d", Shell.PIPE, "gpuctl", "explain")
-    when, core = last.line.partition(" ")[0], last.fails
-    message = f"A GPU container failed to start ({when}): {last.message[core.start() :] if core else last.message}"
+    message = f"A GPU container failed to start ({last.line.partition(' ')[0]}): {last.core}"
     remedy = Remedy("Have it explained.", (explain,))
     return warned(message, Evidence(read[last.unit].source, last.line), remedy=remedy)
 
@@ -158,12 +181,17 @@ def _of_packages(history: PackageHistory) -> Iterator[Since]:
                 return
 
 
+def _of_daemon(failure: LogEntry, docker: Docker) -> Iterator[Since]:
+    process = docker.process.value
+    if failure.unit == "docker" and failure.kind in _DAEMONS_OWN and process:
+        yield Since(process.started, "Docker was started")
+
+
 def _of_containers(
     failure: LogEntry, containers: DockerContainers, path_of: Callable[[Container], GpuPath | None]
 ) -> Iterator[Since]:
-    kind = failure.fails.lastgroup if failure.fails else None
     for one in containers.running.value or ():
-        if one.id in failure.line or path_of(one) in _SAME_KIND.get(kind or "", ()):
+        if one.id in failure.line or path_of(one) in _SAME_KIND.get(failure.kind or "", ()):
             yield Since(one.started, f"the container {one.name} has started")
 
 

@@ -39,10 +39,15 @@ class Paths:
     def _asked(self, container: Container) -> GpuPath | None:
         if any(request.driver == "cdi" and _names_gpus(request) for request in container.requests):
             return GpuPath.CDI
-        flag = any(request.driver in ("", "nvidia") for request in container.requests)
+        flag = asks_by_flag(container)
         if container.runtime in self.runtimes and (flag or container.visible not in _NOBODY):
             return GpuPath.CDI if "=" in (container.visible or "") else self.runtimes[container.runtime]
         return self.flag if flag else None
+
+
+def asks_by_flag(container: Container) -> bool:
+    """Returns whether it was started with --gpus."""
+    return any(request.driver in ("", "nvidia") for request in container.requests)
 
 
 def _names_gpus(request: DeviceRequest) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gpuctl.checks.engine import together
-from gpuctl.checks.layers.docker import gpus_by_cdi, sets_up_itself
+from gpuctl.checks.layers.docker import has_cdi_gpus, sets_up_itself
 from gpuctl.checks.paths.ways import BEHIND_THE_RUNTIME, GpuPath, ToolkitInUse
 from gpuctl.facts.job_runtimes import JobRuntimes
 from gpuctl.facts.podman import Podman
@@ -64,7 +64,7 @@ class EnginePaths:
         if here.tegra.by_csv:
             return GpuPath.CSV
         try:
-            return GpuPath.CDI if gpus_by_cdi(here.docker, here.toolkit) else GpuPath.HOOK
+            return GpuPath.CDI if has_cdi_gpus(here.docker, here.toolkit) else GpuPath.HOOK
         except CannotTell:  # a build of somebody's own, whose version tells nothing
             return GpuPath.HOOK
 

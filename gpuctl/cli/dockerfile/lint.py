@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from gpuctl.cli.frame.endings import refused
-from gpuctl.cli.frame.options import Json, ReadFile
+from gpuctl.cli.frame.options import Json, ReadFile, read_once
 from gpuctl.model import ExitCode
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ def lint(
         raise typer.BadParameter("--json and --format exclude each other: give one")
     if fix and "-" in files:
         raise typer.BadParameter("standard input cannot be mended in its place: name a file with --fix")
+    read_once(*files, *([hosts.name] if hosts else []))
     given = _build_args(build_arg or [])
     linted = _linted(files, fix, given, _why_not(driver, gpu or [], hosts))
     _show(linted, "json" if json else format or "text")

@@ -85,6 +85,7 @@ def _carried_out(run: ChangeRun, entry: Entry, pace: Pace) -> ChangeRun:
     from gpuctl.command import command
     from gpuctl.fleet.ansible import EngineProblem
     from gpuctl.fleet.apply import carry_out
+    from gpuctl.fleet.changes import held
     from gpuctl.host.write.files import FileProblem
     from gpuctl.render.draw.progress import tallying
     from gpuctl.render.draw.text import say
@@ -93,7 +94,7 @@ def _carried_out(run: ChangeRun, entry: Entry, pace: Pace) -> ChangeRun:
     if run.drain is not None:
         go_on += " Hosts that it has taken out of service are so until then."
     try:
-        with tallying("hosts", len(run.hosts)) as tell:
+        with held(run) as run, tallying("hosts", len(run.hosts)) as tell:
             return carry_out(run, entry.hosts, pace, entry.ask_by, lambda change: tell(change.state, change.host))
     except (EngineProblem, FileProblem) as problem:
         raise refused(f"{problem} {go_on}", ExitCode.UNDETERMINED) from None

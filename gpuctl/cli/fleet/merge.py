@@ -32,7 +32,6 @@ def merge(
     """Make a run of snapshots that srun, a job or a stick brought, or of several runs, and judge it."""
     from gpuctl import __version__
     from gpuctl.fleet.merge import NothingToMerge, look_through, write_run
-    from gpuctl.fleet.run_folder import BadRun
     from gpuctl.host.write.files import FileProblem
     from gpuctl.render.draw.text import say
 
@@ -40,7 +39,7 @@ def merge(
     try:
         merged = look_through(files)
         write_run(output, merged, __version__, time.time())
-    except (NothingToMerge, BadRun, FileProblem) as problem:
+    except (NothingToMerge, FileProblem) as problem:
         raise refused(str(problem)) from None
     for path in merged.older:
         say(f"Left aside: {path}, since a newer snapshot of that host is there.")

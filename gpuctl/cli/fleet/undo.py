@@ -2,41 +2,65 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gpuctl.cli.frame.fleet.asked import entered, in_a_sentence
 from gpuctl.cli.frame.fleet.change import AskedToChange, Zipapp, change_run, packed
+from gpuctl.cli.frame.fleet.draining import DrainTimeout
 from gpuctl.cli.frame.groups import spread
 from gpuctl.cli.frame.options import Json
 from gpuctl.model import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from gpuctl.fleet.changes import ChangeRun
 
 
 @spread
 def undo(
     run: Annotated[str, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)],
+    drain_timeout: DrainTimeout = 3600.0,
     zipapp: Zipapp = None,
     *,
     asked: AskedToChange,
     json: Json = False,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Name every host.")] = False,
 ) -> None:
-    """Roll back on its hosts what a run changed, all at once. What others edited since stays, and is said."""
+    """Roll back on its hosts what a run changed, out of service as it was then. What others edited since stays."""
+    from gpuctl.command import command
+    from gpuctl.fleet.apply import Rollback
     from gpuctl.fleet.apply import undo as roll_back
+    from gpuctl.fleet.changes import held
     from gpuctl.render.draw.progress import tallying
+    from gpuctl.render.draw.text import say
     from gpuctl.render.views.fleet_apply import change_json, undo_text
 
-    before = change_run(run)
+    rollback = Rollback(drain_timeout, packed(zipapp), asked.host_timeout)
     with in_a_sentence():
+        found = change_run(run)
         entry = entered(asked)
-        wanted = set(entry.hosts)
-        changed = tuple(one.host for one in before.applied if one.host in wanted)
-        with tallying("hosts", len(changed)) as tell:
-            done = roll_back(before, changed, packed(zipapp), asked.host_timeout, entry.ask_by, tell)
+        with held(found) as before:
+            standing = before.standing.intersection(entry.hosts)
+            changed = tuple(host for host in before.hosts if host in standing)
+            try:
+                with tallying("hosts", len(changed)) as tell:
+                    done = roll_back(
+                        before, entry.hosts, rollback, entry.ask_by, lambda change: tell(change.state, change.host)
+                    )
+            except (KeyboardInterrupt, SystemExit):
+                say(f"What was done is in {run}. Go on with {command('gpuctl', 'fleet', 'undo', run)}.")
+                raise
     if json:
         typer.echo(change_json("fleet-undo", done))
     else:
         undo_text(done, changed, verbose).show()
-    still = {one.host for one in done.applied}.intersection(changed)
-    raise typer.Exit(ExitCode.NOT_ROLLED_BACK if still else ExitCode.GOOD)
+    raise typer.Exit(_code(done, changed))
+
+
+def _code(run: ChangeRun, changed: Collection[str]) -> ExitCode:
+    if run.standing.intersection(changed):
+        return ExitCode.NOT_ROLLED_BACK
+    return ExitCode.PROBLEM if any(one.host in changed for one in run.drained) else ExitCode.GOOD

@@ -17,10 +17,29 @@ class ReadFile(File):
     def __init__(self) -> None:
         super().__init__("rb")
 
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Returns the opened file. Ends the run where it cannot be, or is none: a FIFO would hold it for good."""
+        from gpuctl.host.write.files import check_named
+
+        try:
+            check_named(value)
+        except OSError as error:
+            self.fail(f"{value!r}: {error.strerror}")
+        return super().convert(value, param, ctx)
+
     def fail(self, message: str, *_: object, **__: object) -> NoReturn:
         """Ends the run. `message` is of the form 'PATH': REASON."""
         path, why = message.rsplit(": ", 1)
         raise refused(f"cannot read {path[1:-1]}: {why}.")
+
+
+_STDIN = ("-", "<stdin>", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0")
+
+
+def read_once(*names: str) -> None:
+    """Raises BadParameter where standard input is named a second time: whoever reads it then finds nothing."""
+    if sum(name in _STDIN for name in names) > 1:
+        raise typer.BadParameter("standard input is named twice, and can be read once")
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]

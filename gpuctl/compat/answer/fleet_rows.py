@@ -9,6 +9,7 @@ import csv
 import dataclasses
 import json
 import re
+from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
@@ -19,11 +20,12 @@ from typing import Any, BinaryIO, NamedTuple
 from gpuctl.compat.answer.answer import brief
 from gpuctl.compat.ask.image_claims import Expression, claims_of_tag
 from gpuctl.compat.ask.question import Machine, Question, typed_cuda, with_image
+from gpuctl.compat.judge.alike import bounds, stand_in
 from gpuctl.compat.judge.gate.gate import Gate, Requirement
 from gpuctl.compat.judge.rulings import SEVERITY
 from gpuctl.compat.knowledge.branch_ends import branch_ends, branch_reason, releases_meant
 from gpuctl.compat.knowledge.gpus.gpus import gpu_described, with_brand
-from gpuctl.compat.versions import parse_cuda, parse_driver
+from gpuctl.compat.versions import Version, parse_cuda, parse_driver
 from gpuctl.frozen import dataclass
 from gpuctl.model import Reason, Verdict
 
@@ -38,11 +40,15 @@ _NOT_TOLD = re.compile(r"\[?(?:n/?a|not supported|unknown error|insufficient per
 LONGEST_LINE = 1 << 20
 """Bytes. A longer line is a bad row."""
 _REMEMBERED = 1 << 15
+_ROWS_REMEMBERED = 1 << 12
+"""Fewer: where each row is new, the memory of the last ones is no more than slow."""
 _Told = tuple[Any, ...]
 """What a row tells in each of FIELDS."""
 _Parse = Callable[[str], tuple[str | None, _Told]]
 """Returns what a row calls its host, and what it tells. Raises ValueError, RecursionError."""
 _NAMED_AT_MOST = 50
+_DIALECT = csv.reader((), strict=True, skipinitialspace=True).dialect
+"""As a value: of options every reader would make one anew, which takes longer than to read a line."""
 
 
 class NoHosts(ValueError):
@@ -87,11 +93,15 @@ class HostClass:
 
 
 class HostVerdict(NamedTuple):
-    """A row's line number, counted from 1, what it calls its host, and the class that it belongs to."""
+    """A row's line number, counted from 1, what it calls its host, and the class that it belongs to.
+
+    The class names the driver that stands for those of its hosts; `driver` is the row's own.
+    """
 
     line: int
     host: str | None
     kind: HostClass
+    driver: str
 
 
 def lines_of(file: BinaryIO) -> Iterator[bytes]:
@@ -113,10 +123,16 @@ def host_verdicts(
     neither.
     """
     rows, parse = _rows(lines, unread)
-    # A fleet is a few classes of hosts, many times over.
-    classed = lru_cache(maxsize=_REMEMBERED)(lambda told: _classed(told, question))
+    classes = _Classes(question)
     for number, text in rows:
-        yield _judged(number, text, parse, classed)
+        try:
+            if isinstance(text, ValueError):
+                raise text
+            host, told = parse(text)
+        except (ValueError, RecursionError) as error:
+            yield HostVerdict(number, None, HostClass(HostRow(), RowVerdict(error=_sentence(error))), "")
+        else:
+            yield HostVerdict(number, host, *classes.of(told))
 
 
 def machines_of(lines: Iterable[bytes], unread: Callable[[str], object] = str) -> tuple[Machine, ...]:
@@ -146,8 +162,7 @@ def _rows(
     lines: Iterable[bytes], unread: Callable[[str], object]
 ) -> tuple[Iterator[tuple[int, str | ValueError]], _Parse]:
     """The rows with their line numbers, and what reads one of them."""
-    numbered = ((number, _text(line)) for number, line in enumerate(lines, 1))
-    filled = ((number, text) for number, text in numbered if isinstance(text, Exception) or text.strip())
+    filled = _filled(lines)
     first = next(filled, None)
     if first is None:
         raise NoHosts("it is empty")
@@ -159,11 +174,19 @@ def _rows(
     return filled, _csv_parser(text, unread)
 
 
+def _filled(lines: Iterable[bytes]) -> Iterator[tuple[int, str | ValueError]]:
+    """The lines that are not blank, with their numbers."""
+    for number, line in enumerate(lines, 1):
+        text = _text(line)
+        if isinstance(text, ValueError) or text.strip():
+            yield number, text
+
+
 def _text(line: bytes) -> str | ValueError:
     if len(line) > LONGEST_LINE:
         return ValueError(f"it is longer than {LONGEST_LINE} bytes")
     try:
-        text = line.decode("utf-8-sig").rstrip("\r\n")
+        text = line.removeprefix(BOM_UTF8).decode().rstrip("\r\n")
     except UnicodeDecodeError as error:
         return ValueError(f"it is no UTF-8 (byte {error.start + 1})")
     return ValueError("it holds a NUL byte") if "\0" in text else text
@@ -225,7 +248,7 @@ def _csv_parser(header: str, unread: Callable[[str], object]) -> _Parse:
 def _cells(text: str) -> list[str]:
     # Line by line: a quote that nobody closes spoils its own row and no other.
     try:
-        return next(csv.reader([text], strict=True, skipinitialspace=True))
+        return next(csv.reader([text], _DIALECT))
     except csv.Error as error:
         raise ValueError(f"it is no CSV: {error}") from None
 
@@ -238,16 +261,6 @@ def _named(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(of_smi.get(name, name) for name in bare)
 
 
-def _judged(number: int, text: str | ValueError, parse: _Parse, classed: Callable[[_Told], HostClass]) -> HostVerdict:
-    try:
-        if isinstance(text, ValueError):
-            raise text
-        host, told = parse(text)
-    except (ValueError, RecursionError) as error:
-        return HostVerdict(number, None, HostClass(HostRow(), RowVerdict(error=_sentence(error))))
-    return HostVerdict(number, host, classed(told))
-
-
 def _sentence(error: Exception) -> str:
     if isinstance(error, RecursionError):
         return "it is nested too deep"
@@ -255,7 +268,40 @@ def _sentence(error: Exception) -> str:
 
 
 def _host(names: Iterable[Any]) -> str | None:
-    return next((str(name)[:200] for name in names if name), None)
+    for name in names:
+        if name:
+            return str(name)[:200]
+    return None
+
+
+class _Classes:
+    """The classes of a fleet, a few many times over: rows that say the same, and those whose drivers fare alike."""
+
+    def __init__(self, common: Question) -> None:
+        self.of = lru_cache(maxsize=_ROWS_REMEMBERED)(self._of)
+        self._judged = lru_cache(maxsize=_REMEMBERED)(lambda told: _classed(told, common))
+        self._bounds = lru_cache(maxsize=_REMEMBERED)(lambda others: _bounds(others, common))
+
+    def _of(self, told: _Told) -> tuple[HostClass, str]:
+        """Returns the class of a row, and its driver."""
+        driver, others = told[0], told[1:]
+        bounds = self._bounds(others) if isinstance(driver, str) else None
+        stands = stand_in(driver, bounds) if bounds else None
+        if stands:
+            return self._judged((stands, *others)), driver
+        kind = self._judged(told)
+        return kind, kind.row.driver
+
+
+def _bounds(others: _Told, common: Question) -> tuple[Version, ...] | None:
+    """By which versions drivers differ where a row says these others; None for a row that is judged by itself."""
+    try:
+        row = _row(("", *others))
+        question = _question(common, row.cuda, row.image, row.require)
+    except ValueError:
+        return None
+    requirements = [one.text for one in question.gate.expressions] if question.gate else []
+    return bounds(f"{row} {question}", requirements)
 
 
 def _classed(told: _Told, common: Question) -> HostClass:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from gpuctl.compat.ask.asks import Ask
 from gpuctl.compat.judge.by_code import gpu_and_code
@@ -14,6 +15,7 @@ from gpuctl.compat.knowledge.gpus.gpus import Gpu
 from gpuctl.model import Reason, Verdict
 
 
+@lru_cache(maxsize=4096)  # the hosts of a fleet are alike
 def judge(cuda: Cuda, driver: str, gpu: Gpu, open_module: bool | None = None) -> tuple[Ruling, ...]:
     """Returns what every rule says about one GPU, at least one ruling. `driver` is dotted numbers.
 

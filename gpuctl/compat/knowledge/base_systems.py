@@ -18,7 +18,8 @@ _WITH_MINOR = ("ubuntu",)
 class BaseSystem:
     """A system: its package manager, its month of release, the newest symbol versions that its libraries have.
 
-    `python` is the version of its package python3, None where it is not known.
+    `python` is the version of its package python3, None where it is not known. `user_tools` is the package that holds
+    useradd, None where the images have it.
     """
 
     os: str
@@ -29,6 +30,7 @@ class BaseSystem:
     cxxabi: str
     source: str
     python: str | None = None
+    user_tools: str | None = None
 
     @property
     def family(self) -> str:

@@ -11,6 +11,7 @@ from gpuctl.dockerfile.packages import NamedPackage
 from gpuctl.dockerfile.rules.engine import Found, Subject, base, rule
 from gpuctl.dockerfile.shell import PlacedWord, ShellCommand
 from gpuctl.dockerfile.source import shown
+from gpuctl.dockerfile.stages import Stage
 from gpuctl.dockerfile.words import Pair
 
 _PACKAGES = (
@@ -103,10 +104,8 @@ def driver_packages(subject: Subject) -> Iterator[Found]:
 
 
 def _package(one: NamedPackage, text: str) -> Iterator[Found]:
-    name, word = one.name.removesuffix("*").rstrip("-.") if one.name.endswith("*") else one.name, one.word
-    if name.endswith(":i386"):
-        name = name.removesuffix(":i386")
-    if (name.startswith(_PACKAGES) and not name.startswith(_NO_PACKAGES)) or _OF_A_BRANCH.fullmatch(name):
+    name, word = _plain_name(one), one.word
+    if _is_of_driver(name):
         yield Found(word.start, word.end, f"{shown(name)} is a package of the driver.")
         return
     meta = _META.fullmatch(name)
@@ -116,6 +115,30 @@ def _package(one: NamedPackage, text: str) -> Iterator[Found]:
         exact = version and name == f"cuda-{version}" == text[word.start : word.end]
         edits = ((word.start, word.end, toolkit),) if exact else ()
         yield Found(word.start, word.end, f"{shown(name)} brings the driver along; {toolkit} does not.", edits)
+
+
+def _plain_name(one: NamedPackage) -> str:
+    name = one.name.removesuffix("*").rstrip("-.") if one.name.endswith("*") else one.name
+    return name.removesuffix(":i386")
+
+
+def _is_of_driver(name: str) -> bool:
+    ours = name.startswith(_PACKAGES) and not name.startswith(_NO_PACKAGES)
+    return ours or _OF_A_BRANCH.fullmatch(name) is not None
+
+
+def brings_driver(stage: Stage) -> bool:
+    """Returns whether files or packages of the driver are put into a stage: its image is for GPUs."""
+    return any(
+        any(one.manager in ("apt", "rpm") and _is_of_driver(_plain_name(one)) for one in step.installs)
+        or (step.name in ("COPY", "ADD") and any(_in_driver(word.value) for word in step.words))
+        for step in stage.all_steps
+    )
+
+
+def names_installer(stage: Stage) -> bool:
+    """Returns whether a stage has to do with the driver's installer; it may be what puts the driver on a host."""
+    return any(_RUN_FILE.search(step.instruction.body.text) for step in stage.all_steps)
 
 
 @rule("dockerfile.driver-installer")

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from gpuctl.compat.knowledge.driver_parts import driver_part
 from gpuctl.dockerfile.bases import base_of
-from gpuctl.dockerfile.packages import NamedPackage
+from gpuctl.dockerfile.rules.driver import brings_driver, names_installer
 from gpuctl.dockerfile.rules.engine import Found, Subject, base, rule, unresolved, variables_after
 from gpuctl.dockerfile.rules.versions import cuda_of_install
 from gpuctl.dockerfile.shell import ShellCommand
@@ -115,7 +115,7 @@ def no_gpu_variables(subject: Subject) -> Iterator[Found]:
         root, first = base(stage), stage.line[0]
         if root.of_gpus or unresolved(first.image):
             continue
-        if not (_has_cuda(stage, root.plain) or (root.plain and _waits_for_driver(stage))):
+        if not (_has_cuda(stage, root.plain) or (root.plain and (_waits_for_driver(stage) or brings_driver(stage)))):
             continue
         missing = [name for name in (VISIBLE, CAPABILITIES) if name not in _set_in(stage)]
         if missing:
@@ -272,13 +272,11 @@ def _has_to_do_with_gpus(stage: Stage) -> bool:
     one = base(stage)
     if one.of_gpus or _has_cuda(stage, one.plain) or _waits_for_driver(stage):
         return True
+    if brings_driver(stage) or names_installer(stage):
+        return True
     if any(name.startswith(("NVIDIA_", "CUDA_")) for name in _set_in(stage)):
         return True
     return any(
-        any(map(_shows, step.installs)) or any(driver_part(word.value) for word in step.words)
+        any(map(cuda_of_install, step.installs)) or any(driver_part(word.value) for word in step.words)
         for step in stage.all_steps
     )
-
-
-def _shows(one: NamedPackage) -> bool:
-    return cuda_of_install(one) is not None or one.name.startswith(("nvidia-driver", "libnvidia-", "libcuda1"))

@@ -7,7 +7,7 @@ done. ruamel.yaml's own round trip is no edit: it aligns, re-indents and decodes
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from gpuctl.engines.spans import replaced
@@ -19,7 +19,10 @@ from gpuctl.frozen import dataclass
 
 @dataclass(frozen=True)
 class Removal:
-    """An entry of a mapping or list that goes. What is left without entries goes too, but for a document's root."""
+    """An entry of a mapping or list that goes.
+
+    What is left without entries goes too, but for a document's root and what is to be kept.
+    """
 
     holder: YamlNode
     index: int
@@ -47,12 +50,13 @@ class Replacement:
 Edit = Removal | Addition | Replacement
 
 
-def edited(text: str, documents: Sequence[YamlNode], edits: Iterable[Edit]) -> str:
+def edited(text: str, documents: Sequence[YamlNode], edits: Iterable[Edit], kept: Collection[YamlNode] = ()) -> str:
     """Returns the text with these edits made, and nothing else: `documents` is what `parse` gave of it.
 
-    Raises NotAccepted where that cannot be had, as in a key written with `?`.
+    What is left without entries of `kept` stays. Raises NotAccepted where that cannot be had, as in a key written with
+    `?`.
     """
-    plan = _Plan(documents, edits)
+    plan = _Plan(documents, edits, kept)
     layout = Layout.of(text, documents)
     try:
         new = replaced(text, [span for holder in plan.touched() for span in layout.spans(holder, *plan.of(holder))])
@@ -88,7 +92,8 @@ def below(text: str, documents: Sequence[YamlNode], key: str) -> str:
 class _Plan:
     """The edits by the collection in which they are, those of emptied collections handed to what holds these."""
 
-    def __init__(self, documents: Sequence[YamlNode], edits: Iterable[Edit]) -> None:
+    def __init__(self, documents: Sequence[YamlNode], edits: Iterable[Edit], kept: Collection[YamlNode] = ()) -> None:
+        self._kept = {id(one) for one in kept}
         self._holders: dict[int, YamlNode] = {}
         self._gone: dict[int, set[int]] = defaultdict(set)
         self._new: dict[int, list[Addition]] = defaultdict(list)
@@ -118,7 +123,8 @@ class _Plan:
             self._gone[id(holder)].add(index)
 
     def _is_emptied(self, holder: YamlNode) -> bool:
-        return len(self._gone[id(holder)]) == len(holder.items) > 0 and not self._new[id(holder)]
+        is_empty = len(self._gone[id(holder)]) == len(holder.items) > 0 and not self._new[id(holder)]
+        return is_empty and id(holder) not in self._kept
 
     def touched(self) -> list[YamlNode]:
         """The collections in which something is edited, without those below one that goes as a whole."""

@@ -14,7 +14,7 @@ from gpuctl.facts.docker.flags import keys_set, values
 from gpuctl.facts.docker.process import Process, probe_process
 from gpuctl.facts.docker.unit import Unit, probe_unit, waiting_socket
 from gpuctl.facts.machine.kind import parse_environ
-from gpuctl.facts.toolkit.toolkit import HOOK
+from gpuctl.facts.toolkit.toolkit import CDI_HOOK, HOOK
 from gpuctl.frozen import dataclass
 from gpuctl.host.look.deadline import begin
 from gpuctl.host.look.reading import Host, Outcome, Reading, fact
@@ -57,6 +57,8 @@ class Docker:
     """The program of the registered runtime nvidia, as dockerd finds it; absent when there is no such program."""
     hook_file: Fact[str]
     """nvidia-container-runtime-hook on dockerd's own PATH."""
+    cdi_hook_file: Fact[str]
+    """nvidia-cdi-hook there."""
     client_version: Fact[str]
     """Of the docker program, or of Podman where that plays its part. Before 19.03 it has no --gpus."""
 
@@ -101,6 +103,7 @@ def probe_docker(host: Host) -> Docker:
         config_open=_open_to_all(host, config.source) if kind.value != "podman" else Fact(None, config.source),
         runtime_file=_runtime_file(host, met.daemon, process),
         hook_file=_on_path(host, HOOK, process),
+        cdi_hook_file=_on_path(host, CDI_HOOK, process),
         client_version=fact(said(), parse_client_version),
     )
 
@@ -139,6 +142,7 @@ def _out_of_sight(host: Host, endpoint: Fact[Endpoint]) -> Docker:
         config_open=lost,
         runtime_file=lost,
         hook_file=lost,
+        cdi_hook_file=lost,
         client_version=lost,
     )
 

@@ -20,8 +20,9 @@ SINCE = "-1d"
 NEWEST_FIRST = "--reverse"
 DEADLINE = 4.0
 """Seconds. A journal of many gigabytes is searched from its end, and cut off."""
-LETTERS = 500
-"""Of a line. What is longer holds an error text wrapped many times, whose end tells, or is no message."""
+LETTERS = 800
+"""Of a line. What is longer holds an error text wrapped many times, whose end tells, or is no message. Docker 28
+and later write some 250 letters behind it: the request, and the container's id twice."""
 HEAD = 100
 """Of these, for the line's time, its unit and how the message begins."""
 KERNEL_LOG = ("journalctl", "-k", "-b", "-o", "short-iso", "--no-pager", "-n", str(KERNEL_LINES))

@@ -16,9 +16,11 @@ from gpuctl.model import Fact
 HOOK = "nvidia-container-runtime-hook"
 """The name that dockerd looks for (moby, daemon/nvidia_linux.go). Packages call the file nvidia-container-toolkit
 and link it; without the link, dockerd finds nothing."""
+CDI_HOOK = "nvidia-cdi-hook"
+"""What dockerd 29.2 and later looks for beside it (moby, daemon/devices_nvidia_linux.go)."""
 CTK = "nvidia-ctk"
 ASKED = (CTK, "nvidia-container-cli", "runc")
-BESIDE = ("nvidia-container-runtime", HOOK, "nvidia-cdi-hook")
+BESIDE = ("nvidia-container-runtime", HOOK, CDI_HOOK)
 """They are built as one with nvidia-ctk: nvidia-container-toolkit 1.17 and later asks for nvidia-container-toolkit-base
 of its very version (apt-cache show). Beside nvidia-ctk they have its version, and are not asked for theirs."""
 OPERATOR = "/usr/local/nvidia/toolkit"
@@ -29,7 +31,7 @@ _VERSIONS: Mapping[str, str] = {
     "nvidia-container-cli": r"^(?:cli-)?version: (\S+)",
     "nvidia-container-runtime": r"^NVIDIA Container Runtime version (\S+)",
     HOOK: r"^NVIDIA Container Runtime Hook version (\S+)",
-    "nvidia-cdi-hook": r"^NVIDIA CDI Hook version (\S+)",
+    CDI_HOOK: r"^NVIDIA CDI Hook version (\S+)",
     "runc": r"^runc version (\S+)",
 }
 
@@ -44,7 +46,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Toolkit:
-    """Absent parts are absent facts. `hook_changed`: when the hook came to be where it is, seconds since the epoch."""
+    """Absent parts are absent facts. `…_changed`: when a hook came to be where it is, seconds since the epoch."""
 
     ctk: Fact[Part]
     cli: Fact[Part]
@@ -53,6 +55,7 @@ class Toolkit:
     cdi_hook: Fact[Part]
     runc: Fact[Part]
     hook_changed: Fact[float]
+    cdi_hook_changed: Fact[float]
     cdi: Fact[Cdi]
     """The CDI specifications in /etc/cdi and /var/run/cdi."""
 
@@ -64,7 +67,7 @@ def probe_toolkit(host: Host) -> Toolkit:
     ctk, cli, runc = (part() for part in asked)
     beside = [_begin_part(host, name, ctk.value) for name in BESIDE]
     runtime, hook, cdi_hook = (part() for part in beside)
-    return Toolkit(ctk, cli, runtime, hook, cdi_hook, runc, _changed(host, hook), cdi)
+    return Toolkit(ctk, cli, runtime, hook, cdi_hook, runc, _changed(host, hook), _changed(host, cdi_hook), cdi)
 
 
 def _begin_part(host: Host, name: str, ctk: Optional[Part] = None) -> Callable[[], Fact[Part]]:

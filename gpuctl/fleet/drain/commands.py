@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from gpuctl.bounds import plain, with_end
 from gpuctl.command import quoted
-from gpuctl.fleet.drain.drain import Taken
+from gpuctl.fleet.drain.drain import Taken, each, problems
 from gpuctl.host.act.process import run_long
 from gpuctl.host.look.reading import failure
 
-AT_ONCE = 16
 LETTERS = 300
 
 
@@ -23,8 +21,7 @@ class CommandDrain:
 
     def take_out(self, hosts: Sequence[str]) -> Mapping[str, Taken]:
         """Runs the command that takes a host out of service, and waits, if that is to be waited for."""
-        problems = self._run(self._before, hosts)
-        return {host: Taken(host not in problems, problems.get(host, "")) for host in hosts}
+        return each(hosts, self._taken)
 
     def busy(self, hosts: Sequence[str]) -> Mapping[str, str]:
         """Returns none: the command has waited."""
@@ -32,16 +29,15 @@ class CommandDrain:
 
     def bring_back(self, hosts: Sequence[str]) -> Mapping[str, str]:
         """Runs the command that brings a host back."""
-        return self._run(self._after, hosts)
+        return problems(hosts, lambda host: self._ended(self._after, host))
 
-    def _run(self, command: Sequence[str], hosts: Sequence[str]) -> Mapping[str, str]:
-        if not command:
-            return {}
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            told = zip(hosts, pool.map(lambda host: self._ended(command, host), hosts), strict=True)
-            return {host: why for host, why in told if why}
+    def _taken(self, host: str) -> Taken:
+        why = self._ended(self._before, host)
+        return Taken(None, why) if why else Taken(True)
 
     def _ended(self, command: Sequence[str], host: str) -> str:
+        if not command:
+            return ""
         if host.startswith("-"):
             return "Its name reads as an option, and is handed to no command."
         said = run_long((*command, host), self._deadline)

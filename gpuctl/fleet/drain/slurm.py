@@ -5,58 +5,88 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from gpuctl.bounds import plain
-from gpuctl.fleet.drain.drain import Taken
+from gpuctl.fleet.drain.drain import IN_SERVICE, Taken, each, problems
 from gpuctl.host.look.local import LocalHost
-from gpuctl.provision.slurm_node import LONGEST_REASON, SlurmNode, SlurmProblem, called, checked, shown, update
+from gpuctl.provision.slurm_node import (
+    LONGEST_REASON,
+    SlurmNode,
+    SlurmProblem,
+    called,
+    checked,
+    jobs_on,
+    shown,
+    update,
+)
+
+LONGEST_NAME = 80
+"""Characters of a run's name in a reason."""
 
 
 class SlurmDrain:
-    """Drains for the reason `gpuctl RUN: FINDING`, by which it knows its own nodes again."""
+    """Drains for the reason `gpuctl RUN: FINDING (begun WHEN)`, by which it knows its own nodes again."""
 
-    def __init__(self, run: str, finding: str) -> None:
-        self._mark = f"gpuctl {plain(run)}: "
-        self._reason = f"{self._mark}{plain(finding)}"[:LONGEST_REASON]
+    def __init__(self, run: str, begun: str, finding: str) -> None:
+        self._begin, self._end = f"gpuctl {plain(run)[:LONGEST_NAME]}: ", f" (begun {begun})"
+        room = LONGEST_REASON - len(self._begin) - len(self._end)
+        self._reason = f"{self._begin}{plain(finding)[:room]}{self._end}"
 
     def take_out(self, hosts: Sequence[str]) -> Mapping[str, Taken]:
         """Drains nodes; running jobs go on."""
-        return {host: self._taken(host) for host in hosts}
+        return each(hosts, self._taken)
 
     def _taken(self, host: str) -> Taken:
         try:
             node = _node(host)
-            if node.is_of_others(self._mark):
-                out = node.is_drained or node.is_down
-                return Taken(False, "" if out else f"Others have given it a reason: {plain(node.reason)}.")
+        except SlurmProblem as problem:
+            return Taken(None, str(problem))
+        if self._is_of_others(node):
+            out = node.is_drained or node.is_down
+            return Taken(False, "" if out else f"Others have given it a reason: {plain(node.reason)}.")
+        try:
             if not node.is_drained:
                 update(node.name, "State=DRAIN", f"Reason={self._reason}")
             return Taken(True)
         except SlurmProblem as problem:
-            return Taken(False, str(problem))
+            return Taken(self._may_be_ours(host), str(problem))
+
+    def _may_be_ours(self, host: str) -> bool:
+        """Whether a node is drained by this run of which Slurm has not said so: it may have heard all the same."""
+        try:
+            node = _node(host)
+        except SlurmProblem:
+            return True
+        return node.is_drained and not self._is_of_others(node)
 
     def busy(self, hosts: Sequence[str]) -> Mapping[str, str]:
-        """Returns which nodes still have jobs."""
-        told = {host: _with_jobs(host) for host in hosts}
-        return {host: why for host, why in told.items() if why}
+        """Returns which nodes still have jobs, or are given new ones."""
+        return problems(hosts, _with_jobs)
 
     def bring_back(self, hosts: Sequence[str]) -> Mapping[str, str]:
         """Undrains its own nodes. Not RESUME, which would bring back one that Slurm has set down itself."""
-        problems = {}
-        for host in hosts:
-            try:
-                node = _node(host)
-                if node.is_drained and not node.is_of_others(self._mark):
-                    update(node.name, "State=UNDRAIN")
-            except SlurmProblem as problem:
-                problems[host] = str(problem)
-        return problems
+        return problems(hosts, self._brought_back)
+
+    def _brought_back(self, host: str) -> str:
+        try:
+            node = _node(host)
+            if node.is_drained and not self._is_of_others(node):
+                update(node.name, "State=UNDRAIN")
+        except SlurmProblem as problem:
+            return str(problem)
+        return ""
+
+    def _is_of_others(self, node: SlurmNode) -> bool:
+        return node.is_of_others(self._begin, self._end)
 
 
 def _with_jobs(host: str) -> str:
     try:
         node = _node(host)
+        if not (node.is_drained or node.is_down):
+            return IN_SERVICE
+        has_jobs = node.has_jobs or jobs_on(LocalHost(), node.name)
     except SlurmProblem as problem:
         return str(problem)
-    return f"Jobs run on the node {node.name}." if node.has_jobs else ""
+    return f"Jobs are on the node {node.name}." if has_jobs else ""
 
 
 def _node(host: str) -> SlurmNode:

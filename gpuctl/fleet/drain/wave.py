@@ -3,36 +3,30 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from gpuctl.fleet.changes import CHANGED, NOT_DRAINED, Change, ChangeRun, add, again
+from gpuctl.fleet.changes import Change, ChangeRun, add, again
 from gpuctl.fleet.drain.drain import Drain, Problems
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 15.0
 """Seconds between two looks whether hosts are free."""
 
 
-def taken_out(
-    run: ChangeRun, hosts: Sequence[str], drain: Drain, deadline: float, tell: Callable[[Change], None]
-) -> tuple[ChangeRun, tuple[str, ...]]:
-    """Returns how the run stands, and which of these hosts are free: out of service, with nothing on them.
+def taken_out(run: ChangeRun, hosts: Sequence[str], drain: Drain, deadline: float) -> tuple[ChangeRun, Problems]:
+    """Returns how the run stands, and which of these hosts are not free: out of service, with nothing on them.
 
-    `deadline` in seconds. One that is not free by then stays out of service, and is not changed.
+    `deadline` in seconds. One that is not free by then stays out of service.
     """
+    before = {one.host for one in run.drained}
     add(run.folder, [replace(run.stands(host), drained=True) for host in hosts])
     taken = drain.take_out(hosts)
     run = again(run)
-    theirs = [replace(run.changes[host], drained=False) for host in hosts if not taken[host].ours]
-    add(run.folder, theirs)
-    problems = {host: taken[host].problem for host in hosts if taken[host].problem}
-    problems = {**problems, **_waited([host for host in hosts if host not in problems], drain, deadline)}
-    run = again(run)
-    for host, why in problems.items():
-        change = replace(run.changes[host], state=NOT_DRAINED, at=time.time(), detail=why)
-        add(run.folder, [change])
-        tell(change)
-    return again(run), tuple(host for host in hosts if host not in problems)
+    ours = {host: host in before if one.ours is None else one.ours for host, one in taken.items()}
+    add(run.folder, [replace(run.changes[host], drained=False) for host in hosts if not ours[host]])
+    refused = {host: one.problem for host, one in taken.items() if one.problem}
+    waited = _waited([host for host in hosts if host not in refused], drain, deadline)
+    return again(run), {**refused, **waited}
 
 
 def _waited(hosts: Sequence[str], drain: Drain, deadline: float) -> Problems:
@@ -46,11 +40,8 @@ def _waited(hosts: Sequence[str], drain: Drain, deadline: float) -> Problems:
     return busy
 
 
-def brought_back(run: ChangeRun, drain: Drain) -> ChangeRun:
-    """Brings back the hosts that are as the plan wishes and that this run has taken out; returns how it stands then."""
-    well = [one for one in run.drained if one.state in CHANGED]
-    if not well:
-        return run
+def brought_back(run: ChangeRun, well: Sequence[Change], drain: Drain) -> ChangeRun:
+    """Brings hosts back that this run has taken out; returns how it stands then."""
     problems = drain.bring_back([one.host for one in well])
     back = [
         replace(one, detail=f"It could not be brought back: {problems[one.host]}")

@@ -14,16 +14,24 @@ SCHEDULERS = (SLURM, KUBERNETES)
 
 @dataclass(frozen=True)
 class DrainWish:
-    """By a scheduler, or by a person's own commands, each of which is handed a host's name as its last word."""
+    """By a scheduler, or by a person's own commands, each of which is handed a host's name as its last word.
+
+    `context`, `kubeconfig`: which cluster of Kubernetes it is, as kubectl has them.
+    """
 
     scheduler: str | None = None
     before: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
+    context: str | None = None
+    kubeconfig: str | None = None
 
 
 def as_document(wish: DrainWish | None) -> dict[str, Any] | None:
     """Returns a wish as `wish_in` reads it."""
-    return None if wish is None else {"scheduler": wish.scheduler, "before": wish.before, "after": wish.after}
+    if wish is None:
+        return None
+    commands = {"before": wish.before, "after": wish.after}
+    return {"scheduler": wish.scheduler, **commands, "context": wish.context, "kubeconfig": wish.kubeconfig}
 
 
 def wish_in(found: Mapping[str, Any], name: str) -> DrainWish | None:
@@ -31,7 +39,8 @@ def wish_in(found: Mapping[str, Any], name: str) -> DrainWish | None:
     told = object_in(found, name)
     if not told:
         return None
-    wish = DrainWish(text_in(told, "scheduler"), texts_in(told, "before"), texts_in(told, "after"))
+    commands = texts_in(told, "before"), texts_in(told, "after")
+    wish = DrainWish(text_in(told, "scheduler"), *commands, text_in(told, "context"), text_in(told, "kubeconfig"))
     if wish.scheduler not in (None, *SCHEDULERS):
         raise ValueError(f"{wish.scheduler[:40]!r} is no scheduler that gpuctl drains")
     return wish

@@ -64,7 +64,7 @@ class Approved:
     """What a person has read and approved for this host, and when the fleet's run began (seconds since the epoch).
 
     `plan`: the fingerprint of the change. `mends`: checks that may fail no more after it. `deadline` in seconds, for
-    each of the steps.
+    each of the steps. `asked_again`: it was asked the same before, and its answer was lost.
     """
 
     words: List[str]
@@ -73,6 +73,7 @@ class Approved:
     smoke: bool
     since: float
     deadline: float
+    asked_again: bool
 
 
 def planned(words: List[str], zipapp: str) -> bytes:
@@ -97,6 +98,7 @@ def applied(zipapp: str, approved: Dict[str, Any]) -> bytes:
     {"ended": "applied", "runs": ["20261130T093703Z-1f"], "detail": "", "found": ["driver.persistence"]}. It has worked
     where no check fails that did not fail before, none does that it mends, and, with `smoke`, a GPU container ran; else
     it is rolled back by its journal. `found`: checks that fail or warn after it. `approved`: the fields of Approved.
+    What is found to be done, since this was asked before, is verified as well, but for what failed before.
     """
     return _alone(zipapp, lambda gpuctl: _applied(gpuctl, Approved(**approved)))
 
@@ -104,6 +106,19 @@ def applied(zipapp: str, approved: Dict[str, Any]) -> bytes:
 def undone(runs: Sequence[str], zipapp: str, options: List[str], deadline: float) -> bytes:
     """Rolls back that of these runs which is in this host's journal, and returns how that ended as JSON."""
     return _alone(zipapp, lambda gpuctl: _undone(gpuctl, set(runs), options, deadline))
+
+
+def undone_since(words: List[str], since: float, zipapp: str, options: List[str], deadline: float) -> bytes:
+    """Rolls back what this command has done here since then, if anything, and returns how that ended as JSON.
+
+    `since` in seconds since the epoch: for hosts that were asked to change after it, and have not said how that ended.
+    """
+
+    def work(gpuctl: List[str]) -> Ended:
+        runs = set(_standing(gpuctl, words, since, ("done", "interrupted", "running", "stuck")))
+        return _undone(gpuctl, runs, options, deadline) if runs else _ended("undone")
+
+    return _alone(zipapp, work)
 
 
 def proved(options: Sequence[str], zipapp: str, deadline: float) -> Reading:
@@ -171,7 +186,8 @@ def _applied(gpuctl: List[str], approved: Approved) -> Ended:
     if code or not change:
         return _ended("refused", text_in(change, "error") or said)
     if not change.get("steps"):
-        return _ended("unchanged", runs=_standing(gpuctl, approved))
+        runs = _standing(gpuctl, approved.words, approved.since, ("done",)) if approved.asked_again else []
+        return _verified(gpuctl, approved, runs, None) if runs else _ended("unchanged")
     if fingerprint(change) != approved.plan:
         return _ended("plan-changed", "It would be changed otherwise than the plan says: make a new one.")
     before = _findings(gpuctl)
@@ -192,9 +208,17 @@ def _carried_out(gpuctl: List[str], approved: Approved, change: Dict[str, Any], 
         return _rolled_back(gpuctl, stand, why, approved)
     if code in _ENDS or (code and approved.words[0] != DOCTOR):  # the doctor's other codes tell of the host
         return _ended(_ENDS.get(code, "refused"), why, runs)
+    return _verified(gpuctl, approved, stand, before)
+
+
+def _verified(gpuctl: List[str], approved: Approved, runs: List[str], before: Optional[Findings]) -> Ended:
+    """How a change ended that these runs have made, after which all has to be as it should; else they are taken back.
+
+    `before`: what was found then, None where that is not known any more.
+    """
     after = _findings(gpuctl)
     wrong = _wrong(after, before, set(approved.mends)) or (_not_smoked(gpuctl, approved) if approved.smoke else "")
-    ended = _rolled_back(gpuctl, stand, wrong, approved) if wrong else _ended("applied", runs=stand)
+    ended = _rolled_back(gpuctl, runs, wrong, approved) if wrong else _ended("applied", runs=runs)
     return {**ended, "found": sorted(_ids(after or (), "fail", "warn"))}
 
 
@@ -205,15 +229,16 @@ def _exact(words: List[str], change: Dict[str, Any]) -> List[str]:
     return [DOCTOR, "--fix", "--yes", "--only", ",".join(texts_in(change, "checks"))]
 
 
-def _wrong(after: Optional[Findings], before: Findings, mends: Set[str]) -> str:
-    """What is not as it should be after a change, "" where all is.
+def _wrong(after: Optional[Findings], before: Optional[Findings], mends: Set[str]) -> str:
+    """What is not as it should be after a change, "" where all is. `before` None: nothing can be new.
 
     A check that fails now, and was skipped because what it rests on had failed, was no better before.
     """
     if after is None:
         return "gpuctl doctor gives no answer after it."
     failing = _ids(after, "fail")
-    new, left = sorted(failing - _ids(before, "fail", "skip")), sorted(failing & mends)
+    new = sorted(failing - _ids(before, "fail", "skip")) if before is not None else []
+    left = sorted(failing & mends)
     if new:
         return "After it fails what did not fail before: %s." % ", ".join(new)
     return "After it fails still: %s." % ", ".join(left) if left else ""
@@ -253,13 +278,13 @@ def _undone(gpuctl: List[str], runs: Set[str], options: List[str], deadline: flo
     return _ended("undone", runs=names)
 
 
-def _standing(gpuctl: Sequence[str], approved: Approved) -> List[str]:
-    """The runs of a command in this host's journal that stand and are of this fleet's run, by their time."""
-    since = int(approved.since)  # a journal's time is told in whole seconds
-    commands = _JOURNALLED.get(approved.words[0], (approved.words[0],))
-    stand = (one for one in reversed(_history(gpuctl)) if text_in(one, "state") == "done")
+def _standing(gpuctl: Sequence[str], words: Sequence[str], since: float, states: Sequence[str]) -> List[str]:
+    """The runs of a command in this host's journal that are in these states and began after a moment, by their time."""
+    commands = _JOURNALLED.get(words[0], (words[0],))
+    stand = (one for one in reversed(_history(gpuctl)) if text_in(one, "state") in states)
     ours = (one for one in stand if text_in(one, "command") in commands)
-    return [text_in(one, "run") or "" for one in ours if second(text_in(one, "at") or "") >= since]
+    whole = int(since)  # a journal's time is told in whole seconds
+    return [text_in(one, "run") or "" for one in ours if second(text_in(one, "at") or "") >= whole]
 
 
 def _history(gpuctl: Sequence[str]) -> Tuple[Dict[str, Any], ...]:

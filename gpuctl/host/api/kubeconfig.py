@@ -34,13 +34,16 @@ class Access:
     headers: Tuple[Tuple[str, str], ...]
 
 
-def kubeconfigs() -> List[str]:
-    """Returns the kubeconfigs that are there. Raises BadConfiguration where one is somebody's whom root trusts not.
+def kubeconfigs(named: Optional[str] = None) -> List[str]:
+    """Returns the kubeconfigs that are there; `named`: that one instead of the user's, and no other.
 
-    It names programs that are run for credentials.
+    Raises BadConfiguration where one is somebody's whom root trusts not: it names programs that are run for
+    credentials.
     """
-    places = (os.environ.get("KUBECONFIG") or "~/.kube/config").split(os.pathsep)
+    places = [named] if named else (os.environ.get("KUBECONFIG") or "~/.kube/config").split(os.pathsep)
     files = [one for one in map(os.path.expanduser, places) if one and os.path.exists(one)]
+    if named and not files:
+        raise BadConfiguration("there is no kubeconfig %s." % named)
     try:
         for one in files:
             check(one)

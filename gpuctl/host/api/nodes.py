@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import json
+from typing import Any, Mapping
 from urllib.parse import quote
 
-from gpuctl.host.api.kubectl import run_kubectl
+from gpuctl.host.api.kubectl import Kubectl, run_kubectl
 from gpuctl.host.look.reading import Reading
 
 
-def read_node(name: str) -> Reading:
+def read_node(cluster: Kubectl, name: str) -> Reading:
     """Returns a node as JSON."""
-    return run_kubectl(None, ("get", "--raw", "/api/v1/nodes/%s" % quote(name, safe="")))
+    return run_kubectl(cluster, ("get", "--raw", "/api/v1/nodes/%s" % quote(name, safe="")))
 
 
-def patch_node(name: str, patch: object) -> Reading:
-    """Returns how the API took a change of a node: a list of steps (RFC 6902), or what is to be merged (RFC 7386)."""
-    kind = "json" if isinstance(patch, list) else "merge"
-    return run_kubectl(
-        None, ("patch", "--type=" + kind, "--patch", json.dumps(patch), "-o", "name", "--", "node", name)
-    )
+def patch_node(cluster: Kubectl, name: str, patch: Mapping[str, Any]) -> Reading:
+    """Returns the node as JSON into which the API has merged this (RFC 7386).
+
+    With a `resourceVersion` in it, only into the node that had that; `is_conflict` of the answer otherwise.
+    """
+    words = ("patch", "--type=merge", "--patch", json.dumps(patch), "-o", "json", "--", "node", name)
+    return run_kubectl(cluster, words)
+
+
+def is_conflict(reading: Reading) -> bool:
+    """Returns whether a change was not made because somebody else had made one meanwhile."""
+    return not reading.ok and "Error from server (Conflict)" in reading.detail

@@ -6,7 +6,7 @@ from typing import Optional
 from urllib.parse import quote
 
 from gpuctl.frozen import dataclass
-from gpuctl.host.api.kubectl import run_kubectl
+from gpuctl.host.api.kubectl import Kubectl, run_kubectl
 from gpuctl.host.look.reading import Reading
 
 LOG_LIMIT = 8 << 20
@@ -24,7 +24,7 @@ class KubectlPods:
     def create(self, manifest: str) -> Reading:
         """Returns how the API took a pod; its name where it did."""
         words = ("--namespace", self.namespace, "create", "-f", "-", "-o", "name")
-        return run_kubectl(self.context, words, manifest)
+        return run_kubectl(Kubectl(self.context), words, manifest)
 
     def read(self) -> Reading:
         """Returns the list of the pods, as JSON."""
@@ -41,8 +41,8 @@ class KubectlPods:
     def delete(self) -> Reading:
         """Returns how the API took it that all of them are to go; none is no failure."""
         words = ("delete", "pods", "--selector", self.label, "--wait=false", "--ignore-not-found", "--grace-period=1")
-        return run_kubectl(self.context, ("--namespace", self.namespace, *words))
+        return run_kubectl(Kubectl(self.context), ("--namespace", self.namespace, *words))
 
     def _get(self, path: str) -> Reading:
         whole = "/api/v1/namespaces/%s/%s" % (quote(self.namespace, safe=""), path)
-        return run_kubectl(self.context, ("get", "--raw", whole))
+        return run_kubectl(Kubectl(self.context), ("get", "--raw", whole))

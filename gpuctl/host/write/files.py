@@ -60,6 +60,15 @@ def is_stream(path: str) -> bool:
     return path == "-" or path.startswith(_HANDED_OVER)
 
 
+def check_named(path: str) -> None:
+    """Raises OSError for a path of which reading may never end, as that of a FIFO or a device, or that is not there.
+
+    A pipe that the shell hands over has a writer.
+    """
+    if not is_stream(path) and not stat.S_ISREG(os.stat(path).st_mode):
+        raise OSError(errno.EINVAL, "not a regular file")
+
+
 def read_named(path: str) -> bytes:
     """Returns what is in a file that a person named to have it looked at: whosever it is, it steers nothing.
 
@@ -67,8 +76,7 @@ def read_named(path: str) -> bytes:
     no such file.
     """
     with explained("read", path), contextlib.ExitStack() as stack:
-        if not is_stream(path) and not stat.S_ISREG(os.stat(path).st_mode):
-            raise OSError(errno.EINVAL, "not a regular file")
+        check_named(path)
         file = sys.stdin.buffer if path == "-" else stack.enter_context(open(path, "rb"))
         return whole(file.read, FILE_LIMIT)
 
@@ -79,8 +87,7 @@ def pieces_named(path: str, limit: int) -> Iterator[bytes]:
     Raises FileProblem, also where there is more than `limit` bytes of it.
     """
     with explained("read", path), contextlib.ExitStack() as stack:
-        if not is_stream(path) and not stat.S_ISREG(os.stat(path).st_mode):
-            raise OSError(errno.EINVAL, "not a regular file")
+        check_named(path)
         file = sys.stdin.buffer if path == "-" else stack.enter_context(open(path, "rb"))
         left = limit
         for piece in opened_pieces(iter(lambda: file.read(_PIECE), b"")):

@@ -39,6 +39,19 @@ def locked(deadline: float = LOCK_DEADLINE, name: str = "lock") -> Iterator[None
         os.close(descriptor)
 
 
+@contextlib.contextmanager
+def locked_file(path: str) -> Iterator[None]:
+    """Keeps others out that would lock this file of one's own. Raises FileProblem where another one has locked it."""
+    with explained("lock", path):
+        descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        with explained("lock", path):
+            _lock(descriptor, 0.0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def _lock(descriptor: int, end: float) -> None:
     while True:
         try:

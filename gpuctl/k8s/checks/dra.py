@@ -2,27 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from gpuctl.command import command
 from gpuctl.k8s.checks.frame import ClusterJudgement, View, check, worst_of
+from gpuctl.k8s.plugin import excluded
 from gpuctl.model import Remedy, Status
 
 DRIVER = "gpu.nvidia.com"
+_IMAGES = ("k8s-dra-driver-gpu", "dra-driver-nvidia-gpu")
 
 
 @check("k8s.dra.slices", needs=("ResourceSlice",))
 def slices(view: View) -> ClusterJudgement | None:
-    """A driver that started before the GPUs' own driver offers nothing until its pod is restarted.
+    """A driver that started before the GPUs' own driver offers nothing until its pod is restarted: no or empty slices.
 
     Source: kubernetes-sigs/dra-driver-nvidia-gpu issue 1008
     """
     names = {node.name for node in view.nodes}
     mine = [one for one in view.scene.cluster.slices if one.driver == DRIVER and (one.node in names or not one.node)]
-    if not mine:
+    without = list(_without_slices(view))
+    if not mine and not without:
         return None
-    ill = [(one.node or one.name, f"{one.name} has no device") for one in mine if not one.devices]
+    ill = [*without, *((one.node or one.name, f"{one.name} has no device") for one in mine if not one.devices)]
     remedy = Remedy("Restart the pod of the DRA driver's kubelet plugin there, once the GPUs' driver is up.")
-    text = "NVIDIA's DRA driver offers no device there."
+    text = f"NVIDIA's DRA driver offers no device there ({ill[0][1]})." if ill else ""
     return worst_of(Status.FAIL, ill, text, "Every slice of NVIDIA's DRA driver holds devices", remedy)
+
+
+def _without_slices(view: View) -> Iterator[tuple[str, str]]:
+    """Nodes with GPUs for which NVIDIA's DRA driver is meant and has no slice, of GPUs or of compute domains."""
+    cluster = view.scene.cluster
+    sets = () if cluster.lacks("DaemonSet") else cluster.daemon_sets
+    drivers = [one for one in sets if any(name in image for name in _IMAGES for image in one.images)]
+    has = {one.node for one in cluster.slices if one.driver.endswith(".nvidia.com")}
+    if any(not one.node for one in cluster.slices):
+        return
+    for node in view.gpu_nodes:
+        meant = next((one for one in drivers if not excluded(one, node)), None)
+        if meant and node.name not in has:
+            yield node.name, f"{meant.namespace}/{meant.name} is meant for it, and there is no slice"
 
 
 @check("k8s.dra.claims", needs=("ResourceClaim", "DeviceClass"), of_cluster=True)

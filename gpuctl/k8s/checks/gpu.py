@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+
 from gpuctl.command import command
 from gpuctl.k8s.checks.frame import ClusterJudgement, View, check, worst_of
-from gpuctl.k8s.checks.plugin import excluded, plugin_pods
-from gpuctl.k8s.gpu_nodes import count_label, in_nvml, labelled, replicas_label
+from gpuctl.k8s.checks.plugin import plugin_pods
+from gpuctl.k8s.gpu_nodes import count_label, in_nvml, offers_expected, replicas_label
 from gpuctl.k8s.objects import ClusterNode
-from gpuctl.k8s.plugin import is_plugin
+from gpuctl.k8s.plugin import excluded, is_plugin
 from gpuctl.k8s.quantity import amount
 from gpuctl.k8s.requests import gpus_in, is_foreign, is_gpu
 from gpuctl.model import Disturbs, Remedy, Status
 
 WHOLE, SHARED = "nvidia.com/gpu", "nvidia.com/gpu.shared"
 MIG = "nvidia.com/mig-"
+CONFIG = "nvidia.com/device-plugin.config"
 
 
 def plugin_pod(view: View, names: list[str]) -> Remedy:
@@ -33,7 +37,7 @@ def advertised(view: View) -> ClusterJudgement | None:
     ill = [
         (node.name, "labelled as a node with GPUs; no nvidia.com/gpu in its capacity")
         for node in view.gpu_nodes
-        if labelled(node) and not gpus_in(node.capacity) and not view.scene.devices.get(node.name)
+        if offers_expected(node) and not gpus_in(node.capacity) and not view.scene.devices.get(node.name)
         if not any(map(is_foreign, node.capacity))
     ]
     text = "labelled as a node with GPUs, and none is offered to pods."
@@ -168,12 +172,33 @@ def overcommitted(view: View) -> ClusterJudgement | None:
     return worst_of(Status.FAIL, ill, text, "No node's pods hold more GPUs than it has", remedy)
 
 
-@check("k8s.gpu.sharing", needs=("Node",))
+_NAME_A_KEY = f"Name a key of the plugin's ConfigMap in the node's label {CONFIG}, or add that key."
+_READ_THE_LABEL = (
+    "Install the plugin by its chart with config.name, or by the operator with devicePlugin.config.name: it reads that"
+    " ConfigMap, and the label, then."
+)
+_NO_CONFIGURATION = re.compile(
+    r"specified config \S{0,253} ?does not exist|no configuration files available|no config was set, no default"
+)
+
+
+@check("k8s.gpu.sharing", needs=("Node",), explains=("k8s.operator.state", "k8s.plugin.running"))
 def sharing(view: View) -> ClusterJudgement | None:
     """GPUs that are shared are as many as there are, times the replicas: another number, and sharing is not in force.
 
-    Source: NVIDIA/k8s-device-plugin issues 732, 990, 1548
+    Which configuration a node's plugin takes, its label nvidia.com/device-plugin.config names: a key of the ConfigMap.
+    The plugin's log tells where there is none of that name. The label has no effect where the plugin's DaemonSet is
+    given no ConfigMap, which its chart and the operator do by the variable CONFIG_FILE.
+    Source: NVIDIA/k8s-device-plugin, cmd/config-manager/main.go; issues 615, 732, 990, 1548
     """
+    refused = list(_refused_labels(view))
+    if refused:
+        text = f"its plugin has no configuration of that name ({refused[0][1]})."
+        return worst_of(Status.FAIL, refused, text, "", Remedy(_NAME_A_KEY))
+    unread = list(_unread_labels(view))
+    if unread:
+        text = f"its label for the plugin's configuration has no effect ({unread[0][1]})."
+        return worst_of(Status.WARN, unread, text, "", Remedy(_READ_THE_LABEL))
     shared = [
         node
         for node in view.gpu_nodes
@@ -189,13 +214,50 @@ def sharing(view: View) -> ClusterJudgement | None:
         if has != wanted:
             ill.append((node.name, f"{count_label(node)} GPUs x {replicas_label(node)} replicas, {has} registered"))
     text = f"sharing is not as its labels say ({ill[0][1]})." if ill else ""
-    remedy = Remedy("See which configuration the plugin of that node reads: its label nvidia.com/device-plugin.config.")
+    remedy = Remedy(f"See which configuration the plugin of that node reads: its label {CONFIG}.")
     return worst_of(Status.WARN, ill, text, "GPUs are shared as the labels say", remedy)
 
 
-@check("k8s.gpu.mig", needs=("Node",))
+def _refused_labels(view: View) -> Iterator[tuple[str, str]]:
+    """What the plugin's config-manager says of nodes whose label names nothing that it has."""
+    nodes = {node.name: node for node in view.gpu_nodes}
+    on = {(pod.namespace, pod.name): pod.node for pod in plugin_pods(view)}
+    for log in view.scene.cluster.logs:
+        node = nodes.get(on.get((log.namespace, log.name), ""))
+        said = next((found[0] for line in reversed(log.lines) if (found := _NO_CONFIGURATION.search(line))), "")
+        if node and said:
+            yield node.name, f"{CONFIG}={node.labels.get(CONFIG, '')}: {said}"
+
+
+def _unread_labels(view: View) -> Iterator[tuple[str, str]]:
+    if view.scene.cluster.lacks("DaemonSet"):
+        return
+    plugins = [one for one in view.scene.cluster.daemon_sets if is_plugin(one)]
+    for node in view.gpu_nodes:
+        meant = [one for one in plugins if not excluded(one, node)]
+        wanted = node.labels.get(CONFIG)
+        if wanted and meant and not any("CONFIG_FILE" in one.settings for one in meant):
+            yield node.name, f"{CONFIG}={wanted}, and {meant[0].namespace}/{meant[0].name} is not set up to read it"
+
+
+_DIVIDES = re.compile(r"all-(?:\d{1,2}g\.|balanced)")
+"""Of the layouts that come with mig-manager those that divide GPUs; what others are called tells nothing."""
+
+
+def _undivided(node: ClusterNode) -> bool:
+    """Whether neither a resource nor GFD's label shows a part of a GPU, of a node whose plugin would offer parts."""
+    product, strategy = (node.labels.get(f"nvidia.com/{name}", "") for name in ("gpu.product", "mig.strategy"))
+    parts = any(value for name, value in node.capacity.items() if name.startswith(MIG))
+    return bool(product) and "-MIG-" not in product and strategy != "none" and not parts
+
+
+@check("k8s.gpu.mig", needs=("Node",), explains=("k8s.gpu.gone",))
 def mig(view: View) -> ClusterJudgement | None:
-    """MIG's layout is not as it is to be: it could not be applied, or strategy single meets unlike profiles."""
+    """MIG's layout is not as it is to be: not applied, of unlike profiles under strategy single, or lost.
+
+    GPUs keep no layout over a restart: mig-manager applies it anew, and until it has, or where it is gone, its label
+    still says that the layout is there. Source: NVIDIA/k8s-device-plugin issue 225, NVIDIA/gpu-operator issue 603
+    """
     ill = []
     for node in view.gpu_nodes:
         state = node.labels.get("nvidia.com/mig.config.state", "")
@@ -204,8 +266,11 @@ def mig(view: View) -> ClusterJudgement | None:
             ill.append((node.name, f"{wanted} could not be applied"))
         elif "MIG-INVALID" in node.labels.get("nvidia.com/gpu.product", ""):
             ill.append((node.name, "strategy single, and not all its GPUs are divided alike"))
+        elif state == "success" and _DIVIDES.match(wanted) and _undivided(node):
+            ill.append((node.name, f"{wanted} has been applied, and its GPUs are not divided now"))
     text = f"MIG is not set up ({ill[0][1]})." if ill else ""
     remedy = Remedy(
-        "Give the node a layout that all its GPUs take: its label nvidia.com/mig.config; see mig-manager's log."
+        "Give the node a layout that all its GPUs take, by its label nvidia.com/mig.config (see mig-manager's log), of"
+        " one profile where the strategy is single; or set the strategy to mixed."
     )
     return worst_of(Status.FAIL, ill, text, "No node's MIG layout has failed", remedy)

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
+from gpuctl.command import command
 from gpuctl.k8s.checks.frame import ClusterJudgement, View, check, worst_of
 from gpuctl.k8s.checks.node import UPGRADE
-from gpuctl.k8s.checks.plugin import excluded, explained, log_of
-from gpuctl.k8s.objects import Pod
-from gpuctl.k8s.plugin import stuck
+from gpuctl.k8s.checks.plugin import asked, log_of
+from gpuctl.k8s.operands import first_unready, is_operand, unready
+from gpuctl.k8s.plugin import excluded
 from gpuctl.model import Remedy, Status
 
-OPERANDS = (
-    "nvidia-driver-daemonset",
-    "nvidia-container-toolkit-daemonset",
-    "nvidia-device-plugin-daemonset",
-    "nvidia-operator-validator",
-)
-"""In the order in which each waits for the one before."""
 PAUSED = "paused-for-driver-upgrade"
 _DEPLOY = "nvidia.com/gpu.deploy."
 
@@ -24,40 +18,26 @@ _DEPLOY = "nvidia.com/gpu.deploy."
 def state(view: View) -> ClusterJudgement | None:
     """Each operand waits in Init for the one before it: the first that is not ready is the cause."""
     names = {node.name for node in view.nodes}
-    operands = {
-        (pod.node, pod.labels.get("app", "")): pod
-        for pod in view.scene.cluster.pods
-        if pod.labels.get("app") in OPERANDS and pod.node in names and pod.phase != "Succeeded"
-    }
+    operands = [pod for pod in view.scene.cluster.pods if is_operand(pod) and pod.node in names]
     if not operands:
         return None
-    ill: list[tuple[Pod, str]] = []
-    for node in dict.fromkeys(node for node, _ in operands):
-        first = next((pod for app in OPERANDS if (pod := operands.get((node, app))) and _unready(pod)), None)
-        if first:
-            ill.append((first, f"{first.labels['app']}: {_unready(first)}"))
-    seen = [(pod.node, text) for pod, text in ill]
+    ill = first_unready(operands)
+    seen = [(pod.node, f"{pod.labels['app']}: {unready(pod)}") for pod in ill]
     good = "Every operand of the operator that is there runs"
     if not ill:
         return worst_of(Status.FAIL, (), "", good)
-    told = log_of(view, [pod for pod, _ in ill])
+    told = log_of(view, ill)
     text = f"the operator's work has stopped at {seen[0][1]}.{told.words}"
-    ask = Remedy("Ask its log for the cause; what comes after it waits for it.", (explained(ill[0][0]),))
-    return worst_of(Status.FAIL, seen, text, good, told.remedy or ask)
+    return worst_of(Status.FAIL, seen, text, good, told.remedy or asked(ill[0]))
 
 
-def _unready(pod: Pod) -> str:
-    waiting = next((f"{name} waits: {reason}" for name, reason in pod.waiting), "")
-    return stuck(pod) or (waiting or pod.phase if pod.phase != "Running" else "")
-
-
-@check("k8s.operator.upgrade", needs=("Node",))
+@check("k8s.operator.upgrade", needs=("Node",), explains=("k8s.plugin.present",))
 def upgrade(view: View) -> ClusterJudgement | None:
     """An upgrade of the driver that has failed, or left its marks: the operator keeps its operands off such a node.
 
     Source: NVIDIA/gpu-operator issues 316, 416, 2166, 2509
     """
-    failed, going = [], []
+    failed, going, left = [], [], []
     for node in view.nodes:
         step = node.labels.get(UPGRADE, "")
         paused = [name for name, value in node.labels.items() if name.startswith(_DEPLOY) and value == PAUSED]
@@ -65,11 +45,16 @@ def upgrade(view: View) -> ClusterJudgement | None:
             failed.append((node.name, f"{UPGRADE} is {step}"))
         elif paused and step in ("", "upgrade-done"):
             failed.append((node.name, f"{paused[0]} is still {PAUSED}, and no upgrade is under way"))
+            left.append((node.name, paused))
         elif step not in ("", "upgrade-done"):
             going.append((node.name, f"{UPGRADE} is {step}"))
     remedy = Remedy(
         "See what holds the driver's pod there: processes that use the GPU, or a drain that was not allowed."
     )
+    if left and len(left) == len(failed):
+        name, labels = left[0]
+        back = command("kubectl", "label", "node", name, "--overwrite", *(f"{one}=true" for one in labels))
+        remedy = Remedy("Give such nodes these labels back, by which the operator's DaemonSets select.", (back,))
     if failed:
         return worst_of(Status.FAIL, failed, f"the driver's upgrade is stuck ({failed[0][1]}).", "", remedy)
     text = f"the driver is being upgraded ({going[0][1]})." if going else ""

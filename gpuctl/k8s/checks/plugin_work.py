@@ -9,11 +9,11 @@ from gpuctl.command import command
 from gpuctl.k8s.checks.frame import ClusterJudgement, View, check, named, worst_of
 from gpuctl.k8s.checks.gpu import WHOLE, plugin_pod
 from gpuctl.k8s.checks.host import HOST_LAYERS
-from gpuctl.k8s.checks.plugin import excluded, explained, log_of, plugin_pods
-from gpuctl.k8s.gpu_nodes import labelled
+from gpuctl.k8s.checks.plugin import explained, log_of, plugin_pods
+from gpuctl.k8s.gpu_nodes import offers_expected
 from gpuctl.k8s.host_reports import HostReport
 from gpuctl.k8s.objects import ClusterNode, DaemonSet
-from gpuctl.k8s.plugin import is_plugin, stuck
+from gpuctl.k8s.plugin import excluded, is_plugin, stuck
 from gpuctl.k8s.quantity import amount
 from gpuctl.k8s.requests import gpus_in
 from gpuctl.model import Disturbs, Remedy, Status
@@ -54,7 +54,7 @@ def registered(view: View) -> ClusterJudgement | None:
     for node in with_pod:
         report = view.reports.fresh(node.name)
         said = report.said(*_SOCKET, "kubelet.gpus") if report else None
-        if not any(gpus_in(node.capacity).values()) and labelled(node):
+        if not any(gpus_in(node.capacity).values()) and offers_expected(node):
             ill.append((node.name, said.message if said else f"{pods[node.name].shown} runs, and no GPU is registered"))
     told = log_of(view, [pods[name] for name, _ in ill])
     text = f"the device plugin runs and is not registered ({ill[0][1]}).{told.words}" if ill else ""

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections import Counter
 
 from gpuctl.command import command
-from gpuctl.k8s.checks.frame import ClusterJudgement, View, check, named, worst_of
+from gpuctl.k8s.checks.frame import NAMED, ClusterJudgement, View, check, named, worst_of
 from gpuctl.k8s.objects import Pod
+from gpuctl.k8s.refusals import REFUSED, to_ask_for
 from gpuctl.k8s.requests import gpus_in
 from gpuctl.model import Remedy, Status
-
-REJECTED = ("UnexpectedAdmissionError", "OutOfnvidia.com/")
 
 
 def _asks(pod: Pod) -> bool:
@@ -33,27 +32,54 @@ def pending(view: View) -> ClusterJudgement | None:
 
 @check("k8s.pods.rejected", needs=("Pod",))
 def rejected(view: View) -> ClusterJudgement | None:
-    """A kubelet that refuses pods for want of a GPU: its owner makes a new one each time, thousands in an hour.
+    """A kubelet that refuses pods with GPUs: their owner makes a new one each time, thousands in an hour.
 
-    The plugin offers GPUs that it cannot give, one lost GPU spoils the allocation of the others, or pods name
-    their node past the scheduler. Source: NVIDIA/k8s-device-plugin pull 1641, issue 231
+    The plugin offers GPUs that it cannot give, one lost GPU spoils the allocation of the others, pods name their node
+    past the scheduler, no NUMA node has what topologyManagerPolicy wants of one, or shares are given singly. After a
+    restart of the node it refuses what it knew before the plugin had registered: that is over where pods with GPUs have
+    begun there since.
+    Source: NVIDIA/k8s-device-plugin pull 1641, issue 231; kubernetes/kubernetes issues 110306, 125579
     """
     names = {node.name for node in view.nodes}
     pods = [
         pod
         for pod in view.scene.cluster.pods
-        if pod.phase == "Failed" and pod.reason.startswith(REJECTED) and pod.node in names
+        if pod.phase == "Failed" and pod.reason.startswith(REFUSED) and _asks(pod) and pod.node in names
     ]
-    by_node = Counter(pod.node for pod in pods)
-    owners = Counter(pod.owner or pod.shown for pod in pods).most_common(1)
-    seen = [(node, f"{count} pods refused") for node, count in by_node.most_common()]
-    text = f"its kubelet refuses pods for want of a GPU ({len(pods)} in all, most of {owners[0][0]})." if owners else ""
-    first = by_node.most_common(1)
-    commands = (command("kubectl", "cordon", first[0][0]),) if first else ()
+    over = [pod for pod in pods if not to_ask_for(pod) and _taken_since(pod, view)]
+    if pods and len(over) == len(pods):
+        text = f"its kubelet has refused {_refused(over)}, and has taken others with GPUs since."
+        removals = tuple(command("kubectl", "delete", "pod", "-n", pod.namespace, pod.name) for pod in over[:NAMED])
+        why = "Delete the refused pods: those without an owner do not begin anew by themselves."
+        return worst_of(Status.WARN, _by_node(over), text, "", Remedy(why, removals))
+    still = [pod for pod in pods if pod not in over]
+    text = f"its kubelet refuses {_refused(still)}." if still else ""
+    seen = _by_node(still)
+    commands = (command("kubectl", "cordon", seen[0][0]),) if seen else ()
     remedy = Remedy(
         "Cordon the node, see there what is wrong (`gpuctl doctor`), and delete the refused pods.", commands
     )
-    return worst_of(Status.FAIL, seen, text, "No kubelet refuses pods for want of a GPU", remedy)
+    asking = {to_ask_for(pod) for pod in still}
+    if len(asking) == 1 and asking != {""}:
+        remedy = Remedy(asking.pop())
+    return worst_of(Status.FAIL, seen, text, "No kubelet is known to refuse pods with GPUs", remedy)
+
+
+def _refused(pods: list[Pod]) -> str:
+    owner = Counter(pod.owner or pod.shown for pod in pods).most_common(1)[0][0]
+    reason = Counter(pod.reason for pod in pods).most_common(1)[0][0]
+    return f"pods with GPUs ({reason}; {len(pods)} in all, most of {owner})"
+
+
+def _by_node(pods: list[Pod]) -> list[tuple[str, str]]:
+    return [(node, f"{count} pods refused") for node, count in Counter(pod.node for pod in pods).most_common()]
+
+
+def _taken_since(refused: Pod, view: View) -> bool:
+    """Whether its node has begun a pod with GPUs since it refused this one, and has none that it cannot give."""
+    there = view.scene.on_node.get(refused.node, ())
+    began = max((pod.started or 0.0 for pod in there if pod.phase == "Running" and _asks(pod)), default=0.0)
+    return refused.started is not None and began > refused.started
 
 
 @check("k8s.pods.lost-gpu", needs=("Pod",))

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 
 from gpuctl.k8s.checks.frame import ClusterJudgement, View, check, named, worst_of
-from gpuctl.k8s.checks.plugin import excluded
 from gpuctl.k8s.objects import ClusterNode
+from gpuctl.k8s.plugin import excluded
 from gpuctl.model import Disturbs, Remedy, Status
 
 _NO_HANDLER = re.compile(

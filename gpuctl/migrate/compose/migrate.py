@@ -87,8 +87,9 @@ def migrated(sources: Sequence[FileText], target: ComposeTarget = ComposeTarget.
         _rewrite(service, next((kept[part] for part in service.parts if part in kept), ""), target)
     for file in files:
         for body in file.services.values():
+            file.draft.keep(body.node)  # an override needs a service, and what extends one needs it too
             _mend_requests(body, target)
-        _without_volumes(file)
+    _without_volumes(files)
     return tuple(_finished(file, target) for file in files)
 
 
@@ -331,19 +332,16 @@ def _mend_requests(body: Body, target: ComposeTarget) -> None:
             draft.replace(place, None, {"source": place.text, "target": place.text}, _WHY_LONG)
 
 
-def _without_volumes(file: ComposeFile) -> None:
-    """Takes the driver's volumes away once nothing uses them."""
-    draft = file.draft
-    used = {
-        mount.source
-        for body in file.services.values()
-        for mount in mounts(body)
-        if not draft.is_removed(mount.place) and not VARIABLE.search(mount.source)
-    }
-    gone = {mount.source for body in file.services.values() for mount in mounts(body)} - used
-    for name, place in driver_volumes(Body(draft, file.root)).items():
-        if name in gone:
-            draft.remove(place, _WHY_VOLUME)
+def _without_volumes(files: Sequence[ComposeFile]) -> None:
+    """Takes the volumes away that held a driver, once nothing uses them."""
+    all_mounts = [(file, mount) for file in files for body in file.services.values() for mount in mounts(body)]
+    gone = {mount.source for file, mount in all_mounts if file.draft.is_removed(mount.place)}
+    used = {mount.source for file, mount in all_mounts if not file.draft.is_removed(mount.place)}
+    for file in files:
+        volumes = file.draft.tree.field(file.root, "volumes")
+        for name, place in (file.draft.tree.fields(volumes.value) if volumes else {}).items():
+            if name in gone - used:
+                file.draft.remove(place, _WHY_VOLUME)
 
 
 def _finished(file: ComposeFile, target: ComposeTarget) -> Migration:

@@ -40,6 +40,7 @@ _KEEP_PAST = (
     f" {NEW} in its place, unless it watches the node's GPUs itself"
 )
 _KEEP_FOLDER = "it is a folder of all libraries: if only the driver was meant, take it away"
+_KEEP_PRIVILEGED = "GPUs that the device plugin gives do not need it: what it is for, gpuctl cannot tell"
 _KEEP_LABEL = "nodes have no such label any more; nvidia.com/gpu.product is GPU feature discovery's"
 _KEEP_WATCHED = (
     "it watches the node's GPUs, and a limit would take them from other pods: runtimeClassName: nvidia and"
@@ -131,6 +132,9 @@ def _asks(draft: Draft, container: YamlNode, mounted: Sequence[PodMount], visibl
     resources = draft.tree.field(container, "resources")
     said = amounts(draft, resources.value) if resources else None
     if resources and said and said.first:
+        privileged = _privileged(draft, container)
+        if privileged and (said.old_limit or said.old_request) and not any(mount.part for mount in mounted):
+            draft.leave(privileged.written, _KEEP_PRIVILEGED, "privileged: true")
         return rewrite_amounts(draft, resources.value, said)
     if devices:
         add_limit(draft, container, len(devices), _WHY_DEVICES)
@@ -224,8 +228,8 @@ def _rewrite_libraries(draft: Draft, container: YamlNode, driver: Sequence[PodMo
 
 
 def _rewrite_privileged(draft: Draft, pod: PodTemplate, container: YamlNode, mounted: Sequence[PodMount]) -> None:
-    place = draft.tree.field(container, "securityContext", "privileged")
-    if place is None or place.text.lower() != "true":
+    place = _privileged(draft, container)
+    if place is None:
         return
     tree = draft.tree
     needs = [key for key in ("hostPID", "hostIPC", "hostNetwork") if _is_true(tree.field(pod.spec, key))]
@@ -236,6 +240,11 @@ def _rewrite_privileged(draft: Draft, pod: PodTemplate, container: YamlNode, mou
         draft.leave(place.written, f"{', '.join(needs)} may need it; GPUs do not", "privileged: true")
     else:
         draft.remove(place, _WHY_PRIVILEGED)
+
+
+def _privileged(draft: Draft, container: YamlNode) -> Place | None:
+    place = draft.tree.field(container, "securityContext", "privileged")
+    return place if _is_true(place) else None
 
 
 def _is_true(place: Place | None) -> bool:

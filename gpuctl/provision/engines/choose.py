@@ -20,7 +20,7 @@ from gpuctl.facts.toolkit.cdi import FOLDERS
 from gpuctl.host.look.reading import Host
 from gpuctl.host.write.files import behind_links
 from gpuctl.model import ENGINES, Remedy
-from gpuctl.provision.change_set import Engine, RunningEngine
+from gpuctl.provision.change_set import Engine, RunningEngine, Show
 from gpuctl.provision.result import Wish
 
 
@@ -30,6 +30,18 @@ def engine_of(name: str) -> Engine:
         raise KeyError(name)
     found: Engine = getattr(import_module(f"gpuctl.provision.engines.{name}.{name}"), name.upper())
     return found
+
+
+def show_of(engine: str, path: str) -> Show:
+    """Returns how changes of an engine's file are shown: a CDI specification, whichever engine it is for, as one.
+
+    Raises KeyError.
+    """
+    if posixpath.dirname(path) in (*FOLDERS, *map(behind_links, FOLDERS)):
+        from gpuctl.provision.engines.cdi import diff
+
+        return diff
+    return engine_of(engine).show
 
 
 def found_engine(host: Host) -> tuple[str, Facts]:

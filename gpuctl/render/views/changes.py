@@ -82,7 +82,9 @@ def _about(step: Step) -> str:
 
 def done_text(result: Result) -> Styled:
     """Returns what was done, and what the person should know besides."""
-    lines = [f"{'changed' if result.changed else 'unchanged'}{f': {result.config}' if result.config else ''}"]
+    written = [file.path for file in result.files]
+    about = result.config if not written or result.config in written else written[0]
+    lines = [f"{'changed' if result.changed else 'unchanged'}{f': {about}' if about else ''}"]
     lines += [f"what {file.path} was: {file.backup}" for file in result.files]
     if result.restarted:
         lines.append(f"{result.title} was restarted and confirms what it says.")

@@ -51,8 +51,7 @@ def apply_text(run: ChangeRun, stop_on: frozenset[str], verbose: bool) -> Styled
     if run.stopped_before is not None:
         text.append(f"Stopped before wave {run.stopped_before} of {len(run.waves)}", "bold red")
         text.append(f": {_why(run, stop_on)}. Nothing was done to those that follow.\n")
-    if run.drained:
-        text.append(f"Out of service still: {named([one.host for one in run.drained], verbose)}\n", "yellow")
+    text.append(_out_of_service(run, verbose))
     if run.left(run.hosts):
         again = command("gpuctl", "fleet", "apply", "--resume", run.folder)
         text.append(f"To go on with the others, give the inventory to {again}\n", "dim")
@@ -77,7 +76,13 @@ def undo_text(run: ChangeRun, asked: Sequence[str], verbose: bool) -> Styled:
     told = [run.changes[host] for host in asked]
     done = [one.host for one in told if one.state == "undone"]
     text = Styled(f"{len(done)} of {_hosts(len(asked))} rolled back", "bold").append(f": {plain(run.folder)}\n")
-    return text.append(_states(told, verbose))
+    return text.append(_states(told, verbose)).append(_out_of_service(run, verbose))
+
+
+def _out_of_service(run: ChangeRun, verbose: bool) -> Styled:
+    if not run.drained:
+        return Styled()
+    return Styled(f"Out of service still: {named([one.host for one in run.drained], verbose)}\n", "yellow")
 
 
 def _hosts(number: int) -> str:

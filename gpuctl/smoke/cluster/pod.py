@@ -14,10 +14,9 @@ from typing import Any
 from gpuctl.compat.knowledge.gpus.gpus import gpu_described
 from gpuctl.compat.knowledge.images import newest_base_images
 from gpuctl.frozen import dataclass
-from gpuctl.k8s.checks.plugin import excluded
 from gpuctl.k8s.gpu_nodes import capability, driver, has_gpus, product
 from gpuctl.k8s.objects import ClusterNode
-from gpuctl.k8s.plugin import is_plugin
+from gpuctl.k8s.plugin import excluded, is_plugin
 from gpuctl.k8s.requests import gpus_in
 from gpuctl.k8s.scene import Scene
 from gpuctl.k8s.selectors import UNSCHEDULABLE

@@ -27,6 +27,13 @@ def refuse_by_mode(config):
         )
 
 
+def refuse_capabilities(config):
+    """The real one has a sentence for it, and loses that on its way out (seen with 1.20.0)."""
+    named = config.get("supported-driver-capabilities", "all").split(",")
+    if not {*named} <= {"all", "compat32", "compute", "display", "graphics", "ngx", "utility", "video"}:
+        sys.exit(1)
+
+
 def refuse_by_cli(config):
     path = config.get("nvidia-container-cli.path", "")
     if path and not os.path.exists(path):
@@ -86,6 +93,7 @@ def prestart(wanted):
         print("Ignoring devices specified in NVIDIA_VISIBLE_DEVICES", file=sys.stderr)
         return
     refuse_by_mode(config)
+    refuse_capabilities(config)
     refuse_by_cli(config)
     closed = config.get("nvidia-container-cli.no-cgroups", False)
     give(bundle, spec, devices, wanted, "closed" if closed else wanted["profile"])

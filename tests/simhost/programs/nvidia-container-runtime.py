@@ -12,7 +12,17 @@ HOOK = os.path.join(HERE, "nvidia-container-runtime-hook")  # noqa: F821 - confi
 
 
 def refuse(text):
+    """Says it where runc does, so that the shim finds it."""
+    arguments = sys.argv[1:]
+    if "--log" in arguments:
+        with open(arguments[arguments.index("--log") + 1], "a") as file:
+            file.write(json.dumps({"level": "error", "msg": text, "time": "2026-11-30T00:00:00Z"}) + "\n")
     sys.exit('time="2026-11-30T00:00:00Z" level=error msg=%s' % json.dumps(text))
+
+
+def refuse_settings(error):
+    """A config.toml that it cannot take ends it before it knows where to write; 1.20 says nothing at all then."""
+    sys.exit(1 if is_since((1, 20)) else "error loading config: %s" % error)  # noqa: F821
 
 
 def chosen(config):
@@ -22,8 +32,8 @@ def chosen(config):
         mode = "jit-cdi" if is_since((1, 18)) else "legacy"  # noqa: F821
     known = ("legacy", "csv", "cdi", "jit-cdi") if is_since((1, 18)) else ("legacy", "csv", "cdi")  # noqa: F821
     if mode not in known:
-        words = "failed to construct OCI spec modifier: invalid runtime mode: " + mode
-        refuse("failed to create NVIDIA Container Runtime: " + words)
+        words = 'invalid mode "%s"' % mode if is_since((1, 20)) else "invalid runtime mode: " + mode  # noqa: F821
+        refuse("failed to create NVIDIA Container Runtime: failed to construct OCI spec modifier: " + words)
     return mode
 
 
@@ -41,6 +51,9 @@ def modify(spec, config):
     if mode == "cdi" and asked:
         words = "failed to inject CDI devices: unresolvable CDI devices nvidia.com/gpu=all"
         refuse("could not apply required modification to OCI specification: error modifying OCI spec: " + words)
+    ctk = config.get("nvidia-ctk.path", "")
+    if mode == "jit-cdi" and asked and ctk:
+        spec["hooks"].setdefault("createContainer", []).append({"path": ctk, "args": [ctk, "hook", "update-ldcache"]})
     if mode == "jit-cdi" and asked:
         prestart.append({"path": HOOK, "args": [HOOK, "inject"]})
 
@@ -67,11 +80,12 @@ def main():
     try:
         config = Config()  # noqa: F821
     except ValueError as error:
-        refuse("error loading config: %s" % error)
+        refuse_settings(error)
     names = config.get("nvidia-container-runtime.runtimes", ["runc", "crun"])
     runtime = program(names)  # noqa: F821
     if runtime is None:
-        words = "error locating runtime: no runtime binary found from candidate list: [%s]" % " ".join(names)
+        missing = "no runtime binary found from candidate list: [%s]" % " ".join(names)
+        words = "error locating runtime: " + (missing if names else "at least one runtime candidate must be specified")
         refuse("failed to create NVIDIA Container Runtime: error constructing low-level runtime: " + words)
     if "create" in arguments:
         create(bundle_of(arguments), config)

@@ -115,10 +115,11 @@ def entered(asked: Asked) -> Entry:
         way = "it comes with the extra gpuctl-host[fleet]: pipx install --force '.[fleet]' in a checkout"
         raise refused(f"asking hosts needs {lacking}; {way}.")
     target, access = _target(asked), _access(asked)
+    end = time.monotonic() + asked.run_timeout
     payload = begin(build)  # while Ansible reads the inventory
     with working("Reading the inventory"):
-        hosts = host_names(target)
-    return Entry(target, hosts, access, time.monotonic() + asked.run_timeout, payload)
+        hosts = host_names(target, end)
+    return Entry(target, hosts, access, end, payload)
 
 
 @contextmanager
@@ -185,19 +186,25 @@ def _begun(
 def _record(folder: str, hosts: tuple[str, ...], entry: Entry, call: Call) -> None:
     from gpuctl.command import command
     from gpuctl.fleet.asking import record
+    from gpuctl.fleet.run_folder import RUN
+    from gpuctl.host.write.files import FileProblem
+    from gpuctl.host.write.lock import locked_file
     from gpuctl.render.draw.progress import tallying
     from gpuctl.render.draw.text import say
 
     if not hosts:
         return
-    try:
-        with tallying("hosts", len(hosts)) as tell:
-            ask = entry.ask_by(call)
-            record(folder, hosts, ask, lambda outcome: tell(outcome.state.value, outcome.host))
-    except (KeyboardInterrupt, SystemExit):
-        again = command("--resume", folder)
-        say(f"What has come is in {folder}. Go on with {again}.")
-        raise
+    go_on = f"What has come is in {folder}. Go on with {command('--resume', folder)}."
+    with locked_file(f"{folder}/{RUN}"):
+        try:
+            with tallying("hosts", len(hosts)) as tell:
+                ask = entry.ask_by(call)
+                record(folder, hosts, ask, lambda outcome: tell(outcome.state.value, outcome.host))
+        except FileProblem as problem:
+            raise refused(f"{problem} {go_on}", ExitCode.UNDETERMINED) from None
+        except (KeyboardInterrupt, SystemExit):
+            say(go_on)
+            raise
 
 
 def _target(asked: Asked) -> Target:

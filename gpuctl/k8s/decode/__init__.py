@@ -1,0 +1,1 @@
+"""From the API's objects to the few values that are kept."""

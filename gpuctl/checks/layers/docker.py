@@ -6,12 +6,13 @@ from gpuctl.checks.engine import Judgement, check, failed, passed, undetermined,
 from gpuctl.checks.gpus import understood
 from gpuctl.checks.remedies import as_root, install, service, start
 from gpuctl.command import Shell, command, operands
+from gpuctl.compat.knowledge.cdi import DockerCdi, docker_cdi
 from gpuctl.compat.knowledge.daemon_keys import refusal, release_of, spelt, unknown_keys
 from gpuctl.compat.versions import docker_version
 from gpuctl.facts.containerd.containerd import Containerd
 from gpuctl.facts.crio import Crio
 from gpuctl.facts.docker.daemon_json import ConfigFile
-from gpuctl.facts.docker.docker import Daemon, Docker, Endpoint, State
+from gpuctl.facts.docker.docker import RUNTIME, Daemon, Docker, Endpoint, State
 from gpuctl.facts.docker.flags import MERGED
 from gpuctl.facts.job_runtimes import JobRuntimes
 from gpuctl.facts.machine.system import System
@@ -48,6 +49,17 @@ def gpus_by_cdi(docker: Docker, toolkit: Toolkit) -> bool:
     if daemon is None or not at_least(daemon, CDI_FIRST_SINCE):
         return False
     return bool(cdi and cdi.for_gpus) or any(one.startswith("nvidia.com/gpu=") for one in daemon.cdi_devices)
+
+
+def only_cdi_devices(docker: Docker, toolkit: Toolkit) -> bool:
+    """Returns whether CDI devices (--device nvidia.com/gpu=all) are all by which this daemon can give GPUs.
+
+    So it is where a specification is there, and neither the hook nor the runtime: the toolkit's base package has none.
+    """
+    daemon, cdi = docker.daemon.value, toolkit.cdi.value
+    if daemon is None or toolkit.hook.get() or RUNTIME in daemon.runtimes or gpus_by_cdi(docker, toolkit):
+        return False
+    return bool(cdi and cdi.in_effect()) and understood(docker_cdi, daemon.version) is not DockerCdi.IMPOSSIBLE
 
 
 @check("docker.installed", explains=("docker.reachable",))

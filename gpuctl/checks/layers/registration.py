@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from gpuctl.checks.compare.dates import changed_at
 from gpuctl.checks.engine import Judgement, check, failed, passed, warned
-from gpuctl.checks.layers.docker import CDI_FIRST_SINCE, GPUS_FLAG_SINCE, at_least, daemon_of, gpus_by_cdi
+from gpuctl.checks.layers.docker import (
+    CDI_FIRST_SINCE,
+    GPUS_FLAG_SINCE,
+    at_least,
+    daemon_of,
+    gpus_by_cdi,
+    only_cdi_devices,
+)
 from gpuctl.checks.paths.containers import DockerPaths, Paths
 from gpuctl.checks.paths.ways import GpuPath
-from gpuctl.checks.remedies import as_root, install_runtime, install_toolkit, service
+from gpuctl.checks.remedies import as_root, generate_cdi, install_runtime, install_toolkit, service
 from gpuctl.command import Shell, command, operands
 from gpuctl.facts.docker.containers import DockerContainers
 from gpuctl.facts.docker.docker import Docker, Process
@@ -39,6 +46,8 @@ def runtime(system: System, docker: Docker, toolkit: Toolkit) -> Judgement | Non
         return passed("Docker has the runtime nvidia", seen)
     if gpus_by_cdi(docker, toolkit):
         return passed("--gpus goes by the CDI specification, without the runtime nvidia", toolkit.cdi)
+    if only_cdi_devices(docker, toolkit):
+        return passed("Containers get GPUs as CDI devices, without the runtime nvidia", toolkit.cdi)
     remedy = install_runtime(system, "Register the runtime; no container is stopped.")
     return failed("Docker has no runtime called nvidia.", seen, remedy=remedy)
 
@@ -98,6 +107,9 @@ def hook_visible(system: System, docker: Docker, toolkit: Toolkit, tegra: Tegra)
     if tegra.by_csv or gpus_by_cdi(docker, toolkit):
         return None
     hook = toolkit.hook.get()
+    if only_cdi_devices(docker, toolkit):
+        remedy = install_toolkit(system, "Use --device nvidia.com/gpu=all, or install the whole toolkit for --gpus.")
+        return warned("--gpus will not work: containers get GPUs as CDI devices here.", toolkit.cdi, remedy=remedy)
     if hook is None:
         remedy = install_toolkit(system, "Install the whole toolkit.")
         return failed(f"{HOOK} is missing: --gpus will not work.", docker.hook_file, remedy=remedy)
@@ -167,7 +179,7 @@ def _replaced_since(process: Process, history: PackageHistory) -> Evidence | Non
 
 
 @check("registration.cdi", explains=(HOOK_VISIBLE,))
-def cdi(system: System, docker: Docker, toolkit: Toolkit) -> Judgement | None:
+def cdi(system: System, docker: Docker, toolkit: Toolkit, tegra: Tegra) -> Judgement | None:
     """From Docker 29.2 on, --gpus is served through CDI where a specification exists, else by the hook."""
     daemon = daemon_of(docker)
     if daemon is None or not at_least(daemon, CDI_FIRST_SINCE):
@@ -175,6 +187,6 @@ def cdi(system: System, docker: Docker, toolkit: Toolkit) -> Judgement | None:
     specs = toolkit.cdi.get()
     if (specs and specs.for_gpus) or docker.hook_file.value:
         return passed("--gpus has a CDI specification or the hook", toolkit.cdi)
-    commands = as_root(system, command("nvidia-ctk", "cdi", "generate", "--output=/etc/cdi/nvidia.yaml"))
+    commands = as_root(system, generate_cdi(tegra, "/etc/cdi/nvidia.yaml"))
     message = f"Docker {daemon.version} serves --gpus through CDI, and there is no specification."
     return failed(message, toolkit.cdi, remedy=Remedy("Write the specification.", commands))

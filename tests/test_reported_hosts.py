@@ -39,6 +39,7 @@ from synthetic import (
 
 from gpuctl.checks.every import diagnose
 from gpuctl.facts.gather import gather
+from gpuctl.facts.gpu.driver_packages import RPM_DRIVER
 from gpuctl.facts.gpu.tegra import CSV_FOLDER
 from gpuctl.facts.machine.services import SHOW_OTHERS
 from gpuctl.model import Finding, Status
@@ -511,6 +512,30 @@ REPORTED: Mapping[str, Reported] = {
         ("hardware.wsl-libraries",),
         ("apt-get remove -y libnvidia-compute-535", "the driver is Windows'"),
         ("apt-get install", "reboot"),
+    ),
+    # https://github.com/negativo17/nvidia-driver/issues/180, https://github.com/Nobara-Project/rpm-sources/issues/525
+    "negativo17's libraries, newer than the module on the disk": Reported(
+        joined(
+            system("rocky", "Rocky Linux", "9.6", "5.14.0-570.26.1.el9_6.x86_64"),
+            gpus(T4),
+            driver("5.14.0-570.26.1.el9_6.x86_64", "575.64", "12.9", T4),
+            toolkit(),
+            docker(),
+            {
+                "which": {"dnf": "/usr/bin/dnf", "apt-get": "/nowhere"},
+                "commands": {
+                    SMI: failed(18, stdout="Driver/library version mismatch"),
+                    shlex.join(RPM_DRIVER): "akmod-nvidia\t575.64.03-1.el9\tinstall\tinstalled\n"
+                    "nvidia-driver\t575.64.03-1.el9\tinstall\tinstalled\n",
+                },
+                "nvml": [{"error": "RM has detected an NVML/RM version mismatch.", "code": 18}],
+                "stats": {"/usr/lib64/libnvidia-ml.so.1": {}},
+                "links": {"/usr/lib64/libnvidia-ml.so.1": "libnvidia-ml.so.575.64.03"},
+            },
+        ),
+        ("driver.version-agrees",),
+        ("the next boot loads the module 575.64", "dnf upgrade --refresh nvidia-driver '*nvidia*'"),
+        ("cuda-rhel9", "nvidia-open"),
     ),
     # https://github.com/NVIDIA/nvidia-docker/issues/1658
     "a key of the toolkit's repository that apt's user may not read": Reported(

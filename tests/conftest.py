@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from package_root import PackageRoot
 from repositories import Repositories, built_repositories
 from simhost import Bed, Dockerd, SimHost, Toolkit, build, import_image
 
 os.environ.pop("COLUMNS", None)
 os.unsetenv("COLUMNS")  # readline sets it past os.environ when pytest loads it: text in a pipe has no width
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")  # no test fails because the machine is busy
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which nohup has all programs below it ignore, and tests send
 
 

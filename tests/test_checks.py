@@ -12,6 +12,7 @@ from hosts_v100 import (
     APT_CONFIG,
     BOOTED,
     CHARACTER,
+    CUDA_KEYRING,
     DF,
     DOCKER,
     GPU,
@@ -223,6 +224,7 @@ UNATTENDED: dict[str, Any] = {
 NEXT_KERNEL = {"/boot/vmlinuz-4.19.0-27-amd64": {}, "/lib/modules/4.19.0-27-amd64/modules.dep": {}}
 
 
+WINDOWS_CUDA, LINUX_CUDA = "/usr/lib/wsl/lib/libcuda.so.1", "/usr/lib/x86_64-linux-gnu/libcuda.so.1"
 ILL: Mapping[str, SnapshotHost] = {
     "hardware.gpu-present": v100(files=AMD, links={f"{PCI}/driver": None}, nvml=[NVML[0] | {"count": 0}]),
     "hardware.gpu-known": v100(files={f"{PCI}/device": "0xfffe\n"}),
@@ -230,6 +232,10 @@ ILL: Mapping[str, SnapshotHost] = {
         **without(NOT_LOADED, links={f"{PCI}/driver": "../../../../bus/pci/drivers/vfio-pci"})
     ),
     "hardware.environment": v100(files={"/proc/sys/kernel/osrelease": "4.4.0-19041-Microsoft\n"}),
+    "hardware.wsl-libraries": v100(
+        stats={WINDOWS_CUDA: {}, LINUX_CUDA: {}},
+        commands={"ldconfig -p": f"\tlibcuda.so.1 (libc6,x86-64) => {LINUX_CUDA}\n"},
+    ),
     "kernel.driver-installed": v100(
         files={"/proc/modules": "", "/proc/driver/nvidia/version": None},
         commands={**NO_MODULE, **NO_CURRENT, SMI: None},
@@ -303,6 +309,7 @@ ILL: Mapping[str, SnapshotHost] = {
     "packages.cuda-key": v100(
         commands={SHOW_CUDA_KEYS: "pub:-:4096:1:F60F4B3D7FA2AF80:1466530000:::-:::scSC::::::23::0:\n"}
     ),
+    "packages.key-readable": v100(stats={CUDA_KEYRING: {"mode": 0o640}}),
     "packages.toolkit-preferred": v100(
         commands={
             POLICY: policy("1.12.1-0pop1", "1.12.1-0pop1 1001 http://apt.pop-os.org/release", f"1.17.8-1 500 {NVIDIAS}")
@@ -561,6 +568,9 @@ ELSEWHERE: Mapping[str, SnapshotHost] = {
         nvml=[NVML[0], GPU | {"name": "NVIDIA GB200"}],
         stats=SYSTEMD,
         commands={shlex.join(SHOW_OTHER_SERVICES): service("nvidia-imex", "active")},
+    ),
+    "hardware.wsl-libraries": v100(
+        stats={WINDOWS_CUDA: {}}, commands={"ldconfig -p": f"\tlibcuda.so.1 (libc6,x86-64) => {WINDOWS_CUDA}\n"}
     ),
     "driver.vgpu-licence": v100(
         nvml=[NVML[0], GPU | {"name": "GRID V100D-8Q"}],

@@ -365,6 +365,13 @@ def test_of_a_framework_the_newest_build_is_taken_that_all_hosts_run(tmp_path: P
     assert (done.returncode, done.stdout) == (1, "") and "No release of torch for CUDA 13.0 runs" in done.stderr
 
 
+def test_nvidias_own_image_is_told_of_where_any_release_is_wanted() -> None:
+    notes = told("--framework", "torch", *A100)["notes"]
+    assert any(re.match(r"nvcr\.io/nvidia/pytorch:\d\d\.\d\d-py3 is NVIDIA's own", one) for one in notes)  # type: ignore[attr-defined]
+    for other in ("torch==2.4.0+cu121", "tensorflow"):
+        assert "nvcr.io" not in str(told("--framework", other, *A100)["notes"])
+
+
 # Linters of others, and knowledge
 
 

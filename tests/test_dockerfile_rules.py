@@ -48,6 +48,10 @@ ILL = {
         (DEVEL + "RUN nvcc a.cu\nENV LD_LIBRARY_PATH=/usr/local/cuda/lib64/stubs:$LD_LIBRARY_PATH\n", 3),
     ],
     "driver-package": [
+        (FROM + "RUN dnf -y module install nvidia-driver:535-dkms\n", 2),
+        (FROM + "RUN dnf install -y @nvidia-driver:latest\n", 2),
+        (FROM + "RUN zypper --non-interactive install nvidia-compute-G06 && zypper clean\n", 2),
+        (FROM + "RUN ubuntu-drivers autoinstall\n", 2),
         (FROM + "RUN apt-get update && apt-get install -y --no-install-recommends curl \\\n  nvidia-driver-535\n", 3),
         (FROM + "RUN sudo -E apt-get -o Acquire::Retries=3 install -y libnvidia-compute-535=535.54.03-0ubuntu1\n", 2),
         (f"FROM ubuntu:24.04\n{GPU}RUN dnf -y install cuda-12-4\n", 3),
@@ -128,6 +132,7 @@ ILL = {
         (FROM + 'RUN ["nvidia-smi", "-L"]\n', 2),
         ("# syntax=docker/dockerfile:1\n" + FROM + "RUN --device=nvidia.com/gpu=all nvidia-smi\n", 3),
         (FROM + "RUN python3 -c 'import torch; torch.zeros(1).cuda(); print(torch.cuda.get_device_name())'\n", 2),
+        (FROM + "RUN python3 -c 'import torch; torch.ones(1, device=\"cuda\")'\n", 2),
         (FROM + "RUN python3 <<EOF\nimport torch\nassert torch.cuda.is_available()\nEOF\n", 4),
         (DEVEL + "RUN make -C samples && ./samples/deviceQuery\n", 2),
     ],
@@ -408,7 +413,10 @@ def test_a_host_that_runs_the_image_by_the_package_in_it_is_no_fault_and_one_tha
 
 NEAR = {
     "driver-library": ((), "hadolint and BuildKit look at no file's name"),
-    "driver-package": (("DL3008", "DL3033", "DL3041"), "they ask for a version of any package, not for none of these"),
+    "driver-package": (
+        ("DL3008", "DL3033", "DL3037", "DL3041"),
+        "they ask for a version of any package, not for none of these",
+    ),
     "driver-installer": (("DL3047", "DL4001"), "they are about how a file is fetched"),
     "base-gone": (("DL3006", "DL3007", "DL3029"), "a tag that is there is not told from one that is not"),
     "base-unsupported": ((), ""),

@@ -13,10 +13,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from functools import partial
 from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 import pytest
+from newer import rows_of, write
 from realhost import FORKY, build_root
 from simhost import Bed, Dockerd, SimHost, Toolkit
 
@@ -197,6 +200,27 @@ PEERS = [
 ]
 
 
+def assert_done_again_wherever_struck(
+    sites: list[Site],
+    command: Sequence[str],
+    new: Callable[[], SimHost],
+    seen: Callable[[SimHost], Any],
+    known: Sequence[Any],
+) -> None:
+    """`known` is what is seen before the command and after it; `new` makes a host on which it has not run."""
+
+    def strike(site: Site) -> None:
+        fault = "signal=KILL" if site.number % 2 else "error=EIO"
+        with closing(new()) as host:
+            done = host.run([*site.strace(fault), *command])
+            may_be = {0: known[1:], 1: known[:1], 3: known[:1], 4: known[:1]}.get(done.code, known)
+            assert seen(host) in may_be and done.code != 70 and "Traceback" not in done.err, (site, done)
+            again = host.run(command)
+            assert (again.code, seen(host)) == (0, known[1]), (site, again)
+
+    at_each(sites, strike)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("peer", PEERS, ids=lambda peer: peer.engine)
 def test_a_run_that_is_struck_leaves_what_the_engine_reads_whole_and_can_be_done_again(
@@ -219,21 +243,52 @@ def test_a_run_that_is_struck_leaves_what_the_engine_reads_whole_and_can_be_done
             if not number:
                 assert installed.run(command).code == 0 and peer.seen(installed) == after != before
 
-            def strike(
-                site: Site,
-                command: Sequence[str] = command,
-                start: SimHost = start,
-                known: Sequence[dict[str, str]] = (before, after),
-            ) -> None:
-                fault = "signal=KILL" if site.number % 2 else "error=EIO"
-                with closing(twin(bed, start, new)) as host:
-                    done = host.run([*site.strace(fault), *command])
-                    may_be = {0: known[1:], 1: known[:1], 3: known[:1], 4: known[:1]}.get(done.code, known)
-                    assert peer.seen(host) in may_be and done.code != 70 and "Traceback" not in done.err, (site, done)
-                    again = host.run(command)
-                    assert (again.code, peer.seen(host)) == (0, known[1]), (site, again)
+            known = (before, after)
+            assert_done_again_wherever_struck(found, command, partial(twin, bed, start, new), peer.seen, known)
 
-            at_each(found, strike)
+
+OUT_OF_DATE = """cdiVersion: 0.5.0
+kind: nvidia.com/gpu
+devices: [{name: all, containerEdits: {deviceNodes: [{path: /dev/nvidiactl, major: 9, minor: 255}]}}]
+"""
+SPEC = "/etc/cdi/nvidia.yaml"
+FIX = (*GPUCTL, "doctor", "--fix", "--yes", "--only", "cdi")
+
+
+@pytest.mark.slow
+def test_doctor_fix_that_is_struck_leaves_what_engines_read_whole_and_can_be_done_again(
+    bed: Bed, toolkit: Toolkit
+) -> None:
+    toolkit.install("v100")
+
+    def new(bed: Bed) -> SimHost:
+        return SimHost(bed, "v100", files={SPEC: OUT_OF_DATE}, env=STEADY, toolkit=toolkit, commands={"podman": PODMAN})
+
+    def seen(host: SimHost) -> str:
+        return host.path(SPEC).read_text()
+
+    with closing(new(bed)) as host:
+        found = measured(host, FIX)
+        after = seen(host)
+    assert "/dev/nvidia0" in after
+    assert_done_again_wherever_struck(found, FIX, partial(new, bed), seen, (OUT_OF_DATE, after))
+
+
+@pytest.mark.slow
+def test_data_use_that_is_struck_leaves_whole_tables_and_can_be_done_again(bed: Bed) -> None:
+    table = "minor_versions"
+    with tempfile.TemporaryDirectory(prefix="gpuctl-tables-") as name:
+        folder = write(Path(name), **{table: [{**row, "source": "ours"} for row in rows_of(table)]})
+        use = (*GPUCTL, "data", "use", str(folder))
+
+        def seen(host: SimHost) -> str:
+            return host.run(["cat", f"/var/lib/gpuctl/data/{table}.jsonl"]).out
+
+        with closing(new_host(bed)) as host:
+            found = measured(host, use)
+            after = seen(host)
+        assert after == (folder / f"{table}.jsonl").read_text()
+        assert_done_again_wherever_struck(found, use, partial(new_host, bed), seen, ("", after))
 
 
 @pytest.mark.parametrize(

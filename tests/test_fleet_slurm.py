@@ -112,7 +112,9 @@ def test_a_node_that_is_not_free_in_time_or_has_failed_stays_drained_until_it_is
     assert (cluster.state, cluster.reason) == ("IDLE", "")
 
 
-def test_a_suspended_job_keeps_its_node_from_being_changed(cluster: Slurm, fleet: Hosts, tmp_path: Path) -> None:
+def test_a_suspended_job_keeps_its_node_from_being_changed_and_undo_gives_the_node_back(
+    cluster: Slurm, fleet: Hosts, tmp_path: Path
+) -> None:
     inventory, plan = planned(fleet, tmp_path, "gpu1")
     job(cluster, "sleep 600")
     number = cluster.run("squeue", "--noheader", "--states=RUNNING", "--format=%i").out.strip()
@@ -122,6 +124,9 @@ def test_a_suspended_job_keeps_its_node_from_being_changed(cluster: Slurm, fleet
     assert (code, states(told)) == (1, {"gpu1": "not-drained"})
     assert cluster.state == "IDLE+DRAIN"  # of the job it says nothing
     assert on(fleet, "gpu1", f"cat {FILE}") == "{}"
+    code, told, _ = gpuctl("undo", tmp_path / "RUN", "-i", inventory)
+    assert (code, states(told), told["hosts"][0]["drained"]) == (0, {"gpu1": "not-drained"}, False)
+    assert (cluster.state, cluster.reason) == ("IDLE", "")
 
 
 def test_undo_takes_the_node_out_of_service_waits_for_its_job_and_brings_it_back(

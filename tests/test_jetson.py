@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hosts import host, shown
 from synthetic import FOLDER
-from test_reported_hosts import jetson
+from test_reported_hosts import BASE, PODMAN, cdi, jetson
 
 from gpuctl.checks.every import diagnose
 from gpuctl.checks.questions.host_answer import GATE_SUBJECTS, host_answer, machine_here
@@ -105,6 +105,15 @@ def test_no_release_of_jetson_linux_ever_makes_a_cuda_incompatible(row: object) 
     said = {jetpack_and_cuda(resolve_cuda(cuda), row.l4t).verdict for cuda in cuda_versions()}  # type: ignore[attr-defined]
     assert said <= {COMPATIBLE, PACKAGE, UNKNOWN}
     assert COMPATIBLE in said
+
+
+# https://github.com/NVIDIA/nvidia-container-toolkit/issues/1853
+def test_a_specification_is_generated_from_jetpacks_lists() -> None:
+    machine = jetson("36.4.3", ORIN, PODMAN, BASE, cdi("540.4.0"))
+    (stale,) = (one for one in diagnose(gather(host(**machine))).findings if one.id == "cdi.stale")
+    assert stale.remedy
+    told = [str(command) for command in stale.remedy.by_hand]
+    assert told == ["nvidia-ctk cdi generate --mode=csv --output=/etc/cdi/nvidia.yaml"]
 
 
 def test_a_machine_that_is_no_jetson_has_none_of_its_facts() -> None:

@@ -209,3 +209,47 @@ def test_a_snapshot_comes_whole_out_of_a_log_or_not_at_all() -> None:
     for broken in ("", "a warning", log[:20_000], printed(b"no gzip"), printed(damaged), log.replace("A", "\x1b")):
         with pytest.raises(NotPrinted):
             read_printed(broken)
+
+
+# Nodes on which nothing can be installed
+
+LIBRARY = "libnvidia-ml.so.1"
+BARE = {
+    "cos": "/home/kubernetes/bin/nvidia/lib64",
+    "talos": "/usr/local/glibc/usr/lib",
+    "bottlerocket": "/x86_64-bottlerocket-linux-gnu/sys-root/usr/lib/nvidia",
+    "nixos": "/nix/store/driver/lib",
+}
+"""By ID in os-release, where the driver's libraries are. The last has but a link to them where they are looked for."""
+MOUNTED = """
+for folder in proc sys dev run; do mount --rbind /$folder /node/$folder || exit; done
+mount --bind /node /node && mount -o remount,ro,bind /node || exit
+for folder in proc sys dev run; do mount --rbind /$folder /node/$folder || exit; done
+exec "$0" -m gpuctl.collector --pod /node
+"""
+
+
+@pytest.mark.parametrize("system", BARE)
+def test_a_root_that_is_read_only_and_has_no_program_is_recorded_with_its_gpus(
+    sim_host: Any, bed: Bed, system: str
+) -> None:
+    host = sim_host("a100x8", userland=False)
+    root, version = host.path("/node"), host.profile.driver
+    for folder in (*FOLDERS, "run", "usr/lib64", BARE[system][1:]):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+    (root / "etc/os-release").write_text(f"ID={system}\nVERSION_ID=1\n")
+    (root / PROFILE).write_text(PROFILE_TEXT)
+    folder = root / BARE[system][1:]
+    (folder / f"{LIBRARY.removesuffix('1')}{version}").write_bytes(bed.library.read_bytes())
+    (folder / LIBRARY).symlink_to(f"{LIBRARY.removesuffix('1')}{version}")
+    if system == "nixos":
+        (root / "usr/lib64" / LIBRARY).symlink_to(f"{BARE[system]}/{LIBRARY}")
+    done = host.run(["unshare", "--mount", "sh", "-c", MOUNTED, sys.executable], env={"PATH": SYSTEM_PATH})
+    assert done.code == 0, done.err
+    recorded = host.path("/home/sim/node.jsonl.gz")
+    recorded.write_bytes(read_printed(done.out))
+    said = host.gpuctl("doctor", "--json", "--from", "/home/sim/node.jsonl.gz").json
+    assert (said["host"]["gpus"], said["host"]["gpus_in_nvml"]) == (8, 8)
+    assert {one["id"] for one in said["findings"] if one["status"] == "fail"}.isdisjoint(
+        {"driver.nvml", "driver.version-agrees"}
+    )

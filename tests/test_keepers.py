@@ -33,7 +33,9 @@ from gpuctl.checks.questions.host_answer import SUBJECTS, host_answer
 from gpuctl.checks.questions.host_recommendation import host_recommendation
 from gpuctl.compat.ask.question import Machine as Described
 from gpuctl.compat.ask.question import Question, typed_cuda
-from gpuctl.compat.knowledge.keepers import NVIDIA, keepers
+from gpuctl.compat.knowledge.gpus.gpus import gpu_of_nvml
+from gpuctl.compat.knowledge.install_commands import last_branch
+from gpuctl.compat.knowledge.keepers import NVIDIA, keepers, way_of
 from gpuctl.facts.gather import gather
 from gpuctl.facts.gpu.driver_packages import DPKG_DRIVER, RPM_DRIVER
 from gpuctl.facts.gpu.keeper import Keeper
@@ -41,6 +43,7 @@ from gpuctl.host.record.snapshot import SnapshotHost
 
 KERNEL = "6.8.0-45-generic"
 GTX_1080 = Board("NVIDIA GeForce GTX 1080", "1b80", "6.1", "geforce", 8)
+K80 = Board("Tesla K80", "102d", "3.7", "tesla", 11)
 B200 = Board("NVIDIA B200", "2901", "10.0", "nvidia", 180)
 DRIVER_LAYERS = [id for id, check in CHECKS.items() if check.layer in ("kernel", "driver")]
 
@@ -185,7 +188,7 @@ def on(*parts: Machine) -> SnapshotHost:
 def own(keeper: str) -> list[str]:
     """How the commands of a keeper's row begin, up to the first value that is filled in."""
     row = keepers()[keeper]
-    commands = (command.for_root() for command in (*row.commands, *row.module_commands))
+    commands = (command.for_root() for command in (*row.commands, *row.module_commands, *row.older_commands))
     return [plain(str(command)).partition("{")[0] for command in commands]
 
 
@@ -259,6 +262,45 @@ def test_no_remedy_puts_a_second_driver_over_another_keepers(keeper: str, ill: s
     brought = [command for command in commands if BRINGS_A_DRIVER.search(command)]
     foreign = [command for command in brought if not any(plain(command).startswith(way) for way in own(keeper))]
     assert foreign == []
+
+
+def newest(keeper: str) -> list[str]:
+    """The commands by which a keeper brings its newest driver."""
+    return [str(command.for_root()) for command in keepers()[keeper].commands if BRINGS_A_DRIVER.search(str(command))]
+
+
+# https://archlinux.org/news/nvidia-590-driver-drops-pascal-support-main-packages-switch-to-open-kernel-modules/,
+# https://github.com/pop-os/pop/issues/3640, https://github.com/NixOS/nixos-hardware/issues/1880
+@pytest.mark.parametrize("ill", ["the open module on Pascal", "a driver that dropped the GPU"])
+@pytest.mark.parametrize("keeper", [id for id, row in keepers().items() if row.older_way])
+def test_no_keepers_newest_driver_is_brought_for_a_gpu_that_it_has_left_behind(keeper: str, ill: str) -> None:
+    machine = on(ILLS[ill], SIGNS[keeper][0])
+    kept = {str(command.for_root()) for command in keepers()[keeper].older_commands}
+    assert set(newest(keeper)) & set(printed(machine)) <= kept
+    told = " ".join(one.remedy.text for one in diagnose(gather(machine)).findings if one.remedy)
+    assert (keepers()[keeper].older_way or "").format(last="580") in told
+
+
+@pytest.mark.parametrize(
+    ("keeper", "board", "says", "commands"),
+    [
+        ("void", K80, "nvidia470", 2),
+        ("microos", K80, "Branch 470 is the last", 0),
+        ("debian", K80, "Branch 470 is the last", 0),
+        ("debian", GTX_1080, "Debian's own packages", 3),
+        ("ubuntu", K80, "Ubuntu's own packages", 3),
+        ("arch", B200, "Arch's own packages, with all else", 2),
+    ],
+    ids=str,
+)
+def test_a_keepers_way_is_that_to_a_branch_which_drives_the_gpu(
+    keeper: str, board: Board, says: str, commands: int
+) -> None:
+    values = {"kernel": KERNEL, "branch": "", "version": "", "architecture": "x86_64"}
+    last = last_branch([gpu_of_nvml(board.name, board.capability, board.brand)])
+    text, told = way_of(keepers()[keeper], False, last, True, values)
+    assert says in text
+    assert len(told) == commands
 
 
 @pytest.mark.parametrize("branch", ["535", "580-server", "580-server-open", "550-open"])

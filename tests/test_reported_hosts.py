@@ -14,11 +14,14 @@ from typing import Any
 
 import pytest
 from hosts import PCI, failed, host, shown
+from hosts_v100 import NVIDIAS, SOURCES
 from synthetic import (
     DRIVER_580,
     H100,
+    HOSTS,
     NO_DRIVER,
     RTX_4090,
+    SECURE_BOOT,
     SMI,
     T4,
     UBUNTU_24,
@@ -36,6 +39,7 @@ from synthetic import (
 
 from gpuctl.checks.every import diagnose
 from gpuctl.facts.gather import gather
+from gpuctl.facts.gpu.driver_packages import RPM_DRIVER
 from gpuctl.facts.gpu.tegra import CSV_FOLDER
 from gpuctl.facts.machine.services import SHOW_OTHERS
 from gpuctl.model import Finding, Status
@@ -47,6 +51,8 @@ GB200 = Board("NVIDIA GB200", "2941", "10.0", "nvidia", 186)
 GB10 = Board("NVIDIA GB10", "2e12", "12.1", "nvidia", 0)
 THOR = Board("NVIDIA Thor", "2b00", "11.0", "nvidia", 0)
 A16 = Board("NVIDIA A16-8C", "25b6", "8.6", "nvidia", 8)
+LIBRARIES = "/usr/lib/x86_64-linux-gnu"
+KEYRING = "/usr/share/keyrings/nvidia-container-toolkit-keyring.gpg"
 BARE = {
     "files": {"/proc/modules": "drm 1 0 - Live 0x0\n"},
     "commands": {
@@ -104,10 +110,14 @@ def cdi(version: str, *more: str, path: str = "/etc/cdi/nvidia.yaml") -> Machine
 
 
 def docker_29(*folders: str) -> Machine:
-    """Docker 29.2 that takes CDI devices, and has no runtime called nvidia."""
+    return docker_of("29.2.1", *folders)
+
+
+def docker_of(version: str, *folders: str) -> Machine:
+    """A Docker that takes CDI devices, and has no runtime called nvidia."""
     machine = docker(CDISpecDirs=list(folders), Runtimes={"runc": {"path": "runc"}})
     for answers in machine["sockets"].values():
-        answers["/version"] = {"Version": "29.2.1", "ApiVersion": "1.53", "MinAPIVersion": "1.44"}
+        answers["/version"] = {"Version": version, "ApiVersion": "1.53", "MinAPIVersion": "1.44"}
     machine["files"]["/etc/docker/daemon.json"] = "{}\n"
     return machine
 
@@ -426,6 +436,120 @@ REPORTED: Mapping[str, Reported] = {
             toolkit("1.18.1"),
             docker(),
         )
+    ),
+    # https://github.com/NVIDIA-AI-IOT/live-vlm-webui/pull/29
+    "Orin whose Docker has no runtime nvidia": Reported(
+        jetson(
+            "36.4.7",
+            "NVIDIA Jetson Orin Nano Developer Kit",
+            toolkit("1.18.1"),
+            docker(Runtimes={"runc": {"path": "runc"}}),
+            {"files": {"/etc/docker/daemon.json": "{}"}},
+        ),
+        ("registration.runtime",),
+        ("gpuctl install-runtime",),
+        ("by CDI", "cdi generate"),
+    ),
+    # https://github.com/NVIDIA/nvidia-container-toolkit/issues/1853
+    "Orin with Podman and no specification": Reported(
+        jetson("36.4.3", "NVIDIA Jetson Orin NX", PODMAN, BASE),
+        ("registration.podman",),
+        (),
+        ("nvidia-container-runtime",),
+    ),
+    "Orin with Podman and a specification of what is gone": Reported(
+        jetson("36.4.3", "NVIDIA Jetson Orin NX", PODMAN, BASE, cdi("540.4.0")),
+        ("cdi.stale",),
+        ("gpuctl doctor --fix",),
+    ),
+    # https://github.com/NixOS/nixpkgs/issues/340386, https://github.com/NixOS/nixpkgs/issues/363505
+    "NixOS: the toolkit's specification, and a Docker 27 whose CDI is off": Reported(
+        joined(
+            well(RTX_4090),
+            release("nixos", version="24.11"),
+            docker(Runtimes={"runc": {"path": "runc"}}, CDISpecDirs=[]),
+            {"files": {"/etc/docker/daemon.json": "{}"}, "which": {"apt-get": "/nowhere"}},
+            BASE,
+            cdi(DRIVER_580[0], path="/var/run/cdi/nvidia-container-toolkit.json"),
+        ),
+        ("cdi.feature",),
+        ("virtualisation.docker.daemon.settings.features.cdi", "--device nvidia.com/gpu=all"),
+        ("gpuctl install-runtime",),
+    ),
+    # https://github.com/moby/moby/pull/49738: CDI is on by default from 28.2 on
+    "Docker 28 with the toolkit's base and a specification": Reported(
+        joined(well(RTX_4090), docker_of("28.5.2", "/etc/cdi", "/var/run/cdi"), BASE, cdi(DRIVER_580[0])),
+        says=("--device nvidia.com/gpu=all",),
+        warns=("registration.hook-visible",),
+    ),
+    # https://github.com/ublue-os/hwe/issues/173
+    "Bazzite whose key the firmware does not know": Reported(
+        joined(
+            system("bazzite", "Bazzite", "43", "6.17.7-ba25.fc43.x86_64"),
+            gpus(RTX_4090, bound=None),
+            built("6.17.7-ba25.fc43.x86_64"),
+            PODMAN,
+            BASE,
+            cdi(DRIVER_580[0]),
+            {"files": {SECURE_BOOT: "\x06\x00\x00\x00\x01", "/run/ostree-booted": "", "/proc/modules": "drm 1 0 -\n"}},
+        ),
+        ("kernel.secure-boot",),
+        ("mokutil --import /etc/pki/akmods/certs/akmods-ublue.der",),
+        ("/var/lib/dkms", "dnf install"),
+    ),
+    # https://github.com/microsoft/WSL/issues/40680
+    "WSL with Ubuntu's driver in it": Reported(
+        joined(
+            HOSTS["wsl2"],
+            {
+                "stats": {"/usr/lib/wsl/lib/libcuda.so.1": {}, f"{LIBRARIES}/libcuda.so.1": {}},
+                "commands": {
+                    "ldconfig -p": f"\tlibcuda.so.1 (libc6,x86-64) => {LIBRARIES}/libcuda.so.1\n",
+                    f"dpkg -S {LIBRARIES}/libcuda.so.1": f"libnvidia-compute-535:amd64: {LIBRARIES}/libcuda.so.1\n",
+                },
+            },
+        ),
+        ("hardware.wsl-libraries",),
+        ("apt-get remove -y libnvidia-compute-535", "the driver is Windows'"),
+        ("apt-get install", "reboot"),
+    ),
+    # https://github.com/negativo17/nvidia-driver/issues/180, https://github.com/Nobara-Project/rpm-sources/issues/525
+    "negativo17's libraries, newer than the module on the disk": Reported(
+        joined(
+            system("rocky", "Rocky Linux", "9.6", "5.14.0-570.26.1.el9_6.x86_64"),
+            gpus(T4),
+            driver("5.14.0-570.26.1.el9_6.x86_64", "575.64", "12.9", T4),
+            toolkit(),
+            docker(),
+            {
+                "which": {"dnf": "/usr/bin/dnf", "apt-get": "/nowhere"},
+                "commands": {
+                    SMI: failed(18, stdout="Driver/library version mismatch"),
+                    shlex.join(RPM_DRIVER): "akmod-nvidia\t575.64.03-1.el9\tinstall\tinstalled\n"
+                    "nvidia-driver\t575.64.03-1.el9\tinstall\tinstalled\n",
+                },
+                "nvml": [{"error": "RM has detected an NVML/RM version mismatch.", "code": 18}],
+                "stats": {"/usr/lib64/libnvidia-ml.so.1": {}},
+                "links": {"/usr/lib64/libnvidia-ml.so.1": "libnvidia-ml.so.575.64.03"},
+            },
+        ),
+        ("driver.version-agrees",),
+        ("the next boot loads the module 575.64", "dnf upgrade --refresh nvidia-driver '*nvidia*'"),
+        ("cuda-rhel9", "nvidia-open"),
+    ),
+    # https://github.com/NVIDIA/nvidia-docker/issues/1658
+    "a key of the toolkit's repository that apt's user may not read": Reported(
+        joined(
+            well(T4),
+            toolkit(),
+            docker(),
+            {
+                "files": {f"{SOURCES}/nvidia-container-toolkit.list": f"deb [signed-by={KEYRING}] {NVIDIAS} /\n"},
+                "stats": {KEYRING: {"mode": 0o640}},
+            },
+        ),
+        says=(f"chmod a+rX {KEYRING}",),
+        warns=("packages.key-readable",),
     ),
     # The kernel's own drivers and packages: https://github.com/beclab/Olares/pull/3963,
     # https://github.com/saber-nyan/kernel-modules-hook/issues/9

@@ -7,16 +7,24 @@ from dataclasses import replace
 
 from gpuctl.command import Command, Shell, command, operands
 from gpuctl.compat.knowledge.gpus.gpus import Gpu
-from gpuctl.compat.knowledge.install_commands import PackageHost, driver_commands, install_commands, off_branch
+from gpuctl.compat.knowledge.install_commands import (
+    PackageHost,
+    driver_commands,
+    install_commands,
+    last_branch,
+    off_branch,
+)
 from gpuctl.compat.knowledge.keepers import NVIDIA, KeeperRow, keepers, way_of
 from gpuctl.facts.docker.docker import Docker
 from gpuctl.facts.gpu.keeper import Keeper
+from gpuctl.facts.gpu.tegra import Tegra
 from gpuctl.facts.machine.kernel import DkmsModule
 from gpuctl.facts.machine.system import System
 from gpuctl.model import Disturbs, Remedy
 
 INSTALLS = ("apt", "dnf", "yum", "zypper")
 """The package managers by which gpuctl installs the toolkit."""
+_REMOVES = {"apt": "apt-get", "dnf": "dnf", "yum": "yum", "zypper": "zypper"}
 
 
 def install(what: str, text: str, system: System, disturbs: Disturbs, **values: str) -> Remedy:
@@ -27,6 +35,12 @@ def install(what: str, text: str, system: System, disturbs: Disturbs, **values: 
     image = keepers().get(system.image.value or "")
     said = " ".join(filter(None, (text, image.packages if image else None)))
     return Remedy(said, install_commands(what, target(system), **values), disturbs)
+
+
+def remove_packages(system: System, *names: str) -> tuple[Command, ...]:
+    """Returns the command that removes packages here; none where gpuctl knows no such manager."""
+    program = _REMOVES.get(system.package_manager.value or "")
+    return as_root(system, command(program, "remove", "-y", *operands(*names))) if program else ()
 
 
 def install_toolkit(system: System, text: str) -> Remedy:
@@ -57,7 +71,7 @@ def install_driver(
     """
     row = kept_by_another(keeper)
     if row is not None:
-        return _kept(text, row, system, keeper, version or "", module=False)
+        return _kept(text, row, system, keeper, gpus, version or "", module=False)
     recommended = None if branch or version else _recommended_branch(gpus)
     commands = driver_commands(gpus, target(system), branch or recommended)
     said = " ".join(filter(None, (text, off_branch(commands, branch) if branch else None)))
@@ -76,17 +90,32 @@ def install_module(text: str, system: System, keeper: Keeper, gpus: Sequence[Gpu
     row = kept_by_another(keeper)
     if row is None:
         return install_driver(text, system, keeper, gpus)
-    return _kept("" if row.module_way else text, row, system, keeper, "", module=True)
+    return _kept("" if row.module_way else text, row, system, keeper, gpus, "", module=True)
 
 
-def _kept(text: str, row: KeeperRow, system: System, keeper: Keeper, version: str, module: bool) -> Remedy:
+def enrol_key(system: System, keeper: Keeper, is_dkms: bool) -> Remedy:
+    """Returns the remedy by which the firmware learns the key that signed the module: its keeper's, else that of DKMS.
+
+    Without commands where the module is neither's, as one that a distribution signs itself.
+    """
+    text = "Enrol the key that signed the module, then confirm it in the blue screen at boot."
+    row = kept_by_another(keeper)
+    if row and row.signing_key:
+        enrol = command("mokutil", "--import", row.signing_key)
+        return Remedy(text, as_root(system, enrol, command("reboot")), Disturbs.HOST)
+    return Remedy(text, install_commands("mok", target(system)) if is_dkms else (), Disturbs.HOST)
+
+
+def _kept(
+    text: str, row: KeeperRow, system: System, keeper: Keeper, gpus: Sequence[Gpu], version: str, module: bool
+) -> Remedy:
     values = {
         "kernel": system.kernel.value or "",
         "branch": keeper.branch.value or "",
         "version": version,
         "architecture": system.architecture.value or "",
     }
-    way, commands = way_of(row, module, system.euid.value == 0, values)
+    way, commands = way_of(row, module, last_branch(gpus), system.euid.value == 0, values)
     return Remedy(f"{text} {way}".strip(), commands, Disturbs.HOST)
 
 
@@ -103,7 +132,10 @@ def driver_is_apart(keeper: Keeper) -> bool:
 
 
 def install_runtime(system: System, text: str, *options: str) -> Remedy:
-    """Returns the remedy by which gpuctl itself registers the runtime."""
+    """Returns the remedy by which gpuctl itself registers the runtime; words where nobody edits the engines' files."""
+    image = keepers().get(system.image.value or "")
+    if image and image.settings:
+        return Remedy(f"{text} {image.settings}", (), Disturbs.NOTHING)
     return Remedy(text, as_root(system, command("gpuctl", "install-runtime", *options)), Disturbs.NOTHING)
 
 
@@ -123,6 +155,19 @@ def target(system: System) -> PackageHost:
 def as_root(system: System, *commands: Command) -> tuple[Command, ...]:
     """Returns the commands, which are root's, as this person has to type them."""
     return tuple(one.for_root() if system.euid.value == 0 else one.for_others() for one in commands)
+
+
+def generate_cdi(tegra: Tegra, path: str) -> Command:
+    """Returns the command that writes a CDI specification."""
+    return command("nvidia-ctk", "cdi", "generate", *cdi_mode(tegra), f"--output={path}")
+
+
+def cdi_mode(tegra: Tegra) -> tuple[str, ...]:
+    """Returns the option by which nvidia-ctk generates from JetPack's lists where NVML tells no devices, on a Jetson.
+
+    Source: https://docs.nvidia.com/datacenter/cloud-native/container-toolkit/latest/cdi-support.html
+    """
+    return ("--mode=csv",) if tegra.by_csv else ()
 
 
 def service(system: System, docker: Docker, *verb: str) -> tuple[Command, ...]:

@@ -102,7 +102,7 @@ def command(
         raise typer.Exit(_drain(asked, dry_run))
     if fix:
         raise typer.Exit(_fix(asked, snapshot, dry_run, yes))
-    facts, report = _ready(asked, until_ready) if until_ready is not None else _judged(asked, snapshot)
+    facts, report = _ready(asked, until_ready) if until_ready is not None else asked.look(snapshot)
     raise typer.Exit(deliver(asked.outputs, asked.render(report, facts, origin(snapshot)), asked.code(report)))
 
 
@@ -113,18 +113,13 @@ def _check_looks(until_ready: bool, drain: bool, others: bool) -> None:
         raise typer.BadParameter("--drain goes by one look: --watch, --fix, --from and --until-ready do not go with it")
 
 
-def _judged(asked: DoctorRequest, snapshot: str | None) -> tuple[Facts, Report]:
-    facts = asked.look(snapshot)
-    return facts, asked.judge(facts)
-
-
 def _ready(asked: DoctorRequest, longest: float) -> tuple[Facts, Report]:
     """Returns the first look that finds nothing wrong, else the last one within `longest` seconds."""
     end = time.monotonic() + longest
-    facts, report = _judged(asked, None)
+    facts, report = asked.look(None)
     while exit_code(report, asked.strict) and time.monotonic() < end:
         time.sleep(min(BETWEEN_TRIES, max(0.0, end - time.monotonic())))
-        facts, report = _judged(asked, None)
+        facts, report = asked.look(None)
     return facts, report
 
 
@@ -134,7 +129,7 @@ def _drain(asked: DoctorRequest, dry_run: bool) -> int:
     from gpuctl.provision.slurm import drain_by
     from gpuctl.render.draw.text import Styled, say
 
-    facts, report = _judged(asked, None)
+    facts, report = asked.look(None)
     drained = drain_by(LocalHost(), report, dry_run)
 
     def render(format: Format) -> Styled:
@@ -160,7 +155,7 @@ def _fix(asked: DoctorRequest, snapshot: str | None, dry_run: bool, yes: bool) -
     everything = replace(asked, only=(), skip=())  # what mends one finding may need more than the finding does
 
     def judged() -> tuple[Facts, Report]:
-        facts = everything.look(None)
+        facts, _ = everything.look(None)
         return facts, asked.judge(facts)
 
     seen, ended = fix_host(judged, dry_run, yes, asked.outputs.shown is Format.JSON, asked.verbose)

@@ -7,7 +7,7 @@ from enum import Enum
 
 from gpuctl.command import Shell, command
 from gpuctl.compat.knowledge.errors.failures import LAYERS, Family, families
-from gpuctl.diagnose.scan import TAKEN_BACK, Sighting
+from gpuctl.diagnose.scan import Sighting
 from gpuctl.diagnose.signatures import Strength
 from gpuctl.frozen import dataclass
 from gpuctl.model import Finding, Remedy, Report
@@ -120,15 +120,11 @@ def _settled(
     yield from ((id, Confidence.LIKELY if id in likely else Confidence.POSSIBLE) for id in ids)
 
 
-def _rank(match: Match, found: tuple[Match, ...]) -> tuple[bool, bool, int, bool, int, int, int]:
-    """Causes before consequences, the surer before, lines that name a cause before those that only follow from one.
-
-    What an engine has got over comes last.
-    """
+def _rank(match: Match, found: tuple[Match, ...]) -> tuple[bool, int, bool, int, int, int]:
+    """Causes before consequences, the surer before, lines that name a cause before those that only follow from one."""
     sure = [other for other in found if other.confidence is not Confidence.POSSIBLE]
     follows = any(match.family.id in other.family.explains for other in sure)
     layer = LAYERS.index(match.family.layer)
     confidence = list(Confidence).index(match.confidence)
     only_signs = all(seen.strength is Strength.SIGN for seen in match.evidence)
-    is_over = match.family.id == TAKEN_BACK
-    return is_over, follows, confidence, only_signs, layer, -match.family.reports, match.evidence[0].line
+    return follows, confidence, only_signs, layer, -match.family.reports, match.evidence[0].line

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from gpuctl.compat.answer.tags import RUNS, Image, Wanted
 from gpuctl.compat.ask.asks import release_ask
+from gpuctl.compat.ask.framework_images import image_ask
 from gpuctl.compat.ask.frameworks import PACKAGES, pinned_version, requirement_of
 from gpuctl.compat.ask.question import Machine
 from gpuctl.compat.judge.judge import verdict_of
@@ -20,6 +21,7 @@ from gpuctl.dockerfile.base import FLAVOURS, ChosenBase, NeededPackage, NoBase, 
 from gpuctl.frozen import dataclass
 from gpuctl.model import Verdict
 
+_IN_CATALOGUE = "pytorch"
 _PYTHON = {"apt": ("python3", "python3-venv"), "dnf": ("python3",), "yum": ("python3",)}
 """The packages with Python and its venv, by package manager."""
 
@@ -116,6 +118,24 @@ def choose_framework(
         f"No release of {wish.text}{kind} runs on all of these hosts, with a tag of nvidia/cuda{where} whose Python it"
         " has wheels for."
     )
+
+
+def own_image_notes(wish: FrameworkWish, machines: Sequence[Machine]) -> Iterator[str]:
+    """Tells of NVIDIA's own image of a framework of which any release is wanted: the newest whose CUDA all run.
+
+    https://docs.nvidia.com/deeplearning/frameworks/pytorch-release-notes/
+    """
+    if wish.framework != _IN_CATALOGUE or len(wish.releases) == 1:
+        return
+    asks = [image_ask(f"nvcr.io/nvidia/pytorch:{release.version}-py3") for release in reversed(releases_of("ngc"))]
+    verdicts = [worst(verdict_of(ask, one.driver or "", one.gpus, one.open_module) for one in machines) for ask in asks]
+    running = [(verdict, ask) for verdict, ask in zip(verdicts, asks, strict=True) if verdict in RUNS]
+    if running:
+        _, ask = min(running, key=lambda one: RUNS.index(one[0]))
+        yield (
+            f"{ask.by} is NVIDIA's own PyTorch, tested with its cuDNN and NCCL, on CUDA {ask.cuda}, which runs on the"
+            " hosts too; for which GPUs it has code, its release notes say and gpuctl does not know."
+        )
 
 
 def _candidates(

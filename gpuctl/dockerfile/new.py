@@ -13,7 +13,7 @@ from gpuctl.dockerfile.app.scan import Application
 from gpuctl.dockerfile.app.wants import Wants, machine_of, wants_of
 from gpuctl.dockerfile.base import ChosenBase, PackageOf, choose_base
 from gpuctl.dockerfile.carried import Carried, carried_from
-from gpuctl.dockerfile.framework import ChosenFramework, FrameworkWish, choose_framework
+from gpuctl.dockerfile.framework import ChosenFramework, FrameworkWish, choose_framework, own_image_notes
 from gpuctl.dockerfile.old_image import OldImage
 from gpuctl.dockerfile.said import application_notes, base_notes, foreign_problems, old_notes
 from gpuctl.dockerfile.text import DockerfileParts, dockerfile_text
@@ -91,6 +91,8 @@ def new_dockerfile(wish: DockerfileWish, package_of: PackageOf) -> NewDockerfile
     if application and wants:
         problems += foreign_problems(wants, application)
         notes += application_notes(base, wants, application)
+    if wish.framework and wish.machine == "x86_64":
+        notes += own_image_notes(wish.framework, wish.machines)
     if wish.old and carried:
         notes += (*old_notes(wish.old), *carried.left)
     has_folder = wish.application is not None

@@ -151,15 +151,29 @@ def installs(command: ShellCommand) -> Iterator[NamedPackage]:
                 yield _install("apt" if command.program == "dpkg" else "rpm", word, ())
         return
     kind, verb = manager(command)
+    rest = command.words[1:]
+    if kind == "rpm" and verb == "module":  # dnf module install nvidia-driver:535
+        rest = _behind(rest, verb)
+        verb = rest[0].value if rest else ""
     if kind and verb in _INSTALLS:
-        rest = command.words[1:]
-        at = next(at for at, word in enumerate(rest) if word.value == verb) + 1
-        while at < len(rest):
-            if rest[at].value in _WITH_VALUE[kind]:
-                at += 1
-            elif not rest[at].value.startswith("-"):
-                yield _install(kind, rest[at], ())
+        for word in _plain(_behind(rest, verb), _WITH_VALUE[kind]):
+            yield _install(kind, word, ())
+
+
+def _behind(words: tuple[PlacedWord, ...], verb: str) -> tuple[PlacedWord, ...]:
+    at = next(at for at, word in enumerate(words) if word.value == verb)
+    return words[at + 1 :]
+
+
+def _plain(words: tuple[PlacedWord, ...], with_value: frozenset[str]) -> Iterator[PlacedWord]:
+    """The words that are neither options nor their values."""
+    at = 0
+    while at < len(words):
+        if words[at].value in with_value:
             at += 1
+        elif not words[at].value.startswith("-"):
+            yield words[at]
+        at += 1
 
 
 def _install(kind: str, word: PlacedWord, indexes: tuple[PlacedWord, ...]) -> NamedPackage:
@@ -167,6 +181,8 @@ def _install(kind: str, word: PlacedWord, indexes: tuple[PlacedWord, ...]) -> Na
     file = _FILE.fullmatch(text)
     if file:
         return NamedPackage(kind, file[1], "", word, indexes)
+    if kind == "rpm" and "://" not in text:
+        text = text.removeprefix("@").partition(":")[0]  # a module with its stream
     name = text if "://" in text else re.split(r"[=<>!~@ ;]", text, maxsplit=1)[0]
     found = _VERSION.match(text[len(name) :]) if "://" not in text else None
     if kind == "conda":

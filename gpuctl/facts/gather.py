@@ -17,6 +17,7 @@ from gpuctl.facts.gpu.keeper import Keeper, probe_keeper
 from gpuctl.facts.gpu.licence import Licence, probe_licence
 from gpuctl.facts.gpu.pci import Pci, probe_pci
 from gpuctl.facts.gpu.tegra import Tegra, probe_tegra
+from gpuctl.facts.gpu.wsl import WslLibraries, probe_wsl_libraries
 from gpuctl.facts.headline import DockerMet, DriverVersion, probe_docker_met, probe_driver_version
 from gpuctl.facts.job_runtimes import JobRuntimes, probe_job_runtimes
 from gpuctl.facts.kubelet.kubelet import Kubelet, probe_kubelet
@@ -58,6 +59,7 @@ PROBES: Mapping[type, Callable[[Host], Any]] = {
     Devices: probe_devices,
     Keeper: probe_keeper,
     Licence: probe_licence,
+    WslLibraries: probe_wsl_libraries,
     Docker: probe_docker,
     Containerd: probe_containerd,
     Podman: probe_podman,

@@ -40,7 +40,7 @@ _ENVIRONMENT = [_values("name value")]
 OF_GPUS = re.compile("nvidia|cdi", re.IGNORECASE)
 _SAID = _values("reason message")
 """Why a container does not run. Its message may be a program's own last words: it is kept where it is of GPUs."""
-_STATE = {"waiting": _SAID, "running": {}, "terminated": _SAID}
+_STATE = {"waiting": _SAID, "terminated": _SAID}
 _CONTAINER = {
     **_values("name restartPolicy"),
     "env": _ENVIRONMENT,
@@ -56,14 +56,12 @@ _PLACEMENT = {
     ],
 }
 _CLAIM_SOURCE = _values("resourceClaimName resourceClaimTemplateName")
-_STATUSES = [
-    {
-        "name": VALUE,
-        "state": _STATE,
-        "lastState": _STATE,
-        "allocatedResourcesStatus": [{"resources": [_values("resourceID health")]}],
-    }
-]
+_STATUS = {
+    "name": VALUE,
+    "state": _STATE,
+    "lastState": _STATE,
+    "allocatedResourcesStatus": [{"resources": [_values("resourceID health")]}],
+}
 _DEVICE = {
     "attributes": {
         "productName": _values("string"),
@@ -104,8 +102,8 @@ FIELDS: Mapping[str, Fields] = {
         "status": {
             **_values("phase reason message nominatedNodeName startTime"),
             "conditions": [_values("type status reason message lastTransitionTime")],
-            "containerStatuses": _STATUSES,
-            "initContainerStatuses": _STATUSES,
+            "containerStatuses": [_STATUS],
+            "initContainerStatuses": [{**_STATUS, "state": {**_STATE, "running": {}}}],
             "resourceClaimStatuses": [_values("name resourceClaimName")],
             "extendedResourceClaimStatus": {"requestMappings": [_values("resourceName")]},
         },

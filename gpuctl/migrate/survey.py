@@ -105,14 +105,16 @@ _RUNTIMES = (RUNTIME, "nvidia-container-runtime")
 _HOOKS = "oci/hooks.d"
 """The folder of hooks by which Podman gave GPUs before it read CDI specifications."""
 _WITH_VARIABLE = "what it holds, a list or all, can stand behind --gpus as '\"device='\"$…\"'\"'"
+_SEVERAL = re.compile(rf"/dev/nvidia(?:{HOLE}|[\w-]*[{{\[*?])")
+"""Devices that a variable, braces or a pattern of the shell name: /dev/nvidia{0,1}."""
 _ANY = "000"
 """Stands for a version that comes from a variable."""
 
 
 def is_node(source: str) -> bool:
-    """Returns whether a path is a device of the driver, or would be whatever a variable in it says."""
+    """Returns whether a path is a device of the driver, or several, or would be whatever a variable in it says."""
     part = driver_part(source)
-    return bool(part and part.kind is PartKind.DEVICE) or source.startswith(f"/dev/nvidia{HOLE}")
+    return bool(part and part.kind is PartKind.DEVICE) or _SEVERAL.match(source) is not None
 
 
 def gpu_of_node(option: Option) -> str | None:
@@ -155,6 +157,8 @@ def _doubts_of_nodes(nodes: list[tuple[Option, str]]) -> Iterator[str]:
             yield f"{source} is a file of a MIG device, and does not tell which one it is"
         if HOLE in source:
             yield "which GPU it is comes from a variable"
+        elif _SEVERAL.match(source):
+            yield "which GPUs they are only the shell tells"
 
 
 def _doubts_of_flags(run: RunCommand) -> Iterator[str]:

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from gpuctl.checks.engine import Judgement, check, failed, passed, warned
 from gpuctl.checks.gpus import understood
-from gpuctl.checks.layers.docker import gpus_by_cdi
-from gpuctl.checks.remedies import as_root, install
+from gpuctl.checks.layers.docker import gpus_by_cdi, only_cdi_devices
+from gpuctl.checks.remedies import as_root, generate_cdi, install, install_runtime
 from gpuctl.command import Shell, command, operands
 from gpuctl.compat.knowledge.cdi import (
     CONTAINERD_SINCE,
@@ -28,6 +28,7 @@ from gpuctl.facts.crio import Crio
 from gpuctl.facts.docker.docker import Docker
 from gpuctl.facts.gpu.driver import Driver
 from gpuctl.facts.gpu.nvml import NvmlGpu
+from gpuctl.facts.gpu.tegra import Tegra
 from gpuctl.facts.machine.system import System
 from gpuctl.facts.packages.logs import DRIVER
 from gpuctl.facts.podman import Podman
@@ -48,8 +49,8 @@ _MIG = (regex(r"\d+:\d+"), regex(r"mig\d+:\d+"), regex(r"MIG-.+"))
 _GPU_NODE = regex(r"/dev/nvidia\d+")
 
 
-def _regenerate(system: System, path: str, text: str) -> Remedy:
-    return Remedy(text, as_root(system, command("nvidia-ctk", "cdi", "generate", f"--output={path}")))
+def _regenerate(system: System, tegra: Tegra, path: str, text: str) -> Remedy:
+    return Remedy(text, as_root(system, generate_cdi(tegra, path)))
 
 
 def _complain(docker: Docker, podman: Podman, toolkit: Toolkit) -> Callable[..., Judgement]:
@@ -143,7 +144,9 @@ def _counting(cdi: Cdi) -> str:
 
 
 @check("cdi.stale", follows=DRIVER)
-def stale(system: System, docker: Docker, podman: Podman, driver: Driver, toolkit: Toolkit) -> Judgement | None:
+def stale(
+    system: System, docker: Docker, podman: Podman, driver: Driver, toolkit: Toolkit, tegra: Tegra
+) -> Judgement | None:
     """A specification holds names of libraries and may hold device numbers, which an upgrade or a boot changes.
 
     Device numbers of nvidia-uvm and nvidia-caps are given out anew at every boot. No container starts where a file is
@@ -155,7 +158,7 @@ def stale(system: System, docker: Docker, podman: Podman, driver: Driver, toolki
     spec, fault = stale_spec(specs, driver) or (specs[0], "")
     if not fault:
         return passed("The CDI specifications fit the driver and the device nodes", toolkit.cdi, driver.version)
-    remedy = _regenerate(system, spec.path, "Generate it anew.")
+    remedy = _regenerate(system, tegra, spec.path, "Generate it anew.")
     return _complain(docker, podman, toolkit)(
         f"{spec.path} is out of date: {fault}.", Evidence(spec.path, fault), remedy=remedy
     )
@@ -203,7 +206,9 @@ def moved(node: SpecNode) -> str:
 
 
 @check("cdi.gpus")
-def gpus(system: System, docker: Docker, podman: Podman, driver: Driver, toolkit: Toolkit) -> Judgement | None:
+def gpus(
+    system: System, docker: Docker, podman: Podman, driver: Driver, toolkit: Toolkit, tegra: Tegra
+) -> Judgement | None:
     """A specification names the GPUs of the day on which it was made: a card that came, went or moved is not in it.
 
     A GPU that is missing in it is given to nobody, `all` included; one that got another device node is given in place
@@ -219,7 +224,7 @@ def gpus(system: System, docker: Docker, podman: Podman, driver: Driver, toolkit
         return passed("The CDI specifications name the GPUs that are here", toolkit.cdi, driver.gpus)
     path, fault = specs[-1].path, changed or missing
     complain = _complain(docker, podman, toolkit) if changed else warned
-    remedy = _regenerate(system, path, "Generate it anew.")
+    remedy = _regenerate(system, tegra, path, "Generate it anew.")
     return complain(f"{path} does not fit the GPUs: {fault}.", Evidence(path, fault), driver.gpus, remedy=remedy)
 
 
@@ -335,9 +340,11 @@ def feature(system: System, docker: Docker, toolkit: Toolkit) -> Judgement | Non
     seen = Evidence(docker.daemon.source, f"CDI folders: {', '.join(daemon.cdi_spec_dirs) or 'none'}")
     if daemon.cdi_spec_dirs or understood(docker_cdi, daemon.version) is not DockerCdi.OPT_IN:
         return passed("Docker takes CDI devices, or is too old for them", seen)
-    switch = command("gpuctl", "install-runtime", "--cdi")
-    remedy = Remedy("Switch CDI on, and restart Docker when it suits.", as_root(system, switch))
-    return warned("There is a CDI specification, and Docker's CDI is off (features.cdi).", seen, remedy=remedy)
+    remedy = install_runtime(system, "Switch CDI on, and restart Docker when it suits.", "--cdi")
+    message = "There is a CDI specification, and Docker's CDI is off (features.cdi)"
+    if only_cdi_devices(docker, toolkit):
+        return failed(f"{message}: it has no other way to give GPUs.", seen, remedy=remedy)
+    return warned(f"{message}.", seen, remedy=remedy)
 
 
 @check("cdi.podman")
@@ -353,7 +360,7 @@ def podman_version(podman: Podman, toolkit: Toolkit) -> Judgement | None:
 
 
 @check("cdi.hook-program")
-def hook_program(system: System, docker: Docker, podman: Podman, toolkit: Toolkit) -> Judgement | None:
+def hook_program(system: System, docker: Docker, podman: Podman, toolkit: Toolkit, tegra: Tegra) -> Judgement | None:
     """No container starts where a program is gone that a specification calls: `no such file or directory` of a hook.
 
     The toolkit's own is nvidia-cdi-hook from 1.16 on, and was `nvidia-ctk hook` before; some distributions' packages
@@ -365,7 +372,7 @@ def hook_program(system: System, docker: Docker, podman: Podman, toolkit: Toolki
     spec, fault = next(((spec, fault) for spec in specs for fault in map(lost, spec.hooks) if fault), (specs[0], ""))
     if fault:
         message = f"{spec.path} calls {fault}."
-        remedy = _with_hook(system, spec, toolkit)
+        remedy = _with_hook(system, spec, toolkit, tegra)
         return _complain(docker, podman, toolkit)(message, Evidence(spec.path, fault), remedy=remedy)
     for program in (hook for spec in specs for hook in spec.hooks):
         program.there.get()  # a program that could not be looked at may be gone
@@ -382,9 +389,9 @@ def lost(program: SpecFile) -> str:
     return ""
 
 
-def _with_hook(system: System, spec: Spec, toolkit: Toolkit) -> Remedy:
+def _with_hook(system: System, spec: Spec, toolkit: Toolkit, tegra: Tegra) -> Remedy:
     if toolkit.ctk.value and toolkit.cdi_hook.value:
-        return _regenerate(system, spec.path, "Generate it anew: the toolkit knows where its program is.")
+        return _regenerate(system, tegra, spec.path, "Generate it anew: the toolkit knows where its program is.")
     return install("toolkit", "Install NVIDIA's own packages of the toolkit.", system, Disturbs.NOTHING)
 
 

@@ -8,12 +8,13 @@ from gpuctl.checks.engine import Judgement, check, failed, passed, undetermined,
 from gpuctl.checks.gpus import understood
 from gpuctl.checks.remedies import as_root, install, service, start
 from gpuctl.command import Shell, command, operands
+from gpuctl.compat.knowledge.cdi import DockerCdi, docker_cdi
 from gpuctl.compat.knowledge.daemon_keys import refusal, release_of, spelt, unknown_keys
 from gpuctl.compat.versions import docker_version
 from gpuctl.facts.containerd.containerd import Containerd
 from gpuctl.facts.crio import Crio
 from gpuctl.facts.docker.daemon_json import ConfigFile
-from gpuctl.facts.docker.docker import Daemon, Docker, Endpoint, State
+from gpuctl.facts.docker.docker import RUNTIME, Daemon, Docker, Endpoint, State
 from gpuctl.facts.docker.flags import MERGED
 from gpuctl.facts.job_runtimes import JobRuntimes
 from gpuctl.facts.machine.system import System
@@ -61,6 +62,17 @@ def gpus_by_cdi(docker: Docker, toolkit: Toolkit) -> bool:
     """
     found: Fact[Any] = toolkit.cdi_hook if docker.cdi_hook_file.unknown else docker.cdi_hook_file
     return found.value is not None and has_cdi_gpus(docker, toolkit)
+
+
+def only_cdi_devices(docker: Docker, toolkit: Toolkit) -> bool:
+    """Returns whether CDI devices (--device nvidia.com/gpu=all) are all by which this daemon can give GPUs.
+
+    So it is where a specification is there, and neither the hook nor the runtime: the toolkit's base package has none.
+    """
+    daemon, cdi = docker.daemon.value, toolkit.cdi.value
+    if daemon is None or toolkit.hook.get() or RUNTIME in daemon.runtimes or has_cdi_gpus(docker, toolkit):
+        return False
+    return bool(cdi and cdi.in_effect()) and understood(docker_cdi, daemon.version) is not DockerCdi.IMPOSSIBLE
 
 
 @check("docker.installed", explains=("docker.reachable",))

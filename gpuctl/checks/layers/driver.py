@@ -48,10 +48,18 @@ def version_agrees(system: System, pci: Pci, driver: Driver, keeper: Keeper) -> 
 
 
 def _one_version(system: System, pci: Pci, driver: Driver, keeper: Keeper) -> Remedy:
-    """A reboot, but for a guest: its host's module stays what it is."""
+    """A reboot, where that loads another module: a guest's is its host's, and the one on the disk may be the same.
+
+    Packages of the module that lag behind those of the libraries leave it so:
+    https://github.com/negativo17/nvidia-driver/issues/180, https://github.com/Nobara-Project/rpm-sources/issues/525
+    """
     if system.machine.value == "container":
         text, loaded = "Bring the libraries in here to the version of the host's module.", driver.loaded_version.value
         return install_driver(text, system, keeper, compat_gpus(pci, driver), version=loaded)
+    library, file = driver.library_version.value, driver.file_version.value
+    if library and file and compare(library, file) != 0:
+        text = f"Bring module and libraries to one version: the next boot loads the module {file}."
+        return install_driver(text, system, keeper, compat_gpus(pci, driver))
     text = "Reboot, so that the installed module is loaded (or stop all GPU programs and reload the modules)."
     return Remedy(text, as_root(system, command("reboot")), Disturbs.HOST)
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections import Counter
 
 from gpuctl.checks.engine import Judgement, check, failed, passed, warned
+from gpuctl.checks.remedies import remove_packages
 from gpuctl.command import command, operands
 from gpuctl.compat.tables.loader import pci_device
 from gpuctl.facts.gpu.driver import Driver
 from gpuctl.facts.gpu.keeper import GUESTS
 from gpuctl.facts.gpu.pci import Pci, PciGpu
+from gpuctl.facts.gpu.wsl import FOLDER as WSL_FOLDER
+from gpuctl.facts.gpu.wsl import WslLibraries
 from gpuctl.facts.machine.system import System
 from gpuctl.model import Disturbs, Evidence, Remedy
 
@@ -87,6 +90,30 @@ def passthrough(system: System, pci: Pci) -> Judgement | None:
     return failed(
         "Every GPU is set aside for virtual machines (vfio-pci).", seen, remedy=Remedy(text, commands, Disturbs.HOST)
     )
+
+
+@check("hardware.wsl-libraries", explains=("hardware.gpu-present",))
+def wsl_libraries(system: System, driver: Driver, libraries: WslLibraries) -> Judgement | None:
+    """Under WSL the driver is Windows', whose libraries lie in /usr/lib/wsl/lib: one of Linux beside them shadows them.
+
+    With it NVML and CUDA find no GPU, for there is no module of Linux' to talk to.
+    Source: https://docs.nvidia.com/cuda/wsl-user-guide/index.html
+    """
+    first, other = libraries.first.value, libraries.other.get()
+    if libraries.first.value is None and other is None:
+        return None
+    taken = first is not None and not first.startswith(WSL_FOLDER)
+    other = other or (first if taken else None)
+    if other is None:
+        return passed("Windows' libraries are the only ones of a driver in here", libraries.first)
+    package = libraries.package.value
+    commands = remove_packages(system, package) if package else ()
+    text = f"Remove {package or 'the Linux driver'} from in here, and what came with it: the driver is Windows'."
+    message = f"A Linux driver's {other} lies beside the one of Windows' driver"
+    seen, remedy = (libraries.other, libraries.first, libraries.package), Remedy(text, commands, Disturbs.HOST)
+    if taken or driver.nvml_version.value is None:
+        return failed(f"{message}, and shadows it.", *seen, remedy=remedy)
+    return warned(f"{message}, and may shadow it.", *seen, remedy=remedy)
 
 
 @check("hardware.environment")

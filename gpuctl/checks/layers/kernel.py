@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gpuctl.checks.engine import Judgement, check, failed, passed, warned
 from gpuctl.checks.gpus import compat_gpus, wanting
-from gpuctl.checks.remedies import as_root, dkms_install, install, install_driver, install_module
+from gpuctl.checks.remedies import as_root, dkms_install, enrol_key, install, install_driver, install_module
 from gpuctl.command import Shell, command
 from gpuctl.facts.gpu.driver import Driver
 from gpuctl.facts.gpu.keeper import Keeper
@@ -67,16 +67,18 @@ def nouveau(system: System, pci: Pci, kernel: Kernel) -> Judgement:
 
 
 @check("kernel.secure-boot", explains=("kernel.module-loaded",))
-def secure_boot(system: System, kernel: Kernel, driver: Driver) -> Judgement | None:
-    """With Secure Boot on, the kernel loads only signed modules: one that DKMS built needs its key enrolled (MOK)."""
+def secure_boot(system: System, kernel: Kernel, driver: Driver, keeper: Keeper) -> Judgement | None:
+    """With Secure Boot on, the kernel loads only signed modules: one that DKMS built needs its key enrolled (MOK).
+
+    akmods has a key of its own, and so have images that bring the module.
+    """
     if _runs(driver, kernel):
         return passed("The kernel took the module", kernel.secure_boot)
     if not kernel.secure_boot.get():
         return passed("Secure Boot is off", kernel.secure_boot)
     if kernel.module_file.value is None:
         return None
-    text = "Enrol the key that signed the module, then confirm it in the blue screen at boot."
-    remedy = install("mok", text, system, Disturbs.HOST)
+    remedy = enrol_key(system, keeper, is_dkms=bool(kernel.dkms.value) or "/dkms/" in kernel.module_file.value)
     return failed(
         "Secure Boot is on and the NVIDIA module is not loaded.", kernel.secure_boot, kernel.module_file, remedy=remedy
     )
@@ -148,6 +150,7 @@ def module_flavour(system: System, pci: Pci, driver: Driver, keeper: Keeper) -> 
     wrong = wanting(pci, driver, "no" if is_open else "required")
     if not wrong:
         return passed(f"The {flavour} kernel module suits these GPUs", driver.open_module)
-    remedy = install_driver("Install the driver with the other module.", system, keeper, compat_gpus(pci, driver))
+    text = f"Install the driver with the {'proprietary' if is_open else 'open'} module."
+    remedy = install_driver(text, system, keeper, compat_gpus(pci, driver))
     message = f"The {flavour} kernel module does not run {' and '.join(wrong)} GPUs."
     return failed(message, driver.open_module, remedy=remedy)

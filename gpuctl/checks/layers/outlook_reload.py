@@ -9,7 +9,7 @@ from gpuctl.checks.gpus import understood
 from gpuctl.checks.layers.docker import at_least
 from gpuctl.checks.paths.containers import DockerPaths, Paths
 from gpuctl.checks.paths.ways import BEHIND_THE_RUNTIME, GpuPath
-from gpuctl.checks.remedies import as_root
+from gpuctl.checks.remedies import as_root, generate_cdi
 from gpuctl.command import Command, Shell, command, operands
 from gpuctl.compat.knowledge.releases import docker_features
 from gpuctl.compat.versions import docker_version
@@ -25,7 +25,6 @@ from gpuctl.model import Disturbs, Evidence, Remedy
 from gpuctl.regex import regex
 
 LINKS = command("nvidia-ctk", "system", "create-dev-char-symlinks", "--create-all")
-GENERATE = command("nvidia-ctk", "cdi", "generate", "--output=/etc/cdi/nvidia.yaml")
 _OPENS = regex(r"(?:/dev/char/195:255|/dev/nvidiactl|char-(?:195|nvidia(?:-frontend)?|\*)) r")
 """An entry of systemd's rules that allows what every program opens first, /dev/nvidiactl (195:255)."""
 NAMED = 3
@@ -76,11 +75,9 @@ def daemon_reload(
     losing = [one for one in held if _loses(one, linked)]
     if losing:
         message = f"The next `systemctl daemon-reload` takes the GPUs from {_count(losing, held)}."
-        return warned(
-            message + _reloads(upgrades), *told, upgrades.by, remedy=_remedy(system, docker, toolkit, ways, losing)
-        )
+        return warned(message + _reloads(upgrades), *told, upgrades.by, remedy=_remedy(system, here, ways, losing))
     if daemon is not None and not held and _by_systemd(docker, daemon):
-        return _of_the_next(system, docker, daemon, toolkit, ways, linked)
+        return _of_the_next(system, here, daemon, ways, linked)
     return passed("A daemon-reload leaves running containers their GPUs", *told, *_driver(docker))
 
 
@@ -144,33 +141,32 @@ def _driver(docker: Docker) -> tuple[Evidence, ...]:
     return (Evidence(docker.daemon.source, f"cgroup driver {daemon.cgroup_driver}"),) if daemon else ()
 
 
-def _of_the_next(
-    system: System, docker: Docker, daemon: Daemon, toolkit: Toolkit, ways: Paths, linked: bool
-) -> Judgement:
+def _of_the_next(system: System, here: DockerPaths, daemon: Daemon, ways: Paths, linked: bool) -> Judgement:
     """What becomes of containers that are started with --gpus, where none with GPUs is seen to run."""
     path = ways.runtimes.get(daemon.default_runtime, ways.flag)
     would = Held("Docker", "", path, None)
     if not _loses(would, linked):
-        return passed(f"A daemon-reload leaves containers their GPUs ({path.value})", *_driver(docker))
+        return passed(f"A daemon-reload leaves containers their GPUs ({path.value})", *_driver(here.docker))
     message = f"A `systemctl daemon-reload` takes the GPUs from containers that get them so: {path.value}."
-    return warned(message, *_driver(docker), remedy=_remedy(system, docker, toolkit, ways, [would]))
+    return warned(message, *_driver(here.docker), remedy=_remedy(system, here, ways, [would]))
 
 
-def _remedy(system: System, docker: Docker, toolkit: Toolkit, ways: Paths, losing: Sequence[Held]) -> Remedy:
+def _remedy(system: System, here: DockerPaths, ways: Paths, losing: Sequence[Held]) -> Remedy:
     """What keeps the GPUs from the container's next start on; those that run go on as they are."""
-    daemon = docker.daemon.value
+    daemon = here.docker.daemon.value
     running = any(one.name for one in losing) or (daemon is not None and daemon.containers_running > 0)
     disturbs = Disturbs.RUNNING_CONTAINERS if running else Disturbs.NEW_CONTAINERS
     if all(one.path and one.path not in BEHIND_THE_RUNTIME for one in losing):
         text = f"Upgrade runc to {SKIPS_UNLINKED[1]} or newer, or make the links at every boot; then start them anew."
         return Remedy(text, as_root(system, LINKS), disturbs)
-    text, commands = _other_path(docker, toolkit, ways, any(one.path for one in losing))
+    text, commands = _other_path(here, ways, any(one.path for one in losing))
     return Remedy(f"{text} Or start them anew after each daemon-reload.", as_root(system, *commands), disturbs)
 
 
-def _other_path(docker: Docker, toolkit: Toolkit, ways: Paths, in_docker: bool) -> tuple[str, tuple[Command, ...]]:
+def _other_path(here: DockerPaths, ways: Paths, in_docker: bool) -> tuple[str, tuple[Command, ...]]:
     """What puts the GPUs into a container's own rules, or else takes the rules from systemd; and what sets that up."""
-    spec = () if toolkit.cdi.value else (GENERATE,)
+    docker, toolkit = here.docker, here.toolkit
+    spec = () if toolkit.cdi.value else (generate_cdi(here.tegra, "/etc/cdi/nvidia.yaml"),)
     daemon = docker.daemon.value
     if not in_docker or daemon is None:
         return "Have the engine give GPUs by CDI, and start the containers anew.", spec

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from gpuctl.checks.engine import Judgement, check, passed, warned
 from gpuctl.checks.layers.docker import GPUS_FLAG_SINCE, at_least
-from gpuctl.checks.remedies import as_root, install
-from gpuctl.command import Command, command, operands
+from gpuctl.checks.remedies import as_root, install, remove_packages
+from gpuctl.command import command, operands
 from gpuctl.facts.docker.docker import Docker
 from gpuctl.facts.machine.system import DOCKER_ARCHITECTURES, System
 from gpuctl.facts.packages.packages import REPLACED, REPOSITORY, TOOLKIT, Offer, Packages, is_whole
@@ -17,7 +15,6 @@ from gpuctl.model import Disturbs, Evidence, Remedy
 CUDA_KEY = "A4B469963BF863CC"
 """The key 3bf863cc of NVIDIA's CUDA repository since April 2022; 7fa2af80 before.
 Source: https://developer.nvidia.com/blog/updating-the-cuda-linux-gpg-repository-key/"""
-_PROGRAMS = {"apt": "apt-get", "dnf": "dnf", "yum": "yum", "zypper": "zypper"}
 
 
 def _source(source: Source) -> Evidence:
@@ -97,6 +94,27 @@ def cuda_key(packages: Packages) -> Judgement | None:
     return warned(message, packages.cuda_keys, remedy=Remedy(text))
 
 
+@check("packages.key-readable")
+def key_readable(system: System, packages: Packages) -> Judgement | None:
+    """apt reads keys as its user _apt: one that is closed to it counts as none: NO_PUBKEY.
+
+    A key that was written under the umask 077 is such a one.
+    Source: sources.list(5); https://github.com/NVIDIA/nvidia-docker/issues/1658
+    """
+    if packages.manager.get() != "apt":
+        return None
+    closed = packages.closed.get()
+    if closed is None:
+        return passed("apt's user may read the keys that its sources name", packages.closed)
+    remedy = Remedy(
+        "Let all read it.", as_root(system, command("chmod", "a+rX", *operands(closed)), command("apt-get", "update"))
+    )
+    message = (
+        f"apt's own user may not read {closed}: the source that names it counts as not signed, and brings nothing."
+    )
+    return warned(message, packages.closed, remedy=remedy)
+
+
 @check("packages.toolkit-preferred")
 def toolkit_preferred(system: System, packages: Packages) -> Judgement | None:
     """Distributions have toolkit packages of their own, which a pin puts before NVIDIA's newer ones (Pop!_OS).
@@ -145,7 +163,7 @@ def leftovers(system: System, packages: Packages, docker: Docker) -> Judgement |
     if not left:
         return passed("No package is left of the time before the toolkit", *seen)
     text = "Remove what the toolkit replaces; /etc/docker/daemon.json stays."
-    remedy = Remedy(text, _remove(system, packages.manager.get() or "", left))
+    remedy = Remedy(text, remove_packages(system, *left))
     return warned(f"{' and '.join(left)} is installed, which the toolkit has replaced.", *seen, remedy=remedy)
 
 
@@ -158,8 +176,3 @@ def _has_no_gpus(docker: Docker) -> bool:
     """Whether this is a Docker from before --gpus, whose people need what nvidia-docker2 brings."""
     daemon = docker.daemon.value
     return daemon is not None and not at_least(daemon, GPUS_FLAG_SINCE)
-
-
-def _remove(system: System, manager: str, names: Sequence[str]) -> tuple[Command, ...]:
-    program = _PROGRAMS.get(manager)
-    return as_root(system, command(program, "remove", "-y", *names)) if program else ()

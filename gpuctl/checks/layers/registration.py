@@ -13,12 +13,13 @@ from gpuctl.checks.layers.docker import (
     daemon_of,
     gpus_by_cdi,
     has_cdi_gpus,
+    only_cdi_devices,
 )
 from gpuctl.checks.paths.containers import DockerPaths, asks_by_flag
-from gpuctl.checks.remedies import as_root, install_runtime, install_toolkit, service
+from gpuctl.checks.remedies import as_root, generate_cdi, install_runtime, install_toolkit, service
 from gpuctl.command import Shell, command, operands
 from gpuctl.facts.docker.containers import DockerContainers
-from gpuctl.facts.docker.docker import Docker, Process
+from gpuctl.facts.docker.docker import Daemon, Docker, Process
 from gpuctl.facts.gpu.tegra import Tegra
 from gpuctl.facts.machine.system import System
 from gpuctl.facts.packages.history import PackageHistory
@@ -51,7 +52,7 @@ def runtime(system: System, docker: Docker, toolkit: Toolkit) -> Judgement | Non
     seen = Evidence(docker.daemon.source, f"runtimes: {', '.join(sorted(daemon.runtimes))}")
     if "nvidia" in daemon.runtimes:
         return passed("Docker has the runtime nvidia", seen)
-    if has_cdi_gpus(docker, toolkit):
+    if has_cdi_gpus(docker, toolkit) or only_cdi_devices(docker, toolkit):
         return passed("Docker goes by the CDI specification, without the runtime nvidia", toolkit.cdi)
     remedy = install_runtime(system, "Register the runtime; no container is stopped.")
     return failed("Docker has no runtime called nvidia.", seen, remedy=remedy)
@@ -114,10 +115,18 @@ def hook_visible(system: System, docker: Docker, toolkit: Toolkit, tegra: Tegra)
         return passed("dockerd finds the hook on its PATH", docker.hook_file)
     if tegra.by_csv or gpus_by_cdi(docker, toolkit):
         return None
+    return _hook_out_of_sight(system, docker, daemon, toolkit)
+
+
+def _hook_out_of_sight(system: System, docker: Docker, daemon: Daemon, toolkit: Toolkit) -> Judgement:
+    """How containers get GPUs all the same, or what lets dockerd find the hook."""
     if has_cdi_gpus(docker, toolkit):
         message = f"dockerd finds neither {CDI_HOOK} nor {HOOK} on its PATH: --gpus will not work."
         return warned(message, docker.cdi_hook_file, remedy=Remedy(_BY_DEVICE, disturbs=Disturbs.NOTHING))
     hook = toolkit.hook.get()
+    if only_cdi_devices(docker, toolkit):
+        remedy = install_toolkit(system, "Use --device nvidia.com/gpu=all, or install the whole toolkit for --gpus.")
+        return warned("--gpus will not work: containers get GPUs as CDI devices here.", toolkit.cdi, remedy=remedy)
     if hook is None:
         remedy = install_toolkit(system, "Install the whole toolkit.")
         return failed(f"{HOOK} is missing: --gpus will not work.", docker.hook_file, remedy=remedy)
@@ -196,7 +205,7 @@ def _replaced_since(process: Process, history: PackageHistory, packages: Sequenc
 
 
 @check("registration.cdi", explains=(HOOK_VISIBLE,))
-def cdi(system: System, docker: Docker, toolkit: Toolkit) -> Judgement | None:
+def cdi(system: System, docker: Docker, toolkit: Toolkit, tegra: Tegra) -> Judgement | None:
     """From Docker 29.2 on, --gpus is served through CDI where a specification exists, else by the hook.
 
     By CDI only where dockerd finds nvidia-cdi-hook, too: moby, daemon/devices_nvidia_linux.go.
@@ -209,7 +218,7 @@ def cdi(system: System, docker: Docker, toolkit: Toolkit) -> Judgement | None:
         return passed("--gpus has a CDI specification or the hook", toolkit.cdi)
     if docker.cdi_hook_file.get() is None:
         return None  # a specification alone would not help: dockerd lacks both programs
-    commands = as_root(system, command("nvidia-ctk", "cdi", "generate", "--output=/etc/cdi/nvidia.yaml"))
+    commands = as_root(system, generate_cdi(tegra, "/etc/cdi/nvidia.yaml"))
     lacks = "no specification names a GPU" if specs else "there is no specification"
     message = f"Docker {daemon.version} serves --gpus through CDI, and {lacks}."
     return failed(message, toolkit.cdi, remedy=Remedy("Write the specification.", commands))

@@ -106,8 +106,11 @@ def hook_mode(system: System, here: ToolkitInUse) -> Judgement | None:
     """The mode is the path that nvidia-container-runtime takes; in any but auto and legacy the hook refuses --gpus.
 
     auto is legacy before 1.18, just-in-time CDI from then on, and csv on a Tegra. The hook says "invoking the Hook
-    directly is not supported", unless skip-mode-detection is set.
+    directly is not supported", unless skip-mode-detection is set. On a Tegra no mode mends that: there the runtime is
+    the way, and it has to be registered.
     """
+    if here.tegra.by_csv and not any(way.start == "runtime" for way in here.ways):
+        return None
     return _judged((MODE,), system, here)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gpuctl.checks.engine import together
-from gpuctl.checks.layers.docker import gpus_by_cdi
+from gpuctl.checks.layers.docker import gpus_by_cdi, only_cdi_devices
 from gpuctl.checks.paths.ways import OF_MODE, GpuPath, bound_mode, in_force, is_nvidias
 from gpuctl.facts.docker.containers import Container, DeviceRequest
 from gpuctl.facts.docker.docker import Docker
@@ -75,7 +75,8 @@ class DockerPaths:
         """The paths of this Docker. Raises CannotTell."""
         registered = self.docker.daemon.value.runtimes if self.docker.daemon.value else {}
         runtimes = {name: self._of(program) for name, program in registered.items() if is_nvidias(program)}
-        flag = GpuPath.CDI if gpus_by_cdi(self.docker, self.toolkit) else GpuPath.HOOK
+        by_cdi = gpus_by_cdi(self.docker, self.toolkit) or only_cdi_devices(self.docker, self.toolkit)
+        flag = GpuPath.CDI if by_cdi else GpuPath.HOOK
         return Paths(flag, {"nvidia": self._of(None), **runtimes})
 
     def _of(self, program: str | None) -> GpuPath:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gpuctl.checks.engine import together
-from gpuctl.checks.layers.docker import has_cdi_gpus, sets_up_itself
+from gpuctl.checks.layers.docker import has_cdi_gpus, only_cdi_devices, sets_up_itself
 from gpuctl.checks.paths.ways import BEHIND_THE_RUNTIME, GpuPath, ToolkitInUse
 from gpuctl.facts.job_runtimes import JobRuntimes
 from gpuctl.facts.podman import Podman
@@ -64,14 +64,13 @@ class EnginePaths:
         if here.tegra.by_csv:
             return GpuPath.CSV
         try:
-            return GpuPath.CDI if has_cdi_gpus(here.docker, here.toolkit) else GpuPath.HOOK
+            by_cdi = has_cdi_gpus(here.docker, here.toolkit) or only_cdi_devices(here.docker, here.toolkit)
+            return GpuPath.CDI if by_cdi else GpuPath.HOOK
         except CannotTell:  # a build of somebody's own, whose version tells nothing
             return GpuPath.HOOK
 
     def _of_podman(self) -> GpuPath:
-        if self.podman.hooks.value:
-            return GpuPath.HOOK
-        return GpuPath.CSV if self.toolkit.tegra.by_csv else GpuPath.CDI
+        return GpuPath.HOOK if self.podman.hooks.value else GpuPath.CDI
 
     def _of_runtime(self) -> GpuPath | None:
         """That of nvidia-container-runtime, which Kubernetes' engines call."""

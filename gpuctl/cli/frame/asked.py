@@ -43,8 +43,8 @@ class DoctorRequest:
         of_host = SUMMARY if self.outputs.formats == {Format.TEXT} else SUBJECTS
         return tuple(dict.fromkeys((*subjects(chosen(self.only, self.skip)), *of_host)))
 
-    def look(self, snapshot: str | None) -> Facts:
-        """Returns the facts that the findings rest on, of a snapshot's host or of this one."""
+    def look(self, snapshot: str | None) -> tuple[Facts, Report]:
+        """Returns the facts that the findings rest on, of a snapshot's host or of this one, and the findings."""
         looked_at = host_at(snapshot)  # of a snapshot first, while little is loaded: the process divides for it
         from gpuctl.checks.needed import in_doubt
         from gpuctl.facts.gather import gather
@@ -57,8 +57,12 @@ class DoctorRequest:
         host = RememberingHost(looked_at)
         with working("Looking at this host"):
             facts = gather(host, self.subjects)
-            further = [one for one in in_doubt(self.judge(facts)) if one not in facts.found] if self.part else []
-            return facts | gather(host, further)
+            report = self.judge(facts)
+            further = [one for one in in_doubt(report) if one not in facts.found] if self.part else []
+            if not further:
+                return facts, report
+            facts |= gather(host, further)
+            return facts, self.judge(facts)
 
     def judge(self, facts: Facts) -> Report:
         """Returns the findings that are asked for."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -152,7 +152,7 @@ def off_branch(commands: Sequence[Command], branch: str) -> str | None:
     return f"The commands install NVIDIA's newest driver: lock the packages to stay on branch {branch}."
 
 
-def driver_package(gpus: Iterable[Gpu]) -> str:
+def driver_package(gpus: Sequence[Gpu]) -> str:
     """Returns the package of NVIDIA's driver repository for these GPUs: the open module wherever all of them run it.
 
     Older GPUs need the proprietary module, of the last branch that still drives them.
@@ -161,8 +161,15 @@ def driver_package(gpus: Iterable[Gpu]) -> str:
     known = [row for gpu in gpus if (row := architectures().get(gpu.compute_capability))]
     if all(row.open_module != "no" for row in known):
         return OPEN_DRIVER
-    last = [int(row.last_driver_branch) for row in known if row.last_driver_branch]
-    return f"cuda-drivers-{min(last)}" if last else "cuda-drivers"
+    last = last_branch(gpus)
+    return f"cuda-drivers-{last}" if last else "cuda-drivers"
+
+
+def last_branch(gpus: Sequence[Gpu]) -> str | None:
+    """Returns the last branch that drives all of these GPUs; None where the newest does, as far as is known."""
+    rows = (architectures().get(gpu.compute_capability) for gpu in gpus)
+    ends = [int(row.last_driver_branch) for row in rows if row and row.last_driver_branch]
+    return str(min(ends)) if ends else None
 
 
 def driver_repository(target: PackageHost) -> str:

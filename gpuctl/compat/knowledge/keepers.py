@@ -16,13 +16,19 @@ NVIDIA = "nvidia-repository"
 """The keeper whose way is that of a host without any driver: data/install_commands.jsonl has it by distribution."""
 
 JETPACK = "jetpack"
+OLDEST_OF_ALL = 580
+"""The branch that those still have, at least, who are not known to have gone beyond it."""
 
 
 @dataclass(frozen=True)
 class KeeperRow:
     """`way` and `commands` bring a driver; `module_way` and `module_commands` only its module for a kernel.
 
-    `packages` says how anything else gets onto a system that comes as an image. `apart`: the driver's libraries lie
+    `older_way` and `older_commands` are the way to a driver for GPUs that the newest branch has left behind, in the
+    branches that the keeper still has: {last} is theirs. `by_hardware`: its way chooses by the GPUs itself.
+    `packages` says how anything else gets onto a system that comes as an image, and `settings` how the engines there
+    are told anything, where their files are not to be edited. `signing_key`:
+    the public key of its modules' signatures, for firmware with Secure Boot. `apart`: the driver's libraries lie
     where the host's own programs do not look.
     """
 
@@ -33,7 +39,13 @@ class KeeperRow:
     source: str
     module_way: str | None = None
     module_commands: tuple[Command, ...] = ()
+    older_way: str | None = None
+    older_commands: tuple[Command, ...] = ()
+    older_branches: tuple[str, ...] = ()
+    by_hardware: bool = False
     packages: str | None = None
+    settings: str | None = None
+    signing_key: str | None = None
     apart: bool = False
 
 
@@ -43,15 +55,37 @@ def keepers() -> Mapping[str, KeeperRow]:
     return {row.keeper: row for row in load("keepers", _row)}
 
 
-def _row(commands: Sequence[Words], module_commands: Sequence[Words] = (), **fields: Any) -> KeeperRow:
-    return KeeperRow(commands=parse_commands(commands), module_commands=parse_commands(module_commands), **fields)
+def _row(
+    commands: Sequence[Words],
+    module_commands: Sequence[Words] = (),
+    older_commands: Sequence[Words] = (),
+    older_branches: Sequence[str] = (),
+    **fields: Any,
+) -> KeeperRow:
+    return KeeperRow(
+        commands=parse_commands(commands),
+        module_commands=parse_commands(module_commands),
+        older_commands=parse_commands(older_commands),
+        older_branches=tuple(older_branches),
+        **fields,
+    )
 
 
-def way_of(row: KeeperRow, module: bool, root: bool, values: Mapping[str, str]) -> tuple[str, tuple[Command, ...]]:
+def way_of(
+    row: KeeperRow, module: bool, last: str | None, root: bool, values: Mapping[str, str]
+) -> tuple[str, tuple[Command, ...]]:
     """Returns the sentence and the commands by which a driver comes from a keeper, or only its `module`.
 
-    Without commands where one of their values is not known.
+    `last`: the last branch that drives the GPUs, None where the newest does. Without commands where one of their values
+    is not known, or the keeper is not known to have that branch.
     """
-    own = module and row.module_way is not None
-    text = row.module_way if own and row.module_way else row.way
-    return text, filled_commands(row.module_commands if own else row.commands, values, root)
+    if module and row.module_way is not None:
+        return row.module_way, filled_commands(row.module_commands, values, root)
+    if last is None or row.by_hardware or not (row.older_way or row.commands):
+        return row.way, filled_commands(row.commands, values, root)
+    if last in row.older_branches and row.older_way:
+        commands = filled_commands(row.older_commands, {**values, "last": last}, root)
+        return row.older_way.format(last=last), commands
+    if row.older_way is None and int(last) >= OLDEST_OF_ALL:
+        return row.way, filled_commands(row.commands, values, root)
+    return f"Branch {last} is the last that drives these GPUs: see whether {row.title} still has it.", ()

@@ -22,8 +22,8 @@ _SAMPLES = (
 )
 _PYTHON = re.compile(r"(?:python|pypy)[0-9.]*")
 _ASKS_GPU = re.compile(
-    r"torch\.cuda\.(?:get_device\w*|current_device|device_count|is_available|synchronize|mem_get_info)"
-    r"|\.cuda\(\)|device\(['\"]cuda|list_physical_devices\(['\"]GPU|cuda\.is_available|cupy\.cuda\.Device|list_gpus"
+    r"torch\.cuda\.(?:get_device\w*|current_\w+|device_count|init|is_available|set_device|synchronize|mem_get_info)"
+    r"|\.cuda\(\)|\.to\(['\"]cuda|device[(=]['\"]cuda|list_physical_devices\(['\"]GPU|cuda\.is_available|cupy\.cuda\.Device|list_gpus"
 )
 _LISTS = (
     "TORCH_CUDA_ARCH_LIST",

@@ -19,8 +19,10 @@ _PACKAGES = (
     *("nvidia-compute-utils-", "nvidia-smi", "libcuda1", "libnvcuvid1", "libgl1-nvidia-", "nvidia-libopencl1"),
     *("nvidia-opencl-icd", "xserver-xorg-video-nvidia", "xorg-x11-drv-nvidia", "akmod-nvidia", "kmod-nvidia"),
     *("nvidia-kmod", "nvidia-x11-drv", "cuda-drivers", "cuda-runtime-", "libnvidia-"),
+    *("nvidia-compute-G", "nvidia-computeG", "nvidia-gl-G", "nvidia-glG", "nvidia-video-G", "x11-video-nvidia"),
 )
-"""How packages of Debian, Ubuntu, Fedora, RPM Fusion, ELRepo and NVIDIA begin that hold the driver or depend on it."""
+"""How packages that hold the driver or depend on it begin: Debian's, Ubuntu's, Fedora's, RPM Fusion's, ELRepo's,
+openSUSE's and NVIDIA's own."""
 _NO_PACKAGES = ("libnvidia-container", "libnvidia-ml-dev", "nvidia-kernel-common")
 _OF_A_BRANCH = re.compile(r"nvidia-[0-9]{3}(?:-.*)?")
 _OTHER_LIBRARY = re.compile(r"libnvidia-(?!container|egl-)[a-z0-9-]+\.so(?:\.[0-9.*]+)?")
@@ -101,6 +103,10 @@ def driver_packages(subject: Subject) -> Iterator[Found]:
             for one in step.installs:
                 if one.manager in ("apt", "rpm"):
                     yield from _package(one, subject.dockerfile.source.text)
+            for command in step.commands if step.name == "RUN" else ():
+                if command.program == "ubuntu-drivers" and {"install", "autoinstall"} & {*command.values}:
+                    word = command.words[0]
+                    yield Found(word.start, word.end, "ubuntu-drivers installs the driver in the image.")
 
 
 def _package(one: NamedPackage, text: str) -> Iterator[Found]:

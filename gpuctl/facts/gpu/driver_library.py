@@ -18,10 +18,14 @@ DIRECTORIES = (
     "/usr/lib",
     "/usr/lib/x86_64-linux-gnu/nvidia/current",
     "/usr/lib/wsl/lib",
+    "/usr/local/glibc/usr/lib",  # Talos, whose own C library is musl
+    "/x86_64-bottlerocket-linux-gnu/sys-root/usr/lib/nvidia",
+    "/aarch64-bottlerocket-linux-gnu/sys-root/usr/lib/nvidia",
 )
+"""Source of Talos': https://github.com/siderolabs/extensions/issues/940"""
 LINKS = 8
 """As many links are followed: Debian's alternatives take three."""
-_CACHE_LINE = regex(r"^[ \t]+libnvidia-ml\.so\.1 \((?P<abi>[^)\n]*)\) => (?P<path>/\S+)$", re.MULTILINE)
+_CACHE_LINE = regex(r"^[ \t]+(?P<name>\S+) \((?P<abi>[^)\n]*)\) => (?P<path>/\S+)$", re.MULTILINE)
 _VERSION = regex(r"\.so\.([0-9]{1,9}(?:\.[0-9]{1,9})+)$")
 
 
@@ -40,13 +44,13 @@ def probe_library_version(host: Host) -> Fact[str]:
     return Fact(version, found)
 
 
-def parse_linker_cache(text: str) -> List[str]:
-    """Returns where the linker's cache has the library for 64-bit programs.
+def parse_linker_cache(text: str, library: str = LIBRARY) -> List[str]:
+    """Returns where the linker's cache has a library for 64-bit programs, in its order.
 
     \tlibnvidia-ml.so.1 (libc6,x86-64) => /lib/x86_64-linux-gnu/libnvidia-ml.so.1
     \tlibnvidia-ml.so.1 (libc6) => /lib/i386-linux-gnu/libnvidia-ml.so.1
     """
-    return [line["path"] for line in _CACHE_LINE.finditer(text) if "," in line["abi"]]
+    return [line["path"] for line in _CACHE_LINE.finditer(text) if line["name"] == library and "," in line["abi"]]
 
 
 def _target(host: Host, path: str) -> str:

@@ -98,12 +98,6 @@ def _folders(host: Host) -> Optional[KeptBy]:
     return next((KeptBy(who, path) for path, who in _FOLDERS.items() if host.stat(path).ok), None)
 
 
-def _nix(host: Host) -> Optional[KeptBy]:
-    distribution = probe_distribution(host)
-    found = distribution.value is not None and distribution.value.id == "nixos"
-    return KeptBy("nixos", distribution.source) if found else None
-
-
 def _image(host: Host) -> Optional[KeptBy]:
     image = probe_image_system(host)
     return KeptBy(image.value, image.source) if image.value else None
@@ -161,7 +155,6 @@ _LOOKS: Tuple[Callable[[Host], Optional[KeptBy]], ...] = (
     _host_of_container,
     _operator,
     _folders,
-    _nix,
     _image,
     _hypervisor,
     _azure,

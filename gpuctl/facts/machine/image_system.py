@@ -36,6 +36,7 @@ _IDS: Mapping[str, str] = {
     "endless": "endless",
     "steamos": "steamos",
     "haos": "home-assistant",
+    "nixos": "nixos",
     "bazzite": "universal-blue",
     "bluefin": "universal-blue",
     "aurora": "universal-blue",

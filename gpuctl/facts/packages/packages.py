@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections import Counter
 from fnmatch import fnmatchcase
@@ -13,6 +14,7 @@ from gpuctl.facts.packages.sources import Source, probe_sources, probe_spoilt, s
 from gpuctl.frozen import dataclass
 from gpuctl.host.look.deadline import begin
 from gpuctl.host.look.reading import Host, Outcome, Reading, fact
+from gpuctl.host.status import status_of
 from gpuctl.model import Fact
 
 TOOLKIT = (
@@ -44,6 +46,8 @@ USUAL_PRIORITY = 500
 REPOSITORY = "nvidia.github.io/"
 """Part of every address of NVIDIA's repository of the toolkit."""
 CUDA_REPOSITORY = "developer.download.nvidia.com/compute/cuda/repos"
+_READ, _ENTERED = 0o004, 0o001
+"""What the user _apt, who reads the keys, needs of a file and of a folder: apt-secure(8)."""
 TRUSTED = ("/etc/apt/trusted.gpg", "/etc/apt/trusted.gpg.d")
 """The keys that count for a source without Signed-By: apt-secure(8)."""
 _LOCKED = "Another process has locked the database for writing"
@@ -103,6 +107,8 @@ class Packages:
     """Ids of the keys that apt trusts for NVIDIA's CUDA repository; absent where it has no such source."""
     spoilt: Fact[str]
     """A file of NVIDIA's sources that holds an error page."""
+    closed: Fact[str]
+    """A key that a source of apt's names, or its folder, which others than its owner may not read."""
 
 
 def probe_packages(host: Host) -> Packages:
@@ -119,6 +125,7 @@ def probe_packages(host: Host) -> Packages:
         Fact(None, "apt-cache"),
         Fact(None, "apt's sources"),
         probe_spoilt(host, manager.value),
+        Fact(None, "apt's keys"),
     )
 
 
@@ -127,7 +134,8 @@ def _by_apt(host: Host, manager: Fact[str]) -> Packages:
     sources, installed = probe_sources(host, manager.value), probe_installed(host, manager.value)
     policy = begin(lambda: _policy(host, sources, installed.value or {}))
     keys, spoilt = _cuda_keys(host, sources.value or ()), probe_spoilt(host, manager.value)
-    return Packages(manager, installed, sources, interrupted(), policy(), keys, spoilt)
+    closed = _closed_key(host, sources.value or ())
+    return Packages(manager, installed, sources, interrupted(), policy(), keys, spoilt, closed)
 
 
 def _policy(host: Host, sources: Fact[Tuple[Source, ...]], installed: Mapping[str, Package]) -> Fact[Policy]:
@@ -262,9 +270,24 @@ def _cuda_keys(host: Host, sources: Sequence[Source]) -> Fact[Tuple[str, ...]]:
         return Fact(None, "apt's sources")
     folder = host.list(TRUSTED[1]).text.splitlines()
     trusted = [TRUSTED[0], *("%s/%s" % (TRUSTED[1], name) for name in folder if name.endswith((".gpg", ".asc")))]
-    named = [path for keys in signed_by for path in re.split(r"[,\s]+", keys) if path.startswith("/")]
+    named = [path for keys in signed_by for path in _files_of(keys)]
     files = [path for path in (named if all(signed_by) else trusted) if host.stat(path).ok]
     return fact(host.run((*SHOW_KEYS, *files)), parse_keys) if files else Fact((), "apt's keys")
+
+
+def _files_of(signed_by: str) -> Tuple[str, ...]:
+    return tuple(path for path in re.split(r"[,\s]+", signed_by) if path.startswith("/"))
+
+
+def _closed_key(host: Host, sources: Sequence[Source]) -> Fact[str]:
+    """The first that is closed. A source that names no file goes by keys that apt looks after itself."""
+    named = dict.fromkeys(path for source in sources for path in _files_of(source.signed_by))
+    for path in named:
+        for place, need in ((posixpath.dirname(path), _ENTERED), (path, _READ)):
+            seen = status_of(host.stat(place))
+            if seen and seen.mode & need != need:
+                return Fact(place, place)
+    return Fact(None, "apt's keys")
 
 
 def parse_keys(text: str) -> Tuple[str, ...]:

@@ -32,7 +32,11 @@ _TYPES = (
 )
 # The parent's import path is handed over by hand: -I keeps the current directory, which anybody may have
 # written to, out of a process that may run as root. What -S leaves out has made that path already.
-_NVML_CHILD = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from gpuctl.host.look.nvml import main; main()"
+# A third of its time would go by for looking for circles in nvidia-ml-py's many classes, and for taking them apart.
+_NVML_CHILD = (
+    "import gc, json, os, sys; gc.disable(); sys.path[:] = json.loads(sys.argv[1]);"
+    "from gpuctl.host.look.nvml import main; main(); os._exit(0)"
+)
 
 MACHINE_ID = "/etc/machine-id"
 

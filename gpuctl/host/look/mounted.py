@@ -27,7 +27,7 @@ def enter(root: str, libraries: Iterable[str]) -> MountedHost:
 
     `libraries` are where that host may have NVML's. Whatever is to be imported has to be there already.
     """
-    places = (root + library for library in libraries)
+    places = (_outside(root, library) for library in libraries)
     library = next(filter(os.path.exists, places), None)
     # Loaded before all else, and into this Python: beside it stand libraries of the host's that this one cannot take.
     nvml = ask_nvml({**os.environ, **({"LD_PRELOAD": library} if library else {})}, 8.0)
@@ -36,3 +36,25 @@ def enter(root: str, libraries: Iterable[str]) -> MountedHost:
     os.environ.clear()
     os.environ.update(_ENVIRONMENT)
     return MountedHost(nvml)
+
+
+_LINKS = 40
+"""As many as the kernel follows."""
+
+
+def _outside(root: str, path: str) -> str:
+    """Returns where a file of the host's is as long as its root is a folder: absolute links lead from that root."""
+    place, left, links = root, path.split("/"), 0
+    while left:
+        part = left.pop(0)
+        if part == "..":
+            place = os.path.dirname(place) if place != root else root
+        elif part not in ("", "."):
+            step = "%s/%s" % (place, part)
+            links += os.path.islink(step)
+            if os.path.islink(step) and links <= _LINKS:
+                target = os.readlink(step)
+                place, left = root if target.startswith("/") else place, target.split("/") + left
+            else:
+                place = step
+    return place

@@ -127,14 +127,16 @@ _INITIALIZING = "PodInitializing"
 
 def _initializing(status: Found) -> str:
     """The last that has begun: sidecars, which never end, have begun before it."""
-    states = [(one, object_in(one, "state")) for one in objects_in(status, "initContainerStatuses")]
+    found = objects_in(status, "initContainerStatuses")
+    if not found or all(reason != _INITIALIZING for _, reason in _waiting(status)):
+        return ""
+    states = ((one, object_in(one, "state")) for one in found)
     begun = [
         kept_text(one, "name")
         for one, state in states
         if "running" in state or text_in(object_in(state, "waiting"), "reason") not in (None, _INITIALIZING)
     ]
-    waits = any(reason == _INITIALIZING for _, reason in _waiting(status))
-    return begun[-1] if waits and begun else ""
+    return begun[-1] if begun else ""
 
 
 _NO_GPUS = ("", "none", "void")

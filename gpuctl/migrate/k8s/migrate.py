@@ -13,7 +13,7 @@ from gpuctl.frozen import dataclass
 from gpuctl.migrate.by_hand import LIBRARY_FOLDERS, PATHS, without_driver
 from gpuctl.migrate.draft import Draft, FileText, naming
 from gpuctl.migrate.gpus import NO_GPU, parse_visible
-from gpuctl.migrate.k8s.amounts import NEW, add_limit, amounts, rewrite_amounts
+from gpuctl.migrate.k8s.amounts import NEW, OLD, add_limit, amounts, rewrite_amounts
 from gpuctl.migrate.k8s.pods import PodMount, PodTemplate, check_documents, is_driver, mounts, pods
 from gpuctl.migrate.migration import ALL, Migration
 from gpuctl.migrate.survey import VISIBLE
@@ -22,7 +22,11 @@ from gpuctl.migrate.tree import Place
 _OLD_LABEL = "alpha.kubernetes.io/nvidia-gpu-name"
 _NVIDIA = "nvidia.com/"
 """What the names of all resources of NVIDIA's device plugin begin with: GPUs, shared ones, MIG devices."""
-_QUOTA_OLD = "requests.alpha.kubernetes.io/nvidia-gpu"
+_BOUNDS = (
+    ((f"requests.{OLD}",), f"requests.{NEW}"),
+    *(((key, OLD), NEW) for key in ("max", "min", "default", "defaultRequest")),
+)
+"""Where a ResourceQuota and a LimitRange name the resource, and what they are to call it."""
 _WHY_DRIVER = "the toolkit brings the driver of the node; one that is mounted by hand fits one version"
 _WHY_VOLUME = "no container mounts it any more"
 _WHY_LIBRARIES = "it led to the driver that was mounted by hand"
@@ -31,7 +35,7 @@ _WHY_DEVICES = "as many GPUs as device files were mounted; which ones, Kubernete
 _WHY_NAMED = "as many GPUs as it names; which ones, Kubernetes chooses"
 _WHY_PLUGIN = "the device plugin names the GPUs that the limit stands for"
 _WHY_CLASS = "its containers ask for GPUs"
-_WHY_QUOTA = "the quota of the resource that containers ask for now"
+_WHY_QUOTA = "the resource that containers ask for now"
 _KEEP_NUMBER = (
     "it asks for no number of GPUs: give it a limit of nvidia.com/gpu, unless it serves the node's GPUs itself"
 )
@@ -113,7 +117,7 @@ def _rewrite_pod(draft: Draft, pod: PodTemplate, runtime_class: str | None) -> l
     label = draft.tree.field(pod.spec, "nodeSelector", _OLD_LABEL)
     if label:
         draft.leave(label.written, _KEEP_LABEL, _OLD_LABEL)
-    if runtime_class and not draft.tree.field(pod.spec, "runtimeClassName"):
+    if runtime_class and pod.is_whole and not draft.tree.field(pod.spec, "runtimeClassName"):
         draft.add(pod.spec, "runtimeClassName", runtime_class, _WHY_CLASS)
     return visible
 
@@ -261,7 +265,8 @@ def _rewrite_others(draft: Draft, root: YamlNode, in_pods: set[int]) -> None:
             continue
         if draft.tree.field(node, "limits") or draft.tree.field(node, "requests"):
             rewrite_amounts(draft, node, amounts(draft, node))
-        quota = draft.tree.field(node, _QUOTA_OLD)
-        if quota:
-            value = int(quota.text) if quota.value.is_plain and quota.text.isdecimal() else quota.text
-            draft.replace(quota, f"requests.{NEW}", value, _WHY_QUOTA)
+        for keys, name in _BOUNDS:
+            bound = draft.tree.field(node, *keys)
+            if bound:
+                value = int(bound.text) if bound.value.is_plain and bound.text.isdecimal() else bound.text
+                draft.replace(bound, name, value, _WHY_QUOTA)

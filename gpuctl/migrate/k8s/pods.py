@@ -55,11 +55,12 @@ class Volume:
 
 @dataclass(frozen=True)
 class PodTemplate:
-    """A pod's specification."""
+    """A pod's specification. `is_whole`: it is one by itself, and takes a pod's other fields."""
 
     spec: YamlNode
     containers: tuple[YamlNode, ...]
     volumes: tuple[Volume, ...]
+    is_whole: bool = True
 
     @property
     def is_of_nodes(self) -> bool:
@@ -118,6 +119,9 @@ def pods(tree: YamlFile, root: YamlNode) -> Iterator[PodTemplate]:
             containers = tuple(_containers(tree, node))
             if containers:
                 yield PodTemplate(node, containers, tuple(_volumes(tree, node)))
+            steps = tuple(_steps(tree, node))
+            if steps:
+                yield PodTemplate(node, steps, tuple(_volumes(tree, node)), is_whole=False)
 
 
 def _containers(tree: YamlFile, node: YamlNode) -> Iterator[YamlNode]:
@@ -126,6 +130,17 @@ def _containers(tree: YamlFile, node: YamlNode) -> Iterator[YamlNode]:
             continue
         for place in tree.entries(tree.field(node, key)):
             if tree.field(place.value, "name") or tree.field(place.value, "image"):
+                yield place.value
+
+
+def _steps(tree: YamlFile, node: YamlNode) -> Iterator[YamlNode]:
+    """The containers of an Argo workflow's templates, which have the workflow's volumes.
+
+    https://argo-workflows.readthedocs.io/en/latest/fields/#workflowspec
+    """
+    for template in tree.entries(tree.field(node, "templates")):
+        for place in (tree.field(template.value, key) for key in ("container", "script")):
+            if place and tree.field(place.value, "image"):
                 yield place.value
 
 

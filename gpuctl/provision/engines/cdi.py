@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from gpuctl.checks.layers.cdi import lost, stale_spec, unfit
-from gpuctl.checks.remedies import install, install_toolkit
+from gpuctl.checks.remedies import cdi_mode, install, install_toolkit
 from gpuctl.command import command
 from gpuctl.compat.knowledge.cdi import refusal
 from gpuctl.engines.text_diff import text_diff
@@ -14,6 +14,7 @@ from gpuctl.facts.crio import Crio
 from gpuctl.facts.docker.docker import Docker
 from gpuctl.facts.gather import Facts
 from gpuctl.facts.gpu.driver import Driver
+from gpuctl.facts.gpu.tegra import probe_tegra
 from gpuctl.facts.machine.system import System
 from gpuctl.facts.toolkit.cdi import FOLDERS, Spec, described
 from gpuctl.facts.toolkit.cdi_document import GPU_KIND, NO_DEVICE, Document, parse_document
@@ -118,7 +119,8 @@ def generated(host: Host, system: System, path: str) -> str:
         why = "is not on PATH" if program.outcome is Outcome.ABSENT else f"is not run: {program.detail}"
         raise Refused(f"nvidia-ctk, which generates the CDI specification, {why}.", remedy=remedy)
     form = "json" if path.endswith(".json") else "yaml"
-    said = ask_program((program.text, "cdi", "generate", "--output=", f"--format={form}"), "", GENERATE_DEADLINE)
+    generate = (program.text, "cdi", "generate", *cdi_mode(probe_tegra(host)), "--output=", f"--format={form}")
+    said = ask_program(generate, "", GENERATE_DEADLINE)
     if not said.ok:
         words = said_line(said.detail, -1) or failure(said)
         raise Refused(f"nvidia-ctk cdi generate failed: {words.rstrip('.')}.", remedy=_SEE_DRIVER)

@@ -163,14 +163,12 @@ def toolkit(version: str = TOOLKIT_VERSION) -> Machine:
             "nvidia-container-cli --version": f"cli-version: {version}\nlib-version: {version}\n",
             "nvidia-container-runtime --version": f"NVIDIA Container Runtime version {version}\n",
             "nvidia-container-runtime-hook --version": f"NVIDIA Container Runtime Hook version {version}\n",
-            "nvidia-cdi-hook --version": f"NVIDIA CDI Hook version {version}\n",
             QUERY: installed,
             POLICY: policy(f"{version}-1", f"{version}-1 500 {NVIDIAS}"),
         },
         "stats": {
             "/usr/bin/nvidia-container-runtime": {"mode": 0o755},
             "/usr/bin/nvidia-container-runtime-hook": {"mode": 0o755, "ctime": BOOTED - 1000.0},
-            "/usr/bin/nvidia-cdi-hook": {"mode": 0o755, "ctime": BOOTED - 1000.0},
         },
         "files": {f"{SOURCES}/nvidia-container-toolkit.list": f"deb {NVIDIAS} /\n"},
     }

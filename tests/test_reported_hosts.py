@@ -75,6 +75,11 @@ BASE = {
     }
 }
 """nvidia-container-toolkit-base: what CDI needs, and no more."""
+CDI_HOOK = {
+    "commands": {"nvidia-cdi-hook --version": "NVIDIA CDI Hook version 1.18.1\n"},
+    "stats": {"/usr/bin/nvidia-cdi-hook": {"mode": 0o755}},
+}
+"""Without it Docker serves --gpus by no specification."""
 KUBERNETES = {
     "files": {
         "/proc/900/comm": "containerd\n",
@@ -274,6 +279,7 @@ REPORTED: Mapping[str, Reported] = {
         joined(
             well(T4),
             toolkit(),
+            CDI_HOOK,
             docker_29("/etc/cdi"),
             cdi(DRIVER_580[0], "/run/nvidia-persistenced/socket"),
             {"stats": {f"/usr/lib64/libcuda.so.{DRIVER_580[0]}": {}}},

@@ -101,4 +101,4 @@ def refresh(dry_run: DryRun = False, json: Json = False) -> None:
     raise typer.Exit(done.installation.code)
 
 
-commands = (show, verify, use, refresh)
+commands = ("show", "verify", "use", "refresh")

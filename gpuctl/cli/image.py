@@ -94,4 +94,4 @@ def exit_code(found: ImageList, unknown: str | None) -> ExitCode:
     return ExitCode.GOOD if found.images else ExitCode.PROBLEM
 
 
-commands = (diff,)
+commands = ("diff",)

@@ -277,4 +277,4 @@ def _record(output: str | None, files: list[str] | None, context: str | None, js
         cluster_collect_text(snapshot, None if printed else path).show(sys.stderr if printed else sys.stdout)
 
 
-commands = (why, doctor, check, rbac, smoke, collect)
+commands = ("why", "doctor", "check", "rbac", "smoke", "collect")

@@ -147,7 +147,7 @@ def k8s(
     _rewrite("k8s", lambda: k8s_files(files, runtime_class), files, diff, write, json)
 
 
-commands = (run, container, compose, k8s)
+commands = ("run", "container", "compose", "k8s")
 
 
 def _read(words: list[str]) -> tuple[str | None, str]:

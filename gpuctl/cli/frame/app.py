@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from importlib import import_module
 from types import ModuleType
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, cast
 
 import typer
 from typer._click.exceptions import ClickException
@@ -45,7 +45,8 @@ COMMANDS = (
 )
 """In the order in which a person meets them.
 
-Each is the function `command` of the file of that name, or the functions `commands` where it has commands of its own.
+Each is the function `command` of the file of that name. Where it has commands of its own, `commands` names them: each
+is the function of that name in the same file, or in a file of that name beside it.
 """
 WITHOUT_TABLES = ("uninstall-runtime", "rollback", "history", "collect", "data")
 """They work whatever is wrong with the tables that GPUCTL_DATA or an installation puts over gpuctl's own."""
@@ -54,8 +55,11 @@ WITH_ANOTHERS_WORDS = ("fleet plan",)
 """They take another command with its options, and look at those themselves."""
 
 
-class Group(TyperGroup):
-    """Says what each of its commands does in a whole sentence, and which one a word that is none may have meant."""
+class Words(TyperGroup):
+    """Says what each of its commands does in a whole sentence, and which one a word that is none may have meant.
+
+    A command's file is loaded when it is asked for: a run pays for one command, not for all.
+    """
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
@@ -70,8 +74,23 @@ class Group(TyperGroup):
         return super().resolve_command(ctx, args)
 
 
-class Commands(Group):
-    """Loads a command's file when it is asked for: a run pays for one command, not for all."""
+class Group(Words):
+    """The commands below one, whose names `file` has."""
+
+    file: ModuleType
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(self.file.commands)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in self.file.commands:
+            return None
+        beside = import_module(f"{self.file.__name__}.{cmd_name}") if hasattr(self.file, "__path__") else self.file
+        return _only(f"{self.name} {cmd_name}", getattr(beside, cmd_name))
+
+
+class Commands(Words):
+    """The commands of gpuctl."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Takes `help COMMAND` for `COMMAND --help`."""
@@ -84,8 +103,9 @@ class Commands(Group):
         if cmd_name not in COMMANDS:
             return None
         file = import_module(f"gpuctl.cli.{cmd_name.replace('-', '_')}")
-        has_others = hasattr(file, "commands")
-        return get_command(_with_commands(cmd_name, file) if has_others else _only(cmd_name, file.command))
+        if hasattr(file, "commands"):
+            return _with_commands(cmd_name, file)
+        return _only(cmd_name, file.command if cmd_name in WITHOUT_TABLES else over_tables(file.command))
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -108,16 +128,18 @@ def _plain(words: str) -> str:
 HELP = {"help_option_names": ["-h", "--help"]}
 
 
-def _only(name: str, command: Callable[..., None]) -> typer.Typer:
-    only = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings=HELP)
-    only.command(name, epilog=examples(name))(command if name in WITHOUT_TABLES else over_tables(command))
-    return only
+def _only(name: str, command: Callable[..., None]) -> Any:
+    only = typer.Typer(add_completion=False, rich_markup_mode=None)
+    settings = {**HELP, "ignore_unknown_options": name in WITH_ANOTHERS_WORDS}
+    only.command(name.rpartition(" ")[2], epilog=examples(name), context_settings=settings)(command)
+    return get_command(only)
 
 
-def _with_commands(name: str, file: ModuleType) -> typer.Typer:
+def _with_commands(name: str, file: ModuleType) -> Group:
     """A command with others below it. Where its file has one of its own, that begins whichever of them is asked for."""
     own = getattr(file, "command", None)
     group = typer.Typer(
+        name=name,
         cls=Group,
         help=own.__doc__ if own else file.HELP,
         no_args_is_help=not own,
@@ -129,11 +151,9 @@ def _with_commands(name: str, file: ModuleType) -> typer.Typer:
     begin = own or _begin
     epilog = examples(name) if own else None
     group.callback(epilog=epilog)(begin if name in WITHOUT_TABLES else over_tables(begin))
-    for command in file.commands:
-        full = f"{name} {command.__name__}"
-        settings = {"ignore_unknown_options": True} if full in WITH_ANOTHERS_WORDS else {}
-        group.command(command.__name__, epilog=examples(full), context_settings=settings)(command)
-    return group
+    made = cast(Group, get_command(group))
+    made.file = file
+    return made
 
 
 def _begin() -> None:

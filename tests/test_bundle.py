@@ -475,7 +475,7 @@ def damaged(path: str) -> str:
         (damaged, "was changed or damaged"),
         (lambda path: "/etc/hostname", "it is no bundle of `gpuctl bundle`"),
         (lambda path: "/nowhere", "No such file"),
-        (lambda path: "/etc", "not a regular file"),
+        (lambda path: "/etc", "Is a directory"),
         (lambda path: "/dev/zero", "not a regular file"),
     ],
 )

@@ -105,11 +105,12 @@ OF_ITSELF = {
     "gpuctl/compat/tables/rows.py": "their schemas",
     "gpuctl/compat/tables/loader.py": "gpuctl's own tables, and where they lie",
     "gpuctl/compat/tables/verify.py": "gpuctl's own tables",
+    "gpuctl/diagnose/family_terms.py": "what follows from gpuctl's own tables, and lies beside them",
     "gpuctl/fleet/payload.py": "gpuctl's own modules, and those of packages that it needs",
     "gpuctl/smoke/container.py": "gpuctl's own smoke program, and a tar archive in memory",
 }
 """The files outside host/ that open some, all of gpuctl's own."""
-OF_THE_PROCESS = {"environ", "devnull", "getpid", "geteuid", "get_terminal_size"}
+OF_THE_PROCESS = {"environ", "devnull", "getpid", "geteuid", "get_terminal_size", "_exit"}
 """What others than host/ use of os: nothing that looks at the machine."""
 
 

@@ -65,7 +65,12 @@ def check_named(path: str) -> None:
 
     A pipe that the shell hands over has a writer.
     """
-    if not is_stream(path) and not stat.S_ISREG(os.stat(path).st_mode):
+    if is_stream(path):
+        return
+    mode = os.stat(path).st_mode
+    if stat.S_ISDIR(mode):
+        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not stat.S_ISREG(mode):
         raise OSError(errno.EINVAL, "not a regular file")
 
 

@@ -11,7 +11,7 @@ import hashlib
 import os
 import re
 import shutil
-from typing import Mapping
+from typing import List, Mapping
 
 from gpuctl.host.write.files import FileProblem, check_writable, explained
 from gpuctl.host.write.replace import stamp, sync
@@ -57,17 +57,21 @@ def withdraw(place: str) -> None:
 def remove_leftovers(place: str) -> None:
     """Removes the folders beside the place that it does not lead to: the one before, and what killed runs left.
 
-    Call it with the lock held. What cannot be removed stays: nothing reads it.
+    Call it with the lock held. What cannot be seen or removed stays: nothing reads it.
     """
+    with contextlib.suppress(OSError):
+        for path in _leftovers(place):
+            if os.path.islink(path):
+                os.unlink(path)
+            else:
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def _leftovers(place: str) -> List[str]:
     parent, name = os.path.split(place)
     current = os.readlink(place) if os.path.islink(place) else None
-    for left in filter(re.compile(re.escape(name) + _MARK).fullmatch, os.listdir(parent)):
-        path = os.path.join(parent, left)
-        if left != current and os.path.islink(path):
-            with contextlib.suppress(OSError):
-                os.unlink(path)
-        elif left != current:
-            shutil.rmtree(path, ignore_errors=True)
+    marked = filter(re.compile(re.escape(name) + _MARK).fullmatch, os.listdir(parent))
+    return [os.path.join(parent, left) for left in marked if left != current]
 
 
 def _sync_if_possible(folder: str) -> None:

@@ -19,7 +19,7 @@ from itertools import cycle, islice
 from pkgutil import walk_packages
 import gpuctl
 from gpuctl.cli.frame.app import app
-for room in ("checks", "engines", "facts", "host", "provision", "render"):  # once, not in each child
+for room in ("checks", "cli", "engines", "facts", "host", "provision", "render"):  # once, not in each child
     for one in walk_packages([f"{gpuctl.__path__[0]}/{room}"], f"gpuctl.{room}."):
         import_module(one.name)
 commands, count = json.loads(sys.argv[1]), int(sys.argv[2])

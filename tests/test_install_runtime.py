@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from installing import MIXTURE
 from jsonschema import validate
 from simhost import Dockerd, Done, SimHost, Toolkit, import_image
 
@@ -248,19 +249,10 @@ def test_a_run_killed_before_it_told_the_daemon_is_completed_by_the_next(ready: 
     assert rollback(host).code == 0 and daemon.config.read_text() == "{}\n"
 
 
-CONCURRENT = """
-import os, sys
-from gpuctl.cli.frame.app import app
-sys.stdout = sys.stderr = open(os.devnull, "w")
-children = [os.fork() or os._exit(app(["install-runtime"], standalone_mode=False) or 0) for _ in range(50)]
-sys.exit(max(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children))
-"""
-
-
 def test_of_fifty_runs_at_once_one_changes_the_file_and_all_succeed(ready: Callable[..., Any]) -> None:
     host, daemon = ready(config='{"debug": true}\n')
-    done = host.run([sys.executable, "-c", CONCURRENT])
-    assert done.code == 0, done.err
+    done = host.run([sys.executable, "-c", MIXTURE, json.dumps([["install-runtime"]]), "50"])
+    assert done.json == {"install-runtime": [0] * 50}, done.err
     assert json.loads(daemon.config.read_text())["runtimes"].keys() == {"nvidia"}
     assert sorted(name.rpartition(".")[2] for name in everything(daemon)) == ["bak", "json"]
     assert daemon.log.read_text().count("Got signal to reload") == 1

@@ -22,6 +22,7 @@ os.unsetenv("COLUMNS")  # readline sets it past os.environ when pytest loads it:
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")  # no test fails because the machine is busy
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which nohup has all programs below it ignore, and tests send
+signal.signal(signal.SIGINT, signal.default_int_handler)  # and this one a shell, of what it begins in the background
 
 
 def _public_directory(stack: ExitStack) -> Path:

@@ -100,7 +100,7 @@ def wsl_libraries(system: System, driver: Driver, libraries: WslLibraries) -> Ju
     Source: https://docs.nvidia.com/cuda/wsl-user-guide/index.html
     """
     first, other = libraries.first.value, libraries.other.get()
-    if libraries.first.value is None and other is None:
+    if first is None and other is None:
         return None
     taken = first is not None and not first.startswith(WSL_FOLDER)
     other = other or (first if taken else None)

@@ -23,7 +23,7 @@ DEPTH = 40
 _BLANK = re.compile(r"(?:[ \t]|\\\r?\n)+")
 _ENDING = re.compile(r"\\\r?\n[\s\\]")
 """A line that goes on, and with which a word ends all the same."""
-_PLAIN = re.compile(r"(?:[^ \t\r\n'\"\\$`;&|<>()*?\[{~]|\r(?!\n))+")
+_PLAIN = re.compile(r"(?:[^ \t\r\n'\"\\$`;&|<>()*?]|\r(?!\n))+")
 _WHOLE = re.compile(_PLAIN.pattern + r"(?=[ \t\n;&|)]|\Z)")
 """A word in which the shell finds nothing to do."""
 _QUOTED = re.compile(r"[^\"\\$`]+")
@@ -287,10 +287,10 @@ class _Reader:
                 self._escape(pieces)
             elif letter in "$`" or self.text.startswith(("<(", ">("), at):
                 splits |= self._expansion(pieces, depth)
-            elif letter in "*?[{~":
+            elif letter in "*?":
                 self.position += 1
                 pieces.append((letter, at, self.position))
-                splits |= letter in "*?"
+                splits = True
             elif letter == "(" and pieces and _ASSIGNMENT.fullmatch(pieces[-1][0]):
                 self._array(depth)
                 pieces.append((HOLE, at, self.position))
@@ -301,9 +301,8 @@ class _Reader:
                 pieces.append((letter, at, self.position))
         value = "".join(piece for piece, _, _ in pieces)
         written = self.text[start : self.position]
-        return Word(
-            start, self.position, written, value, tuple(pieces), splits or any(sign in written for sign in _LISTS)
-        )
+        splits = splits or ("$" in written and any(sign in written for sign in _LISTS))
+        return Word(start, self.position, written, value, tuple(pieces), splits)
 
     def _quotes(self, pieces: list[tuple[str, int, int]], depth: int) -> None:
         start, letter = self.position, self.text[self.position]

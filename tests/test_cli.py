@@ -211,7 +211,7 @@ def test_a_word_that_may_be_a_programs_own_is_a_text_to_explain() -> None:
 FILES = {name: import_module(f"gpuctl.cli.{name.replace('-', '_')}") for name in COMMANDS}
 GROUPS = {name for name, file in FILES.items() if not hasattr(file, "command")}
 """Commands that only have others below them."""
-BELOW = [f"{name} {own.__name__}" for name, file in FILES.items() for own in getattr(file, "commands", ())]
+BELOW = [f"{name} {own}" for name, file in FILES.items() for own in getattr(file, "commands", ())]
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, *BELOW])

@@ -34,15 +34,14 @@ def explain(error: str, report: Report, way: str | None = None) -> Explained:
     `report` is the doctor's, of the host where it happened: what the text does not tell, a setting of the toolkit may.
     """
     found = matches(scan(BytesIO(error.encode(errors="replace"))), report)
-    is_known = found and not _is_guess(found[0])
-    if is_known and found[0].family.id != _NOTHING_GIVEN:
-        return Explained(found[0].sentence, found[0].remedies[0], found[0].family.id)
-    setting = next((one for one in report.findings if one.id in _SETTINGS and _spoils(one, way)), None)
-    if setting:
-        return Explained(f"The container got no GPU: {setting.message}", setting.remedy or DOCTOR)
-    if is_known:
-        return Explained(found[0].sentence, found[0].remedies[0], found[0].family.id)
-    return Explained(f"The container did not run: {unwrapped(error)}", DOCTOR)
+    known = found[0] if found and not _is_guess(found[0]) else None
+    if known is None or known.family.id == _NOTHING_GIVEN:
+        setting = next((one for one in report.findings if one.id in _SETTINGS and _spoils(one, way)), None)
+        if setting:
+            return Explained(f"The container got no GPU: {setting.message}", setting.remedy or DOCTOR)
+    if known is None:
+        return Explained(f"The container did not run: {unwrapped(error)}", DOCTOR)
+    return Explained(known.sentence, known.remedies[0], known.family.id)
 
 
 def _spoils(setting: Finding, way: str | None) -> bool:

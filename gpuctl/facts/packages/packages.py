@@ -280,12 +280,14 @@ def _files_of(signed_by: str) -> Tuple[str, ...]:
 
 
 def _closed_key(host: Host, sources: Sequence[Source]) -> Fact[str]:
-    """The first that is closed. A source that names no file goes by keys that apt looks after itself."""
+    """The first of root's that is closed: who gave one to another owner or group may have given it to _apt. A source
+    that names no file goes by keys that apt looks after itself.
+    """
     named = dict.fromkeys(path for source in sources for path in _files_of(source.signed_by))
     for path in named:
         for place, need in ((posixpath.dirname(path), _ENTERED), (path, _READ)):
             seen = status_of(host.stat(place))
-            if seen and seen.mode & need != need:
+            if seen and seen.uid == seen.gid == 0 and seen.mode & need != need:
                 return Fact(place, place)
     return Fact(None, "apt's keys")
 

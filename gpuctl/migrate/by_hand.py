@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpuctl.compat.knowledge.driver_parts import DriverPart, PartKind, driver_part
+from gpuctl.compat.knowledge.driver_parts import ALL_CAPABILITIES, DriverPart, PartKind, driver_part
 from gpuctl.frozen import dataclass
 from gpuctl.migrate.gpus import USUAL
 
@@ -53,12 +53,34 @@ def _holds_driver(folder: str, mounted: tuple[str, ...]) -> bool:
     )
 
 
-def wider(parts: frozenset[str], said: str) -> tuple[str, ...]:
-    """Returns the words of NVIDIA_DRIVER_CAPABILITIES that mapped parts need, none where what is said is enough.
+def lacking(parts: frozenset[str], said: str) -> tuple[str, ...]:
+    """Returns the words of NVIDIA_DRIVER_CAPABILITIES that mapped parts need beyond what is said.
 
-    `said` is what the variable is already, "" where it is not set.
+    `said` is what the variable is already, "" where it is not set: then a folder of all libraries needs "all", since
+    an image that names none gets no more than the usual ones, and video or OpenGL would be gone. Who names some has
+    said which of that folder the program uses.
     """
     have = frozenset(word.strip() for word in said.split(",") if word.strip())
-    if "$" in said or "all" in have or parts <= (have or set(USUAL)):
+    if ALL_CAPABILITIES in have:
         return ()
-    return tuple(sorted(parts | have | set(USUAL)))
+    if ALL_CAPABILITIES in parts and not have:
+        return (ALL_CAPABILITIES,)
+    return tuple(sorted(parts - (have or set(USUAL)) - {ALL_CAPABILITIES}))
+
+
+def wider(parts: frozenset[str], said: str) -> tuple[str, ...]:
+    """Returns what NVIDIA_DRIVER_CAPABILITIES has to say for mapped parts, nothing where what is said is enough."""
+    more = lacking(parts, said)
+    if not more or "$" in said:
+        return ()
+    if more == (ALL_CAPABILITIES,):
+        return more
+    return tuple(sorted({*more, *said.replace(" ", "").split(","), *USUAL} - {""}))
+
+
+WHY_ALL = (
+    f"the folder held all of the driver's libraries; an image that names no capabilities gets {' and '.join(USUAL)}"
+    " alone: take it away where the program needs no more"
+)
+"""Why all capabilities are asked for in the place of a driver's folder
+(https://github.com/NVIDIA/nvidia-container-toolkit, cmd/nvidia-container-runtime-hook/container_config.go)."""

@@ -29,7 +29,6 @@ _MIG = "/dev/nvidia-caps"
 _JETSON = ("l4t", "jetson", "jetpack", "tegra")
 _JETSON_NODES = ("/dev/nvhost", "/dev/nvmap")
 _NVIDIA_MAJOR = "c 195:"
-_SCREEN = ("/.X11-unix", "/run/user/")
 
 
 @dataclass(frozen=True)
@@ -67,6 +66,11 @@ class Survey:
     @property
     def is_by_hand(self) -> bool:
         return bool(self.nodes or self.mounts or self.leftovers)
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """The words of NVIDIA_DRIVER_CAPABILITIES that the mapped libraries show."""
+        return frozenset(mount.part.capability for mount in self.mounts if mount.part.capability)
 
 
 def survey(run: RunCommand) -> Survey:
@@ -248,20 +252,3 @@ def asked(run: RunCommand, found: Survey) -> Gpus | None:
 
 def _gives_all(privileged: Option) -> bool:
     return not privileged.is_false
-
-
-def shown_capabilities(run: RunCommand, found: Survey) -> frozenset[str]:
-    """Returns the words of NVIDIA_DRIVER_CAPABILITIES that the mapped libraries show.
-
-    A folder of the whole driver shows what draws on a screen where the container is also given the screen.
-    """
-    words = {mount.part.capability for mount in found.mounts if mount.part.capability}
-    folder = any(mount.part.kind is PartKind.FOLDER for mount in found.mounts)
-    if folder and any(_is_screen(option) for option in (*run.given("--volume"), *run.given("--mount"))):
-        words |= {"graphics", "display"}
-    return frozenset(words)
-
-
-def _is_screen(option: Option) -> bool:
-    bind = bind_of(option)
-    return bool(bind and any(place in bind[1] for place in _SCREEN))

@@ -6,7 +6,7 @@ import posixpath
 import re
 from collections.abc import Iterator, Mapping
 
-from gpuctl.compat.knowledge.driver_parts import DriverPart, PartKind, driver_part, gpu_of
+from gpuctl.compat.knowledge.driver_parts import ALL_CAPABILITIES, DriverPart, PartKind, driver_part, gpu_of
 from gpuctl.engines.yaml.places import YamlKind, YamlNode
 from gpuctl.frozen import dataclass
 from gpuctl.migrate.by_hand import LIBRARY_FOLDERS, PATHS, mounted_part, without_driver
@@ -244,7 +244,7 @@ class _Reading:
 
     def _part(self, mount: ServiceVolume) -> DriverPart | None:
         if mount.source in self.volumes:
-            return DriverPart(PartKind.FOLDER)
+            return DriverPart(PartKind.FOLDER, ALL_CAPABILITIES)
         return mounted_part(mount.source or mount.target, mount.target)
 
     def _other_mount(self, mount: ServiceVolume) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import posixpath
+
 from gpuctl.compat.knowledge.driver_parts import ALL_CAPABILITIES, DriverPart, PartKind, driver_part
 from gpuctl.frozen import dataclass
 from gpuctl.migrate.gpus import USUAL
@@ -39,7 +41,7 @@ def mounted_part(source: str, target: str) -> DriverPart | None:
 
 
 def without_driver(path: str, mounted: tuple[str, ...] = ()) -> Search:
-    """Returns a search path without a driver's folders and libraries, and those into which it was mounted."""
+    """Returns a search path without a driver's folders and libraries, and without those into which it was mounted."""
     folders = path.split(":")
     gone = tuple(folder for folder in folders if folder and _holds_driver(folder, mounted))
     rest = ":".join(folder for folder in folders if folder not in gone)
@@ -47,10 +49,13 @@ def without_driver(path: str, mounted: tuple[str, ...] = ()) -> Search:
 
 
 def _holds_driver(folder: str, mounted: tuple[str, ...]) -> bool:
-    part = driver_part(folder)
-    return bool(part and part.kind in (PartKind.FOLDER, PartKind.LIBRARY)) or (
-        folder.rstrip("/") in mounted and folder.rstrip("/") not in WHOLES
-    )
+    part, folder = driver_part(folder), folder.rstrip("/")
+    if part and part.kind in (PartKind.FOLDER, PartKind.LIBRARY):
+        return True
+    targets = [target.rstrip("/") for target in mounted if target.rstrip("/")]
+    if any(folder == target or folder.startswith(f"{target}/") for target in targets):
+        return folder not in WHOLES
+    return folder in map(posixpath.dirname, targets) and folder not in WHOLES
 
 
 def lacking(parts: frozenset[str], said: str) -> tuple[str, ...]:

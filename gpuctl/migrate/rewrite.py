@@ -85,6 +85,8 @@ class _Writer:
             self._engine()
         elif self.target is Target.QUADLET:
             self._engine()
+        for option in found.unsure:
+            self._leave(option, found.why_unsure)
         if run.doubt and (self.edits or run.is_cut_off or self._may_mean_gpus()):
             return self._all_left(run.doubt)
         return Rewriting(tuple(self.edits), tuple(self.changes), tuple(self.left))

@@ -192,6 +192,8 @@ def _request(service: _Service, target: ComposeTarget) -> NewRequest | None:
 
 def _rewrite(service: _Service, kept: str, target: ComposeTarget) -> None:
     draft, own = service.body.draft, service.own
+    for one in own.unsure:
+        draft.leave(one.node, one.why)
     if service.now.old is None or not (own.pieces or own.kept):
         return
     for one in own.kept:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import posixpath
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,6 +17,7 @@ from gpuctl.migrate.k8s.pods import PodMount, PodTemplate, check_documents, is_d
 from gpuctl.migrate.migration import ALL, Migration
 from gpuctl.migrate.survey import CAPABILITIES, VISIBLE
 from gpuctl.migrate.tree import Place
+from gpuctl.migrate.wsl import DEVICE, KEEP_UNSURE
 
 _OLD_LABEL = "alpha.kubernetes.io/nvidia-gpu-name"
 _NVIDIA = "nvidia.com/"
@@ -90,6 +90,7 @@ def _migrated(read: FileText, runtime_class: str | None) -> Migration:
 def _rewrite_pod(draft: Draft, pod: PodTemplate, runtime_class: str | None) -> list[_Visible]:
     """Rewrites a pod but for what its containers' variables say of GPUs, which it returns."""
     named = [_visible(draft, container) for container in pod.containers]
+    _name_gpus_of_wsl(draft, pod)
     if pod.is_of_nodes:
         return [replace(one, needs=True) for one in named if one]
     mounted = {id(container): tuple(mounts(draft.tree, pod, container)) for container in pod.containers}
@@ -129,6 +130,17 @@ def _rewrite_pod(draft: Draft, pod: PodTemplate, runtime_class: str | None) -> l
     if runtime_class and pod.is_whole and not draft.tree.field(pod.spec, "runtimeClassName"):
         draft.add(pod.spec, "runtimeClassName", runtime_class, _WHY_CLASS)
     return visible
+
+
+def _name_gpus_of_wsl(draft: Draft, pod: PodTemplate) -> None:
+    """Says of WSL's device that it is no number of GPUs, unless a container that mounts it asks for some."""
+    for container in pod.containers:
+        resources = draft.tree.field(container, "resources")
+        if resources and amounts(draft, resources.value).first:
+            continue
+        for mount in mounts(draft.tree, pod, container):
+            if mount.source == DEVICE:
+                draft.leave(mount.place.written, KEEP_UNSURE)
 
 
 def _watches(draft: Draft, container: YamlNode) -> bool:
@@ -222,12 +234,7 @@ def _without_driver(draft: Draft, pod: PodTemplate, container: YamlNode, mounted
 
 
 def _rewrite_libraries(draft: Draft, container: YamlNode, driver: Sequence[PodMount]) -> None:
-    targets = tuple(
-        each
-        for mount in driver
-        for each in (mount.target.rstrip("/"), posixpath.dirname(mount.target))
-        if mount.part and mount.part.kind is not PartKind.DEVICE
-    )
+    targets = tuple(mount.target for mount in driver if mount.part and mount.part.kind is not PartKind.DEVICE)
     for item in draft.tree.entries(draft.tree.field(container, "env")):
         name, value = (draft.tree.field(item.value, key) for key in ("name", "value"))
         if name is None or value is None or name.text not in PATHS:

@@ -120,6 +120,7 @@ ILL = {
         (FROM + "ENV LD_LIBRARY_PATH='/opt/app/lib:$LD_LIBRARY_PATH'\n", 2),
     ],
     "no-gpu-variables": [
+        ("FROM archlinux:base-20231001.0.182270\nRUN pacman -Syu --noconfirm nvidia-utils\n", 1),
         (f'FROM ubuntu:{UBUNTU}\nLABEL com.nvidia.volumes.needed="nvidia_driver"\n', 1),
         (f"FROM ubuntu:{UBUNTU}\nENV LD_LIBRARY_PATH=/usr/local/nvidia/lib64:$LD_LIBRARY_PATH\n", 1),
         (f"FROM ubuntu:{UBUNTU}\nCOPY nvidia-smi /usr/bin/nvidia-smi\n", 1),

@@ -8,10 +8,15 @@ from gpuctl.compat.knowledge.driver_parts import ALL_CAPABILITIES, DriverPart, P
 from gpuctl.frozen import dataclass
 from gpuctl.migrate.gpus import USUAL
 
+_MACHINES = ("x86_64", "i386", "aarch64", "powerpc64le")
 LIBRARY_FOLDERS = frozenset(
     (
         *("/lib", "/lib64", "/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/local/lib", "/usr/local/lib64"),
-        *(f"{lib}/{kind}-linux-gnu" for lib in ("/lib", "/usr/lib") for kind in ("x86_64", "i386", "aarch64")),
+        *(
+            f"{lib}/{kind}-linux-gnu"
+            for lib in ("/lib", "/usr/lib")
+            for kind in ("x86_64", "i386", "aarch64", "powerpc64le")
+        ),
     )
 )
 """Folders in which a host's driver lies among all its other libraries."""

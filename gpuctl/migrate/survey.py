@@ -21,7 +21,8 @@ VISIBLE, CAPABILITIES, NV_GPU = "NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABIL
 RUNTIME = "nvidia"
 SIGNS = re.compile(
     r"(?<!-[bcefrw] )(?<!-[bcefrw] [\"'])/dev/nvidia|nvidia-docker2?[ \t]+(?:run|create)\b|nvidia_driver_"
-    r"|--runtime[ =]+nvidia\b|\bNV_GPU=|--volume-driver[ =]nvidia|:3476/docker/cli|/lib(?:32|64)?/nvidia[^\s:]*:/"
+    r"|--device[ =]/dev/dxg\b|--runtime[ =]+nvidia\b|\bNV_GPU=|--volume-driver[ =]nvidia|:3476/docker/cli"
+    r"|/lib(?:32|64)?/nvidia[^\s:]*:/"
     r"|/lib(?:cuda|nvidia)[^\s:/]*:/|=[^\s:]*/lib(?:cuda|nvidia-[a-z]+)\.so|\bls [^|;&)]*/lib(?:cuda|nvidia)"
 )
 """Signs of the old way, wherever they stand: not a device that a test looks for. :3476 is nvidia-docker 1's plugin,

@@ -14,7 +14,7 @@ _DEVICE = re.compile(r"/dev/nvidia(?:\d+|ctl|-uvm|-uvm-tools|-modeset|-vgpuctl|-
 _GPU = re.compile(r"/dev/nvidia(\d+)")
 _LIBRARY = re.compile(r"(lib[A-Za-z0-9_+-]+\.so)(?:\.[0-9.*]+)?\*?")
 _FOLDER = re.compile(
-    r"/(?:usr/(?:local/)?)?lib(?:32|64)?/(?:(?:x86_64|i386|aarch64)-linux-gnu/)?nvidia(?:-\d{3})?"
+    r"/(?:usr/(?:local/)?)?lib(?:32|64)?/(?:(?:x86_64|i386|aarch64|powerpc64le)-linux-gnu/)?nvidia(?:-\d{3})?"
     r"(?:/current)?(?:/(?:bin|tls|vdpau|xorg))?"
     r"|/usr/local/nvidia(?:/(?:bin|lib|lib64))?"
     r"|/opt/nvidia-driver|/run/nvidia/driver"

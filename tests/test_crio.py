@@ -43,7 +43,7 @@ KATA = """\
 [crio.runtime]
 default_runtime = "kata"
 [crio.runtime.runtimes.kata]
-runtime_path = "/bin/true"
+runtime_path = "/usr/bin/containerd-shim-kata-v2"
 runtime_type = "vm"
 """
 ENTRY = {"runtime_path": "/usr/bin/nvidia-container-runtime", "runtime_type": "oci", "monitor_path": CONMON}
@@ -104,8 +104,9 @@ def crio_host(toolkit: Toolkit, sim_host: Callable[..., SimHost]) -> Iterator[Ca
         toolkit.install("v100")
         files = {PACKAGED: CRUN_TABLE, CONMON: "", CRUN: "", **files}
         commands = {"crio": f"#!{sys.executable}\n{STAND_IN.read_text()}", **options.pop("commands", {})}
-        absent = ["/usr/bin/conmon", "/usr/bin/crun"]
+        absent = ["/usr/bin/conmon", "/usr/bin/crun", "/usr/sbin/dockerd", "/usr/bin/docker"]
         made = sim_host("v100", toolkit=toolkit, files=files, commands=commands, absent=absent, **options)
+        made.path(CONMON).chmod(0o755)
         running.append(Running(made, sim))
         assert running[-1].process.poll() is None, running[-1].process.communicate()
         return running[-1]
@@ -231,8 +232,11 @@ def test_a_reload_that_crio_refuses_is_no_success_although_it_shows_what_it_refu
 
 def test_a_monitor_that_is_gone_is_told_before_crio_does_not_start_for_it(crio_host: Callable[..., Running]) -> None:
     running = crio_host()
-    running.host.path(CONMON).unlink()
-    assert running.install()["refused"].startswith(f"{CONMON}, the monitor of CRI-O's runtimes, is not there")
+    running.host.path(CONMON).chmod(0o644)
+    refused = running.install()["refused"]
+    assert refused.startswith(f"{CONMON}, the monitor of CRI-O's runtimes, is not there, or not executable")
+    running.stop()
+    assert running.start().wait(START_SECONDS) == 1
 
 
 def test_what_others_have_added_to_the_file_stays(crio_host: Callable[..., Running]) -> None:
@@ -257,7 +261,7 @@ def test_a_runtime_registered_elsewhere_is_judged_by_what_it_is(
     assert running.install("--force")["changed"] is False
     running.gpuctl("uninstall-runtime")
     text = NVIDIA % toolkit.runtime + 'runtime_root = "/run/crun"\n'
-    text += 'allowed_annotations = ["mine"]\n'
+    text += 'allowed_annotations = ["io.kubernetes.cri-o.ShmSize"]\n'
     running.host.path(main).write_text(text)
     assert (running.install()["changed"], running.files()) == (False, ["10-crio.conf"])  # all is said there
     running.host.path(main).write_text(text + "inherit_default_runtime = true\n")
@@ -265,7 +269,7 @@ def test_a_runtime_registered_elsewhere_is_judged_by_what_it_is(
     running.host.path(main).write_text(text.replace(CONMON, ""))  # what lacks is added to what a person has said
     assert running.install()["verified"]
     entry = running.config().runtimes["nvidia"]
-    assert (entry["monitor_path"], entry["allowed_annotations"]) == (CONMON, ["mine"])
+    assert (entry["monitor_path"], entry["allowed_annotations"]) == (CONMON, ["io.kubernetes.cri-o.ShmSize"])
 
 
 INHERITED = [
@@ -362,7 +366,7 @@ def test_an_error_in_another_key_keeps_crio_from_taking_it_up(crio_host: Callabl
 
 
 def test_a_default_that_is_a_virtual_machine_hands_nothing_on(crio_host: Callable[..., Running]) -> None:
-    running = crio_host(files={f"{FOLDER}/20-kata.conf": KATA})
+    running = crio_host(files={f"{FOLDER}/20-kata.conf": KATA, "/usr/bin/containerd-shim-kata-v2": ""})
     assert running.install()["verified"]
     entry = running.config().runtimes["nvidia"]
     assert (entry["runtime_type"], entry["monitor_path"]) == ("oci", CONMON)
@@ -456,7 +460,8 @@ def test_a_file_that_is_no_toml_and_a_host_without_crio_or_toolkit_are_told(
 
 def test_backups_are_kept_out_of_the_directory_of_which_every_file_counts() -> None:
     files = {PACKAGED: CRUN_TABLE, CONMON: "", f"{FOLDER}/a/deep.conf": KATA, f"{FOLDER}/99-nvidia.conf.bak": ""}
-    made = host(files=files, which={"nvidia-container-runtime": "/usr/bin/nvidia-container-runtime"})
+    which = {"nvidia-container-runtime": "/usr/bin/nvidia-container-runtime", CONMON: CONMON}
+    made = host(files=files, which=which)
     seen = probe_crio(made)
     assert seen.files.value and [one.path for one in seen.files.value] == [
         PACKAGED, f"{FOLDER}/99-nvidia.conf.bak", f"{FOLDER}/a/deep.conf",
@@ -468,6 +473,8 @@ def test_backups_are_kept_out_of_the_directory_of_which_every_file_counts() -> N
 def test_a_closed_directory_is_unknown_and_options_say_where_the_files_are() -> None:
     closed = probe_crio(host(files={PACKAGED: denied()}))
     assert closed.files.unknown
+    gone = probe_crio(host(files={PACKAGED: CRUN_TABLE}, links={f"{FOLDER}/20.conf": "/srv/gone"}))
+    assert gone.files.unknown == "it is a link to what is not there"
     line = "/usr/bin/crio\0--config-dir\0/srv/d\0--config=/srv/c\0--listen=/srv/s\0"
     proc = {"/proc/7/cmdline": line, "/proc/7/stat": "7 (crio) S 1 " + "0 " * 17 + "1000 0 0\n", "/srv/d/a": CRUN_TABLE}
     answer = {"unix:///srv/s": {"/config": CRUN_TABLE}}

@@ -211,10 +211,17 @@ def _process(host: Host, pid: int) -> Fact[CrioProcess]:
 
 
 def read_files(host: Host, config: str, folder: str) -> Fact[Tuple[CrioConfig, ...]]:
-    """Returns what its files say, in the order in which it reads them; absent where there are none."""
+    """Returns what its files say, in the order in which it reads them; absent where there are none.
+
+    Unknown where one of its directory cannot be read, as a link to a directory, or to nothing: CRI-O refuses them all
+    then (seen on 1.36.3).
+    """
     found: List[CrioConfig] = []
     for path in (config, *_below(host, folder, _DEPTH)):
-        one = fact(host.read(path), lambda text, path=path: parse_config(path, text))  # type: ignore[misc]
+        reading = host.read(path)
+        if reading.outcome is Outcome.ABSENT and path != config:
+            return Fact(None, path, "it is a link to what is not there")
+        one = fact(reading, lambda text, path=path: parse_config(path, text))  # type: ignore[misc]
         if one.unknown is not None:
             return Fact(None, path, one.unknown)
         found += [one.value] if one.value else []
@@ -225,7 +232,7 @@ def _below(host: Host, folder: str, depth: int) -> Iterator[str]:
     for name in host.list(folder).text.splitlines():
         path = posixpath.join(folder, name)
         seen = status_of(host.stat(path))
-        if seen is None or seen.kind != "dir":
+        if seen is None or seen.kind != "dir" or host.link(path).ok:
             yield path
         elif depth:
             yield from _below(host, path, depth - 1)

@@ -146,10 +146,11 @@ def _edits(
 
 
 def _check_monitor(host: Host, entry: Mapping[str, Any]) -> None:
-    """A reload does not look at it: CRI-O would take the file up, and not start any more (seen on 1.36)."""
+    """A reload does not look at it: CRI-O would take the file up, and not start any more (seen on 1.36.3)."""
     monitor = str(entry.get("monitor_path", ""))
-    if monitor and host.stat(monitor).outcome is Outcome.ABSENT:
-        raise Refused(f"{monitor}, the monitor of CRI-O's runtimes, is not there: CRI-O would not start any more.")
+    if monitor and host.which(monitor).outcome is Outcome.ABSENT:
+        what = "is not there, or not executable"
+        raise Refused(f"{monitor}, the monitor of CRI-O's runtimes, {what}: CRI-O would not start any more.")
 
 
 def _says_itself(path: str, name: str) -> bool:

@@ -80,6 +80,11 @@ class Running:
         said: dict[str, Any] = done.json
         return said
 
+    def doctor(self, check: str) -> Any:
+        """What the doctor finds by one check."""
+        found = self.host.gpuctl("doctor", "--only", check, "--json", env=self.env).json["findings"]
+        return next(one for one in found if one["id"] == check)
+
     def files(self) -> list[str]:
         """What lies in the directory of which every file counts."""
         return sorted(path.name for path in self.host.path(FOLDER).iterdir())
@@ -321,14 +326,30 @@ def test_crio_starts_with_the_drop_in_and_not_with_one_that_lacks_the_monitor(
         assert (running.process.poll() is None) == starts
 
 
-def test_after_a_restart_nothing_waits_for_one(crio_host: Callable[..., Running]) -> None:
+def test_pods_go_by_what_crio_read_when_it_started_whatever_it_lists_after_a_reload(
+    crio_host: Callable[..., Running],
+) -> None:
     running = crio_host()
-    done = running.install()
-    assert done["restart_needed"] is None and "issues/10202" in done["notes"][0]
-    running.stop()
-    running.process = running.start()
-    again = running.install("--restart")
+    done = running.install("--set-default")
+    assert done["restart_needed"] is True and "issues/10202" in done["notes"][0]
+    assert running.doctor("registration.crio-restart")["status"] == "warn"
+    running.restart()
+    again = running.install("--set-default", "--restart")
     assert (again["restart_needed"], again["notes"], again["verified"]) == (False, [], True)
+    assert running.doctor("registration.crio-restart")["status"] == "pass"
+    keeps = [True, ["CRI-O keeps the runtime nvidia and the default runtime nvidia until it is restarted."]]
+    for changed in (True, False):
+        out = running.gpuctl("uninstall-runtime")
+        assert [out["changed"], out["restart_needed"], out["notes"]] == [changed, *keeps]
+    back = running.gpuctl("rollback")
+    assert (back["changed"], back["verified"], back["restart_needed"], back["notes"]) == (True, True, False, [])
+    running.gpuctl("uninstall-runtime")
+    running.restart()
+    out = running.gpuctl("uninstall-runtime")
+    assert (out["restart_needed"], out["notes"]) == (False, [])
+    back = running.gpuctl("rollback")
+    takes_up = "CRI-O takes up the runtime nvidia and the default runtime nvidia when it is restarted."
+    assert (back["restart_needed"], back["notes"]) == (True, [takes_up])
 
 
 def test_an_old_crio_takes_it_up_only_when_it_is_restarted(crio_host: Callable[..., Running]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+from dataclasses import replace
 from typing import Any, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from gpuctl.documents import load_toml
@@ -51,12 +52,16 @@ class CrioUnit:
 
 @dataclass(frozen=True)
 class CrioConfig:
-    """What one file says, or the daemon of all of them. `path` is where; `default_runtime` and `listen` may be ""."""
+    """What one file says, or the daemon of all of them. `path` is where; `default_runtime` and `listen` may be "".
+
+    `changed` is when the file came to be as it is, in seconds since the epoch; None: that could not be looked up.
+    """
 
     path: str
     runtimes: Mapping[str, Mapping[str, Any]]
     default_runtime: str
     listen: str
+    changed: Optional[float] = None
 
 
 @dataclass(frozen=True)
@@ -224,7 +229,8 @@ def read_files(host: Host, config: str, folder: str) -> Fact[Tuple[CrioConfig, .
         one = fact(reading, lambda text, path=path: parse_config(path, text))  # type: ignore[misc]
         if one.unknown is not None:
             return Fact(None, path, one.unknown)
-        found += [one.value] if one.value else []
+        seen = status_of(host.stat(path))
+        found += [replace(one.value, changed=seen.ctime if seen else None)] if one.value else []
     return Fact(tuple(found) or None, "%s, %s" % (config, folder))
 
 

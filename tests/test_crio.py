@@ -20,9 +20,11 @@ from simhost import SimHost, Toolkit
 from gpuctl.engines.crio import Differs, inherited, register
 from gpuctl.engines.toml.shown import diff
 from gpuctl.engines.toml.text import NotAccepted
-from gpuctl.facts.crio import parse_config, probe_crio
+from gpuctl.facts.crio import CONFIG, CrioProcess, parse_config, probe_crio
 from gpuctl.facts.gather import gather
+from gpuctl.provision.change_set import DaemonProblem
 from gpuctl.provision.engines.crio import crio
+from gpuctl.provision.engines.crio.daemon import CrioDaemon
 from gpuctl.provision.result import Wish
 
 STAND_IN = Path(__file__).parent / "simhost" / "programs" / "crio.py"
@@ -378,6 +380,17 @@ def test_a_daemon_that_does_not_take_it_up_is_told_as_a_problem(
 ) -> None:
     done = crio_host(sim=sim, files=files).install("--timeout=1")
     assert words in done["problem"]
+
+
+def test_a_crio_that_does_not_answer_yet_is_not_told_which_would_end_it() -> None:
+    with subprocess.Popen(["sleep", "60"]) as process:
+        said = CrioProcess(process.pid, ("sleep", "60"), 0.0)
+        daemon = CrioDaemon(host(), said, "/run/crio/crio.sock", None, "1.36.3", CONFIG, FOLDER)
+        with pytest.raises(DaemonProblem, match="CRI-O does not answer, and was not told"):
+            daemon.reload({}, 1)
+        time.sleep(0.05)
+        assert process.poll() is None
+        process.kill()
 
 
 def test_an_error_in_another_key_keeps_crio_from_taking_it_up(crio_host: Callable[..., Running]) -> None:

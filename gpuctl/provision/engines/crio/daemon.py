@@ -13,7 +13,7 @@ from gpuctl.host.look.reading import Host, Outcome
 from gpuctl.host.write.files import FileProblem, behind_links
 from gpuctl.host.write.replace import content_before
 from gpuctl.model import CannotTell, Disturbs, Step
-from gpuctl.provision.change_set import Contents, Kept
+from gpuctl.provision.change_set import Contents, DaemonProblem, Kept
 from gpuctl.provision.engines.daemons import Runtimes, difference, not_taken_up, restarted, tell, tell_process, wait
 
 RELOADS_SINCE = "1.26.0"
@@ -60,11 +60,9 @@ class CrioDaemon:
     def difference(self, contents: Contents) -> str:
         """Returns in which way it differs from all its files: what lacks, and what it has that none of them says."""
         try:
-            has = ask(self.host, self.socket, ANSWER_DEADLINE).get()
+            has = self._told()
         except CannotTell as reason:
             return f"CRI-O does not answer: {reason}"
-        if has is None:
-            return "CRI-O does not answer: its socket is gone"
         try:
             files = merged(self._files(contents))
         except CannotTell as reason:
@@ -75,7 +73,19 @@ class CrioDaemon:
         lacks = difference("CRI-O", Runtimes(programs, default), _runtimes(has))
         return lacks or self._surplus(files, has) or self._refused(has)
 
+    def _told(self) -> CrioConfig:
+        """What it says that it has read. Raises CannotTell."""
+        has = ask(self.host, self.socket, ANSWER_DEADLINE).get()
+        if has is None:
+            raise CannotTell("its socket is gone")
+        return has
+
     def reload(self, contents: Contents, deadline: float) -> None:
+        """Raises DaemonProblem; one that is still starting is not told: it ends by that signal (seen on 1.36.3)."""
+        try:
+            self._told()
+        except CannotTell as reason:
+            raise DaemonProblem(f"CRI-O does not answer, and was not told: {reason}.") from None
         if self.unit:
             tell("reload", self.unit)
         else:
@@ -114,10 +124,7 @@ class CrioDaemon:
         From 1.26 on it does not tell that: it is what its files said when it started, before gpuctl changed them.
         """
         if self.reloading is None:
-            has = ask(self.host, self.socket, ANSWER_DEADLINE).get()
-            if has is None:
-                raise CannotTell("its socket is gone")
-            return has
+            return self._told()
         since = [run for run in probe_changes(self.host).runs.get() or () if run.at > self.process.started]
         writes = [write.replacement for run in since for write in run.writes if self.reads(write.replacement.path)]
         firsts = {one.path: one for one in reversed(writes)}

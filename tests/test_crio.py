@@ -407,7 +407,7 @@ def test_a_default_that_is_a_virtual_machine_hands_nothing_on(crio_host: Callabl
 
 
 def test_a_later_file_that_says_otherwise_is_named_before_anything_is_written(
-    crio_host: Callable[..., Running],
+    crio_host: Callable[..., Running], toolkit: Toolkit
 ) -> None:
     later = f"{FOLDER}/99-zz.conf"
     running = crio_host(files={later: '[crio.runtime]\ndefault_runtime = "crun"\n'})
@@ -415,7 +415,13 @@ def test_a_later_file_that_says_otherwise_is_named_before_anything_is_written(
         f"{later} makes crun the default runtime, and counts after {OURS}."
     )
     assert not running.host.path(OURS).exists()
-    assert running.install()["verified"]
+    running.host.path(later).write_text(NVIDIA % toolkit.runtime)
+    refused = running.install()["refused"]
+    lacks = "runtime_root, allowed_annotations"
+    assert refused == f"{later} registers nvidia, lacks {lacks}, and counts after {OURS}. Use --config={later}."
+    assert running.install(f"--config={later}")["verified"]
+    assert running.config().runtimes["nvidia"]["runtime_root"] == "/run/crun"
+    assert (running.install()["changed"], running.files()) == (False, ["10-crio.conf", "99-zz.conf"])
 
 
 def test_what_nvidia_ctk_wrote_is_completed_and_another_program_is_not_replaced_without_force(

@@ -12,7 +12,7 @@ from gpuctl.command import command
 from gpuctl.compat.knowledge.cdi import CRIO_SINCE
 from gpuctl.compat.versions import compare, leading
 from gpuctl.engines.crio import completed, inherited, is_program, register, settings, shown_program
-from gpuctl.engines.merge import same
+from gpuctl.engines.merge import REMOVED, same
 from gpuctl.engines.toml.shown import diff
 from gpuctl.engines.toml.text import NotAccepted, set_values, values
 from gpuctl.facts.crio import CONFIG, FOLDER, Crio, CrioConfig, in_order, merged, option
@@ -107,15 +107,19 @@ def _entry(crio: Crio, said: CrioConfig, wish: Wish, program: str) -> dict[str, 
 
 def _check_later(crio: Crio, path: str, others: list[CrioConfig], program: str, wish: Wish) -> None:
     """A file that is read after ours would win."""
-    ours = CrioConfig(path, {}, "", "")
-    order = in_order([*others, ours], crio.config.value or CONFIG)
-    for one in order[order.index(ours) + 1 :] if _is_read(crio, path) else ():
+    for one in _after(crio, path, others):
         there = one.runtimes.get(wish.name)
         if there and not is_program(there, program):
             what = shown_program(there)
             raise Refused(f"{one.path} registers {wish.name} as {what}, and counts after {path}.")
         if wish.default and one.default_runtime not in ("", wish.name):
             raise Refused(f"{one.path} makes {one.default_runtime} the default runtime, and counts after {path}.")
+
+
+def _after(crio: Crio, path: str, others: list[CrioConfig]) -> list[CrioConfig]:
+    ours = CrioConfig(path, {}, "", "")
+    order = in_order([*others, ours], crio.config.value or CONFIG)
+    return order[order.index(ours) + 1 :] if _is_read(crio, path) else []
 
 
 def _is_read(crio: Crio, path: str) -> bool:
@@ -138,8 +142,14 @@ def _edits(
         raise Refused(f"{where} registers {wish.name} as {what}. Use --force to have {path} win.")
     wanted = completed(there if is_same else {}, entry, wish.force)
     is_default = not wish.default or said.default_runtime == wish.name
-    if same({"runtime_type": "oci", **there}, wanted) and is_default:
+    has = {"runtime_type": "oci", **there}
+    lacks = [key for key, value in wanted.items() if not same(has.get(key, REMOVED), value)]
+    if not lacks and is_default:
         return ()
+    last = next((one.path for one in reversed(_after(crio, path, others)) if wish.name in one.runtimes), None)
+    if last and lacks:
+        what = f"{wish.name}, lacks {', '.join(lacks)}"
+        raise Refused(f"{last} registers {what}, and counts after {path}. Use --config={last}.")
     _check_monitor(host, wanted)
     return (_edit(crio, path, wanted, wish),)
 

@@ -472,8 +472,14 @@ esac
 """
     running = crio_host(commands={"systemctl": systemctl}, files={"/run/systemd/system/there": ""})
     running.host.path("/run/crio.pid").write_text(str(running.process.pid))
-    assert running.install()["verified"]
+    done = running.host.gpuctl("install-runtime", "--engine=crio", env=running.env)
+    assert done.code == 0 and "CRI-O reloaded it and confirms" in done.out
+    assert done.out.endswith("  $ systemctl restart crio\n")  # which is what comes next
     assert running.host.path("/run/told").read_text() == "--no-ask-password reload crio.service\n"
+    running.restart()
+    running.host.path("/run/crio.pid").write_text(str(running.process.pid))
+    again = running.host.gpuctl("install-runtime", "--engine=crio", env=running.env)
+    assert again.out.startswith("unchanged") and again.out.endswith("Next: a pod with runtimeClassName: nvidia\n")
 
 
 def test_a_crio_that_does_not_run_reads_the_file_when_it_starts(crio_host: Callable[..., Running]) -> None:

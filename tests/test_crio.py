@@ -382,6 +382,18 @@ def test_a_daemon_that_does_not_take_it_up_is_told_as_a_problem(
     assert words in done["problem"]
 
 
+def test_a_run_that_is_killed_before_it_tells_crio_is_completed_by_the_next(crio_host: Callable[..., Running]) -> None:
+    running = crio_host()
+    killed = ["strace", "-D", "-qq", "-o/dev/null", "-etrace=kill", "-einject=kill:signal=KILL"]
+    for command, has in ((["install-runtime", "--engine=crio"], True), (["uninstall-runtime"], False)):
+        done = running.host.run([*killed, sys.executable, "-m", "gpuctl", *command], env=running.env)
+        assert done.code == -signal.SIGKILL, done.err
+        assert ("99-nvidia.conf" in running.files(), "nvidia" in running.config().runtimes) == (has, not has)
+        again = running.gpuctl(*command)
+        assert (again["changed"], again["verified"], "nvidia" in running.config().runtimes) == (False, True, has)
+    assert {run["state"] for run in running.gpuctl("history")["runs"]} == {"done"}
+
+
 def test_a_crio_that_does_not_answer_yet_is_not_told_which_would_end_it() -> None:
     with subprocess.Popen(["sleep", "60"]) as process:
         said = CrioProcess(process.pid, ("sleep", "60"), 0.0)

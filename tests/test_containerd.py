@@ -501,6 +501,9 @@ def test_the_command_registers_and_takes_out_again_what_it_put_there(
     daemon.start()
     last = gpuctl(tmp_path, "uninstall-runtime")
     assert (last["changed"], last["verified"], last["restart_needed"], last["notes"]) == (False, True, False, [])
+    back = gpuctl(tmp_path, "rollback")
+    takes_up = "containerd takes up the runtime nvidia and the default runtime nvidia when it is restarted."
+    assert (back["changed"], back["restart_needed"], back["notes"]) == (True, True, [takes_up])
 
 
 @pytest.mark.slow

@@ -33,7 +33,7 @@ from gpuctl.fleet.changes import (
 )
 from gpuctl.fleet.drain.choose import drain_by
 from gpuctl.fleet.drain.drain import Drain, Problems
-from gpuctl.fleet.drain.wave import brought_back, taken_out
+from gpuctl.fleet.drain.wave import brought_back, seen_back, taken_out
 from gpuctl.fleet.drain.wish import DrainWish
 from gpuctl.fleet.parcel import AskBy, Supplies, brought
 from gpuctl.fleet.payload import Call
@@ -131,7 +131,7 @@ def carry_out(run: ChangeRun, among: Sequence[str], pace: Pace, ask_by: AskBy, t
             run = _brought_back(again(run), drain, CHANGED, run.hosts)
             if not pace.may_fail.allows(len(run.failed), len(run.hosts)):
                 break
-    return run
+        return run if drain is None else seen_back(run, drain)
 
 
 def undo(run: ChangeRun, among: Sequence[str], rollback: Rollback, ask_by: AskBy, tell: Tell) -> ChangeRun:
@@ -156,7 +156,7 @@ def undo(run: ChangeRun, among: Sequence[str], rollback: Rollback, ask_by: AskBy
             _undo_hosts(run, known, _undone(run, known, rollback), ask_by, tell)
             _undo_hosts(run, others, _undone_since(run, rollback), ask_by, tell)
             run = _brought_back(again(run), drain, (UNDONE, *UNTOUCHED), chosen)
-    return run
+        return run if drain is None else seen_back(run, drain)
 
 
 def _undone(run: ChangeRun, hosts: Sequence[str], rollback: Rollback) -> Call:

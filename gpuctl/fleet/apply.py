@@ -82,7 +82,7 @@ def begun(
     """Returns a run that has its folder, and no wave behind it. Raises EngineProblem, FileProblem."""
     hosts = tuple(host for host in entry.hosts if host in plan.hosts)
     missing = sorted(plan.hosts.difference(hosts))
-    if not hosts or (missing and entry.target.limit is None):
+    if not hosts or (missing and entry.way.target.limit is None):
         raise EngineProblem(f"The plan is for {', '.join(missing[:3])}, and the inventory has no such host.")
     parts = waves(hosts, partition.sizes, _domains(entry, partition))
     found = ChangeRun(folder, time.time(), plan, smoke, drain, parts, {})
@@ -93,7 +93,7 @@ def begun(
 def _domains(entry: Entry, partition: Partition) -> Domains | None:
     if partition.domain is None:
         return None
-    domains = Domains(host_variable(entry.target, partition.domain, entry.end), partition.most)
+    domains = Domains(host_variable(entry.way.target, partition.domain, entry.way.end), partition.most)
     if not domains.of:
         raise EngineProblem(f"No host of the inventory has a variable {partition.domain}.")
     return domains

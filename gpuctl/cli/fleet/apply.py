@@ -95,7 +95,7 @@ def _carried_out(run: ChangeRun, entry: Entry, pace: Pace) -> ChangeRun:
         go_on += " Hosts that it has taken out of service are so until then."
     try:
         with held(run) as run, tallying("hosts", len(run.hosts)) as tell:
-            return carry_out(run, entry.hosts, pace, entry.ask_by, lambda change: tell(change.state, change.host))
+            return carry_out(run, entry.hosts, pace, entry.way.ask_by, lambda change: tell(change.state, change.host))
     except (EngineProblem, FileProblem) as problem:
         raise refused(f"{problem} {go_on}", ExitCode.UNDETERMINED) from None
     except (KeyboardInterrupt, SystemExit):

@@ -90,13 +90,13 @@ def _answers(call: Call, supplies: Supplies, entry: Entry) -> list[tuple[HostOut
     from gpuctl.fleet.run_folder import HostOutcome, State
     from gpuctl.render.draw.progress import tallying
 
-    problems = brought(supplies.bundle, entry.hosts, entry.ask_by) if supplies.bundle is not None else {}
+    problems = brought(supplies.bundle, entry.hosts, entry.way.ask_by) if supplies.bundle is not None else {}
     found: list[tuple[HostOutcome, bytes | None]] = [
         (HostOutcome(host, State.BROKEN, time.time(), f"The bundle could not be brought there: {why}"), None)
         for host, why in problems.items()
     ]
     hosts = tuple(host for host in entry.hosts if host not in problems)
-    with tallying("hosts", len(hosts)) as tell, closing(outcomes(hosts, entry.ask_by(call))) as coming:
+    with tallying("hosts", len(hosts)) as tell, closing(outcomes(hosts, entry.way.ask_by(call))) as coming:
         for outcome, raw in coming:
             tell(outcome.state.value, outcome.host)
             found.append((outcome, raw))

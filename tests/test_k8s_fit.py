@@ -145,10 +145,10 @@ expressions = st.builds(
 containers = st.builds(
     lambda gpus, cpu, always: {
         "name": "c",
-        "resources": {"requests": {"nvidia.com/gpu": gpus, "cpu": cpu}, "limits": {"nvidia.com/gpu": gpus}},
+        "resources": {"requests": {**gpus, "cpu": cpu}, "limits": gpus},
         **({"restartPolicy": "Always"} if always else {}),
     },
-    amounts,
+    st.one_of(st.just({}), st.fixed_dictionaries({"nvidia.com/gpu": amounts})),
     cpus,
     st.booleans(),
 )

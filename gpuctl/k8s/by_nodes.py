@@ -196,9 +196,8 @@ def _held(case: Case) -> Iterator[Holding]:
         if one.fit is Fit.WHEN_OTHERS_END:
             for name in dict.fromkeys(o.resource for o in one.obstacles if o.resource):
                 for other in case.scene.holders(one.node, name):
-                    since = other.started or other.created
                     many = amount(name, counted(other, name))
-                    yield Holding(one.node.name, other.shown, name, many, since, other.priority)
+                    yield Holding(one.node.name, other.shown, name, many, other.since, other.priority)
 
 
 _CLASSES = command("kubectl", "get", "deviceclasses")

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from k8s_objects import Object, claiming, node, pod, text_of, unschedulable
 from test_k8s import WORLD
 from test_k8s_checks import HEALTHY, ILL
+from test_k8s_operator import driver, policy
 
 from gpuctl.k8s.cluster import KINDS
 from gpuctl.k8s.decode.things import thing
@@ -107,7 +108,8 @@ def every_object() -> Iterator[tuple[str, Object]]:
         found, at = decoder.raw_decode(text, at)
         at += len(text[at:]) - len(text[at:].lstrip())
         yield from ((found["kind"].removesuffix("List"), one) for one in found["items"])
-    for one in (*HEALTHY, *(one for added in ILL.values() for one in added), RICH, claiming("q", "c")):
+    of_operator = policy("notReady", "ReconcileFailed", "why"), driver("disabled", "Reconciled", "why")
+    for one in (*HEALTHY, *(one for added in ILL.values() for one in added), RICH, claiming("q", "c"), *of_operator):
         yield one["kind"], one
 
 

@@ -86,6 +86,7 @@ _DEVICE = {
     },
     "taints": [{}],
 }
+_OPERATOR_STATUS = {"state": VALUE, "conditions": [_values("type status reason message")]}
 _REQUEST = {**_values("deviceClassName allocationMode count"), "firstAvailable": [{}]}
 
 FIELDS: Mapping[str, Fields] = {
@@ -168,6 +169,16 @@ FIELDS: Mapping[str, Fields] = {
     },
     "Job": {"metadata": _META, "spec": _values("suspend")},
     "PersistentVolumeClaim": {"metadata": _META, "status": _values("phase")},
+    "ClusterPolicy": {
+        "metadata": _META,
+        "spec": {
+            "driver": {**_values("enabled"), "upgradePolicy": {"drain": _values("enable")}},
+            "toolkit": _values("enabled"),
+            "devicePlugin": _values("enabled"),
+        },
+        "status": _OPERATOR_STATUS,
+    },
+    "NVIDIADriver": {"metadata": _META, "status": _OPERATOR_STATUS},
 }
 """By kind."""
 

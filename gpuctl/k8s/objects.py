@@ -308,6 +308,41 @@ class VolumeClaim:
 
 
 @dataclass(frozen=True)
+class OperatorState:
+    """What NVIDIA's operator says of one of its own objects: ready, notReady, ignored or disabled, and why.
+
+    All are "" where it has said nothing. `reason` and `message` are of the error that holds, else of its being ready.
+    """
+
+    state: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class ClusterPolicy:
+    """What NVIDIA's operator is to bring to nodes: a driver, the toolkit, the device plugin.
+
+    `drains`: whether an upgrade of the driver may drain a node, None where the policy does not say.
+    """
+
+    name: str
+    said: OperatorState
+    driver: bool
+    toolkit: bool
+    plugin: bool
+    drains: bool | None
+
+
+@dataclass(frozen=True)
+class NvidiaDriver:
+    """A driver that the operator is to bring to some nodes (NVIDIADriver)."""
+
+    name: str
+    said: OperatorState
+
+
+@dataclass(frozen=True)
 class PodLog:
     """The end of a pod's log, without secrets; `lacking`: the rule without which it could not be read."""
 
@@ -329,5 +364,7 @@ Thing = (
     | Claim
     | Job
     | VolumeClaim
+    | ClusterPolicy
+    | NvidiaDriver
     | PodLog
 )  # what a list may hold

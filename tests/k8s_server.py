@@ -36,6 +36,8 @@ PLACES = {
     "DeviceClass": (DRA, "v1", "deviceclasses"),
     "ResourceSlice": (DRA, "v1", "resourceslices"),
     "ResourceClaim": (DRA, "v1", "resourceclaims"),
+    "ClusterPolicy": ("nvidia.com", "v1", "clusterpolicies"),
+    "NVIDIADriver": ("nvidia.com", "v1alpha1", "nvidiadrivers"),
 }
 """By kind: group, version, and what its list is called."""
 CLUSTERED = ("Node", "RuntimeClass", "DeviceClass", "ResourceSlice")

@@ -50,11 +50,9 @@ class Neighbours:
 
 
 def neighbours_of(pod: Pod, scene: Scene) -> Neighbours:
-    """Returns what the pods that are bound mean for where this pod may lie."""
+    """Returns what the pods that are bound mean for where this pod, which is not, may lie."""
     nodes = {node.name: node for node in scene.cluster.nodes}
-    placed = [
-        (other, nodes[name]) for name, pods in scene.on_node.items() if name in nodes for other in pods if other != pod
-    ]
+    placed = [(other, nodes[name]) for name, pods in scene.on_node.items() if name in nodes for other in pods]
     by_others = (
         (term.topology_key, node.labels[term.topology_key])
         for other, node in placed

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from gpuctl.k8s.cluster import Cluster
 from gpuctl.k8s.gpu_nodes import given_to_machines
 from gpuctl.k8s.objects import Pod
+from gpuctl.k8s.operator_words import words_of
 from gpuctl.k8s.plugin import excluded, is_plugin, left_out
 from gpuctl.k8s.requests import gpus_in, is_gpu
 
@@ -42,6 +43,7 @@ def why_not_offered(resource: str, pod: Pod, cluster: Cluster) -> Iterator[str]:
             yield f"GPUs are given to virtual machines, and none to containers, on {', '.join(given[:NAMED])}."
         else:
             yield from _of_plugin(cluster)
+            yield from (f"NVIDIA's operator says: {one.text}." for one in words_of(cluster) if not one.waits)
 
 
 def _of_plugin(cluster: Cluster) -> Iterator[str]:

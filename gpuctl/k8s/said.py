@@ -61,7 +61,7 @@ class SchedulerDiffers:
 def last_word(pod: Pod, cluster: Cluster) -> SchedulerWord | None:
     """Returns what the scheduler said last of a pod, by its condition or else by its events."""
     one = pod.scheduled
-    if one and one.status == "False" and one.message and one.reason != "SchedulingGated":
+    if one and one.message and one.reason != "SchedulingGated":
         return said(one.message, one.since)
     events = [
         event

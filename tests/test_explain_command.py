@@ -168,6 +168,7 @@ def test_what_a_log_holds_cannot_steer_the_terminal() -> None:
         assert not {letter for letter in said if not letter.isprintable()} - {"\n"}
 
 
+@pytest.mark.slow
 def test_every_entry_can_be_read_by_its_id() -> None:
     listed = document(explain("--list", "--json").stdout)["entries"]
     assert [entry["id"] for entry in listed] == [*families(), *CHECKS, *dockerfile_rules(), *OF_CLUSTERS]

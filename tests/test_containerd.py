@@ -17,7 +17,10 @@ import pytest
 from hosts import host
 from installing import MIXTURE, check_ends
 from simhost import Containerd, unpack
+from test_containerd_config import MIXED, NEW, OLD
 
+from gpuctl.documents import load_toml
+from gpuctl.engines.containerd import CRI_PLUGINS, RUNTIME_PLUGIN, Release
 from gpuctl.facts.containerd.containerd import Containerd as Facts
 from gpuctl.facts.containerd.containerd import Cri, Unit, globbed, probe_containerd
 from gpuctl.facts.containerd.process import parse_flavour
@@ -189,6 +192,23 @@ def test_imports_and_drop_ins_keep_all_that_they_say_and_the_runtime_counts(
     dump = daemon.dump()
     assert "max_container_log_line_size = 4242" in dump
     assert dump.count("SystemdCgroup = true") == 2
+
+
+@pytest.mark.parametrize(("suite", "release"), [("", OLD), ("sid", NEW)])
+def test_files_of_several_versions_are_read_as_containerd_itself_reads_them(
+    new_containerd: Callable[..., Containerd], suite: str, release: Release
+) -> None:
+    daemon = new_containerd("", suite, start=False)
+    for _, main, drop_in, expected in [case for case in MIXED if case[0] == release]:
+        version, newline, tables = main.partition("\n")
+        daemon.config.write_text(f'{version}{newline}imports = ["{daemon.root}/conf.d/*.toml"]\n{tables}')
+        (daemon.root / "conf.d/site.toml").write_text(drop_in)
+        plugins = load_toml(daemon.dump())["plugins"]
+        has = next(plugins[name]["containerd"] for name in (RUNTIME_PLUGIN, CRI_PLUGINS[1]) if name in plugins)
+        options = {name: table.get("options", {}) for name, table in has.get("runtimes", {}).items()}
+        program = options.get("nvidia", {}).get("BinaryName")
+        cgroup = options.get("runc", {}).get("SystemdCgroup") or None
+        assert (program, cgroup, has["default_runtime_name"]) == expected, (main, drop_in)
 
 
 def test_nvidia_ctks_drop_in_that_keeps_cri_from_loading_gets_the_runtime_that_it_lacks(

@@ -34,6 +34,7 @@ from gpuctl.model import Disturbs, Fact
 from gpuctl.provision.change_set import ChangeSet, NotUp
 from gpuctl.provision.engines.choose import restart
 from gpuctl.provision.engines.containerd.containerd import plan, running
+from gpuctl.provision.engines.daemons import Runtimes, not_taken_up
 from gpuctl.provision.result import Refused, Wish
 
 ROOT = Path(__file__).parents[1]
@@ -527,6 +528,15 @@ def test_the_command_registers_and_takes_out_again_what_it_put_there(
     back = gpuctl(tmp_path, "rollback")
     takes_up = "containerd takes up the runtime nvidia and the default runtime nvidia when it is restarted."
     assert (back["changed"], back["restart_needed"], back["notes"]) == (True, True, [takes_up])
+
+
+def test_what_files_say_again_and_a_daemon_has_not_is_named_by_value_and_nothing_else_is() -> None:
+    old, new = Runtimes({"nvidia": "/ours", "site": "/s"}, ""), Runtimes({"nvidia": "/theirs", "site": "/s"}, "site")
+    assert not_taken_up(old, new, Runtimes({"nvidia": "/ours"}, "runc")) == [
+        "the runtime nvidia",
+        "the default runtime site",
+    ]
+    assert not_taken_up(old, new, Runtimes({"nvidia": None}, "site")) == []  # a program that it does not tell
 
 
 @pytest.mark.slow

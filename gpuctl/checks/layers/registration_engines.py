@@ -23,7 +23,7 @@ from gpuctl.model import Disturbs, Evidence, Remedy
 PODS = "k8s.io/"
 """containerd's namespace of what Kubernetes runs."""
 _DISTRIBUTIONS = ("k3s", "rke2", "microk8s")
-_CDI_GENERATION = 2
+_CDI_SINCE = (2, 0)
 """containerd 2.0 reads CDI specifications unless it is told not to (docs/cri/config.md, enable_cdi)."""
 _NOT_FOUND = ("no runtime for", "failed to find runtime handler")
 
@@ -40,7 +40,7 @@ def containerd(system: System, containerd: Containerd, toolkit: Toolkit, logs: L
     has = containerd.cri.get()
     if has is None:
         return None
-    reads_cdi = containerd.generation >= _CDI_GENERATION
+    reads_cdi = containerd.release >= _CDI_SINCE
     seen = Evidence(containerd.cri.source, f"runtimes: {', '.join(sorted(has.runtimes)) or 'none'}")
     return _judge(system, "containerd", containerd.title, has.runtimes, seen, toolkit if reads_cdi else None, logs)
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -117,14 +119,27 @@ def single_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "gpuctl.pyz"
 
 
-def test_a_host_without_gpuctl_is_changed_and_undone_by_a_single_file_that_leaves_nothing(
+def printed(done: subprocess.CompletedProcess[str], before: str) -> list[str]:
+    """The words of a command of gpuctl fleet that was told to a person, who runs it as it stands."""
+    line = next(line for line in (done.stdout + done.stderr).splitlines() if before in line)
+    gpuctl, fleet, *options = shlex.split(line.partition(before)[2])
+    assert (gpuctl, fleet) == ("gpuctl", "fleet")
+    return words(*options)
+
+
+def test_a_host_without_gpuctl_is_changed_by_a_single_file_and_undone_by_the_commands_that_are_told(
     fleet: Hosts, tmp_path: Path, single_file: Path
 ) -> None:
-    by = ("-i", fleet.inventory("bare"), "--zipapp", single_file)
-    assert gpuctl("plan", "install-runtime", *OPTIONS, *by, "-o", tmp_path / "PLAN")[0] == 0
-    assert states(gpuctl("apply", tmp_path / "PLAN", *by, "--run", tmp_path / "RUN")[1]) == {"bare": "applied"}
+    def run(argv: list[str]) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(argv, check=True, capture_output=True, text=True, timeout=400, cwd=tmp_path)
+
+    by = ("-i", fleet.inventory("bare"), "--become", "--zipapp", single_file)
+    planned = run(words("plan", "install-runtime", *OPTIONS, *by, "-o", "PLAN"))
+    applied = run([*printed(planned, "To carry it out: "), "--run", "RUN"])
+    assert re.search(r"^applied +1 +bare$", applied.stdout, re.MULTILINE)
     assert json.loads(on(fleet, "bare", f"cat {FILE}"))["runtimes"]
-    assert states(gpuctl("undo", tmp_path / "RUN", *by)[1]) == {"bare": "undone"}
+    undone = run(printed(applied, "To undo it: "))
+    assert re.search(r"^undone +1 +bare$", undone.stdout, re.MULTILINE)
     assert on(fleet, "bare", f"cat {FILE}; find / -xdev -name 'gpuctl*.pyz' -newer /run/prepare 2>/dev/null") == "{}"
 
 

@@ -37,7 +37,6 @@ _LETTERS = 400
 _PROCESS = re.compile(r"\bprocess \d+")
 _ENDS = {int(ExitCode.ROLLED_BACK): "rolled-back", int(ExitCode.NOT_ROLLED_BACK): "stuck"}
 _NO_GPUCTL = "gpuctl is not installed there"
-_BRING = "Install it, or give --zipapp gpuctl.pyz, which pyz/build.py makes in a checkout."
 DOCTOR = "doctor"
 _JOURNALLED = {DOCTOR: ("doctor --fix", "install-runtime")}
 """By which commands what was done stands in the journal, where that is not the command itself."""
@@ -312,7 +311,7 @@ def _gpuctl(zipapp: str) -> Iterator[List[str]]:
         yield [installed.text]
         return
     if not zipapp:
-        raise _CannotChange(_NO_GPUCTL + ", and no single file of it came along. " + _BRING)
+        raise _CannotChange(_NO_GPUCTL + ", and no single file of it came along (--zipapp).")
     python = _python()
     if python is None:
         raise _CannotChange(_NO_GPUCTL + ", and its single file needs a Python of 3.10 or newer.")

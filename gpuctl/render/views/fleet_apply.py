@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 
 from gpuctl.command import Command
 from gpuctl.fleet.changes import CHANGED, STATES, Change, ChangeRun
+from gpuctl.fleet.plan import CANNOT
+from gpuctl.fleet.run_folder import WITHOUT_GPUCTL
 from gpuctl.render.draw.text import Styled, plain
 from gpuctl.render.formats.json import document
 from gpuctl.render.views.fleet_collect import named
@@ -98,4 +100,5 @@ def _states(changes: Iterable[Change], verbose: bool) -> Styled:
         text.append(f"{named(hosts, verbose)}\n", "dim")
         if detail:
             text.append(f"      {plain(detail)}\n")
+        text.append(f"      {WITHOUT_GPUCTL}\n" if state == CANNOT else "", "dim")
     return text

@@ -89,6 +89,15 @@ class Asked:
     host_timeout: HostTimeout = 60.0
     run_timeout: RunTimeout = 3600.0
 
+    @property
+    def words(self) -> list[str]:
+        """The options by which another command asks the same hosts; a password is asked for again."""
+        named = (("--hosts", self.hosts), ("--slurm", self.slurm), ("--limit", self.limit))
+        words = [word for one in self.inventory or () for word in ("-i", one)]
+        words += [word for option, value in named if value is not None for word in (option, value)]
+        words += ["--become"] if self.become else []
+        return words + (["-K"] if self.ask_become_pass or self.become_pass_fd is not None else [])
+
 
 @dataclass(frozen=True)
 class Recording:

@@ -60,8 +60,18 @@ def _cause(case: Case) -> tuple[str, str]:
         _of_claims,
     )
     told = next(filter(None, (judge(case) for judge in judges)), None)
-    lacking = f"Pod {case.pod.name} fits on none of {_nodes(len(case.nodes))}, and no single change lets it in."
-    return told or ("none-fits", lacking)
+    return told or ("none-fits", _of_nearest(case))
+
+
+def _of_nearest(case: Case) -> str:
+    """That no node takes it, and what stands in the way on the node that has most of what it wants."""
+
+    def distance(one: NodeFit) -> tuple[int, int]:
+        return sum(not _size(one, name) for name in extended(case.pod)), len(one.obstacles)
+
+    nearest = min(case.nodes, key=distance)
+    why = f"on {nearest.node.name} {'; '.join(one.text for one in nearest.obstacles)}"
+    return f"Pod {case.pod.name} fits on none of {_nodes(len(case.nodes))}, and no single change lets it in: {why}."
 
 
 def _of_classes(case: Case) -> tuple[str, str] | None:
@@ -76,7 +86,11 @@ def _of_now(case: Case) -> tuple[str, str] | None:
         return None
     name, on = case.pod.name, _nodes(count)
     if case.word and ("volume", "") in case.word.reasons:
-        return "volume", f"Pod {name} would fit on {on}, but the scheduler finds its volumes out of their reach."
+        claims = f" ({', '.join(case.pod.volumes[:NAMED])})" if case.pod.volumes else ""
+        return (
+            "volume",
+            f"Pod {name} would fit on {on}, but the scheduler finds its volumes{claims} out of their reach.",
+        )
     if case.word is None:
         return "not-tried-yet", f"Pod {name} fits now, on {on}: the scheduler has not placed it yet."
     return "unknown", f"gpuctl counts {on} on which pod {name} fits now; the scheduler found none, and it decides."

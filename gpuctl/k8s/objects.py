@@ -167,6 +167,8 @@ class Pod:
     requests: Resources
     placement: Placement
     oddities: tuple[str, ...] = ()
+    added_up: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    """Of a device that several of its containers ask for, how many each."""
     reason: str = ""
     message: str = ""
     nominated: str = ""

@@ -10,7 +10,7 @@ from gpuctl.k8s.decode.values import Found, kept_text, labels_in, meta_in, resou
 from gpuctl.k8s.fields import LONGEST, OF_GPUS
 from gpuctl.k8s.objects import DEFAULT_SCHEDULER, VISIBLE, Pod, PodClaim, Resources, Scheduled
 from gpuctl.k8s.plain import plain_requests
-from gpuctl.k8s.requests import oddities, total_requests
+from gpuctl.k8s.requests import added_up, oddities, total_requests
 
 
 def pod(found: Found) -> Pod:
@@ -38,6 +38,7 @@ def pod(found: Found) -> Pod:
         total_requests(containers, inits, overhead, whole),
         placement_in(spec, namespace),
         oddities((*containers, *inits)),
+        added_up(containers),
         kept_text(status, "reason"),
         kept_text(status, "message"),
         kept_text(status, "nominatedNodeName"),

@@ -22,6 +22,8 @@ EVIDENCE = 3
 """Lines that are kept for the same families."""
 _BEFORE, _AFTER = 120, 280
 """Letters of a long line that are shown around the place."""
+_HINT = b"dockerrun--help"
+"""What Docker's client adds to every failure: no word of what was run."""
 
 
 @dataclass(frozen=True)
@@ -100,11 +102,12 @@ def _note(block: _Block, seen: _Seen, told: Set[Signature]) -> Set[Signature]:
     lines = text.split(b"\n")
     starts = [0, *accumulate(len(condensed(line)) if line else 0 for line in lines)]
     placed = [(bisect_right(starts, hit.start) - 1, hit) for hit in found if hit.start < own]
+    around = letters.replace(_HINT, b"")
     gone_on = {index for index, hit in placed if hit.signature.harmless}
     for index, hit in placed:
         if index in gone_on and not hit.signature.harmless:
             continue
-        nearby = _nearby(hit.signature, letters)
+        nearby = _nearby(hit.signature, around)
         ids = tuple(id for id in hit.signature.families if id not in hit.signature.given or id in nearby)
         if not ids:
             continue

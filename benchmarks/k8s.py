@@ -86,7 +86,7 @@ def pod(number: int, of: int, on: int, plain: bool = False) -> Object:
     random = Random(number)  # noqa: S311  # the same cluster each time
     waits, holds = number == of - 1 and not plain, number % HELD == 1 and not plain
     gpus = {"nvidia.com/gpu": "8" if waits else "2"} if waits or holds else {}
-    app, place = f"app-{number % 400}", (number * 2 + 1) % on if holds else number % on
+    app, place = f"app-{number % 400}", _place(number, on, holds)
     environment = [{"name": f"SETTING_{one}", "value": _hex(random, 24)} for one in range(16)]
     mount = {"name": f"kube-api-access-{_hex(random, 5)}", "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount"}
     container = {
@@ -156,6 +156,11 @@ def pod(number: int, of: int, on: int, plain: bool = False) -> Object:
     return made
 
 
+def _place(number: int, on: int, holds: bool) -> int:
+    """The number of a pod's node: those that hold GPUs lie on the nodes that have some, alike on each."""
+    return (number // HELD * 2 + 1) % on if holds else number % on
+
+
 def _managed(random: Random) -> Object:
     fields = ("f:containerStatuses", "f:podIP", "f:podIPs", "f:startTime", "f:conditions", "f:hostIP", "f:phase")
     return {"f:status": {name: {".": {}, f'k:{{"type":"{_hex(random, 8)}"}}': {"f:status": {}}} for name in fields}}
@@ -198,7 +203,7 @@ class MadeUp(Server):
 
     def _on(self, number: int) -> str:
         nodes = self.sizes["Node"]
-        return f"n{(number * 2 + 1) % nodes if number % HELD == 1 and not self.plain else number % nodes}"
+        return f"n{_place(number, nodes, number % HELD == 1 and not self.plain)}"
 
     def _made(self, kind: str, number: int) -> Object:
         return node(number) if kind == "Node" else pod(number, self.sizes["Pod"], self.sizes["Node"], self.plain)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from k8s_objects import Object, node, pod
+from k8s_objects import Object, claiming, node, pod
 from k8s_server import (
     PLACES,
     TOKEN,
@@ -39,6 +39,7 @@ from k8s_server import (
 )
 from test_k8s import ROOT, WORLD, conforms
 from test_k8s_checks import LABEL, crashing
+from test_k8s_operator import policy
 
 from gpuctl.k8s.live import LISTS
 
@@ -171,6 +172,34 @@ def test_what_is_asked_for_is_little_and_over_one_connection(server: Server, con
     assert len(server.asked) <= 10
 
 
+def test_claims_and_what_the_operator_says_are_asked_for_where_there_are_any(
+    server: Server, config: Path, tmp_path: Path
+) -> None:
+    kinds = ("deviceclasses", "resourceclaims", "clusterpolicies", "nvidiadrivers")
+
+    def asked() -> set[str]:
+        asked = {path.partition("?")[0].rpartition("/")[2] for path in server.asked} & set(kinds)
+        server.asked.clear()
+        return asked
+
+    server.lists = {kind: [] for kind in server.lists} | {"Node": [node("a")], "Pod": [pod("p", 1, "a")]}
+    assert run(config, "doctor").returncode == 0
+    assert asked() == set()
+    server.lists["Pod"] += [pod("operator", labels={"app": "gpu-operator"}), claiming("waits", "c")]
+    server.lists["ClusterPolicy"] = [policy("notReady", "ReconcileFailed", "no such image")]
+    told = run(config, "doctor")
+    assert "ClusterPolicy it is not ready: no such image." in told.stdout and asked() == set(kinds)
+    assert run(config, "collect", "-o", str(tmp_path / "s")).returncode == 0
+    assert run("", "doctor", "--from", str(tmp_path / "s")).stdout == told.stdout
+    asked()
+    for fault, by in product((says(404, "not found", "NotFound"), forbidden("ClusterPolicy")), PROGRAMS):
+        server.faults = {f"/apis/nvidia.com/{version}": [fault] for version in ("v1/", "v1alpha1/")}
+        found = findings(run(config, "doctor", "--json", by=by))
+        assert found["k8s.api.permissions"]["status"] == found["k8s.api.reachable"]["status"] == "pass"
+        assert found["k8s.operator.state"]["status"] == "skip"
+        assert asked() == set(kinds)
+
+
 LOG = b"""I1129 Starting FS watcher
 I1129 token: ghp_0123456789abcdefghijABCDEFGHIJ456789
 E1129 Failed to start health check: error initializing NVML: Unknown Error; continuing with health checks disabled
@@ -299,6 +328,7 @@ def findings(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
 @pytest.mark.parametrize("by", PROGRAMS)
 def test_a_forbidden_list_is_unknown_and_names_the_rule(server: Server, config: Path, by: str) -> None:
     server.faults = {"/events": [forbidden("Event")], "/nodes": [forbidden("Node")]}
+    server.lists["Pod"] = [one for one in server.lists["Pod"] if "resourceClaims" not in one["spec"]]
     done = run(config, "doctor", "--json", by=by)
     found = findings(done)
     assert done.returncode == 3
@@ -764,7 +794,7 @@ def test_rbac_tells_what_this_identity_lacks_by_gets_alone(server: Server, confi
     server.faults = {"/resourceslices": [forbidden("ResourceSlice")], "/pods": [forbidden("Pod")]}
     done = run(config, "rbac", "--missing", by=by)
     assert done.returncode == 1
-    assert "lacks 2 of 11 rules" in done.stdout and "get, list resourceslices.resource.k8s.io" in done.stdout
+    assert "lacks 2 of 13 rules" in done.stdout and "get, list resourceslices.resource.k8s.io" in done.stdout
     missing = conforms("k8s-rbac", run(config, "rbac", "--missing", "--json", by=by).stdout)["missing"]
     assert [one["rule"] for one in missing] == ["get, list pods", "get, list resourceslices.resource.k8s.io"]  # type: ignore[attr-defined]
     assert run(config, "rbac", "--context", "here").returncode == 2

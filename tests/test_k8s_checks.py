@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from k8s_objects import LISTS, Object, cluster, event, named, node, pod
+from k8s_objects import LISTS, Object, claiming, cluster, event, named, node, pod
 
 from gpuctl.k8s.checks import CHECKS
 from gpuctl.k8s.doctor import examine
@@ -35,8 +35,10 @@ def shared(count: int, **changed: Any) -> Object:
     return node("shared", gpus=None, labels=labels, capacity={"nvidia.com/gpu.shared": str(count)}, **changed)
 
 
-def claim(of: str) -> Object:
-    return named("ResourceClaim", "c", spec={"devices": {"requests": [{"exactly": {"deviceClassName": of}}]}})
+def claim(of: str, name: str = "c", **changed: Any) -> Object:
+    exactly = {"deviceClassName": of, "count": changed.get("count", 1)}
+    status = {"allocation": {"devices": {"results": changed.get("allocated", [])}}} if "allocated" in changed else {}
+    return named("ResourceClaim", name, spec={"devices": {"requests": [{"exactly": exactly}]}}, status=status)
 
 
 TAINT = {"key": "team", "value": "x", "effect": "NoSchedule"}
@@ -173,7 +175,7 @@ ILL: dict[str, tuple[Object, ...]] = {
     "k8s.pods.lost-gpu": (holding_ill("ill", "a"),),
     "k8s.pods.quota": (event("Job", "t", "FailedCreate", QUOTA),),
     "k8s.dra.slices": (dra([], "a"),),
-    "k8s.dra.claims": (claim("gpu.other.com"),),
+    "k8s.dra.claims": (claim("gpu.other.com"), claiming("ill", "c")),
     "k8s.dra.taints": (dra([{"name": "gpu-0", "taints": [{"key": "gpu.nvidia.com/xid", "effect": "NoExecute"}]}]),),
 }
 """By check, what is added to the healthy world, or stands there in the place of what has its kind and name."""
@@ -499,3 +501,30 @@ def test_a_dra_driver_that_is_there_and_offers_no_slice_is_told() -> None:
     assert "default/kubelet-plugin is meant for it, and there is no slice" in none.message
     offers = findings(node("dra", None, labels=LABELLED), driver, dra([{"name": "gpu-0"}]))
     assert offers["k8s.dra.slices"].status is Status.PASS
+
+
+def test_claims_that_pods_wait_for_are_told_by_what_they_lack() -> None:
+    taken = {"driver": "gpu.nvidia.com", "pool": "dra", "device": "gpu-0"}
+    other = claim("gpu.nvidia.com", "other", allocated=[taken])
+    waits = claiming("waits", "c")
+
+    def told(*objects: Object) -> tuple[Status, str]:
+        found = findings(*HEALTHY, *objects)["k8s.dra.claims"]
+        return found.status, found.message
+
+    assert told(waits)[0] is Status.PASS  # a device is free, and whether the class selects it the scheduler tells
+    assert told(claiming("waits", "d")) == (
+        Status.FAIL,
+        "default/waits: it wants the ResourceClaim d, which is not there.",
+    )
+    assert told(claim("gpu.nvidia.com", "d", count=2), claiming("waits", "d")) == (
+        Status.FAIL,
+        "default/waits: no node offers as many devices (2 asked for, 1 there).",
+    )
+    assert told(other, waits) == (
+        Status.WARN,
+        "default/waits: no node has as many devices free (1 asked for, 0 free).",
+    )
+    assert told(claim("gpu.other.com", "unused"))[0] is Status.PASS
+    unseen = findings(*HEALTHY, other, waits, without=("ResourceSlice",))["k8s.dra.claims"]
+    assert unseen.status is Status.UNKNOWN and "get, list resourceslices" in unseen.message

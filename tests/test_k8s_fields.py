@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from k8s_objects import Object, claiming, node, pod, text_of, unschedulable
 from test_k8s import WORLD
 from test_k8s_checks import HEALTHY, ILL
+from test_k8s_operator import driver, policy
 
 from gpuctl.k8s.cluster import KINDS
 from gpuctl.k8s.decode.things import thing
@@ -20,6 +21,7 @@ from gpuctl.k8s.keeping import Objects
 from gpuctl.k8s.pages import take_page
 from gpuctl.k8s.plain import plain_requests
 from gpuctl.k8s.reading import Reader, read_cluster
+from gpuctl.k8s.why import why
 
 RICH = pod(
     "rich",
@@ -106,7 +108,8 @@ def every_object() -> Iterator[tuple[str, Object]]:
         found, at = decoder.raw_decode(text, at)
         at += len(text[at:]) - len(text[at:].lstrip())
         yield from ((found["kind"].removesuffix("List"), one) for one in found["items"])
-    for one in (*HEALTHY, *(one for added in ILL.values() for one in added), RICH, claiming("q", "c")):
+    of_operator = policy("notReady", "ReconcileFailed", "why"), driver("disabled", "Reconciled", "why")
+    for one in (*HEALTHY, *(one for added in ILL.values() for one in added), RICH, claiming("q", "c"), *of_operator):
         yield one["kind"], one
 
 
@@ -141,6 +144,8 @@ def test_a_list_of_none_may_be_null() -> None:
 
 # Pods that are folded
 
+REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
+APART = {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"app": "m"}}}
 CPUS = st.sampled_from(["1", "500m", 2, None])
 PODS = st.builds(
     lambda name, gpus, on, cpu, changed: pod(
@@ -158,6 +163,9 @@ PODS = st.builds(
             {"phase": "Pending"},
             {"spec": {"runtimeClassName": "nvidia"}},
             {"labels": {"app": "nvidia-device-plugin-daemonset"}},
+            {"labels": {"app": "m"}, "owner": "ReplicaSet/m"},
+            {"spec": {"affinity": {"podAntiAffinity": {REQUIRED: [APART]}}}},
+            {"spec": {"containers": [{"name": "c", "resources": {}, "ports": [{"hostPort": 80}]}]}},
             {"status": {"containerStatuses": [{"name": "c", "state": {"waiting": {"reason": "CrashLoopBackOff"}}}]}},
         ]
     ),
@@ -173,6 +181,25 @@ def test_a_doctor_tells_the_same_where_plain_pods_are_folded(pods: list[Object])
     for name in ("a", "b"):
         assert examine(folded, name) == examine(whole, name)
     assert len(folded.pods) == sum(plain_requests(one) is None for one in pods)
+
+
+def looked_at(one: Object) -> Object:
+    """The same pod, of which there is something to tell."""
+    was = {"name": "c", "lastState": {"terminated": {"reason": "Completed"}}}
+    return {**one, "status": {"containerStatuses": [was], **one["status"]}}
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(PODS, max_size=12, unique_by=lambda one: one["metadata"]["name"]))
+def test_why_tells_the_same_where_of_plain_pods_only_what_others_meet_is_kept(pods: list[Object]) -> None:
+    container = {"name": "c", "resources": {"requests": {"cpu": "61"}}, "ports": [{"hostPort": 80}]}
+    spec = {"containers": [container], "affinity": {"podAntiAffinity": {REQUIRED: [APART]}}}
+    asked = pod("asked", labels={"app": "m"}, spec=spec)
+    little, whole = (
+        read_cluster([[text_of(node("a"), node("b"), *map(way, pods), asked).encode()]]) for way in (dict, looked_at)
+    )
+    for named in ("asked", *(one["metadata"]["name"] for one in pods)):
+        assert why(little, named, None) == why(whole, named, None)
 
 
 @pytest.mark.parametrize("broken", [{}, {"spec": 7}, {"metadata": None}, {"status": []}, {"spec": {"containers": [7]}}])

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from k8s_objects import Object, claiming, cluster, named, node, pod
+from k8s_objects import Object, claiming, cluster, named, node, pod, unschedulable
 
 from gpuctl.k8s.fit import Fit
 from gpuctl.k8s.quantity import thousandths
@@ -145,10 +145,10 @@ expressions = st.builds(
 containers = st.builds(
     lambda gpus, cpu, always: {
         "name": "c",
-        "resources": {"requests": {"nvidia.com/gpu": gpus, "cpu": cpu}, "limits": {"nvidia.com/gpu": gpus}},
+        "resources": {"requests": {**gpus, "cpu": cpu}, "limits": gpus},
         **({"restartPolicy": "Always"} if always else {}),
     },
-    amounts,
+    st.one_of(st.just({}), st.fixed_dictionaries({"nvidia.com/gpu": amounts})),
     cpus,
     st.booleans(),
 )
@@ -197,6 +197,7 @@ def worlds(draw: st.DrawFn) -> list[Object]:
     return [*there, *others, pod("p", labels={"app": draw(st.sampled_from(["m", "n"]))}, spec=draw(specs()))]
 
 
+@pytest.mark.slow
 @thorough
 @given(worlds())
 def test_why_finds_the_nodes_that_a_scheduler_finds_by_trying(world: list[Object]) -> None:
@@ -332,3 +333,29 @@ def test_ill_gpus_are_one_change_away_and_no_gpus_are_not() -> None:
     ill = node("a", allocatable={"nvidia.com/gpu": "0"})
     nodes = why(cluster(ill, node("b", 0), pod("p", 8)), "p", None).nodes
     assert [one.fit for one in nodes] == [Fit.AFTER_CHANGE, Fit.NEVER]
+
+
+def test_cpu_and_memory_are_told_where_gpus_lie_idle_for_want_of_them() -> None:
+    nodes = [node("g1"), node("g2"), node("c1", gpus=None, capacity={"cpu": "256"})]
+    words = "0/3 nodes are available: 1 Insufficient nvidia.com/gpu, 2 Insufficient cpu, 1 Insufficient memory."
+    asks = {"cpu": "8", "memory": "16Gi"}
+    others = [
+        pod("x", on="g1", requests={"cpu": "60"}),
+        pod("y", on="g2", requests={"cpu": "60", "memory": "500Gi"}),
+    ]
+    answer = why(cluster(*nodes, *others, pod("p", 1, requests=asks, status=unschedulable(words))), "p", None)
+    assert [one.fit for one in answer.nodes] == [Fit.WHEN_OTHERS_END, Fit.WHEN_OTHERS_END, Fit.NEVER]
+    assert answer.sentence == (
+        "Pod p waits for others to end: they hold the cpu or memory that it needs on 2 nodes, where enough"
+        " nvidia.com/gpu is free."
+    )
+    assert {(one.pod, one.resource) for one in answer.held} >= {("default/x", "cpu"), ("default/y", "memory")}
+    assert [one.text for one in answer.ways] == [
+        "Ask for 4 instead of 8 cpu, if that is enough: so many are free now.",
+    ]
+    assert answer.differences == ()
+    words = "0/3 nodes are available: 1 Insufficient nvidia.com/gpu, 2 Insufficient cpu."
+    answer = why(cluster(*nodes, pod("p", 1, requests={"cpu": "100"}, status=unschedulable(words))), "p", None)
+    assert [one.fit for one in answer.nodes] == [Fit.AFTER_CHANGE, Fit.AFTER_CHANGE, Fit.NEVER]
+    assert answer.sentence.endswith("and the most that one with nvidia.com/gpu has is 64, on g1.")
+    assert answer.differences == ()

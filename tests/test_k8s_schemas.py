@@ -43,6 +43,8 @@ def test_no_version_from_125_on_is_left_out() -> None:
 def test_the_recorded_world_and_the_role_are_accepted(version: str) -> None:
     for kind, items in lists_in(WORLD.read_text()).items():
         group, api, _ = PLACES[kind]
+        if group == "nvidia.com":
+            continue  # the operator's own kinds, of which Kubernetes has no schema
         found = {"kind": f"{kind}List", "apiVersion": f"{group}/{api}".lstrip("/"), "metadata": {}, "items": items}
         if int(version.partition(".")[2]) >= FIRST.get(f"{kind}List", 0) and fits(kind, version):
             assert accepted(found, version), kind

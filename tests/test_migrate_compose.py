@@ -306,6 +306,7 @@ def test_wrong_usage(argv: tuple[str, ...], tmp_path: Path) -> None:
 # Whatever else is in the file
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=100)
 @given(data=st.data())
 def test_what_is_none_of_gpuctls_stays_to_the_letter(data: st.DataObject) -> None:

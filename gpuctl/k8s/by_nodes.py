@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from gpuctl.command import Command, command
 from gpuctl.k8s.answer import Fragments, Holding, WayIn, Why
 from gpuctl.k8s.case import Case, extended
-from gpuctl.k8s.fit import CHANGES, Fit, NodeFit, WouldFit, fits
+from gpuctl.k8s.fit import CHANGES, Fit, NodeFit, WouldFit, absent_class, fits
 from gpuctl.k8s.notes import notes_of
 from gpuctl.k8s.objects import Pod
 from gpuctl.k8s.quantity import amount
@@ -60,12 +60,22 @@ def _cause(case: Case) -> tuple[str, str]:
         _of_claims,
     )
     told = next(filter(None, (judge(case) for judge in judges)), None)
-    lacking = f"Pod {case.pod.name} fits on none of {_nodes(len(case.nodes))}, and no single change lets it in."
-    return told or ("none-fits", lacking)
+    return told or ("none-fits", _of_nearest(case))
+
+
+def _of_nearest(case: Case) -> str:
+    """That no node takes it, and what stands in the way on the node that has most of what it wants."""
+
+    def distance(one: NodeFit) -> tuple[int, int]:
+        return sum(not _size(one, name) for name in extended(case.pod)), len(one.obstacles)
+
+    nearest = min(case.nodes, key=distance)
+    why = f"on {nearest.node.name} {'; '.join(one.text for one in nearest.obstacles)}"
+    return f"Pod {case.pod.name} fits on none of {_nodes(len(case.nodes))}, and no single change lets it in: {why}."
 
 
 def _of_classes(case: Case) -> tuple[str, str] | None:
-    absent = case.absent_class
+    absent = absent_class(case.pod, case.scene.cluster)
     text = f"Pod {case.pod.name} claims devices of DeviceClass {absent}, which is not there."
     return ("claims", text) if absent else None
 
@@ -76,7 +86,11 @@ def _of_now(case: Case) -> tuple[str, str] | None:
         return None
     name, on = case.pod.name, _nodes(count)
     if case.word and ("volume", "") in case.word.reasons:
-        return "volume", f"Pod {name} would fit on {on}, but the scheduler finds its volumes out of their reach."
+        claims = f" ({', '.join(case.pod.volumes[:NAMED])})" if case.pod.volumes else ""
+        return (
+            "volume",
+            f"Pod {name} would fit on {on}, but the scheduler finds its volumes{claims} out of their reach.",
+        )
     if case.word is None:
         return "not-tried-yet", f"Pod {name} fits now, on {on}: the scheduler has not placed it yet."
     return "unknown", f"gpuctl counts {on} on which pod {name} fits now; the scheduler found none, and it decides."
@@ -121,18 +135,24 @@ def _of_no_node(case: Case) -> tuple[str, str] | None:
 
 
 def _of_size(case: Case) -> tuple[str, str] | None:
-    """More of a resource than any node has, however empty: ill GPUs count, as they may come back."""
+    """More of a resource than any node has, however empty: ill GPUs count, as they may come back.
+
+    Of cpu and memory only nodes count that have the devices which are asked for besides.
+    """
+    devices = extended(case.pod)
+    with_devices = [one for one in case.nodes if all(_size(one, name) for name in devices)] or case.nodes
     for name, wanted in case.pod.requests.items():
-        largest = max(case.nodes, key=lambda one: _size(one, name))
+        largest = max(case.nodes if name in devices else with_devices, key=lambda one: _size(one, name))
         most = _size(largest, name)
         by_claims = (
             max((len(found) for found in case.scene.devices.values()), default=0) if name in case.scene.by_class else 0
         )
         if wanted > max(most, by_claims * 1000):
-            asked, has = amount(name, wanted), f"{amount(name, most)} on {largest.node.name}"
+            asked, has = amount(name, wanted), f"{amount(name, most)}, on {largest.node.name}"
+            one = f"one with {' and '.join(devices)}" if devices and name not in devices else "one"
             return (
                 "too-large",
-                f"Pod {case.pod.name} asks for {asked} {name} on one node, and the most that one has is {has}.",
+                f"Pod {case.pod.name} asks for {asked} {name} on one node, and the most that {one} has is {has}.",
             )
     return None
 
@@ -164,7 +184,19 @@ def _of_holders(case: Case) -> tuple[str, str] | None:
     if broken and _free_in_all(case, broken.resource) >= case.pod.requests[broken.resource]:
         text = f"{broken.free} {broken.resource} are free in all, never {broken.wanted} together"
         return "fragmented", f"Pod {case.pod.name} waits: {text} ({broken.most} at most, on {broken.node})."
-    return "held", f"Pod {case.pod.name} waits for others to end: they hold what it needs on {_nodes(waiting)}."
+    held, idle = _what_is_held(case)
+    return "held", f"Pod {case.pod.name} waits for others to end: they hold {held} on {_nodes(waiting)}{idle}."
+
+
+def _what_is_held(case: Case) -> tuple[str, str]:
+    """The resources that others hold, and that the devices are free there: for want of cpu or memory they lie idle."""
+    short = [{o.resource: None for o in one.obstacles} for one in case.nodes if one.fit is Fit.WHEN_OTHERS_END]
+    names = dict.fromkeys(name for every in short for name in every)
+    if not all(names):
+        return "what it needs", ""
+    devices = extended(case.pod)
+    idle = f", where enough {' and '.join(devices)} is free" if devices and names.keys().isdisjoint(devices) else ""
+    return f"the {(' or ' if len(short) > 1 else ' and ').join(names)} that it needs", idle
 
 
 def _eligible(case: Case, resource: str) -> list[NodeFit]:
@@ -196,9 +228,8 @@ def _held(case: Case) -> Iterator[Holding]:
         if one.fit is Fit.WHEN_OTHERS_END:
             for name in dict.fromkeys(o.resource for o in one.obstacles if o.resource):
                 for other in case.scene.holders(one.node, name):
-                    since = other.started or other.created
                     many = amount(name, counted(other, name))
-                    yield Holding(one.node.name, other.shown, name, many, since, other.priority)
+                    yield Holding(one.node.name, other.shown, name, many, other.since, other.priority)
 
 
 _CLASSES = command("kubectl", "get", "deviceclasses")
@@ -215,7 +246,7 @@ def _ways(case: Case) -> Iterator[WayIn]:
     def size(item: tuple[WouldFit, list[str]]) -> tuple[int, int]:
         return CHANGES.index(item[0].kind), -len(item[1])
 
-    if case.absent_class:
+    if absent_class(case.pod, case.scene.cluster):
         yield WayIn("Install the driver that brings that class, or name one of these.", (), (_CLASSES,))
     smaller = list(_smaller(case))
     yield from (way for name, way in smaller if not is_extended(name))

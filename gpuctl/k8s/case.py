@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gpuctl.frozen import dataclass
-from gpuctl.k8s.fit import Fit, NodeFit, claims_of
+from gpuctl.k8s.fit import Fit, NodeFit
 from gpuctl.k8s.objects import Pod
 from gpuctl.k8s.requests import is_extended
 from gpuctl.k8s.said import SchedulerWord
@@ -31,14 +31,6 @@ class Case:
             if name not in self.scene.by_class and not any(one.node.capacity.get(name, 0) for one in self.nodes):
                 return name
         return ""
-
-    @property
-    def absent_class(self) -> str:
-        """A device class that a claim of the pod names and that is not there; "" where there is none."""
-        cluster = self.scene.cluster
-        there = {one.name for one in cluster.device_classes}
-        named = (name for one in claims_of(self.pod, cluster) if not one.allocated for name in one.classes)
-        return "" if cluster.lacks("DeviceClass") else next((name for name in named if name not in there), "")
 
     def count(self, fit: Fit) -> int:
         """Returns how many nodes fall into a class."""

@@ -10,9 +10,11 @@ from gpuctl.k8s.objects import (
     Claim,
     ClusterEvent,
     ClusterNode,
+    ClusterPolicy,
     DaemonSet,
     DeviceClass,
     Job,
+    NvidiaDriver,
     Pod,
     PodLog,
     Quota,
@@ -37,6 +39,8 @@ RULES: Mapping[str, str] = {
     "ResourceClaim": "get, list resourceclaims.resource.k8s.io",
     "Job": "get, list jobs.batch",
     "PersistentVolumeClaim": "get, list persistentvolumeclaims",
+    "ClusterPolicy": "get, list clusterpolicies.nvidia.com",
+    "NVIDIADriver": "get, list nvidiadrivers.nvidia.com",
 }
 """By kind, the rule of a ClusterRole that lets one list it."""
 
@@ -73,6 +77,8 @@ class Cluster:
     claims: tuple[Claim, ...] = ()
     jobs: tuple[Job, ...] = ()
     volume_claims: tuple[VolumeClaim, ...] = ()
+    policies: tuple[ClusterPolicy, ...] = ()
+    drivers: tuple[NvidiaDriver, ...] = ()
     logs: tuple[PodLog, ...] = ()
     version: str = ""
     only_node: str = ""
@@ -116,6 +122,8 @@ def cluster_of(
         all_of(Claim),
         all_of(Job),
         all_of(VolumeClaim),
+        all_of(ClusterPolicy),
+        all_of(NvidiaDriver),
         all_of(PodLog),
         version,
         only_node,
@@ -124,3 +132,5 @@ def cluster_of(
 
 KINDS = tuple(RULES)
 """The kinds whose lists gpuctl reads."""
+OF_OPERATOR = ("ClusterPolicy", "NVIDIADriver")
+"""What NVIDIA's operator says: without these lists all is judged still, in fewer words."""

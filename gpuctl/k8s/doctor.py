@@ -7,11 +7,12 @@ from dataclasses import replace
 
 from gpuctl.frozen import dataclass
 from gpuctl.k8s.checks import CHECKS, View, diagnose
-from gpuctl.k8s.cluster import Cluster
+from gpuctl.k8s.cluster import OF_OPERATOR, Cluster
 from gpuctl.k8s.gpu_nodes import Link, NodeClass, chain, classes, dropped
 from gpuctl.k8s.host_reports import HostReport, joined
 from gpuctl.k8s.live import List, lists_of
-from gpuctl.k8s.objects import ClusterNode, SelectorRequirement
+from gpuctl.k8s.objects import ClusterNode, Pod, SelectorRequirement, Slice, Thing
+from gpuctl.k8s.operands import OPERATOR, is_operand
 from gpuctl.k8s.scene import scene_of
 from gpuctl.k8s.selectors import selects
 from gpuctl.model import Report
@@ -42,20 +43,29 @@ class Examination:
     report: Report
 
 
-_ALWAYS = ("Node", "Pod", "DeviceClass", "ResourceSlice", "ResourceClaim")
+_ALWAYS = ("Node", "Pod", "ResourceSlice", "ResourceClaim")
 """What the classes of nodes and a node's chain are made of."""
 
 
 def lists_for(node: str | None) -> Mapping[str, List]:
-    """Returns the lists that a doctor asks for: what its checks need of a cluster, or of one node."""
+    """Returns the lists that a doctor asks for: what its checks need of a cluster, or of one node.
+
+    What is given by claims, and what the operator says, is asked for where pods or slices show that there is any.
+    """
     needed = {kind for one in CHECKS.values() if node is None or not one.of_cluster for kind in one.needs}
-    lists = lists_of({*_ALWAYS, *needed}, node)
-    failed = (
-        {"Event": replace(lists["Event"], only=("reason=FailedCreate", "reason=FailedCreatePodSandBox"))}
-        if "Event" in lists
-        else {}
-    )
-    return {**lists, **failed}
+    lists = dict(lists_of({*_ALWAYS, *OF_OPERATOR, *needed}, node))
+    if "Event" in lists:
+        lists["Event"] = replace(lists["Event"], only=("reason=FailedCreate", "reason=FailedCreatePodSandBox"))
+    tells = dict.fromkeys(("DeviceClass", "ResourceClaim"), _has_claims) | dict.fromkeys(OF_OPERATOR, _has_operator)
+    return {kind: replace(one, tells=tells.get(kind, one.tells)) for kind, one in lists.items()}
+
+
+def _has_claims(read: Iterable[Thing]) -> bool:
+    return any(isinstance(one, Slice) or (isinstance(one, Pod) and bool(one.claims)) for one in read)
+
+
+def _has_operator(read: Iterable[Thing]) -> bool:
+    return any(isinstance(one, Pod) and (OPERATOR in one.labels.values() or is_operand(one)) for one in read)
 
 
 def examine(

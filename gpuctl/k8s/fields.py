@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from gpuctl.frozen import dataclass
 from gpuctl.k8s.objects import PLUGIN_SETTINGS, VISIBLE
 
 LONGEST = 2048
@@ -16,10 +17,19 @@ LONGEST = 2048
 MEMBERS = 256
 """Labels, taints and the like that are kept of one object."""
 
-VARIABLES = (VISIBLE, *PLUGIN_SETTINGS)
-"""All that is kept of environments."""
+VARIABLES: Mapping[str, tuple[str, ...]] = {"Pod": (VISIBLE,), "DaemonSet": PLUGIN_SETTINGS}
+"""By kind all that is kept of environments: they are public, and tell of GPUs."""
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Variables, of which those of these names are kept: no other comes into a snapshot."""
+
+    names: tuple[str, ...]
+
+
 Fields = Mapping[str, Any]
-"""By name what is kept of a member: VALUE, an object's fields, or the fields of each object of a list, in a list."""
+"""By name what is kept of a member: VALUE, fields of an object, in a list those of each of its objects, Environment."""
 VALUE = None
 """A text, a number or a truth value; a list of such, or an object of such, as labels are."""
 
@@ -28,6 +38,7 @@ def _values(names: str) -> Fields:
     return dict.fromkeys(names.split(), VALUE)
 
 
+VARIABLE = _values("name value")
 _META = _values("name namespace")
 _REQUIREMENTS = [_values("key operator values")]
 _LABEL_SELECTOR = {"matchLabels": VALUE, "matchExpressions": _REQUIREMENTS}
@@ -36,17 +47,22 @@ _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 _POD_TERMS = {
     _REQUIRED: [{**_values("topologyKey namespaces"), "labelSelector": _LABEL_SELECTOR, "namespaceSelector": {}}]
 }
-_ENVIRONMENT = [_values("name value")]
 OF_GPUS = re.compile("nvidia|cdi", re.IGNORECASE)
 _SAID = _values("reason message")
 """Why a container does not run. Its message may be a program's own last words: it is kept where it is of GPUs."""
 _STATE = {"waiting": _SAID, "terminated": _SAID}
-_CONTAINER = {
-    **_values("name restartPolicy"),
-    "env": _ENVIRONMENT,
-    "resources": {**_values("requests limits"), "claims": [_values("name")]},
-    "ports": [_values("hostPort protocol hostIP")],
-}
+
+
+def _containers(kind: str, names: str) -> list[Fields]:
+    fields = {
+        **_values(names),
+        "env": Environment(VARIABLES[kind]),
+        "resources": {**_values("requests limits"), "claims": [_values("name")]},
+        "ports": [_values("hostPort protocol hostIP")],
+    }
+    return [fields]
+
+
 _PLACEMENT = {
     **_values("nodeSelector runtimeClassName"),
     "affinity": {"nodeAffinity": {_REQUIRED: _NODE_SELECTOR}, "podAffinity": _POD_TERMS, "podAntiAffinity": _POD_TERMS},
@@ -70,6 +86,7 @@ _DEVICE = {
     },
     "taints": [{}],
 }
+_OPERATOR_STATUS = {"state": VALUE, "conditions": [_values("type status reason message")]}
 _REQUEST = {**_values("deviceClassName allocationMode count"), "firstAvailable": [{}]}
 
 FIELDS: Mapping[str, Fields] = {
@@ -92,8 +109,8 @@ FIELDS: Mapping[str, Fields] = {
         "spec": {
             **_PLACEMENT,
             **_values("nodeName schedulerName priority preemptionPolicy overhead"),
-            "containers": [_CONTAINER],
-            "initContainers": [_CONTAINER],
+            "containers": _containers("Pod", "name restartPolicy"),
+            "initContainers": _containers("Pod", "name restartPolicy"),
             "resources": _values("requests"),
             "schedulingGates": [_values("name")],
             "resourceClaims": [{"name": VALUE, **_CLAIM_SOURCE, "source": _CLAIM_SOURCE}],
@@ -122,8 +139,8 @@ FIELDS: Mapping[str, Fields] = {
             "template": {
                 "spec": {
                     **_PLACEMENT,
-                    "containers": [{**_CONTAINER, "image": VALUE}],
-                    "initContainers": [{**_CONTAINER, "image": VALUE}],
+                    "containers": _containers("DaemonSet", "name restartPolicy image"),
+                    "initContainers": _containers("DaemonSet", "name restartPolicy image"),
                     "volumes": [{"hostPath": _values("path")}],
                 }
             }
@@ -152,19 +169,29 @@ FIELDS: Mapping[str, Fields] = {
     },
     "Job": {"metadata": _META, "spec": _values("suspend")},
     "PersistentVolumeClaim": {"metadata": _META, "status": _values("phase")},
+    "ClusterPolicy": {
+        "metadata": _META,
+        "spec": {
+            "driver": {**_values("enabled"), "upgradePolicy": {"drain": _values("enable")}},
+            "toolkit": _values("enabled"),
+            "devicePlugin": _values("enabled"),
+        },
+        "status": _OPERATOR_STATUS,
+    },
+    "NVIDIADriver": {"metadata": _META, "status": _OPERATOR_STATUS},
 }
 """By kind."""
 
 
 def without_environment(fields: Fields) -> Fields:
-    """Returns the fields but those of environments: most of a page's time, where none of VARIABLES is in it."""
+    """Returns the fields but environments: they are most of a page's time."""
 
     def part(inner: Any) -> Any:
         if isinstance(inner, Mapping):
             return without_environment(inner)
         return [without_environment(inner[0])] if isinstance(inner, list) else inner
 
-    return {name: part(inner) for name, inner in fields.items() if inner is not _ENVIRONMENT}
+    return {name: part(inner) for name, inner in fields.items() if not isinstance(inner, Environment)}
 
 
 def kept(found: Mapping[str, Any], fields: Fields) -> dict[str, Any]:
@@ -172,17 +199,16 @@ def kept(found: Mapping[str, Any], fields: Fields) -> dict[str, Any]:
     return {name: part for name, inner in fields.items() if (part := _part(found.get(name), inner)) is not None}
 
 
-def _variables(value: Any) -> list[dict[str, Any]] | None:
-    """Of an environment the few variables that are public and tell of GPUs: no other comes into a snapshot."""
+def _variables(value: Any, names: tuple[str, ...]) -> list[dict[str, Any]] | None:
     found = (one for one in value if isinstance(one, dict)) if isinstance(value, list) else ()
-    return [kept(one, _ENVIRONMENT[0]) for one in found if one.get("name") in VARIABLES] or None
+    return [kept(one, VARIABLE) for one in found if one.get("name") in names] or None
 
 
 def _part(value: Any, fields: Any) -> Any:
     if fields is VALUE:
         return _value(value)
-    if fields is _ENVIRONMENT:
-        return _variables(value)
+    if isinstance(fields, Environment):
+        return _variables(value, fields.names)
     if fields is _SAID and isinstance(value, dict) and not OF_GPUS.search(str(value.get("message"))):
         value = {**value, "message": None}
     if isinstance(fields, list):

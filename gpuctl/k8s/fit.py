@@ -91,6 +91,19 @@ def claims_of(pod: Pod, cluster: Cluster) -> tuple[Claim, ...]:
     return tuple(one for one in cluster.claims if one.namespace == pod.namespace and one.name in names)
 
 
+def absent_class(pod: Pod, cluster: Cluster) -> str:
+    """Returns a device class that a claim of a pod names and that is not there; "" where there is none."""
+    there = {one.name for one in cluster.device_classes}
+    named = (name for one in claims_of(pod, cluster) if not one.allocated for name in one.classes)
+    return "" if cluster.lacks("DeviceClass") else next((name for name in named if name not in there), "")
+
+
+def devices_asked(pod: Pod, claims: tuple[Claim, ...]) -> int:
+    """Returns how many devices these claims of a pod, and those still to be made of templates, ask for at least."""
+    fresh = (1 if one.wanted is None else one.wanted for one in claims if not one.allocated)
+    return sum(fresh) + sum(one.claim is None for one in pod.claims)
+
+
 def _obstacles(
     pod: Pod, node: ClusterNode, scene: Scene, near: Neighbours, claims: tuple[Claim, ...]
 ) -> Iterator[Obstacle]:
@@ -188,15 +201,14 @@ def _of_gpus(name: str, wanted: int, node: ClusterNode, scene: Scene) -> Obstacl
 
 def _of_claims(pod: Pod, node: ClusterNode, scene: Scene, claims: tuple[Claim, ...]) -> Iterator[Obstacle]:
     by_class = {name: one // 1000 for name, one in pod.requests.items() if one > 0 and scene.by_claim(node, name)}
-    fresh = [one for one in claims if not one.allocated]
+    asked = devices_asked(pod, claims)
     elsewhere = next((one for one in claims if one.nodes is not None and not on_one_of(one.nodes, node)), None)
     if elsewhere:
         yield Obstacle("claims", f"claim {elsewhere.name} has its devices on another node", Ends.NOTHING)
         return
-    templates = sum(one.claim is None for one in pod.claims)
-    if not (by_class or fresh or templates):
+    if not (by_class or asked):
         return
-    wanted = sum(by_class.values()) + sum(1 if one.wanted is None else one.wanted for one in fresh) + templates
+    wanted = sum(by_class.values()) + asked
     devices, free = len(scene.devices.get(node.name, ())), scene.free_devices(node)
     named = next(iter(by_class), "")
     if wanted > devices and not scene.all_devices:

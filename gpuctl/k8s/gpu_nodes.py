@@ -47,6 +47,11 @@ def offers_expected(node: ClusterNode) -> bool:
     return labelled(node) and not given_to_machines(node)
 
 
+def offers(node: ClusterNode, scene: Scene) -> bool:
+    """Returns whether a node has a GPU to give, by its own count or to claims."""
+    return bool(scene.devices.get(node.name)) or any(gpus_in(node.allocatable).values())
+
+
 def has_gpus(node: ClusterNode, scene: Scene) -> bool:
     """Returns whether a node has GPUs: by its labels, its resources or what a DRA driver offers there."""
     return labelled(node) or any(is_gpu(one) for one in node.capacity) or bool(scene.devices.get(node.name))

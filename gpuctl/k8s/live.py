@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import TypeVar
 from urllib.parse import quote
@@ -30,12 +30,20 @@ _DRA = tuple(f"/apis/resource.k8s.io/{one}/" for one in ("v1", "v1beta2", "v1bet
 """Versions of resource.k8s.io, the newest first: 1.34, 1.33, 1.32 and later have them. All have the same kinds."""
 
 
+def _always(_: Iterable[Thing]) -> bool:
+    return True
+
+
 @dataclass(frozen=True)
 class List:
-    """Where a kind's list is; `only` are selectors of fields, each of which is asked for by itself."""
+    """Where a kind's list is; `only` are selectors of fields, each of which is asked for by itself.
+
+    `tells`: whether, by what was read before it, its objects tell anything: it is taken as empty where they do not.
+    """
 
     path: str
     only: tuple[str, ...] = ("",)
+    tells: Callable[[Iterable[Thing]], bool] = _always
 
     def paths(self, dra: tuple[str, ...]) -> tuple[str, ...]:
         """Returns the paths at which it may be, where these are the versions of resource.k8s.io that may be there."""
@@ -54,11 +62,13 @@ LISTS: Mapping[str, List] = {
     "ResourceQuota": List("/api/v1/resourcequotas"),
     "DaemonSet": List("/apis/apps/v1/daemonsets"),
     "RuntimeClass": List("/apis/node.k8s.io/v1/runtimeclasses"),
-    "DeviceClass": List("deviceclasses"),
     "ResourceSlice": List("resourceslices"),
+    "DeviceClass": List("deviceclasses"),
     "ResourceClaim": List("resourceclaims"),
     "Job": List("/apis/batch/v1/jobs"),
     "PersistentVolumeClaim": List("/api/v1/persistentvolumeclaims"),
+    "ClusterPolicy": List("/apis/nvidia.com/v1/clusterpolicies"),
+    "NVIDIADriver": List("/apis/nvidia.com/v1alpha1/nvidiadrivers"),
 }
 """Pods that have ended well hold nothing, and a cluster may keep thousands: the server leaves them out."""
 
@@ -257,6 +267,8 @@ def live_cluster(ask: Ask, lists: Mapping[str, List], node: str | None = None, f
     failed: dict[str, str] = {}
     whole = Api(ask)
     for kind, one in lists.items():
+        if not one.tells(things):
+            continue
         outcome = whole.list(kind, one, lambda: Objects(fold))
         if isinstance(outcome, NoList):
             (missing if outcome.forbidden else failed)[kind] = outcome.reason

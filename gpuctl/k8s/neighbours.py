@@ -13,6 +13,7 @@ from gpuctl.k8s.objects import ClusterNode, Pod, PodTerm, Spread
 from gpuctl.k8s.scene import Scene
 from gpuctl.k8s.selectors import is_meant, selects, wanted_of
 
+NAMED = 3
 _Domain = tuple[str, str]
 """A label of nodes and its value."""
 
@@ -41,7 +42,9 @@ class Neighbours:
         domains = set(node.labels.items())
         for term, there in self.near:
             if term.topology_key not in node.labels or (there is not None and not there & domains):
-                yield "affinity", f"no pod that this one has to be near is in its {term.topology_key}"
+                others = sorted(value for _, value in there or ())[:NAMED]
+                where = f"those are in {', '.join(others)}" if others else "there is none"
+                yield "affinity", f"no pod that this one has to be near is in its {term.topology_key}: {where}"
         for rule, refused in (("anti-affinity", self.refused_by_itself), ("others-apart", self.refused_by_others)):
             found = next(iter(refused & domains), None)
             if found:
@@ -50,11 +53,9 @@ class Neighbours:
 
 
 def neighbours_of(pod: Pod, scene: Scene) -> Neighbours:
-    """Returns what the pods that are bound mean for where this pod may lie."""
+    """Returns what the pods that are bound mean for where this pod, which is not, may lie."""
     nodes = {node.name: node for node in scene.cluster.nodes}
-    placed = [
-        (other, nodes[name]) for name, pods in scene.on_node.items() if name in nodes for other in pods if other != pod
-    ]
+    placed = [(other, nodes[name]) for name, pods in scene.on_node.items() if name in nodes for other in pods]
     by_others = (
         (term.topology_key, node.labels[term.topology_key])
         for other, node in placed

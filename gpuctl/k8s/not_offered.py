@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from gpuctl.k8s.cluster import Cluster
 from gpuctl.k8s.gpu_nodes import given_to_machines
 from gpuctl.k8s.objects import Pod
+from gpuctl.k8s.operator_words import words_of
 from gpuctl.k8s.plugin import excluded, is_plugin, left_out
 from gpuctl.k8s.requests import gpus_in, is_gpu
 
@@ -21,6 +22,8 @@ _BY_OWN_PLUGIN = {"volcano.sh/": "Volcano", "aliyun.com/gpu": "Alibaba Cloud", "
 Sources: https://volcano.sh/en/docs/gpu_virtualization/, https://github.com/AliyunContainerService/gpushare-device-plugin,
 https://github.com/tkestack/gpu-manager
 """
+_MACHINE = "devices.kubevirt.io/kvm"
+"""What the pod of a virtual machine asks for. Source: https://kubevirt.io/user-guide/virtual_machines/host-devices/"""
 _PLUGIN_LABELS = ("nvidia.com/", "feature.node.kubernetes.io/")
 NAMED = 3
 _FINDS_FEATURES = "node-feature-discovery"
@@ -36,12 +39,18 @@ def why_not_offered(resource: str, pod: Pod, cluster: Cluster) -> Iterator[str]:
     other = next((whose for begin, whose in _BY_OWN_PLUGIN.items() if resource.startswith(begin)), None)
     if other:
         yield f"{resource} is offered by the device plugin of {other}, and by no other: it does not run here."
+    if resource.startswith("nvidia.com/") and _MACHINE in pod.requests:
+        yield (
+            f"{resource} is for KubeVirt's virtual machines: a device plugin of theirs offers it, where the GPU is"
+            " bound to vfio-pci and KubeVirt's permittedHostDevices name it so."
+        )
     if is_gpu(resource) and not any(any(gpus_in(node.capacity).values()) for node in cluster.nodes):
         given = [f"{node.name} ({label})" for node in cluster.nodes if (label := given_to_machines(node))]
         if given:
             yield f"GPUs are given to virtual machines, and none to containers, on {', '.join(given[:NAMED])}."
         else:
             yield from _of_plugin(cluster)
+            yield from (f"NVIDIA's operator says: {one.text}." for one in words_of(cluster) if not one.waits)
 
 
 def _of_plugin(cluster: Cluster) -> Iterator[str]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from gpuctl.k8s.case import Case, extended
+from gpuctl.k8s.cluster import Cluster
 from gpuctl.k8s.not_offered import why_not_offered
-from gpuctl.k8s.objects import ClusterNode
+from gpuctl.k8s.objects import DEFAULT_SCHEDULER, ClusterNode, Pod
+from gpuctl.k8s.quantity import amount
 from gpuctl.k8s.requests import gpus_in
 from gpuctl.k8s.said import autoscaler_word
 
@@ -13,9 +17,15 @@ def notes_of(case: Case) -> tuple[str, ...]:
     """Returns sentences on what is to be known besides why a pod waits."""
     selector = next((one for one in case.scene.cluster.runtime_classes if one.name == case.pod.runtime_class), None)
     notes = []
+    if case.pod.scheduler != DEFAULT_SCHEDULER:
+        notes.append(f"It is for the scheduler {case.pod.scheduler}, which speaks, and so counts, as Kubernetes' own.")
     if selector and selector.node_selector:
         labels = ", ".join(f"{key}={value}" for key, value in selector.node_selector.items())
         notes.append(f"RuntimeClass {selector.name} adds the nodeSelector {labels} to every pod that names it.")
+    notes += [
+        f"Its containers ask for {' and '.join(amount(name, one) for one in each)} {name}, and no two share one."
+        for name, each in case.pod.added_up
+    ]
     notes += _other_forms(case)
     served = next((name for name in extended(case.pod) if name in case.scene.by_class), None)
     if served and case.word and any(rule == "claims" for rule, _ in case.word.reasons):
@@ -29,12 +39,17 @@ def notes_of(case: Case) -> tuple[str, ...]:
         notes.append(f"Its priority is {case.pod.priority}, with preemptionPolicy Never: it ends no others, and waits.")
     if case.missing:
         notes += why_not_offered(case.missing, case.pod, case.scene.cluster)
-    scaling = autoscaler_word(case.pod, case.scene.cluster)
-    if scaling:
-        notes.append(f"The autoscaler says: {scaling}")
+    notes += autoscaler_note(case.pod, case.scene.cluster)
     if case.word is None:
         notes.append("The scheduler has said nothing of it that is still there: events live an hour.")
     return tuple(notes)
+
+
+def autoscaler_note(pod: Pod, cluster: Cluster) -> Iterator[str]:
+    """Yields what an autoscaler says of a pod."""
+    said = autoscaler_word(pod, cluster)
+    if said:
+        yield f"The autoscaler says: {said}"
 
 
 def _other_forms(case: Case) -> list[str]:

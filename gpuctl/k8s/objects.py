@@ -140,9 +140,8 @@ class PodClaim:
 
 @dataclass(frozen=True)
 class Scheduled:
-    """The pod's condition PodScheduled: what the scheduler last said of it."""
+    """The pod's condition PodScheduled where it does not hold: what the scheduler last said of it."""
 
-    status: str
     reason: str
     message: str
     since: float | None
@@ -152,8 +151,9 @@ class Scheduled:
 class Pod:
     """A pod. `requests` is what the scheduler counts for it; `oddities` are sentences on what it asks for wrongly.
 
-    `served_by_claim` are resources that a device class serves in its case, not the node's own count. `waiting` are
-    containers that do not run, with the reason. `claims_of_containers` are the names that its containers use.
+    `since`: when its kubelet took it up, else when it was made. `served_by_claim` are resources that a device class
+    serves in its case, not the node's own count. `waiting` are containers that do not run, with the reason.
+    `claims_of_containers` are the names that its containers use. Of plain pods only what has no default is kept.
     """
 
     namespace: str
@@ -161,34 +161,35 @@ class Pod:
     labels: Mapping[str, str]
     owner: str
     phase: str
-    reason: str
-    message: str
     node: str
-    nominated: str
-    scheduler: str
     priority: int
-    preempts: bool
+    since: float | None
     requests: Resources
-    oddities: tuple[str, ...]
     placement: Placement
-    gates: tuple[str, ...]
-    claims: tuple[PodClaim, ...]
-    claims_of_containers: tuple[str, ...]
-    volumes: tuple[str, ...]
-    runtime_class: str
-    scheduled: Scheduled | None
-    waiting: tuple[tuple[str, str], ...]
-    unhealthy_devices: tuple[str, ...]
-    served_by_claim: tuple[str, ...]
-    created: float | None
-    started: float | None
-    sees_gpus: bool
+    oddities: tuple[str, ...] = ()
+    added_up: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    """Of a device that several of its containers ask for, how many each."""
+    reason: str = ""
+    message: str = ""
+    nominated: str = ""
+    scheduler: str = DEFAULT_SCHEDULER
+    preempts: bool = True
+    gates: tuple[str, ...] = ()
+    claims: tuple[PodClaim, ...] = ()
+    claims_of_containers: tuple[str, ...] = ()
+    volumes: tuple[str, ...] = ()
+    runtime_class: str = ""
+    scheduled: Scheduled | None = None
+    waiting: tuple[tuple[str, str], ...] = ()
+    unhealthy_devices: tuple[str, ...] = ()
+    served_by_claim: tuple[str, ...] = ()
+    sees_gpus: bool = False
     """Whether a container's variable NVIDIA_VISIBLE_DEVICES names GPUs: of the environment nothing else is kept."""
-    complaints: tuple[str, ...]
+    complaints: tuple[str, ...] = ()
     """What the kubelet says of containers that do not start."""
-    containers: tuple[str, ...]
+    containers: tuple[str, ...] = ()
     """Their names, without those of init containers."""
-    initializing: str
+    initializing: str = ""
     """The init container that its others wait for, "" where they wait for none."""
 
     @property
@@ -309,6 +310,41 @@ class VolumeClaim:
 
 
 @dataclass(frozen=True)
+class OperatorState:
+    """What NVIDIA's operator says of one of its own objects: ready, notReady, ignored or disabled, and why.
+
+    All are "" where it has said nothing. `reason` and `message` are of the error that holds, else of its being ready.
+    """
+
+    state: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class ClusterPolicy:
+    """What NVIDIA's operator is to bring to nodes: a driver, the toolkit, the device plugin.
+
+    `drains`: whether an upgrade of the driver may drain a node, None where the policy does not say.
+    """
+
+    name: str
+    said: OperatorState
+    driver: bool
+    toolkit: bool
+    plugin: bool
+    drains: bool | None
+
+
+@dataclass(frozen=True)
+class NvidiaDriver:
+    """A driver that the operator is to bring to some nodes (NVIDIADriver)."""
+
+    name: str
+    said: OperatorState
+
+
+@dataclass(frozen=True)
 class PodLog:
     """The end of a pod's log, without secrets; `lacking`: the rule without which it could not be read."""
 
@@ -330,5 +366,7 @@ Thing = (
     | Claim
     | Job
     | VolumeClaim
+    | ClusterPolicy
+    | NvidiaDriver
     | PodLog
 )  # what a list may hold

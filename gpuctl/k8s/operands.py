@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from gpuctl.k8s.objects import Pod
 from gpuctl.k8s.plugin import stuck
 
+OPERATOR = "gpu-operator"
+"""The value of a label that the operator and what it has made have: of which label, charts and bundles differ in."""
 OPERANDS = (
     "nvidia-driver-daemonset",
     "nvidia-container-toolkit-daemonset",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from gpuctl.k8s.fields import FIELDS, VALUE, VARIABLES, Fields, without_environment
+from gpuctl.k8s.fields import FIELDS, VALUE, VARIABLE, VARIABLES, Environment, Fields, without_environment
 from gpuctl.k8s.keeping import Keeper
 from gpuctl.k8s.reading import NotACluster, Reader
 
@@ -14,9 +14,6 @@ try:
     import msgspec
 except ModuleNotFoundError:  # the extra is not installed
     msgspec = None  # type: ignore[assignment]
-
-
-_VARIABLES = tuple(name.encode() for name in VARIABLES)
 
 
 def take_page(body: bytes, kind: str, keeper: Keeper) -> str:
@@ -39,8 +36,9 @@ def take_page(body: bytes, kind: str, keeper: Keeper) -> str:
 
 
 def _decoded(body: bytes, kind: str) -> tuple[list[dict[str, Any]], str] | None:
+    environment = any(name.encode() in body for name in VARIABLES.get(kind, ()))
     try:
-        page = _decoder(kind, any(name in body for name in _VARIABLES)).decode(body)
+        page = _decoder(kind, environment).decode(body)
     except (msgspec.DecodeError, RecursionError):
         return None
     if page.kind != f"{kind}List":
@@ -63,9 +61,11 @@ def _struct(name: str, fields: Fields) -> Any:
     return msgspec.defstruct(name, typed, omit_defaults=True)
 
 
-def _type(name: str, inner: Fields | list[Fields] | None) -> Any:
+def _type(name: str, inner: Fields | list[Fields] | Environment | None) -> Any:
     if inner is VALUE:
         return Any
+    if isinstance(inner, Environment):
+        inner = [VARIABLE]
     if isinstance(inner, Mapping):
         return _struct(name, inner) | None | msgspec.UnsetType
     return list[_struct(name, inner[0])] | None | msgspec.UnsetType  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""Pods that run, ask for no device and are nobody's concern here: of these a doctor needs only how much they take.
+"""Pods that run, ask for no device and are nobody's concern here: of these only what they take counts.
 
 A cluster has a hundred of them for each one with GPUs. They are told before anything of them is decoded, as that takes
 ten times as long.
@@ -44,11 +44,12 @@ def _quiet(pod: Found, status: Found) -> bool:
         return False
     statuses = status.get("containerStatuses") or ()
     return not status.get("extendedResourceClaimStatus") and not any(
-        one.get("allocatedResourcesStatus") or one.get("lastState") or (one.get("state") or {}).get("waiting")
+        one.get("allocatedResourcesStatus") or one.get("lastState") or not _RUNS.issuperset(one.get("state") or ())
         for one in statuses
     )
 
 
+_RUNS = frozenset(("running",))
 _Asked = tuple[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]]
 
 

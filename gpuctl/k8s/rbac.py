@@ -21,6 +21,7 @@ RULES = (
     Rule("batch", ("jobs",)),
     Rule("node.k8s.io", ("runtimeclasses",)),
     Rule("resource.k8s.io", ("resourceslices", "resourceclaims", "deviceclasses")),
+    Rule("nvidia.com", ("clusterpolicies", "nvidiadrivers")),
 )
 """No secrets, no exec, no proxy to nodes; logs in one namespace alone."""
 VERBS = ("get", "list")

@@ -10,6 +10,7 @@ from gpuctl.frozen import dataclass
 from gpuctl.k8s.cluster import Cluster
 from gpuctl.k8s.fit import NodeFit
 from gpuctl.k8s.objects import ClusterEvent, Pod
+from gpuctl.k8s.requests import is_extended
 
 _NODES = re.compile(r"(\d{1,6})/(\d{1,6}) nodes are available")
 _PART = re.compile(r"(\d{1,6}) (\D.{0,400}?)(?=, \d+ |\.? ?$)")
@@ -61,7 +62,7 @@ class SchedulerDiffers:
 def last_word(pod: Pod, cluster: Cluster) -> SchedulerWord | None:
     """Returns what the scheduler said last of a pod, by its condition or else by its events."""
     one = pod.scheduled
-    if one and one.status == "False" and one.message and one.reason != "SchedulingGated":
+    if one and one.message and one.reason != "SchedulingGated":
         return said(one.message, one.since)
     events = [
         event
@@ -70,6 +71,17 @@ def last_word(pod: Pod, cluster: Cluster) -> SchedulerWord | None:
     ]
     last = max(events, key=lambda event: event.last or 0.0, default=None)
     return said(last.message, last.last) if last else None
+
+
+def counts_as_kubernetes(pod: Pod, word: SchedulerWord | None) -> bool:
+    """Returns whether a scheduler of another name is Kubernetes' own: by its words, and as it counts the pod's devices.
+
+    JupyterHub runs one as user-scheduler. HAMi's speaks so as well, and leaves to HAMi what devices there are.
+    Source: kubernetes/autoscaler issue 3869; Project-HAMi/HAMi, charts/hami/templates/scheduler/configmapnew.yaml
+    """
+    if word is None or word.nodes is None or any(rule == _OTHER for rule, _ in word.reasons):
+        return False
+    return all(("resource", name) in word.reasons for name in pod.requests if is_extended(name))
 
 
 def events_of(pod: Pod, cluster: Cluster) -> tuple[ClusterEvent, ...]:
@@ -115,14 +127,21 @@ def said(text: str, at: float | None = None) -> SchedulerWord:
     return SchedulerWord(text, at, counts, named, int(head[2]) if head else None)
 
 
+_OTHER = "other"
+
+
 def _rule(words: str) -> tuple[str, str]:
-    """The rule and resource that words stand for; ("other", words) for those of a plugin that is not known."""
+    """The rule and resource that words stand for; (_OTHER, words) for those of a plugin that is not known."""
     lower = words.lower()
     rule = next((rule for part, rule in RULES.items() if part in lower), None)
     if rule is None:
-        return "other", words
+        return _OTHER, words
     resource = words.partition(" ")[2].rstrip(".") if lower.startswith("insufficient ") else ""
     return rule, "pods" if lower.startswith("too many pods") else resource
+
+
+_UNJUDGED = "volume"
+"""A rule by which gpuctl counts no node: where a volume can be attached, its lists do not tell."""
 
 
 def differences(word: SchedulerWord, nodes: Iterable[NodeFit]) -> tuple[SchedulerDiffers, ...]:
@@ -140,5 +159,5 @@ def differences(word: SchedulerWord, nodes: Iterable[NodeFit]) -> tuple[Schedule
     return tuple(
         SchedulerDiffers(" ".join(filter(None, reason)), theirs, mine)
         for reason, theirs, mine in pairs
-        if theirs != mine
+        if theirs != mine and reason[0] != _UNJUDGED
     )

@@ -10,17 +10,23 @@ from gpuctl.command import Command, command
 from gpuctl.k8s.answer import WayIn, Why
 from gpuctl.k8s.by_nodes import by_nodes
 from gpuctl.k8s.cluster import Cluster
+from gpuctl.k8s.notes import autoscaler_note
 from gpuctl.k8s.objects import DEFAULT_SCHEDULER, ClusterEvent, Pod, Quota
 from gpuctl.k8s.quantity import amount
 from gpuctl.k8s.refusals import to_ask_for
 from gpuctl.k8s.requests import is_gpu
-from gpuctl.k8s.said import events_of, last_word
+from gpuctl.k8s.said import counts_as_kubernetes, events_of, last_word
 from gpuctl.k8s.scene import Scene, scene_of
 
 _OWNERS = {"job": "Job", "jobs": "Job", "rs": "ReplicaSet", "replicaset": "ReplicaSet", "replicasets": "ReplicaSet"}
 _SHORT = {"Job": "job", "ReplicaSet": "rs"}
 _QUOTA = re.compile(r"exceeded quota: ([^,]{1,253})")
-_REJECTED = ("UnexpectedAdmissionError", "OutOf", "NodeAffinity", "Preempting", "Evicted", "TopologyAffinityError")
+_REJECTED = ("UnexpectedAdmissionError", "OutOf", "NodeAffinity", "NodeShutdown", "TopologyAffinityError")
+_ENDED = ("Evicted", "Preempting", "Terminated", "Shutdown")
+"""Reasons of pods that a kubelet took and ended: for want of something, for one that goes before, before it goes down.
+
+Source: kubernetes/kubernetes, pkg/kubelet/eviction, preemption and nodeshutdown (Shutdown up to 1.21)
+"""
 _OF_KUBELET = ("FailedCreatePodSandBox", "FailedPrepareDynamicResources")
 NAMED = 3
 
@@ -156,13 +162,20 @@ def _state(pod: Pod, scene: Scene) -> Why | None:
         return Why(subject, pod.phase.lower(), f"Pod {pod.name} {text}{where}.{lost}")
     if pod.phase == "Failed":
         reason = pod.reason or "it gave no reason"
-        refused = reason.startswith(_REJECTED)
-        text = f"was refused by the kubelet of {pod.node}" if refused else "has failed"
+        refused, ended = reason.startswith(_REJECTED), reason in _ENDED
+        text = (
+            f"was {'refused' if refused else 'ended'} by the kubelet of {pod.node}"
+            if refused or ended
+            else "has failed"
+        )
         said = f" {pod.message}" if pod.message else ""
         look = command("gpuctl", "k8s", "doctor", "--node", pod.node)
         of_node = WayIn("See whether that node's GPUs are counted and healthy.", (pod.node,), (look,))
         instead = to_ask_for(pod)
-        ways = (WayIn(instead) if instead else of_node,) if refused else ()
+        short = WayIn(
+            "See what that node was short of.", (pod.node,), (command("kubectl", "describe", "node", pod.node),)
+        )
+        ways = (WayIn(instead) if instead else of_node,) if refused else (short,) if reason == "Evicted" else ()
         cause = "rejected" if refused else "failed"
         return Why(subject, cause, f"Pod {pod.name} {text}: {reason}.{said}", ways=ways)
     if not pod.node:
@@ -196,11 +209,13 @@ def _before_scheduling(pod: Pod, scene: Scene) -> Why | None:
         text = f"Pod {pod.name} is held by its scheduling gate{'s' * (len(pod.gates) > 1)} {', '.join(pod.gates)}"
         ways = (WayIn("Whoever set the gate takes it away: see what it waits for.", (), _of_gates(pod)),)
         return Why(subject, "gated", f"{text}: the scheduler does not look at it until that is gone.", ways=ways)
-    if pod.scheduler != DEFAULT_SCHEDULER:
+    word = last_word(pod, cluster)
+    if pod.scheduler != DEFAULT_SCHEDULER and not counts_as_kubernetes(pod, word):
         text = f"Pod {pod.name} is for the scheduler {pod.scheduler}, which alone can place it"
         ways = (WayIn("See whether that scheduler runs, and what it says.", (), _of_scheduler(pod)),)
         sentence = f"{text}: Kubernetes' own does not look at it."
-        return Why(subject, "other-scheduler", sentence, ways=ways, said=last_word(pod, cluster))
+        notes = tuple(autoscaler_note(pod, cluster))
+        return Why(subject, "other-scheduler", sentence, ways=ways, said=word, notes=notes)
     missing = _missing_claim(pod, cluster)
     if missing:
         return Why(subject, "claim-missing", missing)

@@ -6,7 +6,7 @@ import re
 
 from gpuctl.command import Shell, command
 from gpuctl.k8s.checks.frame import ClusterJudgement, View, check, worst_of
-from gpuctl.k8s.cluster import RULES, UNASKED, plural
+from gpuctl.k8s.cluster import OF_OPERATOR, RULES, UNASKED, plural
 from gpuctl.model import Disturbs, Remedy, Status
 
 
@@ -33,9 +33,11 @@ def reachable(view: View) -> ClusterJudgement | None:
 def permissions(view: View) -> ClusterJudgement | None:
     """The API refuses a list to whoever may not see it: what rests on that list cannot be told.
 
-    `gpuctl k8s rbac` prints the least ClusterRole with which everything can.
+    `gpuctl k8s rbac` prints the least ClusterRole with which everything can. Nothing rests on the operator's own
+    objects alone, which only add what it says: of these `gpuctl k8s rbac --missing` tells.
     """
-    refused = {kind: why for kind, why in view.scene.cluster.missing.items() if why != UNASKED}
+    missing = view.scene.cluster.missing.items()
+    refused = {kind: why for kind, why in missing if why != UNASKED and kind not in OF_OPERATOR}
     if not refused:
         return ClusterJudgement(Status.PASS, "Every list that was asked for could be had")
     rules = "; ".join(RULES[kind] for kind in refused)

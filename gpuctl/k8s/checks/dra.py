@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 from gpuctl.command import command
 from gpuctl.k8s.checks.frame import ClusterJudgement, View, check, worst_of
+from gpuctl.k8s.fit import absent_class, claims_of, devices_asked
+from gpuctl.k8s.objects import Pod
 from gpuctl.k8s.plugin import excluded
 from gpuctl.model import Remedy, Status
 
@@ -44,24 +46,57 @@ def _without_slices(view: View) -> Iterator[tuple[str, str]]:
             yield node.name, f"{meant.namespace}/{meant.name} is meant for it, and there is no slice"
 
 
-@check("k8s.dra.claims", needs=("ResourceClaim", "DeviceClass"), of_cluster=True)
+@check("k8s.dra.claims", needs=("Pod", "ResourceClaim", "DeviceClass"), of_cluster=True)
 def claims(view: View) -> ClusterJudgement | None:
-    """A claim whose device class is not there waits for ever."""
-    there = {one.name for one in view.scene.cluster.device_classes}
-    ill = [
-        (f"{one.namespace}/{one.name}", name)
-        for one in view.scene.cluster.claims
-        for name in one.classes
-        if not one.allocated and name not in there
-    ]
-    if not view.scene.cluster.claims:
-        return None
-    text = f"it wants the DeviceClass {ill[0][1]}, which is not there." if ill else ""
-    remedy = Remedy(
-        "Install the driver that brings that class, or name one of these.",
-        (command("kubectl", "get", "deviceclasses"),),
+    """Pods wait for claims that are not there, whose device class is not there, or for which there is no device left.
+
+    A claim that no pod names waits for nothing. Which devices a class selects, the scheduler alone can tell: here all
+    of a node's are taken to be what is asked for, so that what is said to be too many is too many in any case.
+    """
+    cluster = view.scene.cluster
+    waiting = [pod for pod in cluster.pods if pod.phase == "Pending" and not pod.node and pod.claims]
+    absent = [(pod.shown, why) for pod in waiting if (why := _absent(pod, view))]
+    if absent:
+        text = f"{absent[0][1]}, which is not there."
+        how = "Make that claim; or install the driver that brings that class, or name one that is there."
+        show = command("kubectl", "get", "resourceclaims,deviceclasses", "-A")
+        return worst_of(Status.FAIL, absent, text, "", Remedy(how, (show,)))
+    if not waiting:
+        return ClusterJudgement(Status.PASS, "No pod waits for a claim") if cluster.claims else None
+    return _room(view, [(pod, devices_asked(pod, claims_of(pod, cluster))) for pod in waiting])
+
+
+def _room(view: View, asked: list[tuple[Pod, int]]) -> ClusterJudgement:
+    """Whether there are so many devices, and whether they are free, on any node."""
+    scene, good = view.scene, "For every claim that a pod waits for there may be a device"
+    most = max(map(len, scene.devices.values()), default=0)
+    free = max((sum(one not in scene.allocated for one in found) for found in scene.devices.values()), default=0)
+    lacking = scene.cluster.lacks("ResourceSlice")
+    if lacking:
+        return ClusterJudgement(Status.UNKNOWN, f"could not be determined: {lacking}")
+    if not scene.all_devices:
+        return ClusterJudgement(Status.PASS, good)
+    never = [(pod.shown, f"{wanted} asked for, {most} there") for pod, wanted in asked if wanted > most]
+    if never:
+        remedy = Remedy("Claim fewer, or see why drivers offer so few.", (command("kubectl", "get", "resourceslices"),))
+        return worst_of(Status.FAIL, never, f"no node offers as many devices ({never[0][1]}).", "", remedy)
+    held = [(pod, f"{wanted} asked for, {free} free") for pod, wanted in asked if wanted > free]
+    ask = tuple(command("gpuctl", "k8s", "why", "-n", pod.namespace, pod.name) for pod, _ in held[:1])
+    text = f"no node has as many devices free ({held[0][1]})." if held else ""
+    return worst_of(
+        Status.WARN, ((pod.shown, text) for pod, text in held), text, good, Remedy("Ask why, for each.", ask)
     )
-    return worst_of(Status.FAIL, ill, text, "Every claim's DeviceClass is there", remedy)
+
+
+def _absent(pod: Pod, view: View) -> str:
+    """The first thing by which a pod claims devices that is not there."""
+    cluster = view.scene.cluster
+    there = {one.name for one in cluster.claims if one.namespace == pod.namespace}
+    claim = next((one.claim for one in pod.claims if one.claim and one.claim not in there), None)
+    if claim:
+        return f"it wants the ResourceClaim {claim}"
+    named = absent_class(pod, cluster)
+    return f"it wants the DeviceClass {named}" if named else ""
 
 
 @check("k8s.dra.taints", needs=("ResourceSlice",))

@@ -69,9 +69,22 @@ def _by_whom(node: ClusterNode) -> str:
     return _PERSON
 
 
+_SHORT = ("node.kubernetes.io/disk-pressure", "node.kubernetes.io/pid-pressure")
+"""That of memory stands not here: pods that ask for some tolerate it, and those with GPUs do."""
+
+
 @check("k8s.node.taints", needs=("Node", "Pod"))
 def taints(view: View) -> ClusterJudgement | None:
-    """GPUs lie idle behind a taint that no pod which asks for GPUs tolerates."""
+    """GPUs lie idle behind a taint that no pod which asks for GPUs tolerates, or that a node's own state has set.
+
+    Short of disk or of process ids a node takes no new pods, though it is ready.
+    Source: https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/#taint-nodes-by-condition
+    """
+    short = [(node.name, taint.key) for node in view.gpu_nodes for taint in node.taints if taint.key in _SHORT]
+    if short:
+        show = command("kubectl", "describe", "node", short[0][0])
+        text = f"it takes no new pods ({short[0][1]})."
+        return worst_of(Status.WARN, short, text, "", Remedy("Free what that node is short of.", (show,)))
     pods = [pod for pod in view.scene.cluster.pods if gpus_in(pod.requests)]
     if not pods:
         return None

@@ -8,7 +8,7 @@ from io import BytesIO
 from gpuctl.command import Command, Shell, command
 from gpuctl.frozen import dataclass
 from gpuctl.k8s.checks.frame import ClusterJudgement, View, check, worst_of
-from gpuctl.k8s.gpu_nodes import has_gpus, offers_expected
+from gpuctl.k8s.gpu_nodes import has_gpus, offers, offers_expected
 from gpuctl.k8s.objects import ClusterNode, DaemonSet, Pod
 from gpuctl.k8s.plugin import is_plugin, is_plugin_pod, lacks_image, left_out, stuck
 from gpuctl.k8s.requests import gpus_in
@@ -31,15 +31,19 @@ def present(view: View) -> ClusterJudgement | None:
         return _meant_for_none(view, plugins)
     ill = []
     for node in view.gpu_nodes:
-        served = bool(view.scene.devices.get(node.name)) or any(gpus_in(node.allocatable).values())
-        if offers_expected(node) and not served:
-            reason = left_out(plugins, node) if plugins else "no DaemonSet of the plugin is there"
+        if offers_expected(node) and not offers(node, view.scene):
+            reason = left_out(plugins, node) if plugins else f"no DaemonSet of the plugin is there{_unwanted(view)}"
             if reason:
                 ill.append((node.name, reason))
     text = f"no device plugin is meant for it ({ill[0][1]})." if ill else ""
     remedy = Remedy("Give the node the label, or the DaemonSet the toleration, that is missing; or install the plugin.")
     good = "Every node whose GPUs are not offered is one that a device plugin is meant for"
     return worst_of(Status.FAIL, ill, text, good, remedy)
+
+
+def _unwanted(view: View) -> str:
+    policy = next((one for one in view.scene.cluster.policies if not one.plugin), None)
+    return f", and ClusterPolicy {policy.name} leaves it out: devicePlugin.enabled is false" if policy else ""
 
 
 def _meant_for_none(view: View, plugins: list[DaemonSet]) -> ClusterJudgement | None:

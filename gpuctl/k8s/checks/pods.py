@@ -78,8 +78,8 @@ def _by_node(pods: list[Pod]) -> list[tuple[str, str]]:
 def _taken_since(refused: Pod, view: View) -> bool:
     """Whether its node has begun a pod with GPUs since it refused this one, and has none that it cannot give."""
     there = view.scene.on_node.get(refused.node, ())
-    began = max((pod.started or 0.0 for pod in there if pod.phase == "Running" and _asks(pod)), default=0.0)
-    return refused.started is not None and began > refused.started
+    began = max((pod.since or 0.0 for pod in there if pod.phase == "Running" and _asks(pod)), default=0.0)
+    return refused.since is not None and began > refused.since
 
 
 @check("k8s.pods.lost-gpu", needs=("Pod",))

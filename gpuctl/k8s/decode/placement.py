@@ -73,6 +73,16 @@ def placement_in(spec: Found, namespace: str) -> Placement:
     )
 
 
+_NO_OBSTACLE = Placement({})
+
+
+def met_by_others(spec: Found, namespace: str) -> Placement:
+    """Returns of where a pod of this specification may lie only what other pods meet: whom it keeps away, its ports."""
+    apart = _pod_terms(object_in(spec, "affinity"), "podAntiAffinity", namespace)
+    ports = tuple(_ports(objects_in(spec, "containers")))
+    return Placement({}, apart=apart, ports=ports) if apart or ports else _NO_OBSTACLE
+
+
 def _sidecars(spec: Found) -> Iterator[Found]:
     return (one for one in objects_in(spec, "initContainers") if one.get("restartPolicy") == "Always")
 

@@ -5,36 +5,45 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gpuctl.host.decode import object_in, objects_in, text_in
-from gpuctl.k8s.decode.placement import placement_in
+from gpuctl.k8s.decode.placement import met_by_others, placement_in
 from gpuctl.k8s.decode.values import Found, kept_text, labels_in, meta_in, resources_in, time_in
 from gpuctl.k8s.fields import LONGEST, OF_GPUS
 from gpuctl.k8s.objects import DEFAULT_SCHEDULER, VISIBLE, Pod, PodClaim, Resources, Scheduled
-from gpuctl.k8s.requests import oddities, total_requests
+from gpuctl.k8s.plain import plain_requests
+from gpuctl.k8s.requests import added_up, oddities, total_requests
 
 
 def pod(found: Found) -> Pod:
-    """Returns a pod."""
+    """Returns a pod. Of a plain one only what others meet is kept: there is a hundred of them for each with GPUs."""
     meta, namespace, name = meta_in(found)
     spec, status = object_in(found, "spec"), object_in(found, "status")
-    containers, inits = _asked(spec, "containers"), _asked(spec, "initContainers")
-    overhead, whole = resources_in(spec, "overhead"), resources_in(object_in(spec, "resources"), "requests")
+    plain = plain_requests(found)
     priority = spec.get("priority")
-    return Pod(
+    common = (
         namespace,
         name,
         labels_in(meta),
         _owner(meta),
         kept_text(status, "phase") or "Pending",
+        kept_text(spec, "nodeName"),
+        priority if isinstance(priority, int) else 0,
+        time_in(status, "startTime") or time_in(meta, "creationTimestamp"),
+    )
+    if plain:
+        return Pod(*common, plain[1], met_by_others(spec, namespace))
+    containers, inits = _asked(spec, "containers"), _asked(spec, "initContainers")
+    overhead, whole = resources_in(spec, "overhead"), resources_in(object_in(spec, "resources"), "requests")
+    return Pod(
+        *common,
+        total_requests(containers, inits, overhead, whole),
+        placement_in(spec, namespace),
+        oddities((*containers, *inits)),
+        added_up(containers),
         kept_text(status, "reason"),
         kept_text(status, "message"),
-        kept_text(spec, "nodeName"),
         kept_text(status, "nominatedNodeName"),
         kept_text(spec, "schedulerName") or DEFAULT_SCHEDULER,
-        priority if isinstance(priority, int) else 0,
         spec.get("preemptionPolicy") != "Never",
-        total_requests(containers, inits, overhead, whole),
-        oddities((*containers, *inits)),
-        placement_in(spec, namespace),
         tuple(kept_text(one, "name") for one in objects_in(spec, "schedulingGates")),
         _pod_claims(spec, status),
         _claims_of_containers(spec),
@@ -44,8 +53,6 @@ def pod(found: Found) -> Pod:
         tuple(_waiting(status)),
         tuple(_unhealthy(status)),
         _served(status),
-        time_in(meta, "creationTimestamp"),
-        time_in(status, "startTime"),
         any(map(_sees_gpus, objects_in(spec, "containers"))),
         tuple(_complaints(status)),
         tuple(name for name, *_ in containers),
@@ -109,10 +116,9 @@ def _volumes(spec: Found, pod: str) -> tuple[str, ...]:
 
 def _scheduled(status: Found) -> Scheduled | None:
     one = next((one for one in objects_in(status, "conditions") if one.get("type") == "PodScheduled"), None)
-    if one is None:
+    if one is None or one.get("status") == "True":
         return None
-    since = time_in(one, "lastTransitionTime")
-    return Scheduled(kept_text(one, "status"), kept_text(one, "reason"), kept_text(one, "message"), since)
+    return Scheduled(kept_text(one, "reason"), kept_text(one, "message"), time_in(one, "lastTransitionTime"))
 
 
 def _waiting(status: Found) -> Iterator[tuple[str, str]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from gpuctl.host.decode import object_in
-from gpuctl.k8s.decode import devices, kinds
+from gpuctl.k8s.decode import devices, kinds, operator
 from gpuctl.k8s.decode.pods import pod
 from gpuctl.k8s.decode.values import Found, kept_text
 from gpuctl.k8s.objects import Thing
@@ -43,5 +43,7 @@ DECODERS: Mapping[str, Callable[[Found], Thing]] = {
     "ResourceClaim": devices.claim,
     "Job": kinds.job,
     "PersistentVolumeClaim": kinds.volume_claim,
+    "ClusterPolicy": operator.cluster_policy,
+    "NVIDIADriver": operator.nvidia_driver,
     POD_LOG: kinds.pod_log,
 }

@@ -14,9 +14,13 @@ DEVICE = "/dev/dxg"
 _FOLDER = "/usr/lib/wsl"
 _OF_CUDA = re.compile(r"nvidia|cuda", re.IGNORECASE)
 _DRAWS = re.compile(r"/mnt/wslg|/\.X11-unix|\bDISPLAY\b|d3d12|\bdzn\b|directml", re.IGNORECASE)
+_RUNS = re.compile(rf"(?<![:=]){_FOLDER}/[^\s:=]*nvidia-smi\b(?!:)")
 KEEP_UNSURE = (
     f"in WSL it is of any maker's GPU: if it is there for CUDA, a request for all GPUs stands for {DEVICE} and"
     f" {_FOLDER}, of which NVIDIA's toolkit brings CUDA's part"
+)
+_KEEP_RUNS = (
+    "nvidia-smi is run from there, and the toolkit puts it on PATH alone: call it by its name, then migrate again"
 )
 _KEEP_DRAWS = "Direct3D draws by it, of which the toolkit brings nothing: for CUDA ask for all GPUs beside it"
 
@@ -31,4 +35,6 @@ def doubt_of(text: str) -> str:
     """Returns why what is mapped of WSL has to stay, "" where it serves CUDA alone; `text` is all that asks for it."""
     if _DRAWS.search(text):
         return _KEEP_DRAWS
+    if _RUNS.search(text):
+        return _KEEP_RUNS
     return "" if _OF_CUDA.search(text) else KEEP_UNSURE

@@ -27,6 +27,29 @@ OPS = OPERATOR.format(password=PASSWORD)
 STUB = "printf '#!/bin/sh\\n{}\\n' > {}; chmod +x {}; mkdir -p /run/systemd/system;"
 HANGS = STUB.format("sleep 1000", *2 * ("/usr/bin/journalctl",))
 TALKS = STUB.format("od -An -tu8 -w64 -N 90000 /dev/urandom | sed s/^/NVRM/", *2 * ("/usr/bin/journalctl",))
+HUGE = """\
+{ printf '\\n{"changed": false, "gpuctl": {"snapshot": "'; head -c BYTES /dev/urandom | base64 -w 0; printf '"}}\\n'
+} > /usr/local/answer
+""" + STUB.format("cat > /dev/null; cat /usr/local/answer", *2 * ("/usr/local/bin/huge",))
+LATE = """\
+import os, queue, socket, sys, threading, time
+
+def carry(read, write):
+    def at_its_time():
+        for moment, data in iter(coming.get, None):
+            time.sleep(max(0, moment - time.monotonic()))
+            write(data)
+
+    coming = queue.Queue()
+    threading.Thread(target=at_its_time, daemon=True).start()
+    for data in iter(read, b""):
+        coming.put((time.monotonic() + 0.1, data))
+
+host = socket.create_connection(sys.argv[1:])
+threading.Thread(target=carry, args=(lambda: host.recv(1 << 16), lambda data: os.write(1, data)), daemon=True).start()
+carry(lambda: os.read(0, 1 << 16), host.sendall)
+"""
+"""Between ssh and a host, 200 ms of delay for what goes there and back: not every kernel has tc's netem."""
 UNKNOWN = 'cat > /dev/null; echo "SyntaxError: future feature annotations is not defined" >&2; exit 1'
 OLD = "rm -f /usr/bin/python3*;" + STUB.format(UNKNOWN, *2 * ("/usr/bin/python3",))
 """What Python 3.6.15 says of the first line of a module of ansible-core 2.19."""
@@ -40,6 +63,8 @@ ILL = {
     "full": "mount -t tmpfs -o size=64k tmpfs /tmp; head -c 100000 /dev/zero > /tmp/full || true",
     "hangs": HANGS,
     "large": TALKS,
+    "huge": HUGE.replace("BYTES", "4900000"),
+    "too-huge": HUGE.replace("BYTES", "6000000"),
     "waits": STUB.format("sleep 1000", *2 * ("/usr/local/bin/waits",)),
     "stuck": "echo 'sleep 1000' > /root/.bashrc",
     "free": f"{OPS}echo 'ops ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/ops",
@@ -135,10 +160,26 @@ def test_a_probe_that_hangs_is_given_up_and_its_host_reports(lab: Hosts, tmp_pat
     assert told["hangs"][0] == "reported"
 
 
-def test_a_result_beyond_what_ansible_runner_hands_on_comes_whole(lab: Hosts, tmp_path: Path) -> None:
-    _, told, _ = asked(tmp_path / "run", "-i", lab.inventory("large"), "--logs")
-    assert told["large"][0] == "reported"
+def test_a_result_beyond_what_ansible_runner_hands_on_comes_whole_and_one_of_8_mb_is_no_snapshot(
+    lab: Hosts, tmp_path: Path
+) -> None:
+    inventory = lab.inventory("large", "huge", "too-huge")
+    text = inventory.read_text()
+    inventory.write_text(text.replace("huge ", "huge ansible_python_interpreter=/usr/local/bin/huge "))
+    _, told, _ = asked(tmp_path / "run", "-i", inventory, "--logs")
+    assert [told[host][0] for host in ("large", "huge", "too-huge")] == ["reported", "reported", "broken"]
     assert (tmp_path / "run/snapshots/large.jsonl.gz").stat().st_size > 700_000
+    assert (tmp_path / "run/snapshots/huge.jsonl.gz").stat().st_size == 4_900_000
+    assert told["too-huge"][1] == "What came back is larger than the 5000000 bytes of a snapshot."
+
+
+def test_a_host_far_away_is_asked_in_one_connection(lab: Hosts, tmp_path: Path) -> None:
+    (tmp_path / "late.py").write_text(LATE)
+    known = f"-o UserKnownHostsFile={lab.folder}/known_hosts -o StrictHostKeyChecking=yes"
+    relay = f"-o ProxyCommand='{sys.executable} {tmp_path}/late.py %h %p'"
+    inventory = lab.inventory("good", ansible_ssh_common_args=f"{known} {relay}")
+    _, told, _ = asked(tmp_path / "run", "-i", inventory, "--host-timeout", 30)
+    assert told["good"][0] == "reported"
 
 
 def test_logs_travel_only_when_they_are_asked_for(lab: Hosts, tmp_path: Path) -> None:
@@ -261,11 +302,18 @@ def test_an_ansible_that_dies_is_started_once_more_for_who_has_not_answered(lab:
     assert told["hosts"][0]["state"] == "reported"
 
 
-def test_one_command_asks_judges_and_tells_in_classes(lab: Hosts, tmp_path: Path) -> None:
-    argv = [sys.executable, "-m", "gpuctl", "fleet", "doctor", "-i", lab.inventory("good", "chatty"), "--run", "run"]
+def test_one_command_asks_judges_and_tells_in_classes_who_is_one_host_under_two_names(
+    lab: Hosts, tmp_path: Path
+) -> None:
+    inventory = lab.inventory("good")
+    twice = f"good\nalso-good ansible_host={lab.hosts['good'].address}\n"
+    inventory.write_text(inventory.read_text().replace("[all:vars]", f"{twice}[all:vars]"))
+    argv = [sys.executable, "-m", "gpuctl", "fleet", "doctor", "-i", inventory, "--run", "run"]
     done = subprocess.run([*map(str, argv), "--json"], capture_output=True, text=True, cwd=tmp_path, timeout=120)
     assert (done.returncode, done.stderr) == (1, "")
-    assert conforms("fleet", done.stdout)
+    told = conforms("fleet", done.stdout)
+    (one,) = told["not_one_host"]
+    assert (one["id"], sorted(one["hosts"])) == ("fleet.host-twice", ["also-good", "good"])
     again = subprocess.run(
         [sys.executable, "-m", "gpuctl", "fleet", "judge", "run", "--json"],
         capture_output=True,

@@ -63,6 +63,7 @@ _GROUPS = frozenset(("all", "ungrouped"))
 _HOST_KEYS = "ANSIBLE_HOST_KEY_CHECKING"
 _NAME = re.compile(r"    (\S.*)")
 _LATE = "The inventory has not named its hosts within {:.0f} s."
+_MUTE = "Ansible ended before it had named the inventory's hosts, and does not say why."
 _NOBODY = "leaves us with no hosts to target"
 _ANSWERS = (
     (re.compile(r"continue connecting \(yes/no.*\)\? *$", re.MULTILINE), "no"),
@@ -214,6 +215,7 @@ def named_and_asked(
     """
     _check_inventories(target)
     room, seconds = capacity(), _left_to_list(end)
+    late = time.monotonic() + seconds
     adopt_orphans()
     with ExitStack() as stack:
         width = forks(MOST_HOSTS, room)  # of fewer hosts Ansible itself asks no more than there are
@@ -226,7 +228,7 @@ def named_and_asked(
             host_names(target, end)  # which says in a sentence what is wrong with the inventory
             raise
         if not isinstance(first, Named):
-            raise EngineProblem(_LATE.format(seconds))
+            raise EngineProblem(_LATE.format(seconds) if time.monotonic() >= late else _MUTE)
         hosts = first.hosts or host_names(target, end)
         yield hosts, _asked(coming) if first.asks else answers(target, hosts, access, module, True, end)
 

@@ -14,7 +14,16 @@ from gpuctl.host.write.files import FileProblem, explained
 from gpuctl.host.write.replace import NEW_FILE_MODE, PERMISSIONS
 from gpuctl.regex import regex
 
-__all__ = ["FileProblem", "NoPlaceForFile", "is_stdout", "make_folder", "replaces", "write_new", "write_whole"]
+__all__ = [
+    "FileProblem",
+    "NoPlaceForFile",
+    "folder_for",
+    "is_stdout",
+    "make_folder",
+    "replaces",
+    "write_new",
+    "write_whole",
+]
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _HANDED_OVER = regex(r"/(?:dev|proc/self)/fd/([0-9]{1,6})")
@@ -96,6 +105,23 @@ def make_folder(path: str) -> None:
             os.mkdir(name, 0o700, dir_fd=above)
         except FileExistsError:
             _take_empty(path, name, above)
+
+
+@contextlib.contextmanager
+def folder_for(path: str) -> Iterator[None]:
+    """Makes a folder as `make_folder` does, before what is to lie in it is there.
+
+    Where the body ends with an error and has put nothing in it, what was made is gone again.
+    """
+    was_there = os.path.isdir(path)
+    make_folder(path)
+    try:
+        yield
+    except BaseException:
+        if not was_there:
+            with contextlib.suppress(OSError):  # by now it has something
+                os.rmdir(path)
+        raise
 
 
 def _take_empty(path: str, name: str, above: int) -> None:

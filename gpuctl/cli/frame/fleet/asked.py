@@ -186,16 +186,17 @@ def _begun_before(question: tuple[str, ...], before: RecordedRun) -> RecordedRun
 
 
 def _begin(question: tuple[str, ...], asked: Asked, named: str | None, call: Call) -> str:
-    """Asks all hosts that are meant, and returns the folder that has it."""
+    """Asks all hosts that are meant, and returns the folder that has it; before a host is asked, it can be made."""
     from gpuctl import __version__
     from gpuctl.fleet.run_folder import Run, create_run
+    from gpuctl.host.write.output import folder_for
     from gpuctl.render.draw.progress import working
 
-    at = time.time()
+    way, at = _way(asked), time.time()
     folder = named or time.strftime("gpuctl-fleet-%Y%m%dT%H%M%SZ", time.gmtime(at))
-    with ExitStack() as stack:
+    with folder_for(folder), ExitStack() as stack:
         with working(READING):
-            hosts, ask = stack.enter_context(_way(asked).asking(call))
+            hosts, ask = stack.enter_context(way.asking(call))
         create_run(folder, Run(__version__, at, question, hosts))
         _record(folder, hosts, ask)
     return folder

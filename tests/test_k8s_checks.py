@@ -514,11 +514,11 @@ def test_claims_that_pods_wait_for_are_told_by_what_they_lack() -> None:
 
     assert told(waits)[0] is Status.PASS  # a device is free, and whether the class selects it the scheduler tells
     assert told(claiming("waits", "d")) == (
-        Status.FAIL,
+        Status.WARN,
         "default/waits: it wants the ResourceClaim d, which is not there.",
     )
     assert told(claim("gpu.nvidia.com", "d", count=2), claiming("waits", "d")) == (
-        Status.FAIL,
+        Status.WARN,
         "default/waits: no node offers as many devices (2 asked for, 1 there).",
     )
     assert told(other, waits) == (

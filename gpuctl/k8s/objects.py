@@ -261,14 +261,17 @@ class DeviceClass:
 
 @dataclass(frozen=True)
 class Slice:
-    """Devices that a driver offers, and what it says of the first. `node` "": not those of one node."""
+    """Devices that a driver offers, and what it says of the first. `node` "": not those of one node.
+
+    `tainted`: by device the key of a taint with which no claim is given it.
+    """
 
     name: str
     node: str
     driver: str
     pool: str
     devices: tuple[str, ...]
-    tainted: tuple[str, ...]
+    tainted: Mapping[str, str]
     product: str
     capability: str
     driver_version: str

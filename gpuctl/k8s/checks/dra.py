@@ -101,7 +101,11 @@ def taints(view: View) -> ClusterJudgement | None:
     mine = [one for one in view.scene.cluster.slices if one.node in names]
     if not mine:
         return None
-    ill = [(one.node, f"{', '.join(one.tainted)} in {one.name}") for one in mine if one.tainted]
+    ill = [
+        (one.node, ", ".join(f"{device} by {key}" if key else device for device, key in one.tainted.items()))
+        for one in mine
+        if one.tainted
+    ]
     text = f"devices are tainted ({ill[0][1]}): no claim is given them." if ill else ""
     remedy = Remedy("See on the node what is wrong with the GPU: `gpuctl doctor`.")
     return worst_of(Status.WARN, ill, text, "No device of a DRA driver is tainted", remedy)

@@ -116,14 +116,19 @@ class Answers(BaseHTTPRequestHandler):
         fault = self.server.fault(f"PATCH {path}")
         name = path.rpartition("/")[2]
         node = next((one for one in self.server.lists["Node"] if one["metadata"]["name"] == name), None)
+        wanted = patch.get("metadata", {}).pop("resourceVersion", None)
         if fault:
             fault(self)
         elif node is None:
             self.send(404, status(404, "not found", "NotFound"))
-        elif patch["metadata"].pop("resourceVersion", None) not in (None, node["metadata"].get("resourceVersion")):
+        elif wanted not in (None, node["metadata"].get("resourceVersion")):
             self.send(409, status(409, f'Operation cannot be fulfilled on nodes "{name}"', "Conflict"))
         else:
+            before = node.get("spec", {}).get("unschedulable")
             merge(node, patch)
+            if node["spec"].get("unschedulable") != before:
+                query = parse_qs(urlsplit(self.path).query)
+                node["metadata"]["managedFields"] = managed(node, query.get("fieldManager", ["kubectl"])[0])
             node["metadata"]["resourceVersion"] = str(len(self.server.patched))
             self.send(200, json.dumps({"kind": "Node", "apiVersion": "v1", **node}).encode())
 
@@ -249,6 +254,13 @@ def merge(found: Object, patch: Object) -> None:
             found.pop(name, None)
         else:
             found[name] = value
+
+
+def managed(node: Object, manager: str) -> list[Object]:
+    """Returns whose a node's cordon is: whoever changes the value of a field owns it from then on."""
+    fields = {"f:spec": {"f:unschedulable": {}}} if node["spec"].get("unschedulable") else {}
+    kubelet = {"manager": "kubelet", "operation": "Update", "fieldsV1": {"f:metadata": {"f:labels": {}}}}
+    return [kubelet, {"manager": manager, "operation": "Update", "fieldsV1": fields}]
 
 
 def discovery(path: str) -> Object | None:

@@ -146,6 +146,7 @@ def test_an_index_that_is_none_is_a_clause(index: dict[str, bytes], words: str) 
         deb.packages(index)
 
 
+@pytest.mark.slow
 @given(st.text(max_size=400))
 def test_any_text_is_an_index_or_a_clause(text: str) -> None:
     deb.release_sums(text)

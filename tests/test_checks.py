@@ -158,6 +158,9 @@ CRIO = without(
     peers={CRIO_SOCKET: 800},
     commands={"crio --version": "crio version 1.30.0\n"},
 )
+CRIO_FILE = "/etc/crio/crio.conf.d/99-nvidia.conf"
+BY_CRIO = '[crio.runtime.runtimes.nvidia]\nruntime_path = "/usr/bin/nvidia-container-runtime"\n'
+CRIO_LISTS = without(CRIO, files={CRIO_FILE: BY_CRIO}, sockets={CRIO_SOCKET: {"/config": BY_CRIO}})
 DOCKERD = {"dockerd": "/usr/sbin/dockerd"}
 CONFIG_TOML = "/etc/nvidia-container-runtime/config.toml"
 SYSTEMD = {"/run/systemd/system": {"type": "dir"}}
@@ -373,6 +376,7 @@ ILL: Mapping[str, SnapshotHost] = {
     ),
     "registration.containerd": v100(**without(K3S, calls=cri(K3S_SOCKET, {"runc": ""}))),
     "registration.crio": v100(**CRIO),
+    "registration.crio-restart": v100(**without(CRIO_LISTS, stats={CRIO_FILE: {"ctime": BOOTED + 10_001}})),
     "registration.podman": v100(**without(NO_DAEMON, commands=PODMAN)),
     "registration.cdi": v100(
         sockets=docker("29.7.2"),
@@ -561,6 +565,7 @@ MOVED = v100(
 )
 ELSEWHERE: Mapping[str, SnapshotHost] = {
     **dict.fromkeys([id for id in ILL if id.startswith("kubelet.")], QUIET),
+    "registration.crio-restart": v100(**without(CRIO_LISTS, stats={CRIO_FILE: {"ctime": BOOTED + 9_999}})),
     "kubelet.plugin-folder": MOVED,
     "kubelet.cpu-manager": v100(**node(policy="static", answer=ENV + DEVICE_NODE)),
     "driver.fabric-state": v100(nvml=[NVML[0], GPU | {"fabric": "completed"}]),

@@ -190,6 +190,7 @@ def test_wrong_usage_is_one_sentence_on_stderr_and_exit_code_2(argv: tuple[str, 
         (("dcotor",), "doctor"),
         (("help", "chek"), "check"),
         (("data", "vrify"), "verify"),
+        (("fleet", "report"), "judge"),
         (("doctor", "--only", "drivr"), "driver"),
         (("doctor", "--skip", "driver.nvm"), "driver.nvml"),
         (("doctor", "--jsno"), "--json"),
@@ -214,6 +215,7 @@ GROUPS = {name for name, file in FILES.items() if not hasattr(file, "command")}
 BELOW = [f"{name} {own}" for name, file in FILES.items() for own in getattr(file, "commands", ())]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [*COMMANDS, *BELOW])
 def test_help_is_whole_at_60_columns_and_ends_with_examples(command: str) -> None:
     narrow = {**os.environ, "COLUMNS": "60"}
@@ -419,6 +421,7 @@ def test_output_that_cannot_be_written_is_one_sentence_and_no_success(argv: tupl
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 def test_closed_streams_do_not_change_the_answer(closed: str) -> None:
     for argv, code in WRITERS:

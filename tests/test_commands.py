@@ -155,6 +155,7 @@ def test_a_value_is_never_taken_for_an_option() -> None:
     assert str(command("rm", *operands("/a", "b"))) == "rm /a b"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shell", SHELLS)
 @pytest.mark.parametrize("value", ["plain", *(one for one in HOSTILE if one)])
 def test_a_value_in_any_row_stays_a_part_of_its_word(bench: Bench, shell: str, value: str) -> None:
@@ -246,6 +247,7 @@ def _remedies(id: str, evil: str) -> set[Command]:
     return told
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("id", sorted(ILL))
 def test_whatever_a_host_says_of_itself_a_remedy_runs_what_it_names(bench: Bench, id: str) -> None:
     hostile = ("\n;touch X;$(touch X)`touch X`'\"", "-X")

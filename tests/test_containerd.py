@@ -17,7 +17,10 @@ import pytest
 from hosts import host
 from installing import MIXTURE, check_ends
 from simhost import Containerd, unpack
+from test_containerd_config import MIXED, NEW, NEWEST, OLD
 
+from gpuctl.documents import load_toml
+from gpuctl.engines.containerd import CRI_PLUGINS, RUNTIME_PLUGIN
 from gpuctl.facts.containerd.containerd import Containerd as Facts
 from gpuctl.facts.containerd.containerd import Cri, Unit, globbed, probe_containerd
 from gpuctl.facts.containerd.process import parse_flavour
@@ -31,6 +34,7 @@ from gpuctl.model import Disturbs, Fact
 from gpuctl.provision.change_set import ChangeSet, NotUp
 from gpuctl.provision.engines.choose import restart
 from gpuctl.provision.engines.containerd.containerd import plan, running
+from gpuctl.provision.engines.daemons import Runtimes, not_taken_up
 from gpuctl.provision.result import Refused, Wish
 
 ROOT = Path(__file__).parents[1]
@@ -189,6 +193,26 @@ def test_imports_and_drop_ins_keep_all_that_they_say_and_the_runtime_counts(
     dump = daemon.dump()
     assert "max_container_log_line_size = 4242" in dump
     assert dump.count("SystemdCgroup = true") == 2
+
+
+@pytest.mark.parametrize("suite", ["", "sid"])
+def test_files_of_several_versions_are_read_as_containerd_itself_reads_them(
+    new_containerd: Callable[..., Containerd], suite: str
+) -> None:
+    daemon = new_containerd("", suite, start=False)
+    shown = subprocess.run([daemon.program, "--version"], capture_output=True, text=True, check=True).stdout.split()[2]
+    version = tuple(map(int, shown.lstrip("v").split(".")[:2]))
+    release = max(one for one in (OLD, NEW, NEWEST) if one <= version)
+    for _, main, drop_in, expected in [case for case in MIXED if case[0] == release]:
+        first, newline, tables = main.partition("\n")
+        daemon.config.write_text(f'{first}{newline}imports = ["{daemon.root}/conf.d/*.toml"]\n{tables}')
+        (daemon.root / "conf.d/site.toml").write_text(drop_in)
+        plugins = load_toml(daemon.dump())["plugins"]
+        has = next(plugins[name]["containerd"] for name in (RUNTIME_PLUGIN, CRI_PLUGINS[1]) if name in plugins)
+        options = {name: table.get("options", {}) for name, table in has.get("runtimes", {}).items()}
+        program = options.get("nvidia", {}).get("BinaryName")
+        cgroup = options.get("runc", {}).get("SystemdCgroup") or None
+        assert (program, cgroup, has["default_runtime_name"]) == expected, (main, drop_in)
 
 
 def test_nvidia_ctks_drop_in_that_keeps_cri_from_loading_gets_the_runtime_that_it_lacks(
@@ -501,6 +525,18 @@ def test_the_command_registers_and_takes_out_again_what_it_put_there(
     daemon.start()
     last = gpuctl(tmp_path, "uninstall-runtime")
     assert (last["changed"], last["verified"], last["restart_needed"], last["notes"]) == (False, True, False, [])
+    back = gpuctl(tmp_path, "rollback")
+    takes_up = "containerd takes up the runtime nvidia and the default runtime nvidia when it is restarted."
+    assert (back["changed"], back["restart_needed"], back["notes"]) == (True, True, [takes_up])
+
+
+def test_what_files_say_again_and_a_daemon_has_not_is_named_by_value_and_nothing_else_is() -> None:
+    old, new = Runtimes({"nvidia": "/ours", "site": "/s"}, ""), Runtimes({"nvidia": "/theirs", "site": "/s"}, "site")
+    assert not_taken_up(old, new, Runtimes({"nvidia": "/ours"}, "runc")) == [
+        "the runtime nvidia",
+        "the default runtime site",
+    ]
+    assert not_taken_up(old, new, Runtimes({"nvidia": None}, "site")) == []  # a program that it does not tell
 
 
 @pytest.mark.slow

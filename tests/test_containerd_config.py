@@ -17,11 +17,12 @@ from gpuctl.engines.containerd import (
     RUNC_V2,
     RUNTIME_PLUGIN,
     Differs,
-    cri_plugin,
+    Release,
     default_of,
     enable,
     merged,
     missing_runc,
+    plugin_of,
     register,
     runtimes_of,
     settings,
@@ -42,10 +43,13 @@ STOCK_DEBIAN = b"""version = 2
 """
 
 
-def registered(raw: bytes, generation: int = 1, default: bool = False, force: bool = False) -> bytes:
-    plugin = cri_plugin(raw, generation)
-    document = merged([raw], plugin, generation)
-    further = missing_runc(document, plugin) if generation < 2 else ()
+OLD, NEW, NEWEST = (1, 6), (2, 1), (2, 3)
+
+
+def registered(raw: bytes, release: Release = OLD, default: bool = False, force: bool = False) -> bytes:
+    plugin = plugin_of([raw], 0, release)
+    document = merged([raw], plugin, release)
+    further = missing_runc(document, plugin) if release < (2, 0) else ()
     entry = wished_entry(document, plugin, "nvidia", PROGRAM)
     return register(raw, plugin, "nvidia", entry, default=default, force=force, further=further)
 
@@ -93,7 +97,7 @@ def test_every_other_value_comment_and_line_survives_in_its_order(text: str, def
     except NotAccepted:  # a table stands where a value would have to, or the other way round
         return
     wished = load(text)
-    plugin = cri_plugin(old, 1)
+    plugin = plugin_of([old], 0, OLD)
     for path in [(*runtimes_of(plugin), name) for name in ("nvidia", "runc")] + [default_of(plugin)]:
         _copy(values(new), wished, path)
     assert values(new) == wished
@@ -111,20 +115,20 @@ def _copy(source: Any, target: Any, path: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("raw", "generation", "plugin"),
+    ("raw", "release", "plugin"),
     [
-        (b"", 1, "cri"),
-        (b"version = 1\n", 1, "cri"),
-        (b"version = 2\n", 1, V2),
-        (b"version = 2\n", 2, V2),
-        (b"version = 3\n", 2, RUNTIME_PLUGIN),
-        (b"version = 4\n", 2, RUNTIME_PLUGIN),
-        (b"", 2, RUNTIME_PLUGIN),  # 2.x does not take over the CRI table of version 1
+        (b"", OLD, "cri"),
+        (b"version = 1\n", OLD, "cri"),
+        (b"version = 2\n", OLD, V2),
+        (b"version = 2\n", NEW, V2),
+        (b"version = 3\n", NEW, RUNTIME_PLUGIN),
+        (b"version = 4\n", NEWEST, RUNTIME_PLUGIN),
+        (b"", NEW, RUNTIME_PLUGIN),  # 2.x does not take over the CRI table of version 1
     ],
 )
-def test_the_runtime_goes_into_the_table_that_this_containerd_reads(raw: bytes, generation: int, plugin: str) -> None:
-    assert cri_plugin(raw, generation) == plugin
-    new = registered(raw, generation, default=True)
+def test_the_runtime_goes_into_the_table_that_this_containerd_reads(raw: bytes, release: Release, plugin: str) -> None:
+    assert plugin_of([raw], 0, release) == plugin
+    new = registered(raw, release, default=True)
     assert entry_in(new, plugin)["runtime_type"] == RUNC_V2
     assert value_at(values(new), default_of(plugin)) == "nvidia"
 
@@ -184,21 +188,21 @@ USED = {
     ),
     "crun where there is no runc": ("", {"crun": "SystemdCgroup = true"}),
 }
-PLUGINS = [(1, 1, "cri"), (2, 1, V2), (2, 2, V2), (3, 2, RUNTIME_PLUGIN)]
+PLUGINS = [(1, OLD, "cri"), (2, OLD, V2), (2, NEW, V2), (3, NEW, RUNTIME_PLUGIN)]
 
 
-@pytest.mark.parametrize(("version", "generation", "plugin"), PLUGINS)
+@pytest.mark.parametrize(("version", "release", "plugin"), PLUGINS)
 @pytest.mark.parametrize("kind", ["", "io.containerd.runtime.v1.linux", "io.containerd.runc.v1"])
 @pytest.mark.parametrize(("default", "options"), USED.values(), ids=list(USED))
 def test_the_entry_has_what_the_runtime_has_that_containers_use(
-    version: int, generation: int, plugin: str, kind: str, default: str, options: dict[str, str]
+    version: int, release: Release, plugin: str, kind: str, default: str, options: dict[str, str]
 ) -> None:
     at = f'plugins."{plugin}".containerd'
     text = f'version = {version}\n[{at}]\ndefault_runtime_name = "{default}"\n'
     for name, said in options.items():
         table = f"{at}.runtimes.{name}"
         text += f'[{table}]\nruntime_type = "{kind}"\nsnapshotter = "{name}"\n[{table}.options]\n{said}\n'
-    entry = entry_in(registered(text.encode(), generation), plugin)
+    entry = entry_in(registered(text.encode(), release), plugin)
     assert (entry["runtime_type"], entry["options"]) == (RUNC_V2, {"BinaryName": PROGRAM, "SystemdCgroup": True})
     assert "SystemdCgroup = true" in options[entry["snapshotter"]]
 
@@ -226,7 +230,7 @@ def test_what_nvidia_ctk_or_a_person_registered_alike_is_left_and_what_differs_i
     BinaryName = "{PROGRAM}"
     SystemdCgroup = false
 """.encode()
-    assert registered(raw, 2) == raw
+    assert registered(raw, NEW) == raw
     other = raw.replace(PROGRAM.encode(), b"/opt/other")
     with pytest.raises(Differs, match=f"another way: its BinaryName is /opt/other, not {PROGRAM}") as refused:
         registered(other)
@@ -245,9 +249,68 @@ def test_the_old_default_table_that_goes_before_the_name_is_not_overlooked() -> 
 def test_imports_replace_the_whole_table_up_to_1_7_and_are_merged_from_2_0_on() -> None:
     main = f'version = 2\n[plugins."{V2}".containerd.runtimes.runc]\nruntime_type = "x"\n'.encode()
     drop_in = f'disabled_plugins = ["cri"]\n[plugins."{V2}".containerd]\ndefault_runtime_name = "y"\n'.encode()
-    old, new = (settings(merged([main, drop_in], V2, generation), V2) for generation in (1, 2))
+    old, new = (settings(merged([main, drop_in], V2, release), V2) for release in (OLD, NEW))
     assert (old.runtimes, old.default, old.disabled) == ({}, "y", True)
     assert (new.runtimes, new.default, new.disabled) == ({"runc": ""}, "y", True)
+
+
+def head(version: int, *tables: str) -> str:
+    return f"version = {version}\n" * bool(version) + "".join(tables)
+
+
+def runtimes(plugin: str, program: str, default: str = "") -> str:
+    """A runtime nvidia; with a default runtime's name, that and runc with its cgroup driver."""
+    at = f'plugins."{plugin}".containerd'
+    runc = f'[{at}.runtimes.runc]\nruntime_type = "{RUNC_V2}"\n[{at}.runtimes.runc.options]\nSystemdCgroup = true\n'
+    nvidia = f'[{at}.runtimes.nvidia]\nruntime_type = "{RUNC_V2}"\n[{at}.runtimes.nvidia.options]\n'
+    named = f'[{at}]\ndefault_runtime_name = "{default}"\n{runc}' if default else ""
+    return f'{named}{nvidia}BinaryName = "{program}"\n'
+
+
+MIXED = [
+    (OLD, head(0), head(2, runtimes(V2, "/d", "runc")), ("/d", True, "runc")),
+    (OLD, head(3), head(2, runtimes(V2, "/d", "runc")), ("/d", True, "runc")),
+    (OLD, head(3, runtimes(V2, "/m", "nvidia")), head(0), ("/m", True, "nvidia")),
+    (OLD, head(2, runtimes(V2, "/m", "runc")), head(3, runtimes(RUNTIME_PLUGIN, "/d")), ("/m", True, "runc")),
+    (OLD, head(2), head(1, runtimes(V2, "/d", "runc")), (None, None, "runc")),
+    (NEW, head(0), head(2, runtimes(V2, "/d", "nvidia")), ("/d", True, "nvidia")),
+    (NEW, head(3), head(2, runtimes(V2, "/d", "nvidia")), ("/d", True, "nvidia")),
+    (NEW, head(3, runtimes(RUNTIME_PLUGIN, "/m")), head(2, runtimes(V2, "/d", "nvidia")), ("/m", None, "nvidia")),
+    (NEW, head(2, runtimes(V2, "/m", "nvidia")), head(3, runtimes(RUNTIME_PLUGIN, "/d")), ("/d", None, "runc")),
+    (NEW, head(2, runtimes(V2, "/m", "nvidia")), head(2, runtimes(RUNTIME_PLUGIN, "/d")), ("/d", None, "nvidia")),
+    (NEWEST, head(1, runtimes("cri", "/m", "nvidia")), head(0), ("/m", True, "nvidia")),
+    (NEWEST, head(3, runtimes(RUNTIME_PLUGIN, "/m")), head(2, runtimes(V2, "/d", "nvidia")), ("/d", True, "nvidia")),
+    (NEWEST, head(4, runtimes(V2, "/m", "nvidia")), head(3, runtimes(V2, "/d")), ("/d", None, "runc")),
+    (NEWEST, head(0), head(3, runtimes(RUNTIME_PLUGIN, "/d", "nvidia")), ("/d", True, "nvidia")),
+]
+"""A release, a main file, one that it imports, and what `containerd config dump` makes of them (1.6.20, 2.1.9, 2.3.4):
+nvidia's program, runc's SystemdCgroup and the default runtime."""
+
+
+@pytest.mark.parametrize(("release", "main", "drop_in", "dumped"), MIXED)
+def test_files_of_several_versions_say_together_what_that_containerd_makes_of_them(
+    release: Release, main: str, drop_in: str, dumped: tuple[str | None, bool | None, str]
+) -> None:
+    files = [main.encode(), drop_in.encode()]
+    document = merged(files, V2, release)
+    said, cgroup = settings(document, V2), value_at(document, (*runtimes_of(V2), "runc", "options", "SystemdCgroup"))
+    assert (said.runtimes.get("nvidia"), cgroup is True or None, said.default or "runc") == dumped
+    for index, raw in enumerate(files):  # what is added to either counts, with what the default runtime has
+        name = plugin_of(files, index, release)
+        entry = wished_entry(merged(files, name, release), name, "new", PROGRAM)
+        new = register(raw, name, "new", entry, default=False, force=False)
+        now = settings(merged([*files[:index], new, *files[index + 1 :]], V2, release), V2)
+        is_hidden = release < (2, 0) and not index and value_at(values(files[1]), ("plugins", name)) is not REMOVED
+        assert (now.runtimes.get("new") == PROGRAM) is not is_hidden
+        assert ("SystemdCgroup" in entry["options"]) is bool(dumped[1])
+
+
+@pytest.mark.parametrize(("release", "versions"), [(NEW, (4, 0)), (NEW, (3, 4)), (NEWEST, (2, 3)), (NEWEST, (1, 2))])
+def test_files_of_versions_that_keep_containerd_from_starting_are_refused(
+    release: Release, versions: tuple[int, int]
+) -> None:
+    with pytest.raises(NotAccepted, match=f"does not start with a file of version {max(versions)} here"):
+        merged([head(version).encode() for version in versions], V2, release)
 
 
 HOSTILE = [
@@ -293,13 +356,13 @@ def test_wrong_types_end_in_a_sentence_or_in_a_registered_runtime(wrong: dict[st
     except NotAccepted as error:
         assert str(error) and "\n" not in str(error)
     else:
-        assert entry_in(new, cri_plugin(raw, 1))["options"]["BinaryName"] == PROGRAM
+        assert entry_in(new, plugin_of([raw], 0, OLD))["options"]["BinaryName"] == PROGRAM
 
 
 def test_single_values_are_taken_away_again_and_what_was_there_before_is_back() -> None:
     for raw in (STOCK_DEBIAN, b"", b"# none\n", b'version = 2\r\n[grpc]\r\n  address = "/x"\r\n# end'):
         new = registered(raw, default=True)
-        plugin = cri_plugin(raw, 1)
+        plugin = plugin_of([raw], 0, OLD)
         paths = [*((*runtimes_of(plugin), name) for name in ("nvidia", "runc")), default_of(plugin)]
         back = set_values(new, [(path, REMOVED) for path in paths])
         assert back.decode().rstrip("\r\n") == raw.decode().rstrip("\r\n")

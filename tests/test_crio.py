@@ -20,9 +20,11 @@ from simhost import SimHost, Toolkit
 from gpuctl.engines.crio import Differs, inherited, register
 from gpuctl.engines.toml.shown import diff
 from gpuctl.engines.toml.text import NotAccepted
-from gpuctl.facts.crio import parse_config, probe_crio
+from gpuctl.facts.crio import CONFIG, CrioProcess, parse_config, probe_crio
 from gpuctl.facts.gather import gather
+from gpuctl.provision.change_set import DaemonProblem
 from gpuctl.provision.engines.crio import crio
+from gpuctl.provision.engines.crio.daemon import CrioDaemon
 from gpuctl.provision.result import Wish
 
 STAND_IN = Path(__file__).parent / "simhost" / "programs" / "crio.py"
@@ -43,7 +45,7 @@ KATA = """\
 [crio.runtime]
 default_runtime = "kata"
 [crio.runtime.runtimes.kata]
-runtime_path = "/bin/true"
+runtime_path = "/usr/bin/containerd-shim-kata-v2"
 runtime_type = "vm"
 """
 ENTRY = {"runtime_path": "/usr/bin/nvidia-container-runtime", "runtime_type": "oci", "monitor_path": CONMON}
@@ -80,6 +82,11 @@ class Running:
         said: dict[str, Any] = done.json
         return said
 
+    def doctor(self, check: str) -> Any:
+        """What the doctor finds by one check."""
+        found = self.host.gpuctl("doctor", "--only", check, "--json", env=self.env).json["findings"]
+        return next(one for one in found if one["id"] == check)
+
     def files(self) -> list[str]:
         """What lies in the directory of which every file counts."""
         return sorted(path.name for path in self.host.path(FOLDER).iterdir())
@@ -104,8 +111,9 @@ def crio_host(toolkit: Toolkit, sim_host: Callable[..., SimHost]) -> Iterator[Ca
         toolkit.install("v100")
         files = {PACKAGED: CRUN_TABLE, CONMON: "", CRUN: "", **files}
         commands = {"crio": f"#!{sys.executable}\n{STAND_IN.read_text()}", **options.pop("commands", {})}
-        absent = ["/usr/bin/conmon", "/usr/bin/crun"]
+        absent = ["/usr/bin/conmon", "/usr/bin/crun", "/usr/sbin/dockerd", "/usr/bin/docker"]
         made = sim_host("v100", toolkit=toolkit, files=files, commands=commands, absent=absent, **options)
+        made.path(CONMON).chmod(0o755)
         running.append(Running(made, sim))
         assert running[-1].process.poll() is None, running[-1].process.communicate()
         return running[-1]
@@ -231,8 +239,11 @@ def test_a_reload_that_crio_refuses_is_no_success_although_it_shows_what_it_refu
 
 def test_a_monitor_that_is_gone_is_told_before_crio_does_not_start_for_it(crio_host: Callable[..., Running]) -> None:
     running = crio_host()
-    running.host.path(CONMON).unlink()
-    assert running.install()["refused"].startswith(f"{CONMON}, the monitor of CRI-O's runtimes, is not there")
+    running.host.path(CONMON).chmod(0o644)
+    refused = running.install()["refused"]
+    assert refused.startswith(f"{CONMON}, the monitor of CRI-O's runtimes, is not there, or not executable")
+    running.stop()
+    assert running.start().wait(START_SECONDS) == 1
 
 
 def test_what_others_have_added_to_the_file_stays(crio_host: Callable[..., Running]) -> None:
@@ -257,7 +268,7 @@ def test_a_runtime_registered_elsewhere_is_judged_by_what_it_is(
     assert running.install("--force")["changed"] is False
     running.gpuctl("uninstall-runtime")
     text = NVIDIA % toolkit.runtime + 'runtime_root = "/run/crun"\n'
-    text += 'allowed_annotations = ["mine"]\n'
+    text += 'allowed_annotations = ["io.kubernetes.cri-o.ShmSize"]\n'
     running.host.path(main).write_text(text)
     assert (running.install()["changed"], running.files()) == (False, ["10-crio.conf"])  # all is said there
     running.host.path(main).write_text(text + "inherit_default_runtime = true\n")
@@ -265,7 +276,7 @@ def test_a_runtime_registered_elsewhere_is_judged_by_what_it_is(
     running.host.path(main).write_text(text.replace(CONMON, ""))  # what lacks is added to what a person has said
     assert running.install()["verified"]
     entry = running.config().runtimes["nvidia"]
-    assert (entry["monitor_path"], entry["allowed_annotations"]) == (CONMON, ["mine"])
+    assert (entry["monitor_path"], entry["allowed_annotations"]) == (CONMON, ["io.kubernetes.cri-o.ShmSize"])
 
 
 INHERITED = [
@@ -317,14 +328,30 @@ def test_crio_starts_with_the_drop_in_and_not_with_one_that_lacks_the_monitor(
         assert (running.process.poll() is None) == starts
 
 
-def test_after_a_restart_nothing_waits_for_one(crio_host: Callable[..., Running]) -> None:
+def test_pods_go_by_what_crio_read_when_it_started_whatever_it_lists_after_a_reload(
+    crio_host: Callable[..., Running],
+) -> None:
     running = crio_host()
-    done = running.install()
-    assert done["restart_needed"] is None and "issues/10202" in done["notes"][0]
-    running.stop()
-    running.process = running.start()
-    again = running.install("--restart")
+    done = running.install("--set-default")
+    assert done["restart_needed"] is True and "issues/10202" in done["notes"][0]
+    assert running.doctor("registration.crio-restart")["status"] == "warn"
+    running.restart()
+    again = running.install("--set-default", "--restart")
     assert (again["restart_needed"], again["notes"], again["verified"]) == (False, [], True)
+    assert running.doctor("registration.crio-restart")["status"] == "pass"
+    keeps = [True, ["CRI-O keeps the runtime nvidia and the default runtime nvidia until it is restarted."]]
+    for changed in (True, False):
+        out = running.gpuctl("uninstall-runtime")
+        assert [out["changed"], out["restart_needed"], out["notes"]] == [changed, *keeps]
+    back = running.gpuctl("rollback")
+    assert (back["changed"], back["verified"], back["restart_needed"], back["notes"]) == (True, True, False, [])
+    running.gpuctl("uninstall-runtime")
+    running.restart()
+    out = running.gpuctl("uninstall-runtime")
+    assert (out["restart_needed"], out["notes"]) == (False, [])
+    back = running.gpuctl("rollback")
+    takes_up = "CRI-O takes up the runtime nvidia and the default runtime nvidia when it is restarted."
+    assert (back["restart_needed"], back["notes"]) == (True, [takes_up])
 
 
 def test_an_old_crio_takes_it_up_only_when_it_is_restarted(crio_host: Callable[..., Running]) -> None:
@@ -355,6 +382,29 @@ def test_a_daemon_that_does_not_take_it_up_is_told_as_a_problem(
     assert words in done["problem"]
 
 
+def test_a_run_that_is_killed_before_it_tells_crio_is_completed_by_the_next(crio_host: Callable[..., Running]) -> None:
+    running = crio_host()
+    killed = ["strace", "-D", "-qq", "-o/dev/null", "-etrace=kill", "-einject=kill:signal=KILL"]
+    for command, has in ((["install-runtime", "--engine=crio"], True), (["uninstall-runtime"], False)):
+        done = running.host.run([*killed, sys.executable, "-m", "gpuctl", *command], env=running.env)
+        assert done.code == -signal.SIGKILL, done.err
+        assert ("99-nvidia.conf" in running.files(), "nvidia" in running.config().runtimes) == (has, not has)
+        again = running.gpuctl(*command)
+        assert (again["changed"], again["verified"], "nvidia" in running.config().runtimes) == (False, True, has)
+    assert {run["state"] for run in running.gpuctl("history")["runs"]} == {"done"}
+
+
+def test_a_crio_that_does_not_answer_yet_is_not_told_which_would_end_it() -> None:
+    with subprocess.Popen(["sleep", "60"]) as process:
+        said = CrioProcess(process.pid, ("sleep", "60"), 0.0)
+        daemon = CrioDaemon(host(), said, "/run/crio/crio.sock", None, "1.36.3", CONFIG, FOLDER)
+        with pytest.raises(DaemonProblem, match="CRI-O does not answer, and was not told"):
+            daemon.reload({}, 1)
+        time.sleep(0.05)
+        assert process.poll() is None
+        process.kill()
+
+
 def test_an_error_in_another_key_keeps_crio_from_taking_it_up(crio_host: Callable[..., Running]) -> None:
     running = crio_host()
     running.host.path(f"{FOLDER}/20-log.conf").write_text('[crio.runtime]\nlog_level = "loud"\n')
@@ -362,14 +412,14 @@ def test_an_error_in_another_key_keeps_crio_from_taking_it_up(crio_host: Callabl
 
 
 def test_a_default_that_is_a_virtual_machine_hands_nothing_on(crio_host: Callable[..., Running]) -> None:
-    running = crio_host(files={f"{FOLDER}/20-kata.conf": KATA})
+    running = crio_host(files={f"{FOLDER}/20-kata.conf": KATA, "/usr/bin/containerd-shim-kata-v2": ""})
     assert running.install()["verified"]
     entry = running.config().runtimes["nvidia"]
     assert (entry["runtime_type"], entry["monitor_path"]) == ("oci", CONMON)
 
 
 def test_a_later_file_that_says_otherwise_is_named_before_anything_is_written(
-    crio_host: Callable[..., Running],
+    crio_host: Callable[..., Running], toolkit: Toolkit
 ) -> None:
     later = f"{FOLDER}/99-zz.conf"
     running = crio_host(files={later: '[crio.runtime]\ndefault_runtime = "crun"\n'})
@@ -377,7 +427,13 @@ def test_a_later_file_that_says_otherwise_is_named_before_anything_is_written(
         f"{later} makes crun the default runtime, and counts after {OURS}."
     )
     assert not running.host.path(OURS).exists()
-    assert running.install()["verified"]
+    running.host.path(later).write_text(NVIDIA % toolkit.runtime)
+    refused = running.install()["refused"]
+    lacks = "runtime_root, allowed_annotations"
+    assert refused == f"{later} registers nvidia, lacks {lacks}, and counts after {OURS}. Use --config={later}."
+    assert running.install(f"--config={later}")["verified"]
+    assert running.config().runtimes["nvidia"]["runtime_root"] == "/run/crun"
+    assert (running.install()["changed"], running.files()) == (False, ["10-crio.conf", "99-zz.conf"])
 
 
 def test_what_nvidia_ctk_wrote_is_completed_and_another_program_is_not_replaced_without_force(
@@ -428,8 +484,14 @@ esac
 """
     running = crio_host(commands={"systemctl": systemctl}, files={"/run/systemd/system/there": ""})
     running.host.path("/run/crio.pid").write_text(str(running.process.pid))
-    assert running.install()["verified"]
+    done = running.host.gpuctl("install-runtime", "--engine=crio", env=running.env)
+    assert done.code == 0 and "CRI-O reloaded it and confirms" in done.out
+    assert done.out.endswith("  $ systemctl restart crio\n")  # which is what comes next
     assert running.host.path("/run/told").read_text() == "--no-ask-password reload crio.service\n"
+    running.restart()
+    running.host.path("/run/crio.pid").write_text(str(running.process.pid))
+    again = running.host.gpuctl("install-runtime", "--engine=crio", env=running.env)
+    assert again.out.startswith("unchanged") and again.out.endswith("Next: a pod with runtimeClassName: nvidia\n")
 
 
 def test_a_crio_that_does_not_run_reads_the_file_when_it_starts(crio_host: Callable[..., Running]) -> None:
@@ -456,7 +518,8 @@ def test_a_file_that_is_no_toml_and_a_host_without_crio_or_toolkit_are_told(
 
 def test_backups_are_kept_out_of_the_directory_of_which_every_file_counts() -> None:
     files = {PACKAGED: CRUN_TABLE, CONMON: "", f"{FOLDER}/a/deep.conf": KATA, f"{FOLDER}/99-nvidia.conf.bak": ""}
-    made = host(files=files, which={"nvidia-container-runtime": "/usr/bin/nvidia-container-runtime"})
+    which = {"nvidia-container-runtime": "/usr/bin/nvidia-container-runtime", CONMON: CONMON}
+    made = host(files=files, which=which)
     seen = probe_crio(made)
     assert seen.files.value and [one.path for one in seen.files.value] == [
         PACKAGED, f"{FOLDER}/99-nvidia.conf.bak", f"{FOLDER}/a/deep.conf",
@@ -468,6 +531,8 @@ def test_backups_are_kept_out_of_the_directory_of_which_every_file_counts() -> N
 def test_a_closed_directory_is_unknown_and_options_say_where_the_files_are() -> None:
     closed = probe_crio(host(files={PACKAGED: denied()}))
     assert closed.files.unknown
+    gone = probe_crio(host(files={PACKAGED: CRUN_TABLE}, links={f"{FOLDER}/20.conf": "/srv/gone"}))
+    assert gone.files.unknown == "it is a link to what is not there"
     line = "/usr/bin/crio\0--config-dir\0/srv/d\0--config=/srv/c\0--listen=/srv/s\0"
     proc = {"/proc/7/cmdline": line, "/proc/7/stat": "7 (crio) S 1 " + "0 " * 17 + "1000 0 0\n", "/srv/d/a": CRUN_TABLE}
     answer = {"unix:///srv/s": {"/config": CRUN_TABLE}}

@@ -504,6 +504,7 @@ BROKEN: list[tuple[str, str, Edit, str, int | None, str]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rule", "table", "edit", "where", "line", "sentence"), BROKEN)
 def test_the_rule_finds_what_is_wrong(rule: str, table: str, edit: Edit, where: str, line: int, sentence: str) -> None:
     judge = next(one for one in (*CUDA_RULES, *RULES) if one.__name__ == rule)

@@ -52,6 +52,12 @@ ILL = {
         (FROM + "RUN dnf install -y @nvidia-driver:latest\n", 2),
         (FROM + "RUN zypper --non-interactive install nvidia-compute-G06 && zypper clean\n", 2),
         (FROM + "RUN ubuntu-drivers autoinstall\n", 2),
+        (f"FROM archlinux:base\n{GPU}RUN pacman -Syu --noconfirm --needed base-devel \\\n  nvidia-utils\n", 4),
+        (f"FROM archlinux:base\n{GPU}RUN yes | pacman --noconfirm -Sy --root /mnt extra/nvidia-open-dkms && true\n", 3),
+        (f"FROM archlinux:base\n{GPU}RUN pacman -S cuda\n", 3),
+        (f"FROM archlinux:base\n{GPU}RUN yay -S --noconfirm lib32-nvidia-470xx-utils\n", 3),
+        (f"FROM archlinux:base\n{GPU}RUN pacman -U https://x/nvidia-utils-535.113.01-2-x86_64.pkg.tar.zst\n", 3),
+        (f"FROM alpine:3\n{GPU}RUN apk add --no-cache -t .gpu --repository https://x/edge nvidia-driver\n", 3),
         (FROM + "RUN apt-get update && apt-get install -y --no-install-recommends curl \\\n  nvidia-driver-535\n", 3),
         (FROM + "RUN sudo -E apt-get -o Acquire::Retries=3 install -y libnvidia-compute-535=535.54.03-0ubuntu1\n", 2),
         (f"FROM ubuntu:24.04\n{GPU}RUN dnf -y install cuda-12-4\n", 3),
@@ -114,6 +120,7 @@ ILL = {
         (FROM + "ENV LD_LIBRARY_PATH='/opt/app/lib:$LD_LIBRARY_PATH'\n", 2),
     ],
     "no-gpu-variables": [
+        ("FROM archlinux:base-20231001.0.182270\nRUN pacman -Syu --noconfirm nvidia-utils\n", 1),
         (f'FROM ubuntu:{UBUNTU}\nLABEL com.nvidia.volumes.needed="nvidia_driver"\n', 1),
         (f"FROM ubuntu:{UBUNTU}\nENV LD_LIBRARY_PATH=/usr/local/nvidia/lib64:$LD_LIBRARY_PATH\n", 1),
         (f"FROM ubuntu:{UBUNTU}\nCOPY nvidia-smi /usr/bin/nvidia-smi\n", 1),
@@ -208,6 +215,9 @@ SOUND = {
         FROM + "RUN dpkg -i --ignore-depends=nvidia-384,libcuda1-384 a.deb && echo apt-get install nvidia-384\n",
         FROM + "# RUN apt-get install nvidia-384\nRUN true && \\\n  # apt-get install nvidia-384\n  true\n",
         FROM + "RUN python3 <<EOF\napt-get install nvidia-384\nEOF\n",
+        "FROM archlinux:base\nRUN pacman -Syu --ignore nvidia-utils --noconfirm nvidia-settings nvidia-prime"
+        " && pacman -Ss nvidia && pacman -Rdd nvidia-utils && pacman -Sw nvidia && pacman -Qi nvidia\n",
+        "FROM alpine:3\nRUN apk add --virtual nvidia-utils curl && apk del nvidia-utils\n",
     ],
     "driver-installer": [
         FROM + "RUN sh cuda_11.8.0_520.61.05_linux.run --silent --toolkit\n",

@@ -47,6 +47,7 @@ def by_confidence(text: str) -> dict[str, Confidence]:
 # What is recognised
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("coat", COATS)
 def test_every_family_is_recognised_in_every_coat(coat: str) -> None:
     seen = {family: ids(COATS[coat](line))[:1] for family, line in lines_of("canonical")}
@@ -181,6 +182,7 @@ class Endless(io.RawIOBase):
         return next(self._pieces, b"")
 
 
+@pytest.mark.slow
 def test_a_long_log_is_read_in_pieces_and_its_lines_are_counted_rightly() -> None:
     lines = b"level=info msg=ok\n" * 10_000
     scan(Endless(lines, 2, b""))  # type: ignore[arg-type]
@@ -246,6 +248,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("piece", HOSTILE)
 def test_hostile_text_of_a_megabyte_tells_no_more_than_there_are_families(piece: str) -> None:
     text = HOSTILE[piece] * (1_000_000 // len(HOSTILE[piece]))

@@ -365,6 +365,11 @@ def test_a_text_of_another_field_or_without_telling_words_resembles_nothing(text
     assert _nearest(text) == ()
 
 
+def test_a_text_without_a_word_of_gpus_is_of_this_field_where_it_has_a_name_of_it() -> None:
+    assert "compose-too-old-for-gpu" in _nearest("error: device_requests is not a known parameter")
+    assert _nearest("error: person_requests is not a known parameter") == ()
+
+
 @pytest.mark.parametrize(
     ("one", "other", "meaning"),
     [

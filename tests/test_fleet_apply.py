@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -99,15 +102,36 @@ def states(told: Mapping[str, Any]) -> dict[str, str]:
     return {one["host"]: one["state"] for one in told["hosts"]}
 
 
-def test_equal_plans_are_read_once_and_a_host_without_gpuctl_is_told(fleet: Hosts, tmp_path: Path) -> None:
-    inventory = fleet.inventory()
-    code, told, _ = gpuctl("plan", "install-runtime", *OPTIONS, "-i", inventory, "-o", tmp_path / "PLAN")
-    assert code == 1
-    assert [group["hosts"] for group in told["groups"]] == [["c1", "c2", "c3"], ["d1"]]
-    assert told["unchanged"] == ["fine"]
-    assert [(one["host"], one["why"]) for one in told["unplanned"]] == [("bare", "cannot-change")]
-    assert (tmp_path / "PLAN").stat().st_mode & 0o777 == 0o600
-    assert files(fleet) == BEFORE
+@dataclass(frozen=True)
+class Planned:
+    """A plan that was made once for all hosts; the fixture `fleet` has them again as they were then."""
+
+    inventory: Path
+    file: Path
+    code: int
+    told: dict[str, Any]
+
+    def of(self, *names: str) -> tuple[object, ...]:
+        """Returns the options by which these hosts are asked."""
+        return ("-i", self.inventory, "--limit", ",".join(names))
+
+
+@pytest.fixture(scope="module")
+def plan(lab: Hosts, tmp_path_factory: pytest.TempPathFactory) -> Planned:
+    inventory, file = lab.inventory(), tmp_path_factory.mktemp("plan") / "PLAN"
+    racks = "c1 rack=r1\nc2 rack=r2\nc3 rack=r1\n"
+    inventory.write_text(inventory.read_text().replace("[all:vars]", f"{racks}[all:vars]"))
+    code, told, _ = gpuctl("plan", "install-runtime", *OPTIONS, "-i", inventory, "-o", file)
+    assert files(lab) == BEFORE
+    return Planned(inventory, file, code, told)
+
+
+def test_equal_plans_are_read_once_and_a_host_without_gpuctl_is_told(plan: Planned) -> None:
+    assert plan.code == 1
+    assert [group["hosts"] for group in plan.told["groups"]] == [["c1", "c2", "c3"], ["d1"]]
+    assert plan.told["unchanged"] == ["fine"]
+    assert [(one["host"], one["why"]) for one in plan.told["unplanned"]] == [("bare", "cannot-change")]
+    assert plan.file.stat().st_mode & 0o777 == 0o600
 
 
 @pytest.fixture(scope="module")
@@ -117,42 +141,64 @@ def single_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "gpuctl.pyz"
 
 
-def test_a_host_without_gpuctl_is_changed_and_undone_by_a_single_file_that_leaves_nothing(
+def printed(done: subprocess.CompletedProcess[str], before: str) -> list[str]:
+    """The words of a command of gpuctl fleet that was told to a person, who runs it as it stands."""
+    line = next(line for line in (done.stdout + done.stderr).splitlines() if before in line)
+    gpuctl, fleet, *options = shlex.split(line.partition(before)[2])
+    assert (gpuctl, fleet) == ("gpuctl", "fleet")
+    return words(*options)
+
+
+def test_a_host_without_gpuctl_is_changed_by_a_single_file_and_undone_by_the_commands_that_are_told(
     fleet: Hosts, tmp_path: Path, single_file: Path
 ) -> None:
-    by = ("-i", fleet.inventory("bare"), "--zipapp", single_file)
-    assert gpuctl("plan", "install-runtime", *OPTIONS, *by, "-o", tmp_path / "PLAN")[0] == 0
-    assert states(gpuctl("apply", tmp_path / "PLAN", *by, "--run", tmp_path / "RUN")[1]) == {"bare": "applied"}
+    def run(argv: list[str]) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(argv, check=True, capture_output=True, text=True, timeout=400, cwd=tmp_path)
+
+    by = ("-i", fleet.inventory("bare"), "--become", "--zipapp", single_file)
+    planned = run(words("plan", "install-runtime", *OPTIONS, *by, "-o", "PLAN"))
+    applied = run([*printed(planned, "To carry it out: "), "--run", "RUN"])
+    assert re.search(r"^applied +1 +bare$", applied.stdout, re.MULTILINE)
     assert json.loads(on(fleet, "bare", f"cat {FILE}"))["runtimes"]
-    assert states(gpuctl("undo", tmp_path / "RUN", *by)[1]) == {"bare": "undone"}
+    undone = run(printed(applied, "To undo it: "))
+    assert re.search(r"^undone +1 +bare$", undone.stdout, re.MULTILINE)
     assert on(fleet, "bare", f"cat {FILE}; find / -xdev -name 'gpuctl*.pyz' -newer /run/prepare 2>/dev/null") == "{}"
 
 
-def test_a_host_that_is_no_longer_as_it_was_planned_is_left_as_it_is(fleet: Hosts, tmp_path: Path) -> None:
-    inventory, plan = planned(fleet, tmp_path, "c1", "c2")
+def test_a_host_that_another_controller_changes_or_that_is_no_longer_as_it_was_planned_is_left_as_it_is(
+    fleet: Hosts, plan: Planned, tmp_path: Path
+) -> None:
     on(fleet, "c1", f"printf %s '{BEFORE['d1']}' > {FILE}")
-    code, told, _ = gpuctl("apply", plan, "-i", inventory, "--run", tmp_path / "RUN")
-    assert (code, states(told), told["stopped_before"]) == (1, {"c1": "plan-changed"}, 2)
+    held = "mkdir -p -m 755 /run/gpuctl; exec 9> /run/gpuctl/fleet; chmod 600 /run/gpuctl/fleet; flock 9"
+    on(fleet, "c2", f"{held}; setsid sleep 1000 > /dev/null 2>&1 < /dev/null & echo $! > /run/holder; sleep 0.5")
+    try:
+        by = (*plan.of("c1", "c2", "c3"), "--waves", "2", "--run", tmp_path / "RUN")
+        code, told, _ = gpuctl("apply", plan.file, *by)
+    finally:
+        on(fleet, "c2", "pkill -x sleep || true")
+    assert (code, states(told), told["stopped_before"]) == (1, {"c1": "plan-changed", "c2": "busy"}, 2)
     assert files(fleet) == {**BEFORE, "c1": BEFORE["d1"]}
 
 
-def test_a_fault_in_the_second_wave_is_rolled_back_and_stops_before_the_third(fleet: Hosts, tmp_path: Path) -> None:
-    inventory, plan = planned(fleet, tmp_path, "c1", "c2", "c3", "d1")
+def test_a_fault_in_the_second_wave_is_rolled_back_and_stops_before_the_third(
+    fleet: Hosts, plan: Planned, tmp_path: Path
+) -> None:
+    by = plan.of("c1", "c2", "c3", "d1")
     for name, code in (("c1", 0), ("c2", 0), ("c3", 1), ("d1", 0)):
         on(fleet, name, f"echo {code} > /run/smoke")
-    options = ("-i", inventory, "--smoke", "--waves", "1,2,100%")
-    code, told, _ = gpuctl("apply", plan, *options, "--run", tmp_path / "RUN")
+    options = (*by, "--smoke", "--waves", "1,2,100%")
+    code, told, _ = gpuctl("apply", plan.file, *options, "--run", tmp_path / "RUN")
     assert (code, told["stopped_before"]) == (4, 3)
     assert states(told) == {"c1": "applied", "c2": "applied", "c3": "rolled-back"}
     now = files(fleet)
     assert (now["c3"], now["d1"]) == (BEFORE["c3"], BEFORE["d1"])
     assert "nvidia" in now["c1"]
     on(fleet, "c3", "echo 0 > /run/smoke")
-    code, told, _ = gpuctl("apply", "--resume", tmp_path / "RUN", "-i", inventory)
+    code, told, _ = gpuctl("apply", "--resume", tmp_path / "RUN", *by)
     assert (code, set(states(told).values())) == (0, {"applied"})
-    code, told, _ = gpuctl("undo", tmp_path / "RUN", "-i", inventory, "--limit", "d1")
+    code, told, _ = gpuctl("undo", tmp_path / "RUN", *plan.of("d1"))
     assert (code, states(told)["d1"], states(told)["c1"]) == (0, "undone", "applied")
-    assert gpuctl("undo", tmp_path / "RUN", "-i", inventory)[0] == 0
+    assert gpuctl("undo", tmp_path / "RUN", *by)[0] == 0
     assert files(fleet) == BEFORE
 
 
@@ -172,41 +218,45 @@ def begun(run: Path, host: str) -> bool:
     return (run / "changes.jsonl").exists() and host in read(str(run)).changes
 
 
-def test_a_run_whose_controller_is_killed_is_gone_on_with_and_undone(fleet: Hosts, tmp_path: Path) -> None:
-    inventory, plan = planned(fleet, tmp_path, "c1", "c2", "c3")
+def test_a_run_whose_controller_is_killed_is_gone_on_with_and_undone(
+    fleet: Hosts, plan: Planned, tmp_path: Path
+) -> None:
+    by = plan.of("c1", "c2", "c3")
     run = tmp_path / "RUN"
-    process = subprocess.Popen(words("apply", plan, "-i", inventory, "--run", run, "--waves", "1"))
+    process = subprocess.Popen(words("apply", plan.file, *by, "--run", run, "--waves", "1"))
     assert until(lambda: begun(run, "c2") and "nvidia" in on(fleet, "c2", f"cat {FILE}"), 300)
     process.kill()
     process.wait()
     assert read(str(run)).changes["c2"].state == "begun"
     assert until(lambda: not on(fleet, "c2", "pgrep -f 'gpuctl (install|doctor)' || true"), 120)
-    code, told, _ = gpuctl("apply", "--resume", run, "-i", inventory)
+    code, told, _ = gpuctl("apply", "--resume", run, *by)
     assert (code, set(states(told).values())) == (0, {"applied"})
-    assert gpuctl("undo", run, "-i", inventory)[0] == 0
+    assert gpuctl("undo", run, *by)[0] == 0
     assert files(fleet) == BEFORE
 
 
-def test_a_run_whose_controller_is_killed_is_undone_without_going_on(fleet: Hosts, tmp_path: Path) -> None:
-    inventory, plan = planned(fleet, tmp_path, "c1", "c2")
+def test_a_run_whose_controller_is_killed_is_undone_without_going_on(
+    fleet: Hosts, plan: Planned, tmp_path: Path
+) -> None:
+    by = plan.of("c1", "c2")
     run = tmp_path / "RUN"
-    process = subprocess.Popen(words("apply", plan, "-i", inventory, "--run", run, "--waves", "1"))
+    process = subprocess.Popen(words("apply", plan.file, *by, "--run", run, "--waves", "1"))
     assert until(lambda: begun(run, "c1") and "nvidia" in on(fleet, "c1", f"cat {FILE}"), 300)
     process.send_signal(signal.SIGSTOP)
-    second = gpuctl("undo", run, "-i", inventory)  # while the first one is at it
+    second = gpuctl("undo", run, *by)  # while the first one is at it
     process.kill()
     process.wait()
     assert second[0] == 2 and "another gpuctl holds it" in second[2]
     assert until(lambda: not on(fleet, "c1", "pgrep -f 'gpuctl (install|doctor)' || true"), 120)
-    code, told, said = gpuctl("undo", run, "-i", inventory)
+    code, told, said = gpuctl("undo", run, *by)
     assert (code, set(states(told).values())) == (0, {"undone"}), said
     assert files(fleet) == BEFORE
 
 
-def test_an_interrupt_waits_for_the_wave_and_says_how_to_go_on(fleet: Hosts, tmp_path: Path) -> None:
-    inventory, plan = planned(fleet, tmp_path, "c1", "c2")
+def test_an_interrupt_waits_for_the_wave_and_says_how_to_go_on(fleet: Hosts, plan: Planned, tmp_path: Path) -> None:
+    by = plan.of("c1", "c2")
     run = tmp_path / "RUN"
-    argv = words("apply", plan, "-i", inventory, "--run", run)
+    argv = words("apply", plan.file, *by, "--run", run)
     process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
     until(lambda: begun(run, "c1"))
     os.kill(process.pid, signal.SIGINT)
@@ -217,39 +267,22 @@ def test_an_interrupt_waits_for_the_wave_and_says_how_to_go_on(fleet: Hosts, tmp
     assert files(fleet)["c2"] == BEFORE["c2"]
 
 
-def test_two_controllers_do_not_change_one_host(fleet: Hosts, tmp_path: Path) -> None:
-    inventory, plan = planned(fleet, tmp_path, "c1")
-    held = "mkdir -p -m 755 /run/gpuctl; exec 9> /run/gpuctl/fleet; chmod 600 /run/gpuctl/fleet; flock 9"
-    on(fleet, "c1", f"{held}; setsid sleep 1000 > /dev/null 2>&1 < /dev/null & echo $! > /run/holder; sleep 0.5")
-    try:
-        code, told, _ = gpuctl("apply", plan, "-i", inventory, "--run", tmp_path / "RUN")
-    finally:
-        on(fleet, "c1", "pkill -x sleep || true")
-    assert (code, states(told)) == (1, {"c1": "busy"})
-    assert files(fleet) == BEFORE
-
-
 def test_hosts_that_share_a_domain_are_changed_together_and_what_is_found_on_them_stops_it(
-    fleet: Hosts, tmp_path: Path
+    fleet: Hosts, plan: Planned, tmp_path: Path
 ) -> None:
-    inventory, plan = planned(fleet, tmp_path, "c1", "c2", "c3")
-    racks = {"c1": "r1", "c2": "r2", "c3": "r1"}
-    text = inventory.read_text()
-    for host, rack in racks.items():
-        text = text.replace(f"{host} ansible_host", f"{host} rack={rack} ansible_host")
-    inventory.write_text(text)
-    options = ("-i", inventory, "--domain", "rack", "--stop-on", "hardware.gpu-present")
-    code, told, _ = gpuctl("apply", plan, *options, "--run", tmp_path / "RUN")
+    by = plan.of("c1", "c2", "c3")
+    options = (*by, "--domain", "rack", "--stop-on", "hardware.gpu-present")
+    code, told, _ = gpuctl("apply", plan.file, *options, "--run", tmp_path / "RUN")
     assert (told["waves"], told["stopped_before"]) == ([["c1", "c3"], ["c2"]], 2)
     assert (code, told["stopped_on"], states(told)) == (1, ["hardware.gpu-present"], {"c1": "applied", "c3": "applied"})
-    assert gpuctl("undo", tmp_path / "RUN", "-i", inventory)[0] == 0
+    assert gpuctl("undo", tmp_path / "RUN", *by)[0] == 0
 
 
-def test_a_plan_that_was_edited_is_refused_and_nothing_is_changed(fleet: Hosts, tmp_path: Path) -> None:
-    inventory, plan = planned(fleet, tmp_path, "c1")
-    plan.write_text(plan.read_text().replace("/bin/true", "/bin/false"))
-    code, told, said = gpuctl("apply", plan, "-i", inventory, "--run", tmp_path / "RUN")
+def test_a_plan_that_was_edited_is_refused_and_nothing_is_changed(fleet: Hosts, plan: Planned, tmp_path: Path) -> None:
+    edited = tmp_path / "PLAN"
+    edited.write_text(plan.file.read_text().replace("/bin/true", "/bin/false"))
+    code, told, said = gpuctl("apply", edited, *plan.of("c1"), "--run", tmp_path / "RUN")
     assert (code, told) == (2, {})
     why = "it is not as gpuctl wrote it: make a new plan, and leave its file as it is"
-    assert said == f"Error: {plan} is no plan to be carried out: {why}.\n"
+    assert said == f"Error: {edited} is no plan to be carried out: {why}.\n"
     assert not (tmp_path / "RUN").exists()

@@ -62,7 +62,7 @@ from gpuctl.fleet import parcel
 file, inventory = sys.argv[1:]
 parcel.PIECE = 60_000
 entry = entered(Asked(inventory=[inventory]))
-print(json.dumps(parcel.brought(parcel.parcel(open(file, "rb").read()), entry.hosts, entry.ask_by)))
+print(json.dumps(parcel.brought(parcel.parcel(open(file, "rb").read()), entry.hosts, entry.way.ask_by)))
 """
 """By a process of its own, as gpuctl is: with an end of Ansible's ends all that it has started."""
 

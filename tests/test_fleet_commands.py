@@ -185,6 +185,7 @@ def deep() -> bytes:
     return b'{"schema": "gpuctl.snapshot/1", "x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("raw", "why"),
     [
@@ -210,6 +211,7 @@ def test_a_hostile_snapshot_breaks_its_host_and_the_others_go_on(raw: bytes, why
     assert [one["hosts"] for one in whole["classes"]] == [["good"]]
 
 
+@pytest.mark.slow
 def test_a_snapshot_that_takes_too_long_to_judge_is_given_up_and_the_others_go_on(tmp_path: Path) -> None:
     """What the judging process may take is real here; only the seconds are fewer."""
     contents = (b"spin", b"eat", b"good", b"spin", b"good", b"talk", b"once")

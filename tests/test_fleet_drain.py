@@ -114,6 +114,17 @@ def test_a_node_that_somebody_uncordons_is_not_free_and_loses_our_mark(server: S
     assert marked(server, "a") == (False, None)
 
 
+def test_a_node_that_somebody_has_brought_back_and_cordoned_anew_is_theirs(server: Server) -> None:
+    drain = drain_of("RUN")
+    drain.take_out(("a",))
+    for verb in ("uncordon", "cordon"):
+        subprocess.run(["kubectl", verb, "a"], check=True, capture_output=True)
+    assert marked(server, "a") == (True, "RUN")
+    assert drain.take_out(("a",)) == {"a": Taken(False)}
+    assert drain.bring_back(("a",)) == {}
+    assert marked(server, "a") == (True, None)
+
+
 def test_a_cluster_is_the_one_of_its_context_whichever_is_current_later(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

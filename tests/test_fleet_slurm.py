@@ -15,6 +15,9 @@ from simhost.process import until
 from slurm_bed import Slurm, slurm
 from test_fleet_apply import FILE, gpuctl, on, planned, prepared, states
 
+from gpuctl.fleet.drain.drain import Taken
+from gpuctl.fleet.drain.slurm import SlurmDrain
+
 pytestmark = pytest.mark.bench
 
 MORE = """\
@@ -102,9 +105,13 @@ def test_a_node_that_is_not_free_in_time_or_has_failed_stays_drained_until_it_is
     cluster.run("scancel", "--user", "root")
     on(fleet, "gpu1", "echo 1 > /run/smoke")
     code, told, _ = gpuctl("apply", "--resume", run, *by)
-    assert (code, states(told)) == (4, {"gpu1": "rolled-back"})
+    assert (code, states(told), told["hosts"][0]["drained"]) == (4, {"gpu1": "rolled-back"}, True)
     assert cluster.state == "IDLE+DRAIN"
     assert cluster.reason.startswith("gpuctl RUN: gpuctl install-runtime --engine docker")
+
+    cluster.update("State=RESUME")  # by a person, who has it seen in service again from then on
+    code, told, _ = gpuctl("undo", run, *by)
+    assert (code, states(told), told["hosts"][0]["drained"]) == (0, {"gpu1": "rolled-back"}, False)
 
     on(fleet, "gpu1", "echo 0 > /run/smoke")
     code, told, _ = gpuctl("apply", "--resume", run, *by)
@@ -149,6 +156,20 @@ def test_undo_takes_the_node_out_of_service_waits_for_its_job_and_brings_it_back
     assert (cluster.state, cluster.reason, on(fleet, "gpu1", f"cat {FILE}")) == ("IDLE", "", "{}")
     theirs = cluster.run("scontrol", "-o", "show", "node", "gpu2").out
     assert "+DRAIN" in theirs and "Reason=new fan" in theirs
+
+
+def test_a_node_that_somebody_has_resumed_and_drained_anew_is_theirs(
+    cluster: Slurm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLURM_CONF", str(cluster.conf))
+    drain = SlurmDrain("RUN", "2026-11-30T09:00:00.000000Z", "install-runtime")
+    assert drain.take_out(("gpu1",)) == {"gpu1": Taken(True)}
+    cluster.update("State=RESUME")
+    cluster.update("State=DRAIN", "Reason=new fan")
+    assert drain.take_out(("gpu1",)) == {"gpu1": Taken(False)}
+    assert drain.bring_back(("gpu1",)) == {}
+    assert cluster.state == "IDLE+DRAIN" and cluster.reason.startswith("new fan ")
+    cluster.reset()
 
 
 def test_a_node_of_a_run_of_the_same_name_is_another_runs(cluster: Slurm, fleet: Hosts, tmp_path: Path) -> None:

@@ -137,6 +137,7 @@ def test_what_is_said_on_stderr_is_folded() -> None:
     assert [path.name for path in files if re.search(r"echo\(.*err=True", path.read_text())] == []
 
 
+@pytest.mark.slow
 def test_others_use_of_os_what_is_the_processs_own() -> None:
     nodes = list(nodes_outside_host())
     having = {name for name, node in nodes if isinstance(node, ast.Import) and node.names[0].name == "os"}

@@ -270,6 +270,7 @@ def told_by_rules(cuda: str, driver: str, gpu: Gpu) -> list[tuple[Verdict, str, 
     return [(one.verdict, one.reason.id, one.reason.message) for one in judge(resolve_cuda(cuda), driver, gpu)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gpu", ["NVIDIA A100-SXM4-80GB", "Tesla P100-PCIE-16GB", "GeForce GTX 1080", "3.0"])
 def test_no_rule_tells_a_driver_from_the_one_that_stands_for_it(gpu: str) -> None:
     known = bounds("", ())

@@ -197,6 +197,7 @@ def worlds(draw: st.DrawFn) -> list[Object]:
     return [*there, *others, pod("p", labels={"app": draw(st.sampled_from(["m", "n"]))}, spec=draw(specs()))]
 
 
+@pytest.mark.slow
 @thorough
 @given(worlds())
 def test_why_finds_the_nodes_that_a_scheduler_finds_by_trying(world: list[Object]) -> None:

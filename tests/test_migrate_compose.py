@@ -148,6 +148,21 @@ def test_a_request_without_capabilities_gets_them() -> None:
     assert "{driver: nvidia, capabilities: [gpu]}" in rewritten(text).after
 
 
+def test_all_of_a_driver_that_was_mapped_is_asked_for_unless_it_is_said_what_is_used() -> None:
+    body = "volumes: [/usr/lib/nvidia-384:/usr/local/nvidia]"
+    text = f"services: {{a: {{devices: [/dev/nvidia0], {body}}}, b: {{environment: {{B: c}}, {body}}}}}\n"
+    for target in ComposeTarget:
+        done = rewritten(text, target)
+        services = loaded(done.after)["services"].values()
+        said = {dict(variables(one)).get("NVIDIA_DRIVER_CAPABILITIES") for one in services}
+        assert said == ({None} if target is ComposeTarget.CDI else {"all"})
+        assert any("compute and utility alone" in change.why for change in done.changes) == (said == {"all"})
+        assert rewritten(done.after, target).after == done.after
+    told = "environment: {NVIDIA_DRIVER_CAPABILITIES: 'compute,video'}, devices: [/dev/nvidia0]"
+    after = rewritten(f"services: {{a: {{{told}, {body}}}}}\n").after
+    assert "{NVIDIA_DRIVER_CAPABILITIES: 'compute,video'}" in after and "all" not in after
+
+
 def test_a_mig_device_is_named_whole() -> None:
     text = "services: {a: {image: x, devices: ['nvidia.com/gpu=0:1']}}\n"
     (done,) = together(text, target=ComposeTarget.CDI)
@@ -291,6 +306,7 @@ def test_wrong_usage(argv: tuple[str, ...], tmp_path: Path) -> None:
 # Whatever else is in the file
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=100)
 @given(data=st.data())
 def test_what_is_none_of_gpuctls_stays_to_the_letter(data: st.DataObject) -> None:

@@ -165,7 +165,7 @@ OWNED = st.sampled_from(
         ["-e", "NVIDIA_VISIBLE_DEVICES=0"],
     ]
 )
-COMES = {"--gpus", "all", "device=0", "device=1", '"device=0,1"'}
+COMES = {"--gpus", "all", "device=0", "device=1", '"device=0,1"', "-e", "NVIDIA_DRIVER_CAPABILITIES=all"}
 
 
 @given(st.lists(st.one_of(UNOWNED, OWNED), max_size=8), st.lists(WORDS, max_size=4))
@@ -287,9 +287,9 @@ def test_a_containers_command_leaves_to_the_image_what_is_the_images() -> None:
     assert not any(
         word in line for word in ("PATH", "--workdir", "--entrypoint", "--shm-size", "label=disable", "runc")
     )
-    assert modern(line).after == line.replace("--device /dev/nvidia0", "--gpus device=0").replace(
-        " --volume /usr/lib/nvidia-384:/usr/lib/nvidia", ""
-    ).replace(" --privileged", "")
+    assert modern(line).after == line.replace(
+        "--device /dev/nvidia0", "--gpus device=0 -e NVIDIA_DRIVER_CAPABILITIES=all"
+    ).replace(" --volume /usr/lib/nvidia-384:/usr/lib/nvidia", "").replace(" --privileged", "")
 
 
 # The command itself

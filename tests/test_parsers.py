@@ -1,8 +1,9 @@
 """No text takes a parser more time or memory than its size is worth: what it costs grows as the text does.
 
 Every public function of the rooms below that takes nothing but text is found here by being there. Each is given texts
-of a megabyte in a process that may use as much processor time as so many walks over its letters cost on this machine:
-what grows with the square takes a thousand times as much.
+of up to a megabyte in a process that may use as much processor time as so many walks over a megabyte's letters cost on
+this machine: what grows with the square takes a thousand times as much. Where a sixteenth and a quarter of the text
+tell already how it grows, the whole is not read.
 """
 
 from __future__ import annotations
@@ -29,7 +30,13 @@ SIZE = 1_000_000
 WALKS = 180
 """What a parser may cost: 8 s where a walk over the letters of a megabyte takes 44 ms."""
 MEMORY = 768 << 20
-"""Bytes, besides what the tests' own process has."""
+"""Bytes for a megabyte of text."""
+BESIDES = 64 << 20
+"""Bytes, besides what the tests' own process has, for what it loads."""
+TICK = 1e-3
+"""Seconds, below which a clock need not tell times apart."""
+MARGIN = 1.5
+"""What may be wrong with a cost that is told by those of a sixteenth and a quarter."""
 ROOMS = ("facts", "compat", "diagnose", "engines", "images", "migrate", "dockerfile", "k8s")
 TEXT = ("str", "bytes", "bytes | str", "str | bytes")
 TAKE_NO_TEXT = {"parse_address", "parse_command", "parse_commands", "parse_daemon", "parse_entry", "parse_flavour"}
@@ -94,18 +101,27 @@ def ways(name: str, function: Callable[..., Any]) -> Iterator[tuple[str, Callabl
             yield f"{name}-{taken[place].name}{'-' * bool(beside)}{beside}", function, place, beside
 
 
-def samples(function: Callable[..., Any]) -> Iterator[tuple[str, str]]:
+def over_and_over(piece: str) -> Callable[[int], str]:
+    """What makes a text of a size of one piece."""
+    return lambda size: (piece * (size // len(piece) + 1))[:size]
+
+
+def stretched(line: str, gap: re.Match[str]) -> Callable[[int], str]:
+    """What makes a text of a size of a gap in a line, whose end never comes."""
+    return lambda size: line[: gap.start()] + gap[0][0] * size + "\1"
+
+
+def samples(function: Callable[..., Any]) -> Iterator[tuple[str, Callable[[int], str]]]:
     """Texts that nearly are what a parser is for: the lines of the sample in its docstring, over and over, broken."""
     sample = (inspect.getdoc(function) or "").partition("\n\n")[2]
     for number, line in enumerate([line for line in sample.splitlines() if line.strip()][:2], 1):
         line = line.replace("\\t", "\t").replace("<TAB>", "\t")
-        yield f"line {number}", line + "\n"
-        yield f"line {number} without its end", line[:-1] + "\n"
-        yield f"line {number} without line feeds", line
-        half = line[: len(line) // 2]
-        yield f"half of line {number}", half
+        yield f"line {number}", over_and_over(line + "\n")
+        yield f"line {number} without its end", over_and_over(line[:-1] + "\n")
+        yield f"line {number} without line feeds", over_and_over(line)
+        yield f"half of line {number}", over_and_over(line[: len(line) // 2])
         for gap in list(re.finditer(r"\s+|\d+", line))[:6]:
-            yield f"line {number} stretched at {gap.start()}", line[: gap.start()] + gap[0][0] * SIZE + "\1"
+            yield f"line {number} stretched at {gap.start()}", stretched(line, gap)
 
 
 def fed(function: Callable[..., Any], place: int, beside: str, text: str) -> None:
@@ -141,18 +157,24 @@ def in_a_child(function: Callable[..., Any], place: int, beside: str, said: int)
     gc.freeze()  # what pytest holds is not the parser's to be looked through
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     pages = int(Path("/proc/self/statm").read_text().split()[5])
-    most = pages * resource.getpagesize() + MEMORY
-    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+    held = pages * resource.getpagesize()
     allowed = WALKS * a_walk()
-    for name, piece in (*LETTERS.items(), *samples(function)):
-        os.write(said, f"{name}\n".encode())
-        text = (piece * (SIZE // len(piece) + 1))[: max(SIZE, len(piece))]
+
+    def cost(text: str, share: int) -> float:
+        """The seconds that a share of a megabyte takes; ends this process where they are too many, or the memory is."""
+        resource.setrlimit(resource.RLIMIT_DATA, (held + MEMORY // share + BESIDES, resource.RLIM_INFINITY))
         began = time.process_time()
         resource.setrlimit(resource.RLIMIT_CPU, (int(began + allowed) + 1, resource.RLIM_INFINITY))
-        fed(function, place, beside, text[: SIZE // 4])
-        # Where a quarter costs so little that even what grows with the cube is allowed, the whole tells nothing.
-        if (time.process_time() - began) * 4**3 > allowed:
-            fed(function, place, beside, text)
+        fed(function, place, beside, text)
+        return time.process_time() - began
+
+    fed(function, place, beside, "x")  # what it loads at first is not the text's cost
+    letters = ((name, over_and_over(piece)) for name, piece in LETTERS.items())
+    for name, text in (*letters, *samples(function)):
+        os.write(said, f"{name}\n".encode())
+        sixteenth, quarter = (cost(text(SIZE // share), share) for share in (16, 4))
+        if quarter * max(4.0, quarter / max(sixteenth, TICK)) * MARGIN > allowed:
+            cost(text(SIZE), 1)
 
 
 FOUND = {name: rest for name, *rest in parsers()}

@@ -446,6 +446,12 @@ WRAPPED = {
     "Failed to initialize NVML: Driver/library version mismatch": "The driver's loaded module and its libraries",
     "toomanyrequests: You have reached your pull rate limit.": "The registry refuses more pulls",
     "No devices were found": "The container saw no GPU.",
+    "failed to fulfil mount request: open /usr/lib64/libcuda.so.418.87.00: no such file or directory": (
+        "The engine mounts what the CDI specification names, and a file of it is not there"
+    ),
+    "error getting hook config: failed to load config: couldn't open required configuration file": (
+        "The toolkit's config.toml is no TOML"
+    ),
 }
 
 

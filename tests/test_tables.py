@@ -8,16 +8,18 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from jsonschema import validate
 from newer import DATA, DAY, NEWEST_DRIVER, NEXT_CUDA, NEXT_DAY, rows_of, with_next_cuda, write
-from simhost import Done, SimHost
+from simhost import Bed, Done, SimHost
 
 ROOT = Path(__file__).parents[1]
 NOBODY = 65534
+STEADY = {"PYTHONDONTWRITEBYTECODE": "1"}
 SYSTEM = "/var/lib/gpuctl/data"
 USER = "/home/sim/.local/share/gpuctl/data"
 CHECK = ("check", f"--driver={NEWEST_DRIVER}", "--gpu=H100", "--cuda")
@@ -25,7 +27,7 @@ CHECK = ("check", f"--driver={NEWEST_DRIVER}", "--gpu=H100", "--cuda")
 
 @pytest.fixture
 def host(sim_host: Callable[..., SimHost]) -> SimHost:
-    made: SimHost = sim_host(None, env={"PYTHONDONTWRITEBYTECODE": "1"})
+    made: SimHost = sim_host(None, env=STEADY)
     return made
 
 
@@ -496,32 +498,51 @@ def lying_beside(host: SimHost) -> int:
     return len(os.listdir(host.path(SYSTEM).parent))
 
 
+def installed(host: SimHost) -> set[str]:
+    """The sources of the two tables that are installed for all, of which each has only one."""
+    found = host.path(SYSTEM).resolve()
+    return {json.loads(line)["source"] for line in (found / "toolkit_cves.jsonl").read_text().splitlines()}
+
+
+@pytest.fixture(scope="module")
+def old_tables(bed: Bed) -> Iterator[Path]:
+    """What lies in /var/lib/gpuctl when the tables marked "old" are installed."""
+    with closing(SimHost(bed, None, env=STEADY)) as host, tempfile.TemporaryDirectory(prefix="gpuctl-tables-") as name:
+        assert data(host, "use", marked(Path(name), "old")).code == 0
+        assert marks(host) == installed(host) == {"old"}
+        yield host.path(SYSTEM).parent
+
+
+@pytest.fixture
+def with_old(host: SimHost, old_tables: Path) -> SimHost:
+    """A host on which they are installed, with the folder of the lock under which that was done."""
+    shutil.copytree(old_tables, host.path(SYSTEM).parent, symlinks=True, dirs_exist_ok=True)
+    host.path("/run/gpuctl").mkdir(mode=0o700)
+    return host
+
+
 @pytest.mark.parametrize("point", ["flock:when=1", *BEFORE, *AFTER])
-def test_a_kill_at_any_point_leaves_the_old_tables_or_the_new_ones(host: SimHost, folder: Path, point: str) -> None:
-    old, new = marked(folder / "old", "old"), marked(folder / "new", "new")
-    assert data(host, "use", old).code == 0
-    assert stopped(host, new, point.replace(":", ":signal=KILL:")).code < 0
-    assert marks(host) == ({"new"} if point in AFTER else {"old"})
-    assert data(host, "use", new).code == 0
-    assert marks(host) == {"new"}
-    assert lying_beside(host) == 2  # the link and its folder
+def test_a_kill_at_any_point_leaves_the_old_tables_or_the_new_ones(with_old: SimHost, folder: Path, point: str) -> None:
+    new = marked(folder, "new")
+    assert stopped(with_old, new, point.replace(":", ":signal=KILL:")).code < 0
+    assert installed(with_old) == ({"new"} if point in AFTER else {"old"})
+    assert data(with_old, "use", new).code == 0
+    assert (installed(with_old), lying_beside(with_old)) == ({"new"}, 2)  # the link and its folder
 
 
 @pytest.mark.parametrize("point", BEFORE)
-def test_a_failing_call_leaves_the_old_tables_and_nothing_else(host: SimHost, folder: Path, point: str) -> None:
-    assert data(host, "use", marked(folder / "old", "old")).code == 0
-    done = stopped(host, marked(folder / "new", "new"), point.replace(":", ":error=EIO:"))
+def test_a_failing_call_leaves_the_old_tables_and_nothing_else(with_old: SimHost, folder: Path, point: str) -> None:
+    done = stopped(with_old, marked(folder, "new"), point.replace(":", ":error=EIO:"))
     assert done.code == 4, done.err
     assert done.err.endswith("Nothing was changed.\n") and SYSTEM in done.err
-    assert (marks(host), lying_beside(host)) == ({"old"}, 2)
+    assert (installed(with_old), lying_beside(with_old)) == ({"old"}, 2)
 
 
 @pytest.mark.parametrize("point", AFTER)
-def test_what_fails_after_the_new_tables_count_is_no_failure(host: SimHost, folder: Path, point: str) -> None:
-    assert data(host, "use", marked(folder / "old", "old")).code == 0
-    done = stopped(host, marked(folder / "new", "new"), point.replace(":", ":error=EIO:"))
+def test_what_fails_after_the_new_tables_count_is_no_failure(with_old: SimHost, folder: Path, point: str) -> None:
+    done = stopped(with_old, marked(folder, "new"), point.replace(":", ":error=EIO:"))
     assert (done.code, done.err) == (0, "")
-    assert marks(host) == {"new"}
+    assert installed(with_old) == {"new"}
 
 
 AT_ONCE = """

@@ -175,6 +175,7 @@ def second_opinion(text: str) -> Any:
         return None
 
 
+@pytest.mark.slow
 @tuned(deadline=None, max_examples=300)  # the machine may be busy
 @given(st.data(), documents(), st.sampled_from(NEW))
 def test_a_value_is_set_however_its_table_is_spelled(data: st.DataObject, text: str, value: Any) -> None:
@@ -221,6 +222,7 @@ def common(old: bytes, new: bytes) -> int:
     return start + next((place for place, (one, other) in enumerate(rest) if one != other), len(old) - start)
 
 
+@pytest.mark.slow
 @tuned(deadline=None, max_examples=200)  # the machine may be busy
 @given(st.data(), documents())
 def test_a_value_is_taken_out_however_its_table_is_spelled(data: st.DataObject, text: str) -> None:

@@ -131,8 +131,11 @@ def _bundle(path: str) -> GivenBundle:
 
 
 def _proof(result: Result, wish: Wish) -> str:
-    """What shows that it works. Where Docker's --gpus waits for a restart, its runtime does not."""
+    """What shows that it works, now. Where Docker's --gpus waits for a restart, its runtime does not."""
     from gpuctl.checks.engine_here import POD, proof
 
-    by_name = result.engine == "docker" and (result.restart_needed or wish.name != "nvidia")
-    return str(proof(result.engine, wish.name if by_name else "") or POD) if result.engine else ""
+    is_docker = result.engine == "docker"
+    if not result.engine or (result.restart_needed and not is_docker):
+        return ""
+    by_name = is_docker and (result.restart_needed or wish.name != "nvidia")
+    return str(proof(result.engine, wish.name if by_name else "") or POD)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from gpuctl.diagnose.answer import Confidence, Match, can_be_decided, matches
 from gpuctl.diagnose.resembling import READ, resembling
-from gpuctl.diagnose.scan import TAKEN_BACK, scan
+from gpuctl.diagnose.scan import scan
 from gpuctl.frozen import dataclass
 from gpuctl.model import ExitCode
 
@@ -75,13 +75,17 @@ def explained(
 
 
 def _with_nearest(shown: tuple[Match, ...], text: _Noting) -> tuple[Match, ...]:
-    """Adds what a text resembles to what it shows, unless that is certain or no failure, or the text a log."""
-    sure = any(match.confidence is Confidence.CERTAIN for match in shown)
-    if shown and (sure or _taken_back(shown) or text.longer):
-        return shown
-    return (*shown, *resembling(text.beginning, shown))
+    """Adds what a text resembles to what it shows, unless that is certain, or the text a log.
+
+    What tells of no failure is told where nothing else is.
+    """
+    failures = tuple(match for match in shown if not match.family.harmless)
+    sure = any(match.confidence is Confidence.CERTAIN for match in failures)
+    if shown and (sure or text.longer):
+        return failures or shown
+    return (*failures, *resembling(text.beginning, failures)) or shown
 
 
 def _taken_back(shown: tuple[Match, ...]) -> bool:
-    """Whether an engine has got over all that is shown."""
-    return {match.family.id for match in shown} == {TAKEN_BACK}
+    """Whether programs have got over all that is shown."""
+    return all(match.family.harmless for match in shown)

@@ -11,7 +11,7 @@ from gpuctl.frozen import dataclass
 SHOWN = 3
 """Hits of one number in one text: what repeats tells nothing more."""
 
-_BEFORE = rb"(?:runtime|driver|api|library|vram|init(?:ialization|_v2)?|call|[:\-(])"
+_BEFORE = rb"(?:runtime|driver|api|library|vram|init(?:ialization|_v2)?|call|execution|kernel|launch|[:\-(])"
 _AFTER = rb"(?:with|code|error|status|result|number|value|[:=#\-,.(\[{]|>)"
 _FAILED = (
     rb"(?:(?:errors?|err|failure|returned|returns|return|retval)"

@@ -19,8 +19,9 @@ from functools import cache
 from gpuctl.compat.knowledge.errors.failures import families, written
 from gpuctl.diagnose.answer import Confidence, Match
 from gpuctl.diagnose.family_terms import family_terms
-from gpuctl.diagnose.letters import cleaned, readable
+from gpuctl.diagnose.letters import cleaned, condensed, readable
 from gpuctl.diagnose.scan import Sighting, excerpt
+from gpuctl.diagnose.signatures import is_harmless
 from gpuctl.diagnose.terms import of_gpus, terms
 from gpuctl.host.record.redact import without_secrets
 
@@ -37,7 +38,9 @@ _FIELD = re.compile(
     r"|pyxis|apptainer|singularity|\bgres\b|\bcdi\b|\bmig\b|dxcore|\bimex\b",
     re.I,
 )
-"""Words of this field: a text without any, and without a meaning of it, is of something else, whatever it resembles."""
+"""Words of this field: a text without any, without a meaning or a name of it, is of something else."""
+_NAME = re.compile(r"[a-z0-9][._-][a-z0-9]")
+"""What programs call a thing, such as `device_requests` and `libgl.so.1`: no word of a language."""
 
 
 def resembling(text: bytes, shown: tuple[Match, ...] = ()) -> tuple[Match, ...]:
@@ -46,14 +49,24 @@ def resembling(text: bytes, shown: tuple[Match, ...] = ()) -> tuple[Match, ...]:
     `shown`: the families that known lines of it name. They are not named again, and with them it is MOST in all.
     """
     lines = cleaned(text[:READ]).split(b"\n")
-    readable_lines = list(map(readable, lines))
+    telling = (b"" if is_harmless(condensed(line)) else line for line in lines)
+    readable_lines = list(map(readable, telling))
     readable_text = "\n".join(readable_lines)
     whole = terms(readable_text)
-    if len(shown) >= MOST or not (_FIELD.search(readable_text) or whole & of_gpus()):
+    if len(shown) >= MOST or not _of_this_field(readable_text, whole):
         return ()
-    near = list(_apart(_ranked(whole), {match.family.id for match in shown}))[: min(MOST - len(shown), NEAREST)]
+    ranked = (id for id in _ranked(whole) if not families()[id].harmless)
+    near = list(_apart(ranked, {match.family.id for match in shown}))[: min(MOST - len(shown), NEAREST)]
     said = [terms(line) for line in readable_lines] if near else []
     return tuple(Match(families()[id], Confidence.RESEMBLING, (_sighting(id, lines, said),)) for id in near)
+
+
+def _of_this_field(text: str, said: frozenset[str]) -> bool:
+    """Whether a text has a word or a meaning of this field, or a name that stands in the lines of a family."""
+    if _FIELD.search(text) or said & of_gpus():
+        return True
+    known = family_terms().lines
+    return any(term in known and not term.endswith("?") and _NAME.search(term) for term in said)
 
 
 def _ranked(said: frozenset[str]) -> Iterator[str]:

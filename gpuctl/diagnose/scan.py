@@ -20,10 +20,10 @@ OVERLAP = 2048
 """Bytes of a block that the next one repeats: a core line may be broken between the two."""
 EVIDENCE = 3
 """Lines that are kept for the same families."""
-TAKEN_BACK = "docker-cdi-fallback"
-"""The family of lines in which an engine tells of errors that it has got over: they are none of the text's."""
 _BEFORE, _AFTER = 120, 280
 """Letters of a long line that are shown around the place."""
+_HINT = b"dockerrun--help"
+"""What Docker's client adds to every failure: no word of what was run."""
 
 
 @dataclass(frozen=True)
@@ -102,11 +102,12 @@ def _note(block: _Block, seen: _Seen, told: Set[Signature]) -> Set[Signature]:
     lines = text.split(b"\n")
     starts = [0, *accumulate(len(condensed(line)) if line else 0 for line in lines)]
     placed = [(bisect_right(starts, hit.start) - 1, hit) for hit in found if hit.start < own]
-    gone_on = {index for index, hit in placed if hit.signature.families == (TAKEN_BACK,)}
+    around = letters.replace(_HINT, b"")
+    gone_on = {index for index, hit in placed if hit.signature.harmless}
     for index, hit in placed:
-        if index in gone_on and hit.signature.families != (TAKEN_BACK,):
+        if index in gone_on and not hit.signature.harmless:
             continue
-        nearby = _nearby(hit.signature, letters)
+        nearby = _nearby(hit.signature, around)
         ids = tuple(id for id in hit.signature.families if id not in hit.signature.given or id in nearby)
         if not ids:
             continue

@@ -56,6 +56,11 @@ class Signature:
     def letters(self) -> int:
         return sum(map(len, self.pieces))
 
+    @property
+    def harmless(self) -> bool:
+        """Whether the line tells of no failure, whatever else stands in it."""
+        return all(families()[id].harmless for id in self.families)
+
 
 @dataclass(frozen=True)
 class Hit:
@@ -132,6 +137,16 @@ def _numbers() -> dict[tuple[str, int], Signature]:
         for key in keys
         for kind, number in (key.split(),)
     }
+
+
+def is_harmless(line: bytes) -> bool:
+    """Returns whether a condensed line tells of no failure."""
+    return any(all(piece in line for piece in known.pieces) for known in _harmless())
+
+
+@cache
+def _harmless() -> tuple[Signature, ...]:
+    return tuple(known for known in signatures() if known.harmless)
 
 
 def pieces(core: str) -> tuple[bytes, ...]:

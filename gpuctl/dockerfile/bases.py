@@ -38,7 +38,8 @@ _PLAIN = frozenset(
         *("buildpack-deps", "continuumio/anaconda3", "continuumio/miniconda3", "continuumio/miniconda", "osrf/ros"),
         *("continuumio/anaconda", "condaforge/mambaforge", "condaforge/miniforge3", "mambaorg/micromamba"),
         *("phusion/baseimage", "jupyter/base-notebook", "jupyter/minimal-notebook", "jupyter/scipy-notebook"),
-        *("jupyter/datascience-notebook",),
+        *("jupyter/datascience-notebook", "archlinux", "archlinux/archlinux", "oraclelinux", "opensuse/leap"),
+        *("opensuse/tumbleweed", "redhat/ubi8", "redhat/ubi9", "redhat/ubi10"),
     )
 )
 """Images of which it is known that they say nothing of GPUs."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from gpuctl.dockerfile.shell import PlacedWord, ShellCommand
 from gpuctl.frozen import dataclass
@@ -17,14 +17,29 @@ _MANAGERS: Mapping[str, str] = {
     "microdnf": "rpm",
     "tdnf": "rpm",
     "zypper": "rpm",
+    "pacman": "pacman",
+    **dict.fromkeys(("paru", "pikaur", "yay"), "pacman"),
+    "apk": "apk",
     "conda": "conda",
     "mamba": "conda",
     "micromamba": "conda",
 }
-_INSTALLS = ("install", "in", "localinstall", "groupinstall", "reinstall", "upgrade", "update", "create")
+_INSTALLS = ("install", "in", "localinstall", "groupinstall", "reinstall", "upgrade", "update", "create", "add")
 _WITH_VALUE: Mapping[str, frozenset[str]] = {
     "apt": frozenset(("-t", "-o", "-c", "--target-release", "--option", "--config-file", "-a")),
     "rpm": frozenset(("-c", "--config", "--releasever", "--setopt", "--enablerepo", "--disablerepo", "--installroot")),
+    "pacman": frozenset(
+        (
+            *("-b", "-r", "--arch", "--assume-installed", "--cachedir", "--color", "--config", "--dbpath", "--gpgdir"),
+            *("--hookdir", "--ignore", "--ignoregroup", "--logfile", "--overwrite", "--root", "--sysroot"),
+        )
+    ),
+    "apk": frozenset(
+        (
+            *("-p", "-t", "-X", "--arch", "--cache-dir", "--cache-max-age", "--keys-dir", "--progress-fd"),
+            *("--repositories-file", "--repository", "--root", "--timeout", "--virtual", "--wait"),
+        )
+    ),
     "conda": frozenset(("-c", "--channel", "-n", "--name", "-p", "--prefix", "--file", "-f", "--solver", "--revision")),
     "pip": frozenset(
         (
@@ -56,7 +71,10 @@ _WITH_VALUE: Mapping[str, frozenset[str]] = {
 """Options whose value is the next word, by the managers' manuals."""
 _PIP = re.compile(r"pip(?:\d(?:\.\d+)?)?")
 _PYTHON = re.compile(r"(?:python|pypy)(?:\d(?:\.\d+)?)?")
-_FILE = re.compile(r"(?:.*/)?([^/]+?)(?:_[^/]*\.deb|-[0-9][^/]*\.rpm)")
+_FILE = re.compile(r"(?:.*/)?([^/]+?)(?:_[^/]*\.deb|-[0-9][^/]*\.rpm|(?:-[^-/]+){3}\.pkg\.tar(?:\.\w+)?)")
+_LETTERS = re.compile(r"-[A-Za-z]+")
+_NO_INSTALL = frozenset("silgcpwDFQRT")
+"""Letters of pacman by which -S shows, cleans or downloads only, or by which it does something else: pacman(8)."""
 _VERSION = re.compile(r"(\[[^]]*\])?\s*(?:===?|~=|>=|<=|!=|=|>|<|@)\s*(.*)", re.DOTALL)
 
 
@@ -92,10 +110,19 @@ def manager(command: ShellCommand) -> tuple[str, str]:
         return "pip", "install"
     if not kind:
         return "", ""
+    if kind == "pacman":
+        return kind, "install" if _pacman_installs(command.values[1:]) else ""
     position = 0
     while position < len(rest) and rest[position].value.startswith("-"):
         position += 2 if rest[position].value in _WITH_VALUE[kind] else 1
     return kind, rest[position].value if position < len(rest) else ""
+
+
+def _pacman_installs(values: Sequence[str]) -> bool:
+    """Whether pacman's options, which may stand anywhere, ask it to install: -S, -Syu, -U, --sync."""
+    letters = {letter for value in values if _LETTERS.fullmatch(value) for letter in value[1:]}
+    names = {"--sync", "--upgrade"} & {*values}
+    return bool(letters & {"S", "U"} or names) and not letters & _NO_INSTALL
 
 
 def pip_words(command: ShellCommand) -> tuple[PlacedWord, ...] | None:
@@ -161,8 +188,8 @@ def installs(command: ShellCommand) -> Iterator[NamedPackage]:
 
 
 def _behind(words: tuple[PlacedWord, ...], verb: str) -> tuple[PlacedWord, ...]:
-    at = next(at for at, word in enumerate(words) if word.value == verb)
-    return words[at + 1 :]
+    behind = next((at + 1 for at, word in enumerate(words) if word.value == verb), 0)  # pacman's is no word
+    return words[behind:]
 
 
 def _plain(words: tuple[PlacedWord, ...], with_value: frozenset[str]) -> Iterator[PlacedWord]:
@@ -187,4 +214,6 @@ def _install(kind: str, word: PlacedWord, indexes: tuple[PlacedWord, ...]) -> Na
     found = _VERSION.match(text[len(name) :]) if "://" not in text else None
     if kind == "conda":
         name = name.rpartition("::")[2]
+    if kind == "pacman" and "://" not in text:
+        name = name.rpartition("/")[2]  # extra/nvidia-utils
     return NamedPackage(kind, name, found[2].strip() if found else "", word, indexes)

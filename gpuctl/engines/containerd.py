@@ -1,12 +1,13 @@
 """containerd's configuration: which table is the CRI plugin's, what its files say together, registering a runtime.
 
 https://github.com/containerd/containerd: docs/man/containerd-config.toml.5.md, docs/PLUGINS.md, docs/cri/config.md, and
-experiments with `containerd config dump` of 1.4.13, 1.6.20, 1.7.24 and 2.1.9.
+experiments with `containerd config dump` of 1.4.13, 1.6.20, 1.7.24, 2.1.9 and 2.3.4.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import reduce
 from typing import Any
 
 from gpuctl.engines.merge import REMOVED, Keys, Value, Values, value_at
@@ -20,6 +21,10 @@ _OF_RUNC = ("io.containerd.runc.", "io.containerd.runtime.v1.linux")
 RUNTIME_PLUGIN = "io.containerd.cri.v1.runtime"
 CRI_PLUGINS = ("cri", "io.containerd.grpc.v1.cri", RUNTIME_PLUGIN, "io.containerd.cri.v1.images")
 """Names under which a file can disable what Kubernetes needs of containerd."""
+Release = tuple[int, int]
+"""The first two numbers of containerd's version."""
+EACH_BY_ITSELF: Release = (2, 3)
+"""From here on each file is migrated to the newest version before they are merged."""
 DISABLED: Keys = ("disabled_plugins",)
 _NEWEST_VERSION = 4
 _UNSET = (REMOVED, False, "")
@@ -54,41 +59,100 @@ class CriSettings:
     """What enable_cdi says; None: nothing."""
 
 
-def cri_plugin(raw: bytes, generation: int) -> str:
-    """Returns the name under `plugins` of the CRI plugin's table, for this file as the main one.
+def plugin_of(files: Sequence[bytes], index: int, release: Release) -> str:
+    """Returns the name under `plugins` of the table in which one of the files names a runtime, so that it counts.
 
-    `generation` is the first number of containerd's version. Without a version key a file is of version 1, whose CRI
-    table 2.x does not take over when it migrates the file (seen on 2.1.9): there the new name holds in it as well.
-    Raises NotAccepted.
+    It is where runtimes are already; else a file of version 2 has the old name, any other on 2.x the new one: the CRI
+    table of version 1 is not taken over up to 2.2. Raises NotAccepted.
     """
-    version = values(raw).get("version", 1)
+    names, by_itself = names_of(files, release)[index], release >= EACH_BY_ITSELF
+    documents = [values(raw) for raw in (files[index : index + 1] if by_itself else files)]
+    used = (name for name in names if any(value_at(one, runtimes_of(name)) is not REMOVED for one in documents))
+    usual = CRI_PLUGINS[1] if by_itself and version_of(files[index]) == 2 else names[0 if by_itself else -1]
+    return next(used, usual)
+
+
+def names_of(files: Sequence[bytes], release: Release) -> list[tuple[str, ...]]:
+    """Returns under which names the CRI table of each file counts; of two the first goes first. Raises NotAccepted.
+
+    Up to 2.2 the last version that a file names decides for all of them, as the files are merged first; from 2.3 on
+    each is migrated by itself: cmd/containerd/server/config/config.go, LoadConfig. 1.x takes 3 for 2 (seen on 1.6.20).
+    """
+    versions = [version_of(raw) for raw in files]
+    _check_versions(versions, release)
+    if release >= EACH_BY_ITSELF:
+        both = (RUNTIME_PLUGIN, CRI_PLUGINS[1])
+        of_version = {0: (*both, CRI_PLUGINS[0]), 1: (*both, CRI_PLUGINS[0]), 2: both, 3: both}
+        return [of_version.get(version, both[:1]) for version in versions]
+    if release >= (2, 0):
+        last = next((version for version in reversed(versions) if version > 1), 3)
+        return [(RUNTIME_PLUGIN, CRI_PLUGINS[1]) if last == 2 else (RUNTIME_PLUGIN,)] * len(files)
+    last = next(filter(None, reversed(versions)), 1)
+    return [(CRI_PLUGINS[0 if last < 2 else 1],)] * len(files)
+
+
+def _check_versions(versions: Sequence[int], release: Release) -> None:
+    """2.0 to 2.2 start with no version 4, and later ones with none that is higher than the main file's."""
+    most = _NEWEST_VERSION if release < (2, 0) else 3
+    most = next(filter(None, versions), _NEWEST_VERSION) if release >= EACH_BY_ITSELF else most
+    highest = max(versions, default=0)
+    if highest > most:
+        raise NotAccepted(f"containerd does not start with a file of version {highest} here: {most} is the highest")
+
+
+def version_of(raw: bytes) -> int:
+    """Returns the version of a file's keys, 0 where it names none. Raises NotAccepted."""
+    version = values(raw).get("version", 0)
     if type(version) is not int or not 0 <= version <= _NEWEST_VERSION:
         raise NotAccepted(f"version {told(version)} is none that gpuctl knows", line_of(decoded(raw), ("version",)))
-    if version > 2 or (version < 2 and generation > 1):
-        return RUNTIME_PLUGIN
-    return CRI_PLUGINS[1] if version == 2 else CRI_PLUGINS[0]
+    return version
 
 
-def new_file(generation: int) -> bytes:
+def new_file(release: Release) -> bytes:
     """Returns what a file has to begin with."""
-    return b"version = 3\n" if generation > 1 else b"version = 2\n"
+    return b"version = 3\n" if release >= (2, 0) else b"version = 2\n"
 
 
-def merged(files: Sequence[bytes], plugin: str, generation: int) -> dict[str, Any]:
+def merged(files: Sequence[bytes], plugin: str, release: Release) -> dict[str, Any]:
     """Returns what the main file and its imports, in containerd's order, say together of disabled plugins and of CRI.
 
-    1.x takes each plugin's table whole from the last file that has it; 2.x merges tables key by key
-    (https://github.com/containerd/containerd/pull/9982). Lists of disabled plugins are always joined. Raises
-    NotAccepted.
+    CRI's table stands under the name `plugin` there. 1.x takes it whole from the last file that has it; 2.x merges
+    tables key by key (https://github.com/containerd/containerd/pull/9982). Lists of disabled plugins are always joined.
+    Raises NotAccepted.
     """
-    disabled: list[Any] = []
-    table: dict[str, Any] = {}
-    for document in map(values, files):
-        disabled += _disabled(document)
-        there = value_at(document, ("plugins", plugin))
-        if isinstance(there, dict):
-            table = _overlaid(table, there) if generation > 1 else there
+    documents = [values(raw) for raw in files]
+    disabled = [name for document in documents for name in _disabled(document)]
+    names = names_of(files, release)
+    tables = [_tables(document, one) for document, one in zip(documents, names, strict=True)]
+    nothing: dict[str, Any] = {}
+    if release >= EACH_BY_ITSELF:
+        table = reduce(_overlaid, map(_migrated, tables), nothing)
+    elif release >= (2, 0):
+        in_order = {name: nothing for one in names[:1] for name in one}
+        table = _migrated(reduce(_overlaid, tables, in_order))
+    else:
+        table = next((_migrated(one) for one in reversed(tables) if one), {})
     return {DISABLED[0]: disabled, "plugins": {plugin: table}}
+
+
+def _tables(document: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """CRI's tables in a file by their names, in the order in which they go first."""
+    found = {name: value_at(document, ("plugins", name)) for name in names}
+    return {name: table for name, table in found.items() if isinstance(table, dict)}
+
+
+def _migrated(tables: Mapping[str, Any]) -> dict[str, Any]:
+    """The one table that they come to: plugins/cri/runtime/plugin.go, migrateConfig, adds what the new one lacks."""
+    result: dict[str, Any] = {}
+    for table in reversed(list(tables.values())):
+        inner = {**_inner(result), **_inner(table)}
+        result = {**result, **table, **({"containerd": inner} if inner else {})}
+    return result
+
+
+def _inner(table: Mapping[str, Any]) -> Mapping[str, Any]:
+    found = table.get("containerd", {})
+    return found if isinstance(found, dict) else {}
 
 
 def check_types(raw: bytes, plugin: str) -> None:
@@ -171,13 +235,13 @@ def missing_runc(document: Mapping[str, Any], plugin: str) -> Values:
     return (((*runtimes_of(plugin), "runc"), {"runtime_type": RUNC_V2}),)
 
 
-def switching_cdi_on(document: Mapping[str, Any], plugin: str, generation: int) -> Values:
+def switching_cdi_on(document: Mapping[str, Any], plugin: str, release: Release) -> Values:
     """Returns what has CRI read CDI specifications: it does by itself from 2.0 on, and never where no folder is named.
 
     https://github.com/containerd/containerd/pull/9621.
     """
     folders: Keys = ("plugins", plugin, "cdi_spec_dirs")
-    is_on = value_at(document, cdi_of(plugin)) in ((True, REMOVED) if generation > 1 else (True,))
+    is_on = value_at(document, cdi_of(plugin)) in ((True, REMOVED) if release >= (2, 0) else (True,))
     named: Values = ((folders, CDI_FOLDERS),) if value_at(document, folders) == [] else ()
     return (*(() if is_on else ((cdi_of(plugin), True),)), *named)
 

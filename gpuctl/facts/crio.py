@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+from dataclasses import replace
 from typing import Any, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from gpuctl.documents import load_toml
@@ -51,12 +52,16 @@ class CrioUnit:
 
 @dataclass(frozen=True)
 class CrioConfig:
-    """What one file says, or the daemon of all of them. `path` is where; `default_runtime` and `listen` may be ""."""
+    """What one file says, or the daemon of all of them. `path` is where; `default_runtime` and `listen` may be "".
+
+    `changed` is when the file came to be as it is, in seconds since the epoch; None: that could not be looked up.
+    """
 
     path: str
     runtimes: Mapping[str, Mapping[str, Any]]
     default_runtime: str
     listen: str
+    changed: Optional[float] = None
 
 
 @dataclass(frozen=True)
@@ -211,13 +216,21 @@ def _process(host: Host, pid: int) -> Fact[CrioProcess]:
 
 
 def read_files(host: Host, config: str, folder: str) -> Fact[Tuple[CrioConfig, ...]]:
-    """Returns what its files say, in the order in which it reads them; absent where there are none."""
+    """Returns what its files say, in the order in which it reads them; absent where there are none.
+
+    Unknown where one of its directory cannot be read, as a link to a directory, or to nothing: CRI-O refuses them all
+    then (seen on 1.36.3).
+    """
     found: List[CrioConfig] = []
     for path in (config, *_below(host, folder, _DEPTH)):
-        one = fact(host.read(path), lambda text, path=path: parse_config(path, text))  # type: ignore[misc]
+        reading = host.read(path)
+        if reading.outcome is Outcome.ABSENT and path != config:
+            return Fact(None, path, "it is a link to what is not there")
+        one = fact(reading, lambda text, path=path: parse_config(path, text))  # type: ignore[misc]
         if one.unknown is not None:
             return Fact(None, path, one.unknown)
-        found += [one.value] if one.value else []
+        seen = status_of(host.stat(path))
+        found += [replace(one.value, changed=seen.ctime if seen else None)] if one.value else []
     return Fact(tuple(found) or None, "%s, %s" % (config, folder))
 
 
@@ -225,7 +238,7 @@ def _below(host: Host, folder: str, depth: int) -> Iterator[str]:
     for name in host.list(folder).text.splitlines():
         path = posixpath.join(folder, name)
         seen = status_of(host.stat(path))
-        if seen is None or seen.kind != "dir":
+        if seen is None or seen.kind != "dir" or host.link(path).ok:
             yield path
         elif depth:
             yield from _below(host, path, depth - 1)

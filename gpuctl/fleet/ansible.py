@@ -20,9 +20,9 @@ from typing import Any
 
 from gpuctl.bounds import plain
 from gpuctl.fleet.ansible_said import sentence
-from gpuctl.fleet.payload import MODULE, play
-from gpuctl.fleet.run_folder import checked_name
-from gpuctl.fleet.shards import shards
+from gpuctl.fleet.payload import MODULE, NONE, hosts_in, play
+from gpuctl.fleet.run_folder import MOST_HOSTS, checked_name
+from gpuctl.fleet.shards import most_at_once, shards
 from gpuctl.fleet.states import Told, told
 from gpuctl.frozen import dataclass
 from gpuctl.host.act.process import adopt_orphans, ansible_words, ask_ansible, end_descendants
@@ -52,6 +52,7 @@ LINES = 20
 RunnerEvent = Mapping[str, Any]
 Run = Callable[[Callable[[RunnerEvent], bool], Callable[[], bool]], int]
 """Asks hosts, hands on each event, looks whether it is to stop, and returns Ansible's exit code."""
+PLAY_BEGINS = "playbook_on_play_start"
 HOST_EVENTS = ("runner_on_ok", "runner_on_failed", "runner_on_unreachable")
 NEEDED = {"ansible": "ansible-core", "ansible_runner": "ansible-runner", "tomli": "tomli"}
 """Modules of the extra, and the packages that they come in."""
@@ -61,12 +62,14 @@ _GROUPS = frozenset(("all", "ungrouped"))
 """Which every inventory has: no host of that name can be told from them."""
 _HOST_KEYS = "ANSIBLE_HOST_KEY_CHECKING"
 _NAME = re.compile(r"    (\S.*)")
+_LATE = "The inventory has not named its hosts within {:.0f} s."
 _NOBODY = "leaves us with no hosts to target"
 _ANSWERS = (
     (re.compile(r"continue connecting \(yes/no.*\)\? *$", re.MULTILINE), "no"),
     (re.compile(r"Enter passphrase for key .*: *$", re.MULTILINE), ""),
+    (re.compile(r"^(?:SSH|BECOME|Vault) password.*: *$", re.MULTILINE), ""),
 )
-"""What ssh asks at a terminal, and would wait for: nobody is there who could answer for so many hosts."""
+"""What ssh and Ansible ask at a terminal, and would wait for: nobody is there who could answer for so many hosts."""
 
 
 class EngineProblem(Exception):
@@ -90,6 +93,18 @@ class Access:
     deadline: int = 60
 
 
+@dataclass(frozen=True)
+class Named:
+    """The hosts that are meant, as Ansible names them when it has read the inventory. `asks`: it asks them, too."""
+
+    hosts: tuple[str, ...]
+    asks: bool
+
+
+Answer = tuple[str, Told]
+"""A host, and what it answers."""
+
+
 def missing() -> str:
     """Returns the name of a package of the extra that is not installed, "" where all are."""
     return next((title for name, title in NEEDED.items() if find_spec(name) is None), "")
@@ -111,9 +126,7 @@ def host_names(target: Target, end: float) -> tuple[str, ...]:
     named = _names(target)
     if named:
         return named
-    missing = next((one for one in target.inventories if "," not in one and not is_there(one)), None)
-    if missing is not None:
-        raise EngineProblem(f"There is no inventory {missing}.")
+    _check_inventories(target)
     asked = ["all", "--list-hosts", *_inventories(target)]
     asked += ["--limit", target.limit] if target.limit is not None else []
     said = _listed("adhoc", asked, end)
@@ -126,10 +139,20 @@ def host_names(target: Target, end: float) -> tuple[str, ...]:
         raise EngineProblem("Ansible has no inventory of its own here: name one with -i, or hosts with --hosts.")
     if not names:
         raise EngineProblem("The inventory has no hosts.")
+    return _checked(names)
+
+
+def _checked(names: Sequence[str]) -> tuple[str, ...]:
     try:
         return tuple(map(checked_name, names))
     except ValueError as error:
         raise EngineProblem(f"In the inventory, {error}.") from None
+
+
+def _check_inventories(target: Target) -> None:
+    missing = next((one for one in target.inventories if "," not in one and not is_there(one)), None)
+    if missing is not None:
+        raise EngineProblem(f"There is no inventory {missing}.")
 
 
 def _names(target: Target) -> tuple[str, ...]:
@@ -143,11 +166,15 @@ def _names(target: Target) -> tuple[str, ...]:
 
 def _listed(program: str, asked: Sequence[str], end: float) -> Reading:
     """What a program of Ansible's says of the inventory. Raises EngineProblem where it says nothing in time."""
-    seconds = max(1.0, min(LIST_DEADLINE, end - time.monotonic()))
+    seconds = _left_to_list(end)
     said = ask_ansible(program, asked, _settings(), seconds)
     if said.outcome is Outcome.TIMEOUT:
-        raise EngineProblem(f"The inventory has not named its hosts within {seconds:.0f} s.")
+        raise EngineProblem(_LATE.format(seconds))
     return said
+
+
+def _left_to_list(end: float) -> float:
+    return max(1.0, min(LIST_DEADLINE, end - time.monotonic()))
 
 
 def _text(said: Reading) -> str:
@@ -177,9 +204,36 @@ def forks(hosts: int, room: Capacity) -> int:
     return max(1, min(hosts, FORKS_A_CORE * room.cores, room.free // FORK_MEMORY, room.files // FILES_A_FORK))
 
 
+@contextmanager
+def named_and_asked(
+    target: Target, access: Access, module: str, end: float
+) -> Iterator[tuple[tuple[str, ...], Iterator[Answer]]]:
+    """Gives the hosts that are meant, in the inventory's order, and what each answers as it comes, as `answers` does.
+
+    One Ansible does both, and reads the inventory once. Raises EngineProblem where there are none.
+    """
+    _check_inventories(target)
+    room, seconds = capacity(), _left_to_list(end)
+    adopt_orphans()
+    with ExitStack() as stack:
+        width = forks(MOST_HOSTS, room)  # of fewer hosts Ansible itself asks no more than there are
+        run = _prepared(stack, target, None, access, module, True, width, most_at_once(room))
+        stack.callback(end_descendants)
+        coming = stack.enter_context(merged([run], end))
+        try:
+            first = next(coming, None)
+        except EngineProblem:
+            host_names(target, end)  # which says in a sentence what is wrong with the inventory
+            raise
+        if not isinstance(first, Named):
+            raise EngineProblem(_LATE.format(seconds))
+        hosts = first.hosts or host_names(target, end)
+        yield hosts, _asked(coming) if first.asks else answers(target, hosts, access, module, True, end)
+
+
 def answers(
     target: Target, hosts: Sequence[str], access: Access, module: str, pipelining: bool, end: float
-) -> Iterator[tuple[str, Told]]:
+) -> Iterator[Answer]:
     """Yields what each host answers as it comes; a host may have none. Raises EngineProblem where none has, and why.
 
     `module` is the text that is run on each. `end`: the moment, by time.monotonic, at which those are given up that
@@ -194,20 +248,35 @@ def answers(
     with ExitStack() as stack:
         runs = [_prepared(stack, target, part, access, module, pipelining, width) for part in parts]
         stack.callback(end_descendants)  # each ssh that Ansible has left alone after the task's timeout
-        yield from stack.enter_context(merged(runs, end))
+        yield from _asked(stack.enter_context(merged(runs, end)))
+
+
+def _asked(coming: Iterator[Named | Answer]) -> Iterator[Answer]:
+    return (one for one in coming if not isinstance(one, Named))
 
 
 def _prepared(
-    stack: ExitStack, target: Target, hosts: Sequence[str], access: Access, module: str, pipelining: bool, width: int
+    stack: ExitStack,
+    target: Target,
+    hosts: Sequence[str] | None,
+    access: Access,
+    module: str,
+    pipelining: bool,
+    width: int,
+    most: int | None = None,
 ) -> Run:
-    """What asks these hosts by an Ansible of its own; its folder is there as long as the stack is."""
+    """What asks these hosts by an Ansible of its own, None: all that are meant, of up to `most` in the inventory.
+
+    Its folder is there as long as the stack is.
+    """
     files = {
         f"library/{MODULE}.py": module.encode(),
-        "play.yml": play(access.become).encode(),
-        "hosts": "".join(f"{name}\n" for name in hosts).encode(),
+        "play.yml": play(access.become, most).encode(),
+        "hosts": "".join(f"{name}\n" for name in hosts or ()).encode(),
     }
     folder = stack.enter_context(scratch(files, private=True))
-    words = [f"{folder}/play.yml", *_inventories(target), "--limit", f"@{folder}/hosts"]
+    limit = target.limit if hosts is None else f"@{folder}/hosts"
+    words = [f"{folder}/play.yml", *_inventories(target), *([] if limit is None else ["--limit", limit])]
     if access.password is not None:
         words += ["--become-password-file", stack.enter_context(handed(access.password, folder))]
     settings = _settings(f"{folder}/library", width, access.deadline, pipelining)
@@ -246,16 +315,19 @@ def _settings(library: str = "", width: int = 1, deadline: int = 0, pipelining: 
 
 
 @contextmanager
-def merged(runs: Sequence[Run], end: float) -> Iterator[Iterator[tuple[str, Told]]]:
+def merged(runs: Sequence[Run], end: float) -> Iterator[Iterator[Named | Answer]]:
     """Gives what comes of the hosts while all runs go on, each in a thread; whatever ends the body ends them too."""
     coming: Queue[RunnerEvent | None] = Queue(WAITING)
-    stopped = Event()
+    stopped, listed = Event(), Event()
+    end_of_list = time.monotonic() + _left_to_list(end)
 
     def is_over() -> bool:
-        return stopped.is_set() or time.monotonic() > end
+        return stopped.is_set() or time.monotonic() > (end if listed.is_set() else end_of_list)
 
     def hand_on(event: RunnerEvent | None) -> bool:
         """Says that ansible-runner is not to keep the event in a file."""
+        if event and event.get("event") == PLAY_BEGINS:
+            listed.set()
         while not stopped.is_set():
             with suppress(Full):
                 coming.put(event, timeout=POLL)
@@ -280,12 +352,14 @@ def merged(runs: Sequence[Run], end: float) -> Iterator[Iterator[tuple[str, Told
 
 def _of_hosts(
     events: Iterator[RunnerEvent], waits: Sequence[Callable[[], int]], is_over: Callable[[], bool]
-) -> Iterator[tuple[str, Told]]:
+) -> Iterator[Named | Answer]:
     answered = False
     said: deque[str] = deque(maxlen=LINES)
     for event in events:
         data = event.get("event_data") or {}
-        if event.get("event") in HOST_EVENTS and isinstance(data.get("host"), str):
+        if event.get("event") == PLAY_BEGINS:
+            yield _named(data)
+        elif event.get("event") in HOST_EVENTS and isinstance(data.get("host"), str):
             answered = True
             yield data["host"], told(event["event"], data.get("res") or {})
         else:
@@ -293,6 +367,14 @@ def _of_hosts(
     code = max(wait() for wait in waits)
     if code and not answered and not is_over():
         raise EngineProblem(sentence("\n".join(said)) or f"Ansible ended with {code} and does not say why.")
+
+
+def _named(data: Mapping[str, Any]) -> Named:
+    try:
+        hosts = hosts_in(str(data.get("name")))
+    except ValueError as error:
+        raise EngineProblem(f"Ansible does not name the hosts of its play: {error}.") from None
+    return Named(_checked(hosts), data.get("pattern") != NONE)
 
 
 def _run(

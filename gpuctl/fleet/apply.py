@@ -33,7 +33,7 @@ from gpuctl.fleet.changes import (
 )
 from gpuctl.fleet.drain.choose import drain_by
 from gpuctl.fleet.drain.drain import Drain, Problems
-from gpuctl.fleet.drain.wave import brought_back, taken_out
+from gpuctl.fleet.drain.wave import brought_back, seen_back, taken_out
 from gpuctl.fleet.drain.wish import DrainWish
 from gpuctl.fleet.parcel import AskBy, Supplies, brought
 from gpuctl.fleet.payload import Call
@@ -82,7 +82,7 @@ def begun(
     """Returns a run that has its folder, and no wave behind it. Raises EngineProblem, FileProblem."""
     hosts = tuple(host for host in entry.hosts if host in plan.hosts)
     missing = sorted(plan.hosts.difference(hosts))
-    if not hosts or (missing and entry.target.limit is None):
+    if not hosts or (missing and entry.way.target.limit is None):
         raise EngineProblem(f"The plan is for {', '.join(missing[:3])}, and the inventory has no such host.")
     parts = waves(hosts, partition.sizes, _domains(entry, partition))
     found = ChangeRun(folder, time.time(), plan, smoke, drain, parts, {})
@@ -93,7 +93,7 @@ def begun(
 def _domains(entry: Entry, partition: Partition) -> Domains | None:
     if partition.domain is None:
         return None
-    domains = Domains(host_variable(entry.target, partition.domain, entry.end), partition.most)
+    domains = Domains(host_variable(entry.way.target, partition.domain, entry.way.end), partition.most)
     if not domains.of:
         raise EngineProblem(f"No host of the inventory has a variable {partition.domain}.")
     return domains
@@ -131,7 +131,7 @@ def carry_out(run: ChangeRun, among: Sequence[str], pace: Pace, ask_by: AskBy, t
             run = _brought_back(again(run), drain, CHANGED, run.hosts)
             if not pace.may_fail.allows(len(run.failed), len(run.hosts)):
                 break
-    return run
+        return run if drain is None else seen_back(run, drain)
 
 
 def undo(run: ChangeRun, among: Sequence[str], rollback: Rollback, ask_by: AskBy, tell: Tell) -> ChangeRun:
@@ -156,7 +156,7 @@ def undo(run: ChangeRun, among: Sequence[str], rollback: Rollback, ask_by: AskBy
             _undo_hosts(run, known, _undone(run, known, rollback), ask_by, tell)
             _undo_hosts(run, others, _undone_since(run, rollback), ask_by, tell)
             run = _brought_back(again(run), drain, (UNDONE, *UNTOUCHED), chosen)
-    return run
+        return run if drain is None else seen_back(run, drain)
 
 
 def _undone(run: ChangeRun, hosts: Sequence[str], rollback: Rollback) -> Call:

@@ -4,39 +4,56 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
 
 from gpuctl import __version__
-from gpuctl.fleet.ansible import Access, EngineProblem, Target, answers
+from gpuctl.fleet.ansible import Access, Answer, EngineProblem, Target, answers, named_and_asked
 from gpuctl.fleet.payload import Call, Payload, calling
 from gpuctl.fleet.run_folder import HostOutcome, State, add_host
 from gpuctl.fleet.states import Again, Told
 from gpuctl.frozen import dataclass
 
-Asking = Callable[[Sequence[str], bool], Iterator[tuple[str, Told]]]
+Asking = Callable[[Sequence[str], bool], Iterator[Answer]]
 """Asks hosts, by an open connection (pipelining) or without, and yields what each answers."""
 WITHOUT = "Its sudo wants a terminal (requiretty): it was asked without pipelining, which takes longer."
 UNANSWERED = "Nothing came back from it before the run's end."
 
 
 @dataclass(frozen=True)
-class Entry:
-    """Whom to ask, by which names, and how they are entered, until when (a moment of time.monotonic).
+class Way:
+    """Whom to ask, and how they are entered, until when (a moment of time.monotonic).
 
     `payload` gives what travels to them: it may still be in the making.
     """
 
     target: Target
-    hosts: tuple[str, ...]
     access: Access
     end: float
     payload: Callable[[], Payload]
 
     def ask_by(self, call: Call) -> Asking:
-        """Returns how these hosts are asked of a call."""
-        module = calling(self.payload(), __version__, self.access.deadline, call)
+        """Returns how hosts are asked of a call."""
+        module = self._module(call)
         return lambda hosts, pipelining: answers(self.target, hosts, self.access, module, pipelining, self.end)
+
+    @contextmanager
+    def asking(self, call: Call) -> Iterator[tuple[tuple[str, ...], Asking]]:
+        """Gives the hosts that are meant, and how they are asked: of this call, at once. Raises EngineProblem."""
+        with named_and_asked(self.target, self.access, self._module(call), self.end) as (hosts, coming):
+            under_way, ask_again = iter((coming,)), self.ask_by(call)
+            yield hosts, lambda some, pipelining: next(under_way, None) or ask_again(some, pipelining)
+
+    def _module(self, call: Call) -> str:
+        return calling(self.payload(), __version__, self.access.deadline, call)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Hosts by the names of the inventory, in its order, and the way to them."""
+
+    hosts: tuple[str, ...]
+    way: Way
 
 
 def outcomes(hosts: Sequence[str], ask: Asking) -> Generator[tuple[HostOutcome, bytes | None], None, None]:

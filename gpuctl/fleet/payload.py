@@ -30,6 +30,8 @@ PYTHON = (3, 8)
 MODULE = "gpuctl_report"
 ANSWER = "gpuctl"
 """The one key of a module's result that is gpuctl's own."""
+PLAY, NONE = "gpuctl", "all:!all"
+"""What the play's name begins with, and the pattern of no host."""
 _FOLDERS = ("ruamel.yaml", "tomli")
 _MODULES = ("pynvml",)
 
@@ -153,10 +155,24 @@ def calling(payload: Payload, version: str, seconds: int, call: Call) -> str:
     )
 
 
-def play(become: bool) -> str:
-    """Returns the play that asks every host once: YAML, written as JSON, which is the same."""
+def play(become: bool, most: int | None = None) -> str:
+    """Returns the play that asks every host once: YAML, written as JSON, which is the same.
+
+    Ansible tells its name as it begins: that has a line for each host (`hosts_in`). Of an inventory of more than `most`
+    hosts it names them, and asks none.
+    """
     rights = {"become": True} if become else {}
-    return json.dumps([{"hosts": "all", "gather_facts": False, **rights, "tasks": [{"name": "gpuctl", MODULE: {}}]}])
+    hosts = "all" if most is None else f"{{{{ 'all' if groups['all'] | length <= {most} else '{NONE}' }}}}"
+    head = {"name": f"{PLAY}\n{{{{ ansible_play_hosts_all | join('\n') }}}}", "hosts": hosts, "gather_facts": False}
+    return json.dumps([{**head, **rights, "tasks": [{"name": PLAY, MODULE: {}}]}])
+
+
+def hosts_in(name: str) -> tuple[str, ...]:
+    """Returns the hosts that a play is for, by its name as Ansible tells it. Raises ValueError for another play's."""
+    first, *hosts = name.split("\n")
+    if first != PLAY:
+        raise ValueError(f"it is called {name[:40]!r}")
+    return tuple(hosts)
 
 
 def _contents() -> Iterator[tuple[str, bytes]]:

@@ -60,6 +60,11 @@ WAYS_ON = {
     State.LOST: "--host-timeout and --run-timeout give more time; --resume asks again.",
 }
 """What to do where hosts ended so; a broken one says itself what is wrong."""
+WITHOUT_GPUCTL = (
+    "Install gpuctl there, or have its single file come along (--zipapp), which needs a Python 3.10 there; in a "
+    "checkout of gpuctl, pyz/build.py makes it."
+)
+"""What to do where a host has no gpuctl that runs."""
 
 
 class BadRun(ValueError):

@@ -22,6 +22,15 @@ def shards(hosts: Sequence[str], room: Capacity) -> tuple[tuple[str, ...], ...]:
     Up to HOSTS_A_SHARD hosts, and where there are fewer cores than two would keep busy, that is one part.
     """
     wanted = -(-len(hosts) // HOSTS_A_SHARD)
-    count = max(1, min(wanted, room.cores // CORES_A_SHARD))
+    count = min(wanted, _most_shards(room))
     ends = [len(hosts) * number // count for number in range(count + 1)]
     return tuple(tuple(hosts[begin:end]) for begin, end in pairwise(ends))
+
+
+def most_at_once(room: Capacity) -> int | None:
+    """Returns of how many hosts it needs not be known how many they are, None for any number: one Ansible asks them."""
+    return None if _most_shards(room) == 1 else HOSTS_A_SHARD
+
+
+def _most_shards(room: Capacity) -> int:
+    return max(1, room.cores // CORES_A_SHARD)

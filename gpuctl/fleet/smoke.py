@@ -11,6 +11,7 @@ from typing import Any
 
 from gpuctl.bounds import with_end
 from gpuctl.command import command
+from gpuctl.fleet.run_folder import WITHOUT_GPUCTL
 from gpuctl.host.decode import flag_in, object_in, objects_in, parse_object, text_in
 from gpuctl.host.look.reading import Host, Outcome, Reading, failure
 from gpuctl.model import Finding, Remedy, Report, Status, usual_action
@@ -20,10 +21,7 @@ SCHEMA = "gpuctl.smoke/1"
 LAYER = "smoke"
 """What the ids of these findings begin with. After it comes a family of failures, a step of --deep, the check of the
 doctor's that fails for the same reason, or one of not-run, not-understood, not-ready, refused, other-gpus, untold."""
-_CARRY = Remedy(
-    "Install gpuctl there, or have its single file come along, which needs a Python 3.10.",
-    (command("gpuctl", "fleet", "smoke", "--zipapp", "gpuctl.pyz"),),
-)
+_CARRY = Remedy(WITHOUT_GPUCTL, (command("gpuctl", "fleet", "smoke", "--zipapp", "gpuctl.pyz"),))
 _STEP = re.compile(r"[a-z]{1,20}(-[a-z]{1,20}){0,3}")
 _LETTERS = 400
 

@@ -7,11 +7,12 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 
 from gpuctl.command import quoted
+from gpuctl.compat.knowledge.driver_parts import ALL_CAPABILITIES
 from gpuctl.compat.knowledge.run_options import run_options
 from gpuctl.engines.spans import Span
 from gpuctl.frozen import dataclass
 from gpuctl.migrate import survey as of
-from gpuctl.migrate.by_hand import PATHS
+from gpuctl.migrate.by_hand import PATHS, WHY_ALL, lacking
 from gpuctl.migrate.gpus import USUAL, cdi_names, gpus_value, names
 from gpuctl.migrate.migration import Change, Gpus, Left, Target
 from gpuctl.migrate.run_command import NVIDIA_DOCKER, Option, OtherCall, RunCommand
@@ -84,6 +85,8 @@ class _Writer:
             self._engine()
         elif self.target is Target.QUADLET:
             self._engine()
+        for option in found.unsure:
+            self._leave(option, found.why_unsure)
         if run.doubt and (self.edits or run.is_cut_off or self._may_mean_gpus()):
             return self._all_left(run.doubt)
         return Rewriting(tuple(self.edits), tuple(self.changes), tuple(self.left))
@@ -116,7 +119,8 @@ class _Writer:
         gone = list(self._gone(gpus, is_kept, WAYS[self.target]))
         first = next((option for option, _ in gone), None)
         if first and more:
-            gone[0] = first, f"{gone[0][1]}; what is mapped shows which capabilities it needs"
+            why = WHY_ALL if ALL_CAPABILITIES in more[-1] else "what is mapped shows which capabilities it needs"
+            gone[0] = first, f"{gone[0][1]}; {why}"
         if new and first is None:
             self._insert(new, f"it asks for the GPUs that {self.run.name} gave")
         if self.run.name == NVIDIA_DOCKER and (assigned := of.assigned(self.run)):
@@ -154,17 +158,21 @@ class _Writer:
         if self.target not in (Target.DOCKER, Target.DOCKER_18_09):
             return []
         given = self.run.variables(CAPABILITIES)
-        has = set(given[-1].value.partition("=")[2].split(",")) if given else {*USUAL, *gpus.capabilities}
-        more = sorted(of.shown_capabilities(self.run, self.found) - has)
-        if not more or "all" in has:
+        if given and "=" not in given[-1].value:  # it is what the caller has
+            return []
+        asked = (*USUAL, *gpus.capabilities) if gpus.capabilities else ()
+        said = given[-1].value.partition("=")[2] if given else ",".join(asked)
+        more = lacking(self.found.capabilities, said)
+        if not more:
             return []
         if given:
             at = self.run.words[given[-1].last].end
             quote = self.text[at - 1] in "'\""
             why = f"a mapped library shows that it needs {', '.join(more)}"
-            self._edit(at - quote, at - quote, f",{','.join(more)}", why)
+            self._edit(at - quote, at - quote, f"{',' * bool(said)}{','.join(more)}", why)
             return []
-        return ["-e", f"{CAPABILITIES}={','.join((*USUAL, *more))}"]
+        words = more if more == (ALL_CAPABILITIES,) else (*USUAL, *more)
+        return ["-e", f"{CAPABILITIES}={','.join(words)}"]
 
     def _gone(self, gpus: Gpus, is_kept: bool, way: str) -> Iterator[tuple[Option, str]]:
         """Yields the options that go, and why; first those that name GPUs, in whose place the new request comes."""

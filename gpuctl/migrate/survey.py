@@ -14,13 +14,15 @@ from gpuctl.migrate.by_hand import WHOLES, mounted_part
 from gpuctl.migrate.gpus import NO_GPU, docker_refuses, parse_cdi, parse_gpus, parse_visible, together
 from gpuctl.migrate.migration import ALL, Gpus
 from gpuctl.migrate.run_command import NVIDIA_DOCKER, Option, RunCommand
+from gpuctl.migrate.wsl import DEVICE, doubt_of, is_of_wsl
 from gpuctl.shell import HOLE
 
 VISIBLE, CAPABILITIES, NV_GPU = "NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES", "NV_GPU"
 RUNTIME = "nvidia"
 SIGNS = re.compile(
     r"(?<!-[bcefrw] )(?<!-[bcefrw] [\"'])/dev/nvidia|nvidia-docker2?[ \t]+(?:run|create)\b|nvidia_driver_"
-    r"|--runtime[ =]+nvidia\b|\bNV_GPU=|--volume-driver[ =]nvidia|:3476/docker/cli|/lib(?:32|64)?/nvidia[^\s:]*:/"
+    r"|--device[ =]/dev/dxg\b|--runtime[ =]+nvidia\b|\bNV_GPU=|--volume-driver[ =]nvidia|:3476/docker/cli"
+    r"|/lib(?:32|64)?/nvidia[^\s:]*:/"
     r"|/lib(?:cuda|nvidia)[^\s:/]*:/|=[^\s:]*/lib(?:cuda|nvidia-[a-z]+)\.so|\bls [^|;&)]*/lib(?:cuda|nvidia)"
 )
 """Signs of the old way, wherever they stand: not a device that a test looks for. :3476 is nvidia-docker 1's plugin,
@@ -29,7 +31,6 @@ _MIG = "/dev/nvidia-caps"
 _JETSON = ("l4t", "jetson", "jetpack", "tegra")
 _JETSON_NODES = ("/dev/nvhost", "/dev/nvmap")
 _NVIDIA_MAJOR = "c 195:"
-_SCREEN = ("/.X11-unix", "/run/user/")
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Survey:
     nodes: tuple[Option, ...]
     """Devices of the driver, mapped one by one."""
     by_hand: tuple[str, ...]
-    """The indexes of the GPUs among them."""
+    """The indexes of the GPUs among them, or all by WSL's one device."""
     mounts: tuple[DriverMount, ...]
     leftovers: tuple[Option, ...]
     """What only served the others: --volume-driver nvidia-docker, a rule for NVIDIA's devices."""
@@ -61,12 +62,20 @@ class Survey:
     """Mounts of folders that hold more than a driver."""
     beside: tuple[Option, ...]
     """Mounts of files among a driver's that the toolkit does not bring: /usr/lib/nvidia-375/libGL.so.1."""
+    unsure: tuple[Option, ...]
+    """What is mapped of WSL and may serve something else than CUDA; `why_unsure` says what."""
+    why_unsure: str
     doubt: str
     """Why nobody can tell which GPUs are asked for, "" where it can be told."""
 
     @property
     def is_by_hand(self) -> bool:
         return bool(self.nodes or self.mounts or self.leftovers)
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """The words of NVIDIA_DRIVER_CAPABILITIES that the mapped libraries show."""
+        return frozenset(mount.part.capability for mount in self.mounts if mount.part.capability)
 
 
 def survey(run: RunCommand) -> Survey:
@@ -75,25 +84,31 @@ def survey(run: RunCommand) -> Survey:
     sources = [(option, source) for option in devices if (source := option.value.partition(":")[0])]
     binds = [bind for option in (*run.given("--volume"), *run.given("--mount")) if (bind := bind_of(option))]
     sources += [(option, source) for option, source, _ in binds]
-    nodes = [(option, source) for option, source in sources if is_node(source)]
+    cdi = tuple(option for option in devices if option.value.startswith(f"{GPU_KIND}="))
+    of_wsl = [] if cdi or run.given("--gpus") else [bind for bind in sources if is_of_wsl(bind[1])]
+    why_unsure = doubt_of(" ".join(word.value for word in run.words)) if of_wsl else ""
+    by_wsl = [] if why_unsure else of_wsl
+    nodes = [bind for bind in sources if is_node(bind[1]) or (bind in by_wsl and bind[1] == DEVICE)]
     runtime = tuple(one for one in run.given("--runtime") if posixpath.basename(one.value) in _RUNTIMES)
     runtime += tuple(one for one in run.given("--hooks-dir") if one.value.rstrip("/").endswith(_HOOKS))
     rules = tuple(one for one in run.given("--device-cgroup-rule") if one.value.startswith(_NVIDIA_MAJOR))
-    mounts = tuple(_mounts(binds))
+    mounts = tuple(_mounts(binds, tuple(option for option, _ in by_wsl)))
     known = {*(mount.option for mount in mounts), *(option for option, _ in nodes)}
     drivers = tuple(one for one in run.given("--volume-driver") if one.value.startswith(NVIDIA_DOCKER))
     visible = run.variables(VISIBLE)
     return Survey(
         nodes=tuple(option for option, _ in nodes),
-        by_hand=tuple(sorted({gpu for _, source in nodes if (gpu := gpu_of(source))}, key=int)),
+        by_hand=_by_hand([source for _, source in nodes]),
         mounts=mounts,
         leftovers=(*rules, *drivers),
         runtime=runtime,
         visible=visible,
         flags=run.given("--gpus"),
-        cdi=tuple(option for option in devices if option.value.startswith(f"{GPU_KIND}=")),
+        cdi=cdi,
         wholes=tuple(option for option, source, _ in binds if (source.rstrip("/") or "/") in WHOLES),
         beside=tuple(option for option, source, _ in binds if option not in known and _lies_in_driver(source)),
+        unsure=tuple(option for option, _ in of_wsl) if why_unsure else (),
+        why_unsure=why_unsure,
         doubt=next(
             chain(_doubts_of_nodes(nodes), _doubts_of_flags(run), _doubts_of_runtime(run, sources, runtime, visible)),
             "",
@@ -138,8 +153,16 @@ def bind_of(option: Option) -> tuple[Option, str, str] | None:
     return (option, source, target) if source else None
 
 
-def _mounts(binds: list[tuple[Option, str, str]]) -> Iterator[DriverMount]:
+def _by_hand(nodes: list[str]) -> tuple[str, ...]:
+    gpus = {gpu for source in nodes if (gpu := gpu_of(source))}
+    return (ALL,) if DEVICE in nodes else tuple(sorted(gpus, key=int))
+
+
+def _mounts(binds: list[tuple[Option, str, str]], by_wsl: tuple[Option, ...]) -> Iterator[DriverMount]:
     for option, source, target in binds:
+        if option in by_wsl and source != DEVICE:
+            yield DriverMount(option, driver_part(source) or DriverPart(PartKind.FOLDER), target)
+            continue
         # A program or library that the shell finds, as $(which nvidia-smi) does, is what it becomes in the container.
         part = driver_part(target) if source.startswith(HOLE) else mounted_part(source.replace(HOLE, _ANY), target)
         if part and part.kind is not PartKind.DEVICE:
@@ -248,20 +271,3 @@ def asked(run: RunCommand, found: Survey) -> Gpus | None:
 
 def _gives_all(privileged: Option) -> bool:
     return not privileged.is_false
-
-
-def shown_capabilities(run: RunCommand, found: Survey) -> frozenset[str]:
-    """Returns the words of NVIDIA_DRIVER_CAPABILITIES that the mapped libraries show.
-
-    A folder of the whole driver shows what draws on a screen where the container is also given the screen.
-    """
-    words = {mount.part.capability for mount in found.mounts if mount.part.capability}
-    folder = any(mount.part.kind is PartKind.FOLDER for mount in found.mounts)
-    if folder and any(_is_screen(option) for option in (*run.given("--volume"), *run.given("--mount"))):
-        words |= {"graphics", "display"}
-    return frozenset(words)
-
-
-def _is_screen(option: Option) -> bool:
-    bind = bind_of(option)
-    return bool(bind and any(place in bind[1] for place in _SCREEN))

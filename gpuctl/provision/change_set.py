@@ -34,15 +34,17 @@ class Kept:
     """What a daemon still has of what was taken away, in words, "" for nothing.
 
     `file` says it too, so that the daemon has it rightly; "": no file does, and it goes when the daemon is restarted.
+    `lacks` is what came in its place, or came back, and what it has not taken up before it is restarted.
     """
 
     what: str
     file: str = ""
+    lacks: str = ""
 
     @property
     def until_restart(self) -> bool:
-        """Whether a restart is what rids the daemon of it."""
-        return bool(self.what) and not self.file
+        """Whether a restart is what rids the daemon of it, or what it takes something up by."""
+        return bool(self.lacks or (self.what and not self.file))
 
 
 class RunningEngine(Protocol):
@@ -76,7 +78,7 @@ class RunningEngine(Protocol):
         """Restarts it, and returns once it has what the files say. Raises NotUp; `deadline` in seconds."""
 
     def keeps(self, before: Contents, now: Contents) -> Kept:
-        """Returns what it still has of what the files said before and do not say any more."""
+        """Returns what it still has of what the files said before and do not say any more, and what it lacks of now."""
 
 
 def accept(path: str) -> None:

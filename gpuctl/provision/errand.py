@@ -108,6 +108,6 @@ def _notes(change_set: ChangeSet, outcome: ErrandEnd) -> tuple[str, ...]:
 
 
 def _still_there(title: str, kept: Kept) -> tuple[str, ...]:
-    if kept.file:
-        return (f"{title} keeps {kept.what}: {kept.file} says so too.",)
-    return (f"{title} keeps {kept.what} until it is restarted.",) if kept.what else ()
+    why = f": {kept.file} says so too." if kept.file else " until it is restarted."
+    stays = (f"{title} keeps {kept.what}{why}",) if kept.what else ()
+    return (*stays, f"{title} takes up {kept.lacks} when it is restarted.") if kept.lacks else stays

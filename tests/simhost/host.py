@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import marshal
 import os
 import shlex
 import shutil
@@ -200,7 +200,7 @@ class SimHost:
             "closed_stdin": closed_stdin,
             "real_proc": real_proc,
         }
-        return [sys.executable, "-I", "-S", str(LAUNCHER), json.dumps(plan)]
+        return [sys.executable, "-I", "-S", str(LAUNCHER), marshal.dumps(plan).hex()]
 
     def path(self, path: str) -> Path:
         """Where a file that the host has of its own lies on the real machine: given, or written by a command."""

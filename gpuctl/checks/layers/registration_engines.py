@@ -4,25 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from gpuctl.checks.engine import Judgement, check, failed, passed
+from gpuctl.checks.engine import Judgement, check, failed, passed, warned
 from gpuctl.checks.layers.docker import is_engine
 from gpuctl.checks.paths.ways import is_nvidias
-from gpuctl.checks.remedies import install_runtime
+from gpuctl.checks.remedies import as_root, install_runtime
+from gpuctl.command import command
 from gpuctl.compat.knowledge.cdi import CRIO_SINCE, PODMAN_SINCE
 from gpuctl.compat.versions import compare, leading
 from gpuctl.facts.containerd.containerd import Containerd
-from gpuctl.facts.crio import Crio, merged
+from gpuctl.facts.crio import Crio, CrioConfig, merged
 from gpuctl.facts.docker.docker import RUNTIME, Docker, State
 from gpuctl.facts.machine.logs import Logs
 from gpuctl.facts.machine.system import System
 from gpuctl.facts.podman import Podman
 from gpuctl.facts.toolkit.toolkit import Toolkit
-from gpuctl.model import Evidence, Remedy
+from gpuctl.model import Disturbs, Evidence, Remedy
 
 PODS = "k8s.io/"
 """containerd's namespace of what Kubernetes runs."""
 _DISTRIBUTIONS = ("k3s", "rke2", "microk8s")
-_CDI_GENERATION = 2
+_CDI_SINCE = (2, 0)
 """containerd 2.0 reads CDI specifications unless it is told not to (docs/cri/config.md, enable_cdi)."""
 _NOT_FOUND = ("no runtime for", "failed to find runtime handler")
 
@@ -39,7 +40,7 @@ def containerd(system: System, containerd: Containerd, toolkit: Toolkit, logs: L
     has = containerd.cri.get()
     if has is None:
         return None
-    reads_cdi = containerd.generation >= _CDI_GENERATION
+    reads_cdi = containerd.release >= _CDI_SINCE
     seen = Evidence(containerd.cri.source, f"runtimes: {', '.join(sorted(has.runtimes)) or 'none'}")
     return _judge(system, "containerd", containerd.title, has.runtimes, seen, toolkit if reads_cdi else None, logs)
 
@@ -68,6 +69,31 @@ def crio(system: System, crio: Crio, toolkit: Toolkit, logs: Logs) -> Judgement 
     source = crio.daemon.source if crio.daemon.value else crio.files.source
     seen = Evidence(source, f"runtimes: {', '.join(sorted(programs)) or 'none'}")
     return _judge(system, "crio", "CRI-O", programs, seen, toolkit if reads_cdi else None, logs)
+
+
+@check("registration.crio-restart")
+def crio_restart(system: System, crio: Crio) -> Judgement | None:
+    """CRI-O runs pods by the runtimes that its files named when it started; newer ones it only lists, after a reload.
+
+    A pod that asks for one of those fails: "failed to find runtime handler". Running containers live on through a
+    restart. Source: https://github.com/cri-o/cri-o/issues/10202; seen on 1.36.3.
+    """
+    process, lists = crio.process.get(), crio.daemon.value.runtimes if crio.daemon.value else {}
+    ours = next((name for name, entry in lists.items() if _is_ours(name, str(entry.get("runtime_path")))), None)
+    newest = max((file for file in crio.files.value or () if ours in file.runtimes), key=_changed, default=None)
+    if process is None or newest is None or newest.changed is None:
+        return None
+    seen = Evidence(newest.path, f"changed {newest.changed - process.started:+.0f} s after CRI-O started")
+    if newest.changed < process.started:
+        return passed(f"CRI-O has started since the runtime {ours} was registered", seen)
+    commands = as_root(system, command("systemctl", "restart", "crio"))
+    remedy = Remedy("Restart CRI-O when it suits; running containers live on.", commands, Disturbs.NEW_CONTAINERS)
+    message = f"CRI-O runs since before {newest.path} was changed: pods by the runtime {ours} may not start yet."
+    return warned(message, seen, remedy=remedy)
+
+
+def _changed(file: CrioConfig) -> float:
+    return file.changed or 0.0
 
 
 def _judge(

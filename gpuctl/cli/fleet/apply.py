@@ -9,7 +9,7 @@ import typer
 
 from gpuctl.cli.frame.endings import refused
 from gpuctl.cli.frame.fleet.asked import RunFolder, entered, in_a_sentence
-from gpuctl.cli.frame.fleet.change import AskedToChange, BundleFile, Zipapp, change_code, change_run, supplied
+from gpuctl.cli.frame.fleet.change import AskedToChange, BundleFile, Zipapp, brings, change_code, change_run, supplied
 from gpuctl.cli.frame.fleet.draining import Draining
 from gpuctl.cli.frame.fleet.waves import Waving
 from gpuctl.cli.frame.groups import spread
@@ -46,6 +46,7 @@ def apply(
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Name every host.")] = False,
 ) -> None:
     """Carry out a plan in waves: apply on each host, verify, and roll back what failed. Too many failures stop it."""
+    from gpuctl.command import command
     from gpuctl.fleet.apply import begun
     from gpuctl.fleet.plan import FleetPlan
     from gpuctl.render.views.fleet_apply import apply_text, change_json
@@ -69,7 +70,9 @@ def apply(
     if json:
         typer.echo(change_json("fleet-apply", done, pace.stop_on))
     else:
-        apply_text(done, pace.stop_on, verbose).show()
+        go_on = command("gpuctl", "fleet", "apply", "--resume", done.folder, *asked.words, *brings(zipapp, bundle))
+        take_back = command("gpuctl", "fleet", "undo", done.folder, *asked.words, *brings(zipapp, None))
+        apply_text(done, pace.stop_on, verbose, go_on, take_back).show()
     raise typer.Exit(change_code(done, pace.stop_on))
 
 
@@ -95,7 +98,7 @@ def _carried_out(run: ChangeRun, entry: Entry, pace: Pace) -> ChangeRun:
         go_on += " Hosts that it has taken out of service are so until then."
     try:
         with held(run) as run, tallying("hosts", len(run.hosts)) as tell:
-            return carry_out(run, entry.hosts, pace, entry.ask_by, lambda change: tell(change.state, change.host))
+            return carry_out(run, entry.hosts, pace, entry.way.ask_by, lambda change: tell(change.state, change.host))
     except (EngineProblem, FileProblem) as problem:
         raise refused(f"{problem} {go_on}", ExitCode.UNDETERMINED) from None
     except (KeyboardInterrupt, SystemExit):

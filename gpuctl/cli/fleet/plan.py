@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gpuctl.cli.frame.fleet.asked import Asked, entered, in_a_sentence
-from gpuctl.cli.frame.fleet.change import BundleFile, Zipapp, supplied
+from gpuctl.cli.frame.fleet.change import BundleFile, Zipapp, brings, supplied
 from gpuctl.cli.frame.groups import spread
 from gpuctl.cli.frame.options import Json, filled
+from gpuctl.command import command
 from gpuctl.model import ExitCode
 
 if TYPE_CHECKING:
     from gpuctl.fleet.asking import Entry
     from gpuctl.fleet.parcel import Supplies
     from gpuctl.fleet.payload import Call
+    from gpuctl.fleet.plan import FleetPlan
     from gpuctl.fleet.run_folder import HostOutcome
 
 DOCTOR = "doctor"
@@ -70,8 +72,12 @@ def plan(
     elif output != "-":
         plan_text(found, verbose).show()
     if output is not None and not is_stdout(output):
-        say(f"Wrote {output}. To carry it out: gpuctl fleet apply {output}, with the same hosts.")
+        say(f"Wrote {output}. {_way_on(found, ['apply', output, *asked.words, *brings(zipapp, bundle)])}")
     raise typer.Exit(_code({one.why for one in found.unplanned}))
+
+
+def _way_on(plan: FleetPlan, words: list[str]) -> str:
+    return f"To carry it out: {command('gpuctl', 'fleet', *words)}" if plan.groups else "It changes no host."
 
 
 def _with_bundle(words: list[str], supplies: Supplies) -> list[str]:
@@ -90,13 +96,13 @@ def _answers(call: Call, supplies: Supplies, entry: Entry) -> list[tuple[HostOut
     from gpuctl.fleet.run_folder import HostOutcome, State
     from gpuctl.render.draw.progress import tallying
 
-    problems = brought(supplies.bundle, entry.hosts, entry.ask_by) if supplies.bundle is not None else {}
+    problems = brought(supplies.bundle, entry.hosts, entry.way.ask_by) if supplies.bundle is not None else {}
     found: list[tuple[HostOutcome, bytes | None]] = [
         (HostOutcome(host, State.BROKEN, time.time(), f"The bundle could not be brought there: {why}"), None)
         for host, why in problems.items()
     ]
     hosts = tuple(host for host in entry.hosts if host not in problems)
-    with tallying("hosts", len(hosts)) as tell, closing(outcomes(hosts, entry.ask_by(call))) as coming:
+    with tallying("hosts", len(hosts)) as tell, closing(outcomes(hosts, entry.way.ask_by(call))) as coming:
         for outcome, raw in coming:
             tell(outcome.state.value, outcome.host)
             found.append((outcome, raw))

@@ -48,7 +48,7 @@ def undo(
             try:
                 with tallying("hosts", len(changed)) as tell:
                     done = roll_back(
-                        before, entry.hosts, rollback, entry.ask_by, lambda change: tell(change.state, change.host)
+                        before, entry.hosts, rollback, entry.way.ask_by, lambda change: tell(change.state, change.host)
                     )
             except (KeyboardInterrupt, SystemExit):
                 say(f"What was done is in {run}. Go on with {command('gpuctl', 'fleet', 'undo', run)}.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from types import ModuleType
 from typing import Annotated, Any, NoReturn, cast
@@ -46,7 +46,8 @@ COMMANDS = (
 """In the order in which a person meets them.
 
 Each is the function `command` of the file of that name. Where it has commands of its own, `commands` names them: each
-is the function of that name in the same file, or in a file of that name beside it.
+is the function of that name in the same file, or in a file of that name beside it. `also_called` has such names of them
+as a person may look for.
 """
 WITHOUT_TABLES = ("uninstall-runtime", "rollback", "history", "collect", "data")
 """They work whatever is wrong with the tables that GPUCTL_DATA or an installation puts over gpuctl's own."""
@@ -70,8 +71,13 @@ class Words(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         name, names = args[0], self.list_commands(ctx)
         if name not in names and not name.startswith("-"):
-            ctx.fail(f"there is no command {_plain(name)}.{did_you_mean(name, names)}")
+            known = self.also_called().get(name, name)
+            ctx.fail(f"there is no command {_plain(name)}.{did_you_mean(known, names)}")
         return super().resolve_command(ctx, args)
+
+    def also_called(self) -> Mapping[str, str]:
+        """Returns names of commands by words that are not spelt like them, and mean the same to a person."""
+        return {}
 
 
 class Group(Words):
@@ -81,6 +87,9 @@ class Group(Words):
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(self.file.commands)
+
+    def also_called(self) -> Mapping[str, str]:
+        return getattr(self.file, "also_called", {})
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in self.file.commands:

@@ -14,7 +14,7 @@ _DEVICE = re.compile(r"/dev/nvidia(?:\d+|ctl|-uvm|-uvm-tools|-modeset|-vgpuctl|-
 _GPU = re.compile(r"/dev/nvidia(\d+)")
 _LIBRARY = re.compile(r"(lib[A-Za-z0-9_+-]+\.so)(?:\.[0-9.*]+)?\*?")
 _FOLDER = re.compile(
-    r"/(?:usr/(?:local/)?)?lib(?:32|64)?/(?:(?:x86_64|i386|aarch64)-linux-gnu/)?nvidia(?:-\d{3})?"
+    r"/(?:usr/(?:local/)?)?lib(?:32|64)?/(?:(?:x86_64|i386|aarch64|powerpc64le)-linux-gnu/)?nvidia(?:-\d{3})?"
     r"(?:/current)?(?:/(?:bin|tls|vdpau|xorg))?"
     r"|/usr/local/nvidia(?:/(?:bin|lib|lib64))?"
     r"|/opt/nvidia-driver|/run/nvidia/driver"
@@ -23,6 +23,11 @@ _FOLDER = re.compile(
 )
 """Folders that hold a driver and nothing else: Ubuntu's and Debian's of old, nvidia-docker 1's volume, an operator's
 container's, GKE's."""
+ALL_CAPABILITIES = "all"
+"""The word of NVIDIA_DRIVER_CAPABILITIES for all that a driver has."""
+_OF_FOLDERS = {"bin": "utility", "tls": "graphics", "vdpau": "video", "xorg": "display", "icd.d": "graphics"}
+"""What folders within a driver's hold alone. All others hold every library, as nvidia-docker 1's volume did
+(https://github.com/NVIDIA/nvidia-docker/blob/1.0/src/nvidia/volumes.go)."""
 _SOCKET = re.compile(r"(?:/var)?/run/nvidia-(?:persistenced|fabricmanager)(?:/socket)?")
 
 
@@ -49,7 +54,7 @@ class DriverPartRow:
 
 @dataclass(frozen=True)
 class DriverPart:
-    """What a path is of a driver. `capability` is None for what comes with any, or for a folder of all of them."""
+    """What a path is of a driver. `capability` is None for what comes with any, "all" for a folder of all libraries."""
 
     kind: PartKind
     capability: str | None = None
@@ -72,7 +77,10 @@ def driver_part(path: str) -> DriverPart | None:
     row = driver_parts().get(library[1] if library else name)
     if row:
         return DriverPart(PartKind(row.kind), row.capability)
-    for pattern, kind in ((_DEVICE, PartKind.DEVICE), (_FOLDER, PartKind.FOLDER), (_SOCKET, PartKind.SOCKET)):
+    if _FOLDER.fullmatch(path):
+        of_all = None if path.startswith("/proc/") else ALL_CAPABILITIES
+        return DriverPart(PartKind.FOLDER, _OF_FOLDERS.get(name, of_all))
+    for pattern, kind in ((_DEVICE, PartKind.DEVICE), (_SOCKET, PartKind.SOCKET)):
         if pattern.fullmatch(path):
             return DriverPart(kind)
     return None

@@ -24,6 +24,13 @@ _PACKAGES = (
 """How packages that hold the driver or depend on it begin: Debian's, Ubuntu's, Fedora's, RPM Fusion's, ELRepo's,
 openSUSE's and NVIDIA's own."""
 _NO_PACKAGES = ("libnvidia-container", "libnvidia-ml-dev", "nvidia-kernel-common")
+_OF_ARCH = re.compile(
+    r"(?:lib32-)?(?:opencl-)?nvidia(?:-(?:\d{3}xx|beta|dkms|lts|open|utils|vulkan))*|cuda(?:-?\d+(?:\.\d+)?)?"
+)
+"""Arch's packages of the driver, its users' too, and the toolkit's, which depends on nvidia-utils
+(https://www.archlinux.org/packages/extra/x86_64/nvidia-open-dkms/, https://aur.archlinux.org/packages/cuda-12.9)."""
+_SYSTEMS = ("apt", "rpm", "pacman", "apk")
+"""The managers of a distribution's packages."""
 _OF_A_BRANCH = re.compile(r"nvidia-[0-9]{3}(?:-.*)?")
 _OTHER_LIBRARY = re.compile(r"libnvidia-(?!container|egl-)[a-z0-9-]+\.so(?:\.[0-9.*]+)?")
 """Libraries of a driver that the toolkit does not mount; those of EGL's platforms are packages of their own."""
@@ -101,7 +108,7 @@ def driver_packages(subject: Subject) -> Iterator[Found]:
     for stage in subject.dockerfile.shipping:
         for step in stage.steps:
             for one in step.installs:
-                if one.manager in ("apt", "rpm"):
+                if one.manager in _SYSTEMS:
                     yield from _package(one, subject.dockerfile.source.text)
             for command in step.commands if step.name == "RUN" else ():
                 if command.program == "ubuntu-drivers" and {"install", "autoinstall"} & {*command.values}:
@@ -111,7 +118,12 @@ def driver_packages(subject: Subject) -> Iterator[Found]:
 
 def _package(one: NamedPackage, text: str) -> Iterator[Found]:
     name, word = _plain_name(one), one.word
-    if _is_of_driver(name):
+    if one.manager == "pacman" and name.startswith("cuda"):
+        if _is_of_driver(one):
+            instead = "of Arch no toolkit comes without it: build on nvidia/cuda"
+            yield Found(word.start, word.end, f"{shown(name)} brings the driver along (nvidia-utils); {instead}.")
+        return
+    if _is_of_driver(one):
         yield Found(word.start, word.end, f"{shown(name)} is a package of the driver.")
         return
     meta = _META.fullmatch(name)
@@ -128,7 +140,10 @@ def _plain_name(one: NamedPackage) -> str:
     return name.removesuffix(":i386")
 
 
-def _is_of_driver(name: str) -> bool:
+def _is_of_driver(one: NamedPackage) -> bool:
+    name = _plain_name(one)
+    if one.manager == "pacman":
+        return _OF_ARCH.fullmatch(name) is not None
     ours = name.startswith(_PACKAGES) and not name.startswith(_NO_PACKAGES)
     return ours or _OF_A_BRANCH.fullmatch(name) is not None
 
@@ -136,7 +151,7 @@ def _is_of_driver(name: str) -> bool:
 def brings_driver(stage: Stage) -> bool:
     """Returns whether files or packages of the driver are put into a stage: its image is for GPUs."""
     return any(
-        any(one.manager in ("apt", "rpm") and _is_of_driver(_plain_name(one)) for one in step.installs)
+        any(one.manager in _SYSTEMS and _is_of_driver(one) for one in step.installs)
         or (step.name in ("COPY", "ADD") and any(_in_driver(word.value) for word in step.words))
         for step in stage.all_steps
     )

@@ -26,7 +26,7 @@ PLACES: Mapping[str, str] = {
 """Where distributions of Kubernetes keep a containerd of their own. gpuctl runs it from there, and never by a path that
 a process tells."""
 TITLES: Mapping[str, str] = {"k3s": "K3s", "rke2": "RKE2", "microk8s": "MicroK8s's containerd"}
-_FIRST_NUMBER = regex(r"[0-9]{1,4}(?![0-9])")
+_RELEASE = regex(r"([0-9]{1,4})(?:\.([0-9]{1,4}))?(?![0-9])")
 _VERSION = regex(r"containerd\S{0,200} v?(\d\S*)")
 
 
@@ -65,10 +65,10 @@ class Containerd:
         return "unix://%s" % self.socket.value
 
     @property
-    def generation(self) -> int:
-        """The first number of its version: 2.x reads files otherwise than 1.x. 1 where that is unknown."""
-        first = _FIRST_NUMBER.match(self.version.value or "")
-        return int(first.group()) if first else 1
+    def release(self) -> Tuple[int, int]:
+        """The first two numbers of its version: 2.x reads files otherwise than 1.x. 1.0 where they are unknown."""
+        found = _RELEASE.match(self.version.value or "")
+        return (int(found.group(1)), int(found.group(2) or 0)) if found else (1, 0)
 
 
 def probe_containerd(host: Host) -> Containerd:

@@ -1,4 +1,8 @@
-"""A cluster's nodes cordoned and uncordoned by the user's own kubectl; who has cordoned one, an annotation says."""
+"""A cluster's nodes cordoned and uncordoned by the user's own kubectl.
+
+Which run has cordoned a node, an annotation says; that nobody has brought it back and cordoned it anew, the API itself,
+which knows who gave a field its value: https://kubernetes.io/docs/reference/using-api/server-side-apply/
+"""
 
 from __future__ import annotations
 
@@ -8,10 +12,11 @@ from typing import Any
 
 from gpuctl.bounds import plain
 from gpuctl.fleet.drain.drain import IN_SERVICE, Taken, each, problems
+from gpuctl.frozen import dataclass
 from gpuctl.host.api.answer import ApiProblem
 from gpuctl.host.api.kubectl import Kubectl, kubectl
-from gpuctl.host.api.nodes import is_conflict, patch_node, read_node
-from gpuctl.host.decode import flag_in, object_in, parse_object, text_in
+from gpuctl.host.api.nodes import FIELD_MANAGER, is_conflict, patch_node, read_node
+from gpuctl.host.decode import flag_in, object_in, objects_in, parse_object, text_in
 from gpuctl.host.look.reading import Reading, failure
 from gpuctl.k8s.keeping import Objects
 from gpuctl.k8s.live import Api, List, NoList
@@ -20,6 +25,7 @@ from gpuctl.k8s.reading import NotACluster
 from gpuctl.k8s.requests import gpus_in
 
 ANNOTATION = "gpuctl.dev/cordoned-by"
+Node = Mapping[str, Any]
 TRIES = 5
 """How often a node is looked at anew that was changed by somebody else since."""
 
@@ -30,6 +36,14 @@ class _NodeProblem(Exception):
     def __init__(self, words: str, sent: bool = False) -> None:
         super().__init__(words)
         self.sent = sent
+
+
+@dataclass(frozen=True)
+class _Wish:
+    """What is wished of a node: the run that marks it, None for no mark, and of its spec what is to be changed."""
+
+    mark: str | None
+    spec: Mapping[str, Any]
 
 
 class KubernetesDrain:
@@ -44,15 +58,14 @@ class KubernetesDrain:
 
     def _taken(self, host: str) -> Taken:
         try:
-            node = self._changed(host, lambda node: not _is_cordoned(node), cordoned=True, by=self._run)
-            return Taken(_cordoned_by(node) == self._run)
+            return Taken(self._is_ours(self._changed(host, self._cordon)))
         except _NodeProblem as problem:
             return Taken(self._may_be_ours(host) if problem.sent else None, str(problem))
 
     def _may_be_ours(self, host: str) -> bool:
         """Whether a node is cordoned by this run of which the API has not said so: it may have heard all the same."""
         try:
-            return _cordoned_by(self._node(host)) == self._run
+            return self._is_ours(self._node(host))
         except _NodeProblem:
             return True
 
@@ -76,31 +89,42 @@ class KubernetesDrain:
 
     def _brought_back(self, host: str) -> str:
         try:
-            self._changed(host, lambda node: _cordoned_by(node) == self._run, cordoned=None, by=None)
+            self._changed(host, self._uncordon)
         except _NodeProblem as problem:
             return str(problem)
         return ""
 
-    def _changed(
-        self, host: str, wanted: Callable[[Mapping[str, Any]], bool], cordoned: bool | None, by: str | None
-    ) -> Mapping[str, Any]:
-        """A node, changed if that is wanted of it as it is: who changes it meanwhile has it looked at anew."""
+    def _cordon(self, node: Node) -> _Wish | None:
+        return None if _is_cordoned(node) else _Wish(self._run, {"unschedulable": True})
+
+    def _uncordon(self, node: Node) -> _Wish | None:
+        """Of a node that somebody else has cordoned since, no more than the mark is taken off."""
+        if _marked_by(node) != self._run:
+            return None
+        return _Wish(None, {"unschedulable": None} if self._is_ours(node) else {})
+
+    def _is_ours(self, node: Node) -> bool:
+        return _is_cordoned(node) and _marked_by(node) == self._run and _is_by_gpuctl(node)
+
+    def _changed(self, host: str, wish: Callable[[Node], _Wish | None]) -> Node:
+        """A node, changed if that is wished of it as it is: who changes it meanwhile has it looked at anew."""
         for _ in range(TRIES):
             node = self._node(host)
-            if not wanted(node):
+            wished = wish(node)
+            if wished is None:
                 return node
             seen = text_in(object_in(node, "metadata"), "resourceVersion")
-            metadata = {"resourceVersion": seen, "annotations": {ANNOTATION: by}}
-            reading = patch_node(self._cluster, host, {"metadata": metadata, "spec": {"unschedulable": cordoned}})
+            metadata = {"resourceVersion": seen, "annotations": {ANNOTATION: wished.mark}}
+            reading = patch_node(self._cluster, host, {"metadata": metadata, "spec": wished.spec})
             if not is_conflict(reading):
                 return _read(host, reading, sent=True)
         raise _NodeProblem(f"Others change the node {host} all the time.")
 
-    def _node(self, host: str) -> Mapping[str, Any]:
+    def _node(self, host: str) -> Node:
         return _read(host, read_node(self._cluster, host))
 
 
-def _read(host: str, reading: Reading, sent: bool = False) -> Mapping[str, Any]:
+def _read(host: str, reading: Reading, sent: bool = False) -> Node:
     if not reading.ok:
         raise _NodeProblem(f"{plain(failure(reading)).removesuffix('.')}.", sent)
     try:
@@ -109,12 +133,22 @@ def _read(host: str, reading: Reading, sent: bool = False) -> Mapping[str, Any]:
         raise _NodeProblem(f"What the cluster tells of the node {host} is not understood: {error}.", sent) from None
 
 
-def _is_cordoned(node: Mapping[str, Any]) -> bool:
+def _is_cordoned(node: Node) -> bool:
     return flag_in(object_in(node, "spec"), "unschedulable") or False
 
 
-def _cordoned_by(node: Mapping[str, Any]) -> str | None:
+def _marked_by(node: Node) -> str | None:
     return text_in(object_in(object_in(node, "metadata"), "annotations"), ANNOTATION)
+
+
+def _is_by_gpuctl(node: Node) -> bool:
+    """Whether it was a gpuctl that cordoned it last; so it is taken where the API keeps no account of a node's fields.
+
+    {"manager": "gpuctl", "operation": "Update", "fieldsV1": {"f:spec": {"f:unschedulable": {}}}, …}
+    """
+    managed = objects_in(object_in(node, "metadata"), "managedFields")
+    by = [one for one in managed if "f:unschedulable" in object_in(object_in(one, "fieldsV1"), "f:spec")]
+    return not by or any(text_in(one, "manager") == FIELD_MANAGER for one in by)
 
 
 def _with_gpus(api: Api, host: str) -> str:

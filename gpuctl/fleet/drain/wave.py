@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from gpuctl.fleet.changes import Change, ChangeRun, add, again
-from gpuctl.fleet.drain.drain import Drain, Problems
+from gpuctl.fleet.drain.drain import IN_SERVICE, Drain, Problems
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 15.0
 """Seconds between two looks whether hosts are free."""
@@ -51,3 +51,10 @@ def brought_back(run: ChangeRun, well: Sequence[Change], drain: Drain) -> Change
     ]
     add(run.folder, back)
     return again(run)
+
+
+def seen_back(run: ChangeRun, drain: Drain) -> ChangeRun:
+    """Returns how a run stands of whose hosts those are out of service no more that somebody has brought back."""
+    busy = drain.busy([one.host for one in run.drained])
+    back = [one for one in run.drained if busy.get(one.host) == IN_SERVICE]
+    return brought_back(run, back, drain) if back else run

@@ -9,6 +9,9 @@ from urllib.parse import quote
 from gpuctl.host.api.kubectl import Kubectl, run_kubectl
 from gpuctl.host.look.reading import Reading
 
+FIELD_MANAGER = "gpuctl"
+"""By which the API tells of a field that gpuctl has given it its value, until somebody else gives it another."""
+
 
 def read_node(cluster: Kubectl, name: str) -> Reading:
     """Returns a node as JSON."""
@@ -20,8 +23,8 @@ def patch_node(cluster: Kubectl, name: str, patch: Mapping[str, Any]) -> Reading
 
     With a `resourceVersion` in it, only into the node that had that; `is_conflict` of the answer otherwise.
     """
-    words = ("patch", "--type=merge", "--patch", json.dumps(patch), "-o", "json", "--", "node", name)
-    return run_kubectl(cluster, words)
+    how = ("--type=merge", "--field-manager=" + FIELD_MANAGER, "--patch", json.dumps(patch), "-o", "json")
+    return run_kubectl(cluster, ("patch", *how, "--", "node", name))
 
 
 def is_conflict(reading: Reading) -> bool:

@@ -34,7 +34,7 @@ _TYPES = (
 # written to, out of a process that may run as root. What -S leaves out has made that path already.
 # A third of its time would go by for looking for circles in nvidia-ml-py's many classes, and for taking them apart.
 _NVML_CHILD = (
-    "import gc, json, os, sys; gc.disable(); sys.path[:] = json.loads(sys.argv[1]);"
+    "import gc, os, sys; gc.disable(); sys.path[:] = sys.argv[1:];"
     "from gpuctl.host.look.nvml import main; main(); os._exit(0)"
 )
 
@@ -117,7 +117,7 @@ class LocalHost:
 
 def ask_nvml(environment: Mapping[str, str], deadline: float) -> Reading:
     """Returns what NVML says to a Python of its own, in this environment."""
-    argv = [sys.executable, "-I", "-S", "-c", _NVML_CHILD, json.dumps([os.path.abspath(p) for p in sys.path])]
+    argv = [sys.executable, "-I", "-S", "-c", _NVML_CHILD, *map(os.path.abspath, sys.path)]
     return run_program("NVML", argv, environment, deadline)
 
 

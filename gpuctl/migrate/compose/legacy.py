@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import posixpath
 import re
 from collections.abc import Iterator, Mapping
 
-from gpuctl.compat.knowledge.driver_parts import DriverPart, PartKind, driver_part, gpu_of
+from gpuctl.compat.knowledge.driver_parts import ALL_CAPABILITIES, DriverPart, PartKind, driver_part, gpu_of
 from gpuctl.engines.yaml.places import YamlKind, YamlNode
 from gpuctl.frozen import dataclass
 from gpuctl.migrate.by_hand import LIBRARY_FOLDERS, PATHS, mounted_part, without_driver
+from gpuctl.migrate.compose.requests import requests
 from gpuctl.migrate.compose.services import VARIABLE, Body
 from gpuctl.migrate.gpus import NO_GPU
+from gpuctl.migrate.migration import ALL
 from gpuctl.migrate.tree import Place
+from gpuctl.migrate.wsl import DEVICE, doubt_of, is_of_wsl
 
 VISIBLE, CAPABILITIES = "NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES"
 _TEGRA = re.compile(r"l4t|jetson|tegra|jetpack", re.IGNORECASE)
@@ -68,6 +70,8 @@ class LegacySigns:
     capabilities: frozenset[str] = frozenset()
     widened: str = ""
     """What NVIDIA_DRIVER_CAPABILITIES is already."""
+    unsure: tuple[Kept, ...] = ()
+    """What may serve other makers' GPUs, too."""
 
     @property
     def blocks(self) -> bool:
@@ -151,12 +155,15 @@ class _Reading:
         self.body, self.tree, self.volumes = body, body.draft.tree, driver_volumes
         self.pieces: list[Piece] = []
         self.kept: list[Kept] = []
+        self.unsure: list[Kept] = []
         self.gpus: list[str] = []
         self.capabilities: set[str] = set()
         self.targets: list[str] = []
         self.by_hand = False
         self.others: list[str] = []
         """What else may need a privileged container."""
+        self.is_modern = any(True for _ in requests(body))
+        self.why_of_wsl = doubt_of(body.draft.source.text[body.node.start : body.node.end])
 
     def evidence(self) -> LegacySigns:
         runtime = self._runtime()
@@ -178,6 +185,7 @@ class _Reading:
             self.by_hand,
             frozenset(self.capabilities),
             widened,
+            tuple(self.unsure),
         )
 
     def _field(self, key: str) -> Place | None:
@@ -211,6 +219,8 @@ class _Reading:
                     self.others.append(path)
             elif part:
                 self._device(place, path)
+            elif is_of_wsl(path):
+                self._of_wsl(place, path, path)
             elif not path.startswith("nvidia.com/"):
                 self.others.append(path)
 
@@ -226,7 +236,9 @@ class _Reading:
         for mount in mounts(self.body):
             is_variable = VARIABLE.search(mount.source) is not None
             part = driver_part(mount.target) if is_variable else self._part(mount)
-            if part is None:
+            if is_of_wsl(mount.source):
+                self._of_wsl(mount.place, mount.source, mount.target)
+            elif part is None:
                 self._other_mount(mount)
             elif is_variable:
                 self.kept.append(Kept(mount.place.written, _KEEP_VARIABLE))
@@ -235,16 +247,28 @@ class _Reading:
             else:
                 self.by_hand = True
                 self.capabilities |= {part.capability} if part.capability else set()
-                self.targets += [mount.target.rstrip("/"), posixpath.dirname(mount.target)]
+                self.targets.append(mount.target)
                 self.pieces.append(Piece(mount.place, _WHY_DRIVER))
         place = self._field("volume_driver")
         if place and place.text == "nvidia-docker":
             self.by_hand = True
             self.pieces.append(Piece(place, _WHY_DRIVER))
 
+    def _of_wsl(self, place: Place, source: str, target: str) -> None:
+        """What is mapped of WSL: beside a request for GPUs it serves something else."""
+        if self.is_modern:
+            self.others.append(source)
+        elif self.why_of_wsl:
+            self.unsure.append(Kept(place.written, self.why_of_wsl))
+        else:
+            self.by_hand = True
+            self.gpus += [ALL] if source == DEVICE else []
+            self.targets.append(target)
+            self.pieces.append(Piece(place, _WHY_DEVICE if source == DEVICE else _WHY_DRIVER))
+
     def _part(self, mount: ServiceVolume) -> DriverPart | None:
         if mount.source in self.volumes:
-            return DriverPart(PartKind.FOLDER)
+            return DriverPart(PartKind.FOLDER, ALL_CAPABILITIES)
         return mounted_part(mount.source or mount.target, mount.target)
 
     def _other_mount(self, mount: ServiceVolume) -> None:

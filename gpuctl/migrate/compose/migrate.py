@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from gpuctl.compat.knowledge.driver_parts import ALL_CAPABILITIES
 from gpuctl.engines.yaml.places import YamlKind, YamlNode, parse
 from gpuctl.engines.yaml.text import below
 from gpuctl.frozen import dataclass
-from gpuctl.migrate.by_hand import wider
+from gpuctl.migrate.by_hand import WHY_ALL, wider
 from gpuctl.migrate.compose.legacy import (
     CAPABILITIES,
     VISIBLE,
@@ -51,6 +52,8 @@ class Asked:
     old: Gpus | None
     modern: tuple[Gpus, ...]
     by_runtime: bool = False
+    whole: bool = False
+    """A folder of all of the driver is mapped, and nothing says what of it is used."""
 
 
 class _Service:
@@ -112,7 +115,9 @@ def _asked(bodies: Sequence[Body], seen: Mapping[int, LegacySigns]) -> Asked:
     ids = tuple(dict.fromkeys((*(() if visible in NO_GPU else named), *devices)))
     parts = frozenset(part for one in found for part in one.capabilities)
     words = wider(parts, next((one.widened for one in reversed(found) if one.widened), ""))
-    return Asked(Gpus((ALL,) if ALL in ids or not ids else ids, None, words), modern, runtime == "nvidia")
+    whole = words == (ALL_CAPABILITIES,)  # which no request takes: the variable says it
+    gpus = Gpus((ALL,) if ALL in ids or not ids else ids, None, () if whole else words)
+    return Asked(gpus, modern, runtime == "nvidia", whole)
 
 
 def _kept(services: Sequence[_Service], target: ComposeTarget) -> dict[int, str]:
@@ -187,6 +192,8 @@ def _request(service: _Service, target: ComposeTarget) -> NewRequest | None:
 
 def _rewrite(service: _Service, kept: str, target: ComposeTarget) -> None:
     draft, own = service.body.draft, service.own
+    for one in own.unsure:
+        draft.leave(one.node, one.why)
     if service.now.old is None or not (own.pieces or own.kept):
         return
     for one in own.kept:
@@ -201,6 +208,8 @@ def _rewrite(service: _Service, kept: str, target: ComposeTarget) -> None:
         if request is None or _ask(service, request):
             for piece in own.pieces:
                 _take(draft, piece)
+            if service.now.whole and not service.before.whole and target is not ComposeTarget.CDI:
+                _add_variables(service, {CAPABILITIES: ALL_CAPABILITIES}, WHY_ALL)
 
 
 def _take(draft: Draft, piece: Piece) -> None:
@@ -272,7 +281,7 @@ def _with_runtime(service: _Service) -> None:
     draft, own, old = service.body.draft, service.own, service.now.old
     if not own.by_hand or old is None or service.now.modern:
         return
-    why = f"the runtime brings the same GPUs: {_named(old)}"
+    why = f"the runtime brings the same GPUs: {_named(old)}{f'; {WHY_ALL}' if service.now.whole else ''}"
     environment = variables(service.body)
     stay = [
         place
@@ -289,7 +298,8 @@ def _with_runtime(service: _Service) -> None:
             draft.replace(place, "runtime", "nvidia", why)
         else:
             draft.add(body, "runtime", "nvidia", why)
-    wished = {VISIBLE: ",".join(old.ids), CAPABILITIES: ",".join(old.capabilities)}
+    words = (ALL_CAPABILITIES,) if service.now.whole else old.capabilities
+    wished = {VISIBLE: ",".join(old.ids), CAPABILITIES: ",".join(words)}
     for name, value in wished.items():
         place, said = environment.get(name, (None, ""))
         if place and value and said != value:

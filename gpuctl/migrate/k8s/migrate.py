@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import posixpath
 import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from gpuctl.compat.knowledge.driver_parts import PartKind, gpu_of
+from gpuctl.compat.knowledge.driver_parts import ALL_CAPABILITIES, PartKind, gpu_of
 from gpuctl.engines.yaml.places import YamlKind, YamlNode, walk
 from gpuctl.frozen import dataclass
-from gpuctl.migrate.by_hand import LIBRARY_FOLDERS, PATHS, without_driver
+from gpuctl.migrate.by_hand import LIBRARY_FOLDERS, PATHS, WHY_ALL, wider, without_driver
 from gpuctl.migrate.draft import Draft, FileText, naming
 from gpuctl.migrate.gpus import NO_GPU, parse_visible
 from gpuctl.migrate.k8s.amounts import NEW, OLD, add_limit, amounts, rewrite_amounts
 from gpuctl.migrate.k8s.pods import PodMount, PodTemplate, check_documents, is_driver, mounts, pods
 from gpuctl.migrate.migration import ALL, Migration
-from gpuctl.migrate.survey import VISIBLE
+from gpuctl.migrate.survey import CAPABILITIES, VISIBLE
 from gpuctl.migrate.tree import Place
+from gpuctl.migrate.wsl import DEVICE, KEEP_UNSURE
 
 _OLD_LABEL = "alpha.kubernetes.io/nvidia-gpu-name"
 _NVIDIA = "nvidia.com/"
@@ -34,6 +34,7 @@ _WHY_PRIVILEGED = "it was there for the GPUs: nothing else in this container ask
 _WHY_DEVICES = "as many GPUs as device files were mounted; which ones, Kubernetes chooses"
 _WHY_NAMED = "as many GPUs as it names; which ones, Kubernetes chooses"
 _WHY_PLUGIN = "the device plugin names the GPUs that the limit stands for"
+_WHY_CAPABILITIES = "what was mounted shows which capabilities of the driver it needs"
 _WHY_CLASS = "its containers ask for GPUs"
 _WHY_QUOTA = "the resource that containers ask for now"
 _KEEP_NUMBER = (
@@ -50,6 +51,13 @@ _KEEP_WATCHED = (
     "it watches the node's GPUs, and a limit would take them from other pods: runtimeClassName: nvidia and"
     " NVIDIA_VISIBLE_DEVICES=all show them without"
 )
+_GONE = {
+    **dict.fromkeys(("extensions/v1beta1", "apps/v1beta1", "apps/v1beta2"), ("1.16", "apps/v1")),
+    "batch/v2alpha1": ("1.21", "batch/v1"),
+    "batch/v1beta1": ("1.25", "batch/v1"),
+}
+"""Versions of workloads that Kubernetes no longer serves, since when, and what it serves instead
+(https://kubernetes.io/docs/reference/using-api/deprecation-guide/, https://github.com/kubernetes/kubernetes/pull/96987)."""
 _WATCHES = re.compile(r"(?:^|[/_-])dcgm(?:[:_-]|$)|exporter(?:[:@]|$)")
 """What images are called that only watch GPUs: dcgm-exporter, nvidia_gpu_prometheus_exporter."""
 _NODE_FOLDERS = re.compile(r"/(?:dev|sys|proc|run|var/run|var/lib/docker|lib/modules|etc)?(?:/.*)?")
@@ -75,12 +83,14 @@ def _migrated(read: FileText, runtime_class: str | None) -> Migration:
             named += _rewrite_pod(draft, pod, runtime_class)
         _rewrite_visible(draft, named)
         _rewrite_others(draft, root, in_pods)
+        _name_old_versions(draft, root)
     return draft.migration()
 
 
 def _rewrite_pod(draft: Draft, pod: PodTemplate, runtime_class: str | None) -> list[_Visible]:
     """Rewrites a pod but for what its containers' variables say of GPUs, which it returns."""
     named = [_visible(draft, container) for container in pod.containers]
+    _name_gpus_of_wsl(draft, pod)
     if pod.is_of_nodes:
         return [replace(one, needs=True) for one in named if one]
     mounted = {id(container): tuple(mounts(draft.tree, pod, container)) for container in pod.containers}
@@ -120,6 +130,17 @@ def _rewrite_pod(draft: Draft, pod: PodTemplate, runtime_class: str | None) -> l
     if runtime_class and pod.is_whole and not draft.tree.field(pod.spec, "runtimeClassName"):
         draft.add(pod.spec, "runtimeClassName", runtime_class, _WHY_CLASS)
     return visible
+
+
+def _name_gpus_of_wsl(draft: Draft, pod: PodTemplate) -> None:
+    """Says of WSL's device that it is no number of GPUs, unless a container that mounts it asks for some."""
+    for container in pod.containers:
+        resources = draft.tree.field(container, "resources")
+        if resources and amounts(draft, resources.value).first:
+            continue
+        for mount in mounts(draft.tree, pod, container):
+            if mount.source == DEVICE:
+                draft.leave(mount.place.written, KEEP_UNSURE)
 
 
 def _watches(draft: Draft, container: YamlNode) -> bool:
@@ -208,16 +229,12 @@ def _without_driver(draft: Draft, pod: PodTemplate, container: YamlNode, mounted
             if mount.source.rstrip("/") in LIBRARY_FOLDERS and not mount.part:
                 draft.leave(mount.place.written, _KEEP_FOLDER)
         _rewrite_libraries(draft, container, driver)
+        _rewrite_capabilities(draft, container, driver)
         _rewrite_privileged(draft, pod, container, mounted)
 
 
 def _rewrite_libraries(draft: Draft, container: YamlNode, driver: Sequence[PodMount]) -> None:
-    targets = tuple(
-        each
-        for mount in driver
-        for each in (mount.target.rstrip("/"), posixpath.dirname(mount.target))
-        if mount.part and mount.part.kind is not PartKind.DEVICE
-    )
+    targets = tuple(mount.target for mount in driver if mount.part and mount.part.kind is not PartKind.DEVICE)
     for item in draft.tree.entries(draft.tree.field(container, "env")):
         name, value = (draft.tree.field(item.value, key) for key in ("name", "value"))
         if name is None or value is None or name.text not in PATHS:
@@ -229,6 +246,32 @@ def _rewrite_libraries(draft: Draft, container: YamlNode, driver: Sequence[PodMo
             draft.remove(item, _WHY_LIBRARIES)
         elif search.folders:
             draft.replace(value, "value", search.rest, _WHY_LIBRARIES)
+
+
+def _rewrite_capabilities(draft: Draft, container: YamlNode, driver: Sequence[PodMount]) -> None:
+    """Has a container name the capabilities of the driver that mounted parts show."""
+    env = draft.tree.field(container, "env")
+    said: Place | None = None
+    for item in draft.tree.entries(env):
+        name = draft.tree.field(item.value, "name")
+        if name and name.text == CAPABILITIES:
+            said = draft.tree.field(item.value, "value")
+            if said is None:  # it comes from elsewhere
+                return
+    parts = frozenset(mount.part.capability for mount in driver if mount.part and mount.part.capability)
+    words = ",".join(wider(parts, said.text if said else ""))
+    why = WHY_ALL if words == ALL_CAPABILITIES else _WHY_CAPABILITIES
+    variable = {"name": CAPABILITIES, "value": words}
+    if not words:
+        return
+    if said:
+        draft.replace(said, "value", words, why)
+    elif env and env.value.kind is YamlKind.SEQUENCE:
+        draft.add(env.value, None, variable, why)
+    elif env:
+        draft.replace(env, "env", [variable], why)
+    else:
+        draft.add(container, "env", [variable], why)
 
 
 def _rewrite_privileged(draft: Draft, pod: PodTemplate, container: YamlNode, mounted: Sequence[PodMount]) -> None:
@@ -253,6 +296,28 @@ def _privileged(draft: Draft, container: YamlNode) -> Place | None:
 
 def _is_true(place: Place | None) -> bool:
     return place is not None and place.text.lower() == "true"
+
+
+def _name_old_versions(draft: Draft, root: YamlNode) -> None:
+    """Names the versions of workloads with GPUs that no cluster of today takes; to rewrite them is not gpuctl's."""
+    for node in walk(root):
+        version = draft.tree.field(node, "apiVersion") if node.kind is YamlKind.MAPPING else None
+        if version and version.text in _GONE and any(_is_for_gpus(draft, pod) for pod in pods(draft.tree, node)):
+            since, instead = _GONE[version.text]
+            why = (
+                f"Kubernetes {since} took this version away, and {instead} has the workload: kubectl-convert writes it"
+            )
+            draft.leave(version.written, why, f"apiVersion: {version.text}")
+
+
+def _is_for_gpus(draft: Draft, pod: PodTemplate) -> bool:
+    for container in pod.containers:
+        resources = draft.tree.field(container, "resources")
+        if _visible(draft, container) or any(mount.part for mount in mounts(draft.tree, pod, container)):
+            return True
+        if resources and amounts(draft, resources.value).first:
+            return True
+    return False
 
 
 def _rewrite_others(draft: Draft, root: YamlNode, in_pods: set[int]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
+from gpuctl.engines.merge import REMOVED
 from gpuctl.frozen import dataclass
 from gpuctl.host.act.process import ProcessProblem, hang_up, systemctl
 from gpuctl.host.look.reading import failure
@@ -39,6 +40,14 @@ def difference(title: str, wanted: Runtimes, has: Runtimes) -> str:
     if wanted.default and has.default != wanted.default:
         return f"{title}'s default runtime is {has.default}, not {wanted.default}"
     return ""
+
+
+def not_taken_up(old: Runtimes, new: Runtimes, has: Runtimes) -> list[str]:
+    """Returns what files say now, and did not before, and a daemon does not have; in words."""
+    came = {name: program for name, program in new.programs.items() if old.programs.get(name, REMOVED) != program}
+    lacking = [name for name, program in came.items() if difference("", Runtimes({name: program}, ""), has)]
+    is_default = new.default not in ("", old.default, has.default)
+    return [f"the runtime {name}" for name in lacking] + [f"the default runtime {new.default}"] * is_default
 
 
 def tell(verb: str, unit: str) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from gpuctl.command import command
+from gpuctl.command import Command
 from gpuctl.fleet.changes import CHANGED, STATES, Change, ChangeRun
+from gpuctl.fleet.plan import CANNOT
+from gpuctl.fleet.run_folder import WITHOUT_GPUCTL
 from gpuctl.render.draw.text import Styled, plain
 from gpuctl.render.formats.json import document
 from gpuctl.render.views.fleet_collect import named
@@ -38,10 +40,10 @@ def change_json(name: str, run: ChangeRun, stop_on: frozenset[str] = frozenset()
     return document(name, body)
 
 
-def apply_text(run: ChangeRun, stop_on: frozenset[str], verbose: bool) -> Styled:
+def apply_text(run: ChangeRun, stop_on: frozenset[str], verbose: bool, go_on: Command, take_back: Command) -> Styled:
     """Returns how the hosts ended, those alike together, and where it stopped; `verbose` names every host.
 
-    `stop_on`: checks that were to end it.
+    `stop_on`: checks that were to end it. `go_on`, `take_back`: the commands that do so with the same hosts.
     """
     good = [one.host for one in run.changes.values() if one.state in CHANGED]
     text = Styled(f"{len(good)} of {_hosts(len(run.hosts))} as the plan wishes", "bold").append(
@@ -53,10 +55,9 @@ def apply_text(run: ChangeRun, stop_on: frozenset[str], verbose: bool) -> Styled
         text.append(f": {_why(run, stop_on)}. Nothing was done to those that follow.\n")
     text.append(_out_of_service(run, verbose))
     if run.left(run.hosts):
-        again = command("gpuctl", "fleet", "apply", "--resume", run.folder)
-        text.append(f"To go on with the others, give the inventory to {again}\n", "dim")
+        text.append("To go on with the others: ").append(f"{go_on}\n", "cyan")
     if run.applied:
-        text.append("To undo it: ").append(f"{command('gpuctl', 'fleet', 'undo', run.folder)}\n", "cyan")
+        text.append("To undo it: ").append(f"{take_back}\n", "cyan")
     return text
 
 
@@ -99,4 +100,5 @@ def _states(changes: Iterable[Change], verbose: bool) -> Styled:
         text.append(f"{named(hosts, verbose)}\n", "dim")
         if detail:
             text.append(f"      {plain(detail)}\n")
+        text.append(f"      {WITHOUT_GPUCTL}\n" if state == CANNOT else "", "dim")
     return text

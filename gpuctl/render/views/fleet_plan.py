@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gpuctl.command import command
-from gpuctl.fleet.plan import FleetPlan, Group, Unplanned, as_document
+from gpuctl.fleet.plan import CANNOT, FleetPlan, Group, Unplanned, as_document
+from gpuctl.fleet.run_folder import WITHOUT_GPUCTL
 from gpuctl.render.draw.text import Styled, plain
 from gpuctl.render.formats.json import document
 from gpuctl.render.views.changes import diff_text, step_lines
@@ -54,4 +55,5 @@ def _unplanned_text(unplanned: Sequence[Unplanned], verbose: bool) -> Styled:
     for (why, detail), hosts in sorted(alike.items(), key=lambda item: -len(item[1])):
         text.append(f"{plain(why):<14}", "bold magenta").append(f"  {len(hosts)}  ", "bold")
         text.append(f"{named(hosts, verbose)}\n", "dim").append(f"      {plain(detail)}\n")
+        text.append(f"      {WITHOUT_GPUCTL}\n" if why == CANNOT else "", "dim")
     return text

@@ -2,10 +2,12 @@
 
 It does as 1.36 was seen to do, and as crio.conf(5) and pkg/config/{config,reload}.go of https://github.com/cri-o/cri-o
 say: crio.conf and then every file below the drop-in directory is read, whatever its name; of a runtime that two files
-have the later one counts as a whole. A runtime whose program is not there, or of an unknown type, is passed over,
-unless it is the default: then CRI-O does not start. Nor does it with a runtime that has no monitor. On SIGHUP it reads
-again: what does not parse leaves all as it was, and a default that cannot be is shown as if it counted. GET /config on
-its socket tells what it goes by, and so do `crio status config` and, of the files, `crio config`.
+have the later one counts as a whole. A link to a directory is a file that cannot be read: then CRI-O does not start. A
+runtime whose program is not there, of an unknown type, or with an annotation that CRI-O does not know, is passed over,
+and so is one of type vm whose program has another name than such a shim's. If it is the default, CRI-O does not start.
+Nor does it with a runtime whose monitor cannot be run. On SIGHUP it reads again: what does not parse leaves all as it
+was, and a default that cannot be is shown as if it counted. GET /config on its socket tells what it has read, and so
+does `crio status config`: by what pods are run, it does not tell, which is what it read when it started.
 
 CRIO_SIM, JSON: version, and ignores_sighup or dies_on_sighup. Before 1.26 a reload leaves runtimes alone.
 """
@@ -48,18 +50,20 @@ def files(config, folder):
 def below(folder):
     for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else ():
         path = os.path.join(folder, name)
-        yield from below(path) if os.path.isdir(path) else (path,)
+        yield from below(path) if os.path.isdir(path) and not os.path.islink(path) else (path,)
 
 
 def read(config, folder):
     crun = {"runtime_path": "", "runtime_type": "oci", "runtime_root": "/run/crun"}
     runtime = {"default_runtime": "crun", "log_level": "info", "runtimes": {"crun": crun}}
-    for path in filter(os.path.exists, files(config, folder)):
-        with open(path, "rb") as file:
-            try:
+    for path in files(config, folder):
+        if path == config and not os.path.exists(path):
+            continue
+        try:
+            with open(path, "rb") as file:
                 said = tomllib.load(file).get("crio", {}).get("runtime", {})
-            except tomllib.TOMLDecodeError as error:
-                raise Refused("unable to decode configuration %s: %s" % (path, error)) from None
+        except (OSError, tomllib.TOMLDecodeError) as error:
+            raise Refused("update config from path: %s: %s" % (path, error)) from None
         runtimes = {**runtime["runtimes"], **said.get("runtimes", {})}
         runtime = {**runtime, **said, "runtimes": runtimes}
     return runtime
@@ -76,7 +80,7 @@ def validated(runtime):
         for name, entry in runtimes.items()
     }
     found = {name: {**entry, "runtime_path": program(name, entry)} for name, entry in runtimes.items()}
-    good = {name: entry for name, entry in found.items() if entry["runtime_path"] and is_known(entry)}
+    good = {name: entry for name, entry in found.items() if entry["runtime_path"] and is_taken(entry)}
     if default not in good:
         raise Refused("invalid runtime_path for runtime %r" % default)
     return {**runtime, "runtimes": good}
@@ -87,16 +91,20 @@ def program(name, entry):
     return path if os.path.exists(path) else ""
 
 
-def is_known(entry):
-    return entry.get("runtime_type", "") in ("", "oci", "vm", "pod")
+def is_taken(entry):
+    """RuntimeHandler.Validate. CRI-O has a list of annotations: here one without a dot is none of them."""
+    kind, name = entry.get("runtime_type", ""), os.path.basename(entry["runtime_path"])
+    is_shim = name.startswith("containerd-shim-") and name.endswith("-v2")
+    known = all("." in annotation for annotation in entry.get("allowed_annotations", ()))
+    return known and (kind in ("", "oci", "pod") or (kind == "vm" and is_shim))
 
 
 def with_monitors(runtime):
     for entry in runtime["runtimes"].values():
         if entry.get("runtime_type", "") in ("", "oci"):
             entry["monitor_path"] = entry.get("monitor_path") or shutil.which("conmon")
-            if not entry["monitor_path"] or not os.path.exists(entry["monitor_path"]):
-                raise Refused('monitor fields translation: exec: "conmon": executable file not found in $PATH')
+            if not entry["monitor_path"] or not os.access(entry["monitor_path"], os.X_OK):
+                raise Refused("monitor fields translation: get conmon version: %s" % entry["monitor_path"])
     return runtime
 
 
@@ -171,9 +179,6 @@ def main():
     given = options()
     if sys.argv[-2:] == ["status", "config"]:
         print(asked(given["--listen"]), end="")
-        return
-    if sys.argv[-1] == "config":
-        print(dumped(read(given["--config"], given["--config-dir"])), end="")
         return
     try:
         state = State(given)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from getpass import getpass
 from typing import TYPE_CHECKING, Annotated
@@ -19,11 +19,12 @@ from gpuctl.model import ExitCode
 
 if TYPE_CHECKING:
     from gpuctl.fleet.ansible import Access, Target
-    from gpuctl.fleet.asking import Entry
+    from gpuctl.fleet.asking import Asking, Entry, Way
     from gpuctl.fleet.payload import Call
     from gpuctl.fleet.run_folder import RecordedRun
 
 NONE_SILENT = "0%"
+READING = "Reading the inventory"
 
 
 def share_of_hosts(value: str) -> str:
@@ -88,6 +89,15 @@ class Asked:
     host_timeout: HostTimeout = 60.0
     run_timeout: RunTimeout = 3600.0
 
+    @property
+    def words(self) -> list[str]:
+        """The options by which another command asks the same hosts; a password is asked for again."""
+        named = (("--hosts", self.hosts), ("--slurm", self.slurm), ("--limit", self.limit))
+        words = [word for one in self.inventory or () for word in ("-i", one)]
+        words += [word for option, value in named if value is not None for word in (option, value)]
+        words += ["--become"] if self.become else []
+        return words + (["-K"] if self.ask_become_pass or self.become_pass_fd is not None else [])
+
 
 @dataclass(frozen=True)
 class Recording:
@@ -104,22 +114,28 @@ class Recording:
 
 def entered(asked: Asked) -> Entry:
     """Returns the hosts that were asked for. Raises EngineProblem; ends the run where nobody can be asked at all."""
-    from gpuctl.fleet.ansible import host_names, missing
+    from gpuctl.fleet.ansible import host_names
     from gpuctl.fleet.asking import Entry
+    from gpuctl.render.draw.progress import working
+
+    way = _way(asked)
+    with working(READING):
+        return Entry(host_names(way.target, way.end), way)
+
+
+def _way(asked: Asked) -> Way:
+    """The way to whoever was asked for. Ends the run where nobody can be asked at all."""
+    from gpuctl.fleet.ansible import missing
+    from gpuctl.fleet.asking import Way
     from gpuctl.fleet.payload import build
     from gpuctl.host.look.deadline import begin
-    from gpuctl.render.draw.progress import working
 
     lacking = missing()
     if lacking:
         way = "it comes with the extra gpuctl-host[fleet]: pipx install --force '.[fleet]' in a checkout"
         raise refused(f"asking hosts needs {lacking}; {way}.")
     target, access = _target(asked), _access(asked)
-    end = time.monotonic() + asked.run_timeout
-    payload = begin(build)  # while Ansible reads the inventory
-    with working("Reading the inventory"):
-        hosts = host_names(target, end)
-    return Entry(target, hosts, access, end, payload)
+    return Way(target, access, time.monotonic() + asked.run_timeout, begin(build))
 
 
 @contextmanager
@@ -146,12 +162,13 @@ def recorded_run(
 
     if recording.run is not None and recording.resume is not None:
         raise typer.BadParameter("--resume goes on in the run's own folder: leave out --run")
+    wanted = call or recording_call(recording.logs)
     try:
         with in_a_sentence():
-            before = None if recording.resume is None else _begun_before(question, read_run(recording.resume))
-            entry = entered(asked)
-            folder, hosts = _begun(question, entry.hosts, recording, before)
-            _record(folder, hosts, entry, call or recording_call(recording.logs))
+            if recording.resume is None:
+                folder = _begin(question, asked, recording.run, wanted)
+            else:
+                folder = _go_on(_begun_before(question, read_run(recording.resume)), asked, wanted)
             return read_run(folder)
     except BadRun as problem:
         raise refused(f"{recording.resume} is no run of gpuctl's: {problem}.") from None
@@ -168,22 +185,30 @@ def _begun_before(question: tuple[str, ...], before: RecordedRun) -> RecordedRun
     return before
 
 
-def _begun(
-    question: tuple[str, ...], hosts: tuple[str, ...], recording: Recording, before: RecordedRun | None
-) -> tuple[str, tuple[str, ...]]:
-    """The run's folder, and whom to ask."""
+def _begin(question: tuple[str, ...], asked: Asked, named: str | None, call: Call) -> str:
+    """Asks all hosts that are meant, and returns the folder that has it."""
     from gpuctl import __version__
     from gpuctl.fleet.run_folder import Run, create_run
+    from gpuctl.render.draw.progress import working
 
-    if before is not None:
-        wanted = set(before.unreported)
-        return before.folder, tuple(host for host in hosts if host in wanted)
-    folder = recording.run or time.strftime("gpuctl-fleet-%Y%m%dT%H%M%SZ", time.gmtime())
-    create_run(folder, Run(__version__, time.time(), question, hosts))
-    return folder, hosts
+    at = time.time()
+    folder = named or time.strftime("gpuctl-fleet-%Y%m%dT%H%M%SZ", time.gmtime(at))
+    with ExitStack() as stack:
+        with working(READING):
+            hosts, ask = stack.enter_context(_way(asked).asking(call))
+        create_run(folder, Run(__version__, at, question, hosts))
+        _record(folder, hosts, ask)
+    return folder
 
 
-def _record(folder: str, hosts: tuple[str, ...], entry: Entry, call: Call) -> None:
+def _go_on(before: RecordedRun, asked: Asked, call: Call) -> str:
+    """Asks those hosts of a run that have not reported, and returns its folder."""
+    entry, wanted = entered(asked), set(before.unreported)
+    _record(before.folder, tuple(host for host in entry.hosts if host in wanted), entry.way.ask_by(call))
+    return before.folder
+
+
+def _record(folder: str, hosts: tuple[str, ...], ask: Asking) -> None:
     from gpuctl.command import command
     from gpuctl.fleet.asking import record
     from gpuctl.fleet.run_folder import RUN
@@ -198,7 +223,6 @@ def _record(folder: str, hosts: tuple[str, ...], entry: Entry, call: Call) -> No
     with locked_file(f"{folder}/{RUN}"):
         try:
             with tallying("hosts", len(hosts)) as tell:
-                ask = entry.ask_by(call)
                 record(folder, hosts, ask, lambda outcome: tell(outcome.state.value, outcome.host))
         except FileProblem as problem:
             raise refused(f"{problem} {go_on}", ExitCode.UNDETERMINED) from None

@@ -45,6 +45,12 @@ class AskedToChange(Asked):
     run_timeout: RunTimeout = 86400.0
 
 
+def brings(zipapp: str | None, bundle: str | None) -> list[str]:
+    """Returns the options by which another command brings hosts the same."""
+    given = (("--zipapp", zipapp), ("--bundle", bundle))
+    return [word for option, value in given if value is not None for word in (option, value)]
+
+
 def packed(zipapp: str | None) -> str:
     """A single file of gpuctl in base64, "" for none."""
     from gpuctl.host.write.files import FileProblem, read_named

@@ -45,7 +45,8 @@ class Family:
     families have is told apart by `checks`, the doctor's whose failure on this host decides for this family (where
     `check_says` is given, only with this word in the message), and by `context`, words that make it the likelier one
     when they stand nearby. `look` is the command that tells it from its look-alikes, as `tells_apart` says. `explains`:
-    families that are its consequences. `reports`: in how many public threads it was found, 0: not counted.
+    families that are its consequences. `reports`: in how many public threads it was found, 0: not counted. `harmless`:
+    its lines tell of no failure, but of what a program has got over.
     """
 
     id: str
@@ -68,6 +69,7 @@ class Family:
     check_says: str = ""
     explains: tuple[str, ...] = ()
     see_also: tuple[str, ...] = ()
+    harmless: bool = False
 
     @property
     def known_by(self) -> tuple[str, ...]:

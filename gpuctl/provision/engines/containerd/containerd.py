@@ -10,7 +10,7 @@ from gpuctl.checks.remedies import as_root
 from gpuctl.command import command, operands
 from gpuctl.compat.knowledge.cdi import CONTAINERD_SINCE
 from gpuctl.compat.versions import compare, leading
-from gpuctl.engines.containerd import CriSettings, carries, cri_plugin, enable, settings
+from gpuctl.engines.containerd import RUNTIME_PLUGIN, CriSettings, carries, enable, merged, settings
 from gpuctl.engines.toml.shown import diff
 from gpuctl.engines.toml.text import NotAccepted, set_values, values
 from gpuctl.facts.containerd.containerd import Containerd
@@ -113,7 +113,7 @@ def _layout(containerd: Containerd, config: str | None) -> ConfigFiles:
 
 def _read(containerd: Containerd, main: str) -> ConfigFiles:
     paths = (main == containerd.config.value and containerd.files.value) or (main,)
-    return ConfigFiles(main, {path: files.read(path).raw for path in paths}, containerd.generation)
+    return ConfigFiles(main, {path: files.read(path).raw for path in paths}, containerd.release)
 
 
 def _reads(containerd: Containerd, layout: ConfigFiles) -> bool:
@@ -170,7 +170,8 @@ def _inspector(host: Host, containerd: Containerd, file: str, name: str) -> Call
             words = said_line(reading.detail, -1) or failure(reading)
             raise Refused(f"containerd refuses the new {file}: {words.replace(path, file).rstrip('.')}.")
         dumped = reading.text.encode("utf-8")
-        said = settings(values(dumped), cri_plugin(dumped, 2)) if reading.ok and name else None
+        has = merged([dumped], RUNTIME_PLUGIN, (2, 0)) if reading.ok and name else None
+        said = settings(has, RUNTIME_PLUGIN) if has else None
         if said and name not in said.runtimes:
             raise Refused(f"containerd does not find the runtime {name} in the new {file}.")
         if said and said.default not in said.runtimes:

@@ -14,7 +14,7 @@ from gpuctl.host.look.reading import Host
 from gpuctl.host.write.files import behind_links
 from gpuctl.model import Disturbs, Step
 from gpuctl.provision.change_set import Contents, DaemonProblem, Kept, NotUp
-from gpuctl.provision.engines.daemons import Runtimes, difference, restarted, wait
+from gpuctl.provision.engines.daemons import Runtimes, difference, not_taken_up, restarted, wait
 
 _SERVERS = ("k3s.service", "rke2-server.service")
 
@@ -35,7 +35,7 @@ class Running:
         return posixpath.dirname(path) in {posixpath.dirname(behind_links(file)) for file in files}
 
     def keeps(self, before: Contents, now: Contents) -> Kept:
-        """Returns what it took from the files when it started, and what they do not say any more."""
+        """Returns what it took from the files when it started that they do not say any more, and what they say now."""
         cri = ask_cri(self.host, self.containerd.endpoint).value
         try:
             old, new = self.says(before), self.says(now)
@@ -47,7 +47,10 @@ class Running:
         stays = [f"the runtime {name}" for name in sorted(gone & cri.runtimes.keys())]
         if old.default not in ("", new.default) and cri.default == old.default:
             stays.append(f"the default runtime {old.default}")
-        return Kept(" and ".join(stays))
+        if stays:
+            return Kept(" and ".join(stays))
+        lacks = not_taken_up(Runtimes(old.runtimes, old.default), Runtimes(new.runtimes, new.default), _taken(cri))
+        return Kept("", lacks=" and ".join(lacks))
 
     @property
     def unit(self) -> str | None:
@@ -90,10 +93,13 @@ class Running:
             wait(lambda left: self.difference(contents), deadline, since="its restart")
 
 
-def _difference(wanted: CriSettings, has: Cri) -> str:
+def _taken(has: Cri) -> Runtimes:
     # "" is runc, whose program containerd does not tell either.
-    programs = {name: program or None for name, program in has.runtimes.items()}
-    lacks = difference("containerd", Runtimes(wanted.runtimes, wanted.default), Runtimes(programs, has.default))
+    return Runtimes({name: program or None for name, program in has.runtimes.items()}, has.default)
+
+
+def _difference(wanted: CriSettings, has: Cri) -> str:
+    lacks = difference("containerd", Runtimes(wanted.runtimes, wanted.default), _taken(has))
     return lacks or ("containerd has CDI off" if wanted.cdi and has.cdi is False else "")
 
 

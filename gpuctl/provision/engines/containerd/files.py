@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
 from gpuctl.engines.containerd import (
+    RUNTIME_PLUGIN,
     CriSettings,
+    Release,
     check_types,
-    cri_plugin,
     merged,
     missing_runc,
+    names_of,
     new_file,
+    plugin_of,
     register,
     runtimes_of,
     settings,
@@ -38,13 +41,19 @@ class ConfigFiles:
 
     main: str
     contents: Contents
-    generation: int
-    """The first number of containerd's version: 2.x merges imported files key by key, 1.x does not."""
+    release: Release
+    """2.x merges imported files key by key, 1.x does not."""
 
     @property
-    def plugin(self) -> str:
-        """The name of the CRI plugin's table in these files. Raises NotAccepted."""
-        return cri_plugin(self.raw(self.main), self.generation)
+    def merges(self) -> bool:
+        """Whether a file adds to what others say, rather than to stand in its place."""
+        return self.release >= (2, 0)
+
+    def plugin_of(self, path: str) -> str:
+        """Returns the name of the CRI plugin's table in which that file names a runtime. Raises NotAccepted."""
+        held = self if path in self.contents else self.with_contents({path: self.raw(path)})
+        paths = list(held.contents)
+        return plugin_of([held.raw(one) for one in paths], paths.index(path), self.release)
 
     def raw(self, path: str) -> bytes:
         """Returns what a file holds, or what a new one has to begin with: a drop-in with the main file's version."""
@@ -52,22 +61,27 @@ class ConfigFiles:
         if held is not None:
             return held
         if path == self.main:
-            return new_file(self.generation)
+            return new_file(self.release)
         version = values(self.raw(self.main)).get("version")
         return b"" if version is None else f"version = {version}\n".encode()
 
-    def document(self) -> dict[str, Any]:
-        """Returns what all files say together. Raises NotAccepted."""
-        for path in self.contents:
+    def document(self, plugin: str) -> dict[str, Any]:
+        """Returns what all files say together, of CRI under the name `plugin`. Raises NotAccepted."""
+        for path, names in self.names().items():
             try:
-                check_types(self.raw(path), self.plugin)
+                for name in names:
+                    check_types(self.raw(path), name)
             except NotAccepted as error:
                 raise NotAccepted(error.message, error.line, path) from None
-        return merged([self.raw(path) for path in self.contents], self.plugin, self.generation)
+        return merged([self.raw(path) for path in self.contents], plugin, self.release)
+
+    def names(self) -> Mapping[str, tuple[str, ...]]:
+        """Returns under which names the CRI table of each file counts. Raises NotAccepted."""
+        return dict(zip(self.contents, names_of([self.raw(path) for path in self.contents], self.release), strict=True))
 
     def settings(self) -> CriSettings:
         """Returns what all files say together of runtimes. Raises NotAccepted."""
-        return settings(self.document(), self.plugin)
+        return settings(self.document(RUNTIME_PLUGIN), RUNTIME_PLUGIN)
 
     def with_contents(self, contents: Contents) -> ConfigFiles:
         """Returns the same files, some of them with other contents; a new one among those of its folder, by name."""
@@ -78,7 +92,7 @@ class ConfigFiles:
                 [] if path in result else [other for other in result if _in_one_folder(path, other) and other > path]
             )
             result |= {path: raw, **{other: result.pop(other) for other in later}}
-        return ConfigFiles(self.main, result, self.generation)
+        return ConfigFiles(self.main, result, self.release)
 
 
 def _in_one_folder(one: str, other: str) -> bool:
@@ -92,26 +106,32 @@ def target(layout: ConfigFiles, name: str) -> str:
     the whole of it. From 2.0 on it is the one that knows the runtime already, else a drop-in of gpuctl's own where
     the main file imports a folder of them, else the main file.
     """
-    holders = _holders(layout, (*runtimes_of(layout.plugin), name)) if layout.generation > 1 else _with_cri(layout)
+    holders = _holders(layout, lambda plugin: (*runtimes_of(plugin), name)) if layout.merges else _with_cri(layout)
     if holders:
         return holders[-1]
-    folders = _imported_folders(layout) if layout.generation > 1 else []
+    folders = _imported_folders(layout) if layout.merges else []
     return posixpath.join(folders[0], DROP_IN) if folders else layout.main
 
 
 def shadowed(layout: ConfigFiles) -> tuple[str, ...]:
     """Returns what to say of a file whose table of CRI another one stands in the place of, up to 1.7."""
     *others, last = _with_cri(layout) or [""]
-    is_whole = others and layout.generation < 2
+    is_whole = others and not layout.merges
     return (f"What {' and '.join(others)} says of CRI does not count: {last} takes its place.",) if is_whole else ()
 
 
 def _with_cri(layout: ConfigFiles) -> list[str]:
-    return _holders(layout, ("plugins", layout.plugin))
+    return _holders(layout, lambda plugin: ("plugins", plugin))
 
 
-def _holders(layout: ConfigFiles, path: Keys) -> list[str]:
-    return [file for file in layout.contents if value_at(values(layout.raw(file)), path) is not REMOVED]
+def _holders(layout: ConfigFiles, at: Callable[[str], Keys]) -> list[str]:
+    """The files that have something in a CRI table of theirs that counts; `at` says where in one of that name."""
+    documents = {file: (values(layout.raw(file)), names) for file, names in layout.names().items()}
+    return [
+        file
+        for file, (document, names) in documents.items()
+        if any(value_at(document, at(name)) is not REMOVED for name in names)
+    ]
 
 
 def _imported_folders(layout: ConfigFiles) -> list[str]:
@@ -130,9 +150,10 @@ def _patterns(layout: ConfigFiles) -> list[str]:
 
 def registered(layout: ConfigFiles, path: str, program: str, wish: Wish) -> bytes:
     """Returns what the file is to hold. Raises NotAccepted, and Differs where the runtime is there in another way."""
-    document, plugin = layout.document(), layout.plugin
-    runc = missing_runc(document, plugin) if layout.generation < 2 else ()
-    cdi = switching_cdi_on(document, plugin, layout.generation) if wish.cdi else ()
+    plugin = layout.plugin_of(path)
+    document = layout.document(plugin)
+    runc = () if layout.merges else missing_runc(document, plugin)
+    cdi = switching_cdi_on(document, plugin, layout.release) if wish.cdi else ()
     entry = wished_entry(document, plugin, wish.name, program)
     raw = layout.raw(path)
     return register(raw, plugin, wish.name, entry, default=wish.default, force=wish.force, further=(*runc, *cdi))
@@ -159,4 +180,4 @@ def check(layout: ConfigFiles, path: str, program: str, wish: Wish) -> None:
 def disabling(layout: ConfigFiles) -> Mapping[str, bytes]:
     """Returns the files that disable CRI, with their contents. Raises NotAccepted."""
     files = {path: layout.raw(path) for path in layout.contents}
-    return {path: raw for path, raw in files.items() if settings(values(raw), layout.plugin).disabled}
+    return {path: raw for path, raw in files.items() if settings(values(raw), RUNTIME_PLUGIN).disabled}

@@ -12,7 +12,7 @@ from gpuctl.command import command
 from gpuctl.compat.knowledge.cdi import CRIO_SINCE
 from gpuctl.compat.versions import compare, leading
 from gpuctl.engines.crio import completed, inherited, is_program, register, settings, shown_program
-from gpuctl.engines.merge import same
+from gpuctl.engines.merge import REMOVED, same
 from gpuctl.engines.toml.shown import diff
 from gpuctl.engines.toml.text import NotAccepted, set_values, values
 from gpuctl.facts.crio import CONFIG, FOLDER, Crio, CrioConfig, in_order, merged, option
@@ -20,7 +20,6 @@ from gpuctl.facts.gather import Facts
 from gpuctl.facts.machine.system import System
 from gpuctl.facts.toolkit.toolkit import Toolkit
 from gpuctl.host.look.reading import Host, Outcome
-from gpuctl.host.status import status_of
 from gpuctl.host.write import files
 from gpuctl.model import ENGINES, CannotTell, Disturbs, ExitCode, Remedy
 from gpuctl.provision.change_set import ChangeSet, Edit, Engine, SharedFile
@@ -34,8 +33,8 @@ DROP_IN = "99-nvidia.conf"
 """The name that nvidia-ctk gives it too: two files would quarrel about which counts."""
 LOOK = "CRI-O's log says more: journalctl -u crio -n 20."
 _LATE = (
-    "CRI-O lists the runtime after a reload, but some versions start no pod with it before a restart, `failed to find"
-    " runtime handler` (https://github.com/cri-o/cri-o/issues/10202). Running containers live on through a restart."
+    "CRI-O lists the runtime after a reload, and runs pods by what it read when it started: by this one from its"
+    " restart on (https://github.com/cri-o/cri-o/issues/10202). Running containers live on through a restart."
 )
 _TOO_OLD = "CRI-O takes up runtimes on a reload from 1.26 on: this one waits for a restart. Running containers live on."
 
@@ -55,7 +54,7 @@ def plan(host: Host, facts: Facts, wish: Wish) -> ChangeSet:
     daemon = running(host, facts) if is_read and wish.reload else None
     notes = (*_why_not_told(crio, path, is_read, wish), *notes)
     change_set = ChangeSet(ENGINE, TITLE, edits, daemon, notes=notes, look=LOOK)
-    return _with_waits(host, facts, change_set, path, wish) if daemon else change_set
+    return _with_waits(facts, change_set, wish) if daemon else change_set
 
 
 def running(host: Host, facts: Facts) -> CrioDaemon | None:
@@ -108,15 +107,19 @@ def _entry(crio: Crio, said: CrioConfig, wish: Wish, program: str) -> dict[str, 
 
 def _check_later(crio: Crio, path: str, others: list[CrioConfig], program: str, wish: Wish) -> None:
     """A file that is read after ours would win."""
-    ours = CrioConfig(path, {}, "", "")
-    order = in_order([*others, ours], crio.config.value or CONFIG)
-    for one in order[order.index(ours) + 1 :] if _is_read(crio, path) else ():
+    for one in _after(crio, path, others):
         there = one.runtimes.get(wish.name)
         if there and not is_program(there, program):
             what = shown_program(there)
             raise Refused(f"{one.path} registers {wish.name} as {what}, and counts after {path}.")
         if wish.default and one.default_runtime not in ("", wish.name):
             raise Refused(f"{one.path} makes {one.default_runtime} the default runtime, and counts after {path}.")
+
+
+def _after(crio: Crio, path: str, others: list[CrioConfig]) -> list[CrioConfig]:
+    ours = CrioConfig(path, {}, "", "")
+    order = in_order([*others, ours], crio.config.value or CONFIG)
+    return order[order.index(ours) + 1 :] if _is_read(crio, path) else []
 
 
 def _is_read(crio: Crio, path: str) -> bool:
@@ -139,17 +142,24 @@ def _edits(
         raise Refused(f"{where} registers {wish.name} as {what}. Use --force to have {path} win.")
     wanted = completed(there if is_same else {}, entry, wish.force)
     is_default = not wish.default or said.default_runtime == wish.name
-    if same({"runtime_type": "oci", **there}, wanted) and is_default:
+    has = {"runtime_type": "oci", **there}
+    lacks = [key for key, value in wanted.items() if not same(has.get(key, REMOVED), value)]
+    if not lacks and is_default:
         return ()
+    last = next((one.path for one in reversed(_after(crio, path, others)) if wish.name in one.runtimes), None)
+    if last and lacks:
+        what = f"{wish.name}, lacks {', '.join(lacks)}"
+        raise Refused(f"{last} registers {what}, and counts after {path}. Use --config={last}.")
     _check_monitor(host, wanted)
     return (_edit(crio, path, wanted, wish),)
 
 
 def _check_monitor(host: Host, entry: Mapping[str, Any]) -> None:
-    """A reload does not look at it: CRI-O would take the file up, and not start any more (seen on 1.36)."""
+    """A reload does not look at it: CRI-O would take the file up, and not start any more (seen on 1.36.3)."""
     monitor = str(entry.get("monitor_path", ""))
-    if monitor and host.stat(monitor).outcome is Outcome.ABSENT:
-        raise Refused(f"{monitor}, the monitor of CRI-O's runtimes, is not there: CRI-O would not start any more.")
+    if monitor and host.which(monitor).outcome is Outcome.ABSENT:
+        what = "is not there, or not executable"
+        raise Refused(f"{monitor}, the monitor of CRI-O's runtimes, {what}: CRI-O would not start any more.")
 
 
 def _says_itself(path: str, name: str) -> bool:
@@ -181,25 +191,26 @@ def _why_not_told(crio: Crio, path: str, is_read: bool, wish: Wish) -> tuple[str
     return () if wish.reload else ("CRI-O was not told. It reads the file on a reload: systemctl reload crio.",)
 
 
-def _with_waits(host: Host, facts: Facts, change_set: ChangeSet, path: str, wish: Wish) -> ChangeSet:
-    """What may wait for a restart: nothing where CRI-O has started since the file was written."""
-    raw = files.read(path).raw
-    if all(edit.change(raw) == raw for edit in change_set.edits) and _started_since(host, facts.known(Crio), path):
+def _with_waits(facts: Facts, change_set: ChangeSet, wish: Wish) -> ChangeSet:
+    """What waits for a restart: nothing where CRI-O has started since its files say what is wished."""
+    says_all = all(edit.change(raw) == raw for edit in change_set.edits for raw in [files.read(edit.path).raw])
+    if says_all and _started_since(facts.known(Crio), wish):
         return replace(change_set, restart_needed=False)
     too_old = change_set.daemon is not None and change_set.daemon.reloading is None
     commands = as_root(facts.known(System), command("systemctl", "restart", "crio"))
     return replace(
         change_set,
         restart=wish.restart,
-        restart_needed=True if too_old else None,
+        restart_needed=True,
         late=(_TOO_OLD if too_old else _LATE,),
         remedy=Remedy("Restart CRI-O when it suits.", commands, Disturbs.NEW_CONTAINERS),
     )
 
 
-def _started_since(host: Host, crio: Crio, path: str) -> bool:
-    seen, process = status_of(host.stat(path)), crio.process.value
-    return seen is not None and process is not None and process.started > seen.ctime
+def _started_since(crio: Crio, wish: Wish) -> bool:
+    process, said = crio.process.value, crio.files.value or ()
+    about = [one for one in said if wish.name in one.runtimes or (wish.default and one.default_runtime == wish.name)]
+    return process is not None and all(one.changed is not None and one.changed < process.started for one in about)
 
 
 CRIO = Engine(TITLE, plan, running, (System, Crio, Toolkit), diff, SharedFile(values, set_values))

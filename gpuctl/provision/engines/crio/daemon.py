@@ -7,16 +7,20 @@ from collections.abc import Iterator
 from gpuctl.compat.versions import docker_version
 from gpuctl.engines.crio import settings
 from gpuctl.facts.crio import CrioConfig, CrioProcess, ask, in_order, merged, option, options, read_files
+from gpuctl.facts.own.journal import probe_changes
 from gpuctl.frozen import dataclass
 from gpuctl.host.look.reading import Host, Outcome
-from gpuctl.host.write.files import behind_links
+from gpuctl.host.write.files import FileProblem, behind_links
+from gpuctl.host.write.replace import content_before
 from gpuctl.model import CannotTell, Disturbs, Step
-from gpuctl.provision.change_set import Contents, Kept
-from gpuctl.provision.engines.daemons import Runtimes, difference, restarted, tell, tell_process, wait
+from gpuctl.provision.change_set import Contents, DaemonProblem, Kept
+from gpuctl.provision.engines.daemons import Runtimes, difference, not_taken_up, restarted, tell, tell_process, wait
 
 RELOADS_SINCE = "1.26.0"
 """From here on a reload takes up `runtimes` and `default_runtime` (https://github.com/cri-o/cri-o/pull/6056). Late 1.25
-releases do too (pull request 6270); a restart is right for them as well."""
+releases do too (pull request 6270); a restart is right for them as well. It is what CRI-O tells that changes then: it
+runs pods by what it read when it started (https://github.com/cri-o/cri-o/issues/10202), as server/server.go, New, hands
+the part that runs them another copy of the configuration. So it is in each release up to 1.36.3, and seen in that."""
 ANSWER_DEADLINE = 3.0
 BUILT_IN = ("crun", "runc")
 """What it has where no file says otherwise: crun since 1.31, runc before (pkg/config/config.go, DefaultConfig)."""
@@ -56,11 +60,9 @@ class CrioDaemon:
     def difference(self, contents: Contents) -> str:
         """Returns in which way it differs from all its files: what lacks, and what it has that none of them says."""
         try:
-            has = ask(self.host, self.socket, ANSWER_DEADLINE).get()
+            has = self._told()
         except CannotTell as reason:
             return f"CRI-O does not answer: {reason}"
-        if has is None:
-            return "CRI-O does not answer: its socket is gone"
         try:
             files = merged(self._files(contents))
         except CannotTell as reason:
@@ -71,7 +73,19 @@ class CrioDaemon:
         lacks = difference("CRI-O", Runtimes(programs, default), _runtimes(has))
         return lacks or self._surplus(files, has) or self._refused(has)
 
+    def _told(self) -> CrioConfig:
+        """What it says that it has read. Raises CannotTell."""
+        has = ask(self.host, self.socket, ANSWER_DEADLINE).get()
+        if has is None:
+            raise CannotTell("its socket is gone")
+        return has
+
     def reload(self, contents: Contents, deadline: float) -> None:
+        """Raises DaemonProblem; one that is still starting is not told: it ends by that signal (seen on 1.36.3)."""
+        try:
+            self._told()
+        except CannotTell as reason:
+            raise DaemonProblem(f"CRI-O does not answer, and was not told: {reason}.") from None
         if self.unit:
             tell("reload", self.unit)
         else:
@@ -83,12 +97,11 @@ class CrioDaemon:
             wait(lambda left: self.difference(contents), deadline)
 
     def keeps(self, before: Contents, now: Contents) -> Kept:
-        """Returns what it still has, and the file that says so too: none where it waits for a restart."""
+        """Returns what it runs pods by still, and the file that says so too: none where it waits for a restart."""
         try:
-            has, files = ask(self.host, self.socket, ANSWER_DEADLINE).get(), self._files(now)
-        except CannotTell:
-            return Kept("")
-        if has is None:
+            files, has = self._files(now), self._goes_by(now)
+            then = merged(self._files(before))
+        except (CannotTell, FileProblem):
             return Kept("")
         old, new = (merged([settings(raw) for raw in contents.values()]) for contents in (before, now))
         names = sorted((old.runtimes.keys() - new.runtimes.keys()) & has.runtimes.keys())
@@ -100,7 +113,22 @@ class CrioDaemon:
             for one in files
             if one.runtimes.keys() & names or (is_default and one.default_runtime == old.default_runtime)
         ]
-        return Kept(" and ".join(stays), also[-1] if stays and also else "")
+        if stays and not also:
+            return Kept(" and ".join(stays))
+        lacks = not_taken_up(_runtimes(then), _runtimes(merged(files)), _runtimes(has))
+        return Kept(" and ".join(stays), also[-1] if stays else "", " and ".join(lacks))
+
+    def _goes_by(self, now: Contents) -> CrioConfig:
+        """By what it runs pods. Raises CannotTell and FileProblem.
+
+        From 1.26 on it does not tell that: it is what its files said when it started, before gpuctl changed them.
+        """
+        if self.reloading is None:
+            return self._told()
+        since = [run for run in probe_changes(self.host).runs.get() or () if run.at > self.process.started]
+        writes = [write.replacement for run in since for write in run.writes if self.reads(write.replacement.path)]
+        firsts = {one.path: one for one in reversed(writes)}
+        return merged(self._files({**now, **{path: content_before(one) for path, one in firsts.items()}}))
 
     def _files(self, contents: Contents) -> list[CrioConfig]:
         """What all its files say, those in `contents` being as they are there. Raises CannotTell."""

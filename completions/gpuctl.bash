@@ -49,7 +49,7 @@ _gpuctl() {
         'k8s') words='-h --help why doctor check rbac smoke collect' ;;
         'k8s why') words='-n --namespace --from --context --json -v --verbose -h --help' ;;
         'k8s doctor') words='--node --selector --hosts --from --context --json -v --verbose --strict -h --help' ;;
-        'k8s check') words='--cuda --image --framework --offline --from --context --json -h --help' ;;
+        'k8s check') words='--cuda --image --framework --offline --hosts --from --context --json -h --help' ;;
         'k8s rbac') words='--missing --context --json -h --help' ;;
         'k8s smoke') words='--node --all --deep --image -n --namespace --timeout --dry-run --from --context --json -v --verbose --strict -h --help' ;;
         'k8s collect') words='-o --output --hosts --image --node -n --namespace --timeout --dry-run --from --context --json -h --help' ;;

@@ -237,6 +237,7 @@ complete -c gpuctl -n '__fish_seen_subcommand_from k8s; and __fish_seen_subcomma
 complete -c gpuctl -n '__fish_seen_subcommand_from k8s; and __fish_seen_subcommand_from check' -l image -x -d 'The image to run what it says of itself'
 complete -c gpuctl -n '__fish_seen_subcommand_from k8s; and __fish_seen_subcommand_from check' -l framework -x -d 'pytorch==2.4.0+cu121; repeatable'
 complete -c gpuctl -n '__fish_seen_subcommand_from k8s; and __fish_seen_subcommand_from check' -l offline -d 'Ask no registry about the image'
+complete -c gpuctl -n '__fish_seen_subcommand_from k8s; and __fish_seen_subcommand_from check' -l hosts -x -d 'Folder of nodes snapshots, or of what gpuctl doctor --json printed there'
 complete -c gpuctl -n '__fish_seen_subcommand_from k8s; and __fish_seen_subcommand_from check' -l from -r -F -d 'What gpuctl k8s collect wrote, or kubectl get … -A -o json printed; - for stdin; repeatable'
 complete -c gpuctl -n '__fish_seen_subcommand_from k8s; and __fish_seen_subcommand_from check' -l context -x -d 'Of the kubeconfig, instead of its current one'
 complete -c gpuctl -n '__fish_seen_subcommand_from k8s; and __fish_seen_subcommand_from check' -l json -d 'Print JSON'

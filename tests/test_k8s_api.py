@@ -328,7 +328,6 @@ def findings(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
 @pytest.mark.parametrize("by", PROGRAMS)
 def test_a_forbidden_list_is_unknown_and_names_the_rule(server: Server, config: Path, by: str) -> None:
     server.faults = {"/events": [forbidden("Event")], "/nodes": [forbidden("Node")]}
-    server.lists["Pod"] = [one for one in server.lists["Pod"] if "resourceClaims" not in one["spec"]]
     done = run(config, "doctor", "--json", by=by)
     found = findings(done)
     assert done.returncode == 3

@@ -514,11 +514,11 @@ def test_claims_that_pods_wait_for_are_told_by_what_they_lack() -> None:
 
     assert told(waits)[0] is Status.PASS  # a device is free, and whether the class selects it the scheduler tells
     assert told(claiming("waits", "d")) == (
-        Status.FAIL,
+        Status.WARN,
         "default/waits: it wants the ResourceClaim d, which is not there.",
     )
     assert told(claim("gpu.nvidia.com", "d", count=2), claiming("waits", "d")) == (
-        Status.FAIL,
+        Status.WARN,
         "default/waits: no node offers as many devices (2 asked for, 1 there).",
     )
     assert told(other, waits) == (
@@ -528,3 +528,12 @@ def test_claims_that_pods_wait_for_are_told_by_what_they_lack() -> None:
     assert told(claim("gpu.other.com", "unused"))[0] is Status.PASS
     unseen = findings(*HEALTHY, other, waits, without=("ResourceSlice",))["k8s.dra.claims"]
     assert unseen.status is Status.UNKNOWN and "get, list resourceslices" in unseen.message
+
+
+def test_a_device_is_tainted_by_its_key_and_not_by_one_that_only_tells() -> None:
+    def told(*taints: Object) -> Finding:
+        return findings(*HEALTHY, dra([{"name": "gpu-0", "taints": list(taints)}], "a"))["k8s.dra.taints"]
+
+    lost = told({"key": "gpu.nvidia.com/gpu-lost", "effect": "NoExecute"})
+    assert "gpu-0 by gpu.nvidia.com/gpu-lost" in lost.message and lost.status is Status.WARN
+    assert told({"key": "gpu.nvidia.com/unmonitored", "effect": "None"}).status is Status.PASS

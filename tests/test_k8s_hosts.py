@@ -235,3 +235,21 @@ def test_a_hostile_report_is_refused(text: str) -> None:
 def test_markup_in_a_report_stays_text() -> None:
     ill = report(findings=[found("driver.nvml", "[red]x\x1b[31m")])
     assert "[red]x" in says("k8s.node.host", node("a"), hosts=(ill,)).message
+
+
+def test_the_driver_that_no_label_tells_is_taken_of_a_report_of_this_boot(tmp_path: Path) -> None:
+    labels = {"cloud.google.com/gke-accelerator": "nvidia-tesla-t4"}
+    text = text_of(machine("t4", labels=labels), node("h100", labels=labels))
+    told = {"gpus": 1, "driver": "580.95.05", "hostname": "t4", "boot_id": BOOT}
+    report = {"schema": "gpuctl.doctor/1", "host": told, "findings": []}
+    (tmp_path / "t4.json").write_text(json.dumps(report))
+
+    def verdicts(*argv: str) -> dict[str, str]:
+        argv = ("k8s", "check", "--cuda", "12.4", "--json", "--from", "-", *argv)
+        done = subprocess.run([sys.executable, "-m", "gpuctl", *argv], input=text, capture_output=True, text=True)
+        return {one["nodes"][0]: one["verdict"] for one in json.loads(done.stdout)["classes"]}
+
+    assert verdicts() == {"t4": "unknown"}
+    assert verdicts("--hosts", str(tmp_path)) == {"t4": "compatible", "h100": "unknown"}
+    (tmp_path / "t4.json").write_text(json.dumps({**report, "host": {**told, "boot_id": OLDER}}))
+    assert verdicts("--hosts", str(tmp_path)) == {"t4": "unknown"}

@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 HELP = "Say why pods wait for GPUs, what is wrong with a cluster's, and what runs there."
 Strict = Annotated[bool, typer.Option("--strict", help="Warnings and unknowns exit with 1.")]
 Node = Annotated[str | None, text_option("--node", metavar="NAME", help="This node alone.")]
+Hosts = Annotated[
+    str | None,
+    text_option(
+        "--hosts", metavar="DIR", help="Folder of nodes' snapshots, or of what `gpuctl doctor --json` printed there."
+    ),
+]
 PodsNamespace = Annotated[
     str, typer.Option("-n", "--namespace", parser=namespace_name, metavar="NAME", help="Where the pods are made.")
 ]
@@ -67,14 +73,7 @@ def doctor(
     selector: Annotated[
         str | None, text_option("--selector", metavar="LABELS", help="Judge nodes with these labels.")
     ] = None,
-    hosts: Annotated[
-        str | None,
-        text_option(
-            "--hosts",
-            metavar="DIR",
-            help="Folder of nodes' snapshots, or of what `gpuctl doctor --json` printed there.",
-        ),
-    ] = None,
+    hosts: Hosts = None,
     files: FromLists = None,
     context: Context = None,
     json: Json = False,
@@ -104,6 +103,7 @@ def check(
     image: ImageName = None,
     framework: Frameworks = None,
     offline: Offline = False,
+    hosts: Hosts = None,
     files: FromLists = None,
     context: Context = None,
     json: Json = False,
@@ -117,7 +117,8 @@ def check(
         question = _question(cuda or [], image, framework or [], offline)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
-    answer = cluster_answer(cluster_at(files, context, lists_of(("Node", "ResourceSlice"))), question)
+    reports = reports_in(hosts) if hosts is not None else ()
+    answer = cluster_answer(cluster_at(files, context, lists_of(("Node", "ResourceSlice"))), question, reports)
     if json:
         typer.echo(check_json(answer))
     else:

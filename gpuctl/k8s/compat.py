@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import combinations
 
 from gpuctl.compat.answer.answer import Compatibility, check
@@ -11,6 +11,7 @@ from gpuctl.compat.knowledge.gpus.gpus import gpu_described
 from gpuctl.frozen import dataclass
 from gpuctl.k8s.cluster import Cluster
 from gpuctl.k8s.gpu_nodes import capability, driver, has_gpus, product
+from gpuctl.k8s.host_reports import HostReport, joined
 from gpuctl.k8s.objects import ClusterNode
 from gpuctl.k8s.scene import Scene, scene_of
 from gpuctl.model import Verdict
@@ -68,13 +69,13 @@ class ClusterAnswer:
         return sum(len(one.nodes) for one in self.classes if one.verdict in RUNS)
 
 
-def cluster_answer(cluster: Cluster, question: Question) -> ClusterAnswer:
-    """Returns whether what is asked runs on each class of a cluster's nodes."""
-    scene = scene_of(cluster)
+def cluster_answer(cluster: Cluster, question: Question, hosts: Iterable[HostReport] = ()) -> ClusterAnswer:
+    """Returns whether what is asked runs on each class of a cluster's nodes; `hosts` are the nodes' own reports."""
+    scene, reports = scene_of(cluster), joined(hosts, cluster.nodes)
     by_kind: dict[tuple[str, str, str | None], list[ClusterNode]] = {}
     nodes = [node for node in cluster.nodes if has_gpus(node, scene)]
     for node in nodes:
-        by_kind.setdefault(_told(node, scene), []).append(node)
+        by_kind.setdefault(_told(node, scene, reports.fresh(node.name)), []).append(node)
     order = list(Verdict)
     answers = [_answered(kind, group, question) for kind, group in by_kind.items()]
     ranked = sorted(answers, key=lambda one: (order.index(one.verdict), -len(one.nodes)))
@@ -83,13 +84,13 @@ def cluster_answer(cluster: Cluster, question: Question) -> ClusterAnswer:
     return ClusterAnswer(tuple(ranked), selector, picked)
 
 
-def _told(node: ClusterNode, scene: Scene) -> tuple[str, str, str | None]:
-    """A node's GPUs and driver, by GFD's labels, else by what a DRA driver says of its devices."""
-    labels = product(node), capability(node), driver(node)
-    if any(labels):
-        return labels
+def _told(node: ClusterNode, scene: Scene, report: HostReport | None) -> tuple[str, str, str | None]:
+    """A node's GPUs and driver, by GFD's labels, else by what a DRA driver says of its devices, else by its report."""
+    name, compute, version = product(node), capability(node), driver(node)
     one = next((one for one in scene.cluster.slices if one.node == node.name and one.product), None)
-    return (one.product, one.capability, one.driver_version or None) if one else labels
+    if one and not (name or compute):
+        name, compute = one.product, one.capability
+    return name, compute, version or (one and one.driver_version) or (report and report.driver) or None
 
 
 def _answered(kind: tuple[str, str, str | None], group: list[ClusterNode], question: Question) -> ClassAnswer:

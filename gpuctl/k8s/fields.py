@@ -84,7 +84,7 @@ _DEVICE = {
         "cudaComputeCapability": _values("version"),
         "driverVersion": _values("version"),
     },
-    "taints": [{}],
+    "taints": [_values("key effect")],
 }
 _OPERATOR_STATUS = {"state": VALUE, "conditions": [_values("type status reason message")]}
 _REQUEST = {**_values("deviceClassName allocationMode count"), "firstAvailable": [{}]}

@@ -91,6 +91,13 @@ def claims_of(pod: Pod, cluster: Cluster) -> tuple[Claim, ...]:
     return tuple(one for one in cluster.claims if one.namespace == pod.namespace and one.name in names)
 
 
+def absent_claim(pod: Pod, cluster: Cluster) -> str:
+    """Returns a claim that a pod names and that is not there; "" where there is none, or that cannot be told."""
+    there = {one.name for one in cluster.claims if one.namespace == pod.namespace}
+    named = (one.claim for one in pod.claims if one.claim and one.claim not in there)
+    return "" if cluster.lacks("ResourceClaim") else next(named, "")
+
+
 def absent_class(pod: Pod, cluster: Cluster) -> str:
     """Returns a device class that a claim of a pod names and that is not there; "" where there is none."""
     there = {one.name for one in cluster.device_classes}

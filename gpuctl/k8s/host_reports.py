@@ -49,6 +49,8 @@ class HostReport:
     healthy: int | None
     """Devices that the kubelet has as registered and healthy."""
     driver_kept_by: str
+    driver: str
+    """Its version."""
     asked: frozenset[str]
     """The checks that were answered: neither skipped nor unknown."""
     findings: tuple[HostFinding, ...]
@@ -110,6 +112,7 @@ def _report(name: str, host: Mapping[str, Any], findings: Iterable[Mapping[str, 
         number_in(host, "gpus_in_nvml", _MOST_GPUS),
         number_in(host, "gpus_healthy", _MOST_GPUS),
         _text(host, "driver_kept_by"),
+        _text(host, "driver"),
         frozenset(one.id for one in found if one.status in ("fail", "warn", "pass")),
         tuple(one for one in found if one.status in ("fail", "warn")),
     )

@@ -71,8 +71,9 @@ def _read(ask: Ask, pod: Pod) -> PodLog | None:
 def _container(pod: Pod) -> str:
     """The one that has something to say: the init container that is on, one that fails, or the plugin's own."""
     failing = (name for name, reason in pod.waiting if reason in ILL)
-    plugins = (name for name in pod.containers if "device-plugin" in name)
-    return pod.initializing or next(chain(failing, plugins, pod.containers), "")
+    names = [name for name, _ in pod.containers]
+    plugins = (name for name in names if "device-plugin" in name)
+    return pod.initializing or next(chain(failing, plugins, names), "")
 
 
 def _lines(answer: ApiAnswer) -> tuple[str, ...]:

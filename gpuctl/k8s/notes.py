@@ -22,10 +22,10 @@ def notes_of(case: Case) -> tuple[str, ...]:
     if selector and selector.node_selector:
         labels = ", ".join(f"{key}={value}" for key, value in selector.node_selector.items())
         notes.append(f"RuntimeClass {selector.name} adds the nodeSelector {labels} to every pod that names it.")
-    notes += [
-        f"Its containers ask for {' and '.join(amount(name, one) for one in each)} {name}, and no two share one."
-        for name, each in case.pod.added_up
-    ]
+    for name in extended(case.pod):
+        each = [amount(name, asked[name]) for _, asked in case.pod.containers if name in asked]
+        if len(each) > 1:
+            notes.append(f"Its containers ask for {' and '.join(each)} {name}, and no two share one.")
     notes += _other_forms(case)
     served = next((name for name in extended(case.pod) if name in case.scene.by_class), None)
     if served and case.word and any(rule == "claims" for rule, _ in case.word.reasons):

@@ -167,8 +167,6 @@ class Pod:
     requests: Resources
     placement: Placement
     oddities: tuple[str, ...] = ()
-    added_up: tuple[tuple[str, tuple[int, ...]], ...] = ()
-    """Of a device that several of its containers ask for, how many each."""
     reason: str = ""
     message: str = ""
     nominated: str = ""
@@ -187,8 +185,8 @@ class Pod:
     """Whether a container's variable NVIDIA_VISIBLE_DEVICES names GPUs: of the environment nothing else is kept."""
     complaints: tuple[str, ...] = ()
     """What the kubelet says of containers that do not start."""
-    containers: tuple[str, ...] = ()
-    """Their names, without those of init containers."""
+    containers: tuple[tuple[str, Resources], ...] = ()
+    """Their names, and the devices that each asks for, without those of init containers."""
     initializing: str = ""
     """The init container that its others wait for, "" where they wait for none."""
 
@@ -263,14 +261,17 @@ class DeviceClass:
 
 @dataclass(frozen=True)
 class Slice:
-    """Devices that a driver offers, and what it says of the first. `node` "": not those of one node."""
+    """Devices that a driver offers, and what it says of the first. `node` "": not those of one node.
+
+    `tainted`: by device the key of a taint with which no claim is given it.
+    """
 
     name: str
     node: str
     driver: str
     pool: str
     devices: tuple[str, ...]
-    tainted: tuple[str, ...]
+    tainted: Mapping[str, str]
     product: str
     capability: str
     driver_version: str

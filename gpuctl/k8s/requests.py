@@ -73,12 +73,9 @@ def gpus_in(resources: Resources) -> dict[str, int]:
     return {name: value for name, value in resources.items() if is_gpu(name)}
 
 
-def added_up(containers: Sequence[Asked]) -> tuple[tuple[str, tuple[int, ...]], ...]:
-    """Returns the devices that several containers ask for, each with how many each of these asks for."""
-    asked = [_defaulted(requests, limits) for _, _, requests, limits in containers]
-    names = dict.fromkeys(name for one in asked for name in one if is_extended(name))
-    each = ((name, tuple(one[name] for one in asked if one.get(name))) for name in names)
-    return tuple((name, numbers) for name, numbers in each if len(numbers) > 1)
+def devices_of(requests: Resources, limits: Resources) -> Resources:
+    """Returns the devices that a container with these requests and limits asks for."""
+    return {name: value for name, value in _defaulted(requests, limits).items() if value and is_extended(name)}
 
 
 def oddities(containers: Iterable[Asked]) -> tuple[str, ...]:

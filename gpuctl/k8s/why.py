@@ -10,6 +10,7 @@ from gpuctl.command import Command, command
 from gpuctl.k8s.answer import WayIn, Why
 from gpuctl.k8s.by_nodes import by_nodes
 from gpuctl.k8s.cluster import Cluster
+from gpuctl.k8s.fit import absent_claim
 from gpuctl.k8s.notes import autoscaler_note
 from gpuctl.k8s.objects import DEFAULT_SCHEDULER, ClusterEvent, Pod, Quota
 from gpuctl.k8s.quantity import amount
@@ -242,10 +243,7 @@ def _missing_claim(pod: Pod, cluster: Cluster) -> str:
     unknown = next((one for one in pod.claims_of_containers if one not in names), None)
     if unknown is not None:
         return f"A container of pod {pod.name} uses the claim {unknown}, which the pod does not name in resourceClaims."
-    if cluster.lacks("ResourceClaim"):
-        return ""
-    there = {one.name for one in cluster.claims if one.namespace == pod.namespace}
-    absent = next((one.claim for one in pod.claims if one.claim and one.claim not in there), None)
+    absent = absent_claim(pod, cluster)
     return f"Pod {pod.name} waits for the ResourceClaim {absent}, which is not there." if absent else ""
 
 

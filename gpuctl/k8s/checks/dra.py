@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from gpuctl.command import command
 from gpuctl.k8s.checks.frame import ClusterJudgement, View, check, worst_of
-from gpuctl.k8s.fit import absent_class, claims_of, devices_asked
+from gpuctl.k8s.fit import absent_claim, absent_class, claims_of, devices_asked
 from gpuctl.k8s.objects import Pod
 from gpuctl.k8s.plugin import excluded
 from gpuctl.model import Remedy, Status
@@ -55,12 +55,18 @@ def claims(view: View) -> ClusterJudgement | None:
     """
     cluster = view.scene.cluster
     waiting = [pod for pod in cluster.pods if pod.phase == "Pending" and not pod.node and pod.claims]
-    absent = [(pod.shown, why) for pod in waiting if (why := _absent(pod, view))]
+    classless = [(pod.shown, name) for pod in waiting if (name := absent_class(pod, cluster))]
+    if classless:
+        text = f"it wants the DeviceClass {classless[0][1]}, which is not there."
+        show = command("kubectl", "get", "deviceclasses")
+        remedy = Remedy("Install the driver that brings that class, or name one of these.", (show,))
+        return worst_of(Status.FAIL, classless, text, "", remedy)
+    absent = [(pod.shown, name) for pod in waiting if (name := absent_claim(pod, cluster))]
     if absent:
-        text = f"{absent[0][1]}, which is not there."
-        how = "Make that claim; or install the driver that brings that class, or name one that is there."
-        show = command("kubectl", "get", "resourceclaims,deviceclasses", "-A")
-        return worst_of(Status.FAIL, absent, text, "", Remedy(how, (show,)))
+        text = f"it wants the ResourceClaim {absent[0][1]}, which is not there."
+        return worst_of(
+            Status.WARN, absent, text, "", Remedy("Make that claim, or have the pod name one that is there.")
+        )
     if not waiting:
         return ClusterJudgement(Status.PASS, "No pod waits for a claim") if cluster.claims else None
     return _room(view, [(pod, devices_asked(pod, claims_of(pod, cluster))) for pod in waiting])
@@ -79,24 +85,13 @@ def _room(view: View, asked: list[tuple[Pod, int]]) -> ClusterJudgement:
     never = [(pod.shown, f"{wanted} asked for, {most} there") for pod, wanted in asked if wanted > most]
     if never:
         remedy = Remedy("Claim fewer, or see why drivers offer so few.", (command("kubectl", "get", "resourceslices"),))
-        return worst_of(Status.FAIL, never, f"no node offers as many devices ({never[0][1]}).", "", remedy)
+        return worst_of(Status.WARN, never, f"no node offers as many devices ({never[0][1]}).", "", remedy)
     held = [(pod, f"{wanted} asked for, {free} free") for pod, wanted in asked if wanted > free]
     ask = tuple(command("gpuctl", "k8s", "why", "-n", pod.namespace, pod.name) for pod, _ in held[:1])
     text = f"no node has as many devices free ({held[0][1]})." if held else ""
     return worst_of(
         Status.WARN, ((pod.shown, text) for pod, text in held), text, good, Remedy("Ask why, for each.", ask)
     )
-
-
-def _absent(pod: Pod, view: View) -> str:
-    """The first thing by which a pod claims devices that is not there."""
-    cluster = view.scene.cluster
-    there = {one.name for one in cluster.claims if one.namespace == pod.namespace}
-    claim = next((one.claim for one in pod.claims if one.claim and one.claim not in there), None)
-    if claim:
-        return f"it wants the ResourceClaim {claim}"
-    named = absent_class(pod, cluster)
-    return f"it wants the DeviceClass {named}" if named else ""
 
 
 @check("k8s.dra.taints", needs=("ResourceSlice",))
@@ -106,7 +101,11 @@ def taints(view: View) -> ClusterJudgement | None:
     mine = [one for one in view.scene.cluster.slices if one.node in names]
     if not mine:
         return None
-    ill = [(one.node, f"{', '.join(one.tainted)} in {one.name}") for one in mine if one.tainted]
+    ill = [
+        (one.node, ", ".join(f"{device} by {key}" if key else device for device, key in one.tainted.items()))
+        for one in mine
+        if one.tainted
+    ]
     text = f"devices are tainted ({ill[0][1]}): no claim is given them." if ill else ""
     remedy = Remedy("See on the node what is wrong with the GPU: `gpuctl doctor`.")
     return worst_of(Status.WARN, ill, text, "No device of a DRA driver is tainted", remedy)

@@ -13,12 +13,17 @@ def device_class(found: Found) -> DeviceClass:
     return DeviceClass(meta_in(found)[2], kept_text(object_in(found, "spec"), "extendedResourceName"))
 
 
+_NO_EFFECT = "None"
+"""Of a taint that only tells (KEP-5055)."""
+
+
 def resource_slice(found: Found) -> Slice:
     """Returns a ResourceSlice; in v1beta1 the attributes of a device lie one level down, in `basic`."""
     _, _, name = meta_in(found)
     spec = object_in(found, "spec")
     devices = objects_in(spec, "devices")
-    tainted = (one for one in devices if objects_in(one, "taints") or objects_in(object_in(one, "basic"), "taints"))
+    taints = ((one, (*objects_in(one, "taints"), *objects_in(object_in(one, "basic"), "taints"))) for one in devices)
+    hard = ((one, next((taint for taint in every if taint.get("effect") != _NO_EFFECT), None)) for one, every in taints)
     first: Found = devices[0] if devices else {}
     told = object_in(first, "attributes") or object_in(object_in(first, "basic"), "attributes")
     return Slice(
@@ -27,7 +32,7 @@ def resource_slice(found: Found) -> Slice:
         kept_text(spec, "driver"),
         kept_text(object_in(spec, "pool"), "name"),
         tuple(kept_text(one, "name") for one in devices),
-        tuple(kept_text(one, "name") for one in tainted),
+        {kept_text(one, "name"): kept_text(taint, "key") for one, taint in hard if taint is not None},
         kept_text(object_in(told, "productName"), "string"),
         kept_text(object_in(told, "cudaComputeCapability"), "version").removesuffix(".0"),
         kept_text(object_in(told, "driverVersion"), "version"),

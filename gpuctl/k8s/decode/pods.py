@@ -10,7 +10,7 @@ from gpuctl.k8s.decode.values import Found, kept_text, labels_in, meta_in, resou
 from gpuctl.k8s.fields import LONGEST, OF_GPUS
 from gpuctl.k8s.objects import DEFAULT_SCHEDULER, VISIBLE, Pod, PodClaim, Resources, Scheduled
 from gpuctl.k8s.plain import plain_requests
-from gpuctl.k8s.requests import added_up, oddities, total_requests
+from gpuctl.k8s.requests import devices_of, oddities, total_requests
 
 
 def pod(found: Found) -> Pod:
@@ -38,7 +38,6 @@ def pod(found: Found) -> Pod:
         total_requests(containers, inits, overhead, whole),
         placement_in(spec, namespace),
         oddities((*containers, *inits)),
-        added_up(containers),
         kept_text(status, "reason"),
         kept_text(status, "message"),
         kept_text(status, "nominatedNodeName"),
@@ -55,7 +54,7 @@ def pod(found: Found) -> Pod:
         _served(status),
         any(map(_sees_gpus, objects_in(spec, "containers"))),
         tuple(_complaints(status)),
-        tuple(name for name, *_ in containers),
+        tuple((name, devices_of(requests, limits)) for name, _, requests, limits in containers),
         _initializing(status),
     )
 

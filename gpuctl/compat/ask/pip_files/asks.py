@@ -214,6 +214,7 @@ def _one(same: Sequence[Ask], name: str, alternatives: Set[str]) -> Ask:
         one_of=min(
             alternatives & {_package(ask) for ask in same}, key=lambda one: (one not in PACKAGES, one), default=""
         ),
+        cpu_on_arm=any(ask.cpu_on_arm for ask in same),
         unknown=same[0].unknown,
     )
 

@@ -506,7 +506,7 @@ def test_who_runs_with_any_minor_version_asks_for_the_lowest_that_holds(
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("vllm==0.11.0", "(torch)"),
+        ("vllm==0.33.0", "(torch)"),
         ("numpy\nxformers==0.0.32\nbitsandbytes", "(torch)"),
         ("flash-attn==2.6.3", "what pip freeze prints"),
         ("paddlepaddle-gpu==3.2.0", "(nvidia-cuda-runtime-cu11, "),
@@ -531,6 +531,15 @@ def test_who_asks_for_cuda_through_others_is_unknown_and_told_what_helps(text: s
 )
 def test_where_what_they_pull_in_is_named_it_tells(text: str, expected: list[str]) -> None:
     assert cudas(text) == expected
+
+
+# https://github.com/vllm-project/vllm/issues/19906
+@pytest.mark.parametrize(("gpu", "verdict"), [("RTX 5080", Verdict.INCOMPATIBLE), ("A100", Verdict.UNKNOWN)])
+def test_what_a_release_pins_may_be_a_sure_no_and_is_no_yes(gpu: str, verdict: Verdict) -> None:
+    asks = requirements_asks("vllm==0.9.1\n", "r.txt")
+    answer = check(Question(asks), Machine("580.95.05", (find_gpu(gpu),)))
+    assert (answer.verdict, asks[0].cuda) == (verdict, "12.6")
+    assert any("code of its own beside torch 2.7.0's" in one.message for one in answer.gpus[0].reasons)
 
 
 def test_a_sure_no_outweighs_what_is_not_known() -> None:

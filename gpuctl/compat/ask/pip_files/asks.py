@@ -182,12 +182,21 @@ def _named_asks(pins: Iterable[Pin]) -> Iterator[Ask]:
 
 
 def _indirect_asks(pins: Sequence[Pin]) -> Iterator[Ask]:
-    """Yields those that ask through what they pull in, where neither that is named beside them nor a tag of theirs."""
+    """Yields those that ask through what they pull in, where neither that is named beside them nor a tag of theirs.
+
+    What they are known to pin asks beside them: it may not run where nothing is known of their own code.
+    """
     named = {pin.name for pin in pins}
     for pin in pins:
         row, version = indirect_packages().get(pin.name), pinned_version(pin.requirement)
-        if row and not named & set(row.pulls) and not (version and version.local):
-            yield unknown_ask(_label(pin), f"{_label(pin)} {row.why_unknown}.", row.source)
+        if not row or named & set(row.pulls) or (version and version.local):
+            continue
+        pinned = row.pins.get(str(version))
+        if pinned:
+            pulled = package_ask(requirement_of(pinned))
+            yield replace(pulled, by=f"{pulled.by} of {_label(pin)}")
+        why = row.why_partly_known(pinned.replace("==", " ")) if pinned else row.why_unknown
+        yield unknown_ask(_label(pin), f"{_label(pin)} {why}.", row.source)
 
 
 def _merged(asks: Sequence[Ask], name: str, alternatives: Set[str]) -> tuple[Ask, ...]:

@@ -9,9 +9,10 @@ their sizes. pip tells where the wheel lies; of it only the directory and that l
 of the library as is asked for. Not part of any test: it asks PyPI.
 
 Each library holds fat binaries: a header (magic, version, its own size, the size of what follows), and after it entries
-with headers of their own (kind: 1 PTX, 2 machine code; compute capability), whose payload may be compressed. What
-machine code is for one capability alone ("sm_90a") is in the payload: where it is compressed, it is not told here. What
-most fat binaries hold is what the library was built for; a few hold more, where a kernel was written for one GPU.
+with headers of their own (kind: 1 PTX, 2 machine code; compute capability), whose payload may be compressed. PTX names
+its target at its beginning, which LZ4 leaves as it is: "compute_90a", which is compiled for no other GPU. What machine
+code is for one capability alone ("sm_90a") is in the payload: where it is compressed, it is not told here. What most
+fat binaries hold is what the library was built for; a few hold more, where a kernel was written for one GPU.
 Source: the listing of cuobjdump (nvidia-cuda-cuobjdump on PyPI), with which the output was compared.
 """
 
@@ -19,6 +20,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import struct
 import subprocess
 import sys
@@ -35,6 +37,9 @@ _MAGIC = struct.pack("<I", 0xBA55ED50)
 _HEADER = struct.Struct("<IHHQ")
 _ENTRY = struct.Struct("<HHIQIIHHI")
 _KINDS = {1: "compute", 2: "sm"}
+_TARGET = re.compile(rb"\.target\s+sm_([0-9]+[af]?)")
+_BEGINNING = 256
+"""Bytes of PTX in which its target is named."""
 _BLOCK = 1 << 22
 _LARGEST = 1 << 28
 
@@ -129,7 +134,8 @@ def _entries(window: bytes, entry: int, end: int) -> Iterator[str]:
     while entry + _ENTRY.size <= end:
         kind, _, own, payload, *_, capability = _ENTRY.unpack_from(window, entry)
         if kind in _KINDS:
-            yield f"{_KINDS[kind]}_{capability}"
+            named = _TARGET.search(window, entry + own, entry + own + min(payload, _BEGINNING))
+            yield f"{_KINDS[kind]}_{named[1].decode() if named else capability}"
         entry += own + payload
 
 
@@ -153,7 +159,11 @@ def main() -> None:
 
 
 def _in_order(names: Iterable[str]) -> str:
-    return " ".join(sorted(names, key=lambda name: (name.startswith("compute"), int(name.rpartition("_")[2]))))
+    def place(name: str) -> tuple[bool, int, str]:
+        number = name.rpartition("_")[2]
+        return name.startswith("compute"), int(number.rstrip("af")), number
+
+    return " ".join(sorted(names, key=place))
 
 
 if __name__ == "__main__":

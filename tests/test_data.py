@@ -589,7 +589,7 @@ def test_the_frameworks_of_the_reference_are_all_there() -> None:
         "tensorflow-gpu": 28,
         "jax": 56,
         "jaxlib": 7,
-        "onnxruntime-gpu": 26,
+        "onnxruntime-gpu": 27,
         "ngc": 51,
         "ngc-trtllm": 28,
         "ufoym/deepo": 5,

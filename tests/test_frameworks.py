@@ -10,14 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpuctl.compat.answer.answer import check
-from gpuctl.compat.ask.asks import Ask
+from gpuctl.compat.answer.remedies import remedies
+from gpuctl.compat.ask.asks import Ask, release_ask
 from gpuctl.compat.ask.frameworks import framework_asks
 from gpuctl.compat.ask.pip_files.asks import requirements_asks
 from gpuctl.compat.ask.pip_files.pins import LARGEST, MOST, decoded
 from gpuctl.compat.ask.question import Machine, Question
 from gpuctl.compat.judge.rulings import resolve_cuda
 from gpuctl.compat.knowledge.code import code_of
-from gpuctl.compat.knowledge.frameworks import NoCuda, framework_releases, releases_of
+from gpuctl.compat.knowledge.frameworks import FrameworkRelease, NoCuda, framework_releases, releases_of
 from gpuctl.compat.knowledge.gpus.gpus import find_gpu
 from gpuctl.model import Verdict
 
@@ -148,10 +149,20 @@ def test_the_oldest_gpu_that_a_build_holds_code_for_is_told() -> None:
         ("torch==2.8.0+cu128", "GTX 1080", Verdict.INCOMPATIBLE, "build.gpu-too-old"),
         ("torch==2.15.0+cu132", "GB10", Verdict.COMPATIBLE, None),
         ("torch==2.5.1+cu124", "GH200", Verdict.COMPATIBLE, None),
+        ("torch==2.5.1", "GH200", Verdict.INCOMPATIBLE, "build.cpu-on-arm"),
+        ("torch==2.9.1", "GB200", Verdict.INCOMPATIBLE, "build.cpu-on-arm"),
+        ("torch==2.9.1", "Jetson AGX Thor", Verdict.UNKNOWN, "build.cpu-on-arm"),
+        ("torch==2.9.1+cu130", "GB10", Verdict.COMPATIBLE, None),
+        ("torch==2.9.1", "B200", Verdict.COMPATIBLE, None),
+        ("torch==2.11.0", "GB200", Verdict.COMPATIBLE, None),
         ("onnxruntime-gpu==1.31.1", "B200", Verdict.INCOMPATIBLE, "build.no-code"),
         ("onnxruntime-gpu==1.28.0", "B200", Verdict.COMPATIBLE, None),
         ("onnxruntime-gpu==1.28.0", "B300", Verdict.INCOMPATIBLE, "build.no-code"),
         ("onnxruntime-gpu==1.26.0", "RTX 5090", Verdict.LIMITED, "build.ptx-only"),
+        ("onnxruntime-gpu==1.23.0", "RTX 5090", Verdict.INCOMPATIBLE, "build.no-code"),
+        ("onnxruntime-gpu==1.23.2", "RTX 5090", Verdict.LIMITED, "build.ptx-only"),
+        ("onnxruntime-gpu==1.20.0", "RTX 5090", Verdict.LIMITED, "build.ptx-only"),
+        ("onnxruntime-gpu==1.23.0", "H100", Verdict.COMPATIBLE, None),
         ("onnxruntime-gpu==1.31.1", "RTX 5090", Verdict.COMPATIBLE, None),
     ],
 )
@@ -167,6 +178,16 @@ def test_a_gpu_that_is_too_new_for_a_build_is_told_the_first_that_serves_it() ->
     assert [one.text for one in answer.remedies] == [
         "Use pytorch 2.7.0 in its build for CUDA 12.8, the first that runs here without limits."
     ]
+
+
+def test_no_release_whose_code_is_not_known_is_said_to_serve_a_gpu_where_that_at_hand_does_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    held = (("1", "sm_90"), ("2", None), ("3", "sm_120"))
+    rows = tuple(FrameworkRelease("torch", version, (("12.8", code),), "") for version, code in held)
+    monkeypatch.setattr("gpuctl.compat.knowledge.frameworks.releases_of", lambda _: rows)
+    (remedy,) = remedies([release_ask(rows[0], "12.8")], Machine("580.95.05", (find_gpu("RTX 5090"),)))
+    assert remedy.text.startswith("Use torch 3 in its build for CUDA 12.8")
 
 
 @pytest.mark.parametrize(
@@ -485,7 +506,7 @@ def test_who_runs_with_any_minor_version_asks_for_the_lowest_that_holds(
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("vllm==0.11.0", "(torch)"),
+        ("vllm==0.33.0", "(torch)"),
         ("numpy\nxformers==0.0.32\nbitsandbytes", "(torch)"),
         ("flash-attn==2.6.3", "what pip freeze prints"),
         ("paddlepaddle-gpu==3.2.0", "(nvidia-cuda-runtime-cu11, "),
@@ -510,6 +531,15 @@ def test_who_asks_for_cuda_through_others_is_unknown_and_told_what_helps(text: s
 )
 def test_where_what_they_pull_in_is_named_it_tells(text: str, expected: list[str]) -> None:
     assert cudas(text) == expected
+
+
+# https://github.com/vllm-project/vllm/issues/19906
+@pytest.mark.parametrize(("gpu", "verdict"), [("RTX 5080", Verdict.INCOMPATIBLE), ("A100", Verdict.UNKNOWN)])
+def test_what_a_release_pins_may_be_a_sure_no_and_is_no_yes(gpu: str, verdict: Verdict) -> None:
+    asks = requirements_asks("vllm==0.9.1\n", "r.txt")
+    answer = check(Question(asks), Machine("580.95.05", (find_gpu(gpu),)))
+    assert (answer.verdict, asks[0].cuda) == (verdict, "12.6")
+    assert any("code of its own beside torch 2.7.0's" in one.message for one in answer.gpus[0].reasons)
 
 
 def test_a_sure_no_outweighs_what_is_not_known() -> None:

@@ -102,6 +102,12 @@ SIGNS: Mapping[str, tuple[Machine, ...]] = {
         {"nvml": driver("", "580.95.05", "13.0", Board("NVIDIA A16-8C", "25b6", "8.6", "nvidia", 8))["nvml"]},
     ),
     "jetpack": (TEGRA,),
+    "kali": (
+        release("kali", "ID_LIKE=debian\n"),
+        joined(
+            release("kali", "ID_LIKE=debian\n"), debs("nvidia-kernel-dkms 550.163.01-2", "nvidia-driver 550.163.01-2")
+        ),
+    ),
     "manjaro": (release("manjaro", "ID_LIKE=arch\n"),),
     "microos": (release("opensuse-microos"), release("sle-micro")),
     "negativo17": (rpms("nvidia-driver 580.95.05-1.fc43", "dkms-nvidia 580.95.05-1.fc43"),),
@@ -249,6 +255,26 @@ def test_doctor_check_and_recommend_bring_one_driver_and_say_where_it_leaves_the
     )
 
 
+# https://github.com/linuxmint/mintdrivers, whose own codenames no repository knows
+@pytest.mark.parametrize(
+    ("id", "more", "repository"),
+    [
+        ("linuxmint", 'ID_LIKE="ubuntu debian"\nVERSION_CODENAME=zara\nUBUNTU_CODENAME=noble\n', "ubuntu2404"),
+        ("linuxmint", "ID_LIKE=debian\nVERSION_CODENAME=gigi\nDEBIAN_CODENAME=trixie\n", "debian13"),
+        ("zorin", 'ID_LIKE="ubuntu debian"\nVERSION_CODENAME=jammy\nUBUNTU_CODENAME=jammy\n', "ubuntu2204"),
+        ("devuan", "ID_LIKE=debian\nVERSION_CODENAME=excalibur\n", None),
+    ],
+)
+def test_a_relative_takes_the_driver_of_the_release_whose_packages_it_has(
+    id: str, more: str, repository: str | None
+) -> None:
+    machine = on(ILLS["no driver at all"], release(id, more))
+    assert gather(machine, [Keeper]).known(Keeper).driver.value is None
+    places = [command for command in printed(machine) if "compute/cuda/repos" in command]
+    assert bool(places) is bool(repository)
+    assert all(f"/{repository}/" in command for command in places)
+
+
 def test_a_driver_that_the_operator_found_on_the_host_is_not_the_operators() -> None:
     validation = {"files": {"/run/nvidia/validations/driver-ready": "IS_HOST_DRIVER=true\nNVIDIA_DRIVER_ROOT=/\n"}}
     found = gather(on(NONE, *SIGNS["gpu-operator"], validation), [Keeper]).known(Keeper)
@@ -288,6 +314,8 @@ def test_no_keepers_newest_driver_is_brought_for_a_gpu_that_it_has_left_behind(k
         ("microos", K80, "Branch 470 is the last", 0),
         ("debian", K80, "Branch 470 is the last", 0),
         ("debian", GTX_1080, "Debian's own packages", 3),
+        ("kali", B200, "with all else up to date", 4),
+        ("kali", K80, "Branch 470 is the last", 0),
         ("ubuntu", K80, "Ubuntu's own packages", 3),
         ("arch", B200, "Arch's own packages, with all else", 2),
     ],

@@ -49,6 +49,8 @@ B200 = Board("NVIDIA B200", "2901", "10.0", "nvidia", 180)
 B300 = Board("NVIDIA B300 SXM6 AC", "3182", "10.3", "nvidia", 288)
 GB200 = Board("NVIDIA GB200", "2941", "10.0", "nvidia", 186)
 GB10 = Board("NVIDIA GB10", "2e12", "12.1", "nvidia", 0)
+H100_PCIE = Board("NVIDIA H100 PCIe", "2331", "9.0", "nvidia", 80)
+P4 = Board("Tesla P4", "1bb3", "6.1", "tesla", 8)
 THOR = Board("NVIDIA Thor", "2b00", "11.0", "nvidia", 0)
 A16 = Board("NVIDIA A16-8C", "25b6", "8.6", "nvidia", 8)
 LIBRARIES = "/usr/lib/x86_64-linux-gnu"
@@ -152,6 +154,13 @@ def built(kernel: str) -> Machine:
 def fabric(board: Board, state: str, count: int = 4) -> Machine:
     shown = driver("", *DRIVER_580, board, count)["nvml"]
     return {"nvml": [shown[0], *({**gpu, "fabric": state} for gpu in shown[1:])]}
+
+
+def split(board: Board, *instances: int | None) -> Machine:
+    """GPUs by the MIG devices that they have; None: MIG is off."""
+    shown = driver("", *DRIVER_580, board, len(instances))["nvml"]
+    each = zip(shown[1:], instances, strict=True)
+    return {"nvml": [shown[0], *({**gpu, "mig": made is not None, "mig_devices": made} for gpu, made in each)]}
 
 
 def others(imex: str = "not-found", gridd: str = "not-found") -> Machine:
@@ -320,6 +329,36 @@ REPORTED: Mapping[str, Reported] = {
         ("driver.version-agrees",),
         ("NVIDIA-Linux-x86_64-580.95.05.run --no-kernel-modules",),
         ("reboot",),
+    ),
+    # https://github.com/nvidiavgpuarchive/index/issues/1
+    "a guest of LXC with the driver of vGPU's guests beside its host's": Reported(
+        joined(
+            system("debian", "Debian GNU/Linux", "12", "6.8.12-9-pve", "lxc"),
+            gpus(P4),
+            driver("6.8.12-9-pve", "570.148.06", "12.8", P4),
+            toolkit(),
+            docker(),
+            {
+                "files": {"/run/systemd/container": "lxc"},
+                "commands": {SMI: failed(18, stdout="Failed to initialize NVML: Driver/library version mismatch")},
+                "nvml": [{"error": "RM has detected an NVML/RM version mismatch.", "code": 18}],
+                "stats": {f"{LIBRARIES}/libnvidia-ml.so.1": {}},
+                "links": {f"{LIBRARIES}/libnvidia-ml.so.1": "libnvidia-ml.so.570.148.08"},
+            },
+        ),
+        ("driver.version-agrees",),
+        ("570.148.06", "--no-kernel-modules"),
+        ("nvidia-open", "cuda-keyring", "linux-headers"),
+    ),
+    # https://github.com/wilicc/gpu-burn/issues/36
+    "MIG on without a device, on all GPUs but the first": Reported(
+        joined(well(H100, 4), split(H100, None, 0, 0, 0), toolkit(), docker(), services("active")),
+        says=("GPU 1, 2, 3 has MIG on", "nvidia-smi mig"),
+        never=("GPU 0",),
+        warns=("driver.mig-instances",),
+    ),
+    "a fabric manager that failed, having no NVSwitch to manage": Reported(
+        joined(well(H100_PCIE, 4), toolkit(), docker(), services("failed"))
     ),
     "a guest of LXC without device nodes": Reported(
         joined(system("debian", "Debian", "13", "6.17.4-1-pve", "lxc"), toolkit(), docker(), {"lists": {PCI: []}}),

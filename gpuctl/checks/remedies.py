@@ -15,6 +15,7 @@ from gpuctl.compat.knowledge.install_commands import (
     off_branch,
 )
 from gpuctl.compat.knowledge.keepers import NVIDIA, KeeperRow, keepers, way_of
+from gpuctl.compat.knowledge.lifetimes import by_codename
 from gpuctl.facts.docker.docker import Docker
 from gpuctl.facts.gpu.keeper import Keeper
 from gpuctl.facts.gpu.tegra import Tegra
@@ -140,12 +141,18 @@ def install_runtime(system: System, text: str, *options: str) -> Remedy:
 
 
 def target(system: System) -> PackageHost:
-    """Returns what the install commands need to know of this host; "" for what is unknown."""
+    """Returns what the install commands need to know of this host; "" for what is unknown.
+
+    A relative of Ubuntu or Debian that names their release takes what is for that: Mint 22 what is for Ubuntu 24.04.
+    Source: https://github.com/linuxmint/mintdrivers (of archive.ubuntu.com)
+    """
     distribution = system.distribution.value
+    base = by_codename().get(distribution.base) if distribution else None
+    packages = base or distribution
     return PackageHost(
         manager=system.package_manager.value or "",
-        distribution=distribution.id if distribution else "",
-        version=distribution.version if distribution else "",
+        distribution=packages.id if packages else "",
+        version=packages.version if packages else "",
         kernel=system.kernel.value or "",
         architecture=system.architecture.value or "",
         root=system.euid.value == 0,

@@ -14,6 +14,7 @@ from gpuctl.command import command, operands
 from gpuctl.compat.answer.driver_choice import DriverChoice, choice_remedy, choose_driver, elsewhere
 from gpuctl.compat.ask.asks import Ask, release_ask
 from gpuctl.compat.ask.question import Machine, typed_cuda
+from gpuctl.compat.judge.by_code import beside_arm
 from gpuctl.compat.judge.by_gpu import serving_modules
 from gpuctl.compat.judge.judge import asked_cuda, verdict_of
 from gpuctl.compat.judge.rulings import SEVERITY
@@ -71,6 +72,11 @@ class _Case:
     machine: Machine
     verdict: Verdict
 
+    @property
+    def for_arm(self) -> bool:
+        """Whether a build for Arm is wanted, in place of one for the CPU: of those only the known ones are there."""
+        return self.ask.cpu_on_arm and any(map(beside_arm, self.machine.gpus))
+
     def bettered(self, verdict: Verdict) -> bool:
         """Whether a verdict is better than the present one. What is not known is not."""
         return verdict is not Verdict.UNKNOWN and SEVERITY.index(verdict) < SEVERITY.index(self.verdict)
@@ -95,9 +101,8 @@ def _builds(case: _Case) -> Iterator[Remedy]:
 
 def _best_build(case: _Case, release: FrameworkRelease) -> tuple[str, Verdict] | None:
     """Returns the newest of a release's builds that fare best here and better than the one at hand."""
-    asks = [
-        release_ask(release, cuda) for cuda in release.cudas if release != case.ask.release or cuda != case.ask.cuda
-    ]
+    others = [cuda for cuda in release.cudas if release != case.ask.release or cuda != case.ask.cuda]
+    asks = [release_ask(release, cuda) for cuda in (dict(release.aarch64) if case.for_arm else others)]
     ranks = [(ask.cuda, _verdict(ask, case.machine)) for ask in reversed(asks)]
     return min(
         (rank for rank in ranks if case.bettered(rank[1])), key=lambda rank: SEVERITY.index(rank[1]), default=None
@@ -105,7 +110,10 @@ def _best_build(case: _Case, release: FrameworkRelease) -> tuple[str, Verdict] |
 
 
 def _releases(case: _Case, present: FrameworkRelease) -> Iterator[Remedy]:
-    """Yields the nearest release that runs here without limits: the first newer one, or else the last older one."""
+    """Yields the nearest release that runs here without limits: the first newer one, or else the last older one.
+
+    Where the code at hand is known, one whose code is not may well hold no more for this GPU: it is passed over.
+    """
     from gpuctl.compat.knowledge.frameworks import releases_of
 
     known = releases_of(present.framework)
@@ -115,7 +123,7 @@ def _releases(case: _Case, present: FrameworkRelease) -> Iterator[Remedy]:
         *((one, "last") for one in reversed(known[:place])),
     ):
         best = _best_build(case, release)
-        if best and best[1] is Verdict.COMPATIBLE:
+        if best and best[1] is Verdict.COMPATIBLE and (release.codes(best[0]) or not case.ask.codes):
             named = f"{release.framework} {release.version}"
             text = f"Use {named} in its build for CUDA {best[0]}, the {which} that runs here without limits."
             yield Remedy(text, disturbs=Disturbs.NEW_CONTAINERS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gpuctl.compat.ask.asks import Ask, release_ask, unknown_ask
@@ -35,6 +36,7 @@ PACKAGES = {
 }
 _LONGEST = 4096  # an address that is signed may be long
 TAG_SOURCE = "the tag of the build"
+_BY_PIP = "the build that pip installs"
 _FOR_GPUS = {"jax": "an extra such as jax[cuda12]", "jaxlib": "a tag such as +cuda12.cudnn89"}
 _EXTRA = re.compile(r"cuda([0-9]*)(?:[_-].*)?")
 _LAST_CUDA_11 = (0, 4, 25)  # until then jax[cuda] was jax[cuda11]: its metadata on PyPI
@@ -119,7 +121,8 @@ def package_ask(requirement: Requirement, index: str = "", pinned: Sequence[str]
     newest = "the newest known that fits" if requirement.specifier else "the newest known"
     remarks = ("" if version else newest, _as(release, chosen), remark)
     said = "; ".join(part for part in remarks if part)
-    return release_ask(release, build, f"{label} ({said})" if said else label)
+    ask = release_ask(release, build, f"{label} ({said})" if said else label)
+    return replace(ask, cpu_on_arm=release.cpu_on_arm and remark == _BY_PIP)
 
 
 def _of_wheel(address: str) -> Requirement:
@@ -221,7 +224,7 @@ def _build(label: str, release: FrameworkRelease, cuda: str | None, pinned: Sequ
     if surroundings or len(release.cudas) == 1:
         return (surroundings or release.cudas)[-1], ""
     if release.default:
-        return release.default, "the build that pip installs"
+        return release.default, _BY_PIP
     tried = [build for build in release.cudas if build not in release.experimental]
     return tried[-1], "the newest of its builds, for which one pip installs is not known"
 

@@ -17,7 +17,7 @@ _BESIDE_ARM = regex(r"\bG[HB][0-9]+\b|\b12\.1$|DGX Spark")
 
 
 def gpu_and_code(ask: Ask, gpu: Gpu) -> Iterator[Ruling]:
-    """Yields a ruling for each build that asks and has no machine code for the GPU.
+    """Yields a ruling for each build that asks and has no machine code for the GPU, or no CUDA beside it.
 
     Only the build for the processor that the GPU sits beside is looked at: a GPU soldered to an Arm processor has
     nothing to do with what x86_64's wheel holds.
@@ -25,11 +25,28 @@ def gpu_and_code(ask: Ask, gpu: Gpu) -> Iterator[Ruling]:
     row = architectures().get(gpu.compute_capability)
     if row is None:
         return
-    machine = "aarch64" if row.integrated or _BESIDE_ARM.search(gpu.name) else "x86_64"
+    machine = "aarch64" if beside_arm(gpu) else "x86_64"
+    if ask.cpu_on_arm and machine == "aarch64":
+        yield _for_cpu(ask, gpu, row.integrated)
+        return
     names = (row.compute_capability, *((row.same_chip_as,) if row.same_chip_as else ()))
     for code in ask.codes:
         if code.machine == machine and not any(code.serves(name) for name in names):
             yield _ruling(ask, gpu, code)
+
+
+def _for_cpu(ask: Ask, gpu: Gpu, is_jetson: bool) -> Ruling:
+    """Jetsons have wheels of their own, from elsewhere and without a tag: what is installed may be one of them."""
+    message = f"PyPI's wheel for the Arm processor beside {gpu.name} has no CUDA: that is {ask.by}"
+    end = ", unless it is one of NVIDIA's own for Jetson." if is_jetson else "."
+    verdict = Verdict.UNKNOWN if is_jetson else Verdict.INCOMPATIBLE
+    return Ruling(verdict, Reason("build.cpu-on-arm", message + end, ask.source))
+
+
+def beside_arm(gpu: Gpu) -> bool:
+    """Returns whether a GPU is soldered to an Arm processor."""
+    row = architectures().get(gpu.compute_capability)
+    return bool(_BESIDE_ARM.search(gpu.name) or (row and row.integrated))
 
 
 def _ruling(ask: Ask, gpu: Gpu, code: Code) -> Ruling:

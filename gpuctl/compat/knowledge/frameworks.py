@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 from gpuctl.compat.knowledge.code import Code, code_of
 from gpuctl.compat.tables.loader import load
@@ -28,7 +29,7 @@ class FrameworkRelease:
 
     `builds`: CUDA versions, oldest first, each with what the x86_64 build holds code for, as `code.code_of` takes it
     (None: not known); empty: a build for the CPU. `aarch64`: the same of the builds for Arm, as far as it is known.
-    `default` is the build that PyPI has, None where no source tells.
+    `default` is the build that PyPI has, None where no source tells; `cpu_on_arm`: the one it has for Arm has no CUDA.
     `framework` "ngc" are the containers of NVIDIA's catalogue by month, "ngc-trtllm" those of TensorRT-LLM.
     """
 
@@ -39,6 +40,7 @@ class FrameworkRelease:
     default: str | None = None
     experimental: tuple[str, ...] = ()
     aarch64: tuple[tuple[str, str], ...] = ()
+    cpu_on_arm: bool = False
     note: str | None = None
 
     @property
@@ -64,9 +66,9 @@ class FrameworkRelease:
 def framework_releases() -> tuple[FrameworkRelease, ...]:
     """Returns all releases, oldest first within a framework."""
 
-    def make(builds: dict[str, str | None], aarch64: dict[str, str] | None = None, **row: str) -> FrameworkRelease:
+    def make(builds: dict[str, str | None], aarch64: dict[str, str] | None = None, **row: Any) -> FrameworkRelease:
         arm = tuple((aarch64 or {}).items())
-        return FrameworkRelease(builds=tuple(builds.items()), aarch64=arm, **row)  # type: ignore[arg-type]
+        return FrameworkRelease(builds=tuple(builds.items()), aarch64=arm, **row)
 
     return load("frameworks", make)
 

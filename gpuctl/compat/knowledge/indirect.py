@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
+from types import MappingProxyType
 
 from gpuctl.compat.tables.loader import load
 from gpuctl.frozen import dataclass
@@ -12,13 +14,19 @@ from gpuctl.frozen import dataclass
 class IndirectPackage:
     """A package, by its normalized name, that asks for CUDA through packages that it `pulls` in.
 
-    `pulls` empty: it was built for a CUDA version that neither its name nor its version tells.
+    `pulls` empty: it was built for a CUDA version that neither its name nor its version tells. `pins` are the very
+    requirements of its releases, as far as they are known.
     """
 
     package: str
     source: str
     pulls: tuple[str, ...] = ()
+    pins: Mapping[str, str] = MappingProxyType({})
     note: str | None = None
+
+    def why_partly_known(self, pinned: str) -> str:
+        """Why what it pins does not tell all, as `why_unknown`."""
+        return f"has code of its own beside {pinned}'s, and nothing here says for which GPUs: ask its release notes"
 
     @property
     def why_unknown(self) -> str:

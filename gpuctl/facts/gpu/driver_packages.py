@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Mapping, Optional
+from typing import Mapping, Optional, Sequence
 
 from gpuctl.facts.machine.system import probe_package_manager
 from gpuctl.facts.packages.packages import DPKG_INSTALLED, RPM_INSTALLED, Package, parse_installed
@@ -51,8 +51,8 @@ def _is_driver(name: str) -> bool:
     )
 
 
-def by_packages(packages: Fact[Mapping[str, Package]], distribution: str) -> Optional[KeptBy]:
-    """Returns whose these packages are on that distribution (its os-release id); None where none tells it."""
+def by_packages(packages: Fact[Mapping[str, Package]], distribution: Sequence[str]) -> Optional[KeptBy]:
+    """Returns whose these packages are on that distribution (ids of os-release, its own first); None: none tells."""
     found = packages.value or {}
     if not found:
         return None
@@ -84,10 +84,11 @@ def _of_rpms(found: Mapping[str, Package]) -> Optional[str]:
     return next(("nvidia-precompiled" for name in built if "dkms" not in name), None)
 
 
-def _of_debs(found: Mapping[str, Package], distribution: str) -> Optional[str]:
+def _of_debs(found: Mapping[str, Package], distribution: Sequence[str]) -> Optional[str]:
     versions = [one.version for one in found.values()]
     if any(map(_OF_UBUNTU.search, versions)):
         return "ubuntu"
-    if any(map(_OF_DEBIAN.search, versions)) or ("nvidia-kernel-dkms" in found and distribution == "debian"):
-        return "debian"
+    is_like_debian = "debian" in distribution and "ubuntu" not in distribution
+    if any(map(_OF_DEBIAN.search, versions)) or ("nvidia-kernel-dkms" in found and is_like_debian):
+        return "kali" if "kali" in distribution else "debian"
     return "nvidia-repository"

@@ -46,6 +46,7 @@ _DISTRIBUTIONS: Mapping[str, str] = {
     "gentoo": "gentoo",
     "void": "void",
     "alpine": "alpine",
+    "kali": "kali",
     "pop": "pop",
     "slackware": "slackware",
 }
@@ -116,7 +117,7 @@ def _azure(host: Host) -> Optional[KeptBy]:
 
 def _packages(host: Host) -> Optional[KeptBy]:
     distribution = probe_distribution(host).value
-    return by_packages(probe_driver_packages(host), distribution.id if distribution else "")
+    return by_packages(probe_driver_packages(host), (distribution.id, *distribution.like) if distribution else ())
 
 
 def _prebuilt(host: Host) -> Optional[KeptBy]:

@@ -17,13 +17,18 @@ _OS_RELEASE_LIMIT = 1 << 14
 
 @dataclass(frozen=True)
 class Distribution:
-    """`id` as in os-release ("debian"), `like` its relatives ("debian" for Ubuntu), `version` "12" or ""."""
+    """`id` as in os-release ("debian"), `like` its relatives ("debian" for Ubuntu), `version` "12" or "".
+
+    `base` is the codename of the release of Ubuntu or Debian whose packages a relative has: "noble" for Mint 22, whose
+    own codename no other repository knows.
+    """
 
     id: str
     name: str
     version: str
     like: Tuple[str, ...]
     codename: str
+    base: str = ""
 
 
 def probe_distribution(host: Host) -> Fact[Distribution]:
@@ -54,4 +59,5 @@ def parse_os_release(text: str) -> Distribution:
         version=told.get("version_id", ""),
         like=tuple(told.get("id_like", "").split()),
         codename=told.get("version_codename", ""),
+        base=told.get("ubuntu_codename") or told.get("debian_codename", ""),
     )

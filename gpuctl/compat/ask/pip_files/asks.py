@@ -182,12 +182,21 @@ def _named_asks(pins: Iterable[Pin]) -> Iterator[Ask]:
 
 
 def _indirect_asks(pins: Sequence[Pin]) -> Iterator[Ask]:
-    """Yields those that ask through what they pull in, where neither that is named beside them nor a tag of theirs."""
+    """Yields those that ask through what they pull in, where neither that is named beside them nor a tag of theirs.
+
+    What they are known to pin asks beside them: it may not run where nothing is known of their own code.
+    """
     named = {pin.name for pin in pins}
     for pin in pins:
         row, version = indirect_packages().get(pin.name), pinned_version(pin.requirement)
-        if row and not named & set(row.pulls) and not (version and version.local):
-            yield unknown_ask(_label(pin), f"{_label(pin)} {row.why_unknown}.", row.source)
+        if not row or named & set(row.pulls) or (version and version.local):
+            continue
+        pinned = row.pins.get(str(version))
+        if pinned:
+            pulled = package_ask(requirement_of(pinned))
+            yield replace(pulled, by=f"{pulled.by} of {_label(pin)}")
+        why = row.why_partly_known(pinned.replace("==", " ")) if pinned else row.why_unknown
+        yield unknown_ask(_label(pin), f"{_label(pin)} {why}.", row.source)
 
 
 def _merged(asks: Sequence[Ask], name: str, alternatives: Set[str]) -> tuple[Ask, ...]:
@@ -214,6 +223,7 @@ def _one(same: Sequence[Ask], name: str, alternatives: Set[str]) -> Ask:
         one_of=min(
             alternatives & {_package(ask) for ask in same}, key=lambda one: (one not in PACKAGES, one), default=""
         ),
+        cpu_on_arm=any(ask.cpu_on_arm for ask in same),
         unknown=same[0].unknown,
     )
 

@@ -14,6 +14,8 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, Mapping, NoReturn, Tuple, Type, TypeVar
 
 T = TypeVar("T")
+_REQUIRED = object()
+"""In place of the default of a field that has none."""
 
 if TYPE_CHECKING:
     from dataclasses import dataclass as dataclass
@@ -53,16 +55,16 @@ class _Fields:
 def _init(cls: type, names: Tuple[str, ...]) -> Callable[..., None]:
     """The function in which classes differ: that of all classes with so many fields, under this one's names."""
     template = _template(len(names), hasattr(cls, "__post_init__"))
-    code = template.__code__
+    code, consts = template.__code__, template.__code__.co_consts
     own = dict(zip(code.co_varnames[1:], names))
-    renamed = code.replace(co_varnames=("self", *names), co_consts=tuple(own.get(one, one) for one in code.co_consts))
-    with_default = [hasattr(cls, name) for name in names]
-    if with_default != sorted(with_default):
+    code = code.replace(co_varnames=("self", *names), co_consts=tuple(map(own.get, consts, consts)))
+    found = [getattr(cls, name, _REQUIRED) for name in names]
+    defaults = found[found.count(_REQUIRED) :]
+    if _REQUIRED in defaults:
         raise TypeError("%s: a field with a default stands before one without" % cls.__name__)
-    defaults = tuple(getattr(cls, name) for name in names if hasattr(cls, name))
     if any(isinstance(one, dataclasses.Field) for one in defaults):
         raise TypeError("%s: a class with `field`s is the library's" % cls.__name__)
-    return FunctionType(renamed, template.__globals__, "__init__", defaults)
+    return FunctionType(code, template.__globals__, "__init__", tuple(defaults))
 
 
 @lru_cache(maxsize=None)

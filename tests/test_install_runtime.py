@@ -212,17 +212,21 @@ def test_what_docker_is_known_to_refuse_is_said_at_once_and_never_confirmed(
     assert undone.code and not undone.json["verified"] and daemon.log.read_text().count("Got signal to reload") == 1
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_puts_the_old_file_back(ready: Callable[..., Any], number: int) -> None:
-    host, daemon = ready()
-    daemon.config.write_text('{"mtu": 1.5e3}\n')
-    run = host.popen([sys.executable, "-m", "gpuctl", "install-runtime", "--json"], stdout=subprocess.PIPE)
-    wait_for_the_new_file(daemon)
-    time.sleep(0.3)
-    os.kill(run.pid, number)
-    out, _ = run.communicate(timeout=300)
-    assert (run.returncode, daemon.config.read_text()) == (4, '{"mtu": 1.5e3}\n')
-    assert json.loads(out)["error"].startswith("Interrupted.")
+def test_a_signal_puts_the_old_file_back(ready: Callable[..., Any]) -> None:
+    """All three at once: each run waits for its Docker, which never takes the file up."""
+    begun = []
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        host, daemon = ready()
+        daemon.config.write_text('{"mtu": 1.5e3}\n')
+        run = host.popen([sys.executable, "-m", "gpuctl", "install-runtime", "--json"], stdout=subprocess.PIPE)
+        wait_for_the_new_file(daemon)
+        time.sleep(0.3)
+        os.kill(run.pid, number)
+        begun.append((run, daemon))
+    for run, daemon in begun:
+        out, _ = run.communicate(timeout=300)
+        assert (run.returncode, daemon.config.read_text()) == (4, '{"mtu": 1.5e3}\n')
+        assert json.loads(out)["error"].startswith("Interrupted.")
 
 
 def test_another_programs_edit_is_never_overwritten_by_putting_back(ready: Callable[..., Any]) -> None:

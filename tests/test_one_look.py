@@ -26,9 +26,11 @@ from gpuctl.engines.json.text import parse
 from gpuctl.facts.docker.docker import Docker
 from gpuctl.facts.gather import HEADLINE, PROBES, Facts, Missing, gather
 from gpuctl.facts.gpu.driver import Driver
+from gpuctl.facts.gpu.keeper import Keeper
 from gpuctl.facts.headline import DockerMet, DriverVersion
 from gpuctl.facts.machine.system import System
 from gpuctl.facts.packages.packages import Packages
+from gpuctl.facts.toolkit.toolkit import Toolkit
 from gpuctl.host.look.local import LocalHost
 from gpuctl.host.look.reading import Host, Outcome, Reading
 from gpuctl.host.record.memory import RememberingHost
@@ -128,21 +130,30 @@ def test_a_module_that_two_threads_could_not_load_is_no_fault_of_their_probes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Found where no file can be opened any more: the thread that waits for the other gets the module half made.
-    fails = f"import time\ntime.sleep(0.5)\nraise OSError({errno.EMFILE}, 'No more files')\n"
+    begins = "import time\ndef early(): return late\n"
+    fails = f"{begins}time.sleep(0.5)\nraise OSError({errno.EMFILE}, 'No more files')\n"
     (tmp_path / "halfway.py").write_text(fails)
     monkeypatch.syspath_prepend(tmp_path)
 
-    def waiting(_: Host) -> Any:
+    def waiting() -> Any:
         while "halfway" not in sys.modules:
             time.sleep(0.01)
-        return __import__("halfway").answer
+        return __import__("halfway")
+
+    def misspelt(_: Host) -> Any:
+        return nothing_of_that_name  # type: ignore[name-defined]  # noqa: F821
 
     monkeypatch.setitem(PROBES, System, lambda _: __import__("halfway"))
-    monkeypatch.setitem(PROBES, Docker, waiting)
+    monkeypatch.setitem(PROBES, Docker, lambda _: waiting().answer)
+    monkeypatch.setitem(PROBES, Toolkit, lambda _: waiting().early())
     monkeypatch.setitem(PROBES, Packages, lambda _: errno.answer)  # type: ignore[attr-defined]
-    facts = gather(v100(), (System, Docker, Packages))
+    monkeypatch.setitem(PROBES, Keeper, misspelt)
+    facts = gather(v100(), (System, Docker, Toolkit, Packages, Keeper))
     assert facts.get(System) == Missing("No more files")
-    assert "could not be loaded" in str(facts.get(Docker)) and "failed to read it" in str(facts.get(Packages))
+    for subject in (Docker, Toolkit):
+        assert "could not be loaded" in str(facts.get(subject))
+    for other in (Packages, Keeper):
+        assert "failed to read it" in str(facts.get(other))
 
 
 def half(machine: SnapshotHost) -> SnapshotHost:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from types import FrameType, TracebackType
 from typing import Any, Callable, Iterable, Literal, Mapping, Optional, Type, TypeVar, Union
 
 from gpuctl.facts.containerd.containerd import Containerd, probe_containerd
@@ -164,7 +165,16 @@ def _is_half_loaded(error: Exception) -> bool:
     """Whether an error is about a module that could not be loaded, in a thread that had waited for another to load it.
 
     The other's error is an ImportError or an OSError, as where no file can be opened any more; the waiting thread gets
-    the module as far as it came (CPython 3.11's _find_and_load), which sys.modules no longer has.
+    the module as far as it came (CPython 3.11's _find_and_load), which sys.modules no longer has. It lacks a name, or a
+    function of it does.
     """
+    if isinstance(error, NameError) and error.__traceback__:
+        names = _innermost(error.__traceback__).f_globals
+        return vars(sys.modules.get(names["__name__"], object)) is not names
     lacking = _LACKING.search(str(error)) if isinstance(error, AttributeError) else None
     return lacking is not None and (lacking[1] not in sys.modules or hasattr(sys.modules[lacking[1]], lacking[2]))
+
+
+def _innermost(trace: TracebackType) -> FrameType:
+    """The frame in which an error was raised."""
+    return _innermost(trace.tb_next) if trace.tb_next else trace.tb_frame

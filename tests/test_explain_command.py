@@ -77,6 +77,8 @@ def test_what_docker_went_on_from_is_no_failure_and_hides_none() -> None:
     assert (alone.returncode, [one["id"] for one in document(alone.stdout)["matches"]]) == (0, ["docker-cdi-fallback"])
     both = explain("--json", stdin=TAKEN_BACK + TIMED_OUT)
     assert (both.returncode, [one["id"] for one in document(both.stdout)["matches"]]) == (1, ["driver-init-timeout"])
+    folded = (TAKEN_BACK + "level=info msg=started\n" * 100 + TIMED_OUT).replace("\n", "\\n")
+    assert [one["id"] for one in document(explain("--json", stdin=folded).stdout)["matches"]] == ["driver-init-timeout"]
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Set
 from dataclasses import replace
 from itertools import accumulate
@@ -11,7 +11,7 @@ from typing import Protocol
 from gpuctl.compat.knowledge.errors.failures import families
 from gpuctl.diagnose.cut_off import cut_off
 from gpuctl.diagnose.letters import cleaned, condensed, position, readable
-from gpuctl.diagnose.signatures import Signature, Strength, hits, outermost
+from gpuctl.diagnose.signatures import MESSAGE, Signature, Strength, hits, outermost
 from gpuctl.frozen import dataclass
 from gpuctl.host.record.redact import without_secrets
 
@@ -103,9 +103,9 @@ def _note(block: _Block, seen: _Seen, told: Set[Signature]) -> Set[Signature]:
     starts = [0, *accumulate(len(condensed(line)) if line else 0 for line in lines)]
     placed = [(bisect_right(starts, hit.start) - 1, hit) for hit in found if hit.start < own]
     around = letters.replace(_HINT, b"")
-    gone_on = {index for index, hit in placed if hit.signature.harmless}
+    harmless = sorted((index, hit.start) for index, hit in placed if hit.signature.harmless)
     for index, hit in placed:
-        if index in gone_on and not hit.signature.harmless:
+        if not hit.signature.harmless and _is_of_one(harmless, index, hit.start):
             continue
         nearby = _nearby(hit.signature, around)
         ids = tuple(id for id in hit.signature.families if id not in hit.signature.given or id in nearby)
@@ -117,6 +117,13 @@ def _note(block: _Block, seen: _Seen, told: Set[Signature]) -> Set[Signature]:
             shown = excerpt(lines[index], hit.start - starts[index])
             kept[number] = Sighting(number, shown, ids, nearby, hit.signature.strength)
     return told | {hit.signature for hit in every if starts[len(lines) - 1] <= hit.start < own}
+
+
+def _is_of_one(places: list[tuple[int, int]], line: int, start: int) -> bool:
+    """Whether something on a line is of one message with one of these places, as it is on any but a very long line."""
+    after = bisect_left(places, (line, start))
+    near = places[max(0, after - 1) : after + 1]
+    return any(other == line and abs(at - start) <= MESSAGE for other, at in near)
 
 
 def excerpt(line: bytes, letters: int) -> str:

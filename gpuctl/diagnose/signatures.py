@@ -19,6 +19,8 @@ GAP = 240
 """Letters that may stand in the place of a `*`."""
 HITS = 3
 """Of one signature in one text: what repeats tells nothing more."""
+MESSAGE = 1024
+"""Letters of a line that may be of one message: one into which a log was folded holds many."""
 _GRAM = 8
 _WINDOW = 2 * _GRAM - 1
 """Letters of a signature that hold a whole gram of a text, wherever the text is cut."""
@@ -140,8 +142,8 @@ def _numbers() -> dict[tuple[str, int], Signature]:
 
 
 def is_harmless(line: bytes) -> bool:
-    """Returns whether a condensed line tells of no failure."""
-    return any(all(piece in line for piece in known.pieces) for known in _harmless())
+    """Returns whether a condensed line of one message tells of no failure."""
+    return len(line) <= MESSAGE and any(all(piece in line for piece in known.pieces) for known in _harmless())
 
 
 @cache

@@ -30,7 +30,7 @@ LOADED_FIRST = (
     *("gpuctl.host.look.http", "gpuctl.host.look.grpc", "gpuctl.host.look.unix", "gpuctl.host.record.redact"),
     *("gpuctl.host.write.files", "gpuctl.host.write.publish"),
     *("pynvml", "ruamel.yaml", "tomli"),
-    *("configparser", "ctypes", "hashlib", "hmac", "tomllib"),
+    *("configparser", "ctypes", "ctypes.util", "hashlib", "hmac", "tomllib"),
 )
 """What is loaded where it is used, and here before there are threads: up to Python 3.9, of two that load a module from
 an archive the second sees it half loaded, since zipimport's load_module marks none as being loaded (seen on 3.8.18).

@@ -11,6 +11,7 @@ refuses to tell is absent from its line; a GPU that cannot be asked at all is {"
 from __future__ import annotations
 
 import json
+import sys
 
 TYPE_CHECKING = False  # a tenth of the time that this process takes would go by for typing
 if TYPE_CHECKING:
@@ -86,16 +87,12 @@ def _spare_search() -> None:
     pynvml takes a function from it that it never calls (12.535.161 to 13.590.44), and to load what that needs takes a
     quarter of this process.
     """
-    import sys
-
     spared = type(sys)("ctypes.util")
     spared.find_library = _find_library  # type: ignore[attr-defined]
     sys.modules[spared.__name__] = spared
 
 
 def _find_library(name: str) -> Any:
-    import sys
-
     del sys.modules["ctypes.util"]
     from ctypes.util import find_library
 

@@ -12,11 +12,7 @@ _MACHINES = ("x86_64", "i386", "aarch64", "powerpc64le")
 LIBRARY_FOLDERS = frozenset(
     (
         *("/lib", "/lib64", "/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/local/lib", "/usr/local/lib64"),
-        *(
-            f"{lib}/{kind}-linux-gnu"
-            for lib in ("/lib", "/usr/lib")
-            for kind in ("x86_64", "i386", "aarch64", "powerpc64le")
-        ),
+        *(f"{lib}/{machine}-linux-gnu" for lib in ("/lib", "/usr/lib") for machine in _MACHINES),
     )
 )
 """Folders in which a host's driver lies among all its other libraries."""

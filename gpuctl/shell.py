@@ -27,6 +27,8 @@ _PLAIN = re.compile(r"(?:[^ \t\r\n'\"\\$`;&|<>()*?]|\r(?!\n))+")
 _WHOLE = re.compile(_PLAIN.pattern + r"(?=[ \t\n;&|)]|\Z)")
 """A word in which the shell finds nothing to do."""
 _QUOTED = re.compile(r"[^\"\\$`]+")
+_ARITHMETIC = re.compile(r"\(\((?:[^()'\"`$]|\$(?!\()|\([^()'\"`$]*\))*\)\)")
+"""((i++)), which names no program, as far as none is called in it."""
 _OPERATOR = re.compile(r"\r?\n|;;&|;;|;&|;|&&|\|\||\|&|\||&(?!>)|\(|\)")
 _REDIRECTION = re.compile(r"(?:\d+|\{\w+\})?(?:<<<|<<-?|<>|<&|<|>>|>&|>\||>|&>>|&>)", re.ASCII)
 _NAME = re.compile(r"\$(?:[A-Za-z_]\w*|[0-9@*#?$!-])", re.ASCII)
@@ -235,6 +237,10 @@ class _Reader:
             if self.text[self.position] == "#":
                 end = self.text.find("\n", self.position)
                 self.position = len(self.text) if end < 0 else end
+                continue
+            arithmetic = _ARITHMETIC.match(self.text, self.position)
+            if arithmetic and (not words or words[0].value == "for"):
+                self.position = arithmetic.end()
                 continue
             operator = _OPERATOR.match(self.text, self.position)
             if operator is None:

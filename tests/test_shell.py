@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import tree_sitter_bash
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from tree_sitter import Language, Node, Parser
 
@@ -70,6 +70,10 @@ TEXTS = st.recursive(
 
 @settings(deadline=None, max_examples=100)
 @given(TEXTS)
+@example("((run))")
+@example("(((a + b) * $c > 3)) && run || m")
+@example("for ((i=0; i<3; i++)); do run; done")
+@example("( (run)); ((run) && m); ((run); m)")
 def test_the_commands_of_any_text_are_those_of_the_grammar(text: str) -> None:
     assume(not tree(text).has_error)
     assert programs(text) == programs_by_the_grammar(text)

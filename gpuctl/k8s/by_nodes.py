@@ -9,13 +9,11 @@ from gpuctl.k8s.answer import Fragments, Holding, WayIn, Why
 from gpuctl.k8s.case import Case, extended
 from gpuctl.k8s.fit import CHANGES, Fit, NodeFit, WouldFit, absent_class, fits
 from gpuctl.k8s.notes import notes_of
-from gpuctl.k8s.objects import Pod
+from gpuctl.k8s.objects import NAMED, Pod
 from gpuctl.k8s.quantity import amount
 from gpuctl.k8s.requests import PODS, gpus_in, is_extended
 from gpuctl.k8s.said import differences, last_word
 from gpuctl.k8s.scene import Scene, counted
-
-NAMED = 3
 
 
 def by_nodes(pod: Pod, scene: Scene) -> Why:

@@ -9,11 +9,10 @@ from collections import Counter
 from collections.abc import Iterator
 
 from gpuctl.frozen import dataclass
-from gpuctl.k8s.objects import ClusterNode, Pod, PodTerm, Spread
+from gpuctl.k8s.objects import NAMED, ClusterNode, Pod, PodTerm, Spread
 from gpuctl.k8s.scene import Scene
 from gpuctl.k8s.selectors import is_meant, selects, wanted_of
 
-NAMED = 3
 _Domain = tuple[str, str]
 """A label of nodes and its value."""
 

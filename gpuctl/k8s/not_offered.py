@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from gpuctl.k8s.cluster import Cluster
 from gpuctl.k8s.gpu_nodes import given_to_machines
-from gpuctl.k8s.objects import Pod
+from gpuctl.k8s.objects import NAMED, Pod
 from gpuctl.k8s.operator_words import words_of
 from gpuctl.k8s.plugin import excluded, is_plugin, left_out
 from gpuctl.k8s.requests import gpus_in, is_gpu
@@ -25,7 +25,6 @@ https://github.com/tkestack/gpu-manager
 _MACHINE = "devices.kubevirt.io/kvm"
 """What the pod of a virtual machine asks for. Source: https://kubevirt.io/user-guide/virtual_machines/host-devices/"""
 _PLUGIN_LABELS = ("nvidia.com/", "feature.node.kubernetes.io/")
-NAMED = 3
 _FINDS_FEATURES = "node-feature-discovery"
 
 

@@ -12,6 +12,8 @@ from gpuctl.frozen import dataclass
 
 Resources = Mapping[str, int]
 ENDED = ("Succeeded", "Failed")
+NAMED = 3
+"""Of many things, so many are named in a sentence."""
 DEFAULT_SCHEDULER = "default-scheduler"
 
 

@@ -12,7 +12,7 @@ from gpuctl.k8s.by_nodes import by_nodes
 from gpuctl.k8s.cluster import Cluster
 from gpuctl.k8s.fit import absent_claim
 from gpuctl.k8s.notes import autoscaler_note
-from gpuctl.k8s.objects import DEFAULT_SCHEDULER, ClusterEvent, Pod, Quota
+from gpuctl.k8s.objects import DEFAULT_SCHEDULER, NAMED, ClusterEvent, Pod, Quota
 from gpuctl.k8s.quantity import amount
 from gpuctl.k8s.refusals import to_ask_for
 from gpuctl.k8s.requests import is_gpu
@@ -29,7 +29,6 @@ _ENDED = ("Evicted", "Preempting", "Terminated", "Shutdown")
 Source: kubernetes/kubernetes, pkg/kubelet/eviction, preemption and nodeshutdown (Shutdown up to 1.21)
 """
 _OF_KUBELET = ("FailedCreatePodSandBox", "FailedPrepareDynamicResources")
-NAMED = 3
 
 
 class NoSuchPod(ValueError):

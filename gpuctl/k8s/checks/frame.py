@@ -11,12 +11,11 @@ from dataclasses import replace
 from gpuctl.frozen import dataclass
 from gpuctl.k8s.gpu_nodes import has_gpus
 from gpuctl.k8s.host_reports import NONE_GIVEN, HostReports
-from gpuctl.k8s.objects import ClusterNode
+from gpuctl.k8s.objects import NAMED, ClusterNode
 from gpuctl.k8s.scene import Scene
 from gpuctl.model import Evidence, Finding, Remedy, Report, Status, usual_action
 
 LAYER = "k8s"
-NAMED = 3
 EVIDENCE = 50
 """Nodes or pods of which a finding shows what it saw."""
 

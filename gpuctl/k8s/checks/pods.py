@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 from gpuctl.command import command
-from gpuctl.k8s.checks.frame import NAMED, ClusterJudgement, View, check, named, worst_of
-from gpuctl.k8s.objects import Pod
+from gpuctl.k8s.checks.frame import ClusterJudgement, View, check, named, worst_of
+from gpuctl.k8s.objects import NAMED, Pod
 from gpuctl.k8s.refusals import REFUSED, to_ask_for
 from gpuctl.k8s.requests import gpus_in
 from gpuctl.model import Remedy, Status

@@ -23,6 +23,8 @@ CRI_PLUGINS = ("cri", "io.containerd.grpc.v1.cri", RUNTIME_PLUGIN, "io.container
 """Names under which a file can disable what Kubernetes needs of containerd."""
 Release = tuple[int, int]
 """The first two numbers of containerd's version."""
+KEY_BY_KEY: Release = (2, 0)
+"""From here on tables of several files are merged key by key."""
 EACH_BY_ITSELF: Release = (2, 3)
 """From here on each file is migrated to the newest version before they are merged."""
 DISABLED: Keys = ("disabled_plugins",)
@@ -84,7 +86,7 @@ def names_of(files: Sequence[bytes], release: Release) -> list[tuple[str, ...]]:
         both = (RUNTIME_PLUGIN, CRI_PLUGINS[1])
         of_version = {0: (*both, CRI_PLUGINS[0]), 1: (*both, CRI_PLUGINS[0]), 2: both, 3: both}
         return [of_version.get(version, both[:1]) for version in versions]
-    if release >= (2, 0):
+    if release >= KEY_BY_KEY:
         last = next((version for version in reversed(versions) if version > 1), 3)
         return [(RUNTIME_PLUGIN, CRI_PLUGINS[1]) if last == 2 else (RUNTIME_PLUGIN,)] * len(files)
     last = next(filter(None, reversed(versions)), 1)
@@ -93,7 +95,7 @@ def names_of(files: Sequence[bytes], release: Release) -> list[tuple[str, ...]]:
 
 def _check_versions(versions: Sequence[int], release: Release) -> None:
     """2.0 to 2.2 start with no version 4, and later ones with none that is higher than the main file's."""
-    most = _NEWEST_VERSION if release < (2, 0) else 3
+    most = _NEWEST_VERSION if release < KEY_BY_KEY else 3
     most = next(filter(None, versions), _NEWEST_VERSION) if release >= EACH_BY_ITSELF else most
     highest = max(versions, default=0)
     if highest > most:
@@ -110,7 +112,7 @@ def version_of(raw: bytes) -> int:
 
 def new_file(release: Release) -> bytes:
     """Returns what a file has to begin with."""
-    return b"version = 3\n" if release >= (2, 0) else b"version = 2\n"
+    return b"version = 3\n" if release >= KEY_BY_KEY else b"version = 2\n"
 
 
 def merged(files: Sequence[bytes], plugin: str, release: Release) -> dict[str, Any]:
@@ -127,7 +129,7 @@ def merged(files: Sequence[bytes], plugin: str, release: Release) -> dict[str, A
     nothing: dict[str, Any] = {}
     if release >= EACH_BY_ITSELF:
         table = reduce(_overlaid, map(_migrated, tables), nothing)
-    elif release >= (2, 0):
+    elif release >= KEY_BY_KEY:
         in_order = {name: nothing for one in names[:1] for name in one}
         table = _migrated(reduce(_overlaid, tables, in_order))
     else:
@@ -241,7 +243,7 @@ def switching_cdi_on(document: Mapping[str, Any], plugin: str, release: Release)
     https://github.com/containerd/containerd/pull/9621.
     """
     folders: Keys = ("plugins", plugin, "cdi_spec_dirs")
-    is_on = value_at(document, cdi_of(plugin)) in ((True, REMOVED) if release >= (2, 0) else (True,))
+    is_on = value_at(document, cdi_of(plugin)) in ((True, REMOVED) if release >= KEY_BY_KEY else (True,))
     named: Values = ((folders, CDI_FOLDERS),) if value_at(document, folders) == [] else ()
     return (*(() if is_on else ((cdi_of(plugin), True),)), *named)
 

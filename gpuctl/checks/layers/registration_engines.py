@@ -12,7 +12,7 @@ from gpuctl.command import command
 from gpuctl.compat.knowledge.cdi import CRIO_SINCE, PODMAN_SINCE
 from gpuctl.compat.versions import compare, leading
 from gpuctl.facts.containerd.containerd import Containerd
-from gpuctl.facts.crio import Crio, CrioConfig, merged
+from gpuctl.facts.crio import Crio, merged
 from gpuctl.facts.docker.docker import RUNTIME, Docker, State
 from gpuctl.facts.machine.logs import Logs
 from gpuctl.facts.machine.system import System
@@ -80,7 +80,8 @@ def crio_restart(system: System, crio: Crio) -> Judgement | None:
     """
     process, lists = crio.process.get(), crio.daemon.value.runtimes if crio.daemon.value else {}
     ours = next((name for name, entry in lists.items() if _is_ours(name, str(entry.get("runtime_path")))), None)
-    newest = max((file for file in crio.files.value or () if ours in file.runtimes), key=_changed, default=None)
+    named = (file for file in crio.files.value or () if ours in file.runtimes)
+    newest = max(named, key=lambda file: file.changed or 0.0, default=None)
     if process is None or newest is None or newest.changed is None:
         return None
     seen = Evidence(newest.path, f"changed {newest.changed - process.started:+.0f} s after CRI-O started")
@@ -90,10 +91,6 @@ def crio_restart(system: System, crio: Crio) -> Judgement | None:
     remedy = Remedy("Restart CRI-O when it suits; running containers live on.", commands, Disturbs.NEW_CONTAINERS)
     message = f"CRI-O runs since before {newest.path} was changed: pods by the runtime {ours} may not start yet."
     return warned(message, seen, remedy=remedy)
-
-
-def _changed(file: CrioConfig) -> float:
-    return file.changed or 0.0
 
 
 def _judge(

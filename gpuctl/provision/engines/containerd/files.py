@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from gpuctl.engines.containerd import (
+    KEY_BY_KEY,
     RUNTIME_PLUGIN,
     CriSettings,
     Release,
@@ -47,7 +48,7 @@ class ConfigFiles:
     @property
     def merges(self) -> bool:
         """Whether a file adds to what others say, rather than to stand in its place."""
-        return self.release >= (2, 0)
+        return self.release >= KEY_BY_KEY
 
     def plugin_of(self, path: str) -> str:
         """Returns the name of the CRI plugin's table in which that file names a runtime. Raises NotAccepted."""

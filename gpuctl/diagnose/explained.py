@@ -33,7 +33,7 @@ class Explained:
         known = tuple(one for one in self.matches if one.confidence is not Confidence.RESEMBLING)
         if not known:
             return ExitCode.UNDETERMINED
-        return ExitCode.GOOD if _taken_back(known) else ExitCode.PROBLEM
+        return ExitCode.GOOD if _is_harmless(known) else ExitCode.PROBLEM
 
 
 class _Noting:
@@ -86,6 +86,6 @@ def _with_nearest(shown: tuple[Match, ...], text: _Noting) -> tuple[Match, ...]:
     return (*failures, *resembling(text.beginning, failures)) or shown
 
 
-def _taken_back(shown: tuple[Match, ...]) -> bool:
+def _is_harmless(shown: tuple[Match, ...]) -> bool:
     """Whether programs have got over all that is shown."""
     return all(match.family.harmless for match in shown)

@@ -260,10 +260,10 @@ def _rewrite_capabilities(draft: Draft, container: YamlNode, driver: Sequence[Po
                 return
     parts = frozenset(mount.part.capability for mount in driver if mount.part and mount.part.capability)
     words = ",".join(wider(parts, said.text if said else ""))
-    why = WHY_ALL if words == ALL_CAPABILITIES else _WHY_CAPABILITIES
-    variable = {"name": CAPABILITIES, "value": words}
     if not words:
         return
+    why = WHY_ALL if words == ALL_CAPABILITIES else _WHY_CAPABILITIES
+    variable = {"name": CAPABILITIES, "value": words}
     if said:
         draft.replace(said, "value", words, why)
     elif env and env.value.kind is YamlKind.SEQUENCE:

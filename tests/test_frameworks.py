@@ -542,6 +542,12 @@ def test_what_a_release_pins_may_be_a_sure_no_and_is_no_yes(gpu: str, verdict: V
     assert any("code of its own beside torch 2.7.0's" in one.message for one in answer.gpus[0].reasons)
 
 
+def test_no_other_release_is_offered_of_what_another_package_pins() -> None:
+    asks = requirements_asks("vllm==0.11.0\n", "r.txt")
+    answer = check(Question(asks), Machine("550.54.14", (find_gpu("A100"),)))
+    assert [one.text.partition(" ")[0] for one in answer.remedies] == ["Upgrade"]
+
+
 def test_a_sure_no_outweighs_what_is_not_known() -> None:
     text = "vllm==0.11.0\ncupy-cuda13x==13.6.0"
     answer = check(Question(requirements_asks(text, "r.txt")), Machine("535.183.01", (find_gpu("GTX 1080"),)))

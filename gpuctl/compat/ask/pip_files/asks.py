@@ -184,7 +184,8 @@ def _named_asks(pins: Iterable[Pin]) -> Iterator[Ask]:
 def _indirect_asks(pins: Sequence[Pin]) -> Iterator[Ask]:
     """Yields those that ask through what they pull in, where neither that is named beside them nor a tag of theirs.
 
-    What they are known to pin asks beside them: it may not run where nothing is known of their own code.
+    What they are known to pin asks beside them: it may not run where nothing is known of their own code. It is no
+    release for which another could be taken.
     """
     named = {pin.name for pin in pins}
     for pin in pins:
@@ -194,7 +195,7 @@ def _indirect_asks(pins: Sequence[Pin]) -> Iterator[Ask]:
         pinned = row.pins.get(str(version))
         if pinned:
             pulled = package_ask(requirement_of(pinned))
-            yield replace(pulled, by=f"{pulled.by} of {_label(pin)}")
+            yield replace(pulled, by=f"{pulled.by} of {_label(pin)}", release=None)
         why = row.why_partly_known(pinned.replace("==", " ")) if pinned else row.why_unknown
         yield unknown_ask(_label(pin), f"{_label(pin)} {why}.", row.source)
 

@@ -17,6 +17,7 @@ from gpuctl.cli.frame.options import Json, filled
 from gpuctl.model import ExitCode
 
 if TYPE_CHECKING:
+    from gpuctl.command import Command
     from gpuctl.fleet.apply import Pace
     from gpuctl.fleet.asking import Entry
     from gpuctl.fleet.changes import ChangeRun
@@ -66,11 +67,11 @@ def apply(
         entry = entered(asked)
         folder = run or time.strftime("gpuctl-apply-%Y%m%dT%H%M%SZ", time.gmtime())
         change = begun(wanted, entry, partition, smoke, drain, folder) if isinstance(wanted, FleetPlan) else wanted
-    done = _carried_out(change, entry, pace)
+    go_on = command("gpuctl", "fleet", "apply", "--resume", change.folder, *asked.words, *brings(zipapp, bundle))
+    done = _carried_out(change, entry, pace, go_on)
     if json:
         typer.echo(change_json("fleet-apply", done, pace.stop_on))
     else:
-        go_on = command("gpuctl", "fleet", "apply", "--resume", done.folder, *asked.words, *brings(zipapp, bundle))
         take_back = command("gpuctl", "fleet", "undo", done.folder, *asked.words, *brings(zipapp, None))
         apply_text(done, pace.stop_on, verbose, go_on, take_back).show()
     raise typer.Exit(change_code(done, pace.stop_on))
@@ -83,9 +84,8 @@ def _check_bundle(supplies: Supplies, plan: FleetPlan) -> None:
         )
 
 
-def _carried_out(run: ChangeRun, entry: Entry, pace: Pace) -> ChangeRun:
-    """Goes on with a run, and ends this one with how to go on where that cannot be."""
-    from gpuctl.command import command
+def _carried_out(run: ChangeRun, entry: Entry, pace: Pace, go_on: Command) -> ChangeRun:
+    """Carries a run out, and ends with the command that goes on with it where that cannot be."""
     from gpuctl.fleet.ansible import EngineProblem
     from gpuctl.fleet.apply import carry_out
     from gpuctl.fleet.changes import held
@@ -93,16 +93,16 @@ def _carried_out(run: ChangeRun, entry: Entry, pace: Pace) -> ChangeRun:
     from gpuctl.render.draw.progress import tallying
     from gpuctl.render.draw.text import say
 
-    go_on = f"What was done is in {run.folder}. Go on with {command('--resume', run.folder)}."
+    left = f"What was done is in {run.folder}. Go on with {go_on}."
     if run.drain is not None:
-        go_on += " Hosts that it has taken out of service are so until then."
+        left += " Hosts that it has taken out of service are so until then."
     try:
         with held(run) as run, tallying("hosts", len(run.hosts)) as tell:
             return carry_out(run, entry.hosts, pace, entry.way.ask_by, lambda change: tell(change.state, change.host))
     except (EngineProblem, FileProblem) as problem:
-        raise refused(f"{problem} {go_on}", ExitCode.UNDETERMINED) from None
+        raise refused(f"{problem} {left}", ExitCode.UNDETERMINED) from None
     except (KeyboardInterrupt, SystemExit):
-        say(go_on)
+        say(left)
         raise
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gpuctl.cli.frame.fleet.asked import entered, in_a_sentence
-from gpuctl.cli.frame.fleet.change import AskedToChange, Zipapp, change_run, packed
+from gpuctl.cli.frame.fleet.change import AskedToChange, Zipapp, brings, change_run, packed
 from gpuctl.cli.frame.fleet.draining import DrainTimeout
 from gpuctl.cli.frame.groups import spread
 from gpuctl.cli.frame.options import Json
@@ -51,7 +51,8 @@ def undo(
                         before, entry.hosts, rollback, entry.way.ask_by, lambda change: tell(change.state, change.host)
                     )
             except (KeyboardInterrupt, SystemExit):
-                say(f"What was done is in {run}. Go on with {command('gpuctl', 'fleet', 'undo', run)}.")
+                go_on = command("gpuctl", "fleet", "undo", run, *asked.words, *brings(zipapp, None))
+                say(f"What was done is in {run}. Go on with {go_on}.")
                 raise
     if json:
         typer.echo(change_json("fleet-undo", done))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -77,6 +78,12 @@ def test_what_gpus_are_compared_by_is_told_where_the_board_has_it(sim_host: Call
     assert (a100.vbios, a100.power_limit, a100.ecc) == ("92.00.45.00.03", 400_000, True)
     assert (a100.pcie_generation, a100.pcie_width, a100.nvlinks) == (4, 16, 11)
     assert a30.nvlinks is None
+
+
+def test_who_asks_nvmls_process_for_a_library_is_answered_by_python_itself() -> None:
+    ask = "from gpuctl.host.look.nvml import _spare_search; _spare_search(); from ctypes.util import find_library; "
+    done = subprocess.run([sys.executable, "-c", f"{ask}print(find_library('c'))"], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("libc.so.6\n", "")
 
 
 def test_mig_devices_are_told_by_their_profiles() -> None:

@@ -566,7 +566,7 @@ def test_a_framework_names_cuda_versions_and_compute_capabilities_that_exist() -
     for row in framework_releases():
         assert all(resolve_cuda(cuda).unknown is None for cuda in row.cudas), row
         codes = [code for cuda in row.cudas for code in row.codes(cuda)]
-        held = [(code.lowest, *(kernel.rstrip("af") for kernel in code.kernels), *code.ptx) for code in codes]
+        held = [(code.lowest, *(name.rstrip("af") for name in (*code.kernels, *code.ptx))) for code in codes]
         assert {capability for each in held for capability in each} <= set(tables.architectures()), row
         assert dict(row.aarch64).keys() <= set(row.cudas), row
         assert {row.default, *row.experimental} - {None} <= set(row.cudas), row

@@ -72,10 +72,16 @@ class _Case:
     machine: Machine
     verdict: Verdict
 
-    @property
-    def for_arm(self) -> bool:
-        """Whether a build for Arm is wanted, in place of one for the CPU: of those only the known ones are there."""
-        return self.ask.cpu_on_arm and any(map(beside_arm, self.machine.gpus))
+    def cudas(self, release: FrameworkRelease) -> tuple[str, ...]:
+        """Returns the CUDA versions of the builds that a release has here but for the one at hand, oldest first.
+
+        On Arm they are those known to be there, where anything is known of it. One that pip finds without CUDA is not
+        the one of the same CUDA version that is published elsewhere.
+        """
+        told = release.aarch64 or release.on_arm
+        there = tuple(dict(release.aarch64)) if told and any(map(beside_arm, self.machine.gpus)) else release.cudas
+        at_hand = release == self.ask.release and not self.ask.on_arm
+        return tuple(cuda for cuda in there if not (at_hand and cuda == self.ask.cuda))
 
     def bettered(self, verdict: Verdict) -> bool:
         """Whether a verdict is better than the present one. What is not known is not."""
@@ -101,8 +107,7 @@ def _builds(case: _Case) -> Iterator[Remedy]:
 
 def _best_build(case: _Case, release: FrameworkRelease) -> tuple[str, Verdict] | None:
     """Returns the newest of a release's builds that fare best here and better than the one at hand."""
-    others = [cuda for cuda in release.cudas if release != case.ask.release or cuda != case.ask.cuda]
-    asks = [release_ask(release, cuda) for cuda in (dict(release.aarch64) if case.for_arm else others)]
+    asks = [release_ask(release, cuda) for cuda in case.cudas(release)]
     ranks = [(ask.cuda, _verdict(ask, case.machine)) for ask in reversed(asks)]
     return min(
         (rank for rank in ranks if case.bettered(rank[1])), key=lambda rank: SEVERITY.index(rank[1]), default=None
@@ -110,7 +115,7 @@ def _best_build(case: _Case, release: FrameworkRelease) -> tuple[str, Verdict] |
 
 
 def _releases(case: _Case, present: FrameworkRelease) -> Iterator[Remedy]:
-    """Yields the nearest release that runs here without limits: the first newer one, or else the last older one.
+    """Yields the nearest release that runs here without limits, or else with some: a newer one, or else an older one.
 
     Where the code at hand is known, one whose code is not may well hold no more for this GPU: it is passed over.
     """
@@ -118,16 +123,20 @@ def _releases(case: _Case, present: FrameworkRelease) -> Iterator[Remedy]:
 
     known = releases_of(present.framework)
     place = known.index(present)
-    for release, which in (
-        *((one, "first") for one in known[place + 1 :]),
-        *((one, "last") for one in reversed(known[:place])),
-    ):
+    newer, older = known[place + 1 :], known[:place]
+    limited: Remedy | None = None
+    for release, which in (*((one, "first") for one in newer), *((one, "last") for one in reversed(older))):
         best = _best_build(case, release)
-        if best and best[1] is Verdict.COMPATIBLE and (release.codes(best[0]) or not case.ask.codes):
-            named = f"{release.framework} {release.version}"
-            text = f"Use {named} in its build for CUDA {best[0]}, the {which} that runs here without limits."
-            yield Remedy(text, disturbs=Disturbs.NEW_CONTAINERS)
+        if best is None or (case.ask.codes and not release.codes(best[0])):
+            continue
+        named = f"{release.framework} {release.version} in its build for CUDA {best[0]}"
+        if best[1] is Verdict.COMPATIBLE:
+            yield Remedy(f"Use {named}, the {which} that runs here without limits.", disturbs=Disturbs.NEW_CONTAINERS)
             return
+        text = f"Use {named}, the {which} that runs here at all: it is {best[1].value}."
+        limited = limited or Remedy(text, disturbs=Disturbs.NEW_CONTAINERS)
+    if limited:
+        yield limited
 
 
 def _module(case: _Case) -> Iterator[Remedy]:

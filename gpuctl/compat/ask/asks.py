@@ -9,7 +9,7 @@ from gpuctl.frozen import dataclass
 
 if TYPE_CHECKING:
     from gpuctl.compat.knowledge.code import Code
-    from gpuctl.compat.knowledge.frameworks import FrameworkRelease
+    from gpuctl.compat.knowledge.frameworks import FrameworkRelease, OnArm
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,8 @@ class Ask:
     that says so. `release` is the framework's release that is asked for, `codes` the code of each build that asks;
     none: not known. `wheel`: a package that brings its own CUDA, on which no image has a say. Where a wheel asks for a
     bare major ("12"), any minor version of it will do, from `from_minor` on. `one_of`: of all that ask with the same
-    text here one alone is installed, which one is not known. `cpu_on_arm`: on Arm pip installs a build of it for the
-    CPU. `unknown`: why nothing tells which CUDA version it asks for, as a sentence; `cuda` is "" then.
+    text here one alone is installed, which one is not known. `on_arm`: what pip finds on Arm where that is not CUDA's.
+    `unknown`: why nothing tells which CUDA version it asks for, as a sentence; `cuda` is "" then.
     """
 
     cuda: str
@@ -32,7 +32,7 @@ class Ask:
     wheel: bool = False
     from_minor: str = ""
     one_of: str = ""
-    cpu_on_arm: bool = False
+    on_arm: OnArm | None = None
     unknown: str = ""
 
     @property

@@ -36,7 +36,6 @@ PACKAGES = {
 }
 _LONGEST = 4096  # an address that is signed may be long
 TAG_SOURCE = "the tag of the build"
-_BY_PIP = "the build that pip installs"
 _FOR_GPUS = {"jax": "an extra such as jax[cuda12]", "jaxlib": "a tag such as +cuda12.cudnn89"}
 _EXTRA = re.compile(r"cuda([0-9]*)(?:[_-].*)?")
 _LAST_CUDA_11 = (0, 4, 25)  # until then jax[cuda] was jax[cuda11]: its metadata on PyPI
@@ -122,7 +121,8 @@ def package_ask(requirement: Requirement, index: str = "", pinned: Sequence[str]
     remarks = ("" if version else newest, _as(release, chosen), remark)
     said = "; ".join(part for part in remarks if part)
     ask = release_ask(release, build, f"{label} ({said})" if said else label)
-    return replace(ask, cpu_on_arm=release.cpu_on_arm and remark == _BY_PIP)
+    by_pip = not cuda and (build not in pinned or len(release.cudas) == 1)
+    return replace(ask, on_arm=release.on_arm if by_pip else None)
 
 
 def _of_wheel(address: str) -> Requirement:
@@ -224,7 +224,7 @@ def _build(label: str, release: FrameworkRelease, cuda: str | None, pinned: Sequ
     if surroundings or len(release.cudas) == 1:
         return (surroundings or release.cudas)[-1], ""
     if release.default:
-        return release.default, _BY_PIP
+        return release.default, "the build that pip installs"
     tried = [build for build in release.cudas if build not in release.experimental]
     return tried[-1], "the newest of its builds, for which one pip installs is not known"
 

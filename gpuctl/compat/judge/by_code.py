@@ -26,8 +26,8 @@ def gpu_and_code(ask: Ask, gpu: Gpu) -> Iterator[Ruling]:
     if row is None:
         return
     machine = "aarch64" if beside_arm(gpu) else "x86_64"
-    if ask.cpu_on_arm and machine == "aarch64":
-        yield _for_cpu(ask, gpu, row.integrated)
+    if ask.on_arm and machine == "aarch64":
+        yield _without_cuda(ask, gpu, row.integrated)
         return
     names = (row.compute_capability, *((row.same_chip_as,) if row.same_chip_as else ()))
     for code in ask.codes:
@@ -35,12 +35,16 @@ def gpu_and_code(ask: Ask, gpu: Gpu) -> Iterator[Ruling]:
             yield _ruling(ask, gpu, code)
 
 
-def _for_cpu(ask: Ask, gpu: Gpu, is_jetson: bool) -> Ruling:
+def _without_cuda(ask: Ask, gpu: Gpu, is_jetson: bool) -> Ruling:
     """Jetsons have wheels of their own, from elsewhere and without a tag: what is installed may be one of them."""
-    message = f"PyPI's wheel for the Arm processor beside {gpu.name} has no CUDA: that is {ask.by}"
+    beside = f"for the Arm processor beside {gpu.name}"
     end = ", unless it is one of NVIDIA's own for Jetson." if is_jetson else "."
-    verdict = Verdict.UNKNOWN if is_jetson else Verdict.INCOMPATIBLE
-    return Ruling(verdict, Reason("build.cpu-on-arm", message + end, ask.source))
+    if ask.on_arm == "none":
+        reason = Reason("build.none-on-arm", f"PyPI has no wheel of {ask.by} {beside}{end}", ask.source)
+    else:
+        message = f"PyPI's wheel {beside} has no CUDA: that is {ask.by}{end}"
+        reason = Reason("build.cpu-on-arm", message, ask.source)
+    return Ruling(Verdict.UNKNOWN if is_jetson else Verdict.INCOMPATIBLE, reason)
 
 
 def beside_arm(gpu: Gpu) -> bool:
@@ -58,7 +62,7 @@ def _ruling(ask: Ask, gpu: Gpu, code: Code) -> Ruling:
     if code.compiles_for(capability):
         message = f"{held}, none of which {gpu.name} ({capability}) runs: the driver compiles its PTX at start."
         return Ruling(Verdict.LIMITED, Reason("build.ptx-only", message, ask.source))
-    message = f"{held} and no PTX for {capability}: nothing in it runs on {gpu.name}."
+    message = f"{held} and no PTX for {capability}: it does not run on {gpu.name}."
     return Ruling(Verdict.INCOMPATIBLE, Reason("build.no-code", message, ask.source))
 
 

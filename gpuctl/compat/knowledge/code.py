@@ -17,7 +17,7 @@ class Code:
     """What a build for a processor architecture holds. It runs on no compute capability below `lowest`.
 
     `kernels` are the compute capabilities of its machine code, "9.0a" for that one alone, "10.0f" for its family;
-    `ptx` those of its PTX. `kernels` empty: only `lowest` is known.
+    `ptx` those of its PTX, "9.0a" again for that one alone. `kernels` empty: only `lowest` is known.
     """
 
     machine: str
@@ -36,8 +36,12 @@ class Code:
         return not self.kernels or any(_runs(kernel, capability) for kernel in self.kernels)
 
     def compiles_for(self, capability: str) -> bool:
-        """Returns whether the driver can compile PTX in the build for a GPU: PTX for it or an older one."""
-        return any(parts(ptx) <= parts(capability) for ptx in self.ptx)
+        """Returns whether the driver can compile PTX in the build for a GPU: PTX for it, or for an older one.
+
+        PTX whose name ends in "a" or "f" is compiled for the GPUs alone for which such machine code runs.
+        Source: https://docs.nvidia.com/cuda/parallel-thread-execution/ (.target)
+        """
+        return any(_compiles(ptx, capability) for ptx in self.ptx)
 
 
 @lru_cache(maxsize=256)
@@ -50,7 +54,7 @@ def code_of(text: str, machine: str = "x86_64") -> Code:
     floor = _FLOOR.match(text)
     named = [(kind, f"{major}.{minor}", only) for kind, major, minor, only in _NAME.findall(text)]
     kernels = tuple(capability + only for kind, capability, only in named if kind == "sm")
-    ptx = tuple(capability for kind, capability, only in named if kind == "compute" and not only)
+    ptx = tuple(capability + only for kind, capability, only in named if kind == "compute")
     lowest = floor[1] if floor else min((capability for _, capability, _ in named), key=parts)
     return Code(machine, lowest, kernels, ptx)
 
@@ -60,3 +64,7 @@ def _runs(kernel: str, capability: str) -> bool:
     if kernel.endswith("a"):
         return capability == own
     return parts(capability)[0] == parts(own)[0] and parts(capability) >= parts(own)
+
+
+def _compiles(ptx: str, capability: str) -> bool:
+    return _runs(ptx, capability) if ptx[-1] in "af" else parts(ptx) <= parts(capability)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 from gpuctl.compat.knowledge.code import Code, code_of
 from gpuctl.compat.tables.loader import load
 from gpuctl.frozen import dataclass
 
 _TAG = re.compile(r"(?:^|[^a-z])cu(?:da)?([0-9]{2,3})(?![0-9])")
+OnArm = Literal["cpu", "none"]
 _OTHER_MAKERS = {"cpu": "for the CPU", "rocm": "for AMD GPUs", "xpu": "for Intel GPUs"}
 
 
@@ -29,7 +30,8 @@ class FrameworkRelease:
 
     `builds`: CUDA versions, oldest first, each with what the x86_64 build holds code for, as `code.code_of` takes it
     (None: not known); empty: a build for the CPU. `aarch64`: the same of the builds for Arm, as far as it is known.
-    `default` is the build that PyPI has, None where no source tells; `cpu_on_arm`: the one it has for Arm has no CUDA.
+    `default` is the build that PyPI has, None where no source tells; `on_arm`: what it has for Arm where that is not
+    CUDA's, a build for the "cpu" or "none".
     `framework` "ngc" are the containers of NVIDIA's catalogue by month, "ngc-trtllm" those of TensorRT-LLM.
     """
 
@@ -40,7 +42,7 @@ class FrameworkRelease:
     default: str | None = None
     experimental: tuple[str, ...] = ()
     aarch64: tuple[tuple[str, str], ...] = ()
-    cpu_on_arm: bool = False
+    on_arm: OnArm | None = None
     note: str | None = None
 
     @property

@@ -224,7 +224,7 @@ def _one(same: Sequence[Ask], name: str, alternatives: Set[str]) -> Ask:
         one_of=min(
             alternatives & {_package(ask) for ask in same}, key=lambda one: (one not in PACKAGES, one), default=""
         ),
-        cpu_on_arm=any(ask.cpu_on_arm for ask in same),
+        on_arm=next((ask.on_arm for ask in same if ask.on_arm), None),
         unknown=same[0].unknown,
     )
 

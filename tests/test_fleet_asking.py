@@ -25,7 +25,7 @@ from travelling import ROOT, travelling
 
 from gpuctl.fleet.ansible import EngineProblem, Run, RunnerEvent, forks, merged
 from gpuctl.fleet.asking import outcomes
-from gpuctl.fleet.payload import ANSWER, MODULE, build, calling, hosts_in, play, recording_call
+from gpuctl.fleet.payload import ANSWER, MODULE, build, calling, hosts_in, playbook, recording_call
 from gpuctl.fleet.run_folder import State
 from gpuctl.fleet.shards import CORES_A_SHARD, HOSTS_A_SHARD, shards
 from gpuctl.fleet.states import Told, told
@@ -206,7 +206,7 @@ def test_a_script_is_asked_once_for_the_hosts_and_one_whose_port_is_closed_is_un
 def test_of_more_hosts_than_one_ansible_is_to_ask_it_names_all_and_asks_none(tmp_path: Path) -> None:
     (tmp_path / "library").mkdir()
     (tmp_path / f"library/{MODULE}.py").write_text("#!/usr/bin/python\n")
-    (tmp_path / "play.yml").write_text(play(become=False, most=1))
+    (tmp_path / "play.yml").write_text(playbook(become=False, most=1))
     argv = ansible_words("playbook", [f"{tmp_path}/play.yml", "-i", "a,b,c", "--limit", "a:b"])
     done = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=True)
     begun, rest = done.stdout.split("]", 1)

@@ -190,16 +190,17 @@ def test_an_ansible_that_breaks_costs_only_its_own_hosts_unless_all_do() -> None
 
 
 @pytest.mark.slow  # starts an Ansible
-def test_a_script_is_asked_once_for_the_hosts_and_one_whose_port_is_closed_is_unreachable(tmp_path: Path) -> None:
+def test_a_script_is_asked_once_by_each_command_and_a_host_whose_port_is_closed_is_unreachable(tmp_path: Path) -> None:
     told = {"a": {"ansible_host": "127.0.0.1", "ansible_port": 1}}
     answer = json.dumps({"all": {"hosts": list(told)}, "_meta": {"hostvars": told}})
     (tmp_path / "script").write_text(f"#!/bin/sh\necho \"$@\" >> {tmp_path}/calls\necho '{answer}'\n")
     (tmp_path / "script").chmod(0o755)
-    command = [sys.executable, "-m", "gpuctl", "fleet", "collect", "-i", tmp_path / "script", "--run", tmp_path / "RUN"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert (done.returncode, done.stderr) == (3, "")
-    assert re.search(r"unreachable +1 +a\n +a: .*Connection refused", done.stdout)
-    assert (tmp_path / "calls").read_text() == "--list\n"
+    for number, command in enumerate((("collect", "--run", tmp_path / "RUN"), ("plan", "install-runtime")), 1):
+        argv = [sys.executable, "-m", "gpuctl", "fleet", *command, "-i", tmp_path / "script"]
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)
+        assert (done.returncode, done.stderr) == (3, "")
+        assert re.search(r"unreachable +1 +a\n +(?:a: )?.*Connection refused", done.stdout)
+        assert (tmp_path / "calls").read_text() == "--list\n" * number
 
 
 @pytest.mark.slow  # starts an Ansible

@@ -113,7 +113,7 @@ class Recording:
 
 
 def entered(asked: Asked) -> Entry:
-    """Returns the hosts that were asked for. Raises EngineProblem; ends the run where nobody can be asked at all."""
+    """Returns the hosts that were asked for, where they have to be known before any is asked. Raises as `asking`."""
     from gpuctl.fleet.ansible import host_names
     from gpuctl.fleet.asking import Entry
     from gpuctl.render.draw.progress import working
@@ -121,6 +121,21 @@ def entered(asked: Asked) -> Entry:
     way = _way(asked)
     with working(READING):
         return Entry(host_names(way.target, way.end), way)
+
+
+@contextmanager
+def asking(asked: Asked, call: Call) -> Iterator[tuple[tuple[str, ...], Asking]]:
+    """Gives the hosts that were asked for, and how they are asked: of this call, by the Ansible that names them.
+
+    Raises EngineProblem; ends the run where nobody can be asked at all.
+    """
+    from gpuctl.render.draw.progress import working
+
+    way = _way(asked)
+    with ExitStack() as stack:
+        with working(READING):
+            named_and_asked = stack.enter_context(way.asking(call))
+        yield named_and_asked
 
 
 def _way(asked: Asked) -> Way:
@@ -190,13 +205,10 @@ def _begin(question: tuple[str, ...], asked: Asked, named: str | None, call: Cal
     from gpuctl import __version__
     from gpuctl.fleet.run_folder import Run, create_run
     from gpuctl.host.write.output import folder_for
-    from gpuctl.render.draw.progress import working
 
-    way, at = _way(asked), time.time()
+    at = time.time()
     folder = named or time.strftime("gpuctl-fleet-%Y%m%dT%H%M%SZ", time.gmtime(at))
-    with folder_for(folder), ExitStack() as stack:
-        with working(READING):
-            hosts, ask = stack.enter_context(way.asking(call))
+    with folder_for(folder), asking(asked, call) as (hosts, ask):
         create_run(folder, Run(__version__, at, question, hosts))
         _record(folder, hosts, ask)
     return folder

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gpuctl.cli.frame.fleet.asked import Asked, asking, entered, in_a_sentence
+from gpuctl.cli.frame.fleet.asked import Asked, HostTimeout, RunTimeout, asking, entered, in_a_sentence
 from gpuctl.cli.frame.fleet.change import BundleFile, Zipapp, brings, supplied
 from gpuctl.cli.frame.groups import spread
 from gpuctl.cli.frame.options import Json, filled
 from gpuctl.command import command
+from gpuctl.fleet.limits import Limits
+from gpuctl.frozen import dataclass
 from gpuctl.model import ExitCode
 
 if TYPE_CHECKING:
@@ -28,6 +30,14 @@ PLANNED = ("install-runtime", "uninstall-runtime", DOCTOR)
 """The commands that a fleet can be changed by."""
 ELSEWHERE = ("fix", "yes", "only", "skip", "strict", "verbose")
 """Parameters of the doctor that mean something where it mends other hosts."""
+
+
+@dataclass(frozen=True)
+class AskedToPlan(Asked):
+    """What was typed about whom to ask, how, and for how long: a package manager may take minutes."""
+
+    host_timeout: HostTimeout = Limits.host_timeout
+    run_timeout: RunTimeout = Limits.run_timeout
 
 
 @spread
@@ -47,7 +57,7 @@ def plan(
     zipapp: Zipapp = None,
     bundle: BundleFile = None,
     *,
-    asked: Asked,
+    asked: AskedToPlan,
     json: Json = False,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Name every host.")] = False,
 ) -> None:
@@ -97,7 +107,7 @@ def _answers(call: Call, bundle: Parcel | None, asked: Asked) -> list[tuple[Host
     from gpuctl.fleet.parcel import brought
     from gpuctl.fleet.run_folder import HostOutcome, State
 
-    entry = entered(asked)
+    entry = entered(asked, asked.host_timeout, asked.run_timeout)
     problems = brought(bundle, entry.hosts, entry.way.ask_by)
     lacking = [
         HostOutcome(host, State.BROKEN, time.time(), f"The bundle could not be brought there: {why}")

@@ -62,8 +62,8 @@ _gpuctl() {
         'fleet merge') words='-o --output --json --format -v --verbose --strict --max-unreachable -h --help' ;;
         'fleet diff') words='--json -v --verbose -h --help' ;;
         'fleet plan') words='-o --output --zipapp --bundle -i --inventory --hosts --slurm --limit -b --become -K --ask-become-pass --become-pass-fd --host-timeout --run-timeout --json -v --verbose -h --help' ;;
-        'fleet apply') words='--waves --pause --domain --per-domain --max-fail --stop-on --drain --context --kubeconfig --drain-timeout --before --after --smoke --zipapp --bundle -i --inventory --hosts --slurm --limit -b --become -K --ask-become-pass --become-pass-fd --host-timeout --run-timeout --run --resume --json -v --verbose -h --help' ;;
-        'fleet undo') words='--drain-timeout --zipapp -i --inventory --hosts --slurm --limit -b --become -K --ask-become-pass --become-pass-fd --host-timeout --run-timeout --json -v --verbose -h --help' ;;
+        'fleet apply') words='--waves --pause --domain --per-domain --max-fail --stop-on --drain --context --kubeconfig --before --after --smoke --zipapp --bundle -i --inventory --hosts --slurm --limit -b --become -K --ask-become-pass --become-pass-fd --drain-timeout --host-timeout --run-timeout --run --resume --json -v --verbose -h --help' ;;
+        'fleet undo') words='--zipapp -i --inventory --hosts --slurm --limit -b --become -K --ask-become-pass --become-pass-fd --drain-timeout --host-timeout --run-timeout --json -v --verbose -h --help' ;;
         'data') words='-h --help show verify use refresh' ;;
         'data show') words='--json -v --verbose -h --help' ;;
         'data verify') words='--json -h --help' ;;

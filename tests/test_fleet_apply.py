@@ -275,6 +275,13 @@ def test_hosts_that_share_a_domain_are_changed_together_and_what_is_found_on_the
     code, told, _ = gpuctl("apply", plan.file, *options, "--run", tmp_path / "RUN")
     assert (told["waves"], told["stopped_before"]) == ([["c1", "c3"], ["c2"]], 2)
     assert (code, told["stopped_on"], states(told)) == (1, ["hardware.gpu-present"], {"c1": "applied", "c3": "applied"})
+
+    argv = words("apply", "--resume", tmp_path / "RUN", *by, "--max-fail", "2%")  # without what was typed at first
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, files(fleet)["c2"]) == (1, BEFORE["c2"])
+    assert printed(done, "To go on with the others: ")[3:] == argv[3:]
+    code, told, _ = gpuctl("apply", "--resume", tmp_path / "RUN", *by, "--stop-on", "docker.config-valid")
+    assert (code, states(told)["c2"]) == (0, "applied")
     assert gpuctl("undo", tmp_path / "RUN", *by)[0] == 0
 
 

@@ -25,7 +25,7 @@ from travelling import ROOT, travelling
 
 from gpuctl.fleet.ansible import EngineProblem, Run, RunnerEvent, forks, merged
 from gpuctl.fleet.asking import outcomes
-from gpuctl.fleet.payload import ANSWER, MODULE, build, calling, hosts_in, play, recording_call
+from gpuctl.fleet.payload import ANSWER, MODULE, build, calling, hosts_in, playbook, recording_call
 from gpuctl.fleet.run_folder import State
 from gpuctl.fleet.shards import CORES_A_SHARD, HOSTS_A_SHARD, shards
 from gpuctl.fleet.states import Told, told
@@ -190,23 +190,24 @@ def test_an_ansible_that_breaks_costs_only_its_own_hosts_unless_all_do() -> None
 
 
 @pytest.mark.slow  # starts an Ansible
-def test_a_script_is_asked_once_for_the_hosts_and_one_whose_port_is_closed_is_unreachable(tmp_path: Path) -> None:
+def test_a_script_is_asked_once_by_each_command_and_a_host_whose_port_is_closed_is_unreachable(tmp_path: Path) -> None:
     told = {"a": {"ansible_host": "127.0.0.1", "ansible_port": 1}}
     answer = json.dumps({"all": {"hosts": list(told)}, "_meta": {"hostvars": told}})
     (tmp_path / "script").write_text(f"#!/bin/sh\necho \"$@\" >> {tmp_path}/calls\necho '{answer}'\n")
     (tmp_path / "script").chmod(0o755)
-    command = [sys.executable, "-m", "gpuctl", "fleet", "collect", "-i", tmp_path / "script", "--run", tmp_path / "RUN"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert (done.returncode, done.stderr) == (3, "")
-    assert re.search(r"unreachable +1 +a\n +a: .*Connection refused", done.stdout)
-    assert (tmp_path / "calls").read_text() == "--list\n"
+    for number, command in enumerate((("collect", "--run", tmp_path / "RUN"), ("plan", "install-runtime")), 1):
+        argv = [sys.executable, "-m", "gpuctl", "fleet", *command, "-i", tmp_path / "script"]
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)
+        assert (done.returncode, done.stderr) == (3, "")
+        assert re.search(r"unreachable +1 +a\n +(?:a: )?.*Connection refused", done.stdout)
+        assert (tmp_path / "calls").read_text() == "--list\n" * number
 
 
 @pytest.mark.slow  # starts an Ansible
 def test_of_more_hosts_than_one_ansible_is_to_ask_it_names_all_and_asks_none(tmp_path: Path) -> None:
     (tmp_path / "library").mkdir()
     (tmp_path / f"library/{MODULE}.py").write_text("#!/usr/bin/python\n")
-    (tmp_path / "play.yml").write_text(play(become=False, most=1))
+    (tmp_path / "play.yml").write_text(playbook(become=False, most=1))
     argv = ansible_words("playbook", [f"{tmp_path}/play.yml", "-i", "a,b,c", "--limit", "a:b"])
     done = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=True)
     begun, rest = done.stdout.split("]", 1)

@@ -19,6 +19,7 @@ from ruamel.yaml import YAML
 from simhost.process import until
 
 from gpuctl.cli.frame.fleet.draining import Draining
+from gpuctl.cli.frame.fleet.limiting import option_words
 from gpuctl.cli.frame.fleet.waves import Waving
 from gpuctl.fleet.changes import APPLIED, ChangeRun, add, create, read
 from gpuctl.fleet.drain.commands import CommandDrain
@@ -26,6 +27,7 @@ from gpuctl.fleet.drain.drain import AT_ONCE, IN_SERVICE, Taken
 from gpuctl.fleet.drain.kubernetes import ANNOTATION, KubernetesDrain
 from gpuctl.fleet.drain.wave import brought_back, taken_out
 from gpuctl.fleet.drain.wish import DrainWish
+from gpuctl.fleet.limits import Limits
 from gpuctl.fleet.plan import FleetPlan, Group
 from gpuctl.host.api.kubectl import Kubectl
 from gpuctl.model import Disturbs, Step
@@ -159,9 +161,10 @@ def test_who_is_verified_comes_back_once_and_others_stay_out_also_after_a_cut(tm
     drain = CommandDrain((str(program), "out"), (str(program), "back"), 20)
     group = Group("0" * 16, ("a", "b", "c"), (Step("write", Disturbs.NOTHING, "", ""),), ())
     plan = FleetPlan("1.0", 5.0, ("install-runtime",), (group,), (), ())
-    run = ChangeRun(str(tmp_path / "RUN"), 6.0, plan, False, DrainWish(None, ("out",)), (group.hosts,), {})
+    how = False, DrainWish(None, ("out",)), Limits(drain_timeout=0.0)
+    run = ChangeRun(str(tmp_path / "RUN"), 6.0, plan, *how, (group.hosts,), {})
     create(run.folder, "1.0", run)
-    run, busy = taken_out(run, group.hosts, drain, 0)
+    run, busy = taken_out(run, group.hosts, drain)
     assert list(busy) == ["c"]
     assert {one.host for one in run.drained} == {"a", "b"}
     add(run.folder, [replace(run.changes["a"], state=APPLIED), replace(run.changes["b"], state="rolled-back")])
@@ -205,8 +208,10 @@ def test_what_cannot_take_a_host_out_of_service_is_refused_before_any_is(
 
 
 def test_checks_to_stop_on_are_known_ones() -> None:
-    assert "driver.xid" in Waving(stop_on=["driver,cdi.stale"]).pace(0, "", 0).stop_on
+    typed = Waving(stop_on=["driver,cdi.stale"]).limits()
+    assert "driver.xid" in Limits(**typed).checks
+    assert option_words({**typed, "pause": 600.0}) == ["--stop-on", "driver,cdi.stale", "--pause", "600"]
     with pytest.raises(
         typer.BadParameter, match=r"no layer or check is called driver\.xids\. Did you mean driver\.xid"
     ):
-        Waving(stop_on=["driver.xids"]).pace(0, "", 0)
+        Waving(stop_on=["driver.xids"]).limits()

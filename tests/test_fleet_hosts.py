@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -256,10 +257,12 @@ def test_what_came_is_kept_when_a_person_stops_it_and_a_later_run_asks_the_other
     process.send_signal(signal.SIGINT)
     said = process.communicate(timeout=60)[1]
     assert process.returncode == 130
-    assert f"--resume {run}" in said
     assert read_run(str(run)).unreported == ("stuck",)
     assert not subprocess.run(["pgrep", "-f", f"ssh .*{lab.hosts['stuck'].address}"], capture_output=True).stdout
-    done = subprocess.run(words("--resume", run, "-i", inventory, "--host-timeout", 5), capture_output=True, text=True)
+    _, *go_on = shlex.split(said.partition("Go on with ")[2].partition(".\n")[0])
+    argv = [sys.executable, "-m", "gpuctl", *go_on, "--host-timeout", "5"]
+    assert argv[:-2] == words("--resume", run, "-i", inventory, "--host-timeout", 300)
+    done = subprocess.run(argv, capture_output=True, text=True)
     assert done.returncode == 3
     outcomes = read_run(str(run)).outcomes
     assert sorted(outcomes) == ["good", "stuck", "twin"]

@@ -158,17 +158,31 @@ def test_undo_takes_the_node_out_of_service_waits_for_its_job_and_brings_it_back
     assert "+DRAIN" in theirs and "Reason=new fan" in theirs
 
 
-def test_a_node_that_somebody_has_resumed_and_drained_anew_is_theirs(
-    cluster: Slurm, monkeypatch: pytest.MonkeyPatch
+OWN = "gpuctl RUN: install-runtime{} (begun 2026-11-30T09:00:00.000000Z)"
+
+
+@pytest.mark.parametrize(
+    ("updates", "reason"),
+    [
+        ((("State=RESUME",), ("State=DRAIN", "Reason=new fan")), "new fan"),
+        ((("State=DRAIN", "Reason=new fan"),), "new fan"),
+        ((("Reason=new fan",),), "new fan"),
+        (((f"Reason={OWN.format(', and a new fan')}",),), OWN.format(", and a new fan")),
+    ],
+    ids=["resumed and drained anew", "drained on top", "another reason", "a word added"],
+)
+def test_a_node_whose_reason_is_no_longer_the_runs_own_is_somebody_elses(
+    cluster: Slurm, monkeypatch: pytest.MonkeyPatch, updates: tuple[tuple[str, ...], ...], reason: str
 ) -> None:
     monkeypatch.setenv("SLURM_CONF", str(cluster.conf))
     drain = SlurmDrain("RUN", "2026-11-30T09:00:00.000000Z", "install-runtime")
     assert drain.take_out(("gpu1",)) == {"gpu1": Taken(True)}
-    cluster.update("State=RESUME")
-    cluster.update("State=DRAIN", "Reason=new fan")
+    assert cluster.reason.startswith(f"{OWN.format('')} [")
+    for words in updates:
+        cluster.update(*words)
     assert drain.take_out(("gpu1",)) == {"gpu1": Taken(False)}
     assert drain.bring_back(("gpu1",)) == {}
-    assert cluster.state == "IDLE+DRAIN" and cluster.reason.startswith("new fan ")
+    assert cluster.state == "IDLE+DRAIN" and cluster.reason.startswith(f"{reason} [")
     cluster.reset()
 
 

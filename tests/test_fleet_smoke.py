@@ -67,7 +67,7 @@ KINDS = {
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = str(tmp_path_factory.mktemp("fleet") / "RUN")
-    create_run(folder, Run("1.0", 1764000000.0, ASKED, (*ENDED, "down", "unread")))
+    create_run(folder, Run("1.0", 1764000000.0, ASKED, (*ENDED, "down", "unread"), ("-i", "our hosts", "--become")))
     for name, reading in ENDED.items():
         add_host(folder, HostOutcome(name, State.REPORTED, 1.0), snapshot(name, {"commands": {RAN: reading}}))
     reason = next(one.message for one in diagnose(gather(decode(snapshot("down", DOWN)).host)).findings)
@@ -97,6 +97,8 @@ def test_hosts_whose_smoke_ended_alike_are_one_class_and_the_worst_host_is_the_e
     assert failing == {"smoke.other-gpus", "smoke.unknown-runtime-nvidia", "smoke.not-ready", KINDS["down"]}
     assert ["good1", "good2"] in [one["hosts"] for one in told["classes"]]
     assert (done.returncode, done.stderr) == (1, "")
+    (lacking,) = [one["remedy"]["commands"] for one in told["findings"] if one["hosts"][0] == "bare"]
+    assert lacking == ["gpuctl fleet smoke --gpus 2 -i 'our hosts' --become --zipapp gpuctl.pyz"]
 
 
 def test_no_command_that_a_host_made_up_is_one_to_type(run: str, tmp_path: Path) -> None:

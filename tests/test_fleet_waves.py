@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from jsonschema import Draft202012Validator
 from gpuctl.fleet.apply import not_ready
 from gpuctl.fleet.changes import APPLIED, BEGUN, Change, ChangeRun, add, change_of, create, read
 from gpuctl.fleet.drain.wish import DrainWish
+from gpuctl.fleet.limits import Limits
 from gpuctl.fleet.plan import FleetPlan, Group
 from gpuctl.fleet.run_folder import BadRun, HostOutcome, State
 from gpuctl.fleet.waves import DEFAULT, Domains, Size, sizes, waves
@@ -83,7 +85,8 @@ PLAN = FleetPlan("1.0", 5.0, ("install-runtime",), (Group("0" * 16, ("a", "b", "
 
 @pytest.fixture
 def run(tmp_path: Path) -> ChangeRun:
-    made = ChangeRun(str(tmp_path / "RUN"), 6.0, PLAN, True, DrainWish("slurm"), (("a",), ("b", "c")), {})
+    how = True, DrainWish("slurm"), Limits(max_fail="2%", stop_on=("docker",), pause=600.0)
+    made = ChangeRun(str(tmp_path / "RUN"), 6.0, PLAN, *how, (("a",), ("b", "c")), {})
     create(made.folder, "1.0", made)
     return made
 
@@ -105,7 +108,14 @@ def test_a_run_is_read_back_with_the_last_word_on_each_host_whatever_a_cut_left(
 
 @pytest.mark.parametrize(
     ("old", "new"),
-    [('"a"], ["b", "c"]]', '"a"], ["b", "b"]]'), ('["b", "c"]]', '["z"]]'), ("fleet-change/1", "x"), ("write", "rm")],
+    [
+        ('"a"], ["b", "c"]]', '"a"], ["b", "b"]]'),
+        ('["b", "c"]]', '["z"]]'),
+        ("fleet-change/1", "x"),
+        ("write", "rm"),
+        ('"2%"', '"all"'),
+        ("600.0", "-1"),
+    ],
 )
 def test_a_folder_that_gpuctl_has_not_written_so_is_none(run: ChangeRun, old: str, new: str) -> None:
     file = Path(run.folder, "run.json")
@@ -114,6 +124,14 @@ def test_a_folder_that_gpuctl_has_not_written_so_is_none(run: ChangeRun, old: st
     file.write_text(text.replace(old, new))
     with pytest.raises(BadRun):
         read(run.folder)
+
+
+def test_a_run_of_a_gpuctl_that_kept_no_limits_is_gone_on_with_by_the_usual_ones(run: ChangeRun) -> None:
+    file = Path(run.folder, "run.json")
+    file.write_text(
+        json.dumps({name: value for name, value in json.loads(file.read_text()).items() if name != "limits"})
+    )
+    assert read(run.folder) == replace(run, limits=Limits())
 
 
 def test_of_a_host_whose_answer_was_lost_it_stays_known_that_it_may_have_been_changed(run: ChangeRun) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 
 from gpuctl.bounds import plain
 from gpuctl.fleet.ansible_said import sentence
-from gpuctl.fleet.payload import MODULE, NONE, hosts_in, play
+from gpuctl.fleet.payload import MODULE, NONE, hosts_in, playbook
 from gpuctl.fleet.run_folder import MOST_HOSTS, checked_name
 from gpuctl.fleet.shards import most_at_once, shards
 from gpuctl.fleet.states import Told, told
@@ -92,6 +92,19 @@ class Access:
     become: bool = False
     password: str | None = None
     deadline: int = 60
+
+
+@dataclass(frozen=True)
+class Play:
+    """What hosts are asked: to run `module`, a text. `end`: the moment, by time.monotonic, at which those are given up
+    that have not answered.
+    """
+
+    target: Target
+    access: Access
+    module: str
+    end: float
+    pipelining: bool = True
 
 
 @dataclass(frozen=True)
@@ -206,51 +219,43 @@ def forks(hosts: int, room: Capacity) -> int:
 
 
 @contextmanager
-def named_and_asked(
-    target: Target, access: Access, module: str, end: float
-) -> Iterator[tuple[tuple[str, ...], Iterator[Answer]]]:
+def named_and_asked(play: Play) -> Iterator[tuple[tuple[str, ...], Iterator[Answer]]]:
     """Gives the hosts that are meant, in the inventory's order, and what each answers as it comes, as `answers` does.
 
     One Ansible does both, and reads the inventory once. Raises EngineProblem where there are none.
     """
-    _check_inventories(target)
-    room, seconds = capacity(), _left_to_list(end)
+    _check_inventories(play.target)
+    room, seconds = capacity(), _left_to_list(play.end)
     late = time.monotonic() + seconds
     adopt_orphans()
     with ExitStack() as stack:
         width = forks(MOST_HOSTS, room)  # of fewer hosts Ansible itself asks no more than there are
-        run = _prepared(stack, target, None, access, module, True, width, most_at_once(room))
+        run = _prepared(stack, play, width, most=most_at_once(room))
         stack.callback(end_descendants)
-        coming = stack.enter_context(merged([run], end))
+        coming = stack.enter_context(merged([run], play.end))
         try:
             first = next(coming, None)
         except EngineProblem:
-            host_names(target, end)  # which says in a sentence what is wrong with the inventory
+            host_names(play.target, play.end)  # which says in a sentence what is wrong with the inventory
             raise
         if not isinstance(first, Named):
             raise EngineProblem(_LATE.format(seconds) if time.monotonic() >= late else _MUTE)
-        hosts = first.hosts or host_names(target, end)
-        yield hosts, _asked(coming) if first.asks else answers(target, hosts, access, module, True, end)
+        hosts = first.hosts or host_names(play.target, play.end)
+        yield hosts, _asked(coming) if first.asks else answers(play, hosts)
 
 
-def answers(
-    target: Target, hosts: Sequence[str], access: Access, module: str, pipelining: bool, end: float
-) -> Iterator[Answer]:
-    """Yields what each host answers as it comes; a host may have none. Raises EngineProblem where none has, and why.
-
-    `module` is the text that is run on each. `end`: the moment, by time.monotonic, at which those are given up that
-    have not answered.
-    """
-    if not hosts or time.monotonic() >= end:
+def answers(play: Play, hosts: Sequence[str]) -> Iterator[Answer]:
+    """Yields what each host answers as it comes; a host may have none. Raises EngineProblem where none has, and why."""
+    if not hosts or time.monotonic() >= play.end:
         return
     room = capacity()
     parts = shards(hosts, room)
     width = max(1, forks(len(hosts), room) // len(parts))
     adopt_orphans()
     with ExitStack() as stack:
-        runs = [_prepared(stack, target, part, access, module, pipelining, width) for part in parts]
+        runs = [_prepared(stack, play, width, part) for part in parts]
         stack.callback(end_descendants)  # each ssh that Ansible has left alone after the task's timeout
-        yield from _asked(stack.enter_context(merged(runs, end)))
+        yield from _asked(stack.enter_context(merged(runs, play.end)))
 
 
 def _asked(coming: Iterator[Named | Answer]) -> Iterator[Answer]:
@@ -258,30 +263,22 @@ def _asked(coming: Iterator[Named | Answer]) -> Iterator[Answer]:
 
 
 def _prepared(
-    stack: ExitStack,
-    target: Target,
-    hosts: Sequence[str] | None,
-    access: Access,
-    module: str,
-    pipelining: bool,
-    width: int,
-    most: int | None = None,
+    stack: ExitStack, play: Play, width: int, hosts: Sequence[str] | None = None, most: int | None = None
 ) -> Run:
-    """What asks these hosts by an Ansible of its own, None: all that are meant, of up to `most` in the inventory.
-
-    Its folder is there as long as the stack is.
+    """What asks these hosts, `width` at once, by an Ansible of its own; None: all that are meant, of up to `most` in
+    the inventory. Its folder is there as long as the stack is.
     """
     files = {
-        f"library/{MODULE}.py": module.encode(),
-        "play.yml": play(access.become, most).encode(),
+        f"library/{MODULE}.py": play.module.encode(),
+        "play.yml": playbook(play.access.become, most).encode(),
         "hosts": "".join(f"{name}\n" for name in hosts or ()).encode(),
     }
     folder = stack.enter_context(scratch(files, private=True))
-    limit = target.limit if hosts is None else f"@{folder}/hosts"
-    words = [f"{folder}/play.yml", *_inventories(target), *([] if limit is None else ["--limit", limit])]
-    if access.password is not None:
-        words += ["--become-password-file", stack.enter_context(handed(access.password, folder))]
-    settings = _settings(f"{folder}/library", width, access.deadline, pipelining)
+    limit = play.target.limit if hosts is None else f"@{folder}/hosts"
+    words = [f"{folder}/play.yml", *_inventories(play.target), *([] if limit is None else ["--limit", limit])]
+    if play.access.password is not None:
+        words += ["--become-password-file", stack.enter_context(handed(play.access.password, folder))]
+    settings = _settings(f"{folder}/library", width, play.access.deadline, play.pipelining)
     return lambda hand_on, is_over: _run(folder, words, settings, hand_on, is_over)
 
 

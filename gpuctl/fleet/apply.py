@@ -9,7 +9,6 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timezone
 
-from gpuctl import __version__
 from gpuctl.command import command
 from gpuctl.fleet.ansible import EngineProblem, host_variable
 from gpuctl.fleet.asking import Asking, Entry, outcomes
@@ -28,20 +27,16 @@ from gpuctl.fleet.changes import (
     add,
     again,
     change_of,
-    create,
     groups_in,
 )
 from gpuctl.fleet.drain.choose import drain_by
 from gpuctl.fleet.drain.drain import Drain, Problems
 from gpuctl.fleet.drain.wave import brought_back, seen_back, taken_out
-from gpuctl.fleet.drain.wish import DrainWish
 from gpuctl.fleet.parcel import AskBy, Supplies, brought
 from gpuctl.fleet.payload import Call
 from gpuctl.fleet.plan import FleetPlan, Group
-from gpuctl.fleet.silence import Share
 from gpuctl.fleet.states import Told
 from gpuctl.fleet.waves import Domains, Partition, waves
-from gpuctl.frozen import dataclass
 from gpuctl.host.act.signals import HeldSignals
 
 ERRAND = "gpuctl.host.act.errand"
@@ -49,45 +44,13 @@ UNDOES = "Undoes a change of this host"
 Tell = Callable[[Change], None]
 
 
-@dataclass(frozen=True)
-class Pace:
-    """How a plan is carried out: seconds between waves, how many hosts may fail, seconds for one step on a host.
-
-    `stop_on`: checks of which no changed host may fail or warn. `drain`: seconds in which hosts have to be free that
-    are taken out of service.
-    """
-
-    pause: float
-    may_fail: Share
-    stop_on: frozenset[str]
-    drain: float
-    supplies: Supplies
-    deadline: float
-
-
-@dataclass(frozen=True)
-class Rollback:
-    """How a run is undone: seconds in which hosts have to be free that are taken out of service, a single file of
-    gpuctl in base64 ("" for none), seconds for one step on a host.
-    """
-
-    drain: float
-    zipapp: str
-    deadline: float
-
-
-def begun(
-    plan: FleetPlan, entry: Entry, partition: Partition, smoke: bool, drain: DrainWish | None, folder: str
-) -> ChangeRun:
-    """Returns a run that has its folder, and no wave behind it. Raises EngineProblem, FileProblem."""
+def divided(plan: FleetPlan, entry: Entry, partition: Partition) -> tuple[tuple[str, ...], ...]:
+    """Returns the waves of those hosts of a plan that are meant. Raises EngineProblem."""
     hosts = tuple(host for host in entry.hosts if host in plan.hosts)
     missing = sorted(plan.hosts.difference(hosts))
     if not hosts or (missing and entry.way.target.limit is None):
         raise EngineProblem(f"The plan is for {', '.join(missing[:3])}, and the inventory has no such host.")
-    parts = waves(hosts, partition.sizes, _domains(entry, partition))
-    found = ChangeRun(folder, time.time(), plan, smoke, drain, parts, {})
-    create(folder, __version__, found)
-    return found
+    return waves(hosts, partition.sizes, _domains(entry, partition))
 
 
 def _domains(entry: Entry, partition: Partition) -> Domains | None:
@@ -99,76 +62,77 @@ def _domains(entry: Entry, partition: Partition) -> Domains | None:
     return domains
 
 
-def carry_out(run: ChangeRun, among: Sequence[str], pace: Pace, ask_by: AskBy, tell: Tell) -> ChangeRun:
+def carry_out(run: ChangeRun, among: Sequence[str], supplies: Supplies, ask_by: AskBy, tell: Tell) -> ChangeRun:
     """Changes the hosts of a run that are not yet as its plan wishes, wave after wave, and returns how the run stands.
 
     `among`: only these. It ends before a wave where too many have failed, or one has what it is to stop on. A signal
     waits until a wave has ended, and ends the run then, as HeldSignals does. Raises what asking raises.
     """
-    first, chosen, drain = True, set(among), _drain(run, pace.drain)
+    first, chosen, drain = True, set(among), _drain(run)
     with HeldSignals() as signals:
         run = _brought_back(run, drain, CHANGED, run.hosts)  # whom a cut has left
         for wave in run.waves:
             left = tuple(host for host in run.left(wave) if host in chosen)
             if not left:
                 continue
-            if run.having(pace.stop_on):
+            if run.stopping:
                 break
             if not first:
                 with signals.let_through():
-                    time.sleep(pace.pause)
+                    time.sleep(run.limits.pause)
             first = False
             perhaps = run.perhaps_changed
             with signals.let_through():
-                run, left = _ready(run, left, drain, pace, ask_by, tell)
+                run, left = _ready(run, left, drain, supplies, ask_by, tell)
             for group, hosts in groups_in(run.plan, left):
                 for asked_again in (False, True):
                     some = tuple(host for host in hosts if (host in perhaps) is asked_again)
-                    approved = _approved(run, group, pace, asked_again)
+                    approved = _approved(run, group, asked_again)
                     if some:
-                        call = Call("Changes this host", ERRAND, "applied", (pace.supplies.zipapp, approved))
+                        call = Call("Changes this host", ERRAND, "applied", (supplies.zipapp, approved))
                         _change_hosts(run, some, ask_by(call), tell)
             run = _brought_back(again(run), drain, CHANGED, run.hosts)
-            if not pace.may_fail.allows(len(run.failed), len(run.hosts)):
+            if not run.limits.may_fail.allows(len(run.failed), len(run.hosts)):
                 break
         return run if drain is None else seen_back(run, drain)
 
 
-def undo(run: ChangeRun, among: Sequence[str], rollback: Rollback, ask_by: AskBy, tell: Tell) -> ChangeRun:
+def undo(run: ChangeRun, among: Sequence[str], zipapp: str, ask_by: AskBy, tell: Tell) -> ChangeRun:
     """Rolls back what a run changed on some of its hosts, by their own journals, and returns how the run stands.
 
     All at once; where it has taken them out of service before it changed them, wave after wave, the last first, as it
     did then, and who was rolled back comes back. So do those that it has taken out and not touched. Who could not be
-    rolled back is UNDOING, and who was not asked stays as it was, with the reason. Raises what asking raises.
+    rolled back is UNDOING, and who was not asked stays as it was, with the reason. `zipapp` is a single file of gpuctl
+    in base64, "" for none. Raises what asking raises.
     """
-    chosen, drain = set(among), _drain(run, rollback.drain)
+    chosen, drain = set(among), _drain(run)
     with HeldSignals() as signals:
         for wave in (run.hosts,) if drain is None else reversed(run.waves):
             standing = chosen.intersection(run.standing)
             left = tuple(host for host in wave if host in standing)
             if drain is not None and left:
                 with signals.let_through():
-                    run, busy = taken_out(run, left, drain, rollback.drain)
+                    run, busy = taken_out(run, left, drain)
                     _keep(run, [replace(run.changes[host], detail=why) for host, why in busy.items()], tell)
                     left = tuple(host for host in left if host not in busy)
             known = tuple(host for host in left if run.changes[host].runs)
             others = tuple(host for host in left if not run.changes[host].runs)
-            _undo_hosts(run, known, _undone(run, known, rollback), ask_by, tell)
-            _undo_hosts(run, others, _undone_since(run, rollback), ask_by, tell)
+            _undo_hosts(run, known, _undone(run, known, zipapp), ask_by, tell)
+            _undo_hosts(run, others, _undone_since(run, zipapp), ask_by, tell)
             run = _brought_back(again(run), drain, (UNDONE, *UNTOUCHED), chosen)
         return run if drain is None else seen_back(run, drain)
 
 
-def _undone(run: ChangeRun, hosts: Sequence[str], rollback: Rollback) -> Call:
+def _undone(run: ChangeRun, hosts: Sequence[str], zipapp: str) -> Call:
     """What hosts are asked whose runs are known by name."""
     runs = [name for host in hosts for name in run.changes[host].runs]
-    return Call(UNDOES, ERRAND, "undone", (runs, rollback.zipapp, _options(run), rollback.deadline))
+    return Call(UNDOES, ERRAND, "undone", (runs, zipapp, _options(run), run.limits.host_timeout))
 
 
-def _undone_since(run: ChangeRun, rollback: Rollback) -> Call:
+def _undone_since(run: ChangeRun, zipapp: str) -> Call:
     """What hosts are asked that may have been changed, and have not said so."""
     done = (list(run.plan.words), run.at)
-    return Call(UNDOES, ERRAND, "undone_since", (*done, rollback.zipapp, _options(run), rollback.deadline))
+    return Call(UNDOES, ERRAND, "undone_since", (*done, zipapp, _options(run), run.limits.host_timeout))
 
 
 def _options(run: ChangeRun) -> list[str]:
@@ -214,29 +178,29 @@ def not_ready(run: ChangeRun, problems: Problems, state: str) -> list[Change]:
 
 
 def _ready(
-    run: ChangeRun, hosts: tuple[str, ...], drain: Drain | None, pace: Pace, ask_by: AskBy, tell: Tell
+    run: ChangeRun, hosts: tuple[str, ...], drain: Drain | None, supplies: Supplies, ask_by: AskBy, tell: Tell
 ) -> tuple[ChangeRun, tuple[str, ...]]:
     """How the run stands, and which hosts have what they need and are out of service, where that is asked for."""
-    if pace.supplies.bundle is not None:
-        lacking = brought(pace.supplies.bundle, hosts, ask_by)
+    if supplies.bundle is not None:
+        lacking = brought(supplies.bundle, hosts, ask_by)
         _keep(run, not_ready(run, lacking, NO_BUNDLE), tell)
         hosts = tuple(host for host in hosts if host not in lacking)
     if drain is not None:
-        run, busy = taken_out(run, hosts, drain, pace.drain)
+        run, busy = taken_out(run, hosts, drain)
         _keep(run, not_ready(run, busy, NOT_DRAINED), tell)
         hosts = tuple(host for host in hosts if host not in busy)
     return run, hosts
 
 
-def _drain(run: ChangeRun, deadline: float) -> Drain | None:
+def _drain(run: ChangeRun) -> Drain | None:
     if run.drain is None:
         return None
     name, words = posixpath.basename(run.folder.rstrip("/")), command("gpuctl", *run.plan.words)
     begun = datetime.fromtimestamp(run.at, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    return drain_by(run.drain, name, begun, str(words), deadline)
+    return drain_by(run.drain, name, begun, str(words), run.limits.drain_timeout)
 
 
-def _approved(run: ChangeRun, group: Group, pace: Pace, asked_again: bool) -> dict[str, object]:
+def _approved(run: ChangeRun, group: Group, asked_again: bool) -> dict[str, object]:
     """The fields of Approved (gpuctl/host/act/errand.py)."""
     return {
         "words": list(run.plan.words),
@@ -244,7 +208,7 @@ def _approved(run: ChangeRun, group: Group, pace: Pace, asked_again: bool) -> di
         "mends": list(group.mends),
         "smoke": run.smoke,
         "since": run.at,
-        "deadline": pace.deadline,
+        "deadline": run.limits.host_timeout,
         "asked_again": asked_again,
     }
 

@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 
 from gpuctl import __version__
-from gpuctl.fleet.ansible import Access, Answer, EngineProblem, Target, answers, named_and_asked
+from gpuctl.fleet.ansible import Access, Answer, EngineProblem, Play, Target, answers, named_and_asked
 from gpuctl.fleet.payload import Call, Payload, calling
 from gpuctl.fleet.run_folder import HostOutcome, State, add_host
 from gpuctl.fleet.states import Again, Told
@@ -34,18 +34,19 @@ class Way:
 
     def ask_by(self, call: Call) -> Asking:
         """Returns how hosts are asked of a call."""
-        module = self._module(call)
-        return lambda hosts, pipelining: answers(self.target, hosts, self.access, module, pipelining, self.end)
+        play = self._play(call)
+        return lambda hosts, pipelining: answers(replace(play, pipelining=pipelining), hosts)
 
     @contextmanager
     def asking(self, call: Call) -> Iterator[tuple[tuple[str, ...], Asking]]:
         """Gives the hosts that are meant, and how they are asked: of this call, at once. Raises EngineProblem."""
-        with named_and_asked(self.target, self.access, self._module(call), self.end) as (hosts, coming):
+        with named_and_asked(self._play(call)) as (hosts, coming):
             under_way, ask_again = iter((coming,)), self.ask_by(call)
             yield hosts, lambda some, pipelining: next(under_way, None) or ask_again(some, pipelining)
 
-    def _module(self, call: Call) -> str:
-        return calling(self.payload(), __version__, self.access.deadline, call)
+    def _play(self, call: Call) -> Play:
+        module = calling(self.payload(), __version__, self.access.deadline, call)
+        return Play(self.target, self.access, module, self.end)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
     RUN/run.json        {"schema": "gpuctl.fleet-change/1", "gpuctl": "1.0", "at": 1764000000.1, "smoke": false,
                          "drain": {"scheduler": "slurm", "before": [], "after": [], …},
+                         "limits": {"max_fail": "0%", "stop_on": [], "pause": 0.0, …},
                          "plan": {"schema": "gpuctl.fleet-plan/1", …}, "waves": [["gpu01"], ["gpu02", "gpu03"]]}
     RUN/changes.jsonl   {"host": "gpu01", "state": "begun", "at": 1764000003.2, "runs": [], "detail": "", …}
                         {"host": "gpu01", "state": "applied", "at": 1764000009.9, "runs": ["20251124T…Z"], …}
@@ -21,6 +22,8 @@ from typing import Any
 from gpuctl.bounds import plain, with_end
 from gpuctl.fleet.drain.wish import DrainWish, wish_in
 from gpuctl.fleet.drain.wish import as_document as drain_document
+from gpuctl.fleet.limits import Limits, limits_in
+from gpuctl.fleet.limits import as_document as limits_document
 from gpuctl.fleet.plan import SCHEMA as PLAN_SCHEMA
 from gpuctl.fleet.plan import FleetPlan, Group, as_document, plan_in
 from gpuctl.fleet.run_folder import LONGEST_DETAIL, RUN, BadRun, HostOutcome, State, checked_name
@@ -81,7 +84,8 @@ class Change:
 class ChangeRun:
     """A run as its folder has it. `changes`: how each host stands of which something is known.
 
-    `drain`: how hosts are taken out of service before they are changed, None where they are not.
+    `drain`: how hosts are taken out of service before they are changed, None where they are not. `limits`: those that
+    it was begun with, or that whoever goes on with it has given anew.
     """
 
     folder: str
@@ -89,6 +93,7 @@ class ChangeRun:
     plan: FleetPlan
     smoke: bool
     drain: DrainWish | None
+    limits: Limits
     waves: tuple[tuple[str, ...], ...]
     changes: Mapping[str, Change]
 
@@ -133,9 +138,11 @@ class ChangeRun:
         """Returns how a host stands: DRAINING, where nothing is known of it."""
         return self.changes.get(host) or Change(host, DRAINING, time.time())
 
-    def having(self, checks: frozenset[str]) -> tuple[Change, ...]:
-        """Returns the hosts on which one of these checks failed or warned after they were changed."""
-        return tuple(one for one in self.changes.values() if checks.intersection(one.found))
+    @property
+    def stopping(self) -> dict[str, frozenset[str]]:
+        """Changed hosts on which checks failed or warned that are to end the run, and which."""
+        checks = self.limits.checks
+        return {one.host: checks.intersection(one.found) for one in self.changes.values() if checks & set(one.found)}
 
     def left(self, wave: Sequence[str]) -> tuple[str, ...]:
         """Returns the hosts of a wave that are not yet as the plan wishes; one that was undone is to stay so."""
@@ -147,8 +154,8 @@ def create(folder: str, gpuctl: str, run: ChangeRun) -> None:
     """Makes a run's folder, which nobody but its owner may enter. Raises FileProblem where something is there."""
     make_folder(folder)
     plan = {"schema": PLAN_SCHEMA, **as_document(run.plan)}
-    wished = {"smoke": run.smoke, "drain": drain_document(run.drain), "plan": plan, "waves": run.waves}
-    head = {"schema": SCHEMA, "gpuctl": gpuctl, "at": run.at, **wished}
+    how = {"smoke": run.smoke, "drain": drain_document(run.drain), "limits": limits_document(run.limits)}
+    head = {"schema": SCHEMA, "gpuctl": gpuctl, "at": run.at, **how, "plan": plan, "waves": run.waves}
     write_new(f"{folder}/{RUN}", (json.dumps(head) + "\n").encode())
 
 
@@ -218,8 +225,8 @@ def _run(folder: str, head: Mapping[str, Any]) -> ChangeRun:
     if len(hosts) != len(set(hosts)) or not plan.hosts.issuperset(hosts):
         raise ValueError("its waves are not hosts of its plan, each once")
     changes = {one.host: one for one in _changes(folder)}
-    wished = flag_in(head, "smoke") or False, wish_in(head, "drain")
-    return ChangeRun(folder, _moment(head), plan, *wished, waves, changes)
+    how = flag_in(head, "smoke") or False, wish_in(head, "drain"), limits_in(head, "limits")
+    return ChangeRun(folder, _moment(head), plan, *how, waves, changes)
 
 
 def _list(value: object) -> list[Any]:

@@ -112,7 +112,7 @@ def judged(raw: bytes, run: Run) -> dict[str, Any]:
     if run.is_smoke:
         from gpuctl.fleet.smoke import smoke_report  # what explains errors is loaded for these runs alone
 
-        report = smoke_report(snapshot.host, run.question, report)
+        report = smoke_report(snapshot.host, run, report)
     key = key_facts(facts)
     if max(len(key.gpus), len(key.boards)) > _MOST_GPUS:
         raise BadSnapshot(f"it tells of more than {_MOST_GPUS} GPUs")

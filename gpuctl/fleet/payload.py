@@ -155,7 +155,7 @@ def calling(payload: Payload, version: str, seconds: int, call: Call) -> str:
     )
 
 
-def play(become: bool, most: int | None = None) -> str:
+def playbook(become: bool, most: int | None = None) -> str:
     """Returns the play that asks every host once: YAML, written as JSON, which is the same.
 
     Ansible tells its name as it begins: that has a line for each host (`hosts_in`). Of an inventory of more than `most`

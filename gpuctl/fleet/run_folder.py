@@ -20,6 +20,7 @@ from typing import Any
 from urllib.parse import quote
 
 from gpuctl.bounds import plain, with_end
+from gpuctl.command import Command, command
 from gpuctl.frozen import dataclass
 from gpuctl.host.decode import LAST_SECOND, parse_object, text_in, texts_in
 from gpuctl.host.write.appended import append_lines
@@ -73,12 +74,16 @@ class BadRun(ValueError):
 
 @dataclass(frozen=True)
 class Run:
-    """What was asked of which hosts, when (seconds since the epoch), by which gpuctl."""
+    """What was asked of which hosts, when (seconds since the epoch), by which gpuctl.
+
+    `asked`: the options by which the same hosts are asked in the same way, None where that is not known.
+    """
 
     gpuctl: str
     at: float
     question: tuple[str, ...]
     hosts: tuple[str, ...]
+    asked: tuple[str, ...] | None = None
 
     @property
     def is_smoke(self) -> bool:
@@ -120,6 +125,14 @@ class RecordedRun:
         """Hosts that were wanted and of which no snapshot came, the unasked among them: what a run asks once more."""
         return tuple(host for host in self.run.hosts if not self._has_reported(host))
 
+    @property
+    def go_on(self) -> Command | None:
+        """The command that asks those hosts again of which no snapshot came."""
+        words = self.run.asked
+        return (
+            None if words is None else command("gpuctl", "fleet", *self.run.question, "--resume", self.folder, *words)
+        )
+
     def _has_reported(self, host: str) -> bool:
         return host in self.outcomes and self.outcomes[host].state is State.REPORTED
 
@@ -133,6 +146,7 @@ def create_run(folder: str, run: Run) -> None:
     make_folder(folder)
     make_folder(f"{folder}/{SNAPSHOTS}")
     head = {"schema": SCHEMA, "gpuctl": run.gpuctl, "at": run.at, "question": run.question, "hosts": run.hosts}
+    head |= {} if run.asked is None else {"asked": run.asked}
     write_new(f"{folder}/{RUN}", (json.dumps(head) + "\n").encode())
 
 
@@ -190,9 +204,9 @@ def _run(head: Mapping[str, Any]) -> Run:
     hosts = texts_in(head, "hosts")
     if len(hosts) > MOST_HOSTS:
         raise ValueError(f"it has more than {MOST_HOSTS} hosts")
-    return Run(
-        text_in(head, "gpuctl") or "", _moment(head), texts_in(head, "question"), tuple(map(checked_name, hosts))
-    )
+    asked = texts_in(head, "asked") if "asked" in head else None
+    names = tuple(map(checked_name, hosts))
+    return Run(text_in(head, "gpuctl") or "", _moment(head), texts_in(head, "question"), names, asked)
 
 
 def _outcomes(folder: str) -> Iterator[HostOutcome]:

@@ -6,12 +6,12 @@ Of what a host says, sentences are shown, and no command: what a person is to ty
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from gpuctl.bounds import with_end
-from gpuctl.command import command
-from gpuctl.fleet.run_folder import WITHOUT_GPUCTL
+from gpuctl.command import Command, command
+from gpuctl.fleet.run_folder import WITHOUT_GPUCTL, Run
 from gpuctl.host.decode import flag_in, object_in, objects_in, parse_object, text_in
 from gpuctl.host.look.reading import Host, Outcome, Reading, failure
 from gpuctl.model import Finding, Remedy, Report, Status, usual_action
@@ -21,20 +21,20 @@ SCHEMA = "gpuctl.smoke/1"
 LAYER = "smoke"
 """What the ids of these findings begin with. After it comes a family of failures, a step of --deep, the check of the
 doctor's that fails for the same reason, or one of not-run, not-understood, not-ready, refused, other-gpus, untold."""
-_CARRY = Remedy(WITHOUT_GPUCTL, (command("gpuctl", "fleet", "smoke", "--zipapp", "gpuctl.pyz"),))
+ZIPAPP = "--zipapp"
 _STEP = re.compile(r"[a-z]{1,20}(-[a-z]{1,20}){0,3}")
 _LETTERS = 400
 
 
-def smoke_report(host: Host, question: Sequence[str], doctors: Report) -> Report:
-    """Returns what `gpuctl smoke` found on a recorded host, one finding or none. `doctors`: what the doctor says."""
-    found = _finding(host.run(["gpuctl", *question, "--json"]), doctors)
+def smoke_report(host: Host, run: Run, doctors: Report) -> Report:
+    """Returns what `gpuctl smoke` found on a host of a run, one finding or none. `doctors`: what the doctor says."""
+    found = _finding(host.run(["gpuctl", *run.question, "--json"]), run, doctors)
     return Report(() if found is None else (found,))
 
 
-def _finding(reading: Reading, doctors: Report) -> Finding | None:
+def _finding(reading: Reading, run: Run, doctors: Report) -> Finding | None:
     if reading.outcome is not Outcome.OK:
-        remedy = _CARRY if reading.outcome is Outcome.ABSENT else None
+        remedy = Remedy(WITHOUT_GPUCTL, _carrying(run)) if reading.outcome is Outcome.ABSENT else None
         return _found("not-run", Status.UNKNOWN, _sentence(f"gpuctl smoke did not run: {failure(reading)}"), remedy)
     try:
         said = parse_object(reading.text)
@@ -44,6 +44,13 @@ def _finding(reading: Reading, doctors: Report) -> Finding | None:
     except ValueError as error:
         words = " ".join(reading.detail.split()) or f"its answer is not understood: {error}"
         return _found("not-understood", Status.UNKNOWN, _sentence(f"gpuctl smoke ended with {reading.code}: {words}"))
+
+
+def _carrying(run: Run) -> tuple[Command, ...]:
+    """The command that asks the same hosts and brings them gpuctl, where that is known and has not been tried."""
+    if run.asked is None or ZIPAPP in run.asked:
+        return ()
+    return (command("gpuctl", "fleet", *run.question, *run.asked, ZIPAPP, "gpuctl.pyz"),)
 
 
 def _judged(said: Mapping[str, Any], doctors: Report) -> Finding | None:

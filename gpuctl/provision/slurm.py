@@ -91,7 +91,7 @@ def _is_well(finding: Finding) -> bool:
 
 
 def _settled(node: SlurmNode, report: Report, dry_run: bool) -> Drained:
-    if node.is_of_others(MARK):
+    if node.is_claimed and not node.reason.startswith(MARK):
         return _left(node, reason_of(report))
     reason = reason_of(report, node.reason)
     if reason and not (node.is_drained and set(_ids(reason)) == set(_ids(node.reason))):

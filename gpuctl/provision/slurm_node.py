@@ -50,10 +50,10 @@ class SlurmNode:
         """Whether jobs run on it, or are being tidied up after; of suspended ones a node's state tells nothing."""
         return bool(self.states & _WITH_JOBS)
 
-    def is_of_others(self, begin: str, end: str = "") -> bool:
-        """Returns whether they have drained it, or set its reason, whose reasons do not begin and end with these."""
-        own = self.reason.startswith(begin) and self.reason.endswith(end)
-        return (self.is_drained or bool(self.reason)) and not own
+    @property
+    def is_claimed(self) -> bool:
+        """Whether somebody has drained it or set its reason, which tells who."""
+        return self.is_drained or bool(self.reason)
 
 
 def parse_node(text: str) -> SlurmNode:

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gpuctl.cli.frame.endings import refused
-from gpuctl.cli.frame.fleet.asked import RunFolder, entered, in_a_sentence
-from gpuctl.cli.frame.fleet.change import AskedToChange, BundleFile, Zipapp, brings, change_code, change_run, supplied
+from gpuctl.cli.frame.fleet.asked import RunFolder, Whom, entered, in_a_sentence
+from gpuctl.cli.frame.fleet.change import BundleFile, Zipapp, brings, change_code, change_run, supplied
 from gpuctl.cli.frame.fleet.draining import Draining
+from gpuctl.cli.frame.fleet.limiting import Deadlines, option_words
 from gpuctl.cli.frame.fleet.waves import Waving
 from gpuctl.cli.frame.groups import spread
+from gpuctl.cli.frame.known import known_checks
 from gpuctl.cli.frame.options import Json, filled
 from gpuctl.model import ExitCode
 
 if TYPE_CHECKING:
     from gpuctl.command import Command
-    from gpuctl.fleet.apply import Pace
     from gpuctl.fleet.asking import Entry
     from gpuctl.fleet.changes import ChangeRun
     from gpuctl.fleet.parcel import Supplies
@@ -37,7 +39,8 @@ def apply(
     smoke: Annotated[bool, typer.Option("--smoke", help="A GPU container has to run on each host.")] = False,
     zipapp: Zipapp = None,
     bundle: BundleFile = None,
-    asked: AskedToChange,
+    whom: Whom,
+    deadlines: Deadlines,
     run: RunFolder = None,
     resume: Annotated[
         str | None,
@@ -47,9 +50,11 @@ def apply(
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Name every host.")] = False,
 ) -> None:
     """Carry out a plan in waves: apply on each host, verify, and roll back what failed. Too many failures stop it."""
+    from gpuctl import __version__
     from gpuctl.command import command
-    from gpuctl.fleet.apply import begun
-    from gpuctl.fleet.plan import FleetPlan
+    from gpuctl.fleet.apply import divided
+    from gpuctl.fleet.changes import ChangeRun, create
+    from gpuctl.fleet.limits import Limits
     from gpuctl.render.views.fleet_apply import apply_text, change_json
 
     if (plan is None) == (resume is None):
@@ -59,22 +64,31 @@ def apply(
             "--resume goes on as the run was begun: leave out --run, --smoke and how hosts are divided and drained"
         )
     supplies = supplied(zipapp, bundle)
-    pace = waving.pace(draining.drain_timeout, supplies, asked.host_timeout)
+    given = {**waving.limits(), **deadlines.limits()}
     partition, drain = waving.partition(), draining.wish()
-    wanted = change_run(resume) if resume is not None else _read(plan or "")
-    _check_bundle(supplies, wanted if isinstance(wanted, FleetPlan) else wanted.plan)
-    with in_a_sentence():
-        entry = entered(asked)
-        folder = run or time.strftime("gpuctl-apply-%Y%m%dT%H%M%SZ", time.gmtime())
-        change = begun(wanted, entry, partition, smoke, drain, folder) if isinstance(wanted, FleetPlan) else wanted
-    go_on = command("gpuctl", "fleet", "apply", "--resume", change.folder, *asked.words, *brings(zipapp, bundle))
-    done = _carried_out(change, entry, pace, go_on)
-    if json:
-        typer.echo(change_json("fleet-apply", done, pace.stop_on))
+    if resume is not None:
+        change = change_run(resume)
     else:
-        take_back = command("gpuctl", "fleet", "undo", done.folder, *asked.words, *brings(zipapp, None))
-        apply_text(done, pace.stop_on, verbose, go_on, take_back).show()
-    raise typer.Exit(change_code(done, pace.stop_on))
+        folder = run or time.strftime("gpuctl-apply-%Y%m%dT%H%M%SZ", time.gmtime())
+        change = ChangeRun(folder, time.time(), _read(plan or ""), smoke, drain, Limits(), (), {})
+    change = replace(change, limits=replace(change.limits, **given))
+    known_checks(change.limits.stop_on, "--stop-on")  # a run that gpuctl could not stop as it was told is not begun
+    _check_bundle(supplies, change.plan)
+    with in_a_sentence():
+        entry = entered(whom, change.limits.host_timeout, change.limits.run_timeout)
+        if resume is None:
+            change = replace(change, waves=divided(change.plan, entry, partition))
+            create(change.folder, __version__, change)
+    anew = option_words(given) if resume is not None else ()
+    again = ("--resume", change.folder, *whom.words, *brings(zipapp, bundle), *anew)
+    go_on = command("gpuctl", "fleet", "apply", *again)
+    done = _carried_out(change, entry, supplies, go_on)
+    if json:
+        typer.echo(change_json("fleet-apply", done))
+    else:
+        take_back = command("gpuctl", "fleet", "undo", done.folder, *whom.words, *brings(zipapp, None))
+        apply_text(done, verbose, go_on, take_back).show()
+    raise typer.Exit(change_code(done))
 
 
 def _check_bundle(supplies: Supplies, plan: FleetPlan) -> None:
@@ -84,7 +98,7 @@ def _check_bundle(supplies: Supplies, plan: FleetPlan) -> None:
         )
 
 
-def _carried_out(run: ChangeRun, entry: Entry, pace: Pace, go_on: Command) -> ChangeRun:
+def _carried_out(run: ChangeRun, entry: Entry, supplies: Supplies, go_on: Command) -> ChangeRun:
     """Carries a run out, and ends with the command that goes on with it where that cannot be."""
     from gpuctl.fleet.ansible import EngineProblem
     from gpuctl.fleet.apply import carry_out
@@ -98,7 +112,9 @@ def _carried_out(run: ChangeRun, entry: Entry, pace: Pace, go_on: Command) -> Ch
         left += " Hosts that it has taken out of service are so until then."
     try:
         with held(run) as run, tallying("hosts", len(run.hosts)) as tell:
-            return carry_out(run, entry.hosts, pace, entry.way.ask_by, lambda change: tell(change.state, change.host))
+            return carry_out(
+                run, entry.hosts, supplies, entry.way.ask_by, lambda change: tell(change.state, change.host)
+            )
     except (EngineProblem, FileProblem) as problem:
         raise refused(f"{problem} {left}", ExitCode.UNDETERMINED) from None
     except (KeyboardInterrupt, SystemExit):

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gpuctl.cli.frame.fleet.asked import Asked, entered, in_a_sentence
+from gpuctl.cli.frame.fleet.asked import Asked, HostTimeout, RunTimeout, asking, entered, in_a_sentence
 from gpuctl.cli.frame.fleet.change import BundleFile, Zipapp, brings, supplied
 from gpuctl.cli.frame.groups import spread
 from gpuctl.cli.frame.options import Json, filled
 from gpuctl.command import command
+from gpuctl.fleet.limits import Limits
+from gpuctl.frozen import dataclass
 from gpuctl.model import ExitCode
 
 if TYPE_CHECKING:
-    from gpuctl.fleet.asking import Entry
-    from gpuctl.fleet.parcel import Supplies
+    from gpuctl.fleet.asking import Asking
+    from gpuctl.fleet.parcel import Parcel, Supplies
     from gpuctl.fleet.payload import Call
     from gpuctl.fleet.plan import FleetPlan
     from gpuctl.fleet.run_folder import HostOutcome
@@ -28,6 +30,14 @@ PLANNED = ("install-runtime", "uninstall-runtime", DOCTOR)
 """The commands that a fleet can be changed by."""
 ELSEWHERE = ("fix", "yes", "only", "skip", "strict", "verbose")
 """Parameters of the doctor that mean something where it mends other hosts."""
+
+
+@dataclass(frozen=True)
+class AskedToPlan(Asked):
+    """What was typed about whom to ask, how, and for how long: a package manager may take minutes."""
+
+    host_timeout: HostTimeout = Limits.host_timeout
+    run_timeout: RunTimeout = Limits.run_timeout
 
 
 @spread
@@ -47,7 +57,7 @@ def plan(
     zipapp: Zipapp = None,
     bundle: BundleFile = None,
     *,
-    asked: Asked,
+    asked: AskedToPlan,
     json: Json = False,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Name every host.")] = False,
 ) -> None:
@@ -63,7 +73,7 @@ def plan(
     words = _with_bundle(_checked(words), supplies)
     call = Call("Plans a change. Changes nothing", "gpuctl.host.act.errand", "planned", (words, supplies.zipapp))
     with in_a_sentence():
-        found = plan_of(__version__, time.time(), words, _answers(call, supplies, entered(asked)))
+        found = plan_of(__version__, time.time(), words, _answers(call, supplies.bundle, asked))
     if output is not None:
         with in_a_sentence():
             write_whole(output, f"{plan_json(found)}\n".encode(), private=True)
@@ -89,20 +99,30 @@ def _with_bundle(words: list[str], supplies: Supplies) -> list[str]:
     return [*words, "--from-bundle", supplies.bundle.place]
 
 
-def _answers(call: Call, supplies: Supplies, entry: Entry) -> list[tuple[HostOutcome, bytes | None]]:
+def _answers(call: Call, bundle: Parcel | None, asked: Asked) -> list[tuple[HostOutcome, bytes | None]]:
     """How each host ended, and what it answered. Raises EngineProblem."""
-    from gpuctl.fleet.asking import outcomes
+    if bundle is None:
+        with asking(asked, call) as (hosts, ask):
+            return _outcomes(hosts, ask)
     from gpuctl.fleet.parcel import brought
     from gpuctl.fleet.run_folder import HostOutcome, State
-    from gpuctl.render.draw.progress import tallying
 
-    problems = brought(supplies.bundle, entry.hosts, entry.way.ask_by) if supplies.bundle is not None else {}
-    found: list[tuple[HostOutcome, bytes | None]] = [
-        (HostOutcome(host, State.BROKEN, time.time(), f"The bundle could not be brought there: {why}"), None)
+    entry = entered(asked, asked.host_timeout, asked.run_timeout)
+    problems = brought(bundle, entry.hosts, entry.way.ask_by)
+    lacking = [
+        HostOutcome(host, State.BROKEN, time.time(), f"The bundle could not be brought there: {why}")
         for host, why in problems.items()
     ]
     hosts = tuple(host for host in entry.hosts if host not in problems)
-    with tallying("hosts", len(hosts)) as tell, closing(outcomes(hosts, entry.way.ask_by(call))) as coming:
+    return [*((one, None) for one in lacking), *_outcomes(hosts, entry.way.ask_by(call))]
+
+
+def _outcomes(hosts: Sequence[str], ask: Asking) -> list[tuple[HostOutcome, bytes | None]]:
+    from gpuctl.fleet.asking import outcomes
+    from gpuctl.render.draw.progress import tallying
+
+    found = []
+    with tallying("hosts", len(hosts)) as tell, closing(outcomes(hosts, ask)) as coming:
         for outcome, raw in coming:
             tell(outcome.state.value, outcome.host)
             found.append((outcome, raw))

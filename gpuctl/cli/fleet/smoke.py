@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from gpuctl.cli.frame.fleet.asked import Asked, HostTimeout, Recording, recorded_run
-from gpuctl.cli.frame.fleet.change import Zipapp, packed
+from gpuctl.cli.frame.fleet.change import Zipapp, brings, packed
 from gpuctl.cli.frame.fleet.report import Telling, tell
 from gpuctl.cli.frame.groups import spread
 from gpuctl.cli.frame.tested import Tested, wish_of
@@ -37,5 +37,5 @@ def smoke(
     wanted = telling.outputs
     wish_of(tested, dry_run=False)
     call = smoke_call(tested.words, packed(zipapp), asked.host_timeout * SHARE, recording.logs)
-    found = recorded_run(("smoke", *tested.words), asked, recording, call)
+    found = recorded_run(("smoke", *tested.words), asked, recording, call, brings(zipapp, None))
     raise typer.Exit(tell(found, wanted, telling.verbose, telling.strict, recording.max_unreachable))

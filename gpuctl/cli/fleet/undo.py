@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gpuctl.cli.frame.fleet.asked import entered, in_a_sentence
-from gpuctl.cli.frame.fleet.change import AskedToChange, Zipapp, brings, change_run, packed
-from gpuctl.cli.frame.fleet.draining import DrainTimeout
+from gpuctl.cli.frame.fleet.asked import Whom, entered, in_a_sentence
+from gpuctl.cli.frame.fleet.change import Zipapp, brings, change_run, packed
+from gpuctl.cli.frame.fleet.limiting import Deadlines, option_words
 from gpuctl.cli.frame.groups import spread
 from gpuctl.cli.frame.options import Json
 from gpuctl.model import ExitCode
@@ -22,36 +23,40 @@ if TYPE_CHECKING:
 @spread
 def undo(
     run: Annotated[str, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)],
-    drain_timeout: DrainTimeout = 3600.0,
     zipapp: Zipapp = None,
     *,
-    asked: AskedToChange,
+    whom: Whom,
+    deadlines: Deadlines,
     json: Json = False,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Name every host.")] = False,
 ) -> None:
     """Roll back on its hosts what a run changed, out of service as it was then. What others edited since stays."""
     from gpuctl.command import command
-    from gpuctl.fleet.apply import Rollback
     from gpuctl.fleet.apply import undo as roll_back
     from gpuctl.fleet.changes import held
     from gpuctl.render.draw.progress import tallying
     from gpuctl.render.draw.text import say
     from gpuctl.render.views.fleet_apply import change_json, undo_text
 
-    rollback = Rollback(drain_timeout, packed(zipapp), asked.host_timeout)
+    single_file, anew = packed(zipapp), deadlines.limits()
     with in_a_sentence():
         found = change_run(run)
-        entry = entered(asked)
-        with held(found) as before:
+        limits = replace(found.limits, **anew)
+        entry = entered(whom, limits.host_timeout, limits.run_timeout)
+        with held(replace(found, limits=limits)) as before:
             standing = before.standing.intersection(entry.hosts)
             changed = tuple(host for host in before.hosts if host in standing)
             try:
                 with tallying("hosts", len(changed)) as tell:
                     done = roll_back(
-                        before, entry.hosts, rollback, entry.way.ask_by, lambda change: tell(change.state, change.host)
+                        before,
+                        entry.hosts,
+                        single_file,
+                        entry.way.ask_by,
+                        lambda change: tell(change.state, change.host),
                     )
             except (KeyboardInterrupt, SystemExit):
-                go_on = command("gpuctl", "fleet", "undo", run, *asked.words, *brings(zipapp, None))
+                go_on = command("gpuctl", "fleet", "undo", run, *whom.words, *brings(zipapp, None), *option_words(anew))
                 say(f"What was done is in {run}. Go on with {go_on}.")
                 raise
     if json:

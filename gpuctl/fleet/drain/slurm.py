@@ -23,12 +23,11 @@ LONGEST_NAME = 80
 
 
 class SlurmDrain:
-    """Drains for the reason `gpuctl RUN: FINDING (begun WHEN)`, by which it knows its own nodes again."""
+    """Drains for the reason `gpuctl RUN: FINDING (begun WHEN)`: a node is its own that has it to the letter."""
 
     def __init__(self, run: str, begun: str, finding: str) -> None:
-        self._begin, self._end = f"gpuctl {plain(run)[:LONGEST_NAME]}: ", f" (begun {begun})"
-        room = LONGEST_REASON - len(self._begin) - len(self._end)
-        self._reason = f"{self._begin}{plain(finding)[:room]}{self._end}"
+        begin, end = f"gpuctl {plain(run)[:LONGEST_NAME]}: ", f" (begun {begun})"
+        self._reason = f"{begin}{plain(finding)[: LONGEST_REASON - len(begin) - len(end)]}{end}"
 
     def take_out(self, hosts: Sequence[str]) -> Mapping[str, Taken]:
         """Drains nodes; running jobs go on."""
@@ -75,7 +74,7 @@ class SlurmDrain:
         return ""
 
     def _is_of_others(self, node: SlurmNode) -> bool:
-        return node.is_of_others(self._begin, self._end)
+        return node.is_claimed and node.reason != self._reason
 
 
 def _with_jobs(host: str) -> str:

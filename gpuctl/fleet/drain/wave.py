@@ -13,10 +13,10 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 15.0
 """Seconds between two looks whether hosts are free."""
 
 
-def taken_out(run: ChangeRun, hosts: Sequence[str], drain: Drain, deadline: float) -> tuple[ChangeRun, Problems]:
+def taken_out(run: ChangeRun, hosts: Sequence[str], drain: Drain) -> tuple[ChangeRun, Problems]:
     """Returns how the run stands, and which of these hosts are not free: out of service, with nothing on them.
 
-    `deadline` in seconds. One that is not free by then stays out of service.
+    One that is not free in the time that the run gives them stays out of service.
     """
     before = {one.host for one in run.drained}
     add(run.folder, [replace(run.stands(host), drained=True) for host in hosts])
@@ -25,7 +25,7 @@ def taken_out(run: ChangeRun, hosts: Sequence[str], drain: Drain, deadline: floa
     ours = {host: host in before if one.ours is None else one.ours for host, one in taken.items()}
     add(run.folder, [replace(run.changes[host], drained=False) for host in hosts if not ours[host]])
     refused = {host: one.problem for host, one in taken.items() if one.problem}
-    waited = _waited([host for host in hosts if host not in refused], drain, deadline)
+    waited = _waited([host for host in hosts if host not in refused], drain, run.limits.drain_timeout)
     return again(run), {**refused, **waited}
 
 

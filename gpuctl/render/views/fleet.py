@@ -13,7 +13,7 @@ from gpuctl.fleet.report import CLASS_FACTS, FleetFinding, FleetReport, HostClas
 from gpuctl.model import Status
 from gpuctl.render.draw.text import Styled, plain
 from gpuctl.render.views.finding import MARKS
-from gpuctl.render.views.fleet_collect import way_on
+from gpuctl.render.views.fleet_collect import asking_again, way_on
 
 NAMED = 3
 """As many hosts of a class are named where not all are asked for."""
@@ -37,6 +37,7 @@ def fleet_text(report: FleetReport, verbose: bool) -> Styled:
     )
     text.append(_section("Not one host each", [_twins(one, verbose) for one in report.twins]))
     text.append(_section("Without a report", list(_silences(report, verbose))))
+    text.append(asking_again(report.run))
     return text.append(f"{closing(report)}{'' if verbose else ' More with -v.'}\n", "dim")
 
 

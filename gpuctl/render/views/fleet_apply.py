@@ -14,15 +14,15 @@ from gpuctl.render.formats.json import document
 from gpuctl.render.views.fleet_collect import named
 
 
-def change_json(name: str, run: ChangeRun, stop_on: frozenset[str] = frozenset()) -> str:
-    """Returns how every host of a run stands, wave by wave, as JSON; `stop_on`: checks that were to end it."""
+def change_json(name: str, run: ChangeRun) -> str:
+    """Returns how every host of a run stands, wave by wave, as JSON."""
     counted = Counter(one.state for one in run.changes.values())
     body = {
         "run": run.folder,
         "command": run.plan.words,
         "summary": {**{state: counted[state] for state in STATES}, "unasked": len(run.hosts) - len(run.changes)},
         "stopped_before": run.stopped_before,
-        "stopped_on": _stopping(run, stop_on),
+        "stopped_on": _stopping(run),
         "waves": run.waves,
         "hosts": [
             {
@@ -40,10 +40,10 @@ def change_json(name: str, run: ChangeRun, stop_on: frozenset[str] = frozenset()
     return document(name, body)
 
 
-def apply_text(run: ChangeRun, stop_on: frozenset[str], verbose: bool, go_on: Command, take_back: Command) -> Styled:
+def apply_text(run: ChangeRun, verbose: bool, go_on: Command, take_back: Command) -> Styled:
     """Returns how the hosts ended, those alike together, and where it stopped; `verbose` names every host.
 
-    `stop_on`: checks that were to end it. `go_on`, `take_back`: the commands that do so with the same hosts.
+    `go_on`, `take_back`: the commands that do so with the same hosts.
     """
     good = [one.host for one in run.changes.values() if one.state in CHANGED]
     text = Styled(f"{len(good)} of {_hosts(len(run.hosts))} as the plan wishes", "bold").append(
@@ -52,7 +52,7 @@ def apply_text(run: ChangeRun, stop_on: frozenset[str], verbose: bool, go_on: Co
     text.append(_states(run.changes.values(), verbose))
     if run.stopped_before is not None:
         text.append(f"Stopped before wave {run.stopped_before} of {len(run.waves)}", "bold red")
-        text.append(f": {_why(run, stop_on)}. Nothing was done to those that follow.\n")
+        text.append(f": {_why(run)}. Nothing was done to those that follow.\n")
     text.append(_out_of_service(run, verbose))
     if run.left(run.hosts):
         text.append("To go on with the others: ").append(f"{go_on}\n", "cyan")
@@ -61,15 +61,14 @@ def apply_text(run: ChangeRun, stop_on: frozenset[str], verbose: bool, go_on: Co
     return text
 
 
-def _why(run: ChangeRun, stop_on: frozenset[str]) -> str:
-    having = [one.host for one in run.having(stop_on)]
-    if not having:
+def _why(run: ChangeRun) -> str:
+    if not run.stopping:
         return f"{_hosts(len(run.failed))} failed"
-    return f"{', '.join(_stopping(run, stop_on))} on {named(having, False)}"
+    return f"{', '.join(_stopping(run))} on {named(list(run.stopping), False)}"
 
 
-def _stopping(run: ChangeRun, stop_on: frozenset[str]) -> list[str]:
-    return sorted({id for one in run.having(stop_on) for id in stop_on.intersection(one.found)})
+def _stopping(run: ChangeRun) -> list[str]:
+    return sorted(frozenset[str]().union(*run.stopping.values()))
 
 
 def undo_text(run: ChangeRun, asked: Sequence[str], verbose: bool) -> Styled:

@@ -23,10 +23,14 @@ def collect_text(run: RecordedRun, verbose: bool) -> Styled:
     text.append(unreported_text(run, verbose))
     if reported:
         text.append("To judge them: ").append(f"{command('gpuctl', 'fleet', 'judge', run.folder)}\n", "cyan")
-    if reported < all:
-        again = command("--resume", run.folder)
-        text.append(f"To ask the others again, give the same command {again}.\n", "dim")
-    return text
+    return text.append(asking_again(run))
+
+
+def asking_again(run: RecordedRun) -> Styled:
+    """Returns the command by which those are asked again that have not reported, where there are such."""
+    if not run.unreported or run.go_on is None:
+        return Styled()
+    return Styled("To ask the others again: ").append(f"{plain(str(run.go_on))}\n", "cyan")
 
 
 def unreported_text(run: RecordedRun, verbose: bool) -> Styled:

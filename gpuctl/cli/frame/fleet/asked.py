@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from getpass import getpass
@@ -55,8 +55,8 @@ RunTimeout = Annotated[
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What was typed about whom to ask, how, and for how long."""
+class Whom:
+    """What was typed about whom to ask, and how."""
 
     inventory: Annotated[
         list[str] | None,
@@ -86,8 +86,6 @@ class Asked:
         int | None,
         typer.Option("--become-pass-fd", min=0, metavar="N", help="Read it from descriptor N.", show_default=False),
     ] = None
-    host_timeout: HostTimeout = 60.0
-    run_timeout: RunTimeout = 3600.0
 
     @property
     def words(self) -> list[str]:
@@ -97,6 +95,22 @@ class Asked:
         words += [word for option, value in named if value is not None for word in (option, value)]
         words += ["--become"] if self.become else []
         return words + (["-K"] if self.ask_become_pass or self.become_pass_fd is not None else [])
+
+
+@dataclass(frozen=True)
+class Asked(Whom):
+    """What was typed about whom to ask, how, and for how long."""
+
+    host_timeout: HostTimeout = 60.0
+    run_timeout: RunTimeout = 3600.0
+
+    @property
+    def timed_words(self) -> list[str]:
+        """The options by which the same hosts are asked for as long; what holds without them is left out."""
+        given = (("--host-timeout", self.host_timeout), ("--run-timeout", self.run_timeout))
+        usual = (type(self).host_timeout, type(self).run_timeout)
+        times = [(name, value) for (name, value), other in zip(given, usual, strict=True) if value != other]
+        return self.words + [word for name, value in times for word in (name, f"{value:g}")]
 
 
 @dataclass(frozen=True)
@@ -111,19 +125,40 @@ class Recording:
     ] = None
     max_unreachable: MaxUnreachable = NONE_SILENT
 
+    @property
+    def words(self) -> list[str]:
+        """The options that hold for whoever goes on with the run."""
+        words = ["--logs"] if self.logs else []
+        return words + (["--max-unreachable", self.max_unreachable] if self.max_unreachable != NONE_SILENT else [])
 
-def entered(asked: Asked) -> Entry:
-    """Returns the hosts that were asked for. Raises EngineProblem; ends the run where nobody can be asked at all."""
+
+def entered(whom: Whom, host_timeout: float, run_timeout: float) -> Entry:
+    """Returns the hosts that were asked for, where they have to be known before any is asked. Raises as `asking`."""
     from gpuctl.fleet.ansible import host_names
     from gpuctl.fleet.asking import Entry
     from gpuctl.render.draw.progress import working
 
-    way = _way(asked)
+    way = _way(whom, host_timeout, run_timeout)
     with working(READING):
         return Entry(host_names(way.target, way.end), way)
 
 
-def _way(asked: Asked) -> Way:
+@contextmanager
+def asking(asked: Asked, call: Call) -> Iterator[tuple[tuple[str, ...], Asking]]:
+    """Gives the hosts that were asked for, and how they are asked: of this call, by the Ansible that names them.
+
+    Raises EngineProblem; ends the run where nobody can be asked at all.
+    """
+    from gpuctl.render.draw.progress import working
+
+    way = _way(asked, asked.host_timeout, asked.run_timeout)
+    with ExitStack() as stack:
+        with working(READING):
+            named_and_asked = stack.enter_context(way.asking(call))
+        yield named_and_asked
+
+
+def _way(whom: Whom, host_timeout: float, run_timeout: float) -> Way:
     """The way to whoever was asked for. Ends the run where nobody can be asked at all."""
     from gpuctl.fleet.ansible import missing
     from gpuctl.fleet.asking import Way
@@ -134,8 +169,8 @@ def _way(asked: Asked) -> Way:
     if lacking:
         way = "it comes with the extra gpuctl-host[fleet]: pipx install --force '.[fleet]' in a checkout"
         raise refused(f"asking hosts needs {lacking}; {way}.")
-    target, access = _target(asked), _access(asked)
-    return Way(target, access, time.monotonic() + asked.run_timeout, begin(build))
+    target, access = _target(whom), _access(whom, host_timeout)
+    return Way(target, access, time.monotonic() + run_timeout, begin(build))
 
 
 @contextmanager
@@ -151,66 +186,68 @@ def in_a_sentence() -> Iterator[None]:
 
 
 def recorded_run(
-    question: tuple[str, ...], asked: Asked, recording: Recording, call: Call | None = None
+    question: tuple[str, ...],
+    asked: Asked,
+    recording: Recording,
+    call: Call | None = None,
+    brings: Sequence[str] = (),
 ) -> RecordedRun:
     """Asks the hosts, and returns what its folder then has. Ends the run with a sentence where nobody can be asked.
 
-    `call` gives a snapshot of the host; by default it is recorded, and nothing else is done.
+    `call` gives a snapshot of the host; by default it is recorded, and nothing else is done. `brings`: the options by
+    which hosts are brought what it needs.
     """
+    from gpuctl import __version__
     from gpuctl.fleet.payload import recording_call
-    from gpuctl.fleet.run_folder import BadRun, read_run
+    from gpuctl.fleet.run_folder import BadRun, RecordedRun, Run, read_run
 
     if recording.run is not None and recording.resume is not None:
         raise typer.BadParameter("--resume goes on in the run's own folder: leave out --run")
-    wanted = call or recording_call(recording.logs)
+    wanted, words = call or recording_call(recording.logs), (*asked.timed_words, *recording.words, *brings)
     try:
         with in_a_sentence():
             if recording.resume is None:
-                folder = _begin(question, asked, recording.run, wanted)
+                at = time.time()
+                folder = recording.run or time.strftime("gpuctl-fleet-%Y%m%dT%H%M%SZ", time.gmtime(at))
+                run = RecordedRun(folder, Run(__version__, at, question, (), words), {})
+                _begin(run, asked, wanted)
             else:
-                folder = _go_on(_begun_before(question, read_run(recording.resume)), asked, wanted)
-            return read_run(folder)
+                run = _gone_on_with(read_run(recording.resume), question, words)
+                _go_on(run, asked, wanted)
+            found = read_run(run.folder)
+            return replace(found, run=replace(found.run, asked=words))
     except BadRun as problem:
         raise refused(f"{recording.resume} is no run of gpuctl's: {problem}.") from None
 
 
-def _begun_before(question: tuple[str, ...], before: RecordedRun) -> RecordedRun:
-    """The run. Ends this one where another command began it, that asks something else."""
+def _gone_on_with(before: RecordedRun, question: tuple[str, ...], words: tuple[str, ...]) -> RecordedRun:
+    """The run, as it is asked now. Ends this one where another command began it, that asks something else."""
     from gpuctl.command import command
 
-    this = replace(before.run, question=question)
-    if this != before.run and (this.is_smoke or before.run.is_smoke):
+    this = replace(before.run, question=question, asked=words)
+    if this.question != before.run.question and (this.is_smoke or before.run.is_smoke):
         began = command("gpuctl", "fleet", *before.run.question)
         raise refused(f"{before.folder} was begun by {began}, which asks something else.")
-    return before
+    return replace(before, run=this)
 
 
-def _begin(question: tuple[str, ...], asked: Asked, named: str | None, call: Call) -> str:
-    """Asks all hosts that are meant, and returns the folder that has it; before a host is asked, it can be made."""
-    from gpuctl import __version__
-    from gpuctl.fleet.run_folder import Run, create_run
+def _begin(run: RecordedRun, asked: Asked, call: Call) -> None:
+    """Asks all hosts that are meant; before one is asked, the run's folder can be made."""
+    from gpuctl.fleet.run_folder import create_run
     from gpuctl.host.write.output import folder_for
-    from gpuctl.render.draw.progress import working
 
-    way, at = _way(asked), time.time()
-    folder = named or time.strftime("gpuctl-fleet-%Y%m%dT%H%M%SZ", time.gmtime(at))
-    with folder_for(folder), ExitStack() as stack:
-        with working(READING):
-            hosts, ask = stack.enter_context(way.asking(call))
-        create_run(folder, Run(__version__, at, question, hosts))
-        _record(folder, hosts, ask)
-    return folder
+    with folder_for(run.folder), asking(asked, call) as (hosts, ask):
+        create_run(run.folder, replace(run.run, hosts=hosts))
+        _record(run, hosts, ask)
 
 
-def _go_on(before: RecordedRun, asked: Asked, call: Call) -> str:
-    """Asks those hosts of a run that have not reported, and returns its folder."""
-    entry, wanted = entered(asked), set(before.unreported)
-    _record(before.folder, tuple(host for host in entry.hosts if host in wanted), entry.way.ask_by(call))
-    return before.folder
+def _go_on(run: RecordedRun, asked: Asked, call: Call) -> None:
+    """Asks those hosts of a run that have not reported."""
+    entry, wanted = entered(asked, asked.host_timeout, asked.run_timeout), set(run.unreported)
+    _record(run, tuple(host for host in entry.hosts if host in wanted), entry.way.ask_by(call))
 
 
-def _record(folder: str, hosts: tuple[str, ...], ask: Asking) -> None:
-    from gpuctl.command import command
+def _record(run: RecordedRun, hosts: tuple[str, ...], ask: Asking) -> None:
     from gpuctl.fleet.asking import record
     from gpuctl.fleet.run_folder import RUN
     from gpuctl.host.write.files import FileProblem
@@ -220,11 +257,11 @@ def _record(folder: str, hosts: tuple[str, ...], ask: Asking) -> None:
 
     if not hosts:
         return
-    go_on = f"What has come is in {folder}. Go on with {command('--resume', folder)}."
-    with locked_file(f"{folder}/{RUN}"):
+    go_on = f"What has come is in {run.folder}. Go on with {run.go_on}."
+    with locked_file(f"{run.folder}/{RUN}"):
         try:
             with tallying("hosts", len(hosts)) as tell:
-                record(folder, hosts, ask, lambda outcome: tell(outcome.state.value, outcome.host))
+                record(run.folder, hosts, ask, lambda outcome: tell(outcome.state.value, outcome.host))
         except FileProblem as problem:
             raise refused(f"{problem} {go_on}", ExitCode.UNDETERMINED) from None
         except (KeyboardInterrupt, SystemExit):
@@ -232,44 +269,44 @@ def _record(folder: str, hosts: tuple[str, ...], ask: Asking) -> None:
             raise
 
 
-def _target(asked: Asked) -> Target:
+def _target(whom: Whom) -> Target:
     from gpuctl.fleet.ansible import Target, named
     from gpuctl.fleet.slurm import nodes
 
-    given = [one for one in (asked.inventory or None, asked.hosts, asked.slurm) if one is not None]
+    given = [one for one in (whom.inventory or None, whom.hosts, whom.slurm) if one is not None]
     if len(given) > 1:
         raise typer.BadParameter("-i, --hosts and --slurm each say who is asked: give one")
     try:
-        if asked.hosts is not None:
-            return Target((named(asked.hosts.split(",")),), asked.limit)
-        if asked.slurm is not None:
-            return Target((named(nodes(asked.slurm)),), asked.limit)
+        if whom.hosts is not None:
+            return Target((named(whom.hosts.split(",")),), whom.limit)
+        if whom.slurm is not None:
+            return Target((named(nodes(whom.slurm)),), whom.limit)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
-    return Target(tuple(asked.inventory or ()), asked.limit)
+    return Target(tuple(whom.inventory or ()), whom.limit)
 
 
-def _access(asked: Asked) -> Access:
+def _access(whom: Whom, host_timeout: float) -> Access:
     from gpuctl.fleet.ansible import Access
 
-    password = _password(asked)
-    return Access(asked.become or password is not None, password, max(1, round(asked.host_timeout)))
+    password = _password(whom)
+    return Access(whom.become or password is not None, password, max(1, round(host_timeout)))
 
 
-def _password(asked: Asked) -> str | None:
+def _password(whom: Whom) -> str | None:
     from gpuctl.host.act.secret import read_secret
 
-    if asked.ask_become_pass and asked.become_pass_fd is not None:
+    if whom.ask_become_pass and whom.become_pass_fd is not None:
         raise typer.BadParameter("-K asks for the password, and --become-pass-fd reads it: give one")
-    if asked.ask_become_pass:
+    if whom.ask_become_pass:
         return _typed_password()
-    if asked.become_pass_fd is None:
+    if whom.become_pass_fd is None:
         return None
     try:
-        return read_secret(asked.become_pass_fd)
+        return read_secret(whom.become_pass_fd)
     except (OSError, ValueError) as error:
         words = error.strerror if isinstance(error, OSError) else str(error)
-        raise typer.BadParameter(f"descriptor {asked.become_pass_fd}: {words}") from None
+        raise typer.BadParameter(f"descriptor {whom.become_pass_fd}: {words}") from None
 
 
 def _typed_password() -> str:

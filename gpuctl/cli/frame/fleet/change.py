@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gpuctl.cli.frame.endings import refused
-from gpuctl.cli.frame.fleet.asked import Asked, HostTimeout, RunTimeout
 from gpuctl.cli.frame.fleet.report import read_by
 from gpuctl.cli.frame.options import filled, text_option
-from gpuctl.frozen import dataclass
 from gpuctl.model import ExitCode
 
 if TYPE_CHECKING:
@@ -35,14 +33,6 @@ BundleFile = Annotated[
 ARCHIVE = b"PK\x03\x04"
 ENDS = 70
 """Bytes: the line with which a single file may begin, before the archive."""
-
-
-@dataclass(frozen=True)
-class AskedToChange(Asked):
-    """What was typed about whom to change, how, and for how long: a package manager may take minutes."""
-
-    host_timeout: HostTimeout = 900.0
-    run_timeout: RunTimeout = 86400.0
 
 
 def brings(zipapp: str | None, bundle: str | None) -> list[str]:
@@ -92,8 +82,8 @@ def change_run(folder: str) -> ChangeRun:
     return read_by(read, folder, "gpuctl fleet apply")
 
 
-def change_code(run: ChangeRun, stop_on: frozenset[str]) -> ExitCode:
-    """Returns what hosts that are not as the plan wishes make of a run, the worst first; `stop_on`: what ended it."""
+def change_code(run: ChangeRun) -> ExitCode:
+    """Returns what hosts that are not as the plan wishes make of a run, the worst first."""
     from gpuctl.fleet.changes import UNKNOWN
 
     states = {one.state for one in run.failed} | {one.state for one in run.drained}
@@ -101,6 +91,6 @@ def change_code(run: ChangeRun, stop_on: frozenset[str]) -> ExitCode:
         return ExitCode.NOT_ROLLED_BACK
     if "rolled-back" in states:
         return ExitCode.ROLLED_BACK
-    if states - set(UNKNOWN) or (run.left(run.hosts) and run.having(stop_on)):
+    if states - set(UNKNOWN) or (run.left(run.hosts) and run.stopping):
         return ExitCode.PROBLEM
     return ExitCode.UNDETERMINED if states else ExitCode.GOOD

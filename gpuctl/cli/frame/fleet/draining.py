@@ -7,21 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from gpuctl.cli.frame.options import filled, seconds, text_option
+from gpuctl.cli.frame.options import filled, text_option
 from gpuctl.frozen import dataclass
 
 if TYPE_CHECKING:
     from gpuctl.fleet.drain.wish import DrainWish
 
 
-DrainTimeout = Annotated[
-    float, typer.Option("--drain-timeout", parser=seconds, metavar="SECONDS", help="For a wave's jobs to end.")
-]
-
-
 @dataclass(frozen=True)
 class Draining:
-    """By which scheduler, or by which commands of the person's own, and how long what runs there is waited for."""
+    """By which scheduler, or by which commands of the person's own."""
 
     drain: Annotated[
         Literal["slurm", "kubernetes"] | None,
@@ -37,7 +32,6 @@ class Draining:
         str | None,
         text_option("--kubeconfig", metavar="FILE", help="With --drain kubernetes: instead of the user's."),
     ] = None
-    drain_timeout: DrainTimeout = 3600.0
     before: Annotated[
         str | None,
         typer.Option(

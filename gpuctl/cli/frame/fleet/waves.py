@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gpuctl.cli.frame.fleet.asked import NONE_SILENT, share_of_hosts
+from gpuctl.cli.frame.fleet.asked import share_of_hosts
+from gpuctl.cli.frame.fleet.limiting import typed
 from gpuctl.cli.frame.known import known_checks
 from gpuctl.cli.frame.options import filled, seconds
+from gpuctl.fleet.limits import Limits
 from gpuctl.fleet.waves import DEFAULT
 from gpuctl.frozen import dataclass
 
 if TYPE_CHECKING:
-    from gpuctl.fleet.apply import Pace
-    from gpuctl.fleet.parcel import Supplies
     from gpuctl.fleet.waves import Partition
 
 
@@ -46,9 +46,15 @@ class Waving:
         ),
     ] = None
     max_fail: Annotated[
-        str,
-        typer.Option("--max-fail", parser=share_of_hosts, metavar="N|N%", help="Go on while no more have failed."),
-    ] = NONE_SILENT
+        str | None,
+        typer.Option(
+            "--max-fail",
+            parser=share_of_hosts,
+            metavar="N|N%",
+            help="Go on while no more have failed.",
+            show_default=Limits.max_fail,
+        ),
+    ] = None
     stop_on: Annotated[
         list[str] | None,
         typer.Option(
@@ -75,11 +81,7 @@ class Waving:
         except ValueError as error:
             raise typer.BadParameter(str(error), param_hint="--waves") from None
 
-    def pace(self, drain: float, supplies: Supplies, deadline: float) -> Pace:
-        """Returns how waves follow each other, with what is for each host. Raises typer.BadParameter."""
-        from gpuctl.checks.every import select
-        from gpuctl.fleet.apply import Pace
-        from gpuctl.fleet.silence import share
-
-        stop_on = frozenset[str]().union(*map(select, known_checks(self.stop_on, "--stop-on")))
-        return Pace(self.pause or 0.0, share(self.max_fail), stop_on, drain, supplies, deadline)
+    def limits(self) -> dict[str, Any]:
+        """Returns the limits that were typed (gpuctl/fleet/limits.py). Raises typer.BadParameter."""
+        stop_on = known_checks(self.stop_on, "--stop-on") or None
+        return typed({"pause": self.pause, "max_fail": self.max_fail, "stop_on": stop_on})

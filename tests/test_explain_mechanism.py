@@ -33,7 +33,7 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parent.parent
 DATA = ROOT / "tests" / "data"
-LABELLED = ("canonical", "variants", "wordings", "other_errors", "blind")
+LABELLED = ("canonical", "variants", "wordings", "other_errors", "programs", "blind")
 
 
 def found(text: str) -> tuple[Match, ...]:
@@ -445,6 +445,17 @@ def test_what_a_text_shows_is_not_told_again_as_what_it_resembles_and_is_never_m
 def test_what_a_line_tells_only_in_its_context_is_not_named_without_it(line: str, around: str, family: str) -> None:
     assert ids(f"{around}\n{line}")[0] == family
     assert ids(line) and family not in ids(line)
+
+
+# What the programs of this field say, by the sources that print it
+
+
+def test_what_programs_print_is_known_and_they_are_more_than_a_hundred() -> None:
+    """Their formats, filled in."""
+    rows = [json.loads(line) for line in (DATA / "programs.jsonl").read_text().splitlines()]
+    labelled = [(row["text"], {row["cause"], *row.get("also", ())}) for row in rows]
+    assert [text for text, own in labelled if not own.intersection(ids(text))] == []
+    assert len({row["program"] for row in rows}) > 100
 
 
 # Texts from public threads, labelled before explain was run on them

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,18 @@ def test_what_was_written_down_is_read_back_and_the_others_are_still_to_be_asked
     assert found.snapshot(found.outcomes["gpu01"]) == b"its snapshot"
     assert found.unasked == ("gpu03",)
     assert found.unreported == ("gpu02", "gpu03")
+
+
+@pytest.mark.bench  # mounts
+def test_of_a_run_that_a_full_disk_does_not_take_nothing_is_left(tmp_path: Path) -> None:
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", tmp_path], check=True)
+    try:
+        (tmp_path / "full").write_bytes(b"." * 4096)
+        with pytest.raises(FileProblem, match="No space left on device"):
+            create_run(str(tmp_path / "RUN"), RUN)
+        assert os.listdir(tmp_path) == ["full"]
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)
 
 
 def test_a_run_that_ended_before_its_first_host_has_all_of_them_before_it(folder: str) -> None:

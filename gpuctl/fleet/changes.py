@@ -32,7 +32,7 @@ from gpuctl.host.decode import LAST_SECOND, flag_in, object_in, parse_object, te
 from gpuctl.host.write.appended import append_lines
 from gpuctl.host.write.files import is_there, read_named
 from gpuctl.host.write.lock import locked_file
-from gpuctl.host.write.output import make_folder, write_new
+from gpuctl.host.write.output import folder_for, write_new
 
 SCHEMA = "gpuctl.fleet-change/1"
 CHANGES = "changes.jsonl"
@@ -152,11 +152,11 @@ class ChangeRun:
 
 def create(folder: str, gpuctl: str, run: ChangeRun) -> None:
     """Makes a run's folder, which nobody but its owner may enter. Raises FileProblem where something is there."""
-    make_folder(folder)
     plan = {"schema": PLAN_SCHEMA, **as_document(run.plan)}
     how = {"smoke": run.smoke, "drain": drain_document(run.drain), "limits": limits_document(run.limits)}
     head = {"schema": SCHEMA, "gpuctl": gpuctl, "at": run.at, **how, "plan": plan, "waves": run.waves}
-    write_new(f"{folder}/{RUN}", (json.dumps(head) + "\n").encode())
+    with folder_for(folder):
+        write_new(f"{folder}/{RUN}", (json.dumps(head) + "\n").encode())
 
 
 def add(folder: str, changes: Iterable[Change]) -> None:

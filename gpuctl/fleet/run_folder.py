@@ -25,7 +25,7 @@ from gpuctl.frozen import dataclass
 from gpuctl.host.decode import LAST_SECOND, parse_object, text_in, texts_in
 from gpuctl.host.write.appended import append_lines
 from gpuctl.host.write.files import is_there, read_named
-from gpuctl.host.write.output import make_folder, write_new, write_whole
+from gpuctl.host.write.output import folder_for, write_new, write_whole
 
 SCHEMA = "gpuctl.fleet-run/1"
 RUN, HOSTS, SNAPSHOTS = "run.json", "hosts.jsonl", "snapshots"
@@ -143,11 +143,10 @@ class RecordedRun:
 
 def create_run(folder: str, run: Run) -> None:
     """Makes a run's folder, which nobody but its owner may enter. Raises FileProblem where something is there."""
-    make_folder(folder)
-    make_folder(f"{folder}/{SNAPSHOTS}")
     head = {"schema": SCHEMA, "gpuctl": run.gpuctl, "at": run.at, "question": run.question, "hosts": run.hosts}
     head |= {} if run.asked is None else {"asked": run.asked}
-    write_new(f"{folder}/{RUN}", (json.dumps(head) + "\n").encode())
+    with folder_for(folder), folder_for(f"{folder}/{SNAPSHOTS}"):
+        write_new(f"{folder}/{RUN}", (json.dumps(head) + "\n").encode())
 
 
 def add_host(folder: str, outcome: HostOutcome, snapshot: bytes | None = None) -> None:

@@ -4,7 +4,8 @@ In a mount namespace of its own the command sees the real machine's files throug
 host's own /proc, /sys, /dev and /run. /tmp is the real one, because a dockerd outside shares its files there.
 
 procfs has no place for /proc/modules on a kernel without modules and cannot be written to. So /proc becomes a
-tmpfs of symbolic links: to the real one in /proc/.real, or to the simulated file in /proc/.sim.
+tmpfs of symbolic links: to the real one in /proc/.real, or to the simulated file in /proc/.sim. Of processes that begin
+later it has the numbers up to PLAN's `later`: for a host that stays, in a process namespace of its own.
 
 It is started thousands of times: json and tempfile would take most of its time to load.
 """
@@ -54,7 +55,7 @@ def enter(plan):
     if plan["real_proc"]:
         mount("/proc", new + "/proc", flags=MS_BIND | MS_REC)
     else:
-        make_proc(new + "/proc", root + "/proc", plan["hidden_pids"])
+        make_proc(new + "/proc", root + "/proc", plan["hidden_pids"], plan["later"])
     make_dev(new + "/dev", plan["nodes"])
     os.chroot(new)
     os.chdir(plan["cwd"])
@@ -68,7 +69,7 @@ def other_mounts():
     return [place for place in places if place != "/" and not (place + "/").startswith(tuple(p + "/" for p in ours))]
 
 
-def make_proc(target, simulated, hidden):
+def make_proc(target, simulated, hidden, later):
     mount("proc", target, "tmpfs", options="mode=555")
     os.mkdir(target + "/.real")
     os.mkdir(target + "/.sim")
@@ -77,7 +78,8 @@ def make_proc(target, simulated, hidden):
     ours = os.listdir(simulated)
     for name in ours:
         os.symlink(".sim/" + name, target + "/" + name)
-    for name in set(os.listdir("/proc")) - set(ours) - set(hidden):
+    begun_later = map(str, range(1, later + 1))
+    for name in {*os.listdir("/proc"), *begun_later} - set(ours) - set(hidden):
         os.symlink(".real/" + name, target + "/" + name)
 
 

@@ -186,8 +186,12 @@ class SimHost:
         env: Mapping[str, str] = {},
         closed_stdin: bool = False,
         real_proc: bool = False,
+        later: int = 0,
     ) -> list[str]:
-        """Returns the command by which another than the test, such as a daemon, runs a command in there."""
+        """Returns the command by which another than the test, such as a daemon, runs a command in there.
+
+        `later`: up to which number processes are seen in its /proc that begin later.
+        """
         plan = {
             "root": str(self.root),
             "nodes": [[node.name, node.mode, node.major, node.minor] for node in self.nodes],
@@ -199,6 +203,7 @@ class SimHost:
             "cwd": cwd,
             "closed_stdin": closed_stdin,
             "real_proc": real_proc,
+            "later": later,
         }
         return [sys.executable, "-I", "-S", str(LAUNCHER), marshal.dumps(plan).hex()]
 

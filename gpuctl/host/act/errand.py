@@ -245,8 +245,8 @@ def _wrong(after: Optional[Findings], before: Optional[Findings], mends: Set[str
 
 
 def _not_smoked(gpuctl: List[str], approved: Approved) -> str:
-    code, _, said = _ask([*gpuctl, "smoke"], approved.deadline)
-    return "gpuctl smoke ends with %d: %s" % (code, said) if code else ""
+    code, told, said = _ask([*gpuctl, "smoke"], approved.deadline)
+    return "gpuctl smoke ends with %d: %s" % (code, text_in(told, "cause") or said) if code else ""
 
 
 def _rolled_back(gpuctl: List[str], runs: List[str], wrong: str, approved: Approved) -> Ended:

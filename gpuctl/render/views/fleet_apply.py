@@ -56,7 +56,7 @@ def apply_text(run: ChangeRun, verbose: bool, go_on: Command, take_back: Command
     text.append(_out_of_service(run, verbose))
     if run.left(run.hosts):
         text.append("To go on with the others: ").append(f"{go_on}\n", "cyan")
-    if run.applied:
+    if run.standing:
         text.append("To undo it: ").append(f"{take_back}\n", "cyan")
     return text
 

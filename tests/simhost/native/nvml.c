@@ -113,7 +113,7 @@ int nvmlDeviceGetName(Device device, char *name, unsigned size) {
 
 int nvmlDeviceGetUUID(Device device, char *uuid, unsigned size) {
     REACH(device);
-    return give(uuid, size, device->uuid);
+    return give(uuid, size, uuid_of(device));
 }
 
 int nvmlDeviceGetPciInfo_v3(Device device, PciInfo *info) {

@@ -49,6 +49,8 @@ const char *setting(const char *name);
 const Profile *current_profile(void);
 /* The user-space driver version in force. */
 const char *driver_version(void);
+/* What tells a GPU from all others. */
+const char *uuid_of(const Gpu *gpu);
 /* The branch of that version: 418 for 418.87.00. */
 int driver_branch(void);
 /* Fills `visible` with the GPUs that are visible, renumbered from 0, and returns how many. */

@@ -20,7 +20,7 @@ static int value_of(const char *field, int index, int units, char value[128]) {
     enum { SIZE = 128 };
     if (!strcmp(field, "index")) snprintf(value, SIZE, "%d", index);
     else if (!strcmp(field, "name") || !strcmp(field, "gpu_name")) snprintf(value, SIZE, "%s", gpu->name);
-    else if (!strcmp(field, "uuid") || !strcmp(field, "gpu_uuid")) snprintf(value, SIZE, "%s", gpu->uuid);
+    else if (!strcmp(field, "uuid") || !strcmp(field, "gpu_uuid")) snprintf(value, SIZE, "%s", uuid_of(gpu));
     else if (!strcmp(field, "driver_version")) snprintf(value, SIZE, "%s", driver_version());
     else if (!strcmp(field, "pci.bus_id")) snprintf(value, SIZE, "00000000:%02X:00.0", gpu->bus);
     else if (!strcmp(field, "memory.total")) snprintf(value, SIZE, "%llu%s", gpu->memory_mib, units ? " MiB" : "");
@@ -61,7 +61,7 @@ static int query(const char *fields, const char *format) {
 }
 
 static int list(void) {
-    for (int i = 0; i < gpu_count; i++) printf("GPU %d: %s (UUID: %s)\n", i, gpus[i]->name, gpus[i]->uuid);
+    for (int i = 0; i < gpu_count; i++) printf("GPU %d: %s (UUID: %s)\n", i, gpus[i]->name, uuid_of(gpus[i]));
     return 0;
 }
 

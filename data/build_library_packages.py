@@ -3,7 +3,7 @@
     python data/build_library_packages.py CONTENTS CHISEL PLAYWRIGHT…
 
 CONTENTS is a folder with Debian's indices of files (dists/bookworm/main/Contents-amd64.gz of a mirror) by the name
-bookworm.gz; CHISEL a clone of https://github.com/canonical/chisel-releases with its branches, which say of Ubuntu's
+bookworm.gz; CHISEL a clone of github.com/canonical/chisel-releases with its branches, which say of Ubuntu's
 packages what lies in them; PLAYWRIGHT files of playwright-core (npm) that hold its table lib2package. Rows whose source
 is none of these are kept. Not part of any test: what it reads is not bundled.
 """
@@ -22,9 +22,9 @@ from pathlib import Path
 TABLE = Path(__file__).with_name("library_packages.jsonl")
 DEBIAN = {"bullseye": "debian11", "bookworm": "debian12", "trixie": "debian13"}
 UBUNTU = ("20.04", "22.04", "24.04", "26.04")
-DEBIAN_SOURCE = "https://deb.debian.org/debian/dists (main/Contents-amd64.gz)"
-CHISEL = "https://github.com/canonical/chisel-releases"
-PLAYWRIGHT = "https://www.npmjs.com/package/playwright-core (lib2package)"
+DEBIAN_SOURCE = "deb.debian.org (main/Contents-amd64.gz)"
+CHISEL = "github.com/canonical/chisel-releases"
+PLAYWRIGHT = "npm's playwright-core (lib2package)"
 _NOT_MEANT = ("libc6", "libelogind0")
 """What the patterns or names of others catch besides."""
 LIBRARIES = """

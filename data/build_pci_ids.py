@@ -62,7 +62,7 @@ def rows(text: str) -> Iterator[dict[str, str | None]]:
             "product": entry["product"] or entry["chip"],
             "chip": entry["chip"],
             "compute_capability": capability,
-            "architecture": architecture,
+            **({} if capability else {"architecture": architecture}),
             "source": source,
         }
 

@@ -171,6 +171,9 @@ def test_the_oldest_gpu_that_a_build_holds_code_for_is_told() -> None:
         ("tensorflow==2.20.0", "H100", Verdict.COMPATIBLE, None),
         ("tensorflow==2.21.0", "RTX 5090", Verdict.LIMITED, "build.ptx-only"),
         ("tensorflow==2.21.0", "GH200", Verdict.INCOMPATIBLE, "build.cpu-on-arm"),
+        ("faiss-gpu-cu12==1.14.1.post1", "H100", Verdict.INCOMPATIBLE, "build.no-code"),
+        ("faiss-gpu-cu12==1.9.0.0", "H100", Verdict.COMPATIBLE, None),
+        ("faiss-gpu-cu12==1.12.0", "RTX 4090", Verdict.COMPATIBLE, None),
         ("tensorflow==2.17.0", "GTX 980", Verdict.INCOMPATIBLE, "build.gpu-too-old"),
     ],
 )

@@ -33,6 +33,7 @@ PACKAGES = {
     "jax": ("jax",),
     "jaxlib": ("jaxlib", "jax"),  # from 0.4 on their numbers are the same
     "onnxruntime-gpu": ("onnxruntime-gpu",),
+    "faiss-gpu-cu12": ("faiss-gpu-cu12",),
 }
 _LONGEST = 4096  # an address that is signed may be long
 TAG_SOURCE = "the tag of the build"

@@ -134,12 +134,15 @@ def chips_fit_their_products(tables: Tables) -> Iterator[Problem]:
 
 
 def devices_fit_their_architecture(tables: Tables) -> Iterator[Problem]:
-    """A PCI device's compute capability gives its architecture."""
+    """A PCI device's compute capability gives its architecture, and the row names one where nothing gives it."""
     named = {row["compute_capability"]: row["architecture"] for row in tables["architectures"]}
     for row in tables["pci_ids"]:
-        known = named.get(row["compute_capability"], row["architecture"])
-        if row["architecture"] != known:
-            yield row.problem(f"Compute capability {row['compute_capability']} is {known}, not {row['architecture']}.")
+        told = row["architecture"]
+        known = named.get(row["compute_capability"], told)
+        if known is None:
+            yield row.problem("No compute capability is told, and no architecture either.")
+        elif told not in (None, known):
+            yield row.problem(f"Compute capability {row['compute_capability']} is {known}, not {told}.")
 
 
 def toolkits_fit_their_branch(tables: Tables) -> Iterator[Problem]:

@@ -322,7 +322,10 @@ def products(holding: str = "") -> tuple[Product, ...]:
 
 @dataclass(frozen=True)
 class PciDevice:
-    """A GPU's PCI device id (vendor 10de). `compute_capability` is None for the one chip where it is not known."""
+    """A GPU's PCI device id (vendor 10de). `compute_capability` is None for the one chip where it is not known.
+
+    The table names the architecture of that one: that of the others follows from their compute capability.
+    """
 
     device: str
     product: str
@@ -339,11 +342,17 @@ def pci_device(device: str) -> PciDevice | None:
     Parses only the lines with these digits: a host asks for a few ids, and the table has a thousand.
     """
     digits = f'"{device.lower()}"'
-    rows = (PciDevice(**json.loads(line)) for line in read_lines("pci_ids") if digits in line)
+    rows = (_pci_device(**json.loads(line)) for line in read_lines("pci_ids") if digits in line)
     return next((row for row in rows if row.device == device.lower()), None)
 
 
 @cache
 def pci_devices() -> tuple[PciDevice, ...]:
     """Returns all GPUs of pci.ids from Fermi on, by device id."""
-    return load("pci_ids", PciDevice)
+    return load("pci_ids", _pci_device)
+
+
+def _pci_device(compute_capability: str | None, architecture: str = "", **row: Any) -> PciDevice:
+    known = architectures().get(compute_capability or "")
+    named = known.architecture if known else architecture
+    return PciDevice(compute_capability=compute_capability, architecture=named, **row)

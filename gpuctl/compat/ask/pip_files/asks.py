@@ -166,7 +166,7 @@ def _named_asks(pins: Iterable[Pin]) -> Iterator[Ask]:
     """Yields what packages' names say ("cupy-cuda12x"), and the tags of their builds ("xformers 0.0.27+cu118")."""
     for pin in pins:
         name, version = pin.name, pinned_version(pin.requirement)
-        in_name = _CUDA_IN_NAME.search(name)
+        in_name = None if name in PACKAGES else _CUDA_IN_NAME.search(name)
         lowest = _lowest_minor(pin)
         cuda = str(cuda_of_tag(in_name[0])) if in_name else lowest.partition(".")[0]
         if cuda and _component(pin) is None:

@@ -451,7 +451,7 @@ def test_what_a_line_tells_only_in_its_context_is_not_named_without_it(line: str
 
 
 def test_what_programs_print_is_known_and_they_are_more_than_a_hundred() -> None:
-    """Their formats, filled in."""
+    """The formats of their sources, filled in; among them what one program passes on of another's."""
     rows = [json.loads(line) for line in (DATA / "programs.jsonl").read_text().splitlines()]
     labelled = [(row["text"], {row["cause"], *row.get("also", ())}) for row in rows]
     assert [text for text, own in labelled if not own.intersection(ids(text))] == []

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import sys
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -27,6 +26,7 @@ devices:
 """
 GPUCTL = f'#!/bin/sh\nexec {sys.executable} -m gpuctl "$@"\n'
 WORDS = ["doctor", "--fix", "--yes"]
+US = "gpuctl fleet apply, begun 2026-11-30T09:00:00.000000Z"
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def done_on(host: SimHost, function: str, *arguments: object) -> dict[str, Any]:
 
 
 def approved(planned: dict[str, Any], **other: object) -> dict[str, Any]:
-    told = {"words": WORDS, "plan": fingerprint(planned["change"]), "mends": planned["mends"], "since": time.time()}
+    told = {"words": WORDS, "plan": fingerprint(planned["change"]), "mends": planned["mends"], "asked_by": US}
     return {**told, "smoke": False, "deadline": 60.0, "asked_again": False, **other}
 
 
@@ -70,9 +70,9 @@ def test_all_that_the_doctor_mends_is_one_plan_carried_out_and_taken_back_as_one
     applied = done_on(stale, "applied", "", approved(left))
     assert (applied["ended"], len(applied["runs"])) == ("applied", 1)
     assert "cdi.stale" not in applied["found"]
-    theirs = done_on(stale, "applied", "", approved(left, since=0))
+    theirs = done_on(stale, "applied", "", approved(left))
     assert (theirs["ended"], theirs["runs"]) == ("unchanged", [])
-    again = done_on(stale, "applied", "", approved(left, since=0, asked_again=True))
+    again = done_on(stale, "applied", "", approved(left, asked_again=True))
     assert (again["ended"], again["runs"]) == ("applied", applied["runs"])
     assert done_on(stale, "undone", applied["runs"], "", [], 60.0)["ended"] == "undone"
     assert stale.path(SPEC).read_text() == OLD_SPEC
@@ -91,9 +91,10 @@ def test_what_was_done_when_its_answer_was_lost_is_verified_and_undone_all_the_s
     assert stale.path(SPEC).read_text() == OLD_SPEC
 
     assert done_on(stale, "applied", "", asked)["ended"] == "applied"
-    assert done_on(stale, "undone_since", words, time.time() + 60, "", [], 60.0)["ended"] == "undone"
+    assert done_on(stale, "applied", "", {**asked, "asked_by": "others", "asked_again": True})["ended"] == "unchanged"
+    assert done_on(stale, "undone_of", "others", "", [], 60.0)["ended"] == "undone"
     assert stale.path(SPEC).read_text() != OLD_SPEC
-    assert done_on(stale, "undone_since", words, asked["since"], "", [], 60.0)["ended"] == "undone"
+    assert done_on(stale, "undone_of", US, "", [], 60.0)["ended"] == "undone"
     assert stale.path(SPEC).read_text() == OLD_SPEC
 
 

@@ -118,7 +118,7 @@ def undo(run: ChangeRun, among: Sequence[str], zipapp: str, ask_by: AskBy, tell:
             known = tuple(host for host in left if run.changes[host].runs)
             others = tuple(host for host in left if not run.changes[host].runs)
             _undo_hosts(run, known, _undone(run, known, zipapp), ask_by, tell)
-            _undo_hosts(run, others, _undone_since(run, zipapp), ask_by, tell)
+            _undo_hosts(run, others, _undone_of(run, zipapp), ask_by, tell)
             run = _brought_back(again(run), drain, (UNDONE, *UNTOUCHED), chosen)
         return run if drain is None else seen_back(run, drain)
 
@@ -129,10 +129,9 @@ def _undone(run: ChangeRun, hosts: Sequence[str], zipapp: str) -> Call:
     return Call(UNDOES, ERRAND, "undone", (runs, zipapp, _options(run), run.limits.host_timeout))
 
 
-def _undone_since(run: ChangeRun, zipapp: str) -> Call:
+def _undone_of(run: ChangeRun, zipapp: str) -> Call:
     """What hosts are asked that may have been changed, and have not said so."""
-    done = (list(run.plan.words), run.at)
-    return Call(UNDOES, ERRAND, "undone_since", (*done, zipapp, _options(run), run.limits.host_timeout))
+    return Call(UNDOES, ERRAND, "undone_of", (_asked_by(run), zipapp, _options(run), run.limits.host_timeout))
 
 
 def _options(run: ChangeRun) -> list[str]:
@@ -196,8 +195,17 @@ def _drain(run: ChangeRun) -> Drain | None:
     if run.drain is None:
         return None
     name, words = posixpath.basename(run.folder.rstrip("/")), command("gpuctl", *run.plan.words)
-    begun = datetime.fromtimestamp(run.at, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    return drain_by(run.drain, name, begun, str(words), run.limits.drain_timeout)
+    return drain_by(run.drain, name, _begun(run), str(words), run.limits.drain_timeout)
+
+
+def _begun(run: ChangeRun) -> str:
+    """When a run was begun, to the microsecond: by that it is known from all others, wherever its folder lies."""
+    return datetime.fromtimestamp(run.at, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _asked_by(run: ChangeRun) -> str:
+    """By which name a run stands in the journals of its hosts."""
+    return f"gpuctl fleet apply, begun {_begun(run)}"
 
 
 def _approved(run: ChangeRun, group: Group, asked_again: bool) -> dict[str, object]:
@@ -207,7 +215,7 @@ def _approved(run: ChangeRun, group: Group, asked_again: bool) -> dict[str, obje
         "plan": group.hash,
         "mends": list(group.mends),
         "smoke": run.smoke,
-        "since": run.at,
+        "asked_by": _asked_by(run),
         "deadline": run.limits.host_timeout,
         "asked_again": asked_again,
     }

@@ -43,7 +43,7 @@ _RUN = regex(r"(\d{8}T\d{6}\.\d{6}Z)\.jsonl")
 class Run:
     """One run: when it began (seconds since the epoch), whose it was (user id), what it began to do, how it ended.
 
-    `state` is one of the above. `ended` is when, None while it has not.
+    `state` is one of the above. `ended` is when, None while it has not. `asked_by`: a fleet's run that had it done.
     """
 
     id: str
@@ -56,6 +56,7 @@ class Run:
     continues: Optional[str] = None
     undoes: Tuple[str, ...] = ()
     sequence: int = 0
+    asked_by: Optional[str] = None
 
     @property
     def installs(self) -> bool:
@@ -153,6 +154,7 @@ def parse_run(id: str, text: str) -> Tuple[Optional[Run], Mapping[str, Any]]:
         continues=continues if isinstance(continues, str) else None,
         undoes=tuple(map(str, undoes)) if isinstance(undoes, list) else (),
         sequence=number_in(head, "sequence") or 0,
+        asked_by=text_in(head, "asked_by"),
     )
     return run, head
 

@@ -21,10 +21,11 @@ from typing import IO, Any, Callable, Dict, Iterator, List, Optional, Sequence, 
 from gpuctl.bounds import ANSWER_LIMIT, with_end
 from gpuctl.frozen import dataclass
 from gpuctl.host.act.process import ask_program
-from gpuctl.host.decode import object_in, objects_in, parse_object, second, text_in, texts_in
+from gpuctl.host.decode import object_in, objects_in, parse_object, text_in, texts_in
 from gpuctl.host.look.local import LocalHost
 from gpuctl.host.look.reading import Outcome, Reading
 from gpuctl.host.write.files import FileProblem
+from gpuctl.host.write.journal import ASKED_BY
 from gpuctl.host.write.lock import locked
 from gpuctl.model import ExitCode
 
@@ -38,8 +39,6 @@ _PROCESS = re.compile(r"\bprocess \d+")
 _ENDS = {int(ExitCode.ROLLED_BACK): "rolled-back", int(ExitCode.NOT_ROLLED_BACK): "stuck"}
 _NO_GPUCTL = "gpuctl is not installed there"
 DOCTOR = "doctor"
-_JOURNALLED = {DOCTOR: ("doctor --fix", "install-runtime")}
-"""By which commands what was done stands in the journal, where that is not the command itself."""
 
 
 class _CannotChange(Exception):
@@ -61,7 +60,7 @@ def fingerprint(change: Dict[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class Approved:
-    """What a person has read and approved for this host, and when the fleet's run began (seconds since the epoch).
+    """What a person has read and approved for this host, and by which name the fleet's run asks for it.
 
     `plan`: the fingerprint of the change. `mends`: checks that may fail no more after it. `deadline` in seconds, for
     each of the steps. `asked_again`: it was asked the same before, and its answer was lost.
@@ -71,7 +70,7 @@ class Approved:
     plan: str
     mends: List[str]
     smoke: bool
-    since: float
+    asked_by: str
     deadline: float
     asked_again: bool
 
@@ -108,14 +107,14 @@ def undone(runs: Sequence[str], zipapp: str, options: List[str], deadline: float
     return _alone(zipapp, lambda gpuctl: _undone(gpuctl, set(runs), options, deadline))
 
 
-def undone_since(words: List[str], since: float, zipapp: str, options: List[str], deadline: float) -> bytes:
-    """Rolls back what this command has done here since then, if anything, and returns how that ended as JSON.
+def undone_of(asked_by: str, zipapp: str, options: List[str], deadline: float) -> bytes:
+    """Rolls back what a fleet's run had done here, if anything, and returns how that ended as JSON.
 
-    `since` in seconds since the epoch: for hosts that were asked to change after it, and have not said how that ended.
+    For hosts that it has asked to change, and that have not said how that ended.
     """
 
     def work(gpuctl: List[str]) -> Ended:
-        runs = set(_standing(gpuctl, words, since, ("done", "interrupted", "running", "stuck")))
+        runs = set(_standing(gpuctl, asked_by, ("done", "interrupted", "running", "stuck")))
         return _undone(gpuctl, runs, options, deadline) if runs else _ended("undone")
 
     return _alone(zipapp, work)
@@ -186,7 +185,7 @@ def _applied(gpuctl: List[str], approved: Approved) -> Ended:
     if code or not change:
         return _ended("refused", text_in(change, "error") or said)
     if not change.get("steps"):
-        runs = _standing(gpuctl, approved.words, approved.since, ("done",)) if approved.asked_again else []
+        runs = _standing(gpuctl, approved.asked_by, ("done",)) if approved.asked_again else []
         return _verified(gpuctl, approved, runs, None) if runs else _ended("unchanged")
     if fingerprint(change) != approved.plan:
         return _ended("plan-changed", "It would be changed otherwise than the plan says: make a new one.")
@@ -197,7 +196,8 @@ def _applied(gpuctl: List[str], approved: Approved) -> Ended:
 
 
 def _carried_out(gpuctl: List[str], approved: Approved, change: Dict[str, Any], before: Findings) -> Ended:
-    code, told, said = _ask([*gpuctl, *_exact(approved.words, change)], approved.deadline)
+    asked = ["env", "%s=%s" % (ASKED_BY, approved.asked_by), *gpuctl]
+    code, told, said = _ask([*asked, *_exact(approved.words, change)], approved.deadline)
     parts = objects_in(told, "fix") if approved.words[0] == DOCTOR else (told,)
     runs = [text_in(one, "run") or "" for one in parts if one.get("run")]
     stand = [text_in(one, "run") or "" for one in parts if one.get("run") and not one.get("error")]
@@ -278,13 +278,10 @@ def _undone(gpuctl: List[str], runs: Set[str], options: List[str], deadline: flo
     return _ended("undone", runs=names)
 
 
-def _standing(gpuctl: Sequence[str], words: Sequence[str], since: float, states: Sequence[str]) -> List[str]:
-    """The runs of a command in this host's journal that are in these states and began after a moment, by their time."""
-    commands = _JOURNALLED.get(words[0], (words[0],))
+def _standing(gpuctl: Sequence[str], asked_by: str, states: Sequence[str]) -> List[str]:
+    """What a fleet's run had done that is in these states, by its runs in this host's journal, the oldest first."""
     stand = (one for one in reversed(_history(gpuctl)) if text_in(one, "state") in states)
-    ours = (one for one in stand if text_in(one, "command") in commands)
-    whole = int(since)  # a journal's time is told in whole seconds
-    return [text_in(one, "run") or "" for one in ours if second(text_in(one, "at") or "") >= whole]
+    return [text_in(one, "run") or "" for one in stand if text_in(one, "asked_by") == asked_by]
 
 
 def _history(gpuctl: Sequence[str]) -> Tuple[Dict[str, Any], ...]:

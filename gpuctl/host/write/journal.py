@@ -13,6 +13,9 @@ from gpuctl.host.write.appended import append_lines
 from gpuctl.host.write.publish import create_public
 from gpuctl.host.write.replace import stamp
 
+ASKED_BY = "GPUCTL_ASKED_BY"
+"""The variable by which a fleet's run says that it has something done. The journal keeps that: no clock tells it."""
+
 
 class Journal:
     """One run's file. It comes to be with the first line, so that a run that changes nothing leaves none."""

@@ -8,11 +8,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from gpuctl.bounds import plain
 from gpuctl.facts.own.journal import BOOT_ID, DONE, SCHEMA, Changes, Run, journal_folder, process_start
 from gpuctl.facts.own.journal_entries import PACKAGES, FileWrite, Installation, JournalEntry, line_of
 from gpuctl.host.look.reading import Host
 from gpuctl.host.write.files import FileProblem
-from gpuctl.host.write.journal import Journal
+from gpuctl.host.write.journal import ASKED_BY, Journal
 from gpuctl.provision.result import File
 
 
@@ -97,6 +98,7 @@ class Recorder:
             "boot": self.host.read(BOOT_ID).text.strip(),
             "continues": self._continues.id if self._continues else None,
             "undoes": [run.id for run in self.undoes],
+            "asked_by": plain(self.host.env(ASKED_BY).text) or None,
         }
 
 

@@ -48,6 +48,7 @@ def _run(run: Run) -> dict[str, Any]:
         "uid": run.by,
         "state": run.state,
         "undoes": run.undoes,
+        "asked_by": run.asked_by,
         "files": [{"path": write.replacement.path, "backup": write.replacement.kept} for write in run.writes],
         "packages": [name for entry in run.entries if isinstance(entry, Installation) for name in entry.before],
     }

@@ -19,7 +19,7 @@ from gpuctl.frozen import dataclass
 from gpuctl.host.decode import moment, whole
 from gpuctl.host.look.reading import Host, Outcome, Reading, fact
 from gpuctl.host.status import status_of
-from gpuctl.host.trust import distrusted_process
+from gpuctl.host.trusted_process import distrusted_process
 from gpuctl.model import Fact
 from gpuctl.regex import regex
 

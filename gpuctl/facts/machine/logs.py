@@ -7,7 +7,7 @@ from typing import Callable, Optional, Tuple
 
 from gpuctl.bounds import with_end
 from gpuctl.facts.machine.services import FABRIC_MANAGER, PERSISTENCED
-from gpuctl.facts.machine.system import BOOTED
+from gpuctl.facts.machine.systemd import BOOTED
 from gpuctl.frozen import dataclass
 from gpuctl.host.decode import moment
 from gpuctl.host.look.deadline import begin

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from gpuctl.facts.toolkit.cdi_document import GPU_KIND
 from gpuctl.migrate.migration import ALL, Gpus
+from gpuctl.model import GPU_KIND
+from gpuctl.regex import regex
 
 NO_GPU = ("none", "void", "")
 """Values of NVIDIA_VISIBLE_DEVICES that ask for no GPU: none brings the driver's files all the same, the others nothing

@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from itertools import chain
 
 from gpuctl.compat.knowledge.driver_parts import DriverPart, PartKind, driver_part, gpu_of
-from gpuctl.facts.toolkit.cdi_document import GPU_KIND
 from gpuctl.frozen import dataclass
 from gpuctl.migrate.by_hand import WHOLES, mounted_part
 from gpuctl.migrate.gpus import NO_GPU, docker_refuses, parse_cdi, parse_gpus, parse_visible, together
 from gpuctl.migrate.migration import ALL, Gpus
 from gpuctl.migrate.run_command import NVIDIA_DOCKER, Option, RunCommand
+from gpuctl.model import GPU_KIND
+from gpuctl.regex import regex
 from gpuctl.migrate.wsl import DEVICE, doubt_of, is_of_wsl
 from gpuctl.shell import HOLE
 

@@ -15,10 +15,10 @@ NO_GPU = ("none", "void", "")
 USUAL = ("compute", "utility")
 """Capabilities that the toolkit brings where an image asks for none
 (https://github.com/NVIDIA/nvidia-container-toolkit, internal/config/image/capabilities.go)."""
-_ID = re.compile(r"\d{1,4}(?::\d{1,2})?|(?:GPU|MIG)-[0-9A-Za-z/-]+")
+_ID = regex(r"\d{1,4}(?::\d{1,2})?|(?:GPU|MIG)-[0-9A-Za-z/-]+")
 _MOST = 64
 _FIELDS = ("driver", "count", "device", "capabilities", "options")
-_INTEGER = re.compile(r"[+-]?\d{1,18}", re.ASCII)
+_INTEGER = regex(r"[+-]?\d{1,18}", re.ASCII)
 
 
 def parse_gpus(value: str) -> Gpus | None:

@@ -16,6 +16,8 @@ T = TypeVar("T")
 
 ENGINES: Mapping[str, str] = {"docker": "Docker", "containerd": "containerd", "crio": "CRI-O", "podman": "Podman"}
 """The engines that gpuctl can set up, each with its title as people write it: the one list of them."""
+GPU_KIND = "nvidia.com/gpu"
+"""What CDI calls NVIDIA's GPUs: each is a device of this kind."""
 
 
 class CannotTell(Exception):

@@ -14,25 +14,27 @@ from contextlib import suppress
 from itertools import accumulate
 
 from gpuctl.frozen import dataclass
+from gpuctl.regex import regex
 
 HOLE = "\N{OBJECT REPLACEMENT CHARACTER}"
 """Stands in a word's value for what only the shell knows: an expansion."""
 DEPTH = 40
 """Levels of command substitution; people write two."""
 
-_BLANK = re.compile(r"(?:[ \t]|\\\r?\n)+")
-_ENDING = re.compile(r"\\\r?\n[\s\\]")
+_BLANK = regex(r"(?:[ \t]|\\\r?\n)+")
+_ENDING = regex(r"\\\r?\n[\s\\]")
 """A line that goes on, and with which a word ends all the same."""
-_PLAIN = re.compile(r"(?:[^ \t\r\n'\"\\$`;&|<>()*?]|\r(?!\n))+")
-_WHOLE = re.compile(_PLAIN.pattern + r"(?=[ \t\n;&|)]|\Z)")
+_PLAIN_LETTERS = r"(?:[^ \t\r\n'\"\\$`;&|<>()*?]|\r(?!\n))+"
+_PLAIN = regex(_PLAIN_LETTERS)
+_WHOLE = regex(_PLAIN_LETTERS + r"(?=[ \t\n;&|)]|\Z)")
 """A word in which the shell finds nothing to do."""
-_QUOTED = re.compile(r"[^\"\\$`]+")
-_ARITHMETIC = re.compile(r"\(\((?:[^()'\"`$]|\$(?!\()|\([^()'\"`$]*\))*\)\)")
+_QUOTED = regex(r"[^\"\\$`]+")
+_ARITHMETIC = regex(r"\(\((?:[^()'\"`$]|\$(?!\()|\([^()'\"`$]*\))*\)\)")
 """((i++)), which names no program, as far as none is called in it."""
-_OPERATOR = re.compile(r"\r?\n|;;&|;;|;&|;|&&|\|\||\|&|\||&(?!>)|\(|\)")
-_REDIRECTION = re.compile(r"(?:\d+|\{\w+\})?(?:<<<|<<-?|<>|<&|<|>>|>&|>\||>|&>>|&>)", re.ASCII)
-_NAME = re.compile(r"\$(?:[A-Za-z_]\w*|[0-9@*#?$!-])", re.ASCII)
-_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*(?:\[[^]]*\])?\+?=", re.ASCII)
+_OPERATOR = regex(r"\r?\n|;;&|;;|;&|;|&&|\|\||\|&|\||&(?!>)|\(|\)")
+_REDIRECTION = regex(r"(?:\d+|\{\w+\})?(?:<<<|<<-?|<>|<&|<|>>|>&|>\||>|&>>|&>)", re.ASCII)
+_NAME = regex(r"\$(?:[A-Za-z_]\w*|[0-9@*#?$!-])", re.ASCII)
+_ASSIGNMENT = regex(r"[A-Za-z_]\w*(?:\[[^]]*\])?\+?=", re.ASCII)
 _LISTS = ("$@", "${@", "[@]")
 """What makes several words though it is quoted."""
 _LOOPS = ("for", "while", "until", "select")

@@ -261,6 +261,13 @@ def test_version_loads_neither_rich_nor_the_docker_sdk() -> None:
     assert "gpuctl.cli.frame.app" in loaded
 
 
+@pytest.mark.parametrize("file", ["doctor.command", "migrate.run", "dockerfile.lint.lint"])
+def test_the_options_of_quick_commands_are_values_when_they_are_loaded(file: str) -> None:
+    module, _, name = file.rpartition(".")
+    options = getattr(import_module(f"gpuctl.cli.{module}"), name).__annotations__
+    assert [option for option, kind in options.items() if isinstance(kind, str)] == []
+
+
 def test_check_of_a_described_host_starts_no_process_and_loads_neither_rich_nor_docker() -> None:
     argv = [*HERE[:1], "-X", "importtime", *HERE[1:], "check", "--cuda=10.1", "--driver=418.87", "--gpu=V100", "--json"]
     done = subprocess.run(

@@ -26,8 +26,8 @@ from gpuctl.facts.containerd.containerd import Cri, Unit, globbed, probe_contain
 from gpuctl.facts.containerd.process import parse_flavour
 from gpuctl.facts.containerd.unit import SHOW, parse_units
 from gpuctl.facts.gather import Facts as Found
-from gpuctl.facts.machine.system import BOOTED as SYSTEMD
 from gpuctl.facts.machine.system import System
+from gpuctl.facts.machine.systemd import BOOTED as SYSTEMD
 from gpuctl.host.look.local import LocalHost
 from gpuctl.host.look.reading import Host
 from gpuctl.model import Disturbs, Fact

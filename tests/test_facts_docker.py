@@ -23,7 +23,7 @@ from gpuctl.facts.docker.endpoint import DEFAULT, Endpoint, probe_endpoint
 from gpuctl.facts.docker.flags import KEYS, MERGED, keys_set, options
 from gpuctl.facts.docker.unit import SHOW, SHOW_SOCKETS, expanded
 from gpuctl.facts.machine.processes import parse_start
-from gpuctl.facts.machine.system import BOOTED as SYSTEMD
+from gpuctl.facts.machine.systemd import BOOTED as SYSTEMD
 from gpuctl.host.look.local import LocalHost
 
 VERSION = {"Version": "20.10.24+dfsg1", "ApiVersion": "1.41", "MinAPIVersion": "1.12"}

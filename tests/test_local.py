@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gpuctl.bounds import ANSWER_LIMIT, TEXT_LIMIT
-from gpuctl.host.look import local
+from gpuctl.host.look import http, local
 from gpuctl.host.look.local import LocalHost
 from gpuctl.host.look.reading import Outcome
 
@@ -35,6 +35,13 @@ def endless() -> Iterator[str]:
     yield f"tcp://127.0.0.1:{server.server_port}"
     server.shutdown()
     server.server_close()
+
+
+@pytest.mark.parametrize("there", ["missing.sock", "file/docker.sock"])
+def test_where_no_socket_is_the_answer_is_the_same_with_and_without_a_connection(there: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    endpoint = f"unix://{tmp_path}/{there}"
+    assert LocalHost().get(endpoint, "/version") == http.get(endpoint, "/version", 5.0)
 
 
 def test_a_file_is_read_as_a_whole_or_not_at_all(tmp_path: Path) -> None:

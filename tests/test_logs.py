@@ -15,7 +15,16 @@ from gpuctl.checks.every import CHECKS
 from gpuctl.compat.knowledge.errors.faults import xids
 from gpuctl.facts.docker.containers import REMEMBERED
 from gpuctl.facts.gather import gather
-from gpuctl.facts.machine.logs import DKMS, KERNEL_LOG, LETTERS, parse_build, parse_log, probe_logs, unit_log
+from gpuctl.facts.machine.logs import (
+    DKMS,
+    KERNEL_LOG,
+    LETTERS,
+    is_of_gpus,
+    parse_build,
+    parse_log,
+    probe_logs,
+    unit_log,
+)
 from gpuctl.facts.machine.services import parse_fabric_version
 from gpuctl.facts.own.journal import ROOT_FOLDER
 from gpuctl.host.decode import second
@@ -28,6 +37,16 @@ AT = "2026-11-25T10:00:01+0000 gpu1"
 
 def judged(id: str, **host: Any) -> Finding:
     return ask(CHECKS[id], gather(v100(**host)))
+
+
+def test_a_line_is_of_gpus_however_it_is_written() -> None:
+    words = (
+        *("NVRM: loading", "nvidia-nvlink: Nvlink Core", "Xid", "nouveau 0000:3b:00.0", "GSP", "NVSwitch", "nv_queue"),
+        *("AER: Corrected error", "PCIe Bus Error", "BAR 1: no space", "BAR 15 [mem 0x0-0x1 64bit]: assigned"),
+        *("DMAR: [DMA Read]", "AMD-Vi: Event logged", "arm-smmu: Unhandled context fault"),
+    )
+    assert [word for word in words for line in (word, word.lower(), word.upper()) if not is_of_gpus(line)] == []
+    assert [line for line in ("usb 1-1: new device", "DMAR: IOMMU enabled", "BAR code") if is_of_gpus(line)] == []
 
 
 def kernel_says(*lines: str) -> dict[str, Any]:

@@ -60,6 +60,17 @@ def test_no_secret_of_the_corpus_passes(form: str) -> None:
     assert passed(secret, in_grpc) == [] and len(in_grpc) == len(text)
 
 
+def test_a_folder_called_after_x86_64_alone_is_not_looked_through() -> None:
+    path, longer = "/lib/x86_64-linux-gnu/libnvidia-ml.so.1", "/lib/x86_64-linux-gnuQ7xV2kLp9ZtR4mB8/libnvidia-ml.so.1"
+    look = (
+        "import sys; from gpuctl.checks.public import public; from gpuctl.model import Evidence, Finding, Status;"
+        "one = public(Finding('x.y', 'x', Status.PASS, sys.argv[1], (Evidence(sys.argv[1], ''),)));"
+        "print(one.message == sys.argv[1], 'gpuctl.host.record.redact' in sys.modules)"
+    )
+    said = [subprocess.run([sys.executable, "-c", look, text], capture_output=True).stdout for text in (path, longer)]
+    assert [text.split() for text in said] == [[b"True", b"False"], [b"False", b"True"]]
+
+
 STAYS = (
     "GPU-5a1c3e6b-0000-4000-8000-0123456789ab MIG-5A1C3E6B-0000-4000-8000-0123456789AB MIG-GPU-5a1c3e6b-0000-4000-8000-"
     "0123456789ab/1/0",

@@ -22,7 +22,7 @@ from gpuctl.facts.docker.endpoint import Endpoint
 from gpuctl.facts.docker.process import Process, probe_process
 from gpuctl.host.look.local import LocalHost
 from gpuctl.host.look.reading import Outcome
-from gpuctl.host.trust import is_service
+from gpuctl.host.trusted_process import is_service
 from gpuctl.model import Fact
 
 pytestmark = pytest.mark.slow

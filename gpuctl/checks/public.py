@@ -11,7 +11,7 @@ from gpuctl.regex import regex
 _LOOKS_LIKE_ONE = regex(
     r"@(?!(?:/usr)?/sbin/ldconfig)|%40|-----|\$[\w-]+\$|\{\w*(?:sha|md5|crypt)|[A-Z_]{2}\w*=|://\S*hook|hf_|npm_"
     r"|(?<![\w-])-[upawe][ \0\w\"']|--[\w-]{0,40}(?:user|key|auth)[ \0=]"
-    r"|(?<![\w~+-])(?=[\w~+-]{16})(?:[a-z_~+-]*[A-Z0-9]){4}|[0-9a-f]{32}|\.[a-z0-9]{16}"
+    r"|(?<![\w~+-])(?!x86_64-linux-gnu/)(?=[\w~+-]{16})(?:[a-z_~+-]*[A-Z0-9]){4}|[0-9a-f]{32}|\.[a-z0-9]{16}"
 )
 _NAMES_ONE = regex(
     r"(?:pass|pwd|psk|psw|\bpw|secret|token|cred|cookie|mnemonic|jwt|bearer|\bbasic|webhook|unseal"

@@ -1,6 +1,6 @@
 """`gpuctl doctor`: what is wrong on this host, worst first, each with its remedy."""
 
-from __future__ import annotations
+# Not `from __future__ import annotations`: Typer evaluates the text of every option then, twice.
 
 import time
 from collections.abc import Iterable
@@ -113,7 +113,7 @@ def _check_looks(until_ready: bool, drain: bool, others: bool) -> None:
         raise typer.BadParameter("--drain goes by one look: --watch, --fix, --from and --until-ready do not go with it")
 
 
-def _ready(asked: DoctorRequest, longest: float) -> tuple[Facts, Report]:
+def _ready(asked: DoctorRequest, longest: float) -> "tuple[Facts, Report]":
     """Returns the first look that finds nothing wrong, else the last one within `longest` seconds."""
     end = time.monotonic() + longest
     facts, report = asked.look(None)
@@ -154,7 +154,7 @@ def _fix(asked: DoctorRequest, snapshot: str | None, dry_run: bool, yes: bool) -
 
     everything = replace(asked, only=(), skip=())  # what mends one finding may need more than the finding does
 
-    def judged() -> tuple[Facts, Report]:
+    def judged() -> "tuple[Facts, Report]":
         facts, _ = everything.look(None)
         return facts, asked.judge(facts)
 
@@ -163,7 +163,7 @@ def _fix(asked: DoctorRequest, snapshot: str | None, dry_run: bool, yes: bool) -
 
 
 def _asked(
-    defaults: Defaults,
+    defaults: "Defaults",
     only: list[str] | None,
     skip: list[str] | None,
     outputs: Outputs[Format],

@@ -1,6 +1,6 @@
 """`gpuctl migrate`: from drivers that are mapped into containers by hand to what engines do today."""
 
-from __future__ import annotations
+# Not `from __future__ import annotations`: Typer evaluates the text of every option then, twice.
 
 import sys
 from collections.abc import Callable
@@ -170,7 +170,7 @@ def _read(words: list[str]) -> tuple[str | None, str]:
         raise typer.BadParameter(f"{_called(name)}: {why}") from None
 
 
-def _check_typed(runs: tuple[RunCommand, ...]) -> None:
+def _check_typed(runs: "tuple[RunCommand, ...]") -> None:
     if not runs:
         raise typer.BadParameter("this starts no container: give a docker run, or create, of docker or podman")
     cut_off = next((run for run in runs if run.is_cut_off), None)
@@ -205,7 +205,7 @@ def _compose_here() -> ComposeTarget:
         return compose_target_here(host_at(None))
 
 
-def _show(done: Migration, name: str, diff: bool, json: bool) -> None:
+def _show(done: "Migration", name: str, diff: bool, json: bool) -> None:
     from gpuctl.render.views.migrate import code_text, diff_of, migration_json, reasons_text
 
     if json:
@@ -226,7 +226,7 @@ def _show(done: Migration, name: str, diff: bool, json: bool) -> None:
     reasons_text(done).show(sys.stderr)
 
 
-def _write(path: str, done: Migration, diff: bool, json: bool) -> None:
+def _write(path: str, done: "Migration", diff: bool, json: bool) -> None:
     from gpuctl.host.write.files import FileProblem
     from gpuctl.migrate.files import script_file, written
     from gpuctl.render.views.migrate import migration_json
@@ -243,7 +243,7 @@ def _write(path: str, done: Migration, diff: bool, json: bool) -> None:
 
 
 def _rewrite(
-    name: str, migrate: Callable[[], tuple[FileMigration, ...]], paths: list[str], diff: bool, write: bool, json: bool
+    name: str, migrate: "Callable[[], tuple[FileMigration, ...]]", paths: list[str], diff: bool, write: bool, json: bool
 ) -> None:
     from gpuctl.engines.yaml.places import NotAccepted
     from gpuctl.host.write.files import FileProblem

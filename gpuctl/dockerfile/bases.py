@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 
 from gpuctl.compat.knowledge.images import Tag, is_cuda_image, parse_tag
@@ -10,13 +9,14 @@ from gpuctl.compat.knowledge.lifetimes import Release, by_codename, releases
 from gpuctl.compat.tables.loader import cuda_versions
 from gpuctl.compat.versions import parts
 from gpuctl.frozen import dataclass
+from gpuctl.regex import regex
 
 _CATALOGUES = ("nvcr.io/nvidia/", "ufoym/deepo")
 _IDS = {"ubi": "rhel", "rockylinux": "rocky", "oraclelinux": "ol", "amazonlinux": "amzn"}
 """How tags call what os-release calls otherwise."""
 _SYSTEMS = "ubuntu|debian|centos|ubi|rockylinux|almalinux|fedora|oraclelinux|amazonlinux"
-_SYSTEM = re.compile(rf"(?:^|[^a-z])({_SYSTEMS})[-_]?([0-9]{{1,4}}(?:\.[0-9]{{1,2}})?)(?![0-9.])")
-_WORDS = re.compile(r"[a-z]+")
+_SYSTEM = regex(rf"(?:^|[^a-z])({_SYSTEMS})[-_]?([0-9]{{1,4}}(?:\.[0-9]{{1,2}})?)(?![0-9.])")
+_WORDS = regex(r"[a-z]+")
 _GPU_WORDS = (
     "cuda",
     "cudnn",
@@ -30,8 +30,8 @@ _GPU_WORDS = (
     "triton",
     "ufoym/deepo",
 )
-_LABEL = re.compile(r"(?:^|[^a-z])cu[0-9]{2,3}")
-_OF_CPUS = re.compile(r"(?:^|[^a-z])(?:cpu|rocm|xpu)(?![a-z])")
+_LABEL = regex(r"(?:^|[^a-z])cu[0-9]{2,3}")
+_OF_CPUS = regex(r"(?:^|[^a-z])(?:cpu|rocm|xpu)(?![a-z])")
 _PLAIN = frozenset(
     (
         *("ubuntu", "debian", "centos", "fedora", "rockylinux", "almalinux", "amazonlinux", "alpine", "python", "ros"),
@@ -44,7 +44,7 @@ _PLAIN = frozenset(
 )
 """Images of which it is known that they say nothing of GPUs."""
 _RED_HAT = "registry.access.redhat.com/"
-_CUDA = re.compile(r"cuda[-_:]?v?([0-9]{1,2}\.[0-9]{1,2})|(?:^|[^a-z])cu(?:da)?([0-9]{2,3})(?![0-9.])")
+_CUDA = regex(r"cuda[-_:]?v?([0-9]{1,2}\.[0-9]{1,2})|(?:^|[^a-z])cu(?:da)?([0-9]{2,3})(?![0-9.])")
 
 
 @dataclass(frozen=True)

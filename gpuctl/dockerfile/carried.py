@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
@@ -11,10 +10,11 @@ from gpuctl.dockerfile.quoting import Unwritable, exec_form, pair, paths_form, q
 from gpuctl.frozen import dataclass
 from gpuctl.host.record.redact import without_secrets
 from gpuctl.images.run import Healthcheck, RunConfig
+from gpuctl.regex import regex
 
-_OF_NVIDIA = re.compile(r"(?:NVIDIA|NV|CUDA|NCCL|CUDNN)_\w+|NVARCH|LIBRARY_PATH")
+_OF_NVIDIA = regex(r"(?:NVIDIA|NV|CUDA|NCCL|CUDNN)_\w+|NVARCH|LIBRARY_PATH")
 """Variables that the images of NVIDIA set for themselves: the new base has its own."""
-_LABELS_OF_NVIDIA = re.compile(r"com\.nvidia\..*|maintainer|org\.opencontainers\.image\.(?:ref\.name|version)")
+_LABELS_OF_NVIDIA = regex(r"com\.nvidia\..*|maintainer|org\.opencontainers\.image\.(?:ref\.name|version)")
 _PATHS = ("PATH", "LD_LIBRARY_PATH")
 _OF_EVERY_BASE = {
     "PATH": ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"),
@@ -27,9 +27,9 @@ _OF_EVERY_BASE = {
         "/lib/x86_64-linux-gnu",
     ),
 }
-_TOOLKIT = re.compile(r"/usr/local/(?:cuda(?:-[\d.]+)?|nvidia)(?:/.*)?")
-_PORT = re.compile(r"\d{1,5}(?:-\d{1,5})?(?:/(?:tcp|udp|sctp))?")
-_SIGNAL = re.compile(r"[A-Za-z0-9+-]+")
+_TOOLKIT = regex(r"/usr/local/(?:cuda(?:-[\d.]+)?|nvidia)(?:/.*)?")
+_PORT = regex(r"\d{1,5}(?:-\d{1,5})?(?:/(?:tcp|udp|sctp))?")
+_SIGNAL = regex(r"[A-Za-z0-9+-]+")
 _ROOTS = ("", "0", "root", "0:0", "root:root")
 _TOOLKITS_ENTRY = "/opt/nvidia/nvidia_entrypoint.sh"
 

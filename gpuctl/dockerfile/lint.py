@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from importlib import import_module
@@ -15,9 +14,10 @@ from gpuctl.dockerfile.source import DockerfileText, shown
 from gpuctl.dockerfile.stages import read_dockerfile
 from gpuctl.engines.spans import Span, replaced
 from gpuctl.frozen import dataclass
+from gpuctl.regex import regex
 
 _SUBJECTS = ("driver", "bases", "versions", "environment", "build", "repositories")
-_IGNORE = re.compile(r"\s*#\s*gpuctl\s+ignore=([a-z][a-z.,\s-]*)")
+_IGNORE = regex(r"\s*#\s*gpuctl\s+ignore=([a-z][a-z.,\s-]*)")
 _ROUNDS = 5
 """How often what was mended is looked at again: an edit can make room for another, none undoes one."""
 

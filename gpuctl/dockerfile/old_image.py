@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posixpath
-import re
 from collections.abc import Iterable, Iterator
 
 from gpuctl.compat.knowledge.base_systems import system_called
@@ -21,16 +20,17 @@ from gpuctl.images.daemon import local_endpoint, local_image
 from gpuctl.images.export import ImageFiles, LayerFile, exported
 from gpuctl.images.read import DOCKER_SECONDS, read_image
 from gpuctl.images.run import RunConfig, parse_run
+from gpuctl.regex import regex
 
-_OF_THE_SYSTEM = re.compile(
+_OF_THE_SYSTEM = regex(
     r"(?:bin|boot|dev|etc|lib|lib32|lib64|libx32|proc|run|sbin|sys|tmp|usr|var)(?:/.*)?|opt/nvidia(?:/.*)?|[^/]*"
     r"|(?:root|home/[^/]+)/\..*"
 )
-_LOCAL = re.compile(r"usr/local/(?!cuda|nvidia)[^/]+/.*")
+_LOCAL = regex(r"usr/local/(?!cuda|nvidia)[^/]+/.*")
 """What an image added to its system lies elsewhere, or here."""
-_NOT_THE_DRIVERS = re.compile(r".*/(?:compat|stubs)/.*")
+_NOT_THE_DRIVERS = regex(r".*/(?:compat|stubs)/.*")
 """cuda-compat, and the toolkit's empty libraries to link with."""
-_LIBRARY = re.compile(r".+\.so(?:\.[0-9.]+)?")
+_LIBRARY = regex(r".+\.so(?:\.[0-9.]+)?")
 _LINKS_FOLLOWED = 8
 _OS_RELEASE = ("etc/os-release", "usr/lib/os-release")
 

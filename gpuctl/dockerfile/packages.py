@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from gpuctl.dockerfile.shell import PlacedWord, ShellCommand
 from gpuctl.frozen import dataclass
+from gpuctl.regex import regex
 
 _MANAGERS: Mapping[str, str] = {
     "apt": "apt",
@@ -69,13 +70,13 @@ _WITH_VALUE: Mapping[str, frozenset[str]] = {
     ),
 }
 """Options whose value is the next word, by the managers' manuals."""
-_PIP = re.compile(r"pip(?:\d(?:\.\d+)?)?")
-_PYTHON = re.compile(r"(?:python|pypy)(?:\d(?:\.\d+)?)?")
-_FILE = re.compile(r"(?:.*/)?([^/]+?)(?:_[^/]*\.deb|-[0-9][^/]*\.rpm|(?:-[^-/]+){3}\.pkg\.tar(?:\.\w+)?)")
-_LETTERS = re.compile(r"-[A-Za-z]+")
+_PIP = regex(r"pip(?:\d(?:\.\d+)?)?")
+_PYTHON = regex(r"(?:python|pypy)(?:\d(?:\.\d+)?)?")
+_FILE = regex(r"(?:.*/)?([^/]+?)(?:_[^/]*\.deb|-[0-9][^/]*\.rpm|(?:-[^-/]+){3}\.pkg\.tar(?:\.\w+)?)")
+_LETTERS = regex(r"-[A-Za-z]+")
 _NO_INSTALL = frozenset("silgcpwDFQRT")
 """Letters of pacman by which -S shows, cleans or downloads only, or by which it does something else: pacman(8)."""
-_VERSION = re.compile(r"(\[[^]]*\])?\s*(?:===?|~=|>=|<=|!=|=|>|<|@)\s*(.*)", re.DOTALL)
+_VERSION = regex(r"(\[[^]]*\])?\s*(?:===?|~=|>=|<=|!=|=|>|<|@)\s*(.*)", re.DOTALL)
 
 
 @dataclass(frozen=True)

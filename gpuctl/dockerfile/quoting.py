@@ -7,15 +7,16 @@ moby/buildkit frontend/dockerfile/shell/lex.go: in double quotes a backslash, a 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
+
+from gpuctl.regex import regex
 
 LONGEST_LINE = 60_000
 """Bytes. Builders refuse lines of more than 65,535."""
-_BARE = re.compile(r"[A-Za-z0-9_./:@%+,=~-]+")
+_BARE = regex(r"[A-Za-z0-9_./:@%+,=~-]+")
 """What needs no quotes; an empty word needs them."""
-_SPECIAL = re.compile(r'(["\\$])')
-_UNWRITABLE = re.compile(r"[\n\r\0]")
+_SPECIAL = regex(r'(["\\$])')
+_UNWRITABLE = regex(r"[\n\r\0]")
 
 
 class Unwritable(ValueError):

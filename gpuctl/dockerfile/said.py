@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 
 from gpuctl.compat.knowledge.libraries import cuda_library, package_of
@@ -10,10 +9,11 @@ from gpuctl.dockerfile.app.scan import Application
 from gpuctl.dockerfile.app.wants import Wants
 from gpuctl.dockerfile.base import ChosenBase, named
 from gpuctl.dockerfile.old_image import OldImage
+from gpuctl.regex import regex
 
 _LINKS = 5
 """How many are shown."""
-_EXTENSION = re.compile(r"\.cpython-(\d)(\d+)-[^/]*\.so$")
+_EXTENSION = regex(r"\.cpython-(\d)(\d+)-[^/]*\.so$")
 
 
 def foreign_problems(wants: Wants, application: Application) -> Iterator[str]:

@@ -12,6 +12,7 @@ from gpuctl import shell as shell_text
 from gpuctl.dockerfile.source import BLANK, Instruction, Joined
 from gpuctl.dockerfile.words import variable
 from gpuctl.frozen import dataclass
+from gpuctl.regex import regex
 from gpuctl.shell import HOLE, NotShell, Word
 
 LONGEST = 64 << 10
@@ -23,12 +24,12 @@ _NEAR = 200
 _DEEPEST = 4
 """Shells within shells that are looked into: a variable may hand one to itself."""
 _DECLARE = ("declare", "export", "local", "readonly", "typeset")
-_ASSIGNED = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)\+?=")
+_ASSIGNED = regex(r"([A-Za-z_][A-Za-z0-9_]*)\+?=")
 _SHELLS = ("ash", "bash", "dash", "sh", "zsh")
 _WRAPPERS = frozenset(("sudo", "env", "exec", "time", "nice", "command", "eatmydata", "xvfb-run", "xargs", "gosu", "-"))
-_BETWEEN = re.compile(r"[ \t\n]+")
-_QUOTING = re.compile(r"[\"'\\`(]")
-_SHEBANG = re.compile(r"\s*#!\s*(\S+)(?:[ \t]+(\S+))?")
+_BETWEEN = regex(r"[ \t\n]+")
+_QUOTING = regex(r"[\"'\\`(]")
+_SHEBANG = regex(r"\s*#!\s*(\S+)(?:[ \t]+(\S+))?")
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 
 from gpuctl.bounds import amount
 from gpuctl.frozen import dataclass
+from gpuctl.regex import regex
 
 LIMIT = 256 << 10
 """Bytes of a Dockerfile. People write kilobytes, of which each costs time."""
@@ -26,19 +27,19 @@ INSTRUCTIONS = frozenset(
     )
 )
 _BOM = "\xef\xbb\xbf"
-_DIRECTIVE = re.compile(r"#[ \t]*([A-Za-z][A-Za-z0-9]*)[ \t]*=[ \t]*(.+?)[ \t\r]*$")
+_DIRECTIVE = regex(r"#[ \t]*([A-Za-z][A-Za-z0-9]*)[ \t]*=[ \t]*(.+?)[ \t\r]*$")
 _DIRECTIVES = ("syntax", "escape", "check")
-_OWN_FRONTEND = re.compile(r"(?:docker\.io/)?docker/dockerfile(?:-upstream|\.io)?(?:[:@].*)?")
+_OWN_FRONTEND = regex(r"(?:docker\.io/)?docker/dockerfile(?:-upstream|\.io)?(?:[:@].*)?")
 _ESCAPES = ("\\", "`")
 BLANK = " \t\n\r\f\v"
 """What parts words. In Latin-1 Python knows two more, which are bytes within letters of UTF-8."""
-_NAME = re.compile(r"(\S+)\s*", re.ASCII)
-_FLAG = re.compile(
+_NAME = regex(r"(\S+)\s*", re.ASCII)
+_FLAG = regex(
     r"--[a-zA-Z][a-zA-Z0-9-]*(?:=(?:\"(?:\\.|[^\"\\])*(?:\"|$)|'[^']*(?:'|$)|\\.|[^\s\"'\\])*)?(?:\s+|$)",
     re.ASCII,
 )
-_WORD = re.compile(r"(?:\"(?:\\.|[^\"\\])*(?:\"|\\?$)|'[^']*(?:'|$)|\\(?:.|$)|[^\s\"'\\])+", re.DOTALL | re.ASCII)
-_HEREDOC = re.compile(r"[0-9]*<<(-?)([^<]+)")
+_WORD = regex(r"(?:\"(?:\\.|[^\"\\])*(?:\"|\\?$)|'[^']*(?:'|$)|\\(?:.|$)|[^\s\"'\\])+", re.DOTALL | re.ASCII)
+_HEREDOC = regex(r"[0-9]*<<(-?)([^<]+)")
 _WITH_HEREDOC = ("ADD", "COPY", "RUN")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posixpath
-import re
 import shlex
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -19,16 +18,17 @@ from gpuctl.dockerfile.quoting import escaped, exec_form
 from gpuctl.dockerfile.said import absolute
 from gpuctl.frozen import dataclass
 from gpuctl.model import Verdict
+from gpuctl.regex import regex
 
 USER, UID = "app", 10001
 """A user of its own, with an id that no distribution gives to others, and that Kubernetes can tell is not root's."""
 PLACE, VENV = "/app", "/opt/venv"
 _WIDTH, _SHOWN = 100, 5
 _OPENING = "Build it in "
-_PATH = re.compile(r"(?:/[A-Za-z0-9_.@%+-]+)+")
+_PATH = regex(r"(?:/[A-Za-z0-9_.@%+-]+)+")
 """A path that COPY takes as it stands: it holds no pattern, variable or blank."""
-_USER_NAME = re.compile(r"([a-z_][a-z0-9_-]{0,31})(?::[a-z_][a-z0-9_-]{0,31})?")
-_USER_ID = re.compile(r"\d{1,10}(?::\d{1,10})?")
+_USER_NAME = regex(r"([a-z_][a-z0-9_-]{0,31})(?::[a-z_][a-z0-9_-]{0,31})?")
+_USER_ID = regex(r"\d{1,10}(?::\d{1,10})?")
 _STEPS = {
     "apt": ("apt-get update", "apt-get install -y --no-install-recommends", "rm -rf /var/lib/apt/lists/*"),
     "dnf": ("dnf install -y --setopt=install_weak_deps=False", "dnf clean all"),

@@ -10,12 +10,13 @@ from collections.abc import Iterator, Mapping
 
 from gpuctl.dockerfile.source import Instruction
 from gpuctl.frozen import dataclass
+from gpuctl.regex import regex
 
-_VARIABLE = re.compile(r"\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)(?:(:?[-+])([^}$]*))?\})")
-_PLAIN = re.compile(r"[^\\'\"$`]+")
+_VARIABLE = regex(r"\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)(?:(:?[-+])([^}$]*))?\})")
+_PLAIN = regex(r"[^\\'\"$`]+")
 _LONGEST = 16 << 10
 """Bytes of a value: one that puts itself in twice, line by line, would be longer than any memory."""
-_LEGACY = re.compile(r"(\S+)\s+(\S(?:.*\S)?)\s*", re.DOTALL | re.ASCII)
+_LEGACY = regex(r"(\S+)\s+(\S(?:.*\S)?)\s*", re.DOTALL | re.ASCII)
 
 
 @dataclass(frozen=True)

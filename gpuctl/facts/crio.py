@@ -12,14 +12,13 @@ from dataclasses import replace
 from typing import Any, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from gpuctl.documents import load_toml
-from gpuctl.facts.docker.unit import parse_show
 from gpuctl.facts.machine.processes import parse_cmdline, parse_start
-from gpuctl.facts.machine.system import BOOTED
+from gpuctl.facts.machine.systemd import BOOTED, parse_show
 from gpuctl.frozen import dataclass
 from gpuctl.host.decode import moment, whole
 from gpuctl.host.look.reading import Host, Outcome, Reading, fact
 from gpuctl.host.status import status_of
-from gpuctl.host.trust import distrusted_process
+from gpuctl.host.trusted_process import distrusted_process
 from gpuctl.model import Fact
 from gpuctl.regex import regex
 

@@ -25,10 +25,9 @@ from gpuctl.facts.machine.system import System
 from gpuctl.facts.packages.history import PackageHistory
 from gpuctl.facts.packages.logs import DRIVER, ENGINE, KERNEL, TOOLKIT, PackageEvent
 from gpuctl.facts.podman import Podman
-from gpuctl.facts.toolkit.cdi_document import GPU_KIND
 from gpuctl.facts.toolkit.toolkit import Toolkit
 from gpuctl.frozen import dataclass
-from gpuctl.model import CannotTell, Fact
+from gpuctl.model import GPU_KIND, CannotTell, Fact
 
 NONE = "none"
 LONGEST = 200

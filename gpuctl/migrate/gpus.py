@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from gpuctl.facts.toolkit.cdi_document import GPU_KIND
 from gpuctl.migrate.migration import ALL, Gpus
+from gpuctl.model import GPU_KIND
+from gpuctl.regex import regex
 
 NO_GPU = ("none", "void", "")
 """Values of NVIDIA_VISIBLE_DEVICES that ask for no GPU: none brings the driver's files all the same, the others nothing
@@ -14,10 +15,10 @@ NO_GPU = ("none", "void", "")
 USUAL = ("compute", "utility")
 """Capabilities that the toolkit brings where an image asks for none
 (https://github.com/NVIDIA/nvidia-container-toolkit, internal/config/image/capabilities.go)."""
-_ID = re.compile(r"\d{1,4}(?::\d{1,2})?|(?:GPU|MIG)-[0-9A-Za-z/-]+")
+_ID = regex(r"\d{1,4}(?::\d{1,2})?|(?:GPU|MIG)-[0-9A-Za-z/-]+")
 _MOST = 64
 _FIELDS = ("driver", "count", "device", "capabilities", "options")
-_INTEGER = re.compile(r"[+-]?\d{1,18}", re.ASCII)
+_INTEGER = regex(r"[+-]?\d{1,18}", re.ASCII)
 
 
 def parse_gpus(value: str) -> Gpus | None:

@@ -8,11 +8,11 @@ from gpuctl.facts.docker.clients import probe_compose
 from gpuctl.facts.docker.daemon import Daemon, probe_daemon
 from gpuctl.facts.docker.endpoint import is_users, probe_endpoint
 from gpuctl.facts.docker.unit import waiting_socket
-from gpuctl.facts.toolkit.cdi_document import GPU_KIND
 from gpuctl.host.look.reading import Host
 from gpuctl.migrate.compose.target import ComposeTarget
 from gpuctl.migrate.migration import Target
 from gpuctl.migrate.survey import RUNTIME
+from gpuctl.model import GPU_KIND
 
 
 def target_here(host: Host) -> Target:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from gpuctl.compat.knowledge.run_options import run_options
 from gpuctl.migrate.migration import Change
 from gpuctl.migrate.run_command import Option, RunCommand
+from gpuctl.regex import regex
 
 _RESTART = {"always": "always", "unless-stopped": "always", "on-failure": "on-failure", "no": "no"}
 """Podman's policies, and what systemd.service(5) calls them."""
@@ -21,7 +21,7 @@ _FALLS_AWAY = {
     "--sig-proxy": "systemd sends the signals",
     "--cidfile": "Quadlet keeps the id itself",
 }
-_PLAIN = re.compile(r"[A-Za-z0-9_@+=:,./^~-]+")
+_PLAIN = regex(r"[A-Za-z0-9_@+=:,./^~-]+")
 _ESCAPED = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posixpath
-import re
 from collections.abc import Callable, Iterable, Iterator
 
 from gpuctl.command import quoted
@@ -17,6 +16,7 @@ from gpuctl.migrate.gpus import USUAL, cdi_names, gpus_value, names
 from gpuctl.migrate.migration import Change, Gpus, Left, Target
 from gpuctl.migrate.run_command import NVIDIA_DOCKER, Option, OtherCall, RunCommand
 from gpuctl.migrate.survey import CAPABILITIES, VISIBLE, Survey
+from gpuctl.regex import regex
 from gpuctl.shell import Word
 
 WAYS = {
@@ -32,13 +32,13 @@ NARROWER = (
 )
 """What --privileged may have been for besides GPUs: a limit of tasks, or a filter of system calls older than the C
 library (https://docs.docker.com/engine/release-notes/20.10/, "clone3")."""
-_SEPARATORS = re.compile(r"(?:[ \t]|\\\r?\n)+")
-_ASKS_PRIVILEGES = re.compile(
+_SEPARATORS = regex(r"(?:[ \t]|\\\r?\n)+")
+_ASKS_PRIVILEGES = regex(
     r"/dev(?!/shm|/null)|/sys|/proc|/boot|/lib/(?:modules|firmware)|/usr/src|/etc/udev|/var/lib/docker"
     r"|(?:/var)?/run/(?:udev|dbus|docker\.sock)|/.*lib(?:ibverbs|rdmacm|mlx[45])|/etc/rdma"
 )
 """What a container is given that drives hardware, or the host; libraries of InfiniBand need its devices."""
-_OPTION_OF_GPUS = re.compile(r" --\S*(?:gpu|nvidia)")
+_OPTION_OF_GPUS = regex(r" --\S*(?:gpu|nvidia)")
 _PRIVILEGES = ("--cap-add", "--security-opt", "--pid", "--cgroupns", "--userns", "--uts", "--cgroup-parent", "--sysctl")
 
 

@@ -15,6 +15,7 @@ from gpuctl.migrate.migration import Change, Left, Migration, Target
 from gpuctl.migrate.rewrite import Rewriting, rewriting, rewriting_of_call
 from gpuctl.migrate.run_command import RunCommand, other_call, run_command
 from gpuctl.migrate.survey import SIGNS, survey
+from gpuctl.regex import regex
 from gpuctl.shell import IN_SUBSTITUTION, Lines, NotShell, SimpleCommand, commands
 
 SIZE_LIMIT = 1 << 20
@@ -23,7 +24,7 @@ Targets = Callable[[str], Target]
 """What a command of an engine, docker or podman, is rewritten for."""
 _ELSEWHERE = "gpuctl does not read it as a command: it stands in a variable, a quote or a document"
 _LOOKS = frozenset(("[", "test", "ls", "stat", "chmod", "chown", "mknod", "rm", "lsof", "fuser"))
-_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=.*", re.DOTALL | re.ASCII)
+_ASSIGNMENT = regex(r"[A-Za-z_]\w*=.*", re.DOTALL | re.ASCII)
 
 
 def decoded(raw: bytes) -> str:
@@ -104,6 +105,8 @@ def _left(command: SimpleCommand, why: str, line: Callable[[int], int]) -> Left:
 
 def _elsewhere(text: str, spans: Sequence[tuple[int, int]], line: Callable[[int], int]) -> Iterator[Left]:
     """Yields lines with signs of the old way outside of the commands that gpuctl has read."""
+    if (0, len(text)) in spans:  # as of a command that was typed, of which nothing is outside
+        return
     told = set[int]()
     read = sorted(spans)
     reached = list(accumulate((end for _, end in read), max))  # a command may hold others

@@ -9,13 +9,14 @@ from dataclasses import replace
 
 from gpuctl.compat.knowledge.run_options import RunOptionRow, run_options
 from gpuctl.frozen import dataclass
+from gpuctl.regex import regex
 from gpuctl.shell import HOLE, SimpleCommand, Word
 
 NVIDIA_DOCKER = "nvidia-docker"
 PROGRAMS = {"docker": "docker", NVIDIA_DOCKER: "docker", "podman": "podman"}
 """What starts containers, and the engine whose options it takes."""
 VERBS = ("run", "create")
-_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=", re.ASCII)
+_ASSIGNMENT = regex(r"[A-Za-z_]\w*=", re.ASCII)
 _WRAPPERS = {
     "sudo": ("-u", "-g", "-h", "-p", "-C", "-r", "-t", "-T", "-U", "-R", "-D", "--user", "--group"),
     "env": ("-u", "-C", "-S", "--unset", "--chdir"),

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import posixpath
-import re
 from collections.abc import Iterator
 from itertools import chain
 
 from gpuctl.compat.knowledge.driver_parts import DriverPart, PartKind, driver_part, gpu_of
-from gpuctl.facts.toolkit.cdi_document import GPU_KIND
 from gpuctl.frozen import dataclass
 from gpuctl.migrate.by_hand import WHOLES, mounted_part
 from gpuctl.migrate.gpus import NO_GPU, docker_refuses, parse_cdi, parse_gpus, parse_visible, together
 from gpuctl.migrate.migration import ALL, Gpus
 from gpuctl.migrate.run_command import NVIDIA_DOCKER, Option, RunCommand
 from gpuctl.migrate.wsl import DEVICE, doubt_of, is_of_wsl
+from gpuctl.model import GPU_KIND
+from gpuctl.regex import regex
 from gpuctl.shell import HOLE
 
 VISIBLE, CAPABILITIES, NV_GPU = "NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES", "NV_GPU"
 RUNTIME = "nvidia"
-SIGNS = re.compile(
+SIGNS = regex(
     r"(?<!-[bcefrw] )(?<!-[bcefrw] [\"'])/dev/nvidia|nvidia-docker2?[ \t]+(?:run|create)\b|nvidia_driver_"
     r"|--device[ =]/dev/dxg\b|--runtime[ =]+nvidia\b|\bNV_GPU=|--volume-driver[ =]nvidia|:3476/docker/cli"
     r"|/lib(?:32|64)?/nvidia[^\s:]*:/"
@@ -120,7 +120,7 @@ _RUNTIMES = (RUNTIME, "nvidia-container-runtime")
 _HOOKS = "oci/hooks.d"
 """The folder of hooks by which Podman gave GPUs before it read CDI specifications."""
 _WITH_VARIABLE = "what it holds, a list or all, can stand behind --gpus as '\"device='\"$…\"'\"'"
-_SEVERAL = re.compile(rf"/dev/nvidia(?:{HOLE}|[\w-]*[{{\[*?])")
+_SEVERAL = regex(rf"/dev/nvidia(?:{HOLE}|[\w-]*[{{\[*?])")
 """Devices that a variable, braces or a pattern of the shell name: /dev/nvidia{0,1}."""
 _ANY = "000"
 """Stands for a version that comes from a variable."""

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import re
 
+from gpuctl.regex import regex
+
 DEVICE = "/dev/dxg"
 _FOLDER = "/usr/lib/wsl"
-_OF_CUDA = re.compile(r"nvidia|cuda", re.IGNORECASE)
-_DRAWS = re.compile(r"/mnt/wslg|/\.X11-unix|\bDISPLAY\b|d3d12|\bdzn\b|directml", re.IGNORECASE)
-_RUNS = re.compile(rf"(?<![:=]){_FOLDER}/[^\s:=]*nvidia-smi\b(?!:)")
+_OF_CUDA = regex(r"nvidia|cuda", re.IGNORECASE)
+_DRAWS = regex(r"/mnt/wslg|/\.X11-unix|\bDISPLAY\b|d3d12|\bdzn\b|directml", re.IGNORECASE)
+_RUNS = regex(rf"(?<![:=]){_FOLDER}/[^\s:=]*nvidia-smi\b(?!:)")
 KEEP_UNSURE = (
     f"in WSL it is of any maker's GPU: if it is there for CUDA, a request for all GPUs stands for {DEVICE} and"
     f" {_FOLDER}, of which NVIDIA's toolkit brings CUDA's part"

@@ -6,13 +6,13 @@ import secrets
 from typing import Protocol
 
 from gpuctl.command import Command, command, operands
-from gpuctl.facts.toolkit.cdi_document import GPU_KIND
 from gpuctl.frozen import dataclass
 from gpuctl.host.act.process import ask_program, run_long
 from gpuctl.host.act.signals import HeldSignals
 from gpuctl.host.look.deadline import DeadlineExceeded
 from gpuctl.host.look.reading import Outcome, Reading, failure, said_line
 from gpuctl.images.reference import parse_reference
+from gpuctl.model import GPU_KIND
 from gpuctl.smoke.container import CAPABILITIES, LIMITS, PLACE, ContainerSpec, Ended, EngineError, entrypoint
 from gpuctl.smoke.request import GpuRequest, visible_devices
 

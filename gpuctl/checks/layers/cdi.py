@@ -33,9 +33,9 @@ from gpuctl.facts.machine.system import System
 from gpuctl.facts.packages.logs import DRIVER
 from gpuctl.facts.podman import Podman
 from gpuctl.facts.toolkit.cdi import FOLDERS, SUFFIXES, Cdi, Spec, SpecFile, SpecNode
-from gpuctl.facts.toolkit.cdi_document import GPU_KIND, Device
+from gpuctl.facts.toolkit.cdi_document import Device
 from gpuctl.facts.toolkit.toolkit import Toolkit
-from gpuctl.model import ENGINES, CannotTell, Disturbs, Evidence, Remedy
+from gpuctl.model import ENGINES, GPU_KIND, CannotTell, Disturbs, Evidence, Remedy
 from gpuctl.regex import regex
 
 OTHERS_READ = 0o004

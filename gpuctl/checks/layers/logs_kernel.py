@@ -50,7 +50,8 @@ def _judged(
     if logs.kernel.value is None or not pci.gpus.value:
         return None
     lines = [line for line in logs.kernel.value if told.search(line)]
-    said = (judge(gpu.address, about) for gpu in pci.gpus.value if (about := _about(lines, gpu.address)))
+    gpus = pci.gpus.value if lines else ()
+    said = (judge(gpu.address, about) for gpu in gpus if (about := _about(lines, gpu.address)))
     return next((one for one in said if one), passed(well, Evidence(logs.kernel.source, "no such line")))
 
 

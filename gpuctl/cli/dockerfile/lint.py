@@ -1,6 +1,6 @@
 """`gpuctl dockerfile lint`: what is wrong with a Dockerfile for GPUs."""
 
-from __future__ import annotations
+# Not `from __future__ import annotations`: Typer evaluates the text of every option then, twice.
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -68,7 +68,7 @@ def _build_args(typed: list[str]) -> dict[str, str]:
     return {name: value for name, _, value in pairs}
 
 
-def _why_not(driver: str | None, names: list[str], hosts: typer.FileBinaryRead | None) -> WhyNot | None:
+def _why_not(driver: str | None, names: list[str], hosts: typer.FileBinaryRead | None) -> "WhyNot | None":
     """Returns what judges by the hosts that are named; None where none is, which loads nothing of theirs."""
     if driver is None and not names and hosts is None:
         return None
@@ -87,7 +87,7 @@ def _why_not(driver: str | None, names: list[str], hosts: typer.FileBinaryRead |
         raise typer.BadParameter(f"{hosts.name}: {error}") from None
 
 
-def _linted(files: list[str], fix: bool, given: dict[str, str], why_not: WhyNot | None) -> list[Linted]:
+def _linted(files: list[str], fix: bool, given: dict[str, str], why_not: "WhyNot | None") -> "list[Linted]":
     """Returns what was found in each file, once all of them could be read. Ends the run where one could not."""
     from gpuctl.dockerfile.lint import lint, mended
     from gpuctl.dockerfile.source import BadDockerfile
@@ -121,7 +121,7 @@ def _write(changed: dict[str, bytes]) -> None:
         raise typer.Exit(ExitCode.PROBLEM) from None
 
 
-def _show(linted: list[Linted], format: str) -> None:
+def _show(linted: "list[Linted]", format: str) -> None:
     from gpuctl.render.views.dockerfile_lint import lint_json, lint_text
 
     if format == "text":

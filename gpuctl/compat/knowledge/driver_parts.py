@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import posixpath
-import re
 from enum import Enum
 from functools import cache
 
 from gpuctl.compat.tables.loader import load
 from gpuctl.frozen import dataclass
+from gpuctl.regex import regex
 
-_DEVICE = re.compile(r"/dev/nvidia(?:\d+|ctl|-uvm|-uvm-tools|-modeset|-vgpuctl|-nvlink|-nvswitch\w*|-caps(?:/.*)?)")
-_GPU = re.compile(r"/dev/nvidia(\d+)")
-_LIBRARY = re.compile(r"(lib[A-Za-z0-9_+-]+\.so)(?:\.[0-9.*]+)?\*?")
-_FOLDER = re.compile(
+_DEVICE = regex(r"/dev/nvidia(?:\d+|ctl|-uvm|-uvm-tools|-modeset|-vgpuctl|-nvlink|-nvswitch\w*|-caps(?:/.*)?)")
+_GPU = regex(r"/dev/nvidia(\d+)")
+_LIBRARY = regex(r"(lib[A-Za-z0-9_+-]+\.so)(?:\.[0-9.*]+)?\*?")
+_FOLDER = regex(
     r"/(?:usr/(?:local/)?)?lib(?:32|64)?/(?:(?:x86_64|i386|aarch64|powerpc64le)-linux-gnu/)?nvidia(?:-\d{3})?"
     r"(?:/current)?(?:/(?:bin|tls|vdpau|xorg))?"
     r"|/usr/local/nvidia(?:/(?:bin|lib|lib64))?"
@@ -28,7 +28,7 @@ ALL_CAPABILITIES = "all"
 _OF_FOLDERS = {"bin": "utility", "tls": "graphics", "vdpau": "video", "xorg": "display", "icd.d": "graphics"}
 """What folders within a driver's hold alone. All others hold every library, as nvidia-docker 1's volume did
 (https://github.com/NVIDIA/nvidia-docker/blob/1.0/src/nvidia/volumes.go)."""
-_SOCKET = re.compile(r"(?:/var)?/run/nvidia-(?:persistenced|fabricmanager)(?:/socket)?")
+_SOCKET = regex(r"(?:/var)?/run/nvidia-(?:persistenced|fabricmanager)(?:/socket)?")
 
 
 class PartKind(str, Enum):

@@ -152,6 +152,7 @@ def listed(reference: str) -> CudaImages | None:
     return next((row for row in rows if any(row.reference(flavour) == name for flavour in row.flavours)), None)
 
 
+@lru_cache(maxsize=1024)
 def same_minor(reference: str) -> str | None:
     """Returns the supported tag of the same CUDA minor version, flavour and system, which has the newest update.
 
@@ -162,8 +163,9 @@ def same_minor(reference: str) -> str | None:
         return None
     minor = parts(tag.cuda)[:2]
     flavour = f"{tag.library}-{tag.flavour}" if tag.library else tag.flavour
-    rows = [row for row in cuda_images() if row.os == tag.os and row.status == "supported" and flavour in row.flavours]
-    fitting = [row for row in rows if parts(row.cuda)[:2] == minor]
+    holding = '"' + ".".join(tag.cuda.split(".")[:2])
+    rows = [row for row in load("images", CudaImages, holding) if parts(row.cuda)[:2] == minor]
+    fitting = (row for row in rows if row.os == tag.os and row.status == "supported" and flavour in row.flavours)
     newest = max(fitting, key=lambda row: parts(row.cuda), default=None)
     return newest.reference(flavour).partition(":")[2] if newest else None
 

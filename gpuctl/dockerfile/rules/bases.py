@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from gpuctl.compat.knowledge.images import cuda_images, listed, same_minor
@@ -14,8 +13,9 @@ from gpuctl.dockerfile.rules.engine import Found, Subject, WhyNot, base, rule, u
 from gpuctl.dockerfile.rules.versions import cuda_of_install
 from gpuctl.dockerfile.stages import Stage
 from gpuctl.engines.spans import Span
+from gpuctl.regex import regex
 
-_MOVES = re.compile(r"(?:^|[-_.])(?:latest|nightly|master|main)(?:$|[-_.])")
+_MOVES = regex(r"(?:^|[-_.])(?:latest|nightly|master|main)(?:$|[-_.])")
 _SHORT_NAMES = {"rhel": "UBI", "ubuntu": "Ubuntu", "debian": "Debian", "centos": "CentOS", "rocky": "Rocky Linux"}
 
 

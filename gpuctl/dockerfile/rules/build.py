@@ -10,6 +10,7 @@ from gpuctl.dockerfile.rules.engine import Found, Subject, base, rule
 from gpuctl.dockerfile.shell import PlacedWord, ShellCommand
 from gpuctl.dockerfile.source import shown
 from gpuctl.dockerfile.stages import Stage, StageStep
+from gpuctl.regex import regex
 
 _SAMPLES = (
     "deviceQuery",
@@ -20,8 +21,8 @@ _SAMPLES = (
     "p2pBandwidthLatencyTest",
     "gpustat",
 )
-_PYTHON = re.compile(r"(?:python|pypy)[0-9.]*")
-_ASKS_GPU = re.compile(
+_PYTHON = regex(r"(?:python|pypy)[0-9.]*")
+_ASKS_GPU = regex(
     r"torch\.cuda\.(?:get_device\w*|current_\w+|device_count|init|is_available|set_device|synchronize|mem_get_info)"
     r"|\.cuda\(\)|\.to\(['\"]cuda|device[(=]['\"]cuda|list_physical_devices\(['\"]GPU|cuda\.is_available|cupy\.cuda\.Device|list_gpus"
 )
@@ -65,8 +66,8 @@ _COMPILED_BY_PIP = (
     "causal-conv1d",
     "causal_conv1d",
 )
-_BETWEEN = re.compile(r"[/.@#=\s]+")
-_LIMIT = re.compile(r".*(?:/dev/shm|/etc/security/limits\.conf|/etc/sysctl\.conf)(?:/.*)?$", re.DOTALL)
+_BETWEEN = regex(r"[/.@#=\s]+")
+_LIMIT = regex(r".*(?:/dev/shm|/etc/security/limits\.conf|/etc/sysctl\.conf)(?:/.*)?$", re.DOTALL)
 
 
 def _with_device(step: StageStep) -> bool:

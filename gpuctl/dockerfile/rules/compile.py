@@ -7,6 +7,7 @@ import re
 from gpuctl.dockerfile.packages import pip_call
 from gpuctl.dockerfile.shell import ShellCommand
 from gpuctl.dockerfile.stages import Stage, StageStep
+from gpuctl.regex import regex
 
 _TOOLS = frozenset(
     (
@@ -30,8 +31,8 @@ _TOOLS = frozenset(
     )
 )
 _BUILD_PACKAGES = ("build-essential", "g++", "gcc", "cmake", "ninja-build", "make", "clang", "nvcc")
-_SCRIPT = re.compile(r".*\.(?:sh|bash|py|pl|mk)|\.?/.*")
-_RUNNERS = re.compile(r"bash|sh|source|\.|(?:python|pypy)[0-9.]*")
+_SCRIPT = regex(r".*\.(?:sh|bash|py|pl|mk)|\.?/.*")
+_RUNNERS = regex(r"bash|sh|source|\.|(?:python|pypy)[0-9.]*")
 _OF_THE_SYSTEM = ("/bin/", "/usr/bin/", "/opt/conda/bin/", "/sbin/", "/usr/sbin/")
 _NEED_CUDNN = (
     *(

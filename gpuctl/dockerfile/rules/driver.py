@@ -13,6 +13,7 @@ from gpuctl.dockerfile.shell import PlacedWord, ShellCommand
 from gpuctl.dockerfile.source import shown
 from gpuctl.dockerfile.stages import Stage
 from gpuctl.dockerfile.words import Pair
+from gpuctl.regex import regex
 
 _PACKAGES = (
     *("nvidia-driver", "nvidia-current", "nvidia-kernel-", "nvidia-dkms-", "nvidia-headless-", "nvidia-utils-"),
@@ -24,22 +25,22 @@ _PACKAGES = (
 """How packages that hold the driver or depend on it begin: Debian's, Ubuntu's, Fedora's, RPM Fusion's, ELRepo's,
 openSUSE's and NVIDIA's own."""
 _NO_PACKAGES = ("libnvidia-container", "libnvidia-ml-dev", "nvidia-kernel-common")
-_OF_ARCH = re.compile(
+_OF_ARCH = regex(
     r"(?:lib32-)?(?:opencl-)?nvidia(?:-(?:\d{3}xx|beta|dkms|lts|open|utils|vulkan))*|cuda(?:-?\d+(?:\.\d+)?)?"
 )
 """Arch's packages of the driver, its users' too, and the toolkit's, which depends on nvidia-utils
 (https://www.archlinux.org/packages/extra/x86_64/nvidia-open-dkms/, https://aur.archlinux.org/packages/cuda-12.9)."""
 _SYSTEMS = ("apt", "rpm", "pacman", "apk")
 """The managers of a distribution's packages."""
-_OF_A_BRANCH = re.compile(r"nvidia-[0-9]{3}(?:-.*)?")
-_OTHER_LIBRARY = re.compile(r"libnvidia-(?!container|egl-)[a-z0-9-]+\.so(?:\.[0-9.*]+)?")
+_OF_A_BRANCH = regex(r"nvidia-[0-9]{3}(?:-.*)?")
+_OTHER_LIBRARY = regex(r"libnvidia-(?!container|egl-)[a-z0-9-]+\.so(?:\.[0-9.*]+)?")
 """Libraries of a driver that the toolkit does not mount; those of EGL's platforms are packages of their own."""
-_META = re.compile(r"cuda(?:-([0-9]{1,2})[-.]([0-9]{1,2})(?:[-.][0-9.-]+)?)?")
+_META = regex(r"cuda(?:-([0-9]{1,2})[-.]([0-9]{1,2})(?:[-.][0-9.-]+)?)?")
 """The packages that bring the toolkit and the driver."""
-_RUN_FILE = re.compile(r"NVIDIA-Linux-[A-Za-z0-9_]+-[^/]*\.run")
+_RUN_FILE = regex(r"NVIDIA-Linux-[A-Za-z0-9_]+-[^/]*\.run")
 _FETCHERS = ("wget", "curl", "axel", "aria2c")
-_CUDA_RUN_FILE = re.compile(r"cuda_[^/]*linux[^/]*(?:\.run)?")
-_ONLY_PARTS = re.compile(r"--?(?:toolkit|samples|extract(?:=.*)?|help|tar|librarypath.*|defaultroot.*)")
+_CUDA_RUN_FILE = regex(r"cuda_[^/]*linux[^/]*(?:\.run)?")
+_ONLY_PARTS = regex(r"--?(?:toolkit|samples|extract(?:=.*)?|help|tar|librarypath.*|defaultroot.*)")
 
 
 @rule("dockerfile.driver-library")

@@ -15,12 +15,13 @@ from gpuctl.dockerfile.source import shown
 from gpuctl.dockerfile.stages import Stage, StageStep
 from gpuctl.dockerfile.words import Pair, names_unknown, names_variable
 from gpuctl.engines.spans import Span, newline
+from gpuctl.regex import regex
 
 VISIBLE, CAPABILITIES = "NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES"
 DEFAULT_CAPABILITIES = "compute,utility"
-_SECOND = re.compile(r"(,)?[ \t]+(?P<pair>(?P<name>[A-Za-z_][A-Za-z0-9_]*)=\S*)")
-_SIMPLE = re.compile(r"[^\s\"'=,]+(?:,?[ \t]+[A-Z_][A-Z0-9_]*=[^\s\"',]+)+")
-_KEPT = {"LD_LIBRARY_PATH": re.compile(r"/usr/local/nvidia"), "PATH": re.compile(r"/usr/local/cuda[^:]*/bin")}
+_SECOND = regex(r"(,)?[ \t]+(?P<pair>(?P<name>[A-Za-z_][A-Za-z0-9_]*)=\S*)")
+_SIMPLE = regex(r"[^\s\"'=,]+(?:,?[ \t]+[A-Z_][A-Z0-9_]*=[^\s\"',]+)+")
+_KEPT = {"LD_LIBRARY_PATH": regex(r"/usr/local/nvidia"), "PATH": regex(r"/usr/local/cuda[^:]*/bin")}
 _TRUE = ("1", "t", "T", "TRUE", "true", "True")
 _NEEDS: Mapping[str, tuple[str, ...]] = {
     "video": (
@@ -35,8 +36,8 @@ _NEEDS: Mapping[str, tuple[str, ...]] = {
 }
 """By capability the packages, options and files that show that a program needs it."""
 _ALL = ("all",)
-_CUDA_PACKAGE = re.compile(r"cuda-(?!keyring|repo).*|libcudnn[0-9].*|libcublas.*|libnccl.*|cudatoolkit|cuda")
-_GPU_WHEEL = re.compile(
+_CUDA_PACKAGE = regex(r"cuda-(?!keyring|repo).*|libcudnn[0-9].*|libcublas.*|libnccl.*|cudatoolkit|cuda")
+_GPU_WHEEL = regex(
     r"tensorflow-gpu|onnxruntime-gpu|cupy-cuda.*|mxnet-cu.*|paddlepaddle-gpu|jax\[cuda.*|nvidia-.*-cu1[0-9]"
 )
 

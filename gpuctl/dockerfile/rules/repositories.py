@@ -10,17 +10,18 @@ from gpuctl.dockerfile.packages import manager
 from gpuctl.dockerfile.rules.engine import Found, Subject, base, rule
 from gpuctl.dockerfile.shell import PlacedWord, ShellCommand
 from gpuctl.dockerfile.stages import Stage
+from gpuctl.regex import regex
 
 OLD_KEY, NEW_KEY = "7fa2af80.pub", "3bf863cc.pub"
-_NETWORK_KEY = re.compile(
+_NETWORK_KEY = regex(
     r"developer\.download\.nvidia\.com/(?:compute/(cuda|machine-learning)|devtools)/\S*?(7fa2af80\.pub)"
 )
-_FINGERPRINT = re.compile(r"ae09fe4bbd223a84b2ccfce3f60f4b3d7fa2af80", re.IGNORECASE)
-_RESIGNED = re.compile(r"compute/cuda/repos/(?:wsl-)?(?:ubuntu(?:16|18|20|22|24)04|debian1[0-9])/")
+_FINGERPRINT = regex(r"ae09fe4bbd223a84b2ccfce3f60f4b3d7fa2af80", re.IGNORECASE)
+_RESIGNED = regex(r"compute/cuda/repos/(?:wsl-)?(?:ubuntu(?:16|18|20|22|24)04|debian1[0-9])/")
 """The repositories that have the new key under its name."""
 _NVIDIA = "developer.download.nvidia.com"
-_UBUNTU = re.compile(r"(?:archive|security|ports)\.ubuntu\.com/\S*\s+([a-z]+)(?=[-\s/]|$)")
-_CUDA_REPOSITORY = re.compile(
+_UBUNTU = regex(r"(?:archive|security|ports)\.ubuntu\.com/\S*\s+([a-z]+)(?=[-\s/]|$)")
+_CUDA_REPOSITORY = regex(
     r"(?:compute/(?:cuda|machine-learning)/repos/|cuda-repo-)(ubuntu|debian|rhel|fedora|rocky)([0-9]{1,4})"
 )
 

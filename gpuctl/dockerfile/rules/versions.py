@@ -11,20 +11,19 @@ from gpuctl.dockerfile.packages import NamedPackage
 from gpuctl.dockerfile.rules.engine import Found, Subject, base, rule
 from gpuctl.dockerfile.source import shown
 from gpuctl.dockerfile.stages import Stage
+from gpuctl.regex import regex
 
-_TOOLKIT = re.compile(
+_TOOLKIT = regex(
     r"(?:cuda-(?!compat|drivers|keyring|repo)[a-z-]+|(?:lib)?(?:cublas|cufft|cufile|curand|cusolver|cusparse|npp|nvjpeg"
     r"|nvjitlink|nvfatbin|nvvm)(?:-dev|-devel)?)-([0-9]{1,2})-([0-9]{1,2})"
 )
-_BUILT_FOR = re.compile(r".*\+cuda([0-9]{1,2})\.([0-9]{1,2})")
-_INDEX = re.compile(r"download\.pytorch\.org/whl/(?:(?:nightly|test)/)?cu([0-9]{2,3})")
-_LOCAL = re.compile(r"(?:.*\+|.*%2[Bb])cu([0-9]{2,3})(?![0-9])")
-_EXTRA = re.compile(r"jax(?:lib)?\[.*\bcuda([0-9]{2})(?:[_a-z].*)?\]")
-_OWN_LIBRARIES = re.compile(
-    r"torch(?:vision|audio|text)?|xformers|jax.*|https?://download\.pytorch\.org/.*", re.IGNORECASE
-)
-_NAMED = re.compile(r"(?:cupy-cuda|mxnet-cu|dgl-cu|onnxruntime-gpu-cu|chainer-cuda|spconv-cu)([0-9]{2,3})(x?)(?:mkl)?")
-_SUFFIX = re.compile(r"(.*)-cu(?:da)?([0-9]{2,3})x?")
+_BUILT_FOR = regex(r".*\+cuda([0-9]{1,2})\.([0-9]{1,2})")
+_INDEX = regex(r"download\.pytorch\.org/whl/(?:(?:nightly|test)/)?cu([0-9]{2,3})")
+_LOCAL = regex(r"(?:.*\+|.*%2[Bb])cu([0-9]{2,3})(?![0-9])")
+_EXTRA = regex(r"jax(?:lib)?\[.*\bcuda([0-9]{2})(?:[_a-z].*)?\]")
+_OWN_LIBRARIES = regex(r"torch(?:vision|audio|text)?|xformers|jax.*|https?://download\.pytorch\.org/.*", re.IGNORECASE)
+_NAMED = regex(r"(?:cupy-cuda|mxnet-cu|dgl-cu|onnxruntime-gpu-cu|chainer-cuda|spconv-cu)([0-9]{2,3})(x?)(?:mkl)?")
+_SUFFIX = regex(r"(.*)-cu(?:da)?([0-9]{2,3})x?")
 _CONDA = ("pytorch-cuda", "cudatoolkit", "cuda-version", "cuda-toolkit")
 
 

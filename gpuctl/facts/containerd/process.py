@@ -9,7 +9,7 @@ from gpuctl.facts.machine.processes import is_process_id, parse_cmdline, process
 from gpuctl.frozen import dataclass
 from gpuctl.host.decode import whole
 from gpuctl.host.look.reading import Host, fact
-from gpuctl.host.trust import distrusted_process
+from gpuctl.host.trusted_process import distrusted_process
 from gpuctl.model import Fact
 
 ADDRESS = "CONTAINERD_ADDRESS"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import List, Mapping, Optional, Tuple
 
 from gpuctl.facts.containerd.process import ContainerdProcess
-from gpuctl.facts.docker.unit import command_line, parse_show
-from gpuctl.facts.machine.system import BOOTED
+from gpuctl.facts.docker.unit import command_line
+from gpuctl.facts.machine.systemd import BOOTED, parse_show
 from gpuctl.frozen import dataclass
 from gpuctl.host.look.reading import Host, Outcome, Reading, fact
 from gpuctl.model import Fact

@@ -11,7 +11,7 @@ from gpuctl.facts.machine.processes import parse_cmdline, parse_start, process_n
 from gpuctl.frozen import dataclass
 from gpuctl.host.decode import moment, whole
 from gpuctl.host.look.reading import Host, fact
-from gpuctl.host.trust import distrusted_process
+from gpuctl.host.trusted_process import distrusted_process
 from gpuctl.model import Fact
 
 NAMES = ("dockerd", "dockerd-current", "docker-containerd")

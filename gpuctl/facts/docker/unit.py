@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import shlex
-from typing import Dict, FrozenSet, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import Dict, FrozenSet, Iterator, List, Mapping, Optional, Tuple
 from urllib.parse import urlsplit
 
 from gpuctl.facts.docker.endpoint import Endpoint, place
-from gpuctl.facts.machine.system import BOOTED
+from gpuctl.facts.machine.systemd import BOOTED, parse_show
 from gpuctl.frozen import dataclass
 from gpuctl.host.decode import whole
 from gpuctl.host.look.reading import Host, Outcome, Reading, fact
@@ -79,32 +79,6 @@ def parse_sockets(text: str) -> Iterator[Tuple[str, FrozenSet[str]]]:
         if values.get("SubState") == "listening":
             places = [value.partition(" ")[0] for name, _, value in lines if name.startswith("Listen")]
             yield values.get("Id", ""), frozenset(map(place, places))
-
-
-def parse_show(text: str, states: Sequence[str] = ("loaded",)) -> List[Mapping[str, List[str]]]:
-    """Returns the properties of each unit whose LoadState is one of these; one that comes often has many values.
-
-    Id=docker.service
-    LoadState=loaded
-    ActiveState=active
-    MainPID=812
-    FragmentPath=/lib/systemd/system/docker.service
-    DropInPaths=/etc/systemd/system/docker.service.d/override.conf
-    EnvironmentFiles=/etc/default/docker (ignore_errors=yes)
-    ExecStart={ path=/usr/sbin/dockerd ; argv[]=/usr/sbin/dockerd -H fd:// $DOCKER_OPTS ; ignore_errors=no ; pid=0 }
-
-    Id=snap.docker.dockerd.service
-    LoadState=not-found
-    """
-    units: List[Mapping[str, List[str]]] = []
-    for block in text.split("\n\n"):
-        properties: Dict[str, List[str]] = {}
-        for line in block.splitlines():
-            name, _, value = line.partition("=")
-            properties.setdefault(name, []).append(value)
-        if properties.get("LoadState", [""])[0] in states and "Id" in properties:
-            units.append(properties)
-    return units
 
 
 def _unit(host: Host, properties: Mapping[str, List[str]]) -> Unit:

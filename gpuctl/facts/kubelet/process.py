@@ -9,7 +9,7 @@ from gpuctl.facts.crio import options
 from gpuctl.facts.machine.processes import parse_cmdline, process_name, processes_called
 from gpuctl.frozen import dataclass
 from gpuctl.host.look.reading import Host
-from gpuctl.host.trust import distrusted_process
+from gpuctl.host.trusted_process import distrusted_process
 from gpuctl.model import Fact
 from gpuctl.regex import regex
 

@@ -6,7 +6,7 @@ from typing import Container, List, Tuple
 
 from gpuctl.host.decode import whole
 from gpuctl.host.look.reading import Host
-from gpuctl.host.trust import is_here
+from gpuctl.host.trusted_process import is_here
 from gpuctl.regex import regex
 
 _PID = regex(r"[1-9][0-9]{0,9}")

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import List, Mapping, Tuple
 
-from gpuctl.facts.docker.unit import parse_show
-from gpuctl.facts.machine.system import BOOTED
+from gpuctl.facts.machine.systemd import BOOTED, parse_show
 from gpuctl.frozen import dataclass
 from gpuctl.host.look.reading import Host, Outcome, Reading, fact
 from gpuctl.model import Fact

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import List, Mapping, Optional, Sequence
 
-from gpuctl.facts.docker.unit import parse_show
-from gpuctl.facts.machine.system import BOOTED
+from gpuctl.facts.machine.systemd import BOOTED, parse_show
 from gpuctl.frozen import dataclass
 from gpuctl.host.look.deadline import begin
 from gpuctl.host.look.reading import Host, Outcome, Reading, fact

@@ -8,14 +8,13 @@ from gpuctl.facts.machine.distribution import Distribution, probe_distribution
 from gpuctl.facts.machine.image_system import probe_image_system
 from gpuctl.facts.machine.kernel import OSRELEASE
 from gpuctl.facts.machine.kind import probe_machine
+from gpuctl.facts.machine.systemd import BOOTED
 from gpuctl.frozen import dataclass
 from gpuctl.host.look.deadline import begin
 from gpuctl.host.look.reading import Host, Outcome, fact
 from gpuctl.model import Fact
 
 ARCHITECTURE = "/proc/sys/kernel/arch"
-BOOTED = "/run/systemd/system"
-"""There when systemd is the init system: sd_booted(3)."""
 FAMILIES: Mapping[str, Tuple[str, ...]] = {
     "debian": ("apt",),
     "ubuntu": ("apt",),

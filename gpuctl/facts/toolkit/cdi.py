@@ -11,11 +11,11 @@ import posixpath
 from collections import defaultdict
 from typing import Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
-from gpuctl.facts.toolkit.cdi_document import GPU_KIND, Device, Document, parse_document
+from gpuctl.facts.toolkit.cdi_document import Device, Document, parse_document
 from gpuctl.frozen import dataclass
 from gpuctl.host.look.reading import Host, Outcome, Reading, fact, failure
 from gpuctl.host.status import FileStatus, parse_status, status_of
-from gpuctl.model import Fact
+from gpuctl.model import GPU_KIND, Fact
 from gpuctl.regex import regex
 
 FOLDERS = ("/etc/cdi", "/var/run/cdi")

@@ -14,7 +14,6 @@ from gpuctl.facts.toolkit.cdi_text import NOTHING, NotFollowed, load
 from gpuctl.frozen import dataclass
 from gpuctl.regex import regex
 
-GPU_KIND = "nvidia.com/gpu"
 VERSIONS = ("0.3.0", "0.4.0", "0.5.0", "0.6.0", "0.7.0", "0.8.0", "1.0.0", "1.1.0")
 """Those that engines take, the oldest first (specs-go/version.go): none before, and none between them."""
 NO_DEVICE = "it names no device"

@@ -16,7 +16,7 @@ from typing import Callable, Dict, List, Mapping, Optional, Sequence
 from gpuctl.bounds import TEXT_LIMIT, unpacked, whole
 from gpuctl.host.look.deadline import DeadlineExceeded, within
 from gpuctl.host.look.programs import failed_look, run_program
-from gpuctl.host.look.reading import Outcome, Reading
+from gpuctl.host.look.reading import NO_SOCKET, Outcome, Reading, http_source
 from gpuctl.host.machine_id import known_as
 from gpuctl.host.trust import Distrusted, distrusted, opened
 
@@ -39,6 +39,7 @@ _NVML_CHILD = (
 )
 
 MACHINE_ID = "/etc/machine-id"
+UNIX = "unix://"
 
 
 class LocalHost:
@@ -86,6 +87,10 @@ class LocalHost:
         return run_program(source, [program.text, *argv[1:]], child_environment(), deadline, stdin, most)
 
     def get(self, endpoint: str, path: str, deadline: float = 5.0) -> Reading:
+        if endpoint.startswith(UNIX):
+            there = self.stat(endpoint[len(UNIX) :])
+            if there.detail == os.strerror(errno.ENOENT):  # what speaks to sockets takes longer to load than to look
+                return Reading(http_source(endpoint, path), Outcome.ABSENT, detail=NO_SOCKET)
         from gpuctl.host.look.http import get
 
         return get(endpoint, path, deadline)
@@ -100,7 +105,7 @@ class LocalHost:
     def peer(self, endpoint: str) -> Reading:
         from gpuctl.host.look.unix import peer
 
-        return _look("peer of " + endpoint, lambda: str(peer(endpoint[len("unix://") :], FILE_DEADLINE)))
+        return _look("peer of " + endpoint, lambda: str(peer(endpoint[len(UNIX) :], FILE_DEADLINE)))
 
     def nvml(self, deadline: float = 8.0) -> Reading:
         return ask_nvml(child_environment(), deadline)

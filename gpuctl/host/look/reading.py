@@ -10,6 +10,9 @@ from gpuctl.model import Fact
 
 T = TypeVar("T")
 
+NO_SOCKET = "no such socket"
+"""Why a request to where no socket is has no answer."""
+
 
 class Outcome(str, Enum):
     """How a look at the machine ended. ABSENT is an answer; the three after it are not."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 
 from gpuctl.host.look.deadline import DeadlineExceeded
-from gpuctl.host.look.reading import Outcome, Reading
+from gpuctl.host.look.reading import NO_SOCKET, Outcome, Reading
 
 
 def unanswered(source: str, error: Exception, deadline: float) -> Reading:
@@ -13,6 +13,6 @@ def unanswered(source: str, error: Exception, deadline: float) -> Reading:
     if isinstance(error, (DeadlineExceeded, socket.timeout)):
         return Reading(source, Outcome.TIMEOUT, detail="no answer within %g s" % deadline)
     if isinstance(error, FileNotFoundError):
-        return Reading(source, Outcome.ABSENT, detail="no such socket")
+        return Reading(source, Outcome.ABSENT, detail=NO_SOCKET)
     outcome = Outcome.DENIED if isinstance(error, PermissionError) else Outcome.ERROR
     return Reading(source, outcome, detail=getattr(error, "strerror", None) or str(error))

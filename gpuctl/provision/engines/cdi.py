@@ -17,13 +17,13 @@ from gpuctl.facts.gpu.driver import Driver
 from gpuctl.facts.gpu.tegra import probe_tegra
 from gpuctl.facts.machine.system import System
 from gpuctl.facts.toolkit.cdi import FOLDERS, Spec, described
-from gpuctl.facts.toolkit.cdi_document import GPU_KIND, NO_DEVICE, Document, parse_document
+from gpuctl.facts.toolkit.cdi_document import NO_DEVICE, Document, parse_document
 from gpuctl.facts.toolkit.cdi_text import same
 from gpuctl.facts.toolkit.toolkit import Toolkit
 from gpuctl.host.act.process import ask_program
 from gpuctl.host.look.reading import Host, Outcome, failure, said_line
 from gpuctl.host.record.redact import without_secrets
-from gpuctl.model import ENGINES, CannotTell, Disturbs, ExitCode, Remedy
+from gpuctl.model import ENGINES, GPU_KIND, CannotTell, Disturbs, ExitCode, Remedy
 from gpuctl.provision.change_set import ChangeSet, Edit
 from gpuctl.provision.result import Refused, Wish
 

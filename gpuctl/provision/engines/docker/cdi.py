@@ -6,8 +6,8 @@ from gpuctl.compat.knowledge.cdi import DockerCdi, docker_cdi
 from gpuctl.compat.knowledge.releases import docker_features
 from gpuctl.facts.docker.docker import Docker
 from gpuctl.facts.gather import Facts
-from gpuctl.facts.toolkit.cdi_document import GPU_KIND
 from gpuctl.facts.toolkit.toolkit import Toolkit
+from gpuctl.model import GPU_KIND
 from gpuctl.provision.result import Refused, Wish
 
 

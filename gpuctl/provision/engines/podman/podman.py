@@ -12,12 +12,11 @@ from gpuctl.facts.gather import Facts
 from gpuctl.facts.machine.system import System
 from gpuctl.facts.podman import Podman, probe_version
 from gpuctl.facts.toolkit.cdi import FOLDERS, SUFFIXES, Cdi, Spec, probe_cdi
-from gpuctl.facts.toolkit.cdi_document import GPU_KIND
 from gpuctl.facts.toolkit.toolkit import Toolkit
 from gpuctl.frozen import dataclass
 from gpuctl.host.look.reading import Host, Outcome, failure
 from gpuctl.host.write.files import behind_links
-from gpuctl.model import ENGINES, CannotTell, Disturbs, ExitCode, Remedy, Step
+from gpuctl.model import ENGINES, GPU_KIND, CannotTell, Disturbs, ExitCode, Remedy, Step
 from gpuctl.provision.change_set import ChangeSet, Contents, DaemonProblem, Engine, Kept, NotUp
 from gpuctl.provision.engines.cdi import SPEC, check_taken, diff, edit, generated
 from gpuctl.provision.result import Refused, Wish

@@ -19,6 +19,7 @@ import synthetic
 from fleets import snapshot
 from jsonschema import validate
 from prometheus_client.parser import text_string_to_metric_families
+from simhost import warm
 
 from gpuctl.fleet.run_folder import HostOutcome, Run, State, add_host, create_run
 from gpuctl.host.record.archive import OPENED_LIMIT
@@ -34,8 +35,7 @@ HOSTILE = "<script>alert(1)</script>|`=cmd()\x1b[2J"
 
 
 def gpuctl(*argv: str, **how: Any) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "gpuctl", "fleet", *argv]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=ROOT, check=False, **how)
+    return warm.gpuctl("fleet", *argv, **how)
 
 
 def write_run(folder: Path, hosts: dict[str, bytes], silent: dict[str, tuple[State, str]] | None = None) -> str:

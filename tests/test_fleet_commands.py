@@ -321,9 +321,7 @@ def test_the_newest_snapshot_of_a_host_counts_and_the_others_are_named(tmp_path:
 
 
 def test_a_snapshot_may_come_by_standard_input(tmp_path: Path) -> None:
-    (tmp_path / "gpu1.jsonl.gz").write_bytes(snapshot("gpu1"))
-    with (tmp_path / "gpu1.jsonl.gz").open("rb") as file:
-        done = gpuctl("merge", "-", "-o", str(tmp_path / "RUN"), stdin=file)
+    done = gpuctl("merge", "-", "-o", str(tmp_path / "RUN"), stdin=snapshot("gpu1"))
     assert (done.returncode, "1 of 1 host reported" in done.stdout) == (0, True), done.stderr
 
 

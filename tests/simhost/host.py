@@ -161,6 +161,8 @@ class SimHost:
     ) -> Done:
         """The result of `gpuctl ARGV…` of this working tree: see warm.py. `options` are those of `plan`."""
         plan = self.plan(argv, closed_stdin=stdin is None, **options)
+        if plan["env"]["PYTHONPATH"] != str(REPOSITORY):  # another gpuctl than the one that is loaded
+            return self.run([sys.executable, "-m", "gpuctl", *argv], stdin=stdin, timeout=timeout, **options)
         done = warm.gpuctl(*argv, stdin=stdin or "", env=plan["env"], plan=plan, strace=strace, timeout=timeout)
         return Done(done.returncode, done.stdout, done.stderr)
 

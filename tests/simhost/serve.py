@@ -87,11 +87,15 @@ def run(streams, argv, env, cwd, plan, waits):
 
 
 def open_streams():
-    sys.stdin = None
-    if is_open(0):
-        sys.stdin = open(0, closefd=False)  # noqa: SIM115
-    sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
-    sys.stderr = open(2, "w", errors="backslashreplace", closefd=False)  # noqa: SIM115
+    sys.stdin = stream(0, "<stdin>", "r", "strict") if is_open(0) else None
+    sys.stdout = stream(1, "<stdout>", "w", "strict")
+    sys.stderr = stream(2, "<stderr>", "w", "backslashreplace")
+
+
+def stream(number, name, mode, errors):
+    opened = open(number, mode, errors=errors, closefd=False)  # noqa: SIM115
+    opened.buffer.raw.name = name
+    return opened
 
 
 def is_open(number):

@@ -13,8 +13,10 @@ import socket
 import struct
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -46,11 +48,8 @@ def run(
 
     Raises subprocess.TimeoutExpired after `timeout` seconds, the command and its children killed.
     """
-    files = [os.memfd_create(name) for name in ("stdin", "stdout", "stderr")]
+    files = [_pipe(stdin.encode() if isinstance(stdin, str) else stdin), *map(os.memfd_create, ("stdout", "stderr"))]
     try:
-        with open(files[0], "wb", closefd=False) as given:
-            given.write(stdin.encode() if isinstance(stdin, str) else stdin)
-        os.lseek(files[0], 0, os.SEEK_SET)
         request = (argv, dict(os.environ if env is None else env), os.path.abspath(cwd), plan, bool(strace))
         code = _ended(marshal.dumps(request), files, strace, timeout)
         out, err = (_content(file) for file in files[1:])
@@ -58,6 +57,18 @@ def run(
         for file in files:
             os.close(file)
     return subprocess.CompletedProcess(argv, code, out, err)
+
+
+def _pipe(text: bytes) -> int:
+    """Where it is read. Its end comes when all of it has been taken."""
+    reader, writer = os.pipe()
+
+    def write() -> None:
+        with suppress(BrokenPipeError), open(writer, "wb") as given:
+            given.write(text)
+
+    threading.Thread(target=write, daemon=True).start()
+    return reader
 
 
 def _content(file: int) -> bytes:

@@ -20,6 +20,7 @@ from simhost import Bed, Dockerd, SimHost, Toolkit, build, import_image
 os.environ.pop("COLUMNS", None)
 os.unsetenv("COLUMNS")  # readline sets it past os.environ when pytest loads it: text in a pipe has no width
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("fast", settings.get_profile("busy"), max_examples=25)
 settings.load_profile("busy")  # no test fails because the machine is busy
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which nohup has all programs below it ignore, and tests send
 signal.signal(signal.SIGINT, signal.default_int_handler)  # and this one a shell, of what it begins in the background

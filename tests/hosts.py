@@ -6,6 +6,7 @@ import json
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -80,13 +81,13 @@ def host(
     """
     files = {**_of_root(files), **files}
     readings = _Readings()
-    programs = {shlex.split(line)[0]: "/usr/bin/" + shlex.split(line)[0] for line in commands} | dict(which)
+    programs = {_words(line)[0]: "/usr/bin/" + _words(line)[0] for line in commands} | dict(which)
     unix = [endpoint.removeprefix("unix://") for endpoint in sockets if endpoint.startswith("unix://")]
     readings.add("list", PCI, "")
     readings.add("nvml", "NVML", nvml if isinstance(nvml, Reading) else _json_lines(nvml))
     readings.add_all("read", {"/proc/modules": "", **files})
     readings.add_all("link", links)
-    readings.add_all("run", {shlex.join(shlex.split(line)): answer for line, answer in commands.items()})
+    readings.add_all("run", {shlex.join(_words(line)): answer for line, answer in commands.items()})
     readings.add_all("which", programs)
     readings.add_all("get", _requests(sockets))
     readings.add_all("call", calls)
@@ -123,8 +124,8 @@ class _Readings(dict[str, Reading]):
         return self[name] if name in self else Reading(name.partition(":")[2], Outcome.ABSENT, detail="not there")
 
     def add(self, kind: str, source: str, answer: Answer) -> None:
-        reading = answer if isinstance(answer, Reading) else Reading("", Outcome.OK, answer)
-        self[key(kind, source)] = replace(reading, source=source)
+        is_told = isinstance(answer, Reading)
+        self[key(kind, source)] = replace(answer, source=source) if is_told else Reading(source, Outcome.OK, answer)
 
     def add_all(self, kind: str, answers: Mapping[str, Answer]) -> None:
         for source, answer in answers.items():
@@ -161,8 +162,8 @@ def _of_root(files: Mapping[str, Answer]) -> dict[str, Answer]:
 def _add_tree(readings: _Readings, paths: Sequence[str]) -> None:
     children: dict[str, set[str]] = {}
     for path in paths:
-        for below in [PurePosixPath(path), *PurePosixPath(path).parents][:-1]:
-            children.setdefault(str(below.parent), set()).add(below.name)
+        for folder, name in _way_to(path):
+            children.setdefault(folder, set()).add(name)
     for path in paths:
         readings.add("stat", path, _stat())
     for folder, names in children.items():
@@ -170,6 +171,18 @@ def _add_tree(readings: _Readings, paths: Sequence[str]) -> None:
         readings.add("stat", folder, _stat(type="dir", mode=0o755))
 
 
+@cache
+def _words(line: str) -> list[str]:
+    return shlex.split(line)
+
+
+@cache
+def _way_to(path: str) -> list[tuple[str, str]]:
+    """The folders above it, each with the name that is in it on the way."""
+    return [(str(below.parent), below.name) for below in [PurePosixPath(path), *PurePosixPath(path).parents][:-1]]
+
+
+@cache
 def _stat(**seen: Any) -> str:
     usual = {"type": "file", "mode": 0o644, "uid": 0, "gid": 0, "major": 0, "minor": 0, "mtime": 0.0, "ctime": 0.0}
     return json.dumps(usual | seen)

@@ -81,6 +81,7 @@ class Answers(BaseHTTPRequestHandler):
     """One connection. What it serves is the server's."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # a body would wait 40 ms until its headers are acknowledged
     server: Server
 
     def log_message(self, format: str, *args: object) -> None:

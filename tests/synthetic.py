@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +15,7 @@ from typing import Any
 
 from hosts import PCI, cri, failed, host
 from hosts_v100 import BOOTED, CHARACTER, DOCKER, INFO, NVIDIAS, POLICY, QUERY, SOURCES, WELL, policy
+from simhost import warm
 
 from gpuctl.facts.docker.unit import SHOW_SOCKETS
 from gpuctl.facts.packages.packages import TOOLKIT
@@ -362,8 +361,7 @@ def called(snapshot: Path) -> str:
 
 def findings(snapshot: Path) -> tuple[int, str]:
     """Returns doctor's exit code for a snapshot, and what it finds: status and id of all that is not good."""
-    argv = [sys.executable, "-m", "gpuctl", "doctor", "--json", "--from", str(snapshot)]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, cwd=FOLDER.parents[1], check=False)
+    done = warm.gpuctl("doctor", "--json", "--from", str(snapshot))
     told = json.loads(done.stdout)["findings"]
     loud = sorted(f"{one['status']} {one['id']}\n" for one in told if one["status"] in ("fail", "warn", "unknown"))
     return done.returncode, "".join(loud)

@@ -24,6 +24,7 @@ import pytest
 from jsonschema import validate
 from package_root import PackageRoot
 from repositories import Repositories, Signer, build_apt, run, sign_apt
+from simhost import warm
 from simhost.process import Done
 
 from gpuctl.facts.machine.distribution import probe_distribution
@@ -48,7 +49,7 @@ def here() -> str:
 
 
 def bundle(*options: str) -> Done:
-    done = subprocess.run([*GPUCTL, "bundle", *options], capture_output=True, text=True, timeout=120)
+    done = warm.gpuctl("bundle", *options)
     assert "Traceback" not in done.stderr
     return Done(done.returncode, done.stdout, done.stderr)
 
@@ -262,7 +263,7 @@ def served(folder: Path, moved: str = "") -> Iterator[str]:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder))) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
+        Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         yield f"http://127.0.0.1:{server.server_address[1]}"
         server.shutdown()
 

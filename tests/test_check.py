@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 from registry import CONFIG, MANIFEST, descriptor, docker_registry, push
-from simhost import Dockerd, SimHost, Toolkit, import_image
+from simhost import Dockerd, SimHost, Toolkit, import_image, warm
 
 ROOT = Path(__file__).parents[1]
 SCHEMA = Draft202012Validator(json.loads((ROOT / "data" / "schemas" / "check.schema.json").read_text()))
@@ -21,8 +21,7 @@ A100 = ("--driver", "535.104.05", "--gpu", "A100")
 
 
 def check(*argv: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "gpuctl", "check", *argv]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=ROOT)
+    return warm.gpuctl("check", *argv)
 
 
 def answer(*argv: str) -> dict[str, Any]:
@@ -246,7 +245,7 @@ A_BRANCH = ("--driver", "550", "--gpu", "A100")
 
 
 def told(*argv: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "gpuctl", *argv], capture_output=True, text=True, input=stdin)
+    return warm.gpuctl(*argv, stdin=stdin)
 
 
 def branch_ends() -> tuple[str, str]:

@@ -12,10 +12,11 @@ import sys
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
-from simhost import Dockerd, SimHost, Toolkit, is_running, until
+from simhost import Dockerd, SimHost, Toolkit, is_running, until, warm
 
 from gpuctl.cli.frame.app import COMMANDS
 
@@ -39,8 +40,8 @@ GO_BY_THE_JOURNAL = dict.fromkeys(("uninstall-runtime", "rollback", "history"), 
 HERE = [sys.executable, "-m", "gpuctl"]
 
 
-def run(*argv: str, **options: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*HERE, *argv], capture_output=True, text=True, timeout=300, cwd=ROOT, **options)  # type: ignore[call-overload,no-any-return]
+def run(*argv: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    return warm.gpuctl(*argv, **options)
 
 
 def conforms(command: str, text: str) -> bool:

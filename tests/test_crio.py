@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -15,19 +16,33 @@ from typing import Any
 import installing
 import pytest
 from hosts import denied, host
+from newer import rows_of, text_of, write
 from simhost import SimHost, Toolkit
+from simhost.toolkit import with_shell
+from test_faults import PODMAN, SPEC
 
 from gpuctl.engines.crio import Differs, inherited, register
 from gpuctl.engines.toml.shown import diff
 from gpuctl.engines.toml.text import NotAccepted
 from gpuctl.facts.crio import CONFIG, CrioProcess, parse_config, probe_crio
 from gpuctl.facts.gather import gather
+from gpuctl.host.look.http import get
 from gpuctl.provision.change_set import DaemonProblem
 from gpuctl.provision.engines.crio import crio
 from gpuctl.provision.engines.crio.daemon import CrioDaemon
 from gpuctl.provision.result import Wish
 
 STAND_IN = Path(__file__).parent / "simhost" / "programs" / "crio.py"
+VERSION = """\
+if [ "$*" = --version ]; then
+    case $CRIO_SIM in
+    *'"version": "'*) version=${CRIO_SIM#*'"version": "'} ;;
+    *) version=1.28.1 ;;
+    esac
+    echo "crio version ${version%%'"'*}"
+    exit
+fi
+"""
 FOLDER = "/etc/crio/crio.conf.d"
 OURS, PACKAGED = f"{FOLDER}/99-nvidia.conf", f"{FOLDER}/10-crio.conf"
 CONMON, CRUN = "/usr/libexec/crio/conmon", "/usr/libexec/crio/crun"
@@ -98,8 +113,7 @@ class Running:
         assert self.process.poll() is None, self.process.communicate()
 
     def config(self) -> Any:
-        get = "from gpuctl.host.look.http import get; print(get('unix:///run/crio/crio.sock', '/config', 5).text)"
-        return parse_config("", self.host.run([sys.executable, "-c", get]).out)
+        return parse_config("", get(f"unix://{self.host.path('/run/crio/crio.sock')}", "/config", 5).text)
 
 
 @pytest.fixture
@@ -110,7 +124,7 @@ def crio_host(toolkit: Toolkit, sim_host: Callable[..., SimHost]) -> Iterator[Ca
     def make(sim: dict[str, Any] = {}, files: dict[str, str] = {}, **options: Any) -> Running:
         toolkit.install("v100")
         files = {PACKAGED: CRUN_TABLE, CONMON: "", CRUN: "", **files}
-        commands = {"crio": f"#!{sys.executable}\n{STAND_IN.read_text()}", **options.pop("commands", {})}
+        commands = {"crio": with_shell(VERSION, sys.executable, STAND_IN.read_text()), **options.pop("commands", {})}
         absent = ["/usr/bin/conmon", "/usr/bin/crun", "/usr/sbin/dockerd", "/usr/bin/docker"]
         made = sim_host("v100", toolkit=toolkit, files=files, commands=commands, absent=absent, **options)
         made.path(CONMON).chmod(0o755)
@@ -186,27 +200,44 @@ def test_a_crio_that_has_what_no_file_says_is_no_success(crio_host: Callable[...
 
 
 @pytest.mark.slow
-def test_two_hundred_runs_side_by_side_leave_one_of_their_states_and_crio_goes_by_it(
-    crio_host: Callable[..., Running],
+def test_two_hundred_runs_side_by_side_of_all_that_changes_a_host_leave_each_thing_whole_and_crio_goes_by_it(
+    crio_host: Callable[..., Running], tmp_path: Path
 ) -> None:
-    running = crio_host()
+    running = crio_host(commands={"podman": PODMAN})
+    tables = {word: [{**row, "source": word} for row in rows_of("minor_versions")] for word in ("a", "b")}
+    folders = [str(write(tmp_path / word, minor_versions=rows)) for word, rows in tables.items()]
+    for folder in folders:
+        running.gpuctl("data", "use", folder)  # verified once, not in each run
     commands = [
         ["install-runtime", "--engine=crio"],
         ["install-runtime", "--engine=crio", "--set-default"],
         ["uninstall-runtime"],
         ["install-runtime", "--engine=crio", "--name=other"],
         ["rollback"],
+        ["install-runtime", "--engine=podman"],
+        ["doctor", "--fix", "--yes", "--only=cdi"],
+        *(["data", "use", folder] for folder in folders),
     ]
     argv = [sys.executable, "-c", installing.MIXTURE, json.dumps(commands), "200"]
     done = running.host.run(argv, env=running.env, timeout=600)
     assert done.code == 0, done.err
-    installing.check_ends(done.json, done.err)
+    codes = done.json
+    assert set(codes.pop("doctor")) <= {0, 1, 3}  # what it mended, another run may have changed before it looked again
+    installing.check_ends(codes, done.err)
     assert {run["state"] for run in running.gpuctl("history")["runs"]} <= {"done", "undone"}
+    with running.host.path("/run/gpuctl/lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    table = running.host.run(["cat", "/var/lib/gpuctl/data/minor_versions.jsonl"]).out
+    assert table in map(text_of, tables.values())
+    spec, fits = running.host.path(SPEC), running.host.run(["nvidia-ctk", "cdi", "generate"]).out
+    assert not spec.exists() or spec.read_text() == fits
     assert running.config().runtimes.keys() <= {"crun", "nvidia", "other"}
     assert running.install("--set-default")["verified"]
-    assert running.gpuctl("uninstall-runtime")["verified"]
+    running.gpuctl("uninstall-runtime", "--engine=podman")
+    assert running.gpuctl("uninstall-runtime", "--engine=crio")["verified"] and not spec.exists()
     config = running.config()
     assert (sorted(config.runtimes), config.default_runtime, running.files()) == (["crun"], "crun", ["10-crio.conf"])
+    assert not list(running.host.root.glob("upper/**/*.tmp"))
 
 
 def test_an_old_crio_keeps_what_was_taken_out_until_its_restart(crio_host: Callable[..., Running]) -> None:
@@ -384,9 +415,9 @@ def test_a_daemon_that_does_not_take_it_up_is_told_as_a_problem(
 
 def test_a_run_that_is_killed_before_it_tells_crio_is_completed_by_the_next(crio_host: Callable[..., Running]) -> None:
     running = crio_host()
-    killed = ["strace", "-D", "-qq", "-o/dev/null", "-etrace=kill", "-einject=kill:signal=KILL"]
+    killed = ["-qq", "-o/dev/null", "-etrace=kill", "-einject=kill:signal=KILL"]
     for command, has in ((["install-runtime", "--engine=crio"], True), (["uninstall-runtime"], False)):
-        done = running.host.run([*killed, sys.executable, "-m", "gpuctl", *command], env=running.env)
+        done = running.host.gpuctl(*command, strace=killed, env=running.env)
         assert done.code == -signal.SIGKILL, done.err
         assert ("99-nvidia.conf" in running.files(), "nvidia" in running.config().runtimes) == (has, not has)
         again = running.gpuctl(*command)

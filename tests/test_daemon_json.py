@@ -245,6 +245,7 @@ def test_a_diff_hides_nothing_but_secrets() -> None:
     assert [line[1:] for line in shown.splitlines()[3:]] == expected.splitlines()
 
 
+@pytest.mark.slow
 def test_a_file_of_two_megabytes_is_edited_within_seconds() -> None:
     old = json.dumps({f"key {number}": {"value": ["x" * 20]} for number in range(40_000)}, indent=1).encode()
     started = time.process_time()

@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from registry import docker_registry
-from simhost import Dockerd
+from simhost import Dockerd, warm
 from simhost.dockerd import busybox_tar
 
 from gpuctl.dockerfile.carried import carried_from
@@ -41,9 +41,7 @@ APPLETS = ("rm", "id", "mkdir", "stat")
 
 
 def gpuctl(daemon: Dockerd, *argv: str) -> subprocess.CompletedProcess[str]:
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "DOCKER_HOST": daemon.host}
-    words = [sys.executable, "-m", "gpuctl", *argv]
-    return subprocess.run(words, capture_output=True, text=True, timeout=300, env=env)
+    return warm.gpuctl(*argv, env={**os.environ, "DOCKER_HOST": daemon.host})
 
 
 def tree(files: Mapping[str, bytes]) -> bytes:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
+from simhost import warm
 from test_dockerfile_rules import ILL, SOUND
 
 from gpuctl.dockerfile.lint import Linted, lint, mended
@@ -29,9 +30,7 @@ NOTE = GOOD + "RUN ulimit -n 65536\n"
 
 
 def run(*argv: str, stdin: bytes = b"", **env: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "gpuctl", "dockerfile", "lint", *argv]
-    done = subprocess.run(command, input=stdin, capture_output=True, cwd=ROOT, env={**os.environ, **env}, timeout=300)
-    return subprocess.CompletedProcess(command, done.returncode, done.stdout.decode(), done.stderr.decode())
+    return warm.gpuctl("dockerfile", "lint", *argv, stdin=stdin, env={**os.environ, **env})
 
 
 @pytest.fixture

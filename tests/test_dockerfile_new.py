@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from repositories import run
-from simhost import SimHost
+from simhost import SimHost, warm
 
 from gpuctl.compat.knowledge.base_systems import base_systems
 from gpuctl.compat.knowledge.libraries import cuda_library, package_of
@@ -32,9 +32,7 @@ V100, A100 = ("--driver", "418.87", "--gpu", "V100"), ("--driver", "580.95.05", 
 
 
 def new(*argv: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    words = [sys.executable, "-m", "gpuctl", "dockerfile", "new", *argv]
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.run(words, capture_output=True, text=True, timeout=300, cwd=cwd, env=env)
+    return warm.gpuctl("dockerfile", "new", *argv, cwd=cwd)
 
 
 def told(*argv: str) -> dict[str, object]:

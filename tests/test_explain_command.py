@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
-from simhost import SimHost
+from simhost import SimHost, warm
 
 from gpuctl.checks.every import CHECKS
 from gpuctl.compat.knowledge.dockerfile_rules import dockerfile_rules
@@ -26,11 +26,8 @@ NO_DRIVER = 'could not select device driver "" with capabilities: [[gpu]]'
 TIMED_OUT = "nvidia-container-cli: initialization error: driver rpc error: timed out: unknown."
 
 
-def explain(*argv: str, stdin: str | bytes | None = "", **options: Any) -> subprocess.CompletedProcess[str]:
-    raw = stdin.encode() if isinstance(stdin, str) else stdin
-    command = [sys.executable, "-m", "gpuctl", "explain", "--no-probe", *argv]
-    done = subprocess.run(command, input=raw, capture_output=True, timeout=300, cwd=ROOT, **options)
-    return subprocess.CompletedProcess(argv, done.returncode, done.stdout.decode(), done.stderr.decode())
+def explain(*argv: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    return warm.gpuctl("explain", "--no-probe", *argv, **options)
 
 
 def document(text: str) -> Any:

@@ -6,7 +6,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,16 +27,13 @@ OURS = ("/etc/docker", "/etc/containerd", "/etc/crio", "/etc/cdi", "/var/lib/gpu
 OLD = '{"debug": true}\n'
 NEW = '{"debug": true, "runtimes": {"nvidia": {"path": "/bin/true"}}}\n'
 CALLS = ("openat", "write", "fsync", "rename", "renameat", "renameat2", "unlink")
-GPUCTL = (sys.executable, "-m", "gpuctl")
-INSTALL = (*GPUCTL, "install-runtime", f"--config={CONFIG}", "--runtime-path=/bin/true")
-ROLLBACK = (*GPUCTL, "rollback", f"--config={CONFIG}")
-STEADY = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": "0"}
-"""Has each run make the same calls."""
+INSTALL = ("install-runtime", f"--config={CONFIG}", "--runtime-path=/bin/true")
+ROLLBACK = ("rollback", f"--config={CONFIG}")
 BY_CODE = {0: (NEW,), 1: (OLD,), 3: (OLD,), 4: (OLD,), 5: (OLD, NEW), -signal.SIGKILL: (OLD, NEW)}
 """What the file may be when gpuctl has ended so."""
-STRACE = ("strace", "-D", "-qq")
-"""-D: the run keeps the process id that the host has for it. Not -f: strace counts the calls of each thread by
-themselves, so the number of one that another thread makes strikes whatever is the main thread's of that number."""
+STRACE = ("-qq",)
+"""Not -f: strace counts the calls of each thread by themselves, so the number of one that another thread makes strikes
+whatever is the main thread's of that number."""
 _CALL = re.compile(r'^(\w+)\((?:AT_FDCWD, )?(?:"([^"]*)"|(\d+))(?:.* = (\d+)$)?', re.MULTILINE)
 
 
@@ -71,7 +67,7 @@ def sites(trace: str) -> Iterator[Site]:
 def measured(host: SimHost, command: Sequence[str]) -> list[Site]:
     """Runs a command, which must succeed. Returns all its sites."""
     with tempfile.NamedTemporaryFile() as log:
-        done = host.run([*STRACE, f"-o{log.name}", f"-etrace={','.join(CALLS)}", *command])
+        done = host.gpuctl(*command, strace=[*STRACE, f"-o{log.name}", f"-etrace={','.join(CALLS)}"])
         assert done.code == 0, done.err
         found = sorted(set(sites(Path(log.name).read_text())))
     assert {"openat", "write", "fsync"} < {site.call for site in found}
@@ -86,7 +82,7 @@ def install_sites(bed: Bed) -> list[Site]:
 
 def new_host(bed: Bed) -> SimHost:
     """Without Docker: it is the files that count here."""
-    return SimHost(bed, None, files={CONFIG: OLD}, env=STEADY)
+    return SimHost(bed, None, files={CONFIG: OLD})
 
 
 def content(host: SimHost) -> str:
@@ -107,13 +103,13 @@ def twin(bed: Bed, host: SimHost, new: Callable[[Bed], SimHost] = new_host) -> S
 
 def assert_whole_when_struck(host: SimHost, site: Site, fault: str) -> None:
     """A run in which one call fails, or is the last that it made; then the file is whole and the exit code true."""
-    done = host.run([*site.strace(fault), *INSTALL])
+    done = host.gpuctl(*INSTALL, strace=site.strace(fault))
     assert content(host) in BY_CODE[done.code], (site, done)
     assert "Traceback" not in done.err, (site, done)
 
 
 def assert_can_be_set_up(host: SimHost, site: Site) -> None:
-    again = host.run(INSTALL)
+    again = host.gpuctl(*INSTALL)
     assert (again.code, content(host)) == (0, NEW), (site, again)
     # What could not be removed then, the next run that writes the file removes.
     assert site.call == "unlink" or not list(host.path("/etc/docker").glob("*.tmp")), site
@@ -139,7 +135,7 @@ def test_a_kill_at_any_call_leaves_a_host_that_can_be_set_up_and_one_that_rollba
         with closing(new_host(bed)) as host:
             assert_whole_when_struck(host, site, "signal=KILL")
             with closing(twin(bed, host)) as other:
-                undone = other.run(ROLLBACK)
+                undone = other.gpuctl(*ROLLBACK)
                 assert (undone.code, content(other)) == (0, OLD), (site, undone)
             assert_can_be_set_up(host, site)
 
@@ -148,15 +144,15 @@ def test_a_kill_at_any_call_leaves_a_host_that_can_be_set_up_and_one_that_rollba
 
 def test_rollback_finishes_a_rollback_that_was_killed_at_any_call(bed: Bed) -> None:
     with closing(new_host(bed)) as installed:
-        installed.run(INSTALL)
+        installed.gpuctl(*INSTALL)
         with closing(twin(bed, installed)) as host:
             rollback_sites = measured(host, ROLLBACK)
 
         def strike(site: Site) -> None:
             with closing(twin(bed, installed)) as host:
-                host.run([*site.strace("signal=KILL"), *ROLLBACK])
+                host.gpuctl(*ROLLBACK, strace=site.strace("signal=KILL"))
                 assert content(host) in (OLD, NEW), site
-                undone = host.run(ROLLBACK)
+                undone = host.gpuctl(*ROLLBACK)
                 assert (undone.code, content(host)) == (0, OLD), (site, undone)
 
         at_each(rollback_sites, strike)
@@ -174,13 +170,13 @@ class Peer:
 
     def host(self, bed: Bed, toolkit: Toolkit) -> SimHost:
         """A host on which it is installed."""
-        return SimHost(bed, self.profile, files=self.files, env=STEADY, toolkit=toolkit, commands={"podman": PODMAN})
+        return SimHost(bed, self.profile, files=self.files, toolkit=toolkit, commands={"podman": PODMAN})
 
     @property
     def commands(self) -> tuple[tuple[str, ...], ...]:
         """The first puts something there, each other one takes it out again."""
-        install = (*GPUCTL, "install-runtime", f"--engine={self.engine}", *self.options)
-        return install, (*GPUCTL, "uninstall-runtime"), (*GPUCTL, "rollback")
+        install = ("install-runtime", f"--engine={self.engine}", *self.options)
+        return install, ("uninstall-runtime",), ("rollback",)
 
     def seen(self, host: SimHost) -> dict[str, str]:
         """What the engine reads: CRI-O every file of the folder, the others the one."""
@@ -212,10 +208,10 @@ def assert_done_again_wherever_struck(
     def strike(site: Site) -> None:
         fault = "signal=KILL" if site.number % 2 else "error=EIO"
         with closing(new()) as host:
-            done = host.run([*site.strace(fault), *command])
+            done = host.gpuctl(*command, strace=site.strace(fault))
             may_be = {0: known[1:], 1: known[:1], 3: known[:1], 4: known[:1]}.get(done.code, known)
             assert seen(host) in may_be and done.code != 70 and "Traceback" not in done.err, (site, done)
-            again = host.run(command)
+            again = host.gpuctl(*command)
             assert (again.code, seen(host)) == (0, known[1]), (site, again)
 
     at_each(sites, strike)
@@ -241,7 +237,7 @@ def test_a_run_that_is_struck_leaves_what_the_engine_reads_whole_and_can_be_done
                 found = measured(host, command)
                 after = peer.seen(host)
             if not number:
-                assert installed.run(command).code == 0 and peer.seen(installed) == after != before
+                assert installed.gpuctl(*command).code == 0 and peer.seen(installed) == after != before
 
             known = (before, after)
             assert_done_again_wherever_struck(found, command, partial(twin, bed, start, new), peer.seen, known)
@@ -252,7 +248,7 @@ kind: nvidia.com/gpu
 devices: [{name: all, containerEdits: {deviceNodes: [{path: /dev/nvidiactl, major: 9, minor: 255}]}}]
 """
 SPEC = "/etc/cdi/nvidia.yaml"
-FIX = (*GPUCTL, "doctor", "--fix", "--yes", "--only", "cdi")
+FIX = ("doctor", "--fix", "--yes", "--only", "cdi")
 
 
 @pytest.mark.slow
@@ -262,7 +258,7 @@ def test_doctor_fix_that_is_struck_leaves_what_engines_read_whole_and_can_be_don
     toolkit.install("v100")
 
     def new(bed: Bed) -> SimHost:
-        return SimHost(bed, "v100", files={SPEC: OUT_OF_DATE}, env=STEADY, toolkit=toolkit, commands={"podman": PODMAN})
+        return SimHost(bed, "v100", files={SPEC: OUT_OF_DATE}, toolkit=toolkit, commands={"podman": PODMAN})
 
     def seen(host: SimHost) -> str:
         return host.path(SPEC).read_text()
@@ -279,7 +275,7 @@ def test_data_use_that_is_struck_leaves_whole_tables_and_can_be_done_again(bed: 
     table = "minor_versions"
     with tempfile.TemporaryDirectory(prefix="gpuctl-tables-") as name:
         folder = write(Path(name), **{table: [{**row, "source": "ours"} for row in rows_of(table)]})
-        use = (*GPUCTL, "data", "use", str(folder))
+        use = ("data", "use", str(folder))
 
         def seen(host: SimHost) -> str:
             return host.run(["cat", f"/var/lib/gpuctl/data/{table}.jsonl"]).out
@@ -300,11 +296,12 @@ def test_docker_28_starts_with_what_a_run_left_and_the_next_run_is_verified(
     toolkit.install("v100")
     daemon = new_dockerd(config=OLD, path=[toolkit.directory], system=build_root(FORKY))
     host = sim_host("v100", toolkit=toolkit, dockerd=daemon)
-    command = [*GPUCTL, "install-runtime", "--json"]
-    done = host.run([*STRACE, "-o/dev/null", f"-etrace={fault.partition(':')[0]}", f"-einject={fault}", *command])
+    command = ("install-runtime", "--json")
+    strace = [*STRACE, "-o/dev/null", f"-etrace={fault.partition(':')[0]}", f"-einject={fault}"]
+    done = host.gpuctl(*command, strace=strace)
     assert done.code == (-signal.SIGKILL if "KILL" in fault else 4), done.out
     assert done.code < 0 or daemon.config.read_text() == OLD
     daemon.restart()
-    again = host.run(command)
+    again = host.gpuctl(*command)
     assert (again.code, again.json["verified"]) == (0, True), again.out
     assert "nvidia" in daemon.docker("info", "--format={{json .Runtimes}}").out

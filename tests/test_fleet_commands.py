@@ -19,6 +19,7 @@ import synthetic
 from fleets import snapshot
 from jsonschema import validate
 from prometheus_client.parser import text_string_to_metric_families
+from simhost import warm
 
 from gpuctl.fleet.run_folder import HostOutcome, Run, State, add_host, create_run
 from gpuctl.host.record.archive import OPENED_LIMIT
@@ -34,8 +35,7 @@ HOSTILE = "<script>alert(1)</script>|`=cmd()\x1b[2J"
 
 
 def gpuctl(*argv: str, **how: Any) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "gpuctl", "fleet", *argv]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=ROOT, check=False, **how)
+    return warm.gpuctl("fleet", *argv, **how)
 
 
 def write_run(folder: Path, hosts: dict[str, bytes], silent: dict[str, tuple[State, str]] | None = None) -> str:
@@ -321,9 +321,7 @@ def test_the_newest_snapshot_of_a_host_counts_and_the_others_are_named(tmp_path:
 
 
 def test_a_snapshot_may_come_by_standard_input(tmp_path: Path) -> None:
-    (tmp_path / "gpu1.jsonl.gz").write_bytes(snapshot("gpu1"))
-    with (tmp_path / "gpu1.jsonl.gz").open("rb") as file:
-        done = gpuctl("merge", "-", "-o", str(tmp_path / "RUN"), stdin=file)
+    done = gpuctl("merge", "-", "-o", str(tmp_path / "RUN"), stdin=snapshot("gpu1"))
     assert (done.returncode, "1 of 1 host reported" in done.stdout) == (0, True), done.stderr
 
 

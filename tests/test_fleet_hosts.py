@@ -270,9 +270,11 @@ def test_what_came_is_kept_when_a_person_stops_it_and_a_later_run_asks_the_other
 
 
 def test_hosts_that_have_not_answered_at_the_runs_end_are_lost(lab: Hosts, tmp_path: Path) -> None:
-    _, told, _ = asked(
-        tmp_path / "run", "-i", lab.inventory("stuck", "good"), "--run-timeout", 40, "--host-timeout", 300
-    )
+    options = ("-i", lab.inventory("stuck", "good"), "--host-timeout", 300)
+    told = {}
+    for seconds in (10, 40):  # on a busy machine, nobody may have answered by the first end
+        if told.get("good", ("",))[0] != "reported":
+            _, told, _ = asked(tmp_path / f"run-{seconds}", *options, "--run-timeout", seconds)
     assert (told["good"][0], told["stuck"][0]) == ("reported", "lost")
 
 

@@ -6,7 +6,6 @@ import base64
 import json
 import os
 import subprocess
-import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from old_python import old_python
+from simhost import warm
 
 from gpuctl.fleet.payload import ANSWER, Call, build, calling
 from gpuctl.fleet.plan import BadPlan, FleetPlan, plan_in, plan_of
@@ -124,8 +124,7 @@ def test_a_plan_in_which_a_letter_was_changed_is_none_or_the_same(place: int, le
 
 
 def plan(*options: str) -> subprocess.CompletedProcess[str]:
-    argv = [sys.executable, "-m", "gpuctl", "fleet", "plan", *options]
-    return subprocess.run(argv, capture_output=True, text=True, timeout=60, env={**os.environ, "COLUMNS": "200"})
+    return warm.gpuctl("fleet", "plan", *options, env={**os.environ, "COLUMNS": "200"})
 
 
 @pytest.mark.parametrize(

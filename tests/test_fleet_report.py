@@ -249,6 +249,7 @@ def test_a_screen_is_not_flooded_by_classes_and_values_and_v_shows_them_all() ->
     assert "more classes" not in whole
 
 
+@pytest.mark.slow
 def test_what_is_held_of_a_host_is_small_and_does_not_grow_with_what_it_said() -> None:
     words = SaidFinding(WARNED.id, WARNED.status, "x" * 2000, "y" * 2000)
 

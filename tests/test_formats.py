@@ -10,12 +10,13 @@ import sys
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 from markdown_it import MarkdownIt
 from prometheus_client.parser import text_string_to_metric_families
-from simhost import Done, SimHost
+from simhost import Done, SimHost, warm
 
 from gpuctl import __version__
 from gpuctl.command import command
@@ -42,10 +43,9 @@ HOSTILE = (
 )
 
 
-def run(*argv: str, umask: int = 0o022, cwd: Path = ROOT) -> Done:
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([*HERE, *argv], capture_output=True, timeout=300, cwd=cwd, umask=umask, env=env)
-    return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
+def run(*argv: str, **options: Any) -> Done:
+    done = warm.gpuctl(*argv, **options)
+    return Done(done.returncode, done.stdout, done.stderr)
 
 
 def parsed(xml: str) -> ElementTree.Element:
@@ -213,8 +213,9 @@ def test_a_hosts_own_words_stay_words_in_every_format(sim_host: Callable[..., Si
 def test_files_in_other_formats_come_with_the_text_of_one_run(tmp_path: Path) -> None:
     names = {"junit": "r.xml", "prometheus": "r.prom", "json": "r.json", "markdown": "r.md", "text": "r.txt"}
     files = [part for format, name in names.items() for part in ("-o", f"{format}={tmp_path / name}")]
-    done = run(*NEEDS_PACKAGE, *files, umask=0o077)
-    assert (done.code, done.out, done.err) == (1, run(*NEEDS_PACKAGE).out, "")
+    argv = ["sh", "-c", 'umask 077; exec "$@"', "sh", *HERE, *NEEDS_PACKAGE, *files]
+    done = subprocess.run(argv, capture_output=True, text=True, cwd=ROOT)
+    assert (done.returncode, done.stdout, done.stderr) == (1, run(*NEEDS_PACKAGE).out, "")
     for format, name in names.items():
         assert (tmp_path / name).read_text() == run(*NEEDS_PACKAGE, "--format", format).out
         assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o644

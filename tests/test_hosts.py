@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import sys
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
+from simhost import warm
 
 from gpuctl.compat.answer.answer import brief
 from gpuctl.compat.answer.fleet_rows import LONGEST_LINE, NoHosts, host_verdicts
@@ -33,9 +33,7 @@ SCHEMA = Draft202012Validator(json.loads((ROOT / "data" / "schemas" / "check-hos
 
 
 def check(*argv: str, text: str | bytes = "") -> subprocess.CompletedProcess[bytes]:
-    given_bytes = text.encode() if isinstance(text, str) else text
-    command = [sys.executable, "-m", "gpuctl", "check", *argv]
-    return subprocess.run(command, input=given_bytes, capture_output=True, timeout=300, cwd=ROOT)
+    return warm.run("check", *argv, stdin=text)
 
 
 def rows(*argv: str, text: str) -> list[dict[str, object]]:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from simhost import SimHost
+from simhost import SimHost, warm
 
 from gpuctl.compat.answer.tags import SCREENFUL, ImageList, Wanted, list_images, newest_image
 from gpuctl.compat.ask.question import Machine
@@ -146,9 +145,7 @@ def test_the_newest_image_of_a_cuda_version() -> None:
 
 
 def run(*argv: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "gpuctl", "image", *argv]
-    env = {**os.environ, "COLUMNS": "100"}
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=300, env=env)
+    return warm.gpuctl("image", *argv, env={**os.environ, "COLUMNS": "100"})
 
 
 def told(*argv: str) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -57,9 +56,9 @@ def host(sim_host: Callable[..., SimHost]) -> SimHost:
 
 def gpuctl(host: SimHost, command: str, config: Path, *options: str, kill: str = "", **how: Any) -> Done:
     program = ["--runtime-path=/bin/true"] if command == "install-runtime" else []
-    argv = [sys.executable, "-m", "gpuctl", command, f"--config={config}", "--json", *program, *options]
-    strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"inject={kill.replace(':', ':signal=KILL:')}"]
-    done = host.run([*(strace if kill else ()), *argv], **how)
+    strace = ["-f", "-qq", "-o", "/dev/null", "-e", f"inject={kill.replace(':', ':signal=KILL:')}"]
+    argv = (command, f"--config={config}", "--json", *program, *options)
+    done = host.gpuctl(*argv, strace=strace if kill else (), **how)
     if not kill:
         validate(done.json, json.loads((SCHEMAS / f"{command}.schema.json").read_text()))
     return done

@@ -7,13 +7,13 @@ import json
 import os
 import resource
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator
 from k8s_objects import Object, claiming, cluster, event, named, node, pod, text_of, unschedulable
 from ruamel.yaml import YAML
+from simhost import warm
 
 from gpuctl.k8s.cluster import KINDS, RULES, Cluster
 from gpuctl.k8s.fit import Fit
@@ -56,11 +56,8 @@ LATER = {"needs-cpu": "nvidia.com/gpu", "wants-16": "claims"}
 """Pods of which the scheduler spoke before the last pods were placed: on these reasons it counts otherwise."""
 
 
-def run(*argv: str, stdin: str | None = None, **env: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "gpuctl", "k8s", *argv]
-    return subprocess.run(
-        command, capture_output=True, text=True, cwd=ROOT, timeout=300, input=stdin, env={**os.environ, **env}
-    )
+def run(*argv: str, stdin: str = "", **env: str) -> subprocess.CompletedProcess[str]:
+    return warm.gpuctl("k8s", *argv, stdin=stdin, env={**os.environ, **env})
 
 
 def conforms(command: str, text: str) -> dict[str, object]:

@@ -18,7 +18,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from k8s_objects import accepted, node, text_of
 from ruamel.yaml import YAML
-from simhost import Bed, Toolkit
+from simhost import Bed, Toolkit, warm
 from simhost.host import SYSTEM_PATH
 from simhost.process import until
 from test_k8s_smoke import GPU_NODE, Cluster, podman_host, pods
@@ -165,8 +165,7 @@ def test_who_breaks_it_off_leaves_no_pod(pods: Cluster) -> None:
 
 
 def run(*argv: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "gpuctl", "k8s", "collect", *argv]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=120, input=stdin)
+    return warm.gpuctl("k8s", "collect", *argv, stdin=stdin)
 
 
 def test_a_dry_run_prints_the_pods_and_why_nodes_get_none() -> None:

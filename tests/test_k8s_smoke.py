@@ -15,7 +15,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from k8s_objects import Object, accepted, cluster, named, node, pod, text_of
 from ruamel.yaml import YAML
-from simhost import Bed, SimHost, Toolkit
+from simhost import Bed, SimHost, Toolkit, warm
 from simhost.dockerd import GLIBC, busybox_tar
 from simhost.process import until
 from test_smoke_engines import IMAGE, podman_host, uuids
@@ -217,8 +217,7 @@ def test_one_node_of_each_class_is_tested_and_all_on_demand() -> None:
 
 
 def run(*argv: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "gpuctl", "k8s", "smoke", *argv]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=120, input=stdin, env=os.environ)
+    return warm.gpuctl("k8s", "smoke", *argv, stdin=stdin)
 
 
 def test_pods_are_planned_for_recorded_lists_and_made_for_none() -> None:

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from newer import NEWEST_CUDA, NEXT_CUDA
-from simhost import SimHost
+from simhost import SimHost, warm
 
 from gpuctl.compat.answer.answer import check_cuda
 from gpuctl.compat.answer.matrix import Cell, asked_versions, grid, narrow_columns, whole_matrix
@@ -34,8 +34,7 @@ GRID = grid(asked_versions(None))
 
 
 def run(*argv: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "gpuctl", "matrix", *argv]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=300)
+    return warm.gpuctl("matrix", *argv)
 
 
 def cell(cuda: str, capability: str) -> Cell:

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from ruamel.yaml import YAML
+from simhost import warm
 from test_yaml_text import Writer
 
 from gpuctl.migrate.compose.migrate import migrated
@@ -26,12 +27,10 @@ ROOT = Path(__file__).parents[1]
 CASES: list[dict[str, Any]] = YAML(typ="safe").load((ROOT / "tests" / "data" / "legacy_compose.yml").read_text())
 
 
-def gpuctl(*argv: str, folder: Path, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+def gpuctl(*argv: str, folder: Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
     """With no Compose on PATH but one that the folder has."""
-    command = [sys.executable, "-m", "gpuctl", "migrate", "compose", *argv]
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "HOME": str(folder), "PATH": f"{folder}/bin"}
-    done = subprocess.run(command, cwd=folder, env=env, input=stdin and stdin.encode(), capture_output=True, timeout=60)
-    return subprocess.CompletedProcess(command, done.returncode, done.stdout.decode(), done.stderr.decode())
+    env = {**os.environ, "HOME": str(folder), "PATH": f"{folder}/bin"}
+    return warm.gpuctl("migrate", "compose", *argv, stdin=stdin, cwd=folder, env=env)
 
 
 def loaded(text: str) -> Any:

@@ -6,7 +6,6 @@ import json
 import os
 import shlex
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from hosts_v100 import docker, v100
 from hypothesis import example, given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
+from simhost import warm
 
 from gpuctl.migrate.compose.target import ComposeTarget
 from gpuctl.migrate.gpus import docker_refuses, gpus_value, parse_gpus
@@ -296,9 +296,8 @@ def test_a_containers_command_leaves_to_the_image_what_is_the_images() -> None:
 
 
 def run(*argv: str, stdin: bytes = b"", **env: str) -> subprocess.CompletedProcess[bytes]:
-    command = [sys.executable, "-m", "gpuctl", "migrate", "run", *argv]
     surroundings = {**os.environ, "DOCKER_HOST": "unix:///nonexistent", **env}
-    return subprocess.run(command, input=stdin, capture_output=True, cwd=ROOT, env=surroundings, timeout=300)
+    return warm.run("migrate", "run", *argv, stdin=stdin, env=surroundings)
 
 
 SCRIPT = b"#!/bin/sh\r\n\techo 'it''s'  # \xc3\xa4\r\nNV_GPU=1 nvidia-docker run \\\r\n\t-v \"$PWD\":/w app\r\n\r\n"

@@ -2,8 +2,8 @@
 
 Every public function of the rooms below that takes nothing but text is found here by being there. Each is given texts
 of up to a megabyte in a process that may use as much processor time as so many walks over a megabyte's letters cost on
-this machine: what grows with the square takes a thousand times as much. Where a sixteenth and a quarter of the text
-tell already how it grows, the whole is not read.
+this machine: what grows with the square takes a thousand times as much. Where small parts of the text tell already
+how it grows, larger ones are not read.
 """
 
 from __future__ import annotations
@@ -31,12 +31,14 @@ WALKS = 180
 """What a parser may cost: 8 s where a walk over the letters of a megabyte takes 44 ms."""
 MEMORY = 768 << 20
 """Bytes for a megabyte of text."""
-BESIDES = 64 << 20
-"""Bytes, besides what the tests' own process has, for what it loads."""
+BESIDES = 16 << 20
+"""Bytes, besides what the process has that has parsed something, for what an allocator takes more than it is asked."""
 TICK = 1e-3
 """Seconds, below which a clock need not tell times apart."""
+CUBE = 16**3
+"""How much more the whole costs than a sixteenth, of what grows with the cube."""
 MARGIN = 1.5
-"""What may be wrong with a cost that is told by those of a sixteenth and a quarter."""
+"""What may be wrong with a cost that is told by that of a part."""
 ROOMS = ("facts", "compat", "diagnose", "engines", "images", "migrate", "dockerfile", "k8s")
 TEXT = ("str", "bytes", "bytes | str", "str | bytes")
 TAKE_NO_TEXT = {"parse_address", "parse_command", "parse_commands", "parse_daemon", "parse_entry", "parse_flavour"}
@@ -156,8 +158,6 @@ def in_a_child(function: Callable[..., Any], place: int, beside: str, said: int)
     """Says which text comes next, and ends with 0 where all came to an end."""
     gc.freeze()  # what pytest holds is not the parser's to be looked through
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    pages = int(Path("/proc/self/statm").read_text().split()[5])
-    held = pages * resource.getpagesize()
     allowed = WALKS * a_walk()
 
     def cost(text: str, share: int) -> float:
@@ -169,12 +169,15 @@ def in_a_child(function: Callable[..., Any], place: int, beside: str, said: int)
         return time.process_time() - began
 
     fed(function, place, beside, "x")  # what it loads at first is not the text's cost
+    held = int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()
     letters = ((name, over_and_over(piece)) for name, piece in LETTERS.items())
     for name, text in (*letters, *samples(function)):
         os.write(said, f"{name}\n".encode())
-        sixteenth, quarter = (cost(text(SIZE // share), share) for share in (16, 4))
-        if quarter * max(4.0, quarter / max(sixteenth, TICK)) * MARGIN > allowed:
-            cost(text(SIZE), 1)
+        sixteenth = cost(text(SIZE // 16), 16)
+        if sixteenth * CUBE * MARGIN > allowed:
+            quarter = cost(text(SIZE // 4), 4)
+            if quarter * max(4.0, quarter / max(sixteenth, TICK)) * MARGIN > allowed:
+                cost(text(SIZE), 1)
 
 
 FOUND = {name: rest for name, *rest in parsers()}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 from hosts import shown
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from simhost import SimHost
+from simhost import SimHost, warm
 
 from gpuctl.compat.answer.answer import check_cuda
 from gpuctl.compat.answer.driver_choice import driver_floors
@@ -180,8 +179,7 @@ def test_no_commands_are_better_than_wrong_ones() -> None:
 
 
 def run(*argv: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "gpuctl", "recommend", *argv]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=300)
+    return warm.gpuctl("recommend", *argv)
 
 
 @pytest.mark.parametrize(

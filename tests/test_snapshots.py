@@ -24,7 +24,7 @@ from hosts_v100 import DOCKER, GPU, INFO, NVML, v100
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
-from simhost import Dockerd, SimHost
+from simhost import Dockerd, SimHost, warm
 from synthetic import FOLDER, HOSTS, called, findings, snapshots
 
 from gpuctl.checks.compare.comparison import compare
@@ -69,8 +69,7 @@ READ_ONLY = (
 
 
 def gpuctl(*argv: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "gpuctl", *map(str, argv)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=ROOT, **options)
+    return warm.gpuctl(*map(str, argv), **options)
 
 
 def conforms(name: str, text: str) -> dict[str, Any]:

@@ -489,8 +489,8 @@ AFTER = ["fsync:when=6", "unlinkat:when=1", "unlinkat:when=2", "rmdir:when=1", "
 
 def stopped(host: SimHost, folder: Path, inject: str) -> Done:
     """`gpuctl data use` under strace, which meddles with a system call."""
-    strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={inject.partition(':')[0]}", "-e"]
-    return host.run([*strace, f"inject={inject}", sys.executable, "-m", "gpuctl", "data", "use", str(folder)])
+    strace = ["-f", "-qq", "-o", "/dev/null", "-e", f"trace={inject.partition(':')[0]}", "-e", f"inject={inject}"]
+    return host.gpuctl("data", "use", str(folder), strace=strace)
 
 
 def lying_beside(host: SimHost) -> int:

@@ -283,6 +283,7 @@ def test_what_is_no_yaml_is_refused_with_its_line(text: str, line: int, words: s
     assert refused.value.line == line
 
 
+@pytest.mark.slow
 def test_bytes_that_are_no_text_or_too_many_are_refused_before_they_are_read() -> None:
     with pytest.raises(NotAccepted, match="UTF-8"):
         decode(b"a: 1\n\x7fELF\xff")

@@ -17,6 +17,7 @@ import stat
 import sys
 import time
 
+PR_SET_DUMPABLE = 4
 CLONE_NEWNS, MS_BIND, MS_REC, MS_PRIVATE = 0x20000, 0x1000, 0x4000, 1 << 18
 SHARED = ("/etc/crio",)
 """What a daemon reads while gpuctl changes it: of two overlays on one folder, neither sees what the other replaces."""
@@ -110,19 +111,26 @@ def become(uid, needed):
     os.setgroups([])
     os.setresgid(uid, uid, uid)
     os.setresuid(uid, uid, uid)
+    LIBC.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)  # for one that goes on without an exec: its /proc/self is its own
 
 
-def main():
-    plan = marshal.loads(bytes.fromhex(sys.argv[1]))  # noqa: S302 - from host.py
+def into(plan):
+    """Has this process go on in there."""
     enter(plan)
     if plan["uid"]:
         become(plan["uid"], plan["needed"])
     if plan["closed_stdin"]:
         os.close(0)
+
+
+def main():
+    plan = marshal.loads(bytes.fromhex(sys.argv[1]))  # noqa: S302 - from host.py
+    into(plan)
     try:
         os.execvpe(plan["argv"][0], plan["argv"], plan["env"])  # noqa: S606 - no shell is the point
     except FileNotFoundError as error:
         sys.exit("%s: %s" % (plan["argv"][0], error.strerror))
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from . import warm
 from .bed import Bed, Profile
 from .dockerd import DOCKERD, Dockerd
 from .kernel import (
@@ -155,9 +156,15 @@ class SimHost:
         process = self.popen(argv, closed_stdin=stdin is None, stdin=pipe, stdout=pipe, stderr=pipe, **options)
         return finish(process, stdin or "", timeout)
 
-    def gpuctl(self, *argv: str, **options: Any) -> Done:
-        """The result of `gpuctl ARGV…` of this working tree; `options` are those of `run` and `popen`."""
-        return self.run([sys.executable, "-m", "gpuctl", *argv], **options)
+    def gpuctl(
+        self, *argv: str, stdin: str | None = "", strace: Sequence[str] = (), timeout: float = 300, **options: Any
+    ) -> Done:
+        """The result of `gpuctl ARGV…` of this working tree: see warm.py. `options` are those of `plan`."""
+        plan = self.plan(argv, closed_stdin=stdin is None, **options)
+        if plan["env"]["PYTHONPATH"] != str(REPOSITORY):  # another gpuctl than the one that is loaded
+            return self.run([sys.executable, "-m", "gpuctl", *argv], stdin=stdin, timeout=timeout, **options)
+        done = warm.gpuctl(*argv, stdin=stdin or "", env=plan["env"], plan=plan, strace=strace, timeout=timeout)
+        return Done(done.returncode, done.stdout, done.stderr)
 
     def popen(
         self,
@@ -192,7 +199,22 @@ class SimHost:
 
         `later`: up to which number processes are seen in its /proc that begin later.
         """
-        plan = {
+        how: dict[str, Any] = {"uid": uid, "cwd": cwd, "env": env, "closed_stdin": closed_stdin, "real_proc": real_proc}
+        plan = {**self.plan(argv, **how), "later": later}
+        return [sys.executable, "-I", "-S", str(LAUNCHER), marshal.dumps(plan).hex()]
+
+    def plan(
+        self,
+        argv: Sequence[str],
+        *,
+        uid: int = 0,
+        cwd: str = "/",
+        env: Mapping[str, str] = {},
+        closed_stdin: bool = False,
+        real_proc: bool = False,
+    ) -> dict[str, Any]:
+        """Returns what enter.py does for a command."""
+        return {
             "root": str(self.root),
             "nodes": [[node.name, node.mode, node.major, node.minor] for node in self.nodes],
             "hidden_pids": hidden_engines(self.dockerd.pid if self.dockerd else None),
@@ -203,9 +225,8 @@ class SimHost:
             "cwd": cwd,
             "closed_stdin": closed_stdin,
             "real_proc": real_proc,
-            "later": later,
+            "later": 0,
         }
-        return [sys.executable, "-I", "-S", str(LAUNCHER), marshal.dumps(plan).hex()]
 
     def path(self, path: str) -> Path:
         """Where a file that the host has of its own lies on the real machine: given, or written by a command."""

@@ -24,10 +24,13 @@ _VERSIONS = (_GROUP + "v1", _GROUP + "v1beta1")
 _EXTENSION = _GROUP + "exec"
 
 
-def credentials(plugin: Mapping[str, Any], cluster: Mapping[str, Any], folder: str) -> Dict[str, str]:
+def credentials(
+    plugin: Mapping[str, Any], cluster: Mapping[str, Any], folder: str, deadline: float = DEADLINE
+) -> Dict[str, str]:
     """Returns what a kubeconfig's user has in the place of `exec`: a token, or a client certificate and its key.
 
-    `folder` is that of the kubeconfig, from which a command with a slash is meant. Raises ApiProblem, ValueError.
+    `folder` is that of the kubeconfig, from which a command with a slash is meant; the program has `deadline` seconds.
+    Raises ApiProblem, ValueError.
 
     {"apiVersion": "client.authentication.k8s.io/v1", "command": "aws", "args": ["eks", "get-token"]}
     """
@@ -44,7 +47,7 @@ def credentials(plugin: Mapping[str, Any], cluster: Mapping[str, Any], folder: s
             "%s, the program for credentials: %s.%s" % (command, program.detail, " %s" % hint if hint else "")
         )
     argv = [program.text, *texts_in(plugin, "args")]
-    reading = run_program(shlex.join(argv), argv, _environment(plugin, version, cluster), DEADLINE)
+    reading = run_program(shlex.join(argv), argv, _environment(plugin, version, cluster), deadline)
     if not reading.ok:
         raise ApiProblem("%s, the program for credentials, gave none: %s." % (command, failure(reading)))
     try:

@@ -12,11 +12,13 @@ does `crio status config`: by what pods are run, it does not tell, which is what
 CRIO_SIM, JSON: version, and ignores_sighup or dies_on_sighup. Before 1.26 a reload leaves runtimes alone.
 """
 
+import http.server
 import json
 import os
 import shutil
 import signal
 import socket
+import socketserver
 import sys
 
 try:
@@ -138,9 +140,6 @@ class State:
 
 
 def serve(listen, state):
-    import http.server  # only here: what is asked for its version takes half as long without
-    import socketserver
-
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
             known = {"/config": dumped(state.runtime), "/info": '{"storage_driver": "overlay"}'}
@@ -173,9 +172,6 @@ def asked(listen):
 
 
 def main():
-    if sys.argv[1:] == ["--version"]:
-        print("crio version %s\nGitCommit:      eda470f4c2a7bc8c8d9a6d5b9d3b2f5a9cf53fa8" % SIM["version"])
-        return
     given = options()
     if sys.argv[-2:] == ["status", "config"]:
         print(asked(given["--listen"]), end="")

@@ -1,6 +1,6 @@
-"""nvidia-ctk: says its version, generates a CDI specification of the device nodes that it finds, and lists devices.
+"""nvidia-ctk: generates a CDI specification of the device nodes that it finds, and lists devices.
 
-gpusim.json beside this program says: version, and optionally driver (in the libraries' names), mounts (paths of the
+gpusim.json beside this program says, optionally: driver (in the libraries' names), mounts (paths of the
 host), hook (a program that it calls), cdi (the specification's version), or cdi_error (what `cdi generate` fails with).
 """
 
@@ -57,16 +57,9 @@ def shown():
     print(SETTINGS.get("config", ""), end="")
 
 
-def version():
-    print("NVIDIA Container Toolkit CLI version %s" % SETTINGS["version"])
-    print("commit: f202b80a9b9d0db00d9b1d73c0128c8962c55f4d")
-
-
 if sys.argv[1:3] == ["cdi", "generate"]:
     generate()
 elif sys.argv[1:3] == ["cdi", "list"]:
     listed()
 elif sys.argv[1:2] == ["config"]:
     shown()
-else:
-    version()

@@ -23,7 +23,7 @@ TABLE = Path(__file__).with_name("library_packages.jsonl")
 DEBIAN = {"bullseye": "debian11", "bookworm": "debian12", "trixie": "debian13"}
 UBUNTU = ("20.04", "22.04", "24.04", "26.04")
 DEBIAN_SOURCE = "deb.debian.org (main/Contents-amd64.gz)"
-CHISEL = "github.com/canonical/chisel-releases"
+CHISEL = "canonical/chisel-releases"
 PLAYWRIGHT = "npm's playwright-core (lib2package)"
 _NOT_MEANT = ("libc6", "libelogind0")
 """What the patterns or names of others catch besides."""
@@ -128,7 +128,7 @@ def replace(rows: list[dict[str, object]], sources: tuple[str, ...]) -> None:
     rows = rows + [row for row in kept if not row["source"].startswith(sources)]
     order = {name: number for number, name in enumerate((*LIBRARIES, *PROGRAMS))}
     rows.sort(key=lambda row: (order.get(str(row["file"]), len(order)), row["systems"], row["source"]))
-    TABLE.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    TABLE.write_text("".join(json.dumps(row, separators=(",", ":")) + "\n" for row in rows))
 
 
 def _systems(told: dict[str, set[str]]) -> list[str]:

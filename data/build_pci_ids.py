@@ -69,4 +69,5 @@ def rows(text: str) -> Iterator[dict[str, str | None]]:
 
 if __name__ == "__main__":
     table = rows(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    (HERE / "pci_ids.jsonl").write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in table))
+    lines = (json.dumps(row, ensure_ascii=False, separators=(",", ":")) for row in table)
+    (HERE / "pci_ids.jsonl").write_text("".join(line + "\n" for line in lines))

@@ -20,7 +20,7 @@ from build_library_packages import LIBRARIES, replace
 
 SYSTEM, ENABLED = "rockylinux10", ("BaseOS", "AppStream")
 """The repositories that are enabled in its images; CRB is not."""
-SOURCE = "https://github.com/xcp-ng/xcpng-bitbake-proto/tree/"
+SOURCE = "xcp-ng/xcpng-bitbake-proto"
 ENTRIES, RESOLVED = "2a12fc6ef733", "d77dbfbe9ae9"
 _LIBRARY = re.compile(r"(\S+\.so[^\s()]*)\(\)\(64bit\)(?=\s|$)")
 """Not `libmpi.so.40()(64bit)(openmpi-x86_64)`, which lies where no program finds it by itself."""
@@ -41,7 +41,7 @@ def main(clone: Path) -> None:
             sets = [taken[name] & with_epoch for name in required[library] if name in taken]
             packages, commit, how = set.intersection(*sets) if sets else set(), RESOLVED, "libdnf on AlmaLinux 10.0"
         if len(packages) == 1 and places[(package := packages.pop())] in ENABLED:
-            source = f"{SOURCE}{commit} ({how})"
+            source = f"{SOURCE}@{commit} ({how})"
             rows.append({"file": library, "package": package, "systems": [SYSTEM], "source": source})
     replace(rows, (SOURCE,))
 

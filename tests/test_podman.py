@@ -13,6 +13,7 @@ from simhost.dockerd import busybox_tar
 SPEC, REFRESHED = "/etc/cdi/nvidia.yaml", "/run/cdi/nvidia.yaml"
 LIMITS = ("--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024")
 ENV = '"env": ["A=1"]'
+STORAGE = '[storage]\ndriver = "vfs"\nrunroot = "/run/store"\ngraphroot = "/var/lib/store"\n'
 GPU = '{"cdiVersion": "0.5.0", "kind": "nvidia.com/gpu", "devices": [{"name": "all", "containerEdits": {%s}}]}\n'
 
 
@@ -112,6 +113,17 @@ def test_a_specification_is_taken_back_where_podman_and_nvidia_ctk_are_there(
     assert install(host)["changed"]
     done = host.gpuctl(command, "--json")
     assert (done.code, done.json["changed"], seen(host).keys() & {"nvidia.yaml"}) == (0, True, set()), done.err
+
+
+@pytest.mark.parametrize("command", ["uninstall-runtime", "rollback"])
+def test_a_specification_that_did_not_fit_the_host_before_comes_back_as_it_was(
+    new_host: Callable[..., SimHost], command: str
+) -> None:
+    stale = GPU % '"deviceNodes": [{"path": "/dev/nvidia-uvm", "major": 510, "minor": 0}]'
+    host = new_host(files={SPEC: stale, "/etc/containers/storage.conf": STORAGE})
+    assert install(host)["changed"]
+    done = host.gpuctl(command, "--json")
+    assert (done.code, done.json["changed"], host.path(SPEC).read_text()) == (0, True, stale), done.out
 
 
 def test_what_nvidia_cdi_refresh_keeps_is_left_alone_and_judged(new_host: Callable[..., SimHost]) -> None:

@@ -50,9 +50,9 @@ def plan(host: Host, facts: Facts, wish: Wish) -> ChangeSet:
 
 
 def running(host: Host, facts: Facts) -> Reader | None:
-    """Returns what speaks for Podman, which has no daemon; None where it is not installed."""
+    """Returns what speaks for Podman, which has no daemon, where something is put back; None: it is not installed."""
     podman = facts.get(Podman)
-    return Reader(host) if podman and podman.program.value else None
+    return Reader(host, puts_back=True) if podman and podman.program.value else None
 
 
 def _seen(host: Host, facts: Facts) -> tuple[str, Cdi | None]:
@@ -108,9 +108,13 @@ def _closed(specs: tuple[Spec, ...]) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Reader:
-    """Speaks for Podman as a daemon would: to reload is to ask whether all is as the specification says."""
+    """Speaks for Podman as a daemon would: to reload is to ask whether all is as the specification says.
+
+    `puts_back`: the specification is an old one, which comes back whether it fits this host or not.
+    """
 
     host: Host
+    puts_back: bool = False
     unit: None = None
 
     @property
@@ -125,13 +129,13 @@ class Reader:
         return str(PurePosixPath(path).parent) in map(behind_links, FOLDERS)
 
     def difference(self, contents: Contents) -> str:
-        return "" if _is_taken_away(contents) else _difference(self.host)
+        return "" if self.puts_back or _is_taken_away(contents) else _difference(self.host)
 
     def reload(self, contents: Contents, deadline: float) -> None:
         if _is_taken_away(contents):
             return  # no device is asked for any more
-        problem = self.difference(contents) or _podman_problem(self.host, deadline)
-        if problem:
+        problem = self.difference(contents) or _silent(self.host, deadline)
+        if problem or (not self.puts_back and (problem := _unlisted(self.host, deadline))):
             raise DaemonProblem(f"{problem}.")
 
     def restart(self, contents: Contents, deadline: float) -> None:
@@ -160,10 +164,12 @@ def _difference(host: Host) -> str:
     return next((f"{spec.path} does not fit this host: {fault}" for spec, fault in faults if fault), "")
 
 
-def _podman_problem(host: Host, deadline: float) -> str:
+def _silent(host: Host, deadline: float) -> str:
     info = host.run(("podman", "info", "--format", "json"), max(deadline, INFO_DEADLINE))
-    if not info.ok:
-        return f"Podman does not answer: {failure(info)}"
+    return "" if info.ok else f"Podman does not answer: {failure(info)}"
+
+
+def _unlisted(host: Host, deadline: float) -> str:
     listed = host.run(("nvidia-ctk", "cdi", "list"), max(deadline, INFO_DEADLINE))
     if listed.outcome is Outcome.OK and listed.code == 0 and f"{GPU_KIND}=" not in listed.text:
         return f"nvidia-ctk cdi list names no {GPU_KIND} device"

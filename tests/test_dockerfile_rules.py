@@ -330,6 +330,14 @@ def faults(text: str) -> list[LintFinding]:
     return list(lint(text.encode(), "Dockerfile", why_not=OLD_HOST).faults)
 
 
+def test_a_tag_of_a_minor_version_is_named_one_with_its_update_also_of_a_minor_version_0() -> None:
+    supported = [row for row in cuda_images() if row.status == "supported" and row.os and "base" in row.flavours]
+    minors = {".".join(row.cuda.split(".")[:2]): row for row in supported}
+    assert any(minor.endswith(".0") for minor in minors)
+    for minor, row in minors.items():
+        assert (same_minor(f"nvidia/cuda:{minor}-base-{row.os}") or "").startswith(f"{minor}."), row
+
+
 def of(rule: str, text: str) -> list[LintFinding]:
     return [one for one in faults(text) if one.rule.id == f"dockerfile.{rule}"]
 

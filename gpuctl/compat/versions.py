@@ -30,6 +30,12 @@ def parts(text: str) -> Version:
     return tuple(numbers)
 
 
+def minor_of(text: str) -> tuple[int, int]:
+    """Returns a version's first two numbers: (12, 0) of 12, of 12.0 and of 12.0.1. Raises ValueError."""
+    major, minor, *_ = (*parts(text), 0, 0)
+    return major, minor
+
+
 def compare(one: str, other: str) -> int:
     """Returns -1, 0 or 1 as one dotted number is older than, equal to or newer than the other. Raises ValueError."""
     return (parts(one) > parts(other)) - (parts(one) < parts(other))

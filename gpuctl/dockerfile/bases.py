@@ -7,7 +7,7 @@ from functools import lru_cache
 from gpuctl.compat.knowledge.images import Tag, is_cuda_image, parse_tag
 from gpuctl.compat.knowledge.lifetimes import Release, by_codename, releases
 from gpuctl.compat.tables.loader import cuda_versions
-from gpuctl.compat.versions import parts
+from gpuctl.compat.versions import minor_of, parts
 from gpuctl.frozen import dataclass
 from gpuctl.regex import regex
 
@@ -64,9 +64,9 @@ class NamedImage:
     nvidia_cuda: bool
 
     @property
-    def minor(self) -> tuple[int, ...] | None:
+    def minor(self) -> tuple[int, int] | None:
         """The CUDA version as (12, 4)."""
-        return parts(self.cuda)[:2] if self.cuda else None
+        return minor_of(self.cuda) if self.cuda else None
 
     @property
     def sets_paths(self) -> bool:

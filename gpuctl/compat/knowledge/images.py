@@ -8,7 +8,7 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 from gpuctl.compat.tables.loader import load
-from gpuctl.compat.versions import Version, parts
+from gpuctl.compat.versions import Version, minor_of, parts
 from gpuctl.frozen import dataclass
 from gpuctl.model import Verdict
 from gpuctl.regex import regex
@@ -161,10 +161,10 @@ def same_minor(reference: str) -> str | None:
     tag = parse_tag(reference)
     if tag is None or tag.os is None:
         return None
-    minor = parts(tag.cuda)[:2]
+    minor = minor_of(tag.cuda)
     flavour = f"{tag.library}-{tag.flavour}" if tag.library else tag.flavour
     holding = '"' + ".".join(tag.cuda.split(".")[:2])
-    rows = [row for row in load("images", CudaImages, holding) if parts(row.cuda)[:2] == minor]
+    rows = [row for row in load("images", CudaImages, holding) if minor_of(row.cuda) == minor]
     fitting = (row for row in rows if row.os == tag.os and row.status == "supported" and flavour in row.flavours)
     newest = max(fitting, key=lambda row: parts(row.cuda), default=None)
     return newest.reference(flavour).partition(":")[2] if newest else None

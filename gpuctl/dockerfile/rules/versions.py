@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from gpuctl.compat.versions import parts
+from gpuctl.compat.versions import minor_of
 from gpuctl.dockerfile.bases import cuda_of_label
 from gpuctl.dockerfile.packages import NamedPackage
 from gpuctl.dockerfile.rules.engine import Found, Subject, base, rule
@@ -51,7 +51,7 @@ def cuda_mismatch(subject: Subject) -> Iterator[Found]:
     for stage in subject.dockerfile.stages:
         minor = base(stage).minor
         for step in stage.steps if minor else ():
-            found = [one for one in step.installs if one.manager in ("apt", "rpm") and _differs(one, minor or ())]
+            found = [one for one in step.installs if one.manager in ("apt", "rpm") and minor and _differs(one, minor)]
             if found:
                 first, more = found[0].word, len(found) - 1
                 what = shown(first.value) + (f" and {more} more" if more else "")
@@ -59,15 +59,14 @@ def cuda_mismatch(subject: Subject) -> Iterator[Found]:
                 yield Found(first.start, first.end, message)
 
 
-def _differs(one: NamedPackage, minor: tuple[int, ...]) -> bool:
+def _differs(one: NamedPackage, minor: tuple[int, int]) -> bool:
     toolkit, built = _TOOLKIT.fullmatch(one.name), _BUILT_FOR.fullmatch(one.version)
     found = toolkit or built
     if not found:
         return False
     version = (int(found[1]), int(found[2]))
-    whole = (*minor, 0)[:2]
     # A library that lies beside the toolkit is built for a major version; up to 10 it was for each minor one.
-    return version != whole if toolkit or minor[0] < 11 else version[0] != whole[0]
+    return version != minor if toolkit or minor[0] < 11 else version[0] != minor[0]
 
 
 @rule("dockerfile.wheel-cuda")
@@ -103,7 +102,7 @@ def _other_cuda(one: NamedPackage, minor: tuple[int, ...]) -> str | None:
         if named[2]:  # for every minor version
             return None if int(named[1]) == minor[0] else f"{named[1]}.x"
         cuda = cuda_of_label(named[1])
-        return None if cuda is None or parts(cuda) == minor else cuda
+        return None if cuda is None or minor_of(cuda) == minor else cuda
     extra = _EXTRA.fullmatch(one.name)
     if extra:
         return None if int(extra[1]) == minor[0] else f"{extra[1]}.x"

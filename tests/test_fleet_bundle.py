@@ -56,12 +56,12 @@ def test_a_whole_file_counts_only_once_its_sum_is_right_whatever_a_cut_left(
 
 BRINGS = """
 import json, sys
-from gpuctl.cli.frame.fleet.asked import Asked, entered
+from gpuctl.cli.frame.fleet.asked import Whom, entered
 from gpuctl.fleet import parcel
 
 file, inventory = sys.argv[1:]
 parcel.PIECE = 60_000
-entry = entered(Asked(inventory=[inventory]))
+entry = entered(Whom(inventory=[inventory]), 900, 900)
 print(json.dumps(parcel.brought(parcel.parcel(open(file, "rb").read()), entry.hosts, entry.way.ask_by)))
 """
 """By a process of its own, as gpuctl is: with an end of Ansible's ends all that it has started."""

@@ -104,7 +104,7 @@ def test_a_node_that_is_not_free_in_time_or_has_failed_stays_drained_until_it_is
 
     cluster.run("scancel", "--user", "root")
     on(fleet, "gpu1", "echo 1 > /run/smoke")
-    code, told, _ = gpuctl("apply", "--resume", run, *by)
+    code, told, _ = gpuctl("apply", "--resume", run, *by, "--drain-timeout", "60")
     assert (code, states(told), told["hosts"][0]["drained"]) == (4, {"gpu1": "rolled-back"}, True)
     assert cluster.state == "IDLE+DRAIN"
     assert cluster.reason.startswith("gpuctl RUN: gpuctl install-runtime --engine docker")

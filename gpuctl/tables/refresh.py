@@ -161,7 +161,8 @@ def _with_row(text: str, row: dict[str, Any]) -> str:
     """Returns the table with a row after the last of its framework."""
     lines = lines_of(text)
     last = max(place for place, line in enumerate(lines) if json.loads(line)["framework"] == row["framework"])
-    return "".join(f"{line}\n" for line in (*lines[: last + 1], json.dumps(row), *lines[last + 1 :]))
+    added = json.dumps(row, separators=(",", ":"))
+    return "".join(f"{line}\n" for line in (*lines[: last + 1], added, *lines[last + 1 :]))
 
 
 def _catalogue(base: Overlay) -> str:

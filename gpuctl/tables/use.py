@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -137,7 +138,16 @@ def _change(overlay: Overlay, table: str, before: Mapping[str, bytes]) -> TableC
     new = lines_of(overlay.files[name].decode("utf-8"))
     old = lines_of(before[name].decode("utf-8", "replace") if name in before else bundled_text(table))
     as_of = dates(overlay.files[file_of(CATALOGUE)].decode("utf-8"))[table]
-    return TableChange(table, as_of, len(new), len(set(new) - set(old)), len(set(old) - set(new)))
+    now, then = set(map(_said, new)), set(map(_said, old))
+    return TableChange(table, as_of, len(new), len(now - then), len(then - now))
+
+
+def _said(line: str) -> str:
+    """Returns a row however its writer spaced it as one text, and what is none as it is."""
+    try:
+        return json.dumps(json.loads(line), sort_keys=True)
+    except ValueError:
+        return line
 
 
 def _notes_on_use(by: str) -> tuple[str, ...]:

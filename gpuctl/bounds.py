@@ -20,6 +20,8 @@ FILE_LIMIT = 64 << 20
 """Bytes of a file that a person named, or that is to be replaced."""
 OPENED_PIECE = 1 << 20
 """Bytes: a packed piece can hold a thousand times as much."""
+LONGEST_WAIT = 86_400.0
+"""Seconds: a day. Far longer times overflow the clocks, and nan is no time at all."""
 ENDLESS = 64 << 20
 """Bytes after which a program that prints is ended, though only the end of what it prints is kept."""
 

@@ -191,6 +191,16 @@ def test_a_gpu_that_is_too_new_for_a_build_is_told_the_first_that_serves_it() ->
     ]
 
 
+def test_what_pins_the_cuda_beside_a_framework_does_not_speak_for_its_code() -> None:
+    text = "faiss-gpu-cu12==1.14.1\nonnxruntime-gpu==1.23.2\nnvidia-cuda-runtime-cu12==12.1.105\n"
+    (one,) = requirements_asks(text, "requirements.txt")
+    assert one.cuda == "12.1"
+    verdicts = [check(Question((one,)), Machine("580.95.05", (find_gpu(gpu),))).verdict for gpu in ("A100", "H100")]
+    assert verdicts == [Verdict.COMPATIBLE, Verdict.INCOMPATIBLE]
+    (none,) = requirements_asks("cupy-cuda12x==14.2.0\nnvidia-cuda-runtime-cu12==12.1.105\n", "requirements.txt")
+    assert "cupy" not in none.by
+
+
 @pytest.mark.parametrize(
     ("text", "gpu", "says"),
     [

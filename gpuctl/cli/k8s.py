@@ -13,7 +13,16 @@ from gpuctl.cli.frame.cluster import Context, FromLists, asked, check_source, cl
 from gpuctl.cli.frame.endings import CODES, exit_code
 from gpuctl.cli.frame.host_reports import reports_in
 from gpuctl.cli.frame.nearest import did_you_mean
-from gpuctl.cli.frame.options import CudaVersions, Frameworks, ImageName, Json, Offline, filled, seconds, text_option
+from gpuctl.cli.frame.options import (
+    CudaVersions,
+    Frameworks,
+    ImageName,
+    Json,
+    Offline,
+    filled,
+    seconds_option,
+    text_option,
+)
 from gpuctl.cli.frame.recording import Output, to_stdout, write_recording
 from gpuctl.model import ExitCode
 
@@ -32,9 +41,7 @@ Hosts = Annotated[
 PodsNamespace = Annotated[
     str, typer.Option("-n", "--namespace", parser=namespace_name, metavar="NAME", help="Where the pods are made.")
 ]
-PodSeconds = Annotated[
-    float, typer.Option("--timeout", parser=seconds, metavar="SECONDS", help="For a pod to end, its image among it.")
-]
+PodSeconds = Annotated[float, seconds_option("--timeout", help="For a pod to end, its image among it.")]
 PodsDryRun = Annotated[bool, typer.Option("--dry-run", help="Print the pods' manifests, and make none.")]
 
 

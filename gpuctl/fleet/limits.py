@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from gpuctl.bounds import LONGEST_WAIT
 from gpuctl.fleet.silence import Share, share
 from gpuctl.frozen import dataclass
 from gpuctl.host.decode import object_in, text_in, texts_in
 
-LONGEST = 86_400.0
-"""Seconds: a day."""
 _SECONDS = ("pause", "drain_timeout", "host_timeout", "run_timeout")
 
 
@@ -27,7 +26,7 @@ class Limits:
     stop_on: tuple[str, ...] = ()
     drain_timeout: float = 3600.0
     host_timeout: float = 900.0
-    run_timeout: float = LONGEST
+    run_timeout: float = LONGEST_WAIT
 
     @property
     def may_fail(self) -> Share:
@@ -61,6 +60,6 @@ def limits_in(found: Mapping[str, Any], name: str) -> Limits:
 
 def _seconds(found: Mapping[str, Any], name: str) -> float:
     value = found[name]
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= LONGEST:
-        raise ValueError(f"its {name} is no number of seconds up to {LONGEST:g}")
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= LONGEST_WAIT:
+        raise ValueError(f"its {name} is no number of seconds up to {LONGEST_WAIT:g}")
     return float(value)

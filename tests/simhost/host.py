@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -166,42 +167,20 @@ class SimHost:
         done = warm.gpuctl(*argv, stdin=stdin or "", env=plan["env"], plan=plan, strace=strace, timeout=timeout)
         return Done(done.returncode, done.stdout, done.stderr)
 
-    def popen(
-        self,
-        argv: Sequence[str],
-        *,
-        uid: int = 0,
-        cwd: str = "/",
-        env: Mapping[str, str] = {},
-        closed_stdin: bool = False,
-        real_proc: bool = False,
-        **options: Any,
-    ) -> subprocess.Popen[bytes]:
-        """Starts a command in a session of its own; the returned process is the command itself. `options`: Popen's.
+    def popen(self, argv: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
+        """Starts a command in a session of its own; the returned process is the command itself.
 
-        `real_proc` shows it the machine's own /proc: an OCI runtime makes nothing of links in its place.
+        `options` are those of `plan`, and Popen's.
         """
-        launch = self.launch(argv, uid=uid, cwd=cwd, env=env, closed_stdin=closed_stdin, real_proc=real_proc)
-        return subprocess.Popen(launch, start_new_session=True, **options)
+        ours = {name: options.pop(name) for name in signature(self.plan).parameters if name in options}
+        return subprocess.Popen(self.launch(argv, **ours), start_new_session=True, **options)
 
-    def launch(
-        self,
-        argv: Sequence[str],
-        *,
-        uid: int = 0,
-        cwd: str = "/",
-        env: Mapping[str, str] = {},
-        closed_stdin: bool = False,
-        real_proc: bool = False,
-        later: int = 0,
-    ) -> list[str]:
+    def launch(self, argv: Sequence[str], **options: Any) -> list[str]:
         """Returns the command by which another than the test, such as a daemon, runs a command in there.
 
-        `later`: up to which number processes are seen in its /proc that begin later.
+        `options` are those of `plan`.
         """
-        how: dict[str, Any] = {"uid": uid, "cwd": cwd, "env": env, "closed_stdin": closed_stdin, "real_proc": real_proc}
-        plan = {**self.plan(argv, **how), "later": later}
-        return [sys.executable, "-I", "-S", str(LAUNCHER), marshal.dumps(plan).hex()]
+        return [sys.executable, "-I", "-S", str(LAUNCHER), marshal.dumps(self.plan(argv, **options)).hex()]
 
     def plan(
         self,
@@ -212,8 +191,13 @@ class SimHost:
         env: Mapping[str, str] = {},
         closed_stdin: bool = False,
         real_proc: bool = False,
+        later: int = 0,
     ) -> dict[str, Any]:
-        """Returns what enter.py does for a command."""
+        """Returns what enter.py does for a command.
+
+        `real_proc` shows it the machine's own /proc: an OCI runtime makes nothing of links in its place. `later`: up to
+        which number processes are seen in its /proc that begin later.
+        """
         return {
             "root": str(self.root),
             "nodes": [[node.name, node.mode, node.major, node.minor] for node in self.nodes],
@@ -225,7 +209,7 @@ class SimHost:
             "cwd": cwd,
             "closed_stdin": closed_stdin,
             "real_proc": real_proc,
-            "later": 0,
+            "later": later,
         }
 
     def path(self, path: str) -> Path:

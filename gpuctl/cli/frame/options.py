@@ -7,6 +7,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer._click.types import File
 
+from gpuctl.bounds import LONGEST_WAIT
 from gpuctl.cli.frame.endings import refused
 from gpuctl.model import ENGINES
 
@@ -77,18 +78,16 @@ Hosts = Annotated[
 ]
 Offline = Annotated[bool, typer.Option("--offline", help="Ask no registry about the image.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the diff and the steps; change nothing.")]
-LONGEST = 86_400.0
-"""Seconds: a day. Far longer times overflow the clocks, and nan is no time at all."""
 
 
 def seconds(value: str | float) -> float:
-    """Returns a time that was typed. Raises BadParameter for what is none, or not from 0.1 s to LONGEST."""
+    """Returns a time that was typed. Raises BadParameter for what is none, or not from 0.1 s to LONGEST_WAIT."""
     try:
         time = float(value)
     except ValueError:
         raise typer.BadParameter(f"{value!r} is no number of seconds") from None
-    if not 0.1 <= time <= LONGEST:
-        raise typer.BadParameter(f"{value} is no number of seconds from 0.1 to {LONGEST:g}")
+    if not 0.1 <= time <= LONGEST_WAIT:
+        raise typer.BadParameter(f"{value} is no number of seconds from 0.1 to {LONGEST_WAIT:g}")
     return time
 
 
@@ -104,12 +103,19 @@ def text_option(*names: str, metavar: str, help: str) -> Any:
     return typer.Option(*names, parser=filled, metavar=metavar, help=help, show_default=False)
 
 
+def seconds_option(*names: str, help: str, usual: float | None = None) -> Any:
+    """Returns an option that takes a time. `usual`: what is meant where it is left out, if its default is None."""
+    shown = f"{usual:g}" if usual is not None else True
+    return typer.Option(*names, parser=seconds, metavar="SECONDS", help=help, show_default=shown)
+
+
 From = Annotated[
     str | None,
     text_option("--from", metavar="FILE", help="A snapshot of `gpuctl collect` instead of this host, - for stdin."),
 ]
 TakeUp = Annotated[
-    float, typer.Option("--timeout", parser=seconds, metavar="SECONDS", help="Seconds for Docker to take it up.")
+    float,
+    seconds_option("--timeout", help="Seconds for Docker to take it up."),
 ]
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gpuctl.cli.frame.options import EngineName, seconds, text_option
+from gpuctl.cli.frame.options import EngineName, seconds_option, text_option
 from gpuctl.frozen import dataclass
 
 if TYPE_CHECKING:
@@ -28,12 +28,8 @@ class Tested:
         text_option("--runtime", metavar="NAME", help="Ask by this runtime instead of --gpus."),
     ] = None
     engine: EngineName = None
-    timeout: Annotated[
-        float, typer.Option("--timeout", parser=seconds, metavar="SECONDS", help="For the container to end.")
-    ] = 60
-    pull_timeout: Annotated[
-        float, typer.Option("--pull-timeout", parser=seconds, metavar="SECONDS", help="For the image to come.")
-    ] = 900
+    timeout: Annotated[float, seconds_option("--timeout", help="For the container to end.")] = 60
+    pull_timeout: Annotated[float, seconds_option("--pull-timeout", help="For the image to come.")] = 900
     deep: Annotated[bool, typer.Option("--deep", help="Also test CUDA, with memory and a kernel on each GPU.")] = False
     host: Annotated[bool, typer.Option("--host", help="Test as --deep, on this host and without a container.")] = False
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gpuctl.cli.frame.endings import refused
-from gpuctl.cli.frame.options import seconds, text_option
+from gpuctl.cli.frame.fleet.limiting import FOR_ALL_HOSTS, FOR_ONE_HOST, option_words
+from gpuctl.cli.frame.options import seconds_option, text_option
 from gpuctl.frozen import dataclass
 from gpuctl.model import ExitCode
 
@@ -46,12 +47,8 @@ RunFolder = Annotated[
     str | None,
     text_option("--run", metavar="FOLDER", help="Where to keep what comes; a new folder."),
 ]
-HostTimeout = Annotated[
-    float, typer.Option("--host-timeout", parser=seconds, metavar="SECONDS", help="For one host, in all.")
-]
-RunTimeout = Annotated[
-    float, typer.Option("--run-timeout", parser=seconds, metavar="SECONDS", help="For all hosts together.")
-]
+HostTimeout = Annotated[float, seconds_option("--host-timeout", help=FOR_ONE_HOST)]
+RunTimeout = Annotated[float, seconds_option("--run-timeout", help=FOR_ALL_HOSTS)]
 
 
 @dataclass(frozen=True)
@@ -107,10 +104,10 @@ class Asked(Whom):
     @property
     def timed_words(self) -> list[str]:
         """The options by which the same hosts are asked for as long; what holds without them is left out."""
-        given = (("--host-timeout", self.host_timeout), ("--run-timeout", self.run_timeout))
-        usual = (type(self).host_timeout, type(self).run_timeout)
-        times = [(name, value) for (name, value), other in zip(given, usual, strict=True) if value != other]
-        return self.words + [word for name, value in times for word in (name, f"{value:g}")]
+        times = {"host_timeout": self.host_timeout, "run_timeout": self.run_timeout}
+        return self.words + option_words(
+            {name: time for name, time in times.items() if time != getattr(type(self), name)}
+        )
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-import typer
-
-from gpuctl.cli.frame.options import seconds
+from gpuctl.cli.frame.options import seconds_option
 from gpuctl.fleet.limits import Limits
 from gpuctl.frozen import dataclass
+
+FOR_ONE_HOST, FOR_ALL_HOSTS = "For one host, in all.", "For all hosts together."
+"""What --host-timeout and --run-timeout are, whether they have a default or hold as they were typed at first."""
 
 
 @dataclass(frozen=True)
@@ -18,39 +19,20 @@ class Deadlines:
 
     drain_timeout: Annotated[
         float | None,
-        typer.Option(
-            "--drain-timeout",
-            parser=seconds,
-            metavar="SECONDS",
-            help="For a wave's jobs to end.",
-            show_default=f"{Limits.drain_timeout:g}",
-        ),
+        seconds_option("--drain-timeout", help="For a wave's jobs to end.", usual=Limits.drain_timeout),
     ] = None
     host_timeout: Annotated[
         float | None,
-        typer.Option(
-            "--host-timeout",
-            parser=seconds,
-            metavar="SECONDS",
-            help="For one host, in all.",
-            show_default=f"{Limits.host_timeout:g}",
-        ),
+        seconds_option("--host-timeout", help=FOR_ONE_HOST, usual=Limits.host_timeout),
     ] = None
     run_timeout: Annotated[
         float | None,
-        typer.Option(
-            "--run-timeout",
-            parser=seconds,
-            metavar="SECONDS",
-            help="For all hosts together.",
-            show_default=f"{Limits.run_timeout:g}",
-        ),
+        seconds_option("--run-timeout", help=FOR_ALL_HOSTS, usual=Limits.run_timeout),
     ] = None
 
     def limits(self) -> dict[str, Any]:
         """Returns the limits that were typed."""
-        found = {"drain_timeout": self.drain_timeout, "host_timeout": self.host_timeout}
-        return typed({**found, "run_timeout": self.run_timeout})
+        return typed(vars(self))
 
 
 def typed(limits: Mapping[str, Any]) -> dict[str, Any]:

@@ -201,12 +201,19 @@ def _indirect_asks(pins: Sequence[Pin]) -> Iterator[Ask]:
 
 
 def _merged(asks: Sequence[Ask], name: str, alternatives: Set[str]) -> tuple[Ask, ...]:
-    minors = {ask.cuda.partition(".")[0] for ask in asks if "." in ask.cuda}
-    kept = [ask for ask in asks if "." in ask.cuda or ask.cuda not in minors]
+    minors = {ask.cuda.partition(".")[0]: ask.cuda for ask in asks if "." in ask.cuda}
+    # Of one that runs with any minor version what counts there is its own code, beside what says which one it is.
+    placed = [replace(ask, cuda=minors[ask.cuda]) if ask.cuda in minors and _has_say(ask) else ask for ask in asks]
+    kept = [ask for ask in placed if "." in ask.cuda or ask.cuda not in minors]
     return tuple(
         _one([ask for ask in kept if ask.cuda == cuda], name, alternatives)
         for cuda in dict.fromkeys(ask.cuda for ask in kept)
     )
+
+
+def _has_say(ask: Ask) -> bool:
+    """Whether it is known for which GPUs its build is."""
+    return bool(ask.codes or ask.on_arm)
 
 
 def _one(same: Sequence[Ask], name: str, alternatives: Set[str]) -> Ask:

@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +150,8 @@ def test_a_running_job_outlives_the_drain(cluster: Slurm, node: Callable[..., Do
 def test_what_slurm_cannot_be_asked_or_told_is_a_sentence_and_the_report_is_there(
     cluster: Slurm, node: Callable[..., Done], env: dict[str, str], words: str
 ) -> None:
-    sick, well = node(SICK, env=env), node(WELL, *DRIVER, env=env)
+    with ThreadPoolExecutor() as at_once:  # where nobody answers, each waits for as long as it asks
+        sick, well = at_once.map(lambda argv: node(*argv, env=env), ((SICK,), (WELL, *DRIVER)))
     assert sick.code == 1
     assert well.code == 3
     for done in (sick, well):

@@ -87,7 +87,7 @@ def matches(sightings: tuple[Sighting, ...], report: Report = UNKNOWN_HOST) -> t
 def _found(sightings: tuple[Sighting, ...], report: Report) -> Iterator[tuple[str, Finding]]:
     if not report.findings:
         return
-    from gpuctl.checks.every import finding  # which loads every check: a text from elsewhere asks for none
+    from gpuctl.checks.select import finding  # for a text from elsewhere no check is asked
 
     for id in dict.fromkeys(id for sighting in sightings for id in sighting.families):
         family = families()[id]

@@ -14,7 +14,7 @@ from gpuctl.bounds import plain, with_end
 from gpuctl.fleet.run_folder import LONGEST_DETAIL, HostOutcome, State, checked_name
 from gpuctl.frozen import dataclass
 from gpuctl.host.act.errand import fingerprint
-from gpuctl.host.decode import LAST_SECOND, object_in, objects_in, parse_object, text_in, texts_in
+from gpuctl.host.decode import moment_in, object_in, objects_in, parse_object, text_in, texts_in
 from gpuctl.model import Disturbs, ExitCode, Step
 
 SCHEMA = "gpuctl.fleet-plan/1"
@@ -181,9 +181,6 @@ def plan_in(raw: bytes) -> FleetPlan:
 
 
 def _plan(found: Mapping[str, Any]) -> FleetPlan:
-    at = found.get("at")
-    if isinstance(at, bool) or not isinstance(at, (int, float)) or not 0 <= at < LAST_SECOND:
-        raise ValueError("its `at` is no time")
     groups = tuple(
         Group(text_in(one, "hash") or "", _hosts(one, "hosts"), _steps(one), texts_in(one, "mends"))
         for one in objects_in(found, "groups")
@@ -193,7 +190,9 @@ def _plan(found: Mapping[str, Any]) -> FleetPlan:
         for one in objects_in(found, "unplanned")
     )
     words = texts_in(found, "command")
-    return FleetPlan(text_in(found, "gpuctl") or "", float(at), words, groups, _hosts(found, "unchanged"), unplanned)
+    return FleetPlan(
+        text_in(found, "gpuctl") or "", moment_in(found, "at"), words, groups, _hosts(found, "unchanged"), unplanned
+    )
 
 
 def _hosts(found: Mapping[str, Any], name: str) -> tuple[str, ...]:

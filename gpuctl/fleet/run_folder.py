@@ -22,7 +22,7 @@ from urllib.parse import quote
 from gpuctl.bounds import plain, with_end
 from gpuctl.command import Command, command
 from gpuctl.frozen import dataclass
-from gpuctl.host.decode import LAST_SECOND, parse_object, text_in, texts_in
+from gpuctl.host.decode import moment_in, parse_object, text_in, texts_in
 from gpuctl.host.write.appended import append_lines
 from gpuctl.host.write.files import is_there, read_named
 from gpuctl.host.write.output import folder_for, write_new, write_whole
@@ -205,30 +205,34 @@ def _run(head: Mapping[str, Any]) -> Run:
         raise ValueError(f"it has more than {MOST_HOSTS} hosts")
     asked = texts_in(head, "asked") if "asked" in head else None
     names = tuple(map(checked_name, hosts))
-    return Run(text_in(head, "gpuctl") or "", _moment(head), texts_in(head, "question"), names, asked)
+    return Run(text_in(head, "gpuctl") or "", moment_in(head, "at"), texts_in(head, "question"), names, asked)
 
 
 def _outcomes(folder: str) -> Iterator[HostOutcome]:
-    path = f"{folder}/{HOSTS}"
-    if not is_there(path):  # the run ended before the first host had
-        return
-    for number, raw in enumerate(read_named(path).split(b"\n"), 1):
-        line = _line(raw)
-        if line is None:
-            continue
+    for number, line in lines_in(f"{folder}/{HOSTS}"):
         try:
             yield _outcome(line)
         except ValueError as error:
             raise BadRun(f"{HOSTS}, line {number}: {error}") from None
 
 
+def lines_in(path: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yields the whole lines of a file of a run's, each with its number; none where it has not come to be yet.
+
+    What a cut or a full disk left of a line is none. Raises FileProblem.
+    """
+    for number, raw in enumerate(read_named(path).split(b"\n") if is_there(path) else (), 1):
+        line = _line(raw)
+        if line is not None:
+            yield number, line
+
+
 def _line(raw: bytes) -> dict[str, Any] | None:
-    """A whole line, None for what a cut left of one."""
     if not raw.rstrip().endswith(b"}"):
         return None
     try:
         return parse_object(raw)
-    except ValueError:
+    except ValueError:  # it was cut behind a brace
         return None
 
 
@@ -240,7 +244,9 @@ def _outcome(line: Mapping[str, Any]) -> HostOutcome:
     if place not in (None, snapshot_place(host)):  # it would lead out of the folder, or to another host's
         raise ValueError(f"its snapshot is not {snapshot_place(host)}")
     _check_snapshot(State(told), place is not None)
-    return HostOutcome(host, State(told), _moment(line), with_end(text_in(line, "detail") or "", LONGEST_DETAIL), place)
+    return HostOutcome(
+        host, State(told), moment_in(line, "at"), with_end(text_in(line, "detail") or "", LONGEST_DETAIL), place
+    )
 
 
 def _check_snapshot(state: State, has_snapshot: bool) -> None:
@@ -253,10 +259,3 @@ def checked_name(host: str) -> str:
     if not host or len(host) > LONGEST_NAME or not host.isprintable():
         raise ValueError(f"{host[:40]!r} is no name of a host")
     return host
-
-
-def _moment(line: Mapping[str, Any]) -> float:
-    at = line.get("at")
-    if isinstance(at, bool) or not isinstance(at, (int, float)) or not 0 <= at < LAST_SECOND:
-        raise ValueError("its `at` is no time")
-    return float(at)

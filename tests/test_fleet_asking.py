@@ -23,9 +23,9 @@ from hypothesis import strategies as st
 from old_python import old_python
 from travelling import ROOT, travelling
 
-from gpuctl.fleet.ansible import EngineProblem, Run, RunnerEvent, forks, merged
-from gpuctl.fleet.asking import outcomes
-from gpuctl.fleet.payload import ANSWER, MODULE, build, calling, hosts_in, playbook, recording_call
+from gpuctl.fleet.ansible import Access, EngineProblem, Run, RunnerEvent, Target, forks, merged
+from gpuctl.fleet.asking import Entry, Way, outcomes
+from gpuctl.fleet.payload import ANSWER, MODULE, Payload, build, calling, hosts_in, playbook, recording_call
 from gpuctl.fleet.run_folder import State
 from gpuctl.fleet.shards import CORES_A_SHARD, HOSTS_A_SHARD, shards
 from gpuctl.fleet.states import Told, told
@@ -133,6 +133,13 @@ def test_only_the_first_answer_of_a_wanted_host_counts() -> None:
     bad = next(one for one in RECORDED if one["state"] == "unreachable")
     events = [{**good, "host": "gpu1"}, {**bad, "host": "gpu1"}]
     assert [state for _, state, _ in replay(events)] == ["reported"]
+
+
+def test_a_host_that_the_inventory_has_no_more_is_unreachable_and_nobody_is_asked_for_it() -> None:
+    entry = Entry(("other",), Way(Target(("hosts.ini",)), Access(), 0.0, lambda: Payload(b"", "")))
+    (ended,) = outcomes(("gone",), entry.ask_by(recording_call(False)))
+    assert ended[0].state is State.UNREACHABLE
+    assert ended[0].detail == "The inventory has no such host any more."
 
 
 def test_as_many_hosts_are_asked_at_once_as_there_is_room_for() -> None:

@@ -239,9 +239,10 @@ def _begin(run: RecordedRun, asked: Asked, call: Call) -> None:
 
 
 def _go_on(run: RecordedRun, asked: Asked, call: Call) -> None:
-    """Asks those hosts of a run that have not reported."""
-    entry, wanted = entered(asked, asked.host_timeout, asked.run_timeout), set(run.unreported)
-    _record(run, tuple(host for host in entry.hosts if host in wanted), entry.way.ask_by(call))
+    """Asks those hosts of a run that have not reported, or of them those that a pattern picks."""
+    entry = entered(asked, asked.host_timeout, asked.run_timeout)
+    picked = set(run.unreported if asked.limit is None else entry.hosts)
+    _record(run, tuple(host for host in run.unreported if host in picked), entry.ask_by(call))
 
 
 def _record(run: RecordedRun, hosts: tuple[str, ...], ask: Asking) -> None:

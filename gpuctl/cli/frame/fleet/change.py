@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -80,6 +82,22 @@ def change_run(folder: str) -> ChangeRun:
     from gpuctl.fleet.changes import read
 
     return read_by(read, folder, "gpuctl fleet apply")
+
+
+@contextmanager
+def telling_how_to_go_on(words: str) -> Iterator[None]:
+    """Ends the run with these words where Ansible, the disk or a signal ends it before its time."""
+    from gpuctl.fleet.ansible import EngineProblem
+    from gpuctl.host.write.files import FileProblem
+    from gpuctl.render.draw.text import say
+
+    try:
+        yield
+    except (EngineProblem, FileProblem) as problem:
+        raise refused(f"{problem} {words}", ExitCode.UNDETERMINED) from None
+    except (KeyboardInterrupt, SystemExit):
+        say(words)
+        raise
 
 
 def change_code(run: ChangeRun) -> ExitCode:

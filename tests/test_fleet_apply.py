@@ -119,18 +119,19 @@ class Planned:
 @pytest.fixture(scope="module")
 def plan(lab: Hosts, tmp_path_factory: pytest.TempPathFactory) -> Planned:
     inventory, file = lab.inventory(), tmp_path_factory.mktemp("plan") / "PLAN"
-    racks = "c1 rack=r1\nc2 rack=r2\nc3 rack=r1\n"
-    inventory.write_text(inventory.read_text().replace("[all:vars]", f"{racks}[all:vars]"))
+    more = f"c1 rack=r1\nc2 rack=r2\nc3 rack=r1\nc3-again ansible_host={lab.hosts['c3'].address}\n"
+    inventory.write_text(inventory.read_text().replace("[all:vars]", f"{more}[all:vars]"))
     code, told, _ = gpuctl("plan", "install-runtime", *OPTIONS, "-i", inventory, "-o", file)
     assert files(lab) == BEFORE
     return Planned(inventory, file, code, told)
 
 
-def test_equal_plans_are_read_once_and_a_host_without_gpuctl_is_told(plan: Planned) -> None:
+def test_equal_plans_are_read_once_and_a_second_name_and_a_host_without_gpuctl_are_told(plan: Planned) -> None:
     assert plan.code == 1
     assert [group["hosts"] for group in plan.told["groups"]] == [["c1", "c2", "c3"], ["d1"]]
     assert plan.told["unchanged"] == ["fine"]
-    assert [(one["host"], one["why"]) for one in plan.told["unplanned"]] == [("bare", "cannot-change")]
+    unplanned = {one["host"]: one["why"] for one in plan.told["unplanned"]}
+    assert unplanned == {"bare": "cannot-change", "c3-again": "host-twice"}
     assert plan.file.stat().st_mode & 0o777 == 0o600
 
 

@@ -111,10 +111,8 @@ def _carried_out(run: ChangeRun, hosts: Sequence[str], way: Way, supplies: Suppl
     from gpuctl.fleet.changes import held
     from gpuctl.render.draw.progress import tallying
 
-    left = f"What was done is in {run.folder}. Go on with {go_on}."
-    if run.drain is not None:
-        left += " Hosts that it has taken out of service are so until then."
-    with in_a_sentence(), held(run) as run, telling_how_to_go_on(left), tallying("hosts", len(run.hosts)) as tell:
+    going_on, counting = telling_how_to_go_on(run.folder, go_on), tallying("hosts", len(run.hosts))
+    with in_a_sentence(), held(run) as run, going_on, counting as tell:
         return carry_out(run, hosts, supplies, way.ask_by, lambda change: tell(change.state, change.host))
 
 

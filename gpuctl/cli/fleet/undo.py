@@ -48,8 +48,7 @@ def undo(
         with held(found) as before:
             standing = before.standing.intersection(hosts)
             changed = tuple(host for host in before.hosts if host in standing)
-            left = f"What was done is in {run}. Go on with {go_on}."
-            with telling_how_to_go_on(left), tallying("hosts", len(changed)) as tell:
+            with telling_how_to_go_on(run, go_on), tallying("hosts", len(changed)) as tell:
                 done = roll_back(
                     before, hosts, single_file, entry.way.ask_by, lambda change: tell(change.state, change.host)
                 )

@@ -25,6 +25,7 @@ from travelling import ROOT, travelling
 
 from gpuctl.fleet.ansible import Access, EngineProblem, Run, RunnerEvent, Target, forks, merged
 from gpuctl.fleet.asking import Entry, Way, outcomes
+from gpuctl.fleet.inventory import passed_over, unreadable, without_hosts
 from gpuctl.fleet.payload import ANSWER, MODULE, Payload, build, calling, hosts_in, playbook, recording_call
 from gpuctl.fleet.run_folder import State
 from gpuctl.fleet.shards import CORES_A_SHARD, HOSTS_A_SHARD, shards
@@ -231,8 +232,13 @@ def inventories(tmp_path: Path) -> Path:
     (tmp_path / "broken.ini").write_text("[web]\na b c\n")
     (tmp_path / "open.ini").write_text("[web\na\n")
     (tmp_path / "broken.yml").write_text("web:\n  hosts:\n   a: [\n")
-    (tmp_path / "hangs").write_text("#!/bin/sh\nexec sleep 1000\n")
-    (tmp_path / "hangs").chmod(0o755)
+    scripts = {"hangs": "exec sleep 1000", "mute": "", "fails": "echo the cloud says no >&2; exit 3"}
+    for name, script in scripts.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "hosts.bak").touch()
+    (tmp_path / "nowhere.ini").symlink_to("gone.ini")
     (tmp_path / "good.ini").write_text("[web]\na\nb\n")
     (tmp_path / "not-a-run").mkdir()
     return tmp_path
@@ -250,7 +256,8 @@ def inventories(tmp_path: Path) -> Path:
         ),
         (("-i", "broken.yml"), "broken.yml is no inventory: YAML parsing failed: "),
         (("-i", "open.ini"), "open.ini is no inventory: a [ has no ] (line 1)."),
-        (("-i", "missing.ini"), "There is no inventory missing.ini."),
+        (("-i", "missing.ini"), "missing.ini is no inventory: it is not there."),
+        (("-i", "fails"), "fails is no inventory: Inventory script returned non-zero exit code 3: the cloud says no"),
         (("-i", "good.ini", "--limit", "nogroup"), "No host or group of the inventory is called nogroup."),
         (("-i", "good.ini", "--limit", "web:!web"), "No host of the inventory matches web:!web."),
         (("--hosts", "a,b;reboot"), "'b;reboot' is no name or address of a host"),
@@ -275,6 +282,15 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(argv: tuple[str, ...], sai
     told = [line for line in done.stderr.splitlines() if not line.startswith(("Usage", "Try"))]
     assert said in " ".join(told)
     assert sorted(inventories.rglob("*")) == before
+
+
+def test_what_lies_in_an_inventorys_place_and_is_none_is_called_what_it_is(inventories: Path) -> None:
+    there = {one.name: str(one) for one in inventories.iterdir()}
+    assert unreadable(there["nowhere.ini"]) == "it is a link to gone.ini, which is not there"
+    assert unreadable(there["not-a-run"]) == "it is an empty folder"
+    assert passed_over(there["folder"]).startswith("it is a folder in which Ansible takes no file for an inventory: ")
+    assert without_hosts(there["mute"]) == f"It is a program: see what {there['mute']} --list prints."
+    assert [look(there["good.ini"]) for look in (unreadable, passed_over, without_hosts)] == ["", "", ""]
 
 
 def test_without_the_extra_it_says_what_to_install(inventories: Path) -> None:

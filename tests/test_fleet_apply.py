@@ -263,6 +263,7 @@ def test_an_interrupt_waits_for_the_wave_and_says_how_to_go_on(fleet: Hosts, pla
     os.kill(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=120)
     assert process.returncode == 130
+    assert said.startswith("It ends when what is at work on hosts has ended")
     assert f"--resume {run}" in said
     assert {one.host: one.state for one in read(str(run)).changes.values()} == {"c1": "applied"}
     assert files(fleet)["c2"] == BEFORE["c2"]

@@ -40,6 +40,7 @@ from gpuctl.host.act.signals import HeldSignals
 from gpuctl.host.write.files import FileProblem
 
 ERRAND = "gpuctl.host.act.errand"
+WAITS = "It ends when what is at work on hosts has ended: nothing is cut off in the middle."
 UNDOES = "Undoes a change of this host"
 Tell = Callable[[Change], None]
 
@@ -51,7 +52,7 @@ def carry_out(run: ChangeRun, among: Sequence[str], supplies: Supplies, ask_by: 
     waits until a wave has ended, and ends the run then, as HeldSignals does. Raises what asking raises.
     """
     first, chosen, drain = True, set(among), _drain(run)
-    with HeldSignals() as signals:
+    with HeldSignals(WAITS) as signals:
         run = _brought_back(run, drain, CHANGED, run.hosts)  # whom a cut has left
         for wave in run.waves:
             left = tuple(host for host in run.left(wave) if host in chosen)
@@ -88,7 +89,7 @@ def undo(run: ChangeRun, among: Sequence[str], zipapp: str, ask_by: AskBy, tell:
     in base64, "" for none. Raises what asking raises.
     """
     chosen, drain = set(among), _drain(run)
-    with HeldSignals() as signals:
+    with HeldSignals(WAITS) as signals:
         for wave in (run.hosts,) if drain is None else reversed(run.waves):
             standing = chosen.intersection(run.standing)
             left = tuple(host for host in wave if host in standing)

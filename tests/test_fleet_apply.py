@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 from fleet_hosts import Hosts, hosts
 from jsonschema import Draft202012Validator
+from simhost import warm
 from simhost.process import until
 
 from gpuctl.fleet.changes import read
@@ -82,7 +83,7 @@ def words(*options: object) -> list[str]:
 
 def gpuctl(*options: object) -> tuple[int, dict[str, Any], str]:
     """The exit code, what was answered as JSON, and what was said on stderr."""
-    done = subprocess.run(words(*options, "--json"), capture_output=True, text=True, timeout=400)
+    done = warm.gpuctl("fleet", *map(str, options), "--json", timeout=400)
     told = json.loads(done.stdout) if done.stdout else {}
     if told:
         name = told["schema"].removeprefix("gpuctl.").removesuffix("/1")

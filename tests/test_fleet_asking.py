@@ -21,6 +21,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from old_python import old_python
+from simhost import warm
 from travelling import ROOT, travelling
 
 from gpuctl.fleet.ansible import Access, EngineProblem, Run, RunnerEvent, Target, forks, merged
@@ -275,9 +276,8 @@ def inventories(tmp_path: Path) -> Path:
 )
 def test_bad_input_is_one_sentence_and_leaves_nothing(argv: tuple[str, ...], said: str, inventories: Path) -> None:
     before = sorted(inventories.rglob("*"))
-    command = [sys.executable, "-m", "gpuctl", "fleet", "collect", *argv]
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
-    done = subprocess.run(command, input="", capture_output=True, text=True, cwd=inventories, env=env, timeout=120)
+    env = {**os.environ, "PATH": "/usr/bin:/bin"}
+    done = warm.gpuctl("fleet", "collect", *argv, cwd=inventories, env=env, timeout=120)
     assert (done.returncode, done.stdout) == (2, "")
     told = [line for line in done.stderr.splitlines() if not line.startswith(("Usage", "Try"))]
     assert said in " ".join(told)

@@ -26,7 +26,17 @@ from gpuctl.fleet.limits import Limits, limits_in
 from gpuctl.fleet.limits import as_document as limits_document
 from gpuctl.fleet.plan import SCHEMA as PLAN_SCHEMA
 from gpuctl.fleet.plan import FleetPlan, Group, as_document, plan_in
-from gpuctl.fleet.run_folder import LONGEST_DETAIL, RUN, BadRun, HostOutcome, State, checked_name, lines_in
+from gpuctl.fleet.run_folder import (
+    CHANGE_SCHEMA,
+    LONGEST_DETAIL,
+    RUN,
+    BadRun,
+    HostOutcome,
+    State,
+    check_schema,
+    checked_name,
+    lines_in,
+)
 from gpuctl.frozen import dataclass
 from gpuctl.host.decode import flag_in, moment_in, object_in, parse_object, text_in, texts_in
 from gpuctl.host.write.appended import append_lines
@@ -34,7 +44,6 @@ from gpuctl.host.write.files import read_named
 from gpuctl.host.write.lock import locked_file
 from gpuctl.host.write.output import folder_for, write_new
 
-SCHEMA = "gpuctl.fleet-change/1"
 CHANGES = "changes.jsonl"
 DRAINING, NOT_DRAINED = "draining", "not-drained"
 """Of a host that is being taken out of service, and of one that was not to be: nothing was done to it."""
@@ -159,7 +168,7 @@ def create(folder: str, gpuctl: str, run: ChangeRun) -> None:
     """Makes a run's folder, which nobody but its owner may enter. Raises FileProblem where something is there."""
     plan = {"schema": PLAN_SCHEMA, **as_document(run.plan)}
     how = {"smoke": run.smoke, "drain": drain_document(run.drain), "limits": limits_document(run.limits)}
-    head = {"schema": SCHEMA, "gpuctl": gpuctl, "at": run.at, **how, "plan": plan, "waves": run.waves}
+    head = {"schema": CHANGE_SCHEMA, "gpuctl": gpuctl, "at": run.at, **how, "plan": plan, "waves": run.waves}
     with folder_for(folder):
         write_new(f"{folder}/{RUN}", (json.dumps(head) + "\n").encode())
 
@@ -222,8 +231,7 @@ def again(run: ChangeRun) -> ChangeRun:
 
 
 def _run(folder: str, head: Mapping[str, Any]) -> ChangeRun:
-    if head.get("schema") != SCHEMA:
-        raise ValueError(f"it is none of {SCHEMA}")
+    check_schema(head, CHANGE_SCHEMA)
     plan = plan_in(json.dumps(object_in(head, "plan")).encode())
     waves = tuple(tuple(map(checked_name, _texts(wave))) for wave in _list(head.get("waves")))
     hosts = [host for wave in waves for host in wave]

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
 from typing import Any
 from urllib.parse import quote
@@ -27,13 +27,17 @@ from gpuctl.host.write.appended import append_lines
 from gpuctl.host.write.files import is_there, read_named
 from gpuctl.host.write.output import folder_for, write_new, write_whole
 
-SCHEMA = "gpuctl.fleet-run/1"
+SCHEMA, CHANGE_SCHEMA = "gpuctl.fleet-run/1", "gpuctl.fleet-change/1"
+WHOSE = {SCHEMA: "gpuctl fleet doctor, check, collect, smoke or merge", CHANGE_SCHEMA: "gpuctl fleet apply"}
+"""Which commands make a run's folder."""
 RUN, HOSTS, SNAPSHOTS = "run.json", "hosts.jsonl", "snapshots"
 MOST_HOSTS = 100_000
 """Ten times as many as the largest fleet that one run was measured with."""
 LONGEST_NAME = 253
 """Characters of a host's name, as many as DNS allows (RFC 1035, 2.3.4)."""
 LONGEST_DETAIL = 1000
+_NAMES_HOSTS = ("-i", "--hosts", "--slurm", "--limit")
+_GIVES_RIGHTS = ("--become", "-K")
 _LONGEST_FILE_NAME = 200
 """Bytes before `.jsonl.gz`: file systems take 255, and a file is written beside its place first."""
 
@@ -133,12 +137,29 @@ class RecordedRun:
             None if words is None else command("gpuctl", "fleet", *self.run.question, "--resume", self.folder, *words)
         )
 
+    @property
+    def mend(self) -> Command | None:
+        """The command that plans to mend what gpuctl can on the same hosts, None where nobody knows how to ask them."""
+        words = self.run.asked
+        plan = ("gpuctl", "fleet", "plan", "doctor", "--fix")
+        return None if words is None else command(*plan, *_whom(words), "-o", "PLAN")
+
     def _has_reported(self, host: str) -> bool:
         return host in self.outcomes and self.outcomes[host].state is State.REPORTED
 
     def snapshot(self, outcome: HostOutcome) -> bytes:
         """Returns what is in a reported host's snapshot. Raises FileProblem."""
         return read_named(f"{self.folder}/{outcome.snapshot}")
+
+
+def _whom(asked: Sequence[str]) -> Iterator[str]:
+    """Of the options by which hosts were asked, those that say which, and with which rights."""
+    words = iter(asked)
+    for word in words:
+        if word in _NAMES_HOSTS:
+            yield from (word, next(words, ""))
+        elif word in _GIVES_RIGHTS:
+            yield word
 
 
 def create_run(folder: str, run: Run) -> None:
@@ -197,9 +218,15 @@ def is_run(folder: str) -> bool:
     return is_there(f"{folder}/{RUN}")
 
 
+def check_schema(head: Mapping[str, Any], wanted: str) -> None:
+    """Raises ValueError for the first line of a run's folder that is of another kind."""
+    found = text_in(head, "schema") or ""
+    if found != wanted:
+        raise ValueError(f"it is one of {WHOSE[found]}" if found in WHOSE else f"it is none of {wanted}")
+
+
 def _run(head: Mapping[str, Any]) -> Run:
-    if head.get("schema") != SCHEMA:
-        raise ValueError(f"it is none of {SCHEMA}")
+    check_schema(head, SCHEMA)
     hosts = texts_in(head, "hosts")
     if len(hosts) > MOST_HOSTS:
         raise ValueError(f"it has more than {MOST_HOSTS} hosts")

@@ -81,8 +81,9 @@ def supplied(zipapp: str | None, bundle: str | None) -> Supplies:
 def change_run(folder: str) -> ChangeRun:
     """Returns the run in a folder. Ends the run with a sentence where it is none."""
     from gpuctl.fleet.changes import read
+    from gpuctl.fleet.run_folder import CHANGE_SCHEMA
 
-    return read_by(read, folder, "gpuctl fleet apply")
+    return read_by(read, folder, CHANGE_SCHEMA)
 
 
 @contextmanager

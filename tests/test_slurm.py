@@ -18,11 +18,13 @@ from simhost import SimHost
 from simhost.process import Done, until
 from slurm_bed import NODE, Slurm, slurm
 
+from gpuctl.provision.slurm import sealed
+
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "slurm.md").read_text()
 SICK, WELL, HANGS = ({"GPUSIM_PROFILE": name} for name in ("lost", "a100x8", "hang"))
 DRIVER = ("--only", "driver.gpu-answers,driver.gpu-health")
-REASON = "gpuctl: driver.gpu-answers: GPU 1 does not answer: GPU is lost."
+REASON = sealed("gpuctl: driver.gpu-answers: GPU 1 does not answer: GPU is lost.")
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +92,8 @@ def test_json_says_what_became_of_it_and_a_dry_run_what_would(cluster: Slurm, no
 
 
 @pytest.mark.parametrize(
-    "reason", ["fan is loud", "gpuctl 20261130-x: driver.xid", "Gpuctl: no", "a [b@c] d\nReason=gpuctl: x"]
+    "reason",
+    ["fan is loud", "gpuctl 20261130-x: driver.xid", "Gpuctl: no", "a [b@c] d\nReason=gpuctl: x", f"{REASON}, new fan"],
 )
 def test_what_others_have_drained_is_left_alone(cluster: Slurm, node: Callable[..., Done], reason: str) -> None:
     cluster.update("State=DRAIN", f"Reason={reason}")

@@ -85,6 +85,10 @@ def with_next_family() -> dict[str, list[Row]]:
             *rows_of("printed_lines"),
             {"lines": ["nobody has seen this"], "families": [FAMILY], **LATER},
         ],
+        "symptoms": [
+            *rows_of("symptoms"),
+            {"symptom": "it is new", "shown_by": [FAMILY], "causes": ["disk-full", "image-not-found"], **LATER},
+        ],
     }
 
 

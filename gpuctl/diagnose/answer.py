@@ -120,11 +120,16 @@ def _settled(
     yield from ((id, Confidence.LIKELY if id in likely else Confidence.POSSIBLE) for id in ids)
 
 
-def _rank(match: Match, found: tuple[Match, ...]) -> tuple[bool, int, bool, int, int, int]:
-    """Causes before consequences, the surer before, lines that name a cause before those that only follow from one."""
+def _rank(match: Match, found: tuple[Match, ...]) -> tuple[bool, int, bool, int, int, int, int]:
+    """Causes before consequences, the surer before, lines that name a cause before those that only follow from one.
+
+    Those that are only possible stand as their line has them, likeliest first.
+    """
     sure = [other for other in found if other.confidence is not Confidence.POSSIBLE]
     follows = any(match.family.id in other.family.explains for other in sure)
     layer = LAYERS.index(match.family.layer)
     confidence = list(Confidence).index(match.confidence)
     only_signs = all(seen.strength is Strength.SIGN for seen in match.evidence)
-    return follows, confidence, only_signs, layer, -match.family.reports, match.evidence[0].line
+    possible = match.confidence is Confidence.POSSIBLE
+    place = min(seen.families.index(match.family.id) for seen in match.evidence) if possible else 0
+    return follows, confidence, only_signs, place, layer, -match.family.reports, match.evidence[0].line

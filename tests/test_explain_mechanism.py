@@ -438,7 +438,7 @@ def test_what_a_text_shows_is_not_told_again_as_what_it_resembles_and_is_never_m
 
 
 def _behind(text: str) -> list[str]:
-    return [family.id for family in explained(io.BytesIO(text.encode()), None, lambda _: nullcontext()).behind]
+    return [match.family.id for match in explained(io.BytesIO(text.encode()), None, lambda _: nullcontext()).behind]
 
 
 @pytest.mark.parametrize(
@@ -467,7 +467,7 @@ def test_behind_a_symptom_stand_those_that_mended_most_often_first_and_no_more_t
     for symptom in symptoms():
         for id in symptom.shown_by:
             shown = (Match(families()[id], Confidence.LIKELY, ()),)
-            told = [family.id for family in behind(shown)]
+            told = [match.family.id for match in behind(shown)]
             of_it = [cause for cause in symptom.causes if cause in told]
             assert len(told) <= MOST and id not in told and of_it == sorted(of_it, key=symptom.causes.index)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
 
 from gpuctl.command import Shell, command
@@ -67,7 +67,7 @@ def can_be_decided(sightings: tuple[Sighting, ...]) -> bool:
 
 def matches(sightings: tuple[Sighting, ...], report: Report = UNKNOWN_HOST) -> tuple[Match, ...]:
     """Returns the families that were seen, best first. `report` is the doctor's, of the host where it happened."""
-    here = dict(_found(sightings, report))
+    here = dict(found_here(dict.fromkeys(id for one in sightings for id in one.families), report))
     certain = frozenset(one.families[0] for one in sightings if one.strength is Strength.SURE)
     named = frozenset(id for one in sightings if one.strength is not Strength.SIGN for id in one.families)
     sure: dict[str, Confidence] = {}
@@ -84,12 +84,13 @@ def matches(sightings: tuple[Sighting, ...], report: Report = UNKNOWN_HOST) -> t
     return tuple(sorted(found, key=lambda match: _rank(match, found)))
 
 
-def _found(sightings: tuple[Sighting, ...], report: Report) -> Iterator[tuple[str, Finding]]:
+def found_here(ids: Iterable[str], report: Report) -> Iterator[tuple[str, Finding]]:
+    """Yields those of the families of which the doctor says that this host has them, each with its finding."""
     if not report.findings:
         return
     from gpuctl.checks.every import finding  # which loads every check: a text from elsewhere asks for none
 
-    for id in dict.fromkeys(id for sighting in sightings for id in sighting.families):
+    for id in ids:
         family = families()[id]
         told = finding(report, family.checks, family.check_says)
         if told:

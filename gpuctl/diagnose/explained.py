@@ -6,7 +6,6 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, BinaryIO
 
-from gpuctl.compat.knowledge.errors.failures import Family
 from gpuctl.diagnose.answer import UNKNOWN_HOST, Confidence, Match, can_be_decided, matches
 from gpuctl.diagnose.behind import behind
 from gpuctl.diagnose.resembling import READ, resembling
@@ -26,11 +25,11 @@ class UnreadableText(Exception):
 class Explained:
     """The failures that a text shows, then those that it resembles; whether a host was `probed` for them.
 
-    `behind`: other causes that such lines were found to have, those that mended most often first.
+    `behind`: other causes that such lines were found to have, those that this host has first, then the most frequent.
     """
 
     matches: tuple[Match, ...]
-    behind: tuple[Family, ...]
+    behind: tuple[Match, ...]
     probed: bool
 
     @property
@@ -80,9 +79,10 @@ def explained(
     return _answer(sightings, text, report)
 
 
-def _answer(sightings: tuple[Sighting, ...], text: _Noting, report: Report | None = None) -> Explained:
-    shown = _with_nearest(matches(sightings, report or UNKNOWN_HOST), text)
-    return Explained(shown, behind(shown), probed=report is not None)
+def _answer(sightings: tuple[Sighting, ...], text: _Noting, host: Report | None = None) -> Explained:
+    report = host or UNKNOWN_HOST
+    shown = _with_nearest(matches(sightings, report), text)
+    return Explained(shown, behind(shown, report), probed=host is not None)
 
 
 def _with_nearest(shown: tuple[Match, ...], text: _Noting) -> tuple[Match, ...]:

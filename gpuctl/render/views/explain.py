@@ -54,13 +54,14 @@ def _known(found: tuple[Match, ...]) -> tuple[Match, ...]:
     return tuple(match for match in found if match.confidence is not Confidence.RESEMBLING)
 
 
-def _behind(others: tuple[Family, ...]) -> Styled:
-    """A line each, with what tells it."""
+def _behind(others: tuple[Match, ...]) -> Styled:
+    """A line each, with what tells it: what the doctor says of this host, or how it is told."""
     text = Styled("Also found behind such lines, most often first:\n" if others else "", "dim")
-    for family in others:
-        text.append(f"  {plain(family.title)}")
-        text.append(f": {plain(family.tells_apart)}" if family.tells_apart else "", "dim")
-        text.append(f"  {family.id}\n", "dim")
+    for one in others:
+        text.append(f"  {plain(one.family.title)}")
+        tells = f"This host: {one.here.message} ({one.here.id})" if one.here else one.family.tells_apart
+        text.append(f": {plain(tells)}" if tells else "", "" if one.here else "dim")
+        text.append(f"  {one.family.id}\n", "dim")
     return text
 
 
@@ -109,31 +110,27 @@ def indented(text: str) -> str:
 def matches_json(found: Explained) -> str:
     """Returns the matches as JSON, best first, and what else is found behind such lines."""
     collect = [] if _known(found.matches) else as_json(COLLECT)
-    told = [_match_json(one) for one in found.matches]
-    behind = [_family_json(one) for one in found.behind]
+    told, behind = map(_matches_json, (found.matches, found.behind))
     return document("explain", {"probed": found.probed, "matches": told, "behind": behind, "collect": collect})
+
+
+def _matches_json(told: tuple[Match, ...]) -> list[dict[str, Any]]:
+    return [_match_json(match) for match in told]
 
 
 def _match_json(match: Match) -> dict[str, Any]:
     family = match.family
     here = match.here
     return {
-        **_family_json(family),
-        "confidence": match.confidence,
-        "evidence": [{"line": seen.line, "text": seen.text} for seen in match.evidence],
-        "here": {"check": here.id, "status": here.status, "message": here.message} if here else None,
-        "remedies": as_json(match.remedies),
-    }
-
-
-def _family_json(family: Family) -> dict[str, Any]:
-    return {
         "id": family.id,
         "title": family.title,
         "layer": family.layer,
+        "confidence": match.confidence,
+        "evidence": [{"line": seen.line, "text": seen.text} for seen in match.evidence],
         "cause": family.cause,
         "tells_apart": family.tells_apart,
         "look": as_json(family.look),
-        "remedies": as_json(family.remedies),
+        "here": {"check": here.id, "status": here.status, "message": here.message} if here else None,
+        "remedies": as_json(match.remedies),
         "see_also": list(family.see_also),
     }

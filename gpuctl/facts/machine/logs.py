@@ -28,11 +28,12 @@ HEAD = 100
 KERNEL_LOG = ("journalctl", "-k", "-b", "-o", "short-iso", "--no-pager", "-n", str(KERNEL_LINES))
 DMESG = ("dmesg",)
 DKMS = "/var/lib/dkms"
-_OF_GPUS = regex(
-    r"nvrm|nvidia|xid|nouveau|gsp|nvlink|nvswitch|nv_queue"
-    r"|aer: |pcie bus error|bar \d+(?: \[[^\]]*\])?: |dmar: \[|amd-vi: event|unhandled context fault"
+_OF_GPUS = (
+    *("nvrm", "nvidia", "xid", "nouveau", "gsp", "nvlink", "nvswitch", "nv_queue"),
+    *("aer: ", "pcie bus error", "dmar: [", "amd-vi: event", "unhandled context fault"),
 )
-"""In small letters, which are found in a tenth of the time."""
+"""In small letters. One by one they are found in a tenth of the time that a pattern of them all takes."""
+_BAR = regex(r"bar \d+(?: \[[^\]]*\])?: ")
 _AT_ONCE = 64
 _NOT_ALL = regex("not seeing messages|insufficient permissions")
 """journalctl's hints to a user who may read no log but his own: journalctl(1)."""
@@ -94,7 +95,7 @@ def _kernel(host: Host) -> Fact[Tuple[str, ...]]:
 def of_gpus(lines: Sequence[str]) -> Iterator[str]:
     """Yields the lines of the kernel's that tell of the driver, nouveau, the PCI bus or the IOMMU.
 
-    Most tell of none of it, and many at once are passed over in a fifth of the time.
+    Most tell of none of it, and many at once are passed over in a tenth of the time.
     """
     for first in range(0, len(lines), _AT_ONCE):
         some = lines[first : first + _AT_ONCE]
@@ -103,7 +104,8 @@ def of_gpus(lines: Sequence[str]) -> Iterator[str]:
 
 
 def _is_of_gpus(text: str) -> bool:
-    return bool(_OF_GPUS.search(text.lower()))
+    small = text.lower()
+    return any(word in small for word in _OF_GPUS) or bool("bar " in small and _BAR.search(small))
 
 
 def _begin_unit(host: Host, unit: str) -> Callable[[], Fact[Tuple[str, ...]]]:

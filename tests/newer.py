@@ -81,7 +81,14 @@ def with_next_family() -> dict[str, list[Row]]:
         "failures": [*failures[:place], {"id": FAMILY, **told, "remedies": [remedy], **LATER}, *failures[place:]],
         "family_checks": [{"family": FAMILY, **seen, **LATER}, *checks],
         "family_words": [*rows_of("family_words"), {"family": FAMILY, "told_as": ["it has never been seen"], **LATER}],
-        "printed_lines": [*rows_of("printed_lines"), {"line": "nobody has seen this", "families": [FAMILY], **LATER}],
+        "printed_lines": [
+            *rows_of("printed_lines"),
+            {"lines": ["nobody has seen this"], "families": [FAMILY], **LATER},
+        ],
+        "symptoms": [
+            *rows_of("symptoms"),
+            {"symptom": "it is new", "shown_by": [FAMILY], "causes": ["disk-full", "image-not-found"], **LATER},
+        ],
     }
 
 

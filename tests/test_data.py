@@ -484,6 +484,14 @@ BROKEN: list[tuple[str, str, Edit, str, int | None, str]] = [
         "Family no-such has no row in failures, and is no error with a number.",
     ),
     (
+        "words_are_of_families",
+        "symptoms",
+        changed(1, causes=["no-such", "no-devices-found"]),
+        "symptoms",
+        1,
+        "Family no-such has no row in failures, and is no error with a number.",
+    ),
+    (
         "downloads_have_a_folder",
         "install_commands",
         changed(1, commands=[["curl", "-fsSLo", "/tmp/a.deb", "https://x/a.deb"]]),

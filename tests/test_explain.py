@@ -17,6 +17,7 @@ from test_checks import ILL
 from gpuctl.checks.every import CHECKS, diagnose
 from gpuctl.compat.knowledge.errors.failures import LAYERS, families, written
 from gpuctl.diagnose.answer import Confidence, Match, matches
+from gpuctl.diagnose.behind import behind
 from gpuctl.diagnose.scan import BLOCK, EVIDENCE, OVERLAP, Sighting, scan
 from gpuctl.diagnose.signatures import signatures
 from gpuctl.facts.gather import gather
@@ -165,6 +166,16 @@ def test_a_host_that_is_well_leaves_the_candidates() -> None:
     report = diagnose(gather(ILL["driver.branch-supported"]))
     told = matches(scan(io.BytesIO(NO_DRIVER.encode())), report)
     assert [match.confidence for match in told] == [Confidence.LIKELY, *[Confidence.POSSIBLE] * 3]
+
+
+def test_of_what_is_found_behind_a_symptom_what_this_host_has_comes_first_and_says_so() -> None:
+    seen = scan(io.BytesIO(b"RuntimeError: CUDA unknown error"))
+    elsewhere = [match.family.id for match in behind(matches(seen))]
+    report = diagnose(gather(ILL["toolkit.no-cgroups"]))
+    shown = matches(seen, report)
+    first, *others = behind(shown, report)
+    assert (first.family.id, first.here and first.here.id) == ("no-cgroups-true-on-rootful", "toolkit.no-cgroups")
+    assert elsewhere[:3] == [match.family.id for match in others[:3]] and first.family.id not in elsewhere[:1]
 
 
 # Logs of any length

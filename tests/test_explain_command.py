@@ -159,6 +159,24 @@ def test_text_fits_on_one_screen_and_v_shows_every_line() -> None:
     assert "https://github.com/NVIDIA/" in long
 
 
+@pytest.mark.parametrize(
+    "symptom", ["NVIDIA-SMI has failed because it couldn't communicate", "No CUDA GPUs are available"]
+)
+def test_what_is_found_behind_a_symptom_is_a_line_each_and_whole_in_json(symptom: str) -> None:
+    shown = explain("--no-probe", symptom).stdout
+    told = document(explain("--json", "--no-probe", symptom).stdout)["behind"]
+    listed = shown.partition("Also found behind such lines, most often first:\n")[2].splitlines()[:-1]
+    assert [f"  {one['title']}: {one['tells_apart']}  {one['id']}" for one in told] == listed != []
+    assert all(one["remedies"] for one in told)
+    assert len(shown.splitlines()) <= 40
+
+
+def test_of_what_is_possible_the_first_way_to_mend_it_is_told_and_a_line_is_not_told_twice() -> None:
+    shown = explain("--no-probe", NO_DRIVER).stdout
+    assert shown.count("line 1: ") == 1
+    assert "Mend: Use the engine from packages" in shown
+
+
 def test_what_a_log_holds_cannot_steer_the_terminal() -> None:
     for env in ({}, {"FORCE_COLOR": "1", "TERM": "xterm"}):
         done = explain(stdin=f"\x1b]0;owned\x07[red]{TIMED_OUT}\x1b[2J\x9b1m\u202e\n", env={**os.environ, **env})

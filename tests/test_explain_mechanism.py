@@ -17,10 +17,12 @@ import pytest
 
 from gpuctl.compat.knowledge.errors.codes import codes
 from gpuctl.compat.knowledge.errors.cuda import cuda_errors
-from gpuctl.compat.knowledge.errors.failures import Family, families
+from gpuctl.compat.knowledge.errors.failures import Family, families, written
 from gpuctl.compat.knowledge.errors.faults import xids
 from gpuctl.compat.knowledge.errors.nvml import nvml_errors
+from gpuctl.compat.knowledge.errors.symptoms import symptoms
 from gpuctl.diagnose.answer import Confidence, Match, matches
+from gpuctl.diagnose.behind import MOST, behind
 from gpuctl.diagnose.explained import explained
 from gpuctl.diagnose.family_terms import FILE, family_terms, made
 from gpuctl.diagnose.family_terms import text as text_of_terms
@@ -432,6 +434,67 @@ def test_what_a_text_shows_is_not_told_again_as_what_it_resembles_and_is_never_m
     assert len(told) <= max(5, len(ids(text)))
 
 
+# What else is found behind a symptom, whose line does not hold its cause
+
+
+def _behind(text: str) -> list[str]:
+    return [match.family.id for match in explained(io.BytesIO(text.encode()), None, lambda _: nullcontext()).behind]
+
+
+@pytest.mark.parametrize(
+    ("text", "causes"),
+    [
+        ("NVIDIA-SMI has failed because it couldn't communicate", {"driver-library-mismatch", "dnf-driver-conflict"}),
+        ("Failed to initialize NVML: Unknown Error", {"driver-library-mismatch", "container-before-driver-update"}),
+        ("RuntimeError: No CUDA GPUs are available", {"visible-devices-hide-gpu", "cpu-only-build"}),
+        ("libcuda.so.1: cannot open shared object file", {"driver-part-not-installed", "no-gpu-device-driver"}),
+        ("RuntimeError: CUDA unknown error", {"driver-library-mismatch", "device-node-permissions"}),
+        ("Insufficient nvidia.com/gpu", {"k8s-plugin-incompatible-platform", "k8s-plugin-lost-registration"}),
+        ('no runtime for "nvidia" is configured', {"operator-waits", "containerd-dropin-wrong-dir"}),
+        ("ncclInternalError: Internal check failed", {"shm-too-small", "peer-access-broken"}),
+        ("CUBLAS_STATUS_NOT_INITIALIZED", {"cuda-2", "no-kernel-image-209"}),
+        ("nvidia: Allocatable 0 of the gpus", {"k8s-plugin-incompatible-platform"}),
+    ],
+)
+def test_the_causes_that_people_found_behind_a_symptom_are_named_beside_what_its_line_tells(
+    text: str, causes: set[str]
+) -> None:
+    assert causes <= set(_behind(text))
+    assert not set(_behind(text)).intersection(answered(text))
+
+
+def test_behind_a_symptom_stand_those_that_mended_most_often_first_and_no_more_than_fit_on_a_screen() -> None:
+    for symptom in symptoms():
+        for id in symptom.shown_by:
+            shown = (Match(families()[id], Confidence.LIKELY, ()),)
+            told = [match.family.id for match in behind(shown)]
+            of_it = [cause for cause in symptom.causes if cause in told]
+            assert len(told) <= MOST and id not in told and of_it == sorted(of_it, key=symptom.causes.index)
+
+
+def test_behind_what_is_certain_stands_nothing() -> None:
+    assert _behind("modprobe: ERROR: could not insert 'nvidia': Key was rejected by service") == []
+    assert _behind("all is well") == []
+
+
+def test_every_cause_of_a_symptom_says_what_tells_it_from_the_others() -> None:
+    causes = {id for symptom in symptoms() for id in symptom.causes if id in written()}
+    assert [id for id in causes if not (families()[id].look and families()[id].tells_apart)] == []
+
+
+@pytest.mark.parametrize("line", ["libnvidia-ml.so.1: file too short", "libcuda.so.1: file too short"])
+def test_what_a_line_says_itself_comes_before_how_it_came_to_be(line: str) -> None:
+    told = ids(line)
+    assert told[0] == "empty-driver-library"
+    assert {"no-gpu-during-build", "driver-files-baked-in-image"} < set(told)
+
+
+def test_of_what_is_only_possible_the_likelier_of_its_line_comes_first() -> None:
+    line = "Driver does not support the required nvenc API version"
+    assert ids(line) == ["nvenc-api-too-new", "cuda-driver-insufficient-35"]
+    assert ids("UnexpectedAdmissionError")[1:] == ["k8s-plugin-lost-registration", "one-faulted-gpu-blocks-all"]
+
+
 # A line that tells of a family only where a word of its context stands nearby
 
 
@@ -440,6 +503,9 @@ def test_what_a_text_shows_is_not_told_again_as_what_it_resembles_and_is_never_m
     (
         ("OSError: libcurand.so.10: cannot open shared object file", "image: l4t-pytorch", "jetson-libraries-missing"),
         ("load library failed: libnvidia-ml.so.1", "Docker Desktop 4.16", "docker-desktop-on-linux"),
+        ("Failed to initialize NVML: Unknown Error", "pve: lxc 105", "lxc-devices-closed"),
+        ("Failed to initialize NVML: Driver/library version mismatch", "an LXC guest", "container-driver-differs"),
+        ("RuntimeError: No CUDA GPUs are available", "export CUDA_VISIBLE_DEVICES=7", "visible-devices-hide-gpu"),
     ),
 )
 def test_what_a_line_tells_only_in_its_context_is_not_named_without_it(line: str, around: str, family: str) -> None:

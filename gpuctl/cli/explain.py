@@ -114,9 +114,9 @@ def _show(found: Explained, json: bool, verbose: bool) -> None:
     from gpuctl.render.views.explain import matches_json, matches_text
 
     if json:
-        typer.echo(matches_json(found.matches, found.probed))
+        typer.echo(matches_json(found))
     else:
-        matches_text(found.matches, verbose).show()
+        matches_text(found, verbose).show()
 
 
 def _show_entries(chosen: tuple[Entry, ...], as_list: bool, json: bool) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
 
 from gpuctl.command import Shell, command
@@ -67,7 +67,7 @@ def can_be_decided(sightings: tuple[Sighting, ...]) -> bool:
 
 def matches(sightings: tuple[Sighting, ...], report: Report = UNKNOWN_HOST) -> tuple[Match, ...]:
     """Returns the families that were seen, best first. `report` is the doctor's, of the host where it happened."""
-    here = dict(_found(sightings, report))
+    here = dict(found_here(dict.fromkeys(id for one in sightings for id in one.families), report))
     certain = frozenset(one.families[0] for one in sightings if one.strength is Strength.SURE)
     named = frozenset(id for one in sightings if one.strength is not Strength.SIGN for id in one.families)
     sure: dict[str, Confidence] = {}
@@ -84,12 +84,13 @@ def matches(sightings: tuple[Sighting, ...], report: Report = UNKNOWN_HOST) -> t
     return tuple(sorted(found, key=lambda match: _rank(match, found)))
 
 
-def _found(sightings: tuple[Sighting, ...], report: Report) -> Iterator[tuple[str, Finding]]:
+def found_here(ids: Iterable[str], report: Report) -> Iterator[tuple[str, Finding]]:
+    """Yields those of the families of which the doctor says that this host has them, each with its finding."""
     if not report.findings:
         return
-    from gpuctl.checks.every import finding  # which loads every check: a text from elsewhere asks for none
+    from gpuctl.checks.select import finding  # for a text from elsewhere no check is asked
 
-    for id in dict.fromkeys(id for sighting in sightings for id in sighting.families):
+    for id in ids:
         family = families()[id]
         told = finding(report, family.checks, family.check_says)
         if told:
@@ -120,11 +121,16 @@ def _settled(
     yield from ((id, Confidence.LIKELY if id in likely else Confidence.POSSIBLE) for id in ids)
 
 
-def _rank(match: Match, found: tuple[Match, ...]) -> tuple[bool, int, bool, int, int, int]:
-    """Causes before consequences, the surer before, lines that name a cause before those that only follow from one."""
+def _rank(match: Match, found: tuple[Match, ...]) -> tuple[bool, int, bool, int, int, int, int]:
+    """Causes before consequences, the surer before, lines that name a cause before those that only follow from one.
+
+    Those that are only possible stand as their line has them, likeliest first.
+    """
     sure = [other for other in found if other.confidence is not Confidence.POSSIBLE]
     follows = any(match.family.id in other.family.explains for other in sure)
     layer = LAYERS.index(match.family.layer)
     confidence = list(Confidence).index(match.confidence)
     only_signs = all(seen.strength is Strength.SIGN for seen in match.evidence)
-    return follows, confidence, only_signs, layer, -match.family.reports, match.evidence[0].line
+    possible = match.confidence is Confidence.POSSIBLE
+    place = min(seen.families.index(match.family.id) for seen in match.evidence) if possible else 0
+    return follows, confidence, only_signs, place, layer, -match.family.reports, match.evidence[0].line

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, BinaryIO
 
-from gpuctl.diagnose.answer import Confidence, Match, can_be_decided, matches
+from gpuctl.diagnose.answer import UNKNOWN_HOST, Confidence, Match, can_be_decided, matches
+from gpuctl.diagnose.behind import behind
 from gpuctl.diagnose.resembling import READ, resembling
-from gpuctl.diagnose.scan import scan
+from gpuctl.diagnose.scan import Sighting, scan
 from gpuctl.frozen import dataclass
-from gpuctl.model import ExitCode
+from gpuctl.model import ExitCode, Report
 
 if TYPE_CHECKING:
     from gpuctl.host.look.reading import Host
@@ -22,9 +23,13 @@ class UnreadableText(Exception):
 
 @dataclass(frozen=True)
 class Explained:
-    """The failures that a text shows, then those that it resembles; whether a host was `probed` for them."""
+    """The failures that a text shows, then those that it resembles; whether a host was `probed` for them.
+
+    `behind`: other causes that such lines were found to have, those that this host has first, then the most frequent.
+    """
 
     matches: tuple[Match, ...]
+    behind: tuple[Match, ...]
     probed: bool
 
     @property
@@ -65,13 +70,19 @@ def explained(
     except OSError as error:
         raise UnreadableText(error.strerror) from None
     if host is None or not can_be_decided(sightings):
-        return Explained(_with_nearest(matches(sightings), text), probed=False)
+        return _answer(sightings, text)
     from gpuctl.checks.every import diagnose
     from gpuctl.facts.gather import gather
 
     with working("Looking at this host"):
         report = diagnose(gather(host()))
-    return Explained(_with_nearest(matches(sightings, report), text), probed=True)
+    return _answer(sightings, text, report)
+
+
+def _answer(sightings: tuple[Sighting, ...], text: _Noting, host: Report | None = None) -> Explained:
+    report = host or UNKNOWN_HOST
+    shown = _with_nearest(matches(sightings, report), text)
+    return Explained(shown, behind(shown, report), probed=host is not None)
 
 
 def _with_nearest(shown: tuple[Match, ...], text: _Noting) -> tuple[Match, ...]:

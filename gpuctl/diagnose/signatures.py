@@ -94,7 +94,8 @@ def _owners() -> _Owners:
             owners.setdefault(core, []).append(own)
     for printed in printed_lines():
         strength = Strength.SIGN if printed.follows else Strength.CORE
-        owners.setdefault(printed.line, []).extend(_Owner(id, strength) for id in printed.families)
+        for line in printed.lines:
+            owners.setdefault(line, []).extend(_Owner(id, strength) for id in printed.families)
     return owners
 
 

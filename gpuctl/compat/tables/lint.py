@@ -211,7 +211,7 @@ def families_are_detected(tables: Tables) -> Iterator[Problem]:
 
 
 def words_are_of_families(tables: Tables) -> Iterator[Problem]:
-    """The words in which failures are told, and the lines that programs print, are of families.
+    """The words in which failures are told, the lines that programs print, and the causes of symptoms are of families.
 
     Those are the ones with a row, and each error with a number.
     """
@@ -224,6 +224,7 @@ def words_are_of_families(tables: Tables) -> Iterator[Problem]:
         known.update(f"{kind}-{row[number]}" for row in tables[table])
     told = [(row, row["family"]) for row in tables["family_words"]]
     told += [(row, family) for row in tables["printed_lines"] for family in row["families"]]
+    told += [(row, family) for row in tables["symptoms"] for family in (*row["shown_by"], *row["causes"])]
     for row, family in told:
         if family not in known:
             yield row.problem(f"Family {family} has no row in failures, and is no error with a number.")

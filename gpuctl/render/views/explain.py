@@ -6,6 +6,8 @@ from typing import Any
 
 from gpuctl.compat.knowledge.errors.failures import Family
 from gpuctl.diagnose.answer import COLLECT, Confidence, Match
+from gpuctl.diagnose.explained import Explained
+from gpuctl.diagnose.scan import Sighting
 from gpuctl.model import Remedy
 from gpuctl.render.draw.text import Styled, plain, remedy_lines
 from gpuctl.render.formats.json import as_json, document
@@ -22,19 +24,26 @@ INDENT = "      "
 """Before what stands below a heading."""
 
 
-def matches_text(found: tuple[Match, ...], verbose: bool) -> Styled:
-    """Returns the matches, best first: the first ones whole, the others as a line each; `verbose`: all, with more."""
-    known = _known(found)
+def matches_text(found: Explained, verbose: bool) -> Styled:
+    """Returns the matches, best first: the first ones whole, the others as a line each; `verbose`: all, with more.
+
+    Then what else is found behind such lines.
+    """
+    known = _known(found.matches)
     if not known:
         return _nothing(found, verbose)
-    text = _list_of(found, len(found) if verbose else min(SHOWN, len(known)), verbose)
+    whole = len(found.matches) if verbose else min(SHOWN, len(known))
+    text = _list_of(found.matches, whole, verbose).append(_behind(found.behind))
     return text.append("" if verbose else "More with -v, and with gpuctl explain ID.\n", "dim")
 
 
 def _list_of(found: tuple[Match, ...], whole: int, verbose: bool) -> Styled:
     text = Styled()
+    above: tuple[Sighting, ...] = ()
     for match in found[:whole]:
-        text.append(_match(match, verbose)).append("\n")
+        seen = match.evidence if verbose else match.evidence[:1]
+        text.append(_match(match, () if seen == above else seen, verbose)).append("\n")
+        above = seen
     for match in found[whole:]:
         text.append(f"{match.confidence.value:<10} ", _STYLES[match.confidence])
         text.append(plain(match.family.title)).append(f"  {match.family.id}\n", "dim")
@@ -45,28 +54,42 @@ def _known(found: tuple[Match, ...]) -> tuple[Match, ...]:
     return tuple(match for match in found if match.confidence is not Confidence.RESEMBLING)
 
 
-def _nothing(near: tuple[Match, ...], verbose: bool) -> Styled:
+def _behind(others: tuple[Match, ...]) -> Styled:
+    """A line each, with what tells it: what the doctor says of this host, or how it is told."""
+    text = Styled("Also found behind such lines, most often first:\n" if others else "", "dim")
+    for one in others:
+        text.append(f"  {plain(one.family.title)}")
+        tells = f"This host: {one.here.message} ({one.here.id})" if one.here else one.family.tells_apart
+        text.append(f": {plain(tells)}" if tells else "", "" if one.here else "dim")
+        text.append(f"  {one.family.id}\n", "dim")
+    return text
+
+
+def _nothing(found: Explained, verbose: bool) -> Styled:
+    near = found.matches
     text = Styled("No failure that gpuctl knows is in this text.\n", "bold")
     if near:
         text.append("By its words, these are the nearest:\n\n", "dim")
-        text.append(_list_of(near, len(near) if verbose else SHOWN, verbose)).append("\n")
+        text.append(_list_of(near, len(near) if verbose else SHOWN, verbose)).append(_behind(found.behind)).append("\n")
     text.append("Look further, or send along, what these say:\n", "dim")
     return text.append(remedy_lines(Remedy("", COLLECT), INDENT))
 
 
-def _match(match: Match, verbose: bool) -> Styled:
+def _match(match: Match, seen: tuple[Sighting, ...], verbose: bool) -> Styled:
     family = match.family
     text = Styled(f"{match.confidence.value.upper()}  ", _STYLES[match.confidence])
     text.append(plain(family.title), "bold").append(f"  {family.id}\n", "dim")
-    for seen in match.evidence if verbose else match.evidence[:1]:
-        text.append(indented(f"line {seen.line}: {plain(seen.text)}"), "dim")
+    for one in seen:
+        text.append(indented(f"line {one.line}: {plain(one.text)}"), "dim")
     here = f" ({match.here.id})" if match.here else ""
     text.append(indented(plain(match.sentence) + here))
     if match.confidence is not Confidence.CERTAIN or verbose:
         text.append(apart(family))
-    if match.confidence in (Confidence.CERTAIN, Confidence.LIKELY) or verbose:
-        for remedy in match.remedies:
-            text.append(remedy_lines(remedy, INDENT))
+    sure = match.confidence in (Confidence.CERTAIN, Confidence.LIKELY)
+    for remedy in match.remedies if sure or verbose else ():
+        text.append(remedy_lines(remedy, INDENT))
+    if not sure and not verbose:
+        text.append(indented(plain(f"Mend: {match.remedies[0].text}")))
     for address in family.see_also if verbose else ():
         text.append(f"{INDENT}{plain(address)}\n", "dim")
     return text
@@ -84,10 +107,15 @@ def indented(text: str) -> str:
     return f"{INDENT}{' '.join(text.split())}\n"
 
 
-def matches_json(found: tuple[Match, ...], probed: bool) -> str:
-    """Returns the matches as JSON, best first. `probed`: whether this host was asked."""
-    collect = [] if _known(found) else as_json(COLLECT)
-    return document("explain", {"probed": probed, "matches": [_match_json(one) for one in found], "collect": collect})
+def matches_json(found: Explained) -> str:
+    """Returns the matches as JSON, best first, and what else is found behind such lines."""
+    collect = [] if _known(found.matches) else as_json(COLLECT)
+    told, behind = map(_matches_json, (found.matches, found.behind))
+    return document("explain", {"probed": found.probed, "matches": told, "behind": behind, "collect": collect})
+
+
+def _matches_json(told: tuple[Match, ...]) -> list[dict[str, Any]]:
+    return [_match_json(match) for match in told]
 
 
 def _match_json(match: Match) -> dict[str, Any]:

@@ -79,12 +79,12 @@ class Family:
 
 @dataclass(frozen=True)
 class PrintedLine:
-    """A core line by the source that prints it, and the families that it may be of, likeliest first; none is certain.
+    """Core lines by the source that prints them, and the families they may be of, likeliest first; none is certain.
 
-    `follows`: it is printed after other failures as well, whose lines speak louder.
+    `follows`: they are printed after other failures as well, whose lines speak louder.
     """
 
-    line: str
+    lines: tuple[str, ...]
     families: tuple[str, ...]
     source: str
     follows: bool = False
@@ -118,7 +118,7 @@ def written() -> dict[str, Family]:
 
 
 def _printed_of(id: str) -> tuple[str, ...]:
-    return tuple(one.line for one in printed_lines() if id in one.families)
+    return tuple(line for one in printed_lines() if id in one.families for line in one.lines)
 
 
 def _of_code(code: ErrorCode) -> Family:

@@ -1,0 +1,24 @@
+"""Which causes people found behind what a failure shows: data/symptoms.jsonl."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from gpuctl.compat.tables.loader import load
+from gpuctl.frozen import dataclass
+
+
+@dataclass(frozen=True)
+class Symptom:
+    """What a failure shows, the families whose lines show it, and those found behind it, most often mended first."""
+
+    symptom: str
+    shown_by: tuple[str, ...]
+    causes: tuple[str, ...]
+    source: str
+
+
+@cache
+def symptoms() -> tuple[Symptom, ...]:
+    """Returns all symptoms."""
+    return load("symptoms", Symptom)

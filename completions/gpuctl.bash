@@ -19,7 +19,7 @@ _gpuctl() {
         --engine) mapfile -t COMPREPLY < <(compgen -W 'docker containerd crio podman' -- "$cur"); return ;;
         --format) mapfile -t COMPREPLY < <(compgen -W 'text json jsonl csv markdown prometheus junit html' -- "$cur"); return ;;
         --drain) mapfile -t COMPREPLY < <(compgen -W 'slurm kubernetes' -- "$cur"); return ;;
-        --after|--app|--arch|--become-pass-fd|--before|--brand|--build-arg|--bundle|--config|--context|--cuda|--domain|--drain|--drain-timeout|--driver|--driver-cuda|--engine|--evaluator|--file|--flavour|--format|--framework|--from|--from-bundle|--from-image|--gpu|--gpus|--host-timeout|--hosts|--image|--inventory|--key-file|--kubeconfig|--limit|--max-fail|--max-unreachable|--name|--namespace|--node|--only|--os|--output|--pause|--per-domain|--pull-timeout|--repo-url|--require|--requirements|--resume|--run|--run-timeout|--runtime|--runtime-class|--runtime-path|--selector|--skip|--slurm|--smi|--stop-on|--svg|--target|--timeout|--toolkit|--until-ready|--version|--waves|--zipapp|-f|-i|-n|-o) COMPREPLY=(); return ;;
+        --after|--app|--arch|--become-pass-fd|--before|--brand|--build-arg|--bundle|--config|--context|--cuda|--domain|--drain|--drain-timeout|--driver|--driver-cuda|--engine|--evaluator|--file|--flavour|--format|--framework|--from|--from-bundle|--from-image|--generic-resource|--gpu|--gpus|--host-timeout|--hosts|--image|--inventory|--key-file|--kubeconfig|--limit|--max-fail|--max-unreachable|--name|--namespace|--node|--only|--os|--output|--pause|--per-domain|--pull-timeout|--repo-url|--require|--requirements|--resume|--run|--run-timeout|--runtime|--runtime-class|--runtime-path|--selector|--skip|--slurm|--smi|--stop-on|--svg|--target|--timeout|--toolkit|--until-ready|--version|--waves|--zipapp|-f|-i|-n|-o) COMPREPLY=(); return ;;
     esac
     case $command in
         '') words='-V --version --debug -h --help doctor explain check matrix recommend image dockerfile migrate install-runtime uninstall-runtime bundle rollback history smoke collect diff k8s fleet data' ;;
@@ -36,7 +36,7 @@ _gpuctl() {
         'migrate') words='-h --help run container compose k8s' ;;
         'migrate run') words='--target --diff --write --json -h --help' ;;
         'migrate container') words='--all --target --json -h --help' ;;
-        'migrate compose') words='--target --diff --write --json -h --help' ;;
+        'migrate compose') words='--target --generic-resource --diff --write --json -h --help' ;;
         'migrate k8s') words='--runtime-class --diff --write --json -h --help' ;;
         'install-runtime') words='--engine --set-default --name --runtime-path --config --cdi --force --no-reload --restart --timeout --install --version --repo-url --key-file --from-bundle --dry-run --json -h --help' ;;
         'uninstall-runtime') words='--engine --config --no-reload --timeout --dry-run --json -h --help' ;;

@@ -135,6 +135,7 @@ complete -c gpuctl -n '__fish_seen_subcommand_from migrate; and __fish_seen_subc
 complete -c gpuctl -n '__fish_seen_subcommand_from migrate; and __fish_seen_subcommand_from container' -l json -d 'Print JSON'
 complete -c gpuctl -n '__fish_seen_subcommand_from migrate; and __fish_seen_subcommand_from container' -s h -l help -d 'Show this message and exit'
 complete -c gpuctl -n '__fish_seen_subcommand_from migrate; and __fish_seen_subcommand_from compose' -l target -x -a 'compose compose-2.30 compose-cdi compose-runtime swarm' -d 'Who reads the files, if not this hosts compose, compose-2.30, compose-cdi, compose-runtime, swarm'
+complete -c gpuctl -n '__fish_seen_subcommand_from migrate; and __fish_seen_subcommand_from compose' -l generic-resource -x -d 'What the nodes of a swarm call their GPUs services ask for so many of these'
 complete -c gpuctl -n '__fish_seen_subcommand_from migrate; and __fish_seen_subcommand_from compose' -l diff -d 'Print what changes, as a diff'
 complete -c gpuctl -n '__fish_seen_subcommand_from migrate; and __fish_seen_subcommand_from compose' -l write -d 'Write the files; what each was is kept beside it'
 complete -c gpuctl -n '__fish_seen_subcommand_from migrate; and __fish_seen_subcommand_from compose' -l json -d 'Print JSON'

@@ -15,7 +15,7 @@ _gpuctl() {
         --arch) mapfile -t COMPREPLY < <(compgen -W 'amd64 arm64' -- "$cur"); return ;;
         --flavour) mapfile -t COMPREPLY < <(compgen -W 'base runtime cudnn-runtime devel' -- "$cur"); return ;;
         --target) mapfile -t COMPREPLY < <(compgen -W 'docker docker-18.09 docker-cdi podman quadlet' -- "$cur"); return ;;
-        --target) mapfile -t COMPREPLY < <(compgen -W 'compose compose-2.30 compose-cdi compose-runtime' -- "$cur"); return ;;
+        --target) mapfile -t COMPREPLY < <(compgen -W 'compose compose-2.30 compose-cdi compose-runtime swarm' -- "$cur"); return ;;
         --engine) mapfile -t COMPREPLY < <(compgen -W 'docker containerd crio podman' -- "$cur"); return ;;
         --format) mapfile -t COMPREPLY < <(compgen -W 'text json jsonl csv markdown prometheus junit html' -- "$cur"); return ;;
         --drain) mapfile -t COMPREPLY < <(compgen -W 'slurm kubernetes' -- "$cur"); return ;;

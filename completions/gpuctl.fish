@@ -134,7 +134,7 @@ complete -c gpuctl -n '__fish_seen_subcommand_from migrate; and __fish_seen_subc
 complete -c gpuctl -n '__fish_seen_subcommand_from migrate; and __fish_seen_subcommand_from container' -l target -x -a 'docker docker-18.09 docker-cdi podman quadlet' -d 'What it is for; without it, what this hosts engine takes'
 complete -c gpuctl -n '__fish_seen_subcommand_from migrate; and __fish_seen_subcommand_from container' -l json -d 'Print JSON'
 complete -c gpuctl -n '__fish_seen_subcommand_from migrate; and __fish_seen_subcommand_from container' -s h -l help -d 'Show this message and exit'
-complete -c gpuctl -n '__fish_seen_subcommand_from migrate; and __fish_seen_subcommand_from compose' -l target -x -a 'compose compose-2.30 compose-cdi compose-runtime' -d 'Who reads the files, instead of this hosts compose, compose-2.30, compose-cdi or compose-runtime'
+complete -c gpuctl -n '__fish_seen_subcommand_from migrate; and __fish_seen_subcommand_from compose' -l target -x -a 'compose compose-2.30 compose-cdi compose-runtime swarm' -d 'Who reads the files, if not this hosts compose, compose-2.30, compose-cdi, compose-runtime, swarm'
 complete -c gpuctl -n '__fish_seen_subcommand_from migrate; and __fish_seen_subcommand_from compose' -l diff -d 'Print what changes, as a diff'
 complete -c gpuctl -n '__fish_seen_subcommand_from migrate; and __fish_seen_subcommand_from compose' -l write -d 'Write the files; what each was is kept beside it'
 complete -c gpuctl -n '__fish_seen_subcommand_from migrate; and __fish_seen_subcommand_from compose' -l json -d 'Print JSON'

@@ -26,11 +26,13 @@ from test_checks import (
 
 from gpuctl.checks.every import diagnose
 from gpuctl.checks.mendable import MENDABLE, fixable
-from gpuctl.facts.gather import HEADLINE, PROBES, Facts, gather
+from gpuctl.facts.every import EVERY_SUBJECT
+from gpuctl.facts.gather import Facts, gather
 from gpuctl.host.record.snapshot import SnapshotHost
 from gpuctl.model import Finding, Report, Status
 from gpuctl.provision.mend import mends
 from gpuctl.render.views.doctor import report_text
+from gpuctl.render.views.host import SUMMARY
 
 RUNTIMES = {"runc": "", "nvidia": "/usr/bin/nvidia-container-runtime"}
 RUNC = joined(docker(Runtimes={"runc": {"path": "runc"}}), {"files": {"/etc/docker/daemon.json": "{}\n"}})
@@ -77,7 +79,7 @@ def failures(facts: Facts) -> list[Finding]:
 def test_the_printed_commands_lead_to_ready_and_not_in_a_circle(name: str) -> None:
     build, machine = STARTS[name]
     followed: list[str] = []
-    while failed := failures(facts := gather(build(**machine), (*PROBES, *HEADLINE))):
+    while failed := failures(facts := gather(build(**machine), (*EVERY_SUBJECT, *SUMMARY))):
         one = failed[0]
         assert one.id not in followed, f"in a circle: {followed}"
         followed.append(one.id)
@@ -97,7 +99,7 @@ def test_the_printed_commands_lead_to_ready_and_not_in_a_circle(name: str) -> No
 
 def test_what_can_be_mended_is_counted_and_only_where_there_is_an_engine_for_it() -> None:
     def closing(machine: SnapshotHost) -> str:
-        facts = gather(machine, (*PROBES, *HEADLINE))
+        facts = gather(machine, (*EVERY_SUBJECT, *SUMMARY))
         return report_text(diagnose(facts), facts, verbose=False).plain.splitlines()[-1]
 
     assert closing(host(**HOSTS["rootless-docker"])) == "1 of these: sudo gpuctl doctor --fix"
@@ -112,7 +114,7 @@ def test_what_is_said_to_be_mendable_has_a_mend() -> None:
 
 
 def test_a_remedy_that_gpuctl_carries_out_shows_the_others_with_v_only() -> None:
-    facts = gather(ILL["toolkit.installed"], (*PROBES, *HEADLINE))
+    facts = gather(ILL["toolkit.installed"], (*EVERY_SUBJECT, *SUMMARY))
     brief, whole = (report_text(diagnose(facts), facts, verbose).plain for verbose in (False, True))
     assert "$ gpuctl install-runtime --install\n" in brief and "apt-get" not in brief
     assert "or by hand:\n" in whole and "$ apt-get install -y nvidia-container-toolkit\n" in whole
@@ -120,7 +122,7 @@ def test_a_remedy_that_gpuctl_carries_out_shows_the_others_with_v_only() -> None
 
 def test_the_header_names_the_gpus_and_the_engine_that_is_here() -> None:
     def header(name: str) -> Any:
-        facts = gather(host(**HOSTS[name]), (*PROBES, *HEADLINE))
+        facts = gather(host(**HOSTS[name]), (*EVERY_SUBJECT, *SUMMARY))
         return report_text(diagnose(facts), facts, verbose=False, origin="gpu17, recorded on 2026-11-28").plain
 
     said = header("dgx-a100").splitlines()

@@ -55,7 +55,8 @@ from gpuctl.facts.toolkit.toolkit import Toolkit
 from gpuctl.host.places import SYSTEM_CONFIG
 from gpuctl.host.record.snapshot import SnapshotHost
 from gpuctl.model import Action, Disturbs, Finding, Status
-from gpuctl.render.views.host import SUBJECTS, host_summary
+from gpuctl.render.views.host import host_summary
+from gpuctl.render.views.host_json import SUBJECTS
 
 GONE = {"nvml": [{"error": "Driver Not Loaded", "code": 9}]}
 SMI = "nvidia-smi --query-gpu=driver_version --format=csv,noheader"

@@ -131,6 +131,11 @@ def cudas(text: str, name: str = "environment.yml", where: Environment = X86) ->
         ("spec.txt", LISTED, ["11.3"]),
         ("explicit.txt", EXPLICIT, ["12.6"]),
         ("explicit.txt", EXPLICIT.replace("cuda126", "cpu").replace("cuda-", "no-"), []),
+        (
+            "explicit.txt",
+            EXPLICIT.replace("cuda-cudart-12.6.77", "cuda-cudart-11.8.89").replace("126", "118"),
+            ["11.8"],
+        ),
         ("conda-lock.yml", CONDA_LOCK, ["12.4"]),
         ("pixi.lock", PIXI, ["12.9"]),
         ("pixi.lock", PIXI_PYPI, ["12.4"]),

@@ -145,7 +145,7 @@ ILL = {
     ],
     "no-architecture-list": [
         (DEVEL + "RUN pip install torch\nCOPY . /app\nRUN cd /app && python setup.py install\n", 4),
-        (DEVEL + "RUN pip install flash-attn --no-build-isolation\n", 2),
+        (DEVEL + "RUN pip install sageattention --no-build-isolation\n", 2),
         (
             "FROM pytorch/pytorch:2.6.0-cuda12.6-cudnn9-devel\nRUN pip install git+https://github.com/NVIDIA/apex.git\n",
             2,
@@ -287,8 +287,9 @@ SOUND = {
     ],
     "no-architecture-list": [
         DEVEL + "ENV TORCH_CUDA_ARCH_LIST='8.0 9.0'\nRUN pip install torch\nRUN python setup.py install\n",
-        DEVEL + "ARG TORCH_CUDA_ARCH_LIST=9.0\nRUN pip install flash-attn\n",
-        DEVEL + "RUN pip install flash_attn-2.7.4+cu12torch2.6-cp311-cp311-linux_x86_64.whl\n",
+        DEVEL + "ARG TORCH_CUDA_ARCH_LIST=9.0\nRUN pip install sageattention\n",
+        DEVEL + "RUN pip install sageattention-2.2.0+cu128torch2.8.0-cp311-cp311-linux_x86_64.whl\n",
+        DEVEL + "RUN pip install --no-build-isolation flash-attn causal-conv1d mamba-ssm\n",
         DEVEL + "RUN pip install torch\nRUN TORCH_CUDA_ARCH_LIST=9.0 python setup.py install\n",
         DEVEL + "RUN pip install torch\nRUN git clone https://x.example/coco && cd coco && python setup.py install\n",
         DEVEL + "RUN python setup.py install\n",

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from hosts import denied, failed, host, hung
 
-from gpuctl.facts.gather import PROBES, gather
+from gpuctl.facts.every import EVERY_SUBJECT
+from gpuctl.facts.gather import gather
 from gpuctl.facts.gpu import driver, driver_library, nvml
 from gpuctl.facts.gpu.devices import Devices, parse_majors, probe_devices
 from gpuctl.facts.gpu.keeper import prebuilt_branch
@@ -115,7 +116,7 @@ def test_dkms_of_both_generations_is_read_and_other_modules_are_left_out() -> No
 def test_an_empty_machine_has_nothing_and_nothing_about_it_is_unknown() -> None:
     facts = gather(host())
     unknown = [fact for subject in facts.found.values() for fact in vars(subject).values() if fact.unknown]
-    assert set(facts.found) == set(PROBES)
+    assert set(facts.found) == set(EVERY_SUBJECT)
     assert unknown == []
 
 

@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 from fleet_hosts import Hosts, hosts
 from jsonschema import Draft202012Validator
+from simhost import warm
 from simhost.process import until
 
 from gpuctl.fleet.changes import read
@@ -82,7 +83,7 @@ def words(*options: object) -> list[str]:
 
 def gpuctl(*options: object) -> tuple[int, dict[str, Any], str]:
     """The exit code, what was answered as JSON, and what was said on stderr."""
-    done = subprocess.run(words(*options, "--json"), capture_output=True, text=True, timeout=400)
+    done = warm.gpuctl("fleet", *map(str, options), "--json", timeout=400)
     told = json.loads(done.stdout) if done.stdout else {}
     if told:
         name = told["schema"].removeprefix("gpuctl.").removesuffix("/1")
@@ -119,18 +120,19 @@ class Planned:
 @pytest.fixture(scope="module")
 def plan(lab: Hosts, tmp_path_factory: pytest.TempPathFactory) -> Planned:
     inventory, file = lab.inventory(), tmp_path_factory.mktemp("plan") / "PLAN"
-    racks = "c1 rack=r1\nc2 rack=r2\nc3 rack=r1\n"
-    inventory.write_text(inventory.read_text().replace("[all:vars]", f"{racks}[all:vars]"))
+    more = f"c1 rack=r1\nc2 rack=r2\nc3 rack=r1\nc3-again ansible_host={lab.hosts['c3'].address}\n"
+    inventory.write_text(inventory.read_text().replace("[all:vars]", f"{more}[all:vars]"))
     code, told, _ = gpuctl("plan", "install-runtime", *OPTIONS, "-i", inventory, "-o", file)
     assert files(lab) == BEFORE
     return Planned(inventory, file, code, told)
 
 
-def test_equal_plans_are_read_once_and_a_host_without_gpuctl_is_told(plan: Planned) -> None:
+def test_equal_plans_are_read_once_and_a_second_name_and_a_host_without_gpuctl_are_told(plan: Planned) -> None:
     assert plan.code == 1
     assert [group["hosts"] for group in plan.told["groups"]] == [["c1", "c2", "c3"], ["d1"]]
     assert plan.told["unchanged"] == ["fine"]
-    assert [(one["host"], one["why"]) for one in plan.told["unplanned"]] == [("bare", "cannot-change")]
+    unplanned = {one["host"]: one["why"] for one in plan.told["unplanned"]}
+    assert unplanned == {"bare": "cannot-change", "c3-again": "host-twice"}
     assert plan.file.stat().st_mode & 0o777 == 0o600
 
 
@@ -262,6 +264,7 @@ def test_an_interrupt_waits_for_the_wave_and_says_how_to_go_on(fleet: Hosts, pla
     os.kill(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=120)
     assert process.returncode == 130
+    assert said.startswith("It ends when what is at work on hosts has ended")
     assert f"--resume {run}" in said
     assert {one.host: one.state for one in read(str(run)).changes.values()} == {"c1": "applied"}
     assert files(fleet)["c2"] == BEFORE["c2"]

@@ -21,11 +21,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from old_python import old_python
+from simhost import warm
 from travelling import ROOT, travelling
 
-from gpuctl.fleet.ansible import EngineProblem, Run, RunnerEvent, forks, merged
-from gpuctl.fleet.asking import outcomes
-from gpuctl.fleet.payload import ANSWER, MODULE, build, calling, hosts_in, playbook, recording_call
+from gpuctl.fleet.ansible import Access, EngineProblem, Run, RunnerEvent, Target, forks, merged
+from gpuctl.fleet.asking import Entry, Way, outcomes
+from gpuctl.fleet.inventory import passed_over, unreadable, without_hosts
+from gpuctl.fleet.payload import ANSWER, MODULE, Payload, build, calling, hosts_in, playbook, recording_call
 from gpuctl.fleet.run_folder import State
 from gpuctl.fleet.shards import CORES_A_SHARD, HOSTS_A_SHARD, shards
 from gpuctl.fleet.states import Told, told
@@ -135,6 +137,13 @@ def test_only_the_first_answer_of_a_wanted_host_counts() -> None:
     assert [state for _, state, _ in replay(events)] == ["reported"]
 
 
+def test_a_host_that_the_inventory_has_no_more_is_unreachable_and_nobody_is_asked_for_it() -> None:
+    entry = Entry(("other",), Way(Target(("hosts.ini",)), Access(), 0.0, lambda: Payload(b"", "")))
+    (ended,) = outcomes(("gone",), entry.ask_by(recording_call(False)))
+    assert ended[0].state is State.UNREACHABLE
+    assert ended[0].detail == "The inventory has no such host any more."
+
+
 def test_as_many_hosts_are_asked_at_once_as_there_is_room_for() -> None:
     room = Capacity(cores=4, free=8_000, files=65_536)
     assert forks(40, room) == 40
@@ -224,8 +233,13 @@ def inventories(tmp_path: Path) -> Path:
     (tmp_path / "broken.ini").write_text("[web]\na b c\n")
     (tmp_path / "open.ini").write_text("[web\na\n")
     (tmp_path / "broken.yml").write_text("web:\n  hosts:\n   a: [\n")
-    (tmp_path / "hangs").write_text("#!/bin/sh\nexec sleep 1000\n")
-    (tmp_path / "hangs").chmod(0o755)
+    scripts = {"hangs": "exec sleep 1000", "mute": "", "fails": "echo the cloud says no >&2; exit 3"}
+    for name, script in scripts.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "hosts.bak").touch()
+    (tmp_path / "nowhere.ini").symlink_to("gone.ini")
     (tmp_path / "good.ini").write_text("[web]\na\nb\n")
     (tmp_path / "not-a-run").mkdir()
     return tmp_path
@@ -243,7 +257,8 @@ def inventories(tmp_path: Path) -> Path:
         ),
         (("-i", "broken.yml"), "broken.yml is no inventory: YAML parsing failed: "),
         (("-i", "open.ini"), "open.ini is no inventory: a [ has no ] (line 1)."),
-        (("-i", "missing.ini"), "There is no inventory missing.ini."),
+        (("-i", "missing.ini"), "missing.ini is no inventory: it is not there."),
+        (("-i", "fails"), "fails is no inventory: Inventory script returned non-zero exit code 3: the cloud says no"),
         (("-i", "good.ini", "--limit", "nogroup"), "No host or group of the inventory is called nogroup."),
         (("-i", "good.ini", "--limit", "web:!web"), "No host of the inventory matches web:!web."),
         (("--hosts", "a,b;reboot"), "'b;reboot' is no name or address of a host"),
@@ -261,13 +276,21 @@ def inventories(tmp_path: Path) -> Path:
 )
 def test_bad_input_is_one_sentence_and_leaves_nothing(argv: tuple[str, ...], said: str, inventories: Path) -> None:
     before = sorted(inventories.rglob("*"))
-    command = [sys.executable, "-m", "gpuctl", "fleet", "collect", *argv]
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
-    done = subprocess.run(command, input="", capture_output=True, text=True, cwd=inventories, env=env, timeout=120)
+    env = {**os.environ, "PATH": "/usr/bin:/bin"}
+    done = warm.gpuctl("fleet", "collect", *argv, cwd=inventories, env=env, timeout=120)
     assert (done.returncode, done.stdout) == (2, "")
     told = [line for line in done.stderr.splitlines() if not line.startswith(("Usage", "Try"))]
     assert said in " ".join(told)
     assert sorted(inventories.rglob("*")) == before
+
+
+def test_what_lies_in_an_inventorys_place_and_is_none_is_called_what_it_is(inventories: Path) -> None:
+    there = {one.name: str(one) for one in inventories.iterdir()}
+    assert unreadable(there["nowhere.ini"]) == "it is a link to gone.ini, which is not there"
+    assert unreadable(there["not-a-run"]) == "it is an empty folder"
+    assert passed_over(there["folder"]).startswith("it is a folder in which Ansible takes no file for an inventory: ")
+    assert without_hosts(there["mute"]) == f"It is a program: see what {there['mute']} --list prints."
+    assert [look(there["good.ini"]) for look in (unreadable, passed_over, without_hosts)] == ["", "", ""]
 
 
 def test_without_the_extra_it_says_what_to_install(inventories: Path) -> None:

@@ -21,7 +21,7 @@ from jsonschema import validate
 from prometheus_client.parser import text_string_to_metric_families
 from simhost import warm
 
-from gpuctl.fleet.run_folder import HostOutcome, Run, State, add_host, create_run
+from gpuctl.fleet.run_folder import CHANGE_SCHEMA, SCHEMA, WHOSE, HostOutcome, Run, State, add_host, create_run
 from gpuctl.host.record.archive import OPENED_LIMIT
 
 ROOT = Path(__file__).parents[1]
@@ -261,7 +261,14 @@ def test_a_host_listed_twice_is_told(tmp_path: Path) -> None:
     [
         (["judge", "{tmp}/none"], "cannot read {tmp}/none/run.json: No such file"),
         (["judge", "{tmp}/empty"], "cannot read {tmp}/empty/run.json"),
-        (["judge", "{tmp}/list"], "{tmp}/list is no run of gpuctl's: run.json: it is no JSON object but a list"),
+        (
+            ["judge", "{tmp}/list"],
+            f"{{tmp}}/list is no run of {WHOSE[SCHEMA]}: run.json: it is no JSON object but a list",
+        ),
+        (
+            ["judge", "{tmp}/change"],
+            f"{{tmp}}/change is no run of {WHOSE[SCHEMA]}: run.json: it is one of gpuctl fleet apply",
+        ),
         (["judge", "{tmp}/line"], "hosts.jsonl, line 2: 'fine' is none of the states"),
         (["judge", "{tmp}/line", "--max-unreachable", "many"], "no number of hosts"),
         (["judge", "{tmp}/line", "--format", "xml"], "xml"),
@@ -279,6 +286,8 @@ def test_wrong_input_is_one_sentence_and_nothing_is_written(argv: list[str], why
     (tmp_path / "empty").mkdir()
     (tmp_path / "list").mkdir()
     (tmp_path / "list" / "run.json").write_text("[]")
+    (tmp_path / "change").mkdir()
+    (tmp_path / "change" / "run.json").write_text(json.dumps({"schema": CHANGE_SCHEMA}))
     line = write_run(tmp_path / "line", {"a": b"x"})
     with Path(line, "hosts.jsonl").open("a") as file:
         file.write('{"host": "b", "state": "fine", "at": 1}\n')

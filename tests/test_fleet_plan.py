@@ -89,6 +89,14 @@ def test_a_host_without_a_plan_is_told_with_the_reason() -> None:
     assert [one.host for one in plan.unplanned if one.why == "broken"] == ["large", "odd", "strange"]
 
 
+def test_of_names_that_are_one_host_the_first_has_the_plan() -> None:
+    other = answer(change=change("/etc/other.json"), here="2")
+    plan = made(gpu7=answer(here="1"), alias=answer(here="1"), other=other, old=answer(), older=answer())
+    assert [group.hosts for group in plan.groups] == [("alias", "old", "older"), ("other",)]
+    told = [(one.host, one.why, one.detail) for one in plan.unplanned]
+    assert told == [("gpu7", "host-twice", "It is alias by another name, and is planned for once.")]
+
+
 def test_a_hosts_own_words_steer_no_terminal() -> None:
     steps = [{"text": "\x1b[2J", "disturbs": "nothing", "undo": "\x1b[2J", "diff": "+\x1b[2J"}]
     plan = made(a=answer(change=change(steps=steps), mends=["\x1b[2J"]), b=answer(code=1, change={"error": "\x1b[2J"}))

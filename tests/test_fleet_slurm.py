@@ -186,6 +186,17 @@ def test_a_node_whose_reason_is_no_longer_the_runs_own_is_somebody_elses(
     cluster.reset()
 
 
+def test_a_node_that_slurm_undrains_and_says_that_it_failed_is_back(
+    cluster: Slurm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLURM_CONF", str(cluster.conf))
+    drain = SlurmDrain("RUN", "2026-11-30T09:00:00.000000Z", "install-runtime")
+    assert drain.take_out(("big1",)) == {"big1": Taken(True)}
+    assert " State=UNKNOWN+DRAIN" in cluster.run("scontrol", "-o", "show", "node", "big1").out  # its slurmd never began
+    assert drain.bring_back(("big1",)) == {}
+    assert "DRAIN" not in cluster.run("scontrol", "-o", "show", "node", "big1").out
+
+
 def test_a_node_of_a_run_of_the_same_name_is_another_runs(cluster: Slurm, fleet: Hosts, tmp_path: Path) -> None:
     inventory, plan = planned(fleet, tmp_path, "gpu1")
     others = "gpuctl RUN: gpuctl install-runtime (begun 2026-11-30T09:00:00.000000Z)"

@@ -49,6 +49,9 @@ def test_an_odd_host_is_told_and_a_plan_goes_in_two_waves_with_one_failure_and_b
     shutil.copy(fleet.inventory(ansible_python_interpreter="/usr/bin/python3"), tmp_path / "hosts.ini")
     code, text = said("gpuctl fleet doctor -i hosts.ini --become")
     assert f"driver: {MOST} on 5 of 6 hosts with NVIDIA H200\n      {OTHER} on gpu02\n" in text
+    assert (
+        "To mend what gpuctl can on all of them: gpuctl fleet plan doctor --fix -i hosts.ini --become -o PLAN\n" in text
+    )
     assert code == 1
 
     code, text = said("gpuctl fleet plan install-runtime -i hosts.ini --limit gpu01,gpu04 --become -o PLAN")

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,13 +16,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from gpuctl.fleet.apply import not_ready
+from gpuctl.fleet.ansible import Access, EngineProblem, Target
+from gpuctl.fleet.apply import carry_out, not_ready
+from gpuctl.fleet.asking import Asking, Entry, Way
+from gpuctl.fleet.begin import among
 from gpuctl.fleet.changes import APPLIED, BEGUN, Change, ChangeRun, add, change_of, create, read
 from gpuctl.fleet.drain.wish import DrainWish
 from gpuctl.fleet.limits import Limits
+from gpuctl.fleet.parcel import Supplies
+from gpuctl.fleet.payload import Call, Payload
 from gpuctl.fleet.plan import FleetPlan, Group
 from gpuctl.fleet.run_folder import BadRun, HostOutcome, State
+from gpuctl.fleet.states import Told
 from gpuctl.fleet.waves import DEFAULT, Domains, Size, sizes, waves
+from gpuctl.host.write.files import FileProblem
 from gpuctl.model import Disturbs, Step
 
 ROOT = Path(__file__).parents[1]
@@ -91,14 +102,15 @@ def run(tmp_path: Path) -> ChangeRun:
     return made
 
 
-def test_a_run_is_read_back_with_the_last_word_on_each_host_whatever_a_cut_left(run: ChangeRun) -> None:
+@pytest.mark.parametrize("cut", ['{"host": "b", "state": "app', '{"host": "b", "detail": "no {runtimes}'])
+def test_a_run_is_read_back_with_the_last_word_on_each_host_whatever_a_cut_left(run: ChangeRun, cut: str) -> None:
     schema = json.loads((ROOT / "data/schemas/fleet-change.schema.json").read_text())
     Draft202012Validator(schema).validate(json.loads(Path(run.folder, "run.json").read_text()))
     assert read(run.folder) == run
     add(run.folder, [Change("a", BEGUN, 7.0), Change("b", BEGUN, 7.0)])
     add(run.folder, [Change("a", APPLIED, 8.0, ("20261130T094744.002378Z",), found=("docker.runtime",), drained=True)])
     with Path(run.folder, "changes.jsonl").open("a") as file:
-        file.write('{"host": "b", "state": "app')
+        file.write(cut)
     found = read(run.folder)
     assert {one.host: one.state for one in found.changes.values()} == {"a": APPLIED, "b": BEGUN}
     assert [one.host for one in found.applied] == ["a"]
@@ -146,3 +158,62 @@ def test_of_a_host_whose_answer_was_lost_it_stays_known_that_it_may_have_been_ch
 @pytest.mark.parametrize("raw", [b"[]", b"{}", b'{"ended": "\\u001b[2J"}', b'{"ended": 1}', b"\xff"])
 def test_an_answer_that_is_none_is_broken(raw: bytes) -> None:
     assert change_of(HostOutcome("a", State.REPORTED, 9.0), raw, False).state == "broken"
+
+
+@pytest.mark.bench  # mounts
+def test_a_full_disk_cuts_off_no_host_and_what_was_written_is_gone_on_with(tmp_path: Path) -> None:
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", tmp_path], check=True)
+    answered: list[str] = []
+    filler, changes = tmp_path / "filler", tmp_path / "RUN" / "changes.jsonl"
+
+    def fill() -> None:
+        """Leaves room for a part of a line, behind lines that are empty."""
+        with suppress(OSError):
+            filler.write_bytes(b"." * (1 << 16))
+        with changes.open("ab") as file:
+            file.write(b"\n" * (-file.tell() % 4096 - 50))
+
+    def ask_by(call: Call) -> Asking:
+        def ask(hosts: Sequence[str], pipelining: bool) -> Iterator[tuple[str, Told]]:
+            for host in hosts:
+                if answered == ["a"]:
+                    fill()
+                answered.append(host)
+                yield host, Told(State.REPORTED, snapshot=b'{"ended": "applied", "runs": ["20261130T094744.002378Z"]}')
+
+        return ask
+
+    try:
+        made = ChangeRun(str(tmp_path / "RUN"), 6.0, PLAN, False, None, Limits(), (("a", "b", "c"),), {})
+        create(made.folder, "1.0", made)
+        with pytest.raises(FileProblem, match="No space left on device"):
+            carry_out(made, made.hosts, Supplies(), ask_by, lambda change: None)
+        assert answered == ["a", "b", "c"]
+        cut = read(made.folder)
+        assert [cut.changes[host].state for host in "abc"] == [APPLIED, BEGUN, BEGUN]
+        os.unlink(filler)
+        done = carry_out(cut, cut.hosts, Supplies(), ask_by, lambda change: None)
+        assert answered == ["a", "b", "c", "b", "c"]
+        assert {one.state for one in done.changes.values()} == {APPLIED}
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)
+
+
+def entry(*hosts: str, limit: str | None = None) -> Entry:
+    return Entry(hosts, Way(Target(("hosts.ini",), limit), Access(), 0.0, lambda: Payload(b"", "")))
+
+
+def test_hosts_that_the_inventory_lacks_are_left_out_only_where_that_is_meant() -> None:
+    assert among({"a", "b"}, entry("z", "b", "a"), "run") == ("b", "a")
+    assert among({"a", "b"}, entry("b", limit="all"), "run") == ("b",)
+    for some, words in (
+        (
+            entry("b"),
+            "The run is for a, and the inventory has no such host. Those that it has are meant by --limit all.",
+        ),
+        (entry("z"), "The run is for a, b, and the inventory has no such host."),
+        (entry("z", limit="z"), "The run is for a, b, and --limit picks no such host."),
+    ):
+        with pytest.raises(EngineProblem) as problem:
+            among({"a", "b"}, some, "run")
+        assert str(problem.value) == words

@@ -174,6 +174,13 @@ def test_the_oldest_gpu_that_a_build_holds_code_for_is_told() -> None:
         ("faiss-gpu-cu12==1.14.1.post1", "H100", Verdict.INCOMPATIBLE, "build.no-code"),
         ("faiss-gpu-cu12==1.9.0.0", "H100", Verdict.COMPATIBLE, None),
         ("faiss-gpu-cu12==1.12.0", "RTX 4090", Verdict.COMPATIBLE, None),
+        ("ctranslate2==4.8.5", "A100", Verdict.COMPATIBLE, None),
+        ("ctranslate2==4.8.5", "RTX 5090", Verdict.LIMITED, "build.ptx-only"),
+        ("ctranslate2==4.8.5", "GB10", Verdict.INCOMPATIBLE, "build.cpu-on-arm"),
+        ("xgboost==2.1.4", "RTX 5090", Verdict.COMPATIBLE, None),
+        ("xgboost==2.1.1", "RTX 5090", Verdict.LIMITED, "build.ptx-only"),
+        ("xgboost==1.7.6", "H100", Verdict.INCOMPATIBLE, "build.no-code"),
+        ("xgboost==3.2.0", "GH200", Verdict.COMPATIBLE, None),
         ("tensorflow==2.17.0", "GTX 980", Verdict.INCOMPATIBLE, "build.gpu-too-old"),
     ],
 )
@@ -182,6 +189,12 @@ def test_a_build_runs_on_the_gpus_whose_code_it_has(text: str, gpu: str, verdict
     assert answer.verdict is verdict
     ids = [one.id for one in answer.gpus[0].reasons if one.id.startswith("build.")]
     assert ids == ([reason] if reason else [])
+
+
+def test_a_patch_release_is_judged_by_the_code_of_its_own_wheel() -> None:
+    asks = [ask(f"tensorflow-gpu=={version}") for version in ("1.12.0", "1.12.3")]
+    answers = [check(Question((one,)), Machine("418.87.00", (find_gpu("V100"),))) for one in asks]
+    assert [one.verdict for one in answers] == [Verdict.COMPATIBLE, Verdict.LIMITED]
 
 
 def test_a_gpu_that_is_too_new_for_a_build_is_told_the_first_that_serves_it() -> None:

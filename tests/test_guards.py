@@ -20,6 +20,7 @@ import pytest
 from typer.main import get_command
 
 from gpuctl import cli
+from gpuctl.checks.engine import EXPLAINED_BY, LAYERS
 from gpuctl.checks.every import CHECKS
 from gpuctl.cli.frame.app import COMMANDS, app
 from gpuctl.cli.install_runtime import command as install_runtime
@@ -27,7 +28,7 @@ from gpuctl.compat.knowledge.cdi import TOOLKIT
 from gpuctl.compat.knowledge.dockerfile_rules import dockerfile_rules
 from gpuctl.compat.knowledge.errors.failures import families, written
 from gpuctl.compat.knowledge.errors.faults import family_checks
-from gpuctl.facts.gather import PROBES
+from gpuctl.facts.every import EVERY_SUBJECT
 from gpuctl.k8s.checks import CHECKS as OF_CLUSTERS
 from gpuctl.model import ENGINES, ExitCode
 from gpuctl.provision import engines
@@ -82,7 +83,24 @@ def test_a_check_in_a_new_file_is_asked_because_it_is_there(pack: Callable[[Path
 
 
 def test_what_checks_need_is_probed() -> None:
-    assert {one.id: subject for one in CHECKS.values() for subject in one.needs if subject not in PROBES} == {}
+    needed = {subject: one.id for one in CHECKS.values() for subject in one.needs}
+    assert {id for subject, id in needed.items() if subject not in EVERY_SUBJECT} == set()
+
+
+def test_a_file_that_is_named_after_a_layer_has_its_checks_alone() -> None:
+    """A part of the doctor loads the files of its layers, and those that are named after none."""
+    files = {one.id: one.judge.__module__.rpartition(".")[2].partition("_")[0] for one in CHECKS.values()}
+    assert {id: file for id, file in files.items() if file in LAYERS and file != CHECKS[id].layer} == {}
+
+
+def test_the_layers_whose_checks_explain_others_are_known_before_they_are_loaded() -> None:
+    def below(layer: str) -> set[str]:
+        return {layer}.union(*map(below, LAYERS[layer]))
+
+    explained = ((CHECKS[id].layer, one.layer) for one in CHECKS.values() for id in one.explains)
+    assert {pair for pair in explained if pair[1] not in below(pair[0])} == {
+        (layer, other) for layer, others in EXPLAINED_BY.items() for other in others
+    }
 
 
 # Families of failures

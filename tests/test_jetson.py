@@ -19,11 +19,12 @@ from gpuctl.compat.judge.by_jetpack import jetpack_and_cuda
 from gpuctl.compat.judge.rulings import resolve_cuda
 from gpuctl.compat.knowledge.jetpack import jetpacks
 from gpuctl.compat.tables.loader import cuda_versions
-from gpuctl.facts.gather import HEADLINE, PROBES, gather
+from gpuctl.facts.every import EVERY_SUBJECT
+from gpuctl.facts.gather import gather
 from gpuctl.facts.gpu.tegra import DPKG_TEGRA, Tegra
 from gpuctl.host.record.archive import decode
 from gpuctl.model import Verdict
-from gpuctl.render.views.host import host_summary
+from gpuctl.render.views.host import SUMMARY, host_summary
 from gpuctl.render.views.image import image_text
 from gpuctl.render.views.matrix import matrix_text
 from gpuctl.smoke.plan import make_plan
@@ -69,7 +70,7 @@ def test_which_cuda_runs_on_which_jetpack(l4t: str, model: str, cuda: str, verdi
 
 
 def test_every_answer_about_a_jetson_knows_that_jetpack_brings_its_driver() -> None:
-    facts = gather(decode((FOLDER / "jetson-orin.jsonl").read_bytes()).host, (*PROBES, *HEADLINE))
+    facts = gather(decode((FOLDER / "jetson-orin.jsonl").read_bytes()).host, (*EVERY_SUBJECT, *SUMMARY))
     assert "Jetson Linux 36.4.0" in host_summary(facts)
     machine = machine_here(facts, None, ())
     listed = list_images(Wanted("12.6"), machine)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import json
+import re
+import subprocess
 import sys
 import threading
 import time
@@ -19,23 +21,24 @@ from hosts_v100 import v100
 from simhost import SimHost
 from synthetic import HOSTS
 
-from gpuctl.checks.every import CHECKS, LAYERS, chosen, diagnose, part
+from gpuctl.checks.every import CHECKS, LAYERS, diagnose
 from gpuctl.checks.needed import deciding, in_doubt, subjects
+from gpuctl.checks.select import chosen, part
 from gpuctl.engines.daemon_json import Runtime, diff, register, settings
 from gpuctl.engines.json.text import parse
 from gpuctl.facts.docker.docker import Docker
-from gpuctl.facts.gather import HEADLINE, PROBES, Facts, Missing, gather
+from gpuctl.facts.every import EVERY_SUBJECT
+from gpuctl.facts.gather import Facts, Missing, gather
 from gpuctl.facts.gpu.driver import Driver
-from gpuctl.facts.gpu.keeper import Keeper
 from gpuctl.facts.headline import DockerMet, DriverVersion
 from gpuctl.facts.machine.system import System
 from gpuctl.facts.packages.packages import Packages
-from gpuctl.facts.toolkit.toolkit import Toolkit
 from gpuctl.host.look.local import LocalHost
 from gpuctl.host.look.reading import Host, Outcome, Reading
 from gpuctl.host.record.memory import RememberingHost
 from gpuctl.host.record.snapshot import SnapshotHost, key
 from gpuctl.model import CannotTell
+from gpuctl.render.views.host import SUMMARY
 
 pytestmark = pytest.mark.slow
 
@@ -82,7 +85,7 @@ class Changing(SnapshotHost):
 @pytest.mark.parametrize("machine", [LocalHost(), *MACHINES])
 def test_nothing_is_looked_at_twice(machine: Host) -> None:
     counting: Any = Counting(machine)
-    gather(counting, (*PROBES, *HEADLINE))
+    gather(counting, (*EVERY_SUBJECT, *SUMMARY))
     assert len(counting.asked) > 50
     assert [what for what, times in counting.asked.items() if times > 1] == []
 
@@ -126,6 +129,47 @@ def test_facts_are_handed_out_by_their_type_or_with_the_reason_why_not() -> None
         facts.known(Packages)
 
 
+class Loading: ...
+
+
+def probe_loading(_: Host) -> Any:
+    return __import__("halfway")
+
+
+def half_loaded() -> Any:
+    while "halfway" not in sys.modules:
+        time.sleep(0.01)
+    return __import__("halfway")
+
+
+class Waiting: ...
+
+
+def probe_waiting(_: Host) -> Any:
+    return half_loaded().answer
+
+
+class Calling: ...
+
+
+def probe_calling(_: Host) -> Any:
+    return half_loaded().early()
+
+
+class Lacking: ...
+
+
+def probe_lacking(_: Host) -> Any:
+    return errno.answer  # type: ignore[attr-defined]
+
+
+class Misspelt: ...
+
+
+def probe_misspelt(_: Host) -> Any:
+    return nothing_of_that_name  # type: ignore[name-defined]  # noqa: F821
+
+
 def test_a_module_that_two_threads_could_not_load_is_no_fault_of_their_probes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -134,25 +178,11 @@ def test_a_module_that_two_threads_could_not_load_is_no_fault_of_their_probes(
     fails = f"{begins}time.sleep(0.5)\nraise OSError({errno.EMFILE}, 'No more files')\n"
     (tmp_path / "halfway.py").write_text(fails)
     monkeypatch.syspath_prepend(tmp_path)
-
-    def waiting() -> Any:
-        while "halfway" not in sys.modules:
-            time.sleep(0.01)
-        return __import__("halfway")
-
-    def misspelt(_: Host) -> Any:
-        return nothing_of_that_name  # type: ignore[name-defined]  # noqa: F821
-
-    monkeypatch.setitem(PROBES, System, lambda _: __import__("halfway"))
-    monkeypatch.setitem(PROBES, Docker, lambda _: waiting().answer)
-    monkeypatch.setitem(PROBES, Toolkit, lambda _: waiting().early())
-    monkeypatch.setitem(PROBES, Packages, lambda _: errno.answer)  # type: ignore[attr-defined]
-    monkeypatch.setitem(PROBES, Keeper, misspelt)
-    facts = gather(v100(), (System, Docker, Toolkit, Packages, Keeper))
-    assert facts.get(System) == Missing("No more files")
-    for subject in (Docker, Toolkit):
+    facts = gather(v100(), (Loading, Waiting, Calling, Lacking, Misspelt))
+    assert facts.get(Loading) == Missing("No more files")
+    for subject in (Waiting, Calling):
         assert "could not be loaded" in str(facts.get(subject))
-    for other in (Packages, Keeper):
+    for other in (Lacking, Misspelt):
         assert "failed to read it" in str(facts.get(other))
 
 
@@ -166,10 +196,11 @@ def test_a_part_of_the_doctor_says_the_same_by_the_facts_of_that_part_alone(mach
     everything = gather(machine)
     whole = diagnose(everything)
     for name in NAMES:
-        looked_at = set(subjects(chosen([name])))
-        seen = part(diagnose(_of(everything, looked_at)), [name])
+        ids = chosen([name])
+        looked_at = set(subjects(ids))
+        seen = part(diagnose(_of(everything, looked_at)), ids)
         looked_at |= set(in_doubt(seen))
-        assert part(diagnose(_of(everything, looked_at)), [name]) == part(whole, [name]), name
+        assert part(diagnose(_of(everything, looked_at)), ids) == part(whole, ids), name
 
 
 def _of(facts: Facts, looked_at: set[type]) -> Facts:
@@ -178,7 +209,7 @@ def _of(facts: Facts, looked_at: set[type]) -> Facts:
 
 def test_the_headline_is_what_driver_and_docker_say() -> None:
     for machine in MACHINES:
-        facts = gather(machine, (*PROBES, *HEADLINE))
+        facts = gather(machine, (*EVERY_SUBJECT, *SUMMARY))
         met, docker = facts.known(DockerMet), facts.known(Docker)
         assert facts.known(DriverVersion).version == facts.known(Driver).version
         assert met.version == (docker.daemon.value.version if docker.daemon.value else None)
@@ -189,6 +220,16 @@ def test_no_part_of_the_doctor_needs_all() -> None:
     assert not {one.__name__ for one in subjects(chosen(["driver"]))} & {"Packages", "Docker", "Podman", "Toolkit"}
     assert {one.__name__ for one in subjects(["waivers.known"])} == {"Configuration"}
     assert deciding(frozenset(CHECKS)) == frozenset(CHECKS)
+
+
+def test_a_part_of_the_doctor_loads_its_own_checks_and_probes_alone() -> None:
+    done = subprocess.run((GPUCTL[0], "-v", *GPUCTL[1:], "--only", "driver"), capture_output=True, text=True)
+    loaded = set(re.findall(r"^import '([\w.]+)'", done.stderr, re.MULTILINE))
+    layers = {name.rpartition(".")[2].partition("_")[0] for name in loaded if name.startswith("gpuctl.checks.layers.")}
+    assert layers & set(LAYERS) == {"hardware", "kernel", "driver"}
+    assert "gpuctl.facts.gpu.driver" in loaded
+    others = ("containerd", "crio", "every", "job_runtimes", "kubelet", "machine.disks", "own.journal")
+    assert {f"gpuctl.facts.{one}" for one in others} & loaded == set()
 
 
 def test_no_program_runs_twice_and_with_only_none_that_is_not_needed(sim_host: Callable[..., SimHost]) -> None:

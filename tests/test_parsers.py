@@ -2,14 +2,15 @@
 
 Every public function of the rooms below that takes nothing but text is found here by being there. Each is given texts
 of up to a megabyte in a process that may use as much processor time as so many walks over a megabyte's letters cost on
-this machine: what grows with the square takes a thousand times as much. Where small parts of the text tell already
-how it grows, larger ones are not read.
+this machine: what grows with the square takes a thousand times as much. Where two small parts of the text tell by how
+they differ what all of it costs, larger ones are not read.
 """
 
 from __future__ import annotations
 
 import gc
 import inspect
+import math
 import os
 import pkgutil
 import re
@@ -33,10 +34,8 @@ MEMORY = 768 << 20
 """Bytes for a megabyte of text."""
 BESIDES = 16 << 20
 """Bytes, besides what the process has that has parsed something, for what an allocator takes more than it is asked."""
-TICK = 1e-3
-"""Seconds, below which a clock need not tell times apart."""
-CUBE = 16**3
-"""How much more the whole costs than a sixteenth, of what grows with the cube."""
+TICK = 1e-5
+"""Seconds, below which what a part costs tells nothing of how the cost grows."""
 MARGIN = 1.5
 """What may be wrong with a cost that is told by that of a part."""
 ROOMS = ("facts", "compat", "diagnose", "engines", "images", "migrate", "dockerfile", "k8s")
@@ -173,11 +172,17 @@ def in_a_child(function: Callable[..., Any], place: int, beside: str, said: int)
     letters = ((name, over_and_over(piece)) for name, piece in LETTERS.items())
     for name, text in (*letters, *samples(function)):
         os.write(said, f"{name}\n".encode())
-        sixteenth = cost(text(SIZE // 16), 16)
-        if sixteenth * CUBE * MARGIN > allowed:
-            quarter = cost(text(SIZE // 4), 4)
-            if quarter * max(4.0, quarter / max(sixteenth, TICK)) * MARGIN > allowed:
-                cost(text(SIZE), 1)
+        parts = [cost(text(SIZE // share), share) for share in (64, 16)]
+        for share in (4, 1):
+            if of_the_whole(*parts[-2:], share * 4) * MARGIN < allowed:
+                break
+            parts.append(cost(text(SIZE // share), share))
+
+
+def of_the_whole(smaller: float, larger: float, share: int) -> float:
+    """What a text costs of which that share costs the larger, and a fourth of it the smaller: so it grew, and will."""
+    grew = max(4.0, larger / max(smaller, TICK))
+    return larger * grew ** math.log(share, 4)
 
 
 FOUND = {name: rest for name, *rest in parsers()}

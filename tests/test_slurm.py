@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,13 @@ from simhost import SimHost
 from simhost.process import Done, until
 from slurm_bed import NODE, Slurm, slurm
 
+from gpuctl.provision.slurm import sealed
+
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "slurm.md").read_text()
 SICK, WELL, HANGS = ({"GPUSIM_PROFILE": name} for name in ("lost", "a100x8", "hang"))
 DRIVER = ("--only", "driver.gpu-answers,driver.gpu-health")
-REASON = "gpuctl: driver.gpu-answers: GPU 1 does not answer: GPU is lost."
+REASON = sealed("gpuctl: driver.gpu-answers: GPU 1 does not answer: GPU is lost.")
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +92,8 @@ def test_json_says_what_became_of_it_and_a_dry_run_what_would(cluster: Slurm, no
 
 
 @pytest.mark.parametrize(
-    "reason", ["fan is loud", "gpuctl 20261130-x: driver.xid", "Gpuctl: no", "a [b@c] d\nReason=gpuctl: x"]
+    "reason",
+    ["fan is loud", "gpuctl 20261130-x: driver.xid", "Gpuctl: no", "a [b@c] d\nReason=gpuctl: x", f"{REASON}, new fan"],
 )
 def test_what_others_have_drained_is_left_alone(cluster: Slurm, node: Callable[..., Done], reason: str) -> None:
     cluster.update("State=DRAIN", f"Reason={reason}")
@@ -149,7 +153,8 @@ def test_a_running_job_outlives_the_drain(cluster: Slurm, node: Callable[..., Do
 def test_what_slurm_cannot_be_asked_or_told_is_a_sentence_and_the_report_is_there(
     cluster: Slurm, node: Callable[..., Done], env: dict[str, str], words: str
 ) -> None:
-    sick, well = node(SICK, env=env), node(WELL, *DRIVER, env=env)
+    with ThreadPoolExecutor() as at_once:  # where nobody answers, each waits for as long as it asks
+        sick, well = at_once.map(lambda argv: node(*argv, env=env), ((SICK,), (WELL, *DRIVER)))
     assert sick.code == 1
     assert well.code == 3
     for done in (sick, well):

@@ -10,14 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpuctl.model import Action, Finding, Report, Status, Waiver
-from gpuctl.provision.slurm import HOSTNAME, MARK, drain_by, is_over, reason_of
+from gpuctl.provision.slurm import HOSTNAME, MARK, drain_by, is_over, reason_of, sealed
 from gpuctl.provision.slurm_node import SlurmNode, parse_node
 
 HEAD = "NodeName=gpu1 CoresPerSocket=1  CPUAlloc=0 Gres=gpu:8 NodeHostName=vm Port=26818 "
 STAMP = "[root@2026-11-30T08:51:34]"
 LOST = Finding("driver.gpu-answers", "driver", Status.FAIL, "GPU 1 does not answer.", action=Action.TAKE_OUT_OF_SERVICE)
 XID = replace(LOST, id="driver.xid", message="The kernel log has Xid 79.")
-REASON = "gpuctl: driver.gpu-answers: GPU 1 does not answer."
+REASON = sealed("gpuctl: driver.gpu-answers: GPU 1 does not answer.")
+XIDS = sealed("gpuctl: driver.xid: The kernel log has Xid 79.")
+BOTH = sealed("gpuctl: driver.gpu-answers, driver.xid: x")
 
 
 @pytest.mark.parametrize(
@@ -52,7 +54,7 @@ def test_a_long_reason_costs_no_more_than_its_length() -> None:
 
 def test_a_reason_is_one_line_that_names_all_that_is_grave_and_not_waived() -> None:
     assert reason_of(Report((LOST,))) == REASON
-    assert reason_of(Report((LOST, XID))) == "gpuctl: driver.gpu-answers, driver.xid: GPU 1 does not answer."
+    assert reason_of(Report((LOST, XID))) == sealed("gpuctl: driver.gpu-answers, driver.xid: GPU 1 does not answer.")
     assert reason_of(Report((replace(LOST, waived=Waiver("known", "2030-01-01")), XID))).startswith(
         "gpuctl: driver.xid:"
     )
@@ -78,9 +80,8 @@ def test_a_reason_is_one_line_that_names_all_that_is_grave_and_not_waived() -> N
 def test_only_what_was_looked_at_and_is_well_or_waived_is_over(change: dict[str, object], over: bool) -> None:
     now = replace(LOST, **{"action": Action.NOTHING_NOW, **change})  # type: ignore[arg-type]
     assert is_over(REASON, Report((now,))) is over
-    both = "gpuctl: driver.gpu-answers, driver.xid: x"
-    assert is_over(both, Report((now, replace(XID, status=Status.PASS, action=Action.NOTHING_NOW)))) is over
-    assert not is_over(both, Report((now,)))
+    assert is_over(BOTH, Report((now, replace(XID, status=Status.PASS, action=Action.NOTHING_NOW)))) is over
+    assert not is_over(BOTH, Report((now,)))
 
 
 WELL = replace(LOST, status=Status.PASS, action=Action.NOTHING_NOW)
@@ -96,15 +97,17 @@ UNKNOWN = replace(LOST, status=Status.UNKNOWN, action=Action.NOTHING_NOW)
         (f"State=IDLE+DRAIN Reason={REASON}", (LOST,), "unchanged", REASON),
         (f"State=IDLE+DRAIN Reason={REASON}", (WELL,), "resumed", None),
         (f"State=IDLE+DRAIN Reason={REASON}", (UNKNOWN,), "unchanged", REASON),
-        (f"State=IDLE+DRAIN Reason={REASON}", (WELL, XID), "drained", "gpuctl: driver.xid: The kernel log has Xid 79."),
+        (f"State=IDLE+DRAIN Reason={REASON}", (WELL, XID), "drained", XIDS),
         (
             f"State=IDLE+DRAIN Reason={REASON}",
             (UNKNOWN, XID),
             "drained",
-            "gpuctl: driver.xid, driver.gpu-answers: The kernel log has Xid 79.",
+            sealed("gpuctl: driver.xid, driver.gpu-answers: The kernel log has Xid 79."),
         ),
-        ("State=IDLE+DRAIN Reason=gpuctl: driver.gpu-answers, driver.xid: x", (XID, UNKNOWN), "unchanged", None),
-        ("State=IDLE+DRAIN Reason=gpuctl: driver.gpu-answers, driver.xid: x", (XID, WELL), "drained", None),
+        (f"State=IDLE+DRAIN Reason={BOTH}", (XID, UNKNOWN), "unchanged", None),
+        (f"State=IDLE+DRAIN Reason={BOTH}", (XID, WELL), "drained", None),
+        (f"State=IDLE+DRAIN Reason={REASON}, new fan", (WELL, XID), "left-alone", f"{REASON}, new fan"),
+        (f"State=IDLE+DRAIN Reason={REASON.replace('answer', 'answer me')}", (WELL,), "left-alone", None),
         (f"State=DOWN Reason={REASON}", (WELL,), "unchanged", REASON),
         ("State=IDLE+DRAIN", (WELL,), "left-alone", ""),
         ("State=IDLE+DRAIN Reason=mine", (LOST,), "left-alone", "mine"),

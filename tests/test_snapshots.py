@@ -30,7 +30,8 @@ from synthetic import FOLDER, HOSTS, called, findings, snapshots
 from gpuctl.checks.compare.comparison import compare
 from gpuctl.checks.every import diagnose
 from gpuctl.facts.collect import OTHER_LOGS, bounded, collect
-from gpuctl.facts.gather import HEADLINE, PROBES, gather
+from gpuctl.facts.every import EVERY_SUBJECT
+from gpuctl.facts.gather import gather
 from gpuctl.host.look.local import LocalHost
 from gpuctl.host.look.reading import Outcome, Reading
 from gpuctl.host.record.archive import (
@@ -49,6 +50,7 @@ from gpuctl.host.record.snapshot import SnapshotHost, key
 from gpuctl.model import Status
 from gpuctl.render.formats.json import doctor_json
 from gpuctl.render.views.doctor import report_text
+from gpuctl.render.views.host import SUMMARY
 
 pytestmark = pytest.mark.slow
 
@@ -454,7 +456,7 @@ def test_wrong_readings_are_unknown_and_nothing_fails(data: st.DataObject) -> No
         snapshot = decode(encode(Snapshot(readings, unrecorded=Outcome.ABSENT)))
     except BadSnapshot:
         return
-    facts = gather(snapshot.host, (*PROBES, *HEADLINE))
+    facts = gather(snapshot.host, (*EVERY_SUBJECT, *SUMMARY))
     report = diagnose(facts)
     assert not [one for one in report.findings if "crashed" in one.message]
     assert doctor_json(report, facts) and report_text(report, facts, verbose=True)

@@ -21,7 +21,7 @@ from simhost import SimHost, until
 from test_cli import asking_nvml
 
 from gpuctl.facts.docker.docker import Docker
-from gpuctl.facts.gather import PROBES
+from gpuctl.facts.every import EVERY_SUBJECT
 from gpuctl.facts.gpu.driver import Driver
 from gpuctl.facts.gpu.pci import Pci
 from gpuctl.facts.machine.kernel import Kernel
@@ -177,7 +177,7 @@ def test_what_takes_long_to_look_up_is_looked_up_less_often() -> None:
 
 
 def test_what_only_somebody_changes_is_looked_up_once_a_minute_and_the_driver_every_time() -> None:
-    looks = look_again(host(files={"/etc/os-release": "ID=debian\n"}), PROBES, {})
+    looks = look_again(host(files={"/etc/os-release": "ID=debian\n"}), EVERY_SUBJECT, {})
     end = time.monotonic()
     later = {subject for subject, look in looks.items() if look.due > end + SELDOM_REST / 2}
     assert later >= set(SELDOM) and later.isdisjoint((Driver, Docker, Kernel, Pci))

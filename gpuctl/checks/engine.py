@@ -33,6 +33,8 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
     "outlook": (),
 }
 """Each layer with the layers it rests on: where one of those failed, asking further would only show symptoms."""
+EXPLAINED_BY: Mapping[str, tuple[str, ...]] = {"kernel": ("driver",), "outlook": ("docker",)}
+"""The layers whose checks explain some of a layer's, beside itself and those it rests on."""
 
 
 @dataclass(frozen=True)

@@ -2,21 +2,44 @@
 
 from __future__ import annotations
 
-from gpuctl.checks.layers.docker import is_engine, other_engine
+from typing import TYPE_CHECKING
+
 from gpuctl.command import Command, command
-from gpuctl.facts.containerd.containerd import Containerd
-from gpuctl.facts.crio import Crio
 from gpuctl.facts.docker.docker import Docker, State
 from gpuctl.facts.gather import Facts
-from gpuctl.facts.job_runtimes import JobRuntimes
-from gpuctl.facts.podman import Podman
 from gpuctl.model import ENGINES, CannotTell
+
+if TYPE_CHECKING:
+    from gpuctl.facts.containerd.containerd import Containerd
+    from gpuctl.facts.crio import Crio
+    from gpuctl.facts.podman import Podman
 
 POD = "a pod with runtimeClassName: nvidia"
 """What proves the registration where nothing but Kubernetes starts containers."""
 
 ON_THE_HOST = command("gpuctl", "smoke", "--host")
 """What proves the driver where containers are the jobs' own: they use it as it is on the host."""
+
+
+def is_engine(docker: Docker) -> bool:
+    """Returns whether Docker itself runs containers here, or would, and not Podman in its place."""
+    return docker.installed and docker.kind.value != "podman"
+
+
+def other_engine(containerd: Containerd, crio: Crio, podman: Podman) -> str:
+    """Returns what else runs containers here, "" for nothing. A containerd that is Docker's may have been left behind.
+
+    Raises CannotTell where there is only a process that gpuctl does not go by.
+    """
+    if crio.process.value:
+        return "crio"
+    if containerd.process.value and containerd.flavour.value not in (None, "docker"):
+        return "containerd"
+    if podman.program.value:
+        return "podman"
+    for process in (crio.process, containerd.process):
+        process.get()
+    return ""
 
 
 def engine_here(facts: Facts) -> str:
@@ -32,6 +55,12 @@ def engine_here(facts: Facts) -> str:
 
 def other_here(facts: Facts) -> str:
     """Returns the name of the engine beside Docker that runs containers here, "" where there is none known."""
+    if not _was_asked(facts):
+        return ""
+    from gpuctl.facts.containerd.containerd import Containerd
+    from gpuctl.facts.crio import Crio
+    from gpuctl.facts.podman import Podman
+
     containerd, crio, podman = facts.get(Containerd), facts.get(Crio), facts.get(Podman)
     try:
         return (containerd and crio and podman and other_engine(containerd, crio, podman)) or ""
@@ -39,16 +68,29 @@ def other_here(facts: Facts) -> str:
         return ""
 
 
+def _was_asked(facts: Facts) -> bool:
+    """Whether anybody looked for what runs containers: who did, looked for Docker, too."""
+    return Docker in facts.found
+
+
 def jobs_alone(facts: Facts) -> bool:
     """Returns whether jobs bring their own containers here, and no engine runs any."""
+    if not _was_asked(facts):
+        return False
+    from gpuctl.facts.job_runtimes import JobRuntimes
+
     jobs = facts.get(JobRuntimes)
     return bool(jobs and jobs.programs.value) and not engine_here(facts)
 
 
 def title_of(engine: str, facts: Facts) -> str:
     """Returns an engine's name as people write it; containerd's is that of what it is a part of, such as K3s."""
+    if engine != "containerd":
+        return ENGINES[engine]
+    from gpuctl.facts.containerd.containerd import Containerd
+
     containerd = facts.get(Containerd)
-    return containerd.title if engine == "containerd" and containerd else ENGINES[engine]
+    return containerd.title if containerd else ENGINES[engine]
 
 
 def proof(engine: str, runtime: str = "") -> Command | None:

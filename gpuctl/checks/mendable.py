@@ -25,6 +25,7 @@ RUNTIME = ("registration.runtime", "registration.config-applied")
 OTHER_RUNTIME = ("registration.runtime-path",)
 CRIO = ("registration.crio",)
 MENDABLE = frozenset((*TOOLKIT, *SETTING, *SPECIFICATION, *RUNTIME, *OTHER_RUNTIME, *CRIO))
+LOUD = (Status.FAIL, Status.WARN)
 _OWN = "gpuctl"
 
 
@@ -38,7 +39,7 @@ def led_by_gpuctl(finding: Finding, system: System) -> Finding:
 
 def fixable(report: Report) -> int:
     """Returns how many of the findings `gpuctl doctor --fix` can mend."""
-    loud = (one for one in report.findings if one.status in (Status.FAIL, Status.WARN) and one.waived is None)
+    loud = (one for one in report.findings if one.status in LOUD and one.waived is None)
     return sum(map(_is_mended, loud))
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gpuctl.checks.every import CHECKS, LAYERS
+from gpuctl.checks.engine import CHECKS, LAYERS
+from gpuctl.checks.select import load
 from gpuctl.facts.own.configuration import Configuration
 from gpuctl.facts.packages.history import PackageHistory
 from gpuctl.model import Report, Status
 
 
-def subjects(ids: Iterable[str] = CHECKS) -> tuple[type, ...]:
+def subjects(ids: Iterable[str]) -> tuple[type, ...]:
     """Returns the subjects of the facts on which it rests what these checks say, when, and whether it counts."""
     checks = [CHECKS[id] for id in deciding(frozenset(ids))]
     dates = (PackageHistory,) if any(one.follows for one in checks) else ()
@@ -27,10 +28,13 @@ def deciding(ids: frozenset[str]) -> frozenset[str]:
 def in_doubt(report: Report) -> tuple[type, ...]:
     """Returns the subjects of all checks that may be unknown for one reason with a finding of the report, before it.
 
-    The first of them is the one that is shown, and the others rest on it.
+    The first of them is the one that is shown, and the others rest on it. None where nothing is unknown.
     """
     layers = list(LAYERS)
     unknown = [CHECKS[one.id] for one in report.findings if one.status is Status.UNKNOWN]
+    if not unknown:
+        return ()
+    load(frozenset(layers[: 1 + max(layers.index(one.layer) for one in unknown)]))
     return subjects(
         one.id
         for one in CHECKS.values()

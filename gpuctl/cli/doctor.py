@@ -173,7 +173,7 @@ def _asked(
 ) -> DoctorRequest:
     chosen_only, chosen_skip = _names("only", only, defaults.only), _names("skip", skip, defaults.skip)
     if chosen_only or chosen_skip:
-        from gpuctl.checks.every import chosen
+        from gpuctl.checks.select import chosen
 
         if not chosen(chosen_only, chosen_skip):
             raise typer.BadParameter("nothing is left to judge: --skip takes all of it out", param_hint="--skip")

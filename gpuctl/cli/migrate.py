@@ -110,7 +110,7 @@ def compose(
         typer.Option(
             "--target",
             metavar="NAME",
-            help="Who reads the files, instead of this host's: compose, compose-2.30, compose-cdi or compose-runtime.",
+            help="Who reads the files, if not this host's: compose, compose-2.30, compose-cdi, compose-runtime, swarm.",
             show_default=False,
         ),
     ] = None,
@@ -121,8 +121,7 @@ def compose(
     """Rewrite Compose files to requests for GPUs; of several files each overrides those before it."""
     from gpuctl.migrate.files import compose_files
 
-    chosen = target or _compose_here()
-    _rewrite("compose", lambda: compose_files(files, chosen), files, diff, write, json)
+    _rewrite("compose", lambda: compose_files(files, target, _compose_here), files, diff, write, json)
 
 
 def k8s(

@@ -88,7 +88,7 @@ def found_here(ids: Iterable[str], report: Report) -> Iterator[tuple[str, Findin
     """Yields those of the families of which the doctor says that this host has them, each with its finding."""
     if not report.findings:
         return
-    from gpuctl.checks.every import finding  # which loads every check: a text from elsewhere asks for none
+    from gpuctl.checks.select import finding  # for a text from elsewhere no check is asked
 
     for id in ids:
         family = families()[id]

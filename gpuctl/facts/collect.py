@@ -10,6 +10,7 @@ from typing import Dict, List, Mapping, Sequence, Tuple
 from urllib.parse import quote
 
 from gpuctl.facts.docker.docker import Docker
+from gpuctl.facts.every import EVERY_SUBJECT
 from gpuctl.facts.gather import Facts, gather
 from gpuctl.facts.machine.logs import NEWEST_FIRST, is_of_gpus, unit_log
 from gpuctl.host.look.deadline import DeadlineExceeded, begin, within
@@ -46,7 +47,7 @@ def collect(
     recorder = RememberingHost(host)
     others = OTHER_LOGS if logs else ()
     asked = [begin(lambda argv=argv: recorder.run(argv, _LOG_DEADLINE)) for argv in others]  # type: ignore[misc]
-    facts = gather(recorder)
+    facts = gather(recorder, EVERY_SUBJECT)
     for path in HOST_NAMES:
         recorder.read(path)
     with suppress(DeadlineExceeded):

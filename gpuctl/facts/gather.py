@@ -7,38 +7,6 @@ import time
 from types import FrameType, TracebackType
 from typing import Any, Callable, Iterable, Literal, Mapping, Optional, Type, TypeVar, Union
 
-from gpuctl.facts.containerd.containerd import Containerd, probe_containerd
-from gpuctl.facts.crio import Crio, probe_crio
-from gpuctl.facts.docker.clients import DockerClients, probe_docker_clients
-from gpuctl.facts.docker.containers import DockerContainers, probe_docker_containers
-from gpuctl.facts.docker.docker import Docker, probe_docker
-from gpuctl.facts.gpu.devices import Devices, probe_devices
-from gpuctl.facts.gpu.driver import Driver, probe_driver
-from gpuctl.facts.gpu.keeper import Keeper, probe_keeper
-from gpuctl.facts.gpu.licence import Licence, probe_licence
-from gpuctl.facts.gpu.pci import Pci, probe_pci
-from gpuctl.facts.gpu.tegra import Tegra, probe_tegra
-from gpuctl.facts.gpu.wsl import WslLibraries, probe_wsl_libraries
-from gpuctl.facts.headline import DockerMet, DriverVersion, probe_docker_met, probe_driver_version
-from gpuctl.facts.job_runtimes import JobRuntimes, probe_job_runtimes
-from gpuctl.facts.kubelet.kubelet import Kubelet, probe_kubelet
-from gpuctl.facts.machine.disks import Disks, probe_disks
-from gpuctl.facts.machine.identity import Identity, probe_identity
-from gpuctl.facts.machine.isolation import Isolation, probe_isolation
-from gpuctl.facts.machine.kernel import Kernel, probe_kernel
-from gpuctl.facts.machine.logs import Logs, probe_logs
-from gpuctl.facts.machine.next_boot import NextBoot, probe_next_boot
-from gpuctl.facts.machine.scopes import Scopes, probe_scopes
-from gpuctl.facts.machine.services import Services, probe_services
-from gpuctl.facts.machine.system import System, probe_system
-from gpuctl.facts.own.configuration import Configuration, probe_configuration
-from gpuctl.facts.own.journal import Changes, probe_changes
-from gpuctl.facts.packages.automatic_upgrades import AutomaticUpgrades, probe_automatic_upgrades
-from gpuctl.facts.packages.history import PackageHistory, probe_package_history
-from gpuctl.facts.packages.packages import Packages, probe_packages
-from gpuctl.facts.podman import Podman, probe_podman
-from gpuctl.facts.toolkit.settings import ToolkitSettings, probe_toolkit_settings
-from gpuctl.facts.toolkit.toolkit import Toolkit, probe_toolkit
 from gpuctl.frozen import dataclass
 from gpuctl.host.look.deadline import DeadlineExceeded, start
 from gpuctl.host.look.limits import limit_reached
@@ -50,45 +18,6 @@ from gpuctl.regex import regex
 T = TypeVar("T")
 
 DEADLINE = 12.0
-
-PROBES: Mapping[type, Callable[[Host], Any]] = {
-    System: probe_system,
-    Pci: probe_pci,
-    Tegra: probe_tegra,
-    Kernel: probe_kernel,
-    Driver: probe_driver,
-    Devices: probe_devices,
-    Keeper: probe_keeper,
-    Licence: probe_licence,
-    WslLibraries: probe_wsl_libraries,
-    Docker: probe_docker,
-    Containerd: probe_containerd,
-    Podman: probe_podman,
-    JobRuntimes: probe_job_runtimes,
-    Crio: probe_crio,
-    Toolkit: probe_toolkit,
-    Packages: probe_packages,
-    Changes: probe_changes,
-    Configuration: probe_configuration,
-    DockerClients: probe_docker_clients,
-    DockerContainers: probe_docker_containers,
-    Isolation: probe_isolation,
-    Logs: probe_logs,
-    Services: probe_services,
-    Scopes: probe_scopes,
-    ToolkitSettings: probe_toolkit_settings,
-    PackageHistory: probe_package_history,
-    AutomaticUpgrades: probe_automatic_upgrades,
-    NextBoot: probe_next_boot,
-    Disks: probe_disks,
-    Kubelet: probe_kubelet,
-    Identity: probe_identity,
-}
-HEADLINE: Mapping[type, Callable[[Host], Any]] = {
-    DriverVersion: probe_driver_version,
-    DockerMet: probe_docker_met,
-}
-"""What Driver and Docker tell as well, for a report that needs no more of them."""
 
 
 @dataclass(frozen=True)
@@ -128,12 +57,18 @@ _LACKING = regex(r"module '([\w.]+)' has no attribute '(\w+)'")
 _NOT_LOOKED_AT = Missing("gpuctl did not look at it")
 
 
-def gather(host: Host, subjects: Iterable[type] = PROBES, deadline: float = DEADLINE) -> Facts:
+def gather(host: Host, subjects: Optional[Iterable[type]] = None, deadline: float = DEADLINE) -> Facts:
     """Returns each subject's facts, or that it is missing. `deadline` in seconds, for all of them together.
+
+    None: every subject. One is asked for by its type, beside which its probe stands: a look loads what it needs.
 
     Nothing is looked at twice, so that the facts agree with each other. Another call looks anew, unless the host itself
     remembers what it has seen.
     """
+    if subjects is None:
+        from gpuctl.facts.every import EVERY_SUBJECT
+
+        subjects = EVERY_SUBJECT
     memory = remembering(host)
     end = time.monotonic() + deadline
     begun = {subject: _begin(memory, subject) for subject in subjects}
@@ -142,8 +77,15 @@ def gather(host: Host, subjects: Iterable[type] = PROBES, deadline: float = DEAD
 
 
 def _begin(host: Host, subject: type) -> Callable[[Optional[float]], Any]:
-    probe = PROBES.get(subject) or HEADLINE[subject]
+    probe = probe_of(subject)
     return start(lambda: probe(host))
+
+
+def probe_of(subject: type) -> Callable[[Host], Any]:
+    """Returns what looks for a subject: for DockerClients probe_docker_clients, in the same file."""
+    name = "".join("_" + letter.lower() if letter.isupper() else letter for letter in subject.__name__)
+    probe: Callable[[Host], Any] = getattr(sys.modules[subject.__module__], "probe" + name)
+    return probe
 
 
 def _seen(wait: Callable[[Optional[float]], Any], seconds: float, late: Missing) -> Any:

@@ -20,6 +20,7 @@ from typing import Any
 
 from gpuctl.bounds import plain
 from gpuctl.fleet.ansible_said import sentence
+from gpuctl.fleet.inventory import unreadable, without_hosts
 from gpuctl.fleet.payload import MODULE, NONE, hosts_in, playbook
 from gpuctl.fleet.run_folder import MOST_HOSTS, checked_name
 from gpuctl.fleet.shards import most_at_once, shards
@@ -32,7 +33,6 @@ from gpuctl.host.look.capacity import Capacity, capacity
 from gpuctl.host.look.deadline import begin
 from gpuctl.host.look.local import LocalHost
 from gpuctl.host.look.reading import Outcome, Reading
-from gpuctl.host.write.files import is_there
 from gpuctl.host.write.scratch import scratch
 
 LIST_DEADLINE = 300.0
@@ -152,7 +152,8 @@ def host_names(target: Target, end: float) -> tuple[str, ...]:
     if not names and not target.inventories:
         raise EngineProblem("Ansible has no inventory of its own here: name one with -i, or hosts with --hosts.")
     if not names:
-        raise EngineProblem("The inventory has no hosts.")
+        told = ("The inventory has no hosts.", *map(without_hosts, target.inventories))
+        raise EngineProblem(" ".join(filter(None, told)))
     return _checked(names)
 
 
@@ -164,9 +165,10 @@ def _checked(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _check_inventories(target: Target) -> None:
-    missing = next((one for one in target.inventories if "," not in one and not is_there(one)), None)
-    if missing is not None:
-        raise EngineProblem(f"There is no inventory {missing}.")
+    for path in target.inventories:
+        why = "" if "," in path else unreadable(path)
+        if why:
+            raise EngineProblem(f"{plain(path)} is no inventory: {why}.")
 
 
 def _names(target: Target) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from gpuctl.bounds import plain
+from gpuctl.fleet.inventory import passed_over
 from gpuctl.fleet.states import LETTERS
 from gpuctl.host.write.files import FileProblem, is_stream, read_named
 
@@ -17,6 +18,7 @@ _UNPARSED = re.compile(r"Completely failed to parse inventory source (.+)")
 _TRIED = re.compile(
     r"(?:Failed to parse inventory|Failed to parse \S+) with '?(\w+)'? plugin: (?:Failed to parse inventory: )?(.+)"
 )
+_PRINTED = re.compile(r"^Standard error from inventory script:\n\s*(\S.*)", re.MULTILINE)
 _OF_PLUGIN = "Plugin configuration YAML file"
 """What the plugin for YAML says of a file that names a plugin: why that one does not take it, `auto` says."""
 _UNPACK, _NO_END = "not enough values to unpack", "a [ has no ]"
@@ -33,6 +35,8 @@ def sentence(said: str) -> str:
         return f"No host or group of the inventory is called {plain(mismatch[1])}."
     if unparsed:
         reason = _why(unparsed[1], told)
+        printed = _PRINTED.search(said)
+        reason += f": {printed[1]}" if printed and "script" in reason else ""
         number = _line_told(unparsed[1], said) or _line_found(unparsed[1], reason)
         return f"{plain(unparsed[1])} is no inventory: {plain(reason)}{f' (line {number})' if number else ''}."
     return f"Ansible says: {plain(words[:LETTERS])}" if words else ""
@@ -50,7 +54,7 @@ def _why(path: str, told: Sequence[str]) -> str:
     """Every plugin for inventories has tried the file and says why not: the one counts that its name is meant for."""
     reasons = {found[1]: found[2] for one in told if (found := _TRIED.search(one))}
     meant = "yaml" if path.endswith((".yml", ".yaml", ".json")) else "script" if "script" in reasons else "ini"
-    reason = reasons.get(meant) or next(iter(reasons.values()), "Ansible does not say why")
+    reason = reasons.get(meant) or next(iter(reasons.values()), "") or passed_over(path) or "Ansible does not say why"
     if reason.startswith(_OF_PLUGIN):
         reason = reasons.get("auto", reason)
     reason = re.sub(rf"^{re.escape(path)}:\d+: ", "", reason[:LETTERS])

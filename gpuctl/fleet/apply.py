@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import posixpath
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timezone
 
 from gpuctl.command import command
-from gpuctl.fleet.ansible import EngineProblem, host_variable
-from gpuctl.fleet.asking import Asking, Entry, outcomes
+from gpuctl.fleet.asking import Asking, outcomes
 from gpuctl.fleet.changes import (
     BEGUN,
     CHANGED,
@@ -34,32 +33,16 @@ from gpuctl.fleet.drain.drain import Drain, Problems
 from gpuctl.fleet.drain.wave import brought_back, seen_back, taken_out
 from gpuctl.fleet.parcel import AskBy, Supplies, brought
 from gpuctl.fleet.payload import Call
-from gpuctl.fleet.plan import FleetPlan, Group
+from gpuctl.fleet.plan import Group
+from gpuctl.fleet.run_folder import HostOutcome
 from gpuctl.fleet.states import Told
-from gpuctl.fleet.waves import Domains, Partition, waves
 from gpuctl.host.act.signals import HeldSignals
+from gpuctl.host.write.files import FileProblem
 
 ERRAND = "gpuctl.host.act.errand"
+WAITS = "It ends when what is at work on hosts has ended: nothing is cut off in the middle."
 UNDOES = "Undoes a change of this host"
 Tell = Callable[[Change], None]
-
-
-def divided(plan: FleetPlan, entry: Entry, partition: Partition) -> tuple[tuple[str, ...], ...]:
-    """Returns the waves of those hosts of a plan that are meant. Raises EngineProblem."""
-    hosts = tuple(host for host in entry.hosts if host in plan.hosts)
-    missing = sorted(plan.hosts.difference(hosts))
-    if not hosts or (missing and entry.way.target.limit is None):
-        raise EngineProblem(f"The plan is for {', '.join(missing[:3])}, and the inventory has no such host.")
-    return waves(hosts, partition.sizes, _domains(entry, partition))
-
-
-def _domains(entry: Entry, partition: Partition) -> Domains | None:
-    if partition.domain is None:
-        return None
-    domains = Domains(host_variable(entry.way.target, partition.domain, entry.way.end), partition.most)
-    if not domains.of:
-        raise EngineProblem(f"No host of the inventory has a variable {partition.domain}.")
-    return domains
 
 
 def carry_out(run: ChangeRun, among: Sequence[str], supplies: Supplies, ask_by: AskBy, tell: Tell) -> ChangeRun:
@@ -69,7 +52,7 @@ def carry_out(run: ChangeRun, among: Sequence[str], supplies: Supplies, ask_by: 
     waits until a wave has ended, and ends the run then, as HeldSignals does. Raises what asking raises.
     """
     first, chosen, drain = True, set(among), _drain(run)
-    with HeldSignals() as signals:
+    with HeldSignals(WAITS) as signals:
         run = _brought_back(run, drain, CHANGED, run.hosts)  # whom a cut has left
         for wave in run.waves:
             left = tuple(host for host in run.left(wave) if host in chosen)
@@ -106,7 +89,7 @@ def undo(run: ChangeRun, among: Sequence[str], zipapp: str, ask_by: AskBy, tell:
     in base64, "" for none. Raises what asking raises.
     """
     chosen, drain = set(among), _drain(run)
-    with HeldSignals() as signals:
+    with HeldSignals(WAITS) as signals:
         for wave in (run.hosts,) if drain is None else reversed(run.waves):
             standing = chosen.intersection(run.standing)
             left = tuple(host for host in wave if host in standing)
@@ -144,13 +127,16 @@ def _undo_hosts(run: ChangeRun, hosts: Sequence[str], call: Call, ask_by: AskBy,
         return
     add(run.folder, [replace(run.changes[host], state=UNDOING, at=time.time()) for host in hosts])
     with closing(outcomes(hosts, ask_by(call))) as coming:
-        for outcome, raw in coming:
-            before = run.changes[outcome.host]
-            change = change_of(outcome, raw, before.drained)
-            if change.state != UNDONE:
-                state = UNDOING if change.state in (*UNKNOWN, STUCK) else before.state
-                change = replace(before, state=state, at=change.at, detail=change.detail)
-            _keep(run, [change], tell)
+        _keep(run, (_rolled_back(run.changes[outcome.host], outcome, raw) for outcome, raw in coming), tell)
+
+
+def _rolled_back(before: Change, outcome: HostOutcome, raw: bytes | None) -> Change:
+    """How a host stands that was asked to undo what this run has changed: `before` is how it stood."""
+    change = change_of(outcome, raw, before.drained)
+    if change.state == UNDONE:
+        return change
+    state = UNDOING if change.state in (*UNKNOWN, STUCK) else before.state
+    return replace(before, state=state, at=change.at, detail=change.detail)
 
 
 def _brought_back(run: ChangeRun, drain: Drain | None, states: Collection[str], among: Collection[str]) -> ChangeRun:
@@ -160,10 +146,20 @@ def _brought_back(run: ChangeRun, drain: Drain | None, states: Collection[str], 
     return brought_back(run, well, drain) if drain is not None and well else run
 
 
-def _keep(run: ChangeRun, changes: Sequence[Change], tell: Tell) -> None:
+def _keep(run: ChangeRun, changes: Iterable[Change], tell: Tell) -> None:
+    """Has on the disk, as it comes, how hosts stand, and tells it.
+
+    What the disk does not take cuts off nobody who is at work: it is raised when all have come.
+    """
+    problem = None
     for change in changes:
-        add(run.folder, [change])
-        tell(change)
+        try:
+            add(run.folder, [change])
+            tell(change)
+        except FileProblem as full:
+            problem = problem or full
+    if problem is not None:
+        raise problem
 
 
 def not_ready(run: ChangeRun, problems: Problems, state: str) -> list[Change]:
@@ -226,8 +222,7 @@ def _change_hosts(run: ChangeRun, hosts: Sequence[str], ask: Asking, tell: Tell)
     drained = {one.host for one in run.drained}
     add(run.folder, [Change(host, BEGUN, time.time(), drained=host in drained) for host in hosts])
     with closing(outcomes(hosts, _once(ask))) as coming:
-        for outcome, raw in coming:
-            _keep(run, [change_of(outcome, raw, outcome.host in drained)], tell)
+        _keep(run, (change_of(outcome, raw, outcome.host in drained) for outcome, raw in coming), tell)
 
 
 def _once(ask: Asking) -> Asking:

@@ -17,6 +17,7 @@ from gpuctl.frozen import dataclass
 Asking = Callable[[Sequence[str], bool], Iterator[Answer]]
 """Asks hosts, by an open connection (pipelining) or without, and yields what each answers."""
 WITHOUT = "Its sudo wants a terminal (requiretty): it was asked without pipelining, which takes longer."
+NOT_LISTED = "The inventory has no such host any more."
 UNANSWERED = "Nothing came back from it before the run's end."
 
 
@@ -55,6 +56,16 @@ class Entry:
 
     hosts: tuple[str, ...]
     way: Way
+
+    def ask_by(self, call: Call) -> Asking:
+        """Returns how hosts are asked of a call: of one that the inventory has not, it says so."""
+        listed, ask = set(self.hosts), self.way.ask_by(call)
+
+        def asking(hosts: Sequence[str], pipelining: bool) -> Iterator[Answer]:
+            yield from ((host, Told(State.UNREACHABLE, NOT_LISTED)) for host in hosts if host not in listed)
+            yield from ask(tuple(host for host in hosts if host in listed), pipelining)
+
+        return asking
 
 
 def outcomes(hosts: Sequence[str], ask: Asking) -> Generator[tuple[HostOutcome, bytes | None], None, None]:

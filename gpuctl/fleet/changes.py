@@ -26,15 +26,24 @@ from gpuctl.fleet.limits import Limits, limits_in
 from gpuctl.fleet.limits import as_document as limits_document
 from gpuctl.fleet.plan import SCHEMA as PLAN_SCHEMA
 from gpuctl.fleet.plan import FleetPlan, Group, as_document, plan_in
-from gpuctl.fleet.run_folder import LONGEST_DETAIL, RUN, BadRun, HostOutcome, State, checked_name
+from gpuctl.fleet.run_folder import (
+    CHANGE_SCHEMA,
+    LONGEST_DETAIL,
+    RUN,
+    BadRun,
+    HostOutcome,
+    State,
+    check_schema,
+    checked_name,
+    lines_in,
+)
 from gpuctl.frozen import dataclass
-from gpuctl.host.decode import LAST_SECOND, flag_in, object_in, parse_object, text_in, texts_in
+from gpuctl.host.decode import flag_in, moment_in, object_in, parse_object, text_in, texts_in
 from gpuctl.host.write.appended import append_lines
-from gpuctl.host.write.files import is_there, read_named
+from gpuctl.host.write.files import read_named
 from gpuctl.host.write.lock import locked_file
 from gpuctl.host.write.output import folder_for, write_new
 
-SCHEMA = "gpuctl.fleet-change/1"
 CHANGES = "changes.jsonl"
 DRAINING, NOT_DRAINED = "draining", "not-drained"
 """Of a host that is being taken out of service, and of one that was not to be: nothing was done to it."""
@@ -150,11 +159,16 @@ class ChangeRun:
         return tuple(one for one in wave if one not in self.changes or self.changes[one].state not in over)
 
 
+def new_run(folder: str, plan: FleetPlan, smoke: bool, drain: DrainWish | None) -> ChangeRun:
+    """Returns a run of a plan that is still to be begun: it has no waves, and no folder is made."""
+    return ChangeRun(folder, time.time(), plan, smoke, drain, Limits(), (), {})
+
+
 def create(folder: str, gpuctl: str, run: ChangeRun) -> None:
     """Makes a run's folder, which nobody but its owner may enter. Raises FileProblem where something is there."""
     plan = {"schema": PLAN_SCHEMA, **as_document(run.plan)}
     how = {"smoke": run.smoke, "drain": drain_document(run.drain), "limits": limits_document(run.limits)}
-    head = {"schema": SCHEMA, "gpuctl": gpuctl, "at": run.at, **how, "plan": plan, "waves": run.waves}
+    head = {"schema": CHANGE_SCHEMA, "gpuctl": gpuctl, "at": run.at, **how, "plan": plan, "waves": run.waves}
     with folder_for(folder):
         write_new(f"{folder}/{RUN}", (json.dumps(head) + "\n").encode())
 
@@ -195,10 +209,10 @@ def change_of(outcome: HostOutcome, raw: bytes | None, drained: bool) -> Change:
 def read(folder: str) -> ChangeRun:
     """Returns what a run's folder has. Raises BadRun for one that was not written so, FileProblem."""
     try:
-        head = parse_object(read_named(f"{folder}/{RUN}"))
-        return _run(folder, head)
+        run = _run(folder, parse_object(read_named(f"{folder}/{RUN}")))
     except ValueError as error:
         raise BadRun(f"{RUN}: {error}") from None
+    return again(run)
 
 
 @contextmanager
@@ -217,16 +231,14 @@ def again(run: ChangeRun) -> ChangeRun:
 
 
 def _run(folder: str, head: Mapping[str, Any]) -> ChangeRun:
-    if head.get("schema") != SCHEMA:
-        raise ValueError(f"it is none of {SCHEMA}")
+    check_schema(head, CHANGE_SCHEMA)
     plan = plan_in(json.dumps(object_in(head, "plan")).encode())
     waves = tuple(tuple(map(checked_name, _texts(wave))) for wave in _list(head.get("waves")))
     hosts = [host for wave in waves for host in wave]
     if len(hosts) != len(set(hosts)) or not plan.hosts.issuperset(hosts):
         raise ValueError("its waves are not hosts of its plan, each once")
-    changes = {one.host: one for one in _changes(folder)}
     how = flag_in(head, "smoke") or False, wish_in(head, "drain"), limits_in(head, "limits")
-    return ChangeRun(folder, _moment(head), plan, *how, waves, changes)
+    return ChangeRun(folder, moment_in(head, "at"), plan, *how, waves, {})
 
 
 def _list(value: object) -> list[Any]:
@@ -243,10 +255,11 @@ def _texts(value: object) -> list[str]:
 
 
 def _changes(folder: str) -> Iterator[Change]:
-    path = f"{folder}/{CHANGES}"
-    for raw in read_named(path).split(b"\n") if is_there(path) else ():
-        if raw.rstrip().endswith(b"}"):  # else a cut has left it
-            yield _change(parse_object(raw))
+    for number, line in lines_in(f"{folder}/{CHANGES}"):
+        try:
+            yield _change(line)
+        except ValueError as error:
+            raise BadRun(f"{CHANGES}, line {number}: {error}") from None
 
 
 def _change(line: Mapping[str, Any]) -> Change:
@@ -260,14 +273,7 @@ def _change(line: Mapping[str, Any]) -> Change:
         texts_in(line, "found"),
         flag_in(line, "drained") or False,
     )
-    return Change(host, state, _moment(line), *told)
-
-
-def _moment(line: Mapping[str, Any]) -> float:
-    at = line.get("at")
-    if isinstance(at, bool) or not isinstance(at, (int, float)) or not 0 <= at < LAST_SECOND:
-        raise ValueError("its `at` is no time")
-    return float(at)
+    return Change(host, state, moment_in(line, "at"), *told)
 
 
 def groups_in(plan: FleetPlan, hosts: Sequence[str]) -> Iterator[tuple[Group, tuple[str, ...]]]:

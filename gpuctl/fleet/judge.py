@@ -15,6 +15,7 @@ from typing import Any
 from gpuctl.bounds import plain, with_end
 from gpuctl.checks.every import diagnose
 from gpuctl.checks.needed import subjects
+from gpuctl.checks.select import chosen
 from gpuctl.facts.collect import HOST_NAMES
 from gpuctl.facts.gather import gather
 from gpuctl.facts.machine.identity import Identity
@@ -135,7 +136,7 @@ def judged(raw: bytes, run: Run) -> dict[str, Any]:
 
 @cache
 def _subjects() -> tuple[type, ...]:
-    return tuple(dict.fromkeys((*subjects(), PackageHistory, Identity)))
+    return tuple(dict.fromkeys((*subjects(chosen()), PackageHistory, Identity)))
 
 
 def _loud(report: Report) -> Iterator[Finding]:

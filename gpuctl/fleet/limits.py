@@ -38,7 +38,7 @@ class Limits:
         """The checks of `stop_on`."""
         if not self.stop_on:
             return frozenset()
-        from gpuctl.checks.every import select
+        from gpuctl.checks.select import select
 
         return frozenset[str]().union(*map(select, self.stop_on))
 

@@ -12,6 +12,8 @@ from gpuctl.fleet.identity import ALSO
 from gpuctl.fleet.judge import heard, words
 from gpuctl.fleet.run_folder import (
     LONGEST_NAME,
+    SCHEMA,
+    WHOSE,
     BadRun,
     HostOutcome,
     RecordedRun,
@@ -109,7 +111,7 @@ def _run(path: str) -> RecordedRun:
     try:
         return read_run(path)
     except BadRun as problem:
-        raise NothingToMerge(f"{path} is no run of gpuctl's: {problem}.") from None
+        raise NothingToMerge(f"{path} is no run of {WHOSE[SCHEMA]}: {problem}.") from None
 
 
 def _files(path: str) -> Iterator[str]:

@@ -14,7 +14,7 @@ from gpuctl.bounds import plain, with_end
 from gpuctl.fleet.run_folder import LONGEST_DETAIL, HostOutcome, State, checked_name
 from gpuctl.frozen import dataclass
 from gpuctl.host.act.errand import fingerprint
-from gpuctl.host.decode import LAST_SECOND, object_in, objects_in, parse_object, text_in, texts_in
+from gpuctl.host.decode import moment_in, object_in, objects_in, parse_object, text_in, texts_in
 from gpuctl.model import Disturbs, ExitCode, Step
 
 SCHEMA = "gpuctl.fleet-plan/1"
@@ -22,6 +22,8 @@ LONGEST_ANSWER = 1 << 20
 """Bytes of what one host says: thousands of times what a change of an engine's files takes."""
 CANNOT, REFUSED = "cannot-change", "refused"
 """Of a host: nothing there can change it; and its gpuctl does not do what is asked."""
+TWICE = "host-twice"
+"""Of a name: another name of the same host has the plan."""
 
 
 class BadPlan(ValueError):
@@ -40,7 +42,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Unplanned:
-    """A host of which there is no plan: `why` is CANNOT, REFUSED or a state of a host, `detail` a sentence."""
+    """A host of which there is no plan: `why` is CANNOT, REFUSED, TWICE or a state of a host, `detail` a sentence."""
 
     host: str
     why: str
@@ -69,9 +71,10 @@ class FleetPlan:
 
 @dataclass(frozen=True)
 class _Told:
-    """What one host's gpuctl would do."""
+    """What one host's gpuctl would do. `here`: what no other host says (`planned`), "" where that is not known."""
 
     host: str
+    here: str
     hash: str
     steps: tuple[Step, ...]
     mends: tuple[str, ...]
@@ -81,7 +84,7 @@ def plan_of(
     gpuctl: str, at: float, words: Sequence[str], answers: Iterable[tuple[HostOutcome, bytes | None]]
 ) -> FleetPlan:
     """Returns the plan that the hosts' answers come to (`planned` in gpuctl/host/act/errand.py)."""
-    told = [_told(outcome, raw) for outcome, raw in answers]
+    told = _each_once([_told(outcome, raw) for outcome, raw in answers])
     planned = [one for one in told if isinstance(one, _Told)]
     alike: dict[str, list[_Told]] = {}
     for one in planned:
@@ -91,6 +94,19 @@ def plan_of(
     unchanged = tuple(sorted(one.host for one in planned if not one.steps))
     unplanned = tuple(sorted((one for one in told if isinstance(one, Unplanned)), key=lambda one: one.host))
     return FleetPlan(gpuctl, at, tuple(words), tuple(groups), unchanged, unplanned)
+
+
+def _each_once(told: Sequence[_Told | Unplanned]) -> list[_Told | Unplanned]:
+    """What hosts say, and of those that are one host only what it says by the first of its names."""
+    names: dict[str, str] = {}
+    for one in sorted((one for one in told if isinstance(one, _Told)), key=lambda one: one.host):
+        names.setdefault(one.here or one.host, one.host)
+    return [one if isinstance(one, Unplanned) else _by_its_name(one, names[one.here or one.host]) for one in told]
+
+
+def _by_its_name(one: _Told, name: str) -> _Told | Unplanned:
+    why = f"It is {name} by another name, and is planned for once."
+    return one if one.host == name else Unplanned(one.host, TWICE, why)
 
 
 def _group(alike: Sequence[_Told]) -> Group:
@@ -118,7 +134,8 @@ def _planned(host: str, raw: bytes) -> _Told | Unplanned:
     if answer.get("code") != ExitCode.GOOD or not change:
         why = text_in(change, "error") or text_in(answer, "said") or "Its gpuctl does not say why."
         return Unplanned(host, REFUSED, _sentence(why))
-    return _Told(host, fingerprint(change), _steps(change), texts_in(answer, "mends"))
+    here = text_in(answer, "here") or ""
+    return _Told(host, here, fingerprint(change), _steps(change), texts_in(answer, "mends"))
 
 
 def _sentence(words: str) -> str:
@@ -181,9 +198,6 @@ def plan_in(raw: bytes) -> FleetPlan:
 
 
 def _plan(found: Mapping[str, Any]) -> FleetPlan:
-    at = found.get("at")
-    if isinstance(at, bool) or not isinstance(at, (int, float)) or not 0 <= at < LAST_SECOND:
-        raise ValueError("its `at` is no time")
     groups = tuple(
         Group(text_in(one, "hash") or "", _hosts(one, "hosts"), _steps(one), texts_in(one, "mends"))
         for one in objects_in(found, "groups")
@@ -193,7 +207,9 @@ def _plan(found: Mapping[str, Any]) -> FleetPlan:
         for one in objects_in(found, "unplanned")
     )
     words = texts_in(found, "command")
-    return FleetPlan(text_in(found, "gpuctl") or "", float(at), words, groups, _hosts(found, "unchanged"), unplanned)
+    return FleetPlan(
+        text_in(found, "gpuctl") or "", moment_in(found, "at"), words, groups, _hosts(found, "unchanged"), unplanned
+    )
 
 
 def _hosts(found: Mapping[str, Any], name: str) -> tuple[str, ...]:

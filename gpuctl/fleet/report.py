@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from gpuctl.checks.mendable import LOUD, MENDABLE
 from gpuctl.fleet.identity import Twins, impostors, twins
 from gpuctl.fleet.judge import JudgedHost, SaidFinding, judge_run
 from gpuctl.fleet.key_facts import HOST_FACTS, GpuFacts, KeyFacts
@@ -115,6 +116,12 @@ class FleetReport:
     def outliers(self) -> tuple[Spread, ...]:
         """The facts in which hosts differ from the majority."""
         return tuple(one for one in self.spreads if one.differing)
+
+    @property
+    def is_mendable(self) -> bool:
+        """Whether gpuctl can mend a finding of theirs."""
+        loud = [one.finding for one in self.findings if one.finding.status in LOUD and not one.finding.waived]
+        return any(one.id in MENDABLE and one.commands for one in loud)
 
     @property
     def action(self) -> Action:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
 from typing import Any
 from urllib.parse import quote
@@ -22,18 +22,22 @@ from urllib.parse import quote
 from gpuctl.bounds import plain, with_end
 from gpuctl.command import Command, command
 from gpuctl.frozen import dataclass
-from gpuctl.host.decode import LAST_SECOND, parse_object, text_in, texts_in
+from gpuctl.host.decode import moment_in, parse_object, text_in, texts_in
 from gpuctl.host.write.appended import append_lines
 from gpuctl.host.write.files import is_there, read_named
 from gpuctl.host.write.output import folder_for, write_new, write_whole
 
-SCHEMA = "gpuctl.fleet-run/1"
+SCHEMA, CHANGE_SCHEMA = "gpuctl.fleet-run/1", "gpuctl.fleet-change/1"
+WHOSE = {SCHEMA: "gpuctl fleet doctor, check, collect, smoke or merge", CHANGE_SCHEMA: "gpuctl fleet apply"}
+"""Which commands make a run's folder."""
 RUN, HOSTS, SNAPSHOTS = "run.json", "hosts.jsonl", "snapshots"
 MOST_HOSTS = 100_000
 """Ten times as many as the largest fleet that one run was measured with."""
 LONGEST_NAME = 253
 """Characters of a host's name, as many as DNS allows (RFC 1035, 2.3.4)."""
 LONGEST_DETAIL = 1000
+_NAMES_HOSTS = ("-i", "--hosts", "--slurm", "--limit")
+_GIVES_RIGHTS = ("--become", "-K")
 _LONGEST_FILE_NAME = 200
 """Bytes before `.jsonl.gz`: file systems take 255, and a file is written beside its place first."""
 
@@ -133,12 +137,29 @@ class RecordedRun:
             None if words is None else command("gpuctl", "fleet", *self.run.question, "--resume", self.folder, *words)
         )
 
+    @property
+    def mend(self) -> Command | None:
+        """The command that plans to mend what gpuctl can on the same hosts, None where nobody knows how to ask them."""
+        words = self.run.asked
+        plan = ("gpuctl", "fleet", "plan", "doctor", "--fix")
+        return None if words is None else command(*plan, *_whom(words), "-o", "PLAN")
+
     def _has_reported(self, host: str) -> bool:
         return host in self.outcomes and self.outcomes[host].state is State.REPORTED
 
     def snapshot(self, outcome: HostOutcome) -> bytes:
         """Returns what is in a reported host's snapshot. Raises FileProblem."""
         return read_named(f"{self.folder}/{outcome.snapshot}")
+
+
+def _whom(asked: Sequence[str]) -> Iterator[str]:
+    """Of the options by which hosts were asked, those that say which, and with which rights."""
+    words = iter(asked)
+    for word in words:
+        if word in _NAMES_HOSTS:
+            yield from (word, next(words, ""))
+        elif word in _GIVES_RIGHTS:
+            yield word
 
 
 def create_run(folder: str, run: Run) -> None:
@@ -197,38 +218,48 @@ def is_run(folder: str) -> bool:
     return is_there(f"{folder}/{RUN}")
 
 
+def check_schema(head: Mapping[str, Any], wanted: str) -> None:
+    """Raises ValueError for the first line of a run's folder that is of another kind."""
+    found = text_in(head, "schema") or ""
+    if found != wanted:
+        raise ValueError(f"it is one of {WHOSE[found]}" if found in WHOSE else f"it is none of {wanted}")
+
+
 def _run(head: Mapping[str, Any]) -> Run:
-    if head.get("schema") != SCHEMA:
-        raise ValueError(f"it is none of {SCHEMA}")
+    check_schema(head, SCHEMA)
     hosts = texts_in(head, "hosts")
     if len(hosts) > MOST_HOSTS:
         raise ValueError(f"it has more than {MOST_HOSTS} hosts")
     asked = texts_in(head, "asked") if "asked" in head else None
     names = tuple(map(checked_name, hosts))
-    return Run(text_in(head, "gpuctl") or "", _moment(head), texts_in(head, "question"), names, asked)
+    return Run(text_in(head, "gpuctl") or "", moment_in(head, "at"), texts_in(head, "question"), names, asked)
 
 
 def _outcomes(folder: str) -> Iterator[HostOutcome]:
-    path = f"{folder}/{HOSTS}"
-    if not is_there(path):  # the run ended before the first host had
-        return
-    for number, raw in enumerate(read_named(path).split(b"\n"), 1):
-        line = _line(raw)
-        if line is None:
-            continue
+    for number, line in lines_in(f"{folder}/{HOSTS}"):
         try:
             yield _outcome(line)
         except ValueError as error:
             raise BadRun(f"{HOSTS}, line {number}: {error}") from None
 
 
+def lines_in(path: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yields the whole lines of a file of a run's, each with its number; none where it has not come to be yet.
+
+    What a cut or a full disk left of a line is none. Raises FileProblem.
+    """
+    for number, raw in enumerate(read_named(path).split(b"\n") if is_there(path) else (), 1):
+        line = _line(raw)
+        if line is not None:
+            yield number, line
+
+
 def _line(raw: bytes) -> dict[str, Any] | None:
-    """A whole line, None for what a cut left of one."""
     if not raw.rstrip().endswith(b"}"):
         return None
     try:
         return parse_object(raw)
-    except ValueError:
+    except ValueError:  # it was cut behind a brace
         return None
 
 
@@ -240,7 +271,9 @@ def _outcome(line: Mapping[str, Any]) -> HostOutcome:
     if place not in (None, snapshot_place(host)):  # it would lead out of the folder, or to another host's
         raise ValueError(f"its snapshot is not {snapshot_place(host)}")
     _check_snapshot(State(told), place is not None)
-    return HostOutcome(host, State(told), _moment(line), with_end(text_in(line, "detail") or "", LONGEST_DETAIL), place)
+    return HostOutcome(
+        host, State(told), moment_in(line, "at"), with_end(text_in(line, "detail") or "", LONGEST_DETAIL), place
+    )
 
 
 def _check_snapshot(state: State, has_snapshot: bool) -> None:
@@ -253,10 +286,3 @@ def checked_name(host: str) -> str:
     if not host or len(host) > LONGEST_NAME or not host.isprintable():
         raise ValueError(f"{host[:40]!r} is no name of a host")
     return host
-
-
-def _moment(line: Mapping[str, Any]) -> float:
-    at = line.get("at")
-    if isinstance(at, bool) or not isinstance(at, (int, float)) or not 0 <= at < LAST_SECOND:
-        raise ValueError("its `at` is no time")
-    return float(at)

@@ -81,6 +81,14 @@ def number_in(found: Mapping[str, Any], name: str, most: int = _MOST) -> Optiona
     return value
 
 
+def moment_in(found: Mapping[str, Any], name: str) -> float:
+    """Returns a member that is a time, in seconds since the epoch. Raises ValueError for anything else."""
+    at = found.get(name)
+    if isinstance(at, bool) or not isinstance(at, (int, float)) or not 0 <= at < LAST_SECOND:
+        raise ValueError("its `%s` is no time" % name)
+    return float(at)
+
+
 def flag_in(found: Mapping[str, Any], name: str) -> Optional[bool]:
     """Returns a member that is true or false."""
     return _member(found, name, bool)

@@ -8,7 +8,7 @@ changed by them, no daemon reads them, and where they lie under version control 
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 
 from gpuctl.engines.text_diff import text_diff
@@ -18,6 +18,7 @@ from gpuctl.host.write.files import FileProblem, examine, read, read_named
 from gpuctl.host.write.replacement import Replacement
 from gpuctl.migrate.compose.migrate import migrated as migrated_compose
 from gpuctl.migrate.compose.services import VARIABLE, near
+from gpuctl.migrate.compose.swarm import is_stack
 from gpuctl.migrate.compose.target import ComposeTarget
 from gpuctl.migrate.draft import Draft, FileText, naming, source
 from gpuctl.migrate.migration import Left, Migration
@@ -52,9 +53,15 @@ class FileMigration:
         return text_diff(self.path, self.migration.before, self.migration.after)
 
 
-def compose_files(paths: Sequence[str], target: ComposeTarget) -> tuple[FileMigration, ...]:
-    """Returns Compose files rewritten, the later ones overrides of the first. Raises NotAccepted, FileProblem."""
+def compose_files(
+    paths: Sequence[str], target: ComposeTarget | None, here: Callable[[], ComposeTarget]
+) -> tuple[FileMigration, ...]:
+    """Returns Compose files rewritten, the later ones overrides of the first. Raises NotAccepted, FileProblem.
+
+    Without a target they are for a swarm, where they are written for one, else for the Compose that is `here`.
+    """
     sources = [source(path, read_named(path)) for path in paths]
+    target = target or (ComposeTarget.SWARM if is_stack(sources) else here())
     done = migrated_compose(sources, target)
     return tuple(
         FileMigration(one.path, one.encoding, _with_left(each, _of_others(one, paths, target)))

@@ -14,7 +14,7 @@ from gpuctl.engines.spans import Span, replaced
 from gpuctl.migrate.migration import Change, Left, Migration, Target
 from gpuctl.migrate.rewrite import Rewriting, rewriting, rewriting_of_call
 from gpuctl.migrate.run_command import RunCommand, other_call, run_command
-from gpuctl.migrate.survey import SIGNS, survey
+from gpuctl.migrate.survey import SIGNS, WITH_COMPOSE, survey
 from gpuctl.regex import regex
 from gpuctl.shell import IN_SUBSTITUTION, Lines, NotShell, SimpleCommand, commands
 
@@ -23,6 +23,11 @@ SIZE_LIMIT = 1 << 20
 Targets = Callable[[str], Target]
 """What a command of an engine, docker or podman, is rewritten for."""
 _ELSEWHERE = "gpuctl does not read it as a command: it stands in a variable, a quote or a document"
+_BY_COMPOSE = (
+    "it maps the driver into each service by hand: gpuctl migrate compose docker-compose.yml asks for the GPUs, and"
+    " docker compose takes its place"
+)
+"""https://github.com/eywalker/nvidia-docker-compose"""
 _LOOKS = frozenset(("[", "test", "ls", "stat", "chmod", "chown", "mknod", "rm", "lsof", "fuser"))
 _ASSIGNMENT = regex(r"[A-Za-z_]\w*=.*", re.DOTALL | re.ASCII)
 
@@ -121,7 +126,7 @@ def _elsewhere(text: str, spans: Sequence[tuple[int, int]], line: Callable[[int]
         if number in told or written.startswith("#"):
             continue
         told.add(number)
-        yield Left(written, _ELSEWHERE, number)
+        yield Left(written, _BY_COMPOSE if found[0].startswith(WITH_COMPOSE) else _ELSEWHERE, number)
 
 
 def migrated_to_unit(text: str) -> Migration:

@@ -19,9 +19,11 @@ from gpuctl.shell import HOLE
 
 VISIBLE, CAPABILITIES, NV_GPU = "NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES", "NV_GPU"
 RUNTIME = "nvidia"
+WITH_COMPOSE = "nvidia-docker-compose"
 SIGNS = regex(
     r"(?<!-[bcefrw] )(?<!-[bcefrw] [\"'])/dev/nvidia|nvidia-docker2?[ \t]+(?:run|create)\b|nvidia_driver_"
-    r"|--device[ =]/dev/dxg\b|--runtime[ =]+nvidia\b|\bNV_GPU=|--volume-driver[ =]nvidia|:3476/docker/cli"
+    rf"|{WITH_COMPOSE}[ \t]+[-a-z]"
+    r"|--device[ =]/dev/dxg\b|--runtime[ =]+nvidia\b|\bNV_GPU=|--volume-driver[ =]nvidia|:3476/(?:v1\.0/)?docker/cli"
     r"|/lib(?:32|64)?/nvidia[^\s:]*:/"
     r"|/lib(?:cuda|nvidia)[^\s:/]*:/|=[^\s:]*/lib(?:cuda|nvidia-[a-z]+)\.so|\bls [^|;&)]*/lib(?:cuda|nvidia)"
 )

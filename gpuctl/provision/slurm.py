@@ -1,10 +1,12 @@
 """A Slurm node that drains itself where it is to be taken out of service, and comes back when that is over.
 
-What gpuctl has drained says so in its reason, by MARK; a node that others have drained, or set down, is left alone.
+What gpuctl has drained says so in its reason, by MARK and a seal; a node that others have drained, or set down, or to
+whose reason they have added a word, is left alone.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Sequence
 
@@ -16,6 +18,8 @@ from gpuctl.provision.slurm_node import LONGEST_REASON, NAME, SlurmNode, SlurmPr
 
 MARK = "gpuctl: "
 """What the reason of a node begins with that drained itself. A controller's begins with another: `gpuctl RUN: `."""
+SEAL = 8
+"""Hexadecimal digits of what is before them: by those a reason is known to be gpuctl's own, to the letter."""
 HOSTNAME = "/proc/sys/kernel/hostname"
 _IDS = re.compile(re.escape(MARK) + r"([a-z0-9.-]+(?:, [a-z0-9.-]+)*)")
 
@@ -64,7 +68,17 @@ def reason_of(report: Report, before: str = "") -> str:
     if not grave:
         return ""
     ids = dict.fromkeys((*(one.id for one in grave), *_not_over(before, report)))
-    return plain(f"{MARK}{', '.join(ids)}: {grave[0].message}")[:LONGEST_REASON]
+    words = plain(f"{MARK}{', '.join(ids)}: {grave[0].message}")
+    return sealed(words[: LONGEST_REASON - len(sealed(""))].rstrip())
+
+
+def sealed(words: str) -> str:
+    """Returns words with the seal of them at their end."""
+    return f"{words} ({hashlib.sha256(words.encode()).hexdigest()[:SEAL]})"
+
+
+def _is_own(reason: str) -> bool:
+    return reason.startswith(MARK) and reason == sealed(reason[: -len(sealed(""))])
 
 
 def is_over(reason: str, report: Report) -> bool:
@@ -91,7 +105,7 @@ def _is_well(finding: Finding) -> bool:
 
 
 def _settled(node: SlurmNode, report: Report, dry_run: bool) -> Drained:
-    if node.is_claimed and not node.reason.startswith(MARK):
+    if node.is_claimed and not _is_own(node.reason):
         return _left(node, reason_of(report))
     reason = reason_of(report, node.reason)
     if reason and not (node.is_drained and set(_ids(reason)) == set(_ids(node.reason))):

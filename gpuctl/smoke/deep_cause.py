@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gpuctl.checks.every import finding
 from gpuctl.checks.remedies import kernel_log
+from gpuctl.checks.select import finding
 from gpuctl.command import Shell, command
 from gpuctl.compat.knowledge.errors.cuda import CudaError, cuda_errors
 from gpuctl.frozen import dataclass

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from gpuctl.checks.engine_here import POD, engine_here, title_of
-from gpuctl.checks.every import finding
+from gpuctl.checks.select import finding
 from gpuctl.command import command
 from gpuctl.compat.knowledge.gpus.gpus import gpu_of_nvml
 from gpuctl.compat.versions import compare, leading

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from gpuctl.checks.every import diagnose
 from gpuctl.checks.needed import subjects
 from gpuctl.checks.paths.ways import GPUS_FLAG, RUNTIME_FLAG
+from gpuctl.checks.select import chosen
 from gpuctl.command import command
 from gpuctl.facts.docker.docker import RUNTIME, Docker, State
 from gpuctl.facts.gather import Facts, gather
@@ -49,7 +50,7 @@ def look(host: Host, wake: bool) -> Facts:
 
     Nobody who wants a container run means to leave it asleep.
     """
-    facts = gather(host, subjects())
+    facts = gather(host, subjects(chosen()))
     docker = facts.get(Docker)
     if wake and docker and docker.state.value is State.ASLEEP and docker.endpoint.value:
         host.get(docker.endpoint.value.url, "/_ping", WAKE_SECONDS)

@@ -1,4 +1,7 @@
-"""Debian roots by release: built once by mmdebstrap into a cache, and only read from then on."""
+"""Debian roots by release: built once by mmdebstrap into a cache, and only read from then on.
+
+As a program it builds all of them, for the tests that come to want one.
+"""
 
 from __future__ import annotations
 
@@ -44,6 +47,8 @@ BOOKWORM = Recipe("bookworm", (*_BOOTED, "docker.io", "docker-compose"))
 FORKY = Recipe("forky", (*_BOOTED, "docker.io", "docker-cli", "docker-compose", "podman"))
 """Docker 28, Compose 2 and Podman 5 with the generator of Quadlet units, under a systemd that knows cgroup v2 alone."""
 
+RECIPES = (FORKY, BOOKWORM, BULLSEYE)
+
 
 def build_root(recipe: Recipe) -> Path:
     """Returns the root, which takes up to a minute the first time. Nobody may write to it."""
@@ -74,3 +79,8 @@ def _fill(target: Path, recipe: Recipe) -> None:
     for policy in ("usr/sbin/policy-rc.d", "etc/machine-id"):
         (target / policy).unlink(missing_ok=True)
     (target / "etc/machine-id").touch()
+
+
+if __name__ == "__main__":
+    for recipe in RECIPES:
+        build_root(recipe)

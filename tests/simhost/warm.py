@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 STATUS = struct.Struct("i")
+_BEGUN_ONCE = threading.Lock()
 SERVER = Path(__file__).with_name("serve.py")
 REPOSITORY = Path(__file__).parents[2]
 
@@ -80,7 +81,7 @@ def _content(file: int) -> bytes:
 def _ended(request: bytes, files: Sequence[int], strace: Sequence[str], timeout: float) -> int:
     said, theirs = socket.socketpair()
     with said:
-        with theirs:
+        with theirs, _BEGUN_ONCE:
             socket.send_fds(_server(), [request], [*files, theirs.fileno()])
         (pid,) = STATUS.unpack(said.recv(STATUS.size))
         tracer = _traced(pid, strace) if strace else None

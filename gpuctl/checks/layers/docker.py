@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gpuctl.checks.engine import Judgement, check, failed, passed, undetermined, warned
+from gpuctl.checks.engine_here import other_engine
 from gpuctl.checks.gpus import understood
 from gpuctl.checks.remedies import as_root, install, service, start
 from gpuctl.command import Shell, command, operands
@@ -35,11 +36,6 @@ It has to find nvidia-cdi-hook on its PATH when it starts: moby, daemon/devices_
 def daemon_of(docker: Docker) -> Daemon | None:
     """Returns what the daemon says of itself; Podman that answers as Docker is none. Raises CannotTell."""
     return None if docker.kind.value == "podman" else docker.daemon.get()
-
-
-def is_engine(docker: Docker) -> bool:
-    """Returns whether Docker itself runs containers here, or would, and not Podman in its place."""
-    return docker.installed and docker.kind.value != "podman"
 
 
 def at_least(daemon: Daemon, version: str) -> bool:
@@ -95,22 +91,6 @@ def installed(
     message = "Only Docker's client is installed, no daemon." if docker.client.get() else "Docker is not installed."
     remedy = install("docker", "Install Docker.", system, Disturbs.NOTHING)
     return failed(message, docker.client, docker.server, docker.daemon, docker.endpoint, remedy=remedy)
-
-
-def other_engine(containerd: Containerd, crio: Crio, podman: Podman) -> str:
-    """Returns what else runs containers here, "" for nothing. A containerd that is Docker's may have been left behind.
-
-    Raises CannotTell where there is only a process that gpuctl does not go by.
-    """
-    if crio.process.value:
-        return "crio"
-    if containerd.process.value and containerd.flavour.value not in (None, "docker"):
-        return "containerd"
-    if podman.program.value:
-        return "podman"
-    for process in (crio.process, containerd.process):
-        process.get()
-    return ""
 
 
 def _engine_seen(engine: str, containerd: Containerd, crio: Crio, podman: Podman) -> Evidence:

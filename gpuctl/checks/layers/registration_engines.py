@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from gpuctl.checks.engine import Judgement, check, failed, passed, warned
-from gpuctl.checks.layers.docker import is_engine
+from gpuctl.checks.engine_here import is_engine
 from gpuctl.checks.paths.ways import is_nvidias
 from gpuctl.checks.remedies import as_root, install_runtime
 from gpuctl.command import command

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gpuctl.checks.engine import CHECKS, Judgement, check, passed, warned
+from gpuctl.checks.select import chosen
 from gpuctl.checks.waiving import has_expired, is_complete, waivers_here
 from gpuctl.facts.own.configuration import Configuration, WrittenWaiver
 from gpuctl.model import Evidence, Remedy
@@ -30,7 +31,7 @@ def known(configuration: Configuration) -> Judgement:
     """
     return _judge(
         configuration,
-        lambda one: bool(one.id) and (one.id not in CHECKS or CHECKS[one.id].layer == "waivers"),
+        lambda one: bool(one.id) and (one.id not in chosen() or CHECKS[one.id].layer == "waivers"),
         "Every waiver names a check that can be waived",
         "A waiver names a check that gpuctl does not have, or cannot waive: ",
         "Correct its id, as `gpuctl doctor -v` shows it, or remove it",

@@ -10,18 +10,27 @@ import typer
 
 from gpuctl.cli.frame.endings import refused
 from gpuctl.cli.frame.fleet.asked import RunFolder, Whom, entered, in_a_sentence
-from gpuctl.cli.frame.fleet.change import BundleFile, Zipapp, brings, change_code, change_run, supplied
+from gpuctl.cli.frame.fleet.change import (
+    BundleFile,
+    Zipapp,
+    brings,
+    change_code,
+    change_run,
+    supplied,
+    telling_how_to_go_on,
+)
 from gpuctl.cli.frame.fleet.draining import Draining
 from gpuctl.cli.frame.fleet.limiting import Deadlines, option_words
 from gpuctl.cli.frame.fleet.waves import Waving
 from gpuctl.cli.frame.groups import spread
 from gpuctl.cli.frame.known import known_checks
 from gpuctl.cli.frame.options import Json, filled
-from gpuctl.model import ExitCode
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gpuctl.command import Command
-    from gpuctl.fleet.asking import Entry
+    from gpuctl.fleet.asking import Way
     from gpuctl.fleet.changes import ChangeRun
     from gpuctl.fleet.parcel import Supplies
     from gpuctl.fleet.plan import FleetPlan
@@ -50,11 +59,9 @@ def apply(
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Name every host.")] = False,
 ) -> None:
     """Carry out a plan in waves: apply on each host, verify, and roll back what failed. Too many failures stop it."""
-    from gpuctl import __version__
     from gpuctl.command import command
-    from gpuctl.fleet.apply import divided
-    from gpuctl.fleet.changes import ChangeRun, create
-    from gpuctl.fleet.limits import Limits
+    from gpuctl.fleet.begin import among, begun
+    from gpuctl.fleet.changes import new_run
     from gpuctl.render.views.fleet_apply import apply_text, change_json
 
     if (plan is None) == (resume is None):
@@ -70,19 +77,19 @@ def apply(
         change = change_run(resume)
     else:
         folder = run or time.strftime("gpuctl-apply-%Y%m%dT%H%M%SZ", time.gmtime())
-        change = ChangeRun(folder, time.time(), _read(plan or ""), smoke, drain, Limits(), (), {})
+        change = new_run(folder, _read(plan or ""), smoke, drain)
     change = replace(change, limits=replace(change.limits, **given))
     known_checks(change.limits.stop_on, "--stop-on")  # a run that gpuctl could not stop as it was told is not begun
     _check_bundle(supplies, change.plan)
     with in_a_sentence():
         entry = entered(whom, change.limits.host_timeout, change.limits.run_timeout)
         if resume is None:
-            change = replace(change, waves=divided(change.plan, entry, partition))
-            create(change.folder, __version__, change)
+            change = begun(change, entry, partition)
+        hosts = among(change.hosts, entry, "run")
     anew = option_words(given) if resume is not None else ()
     again = ("--resume", change.folder, *whom.words, *brings(zipapp, bundle), *anew)
     go_on = command("gpuctl", "fleet", "apply", *again)
-    done = _carried_out(change, entry, supplies, go_on)
+    done = _carried_out(change, hosts, entry.way, supplies, go_on)
     if json:
         typer.echo(change_json("fleet-apply", done))
     else:
@@ -98,28 +105,15 @@ def _check_bundle(supplies: Supplies, plan: FleetPlan) -> None:
         )
 
 
-def _carried_out(run: ChangeRun, entry: Entry, supplies: Supplies, go_on: Command) -> ChangeRun:
-    """Carries a run out, and ends with the command that goes on with it where that cannot be."""
-    from gpuctl.fleet.ansible import EngineProblem
+def _carried_out(run: ChangeRun, hosts: Sequence[str], way: Way, supplies: Supplies, go_on: Command) -> ChangeRun:
+    """Carries a run out on these hosts, and ends with the command that goes on with it where that cannot be."""
     from gpuctl.fleet.apply import carry_out
     from gpuctl.fleet.changes import held
-    from gpuctl.host.write.files import FileProblem
     from gpuctl.render.draw.progress import tallying
-    from gpuctl.render.draw.text import say
 
-    left = f"What was done is in {run.folder}. Go on with {go_on}."
-    if run.drain is not None:
-        left += " Hosts that it has taken out of service are so until then."
-    try:
-        with held(run) as run, tallying("hosts", len(run.hosts)) as tell:
-            return carry_out(
-                run, entry.hosts, supplies, entry.way.ask_by, lambda change: tell(change.state, change.host)
-            )
-    except (EngineProblem, FileProblem) as problem:
-        raise refused(f"{problem} {left}", ExitCode.UNDETERMINED) from None
-    except (KeyboardInterrupt, SystemExit):
-        say(left)
-        raise
+    going_on, counting = telling_how_to_go_on(run.folder, go_on), tallying("hosts", len(run.hosts))
+    with in_a_sentence(), held(run) as run, going_on, counting as tell:
+        return carry_out(run, hosts, supplies, way.ask_by, lambda change: tell(change.state, change.host))
 
 
 def _read(path: str) -> FleetPlan:

@@ -155,8 +155,8 @@ def _mending(words: list[str], typed: Mapping[str, Any]) -> list[str]:
 
 
 def _code(whys: set[str]) -> ExitCode:
-    from gpuctl.fleet.plan import CANNOT, REFUSED
+    from gpuctl.fleet.plan import CANNOT, REFUSED, TWICE
 
     if whys & {CANNOT, REFUSED}:
         return ExitCode.PROBLEM
-    return ExitCode.UNDETERMINED if whys else ExitCode.GOOD
+    return ExitCode.UNDETERMINED if whys - {TWICE} else ExitCode.GOOD

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gpuctl.cli.frame.fleet.asked import Whom, entered, in_a_sentence
-from gpuctl.cli.frame.fleet.change import Zipapp, brings, change_run, packed
+from gpuctl.cli.frame.fleet.change import Zipapp, brings, change_run, packed, telling_how_to_go_on
 from gpuctl.cli.frame.fleet.limiting import Deadlines, option_words
 from gpuctl.cli.frame.groups import spread
 from gpuctl.cli.frame.options import Json
@@ -33,36 +33,29 @@ def undo(
     """Roll back on its hosts what a run changed, out of service as it was then. What others edited since stays."""
     from gpuctl.command import command
     from gpuctl.fleet.apply import undo as roll_back
+    from gpuctl.fleet.begin import among
     from gpuctl.fleet.changes import held
     from gpuctl.render.draw.progress import tallying
-    from gpuctl.render.draw.text import say
     from gpuctl.render.views.fleet_apply import change_json, undo_text
 
     single_file, anew = packed(zipapp), deadlines.limits()
+    found = change_run(run)
+    found = replace(found, limits=replace(found.limits, **anew))
+    go_on = command("gpuctl", "fleet", "undo", run, *whom.words, *brings(zipapp, None), *option_words(anew))
     with in_a_sentence():
-        found = change_run(run)
-        limits = replace(found.limits, **anew)
-        entry = entered(whom, limits.host_timeout, limits.run_timeout)
-        with held(replace(found, limits=limits)) as before:
-            standing = before.standing.intersection(entry.hosts)
+        entry = entered(whom, found.limits.host_timeout, found.limits.run_timeout)
+        hosts = among(found.hosts, entry, "run")
+        with held(found) as before:
+            standing = before.standing.intersection(hosts)
             changed = tuple(host for host in before.hosts if host in standing)
-            try:
-                with tallying("hosts", len(changed)) as tell:
-                    done = roll_back(
-                        before,
-                        entry.hosts,
-                        single_file,
-                        entry.way.ask_by,
-                        lambda change: tell(change.state, change.host),
-                    )
-            except (KeyboardInterrupt, SystemExit):
-                go_on = command("gpuctl", "fleet", "undo", run, *whom.words, *brings(zipapp, None), *option_words(anew))
-                say(f"What was done is in {run}. Go on with {go_on}.")
-                raise
+            with telling_how_to_go_on(run, go_on), tallying("hosts", len(changed)) as tell:
+                done = roll_back(
+                    before, hosts, single_file, entry.way.ask_by, lambda change: tell(change.state, change.host)
+                )
     if json:
         typer.echo(change_json("fleet-undo", done))
     else:
-        undo_text(done, changed, verbose).show()
+        undo_text(done, changed, verbose, go_on).show()
     raise typer.Exit(_code(done, changed))
 
 

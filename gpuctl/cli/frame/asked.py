@@ -36,12 +36,21 @@ class DoctorRequest:
     @property
     def subjects(self) -> tuple[type, ...]:
         """What has to be looked at."""
-        from gpuctl.checks.every import chosen
         from gpuctl.checks.needed import subjects
-        from gpuctl.render.views.host import SUBJECTS, SUMMARY
+        from gpuctl.checks.select import chosen
 
-        of_host = SUMMARY if self.outputs.formats == {Format.TEXT} else SUBJECTS
-        return tuple(dict.fromkeys((*subjects(chosen(self.only, self.skip)), *of_host)))
+        return tuple(dict.fromkeys((*subjects(chosen(self.only, self.skip)), *self._of_the_host)))
+
+    @property
+    def _of_the_host(self) -> tuple[type, ...]:
+        """What places a report, beside its findings."""
+        if self.outputs.formats == {Format.TEXT}:
+            from gpuctl.render.views.host import SUMMARY
+
+            return SUMMARY
+        from gpuctl.render.views.host_json import SUBJECTS
+
+        return SUBJECTS
 
     def look(self, snapshot: str | None) -> tuple[Facts, Report]:
         """Returns the facts that the findings rest on, of a snapshot's host or of this one, and the findings."""
@@ -58,17 +67,19 @@ class DoctorRequest:
         with working("Looking at this host"):
             facts = gather(host, self.subjects)
             report = self.judge(facts)
-            further = [one for one in in_doubt(report) if one not in facts.found] if self.part else []
+            further = in_doubt(report) if self.part else ()
             if not further:
                 return facts, report
-            facts |= gather(host, further)
+            facts |= gather(host, [one for one in further if one not in facts.found])
             return facts, self.judge(facts)
 
     def judge(self, facts: Facts) -> Report:
         """Returns the findings that are asked for."""
-        from gpuctl.checks.every import diagnose, part
+        from gpuctl.checks.engine import diagnose
+        from gpuctl.checks.select import chosen, part
 
-        return part(diagnose(facts), self.only, self.skip)
+        wanted = chosen(self.only, self.skip)
+        return part(diagnose(facts), wanted)
 
     def render(self, report: Report, facts: Facts, origin: str = "") -> Callable[[Format], Styled]:
         """Returns what gives the report in a format. `origin`: the host and day of a snapshot."""

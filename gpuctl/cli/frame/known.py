@@ -27,11 +27,13 @@ def why_unknown(names: tuple[str, ...]) -> str:
     """Returns what is wrong with the first name that is no layer's and no check's, "" where each is one."""
     if not names:
         return ""
-    from gpuctl.checks.every import CHECKS, LAYERS, select
+    from gpuctl.checks.select import select
 
     unknown = next((name for name in names if not select(name)), None)
     if unknown is None:
         return ""
+    from gpuctl.checks.every import CHECKS, LAYERS
+
     layers = f"Layers: {', '.join(LAYERS)}"
     if not unknown:
         return f"a name is empty. {layers}."

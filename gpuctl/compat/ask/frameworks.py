@@ -34,6 +34,8 @@ PACKAGES = {
     "jaxlib": ("jaxlib", "jax"),  # from 0.4 on their numbers are the same
     "onnxruntime-gpu": ("onnxruntime-gpu",),
     "faiss-gpu-cu12": ("faiss-gpu-cu12",),
+    "ctranslate2": ("ctranslate2",),
+    "xgboost": ("xgboost",),
 }
 _LONGEST = 4096  # an address that is signed may be long
 TAG_SOURCE = "the tag of the build"

@@ -40,9 +40,9 @@ _LISTS = (
 _SETUP = ("install", "develop", "build", "bdist_wheel", "build_ext", "build_develop")
 _SOURCES = frozenset(
     (
-        *("apex", "detectron2", "flash-attention", "flash-attn", "mmcv", "mmdetection", "mmdetection3d", "xformers"),
+        *("apex", "detectron2", "mmcv", "mmdetection", "mmdetection3d", "xformers"),
         *("maskrcnn-benchmark", "bitsandbytes", "tiny-cuda-nn", "pytorch3d", "minkowskiengine", "nvdiffrast", "gsplat"),
-        *("diff-gaussian-rasterization", "simple-knn", "pointnet2", "causal-conv1d", "mamba", "mamba-ssm", "kaolin"),
+        *("diff-gaussian-rasterization", "simple-knn", "pointnet2", "kaolin"),
         *(
             "sageattention",
             "sparseconvnet",
@@ -56,16 +56,10 @@ _SOURCES = frozenset(
         *("pytorch_sparse", "warp-ctc", "--cuda_ext", "force_cuda"),
     )
 )
-"""Sources that compile CUDA code by torch's own extension, which goes by the GPU that it finds, and what shows it."""
-_COMPILED_BY_PIP = (
-    "flash-attn",
-    "flash_attn",
-    "sageattention",
-    "mamba-ssm",
-    "mamba_ssm",
-    "causal-conv1d",
-    "causal_conv1d",
-)
+"""Sources that compile CUDA code by torch's own extension, which goes by the GPU that it finds, and what shows it.
+
+Not those that name their GPUs themselves: flash-attention, causal-conv1d and mamba (cc_flag in their setup.py)."""
+_COMPILED_BY_PIP = "sageattention"
 _BETWEEN = regex(r"[/.@#=\s]+")
 _LIMIT = regex(r".*(?:/dev/shm|/etc/security/limits\.conf|/etc/sysctl\.conf)(?:/.*)?$", re.DOTALL)
 

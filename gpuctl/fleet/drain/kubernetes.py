@@ -91,7 +91,7 @@ class KubernetesDrain:
         try:
             self._changed(host, self._uncordon)
         except _NodeProblem as problem:
-            return str(problem)
+            return "" if problem.sent and not self._may_be_ours(host) else str(problem)
         return ""
 
     def _cordon(self, node: Node) -> _Wish | None:

@@ -65,12 +65,17 @@ class SlurmDrain:
         return problems(hosts, self._brought_back)
 
     def _brought_back(self, host: str) -> str:
+        """How the node stands then counts: one that has never answered Slurm undrains, and says that it failed."""
         try:
             node = _node(host)
-            if node.is_drained and not self._is_of_others(node):
-                update(node.name, "State=UNDRAIN")
         except SlurmProblem as problem:
             return str(problem)
+        if not node.is_drained or self._is_of_others(node):
+            return ""
+        try:
+            update(node.name, "State=UNDRAIN")
+        except SlurmProblem as problem:
+            return str(problem) if self._may_be_ours(host) else ""
         return ""
 
     def _is_of_others(self, node: SlurmNode) -> bool:

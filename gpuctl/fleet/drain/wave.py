@@ -11,6 +11,7 @@ from gpuctl.fleet.drain.drain import IN_SERVICE, Drain, Problems
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 15.0
 """Seconds between two looks whether hosts are free."""
+NOT_BACK = "It could not be brought back: "
 
 
 def taken_out(run: ChangeRun, hosts: Sequence[str], drain: Drain) -> tuple[ChangeRun, Problems]:
@@ -44,9 +45,9 @@ def brought_back(run: ChangeRun, well: Sequence[Change], drain: Drain) -> Change
     """Brings hosts back that this run has taken out; returns how it stands then."""
     problems = drain.bring_back([one.host for one in well])
     back = [
-        replace(one, detail=f"It could not be brought back: {problems[one.host]}")
+        replace(one, detail=f"{NOT_BACK}{problems[one.host]}")
         if one.host in problems
-        else replace(one, drained=False)
+        else replace(one, drained=False, detail="" if one.detail.startswith(NOT_BACK) else one.detail)
         for one in well
     ]
     add(run.folder, back)

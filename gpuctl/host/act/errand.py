@@ -39,6 +39,7 @@ _PROCESS = re.compile(r"\bprocess \d+")
 _ENDS = {int(ExitCode.ROLLED_BACK): "rolled-back", int(ExitCode.NOT_ROLLED_BACK): "stuck"}
 _NO_GPUCTL = "gpuctl is not installed there"
 DOCTOR = "doctor"
+_BOOT = "/proc/sys/kernel/random/boot_id"
 
 
 class _CannotChange(Exception):
@@ -78,8 +79,9 @@ class Approved:
 def planned(words: List[str], zipapp: str) -> bytes:
     """Returns what this host's gpuctl would do by these words, and which checks fail here that this mends, as JSON.
 
-    {"code": 0, "change": {"schema": "gpuctl.install-runtime/1", …}, "said": "", "mends": ["docker.runtime"]}, or
-    {"cannot": "gpuctl is not installed there, …"}. `zipapp` is a single file of gpuctl in base64, "" for none.
+    {"code": 0, "change": {"schema": "gpuctl.install-runtime/1", …}, "said": "", "mends": ["docker.runtime"],
+    "here": "5e0c…"}, or {"cannot": "gpuctl is not installed there, …"}. `here`: `_here`. `zipapp` is a single file of
+    gpuctl in base64, "" for none.
     Changes nothing.
     """
     try:
@@ -88,7 +90,17 @@ def planned(words: List[str], zipapp: str) -> bytes:
             found = _findings(gpuctl) if code == ExitCode.GOOD and change.get("steps") else None
     except _CannotChange as problem:
         return _answer(cannot=str(problem))
-    return _answer(code=code, change=change, said=said, mends=_mended_by(words, change, found or ()))
+    return _answer(code=code, change=change, said=said, mends=_mended_by(words, change, found or ()), here=_here())
+
+
+def _here() -> str:
+    """A name that this host has alone as long as it runs, whatever it is called, "" where it is not known.
+
+    It is made of its kernel's boot and of the root that is seen: what shares a kernel has a root of its own. The
+    machine's id would not do, which clones share, nor its GPUs, of which nothing is known before there is a driver.
+    """
+    boot, root = LocalHost().read(_BOOT).text.strip(), os.stat("/")
+    return hashlib.sha256(("%s %d %d" % (boot, root.st_dev, root.st_ino)).encode()).hexdigest()[:32] if boot else ""
 
 
 def applied(zipapp: str, approved: Dict[str, Any]) -> bytes:

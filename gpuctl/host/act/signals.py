@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Iterator, NoReturn, Optional
 
@@ -43,10 +44,13 @@ class HeldSignals:
 
     SIGINT raises KeyboardInterrupt, the others SystemExit(128 + number). Once one has raised, further ones wait: a
     second Ctrl-C does not cut short the tidying up after the first. One that waited raises when the context ends.
+    `words` are said on stderr where the first one has to wait.
+
     Works in the main thread only, as Python's signal handlers do.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, words: str = "") -> None:
+        self._words = words
         self._open = False
         self._waiting: Optional[int] = None
         self._handlers = {number: signal.getsignal(number) for number in ENDING}
@@ -74,6 +78,9 @@ class HeldSignals:
             self._open = False
 
     def _handle(self, number: int, frame: Optional[FrameType]) -> None:
+        if self._words and not self._open and self._waiting is None:
+            with suppress(OSError):  # not by the stream, which this may have cut off in the middle
+                os.write(2, ("%s\n" % self._words).encode())
         self._waiting = number
         if self._open:
             self._open = False

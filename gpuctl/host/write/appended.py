@@ -16,7 +16,8 @@ from gpuctl.host.write.replace import sync
 def append_lines(path: str, lines: Iterable[Mapping[str, Any]], mode: int) -> None:
     """Adds JSON objects, a line each, and returns when they are on the disk. Raises FileProblem.
 
-    The file comes to be with the first line, with this `mode`, whatever the umask says.
+    The file comes to be with the first line, with this `mode`, whatever the umask says; where
+    those cannot be written there is none.
     """
     with explained("write", path):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
@@ -26,8 +27,13 @@ def append_lines(path: str, lines: Iterable[Mapping[str, Any]], mode: int) -> No
                 os.fchmod(descriptor, mode)
             torn = begun > 0 and os.pread(descriptor, 1, begun - 1) != b"\n"
             text = "".join(json.dumps(line) + "\n" for line in lines)
-            _write_all(file.fileno(), (("\n" if torn else "") + text).encode())
-            os.fsync(descriptor)
+            try:
+                _write_all(file.fileno(), (("\n" if torn else "") + text).encode())
+                os.fsync(descriptor)
+            except OSError:
+                if not begun:
+                    os.unlink(path)
+                raise
         if not begun:
             sync(os.path.dirname(path) or ".")
 

@@ -23,6 +23,7 @@ from gpuctl.migrate.compose.legacy import (
 )
 from gpuctl.migrate.compose.requests import DEPLOY, CannotAsk, NewRequest, requests, wanted
 from gpuctl.migrate.compose.services import V1_ONLY, VARIABLE, Body, ComposeFile, layers
+from gpuctl.migrate.compose.swarm import as_in_swarm, generic_requests, is_of_old_format
 from gpuctl.migrate.compose.target import ComposeTarget
 from gpuctl.migrate.draft import Draft, FileText, naming
 from gpuctl.migrate.gpus import NO_GPU, visible_names
@@ -39,6 +40,8 @@ _KEEP_COUNT = "Compose takes a number here, or all"
 _COUNT = re.compile(r"\d+|all|", re.ASCII)
 _OF_COMPOSE_1 = (ComposeTarget.COMPOSE, ComposeTarget.RUNTIME)
 _CUT_OFF = re.compile(r"nvidia\.com/gpu=[^:=]+:[^:=]+")
+_WHY_SWARM = "a swarm takes no request: the default runtime of each node, which has to be nvidia, gives the same GPUs"
+_KEEP_OLD_FORMAT = "docker stack deploy reads no file of this version"
 _KEEP_NO_ROOM = "gpuctl cannot add a request to it"
 _KEEP_SUM = "a later file asks for other GPUs, and its request comes beside this one's"
 _VOLUME_NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
@@ -59,13 +62,13 @@ class Asked:
 class _Service:
     """A service in one of the files, with all that says what it is up to there."""
 
-    def __init__(self, bodies: tuple[Body, ...], seen: Mapping[int, LegacySigns]) -> None:
+    def __init__(self, bodies: tuple[Body, ...], seen: Mapping[int, LegacySigns], target: ComposeTarget) -> None:
         self.body = bodies[-1]
         self.parts = frozenset(id(one) for body in bodies for one in body.draft.tree.chain(body.node))
         """All mappings that say something of it: what stays as it is for one service stays for each that has it."""
         self.own = seen[id(self.body.node)]
-        self.before = _asked(bodies[:-1], seen)
-        self.now = _asked(bodies, seen)
+        self.before = _asked(bodies[:-1], seen, target)
+        self.now = _asked(bodies, seen, target)
 
     def holding(self) -> tuple[YamlNode, ...]:
         """The mappings that hold the old ways: the service's own, or those that it merges."""
@@ -81,9 +84,11 @@ def migrated(sources: Sequence[FileText], target: ComposeTarget = ComposeTarget.
     for file in files:
         root = Body(file.draft, file.root)
         volumes = {name: place.written for name, place in driver_volumes(root).items()}
-        seen |= {id(body.node): evidence(body, volumes) for body in file.services.values()}
+        seen |= {id(body.node): _signs(body, volumes, target) for body in file.services.values()}
     services = [
-        _Service(layers(files, number, name), seen) for number, file in enumerate(files) for name in file.services
+        _Service(layers(files, number, name), seen, target)
+        for number, file in enumerate(files)
+        for name in file.services
     ]
     kept = _kept(services, target)
     for service in services:
@@ -91,9 +96,15 @@ def migrated(sources: Sequence[FileText], target: ComposeTarget = ComposeTarget.
     for file in files:
         for body in file.services.values():
             file.draft.keep(body.node)  # an override needs a service, and what extends one needs it too
-            _mend_requests(body, target)
+            if target is not ComposeTarget.SWARM:
+                _mend_requests(body, target)
     _without_volumes(files)
     return tuple(_finished(file, target) for file in files)
+
+
+def _signs(body: Body, volumes: Mapping[str, YamlNode], target: ComposeTarget) -> LegacySigns:
+    signs = evidence(body, volumes)
+    return as_in_swarm(signs, body) if target is ComposeTarget.SWARM else signs
 
 
 def _file(read: FileText) -> ComposeFile:
@@ -101,13 +112,14 @@ def _file(read: FileText) -> ComposeFile:
         return ComposeFile(Draft(read))
 
 
-def _asked(bodies: Sequence[Body], seen: Mapping[int, LegacySigns]) -> Asked:
+def _asked(bodies: Sequence[Body], seen: Mapping[int, LegacySigns], target: ComposeTarget) -> Asked:
     """The GPUs of the layers together: the last runtime and the last variable count, devices and requests add up."""
     found = [seen[id(body.node)] for body in bodies]
     runtime = next((one.runtime for one in reversed(found) if one.runtime is not None), None)
     visible = next((one.visible for one in reversed(found) if one.visible is not None), None)
     devices = tuple(dict.fromkeys(gpu for one in found for gpu in one.gpus))
-    modern = tuple(each for body in bodies for each in requests(body))
+    ways = generic_requests if target is ComposeTarget.SWARM else requests
+    modern = tuple(each for body in bodies for each in ways(body))
     if runtime != "nvidia" and not any(one.by_hand for one in found):
         return Asked(None, modern)
     said = ALL if visible is None else visible  # as NVIDIA's images do, of which all that CUDA is in are made
@@ -144,7 +156,7 @@ def _keeps(service: _Service, target: ComposeTarget) -> str:
     if service.own.blocks:
         return next(one.why for one in service.own.kept if one.blocks)
     try:
-        if target is not ComposeTarget.RUNTIME and not service.now.modern:
+        if target not in _BY_VARIABLE and not service.now.modern:
             _request(service, target)
     except CannotAsk as why:
         return str(why)
@@ -201,8 +213,8 @@ def _rewrite(service: _Service, kept: str, target: ComposeTarget) -> None:
     if kept:
         if own.pieces and not own.blocks:
             draft.leave(entry(own.pieces[0].place), kept)
-    elif target is ComposeTarget.RUNTIME:
-        _with_runtime(service)
+    elif target in _BY_VARIABLE:
+        _BY_VARIABLE[target](service)
     else:
         request = _request(service, target)
         if request is None or _ask(service, request):
@@ -282,22 +294,36 @@ def _with_runtime(service: _Service) -> None:
     if not own.by_hand or old is None or service.now.modern:
         return
     why = f"the runtime brings the same GPUs: {_named(old)}{f'; {WHY_ALL}' if service.now.whole else ''}"
-    environment = variables(service.body)
-    stay = [
-        place
-        for place in (environment.get(VISIBLE, (None,))[0], draft.tree.field(service.body.node, "runtime"))
-        if place
-    ]
-    for piece in own.pieces:
-        if not any(piece.place.holder is one.holder and piece.place.index == one.index for one in stay):
-            _take(draft, piece)
     body = service.body.node
-    if own.runtime != "nvidia":
-        place = draft.tree.field(body, "runtime")
-        if place:
-            draft.replace(place, "runtime", "nvidia", why)
-        else:
-            draft.add(body, "runtime", "nvidia", why)
+    place = draft.tree.field(body, "runtime")
+    _take_all_but(service, place, variables(service.body).get(VISIBLE, (None,))[0])
+    if place and own.runtime != "nvidia":
+        draft.replace(place, "runtime", "nvidia", why)
+    elif own.runtime != "nvidia":
+        draft.add(body, "runtime", "nvidia", why)
+    _name_by_variable(service, old, why)
+
+
+def _with_default_runtime(service: _Service) -> None:
+    """Has a swarm's service take GPUs by the default runtime of its node."""
+    old, visible = service.now.old, variables(service.body).get(VISIBLE, (None,))[0]
+    _take_all_but(service, visible)
+    if old is not None and not service.now.modern:
+        _name_by_variable(service, old, f"{_WHY_SWARM}{f'; {WHY_ALL}' if service.now.whole else ''}")
+
+
+_BY_VARIABLE = {ComposeTarget.RUNTIME: _with_runtime, ComposeTarget.SWARM: _with_default_runtime}
+
+
+def _take_all_but(service: _Service, *stay: Place | None) -> None:
+    for piece in service.own.pieces:
+        if not any(one and piece.place.holder is one.holder and piece.place.index == one.index for one in stay):
+            _take(service.body.draft, piece)
+
+
+def _name_by_variable(service: _Service, old: Gpus, why: str) -> None:
+    """Has the variables say which GPUs, and what of the driver."""
+    draft, environment = service.body.draft, variables(service.body)
     words = (ALL_CAPABILITIES,) if service.now.whole else old.capabilities
     wished = {VISIBLE: ",".join(old.ids), CAPABILITIES: ",".join(words)}
     for name, value in wished.items():
@@ -367,6 +393,9 @@ def _rewritten(file: ComposeFile, target: ComposeTarget) -> Migration:
     version = draft.tree.field(file.root, "version")
     if target is ComposeTarget.RUNTIME and version and _OLD_FORMATS.fullmatch(version.text):
         draft.replace(version, "version", "2.3", "the runtime of a service is known from format 2.3 on")
+        return draft.migration()
+    if target is ComposeTarget.SWARM and version and is_of_old_format(file):
+        draft.leave(entry(version), _KEEP_OLD_FORMAT)
         return draft.migration()
     return _as_v2(file, done) if file.is_v1 else done
 

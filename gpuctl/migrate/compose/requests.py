@@ -36,20 +36,30 @@ class CannotAsk(ValueError):
 
 def requests(body: Body) -> Iterator[Gpus]:
     """Yields the requests for GPUs that a service's body has, in all three ways."""
+    return (gpus for _, gpus in placed_requests(body))
+
+
+def placed_requests(body: Body) -> Iterator[tuple[Place, Gpus]]:
+    """Yields the requests with the places where they stand."""
     tree = body.draft.tree
     for place in tree.entries(tree.field(body.node, *DEPLOY)):
-        words = [one.text for one in tree.entries(tree.field(place.value, "capabilities"))]
+        words = _words(body, place.value)
         driver = tree.field(place.value, "driver")
         if "gpu" in words or "nvidia" in words or (driver and driver.text == "nvidia"):
-            yield _request(body, place.value)
+            yield place, _request(body, place.value)
     gpus = tree.field(body.node, "gpus")
     if gpus and gpus.text:
-        yield Gpus()
+        yield gpus, Gpus()
     for place in tree.entries(gpus):
-        yield _request(body, place.value)
-    names = tuple(name for place in tree.entries(tree.field(body.node, "devices")) for name in _cdi(body, place))
-    if names:
-        yield Gpus((ALL,) if ALL in names else names)
+        yield place, _request(body, place.value)
+    for place in tree.entries(tree.field(body.node, "devices")):
+        for name in _cdi(body, place):
+            yield place, Gpus((name,))
+
+
+def _words(body: Body, node: YamlNode) -> list[str]:
+    tree = body.draft.tree
+    return [one.text for one in tree.entries(tree.field(node, "capabilities"))]
 
 
 def _request(body: Body, node: YamlNode) -> Gpus:
@@ -57,7 +67,8 @@ def _request(body: Body, node: YamlNode) -> Gpus:
     ids = tuple(place.text for place in tree.entries(tree.field(node, "device_ids")))
     count = tree.field(node, "count")
     number = count.text if count else ""
-    return Gpus(ids or (ALL,), int(number) if number.isascii() and number.isdecimal() and not ids else None)
+    words = tuple(word for word in _words(body, node) if word not in ("gpu", "nvidia"))
+    return Gpus(ids or (ALL,), int(number) if number.isascii() and number.isdecimal() and not ids else None, words)
 
 
 def _cdi(body: Body, place: Place) -> Iterator[str]:

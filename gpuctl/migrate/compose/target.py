@@ -16,3 +16,5 @@ class ComposeTarget(str, Enum):
     """Compose 2 and Docker 25 or later, with a CDI specification: devices."""
     RUNTIME = "compose-runtime"
     """The file formats 2.3 and 2.4: runtime: nvidia."""
+    SWARM = "swarm"
+    """docker stack deploy: NVIDIA_VISIBLE_DEVICES, or generic resources, and the default runtime of each node."""

@@ -6,8 +6,7 @@ import posixpath
 from collections.abc import Sequence
 from importlib import import_module
 
-from gpuctl.checks.engine_here import other_here
-from gpuctl.checks.layers.docker import is_engine
+from gpuctl.checks.engine_here import is_engine, other_here
 from gpuctl.checks.remedies import as_root
 from gpuctl.command import command, operands
 from gpuctl.facts.containerd.containerd import Containerd

@@ -48,7 +48,7 @@ def as_json(value: Any) -> Any:
 def doctor_json(report: Report, facts: Facts) -> str:
     """Returns a doctor's report as JSON."""
     from gpuctl.render.formats.standing import counts
-    from gpuctl.render.views.host import host_json
+    from gpuctl.render.views.host_json import host_json
 
     summary = {**counts(report), "action": report.action}
     body = {"gpuctl": __version__, "host": host_json(facts), "summary": summary, "findings": as_json(report.findings)}

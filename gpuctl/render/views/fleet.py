@@ -37,6 +37,8 @@ def fleet_text(report: FleetReport, verbose: bool) -> Styled:
     )
     text.append(_section("Not one host each", [_twins(one, verbose) for one in report.twins]))
     text.append(_section("Without a report", list(_silences(report, verbose))))
+    if report.is_mendable and report.run.mend is not None:
+        text.append("To mend what gpuctl can on all of them: ").append(f"{report.run.mend}\n", "cyan")
     text.append(asking_again(report.run))
     return text.append(f"{closing(report)}{'' if verbose else ' More with -v.'}\n", "dim")
 

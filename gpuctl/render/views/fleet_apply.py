@@ -71,12 +71,17 @@ def _stopping(run: ChangeRun) -> list[str]:
     return sorted(frozenset[str]().union(*run.stopping.values()))
 
 
-def undo_text(run: ChangeRun, asked: Sequence[str], verbose: bool) -> Styled:
-    """Returns which of the hosts that were asked were rolled back, and why the others were not."""
+def undo_text(run: ChangeRun, asked: Sequence[str], verbose: bool, go_on: Command) -> Styled:
+    """Returns which of the hosts that were asked were rolled back, and why the others were not.
+
+    `go_on`: the command that asks the others again.
+    """
     told = [run.changes[host] for host in asked]
     done = [one.host for one in told if one.state == "undone"]
-    text = Styled(f"{len(done)} of {_hosts(len(asked))} rolled back", "bold").append(f": {plain(run.folder)}\n")
-    return text.append(_states(told, verbose)).append(_out_of_service(run, verbose))
+    count = f"{len(done)} of {_hosts(len(asked))} rolled back" if asked else "Nothing is left to roll back"
+    text = Styled(count, "bold").append(f": {plain(run.folder)}\n")
+    text.append(_states(told, verbose)).append(_out_of_service(run, verbose))
+    return text.append("To go on with the others: ").append(f"{go_on}\n", "cyan") if len(done) < len(asked) else text
 
 
 def _out_of_service(run: ChangeRun, verbose: bool) -> Styled:

@@ -1,55 +1,22 @@
-"""A host in one line and as JSON."""
+"""A host in one line."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
 
 from gpuctl.checks.engine_here import engine_here, title_of
-from gpuctl.facts.containerd.containerd import Containerd
-from gpuctl.facts.crio import Crio
 from gpuctl.facts.docker.docker import State
 from gpuctl.facts.gather import Facts
 from gpuctl.facts.gpu.driver import Driver
-from gpuctl.facts.gpu.keeper import Keeper
 from gpuctl.facts.gpu.pci import Pci
 from gpuctl.facts.headline import DockerMet, DriverVersion
-from gpuctl.facts.kubelet.kubelet import Kubelet
-from gpuctl.facts.machine.identity import Identity
 from gpuctl.facts.machine.system import System
-from gpuctl.facts.podman import Podman
 from gpuctl.facts.toolkit.toolkit import Toolkit
 
 _TIMES = "\N{MULTIPLICATION SIGN}"
 SUMMARY = (System, Pci, DriverVersion, DockerMet)
-SUBJECTS = (*SUMMARY, Identity)
 """What has to be gathered."""
-
-
-def host_json(facts: Facts) -> dict[str, Any]:
-    """Returns the facts that place a report: null where absent or unknown."""
-    system, pci = facts.get(System), facts.get(Pci)
-    driver, docker = facts.get(DriverVersion), facts.get(DockerMet)
-    distribution = system.distribution.value if system else None
-    identity, nvml, keeper = facts.get(Identity), facts.get(Driver), facts.get(Keeper)
-    kubelet = facts.get(Kubelet)
-    return {
-        "distribution": f"{distribution.name} {distribution.version}".strip() if distribution else None,
-        "kernel": system.kernel.value if system else None,
-        "machine": system.machine.value if system else None,
-        "gpus": len(pci.gpus.value or ()) if pci and pci.gpus.unknown is None else None,
-        "driver": driver.version.value if driver else None,
-        "docker": docker.version if docker else None,
-        "gpus_healthy": kubelet.checkpoint.value.healthy if kubelet and kubelet.checkpoint.value else None,
-        "hostname": identity.hostname.value if identity else None,
-        "machine_id": identity.machine_id.value if identity else None,
-        "boot_id": identity.boot_id.value if identity else None,
-        "driver_kept_by": keeper.driver.value if keeper else None,
-        "gpus_in_nvml": len([gpu for gpu in nvml.gpus.value if not gpu.error])
-        if nvml and nvml.gpus.value is not None
-        else None,
-    }
 
 
 def host_summary(facts: Facts) -> str:
@@ -57,16 +24,23 @@ def host_summary(facts: Facts) -> str:
 
     What could not be looked at is unknown.
     """
-    host = host_json(facts)
+    system = facts.get(System)
+    kernel = system.kernel.value if system else None
     parts = [
-        host["distribution"],
-        f"kernel {host['kernel']}" if host["kernel"] else None,
+        distribution_of(system) if system else None,
+        f"kernel {kernel}" if kernel else None,
         _gpus(facts),
         _driver(facts),
         _engine(facts),
         _toolkit(facts),
     ]
     return " · ".join(part for part in parts if part)
+
+
+def distribution_of(system: System) -> str | None:
+    """Returns the distribution's name and version; None where that is absent or unknown."""
+    found = system.distribution.value
+    return f"{found.name} {found.version}".strip() if found else None
 
 
 def _gpus(facts: Facts) -> str | None:
@@ -93,6 +67,10 @@ def _engine(facts: Facts) -> str:
     engine = engine_here(facts)
     if engine in ("", "docker"):
         return _docker(facts)
+    from gpuctl.facts.containerd.containerd import Containerd
+    from gpuctl.facts.crio import Crio
+    from gpuctl.facts.podman import Podman
+
     found = {"containerd": facts.get(Containerd), "crio": facts.get(Crio), "podman": facts.get(Podman)}[engine]
     version = found.version.value if found else None
     return f"{title_of(engine, facts)} {version or ''}".strip()

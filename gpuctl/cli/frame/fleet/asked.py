@@ -14,6 +14,7 @@ import typer
 
 from gpuctl.cli.frame.endings import refused
 from gpuctl.cli.frame.fleet.limiting import FOR_ALL_HOSTS, FOR_ONE_HOST, option_words
+from gpuctl.cli.frame.fleet.report import run_at
 from gpuctl.cli.frame.options import seconds_option, text_option
 from gpuctl.frozen import dataclass
 from gpuctl.model import ExitCode
@@ -196,25 +197,22 @@ def recorded_run(
     """
     from gpuctl import __version__
     from gpuctl.fleet.payload import recording_call
-    from gpuctl.fleet.run_folder import BadRun, RecordedRun, Run, read_run
+    from gpuctl.fleet.run_folder import RecordedRun, Run
 
     if recording.run is not None and recording.resume is not None:
         raise typer.BadParameter("--resume goes on in the run's own folder: leave out --run")
     wanted, words = call or recording_call(recording.logs), (*asked.timed_words, *recording.words, *brings)
-    try:
-        with in_a_sentence():
-            if recording.resume is None:
-                at = time.time()
-                folder = recording.run or time.strftime("gpuctl-fleet-%Y%m%dT%H%M%SZ", time.gmtime(at))
-                run = RecordedRun(folder, Run(__version__, at, question, (), words), {})
-                _begin(run, asked, wanted)
-            else:
-                run = _gone_on_with(read_run(recording.resume), question, words)
-                _go_on(run, asked, wanted)
-            found = read_run(run.folder)
-            return replace(found, run=replace(found.run, asked=words))
-    except BadRun as problem:
-        raise refused(f"{recording.resume} is no run of gpuctl's: {problem}.") from None
+    with in_a_sentence():
+        if recording.resume is None:
+            at = time.time()
+            folder = recording.run or time.strftime("gpuctl-fleet-%Y%m%dT%H%M%SZ", time.gmtime(at))
+            run = RecordedRun(folder, Run(__version__, at, question, (), words), {})
+            _begin(run, asked, wanted)
+        else:
+            run = _gone_on_with(run_at(recording.resume), question, words)
+            _go_on(run, asked, wanted)
+        found = run_at(run.folder)
+        return replace(found, run=replace(found.run, asked=words))
 
 
 def _gone_on_with(before: RecordedRun, question: tuple[str, ...], words: tuple[str, ...]) -> RecordedRun:
@@ -239,9 +237,10 @@ def _begin(run: RecordedRun, asked: Asked, call: Call) -> None:
 
 
 def _go_on(run: RecordedRun, asked: Asked, call: Call) -> None:
-    """Asks those hosts of a run that have not reported."""
-    entry, wanted = entered(asked, asked.host_timeout, asked.run_timeout), set(run.unreported)
-    _record(run, tuple(host for host in entry.hosts if host in wanted), entry.way.ask_by(call))
+    """Asks those hosts of a run that have not reported, or of them those that a pattern picks."""
+    entry = entered(asked, asked.host_timeout, asked.run_timeout)
+    picked = set(run.unreported if asked.limit is None else entry.hosts)
+    _record(run, tuple(host for host in run.unreported if host in picked), entry.ask_by(call))
 
 
 def _record(run: RecordedRun, hosts: tuple[str, ...], ask: Asking) -> None:

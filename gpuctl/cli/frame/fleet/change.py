@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,6 +15,7 @@ from gpuctl.cli.frame.options import filled, text_option
 from gpuctl.model import ExitCode
 
 if TYPE_CHECKING:
+    from gpuctl.command import Command
     from gpuctl.fleet.changes import ChangeRun
     from gpuctl.fleet.parcel import Supplies
 
@@ -78,8 +81,35 @@ def supplied(zipapp: str | None, bundle: str | None) -> Supplies:
 def change_run(folder: str) -> ChangeRun:
     """Returns the run in a folder. Ends the run with a sentence where it is none."""
     from gpuctl.fleet.changes import read
+    from gpuctl.fleet.run_folder import CHANGE_SCHEMA
 
-    return read_by(read, folder, "gpuctl fleet apply")
+    return read_by(read, folder, CHANGE_SCHEMA)
+
+
+@contextmanager
+def telling_how_to_go_on(folder: str, go_on: Command) -> Iterator[None]:
+    """Where Ansible, the disk or a signal ends a run before its time, says where it is, how to go on, and who is out of
+    service until then.
+    """
+    from gpuctl.fleet.ansible import EngineProblem
+    from gpuctl.host.write.files import FileProblem
+    from gpuctl.render.draw.text import say
+
+    try:
+        yield
+    except (EngineProblem, FileProblem) as problem:
+        raise refused(f"{problem} {_way_on(folder, go_on)}", ExitCode.UNDETERMINED) from None
+    except (KeyboardInterrupt, SystemExit):
+        say(_way_on(folder, go_on))
+        raise
+
+
+def _way_on(folder: str, go_on: Command) -> str:
+    from gpuctl.render.views.fleet_collect import named
+
+    drained = [one.host for one in change_run(folder).drained]
+    out = f" Out of service until then: {named(drained, False)}." if drained else ""
+    return f"What was done is in {folder}. Go on with {go_on}.{out}"
 
 
 def change_code(run: ChangeRun) -> ExitCode:

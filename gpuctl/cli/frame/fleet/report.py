@@ -61,20 +61,20 @@ class Telling:
 
 def run_at(folder: str) -> RecordedRun:
     """Returns the run in a folder. Ends the run with a sentence where it is none."""
-    from gpuctl.fleet.run_folder import read_run
+    from gpuctl.fleet.run_folder import SCHEMA, read_run
 
-    return read_by(read_run, folder, "gpuctl's")
+    return read_by(read_run, folder, SCHEMA)
 
 
-def read_by(read: Callable[[str], T], folder: str, whose: str) -> T:
-    """Returns what a run's folder has. Ends the run with a sentence where it is no run, or none of `whose`."""
-    from gpuctl.fleet.run_folder import BadRun
+def read_by(read: Callable[[str], T], folder: str, schema: str) -> T:
+    """Returns what a run's folder has. Ends the run with a sentence where it is none, or one of another kind."""
+    from gpuctl.fleet.run_folder import WHOSE, BadRun
     from gpuctl.host.write.files import FileProblem
 
     try:
         return read(folder)
     except BadRun as problem:
-        raise refused(f"{folder} is no run of {whose}: {problem}.") from None
+        raise refused(f"{folder} is no run of {WHOSE[schema]}: {problem}.") from None
     except FileProblem as problem:
         raise refused(str(problem)) from None
 

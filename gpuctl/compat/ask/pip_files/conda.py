@@ -19,7 +19,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from gpuctl.compat.ask.asks import Ask, unknown_ask
 from gpuctl.frozen import dataclass
 
-_TELLING = ("cudatoolkit", "cuda-cudart", "pytorch-cuda", "cuda-runtime", "cuda-toolkit", "cuda-version")
+_BOUND = "cuda-version"
+"""It holds nothing, and bounds those that go by it: of NVIDIA's own channel until CUDA 12 none does."""
+_TELLING = ("cudatoolkit", "cuda-cudart", "pytorch-cuda", "cuda-runtime", "cuda-toolkit", _BOUND)
 """Packages whose version begins with that of CUDA, the most telling first."""
 _FRAMEWORKS = ("pytorch", "pytorch-gpu", "tensorflow", "tensorflow-gpu", "jaxlib", "cupy", "onnxruntime")
 """Of these conda has builds for the CPU and for several CUDA versions."""
@@ -81,7 +83,8 @@ def pip_lines(text: str) -> str:
 
 def conda_asks(packages: Sequence[CondaPackage]) -> Iterator[Ask]:
     """Yields what packages ask for: of each CUDA major what the most telling say, or else the builds of others."""
-    told = [(package, ask) for package in packages for ask in _told(package)]
+    all_told = [(package, ask) for package in packages for ask in _told(package)]
+    told = [one for one in all_told if one[0].name != _BOUND] or all_told
     ranks = {ask.cuda.partition(".")[0]: _TELLING.index(package.name) for package, ask in reversed(_by_rank(told))}
     yield from (ask for package, ask in told if ranks[ask.cuda.partition(".")[0]] == _TELLING.index(package.name))
     built = [ask for package in packages for ask in _built(package) if ask.cuda.partition(".")[0] not in ranks]

@@ -74,9 +74,9 @@ def with_next_family() -> dict[str, list[Row]]:
     """A failure of which nobody has known, the first of its layer."""
     failures, checks = rows_of("failures"), rows_of("family_checks")
     remedy = {"text": "Read what it says.", "commands": [["gpuctl", "doctor"]]}
-    told = {"title": "Something new", "layer": "image", "reports": 0, "cause": "It is new.", "cores": [WORDS]}
+    told = {"title": "Something new", "layer": "image", "cause": "It is new.", "cores": [WORDS]}
     place = next(place for place, row in enumerate(failures) if row["layer"] == told["layer"])
-    seen = {"checks": [], "seen_in": "run", "why": "only the failing command shows it"}
+    seen = {"seen_in": "run", "why": "only the failing command shows it"}
     return {
         "failures": [*failures[:place], {"id": FAMILY, **told, "remedies": [remedy], **LATER}, *failures[place:]],
         "family_checks": [{"family": FAMILY, **seen, **LATER}, *checks],

@@ -22,7 +22,7 @@ from gpuctl.compat.knowledge.errors.faults import xids
 from gpuctl.compat.knowledge.errors.nvml import nvml_errors
 from gpuctl.compat.knowledge.errors.symptoms import symptoms
 from gpuctl.diagnose.answer import Confidence, Match, matches
-from gpuctl.diagnose.behind import MOST, behind
+from gpuctl.diagnose.behind import IN_ALL, MOST, behind
 from gpuctl.diagnose.explained import explained
 from gpuctl.diagnose.family_terms import FILE, family_terms, made
 from gpuctl.diagnose.family_terms import text as text_of_terms
@@ -472,6 +472,12 @@ def test_behind_a_symptom_stand_those_that_mended_most_often_first_and_no_more_t
             assert len(told) <= MOST and id not in told and of_it == sorted(of_it, key=symptom.causes.index)
 
 
+def test_the_more_candidates_a_line_has_itself_the_fewer_are_named_behind_it() -> None:
+    line = "Failed to initialize NVML: Not Found"
+    assert len(answered(line)) > IN_ALL - MOST
+    assert len(answered(line)) + len(_behind(line)) == IN_ALL
+
+
 def test_behind_what_is_certain_stands_nothing() -> None:
     assert _behind("modprobe: ERROR: could not insert 'nvidia': Key was rejected by service") == []
     assert _behind("all is well") == []
@@ -492,7 +498,8 @@ def test_what_a_line_says_itself_comes_before_how_it_came_to_be(line: str) -> No
 def test_of_what_is_only_possible_the_likelier_of_its_line_comes_first() -> None:
     line = "Driver does not support the required nvenc API version"
     assert ids(line) == ["nvenc-api-too-new", "cuda-driver-insufficient-35"]
-    assert ids("UnexpectedAdmissionError")[1:] == ["k8s-plugin-lost-registration", "one-faulted-gpu-blocks-all"]
+    no_gpu = ids("RuntimeError: No CUDA GPUs are available")
+    assert no_gpu.index("device-node-permissions") < no_gpu.index("rminitadapter-failed")
 
 
 # A line that tells of a family only where a word of its context stands nearby

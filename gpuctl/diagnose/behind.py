@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gpuctl.compat.knowledge.errors.failures import families
-from gpuctl.compat.knowledge.errors.symptoms import symptoms
+from gpuctl.compat.knowledge.errors.symptoms import causes_behind
 from gpuctl.diagnose.answer import UNKNOWN_HOST, Confidence, Match, found_here
 from gpuctl.diagnose.scan import Sighting
 from gpuctl.model import Report
 
-MOST = 6
-"""Causes that are named besides: with the matches they stay on one screen."""
+MOST, IN_ALL = 6, 12
+"""Causes that are named besides, and with the matches: so they stay on one screen."""
 
 
 def behind(shown: tuple[Match, ...], report: Report = UNKNOWN_HOST) -> tuple[Match, ...]:
@@ -23,8 +23,9 @@ def behind(shown: tuple[Match, ...], report: Report = UNKNOWN_HOST) -> tuple[Mat
         return ()
     causes = _causes(shown)
     here = dict(found_here(causes, report))
+    room = max(0, min(MOST, IN_ALL - len(shown)))
     ordered = sorted(causes, key=lambda id: (id not in here, causes[id][0]))
-    return tuple(Match(families()[id], Confidence.POSSIBLE, causes[id][1], here.get(id)) for id in ordered[:MOST])
+    return tuple(Match(families()[id], Confidence.POSSIBLE, causes[id][1], here.get(id)) for id in ordered[:room])
 
 
 def _causes(shown: tuple[Match, ...]) -> dict[str, tuple[int, tuple[Sighting, ...]]]:
@@ -32,11 +33,10 @@ def _causes(shown: tuple[Match, ...]) -> dict[str, tuple[int, tuple[Sighting, ..
     named = {match.family.id for match in shown}
     causes: dict[str, tuple[int, tuple[Sighting, ...]]] = {}
     for match in _leading(shown):
-        told = [symptom for symptom in symptoms() if match.family.id in symptom.shown_by]
-        likeliest = max(told, key=lambda symptom: len(named.intersection(symptom.causes)), default=None)
-        others = [id for id in likeliest.causes if id not in named] if likeliest else []
+        others = (id for id in causes_behind(match.family.id, named) if id not in named)
         for place, id in enumerate(others):
-            causes[id] = min(causes.get(id, (place, match.evidence)), (place, match.evidence), key=lambda one: one[0])
+            if id not in causes or place < causes[id][0]:
+                causes[id] = (place, match.evidence)
     return causes
 
 

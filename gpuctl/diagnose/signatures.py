@@ -11,6 +11,7 @@ from itertools import islice
 
 from gpuctl.compat.knowledge.errors.codes import codes
 from gpuctl.compat.knowledge.errors.failures import Family, families, printed_lines
+from gpuctl.compat.knowledge.errors.symptoms import causes_behind
 from gpuctl.diagnose.letters import condensed
 from gpuctl.diagnose.numbers import numbered
 from gpuctl.frozen import dataclass
@@ -44,7 +45,7 @@ class Strength(str, Enum):
 
 @dataclass(frozen=True)
 class Signature:
-    """A core line: its pieces, in order, with gaps between; the families that have it, most reported first.
+    """A core line: its pieces, in order, with gaps between; the families that have it, likeliest first.
 
     `given`: those of them for which it speaks only where a word of their context stands nearby.
     """
@@ -127,8 +128,17 @@ def _wordings(core: str) -> tuple[str, ...]:
 def _signature(core: tuple[bytes, ...], own: list[_Owner]) -> Signature:
     strongest = max((owner.strength for owner in own), key=lambda strength: strength.weight)
     always = {owner.family for owner in own if not owner.given}
-    ids = tuple(dict.fromkeys(owner.family for owner in own))
+    ids = _by_mends(tuple(dict.fromkeys(owner.family for owner in own)))
     return Signature(core, ids, strongest, frozenset(ids) - always)
+
+
+def _by_mends(ids: tuple[str, ...]) -> tuple[str, ...]:
+    """Those behind the first one in the order of its symptom: what mended most often comes first."""
+    if len(ids) < 3:
+        return ids
+    causes = causes_behind(ids[0], ids)
+    places = {id: causes.index(id) if id in causes else len(causes) for id in ids[1:]}
+    return (ids[0], *sorted(ids[1:], key=lambda id: places[id]))
 
 
 @cache

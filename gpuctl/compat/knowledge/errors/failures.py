@@ -52,10 +52,10 @@ class Family:
     id: str
     title: str
     layer: str
-    reports: int
     cause: str
     remedies: tuple[Remedy, ...]
     source: str
+    reports: int = 0
     cores: tuple[str, ...] = ()
     sure: tuple[str, ...] = ()
     excludes: str | None = None
@@ -127,7 +127,6 @@ def _of_code(code: ErrorCode) -> Family:
         id=id,
         title=code.title,
         layer=code.layer,
-        reports=0,
         cause=code.cause,
         remedies=(code.remedy,),
         source=code.source,

@@ -114,9 +114,9 @@ class FamilyChecks:
     """
 
     family: str
-    checks: tuple[str, ...]
     seen_in: str
     source: str
+    checks: tuple[str, ...] = ()
     why: str | None = None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 
 from gpuctl.compat.tables.loader import load
@@ -22,3 +23,9 @@ class Symptom:
 def symptoms() -> tuple[Symptom, ...]:
     """Returns all symptoms."""
     return load("symptoms", Symptom)
+
+
+def causes_behind(family: str, candidates: Iterable[str]) -> tuple[str, ...]:
+    """Returns the causes of the symptom that a family shows; of several the one that has most of the candidates."""
+    shown = [symptom.causes for symptom in symptoms() if family in symptom.shown_by]
+    return max(shown, key=lambda causes: len(set(causes).intersection(candidates)), default=())

@@ -192,6 +192,36 @@ def test_every_xid_of_the_table_is_known_however_it_is_logged(number: int) -> No
         assert_known_as(f"xid {number}", told)
 
 
+@pytest.mark.parametrize(
+    ("line", "gpu_reset"),
+    [
+        ("NVRM: Xid (PCI:0000:65:00): 94, pid=1234, name=python, Contained: CE User Channel (0x9). RST: No", True),
+        ("NVRM: Xid (PCI:0000:9b:00): 94, pid=1234, name=python3, Contained ECC error", True),
+        ("NVRM: Xid (PCI:0000:10:1c): 63, Row Remapper: New row marked for remapping, reset gpu to activate.", True),
+        ("NVRM: Xid (PCI:0000:3b:00): 63, Dynamic Page Retirement: New page retired, reload the driver", True),
+        ("NVRM: Xid (PCI:0000:3b:00): 64, Row Remapper: Fatal error, unable to remap row", True),
+        ("NVRM: Xid (PCI:0000:3b:00): 95, pid=7, name=python3, Uncontained: LTC TAG", True),
+        ("NVRM: Xid (PCI:0000:3b:00): 48, pid=7, An uncorrectable double bit error (DBE) has been detected", True),
+        ("NVRM: Xid (PCI:0000:3b:00): 140, Uncorrectable ECC", True),
+        ("NVRM: Xid (PCI:0000:3b:00): 92, High single-bit ECC error rate", False),
+        ("NVRM: Xid (PCI:0000:3b:00): 171, Uncorrectable DRAM error", False),
+    ],
+)
+def test_an_error_of_the_gpus_memory_is_no_fault_of_the_program(line: str, gpu_reset: bool) -> None:
+    match, *_ = found(line)
+    told = " ".join(map(str, (one for remedy in match.remedies for one in remedy.commands)))
+    assert ("compute-sanitizer" in told, "--gpu-reset" in told) == (False, gpu_reset)
+    assert match.family.layer == "hardware"
+    assert match.remedies[0].text.startswith("Look for the Xids beside it") == ("DRAM" in line)
+
+
+def test_xid_169_speaks_of_the_wrong_module_only_where_the_gpu_did_not_start() -> None:
+    halted = "NVRM: Xid (PCI:000f:01:00): 169, fd8cd000 94000000"
+    assert ids(halted) == ["xid-169"]
+    assert ids(f"{halted}\nNVRM: GPU 000f:01:00.0: RmInitAdapter failed! (0x62:0x1a:2631)")[0] != "xid-169"
+    assert "open-kernel-module-required" in ids(f"{halted}\nNVRM: GPU 000f:01:00.0: RmInitAdapter failed! (0x62)")
+
+
 def test_xid_is_the_end_of_other_words_too() -> None:
     assert ids("postgres: oldest txid 79, next txid: 48; backend_xid=31") == []
 

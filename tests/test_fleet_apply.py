@@ -136,13 +136,6 @@ def test_equal_plans_are_read_once_and_a_second_name_and_a_host_without_gpuctl_a
     assert plan.file.stat().st_mode & 0o777 == 0o600
 
 
-@pytest.fixture(scope="module")
-def single_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("pyz")
-    subprocess.run([sys.executable, ROOT / "pyz" / "build.py", folder], check=True, capture_output=True)
-    return folder / "gpuctl.pyz"
-
-
 def printed(done: subprocess.CompletedProcess[str], before: str) -> list[str]:
     """The words of a command of gpuctl fleet that was told to a person, who runs it as it stands."""
     line = next(line for line in (done.stdout + done.stderr).splitlines() if before in line)
@@ -152,12 +145,12 @@ def printed(done: subprocess.CompletedProcess[str], before: str) -> list[str]:
 
 
 def test_a_host_without_gpuctl_is_changed_by_a_single_file_and_undone_by_the_commands_that_are_told(
-    fleet: Hosts, tmp_path: Path, single_file: Path
+    fleet: Hosts, tmp_path: Path, built: Path
 ) -> None:
     def run(argv: list[str]) -> subprocess.CompletedProcess[str]:
         return subprocess.run(argv, check=True, capture_output=True, text=True, timeout=400, cwd=tmp_path)
 
-    by = ("-i", fleet.inventory("bare"), "--become", "--zipapp", single_file)
+    by = ("-i", fleet.inventory("bare"), "--become", "--zipapp", built / "gpuctl.pyz")
     planned = run(words("plan", "install-runtime", *OPTIONS, *by, "-o", "PLAN"))
     applied = run([*printed(planned, "To carry it out: "), "--run", "RUN"])
     assert re.search(r"^applied +1 +bare$", applied.stdout, re.MULTILINE)

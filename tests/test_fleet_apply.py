@@ -24,7 +24,7 @@ from jsonschema import Draft202012Validator
 from simhost import warm
 from simhost.process import until
 
-from gpuctl.fleet.changes import read
+from gpuctl.fleet.changes import DRAINING, read
 
 pytestmark = pytest.mark.bench
 
@@ -248,17 +248,19 @@ def test_a_run_whose_controller_is_killed_is_undone_without_going_on(
     assert files(fleet) == BEFORE
 
 
-def test_an_interrupt_waits_for_the_wave_and_says_how_to_go_on(fleet: Hosts, plan: Planned, tmp_path: Path) -> None:
+def test_an_interrupt_waits_for_the_wave_and_says_how_to_go_on_and_who_is_out_of_service(
+    fleet: Hosts, plan: Planned, tmp_path: Path
+) -> None:
     by = plan.of("c1", "c2")
     run = tmp_path / "RUN"
-    argv = words("apply", plan.file, *by, "--run", run)
+    argv = words("apply", plan.file, *by, "--run", run, "--before", "true", "--after", "false")
     process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
-    until(lambda: begun(run, "c1"))
+    until(lambda: begun(run, "c1") and read(str(run)).changes["c1"].state != DRAINING)
     os.kill(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=120)
     assert process.returncode == 130
     assert said.startswith("It ends when what is at work on hosts has ended")
-    assert f"--resume {run}" in said
+    assert f"--resume {run}" in said and "Out of service until then: c1." in " ".join(said.split())
     assert {one.host: one.state for one in read(str(run)).changes.values()} == {"c1": "applied"}
     assert files(fleet)["c2"] == BEFORE["c2"]
 

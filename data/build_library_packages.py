@@ -16,7 +16,7 @@ import re
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 TABLE = Path(__file__).with_name("library_packages.jsonl")
@@ -114,25 +114,32 @@ def main(contents: Path, chisel: Path, bundles: list[Path]) -> None:
     for bundle in bundles:
         for file, package, system in _playwright(bundle.read_text(encoding="utf-8")):
             found[file, package][PLAYWRIGHT].add(system)
-    rows = [
-        {"file": file, "package": package, "systems": _systems(told), "source": "; ".join(sorted(told))}
-        for (file, package), told in found.items()
-        if package not in _NOT_MEANT
-    ]
-    replace(rows, (DEBIAN_SOURCE[:20], CHISEL, PLAYWRIGHT[:20]))
+    replace({key: told for key, told in found.items() if key[1] not in _NOT_MEANT})
 
 
-def replace(rows: list[dict[str, object]], sources: tuple[str, ...]) -> None:
-    """Puts rows in the place of those whose source begins so; the others stay."""
-    kept = [json.loads(line) for line in TABLE.read_text().splitlines()] if TABLE.exists() else []
-    rows = rows + [row for row in kept if not row["source"].startswith(sources)]
+def replace(found: Mapping[tuple[str, str], Mapping[str, set[str]]]) -> None:
+    """Puts what sources tell in the place of what the table has from them and of their systems; the rest stays.
+
+    `found`: by file and package, on which systems each source has it.
+    """
+    sources = {source for told in found.values() for source in told}
+    systems = {system for told in found.values() for named in told.values() for system in named}
+    rows = {row["file"]: row for row in map(json.loads, TABLE.read_text().splitlines())}
+    for row in rows.values():
+        kept = {
+            package: " ".join(one for one in on.split() if one not in systems)
+            for package, on in row["packages"].items()
+        }
+        row["packages"] = {package: on for package, on in kept.items() if on}
+        row["source"] = "; ".join(one for one in row["source"].split("; ") if one not in sources)
+    for (file, package), told in found.items():
+        row = rows.setdefault(file, {"file": file, "packages": {}, "source": ""})
+        named = set(row["packages"].get(package, "").split()).union(*told.values())
+        row["packages"][package] = " ".join(sorted(named))
+        row["source"] = "; ".join(dict.fromkeys((*filter(None, row["source"].split("; ")), *sorted(told))))
     order = {name: number for number, name in enumerate((*LIBRARIES, *PROGRAMS))}
-    rows.sort(key=lambda row: (order.get(str(row["file"]), len(order)), row["systems"], row["source"]))
-    TABLE.write_text("".join(json.dumps(row, separators=(",", ":")) + "\n" for row in rows))
-
-
-def _systems(told: dict[str, set[str]]) -> list[str]:
-    return sorted(set().union(*told.values()))
+    full = sorted((row for row in rows.values() if row["packages"]), key=lambda row: order.get(row["file"], len(order)))
+    TABLE.write_text("".join(json.dumps(row, separators=(",", ":")) + "\n" for row in full))
 
 
 def _debian(path: Path) -> Iterator[tuple[str, str]]:

@@ -34,16 +34,15 @@ def main(clone: Path) -> None:
     required = _by_library(entries, "RDEPENDS")
     taken = {name: set(deps.split()) for name, deps in _lists(resolved, "RDEPENDS")}
     with_epoch = _with_epoch(resolved)
-    rows: list[dict[str, object]] = []
+    found: dict[tuple[str, str], dict[str, set[str]]] = {}
     for library in LIBRARIES:
         packages, commit, how = provided[library], ENTRIES, "metadata of AlmaLinux 10.0"
         if not packages:
             sets = [taken[name] & with_epoch for name in required[library] if name in taken]
             packages, commit, how = set.intersection(*sets) if sets else set(), RESOLVED, "libdnf on AlmaLinux 10.0"
         if len(packages) == 1 and places[(package := packages.pop())] in ENABLED:
-            source = f"{SOURCE}@{commit} ({how})"
-            rows.append({"file": library, "package": package, "systems": [SYSTEM], "source": source})
-    replace(rows, (SOURCE,))
+            found[library, package] = {f"{SOURCE}@{commit} ({how})": {SYSTEM}}
+    replace(found)
 
 
 def _recipes(clone: Path, commit: str) -> str:

@@ -280,6 +280,22 @@ def test_check_of_a_described_host_starts_no_process_and_loads_neither_rich_nor_
     assert conforms("check", done.stdout)
 
 
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("check", "--cuda=10.1", "--driver=418.87", "--gpu=V100"),
+        ("dockerfile", "lint", "tests/data/dockerfiles/source-document.Dockerfile"),
+        ("migrate", "run", "--", "nvidia-docker", "run", "--device", "/dev/nvidia0", "app"),
+    ],
+    ids=lambda argv: argv[0],
+)
+def test_a_quick_command_reads_no_table_twice(argv: tuple[str, ...]) -> None:
+    traced = ["strace", "-f", "-qq", "-e", "trace=openat", *HERE, *argv]
+    done = subprocess.run(traced, capture_output=True, text=True, cwd=ROOT)
+    read = re.findall(r"/data/(\w+)\.jsonl", done.stderr)
+    assert read and len(read) == len(set(read)), read
+
+
 def test_only_shows_a_layer_or_a_check(sim_host: Callable[..., SimHost]) -> None:
     host = sim_host("v100")
     layer = host.gpuctl("doctor", "--only", "driver", "--json").json["findings"]

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 from elves import library, program
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from registry import docker_registry
@@ -182,6 +182,7 @@ NAMED_OTHERWISE = ("PATH", "LD_LIBRARY_PATH")
     command=st.lists(words.filter(bool), max_size=4),
     test=words.filter(lambda text: bool(text.strip())),
 )
+@example(env={"--a": "b"}, labels={"--": ""}, volumes=set(), command=["--c"], test="0")
 def test_whatever_words_an_image_holds_the_new_one_holds_the_same(
     dockerd: Dockerd,
     tmp_path: Path,

@@ -33,6 +33,25 @@ def run(*argv: str, stdin: bytes = b"", **env: str) -> subprocess.CompletedProce
     return warm.gpuctl("dockerfile", "lint", *argv, stdin=stdin, env={**os.environ, **env})
 
 
+NOT_IN_IT = "_DEVICE _DIRECTIVE _FILE _FLAG _FOLDER _NETWORK_KEY _SOCKET _UBUNTU _CUDA_REPOSITORY _VARIABLE _VERSION"
+COMPILED = """
+import sys
+from pathlib import Path
+from gpuctl.dockerfile.lint import lint
+from gpuctl.regex import regex
+lint(Path(sys.argv[1]).read_bytes(), "")
+files = [vars(file).items() for name, file in sys.modules.items() if name.startswith("gpuctl.")]
+print(*(name for file in files for name, one in file if isinstance(one, regex) and vars(one).keys() - {"_made"}))
+"""
+
+
+def test_what_does_not_stand_in_a_dockerfile_costs_no_pattern() -> None:
+    argv = (sys.executable, "-c", COMPILED, str(FILES[0].with_name("source-document.Dockerfile")))
+    done = subprocess.run(argv, capture_output=True, text=True, cwd=ROOT)
+    assert "_TAG" in done.stdout, done.stderr
+    assert set(done.stdout.split()) & set(NOT_IN_IT.split()) == set()
+
+
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     path = tmp_path / "Dockerfile"

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpuctl.fleet.difference import difference
-from gpuctl.fleet.identity import Shared
+from gpuctl.fleet.identity import Shared, twins
 from gpuctl.fleet.judge import JudgedHost, SaidFinding
+from gpuctl.fleet.key_facts import KeyFacts
 from gpuctl.fleet.report import FleetReport, folded
 from gpuctl.fleet.run_folder import HostOutcome, RecordedRun, Run, State
 from gpuctl.fleet.silence import share
@@ -211,9 +212,20 @@ def test_a_host_listed_twice_is_told_and_one_image_is_another_matter() -> None:
     assert report.code(ALL, True) == 1
 
 
+def test_without_a_gpu_that_is_seen_a_boot_tells_a_host_from_its_clones() -> None:
+    def bare(boot: str | None) -> KeyFacts:
+        return KeyFacts("m", (), (), (), (), boot)
+
+    found = twins({"a": bare("1"), "again": bare("1"), "clone": bare("2")})
+    assert [(one.shared, one.hosts) for one in found] == [
+        (Shared.ALL, ("a", "again")),
+        (Shared.MACHINE, ("a", "again", "clone")),
+    ]
+
+
 def test_a_gpu_in_two_machines_is_told_by_its_uuid() -> None:
-    (twins,) = told([judged("a", uuids="GPU-x"), judged("b", uuids="GPU-x")]).twins
-    assert (twins.shared, twins.hosts, twins.what) == (Shared.GPU, ("a", "b"), "GPU-x-0")
+    (one,) = told([judged("a", uuids="GPU-x"), judged("b", uuids="GPU-x")]).twins
+    assert (one.shared, one.hosts, one.what) == (Shared.GPU, ("a", "b"), "GPU-x-0")
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import subprocess
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from jsonschema import Draft202012Validator
 from simhost import warm
 
 from gpuctl.compat.answer.answer import brief
-from gpuctl.compat.answer.fleet_rows import LONGEST_LINE, NoHosts, host_verdicts
+from gpuctl.compat.answer.fleet_rows import LONGEST_CELL, LONGEST_LINE, NoHosts, _cells, host_verdicts
 from gpuctl.compat.ask.image_claims import Expression
 from gpuctl.compat.ask.question import Machine, Question, typed_cuda
 from gpuctl.compat.judge.alike import bounds, stand_in
@@ -324,3 +325,14 @@ def test_a_host_of_a_fleet_is_told_what_it_is_told_alone(
     assert said["requirement"] == (
         {"verdict": requirement.verdict, "failed": list(requirement.failed)} if requirement else None
     )
+
+
+@given(st.one_of(st.text("a1,\"\r \t';", min_size=1), st.just("a," + "b" * LONGEST_CELL)))
+def test_a_row_has_the_cells_that_the_reader_of_csv_finds(text: str) -> None:
+    def told(read: Callable[[], list[str]]) -> list[str] | None:
+        try:
+            return read()
+        except (ValueError, csv.Error):
+            return None
+
+    assert told(lambda: _cells(text)) == told(lambda: next(csv.reader([text], strict=True, skipinitialspace=True)))

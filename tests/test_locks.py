@@ -63,6 +63,61 @@ name = "torch"
 version = "2.12.1+cu130"
 source = { registry = "https://download.pytorch.org/whl/cu130" }
 """
+UV_EXTRA = """\
+version = 1
+
+[[package]]
+name = "demo"
+version = "0.1.0"
+source = { editable = "." }
+dependencies = [{ name = "between", extra = ["gpu"] }]
+
+[package.optional-dependencies]
+onnx = [{ name = "onnxruntime-gpu" }]
+
+[[package]]
+name = "between"
+version = "1.0"
+source = { registry = "https://pypi.org/simple" }
+
+[package.optional-dependencies]
+gpu = [{ name = "torch" }]
+
+[[package]]
+name = "torch"
+version = "2.6.0"
+source = { registry = "https://pypi.org/simple" }
+
+[[package]]
+name = "onnxruntime-gpu"
+version = "1.31.1"
+source = { registry = "https://pypi.org/simple" }
+"""
+UV_GROUP = UV_EXTRA.replace("[package.optional-dependencies]\nonnx", "[package.dev-dependencies]\nserving")
+POETRY_EXTRA = """\
+[[package]]
+name = "torch"
+version = "2.6.0"
+optional = false
+groups = ["main"]
+
+[[package]]
+name = "onnxruntime-gpu"
+version = "1.31.1"
+optional = true
+groups = ["main"]
+"""
+PDM_GROUP = """\
+[[package]]
+name = "torch"
+version = "2.6.0"
+groups = ["default"]
+
+[[package]]
+name = "onnxruntime-gpu"
+version = "1.31.1"
+groups = ["serving"]
+"""
 PYLOCK = """\
 lock-version = "1.0"
 created-by = "pdm"
@@ -126,3 +181,23 @@ def test_alternatives_that_only_a_choice_decides_are_told_one_by_one(text: str, 
 def test_alternatives_that_fare_alike_decide_together() -> None:
     assert on(UV_CONFLICTS, "uv.lock", "610.43.02").verdict is Verdict.COMPATIBLE
     assert on(UV_CONFLICTS, "uv.lock", "470.57.02").verdict is Verdict.INCOMPATIBLE
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "by_itself"),
+    [
+        (UV_EXTRA, "uv.lock", ("[package.optional-dependencies]\nonnx", "[package.dev-dependencies]\ndev")),
+        (UV_GROUP, "uv.lock", ("serving =", "dev =")),
+        (POETRY_EXTRA, "poetry.lock", ("true", "false")),
+        (PDM_GROUP, "pdm.lock", ("serving", "dev")),
+    ],
+)
+def test_what_only_an_extra_or_a_group_installs_says_no_sure_no(
+    text: str, name: str, by_itself: tuple[str, str]
+) -> None:
+    answer = on(text, name, "550.90.07")
+    assert answer.verdict is Verdict.UNKNOWN
+    (reason,) = (one for one in answer.gpus[0].reasons if one.id == "build.by-choice")
+    assert "onnxruntime-gpu 1.31.1" in reason.message and "it is incompatible" in reason.message
+    assert on(text, name, "610.43.02").verdict is Verdict.COMPATIBLE
+    assert on(text.replace(*by_itself), name, "550.90.07").verdict is Verdict.INCOMPATIBLE

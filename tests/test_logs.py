@@ -19,7 +19,7 @@ from gpuctl.facts.machine.logs import (
     DKMS,
     KERNEL_LOG,
     LETTERS,
-    is_of_gpus,
+    of_gpus,
     parse_build,
     parse_log,
     probe_logs,
@@ -45,8 +45,11 @@ def test_a_line_is_of_gpus_however_it_is_written() -> None:
         *("AER: Corrected error", "PCIe Bus Error", "BAR 1: no space", "BAR 15 [mem 0x0-0x1 64bit]: assigned"),
         *("DMAR: [DMA Read]", "AMD-Vi: Event logged", "arm-smmu: Unhandled context fault"),
     )
-    assert [word for word in words for line in (word, word.lower(), word.upper()) if not is_of_gpus(line)] == []
-    assert [line for line in ("usb 1-1: new device", "DMAR: IOMMU enabled", "BAR code") if is_of_gpus(line)] == []
+    told = [line for word in words for line in (word, word.lower(), word.upper())]
+    others = ["usb 1-1: new device", "DMAR: IOMMU enabled", "BAR code", "pci 0000:00:01.0: BAR 7 [io", "]: x", "a"]
+    log = [line for one in told for line in (*others * 20, one)]
+    assert list(of_gpus(log)) == told
+    assert list(of_gpus(others)) == []
 
 
 def kernel_says(*lines: str) -> dict[str, Any]:

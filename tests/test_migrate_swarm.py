@@ -53,6 +53,24 @@ def test_generic_resources_are_a_request_and_stay() -> None:
     assert (done.after, done.left) == (f"services: {{a: {body}}}}}\n", ())
 
 
+def test_services_ask_for_so_many_of_what_nodes_call_their_gpus(tmp_path: Path) -> None:
+    (tmp_path / "a.yml").write_text(
+        "services:\n  a: {image: x, runtime: nvidia, environment: {NVIDIA_VISIBLE_DEVICES: '0,2', A: b}}\n"
+        "  b: {image: x, deploy: {resources: {reservations: {devices: [{count: 3, capabilities: [gpu]}]}}}}\n"
+        "  c: {image: x, runtime: nvidia}\n"
+    )
+    done = gpuctl("a.yml", "--generic-resource", "gpu", folder=tmp_path)
+    services = loaded(done.stdout)["services"]
+    asked = {name: one["deploy"]["resources"]["reservations"] for name, one in services.items() if "deploy" in one}
+    assert asked == {
+        name: {"generic_resources": [{"discrete_resource_spec": {"kind": "gpu", "value": number}}]}
+        for name, number in (("a", 2), ("b", 3))
+    }
+    assert services["a"]["environment"] == {"A": "b"} and services["c"] == {"image": "x", "runtime": "nvidia"}
+    assert done.returncode == 1 and "generic resources are a number" in done.stderr
+    assert gpuctl("a.yml", "--generic-resource", "gpu", "--target", "compose", folder=tmp_path).returncode == 2
+
+
 def test_a_file_that_a_swarm_reads_is_for_one_unless_another_target_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.yml").write_text(f"{PLACED}}}}}\n")
     assert "NVIDIA_VISIBLE_DEVICES: 1" in gpuctl("a.yml", folder=tmp_path).stdout.replace('"', "")

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gpuctl.command import Command, command
-from gpuctl.facts.docker.docker import Docker, State
 from gpuctl.facts.gather import Facts
 from gpuctl.model import ENGINES, CannotTell
 
 if TYPE_CHECKING:
     from gpuctl.facts.containerd.containerd import Containerd
     from gpuctl.facts.crio import Crio
+    from gpuctl.facts.docker.docker import Docker
     from gpuctl.facts.podman import Podman
 
 POD = "a pod with runtimeClassName: nvidia"
@@ -47,6 +47,10 @@ def engine_here(facts: Facts) -> str:
 
     It is Docker also where somebody has chosen one on another host.
     """
+    if not _was_asked(facts):
+        return ""
+    from gpuctl.facts.docker.docker import Docker, State
+
     docker = facts.get(Docker)
     if docker and (is_engine(docker) or docker.state.value is State.ELSEWHERE):
         return "docker"
@@ -70,7 +74,7 @@ def other_here(facts: Facts) -> str:
 
 def _was_asked(facts: Facts) -> bool:
     """Whether anybody looked for what runs containers: who did, looked for Docker, too."""
-    return Docker in facts.found
+    return facts.tell_of("Docker")
 
 
 def jobs_alone(facts: Facts) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from gpuctl.command import Command, Shell, command, operands
 from gpuctl.compat.knowledge.gpus.gpus import Gpu
@@ -16,12 +17,14 @@ from gpuctl.compat.knowledge.install_commands import (
 )
 from gpuctl.compat.knowledge.keepers import NVIDIA, KeeperRow, keepers, way_of
 from gpuctl.compat.knowledge.lifetimes import by_codename
-from gpuctl.facts.docker.docker import Docker
 from gpuctl.facts.gpu.keeper import Keeper
 from gpuctl.facts.gpu.tegra import Tegra
 from gpuctl.facts.machine.kernel import DkmsModule
 from gpuctl.facts.machine.system import System
 from gpuctl.model import Disturbs, Remedy
+
+if TYPE_CHECKING:
+    from gpuctl.facts.docker.docker import Docker
 
 INSTALLS = ("apt", "dnf", "yum", "zypper")
 """The package managers by which gpuctl installs the toolkit."""

@@ -114,6 +114,16 @@ def compose(
             show_default=False,
         ),
     ] = None,
+    resource: Annotated[
+        str | None,
+        typer.Option(
+            "--generic-resource",
+            metavar="KIND",
+            parser=filled,
+            help="What the nodes of a swarm call their GPUs: services ask for so many of these.",
+            show_default=False,
+        ),
+    ] = None,
     diff: Diff = False,
     write: Write = False,
     json: Json = False,
@@ -121,7 +131,9 @@ def compose(
     """Rewrite Compose files to requests for GPUs; of several files each overrides those before it."""
     from gpuctl.migrate.files import compose_files
 
-    _rewrite("compose", lambda: compose_files(files, target, _compose_here), files, diff, write, json)
+    if resource and target not in (None, ComposeTarget.SWARM):
+        raise typer.BadParameter("generic resources are a swarm's: --target swarm", param_hint="--generic-resource")
+    _rewrite("compose", lambda: compose_files(files, target, _compose_here, resource or ""), files, diff, write, json)
 
 
 def k8s(

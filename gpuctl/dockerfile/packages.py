@@ -206,13 +206,14 @@ def _plain(words: tuple[PlacedWord, ...], with_value: frozenset[str]) -> Iterato
 
 def _install(kind: str, word: PlacedWord, indexes: tuple[PlacedWord, ...]) -> NamedPackage:
     text = word.value.strip()
-    file = _FILE.fullmatch(text)
+    file = _FILE.fullmatch(text) if text.endswith((".deb", ".rpm")) or ".pkg.tar" in text else None
     if file:
         return NamedPackage(kind, file[1], "", word, indexes)
     if kind == "rpm" and "://" not in text:
         text = text.removeprefix("@").partition(":")[0]  # a module with its stream
     name = text if "://" in text else re.split(r"[=<>!~@ ;]", text, maxsplit=1)[0]
-    found = _VERSION.match(text[len(name) :]) if "://" not in text else None
+    rest = "" if "://" in text else text[len(name) :]
+    found = _VERSION.match(rest) if rest else None
     if kind == "conda":
         name = name.rpartition("::")[2]
     if kind == "pacman" and "://" not in text:

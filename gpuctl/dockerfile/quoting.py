@@ -13,8 +13,8 @@ from gpuctl.regex import regex
 
 LONGEST_LINE = 60_000
 """Bytes. Builders refuse lines of more than 65,535."""
-_BARE = regex(r"[A-Za-z0-9_./:@%+,=~-]+")
-"""What needs no quotes; an empty word needs them."""
+_BARE = regex(r"(?!--)[A-Za-z0-9_./:@%+,=~-]+")
+"""What needs no quotes: an empty word does, and one that begins as a flag, which every instruction may have."""
 _SPECIAL = regex(r'(["\\$])')
 _UNWRITABLE = regex(r"[\n\r\0]")
 

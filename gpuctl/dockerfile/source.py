@@ -222,7 +222,7 @@ class _Reader:
         if name not in INSTRUCTIONS and _OWN_FRONTEND.fullmatch(self.directives.get("syntax", "docker/dockerfile")):
             raise BadDockerfile(first + 1, f"{shown(found[1] if found else '')[:40]!r} is no instruction.")
         position, flags = found.end() if found else 0, []
-        while flag := _FLAG.match(joined.text, position):
+        while joined.text.startswith("--", position) and (flag := _FLAG.match(joined.text, position)):
             flags.append(flag[0].strip(BLANK))
             position = flag.end()
         return name, tuple(flags), joined.part(position, len(joined.text))
@@ -255,7 +255,8 @@ def _directives(lines: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Yields the parser directives: comments of that form before anything else, each once."""
     seen = set()
     for line in lines:
-        found = _DIRECTIVE.fullmatch(line.removeprefix(_BOM).strip())
+        comment = line.removeprefix(_BOM).strip()
+        found = _DIRECTIVE.fullmatch(comment) if comment.startswith("#") else None
         name = found[1].lower() if found else ""
         if not found or name not in _DIRECTIVES or name in seen:
             return

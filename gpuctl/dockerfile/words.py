@@ -49,7 +49,7 @@ def expanded(text: str, variables: Mapping[str, str], escape: str = "\\") -> str
             kept = sign if double and text[position + 1 : position + 2] not in ("$", '"', escape) else ""
             made.append(kept + text[position + 1 : position + 2])
             position += 2
-        elif found := _VARIABLE.match(text, position):
+        elif sign == "$" and (found := _VARIABLE.match(text, position)):
             value = _value(found, variables)
             room -= len(value)
             made.append(value if room > 0 else found[0])

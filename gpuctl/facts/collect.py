@@ -12,7 +12,7 @@ from urllib.parse import quote
 from gpuctl.facts.docker.docker import Docker
 from gpuctl.facts.every import EVERY_SUBJECT
 from gpuctl.facts.gather import Facts, gather
-from gpuctl.facts.machine.logs import NEWEST_FIRST, is_of_gpus, unit_log
+from gpuctl.facts.machine.logs import NEWEST_FIRST, of_gpus, unit_log
 from gpuctl.host.look.deadline import DeadlineExceeded, begin, within
 from gpuctl.host.look.reading import Host, Outcome, Reading
 from gpuctl.host.record.aliases import Aliases
@@ -75,7 +75,7 @@ def end_of_log(name: str, reading: Reading) -> Reading:
         return reading
     text = reading.text
     if _KERNEL_LOG.fullmatch(name):
-        text = "".join(line for line in text.splitlines(keepends=True) if is_of_gpus(line))
+        text = "".join(of_gpus(text.splitlines(keepends=True)))
     last = text[:_LOG_LIMIT] if NEWEST_FIRST in name else text[-_LOG_LIMIT:]
     return replace(reading, text=last, detail=reading.detail[-_LOG_LIMIT:])
 

@@ -48,6 +48,10 @@ class Facts:
             raise CannotTell(found.reason)
         return found
 
+    def tell_of(self, subject: str) -> bool:
+        """Returns whether a subject of that name was looked at, to whoever would load it for this question alone."""
+        return any(one.__name__ == subject for one in self.found)
+
     def __or__(self, later: Facts) -> Facts:
         """Returns these facts with those of a later look, which count where both have a subject."""
         return Facts({**self.found, **later.found})

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Optional
+from typing import TYPE_CHECKING, Optional
 
 from gpuctl.facts.docker.daemon import probe_daemon
-from gpuctl.facts.docker.docker import Docker, probe_docker
 from gpuctl.facts.docker.endpoint import is_users, probe_endpoint
 from gpuctl.facts.docker.unit import waiting_socket
 from gpuctl.facts.gpu.driver import probe_version
@@ -13,6 +12,9 @@ from gpuctl.facts.gpu.tegra import Tegra, probe_tegra
 from gpuctl.frozen import dataclass
 from gpuctl.host.look.reading import Host
 from gpuctl.model import Fact
+
+if TYPE_CHECKING:
+    from gpuctl.facts.docker.docker import Docker
 
 
 @dataclass(frozen=True)
@@ -46,4 +48,6 @@ def probe_docker_met(host: Host) -> DockerMet:
         daemon = probe_daemon(host, endpoint, waiting).daemon.value
         if daemon:
             return DockerMet(daemon.version)
+    from gpuctl.facts.docker.docker import probe_docker
+
     return DockerMet(None, probe_docker(host))

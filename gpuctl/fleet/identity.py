@@ -18,7 +18,7 @@ class Shared(str, Enum):
     """What hosts have in common that each host has for itself."""
 
     ALL = "fleet.host-twice"
-    """Machine id and GPUs: one host under several names."""
+    """Machine id and GPUs, or the boot where none is seen: one host under several names."""
     MACHINE = "fleet.machine-id-shared"
     """The machine id alone: several hosts made from one image."""
     GPU = "fleet.gpu-twice"
@@ -56,12 +56,13 @@ def twins(hosts: Mapping[str, KeyFacts]) -> tuple[Twins, ...]:
 
 
 def _of_one_id(names: list[str], hosts: Mapping[str, KeyFacts]) -> list[Twins]:
-    """Those of one machine id: by their GPUs they are one host, or several."""
-    by_gpus: dict[frozenset[str | None], list[str]] = defaultdict(list)
+    """Those of one machine id: by their GPUs, and by their boots where none is seen, they are one host, or several."""
+    alike: dict[object, list[str]] = defaultdict(list)
     for name in names:
-        by_gpus[frozenset(gpu.uuid for gpu in hosts[name].gpus)].append(name)
-    once = [Twins(Shared.ALL, tuple(same)) for same in by_gpus.values() if len(same) > 1]
-    return once + ([Twins(Shared.MACHINE, tuple(names))] if len(by_gpus) > 1 else [])
+        gpus = frozenset(gpu.uuid for gpu in hosts[name].gpus if gpu.uuid)
+        alike[gpus or hosts[name].boot].append(name)
+    once = [Twins(Shared.ALL, tuple(same)) for same in alike.values() if len(same) > 1]
+    return once + ([Twins(Shared.MACHINE, tuple(names))] if len(alike) > 1 else [])
 
 
 def impostors(hostnames: Mapping[str, str], names: tuple[str, ...], hosts: Mapping[str, KeyFacts]) -> dict[str, str]:

@@ -128,6 +128,7 @@ def judged(raw: bytes, run: Run) -> dict[str, Any]:
             [(gpu.index, gpu.uuid, gpu.product, gpu.values) for gpu in key.gpus],
             key.boards,
             key.changes,
+            key.boot,
         ),
         "findings": sorted(_said(one) for one in _loud(report)),
         "action": report.action.value,
@@ -159,13 +160,14 @@ def _said(finding: Finding) -> list[Any]:
 def _read(outcome: HostOutcome, said: dict[str, Any]) -> JudgedHost:
     if "broken" in said:
         return _broken(outcome, said["broken"])
-    machine, values, gpus, boards, changes = said["key"]
+    machine, values, gpus, boards, changes, boot = said["key"]
     key = KeyFacts(
         machine,
         tuple(values),
         tuple(GpuFacts(index, uuid, product, tuple(known)) for index, uuid, product, known in gpus),
         tuple((device, product) for device, product in boards),
         tuple(changes),
+        boot,
     )
     findings = tuple(
         SaidFinding(id, Status(status), message, remedy, tuple(commands), disturbs, waived)

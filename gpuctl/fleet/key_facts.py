@@ -86,6 +86,7 @@ class KeyFacts:
     """What one host is compared by: `values` are those of HOST_FACTS, `changes` those of SUBJECTS, in that order.
 
     `boards` are its GPUs' PCI device ids with the product of each, as far as NVML tells it; a Tegra's board has no id.
+    `boot`: the id of its kernel's boot.
     """
 
     machine: str | None
@@ -93,6 +94,7 @@ class KeyFacts:
     gpus: tuple[GpuFacts, ...]
     boards: tuple[tuple[str, str | None], ...]
     changes: tuple[str, ...]
+    boot: str | None = None
 
 
 def key_facts(facts: Facts) -> KeyFacts:
@@ -100,7 +102,8 @@ def key_facts(facts: Facts) -> KeyFacts:
     seen = (_told(look, facts) for look in _OF_HOST.values())
     history = facts.get(PackageHistory)
     changes = tuple(_change(history.last(subject)) if history else "" for subject in SUBJECTS)
-    return KeyFacts(_told(_machine, facts), tuple(seen), _gpus(facts), _boards(facts), changes)
+    machine, boot = _told(_machine, facts), _told(_boot, facts)
+    return KeyFacts(machine, tuple(seen), _gpus(facts), _boards(facts), changes, boot)
 
 
 def _told(look: Callable[[Facts], str | None], facts: Facts) -> str | None:
@@ -118,6 +121,10 @@ def _or_none(fact: Fact[Any]) -> str:
 
 def _machine(facts: Facts) -> str | None:
     return facts.known(Identity).machine_id.get()
+
+
+def _boot(facts: Facts) -> str | None:
+    return facts.known(Identity).boot_id.get()
 
 
 def _number_of_gpus(facts: Facts) -> str:

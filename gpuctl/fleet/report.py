@@ -216,6 +216,7 @@ def _record(one: JudgedHost, memory: dict[Any, Any]) -> HostRecord:
         tuple(gpus),
         shared(key.boards),
         shared(tuple(map(shared, key.changes))),
+        key.boot,
     )
     findings = tuple(map(_mark, one.findings))
     values = tuple(value for fact, value in zip(HOST_FACTS, kept.values, strict=True) if fact.is_class)

@@ -54,15 +54,16 @@ class FileMigration:
 
 
 def compose_files(
-    paths: Sequence[str], target: ComposeTarget | None, here: Callable[[], ComposeTarget]
+    paths: Sequence[str], target: ComposeTarget | None, here: Callable[[], ComposeTarget], resource: str = ""
 ) -> tuple[FileMigration, ...]:
     """Returns Compose files rewritten, the later ones overrides of the first. Raises NotAccepted, FileProblem.
 
     Without a target they are for a swarm, where they are written for one, else for the Compose that is `here`.
+    `resource`: what a swarm's nodes call their GPUs.
     """
     sources = [source(path, read_named(path)) for path in paths]
-    target = target or (ComposeTarget.SWARM if is_stack(sources) else here())
-    done = migrated_compose(sources, target)
+    target = target or (ComposeTarget.SWARM if resource or is_stack(sources) else here())
+    done = migrated_compose(sources, target, resource)
     return tuple(
         FileMigration(one.path, one.encoding, _with_left(each, _of_others(one, paths, target)))
         for one, each in zip(sources, done, strict=True)

@@ -1,14 +1,9 @@
-"""Does what isolates containers let the GPUs through, and keep letting them through?"""
+"""Has the kernel what the toolkit isolates itself by?"""
 
 from __future__ import annotations
 
 from gpuctl.checks.engine import Judgement, check, passed, warned
-from gpuctl.checks.remedies import as_root
-from gpuctl.command import command
-from gpuctl.facts.docker.docker import Docker
 from gpuctl.facts.machine.isolation import Isolation
-from gpuctl.facts.machine.system import System
-from gpuctl.facts.podman import Podman
 from gpuctl.model import Remedy
 
 
@@ -22,21 +17,3 @@ def seccomp(isolation: Isolation) -> Judgement | None:
         return passed("The kernel has seccomp", isolation.seccomp)
     remedy = Remedy("Run a kernel with CONFIG_SECCOMP and CONFIG_SECCOMP_FILTER.")
     return warned("The kernel has no seccomp: the toolkit's ldconfig fails.", isolation.seccomp, remedy=remedy)
-
-
-@check("docker.selinux")
-def selinux(system: System, docker: Docker, podman: Podman, isolation: Isolation) -> Judgement | None:
-    """SELinux keeps containers that it confines from the GPUs' device nodes: "Insufficient Permissions".
-
-    Docker has it confine them where it was told so, Podman always. Source: setsebool(8), container_use_devices.
-    """
-    if not isolation.selinux.get():
-        return passed("SELinux does not confine containers", isolation.selinux)
-    daemon = docker.daemon.value
-    confined = bool(podman.program.value) or (daemon is not None and "name=selinux" in daemon.security_options)
-    if not confined or isolation.use_devices.get():
-        return passed("SELinux lets containers use devices", isolation.selinux, isolation.use_devices)
-    text = "Let containers use devices, or give one of them --security-opt label=disable."
-    remedy = Remedy(text, as_root(system, command("setsebool", "-P", "container_use_devices", "on")))
-    message = "SELinux confines containers here, and does not let them use devices."
-    return warned(message, isolation.selinux, isolation.use_devices, remedy=remedy)

@@ -1,4 +1,4 @@
-"""What the logs say of GPUs, of the driver's build and start, and of Docker's."""
+"""What the logs say of GPUs, and of the driver's build and start."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from itertools import takewhile
 
 from gpuctl.checks.engine import Judgement, check, failed, passed, unread, warned
 from gpuctl.checks.gpus import compat_gpus
-from gpuctl.checks.remedies import as_root, install_driver, kernel_log, start
+from gpuctl.checks.remedies import as_root, install_driver, kernel_log
 from gpuctl.compat.knowledge.errors.faults import ACTIONS, Xid, remedy_of, xids
-from gpuctl.facts.docker.docker import Docker, State
 from gpuctl.facts.gpu.driver import Driver
 from gpuctl.facts.gpu.keeper import Keeper
 from gpuctl.facts.gpu.pci import Pci
@@ -26,9 +25,6 @@ _XID = regex(r"NVRM: Xid \((?:PCI:)?([0-9a-f:.]+)\): (\d{1,4})\b(?:, (.*))?", re
 _NOT_STARTED = regex(r"RmInitAdapter failed|not supported by open nvidia\.ko|probe routine was not called")
 _NO_FIRMWARE = regex(r"Direct firmware load for (nvidia/\S+) failed with error -2")
 """The kernel's words (drivers/base/firmware_loader) for a file that is not there: ENOENT."""
-_DOCKER_FATAL = regex(r"failed to start daemon|unable to configure the Docker daemon|level=fatal", re.IGNORECASE)
-_DOCKER_RUNS = regex(r"Daemon has completed initialization|API listen on ")
-"""What dockerd says when it has started: an older failure to start was no more then."""
 _LOADED = regex(r"NVRM: loading NVIDIA UNIX ")
 """The module's first line: what it said before was of a driver that is loaded no more."""
 RECOVERY = 154
@@ -168,26 +164,3 @@ def build_log(system: System, pci: Pci, kernel: Kernel, driver: Driver, keeper: 
     remedy = install_driver("Install a driver that knows this kernel.", system, keeper, compat_gpus(pci, driver))
     first = (logs.build.value or ("",))[0]
     return failed(f"DKMS could not build the module: {first.strip()}", logs.build, remedy=remedy)
-
-
-@check("docker.log", explains=("docker.reachable",))
-def docker_log(system: System, docker: Docker, logs: Logs) -> Judgement | None:
-    """Where Docker does not start, the last thing in its log says why, unless it has started since."""
-    lines = logs.docker
-    if docker.daemon.value is not None:
-        return passed("Docker runs", docker.daemon)
-    if docker.state.value not in (State.ABSENT, State.STOPPED) or lines.value is None:
-        return None
-    of_last_start = takewhile(lambda line: not _DOCKER_RUNS.search(line), reversed(lines.value))
-    fatal = next((line for line in of_last_start if _DOCKER_FATAL.search(line)), None)
-    if fatal is None:
-        return None
-    remedy = Remedy("Mend what it names, then start Docker.", start(system, docker))
-    said = _core(_DOCKER_FATAL, fatal).rstrip(".")
-    return failed(f"Docker did not start: {said}.", Evidence(lines.source, fatal), remedy=remedy)
-
-
-def _core(pattern: re.Pattern[str], line: str) -> str:
-    """The line without what the logger and the engine put before it."""
-    found = pattern.search(line)
-    return line[found.start() :] if found else line

@@ -1,4 +1,4 @@
-"""Of several that ask one alone is installed, and nothing tells which: they decide where they agree."""
+"""Of what asks some is installed by choice alone, and nothing tells what was chosen: it decides where all agree."""
 
 from __future__ import annotations
 
@@ -8,18 +8,29 @@ from gpuctl.compat.ask.asks import Ask
 from gpuctl.compat.judge.rulings import Ruling, worst
 from gpuctl.model import Reason, Verdict
 
+_NO = (Verdict.INCOMPATIBLE, Verdict.NEEDS_PACKAGE)
+
 
 def settled(asks: Sequence[Ask], by_ask: Sequence[tuple[Ruling, ...]]) -> Iterator[Ruling]:
-    """Yields what the rules say of all that ask; of alternatives that fare unlike each other, that they do."""
+    """Yields what the rules say of all that ask; of what is chosen and would decide otherwise, that it does."""
     verdicts = [worst(ruling.verdict for ruling in rulings) for rulings in by_ask]
     named = dict.fromkeys(ask.one_of for ask in asks if ask.one_of)
     places = {name: [place for place, ask in enumerate(asks) if ask.one_of == name] for name in named}
     split = {name: found for name, found in places.items() if len({verdicts[place] for place in found}) > 1}
-    for ask, rulings in zip(asks, by_ask, strict=True):
-        if ask.one_of not in split:
+    always = [verdict for ask, verdict in zip(asks, verdicts, strict=True) if not ask.optional]
+    is_open = bool(always) and worst(always) not in _NO
+    for ask, verdict, rulings in zip(asks, verdicts, by_ask, strict=True):
+        if ask.optional and is_open and verdict in _NO:
+            yield _by_choice(ask, verdict)
+        elif ask.one_of not in split:
             yield from rulings
     for name, found in split.items():
         yield _undecided(name, [(asks[place], verdicts[place]) for place in found])
+
+
+def _by_choice(ask: Ask, verdict: Verdict) -> Ruling:
+    message = f"Whether {ask.by} is installed depends on the extras and groups that are chosen: it is {verdict.value}."
+    return Ruling(Verdict.UNKNOWN, Reason("build.by-choice", message, ask.source))
 
 
 def _undecided(name: str, fares: Sequence[tuple[Ask, Verdict]]) -> Ruling:

@@ -21,6 +21,7 @@ class Ask:
     none: not known. `wheel`: a package that brings its own CUDA, on which no image has a say. Where a wheel asks for a
     bare major ("12"), any minor version of it will do, from `from_minor` on. `one_of`: of all that ask with the same
     text here one alone is installed, which one is not known. `on_arm`: what pip finds on Arm where that is not CUDA's.
+    `optional`: it is installed only with an extra or a group that has to be named.
     `unknown`: why nothing tells which CUDA version it asks for, as a sentence; `cuda` is "" then.
     """
 
@@ -34,6 +35,7 @@ class Ask:
     one_of: str = ""
     on_arm: OnArm | None = None
     unknown: str = ""
+    optional: bool = False
 
     @property
     def any_minor(self) -> bool:

@@ -77,6 +77,8 @@ def driver_part(path: str) -> DriverPart | None:
     row = driver_parts().get(library[1] if library else name)
     if row:
         return DriverPart(PartKind(row.kind), row.capability)
+    if "nvidia" not in path:
+        return None
     if _FOLDER.fullmatch(path):
         of_all = None if path.startswith("/proc/") else ALL_CAPABILITIES
         return DriverPart(PartKind.FOLDER, _OF_FOLDERS.get(name, of_all))

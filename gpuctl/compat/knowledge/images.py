@@ -143,12 +143,18 @@ def is_cuda_image(reference: str) -> bool:
     return repository in {registry + REPOSITORY for registry in _REGISTRIES}
 
 
+@lru_cache(maxsize=64)
+def _of_minor(cuda: str) -> tuple[CudaImages, ...]:
+    """The rows of a CUDA version's minor version, and maybe of others."""
+    return load("images", CudaImages, '"' + ".".join(cuda.split(".")[:2]))
+
+
 @lru_cache(maxsize=1024)
 def listed(reference: str) -> CudaImages | None:
     """Returns the row of a tag of NVIDIA's; None for a tag that the table does not have, and for any other image."""
     tag = parse_tag(reference)
     name = f"{REPOSITORY}:{reference.partition('@')[0].rpartition(':')[2]}"
-    rows = load("images", CudaImages, f'"{tag.cuda}"') if tag else ()
+    rows = _of_minor(tag.cuda) if tag else ()
     return next((row for row in rows if any(row.reference(flavour) == name for flavour in row.flavours)), None)
 
 
@@ -163,8 +169,7 @@ def same_minor(reference: str) -> str | None:
         return None
     minor = minor_of(tag.cuda)
     flavour = f"{tag.library}-{tag.flavour}" if tag.library else tag.flavour
-    holding = '"' + ".".join(tag.cuda.split(".")[:2])
-    rows = [row for row in load("images", CudaImages, holding) if minor_of(row.cuda) == minor]
+    rows = [row for row in _of_minor(tag.cuda) if minor_of(row.cuda) == minor]
     fitting = (row for row in rows if row.os == tag.os and row.status == "supported" and flavour in row.flavours)
     newest = max(fitting, key=lambda row: parts(row.cuda), default=None)
     return newest.reference(flavour).partition(":")[2] if newest else None

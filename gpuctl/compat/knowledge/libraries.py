@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 
 from gpuctl.compat.knowledge.base_systems import BaseSystem, base_systems
@@ -92,11 +91,10 @@ def cuda_library(soname: str) -> CudaLibrary | None:
 
 @dataclass(frozen=True)
 class PackageRow:
-    """A library or interpreter, and the package that holds it on some systems."""
+    """A library or interpreter, and the packages that hold it, each with the systems on which it does, as words."""
 
     file: str
-    package: str
-    systems: tuple[str, ...]
+    packages: Mapping[str, str]
     source: str
 
 
@@ -111,10 +109,10 @@ class BasePackage:
 @cache
 def _package_rows() -> dict[str, dict[str, str]]:
     """By file, the package on each system."""
-    found: dict[str, dict[str, str]] = defaultdict(dict)
-    for row in load("library_packages", PackageRow):
-        found[row.file].update(dict.fromkeys(row.systems, row.package))
-    return found
+    return {
+        row.file: {system: package for package, systems in row.packages.items() for system in systems.split()}
+        for row in load("library_packages", PackageRow)
+    }
 
 
 def package_of(file: str, system: BaseSystem) -> BasePackage | None:

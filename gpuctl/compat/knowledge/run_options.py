@@ -35,11 +35,15 @@ def run_options(engine: str, place: str = "run") -> Mapping[str, RunOptionRow]:
 
     Podman takes the options of the program behind `run` too: podman(1), "global options".
     """
-    rows = [row for row in load("run_options", RunOptionRow) if row.program == engine]
-    rows.sort(key=lambda row: row.place != place)
+    rows = sorted(_rows_of(engine), key=lambda row: row.place != place)
     known: dict[str, RunOptionRow] = {}
     for row in rows:
         if row.place == place or (engine == "podman" and place == "run"):
             for name in filter(None, (row.option, row.short)):
                 known.setdefault(name, row)
     return known
+
+
+@cache
+def _rows_of(engine: str) -> tuple[RunOptionRow, ...]:
+    return tuple(row for row in load("run_options", RunOptionRow, f'"{engine}"') if row.program == engine)

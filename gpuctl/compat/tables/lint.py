@@ -244,14 +244,12 @@ def downloads_have_a_folder(tables: Tables) -> Iterator[Problem]:
 
 def files_have_one_package(tables: Tables) -> Iterator[Problem]:
     """On a system that base_systems knows, a library is told to be in one package."""
-    known, told = {row["os"] for row in tables["base_systems"]}, set()
+    known = {row["os"] for row in tables["base_systems"]}
     for row in tables["library_packages"]:
-        for system in row["systems"]:
-            if system not in known:
-                yield row.problem(f"{system} has no row in base_systems.")
-            if (row["file"], system) in told:
-                yield row.problem(f"Another row tells of {row['file']} on {system}.")
-            told.add((row["file"], system))
+        systems = [system for words in row["packages"].values() for system in words.split()]
+        yield from (row.problem(f"{one} has no row in base_systems.") for one in systems if one not in known)
+        twice = sorted({one for one in systems if systems.count(one) > 1})
+        yield from (row.problem(f"Two packages hold {row['file']} on {one}.") for one in twice)
 
 
 RULES: tuple[Rule, ...] = (

@@ -35,7 +35,7 @@ def old_key(subject: Subject) -> Iterator[Found]:
     for stage in subject.dockerfile.stages:
         for step in stage.steps:
             for text in (step.instruction.body, *(document.body for document in step.instruction.heredocs)):
-                found = _NETWORK_KEY.search(text.text)
+                found = _NETWORK_KEY.search(text.text) if OLD_KEY in text.text else None
                 if found:
                     start, end = text.at(found.start(2)), text.at(found.end(2) - 1) + 1
                     # Who compares the fingerprint has more to change than the address.
@@ -83,11 +83,11 @@ def _foreign(words: Sequence[PlacedWord], release: Release | None) -> Iterator[F
 
 
 def _named(text: str) -> tuple[str, str] | None:
-    ubuntu = _UBUNTU.search(text)
+    ubuntu = _UBUNTU.search(text) if ".ubuntu.com/" in text else None
     if ubuntu and ubuntu[1] in by_codename():
         row = by_codename()[ubuntu[1]]
         return row.id, row.version
-    found = _CUDA_REPOSITORY.search(text)
+    found = _CUDA_REPOSITORY.search(text) if "repo" in text else None
     if not found:
         return None
     id, digits = found.groups()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Callable, Optional, Tuple
+from typing import Callable, Iterator, Optional, Sequence, Tuple
 
 from gpuctl.bounds import with_end
 from gpuctl.facts.machine.services import FABRIC_MANAGER, PERSISTENCED
@@ -28,11 +28,13 @@ HEAD = 100
 KERNEL_LOG = ("journalctl", "-k", "-b", "-o", "short-iso", "--no-pager", "-n", str(KERNEL_LINES))
 DMESG = ("dmesg",)
 DKMS = "/var/lib/dkms"
-_OF_GPUS = regex(
-    r"nvrm|nvidia|xid|nouveau|gsp|nvlink|nvswitch|nv_queue"
-    r"|aer: |pcie bus error|bar \d+(?: \[[^\]]*\])?: |dmar: \[|amd-vi: event|unhandled context fault"
+_OF_GPUS = (
+    *("nvrm", "nvidia", "xid", "nouveau", "gsp", "nvlink", "nvswitch", "nv_queue"),
+    *("aer: ", "pcie bus error", "dmar: [", "amd-vi: event", "unhandled context fault"),
 )
-"""In small letters, which are found in a tenth of the time."""
+"""In small letters. One by one they are found in a tenth of the time that a pattern of them all takes."""
+_BAR = regex(r"bar \d+(?: \[[^\]]*\])?: ")
+_AT_ONCE = 64
 _NOT_ALL = regex("not seeing messages|insufficient permissions")
 """journalctl's hints to a user who may read no log but his own: journalctl(1)."""
 _BUILD_ERROR = regex(r"\berror[: ]|\*\*\* ", re.IGNORECASE)
@@ -86,13 +88,24 @@ def _kernel(host: Host) -> Fact[Tuple[str, ...]]:
     journal = host.run(KERNEL_LOG, DEADLINE) if host.stat(BOOTED).ok else Reading(BOOTED, Outcome.ABSENT)
     if not (journal.ok and parse_log(journal.text)) or _NOT_ALL.search(journal.detail):
         journal = host.run(DMESG, DEADLINE)
-    found = fact(journal, lambda text: tuple(line for line in parse_log(text) if is_of_gpus(line)))
+    found = fact(journal, lambda text: tuple(of_gpus(parse_log(text))))
     return Fact(found.value, " ".join(journal.source.split()[:2]), found.unknown)
 
 
-def is_of_gpus(line: str) -> bool:
-    """Returns whether a line of the kernel's tells of the driver, nouveau, the PCI bus or the IOMMU."""
-    return bool(_OF_GPUS.search(line.lower()))
+def of_gpus(lines: Sequence[str]) -> Iterator[str]:
+    """Yields the lines of the kernel's that tell of the driver, nouveau, the PCI bus or the IOMMU.
+
+    Most tell of none of it, and many at once are passed over in a tenth of the time.
+    """
+    for first in range(0, len(lines), _AT_ONCE):
+        some = lines[first : first + _AT_ONCE]
+        if _is_of_gpus("\n".join(some)):
+            yield from filter(_is_of_gpus, some)
+
+
+def _is_of_gpus(text: str) -> bool:
+    small = text.lower()
+    return any(word in small for word in _OF_GPUS) or bool("bar " in small and _BAR.search(small))
 
 
 def _begin_unit(host: Host, unit: str) -> Callable[[], Fact[Tuple[str, ...]]]:

@@ -62,7 +62,10 @@ class Asked:
 class _Service:
     """A service in one of the files, with all that says what it is up to there."""
 
-    def __init__(self, bodies: tuple[Body, ...], seen: Mapping[int, LegacySigns], target: ComposeTarget) -> None:
+    def __init__(
+        self, bodies: tuple[Body, ...], seen: Mapping[int, LegacySigns], target: ComposeTarget, resource: str
+    ) -> None:
+        self.resource = resource
         self.body = bodies[-1]
         self.parts = frozenset(id(one) for body in bodies for one in body.draft.tree.chain(body.node))
         """All mappings that say something of it: what stays as it is for one service stays for each that has it."""
@@ -77,8 +80,13 @@ class _Service:
         return tuple(one for one in chain if any(one.start <= at.start and at.end <= one.end for at in places))
 
 
-def migrated(sources: Sequence[FileText], target: ComposeTarget = ComposeTarget.COMPOSE) -> tuple[Migration, ...]:
-    """Returns the files, the first one the base and each later one an override, for `target`. Raises NotAccepted."""
+def migrated(
+    sources: Sequence[FileText], target: ComposeTarget = ComposeTarget.COMPOSE, resource: str = ""
+) -> tuple[Migration, ...]:
+    """Returns the files, the first one the base and each later one an override, for `target`. Raises NotAccepted.
+
+    `resource`: what the nodes of a swarm call their GPUs, "" where its services name them by a variable.
+    """
     files = [_file(read) for read in sources]
     seen: dict[int, LegacySigns] = {}
     for file in files:
@@ -86,7 +94,7 @@ def migrated(sources: Sequence[FileText], target: ComposeTarget = ComposeTarget.
         volumes = {name: place.written for name, place in driver_volumes(root).items()}
         seen |= {id(body.node): _signs(body, volumes, target) for body in file.services.values()}
     services = [
-        _Service(layers(files, number, name), seen, target)
+        _Service(layers(files, number, name), seen, target, resource)
         for number, file in enumerate(files)
         for name in file.services
     ]
@@ -156,7 +164,7 @@ def _keeps(service: _Service, target: ComposeTarget) -> str:
     if service.own.blocks:
         return next(one.why for one in service.own.kept if one.blocks)
     try:
-        if target not in _BY_VARIABLE and not service.now.modern:
+        if not _is_by_variable(service, target) and not service.now.modern:
             _request(service, target)
     except CannotAsk as why:
         return str(why)
@@ -193,13 +201,13 @@ def _request(service: _Service, target: ComposeTarget) -> NewRequest | None:
     if old is None or service.now.modern or old == before:
         return None
     if before is None:
-        return wanted(old, target, instead=False)
+        return wanted(old, target, False, service.resource)
     more = tuple(one for one in old.ids if one not in before.ids)
     if target is ComposeTarget.CDI and set(before.ids) < set(old.ids) and ALL not in old.ids:
         return wanted(Gpus(more), target, instead=False)
     # Never a second request beside the first: of two, Docker hands NVIDIA_VISIBLE_DEVICES of the last to the hook
     # (https://github.com/moby/moby/blob/master/daemon/nvidia_linux.go).
-    return wanted(old, target, instead=True)
+    return wanted(old, target, True, service.resource)
 
 
 def _rewrite(service: _Service, kept: str, target: ComposeTarget) -> None:
@@ -213,7 +221,7 @@ def _rewrite(service: _Service, kept: str, target: ComposeTarget) -> None:
     if kept:
         if own.pieces and not own.blocks:
             draft.leave(entry(own.pieces[0].place), kept)
-    elif target in _BY_VARIABLE:
+    elif _is_by_variable(service, target):
         _BY_VARIABLE[target](service)
     else:
         request = _request(service, target)
@@ -313,6 +321,10 @@ def _with_default_runtime(service: _Service) -> None:
 
 
 _BY_VARIABLE = {ComposeTarget.RUNTIME: _with_runtime, ComposeTarget.SWARM: _with_default_runtime}
+
+
+def _is_by_variable(service: _Service, target: ComposeTarget) -> bool:
+    return target in _BY_VARIABLE and not service.resource
 
 
 def _take_all_but(service: _Service, *stay: Place | None) -> None:

@@ -19,6 +19,7 @@ from gpuctl.migrate.tree import Place
 
 CDI = "nvidia.com/gpu"
 DEPLOY = ("deploy", "resources", "reservations", "devices")
+GENERIC = ("deploy", "resources", "reservations", "generic_resources")
 OVERRIDE = "!override"
 
 
@@ -77,11 +78,15 @@ def _cdi(body: Body, place: Place) -> Iterator[str]:
         yield source.text.removeprefix(f"{CDI}=")
 
 
-def wanted(gpus: Gpus, target: ComposeTarget, instead: bool) -> NewRequest:
+def wanted(gpus: Gpus, target: ComposeTarget, instead: bool, resource: str = "") -> NewRequest:
     """Returns a request as the target takes it. `instead`: it stands for those of earlier files, not beside them.
 
-    Raises CannotAsk.
+    `resource`: what a swarm's nodes call their GPUs. Raises CannotAsk.
     """
+    if target is ComposeTarget.SWARM:
+        if gpus.ids == (ALL,) or instead:
+            raise CannotAsk("generic resources are a number, and this has all GPUs of its node, or others than before")
+        return NewRequest(GENERIC, [{"discrete_resource_spec": {"kind": resource, "value": len(gpus.ids)}}])
     if target is ComposeTarget.CDI:
         if gpus.count is not None or instead:
             raise CannotAsk("CDI names devices, and neither a number of them nor others than an earlier file's")

@@ -13,20 +13,19 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 
 from gpuctl.migrate.compose.legacy import LegacySigns, Piece
-from gpuctl.migrate.compose.requests import DEPLOY, placed_requests
+from gpuctl.migrate.compose.requests import DEPLOY, GENERIC, placed_requests
 from gpuctl.migrate.compose.services import VARIABLE, Body, ComposeFile
 from gpuctl.migrate.draft import Draft, FileText, naming
 from gpuctl.migrate.gpus import names
 from gpuctl.migrate.migration import Gpus
 from gpuctl.migrate.tree import Place
 
-_GENERIC = ("deploy", "resources", "reservations", "generic_resources")
 _SWARM_ALONE = (
     ("deploy", "placement"),
     ("deploy", "endpoint_mode"),
     ("deploy", "update_config"),
     ("deploy", "rollback_config"),
-    _GENERIC,
+    GENERIC,
 )
 """What Compose passes over (https://github.com/docker/compose/blob/main/pkg/compose/create.go)."""
 _MODES = ("global", "replicated-job", "global-job")
@@ -84,7 +83,7 @@ def is_of_old_format(file: ComposeFile) -> bool:
 def generic_requests(body: Body) -> Iterator[Gpus]:
     """Yields a request for each generic resource of GPUs that a service asks for: the swarm decides which GPUs."""
     tree = body.draft.tree
-    for place in tree.entries(tree.field(body.node, *_GENERIC)):
+    for place in tree.entries(tree.field(body.node, *GENERIC)):
         kind = tree.field(place.value, "discrete_resource_spec", "kind")
         if kind and "gpu" in kind.text.lower():
             yield Gpus()

@@ -201,9 +201,12 @@ def odd_words(one: OddGpus) -> str:
 
 
 _SENTENCES = {
-    Shared.ALL: ("are one host: they share a machine id and all GPUs, if any", "Take all names but one off the list."),
+    Shared.ALL: (
+        "are one host: they share a machine id and all GPUs, or the boot where none is seen",
+        "Take all names but one off the list.",
+    ),
     Shared.MACHINE: (
-        "have one machine id and are several hosts: they were made from one image",
+        "have one machine id, and other GPUs or boots: hosts that were made from one image",
         "Give each an id of its own (systemd-machine-id-setup(1)), and empty /etc/machine-id in the image.",
     ),
     Shared.GPU: (

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from gpuctl.checks.engine_here import engine_here, title_of
-from gpuctl.facts.docker.docker import State
+from gpuctl.facts.docker.daemon import State
 from gpuctl.facts.gather import Facts
 from gpuctl.facts.gpu.driver import Driver
 from gpuctl.facts.gpu.pci import Pci

@@ -63,7 +63,7 @@ def requirements_asks(text: str, name: str, environment: Environment = ANYWHERE)
         return _of_conda(text, name, environment)
     found = installed(read_pins(text, name), environment)
     where = f"{name} (for {environment.machine})" if found.elsewhere else name
-    return _merged(_asks_of(found.pins), where, found.alternatives)
+    return _merged(_asks_of(found.pins), where, found.alternatives, found.optional)
 
 
 def _asks_of(pins: Sequence[Pin]) -> tuple[Ask, ...]:
@@ -200,13 +200,15 @@ def _indirect_asks(pins: Sequence[Pin]) -> Iterator[Ask]:
         yield unknown_ask(_label(pin), f"{_label(pin)} {why}.", row.source)
 
 
-def _merged(asks: Sequence[Ask], name: str, alternatives: Set[str]) -> tuple[Ask, ...]:
+def _merged(
+    asks: Sequence[Ask], name: str, alternatives: Set[str], optional: Set[str] = frozenset()
+) -> tuple[Ask, ...]:
     minors = {ask.cuda.partition(".")[0]: ask.cuda for ask in asks if "." in ask.cuda}
     # Of one that runs with any minor version what counts there is its own code, beside what says which one it is.
     placed = [replace(ask, cuda=minors[ask.cuda]) if ask.cuda in minors and _has_say(ask) else ask for ask in asks]
     kept = [ask for ask in placed if "." in ask.cuda or ask.cuda not in minors]
     return tuple(
-        _one([ask for ask in kept if ask.cuda == cuda], name, alternatives)
+        _one([ask for ask in kept if ask.cuda == cuda], name, alternatives, optional)
         for cuda in dict.fromkeys(ask.cuda for ask in kept)
     )
 
@@ -216,7 +218,7 @@ def _has_say(ask: Ask) -> bool:
     return bool(ask.codes or ask.on_arm)
 
 
-def _one(same: Sequence[Ask], name: str, alternatives: Set[str]) -> Ask:
+def _one(same: Sequence[Ask], name: str, alternatives: Set[str], optional: Set[str]) -> Ask:
     """Returns the ask of all who ask for the same CUDA version; the code of each has to serve."""
     named = list(dict.fromkeys(ask.by for ask in same))
     more = f" and {len(named) - _NAMED_AT_MOST} more" if len(named) > _NAMED_AT_MOST else ""
@@ -233,6 +235,7 @@ def _one(same: Sequence[Ask], name: str, alternatives: Set[str]) -> Ask:
         ),
         on_arm=next((ask.on_arm for ask in same if ask.on_arm), None),
         unknown=same[0].unknown,
+        optional={_package(ask) for ask in same} <= optional,
     )
 
 

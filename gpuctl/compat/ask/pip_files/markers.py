@@ -54,6 +54,11 @@ class Installed:
         names = [name for name, _ in locked]
         return frozenset(name for name in names if names.count(name) > 1)
 
+    @property
+    def optional(self) -> frozenset[str]:
+        """The packages that are installed only with an extra or a group that has to be named."""
+        return frozenset(pin.name for pin in self.pins if pin.optional)
+
 
 def installed(pins: Iterable[Pin], environment: Environment) -> Installed:
     """Returns which pins an environment installs.

@@ -9,11 +9,13 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gpuctl.compat.ask.frameworks import requirement_of
 from gpuctl.compat.ask.pip_files.lines import requirement_lines
+from gpuctl.compat.ask.pip_files.optional import optional_names
 from gpuctl.documents import load_json, load_toml
 from gpuctl.frozen import dataclass
 
@@ -37,6 +39,7 @@ class Pin:
     """A package that a file names: what it requires, from which indexes, and where the file says so.
 
     One of `markers` has to hold where it is installed. `locked`: a lock file pins it, which may name alternatives.
+    `optional`: it is installed only with an extra or a group that has to be named.
     """
 
     requirement: Requirement
@@ -44,6 +47,7 @@ class Pin:
     where: str
     markers: tuple[str, ...] = ("",)
     locked: bool = False
+    optional: bool = False
 
     @property
     def name(self) -> str:
@@ -120,9 +124,11 @@ def _of_toml_lock(text: str, name: str) -> Iterator[Pin]:
     packages = document.get("package", document.get("packages"))
     if packages is None and name.endswith(".toml"):
         raise ValueError(f"{name} is no lock file: give uv.lock, poetry.lock, pdm.lock, pylock.toml or requirements")
-    for package in _at_most(packages if isinstance(packages, list) else (), name):
-        if isinstance(package, dict):
-            yield from _of_package(package, _address(package), name)
+    named = [one for one in _at_most(packages if isinstance(packages, list) else (), name) if isinstance(one, dict)]
+    optional = optional_names(named)
+    for package in named:
+        for pin in _of_package(package, _address(package), name):
+            yield replace(pin, optional=package.get("name") in optional)
 
 
 def _toml(text: str, name: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from gpuctl.command import command, operands
 from gpuctl.compat.answer.driver_choice import DriverChoice, choice_remedy, choose_driver, elsewhere
 from gpuctl.compat.ask.asks import Ask, release_ask
-from gpuctl.compat.ask.question import Machine, typed_cuda
+from gpuctl.compat.ask.question import Machine
 from gpuctl.compat.judge.by_code import beside_arm
 from gpuctl.compat.judge.by_gpu import serving_modules
 from gpuctl.compat.judge.judge import asked_cuda, verdict_of
@@ -181,11 +181,16 @@ def _driver_remedy(choice: DriverChoice, machine: Machine) -> Remedy:
 
 
 def _images(case: _Case) -> Iterator[Remedy]:
-    """Yields the image for the newest CUDA version that runs here without limits; a wheel brings its own CUDA."""
+    """Yields the image for the newest CUDA version that runs here without limits.
+
+    A wheel brings its own CUDA, and of an image that holds a framework's build that is what has to be another.
+    """
+    if case.ask.wheel or case.ask.release:
+        return
     runs = (
         minor
         for minor in reversed(cuda_versions())
-        if not case.ask.wheel and _verdict(typed_cuda(minor), case.machine) is Verdict.COMPATIBLE
+        if _verdict(replace(case.ask, cuda=minor), case.machine) is Verdict.COMPATIBLE
     )
     newest = next(runs, None)
     if newest:

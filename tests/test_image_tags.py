@@ -36,6 +36,8 @@ def verdict(image: str, driver: str, name: str) -> Verdict:
         ("pytorch/pytorch:2.6.0-cuda12.4-cudnn9-runtime", "RTX 5090", Verdict.INCOMPATIBLE),
         ("pytorch/pytorch:2.5.1-cuda12.4-cudnn9-runtime", "B200", Verdict.INCOMPATIBLE),
         ("pytorch/pytorch:2.0.1-cuda11.7-cudnn8-runtime", "H100", Verdict.INCOMPATIBLE),
+        ("pytorch/pytorch:1.9.0-cuda10.2-cudnn7-runtime", "RTX 3090", Verdict.INCOMPATIBLE),
+        ("pytorch/pytorch:1.10.0-cuda11.3-cudnn8-runtime", "RTX 3090", Verdict.COMPATIBLE),
         ("docker.io/pytorch/pytorch:2.0.1-cuda11.7-cudnn8-runtime@sha256:" + "0" * 64, "H100", Verdict.INCOMPATIBLE),
         ("registry.example:5000/hub/pytorch/pytorch:2.0.1-cuda11.7-cudnn8-runtime", "H100", Verdict.INCOMPATIBLE),
         ("mosaicml/pytorch:2.3.1_cu121-python3.11-ubuntu20.04", "RTX 5090", Verdict.INCOMPATIBLE),

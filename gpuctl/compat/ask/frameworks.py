@@ -238,5 +238,5 @@ def _named_build(label: str, release: FrameworkRelease, cuda: str) -> tuple[str,
         return build, ""
     published = ", ".join(release.cudas)
     if "." in cuda and resolve_cuda(cuda).unknown is None:
-        return cuda, f"its published builds are for CUDA {published}"
+        return cuda, f"the builds of it that are known here are for CUDA {published}"
     raise ValueError(f"{label} has no build for CUDA {cuda}: its builds are for CUDA {published}")

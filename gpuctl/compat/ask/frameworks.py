@@ -125,7 +125,8 @@ def package_ask(requirement: Requirement, index: str = "", pinned: Sequence[str]
     said = "; ".join(part for part in remarks if part)
     ask = release_ask(release, build, f"{label} ({said})" if said else label)
     by_pip = not cuda and (build not in pinned or len(release.cudas) == 1)
-    return replace(ask, on_arm=release.on_arm if by_pip else None)
+    constraint = "" if version else str(requirement.specifier)
+    return replace(ask, on_arm=release.on_arm if by_pip else None, constraint=constraint)
 
 
 def _of_wheel(address: str) -> Requirement:

@@ -236,6 +236,7 @@ def _one(same: Sequence[Ask], name: str, alternatives: Set[str], optional: Set[s
         on_arm=next((ask.on_arm for ask in same if ask.on_arm), None),
         unknown=same[0].unknown,
         optional={_package(ask) for ask in same} <= optional,
+        constraint=next((ask.constraint for ask in same if ask.release), ""),
     )
 
 

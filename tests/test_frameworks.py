@@ -694,3 +694,36 @@ def test_an_old_torch_runs_where_its_wheel_has_code_or_ptx_and_nowhere_else(
     [ask] = framework_asks(framework)
     assert ask.release and ask.cuda in ask.release.cudas and ask.codes
     assert verdict_of(ask, "580.95.05", (find_gpu(gpu),)).value == verdict
+
+
+OF_THEIR_OWN = [
+    ("torch==2.4.0\nflash-attn==2.6.3", "V100", "incompatible", "flash-attn 2.6.3"),
+    ("torch==2.4.0\nflash-attn==2.6.3", "T4", "incompatible", "flash-attn 2.6.3"),
+    ("torch==2.4.0\nflash_attn", "T4", "incompatible", "flash-attn"),
+    ("torch==2.4.0\nflash-attn>=2.5", "T4", "incompatible", "flash-attn >=2.5"),
+    ("torch==2.4.0\nflash-attn==2.6.3", "A100", "compatible", ""),
+    ("torch==2.4.0\nflash-attn<2", "T4", "compatible", "flash-attn <2"),
+    ("torch==2.0.1\nflash-attn==1.0.9", "T4", "compatible", ""),
+    ("torch==2.0.1\nflash-attn==1.0.9", "V100", "incompatible", "flash-attn 1.0.9"),
+    ("flash-attn==2.6.3", "T4", "incompatible", "flash-attn 2.6.3"),
+    ("flash-attn==2.6.3", "A100", "unknown", "flash-attn 2.6.3"),
+    ("torch==2.8.0\nvllm==0.10.2", "GTX 1080", "incompatible", "vllm 0.10.2"),
+    ("vllm==0.10.2", "P100", "incompatible", "vllm 0.10.2"),
+    ("torch==2.8.0\nsglang==0.5.3", "V100", "incompatible", "sglang 0.5.3"),
+    ("cudf-cu12==24.4.0", "P100", "incompatible", "cudf-cu12 24.4.0"),
+    ("cudf-cu12==23.10.0", "P100", "compatible", ""),
+    ("torch==2.4.0\nxformers==0.0.27\nbitsandbytes", "V100", "compatible", "xformers 0.0.27, bitsandbytes"),
+    ("torch==2.4.0+cu118\nxformers==0.0.27+cu118", "V100", "compatible", "xformers 0.0.27+cu118"),
+    ("torch==2.4.0\nmamba-ssm==2.2.2", "T4", "compatible", "mamba-ssm 2.2.2"),
+    ("torch==2.4.0\naccelerate==0.30.0", "T4", "compatible", ""),
+]
+
+
+@pytest.mark.parametrize(("text", "gpu", "verdict", "named"), OF_THEIR_OWN)
+def test_a_package_with_code_of_its_own_is_judged_by_it_or_named_as_not_judged(
+    text: str, gpu: str, verdict: str, named: str
+) -> None:
+    answer = check(Question(requirements_asks(text, "r.txt")), Machine("535.183.01", (find_gpu(gpu),)))
+    said = [reason for reason in answer.gpus[0].reasons if reason.id.startswith("build.")]
+    assert (answer.verdict.value, any(named in reason.message for reason in said)) == (verdict, bool(named))
+    assert not any(remedy.text.startswith("Use") for remedy in answer.remedies)

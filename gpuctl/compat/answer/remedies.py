@@ -33,7 +33,7 @@ def remedies(asks: Iterable[Ask], machine: Machine) -> tuple[Remedy, ...]:
 
     None where it runs, or where nothing can be known.
     """
-    cases = [_Case(ask, machine, _verdict(ask, machine)) for ask in asks]
+    cases = [_Case(ask, machine, _verdict(ask, machine)) for ask in asks if not ask.unknown]
     troubled = [case for case in cases if case.verdict not in (Verdict.COMPATIBLE, Verdict.UNKNOWN)]
     found = [one for case in troubled for one in (*_builds(case), *_module(case), *_package(case))]
     # What the newest of them needs serves the others too: a newer driver runs every older CUDA version.
@@ -83,6 +83,10 @@ class _Case:
         at_hand = release == self.ask.release and not self.ask.on_arm
         return tuple(cuda for cuda in there if not (at_hand and cuda == self.ask.cuda))
 
+    def build(self, release: FrameworkRelease, cuda: str) -> Ask:
+        """Returns what a release's build asks for, installed with the same packages."""
+        return replace(release_ask(release, cuda), beside=self.ask.beside)
+
     def bettered(self, verdict: Verdict) -> bool:
         """Whether a verdict is better than the present one. What is not known is not."""
         return verdict is not Verdict.UNKNOWN and SEVERITY.index(verdict) < SEVERITY.index(self.verdict)
@@ -109,7 +113,7 @@ def _builds(case: _Case) -> Iterator[Remedy]:
 
 def _best_build(case: _Case, release: FrameworkRelease) -> tuple[str, Verdict] | None:
     """Returns the newest of a release's builds that fare best here and better than the one at hand."""
-    asks = [release_ask(release, cuda) for cuda in case.cudas(release)]
+    asks = [case.build(release, cuda) for cuda in case.cudas(release)]
     ranks = [(ask.cuda, _verdict(ask, case.machine)) for ask in reversed(asks)]
     return min(
         (rank for rank in ranks if case.bettered(rank[1])), key=lambda rank: SEVERITY.index(rank[1]), default=None
@@ -200,11 +204,11 @@ def _instead(case: _Case) -> Iterator[tuple[str, Ask]]:
             yield f"an image for CUDA {minor} instead", replace(case.ask, cuda=minor)
         return
     for cuda in reversed(case.cudas(present)):
-        yield f"the build of {present.framework} {present.version} for CUDA {cuda}", release_ask(present, cuda)
+        yield f"the build of {present.framework} {present.version} for CUDA {cuda}", case.build(present, cuda)
     for one in (several for group in _others(case, present) for several in group):
         for cuda in reversed(case.cudas(one.release)):
             if one.release.codes(cuda) or not case.ask.codes:
-                yield f"{one.build(cuda)}{one.end[:-1]}", release_ask(one.release, cuda)
+                yield f"{one.build(cuda)}{one.end[:-1]}", case.build(one.release, cuda)
 
 
 def _module(case: _Case) -> Iterator[Remedy]:

@@ -13,6 +13,15 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class OwnCode:
+    """Code that a package has of its own, in whose name (`by`), and the compute capability from which on it runs."""
+
+    by: str
+    lowest: str
+    source: str
+
+
+@dataclass(frozen=True)
 class Ask:
     """A CUDA version that something was built for.
 
@@ -23,6 +32,8 @@ class Ask:
     text here one alone is installed, which one is not known. `on_arm`: what pip finds on Arm where that is not CUDA's.
     `optional`: it is installed only with an extra or a group that has to be named. `constraint` is what a person said
     of the release ("" where they pinned one, or said nothing): ">=2.0.0,!=2.0.1".
+    `beside` is the code of packages that are installed with it, `unjudged` those of which nothing here tells for which
+    GPUs theirs is.
     `unknown`: why nothing tells which CUDA version it asks for, as a sentence; `cuda` is "" then.
     """
 
@@ -38,6 +49,8 @@ class Ask:
     unknown: str = ""
     optional: bool = False
     constraint: str = ""
+    beside: tuple[OwnCode, ...] = ()
+    unjudged: tuple[str, ...] = ()
 
     @property
     def any_minor(self) -> bool:

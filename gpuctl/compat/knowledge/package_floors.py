@@ -15,12 +15,13 @@ class PackageFloor:
     """A package, by its normalized name, and since which version it needs which compute capability.
 
     `since` maps versions, oldest first, to the lowest compute capability for which its code is. What releases before
-    the first of them need is not known.
+    the first of them need is not known. `also`: packages whose releases are numbered with it.
     """
 
     package: str
     since: Mapping[str, str]
     source: str
+    also: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -31,14 +32,16 @@ class Floor:
     source: str
 
 
-def floor_of(package: str, version: str) -> Floor | None:
-    """Returns from which compute capability on a release of a package runs; None where that is not known."""
+def floor_of(package: str, version: str | None) -> Floor | None:
+    """Returns from which compute capability on a release (None: the newest) of a package runs; None: not known."""
     row = package_floors().get(package)
-    reached = [since for since in row.since if parts(since) <= parts(leading(version))] if row else []
-    return Floor(row.since[reached[-1]], row.source) if row and reached else None
+    if row is None:
+        return None
+    reached = [since for since in row.since if version is None or parts(since) <= parts(leading(version))]
+    return Floor(row.since[reached[-1]], row.source) if reached else None
 
 
 @cache
 def package_floors() -> dict[str, PackageFloor]:
-    """Returns the packages by name."""
-    return {row.package: row for row in load("package_floors", PackageFloor)}
+    """Returns the packages by name, those too that are numbered with another."""
+    return {name: row for row in load("package_floors", PackageFloor) for name in (row.package, *row.also)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from itertools import islice
@@ -592,7 +593,8 @@ def test_the_driver_that_a_remedy_names_makes_it_better(cuda: str, driver: str, 
     for remedy in answer.remedies:
         if "the driver to " in remedy.text:
             named = remedy.text.split("the driver to ")[1].split(" ")[0]
-            improved = check_cuda(cuda, named if "." in named else f"{named}.0", [gpu]).verdict
+            image = re.match(r"Use an image for CUDA (\S+) instead, and ", remedy.text)
+            improved = check_cuda(image[1] if image else cuda, named if "." in named else f"{named}.0", [gpu]).verdict
             assert SEVERITY.index(improved) < SEVERITY.index(answer.verdict)
 
 

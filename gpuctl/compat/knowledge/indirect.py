@@ -15,13 +15,14 @@ class IndirectPackage:
     """A package, by its normalized name, that asks for CUDA through packages that it `pulls` in.
 
     `pulls` empty: it was built for a CUDA version that neither its name nor its version tells. `pins` are the very
-    requirements of its releases, as far as they are known.
+    requirements of its releases, as far as they are known. `own_code`: it has kernels of its own beside theirs.
     """
 
     package: str
     source: str
     pulls: tuple[str, ...] = ()
     pins: Mapping[str, str] = MappingProxyType({})
+    own_code: bool = False
     note: str | None = None
 
     def why_partly_known(self, pinned: str) -> str:

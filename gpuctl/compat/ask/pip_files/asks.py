@@ -7,13 +7,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import replace
 
-from gpuctl.compat.ask.asks import Ask, unknown_ask
+from gpuctl.compat.ask.asks import Ask, OwnCode, unknown_ask
 from gpuctl.compat.ask.frameworks import PACKAGES, TAG_SOURCE, package_ask, pinned_version, requirement_of
 from gpuctl.compat.ask.pip_files.conda import conda_asks, conda_packages, is_condas, pip_lines
 from gpuctl.compat.ask.pip_files.markers import ANYWHERE, Environment, installed
 from gpuctl.compat.ask.pip_files.pins import Pin, decoded, read_pins
 from gpuctl.compat.knowledge.frameworks import NoCuda, NotKnown, cuda_of_tag
 from gpuctl.compat.knowledge.indirect import indirect_packages
+from gpuctl.compat.knowledge.package_floors import Floor, floor_of
 from gpuctl.compat.versions import leading, parts
 from gpuctl.frozen import dataclass
 
@@ -63,7 +64,8 @@ def requirements_asks(text: str, name: str, environment: Environment = ANYWHERE)
         return _of_conda(text, name, environment)
     found = installed(read_pins(text, name), environment)
     where = f"{name} (for {environment.machine})" if found.elsewhere else name
-    return _merged(_asks_of(found.pins), where, found.alternatives, found.optional)
+    asks = _merged(_asks_of(found.pins), where, found.alternatives, found.optional)
+    return _with_own_code(asks, found.pins, found.alternatives | found.optional)
 
 
 def _asks_of(pins: Sequence[Pin]) -> tuple[Ask, ...]:
@@ -78,7 +80,8 @@ def _of_conda(text: str, name: str, environment: Environment) -> tuple[Ask, ...]
     by_pip = installed(read_pins(pip_lines(text), name), environment)
     versions = Counter(one.name for one in found)
     alternatives = by_pip.alternatives | {each for each, several in versions.items() if several > 1}
-    return _merged((*conda_asks(found), *_asks_of(by_pip.pins)), name, alternatives)
+    asks = _merged((*conda_asks(found), *_asks_of(by_pip.pins)), name, alternatives)
+    return _with_own_code(asks, by_pip.pins, alternatives | by_pip.optional)
 
 
 def pinned_ask(requirements: Iterable[str], name: str) -> Ask | None:
@@ -200,6 +203,32 @@ def _indirect_asks(pins: Sequence[Pin]) -> Iterator[Ask]:
         yield unknown_ask(_label(pin), f"{_label(pin)} {why}.", row.source)
 
 
+def _with_own_code(asks: tuple[Ask, ...], pins: Sequence[Pin], by_choice: Set[str]) -> tuple[Ask, ...]:
+    """Returns what asks, and with it what packages need of a GPU for code of their own: with torch, or with the first.
+
+    Those with torch of which that is not known are named; so are those of `by_choice`, which may not be installed.
+    """
+    torch = next((ask for ask in asks if ask.release and ask.release.framework == "pytorch"), None)
+    bearer = torch or next((ask for ask in asks if ask.cuda), next(iter(asks), None))
+    floors = {pin: floor for pin in pins if pin.name not in by_choice and (floor := _floor(pin))}
+    own = tuple(OwnCode(_label(pin), floor.capability, floor.source) for pin, floor in floors.items())
+    unjudged = tuple(_label(pin) for pin in pins if torch and pin not in floors and _has_own_code(pin))
+    return tuple(replace(ask, beside=own, unjudged=unjudged) if ask is bearer else ask for ask in asks)
+
+
+def _has_own_code(pin: Pin) -> bool:
+    row = indirect_packages().get(pin.name)
+    return bool(row and row.own_code)
+
+
+def _floor(pin: Pin) -> Floor | None:
+    """Returns from which compute capability on a package runs; None where that or its release is not known."""
+    version = pinned_version(pin.requirement)
+    if version is None and any(clause.operator not in (">", ">=", "!=") for clause in pin.requirement.specifier):
+        return None
+    return floor_of(_CUDA_IN_NAME.sub("", pin.name), str(version) if version else None)
+
+
 def _merged(
     asks: Sequence[Ask], name: str, alternatives: Set[str], optional: Set[str] = frozenset()
 ) -> tuple[Ask, ...]:
@@ -236,6 +265,7 @@ def _one(same: Sequence[Ask], name: str, alternatives: Set[str], optional: Set[s
         on_arm=next((ask.on_arm for ask in same if ask.on_arm), None),
         unknown=same[0].unknown,
         optional={_package(ask) for ask in same} <= optional,
+        constraint=next((ask.constraint for ask in same if ask.release), ""),
     )
 
 

@@ -20,8 +20,8 @@ class Ask:
     that says so. `release` is the framework's release that is asked for, `codes` the code of each build that asks;
     none: not known. `wheel`: a package that brings its own CUDA, on which no image has a say. Where a wheel asks for a
     bare major ("12"), any minor version of it will do, from `from_minor` on. `one_of`: of all that ask with the same
-    text here one alone is installed, which one is not known. `on_arm`: what pip finds on Arm where that is not CUDA's.
-    `optional`: it is installed only with an extra or a group that has to be named.
+    text here one alone is installed; which one, `decided_by` tells and is not known. `on_arm`: what pip finds on Arm
+    where that is not CUDA's. `optional`: it is installed only with an extra or a group that has to be named.
     `unknown`: why nothing tells which CUDA version it asks for, as a sentence; `cuda` is "" then.
     """
 
@@ -33,6 +33,7 @@ class Ask:
     wheel: bool = False
     from_minor: str = ""
     one_of: str = ""
+    decided_by: str = ""
     on_arm: OnArm | None = None
     unknown: str = ""
     optional: bool = False

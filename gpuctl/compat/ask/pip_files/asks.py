@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 
 from gpuctl.compat.ask.asks import Ask, unknown_ask
 from gpuctl.compat.ask.frameworks import PACKAGES, TAG_SOURCE, package_ask, pinned_version, requirement_of
 from gpuctl.compat.ask.pip_files.conda import conda_asks, conda_packages, is_condas, pip_lines
-from gpuctl.compat.ask.pip_files.markers import ANYWHERE, Environment, installed
+from gpuctl.compat.ask.pip_files.markers import ANYWHERE, BY_EXTRA, Environment, contradiction, installed
 from gpuctl.compat.ask.pip_files.pins import Pin, decoded, read_pins
 from gpuctl.compat.knowledge.frameworks import NoCuda, NotKnown, cuda_of_tag
 from gpuctl.compat.knowledge.indirect import indirect_packages
@@ -62,6 +62,10 @@ def requirements_asks(text: str, name: str, environment: Environment = ANYWHERE)
     if is_condas(text):
         return _of_conda(text, name, environment)
     found = installed(read_pins(text, name), environment)
+    twice = contradiction(found.pins)
+    if twice:
+        one, other = twice
+        raise ValueError(f"{other.where} pins {_label(other)}, and {one.where} {_label(one)}: pip installs neither")
     where = f"{name} (for {environment.machine})" if found.elsewhere else name
     return _merged(_asks_of(found.pins), where, found.alternatives, found.optional)
 
@@ -77,7 +81,7 @@ def _of_conda(text: str, name: str, environment: Environment) -> tuple[Ask, ...]
     found = [one for one in conda_packages(text) if environment.machine in (None, one.machine) or not one.machine]
     by_pip = installed(read_pins(pip_lines(text), name), environment)
     versions = Counter(one.name for one in found)
-    alternatives = by_pip.alternatives | {each for each, several in versions.items() if several > 1}
+    alternatives = by_pip.alternatives | dict.fromkeys((each for each, n in versions.items() if n > 1), BY_EXTRA)
     return _merged((*conda_asks(found), *_asks_of(by_pip.pins)), name, alternatives)
 
 
@@ -87,7 +91,7 @@ def pinned_ask(requirements: Iterable[str], name: str) -> Ask | None:
     Of several majors the newest. Raises ValueError for what is no requirement.
     """
     pins = [Pin(requirement_of(text), (), name) for text in requirements]
-    asks = _merged((*_component_asks(pins), *_named_asks(pins)), name, frozenset())
+    asks = _merged((*_component_asks(pins), *_named_asks(pins)), name, {})
     return max(asks, key=lambda ask: parts(ask.cuda), default=None)
 
 
@@ -201,7 +205,7 @@ def _indirect_asks(pins: Sequence[Pin]) -> Iterator[Ask]:
 
 
 def _merged(
-    asks: Sequence[Ask], name: str, alternatives: Set[str], optional: Set[str] = frozenset()
+    asks: Sequence[Ask], name: str, alternatives: Mapping[str, str], optional: Set[str] = frozenset()
 ) -> tuple[Ask, ...]:
     minors = {ask.cuda.partition(".")[0]: ask.cuda for ask in asks if "." in ask.cuda}
     # Of one that runs with any minor version what counts there is its own code, beside what says which one it is.
@@ -218,10 +222,12 @@ def _has_say(ask: Ask) -> bool:
     return bool(ask.codes or ask.on_arm)
 
 
-def _one(same: Sequence[Ask], name: str, alternatives: Set[str], optional: Set[str]) -> Ask:
+def _one(same: Sequence[Ask], name: str, alternatives: Mapping[str, str], optional: Set[str]) -> Ask:
     """Returns the ask of all who ask for the same CUDA version; the code of each has to serve."""
     named = list(dict.fromkeys(ask.by for ask in same))
     more = f" and {len(named) - _NAMED_AT_MOST} more" if len(named) > _NAMED_AT_MOST else ""
+    choices = alternatives.keys() & {_package(ask) for ask in same}
+    one_of = min(choices, key=lambda one: (one not in PACKAGES, one), default="")
     return Ask(
         same[0].cuda,
         f"{', '.join(named[:_NAMED_AT_MOST])}{more} in {name}",
@@ -230,9 +236,8 @@ def _one(same: Sequence[Ask], name: str, alternatives: Set[str], optional: Set[s
         tuple(dict.fromkeys(code for ask in same for code in ask.codes)),
         wheel=True,
         from_minor=max((ask.from_minor for ask in same), key=lambda minor: parts(minor or "0")),
-        one_of=min(
-            alternatives & {_package(ask) for ask in same}, key=lambda one: (one not in PACKAGES, one), default=""
-        ),
+        one_of=one_of,
+        decided_by=alternatives.get(one_of, ""),
         on_arm=next((ask.on_arm for ask in same if ask.on_arm), None),
         unknown=same[0].unknown,
         optional={_package(ask) for ask in same} <= optional,

@@ -225,6 +225,24 @@ def test_a_text_that_tells_too_little_is_one_sentence(text: str, says: str) -> N
         machine_of_smi(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver.", "gpuctl explain"),
+        ("Failed to initialize NVML: Driver/library version mismatch\nNVML library version: 550.54\n", "explain"),
+        ("Failed to initialize NVML: Unknown Error\n", "gpuctl explain"),
+        ("$ nvidia-smi\r\nNo devices were found\r\n", "gpuctl explain"),
+        ("bash: nvidia-smi: command not found", "gpuctl explain"),
+        ("NVIDIA-SMI couldn't find libnvidia-ml.so library in your system.", "gpuctl explain"),
+        ("GPU 0: NVIDIA A100-SXM4-40GB (UUID: GPU-1)\nGPU 1: Tesla T4 (UUID: GPU-2)\n", "without -L"),
+        ("nvidia-smi is what I ran", "give the table"),
+    ],
+)
+def test_a_text_without_a_driver_says_what_to_do_with_it(text: str, says: str) -> None:
+    with pytest.raises(ValueError, match=f"driver.*{says}"):
+        machine_of_smi(text)
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.text(max_size=200) | st.lists(st.sampled_from([*TABLE.splitlines(), *QUERY.splitlines()])).map("\n".join))
 def test_any_text_is_a_machine_or_a_sentence(text: str) -> None:

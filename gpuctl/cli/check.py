@@ -152,10 +152,12 @@ def _described(
 
 
 def _of_smi(file: typer.FileBinaryRead) -> Machine:
+    from gpuctl.compat.ask.encodings import encoding_of
     from gpuctl.compat.ask.smi import LARGEST, machine_of_smi
 
+    content = file.read(LARGEST)
     try:
-        return machine_of_smi(file.read(LARGEST).decode("utf-8", "replace"))
+        return machine_of_smi(content.decode(encoding_of(content), "replace"))
     except ValueError as error:
         raise ValueError(f"{file.name}: {error}") from None
 

@@ -49,6 +49,11 @@ _LICENCE = re.compile(
 _LOST = re.compile(
     r"Unable to determine the device handle for (?:GPU ?[0-9]*:? ?)?([0-9A-F]{3,8}:[0-9A-F:.]+)", re.IGNORECASE
 )
+_FAILED = re.compile(
+    r"NVIDIA-SMI has failed|NVIDIA-SMI couldn't|Failed to (?:initialize|properly shut down) NVML|No devices were found"
+    r"|nvidia-smi: (?:command )?not found|nvidia-smi.{0,20}: No such file|Driver/library version mismatch",
+    re.IGNORECASE,
+)
 _CSV = re.compile(r"\bdriver_version\b")
 
 
@@ -64,7 +69,7 @@ def machine_of_smi(text: str) -> Machine:
     looked_at = _LICENCE.sub("", text[:LARGEST])
     driver, cuda = _DRIVER.search(looked_at), _CUDA.search(looked_at)
     if driver is None:
-        raise ValueError("it names no driver: give the table that nvidia-smi prints, or what nvidia-smi -q prints")
+        raise ValueError(_without_driver(looked_at))
     told = _NAME.findall(looked_at)
     brands = _BRAND.findall(looked_at) if told else []
     names = told or _ROW.findall(looked_at) or _LISTED.findall(looked_at)
@@ -74,6 +79,15 @@ def machine_of_smi(text: str) -> Machine:
     known = [*brands, *("" for _ in names)]
     gpus = tuple(_gpu(name, brand) for name, brand in zip(names, known, strict=False))
     return Machine(driver[1], (*gpus, *lost), driver_cuda=cuda[1] if cuda else None)
+
+
+def _without_driver(text: str) -> str:
+    """Returns why a text tells no driver and what would, as a sentence without its full stop."""
+    if _FAILED.search(text):
+        return "nvidia-smi failed there, and names no driver: gpuctl explain --file FILE says why"
+    if _LISTED.search(text):
+        return "it names GPUs and no driver, as nvidia-smi -L does: give what nvidia-smi prints without -L"
+    return "it names no driver: give the table that nvidia-smi prints, or what nvidia-smi -q prints"
 
 
 def _gpu(name: str, brand: str) -> Gpu:

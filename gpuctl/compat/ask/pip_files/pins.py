@@ -6,13 +6,13 @@ pdm.lock, pylock.toml and Pipfile.lock. Which of them are installed somewhere, `
 
 from __future__ import annotations
 
-import codecs
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from gpuctl.compat.ask.encodings import encoding_of
 from gpuctl.compat.ask.frameworks import requirement_of
 from gpuctl.compat.ask.pip_files.lines import requirement_lines
 from gpuctl.compat.ask.pip_files.optional import optional_names
@@ -27,7 +27,6 @@ Item = TypeVar("Item")
 LARGEST = 4 * 1024 * 1024
 MOST = 20_000
 _LONGEST_MARKER = 4096
-_ENCODINGS = ((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"), (b"", "utf-8-sig"))
 _NAMED = re.compile(r"[\w.-]+\s*(?:\[[^\]]*\]\s*)?@")
 _PATH_OR_ADDRESS = re.compile(r"\.|[^@;\[]*/")
 _TOML_LOCKS = ("uv.lock", "poetry.lock", "pdm.lock", ".toml")
@@ -62,9 +61,8 @@ def decoded(content: bytes, name: str) -> str:
     """
     if len(content) > LARGEST:
         raise ValueError(_too_large(name))
-    encoding = next(encoding for mark, encoding in _ENCODINGS if content.startswith(mark))
     try:
-        return content.decode(encoding)
+        return content.decode(encoding_of(content))
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise ValueError(f"{name} line {line} is no text: give a requirements file or a lock file") from None

@@ -66,6 +66,10 @@ def _gate(require: list[str], evaluator: Evaluator) -> Gate | None:
     if not require and evaluator is Evaluator.LIBRARY:
         return None
     from gpuctl.compat.ask.image_claims import Expression
-    from gpuctl.compat.judge.gate.gate import Gate
+    from gpuctl.compat.judge.gate.gate import Gate, malformed
 
-    return Gate(None, tuple(Expression("--require", text) for text in require), evaluator.value)
+    gate = Gate(None, tuple(Expression("--require", text) for text in require), evaluator.value)
+    broken = malformed(gate)
+    if broken:
+        raise ValueError(broken)
+    return gate

@@ -96,6 +96,7 @@ def _gpu(name: str, brand: str) -> Gpu:
     except ValueError:
         gpu = Gpu(name, "", "unknown", driven=True)
     try:
-        return replace(gpu, brand=parse_brand(brand), brand_before_460=None)
+        told = parse_brand(brand)
+        return replace(gpu, brand=told, brand_before_460=told)
     except ValueError:
         return gpu

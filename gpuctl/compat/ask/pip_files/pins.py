@@ -29,6 +29,10 @@ MOST = 20_000
 _LONGEST_MARKER = 4096
 _NAMED = re.compile(r"[\w.-]+\s*(?:\[[^\]]*\]\s*)?@")
 _PATH_OR_ADDRESS = re.compile(r"\.|[^@;\[]*/")
+_EGG = re.compile(r"#(?:[^&]*&)*egg=([A-Za-z0-9][\w.-]*)")
+_REPOSITORY = re.compile(
+    r"(?:git|hg|svn|bzr)\+[a-z+]+://[^\s#]*?/([A-Za-z0-9][\w-]*)(?:\.git)?/?(?:@[^/\s]*)?(?:#\S*)?$"
+)
 _TOML_LOCKS = ("uv.lock", "poetry.lock", "pdm.lock", ".toml")
 _TOML_PACKAGES = re.compile(r"^\[\[packages?\]\]", re.MULTILINE)
 
@@ -104,10 +108,20 @@ def _of_lines(text: str, name: str) -> Iterator[Pin]:
     for line in lines:
         unnamed = not _NAMED.match(line.requirement)
         if unnamed and _PATH_OR_ADDRESS.match(line.requirement) and ".whl" not in line.requirement:
-            continue  # a folder, an archive or a repository: its version shows when it is built
-        if line.requirement:
+            # A folder, an archive or a repository: its version shows when it is built.
+            named = _named_by(line.requirement)
+            if named:
+                yield Pin(_requirement(f"{named} @ {line.requirement}", line.where), indexes, line.where)
+        elif line.requirement:
             requirement = _requirement(line.requirement, line.where)
             yield Pin(requirement, indexes, line.where, (str(requirement.marker or ""),))
+
+
+def _named_by(address: str) -> str:
+    """Returns the package that an address names: by its egg, or as its repository is called; "" for a folder."""
+    egg = _EGG.search(address)
+    repository = _REPOSITORY.match(address)
+    return egg[1] if egg else repository[1] if repository else ""
 
 
 def _requirement(text: str, where: str) -> Requirement:

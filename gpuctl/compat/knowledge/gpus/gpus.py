@@ -162,7 +162,7 @@ def _named(name: str, capability: str, architecture: str | None = None) -> Gpu:
 
 
 def _begun(said: Name, capability: str) -> str:
-    """Returns the one product of that compute capability whose name begins as one that was cut short; "" for several."""
+    """Returns the one product of that compute capability whose name begins as a cut one; "" for several."""
     found = products_beginning(said.boards[0]) if said.cut else []
     begun = [product.product for product in found if capability in dict(product.variants)]
     return begun[0] if len(begun) == 1 else ""

@@ -25,7 +25,8 @@ import re
 from dataclasses import replace
 
 from gpuctl.compat.ask.question import Machine
-from gpuctl.compat.knowledge.gpus.gpus import Gpu, find_gpu, parse_brand
+from gpuctl.compat.judge.named import gpu_beside
+from gpuctl.compat.knowledge.gpus.gpus import Gpu, parse_brand
 
 LARGEST = 4 * 1024 * 1024
 """Letters that are looked at."""
@@ -77,7 +78,7 @@ def machine_of_smi(text: str) -> Machine:
     if not names and not lost:
         raise ValueError("it names no GPU: give the table that nvidia-smi prints, or what nvidia-smi -q prints")
     known = [*brands, *("" for _ in names)]
-    gpus = tuple(_gpu(name, brand) for name, brand in zip(names, known, strict=False))
+    gpus = tuple(_gpu(driver[1], name, brand) for name, brand in zip(names, known, strict=False))
     return Machine(driver[1], (*gpus, *lost), driver_cuda=cuda[1] if cuda else None)
 
 
@@ -90,9 +91,9 @@ def _without_driver(text: str) -> str:
     return "it names no driver: give the table that nvidia-smi prints, or what nvidia-smi -q prints"
 
 
-def _gpu(name: str, brand: str) -> Gpu:
+def _gpu(driver: str, name: str, brand: str) -> Gpu:
     try:
-        gpu = replace(find_gpu(name, hints=False), driven=True)
+        gpu = replace(gpu_beside((driver,), name, hints=False), driven=True)
     except ValueError:
         gpu = Gpu(name, "", "unknown", driven=True)
     try:

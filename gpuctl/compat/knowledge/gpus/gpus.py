@@ -222,17 +222,30 @@ def _of_chip(typed: str) -> Gpu | None:
 
 
 def _of_name(typed: str, hints: bool) -> Gpu:
+    candidates = _meant(typed)
+    if not candidates:
+        raise ValueError(_not_found(typed, hints))
+    if len({(gpu.compute_capability, gpu.product_class, gpu.brand) for gpu, _ in candidates}) > 1:
+        raise ValueError(_ambiguous(typed, candidates))
+    return candidates[0][0]
+
+
+def chips_named(text: str) -> tuple[Gpu, ...]:
+    """Returns the GPUs that a name may mean, of one product that was sold with several chips; () for another name."""
+    meant = tuple(gpu for gpu, _ in _meant(text.strip()))
+    return meant if len({gpu.name for gpu in meant}) == 1 and len(meant) > 1 else ()
+
+
+def _meant(typed: str) -> list[tuple[Gpu, tuple[str, ...]]]:
+    """Returns the GPUs, with their chips, that a name may mean."""
     said = read_name(typed)
     found = (
         (board, _candidates(board, said.cut and board == said.boards[0])) for board in said.boards if key_of(board)
     )
     candidates = next((candidates for _, candidates in found if candidates), [])
-    if not candidates:
-        raise ValueError(_not_found(typed, hints))
-    if len({(gpu.compute_capability, gpu.product_class, gpu.brand) for gpu, _ in candidates}) > 1:
-        raise ValueError(_ambiguous(typed, candidates))
-    gpu = candidates[0][0]
-    return _virtual(gpu, typed, said.brand) if said.brand else gpu
+    if said.brand:
+        return [(_virtual(gpu, typed, said.brand), chips) for gpu, chips in candidates]
+    return [one for one in candidates if said.chip in one[1]] or candidates
 
 
 def _candidates(board: str, cut: bool) -> list[tuple[Gpu, tuple[str, ...]]]:

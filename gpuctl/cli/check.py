@@ -104,7 +104,10 @@ def command(
         if hosts is not None:
             raise typer.Exit(_many(hosts, asked, _json_lines(wanted, format), strict))
         if image is None and not question.anything:
-            raise ValueError("nothing to check: give --cuda, --image, --require, --framework or --requirements")
+            raise ValueError(
+                "nothing to check: give --cuda, --image, --require, --framework or --requirements, "
+                "or --hosts with rows that ask themselves"
+            )
         answer = answer_to(asked)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None

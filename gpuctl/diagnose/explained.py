@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, BinaryIO
 
+from gpuctl.compat.ask.encodings import encoding_of
 from gpuctl.diagnose.answer import UNKNOWN_HOST, Confidence, Match, can_be_decided, matches
 from gpuctl.diagnose.behind import behind
 from gpuctl.diagnose.resembling import READ, resembling
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
     from gpuctl.host.look.reading import Host
 
 
+_ODD = frozenset({"\ufffd", *map(chr, set(range(0x20)) - set(b"\a\b\t\n\f\r\x1b"))})
+_ODD_IN = 10
+"""Where more than one letter of so many is one that no program prints, it is no text."""
+
+
 class UnreadableText(Exception):
     """The text could not be read; the message is the system's reason."""
 
@@ -26,11 +32,13 @@ class Explained:
     """The failures that a text shows, then those that it resembles; whether a host was `probed` for them.
 
     `behind`: other causes that such lines were found to have, those that this host has first, then the most frequent.
+    `no_text`: what came in the place of a text, a clause.
     """
 
     matches: tuple[Match, ...]
     behind: tuple[Match, ...]
     probed: bool
+    no_text: str = ""
 
     @property
     def exit_code(self) -> ExitCode:
@@ -69,6 +77,9 @@ def explained(
             sightings = scan(text)
     except OSError as error:
         raise UnreadableText(error.strerror) from None
+    no_text = _no_text(text.beginning) if not sightings else ""
+    if no_text:
+        return Explained((), (), probed=False, no_text=no_text)
     if host is None or not can_be_decided(sightings):
         return _answer(sightings, text)
     from gpuctl.checks.every import diagnose
@@ -77,6 +88,14 @@ def explained(
     with working("Looking at this host"):
         report = diagnose(gather(host()))
     return _answer(sightings, text, report)
+
+
+def _no_text(beginning: bytes) -> str:
+    """Returns what came in the place of a text, as a clause; "" for a text."""
+    if not beginning.strip():
+        return "no text came"
+    text = beginning.decode(encoding_of(beginning), "replace")
+    return "what came is no text" if sum(letter in _ODD for letter in text) * _ODD_IN > len(text) else ""
 
 
 def _answer(sightings: tuple[Sighting, ...], text: _Noting, host: Report | None = None) -> Explained:

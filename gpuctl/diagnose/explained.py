@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, BinaryIO
 
 from gpuctl.compat.ask.encodings import encoding_of
 from gpuctl.diagnose.answer import UNKNOWN_HOST, Confidence, Match, can_be_decided, matches
 from gpuctl.diagnose.behind import behind
+from gpuctl.diagnose.blanks import filled_in, told_by_host, told_by_text
+from gpuctl.diagnose.letters import cleaned
 from gpuctl.diagnose.resembling import READ, resembling
 from gpuctl.diagnose.scan import Sighting, scan
 from gpuctl.frozen import dataclass
@@ -80,14 +82,16 @@ def explained(
     no_text = _no_text(text.beginning) if not sightings else ""
     if no_text:
         return Explained((), (), probed=False, no_text=no_text)
+    told = {} if text.longer else told_by_text(cleaned(text.beginning).decode(errors="replace"))
     if host is None or not can_be_decided(sightings):
-        return _answer(sightings, text)
+        return _answer(sightings, text, told)
     from gpuctl.checks.every import diagnose
     from gpuctl.facts.gather import gather
 
     with working("Looking at this host"):
-        report = diagnose(gather(host()))
-    return _answer(sightings, text, report)
+        facts = gather(host())
+        report = diagnose(facts)
+    return _answer(sightings, text, {**told_by_host(facts), **told}, report)
 
 
 def _no_text(beginning: bytes) -> str:
@@ -98,10 +102,14 @@ def _no_text(beginning: bytes) -> str:
     return "what came is no text" if sum(letter in _ODD for letter in text) * _ODD_IN > len(text) else ""
 
 
-def _answer(sightings: tuple[Sighting, ...], text: _Noting, host: Report | None = None) -> Explained:
+def _answer(
+    sightings: tuple[Sighting, ...], text: _Noting, told: Mapping[str, str], host: Report | None = None
+) -> Explained:
     report = host or UNKNOWN_HOST
     shown = _with_nearest(matches(sightings, report), text)
-    return Explained(shown, behind(shown, report), probed=host is not None)
+    others = behind(shown, report)
+    filled, others_filled = (tuple(filled_in(match, told) for match in several) for several in (shown, others))
+    return Explained(filled, others_filled, probed=host is not None)
 
 
 def _with_nearest(shown: tuple[Match, ...], text: _Noting) -> tuple[Match, ...]:

@@ -50,6 +50,7 @@ complete -c gpuctl -n '__fish_seen_subcommand_from check' -l image -x -d 'The im
 complete -c gpuctl -n '__fish_seen_subcommand_from check' -l require -x -d 'As in NVIDIA_REQUIRE_CUDA; repeatable'
 complete -c gpuctl -n '__fish_seen_subcommand_from check' -l framework -x -d 'pytorch==2.4.0+cu121; repeatable'
 complete -c gpuctl -n '__fish_seen_subcommand_from check' -l requirements -r -F -d 'A requirements or lock file, - for stdin'
+complete -c gpuctl -n '__fish_seen_subcommand_from check' -l python -x -d 'The Python that installs FILE'
 complete -c gpuctl -n '__fish_seen_subcommand_from check' -l hosts -r -F -d 'Many hosts CSV or JSON lines, - for stdin'
 complete -c gpuctl -n '__fish_seen_subcommand_from check' -l smi -r -F -d 'What nvidia-smi printed there, - for stdin'
 complete -c gpuctl -n '__fish_seen_subcommand_from check' -l driver -x -d 'A driver or its branch (535), instead of this hosts'

@@ -15,7 +15,7 @@ _NO_GPU = ("none", "void")
 def image_rulings(claims: Claims, architecture: str | None) -> tuple[Ruling, ...]:
     """Returns what the image rules on a host of this architecture (Docker's name; None: not known)."""
     platform = _platform(claims, architecture)
-    rules = (_unread, _silent, _moving, _visible, _compute, _disabled)
+    rules = (_unread, _silent, _code, _moving, _visible, _compute, _disabled)
     rulings = (platform, *(rule(claims) for rule in rules))
     return tuple(ruling for ruling in rulings if ruling)
 
@@ -40,6 +40,16 @@ def _unread(claims: Claims) -> Ruling | None:
         return Ruling(Verdict.UNKNOWN, Reason("image.unreadable", claims.unread, claims.source))
     message = f"Judged by its tag alone, since the image was not read: {claims.unread}"
     return Ruling(Verdict.COMPATIBLE, Reason("image.by-tag", message, claims.source))
+
+
+def _code(claims: Claims) -> Ruling | None:
+    if not claims.held or (claims.build and claims.build.codes):
+        return None
+    message = (
+        f"For which GPUs the {claims.held} in {claims.reference} is built is not known here: it runs only if that has "
+        "code for this GPU, whatever its CUDA."
+    )
+    return Ruling(Verdict.LIMITED, Reason("image.code-not-known", message, claims.source))
 
 
 def _moving(claims: Claims) -> Ruling | None:

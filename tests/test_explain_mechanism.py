@@ -30,6 +30,8 @@ from gpuctl.diagnose.resembling import resembling
 from gpuctl.diagnose.scan import scan
 from gpuctl.diagnose.signatures import Strength, signatures
 from gpuctl.diagnose.terms import terms
+from gpuctl.host.look.reading import Host
+from gpuctl.host.record.archive import decode
 
 pytestmark = pytest.mark.slow
 
@@ -50,6 +52,12 @@ def answered(text: str) -> list[str]:
     """All that is told of a text: what it shows, then what it resembles."""
     told = explained(io.BytesIO(text.encode()), None, lambda _: nullcontext())
     return [match.family.id for match in told.matches]
+
+
+def commands(text: str, host: Callable[[], Host] | None = None) -> list[str]:
+    """The commands of what a text shows, of those of its families and of the doctor's."""
+    told = explained(io.BytesIO(text.encode()), host, lambda _: nullcontext())
+    return [str(one) for match in told.matches for remedy in match.remedies for one in remedy.commands]
 
 
 def certain(text: str) -> set[str]:
@@ -182,6 +190,36 @@ def test_every_xid_of_the_table_is_known_however_it_is_logged(number: int) -> No
         f"GPU0 health: critical Xid={number}",
     ):
         assert_known_as(f"xid {number}", told)
+
+
+@pytest.mark.parametrize(
+    ("line", "gpu_reset"),
+    [
+        ("NVRM: Xid (PCI:0000:65:00): 94, pid=1234, name=python, Contained: CE User Channel (0x9). RST: No", True),
+        ("NVRM: Xid (PCI:0000:9b:00): 94, pid=1234, name=python3, Contained ECC error", True),
+        ("NVRM: Xid (PCI:0000:10:1c): 63, Row Remapper: New row marked for remapping, reset gpu to activate.", True),
+        ("NVRM: Xid (PCI:0000:3b:00): 63, Dynamic Page Retirement: New page retired, reload the driver", True),
+        ("NVRM: Xid (PCI:0000:3b:00): 64, Row Remapper: Fatal error, unable to remap row", True),
+        ("NVRM: Xid (PCI:0000:3b:00): 95, pid=7, name=python3, Uncontained: LTC TAG", True),
+        ("NVRM: Xid (PCI:0000:3b:00): 48, pid=7, An uncorrectable double bit error (DBE) has been detected", True),
+        ("NVRM: Xid (PCI:0000:3b:00): 140, Uncorrectable ECC", True),
+        ("NVRM: Xid (PCI:0000:3b:00): 92, High single-bit ECC error rate", False),
+        ("NVRM: Xid (PCI:0000:3b:00): 171, Uncorrectable DRAM error", False),
+    ],
+)
+def test_an_error_of_the_gpus_memory_is_no_fault_of_the_program(line: str, gpu_reset: bool) -> None:
+    match, *_ = found(line)
+    told = " ".join(map(str, (one for remedy in match.remedies for one in remedy.commands)))
+    assert ("compute-sanitizer" in told, "--gpu-reset" in told) == (False, gpu_reset)
+    assert match.family.layer == "hardware"
+    assert match.remedies[0].text.startswith("Look for the Xids beside it") == ("DRAM" in line)
+
+
+def test_xid_169_speaks_of_the_wrong_module_only_where_the_gpu_did_not_start() -> None:
+    halted = "NVRM: Xid (PCI:000f:01:00): 169, fd8cd000 94000000"
+    assert ids(halted) == ["xid-169"]
+    assert ids(f"{halted}\nNVRM: GPU 000f:01:00.0: RmInitAdapter failed! (0x62:0x1a:2631)")[0] != "xid-169"
+    assert "open-kernel-module-required" in ids(f"{halted}\nNVRM: GPU 000f:01:00.0: RmInitAdapter failed! (0x62)")
 
 
 def test_xid_is_the_end_of_other_words_too() -> None:
@@ -551,3 +589,59 @@ def test_texts_that_were_labelled_blind_are_recognised_and_nothing_is_wrong_and_
 
 def _only_texts(name: str) -> Iterator[str]:
     yield from (json.loads(line)["text"] for line in (DATA / f"{name}.jsonl").read_text().splitlines())
+
+
+# What a command leaves blank
+
+
+FABRIC = "cudaGetDeviceCount() failed: error 802: system not yet initialized"
+GONE = "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver."
+OLD_TORCH = "is not compatible with the current PyTorch installation."
+
+
+@pytest.mark.parametrize(
+    ("text", "command"),
+    [
+        (FABRIC, "nvidia-fabricmanager-BRANCH"),
+        (f"driver 580.95.05\n{FABRIC}", "nvidia-fabricmanager-580"),
+        (f"| NVIDIA-SMI 570.133.20   Driver Version: 570.133.20   CUDA Version: 12.8 |\n{FABRIC}", "-570"),
+        ("CUDA error 919, KMD Version: 610.57.04", "nvidia-fabricmanager-610"),
+        (f"Tried to allocate 550.00 MiB; 10.0.580.95 580.95.05\n{FABRIC}", "nvidia-fabricmanager-BRANCH"),
+        (f"the image asks for driver version 570.26 or newer\n{FABRIC}", "nvidia-fabricmanager-BRANCH"),
+        (f"requires NVIDIA driver >= 550.54.14; driver version 535.104.05\n{FABRIC}", "nvidia-fabricmanager-535"),
+        (
+            "fabric manager NVIDIA GPU driver interface version 550.54.15 don't match with driver version 580.95.05",
+            "nvidia-fabricmanager-580",
+        ),
+        (
+            "API mismatch: the client has driver version 550.54.14\nthis kernel module has the version 535.161.07\n"
+            + FABRIC,
+            "nvidia-fabricmanager-BRANCH",
+        ),
+        (GONE, "linux-modules-nvidia-BRANCH-$(uname -r)"),
+        (f"ii nvidia-driver-535\nmodinfo: Kernel Module  580.95.05\n{GONE}", "linux-modules-nvidia-580-$(uname -r)"),
+        (f"Tesla V100-SXM2-16GB with CUDA capability sm_70 {OLD_TORCH}", "TORCH_CUDA_ARCH_LIST=7.0"),
+        (f"NVIDIA GeForce RTX 5090 with CUDA capability sm_120 {OLD_TORCH}", "TORCH_CUDA_ARCH_LIST=12.0"),
+        ("The current PyTorch install supports CUDA capabilities sm_50 sm_70.", "TORCH_CUDA_ARCH_LIST=CAPABILITY"),
+        (
+            f"Tesla K80 with CUDA capability sm_37 {OLD_TORCH}\nTesla V100 with CUDA capability sm_70 {OLD_TORCH}",
+            "TORCH_CUDA_ARCH_LIST=CAPABILITY",
+        ),
+    ],
+)
+def test_a_number_in_a_command_is_the_one_that_the_text_tells_and_else_a_blank(text: str, command: str) -> None:
+    told = commands(text)
+    assert [one for one in told if one.endswith(command) or f"{command} " in one], told
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "branch"), [("dgx-a100", "580"), ("h100-nvswitch-no-fabric-manager", "580"), ("v100-418", "418")]
+)
+def test_a_number_in_a_command_is_the_one_that_the_host_tells_where_the_text_tells_none(
+    snapshot: str, branch: str
+) -> None:
+    def host() -> Host:
+        return decode((ROOT / "tests" / "snapshots" / f"{snapshot}.jsonl").read_bytes()).host
+
+    assert f"nvidia-fabricmanager-{branch}" in " ".join(commands(FABRIC, host))
+    assert "nvidia-fabricmanager-615" in " ".join(commands(f"Driver Version: 615.71.09\n{FABRIC}", host))

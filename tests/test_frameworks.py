@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -13,7 +14,7 @@ from gpuctl.compat.answer.answer import check
 from gpuctl.compat.answer.remedies import remedies
 from gpuctl.compat.ask.asks import Ask, release_ask
 from gpuctl.compat.ask.frameworks import framework_asks
-from gpuctl.compat.ask.pip_files.asks import requirements_asks
+from gpuctl.compat.ask.pip_files.asks import file_asks, requirements_asks
 from gpuctl.compat.ask.pip_files.pins import LARGEST, MOST, decoded
 from gpuctl.compat.ask.question import Machine, Question
 from gpuctl.compat.judge.judge import verdict_of
@@ -505,7 +506,6 @@ def test_a_wheels_address_or_path_tells_what_its_file_name_says() -> None:
         ("torch==2.4.0\n-r base.txt\n", "requirements.txt line 2 includes another file, which is not followed"),
         ("--constraint=c.txt\n", "requirements.txt line 1 includes another file"),
         ("numpy\ntorch==2.99.0\n", "requirements.txt line 2: torch 2.99.0 is not known here: the newest known"),
-        ("torch @ git+https://me:secret@github.com/pytorch/pytorch\n", "line 1: torch comes from an address"),
         ("https://me:secret@example.org/x torch\n-i 'half\n", "line 2 has an option"),
         ("a\nb\n\0\n", "requirements.txt line 3 is no text"),
         ('{"default": {}}', "requirements.txt is JSON, but no Pipfile.lock"),
@@ -519,6 +519,71 @@ def test_a_wheels_address_or_path_tells_what_its_file_name_says() -> None:
 def test_a_file_that_is_none_gets_one_sentence_that_names_file_and_line(text: str, says: str) -> None:
     assert says in refusal(text)
     assert "secret" not in refusal(text)
+
+
+@pytest.mark.parametrize(
+    ("line", "package"),
+    [
+        ("torch @ git+https://me:secret@github.com/pytorch/pytorch", "torch"),
+        ("git+https://me:secret@github.com/vllm-project/vllm.git", "vllm"),
+        ("git+https://github.com/vllm-project/vllm.git@v0.6.0", "vllm"),
+        (
+            "-e git+ssh://git@github.com/NVIDIA/TransformerEngine.git@main#egg=transformer_engine&subdirectory=x",
+            "transformer",
+        ),
+        ("https://github.com/jax-ml/jax/archive/main.zip#sha256=0&egg=jax", "jax"),
+        ("git+https://github.com/facebookresearch/xformers/", "xformers"),
+    ],
+)
+def test_a_package_from_a_repository_is_unknown_and_never_passed_over(line: str, package: str) -> None:
+    (ask,) = file_asks(f"numpy==1.26.4\n{line}\n".encode(), "r.txt")
+    assert ask.unknown.startswith(package) and ask.unknown.endswith(
+        "give what pip freeze prints where it is installed."
+    )
+    assert "secret" not in ask.unknown + ask.by
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("numpy\ntorch==2.2.1+cpu\n", "r.txt line 2: a build tagged cpu is for the CPU"),
+        ("torch==2.5.1+rocm6.2\n", "r.txt line 1: a build tagged rocm6.2 is for AMD GPUs"),
+        ("torchvision==0.17.1+cpu\n", "r.txt line 1: a build tagged cpu is for the CPU"),
+        (
+            "--index-url https://download.pytorch.org/whl/cpu\ntorch\n",
+            "r.txt line 2: a build tagged cpu is for the CPU",
+        ),
+        ("jax==0.4.30\n", "for a GPU it has an extra such as jax[cuda12]"),
+        (
+            "requests==2.3\n-e .\n./vllm\n",
+            "names nothing that gpuctl knows to ask for CUDA: give what pip freeze prints",
+        ),
+        ("\n  \n", "r.txt is empty: give"),
+    ],
+)
+def test_a_file_that_asks_for_no_cuda_says_why(text: str, says: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(says)):
+        file_asks(text.encode(), "r.txt")
+
+
+@pytest.mark.parametrize(
+    ("text", "cuda"),
+    [
+        ("spacy[cuda12x]==3.7.5\n", "12"),
+        ("spacy[transformers,cuda113]\n", "11.3"),
+        ("whatever[cu118]>=2\n", "11.8"),
+        ("--extra-index-url https://abetlen.github.io/llama-cpp-python/whl/cu121\nllama-cpp-python==0.2.90\n", "12.1"),
+        ("requests\nllama_cpp_python --extra-index-url https://x.org/whl/cu124/\n", "12.4"),
+        ("paddlepaddle-gpu==2.4.2.post117\n", "11.7"),
+        ("paddlepaddle_gpu==2.0.0.post101\n", "10.1"),
+        ("paddlepaddle-gpu==2.6.1.post120\n", "12.0"),
+        ("paddlepaddle-gpu==2.6.1.post1\n", ""),
+        ("paddlepaddle-gpu==1.8.5.post107\n", ""),  # there it is CUDA 10 with cuDNN 7
+        ("accelerate --extra-index-url https://download.pytorch.org/whl/cu121\n", ""),
+    ],
+)
+def test_an_extra_an_index_or_a_post_release_tells_the_cuda(text: str, cuda: str) -> None:
+    assert cudas(text) == [cuda]
 
 
 def test_a_project_file_is_told_from_a_lock_file() -> None:
@@ -620,7 +685,7 @@ def test_the_strictest_of_those_who_ask_for_one_cuda_tells_the_oldest_gpu() -> N
 
 @pytest.mark.parametrize("text", ["#" + " " * 400_000 + "x", "torch " + "\\\n" * 200_000, "[" * 100_000, "a" * 400_000])
 def test_a_hostile_file_is_read_to_its_end(text: str) -> None:
-    code = "import sys; from gpuctl.compat.ask.pip_files.asks import requirements_asks as r\n"
+    code = "import sys; from gpuctl.compat.ask.pip_files.asks import file_asks, requirements_asks as r\n"
     code += "try:\n    r(sys.stdin.read(), 'r')\nexcept ValueError:\n    pass"
     done = subprocess.run([sys.executable, "-c", code], input=text, text=True, timeout=120, capture_output=True)
     assert (done.returncode, done.stderr) == (0, "")
@@ -656,8 +721,9 @@ LINES = st.sampled_from(
 def test_any_bytes_are_asks_or_one_sentence(content: bytes, name: str) -> None:
     try:
         for one in requirements_asks(decoded(content, name), name):
-            assert one.cuda and one.source and one.by.endswith(f" in {name}")
-            resolve_cuda(one.cuda)
+            assert bool(one.cuda) is not bool(one.unknown)
+            assert one.source and one.by.endswith(f" in {name}")
+            resolve_cuda(one.cuda or "12.4")
     except ValueError as error:
         assert name in str(error) and "\n" not in str(error)
 

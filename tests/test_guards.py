@@ -28,6 +28,7 @@ from gpuctl.compat.knowledge.cdi import TOOLKIT
 from gpuctl.compat.knowledge.dockerfile_rules import dockerfile_rules
 from gpuctl.compat.knowledge.errors.failures import families, written
 from gpuctl.compat.knowledge.errors.faults import family_checks
+from gpuctl.compat.tables.loader import branches
 from gpuctl.facts.every import EVERY_SUBJECT
 from gpuctl.k8s.checks import CHECKS as OF_CLUSTERS
 from gpuctl.model import ENGINES, ExitCode
@@ -104,6 +105,42 @@ def test_the_layers_whose_checks_explain_others_are_known_before_they_are_loaded
 
 
 # Families of failures
+
+
+_FIXED = {
+    "a driver's branch": re.compile(rf"(?<![0-9.])(?:{'|'.join(row.branch for row in branches())})(?![0-9])"),
+    "a CUDA version": re.compile(r"\bcu[0-9]{2,}|cuda-?1[0-9]|CUDA=[0-9]|^[0-9]{1,2}\.[0-9]{1,2}$|cuda:[0-9]"),
+    "an architecture": re.compile(r"sm_[0-9]|compute_[0-9]|ARCH_LIST=[0-9]|[0-9]g\.[0-9]+gb"),
+    "a distribution": re.compile(r"(?:rhel|ubuntu|debian|fedora|sles|opensuse|amzn)[0-9]"),
+    "a package's version": re.compile(r"[a-z]==?[0-9]+\.|g(?:cc|\+\+)-[0-9]"),
+}
+_OF_A_RELEASE = {"toolkit-regression-1.19.1"}
+"""What a family is named after may stand in its commands."""
+
+
+def commands_of(value: Any) -> Iterator[str]:
+    """The words of all commands that a row holds, at any depth."""
+    for key, inner in value.items() if isinstance(value, dict) else ():
+        yield from words_of(inner) if key in {"look", "commands", "older_commands"} else commands_of(inner)
+    for inner in value if isinstance(value, list) else ():
+        yield from commands_of(inner)
+
+
+def words_of(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    for inner in value if isinstance(value, list) else ():
+        yield from words_of(inner)
+
+
+def test_no_command_of_a_table_holds_a_number_that_is_another_one_on_another_host() -> None:
+    """Such a number is a blank with a name, which the host or the text fills in where it tells it."""
+    found = []
+    for path in sorted((ROOT / "data").glob("*.jsonl")):
+        for row in map(json.loads, path.read_text().splitlines()):
+            words = commands_of(row) if row.get("id") not in _OF_A_RELEASE else ()
+            found += [(path.name, word, what) for word in words for what, fixed in _FIXED.items() if fixed.search(word)]
+    assert found == []
 
 
 def test_every_family_has_its_checks_and_its_canonical_line() -> None:

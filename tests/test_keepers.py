@@ -31,6 +31,7 @@ from gpuctl.checks.engine import ask
 from gpuctl.checks.every import CHECKS, diagnose
 from gpuctl.checks.questions.host_answer import SUBJECTS, host_answer
 from gpuctl.checks.questions.host_recommendation import host_recommendation
+from gpuctl.compat.answer.recommendation import Advice
 from gpuctl.compat.ask.question import Machine as Described
 from gpuctl.compat.ask.question import Question, typed_cuda
 from gpuctl.compat.knowledge.gpus.gpus import gpu_of_nvml
@@ -349,6 +350,27 @@ def test_recommend_says_whose_driver_it_is() -> None:
     assert "never inside of WSL" in (found.remedy.text if found.remedy else "")
     assert (shown(found.remedy), found.package) == ((), None)
     assert any("Windows" in reason.message for reason in found.reasons)
+
+
+@pytest.mark.parametrize("version", ["535.183.01", "570.153.02"])
+@pytest.mark.parametrize("keeper", sorted(set(SIGNS) - {NVIDIA, "jetpack"}))
+def test_check_and_recommend_change_a_keepers_driver_by_one_and_the_same_way(keeper: str, version: str) -> None:
+    """A Jetson is asked about its JetPack, which is no driver to recommend."""
+    facts = gather(on(driven(T4, version), SIGNS[keeper][0]), SUBJECTS)
+    found = host_recommendation("13.5", facts, None, ())
+    answer = host_answer(Question((typed_cuda("13.5"),)), facts, Described())
+    assert found.remedy in answer.remedies
+    assert keepers()[keeper].way.split(" {")[0].split(":")[0] in (found.remedy.text if found.remedy else "")
+
+
+def test_recommend_says_that_no_driver_serves_where_only_open_modules_are_packaged() -> None:
+    azure = joined(release("azurelinux"), {"which": {"dnf": "/usr/bin/dnf"}})
+    facts = gather(on(HOSTS["fresh-ubuntu"], azure), SUBJECTS)
+    found = host_recommendation("12.4", facts, None, (gpu_of_nvml("Tesla V100-PCIE-16GB", "7.0", "tesla"),))
+    assert (found.answer, found.package, shown(found.remedy)) == (Advice.NONE, None, ())
+    assert "open kernel modules only" in found.reasons[0].message
+    turing = host_recommendation("12.4", facts, None, (gpu_of_nvml("Tesla T4", "7.5", "tesla"),))
+    assert (turing.answer, turing.package) == (Advice.INSTALL, "nvidia-open")
 
 
 def test_what_is_printed_for_a_distribution_without_a_row_is_a_sentence() -> None:

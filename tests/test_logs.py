@@ -351,3 +351,10 @@ def test_the_fabric_manager_tells_its_version_in_its_own_words() -> None:
 def test_every_xid_says_what_happened_and_what_to_do() -> None:
     assert {79, 48, 119, 13, 31, 43, 94, 95} <= set(xids())
     assert xids()[79].action == "restart-host"
+
+
+def test_the_program_is_named_as_the_cause_by_those_xids_alone_that_nvidia_has_for_programs() -> None:
+    """Of the catalogue's RESTART_APP an error of the GPU's memory is none, though it ends one program."""
+    of_programs = {number for number, row in xids().items() if row.action == "restart-app"}
+    assert of_programs == {8, 13, 31, 32, 60, 68, 69, 80, 137}
+    assert not [row for number, row in xids().items() if number in of_programs and "ECC" in row.text]

@@ -18,7 +18,7 @@ from gpuctl.compat.answer.recommendation import Advice, Recommendation, recommen
 from gpuctl.compat.ask.question import Machine
 from gpuctl.compat.judge.rulings import resolve_cuda
 from gpuctl.compat.knowledge.gpus.gpus import Gpu, find_gpu, gpu_of_every_kind
-from gpuctl.compat.knowledge.install_commands import PackageHost, driver_commands
+from gpuctl.compat.knowledge.install_commands import PackageHost, compiler_note, driver_commands, open_modules_only
 from gpuctl.compat.tables.loader import cuda_versions
 from gpuctl.model import Verdict
 
@@ -44,8 +44,8 @@ def reasons(found: Recommendation) -> list[str]:
         ("12.4", "V100", "580", "550.54.14", "590", "no", "nvidia/cuda:12.4.1-base-ubuntu22.04"),
         ("12.4", "A100", "580", "550.54.14", None, "optional", "nvidia/cuda:12.4.1-base-ubuntu22.04"),
         ("12.8", "RTX 5090", "580", "570.26", None, "required", "nvidia/cuda:12.8.1-base-ubuntu24.04"),
-        ("13.2", "H100", "620", "595.45.04", None, "optional", "nvidia/cuda:13.2.1-base-ubuntu24.04"),
-        ("13.5", "H100", "620", "620", None, "optional", None),
+        ("13.2", "H100", "620", "595.45.04", None, "only", "nvidia/cuda:13.2.1-base-ubuntu24.04"),
+        ("13.5", "H100", "620", "620", None, "only", None),
         ("11.4", "K80", "470", "470.42.01", "495", "no", "nvidia/cuda:11.4.3-base-ubuntu20.04"),
         (None, "V100", "580", None, "590", "no", "nvidia/cuda:12.9.1-base-ubuntu24.04"),
     ],
@@ -173,6 +173,59 @@ def test_no_commands_are_better_than_wrong_ones() -> None:
     assert driver_commands([find_gpu("A100")], arch)
     assert driver_commands([find_gpu("V100")], arch) == ()
     assert driver_commands([find_gpu("V100"), find_gpu("RTX 5090")], UBUNTU) == ()
+
+
+def on(distribution: str, version: str, kernel: str = "5.14.0-1") -> PackageHost:
+    return PackageHost("dnf", distribution, version, kernel, "x86_64", root=True)
+
+
+@pytest.mark.parametrize(
+    ("host", "gpu", "said"),
+    [
+        (on("amzn", "2023", "6.1.1-1.amzn2023"), "A100", ("module enable -y nvidia-driver:580-open", "nvidia-open")),
+        (on("rocky", "9.4"), "V100", ("module enable -y nvidia-driver:580-dkms", "5.14.0-1 cuda-drivers")),
+        (on("rhel", "8.10", "4.18.0-1"), "GeForce GTX 1080", ("nvidia-driver:580-dkms", "4.18.0-1 cuda-drivers")),
+        (on("ol", "9.6"), "Tesla P100", ("nvidia-driver:580-dkms", "kernel-devel-5.14.0-1 cuda-drivers")),
+        (on("ol", "9.6", "6.12.0-1.el9uek"), "V100", ("nvidia-driver:580-dkms", "kernel-uek-devel-6.12.0")),
+        (on("amzn", "2023", "6.1.1-1.amzn2023"), "V100", ("nvidia-driver:580-dkms", "cuda-drivers")),
+        (on("almalinux", "10.0", "6.12.0-1"), "V100", ("versionlock add '*nvidia*580*'", "cuda-drivers")),
+    ],
+)
+def test_packages_come_from_the_stream_of_their_branch_and_module(
+    host: PackageHost, gpu: str, said: tuple[str, ...]
+) -> None:
+    commands = tuple(map(str, driver_commands([find_gpu(gpu)], host, "580")))
+    assert all(any(words in command for command in commands) for words in said), commands
+
+
+def test_dkms_is_to_be_told_of_the_compiler_that_built_a_kernel_of_oracles() -> None:
+    def told(host: PackageHost) -> bool:
+        return "gcc-toolset-14" in (compiler_note(host) or "")
+
+    assert told(on("ol", "9.6", "6.12.0-100.28.2.2.el9uek.x86_64"))
+    assert not told(on("ol", "9.6", "5.15.0-300.el9uek.x86_64"))
+    assert not told(on("rocky", "10.0", "6.12.0-55.el10.x86_64"))
+
+
+def test_where_only_open_modules_are_packaged_an_older_gpu_gets_no_commands() -> None:
+    assert driver_commands([find_gpu("V100")], on("azurelinux", "3.0", "6.6.1-1.azl3"), "580") == ()
+    assert open_modules_only([find_gpu("GTX 1080")], on("mariner", "2.0"))
+    assert not open_modules_only([find_gpu("T4")], on("azurelinux", "3.0"))
+    assert not open_modules_only([find_gpu("V100")], on("rocky", "9.4"))
+
+
+@pytest.mark.parametrize(
+    ("cuda", "gpu", "module"),
+    [("13.5", "T4", "only"), ("13.5", "A100", "only"), ("13.5", "B200", "required"), ("12.4", "T4", "optional")],
+)
+def test_a_branch_with_one_module_leaves_no_choice(cuda: str, gpu: str, module: str) -> None:
+    found = recommend(cuda, Machine(None, (find_gpu(gpu),)), NOW)
+    assert found.open_module == module
+    said = " ".join(reason.message for reason in found.reasons)
+    assert ("branch 620 has no other" in said, "Either kernel module" in said) == (
+        module == "only",
+        module == "optional",
+    )
 
 
 # The command

@@ -10,6 +10,7 @@ from gpuctl.command import Command, Shell, command, operands
 from gpuctl.compat.knowledge.gpus.gpus import Gpu
 from gpuctl.compat.knowledge.install_commands import (
     PackageHost,
+    compiler_note,
     driver_commands,
     install_commands,
     last_branch,
@@ -78,7 +79,11 @@ def install_driver(
         return _kept(text, row, system, keeper, gpus, version or "", module=False)
     recommended = None if branch or version else _recommended_branch(gpus)
     commands = driver_commands(gpus, target(system), branch or recommended)
-    said = " ".join(filter(None, (text, off_branch(commands, branch) if branch else None)))
+    off, note = (
+        off_branch(commands, branch) if branch else None,
+        compiler_note(target(system)) if commands else None,
+    )
+    said = " ".join(filter(None, (text, off, f"Before it: {note}." if note else None)))
     return Remedy(said, commands, Disturbs.HOST)
 
 

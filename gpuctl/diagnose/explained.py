@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, BinaryIO
 
+from gpuctl.compat.ask.encodings import encoding_of
 from gpuctl.diagnose.answer import UNKNOWN_HOST, Confidence, Match, can_be_decided, matches
 from gpuctl.diagnose.behind import behind
+from gpuctl.diagnose.blanks import filled_in, told_by_host, told_by_text
+from gpuctl.diagnose.letters import cleaned
 from gpuctl.diagnose.resembling import READ, resembling
 from gpuctl.diagnose.scan import Sighting, scan
 from gpuctl.frozen import dataclass
@@ -15,6 +18,11 @@ from gpuctl.model import ExitCode, Report
 
 if TYPE_CHECKING:
     from gpuctl.host.look.reading import Host
+
+
+_ODD = frozenset({"\ufffd", *map(chr, set(range(0x20)) - set(b"\a\b\t\n\f\r\x1b"))})
+_ODD_IN = 10
+"""Where more than one letter of so many is one that no program prints, it is no text."""
 
 
 class UnreadableText(Exception):
@@ -26,11 +34,13 @@ class Explained:
     """The failures that a text shows, then those that it resembles; whether a host was `probed` for them.
 
     `behind`: other causes that such lines were found to have, those that this host has first, then the most frequent.
+    `no_text`: what came in the place of a text, a clause.
     """
 
     matches: tuple[Match, ...]
     behind: tuple[Match, ...]
     probed: bool
+    no_text: str = ""
 
     @property
     def exit_code(self) -> ExitCode:
@@ -69,20 +79,37 @@ def explained(
             sightings = scan(text)
     except OSError as error:
         raise UnreadableText(error.strerror) from None
+    no_text = _no_text(text.beginning) if not sightings else ""
+    if no_text:
+        return Explained((), (), probed=False, no_text=no_text)
+    told = {} if text.longer else told_by_text(cleaned(text.beginning).decode(errors="replace"))
     if host is None or not can_be_decided(sightings):
-        return _answer(sightings, text)
+        return _answer(sightings, text, told)
     from gpuctl.checks.every import diagnose
     from gpuctl.facts.gather import gather
 
     with working("Looking at this host"):
-        report = diagnose(gather(host()))
-    return _answer(sightings, text, report)
+        facts = gather(host())
+        report = diagnose(facts)
+    return _answer(sightings, text, {**told_by_host(facts), **told}, report)
 
 
-def _answer(sightings: tuple[Sighting, ...], text: _Noting, host: Report | None = None) -> Explained:
+def _no_text(beginning: bytes) -> str:
+    """Returns what came in the place of a text, as a clause; "" for a text."""
+    if not beginning.strip():
+        return "no text came"
+    text = beginning.decode(encoding_of(beginning), "replace")
+    return "what came is no text" if sum(letter in _ODD for letter in text) * _ODD_IN > len(text) else ""
+
+
+def _answer(
+    sightings: tuple[Sighting, ...], text: _Noting, told: Mapping[str, str], host: Report | None = None
+) -> Explained:
     report = host or UNKNOWN_HOST
     shown = _with_nearest(matches(sightings, report), text)
-    return Explained(shown, behind(shown, report), probed=host is not None)
+    others = behind(shown, report)
+    filled, others_filled = (tuple(filled_in(match, told) for match in several) for several in (shown, others))
+    return Explained(filled, others_filled, probed=host is not None)
 
 
 def _with_nearest(shown: tuple[Match, ...], text: _Noting) -> tuple[Match, ...]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from gpuctl.checks.gpus import compat_gpus, gpu_of_board, silent_gpus
 from gpuctl.checks.questions.enforcement import enforcement
 from gpuctl.checks.questions.jetson_answer import jetson_answer
-from gpuctl.checks.remedies import install_driver
+from gpuctl.checks.remedies import install_driver, kept_by_another
 from gpuctl.compat.answer.answer import Compatibility, JudgedCuda, check
 from gpuctl.compat.answer.driver_choice import choice_remedy, choose_driver, elsewhere
 from gpuctl.compat.ask.question import Machine, Question
@@ -24,7 +24,7 @@ from gpuctl.facts.gpu.tegra import Tegra
 from gpuctl.facts.machine.system import DOCKER_ARCHITECTURES, System
 from gpuctl.facts.toolkit.settings import ToolkitSettings
 from gpuctl.facts.toolkit.toolkit import Toolkit
-from gpuctl.model import CannotTell, Reason, Remedy, Verdict
+from gpuctl.model import CannotTell, Disturbs, Reason, Remedy, Verdict
 
 SUBJECTS = (System, Pci, Driver, Keeper, Tegra)
 """What has to be gathered to answer for this host, where nothing is asked at the container's gate."""
@@ -56,7 +56,8 @@ def host_answer(question: Question, facts: Facts, described: Machine, brand: str
         cuda = members(question.asks[0])[0].text or None if question.asks else None
         return replace(_without(question, Verdict.INCOMPATIBLE, reason), remedies=_driver(cuda, facts, gpus))
     machine = _machine(version, with_brand(gpus, brand), seen, facts, described)
-    return check(question, machine)
+    answer = check(question, machine)
+    return answer if described.driver or described.gpus else _by_the_keeper(answer, facts, gpus)
 
 
 def _machine(version: str, gpus: Sequence[Gpu], seen: Driver, facts: Facts, described: Machine) -> Machine:
@@ -75,6 +76,18 @@ def _machine(version: str, gpus: Sequence[Gpu], seen: Driver, facts: Facts, desc
         enforcement(facts),
         DOCKER_ARCHITECTURES.get(architecture or ""),
     )
+
+
+def _by_the_keeper(answer: Compatibility, facts: Facts, gpus: Sequence[Gpu]) -> Compatibility:
+    """The answer whose remedies change the driver by the way of its keeper here, where it has one of its own."""
+    system, keeper = facts.get(System), facts.get(Keeper)
+    if not system or not keeper or not kept_by_another(keeper):
+        return answer
+    ways = (
+        install_driver(one.text, system, keeper, gpus) if one.disturbs is Disturbs.HOST else one
+        for one in answer.remedies
+    )
+    return replace(answer, remedies=tuple(ways))
 
 
 def machine_here(facts: Facts, driver: str | None, described: Sequence[Gpu]) -> Machine:

@@ -11,7 +11,7 @@ from gpuctl.compat.answer.driver_choice import elsewhere
 from gpuctl.compat.answer.recommendation import Advice, Recommendation, recommend
 from gpuctl.compat.ask.question import Machine
 from gpuctl.compat.knowledge.gpus.gpus import Gpu
-from gpuctl.compat.knowledge.install_commands import driver_commands, off_branch
+from gpuctl.compat.knowledge.install_commands import compiler_note, driver_commands, off_branch, open_modules_only
 from gpuctl.compat.knowledge.keepers import KeeperRow
 from gpuctl.facts.gather import Facts
 from gpuctl.facts.gpu.driver import Driver
@@ -22,6 +22,7 @@ from gpuctl.facts.machine.system import System
 from gpuctl.model import CannotTell, Reason, Remedy
 
 _LOCKING = "https://docs.nvidia.com/datacenter/tesla/driver-installation-guide/version-locking.html"
+_OPEN_ONLY = "https://docs.nvidia.com/datacenter/tesla/driver-installation-guide/595/advanced-options.html"
 _GUIDE = "https://docs.nvidia.com/datacenter/tesla/driver-installation-guide/"
 
 
@@ -72,19 +73,33 @@ def _with_commands(found: Recommendation, facts: Facts) -> Recommendation:
     row = kept_by_another(keeper) if keeper else None
     if keeper and row:
         return _by_its_keeper(found, system, keeper, row)
+    here = system.distribution.value
+    name = f"{here.name} {here.version}".strip() if here else "a distribution that does not say its name"
+    if open_modules_only(found.gpus, target(system)):
+        return _not_here(found, name)
     commands = driver_commands(found.gpus, target(system), branch)
     if not commands:
-        here = system.distribution.value
-        name = f"{here.name} {here.version}".strip() if here else "a distribution that does not say its name"
         message = f"gpuctl knows no commands that install it on {name}."
         return _noting(found, Reason("host.no-commands", message, _GUIDE))
     remedy = replace(found.remedy, commands=commands) if found.remedy else None
     found = replace(found, remedy=remedy)
+    note = compiler_note(target(system))
+    if note:
+        found = _noting(found, Reason("host.before-install", f"On {name} {note}.", _GUIDE))
     if branch and found.choice and not found.choice.supported:
         message = f"Branch {branch} is over: NVIDIA's repository may not have its package for this distribution."
         return _noting(found, Reason("driver.package-may-be-gone", message, _GUIDE))
     off = off_branch(commands, branch) if branch else None
     return _noting(found, Reason("driver.newest-package", off, _LOCKING)) if off else found
+
+
+def _not_here(found: Recommendation, name: str) -> Recommendation:
+    """What is said where the distribution has no kernel module that drives the GPUs."""
+    names = " and ".join(dict.fromkeys(gpu.name for gpu in found.gpus))
+    message = f"On {name} NVIDIA supports the open kernel modules only, which do not drive {names}."
+    remedy = Remedy("Use another distribution on this host, or a GPU of Turing or newer.")
+    none = replace(found, answer=Advice.NONE, choice=None, open_module=None, package=None, image=None, remedy=remedy)
+    return replace(none, reasons=(Reason("host.open-modules-only", message, _OPEN_ONLY),))
 
 
 def _by_its_keeper(found: Recommendation, system: System, keeper: Keeper, row: KeeperRow) -> Recommendation:

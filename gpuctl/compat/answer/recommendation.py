@@ -31,6 +31,7 @@ from gpuctl.model import Disturbs, Reason, Remedy, Verdict
 
 KINDS = {"LTSB": "long-term", "PB": "production", "NFB": "new-feature"}
 _TABLES = "gpuctl's tables"
+_ONLY_OPEN_SOURCE = "https://docs.nvidia.com/datacenter/tesla/driver-installation-guide/620/kernel-modules.html"
 
 
 class Advice(str, Enum):
@@ -47,9 +48,9 @@ class Recommendation:
     """What to do about the driver. `cuda` None: it shall drive the GPUs, and NVIDIA shall support it.
 
     `present` is the driver that is there, `verdict` what it makes of the CUDA version. `choice` says which drivers
-    would do (None: none), `open_module` whether the kernel module is to be the open one (no, optional, required; None:
-    not known), `package` is NVIDIA's name for it. `image` is the newest that then runs; `newest_cuda`, where no driver
-    does, the newest CUDA that one runs. `remedy` is what to do, None where there is nothing to do.
+    would do (None: none), `open_module` whether the kernel module is to be the open one (no, optional, required, only;
+    None: not known), `package` is NVIDIA's name for it. `image` is the newest that then runs; `newest_cuda`, where no
+    driver does, the newest CUDA that one runs. `remedy` is what to do, None where there is nothing to do.
     """
 
     answer: Advice
@@ -95,14 +96,15 @@ def _said(answer: Advice, cuda: Cuda | None, machine: Machine, reasons: tuple[Re
 
 
 def _install(cuda: Cuda | None, machine: Machine, choice: DriverChoice, present: _Present) -> Recommendation:
-    reasons = (*present.reasons, *_branch_reasons(choice), _module_reason(machine.gpus))
+    module = _module(machine.gpus, choice)
+    reasons = (*present.reasons, *_branch_reasons(choice), _module_reason(machine.gpus, module, choice))
     found = _said(Advice.INSTALL, cuda, machine, reasons)
     return replace(
         found,
         remedy=choice_remedy(choice, machine.driver),
         verdict=present.verdict,
         choice=choice,
-        open_module=_open_module(machine.gpus),
+        open_module=module,
         package=driver_package(machine.gpus),
         image=newest_image(found.cuda, _its_driver(choice), Machine(None, elsewhere(machine.gpus))),
     )
@@ -208,9 +210,18 @@ def _open_module(gpus: Sequence[Gpu]) -> str | None:
     return next((need for need in ("no", "required", None, "optional") if need in needs), None)
 
 
-def _module_reason(gpus: Sequence[Gpu]) -> Reason:
+def _module(gpus: Sequence[Gpu], choice: DriverChoice) -> str | None:
+    """The same, or `only`: they run either, and the branch to install has the open one alone."""
     need = _open_module(gpus)
+    has_one = choice.branch is not None and choice.branch.open_modules == "only"
+    return "only" if has_one and need != "required" else need
+
+
+def _module_reason(gpus: Sequence[Gpu], need: str | None, choice: DriverChoice) -> Reason:
     names = ", ".join(dict.fromkeys(gpu.name for gpu in gpus if open_module_need(gpu) == need))
+    if need == "only" and choice.branch:
+        message = f"The kernel module is the open one: branch {choice.branch.branch} has no other."
+        return Reason("driver.kernel-module", message, _ONLY_OPEN_SOURCE)
     messages = {
         "no": f"The kernel module must be the proprietary one: the open one does not drive {names}.",
         "required": f"The kernel module must be the open one: the proprietary one does not drive {names}.",

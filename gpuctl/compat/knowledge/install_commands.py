@@ -30,6 +30,7 @@ _REPOSITORIES = {
     "opensuse-leap": "opensuse",
 }
 _WHOLE_VERSION = {"ubuntu"}
+_OPEN_MODULES_ONLY = {"azurelinux", "mariner"}
 _IN_NAME = regex(r"[A-Za-z0-9]([A-Za-z0-9._+~-]*[A-Za-z0-9_+~])?")
 """What may stand in a package's name: in anything else apt and dnf see options, patterns or what to remove."""
 _ARCHITECTURES = {"x86_64": "x86_64", "aarch64": "sbsa"}
@@ -98,9 +99,11 @@ class PackageHost:
 
 def install_commands(what: str, target: PackageHost, **values: str) -> tuple[Command, ...]:
     """Returns the exact commands that install `what` on the target: docker, docker-client, toolkit, runc, driver,
-    nvidia-smi, headers; or that put it into force: initramfs, mok (the key that signs modules).
+    nvidia-smi, headers, compiler (the kernel's, where that is not the system's); or that put it into force: initramfs,
+    mok (the key that signs modules).
 
-    The driver is the newest that NVIDIA's repository has; `driver-branch` stays on one branch of it.
+    The driver is the newest that NVIDIA's repository has; `driver-branch` stays on one branch of it, and so does
+    `driver-branch-proprietary`, which has the proprietary kernel module.
 
     Empty where gpuctl knows none for it: better none than a wrong one.
     """
@@ -135,14 +138,36 @@ def driver_commands(gpus: Sequence[Gpu], target: PackageHost, branch: str | None
     Empty where gpuctl knows none: for the target, or because no kernel module drives all of these GPUs.
     """
     package = driver_package(gpus)
-    if not serving_modules(gpus):
+    if not serving_modules(gpus) or open_modules_only(gpus, target):
         return ()
-    if package == OPEN_DRIVER and branch:
-        pinned = install_commands("driver-branch", target, driver_package=package, branch=branch)
-        if pinned:
-            return pinned
+    pinned = install_commands(
+        _of_branch(gpus), target, driver_package=package, branch=branch or last_branch(gpus) or ""
+    )
+    if pinned:
+        return pinned
     commands = install_commands("driver", target, driver_package=package)
     return commands if any(package in str(command) for command in commands) else ()
+
+
+def compiler_note(target: PackageHost) -> str | None:
+    """Returns what DKMS has to be told before it builds for the target's kernel; None where the system's compiler does.
+
+    That of the kernel is another one where a row of the table says so.
+    """
+    return next((row.note for row in install_rows() if _serves(row, "compiler", target)), None)
+
+
+def open_modules_only(gpus: Sequence[Gpu], target: PackageHost) -> bool:
+    """Returns whether the target has packages of the open kernel modules only, and these do not drive the GPUs.
+
+    Source: https://docs.nvidia.com/datacenter/tesla/driver-installation-guide/595/advanced-options.html
+    """
+    return target.distribution in _OPEN_MODULES_ONLY and "open" not in serving_modules(gpus)
+
+
+def _of_branch(gpus: Sequence[Gpu]) -> str:
+    """What stays on one branch: the package with the open kernel module, or that with the proprietary one."""
+    return "driver-branch" if driver_package(gpus) == OPEN_DRIVER else "driver-branch-proprietary"
 
 
 def off_branch(commands: Sequence[Command], branch: str) -> str | None:

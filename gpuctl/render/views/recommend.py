@@ -20,6 +20,7 @@ _MODULES = {
     "no": "proprietary (the open one does not drive these GPUs)",
     "optional": "open or proprietary",
     "required": "open (the proprietary one does not drive these GPUs)",
+    "only": "open (this branch has no other)",
     None: "not known; the open one is NVIDIA's default",
 }
 

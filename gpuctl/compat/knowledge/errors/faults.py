@@ -11,8 +11,12 @@ from gpuctl.compat.versions import compare
 from gpuctl.frozen import dataclass
 from gpuctl.model import Disturbs, Remedy
 
-ACTIONS = ("ignore", "restart-app", "report", "reset-gpu", "restart-host")
-"""What NVIDIA has done at once about an Xid, from least to most; `ignore` is for what is logged beside another."""
+ACTIONS = ("ignore", "watch", "restart-app", "reset-when-idle", "report", "reset-gpu", "restart-host")
+"""What NVIDIA has done at once about an Xid, from least to most.
+
+`ignore` is for what is logged beside another, `watch` for what takes nothing away, `reset-when-idle` for memory that
+failed and goes on to work till the GPU is reset.
+"""
 
 
 @dataclass(frozen=True)
@@ -54,14 +58,28 @@ def remedy_of(action: str, gpu: str = "INDEX") -> Remedy:
 
 _REMEDIES = {
     "ignore": (
-        "Look for the Xids before it: it is logged beside another fault.",
+        "Look for the Xids beside it: it follows from another fault, or from a program that was stopped.",
         (command("dmesg", Shell.PIPE, "grep", "-i", "xid"),),
+        Disturbs.NOTHING,
+    ),
+    "watch": (
+        "Nothing has to be done at once: look whether it comes back, and have the GPU examined where it does.",
+        (command("dmesg", Shell.PIPE, "grep", "-i", "xid"), command("nvidia-smi", "-q", "-d", "ECC,ROW_REMAPPER")),
         Disturbs.NOTHING,
     ),
     "restart-app": (
         "Start the program again; where only this program meets it, the fault is the program's.",
         (command("compute-sanitizer", "PROGRAM"),),
         Disturbs.NOTHING,
+    ),
+    "reset-when-idle": (
+        "The GPU's memory is at fault, not the program: start what was ended again, and reset the GPU when nothing runs"
+        " on it, which puts the spare memory in place. Where it comes back, have the GPU examined.",
+        (
+            command("nvidia-smi", "-q", "-d", "ECC,ROW_REMAPPER"),
+            command("nvidia-smi", "--gpu-reset", "-i", "INDEX"),
+        ),
+        Disturbs.RUNNING_CONTAINERS,
     ),
     "report": (
         "Keep the log for NVIDIA, and try a newer driver.",

@@ -279,7 +279,7 @@ def test_code_runs_on_its_own_major_number_and_ptx_on_every_newer_gpu(
         ("torch==2.6.0a0+ecf3bae40a.nv25.1", "is not known here"),
         ("tensorflow-gpu==2.99", f"the newest known is {newest('tensorflow-gpu')}"),
         ("jax[cuda13]==0.7.0", "its builds are for CUDA 12.8"),
-        ("ngc:24.01", "23.07 and 24.02"),
+        ("ngc:20.04", "20.03 and 20.06"),
         ("ngc:99.01", f"the newest known is {newest('ngc')}"),
         ("nvcr.io/nvidia/nemo:24.05", "paddlepaddle"),
         ("nvcr.io/nvidia/pytorch@sha256:abc", "give the image with its tag"),

@@ -55,6 +55,9 @@ def verdict(image: str, driver: str, name: str) -> Verdict:
         ("rapidsai/base:24.04-cuda12.2-py3.11", "P100", Verdict.INCOMPATIBLE),
         ("rapidsai/base:23.10-cuda12.0-py3.10", "P100", Verdict.LIMITED),
         ("nvcr.io/nvidia/rapidsai/notebooks:25.08-cuda12.9-py3.13", "GTX 1080", Verdict.INCOMPATIBLE),
+        ("nvcr.io/nvidia/pytorch:22.12-py3", "GTX 980", Verdict.INCOMPATIBLE),
+        ("nvcr.io/nvidia/pytorch:22.12-py3", "GTX 1080", Verdict.COMPATIBLE),
+        ("nvcr.io/nvidia/tensorrt:22.12-py3", "GTX 980", Verdict.COMPATIBLE),
         ("team/pytorch-service:1.4-cuda12.4", "A100", Verdict.LIMITED),
         ("team/service:1.4-cuda12.4", "A100", Verdict.COMPATIBLE),
     ],
@@ -101,3 +104,25 @@ def test_what_an_image_says_in_its_environment_leaves_the_code_that_its_tag_name
         question = with_image(Question(), with_build(claims_of_env(image, "its registry", env)))
         assert brief(question, Machine("580.95.05", (find_gpu("GTX 1080"),)))[0] is Verdict.INCOMPATIBLE
         assert brief(question, Machine("580.95.05", (find_gpu("A100"),)))[0] is Verdict.COMPATIBLE
+
+
+@pytest.mark.parametrize(
+    ("image", "gpu", "driver", "cuda"),
+    [
+        ("pytorch:19.12-py3", "V100", "440.33.01", "10.2"),
+        ("pytorch:20.12-py3", "A100", "455.45.01", "11.1"),
+        ("pytorch:21.07-py3", "A100", "470.57.02", "11.4"),
+        ("pytorch:22.12-py3", "A100", "520.61.05", "11.8"),
+        ("pytorch:23.12-py3", "A100", "545.23.08", "12.3"),
+        ("tritonserver:22.12-py3", "A100", "520.61.05", "11.8"),
+        ("tritonserver:23.10-py3", "A100", "535.129.03", "12.2"),
+        ("tensorrt:23.12-py3", "A100", "545.23.08", "12.3"),
+        ("tensorflow:23.03-tf2-py3", "A100", "530.30.02", "12.1"),
+    ],
+)
+def test_a_months_image_of_nvidias_catalogue_runs_on_the_driver_that_its_cuda_came_with(
+    image: str, gpu: str, driver: str, cuda: str
+) -> None:
+    claims = claims_of_tag(f"nvcr.io/nvidia/{image}")
+    assert claims and (claims.cuda or "").startswith(cuda)
+    assert verdict(f"nvcr.io/nvidia/{image}", driver, gpu) is Verdict.COMPATIBLE

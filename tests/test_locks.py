@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 
@@ -198,6 +199,14 @@ def on_a100(text: str, where: Environment) -> Compatibility:
 def test_two_pins_of_which_pip_installs_neither_are_refused(text: str, pair: str) -> None:
     with pytest.raises(ValueError, match=f"{re.escape(pair)}.*: pip installs neither"):
         requirements_asks(text, "r.txt", Environment("x86_64"))
+
+
+def test_a_file_that_repeats_itself_takes_no_longer_for_it() -> None:
+    pair = "torch==2.2.1 ; python_version < '3.12'{0}\ntorch==2.5.1 ; python_version >= '3.12'{0}\n"
+    began = time.process_time()
+    for text in (pair.format("") * 3_000, "".join(pair.format(f" and os_name != 'a{at}'") for at in range(300))):
+        assert {one.one_of for one in requirements_asks(text, "r.txt", Environment("x86_64"))} == {"torch"}
+    assert time.process_time() - began < 30
 
 
 @pytest.mark.parametrize("text", ["torch==2.2.1\ntorch==2.2.1+cu121\n", "torch==2.2.1\ntorch==2.2.1\n", BY_PYTHON])

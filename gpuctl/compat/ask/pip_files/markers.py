@@ -28,6 +28,8 @@ _LINUX = {
 _LONGEST_MARKER = 4096
 _QUOTED = re.compile(r"[\"']([^\"']+)[\"']")
 _PYTHONS = tuple(f"3.{minor}" for minor in range(8, 16))
+_COMPARED = 30
+"""Pins of a package that differ and are held against each other. A file may have 20,000, and no person's has more."""
 _MACHINES = ("x86_64", "aarch64")
 
 
@@ -93,17 +95,19 @@ def installed(pins: Iterable[Pin], environment: Environment) -> Installed:
 
 def contradiction(pins: Iterable[Pin]) -> tuple[Pin, Pin] | None:
     """Returns two pins of a package of which no version meets both, though both are installed; None: there are none."""
-    fixed: dict[str, list[tuple[Pin, Version]]] = {}
+    fixed: dict[str, dict[tuple[Version, tuple[str, ...]], Pin]] = {}
     for pin in pins:
         version = pinned_version(pin.requirement)
         if version is None or pin.locked:
             continue
-        others = fixed.setdefault(pin.name, [])
-        for other, its in others:
+        others = fixed.setdefault(pin.name, {})
+        if (version, pin.markers) in others or len(others) == _COMPARED:
+            continue
+        for (its, _), other in others.items():
             meet = version in other.requirement.specifier or its in pin.requirement.specifier
             if not meet and _together((other, pin)):
                 return other, pin
-        others.append((pin, version))
+        others[version, pin.markers] = pin
     return None
 
 
@@ -112,9 +116,9 @@ def _specifiers(pins: Iterable[Pin]) -> set[str]:
 
 
 def _together(pins: Sequence[Pin]) -> bool:
-    """Returns whether some environment installs two of them."""
+    """Returns whether some environment installs two of them that differ in what they pin."""
     environments = [Environment(machine, python) for machine in _MACHINES for python in _PYTHONS]
-    return any(sum(_may_apply(pin, one) for pin in pins) > 1 for one in environments)
+    return any(len(_specifiers(pin for pin in pins if _may_apply(pin, one))) > 1 for one in environments)
 
 
 def _may_apply(pin: Pin, environment: Environment) -> bool:

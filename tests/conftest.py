@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -52,6 +54,15 @@ def sim_host(bed: Bed) -> Iterator[Callable[..., SimHost]]:
             return host
 
         yield make
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with gpuctl.pyz and gpuctl-collect.pyz, as the documented command makes them."""
+    folder = tmp_path_factory.mktemp("built")
+    build_py = Path(__file__).parents[1] / "pyz" / "build.py"
+    subprocess.run([sys.executable, build_py, folder], check=True, capture_output=True)
+    return folder
 
 
 @pytest.fixture

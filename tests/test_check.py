@@ -44,12 +44,11 @@ def test_a_requirement_is_told_with_what_failed_and_what_would_do() -> None:
     assert check("--require", "cuda>=12.8", "--driver-cuda", "12.8", *A100).returncode == 0
 
 
-def test_a_broken_requirement_is_one_sentence_and_exit_code_3() -> None:
-    done = check("--require", "cuda==12", *A100)
-    assert done.returncode == 3
-    assert "'cuda==12'" in done.stdout
-    assert answer("--require", "cuda==12", *A100)["requirement"]["verdict"] == "error"
-    assert answer("--require", "cuda==12", "--evaluator", "go", *A100)["requirement"]["verdict"] == "error"
+def test_a_broken_requirement_is_one_sentence_and_wrong_usage() -> None:
+    for evaluator in ("libnvidia-container", "go"):
+        done = check("--require", "cuda==12", "--evaluator", evaluator, *A100)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "'cuda==12'" in done.stderr
 
 
 def test_every_version_that_is_asked_about_is_judged_and_the_worst_comes_first() -> None:
@@ -226,6 +225,49 @@ def test_an_image_of_any_publisher_is_judged_by_what_its_tag_tells(image: str, c
 def test_a_moving_tag_is_said_to_move(tag: str, moves: bool) -> None:
     said = answer("--image", f"localhost:5000/team/app{tag}", "--offline", *A100)
     assert ("image.moving" in [reason["id"] for reason in said["reasons"]]) == moves
+
+
+@pytest.mark.parametrize(
+    ("image", "says"),
+    [
+        ("nvidia/cuda", "no tag latest"),
+        ("nvidia/cuda:latest", "no tag latest"),
+        ("docker.io/nvidia/cuda:latest", "no tag latest"),
+        ("nvcr.io/nvidia/cuda:devel", "no tag devel"),
+        ("nvidia/cuda:12.4.1", "a flavour (base, cudnn-devel, cudnn-runtime, devel, runtime) and"),
+        ("nvcr.io/nvidia/cuda:11.8.0", "as in 11.8.0-base-"),
+        ("nvidia/cuda:12", "no tag 12: CUDA, a flavour and an operating system belong to it"),
+        ("nvidia/cuda:12.4.1-base-ubuntu22.04", ""),
+        ("nvidia/cuda:10.0-base", ""),  # the old ones name no system
+        ("nvidia/cuda@sha256:" + "0" * 64, ""),
+        ("localhost:5000/nvidia/cuda:latest", ""),
+    ],
+)
+def test_a_tag_that_nvidias_cuda_images_lack_is_said_to_be_none(image: str, says: str) -> None:
+    said = answer("--image", image, "--offline", *A100)
+    told = [reason["message"] for reason in said["reasons"] if reason["id"] == "image.no-such-tag"]
+    assert bool(told) is bool(says) and all(says in one for one in told)
+    if says:
+        assert said["verdict"] == "unknown" and said["remedies"] == []
+        assert "image.moving" not in [reason["id"] for reason in said["reasons"]]
+
+
+@pytest.mark.parametrize(
+    ("image", "gpu", "verdict", "says"),
+    [
+        ("nvcr.io/nvidia/l4t-pytorch:r35.2.1-pth2.0-py3", "A100", "incompatible", "Jetson Linux 35.2.1 (JetPack 5.1, "),
+        ("nvcr.io/nvidia/l4t-base:r32.7.1", "T4", "incompatible", "Jetson Linux 32.7.1"),
+        ("nvcr.io/nvidia/l4t-jetpack:r36.4.0", "Jetson AGX Orin", "unknown", "Jetson Linux 36.4.0 (JetPack 6.1"),
+        ("dustynv/pytorch:2.1-r36.2.0", "GH200", "incompatible", "and GH200 is none"),
+        ("dustynv/ros:humble-desktop-l4t-r99.9.9", "Jetson Orin Nano", "unknown", "Jetson Linux 99.9.9:"),
+        ("someone/app:r535.2", "A100", "unknown", ""),
+    ],
+)
+def test_an_image_for_jetson_is_said_to_be_for_its_jetson_linux(image: str, gpu: str, verdict: str, says: str) -> None:
+    said = answer("--image", image, "--offline", "--gpu", gpu, "--driver", "550.54.15")
+    told = [reason["message"] for reason in said["reasons"] if reason["id"] == "image.for-jetson"]
+    assert said["verdict"] == verdict
+    assert bool(told) is bool(says) and all(says in one for one in told)
 
 
 def test_a_branch_of_the_driver_is_judged_by_its_first_and_its_last_known_release() -> None:

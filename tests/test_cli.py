@@ -77,7 +77,26 @@ def test_without_permission_to_ask_docker(
     assert says_a_sentence(done.out, done.err)
     asks_no_docker = dict.fromkeys(("matrix", "check", "recommend", "image"), 0)
     of_root = dict.fromkeys(GO_BY_THE_JOURNAL, 2)  # whose runs are not to be read
-    assert done.code == {**asks_no_docker, **of_root, "install-runtime": 3}.get(argv[0], 1)
+    assert done.code == {**asks_no_docker, **of_root, "install-runtime": 3, "collect": 3}.get(argv[0], 1)
+
+
+@pytest.mark.parametrize(
+    ("argv", "option"),
+    [
+        (("collect",), "-o"),
+        (("collect", "-o", "/etc/host.jsonl.gz"), ""),
+        (("fleet", "doctor", "-i", "localhost,"), "--run"),
+        (("fleet", "doctor", "-i", "localhost,", "--run", "/etc/run"), "--run"),
+    ],
+)
+def test_a_result_that_the_folder_does_not_take_names_the_folder(
+    argv: tuple[str, ...], option: str, sim_host: Callable[..., SimHost]
+) -> None:
+    done = sim_host(None).gpuctl(*argv, uid=NOBODY, cwd="/")
+    assert (done.code, done.out) == (3, "")
+    said = " ".join(done.err.split())
+    assert re.search(r"Permission denied\. The folder /(etc)? ?is closed to this user", said), said
+    assert "as root" not in said and said.endswith(f"{option} names it." if option else "in another.")
 
 
 def test_a_change_that_cannot_begin_says_what_to_do(sim_host: Callable[..., SimHost], dockerd: Dockerd) -> None:
@@ -456,7 +475,7 @@ def test_closed_streams_do_not_change_the_answer(closed: str) -> None:
 def test_a_result_that_stdout_does_not_take_is_not_called_written(where: str, why: str) -> None:
     for argv in (("collect", "-o", "-"), ("matrix", "--svg", "-")):
         done = shell(f'exec "$@" {where}', *argv)
-        assert (done.returncode, "Wrote" in done.stderr) == (1, False)
+        assert (done.returncode, "Wrote" in done.stderr) == (3, False)
         assert f"cannot write standard output: {why}" in done.stderr
 
 

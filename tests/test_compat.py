@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from itertools import islice
@@ -14,9 +15,14 @@ from newer import NEWEST_CUDA, NEXT_CUDA
 
 from gpuctl.compat.answer.answer import Compatibility, check_cuda, driver_verdict
 from gpuctl.compat.answer.driver_choice import choice_remedy, choose_driver, recommended_branch
+from gpuctl.compat.answer.fleet_rows import host_verdicts
 from gpuctl.compat.answer.matrix import host_column, matrix
+from gpuctl.compat.ask.question import Question
+from gpuctl.compat.ask.smi import machine_of_smi
 from gpuctl.compat.judge.by_gpu import serving_modules
+from gpuctl.compat.judge.named import gpu_beside
 from gpuctl.compat.judge.rulings import resolve_cuda
+from gpuctl.compat.knowledge.branch_ends import releases_meant
 from gpuctl.compat.knowledge.gpus.gpus import Gpu, find_gpu, gpu_of_device, gpu_of_nvml
 from gpuctl.compat.knowledge.gpus.product_index import products_named
 from gpuctl.compat.knowledge.images import cuda_of_tag, newest_base_images
@@ -403,6 +409,57 @@ def test_a_name_with_several_chips_lists_them(typed: str, candidates: list[str])
     assert all(candidate in str(raised.value) for candidate in candidates)
 
 
+@pytest.mark.parametrize(
+    ("typed", "driver", "capability"),
+    [
+        ("GTX 750 Ti", "535.183.01", "5.0"),
+        ("NVIDIA GeForce GTX 750 Ti", "580", "5.0"),
+        ("GT 1030", "550.120", "6.1"),
+        ("GTX 860M", "495.46", "5.0"),
+        ("GeForce GTX 560 Ti", "470.256.02", None),  # it drives none of its chips
+        ("GT 730", "470.256.02", None),  # and two of these
+        ("GT 1030", "470.256.02", None),
+        ("820M", "470.256.02", "3.0"),
+        ("RTX 6000", "535.183.01", None),  # two products
+    ],
+)
+def test_of_several_chips_the_named_driver_drives_one(typed: str, driver: str, capability: str | None) -> None:
+    row = f"driver,gpu,cuda\n{driver},{typed},11.4\n".encode().splitlines()
+    (verdict,) = host_verdicts(row, Question())
+    table = f"Driver Version: {driver}\n    Product Name : {typed}\n"
+    if capability is None:
+        with pytest.raises(ValueError, match="may be"):
+            gpu_beside(releases_meant(driver), typed)
+        assert "may be" in str(verdict.kind.said.error)
+    else:
+        assert gpu_beside(releases_meant(driver), typed).compute_capability == capability
+        assert verdict.kind.said.verdict is not None
+        if "." in driver:
+            assert [gpu.compute_capability for gpu in machine_of_smi(table).gpus] == [capability]
+
+
+@pytest.mark.parametrize(
+    ("typed", "product", "capability"),
+    [
+        ("4070 super", "GeForce RTX 4070 SUPER", "8.9"),
+        ("2060 super", "GeForce RTX 2060 SUPER", "7.5"),
+        ("1080ti", "GeForce GTX 1080 Ti", "6.1"),
+        ("TU117M [GeForce GTX 1650 Mobile / Max-Q]", "GeForce GTX 1650", "7.5"),
+        ("NVIDIA Corporation GA102 [GeForce RTX 3090] (rev a1)", "GeForce RTX 3090", "8.6"),
+        ("01:00.0 3D controller: NVIDIA Corporation GV100GL [Tesla V100 SXM2 32GB] (rev a1)", "Tesla V100", "7.0"),
+        ("GK208B [GeForce GT 730]", "GeForce GT 730", "3.5"),
+        ("GK107 [GeForce GT 730]", "GeForce GT 730", "3.0"),
+        ("AD107GL [RTX 2000 / 2000E Ada Generation]", "RTX 2000 / 2000E Ada Generation", "8.9"),
+        ("RTX 2000E Ada", "RTX 2000 / 2000E Ada Generation", "8.9"),
+        ("NVIDIA DGX Display", "DGX Display", "7.5"),
+        ("NVIDIA TITAN Xp COLLECTORS EDITION", "TITAN Xp", "6.1"),
+        ("T400E", "T400 4GB / T400E", "7.5"),
+    ],
+)
+def test_a_gpu_is_known_as_people_and_tools_call_it(typed: str, product: str, capability: str) -> None:
+    assert (find_gpu(typed).name, find_gpu(typed).compute_capability) == (product, capability)
+
+
 @pytest.mark.parametrize("typed", ["banana", "", "Tesla", "9.9", "10de:ffff", "10de:22a3", "GTX 1080 Tj", "GT218"])
 def test_an_unknown_gpu_is_one_sentence(typed: str) -> None:
     with pytest.raises(ValueError, match=r"known|not in the table") as raised:
@@ -592,7 +649,8 @@ def test_the_driver_that_a_remedy_names_makes_it_better(cuda: str, driver: str, 
     for remedy in answer.remedies:
         if "the driver to " in remedy.text:
             named = remedy.text.split("the driver to ")[1].split(" ")[0]
-            improved = check_cuda(cuda, named if "." in named else f"{named}.0", [gpu]).verdict
+            image = re.match(r"Use an image for CUDA (\S+) instead, and ", remedy.text)
+            improved = check_cuda(image[1] if image else cuda, named if "." in named else f"{named}.0", [gpu]).verdict
             assert SEVERITY.index(improved) < SEVERITY.index(answer.verdict)
 
 

@@ -232,6 +232,39 @@ def test_without_any_text_on_a_terminal_it_says_how_to_give_some() -> None:
     assert "give TEXT or --file FILE, or pipe a log into it" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("came", "says"),
+    [
+        (b"", "No text came"),
+        (b" \n\r\n\t", "No text came"),
+        (bytes(range(256)) * 40, "What came is no text"),
+        (b"\x7fELF\x02\x01\x01" + b"\0" * 3000, "What came is no text"),
+        ("Ошибка: не удалось; 错误\n".encode(), "No failure that gpuctl knows"),
+        ("Fehler: das Gerät\n".encode("latin-1"), "No failure that gpuctl knows"),
+        (b"\x1b[31mred\x1b[0m\r\n", "No failure that gpuctl knows"),
+        ("plain words".encode("utf-16"), "No failure that gpuctl knows"),
+    ],
+    ids=["empty", "blank", "binary", "program", "utf-8", "latin-1", "coloured", "utf-16"],
+)
+def test_what_is_no_text_is_told_from_a_text_that_shows_nothing(came: bytes, says: str) -> None:
+    done = explain(stdin=came)
+    assert done.returncode == 3 and done.stdout.startswith(says)
+    assert "RESEMBLING" not in done.stdout
+    assert document(explain("--json", stdin=came).stdout)["matches"] == []
+
+
+def test_a_file_in_the_place_of_a_text_is_not_taken_for_one(tmp_path: Path) -> None:
+    log = tmp_path / "log.txt"
+    log.write_text(f"{TIMED_OUT}\n")
+    for named in (str(log), f"{tmp_path}/../{tmp_path.name}/log.txt"):
+        done = explain(named)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert f"gpuctl explain -f {named}" in done.stderr.replace("\n", "")
+    assert explain("/nonexistent/libnvidia-ml.so.1").returncode == 3
+    assert explain(str(tmp_path)).returncode == 3
+    assert explain(f"cannot open {log}").returncode == 3
+
+
 def test_closed_stdin_is_no_text() -> None:
     command = ["bash", "-c", 'exec "$@" <&-', "bash", sys.executable, "-m", "gpuctl", "explain"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=ROOT)

@@ -24,7 +24,7 @@ from jsonschema import Draft202012Validator
 from simhost import warm
 from simhost.process import until
 
-from gpuctl.fleet.changes import read
+from gpuctl.fleet.changes import DRAINING, read
 
 pytestmark = pytest.mark.bench
 
@@ -136,13 +136,6 @@ def test_equal_plans_are_read_once_and_a_second_name_and_a_host_without_gpuctl_a
     assert plan.file.stat().st_mode & 0o777 == 0o600
 
 
-@pytest.fixture(scope="module")
-def single_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("pyz")
-    subprocess.run([sys.executable, ROOT / "pyz" / "build.py", folder], check=True, capture_output=True)
-    return folder / "gpuctl.pyz"
-
-
 def printed(done: subprocess.CompletedProcess[str], before: str) -> list[str]:
     """The words of a command of gpuctl fleet that was told to a person, who runs it as it stands."""
     line = next(line for line in (done.stdout + done.stderr).splitlines() if before in line)
@@ -152,12 +145,12 @@ def printed(done: subprocess.CompletedProcess[str], before: str) -> list[str]:
 
 
 def test_a_host_without_gpuctl_is_changed_by_a_single_file_and_undone_by_the_commands_that_are_told(
-    fleet: Hosts, tmp_path: Path, single_file: Path
+    fleet: Hosts, tmp_path: Path, built: Path
 ) -> None:
     def run(argv: list[str]) -> subprocess.CompletedProcess[str]:
         return subprocess.run(argv, check=True, capture_output=True, text=True, timeout=400, cwd=tmp_path)
 
-    by = ("-i", fleet.inventory("bare"), "--become", "--zipapp", single_file)
+    by = ("-i", fleet.inventory("bare"), "--become", "--zipapp", built / "gpuctl.pyz")
     planned = run(words("plan", "install-runtime", *OPTIONS, *by, "-o", "PLAN"))
     applied = run([*printed(planned, "To carry it out: "), "--run", "RUN"])
     assert re.search(r"^applied +1 +bare$", applied.stdout, re.MULTILINE)
@@ -255,17 +248,19 @@ def test_a_run_whose_controller_is_killed_is_undone_without_going_on(
     assert files(fleet) == BEFORE
 
 
-def test_an_interrupt_waits_for_the_wave_and_says_how_to_go_on(fleet: Hosts, plan: Planned, tmp_path: Path) -> None:
+def test_an_interrupt_waits_for_the_wave_and_says_how_to_go_on_and_who_is_out_of_service(
+    fleet: Hosts, plan: Planned, tmp_path: Path
+) -> None:
     by = plan.of("c1", "c2")
     run = tmp_path / "RUN"
-    argv = words("apply", plan.file, *by, "--run", run)
+    argv = words("apply", plan.file, *by, "--run", run, "--before", "true", "--after", "false")
     process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
-    until(lambda: begun(run, "c1"))
+    until(lambda: begun(run, "c1") and read(str(run)).changes["c1"].state != DRAINING)
     os.kill(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=120)
     assert process.returncode == 130
     assert said.startswith("It ends when what is at work on hosts has ended")
-    assert f"--resume {run}" in said
+    assert f"--resume {run}" in said and "Out of service until then: c1." in " ".join(said.split())
     assert {one.host: one.state for one in read(str(run)).changes.values()} == {"c1": "applied"}
     assert files(fleet)["c2"] == BEFORE["c2"]
 

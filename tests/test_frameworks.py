@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -13,9 +14,10 @@ from gpuctl.compat.answer.answer import check
 from gpuctl.compat.answer.remedies import remedies
 from gpuctl.compat.ask.asks import Ask, release_ask
 from gpuctl.compat.ask.frameworks import framework_asks
-from gpuctl.compat.ask.pip_files.asks import requirements_asks
+from gpuctl.compat.ask.pip_files.asks import file_asks, requirements_asks
 from gpuctl.compat.ask.pip_files.pins import LARGEST, MOST, decoded
 from gpuctl.compat.ask.question import Machine, Question
+from gpuctl.compat.judge.judge import verdict_of
 from gpuctl.compat.judge.rulings import resolve_cuda
 from gpuctl.compat.knowledge.code import code_of
 from gpuctl.compat.knowledge.frameworks import FrameworkRelease, NoCuda, framework_releases, releases_of
@@ -134,7 +136,7 @@ def test_the_oldest_gpu_that_a_build_holds_code_for_is_told() -> None:
     assert ask("jax[cuda12]==0.4.30").min_compute_capability == "5.2"
     assert ask("jax[cuda13]==0.10.2").min_compute_capability == "7.5"
     assert ask("torch==1.13.1").min_compute_capability == "3.7"
-    assert ask("torch==1.10.0").min_compute_capability is None
+    assert ask("torch==1.8.0+cu111").min_compute_capability is None
 
 
 @pytest.mark.parametrize(
@@ -270,14 +272,14 @@ def test_code_runs_on_its_own_major_number_and_ptx_on_every_newer_gpu(
         ("torch==2.99.0", "the newest known is 2."),
         ("torch>=2.99", "the newest known is 2."),
         ("torch==0.4.1", "the oldest known is 1.0.0"),
-        ("torch==1.3.0", "1.2.0 and 1.4.0"),
+        ("torch==1.14.0", "1.13.1 and 2.0.0"),
         ("torch<1.0", "known are 1.0.0 to"),
         ("torch==2.4.0+cu999", "its builds are for CUDA 11.8, 12.1, 12.4"),
         ("torch==2.99.0+cu999", "the newest known is 2."),
         ("torch==2.6.0a0+ecf3bae40a.nv25.1", "is not known here"),
         ("tensorflow-gpu==2.99", f"the newest known is {newest('tensorflow-gpu')}"),
         ("jax[cuda13]==0.7.0", "its builds are for CUDA 12.8"),
-        ("ngc:24.01", "23.07 and 24.02"),
+        ("ngc:20.04", "20.03 and 20.06"),
         ("ngc:99.01", f"the newest known is {newest('ngc')}"),
         ("nvcr.io/nvidia/nemo:24.05", "paddlepaddle"),
         ("nvcr.io/nvidia/pytorch@sha256:abc", "give the image with its tag"),
@@ -323,7 +325,7 @@ def test_a_version_newer_than_the_table_is_not_guessed_unless_its_own_tag_names_
 def test_a_build_that_was_not_published_is_what_its_tag_says() -> None:
     own = ask("torch==2.4.0+cu128")
     assert own.cuda == "12.8"
-    assert "its published builds are for CUDA 11.8, 12.1, 12.4" in own.by
+    assert "builds of it that are known here are for CUDA 11.8, 12.1, 12.4" in own.by
 
 
 def test_every_release_of_the_table_answers_with_a_cuda_version_that_is_known() -> None:
@@ -504,7 +506,6 @@ def test_a_wheels_address_or_path_tells_what_its_file_name_says() -> None:
         ("torch==2.4.0\n-r base.txt\n", "requirements.txt line 2 includes another file, which is not followed"),
         ("--constraint=c.txt\n", "requirements.txt line 1 includes another file"),
         ("numpy\ntorch==2.99.0\n", "requirements.txt line 2: torch 2.99.0 is not known here: the newest known"),
-        ("torch @ git+https://me:secret@github.com/pytorch/pytorch\n", "line 1: torch comes from an address"),
         ("https://me:secret@example.org/x torch\n-i 'half\n", "line 2 has an option"),
         ("a\nb\n\0\n", "requirements.txt line 3 is no text"),
         ('{"default": {}}', "requirements.txt is JSON, but no Pipfile.lock"),
@@ -518,6 +519,71 @@ def test_a_wheels_address_or_path_tells_what_its_file_name_says() -> None:
 def test_a_file_that_is_none_gets_one_sentence_that_names_file_and_line(text: str, says: str) -> None:
     assert says in refusal(text)
     assert "secret" not in refusal(text)
+
+
+@pytest.mark.parametrize(
+    ("line", "package"),
+    [
+        ("torch @ git+https://me:secret@github.com/pytorch/pytorch", "torch"),
+        ("git+https://me:secret@github.com/vllm-project/vllm.git", "vllm"),
+        ("git+https://github.com/vllm-project/vllm.git@v0.6.0", "vllm"),
+        (
+            "-e git+ssh://git@github.com/NVIDIA/TransformerEngine.git@main#egg=transformer_engine&subdirectory=x",
+            "transformer",
+        ),
+        ("https://github.com/jax-ml/jax/archive/main.zip#sha256=0&egg=jax", "jax"),
+        ("git+https://github.com/facebookresearch/xformers/", "xformers"),
+    ],
+)
+def test_a_package_from_a_repository_is_unknown_and_never_passed_over(line: str, package: str) -> None:
+    (ask,) = file_asks(f"numpy==1.26.4\n{line}\n".encode(), "r.txt")
+    assert ask.unknown.startswith(package) and ask.unknown.endswith(
+        "give what pip freeze prints where it is installed."
+    )
+    assert "secret" not in ask.unknown + ask.by
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("numpy\ntorch==2.2.1+cpu\n", "r.txt line 2: a build tagged cpu is for the CPU"),
+        ("torch==2.5.1+rocm6.2\n", "r.txt line 1: a build tagged rocm6.2 is for AMD GPUs"),
+        ("torchvision==0.17.1+cpu\n", "r.txt line 1: a build tagged cpu is for the CPU"),
+        (
+            "--index-url https://download.pytorch.org/whl/cpu\ntorch\n",
+            "r.txt line 2: a build tagged cpu is for the CPU",
+        ),
+        ("jax==0.4.30\n", "for a GPU it has an extra such as jax[cuda12]"),
+        (
+            "requests==2.3\n-e .\n./vllm\n",
+            "names nothing that gpuctl knows to ask for CUDA: give what pip freeze prints",
+        ),
+        ("\n  \n", "r.txt is empty: give"),
+    ],
+)
+def test_a_file_that_asks_for_no_cuda_says_why(text: str, says: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(says)):
+        file_asks(text.encode(), "r.txt")
+
+
+@pytest.mark.parametrize(
+    ("text", "cuda"),
+    [
+        ("spacy[cuda12x]==3.7.5\n", "12"),
+        ("spacy[transformers,cuda113]\n", "11.3"),
+        ("whatever[cu118]>=2\n", "11.8"),
+        ("--extra-index-url https://abetlen.github.io/llama-cpp-python/whl/cu121\nllama-cpp-python==0.2.90\n", "12.1"),
+        ("requests\nllama_cpp_python --extra-index-url https://x.org/whl/cu124/\n", "12.4"),
+        ("paddlepaddle-gpu==2.4.2.post117\n", "11.7"),
+        ("paddlepaddle_gpu==2.0.0.post101\n", "10.1"),
+        ("paddlepaddle-gpu==2.6.1.post120\n", "12.0"),
+        ("paddlepaddle-gpu==2.6.1.post1\n", ""),
+        ("paddlepaddle-gpu==1.8.5.post107\n", ""),  # there it is CUDA 10 with cuDNN 7
+        ("accelerate --extra-index-url https://download.pytorch.org/whl/cu121\n", ""),
+    ],
+)
+def test_an_extra_an_index_or_a_post_release_tells_the_cuda(text: str, cuda: str) -> None:
+    assert cudas(text) == [cuda]
 
 
 def test_a_project_file_is_told_from_a_lock_file() -> None:
@@ -619,7 +685,7 @@ def test_the_strictest_of_those_who_ask_for_one_cuda_tells_the_oldest_gpu() -> N
 
 @pytest.mark.parametrize("text", ["#" + " " * 400_000 + "x", "torch " + "\\\n" * 200_000, "[" * 100_000, "a" * 400_000])
 def test_a_hostile_file_is_read_to_its_end(text: str) -> None:
-    code = "import sys; from gpuctl.compat.ask.pip_files.asks import requirements_asks as r\n"
+    code = "import sys; from gpuctl.compat.ask.pip_files.asks import file_asks, requirements_asks as r\n"
     code += "try:\n    r(sys.stdin.read(), 'r')\nexcept ValueError:\n    pass"
     done = subprocess.run([sys.executable, "-c", code], input=text, text=True, timeout=120, capture_output=True)
     assert (done.returncode, done.stderr) == (0, "")
@@ -655,7 +721,75 @@ LINES = st.sampled_from(
 def test_any_bytes_are_asks_or_one_sentence(content: bytes, name: str) -> None:
     try:
         for one in requirements_asks(decoded(content, name), name):
-            assert one.cuda and one.source and one.by.endswith(f" in {name}")
-            resolve_cuda(one.cuda)
+            assert bool(one.cuda) is not bool(one.unknown)
+            assert one.source and one.by.endswith(f" in {name}")
+            resolve_cuda(one.cuda or "12.4")
     except ValueError as error:
         assert name in str(error) and "\n" not in str(error)
+
+
+OLD_TORCH = [
+    ("torch==1.10.0", "RTX 3090", "incompatible"),
+    ("torch==1.10.0", "RTX 2080 Ti", "compatible"),
+    ("torch==1.10.0+cu113", "RTX 4090", "limited"),
+    ("torch==1.10.2+cu113", "A100", "compatible"),
+    ("torch==1.10.1+cu111", "H100", "incompatible"),
+    ("torch==1.9.1+cu111", "RTX 5090", "incompatible"),
+    ("torch==1.9.0+cu102", "A100", "incompatible"),
+    ("torch==1.8.1", "RTX 4090", "incompatible"),
+    ("torch==1.8.1+cu101", "RTX 3090", "incompatible"),
+    ("torch==1.8.2+cu111", "RTX 3090", "compatible"),
+    ("torch==1.7.1+cu110", "RTX 3090", "limited"),
+    ("torch==1.7.1+cu110", "H100", "incompatible"),
+    ("torch==1.7.1", "A100", "incompatible"),
+    ("torch==1.6.0", "A100", "incompatible"),
+    ("torch==1.6.0+cu101", "P100", "compatible"),
+    ("torch==1.5.1", "A100", "limited"),
+    ("torch==1.4.0+cu100", "T4", "compatible"),
+    ("torch==1.3.1", "GTX 980", "compatible"),
+    ("torch==1.1.0", "V100", "compatible"),
+    ("torch==1.1.0", "RTX 3090", "limited"),
+]
+"""By the code in PyPI's wheels, and for builds that PyPI lacks by the list with which they were built."""
+
+
+@pytest.mark.parametrize(("framework", "gpu", "verdict"), OLD_TORCH)
+def test_an_old_torch_runs_where_its_wheel_has_code_or_ptx_and_nowhere_else(
+    framework: str, gpu: str, verdict: str
+) -> None:
+    [ask] = framework_asks(framework)
+    assert ask.release and ask.cuda in ask.release.cudas and ask.codes
+    assert verdict_of(ask, "580.95.05", (find_gpu(gpu),)).value == verdict
+
+
+OF_THEIR_OWN = [
+    ("torch==2.4.0\nflash-attn==2.6.3", "V100", "incompatible", "flash-attn 2.6.3"),
+    ("torch==2.4.0\nflash-attn==2.6.3", "T4", "incompatible", "flash-attn 2.6.3"),
+    ("torch==2.4.0\nflash_attn", "T4", "incompatible", "flash-attn"),
+    ("torch==2.4.0\nflash-attn>=2.5", "T4", "incompatible", "flash-attn >=2.5"),
+    ("torch==2.4.0\nflash-attn==2.6.3", "A100", "compatible", ""),
+    ("torch==2.4.0\nflash-attn<2", "T4", "compatible", "flash-attn <2"),
+    ("torch==2.0.1\nflash-attn==1.0.9", "T4", "compatible", ""),
+    ("torch==2.0.1\nflash-attn==1.0.9", "V100", "incompatible", "flash-attn 1.0.9"),
+    ("flash-attn==2.6.3", "T4", "incompatible", "flash-attn 2.6.3"),
+    ("flash-attn==2.6.3", "A100", "unknown", "flash-attn 2.6.3"),
+    ("torch==2.8.0\nvllm==0.10.2", "GTX 1080", "incompatible", "vllm 0.10.2"),
+    ("vllm==0.10.2", "P100", "incompatible", "vllm 0.10.2"),
+    ("torch==2.8.0\nsglang==0.5.3", "V100", "incompatible", "sglang 0.5.3"),
+    ("cudf-cu12==24.4.0", "P100", "incompatible", "cudf-cu12 24.4.0"),
+    ("cudf-cu12==23.10.0", "P100", "compatible", ""),
+    ("torch==2.4.0\nxformers==0.0.27\nbitsandbytes", "V100", "compatible", "xformers 0.0.27, bitsandbytes"),
+    ("torch==2.4.0+cu118\nxformers==0.0.27+cu118", "V100", "compatible", "xformers 0.0.27+cu118"),
+    ("torch==2.4.0\nmamba-ssm==2.2.2", "T4", "compatible", "mamba-ssm 2.2.2"),
+    ("torch==2.4.0\naccelerate==0.30.0", "T4", "compatible", ""),
+]
+
+
+@pytest.mark.parametrize(("text", "gpu", "verdict", "named"), OF_THEIR_OWN)
+def test_a_package_with_code_of_its_own_is_judged_by_it_or_named_as_not_judged(
+    text: str, gpu: str, verdict: str, named: str
+) -> None:
+    answer = check(Question(requirements_asks(text, "r.txt")), Machine("535.183.01", (find_gpu(gpu),)))
+    said = [reason for reason in answer.gpus[0].reasons if reason.id.startswith("build.")]
+    assert (answer.verdict.value, any(named in reason.message for reason in said)) == (verdict, bool(named))
+    assert not any(remedy.text.startswith("Use") for remedy in answer.remedies)

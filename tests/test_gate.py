@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hosts import NO_NVML, absent, denied
 from hosts_v100 import DOCKER, GPU, INFO, NVML, VERSION, docker, v100
+from simhost import warm
 
 from gpuctl.checks.questions.enforcement import enforcement
 from gpuctl.checks.questions.host_answer import GATE_SUBJECTS, host_answer
@@ -198,6 +199,35 @@ def test_a_broken_expression_is_an_error_that_a_person_may_have_typed() -> None:
 
 
 BRAND = "the GPU's brand. Name the brand with --brand"
+
+
+@pytest.mark.parametrize(
+    ("gpu", "driver", "brand", "verdict"),
+    [
+        ("A100", "550.54.15", "nvidia", COMPATIBLE),
+        ("A100-SXM4-80GB", "470.103.01", "tesla", INCOMPATIBLE),
+        ("A100", "450.80.02", "nvidia", UNKNOWN),  # NVML of R450 has no such brand, and no source tells which it said
+        ("RTX A6000", "515.48.07", "nvidiartx", COMPATIBLE),
+        ("RTX A6000", "550.54.15", "quadro", INCOMPATIBLE),
+        ("RTX 2000 Ada", "550.54.15", "nvidiartx", COMPATIBLE),
+        ("T4", "450.80.02", "tesla", COMPATIBLE),
+        ("T4", "470.103.01", "tesla", INCOMPATIBLE),
+        ("V100", "450.80.02", "tesla", COMPATIBLE),
+        ("V100", "550.54.15", "tesla", COMPATIBLE),
+    ],
+)
+def test_a_brand_is_what_nvml_of_the_driver_reports(gpu: str, driver: str, brand: str, verdict: Verdict) -> None:
+    assert ask(f"brand={brand}", driver=driver, gpu=gpu).verdict == verdict
+
+
+@pytest.mark.parametrize("evaluator", ["libnvidia-container", "go"])
+@pytest.mark.parametrize("text", ["cuda>>12", "cuda>=12 cuda>>12", "cuda>=10_0", "cuda", "driver>=550,driver>="])
+def test_what_a_person_types_and_is_no_requirement_is_wrong_usage(text: str, evaluator: str) -> None:
+    told = ("--gpu", "A100", "--driver", "550.54.15", "--evaluator", evaluator)
+    done = warm.run("check", "--require", text, *told)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert "--require is a broken requirement: " in " ".join(done.stderr.decode().split())
+    assert warm.run("check", "--require", "cuda>=12.4 brand=tesla,driver>=470,driver<471", *told).returncode == 0
 
 
 def test_an_empty_requirement_requires_nothing_and_says_so() -> None:

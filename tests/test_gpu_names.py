@@ -39,14 +39,14 @@ ROOT = Path(__file__).parents[1]
         ("NVIDIA RTXA6000-48Q", "8.6", "vws"),
         ("NVIDIA RTX Pro 6000 Blackwell DC-96Q", "12.0", "vws"),
         ("GRID K120Q", "3.0", "grid"),
-        ("NVIDIA A100-SXM4-40GB MIG 1g.5gb", "8.0", None),
+        ("NVIDIA A100-SXM4-40GB MIG 1g.5gb", "8.0", "nvidia"),
         ("NVIDIA H100 80GB HBM3 MIG 1g.10gb+me", "9.0", "nvidia"),
         ("NVIDIA H100 80GB HBM3 MIG 1c.3g.40gb", "9.0", "nvidia"),
         ("NVIDIA Thor", "11.0", None),
         ("Orin (nvgpu)", "8.7", None),
         ("GeForce GTX 108...", "6.1", "geforce"),
         ("NVIDIA GeForce RTX 408...", "8.9", "geforce"),
-        ("NVIDIA RTX A600...", "8.6", None),
+        ("NVIDIA RTX A600...", "8.6", "nvidiartx"),
         ("NVIDIA RTX 6000...", "8.9", None),
         ("NVIDIA H100 80GB HB...", "9.0", "nvidia"),
     ],
@@ -222,6 +222,24 @@ def test_a_pasted_text_tells_driver_and_gpus(text: str, driver: str, cuda: str, 
 )
 def test_a_text_that_tells_too_little_is_one_sentence(text: str, says: str) -> None:
     with pytest.raises(ValueError, match=says):
+        machine_of_smi(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver.", "gpuctl explain"),
+        ("Failed to initialize NVML: Driver/library version mismatch\nNVML library version: 550.54\n", "explain"),
+        ("Failed to initialize NVML: Unknown Error\n", "gpuctl explain"),
+        ("$ nvidia-smi\r\nNo devices were found\r\n", "gpuctl explain"),
+        ("bash: nvidia-smi: command not found", "gpuctl explain"),
+        ("NVIDIA-SMI couldn't find libnvidia-ml.so library in your system.", "gpuctl explain"),
+        ("GPU 0: NVIDIA A100-SXM4-40GB (UUID: GPU-1)\nGPU 1: Tesla T4 (UUID: GPU-2)\n", "without -L"),
+        ("nvidia-smi is what I ran", "give the table"),
+    ],
+)
+def test_a_text_without_a_driver_says_what_to_do_with_it(text: str, says: str) -> None:
+    with pytest.raises(ValueError, match=f"driver.*{says}"):
         machine_of_smi(text)
 
 

@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import tracemalloc
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from jsonschema import Draft202012Validator
 from simhost import warm
 
 from gpuctl.compat.answer.answer import brief
-from gpuctl.compat.answer.fleet_rows import LONGEST_CELL, LONGEST_LINE, NoHosts, _cells, host_verdicts
+from gpuctl.compat.answer.fleet_rows import LONGEST_CELL, LONGEST_LINE, NoHosts, _reader, host_verdicts
 from gpuctl.compat.ask.image_claims import Expression
 from gpuctl.compat.ask.question import Machine, Question, typed_cuda
 from gpuctl.compat.judge.alike import bounds, stand_in
@@ -37,7 +38,7 @@ def check(*argv: str, text: str | bytes = "") -> subprocess.CompletedProcess[byt
     return warm.run("check", *argv, stdin=text)
 
 
-def rows(*argv: str, text: str) -> list[dict[str, object]]:
+def rows(*argv: str, text: str | bytes) -> list[dict[str, object]]:
     done = check("--hosts", "-", "--json", *argv, text=text)
     documents = [json.loads(line) for line in done.stdout.splitlines()]
     for document in documents:
@@ -229,6 +230,43 @@ def test_a_line_without_an_end_is_a_bad_row_and_not_read_into_memory(tmp_path: P
     assert [(row["line"], row["verdict"]) for row in found] == [(2, "compatible"), (3, None), (4, "compatible")]
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("host,driver,gpu\n", "no rows"),
+        ("host;driver;gpu\n\n  \n", "no rows"),
+        ('[{"driver": "550.54.15", "gpu": "A100"}]', "jq -c '.[]'"),
+        ('[\n  {"driver": "550.54.15"}\n]\n', "jq -c '.[]'"),
+    ],
+)
+@pytest.mark.parametrize("options", [(), ("--strict",), ("--json",)], ids=" ".join)
+def test_a_file_without_a_host_passes_no_gate(text: str, says: str, options: tuple[str, ...]) -> None:
+    done = check("--cuda", "12.4", "--hosts", "-", *options, text=text)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert says in " ".join(done.stderr.decode().split())
+
+
+@pytest.mark.parametrize(
+    ("separator", "quote"),
+    [(";", ""), (";", '"'), ("; ", '"'), ("\t", ""), ("\t", '"'), ("|", ""), ("|", '"'), (" | ", ""), (",", '"')],
+)
+def test_cells_are_taken_apart_by_what_evidently_separates_them(separator: str, quote: str) -> None:
+    lines = (("host", "driver", "gpu", "rack"), ("a,1", "550.54.15", "A100", "x"), ("b", "418.87", "RTX 4090", ""))
+    text = "\n".join(separator.join(f"{quote}{cell}{quote}" for cell in line) for line in lines)
+    assert [row["verdict"] for row in rows("--cuda", "12.4", text=text)] == ["compatible", "incompatible"]
+
+
+@pytest.mark.parametrize(
+    ("mark", "encoding"), [(BOM_UTF16_LE, "utf-16-le"), (BOM_UTF16_BE, "utf-16-be"), (BOM_UTF8, "utf-8")]
+)
+def test_what_powershell_writes_is_read(mark: bytes, encoding: str) -> None:
+    text = "host,driver,gpu\r\nh\u0a0a\u00fc,550.54.15,A100\r\n"
+    (row,) = rows("--cuda", "12.4", text=mark + text.encode(encoding))
+    assert (row["line"], row["host"], row["verdict"]) == (2, "h\u0a0a\u00fc", "compatible")
+    pasted = "| NVIDIA-SMI 550.54.15  Driver Version: 550.54.15  CUDA Version: 12.4 |\nGPU 0: NVIDIA A100\n"
+    assert check("--cuda", "12.4", "--smi", "-", text=mark + pasted.encode(encoding)).returncode == 0
+
+
 def test_a_first_line_that_is_no_csv_is_refused_in_a_sentence(tmp_path: Path) -> None:
     broken = tmp_path / "hosts.csv"
     broken.write_text('driver,"gpu" x\n535.104.05,A100\n')
@@ -240,7 +278,8 @@ def test_a_first_line_that_is_no_csv_is_refused_in_a_sentence(tmp_path: Path) ->
 @given(st.lists(st.binary(max_size=40) | st.text(max_size=40).map(str.encode), max_size=8))
 def test_any_lines_give_verdicts_errors_or_one_refusal(lines: list[bytes]) -> None:
     try:
-        found = list(host_verdicts([b"driver,gpu,cuda,require\n", *lines], Question()))
+        good = b"550.54.15,A100,12.4,\n"
+        found = list(host_verdicts([b"driver,gpu,cuda,require\n", *lines, good], Question()))
         found += list(host_verdicts([b'{"gpu": "A100"}\n', *lines], Question()))
     except NoHosts:
         pytest.fail("the first line is good")
@@ -335,4 +374,6 @@ def test_a_row_has_the_cells_that_the_reader_of_csv_finds(text: str) -> None:
         except (ValueError, csv.Error):
             return None
 
-    assert told(lambda: _cells(text)) == told(lambda: next(csv.reader([text], strict=True, skipinitialspace=True)))
+    assert told(lambda: _reader(",")(text)) == told(
+        lambda: next(csv.reader([text], strict=True, skipinitialspace=True))
+    )

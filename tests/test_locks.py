@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import time
+
 import pytest
 
 from gpuctl.compat.answer.answer import Compatibility, check
@@ -159,6 +162,56 @@ def test_what_another_python_installs_is_not_asked_here() -> None:
     assert cudas(BY_PYTHON, "r.txt", Environment("x86_64", "3.12")) == ["12.4"]
     assert cudas(BY_PYTHON, "r.txt", Environment("x86_64", "3.8")) == ["12.1"]
     assert cudas(BY_PYTHON, "r.txt", Environment("x86_64", "3.15")) == ["13.0"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'torch==2.2.1; python_version < "3.12"\ntorch==2.5.1; python_version >= "3.12"\n',
+        'torch==2.5.1; python_version >= "3.12"\ntorch==2.2.1; python_version < "3.12"\n',
+        'torch==2.2.1; python_full_version < "3.10.0"\ntorch==2.5.1+cu124; python_full_version >= "3.10.0"\n',
+        'nvidia-cuda-runtime-cu12==12.1.105; python_version == "3.11"\n'
+        'nvidia-cuda-runtime-cu12==12.4.127; python_version > "3.11"\n',
+    ],
+)
+def test_which_python_the_application_has_is_not_guessed(text: str) -> None:
+    answer = on_a100(text, Environment("x86_64"))
+    assert answer.verdict is Verdict.UNKNOWN
+    assert {one.cuda: one.verdict for one in answer.asked} == {"12.1": Verdict.COMPATIBLE, "12.4": Verdict.LIMITED}
+    (reason,) = (one for one in answer.gpus[0].reasons if one.id == "build.alternatives")
+    assert "--python" in reason.message and "is compatible" in reason.message and "is limited" in reason.message
+    assert on_a100(text, Environment("x86_64", "3.9")).verdict in (Verdict.COMPATIBLE, Verdict.UNKNOWN)
+    assert on_a100(text, Environment("x86_64", "3.13")).verdict is Verdict.LIMITED
+
+
+def on_a100(text: str, where: Environment) -> Compatibility:
+    return check(Question(requirements_asks(text, "r.txt", where)), Machine("530.30.02", (find_gpu("A100"),)))
+
+
+@pytest.mark.parametrize(
+    ("text", "pair"),
+    [
+        ("torch==2.2.1\nnumpy==1.26.4\ntorch==2.5.1\n", "line 3 pins torch 2.5.1, and r.txt line 1 torch 2.2.1"),
+        ("torch==2.2.1+cu121\ntorch==2.2.1+cu118\n", "line 2 pins torch 2.2.1+cu118, and r.txt line 1"),
+        ("Torch==2.2.1 ; python_version < '3.12'\ntorch==2.5.1\n", "line 2 pins torch 2.5.1, and r.txt line 1"),
+    ],
+)
+def test_two_pins_of_which_pip_installs_neither_are_refused(text: str, pair: str) -> None:
+    with pytest.raises(ValueError, match=f"{re.escape(pair)}.*: pip installs neither"):
+        requirements_asks(text, "r.txt", Environment("x86_64"))
+
+
+def test_a_file_that_repeats_itself_takes_no_longer_for_it() -> None:
+    pair = "torch==2.2.1 ; python_version < '3.12'{0}\ntorch==2.5.1 ; python_version >= '3.12'{0}\n"
+    began = time.process_time()
+    for text in (pair.format("") * 3_000, "".join(pair.format(f" and os_name != 'a{at}'") for at in range(300))):
+        assert {one.one_of for one in requirements_asks(text, "r.txt", Environment("x86_64"))} == {"torch"}
+    assert time.process_time() - began < 30
+
+
+@pytest.mark.parametrize("text", ["torch==2.2.1\ntorch==2.2.1+cu121\n", "torch==2.2.1\ntorch==2.2.1\n", BY_PYTHON])
+def test_two_pins_that_one_version_meets_are_taken(text: str) -> None:
+    assert requirements_asks(text, "r.txt", X86)
 
 
 def test_a_file_for_another_python_alone_is_judged_all_the_same() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -237,6 +238,13 @@ def test_the_picture_replaces_a_file_and_keeps_its_mode(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["matrix.svg"]
 
 
+@pytest.mark.parametrize("argv", [(), ("--driver", "550.54.15"), ("--gpu", "A100"), ("--cuda", "12")], ids=" ".join)
+def test_no_line_ends_in_blanks_and_a_version_has_80_columns(argv: tuple[str, ...]) -> None:
+    lines = run(*argv).stdout.splitlines()
+    assert max(len(line) for line in lines if re.match("[0-9]", line)) <= 80
+    assert [line for line in lines if line != line.rstrip()] == []
+
+
 @pytest.mark.parametrize("place", [".", "missing/x.svg", "fifo", ""])
 def test_what_is_no_place_for_a_file_is_wrong_usage(tmp_path: Path, place: str) -> None:
     os.mkfifo(tmp_path / "fifo")
@@ -247,12 +255,13 @@ def test_what_is_no_place_for_a_file_is_wrong_usage(tmp_path: Path, place: str) 
     assert [path.name for path in tmp_path.iterdir()] == ["fifo"]
 
 
-def test_a_directory_that_may_not_be_written_is_a_problem_and_one_sentence(
+def test_a_directory_that_may_not_be_written_is_named_and_asks_for_no_root(
     tmp_path: Path, sim_host: Callable[..., SimHost]
 ) -> None:
     done = sim_host(None).gpuctl("matrix", "--svg", "/etc/matrix.svg", uid=NOBODY)
-    assert (done.code, done.out) == (1, "")
-    assert done.err.startswith("cannot write /etc/matrix.svg: Permission denied")
+    assert (done.code, done.out) == (3, "")
+    assert done.err.startswith("cannot write /etc/matrix.svg: Permission denied. The folder /etc is closed to this")
+    assert "as root" not in done.err
 
 
 @pytest.mark.parametrize("two", [("--json", "--csv"), ("--csv", "--svg", "x.svg"), ("--json", "--svg", "x.svg")])

@@ -25,14 +25,6 @@ BARE = ("-I", "-S")
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder with both files, as the documented command makes them."""
-    folder = tmp_path_factory.mktemp("built")
-    subprocess.run([sys.executable, ROOT / "pyz" / "build.py", folder], check=True, capture_output=True)
-    return folder
-
-
-@pytest.fixture(scope="module")
 def gpuctl(built: Path) -> tuple[str, ...]:
     """The words that start gpuctl.pyz: by the oldest Python that it is for, where that is installed."""
     return (installed_python("3.10") or sys.executable, *BARE, str(built / "gpuctl.pyz"))

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from packaging.requirements import Requirement
 
 from gpuctl.compat.answer.answer import Compatibility, check
 from gpuctl.compat.ask.asks import Ask, release_ask
@@ -38,22 +39,22 @@ def on(ask: Ask, machine: Machine) -> Compatibility:
 
 def followed(text: str, ask: Ask, machine: Machine) -> tuple[Ask, Machine]:
     """Returns what is asked, and where, after a person did what a remedy says."""
-    build = re.search(r"^Use (?:the build of )?(\S+) (\S+) (?:in its build )?for CUDA ([0-9.]+)", text)
-    image = re.search(r"^Use an image for CUDA ([0-9.]+)", text)
+    build = re.search(r"^Use (?:the build of )?(\S+) (\S+) (?:in its build )?for CUDA ([0-9]+(?:\.[0-9]+)*)", text)
+    image = re.search(r"^Use an image for CUDA ([0-9]+(?:\.[0-9]+)*)", text)
     driver = re.search(r"the driver to ([0-9.]+) or newer", text)
     module = re.search(r"(open|proprietary) (?:flavour|kernel module)", text)
     if module:
         machine = replace(machine, open_module=module[1] == "open")
     if driver:
         version = driver[1] if "." in driver[1] else f"{driver[1]}.0"
-        return ask, replace(machine, driver=version, open_module=machine.open_module if module else None)
+        machine = replace(machine, driver=version, open_module=machine.open_module if module else None)
     if image:
         return typed_cuda(image[1]), machine
     if build:
         (row,) = (row for row in framework_releases() if (row.framework, row.version) == build.group(1, 2))
         assert build[3] in row.cudas
         return release_ask(row, build[3]), machine
-    assert module, f"nobody can follow: {text}"
+    assert module or driver, f"nobody can follow: {text}"
     return ask, machine
 
 
@@ -107,3 +108,45 @@ def test_a_host_with_several_that_ask_is_told_one_driver_that_serves_all_of_them
     drivers = [one.text for one in answer.remedies if "the driver to" in one.text]
     assert len(drivers) == 1
     assert drivers[0].startswith("Upgrade the driver to 570.26 or newer")
+
+
+@pytest.mark.parametrize(
+    ("requirement", "gpu", "driver", "said"),
+    [
+        ("torch>=2.0.0,!=2.0.1", "A100", "470.82.01", "pytorch 2.6.0 in its build for CUDA 11.8"),
+        ("torch>=2.0.0,!=2.0.1,<2.2", "A100", "470.82.01", "build of pytorch 2.1.2 for CUDA 11.8"),
+        ("torch>=2.5", "GTX 1080", "580.95.05", "pytorch 2.14.1 in its build for CUDA 12.6"),
+        ("torch>=2.0,<2.7", "RTX 5090", "580.95.05", "pytorch 2.7.0 in its build for CUDA 12.8"),
+        ("tensorflow>=2.16", "GTX 980", "580.95.05", "tensorflow 2.16.1 in its build"),
+    ],
+)
+def test_a_release_that_the_persons_own_constraint_admits_goes_before_others_and_else_it_is_said(
+    requirement: str, gpu: str, driver: str, said: str
+) -> None:
+    (ask,) = framework_asks(requirement)
+    texts = [remedy.text for remedy in on(ask, Machine(driver, (find_gpu(gpu),))).remedies]
+    (named,) = (text for text in texts if text.startswith("Use"))
+    assert said in named
+    version = re.search(r"(?:pytorch|tensorflow) (\S+)", named)
+    assert version
+    inside = version[1] in Requirement(requirement).specifier
+    assert inside != (f"({ask.constraint} does not admit it)" in named)
+
+
+@pytest.mark.parametrize(
+    ("asked", "gpu", "driver"),
+    [
+        (typed_cuda("13.0"), "P100", "610.43.02"),
+        (typed_cuda("13.1"), "GTX 1080", "590.48.01"),
+        (typed_cuda("12.4"), "K80", "590.48.01"),
+        (typed_cuda("12.0"), "Tesla K40c", "535.183.01"),
+        *((framework_asks("torch==2.13.0")[0], gpu, "590.48.01") for gpu in ("V100", "GTX 1080", "GTX 980")),
+        (framework_asks("onnxruntime-gpu==1.31.1")[0], "GTX 1080", "590.48.01"),
+        (framework_asks("torch==2.8.0")[0], "K80", "580.95.05"),
+    ],
+)
+def test_where_driver_and_build_must_both_change_one_remedy_names_both(asked: Ask, gpu: str, driver: str) -> None:
+    machine = Machine(driver, (find_gpu(gpu),))
+    (remedy,) = on(asked, machine).remedies
+    assert re.search(r"^Use .* for CUDA [0-9.]+.*, and (change|upgrade) the driver to ", remedy.text)
+    assert on(*followed(remedy.text, asked, machine)).verdict in (Verdict.COMPATIBLE, Verdict.LIMITED)

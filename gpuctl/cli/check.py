@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
@@ -50,6 +51,10 @@ def command(
             "--requirements", metavar="FILE", help="A requirements or lock file, - for stdin.", show_default=False
         ),
     ] = None,
+    python: Annotated[
+        str | None,
+        typer.Option("--python", metavar="X.Y", help="The Python that installs FILE.", show_default=False),
+    ] = None,
     hosts: Hosts = None,
     smi: Annotated[
         typer.FileBinaryRead | None,
@@ -89,7 +94,7 @@ def command(
     strict = bool(defaults.strict) if strict is None else strict
     try:
         described = _described(driver, gpu or [], brand, driver_cuda, smi)
-        files = () if requirements is None else pinned(requirements, snapshot)
+        files = () if requirements is None else pinned(requirements, snapshot, _python(python, requirements))
         question = asked_question(cuda or [], require or [], framework or [], files, evaluator)
         if hosts is not None and snapshot is not None:
             raise ValueError("--hosts describes the hosts: --from does not go with it")
@@ -99,12 +104,24 @@ def command(
         if hosts is not None:
             raise typer.Exit(_many(hosts, asked, _json_lines(wanted, format), strict))
         if image is None and not question.anything:
-            raise ValueError("nothing to check: give --cuda, --image, --require, --framework or --requirements")
+            raise ValueError(
+                "nothing to check: give --cuda, --image, --require, --framework or --requirements, "
+                "or --hosts with rows that ask themselves"
+            )
         answer = answer_to(asked)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
     code = _state(answer, strict) if wanted.shown is Format.NAGIOS else _code({answer.verdict}, strict)
     raise typer.Exit(deliver(wanted, lambda one: answer_in(one, answer, strict), code))
+
+
+def _python(python: str | None, requirements: str | None) -> str | None:
+    """Returns an application's Python as it was typed. Raises ValueError for what is none, and without a file."""
+    if python is not None and requirements is None:
+        raise ValueError("--python says who installs --requirements, and there is none")
+    if python is not None and not re.fullmatch(r"3\.[0-9]{1,2}", python):
+        raise ValueError(f"{python[:20]!r} is no version of Python such as 3.11")
+    return python
 
 
 def _state(answer: Compatibility, strict: bool) -> int:
@@ -138,10 +155,12 @@ def _described(
 
 
 def _of_smi(file: typer.FileBinaryRead) -> Machine:
+    from gpuctl.compat.ask.encodings import encoding_of
     from gpuctl.compat.ask.smi import LARGEST, machine_of_smi
 
+    content = file.read(LARGEST)
     try:
-        return machine_of_smi(file.read(LARGEST).decode("utf-8", "replace"))
+        return machine_of_smi(content.decode(encoding_of(content), "replace"))
     except ValueError as error:
         raise ValueError(f"{file.name}: {error}") from None
 

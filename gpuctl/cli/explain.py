@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from io import BytesIO
 from typing import TYPE_CHECKING, Annotated, BinaryIO
 
@@ -92,12 +93,24 @@ def _every_entry() -> tuple[Entry, ...]:
 
 def _stream(text: list[str] | None, file: BinaryIO | None) -> BinaryIO:
     if text and text != ["-"]:
+        _check_text(text)
         return BytesIO(" ".join(text).encode(errors="surrogateescape"))
     if file is not None:
         return file
     if nobody_writes():
         raise typer.BadParameter("nothing to explain: give TEXT or --file FILE, or pipe a log into it")
     return sys.stdin.buffer
+
+
+def _check_text(text: list[str]) -> None:
+    """Raises BadParameter for the path of a file in the place of what a program said."""
+    from gpuctl.host.write.files import check_named
+
+    if len(text) > 1 or "/" not in text[0] or re.search(r"\s", text[0]):
+        return
+    with suppress(OSError, ValueError):
+        check_named(text[0])
+        raise typer.BadParameter(f"{text[0]} is a file: gpuctl explain -f {text[0]} reads it")
 
 
 def _explained(stream: BinaryIO, host: Callable[[], Host] | None) -> Explained:

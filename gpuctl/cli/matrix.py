@@ -70,6 +70,6 @@ def _draw(matrix: Matrix, path: str) -> None:
         raise typer.BadParameter(plain(str(problem)), param_hint="--svg") from None
     except FileProblem as problem:
         say(str(problem))
-        raise typer.Exit(ExitCode.PROBLEM) from None
+        raise typer.Exit(ExitCode.UNDETERMINED) from None
     printed = is_stdout(path)
     typer.echo(f"Wrote {'to stdout' if printed else plain(path)}.", err=printed)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, BinaryIO
 
+from gpuctl.compat.ask.encodings import encoding_of
 from gpuctl.diagnose.answer import UNKNOWN_HOST, Confidence, Match, can_be_decided, matches
 from gpuctl.diagnose.behind import behind
 from gpuctl.diagnose.blanks import filled_in, told_by_host, told_by_text
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
     from gpuctl.host.look.reading import Host
 
 
+_ODD = frozenset({"\ufffd", *map(chr, set(range(0x20)) - set(b"\a\b\t\n\f\r\x1b"))})
+_ODD_IN = 10
+"""Where more than one letter of so many is one that no program prints, it is no text."""
+
+
 class UnreadableText(Exception):
     """The text could not be read; the message is the system's reason."""
 
@@ -28,11 +34,13 @@ class Explained:
     """The failures that a text shows, then those that it resembles; whether a host was `probed` for them.
 
     `behind`: other causes that such lines were found to have, those that this host has first, then the most frequent.
+    `no_text`: what came in the place of a text, a clause.
     """
 
     matches: tuple[Match, ...]
     behind: tuple[Match, ...]
     probed: bool
+    no_text: str = ""
 
     @property
     def exit_code(self) -> ExitCode:
@@ -71,6 +79,9 @@ def explained(
             sightings = scan(text)
     except OSError as error:
         raise UnreadableText(error.strerror) from None
+    no_text = _no_text(text.beginning) if not sightings else ""
+    if no_text:
+        return Explained((), (), probed=False, no_text=no_text)
     told = {} if text.longer else told_by_text(cleaned(text.beginning).decode(errors="replace"))
     if host is None or not can_be_decided(sightings):
         return _answer(sightings, text, told)
@@ -81,6 +92,14 @@ def explained(
         facts = gather(host())
         report = diagnose(facts)
     return _answer(sightings, text, {**told_by_host(facts), **told}, report)
+
+
+def _no_text(beginning: bytes) -> str:
+    """Returns what came in the place of a text, as a clause; "" for a text."""
+    if not beginning.strip():
+        return "no text came"
+    text = beginning.decode(encoding_of(beginning), "replace")
+    return "what came is no text" if sum(letter in _ODD for letter in text) * _ODD_IN > len(text) else ""
 
 
 def _answer(

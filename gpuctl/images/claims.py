@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gpuctl.compat.ask.image_claims import Claims, claims_of_env, claims_of_tag
+from gpuctl.compat.ask.image_claims import Claims, claims_of_env, claims_of_tag, with_build
 from gpuctl.facts.docker.docker import Docker
 from gpuctl.facts.gather import Facts
 from gpuctl.facts.machine.system import System
@@ -31,7 +31,7 @@ def image_claims(reference: str, host: Host, facts: Facts, offline: bool) -> Cla
             reference, "this host's Docker" if offline else "this host's Docker and the registry"
         )
         return replace(told, unread=str(why))
-    return claims_of_env(reference, config.source, config.env, _architectures(config))
+    return with_build(claims_of_env(reference, config.source, config.env, _architectures(config)))
 
 
 def _architectures(config: ImageConfig) -> tuple[str, ...]:

@@ -18,15 +18,15 @@ def described_gpus(driver: str | None, names: list[str]) -> tuple[Gpu, ...]:
 
     Raises BadParameter for an unknown one, and for a driver that is neither a version nor a branch.
     """
+    from gpuctl.compat.judge.named import gpu_beside
     from gpuctl.compat.knowledge.branch_ends import releases_meant
-    from gpuctl.compat.knowledge.gpus.gpus import find_gpu
     from gpuctl.compat.versions import parse_driver
 
     try:
-        if driver is not None:
-            for release in releases_meant(driver.strip()):
-                parse_driver(release)
-        return tuple(find_gpu(name) for name in names)
+        releases = releases_meant(driver.strip()) if driver is not None else ()
+        for release in releases:
+            parse_driver(release)
+        return tuple(gpu_beside(releases, name) for name in names)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -41,8 +40,10 @@ def asked_question(
     return Question((*asks, *files), _gate(require, evaluator))
 
 
-def pinned(path: str, snapshot: str | None) -> tuple[Ask, ...]:
-    """Returns what a requirements file or a lock file asks for on this host, or a snapshot's. Raises ValueError."""
+def pinned(path: str, snapshot: str | None, python: str | None) -> tuple[Ask, ...]:
+    """Returns what a requirements file or a lock file asks for on this host, or a snapshot's, for an application's
+    Python; None: whichever that is. Raises ValueError.
+    """
     from gpuctl.compat.ask.pip_files.asks import file_asks
     from gpuctl.host.write.files import FileProblem, read_named
 
@@ -50,15 +51,14 @@ def pinned(path: str, snapshot: str | None) -> tuple[Ask, ...]:
         raw = read_named(path)
     except FileProblem as problem:
         raise refused(str(problem)) from None
-    return file_asks(raw, path, _environment(snapshot))
+    return file_asks(raw, path, _environment(snapshot, python))
 
 
-def _environment(snapshot: str | None) -> Environment:
-    """Returns where a file's packages are installed: on the host's architecture, for the Python that is here."""
+def _environment(snapshot: str | None, python: str | None) -> Environment:
+    """Returns where a file's packages are installed: on the host's architecture, for the application's Python."""
     from gpuctl.compat.ask.pip_files.markers import Environment
     from gpuctl.facts.machine.system import probe_architecture
 
-    python = None if snapshot else "{}.{}".format(*sys.version_info)
     return Environment(probe_architecture(host_at(snapshot)).value, python)
 
 
@@ -66,6 +66,10 @@ def _gate(require: list[str], evaluator: Evaluator) -> Gate | None:
     if not require and evaluator is Evaluator.LIBRARY:
         return None
     from gpuctl.compat.ask.image_claims import Expression
-    from gpuctl.compat.judge.gate.gate import Gate
+    from gpuctl.compat.judge.gate.gate import Gate, malformed
 
-    return Gate(None, tuple(Expression("--require", text) for text in require), evaluator.value)
+    gate = Gate(None, tuple(Expression("--require", text) for text in require), evaluator.value)
+    broken = malformed(gate)
+    if broken:
+        raise ValueError(broken)
+    return gate

@@ -49,5 +49,5 @@ def write_recording(path: str, raw: bytes, is_named: bool) -> None:
     except FileProblem as problem:
         if is_named and isinstance(problem, NoPlaceForFile):
             raise typer.BadParameter(plain(str(problem)), param_hint="--output") from None
-        say(str(problem) if is_named else f"{problem} Or name one with -o.")
-        raise typer.Exit(ExitCode.PROBLEM) from None
+        say(str(problem) if is_named else f"{problem} -o names it.")
+        raise typer.Exit(ExitCode.UNDETERMINED) from None

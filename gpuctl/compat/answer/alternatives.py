@@ -35,5 +35,5 @@ def _by_choice(ask: Ask, verdict: Verdict) -> Ruling:
 
 def _undecided(name: str, fares: Sequence[tuple[Ask, Verdict]]) -> Ruling:
     each = ", ".join(f"{ask.by} is {verdict.value}" for ask, verdict in fares)
-    message = f"Which {name} is installed depends on the extras and groups that are chosen: {each}."
+    message = f"Which {name} is installed depends on {fares[0][0].decided_by}: {each}."
     return Ruling(Verdict.UNKNOWN, Reason("build.alternatives", message, fares[0][0].source))

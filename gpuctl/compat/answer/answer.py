@@ -128,15 +128,15 @@ def _judged(
         raise ValueError("no GPU to ask about: name one")
     cudas = tuple(asked_cuda(ask, machine.driver or "", machine.gpus, machine.open_module) for ask in question.asks)
     cases = tuple(_case(question, cudas, machine, gpu, thorough) for gpu in dict.fromkeys(machine.gpus))
-    return cudas, cases, _of_the_image(question.gate.claims if question.gate else None, machine.architecture)
+    return cudas, cases, _of_the_image(question.gate.claims if question.gate else None, machine)
 
 
-def _of_the_image(claims: Claims | None, architecture: str | None) -> tuple[Ruling, ...]:
+def _of_the_image(claims: Claims | None, machine: Machine) -> tuple[Ruling, ...]:
     if claims is None:
         return ()
     from gpuctl.compat.judge.by_image import image_rulings
 
-    return image_rulings(claims, architecture)
+    return image_rulings(claims, machine.architecture, machine.gpus)
 
 
 def _without_gpu(question: Question) -> tuple[Ruling, ...]:
@@ -198,7 +198,11 @@ def _of_unread(question: Question) -> tuple[Remedy, ...]:
     if claims is None or claims.unread is None or claims.cuda or claims.for_cpu:
         return ()
     from gpuctl.compat.answer.remedies import reading_remedy
+    from gpuctl.compat.knowledge.images import lacks_tag
+    from gpuctl.compat.knowledge.jetpack import l4t_of_image
 
+    if lacks_tag(claims.reference) or l4t_of_image(claims.reference):
+        return ()
     return (reading_remedy(claims.reference),)
 
 

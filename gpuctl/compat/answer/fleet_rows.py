@@ -9,7 +9,7 @@ import csv
 import dataclasses
 import json
 import re
-from codecs import BOM_UTF8
+from codecs import BOM_UTF8, getincrementaldecoder
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
@@ -18,13 +18,15 @@ from operator import itemgetter
 from typing import Any, BinaryIO, NamedTuple
 
 from gpuctl.compat.answer.answer import brief
+from gpuctl.compat.ask.encodings import UTF16, encoding_of
 from gpuctl.compat.ask.image_claims import Expression, claims_of_tag
 from gpuctl.compat.ask.question import Machine, Question, typed_cuda, with_image
 from gpuctl.compat.judge.alike import bounds, stand_in
 from gpuctl.compat.judge.gate.gate import Gate, Requirement
+from gpuctl.compat.judge.named import gpu_beside
 from gpuctl.compat.judge.rulings import SEVERITY
 from gpuctl.compat.knowledge.branch_ends import branch_ends, branch_reason, releases_meant
-from gpuctl.compat.knowledge.gpus.gpus import gpu_described, with_brand
+from gpuctl.compat.knowledge.gpus.gpus import Gpu, gpu_described, with_brand
 from gpuctl.compat.versions import Version, parse_cuda, parse_driver
 from gpuctl.frozen import dataclass
 from gpuctl.model import Reason, Verdict
@@ -49,8 +51,10 @@ _Parse = Callable[[str], tuple[str | None, _Told]]
 _NAMED_AT_MOST = 50
 LONGEST_CELL = csv.field_size_limit()
 """Characters. Of a shorter row without quotes and spaces the reader makes what `split` does, in four times the time."""
-_DIALECT = csv.reader((), strict=True, skipinitialspace=True).dialect
-"""As a value: of options every reader would make one anew, which takes longer than to read a line."""
+_DIALECTS = {
+    separator: csv.reader((), strict=True, skipinitialspace=True, delimiter=separator).dialect for separator in ",;\t|"
+}
+"""By what separates cells. As values: of options every reader would make one anew, which takes longer than a line."""
 
 
 class NoHosts(ValueError):
@@ -107,12 +111,27 @@ class HostVerdict(NamedTuple):
 
 
 def lines_of(file: BinaryIO) -> Iterator[bytes]:
-    """Yields a file's lines; of one that is too long only its beginning, which is still too long."""
-    while line := file.readline(LONGEST_LINE + 1):
+    """Yields a file's lines, those of UTF-16 as UTF-8; of one that is too long only its beginning, still too long."""
+    pieces = iter(lambda: file.readline(LONGEST_LINE + 1), b"")
+    first = next(pieces, b"")
+    if encoding_of(first) == UTF16:
+        yield from _recoded(chain([first], pieces))
+        return
+    for line in chain(filter(None, [first]), pieces):
         rest = line
         while rest and not rest.endswith(b"\n"):
             rest = file.readline(LONGEST_LINE)
         yield line
+
+
+def _recoded(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    decode = getincrementaldecoder(UTF16)("replace").decode
+    held = ""
+    for piece in pieces:
+        *whole, held = (held + decode(piece)).split("\n")
+        yield from (line.encode() for line in whole)
+        held = held[: LONGEST_LINE + 1]
+    yield held.encode()
 
 
 def host_verdicts(
@@ -122,7 +141,7 @@ def host_verdicts(
 
     Takes CSV (that of `nvidia-smi --query-gpu=… --format=csv` too) and JSON lines, whichever the first line is.
     `unread` is told, once, each field that nothing here reads. Raises NoHosts before the first verdict where it is
-    neither.
+    neither, or has no rows.
     """
     rows, parse = _rows(lines, unread)
     classes = _Classes(question)
@@ -155,8 +174,6 @@ def machines_of(lines: Iterable[bytes], unread: Callable[[str], object] = str) -
             found.setdefault(described)
         except (ValueError, RecursionError) as error:
             raise NoHosts(f"line {number}: {_sentence(error)}") from None
-    if not found:
-        raise NoHosts("it has no rows")
     return tuple(found)
 
 
@@ -173,7 +190,13 @@ def _rows(
         raise NoHosts(f"line {number}: {text}")
     if text.lstrip().startswith("{"):
         return chain([first], filled), _json_parser(unread)
-    return filled, _csv_parser(text, unread)
+    if text.lstrip().startswith("["):
+        raise NoHosts("it is a JSON array: give each host a line of its own, as jq -c '.[]' prints them")
+    parse = _csv_parser(text, unread)
+    row = next(filled, None)
+    if row is None:
+        raise NoHosts("it has no rows: its first line names fields, and no line of a host follows")
+    return chain([row], filled), parse
 
 
 def _filled(lines: Iterable[bytes]) -> Iterator[tuple[int, str | ValueError]]:
@@ -220,8 +243,9 @@ def _hashable(value: Any) -> Any:
 
 
 def _csv_parser(header: str, unread: Callable[[str], object]) -> _Parse:
+    cells_of = _reader(_separator(header))
     try:
-        cells = _cells(header)
+        cells = cells_of(header)
     except ValueError as error:
         raise NoHosts(f"its first line names no fields: {error}") from None
     names = _named(tuple(name.strip().lower() for name in cells))
@@ -231,14 +255,14 @@ def _csv_parser(header: str, unread: Callable[[str], object]) -> _Parse:
     if twice:
         raise NoHosts(f"its first line names {twice[0]} twice")
     for name in dict.fromkeys(names):
-        if name not in (*FIELDS, *_NAMES):
+        if name and name not in (*FIELDS, *_NAMES):
             unread(name)
 
     columns = [names.index(name) if name in names else len(names) for name in (*_NAMES, *FIELDS)]
     hosts, fields = itemgetter(*columns[: len(_NAMES)]), itemgetter(*columns[len(_NAMES) :])
 
     def parse(text: str) -> tuple[str | None, _Told]:
-        cells = _cells(text)
+        cells = cells_of(text)
         if len(cells) > len(names):
             raise ValueError(f"it has {len(cells)} cells, and the first line names {len(names)}")
         cells += [""] * (len(names) + 1 - len(cells))  # one more for what no column tells
@@ -247,14 +271,26 @@ def _csv_parser(header: str, unread: Callable[[str], object]) -> _Parse:
     return parse
 
 
-def _cells(text: str) -> list[str]:
-    if len(text) < LONGEST_CELL and not (text[:1] == " " or ", " in text or '"' in text or "\r" in text):
-        return text.split(",")
-    # Line by line: a quote that nobody closes spoils its own row and no other.
-    try:
-        return next(csv.reader([text], _DIALECT))
-    except csv.Error as error:
-        raise ValueError(f"it is no CSV: {error}") from None
+def _separator(header: str) -> str:
+    """Returns what separates the cells: that which sets most of the fields that are known here apart."""
+    known = {*FIELDS, *_NAMES, *_OF_NVIDIA_SMI}
+    return max(_DIALECTS, key=lambda one: sum(cell.strip(' "').lower() in known for cell in header.split(one)))
+
+
+def _reader(separator: str) -> Callable[[str], list[str]]:
+    """Returns what takes a line's cells apart. It raises ValueError for what is no CSV."""
+    beside, dialect = f"{separator} ", _DIALECTS[separator]
+
+    def cells(text: str) -> list[str]:
+        if len(text) < LONGEST_CELL and not (text[:1] == " " or beside in text or '"' in text or "\r" in text):
+            return text.split(separator)
+        # Line by line: a quote that nobody closes spoils its own row and no other.
+        try:
+            return next(csv.reader([text], dialect))
+        except csv.Error as error:
+            raise ValueError(f"it is no CSV: {error}") from None
+
+    return cells
 
 
 @lru_cache(maxsize=256)
@@ -379,5 +415,14 @@ def _question(common: Question, cuda: str, image: str, require: tuple[str, ...])
 def _machine(row: HostRow) -> Machine:
     if row.driver_cuda:
         parse_cuda(row.driver_cuda)
-    gpu = gpu_described(row.gpu, row.compute_capability)
+    gpu = _gpu(row)
     return Machine(row.driver or None, with_brand([gpu], row.brand or None), driver_cuda=row.driver_cuda or None)
+
+
+def _gpu(row: HostRow) -> Gpu:
+    try:
+        return gpu_described(row.gpu, row.compute_capability)
+    except ValueError:
+        if not row.driver or row.compute_capability:
+            raise
+        return gpu_beside(releases_meant(row.driver), row.gpu, hints=False)

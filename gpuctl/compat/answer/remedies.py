@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from gpuctl.command import command, operands
 from gpuctl.compat.answer.driver_choice import DriverChoice, choice_remedy, choose_driver, elsewhere
 from gpuctl.compat.ask.asks import Ask, release_ask
-from gpuctl.compat.ask.question import Machine, typed_cuda
+from gpuctl.compat.ask.question import Machine
 from gpuctl.compat.judge.by_code import beside_arm
 from gpuctl.compat.judge.by_gpu import serving_modules
 from gpuctl.compat.judge.judge import asked_cuda, verdict_of
@@ -33,15 +33,15 @@ def remedies(asks: Iterable[Ask], machine: Machine) -> tuple[Remedy, ...]:
 
     None where it runs, or where nothing can be known.
     """
-    cases = [_Case(ask, machine, _verdict(ask, machine)) for ask in asks]
+    cases = [_Case(ask, machine, _verdict(ask, machine)) for ask in asks if not ask.unknown]
     troubled = [case for case in cases if case.verdict not in (Verdict.COMPATIBLE, Verdict.UNKNOWN)]
     found = [one for case in troubled for one in (*_builds(case), *_module(case), *_package(case))]
     # What the newest of them needs serves the others too: a newer driver runs every older CUDA version.
-    choices = [choice for case in troubled for choice in _drivers(case)]
+    choices = [choice for case in troubled for choice in _bettering(case, case.ask)]
     if choices:
         found.append(_driver_remedy(max(choices, key=lambda one: parts(one.lowest or "")), machine))
     found += [one for case in troubled for one in _images(case)]
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(found or (one for case in troubled for one in _with_another_driver(case))))
 
 
 def gate_remedies(requirement: Requirement, asked: Set[Verdict]) -> tuple[Remedy, ...]:
@@ -83,6 +83,10 @@ class _Case:
         at_hand = release == self.ask.release and not self.ask.on_arm
         return tuple(cuda for cuda in there if not (at_hand and cuda == self.ask.cuda))
 
+    def build(self, release: FrameworkRelease, cuda: str) -> Ask:
+        """Returns what a release's build asks for, installed with the same packages."""
+        return replace(release_ask(release, cuda), beside=self.ask.beside)
+
     def bettered(self, verdict: Verdict) -> bool:
         """Whether a verdict is better than the present one. What is not known is not."""
         return verdict is not Verdict.UNKNOWN and SEVERITY.index(verdict) < SEVERITY.index(self.verdict)
@@ -98,16 +102,18 @@ def _builds(case: _Case) -> Iterator[Remedy]:
     if release is None:
         return
     same = _best_build(case, release)
-    if same:
-        text = f"Use the build of {release.framework} {release.version} for CUDA {same[0]}: it is {same[1].value} here."
-        yield Remedy(text, disturbs=Disturbs.NEW_CONTAINERS)
-    if same is None or same[1] is not Verdict.COMPATIBLE:
+    if same is None:
         yield from _releases(case, release)
+        return
+    text = f"Use the build of {release.framework} {release.version} for CUDA {same[0]}: it is {same[1].value} here."
+    yield Remedy(text, disturbs=Disturbs.NEW_CONTAINERS)
+    admitted, others = _others(case, release)
+    yield from _nearest(replace(case, verdict=same[1]), admitted if case.ask.constraint else others)
 
 
 def _best_build(case: _Case, release: FrameworkRelease) -> tuple[str, Verdict] | None:
     """Returns the newest of a release's builds that fare best here and better than the one at hand."""
-    asks = [release_ask(release, cuda) for cuda in case.cudas(release)]
+    asks = [case.build(release, cuda) for cuda in case.cudas(release)]
     ranks = [(ask.cuda, _verdict(ask, case.machine)) for ask in reversed(asks)]
     return min(
         (rank for rank in ranks if case.bettered(rank[1])), key=lambda rank: SEVERITY.index(rank[1]), default=None
@@ -115,28 +121,94 @@ def _best_build(case: _Case, release: FrameworkRelease) -> tuple[str, Verdict] |
 
 
 def _releases(case: _Case, present: FrameworkRelease) -> Iterator[Remedy]:
-    """Yields the nearest release that runs here without limits, or else with some: a newer one, or else an older one.
+    """Yields the nearest release that runs here without limits, or else with some.
 
-    Where the code at hand is known, one whose code is not may well hold no more for this GPU: it is passed over.
+    One that the person's own constraint admits goes before all others.
+    """
+    admitted, others = _others(case, present)
+    yield from _nearest(case, admitted) or _nearest(case, others)
+
+
+def _others(case: _Case, present: FrameworkRelease) -> tuple[list[_Other], list[_Other]]:
+    """Returns the other releases that what asks admits, and those it does not: newer ones, then older, nearest first.
+
+    A version that is pinned admits no other, and says of none that it is outside.
     """
     from gpuctl.compat.knowledge.frameworks import releases_of
 
     known = releases_of(present.framework)
     place = known.index(present)
     newer, older = known[place + 1 :], known[:place]
-    limited: Remedy | None = None
-    for release, which in (*((one, "first") for one in newer), *((one, "last") for one in reversed(older))):
-        best = _best_build(case, release)
-        if best is None or (case.ask.codes and not release.codes(best[0])):
+    several = [*(_Other(one, "first") for one in newer), *(_Other(one, "last") for one in reversed(older))]
+    if not case.ask.constraint:
+        return [], several
+    from packaging.specifiers import SpecifierSet
+
+    admits = SpecifierSet(case.ask.constraint)
+    outside = [replace(one, outside=case.ask.constraint) for one in several if one.release.version not in admits]
+    return [one for one in several if one.release.version in admits], outside
+
+
+@dataclass(frozen=True)
+class _Other:
+    """Another release than the one at hand. `which` it is of those that run here; `outside` which constraint it is."""
+
+    release: FrameworkRelease
+    which: str
+    outside: str = ""
+
+    def build(self, cuda: str) -> str:
+        """The build for a CUDA version, for people."""
+        return f"{self.release.framework} {self.release.version} in its build for CUDA {cuda}"
+
+    @property
+    def end(self) -> str:
+        """What is to be said of the constraint, and the full stop."""
+        return f" ({self.outside} does not admit it)." if self.outside else "."
+
+
+def _nearest(case: _Case, several: Iterable[_Other]) -> tuple[Remedy, ...]:
+    """Returns the first of the releases that runs here without limits, or else with some, or with a package.
+
+    Where the code at hand is known, one whose code is not may well hold no more for this GPU: it is passed over.
+    """
+    found: dict[Verdict, Remedy] = {}
+    for one in several:
+        best = _best_build(case, one.release)
+        if best is None or (case.ask.codes and not one.release.codes(best[0])):
             continue
-        named = f"{release.framework} {release.version} in its build for CUDA {best[0]}"
-        if best[1] is Verdict.COMPATIBLE:
-            yield Remedy(f"Use {named}, the {which} that runs here without limits.", disturbs=Disturbs.NEW_CONTAINERS)
-            return
-        text = f"Use {named}, the {which} that runs here at all: it is {best[1].value}."
-        limited = limited or Remedy(text, disturbs=Disturbs.NEW_CONTAINERS)
-    if limited:
-        yield limited
+        cuda, verdict = best
+        how = "without limits" if verdict is Verdict.COMPATIBLE else f"at all: it is {verdict.value}"
+        text = f"Use {one.build(cuda)}, the {one.which} that runs here {how}{one.end}"
+        found.setdefault(verdict, Remedy(text, disturbs=Disturbs.NEW_CONTAINERS))
+        if verdict is Verdict.COMPATIBLE:
+            break
+    return tuple(found[verdict] for verdict in sorted(found, key=SEVERITY.index)[:1])
+
+
+def _with_another_driver(case: _Case) -> Iterator[Remedy]:
+    """Yields what runs here with another driver, where no other build and no other driver would help alone."""
+    ways = [(text, ask, choice) for text, ask in _instead(case) for choice in _bettering(case, ask)]
+    if not ways:
+        return
+    text, _, choice = next((way for way in ways if not way[2].limited), ways[0])
+    driver = _driver_remedy(choice, case.machine)
+    yield replace(driver, text=f"Use {text}, and {driver.text[0].lower()}{driver.text[1:]}")
+
+
+def _instead(case: _Case) -> Iterator[tuple[str, Ask]]:
+    """Yields what could be asked for instead, in words: the builds of the same release, then of others, or images."""
+    present = case.ask.release
+    if present is None:
+        for minor in () if case.ask.wheel else reversed(cuda_versions()):
+            yield f"an image for CUDA {minor} instead", replace(case.ask, cuda=minor)
+        return
+    for cuda in reversed(case.cudas(present)):
+        yield f"the build of {present.framework} {present.version} for CUDA {cuda}", case.build(present, cuda)
+    for one in (several for group in _others(case, present) for several in group):
+        for cuda in reversed(case.cudas(one.release)):
+            if one.release.codes(cuda) or not case.ask.codes:
+                yield f"{one.build(cuda)}{one.end[:-1]}", case.build(one.release, cuda)
 
 
 def _module(case: _Case) -> Iterator[Remedy]:
@@ -166,11 +238,11 @@ def _package(case: _Case) -> Iterator[Remedy]:
     yield Remedy(text, disturbs=Disturbs.NEW_CONTAINERS)
 
 
-def _drivers(case: _Case) -> Iterator[DriverChoice]:
-    """Yields the drivers that run it, where the lowest of them betters it."""
-    cuda = asked_cuda(case.ask, case.machine.driver or "", case.machine.gpus, case.machine.open_module)
+def _bettering(case: _Case, ask: Ask) -> Iterator[DriverChoice]:
+    """Yields the drivers that run what asks, where the lowest of them betters what is at hand."""
+    cuda = asked_cuda(ask, case.machine.driver or "", case.machine.gpus, case.machine.open_module)
     choice = choose_driver(cuda, case.machine.gpus)
-    if choice and choice.lowest and case.bettered(verdict_of(case.ask, choice.lowest, elsewhere(case.machine.gpus))):
+    if choice and choice.lowest and case.bettered(verdict_of(ask, choice.lowest, elsewhere(case.machine.gpus))):
         yield choice
 
 
@@ -181,11 +253,16 @@ def _driver_remedy(choice: DriverChoice, machine: Machine) -> Remedy:
 
 
 def _images(case: _Case) -> Iterator[Remedy]:
-    """Yields the image for the newest CUDA version that runs here without limits; a wheel brings its own CUDA."""
+    """Yields the image for the newest CUDA version that runs here without limits.
+
+    A wheel brings its own CUDA, and of an image that holds a framework's build that is what has to be another.
+    """
+    if case.ask.wheel or case.ask.release:
+        return
     runs = (
         minor
         for minor in reversed(cuda_versions())
-        if not case.ask.wheel and _verdict(typed_cuda(minor), case.machine) is Verdict.COMPATIBLE
+        if _verdict(replace(case.ask, cuda=minor), case.machine) is Verdict.COMPATIBLE
     )
     newest = next(runs, None)
     if newest:

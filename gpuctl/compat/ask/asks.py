@@ -13,6 +13,15 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class OwnCode:
+    """Code that a package has of its own, in whose name (`by`), and the compute capability from which on it runs."""
+
+    by: str
+    lowest: str
+    source: str
+
+
+@dataclass(frozen=True)
 class Ask:
     """A CUDA version that something was built for.
 
@@ -20,8 +29,11 @@ class Ask:
     that says so. `release` is the framework's release that is asked for, `codes` the code of each build that asks;
     none: not known. `wheel`: a package that brings its own CUDA, on which no image has a say. Where a wheel asks for a
     bare major ("12"), any minor version of it will do, from `from_minor` on. `one_of`: of all that ask with the same
-    text here one alone is installed, which one is not known. `on_arm`: what pip finds on Arm where that is not CUDA's.
-    `optional`: it is installed only with an extra or a group that has to be named.
+    text here one alone is installed; which one, `decided_by` tells and is not known. `on_arm`: what pip finds on Arm
+    where that is not CUDA's. `optional`: it is installed only with an extra or a group that has to be named.
+    `constraint` is what a person said of the release ("" where they pinned one, or said nothing): ">=2.0.0,!=2.0.1".
+    `beside` is the code of packages that are installed with it, `unjudged` those of which nothing here tells for which
+    GPUs theirs is.
     `unknown`: why nothing tells which CUDA version it asks for, as a sentence; `cuda` is "" then.
     """
 
@@ -33,9 +45,13 @@ class Ask:
     wheel: bool = False
     from_minor: str = ""
     one_of: str = ""
+    decided_by: str = ""
     on_arm: OnArm | None = None
     unknown: str = ""
     optional: bool = False
+    constraint: str = ""
+    beside: tuple[OwnCode, ...] = ()
+    unjudged: tuple[str, ...] = ()
 
     @property
     def any_minor(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from gpuctl.compat.ask.asks import Ask
 from gpuctl.compat.knowledge.frameworks import FrameworkRelease, NoCuda, NotKnown, next_to_it, releases_of
@@ -21,6 +22,9 @@ _CATALOGUE = (
     "tensorrt",
     "tritonserver",
 )
+# In these lies less than in the others, or another program, for which the notes say no, or an older, lowest GPU.
+# Source: https://docs.nvidia.com/deeplearning/tensorrt/container-release-notes/rel_18.12.html
+_FOR_OLDER_GPUS = ("cuda-dl-base", "tensorrt")
 _DEEPO_CUDA = re.compile(r"cu[0-9]{2,3}")
 _DEEPO_PLAIN = "cu113"  # what the tags hold that name no CUDA version
 
@@ -47,7 +51,8 @@ def image_ask(reference: str) -> Ask:
             f"{reference!r} is no framework's image that gpuctl knows: it knows {DEEPO}, ngc:MONTH, and "
             f"nvcr.io/nvidia/IMAGE:MONTH for {', '.join(_CATALOGUE)}"
         )
-    return _catalogue_ask(tagged, tag)
+    ask = _catalogue_ask(tagged, tag)
+    return replace(ask, codes=()) if image in _FOR_OLDER_GPUS else ask
 
 
 def _name_and_tag(reference: str) -> tuple[str, str]:

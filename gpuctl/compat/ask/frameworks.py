@@ -125,7 +125,8 @@ def package_ask(requirement: Requirement, index: str = "", pinned: Sequence[str]
     said = "; ".join(part for part in remarks if part)
     ask = release_ask(release, build, f"{label} ({said})" if said else label)
     by_pip = not cuda and (build not in pinned or len(release.cudas) == 1)
-    return replace(ask, on_arm=release.on_arm if by_pip else None)
+    constraint = "" if version else str(requirement.specifier)
+    return replace(ask, on_arm=release.on_arm if by_pip else None, constraint=constraint)
 
 
 def _of_wheel(address: str) -> Requirement:
@@ -238,5 +239,5 @@ def _named_build(label: str, release: FrameworkRelease, cuda: str) -> tuple[str,
         return build, ""
     published = ", ".join(release.cudas)
     if "." in cuda and resolve_cuda(cuda).unknown is None:
-        return cuda, f"its published builds are for CUDA {published}"
+        return cuda, f"the builds of it that are known here are for CUDA {published}"
     raise ValueError(f"{label} has no build for CUDA {cuda}: its builds are for CUDA {published}")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache, lru_cache
 
+from gpuctl.compat.ask.asks import Ask
 from gpuctl.compat.judge.rulings import resolve_cuda
 from gpuctl.compat.knowledge.images import REPOSITORY, parse_tag
 from gpuctl.compat.tables.loader import load
@@ -33,7 +35,8 @@ class Claims:
 
     `cuda` is as `resolve_cuda` takes it. `broken` says why the toolkit cannot tell what the image requires.
     `architectures` are Docker's names (amd64) of what there is of it; empty where that is not known. `unread`: why the
-    image itself could not be read, a sentence. `for_cpu`: it is known to ask for no CUDA.
+    image itself could not be read, a sentence. `for_cpu`: it is known to ask for no CUDA. `held` is what its tag says
+    is in it ("pytorch"; "": nothing), `build` the build of that which the tag names, as far as it is known.
     """
 
     reference: str
@@ -47,6 +50,8 @@ class Claims:
     architectures: tuple[str, ...] = ()
     unread: str | None = None
     for_cpu: bool = False
+    held: str = ""
+    build: Ask | None = None
 
 
 def claims_of_env(reference: str, source: str, env: Mapping[str, str], architectures: tuple[str, ...] = ()) -> Claims:
@@ -120,6 +125,14 @@ def claims_of_tag(reference: str, architecture: str = "amd64") -> Claims | None:
     return Claims(reference, f"the tag, by the grammar of {REPOSITORY}", tag.cuda, expressions)
 
 
+def with_build(claims: Claims) -> Claims:
+    """Returns what an image says of itself with the build that its tag names, which no environment tells."""
+    told = _of_framework(claims.reference) or _of_publisher(claims.reference)
+    if told is None or told.build is None:
+        return claims
+    return replace(claims, cuda=claims.cuda or told.cuda, held=told.held, build=told.build)
+
+
 def _of_framework(reference: str) -> Claims | None:
     if ":" not in reference.rpartition("/")[2]:
         return None
@@ -129,11 +142,13 @@ def _of_framework(reference: str) -> Claims | None:
         ask = image_ask(reference)
     except ValueError:
         return None
-    return Claims(reference, ask.source, ask.cuda)
+    return Claims(reference, ask.source, ask.cuda, build=ask)
 
 
 def _of_publisher(reference: str) -> Claims | None:
     from gpuctl.compat.ask.publisher_tags import publisher_claim
 
     told = publisher_claim(reference)
-    return Claims(reference, told.source, told.cuda, for_cpu=told.cuda is None) if told else None
+    if told is None:
+        return None
+    return Claims(reference, told.source, told.cuda, for_cpu=told.cuda is None, held=told.held, build=told.build)

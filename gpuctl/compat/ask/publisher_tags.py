@@ -1,10 +1,16 @@
-"""What the tags of other publishers' images tell: which CUDA is in the image, that none is, that the tag moves."""
+"""What the tags of other publishers' images tell: which CUDA and which framework's build is in the image, that none
+is, that the tag moves.
+"""
 
 from __future__ import annotations
 
 import re
 
-from gpuctl.compat.knowledge.frameworks import releases_of, spelt_out
+from gpuctl.compat.ask.asks import Ask, release_ask
+from gpuctl.compat.knowledge.code import Code
+from gpuctl.compat.knowledge.frameworks import FrameworkRelease, releases_of, spelt_out
+from gpuctl.compat.knowledge.indirect import indirect_packages
+from gpuctl.compat.knowledge.package_floors import floor_of
 from gpuctl.compat.tables.loader import cuda_versions
 from gpuctl.compat.versions import parts
 from gpuctl.frozen import dataclass
@@ -16,17 +22,36 @@ _SHORT = re.compile(r"(?:^|[-_.])cu([0-9]{2,3})(?=$|[-_.])")
 """cu129, of vllm/vllm-openai and Google's Deep Learning Containers.
 Sources: https://github.com/vllm-project/vllm/issues/42738, https://huggingface.co/docs/google-cloud/containers"""
 _MOVING = {"latest", "nightly", "main", "master", "stable", "edge"}
+_VERSION = re.compile(r"(?:^|[-_])v?([0-9]+\.[0-9]+(?:\.[0-9]+)?(?:\.post[0-9]+)?)(?=$|[-_])")
+"""2.3.1 of pytorch/pytorch:2.3.1-cuda12.1-cudnn8-runtime and mosaicml/pytorch:2.3.1_cu121-python3.11-ubuntu20.04,
+0.10.2 of vllm/vllm-openai:v0.10.2-cu129, 25.08 of rapidsai/base:25.08-cuda12-py3.12."""
 _TENSORFLOW = "tensorflow/tensorflow"
 """Its tags are VERSION, of the build for the CPU, and VERSION-gpu. Source: https://www.tensorflow.org/install/docker"""
-_TENSORFLOW_VERSION = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+")
+_HELD = {
+    "pytorch": "pytorch",
+    "torch": "pytorch",
+    "tensorflow": "tensorflow",
+    "vllm": "vllm",
+    "sglang": "sglang",
+    "rapidsai": "rapids",
+}
+"""What an image holds that has such a word in its name. The tags of pytorch/pytorch and of those made like it begin
+with PyTorch's version, as those of vllm/vllm-openai, lmsysorg/sglang and rapidsai/base do with that of theirs.
+Sources: https://hub.docker.com/r/pytorch/pytorch/tags, https://hub.docker.com/r/vllm/vllm-openai/tags,
+https://hub.docker.com/r/lmsysorg/sglang/tags, https://github.com/rapidsai/docker, README.md"""
 
 
 @dataclass(frozen=True)
 class TagClaim:
-    """The CUDA version that a tag tells, None: it is for the CPU. `source`: by what."""
+    """The CUDA version that a tag tells, None: it is for the CPU. `source`: by what.
+
+    `held` is what the image is known to hold, `build` the build of it that the tag names, as far as it is known.
+    """
 
     cuda: str | None
     source: str
+    held: str = ""
+    build: Ask | None = None
 
 
 def publisher_claim(reference: str) -> TagClaim | None:
@@ -35,9 +60,11 @@ def publisher_claim(reference: str) -> TagClaim | None:
     dotted, short = _DOTTED.search(tag), _SHORT.search(tag)
     named = dotted[1].replace("-", ".") if dotted else spelt_out(short[1]) if short else None
     told = _least(named) if named else None
-    if told:
-        return TagClaim(told, f"its tag, which names CUDA {named}")
-    return _of_tensorflow(tag) if repository == _TENSORFLOW else None
+    if told is None:
+        return _of_tensorflow(tag) if repository == _TENSORFLOW else None
+    words = re.split(r"[-_/.:]", repository)
+    held = next((held for word, held in _HELD.items() if word in words), "")
+    return TagClaim(told, f"its tag, which names CUDA {named}", held, _build(held, tag, told))
 
 
 def is_moving(reference: str) -> bool:
@@ -62,12 +89,38 @@ def _least(cuda: str) -> str | None:
 
 
 def _of_tensorflow(tag: str) -> TagClaim | None:
-    version = _TENSORFLOW_VERSION.match(tag)
+    version = _VERSION.match(tag)
     if version is None:
         return None
     if "gpu" not in tag.split("-"):
         return TagClaim(None, "https://www.tensorflow.org/install/docker")
-    minor = version[0].rpartition(".")[0] + "."
-    known = [release for release in releases_of("tensorflow-gpu", "tensorflow") if release.version.startswith(minor)]
-    release = next((one for one in known if one.version == version[0]), known[-1] if known else None)
-    return TagClaim(release.cudas[-1], release.source) if release and release.cudas else None
+    release = _release("tensorflow", version[1])
+    if release is None:
+        return None
+    return TagClaim(release.cudas[-1], release.source, "tensorflow", release_ask(release, release.cudas[-1]))
+
+
+def _release(framework: str, version: str) -> FrameworkRelease | None:
+    """Returns a release for GPUs, or for one that the table lacks the newest known of the same minor version."""
+    rows = releases_of("tensorflow-gpu", "tensorflow") if framework == "tensorflow" else releases_of(framework)
+    minor = ".".join(version.split(".")[:2]) + "."
+    known = [release for release in rows if release.cudas and release.version.startswith(minor)]
+    return next((one for one in known if one.version == version), known[-1] if known else None)
+
+
+def _build(held: str, tag: str, cuda: str) -> Ask | None:
+    """Returns the build that is in an image with a CUDA version: of a framework, or of a package and what it pins."""
+    version = _VERSION.search(tag)
+    if not held or version is None:
+        return None
+    row, floor = indirect_packages().get(held), floor_of(held, version[1])
+    pinned = row.pins.get(version[1], "") if row else ""
+    framework, _, pin = pinned.partition("==")
+    release = _release(_HELD[framework], pin) if pinned else _release(held, version[1])
+    build = release.build_for(".".join(cuda.split(".")[:2])) if release else None
+    own = (Code("x86_64", floor.capability),) if floor else ()
+    codes = (*(release.codes(build) if release and build else ()), *own)
+    sources = (*([release.source] if release and build else []), *([floor.source] if floor else []))
+    if not codes:
+        return None
+    return Ask(cuda, f"{held} {version[1]}", "; ".join(sources), release if build and not pinned else None, codes)

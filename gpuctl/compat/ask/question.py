@@ -75,5 +75,15 @@ def with_image(question: Question, claims: Claims) -> Question:
     """Returns the question with what an image says of itself."""
     from gpuctl.compat.judge.gate.gate import Gate
 
-    own = (Ask(claims.cuda, claims.reference, claims.source),) if claims.cuda else ()
+    own = (_own_ask(claims),) if claims.cuda else ()
     return Question((*question.asks, *own), replace(question.gate or Gate(), claims=claims))
+
+
+def _own_ask(claims: Claims) -> Ask:
+    """What an image asks for: its CUDA, and the code of the build that its tag names."""
+    plain = Ask(claims.cuda or "", claims.reference, claims.source)
+    build = claims.build
+    if build is None or not build.codes:
+        return plain
+    source = "; ".join(dict.fromkeys((claims.source, build.source)))
+    return replace(plain, source=source, release=build.release, codes=build.codes)

@@ -25,7 +25,8 @@ import re
 from dataclasses import replace
 
 from gpuctl.compat.ask.question import Machine
-from gpuctl.compat.knowledge.gpus.gpus import Gpu, find_gpu, parse_brand
+from gpuctl.compat.judge.named import gpu_beside
+from gpuctl.compat.knowledge.gpus.gpus import Gpu, parse_brand
 
 LARGEST = 4 * 1024 * 1024
 """Letters that are looked at."""
@@ -49,6 +50,11 @@ _LICENCE = re.compile(
 _LOST = re.compile(
     r"Unable to determine the device handle for (?:GPU ?[0-9]*:? ?)?([0-9A-F]{3,8}:[0-9A-F:.]+)", re.IGNORECASE
 )
+_FAILED = re.compile(
+    r"NVIDIA-SMI has failed|NVIDIA-SMI couldn't|Failed to (?:initialize|properly shut down) NVML|No devices were found"
+    r"|nvidia-smi: (?:command )?not found|nvidia-smi.{0,20}: No such file|Driver/library version mismatch",
+    re.IGNORECASE,
+)
 _CSV = re.compile(r"\bdriver_version\b")
 
 
@@ -64,7 +70,7 @@ def machine_of_smi(text: str) -> Machine:
     looked_at = _LICENCE.sub("", text[:LARGEST])
     driver, cuda = _DRIVER.search(looked_at), _CUDA.search(looked_at)
     if driver is None:
-        raise ValueError("it names no driver: give the table that nvidia-smi prints, or what nvidia-smi -q prints")
+        raise ValueError(_without_driver(looked_at))
     told = _NAME.findall(looked_at)
     brands = _BRAND.findall(looked_at) if told else []
     names = told or _ROW.findall(looked_at) or _LISTED.findall(looked_at)
@@ -72,16 +78,26 @@ def machine_of_smi(text: str) -> Machine:
     if not names and not lost:
         raise ValueError("it names no GPU: give the table that nvidia-smi prints, or what nvidia-smi -q prints")
     known = [*brands, *("" for _ in names)]
-    gpus = tuple(_gpu(name, brand) for name, brand in zip(names, known, strict=False))
+    gpus = tuple(_gpu(driver[1], name, brand) for name, brand in zip(names, known, strict=False))
     return Machine(driver[1], (*gpus, *lost), driver_cuda=cuda[1] if cuda else None)
 
 
-def _gpu(name: str, brand: str) -> Gpu:
+def _without_driver(text: str) -> str:
+    """Returns why a text tells no driver and what would, as a sentence without its full stop."""
+    if _FAILED.search(text):
+        return "nvidia-smi failed there, and names no driver: gpuctl explain --file FILE says why"
+    if _LISTED.search(text):
+        return "it names GPUs and no driver, as nvidia-smi -L does: give what nvidia-smi prints without -L"
+    return "it names no driver: give the table that nvidia-smi prints, or what nvidia-smi -q prints"
+
+
+def _gpu(driver: str, name: str, brand: str) -> Gpu:
     try:
-        gpu = replace(find_gpu(name, hints=False), driven=True)
+        gpu = replace(gpu_beside((driver,), name, hints=False), driven=True)
     except ValueError:
         gpu = Gpu(name, "", "unknown", driven=True)
     try:
-        return replace(gpu, brand=parse_brand(brand), brand_before_460=None)
+        told = parse_brand(brand)
+        return replace(gpu, brand=told, brand_before_460=told)
     except ValueError:
         return gpu

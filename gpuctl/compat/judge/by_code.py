@@ -19,6 +19,8 @@ _BESIDE_ARM = regex(r"\bG[HB][0-9]+\b|\b12\.1$|DGX Spark")
 def gpu_and_code(ask: Ask, gpu: Gpu) -> Iterator[Ruling]:
     """Yields a ruling for each build that asks and has no machine code for the GPU, or no CUDA beside it.
 
+    So it does for packages installed with it that have code of their own, and names those that are not judged.
+
     Only the build for the processor that the GPU sits beside is looked at: a GPU soldered to an Arm processor has
     nothing to do with what x86_64's wheel holds.
     """
@@ -33,6 +35,12 @@ def gpu_and_code(ask: Ask, gpu: Gpu) -> Iterator[Ruling]:
     for code in ask.codes:
         if code.machine == machine and not any(code.serves(name) for name in names):
             yield _ruling(ask, gpu, code)
+    for own in ask.beside:
+        if parts(gpu.compute_capability) < parts(own.lowest):
+            yield _too_old(own.by, own.lowest, gpu, own.source)
+    if ask.unjudged:
+        message = f"Not judged is the code of {', '.join(ask.unjudged)}: nothing here tells for which GPUs it is."
+        yield Ruling(Verdict.COMPATIBLE, Reason("build.code-not-judged", message, "gpuctl's tables"))
 
 
 def _without_cuda(ask: Ask, gpu: Gpu, is_jetson: bool) -> Ruling:
@@ -56,14 +64,18 @@ def beside_arm(gpu: Gpu) -> bool:
 def _ruling(ask: Ask, gpu: Gpu, code: Code) -> Ruling:
     capability = gpu.compute_capability
     if parts(capability) < parts(code.lowest):
-        message = f"{ask.by} is built for compute capability {code.lowest} and newer; {gpu.name} has {capability}."
-        return Ruling(Verdict.INCOMPATIBLE, Reason("build.gpu-too-old", message, ask.source))
+        return _too_old(ask.by, code.lowest, gpu, ask.source)
     held = f"{ask.by} holds machine code for compute capability {', '.join(map(_in_words, code.kernels))}"
     if code.compiles_for(capability):
         message = f"{held}, none of which {gpu.name} ({capability}) runs: the driver compiles its PTX at start."
         return Ruling(Verdict.LIMITED, Reason("build.ptx-only", message, ask.source))
     message = f"{held} and no PTX for {capability}: it does not run on {gpu.name}."
     return Ruling(Verdict.INCOMPATIBLE, Reason("build.no-code", message, ask.source))
+
+
+def _too_old(by: str, lowest: str, gpu: Gpu, source: str) -> Ruling:
+    message = f"{by} is built for compute capability {lowest} and newer; {gpu.name} has {gpu.compute_capability}."
+    return Ruling(Verdict.INCOMPATIBLE, Reason("build.gpu-too-old", message, source))
 
 
 def _in_words(kernel: str) -> str:

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from gpuctl.compat.ask.image_claims import Claims
 from gpuctl.compat.ask.publisher_tags import is_moving
 from gpuctl.compat.judge.rulings import Ruling
+from gpuctl.compat.knowledge.gpus.gpus import Gpu
+from gpuctl.compat.knowledge.images import is_cuda_image, lacks_tag
+from gpuctl.compat.knowledge.jetpack import jetpack_of, l4t_of_image, of_tegra
 from gpuctl.model import Reason, Verdict
 
 _ENVIRONMENT = "https://docs.nvidia.com/datacenter/cloud-native/container-toolkit/latest/docker-specialized.html"
 _TAGS = "https://docs.docker.com/reference/cli/docker/image/tag/"
+_NVIDIAS_TAGS = "https://gitlab.com/nvidia/container-images/cuda/-/blob/master/doc/README.md"
+_L4T = "https://catalog.ngc.nvidia.com/orgs/nvidia/containers/l4t-base"
 _NO_GPU = ("none", "void")
 
 
-def image_rulings(claims: Claims, architecture: str | None) -> tuple[Ruling, ...]:
-    """Returns what the image rules on a host of this architecture (Docker's name; None: not known)."""
-    platform = _platform(claims, architecture)
-    rules = (_unread, _silent, _moving, _visible, _compute, _disabled)
-    rulings = (platform, *(rule(claims) for rule in rules))
+def image_rulings(claims: Claims, architecture: str | None, gpus: Sequence[Gpu] = ()) -> tuple[Ruling, ...]:
+    """Returns what the image rules on a host of this architecture (Docker's name; None: not known) with these GPUs."""
+    rules = (_unread, _no_such_tag, _silent, _code, _moving, _visible, _compute, _disabled)
+    rulings = (_platform(claims, architecture), _for_jetson(claims, gpus), *(rule(claims) for rule in rules))
     return tuple(ruling for ruling in rulings if ruling)
 
 
@@ -42,8 +48,38 @@ def _unread(claims: Claims) -> Ruling | None:
     return Ruling(Verdict.COMPATIBLE, Reason("image.by-tag", message, claims.source))
 
 
+def _code(claims: Claims) -> Ruling | None:
+    if not claims.held or (claims.build and claims.build.codes):
+        return None
+    message = (
+        f"For which GPUs the {claims.held} in {claims.reference} is built is not known here: it runs only if that has "
+        "code for this GPU, whatever its CUDA."
+    )
+    return Ruling(Verdict.LIMITED, Reason("image.code-not-known", message, claims.source))
+
+
+def _for_jetson(claims: Claims, gpus: Sequence[Gpu]) -> Ruling | None:
+    l4t = l4t_of_image(claims.reference)
+    if l4t is None:
+        return None
+    row = jetpack_of(l4t)
+    jetpack = f" (JetPack {row.jetpack}, CUDA {row.cuda})" if row else ""
+    message = f"{claims.reference} is for a Jetson with Jetson Linux {l4t}{jetpack}"
+    others = [gpu.name for gpu in gpus if gpu.compute_capability and not of_tegra([gpu.compute_capability])]
+    source = row.source if row else _L4T
+    if others:
+        return Ruling(Verdict.INCOMPATIBLE, Reason("image.for-jetson", f"{message}, and {others[0]} is none.", source))
+    message += ": cat /etc/nv_tegra_release tells which one a board has."
+    return Ruling(Verdict.UNKNOWN, Reason("image.for-jetson", message, source))
+
+
+def _no_such_tag(claims: Claims) -> Ruling | None:
+    lacks = lacks_tag(claims.reference) if claims.unread else None
+    return Ruling(Verdict.UNKNOWN, Reason("image.no-such-tag", lacks, _NVIDIAS_TAGS)) if lacks else None
+
+
 def _moving(claims: Claims) -> Ruling | None:
-    if not is_moving(claims.reference):
+    if is_cuda_image(claims.reference) or not is_moving(claims.reference):
         return None
     message = (
         f"{claims.reference} is a moving tag: it names another image after the next release. Name a version, or the "

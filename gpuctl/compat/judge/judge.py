@@ -45,7 +45,7 @@ def judge_ask(ask: Ask, cuda: Cuda, driver: str, gpu: Gpu, open_module: bool | N
     `cuda` is what `asked_cuda` made of the ask.
     """
     if ask.unknown:
-        return (Ruling(Verdict.UNKNOWN, Reason("build.not-known", ask.unknown, ask.source)),)
+        return (Ruling(Verdict.UNKNOWN, Reason("build.not-known", ask.unknown, ask.source)), *gpu_and_code(ask, gpu))
     return (*judge(cuda, driver, gpu, open_module), *gpu_and_code(ask, gpu))
 
 

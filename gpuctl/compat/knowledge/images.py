@@ -25,6 +25,7 @@ _TAG = regex(
 )
 _BARE_CUDNN = 9
 """The cuDNN of tags that say no number, which is what those from CUDA 12.4.1 on do (the same README)."""
+_EXAMPLE = "12.4.1-base-ubuntu22.04"
 _RUNNABLE = (Verdict.COMPATIBLE, Verdict.LIMITED)
 
 
@@ -141,6 +142,26 @@ def is_cuda_image(reference: str) -> bool:
     name = reference.partition("@")[0]
     repository = name.rpartition(":")[0] if ":" in name.rpartition("/")[2] else name
     return repository in {registry + REPOSITORY for registry in _REGISTRIES}
+
+
+def lacks_tag(reference: str) -> str | None:
+    """Returns that NVIDIA's CUDA images have no such tag, and which they have: a sentence. None: there may be one.
+
+    Every tag names a flavour; since "latest" was removed none moves.
+    """
+    if not is_cuda_image(reference) or "@" in reference or parse_tag(reference):
+        return None
+    tag = reference.rpartition("/")[2].partition(":")[2] or "latest"
+    rows = [row for row in cuda_images() if row.cuda == tag and row.os]
+    if not rows:
+        return f"{REPOSITORY} has no tag {tag}: CUDA, a flavour and an operating system belong to it, as in {_EXAMPLE}."
+    flavours = dict.fromkeys(flavour for row in rows for flavour in row.flavours)
+    systems = dict.fromkeys(row.os for row in rows)
+    there = f"{tag}-{next(iter(flavours))}-{rows[-1].os}"
+    return (
+        f"{REPOSITORY} has no tag {tag} alone: a flavour ({', '.join(flavours)}) and an operating system "
+        f"({', '.join(filter(None, systems))}) belong to it, as in {there}."
+    )
 
 
 @lru_cache(maxsize=64)

@@ -5,9 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
+from gpuctl.compat.knowledge.frameworks import spelt_out
 from gpuctl.compat.tables.loader import load
+from gpuctl.compat.versions import parts
 from gpuctl.frozen import dataclass
+
+if TYPE_CHECKING:
+    from packaging.version import Version
+
+_LEAST_POST = 100
+"""post1 is a mended release, post100 would be CUDA 10.0."""
 
 
 @dataclass(frozen=True)
@@ -15,14 +24,23 @@ class IndirectPackage:
     """A package, by its normalized name, that asks for CUDA through packages that it `pulls` in.
 
     `pulls` empty: it was built for a CUDA version that neither its name nor its version tells. `pins` are the very
-    requirements of its releases, as far as they are known.
+    requirements of its releases, as far as they are known. `own_code`: it has kernels of its own beside theirs.
+    `post_from`: from this release on its post releases are builds, named by their CUDA.
     """
 
     package: str
     source: str
     pulls: tuple[str, ...] = ()
     pins: Mapping[str, str] = MappingProxyType({})
+    own_code: bool = False
     note: str | None = None
+    post_from: str | None = None
+
+    def cuda_of_post(self, version: Version) -> str | None:
+        """Returns the CUDA version that a post release names: "11.7" of 2.4.2.post117; None where none does."""
+        if self.post_from is None or version.release < parts(self.post_from):
+            return None
+        return spelt_out(str(version.post)) if (version.post or 0) >= _LEAST_POST else None
 
     def why_partly_known(self, pinned: str) -> str:
         """Why what it pins does not tell all, as `why_unknown`."""

@@ -8,6 +8,7 @@ from functools import cache
 from gpuctl.compat.tables.loader import architectures, load
 from gpuctl.compat.versions import parts
 from gpuctl.frozen import dataclass
+from gpuctl.regex import regex
 
 ARCHIVE = "https://developer.nvidia.com/embedded/jetpack-archive"
 """Where NVIDIA tells what each JetPack has: its driver is part of Jetson Linux."""
@@ -31,6 +32,14 @@ MOUNTS_CUDA_BEFORE = "34"
 Source: https://github.com/NVIDIA/libnvidia-container/blob/jetson/design/mount_plugins.md"""
 
 
+_OF_L4T = regex(
+    r"(?:^|/)(?:l4t-[^:@]*|[^:@]*jetson[^:@]*|dustynv/[^:@]*):(?:[^@]*-)?r([0-9]{2}\.[0-9]+(?:\.[0-9]+)?)(?:[-@]|$)"
+)
+"""Of images for Jetson the tag names the release of Jetson Linux: l4t-pytorch:r35.2.1-py3, dustynv/ros:x-r36.2.0.
+
+Sources: https://catalog.ngc.nvidia.com/orgs/nvidia/containers/l4t-base, https://github.com/dusty-nv/jetson-containers"""
+
+
 @dataclass(frozen=True)
 class JetpackRow:
     """A release of Jetson Linux: its JetPack, the CUDA of its driver, those that a cuda-compat package adds."""
@@ -52,6 +61,12 @@ def jetpacks() -> tuple[JetpackRow, ...]:
 def jetpack_of(l4t: str) -> JetpackRow | None:
     """Returns the row of a release of Jetson Linux ("36.4.0" is 36.4), None for one that the table does not know."""
     return next((row for row in jetpacks() if _whole(row.l4t) == _whole(l4t)), None)
+
+
+def l4t_of_image(reference: str) -> str | None:
+    """Returns the release of Jetson Linux that an image's tag names: "35.2.1"; None for one that is for no Jetson."""
+    named = _OF_L4T.search(reference)
+    return named[1] if named else None
 
 
 def of_tegra(capabilities: Iterable[str]) -> bool:

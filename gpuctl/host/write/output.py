@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import stat
@@ -15,6 +16,7 @@ from gpuctl.host.write.replace import NEW_FILE_MODE, PERMISSIONS
 from gpuctl.regex import regex
 
 __all__ = [
+    "ClosedFolder",
     "FileProblem",
     "NoPlaceForFile",
     "folder_for",
@@ -37,6 +39,10 @@ class NoPlaceForFile(FileProblem):
     """The path cannot name a regular file of one's own: it is a directory, a link or a device, or its directory is not
     there, or is others' where root writes.
     """
+
+
+class ClosedFolder(FileProblem):
+    """This user may not write in the folder in which the path lies: another folder will do, and takes no root."""
 
 
 def write_whole(path: str, raw: bytes, mode: Optional[int] = None, private: bool = False) -> None:
@@ -63,7 +69,7 @@ def write_whole(path: str, raw: bytes, mode: Optional[int] = None, private: bool
         with explained("write", path), open(os.dup(int(handed_over[1])), "wb") as file:
             file.write(raw)
         return
-    with explained("write", path), _folder(path) as folder:
+    with _placed("write", path), _folder(path) as folder:
         kept = _permissions(path)
         mode = 0o600 if private else mode if kept is None else kept
         temporary = ".gpuctl-%s.tmp" % secrets.token_hex(8)
@@ -90,7 +96,7 @@ def write_new(path: str, raw: bytes) -> None:
 
     Raises NoPlaceForFile or another FileProblem, and leaves what was there untouched.
     """
-    with explained("write", path), _folder(path) as folder:
+    with _placed("write", path), _folder(path) as folder:
         _create(os.path.basename(path), folder, raw, 0o600)
 
 
@@ -99,12 +105,26 @@ def make_folder(path: str) -> None:
 
     Raises NoPlaceForFile or another FileProblem, and leaves what was there untouched.
     """
-    with explained("create", path), _folder(path.rstrip("/")) as above:
+    with _placed("create", path), _folder(path.rstrip("/")) as above:
         name = os.path.basename(path.rstrip("/"))
         try:
             os.mkdir(name, 0o700, dir_fd=above)
         except FileExistsError:
             _take_empty(path, name, above)
+
+
+@contextlib.contextmanager
+def _placed(doing: str, path: str) -> Iterator[None]:
+    """Does as `explained`; where a folder is closed to this user the message names it."""
+    with explained(doing, path):
+        try:
+            yield
+        except PermissionError as error:
+            if error.errno != errno.EACCES:
+                raise
+            folder = os.path.dirname(os.path.abspath(path.rstrip("/")))
+            sentence = "cannot %s %s: %s. The folder %s is closed to this user: name a place in another."
+            raise ClosedFolder(sentence % (doing, path, error.strerror, folder)) from error
 
 
 @contextlib.contextmanager

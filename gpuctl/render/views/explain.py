@@ -66,6 +66,9 @@ def _behind(others: tuple[Match, ...]) -> Styled:
 
 
 def _nothing(found: Explained, verbose: bool) -> Styled:
+    if found.no_text:
+        said = f"{found.no_text[0].upper()}{found.no_text[1:]}"
+        return Styled(f"{said}: give TEXT or --file FILE, or pipe a log into gpuctl explain.\n", "bold")
     near = found.matches
     text = Styled("No failure that gpuctl knows is in this text.\n", "bold")
     if near:

@@ -164,9 +164,10 @@ def _line(rows: Sequence[MatrixRow], cells: Mapping[str, tuple[str, str]], matri
     general = rows[-1]
     text = Styled(f"{general.cuda:<{_LEFT - 2}}", "bold").append(*_of_host(general, matrix))
     text.append(f"{general.driver:<{_DRIVER}}")
-    for words, style in cells.values():
-        text.append(words, style)
-    text.append("\n")
+    *others, (last, style) = cells.values()
+    for words, others_style in others:
+        text.append(words, others_style)
+    text.append(f"{last.rstrip()}\n", style)
     for row in rows[:-1]:
         text.append(f"{'':<{_LEFT}}{row.driver} on {row.gpus}\n", "dim")
     return text

@@ -229,11 +229,14 @@ def _gone_on_with(before: RecordedRun, question: tuple[str, ...], words: tuple[s
 def _begin(run: RecordedRun, asked: Asked, call: Call) -> None:
     """Asks all hosts that are meant; before one is asked, the run's folder can be made."""
     from gpuctl.fleet.run_folder import create_run
-    from gpuctl.host.write.output import folder_for
+    from gpuctl.host.write.output import ClosedFolder, folder_for
 
-    with folder_for(run.folder), asking(asked, call) as (hosts, ask):
-        create_run(run.folder, replace(run.run, hosts=hosts))
-        _record(run, hosts, ask)
+    try:
+        with folder_for(run.folder), asking(asked, call) as (hosts, ask):
+            create_run(run.folder, replace(run.run, hosts=hosts))
+            _record(run, hosts, ask)
+    except ClosedFolder as problem:
+        raise refused(f"{problem} --run names it.", ExitCode.UNDETERMINED) from None
 
 
 def _go_on(run: RecordedRun, asked: Asked, call: Call) -> None:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 
-from gpuctl.compat.ask.asks import Ask, unknown_ask
+from gpuctl.compat.ask.asks import Ask, OwnCode, unknown_ask
 from gpuctl.compat.ask.frameworks import PACKAGES, TAG_SOURCE, package_ask, pinned_version, requirement_of
 from gpuctl.compat.ask.pip_files.conda import conda_asks, conda_packages, is_condas, pip_lines
-from gpuctl.compat.ask.pip_files.markers import ANYWHERE, Environment, installed
+from gpuctl.compat.ask.pip_files.markers import ANYWHERE, BY_EXTRA, Environment, contradiction, installed
 from gpuctl.compat.ask.pip_files.pins import Pin, decoded, read_pins
-from gpuctl.compat.knowledge.frameworks import NoCuda, NotKnown, cuda_of_tag
+from gpuctl.compat.knowledge.frameworks import NoCuda, NotKnown, cuda_of_tag, spelt_out
 from gpuctl.compat.knowledge.indirect import indirect_packages
+from gpuctl.compat.knowledge.package_floors import Floor, floor_of
 from gpuctl.compat.versions import leading, parts
 from gpuctl.frozen import dataclass
 
@@ -36,6 +37,8 @@ _FIRST_YEAR = 99  # 2022.4.25: once the versions were dates
 _CUDA_IN_NAME = re.compile(r"-cu(?:da)?([0-9]{2,3})x?(?=-|$)")
 _JAX_PLUGIN = re.compile(r"jax-(cuda[0-9]+)-(?:plugin|pjrt)")
 _INDEX_TAG = re.compile(r"/(cu[0-9]{2,3}|cpu|rocm[0-9.]*|xpu)(?:/|$)")
+_CUDA_EXTRA = re.compile(r"cu(?:da)?-?([0-9]{2,3})x?")
+_FROM_ADDRESS = "comes from an address that names no version: give what pip freeze prints where it is installed"
 _NAMED_AT_MOST = 3
 
 
@@ -46,7 +49,7 @@ def file_asks(content: bytes, name: str, environment: Environment = ANYWHERE) ->
     except NotKnown as why:
         return (unknown_ask(name, f"{why}."),)
     if not asks:
-        raise ValueError(f"{name} names nothing that gpuctl knows to ask for CUDA")
+        raise ValueError(_why_none(decoded(content, name), name, environment))
     return asks
 
 
@@ -62,8 +65,37 @@ def requirements_asks(text: str, name: str, environment: Environment = ANYWHERE)
     if is_condas(text):
         return _of_conda(text, name, environment)
     found = installed(read_pins(text, name), environment)
+    twice = contradiction(found.pins)
+    if twice:
+        one, other = twice
+        raise ValueError(f"{other.where} pins {_label(other)}, and {one.where} {_label(one)}: pip installs neither")
     where = f"{name} (for {environment.machine})" if found.elsewhere else name
-    return _merged(_asks_of(found.pins), where, found.alternatives, found.optional)
+    asks = _merged(_asks_of(found.pins), where, found.alternatives, found.optional)
+    return _with_own_code(asks, found.pins, found.alternatives.keys() | found.optional)
+
+
+def _why_none(text: str, name: str, environment: Environment) -> str:
+    """Returns why a file asks for no CUDA, and what would tell: a sentence without its full stop."""
+    pins = () if is_condas(text) else installed(read_pins(text, name), environment).pins
+    why = next((why for why in map(_why_no_cuda, pins) if why), "")
+    if why:
+        return why
+    empty = "is empty" if not text.strip() else "names nothing that gpuctl knows to ask for CUDA"
+    return f"{name} {empty}: give what pip freeze prints where it is installed, or ask with --cuda"
+
+
+def _why_no_cuda(pin: Pin) -> str:
+    """Returns that a pin is a build for something else; "" for one that says nothing of that."""
+    version = pinned_version(pin.requirement)
+    try:
+        if pin.name in PACKAGES:
+            _framework_ask(pin, ())
+        cuda_of_tag((version.local or "") if version else "")
+    except NoCuda as why:
+        return f"{pin.where}: {why}"
+    except ValueError:
+        pass
+    return ""
 
 
 def _asks_of(pins: Sequence[Pin]) -> tuple[Ask, ...]:
@@ -77,8 +109,9 @@ def _of_conda(text: str, name: str, environment: Environment) -> tuple[Ask, ...]
     found = [one for one in conda_packages(text) if environment.machine in (None, one.machine) or not one.machine]
     by_pip = installed(read_pins(pip_lines(text), name), environment)
     versions = Counter(one.name for one in found)
-    alternatives = by_pip.alternatives | {each for each, several in versions.items() if several > 1}
-    return _merged((*conda_asks(found), *_asks_of(by_pip.pins)), name, alternatives)
+    alternatives = by_pip.alternatives | dict.fromkeys((each for each, n in versions.items() if n > 1), BY_EXTRA)
+    asks = _merged((*conda_asks(found), *_asks_of(by_pip.pins)), name, alternatives)
+    return _with_own_code(asks, by_pip.pins, alternatives.keys() | by_pip.optional)
 
 
 def pinned_ask(requirements: Iterable[str], name: str) -> Ask | None:
@@ -87,7 +120,7 @@ def pinned_ask(requirements: Iterable[str], name: str) -> Ask | None:
     Of several majors the newest. Raises ValueError for what is no requirement.
     """
     pins = [Pin(requirement_of(text), (), name) for text in requirements]
-    asks = _merged((*_component_asks(pins), *_named_asks(pins)), name, frozenset())
+    asks = _merged((*_component_asks(pins), *_named_asks(pins)), name, {})
     return max(asks, key=lambda ask: parts(ask.cuda), default=None)
 
 
@@ -152,10 +185,14 @@ def _framework_asks(pins: Iterable[Pin], pinned: Sequence[str]) -> Iterator[Ask]
 
 def _framework_ask(pin: Pin, pinned: Sequence[str]) -> Ask:
     if pin.requirement.url:
-        raise ValueError(f"{pin.name} comes from an address that names no version")
+        return unknown_ask(pin.name, f"{pin.name} {_FROM_ADDRESS}.")
+    return package_ask(pin.requirement, _served(pin) if pin.name in ("torch", "pytorch") else "", pinned)
+
+
+def _served(pin: Pin) -> str:
+    """Returns the tag of the index that a package comes from: "cu121"; "" where no index says."""
     tags = [match[1] for match in map(_INDEX_TAG.search, pin.indexes) if match]
-    served = max(tags, key=lambda tag: (tag.startswith("cu"), len(tag), tag), default="")
-    return package_ask(pin.requirement, served if pin.name in ("torch", "pytorch") else "", pinned)
+    return max(tags, key=lambda tag: (tag.startswith("cu"), len(tag), tag), default="")
 
 
 def _plugin_ask(pin: Pin, extra: str) -> Ask:
@@ -172,6 +209,11 @@ def _named_asks(pins: Iterable[Pin]) -> Iterator[Ask]:
         if cuda and _component(pin) is None:
             from_minor = lowest if lowest.partition(".")[0] == cuda else ""
             yield Ask(cuda, _label(pin), f"https://pypi.org/project/{name}/", wheel=True, from_minor=from_minor)
+            continue
+        extras = [match[1] for match in map(_CUDA_EXTRA.fullmatch, sorted(pin.requirement.extras)) if match]
+        if extras and name not in PACKAGES:
+            by = f"{name}[{','.join(sorted(pin.requirement.extras))}]"
+            yield Ask(spelt_out(extras[-1]), by, f"https://pypi.org/project/{name}/ (its extras)", wheel=True)
         elif version and version.local and name not in PACKAGES:
             try:
                 tagged = cuda_of_tag(version.local)
@@ -192,6 +234,12 @@ def _indirect_asks(pins: Sequence[Pin]) -> Iterator[Ask]:
         row, version = indirect_packages().get(pin.name), pinned_version(pin.requirement)
         if not row or named & set(row.pulls) or (version and version.local):
             continue
+        told = row.cuda_of_post(version) if version else None
+        if not told and not row.pulls and _served(pin).startswith("cu"):
+            told = cuda_of_tag(_served(pin))
+        if told:
+            yield Ask(told, _label(pin), row.source, wheel=True)
+            continue
         pinned = row.pins.get(str(version))
         if pinned:
             pulled = package_ask(requirement_of(pinned))
@@ -200,8 +248,34 @@ def _indirect_asks(pins: Sequence[Pin]) -> Iterator[Ask]:
         yield unknown_ask(_label(pin), f"{_label(pin)} {why}.", row.source)
 
 
+def _with_own_code(asks: tuple[Ask, ...], pins: Sequence[Pin], by_choice: Set[str]) -> tuple[Ask, ...]:
+    """Returns what asks, and with it what packages need of a GPU for code of their own: with torch, or with the first.
+
+    Those with torch of which that is not known are named; so are those of `by_choice`, which may not be installed.
+    """
+    torch = next((ask for ask in asks if ask.release and ask.release.framework == "pytorch"), None)
+    bearer = torch or next((ask for ask in asks if ask.cuda), next(iter(asks), None))
+    floors = {pin: floor for pin in pins if pin.name not in by_choice and (floor := _floor(pin))}
+    own = tuple(OwnCode(_label(pin), floor.capability, floor.source) for pin, floor in floors.items())
+    unjudged = tuple(_label(pin) for pin in pins if torch and pin not in floors and _has_own_code(pin))
+    return tuple(replace(ask, beside=own, unjudged=unjudged) if ask is bearer else ask for ask in asks)
+
+
+def _has_own_code(pin: Pin) -> bool:
+    row = indirect_packages().get(pin.name)
+    return bool(row and row.own_code)
+
+
+def _floor(pin: Pin) -> Floor | None:
+    """Returns from which compute capability on a package runs; None where that or its release is not known."""
+    version = pinned_version(pin.requirement)
+    if version is None and any(clause.operator not in (">", ">=", "!=") for clause in pin.requirement.specifier):
+        return None
+    return floor_of(_CUDA_IN_NAME.sub("", pin.name), str(version) if version else None)
+
+
 def _merged(
-    asks: Sequence[Ask], name: str, alternatives: Set[str], optional: Set[str] = frozenset()
+    asks: Sequence[Ask], name: str, alternatives: Mapping[str, str], optional: Set[str] = frozenset()
 ) -> tuple[Ask, ...]:
     minors = {ask.cuda.partition(".")[0]: ask.cuda for ask in asks if "." in ask.cuda}
     # Of one that runs with any minor version what counts there is its own code, beside what says which one it is.
@@ -218,10 +292,12 @@ def _has_say(ask: Ask) -> bool:
     return bool(ask.codes or ask.on_arm)
 
 
-def _one(same: Sequence[Ask], name: str, alternatives: Set[str], optional: Set[str]) -> Ask:
+def _one(same: Sequence[Ask], name: str, alternatives: Mapping[str, str], optional: Set[str]) -> Ask:
     """Returns the ask of all who ask for the same CUDA version; the code of each has to serve."""
     named = list(dict.fromkeys(ask.by for ask in same))
     more = f" and {len(named) - _NAMED_AT_MOST} more" if len(named) > _NAMED_AT_MOST else ""
+    choices = alternatives.keys() & {_package(ask) for ask in same}
+    one_of = min(choices, key=lambda one: (one not in PACKAGES, one), default="")
     return Ask(
         same[0].cuda,
         f"{', '.join(named[:_NAMED_AT_MOST])}{more} in {name}",
@@ -230,12 +306,12 @@ def _one(same: Sequence[Ask], name: str, alternatives: Set[str], optional: Set[s
         tuple(dict.fromkeys(code for ask in same for code in ask.codes)),
         wheel=True,
         from_minor=max((ask.from_minor for ask in same), key=lambda minor: parts(minor or "0")),
-        one_of=min(
-            alternatives & {_package(ask) for ask in same}, key=lambda one: (one not in PACKAGES, one), default=""
-        ),
+        one_of=one_of,
+        decided_by=alternatives.get(one_of, ""),
         on_arm=next((ask.on_arm for ask in same if ask.on_arm), None),
         unknown=same[0].unknown,
         optional={_package(ask) for ask in same} <= optional,
+        constraint=next((ask.constraint for ask in same if ask.release), ""),
     )
 
 

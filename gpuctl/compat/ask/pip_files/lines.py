@@ -62,9 +62,8 @@ def requirement_lines(text: str, name: str) -> Iterator[RequirementLine]:
         if options.requirement or options.constraint:
             raise ValueError(f"{where} includes another file, which is not followed: give what pip freeze prints")
         named = (options.index_url, options.extra_index_url, options.find_links)
-        yield RequirementLine(
-            " ".join(words[:first]).strip(), tuple(index for each in named for index in each or ()), where
-        )
+        required = " ".join(words[:first]).strip() or (options.editable or [""])[0]
+        yield RequirementLine(required, tuple(index for each in named for index in each or ()), where)
 
 
 class _Options(optparse.OptionParser):

@@ -8,9 +8,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
+from gpuctl.compat.ask.frameworks import pinned_version
 from gpuctl.compat.ask.pip_files.pins import Pin
 from gpuctl.frozen import dataclass
+
+if TYPE_CHECKING:
+    from packaging.version import Version
 
 _LINUX = {
     "os_name": "posix",
@@ -23,6 +28,8 @@ _LINUX = {
 _LONGEST_MARKER = 4096
 _QUOTED = re.compile(r"[\"']([^\"']+)[\"']")
 _PYTHONS = tuple(f"3.{minor}" for minor in range(8, 16))
+_COMPARED = 30
+"""Pins of a package that differ and are held against each other. A file may have 20,000, and no person's has more."""
 _MACHINES = ("x86_64", "aarch64")
 
 
@@ -38,6 +45,8 @@ class Environment:
 
 
 ANYWHERE = Environment()
+BY_PYTHON = "the application's Python, which --python names"
+BY_EXTRA = "the extras and groups that are chosen"
 
 
 @dataclass(frozen=True)
@@ -48,11 +57,21 @@ class Installed:
     elsewhere: bool
 
     @property
-    def alternatives(self) -> frozenset[str]:
-        """The packages of which a lock file pins several versions: one of them is installed, by extra or group."""
-        locked = {(pin.name, str(pin.requirement.specifier)) for pin in self.pins if pin.locked}
-        names = [name for name, _ in locked]
-        return frozenset(name for name in names if names.count(name) > 1)
+    def alternatives(self) -> dict[str, str]:
+        """The packages of which several versions are pinned and one alone is installed, each with what decides that:
+        the Python, or in a lock file the extras and groups.
+        """
+        several = {name: pins for name, pins in self._by_name.items() if len(_specifiers(pins)) > 1}
+        by_python = dict.fromkeys((name for name, pins in several.items() if not _together(pins)), BY_PYTHON)
+        by_extra = dict.fromkeys((name for name, pins in several.items() if pins[0].locked), BY_EXTRA)
+        return by_extra | by_python
+
+    @property
+    def _by_name(self) -> dict[str, list[Pin]]:
+        named: dict[str, list[Pin]] = {}
+        for pin in self.pins:
+            named.setdefault(pin.name, []).append(pin)
+        return named
 
     @property
     def optional(self) -> frozenset[str]:
@@ -72,6 +91,34 @@ def installed(pins: Iterable[Pin], environment: Environment) -> Installed:
     named = {pin.name for pin in here if id(pin) in fitting}
     taken = tuple(pin for pin in here if id(pin) in fitting or pin.name not in named)
     return Installed(taken, len(here) < len(linux))
+
+
+def contradiction(pins: Iterable[Pin]) -> tuple[Pin, Pin] | None:
+    """Returns two pins of a package of which no version meets both, though both are installed; None: there are none."""
+    fixed: dict[str, dict[tuple[Version, tuple[str, ...]], Pin]] = {}
+    for pin in pins:
+        version = pinned_version(pin.requirement)
+        if version is None or pin.locked:
+            continue
+        others = fixed.setdefault(pin.name, {})
+        if (version, pin.markers) in others or len(others) == _COMPARED:
+            continue
+        for (its, _), other in others.items():
+            meet = version in other.requirement.specifier or its in pin.requirement.specifier
+            if not meet and _together((other, pin)):
+                return other, pin
+        others[version, pin.markers] = pin
+    return None
+
+
+def _specifiers(pins: Iterable[Pin]) -> set[str]:
+    return {str(pin.requirement.specifier) for pin in pins}
+
+
+def _together(pins: Sequence[Pin]) -> bool:
+    """Returns whether some environment installs two of them that differ in what they pin."""
+    environments = [Environment(machine, python) for machine in _MACHINES for python in _PYTHONS]
+    return any(len(_specifiers(pin for pin in pins if _may_apply(pin, one))) > 1 for one in environments)
 
 
 def _may_apply(pin: Pin, environment: Environment) -> bool:

@@ -6,13 +6,13 @@ pdm.lock, pylock.toml and Pipfile.lock. Which of them are installed somewhere, `
 
 from __future__ import annotations
 
-import codecs
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from gpuctl.compat.ask.encodings import encoding_of
 from gpuctl.compat.ask.frameworks import requirement_of
 from gpuctl.compat.ask.pip_files.lines import requirement_lines
 from gpuctl.compat.ask.pip_files.optional import optional_names
@@ -27,9 +27,12 @@ Item = TypeVar("Item")
 LARGEST = 4 * 1024 * 1024
 MOST = 20_000
 _LONGEST_MARKER = 4096
-_ENCODINGS = ((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"), (b"", "utf-8-sig"))
 _NAMED = re.compile(r"[\w.-]+\s*(?:\[[^\]]*\]\s*)?@")
 _PATH_OR_ADDRESS = re.compile(r"\.|[^@;\[]*/")
+_EGG = re.compile(r"#(?:[^&]*&)*egg=([A-Za-z0-9][\w.-]*)")
+_REPOSITORY = re.compile(
+    r"(?:git|hg|svn|bzr)\+[a-z+]+://[^\s#]*?/([A-Za-z0-9][\w-]*)(?:\.git)?/?(?:@[^/\s]*)?(?:#\S*)?$"
+)
 _TOML_LOCKS = ("uv.lock", "poetry.lock", "pdm.lock", ".toml")
 _TOML_PACKAGES = re.compile(r"^\[\[packages?\]\]", re.MULTILINE)
 
@@ -62,9 +65,8 @@ def decoded(content: bytes, name: str) -> str:
     """
     if len(content) > LARGEST:
         raise ValueError(_too_large(name))
-    encoding = next(encoding for mark, encoding in _ENCODINGS if content.startswith(mark))
     try:
-        return content.decode(encoding)
+        return content.decode(encoding_of(content))
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise ValueError(f"{name} line {line} is no text: give a requirements file or a lock file") from None
@@ -106,10 +108,20 @@ def _of_lines(text: str, name: str) -> Iterator[Pin]:
     for line in lines:
         unnamed = not _NAMED.match(line.requirement)
         if unnamed and _PATH_OR_ADDRESS.match(line.requirement) and ".whl" not in line.requirement:
-            continue  # a folder, an archive or a repository: its version shows when it is built
-        if line.requirement:
+            # A folder, an archive or a repository: its version shows when it is built.
+            named = _named_by(line.requirement)
+            if named:
+                yield Pin(_requirement(f"{named} @ {line.requirement}", line.where), indexes, line.where)
+        elif line.requirement:
             requirement = _requirement(line.requirement, line.where)
             yield Pin(requirement, indexes, line.where, (str(requirement.marker or ""),))
+
+
+def _named_by(address: str) -> str:
+    """Returns the package that an address names: by its egg, or as its repository is called; "" for a folder."""
+    egg = _EGG.search(address)
+    repository = _REPOSITORY.match(address)
+    return egg[1] if egg else repository[1] if repository else ""
 
 
 def _requirement(text: str, where: str) -> Requirement:

@@ -35,6 +35,7 @@ _BRANDS_OF_CLASS = {
     "datacenter": ("tesla", "nvidia"),
     "workstation": ("quadro", "quadrortx", "nvidiartx", "nvidia"),
 }
+_ANYTHING = Subject("0", "0", "0", "unknown")
 _CDI_SOURCE = "https://github.com/NVIDIA/nvidia-container-toolkit/issues/1470"
 
 
@@ -94,6 +95,21 @@ def subject_of(driver: str | None, gpu: Gpu, driver_cuda: str | None = None) -> 
     branch = driver_branch(driver) if driver else None
     cuda = driver_cuda or (branch.max_cuda if branch else None)
     return Subject(cuda, driver, gpu.compute_capability or None, gpu.brand_on(parts(driver)) if driver else gpu.brand)
+
+
+def malformed(gate: Gate) -> str | None:
+    """Returns why a person's own expressions are none, as a sentence without its full stop; None: they are.
+
+    Every alternative counts, though the toolkit stops at the first that holds.
+    """
+    evaluate = EVALUATORS[gate.evaluator]
+    for one in gate.typed:
+        for alternative in one.text.split(" "):
+            said = [evaluate(factor, _ANYTHING).error for factor in alternative.split(",")]
+            error = next((each for each in said if each), None)
+            if error:
+                return f"{one.name} is a broken requirement: {error}"
+    return None
 
 
 def at_the_gate(

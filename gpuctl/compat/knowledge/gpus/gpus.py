@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from functools import lru_cache
 
-from gpuctl.compat.knowledge.gpus.names import BRAND_BEFORE_460, LONGEST_NAME, read_name
+from gpuctl.compat.knowledge.gpus.names import BRAND_BEFORE_460, LONGEST_NAME, Name, read_name
 from gpuctl.compat.knowledge.gpus.product_index import (
     devices_by_key,
     key_of,
@@ -49,6 +49,8 @@ BRANDS = (
     "nvidianpu",
 )
 """NVML's, as libnvidia-container and the images spell them: nvmlBrandType_t of https://github.com/NVIDIA/go-nvml"""
+NEWEST_BEFORE_460 = "titan"
+"""The last that NVML of older drivers has. Source: their nvml.h, where NVML_BRAND_COUNT follows it"""
 
 
 @dataclass(frozen=True)
@@ -69,8 +71,12 @@ class Gpu:
     driven: bool = False
 
     def brand_on(self, driver: Version) -> str | None:
-        """Returns the brand that NVML of this driver reports: a T4 was a Tesla before NVML knew the brand NVIDIA."""
-        return self.brand_before_460 if self.brand_before_460 and driver < (460,) else self.brand
+        """Returns the brand that NVML of this driver reports: a T4 was a Tesla before NVML knew the brand NVIDIA.
+
+        None where no source tells it: an older NVML cannot have said what it did not know.
+        """
+        newer = self.brand not in BRANDS[: BRANDS.index(NEWEST_BEFORE_460) + 1]
+        return self.brand_before_460 if driver < (460,) and (newer or self.brand_before_460) else self.brand
 
 
 def find_gpu(text: str, hints: bool = True) -> Gpu:
@@ -114,7 +120,7 @@ def parse_brand(text: str) -> str:
 def with_brand(gpus: Iterable[Gpu], brand: str | None) -> tuple[Gpu, ...]:
     """Returns the GPUs, each with the brand that a person says it has; None: nothing is said. Raises ValueError."""
     told = None if brand is None else parse_brand(brand)
-    return tuple(replace(gpu, brand=told, brand_before_460=None) if told else gpu for gpu in gpus)
+    return tuple(replace(gpu, brand=told, brand_before_460=told) if told else gpu for gpu in gpus)
 
 
 def gpu_of_every_kind() -> tuple[Gpu, ...]:
@@ -141,7 +147,7 @@ def gpu_of_nvml(name: str, compute_capability: str | None, brand: str | None) ->
         gpu.compute_capability,
         gpu.architecture,
         brand or gpu.brand,
-        None if brand else gpu.brand_before_460,
+        brand or gpu.brand_before_460,
         gpu.product_class,
         gpu.open_module,
         driven=True,
@@ -150,8 +156,16 @@ def gpu_of_nvml(name: str, compute_capability: str | None, brand: str | None) ->
 
 def _named(name: str, capability: str, architecture: str | None = None) -> Gpu:
     said = read_name(name)
-    gpu = _board(next((one for one in said.boards if products_named(one)), name), name, capability, architecture)
+    board = next((one for one in said.boards if products_named(one)), "") or _begun(said, capability) or name
+    gpu = _board(board, name, capability, architecture)
     return _virtual(gpu, name, said.brand) if said.brand else gpu
+
+
+def _begun(said: Name, capability: str) -> str:
+    """Returns the one product of that compute capability whose name begins as a cut one; "" for several."""
+    found = products_beginning(said.boards[0]) if said.cut else []
+    begun = [product.product for product in found if capability in dict(product.variants)]
+    return begun[0] if len(begun) == 1 else ""
 
 
 def _board(board: str, name: str, capability: str, architecture: str | None) -> Gpu:
@@ -208,17 +222,30 @@ def _of_chip(typed: str) -> Gpu | None:
 
 
 def _of_name(typed: str, hints: bool) -> Gpu:
+    candidates = _meant(typed)
+    if not candidates:
+        raise ValueError(_not_found(typed, hints))
+    if len({(gpu.compute_capability, gpu.product_class, gpu.brand) for gpu, _ in candidates}) > 1:
+        raise ValueError(_ambiguous(typed, candidates))
+    return candidates[0][0]
+
+
+def chips_named(text: str) -> tuple[Gpu, ...]:
+    """Returns the GPUs that a name may mean, of one product that was sold with several chips; () for another name."""
+    meant = tuple(gpu for gpu, _ in _meant(text.strip()))
+    return meant if len({gpu.name for gpu in meant}) == 1 and len(meant) > 1 else ()
+
+
+def _meant(typed: str) -> list[tuple[Gpu, tuple[str, ...]]]:
+    """Returns the GPUs, with their chips, that a name may mean."""
     said = read_name(typed)
     found = (
         (board, _candidates(board, said.cut and board == said.boards[0])) for board in said.boards if key_of(board)
     )
     candidates = next((candidates for _, candidates in found if candidates), [])
-    if not candidates:
-        raise ValueError(_not_found(typed, hints))
-    if len({(gpu.compute_capability, gpu.product_class, gpu.brand) for gpu, _ in candidates}) > 1:
-        raise ValueError(_ambiguous(typed, candidates))
-    gpu = candidates[0][0]
-    return _virtual(gpu, typed, said.brand) if said.brand else gpu
+    if said.brand:
+        return [(_virtual(gpu, typed, said.brand), chips) for gpu, chips in candidates]
+    return [one for one in candidates if said.chip in one[1]] or candidates
 
 
 def _candidates(board: str, cut: bool) -> list[tuple[Gpu, tuple[str, ...]]]:

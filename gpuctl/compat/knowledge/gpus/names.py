@@ -1,4 +1,6 @@
-"""Names that nvidia-smi prints for what is no whole board: a vGPU's profile, a MIG slice, a name that was cut short.
+"""Names that tools and people have for what is no whole board: a vGPU, a MIG slice, a name that was cut short.
+
+What lspci prints (the chip and the name), and a number without its series.
 
 Source: the profiles in https://docs.nvidia.com/vgpu/latest/grid-vgpu-user-guide/ ("Virtual GPU Types").
 """
@@ -15,6 +17,12 @@ _PROFILE = regex(r"(?:(?:NVIDIA|GRID)\s+)*(.+?)-(?:[0-9]-)?[0-9]{1,3}([ABCQ])[0-
 _KEPLER = regex(r"(GRID\s+K[12])[0-9]{2}Q?", re.IGNORECASE)
 _SLICE = regex(r"\s+MIG\s+(?:[0-9]c\.)?[0-9]g\.[0-9]+gb\S*$|\s*\(nvgpu\)$", re.IGNORECASE)
 _CUT = regex(r"\s*(?:\.\.\.|…)$")
+_LSPCI = regex(
+    r"(?:.*NVIDIA Corporation\s+)?((?:G[A-Z]|TU|AD)[0-9]{2,3}[A-Z]*)\s*\[([^\]]+)\](?:\s*\(rev [0-9a-f]+\))?",
+    re.IGNORECASE,
+)
+_DIGIT_FIRST = ("GeForce RTX", "GeForce GTX", "GeForce GT")
+"""The series of boards that people call by their number alone: 4070 super."""
 _BOARD_LETTERS = regex(r"[A-Z]{1,2}$", re.IGNORECASE)
 _SERIES_BRANDS = {"Q": "vws", "C": "vcs", "B": "vpc", "A": "vapps"}
 LONGEST_NAME = 200
@@ -27,17 +35,22 @@ BRAND_BEFORE_460 = "grid"
 class Name:
     """What a name says: how the board may be called, likeliest first.
 
-    `brand` is that of a vGPU, None for a board. `cut`: the first of `boards` is only a name's beginning.
+    `brand` is that of a vGPU, None for a board. `cut`: the first of `boards` is only a name's beginning. `chip` is what
+    lspci prints before it, "" where nothing tells.
     """
 
     boards: tuple[str, ...]
     brand: str | None = None
     cut: bool = False
+    chip: str = ""
 
 
 def read_name(text: str) -> Name:
     """Returns what a name says. One that is a board's whole name says itself."""
     whole = _SLICE.sub("", text[:LONGEST_NAME].strip())
+    listed = _LSPCI.fullmatch(whole)
+    if listed:
+        return Name((listed[2], *listed[2].split(" / ")), chip=listed[1].upper())
     kepler, profile = _KEPLER.fullmatch(whole), _PROFILE.fullmatch(whole)
     if kepler:
         return Name((kepler[1],), BRAND_BEFORE_460)
@@ -45,7 +58,9 @@ def read_name(text: str) -> Name:
         return Name(tuple(_boards(profile[1])), _SERIES_BRANDS[profile[2].upper()])
     stem = _CUT.sub("", whole)
     # The last word may be half of one that says nothing: NVIDIA H100 PC...
-    return Name((stem, stem.rpartition(" ")[0]), cut=True) if stem != whole else Name((whole,))
+    if stem != whole:
+        return Name((stem, stem.rpartition(" ")[0]), cut=True)
+    return Name((whole, *(f"{series} {whole}" for series in _DIGIT_FIRST if whole[:1].isdigit())))
 
 
 def _boards(board: str) -> list[str]:

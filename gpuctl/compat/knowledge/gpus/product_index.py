@@ -11,7 +11,7 @@ from gpuctl.regex import regex
 # Words around a product's name that change neither its chip nor its brand.
 _VENDOR = {"nvidia", "tesla", "geforce"}
 _FORM = regex(
-    r"[0-9]+gb?|sxm[0-9]*|pcie|nvl[0-9]*|hbm[0-9]+e?|dgxs|fhhl|laptop|mobile|notebook|gpu|max|q|with|design|mig"
+    r"[0-9]+gb?|sxm[0-9]*|pcie|nvl[0-9]*|hbm[0-9]+e?|dgxs|fhhl|laptop|mobile|notebook|gpu|max|q|with|design|mig|generation"
 )
 
 _NUMBER = regex("[0-9]+")
@@ -45,9 +45,19 @@ def devices_by_key() -> dict[str, list[PciDevice]]:
     """Returns the PCI devices by `key_of` each of their names."""
     index: dict[str, list[PciDevice]] = {}
     for row in pci_devices():
-        for name in row.product.split(" / "):
+        for name in _spelt_out(row.product):
             index.setdefault(key_of(name), []).append(row)
     return index
+
+
+def _spelt_out(names: str) -> tuple[str, ...]:
+    """Returns the names of a row that has several: RTX 2000E Ada Generation too of RTX 2000 / 2000E Ada Generation."""
+    first, slash, rest = names.partition(" / ")
+    if not slash:
+        return (names,)
+    number, *behind = rest.split(" ")
+    shared = [" ".join((*first.split(" ")[:-1], number, *behind))] if number[:1].isdigit() else []
+    return (names, *names.split(" / "), *shared)
 
 
 def products_named(name: str) -> list[Product]:

@@ -591,6 +591,41 @@ def _only_texts(name: str) -> Iterator[str]:
     yield from (json.loads(line)["text"] for line in (DATA / f"{name}.jsonl").read_text().splitlines())
 
 
+# What is known of a refusal, and no more
+
+
+@pytest.mark.parametrize(
+    ("text", "first", "behind_it"),
+    [
+        ("Warning  UnexpectedAdmissionError  kubelet  Allocate failed due to requested number of devices unavailable "
+         "for nvidia.com/gpu. Requested: 1, Available: 0, which is unexpected",
+         "k8s-plugin-lost-registration", "k8s-insufficient-gpu"),
+        ("Pod was rejected: Allocate failed due to no healthy devices present; cannot allocate unhealthy devices "
+         "nvidia.com/gpu, which is unexpected", "k8s-plugin-lost-registration", "one-faulted-gpu-blocks-all"),
+        ("0/3 nodes are available: 3 Insufficient nvidia.com/gpu.", "k8s-insufficient-gpu", None),
+        ("Unable to retrieve list of available devices: error creating nvmlInit: ERROR_LIBRARY_NOT_FOUND",
+         "k8s-plugin-incompatible-platform", "libnvidia-ml-missing"),
+        ("Failed to initialize NVML: Insufficient Permissions", "device-node-permissions", "selinux-blocks-devices"),
+        ("avc:  denied { read } comm=nvidia-smi name=nvidiactl\nFailed to initialize NVML: Insufficient Permissions",
+         "selinux-blocks-devices", None),
+        ("modprobe: ERROR: could not insert 'nvidia': No such device", "no-gpu-to-drive", "no-nvidia-gpu-in-host"),
+        ("-> Kernel module load error: No such device", "no-gpu-to-drive", "gpu-needs-legacy-driver"),
+        ("could not insert 'nvidia': No such device\nNVRM: No NVIDIA GPU found.", "no-nvidia-gpu-in-host", None),
+        ("Error: only 0 Devices available, 1 requested.  Exiting.", "nvidia-smi-not-in-container", "wsl-no-adapter"),
+        ("Error: only 0 Devices available, 2 requested.  Exiting.", "nvidia-smi-not-in-container", "wsl-no-adapter"),
+        ("error running hook: exit status 3, stderr: level=error msg=\"No help topic for 'prestart'\"",
+         "toolkit-parts-differ", None),
+    ],
+)  # fmt: skip
+def test_a_refusal_is_told_as_what_refused_and_its_other_causes_stand_behind(
+    text: str, first: str, behind_it: str | None
+) -> None:
+    told = ids(text)
+    assert told[0] == first, told
+    assert behind_it is None or behind_it in told[1:], told
+    assert not certain(text) - {"selinux-blocks-devices", "no-nvidia-gpu-in-host"}
+
+
 # What a command leaves blank
 
 

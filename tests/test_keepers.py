@@ -363,6 +363,13 @@ def test_check_and_recommend_change_a_keepers_driver_by_one_and_the_same_way(kee
     assert keepers()[keeper].way.split(" {")[0].split(":")[0] in (found.remedy.text if found.remedy else "")
 
 
+@pytest.mark.parametrize("keeper", SIGNS)
+def test_doctor_says_whose_driver_it_is(keeper: str) -> None:
+    facts = gather(on(driven(T4, "570.153.02"), SIGNS[keeper][0]), CHECKS["kernel.driver-installed"].needs)
+    said = ask(CHECKS["kernel.driver-installed"], facts).message
+    assert ("kept by" in said, keepers()[keeper].title in said) == (keeper != NVIDIA,) * 2
+
+
 def test_recommend_says_that_no_driver_serves_where_only_open_modules_are_packaged() -> None:
     azure = joined(release("azurelinux"), {"which": {"dnf": "/usr/bin/dnf"}})
     facts = gather(on(HOSTS["fresh-ubuntu"], azure), SUBJECTS)

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from gpuctl.checks.engine import Judgement, check, failed, passed, warned
 from gpuctl.checks.gpus import compat_gpus, wanting
-from gpuctl.checks.remedies import as_root, dkms_install, enrol_key, install, install_driver, install_module
+from gpuctl.checks.remedies import (
+    as_root,
+    dkms_install,
+    enrol_key,
+    install,
+    install_driver,
+    install_module,
+    kept_by_another,
+)
 from gpuctl.command import Shell, command
 from gpuctl.facts.gpu.driver import Driver
 from gpuctl.facts.gpu.keeper import Keeper
@@ -35,7 +43,9 @@ def driver_installed(system: System, pci: Pci, kernel: Kernel, driver: Driver, k
     """
     known = _runs(driver, kernel) or kernel.module_file.value or kernel.dkms.value or driver.library_version.value
     if known or driver.smi.value:
-        return passed("The NVIDIA driver is installed", driver.version, kernel.module_file)
+        keeps = kept_by_another(keeper)
+        kept = f", and kept by {keeps.title}" if keeps else ""
+        return passed(f"The NVIDIA driver is installed{kept}", driver.version, kernel.module_file)
     kernel.module_file.get()
     remedy = install_driver("Install the driver.", system, keeper, compat_gpus(pci, driver))
     seen = (kernel.module_file, driver.smi, keeper.driver)

@@ -32,9 +32,7 @@ MOUNTS_CUDA_BEFORE = "34"
 Source: https://github.com/NVIDIA/libnvidia-container/blob/jetson/design/mount_plugins.md"""
 
 
-_OF_L4T = regex(
-    r"(?:^|/)(?:l4t-[^:@]*|[^:@]*jetson[^:@]*|dustynv/[^:@]*):(?:[^@]*-)?r([0-9]{2}\.[0-9]+(?:\.[0-9]+)?)(?:[-@]|$)"
-)
+_L4T_IN_TAG = regex(r"(?:^|-)r([0-9]{2}\.[0-9]+(?:\.[0-9]+)?)(?:-|$)")
 """Of images for Jetson the tag names the release of Jetson Linux: l4t-pytorch:r35.2.1-py3, dustynv/ros:x-r36.2.0.
 
 Sources: https://catalog.ngc.nvidia.com/orgs/nvidia/containers/l4t-base, https://github.com/dusty-nv/jetson-containers"""
@@ -65,7 +63,10 @@ def jetpack_of(l4t: str) -> JetpackRow | None:
 
 def l4t_of_image(reference: str) -> str | None:
     """Returns the release of Jetson Linux that an image's tag names: "35.2.1"; None for one that is for no Jetson."""
-    named = _OF_L4T.search(reference)
+    repository, _, tag = reference.partition("@")[0].rpartition(":")
+    places = repository.split("/")
+    is_for_jetson = "jetson" in repository or "dustynv" in places or any(one.startswith("l4t-") for one in places)
+    named = _L4T_IN_TAG.search(tag) if is_for_jetson else None
     return named[1] if named else None
 
 

@@ -28,7 +28,7 @@ from gpuctl.model import ExitCode
 NAME = "gpuctl-collect"
 LOADED_FIRST = (
     *("gpuctl.host.look.http", "gpuctl.host.look.grpc", "gpuctl.host.look.unix", "gpuctl.host.record.redact"),
-    *("gpuctl.host.write.files", "gpuctl.host.write.publish"),
+    *("gpuctl.host.write.files", "gpuctl.host.write.publish", "gpuctl.facts.every", "gpuctl.facts.docker.docker"),
     *("pynvml", "ruamel.yaml", "tomli"),
     *("configparser", "ctypes", "ctypes.util", "hashlib", "hmac", "tomllib"),
 )

@@ -213,13 +213,26 @@ def begun(run: Path, host: str) -> bool:
     return (run / "changes.jsonl").exists() and host in read(str(run)).changes
 
 
+def stop_at_work(process: subprocess.Popen[Any], run: Path, fleet: Hosts, host: str) -> None:
+    """Stops a controller when a host has been changed, before it is told how that ended."""
+
+    def is_changed() -> bool:
+        process.send_signal(signal.SIGSTOP)
+        changed = "nvidia" in on(fleet, host, f"cat {FILE}")
+        if not changed:
+            process.send_signal(signal.SIGCONT)
+        return changed
+
+    assert until(lambda: begun(run, host) and is_changed(), 300)
+
+
 def test_a_run_whose_controller_is_killed_is_gone_on_with_and_undone(
     fleet: Hosts, plan: Planned, tmp_path: Path
 ) -> None:
     by = plan.of("c1", "c2", "c3")
     run = tmp_path / "RUN"
     process = subprocess.Popen(words("apply", plan.file, *by, "--run", run, "--waves", "1"))
-    assert until(lambda: begun(run, "c2") and "nvidia" in on(fleet, "c2", f"cat {FILE}"), 300)
+    stop_at_work(process, run, fleet, "c2")
     process.kill()
     process.wait()
     assert read(str(run)).changes["c2"].state == "begun"
@@ -236,8 +249,7 @@ def test_a_run_whose_controller_is_killed_is_undone_without_going_on(
     by = plan.of("c1", "c2")
     run = tmp_path / "RUN"
     process = subprocess.Popen(words("apply", plan.file, *by, "--run", run, "--waves", "1"))
-    assert until(lambda: begun(run, "c1") and "nvidia" in on(fleet, "c1", f"cat {FILE}"), 300)
-    process.send_signal(signal.SIGSTOP)
+    stop_at_work(process, run, fleet, "c1")
     second = gpuctl("undo", run, *by)  # while the first one is at it
     process.kill()
     process.wait()

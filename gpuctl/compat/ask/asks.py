@@ -54,6 +54,11 @@ class Ask:
     unjudged: tuple[str, ...] = ()
 
     @property
+    def tells_gpus(self) -> bool:
+        """Whether it is known for which GPUs its code is, or that of what is installed with it."""
+        return bool(self.codes or self.beside)
+
+    @property
     def any_minor(self) -> bool:
         """Whether any minor version of a CUDA major will do."""
         return self.wheel and self.cuda.isdigit()

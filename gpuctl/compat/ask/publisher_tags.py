@@ -6,8 +6,7 @@ from __future__ import annotations
 
 import re
 
-from gpuctl.compat.ask.asks import Ask, release_ask
-from gpuctl.compat.knowledge.code import Code
+from gpuctl.compat.ask.asks import Ask, OwnCode, release_ask
 from gpuctl.compat.knowledge.frameworks import FrameworkRelease, releases_of, spelt_out
 from gpuctl.compat.knowledge.indirect import indirect_packages
 from gpuctl.compat.knowledge.package_floors import floor_of
@@ -118,9 +117,8 @@ def _build(held: str, tag: str, cuda: str) -> Ask | None:
     framework, _, pin = pinned.partition("==")
     release = _release(_HELD[framework], pin) if pinned else _release(held, version[1])
     build = release.build_for(".".join(cuda.split(".")[:2])) if release else None
-    own = (Code("x86_64", floor.capability),) if floor else ()
-    codes = (*(release.codes(build) if release and build else ()), *own)
-    sources = (*([release.source] if release and build else []), *([floor.source] if floor else []))
-    if not codes:
-        return None
-    return Ask(cuda, f"{held} {version[1]}", "; ".join(sources), release if build and not pinned else None, codes)
+    by = f"{held} {version[1]}"
+    own = (OwnCode(by, floor.capability, floor.source),) if floor else ()
+    if release is None or build is None:
+        return Ask(cuda, by, floor.source, beside=own) if floor else None
+    return Ask(cuda, by, release.source, None if pinned else release, release.codes(build), beside=own)

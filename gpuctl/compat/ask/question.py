@@ -83,7 +83,7 @@ def _own_ask(claims: Claims) -> Ask:
     """What an image asks for: its CUDA, and the code of the build that its tag names."""
     plain = Ask(claims.cuda or "", claims.reference, claims.source)
     build = claims.build
-    if build is None or not build.codes:
+    if build is None or not build.tells_gpus:
         return plain
     source = "; ".join(dict.fromkeys((claims.source, build.source)))
-    return replace(plain, source=source, release=build.release, codes=build.codes)
+    return replace(plain, source=source, release=build.release, codes=build.codes, beside=build.beside)

@@ -49,7 +49,7 @@ def _unread(claims: Claims) -> Ruling | None:
 
 
 def _code(claims: Claims) -> Ruling | None:
-    if not claims.held or (claims.build and claims.build.codes):
+    if not claims.held or (claims.build and claims.build.tells_gpus):
         return None
     message = (
         f"For which GPUs the {claims.held} in {claims.reference} is built is not known here: it runs only if that has "

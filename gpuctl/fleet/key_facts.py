@@ -137,7 +137,7 @@ def _number_of_gpus(facts: Facts) -> str:
 
 def _distribution(facts: Facts) -> str:
     found = facts.known(System).distribution.get()
-    return f"{found.name} {found.version}".strip() if found else NONE
+    return found.title if found else NONE
 
 
 def _kernel(facts: Facts) -> str:

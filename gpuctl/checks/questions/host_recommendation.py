@@ -74,7 +74,7 @@ def _with_commands(found: Recommendation, facts: Facts) -> Recommendation:
     if keeper and row:
         return _by_its_keeper(found, system, keeper, row)
     here = system.distribution.value
-    name = f"{here.name} {here.version}".strip() if here else "a distribution that does not say its name"
+    name = here.title if here else "a distribution that does not say its name"
     if open_modules_only(found.gpus, target(system)):
         return _not_here(found, name)
     commands = driver_commands(found.gpus, target(system), branch)

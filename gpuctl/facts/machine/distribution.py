@@ -30,6 +30,11 @@ class Distribution:
     codename: str
     base: str = ""
 
+    @property
+    def title(self) -> str:
+        """Its name with its version: "Debian GNU/Linux 12"."""
+        return ("%s %s" % (self.name, self.version)).strip()
+
 
 def probe_distribution(host: Host) -> Fact[Distribution]:
     """Returns the distribution alone, by os-release(5)."""

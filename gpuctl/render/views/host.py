@@ -27,7 +27,7 @@ def host_summary(facts: Facts) -> str:
     system = facts.get(System)
     kernel = system.kernel.value if system else None
     parts = [
-        distribution_of(system) if system else None,
+        system.distribution.value.title if system and system.distribution.value else None,
         f"kernel {kernel}" if kernel else None,
         _gpus(facts),
         _driver(facts),
@@ -35,12 +35,6 @@ def host_summary(facts: Facts) -> str:
         _toolkit(facts),
     ]
     return " · ".join(part for part in parts if part)
-
-
-def distribution_of(system: System) -> str | None:
-    """Returns the distribution's name and version; None where that is absent or unknown."""
-    found = system.distribution.value
-    return f"{found.name} {found.version}".strip() if found else None
 
 
 def _gpus(facts: Facts) -> str | None:

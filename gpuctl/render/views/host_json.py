@@ -12,7 +12,7 @@ from gpuctl.facts.headline import DockerMet, DriverVersion
 from gpuctl.facts.kubelet.kubelet import Kubelet
 from gpuctl.facts.machine.identity import Identity
 from gpuctl.facts.machine.system import System
-from gpuctl.render.views.host import SUMMARY, distribution_of
+from gpuctl.render.views.host import SUMMARY
 
 SUBJECTS = (*SUMMARY, Identity)
 """What has to be gathered."""
@@ -21,11 +21,12 @@ SUBJECTS = (*SUMMARY, Identity)
 def host_json(facts: Facts) -> dict[str, Any]:
     """Returns the facts that place a report: null where absent or unknown."""
     system, pci = facts.get(System), facts.get(Pci)
+    distribution = system.distribution.value if system else None
     driver, docker = facts.get(DriverVersion), facts.get(DockerMet)
     identity, nvml, keeper = facts.get(Identity), facts.get(Driver), facts.get(Keeper)
     kubelet = facts.get(Kubelet)
     return {
-        "distribution": distribution_of(system) if system else None,
+        "distribution": distribution.title if distribution else None,
         "kernel": system.kernel.value if system else None,
         "machine": system.machine.value if system else None,
         "gpus": len(pci.gpus.value or ()) if pci and pci.gpus.unknown is None else None,

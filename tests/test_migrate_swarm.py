@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -84,7 +83,7 @@ def stack_config(text: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["docker", "stack", "config", "-c", "-"], input=text, capture_output=True, text=True)
 
 
-@pytest.mark.skipif(shutil.which("docker") is None, reason="there is no Docker client")
+@pytest.mark.bench
 def test_docker_takes_every_file_that_is_for_a_swarm() -> None:
     refused = {}
     for case in CASES:
@@ -95,7 +94,7 @@ def test_docker_takes_every_file_that_is_for_a_swarm() -> None:
     assert refused == {}
 
 
-@pytest.mark.skipif(shutil.which("docker") is None, reason="there is no Docker client")
+@pytest.mark.bench
 @pytest.mark.parametrize(
     ("more", "file"),
     [

@@ -1,4 +1,4 @@
-"""Checks by the names of people's words for them, each loaded because it is there and when it is asked for."""
+"""Checks by name, a layer's or their own: each is found by being there, and loaded where it is asked for."""
 
 from __future__ import annotations
 

@@ -104,13 +104,14 @@ def _stream(text: list[str] | None, file: BinaryIO | None) -> BinaryIO:
 
 def _check_text(text: list[str]) -> None:
     """Raises BadParameter for the path of a file in the place of what a program said."""
+    from gpuctl.command import quoted
     from gpuctl.host.write.files import check_named
 
     if len(text) > 1 or "/" not in text[0] or re.search(r"\s", text[0]):
         return
     with suppress(OSError, ValueError):
         check_named(text[0])
-        raise typer.BadParameter(f"{text[0]} is a file: gpuctl explain -f {text[0]} reads it")
+        raise typer.BadParameter(f"{quoted(text[0])} is a file: gpuctl explain -f {quoted(text[0])} reads it")
 
 
 def _explained(stream: BinaryIO, host: Callable[[], Host] | None) -> Explained:

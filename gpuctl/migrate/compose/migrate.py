@@ -201,13 +201,13 @@ def _request(service: _Service, target: ComposeTarget) -> NewRequest | None:
     if old is None or service.now.modern or old == before:
         return None
     if before is None:
-        return wanted(old, target, False, service.resource)
+        return wanted(old, target, instead=False, resource=service.resource)
     more = tuple(one for one in old.ids if one not in before.ids)
     if target is ComposeTarget.CDI and set(before.ids) < set(old.ids) and ALL not in old.ids:
         return wanted(Gpus(more), target, instead=False)
     # Never a second request beside the first: of two, Docker hands NVIDIA_VISIBLE_DEVICES of the last to the hook
     # (https://github.com/moby/moby/blob/master/daemon/nvidia_linux.go).
-    return wanted(old, target, True, service.resource)
+    return wanted(old, target, instead=True, resource=service.resource)
 
 
 def _rewrite(service: _Service, kept: str, target: ComposeTarget) -> None:

@@ -78,6 +78,22 @@ def test_a_file_that_a_swarm_reads_is_for_one_unless_another_target_is_named(tmp
     assert "device_ids" in gpuctl("a.yml", "b.yml", folder=tmp_path).stdout  # Docker would refuse the second
 
 
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ((), "docker stack deploy knows no such key"),
+        (("--generic-resource", "NVIDIA-GPU"), "it asks for as many GPUs, and the swarm says which"),
+    ],
+)
+def test_a_swarm_is_promised_no_request_and_no_gpus_by_name(options: tuple[str, ...], why: str, tmp_path: Path) -> None:
+    (tmp_path / "a.yml").write_text(
+        "services: {a: {image: x, runtime: nvidia, environment: [NVIDIA_VISIBLE_DEVICES=0]}}"
+    )
+    said = gpuctl("a.yml", "--target", "swarm", *options, folder=tmp_path).stderr
+    assert why in said
+    assert "a request for GPUs needs" not in said and "the same GPUs" not in said
+
+
 def stack_config(text: str) -> subprocess.CompletedProcess[str]:
     """What Docker's own client makes of a stack file; it asks no daemon for that."""
     return subprocess.run(["docker", "stack", "config", "-c", "-"], input=text, capture_output=True, text=True)

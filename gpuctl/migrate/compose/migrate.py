@@ -243,7 +243,8 @@ def _take(draft: Draft, piece: Piece) -> None:
 
 def _ask(service: _Service, request: NewRequest) -> bool:
     """Adds a request to the mapping that holds the old ways. Returns whether there is a place for it."""
-    draft, why = service.body.draft, f"it asks for the same GPUs: {_named(service.now.old)}"
+    same = f"it asks for the same GPUs: {_named(service.now.old)}"
+    draft, why = service.body.draft, "it asks for as many GPUs, and the swarm says which" if service.resource else same
     holder = _home(service)
     path, value = request.path, request.value
     place = _own(holder, path[0])

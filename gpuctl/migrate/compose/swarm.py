@@ -100,11 +100,16 @@ def as_in_swarm(signs: LegacySigns, body: Body) -> LegacySigns:
     refused = [place for place, _ in found]
     refused += [runtime] if runtime and runtime.text != "nvidia" and not VARIABLE.search(runtime.text) else []
     refused += [devices] if devices and not devices.value.items else []
+    said = (dataclasses.replace(one, why=_WHY_REFUSED) if _is_at(one, runtime) else one for one in signs.pieces)
     return dataclasses.replace(
         signs,
-        pieces=(*signs.pieces, *(Piece(place, _WHY_REFUSED) for place in refused)),
+        pieces=(*said, *(Piece(place, _WHY_REFUSED) for place in refused)),
         runtime=None if found else signs.runtime,
         gpus=tuple(dict.fromkeys((*signs.gpus, *(name for _, gpus in found for name in names(gpus))))),
         by_hand=signs.by_hand or bool(found),
         capabilities=signs.capabilities.union(*(gpus.capabilities for _, gpus in found)),
     )
+
+
+def _is_at(piece: Piece, place: Place | None) -> bool:
+    return place is not None and piece.place.holder is place.holder and piece.place.index == place.index

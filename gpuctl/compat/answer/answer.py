@@ -99,7 +99,7 @@ def check(question: Question, machine: Machine) -> Compatibility:
         _verdict(cases, whole),
         tuple(sorted(asked, key=lambda one: SEVERITY.index(one.verdict), reverse=True)),
         tuple(by_gpu[gpu] for gpu in machine.gpus),
-        (*_remedies(question.asks, asked, machine, requirement), *_of_unread(question)),
+        () if _no_such_image(whole) else (*_remedies(question, asked, machine, requirement), *_of_unread(question)),
         tuple(ruling.reason for ruling in whole),
         requirement,
         question.image,
@@ -137,6 +137,11 @@ def _of_the_image(claims: Claims | None, machine: Machine) -> tuple[Ruling, ...]
     from gpuctl.compat.judge.by_image import image_rulings
 
     return image_rulings(claims, machine.architecture, machine.gpus)
+
+
+def _no_such_image(whole: Sequence[Ruling]) -> bool:
+    """Whether the image's tag is none: nothing done to a host makes it run."""
+    return any(ruling.reason.id == "image.no-such-tag" for ruling in whole)
 
 
 def _without_gpu(question: Question) -> tuple[Ruling, ...]:
@@ -181,13 +186,13 @@ def _asked(place: int, cuda: Cuda, ask: Ask, cases: Sequence[_Case]) -> JudgedCu
 
 
 def _remedies(
-    asks: Sequence[Ask], asked: Sequence[JudgedCuda], machine: Machine, requirement: Requirement | None
+    question: Question, asked: Sequence[JudgedCuda], machine: Machine, requirement: Requirement | None
 ) -> tuple[Remedy, ...]:
     if all(one.verdict is Verdict.COMPATIBLE for one in asked) and (requirement is None or requirement.satisfied):
         return ()  # a good answer does not pay for what would change it
     from gpuctl.compat.answer.remedies import gate_remedies, remedies
 
-    found = remedies(asks, machine)
+    found = remedies(question.asks, machine)
     if requirement:
         found += gate_remedies(requirement, {one.verdict for one in asked})
     return tuple(dict.fromkeys(found))
@@ -198,10 +203,9 @@ def _of_unread(question: Question) -> tuple[Remedy, ...]:
     if claims is None or claims.unread is None or claims.cuda or claims.for_cpu:
         return ()
     from gpuctl.compat.answer.remedies import reading_remedy
-    from gpuctl.compat.knowledge.images import lacks_tag
     from gpuctl.compat.knowledge.jetpack import l4t_of_image
 
-    if lacks_tag(claims.reference) or l4t_of_image(claims.reference):
+    if l4t_of_image(claims.reference):
         return ()
     return (reading_remedy(claims.reference),)
 

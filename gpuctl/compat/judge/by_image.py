@@ -8,7 +8,7 @@ from gpuctl.compat.ask.image_claims import Claims
 from gpuctl.compat.ask.publisher_tags import is_moving
 from gpuctl.compat.judge.rulings import Ruling
 from gpuctl.compat.knowledge.gpus.gpus import Gpu
-from gpuctl.compat.knowledge.images import is_cuda_image, lacks_tag
+from gpuctl.compat.knowledge.images import delisted, is_cuda_image, lacks_tag
 from gpuctl.compat.knowledge.jetpack import jetpack_of, l4t_of_image, of_tegra
 from gpuctl.model import Reason, Verdict
 
@@ -21,7 +21,7 @@ _NO_GPU = ("none", "void")
 
 def image_rulings(claims: Claims, architecture: str | None, gpus: Sequence[Gpu] = ()) -> tuple[Ruling, ...]:
     """Returns what the image rules on a host of this architecture (Docker's name; None: not known) with these GPUs."""
-    rules = (_unread, _no_such_tag, _silent, _code, _moving, _visible, _compute, _disabled)
+    rules = (_unread, _no_such_tag, _delisted, _silent, _code, _moving, _visible, _compute, _disabled)
     rulings = (_platform(claims, architecture), _for_jetson(claims, gpus), *(rule(claims) for rule in rules))
     return tuple(ruling for ruling in rulings if ruling)
 
@@ -74,8 +74,13 @@ def _for_jetson(claims: Claims, gpus: Sequence[Gpu]) -> Ruling | None:
 
 
 def _no_such_tag(claims: Claims) -> Ruling | None:
-    lacks = lacks_tag(claims.reference) if claims.unread else None
+    lacks = None if claims.read else lacks_tag(claims.reference)
     return Ruling(Verdict.UNKNOWN, Reason("image.no-such-tag", lacks, _NVIDIAS_TAGS)) if lacks else None
+
+
+def _delisted(claims: Claims) -> Ruling | None:
+    said = None if claims.read else delisted(claims.reference)
+    return Ruling(Verdict.LIMITED, Reason("image.delisted", said, _NVIDIAS_TAGS)) if said else None
 
 
 def _moving(claims: Claims) -> Ruling | None:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from functools import cache
 
+from gpuctl.compat.judge.by_windows import LIMITS, windows_and_cuda
 from gpuctl.compat.judge.rulings import Cuda, Ruling
 from gpuctl.compat.knowledge.gpus.gpus import Gpu
 from gpuctl.compat.knowledge.jetpack import ARCHIVE
+from gpuctl.compat.knowledge.windows import is_windows
 from gpuctl.compat.tables.loader import (
     CudaRow,
     CudaToolkit,
@@ -40,6 +42,8 @@ def driver_and_cuda(cuda: Cuda, driver: str, gpu: Gpu) -> tuple[Ruling, ...]:
     fitting = tuple(row for row in rows_of(cuda.minor) if row.decides and fits(row, gpu, driver))
     if not fitting:
         return ()
+    if is_windows(driver):
+        return windows_and_cuda(cuda, driver)
     holding = tuple(row for row in fitting if _holds(row, cuda, driver))
     return (
         _by_table(cuda, driver, holding)
@@ -98,8 +102,7 @@ def _by_minor_version(cuda: Cuda, driver: str, fitting: tuple[CudaRow, ...]) -> 
         return ()
     message = (
         f"CUDA {cuda.text} asks for a newer driver than {driver}: {_asked(cuda, fitting)}. From {floor.min_driver} on "
-        f"every CUDA {floor.major}.x runs, with limits: PTX of a toolkit newer than the driver is not compiled, and "
-        "features that need the newer driver fail."
+        f"every CUDA {floor.major}.x runs, {LIMITS}"
     )
     return (Ruling(Verdict.LIMITED, Reason("driver.minor-version", message, floor.source), fitting),)
 

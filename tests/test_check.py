@@ -283,6 +283,10 @@ def test_a_tag_that_nvidia_took_off_its_lists_is_told_by_check_for_one_host_and_
         ("nvcr.io/nvidia/l4t-jetpack:r36.4.0", "Jetson AGX Orin", "unknown", "Jetson Linux 36.4.0 (JetPack 6.1"),
         ("dustynv/pytorch:2.1-r36.2.0", "GH200", "incompatible", "and GH200 is none"),
         ("dustynv/ros:humble-desktop-l4t-r99.9.9", "Jetson Orin Nano", "unknown", "Jetson Linux 99.9.9:"),
+        ("nvcr.io/nvidia/pytorch:24.12-py3-igpu", "A100", "incompatible", "is for a Jetson, and A100 is none."),
+        ("nvcr.io/nvidia/pytorch:24.12-py3-igpu", "Jetson AGX Orin", "unknown", "is for a Jetson: "),
+        ("ultralytics/ultralytics:latest-jetson-jetpack6", "RTX 3090", "incompatible", "and GeForce RTX 3090 is none"),
+        ("nvcr.io/nvidia/deepstream-l4t:6.2-samples", "T4", "incompatible", "and T4 is none"),
         ("someone/app:r535.2", "A100", "unknown", ""),
     ],
 )

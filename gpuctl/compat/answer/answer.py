@@ -99,7 +99,7 @@ def check(question: Question, machine: Machine) -> Compatibility:
         _verdict(cases, whole),
         tuple(sorted(asked, key=lambda one: SEVERITY.index(one.verdict), reverse=True)),
         tuple(by_gpu[gpu] for gpu in machine.gpus),
-        () if _no_such_image(whole) else (*_remedies(question, asked, machine, requirement), *_of_unread(question)),
+        () if _runs_nowhere(whole) else (*_remedies(question, asked, machine, requirement), *_of_unread(question)),
         tuple(ruling.reason for ruling in whole),
         requirement,
         question.image,
@@ -139,9 +139,9 @@ def _of_the_image(claims: Claims | None, machine: Machine) -> tuple[Ruling, ...]
     return image_rulings(claims, machine.architecture, machine.gpus)
 
 
-def _no_such_image(whole: Sequence[Ruling]) -> bool:
-    """Whether the image's tag is none: nothing done to a host makes it run."""
-    return any(ruling.reason.id == "image.no-such-tag" for ruling in whole)
+def _runs_nowhere(whole: Sequence[Ruling]) -> bool:
+    """Whether the image's tag is none, or is for Jetsons only: nothing done to this host makes it run."""
+    return any(ruling.reason.id in ("image.no-such-tag", "image.for-jetson") for ruling in whole)
 
 
 def _without_gpu(question: Question) -> tuple[Ruling, ...]:
@@ -203,9 +203,9 @@ def _of_unread(question: Question) -> tuple[Remedy, ...]:
     if claims is None or claims.unread is None or claims.cuda or claims.for_cpu:
         return ()
     from gpuctl.compat.answer.remedies import reading_remedy
-    from gpuctl.compat.knowledge.jetpack import l4t_of_image
+    from gpuctl.compat.knowledge.jetpack import is_for_jetson
 
-    if l4t_of_image(claims.reference):
+    if is_for_jetson(claims.reference):
         return ()
     return (reading_remedy(claims.reference),)
 

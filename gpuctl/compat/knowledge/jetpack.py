@@ -40,10 +40,10 @@ Sources: https://catalog.ngc.nvidia.com/orgs/nvidia/containers/l4t-base, https:/
 
 _WORDS = regex(r"[-_./:]|(?<=jetpack)[0-9]+")
 _OF_JETSONS = frozenset(("jetson", "l4t", "jetpack", "igpu", "dustynv"))
-"""Words of their names and tags: deepstream-l4t:6.2-samples, pytorch:24.12-py3-igpu, ultralytics:latest-jetson-jetpack6.
+"""Words of names and tags: deepstream-l4t:6.2-samples, pytorch:24.12-py3-igpu, ultralytics:latest-jetson-jetpack6.
 
-Sources: https://docs.nvidia.com/deeplearning/frameworks/install-pytorch-jetson-platform-release-notes/ (23.11
-and 26.03), https://docs.ultralytics.com/guides/nvidia-jetson/"""
+Sources: https://docs.nvidia.com/deeplearning/frameworks/install-pytorch-jetson-platform-release-notes/ (iGPU: 23.11),
+https://docs.ultralytics.com/guides/nvidia-jetson/"""
 
 
 @dataclass(frozen=True)

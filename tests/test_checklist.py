@@ -107,6 +107,13 @@ def test_no_host_is_called_ready_that_is_to_be_rebooted_or_taken_out_of_service_
     assert ("Reboot this host before" in said) is (name == "kernel.driver-hangs")  # a warning alone asks for it
 
 
+@pytest.mark.parametrize("machine", [*HOSTS.values(), *(ILL[id] for id in ILL)], ids=[*HOSTS, *ILL])
+def test_a_specification_is_never_to_be_written_by_hand_where_gpuctl_writes_it(machine: Machine | SnapshotHost) -> None:
+    built = host(**machine) if isinstance(machine, Mapping) else machine
+    for one in diagnose(gather(built)).findings:
+        assert not any("nvidia-ctk cdi generate" in line for line in shown(one.remedy)), (one.id, shown(one.remedy))
+
+
 def test_what_can_be_mended_is_counted_and_only_where_there_is_an_engine_for_it() -> None:
     def closing(machine: SnapshotHost) -> str:
         facts = gather(machine, (*EVERY_SUBJECT, *SUMMARY))

@@ -155,12 +155,15 @@ def _described(
 
 
 def _of_smi(file: typer.FileBinaryRead) -> Machine:
+    from gpuctl.bounds import TooLong, whole
     from gpuctl.compat.ask.encodings import encoding_of
     from gpuctl.compat.ask.smi import LARGEST, machine_of_smi
 
-    content = file.read(LARGEST)
     try:
+        content = whole(file.read, LARGEST)
         return machine_of_smi(content.decode(encoding_of(content), "replace"))
+    except TooLong as error:
+        raise ValueError(f"{file.name}: it is {error.words}, and nvidia-smi prints no such amount") from None
     except ValueError as error:
         raise ValueError(f"{file.name}: {error}") from None
 

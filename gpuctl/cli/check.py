@@ -149,9 +149,8 @@ def _described(
         told = _of_smi(smi)
         return replace(told, gpus=with_brand(told.gpus, brand))
     check_cuda_option(driver_cuda)
-    driver = driver.strip() if driver else driver
     gpus = with_brand(described_gpus(driver, names), brand)
-    return Machine(driver or None, gpus, driver_cuda=driver_cuda)
+    return Machine(driver, gpus, driver_cuda=driver_cuda)
 
 
 def _of_smi(file: typer.FileBinaryRead) -> Machine:

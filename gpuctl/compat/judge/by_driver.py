@@ -17,6 +17,7 @@ from gpuctl.compat.tables.loader import (
     CudaRow,
     CudaToolkit,
     architectures,
+    branches,
     driver_branch,
     forward_cells,
     minor_version_floors,
@@ -44,6 +45,10 @@ def driver_and_cuda(cuda: Cuda, driver: str, gpu: Gpu) -> tuple[Ruling, ...]:
         return ()
     if is_windows(driver):
         return windows_and_cuda(cuda, driver)
+    return (*_by_rows(cuda, driver, gpu, fitting), *_beyond_the_table(driver, gpu))
+
+
+def _by_rows(cuda: Cuda, driver: str, gpu: Gpu, fitting: tuple[CudaRow, ...]) -> tuple[Ruling, ...]:
     holding = tuple(row for row in fitting if _holds(row, cuda, driver))
     return (
         _by_table(cuda, driver, holding)
@@ -81,6 +86,18 @@ def _by_table(cuda: Cuda, driver: str, holding: tuple[CudaRow, ...]) -> tuple[Ru
     ruling = Ruling(Verdict.COMPATIBLE, Reason("driver.table-row", message, row.source), holding)
     asked = (toolkit for toolkit in _disputable() if toolkit.cuda == cuda.minor)
     return (ruling, *(_disputed(one) for one in asked if parts(driver) < parts(one.table_min_driver or "")))
+
+
+def _beyond_the_table(driver: str, gpu: Gpu) -> tuple[Ruling, ...]:
+    """That a branch is newer than all known ones: each runs older CUDA, and some have dropped GPUs."""
+    newest = branches()[-1]
+    if gpu.driven or int(driver.partition(".")[0]) <= int(newest.branch):
+        return ()
+    message = (
+        f"Branch {driver.partition('.')[0]} of the driver is not in gpuctl's tables, whose newest is {newest.branch}: "
+        f"it runs older CUDA, and whether it still drives {gpu.name} is not known."
+    )
+    return (Ruling(Verdict.COMPATIBLE, Reason("driver.not-in-table", message, newest.source)),)
 
 
 @cache

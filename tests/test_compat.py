@@ -195,6 +195,16 @@ def test_the_upper_end_in_nvidias_minor_version_table_is_no_ban() -> None:
     assert ask("10.1", "999.10", "RTX 2080").verdict == COMPATIBLE
 
 
+def test_of_an_ended_branch_it_is_said_that_the_matrix_of_forward_compatibility_leaves_it_out() -> None:
+    def told(gpu: str, driver: str = "510.108.03") -> bool:
+        said = ask("12.2", driver, gpu)
+        return "driver.ended-base" in [reason.id for one in said.gpus for reason in one.reasons]
+
+    assert ask("12.2", "510.108.03", "A100").verdict == INCOMPATIBLE and told("A100")
+    assert not told("RTX 3090")  # forward compatibility is for data centres' GPUs
+    assert not told("A100", "520.61.05")  # a new-feature branch, which was no base
+
+
 def test_a_driver_of_a_newer_branch_than_all_known_ones_is_said_to_be_one() -> None:
     newest = branches()[-1]
     told = [reason.id for reason in ask("10.1", "999.10", "RTX 2080").gpus[0].reasons]

@@ -55,7 +55,7 @@ def _by_rows(cuda: Cuda, driver: str, gpu: Gpu, fitting: tuple[CudaRow, ...]) ->
         or _by_minor_version(cuda, driver, fitting)
         or _by_brand_unknown(cuda, driver, gpu)
         or _by_forward_compatibility(cuda, driver, gpu, fitting)
-        or (_too_old(cuda, driver, fitting),)
+        or (_too_old(cuda, driver, fitting), *_by_an_ended_branch(cuda, driver, gpu))
     )
 
 
@@ -171,6 +171,20 @@ def _forward_base(cuda: Cuda, driver: str) -> str | None:
         return None
     gates = (row for row in rows_of(cuda.minor) if row.kind == "image" and row.brands)
     return next((row.source for row in gates if row.driver.holds(parts(driver))), None)
+
+
+def _by_an_ended_branch(cuda: Cuda, driver: str, gpu: Gpu) -> tuple[Ruling, ...]:
+    """That NVIDIA's matrix tells nothing of a branch that was a base once: notes of its time may have named it."""
+    branch = driver_branch(driver)
+    cells = [cell for cell in forward_cells() if cell.cuda == cuda.minor]
+    told = branch is None or any(cell.base == branch.branch for cell in cells)
+    if told or not cells or branch is None or branch.kind not in ("LTSB", "PB") or gpu.product_class != "datacenter":
+        return ()
+    message = (
+        f"Whether cuda-compat-{cuda.minor.replace('.', '-')} would run it on branch {branch.branch} is not known: "
+        "NVIDIA's matrix of today leaves out branches whose support has ended."
+    )
+    return (Ruling(Verdict.INCOMPATIBLE, Reason("driver.ended-base", message, cells[0].source)),)
 
 
 def _too_old(cuda: Cuda, driver: str, fitting: tuple[CudaRow, ...]) -> Ruling:

@@ -9,6 +9,7 @@ from gpuctl.compat.answer.alternatives import settled
 from gpuctl.compat.ask.asks import Ask
 from gpuctl.compat.ask.question import Machine, Question, typed_cuda
 from gpuctl.compat.judge.by_gpu import gpu_and_driver
+from gpuctl.compat.judge.by_jetpack import on_jetson_linux
 from gpuctl.compat.judge.judge import asked_cuda, judge_ask
 from gpuctl.compat.judge.rulings import SEVERITY, Cuda, Ruling, worst
 from gpuctl.compat.knowledge.gpus.gpus import Gpu
@@ -159,7 +160,8 @@ def _case(question: Question, cudas: Sequence[Cuda], machine: Machine, gpu: Gpu,
         for ask, cuda in zip(question.asks, cudas, strict=True)
     )
     together = (*settled(question.asks, by_ask), *_without_gpu(question))
-    if question.gate is None or not question.gate.asks:
+    # What an image requires of the driver nobody evaluates on a Jetson.
+    if question.gate is None or not question.gate.asks or on_jetson_linux(machine.driver or "", gpu):
         return _Case(gpu, by_ask, together, None, ())
     from gpuctl.compat.judge.gate.gate import at_the_gate, gate_rulings, subject_of
 

@@ -16,6 +16,7 @@ from gpuctl.compat.ask.asks import Ask, release_ask
 from gpuctl.compat.ask.question import Machine
 from gpuctl.compat.judge.by_code import beside_arm, gpu_and_code
 from gpuctl.compat.judge.by_gpu import gpu_and_toolkit, serving_modules
+from gpuctl.compat.judge.by_jetpack import on_jetson_linux
 from gpuctl.compat.judge.judge import asked_cuda, verdict_of
 from gpuctl.compat.judge.rulings import SEVERITY, Cuda, worst
 from gpuctl.compat.knowledge.windows import is_windows
@@ -231,6 +232,9 @@ def _package(case: _Case) -> Iterator[Remedy]:
         return
     minor = asked_cuda(case.ask, case.machine.driver or "", case.machine.gpus, case.machine.open_module).minor
     name = f"cuda-compat-{minor.replace('.', '-')}"
+    if any(on_jetson_linux(case.machine.driver or "", gpu) for gpu in case.machine.gpus):
+        yield Remedy(f"Install {name}, NVIDIA's upgrade of CUDA for Jetson.", disturbs=Disturbs.NEW_CONTAINERS)
+        return
     text = (
         f"Install {name} where it runs, and put /usr/local/cuda-{minor}/compat first into LD_LIBRARY_PATH."
         if case.ask.wheel

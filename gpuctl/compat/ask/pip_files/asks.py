@@ -14,7 +14,7 @@ from gpuctl.compat.ask.pip_files.markers import ANYWHERE, BY_EXTRA, Environment,
 from gpuctl.compat.ask.pip_files.pins import Pin, decoded, read_pins
 from gpuctl.compat.knowledge.frameworks import NoCuda, NotKnown, cuda_of_tag, spelt_out
 from gpuctl.compat.knowledge.indirect import indirect_packages
-from gpuctl.compat.knowledge.package_floors import Floor, floor_of
+from gpuctl.compat.knowledge.package_code import ReleaseCode, release_code
 from gpuctl.compat.versions import leading, parts
 from gpuctl.frozen import dataclass
 
@@ -240,10 +240,12 @@ def _indirect_asks(pins: Sequence[Pin]) -> Iterator[Ask]:
         if told:
             yield Ask(told, _label(pin), row.source, wheel=True)
             continue
-        pinned = row.pins.get(str(version))
+        pinned, own = row.pinned(str(version)) if version else "", _own_code(pin)
         if pinned:
             pulled = package_ask(requirement_of(pinned))
             yield replace(pulled, by=f"{pulled.by} of {_label(pin)}", release=None)
+        if pinned and own and own.is_read:
+            continue
         why = row.why_partly_known(pinned.replace("==", " ")) if pinned else row.why_unknown
         yield unknown_ask(_label(pin), f"{_label(pin)} {why}.", row.source)
 
@@ -255,9 +257,9 @@ def _with_own_code(asks: tuple[Ask, ...], pins: Sequence[Pin], by_choice: Set[st
     """
     torch = next((ask for ask in asks if ask.release and ask.release.framework == "pytorch"), None)
     bearer = torch or next((ask for ask in asks if ask.cuda), next(iter(asks), None))
-    floors = {pin: floor for pin in pins if pin.name not in by_choice and (floor := _floor(pin))}
-    own = tuple(OwnCode(_label(pin), floor.capability, floor.source) for pin, floor in floors.items())
-    unjudged = tuple(_label(pin) for pin in pins if torch and pin not in floors and _has_own_code(pin))
+    known = {pin: code for pin in pins if pin.name not in by_choice and (code := _own_code(pin))}
+    own = tuple(OwnCode(_label(pin), code) for pin, code in known.items())
+    unjudged = tuple(_label(pin) for pin in pins if torch and pin not in known and _has_own_code(pin))
     return tuple(replace(ask, beside=own, unjudged=unjudged) if ask is bearer else ask for ask in asks)
 
 
@@ -266,12 +268,13 @@ def _has_own_code(pin: Pin) -> bool:
     return bool(row and row.own_code)
 
 
-def _floor(pin: Pin) -> Floor | None:
-    """Returns from which compute capability on a package runs; None where that or its release is not known."""
+def _own_code(pin: Pin) -> ReleaseCode | None:
+    """Returns the code that a package has of its own; None where that or its release is not known."""
     version = pinned_version(pin.requirement)
     if version is None and any(clause.operator not in (">", ">=", "!=") for clause in pin.requirement.specifier):
         return None
-    return floor_of(_CUDA_IN_NAME.sub("", pin.name), str(version) if version else None)
+    is_wheel = not (version and version.local)
+    return release_code(_CUDA_IN_NAME.sub("", pin.name), str(version) if version else None, is_wheel)
 
 
 def _merged(

@@ -18,21 +18,14 @@ HERE = Path(__file__).parent
 ENTRY = re.compile(
     r"(?P<chip>[A-Z]{2}[0-9]{2,3}[A-Z]*)(?: / [A-Z0-9-]+)?(?: Engineering Sample)?(?: \[(?P<product>.+)\])?"
 )
-# Jetson Thor was 10.1 in CUDA 12.8 and 12.9 and is 11.0 since. The compute capability of GB120 is not known.
-NOT_A_CHIP_OF = {"10.1"}
-UNKNOWN_CHIPS = {"GB120": (None, "Blackwell")}
+UNKNOWN_CHIPS = {"GB120": {"compute_capability": None, "architecture": "Blackwell"}}
+"""What a row tells of a chip that the architectures do not name: of the others its name tells it."""
 
 
-def chips() -> dict[str, tuple[str | None, str]]:
-    """Returns compute capability and architecture by chip, longest name first: GA10B is not GA102's family."""
+def chips() -> tuple[str, ...]:
+    """Returns the beginnings of the names of all chips."""
     rows = [json.loads(line) for line in (HERE / "architectures.jsonl").read_text().splitlines()]
-    known = {
-        chip: (row["compute_capability"], row["architecture"])
-        for row in rows
-        if row["compute_capability"] not in NOT_A_CHIP_OF
-        for chip in row["chips"]
-    }
-    return dict(sorted({**known, **UNKNOWN_CHIPS}.items(), key=lambda item: -len(item[0])))
+    return (*(chip for row in rows for chip in row["chips"]), *UNKNOWN_CHIPS)
 
 
 def nvidia_entries(text: str) -> Iterator[tuple[str, str]]:
@@ -53,16 +46,13 @@ def rows(text: str) -> Iterator[dict[str, str | None]]:
     source = f"pci.ids {version[1] if version else 'of unknown date'}"
     for device, name in nvidia_entries(text):
         entry = ENTRY.fullmatch(name)
-        chip = next((chip for chip in known if name.startswith(chip)), None)
-        if entry is None or chip is None or "NVSwitch" in name:
+        if entry is None or not name.startswith(known) or "NVSwitch" in name:
             continue
-        capability, architecture = known[chip]
         yield {
             "device": device,
             "product": entry["product"] or entry["chip"],
             "chip": entry["chip"],
-            "compute_capability": capability,
-            **({} if capability else {"architecture": architecture}),
+            **UNKNOWN_CHIPS.get(entry["chip"], {}),
             "source": source,
         }
 

@@ -217,7 +217,7 @@ TOOLKIT_12_4 = line_of("toolkits", cuda="12.4")
 KEPLER = line_of("architectures", compute_capability="3.5")
 COMPAT_10_2 = line_of("forward_compat", package="cuda-compat-10-2")
 CVE = line_of("toolkit_cves", id="CVE-2024-0132")
-FERMI = line_of("pci_ids", compute_capability="2.0")
+FERMI = line_of("pci_ids", chip="GF100")
 AFTER_1_10 = line_of("toolkit_releases", version="1.10.0") + 1
 FAULT = line_of("toolkit_faults", family="cdi-hook-symlink-bug", fixed="1.17.1")
 SEEN = line_of("family_checks", seen_in="host")

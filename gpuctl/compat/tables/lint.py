@@ -124,25 +124,36 @@ def architectures_end_rightly(tables: Tables) -> Iterator[Problem]:
 
 def chips_fit_their_products(tables: Tables) -> Iterator[Problem]:
     """The chip gives a product its compute capability."""
-    by_chip = {chip: row["compute_capability"] for row in tables["architectures"] for chip in row["chips"]}
+    by_chip = _capability_of_chips(tables)
     for row in tables["gpus"]:
         for capability, chip in ((one, chip) for one, chips in row["variants"].items() for chip in chips):
-            known = max((name for name in by_chip if chip.startswith(name)), key=len, default="")
-            if by_chip.get(known) != capability:
-                there = f"compute capability {by_chip[known]}" if known else "no row"
+            known = _of_chip(chip, by_chip)
+            if known != capability:
+                there = f"compute capability {known}" if known else "no row"
                 yield row.problem(f"Chip {chip} has {there} in architectures, not compute capability {capability}.")
 
 
 def devices_fit_their_architecture(tables: Tables) -> Iterator[Problem]:
-    """A PCI device's compute capability gives its architecture, and the row names one where nothing gives it."""
+    """A PCI device's chip gives its compute capability, and that its architecture; the row names what nothing gives."""
     named = {row["compute_capability"]: row["architecture"] for row in tables["architectures"]}
+    by_chip = _capability_of_chips(tables)
     for row in tables["pci_ids"]:
+        capability = row["compute_capability"] or _of_chip(row["chip"], by_chip)
         told = row["architecture"]
-        known = named.get(row["compute_capability"], told)
+        known = named.get(capability, told)
         if known is None:
             yield row.problem("No compute capability is told, and no architecture either.")
         elif told not in (None, known):
-            yield row.problem(f"Compute capability {row['compute_capability']} is {known}, not {told}.")
+            yield row.problem(f"Compute capability {capability} is {known}, not {told}.")
+
+
+def _capability_of_chips(tables: Tables) -> dict[str, str]:
+    return {chip: row["compute_capability"] for row in tables["architectures"] for chip in row["chips"]}
+
+
+def _of_chip(chip: str, by_chip: Mapping[str, str]) -> str | None:
+    """The compute capability of a chip: the longest name of the table that it begins with decides."""
+    return by_chip.get(max((name for name in by_chip if chip.startswith(name)), key=len, default=""))
 
 
 def toolkits_fit_their_branch(tables: Tables) -> Iterator[Problem]:

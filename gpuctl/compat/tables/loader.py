@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from zipimport import zipimporter
 
 import gpuctl
-from gpuctl.compat.versions import DriverRange, parse_range
+from gpuctl.compat.versions import DriverRange, parse_range, parts
 from gpuctl.frozen import dataclass
 
 if TYPE_CHECKING:
@@ -209,6 +209,18 @@ def architectures() -> dict[str, Architecture]:
     return {row.compute_capability: row for row in load("architectures", Architecture)}
 
 
+@cache
+def architecture_of(chip: str) -> Architecture | None:
+    """Returns what a chip is of, by its name: "GF100GL" is a GF100; None: no chip of the table.
+
+    The longest name decides (GB10B is not of GB10x), and of Jetson Thor's two the later: 10.1 became 11.0.
+    """
+    known = [(len(name), row) for row in architectures().values() for name in row.chips if chip.startswith(name)]
+    if not known:
+        return None
+    return max(known, key=lambda pair: (pair[0], parts(pair[1].compute_capability)))[1]
+
+
 @dataclass(frozen=True)
 class Branch:
     """A driver branch. `kind`: LTSB long-term, PB production, NFB new-feature; before 418, older names.
@@ -324,7 +336,7 @@ def products(holding: str = "") -> tuple[Product, ...]:
 class PciDevice:
     """A GPU's PCI device id (vendor 10de). `compute_capability` is None for the one chip where it is not known.
 
-    The table names the architecture of that one: that of the others follows from their compute capability.
+    The table names the architecture of that one: what the others are follows from their chip.
     """
 
     device: str
@@ -352,7 +364,8 @@ def pci_devices() -> tuple[PciDevice, ...]:
     return load("pci_ids", _pci_device)
 
 
-def _pci_device(compute_capability: str | None, architecture: str = "", **row: Any) -> PciDevice:
-    known = architectures().get(compute_capability or "")
-    named = known.architecture if known else architecture
-    return PciDevice(compute_capability=compute_capability, architecture=named, **row)
+def _pci_device(chip: str, compute_capability: str | None = None, architecture: str = "", **row: Any) -> PciDevice:
+    known = architectures().get(compute_capability) if compute_capability else architecture_of(chip)
+    if known:
+        compute_capability, architecture = known.compute_capability, known.architecture
+    return PciDevice(chip=chip, compute_capability=compute_capability, architecture=architecture, **row)

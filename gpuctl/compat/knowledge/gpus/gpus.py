@@ -16,7 +16,7 @@ from gpuctl.compat.knowledge.gpus.product_index import (
     products_with,
     words_of,
 )
-from gpuctl.compat.tables.loader import Product, architectures, pci_device, pci_devices, products
+from gpuctl.compat.tables.loader import Product, architecture_of, architectures, pci_device, pci_devices, products
 from gpuctl.compat.versions import Version, parts
 from gpuctl.frozen import dataclass
 from gpuctl.regex import regex
@@ -215,12 +215,8 @@ def _of_pci_id(device: str) -> Gpu:
 def _of_chip(typed: str) -> Gpu | None:
     if not _CHIP.fullmatch(typed):
         return None
-    # The longest name decides (GB10B is not of GB10x), and of Jetson Thor's two the later: 10.1 became 11.0.
-    found = [(chip, row) for row in architectures().values() for chip in row.chips if typed.startswith(chip)]
-    if not found:
-        return None
-    row = max(found, key=lambda pair: (len(pair[0]), parts(pair[1].compute_capability)))[1]
-    return Gpu(typed, row.compute_capability, row.architecture)
+    row = architecture_of(typed)
+    return Gpu(typed, row.compute_capability, row.architecture) if row else None
 
 
 def _of_name(typed: str, hints: bool) -> Gpu:

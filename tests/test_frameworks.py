@@ -582,7 +582,9 @@ def test_a_file_that_asks_for_no_cuda_says_why(text: str, says: str) -> None:
         ("paddlepaddle_gpu==2.0.0.post101\n", "10.1"),
         ("paddlepaddle-gpu==2.6.1.post120\n", "12.0"),
         ("paddlepaddle-gpu==2.6.1.post1\n", ""),
-        ("paddlepaddle-gpu==1.8.5.post107\n", ""),  # there it is CUDA 10 with cuDNN 7
+        ("paddlepaddle-gpu==1.8.5.post107\n", "10.0"),  # there it is CUDA 10.0 with cuDNN 7
+        ("paddlepaddle-gpu==1.7.2.post97\n", "9.0"),
+        ("paddlepaddle-gpu==1.8.5.post117\n", ""),
         ("accelerate --extra-index-url https://download.pytorch.org/whl/cu121\n", ""),
     ],
 )
@@ -629,6 +631,8 @@ def test_who_runs_with_any_minor_version_asks_for_the_lowest_that_holds(
     ("text", "says"),
     [
         ("vllm==99.0", "(torch)"),
+        ("llama-cpp-python==0.2.90", "is built where it is installed"),
+        ("catboost==1.2.7", "brings a CUDA of its own"),
         ("numpy\nxformers==0.0.32\nbitsandbytes", "(torch)"),
         ("flash-attn==2.6.3", "what pip freeze prints"),
         ("paddlepaddle-gpu==3.2.0", "(nvidia-cuda-runtime-cu11, "),

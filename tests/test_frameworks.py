@@ -186,6 +186,7 @@ def test_the_oldest_gpu_that_a_build_holds_code_for_is_told() -> None:
         ("xgboost==2.1.1", "RTX 5090", Verdict.LIMITED, "build.ptx-only"),
         ("xgboost==1.7.6", "H100", Verdict.INCOMPATIBLE, "build.no-code"),
         ("xgboost==3.2.0", "GH200", Verdict.COMPATIBLE, None),
+        ("xgboost==3.3.0", "V100", Verdict.INCOMPATIBLE, "build.gpu-too-old"),
         ("tensorflow==2.17.0", "GTX 980", Verdict.INCOMPATIBLE, "build.gpu-too-old"),
     ],
 )

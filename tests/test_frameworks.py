@@ -187,6 +187,8 @@ def test_the_oldest_gpu_that_a_build_holds_code_for_is_told() -> None:
         ("xgboost==1.7.6", "H100", Verdict.INCOMPATIBLE, "build.no-code"),
         ("xgboost==3.2.0", "GH200", Verdict.COMPATIBLE, None),
         ("xgboost==3.3.0", "V100", Verdict.INCOMPATIBLE, "build.gpu-too-old"),
+        ("onnxruntime-gpu==1.15.1", "H100", Verdict.LIMITED, "build.ptx-only"),
+        ("onnxruntime-gpu==1.15.0", "GTX 750", Verdict.INCOMPATIBLE, "build.gpu-too-old"),
         ("tensorflow==2.17.0", "GTX 980", Verdict.INCOMPATIBLE, "build.gpu-too-old"),
     ],
 )

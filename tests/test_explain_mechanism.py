@@ -532,6 +532,15 @@ def test_where_no_line_is_known_the_causes_behind_all_three_nearest_are_named() 
     assert all(told.intersection(causes_behind(id, near)) for id in near)
 
 
+def test_beside_a_cause_that_shows_no_symptom_stand_those_that_are_found_behind_the_same_one() -> None:
+    showing = {id for symptom in symptoms() for id in symptom.shown_by}
+    causes = {id for symptom in symptoms() for id in symptom.causes}
+    assert causes - showing
+    for id in causes - showing:
+        told = {match.family.id for match in behind((Match(families()[id], Confidence.LIKELY, ()),))}
+        assert any(id in symptom.causes and told < set(symptom.causes) for symptom in symptoms()) and told
+
+
 def test_the_more_candidates_a_line_has_itself_the_fewer_are_named_behind_it() -> None:
     line = "Failed to initialize NVML: Not Found"
     assert len(answered(line)) > IN_ALL - MOST

@@ -184,6 +184,7 @@ def test_the_verdict_decides_the_exit_code(argv: tuple[str, ...], code: int) -> 
         ("collect", "--output", ""),
         ("diff", "nowhere"),
         ("diff", "nowhere", "nowhere"),
+        ("diff", "-", "-"),
         ("frobnicate",),
         ("doctor", "--frobnicate"),
         ("data", "frobnicate"),

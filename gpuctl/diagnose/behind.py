@@ -18,16 +18,24 @@ MOST, IN_ALL = 6, 12
 def behind(shown: tuple[Match, ...], report: Report = UNKNOWN_HOST, text: bytes = b"") -> tuple[Match, ...]:
     """Returns what was found behind what is shown: what this host has, then what mended often and is near to `text`.
 
-    None where something is certain. Of the symptoms that a family shows it is the one that has most of the candidates.
+    Of the text its other lines count. None where something is certain. Of the symptoms that a family shows it is the
+    one that has most of the candidates.
     """
     if any(match.confidence is Confidence.CERTAIN for match in shown):
         return ()
     causes = _causes(shown)
     here = dict(found_here(causes, report))
     room = max(0, min(MOST, IN_ALL - len(shown)))
-    worth = _worth({id: place for id, (place, _) in causes.items()}, nearness(text) if causes else {})
+    near = nearness(text, _known(shown)) if causes else {}
+    worth = _worth({id: place for id, (place, _) in causes.items()}, near)
     ordered = sorted(causes, key=lambda id: (id not in here, -worth[id]))
     return tuple(Match(families()[id], Confidence.POSSIBLE, causes[id][1], here.get(id)) for id in ordered[:room])
+
+
+def _known(shown: tuple[Match, ...]) -> frozenset[int]:
+    """The lines of the symptom: they are the same whatever stands behind it."""
+    known = (match for match in shown if match.confidence is not Confidence.RESEMBLING)
+    return frozenset(seen.line for match in known for seen in match.evidence)
 
 
 def _worth(places: Mapping[str, int], near: Mapping[str, float]) -> dict[str, float]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from functools import cache, lru_cache
 
 from gpuctl.compat.knowledge.errors.failures import families, written
@@ -58,9 +58,16 @@ def resembling(text: bytes, shown: tuple[Match, ...] = ()) -> tuple[Match, ...]:
     return tuple(Match(families()[id], Confidence.RESEMBLING, (_sighting(id, read.lines, said),)) for id in near)
 
 
-def nearness(text: bytes) -> Mapping[str, float]:
-    """Returns the weight of the terms that a text has in common with each family; one without any is not there."""
-    return _weighed(_read(text[:READ]).terms)
+def nearness(text: bytes, leaving_out: Set[int] = frozenset()) -> Mapping[str, float]:
+    """Returns the weight of the terms that a text has in common with each family; one without any is not there.
+
+    `leaving_out`: the numbers of lines that do not count, from 1.
+    """
+    read = _read(text[:READ])
+    if not leaving_out:
+        return _weighed(read.terms)
+    rest = (line for number, line in enumerate(read.readable, 1) if number not in leaving_out)
+    return _weighed(terms("\n".join(rest)))
 
 
 @dataclass(frozen=True)

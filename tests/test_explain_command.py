@@ -147,6 +147,14 @@ def test_on_the_sick_host_the_doctor_decides_and_its_remedy_comes_first(sim_host
     assert match["here"]["check"] == "hardware.gpu-present"
     shown = sim_host(None).gpuctl("explain", NO_DRIVER).out
     assert "This host: No NVIDIA GPU is visible to this host" in shown
+    assert "Of a text from another host: gpuctl explain --no-probe." in shown
+
+
+def test_a_number_of_an_xid_is_never_taken_for_another_one_that_was_mistyped() -> None:
+    told = document(explain("--json", "--no-probe", "xid-79").stdout)["matches"]
+    assert told[0]["id"] == "xid79-off-the-bus"
+    mistyped = explain("--no-probe", "nvswitch-xsid")
+    assert (mistyped.returncode, "Did you mean nvswitch-sxid?" in mistyped.stderr) == (2, True)
 
 
 def test_text_fits_on_one_screen_and_v_shows_every_line() -> None:
@@ -165,7 +173,7 @@ def test_text_fits_on_one_screen_and_v_shows_every_line() -> None:
 def test_what_is_found_behind_a_symptom_is_a_line_each_and_whole_in_json(symptom: str) -> None:
     shown = explain("--no-probe", symptom).stdout
     told = document(explain("--json", "--no-probe", symptom).stdout)["behind"]
-    listed = shown.partition("Also found behind such lines, most often first:\n")[2].splitlines()[:-1]
+    listed = shown.partition("Also found behind such lines, likeliest first:\n")[2].splitlines()[:-1]
     assert [f"  {one['title']}: {one['tells_apart']}  {one['id']}" for one in told] == listed != []
     assert all(one["remedies"] for one in told)
     assert len(shown.splitlines()) <= 40

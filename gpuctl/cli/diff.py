@@ -23,6 +23,8 @@ def command(
     from gpuctl.render.draw.progress import working
     from gpuctl.render.views.diff import comparison_text, diff_json
 
+    if old == new == "-":
+        raise typer.BadParameter("only one of OLD and NEW is standard input: name the other one's file")
     before, after = load(old), load(new)
     with working("Comparing the snapshots"):
         found = compare(before, after)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _ID = re.compile(r"[a-z0-9]+(?:[.-][a-z0-9]+)+")
 """One word that looks like an id, and not like what a program says when it fails."""
+_DIGITS = re.compile(r"\d+")
 _MISTYPED = 0.8
 """How like an id such a word has to be to be taken for one that was mistyped."""
 
@@ -78,7 +79,9 @@ def _entries(text: list[str] | None, everything: bool) -> tuple[Entry, ...]:
     if one:
         return (one,)
     known = {each.id: each for each in _every_entry()}
-    near = "" if text[0] in known else did_you_mean(text[0], known, _MISTYPED)
+    # A number is never mistyped for another: xid-79, which has no entry of that name, is read as a text.
+    alike = [id for id in known if _DIGITS.findall(id) == _DIGITS.findall(text[0])]
+    near = "" if text[0] in known else did_you_mean(text[0], alike, _MISTYPED)
     if near:
         raise typer.BadParameter(f"no failure, check or rule has the id {text[0]}.{near}")
     return (known[text[0]],) if text[0] in known else ()

@@ -58,7 +58,7 @@ def _form(kind: str, begins: bytes, rest: bytes, in_words: bool = False) -> _For
 
 _FORMS = (
     _form("xid", b"xid", rb"\((?:pci:)?[0-9a-f]{4,8}:[0-9a-f:.]{2,12}\)[:,]?"),
-    _form("xid", b"xid", rb"(?:s|errors?|code|event|critical|[:=#(])*", in_words=True),
+    _form("xid", b"xid", rb"(?:-|(?:s|errors?|code|event|critical|[:=#(])*)", in_words=True),
     _form("cuda", b"cuda", rb"(?:driverlibraryfailedto[a-z]{3,40}?[:=]?|(?:rt)?" + _CALL + rb"?" + _SAYS + rb")"),
     _form("cuda", b"cuinit", rb"(?:\(\w{0,20}\))?" + _SAYS),
     _form("cuda", b"initfailure", rb"[:=]?"),

@@ -20,6 +20,7 @@ _STYLES = {
     Confidence.POSSIBLE: "magenta",
     Confidence.RESEMBLING: "cyan",
 }
+BY_THIS_HOST = "What this host shows decides here. Of a text from another host: gpuctl explain --no-probe.\n"
 INDENT = "      "
 """Before what stands below a heading."""
 
@@ -34,6 +35,8 @@ def matches_text(found: Explained, verbose: bool) -> Styled:
         return _nothing(found, verbose)
     whole = len(found.matches) if verbose else min(SHOWN, len(known))
     text = _list_of(found.matches, whole, verbose).append(_behind(found.behind))
+    decided = any(match.here and match.confidence is Confidence.CERTAIN for match in known)
+    text.append(BY_THIS_HOST if decided else "")
     return text.append("" if verbose else "More with -v, and with gpuctl explain ID.\n", "dim")
 
 
@@ -56,7 +59,7 @@ def _known(found: tuple[Match, ...]) -> tuple[Match, ...]:
 
 def _behind(others: tuple[Match, ...]) -> Styled:
     """A line each, with what tells it: what the doctor says of this host, or how it is told."""
-    text = Styled("Also found behind such lines, most often first:\n" if others else "", "dim")
+    text = Styled("Also found behind such lines, likeliest first:\n" if others else "", "dim")
     for one in others:
         text.append(f"  {plain(one.family.title)}")
         tells = f"This host: {one.here.message} ({one.here.id})" if one.here else one.family.tells_apart

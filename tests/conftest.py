@@ -10,7 +10,9 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -127,7 +129,7 @@ NEEDS_ROOT = ("installing", "package_root", "realhost", "registry", "repositorie
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks as `bench` what needs root, the compiled driver, or a daemon: `tests/run --fast` leaves it out."""
     for item in items:
-        if isinstance(item, pytest.Function) and (_is_at_the_bench(item) or _imports_a_bench(item)):
+        if isinstance(item, pytest.Function) and (_is_at_the_bench(item) or _imports_a_bench(item.module)):
             item.add_marker("bench")
 
 
@@ -135,6 +137,7 @@ def _is_at_the_bench(item: pytest.Function) -> bool:
     return not {"bed", "new_dockerd"}.isdisjoint(item.fixturenames)
 
 
-def _imports_a_bench(item: pytest.Function) -> bool:
-    homes = {getattr(value, "__module__", None) for value in vars(item.module).values()}
+@cache
+def _imports_a_bench(module: ModuleType) -> bool:
+    homes = {getattr(value, "__module__", None) for value in vars(module).values()}
     return not homes.isdisjoint(NEEDS_ROOT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
@@ -60,10 +61,16 @@ def sim_host(bed: Bed) -> Iterator[Callable[..., SimHost]]:
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder with gpuctl.pyz and gpuctl-collect.pyz, as the documented command makes them."""
-    folder = tmp_path_factory.mktemp("built")
-    build_py = Path(__file__).parents[1] / "pyz" / "build.py"
-    subprocess.run([sys.executable, build_py, folder], check=True, capture_output=True)
+    """The folder with gpuctl.pyz and gpuctl-collect.pyz, as the documented command makes them, once for all workers."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "built"
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            made = tmp_path_factory.mktemp("built")
+            build_py = Path(__file__).parents[1] / "pyz" / "build.py"
+            subprocess.run([sys.executable, build_py, made], check=True, capture_output=True)
+            made.rename(folder)
     return folder
 
 

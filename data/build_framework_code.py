@@ -1,4 +1,4 @@
-"""Reads from a published wheel for which GPUs it holds code, for the column `builds` of frameworks.jsonl.
+"""Reads from a published wheel for which GPUs it holds code: for `builds` in frameworks.jsonl, and package_code.jsonl.
 
     python data/build_framework_code.py torch==2.7.1 torch/lib/libtorch_cuda.so --megabytes=400
     torch-2.7.1-cp311-cp311-manylinux_2_28_x86_64.whl: sm_50 sm_60 sm_70 sm_75 sm_80 sm_86 sm_90

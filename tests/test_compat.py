@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import subprocess
@@ -20,7 +21,7 @@ from gpuctl.compat.answer.matrix import host_column, matrix
 from gpuctl.compat.ask.question import Question
 from gpuctl.compat.ask.smi import machine_of_smi
 from gpuctl.compat.judge.by_gpu import serving_modules
-from gpuctl.compat.judge.named import gpu_beside
+from gpuctl.compat.judge.named import gpus_beside
 from gpuctl.compat.judge.rulings import resolve_cuda
 from gpuctl.compat.knowledge.branch_ends import releases_meant
 from gpuctl.compat.knowledge.gpus.gpus import Gpu, find_gpu, gpu_of_device, gpu_of_nvml
@@ -416,26 +417,56 @@ def test_a_name_with_several_chips_lists_them(typed: str, candidates: list[str])
         ("NVIDIA GeForce GTX 750 Ti", "580", "5.0"),
         ("GT 1030", "550.120", "6.1"),
         ("GTX 860M", "495.46", "5.0"),
-        ("GeForce GTX 560 Ti", "470.256.02", None),  # it drives none of its chips
-        ("GT 730", "470.256.02", None),  # and two of these
-        ("GT 1030", "470.256.02", None),
         ("820M", "470.256.02", "3.0"),
-        ("RTX 6000", "535.183.01", None),  # two products
     ],
 )
-def test_of_several_chips_the_named_driver_drives_one(typed: str, driver: str, capability: str | None) -> None:
+def test_of_several_chips_the_named_driver_drives_one(typed: str, driver: str, capability: str) -> None:
     row = f"driver,gpu,cuda\n{driver},{typed},11.4\n".encode().splitlines()
     (verdict,) = host_verdicts(row, Question())
     table = f"Driver Version: {driver}\n    Product Name : {typed}\n"
-    if capability is None:
-        with pytest.raises(ValueError, match="may be"):
-            gpu_beside(releases_meant(driver), typed)
-        assert "may be" in str(verdict.kind.said.error)
-    else:
-        assert gpu_beside(releases_meant(driver), typed).compute_capability == capability
-        assert verdict.kind.said.verdict is not None
-        if "." in driver:
-            assert [gpu.compute_capability for gpu in machine_of_smi(table).gpus] == [capability]
+    assert [gpu.compute_capability for gpu in gpus_beside(releases_meant(driver), typed)] == [capability]
+    assert verdict.kind.said.verdict is not None
+    if "." in driver:
+        assert [gpu.compute_capability for gpu in machine_of_smi(table).gpus] == [capability]
+
+
+@pytest.mark.parametrize(
+    ("typed", "cuda", "driver", "judged", "reason"),
+    [
+        ("GT 1030", "11.4", "470.256.02", Verdict.UNKNOWN, "gpu.chip-decides"),
+        ("GT 1030", "10.2", "470.256.02", Verdict.COMPATIBLE, "gpu.chips-alike"),
+        ("GT 1030", "12.4", "470.256.02", Verdict.INCOMPATIBLE, "gpu.chips-alike"),
+        ("GT 730", "9.0", "390.157", Verdict.UNKNOWN, "gpu.chip-decides"),
+        ("GeForce GTX 560 Ti", "8.0", "470.256.02", Verdict.INCOMPATIBLE, "gpu.chips-alike"),  # it drives neither
+    ],
+)
+def test_chips_of_one_product_decide_where_they_fare_alike(
+    typed: str, cuda: str, driver: str, judged: Verdict, reason: str
+) -> None:
+    gpus = gpus_beside((driver,), typed)
+    assert len(gpus) > 1
+    each = [check_cuda(cuda, driver, [dataclasses.replace(gpu, one_of="")]).verdict for gpu in gpus]
+    assert {*each} == {judged} if judged is not Verdict.UNKNOWN else len({*each}) > 1
+
+    answer = check_cuda(cuda, driver, [*gpus, *gpus])
+    (first, second) = answer.gpus
+    assert first == second and first.name == typed
+    assert answer.verdict is first.verdict is answer.asked[0].verdict is judged
+    assert reason in [one.id for one in first.reasons]
+
+    (row,) = host_verdicts(f"driver,gpu,cuda\n{driver},{typed},{cuda}\n".encode().splitlines(), Question())
+    assert row.kind.said.verdict is judged
+    assert len(machine_of_smi(f"Driver Version: {driver}\n    Product Name : {typed}\n").gpus) == len(gpus)
+
+
+def test_another_gpu_beside_an_unknown_chip_can_decide() -> None:
+    gpus = (*gpus_beside(("470.256.02",), "GT 1030"), find_gpu("H100"))
+    assert check_cuda("11.4", "470.256.02", gpus).verdict is Verdict.INCOMPATIBLE
+
+
+def test_two_products_of_one_name_are_refused() -> None:
+    with pytest.raises(ValueError, match="may be"):
+        gpus_beside(("535.183.01",), "RTX 6000")
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,9 @@ def refusal(text: str, name: str = "requirements.txt") -> str:
         ("jaxlib==0.1.66+cuda111", "11.1", ("10.1", "10.2", "11.0")),
         ("onnxruntime-gpu==1.16.3", "11.8", ()),
         ("ngc:24.05", "12.4.1", ()),
+        ("ngc:18.09", "10.0.130", ()),
+        ("ngc:23.01", "12.0", ()),
+        ("ngc:23.08", "12.2.1", ()),
         ("ngc:pytorch:24.05", "12.4.1", ()),
         ("nvcr.io/nvidia/pytorch:24.05-py3", "12.4.1", ()),
         ("nvidia/tensorflow:24.05-tf2-py3", "12.4.1", ()),
@@ -183,6 +186,9 @@ def test_the_oldest_gpu_that_a_build_holds_code_for_is_told() -> None:
         ("xgboost==2.1.1", "RTX 5090", Verdict.LIMITED, "build.ptx-only"),
         ("xgboost==1.7.6", "H100", Verdict.INCOMPATIBLE, "build.no-code"),
         ("xgboost==3.2.0", "GH200", Verdict.COMPATIBLE, None),
+        ("xgboost==3.3.0", "V100", Verdict.INCOMPATIBLE, "build.gpu-too-old"),
+        ("onnxruntime-gpu==1.15.1", "H100", Verdict.LIMITED, "build.ptx-only"),
+        ("onnxruntime-gpu==1.15.0", "GTX 750", Verdict.INCOMPATIBLE, "build.gpu-too-old"),
         ("tensorflow==2.17.0", "GTX 980", Verdict.INCOMPATIBLE, "build.gpu-too-old"),
     ],
 )
@@ -280,6 +286,7 @@ def test_code_runs_on_its_own_major_number_and_ptx_on_every_newer_gpu(
         ("tensorflow-gpu==2.99", f"the newest known is {newest('tensorflow-gpu')}"),
         ("jax[cuda13]==0.7.0", "its builds are for CUDA 12.8"),
         ("ngc:20.04", "20.03 and 20.06"),
+        ("ngc:21.01", "20.12 and 21.02"),
         ("ngc:99.01", f"the newest known is {newest('ngc')}"),
         ("nvcr.io/nvidia/nemo:24.05", "paddlepaddle"),
         ("nvcr.io/nvidia/pytorch@sha256:abc", "give the image with its tag"),
@@ -578,7 +585,9 @@ def test_a_file_that_asks_for_no_cuda_says_why(text: str, says: str) -> None:
         ("paddlepaddle_gpu==2.0.0.post101\n", "10.1"),
         ("paddlepaddle-gpu==2.6.1.post120\n", "12.0"),
         ("paddlepaddle-gpu==2.6.1.post1\n", ""),
-        ("paddlepaddle-gpu==1.8.5.post107\n", ""),  # there it is CUDA 10 with cuDNN 7
+        ("paddlepaddle-gpu==1.8.5.post107\n", "10.0"),  # there it is CUDA 10.0 with cuDNN 7
+        ("paddlepaddle-gpu==1.7.2.post97\n", "9.0"),
+        ("paddlepaddle-gpu==1.8.5.post117\n", ""),
         ("accelerate --extra-index-url https://download.pytorch.org/whl/cu121\n", ""),
     ],
 )
@@ -624,7 +633,9 @@ def test_who_runs_with_any_minor_version_asks_for_the_lowest_that_holds(
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("vllm==0.33.0", "(torch)"),
+        ("vllm==99.0", "(torch)"),
+        ("llama-cpp-python==0.2.90", "is built where it is installed"),
+        ("catboost==1.2.7", "brings a CUDA of its own"),
         ("numpy\nxformers==0.0.32\nbitsandbytes", "(torch)"),
         ("flash-attn==2.6.3", "what pip freeze prints"),
         ("paddlepaddle-gpu==3.2.0", "(nvidia-cuda-runtime-cu11, "),
@@ -652,12 +663,23 @@ def test_where_what_they_pull_in_is_named_it_tells(text: str, expected: list[str
 
 
 # https://github.com/vllm-project/vllm/issues/19906
-@pytest.mark.parametrize(("gpu", "verdict"), [("RTX 5080", Verdict.INCOMPATIBLE), ("A100", Verdict.UNKNOWN)])
-def test_what_a_release_pins_may_be_a_sure_no_and_is_no_yes(gpu: str, verdict: Verdict) -> None:
-    asks = requirements_asks("vllm==0.9.1\n", "r.txt")
-    answer = check(Question(asks), Machine("580.95.05", (find_gpu(gpu),)))
-    assert (answer.verdict, asks[0].cuda) == (verdict, "12.6")
-    assert any("code of its own beside torch 2.7.0's" in one.message for one in answer.gpus[0].reasons)
+@pytest.mark.parametrize(
+    ("text", "gpu", "verdict"),
+    [
+        ("sglang==0.5.3", "RTX 4090", Verdict.UNKNOWN),
+        ("sglang==0.5.3", "V100", Verdict.INCOMPATIBLE),
+        ("vllm==0.9.1", "RTX 5080", Verdict.INCOMPATIBLE),
+        ("vllm==0.9.1", "A100", Verdict.COMPATIBLE),  # its own code is known, too
+        ("vllm==99.0", "A100", Verdict.UNKNOWN),
+    ],
+)
+def test_what_a_release_pins_may_be_a_sure_no_and_is_a_yes_only_beside_code_that_is_known(
+    text: str, gpu: str, verdict: Verdict
+) -> None:
+    answer = check(Question(requirements_asks(text, "r.txt")), Machine("580.95.05", (find_gpu(gpu),)))
+    assert answer.verdict is verdict
+    own = any("code of its own beside torch" in one.message for one in answer.gpus[0].reasons)
+    assert own is text.startswith("sglang")
 
 
 def test_no_other_release_is_offered_of_what_another_package_pins() -> None:
@@ -778,11 +800,55 @@ OF_THEIR_OWN = [
     ("torch==2.8.0\nsglang==0.5.3", "V100", "incompatible", "sglang 0.5.3"),
     ("cudf-cu12==24.4.0", "P100", "incompatible", "cudf-cu12 24.4.0"),
     ("cudf-cu12==23.10.0", "P100", "compatible", ""),
-    ("torch==2.4.0\nxformers==0.0.27\nbitsandbytes", "V100", "compatible", "xformers 0.0.27, bitsandbytes"),
+    ("torch==2.4.0\nexllamav2==0.3.2\nmamba-ssm", "V100", "compatible", "exllamav2 0.3.2, mamba-ssm"),
+    ("torch==2.4.0\nxformers==0.0.27\nbitsandbytes", "V100", "compatible", ""),
     ("torch==2.4.0+cu118\nxformers==0.0.27+cu118", "V100", "compatible", "xformers 0.0.27+cu118"),
     ("torch==2.4.0\nmamba-ssm==2.2.2", "T4", "compatible", "mamba-ssm 2.2.2"),
     ("torch==2.4.0\naccelerate==0.30.0", "T4", "compatible", ""),
 ]
+
+
+BY_THEIR_WHEELS = [
+    ("torch==2.7.1+cu128\nflash-attn==2.6.3", "RTX 5090", "build.no-code"),
+    ("torch==2.7.1+cu128\nflash-attn==2.8.3", "RTX 5090", None),
+    ("torch==2.5.1\nflash-attn==2.8.3", "A100", None),
+    ("torch==2.7.1+cu128\nflash-attn==2.6.3+cu12torch2.7", "RTX 5090", None),  # another build: only its floor counts
+    ("torch==2.7.1+cu128\nbitsandbytes==0.44.1", "RTX 5090", "build.no-library"),
+    ("torch==2.7.1+cu128\nbitsandbytes==0.46.1", "RTX 5090", None),
+    ("torch==2.9.1+cu129\nbitsandbytes==0.50.2", "A100", None),  # the library of CUDA 12.8 serves it
+    ("torch==2.9.1+cu129\nbitsandbytes==0.46.0", "A100", "build.no-library"),
+    ("torch==2.6.0+cu124\nbitsandbytes==0.48.0", "GTX 980", "build.gpu-too-old"),
+    ("torch==2.6.0+cu124\nbitsandbytes==0.47.0", "GTX 980", None),
+    ("torch==2.7.1+cu126\nflash-attn==99.0", "RTX 5090", None),  # newer than what was read
+    ("torch==2.7.1+cu128\nxformers==0.0.31", "RTX 5090", "build.ptx-only"),
+    ("torch==2.8.0\nsgl-kernel==0.3.9.post2", "T4", "build.gpu-too-old"),
+    ("torch==2.7.1\nsgl-kernel==0.3.5", "T4", None),
+    ("torch==2.7.0+cu128\nvllm==0.9.0", "RTX 5090", "build.no-code"),
+    ("torch==2.7.0+cu128\nvllm==0.9.2", "RTX 5090", None),
+    ("torch==2.11.0\nvllm==0.20.0", "V100", "build.gpu-too-old"),
+    ("torch==2.8.0+cu128\nlmdeploy==0.12.3", "B200", "build.no-code"),
+    ("tensorrt-cu12==10.9.0.34", "V100", "build.gpu-too-old"),
+    ("tensorrt-cu12==10.4.0", "V100", None),
+    ("torch==2.9.1+cu130\nbitsandbytes==0.45.5", "GB10", None),  # for Arm the wheel is another
+]
+
+
+@pytest.mark.parametrize(("text", "gpu", "expected"), BY_THEIR_WHEELS)
+def test_a_package_is_judged_by_the_code_in_its_own_wheel(text: str, gpu: str, expected: str | None) -> None:
+    package = text.split("\n")[-1].replace("==", " ")
+    answer = check(Question(requirements_asks(text, "r.txt")), Machine("580.95.05", (find_gpu(gpu),)))
+    own = [one for one in answer.gpus[0].reasons if one.message.startswith(package)]
+    assert [one.id for one in own] == ([expected] if expected else [])
+    if expected:
+        assert answer.verdict is (Verdict.LIMITED if expected == "build.ptx-only" else Verdict.INCOMPATIBLE)
+
+
+def test_another_build_is_offered_only_where_what_is_installed_with_it_has_a_library_for_it() -> None:
+    asks = requirements_asks("torch==2.7.1+cu128\nbitsandbytes==0.45.0", "r.txt")
+    answer = check(Question(asks), Machine("580.95.05", (find_gpu("A100"),)))
+    assert [one.text for one in answer.remedies] == [
+        "Use the build of pytorch 2.7.1 for CUDA 12.6: it is compatible here."
+    ]
 
 
 @pytest.mark.parametrize(("text", "gpu", "verdict", "named"), OF_THEIR_OWN)

@@ -210,6 +210,11 @@ BRAND = "the GPU's brand. Name the brand with --brand"
         ("RTX A6000", "515.48.07", "nvidiartx", COMPATIBLE),
         ("RTX A6000", "550.54.15", "quadro", INCOMPATIBLE),
         ("RTX 2000 Ada", "550.54.15", "nvidiartx", COMPATIBLE),
+        ("RTX 6000 Ada", "550.127.05", "quadro", INCOMPATIBLE),
+        ("L40S", "550.127.05", "nvidia", COMPATIBLE),
+        ("H200", "550.127.05", "tesla", INCOMPATIBLE),
+        ("B200", "580.126.20", "tesla", INCOMPATIBLE),
+        ("A10G", "550.54.15", "nvidia", UNKNOWN),  # reports of it have NVIDIA and NVIDIA RTX
         ("T4", "450.80.02", "tesla", COMPATIBLE),
         ("T4", "470.103.01", "tesla", INCOMPATIBLE),
         ("V100", "450.80.02", "tesla", COMPATIBLE),
@@ -239,12 +244,12 @@ def test_an_empty_requirement_requires_nothing_and_says_so() -> None:
     ("required", "driver", "gpu", "unknown"),
     [
         ("cuda>=12.4", "999.10", "A100", "the highest CUDA version of the driver"),
-        ("brand=tesla", "550.54.15", "B200", BRAND),
+        ("brand=tesla", "550.54.15", "B300", BRAND),
         ("brand!=geforce", "550.54.15", "8.0", BRAND),
         (
             "cuda>=12.9 brand=tesla,driver>=535,driver<536",
             "535.104.05",
-            "L40S",
+            "L40",
             "the GPU's brand. Name the brand with --brand",
         ),
     ],

@@ -18,7 +18,7 @@ def described_gpus(driver: str | None, names: list[str]) -> tuple[Gpu, ...]:
 
     Raises BadParameter for an unknown one, and for a driver that is neither a version nor a branch.
     """
-    from gpuctl.compat.judge.named import gpu_beside
+    from gpuctl.compat.judge.named import gpus_beside
     from gpuctl.compat.knowledge.branch_ends import releases_meant
     from gpuctl.compat.versions import parse_driver
 
@@ -26,7 +26,7 @@ def described_gpus(driver: str | None, names: list[str]) -> tuple[Gpu, ...]:
         releases = releases_meant(driver.strip()) if driver is not None else ()
         for release in releases:
             parse_driver(release)
-        return tuple(gpu_beside(releases, name) for name in names)
+        return tuple(gpu for name in names for gpu in gpus_beside(releases, name))
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, groupby
 from typing import TYPE_CHECKING
 
 from gpuctl.compat.answer.alternatives import settled
@@ -20,6 +21,8 @@ from gpuctl.model import Reason, Remedy, Verdict
 if TYPE_CHECKING:  # only what is asked at the gate pays for the gate
     from gpuctl.compat.ask.image_claims import Claims
     from gpuctl.compat.judge.gate.gate import Requirement
+
+_TABLES = "gpuctl's tables"
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,10 @@ class Compatibility:
 
 @dataclass(frozen=True)
 class _Case:
-    """One GPU before all that is asked: what each ask came to, in their order, all together, and what the gate says."""
+    """One GPU before all that is asked: what each ask came to, in their order, all together, and what the gate says.
+
+    Where which of several chips it has is not known, `gpu` has the first of them.
+    """
 
     gpu: Gpu
     by_ask: tuple[tuple[Ruling, ...], ...]
@@ -98,7 +104,7 @@ def check(question: Question, machine: Machine) -> Compatibility:
         machine.driver,
         _verdict(cases, whole),
         tuple(sorted(asked, key=lambda one: SEVERITY.index(one.verdict), reverse=True)),
-        tuple(by_gpu[gpu] for gpu in machine.gpus),
+        tuple(by_gpu[gpu] for gpu in machine.gpus if gpu in by_gpu),
         (*_remedies(question.asks, asked, machine, requirement), *_of_unread(question)),
         tuple(ruling.reason for ruling in whole),
         requirement,
@@ -127,8 +133,8 @@ def _judged(
     if not machine.gpus:
         raise ValueError("no GPU to ask about: name one")
     cudas = tuple(asked_cuda(ask, machine.driver or "", machine.gpus, machine.open_module) for ask in question.asks)
-    cases = tuple(_case(question, cudas, machine, gpu, thorough) for gpu in dict.fromkeys(machine.gpus))
-    return cudas, cases, _of_the_image(question.gate.claims if question.gate else None, machine)
+    cases = [_case(question, cudas, machine, gpu, thorough) for gpu in dict.fromkeys(machine.gpus)]
+    return cudas, tuple(_boards(cases)), _of_the_image(question.gate.claims if question.gate else None, machine)
 
 
 def _of_the_image(claims: Claims | None, machine: Machine) -> tuple[Ruling, ...]:
@@ -161,6 +167,36 @@ def _case(question: Question, cudas: Sequence[Cuda], machine: Machine, gpu: Gpu,
     subject = subject_of(machine.driver, gpu, machine.driver_cuda)
     said = at_the_gate(question.gate, subject, gpu, machine.enforcement, thorough)
     return _Case(gpu, by_ask, together, said, gate_rulings(said, machine.enforcement, question.gate, not by_ask))
+
+
+def _boards(cases: Sequence[_Case]) -> Iterator[_Case]:
+    """Yields the cases, those of a GPU with one of several chips as one."""
+    for product, same in groupby(cases, key=lambda case: case.gpu.one_of):
+        found = tuple(same)
+        yield from (_of_one_chip(product, found),) if product else found
+
+
+def _of_one_chip(product: str, cases: Sequence[_Case]) -> _Case:
+    """Returns what a GPU comes to that has one of these chips: their answer where they fare alike, else it is open."""
+    verdicts = {case.gpu.name: _verdict([case], ()) for case in cases}
+    ruling = _about_chips(product, verdicts)
+    by_ask = tuple(
+        tuple(chain(*told)) if len({worst(one.verdict for one in rulings) for rulings in told}) == 1 else (ruling,)
+        for told in zip(*(case.by_ask for case in cases), strict=True)
+    )
+    alike = cases if ruling.verdict in verdicts.values() else ()
+    settled_alike = tuple(one for case in alike for one in case.settled)
+    at_gate = tuple(one for case in alike for one in case.at_gate)
+    return _Case(cases[0].gpu, by_ask, (*settled_alike, ruling), _deciding(cases), at_gate)
+
+
+def _about_chips(product: str, verdicts: Mapping[str, Verdict]) -> Ruling:
+    if len(set(verdicts.values())) == 1:
+        message = f"The same holds for each of its chips: {', '.join(verdicts)}."
+        return Ruling(next(iter(verdicts.values())), Reason("gpu.chips-alike", message, _TABLES))
+    each = ", ".join(f"{name} is {verdict.value}" for name, verdict in verdicts.items())
+    message = f"Which chip this {product} has decides, and lspci names it: {each}. Give the chip with --gpu."
+    return Ruling(Verdict.UNKNOWN, Reason("gpu.chip-decides", message, _TABLES))
 
 
 def _verdict(cases: Sequence[_Case], whole: Sequence[Ruling]) -> Verdict:
@@ -224,9 +260,9 @@ def _gpu_answer(case: _Case, driver: str | None) -> GpuAnswer:
     verdict = _verdict([case], ())
     decisive_first = sorted(case.rulings, key=lambda ruling: ruling.verdict != verdict)
     return GpuAnswer(
-        case.gpu.name,
-        case.gpu.compute_capability,
-        case.gpu.architecture,
+        case.gpu.one_of or case.gpu.name,
+        "" if case.gpu.one_of else case.gpu.compute_capability,
+        "unknown" if case.gpu.one_of else case.gpu.architecture,
         case.gpu.brand_on(parts(driver)) if driver else case.gpu.brand,
         verdict,
         tuple(dict.fromkeys(ruling.reason for ruling in decisive_first)),

@@ -23,7 +23,7 @@ from gpuctl.compat.ask.image_claims import Expression, claims_of_tag
 from gpuctl.compat.ask.question import Machine, Question, typed_cuda, with_image
 from gpuctl.compat.judge.alike import bounds, stand_in
 from gpuctl.compat.judge.gate.gate import Gate, Requirement
-from gpuctl.compat.judge.named import gpu_beside
+from gpuctl.compat.judge.named import gpus_beside
 from gpuctl.compat.judge.rulings import SEVERITY
 from gpuctl.compat.knowledge.branch_ends import branch_ends, branch_reason, releases_meant
 from gpuctl.compat.knowledge.gpus.gpus import Gpu, gpu_described, with_brand
@@ -415,14 +415,14 @@ def _question(common: Question, cuda: str, image: str, require: tuple[str, ...])
 def _machine(row: HostRow) -> Machine:
     if row.driver_cuda:
         parse_cuda(row.driver_cuda)
-    gpu = _gpu(row)
-    return Machine(row.driver or None, with_brand([gpu], row.brand or None), driver_cuda=row.driver_cuda or None)
+    gpus = with_brand(_gpus(row), row.brand or None)
+    return Machine(row.driver or None, gpus, driver_cuda=row.driver_cuda or None)
 
 
-def _gpu(row: HostRow) -> Gpu:
+def _gpus(row: HostRow) -> tuple[Gpu, ...]:
     try:
-        return gpu_described(row.gpu, row.compute_capability)
+        return (gpu_described(row.gpu, row.compute_capability),)
     except ValueError:
         if not row.driver or row.compute_capability:
             raise
-        return gpu_beside(releases_meant(row.driver), row.gpu, hints=False)
+        return gpus_beside(releases_meant(row.driver), row.gpu, hints=False)

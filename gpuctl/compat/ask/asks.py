@@ -10,15 +10,15 @@ from gpuctl.frozen import dataclass
 if TYPE_CHECKING:
     from gpuctl.compat.knowledge.code import Code
     from gpuctl.compat.knowledge.frameworks import FrameworkRelease, OnArm
+    from gpuctl.compat.knowledge.package_code import ReleaseCode
 
 
 @dataclass(frozen=True)
 class OwnCode:
-    """Code that a package has of its own, in whose name (`by`), and the compute capability from which on it runs."""
+    """Code that a package has of its own, and in whose name (`by`)."""
 
     by: str
-    lowest: str
-    source: str
+    release: ReleaseCode
 
 
 @dataclass(frozen=True)

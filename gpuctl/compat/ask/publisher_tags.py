@@ -9,7 +9,7 @@ import re
 from gpuctl.compat.ask.asks import Ask, OwnCode, release_ask
 from gpuctl.compat.knowledge.frameworks import FrameworkRelease, releases_of, spelt_out
 from gpuctl.compat.knowledge.indirect import indirect_packages
-from gpuctl.compat.knowledge.package_floors import floor_of
+from gpuctl.compat.knowledge.package_code import release_code
 from gpuctl.compat.tables.loader import cuda_versions
 from gpuctl.compat.versions import parts
 from gpuctl.frozen import dataclass
@@ -112,13 +112,13 @@ def _build(held: str, tag: str, cuda: str) -> Ask | None:
     version = _VERSION.search(tag)
     if not held or version is None:
         return None
-    row, floor = indirect_packages().get(held), floor_of(held, version[1])
-    pinned = row.pins.get(version[1], "") if row else ""
+    row, code = indirect_packages().get(held), release_code(held, version[1], is_wheel=False)
+    pinned = row.pinned(version[1]) if row else ""
     framework, _, pin = pinned.partition("==")
     release = _release(_HELD[framework], pin) if pinned else _release(held, version[1])
     build = release.build_for(".".join(cuda.split(".")[:2])) if release else None
     by = f"{held} {version[1]}"
-    own = (OwnCode(by, floor.capability, floor.source),) if floor else ()
+    own = (OwnCode(by, code),) if code else ()
     if release is None or build is None:
-        return Ask(cuda, by, floor.source, beside=own) if floor else None
+        return Ask(cuda, by, code.source, beside=own) if code else None
     return Ask(cuda, by, release.source, None if pinned else release, release.codes(build), beside=own)

@@ -57,7 +57,7 @@ class Machine:
     @property
     def gpu_names(self) -> str:
         """Its GPUs for people, each name once."""
-        return ", ".join(dict.fromkeys(gpu.name for gpu in self.gpus))
+        return ", ".join(dict.fromkeys(gpu.one_of or gpu.name for gpu in self.gpus))
 
     @property
     def words(self) -> str:

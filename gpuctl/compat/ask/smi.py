@@ -25,8 +25,8 @@ import re
 from dataclasses import replace
 
 from gpuctl.compat.ask.question import Machine
-from gpuctl.compat.judge.named import gpu_beside
-from gpuctl.compat.knowledge.gpus.gpus import Gpu, parse_brand
+from gpuctl.compat.judge.named import gpus_beside
+from gpuctl.compat.knowledge.gpus.gpus import Gpu, with_brand
 
 LARGEST = 4 * 1024 * 1024
 """Letters that are looked at."""
@@ -78,7 +78,8 @@ def machine_of_smi(text: str) -> Machine:
     if not names and not lost:
         raise ValueError("it names no GPU: give the table that nvidia-smi prints, or what nvidia-smi -q prints")
     known = [*brands, *("" for _ in names)]
-    gpus = tuple(_gpu(driver[1], name, brand) for name, brand in zip(names, known, strict=False))
+    told_gpus = (_gpus(driver[1], name, brand) for name, brand in zip(names, known, strict=False))
+    gpus = tuple(gpu for chips in told_gpus for gpu in chips)
     return Machine(driver[1], (*gpus, *lost), driver_cuda=cuda[1] if cuda else None)
 
 
@@ -91,13 +92,13 @@ def _without_driver(text: str) -> str:
     return "it names no driver: give the table that nvidia-smi prints, or what nvidia-smi -q prints"
 
 
-def _gpu(driver: str, name: str, brand: str) -> Gpu:
+def _gpus(driver: str, name: str, brand: str) -> tuple[Gpu, ...]:
     try:
-        gpu = replace(gpu_beside((driver,), name, hints=False), driven=True)
+        found = gpus_beside((driver,), name, hints=False)
     except ValueError:
-        gpu = Gpu(name, "", "unknown", driven=True)
+        found = (Gpu(name, "", "unknown"),)
+    gpus = tuple(replace(gpu, driven=True) for gpu in found)
     try:
-        told = parse_brand(brand)
-        return replace(gpu, brand=told, brand_before_460=told)
+        return with_brand(gpus, brand)
     except ValueError:
-        return gpu
+        return gpus

@@ -32,15 +32,25 @@ def gpu_and_code(ask: Ask, gpu: Gpu) -> Iterator[Ruling]:
         yield _without_cuda(ask, gpu, row.integrated)
         return
     names = (row.compute_capability, *((row.same_chip_as,) if row.same_chip_as else ()))
-    for code in ask.codes:
+    for by, source, code in _codes(ask):
         if code.machine == machine and not any(code.serves(name) for name in names):
-            yield _ruling(ask, gpu, code)
+            yield _ruling(by, source, gpu, code)
     for own in ask.beside:
-        if parts(gpu.compute_capability) < parts(own.lowest):
-            yield _too_old(own.by, own.lowest, gpu, own.source)
+        if machine == "x86_64" and own.release.lacks(ask.cuda):
+            message = f"{own.by} has no library for CUDA {ask.cuda}: it has some for {own.release.cudas}."
+            yield Ruling(Verdict.INCOMPATIBLE, Reason("build.no-library", message, own.release.source))
     if ask.unjudged:
         message = f"Not judged is the code of {', '.join(ask.unjudged)}: nothing here tells for which GPUs it is."
         yield Ruling(Verdict.COMPATIBLE, Reason("build.code-not-judged", message, "gpuctl's tables"))
+
+
+def _codes(ask: Ask) -> Iterator[tuple[str, str, Code]]:
+    """Yields what asks and what is installed with it, the document that says which code that has, and the code."""
+    for code in ask.codes:
+        yield ask.by, ask.source, code
+    for own in ask.beside:
+        for code in own.release.codes(ask.cuda):
+            yield own.by, own.release.source, code
 
 
 def _without_cuda(ask: Ask, gpu: Gpu, is_jetson: bool) -> Ruling:
@@ -61,16 +71,16 @@ def beside_arm(gpu: Gpu) -> bool:
     return bool(_BESIDE_ARM.search(gpu.name) or (row and row.integrated))
 
 
-def _ruling(ask: Ask, gpu: Gpu, code: Code) -> Ruling:
+def _ruling(by: str, source: str, gpu: Gpu, code: Code) -> Ruling:
     capability = gpu.compute_capability
     if parts(capability) < parts(code.lowest):
-        return _too_old(ask.by, code.lowest, gpu, ask.source)
-    held = f"{ask.by} holds machine code for compute capability {', '.join(map(_in_words, code.kernels))}"
+        return _too_old(by, code.lowest, gpu, source)
+    held = f"{by} holds machine code for compute capability {', '.join(map(_in_words, code.kernels))}"
     if code.compiles_for(capability):
         message = f"{held}, none of which {gpu.name} ({capability}) runs: the driver compiles its PTX at start."
-        return Ruling(Verdict.LIMITED, Reason("build.ptx-only", message, ask.source))
+        return Ruling(Verdict.LIMITED, Reason("build.ptx-only", message, source))
     message = f"{held} and no PTX for {capability}: it does not run on {gpu.name}."
-    return Ruling(Verdict.INCOMPATIBLE, Reason("build.no-code", message, ask.source))
+    return Ruling(Verdict.INCOMPATIBLE, Reason("build.no-code", message, source))
 
 
 def _too_old(by: str, lowest: str, gpu: Gpu, source: str) -> Ruling:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from gpuctl.compat.knowledge.frameworks import spelt_out
 from gpuctl.compat.tables.loader import load
-from gpuctl.compat.versions import parts
+from gpuctl.compat.versions import leading, parts
 from gpuctl.frozen import dataclass
 
 if TYPE_CHECKING:
@@ -24,23 +24,33 @@ class IndirectPackage:
     """A package, by its normalized name, that asks for CUDA through packages that it `pulls` in.
 
     `pulls` empty: it was built for a CUDA version that neither its name nor its version tells. `pins` are the very
-    requirements of its releases, as far as they are known. `own_code`: it has kernels of its own beside theirs.
-    `post_from`: from this release on its post releases are builds, named by their CUDA.
+    requirements of its releases, each from a release on, up to `pins_until`. `own_code`: it has kernels of its own
+    beside theirs. `post_from`: from this release on its post releases are builds, named by their CUDA; `posts`
+    are those of releases before it, each with its CUDA. `built_there`: PyPI has its sources alone.
     """
 
     package: str
     source: str
     pulls: tuple[str, ...] = ()
     pins: Mapping[str, str] = MappingProxyType({})
+    pins_until: str = "0"
     own_code: bool = False
     note: str | None = None
     post_from: str | None = None
+    posts: Mapping[str, str] = MappingProxyType({})
+    built_there: bool = False
 
     def cuda_of_post(self, version: Version) -> str | None:
         """Returns the CUDA version that a post release names: "11.7" of 2.4.2.post117; None where none does."""
         if self.post_from is None or version.release < parts(self.post_from):
-            return None
+            return self.posts.get(str(version.post))
         return spelt_out(str(version.post)) if (version.post or 0) >= _LEAST_POST else None
+
+    def pinned(self, version: str) -> str:
+        """Returns what a release requires to the very version: "torch==2.8.0"; "" where that is not known."""
+        number = parts(leading(version))
+        reached = [since for since in self.pins if parts(since) <= number <= parts(self.pins_until)]
+        return self.pins[reached[-1]] if reached else ""
 
     def why_partly_known(self, pinned: str) -> str:
         """Why what it pins does not tell all, as `why_unknown`."""
@@ -53,6 +63,11 @@ class IndirectPackage:
             return (
                 f"asks for CUDA through what it pulls in ({', '.join(self.pulls)}), and nothing here says which "
                 "version of that: give what pip freeze prints where it is installed"
+            )
+        if self.built_there:
+            return (
+                "is built where it is installed, as PyPI has its sources alone, for the CUDA that is there: ask with "
+                "--cuda for that"
             )
         return (
             "brings a CUDA of its own, which neither its name nor its version tells: look in its release notes, and "

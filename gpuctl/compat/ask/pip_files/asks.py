@@ -10,11 +10,11 @@ from dataclasses import replace
 from gpuctl.compat.ask.asks import Ask, OwnCode, unknown_ask
 from gpuctl.compat.ask.frameworks import PACKAGES, TAG_SOURCE, package_ask, pinned_version, requirement_of
 from gpuctl.compat.ask.pip_files.conda import conda_asks, conda_packages, is_condas, pip_lines
-from gpuctl.compat.ask.pip_files.markers import ANYWHERE, BY_EXTRA, Environment, contradiction, installed
+from gpuctl.compat.ask.pip_files.markers import ANYWHERE, BY_EXTRA, Environment, contradiction, installed, meet
 from gpuctl.compat.ask.pip_files.pins import Pin, decoded, read_pins
 from gpuctl.compat.knowledge.frameworks import NoCuda, NotKnown, cuda_of_tag, spelt_out
 from gpuctl.compat.knowledge.indirect import indirect_packages
-from gpuctl.compat.knowledge.package_floors import Floor, floor_of
+from gpuctl.compat.knowledge.package_code import ReleaseCode, release_code
 from gpuctl.compat.versions import leading, parts
 from gpuctl.frozen import dataclass
 
@@ -40,6 +40,8 @@ _INDEX_TAG = re.compile(r"/(cu[0-9]{2,3}|cpu|rocm[0-9.]*|xpu)(?:/|$)")
 _CUDA_EXTRA = re.compile(r"cu(?:da)?-?([0-9]{2,3})x?")
 _FROM_ADDRESS = "comes from an address that names no version: give what pip freeze prints where it is installed"
 _NAMED_AT_MOST = 3
+_KINDS = 30
+"""Pins with so many different markers are held against each other. No person's file has more."""
 
 
 def file_asks(content: bytes, name: str, environment: Environment = ANYWHERE) -> tuple[Ask, ...]:
@@ -99,9 +101,7 @@ def _why_no_cuda(pin: Pin) -> str:
 
 
 def _asks_of(pins: Sequence[Pin]) -> tuple[Ask, ...]:
-    components = tuple(_component_asks(pins))
-    frameworks = _framework_asks(pins, [ask.cuda for ask in components])
-    return (*frameworks, *components, *_named_asks(pins), *_indirect_asks(pins))
+    return (*_framework_asks(pins), *_component_asks(pins), *_named_asks(pins), *_indirect_asks(pins))
 
 
 def _of_conda(text: str, name: str, environment: Environment) -> tuple[Ask, ...]:
@@ -169,11 +169,13 @@ def _lowest_minor(pin: Pin) -> str:
     return ".".join([*lowest, "0"][:2])
 
 
-def _framework_asks(pins: Iterable[Pin], pinned: Sequence[str]) -> Iterator[Ask]:
+def _framework_asks(pins: Sequence[Pin]) -> Iterator[Ask]:
+    beside = _pinned_beside(pins)
     for pin in pins:
         plugin = _JAX_PLUGIN.fullmatch(pin.name)
         if not plugin and pin.name not in PACKAGES:
             continue
+        pinned = beside[pin.markers]
         try:
             yield _plugin_ask(pin, plugin[1]) if plugin else _framework_ask(pin, pinned)
         except NoCuda:
@@ -181,6 +183,16 @@ def _framework_asks(pins: Iterable[Pin], pinned: Sequence[str]) -> Iterator[Ask]
         except ValueError as error:
             if not pinned and not plugin:
                 raise type(error)(f"{pin.where}: {error}") from None
+
+
+def _pinned_beside(pins: Sequence[Pin]) -> dict[tuple[str, ...], tuple[str, ...]]:
+    """Returns by a pin's markers the CUDA versions that are pinned where it is installed; of very many, all of them."""
+    fixed = [pin for pin in pins if _component(pin)]
+    kinds = {pin.markers for pin in pins}
+    if len(kinds) > _KINDS:
+        return dict.fromkeys(kinds, tuple(ask.cuda for ask in _component_asks(fixed)))
+    beside = {kind: [pin for pin in fixed if meet(pin.markers, kind)] for kind in kinds}
+    return {kind: tuple(ask.cuda for ask in _component_asks(found)) for kind, found in beside.items()}
 
 
 def _framework_ask(pin: Pin, pinned: Sequence[str]) -> Ask:
@@ -240,10 +252,12 @@ def _indirect_asks(pins: Sequence[Pin]) -> Iterator[Ask]:
         if told:
             yield Ask(told, _label(pin), row.source, wheel=True)
             continue
-        pinned = row.pins.get(str(version))
+        pinned, own = row.pinned(str(version)) if version else "", _own_code(pin)
         if pinned:
             pulled = package_ask(requirement_of(pinned))
             yield replace(pulled, by=f"{pulled.by} of {_label(pin)}", release=None)
+        if pinned and own and own.is_read:
+            continue
         why = row.why_partly_known(pinned.replace("==", " ")) if pinned else row.why_unknown
         yield unknown_ask(_label(pin), f"{_label(pin)} {why}.", row.source)
 
@@ -255,9 +269,9 @@ def _with_own_code(asks: tuple[Ask, ...], pins: Sequence[Pin], by_choice: Set[st
     """
     torch = next((ask for ask in asks if ask.release and ask.release.framework == "pytorch"), None)
     bearer = torch or next((ask for ask in asks if ask.cuda), next(iter(asks), None))
-    floors = {pin: floor for pin in pins if pin.name not in by_choice and (floor := _floor(pin))}
-    own = tuple(OwnCode(_label(pin), floor.capability, floor.source) for pin, floor in floors.items())
-    unjudged = tuple(_label(pin) for pin in pins if torch and pin not in floors and _has_own_code(pin))
+    known = {pin: code for pin in pins if pin.name not in by_choice and (code := _own_code(pin))}
+    own = tuple(OwnCode(_label(pin), code) for pin, code in known.items())
+    unjudged = tuple(_label(pin) for pin in pins if torch and pin not in known and _has_own_code(pin))
     return tuple(replace(ask, beside=own, unjudged=unjudged) if ask is bearer else ask for ask in asks)
 
 
@@ -266,12 +280,13 @@ def _has_own_code(pin: Pin) -> bool:
     return bool(row and row.own_code)
 
 
-def _floor(pin: Pin) -> Floor | None:
-    """Returns from which compute capability on a package runs; None where that or its release is not known."""
+def _own_code(pin: Pin) -> ReleaseCode | None:
+    """Returns the code that a package has of its own; None where that or its release is not known."""
     version = pinned_version(pin.requirement)
     if version is None and any(clause.operator not in (">", ">=", "!=") for clause in pin.requirement.specifier):
         return None
-    return floor_of(_CUDA_IN_NAME.sub("", pin.name), str(version) if version else None)
+    is_wheel = not (version and version.local)
+    return release_code(_CUDA_IN_NAME.sub("", pin.name), str(version) if version else None, is_wheel)
 
 
 def _merged(

@@ -58,7 +58,8 @@ class Gpu:
     """A GPU as the rules see it.
 
     `compute_capability` is "" where it is not known; `brand` is NVML's, in lower case without blanks, None where no
-    source tells it. `driven`: NVML of the driver in question reported this GPU, so that driver knows it.
+    source tells it. `driven`: NVML of the driver in question reported this GPU, so that driver knows it. `one_of`: the
+    name of a product with several chips; which of them is in the machine is not known, and each stands there as a GPU.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Gpu:
     product_class: str | None = None
     open_module: str | None = None
     driven: bool = False
+    one_of: str = ""
 
     def brand_on(self, driver: Version) -> str | None:
         """Returns the brand that NVML of this driver reports: a T4 was a Tesla before NVML knew the brand NVIDIA.
@@ -228,8 +230,11 @@ def _of_name(typed: str, hints: bool) -> Gpu:
 
 def chips_named(text: str) -> tuple[Gpu, ...]:
     """Returns the GPUs that a name may mean, of one product that was sold with several chips; () for another name."""
-    meant = tuple(gpu for gpu, _ in _meant(text.strip()))
-    return meant if len({gpu.name for gpu in meant}) == 1 and len(meant) > 1 else ()
+    name = text.strip()
+    meant = _meant(name)
+    if len({gpu.name for gpu, _ in meant}) != 1 or len(meant) == 1:
+        return ()
+    return tuple(replace(gpu, name=f"{name} ({'/'.join(chips)})", one_of=name) for gpu, chips in meant)
 
 
 def _meant(typed: str) -> list[tuple[Gpu, tuple[str, ...]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
@@ -10,7 +11,9 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -58,10 +61,16 @@ def sim_host(bed: Bed) -> Iterator[Callable[..., SimHost]]:
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder with gpuctl.pyz and gpuctl-collect.pyz, as the documented command makes them."""
-    folder = tmp_path_factory.mktemp("built")
-    build_py = Path(__file__).parents[1] / "pyz" / "build.py"
-    subprocess.run([sys.executable, build_py, folder], check=True, capture_output=True)
+    """The folder with gpuctl.pyz and gpuctl-collect.pyz, as the documented command makes them, once for all workers."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "built"
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            made = tmp_path_factory.mktemp("built")
+            build_py = Path(__file__).parents[1] / "pyz" / "build.py"
+            subprocess.run([sys.executable, build_py, made], check=True, capture_output=True)
+            made.rename(folder)
     return folder
 
 
@@ -127,7 +136,7 @@ NEEDS_ROOT = ("installing", "package_root", "realhost", "registry", "repositorie
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks as `bench` what needs root, the compiled driver, or a daemon: `tests/run --fast` leaves it out."""
     for item in items:
-        if isinstance(item, pytest.Function) and (_is_at_the_bench(item) or _imports_a_bench(item)):
+        if isinstance(item, pytest.Function) and (_is_at_the_bench(item) or _imports_a_bench(item.module)):
             item.add_marker("bench")
 
 
@@ -135,6 +144,7 @@ def _is_at_the_bench(item: pytest.Function) -> bool:
     return not {"bed", "new_dockerd"}.isdisjoint(item.fixturenames)
 
 
-def _imports_a_bench(item: pytest.Function) -> bool:
-    homes = {getattr(value, "__module__", None) for value in vars(item.module).values()}
+@cache
+def _imports_a_bench(module: ModuleType) -> bool:
+    homes = {getattr(value, "__module__", None) for value in vars(module).values()}
     return not homes.isdisjoint(NEEDS_ROOT)

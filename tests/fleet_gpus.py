@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from fleet_hosts import Hosts, hosts
+from fleet_hosts import KEYS, Hosts, hosts
 from simhost import Bed, SimHost, Toolkit
 
 ROOT = Path(__file__).parents[1]
@@ -28,7 +28,7 @@ PROCESSES = 10_000
 SSHD = (
     *("/usr/sbin/sshd", "-D", "-e", "-f", "/dev/null", "-h", "/etc/ssh/of_test_key", "-o", "PidFile=none"),
     *("-o", "UsePAM=no", "-o", "UseDNS=no", "-o", "PasswordAuthentication=no", "-o", "PermitRootLogin=yes"),
-    *("-o", "Subsystem=sftp /usr/lib/openssh/sftp-server", "-o", "PrintMotd=no"),
+    *("-o", "Subsystem=sftp /usr/lib/openssh/sftp-server", "-o", "PrintMotd=no", "-o", f"KexAlgorithms={KEYS}"),
 )
 
 

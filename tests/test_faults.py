@@ -21,6 +21,7 @@ import pytest
 from newer import rows_of, write
 from realhost import FORKY, build_root
 from simhost import Bed, Dockerd, SimHost, Toolkit
+from simhost.host import SYSTEM_PATH
 
 CONFIG = "/etc/docker/daemon.json"
 OURS = ("/etc/docker", "/etc/containerd", "/etc/crio", "/etc/cdi", "/var/lib/gpuctl")
@@ -82,7 +83,12 @@ def install_sites(bed: Bed) -> list[Site]:
 
 def new_host(bed: Bed) -> SimHost:
     """Without Docker: it is the files that count here."""
-    return SimHost(bed, None, files={CONFIG: OLD})
+    return SimHost(bed, None, files={CONFIG: OLD}, absent=without("docker", "runc"))
+
+
+def without(*programs: str) -> list[str]:
+    """The places of programs that this machine may have: each of a thousand runs would ask them for their versions."""
+    return [f"{folder}/{one}" for folder in SYSTEM_PATH.split(":") for one in programs]
 
 
 def content(host: SimHost) -> str:
@@ -170,7 +176,8 @@ class Peer:
 
     def host(self, bed: Bed, toolkit: Toolkit) -> SimHost:
         """A host on which it is installed."""
-        return SimHost(bed, self.profile, files=self.files, toolkit=toolkit, commands={"podman": PODMAN})
+        options = {"commands": {"podman": PODMAN}, "absent": without("docker", "runc")}
+        return SimHost(bed, self.profile, files=self.files, toolkit=toolkit, **options)
 
     @property
     def commands(self) -> tuple[tuple[str, ...], ...]:
@@ -258,7 +265,8 @@ def test_doctor_fix_that_is_struck_leaves_what_engines_read_whole_and_can_be_don
     toolkit.install("v100")
 
     def new(bed: Bed) -> SimHost:
-        return SimHost(bed, "v100", files={SPEC: OUT_OF_DATE}, toolkit=toolkit, commands={"podman": PODMAN})
+        options = {"commands": {"podman": PODMAN}, "absent": without("docker", "runc", "containerd")}
+        return SimHost(bed, "v100", files={SPEC: OUT_OF_DATE}, toolkit=toolkit, **options)
 
     def seen(host: SimHost) -> str:
         return host.path(SPEC).read_text()

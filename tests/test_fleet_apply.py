@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fleet_hosts import Hosts, hosts
+from fleet_hosts import PYTHON, Hosts, hosts
 from jsonschema import Draft202012Validator
 from simhost import warm
 from simhost.process import until
@@ -55,22 +55,25 @@ def prepared(text: str, gpuctl: bool) -> str:
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
     scripts = {name: prepared(text, gpuctl=True) for name, text in BEFORE.items()}
-    with hosts(tmp_path_factory.mktemp("fleet"), {**scripts, "bare": prepared("{}", gpuctl=False)}) as up:
+    scripts["bare"] = prepared("{}", gpuctl=False)
+    with hosts(tmp_path_factory.mktemp("fleet"), scripts, ansible_python_interpreter=PYTHON) as up:
         yield up
 
 
 @pytest.fixture
 def fleet(lab: Hosts) -> Iterator[Hosts]:
     """The hosts as they were at first, whatever a test before has done to them."""
-    for name, text in BEFORE.items():
-        on(lab, name, f"rm -rf /var/lib/gpuctl /run/smoke; printf %s '{text}' > {FILE}")
+    put_back(lab)
     yield lab
 
 
+def put_back(lab: Hosts) -> None:
+    for name, text in BEFORE.items():
+        on(lab, name, f"rm -rf /var/lib/gpuctl /run/smoke; printf %s '{text}' > {FILE}")
+
+
 def on(lab: Hosts, name: str, script: str) -> str:
-    ssh = ("ssh", "-i", lab.folder / "id", "-o", f"UserKnownHostsFile={lab.folder}/known_hosts", "-o", "BatchMode=yes")
-    argv = [*map(str, ssh), f"root@{lab.hosts[name].address}", script]
-    return subprocess.run(argv, check=True, capture_output=True, text=True, timeout=60).stdout
+    return lab.hosts[name].does(script)
 
 
 def files(lab: Hosts) -> dict[str, str]:
@@ -119,6 +122,7 @@ class Planned:
 
 @pytest.fixture(scope="module")
 def plan(lab: Hosts, tmp_path_factory: pytest.TempPathFactory) -> Planned:
+    put_back(lab)  # this is made before a test's own `fleet`
     inventory, file = lab.inventory(), tmp_path_factory.mktemp("plan") / "PLAN"
     more = f"c1 rack=r1\nc2 rack=r2\nc3 rack=r1\nc3-again ansible_host={lab.hosts['c3'].address}\n"
     inventory.write_text(inventory.read_text().replace("[all:vars]", f"{more}[all:vars]"))

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fleet_hosts import Hosts, hosts
+from fleet_hosts import PYTHON, Hosts, hosts
 from repositories import Repositories
 from test_fleet_apply import FILE, gpuctl, on, prepared, states
 
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.bench
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
     scripts = dict.fromkeys(("b1", "b2"), prepared("{}", gpuctl=True))
-    with hosts(tmp_path_factory.mktemp("fleet"), scripts) as up:
+    with hosts(tmp_path_factory.mktemp("fleet"), scripts, ansible_python_interpreter=PYTHON) as up:
         yield up
 
 

@@ -178,7 +178,7 @@ def test_a_cell_of_a_spreadsheet_is_no_formula(tmp_path: Path) -> None:
 
 def bomb() -> bytes:
     """Little that is very much when opened."""
-    return gzip.compress(b'{"schema": "gpuctl.snapshot/1"}\n' + b" " * (OPENED_LIMIT + 1))
+    return gzip.compress(b'{"schema": "gpuctl.snapshot/1"}\n' + b" " * (OPENED_LIMIT + 1), 1)
 
 
 def deep() -> bytes:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fleet_hosts import Hosts, hosts
+from fleet_hosts import PYTHON, Hosts, hosts
 from simhost.process import until
 from slurm_bed import Slurm, slurm
 from test_fleet_apply import FILE, gpuctl, on, planned, prepared, states
@@ -54,7 +54,7 @@ def test_a_partition_that_is_not_there_is_one_sentence(cluster: Slurm, tmp_path:
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
     """Hosts whose names are those of nodes; jobs run on this machine all the same."""
     scripts = dict.fromkeys(("gpu1", "gpu2"), prepared("{}", gpuctl=True))
-    with hosts(tmp_path_factory.mktemp("fleet"), scripts) as up:
+    with hosts(tmp_path_factory.mktemp("fleet"), scripts, ansible_python_interpreter=PYTHON) as up:
         yield up
 
 

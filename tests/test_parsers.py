@@ -32,10 +32,12 @@ WALKS = 180
 """What a parser may cost: 8 s where a walk over the letters of a megabyte takes 44 ms."""
 MEMORY = 768 << 20
 """Bytes for a megabyte of text."""
-BESIDES = 16 << 20
+BESIDES = 4 << 20
 """Bytes, besides what the process has that has parsed something, for what an allocator takes more than it is asked."""
 TICK = 1e-5
 """Seconds, below which what a part costs tells nothing of how the cost grows."""
+CURVED = 4.5
+"""How many times what a fourth of it costs a very small part costs, where a larger one is to tell how that goes on."""
 MARGIN = 1.5
 """What may be wrong with a cost that is told by that of a part."""
 ROOMS = ("facts", "compat", "diagnose", "engines", "images", "migrate", "dockerfile", "k8s")
@@ -172,17 +174,24 @@ def in_a_child(function: Callable[..., Any], place: int, beside: str, said: int)
     letters = ((name, over_and_over(piece)) for name, piece in LETTERS.items())
     for name, text in (*letters, *samples(function)):
         os.write(said, f"{name}\n".encode())
-        parts = [cost(text(SIZE // share), share) for share in (64, 16)]
-        for share in (4, 1):
-            if of_the_whole(*parts[-2:], share * 4) * MARGIN < allowed:
+        parts = [cost(text(SIZE // share), share) for share in (256, 64)]
+        for share in (16, 4, 1):
+            smaller, larger = parts[-2:]
+            tells = share < 16 or larger < CURVED * max(smaller, TICK)
+            if tells and of_the_whole(smaller, larger, share * 4) * MARGIN < allowed:
                 break
             parts.append(cost(text(SIZE // share), share))
 
 
 def of_the_whole(smaller: float, larger: float, share: int) -> float:
-    """What a text costs of which that share costs the larger, and a fourth of it the smaller: so it grew, and will."""
+    """What a text costs of which that share costs the larger, and a fourth of it the smaller: so it grew, and will.
+
+    Where the small parts' cost is for the most part each letter's own, what grows with the square is hidden in it, and
+    overtakes it later: it is told apart, and the greater of both counts.
+    """
     grew = max(4.0, larger / max(smaller, TICK))
-    return larger * grew ** math.log(share, 4)
+    square = max(0.0, larger - 4 * smaller) * 4 / 3
+    return max(larger * grew ** math.log(share, 4), (larger - square) * share + square * share**2)
 
 
 FOUND = {name: rest for name, *rest in parsers()}

@@ -26,6 +26,8 @@ _GRAM = 8
 _WINDOW = 2 * _GRAM - 1
 """Letters of a signature that hold a whole gram of a text, wherever the text is cut."""
 _CUT = re.compile(rb".{%d}" % _GRAM)
+_BEGINNING = 6
+"""Letters of a piece that tell whether to look for all of it."""
 _SMALL = 16 << 10
 """Letters of a text in which looking for every signature takes less time than knowing which to look for."""
 
@@ -177,12 +179,27 @@ def hits(text: bytes, but: Set[Signature] = frozenset()) -> list[Hit]:
 
 def _in_small(text: bytes, but: Set[Signature]) -> list[Signature]:
     """The same of a text that is shorter than an index is worth: those whose longest piece stands in it."""
-    return [known for known, longest in _longest_pieces() if longest in text and known not in but]
+    longest = _longest_pieces()
+    cut = (text[at : at + size] for size in _beginnings() for at in range(len(text)))
+    begun = dict.fromkeys(one for one in cut if one in longest)
+    pieces = (one for beginning in begun for one in longest[beginning])
+    return [known for known, piece in pieces if piece in text and known not in but]
 
 
 @cache
-def _longest_pieces() -> tuple[tuple[Signature, bytes], ...]:
-    return tuple((known, max(known.pieces, key=len)) for known in signatures())
+def _longest_pieces() -> dict[bytes, list[tuple[Signature, bytes]]]:
+    """The signatures, each with its longest piece, by the letters with which that begins."""
+    longest: dict[bytes, list[tuple[Signature, bytes]]] = {}
+    for known in signatures():
+        piece = max(known.pieces, key=len)
+        longest.setdefault(piece[:_BEGINNING], []).append((known, piece))
+    return longest
+
+
+@cache
+def _beginnings() -> frozenset[int]:
+    """How many letters those are: fewer where a piece has no more."""
+    return frozenset(map(len, _longest_pieces()))
 
 
 def _near(text: bytes, but: Set[Signature]) -> set[Signature]:

@@ -294,6 +294,7 @@ def hidden_engines(shown: int | None) -> list[str]:
 
 def _name(pid: str) -> str:
     try:
-        return Path(f"/proc/{pid}/comm").read_text()
+        with open(f"/proc/{pid}/comm", "rb", buffering=0) as file:  # of each process, for each command in a host
+            return file.read().decode()
     except OSError:  # It has ended meanwhile.
         return ""

@@ -24,6 +24,11 @@ import enter
 import gpuctl
 
 STATUS = struct.Struct("i")
+LATER = (
+    *("ansible_runner", "docker", "kubernetes.client", "kubernetes.config", "msgspec.json", "rich.console"),
+    *("rich.live", "rich.progress", "ruamel.yaml", "urllib3.exceptions"),
+)
+"""What a run loads when it comes to need it: it takes longer than most runs do."""
 MOST = 1 << 20
 """Bytes that a request has at most."""
 
@@ -126,6 +131,8 @@ def main():
     del sys.path[0]
     for room in walk_packages(gpuctl.__path__, "gpuctl."):
         import_module(room.name)
+    for name in LATER:
+        import_module(name)
     sys.modules["__main__"] = sys.modules["gpuctl.__main__"]
     gc.collect()
     gc.freeze()  # what no run touches, all share

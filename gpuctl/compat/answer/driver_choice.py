@@ -126,9 +126,10 @@ def driver_floors(cuda: Cuda, gpus: Sequence[Gpu]) -> dict[Verdict, str]:
     minima |= {row.first_driver_branch for row in known if row and row.first_driver_branch}
     minima |= {floor.min_driver} if floor else set()
     minima |= {cuda.update.min_driver} if cuda.update and cuda.update.min_driver else set()
+    there = elsewhere(gpus)
     floors: dict[Verdict, str] = {}
     for driver in sorted(minima, key=parts):
-        floors.setdefault(verdict_on(cuda, driver, elsewhere(gpus)), driver)
+        floors.setdefault(verdict_on(cuda, driver, there), driver)
     return floors
 
 
@@ -151,9 +152,14 @@ def _best(candidates: Sequence[Branch], cuda: Cuda | None, gpus: Sequence[Gpu]) 
     """The first that runs it without limits, else the first that runs it with."""
     if not serving_modules(gpus):
         return None
-    ranks = [(_rank(branch.newest_version or branch.branch, cuda, elsewhere(gpus)), branch) for branch in candidates]
-    serving = [pair for pair in ranks if pair[0] is not None]
-    return min(serving, key=lambda pair: pair[0] or 0)[1] if serving else None
+    there, limited = elsewhere(gpus), None
+    for branch in candidates:
+        rank = _rank(branch.newest_version or branch.branch, cuda, there)
+        if rank == 0:
+            return branch
+        if rank == 1 and limited is None:
+            limited = branch
+    return limited
 
 
 def _rank(driver: str, cuda: Cuda | None, gpus: Sequence[Gpu]) -> int | None:

@@ -8,6 +8,7 @@ writes is understood here: an alias could unfold without end, and a tag could as
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from typing import Any, Dict, List, Tuple
 
 from gpuctl import documents
@@ -37,8 +38,12 @@ def _once_each(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
 _DECODER = json.JSONDecoder(object_pairs_hook=_once_each)
 
 
+@lru_cache(maxsize=4)
 def load(text: str) -> Any:
-    """Returns the document that a text is: dicts, lists and text, numbers too where it is JSON. Raises ValueError."""
+    """Returns the document that a text is: dicts, lists and text, numbers too where it is JSON. Raises ValueError.
+
+    A run asks several times for the same one, of which nobody changes anything.
+    """
     if len(text) > SIZE_LIMIT:
         raise NotFollowed("it is larger than %d KiB" % (SIZE_LIMIT >> 10))
     if not text.lstrip().startswith(("{", "[")):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 
 from gpuctl.compat.tables.loader import PciDevice, Product, pci_devices, products
 from gpuctl.regex import regex
@@ -26,6 +26,7 @@ def _key_words(name: str) -> list[str]:
     return [word for word in words_of(name) if word not in _VENDOR and not _FORM.fullmatch(word)]
 
 
+@lru_cache(maxsize=4096)
 def key_of(name: str) -> str:
     """Returns what two spellings of one product share: "v100" of Tesla V100-SXM2-32GB, "rtx3090" of RTX 3090."""
     return "".join(_key_words(name))

@@ -63,14 +63,22 @@ class Writer(threading.Thread):
 
     def run(self) -> None:
         while not self.stopped.wait(0.02 * (self.number % 4)):
-            there = self.config.read_text()
-            if json.loads(there)["number"] != self.number:
-                self.lost = f"{self.number} is lost: {there}"
+            if not self._stands():
+                self.lost = f"{self.number} is lost: {self.config.read_text()}"
                 return
             self.number += 1
             new = self.config.with_suffix(".new")
             new.write_text(json.dumps({"number": self.number}))
             new.replace(self.config)
+
+    def _stands(self) -> bool:
+        """Whether its last number is there. What gpuctl exchanged for it is seen until it is put back, for a moment."""
+        end = time.monotonic() + 1
+        while json.loads(self.config.read_text())["number"] != self.number:
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.01)
+        return True
 
 
 @pytest.fixture

@@ -1,7 +1,8 @@
 """A file comes into its place only where the one that was seen is still there: an edit made between is not lost.
 
 rename(2) replaces whatever is there by then. renameat2(2) can exchange two files in one step instead, so that what came
-out can be looked at, and put back; glibc has it from 2.28 on, and not every file system carries it out.
+out can be looked at, and put back; glibc has it from 2.28 on, and not every file system carries it out. Who reads the
+file in the moment between sees the new one.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gpuctl.compat.ask.asks import Ask, release_ask, unknown_ask
+from gpuctl.compat.ask.asks import Ask, release_ask
 from gpuctl.compat.ask.framework_images import image_ask, is_image
 from gpuctl.compat.judge.rulings import resolve_cuda
 from gpuctl.compat.knowledge.frameworks import (
@@ -53,14 +53,6 @@ def framework_asks(text: str) -> tuple[Ask, ...]:
     """
     asked = text.strip()
     return (image_ask(asked) if is_image(asked) else package_ask(requirement_of(asked)),)
-
-
-def asks_or_unknown(text: str) -> tuple[Ask, ...]:
-    """Returns as framework_asks; what no table knows is an ask that nobody can answer. Raises ValueError."""
-    try:
-        return framework_asks(text)
-    except NotKnown as why:
-        return (unknown_ask(text.strip(), f"{why}."),)
 
 
 def requirement_of(text: str) -> Requirement:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from gpuctl.compat.knowledge.frameworks import spelt_out
 from gpuctl.compat.tables.loader import load
-from gpuctl.compat.versions import leading, parts
+from gpuctl.compat.versions import parts
 from gpuctl.frozen import dataclass
 
 if TYPE_CHECKING:
@@ -24,8 +24,9 @@ class IndirectPackage:
     """A package, by its normalized name, that asks for CUDA through packages that it `pulls` in.
 
     `pulls` empty: it was built for a CUDA version that neither its name nor its version tells. `pins` are the very
-    requirements of its releases, each from a release on, up to `pins_until`. `own_code`: it has kernels of its own
-    beside theirs. `post_from`: from this release on its post releases are builds, named by their CUDA.
+    requirements of its releases, each of those from a release on, up to `pins_until`; "": those leave it open.
+    `own_code`: it has kernels of its own beside theirs.
+    `post_from`: from this release on its post releases are builds, named by their CUDA.
     """
 
     package: str
@@ -44,10 +45,17 @@ class IndirectPackage:
         return spelt_out(str(version.post)) if (version.post or 0) >= _LEAST_POST else None
 
     def pinned(self, version: str) -> str:
-        """Returns what a release requires to the very version: "torch==2.8.0"; "" where that is not known."""
-        number = parts(leading(version))
-        reached = [since for since in self.pins if parts(since) <= number <= parts(self.pins_until)]
-        return self.pins[reached[-1]] if reached else ""
+        """Returns what a release requires to the very version: "torch==2.8.0"; "" where it is open, or not known."""
+        from packaging.version import InvalidVersion, Version
+
+        try:
+            release = Version(version.partition("+")[0])
+        except InvalidVersion:
+            return ""
+        if release.is_prerelease or release > Version(self.pins_until):
+            return ""
+        reached = [required for since, required in self.pins.items() if Version(since) <= release]
+        return reached[-1] if reached else ""
 
     def why_partly_known(self, pinned: str) -> str:
         """Why what it pins does not tell all, as `why_unknown`."""

@@ -8,10 +8,19 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 
 from gpuctl.compat.ask.asks import Ask, OwnCode, unknown_ask
-from gpuctl.compat.ask.frameworks import PACKAGES, TAG_SOURCE, package_ask, pinned_version, requirement_of
+from gpuctl.compat.ask.framework_images import is_image
+from gpuctl.compat.ask.frameworks import (
+    PACKAGES,
+    TAG_SOURCE,
+    framework_asks,
+    package_ask,
+    pinned_version,
+    requirement_of,
+)
 from gpuctl.compat.ask.pip_files.conda import conda_asks, conda_packages, is_condas, pip_lines
-from gpuctl.compat.ask.pip_files.markers import ANYWHERE, BY_EXTRA, Environment, contradiction, installed
+from gpuctl.compat.ask.pip_files.markers import ANYWHERE, BY_EXTRA, Environment, Installed, contradiction, installed
 from gpuctl.compat.ask.pip_files.pins import Pin, decoded, read_pins
+from gpuctl.compat.ask.pip_files.siblings import with_required
 from gpuctl.compat.knowledge.frameworks import NoCuda, NotKnown, cuda_of_tag, spelt_out
 from gpuctl.compat.knowledge.indirect import indirect_packages
 from gpuctl.compat.knowledge.package_code import ReleaseCode, release_code
@@ -53,6 +62,24 @@ def file_asks(content: bytes, name: str, environment: Environment = ANYWHERE) ->
     return asks
 
 
+def named_asks(text: str) -> tuple[Ask, ...]:
+    """Returns what a framework, an image or a package asks for, as a person names it; what no table knows is an ask
+    that nobody can answer. Raises ValueError as `framework_asks` does, and NoCuda.
+    """
+    try:
+        if is_image(text.strip()):
+            return framework_asks(text)
+        pin = Pin(requirement_of(text.strip()), (), "")
+        return _asked_by((pin,)) if pin.name in indirect_packages() else framework_asks(text)
+    except NotKnown as why:
+        return (unknown_ask(text.strip(), f"{why}."),)
+
+
+def _asked_by(pins: Sequence[Pin]) -> tuple[Ask, ...]:
+    found = with_required(pins)
+    return _with_own_code(_merged(_asks_of(found), "", {}), found, frozenset())
+
+
 def requirements_asks(text: str, name: str, environment: Environment = ANYWHERE) -> tuple[Ask, ...]:
     """Returns the CUDA versions that the packages of a requirements or lock file ask for; none: they ask for no CUDA.
 
@@ -64,7 +91,7 @@ def requirements_asks(text: str, name: str, environment: Environment = ANYWHERE)
     """
     if is_condas(text):
         return _of_conda(text, name, environment)
-    found = installed(read_pins(text, name), environment)
+    found = _found(text, name, environment)
     twice = contradiction(found.pins)
     if twice:
         one, other = twice
@@ -74,9 +101,14 @@ def requirements_asks(text: str, name: str, environment: Environment = ANYWHERE)
     return _with_own_code(asks, found.pins, found.alternatives.keys() | found.optional)
 
 
+def _found(text: str, name: str, environment: Environment) -> Installed:
+    found = installed(read_pins(text, name), environment)
+    return replace(found, pins=with_required(found.pins))
+
+
 def _why_none(text: str, name: str, environment: Environment) -> str:
     """Returns why a file asks for no CUDA, and what would tell: a sentence without its full stop."""
-    pins = () if is_condas(text) else installed(read_pins(text, name), environment).pins
+    pins = () if is_condas(text) else _found(text, name, environment).pins
     why = next((why for why in map(_why_no_cuda, pins) if why), "")
     if why:
         return why
@@ -186,7 +218,9 @@ def _framework_asks(pins: Iterable[Pin], pinned: Sequence[str]) -> Iterator[Ask]
 def _framework_ask(pin: Pin, pinned: Sequence[str]) -> Ask:
     if pin.requirement.url:
         return unknown_ask(pin.name, f"{pin.name} {_FROM_ADDRESS}.")
-    return package_ask(pin.requirement, _served(pin) if pin.name in ("torch", "pytorch") else "", pinned)
+    ask = package_ask(pin.requirement, _served(pin) if pin.name in ("torch", "pytorch") else "", pinned)
+    # It is no release for which another could be taken: what requires it is built for it.
+    return replace(ask, by=f"{ask.by} of {pin.required_by}", release=None) if pin.required_by else ask
 
 
 def _served(pin: Pin) -> str:
@@ -224,30 +258,29 @@ def _named_asks(pins: Iterable[Pin]) -> Iterator[Ask]:
 
 
 def _indirect_asks(pins: Sequence[Pin]) -> Iterator[Ask]:
-    """Yields those that ask through what they pull in, where neither that is named beside them nor a tag of theirs.
+    """Yields those that ask through what they pull in, where neither that is there beside them nor a tag of theirs.
 
-    What they are known to pin asks beside them: it may not run where nothing is known of their own code. It is no
-    release for which another could be taken.
+    One that alone brings what it pulls in may not run where nothing is known of its own code.
     """
-    named = {pin.name for pin in pins}
+    there = {pin.name for pin in pins}
+    brought = {pin.required_by for pin in pins if not pin.named}
     for pin in pins:
         row, version = indirect_packages().get(pin.name), pinned_version(pin.requirement)
-        if not row or named & set(row.pulls) or (version and version.local):
+        if not row or (version and version.local):
+            continue
+        if there & set(row.pulls):
+            own = _own_code(pin)
+            if f"{pin.name} {version}" in brought and row.own_code and not (own and own.is_read):
+                why = row.why_partly_known(row.pinned(str(version)).replace("==", " "))
+                yield unknown_ask(_label(pin), f"{_label(pin)} {why}.", row.source)
             continue
         told = row.cuda_of_post(version) if version else None
         if not told and not row.pulls and _served(pin).startswith("cu"):
             told = cuda_of_tag(_served(pin))
         if told:
             yield Ask(told, _label(pin), row.source, wheel=True)
-            continue
-        pinned, own = row.pinned(str(version)) if version else "", _own_code(pin)
-        if pinned:
-            pulled = package_ask(requirement_of(pinned))
-            yield replace(pulled, by=f"{pulled.by} of {_label(pin)}", release=None)
-        if pinned and own and own.is_read:
-            continue
-        why = row.why_partly_known(pinned.replace("==", " ")) if pinned else row.why_unknown
-        yield unknown_ask(_label(pin), f"{_label(pin)} {why}.", row.source)
+        else:
+            yield unknown_ask(_label(pin), f"{_label(pin)} {row.why_unknown}.", row.source)
 
 
 def _with_own_code(asks: tuple[Ask, ...], pins: Sequence[Pin], by_choice: Set[str]) -> tuple[Ask, ...]:
@@ -303,7 +336,7 @@ def _one(same: Sequence[Ask], name: str, alternatives: Mapping[str, str], option
     one_of = min(choices, key=lambda one: (one not in PACKAGES, one), default="")
     return Ask(
         same[0].cuda,
-        f"{', '.join(named[:_NAMED_AT_MOST])}{more} in {name}",
+        f"{', '.join(named[:_NAMED_AT_MOST])}{more}{f' in {name}' if name else ''}",
         "; ".join(dict.fromkeys(ask.source for ask in same)),
         next((ask.release for ask in same if ask.release), None),
         tuple(dict.fromkeys(code for ask in same for code in ask.codes)),

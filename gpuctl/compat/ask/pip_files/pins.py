@@ -42,7 +42,8 @@ class Pin:
     """A package that a file names: what it requires, from which indexes, and where the file says so.
 
     One of `markers` has to hold where it is installed. `locked`: a lock file pins it, which may name alternatives.
-    `optional`: it is installed only with an extra or a group that has to be named.
+    `optional`: it is installed only with an extra or a group that has to be named. `required_by`: the release beside
+    it that leaves no other version; `named` False: no line of the file names it, that release alone brings it.
     """
 
     requirement: Requirement
@@ -51,6 +52,8 @@ class Pin:
     markers: tuple[str, ...] = ("",)
     locked: bool = False
     optional: bool = False
+    required_by: str = ""
+    named: bool = True
 
     @property
     def name(self) -> str:

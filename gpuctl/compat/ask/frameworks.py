@@ -217,6 +217,8 @@ def _build(label: str, release: FrameworkRelease, cuda: str | None, pinned: Sequ
     if cuda:
         return _named_build(label, release, cuda)
     surroundings = [build for build in release.cudas if build in pinned]
+    if release.default in surroundings:  # others are there for builds that say so in their tag
+        return release.default, ""
     if surroundings or len(release.cudas) == 1:
         return (surroundings or release.cudas)[-1], ""
     if release.default:

@@ -97,7 +97,7 @@ def requirements_asks(text: str, name: str, environment: Environment = ANYWHERE)
         one, other = twice
         raise ValueError(f"{other.where} pins {_label(other)}, and {one.where} {_label(one)}: pip installs neither")
     where = f"{name} (for {environment.machine})" if found.elsewhere else name
-    asks = _merged(_asks_of(found.pins), where, found.alternatives, found.optional)
+    asks = _with_others(_merged(_asks_of(found.pins), where, found.alternatives, found.optional), found.pins)
     return _with_own_code(asks, found.pins, found.alternatives.keys() | found.optional)
 
 
@@ -281,6 +281,13 @@ def _indirect_asks(pins: Sequence[Pin]) -> Iterator[Ask]:
             yield Ask(told, _label(pin), row.source, wheel=True)
         else:
             yield unknown_ask(_label(pin), f"{_label(pin)} {row.why_unknown}.", row.source)
+
+
+def _with_others(asks: tuple[Ask, ...], pins: Sequence[Pin]) -> tuple[Ask, ...]:
+    """Returns what asks, and with it the builds without CUDA of which one may be installed in its place."""
+    several = {ask.one_of for ask in asks if ask.one_of}
+    without = {name: tuple(_label(pin) for pin in pins if pin.name == name and _why_no_cuda(pin)) for name in several}
+    return tuple(replace(ask, without_cuda=without[ask.one_of]) if ask.one_of else ask for ask in asks)
 
 
 def _with_own_code(asks: tuple[Ask, ...], pins: Sequence[Pin], by_choice: Set[str]) -> tuple[Ask, ...]:

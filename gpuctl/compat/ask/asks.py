@@ -79,7 +79,8 @@ class Ask:
 def release_ask(release: FrameworkRelease, cuda: str, by: str = "") -> Ask:
     """Returns what a package's release asks for in its build for a CUDA version. `by`: in whose name; "": its own."""
     named = by or f"{release.framework} {release.version}"
-    return Ask(cuda, named, release.source, release, release.codes(cuda), wheel=True)
+    codes = release.codes(cuda)
+    return Ask(cuda, named, release.source, release, codes, wheel=True, unjudged=() if codes else (named,))
 
 
 def unknown_ask(by: str, why: str, source: str = "gpuctl's tables") -> Ask:

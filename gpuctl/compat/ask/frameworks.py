@@ -206,7 +206,7 @@ def _unlisted(label: str, version: Version, cuda: str | None, releases: Sequence
     from packaging.version import Version
 
     if cuda and resolve_cuda(cuda).unknown is None:
-        return Ask(cuda, label, TAG_SOURCE, wheel=True)
+        return Ask(cuda, label, TAG_SOURCE, wheel=True, unjudged=(label,))
     older = [release.version for release in releases if Version(release.version) < version]
     newer = [release.version for release in releases if Version(release.version) > version]
     raise NotKnown(f"{label} is not known here: {next_to_it(older, newer)}")
@@ -233,5 +233,6 @@ def _named_build(label: str, release: FrameworkRelease, cuda: str) -> tuple[str,
         return build, ""
     published = ", ".join(release.cudas)
     if "." in cuda and resolve_cuda(cuda).unknown is None:
-        return cuda, f"the builds of it that are known here are for CUDA {published}"
+        told = f"the builds of it that are known here are for CUDA {published}"
+        raise NotKnown(f"a build of {label} for CUDA {cuda} is not known here: {told}")
     raise ValueError(f"{label} has no build for CUDA {cuda}: its builds are for CUDA {published}")

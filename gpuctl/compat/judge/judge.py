@@ -46,7 +46,7 @@ def judge_ask(ask: Ask, cuda: Cuda, driver: str, gpu: Gpu, open_module: bool | N
     """
     if ask.unknown:
         return (Ruling(Verdict.UNKNOWN, Reason("build.not-known", ask.unknown, ask.source)), *gpu_and_code(ask, gpu))
-    return (*judge(cuda, driver, gpu, open_module), *gpu_and_code(ask, gpu))
+    return (*judge(cuda, driver, gpu, open_module), *gpu_and_code(ask, gpu, cuda))
 
 
 def members(ask: Ask) -> tuple[Cuda, ...]:

@@ -300,7 +300,23 @@ def _with_own_code(asks: tuple[Ask, ...], pins: Sequence[Pin], by_choice: Set[st
     known = {pin: code for pin in pins if pin.name not in by_choice and (code := _own_code(pin))}
     own = tuple(OwnCode(_label(pin), code) for pin, code in known.items())
     unjudged = tuple(_label(pin) for pin in pins if torch and pin not in known and _has_own_code(pin))
-    return tuple(replace(ask, beside=own, unjudged=unjudged) if ask is bearer else ask for ask in asks)
+    unjudged += tuple(_label(pin) for pin in pins if bearer and bearer.cuda and _is_unlisted(pin))
+    return tuple(
+        replace(ask, beside=own, unjudged=(*ask.unjudged, *unjudged)) if ask is bearer else ask for ask in asks
+    )
+
+
+def _is_unlisted(pin: Pin) -> bool:
+    """Returns whether a framework's release or build is one that the table lacks."""
+    if pin.name not in PACKAGES:
+        return False
+    try:
+        _framework_ask(pin, ())
+    except NoCuda:
+        return False
+    except ValueError:
+        return True
+    return False
 
 
 def _has_own_code(pin: Pin) -> bool:
@@ -350,6 +366,7 @@ def _one(same: Sequence[Ask], name: str, alternatives: Mapping[str, str], option
         wheel=True,
         from_minor=max((ask.from_minor for ask in same), key=lambda minor: parts(minor or "0")),
         one_of=one_of,
+        unjudged=tuple(dict.fromkeys(named for ask in same for named in ask.unjudged)),
         decided_by=alternatives.get(one_of, ""),
         on_arm=next((ask.on_arm for ask in same if ask.on_arm), None),
         unknown=same[0].unknown,

@@ -186,6 +186,7 @@ def test_the_oldest_gpu_that_a_build_holds_code_for_is_told() -> None:
         ("xgboost==2.1.1", "RTX 5090", Verdict.LIMITED, "build.ptx-only"),
         ("xgboost==1.7.6", "H100", Verdict.INCOMPATIBLE, "build.no-code"),
         ("xgboost==3.2.0", "GH200", Verdict.COMPATIBLE, None),
+        ("xgboost==3.3.0", "V100", Verdict.INCOMPATIBLE, "build.gpu-too-old"),
         ("tensorflow==2.17.0", "GTX 980", Verdict.INCOMPATIBLE, "build.gpu-too-old"),
     ],
 )
@@ -611,7 +612,9 @@ def test_a_file_that_asks_for_no_cuda_says_why(text: str, says: str) -> None:
         ("paddlepaddle_gpu==2.0.0.post101\n", "10.1"),
         ("paddlepaddle-gpu==2.6.1.post120\n", "12.0"),
         ("paddlepaddle-gpu==2.6.1.post1\n", ""),
-        ("paddlepaddle-gpu==1.8.5.post107\n", ""),  # there it is CUDA 10 with cuDNN 7
+        ("paddlepaddle-gpu==1.8.5.post107\n", "10.0"),  # there it is CUDA 10.0 with cuDNN 7
+        ("paddlepaddle-gpu==1.7.2.post97\n", "9.0"),
+        ("paddlepaddle-gpu==1.8.5.post117\n", ""),
         ("accelerate --extra-index-url https://download.pytorch.org/whl/cu121\n", ""),
     ],
 )
@@ -658,6 +661,8 @@ def test_who_runs_with_any_minor_version_asks_for_the_lowest_that_holds(
     ("text", "says"),
     [
         ("vllm==99.0", "(torch)"),
+        ("llama-cpp-python==0.2.90", "is built where it is installed"),
+        ("catboost==1.2.7", "brings a CUDA of its own"),
         ("numpy\nxformers\nbitsandbytes", "(torch)"),
         ("flash-attn==2.6.3", "what pip freeze prints"),
         ("paddlepaddle-gpu==3.2.0", "(nvidia-cuda-runtime-cu11, "),

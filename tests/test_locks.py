@@ -202,6 +202,16 @@ def test_which_python_the_application_has_is_not_guessed(text: str) -> None:
     assert on_a100(text, Environment("x86_64", "3.13")).verdict is Verdict.LIMITED
 
 
+def test_what_a_python_pins_of_cuda_chooses_the_build_of_that_python_alone() -> None:
+    each = "torch=={} ; python_version {}\nnvidia-cuda-runtime-cu12=={} ; python_version {}\n"
+    older, newer = (
+        each.format("2.4.0", "< '3.12'", "12.1.105", "< '3.12'"),
+        each.format("2.5.1", ">= '3.12'", "12.4.127", ">= '3.12'"),
+    )
+    asks = requirements_asks(older + newer, "r.txt", Environment("x86_64"))
+    assert {ask.cuda: ask.release.version for ask in asks if ask.release} == {"12.1": "2.4.0", "12.4": "2.5.1"}
+
+
 def on_a100(text: str, where: Environment) -> Compatibility:
     return check(Question(requirements_asks(text, "r.txt", where)), Machine("530.30.02", (find_gpu("A100"),)))
 

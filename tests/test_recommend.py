@@ -189,6 +189,11 @@ def on(distribution: str, version: str, kernel: str = "5.14.0-1") -> PackageHost
         (on("ol", "9.6", "6.12.0-1.el9uek"), "V100", ("nvidia-driver:580-dkms", "kernel-uek-devel-6.12.0")),
         (on("amzn", "2023", "6.1.1-1.amzn2023"), "V100", ("nvidia-driver:580-dkms", "cuda-drivers")),
         (on("almalinux", "10.0", "6.12.0-1"), "V100", ("versionlock add '*nvidia*580*'", "cuda-drivers")),
+        (
+            on("fedora", "44", "7.0.1-300.fc44"),
+            "A100",
+            ("cuda-fedora44", "versionlock add '*nvidia*580*'", "nvidia-open"),
+        ),
     ],
 )
 def test_packages_come_from_the_stream_of_their_branch_and_module(

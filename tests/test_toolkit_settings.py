@@ -259,3 +259,40 @@ def test_settings_have_their_tables_before_them() -> None:
     said = parse_settings('x = 1\n[nvidia-container-runtime.modes.cdi]\nspec-dirs = ["/etc/cdi"]\n')
     assert said.values == {"x": 1, "nvidia-container-runtime.modes.cdi.spec-dirs": ["/etc/cdi"]}
     assert (parse_settings("a =\n").error or "").endswith("(at line 1, column 4)")
+
+
+OPERATORS = "/usr/local/nvidia/toolkit"
+PROGRAMS = ("nvidia-ctk", "nvidia-container-cli", "nvidia-container-runtime", "nvidia-container-runtime-hook")
+
+
+@pytest.mark.parametrize(
+    ("its_own", "of_the_host", "version", "status"),
+    [
+        ("", f"{CLI}no-cgroups = true\n", "", Status.PASS),  # the operator's programs do not read /etc
+        (f"{CLI}no-cgroups = false\n", "", "", Status.PASS),  # which on no path of any release spoils root's engine
+        (f"{CLI}no-cgroups = true\n", "", "1.17.8", Status.FAIL),
+    ],
+)
+def test_the_operators_programs_go_by_what_its_toolkit_container_writes(
+    its_own: str, of_the_host: str, version: str, status: Status
+) -> None:
+    """Its config.toml lies beside its programs, and it writes no no-cgroups at all."""
+    gone = {f"{name} --version": None for name in (*PROGRAMS, "nvidia-cdi-hook")}
+    told = {
+        f"{OPERATORS}/{name} --version": f"NVIDIA Container Toolkit CLI version {version}\n" for name in PROGRAMS[:1]
+    }
+    path = f"{OPERATORS}/.config/nvidia-container-runtime/config.toml"
+    machine = v100(
+        commands={**gone, **(told if version else {})},
+        stats={
+            **{f"/usr/bin/{name}": None for name in (*PROGRAMS, "nvidia-cdi-hook")},
+            **{f"{OPERATORS}/{name}": {"mode": 0o755} for name in PROGRAMS},
+        },
+        files={path: its_own, CONFIG_TOML: of_the_host},
+        sockets=docker(Runtimes={"nvidia": {"path": f"{OPERATORS}/nvidia-container-runtime"}}),
+    )
+    (finding,) = (one for one in diagnose(gather(machine)).findings if one.id == "toolkit.no-cgroups")
+    assert finding.status is status, finding
+    if status is Status.FAIL:
+        assert finding.evidence[0].source == path
+        assert finding.remedy and not finding.remedy.commands and "ClusterPolicy" in finding.remedy.text

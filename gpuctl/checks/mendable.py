@@ -32,7 +32,7 @@ _OWN = "gpuctl"
 def led_by_gpuctl(finding: Finding, system: System) -> Finding:
     """Returns the finding with gpuctl's own command first where that mends it; what a person would type is kept."""
     remedy = finding.remedy
-    if remedy is None or finding.id in TOOLKIT or not _is_mended(finding) or _is_own(remedy):
+    if remedy is None or finding.id in TOOLKIT or not is_mended(finding) or _is_own(remedy):
         return finding
     return replace(finding, remedy=own_first(remedy, system, command("gpuctl", "doctor", "--fix")))
 
@@ -40,11 +40,11 @@ def led_by_gpuctl(finding: Finding, system: System) -> Finding:
 def fixable(report: Report) -> int:
     """Returns how many of the findings `gpuctl doctor --fix` can mend."""
     loud = (one for one in report.findings if one.status in LOUD and one.waived is None)
-    return sum(map(_is_mended, loud))
+    return sum(map(is_mended, loud))
 
 
-def _is_mended(finding: Finding) -> bool:
-    """Whether gpuctl can mend it: what no command mends on this host, it does not either."""
+def is_mended(finding: Finding) -> bool:
+    """Returns whether gpuctl can mend it: what no command mends on this host, it does not either."""
     return finding.id in MENDABLE and finding.remedy is not None and bool(finding.remedy.commands)
 
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from gpuctl.checks.engine import handed
 from gpuctl.checks.layers.cdi import stale_spec
 from gpuctl.checks.layers.toolkit_settings import settings_of, wishes
-from gpuctl.checks.mendable import CRIO, OTHER_RUNTIME, RUNTIME, SETTING, SPECIFICATION, TOOLKIT
+from gpuctl.checks.mendable import CRIO, OTHER_RUNTIME, RUNTIME, SETTING, SPECIFICATION, TOOLKIT, is_mended
 from gpuctl.checks.paths.ways import ToolkitInUse
 from gpuctl.engines.merge import Values
 from gpuctl.engines.toolkit_toml import NotAccepted, diff, with_settings
@@ -141,7 +141,7 @@ def _is_allowed(planned: Mended, allow: Callable[[Mended], bool]) -> bool:
 
 def mends(facts: Facts, report: Report) -> Iterator[Mend]:
     """Yields what can be done about the failures and warnings of a report, what others rest on first."""
-    loud = [one.id for one in report.findings if one.status in (Status.FAIL, Status.WARN)]
+    loud = [one.id for one in report.findings if one.status in (Status.FAIL, Status.WARN) and is_mended(one)]
     kinds: tuple[tuple[tuple[str, ...], Disturbs, CarryOut], ...] = (
         (TOOLKIT, Disturbs.NEW_CONTAINERS, _install),
         (SETTING, Disturbs.NEW_CONTAINERS, _settings(facts, loud)),

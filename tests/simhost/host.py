@@ -50,6 +50,7 @@ NEVER_SHOWN = (
     "/etc/yum.repos.d",
     "/etc/zypp",
     "/lib/modules",
+    "/usr/local/nvidia",
     "/var/cache/gpuctl",
     "/var/lib/apt",
     "/var/lib/dkms",

@@ -16,7 +16,7 @@ from gpuctl.compat.knowledge.toolkit_settings import SPOILT, default_of, strange
 from gpuctl.compat.versions import compare, leading
 from gpuctl.facts.machine.isolation import Isolation
 from gpuctl.facts.machine.system import System
-from gpuctl.facts.toolkit.settings import LDCONFIG, LDCONFIGS, MODE, NO_CGROUPS, ROOT, ToolkitSettings
+from gpuctl.facts.toolkit.settings import LDCONFIG, LDCONFIGS, MODE, NO_CGROUPS, OPERATORS, ROOT, ToolkitSettings
 from gpuctl.facts.toolkit.toolkit import Toolkit
 from gpuctl.model import Disturbs, Evidence, Remedy
 
@@ -82,7 +82,7 @@ def no_cgroups(system: System, here: ToolkitInUse) -> Judgement | None:
     settings = here.settings
     by_hook = any({"hook", "legacy"} & set(settings.paths(way)) for way in here.ways)
     if by_hook and _in_lxc(system) and settings.value(NO_CGROUPS) is False:
-        remedy = _set(system, "Leave the cgroups alone.", {NO_CGROUPS: True}, settings.version)
+        remedy = _set(system, "Leave the cgroups alone.", {NO_CGROUPS: True}, settings)
         seen = Evidence(here.found.settings.source, shown(NO_CGROUPS, False))
         return warned("The engine runs inside of LXC, which may not let it change device cgroups.", seen, remedy=remedy)
     if by_hook and _in_lxc(system):
@@ -171,7 +171,7 @@ def _listed(words: Iterable[str]) -> str:
 def _remedy(names: Iterable[str], works: Sequence[str], system: System, here: ToolkitInUse) -> Remedy:
     changes = wishes(names, system, here)
     if changes:
-        return _set(system, "Set what fits this host.", changes, here.settings.version)
+        return _set(system, "Set what fits this host.", changes, here.settings)
     text = f"Use {_listed(works)}." if works else "Use an engine that gives GPUs by CDI."
     return Remedy(text, (), Disturbs.NOTHING)
 
@@ -184,10 +184,18 @@ def _wished(name: str, system: System, here: ToolkitInUse) -> Any:
     return default_of(name)
 
 
-def _set(system: System, text: str, changes: dict[str, Any], version: str) -> Remedy:
-    """With nvidia-ctk; where that cannot yet, in words. Its values of a list are parted by colons."""
-    if compare(version, CONFIG_SINCE) < 0:
-        lines = "; ".join(shown(name, value) for name, value in changes.items())
+def _set(system: System, text: str, changes: dict[str, Any], here: InForce) -> Remedy:
+    """With nvidia-ctk; where that cannot yet, or somebody else writes the file, in words.
+
+    Its values of a list are parted by colons.
+    """
+    lines = "; ".join(shown(name, value) for name, value in changes.items())
+    if here.found.settings.source == OPERATORS:
+        where = (
+            "The GPU Operator's toolkit container writes the file anew: have toolkit.env of its ClusterPolicy say so."
+        )
+        return Remedy(f"{text} {lines}. {where}", disturbs=Disturbs.NEW_CONTAINERS)
+    if compare(here.version, CONFIG_SINCE) < 0:
         edit = command(Shell.EDITOR, *operands("/etc/nvidia-container-runtime/config.toml"))
         return Remedy(f"{text} Write {lines}.", as_root(system, edit), Disturbs.NEW_CONTAINERS)
     commands = (_command(name, value) for name, value in changes.items())

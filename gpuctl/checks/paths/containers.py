@@ -83,6 +83,6 @@ class DockerPaths:
         """One that does not tell its version is old, and knows no other mode than legacy."""
         try:
             here = in_force(self.toolkit, self.found, self.tegra)
+            return OF_MODE.get(bound_mode(program) or here.value(MODE)) or here.runtime_path(program) or GpuPath.LEGACY
         except CannotTell:
             return GpuPath.LEGACY
-        return OF_MODE.get(bound_mode(program) or here.value(MODE)) or here.runtime_path(program) or GpuPath.LEGACY

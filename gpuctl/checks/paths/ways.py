@@ -15,6 +15,7 @@ from gpuctl.compat.knowledge.toolkit_settings import (
     ToolkitSetting,
     default_of,
     described,
+    rows_for,
     setting_row,
 )
 from gpuctl.compat.versions import compare, leading
@@ -141,12 +142,20 @@ def bound_mode(program: str | None) -> str | None:
 
 @dataclass(frozen=True)
 class InForce:
-    """The toolkit's settings as they are in force here: its release, what is set, what is so on the host."""
+    """The toolkit's settings as they are in force here: what is set, what is so on the host.
 
-    version: str
+    What depends on its release raises CannotTell where that is not known.
+    """
+
+    toolkit: Toolkit
     values: Mapping[str, Any]
     found: ToolkitSettings
     so: frozenset[str]
+
+    @property
+    def version(self) -> str:
+        """The toolkit's release. Raises CannotTell where none of its programs tells it."""
+        return release(self.toolkit)
 
     def value(self, setting: str) -> Any:
         """Returns what is set, or what counts where it is not."""
@@ -154,11 +163,16 @@ class InForce:
 
     def row(self, setting: str, path: str, way: Way) -> ToolkitSetting | None:
         """Returns what a setting does on a path of a way."""
+        value, so = self._case(setting, way)
+        return setting_row(setting, value, so, path, self.version)
+
+    def _case(self, setting: str, way: Way) -> tuple[Any, frozenset[str]]:
+        """Returns a setting's value on a way, and what is so there."""
         value = way.mode if setting == MODE and way.mode else self.value(setting)
         so = {*self.so, *self._so_of(setting, value), "rootless" if way.is_rootless else "rootful"}
         if way.takes_mounts and self.value("accept-nvidia-visible-devices-as-volume-mounts") is True:
             so.add("by-mounts")
-        return setting_row(setting, value, so, path, self.version)
+        return value, frozenset(so)
 
     def runtime_path(self, program: str | None = None) -> GpuPath | None:
         """Returns the path of nvidia-container-runtime, or of that one bound to a mode; None where it gives no GPUs."""
@@ -171,7 +185,9 @@ class InForce:
         return (way.start, *taken) if way.start else ()
 
     def fault(self, setting: str, way: Way) -> ToolkitSetting | None:
-        """Returns how a setting spoils a way, None where it does not."""
+        """Returns how a setting spoils a way, None where it does not, as where it does on no path in any release."""
+        if not any(row.gets in SPOILT for row in rows_for(setting, *self._case(setting, way))):
+            return None
         rows = (self.row(setting, path, way) for path in self.paths(way))
         return next((row for row in rows if row and row.gets in SPOILT), None)
 
@@ -221,13 +237,13 @@ def in_force(toolkit: Toolkit, found: ToolkitSettings, tegra: Tegra) -> InForce:
     settings = found.settings.get() or Settings({})
     if settings.error:
         raise CannotTell(f"{found.settings.source} is no TOML")
-    values, version = settings.values, release(toolkit)
+    values = settings.values
     so = {"tegra" if tegra.by_csv else "no-tegra"}
     if values.get("nvidia-container-runtime-hook.skip-mode-detection") is True:
         so.add("skip-mode-detection")
     if values.get("features.allow-ldconfig-from-container") is True:
         so.add("ldconfig-from-container")
-    return InForce(version, values, found, frozenset(so))
+    return InForce(toolkit, values, found, frozenset(so))
 
 
 def release(toolkit: Toolkit) -> str:

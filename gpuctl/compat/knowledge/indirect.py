@@ -25,8 +25,9 @@ class IndirectPackage:
 
     `pulls` empty: it was built for a CUDA version that neither its name nor its version tells. `pins` are the very
     requirements of its releases, each of those from a release on, up to `pins_until`; "": those leave it open.
-    `own_code`: it has kernels of its own beside theirs.
-    `post_from`: from this release on its post releases are builds, named by their CUDA.
+    `own_code`: it has kernels of its own beside theirs. `post_from`: from this release on its post releases are
+    builds, named by their CUDA; `posts` are those of releases before it, each with its CUDA. `built_there`: PyPI has
+    its sources alone.
     """
 
     package: str
@@ -37,11 +38,13 @@ class IndirectPackage:
     own_code: bool = False
     note: str | None = None
     post_from: str | None = None
+    posts: Mapping[str, str] = MappingProxyType({})
+    built_there: bool = False
 
     def cuda_of_post(self, version: Version) -> str | None:
         """Returns the CUDA version that a post release names: "11.7" of 2.4.2.post117; None where none does."""
         if self.post_from is None or version.release < parts(self.post_from):
-            return None
+            return self.posts.get(str(version.post))
         return spelt_out(str(version.post)) if (version.post or 0) >= _LEAST_POST else None
 
     def pinned(self, version: str) -> str:
@@ -68,6 +71,11 @@ class IndirectPackage:
             return (
                 f"asks for CUDA through what it pulls in ({', '.join(self.pulls)}), and nothing here says which "
                 "version of that: give what pip freeze prints where it is installed"
+            )
+        if self.built_there:
+            return (
+                "is built where it is installed, as PyPI has its sources alone, for the CUDA that is there: ask with "
+                "--cuda for that"
             )
         return (
             "brings a CUDA of its own, which neither its name nor its version tells: look in its release notes, and "

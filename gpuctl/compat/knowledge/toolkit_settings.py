@@ -57,10 +57,15 @@ def toolkit_settings() -> tuple[ToolkitSetting, ...]:
     return load("toolkit_settings", ToolkitSetting)
 
 
+def rows_for(setting: str, value: Any, so: Set[str]) -> tuple[ToolkitSetting, ...]:
+    """Returns what a setting's value does, whatever the path and the release."""
+    return tuple(row for row in toolkit_settings() if row.setting == setting and row.fits(value, so))
+
+
 def setting_row(setting: str, value: Any, so: Set[str], path: str, version: str) -> ToolkitSetting | None:
     """Returns what a setting's value does on a path of that release; None where it does nothing there."""
-    rows = (row for row in toolkit_settings() if row.setting == setting and path in row.paths)
-    return next((row for row in rows if row.in_release(version) and row.fits(value, so)), None)
+    rows = (row for row in rows_for(setting, value, so) if path in row.paths)
+    return next((row for row in rows if row.in_release(version)), None)
 
 
 @cache

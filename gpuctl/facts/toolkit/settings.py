@@ -6,7 +6,7 @@ from typing import Any, Dict, Iterator, Mapping, Optional, Tuple
 
 from gpuctl.documents import load_toml
 from gpuctl.facts.toolkit.cdi import FOLDERS, Cdi, probe_cdi
-from gpuctl.facts.toolkit.toolkit import SETTINGS
+from gpuctl.facts.toolkit.toolkit import OPERATOR, RUNTIME, SETTINGS
 from gpuctl.frozen import dataclass
 from gpuctl.host.look.reading import Host, fact
 from gpuctl.model import Fact
@@ -17,6 +17,9 @@ LDCONFIG, RUNTIMES = "nvidia-container-cli.ldconfig", "nvidia-container-runtime.
 MODE, NO_CGROUPS = "nvidia-container-runtime.mode", "nvidia-container-cli.no-cgroups"
 ROOT, SPEC_DIRS = "nvidia-container-cli.root", "nvidia-container-runtime.modes.cdi.spec-dirs"
 PROGRAMS = ("nvidia-container-cli.path", "nvidia-ctk.path", "nvidia-container-runtime-hook.path")
+OPERATORS = OPERATOR + "/.config/nvidia-container-runtime/config.toml"
+"""What the GPU Operator's toolkit container writes for the programs that it brings, which read no other.
+Source: https://github.com/NVIDIA/nvidia-container-toolkit/blob/v1.18.1/cmd/nvidia-ctk-installer/toolkit/toolkit.go"""
 ASK = ("nvidia-ctk", "config", "--config-file=" + SETTINGS)
 """Shows the file as the toolkit reads it, and fails where it cannot; from 1.14 on."""
 
@@ -47,12 +50,13 @@ class ToolkitSettings:
 
 def probe_toolkit_settings(host: Host) -> ToolkitSettings:
     """Returns the settings, and what of the host decides whether they work here."""
-    settings = _settings(host)
+    is_operators = not host.which(RUNTIME).ok and host.stat("%s/%s" % (OPERATOR, RUNTIME)).ok
+    settings = fact(host.read(OPERATORS), parse_settings) if is_operators else _settings(host)
     values = settings.value.values if settings.value else {}
     proper = next((path for path in reversed(LDCONFIGS) if host.stat(path).ok), None)
     return ToolkitSettings(
         settings=settings,
-        there=Fact({name: _place(host, name) for name in _named(values)}, SETTINGS),
+        there=Fact({name: _place(host, name) for name in _named(values)}, settings.source),
         proper_ldconfig=Fact(proper, LDCONFIGS[0]),
         cdi=probe_cdi(host, texts(values.get(SPEC_DIRS)) or FOLDERS),
     )

@@ -20,7 +20,8 @@ CDI_HOOK = "nvidia-cdi-hook"
 """What dockerd 29.2 and later looks for beside it (moby, daemon/devices_nvidia_linux.go)."""
 CTK = "nvidia-ctk"
 ASKED = (CTK, "nvidia-container-cli", "runc")
-BESIDE = ("nvidia-container-runtime", HOOK, CDI_HOOK)
+RUNTIME = "nvidia-container-runtime"
+BESIDE = (RUNTIME, HOOK, CDI_HOOK)
 """They are built as one with nvidia-ctk: nvidia-container-toolkit 1.17 and later asks for nvidia-container-toolkit-base
 of its very version (apt-cache show). Beside nvidia-ctk they have its version, and are not asked for theirs."""
 OPERATOR = "/usr/local/nvidia/toolkit"
@@ -29,7 +30,7 @@ SETTINGS = "/etc/nvidia-container-runtime/config.toml"
 _VERSIONS: Mapping[str, str] = {
     CTK: r"^NVIDIA Container Toolkit CLI version (\S+)",
     "nvidia-container-cli": r"^(?:cli-)?version: (\S+)",
-    "nvidia-container-runtime": r"^NVIDIA Container Runtime version (\S+)",
+    RUNTIME: r"^NVIDIA Container Runtime version (\S+)",
     HOOK: r"^NVIDIA Container Runtime Hook version (\S+)",
     CDI_HOOK: r"^NVIDIA CDI Hook version (\S+)",
     "runc": r"^runc version (\S+)",

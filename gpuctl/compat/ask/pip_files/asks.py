@@ -18,7 +18,15 @@ from gpuctl.compat.ask.frameworks import (
     requirement_of,
 )
 from gpuctl.compat.ask.pip_files.conda import conda_asks, conda_packages, is_condas, pip_lines
-from gpuctl.compat.ask.pip_files.markers import ANYWHERE, BY_EXTRA, Environment, Installed, contradiction, installed
+from gpuctl.compat.ask.pip_files.markers import (
+    ANYWHERE,
+    BY_EXTRA,
+    Environment,
+    Installed,
+    contradiction,
+    installed,
+    meet,
+)
 from gpuctl.compat.ask.pip_files.pins import Pin, decoded, read_pins
 from gpuctl.compat.ask.pip_files.siblings import with_required
 from gpuctl.compat.knowledge.frameworks import NoCuda, NotKnown, cuda_of_tag, spelt_out
@@ -49,6 +57,8 @@ _INDEX_TAG = re.compile(r"/(cu[0-9]{2,3}|cpu|rocm[0-9.]*|xpu)(?:/|$)")
 _CUDA_EXTRA = re.compile(r"cu(?:da)?-?([0-9]{2,3})x?")
 _FROM_ADDRESS = "comes from an address that names no version: give what pip freeze prints where it is installed"
 _NAMED_AT_MOST = 3
+_KINDS = 30
+"""Pins with so many different markers are held against each other. No person's file has more."""
 
 
 def file_asks(content: bytes, name: str, environment: Environment = ANYWHERE) -> tuple[Ask, ...]:
@@ -131,9 +141,7 @@ def _why_no_cuda(pin: Pin) -> str:
 
 
 def _asks_of(pins: Sequence[Pin]) -> tuple[Ask, ...]:
-    components = tuple(_component_asks(pins))
-    frameworks = _framework_asks(pins, [ask.cuda for ask in components])
-    return (*frameworks, *components, *_named_asks(pins), *_indirect_asks(pins))
+    return (*_framework_asks(pins), *_component_asks(pins), *_named_asks(pins), *_indirect_asks(pins))
 
 
 def _of_conda(text: str, name: str, environment: Environment) -> tuple[Ask, ...]:
@@ -201,11 +209,13 @@ def _lowest_minor(pin: Pin) -> str:
     return ".".join([*lowest, "0"][:2])
 
 
-def _framework_asks(pins: Iterable[Pin], pinned: Sequence[str]) -> Iterator[Ask]:
+def _framework_asks(pins: Sequence[Pin]) -> Iterator[Ask]:
+    beside = _pinned_beside(pins)
     for pin in pins:
         plugin = _JAX_PLUGIN.fullmatch(pin.name)
         if not plugin and pin.name not in PACKAGES:
             continue
+        pinned = beside[pin.markers]
         try:
             yield _plugin_ask(pin, plugin[1]) if plugin else _framework_ask(pin, pinned)
         except NoCuda:
@@ -213,6 +223,16 @@ def _framework_asks(pins: Iterable[Pin], pinned: Sequence[str]) -> Iterator[Ask]
         except ValueError as error:
             if not pinned and not plugin:
                 raise type(error)(f"{pin.where}: {error}") from None
+
+
+def _pinned_beside(pins: Sequence[Pin]) -> dict[tuple[str, ...], tuple[str, ...]]:
+    """Returns by a pin's markers the CUDA versions that are pinned where it is installed; of very many, all of them."""
+    fixed = [pin for pin in pins if _component(pin)]
+    kinds = {pin.markers for pin in pins}
+    if len(kinds) > _KINDS:
+        return dict.fromkeys(kinds, tuple(ask.cuda for ask in _component_asks(fixed)))
+    beside = {kind: [pin for pin in fixed if meet(pin.markers, kind)] for kind in kinds}
+    return {kind: tuple(ask.cuda for ask in _component_asks(found)) for kind, found in beside.items()}
 
 
 def _framework_ask(pin: Pin, pinned: Sequence[str]) -> Ask:

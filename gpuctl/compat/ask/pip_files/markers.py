@@ -113,6 +113,18 @@ def contradiction(pins: Iterable[Pin]) -> tuple[Pin, Pin] | None:
     return None
 
 
+@lru_cache(maxsize=1024)
+def meet(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    """Returns whether some environment installs pins with both of these markers."""
+    if one == other or "" in one or "" in other:
+        return True
+    places = ((machine, python) for machine in _MACHINES for python in _PYTHONS)
+    return any(
+        all(any(_holds_somewhere(marker, (machine,), (python,)) for marker in markers) for markers in (one, other))
+        for machine, python in places
+    )
+
+
 def _specifiers(pins: Iterable[Pin]) -> set[str]:
     return {str(pin.requirement.specifier) for pin in pins}
 

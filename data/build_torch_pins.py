@@ -1,7 +1,7 @@
 """Reads which torch the releases of packages require to the very version, for `pins` of indirect_packages.jsonl.
 
     python data/build_torch_pins.py torchvision xformers
-    torchvision: "0.16.1":"torch==2.1.1","0.16.2":"torch==2.1.2",… until 0.28.0
+    torchvision: "0.16.1":"2.1.1","0.16.2":"2.1.2",… until 0.29.2
 
 A wheel's METADATA has it, of which nothing else is read, by ranges. Releases that require the same are told once, by
 the first of them; "" is a release that leaves the version open. Not part of any test: it asks PyPI.
@@ -43,13 +43,13 @@ def wheels(package: str) -> dict[Version, str]:
 
 
 def pin(address: str) -> str:
-    """Returns the requirement of a wheel that names torch's very version: "torch==2.1.2"; "" where none does."""
+    """Returns the very version of torch that a wheel requires: "2.1.2" of torch==2.1.2; "" where it requires none."""
     with zipfile.ZipFile(io.BufferedReader(Ranges(address), _BLOCK)) as wheel:
         (metadata,) = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
         said = message_from_bytes(wheel.read(metadata)).get_all("Requires-Dist", [])
     needed = [one for one in map(Requirement, said) if one.name == "torch" and "extra" not in str(one.marker)]
     exact = (clause.version for one in needed for clause in one.specifier if clause.operator == "==")
-    return next((f"torch=={version}" for version in exact), "")
+    return next((version.partition("+")[0] for version in exact), "")
 
 
 def changes(wheels: dict[Version, str]) -> Iterator[tuple[Version, str]]:

@@ -589,7 +589,7 @@ def test_a_package_from_a_repository_is_unknown_and_never_passed_over(line: str,
         ),
         ("jax==0.4.30\n", "for a GPU it has an extra such as jax[cuda12]"),
         (
-            "requests==2.3\n-e .\n./vllm\n",
+            "requests==2.3\n-e .\n./service\n",
             "names nothing that gpuctl knows to ask for CUDA: give what pip freeze prints",
         ),
         ("\n  \n", "r.txt is empty: give"),

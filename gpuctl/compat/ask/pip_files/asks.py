@@ -141,7 +141,8 @@ def _why_no_cuda(pin: Pin) -> str:
 
 
 def _asks_of(pins: Sequence[Pin]) -> tuple[Ask, ...]:
-    return (*_framework_asks(pins), *_component_asks(pins), *_named_asks(pins), *_indirect_asks(pins))
+    told = (*_framework_asks(pins), *_component_asks(pins), *_named_asks(pins))
+    return (*told, *_indirect_asks(pins, bool(told)))
 
 
 def _of_conda(text: str, name: str, environment: Environment) -> tuple[Ask, ...]:
@@ -277,16 +278,17 @@ def _named_asks(pins: Iterable[Pin]) -> Iterator[Ask]:
                 yield Ask(tagged, _label(pin), TAG_SOURCE, wheel=True)
 
 
-def _indirect_asks(pins: Sequence[Pin]) -> Iterator[Ask]:
+def _indirect_asks(pins: Sequence[Pin], is_told: bool) -> Iterator[Ask]:
     """Yields those that ask through what they pull in, where neither that is there beside them nor a tag of theirs.
 
-    One that alone brings what it pulls in may not run where nothing is known of its own code.
+    `is_told`: others tell a CUDA version, which is that of what makes its code where it runs. One that alone brings
+    what it pulls in may not run where nothing is known of its own code.
     """
     there = {pin.name for pin in pins}
     brought = {pin.required_by for pin in pins if not pin.named}
     for pin in pins:
         row, version = indirect_packages().get(pin.name), pinned_version(pin.requirement)
-        if not row or (version and version.local):
+        if not row or (version and version.local) or (is_told and row.own_code and not row.pulls):
             continue
         if there & set(row.pulls):
             own = _own_code(pin)
@@ -313,13 +315,16 @@ def _with_others(asks: tuple[Ask, ...], pins: Sequence[Pin]) -> tuple[Ask, ...]:
 def _with_own_code(asks: tuple[Ask, ...], pins: Sequence[Pin], by_choice: Set[str]) -> tuple[Ask, ...]:
     """Returns what asks, and with it what packages need of a GPU for code of their own: with torch, or with the first.
 
-    Those with torch of which that is not known are named; so are those of `by_choice`, which may not be installed.
+    Those of which that is not known are named, but for those that are unknown altogether; so are those of `by_choice`,
+    which may not be installed.
     """
     torch = next((ask for ask in asks if ask.release and ask.release.framework == "pytorch"), None)
     bearer = torch or next((ask for ask in asks if ask.cuda), next(iter(asks), None))
     known = {pin: code for pin in pins if pin.name not in by_choice and (code := _own_code(pin))}
     own = tuple(OwnCode(_label(pin), code) for pin, code in known.items())
-    unjudged = tuple(_label(pin) for pin in pins if torch and pin not in known and _has_own_code(pin))
+    unknown = {ask.by for ask in _indirect_asks(pins, bool(bearer and bearer.cuda)) if ask.unknown}
+    others = (pin for pin in pins if bearer and pin not in known and _has_own_code(pin))
+    unjudged = tuple(dict.fromkeys(_label(pin) for pin in others if _label(pin) not in unknown))
     unjudged += tuple(_label(pin) for pin in pins if bearer and bearer.cuda and _is_unlisted(pin))
     return tuple(
         replace(ask, beside=own, unjudged=(*ask.unjudged, *unjudged)) if ask is bearer else ask for ask in asks
@@ -340,17 +345,17 @@ def _is_unlisted(pin: Pin) -> bool:
 
 
 def _has_own_code(pin: Pin) -> bool:
-    row = indirect_packages().get(pin.name)
+    row = indirect_packages().get(_CUDA_IN_NAME.sub("", pin.name))
     return bool(row and row.own_code)
 
 
 def _own_code(pin: Pin) -> ReleaseCode | None:
     """Returns the code that a package has of its own; None where that or its release is not known."""
-    version = pinned_version(pin.requirement)
-    if version is None and any(clause.operator not in (">", ">=", "!=") for clause in pin.requirement.specifier):
+    at_least = all(clause.operator in (">", ">=", "!=") for clause in pin.requirement.specifier)
+    if not pin.version and (pin.requirement.url or not at_least):
         return None
-    is_wheel = not (version and version.local)
-    return release_code(_CUDA_IN_NAME.sub("", pin.name), str(version) if version else None, is_wheel)
+    is_wheel = not pin.requirement.url and "+" not in pin.version
+    return release_code(_CUDA_IN_NAME.sub("", pin.name), pin.version or None, is_wheel)
 
 
 def _merged(

@@ -532,6 +532,18 @@ def test_a_wheels_address_or_path_tells_what_its_file_name_says() -> None:
         assert cudas(f"{line}\n-e .\n./folder\ngit+https://github.com/some/thing\n") == ["12.1"], line
 
 
+@pytest.mark.parametrize("sign", ["; ", " ;", " ; "])
+def test_a_bare_address_may_have_a_marker(sign: str) -> None:
+    wheel = "https://download.pytorch.org/whl/cu121/torch-2.4.0%2Bcu121-cp310-cp310-linux_x86_64.whl"
+    for marker, expected in (("platform_system == 'Linux'", ["12.1"]), ('platform_system == "Windows"', [])):
+        assert cudas(f"{wheel}{sign}{marker}\n") == expected
+        assert cudas(f"{wheel}#sha256=0{sign}{marker}\n") == expected
+        assert cudas(f"./wheels/torch-2.4.0+cu121-cp310-cp310-linux_x86_64.whl{sign}{marker}\n") == expected
+        repository = f"git+https://github.com/vllm-project/vllm.git{sign}{marker}\n"
+        assert [bool(one.unknown) for one in requirements_asks(repository, "r.txt")] == [True] * len(expected)
+    assert "is no marker" in refusal(f"{wheel}{sign}banana\n")
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

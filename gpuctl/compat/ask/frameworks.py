@@ -21,6 +21,7 @@ from gpuctl.compat.knowledge.frameworks import (
 from gpuctl.compat.knowledge.indirect import indirect_packages
 
 if TYPE_CHECKING:
+    from packaging.markers import Marker
     from packaging.requirements import Requirement
     from packaging.version import Version
 
@@ -64,8 +65,11 @@ def requirement_of(text: str) -> Requirement:
 
     if len(text) > _LONGEST:
         raise ValueError(f"{_shown(text)} goes on for longer than any requirement")
-    if re.match(r"[^@\[;]*(://|\.whl$)", text):
-        return _of_wheel(text)
+    address, marker = marked(text)
+    if re.match(r"[^@\[;]*(://|\.whl$)", address):
+        wheel = _of_wheel(address)
+        wheel.marker = _marker(marker)
+        return wheel
     try:
         requirement = Requirement(text)
     except (InvalidRequirement, RecursionError):
@@ -75,6 +79,23 @@ def requirement_of(text: str) -> Requirement:
     wheel = _of_wheel(requirement.url)
     wheel.marker = requirement.marker
     return wheel
+
+
+def marked(text: str) -> tuple[str, str]:
+    """Returns an address or a path, and the marker behind it, "" where there is none: a blank beside the semicolon
+    tells it from one that is in the address, as pip has it.
+    """
+    address, *marker = re.split(r"\s;|;\s", text, maxsplit=1)
+    return address.strip(), marker[0].strip() if marker else ""
+
+
+def _marker(text: str) -> Marker | None:
+    from packaging.markers import InvalidMarker, Marker
+
+    try:
+        return Marker(text) if text else None
+    except (InvalidMarker, RecursionError):
+        raise ValueError(f"{text[:60]!r} is no marker such as sys_platform == 'linux'") from None
 
 
 def pinned_version(requirement: Requirement) -> Version | None:

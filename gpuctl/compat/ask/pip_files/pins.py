@@ -13,7 +13,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gpuctl.compat.ask.encodings import encoding_of
-from gpuctl.compat.ask.frameworks import pinned_version, requirement_of
+from gpuctl.compat.ask.frameworks import marked, pinned_version, requirement_of
 from gpuctl.compat.ask.pip_files.lines import requirement_lines
 from gpuctl.compat.ask.pip_files.optional import optional_names
 from gpuctl.compat.knowledge.indirect import indirect_packages, package_of_repository
@@ -127,11 +127,12 @@ def _of_lines(text: str, name: str) -> Iterator[Pin]:
         unnamed = not _NAMED.match(line.requirement)
         if unnamed and _PATH_OR_ADDRESS.match(line.requirement) and ".whl" not in line.requirement:
             # A folder, an archive or a repository: its version shows when it is built.
-            address, _, marker = line.requirement.partition(" ;")
+            address, marker = marked(line.requirement)
             named = _named_by(address)
             if named:
-                address = f"{named} @ {address.strip()}"
-                yield Pin(_requirement(address, line.where), indexes, line.where, (marker.strip(),))
+                condition = f" ; {marker}" if marker else ""
+                requirement = _requirement(f"{named} @ {address}{condition}", line.where)
+                yield Pin(requirement, indexes, line.where, (str(requirement.marker or ""),))
         elif line.requirement:
             requirement = _requirement(line.requirement, line.where)
             yield Pin(requirement, indexes, line.where, (str(requirement.marker or ""),))

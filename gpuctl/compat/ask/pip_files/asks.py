@@ -17,7 +17,14 @@ from gpuctl.compat.ask.frameworks import (
     pinned_version,
     requirement_of,
 )
-from gpuctl.compat.ask.pip_files.conda import conda_asks, conda_packages, is_condas, pip_lines
+from gpuctl.compat.ask.pip_files.conda import (
+    conda_asks,
+    conda_packages,
+    has_torch,
+    is_condas,
+    pip_lines,
+    unjudged_packages,
+)
 from gpuctl.compat.ask.pip_files.markers import (
     ANYWHERE,
     BY_EXTRA,
@@ -111,9 +118,12 @@ def requirements_asks(text: str, name: str, environment: Environment = ANYWHERE)
     return _with_own_code(asks, found.pins, found.alternatives.keys() | found.optional)
 
 
-def _found(text: str, name: str, environment: Environment) -> Installed:
+def _found(text: str, name: str, environment: Environment, beside_torch: bool = False) -> Installed:
+    """Returns what is installed; where conda has put torch there already, an open one is that."""
     found = installed(read_pins(text, name), environment)
-    return replace(found, pins=with_required(found.pins))
+    if not beside_torch:
+        return replace(found, pins=with_required(found.pins))
+    return replace(found, pins=tuple(pin for pin in found.pins if pin.name != "torch" or pin.version))
 
 
 def _why_none(text: str, name: str, environment: Environment) -> str:
@@ -140,19 +150,22 @@ def _why_no_cuda(pin: Pin) -> str:
     return ""
 
 
-def _asks_of(pins: Sequence[Pin]) -> tuple[Ask, ...]:
+def _asks_of(pins: Sequence[Pin], there: Set[str] = frozenset()) -> tuple[Ask, ...]:
+    """Returns what packages ask for. `there`: others that are installed before them."""
     told = (*_framework_asks(pins), *_component_asks(pins), *_named_asks(pins))
-    return (*told, *_indirect_asks(pins, bool(told)))
+    return (*told, *_indirect_asks(pins, bool(told or there), there))
 
 
 def _of_conda(text: str, name: str, environment: Environment) -> tuple[Ask, ...]:
     """Returns what a file of conda's kind asks for, with what it has pip install."""
     found = [one for one in conda_packages(text) if environment.machine in (None, one.machine) or not one.machine]
-    by_pip = installed(read_pins(pip_lines(text), name), environment)
+    by_pip = _found(pip_lines(text), name, environment, has_torch(found))
     versions = Counter(one.name for one in found)
     alternatives = by_pip.alternatives | dict.fromkeys((each for each, n in versions.items() if n > 1), BY_EXTRA)
-    asks = _merged((*conda_asks(found), *_asks_of(by_pip.pins)), name, alternatives)
-    return _with_own_code(asks, by_pip.pins, alternatives.keys() | by_pip.optional)
+    there = frozenset(["torch"] if has_torch(found) else [])
+    asks = _merged((*conda_asks(found), *_asks_of(by_pip.pins, there)), name, alternatives)
+    by_choice = alternatives.keys() | by_pip.optional
+    return _with_own_code(asks, by_pip.pins, by_choice, there, unjudged_packages(found))
 
 
 def pinned_ask(requirements: Iterable[str], name: str) -> Ask | None:
@@ -278,13 +291,13 @@ def _named_asks(pins: Iterable[Pin]) -> Iterator[Ask]:
                 yield Ask(tagged, _label(pin), TAG_SOURCE, wheel=True)
 
 
-def _indirect_asks(pins: Sequence[Pin], is_told: bool) -> Iterator[Ask]:
+def _indirect_asks(pins: Sequence[Pin], is_told: bool, beside: Set[str] = frozenset()) -> Iterator[Ask]:
     """Yields those that ask through what they pull in, where neither that is there beside them nor a tag of theirs.
 
     `is_told`: others tell a CUDA version, which is that of what makes its code where it runs. One that alone brings
     what it pulls in may not run where nothing is known of its own code.
     """
-    there = {pin.name for pin in pins}
+    there = {pin.name for pin in pins} | beside
     brought = {pin.required_by for pin in pins if not pin.named}
     for pin in pins:
         row, version = indirect_packages().get(pin.name), pinned_version(pin.requirement)
@@ -312,19 +325,27 @@ def _with_others(asks: tuple[Ask, ...], pins: Sequence[Pin]) -> tuple[Ask, ...]:
     return tuple(replace(ask, without_cuda=without[ask.one_of]) if ask.one_of else ask for ask in asks)
 
 
-def _with_own_code(asks: tuple[Ask, ...], pins: Sequence[Pin], by_choice: Set[str]) -> tuple[Ask, ...]:
+def _with_own_code(
+    asks: tuple[Ask, ...],
+    pins: Sequence[Pin],
+    by_choice: Set[str],
+    there: Set[str] = frozenset(),
+    unjudged: tuple[str, ...] = (),
+) -> tuple[Ask, ...]:
     """Returns what asks, and with it what packages need of a GPU for code of their own: with torch, or with the first.
 
     Those of which that is not known are named, but for those that are unknown altogether; so are those of `by_choice`,
-    which may not be installed.
+    which may not be installed. `there` and `unjudged` are packages that are installed before them, and those of these
+    whose code is not known.
     """
     torch = next((ask for ask in asks if ask.release and ask.release.framework == "pytorch"), None)
     bearer = torch or next((ask for ask in asks if ask.cuda), next(iter(asks), None))
     known = {pin: code for pin in pins if pin.name not in by_choice and (code := _own_code(pin))}
     own = tuple(OwnCode(_label(pin), code) for pin, code in known.items())
-    unknown = {ask.by for ask in _indirect_asks(pins, bool(bearer and bearer.cuda)) if ask.unknown}
+    unknown = {ask.by for ask in _indirect_asks(pins, bool(bearer and bearer.cuda), there) if ask.unknown}
     others = (pin for pin in pins if bearer and pin not in known and _has_own_code(pin))
-    unjudged = tuple(dict.fromkeys(_label(pin) for pin in others if _label(pin) not in unknown))
+    named = dict.fromkeys(_label(pin) for pin in others if _label(pin) not in unknown)
+    unjudged = (*(unjudged if bearer and bearer.cuda else ()), *named)
     unjudged += tuple(_label(pin) for pin in pins if bearer and bearer.cuda and _is_unlisted(pin))
     return tuple(
         replace(ask, beside=own, unjudged=(*ask.unjudged, *unjudged)) if ask is bearer else ask for ask in asks

@@ -23,6 +23,7 @@ from gpuctl.compat.answer.answer import check_cuda
 from gpuctl.compat.answer.matrix import Cell, asked_versions, grid, narrow_columns, whole_matrix
 from gpuctl.compat.ask.question import Machine
 from gpuctl.compat.knowledge.gpus.gpus import Gpu, find_gpu, gpu_of_every_kind
+from gpuctl.compat.knowledge.jetpack import without_driver
 from gpuctl.compat.tables.loader import architectures, cuda_versions
 from gpuctl.compat.versions import compare
 from gpuctl.model import Verdict
@@ -269,3 +270,8 @@ def test_the_forms_exclude_each_other(two: tuple[str, ...]) -> None:
     done = run(*two)
     assert (done.returncode, done.stdout) == (2, "")
     assert "exclude each other" in done.stderr
+
+
+def test_a_gpu_that_is_described_is_not_asked_for_again() -> None:
+    assert without_driver(["6.1"]) == "No driver is known here to judge by: name one with --driver."
+    assert without_driver([]).endswith("describe one with --driver and --gpu.")

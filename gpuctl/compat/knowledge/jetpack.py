@@ -77,8 +77,11 @@ def of_tegra(capabilities: Iterable[str]) -> bool:
 
 def without_driver(capabilities: Iterable[str]) -> str:
     """Returns what to say where no driver is known to judge by, of a host whose GPUs have these capabilities."""
-    if of_tegra(capabilities):
+    known = tuple(capabilities)
+    if of_tegra(known):
         return "A Jetson's driver comes with JetPack: gpuctl check --cuda X.Y tells what that runs."
+    if known:
+        return "No driver is known here to judge by: name one with --driver."
     return "No driver is known here to judge by: describe one with --driver and --gpu."
 
 

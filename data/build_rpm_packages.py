@@ -21,7 +21,7 @@ from build_library_packages import LIBRARIES, replace
 SYSTEM, ENABLED = "rockylinux10", ("BaseOS", "AppStream")
 """The repositories that are enabled in its images; CRB is not."""
 SOURCE = "xcp-ng/xcpng-bitbake-proto"
-ENTRIES, RESOLVED = "2a12fc6ef733", "d77dbfbe9ae9"
+ENTRIES, RESOLVED = "2a12fc6", "d77dbfb"
 _LIBRARY = re.compile(r"(\S+\.so[^\s()]*)\(\)\(64bit\)(?=\s|$)")
 """Not `libmpi.so.40()(64bit)(openmpi-x86_64)`, which lies where no program finds it by itself."""
 
@@ -36,7 +36,7 @@ def main(clone: Path) -> None:
     with_epoch = _with_epoch(resolved)
     found: dict[tuple[str, str], dict[str, set[str]]] = {}
     for library in LIBRARIES:
-        packages, commit, how = provided[library], ENTRIES, "metadata of AlmaLinux 10.0"
+        packages, commit, how = provided[library], ENTRIES, "AlmaLinux 10.0"
         if not packages:
             sets = [taken[name] & with_epoch for name in required[library] if name in taken]
             packages, commit, how = set.intersection(*sets) if sets else set(), RESOLVED, "libdnf on AlmaLinux 10.0"

@@ -173,7 +173,7 @@ def test_text_fits_on_one_screen_and_v_shows_every_line() -> None:
 def test_what_is_found_behind_a_symptom_is_a_line_each_and_whole_in_json(symptom: str) -> None:
     shown = explain("--no-probe", symptom).stdout
     told = document(explain("--json", "--no-probe", symptom).stdout)["behind"]
-    listed = shown.partition("Also found behind such lines, most often first:\n")[2].splitlines()[:-1]
+    listed = shown.partition("Also found behind such lines, likeliest first:\n")[2].splitlines()[:-1]
     assert [f"  {one['title']}: {one['tells_apart']}  {one['id']}" for one in told] == listed != []
     assert all(one["remedies"] for one in told)
     assert len(shown.splitlines()) <= 40

@@ -20,7 +20,7 @@ from gpuctl.compat.knowledge.errors.cuda import cuda_errors
 from gpuctl.compat.knowledge.errors.failures import Family, families, written
 from gpuctl.compat.knowledge.errors.faults import xids
 from gpuctl.compat.knowledge.errors.nvml import nvml_errors
-from gpuctl.compat.knowledge.errors.symptoms import symptoms
+from gpuctl.compat.knowledge.errors.symptoms import causes_behind, symptoms
 from gpuctl.diagnose.answer import Confidence, Match, matches
 from gpuctl.diagnose.behind import IN_ALL, MOST, behind
 from gpuctl.diagnose.explained import explained
@@ -513,6 +513,37 @@ def test_behind_a_symptom_stand_those_that_mended_most_often_first_and_no_more_t
             told = [match.family.id for match in behind(shown)]
             of_it = [cause for cause in symptom.causes if cause in told]
             assert len(told) <= MOST and id not in told and of_it == sorted(of_it, key=symptom.causes.index)
+
+
+@pytest.mark.parametrize(
+    ("symptom", "around", "cause"),
+    [
+        ("No CUDA GPUs are available", "the laptop was suspended and resumed", "cuda-unknown-error-after-suspend"),
+        ("No CUDA GPUs are available", "MIG is on, with one process for each instance", "mig-without-instances"),
+        ("NVIDIA-SMI has failed because it couldn't communicate", "Unraid: no plugin yet", "flatcar-driver-service"),
+        ("NVIDIA-SMI has failed because it couldn't communicate", "apt install cuda", "cuda-package-brought-driver"),
+    ],
+)
+def test_of_the_causes_behind_a_symptom_the_one_that_the_text_speaks_of_comes_to_the_front(
+    symptom: str, around: str, cause: str
+) -> None:
+    alone, told = _behind(symptom), _behind(f"{symptom}\n{around}")
+    assert cause in told[:3] and cause not in alone[:3]
+
+
+def test_where_no_line_is_known_the_causes_behind_all_three_nearest_are_named() -> None:
+    near = ("vgpu-unlicensed", "nccl-failed", "k8s-insufficient-gpu")
+    told = {match.family.id for match in behind(tuple(Match(families()[id], Confidence.RESEMBLING, ()) for id in near))}
+    assert all(told.intersection(causes_behind(id, near)) for id in near)
+
+
+def test_beside_a_cause_that_shows_no_symptom_stand_those_that_are_found_behind_the_same_one() -> None:
+    showing = {id for symptom in symptoms() for id in symptom.shown_by}
+    causes = {id for symptom in symptoms() for id in symptom.causes}
+    assert causes - showing
+    for id in causes - showing:
+        told = {match.family.id for match in behind((Match(families()[id], Confidence.LIKELY, ()),))}
+        assert any(id in symptom.causes and told < set(symptom.causes) for symptom in symptoms()) and told
 
 
 def test_the_more_candidates_a_line_has_itself_the_fewer_are_named_behind_it() -> None:

@@ -187,6 +187,8 @@ def test_the_oldest_gpu_that_a_build_holds_code_for_is_told() -> None:
         ("xgboost==1.7.6", "H100", Verdict.INCOMPATIBLE, "build.no-code"),
         ("xgboost==3.2.0", "GH200", Verdict.COMPATIBLE, None),
         ("xgboost==3.3.0", "V100", Verdict.INCOMPATIBLE, "build.gpu-too-old"),
+        ("onnxruntime-gpu==1.15.1", "H100", Verdict.LIMITED, "build.ptx-only"),
+        ("onnxruntime-gpu==1.15.0", "GTX 750", Verdict.INCOMPATIBLE, "build.gpu-too-old"),
         ("tensorflow==2.17.0", "GTX 980", Verdict.INCOMPATIBLE, "build.gpu-too-old"),
     ],
 )
@@ -858,7 +860,7 @@ BY_THEIR_WHEELS = [
     ("torch==2.8.0+cu129\nbitsandbytes==0.46.0", "A100", "build.no-library"),
     ("torch==2.6.0+cu124\nbitsandbytes==0.48.0", "GTX 980", "build.gpu-too-old"),
     ("torch==2.6.0+cu124\nbitsandbytes==0.47.0", "GTX 980", None),
-    ("torch==2.7.1+cu128\nbitsandbytes==99.0", "RTX 5090", None),  # newer than what was read
+    ("torch==2.7.1+cu126\nflash-attn==99.0", "RTX 5090", None),  # newer than what was read
     ("torch==2.7.1+cu128\nxformers==0.0.31", "RTX 5090", "build.ptx-only"),
     ("torch==2.8.0\nsgl-kernel==0.3.9.post2", "T4", "build.gpu-too-old"),
     ("torch==2.7.1\nsgl-kernel==0.3.5", "T4", None),
@@ -868,7 +870,7 @@ BY_THEIR_WHEELS = [
     ("torch==2.8.0+cu128\nlmdeploy==0.12.3", "B200", "build.no-code"),
     ("tensorrt-cu12==10.9.0.34", "V100", "build.gpu-too-old"),
     ("tensorrt-cu12==10.4.0", "V100", None),
-    ("torch==2.8.0+cu129\nbitsandbytes==0.48.0", "GB10", None),  # for Arm the wheel is another
+    ("torch==2.9.1+cu130\nbitsandbytes==0.45.5", "GB10", None),  # for Arm the wheel is another
 ]
 
 

@@ -210,6 +210,7 @@ BRAND = "the GPU's brand. Name the brand with --brand"
         ("RTX A6000", "515.48.07", "nvidiartx", COMPATIBLE),
         ("RTX A6000", "550.54.15", "quadro", INCOMPATIBLE),
         ("RTX 2000 Ada", "550.54.15", "nvidiartx", COMPATIBLE),
+        ("RTX 6000 Ada", "550.127.05", "quadro", INCOMPATIBLE),
         ("L40S", "550.127.05", "nvidia", COMPATIBLE),
         ("H200", "550.127.05", "tesla", INCOMPATIBLE),
         ("B200", "580.126.20", "tesla", INCOMPATIBLE),

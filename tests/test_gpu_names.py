@@ -47,7 +47,7 @@ ROOT = Path(__file__).parents[1]
         ("GeForce GTX 108...", "6.1", "geforce"),
         ("NVIDIA GeForce RTX 408...", "8.9", "geforce"),
         ("NVIDIA RTX A600...", "8.6", "nvidiartx"),
-        ("NVIDIA RTX 6000...", "8.9", None),
+        ("NVIDIA RTX 6000...", "8.9", "nvidiartx"),
         ("NVIDIA H100 80GB HB...", "9.0", "nvidia"),
     ],
 )

@@ -33,7 +33,7 @@ class UnreadableText(Exception):
 class Explained:
     """The failures that a text shows, then those that it resembles; whether a host was `probed` for them.
 
-    `behind`: other causes that such lines were found to have, those that this host has first, then the most frequent.
+    `behind`: other causes that such lines were found to have: those that this host has, then by frequency and the text.
     `no_text`: what came in the place of a text, a clause.
     """
 
@@ -107,7 +107,7 @@ def _answer(
 ) -> Explained:
     report = host or UNKNOWN_HOST
     shown = _with_nearest(matches(sightings, report), text)
-    others = behind(shown, report)
+    others = behind(shown, report, b"" if text.longer else text.beginning)
     filled, others_filled = (tuple(filled_in(match, told) for match in several) for several in (shown, others))
     return Explained(filled, others_filled, probed=host is not None)
 

@@ -13,8 +13,8 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
+from collections.abc import Iterable, Iterator, Mapping, Set
+from functools import cache, lru_cache
 
 from gpuctl.compat.knowledge.errors.failures import families, written
 from gpuctl.diagnose.answer import Confidence, Match
@@ -23,6 +23,7 @@ from gpuctl.diagnose.letters import cleaned, condensed, readable
 from gpuctl.diagnose.scan import Sighting, excerpt
 from gpuctl.diagnose.signatures import is_harmless
 from gpuctl.diagnose.terms import of_gpus, terms
+from gpuctl.frozen import dataclass
 from gpuctl.host.record.redact import without_secrets
 
 MOST, NEAREST = 5, 3
@@ -48,17 +49,49 @@ def resembling(text: bytes, shown: tuple[Match, ...] = ()) -> tuple[Match, ...]:
 
     `shown`: the families that known lines of it name. They are not named again, and with them it is MOST in all.
     """
-    lines = cleaned(text[:READ]).split(b"\n")
-    telling = (b"" if is_harmless(condensed(line)) else line for line in lines)
-    readable_lines = list(map(readable, telling))
-    readable_text = "\n".join(readable_lines)
-    whole = terms(readable_text)
-    if len(shown) >= MOST or not _of_this_field(readable_text, whole):
+    read = _read(text[:READ])
+    if len(shown) >= MOST or not _of_this_field("\n".join(read.readable), read.terms):
         return ()
-    ranked = (id for id in _ranked(whole) if not families()[id].harmless)
+    ranked = (id for id in _ranked(nearness(text)) if not families()[id].harmless)
     near = list(_apart(ranked, {match.family.id for match in shown}))[: min(MOST - len(shown), NEAREST)]
-    said = [terms(line) for line in readable_lines] if near else []
-    return tuple(Match(families()[id], Confidence.RESEMBLING, (_sighting(id, lines, said),)) for id in near)
+    said = [terms(line) for line in read.readable] if near else []
+    return tuple(Match(families()[id], Confidence.RESEMBLING, (_sighting(id, read.lines, said),)) for id in near)
+
+
+def nearness(text: bytes, leaving_out: Set[int] = frozenset()) -> Mapping[str, float]:
+    """Returns the weight of the terms that a text has in common with each family; one without any is not there.
+
+    `leaving_out`: the numbers of lines that do not count, from 1.
+    """
+    read = _read(text[:READ])
+    if not leaving_out:
+        return _weighed(read.terms)
+    rest = (line for number, line in enumerate(read.readable, 1) if number not in leaving_out)
+    return _weighed(terms("\n".join(rest)))
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A text's lines; as they are read, those that tell of no failure empty; and the terms of these."""
+
+    lines: list[bytes]
+    readable: list[str]
+    terms: frozenset[str]
+
+
+@lru_cache(1)
+def _read(text: bytes) -> _Read:
+    lines = cleaned(text).split(b"\n")
+    readable_lines = [readable(b"" if is_harmless(condensed(line)) else line) for line in lines]
+    return _Read(lines, readable_lines, terms("\n".join(readable_lines)))
+
+
+@lru_cache(1)
+def _weighed(said: frozenset[str]) -> Counter[str]:
+    weights: Counter[str] = Counter()
+    for term in said:
+        weights.update(_weights(term))
+    return weights
 
 
 def _of_this_field(text: str, said: frozenset[str]) -> bool:
@@ -69,13 +102,10 @@ def _of_this_field(text: str, said: frozenset[str]) -> bool:
     return any(term in known and not term.endswith("?") and _NAME.search(term) for term in said)
 
 
-def _ranked(said: frozenset[str]) -> Iterator[str]:
+def _ranked(weights: Mapping[str, float]) -> Iterator[str]:
     """The families of enough weight, nearest first."""
-    weights: Counter[str] = Counter()
-    for term in said:
-        weights.update(_weights(term))
     least = max(_LEAST, _OF_NEAREST * max(weights.values(), default=0.0))
-    yield from (id for id, weight in weights.most_common() if weight >= least)
+    yield from (id for id in sorted(weights, key=lambda id: -weights[id]) if weights[id] >= least)
 
 
 def _apart(ranked: Iterable[str], shown: set[str]) -> Iterator[str]:

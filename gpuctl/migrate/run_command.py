@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from gpuctl.compat.knowledge.run_options import RunOptionRow, run_options
+from gpuctl.compat.knowledge.run_options import RunOption, run_options
 from gpuctl.frozen import dataclass
 from gpuctl.regex import regex
 from gpuctl.shell import HOLE, SimpleCommand, Word
@@ -195,7 +195,7 @@ def _doubt_of_image(word: Word) -> str:
     return f"only the shell knows whether {word.text} is the image or holds further options"
 
 
-def _long(value: str, at: int, known: Mapping[str, RunOptionRow]) -> list[Option]:
+def _long(value: str, at: int, known: Mapping[str, RunOption]) -> list[Option]:
     name, equals, given = value.partition("=")
     row = known.get(name)
     if row is None:
@@ -205,7 +205,7 @@ def _long(value: str, at: int, known: Mapping[str, RunOptionRow]) -> list[Option
     return [Option(_one_name(row), "", at, at + 1, 0)]
 
 
-def _short(value: str, at: int, known: Mapping[str, RunOptionRow]) -> list[Option]:
+def _short(value: str, at: int, known: Mapping[str, RunOption]) -> list[Option]:
     """The options of a word such as -itd, -v=/a:/b or -itv; in the last one the value is the next word."""
     found = list[Option]()
     for letter in range(1, len(value)):
@@ -222,5 +222,5 @@ def _short(value: str, at: int, known: Mapping[str, RunOptionRow]) -> list[Optio
     return found
 
 
-def _one_name(row: RunOptionRow) -> str:
+def _one_name(row: RunOption) -> str:
     return _ALIASES.get(row.option, row.option)

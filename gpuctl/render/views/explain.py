@@ -59,7 +59,7 @@ def _known(found: tuple[Match, ...]) -> tuple[Match, ...]:
 
 def _behind(others: tuple[Match, ...]) -> Styled:
     """A line each, with what tells it: what the doctor says of this host, or how it is told."""
-    text = Styled("Also found behind such lines, most often first:\n" if others else "", "dim")
+    text = Styled("Also found behind such lines, likeliest first:\n" if others else "", "dim")
     for one in others:
         text.append(f"  {plain(one.family.title)}")
         tells = f"This host: {one.here.message} ({one.here.id})" if one.here else one.family.tells_apart

@@ -26,6 +26,10 @@ def symptoms() -> tuple[Symptom, ...]:
 
 
 def causes_behind(family: str, candidates: Iterable[str]) -> tuple[str, ...]:
-    """Returns the causes of the symptom that a family shows; of several the one that has most of the candidates."""
+    """Returns the causes of the symptom that a family shows; of several the one that has most of the candidates.
+
+    A family that shows none stands itself behind some: one is taken in whose place others are found.
+    """
     shown = [symptom.causes for symptom in symptoms() if family in symptom.shown_by]
-    return max(shown, key=lambda causes: len(set(causes).intersection(candidates)), default=())
+    among = shown or [symptom.causes for symptom in symptoms() if family in symptom.causes]
+    return max(among, key=lambda causes: len(set(causes).intersection(candidates)), default=())

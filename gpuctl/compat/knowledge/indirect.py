@@ -59,9 +59,9 @@ class IndirectPackage:
             release = Version(version.partition("+")[0])
         except InvalidVersion:
             return ""
-        if release.is_prerelease or release > Version(self.pins_until):
+        if not self.pins or release.is_prerelease or release > _version(self.pins_until):
             return ""
-        reached = [required for since, required in self.pins.items() if Version(since) <= release]
+        reached = [required for since, required in self.pins.items() if _version(since) <= release]
         return f"{self.pulls[0]}=={reached[-1]}" if reached and reached[-1] else ""
 
     def why_partly_known(self, pinned: str) -> str:
@@ -85,6 +85,14 @@ class IndirectPackage:
             "brings a CUDA of its own, which neither its name nor its version tells: look in its release notes, and "
             "ask with --cuda"
         )
+
+
+@cache
+def _version(text: str) -> Version:
+    """Returns a version of the table, which a file of many lines has compared as often."""
+    from packaging.version import Version
+
+    return Version(text)
 
 
 @cache

@@ -110,3 +110,24 @@ def test_a_locks_entry_without_a_version_is_not_passed_over() -> None:
     pylock = '[[packages]]\nname = "torch"\nversion = "2.4.0"\n\n[[packages]]\nname = "apex"\n'
     pylock += 'vcs = { type = "git", url = "https://github.com/NVIDIA/apex", commit-id = "0" }\n'
     assert "apex" in not_judged(on(pylock, "A100", "pylock.toml"))
+
+
+def test_a_tag_for_cuda_says_of_any_package_that_it_has_code() -> None:
+    text = "torch==2.4.0+cu121\nllama_cpp_python_cuda==0.2.85+cu121\ntorchvision==0.19.0+cu121\nplain==1.0+cpu\n"
+    assert " llama-cpp-python-cuda 0.2.85+cu121:" in not_judged(on(text, "A100"))
+    assert on("llama_cpp_python_cuda==0.2.85+cu113\n", "RTX 4090").verdict is Verdict.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'source = { git = "https://github.com/vllm-project/vllm?tag=v0.6.3#0123" }',
+        '[package.source]\ntype = "git"\nurl = "https://github.com/vllm-project/vllm.git"\nreference = "v0.6.3"',
+    ],
+)
+def test_what_a_lock_has_from_a_repository_is_not_judged_as_pypis_wheel(source: str) -> None:
+    text = '[[package]]\nname = "torch"\nversion = "2.4.0"\n\n[[package]]\nname = "vllm"\nversion = "0.6.3"\n'
+    assert on(f"{text}{source}\n", "RTX 4090", "uv.lock").verdict is Verdict.COMPATIBLE
+    assert on(f"{text}{source}\n", "GTX 1080", "uv.lock").verdict is Verdict.INCOMPATIBLE  # vLLM's own floor
+    torch = text.replace('"vllm"', '"demo"').replace('"torch"', '"x"').replace('"demo"', '"torch"')
+    assert on(f"{torch}{source}\n", "RTX 4090", "uv.lock").verdict is Verdict.UNKNOWN

@@ -366,8 +366,14 @@ def _is_unlisted(pin: Pin) -> bool:
 
 
 def _has_own_code(pin: Pin) -> bool:
+    """Returns whether a package has kernels of its own; of one that no table has a tag for CUDA says that it does."""
     row = indirect_packages().get(_CUDA_IN_NAME.sub("", pin.name))
-    return bool(row and row.own_code)
+    if row or pin.name in PACKAGES:
+        return bool(row and row.own_code)
+    try:
+        return bool(cuda_of_tag(pin.version.partition("+")[2]))
+    except NoCuda:
+        return False
 
 
 def _own_code(pin: Pin) -> ReleaseCode | None:

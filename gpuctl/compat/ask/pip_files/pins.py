@@ -203,7 +203,10 @@ def _of_package(package: dict[str, Any], indexes: tuple[str, ...], name: str) ->
     title, version, extras = package.get("name"), package.get("version"), package.get("extras")
     if isinstance(title, str) and version is None and _from_elsewhere(package):
         yield Pin(_requirement(f"{title} @ {_from_elsewhere(package)}", name), indexes, name, _markers(package), True)
-    if isinstance(title, str) and isinstance(version, str):
+    if isinstance(title, str) and isinstance(version, str) and _repository(package):
+        built = _requirement(f"{title} @ git+{_repository(package)}@{version}", name)
+        yield Pin(built, indexes, name, _markers(package), locked=True)
+    elif isinstance(title, str) and isinstance(version, str):
         wanted = f"[{','.join(map(str, extras))}]" if isinstance(extras, list) else ""
         yield Pin(_requirement(f"{title}{wanted}=={version}", name), indexes, name, _markers(package), locked=True)
 
@@ -213,6 +216,15 @@ def _from_elsewhere(package: dict[str, Any]) -> str:
     places = [package, *(package[key] for key in ("vcs", "archive") if isinstance(package.get(key), dict))]
     found = (place.get(key) for place in places for key in _ADDRESSES)
     return next((address.replace(" ", "%20") for address in found if isinstance(address, str)), "")
+
+
+def _repository(package: dict[str, Any]) -> str:
+    """Returns the repository that a lock file's package is built from, as uv and Poetry write it; "" for none."""
+    source = package.get("source")
+    if not isinstance(source, dict):
+        return ""
+    address = source.get("git") or (source.get("url") if source.get("type") == "git" else "")
+    return re.split(r"[?#\s]", address)[0] if isinstance(address, str) else ""
 
 
 def _address(package: dict[str, Any]) -> tuple[str, ...]:

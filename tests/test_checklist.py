@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -26,10 +27,11 @@ from test_checks import (
 
 from gpuctl.checks.every import diagnose
 from gpuctl.checks.mendable import MENDABLE, fixable
+from gpuctl.command import command
 from gpuctl.facts.every import EVERY_SUBJECT
 from gpuctl.facts.gather import Facts, gather
 from gpuctl.host.record.snapshot import SnapshotHost
-from gpuctl.model import Finding, Report, Status
+from gpuctl.model import Finding, Remedy, Report, Status
 from gpuctl.provision.mend import mends
 from gpuctl.render.views.doctor import report_text
 from gpuctl.render.views.host import SUMMARY
@@ -108,9 +110,12 @@ def test_what_can_be_mended_is_counted_and_only_where_there_is_an_engine_for_it(
 
 
 def test_what_is_said_to_be_mendable_has_a_mend() -> None:
-    complaints = tuple(Finding(id, "", Status.FAIL, "") for id in MENDABLE)
+    said = Remedy("Mend it.", (command("gpuctl", "doctor", "--fix"),))
+    complaints = tuple(Finding(id, "", Status.FAIL, "", remedy=said) for id in MENDABLE)
     found = mends(gather(v100()), Report(complaints))
     assert {id for one in found for id in one.checks} == MENDABLE
+    without = tuple(replace(one, remedy=None) for one in complaints)
+    assert not list(mends(gather(v100()), Report(without)))
 
 
 def test_a_remedy_that_gpuctl_carries_out_shows_the_others_with_v_only() -> None:

@@ -430,6 +430,10 @@ ILL: Mapping[str, SnapshotHost] = {
     ),
     "driver.fabric-manager": v100(**switches(service("nvidia-fabricmanager", "failed"))),
     "driver.fabric-state": v100(nvml=[NVML[0], GPU | {"fabric": "in progress"}]),
+    "driver.no-nvswitch": v100(
+        stats=SYSTEMD, commands={shlex.join(SHOW_SERVICES): service("nvidia-fabricmanager", "failed")}
+    ),
+    "driver.nvlinks": v100(nvml=[NVML[0], GPU | {"nvlinks": 6}, GPU | {"index": 1, "nvlinks": 4}]),
     "driver.imex": v100(
         nvml=[NVML[0], GPU | {"name": "NVIDIA GB200"}],
         stats=SYSTEMD,
@@ -570,6 +574,10 @@ ELSEWHERE: Mapping[str, SnapshotHost] = {
     "kubelet.plugin-folder": MOVED,
     "kubelet.cpu-manager": v100(**node(policy="static", answer=ENV + DEVICE_NODE)),
     "driver.fabric-state": v100(nvml=[NVML[0], GPU | {"fabric": "completed"}]),
+    "driver.no-nvswitch": v100(
+        stats=SYSTEMD, commands={shlex.join(SHOW_SERVICES): service("nvidia-fabricmanager", "inactive")}
+    ),
+    "driver.nvlinks": v100(nvml=[NVML[0], GPU | {"nvlinks": 6}]),
     "driver.imex": v100(
         nvml=[NVML[0], GPU | {"name": "NVIDIA GB200"}],
         stats=SYSTEMD,

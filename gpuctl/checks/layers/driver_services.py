@@ -67,6 +67,50 @@ def fabric_manager(system: System, pci: Pci, driver: Driver, services: Services,
     return passed("The fabric manager runs", *seen)
 
 
+@check("driver.no-nvswitch")
+def no_nvswitch(system: System, pci: Pci, services: Services) -> Judgement | None:
+    """The fabric manager ends with an error on a host without NVSwitches: there it has nothing to do.
+
+    Source: https://docs.nvidia.com/datacenter/tesla/fabric-manager-user-guide/index.html
+    """
+    service = services.fabric_manager.get()
+    if service is None or system.machine.value == "container" or _behind_switches(system, pci):
+        return None
+    if service.state != "failed":
+        return passed("No fabric manager has failed for want of switches", _state(services.fabric_manager))
+    disable = command("systemctl", "disable", "--now", FABRIC_MANAGER)
+    remedy = Remedy(
+        "Turn the service off.", as_root(system, disable, command("systemctl", "reset-failed", FABRIC_MANAGER))
+    )
+    message = "The fabric manager has failed, and this host has no NVSwitch that needs it."
+    return warned(message, _state(services.fabric_manager), remedy=remedy)
+
+
+@check("driver.nvlinks")
+def nvlinks(system: System, driver: Driver) -> Judgement | None:
+    """GPUs of one board have as many NVLinks: one with fewer up has lost some, and programs wait for it or fail.
+
+    Cards are bridged in pairs, and one without a bridge has none up: of them only those that have some are compared.
+    Source: https://docs.nvidia.com/datacenter/dcgm/latest/user-guide/dcgm-error-codes.html
+    """
+    linked = [gpu for gpu in driver.gpus.get() or () if gpu.nvlinks is not None]
+    compared = [gpu for gpu in linked if gpu.nvlinks or "SXM" in (gpu.name or "")]
+    most = {gpu.name: max(one.nvlinks or 0 for one in compared if one.name == gpu.name) for gpu in compared}
+    if not any(most.values()):
+        return None
+    seen = Evidence(driver.gpus.source, "; ".join(f"GPU {gpu.index}: {gpu.nvlinks} up" for gpu in linked))
+    short = [gpu for gpu in compared if (gpu.nvlinks or 0) < most[gpu.name]]
+    if not short:
+        return passed("Every GPU has as many NVLinks up as the others of its kind", seen)
+    first = short[0]
+    text = (
+        "See which links are down, and reset all GPUs together, or reboot. One that stays down is the maker's matter."
+    )
+    remedy = Remedy(text, as_root(system, command("nvidia-smi", "nvlink", "-s")), Disturbs.RUNNING_CONTAINERS)
+    message = f"GPU {first.index} has {first.nvlinks} NVLinks up, and others of its kind {most[first.name]}."
+    return warned(message, seen, remedy=remedy)
+
+
 def _behind_switches(system: System, pci: Pci) -> Evidence | None:
     """What shows that these GPUs hang on switches that this host sets up. A virtual machine's hypervisor may do it."""
     switches = pci.switches.get()

@@ -10,6 +10,7 @@ from gpuctl.compat.answer.answer import Compatibility, check
 from gpuctl.compat.ask.pip_files.asks import named_asks, requirements_asks
 from gpuctl.compat.ask.pip_files.markers import Environment
 from gpuctl.compat.ask.question import Machine, Question
+from gpuctl.compat.knowledge.frameworks import NoCuda
 from gpuctl.compat.knowledge.gpus.gpus import find_gpu
 from gpuctl.compat.knowledge.indirect import indirect_packages
 from gpuctl.model import Verdict
@@ -130,3 +131,14 @@ def test_each_release_from_one_to_the_next_requires_what_the_first_of_them_does(
     row = indirect_packages()["torchvision"]
     told = [row.pinned(version) for version in ("0.3.0", "0.16.1", "0.16.2+cu118", "0.29.2", "0.99.0", "0.16.0rc1")]
     assert told == ["", "torch==2.1.1", "torch==2.1.2", "", "", ""]
+
+
+def test_a_package_for_the_cpu_that_is_named_says_so() -> None:
+    with pytest.raises(NoCuda, match=re.escape("torchvision==0.16.2+cpu: a build tagged cpu is for the CPU")):
+        named_asks("torchvision==0.16.2+cpu")
+
+
+@pytest.mark.parametrize("file", ["torch-2.99.0-py3-none-any.whl", "vllm-99.0-py3-none-any.whl"])
+def test_the_address_of_a_package_that_is_not_known_is_not_shown(file: str) -> None:
+    (one,) = named_asks(f"https://me:secret@example.org/{file}")
+    assert one.unknown and "secret" not in one.by + one.unknown

@@ -83,18 +83,26 @@ def named_asks(text: str) -> tuple[Ask, ...]:
     """Returns what a framework, an image or a package asks for, as a person names it; what no table knows is an ask
     that nobody can answer. Raises ValueError as `framework_asks` does, and NoCuda.
     """
+    named = text.strip()
     try:
-        if is_image(text.strip()):
-            return framework_asks(text)
-        pin = Pin(requirement_of(text.strip()), (), "")
-        return _asked_by((pin,)) if pin.name in indirect_packages() else framework_asks(text)
+        if is_image(named):
+            return framework_asks(named)
+        requirement = requirement_of(named)
+        # Not as typed: an address may hold a password.
+        extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
+        named = f"{requirement.name}{extras}{requirement.specifier}"
+        pin = Pin(requirement, (), named)
+        return _asked_by(pin) if pin.name in indirect_packages() else framework_asks(text)
     except NotKnown as why:
-        return (unknown_ask(text.strip(), f"{why}."),)
+        return (unknown_ask(named, f"{why}."),)
 
 
-def _asked_by(pins: Sequence[Pin]) -> tuple[Ask, ...]:
-    found = with_required(pins)
-    return _with_own_code(_merged(_asks_of(found), "", {}), found, frozenset())
+def _asked_by(pin: Pin) -> tuple[Ask, ...]:
+    found = with_required([pin])
+    asks = _with_own_code(_merged(_asks_of(found), "", {}), found, frozenset())
+    if not asks:
+        raise NoCuda(_why_no_cuda(pin))
+    return asks
 
 
 def requirements_asks(text: str, name: str, environment: Environment = ANYWHERE) -> tuple[Ask, ...]:

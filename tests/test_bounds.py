@@ -17,9 +17,11 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from simhost import warm
 
 from gpuctl.bounds import ENDLESS, TEXT_LIMIT
 from gpuctl.compat.answer.answer import check
+from gpuctl.compat.ask import smi
 from gpuctl.compat.ask.image_claims import Expression
 from gpuctl.compat.ask.question import Machine, Question
 from gpuctl.compat.judge.gate.gate import LONGEST, Gate
@@ -190,6 +192,36 @@ def test_a_requirement_that_no_variable_can_hold_is_refused_in_one_sentence() ->
     assert [reason.message for gpu in answer.gpus for reason in gpu.reasons] == [
         "NVIDIA_REQUIRE_CUDA is longer than 128 KiB, which no program can be given: no container starts with it."
     ]
+
+
+# What nvidia-smi printed
+
+PASTED = (
+    "| NVIDIA-SMI 550.54.15    Driver Version: 550.54.15    CUDA Version: 12.4 |\n"
+    "|   0  NVIDIA A100-SXM4-40GB   On  |   00000000:07:00.0 Off |     0 |\n"
+)
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["x", " ", "| 0 a ", "<a", "<x_licensed_product>", "vGPU Software Licensed Product\n", "GPU 0: A ", "\n", "0 a   "],
+)
+@pytest.mark.parametrize("first", ["", "GPU 0: A", "0 a", "Product Name : A"])
+def test_a_pasted_text_is_read_in_time_that_grows_as_it_does(first: str, piece: str) -> None:
+    text = (PASTED + first + piece * (smi.LARGEST // len(piece)))[: smi.LARGEST]
+    began = time.process_time()
+    with suppress(ValueError):
+        assert smi.machine_of_smi(text).driver == "550.54.15"
+    assert time.process_time() - began < 10  # a square would take hours
+
+
+def test_a_pasted_text_that_no_host_prints_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    many, long = tmp_path / "many", tmp_path / "long"
+    many.write_text(PASTED + PASTED.splitlines(keepends=True)[1] * 2000)
+    long.write_text(PASTED + "x" * smi.LARGEST)
+    for file, words in ((many, "names more GPUs than any host has"), (long, "it is larger than 4 MiB")):
+        done = warm.gpuctl("check", "--smi", str(file), "--cuda", "12.4")
+        assert (done.returncode, words in done.stderr, "Traceback" in done.stderr) == (2, True, False), done.stderr
 
 
 # Error text

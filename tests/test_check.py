@@ -15,6 +15,8 @@ from jsonschema import Draft202012Validator
 from registry import CONFIG, MANIFEST, descriptor, docker_registry, push
 from simhost import Dockerd, SimHost, Toolkit, import_image, warm
 
+from gpuctl.compat.knowledge.images import cuda_images
+
 ROOT = Path(__file__).parents[1]
 SCHEMA = Draft202012Validator(json.loads((ROOT / "data" / "schemas" / "check.schema.json").read_text()))
 A100 = ("--driver", "535.104.05", "--gpu", "A100")
@@ -217,6 +219,10 @@ def test_an_image_of_any_publisher_is_judged_by_what_its_tag_tells(image: str, c
         ("", True),
         (":latest-gpu", True),
         (":cu130-nightly", True),
+        (":server-cuda", True),
+        (":server-cuda13", True),
+        (":server-cuda13-b9445", False),
+        (":full-cuda12.4", False),
         (":2.3.0-cuda12.1-cudnn8-runtime", False),
         ("@sha256:" + "0" * 64, False),
         (":latest@sha256:" + "0" * 64, False),
@@ -237,6 +243,8 @@ def test_a_moving_tag_is_said_to_move(tag: str, moves: bool) -> None:
         ("nvidia/cuda:12.4.1", "a flavour (base, cudnn-devel, cudnn-runtime, devel, runtime) and"),
         ("nvcr.io/nvidia/cuda:11.8.0", "as in 11.8.0-base-"),
         ("nvidia/cuda:12", "no tag 12: CUDA, a flavour and an operating system belong to it"),
+        ("nvidia/cuda:12.4.1-base-ubuntu24.04", "on no list of NVIDIA's tags"),
+        ("nvidia/cuda:12.4.1-cudnn8-devel-ubuntu22.04", "on no list of NVIDIA's tags"),
         ("nvidia/cuda:12.4.1-base-ubuntu22.04", ""),
         ("nvidia/cuda:10.0-base", ""),  # the old ones name no system
         ("nvidia/cuda@sha256:" + "0" * 64, ""),
@@ -252,6 +260,21 @@ def test_a_tag_that_nvidias_cuda_images_lack_is_said_to_be_none(image: str, says
         assert "image.moving" not in [reason["id"] for reason in said["reasons"]]
 
 
+def test_a_tag_that_nvidia_took_off_its_lists_is_told_by_check_for_one_host_and_for_many_as_by_lint(
+    tmp_path: Path,
+) -> None:
+    runs = [row for row in cuda_images() if row.cuda.startswith("11.") and "base" in row.flavours]
+    row = next(row for row in runs if row.status == "delisted" and row.last_listed)
+    tag = row.reference("base")
+    (told,) = (one for one in answer("--image", tag, "--offline", *A100)["reasons"] if one["id"] == "image.delisted")
+    assert tag in told["message"] and (row.last_listed or "") in told["message"]
+    fleet = tmp_path / "fleet.csv"
+    fleet.write_text(f"driver,gpu,image\n{A100[1]},{A100[3]},{tag}\n")
+    assert json.loads(check("--hosts", str(fleet), "--json").stdout)["message"] == told["message"]
+    linted = warm.gpuctl("dockerfile", "lint", "-", stdin=f"FROM {tag}\n")
+    assert told["message"] in linted.stdout
+
+
 @pytest.mark.parametrize(
     ("image", "gpu", "verdict", "says"),
     [
@@ -260,6 +283,10 @@ def test_a_tag_that_nvidias_cuda_images_lack_is_said_to_be_none(image: str, says
         ("nvcr.io/nvidia/l4t-jetpack:r36.4.0", "Jetson AGX Orin", "unknown", "Jetson Linux 36.4.0 (JetPack 6.1"),
         ("dustynv/pytorch:2.1-r36.2.0", "GH200", "incompatible", "and GH200 is none"),
         ("dustynv/ros:humble-desktop-l4t-r99.9.9", "Jetson Orin Nano", "unknown", "Jetson Linux 99.9.9:"),
+        ("nvcr.io/nvidia/pytorch:24.12-py3-igpu", "A100", "incompatible", "is for a Jetson, and A100 is none."),
+        ("nvcr.io/nvidia/pytorch:24.12-py3-igpu", "Jetson AGX Orin", "unknown", "is for a Jetson: "),
+        ("ultralytics/ultralytics:latest-jetson-jetpack6", "RTX 3090", "incompatible", "and GeForce RTX 3090 is none"),
+        ("nvcr.io/nvidia/deepstream-l4t:6.2-samples", "T4", "incompatible", "and T4 is none"),
         ("someone/app:r535.2", "A100", "unknown", ""),
     ],
 )

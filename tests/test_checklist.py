@@ -31,7 +31,7 @@ from gpuctl.command import command
 from gpuctl.facts.every import EVERY_SUBJECT
 from gpuctl.facts.gather import Facts, gather
 from gpuctl.host.record.snapshot import SnapshotHost
-from gpuctl.model import Finding, Remedy, Report, Status
+from gpuctl.model import Action, Finding, Remedy, Report, Status
 from gpuctl.provision.mend import mends
 from gpuctl.render.views.doctor import report_text
 from gpuctl.render.views.host import SUMMARY
@@ -97,6 +97,23 @@ def test_the_printed_commands_lead_to_ready_and_not_in_a_circle(name: str) -> No
         return
     last = report_text(diagnose(facts), facts, verbose=False).plain
     assert "\nReady: " in last and "\nNext: " in last, last
+
+
+@pytest.mark.parametrize("name", ILL)
+def test_no_host_is_called_ready_that_is_to_be_rebooted_or_taken_out_of_service_first(name: str) -> None:
+    facts = gather(ILL[name], (*EVERY_SUBJECT, *SUMMARY))
+    report = diagnose(facts)
+    said = report_text(report, facts, verbose=False).plain
+    if report.action in (Action.REBOOT, Action.TAKE_OUT_OF_SERVICE):
+        assert "Ready: " not in said and "Next: " not in said
+    assert ("Reboot this host before" in said) is (name == "kernel.driver-hangs")  # a warning alone asks for it
+
+
+@pytest.mark.parametrize("machine", [*HOSTS.values(), *(ILL[id] for id in ILL)], ids=[*HOSTS, *ILL])
+def test_a_specification_is_never_to_be_written_by_hand_where_gpuctl_writes_it(machine: Machine | SnapshotHost) -> None:
+    built = host(**machine) if isinstance(machine, Mapping) else machine
+    for one in diagnose(gather(built)).findings:
+        assert not any("nvidia-ctk cdi generate" in line for line in shown(one.remedy)), (one.id, shown(one.remedy))
 
 
 def test_what_can_be_mended_is_counted_and_only_where_there_is_an_engine_for_it() -> None:

@@ -28,8 +28,17 @@ from gpuctl.compat.knowledge.gpus.gpus import Gpu, find_gpu, gpu_of_device, gpu_
 from gpuctl.compat.knowledge.gpus.product_index import products_named
 from gpuctl.compat.knowledge.images import cuda_of_tag, newest_base_images
 from gpuctl.compat.knowledge.releases import docker_features, toolkit_cves
-from gpuctl.compat.tables.loader import architectures, cuda_rows, cuda_versions, driver_branch, products
-from gpuctl.compat.versions import compare, docker_version, leading, parse_cuda, parse_driver, parse_range
+from gpuctl.compat.tables.loader import (
+    Branch,
+    architectures,
+    branches,
+    cuda_rows,
+    cuda_versions,
+    driver_branch,
+    products,
+    toolkits,
+)
+from gpuctl.compat.versions import compare, docker_version, leading, parse_cuda, parse_driver, parse_range, parts
 from gpuctl.model import Disturbs, Verdict
 
 # A loaded machine may be slow; that is no failure.
@@ -185,6 +194,31 @@ def test_minor_version_compatibility_is_limited_and_begins_with_cuda_11() -> Non
 def test_the_upper_end_in_nvidias_minor_version_table_is_no_ban() -> None:
     assert ask("11.8", "580.65.06", "RTX 3090").verdict == COMPATIBLE
     assert ask("10.1", "999.10", "RTX 2080").verdict == COMPATIBLE
+
+
+def test_of_an_ended_branch_it_is_said_that_the_matrix_of_forward_compatibility_leaves_it_out() -> None:
+    def told(gpu: str, driver: str = "510.108.03") -> bool:
+        said = ask("12.2", driver, gpu)
+        return "driver.ended-base" in [reason.id for one in said.gpus for reason in one.reasons]
+
+    assert ask("12.2", "510.108.03", "A100").verdict == INCOMPATIBLE and told("A100")
+    assert not told("RTX 3090")  # forward compatibility is for data centres' GPUs
+    assert not told("A100", "520.61.05")  # a new-feature branch, which was no base
+
+
+def test_a_driver_of_a_newer_branch_than_all_known_ones_is_said_to_be_one() -> None:
+    newest = branches()[-1]
+    told = [reason.id for reason in ask("10.1", "999.10", "RTX 2080").gpus[0].reasons]
+    assert told == ["driver.table-row", "driver.not-in-table"]
+    known = ask("10.1", newest.newest_version or newest.branch, "RTX 2080").gpus[0].reasons
+    assert "driver.not-in-table" not in [reason.id for reason in known]
+
+
+@pytest.mark.parametrize("branch", [one for one in branches() if one.newest_version])
+def test_the_newest_release_of_a_branch_is_no_older_than_any_that_a_table_names(branch: Branch) -> None:
+    named = [one for toolkit in toolkits() for one in (toolkit.min_driver, toolkit.bundled_driver) if one]
+    of_branch = [one for one in named if one.partition(".")[0] == branch.branch]
+    assert all(parts(one) <= parts(branch.newest_version or "") for one in of_branch), of_branch
 
 
 def test_an_update_asks_for_its_own_driver() -> None:

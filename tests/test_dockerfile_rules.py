@@ -87,7 +87,10 @@ ILL = {
         ),
     ],
     "base-unsupported": [(f"FROM {UNSUPPORTED.reference('base')}\n", 1)],
-    "base-moving": [("FROM tensorflow/tensorflow:latest-gpu-jupyter\n", 1)],
+    "base-moving": [
+        ("FROM tensorflow/tensorflow:latest-gpu-jupyter\n", 1),
+        ("FROM ghcr.io/ggml-org/llama.cpp:server-cuda\n", 1),
+    ],
     "base-distribution": [
         (f"FROM ubuntu:18.04\n{GPU}", 1),
         (f"FROM docker.io/library/python:3.8-slim-buster\n{GPU}", 1),
@@ -426,6 +429,23 @@ def test_a_host_that_runs_the_image_by_the_package_in_it_is_no_fault_and_one_tha
     assert [one.rule.id for one in runs] == []
     (fault,) = fails
     assert "470.57.02" in fault.message and "RTX 3090" in fault.message
+
+
+@pytest.mark.parametrize(
+    ("image", "driver", "gpu"),
+    [
+        ("tensorflow/tensorflow:2.15.0-gpu", "470.256.02", "RTX 3060"),  # its tag names no CUDA
+        ("pytorch/pytorch:2.5.1-cuda12.4-cudnn9-runtime", "580.95.05", "RTX 5090"),  # its build has no code for it
+        ("pytorch/pytorch:2.5.1-cuda12.4-cudnn9-runtime", None, "RTX 5090"),
+        ("vllm/vllm-openai:v0.10.2-cu129", "580.95.05", "GTX 1080"),
+    ],
+)
+def test_an_image_is_told_not_to_run_where_check_says_so(image: str, driver: str | None, gpu: str) -> None:
+    machine = Machine(driver, (find_gpu(gpu),))
+    faults = lint(f"FROM {image}\n".encode(), "D", why_not=of_machine(machine)).faults
+    assert [(one.rule.id, image in one.message) for one in faults] == [("dockerfile.host-cuda", True)]
+    sound = of_machine(Machine("580.95.05", (find_gpu("A100"),)))
+    assert not lint(f"FROM {image}\n".encode(), "D", why_not=sound).faults
 
 
 # The rules of others

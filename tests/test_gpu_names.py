@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -9,9 +10,15 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from simhost import warm
 
+from gpuctl.compat.answer.fleet_rows import host_verdicts
+from gpuctl.compat.ask.question import Question
 from gpuctl.compat.ask.smi import machine_of_smi
 from gpuctl.compat.knowledge.gpus.gpus import find_gpu, gpu_described, gpu_of_nvml
+from gpuctl.compat.knowledge.gpus.names import capability_named, one_of
+from gpuctl.compat.tables.loader import pci_devices, products
+from gpuctl.compat.versions import driver_number
 
 ROOT = Path(__file__).parents[1]
 
@@ -56,6 +63,62 @@ def test_a_name_that_nvidia_smi_prints_is_the_board_behind_it(name: str, capabil
     told = gpu_described(name, capability)
     assert (told.name, told.brand) == (name, brand)
     assert gpu_of_nvml(name, None, None).compute_capability in (capability, "")
+
+
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        ("2 x RTX A6000", "RTX A6000"),
+        ("8x H100 SXM", "H100 SXM"),
+        ("8 \N{MULTIPLICATION SIGN} A100-SXM4-80GB", "A100-SXM4-80GB"),  # as gpuctl itself prints it
+        ("4xL40S", "L40S"),
+        ("2x1080ti", "1080ti"),
+        ("4x GA102", "GA102"),
+        ("A100 x 8", "A100"),
+        ("A100-SXM4-40GB (x8)", "A100-SXM4-40GB"),
+        ("gpu:a100:4", "a100"),
+        ("gpu:tesla_v100-sxm2-32gb:8(S:0-1)", "tesla_v100-sxm2-32gb"),
+        ("gres/gpu:a100=4", "a100"),
+        ("sm_89", "8.9"),
+        ("sm_90a", "9.0"),
+        ("compute_120", "12.0"),
+        ("CC 8.6", "8.6"),
+        ("NVIDIA A800 40GB Active", "A800 40GB Active"),
+    ],
+)
+def test_a_name_is_read_as_inventories_schedulers_and_compilers_write_it(written: str, name: str) -> None:
+    one, other = find_gpu(written), find_gpu(name)
+    assert (one.compute_capability, one.architecture) == (other.compute_capability, other.architecture)
+    assert gpu_described(written, "").compute_capability == other.compute_capability
+
+
+def test_no_products_own_name_is_taken_for_a_count_or_a_compilers_option() -> None:
+    names = [one.product for one in products()] + [alias for one in products() for alias in one.aliases]
+    for name in (*names, *(one.product for one in pci_devices()), "0x2204", "10de:2204"):
+        assert one_of(name) == name and capability_named(name) is None
+
+
+@pytest.mark.parametrize(
+    ("written", "driver"),
+    [
+        ("535.183.01-0ubuntu0.22.04.1", "535.183.01"),
+        ("3:535.183.01-1.el9", "535.183.01"),
+        ("580.95.05-1.fc43", "580.95.05"),
+        ("550.163.01-2~deb12u1", "550.163.01"),
+        ("535.129.03-v1.7.0", "535.129.03"),  # a system extension of Talos
+        (" 535.183.01 ", "535.183.01"),
+        ("535", "535"),
+        ("535.183.01-server", "535.183.01-server"),  # whatever that is
+    ],
+)
+def test_a_driver_is_read_as_package_managers_write_it(written: str, driver: str) -> None:
+    assert driver_number(written) == driver
+    rows = [b"driver,gpu,cuda\n", f"{written},T4,12.2\n".encode()]
+    (told,) = host_verdicts(rows, Question())
+    if driver[-1].isdigit():
+        assert told.kind.row.driver == driver and told.kind.said.error is None
+        asked = warm.gpuctl("check", "--cuda", "12.2", "--gpu", "T4", "--driver", written, "--json")
+        assert json.loads(asked.stdout)["driver"].split(".")[0] == driver.split(".")[0]
 
 
 @pytest.mark.parametrize("name", ["NVIDIA GeForce ...", "MIG 1g.5gb", "GRID Voodoo-16Q", "NVIDIA -8C", "..."])

@@ -377,3 +377,28 @@ def test_a_row_has_the_cells_that_the_reader_of_csv_finds(text: str) -> None:
     assert told(lambda: _reader(",")(text)) == told(
         lambda: next(csv.reader([text], strict=True, skipinitialspace=True))
     )
+
+
+def test_a_row_goes_on_to_the_line_that_closes_its_quotes_and_one_that_nothing_closes_spoils_no_other() -> None:
+    lines = [
+        "host,driver,gpu,cuda",
+        '"gpu1',
+        'second line",535.104.05,A100,12.2',
+        '"gpu2,535.104.05,A100,12.2',
+        "gpu3,535.104.05,A100,12.2",
+        'gpu4,535.104.05,"A100,12.2',
+        '17" rack,535.104.05,A100,12.2',
+        *("gpu,535.104.05,A100,12.2" for _ in range(100)),
+        'gpu5,535.104.05,"A100',
+        '",12.2',
+    ]
+    told = list(host_verdicts([f"{line}\n".encode() for line in lines], Question()))
+    assert [(one.line, one.host, one.kind.said.verdict) for one in told if one.host != "gpu"] == [
+        (2, "gpu1\nsecond line", Verdict.COMPATIBLE),
+        (4, None, None),
+        (5, "gpu3", Verdict.COMPATIBLE),
+        (6, None, None),
+        (7, '17" rack', Verdict.COMPATIBLE),
+        (108, "gpu5", Verdict.COMPATIBLE),
+    ]
+    assert len(told) == 106

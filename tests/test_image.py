@@ -16,6 +16,7 @@ from gpuctl.compat.answer.tags import SCREENFUL, ImageList, Wanted, list_images,
 from gpuctl.compat.ask.question import Machine
 from gpuctl.compat.knowledge.gpus.gpus import find_gpu
 from gpuctl.compat.knowledge.images import Tag, cuda_images, newest_base_images, parse_tag
+from gpuctl.compat.tables.loader import branches
 from gpuctl.model import Verdict
 
 ROOT = Path(__file__).parents[1]
@@ -94,6 +95,14 @@ def test_the_best_base_image_is_the_one_that_smoke_would_take() -> None:
         best = list_images(Wanted(flavour="base"), machine(driver, gpu)).best
         assert best is not None
         assert best.reference == next(newest_base_images(driver, [find_gpu(gpu)]))
+
+
+@pytest.mark.parametrize("driver", ["470.256.02", "535.54.03", *(one.newest_version or "" for one in branches()[-6:])])
+def test_the_best_image_has_no_compiler_that_nobody_asked_for(driver: str) -> None:
+    best = list_images(Wanted(), machine(driver, "A100")).best
+    assert best and best.tag.flavour != "devel"
+    asked = list_images(Wanted(flavour="devel"), machine(driver, "A100")).best
+    assert asked and asked.tag.flavour == "devel"
 
 
 def test_a_version_gives_one_tag_for_each_system_and_a_system_one_for_each_flavour() -> None:

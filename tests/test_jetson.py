@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hosts import host, shown
+from simhost import warm
 from synthetic import FOLDER
 from test_reported_hosts import BASE, PODMAN, cdi, jetson
 
@@ -120,3 +123,27 @@ def test_a_specification_is_generated_from_jetpacks_lists() -> None:
 def test_a_machine_that_is_no_jetson_has_none_of_its_facts() -> None:
     tegra = gather(host(), [Tegra]).known(Tegra)
     assert [tegra.release.value, tegra.model.value, tegra.by_csv] == [None, None, False]
+
+
+@pytest.mark.parametrize(
+    ("asked", "l4t", "board", "verdict"),
+    [
+        (("--cuda", "12.6"), "36.4.3", "Jetson Orin Nano", "compatible"),
+        (("--cuda", "13.0"), "36.4.3", "Jetson Orin Nano", "unknown"),
+        (("--cuda", "12.4"), "36.3", "Jetson AGX Orin", "needs-package"),
+        (("--cuda", "10.2"), "32.7.1", "Jetson TX2", "compatible"),
+        (("--cuda", "12.2"), "32.7.1", "Jetson TX2", "unknown"),  # never incompatible where no table tells
+        (("--cuda", "12.6"), "540.4.0", "Jetson Orin Nano", "unknown"),  # no release of it
+        (("--image", "nvidia/cuda:12.6.1-base-ubuntu22.04", "--offline"), "36.4.3", "Jetson AGX Orin", "compatible"),
+        (("--framework", "pytorch==2.0.1+cu118"), "36.4.3", "Jetson AGX Orin", "unknown"),
+        (("--cuda", "12.6"), "36.4.3", "A100", "incompatible"),  # which is no Jetson
+    ],
+)
+def test_a_jetson_that_is_described_is_judged_by_its_jetson_linux(
+    asked: tuple[str, ...], l4t: str, board: str, verdict: str
+) -> None:
+    done = warm.gpuctl("check", *asked, "--driver", l4t, "--gpu", board, "--json")
+    said = json.loads(done.stdout)
+    assert said["verdict"] == verdict, said
+    if verdict == "needs-package":
+        assert "Install cuda-compat-12-4, NVIDIA's upgrade of CUDA for Jetson." in str(said["remedies"])

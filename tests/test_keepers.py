@@ -17,6 +17,7 @@ from synthetic import (
     NO_DRIVER,
     SMI,
     T4,
+    UBUNTU_22,
     UBUNTU_24,
     Board,
     Machine,
@@ -388,3 +389,32 @@ def test_what_is_printed_for_a_distribution_without_a_row_is_a_sentence() -> Non
     )
     assert [command for command in printed(machine) if BRINGS_A_DRIVER.search(command)] == []
     assert json.dumps(printed(machine)).count("apt-get") == 0
+
+
+def test_the_fabric_manager_comes_by_command_where_ubuntus_modules_for_servers_name_its_branch() -> None:
+    def commands(folder: str) -> tuple[str, ...]:
+        signed = there(f"/lib/modules/{UBUNTU_22[3]}/kernel/{folder}/nvidia.ko")
+        facts = gather(on(HOSTS["h100-nvswitch-no-fabric-manager"], signed))
+        return shown(next(one for one in diagnose(facts).findings if one.id == "driver.fabric-manager").remedy)
+
+    assert commands("nvidia-580srv-open")[1:] == (
+        "apt-get install -y nvidia-fabricmanager-580",
+        "systemctl enable --now nvidia-fabricmanager",
+    )
+    assert commands("nvidia-580") == ()  # Ubuntu builds the fabric manager of its drivers for servers alone
+
+
+def test_what_layers_a_driver_onto_an_image_keeps_nouveau_from_loading_and_names_where_it_is_from() -> None:
+    row = keepers()["ostree"]
+    for commands in (row.commands, row.older_commands):
+        assert any("kargs" in str(one) and "modprobe.blacklist=nouveau" in str(one) for one in commands)
+    assert all("https://rpmfusion.org/Configuration" in str(way) for way in (row.way, row.older_way))
+
+
+def test_a_file_that_a_remedy_runs_is_fetched_before() -> None:
+    for row in keepers().values():
+        lines = [str(one) for one in (*row.commands, *row.module_commands, *row.older_commands)]
+        for place, line in enumerate(lines):
+            for word in line.split():
+                if word.endswith(".run"):
+                    assert any(word in before for before in lines[: place + 1] if "curl" in before), row.keeper

@@ -255,7 +255,8 @@ def test_those_that_lose_them_are_counted_and_a_few_named_with_a_remedy_that_wor
     told = "takes the GPUs from 4 of 5 running containers with GPUs (train, serve, embed, …)."
     assert (seen.status, told in seen.message) == (LOST, True), seen.message
     assert seen.remedy and "--device nvidia.com/gpu=all" in seen.remedy.text
-    assert shown(seen.remedy) == ("nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml",)
+    assert shown(seen.remedy) == ("gpuctl install-runtime --cdi",)
+    assert [str(one) for one in seen.remedy.by_hand] == ["nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml"]
     jit = finding("outlook.daemon-reload", sockets=sockets, commands=JIT).remedy
     assert jit and "--runtime=nvidia in place of --gpus" in jit.text and not jit.commands
     old = finding("outlook.daemon-reload", sockets=running(ran("x", **GPU_FLAG), version="20.10.24")).remedy

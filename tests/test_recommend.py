@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -283,3 +284,10 @@ def test_a_distribution_that_the_table_does_not_know_gets_no_commands_and_is_tol
 def test_a_gpu_that_does_not_answer_is_known_by_its_bus_too(sim_host: Callable[..., SimHost]) -> None:
     done = sim_host("hang").gpuctl("recommend", "--cuda", "12.4", "--json", timeout=300)
     assert (done.code, done.json["answer"], done.json["present_driver"]) == (0, "install", "418.87.00")
+
+
+def test_of_a_distribution_without_support_it_is_said_that_the_package_may_be_gone() -> None:
+    debian_10 = ROOT / "tests" / "snapshots" / "v100-418.jsonl"
+    said = json.loads(warm.gpuctl("recommend", "--from", str(debian_10), "--json").stdout)
+    (told,) = (one["message"] for one in said["reasons"] if one["id"] == "driver.package-may-be-gone")
+    assert "no support since 2024-06" in told

@@ -17,7 +17,7 @@ from gpuctl.compat.knowledge.install_commands import (
     off_branch,
 )
 from gpuctl.compat.knowledge.keepers import NVIDIA, KeeperRow, keepers, way_of
-from gpuctl.compat.knowledge.lifetimes import by_codename
+from gpuctl.compat.knowledge.lifetimes import by_codename, release_of
 from gpuctl.facts.gpu.keeper import Keeper
 from gpuctl.facts.gpu.tegra import Tegra
 from gpuctl.facts.machine.kernel import DkmsModule
@@ -83,8 +83,20 @@ def install_driver(
         off_branch(commands, branch) if branch else None,
         compiler_note(target(system)) if commands else None,
     )
-    said = " ".join(filter(None, (text, off, f"Before it: {note}." if note else None)))
+    ended = package_may_be_gone(target(system)) if commands else None
+    said = " ".join(filter(None, (text, off, f"Before it: {note}." if note else None, ended)))
     return Remedy(said, commands, Disturbs.HOST)
+
+
+def package_may_be_gone(host: PackageHost) -> str | None:
+    """Returns what to say of a package for a release whose support is over, as NVIDIA's for it may be; None for one
+    that has support, or that no table knows.
+    """
+    release = release_of(host.distribution, host.version)
+    if release is None or not release.ended:
+        return None
+    over = f"This distribution has had no support since {release.end_of_life}"
+    return f"{over}: NVIDIA's repository may not have a package of that driver for it."
 
 
 def _recommended_branch(gpus: Sequence[Gpu]) -> str | None:

@@ -149,18 +149,20 @@ def _described(
         told = _of_smi(smi)
         return replace(told, gpus=with_brand(told.gpus, brand))
     check_cuda_option(driver_cuda)
-    driver = driver.strip() if driver else driver
     gpus = with_brand(described_gpus(driver, names), brand)
-    return Machine(driver or None, gpus, driver_cuda=driver_cuda)
+    return Machine(driver, gpus, driver_cuda=driver_cuda)
 
 
 def _of_smi(file: typer.FileBinaryRead) -> Machine:
+    from gpuctl.bounds import TooLong, whole
     from gpuctl.compat.ask.encodings import encoding_of
     from gpuctl.compat.ask.smi import LARGEST, machine_of_smi
 
-    content = file.read(LARGEST)
     try:
+        content = whole(file.read, LARGEST)
         return machine_of_smi(content.decode(encoding_of(content), "replace"))
+    except TooLong as error:
+        raise ValueError(f"{file.name}: it is {error.words}, and nvidia-smi prints no such amount") from None
     except ValueError as error:
         raise ValueError(f"{file.name}: {error}") from None
 

@@ -23,7 +23,6 @@ def command(
 ) -> None:
     """Say which driver to install so that these GPUs run a CUDA version, with the commands for this distribution."""
     gpus = described_gpus(driver, gpu or [])
-    driver = driver.strip() if driver else None
     check_cuda_option(cuda)
     from gpuctl.checks.questions.host_answer import SUBJECTS
     from gpuctl.checks.questions.host_recommendation import host_recommendation

@@ -10,6 +10,7 @@ from gpuctl.regex import regex
 Version = tuple[int, ...]
 
 _DRIVER = regex(r"[0-9]{2,4}(\.[0-9]{1,4}){1,3}")
+_PACKAGED = regex(r"(?:[0-9]{1,2}:)?([0-9]{2,4}(?:\.[0-9]{1,4}){1,3})-[rv]?[0-9][0-9A-Za-z.+~_-]{0,60}")
 _CUDA = regex(r"[0-9]{1,2}(\.[0-9]{1,2}(\.[0-9]{1,4})?)?")
 _RELEASE = regex(r"v?([0-9]{1,9})\.([0-9]{1,9})(?:\.([0-9]{1,9}))?(?:[-~+.](.*))?")
 _LEADING = regex(r"[0-9]{1,9}(\.[0-9]{1,9})*(?![0-9])")
@@ -45,6 +46,15 @@ def leading(text: str) -> str:
     """Returns the dotted number that a version text begins with: "1.17.3" of "1.17.3-rc1"; "" where there is none."""
     match = _LEADING.match(text)
     return match[0] if match else ""
+
+
+def driver_number(text: str) -> str:
+    """Returns a driver's version without what a package manager adds to it, and any other text as it is.
+
+    535.183.01 of 535.183.01-0ubuntu0.22.04.1, of 3:535.183.01-1.el9 and of 535.183.01-v1.7.0.
+    """
+    match = _PACKAGED.fullmatch(text.strip())
+    return match[1] if match else text.strip()
 
 
 def parse_driver(text: str) -> Version:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from gpuctl.compat.ask.asks import Ask
+from gpuctl.compat.ask.question import Question, typed_cuda, with_image
 from gpuctl.compat.knowledge.images import Tag, is_cuda_image, parse_tag
 from gpuctl.compat.knowledge.lifetimes import Release, by_codename, releases
 from gpuctl.compat.tables.loader import cuda_versions
@@ -67,6 +69,17 @@ class NamedImage:
     def minor(self) -> tuple[int, int] | None:
         """The CUDA version as (12, 4)."""
         return minor_of(self.cuda) if self.cuda else None
+
+    @property
+    def ask(self) -> Ask | None:
+        """What it asks for as `gpuctl check` judges it: its CUDA, and the code of the build that its tag names."""
+        if "$" in self.reference:
+            return typed_cuda(self.cuda) if self.cuda else None
+        from gpuctl.compat.ask.image_claims import claims_of_tag
+
+        claims = claims_of_tag(self.reference)
+        asks = with_image(Question(), claims).asks if claims else ()
+        return next(iter(asks), typed_cuda(self.cuda) if self.cuda else None)
 
     @property
     def sets_paths(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 
 from gpuctl.compat.knowledge.driver_parts import DriverPart, PartKind, driver_part, gpu_of
@@ -112,7 +112,12 @@ def survey(run: RunCommand) -> Survey:
         unsure=tuple(option for option, _ in of_wsl) if why_unsure else (),
         why_unsure=why_unsure,
         doubt=next(
-            chain(_doubts_of_nodes(nodes), _doubts_of_flags(run), _doubts_of_runtime(run, sources, runtime, visible)),
+            chain(
+                _doubts_of_nodes(nodes),
+                _doubts_of_google(source for _, source, _ in binds),
+                _doubts_of_flags(run),
+                _doubts_of_runtime(run, sources, runtime, visible),
+            ),
             "",
         ),
     )
@@ -122,6 +127,7 @@ _RUNTIMES = (RUNTIME, "nvidia-container-runtime")
 _HOOKS = "oci/hooks.d"
 """The folder of hooks by which Podman gave GPUs before it read CDI specifications."""
 _WITH_VARIABLE = "what it holds, a list or all, can stand behind --gpus as '\"device='\"$…\"'\"'"
+_COS = "/var/lib/nvidia"
 _SEVERAL = regex(rf"/dev/nvidia(?:{HOLE}|[\w-]*[{{\[*?])")
 """Devices that a variable, braces or a pattern of the shell name: /dev/nvidia{0,1}."""
 _ANY = "000"
@@ -184,6 +190,15 @@ def _doubts_of_nodes(nodes: list[tuple[Option, str]]) -> Iterator[str]:
             yield "which GPU it is comes from a variable"
         elif _SEVERAL.match(source):
             yield "which GPUs they are only the shell tells"
+
+
+def _doubts_of_google(mounted: Iterable[str]) -> Iterator[str]:
+    """Source: https://docs.cloud.google.com/container-optimized-os/docs/how-to/run-gpus"""
+    if any(f"{source}/".startswith(f"{_COS}/") for source in mounted):
+        yield (
+            f"{_COS} is where Container-Optimized OS keeps its driver, which Google's documents map into containers "
+            "so: --gpus takes its place where NVIDIA's toolkit is"
+        )
 
 
 def _doubts_of_flags(run: RunCommand) -> Iterator[str]:

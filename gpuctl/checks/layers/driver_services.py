@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from gpuctl.checks.engine import Judgement, check, failed, passed, warned
-from gpuctl.checks.remedies import as_root
+from gpuctl.checks.remedies import as_root, install
 from gpuctl.command import Command, Shell, command
 from gpuctl.compat.knowledge.gpus.nvlink import MULTI_NODE, has_nvlink5
 from gpuctl.compat.versions import compare
 from gpuctl.facts.gpu.driver import Driver
+from gpuctl.facts.gpu.keeper import Keeper
 from gpuctl.facts.gpu.licence import Licence
 from gpuctl.facts.gpu.nvml import NvmlGpu
 from gpuctl.facts.gpu.pci import Pci
@@ -36,7 +37,9 @@ def _last(log: Fact[tuple[str, ...]]) -> tuple[Evidence, ...]:
 
 
 @check("driver.fabric-manager", explains=("driver.fabric-state",))
-def fabric_manager(system: System, pci: Pci, driver: Driver, services: Services, logs: Logs) -> Judgement | None:
+def fabric_manager(
+    system: System, keeper: Keeper, pci: Pci, driver: Driver, services: Services, logs: Logs
+) -> Judgement | None:
     """GPUs behind NVSwitches wait for the fabric manager, of the driver's very version: "Error 802" until it runs.
 
     From HGX B200 on the switches are no functions of NVIDIA's on the PCI bus: there the boards themselves tell.
@@ -51,8 +54,8 @@ def fabric_manager(system: System, pci: Pci, driver: Driver, services: Services,
     seen = (behind, _state(services.fabric_manager))
     service, version, running = services.fabric_manager.get(), services.fabric_version.value, driver.version.get()
     if service is None:
-        text = "Install the fabric manager of the driver's own version (nvidia-fabricmanager), and enable it."
-        return failed("This host has NVSwitches and no fabric manager.", *seen, remedy=Remedy(text))
+        remedy = _install(system, keeper)
+        return failed("This host has NVSwitches and no fabric manager.", *seen, remedy=remedy)
     if version and running and compare(version, running) != 0:
         remedy = Remedy(f"Install the fabric manager {running}.", (), Disturbs.RUNNING_CONTAINERS)
         message = f"The fabric manager is {version} and the driver {running}: they must be one version."
@@ -65,6 +68,15 @@ def fabric_manager(system: System, pci: Pci, driver: Driver, services: Services,
         message = f"The fabric manager does not run ({service.state}): CUDA fails."
         return failed(message, *seen, *_last(logs.fabric_manager), remedy=remedy)
     return passed("The fabric manager runs", *seen)
+
+
+def _install(system: System, keeper: Keeper) -> Remedy:
+    """With the command where the driver is Ubuntu's for servers, whose fabric manager has its version."""
+    text = "Install the fabric manager of the driver's own version (nvidia-fabricmanager), and enable it."
+    branch, flavour, _ = (*(keeper.branch.value or "").split("-"), "", "")[:3]
+    if keeper.driver.value != "ubuntu-prebuilt" or flavour != "server":
+        return Remedy(text)
+    return install("fabric-manager", text, system, Disturbs.NOTHING, branch=branch)
 
 
 @check("driver.no-nvswitch")

@@ -21,7 +21,7 @@ from gpuctl.facts.machine.system import System
 from gpuctl.facts.packages.automatic_upgrades import AutomaticUpgrades
 from gpuctl.facts.toolkit.toolkit import Toolkit
 from gpuctl.frozen import dataclass
-from gpuctl.model import Disturbs, Evidence, Remedy
+from gpuctl.model import ENGINES, Disturbs, Evidence, Remedy
 from gpuctl.regex import regex
 
 LINKS = command("nvidia-ctk", "system", "create-dev-char-symlinks", "--create-all")
@@ -159,25 +159,32 @@ def _remedy(system: System, here: DockerPaths, ways: Paths, losing: Sequence[Hel
     if all(one.path and one.path not in BEHIND_THE_RUNTIME for one in losing):
         text = f"Upgrade runc to {SKIPS_UNLINKED[1]} or newer, or make the links at every boot; then start them anew."
         return Remedy(text, as_root(system, LINKS), disturbs)
-    text, commands = _other_path(here, ways, any(one.path for one in losing))
-    return Remedy(f"{text} Or start them anew after each daemon-reload.", as_root(system, *commands), disturbs)
+    text, commands, by_hand = _other_path(here, ways, losing)
+    said = f"{text} Or start them anew after each daemon-reload."
+    return Remedy(said, as_root(system, *commands), disturbs, as_root(system, *by_hand))
 
 
-def _other_path(here: DockerPaths, ways: Paths, in_docker: bool) -> tuple[str, tuple[Command, ...]]:
-    """What puts the GPUs into a container's own rules, or else takes the rules from systemd; and what sets that up."""
+def _other_path(
+    here: DockerPaths, ways: Paths, losing: Sequence[Held]
+) -> tuple[str, tuple[Command, ...], tuple[Command, ...]]:
+    """What puts the GPUs into a container's own rules, or else takes the rules from systemd; what sets that up.
+
+    And what does so by hand, where that is no more than to write a specification.
+    """
     docker, toolkit = here.docker, here.toolkit
     spec = () if toolkit.cdi.value else (generate_cdi(here.tegra, "/etc/cdi/nvidia.yaml"),)
     daemon = docker.daemon.value
-    if not in_docker or daemon is None:
-        return "Have the engine give GPUs by CDI, and start the containers anew.", spec
+    if not any(one.path for one in losing) or daemon is None:
+        engines = {id for id, title in ENGINES.items() if title in {one.engine for one in losing}}
+        own = (command("gpuctl", "install-runtime", "--engine", *engines, "--cdi"),) if len(engines) == 1 else ()
+        text = "Have the engine give GPUs by CDI, and start the containers anew."
+        return (text, own, spec) if own and spec else (text, spec, ())
     if ways.runtimes["nvidia"] not in BEHIND_THE_RUNTIME:
-        return "Start the containers anew with --runtime=nvidia in place of --gpus.", ()
+        return "Start the containers anew with --runtime=nvidia in place of --gpus.", (), ()
     if not at_least(daemon, docker_features()["cdi-opt-in"].since) or toolkit.ctk.value is None:
         text = 'Set "exec-opts": ["native.cgroupdriver=cgroupfs"] in daemon.json, and restart Docker.'
-        return text, (command(Shell.EDITOR, *operands(docker.config.source)),)
-    switch = (
-        ()
-        if at_least(daemon, docker_features()["cdi-by-default"].since)
-        else (command("gpuctl", "install-runtime", "--cdi"),)
-    )
-    return "Start the containers anew with --device nvidia.com/gpu=all in place of --gpus.", (*spec, *switch)
+        return text, (command(Shell.EDITOR, *operands(docker.config.source)),), ()
+    text = "Start the containers anew with --device nvidia.com/gpu=all in place of --gpus."
+    has_switch = not at_least(daemon, docker_features()["cdi-by-default"].since)
+    own = (command("gpuctl", "install-runtime", "--cdi"),) if spec or has_switch else ()
+    return text, own, () if has_switch else spec

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from gpuctl.checks.gpus import compat_gpus, gpu_of_board, silent_gpus
-from gpuctl.checks.remedies import install_driver, kept_by_another, target
+from gpuctl.checks.remedies import install_driver, kept_by_another, package_may_be_gone, target
 from gpuctl.compat.answer.driver_choice import elsewhere
 from gpuctl.compat.answer.recommendation import Advice, Recommendation, recommend
 from gpuctl.compat.ask.question import Machine
@@ -86,7 +86,10 @@ def _with_commands(found: Recommendation, facts: Facts) -> Recommendation:
     note = compiler_note(target(system))
     if note:
         found = _noting(found, Reason("host.before-install", f"On {name} {note}.", _GUIDE))
-    if branch and found.choice and not found.choice.supported:
+    gone = package_may_be_gone(target(system))
+    if gone:
+        found = _noting(found, Reason("driver.package-may-be-gone", gone, _GUIDE))
+    elif branch and found.choice and not found.choice.supported:
         message = f"Branch {branch} is over: NVIDIA's repository may not have its package for this distribution."
         return _noting(found, Reason("driver.package-may-be-gone", message, _GUIDE))
     off = off_branch(commands, branch) if branch else None

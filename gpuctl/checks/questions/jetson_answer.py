@@ -12,15 +12,13 @@ from gpuctl.compat.ask.asks import Ask
 from gpuctl.compat.ask.question import Question
 from gpuctl.compat.judge.by_code import gpu_and_code
 from gpuctl.compat.judge.by_gpu import gpu_and_toolkit
-from gpuctl.compat.judge.by_jetpack import jetpack_and_cuda
+from gpuctl.compat.judge.by_jetpack import jetpack_and_cuda, wheel_on_jetson
 from gpuctl.compat.judge.judge import members
 from gpuctl.compat.judge.rulings import SEVERITY, Cuda, Ruling, worst
 from gpuctl.compat.knowledge.gpus.gpus import Gpu
 from gpuctl.facts.gpu.tegra import Tegra
 from gpuctl.facts.machine.system import System
 from gpuctl.model import Disturbs, Reason, Remedy, Verdict
-
-_WHEELS = "https://docs.nvidia.com/deeplearning/frameworks/install-pytorch-jetson-platform/index.html"
 
 
 def jetson_answer(question: Question, tegra: Tegra, system: System) -> Compatibility:
@@ -48,15 +46,7 @@ def _judged(ask: Ask, l4t: str, compat: str | None, gpu: Gpu | None) -> tuple[Cu
 
 def _rulings(ask: Ask, cuda: Cuda, l4t: str, compat: str | None, gpu: Gpu | None) -> Sequence[Ruling]:
     about_gpu = (*gpu_and_toolkit(cuda, gpu), *gpu_and_code(ask, gpu)) if gpu and not ask.unknown else ()
-    return (jetpack_and_cuda(cuda, l4t, compat), *about_gpu, *_of_wheel(ask))
-
-
-def _of_wheel(ask: Ask) -> Sequence[Ruling]:
-    """Wheels of an index are built for servers: which of them hold code for a Jetson's chip, few say."""
-    if not ask.wheel or any(code.machine == "aarch64" for code in ask.codes):
-        return ()
-    message = f"Whether {ask.by} has code for a Jetson is not known: NVIDIA builds wheels of its own for JetPack."
-    return (Ruling(Verdict.UNKNOWN, Reason("jetson.build", message, _WHEELS)),)
+    return (jetpack_and_cuda(cuda, l4t, compat), *about_gpu, *wheel_on_jetson(ask))
 
 
 def _asked(ask: Ask, cuda: Cuda, said: Sequence[Ruling]) -> JudgedCuda:

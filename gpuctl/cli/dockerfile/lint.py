@@ -74,11 +74,13 @@ def _why_not(driver: str | None, names: list[str], hosts: typer.FileBinaryRead |
         return None
     from gpuctl.cli.frame.described import described_gpus
     from gpuctl.compat.ask.question import Machine
+    from gpuctl.compat.versions import driver_number
     from gpuctl.dockerfile.hosts import NoHosts, of_fleet, of_machine
 
+    driver = driver_number(driver) if driver else None
     gpus = described_gpus(driver, names)
     if hosts is None:
-        return of_machine(Machine(driver.strip() if driver else None, gpus))
+        return of_machine(Machine(driver, gpus))
     if driver or names:
         raise typer.BadParameter("--hosts describes the hosts: --driver and --gpu do not go with it")
     try:

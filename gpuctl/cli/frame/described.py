@@ -23,7 +23,7 @@ def described_gpus(driver: str | None, names: list[str]) -> tuple[Gpu, ...]:
     from gpuctl.compat.versions import parse_driver
 
     try:
-        releases = releases_meant(driver.strip()) if driver is not None else ()
+        releases = releases_meant(driver) if driver is not None else ()
         for release in releases:
             parse_driver(release)
         return tuple(gpu for name in names for gpu in gpus_beside(releases, name))
@@ -47,7 +47,6 @@ def described_or_here(driver: str | None, names: list[str], snapshot: str | None
     from gpuctl.compat.ask.question import Machine
 
     gpus = described_gpus(driver, names)
-    driver = driver.strip() if driver else None
     if driver and gpus:
         return Machine(driver, gpus)
     from gpuctl.checks.questions.host_answer import SUBJECTS, machine_here

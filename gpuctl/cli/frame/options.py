@@ -44,10 +44,22 @@ def read_once(*names: str) -> None:
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def _driver_number(driver: str | None) -> str | None:
+    from gpuctl.compat.versions import driver_number
+
+    return driver_number(driver) if driver else None
+
+
 DriverVersion = Annotated[
     str | None,
     typer.Option(
-        "--driver", metavar="VERSION", help="A driver or its branch (535), instead of this host's.", show_default=False
+        "--driver",
+        metavar="VERSION",
+        help="A driver or its branch (535), instead of this host's.",
+        callback=_driver_number,
+        show_default=False,
     ),
 ]
 GpuNames = Annotated[

@@ -10,6 +10,7 @@ from gpuctl.compat.answer.alternatives import settled
 from gpuctl.compat.ask.asks import Ask
 from gpuctl.compat.ask.question import Machine, Question, typed_cuda
 from gpuctl.compat.judge.by_gpu import gpu_and_driver
+from gpuctl.compat.judge.by_jetpack import on_jetson_linux
 from gpuctl.compat.judge.judge import asked_cuda, judge_ask
 from gpuctl.compat.judge.rulings import SEVERITY, Cuda, Ruling, worst
 from gpuctl.compat.knowledge.gpus.gpus import Gpu
@@ -105,7 +106,7 @@ def check(question: Question, machine: Machine) -> Compatibility:
         _verdict(cases, whole),
         tuple(sorted(asked, key=lambda one: SEVERITY.index(one.verdict), reverse=True)),
         tuple(by_gpu[gpu] for gpu in machine.gpus if gpu in by_gpu),
-        (*_remedies(question.asks, asked, machine, requirement), *_of_unread(question)),
+        () if _runs_nowhere(whole) else (*_remedies(question, asked, machine, requirement), *_of_unread(question)),
         tuple(ruling.reason for ruling in whole),
         requirement,
         question.image,
@@ -145,6 +146,11 @@ def _of_the_image(claims: Claims | None, machine: Machine) -> tuple[Ruling, ...]
     return image_rulings(claims, machine.architecture, machine.gpus)
 
 
+def _runs_nowhere(whole: Sequence[Ruling]) -> bool:
+    """Whether the image's tag is none, or is for Jetsons only: nothing done to this host makes it run."""
+    return any(ruling.reason.id in ("image.no-such-tag", "image.for-jetson") for ruling in whole)
+
+
 def _without_gpu(question: Question) -> tuple[Ruling, ...]:
     claims = question.gate.claims if question.gate else None
     if claims is None or not claims.for_cpu:
@@ -160,7 +166,8 @@ def _case(question: Question, cudas: Sequence[Cuda], machine: Machine, gpu: Gpu,
         for ask, cuda in zip(question.asks, cudas, strict=True)
     )
     together = (*settled(question.asks, by_ask), *_without_gpu(question))
-    if question.gate is None or not question.gate.asks:
+    # What an image requires of the driver nobody evaluates on a Jetson.
+    if question.gate is None or not question.gate.asks or on_jetson_linux(machine.driver or "", gpu):
         return _Case(gpu, by_ask, together, None, ())
     from gpuctl.compat.judge.gate.gate import at_the_gate, gate_rulings, subject_of
 
@@ -217,13 +224,13 @@ def _asked(place: int, cuda: Cuda, ask: Ask, cases: Sequence[_Case]) -> JudgedCu
 
 
 def _remedies(
-    asks: Sequence[Ask], asked: Sequence[JudgedCuda], machine: Machine, requirement: Requirement | None
+    question: Question, asked: Sequence[JudgedCuda], machine: Machine, requirement: Requirement | None
 ) -> tuple[Remedy, ...]:
     if all(one.verdict is Verdict.COMPATIBLE for one in asked) and (requirement is None or requirement.satisfied):
         return ()  # a good answer does not pay for what would change it
     from gpuctl.compat.answer.remedies import gate_remedies, remedies
 
-    found = remedies(asks, machine)
+    found = remedies(question.asks, machine)
     if requirement:
         found += gate_remedies(requirement, {one.verdict for one in asked})
     return tuple(dict.fromkeys(found))
@@ -234,10 +241,9 @@ def _of_unread(question: Question) -> tuple[Remedy, ...]:
     if claims is None or claims.unread is None or claims.cuda or claims.for_cpu:
         return ()
     from gpuctl.compat.answer.remedies import reading_remedy
-    from gpuctl.compat.knowledge.images import lacks_tag
-    from gpuctl.compat.knowledge.jetpack import l4t_of_image
+    from gpuctl.compat.knowledge.jetpack import is_for_jetson
 
-    if lacks_tag(claims.reference) or l4t_of_image(claims.reference):
+    if is_for_jetson(claims.reference):
         return ()
     return (reading_remedy(claims.reference),)
 

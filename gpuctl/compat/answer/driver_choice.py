@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from gpuctl.compat.judge.by_gpu import gpu_and_driver, serving_modules
+from gpuctl.compat.judge.by_gpu import gpu_and_driver, gpu_and_toolkit, serving_modules
 from gpuctl.compat.judge.judge import verdict_on
-from gpuctl.compat.judge.rulings import Cuda
+from gpuctl.compat.judge.rulings import Cuda, worst
 from gpuctl.compat.knowledge.gpus.gpus import Gpu
+from gpuctl.compat.knowledge.windows import is_windows, windows_floor
 from gpuctl.compat.tables.loader import Branch, architectures, branches, minor_version_floors, rows_of
 from gpuctl.compat.versions import compare, parts
 from gpuctl.frozen import dataclass
@@ -32,11 +33,16 @@ class DriverChoice:
     supported: bool
 
 
-def choose_driver(cuda: Cuda | None, gpus: Sequence[Gpu], month: str | None = None) -> DriverChoice | None:
+def choose_driver(
+    cuda: Cuda | None, gpus: Sequence[Gpu], month: str | None = None, present: str | None = None
+) -> DriverChoice | None:
     """Returns which drivers run a CUDA version on all of these GPUs, None where no driver known here does.
 
-    `month` (YYYY-MM; None: this one) is when NVIDIA has to support the branch.
+    `month` (YYYY-MM; None: this one) is when NVIDIA has to support the branch. Where the `present` driver is Windows',
+    they are such, too.
     """
+    if present and is_windows(present):
+        return _of_windows(cuda, gpus)
     supported = recommended_branch(cuda, gpus, month)
     branch = supported or _newest_branch(cuda, gpus)
     floors = driver_floors(cuda, gpus) if cuda else {}
@@ -49,6 +55,22 @@ def choose_driver(cuda: Cuda | None, gpus: Sequence[Gpu], month: str | None = No
     return DriverChoice(lowest, limited_from, only_limited, first_branch_without(gpus), branch, supported is not None)
 
 
+def _of_windows(cuda: Cuda | None, gpus: Sequence[Gpu]) -> DriverChoice | None:
+    """The drivers of Windows that do. Of its branches no table tells until when they are supported."""
+    below = first_branch_without(gpus)
+    if cuda is None:
+        return DriverChoice(None, None, False, below, None, True)
+    floor = windows_floor(cuda.minor, cuda.update.release if cuda.update else None)
+    known = (architectures().get(gpu.compute_capability) for gpu in gpus)
+    first = (row.first_driver_branch for row in known if row and row.first_driver_branch)
+    lowest = max((floor.driver, *first), key=parts) if floor else ""
+    by_toolkit = worst([Verdict.COMPATIBLE, *(one.verdict for gpu in gpus for one in gpu_and_toolkit(cuda, gpu))])
+    if floor is None or by_toolkit is Verdict.INCOMPATIBLE or (below and parts(lowest) >= parts(below)):
+        return None
+    limited_from = floor.limited if lowest == floor.driver else None
+    return DriverChoice(lowest, limited_from, by_toolkit is Verdict.LIMITED, below, None, True)
+
+
 def really_older(driver: str, other: str) -> bool:
     """Returns whether there may be a driver between the two: none is known between branch 570 and its 570.26."""
     return compare(driver, other) < 0 and not other.startswith(f"{driver}.")
@@ -56,6 +78,10 @@ def really_older(driver: str, other: str) -> bool:
 
 def choice_remedy(choice: DriverChoice, present: str | None = None) -> Remedy:
     """Returns the sentence that says which driver to install, or (with a `present` one) what to change it to."""
+    if present and is_windows(present):
+        lowest = f" {choice.lowest} or newer" if choice.lowest else ""
+        below = f", below {choice.below}," if choice.below else ""
+        return Remedy(f"Install NVIDIA's driver{lowest}{below} for Windows, on Windows.", disturbs=Disturbs.HOST)
     words = _in_words(choice)
     if present is None or choice.lowest is None:
         return Remedy(f"Install {words}.", disturbs=Disturbs.HOST)

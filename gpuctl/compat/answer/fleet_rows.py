@@ -10,10 +10,10 @@ import dataclasses
 import json
 import re
 from codecs import BOM_UTF8, getincrementaldecoder
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, islice
 from operator import itemgetter
 from typing import Any, BinaryIO, NamedTuple
 
@@ -27,7 +27,7 @@ from gpuctl.compat.judge.named import gpus_beside
 from gpuctl.compat.judge.rulings import SEVERITY
 from gpuctl.compat.knowledge.branch_ends import branch_ends, branch_reason, releases_meant
 from gpuctl.compat.knowledge.gpus.gpus import Gpu, gpu_described, with_brand
-from gpuctl.compat.versions import Version, parse_cuda, parse_driver
+from gpuctl.compat.versions import Version, driver_number, parse_cuda, parse_driver
 from gpuctl.frozen import dataclass
 from gpuctl.model import Reason, Verdict
 
@@ -41,6 +41,8 @@ _NOT_TOLD_BEGINS = ("[", "N", "n")
 _NOT_TOLD = re.compile(r"\[?(?:n/?a|not supported|unknown error|insufficient permissions)\]?", re.IGNORECASE)
 LONGEST_LINE = 1 << 20
 """Bytes. A longer line is a bad row."""
+_LINES_OF_A_ROW = 64
+"""In so many lines a quoted cell has to end."""
 _REMEMBERED = 1 << 15
 _ROWS_REMEMBERED = 1 << 12
 """Fewer: where each row is new, the memory of the last ones is no more than slow."""
@@ -196,7 +198,45 @@ def _rows(
     row = next(filled, None)
     if row is None:
         raise NoHosts("it has no rows: its first line names fields, and no line of a host follows")
-    return chain([row], filled), parse
+    return _records(chain([row], filled), _reader(_separator(text))), parse
+
+
+def _records(
+    lines: Iterator[tuple[int, str | ValueError]], cells_of: Callable[[str], list[str]]
+) -> Iterator[tuple[int, str | ValueError]]:
+    """The lines of CSV, those of a row with a line break in a quoted cell as one, by the number of the first.
+
+    A quote that nobody closes spoils its own row and no other: what is no CSV together stays apart.
+    """
+    held: deque[tuple[int, str | ValueError]] = deque()
+    while one := held.popleft() if held else next(lines, None):
+        number, text = one
+        if isinstance(text, str) and text.count('"') % 2:
+            held.extend(islice(lines, _LINES_OF_A_ROW - len(held)))
+            row = _to_the_closing_quote(text, held)
+            if row and _is_csv(row, cells_of):
+                for _ in range(row.count("\n")):
+                    held.popleft()
+                text = row
+        yield number, text
+
+
+def _to_the_closing_quote(first: str, after: Iterable[tuple[int, str | ValueError]]) -> str | None:
+    row = [first]
+    for _, line in after:
+        if not isinstance(line, str) or sum(map(len, row)) > LONGEST_LINE:
+            return None
+        row.append(line)
+        if line.count('"') % 2:
+            return "\n".join(row)
+    return None
+
+
+def _is_csv(text: str, cells_of: Callable[[str], list[str]]) -> bool:
+    try:
+        return bool(cells_of(text))
+    except ValueError:
+        return False
 
 
 def _filled(lines: Iterable[bytes]) -> Iterator[tuple[int, str | ValueError]]:
@@ -284,7 +324,6 @@ def _reader(separator: str) -> Callable[[str], list[str]]:
     def cells(text: str) -> list[str]:
         if len(text) < LONGEST_CELL and not (text[:1] == " " or beside in text or '"' in text or "\r" in text):
             return text.split(separator)
-        # Line by line: a quote that nobody closes spoils its own row and no other.
         try:
             return next(csv.reader([text], dialect))
         except csv.Error as error:
@@ -358,7 +397,7 @@ def _row(told: _Told) -> HostRow:
     required = require if isinstance(require, tuple) else (require,)
     if not all(isinstance(text, str) for text in required):
         raise ValueError("require is neither a text nor a list of texts")
-    return HostRow(**texts, require=required)
+    return HostRow(**{**texts, "driver": driver_number(texts["driver"])}, require=required)
 
 
 def _value(name: str, value: Any) -> str:

@@ -24,6 +24,7 @@ from gpuctl.compat.knowledge.branch_ends import branch_reason, releases_meant
 from gpuctl.compat.knowledge.gpus.gpus import Gpu
 from gpuctl.compat.knowledge.install_commands import driver_package
 from gpuctl.compat.knowledge.jetpack import ARCHIVE
+from gpuctl.compat.knowledge.windows import is_windows
 from gpuctl.compat.tables.loader import Branch, architectures, cuda_versions, driver_branch
 from gpuctl.compat.versions import parse_driver
 from gpuctl.frozen import dataclass
@@ -80,7 +81,7 @@ def recommend(cuda: str | None, machine: Machine, month: str | None = None) -> R
     if unknown:
         found = _said(Advice.UNKNOWN, wanted, machine, unknown)
         return replace(found, remedy=_ask_jetpack(wanted)) if unknown[0].id == "gpu.integrated" else found
-    choice = choose_driver(wanted, machine.gpus, month)
+    choice = choose_driver(wanted, machine.gpus, month, machine.driver)
     if choice is None:
         return _none(wanted, machine)
     present = _present(wanted, machine, choice, month)
@@ -96,6 +97,9 @@ def _said(answer: Advice, cuda: Cuda | None, machine: Machine, reasons: tuple[Re
 
 
 def _install(cuda: Cuda | None, machine: Machine, choice: DriverChoice, present: _Present) -> Recommendation:
+    if is_windows(machine.driver or ""):
+        found = _said(Advice.INSTALL, cuda, machine, present.reasons)
+        return replace(found, remedy=choice_remedy(choice, machine.driver), verdict=present.verdict, choice=choice)
     module = _module(machine.gpus, choice)
     reasons = (*present.reasons, *_branch_reasons(choice), _module_reason(machine.gpus, module, choice))
     found = _said(Advice.INSTALL, cuda, machine, reasons)

@@ -14,10 +14,12 @@ from gpuctl.command import command, operands
 from gpuctl.compat.answer.driver_choice import DriverChoice, choice_remedy, choose_driver, elsewhere
 from gpuctl.compat.ask.asks import Ask, release_ask
 from gpuctl.compat.ask.question import Machine
-from gpuctl.compat.judge.by_code import beside_arm
-from gpuctl.compat.judge.by_gpu import serving_modules
+from gpuctl.compat.judge.by_code import beside_arm, gpu_and_code
+from gpuctl.compat.judge.by_gpu import gpu_and_toolkit, serving_modules
+from gpuctl.compat.judge.by_jetpack import on_jetson_linux
 from gpuctl.compat.judge.judge import asked_cuda, verdict_of
-from gpuctl.compat.judge.rulings import SEVERITY
+from gpuctl.compat.judge.rulings import SEVERITY, Cuda, worst
+from gpuctl.compat.knowledge.windows import is_windows
 from gpuctl.compat.tables.loader import cuda_versions
 from gpuctl.compat.versions import parts
 from gpuctl.frozen import dataclass
@@ -230,6 +232,9 @@ def _package(case: _Case) -> Iterator[Remedy]:
         return
     minor = asked_cuda(case.ask, case.machine.driver or "", case.machine.gpus, case.machine.open_module).minor
     name = f"cuda-compat-{minor.replace('.', '-')}"
+    if any(on_jetson_linux(case.machine.driver or "", gpu) for gpu in case.machine.gpus):
+        yield Remedy(f"Install {name}, NVIDIA's upgrade of CUDA for Jetson.", disturbs=Disturbs.NEW_CONTAINERS)
+        return
     text = (
         f"Install {name} where it runs, and put /usr/local/cuda-{minor}/compat first into LD_LIBRARY_PATH."
         if case.ask.wheel
@@ -241,9 +246,19 @@ def _package(case: _Case) -> Iterator[Remedy]:
 def _bettering(case: _Case, ask: Ask) -> Iterator[DriverChoice]:
     """Yields the drivers that run what asks, where the lowest of them betters what is at hand."""
     cuda = asked_cuda(ask, case.machine.driver or "", case.machine.gpus, case.machine.open_module)
-    choice = choose_driver(cuda, case.machine.gpus)
-    if choice and choice.lowest and case.bettered(verdict_of(ask, choice.lowest, elsewhere(case.machine.gpus))):
+    choice = choose_driver(cuda, case.machine.gpus, present=case.machine.driver)
+    if choice and choice.lowest and case.bettered(_with_driver(ask, cuda, choice.lowest, case.machine)):
         yield choice
+
+
+def _with_driver(ask: Ask, cuda: Cuda, driver: str, machine: Machine) -> Verdict:
+    """The verdict with another driver, by which what asks runs as far as a driver is concerned."""
+    gpus = elsewhere(machine.gpus)
+    if not is_windows(machine.driver or ""):
+        return verdict_of(ask, driver, gpus)
+    # Some floors of Windows' drivers are branches, which have the same numbers as Linux'.
+    rulings = (one for gpu in gpus for one in (*gpu_and_toolkit(cuda, gpu), *gpu_and_code(ask, gpu)))
+    return worst([Verdict.COMPATIBLE, *(one.verdict for one in rulings)])
 
 
 def _driver_remedy(choice: DriverChoice, machine: Machine) -> Remedy:

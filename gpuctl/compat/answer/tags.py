@@ -13,7 +13,7 @@ from gpuctl.compat.knowledge.gpus.gpus import gpu_of_every_kind
 from gpuctl.compat.knowledge.images import CudaImages, Tag, cuda_images, newest_ubuntu_last, parse_tag
 from gpuctl.compat.knowledge.jetpack import of_tegra
 from gpuctl.compat.tables.loader import load
-from gpuctl.compat.versions import parse_cuda, parts
+from gpuctl.compat.versions import minor_of, parse_cuda, parts
 from gpuctl.frozen import dataclass
 from gpuctl.model import Verdict
 
@@ -85,8 +85,8 @@ class Image:
 class ImageList:
     """Tags that fit and run, newest first; `more` do as well, and `not_running` fit only.
 
-    Where none is sure to run, `images` are those of which nothing is known. `best` is the newest that runs without
-    limits and is still listed, or what comes nearest to that.
+    Where none is sure to run, `images` are those of which nothing is known. `best` is, of the newest minor version
+    that runs without limits, is still listed and has more than devel (or what comes nearest to that), the smallest.
     """
 
     images: tuple[Image, ...]
@@ -106,8 +106,10 @@ def list_images(wanted: Wanted, machine: Machine, everything: bool = False) -> I
         image for image in fitting if image.verdict in (None, Verdict.UNKNOWN) and not _hopeless(image, machine)
     ]
     offered = sorted(running or open_ones, key=_newest_last, reverse=True)
-    chosen = offered if everything else _one_of_each(offered, wanted)[:SCREENFUL]
-    best = min(offered, key=lambda image: (_worth(image.verdict), image.row.status == "delisted"), default=None)
+    by_worth = sorted(offered, key=_smallest_last, reverse=True)
+    of_each = sorted(_one_of_each(by_worth, wanted)[:SCREENFUL], key=_newest_last, reverse=True)
+    chosen = offered if everything else of_each
+    best = min(by_worth, key=_rank, default=None)
     return ImageList(tuple(chosen), len(offered) - len(chosen), len(fitting) - len(offered), best)
 
 
@@ -125,6 +127,11 @@ def image_verdict(cuda: str, machine: Machine) -> Verdict | None:
     if machine.gpus:
         return verdict_with(version, driver, machine.gpus, machine.open_module)
     return min((verdict_with(version, driver, (gpu,)) for gpu in gpu_of_every_kind()), key=_HELPFUL.index)
+
+
+def _rank(image: Image) -> tuple[int, bool, bool]:
+    """How much speaks against an image: its verdict, that NVIDIA deletes it, a compiler in it that nobody asked for."""
+    return _worth(image.verdict), image.row.status == "delisted", image.tag.flavour == "devel"
 
 
 def _worth(verdict: Verdict | None) -> int:
@@ -193,8 +200,21 @@ def _hopeless(image: Image, machine: Machine) -> bool:
 
 def _newest_last(image: Image) -> tuple[object, ...]:
     """The smallest flavour of the newest system of the newest CUDA version comes last."""
+    return parts(image.row.cuda), *newest_ubuntu_last(image.row.os), *_smallness(image)
+
+
+def _smallest_last(image: Image) -> tuple[object, ...]:
+    """The same, but of a minor version the smallest flavour goes before the newest update, which may have it not.
+
+    One without a compiler goes before the newest system as well.
+    """
+    slim, (name, release, version) = image.tag.flavour != "devel", newest_ubuntu_last(image.row.os)
+    return minor_of(image.row.cuda), slim, name, release, version, *_smallness(image), parts(image.row.cuda)
+
+
+def _smallness(image: Image) -> tuple[bool, int]:
     plain = image.tag.library is None and not image.reference.partition("-rc")[1]
-    return parts(image.row.cuda), *newest_ubuntu_last(image.row.os), plain, -_FLAVOURS.index(image.tag.flavour)
+    return plain, -_FLAVOURS.index(image.tag.flavour)
 
 
 def _one_of_each(images: Sequence[Image], wanted: Wanted) -> list[Image]:

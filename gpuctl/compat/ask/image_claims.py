@@ -37,6 +37,7 @@ class Claims:
     `architectures` are Docker's names (amd64) of what there is of it; empty where that is not known. `unread`: why the
     image itself could not be read, a sentence. `for_cpu`: it is known to ask for no CUDA. `held` is what its tag says
     is in it ("pytorch"; "": nothing), `build` the build of that which the tag names, as far as it is known.
+    `read`: the image itself was read, so it is there.
     """
 
     reference: str
@@ -52,6 +53,7 @@ class Claims:
     for_cpu: bool = False
     held: str = ""
     build: Ask | None = None
+    read: bool = False
 
 
 def claims_of_env(reference: str, source: str, env: Mapping[str, str], architectures: tuple[str, ...] = ()) -> Claims:
@@ -79,6 +81,7 @@ def claims_of_env(reference: str, source: str, env: Mapping[str, str], architect
         env.get("NVIDIA_VISIBLE_DEVICES"),
         env.get("NVIDIA_DRIVER_CAPABILITIES"),
         architectures,
+        read=True,
     )
 
 

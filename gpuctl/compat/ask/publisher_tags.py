@@ -21,6 +21,9 @@ _SHORT = re.compile(r"(?:^|[-_.])cu([0-9]{2,3})(?=$|[-_.])")
 """cu129, of vllm/vllm-openai and Google's Deep Learning Containers.
 Sources: https://github.com/vllm-project/vllm/issues/42738, https://huggingface.co/docs/google-cloud/containers"""
 _MOVING = {"latest", "nightly", "main", "master", "stable", "edge"}
+_OF_NO_RELEASE = re.compile(r"(?:cuda[0-9]{0,2}|[^0-9])+")
+"""server-cuda and server-cuda13, beside which each build has its own, server-cuda13-b9445.
+Source: https://github.com/ggml-org/llama.cpp/blob/master/docs/docker.md"""
 _VERSION = re.compile(r"(?:^|[-_])v?([0-9]+\.[0-9]+(?:\.[0-9]+)?(?:\.post[0-9]+)?)(?=$|[-_])")
 """2.3.1 of pytorch/pytorch:2.3.1-cuda12.1-cudnn8-runtime and mosaicml/pytorch:2.3.1_cu121-python3.11-ubuntu20.04,
 0.10.2 of vllm/vllm-openai:v0.10.2-cu129, 25.08 of rapidsai/base:25.08-cuda12-py3.12."""
@@ -67,11 +70,12 @@ def publisher_claim(reference: str) -> TagClaim | None:
 
 
 def is_moving(reference: str) -> bool:
-    """Returns whether a reference names whatever image is the newest at the time: by such a word in its tag, or by
-    having neither tag nor digest.
+    """Returns whether a reference names whatever image is the newest at the time: by such a word in its tag, by a tag
+    without the number of any release, or by having neither tag nor digest.
     """
     _, tag = _repository_and_tag(reference)
-    return "@" not in reference and bool(_MOVING & set(re.split(r"[-_.]", tag or "latest")))
+    words = set(re.split(r"[-_.]", tag or "latest"))
+    return "@" not in reference and (bool(_MOVING & words) or _OF_NO_RELEASE.fullmatch(tag) is not None)
 
 
 def _repository_and_tag(reference: str) -> tuple[str, str]:

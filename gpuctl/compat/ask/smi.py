@@ -29,7 +29,10 @@ from gpuctl.compat.judge.named import gpus_beside
 from gpuctl.compat.knowledge.gpus.gpus import Gpu, with_brand
 
 LARGEST = 4 * 1024 * 1024
-"""Letters that are looked at."""
+"""Bytes: nvidia-smi -q prints some ten thousand a GPU."""
+_MOST = 1024
+"""GPUs of one host: each name is looked up."""
+_GAP = re.compile(r"[^\S\n]{2,}")
 _DRIVER = re.compile(
     r"(?:\b(?:Driver|KMD) Version\s*:|<driver_version>)\s*([0-9]{2,4}(?:\.[0-9]{1,4}){1,3})\b", re.IGNORECASE
 )
@@ -43,7 +46,7 @@ _NAME = re.compile(r"(?:^[^\w\n]*Product Name\s*:[ \t]*|<product_name>)(\S[^<\n]
 _BRAND = re.compile(r"(?:^[^\w\n]*Product Brand\s*:[ \t]*|<product_brand>)(\S[^<\n]*?)\s*(?:<|$)", re.MULTILINE)
 _LICENCE = re.compile(
     r"^[^\w\n]*(?:vGPU|GRID) (?:Software )?Licensed Product[ \t\r]*\n[^\w\n]*Product Name[^\n]*"
-    r"|<(\w+)_licensed_product>.*?</\1_licensed_product>",
+    r"|<(\w+)_licensed_product>(?:(?!<\w+_licensed_product>).)*?</\1_licensed_product>",
     re.MULTILINE | re.DOTALL,
 )
 """What a vGPU is licensed as is a product of its own: NVIDIA RTX Virtual Workstation."""
@@ -62,12 +65,12 @@ def machine_of_smi(text: str) -> Machine:
     """Returns the driver and the GPUs that a text of nvidia-smi's tells.
 
     A GPU of a name that is not known has no compute capability, nor has one that does not answer. Raises ValueError, a
-    sentence, where the text tells no driver or no GPU.
+    sentence, where the text tells no driver, no GPU, or more of them than a host has.
     """
-    head = text[:LARGEST].partition("\n")[0]
+    head = text.partition("\n")[0]
     if "," in head and _CSV.search(head):
         raise ValueError("it is the CSV of nvidia-smi --query-gpu: give it with --hosts")
-    looked_at = _LICENCE.sub("", text[:LARGEST])
+    looked_at = _LICENCE.sub("", _GAP.sub("  ", text))
     driver, cuda = _DRIVER.search(looked_at), _CUDA.search(looked_at)
     if driver is None:
         raise ValueError(_without_driver(looked_at))
@@ -77,6 +80,8 @@ def machine_of_smi(text: str) -> Machine:
     lost = tuple(Gpu(f"the GPU at {place}", "", "unknown", driven=True) for place in _LOST.findall(looked_at))
     if not names and not lost:
         raise ValueError("it names no GPU: give the table that nvidia-smi prints, or what nvidia-smi -q prints")
+    if len(names) + len(lost) > _MOST:
+        raise ValueError("it names more GPUs than any host has: give what nvidia-smi prints once, on one host")
     known = [*brands, *("" for _ in names)]
     told_gpus = (_gpus(driver[1], name, brand) for name, brand in zip(names, known, strict=False))
     gpus = tuple(gpu for chips in told_gpus for gpu in chips)

@@ -10,6 +10,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache, lru_cache
 
+from gpuctl.compat.knowledge.windows import is_windows
 from gpuctl.compat.tables.loader import architectures, cuda_rows, forward_cells, minor_version_floors, toolkits
 from gpuctl.compat.versions import Version
 from gpuctl.regex import regex
@@ -36,8 +37,11 @@ def bounds(said: str, requirements: Iterable[str]) -> tuple[Version, ...] | None
 
 
 def stand_in(driver: str, bounds: Sequence[Version]) -> str | None:
-    """Returns the driver that stands for all that fare as this one does: 535.0054.0004; None for an unusual one."""
-    if not _USUAL.fullmatch(driver):
+    """Returns the driver that stands for all that fare as this one does: 535.0054.0004.
+
+    None for one that is unusual, or Windows'.
+    """
+    if not _USUAL.fullmatch(driver) or is_windows(driver):
         return None
     version = _numbers(driver)
     below = max(bounds[bisect_right(bounds, version) - 1], (version[0], 0, 0, 0))

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 from functools import cache
 
+from gpuctl.compat.judge.by_jetpack import jetpack_and_cuda, on_jetson_linux
+from gpuctl.compat.judge.by_windows import LIMITS, windows_and_cuda
 from gpuctl.compat.judge.rulings import Cuda, Ruling
 from gpuctl.compat.knowledge.gpus.gpus import Gpu
 from gpuctl.compat.knowledge.jetpack import ARCHIVE
+from gpuctl.compat.knowledge.windows import is_windows
 from gpuctl.compat.tables.loader import (
     CudaRow,
     CudaToolkit,
     architectures,
+    branches,
     driver_branch,
     forward_cells,
     minor_version_floors,
@@ -35,18 +39,29 @@ def driver_and_cuda(cuda: Cuda, driver: str, gpu: Gpu) -> tuple[Ruling, ...]:
         return ()
     row = architectures().get(gpu.compute_capability)
     if row and row.integrated:
-        message = f"{gpu.name} is integrated (Tegra): its driver comes with JetPack, and these tables do not apply."
+        if on_jetson_linux(driver, gpu):
+            return (jetpack_and_cuda(cuda, driver),)
+        message = (
+            f"{gpu.name} is integrated (Tegra): its driver comes with JetPack, and these tables do not apply. Give the "
+            "release of Jetson Linux for the driver: 36.4.3, by cat /etc/nv_tegra_release."
+        )
         return (Ruling(Verdict.UNKNOWN, Reason("gpu.integrated", message, ARCHIVE)),)
     fitting = tuple(row for row in rows_of(cuda.minor) if row.decides and fits(row, gpu, driver))
     if not fitting:
         return ()
+    if is_windows(driver):
+        return windows_and_cuda(cuda, driver)
+    return (*_by_rows(cuda, driver, gpu, fitting), *_beyond_the_table(driver, gpu))
+
+
+def _by_rows(cuda: Cuda, driver: str, gpu: Gpu, fitting: tuple[CudaRow, ...]) -> tuple[Ruling, ...]:
     holding = tuple(row for row in fitting if _holds(row, cuda, driver))
     return (
         _by_table(cuda, driver, holding)
         or _by_minor_version(cuda, driver, fitting)
         or _by_brand_unknown(cuda, driver, gpu)
         or _by_forward_compatibility(cuda, driver, gpu, fitting)
-        or (_too_old(cuda, driver, fitting),)
+        or (_too_old(cuda, driver, fitting), *_by_an_ended_branch(cuda, driver, gpu))
     )
 
 
@@ -79,6 +94,18 @@ def _by_table(cuda: Cuda, driver: str, holding: tuple[CudaRow, ...]) -> tuple[Ru
     return (ruling, *(_disputed(one) for one in asked if parts(driver) < parts(one.table_min_driver or "")))
 
 
+def _beyond_the_table(driver: str, gpu: Gpu) -> tuple[Ruling, ...]:
+    """That a branch is newer than all known ones: each runs older CUDA, and some have dropped GPUs."""
+    newest = branches()[-1]
+    if gpu.driven or int(driver.partition(".")[0]) <= int(newest.branch):
+        return ()
+    message = (
+        f"Branch {driver.partition('.')[0]} of the driver is not in gpuctl's tables, whose newest is {newest.branch}: "
+        f"it runs older CUDA, and whether it still drives {gpu.name} is not known."
+    )
+    return (Ruling(Verdict.COMPATIBLE, Reason("driver.not-in-table", message, newest.source)),)
+
+
 @cache
 def _disputable() -> tuple[CudaToolkit, ...]:
     return tuple(one for one in toolkits() if one.table_min_driver and one.table_min_driver != one.min_driver)
@@ -98,8 +125,7 @@ def _by_minor_version(cuda: Cuda, driver: str, fitting: tuple[CudaRow, ...]) -> 
         return ()
     message = (
         f"CUDA {cuda.text} asks for a newer driver than {driver}: {_asked(cuda, fitting)}. From {floor.min_driver} on "
-        f"every CUDA {floor.major}.x runs, with limits: PTX of a toolkit newer than the driver is not compiled, and "
-        "features that need the newer driver fail."
+        f"every CUDA {floor.major}.x runs, {LIMITS}"
     )
     return (Ruling(Verdict.LIMITED, Reason("driver.minor-version", message, floor.source), fitting),)
 
@@ -151,6 +177,20 @@ def _forward_base(cuda: Cuda, driver: str) -> str | None:
         return None
     gates = (row for row in rows_of(cuda.minor) if row.kind == "image" and row.brands)
     return next((row.source for row in gates if row.driver.holds(parts(driver))), None)
+
+
+def _by_an_ended_branch(cuda: Cuda, driver: str, gpu: Gpu) -> tuple[Ruling, ...]:
+    """That NVIDIA's matrix tells nothing of a branch that was a base once: notes of its time may have named it."""
+    branch = driver_branch(driver)
+    cells = [cell for cell in forward_cells() if cell.cuda == cuda.minor]
+    told = branch is None or any(cell.base == branch.branch for cell in cells)
+    if told or not cells or branch is None or branch.kind not in ("LTSB", "PB") or gpu.product_class != "datacenter":
+        return ()
+    message = (
+        f"Whether cuda-compat-{cuda.minor.replace('.', '-')} would run it on branch {branch.branch} is not known: "
+        "NVIDIA's matrix of today leaves out branches whose support has ended."
+    )
+    return (Ruling(Verdict.INCOMPATIBLE, Reason("driver.ended-base", message, cells[0].source)),)
 
 
 def _too_old(cuda: Cuda, driver: str, fitting: tuple[CudaRow, ...]) -> Ruling:

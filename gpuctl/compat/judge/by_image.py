@@ -8,8 +8,8 @@ from gpuctl.compat.ask.image_claims import Claims
 from gpuctl.compat.ask.publisher_tags import is_moving
 from gpuctl.compat.judge.rulings import Ruling
 from gpuctl.compat.knowledge.gpus.gpus import Gpu
-from gpuctl.compat.knowledge.images import is_cuda_image, lacks_tag
-from gpuctl.compat.knowledge.jetpack import jetpack_of, l4t_of_image, of_tegra
+from gpuctl.compat.knowledge.images import delisted, is_cuda_image, lacks_tag
+from gpuctl.compat.knowledge.jetpack import is_for_jetson, jetpack_of, l4t_of_image, of_tegra
 from gpuctl.model import Reason, Verdict
 
 _ENVIRONMENT = "https://docs.nvidia.com/datacenter/cloud-native/container-toolkit/latest/docker-specialized.html"
@@ -21,7 +21,7 @@ _NO_GPU = ("none", "void")
 
 def image_rulings(claims: Claims, architecture: str | None, gpus: Sequence[Gpu] = ()) -> tuple[Ruling, ...]:
     """Returns what the image rules on a host of this architecture (Docker's name; None: not known) with these GPUs."""
-    rules = (_unread, _no_such_tag, _silent, _code, _moving, _visible, _compute, _disabled)
+    rules = (_unread, _no_such_tag, _delisted, _silent, _code, _moving, _visible, _compute, _disabled)
     rulings = (_platform(claims, architecture), _for_jetson(claims, gpus), *(rule(claims) for rule in rules))
     return tuple(ruling for ruling in rulings if ruling)
 
@@ -59,23 +59,28 @@ def _code(claims: Claims) -> Ruling | None:
 
 
 def _for_jetson(claims: Claims, gpus: Sequence[Gpu]) -> Ruling | None:
-    l4t = l4t_of_image(claims.reference)
-    if l4t is None:
+    if not is_for_jetson(claims.reference):
         return None
-    row = jetpack_of(l4t)
+    l4t = l4t_of_image(claims.reference)
+    row = jetpack_of(l4t) if l4t else None
     jetpack = f" (JetPack {row.jetpack}, CUDA {row.cuda})" if row else ""
-    message = f"{claims.reference} is for a Jetson with Jetson Linux {l4t}{jetpack}"
+    message = f"{claims.reference} is for a Jetson" + (f" with Jetson Linux {l4t}{jetpack}" if l4t else "")
     others = [gpu.name for gpu in gpus if gpu.compute_capability and not of_tegra([gpu.compute_capability])]
     source = row.source if row else _L4T
     if others:
         return Ruling(Verdict.INCOMPATIBLE, Reason("image.for-jetson", f"{message}, and {others[0]} is none.", source))
-    message += ": cat /etc/nv_tegra_release tells which one a board has."
+    message += ": cat /etc/nv_tegra_release tells which Jetson Linux a board has."
     return Ruling(Verdict.UNKNOWN, Reason("image.for-jetson", message, source))
 
 
 def _no_such_tag(claims: Claims) -> Ruling | None:
-    lacks = lacks_tag(claims.reference) if claims.unread else None
+    lacks = None if claims.read else lacks_tag(claims.reference)
     return Ruling(Verdict.UNKNOWN, Reason("image.no-such-tag", lacks, _NVIDIAS_TAGS)) if lacks else None
+
+
+def _delisted(claims: Claims) -> Ruling | None:
+    said = None if claims.read else delisted(claims.reference)
+    return Ruling(Verdict.LIMITED, Reason("image.delisted", said, _NVIDIAS_TAGS)) if said else None
 
 
 def _moving(claims: Claims) -> Ruling | None:

@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
+from gpuctl.compat.ask.asks import Ask
 from gpuctl.compat.judge.rulings import Cuda, Ruling
-from gpuctl.compat.knowledge.jetpack import MOUNTS_CUDA_BEFORE, JetpackRow, jetpack_of
+from gpuctl.compat.knowledge.gpus.gpus import Gpu
+from gpuctl.compat.knowledge.jetpack import MOUNTS_CUDA_BEFORE, JetpackRow, jetpack_of, of_tegra
 from gpuctl.compat.versions import parts
 from gpuctl.model import Reason, Verdict
+
+_WHEELS = "https://docs.nvidia.com/deeplearning/frameworks/install-pytorch-jetson-platform/index.html"
+
+
+def on_jetson_linux(driver: str, gpu: Gpu) -> bool:
+    """Returns whether a driver was given as a release of Jetson Linux (36.4.3), beside a Jetson's GPU."""
+    return of_tegra([gpu.compute_capability]) and jetpack_of(driver) is not None
+
+
+def wheel_on_jetson(ask: Ask) -> tuple[Ruling, ...]:
+    """Returns that a wheel's code is not known: an index has wheels for servers, few of which say for which chips."""
+    if not ask.wheel or any(code.machine == "aarch64" for code in ask.codes):
+        return ()
+    message = f"Whether {ask.by} has code for a Jetson is not known: NVIDIA builds wheels of its own for JetPack."
+    return (Ruling(Verdict.UNKNOWN, Reason("jetson.build", message, _WHEELS)),)
 
 
 def jetpack_and_cuda(cuda: Cuda, l4t: str, compat: str | None = None) -> Ruling:

@@ -9,6 +9,7 @@ from gpuctl.compat.ask.asks import Ask
 from gpuctl.compat.judge.by_code import gpu_and_code
 from gpuctl.compat.judge.by_driver import driver_and_cuda
 from gpuctl.compat.judge.by_gpu import gpu_and_driver, gpu_and_toolkit
+from gpuctl.compat.judge.by_jetpack import on_jetson_linux, wheel_on_jetson
 from gpuctl.compat.judge.rulings import SEVERITY, Cuda, Ruling, minor_versions, resolve_cuda, worst
 from gpuctl.compat.knowledge.branch_ends import releases_meant
 from gpuctl.compat.knowledge.gpus.gpus import Gpu
@@ -46,7 +47,8 @@ def judge_ask(ask: Ask, cuda: Cuda, driver: str, gpu: Gpu, open_module: bool | N
     """
     if ask.unknown:
         return (Ruling(Verdict.UNKNOWN, Reason("build.not-known", ask.unknown, ask.source)), *gpu_and_code(ask, gpu))
-    return (*judge(cuda, driver, gpu, open_module), *gpu_and_code(ask, gpu, cuda))
+    of_wheel = wheel_on_jetson(ask) if on_jetson_linux(driver, gpu) else ()
+    return (*judge(cuda, driver, gpu, open_module), *gpu_and_code(ask, gpu, cuda), *of_wheel)
 
 
 def members(ask: Ask) -> tuple[Cuda, ...]:

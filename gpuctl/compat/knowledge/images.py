@@ -149,8 +149,10 @@ def lacks_tag(reference: str) -> str | None:
 
     Every tag names a flavour; since "latest" was removed none moves.
     """
-    if not is_cuda_image(reference) or "@" in reference or parse_tag(reference):
+    if not is_cuda_image(reference) or "@" in reference:
         return None
+    if parse_tag(reference):
+        return _on_no_list(reference)
     tag = reference.rpartition("/")[2].partition(":")[2] or "latest"
     rows = [row for row in cuda_images() if row.cuda == tag and row.os]
     if not rows:
@@ -162,6 +164,28 @@ def lacks_tag(reference: str) -> str | None:
         f"{REPOSITORY} has no tag {tag} alone: a flavour ({', '.join(flavours)}) and an operating system "
         f"({', '.join(filter(None, systems))}) belong to it, as in {there}."
     )
+
+
+def _on_no_list(reference: str) -> str | None:
+    tag = parse_tag(reference)
+    newest = max((row.cuda for row in cuda_images() if row.last_listed), key=parts)
+    if tag is None or listed(reference) or parts(tag.cuda) > parts(newest):
+        return None
+    return f"{reference} is on no list of NVIDIA's tags up to {last_official_list()}.{_instead(reference)}"
+
+
+def delisted(reference: str) -> str | None:
+    """Returns that NVIDIA took a tag off its lists, and which one is on them: a sentence. None for any other image."""
+    row = listed(reference) if "@" not in reference else None
+    if row is None or row.status != "delisted":
+        return None
+    why = f"was last listed by NVIDIA on {row.last_listed}: it is deleted, or about to be"
+    return f"{reference} {why}.{_instead(reference)}"
+
+
+def _instead(reference: str) -> str:
+    tag = same_minor(reference)
+    return f" {REPOSITORY}:{tag} is listed." if tag else ""
 
 
 @lru_cache(maxsize=64)

@@ -38,6 +38,14 @@ _L4T_IN_TAG = regex(r"(?:^|-)r([0-9]{2}\.[0-9]+(?:\.[0-9]+)?)(?:-|$)")
 Sources: https://catalog.ngc.nvidia.com/orgs/nvidia/containers/l4t-base, https://github.com/dusty-nv/jetson-containers"""
 
 
+_WORDS = regex(r"[-_./:]|(?<=jetpack)[0-9]+")
+_OF_JETSONS = frozenset(("jetson", "l4t", "jetpack", "igpu", "dustynv"))
+"""Words of names and tags: deepstream-l4t:6.2-samples, pytorch:24.12-py3-igpu, ultralytics:latest-jetson-jetpack6.
+
+Sources: https://docs.nvidia.com/deeplearning/frameworks/install-pytorch-jetson-platform-release-notes/ (iGPU: 23.11),
+https://docs.ultralytics.com/guides/nvidia-jetson/"""
+
+
 @dataclass(frozen=True)
 class JetpackRow:
     """A release of Jetson Linux: its JetPack, the CUDA of its driver, those that a cuda-compat package adds."""
@@ -62,12 +70,14 @@ def jetpack_of(l4t: str) -> JetpackRow | None:
 
 
 def l4t_of_image(reference: str) -> str | None:
-    """Returns the release of Jetson Linux that an image's tag names: "35.2.1"; None for one that is for no Jetson."""
-    repository, _, tag = reference.partition("@")[0].rpartition(":")
-    places = repository.split("/")
-    is_for_jetson = "jetson" in repository or "dustynv" in places or any(one.startswith("l4t-") for one in places)
-    named = _L4T_IN_TAG.search(tag) if is_for_jetson else None
+    """Returns the release of Jetson Linux that an image's tag names: "35.2.1"; None for one that names none."""
+    named = _L4T_IN_TAG.search(reference.partition("@")[0].rpartition(":")[2]) if is_for_jetson(reference) else None
     return named[1] if named else None
+
+
+def is_for_jetson(reference: str) -> bool:
+    """Returns whether an image's name or tag says that it is for Jetsons, and for no other GPU."""
+    return not _OF_JETSONS.isdisjoint(_WORDS.split(reference.partition("@")[0]))
 
 
 def of_tegra(capabilities: Iterable[str]) -> bool:
@@ -76,13 +86,11 @@ def of_tegra(capabilities: Iterable[str]) -> bool:
 
 
 def without_driver(capabilities: Iterable[str]) -> str:
-    """Returns what to say where no driver is known to judge by, of a host whose GPUs have these capabilities."""
+    """Returns what to say where no driver is known to judge by, of a host whose GPUs, if known, have these."""
     known = tuple(capabilities)
     if of_tegra(known):
         return "A Jetson's driver comes with JetPack: gpuctl check --cuda X.Y tells what that runs."
-    if known:
-        return "No driver is known here to judge by: name one with --driver."
-    return "No driver is known here to judge by: describe one with --driver and --gpu."
+    return f"No driver is known here to judge by: describe one with --driver{'' if known else ' and --gpu'}."
 
 
 def _whole(release: str) -> tuple[int, ...]:

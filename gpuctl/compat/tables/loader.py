@@ -156,7 +156,8 @@ class CudaToolkit:
     """A release of the CUDA toolkit. `min_driver` is None where NVIDIA gives no number (13.4 and later).
 
     `table_min_driver` is the release notes' number, `bundled_driver` the one inside the installer; for 7.5 and 9.1 they
-    differ, and `min_driver` follows the installer, as the nvidia-docker wiki does.
+    differ, and `min_driver` follows the installer, as the nvidia-docker wiki does. `windows_driver` is the release
+    notes' number for Windows, None where they give none.
     """
 
     release: str
@@ -169,6 +170,7 @@ class CudaToolkit:
     released: str | None
     source: str
     note: str | None = None
+    windows_driver: str | None = None
 
 
 @cache
@@ -226,6 +228,7 @@ class Branch:
     """A driver branch. `kind`: LTSB long-term, PB production, NFB new-feature; before 418, older names.
 
     `end_of_life` is YYYY-MM; None: no date found. `max_cuda` None: not known, or not one value for the branch (430).
+    `windows` are the drivers for Windows whose number begins as one of this branch.
     """
 
     branch: str
@@ -238,6 +241,7 @@ class Branch:
     newest_version: str | None
     source: str
     note: str | None = None
+    windows: tuple[str, ...] = ()
 
     def ended(self, month: str | None = None) -> bool:
         """Returns whether support ended before a month (YYYY-MM; None: this one). False where no date is known."""
@@ -290,11 +294,16 @@ def forward_cells() -> tuple[ForwardCell, ...]:
 
 @dataclass(frozen=True)
 class MinorVersionFloor:
-    """The lowest driver that runs every minor version of a CUDA major, with limits."""
+    """The lowest driver that runs every minor version of a CUDA major, with limits: Linux', and Windows' by its source.
+
+    None: none is known.
+    """
 
     major: int
     min_driver: str
     source: str
+    windows_min_driver: str | None = None
+    windows_source: str | None = None
 
 
 @cache

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gpuctl.compat.knowledge.images import cuda_images, listed, same_minor
-from gpuctl.compat.versions import parts
+from gpuctl.compat.ask.publisher_tags import is_moving
+from gpuctl.compat.ask.question import typed_cuda
+from gpuctl.compat.knowledge.images import delisted, lacks_tag, listed, same_minor
 from gpuctl.dockerfile.bases import NamedImage, base_of
 from gpuctl.dockerfile.packages import NamedPackage
 from gpuctl.dockerfile.rules.compile import compiles, without_need
@@ -13,9 +14,7 @@ from gpuctl.dockerfile.rules.engine import Found, Subject, WhyNot, base, rule, u
 from gpuctl.dockerfile.rules.versions import cuda_of_install
 from gpuctl.dockerfile.stages import Stage
 from gpuctl.engines.spans import Span
-from gpuctl.regex import regex
 
-_MOVES = regex(r"(?:^|[-_.])(?:latest|nightly|master|main)(?:$|[-_.])")
 _SHORT_NAMES = {"rhel": "UBI", "ubuntu": "Ubuntu", "debian": "Debian", "centos": "CentOS", "rocky": "Rocky Linux"}
 
 
@@ -32,26 +31,11 @@ def base_gone(subject: Subject) -> Iterator[Found]:
     for stage, one in _froms(subject):
         why = _gone(one)
         if why and (one.tag or stage.literal):  # a default that is no tag stands for what --build-arg gives
-            tag = same_minor(one.reference)
-            advice = f" nvidia/cuda:{tag} is listed." if tag else ""
-            yield Found(stage.start, stage.end, f"{stage.image} {why}.{advice}", _retagged(stage, tag))
+            yield Found(stage.start, stage.end, why, _retagged(stage, same_minor(one.reference)))
 
 
 def _gone(one: NamedImage) -> str | None:
-    if not one.nvidia_cuda or "@" in one.reference:
-        return None
-    row = listed(one.reference)
-    if row and row.status == "delisted":
-        return f"was last listed by NVIDIA on {row.last_listed}: it is deleted, or about to be"
-    if row:
-        return None
-    if one.tag is None:
-        label = one.reference.rpartition("/")[2].partition(":")[2] or "latest"
-        return f"is no tag: nvidia/cuda has none called {label}"
-    newest = max((row.cuda for row in cuda_images() if row.last_listed), key=parts)
-    if parts(one.tag.cuda) > parts(newest):
-        return None
-    return "is on no list of NVIDIA's tags"
+    return delisted(one.reference) or lacks_tag(one.reference)
 
 
 def _retagged(stage: Stage, tag: str | None) -> tuple[Span, ...]:
@@ -84,7 +68,7 @@ def base_moving(subject: Subject) -> Iterator[Found]:
         if row and row.status != "delisted" and row.cuda.count(".") < 2:
             message = f"{stage.image} names no update of CUDA {row.cuda}: NVIDIA moves such a tag."
             yield Found(stage.start, stage.end, message)
-        elif not one.nvidia_cuda and _MOVES.search(label):
+        elif not one.nvidia_cuda and is_moving(one.reference):
             yield Found(stage.start, stage.end, f"{stage.image} moves: it is another image with each release.")
 
 
@@ -107,8 +91,10 @@ def host_cuda(subject: Subject) -> Iterator[Found]:
     why_not = subject.why_not
     for stage in subject.dockerfile.shipped if why_not else ():
         one, root = base(stage), stage.line[0]
-        if one.cuda and why_not and (why := why_not(one.cuda, one.nvidia_cuda)):
-            yield Found(root.start, root.end, f"CUDA {one.cuda} of {root.image} does not run on {why}.")
+        ask = one.ask
+        if ask and why_not and (why := why_not(ask, one.nvidia_cuda)):
+            what = f"The build for CUDA {ask.cuda} in" if ask.tells_gpus else f"CUDA {ask.cuda} of"
+            yield Found(root.start, root.end, f"{what} {root.image} does not run on {why}.")
             continue
         compat = any(install.name.startswith("cuda-compat-") for step in stage.all_steps for install in step.installs)
         for step in stage.all_steps:
@@ -118,7 +104,7 @@ def host_cuda(subject: Subject) -> Iterator[Found]:
 
 def _install(why_not: WhyNot | None, install: NamedPackage, with_compat: bool) -> Iterator[Found]:
     cuda = cuda_of_install(install)
-    if cuda and why_not and (why := why_not(cuda, with_compat)):
+    if cuda and why_not and (why := why_not(typed_cuda(cuda), with_compat)):
         yield Found(install.word.start, install.word.end, f"CUDA {cuda} of {install.name[:60]} does not run on {why}.")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
+from gpuctl.compat.ask.asks import Ask
 from gpuctl.dockerfile.bases import NamedImage, base_of
 from gpuctl.dockerfile.shell import ShellCommand
 from gpuctl.dockerfile.stages import Dockerfile, Stage, StageStep
@@ -11,8 +12,8 @@ from gpuctl.dockerfile.words import expanded
 from gpuctl.engines.spans import Span
 from gpuctl.frozen import dataclass
 
-WhyNot = Callable[[str, bool], "str | None"]
-"""Returns why a CUDA version does not run on the hosts that were named, None where it does.
+WhyNot = Callable[[Ask, bool], "str | None"]
+"""Returns which of the hosts that were named do not run what asks for a CUDA version, None where all do.
 
 The second argument says whether it lies in an nvidia/cuda image, which brings cuda-compat.
 """

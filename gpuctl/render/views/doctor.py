@@ -11,7 +11,7 @@ from gpuctl.checks.remedies import as_root
 from gpuctl.command import command
 from gpuctl.facts.gather import Facts
 from gpuctl.facts.machine.system import System
-from gpuctl.model import Report, Status
+from gpuctl.model import Action, Report, Status
 from gpuctl.render.draw.text import Styled, plain
 from gpuctl.render.formats.standing import counted
 from gpuctl.render.views.finding import LOUD, MARKS, finding_text
@@ -26,6 +26,11 @@ PROVES_ENGINE = (
     "registration.podman",
 )
 """The checks that prove together that containers can have GPUs: a container alone proves more."""
+_NOT_READY = {
+    Action.REBOOT: "Containers can have GPUs here. Reboot this host before it is given more work.",
+    Action.TAKE_OUT_OF_SERVICE: "Containers can have GPUs here. Give this host no more work until that is mended.",
+}
+"""What stands in the way of work where a warning alone asks for it: nothing that keeps a container from starting."""
 
 
 def report_text(report: Report, facts: Facts, verbose: bool, origin: str = "", fixed: bool = False) -> Styled:
@@ -83,6 +88,8 @@ def _next(report: Report, facts: Facts, origin: str, fixed: bool) -> Styled:
     proven = _proven(report, ("docker.installed",) if alone else PROVES_ENGINE)
     if not proven or not (engine or alone):
         return Styled()
+    if report.action in _NOT_READY:
+        return Styled(f"{_NOT_READY[report.action]}\n", "bold yellow")
     text = Styled("Ready: ", "bold green").append(f"{plain('; '.join(proven))}.\n")
     then = ON_THE_HOST if alone else proof(engine) or POD
     return text if origin else text.append("Next: ").append(f"{then}\n", "cyan")

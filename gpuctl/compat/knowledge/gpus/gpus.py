@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from functools import lru_cache
 
-from gpuctl.compat.knowledge.gpus.names import BRAND_BEFORE_460, LONGEST_NAME, Name, read_name
+from gpuctl.compat.knowledge.gpus.names import BRAND_BEFORE_460, LONGEST_NAME, Name, capability_named, one_of, read_name
 from gpuctl.compat.knowledge.gpus.product_index import (
     devices_by_key,
     key_of,
@@ -90,8 +90,10 @@ def find_gpu(text: str, hints: bool = True) -> Gpu:
     typed = text.strip()
     if len(typed) > LONGEST_NAME:
         raise ValueError(f"no NVIDIA GPU has a name of more than {LONGEST_NAME} letters")
-    if re.fullmatch(r"[0-9]+\.[0-9]+", typed):
-        return _of_capability(typed)
+    typed = one_of(typed)
+    capability = capability_named(typed) or typed
+    if re.fullmatch(r"[0-9]+\.[0-9]+", capability):
+        return _of_capability(capability)
     pci = _PCI_ID.fullmatch(typed.lower())
     if pci:
         return _of_pci_id(pci[1])
@@ -104,6 +106,7 @@ def gpu_described(name: str, capability: str) -> Gpu:
 
     Raises ValueError for a name that alone says nothing, and for what is no compute capability.
     """
+    capability = capability_named(capability) or capability
     if capability and not re.fullmatch(r"[0-9]{1,3}\.[0-9]{1,3}", capability):
         raise ValueError(f"{capability!r} is not a compute capability such as 8.6")
     if name and capability:

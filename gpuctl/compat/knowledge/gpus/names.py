@@ -25,6 +25,12 @@ _DIGIT_FIRST = ("GeForce RTX", "GeForce GTX", "GeForce GT")
 """The series of boards that people call by their number alone: 4070 super."""
 _BOARD_LETTERS = regex(r"[A-Z]{1,2}$", re.IGNORECASE)
 _SERIES_BRANDS = {"Q": "vws", "C": "vcs", "B": "vpc", "A": "vapps"}
+_GRES = regex(r"(?:gres/)?gpu:([^:=()]*[a-z][^:=()]*)(?:[:=][0-9]+)?(?:\(.*\))?", re.IGNORECASE)
+"""Slurm's gpu:a100:4, gpu:tesla_v100:8(S:0-1) and gres/gpu:a100=4. Source: https://slurm.schedmd.com/gres.html"""
+# \xd7 is the sign of multiplication.
+_COUNTED = regex(r"[1-9][0-9]{0,3}\s*[x\xd7*]\s*(?=\w)", re.IGNORECASE)
+_TIMES = regex(r"\s+[x\xd7*]\s*[0-9]{1,4}$|\s*\([x\xd7]?\s*[0-9]{1,4}\s*[x\xd7]?\)$", re.IGNORECASE)
+_CAPABILITY = regex(r"(?:sm|compute|cc|compute capability)[\s_-]*([0-9]{1,2})\.?([0-9])[af]?", re.IGNORECASE)
 LONGEST_NAME = 200
 """Letters. No NVIDIA GPU has a longer name."""
 BRAND_BEFORE_460 = "grid"
@@ -45,9 +51,26 @@ class Name:
     chip: str = ""
 
 
+def one_of(text: str) -> str:
+    """Returns the name of one GPU where an inventory or a scheduler names several, or a request for some.
+
+    "A100" of 8x A100 and of A100 (x4), "a100" of Slurm's gpu:a100:4.
+    """
+    asked = _GRES.fullmatch(text.strip())
+    bare = asked[1] if asked else text.strip()
+    counted = _COUNTED.match(bare)
+    return _TIMES.sub("", bare[counted.end() :] if counted else bare)
+
+
+def capability_named(text: str) -> str | None:
+    """Returns the compute capability that a compiler's option names: "8.9" of sm_89, "12.0" of compute_120."""
+    named = _CAPABILITY.fullmatch(text)
+    return f"{named[1]}.{named[2]}" if named else None
+
+
 def read_name(text: str) -> Name:
     """Returns what a name says. One that is a board's whole name says itself."""
-    whole = _SLICE.sub("", text[:LONGEST_NAME].strip())
+    whole = _SLICE.sub("", one_of(text[:LONGEST_NAME]))
     listed = _LSPCI.fullmatch(whole)
     if listed:
         return Name((listed[2], *listed[2].split(" / ")), chip=listed[1].upper())

@@ -44,7 +44,7 @@ _BLOCK = 1 << 22
 _LARGEST = 1 << 28
 
 
-def _opened(address: str, method: str, headers: dict[str, str] | None = None) -> HTTPResponse:
+def opened(address: str, method: str, headers: dict[str, str] | None = None) -> HTTPResponse:
     if not address.startswith("https://"):
         raise SystemExit(f"{address} is no address on an HTTPS server")
     request = urllib.request.Request(address, headers=headers or {}, method=method)  # noqa: S310
@@ -52,13 +52,13 @@ def _opened(address: str, method: str, headers: dict[str, str] | None = None) ->
     return answer
 
 
-class _Ranges(io.RawIOBase):
+class Ranges(io.RawIOBase):
     """A file on an HTTP server that is read by ranges."""
 
     def __init__(self, address: str) -> None:
         self._address = address
         self._place = 0
-        with _opened(address, "HEAD") as answer:
+        with opened(address, "HEAD") as answer:
             self._size = int(answer.headers["Content-Length"])
 
     def seekable(self) -> bool:
@@ -78,7 +78,7 @@ class _Ranges(io.RawIOBase):
         end = min(self._place + len(buffer), self._size)
         if end <= self._place:
             return 0
-        with _opened(self._address, "GET", {"Range": f"bytes={self._place}-{end - 1}"}) as answer:
+        with opened(self._address, "GET", {"Range": f"bytes={self._place}-{end - 1}"}) as answer:
             content: bytes = answer.read()
         buffer[: len(content)] = content
         self._place += len(content)
@@ -146,7 +146,7 @@ def main() -> None:
     options = [word for word in more if word.startswith("--")]
     libraries = [word for word in more if not word.startswith("--")]
     address = _address(requirement, options)
-    with zipfile.ZipFile(io.BufferedReader(_Ranges(address), _BLOCK)) as wheel:
+    with zipfile.ZipFile(io.BufferedReader(Ranges(address), _BLOCK)) as wheel:
         if not libraries:
             for member in wheel.infolist():
                 if ".so" in member.filename:

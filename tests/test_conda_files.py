@@ -177,3 +177,57 @@ def test_any_lines_are_asks_or_one_sentence(lines: list[str]) -> None:
             assert one.cuda or one.unknown
     except ValueError as error:
         assert "\n" not in str(error)
+
+
+LIGHTNING = """\
+dependencies:
+  - python=3.8
+  - cudatoolkit=11.3
+  - pytorch=1.11.0
+  - torchvision=0.12.0
+  - pip:
+    - pytorch-lightning==1.4.2
+"""
+PIXI_TORCH = PIXI.replace("cuda-cudart-12.9.79-h5888daf_0", "pytorch-2.4.0-py3.12_cuda12.4_cudnn9.1.0_0")
+
+
+def on(text: str, gpu: str, driver: str = "580.95.05", name: str = "environment.yml") -> tuple[Verdict, str]:
+    answer = check(Question(requirements_asks(text, name, X86)), Machine(driver, (find_gpu(gpu),)))
+    said = (one.message for one in answer.gpus[0].reasons if one.id == "build.code-not-judged")
+    return answer.verdict, next(said, "")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "package"),
+    [
+        ("environment.yml", "dependencies:\n- pytorch=2.5.1\n- pytorch-cuda=12.4\n", "pytorch 2.5.1"),
+        ("environment.yml", "dependencies:\n- pytorch::pytorch\n- cudatoolkit=11.6\n", "pytorch"),
+        ("environment.yml", "dependencies:\n- tensorflow-gpu=2.11\n- cudatoolkit=11.6\n", "tensorflow-gpu 2.11"),
+        ("pixi.lock", PIXI_TORCH, "pytorch 2.4.0 py3.12_cuda12.4_cudnn9.1.0_0"),
+        ("explicit.txt", EXPLICIT, "pytorch 2.6.0 cuda126_generic_py312_h30b5a27_200"),
+        ("spec.txt", LISTED, "pytorch 1.11.0 py3.9_cuda11.3_cudnn8.2.0_0"),
+        ("environment.yml", "dependencies:\n- pytorch-cuda=12.4\n- flash-attn=2.6.3\n- gsplat\n", "gsplat"),
+    ],
+)
+def test_condas_build_of_a_framework_is_named_and_its_code_not_judged(name: str, text: str, package: str) -> None:
+    verdict, said = on(text, "A100", name=name)
+    assert verdict is Verdict.COMPATIBLE and package in said
+    if package != "gsplat":
+        assert on(text, "RTX 5090", name=name)[0] is Verdict.UNKNOWN
+
+
+def test_what_conda_has_for_the_cpu_is_not_named() -> None:
+    text = "dependencies:\n- cuda-cudart=12.4\n- pytorch=2.6.0=cpu_generic_py312_h0\n"
+    assert on(text, "A100") == (Verdict.COMPATIBLE, "")
+
+
+def test_the_torch_of_conda_is_there_for_what_pip_installs() -> None:
+    verdict, said = on(LIGHTNING, "RTX 3090", "470.82.01")
+    assert verdict is Verdict.COMPATIBLE and "pytorch 1.11.0" in said
+    assert on(LIGHTNING, "RTX 5090")[0] is Verdict.UNKNOWN
+    beside = LIGHTNING.replace("pytorch-lightning==1.4.2", "git+https://github.com/Dao-AILab/flash-attention@v2.6.3")
+    assert on(beside, "T4", "470.82.01")[0] is Verdict.INCOMPATIBLE
+
+
+def test_a_torch_that_pip_installs_over_condas_is_asked_too() -> None:
+    assert cudas(LIGHTNING.replace("pytorch-lightning==1.4.2", "torch==2.4.0")) == ["11.3", "12.1"]

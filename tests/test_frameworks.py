@@ -14,7 +14,7 @@ from gpuctl.compat.answer.answer import check
 from gpuctl.compat.answer.remedies import remedies
 from gpuctl.compat.ask.asks import Ask, release_ask
 from gpuctl.compat.ask.frameworks import framework_asks
-from gpuctl.compat.ask.pip_files.asks import file_asks, requirements_asks
+from gpuctl.compat.ask.pip_files.asks import file_asks, named_asks, requirements_asks
 from gpuctl.compat.ask.pip_files.pins import LARGEST, MOST, decoded
 from gpuctl.compat.ask.question import Machine, Question
 from gpuctl.compat.judge.judge import verdict_of
@@ -329,10 +329,39 @@ def test_a_version_newer_than_the_table_is_not_guessed_unless_its_own_tag_names_
     assert (newer.cuda, newer.by, newer.others) == ("12.8", "torch 2.99.0+cu128", ())
 
 
-def test_a_build_that_was_not_published_is_what_its_tag_says() -> None:
-    own = ask("torch==2.4.0+cu128")
-    assert own.cuda == "12.8"
-    assert "builds of it that are known here are for CUDA 11.8, 12.1, 12.4" in own.by
+@pytest.mark.parametrize("text", ["torch==2.4.0+cu130", "pytorch==2.7.1+cu121", "torch==1.11.0+cu115"])
+def test_a_build_that_the_table_lacks_of_a_release_that_it_has_is_unknown(text: str) -> None:
+    (one,) = named_asks(text)
+    assert not one.cuda and "the builds of it that are known here are for CUDA" in one.unknown
+    (filed,) = file_asks(f"{text}\n".encode(), "r.txt")
+    assert not filed.cuda and one.unknown in filed.unknown
+
+
+@pytest.mark.parametrize(
+    ("text", "gpu", "verdict"),
+    [
+        ("torch==1.8.0+cu111", "RTX 5090", Verdict.UNKNOWN),
+        ("torch==2.7.1+cu118", "RTX 5090", Verdict.UNKNOWN),
+        ("torch==2.99.0+cu118", "RTX 5090", Verdict.UNKNOWN),
+        ("tensorflow==1.15.0", "H100", Verdict.UNKNOWN),
+        ("torch==1.8.0+cu111", "A100", Verdict.COMPATIBLE),
+        ("torch==2.99.0+cu128", "RTX 5090", Verdict.COMPATIBLE),
+    ],
+)
+def test_a_build_whose_code_is_not_known_says_so_and_no_yes_on_a_gpu_that_its_cuda_does_not_know(
+    text: str, gpu: str, verdict: Verdict
+) -> None:
+    for asks in (named_asks(text), requirements_asks(text, "r.txt")):
+        answer = check(Question(asks), Machine("580.95.05", (find_gpu(gpu),)))
+        (reason,) = (one for one in answer.gpus[0].reasons if one.id == "build.code-not-judged")
+        assert answer.verdict is verdict and text.replace("==", " ") in reason.message
+
+
+def test_a_framework_of_which_only_the_parts_beside_it_are_known_is_named() -> None:
+    text = "torch==2.4.0+cu130\nnvidia-cuda-runtime==13.0.96\n"
+    answer = check(Question(requirements_asks(text, "r.txt")), Machine("580.95.05", (find_gpu("A100"),)))
+    (reason,) = (one for one in answer.gpus[0].reasons if one.id == "build.code-not-judged")
+    assert answer.verdict is Verdict.COMPATIBLE and "torch 2.4.0+cu130" in reason.message
 
 
 def test_every_release_of_the_table_answers_with_a_cuda_version_that_is_known() -> None:
@@ -505,6 +534,18 @@ def test_a_wheels_address_or_path_tells_what_its_file_name_says() -> None:
         assert cudas(f"{line}\n-e .\n./folder\ngit+https://github.com/some/thing\n") == ["12.1"], line
 
 
+@pytest.mark.parametrize("sign", ["; ", " ;", " ; "])
+def test_a_bare_address_may_have_a_marker(sign: str) -> None:
+    wheel = "https://download.pytorch.org/whl/cu121/torch-2.4.0%2Bcu121-cp310-cp310-linux_x86_64.whl"
+    for marker, expected in (("platform_system == 'Linux'", ["12.1"]), ('platform_system == "Windows"', [])):
+        assert cudas(f"{wheel}{sign}{marker}\n") == expected
+        assert cudas(f"{wheel}#sha256=0{sign}{marker}\n") == expected
+        assert cudas(f"./wheels/torch-2.4.0+cu121-cp310-cp310-linux_x86_64.whl{sign}{marker}\n") == expected
+        repository = f"git+https://github.com/vllm-project/vllm.git{sign}{marker}\n"
+        assert [bool(one.unknown) for one in requirements_asks(repository, "r.txt")] == [True] * len(expected)
+    assert "is no marker" in refusal(f"{wheel}{sign}banana\n")
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -562,7 +603,7 @@ def test_a_package_from_a_repository_is_unknown_and_never_passed_over(line: str,
         ),
         ("jax==0.4.30\n", "for a GPU it has an extra such as jax[cuda12]"),
         (
-            "requests==2.3\n-e .\n./vllm\n",
+            "requests==2.3\n-e .\n./service\n",
             "names nothing that gpuctl knows to ask for CUDA: give what pip freeze prints",
         ),
         ("\n  \n", "r.txt is empty: give"),
@@ -636,7 +677,7 @@ def test_who_runs_with_any_minor_version_asks_for_the_lowest_that_holds(
         ("vllm==99.0", "(torch)"),
         ("llama-cpp-python==0.2.90", "is built where it is installed"),
         ("catboost==1.2.7", "brings a CUDA of its own"),
-        ("numpy\nxformers==0.0.32\nbitsandbytes", "(torch)"),
+        ("numpy\nxformers\nbitsandbytes", "(torch)"),
         ("flash-attn==2.6.3", "what pip freeze prints"),
         ("paddlepaddle-gpu==3.2.0", "(nvidia-cuda-runtime-cu11, "),
         ("tensorrt==10.9.0", "(tensorrt-cu11, tensorrt-cu12, tensorrt-cu13)"),
@@ -815,8 +856,8 @@ BY_THEIR_WHEELS = [
     ("torch==2.7.1+cu128\nflash-attn==2.6.3+cu12torch2.7", "RTX 5090", None),  # another build: only its floor counts
     ("torch==2.7.1+cu128\nbitsandbytes==0.44.1", "RTX 5090", "build.no-library"),
     ("torch==2.7.1+cu128\nbitsandbytes==0.46.1", "RTX 5090", None),
-    ("torch==2.9.1+cu129\nbitsandbytes==0.50.2", "A100", None),  # the library of CUDA 12.8 serves it
-    ("torch==2.9.1+cu129\nbitsandbytes==0.46.0", "A100", "build.no-library"),
+    ("torch==2.8.0+cu129\nbitsandbytes==0.50.2", "A100", None),  # the library of CUDA 12.8 serves it
+    ("torch==2.8.0+cu129\nbitsandbytes==0.46.0", "A100", "build.no-library"),
     ("torch==2.6.0+cu124\nbitsandbytes==0.48.0", "GTX 980", "build.gpu-too-old"),
     ("torch==2.6.0+cu124\nbitsandbytes==0.47.0", "GTX 980", None),
     ("torch==2.7.1+cu126\nflash-attn==99.0", "RTX 5090", None),  # newer than what was read

@@ -142,6 +142,24 @@ version = "2.15.0"
 marker = "'cu130' in extras and platform_machine == 'aarch64'"
 """
 
+# As invoke-ai/InvokeAI has it: an index for each extra, and without one what PyPI has.
+UV_INDEXES = "version = 1\n" + "".join(
+    f'''
+[[package]]
+name = "{name}"
+version = "{version}"
+source = {{ registry = "https://{index}" }}
+'''
+    for name, version, index in (
+        ("torch", "2.7.1", "pypi.org/simple"),
+        ("torch", "2.7.1+cpu", "download.pytorch.org/whl/cpu"),
+        ("torch", "2.7.1+cu128", "download.pytorch.org/whl/cu128"),
+        ("torch", "2.7.1+rocm6.3", "download.pytorch.org/whl/rocm6.3"),
+        ("nvidia-cuda-runtime-cu12", "12.6.77", "pypi.org/simple"),
+        ("nvidia-cuda-runtime-cu12", "12.8.57", "pypi.org/simple"),
+    )
+)
+
 
 def cudas(text: str, name: str, where: Environment) -> list[str]:
     return [one.cuda for one in requirements_asks(text, name, where)]
@@ -264,3 +282,27 @@ def test_what_only_an_extra_or_a_group_installs_says_no_sure_no(
     assert "onnxruntime-gpu 1.31.1" in reason.message and "it is incompatible" in reason.message
     assert on(text, name, "610.43.02").verdict is Verdict.COMPATIBLE
     assert on(text.replace(*by_itself), name, "550.90.07").verdict is Verdict.INCOMPATIBLE
+
+
+def test_a_torch_from_pypi_is_pypis_build_whatever_is_locked_for_an_extra_beside_it() -> None:
+    asks = requirements_asks(UV_INDEXES, "uv.lock", X86)
+    assert {one.cuda: one.by.split(",")[0] for one in asks} == {"12.6": "torch 2.7.1", "12.8": "torch 2.7.1+cu128"}
+    answer = check(Question(asks), Machine("580.95.05", (find_gpu("RTX 5090"),)))
+    assert answer.verdict is Verdict.UNKNOWN
+    (reason,) = (one for one in answer.gpus[0].reasons if one.id == "build.alternatives")
+    assert "is incompatible" in reason.message and "is compatible" in reason.message
+    assert "uv export" in reason.message
+
+
+def test_builds_without_cuda_among_what_is_chosen_are_named() -> None:
+    answer = check(
+        Question(requirements_asks(UV_INDEXES, "uv.lock", X86)), Machine("580.95.05", (find_gpu("RTX 3090"),))
+    )
+    assert answer.verdict is Verdict.COMPATIBLE
+    (reason,) = (one for one in answer.gpus[0].reasons if one.id == "build.without-cuda")
+    assert "torch 2.7.1+cpu, torch 2.7.1+rocm6.3" in reason.message and "asks for no CUDA" in reason.message
+
+
+def test_an_extra_of_several_that_exclude_each_other_may_be_the_one_that_is_chosen() -> None:
+    text = PYLOCK.replace("'cu124' in extras", "'cu124' in extras and 'cu130' not in extras")
+    assert cudas(text, "pylock.toml", X86) == ["12.4", "13.0"]

@@ -34,9 +34,9 @@ def asked_question(
         check_cuda_option(version)
     asks = [typed_cuda(version) for version in versions]
     if framework:
-        from gpuctl.compat.ask.frameworks import asks_or_unknown
+        from gpuctl.compat.ask.pip_files.asks import named_asks
 
-        asks += [ask for text in framework for ask in asks_or_unknown(text)]
+        asks += [ask for text in framework for ask in named_asks(text)]
     return Question((*asks, *files), _gate(require, evaluator))
 
 

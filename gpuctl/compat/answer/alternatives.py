@@ -26,11 +26,18 @@ def settled(asks: Sequence[Ask], by_ask: Sequence[tuple[Ruling, ...]]) -> Iterat
             yield from rulings
     for name, found in split.items():
         yield _undecided(name, [(asks[place], verdicts[place]) for place in found])
+    yield from dict.fromkeys(_without_cuda(ask) for ask in asks if ask.without_cuda)
 
 
 def _by_choice(ask: Ask, verdict: Verdict) -> Ruling:
     message = f"Whether {ask.by} is installed depends on the extras and groups that are chosen: it is {verdict.value}."
     return Ruling(Verdict.UNKNOWN, Reason("build.by-choice", message, ask.source))
+
+
+def _without_cuda(ask: Ask) -> Ruling:
+    others = ", ".join(ask.without_cuda)
+    message = f"Which {ask.one_of} is installed depends on {ask.decided_by}: {others} asks for no CUDA."
+    return Ruling(Verdict.COMPATIBLE, Reason("build.without-cuda", message, "the tags of the builds"))
 
 
 def _undecided(name: str, fares: Sequence[tuple[Ask, Verdict]]) -> Ruling:

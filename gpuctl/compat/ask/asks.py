@@ -34,6 +34,7 @@ class Ask:
     `constraint` is what a person said of the release ("" where they pinned one, or said nothing): ">=2.0.0,!=2.0.1".
     `beside` is the code of packages that are installed with it, `unjudged` those of which nothing here tells for which
     GPUs theirs is.
+    `without_cuda`: others of `one_of` that ask for none, for the CPU or for another maker's GPUs.
     `unknown`: why nothing tells which CUDA version it asks for, as a sentence; `cuda` is "" then.
     """
 
@@ -52,6 +53,7 @@ class Ask:
     constraint: str = ""
     beside: tuple[OwnCode, ...] = ()
     unjudged: tuple[str, ...] = ()
+    without_cuda: tuple[str, ...] = ()
 
     @property
     def tells_gpus(self) -> bool:
@@ -77,7 +79,8 @@ class Ask:
 def release_ask(release: FrameworkRelease, cuda: str, by: str = "") -> Ask:
     """Returns what a package's release asks for in its build for a CUDA version. `by`: in whose name; "": its own."""
     named = by or f"{release.framework} {release.version}"
-    return Ask(cuda, named, release.source, release, release.codes(cuda), wheel=True)
+    codes = release.codes(cuda)
+    return Ask(cuda, named, release.source, release, codes, wheel=True, unjudged=() if codes else (named,))
 
 
 def unknown_ask(by: str, why: str, source: str = "gpuctl's tables") -> Ask:

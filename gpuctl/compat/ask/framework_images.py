@@ -52,7 +52,7 @@ def image_ask(reference: str) -> Ask:
             f"nvcr.io/nvidia/IMAGE:MONTH for {', '.join(_CATALOGUE)}"
         )
     ask = _catalogue_ask(tagged, tag)
-    return replace(ask, codes=()) if image in _FOR_OLDER_GPUS else ask
+    return replace(ask, codes=(), unjudged=(ask.by,)) if image in _FOR_OLDER_GPUS else ask
 
 
 def _name_and_tag(reference: str) -> tuple[str, str]:
@@ -95,4 +95,5 @@ def _deepo_ask(tag: str) -> Ask:
 
 def _ask(release: FrameworkRelease, by: str) -> Ask:
     cuda = release.cudas[-1]
-    return Ask(cuda, by, release.source, codes=release.codes(cuda))
+    codes = release.codes(cuda)
+    return Ask(cuda, by, release.source, codes=codes, unjudged=() if codes else (by,))

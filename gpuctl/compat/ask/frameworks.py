@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gpuctl.compat.ask.asks import Ask, release_ask, unknown_ask
+from gpuctl.compat.ask.asks import Ask, release_ask
 from gpuctl.compat.ask.framework_images import image_ask, is_image
 from gpuctl.compat.judge.rulings import resolve_cuda
 from gpuctl.compat.knowledge.frameworks import (
@@ -21,6 +21,7 @@ from gpuctl.compat.knowledge.frameworks import (
 from gpuctl.compat.knowledge.indirect import indirect_packages
 
 if TYPE_CHECKING:
+    from packaging.markers import Marker
     from packaging.requirements import Requirement
     from packaging.version import Version
 
@@ -55,14 +56,6 @@ def framework_asks(text: str) -> tuple[Ask, ...]:
     return (image_ask(asked) if is_image(asked) else package_ask(requirement_of(asked)),)
 
 
-def asks_or_unknown(text: str) -> tuple[Ask, ...]:
-    """Returns as framework_asks; what no table knows is an ask that nobody can answer. Raises ValueError."""
-    try:
-        return framework_asks(text)
-    except NotKnown as why:
-        return (unknown_ask(text.strip(), f"{why}."),)
-
-
 def requirement_of(text: str) -> Requirement:
     """Returns what a requirement names; for a wheel's address or path, what its file name says.
 
@@ -72,8 +65,11 @@ def requirement_of(text: str) -> Requirement:
 
     if len(text) > _LONGEST:
         raise ValueError(f"{_shown(text)} goes on for longer than any requirement")
-    if re.match(r"[^@\[;]*(://|\.whl$)", text):
-        return _of_wheel(text)
+    address, marker = marked(text)
+    if re.match(r"[^@\[;]*(://|\.whl$)", address):
+        wheel = _of_wheel(address)
+        wheel.marker = _marker(marker)
+        return wheel
     try:
         requirement = Requirement(text)
     except (InvalidRequirement, RecursionError):
@@ -83,6 +79,23 @@ def requirement_of(text: str) -> Requirement:
     wheel = _of_wheel(requirement.url)
     wheel.marker = requirement.marker
     return wheel
+
+
+def marked(text: str) -> tuple[str, str]:
+    """Returns an address or a path, and the marker behind it, "" where there is none: a blank beside the semicolon
+    tells it from one that is in the address, as pip has it.
+    """
+    address, *marker = re.split(r"\s;|;\s", text, maxsplit=1)
+    return address.strip(), marker[0].strip() if marker else ""
+
+
+def _marker(text: str) -> Marker | None:
+    from packaging.markers import InvalidMarker, Marker
+
+    try:
+        return Marker(text) if text else None
+    except (InvalidMarker, RecursionError):
+        raise ValueError(f"{text[:60]!r} is no marker such as sys_platform == 'linux'") from None
 
 
 def pinned_version(requirement: Requirement) -> Version | None:
@@ -214,7 +227,7 @@ def _unlisted(label: str, version: Version, cuda: str | None, releases: Sequence
     from packaging.version import Version
 
     if cuda and resolve_cuda(cuda).unknown is None:
-        return Ask(cuda, label, TAG_SOURCE, wheel=True)
+        return Ask(cuda, label, TAG_SOURCE, wheel=True, unjudged=(label,))
     older = [release.version for release in releases if Version(release.version) < version]
     newer = [release.version for release in releases if Version(release.version) > version]
     raise NotKnown(f"{label} is not known here: {next_to_it(older, newer)}")
@@ -225,6 +238,8 @@ def _build(label: str, release: FrameworkRelease, cuda: str | None, pinned: Sequ
     if cuda:
         return _named_build(label, release, cuda)
     surroundings = [build for build in release.cudas if build in pinned]
+    if release.default in surroundings:  # others are there for builds that say so in their tag
+        return release.default, ""
     if surroundings or len(release.cudas) == 1:
         return (surroundings or release.cudas)[-1], ""
     if release.default:
@@ -239,5 +254,6 @@ def _named_build(label: str, release: FrameworkRelease, cuda: str) -> tuple[str,
         return build, ""
     published = ", ".join(release.cudas)
     if "." in cuda and resolve_cuda(cuda).unknown is None:
-        return cuda, f"the builds of it that are known here are for CUDA {published}"
+        told = f"the builds of it that are known here are for CUDA {published}"
+        raise NotKnown(f"a build of {label} for CUDA {cuda} is not known here: {told}")
     raise ValueError(f"{label} has no build for CUDA {cuda}: its builds are for CUDA {published}")

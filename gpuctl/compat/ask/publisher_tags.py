@@ -125,4 +125,6 @@ def _build(held: str, tag: str, cuda: str) -> Ask | None:
     own = (OwnCode(by, code),) if code else ()
     if release is None or build is None:
         return Ask(cuda, by, code.source, beside=own) if code else None
-    return Ask(cuda, by, release.source, None if pinned else release, release.codes(build), beside=own)
+    codes = release.codes(build)
+    unjudged = () if codes else (by,)
+    return Ask(cuda, by, release.source, None if pinned else release, codes, beside=own, unjudged=unjudged)

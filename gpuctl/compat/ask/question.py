@@ -84,6 +84,6 @@ def _own_ask(claims: Claims) -> Ask:
     plain = Ask(claims.cuda or "", claims.reference, claims.source)
     build = claims.build
     if build is None or not build.tells_gpus:
-        return plain
+        return replace(plain, unjudged=build.unjudged) if build else plain
     source = "; ".join(dict.fromkeys((claims.source, build.source)))
     return replace(plain, source=source, release=build.release, codes=build.codes, beside=build.beside)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gpuctl.compat.ask.asks import Ask
-from gpuctl.compat.judge.rulings import Ruling
+from gpuctl.compat.judge.by_gpu import is_newer
+from gpuctl.compat.judge.rulings import Cuda, Ruling
 from gpuctl.compat.knowledge.code import Code
 from gpuctl.compat.knowledge.gpus.gpus import Gpu
 from gpuctl.compat.tables.loader import architectures
@@ -16,10 +17,11 @@ from gpuctl.regex import regex
 _BESIDE_ARM = regex(r"\bG[HB][0-9]+\b|\b12\.1$|DGX Spark")
 
 
-def gpu_and_code(ask: Ask, gpu: Gpu) -> Iterator[Ruling]:
+def gpu_and_code(ask: Ask, gpu: Gpu, cuda: Cuda | None = None) -> Iterator[Ruling]:
     """Yields a ruling for each build that asks and has no machine code for the GPU, or no CUDA beside it.
 
-    So it does for packages installed with it that have code of their own, and names those that are not judged.
+    So it does for packages installed with it that have code of their own, and names those that are not judged: on a
+    GPU that is newer than the CUDA version that is asked for (`cuda`, None: not known) nobody can say that they run.
 
     Only the build for the processor that the GPU sits beside is looked at: a GPU soldered to an Arm processor has
     nothing to do with what x86_64's wheel holds.
@@ -40,8 +42,15 @@ def gpu_and_code(ask: Ask, gpu: Gpu) -> Iterator[Ruling]:
             message = f"{own.by} has no library for CUDA {ask.cuda}: it has some for {own.release.cudas}."
             yield Ruling(Verdict.INCOMPATIBLE, Reason("build.no-library", message, own.release.source))
     if ask.unjudged:
-        message = f"Not judged is the code of {', '.join(ask.unjudged)}: nothing here tells for which GPUs it is."
-        yield Ruling(Verdict.COMPATIBLE, Reason("build.code-not-judged", message, "gpuctl's tables"))
+        yield _not_judged(ask, gpu, cuda)
+
+
+def _not_judged(ask: Ask, gpu: Gpu, cuda: Cuda | None) -> Ruling:
+    said = f"Not judged is the code of {', '.join(ask.unjudged)}: nothing here tells for which GPUs it is"
+    if cuda and is_newer(gpu, cuda):
+        message = f"{said}, and {gpu.name} is newer than CUDA {cuda.minor}."
+        return Ruling(Verdict.UNKNOWN, Reason("build.code-not-judged", message, "gpuctl's tables"))
+    return Ruling(Verdict.COMPATIBLE, Reason("build.code-not-judged", f"{said}.", "gpuctl's tables"))
 
 
 def _codes(ask: Ask) -> Iterator[tuple[str, str, Code]]:

@@ -24,7 +24,7 @@ def gpu_and_toolkit(cuda: Cuda, gpu: Gpu) -> tuple[Ruling, ...]:
     if row is None:
         message = f"The compute capability of {gpu.name} ({gpu.compute_capability or 'not told'}) is not in the table."
         return (Ruling(Verdict.UNKNOWN, Reason("gpu.not-in-table", message, "gpuctl's tables")),)
-    names = [row, architectures()[row.same_chip_as]] if row.same_chip_as else [row]
+    names = _names(row)
     if any(_compiles_for(cuda, name) for name in names):
         return ()
     what = f"compute capability {row.compute_capability} ({row.architecture})"
@@ -32,6 +32,16 @@ def gpu_and_toolkit(cuda: Cuda, gpu: Gpu) -> tuple[Ruling, ...]:
         message = f"CUDA {cuda.minor} has dropped {what}: the last toolkit for it is {row.last_toolkit}."
         return (Ruling(Verdict.INCOMPATIBLE, Reason("gpu.dropped-by-toolkit", message, row.source)),)
     return (Ruling(Verdict.LIMITED, Reason("gpu.newer-than-toolkit", _newer_gpu(cuda, row, names, what), row.source)),)
+
+
+def is_newer(gpu: Gpu, cuda: Cuda) -> bool:
+    """Returns whether a GPU came after a CUDA version, whose toolkit does not know it; False where that is unknown."""
+    row = None if cuda.unknown else architectures().get(gpu.compute_capability)
+    return row is not None and all(parts(cuda.minor) < parts(name.first_toolkit) for name in _names(row))
+
+
+def _names(row: Architecture) -> list[Architecture]:
+    return [row, architectures()[row.same_chip_as]] if row.same_chip_as else [row]
 
 
 def _compiles_for(cuda: Cuda, row: Architecture) -> bool:

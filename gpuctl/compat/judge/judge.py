@@ -48,7 +48,7 @@ def judge_ask(ask: Ask, cuda: Cuda, driver: str, gpu: Gpu, open_module: bool | N
     if ask.unknown:
         return (Ruling(Verdict.UNKNOWN, Reason("build.not-known", ask.unknown, ask.source)), *gpu_and_code(ask, gpu))
     of_wheel = wheel_on_jetson(ask) if on_jetson_linux(driver, gpu) else ()
-    return (*judge(cuda, driver, gpu, open_module), *gpu_and_code(ask, gpu), *of_wheel)
+    return (*judge(cuda, driver, gpu, open_module), *gpu_and_code(ask, gpu, cuda), *of_wheel)
 
 
 def members(ask: Ask) -> tuple[Cuda, ...]:

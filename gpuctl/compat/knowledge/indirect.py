@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from gpuctl.compat.knowledge.frameworks import spelt_out
 from gpuctl.compat.tables.loader import load
-from gpuctl.compat.versions import leading, parts
+from gpuctl.compat.versions import parts
 from gpuctl.frozen import dataclass
 
 if TYPE_CHECKING:
@@ -24,13 +24,18 @@ class IndirectPackage:
     """A package, by its normalized name, that asks for CUDA through packages that it `pulls` in.
 
     `pulls` empty: it was built for a CUDA version that neither its name nor its version tells. `pins` are the very
-    requirements of its releases, each from a release on, up to `pins_until`. `own_code`: it has kernels of its own
-    beside theirs. `post_from`: from this release on its post releases are builds, named by their CUDA; `posts`
-    are those of releases before it, each with its CUDA. `built_there`: PyPI has its sources alone.
+    versions of that which its releases require, each of those from a release on, up to `pins_until`; "": those leave
+    it open.
+    `own_code`: it has kernels of its own beside theirs. `post_from`: from this release on its post releases are
+    builds, named by their CUDA; `posts` are those of releases before it, each with its CUDA. `built_there`: PyPI has
+    its sources alone. `also`: packages of which the same holds. `repositories`: how they are called where not by
+    the package's name, each with its package.
     """
 
     package: str
     source: str
+    also: tuple[str, ...] = ()
+    repositories: Mapping[str, str] = MappingProxyType({})
     pulls: tuple[str, ...] = ()
     pins: Mapping[str, str] = MappingProxyType({})
     pins_until: str = "0"
@@ -47,10 +52,17 @@ class IndirectPackage:
         return spelt_out(str(version.post)) if (version.post or 0) >= _LEAST_POST else None
 
     def pinned(self, version: str) -> str:
-        """Returns what a release requires to the very version: "torch==2.8.0"; "" where that is not known."""
-        number = parts(leading(version))
-        reached = [since for since in self.pins if parts(since) <= number <= parts(self.pins_until)]
-        return self.pins[reached[-1]] if reached else ""
+        """Returns what a release requires to the very version: "torch==2.8.0"; "" where it is open, or not known."""
+        from packaging.version import InvalidVersion, Version
+
+        try:
+            release = Version(version.partition("+")[0])
+        except InvalidVersion:
+            return ""
+        if not self.pins or release.is_prerelease or release > _version(self.pins_until):
+            return ""
+        reached = [required for since, required in self.pins.items() if _version(since) <= release]
+        return f"{self.pulls[0]}=={reached[-1]}" if reached and reached[-1] else ""
 
     def why_partly_known(self, pinned: str) -> str:
         """Why what it pins does not tell all, as `why_unknown`."""
@@ -76,6 +88,27 @@ class IndirectPackage:
 
 
 @cache
+def _version(text: str) -> Version:
+    """Returns a version of the table, which a file of many lines has compared as often."""
+    from packaging.version import Version
+
+    return Version(text)
+
+
+@cache
 def indirect_packages() -> dict[str, IndirectPackage]:
     """Returns the packages by name."""
-    return {row.package: row for row in load("indirect_packages", IndirectPackage)}
+    return {name: row for row in load("indirect_packages", IndirectPackage) for name in (row.package, *row.also)}
+
+
+@cache
+def _repositories() -> dict[str, str]:
+    rows = load("indirect_packages", IndirectPackage)
+    return {name: package for row in rows for name, package in row.repositories.items()}
+
+
+def package_of_repository(name: str) -> str:
+    """Returns the package that a repository, or a folder with its sources, is called after: flash-attn of
+    flash-attention; the name itself where none is known. `name` is normalized.
+    """
+    return _repositories().get(name, name)

@@ -8,10 +8,34 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 
 from gpuctl.compat.ask.asks import Ask, OwnCode, unknown_ask
-from gpuctl.compat.ask.frameworks import PACKAGES, TAG_SOURCE, package_ask, pinned_version, requirement_of
-from gpuctl.compat.ask.pip_files.conda import conda_asks, conda_packages, is_condas, pip_lines
-from gpuctl.compat.ask.pip_files.markers import ANYWHERE, BY_EXTRA, Environment, contradiction, installed, meet
+from gpuctl.compat.ask.framework_images import is_image
+from gpuctl.compat.ask.frameworks import (
+    PACKAGES,
+    TAG_SOURCE,
+    framework_asks,
+    package_ask,
+    pinned_version,
+    requirement_of,
+)
+from gpuctl.compat.ask.pip_files.conda import (
+    conda_asks,
+    conda_packages,
+    has_torch,
+    is_condas,
+    pip_lines,
+    unjudged_packages,
+)
+from gpuctl.compat.ask.pip_files.markers import (
+    ANYWHERE,
+    BY_EXTRA,
+    Environment,
+    Installed,
+    contradiction,
+    installed,
+    meet,
+)
 from gpuctl.compat.ask.pip_files.pins import Pin, decoded, read_pins
+from gpuctl.compat.ask.pip_files.siblings import with_required
 from gpuctl.compat.knowledge.frameworks import NoCuda, NotKnown, cuda_of_tag, spelt_out
 from gpuctl.compat.knowledge.indirect import indirect_packages
 from gpuctl.compat.knowledge.package_code import ReleaseCode, release_code
@@ -55,6 +79,32 @@ def file_asks(content: bytes, name: str, environment: Environment = ANYWHERE) ->
     return asks
 
 
+def named_asks(text: str) -> tuple[Ask, ...]:
+    """Returns what a framework, an image or a package asks for, as a person names it; what no table knows is an ask
+    that nobody can answer. Raises ValueError as `framework_asks` does, and NoCuda.
+    """
+    named = text.strip()
+    try:
+        if is_image(named):
+            return framework_asks(named)
+        requirement = requirement_of(named)
+        # Not as typed: an address may hold a password.
+        extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
+        named = f"{requirement.name}{extras}{requirement.specifier}"
+        pin = Pin(requirement, (), named)
+        return _asked_by(pin) if pin.name in indirect_packages() else framework_asks(text)
+    except NotKnown as why:
+        return (unknown_ask(named, f"{why}."),)
+
+
+def _asked_by(pin: Pin) -> tuple[Ask, ...]:
+    found = with_required([pin])
+    asks = _with_own_code(_merged(_asks_of(found), "", {}), found, frozenset())
+    if not asks:
+        raise NoCuda(_why_no_cuda(pin))
+    return asks
+
+
 def requirements_asks(text: str, name: str, environment: Environment = ANYWHERE) -> tuple[Ask, ...]:
     """Returns the CUDA versions that the packages of a requirements or lock file ask for; none: they ask for no CUDA.
 
@@ -66,19 +116,27 @@ def requirements_asks(text: str, name: str, environment: Environment = ANYWHERE)
     """
     if is_condas(text):
         return _of_conda(text, name, environment)
-    found = installed(read_pins(text, name), environment)
+    found = _found(text, name, environment)
     twice = contradiction(found.pins)
     if twice:
         one, other = twice
         raise ValueError(f"{other.where} pins {_label(other)}, and {one.where} {_label(one)}: pip installs neither")
     where = f"{name} (for {environment.machine})" if found.elsewhere else name
-    asks = _merged(_asks_of(found.pins), where, found.alternatives, found.optional)
+    asks = _with_others(_merged(_asks_of(found.pins), where, found.alternatives, found.optional), found.pins)
     return _with_own_code(asks, found.pins, found.alternatives.keys() | found.optional)
+
+
+def _found(text: str, name: str, environment: Environment, beside_torch: bool = False) -> Installed:
+    """Returns what is installed; where conda has put torch there already, an open one is that."""
+    found = installed(read_pins(text, name), environment)
+    if not beside_torch:
+        return replace(found, pins=with_required(found.pins))
+    return replace(found, pins=tuple(pin for pin in found.pins if pin.name != "torch" or pin.version))
 
 
 def _why_none(text: str, name: str, environment: Environment) -> str:
     """Returns why a file asks for no CUDA, and what would tell: a sentence without its full stop."""
-    pins = () if is_condas(text) else installed(read_pins(text, name), environment).pins
+    pins = () if is_condas(text) else _found(text, name, environment).pins
     why = next((why for why in map(_why_no_cuda, pins) if why), "")
     if why:
         return why
@@ -100,18 +158,22 @@ def _why_no_cuda(pin: Pin) -> str:
     return ""
 
 
-def _asks_of(pins: Sequence[Pin]) -> tuple[Ask, ...]:
-    return (*_framework_asks(pins), *_component_asks(pins), *_named_asks(pins), *_indirect_asks(pins))
+def _asks_of(pins: Sequence[Pin], there: Set[str] = frozenset()) -> tuple[Ask, ...]:
+    """Returns what packages ask for. `there`: others that are installed before them."""
+    told = (*_framework_asks(pins), *_component_asks(pins), *_named_asks(pins))
+    return (*told, *_indirect_asks(pins, bool(told or there), there))
 
 
 def _of_conda(text: str, name: str, environment: Environment) -> tuple[Ask, ...]:
     """Returns what a file of conda's kind asks for, with what it has pip install."""
     found = [one for one in conda_packages(text) if environment.machine in (None, one.machine) or not one.machine]
-    by_pip = installed(read_pins(pip_lines(text), name), environment)
+    by_pip = _found(pip_lines(text), name, environment, has_torch(found))
     versions = Counter(one.name for one in found)
     alternatives = by_pip.alternatives | dict.fromkeys((each for each, n in versions.items() if n > 1), BY_EXTRA)
-    asks = _merged((*conda_asks(found), *_asks_of(by_pip.pins)), name, alternatives)
-    return _with_own_code(asks, by_pip.pins, alternatives.keys() | by_pip.optional)
+    there = frozenset(["torch"] if has_torch(found) else [])
+    asks = _merged((*conda_asks(found), *_asks_of(by_pip.pins, there)), name, alternatives)
+    by_choice = alternatives.keys() | by_pip.optional
+    return _with_own_code(asks, by_pip.pins, by_choice, there, unjudged_packages(found))
 
 
 def pinned_ask(requirements: Iterable[str], name: str) -> Ask | None:
@@ -198,7 +260,9 @@ def _pinned_beside(pins: Sequence[Pin]) -> dict[tuple[str, ...], tuple[str, ...]
 def _framework_ask(pin: Pin, pinned: Sequence[str]) -> Ask:
     if pin.requirement.url:
         return unknown_ask(pin.name, f"{pin.name} {_FROM_ADDRESS}.")
-    return package_ask(pin.requirement, _served(pin) if pin.name in ("torch", "pytorch") else "", pinned)
+    ask = package_ask(pin.requirement, _served(pin) if pin.name in ("torch", "pytorch") else "", pinned)
+    # It is no release for which another could be taken: what requires it is built for it.
+    return replace(ask, by=f"{ask.by} of {pin.required_by}", release=None) if pin.required_by else ask
 
 
 def _served(pin: Pin) -> str:
@@ -235,58 +299,98 @@ def _named_asks(pins: Iterable[Pin]) -> Iterator[Ask]:
                 yield Ask(tagged, _label(pin), TAG_SOURCE, wheel=True)
 
 
-def _indirect_asks(pins: Sequence[Pin]) -> Iterator[Ask]:
-    """Yields those that ask through what they pull in, where neither that is named beside them nor a tag of theirs.
+def _indirect_asks(pins: Sequence[Pin], is_told: bool, beside: Set[str] = frozenset()) -> Iterator[Ask]:
+    """Yields those that ask through what they pull in, where neither that is there beside them nor a tag of theirs.
 
-    What they are known to pin asks beside them: it may not run where nothing is known of their own code. It is no
-    release for which another could be taken.
+    `is_told`: others tell a CUDA version, which is that of what makes its code where it runs. One that alone brings
+    what it pulls in may not run where nothing is known of its own code.
     """
-    named = {pin.name for pin in pins}
+    there = {pin.name for pin in pins} | beside
+    brought = {pin.required_by for pin in pins if not pin.named}
     for pin in pins:
         row, version = indirect_packages().get(pin.name), pinned_version(pin.requirement)
-        if not row or named & set(row.pulls) or (version and version.local):
+        if not row or (version and version.local) or (is_told and row.own_code and not row.pulls):
+            continue
+        if there & set(row.pulls):
+            own = _own_code(pin)
+            if f"{pin.name} {version}" in brought and row.own_code and not (own and own.is_read):
+                why = row.why_partly_known(row.pinned(str(version)).replace("==", " "))
+                yield unknown_ask(_label(pin), f"{_label(pin)} {why}.", row.source)
             continue
         told = row.cuda_of_post(version) if version else None
         if not told and not row.pulls and _served(pin).startswith("cu"):
             told = cuda_of_tag(_served(pin))
         if told:
             yield Ask(told, _label(pin), row.source, wheel=True)
-            continue
-        pinned, own = row.pinned(str(version)) if version else "", _own_code(pin)
-        if pinned:
-            pulled = package_ask(requirement_of(pinned))
-            yield replace(pulled, by=f"{pulled.by} of {_label(pin)}", release=None)
-        if pinned and own and own.is_read:
-            continue
-        why = row.why_partly_known(pinned.replace("==", " ")) if pinned else row.why_unknown
-        yield unknown_ask(_label(pin), f"{_label(pin)} {why}.", row.source)
+        else:
+            yield unknown_ask(_label(pin), f"{_label(pin)} {row.why_unknown}.", row.source)
 
 
-def _with_own_code(asks: tuple[Ask, ...], pins: Sequence[Pin], by_choice: Set[str]) -> tuple[Ask, ...]:
+def _with_others(asks: tuple[Ask, ...], pins: Sequence[Pin]) -> tuple[Ask, ...]:
+    """Returns what asks, and with it the builds without CUDA of which one may be installed in its place."""
+    several = {ask.one_of for ask in asks if ask.one_of}
+    without = {name: tuple(_label(pin) for pin in pins if pin.name == name and _why_no_cuda(pin)) for name in several}
+    return tuple(replace(ask, without_cuda=without[ask.one_of]) if ask.one_of else ask for ask in asks)
+
+
+def _with_own_code(
+    asks: tuple[Ask, ...],
+    pins: Sequence[Pin],
+    by_choice: Set[str],
+    there: Set[str] = frozenset(),
+    unjudged: tuple[str, ...] = (),
+) -> tuple[Ask, ...]:
     """Returns what asks, and with it what packages need of a GPU for code of their own: with torch, or with the first.
 
-    Those with torch of which that is not known are named; so are those of `by_choice`, which may not be installed.
+    Those of which that is not known are named, but for those that are unknown altogether; so are those of `by_choice`,
+    which may not be installed. `there` and `unjudged` are packages that are installed before them, and those of these
+    whose code is not known.
     """
     torch = next((ask for ask in asks if ask.release and ask.release.framework == "pytorch"), None)
     bearer = torch or next((ask for ask in asks if ask.cuda), next(iter(asks), None))
     known = {pin: code for pin in pins if pin.name not in by_choice and (code := _own_code(pin))}
     own = tuple(OwnCode(_label(pin), code) for pin, code in known.items())
-    unjudged = tuple(_label(pin) for pin in pins if torch and pin not in known and _has_own_code(pin))
-    return tuple(replace(ask, beside=own, unjudged=unjudged) if ask is bearer else ask for ask in asks)
+    unknown = {ask.by for ask in _indirect_asks(pins, bool(bearer and bearer.cuda), there) if ask.unknown}
+    others = (pin for pin in pins if bearer and pin not in known and _has_own_code(pin))
+    named = dict.fromkeys(_label(pin) for pin in others if _label(pin) not in unknown)
+    unjudged = (*(unjudged if bearer and bearer.cuda else ()), *named)
+    unjudged += tuple(_label(pin) for pin in pins if bearer and bearer.cuda and _is_unlisted(pin))
+    return tuple(
+        replace(ask, beside=own, unjudged=(*ask.unjudged, *unjudged)) if ask is bearer else ask for ask in asks
+    )
+
+
+def _is_unlisted(pin: Pin) -> bool:
+    """Returns whether a framework's release or build is one that the table lacks."""
+    if pin.name not in PACKAGES:
+        return False
+    try:
+        _framework_ask(pin, ())
+    except NoCuda:
+        return False
+    except ValueError:
+        return True
+    return False
 
 
 def _has_own_code(pin: Pin) -> bool:
-    row = indirect_packages().get(pin.name)
-    return bool(row and row.own_code)
+    """Returns whether a package has kernels of its own; of one that no table has a tag for CUDA says that it does."""
+    row = indirect_packages().get(_CUDA_IN_NAME.sub("", pin.name))
+    if row or pin.name in PACKAGES:
+        return bool(row and row.own_code)
+    try:
+        return bool(cuda_of_tag(pin.version.partition("+")[2]))
+    except NoCuda:
+        return False
 
 
 def _own_code(pin: Pin) -> ReleaseCode | None:
     """Returns the code that a package has of its own; None where that or its release is not known."""
-    version = pinned_version(pin.requirement)
-    if version is None and any(clause.operator not in (">", ">=", "!=") for clause in pin.requirement.specifier):
+    at_least = all(clause.operator in (">", ">=", "!=") for clause in pin.requirement.specifier)
+    if not pin.version and (pin.requirement.url or not at_least):
         return None
-    is_wheel = not (version and version.local)
-    return release_code(_CUDA_IN_NAME.sub("", pin.name), str(version) if version else None, is_wheel)
+    is_wheel = not pin.requirement.url and "+" not in pin.version
+    return release_code(_CUDA_IN_NAME.sub("", pin.name), pin.version or None, is_wheel)
 
 
 def _merged(
@@ -315,13 +419,14 @@ def _one(same: Sequence[Ask], name: str, alternatives: Mapping[str, str], option
     one_of = min(choices, key=lambda one: (one not in PACKAGES, one), default="")
     return Ask(
         same[0].cuda,
-        f"{', '.join(named[:_NAMED_AT_MOST])}{more} in {name}",
+        f"{', '.join(named[:_NAMED_AT_MOST])}{more}{f' in {name}' if name else ''}",
         "; ".join(dict.fromkeys(ask.source for ask in same)),
         next((ask.release for ask in same if ask.release), None),
         tuple(dict.fromkeys(code for ask in same for code in ask.codes)),
         wheel=True,
         from_minor=max((ask.from_minor for ask in same), key=lambda minor: parts(minor or "0")),
         one_of=one_of,
+        unjudged=tuple(dict.fromkeys(named for ask in same for named in ask.unjudged)),
         decided_by=alternatives.get(one_of, ""),
         on_arm=next((ask.on_arm for ask in same if ask.on_arm), None),
         unknown=same[0].unknown,

@@ -17,6 +17,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from gpuctl.compat.ask.asks import Ask, unknown_ask
+from gpuctl.compat.knowledge.indirect import indirect_packages
 from gpuctl.frozen import dataclass
 
 _BOUND = "cuda-version"
@@ -25,6 +26,8 @@ _TELLING = ("cudatoolkit", "cuda-cudart", "pytorch-cuda", "cuda-runtime", "cuda-
 """Packages whose version begins with that of CUDA, the most telling first."""
 _FRAMEWORKS = ("pytorch", "pytorch-gpu", "tensorflow", "tensorflow-gpu", "jaxlib", "cupy", "onnxruntime")
 """Of these conda has builds for the CPU and for several CUDA versions."""
+_WITH_CODE = ("pytorch", "pytorch-gpu", "tensorflow", "tensorflow-gpu", "jaxlib", "onnxruntime")
+"""Those of them that hold code for GPUs. CuPy makes it where it runs, for those that its toolkit knows."""
 _FOR_THE_CPU = ("cpuonly", "pytorch-cpu", "tensorflow-cpu")
 _SOURCE = "https://conda-forge.org/docs/maintainer/knowledge_base/#cuda-builds"
 _MACHINES = {"linux-64": "x86_64", "linux-aarch64": "aarch64", "noarch": None}
@@ -91,6 +94,25 @@ def conda_asks(packages: Sequence[CondaPackage]) -> Iterator[Ask]:
     yield from built
     if not told and not built and not {package.name for package in packages} & {*_FOR_THE_CPU}:
         yield from _open(packages)
+
+
+def unjudged_packages(packages: Sequence[CondaPackage]) -> tuple[str, ...]:
+    """Returns the packages, with what a file tells of them, that hold code for GPUs: for which, no table has of conda's
+    builds, which are not those of PyPI.
+    """
+    without = {package.name for package in packages} & {*_FOR_THE_CPU}
+    holding = (one for one in packages if one.name in _WITH_CODE or _has_own_code(one.name))
+    return tuple(dict.fromkeys(_label(one) for one in holding if not without and "cpu" not in one.build))
+
+
+def has_torch(packages: Sequence[CondaPackage]) -> bool:
+    """Returns whether conda installs torch, which it calls otherwise than pip."""
+    return any(package.name in ("pytorch", "pytorch-gpu", "pytorch-cpu") for package in packages)
+
+
+def _has_own_code(name: str) -> bool:
+    row = indirect_packages().get(name.replace("_", "-"))
+    return bool(row and row.own_code)
 
 
 def _by_rank(told: Iterable[tuple[CondaPackage, Ask]]) -> list[tuple[CondaPackage, Ask]]:

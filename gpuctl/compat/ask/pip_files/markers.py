@@ -6,7 +6,7 @@ Source: https://packaging.python.org/en/latest/specifications/dependency-specifi
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,8 @@ _LINUX = {
 _LONGEST_MARKER = 4096
 _QUOTED = re.compile(r"[\"']([^\"']+)[\"']")
 _PYTHONS = tuple(f"3.{minor}" for minor in range(8, 16))
+_CHOICES = 30
+"""Extras and groups that a marker names and that are each tried alone."""
 _COMPARED = 30
 """Pins of a package that differ and are held against each other. A file may have 20,000, and no person's has more."""
 _MACHINES = ("x86_64", "aarch64")
@@ -46,7 +48,7 @@ class Environment:
 
 ANYWHERE = Environment()
 BY_PYTHON = "the application's Python, which --python names"
-BY_EXTRA = "the extras and groups that are chosen"
+BY_EXTRA = "the extras and groups that are chosen (what uv export or pip freeze prints with them tells)"
 
 
 @dataclass(frozen=True)
@@ -143,13 +145,16 @@ def _may_apply(pin: Pin, environment: Environment) -> bool:
 def _holds_somewhere(marker: str, machines: Sequence[str], pythons: Sequence[str]) -> bool:
     """Returns whether a marker holds on one of the machines with one of the Pythons; True for one that is no marker.
 
-    Which extras and groups of a lock file are wanted is not known: none, or all that the marker names.
+    Which extras and groups of a lock file are wanted is not known: none, each that the marker names, or all.
     """
     from packaging.markers import Marker
 
     if not marker or len(marker) > _LONGEST_MARKER:
         return True
-    environments = [
+    chooses = "extras" in marker or "dependency_groups" in marker
+    named: list[str] = sorted(set(_QUOTED.findall(marker))) if chooses else []
+    choices = [frozenset[str](), *(frozenset([one]) for one in named[:_CHOICES]), frozenset(named)]
+    environments: list[dict[str, str | Set[str]]] = [
         {
             **_LINUX,
             "platform_machine": machine,
@@ -160,7 +165,7 @@ def _holds_somewhere(marker: str, machines: Sequence[str], pythons: Sequence[str
         }
         for machine in machines
         for python in pythons
-        for wanted in (frozenset[str](), frozenset(_QUOTED.findall(marker)))
+        for wanted in choices
     ]
     try:
         parsed = Marker(marker)

@@ -13,9 +13,10 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gpuctl.compat.ask.encodings import encoding_of
-from gpuctl.compat.ask.frameworks import requirement_of
+from gpuctl.compat.ask.frameworks import marked, pinned_version, requirement_of
 from gpuctl.compat.ask.pip_files.lines import requirement_lines
 from gpuctl.compat.ask.pip_files.optional import optional_names
+from gpuctl.compat.knowledge.indirect import indirect_packages, package_of_repository
 from gpuctl.documents import load_json, load_toml
 from gpuctl.frozen import dataclass
 
@@ -33,6 +34,9 @@ _EGG = re.compile(r"#(?:[^&]*&)*egg=([A-Za-z0-9][\w.-]*)")
 _REPOSITORY = re.compile(
     r"(?:git|hg|svn|bzr)\+[a-z+]+://[^\s#]*?/([A-Za-z0-9][\w-]*)(?:\.git)?/?(?:@[^/\s]*)?(?:#\S*)?$"
 )
+_FILE = re.compile(r"(?:.*/)?([^/]+?)(?:-[0-9][^/-]*)?(?:\.tar\.gz|\.zip)?/?(?:\[[^\]]*\])?")
+_NAMES_A_VERSION = re.compile(r"[@/-]v?([0-9]+(?:\.[0-9]+)+(?:\.?post[0-9]+)?)(?:\.tar\.gz|\.zip)?(?:#\S*)?$")
+_ADDRESSES = ("git", "hg", "svn", "bzr", "url", "file")
 _TOML_LOCKS = ("uv.lock", "poetry.lock", "pdm.lock", ".toml")
 _TOML_PACKAGES = re.compile(r"^\[\[packages?\]\]", re.MULTILINE)
 
@@ -42,7 +46,8 @@ class Pin:
     """A package that a file names: what it requires, from which indexes, and where the file says so.
 
     One of `markers` has to hold where it is installed. `locked`: a lock file pins it, which may name alternatives.
-    `optional`: it is installed only with an extra or a group that has to be named.
+    `optional`: it is installed only with an extra or a group that has to be named. `required_by`: the release beside
+    it that leaves no other version; `named` False: no line of the file names it, that release alone brings it.
     """
 
     requirement: Requirement
@@ -51,11 +56,24 @@ class Pin:
     markers: tuple[str, ...] = ("",)
     locked: bool = False
     optional: bool = False
+    required_by: str = ""
+    named: bool = True
 
     @property
     def name(self) -> str:
         """The package's name as indexes normalize it."""
-        return re.sub(r"[-_.]+", "-", self.requirement.name).lower()
+        return _normalized(self.requirement.name)
+
+    @property
+    def version(self) -> str:
+        """The version that it pins, or that its address names: 2.6.3 of ….git@v2.6.3; "" where there is none."""
+        pinned = pinned_version(self.requirement)
+        named = _NAMES_A_VERSION.search(self.requirement.url or "")
+        return str(pinned) if pinned else named[1] if named else ""
+
+
+def _normalized(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def decoded(content: bytes, name: str) -> str:
@@ -109,19 +127,31 @@ def _of_lines(text: str, name: str) -> Iterator[Pin]:
         unnamed = not _NAMED.match(line.requirement)
         if unnamed and _PATH_OR_ADDRESS.match(line.requirement) and ".whl" not in line.requirement:
             # A folder, an archive or a repository: its version shows when it is built.
-            named = _named_by(line.requirement)
+            address, marker = marked(line.requirement)
+            named = _named_by(address)
             if named:
-                yield Pin(_requirement(f"{named} @ {line.requirement}", line.where), indexes, line.where)
+                condition = f" ; {marker}" if marker else ""
+                requirement = _requirement(f"{named} @ {address}{condition}", line.where)
+                yield Pin(requirement, indexes, line.where, (str(requirement.marker or ""),))
         elif line.requirement:
             requirement = _requirement(line.requirement, line.where)
             yield Pin(requirement, indexes, line.where, (str(requirement.marker or ""),))
 
 
 def _named_by(address: str) -> str:
-    """Returns the package that an address names: by its egg, or as its repository is called; "" for a folder."""
+    """Returns the package that an address names: by its egg, or as its repository is called.
+
+    A folder or an archive is called like the package, where it is one that is known; "" where it is none.
+    """
     egg = _EGG.search(address)
     repository = _REPOSITORY.match(address)
-    return egg[1] if egg else repository[1] if repository else ""
+    if egg:
+        return egg[1]
+    if repository:
+        return package_of_repository(_normalized(repository[1]))
+    file = _FILE.fullmatch(address.partition("#")[0].strip())
+    package = package_of_repository(_normalized(file[1])) if file else ""
+    return package if package in indirect_packages() else ""
 
 
 def _requirement(text: str, where: str) -> Requirement:
@@ -161,18 +191,40 @@ def _of_pipfile_lock(text: str, name: str) -> Iterator[Pin]:
     named = [source for source in sources if isinstance(source, dict)] if isinstance(sources, list) else []
     for section in document.values():
         for package, entry in _at_most(section.items() if isinstance(section, dict) else (), name):
-            if isinstance(entry, dict) and isinstance(entry.get("version"), str):
+            if isinstance(entry, dict):
                 indexes = tuple(str(source.get("url")) for source in named if source.get("name") == entry.get("index"))
-                version = entry["version"].removeprefix("==")
-                yield from _of_package({**entry, "name": package, "version": version}, indexes, name)
+                version = entry.get("version")
+                pinned = version.removeprefix("==") if isinstance(version, str) else None
+                yield from _of_package({**entry, "name": package, "version": pinned}, indexes, name)
 
 
 def _of_package(package: dict[str, Any], indexes: tuple[str, ...], name: str) -> Iterator[Pin]:
-    """Yields a lock file's entry, unless it has no version (a folder, a repository)."""
+    """Yields a lock file's entry, unless it has neither version nor address (a folder)."""
     title, version, extras = package.get("name"), package.get("version"), package.get("extras")
-    if isinstance(title, str) and isinstance(version, str):
+    if isinstance(title, str) and version is None and _from_elsewhere(package):
+        yield Pin(_requirement(f"{title} @ {_from_elsewhere(package)}", name), indexes, name, _markers(package), True)
+    if isinstance(title, str) and isinstance(version, str) and _repository(package):
+        built = _requirement(f"{title} @ git+{_repository(package)}@{version}", name)
+        yield Pin(built, indexes, name, _markers(package), locked=True)
+    elif isinstance(title, str) and isinstance(version, str):
         wanted = f"[{','.join(map(str, extras))}]" if isinstance(extras, list) else ""
         yield Pin(_requirement(f"{title}{wanted}=={version}", name), indexes, name, _markers(package), locked=True)
+
+
+def _from_elsewhere(package: dict[str, Any]) -> str:
+    """Returns the address that a lock file's package comes from, of no index: pylock.toml's or Pipfile.lock's."""
+    places = [package, *(package[key] for key in ("vcs", "archive") if isinstance(package.get(key), dict))]
+    found = (place.get(key) for place in places for key in _ADDRESSES)
+    return next((address.replace(" ", "%20") for address in found if isinstance(address, str)), "")
+
+
+def _repository(package: dict[str, Any]) -> str:
+    """Returns the repository that a lock file's package is built from, as uv and Poetry write it; "" for none."""
+    source = package.get("source")
+    if not isinstance(source, dict):
+        return ""
+    address = source.get("git") or (source.get("url") if source.get("type") == "git" else "")
+    return re.split(r"[?#\s]", address)[0] if isinstance(address, str) else ""
 
 
 def _address(package: dict[str, Any]) -> tuple[str, ...]:

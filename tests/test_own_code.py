@@ -1,0 +1,133 @@
+"""Packages with GPU code of their own, in whatever form a file names them: judged, or named as not judged."""
+
+from __future__ import annotations
+
+import pytest
+
+from gpuctl.compat.answer.answer import Compatibility, check
+from gpuctl.compat.ask.pip_files.asks import file_asks
+from gpuctl.compat.ask.question import Machine, Question
+from gpuctl.compat.knowledge.gpus.gpus import find_gpu
+from gpuctl.compat.knowledge.indirect import indirect_packages
+from gpuctl.compat.knowledge.package_code import release_code
+from gpuctl.model import Verdict
+
+
+def on(text: str, gpu: str, name: str = "r.txt") -> Compatibility:
+    return check(Question(file_asks(text.encode(), name)), Machine("535.183.01", (find_gpu(gpu),)))
+
+
+def not_judged(answer: Compatibility) -> str:
+    return next((one.message for one in answer.gpus[0].reasons if one.id == "build.code-not-judged"), "")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "flash-attn==2.6.3",
+        "git+https://github.com/Dao-AILab/flash-attention.git@v2.6.3",
+        "git+https://github.com/Dao-AILab/flash-attention@v2.6.3#subdirectory=.",
+        "flash-attn @ git+https://github.com/Dao-AILab/flash-attention.git@v2.6.3",
+        "-e git+https://github.com/Dao-AILab/flash-attention.git@v2.6.3#egg=flash_attn",
+        "https://github.com/Dao-AILab/flash-attention/releases/download/v2.6.3/"
+        "flash_attn-2.6.3+cu118torch2.4cxx11abiFALSE-cp310-cp310-linux_x86_64.whl",
+        "https://github.com/Dao-AILab/flash-attention/archive/refs/tags/v2.6.3.tar.gz#egg=flash-attn",
+        "./wheels/flash_attn-2.6.3.tar.gz",
+        "flashinfer-python==0.2.5",
+    ],
+)
+def test_a_package_is_judged_in_whatever_form_it_is_named(line: str) -> None:
+    assert on(f"torch==2.4.0+cu121\n{line}\n", "GTX 1080").verdict is Verdict.INCOMPATIBLE
+    reasons = on(f"torch==2.4.0+cu121\n{line}\n", "GTX 1080").gpus[0].reasons
+    assert [one.message.split(" ")[0] for one in reasons if one.id == "build.gpu-too-old"] == [
+        line.split("==")[0] if line.startswith("flashinfer") else "flash-attn"
+    ]
+    assert on(f"torch==2.4.0+cu121\n{line}\n", "A100").verdict is Verdict.COMPATIBLE
+
+
+@pytest.mark.parametrize(
+    ("line", "package"),
+    [
+        ("git+https://github.com/NVlabs/tiny-cuda-nn/#subdirectory=bindings/torch", "tinycudann"),
+        ("git+https://github.com/Dao-AILab/flash-attention.git", "flash-attn"),
+        ("git+https://github.com/Dao-AILab/flash-attention.git@main", "flash-attn"),
+        ("-e ./third_party/flash-attention", "flash-attn"),
+        ("submodules/diff-gaussian-rasterization", "diff-gaussian-rasterization"),
+        ("./submodules/simple-knn/", "simple-knn"),
+        ("file:///opt/src/xformers", "xformers"),
+        ("git+ssh://git@github.com/NVIDIA/apex.git@23.08", "apex"),
+        ("git+https://github.com/facebookresearch/detectron2.git", "detectron2"),
+        ("git+https://github.com/rusty1s/pytorch_scatter.git", "torch-scatter"),
+        ("unsloth[cu121-torch240] @ git+https://github.com/unslothai/unsloth.git", "unsloth"),
+        *((name, name) for name, row in indirect_packages().items() if row.own_code and not release_code(name, None)),
+    ],
+)
+def test_one_whose_code_is_not_known_is_named_as_not_judged(line: str, package: str) -> None:
+    answer = on(f"torch==2.4.0+cu121\n{line}\n", "A100")
+    assert answer.verdict is Verdict.COMPATIBLE and f" {package}:" in not_judged(answer)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "sageattention",
+        "unsloth",
+        "gsplat",
+        "natten",
+        "nvdiffrast",
+        "torch-scatter",
+        "mmcv",
+        "mmcv-full",
+        "pytorch3d",
+        "kaolin",
+        "detectron2",
+        "apex",
+        "warp-lang",
+        "torchao",
+        "k2",
+        "tinycudann",
+        "diff-gaussian-rasterization",
+        "spconv",
+        "nerfacc",
+    ],
+)
+def test_none_of_them_is_passed_over(name: str) -> None:
+    answer = on(f"torch==2.4.0+cu121\n{name}\n", "A100")
+    assert answer.verdict is Verdict.COMPATIBLE and name in not_judged(answer)
+
+
+@pytest.mark.parametrize("name", ["warp-lang", "gsplat==1.4.0", "git+https://github.com/NVIDIA/apex.git"])
+def test_alone_they_tell_no_cuda_and_what_helps_is_said(name: str) -> None:
+    answer = on(f"{name}\nnumpy\n", "A100")
+    assert answer.verdict is Verdict.UNKNOWN
+    assert "--cuda" in answer.gpus[0].reasons[0].message or "pip freeze" in answer.gpus[0].reasons[0].message
+
+
+def test_a_locks_entry_without_a_version_is_not_passed_over() -> None:
+    pipfile = '{"_meta": {"sources": []}, "default": {"flash-attn": {"git": "https://github.com/x/y", "ref": "0"}, '
+    pipfile += '"torch": {"version": "==2.4.0"}}}'
+    assert "flash-attn" in not_judged(on(pipfile, "A100", "Pipfile.lock"))
+    pylock = '[[packages]]\nname = "torch"\nversion = "2.4.0"\n\n[[packages]]\nname = "apex"\n'
+    pylock += 'vcs = { type = "git", url = "https://github.com/NVIDIA/apex", commit-id = "0" }\n'
+    assert "apex" in not_judged(on(pylock, "A100", "pylock.toml"))
+
+
+def test_a_tag_for_cuda_says_of_any_package_that_it_has_code() -> None:
+    text = "torch==2.4.0+cu121\nllama_cpp_python_cuda==0.2.85+cu121\ntorchvision==0.19.0+cu121\nplain==1.0+cpu\n"
+    assert " llama-cpp-python-cuda 0.2.85+cu121:" in not_judged(on(text, "A100"))
+    assert on("llama_cpp_python_cuda==0.2.85+cu113\n", "RTX 4090").verdict is Verdict.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'source = { git = "https://github.com/vllm-project/vllm?tag=v0.6.3#0123" }',
+        '[package.source]\ntype = "git"\nurl = "https://github.com/vllm-project/vllm.git"\nreference = "v0.6.3"',
+    ],
+)
+def test_what_a_lock_has_from_a_repository_is_not_judged_as_pypis_wheel(source: str) -> None:
+    text = '[[package]]\nname = "torch"\nversion = "2.4.0"\n\n[[package]]\nname = "vllm"\nversion = "0.6.3"\n'
+    assert on(f"{text}{source}\n", "RTX 4090", "uv.lock").verdict is Verdict.COMPATIBLE
+    assert on(f"{text}{source}\n", "GTX 1080", "uv.lock").verdict is Verdict.INCOMPATIBLE  # vLLM's own floor
+    torch = text.replace('"vllm"', '"demo"').replace('"torch"', '"x"').replace('"demo"', '"torch"')
+    assert on(f"{torch}{source}\n", "RTX 4090", "uv.lock").verdict is Verdict.UNKNOWN

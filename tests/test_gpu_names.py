@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,19 @@ def test_a_name_is_read_as_inventories_schedulers_and_compilers_write_it(written
     one, other = find_gpu(written), find_gpu(name)
     assert (one.compute_capability, one.architecture) == (other.compute_capability, other.architecture)
     assert gpu_described(written, "").compute_capability == other.compute_capability
+
+
+def test_the_name_of_a_pci_device_is_never_taken_for_a_gpu_of_another_kind() -> None:
+    """Quadro 5000 is of 2010, and Quadro RTX 5000 of 2018."""
+    kinds: dict[str, set[str]] = {}
+    for row in pci_devices():
+        kinds.setdefault(row.product, set()).add(row.compute_capability or "")
+    taken: dict[str, str] = {}
+    for name in kinds:
+        with suppress(ValueError):
+            taken[name] = find_gpu(name).compute_capability
+    assert {name: one for name, one in taken.items() if one not in kinds[name]} == {}
+    assert len(taken) > len(kinds) * 0.9
 
 
 def test_no_products_own_name_is_taken_for_a_count_or_a_compilers_option() -> None:

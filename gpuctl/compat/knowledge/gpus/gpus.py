@@ -253,14 +253,29 @@ def _meant(typed: str) -> list[tuple[Gpu, tuple[str, ...]]]:
 
 
 def _candidates(board: str, cut: bool) -> list[tuple[Gpu, tuple[str, ...]]]:
-    """Returns the GPUs, with their chips, that a name may mean; `cut`: the name is a beginning."""
-    found = products_beginning(board) if cut else products_named(board) or products_with(board)
-    known = [
+    """Returns the GPUs, with their chips, that a name may mean; `cut`: the name is a beginning.
+
+    One that a PCI device has is no part of a longer one of another kind: Quadro 5000 is no Quadro RTX 5000.
+    """
+    named = [] if cut else _of_products(products_named(board))
+    if named:
+        return named
+    longer = _of_products(products_beginning(board) if cut else products_with(board))
+    devices = _of_devices(board) if not (cut and longer) else []
+    alike = {gpu.compute_capability for gpu, _ in longer} & {gpu.compute_capability for gpu, _ in devices}
+    return longer if alike or not devices else devices
+
+
+def _of_products(found: list[Product]) -> list[tuple[Gpu, tuple[str, ...]]]:
+    return [
         (_of_product(product, product.product, capability), chips)
         for product in found
         for capability, chips in product.variants
     ]
-    return known or [
+
+
+def _of_devices(board: str) -> list[tuple[Gpu, tuple[str, ...]]]:
+    return [
         (_named(row.product, row.compute_capability or "", row.architecture), (row.chip,))
         for row in devices_by_key().get(key_of(board), [])
     ]

@@ -56,8 +56,9 @@ def one_of(text: str) -> str:
 
     "A100" of 8x A100 and of A100 (x4), "a100" of Slurm's gpu:a100:4.
     """
-    asked = _GRES.fullmatch(text.strip())
-    bare = asked[1] if asked else text.strip()
+    named = text[:LONGEST_NAME].strip()
+    asked = _GRES.fullmatch(named)
+    bare = asked[1] if asked else named
     counted = _COUNTED.match(bare)
     return _TIMES.sub("", bare[counted.end() :] if counted else bare)
 
@@ -70,7 +71,7 @@ def capability_named(text: str) -> str | None:
 
 def read_name(text: str) -> Name:
     """Returns what a name says. One that is a board's whole name says itself."""
-    whole = _SLICE.sub("", one_of(text[:LONGEST_NAME]))
+    whole = _SLICE.sub("", one_of(text))
     listed = _LSPCI.fullmatch(whole)
     if listed:
         return Name((listed[2], *listed[2].split(" / ")), chip=listed[1].upper())

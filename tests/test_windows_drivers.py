@@ -88,3 +88,13 @@ def test_hosts_of_windows_among_many_are_judged_each_by_its_own_driver() -> None
     rows = "driver,gpu,cuda\n" + "".join(f"{driver},RTX 3060,12.8\n" for driver in drivers)
     told = warm.gpuctl("check", "--hosts", "-", "--json", stdin=rows).stdout.splitlines()
     assert [json.loads(line)["verdict"] for line in told] == list(drivers.values())
+
+
+def test_a_driver_as_windows_numbers_it_is_nvidias_by_its_last_five_digits_or_is_refused() -> None:
+    assert answer("--cuda", "12.2", "--driver", "31.0.15.3713", "--gpu", "RTX 3080") == answer(
+        "--cuda", "12.2", "--driver", "537.13", "--gpu", "RTX 3080"
+    )
+    assert answer("--cuda", "12.6", "--driver", "32.0.15.6603", "--gpu", "RTX 3080")["driver"] == "566.03"
+    for other in ("31.0.101.4502", "31.0.15.371", "31.0.15.5078"):  # Intel's; cut short; 550.78, which is Linux'
+        ended = warm.gpuctl("check", "--cuda", "12.2", "--driver", other, "--gpu", "RTX 3080")
+        assert ended.returncode == 2 and "as Windows has it" in " ".join(ended.stderr.split())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from gpuctl.cli.frame.endings import refused
-from gpuctl.cli.frame.options import Json, ReadFile, read_once
+from gpuctl.cli.frame.options import Json, ReadFile, driver_typed, read_once
 from gpuctl.model import ExitCode
 
 if TYPE_CHECKING:
@@ -74,10 +74,9 @@ def _why_not(driver: str | None, names: list[str], hosts: typer.FileBinaryRead |
         return None
     from gpuctl.cli.frame.described import described_gpus
     from gpuctl.compat.ask.question import Machine
-    from gpuctl.compat.versions import driver_number
     from gpuctl.dockerfile.hosts import NoHosts, of_fleet, of_machine
 
-    driver = driver_number(driver) if driver else None
+    driver = driver_typed(driver)
     gpus = described_gpus(driver, names)
     if hosts is None:
         return of_machine(Machine(driver, gpus))

@@ -46,10 +46,14 @@ def read_once(*names: str) -> None:
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-def _driver_number(driver: str | None) -> str | None:
-    from gpuctl.compat.versions import driver_number
+def driver_typed(driver: str | None) -> str | None:
+    """Returns a driver as NVIDIA numbers it, None for none. Raises BadParameter for what names none of NVIDIA's."""
+    from gpuctl.compat.knowledge.windows import driver_told
 
-    return driver_number(driver) if driver else None
+    try:
+        return driver_told(driver) if driver else None
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 DriverVersion = Annotated[
@@ -58,7 +62,7 @@ DriverVersion = Annotated[
         "--driver",
         metavar="VERSION",
         help="A driver or its branch (535), instead of this host's.",
-        callback=_driver_number,
+        callback=driver_typed,
         show_default=False,
     ),
 ]

@@ -27,7 +27,8 @@ from gpuctl.compat.judge.named import gpus_beside
 from gpuctl.compat.judge.rulings import SEVERITY
 from gpuctl.compat.knowledge.branch_ends import branch_ends, branch_reason, releases_meant
 from gpuctl.compat.knowledge.gpus.gpus import Gpu, gpu_described, with_brand
-from gpuctl.compat.versions import Version, driver_number, parse_cuda, parse_driver
+from gpuctl.compat.knowledge.windows import driver_told
+from gpuctl.compat.versions import Version, parse_cuda, parse_driver
 from gpuctl.frozen import dataclass
 from gpuctl.model import Reason, Verdict
 
@@ -397,7 +398,7 @@ def _row(told: _Told) -> HostRow:
     required = require if isinstance(require, tuple) else (require,)
     if not all(isinstance(text, str) for text in required):
         raise ValueError("require is neither a text nor a list of texts")
-    return HostRow(**{**texts, "driver": driver_number(texts["driver"])}, require=required)
+    return HostRow(**{**texts, "driver": driver_told(texts["driver"])}, require=required)
 
 
 def _value(name: str, value: Any) -> str:

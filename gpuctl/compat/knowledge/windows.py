@@ -5,11 +5,15 @@ from __future__ import annotations
 from functools import lru_cache
 
 from gpuctl.compat.tables.loader import branches, driver_branch, minor_version_floors, toolkits
-from gpuctl.compat.versions import parts
+from gpuctl.compat.versions import driver_number, parts
 from gpuctl.frozen import dataclass
 from gpuctl.regex import regex
 
 _NUMBER = regex(r"([0-9]{3})\.[0-9]{2}")
+_OF_SYSTEM = regex(r"[0-9]{1,2}\.[0-9]{1,2}\.[0-9]{1,5}\.[0-9]{1,5}")
+"""A driver's number as Windows has it (Device Manager, WMI), whoever made it: 31.0.15.3713."""
+_OF_SYSTEM_BY_NVIDIA = regex(r"[0-9]{1,2}\.[0-9]{1,2}\.1([0-9])\.([0-9]{2})([0-9]{2})")
+"""The last five digits are NVIDIA's number. Source: https://wiki.mozilla.org/Blocklisting/Blocked_Graphics_Drivers"""
 _FIRST_BRANCH = 400
 """From here on the table has every branch of Linux' driver: a number that begins otherwise is none of Linux'."""
 
@@ -24,6 +28,25 @@ def is_windows(driver: str) -> bool:
     if branch:
         return driver in branch.windows
     return _FIRST_BRANCH <= int(shape[1]) < int(branches()[-1].branch)
+
+
+def driver_told(text: str) -> str:
+    """Returns a driver's version as NVIDIA numbers it, whatever a package manager or Windows makes of it.
+
+    537.13 of 31.0.15.3713; any other text as `driver_number`. Raises ValueError for a number of Windows' that is of no
+    driver of NVIDIA's which is known for one of Windows'.
+    """
+    number = driver_number(text)
+    if not _OF_SYSTEM.fullmatch(number):
+        return number
+    ours = _OF_SYSTEM_BY_NVIDIA.fullmatch(number)
+    told = f"{ours[1]}{ours[2]}.{ours[3]}" if ours else ""
+    if not is_windows(told):
+        among = f", {told}, is not known for one of Windows'" if told else " is not found in it"
+        raise ValueError(
+            f"{text!r} is a driver's number as Windows has it, and NVIDIA's own{among}: give that, as 537.13"
+        )
+    return told
 
 
 @dataclass(frozen=True)

@@ -216,6 +216,23 @@ def test_condas_build_of_a_framework_is_named_and_its_code_not_judged(name: str,
         assert on(text, "RTX 5090", name=name)[0] is Verdict.UNKNOWN
 
 
+@pytest.mark.parametrize(
+    ("package", "gpu", "verdict"),
+    [
+        ("flash-attn=2.5.8", "T4", Verdict.INCOMPATIBLE),
+        ("flash-attn=2.5.8", "A100", Verdict.COMPATIBLE),
+        ("flash-attn", "T4", Verdict.COMPATIBLE),  # whatever release conda takes
+        ("vllm=0.6.3", "P100", Verdict.INCOMPATIBLE),
+        ("vllm=0.6.3", "V100", Verdict.COMPATIBLE),
+        ("vllm=0.6.3=cpu_py311h0", "P100", Verdict.COMPATIBLE),
+        ("xformers=0.0.28", "P100", Verdict.COMPATIBLE),  # read from PyPI's wheel, which is not conda's
+    ],
+)
+def test_what_every_build_needs_holds_of_condas_too(package: str, gpu: str, verdict: Verdict) -> None:
+    text = f"dependencies:\n- pytorch=2.3.1=cuda120_py311h5\n- {package}\n"
+    assert on(text, gpu, "535.161.08")[0] is verdict
+
+
 def test_what_conda_has_for_the_cpu_is_not_named() -> None:
     text = "dependencies:\n- cuda-cudart=12.4\n- pytorch=2.6.0=cpu_generic_py312_h0\n"
     assert on(text, "A100") == (Verdict.COMPATIBLE, "")

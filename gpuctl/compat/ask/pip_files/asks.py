@@ -22,6 +22,7 @@ from gpuctl.compat.ask.pip_files.conda import (
     conda_packages,
     has_torch,
     is_condas,
+    own_code,
     pip_lines,
     unjudged_packages,
 )
@@ -173,7 +174,8 @@ def _of_conda(text: str, name: str, environment: Environment) -> tuple[Ask, ...]
     there = frozenset(["torch"] if has_torch(found) else [])
     asks = _merged((*conda_asks(found), *_asks_of(by_pip.pins, there)), name, alternatives)
     by_choice = alternatives.keys() | by_pip.optional
-    return _with_own_code(asks, by_pip.pins, by_choice, there, unjudged_packages(found))
+    certain = [one for one in found if versions[one.name] == 1]
+    return _with_own_code(asks, by_pip.pins, by_choice, there, unjudged_packages(found), own_code(certain))
 
 
 def pinned_ask(requirements: Iterable[str], name: str) -> Ask | None:
@@ -339,17 +341,18 @@ def _with_own_code(
     by_choice: Set[str],
     there: Set[str] = frozenset(),
     unjudged: tuple[str, ...] = (),
+    own: tuple[OwnCode, ...] = (),
 ) -> tuple[Ask, ...]:
     """Returns what asks, and with it what packages need of a GPU for code of their own: with torch, or with the first.
 
     Those of which that is not known are named, but for those that are unknown altogether; so are those of `by_choice`,
-    which may not be installed. `there` and `unjudged` are packages that are installed before them, and those of these
-    whose code is not known.
+    which may not be installed. `there`, `unjudged` and `own` are packages that are installed before them, those of
+    these whose code is not known, and the code of the others.
     """
     torch = next((ask for ask in asks if ask.release and ask.release.framework == "pytorch"), None)
     bearer = torch or next((ask for ask in asks if ask.cuda), next(iter(asks), None))
     known = {pin: code for pin in pins if pin.name not in by_choice and (code := _own_code(pin))}
-    own = tuple(OwnCode(_label(pin), code) for pin, code in known.items())
+    own += tuple(OwnCode(_label(pin), code) for pin, code in known.items())
     unknown = {ask.by for ask in _indirect_asks(pins, bool(bearer and bearer.cuda), there) if ask.unknown}
     others = (pin for pin in pins if bearer and pin not in known and _has_own_code(pin))
     named = dict.fromkeys(_label(pin) for pin in others if _label(pin) not in unknown)

@@ -39,7 +39,7 @@ from gpuctl.compat.ask.pip_files.pins import Pin, decoded, read_pins
 from gpuctl.compat.ask.pip_files.siblings import with_required
 from gpuctl.compat.knowledge.frameworks import NoCuda, NotKnown, cuda_of_tag, spelt_out
 from gpuctl.compat.knowledge.indirect import indirect_packages
-from gpuctl.compat.knowledge.package_code import ReleaseCode, release_code
+from gpuctl.compat.knowledge.package_code import ReleaseCode, is_of_every_release, release_code
 from gpuctl.compat.versions import leading, parts
 from gpuctl.frozen import dataclass
 
@@ -354,7 +354,9 @@ def _with_own_code(
     known = {pin: code for pin in pins if pin.name not in by_choice and (code := _own_code(pin))}
     own += tuple(OwnCode(_label(pin), code) for pin, code in known.items())
     unknown = {ask.by for ask in _indirect_asks(pins, bool(bearer and bearer.cuda), there) if ask.unknown}
-    others = (pin for pin in pins if bearer and pin not in known and _has_own_code(pin))
+    # Of one from an address without a version the code that it has for newer GPUs is as little known.
+    judged = {pin for pin in known if pin.version or not pin.requirement.url}
+    others = (pin for pin in pins if bearer and pin not in judged and _has_own_code(pin))
     named = dict.fromkeys(_label(pin) for pin in others if _label(pin) not in unknown)
     unjudged = (*(unjudged if bearer and bearer.cuda else ()), *named)
     unjudged += tuple(_label(pin) for pin in pins if bearer and bearer.cuda and _is_unlisted(pin))
@@ -390,10 +392,12 @@ def _has_own_code(pin: Pin) -> bool:
 def _own_code(pin: Pin) -> ReleaseCode | None:
     """Returns the code that a package has of its own; None where that or its release is not known."""
     at_least = all(clause.operator in (">", ">=", "!=") for clause in pin.requirement.specifier)
-    if not pin.version and (pin.requirement.url or not at_least):
+    package = _CUDA_IN_NAME.sub("", pin.name)
+    is_told = pin.version or is_of_every_release(package) or (pin.is_newest if pin.requirement.url else at_least)
+    if not is_told:
         return None
     is_wheel = not pin.requirement.url and "+" not in pin.version
-    return release_code(_CUDA_IN_NAME.sub("", pin.name), pin.version or None, is_wheel)
+    return release_code(package, pin.version or None, is_wheel)
 
 
 def _merged(

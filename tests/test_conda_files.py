@@ -150,6 +150,19 @@ def test_another_architectures_packages_are_left_out() -> None:
     assert cudas(PIXI, "pixi.lock", ARM) == ["13.0"]
 
 
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ("cuda-version>=12.0,<=12.5", "cuda-version >=12.0,<=12.5"),
+        ("cuda-version >=12.0, <=12.5", "cuda-version >=12.0, <=12.5"),
+        ("cuda-version>=12.0,<13 h0_1", "cuda-version >=12.0,<13 h0_1"),
+    ],
+)
+def test_bounds_are_said_as_they_stand(spec: str, said: str) -> None:
+    (ask,) = requirements_asks(f"dependencies:\n- {spec}\n", "environment.yml", X86)
+    assert ask.cuda == "12" and ask.by == f"{said} in environment.yml"
+
+
 @pytest.mark.parametrize("dependency", ["pytorch=2.1", "tensorflow-gpu", "conda-forge::cupy>=13", "cudatoolkit"])
 def test_what_conda_decides_by_the_host_is_unknown_and_told_what_helps(dependency: str) -> None:
     asks = requirements_asks(f"dependencies:\n  - {dependency}\n", "environment.yml")

@@ -30,6 +30,7 @@ def settled(asks: Sequence[Ask], by_ask: Sequence[tuple[Ruling, ...]]) -> Iterat
     for name, found in split.items():
         yield _undecided(name, [(asks[place], verdicts[place]) for place in found])
     yield from dict.fromkeys(_without_cuda(ask) for ask in asks if ask.without_cuda)
+    yield from (_parted(said) for ask in asks for said in ask.parted)
 
 
 def _one_runs(verdicts: Iterable[Verdict]) -> bool:
@@ -46,6 +47,10 @@ def _without_cuda(ask: Ask) -> Ruling:
     others = ", ".join(ask.without_cuda)
     message = f"Which {ask.one_of} is installed depends on {ask.decided_by}: {others} asks for no CUDA."
     return Ruling(Verdict.COMPATIBLE, Reason("build.without-cuda", message, "the tags of the builds"))
+
+
+def _parted(said: str) -> Ruling:
+    return Ruling(Verdict.COMPATIBLE, Reason("build.parted", said, "what each release's metadata on PyPI requires"))
 
 
 def _undecided(name: str, fares: Sequence[tuple[Ask, Verdict]]) -> Ruling:

@@ -36,7 +36,7 @@ from gpuctl.compat.ask.pip_files.markers import (
     meet,
 )
 from gpuctl.compat.ask.pip_files.pins import Pin, decoded, read_pins
-from gpuctl.compat.ask.pip_files.siblings import with_required
+from gpuctl.compat.ask.pip_files.siblings import parted, with_required
 from gpuctl.compat.knowledge.frameworks import NoCuda, NotKnown, cuda_of_tag, spelt_out
 from gpuctl.compat.knowledge.indirect import indirect_packages
 from gpuctl.compat.knowledge.package_code import ReleaseCode, is_of_every_release, release_code
@@ -124,7 +124,9 @@ def requirements_asks(text: str, name: str, environment: Environment = ANYWHERE)
         raise ValueError(f"{other.where} pins {_label(other)}, and {one.where} {_label(one)}: pip installs neither")
     where = f"{name} (for {environment.machine})" if found.elsewhere else name
     asks = _with_others(_merged(_asks_of(found.pins), where, found.alternatives, found.optional), found.pins)
-    return _with_own_code(asks, found.pins, found.alternatives.keys() | found.optional)
+    asks = _with_own_code(asks, found.pins, found.alternatives.keys() | found.optional)
+    said = tuple(parted(found.pins))
+    return tuple(replace(ask, parted=said) if ask is asks[0] else ask for ask in asks)
 
 
 def _found(text: str, name: str, environment: Environment, beside_torch: bool = False) -> Installed:

@@ -848,7 +848,7 @@ OF_THEIR_OWN = [
     ("cudf-cu12==24.4.0", "P100", "incompatible", "cudf-cu12 24.4.0"),
     ("cudf-cu12==23.10.0", "P100", "compatible", ""),
     ("torch==2.4.0\nexllamav2==0.3.2\nmamba-ssm", "V100", "compatible", "exllamav2 0.3.2, mamba-ssm"),
-    ("torch==2.4.0\nxformers==0.0.27\nbitsandbytes", "V100", "compatible", ""),
+    ("torch==2.3.1\nxformers==0.0.27\nbitsandbytes", "V100", "compatible", ""),
     ("torch==2.4.0+cu118\nxformers==0.0.27+cu118", "V100", "compatible", "xformers 0.0.27+cu118"),
     ("torch==2.4.0\nmamba-ssm==2.2.2", "T4", "compatible", "mamba-ssm 2.2.2"),
     ("torch==2.4.0\naccelerate==0.30.0", "T4", "compatible", ""),

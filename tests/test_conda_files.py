@@ -150,6 +150,19 @@ def test_another_architectures_packages_are_left_out() -> None:
     assert cudas(PIXI, "pixi.lock", ARM) == ["13.0"]
 
 
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ("cuda-version>=12.0,<=12.5", "cuda-version >=12.0,<=12.5"),
+        ("cuda-version >=12.0, <=12.5", "cuda-version >=12.0, <=12.5"),
+        ("cuda-version>=12.0,<13 h0_1", "cuda-version >=12.0,<13 h0_1"),
+    ],
+)
+def test_bounds_are_said_as_they_stand(spec: str, said: str) -> None:
+    (ask,) = requirements_asks(f"dependencies:\n- {spec}\n", "environment.yml", X86)
+    assert ask.cuda == "12" and ask.by == f"{said} in environment.yml"
+
+
 @pytest.mark.parametrize("dependency", ["pytorch=2.1", "tensorflow-gpu", "conda-forge::cupy>=13", "cudatoolkit"])
 def test_what_conda_decides_by_the_host_is_unknown_and_told_what_helps(dependency: str) -> None:
     asks = requirements_asks(f"dependencies:\n  - {dependency}\n", "environment.yml")
@@ -214,6 +227,23 @@ def test_condas_build_of_a_framework_is_named_and_its_code_not_judged(name: str,
     assert verdict is Verdict.COMPATIBLE and package in said
     if package != "gsplat":
         assert on(text, "RTX 5090", name=name)[0] is Verdict.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("package", "gpu", "verdict"),
+    [
+        ("flash-attn=2.5.8", "T4", Verdict.INCOMPATIBLE),
+        ("flash-attn=2.5.8", "A100", Verdict.COMPATIBLE),
+        ("flash-attn", "T4", Verdict.COMPATIBLE),  # whatever release conda takes
+        ("vllm=0.6.3", "P100", Verdict.INCOMPATIBLE),
+        ("vllm=0.6.3", "V100", Verdict.COMPATIBLE),
+        ("vllm=0.6.3=cpu_py311h0", "P100", Verdict.COMPATIBLE),
+        ("xformers=0.0.28", "P100", Verdict.COMPATIBLE),  # read from PyPI's wheel, which is not conda's
+    ],
+)
+def test_what_every_build_needs_holds_of_condas_too(package: str, gpu: str, verdict: Verdict) -> None:
+    text = f"dependencies:\n- pytorch=2.3.1=cuda120_py311h5\n- {package}\n"
+    assert on(text, gpu, "535.161.08")[0] is verdict
 
 
 def test_what_conda_has_for_the_cpu_is_not_named() -> None:

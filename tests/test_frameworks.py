@@ -622,6 +622,12 @@ def test_a_file_that_asks_for_no_cuda_says_why(text: str, says: str) -> None:
         ("whatever[cu118]>=2\n", "11.8"),
         ("--extra-index-url https://abetlen.github.io/llama-cpp-python/whl/cu121\nllama-cpp-python==0.2.90\n", "12.1"),
         ("requests\nllama_cpp_python --extra-index-url https://x.org/whl/cu124/\n", "12.4"),
+        (
+            "llama-cpp-python @ https://github.com/abetlen/llama-cpp-python/releases/download/v0.2.90-cu124/"
+            "llama_cpp_python-0.2.90-cp310-cp310-linux_x86_64.whl\n",
+            "12.4",
+        ),
+        ("https://x.org/whl/cu121/llama_cpp_python-0.2.90-cp310-cp310-linux_x86_64.whl#sha256=0\n", "12.1"),
         ("paddlepaddle-gpu==2.4.2.post117\n", "11.7"),
         ("paddlepaddle_gpu==2.0.0.post101\n", "10.1"),
         ("paddlepaddle-gpu==2.6.1.post120\n", "12.0"),
@@ -842,7 +848,7 @@ OF_THEIR_OWN = [
     ("cudf-cu12==24.4.0", "P100", "incompatible", "cudf-cu12 24.4.0"),
     ("cudf-cu12==23.10.0", "P100", "compatible", ""),
     ("torch==2.4.0\nexllamav2==0.3.2\nmamba-ssm", "V100", "compatible", "exllamav2 0.3.2, mamba-ssm"),
-    ("torch==2.4.0\nxformers==0.0.27\nbitsandbytes", "V100", "compatible", ""),
+    ("torch==2.3.1\nxformers==0.0.27\nbitsandbytes", "V100", "compatible", ""),
     ("torch==2.4.0+cu118\nxformers==0.0.27+cu118", "V100", "compatible", "xformers 0.0.27+cu118"),
     ("torch==2.4.0\nmamba-ssm==2.2.2", "T4", "compatible", "mamba-ssm 2.2.2"),
     ("torch==2.4.0\naccelerate==0.30.0", "T4", "compatible", ""),

@@ -284,6 +284,22 @@ def test_what_only_an_extra_or_a_group_installs_says_no_sure_no(
     assert on(text.replace(*by_itself), name, "550.90.07").verdict is Verdict.INCOMPATIBLE
 
 
+ONNX_BY_EXTRA = UV_CONFLICTS.replace("cu124 = ", 'onnx = [{ name = "onnxruntime-gpu" }]\ncu124 = ')
+ONNX_BY_EXTRA += (
+    '\n[[package]]\nname = "onnxruntime-gpu"\nversion = "1.31.1"\nsource = { registry = "https://pypi.org/simple" }\n'
+)
+
+
+def test_a_package_of_one_extra_says_no_sure_no_where_another_extra_runs() -> None:
+    answer = on(ONNX_BY_EXTRA, "uv.lock", "550.90.07")
+    assert answer.verdict is Verdict.UNKNOWN
+    assert on(ONNX_BY_EXTRA, "uv.lock", "470.57.02").verdict is Verdict.INCOMPATIBLE
+    alone = UV_EXTRA.replace('dependencies = [{ name = "between", extra = ["gpu"] }]', "")
+    alone = alone.replace("onnx = [", 'gpu = [{ name = "torch" }]\nonnx = [')
+    assert on(alone, "uv.lock", "550.90.07").verdict is Verdict.UNKNOWN
+    assert on(alone, "uv.lock", "470.57.02").verdict is Verdict.INCOMPATIBLE
+
+
 def test_a_torch_from_pypi_is_pypis_build_whatever_is_locked_for_an_extra_beside_it() -> None:
     asks = requirements_asks(UV_INDEXES, "uv.lock", X86)
     assert {one.cuda: one.by.split(",")[0] for one in asks} == {"12.6": "torch 2.7.1", "12.8": "torch 2.7.1+cu128"}

@@ -67,6 +67,34 @@ def test_one_whose_code_is_not_known_is_named_as_not_judged(line: str, package: 
     assert answer.verdict is Verdict.COMPATIBLE and f" {package}:" in not_judged(answer)
 
 
+FLASH = "git+https://github.com/Dao-AILab/flash-attention.git"
+SAGE = "git+https://github.com/thu-ml/SageAttention.git"
+
+
+@pytest.mark.parametrize(
+    ("line", "too_old", "serves"),
+    [
+        (f"flash-attn-3 @ {FLASH}#subdirectory=hopper", "A100", "H100"),
+        (f"{FLASH}@0123abc#subdirectory=hopper", "A100", "H100"),
+        ("flash_attn_3==3.0.0b1", "T4", "H100"),
+        (FLASH, "T4", "A100"),
+        (f"sageattention @ {SAGE}", "T4", "A100"),
+        ("sageattention==2.2.0", "T4", "A100"),
+        ("git+https://github.com/deepseek-ai/DeepGEMM.git@main", "A100", "H100"),
+        ("git+https://github.com/deepseek-ai/FlashMLA.git", "A100", "H100"),
+    ],
+)
+def test_what_every_build_needs_holds_without_a_release(line: str, too_old: str, serves: str) -> None:
+    assert on(f"torch==2.4.0+cu121\n{line}\n", too_old).verdict is Verdict.INCOMPATIBLE
+    assert on(f"torch==2.4.0+cu121\n{line}\n", serves).verdict is Verdict.COMPATIBLE
+
+
+@pytest.mark.parametrize("line", [f"{FLASH}@0123abc", f"{SAGE}@main", "sageattention", "sageattention==1.0.6"])
+def test_what_newer_releases_need_is_not_said_of_one_that_may_be_older(line: str) -> None:
+    answer = on(f"torch==2.4.0+cu121\n{line}\n", "T4")
+    assert answer.verdict is Verdict.COMPATIBLE and not_judged(answer)
+
+
 @pytest.mark.parametrize(
     "name",
     [

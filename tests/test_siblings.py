@@ -86,6 +86,36 @@ def test_a_torch_that_is_pinned_or_that_none_pins_is_as_it_was(text: str, torch:
     assert one.by.startswith(torch) and " of " not in one.by
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (
+            "torchvision==0.16.2\ntorch==2.2.0\n",
+            "r.txt line 1 (torchvision 0.16.2) requires torch 2.1.2, and r.txt line 2 pins 2.2.0: pip installs neither",
+        ),
+        ("torch==2.5.1\ntorchaudio==2.4.0\n", "r.txt line 2 (torchaudio 2.4.0) requires torch 2.4.0, and r.txt line 1"),
+        ("torch==2.7.1\nxformers==0.0.29.post3\n", "requires torch 2.6.0, and r.txt line 1 pins 2.7.1"),
+        ("torch==2.7.0+cu128\nvllm==0.8.5\n", "requires torch 2.6.0, and r.txt line 1 pins 2.7.0+cu128"),
+    ],
+)
+def test_pins_side_by_side_that_pip_installs_neither_of_are_told_with_their_lines(text: str, says: str) -> None:
+    reasons = on(text, "A100", "580.95.05").gpus[0].reasons
+    assert [says in one.message for one in reasons if one.id == "build.parted"] == [True]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "torch==2.1.2+cu118\ntorchvision==0.16.2\n",
+        "torch==2.1.2\ntorchvision==0.16.2+cu121\n",
+        "torch==2.2.0 ; python_version < '3.12'\ntorchvision==0.16.2 ; python_version >= '3.12'\n",
+    ],
+)
+def test_pins_that_pip_installs_together_or_never_together_are_not_told(text: str) -> None:
+    reasons = on(text, "A100", "580.95.05").gpus[0].reasons
+    assert not [one for one in reasons if one.id == "build.parted"]
+
+
 def test_releases_for_several_pythons_are_alternatives() -> None:
     text = 'torch\ntorchvision==0.15.2; python_version < "3.12"\ntorchvision==0.16.2; python_version >= "3.12"\n'
     assert {one.one_of for one in requirements_asks(text, "r.txt", X86)} == {"torch"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from gpuctl.compat.ask.asks import Ask
 from gpuctl.compat.judge.rulings import Ruling, worst
@@ -17,16 +17,25 @@ def settled(asks: Sequence[Ask], by_ask: Sequence[tuple[Ruling, ...]]) -> Iterat
     named = dict.fromkeys(ask.one_of for ask in asks if ask.one_of)
     places = {name: [place for place, ask in enumerate(asks) if ask.one_of == name] for name in named}
     split = {name: found for name, found in places.items() if len({verdicts[place] for place in found}) > 1}
-    always = [verdict for ask, verdict in zip(asks, verdicts, strict=True) if not ask.optional]
-    is_open = bool(always) and worst(always) not in _NO
+    always = [[place] for place, ask in enumerate(asks) if not ask.optional and not ask.one_of]
+    always += [found for found in places.values() if not all(asks[place].optional for place in found)]
+    is_open = all(_one_runs(verdicts[place] for place in found) for found in always) and _one_runs(verdicts)
     for ask, verdict, rulings in zip(asks, verdicts, by_ask, strict=True):
+        if ask.one_of in split:
+            continue
         if ask.optional and is_open and verdict in _NO:
             yield _by_choice(ask, verdict)
-        elif ask.one_of not in split:
+        else:
             yield from rulings
     for name, found in split.items():
         yield _undecided(name, [(asks[place], verdicts[place]) for place in found])
     yield from dict.fromkeys(_without_cuda(ask) for ask in asks if ask.without_cuda)
+    yield from (_parted(said) for ask in asks for said in ask.parted)
+
+
+def _one_runs(verdicts: Iterable[Verdict]) -> bool:
+    """Returns whether there is a choice that is no sure no."""
+    return any(verdict not in _NO for verdict in verdicts)
 
 
 def _by_choice(ask: Ask, verdict: Verdict) -> Ruling:
@@ -38,6 +47,10 @@ def _without_cuda(ask: Ask) -> Ruling:
     others = ", ".join(ask.without_cuda)
     message = f"Which {ask.one_of} is installed depends on {ask.decided_by}: {others} asks for no CUDA."
     return Ruling(Verdict.COMPATIBLE, Reason("build.without-cuda", message, "the tags of the builds"))
+
+
+def _parted(said: str) -> Ruling:
+    return Ruling(Verdict.COMPATIBLE, Reason("build.parted", said, "what each release's metadata on PyPI requires"))
 
 
 def _undecided(name: str, fares: Sequence[tuple[Ask, Verdict]]) -> Ruling:

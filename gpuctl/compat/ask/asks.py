@@ -34,7 +34,8 @@ class Ask:
     `constraint` is what a person said of the release ("" where they pinned one, or said nothing): ">=2.0.0,!=2.0.1".
     `beside` is the code of packages that are installed with it, `unjudged` those of which nothing here tells for which
     GPUs theirs is.
-    `without_cuda`: others of `one_of` that ask for none, for the CPU or for another maker's GPUs.
+    `without_cuda`: others of `one_of` that ask for none, for the CPU or for another maker's GPUs. `parted`: what its
+    file pins side by side though one release requires another than the other's, as sentences.
     `unknown`: why nothing tells which CUDA version it asks for, as a sentence; `cuda` is "" then.
     """
 
@@ -54,6 +55,7 @@ class Ask:
     beside: tuple[OwnCode, ...] = ()
     unjudged: tuple[str, ...] = ()
     without_cuda: tuple[str, ...] = ()
+    parted: tuple[str, ...] = ()
 
     @property
     def tells_gpus(self) -> bool:

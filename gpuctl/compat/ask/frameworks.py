@@ -38,6 +38,8 @@ PACKAGES = {
     "ctranslate2": ("ctranslate2",),
     "xgboost": ("xgboost",),
 }
+_FOLDER_OF_BUILD = re.compile(r"[/-](cu[0-9]{2,3})/[^/]*$")
+"""Where a release of one CUDA version lies, of wheels that do not say it themselves: v0.2.90-cu124/, whl/cu124/."""
 _LONGEST = 4096  # an address that is signed may be long
 TAG_SOURCE = "the tag of the build"
 _FOR_GPUS = {"jax": "an extra such as jax[cuda12]", "jaxlib": "a tag such as +cuda12.cudnn89"}
@@ -155,6 +157,10 @@ def _of_wheel(address: str) -> Requirement:
         name, version, _, _ = parse_wheel_filename("-".join([*named, "py3-none-any.whl"]))
     except ValueError:
         raise ValueError("the address is not that of a wheel, so it names no version") from None
+    folder = _FOLDER_OF_BUILD.search(address)
+    row = indirect_packages().get(name)
+    if folder and row and row.built_there and not version.local:
+        return Requirement(f"{name}=={version}+{folder[1]}")
     return Requirement(f"{name}=={version}")
 
 

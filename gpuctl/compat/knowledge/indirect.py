@@ -29,7 +29,7 @@ class IndirectPackage:
     `own_code`: it has kernels of its own beside theirs. `post_from`: from this release on its post releases are
     builds, named by their CUDA; `posts` are those of releases before it, each with its CUDA. `built_there`: PyPI has
     its sources alone. `also`: packages of which the same holds. `repositories`: how they are called where not by
-    the package's name, each with its package.
+    the package's name, each with its package; "flash-attention/hopper" is a folder of one.
     """
 
     package: str
@@ -107,8 +107,8 @@ def _repositories() -> dict[str, str]:
     return {name: package for row in rows for name, package in row.repositories.items()}
 
 
-def package_of_repository(name: str) -> str:
+def package_of_repository(name: str, folder: str = "") -> str:
     """Returns the package that a repository, or a folder with its sources, is called after: flash-attn of
-    flash-attention; the name itself where none is known. `name` is normalized.
+    flash-attention; the name itself where none is known. `name` is normalized. `folder`: where in it the package is.
     """
-    return _repositories().get(name, name)
+    return _repositories().get(f"{name}/{folder}") or _repositories().get(name, name)

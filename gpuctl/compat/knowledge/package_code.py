@@ -23,7 +23,7 @@ class PackageCode:
     releases before the first of them need is not known. `until`: the newest whose wheel for x86_64 was read. Of newer
     ones, and where none was, no more is known than from which compute capability on they run. Where the code begins
     with that ("8.0 sm_80 sm_90"), a document says so of every build. `also`: packages whose releases are numbered with
-    it.
+    it. `on_pypi`: the newest that PyPI has, where its makers' own is newer.
     """
 
     package: str
@@ -31,6 +31,7 @@ class PackageCode:
     source: str
     until: str | None = None
     also: tuple[str, ...] = ()
+    on_pypi: str | None = None
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,8 @@ def release_code(package: str, version: str | None, is_wheel: bool = True) -> Re
     row = package_code().get(package)
     if row is None:
         return None
-    number = parts(leading(version)) if version else None
+    taken = version or (row.on_pypi if is_wheel else None)
+    number = parts(leading(taken)) if taken else None
     reached = [since for since in row.since if number is None or parts(since) <= number]
     if not reached:
         return None
@@ -86,6 +88,12 @@ def release_code(package: str, version: str | None, is_wheel: bool = True) -> Re
         return None
     is_read = is_wheel and number is not None and row.until is not None and number <= parts(row.until)
     return ReleaseCode(libraries, row.source, is_read)
+
+
+def is_of_every_release(package: str) -> bool:
+    """Returns whether what is known of a package's code is known of all its releases alike."""
+    row = package_code().get(package)
+    return row is not None and [*row.since] == ["0"]
 
 
 @cache

@@ -22,6 +22,7 @@ from gpuctl.compat.ask.pip_files.conda import (
     conda_packages,
     has_torch,
     is_condas,
+    own_code,
     pip_lines,
     unjudged_packages,
 )
@@ -35,10 +36,10 @@ from gpuctl.compat.ask.pip_files.markers import (
     meet,
 )
 from gpuctl.compat.ask.pip_files.pins import Pin, decoded, read_pins
-from gpuctl.compat.ask.pip_files.siblings import with_required
+from gpuctl.compat.ask.pip_files.siblings import parted, with_required
 from gpuctl.compat.knowledge.frameworks import NoCuda, NotKnown, cuda_of_tag, spelt_out
 from gpuctl.compat.knowledge.indirect import indirect_packages
-from gpuctl.compat.knowledge.package_code import ReleaseCode, release_code
+from gpuctl.compat.knowledge.package_code import ReleaseCode, is_of_every_release, release_code
 from gpuctl.compat.versions import leading, parts
 from gpuctl.frozen import dataclass
 
@@ -123,7 +124,9 @@ def requirements_asks(text: str, name: str, environment: Environment = ANYWHERE)
         raise ValueError(f"{other.where} pins {_label(other)}, and {one.where} {_label(one)}: pip installs neither")
     where = f"{name} (for {environment.machine})" if found.elsewhere else name
     asks = _with_others(_merged(_asks_of(found.pins), where, found.alternatives, found.optional), found.pins)
-    return _with_own_code(asks, found.pins, found.alternatives.keys() | found.optional)
+    asks = _with_own_code(asks, found.pins, found.alternatives.keys() | found.optional)
+    said = tuple(parted(found.pins))
+    return tuple(replace(ask, parted=said) if ask is asks[0] else ask for ask in asks)
 
 
 def _found(text: str, name: str, environment: Environment, beside_torch: bool = False) -> Installed:
@@ -173,7 +176,8 @@ def _of_conda(text: str, name: str, environment: Environment) -> tuple[Ask, ...]
     there = frozenset(["torch"] if has_torch(found) else [])
     asks = _merged((*conda_asks(found), *_asks_of(by_pip.pins, there)), name, alternatives)
     by_choice = alternatives.keys() | by_pip.optional
-    return _with_own_code(asks, by_pip.pins, by_choice, there, unjudged_packages(found))
+    certain = [one for one in found if versions[one.name] == 1]
+    return _with_own_code(asks, by_pip.pins, by_choice, there, unjudged_packages(found), own_code(certain))
 
 
 def pinned_ask(requirements: Iterable[str], name: str) -> Ask | None:
@@ -339,19 +343,22 @@ def _with_own_code(
     by_choice: Set[str],
     there: Set[str] = frozenset(),
     unjudged: tuple[str, ...] = (),
+    own: tuple[OwnCode, ...] = (),
 ) -> tuple[Ask, ...]:
     """Returns what asks, and with it what packages need of a GPU for code of their own: with torch, or with the first.
 
     Those of which that is not known are named, but for those that are unknown altogether; so are those of `by_choice`,
-    which may not be installed. `there` and `unjudged` are packages that are installed before them, and those of these
-    whose code is not known.
+    which may not be installed. `there`, `unjudged` and `own` are packages that are installed before them, those of
+    these whose code is not known, and the code of the others.
     """
     torch = next((ask for ask in asks if ask.release and ask.release.framework == "pytorch"), None)
     bearer = torch or next((ask for ask in asks if ask.cuda), next(iter(asks), None))
     known = {pin: code for pin in pins if pin.name not in by_choice and (code := _own_code(pin))}
-    own = tuple(OwnCode(_label(pin), code) for pin, code in known.items())
+    own += tuple(OwnCode(_label(pin), code) for pin, code in known.items())
     unknown = {ask.by for ask in _indirect_asks(pins, bool(bearer and bearer.cuda), there) if ask.unknown}
-    others = (pin for pin in pins if bearer and pin not in known and _has_own_code(pin))
+    # Of one from an address without a version the code that it has for newer GPUs is as little known.
+    judged = {pin for pin in known if pin.version or not pin.requirement.url}
+    others = (pin for pin in pins if bearer and pin not in judged and _has_own_code(pin))
     named = dict.fromkeys(_label(pin) for pin in others if _label(pin) not in unknown)
     unjudged = (*(unjudged if bearer and bearer.cuda else ()), *named)
     unjudged += tuple(_label(pin) for pin in pins if bearer and bearer.cuda and _is_unlisted(pin))
@@ -387,10 +394,12 @@ def _has_own_code(pin: Pin) -> bool:
 def _own_code(pin: Pin) -> ReleaseCode | None:
     """Returns the code that a package has of its own; None where that or its release is not known."""
     at_least = all(clause.operator in (">", ">=", "!=") for clause in pin.requirement.specifier)
-    if not pin.version and (pin.requirement.url or not at_least):
+    package = _CUDA_IN_NAME.sub("", pin.name)
+    is_told = pin.version or is_of_every_release(package) or (pin.is_newest if pin.requirement.url else at_least)
+    if not is_told:
         return None
     is_wheel = not pin.requirement.url and "+" not in pin.version
-    return release_code(_CUDA_IN_NAME.sub("", pin.name), pin.version or None, is_wheel)
+    return release_code(package, pin.version or None, is_wheel)
 
 
 def _merged(

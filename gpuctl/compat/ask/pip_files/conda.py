@@ -16,8 +16,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from gpuctl.compat.ask.asks import Ask, unknown_ask
+from gpuctl.compat.ask.asks import Ask, OwnCode, unknown_ask
 from gpuctl.compat.knowledge.indirect import indirect_packages
+from gpuctl.compat.knowledge.package_code import ReleaseCode, release_code
 from gpuctl.frozen import dataclass
 
 _BOUND = "cuda-version"
@@ -34,9 +35,12 @@ _MACHINES = {"linux-64": "x86_64", "linux-aarch64": "aarch64", "noarch": None}
 _ADDRESS = re.compile(r"/([a-z]+(?:-[a-z0-9]+)?)/([^/\s\"']+)-([^-/\s]+)-([^-/\s]+)\.(?:conda|tar\.bz2)\b")
 _WHEEL = re.compile(r"https?://[^\s\"'<>]+/([^\s\"'<>/-]+)-[^\s\"'<>/]+\.whl\b")
 _SPEC = re.compile(
-    r"(?:[\w./-]+::)?([A-Za-z0-9_][\w.-]*)(?:\[.*\])?\s*((?:[=<>!~]=?|\s)\s*[^=\s\[]+)?(?:[=\s]+([^=\s\[]+))?(?:\s*\[.*\])?"
+    r"(?:[\w./-]+::)?([A-Za-z0-9_][\w.-]*)(?:\[.*\])?"
+    r"\s*((?:[=<>!~]=?|\s)\s*[^=\s\[,|]+(?:\s*[,|]\s*[=<>!~]{0,2}\s*[^=\s\[,|]+)*)?"
+    r"(?:[=\s]+([^=\s\[]+))?(?:\s*\[.*\])?"
 )
 _VERSION = re.compile(r"(>=|~=|={0,2})\s*([0-9]+)(?:\.([0-9]+))?")
+_PINNED = re.compile(r"={1,2}\s*([0-9]+(?:\.[0-9]+)*)")
 _BUILT_FOR = re.compile(r"cuda_?([0-9]{2})\.?([0-9])(?![0-9])")
 _EXPORTED = re.compile(
     r"^# (?:This file may be used to create an environment|platform: linux-)|^@EXPLICIT", re.MULTILINE
@@ -100,9 +104,25 @@ def unjudged_packages(packages: Sequence[CondaPackage]) -> tuple[str, ...]:
     """Returns the packages, with what a file tells of them, that hold code for GPUs: for which, no table has of conda's
     builds, which are not those of PyPI.
     """
-    without = {package.name for package in packages} & {*_FOR_THE_CPU}
-    holding = (one for one in packages if one.name in _WITH_CODE or _has_own_code(one.name))
-    return tuple(dict.fromkeys(_label(one) for one in holding if not without and "cpu" not in one.build))
+    return tuple(dict.fromkeys(_label(one) for one in _holding_code(packages) if not _floor(one)))
+
+
+def own_code(packages: Sequence[CondaPackage]) -> tuple[OwnCode, ...]:
+    """Returns the lowest compute capability of those packages of which a document says it of every build."""
+    known = {_label(one): code for one in _holding_code(packages) if (code := _floor(one))}
+    return tuple(OwnCode(label, code) for label, code in known.items())
+
+
+def _holding_code(packages: Sequence[CondaPackage]) -> Iterator[CondaPackage]:
+    if not {package.name for package in packages} & {*_FOR_THE_CPU}:
+        holding = (one for one in packages if one.name in _WITH_CODE or _has_own_code(one.name))
+        yield from (one for one in holding if "cpu" not in one.build)
+
+
+def _floor(package: CondaPackage) -> ReleaseCode | None:
+    """Returns what a release needs at least, whoever built it; None where the file leaves the release open."""
+    pinned = _PINNED.match(package.version)
+    return release_code(package.name.replace("_", "-"), pinned[1], is_wheel=False) if pinned else None
 
 
 def has_torch(packages: Sequence[CondaPackage]) -> bool:

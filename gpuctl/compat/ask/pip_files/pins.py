@@ -31,9 +31,8 @@ _LONGEST_MARKER = 4096
 _NAMED = re.compile(r"[\w.-]+\s*(?:\[[^\]]*\]\s*)?@")
 _PATH_OR_ADDRESS = re.compile(r"\.|[^@;\[]*/")
 _EGG = re.compile(r"#(?:[^&]*&)*egg=([A-Za-z0-9][\w.-]*)")
-_REPOSITORY = re.compile(
-    r"(?:git|hg|svn|bzr)\+[a-z+]+://[^\s#]*?/([A-Za-z0-9][\w-]*)(?:\.git)?/?(?:@[^/\s]*)?(?:#\S*)?$"
-)
+_FOLDER = re.compile(r"#(?:[^&]*&)*subdirectory=([^&\s]*)")
+_REPOSITORY = re.compile(r"(?:git|hg|svn|bzr)\+[a-z+]+://[^\s#]*?/([A-Za-z0-9][\w-]*)(?:\.git)?/?(@[^/\s]*)?(?:#\S*)?$")
 _FILE = re.compile(r"(?:.*/)?([^/]+?)(?:-[0-9][^/-]*)?(?:\.tar\.gz|\.zip)?/?(?:\[[^\]]*\])?")
 _NAMES_A_VERSION = re.compile(r"[@/-]v?([0-9]+(?:\.[0-9]+)+(?:\.?post[0-9]+)?)(?:\.tar\.gz|\.zip)?(?:#\S*)?$")
 _ADDRESSES = ("git", "hg", "svn", "bzr", "url", "file")
@@ -63,6 +62,12 @@ class Pin:
     def name(self) -> str:
         """The package's name as indexes normalize it."""
         return _normalized(self.requirement.name)
+
+    @property
+    def is_newest(self) -> bool:
+        """Whether it is built from a repository as that stands, of no revision that is named."""
+        repository = _REPOSITORY.match(self.requirement.url or "")
+        return bool(repository and not repository[2])
 
     @property
     def version(self) -> str:
@@ -148,7 +153,8 @@ def _named_by(address: str) -> str:
     if egg:
         return egg[1]
     if repository:
-        return package_of_repository(_normalized(repository[1]))
+        folder = _FOLDER.search(address)
+        return package_of_repository(_normalized(repository[1]), folder[1].strip("./") if folder else "")
     file = _FILE.fullmatch(address.partition("#")[0].strip())
     package = package_of_repository(_normalized(file[1])) if file else ""
     return package if package in indirect_packages() else ""

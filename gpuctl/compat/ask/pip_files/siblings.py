@@ -8,6 +8,7 @@ from dataclasses import replace
 from itertools import islice
 
 from gpuctl.compat.ask.frameworks import pinned_version, requirement_of
+from gpuctl.compat.ask.pip_files.markers import meet
 from gpuctl.compat.ask.pip_files.pins import Pin
 from gpuctl.compat.knowledge.indirect import indirect_packages
 
@@ -32,6 +33,20 @@ def with_required(pins: Sequence[Pin]) -> tuple[Pin, ...]:
         taken += [_met(pin, one) for one in its] or [pin]
     there = {pin.name for pin in pins}
     return (*dict.fromkeys(taken), *(one for one in found if one.name not in there))
+
+
+def parted(pins: Sequence[Pin]) -> Iterator[str]:
+    """Yields of each pin that a release beside it does not admit that pip installs neither, with both lines.
+
+    So they may stand all the same, installed one by one: a lock file's were chosen together.
+    """
+    for required in islice(_required(pins), _MOST):
+        wanted = pinned_version(required.requirement)
+        for pin in pins:
+            version = pinned_version(pin.requirement) if pin.name == required.name and not pin.locked else None
+            if version and wanted and version.public != wanted.public and meet(pin.markers, required.markers):
+                said = f"{required.where} requires {required.name} {wanted}, and {pin.where} pins {version}"
+                yield f"{said}: pip installs neither, unless one by one."
 
 
 def _required(pins: Sequence[Pin]) -> Iterator[Pin]:

@@ -19,8 +19,10 @@ from gpuctl.compat.answer.tags import Wanted, list_images
 from gpuctl.compat.ask.frameworks import framework_asks
 from gpuctl.compat.ask.question import Machine, Question, typed_cuda
 from gpuctl.compat.judge.by_jetpack import jetpack_and_cuda
+from gpuctl.compat.judge.judge import judge
 from gpuctl.compat.judge.rulings import resolve_cuda
-from gpuctl.compat.knowledge.jetpack import jetpacks
+from gpuctl.compat.knowledge.gpus.gpus import find_gpu
+from gpuctl.compat.knowledge.jetpack import BOARDS_BY_RELEASE, JetpackRow, jetpacks
 from gpuctl.compat.tables.loader import cuda_versions
 from gpuctl.facts.every import EVERY_SUBJECT
 from gpuctl.facts.gather import gather
@@ -123,6 +125,28 @@ def test_a_specification_is_generated_from_jetpacks_lists() -> None:
 def test_a_machine_that_is_no_jetson_has_none_of_its_facts() -> None:
     tegra = gather(host(), [Tegra]).known(Tegra)
     assert [tegra.release.value, tegra.model.value, tegra.by_csv] == [None, None, False]
+
+
+@pytest.mark.parametrize(
+    ("l4t", "board", "cuda"),
+    [
+        ("36.4.3", "Jetson Nano", "12.2"),
+        ("36.3", "Jetson AGX Xavier", "12.2"),
+        ("36.4.3", "Jetson AGX Thor", "12.6"),
+        ("35.4.1", "Jetson TX2", "11.4"),
+        ("32.7.4", "Jetson Orin Nano", "10.2"),
+        ("38.2", "Jetson Orin Nano", "13.0"),
+        ("39.2", "Jetson Xavier NX", "13.0"),
+    ],
+)
+def test_a_board_on_a_jetson_linux_that_is_not_for_it_is_never_compatible(l4t: str, board: str, cuda: str) -> None:
+    said = judge(resolve_cuda(cuda), l4t, find_gpu(board))
+    assert {ruling.verdict for ruling in said if ruling.reason.id == "jetson.board"} == {Verdict.INCOMPATIBLE}
+
+
+@pytest.mark.parametrize("row", jetpacks(), ids=lambda row: row.l4t)
+def test_of_every_jetson_linux_it_is_known_for_which_boards_it_is(row: JetpackRow) -> None:
+    assert row.l4t.split(".")[0] in BOARDS_BY_RELEASE
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,11 @@ def is_image(text: str) -> bool:
     return " " not in text and "://" not in text and ("/" in text or text.split(":")[0] == "ngc")
 
 
+def holds_framework(reference: str) -> bool:
+    """Returns whether a framework is in an image that `image_ask` knows, and not what frameworks are built on alone."""
+    return _name_and_tag(reference.partition("@")[0])[0].rpartition("/")[2] not in _FOR_OLDER_GPUS
+
+
 def image_ask(reference: str) -> Ask:
     """Returns what an image asks for; without a tag, what its newest known release does.
 

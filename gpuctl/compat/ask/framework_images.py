@@ -34,6 +34,12 @@ def is_image(text: str) -> bool:
     return " " not in text and "://" not in text and ("/" in text or text.split(":")[0] == "ngc")
 
 
+def in_catalogue(reference: str) -> bool:
+    """Returns whether a reference names an image of NVIDIA's catalogue that comes by the month."""
+    maker, _, image = _name_and_tag(reference.partition("@")[0])[0].rpartition("/")
+    return maker in ("ngc", "nvidia") and image in (*_CATALOGUE, "")
+
+
 def holds_framework(reference: str) -> bool:
     """Returns whether a framework is in an image that `image_ask` knows, and not what frameworks are built on alone."""
     return _name_and_tag(reference.partition("@")[0])[0].rpartition("/")[2] not in _FOR_OLDER_GPUS
@@ -50,14 +56,13 @@ def image_ask(reference: str) -> Ask:
         raise ValueError(f"{reference!r} names no release: give the image with its tag")
     if name == DEEPO:
         return _deepo_ask(tag)
-    maker, _, image = name.rpartition("/")
-    if maker not in ("ngc", "nvidia") or image not in (*_CATALOGUE, ""):
+    if not in_catalogue(tagged):
         raise ValueError(
             f"{reference!r} is no framework's image that gpuctl knows: it knows {DEEPO}, ngc:MONTH, and "
             f"nvcr.io/nvidia/IMAGE:MONTH for {', '.join(_CATALOGUE)}"
         )
     ask = _catalogue_ask(tagged, tag)
-    return replace(ask, codes=(), unjudged=(ask.by,)) if image in _FOR_OLDER_GPUS else ask
+    return replace(ask, codes=(), unjudged=(ask.by,)) if not holds_framework(tagged) else ask
 
 
 def _name_and_tag(reference: str) -> tuple[str, str]:

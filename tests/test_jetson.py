@@ -14,6 +14,7 @@ from gpuctl.checks.every import diagnose
 from gpuctl.checks.questions.host_answer import GATE_SUBJECTS, host_answer, machine_here
 from gpuctl.checks.questions.host_recommendation import host_recommendation
 from gpuctl.compat.answer.answer import Compatibility
+from gpuctl.compat.answer.fleet_rows import host_verdicts
 from gpuctl.compat.answer.matrix import whole_matrix
 from gpuctl.compat.answer.tags import Wanted, list_images
 from gpuctl.compat.ask.frameworks import framework_asks
@@ -142,6 +143,13 @@ def test_a_machine_that_is_no_jetson_has_none_of_its_facts() -> None:
 def test_a_board_on_a_jetson_linux_that_is_not_for_it_is_never_compatible(l4t: str, board: str, cuda: str) -> None:
     said = judge(resolve_cuda(cuda), l4t, find_gpu(board))
     assert {ruling.verdict for ruling in said if ruling.reason.id == "jetson.board"} == {Verdict.INCOMPATIBLE}
+
+
+def test_a_row_whose_driver_is_a_release_of_jetson_linux_is_judged_as_a_host_that_is_described() -> None:
+    rows = (b"host,driver,gpu,cuda\n", b"a,36.4.3,Jetson Orin NX,12.6\n", b"b,36.4.3,Jetson Nano,12.2\n")
+    assert [one.kind.said.verdict for one in host_verdicts(rows, Question())] == [COMPATIBLE, Verdict.INCOMPATIBLE]
+    line = b'{"driver":"36.4.3","gpu":"Jetson Orin NX","cuda":"12.6"}\n'
+    assert [one.kind.said.verdict for one in host_verdicts([line], Question())] == [COMPATIBLE]
 
 
 @pytest.mark.parametrize("row", jetpacks(), ids=lambda row: row.l4t)

@@ -25,6 +25,8 @@ _CATALOGUE = (
 # In these lies less than in the others, or another program, for which the notes say no, or an older, lowest GPU.
 # Source: https://docs.nvidia.com/deeplearning/tensorrt/container-release-notes/rel_18.12.html
 _FOR_OLDER_GPUS = ("cuda-dl-base", "tensorrt")
+_LAST_TENSORFLOW_1 = "23.03"
+"""Source: https://github.com/NVIDIA/tensorflow/releases"""
 _DEEPO_CUDA = re.compile(r"cu[0-9]{2,3}")
 _DEEPO_PLAIN = "cu113"  # what the tags hold that name no CUDA version
 
@@ -87,6 +89,8 @@ def _catalogue_ask(reference: str, tag: str) -> Ask:
         # Months are written so that they sort as text.
         near = next_to_it([known for known in months if known < month], [known for known in months if known > month])
         raise NotKnown(f"NGC release {month!r} is not known here: {near}")
+    if "tf1" in tag.split("-") and month > _LAST_TENSORFLOW_1:
+        raise NotKnown(f"NVIDIA's images of TensorFlow 1 end with {_LAST_TENSORFLOW_1}: there is no {reference}")
     return _ask(releases[months.index(month)], reference)
 
 

@@ -297,6 +297,23 @@ def test_an_image_for_jetson_is_said_to_be_for_its_jetson_linux(image: str, gpu:
     assert bool(told) is bool(says) and all(says in one for one in told)
 
 
+@pytest.mark.parametrize(
+    ("image", "l4t", "board", "verdict"),
+    [
+        ("pytorch:23.08-py3", "36.4.3", "Jetson AGX Orin", "limited"),
+        ("tritonserver:25.02-py3", "39.2", "Jetson Orin Nano", "limited"),
+        ("pytorch:25.08-py3", "38.4", "Jetson AGX Thor", "compatible"),
+    ],
+)
+def test_a_months_image_for_servers_is_limited_on_a_jetson_that_has_images_of_its_own(
+    image: str, l4t: str, board: str, verdict: str
+) -> None:
+    said = answer("--image", f"nvcr.io/nvidia/{image}", "--offline", "--gpu", board, "--driver", l4t)
+    told = [reason["message"] for reason in said["reasons"] if reason["id"] == "image.for-servers"]
+    assert said["verdict"] == verdict
+    assert bool(told) is (verdict == "limited") and all("-igpu" in one for one in told)
+
+
 def test_a_branch_of_the_driver_is_judged_by_its_first_and_its_last_known_release() -> None:
     apart = answer("--cuda", "12.4.1", "--driver", "550", "--gpu", "A100")
     first = answer("--cuda", "12.4.1", "--driver", apart["driver"], "--gpu", "A100")

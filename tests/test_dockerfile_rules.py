@@ -422,8 +422,9 @@ def test_the_mended_base_is_the_newest_supported_update_of_the_same_cuda() -> No
     assert row and row.status == "supported" and row.cuda.startswith("12.1.") and new.endswith(" AS a\n")
 
 
-def test_a_host_that_runs_the_image_by_the_package_in_it_is_no_fault_and_one_that_cannot_is_named() -> None:
-    text = b"FROM nvidia/cuda:12.4.1-base-ubi9\n"
+@pytest.mark.parametrize("image", ["nvidia/cuda:12.4.1-base-ubi9", "nvcr.io/nvidia/tritonserver:24.01-py3"])
+def test_a_host_that_runs_the_image_by_the_package_in_it_is_no_fault_and_one_that_cannot_is_named(image: str) -> None:
+    text = f"FROM {image}\n".encode()
     hosts = [Machine("470.57.02", (find_gpu(gpu),)) for gpu in ("V100", "RTX 3090")]
     runs, fails = (lint(text, "D", why_not=of_machine(host)).faults for host in hosts)
     assert [one.rule.id for one in runs] == []
@@ -438,6 +439,7 @@ def test_a_host_that_runs_the_image_by_the_package_in_it_is_no_fault_and_one_tha
         ("pytorch/pytorch:2.5.1-cuda12.4-cudnn9-runtime", "580.95.05", "RTX 5090"),  # its build has no code for it
         ("pytorch/pytorch:2.5.1-cuda12.4-cudnn9-runtime", None, "RTX 5090"),
         ("vllm/vllm-openai:v0.10.2-cu129", "580.95.05", "GTX 1080"),
+        ("nvcr.io/nvidia/pytorch:25.04-py3", "575.57.08", "V100"),
     ],
 )
 def test_an_image_is_told_not_to_run_where_check_says_so(image: str, driver: str | None, gpu: str) -> None:

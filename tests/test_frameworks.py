@@ -287,6 +287,7 @@ def test_code_runs_on_its_own_major_number_and_ptx_on_every_newer_gpu(
         ("jax[cuda13]==0.7.0", "its builds are for CUDA 12.8"),
         ("ngc:20.04", "20.03 and 20.06"),
         ("ngc:21.01", "20.12 and 21.02"),
+        ("nvcr.io/nvidia/tensorflow:24.05-tf1-py3", "TensorFlow 1 end with 23.03"),
         ("ngc:99.01", f"the newest known is {newest('ngc')}"),
         ("nvcr.io/nvidia/nemo:24.05", "paddlepaddle"),
         ("nvcr.io/nvidia/pytorch@sha256:abc", "give the image with its tag"),

@@ -14,13 +14,16 @@ from gpuctl.checks.every import diagnose
 from gpuctl.checks.questions.host_answer import GATE_SUBJECTS, host_answer, machine_here
 from gpuctl.checks.questions.host_recommendation import host_recommendation
 from gpuctl.compat.answer.answer import Compatibility
+from gpuctl.compat.answer.fleet_rows import host_verdicts
 from gpuctl.compat.answer.matrix import whole_matrix
 from gpuctl.compat.answer.tags import Wanted, list_images
 from gpuctl.compat.ask.frameworks import framework_asks
 from gpuctl.compat.ask.question import Machine, Question, typed_cuda
 from gpuctl.compat.judge.by_jetpack import jetpack_and_cuda
+from gpuctl.compat.judge.judge import judge
 from gpuctl.compat.judge.rulings import resolve_cuda
-from gpuctl.compat.knowledge.jetpack import jetpacks
+from gpuctl.compat.knowledge.gpus.gpus import find_gpu
+from gpuctl.compat.knowledge.jetpack import BOARDS_BY_RELEASE, JetpackRow, jetpacks
 from gpuctl.compat.tables.loader import cuda_versions
 from gpuctl.facts.every import EVERY_SUBJECT
 from gpuctl.facts.gather import gather
@@ -123,6 +126,35 @@ def test_a_specification_is_generated_from_jetpacks_lists() -> None:
 def test_a_machine_that_is_no_jetson_has_none_of_its_facts() -> None:
     tegra = gather(host(), [Tegra]).known(Tegra)
     assert [tegra.release.value, tegra.model.value, tegra.by_csv] == [None, None, False]
+
+
+@pytest.mark.parametrize(
+    ("l4t", "board", "cuda"),
+    [
+        ("36.4.3", "Jetson Nano", "12.2"),
+        ("36.3", "Jetson AGX Xavier", "12.2"),
+        ("36.4.3", "Jetson AGX Thor", "12.6"),
+        ("35.4.1", "Jetson TX2", "11.4"),
+        ("32.7.4", "Jetson Orin Nano", "10.2"),
+        ("38.2", "Jetson Orin Nano", "13.0"),
+        ("39.2", "Jetson Xavier NX", "13.0"),
+    ],
+)
+def test_a_board_on_a_jetson_linux_that_is_not_for_it_is_never_compatible(l4t: str, board: str, cuda: str) -> None:
+    said = judge(resolve_cuda(cuda), l4t, find_gpu(board))
+    assert {ruling.verdict for ruling in said if ruling.reason.id == "jetson.board"} == {Verdict.INCOMPATIBLE}
+
+
+def test_a_row_whose_driver_is_a_release_of_jetson_linux_is_judged_as_a_host_that_is_described() -> None:
+    rows = (b"host,driver,gpu,cuda\n", b"a,36.4.3,Jetson Orin NX,12.6\n", b"b,36.4.3,Jetson Nano,12.2\n")
+    assert [one.kind.said.verdict for one in host_verdicts(rows, Question())] == [COMPATIBLE, Verdict.INCOMPATIBLE]
+    line = b'{"driver":"36.4.3","gpu":"Jetson Orin NX","cuda":"12.6"}\n'
+    assert [one.kind.said.verdict for one in host_verdicts([line], Question())] == [COMPATIBLE]
+
+
+@pytest.mark.parametrize("row", jetpacks(), ids=lambda row: row.l4t)
+def test_of_every_jetson_linux_it_is_known_for_which_boards_it_is(row: JetpackRow) -> None:
+    assert row.l4t.split(".")[0] in BOARDS_BY_RELEASE
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from packaging.requirements import Requirement
 
 from gpuctl.compat.answer.answer import Compatibility, check
+from gpuctl.compat.answer.remedies import remedies
 from gpuctl.compat.ask.asks import Ask, release_ask
 from gpuctl.compat.ask.frameworks import framework_asks
 from gpuctl.compat.ask.question import Machine, Question, typed_cuda
@@ -150,3 +151,9 @@ def test_where_driver_and_build_must_both_change_one_remedy_names_both(asked: As
     (remedy,) = on(asked, machine).remedies
     assert re.search(r"^Use .* for CUDA [0-9.]+.*, and (change|upgrade) the driver to ", remedy.text)
     assert on(*followed(remedy.text, asked, machine)).verdict in (Verdict.COMPATIBLE, Verdict.LIMITED)
+
+
+def test_an_image_of_the_catalogue_that_needs_the_compat_package_is_said_to_carry_it() -> None:
+    (ask,) = framework_asks("nvcr.io/nvidia/tritonserver:24.05-py3")
+    told = remedies((ask,), Machine("470.199.02", (find_gpu("T4"),)))
+    assert told[0].text == "nvcr.io/nvidia/tritonserver:24.05-py3 carries cuda-compat-12-4: start it as it is."

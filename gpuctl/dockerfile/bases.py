@@ -82,6 +82,16 @@ class NamedImage:
         return next(iter(asks), typed_cuda(self.cuda) if self.cuda else None)
 
     @property
+    def carries_compat(self) -> bool:
+        """Whether the cuda-compat package of its CUDA is in it, as it is in NVIDIA's own images.
+
+        Source: https://docs.nvidia.com/deeplearning/triton-inference-server/release-notes/rel-24-01.html
+        """
+        from gpuctl.compat.ask.framework_images import in_catalogue
+
+        return self.nvidia_cuda or in_catalogue(self.reference)
+
+    @property
     def sets_paths(self) -> bool:
         """Whether its PATH and LD_LIBRARY_PATH are known to name the folders of the driver and of CUDA."""
         return self.nvidia_cuda or self.cuda is not None

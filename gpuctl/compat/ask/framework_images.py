@@ -25,6 +25,8 @@ _CATALOGUE = (
 # In these lies less than in the others, or another program, for which the notes say no, or an older, lowest GPU.
 # Source: https://docs.nvidia.com/deeplearning/tensorrt/container-release-notes/rel_18.12.html
 _FOR_OLDER_GPUS = ("cuda-dl-base", "tensorrt")
+_LAST_TENSORFLOW_1 = "23.03"
+"""Source: https://github.com/NVIDIA/tensorflow/releases"""
 _DEEPO_CUDA = re.compile(r"cu[0-9]{2,3}")
 _DEEPO_PLAIN = "cu113"  # what the tags hold that name no CUDA version
 
@@ -32,6 +34,17 @@ _DEEPO_PLAIN = "cu113"  # what the tags hold that name no CUDA version
 def is_image(text: str) -> bool:
     """Returns whether a text names an image ("ngc:24.05", "nvcr.io/nvidia/pytorch:24.05-py3"), not a package."""
     return " " not in text and "://" not in text and ("/" in text or text.split(":")[0] == "ngc")
+
+
+def in_catalogue(reference: str) -> bool:
+    """Returns whether a reference names an image of NVIDIA's catalogue that comes by the month."""
+    maker, _, image = _name_and_tag(reference.partition("@")[0])[0].rpartition("/")
+    return maker in ("ngc", "nvidia") and image in (*_CATALOGUE, "")
+
+
+def holds_framework(reference: str) -> bool:
+    """Returns whether a framework is in an image that `image_ask` knows, and not what frameworks are built on alone."""
+    return _name_and_tag(reference.partition("@")[0])[0].rpartition("/")[2] not in _FOR_OLDER_GPUS
 
 
 def image_ask(reference: str) -> Ask:
@@ -45,14 +58,13 @@ def image_ask(reference: str) -> Ask:
         raise ValueError(f"{reference!r} names no release: give the image with its tag")
     if name == DEEPO:
         return _deepo_ask(tag)
-    maker, _, image = name.rpartition("/")
-    if maker not in ("ngc", "nvidia") or image not in (*_CATALOGUE, ""):
+    if not in_catalogue(tagged):
         raise ValueError(
             f"{reference!r} is no framework's image that gpuctl knows: it knows {DEEPO}, ngc:MONTH, and "
             f"nvcr.io/nvidia/IMAGE:MONTH for {', '.join(_CATALOGUE)}"
         )
     ask = _catalogue_ask(tagged, tag)
-    return replace(ask, codes=(), unjudged=(ask.by,)) if image in _FOR_OLDER_GPUS else ask
+    return replace(ask, codes=(), unjudged=(ask.by,)) if not holds_framework(tagged) else ask
 
 
 def _name_and_tag(reference: str) -> tuple[str, str]:
@@ -77,6 +89,8 @@ def _catalogue_ask(reference: str, tag: str) -> Ask:
         # Months are written so that they sort as text.
         near = next_to_it([known for known in months if known < month], [known for known in months if known > month])
         raise NotKnown(f"NGC release {month!r} is not known here: {near}")
+    if "tf1" in tag.split("-") and month > _LAST_TENSORFLOW_1:
+        raise NotKnown(f"NVIDIA's images of TensorFlow 1 end with {_LAST_TENSORFLOW_1}: there is no {reference}")
     return _ask(releases[months.index(month)], reference)
 
 

@@ -139,13 +139,14 @@ def with_build(claims: Claims) -> Claims:
 def _of_framework(reference: str) -> Claims | None:
     if ":" not in reference.rpartition("/")[2]:
         return None
-    from gpuctl.compat.ask.framework_images import image_ask
+    from gpuctl.compat.ask.framework_images import holds_framework, image_ask
 
     try:
         ask = image_ask(reference)
     except ValueError:
         return None
-    return Claims(reference, ask.source, ask.cuda, build=ask)
+    held = "framework" if holds_framework(reference) else ""
+    return Claims(reference, ask.source, ask.cuda, held=held, build=ask)
 
 
 def _of_publisher(reference: str) -> Claims | None:

@@ -10,6 +10,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache, lru_cache
 
+from gpuctl.compat.knowledge.jetpack import BOARDS_BY_RELEASE
 from gpuctl.compat.knowledge.windows import is_windows
 from gpuctl.compat.tables.loader import architectures, cuda_rows, forward_cells, minor_version_floors, toolkits
 from gpuctl.compat.versions import Version
@@ -39,9 +40,9 @@ def bounds(said: str, requirements: Iterable[str]) -> tuple[Version, ...] | None
 def stand_in(driver: str, bounds: Sequence[Version]) -> str | None:
     """Returns the driver that stands for all that fare as this one does: 535.0054.0004.
 
-    None for one that is unusual, or Windows'.
+    None for one that is unusual, or Windows', or may be a release of Jetson Linux, each of which has a row of its own.
     """
-    if not _USUAL.fullmatch(driver) or is_windows(driver):
+    if not _USUAL.fullmatch(driver) or is_windows(driver) or driver.partition(".")[0] in BOARDS_BY_RELEASE:
         return None
     version = _numbers(driver)
     below = max(bounds[bisect_right(bounds, version) - 1], (version[0], 0, 0, 0))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from gpuctl.compat.judge.by_jetpack import jetpack_and_cuda, on_jetson_linux
+from gpuctl.compat.judge.by_jetpack import board_and_jetson_linux, jetpack_and_cuda, on_jetson_linux
 from gpuctl.compat.judge.by_windows import LIMITS, windows_and_cuda
 from gpuctl.compat.judge.rulings import Cuda, Ruling
 from gpuctl.compat.knowledge.gpus.gpus import Gpu
@@ -40,7 +40,7 @@ def driver_and_cuda(cuda: Cuda, driver: str, gpu: Gpu) -> tuple[Ruling, ...]:
     row = architectures().get(gpu.compute_capability)
     if row and row.integrated:
         if on_jetson_linux(driver, gpu):
-            return (jetpack_and_cuda(cuda, driver),)
+            return board_and_jetson_linux(driver, gpu) or (jetpack_and_cuda(cuda, driver),)
         message = (
             f"{gpu.name} is integrated (Tegra): its driver comes with JetPack, and these tables do not apply. Give the "
             "release of Jetson Linux for the driver: 36.4.3, by cat /etc/nv_tegra_release."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gpuctl.compat.ask.framework_images import in_catalogue
 from gpuctl.compat.ask.image_claims import Claims
 from gpuctl.compat.ask.publisher_tags import is_moving
 from gpuctl.compat.judge.rulings import Ruling
@@ -16,13 +17,17 @@ _ENVIRONMENT = "https://docs.nvidia.com/datacenter/cloud-native/container-toolki
 _TAGS = "https://docs.docker.com/reference/cli/docker/image/tag/"
 _NVIDIAS_TAGS = "https://gitlab.com/nvidia/container-images/cuda/-/blob/master/doc/README.md"
 _L4T = "https://catalog.ngc.nvidia.com/orgs/nvidia/containers/l4t-base"
+_IGPU = "https://docs.nvidia.com/deeplearning/frameworks/install-pytorch-jetson-platform-release-notes/"
+_THOR = "11.0"
+"""From Thor on a Jetson runs what Arm servers run. Source: https://developer.nvidia.com/embedded/jetpack/downloads/archive-7.1.md"""
 _NO_GPU = ("none", "void")
 
 
 def image_rulings(claims: Claims, architecture: str | None, gpus: Sequence[Gpu] = ()) -> tuple[Ruling, ...]:
     """Returns what the image rules on a host of this architecture (Docker's name; None: not known) with these GPUs."""
     rules = (_unread, _no_such_tag, _delisted, _silent, _code, _moving, _visible, _compute, _disabled)
-    rulings = (_platform(claims, architecture), _for_jetson(claims, gpus), *(rule(claims) for rule in rules))
+    about_host = (_platform(claims, architecture), _for_jetson(claims, gpus), _for_servers(claims, gpus))
+    rulings = (*about_host, *(rule(claims) for rule in rules))
     return tuple(ruling for ruling in rulings if ruling)
 
 
@@ -71,6 +76,17 @@ def _for_jetson(claims: Claims, gpus: Sequence[Gpu]) -> Ruling | None:
         return Ruling(Verdict.INCOMPATIBLE, Reason("image.for-jetson", f"{message}, and {others[0]} is none.", source))
     message += ": cat /etc/nv_tegra_release tells which Jetson Linux a board has."
     return Ruling(Verdict.UNKNOWN, Reason("image.for-jetson", message, source))
+
+
+def _for_servers(claims: Claims, gpus: Sequence[Gpu]) -> Ruling | None:
+    boards = [gpu.name for gpu in gpus if gpu.compute_capability != _THOR and of_tegra([gpu.compute_capability])]
+    if not boards or is_for_jetson(claims.reference) or not in_catalogue(claims.reference):
+        return None
+    message = (
+        f"{claims.reference} is for servers, on Arm too: the images of the catalogue for {boards[0]} are those whose "
+        "tags end in -igpu, of 23.11 and later."
+    )
+    return Ruling(Verdict.LIMITED, Reason("image.for-servers", message, _IGPU))
 
 
 def _no_such_tag(claims: Claims) -> Ruling | None:

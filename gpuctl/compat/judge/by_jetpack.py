@@ -5,7 +5,7 @@ from __future__ import annotations
 from gpuctl.compat.ask.asks import Ask
 from gpuctl.compat.judge.rulings import Cuda, Ruling
 from gpuctl.compat.knowledge.gpus.gpus import Gpu
-from gpuctl.compat.knowledge.jetpack import MOUNTS_CUDA_BEFORE, JetpackRow, jetpack_of, of_tegra
+from gpuctl.compat.knowledge.jetpack import BOARDS_BY_RELEASE, MOUNTS_CUDA_BEFORE, JetpackRow, jetpack_of, of_tegra
 from gpuctl.compat.versions import parts
 from gpuctl.model import Reason, Verdict
 
@@ -15,6 +15,18 @@ _WHEELS = "https://docs.nvidia.com/deeplearning/frameworks/install-pytorch-jetso
 def on_jetson_linux(driver: str, gpu: Gpu) -> bool:
     """Returns whether a driver was given as a release of Jetson Linux (36.4.3), beside a Jetson's GPU."""
     return of_tegra([gpu.compute_capability]) and jetpack_of(driver) is not None
+
+
+def board_and_jetson_linux(l4t: str, gpu: Gpu) -> tuple[Ruling, ...]:
+    """Returns a ruling where a known release of Jetson Linux is not for the board: there is no such host."""
+    release = l4t.split(".")[0]
+    boards, source = BOARDS_BY_RELEASE[release]
+    if gpu.compute_capability in boards:
+        return ()
+    others = [known for known, (capabilities, _) in BOARDS_BY_RELEASE.items() if gpu.compute_capability in capabilities]
+    message = f"Jetson Linux {l4t} is not for {gpu.name}"
+    message += f": the releases for that begin with {' or '.join(others)}." if others else "."
+    return (Ruling(Verdict.INCOMPATIBLE, Reason("jetson.board", message, source)),)
 
 
 def wheel_on_jetson(ask: Ask) -> tuple[Ruling, ...]:

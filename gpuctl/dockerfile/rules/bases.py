@@ -92,14 +92,14 @@ def host_cuda(subject: Subject) -> Iterator[Found]:
     for stage in subject.dockerfile.shipped if why_not else ():
         one, root = base(stage), stage.line[0]
         ask = one.ask
-        if ask and why_not and (why := why_not(ask, one.nvidia_cuda)):
+        if ask and why_not and (why := why_not(ask, one.carries_compat)):
             what = f"The build for CUDA {ask.cuda} in" if ask.tells_gpus else f"CUDA {ask.cuda} of"
             yield Found(root.start, root.end, f"{what} {root.image} does not run on {why}.")
             continue
         compat = any(install.name.startswith("cuda-compat-") for step in stage.all_steps for install in step.installs)
         for step in stage.all_steps:
             for install in step.installs:
-                yield from _install(why_not, install, one.nvidia_cuda or compat)
+                yield from _install(why_not, install, one.carries_compat or compat)
 
 
 def _install(why_not: WhyNot | None, install: NamedPackage, with_compat: bool) -> Iterator[Found]:

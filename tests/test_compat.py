@@ -493,6 +493,12 @@ def test_chips_of_one_product_decide_where_they_fare_alike(
     assert len(machine_of_smi(f"Driver Version: {driver}\n    Product Name : {typed}\n").gpus) == len(gpus)
 
 
+@pytest.mark.parametrize("name", ["940MX", "GT 710", "GT 1030"])
+def test_a_chip_of_several_pci_ids_is_one_and_so_is_the_gpu(name: str) -> None:
+    gpus = gpus_beside(("470.256.02",), name)
+    assert len(gpus) == len({gpu.name for gpu in gpus}) > 1
+
+
 def test_another_gpu_beside_an_unknown_chip_can_decide() -> None:
     gpus = (*gpus_beside(("470.256.02",), "GT 1030"), find_gpu("H100"))
     assert check_cuda("11.4", "470.256.02", gpus).verdict is Verdict.INCOMPATIBLE

@@ -235,9 +235,11 @@ def chips_named(text: str) -> tuple[Gpu, ...]:
     """Returns the GPUs that a name may mean, of one product that was sold with several chips; () for another name."""
     name = text.strip()
     meant = _meant(name)
-    if len({gpu.name for gpu, _ in meant}) != 1 or len(meant) == 1:
+    if len({gpu.name for gpu, _ in meant}) != 1:
         return ()
-    return tuple(replace(gpu, name=f"{name} ({'/'.join(chips)})", one_of=name) for gpu, chips in meant)
+    named = (replace(gpu, name=f"{name} ({'/'.join(chips)})", one_of=name) for gpu, chips in meant)
+    found = tuple(dict.fromkeys(named))  # a chip has several PCI ids
+    return found if len(found) > 1 else ()
 
 
 def _meant(typed: str) -> list[tuple[Gpu, tuple[str, ...]]]:

@@ -166,10 +166,15 @@ def lacks_tag(reference: str) -> str | None:
     )
 
 
+@cache
+def _newest_listed() -> Version:
+    """The newest CUDA version of which a list has tags."""
+    return max(parts(row.cuda) for row in cuda_images() if row.last_listed)
+
+
 def _on_no_list(reference: str) -> str | None:
     tag = parse_tag(reference)
-    newest = max((row.cuda for row in cuda_images() if row.last_listed), key=parts)
-    if tag is None or listed(reference) or parts(tag.cuda) > parts(newest):
+    if tag is None or listed(reference) or parts(tag.cuda) > _newest_listed():
         return None
     return f"{reference} is on no list of NVIDIA's tags up to {last_official_list()}.{_instead(reference)}"
 

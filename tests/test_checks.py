@@ -605,6 +605,24 @@ def test_a_check_passes_on_a_host_of_another_kind(id: str) -> None:
     assert ask(CHECKS[id], gather(ELSEWHERE[id])).status is Status.PASS
 
 
+@pytest.mark.parametrize(
+    ("name", "up", "status"),
+    [
+        ("NVIDIA A100-SXM4-80GB", (12, 0), Status.WARN),
+        ("NVIDIA A100-SXM4-80GB", (0, 0), None),
+        ("NVIDIA A40", (4, 4, 0), Status.PASS),  # a pair with a bridge, and a card without
+        ("NVIDIA A40", (4, 3, 0), Status.WARN),
+        ("NVIDIA L4", (None, None), None),
+    ],
+)
+def test_a_gpu_with_fewer_nvlinks_is_told_from_a_card_without_a_bridge(
+    name: str, up: tuple[int | None, ...], status: Status | None
+) -> None:
+    gpus = [GPU | {"index": index, "name": name, "nvlinks": links} for index, links in enumerate(up)]
+    finding = ask(CHECKS["driver.nvlinks"], gather(v100(nvml=[NVML[0], *gpus])))
+    assert finding.status is (status or Status.SKIP)
+
+
 @pytest.mark.parametrize("id", sorted(set(ILL) - NOT_THERE - BY_OTHERS - set(ELSEWHERE)))
 def test_a_check_passes_on_the_well_host(id: str) -> None:
     assert ask(CHECKS[id], gather(v100())).status is Status.PASS

@@ -134,7 +134,7 @@ def own_image_notes(wish: FrameworkWish, machines: Sequence[Machine]) -> Iterato
         _, ask = min(running, key=lambda one: RUNS.index(one[0]))
         yield (
             f"{ask.by} is NVIDIA's own PyTorch, tested with its cuDNN and NCCL, on CUDA {ask.cuda}, which runs on the"
-            " hosts too; for which GPUs it has code, its release notes say and gpuctl does not know."
+            " hosts too; for which GPUs it has code, its release notes say."
         )
 
 

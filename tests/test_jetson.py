@@ -19,7 +19,7 @@ from gpuctl.compat.answer.matrix import whole_matrix
 from gpuctl.compat.answer.tags import Wanted, list_images
 from gpuctl.compat.ask.frameworks import framework_asks
 from gpuctl.compat.ask.question import Machine, Question, typed_cuda
-from gpuctl.compat.judge.by_jetpack import jetpack_and_cuda
+from gpuctl.compat.judge.by_jetpack import board_and_jetson_linux, jetpack_and_cuda
 from gpuctl.compat.judge.judge import judge
 from gpuctl.compat.judge.rulings import resolve_cuda
 from gpuctl.compat.knowledge.gpus.gpus import find_gpu
@@ -150,6 +150,10 @@ def test_a_row_whose_driver_is_a_release_of_jetson_linux_is_judged_as_a_host_tha
     assert [one.kind.said.verdict for one in host_verdicts(rows, Question())] == [COMPATIBLE, Verdict.INCOMPATIBLE]
     line = b'{"driver":"36.4.3","gpu":"Jetson Orin NX","cuda":"12.6"}\n'
     assert [one.kind.said.verdict for one in host_verdicts([line], Question())] == [COMPATIBLE]
+
+
+def test_of_a_jetson_linux_that_only_newer_tables_name_no_board_is_refused() -> None:
+    assert board_and_jetson_linux("40.1", find_gpu("Jetson AGX Orin")) == ()
 
 
 @pytest.mark.parametrize("row", jetpacks(), ids=lambda row: row.l4t)

@@ -18,10 +18,12 @@ def on_jetson_linux(driver: str, gpu: Gpu) -> bool:
 
 
 def board_and_jetson_linux(l4t: str, gpu: Gpu) -> tuple[Ruling, ...]:
-    """Returns a ruling where a known release of Jetson Linux is not for the board: there is no such host."""
-    release = l4t.split(".")[0]
-    boards, source = BOARDS_BY_RELEASE[release]
-    if gpu.compute_capability in boards:
+    """Returns a ruling where a release of Jetson Linux is not for the board: there is no such host.
+
+    Of a release that newer tables name, which boards it is for is not known.
+    """
+    boards, source = BOARDS_BY_RELEASE.get(l4t.split(".")[0], ((), ""))
+    if not boards or gpu.compute_capability in boards:
         return ()
     others = [known for known, (capabilities, _) in BOARDS_BY_RELEASE.items() if gpu.compute_capability in capabilities]
     message = f"Jetson Linux {l4t} is not for {gpu.name}"

@@ -121,6 +121,10 @@ class Hosts:
     network: Network
     told: Mapping[str, str]
 
+    def written(self, name: str) -> Path:
+        """Where all lies that a host has written to its disk: what it has of this machine is not there."""
+        return self.folder / "hosts" / name / "upper"
+
     def inventory(self, *names: str, user: str = "root", **variables: str) -> Path:
         """Returns an inventory of these hosts, or all."""
         chosen = [self.hosts[name] for name in names or self.hosts]

@@ -73,12 +73,16 @@ done
 """What gpuctl changes, it changes in these: the machine stays as it is."""
 
 
-def beside(neighbour: Sequence[str], *argv: str, cwd: Path | None = None, before: str = "") -> Done:
+def beside(
+    neighbour: Sequence[str], *argv: str, cwd: Path | None = None, before: str = "", ready: str = "true"
+) -> Done:
     """The result of gpuctl, run by root on a machine on which the neighbour's process, and no engine, is running.
 
-    `before` is what root's shell does first.
+    `before` is what root's shell does first; `ready` is what holds once the process does what it is there for.
     """
-    start = f"setpriv --reuid {NEIGHBOUR} --regid {NEIGHBOUR} --clear-groups {shlex.join(neighbour)} & sleep 0.3"
+    runs = '! grep -qaE "^(sh|setpriv)" /proc/$!/cmdline'
+    apart = f"setpriv --reuid {NEIGHBOUR} --regid {NEIGHBOUR} --clear-groups"
+    start = f"{apart} {shlex.join(neighbour)} &\nuntil {runs} && {ready}; do sleep 0.02; done"
     gpuctl = shlex.join([sys.executable, "-m", "gpuctl", *argv])
     script = f"{_OVERLAYS}\n{before}\n{start}\n{gpuctl}\ncode=$?\nkill %1\nexit $code"
     return subprocess.run(
@@ -265,7 +269,7 @@ def test_nobody_else_is_asked_for_what_docker_is(home: Path) -> None:
     script = of_neighbours(home / "server.py", SERVER)
     socket = home / "docker.sock"
     server = ["/usr/bin/python3", str(script), str(socket)]
-    done = beside(server, "doctor", "--json", before=f"export DOCKER_HOST=unix://{socket}")
+    done = beside(server, "doctor", "--json", before=f"export DOCKER_HOST=unix://{socket}", ready=f"[ -S {socket} ]")
     assert not Path(f"{socket}.asked").exists()
     assert "user 64321 answers there: gpuctl goes by root's only" in done.stdout, done.stdout
 
@@ -359,9 +363,10 @@ def test_docker_is_asked_to_pull_without_a_helper_or_a_listener_of_others(home: 
         ('{"auths": {"registry.example": {"auth": "cm9vdDpodW50ZXIy"}}}', theirs, "does not belong to root"),
     ):
         config.write_text(text)
-        root = f"{shlex.join([*server, str(ours)])} & sleep 0.3; export DOCKER_CONFIG={tmp_path} PATH={home}:$PATH"
+        root = f"{shlex.join([*server, str(ours)])} & until [ -S {ours} ]; do sleep 0.02; done"
+        told = f"export DOCKER_CONFIG={tmp_path} PATH={home}:$PATH"
         pull = shlex.join([sys.executable, "-c", PULL, str(socket)])
-        done = beside([*server, str(theirs)], before=f"{root}; {pull}; exit")
+        done = beside([*server, str(theirs)], before=f"{root}; {told}; {pull}; exit")
         assert said in done.stderr and not (home / "ran").exists(), done.stderr
         assert not Path(f"{theirs}.asked").exists()
 

@@ -41,6 +41,8 @@ def amount(limit: int) -> str:
 
 def plain(text: str) -> str:
     """Returns text that cannot steer a terminal: control and direction characters become U+FFFD."""
+    if text.isprintable():
+        return text
     return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import chain, groupby
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:  # only what is asked at the gate pays for the gate
     from gpuctl.compat.judge.gate.gate import Requirement
 
 _TABLES = "gpuctl's tables"
+_REMEMBERED = 4096
+"""In a fleet many hosts ask for the same, and differ in what an image or a requirement says besides."""
 
 
 @dataclass(frozen=True)
@@ -160,12 +163,9 @@ def _without_gpu(question: Question) -> tuple[Ruling, ...]:
     return (without_gpu(claims),)
 
 
-def _case(question: Question, cudas: Sequence[Cuda], machine: Machine, gpu: Gpu, thorough: bool) -> _Case:
-    by_ask = tuple(
-        judge_ask(ask, cuda, machine.driver or "", gpu, machine.open_module)
-        for ask, cuda in zip(question.asks, cudas, strict=True)
-    )
-    together = (*settled(question.asks, by_ask), *_without_gpu(question))
+def _case(question: Question, cudas: tuple[Cuda, ...], machine: Machine, gpu: Gpu, thorough: bool) -> _Case:
+    by_ask, alternatives = _of_asks(question.asks, cudas, machine.driver or "", gpu, machine.open_module)
+    together = (*alternatives, *_without_gpu(question))
     # What an image requires of the driver nobody evaluates on a Jetson.
     if question.gate is None or not question.gate.asks or on_jetson_linux(machine.driver or "", gpu):
         return _Case(gpu, by_ask, together, None, ())
@@ -174,6 +174,15 @@ def _case(question: Question, cudas: Sequence[Cuda], machine: Machine, gpu: Gpu,
     subject = subject_of(machine.driver, gpu, machine.driver_cuda)
     said = at_the_gate(question.gate, subject, gpu, machine.enforcement, thorough)
     return _Case(gpu, by_ask, together, said, gate_rulings(said, machine.enforcement, question.gate, not by_ask))
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _of_asks(
+    asks: tuple[Ask, ...], cudas: tuple[Cuda, ...], driver: str, gpu: Gpu, open_module: bool | None
+) -> tuple[tuple[tuple[Ruling, ...], ...], tuple[Ruling, ...]]:
+    """What is ruled of each thing that is asked for, and what settles alternatives among them."""
+    by_ask = tuple(judge_ask(ask, cuda, driver, gpu, open_module) for ask, cuda in zip(asks, cudas, strict=True))
+    return by_ask, tuple(settled(asks, by_ask))
 
 
 def _boards(cases: Sequence[_Case]) -> Iterator[_Case]:

@@ -12,7 +12,7 @@ import re
 from codecs import BOM_UTF8, getincrementaldecoder
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import chain, islice
 from operator import itemgetter
 from typing import Any, BinaryIO, NamedTuple
@@ -115,7 +115,7 @@ class HostVerdict(NamedTuple):
 
 def lines_of(file: BinaryIO) -> Iterator[bytes]:
     """Yields a file's lines, those of UTF-16 as UTF-8; of one that is too long only its beginning, still too long."""
-    pieces = iter(lambda: file.readline(LONGEST_LINE + 1), b"")
+    pieces = iter(partial(file.readline, LONGEST_LINE + 1), b"")
     first = next(pieces, b"")
     if encoding_of(first) == UTF16:
         yield from _recoded(chain([first], pieces))
@@ -301,12 +301,13 @@ def _csv_parser(header: str, unread: Callable[[str], object]) -> _Parse:
 
     columns = [names.index(name) if name in names else len(names) for name in (*_NAMES, *FIELDS)]
     hosts, fields = itemgetter(*columns[: len(_NAMES)]), itemgetter(*columns[len(_NAMES) :])
+    blank = [""] * (len(names) + 1)  # one more for what no column tells
 
     def parse(text: str) -> tuple[str | None, _Told]:
         cells = cells_of(text)
         if len(cells) > len(names):
             raise ValueError(f"it has {len(cells)} cells, and the first line names {len(names)}")
-        cells += [""] * (len(names) + 1 - len(cells))  # one more for what no column tells
+        cells += blank[len(cells) :]
         return _host(hosts(cells)), fields(cells)
 
     return parse

@@ -42,11 +42,12 @@ def stand_in(driver: str, bounds: Sequence[Version]) -> str | None:
 
     None for one that is unusual, or Windows', or may be a release of Jetson Linux, each of which has a row of its own.
     """
-    if not _USUAL.fullmatch(driver) or is_windows(driver) or driver.partition(".")[0] in BOARDS_BY_RELEASE:
+    numbers = driver.split(".")
+    if not _USUAL.fullmatch(driver) or numbers[0] in BOARDS_BY_RELEASE or (len(numbers) == 2 and is_windows(driver)):
         return None
-    version = _numbers(driver)
+    version = (*map(int, numbers), 0, 0, 0)[:_LONGEST]
     below = max(bounds[bisect_right(bounds, version) - 1], (version[0], 0, 0, 0))
-    return _lowest(below, driver.count(".") + 1, below == version)
+    return _lowest(below, len(numbers), below == version)
 
 
 @lru_cache(maxsize=4096)

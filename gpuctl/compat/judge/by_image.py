@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import lru_cache
 
 from gpuctl.compat.ask.framework_images import in_catalogue
 from gpuctl.compat.ask.image_claims import Claims
@@ -23,7 +23,8 @@ _THOR = "11.0"
 _NO_GPU = ("none", "void")
 
 
-def image_rulings(claims: Claims, architecture: str | None, gpus: Sequence[Gpu] = ()) -> tuple[Ruling, ...]:
+@lru_cache(maxsize=1024)
+def image_rulings(claims: Claims, architecture: str | None, gpus: tuple[Gpu, ...] = ()) -> tuple[Ruling, ...]:
     """Returns what the image rules on a host of this architecture (Docker's name; None: not known) with these GPUs."""
     rules = (_unread, _no_such_tag, _delisted, _silent, _code, _moving, _visible, _compute, _disabled)
     about_host = (_platform(claims, architecture), _for_jetson(claims, gpus), _for_servers(claims, gpus))
@@ -63,7 +64,7 @@ def _code(claims: Claims) -> Ruling | None:
     return Ruling(Verdict.LIMITED, Reason("image.code-not-known", message, claims.source))
 
 
-def _for_jetson(claims: Claims, gpus: Sequence[Gpu]) -> Ruling | None:
+def _for_jetson(claims: Claims, gpus: tuple[Gpu, ...]) -> Ruling | None:
     if not is_for_jetson(claims.reference):
         return None
     l4t = l4t_of_image(claims.reference)
@@ -78,7 +79,7 @@ def _for_jetson(claims: Claims, gpus: Sequence[Gpu]) -> Ruling | None:
     return Ruling(Verdict.UNKNOWN, Reason("image.for-jetson", message, source))
 
 
-def _for_servers(claims: Claims, gpus: Sequence[Gpu]) -> Ruling | None:
+def _for_servers(claims: Claims, gpus: tuple[Gpu, ...]) -> Ruling | None:
     boards = [gpu.name for gpu in gpus if gpu.compute_capability != _THOR and of_tegra([gpu.compute_capability])]
     if not boards or is_for_jetson(claims.reference) or not in_catalogue(claims.reference):
         return None

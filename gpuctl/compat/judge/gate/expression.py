@@ -72,6 +72,7 @@ class _Factor:
     error: str | None = None
 
 
+@lru_cache(maxsize=4096)
 def evaluate(expression: str, subject: Subject) -> Evaluation:
     """Returns whether an expression holds. An empty one does, and so does a factor about what is not known."""
     failed: dict[str, None] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from gpuctl.bounds import amount
@@ -9,7 +10,7 @@ from gpuctl.compat.ask.image_claims import Claims, Expression
 from gpuctl.compat.judge.by_gpu import gpu_and_driver
 from gpuctl.compat.judge.gate import expression as requirement
 from gpuctl.compat.judge.gate import expression_go as requirement_go
-from gpuctl.compat.judge.gate.expression import MAX_EXPRESSIONS, Subject, quoted
+from gpuctl.compat.judge.gate.expression import MAX_EXPRESSIONS, Evaluation, Subject, quoted
 from gpuctl.compat.judge.rulings import Ruling
 from gpuctl.compat.knowledge.gpus.gpus import Gpu
 from gpuctl.compat.tables.loader import Branch, branches, driver_branch
@@ -20,7 +21,10 @@ from gpuctl.model import Reason, Verdict
 LONGEST = 128 << 10
 """Characters of an expression: as long as a variable may be (execve(2), MAX_ARG_STRLEN)."""
 SATISFIED, UNSATISFIED, ERROR, UNKNOWN = "satisfied", "unsatisfied", "error", "unknown"
-EVALUATORS = {"libnvidia-container": requirement.evaluate, "go": requirement_go.evaluate}
+EVALUATORS: Mapping[str, Callable[[str, Subject], Evaluation]] = {
+    "libnvidia-container": requirement.evaluate,
+    "go": requirement_go.evaluate,
+}
 _SOURCES = {
     "libnvidia-container": "https://github.com/NVIDIA/libnvidia-container/blob/main/src/cli/dsl.c",
     "go": "https://github.com/NVIDIA/nvidia-container-toolkit/tree/main/internal/requirements",

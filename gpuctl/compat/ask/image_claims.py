@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache, lru_cache
@@ -12,10 +11,11 @@ from gpuctl.compat.judge.rulings import resolve_cuda
 from gpuctl.compat.knowledge.images import REPOSITORY, parse_tag
 from gpuctl.compat.tables.loader import load
 from gpuctl.frozen import dataclass
+from gpuctl.regex import regex
 
 _PREFIX, _NOT_OURS = "NVIDIA_REQUIRE_", "NVIDIA_REQUIRE_JETPACK"
 _NUMBER = r"(0|[1-9][0-9]*)"
-_SEMANTIC = re.compile(rf"v?{_NUMBER}(?:\.{_NUMBER}(?:\.{_NUMBER}(?:[-+][0-9A-Za-z.+-]+)?)?)?")
+_SEMANTIC = regex(rf"v?{_NUMBER}(?:\.{_NUMBER}(?:\.{_NUMBER}(?:[-+][0-9A-Za-z.+-]+)?)?)?")
 _LONGEST_VERSION = 10
 _TRUE = ("1", "t", "T", "TRUE", "true", "True")
 """What Go's ParseBool takes for true."""

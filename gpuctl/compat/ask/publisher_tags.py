@@ -13,18 +13,19 @@ from gpuctl.compat.knowledge.package_code import release_code
 from gpuctl.compat.tables.loader import cuda_versions
 from gpuctl.compat.versions import parts
 from gpuctl.frozen import dataclass
+from gpuctl.regex import regex
 
-_DOTTED = re.compile(r"(?:^|[-_.])cuda[-_]?([0-9]{1,2}(?:[.-][0-9]{1,2}(?:\.[0-9]{1,2})?)?)(?=$|[-_]|\.(?![0-9]))")
+_DOTTED = regex(r"(?:^|[-_.])cuda[-_]?([0-9]{1,2}(?:[.-][0-9]{1,2}(?:\.[0-9]{1,2})?)?)(?=$|[-_]|\.(?![0-9]))")
 """cuda12.1, cuda12.1.1, cuda-10-1 and cuda12, of pytorch/pytorch, rapidsai/base, nvcr.io/nvidia/k8s/cuda-sample and
 many others. Sources: https://hub.docker.com/r/pytorch/pytorch/tags, https://github.com/rapidsai/docker, README.md"""
-_SHORT = re.compile(r"(?:^|[-_.])cu([0-9]{2,3})(?=$|[-_.])")
+_SHORT = regex(r"(?:^|[-_.])cu([0-9]{2,3})(?=$|[-_.])")
 """cu129, of vllm/vllm-openai and Google's Deep Learning Containers.
 Sources: https://github.com/vllm-project/vllm/issues/42738, https://huggingface.co/docs/google-cloud/containers"""
 _MOVING = {"latest", "nightly", "main", "master", "stable", "edge"}
-_OF_NO_RELEASE = re.compile(r"(?:cuda[0-9]{0,2}|[^0-9])+")
+_OF_NO_RELEASE = regex(r"(?:cuda[0-9]{0,2}|[^0-9])+")
 """server-cuda and server-cuda13, beside which each build has its own, server-cuda13-b9445.
 Source: https://github.com/ggml-org/llama.cpp/blob/master/docs/docker.md"""
-_VERSION = re.compile(r"(?:^|[-_])v?([0-9]+\.[0-9]+(?:\.[0-9]+)?(?:\.post[0-9]+)?)(?=$|[-_])")
+_VERSION = regex(r"(?:^|[-_])v?([0-9]+\.[0-9]+(?:\.[0-9]+)?(?:\.post[0-9]+)?)(?=$|[-_])")
 """2.3.1 of pytorch/pytorch:2.3.1-cuda12.1-cudnn8-runtime and mosaicml/pytorch:2.3.1_cu121-python3.11-ubuntu20.04,
 0.10.2 of vllm/vllm-openai:v0.10.2-cu129, 25.08 of rapidsai/base:25.08-cuda12-py3.12."""
 _TENSORFLOW = "tensorflow/tensorflow"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from functools import cache
 from typing import Any, Literal
@@ -10,8 +9,9 @@ from typing import Any, Literal
 from gpuctl.compat.knowledge.code import Code, code_of
 from gpuctl.compat.tables.loader import load
 from gpuctl.frozen import dataclass
+from gpuctl.regex import regex
 
-_TAG = re.compile(r"(?:^|[^a-z])cu(?:da)?([0-9]{2,3})(?![0-9])")
+_TAG = regex(r"(?:^|[^a-z])cu(?:da)?([0-9]{2,3})(?![0-9])")
 OnArm = Literal["cpu", "none"]
 _OTHER_MAKERS = {"cpu": "for the CPU", "rocm": "for AMD GPUs", "xpu": "for Intel GPUs"}
 

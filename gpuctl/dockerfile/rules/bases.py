@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gpuctl.compat.ask.publisher_tags import is_moving
 from gpuctl.compat.ask.question import typed_cuda
 from gpuctl.compat.knowledge.images import delisted, lacks_tag, listed, same_minor
 from gpuctl.dockerfile.bases import NamedImage, base_of
@@ -68,8 +67,14 @@ def base_moving(subject: Subject) -> Iterator[Found]:
         if row and row.status != "delisted" and row.cuda.count(".") < 2:
             message = f"{stage.image} names no update of CUDA {row.cuda}: NVIDIA moves such a tag."
             yield Found(stage.start, stage.end, message)
-        elif not one.nvidia_cuda and is_moving(one.reference):
+        elif not one.nvidia_cuda and _moves(one.reference):
             yield Found(stage.start, stage.end, f"{stage.image} moves: it is another image with each release.")
+
+
+def _moves(reference: str) -> bool:
+    from gpuctl.compat.ask.publisher_tags import is_moving  # what is built on nvidia/cuda needs no table of builds
+
+    return is_moving(reference)
 
 
 @rule("dockerfile.base-distribution")

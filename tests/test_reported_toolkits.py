@@ -1,0 +1,67 @@
+"""More hosts as people reported them: Jetsons, and what a release of the toolkit and its packages do on a host."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+
+import pytest
+from hosts import host
+from synthetic import Board, docker, driver, gpus, toolkit
+from test_reported_hosts import THOR, Machine, Reported, jetson, told
+
+from gpuctl.checks.every import diagnose
+from gpuctl.facts.gather import gather
+from gpuctl.model import Finding, Status
+
+ORIN_NANO = Board("Orin (nvgpu)", "", "8.7", "nvidia", 8)
+DISPLAY = {
+    "files": {
+        "/proc/modules": "nvidia_modeset 1 0 - Live 0x0\nnvidia 1 1 nvidia_modeset, Live 0x0\nnvgpu 1 0 - Live 0x0\n"
+    }
+}
+"""Orin's modules: nvidia is for the display alone."""
+
+
+def orin(l4t: str, *more: Machine) -> Machine:
+    """A developer kit whose NVML names the GPU of the chip; nothing on it is called nvidia-uvm."""
+    machine = driver("5.15.148-tegra", "540.4.0", "12.6", ORIN_NANO, is_open=True)
+    stats = {path: seen for path, seen in machine["stats"].items() if "uvm" not in path}
+    return jetson(l4t, "NVIDIA Jetson Orin Nano Developer Kit", {**machine, "stats": stats}, DISPLAY, *more)
+
+
+def thor(l4t: str, *more: Machine) -> Machine:
+    parts = (gpus(THOR), driver("6.8.12-tegra", "580.00", "13.0", THOR, is_open=True))
+    return jetson(
+        l4t, "NVIDIA Jetson AGX Thor Developer Kit", *parts, {"files": {"/proc/modules": "nvidia 1 0 -\n"}}, *more
+    )
+
+
+REPORTED: Mapping[str, Reported] = {
+    # https://docs.nvidia.com/jetson/archives/r39.2/DeveloperGuide, nv-load-display-modules: Orin has no nvidia-uvm
+    "Orin with JetPack 7.2": Reported(
+        orin("39.2", toolkit("1.19.0"), docker()),
+        never=("uvm", "nvidia-modprobe"),
+    ),
+    "Orin with JetPack 5, which has no NVML": Reported(
+        jetson("35.4.1", "NVIDIA Jetson AGX Orin Developer Kit", DISPLAY, toolkit("1.11.0"), docker()),
+        never=("uvm", "nvidia-modprobe"),
+    ),
+    "Thor whose nvidia_uvm is not loaded": Reported(
+        thor("38.2", toolkit("1.19.0"), docker()), says=("nvidia-modprobe -c=0 -u",), warns=("kernel.uvm-loaded",)
+    ),
+}
+
+
+@cache
+def findings(name: str) -> tuple[Finding, ...]:
+    return diagnose(gather(host(**REPORTED[name].machine))).findings
+
+
+@pytest.mark.parametrize("name", REPORTED)
+def test_what_is_wrong_on_a_reported_host_is_what_its_thread_found(name: str) -> None:
+    found, right = findings(name), REPORTED[name]
+    assert [one.id for one in found if one.status is Status.FAIL] == list(right.fails), told(found)
+    assert {one.id for one in found if one.status is Status.WARN} >= set(right.warns), told(found)
+    assert [words for words in right.says if words not in told(found)] == [], told(found)
+    assert [words for words in right.never if words in told(found)] == [], told(found)

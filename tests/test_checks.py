@@ -472,8 +472,8 @@ ILL: Mapping[str, SnapshotHost] = {
     ),
     "toolkit.release-faults": v100(
         commands={
-            "nvidia-ctk --version": "NVIDIA Container Toolkit CLI version 1.18.0\n",
-            "nvidia-container-cli --version": "cli-version: 1.18.0\n",
+            "nvidia-ctk --version": "NVIDIA Container Toolkit CLI version 1.19.1\n",
+            "nvidia-container-cli --version": "cli-version: 1.19.1\n",
         }
     ),
     "registration.log": v100(stats=SYSTEMD, commands=logged("docker", NO_CONTAINER)),

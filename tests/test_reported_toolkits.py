@@ -6,12 +6,16 @@ from collections.abc import Mapping
 from functools import cache
 
 import pytest
-from hosts import host
-from synthetic import Board, docker, driver, gpus, toolkit
-from test_reported_hosts import THOR, Machine, Reported, jetson, told
+from hosts import cri, failed, host
+from hosts_v100 import CHARACTER
+from synthetic import DRIVER_580, T4, Board, docker, driver, gpus, joined, toolkit
+from test_reported_hosts import FEDORA, PODMAN, THOR, Machine, Reported, cdi, jetson, told, well
+from test_reported_hosts import KUBERNETES as CONTAINERD
 
 from gpuctl.checks.every import diagnose
+from gpuctl.facts.containerd.daemon import STATUS
 from gpuctl.facts.gather import gather
+from gpuctl.facts.toolkit.toolkit import SETTINGS
 from gpuctl.model import Finding, Status
 
 ORIN_NANO = Board("Orin (nvgpu)", "", "8.7", "nvidia", 8)
@@ -49,6 +53,57 @@ REPORTED: Mapping[str, Reported] = {
     ),
     "Thor whose nvidia_uvm is not loaded": Reported(
         thor("38.2", toolkit("1.19.0"), docker()), says=("nvidia-modprobe -c=0 -u",), warns=("kernel.uvm-loaded",)
+    ),
+    # https://github.com/NVIDIA/nvidia-container-toolkit/issues/48: by csv the devices are in a container's own rules
+    "Orin on which --gpus comes to nothing": Reported(
+        orin("36.4.4", toolkit("1.18.1"), docker(), {"stats": {"/dev/nvidia0": CHARACTER}}),
+        says=("docker run --runtime=nvidia works",),
+        never=("daemon-reload", "--gpus by the hook"),
+        warns=("toolkit.hook-mode",),
+    ),
+    "a mode in which the hook refuses --gpus": Reported(
+        joined(
+            well(T4),
+            toolkit("1.18.1"),
+            docker(),
+            {"files": {SETTINGS: '[nvidia-container-runtime]\nmode = "jit-cdi"\n'}},
+        ),
+        says=("docker run --gpus fails",),
+        never=("daemon-reload",),
+        warns=("toolkit.hook-mode",),
+    ),
+    # https://github.com/NVIDIA/nvidia-container-toolkit/pull/1496: who registers a runtime in containerd meets it
+    "Podman alone with toolkit 1.18.0": Reported(
+        joined(well(T4, base=FEDORA), PODMAN, toolkit("1.18.0"), cdi(DRIVER_580[0])),
+        never=("has a fault", "containerd"),
+    ),
+    "Docker whose containerd serves no CRI, with toolkit 1.18.0": Reported(
+        joined(
+            well(T4),
+            docker(),
+            CONTAINERD,
+            {
+                "calls": dict.fromkeys(
+                    (f"{status} (unix:///run/containerd/containerd.sock)" for status in STATUS), failed(12)
+                )
+            },
+            toolkit("1.18.0"),
+        ),
+        never=("has a fault",),
+    ),
+    "containerd with CRI and toolkit 1.18.0": Reported(
+        joined(
+            well(T4),
+            CONTAINERD,
+            toolkit("1.18.0"),
+            {
+                "calls": cri(
+                    "/run/containerd/containerd.sock", {"runc": "", "nvidia": "/usr/bin/nvidia-container-runtime"}
+                )
+            },
+        ),
+        says=("writes containerd's file into config.d",),
+        warns=("toolkit.release-faults",),
     ),
 }
 

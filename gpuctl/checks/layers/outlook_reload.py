@@ -142,8 +142,8 @@ def _driver(docker: Docker) -> tuple[Evidence, ...]:
 
 
 def _of_the_next(system: System, here: DockerPaths, daemon: Daemon, ways: Paths, linked: bool) -> Judgement:
-    """What becomes of containers that are started with --gpus, where none with GPUs is seen to run."""
-    path = ways.runtimes.get(daemon.default_runtime, ways.flag)
+    """What becomes of containers that are started with GPUs, where none with GPUs is seen to run."""
+    path = here.of_the_next(daemon.default_runtime)
     would = Held("Docker", "", path, None)
     if not _loses(would, linked):
         return passed(f"A daemon-reload leaves containers their GPUs ({path.value})", *_driver(here.docker))

@@ -8,6 +8,7 @@ from typing import Any
 
 from gpuctl.checks.engine import Judgement, check, failed, passed, warned
 from gpuctl.checks.mendable import OWN_CHECK
+from gpuctl.checks.paths.engines import EnginePaths
 from gpuctl.checks.paths.ways import InForce, ToolkitInUse, Way, release
 from gpuctl.checks.remedies import as_root, install
 from gpuctl.command import Command, Shell, command, operands
@@ -232,16 +233,27 @@ def cgroup_v2(system: System, isolation: Isolation, toolkit: Toolkit, found: Too
 
 
 @check("toolkit.release-faults")
-def release_faults(system: System, toolkit: Toolkit) -> Judgement | None:
-    """Some releases of the toolkit have a fault that stops containers, which a later one has not any more."""
+def release_faults(system: System, paths: EnginePaths) -> Judgement | None:
+    """Some releases of the toolkit have a fault that stops containers, which a later one has not any more.
+
+    What is one engine's alone counts where that runs: containerd's where it serves CRI.
+    """
+    toolkit = paths.toolkit.toolkit
     ctk = toolkit.ctk.get() or toolkit.cli.get()
     version = leading(ctk.version) if ctk else ""
     if not version:
         return None
-    faults = faults_of(version)
+    faults = [fault for fault in faults_of(version) if fault.engine is None or _is_here(fault.engine, paths)]
     if not faults:
         return passed(f"No known fault in toolkit {version}", Evidence(toolkit.ctk.source, version))
     newest = faults[-1]
     remedy = install("toolkit", f"Upgrade the toolkit to {newest.fixed} or later.", system, Disturbs.NOTHING)
     seen = (Evidence(fault.source, fault.text) for fault in faults)
     return warned(f"Toolkit {version} has a fault: {newest.text}.", *seen, remedy=remedy)
+
+
+def _is_here(engine: str, paths: EnginePaths) -> bool:
+    """Whether it runs containers here. Distributions of Kubernetes write the files of their containerd themselves."""
+    containerd = paths.toolkit.containerd
+    has_cri = containerd.cri.value is not None or containerd.cri.unknown is not None
+    return engine in paths.used and (engine != "containerd" or (containerd.flavour.value == "plain" and has_cri))

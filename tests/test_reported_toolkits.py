@@ -7,7 +7,7 @@ from functools import cache
 
 import pytest
 from hosts import cri, failed, host
-from hosts_v100 import CHARACTER
+from hosts_v100 import CHARACTER, QUERY
 from synthetic import DRIVER_580, T4, Board, docker, driver, gpus, joined, toolkit
 from test_reported_hosts import FEDORA, PODMAN, THOR, Machine, Reported, cdi, jetson, told, well
 from test_reported_hosts import KUBERNETES as CONTAINERD
@@ -25,6 +25,14 @@ DISPLAY = {
     }
 }
 """Orin's modules: nvidia is for the display alone."""
+
+
+UBUNTU_18 = {"files": {"/etc/os-release": 'ID=ubuntu\nNAME="Ubuntu"\nVERSION_ID="18.04"\n'}}
+
+
+def installed(**packages: str) -> str:
+    """What dpkg-query answers of them."""
+    return "".join(f"{name.replace('_', '-')}\t{version}\tinstall\tinstalled\n" for name, version in packages.items())
 
 
 def orin(l4t: str, *more: Machine) -> Machine:
@@ -104,6 +112,29 @@ REPORTED: Mapping[str, Reported] = {
         ),
         says=("writes containerd's file into config.d",),
         warns=("toolkit.release-faults",),
+    ),
+    # https://github.com/NVIDIA/nvidia-docker/issues/1598: its packages are JetPack's, and so is its Ubuntu
+    "TX2 with JetPack 4, as it was flashed": Reported(
+        jetson(
+            "32.7.1",
+            "quill",
+            UBUNTU_18,
+            toolkit("1.7.0"),
+            docker(),
+            {"commands": {QUERY: installed(nvidia_docker2="2.8.0-1", nvidia_container_toolkit="1.7.0-1")}},
+        ),
+        never=("nvidia-docker2", "newer release"),
+    ),
+    "the same packages and release where no JetPack brought them": Reported(
+        joined(
+            well(T4),
+            UBUNTU_18,
+            toolkit("1.7.0"),
+            docker(),
+            {"commands": {QUERY: installed(nvidia_docker2="2.8.0-1", nvidia_container_toolkit="1.7.0-1")}},
+        ),
+        says=("apt-get remove -y nvidia-docker2",),
+        warns=("packages.leftovers", "outlook.distribution"),
     ),
 }
 

@@ -7,6 +7,7 @@ from gpuctl.checks.layers.docker import GPUS_FLAG_SINCE, at_least
 from gpuctl.checks.remedies import as_root, install, remove_packages
 from gpuctl.command import command, operands
 from gpuctl.facts.docker.docker import Docker
+from gpuctl.facts.gpu.tegra import Tegra
 from gpuctl.facts.machine.system import DOCKER_ARCHITECTURES, System
 from gpuctl.facts.packages.packages import REPLACED, REPOSITORY, TOOLKIT, Offer, Packages, is_whole
 from gpuctl.facts.packages.sources import APT_LIST, Source, contradictions
@@ -150,13 +151,16 @@ def _take(system: System, version: str) -> Remedy:
 
 
 @check("packages.leftovers")
-def leftovers(system: System, packages: Packages, docker: Docker) -> Judgement | None:
+def leftovers(system: System, packages: Packages, docker: Docker, tegra: Tegra) -> Judgement | None:
     """nvidia-docker2 and nvidia-container-runtime ended with toolkit 1.14.0, and hold back a newer toolkit's packages.
 
+    On a Jetson they are JetPack's own, which nvidia-container and nvidia-jetpack depend on.
     Source: https://docs.nvidia.com/datacenter/cloud-native/container-toolkit/latest/release-notes.html
     """
     installed = packages.installed.get()
-    if not installed or not any(name in installed for name in TOOLKIT) or _has_no_gpus(docker):
+    if not installed or not any(name in installed for name in TOOLKIT):
+        return None
+    if tegra.release.value or _has_no_gpus(docker):
         return None
     left = [name for name in REPLACED if name in installed and installed[name].version]
     seen = _versions(packages)

@@ -174,6 +174,11 @@ EARLY, LATE = ({"mode": 0o755, "ctime": BOOTED + seconds} for seconds in (-1000.
 NO_CONTAINER = (
     "2026-11-25T10:00:01+0000 gpu1 dockerd[7]: OCI runtime create failed: nvidia-container-cli: mount error: no file\n"
 )
+NO_RAW = (
+    '2026-11-25T10:00:01+0000 gpu1 dockerd[7]: time="2026-11-25T10:00:01Z" level=error msg="failed to set up container'
+    " networking: iptables --wait -t raw -A PREROUTING: iptables v1.8.7 (legacy): can't initialize iptables table"
+    " `raw': Table does not exist (do you need to insmod?)\"\n"
+)
 
 
 def switches(service: str) -> dict[str, Any]:
@@ -476,6 +481,7 @@ ILL: Mapping[str, SnapshotHost] = {
             "nvidia-container-cli --version": "cli-version: 1.19.1\n",
         }
     ),
+    "registration.network": v100(stats=SYSTEMD, commands=logged("docker", NO_RAW)),
     "registration.log": v100(stats=SYSTEMD, commands=logged("docker", NO_CONTAINER)),
     "changes.complete": v100(
         files={
@@ -550,6 +556,7 @@ NOT_THERE = {
     "docker.compose",
     "registration.cdi",
     "registration.log",
+    "registration.network",
     "cdi.readable",
     "cdi.conflict",
     "cdi.feature",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from functools import cache
 
@@ -9,12 +10,14 @@ import pytest
 from hosts import cri, failed, host
 from hosts_v100 import CHARACTER, QUERY
 from synthetic import DRIVER_580, T4, Board, docker, driver, gpus, joined, toolkit
-from test_reported_hosts import FEDORA, PODMAN, THOR, Machine, Reported, cdi, jetson, told, well
+from test_reported_hosts import FEDORA, PODMAN, THOR, Machine, Reported, cdi, jetson, told, well, without_modules
 from test_reported_hosts import KUBERNETES as CONTAINERD
 
 from gpuctl.checks.every import diagnose
 from gpuctl.facts.containerd.daemon import STATUS
+from gpuctl.facts.docker.unit import SHOW
 from gpuctl.facts.gather import gather
+from gpuctl.facts.machine.logs import unit_log
 from gpuctl.facts.toolkit.toolkit import SETTINGS
 from gpuctl.model import Finding, Status
 
@@ -33,6 +36,32 @@ UBUNTU_18 = {"files": {"/etc/os-release": 'ID=ubuntu\nNAME="Ubuntu"\nVERSION_ID=
 def installed(**packages: str) -> str:
     """What dpkg-query answers of them."""
     return "".join(f"{name.replace('_', '-')}\t{version}\tinstall\tinstalled\n" for name, version in packages.items())
+
+
+NO_TABLE = (
+    "iptables v1.8.7 (legacy): can't initialize iptables table `{}': Table does not exist (do you need to insmod?)"
+)
+
+
+def says_dockerd(core: str, hour: str = "2023-11-15T09", level: str = "error") -> Machine:
+    """What it logs when a container's network cannot be made: it was started on 2023-11-15 at 01:00."""
+    request = f'time="{hour}:00:01Z" level={level} msg="failed to set up container networking: {core} (exit status 3)"'
+    line = f"{hour}:00:01+0000 jetson dockerd[700]: {request}\n"
+    return {"stats": {"/run/systemd/system": {"type": "dir"}}, "commands": {shlex.join(unit_log("docker")): line}}
+
+
+DOCKER_UNIT = (
+    "LoadState=loaded\nActiveState=active\nId=docker.service\nMainPID=700\nFragmentPath=/usr/lib/systemd/system/docker.service\n"
+    "ExecStart={ path=/usr/bin/dockerd ; argv[]=/usr/bin/dockerd -H fd:// ; ignore_errors=no }\n"
+)
+
+
+def docker_28(version: str) -> Machine:
+    """As a unit of systemd's."""
+    machine = docker()
+    for answers in machine["sockets"].values():
+        answers["/version"] = {"Version": version, "ApiVersion": "1.48", "MinAPIVersion": "1.24"}
+    return joined(machine, {"commands": {shlex.join(SHOW): DOCKER_UNIT}})
 
 
 def orin(l4t: str, *more: Machine) -> Machine:
@@ -135,6 +164,55 @@ REPORTED: Mapping[str, Reported] = {
         ),
         says=("apt-get remove -y nvidia-docker2",),
         warns=("packages.leftovers", "outlook.distribution"),
+    ),
+    # A kernel that lacks what Docker's networks are made of: https://github.com/moby/moby/issues/49557,
+    # https://github.com/moby/moby/pull/49621, https://github.com/jakeday/linux-surface/issues/330
+    "Orin whose Docker 28.0.0 wants the table raw": Reported(
+        orin("36.4.0", toolkit("1.18.1"), docker_28("28.0.0"), says_dockerd(NO_TABLE.format("raw"))),
+        ("registration.network",),
+        ("no table raw of iptables, which Docker 28.0.0 needs", "'docker-ce=5:27.5.1-1~*'", "apt-mark hold docker-ce"),
+    ),
+    "Orin whose Docker 28.5 wants the table raw": Reported(
+        orin("36.4.3", toolkit("1.18.1"), docker_28("28.5.1"), says_dockerd(NO_TABLE.format("raw"))),
+        ("registration.network",),
+        ("DOCKER_INSECURE_NO_IPTABLES_RAW=1", "systemctl restart docker"),
+        ("27.5.1",),
+    ),
+    "the same before this dockerd was started": Reported(
+        orin("36.4.3", toolkit("1.18.1"), docker_28("28.5.1"), says_dockerd(NO_TABLE.format("raw"), "2023-11-14T20"))
+    ),
+    "a module that somebody has loaded since": Reported(
+        joined(
+            well(T4),
+            toolkit(),
+            docker(),
+            says_dockerd(NO_TABLE.format("nat")),
+            {"files": {"/proc/modules": "iptable_nat 1 0 -\nnvidia_uvm 1 0 -\nnvidia 1 1 nvidia_uvm, Live 0x0\n"}},
+        )
+    ),
+    "a kernel whose modules an upgrade took away": Reported(
+        joined(
+            without_modules(well(T4)),
+            {"stats": {"/lib/modules/6.8.0-90-generic": {"type": "dir"}}},
+            toolkit(),
+            docker(),
+            says_dockerd(NO_TABLE.format("filter")),
+        ),
+        ("registration.network",),
+        ("Reboot into the kernel that is installed",),
+    ),
+    "iptables by nf_tables on a kernel without": Reported(
+        orin(
+            "36.4.4",
+            toolkit("1.18.1"),
+            docker(),
+            says_dockerd("iptables v1.8.7 (nf_tables): Could not fetch rule set generation id: Invalid argument"),
+        ),
+        ("registration.network",),
+        ("update-alternatives --set iptables /usr/sbin/iptables-legacy",),
+    ),
+    "what dockerd only warns of": Reported(
+        joined(well(T4), toolkit(), docker(), says_dockerd(NO_TABLE.format("nat"), level="warning"))
     ),
 }
 

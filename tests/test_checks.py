@@ -347,6 +347,7 @@ ILL: Mapping[str, SnapshotHost] = {
         commands={
             "nvidia-ctk --version": "NVIDIA Container Toolkit CLI version 1.13.5\n",
             "nvidia-container-cli --version": "cli-version: 1.13.5\n",
+            QUERY: INSTALLED.replace("1.17.8", "1.13.5"),
         }
     ),
     "toolkit.runc": v100(commands={"runc --version": None}),
@@ -479,6 +480,7 @@ ILL: Mapping[str, SnapshotHost] = {
         commands={
             "nvidia-ctk --version": "NVIDIA Container Toolkit CLI version 1.19.1\n",
             "nvidia-container-cli --version": "cli-version: 1.19.1\n",
+            QUERY: INSTALLED.replace("1.17.8", "1.19.1"),
         }
     ),
     "registration.network": v100(stats=SYSTEMD, commands=logged("docker", NO_RAW)),

@@ -8,7 +8,7 @@ from functools import cache
 
 import pytest
 from hosts import cri, failed, host
-from hosts_v100 import CHARACTER, QUERY
+from hosts_v100 import CHARACTER, NVIDIAS, POLICY, QUERY, policy
 from synthetic import DRIVER_580, T4, Board, docker, driver, gpus, joined, toolkit
 from test_reported_hosts import FEDORA, PODMAN, THOR, Machine, Reported, cdi, jetson, told, well, without_modules
 from test_reported_hosts import KUBERNETES as CONTAINERD
@@ -18,6 +18,8 @@ from gpuctl.facts.containerd.daemon import STATUS
 from gpuctl.facts.docker.unit import SHOW
 from gpuctl.facts.gather import gather
 from gpuctl.facts.machine.logs import unit_log
+from gpuctl.facts.packages.packages import RPM_QUERY
+from gpuctl.facts.packages.packages import TOOLKIT as PACKAGES
 from gpuctl.facts.toolkit.toolkit import SETTINGS
 from gpuctl.model import Finding, Status
 
@@ -50,6 +52,7 @@ def says_dockerd(core: str, hour: str = "2023-11-15T09", level: str = "error") -
     return {"stats": {"/run/systemd/system": {"type": "dir"}}, "commands": {shlex.join(unit_log("docker")): line}}
 
 
+BY_DNF = {"which": {"dnf": "/usr/bin/dnf", "rpm": "/usr/bin/rpm", "apt-get": "/nowhere"}}
 DOCKER_UNIT = (
     "LoadState=loaded\nActiveState=active\nId=docker.service\nMainPID=700\nFragmentPath=/usr/lib/systemd/system/docker.service\n"
     "ExecStart={ path=/usr/bin/dockerd ; argv[]=/usr/bin/dockerd -H fd:// ; ignore_errors=no }\n"
@@ -213,6 +216,83 @@ REPORTED: Mapping[str, Reported] = {
     ),
     "what dockerd only warns of": Reported(
         joined(well(T4), toolkit(), docker(), says_dockerd(NO_TABLE.format("nat"), level="warning"))
+    ),
+    # https://github.com/NVIDIA/nvidia-container-toolkit/issues/1091: what a lock keeps back of the toolkit
+    "Rocky whose lock keeps one package back": Reported(
+        joined(
+            well(T4, base=("rocky", "Rocky Linux", "9.6", "5.14.0-570.26.1.el9_6.x86_64")),
+            toolkit("1.18.1"),
+            docker(),
+            BY_DNF,
+            {
+                "commands": {
+                    shlex.join(RPM_QUERY): installed(
+                        nvidia_container_toolkit="1.18.0-1",
+                        nvidia_container_toolkit_base="1.18.1-1",
+                        libnvidia_container_tools="1.18.1-1",
+                        libnvidia_container1="1.18.1-1",
+                    )
+                },
+                "files": {"/etc/dnf/plugins/versionlock.list": "nvidia-container-toolkit-0:1.18.0-1.*\n"},
+            },
+        ),
+        says=(
+            "nvidia-container-toolkit is 1.18.0; the rest of the toolkit is 1.18.1",
+            "dnf versionlock delete nvidia-container-toolkit\n",
+            "dnf install -y nvidia-container-toolkit",
+        ),
+        warns=("toolkit.versions-agree",),
+    ),
+    "a library that is held": Reported(
+        joined(
+            well(T4),
+            toolkit("1.18.1"),
+            docker(),
+            {
+                "commands": {
+                    QUERY: installed(nvidia_container_toolkit="1.18.1-1")
+                    + "libnvidia-container1\t1.17.8-1\thold\tinstalled\n"
+                }
+            },
+        ),
+        says=("libnvidia-container1 is 1.17.8", "apt-mark unhold libnvidia-container1\n"),
+        warns=("toolkit.versions-agree",),
+    ),
+    # https://repo.download.nvidia.com/jetson/: JetPack 5.1 comes with a toolkit of two releases
+    "Orin with the parts that JetPack 5 brings": Reported(
+        jetson(
+            "35.4.1",
+            "NVIDIA Jetson AGX Orin Developer Kit",
+            toolkit("1.11.0"),
+            docker(),
+            {
+                "commands": {
+                    "nvidia-container-cli --version": "cli-version: 1.10.0\nlib-version: 0.11.0+jetpack\n",
+                    QUERY: installed(nvidia_container_toolkit="1.11.0~rc.1-1", libnvidia_container1="1.10.0-1"),
+                }
+            },
+        ),
+        never=("1.10.0",),
+    ),
+    # https://github.com/NVIDIA/nvidia-docker/issues/1388: the same with a mirror of a company's
+    "a pin that puts a mirror's toolkit before NVIDIA's": Reported(
+        joined(
+            well(T4),
+            toolkit("1.13.5"),
+            docker(),
+            {
+                "commands": {
+                    POLICY: policy("1.13.5-1", f"1.18.1-1 500 {NVIDIAS}", "1.13.5-1 1500 http://mirror.example/debian")
+                },
+                "files": {"/etc/apt/preferences": "Package: *\nPin: origin mirror.example\nPin-Priority: 1500\n"},
+            },
+        ),
+        says=(
+            f"'Package: {' '.join(PACKAGES)}' 'Pin: origin nvidia.github.io' 'Pin-Priority: 1501'",
+            "tee /etc/apt/preferences.d/nvidia-container-toolkit",
+        ),
+        never=("nvidia-container-toolkit=",),
+        warns=("packages.toolkit-preferred", "toolkit.version-safe"),
     ),
 }
 

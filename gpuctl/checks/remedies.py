@@ -22,11 +22,15 @@ from gpuctl.facts.gpu.keeper import Keeper
 from gpuctl.facts.gpu.tegra import Tegra
 from gpuctl.facts.machine.kernel import DkmsModule
 from gpuctl.facts.machine.system import System
+from gpuctl.facts.packages.packages import PREFERENCES, REPOSITORY, TOOLKIT
 from gpuctl.model import Disturbs, Remedy
 
 if TYPE_CHECKING:
     from gpuctl.facts.docker.docker import Docker
+    from gpuctl.facts.packages.packages import Packages
 
+DOWNGRADES = 1000
+"""Above this priority apt takes an older package in the place of a newer: apt_preferences(5)."""
 INSTALLS = ("apt", "dnf", "yum", "zypper")
 """The package managers by which gpuctl installs the toolkit."""
 _REMOVES = {"apt": "apt-get", "dnf": "dnf", "yum": "yum", "zypper": "zypper"}
@@ -54,6 +58,43 @@ def install_toolkit(system: System, text: str) -> Remedy:
     if not remedy.commands or system.package_manager.value not in INSTALLS:
         return remedy
     return own_first(remedy, system, command("gpuctl", "install-runtime", "--install"))
+
+
+def upgrade_toolkit(system: System, packages: Packages, text: str) -> Remedy:
+    """Returns the remedy that brings all of NVIDIA's toolkit to its newest release: what keeps packages of it back goes
+    first, a hold, or that apt puts another's before NVIDIA's.
+
+    So it is one remedy for whatever a newer release mends.
+    """
+    known = packages.installed.value or {}
+    held = [name for name in TOOLKIT if name in known and known[name].held]
+    first = packages.policy.value.before_nvidias if packages.policy.value else None
+    prefer = _prefer_nvidias(max(first.priority, DOWNGRADES) + 1) if first else ()
+    upgrade = install("toolkit", text, system, Disturbs.NOTHING)
+    if not upgrade.commands:
+        return upgrade
+    said = (
+        f"First have apt prefer NVIDIA's packages to those of priority {first.priority}." if first else None,
+        f"{' and '.join(held)} {'are' if len(held) > 1 else 'is'} held: let go first, and hold all of them or none."
+        if held
+        else None,
+    )
+    commands = (*as_root(system, *prefer), *_let_go(system, held), *upgrade.commands)
+    return replace(upgrade, text=" ".join(filter(None, (upgrade.text, *said))), commands=commands)
+
+
+def _prefer_nvidias(priority: int) -> tuple[Command, ...]:
+    """What names packages counts before what names none: apt_preferences(5)."""
+    lines = (f"Package: {' '.join(TOOLKIT)}", f"Pin: origin {REPOSITORY.rstrip('/')}", f"Pin-Priority: {priority}")
+    file = f"{PREFERENCES[1]}/nvidia-container-toolkit"
+    return (command("printf", "%s\\n", *lines, Shell.PIPE, Shell.SUDO, "tee", file),)
+
+
+def _let_go(system: System, names: Sequence[str]) -> tuple[Command, ...]:
+    manager = system.package_manager.value or ""
+    known = {"apt": ("apt-mark", "unhold"), "zypper": ("zypper", "removelock")}
+    program = known.get(manager, (manager, "versionlock", "delete"))
+    return as_root(system, command(*program, *operands(*names))) if names else ()
 
 
 def own_first(remedy: Remedy, system: System, own: Command) -> Remedy:

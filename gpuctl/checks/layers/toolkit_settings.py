@@ -10,13 +10,14 @@ from gpuctl.checks.engine import Judgement, check, failed, passed, warned
 from gpuctl.checks.mendable import OWN_CHECK
 from gpuctl.checks.paths.engines import EnginePaths
 from gpuctl.checks.paths.ways import InForce, ToolkitInUse, Way, release
-from gpuctl.checks.remedies import as_root, install
+from gpuctl.checks.remedies import as_root, upgrade_toolkit
 from gpuctl.command import Command, Shell, command, operands
 from gpuctl.compat.knowledge.errors.faults import faults_of
 from gpuctl.compat.knowledge.toolkit_settings import SPOILT, default_of, strangers
 from gpuctl.compat.versions import compare, leading
 from gpuctl.facts.machine.isolation import Isolation
 from gpuctl.facts.machine.system import System
+from gpuctl.facts.packages.packages import Packages
 from gpuctl.facts.toolkit.settings import LDCONFIG, LDCONFIGS, MODE, NO_CGROUPS, OPERATORS, ROOT, ToolkitSettings
 from gpuctl.facts.toolkit.toolkit import Toolkit
 from gpuctl.model import Disturbs, Evidence, Remedy
@@ -215,7 +216,9 @@ def wishes(names: Iterable[str], system: System, here: ToolkitInUse) -> dict[str
 
 
 @check("toolkit.cgroup-v2")
-def cgroup_v2(system: System, isolation: Isolation, toolkit: Toolkit, found: ToolkitSettings) -> Judgement | None:
+def cgroup_v2(
+    system: System, isolation: Isolation, toolkit: Toolkit, found: ToolkitSettings, packages: Packages
+) -> Judgement | None:
     """libnvidia-container before 1.8.0 does not know cgroup v2: "cgroup subsystem devices not found"."""
     cli = toolkit.cli.get()
     version = leading(cli.version) if cli else ""
@@ -226,14 +229,14 @@ def cgroup_v2(system: System, isolation: Isolation, toolkit: Toolkit, found: Too
     settings = found.settings.value
     if compare(version, CGROUP_V2_SINCE) >= 0 or (settings and settings.values.get(NO_CGROUPS) is True):
         return passed(f"libnvidia-container {version} knows cgroup v2", isolation.cgroup_v2)
-    remedy = install("toolkit", "Upgrade the toolkit.", system, Disturbs.NOTHING)
+    remedy = upgrade_toolkit(system, packages, "Upgrade the toolkit.")
     message = f"libnvidia-container {version} does not know this host's cgroup v2: every GPU container fails."
     seen = Evidence(toolkit.cli.source, f"version {version}")
     return failed(message, seen, isolation.cgroup_v2, remedy=remedy)
 
 
 @check("toolkit.release-faults")
-def release_faults(system: System, paths: EnginePaths) -> Judgement | None:
+def release_faults(system: System, paths: EnginePaths, packages: Packages) -> Judgement | None:
     """Some releases of the toolkit have a fault that stops containers, which a later one has not any more.
 
     What is one engine's alone counts where that runs: containerd's where it serves CRI.
@@ -247,7 +250,7 @@ def release_faults(system: System, paths: EnginePaths) -> Judgement | None:
     if not faults:
         return passed(f"No known fault in toolkit {version}", Evidence(toolkit.ctk.source, version))
     newest = faults[-1]
-    remedy = install("toolkit", f"Upgrade the toolkit to {newest.fixed} or later.", system, Disturbs.NOTHING)
+    remedy = upgrade_toolkit(system, packages, f"Upgrade the toolkit to {newest.fixed} or later.")
     seen = (Evidence(fault.source, fault.text) for fault in faults)
     return warned(f"Toolkit {version} has a fault: {newest.text}.", *seen, remedy=remedy)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -14,6 +15,7 @@ from test_reported_hosts import FEDORA, PODMAN, THOR, Machine, Reported, cdi, je
 from test_reported_hosts import KUBERNETES as CONTAINERD
 
 from gpuctl.checks.every import diagnose
+from gpuctl.command import command
 from gpuctl.facts.containerd.daemon import STATUS
 from gpuctl.facts.docker.unit import SHOW
 from gpuctl.facts.gather import gather
@@ -21,7 +23,9 @@ from gpuctl.facts.machine.logs import unit_log
 from gpuctl.facts.packages.packages import RPM_QUERY
 from gpuctl.facts.packages.packages import TOOLKIT as PACKAGES
 from gpuctl.facts.toolkit.toolkit import SETTINGS
-from gpuctl.model import Finding, Status
+from gpuctl.model import Finding, Remedy, Status, Waiver
+from gpuctl.render.views.doctor import report_text
+from gpuctl.render.views.finding import each_once
 
 ORIN_NANO = Board("Orin (nvgpu)", "", "8.7", "nvidia", 8)
 DISPLAY = {
@@ -92,7 +96,10 @@ REPORTED: Mapping[str, Reported] = {
         never=("uvm", "nvidia-modprobe"),
     ),
     "Thor whose nvidia_uvm is not loaded": Reported(
-        thor("38.2", toolkit("1.19.0"), docker()), says=("nvidia-modprobe -c=0 -u",), warns=("kernel.uvm-loaded",)
+        thor("38.2", toolkit("1.19.0"), docker()),
+        says=("nvidia-modprobe -c=0 -u",),
+        never=("device node",),
+        warns=("kernel.uvm-loaded",),
     ),
     # https://github.com/NVIDIA/nvidia-container-toolkit/issues/48: by csv the devices are in a container's own rules
     "Orin on which --gpus comes to nothing": Reported(
@@ -309,3 +316,18 @@ def test_what_is_wrong_on_a_reported_host_is_what_its_thread_found(name: str) ->
     assert {one.id for one in found if one.status is Status.WARN} >= set(right.warns), told(found)
     assert [words for words in right.says if words not in told(found)] == [], told(found)
     assert [words for words in right.never if words in told(found)] == [], told(found)
+
+
+def test_commands_that_mend_several_findings_stand_once() -> None:
+    facts = gather(host(**REPORTED["a pin that puts a mirror's toolkit before NVIDIA's"].machine))
+    text = report_text(diagnose(facts), facts, verbose=False).plain
+    assert text.count("tee /etc/apt/preferences.d/nvidia-container-toolkit") == 1
+    assert "Upgrade the toolkit." in text and "The same mends it as packages.toolkit-preferred." in text
+
+
+def test_what_is_waived_has_no_commands_that_another_could_point_at() -> None:
+    waived = Finding(
+        "a.a", "a", Status.WARN, "x", remedy=Remedy("", (command("reboot"),)), waived=Waiver("y", "2026-12-31")
+    )
+    counts = replace(waived, id="a.b", waived=None)
+    assert [shown_at for _, shown_at in each_once((waived, counts, replace(counts, id="a.c")))] == ["", "", "a.b"]

@@ -232,7 +232,9 @@ def device_nodes(system: System, driver: Driver, devices: Devices, tegra: Tegra,
     if driver.nvml_version.value is None or is_elsewhere:
         return None
     nodes = {node.path for node in devices.nodes.get() or ()}
-    missing = [path for path in ("/dev/nvidiactl", "/dev/nvidia0", "/dev/nvidia-uvm") if path not in nodes]
+    modules = kernel.modules.value
+    of_uvm = ("/dev/nvidia-uvm",) if modules is None or "nvidia_uvm" in modules else ()  # else kernel.uvm-loaded tells
+    missing = [path for path in ("/dev/nvidiactl", "/dev/nvidia0", *of_uvm) if path not in nodes]
     seen = Evidence(devices.nodes.source, ", ".join(sorted(nodes)) or "none")
     if not missing:
         return passed(f"{len(nodes)} device nodes are there", seen)

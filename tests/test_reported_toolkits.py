@@ -301,6 +301,25 @@ REPORTED: Mapping[str, Reported] = {
         never=("nvidia-container-toolkit=",),
         warns=("packages.toolkit-preferred", "toolkit.version-safe"),
     ),
+    "a mode for which there is no specification": Reported(
+        joined(
+            well(T4),
+            toolkit("1.18.1"),
+            docker(),
+            {"files": {SETTINGS: '[nvidia-container-runtime]\nmode = "cdi"\n'}},
+        ),
+        ("toolkit.hook-mode",),
+        never=("daemon-reload",),
+    ),
+    "a runtime that is registered and gone": Reported(
+        joined(
+            well(T4),
+            toolkit("1.17.8"),
+            docker(DefaultRuntime="nvidia", Runtimes={"runc": {"path": "runc"}, "nvidia": {"path": "/opt/gone"}}),
+        ),
+        ("registration.runtime-path",),
+        never=("daemon-reload",),
+    ),
 }
 
 

@@ -179,6 +179,7 @@ NO_RAW = (
     " networking: iptables --wait -t raw -A PREROUTING: iptables v1.8.7 (legacy): can't initialize iptables table"
     " `raw': Table does not exist (do you need to insmod?)\"\n"
 )
+BAZZITE = '{"image-ref": "ostree-image-signed:docker://ghcr.io/ublue-os/bazzite-gnome", "image-tag": "testing"}'
 
 
 def switches(service: str) -> dict[str, Any]:
@@ -244,6 +245,14 @@ ILL: Mapping[str, SnapshotHost] = {
     "hardware.wsl-libraries": v100(
         stats={WINDOWS_CUDA: {}, LINUX_CUDA: {}},
         commands={"ldconfig -p": f"\tlibcuda.so.1 (libc6,x86-64) => {LINUX_CUDA}\n"},
+    ),
+    "hardware.image": v100(
+        **without(
+            NOT_LOADED,
+            files={"/usr/share/ublue-os/image-info.json": BAZZITE, f"{PCI}/device": "0x2684\n"},
+            commands={**NO_MODULE, **NO_CURRENT, SMI: None},
+            nvml=[{"error": "NVML Shared Library Not Found", "code": 12}],
+        )
     ),
     "kernel.driver-installed": v100(
         files={"/proc/modules": "", "/proc/driver/nvidia/version": None},
@@ -580,6 +589,7 @@ MOVED = v100(
 ELSEWHERE: Mapping[str, SnapshotHost] = {
     **dict.fromkeys([id for id in ILL if id.startswith("kubelet.")], QUIET),
     "registration.crio-restart": v100(**without(CRIO_LISTS, stats={CRIO_FILE: {"ctime": BOOTED + 9_999}})),
+    "hardware.image": v100(files={"/usr/share/ublue-os/image-info.json": BAZZITE}),
     "kubelet.plugin-folder": MOVED,
     "kubelet.cpu-manager": v100(**node(policy="static", answer=ENV + DEVICE_NODE)),
     "driver.fabric-state": v100(nvml=[NVML[0], GPU | {"fabric": "completed"}]),

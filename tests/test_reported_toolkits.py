@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Mapping
 from dataclasses import replace
@@ -10,8 +11,21 @@ from functools import cache
 import pytest
 from hosts import cri, failed, host
 from hosts_v100 import CHARACTER, NVIDIAS, POLICY, QUERY, policy
-from synthetic import DRIVER_580, T4, Board, docker, driver, gpus, joined, toolkit
-from test_reported_hosts import FEDORA, PODMAN, THOR, Machine, Reported, cdi, jetson, told, well, without_modules
+from synthetic import DRIVER_580, RTX_4090, T4, Board, docker, driver, gpus, joined, system, toolkit
+from test_reported_hosts import (
+    BARE,
+    FEDORA,
+    PODMAN,
+    THOR,
+    Machine,
+    Reported,
+    cdi,
+    jetson,
+    release,
+    told,
+    well,
+    without_modules,
+)
 from test_reported_hosts import KUBERNETES as CONTAINERD
 
 from gpuctl.checks.every import diagnose
@@ -19,6 +33,7 @@ from gpuctl.command import command
 from gpuctl.facts.containerd.daemon import STATUS
 from gpuctl.facts.docker.unit import SHOW
 from gpuctl.facts.gather import gather
+from gpuctl.facts.machine.image_system import IMAGE_INFO
 from gpuctl.facts.machine.logs import unit_log
 from gpuctl.facts.packages.packages import RPM_QUERY
 from gpuctl.facts.packages.packages import TOOLKIT as PACKAGES
@@ -27,6 +42,7 @@ from gpuctl.model import Finding, Remedy, Status, Waiver
 from gpuctl.render.views.doctor import report_text
 from gpuctl.render.views.finding import each_once
 
+GTX_1070 = Board("NVIDIA GeForce GTX 1070", "1b81", "6.1", "geforce", 8)
 ORIN_NANO = Board("Orin (nvgpu)", "", "8.7", "nvidia", 8)
 DISPLAY = {
     "files": {
@@ -42,6 +58,14 @@ UBUNTU_18 = {"files": {"/etc/os-release": 'ID=ubuntu\nNAME="Ubuntu"\nVERSION_ID=
 def installed(**packages: str) -> str:
     """What dpkg-query answers of them."""
     return "".join(f"{name.replace('_', '-')}\t{version}\tinstall\tinstalled\n" for name, version in packages.items())
+
+
+def universal_blue(name: str, tag: str, board: Board) -> Machine:
+    """An image that has no driver, of which it tells where it comes from."""
+    said = {"image-ref": f"ostree-image-signed:docker://ghcr.io/ublue-os/{name}", "image-tag": tag}
+    files = {IMAGE_INFO: json.dumps(said), "/proc/modules": "nouveau 1 0 - Live 0x0\n", "/run/ostree-booted": ""}
+    bare = joined(system(*FEDORA), gpus(board, bound="nouveau"), BARE, PODMAN)
+    return joined(bare, release("fedora"), {"files": files, "which": {"rpm-ostree": "/usr/bin/rpm-ostree"}})
 
 
 NO_TABLE = (
@@ -320,6 +344,25 @@ REPORTED: Mapping[str, Reported] = {
         ("registration.runtime-path",),
         never=("daemon-reload",),
     ),
+    # https://docs.bazzite.gg, rebase_guide: one image has the driver, and the toolkit too
+    "Aurora as for other GPUs": Reported(
+        universal_blue("aurora-dx", "latest", RTX_4090),
+        ("hardware.image",),
+        ("rpm-ostree rebase ostree-image-signed:docker://ghcr.io/ublue-os/aurora-dx-nvidia-open:latest",),
+        ("rpm-ostree install", "Install the toolkit", "rpm-ostree status"),
+    ),
+    "Bazzite as for other GPUs, on a Pascal": Reported(
+        universal_blue("bazzite-gnome", "stable-43", GTX_1070),
+        ("hardware.image",),
+        ("ghcr.io/ublue-os/bazzite-gnome-nvidia:stable-43",),
+        ("nvidia-open",),
+    ),
+    "somebody's own image, made of Universal Blue's": Reported(
+        universal_blue("somebody/own", "latest", RTX_4090),
+        ("kernel.driver-installed", "toolkit.installed"),
+        ("names have nvidia in them",),
+        ("rpm-ostree rebase",),
+    ),
 }
 
 
@@ -350,3 +393,11 @@ def test_what_is_waived_has_no_commands_that_another_could_point_at() -> None:
     )
     counts = replace(waived, id="a.b", waived=None)
     assert [shown_at for _, shown_at in each_once((waived, counts, replace(counts, id="a.c")))] == ["", "", "a.b"]
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"image-ref": 5}', '{"image-ref": "docker://x/y", "image-tag": "z"}'])
+def test_an_image_that_does_not_tell_its_address_is_named_by_no_command(text: str) -> None:
+    machine = joined(universal_blue("bluefin", "stable", RTX_4090), {"files": {IMAGE_INFO: text}})
+    found = [one for one in diagnose(gather(host(**machine))).findings if one.status is Status.FAIL]
+    assert found[0].id == "kernel.driver-installed"
+    assert "rpm-ostree rebase" not in told(tuple(found))

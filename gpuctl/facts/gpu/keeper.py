@@ -11,7 +11,7 @@ from gpuctl.facts.gpu.driver_packages import KeptBy, by_packages, probe_driver_p
 from gpuctl.facts.gpu.licence import is_virtual
 from gpuctl.facts.gpu.pci import TEGRA
 from gpuctl.facts.machine.distribution import probe_distribution
-from gpuctl.facts.machine.image_system import probe_image_system
+from gpuctl.facts.machine.image_system import ImageInfo, probe_image_info, probe_image_system
 from gpuctl.facts.machine.kernel import OSRELEASE
 from gpuctl.facts.machine.kind import probe_machine
 from gpuctl.frozen import dataclass
@@ -61,15 +61,18 @@ class Keeper:
     driver: Fact[str]
     branch: Fact[str]
     """The branch and flavour of the distribution's prebuilt modules as their packages spell it: 580-server-open."""
+    image: Fact[ImageInfo]
+    """The image that the system is, where that tells."""
 
 
 def probe_keeper(host: Host) -> Keeper:
     """Returns who keeps the driver, by the first sign of those that leave least doubt."""
+    image = probe_image_info(host)
     for look in _LOOKS:
         found = look(host)
         if found is not None:
-            return Keeper(Fact(found.who, found.source), Fact(found.branch or None, found.source))
-    return Keeper(Fact(None, "no sign of a driver's keeper"), Fact(None, MODULES))
+            return Keeper(Fact(found.who, found.source), Fact(found.branch or None, found.source), image)
+    return Keeper(Fact(None, "no sign of a driver's keeper"), Fact(None, MODULES), image)
 
 
 def _windows(host: Host) -> Optional[KeptBy]:

@@ -345,8 +345,8 @@ def test_a_build_that_the_table_lacks_of_a_release_that_it_has_is_unknown(text: 
         ("torch==2.7.1+cu118", "RTX 5090", Verdict.UNKNOWN),
         ("torch==2.99.0+cu118", "RTX 5090", Verdict.UNKNOWN),
         ("tensorflow==1.15.0", "H100", Verdict.UNKNOWN),
-        ("torch==1.8.0+cu111", "A100", Verdict.COMPATIBLE),
-        ("torch==2.99.0+cu128", "RTX 5090", Verdict.COMPATIBLE),
+        ("torch==1.8.0+cu111", "A100", Verdict.LIMITED),
+        ("torch==2.99.0+cu128", "RTX 5090", Verdict.LIMITED),
     ],
 )
 def test_a_build_whose_code_is_not_known_says_so_and_no_yes_on_a_gpu_that_its_cuda_does_not_know(
@@ -362,7 +362,7 @@ def test_a_framework_of_which_only_the_parts_beside_it_are_known_is_named() -> N
     text = "torch==2.4.0+cu130\nnvidia-cuda-runtime==13.0.96\n"
     answer = check(Question(requirements_asks(text, "r.txt")), Machine("580.95.05", (find_gpu("A100"),)))
     (reason,) = (one for one in answer.gpus[0].reasons if one.id == "build.code-not-judged")
-    assert answer.verdict is Verdict.COMPATIBLE and "torch 2.4.0+cu130" in reason.message
+    assert answer.verdict is Verdict.LIMITED and "torch 2.4.0+cu130" in reason.message
 
 
 def test_every_release_of_the_table_answers_with_a_cuda_version_that_is_known() -> None:
@@ -838,7 +838,7 @@ OF_THEIR_OWN = [
     ("torch==2.4.0\nflash_attn", "T4", "incompatible", "flash-attn"),
     ("torch==2.4.0\nflash-attn>=2.5", "T4", "incompatible", "flash-attn >=2.5"),
     ("torch==2.4.0\nflash-attn==2.6.3", "A100", "compatible", ""),
-    ("torch==2.4.0\nflash-attn<2", "T4", "compatible", "flash-attn <2"),
+    ("torch==2.4.0\nflash-attn<2", "T4", "limited", "flash-attn <2"),
     ("torch==2.0.1\nflash-attn==1.0.9", "T4", "compatible", ""),
     ("torch==2.0.1\nflash-attn==1.0.9", "V100", "incompatible", "flash-attn 1.0.9"),
     ("flash-attn==2.6.3", "T4", "incompatible", "flash-attn 2.6.3"),
@@ -848,10 +848,10 @@ OF_THEIR_OWN = [
     ("torch==2.8.0\nsglang==0.5.3", "V100", "incompatible", "sglang 0.5.3"),
     ("cudf-cu12==24.4.0", "P100", "incompatible", "cudf-cu12 24.4.0"),
     ("cudf-cu12==23.10.0", "P100", "compatible", ""),
-    ("torch==2.4.0\nexllamav2==0.3.2\nmamba-ssm", "V100", "compatible", "exllamav2 0.3.2, mamba-ssm"),
+    ("torch==2.4.0\nexllamav2==0.3.2\nmamba-ssm", "V100", "limited", "exllamav2 0.3.2, mamba-ssm"),
     ("torch==2.3.1\nxformers==0.0.27\nbitsandbytes", "V100", "compatible", ""),
-    ("torch==2.4.0+cu118\nxformers==0.0.27+cu118", "V100", "compatible", "xformers 0.0.27+cu118"),
-    ("torch==2.4.0\nmamba-ssm==2.2.2", "T4", "compatible", "mamba-ssm 2.2.2"),
+    ("torch==2.4.0+cu118\nxformers==0.0.27+cu118", "V100", "limited", "xformers 0.0.27+cu118"),
+    ("torch==2.4.0\nmamba-ssm==2.2.2", "T4", "limited", "mamba-ssm 2.2.2"),
     ("torch==2.4.0\naccelerate==0.30.0", "T4", "compatible", ""),
 ]
 

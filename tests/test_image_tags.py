@@ -63,7 +63,8 @@ def verdict(image: str, driver: str, name: str) -> Verdict:
         ("nvcr.io/nvidia/pytorch:24.05-py3", "A100", Verdict.COMPATIBLE),
         ("nvcr.io/nvidia/pytorch:24.05-py3", "GTX 980", Verdict.INCOMPATIBLE),
         ("nvcr.io/nvidia/pytorch:24.09-py3", "A100", Verdict.LIMITED),
-        ("nvcr.io/nvidia/tensorrt:22.12-py3", "GTX 980", Verdict.COMPATIBLE),
+        ("nvcr.io/nvidia/tensorrt:22.12-py3", "GTX 980", Verdict.LIMITED),
+        ("nvcr.io/nvidia/cuda-dl-base:25.01-cuda12.8-devel-ubuntu24.04", "GTX 980", Verdict.COMPATIBLE),
         ("team/pytorch-service:1.4-cuda12.4", "A100", Verdict.LIMITED),
         ("team/service:1.4-cuda12.4", "A100", Verdict.COMPATIBLE),
     ],
@@ -122,7 +123,7 @@ def test_what_an_image_says_in_its_environment_leaves_the_code_that_its_tag_name
         ("pytorch:23.12-py3", "A100", "545.23.08", "12.3"),
         ("tritonserver:22.12-py3", "A100", "520.61.05", "11.8"),
         ("tritonserver:23.10-py3", "A100", "535.129.03", "12.2"),
-        ("tensorrt:23.12-py3", "A100", "545.23.08", "12.3"),
+        ("cuda-dl-base:23.12-py3", "A100", "545.23.08", "12.3"),
         ("tensorflow:23.03-tf2-py3", "A100", "530.30.02", "12.1"),
     ],
 )

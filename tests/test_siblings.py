@@ -61,7 +61,7 @@ def test_its_cuda_is_that_of_its_index_and_else_what_pip_installs(text: str, cud
     ("text", "gpu", "driver", "verdict"),
     [
         ("torch\ntorchvision==0.16.2\n", "RTX 3060", "535.183.01", Verdict.COMPATIBLE),
-        ("torch\nxformers==0.0.20\n", "RTX 3060", "535.183.01", Verdict.COMPATIBLE),
+        ("torch\nxformers==0.0.20\n", "RTX 3060", "535.183.01", Verdict.LIMITED),
         ("torch\ntorchvision==0.16.2\n", "RTX 5090", "580.95.05", Verdict.INCOMPATIBLE),
         ("torchvision==0.16.2\n", "RTX 5090", "580.95.05", Verdict.INCOMPATIBLE),
     ],

@@ -32,8 +32,8 @@ class Ask:
     text here one alone is installed; which one, `decided_by` tells and is not known. `on_arm`: what pip finds on Arm
     where that is not CUDA's. `optional`: it is installed only with an extra or a group that has to be named.
     `constraint` is what a person said of the release ("" where they pinned one, or said nothing): ">=2.0.0,!=2.0.1".
-    `beside` is the code of packages that are installed with it, `unjudged` those of which nothing here tells for which
-    GPUs theirs is.
+    `unjudged` are those of what asks of which nothing here tells for which GPUs their code is. `beside` is the code of
+    packages that are installed with it, `beside_unjudged` those of them of which nothing tells it.
     `without_cuda`: others of `one_of` that ask for none, for the CPU or for another maker's GPUs. `parted`: what its
     file pins side by side though one release requires another than the other's, as sentences.
     `unknown`: why nothing tells which CUDA version it asks for, as a sentence; `cuda` is "" then.
@@ -54,6 +54,7 @@ class Ask:
     constraint: str = ""
     beside: tuple[OwnCode, ...] = ()
     unjudged: tuple[str, ...] = ()
+    beside_unjudged: tuple[str, ...] = ()
     without_cuda: tuple[str, ...] = ()
     parted: tuple[str, ...] = ()
 

@@ -25,6 +25,8 @@ _CATALOGUE = (
 # In these lies less than in the others, or another program, for which the notes say no, or an older, lowest GPU.
 # Source: https://docs.nvidia.com/deeplearning/tensorrt/container-release-notes/rel_18.12.html
 _FOR_OLDER_GPUS = ("cuda-dl-base", "tensorrt")
+_LIBRARIES_ALONE = "cuda-dl-base"
+"""As in nvidia/cuda there is nothing in it but what CUDA itself is for. Source: https://catalog.ngc.nvidia.com/orgs/nvidia/containers/cuda-dl-base"""
 _LAST_TENSORFLOW_1 = "23.03"
 """Source: https://github.com/NVIDIA/tensorflow/releases"""
 _DEEPO_CUDA = re.compile(r"cu[0-9]{2,3}")
@@ -44,7 +46,12 @@ def in_catalogue(reference: str) -> bool:
 
 def holds_framework(reference: str) -> bool:
     """Returns whether a framework is in an image that `image_ask` knows, and not what frameworks are built on alone."""
-    return _name_and_tag(reference.partition("@")[0])[0].rpartition("/")[2] not in _FOR_OLDER_GPUS
+    return _image(reference) not in _FOR_OLDER_GPUS
+
+
+def _image(reference: str) -> str:
+    """Returns an image's name without its maker and its tag."""
+    return _name_and_tag(reference.partition("@")[0])[0].rpartition("/")[2]
 
 
 def image_ask(reference: str) -> Ask:
@@ -64,7 +71,9 @@ def image_ask(reference: str) -> Ask:
             f"nvcr.io/nvidia/IMAGE:MONTH for {', '.join(_CATALOGUE)}"
         )
     ask = _catalogue_ask(tagged, tag)
-    return replace(ask, codes=(), unjudged=(ask.by,)) if not holds_framework(tagged) else ask
+    if holds_framework(tagged):
+        return ask
+    return replace(ask, codes=(), unjudged=() if _image(tagged) == _LIBRARIES_ALONE else (ask.by,))
 
 
 def _name_and_tag(reference: str) -> tuple[str, str]:

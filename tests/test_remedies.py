@@ -14,8 +14,10 @@ from gpuctl.compat.answer.answer import Compatibility, check
 from gpuctl.compat.answer.remedies import remedies
 from gpuctl.compat.ask.asks import Ask, release_ask
 from gpuctl.compat.ask.frameworks import framework_asks
+from gpuctl.compat.ask.pip_files.asks import requirements_asks
 from gpuctl.compat.ask.question import Machine, Question, typed_cuda
 from gpuctl.compat.judge.rulings import SEVERITY
+from gpuctl.compat.knowledge.code import code_of
 from gpuctl.compat.knowledge.frameworks import framework_releases
 from gpuctl.compat.knowledge.gpus.gpus import find_gpu
 from gpuctl.compat.tables.loader import branches, cuda_rows, cuda_versions, products
@@ -151,6 +153,35 @@ def test_where_driver_and_build_must_both_change_one_remedy_names_both(asked: As
     (remedy,) = on(asked, machine).remedies
     assert re.search(r"^Use .* for CUDA [0-9.]+.*, and (change|upgrade) the driver to ", remedy.text)
     assert on(*followed(remedy.text, asked, machine)).verdict in (Verdict.COMPATIBLE, Verdict.LIMITED)
+
+
+@pytest.mark.parametrize(
+    ("beside", "gpu", "driver"),
+    [
+        ("spconv-cu120==2.3.6", "RTX 5090", "535.161.08"),
+        ("spconv-cu120==2.3.6", "RTX 5090", "570.133.07"),
+        ("gsplat==1.4.0", "B200", "550.54.15"),
+        ("cupy-cuda12x==13.3.0", "RTX 5090", "535.161.08"),
+    ],
+)
+def test_what_a_file_is_told_betters_all_of_it(beside: str, gpu: str, driver: str) -> None:
+    def asked(torch: str, machine: Machine) -> Compatibility:
+        return check(Question(requirements_asks(f"torch=={torch}\n{beside}\n", "r.txt")), machine)
+
+    before = asked("2.4.0", Machine(driver, (find_gpu(gpu),)))
+    (remedy,) = before.remedies
+    build, machine = followed(remedy.text, typed_cuda("12.1"), Machine(driver, (find_gpu(gpu),)))
+    assert build.release
+    after = asked(f"{build.release.version}+cu{build.cuda.replace('.', '')}", machine)
+    assert before.verdict is Verdict.INCOMPATIBLE
+    assert after.verdict in (Verdict.COMPATIBLE, Verdict.LIMITED)
+
+
+def test_of_several_that_ask_none_is_told_what_leaves_another_as_it_is() -> None:
+    (torch,) = framework_asks("torch==2.8.0+cu128")
+    for_hopper = Ask("12.6", "something for Hopper", "", codes=(code_of("sm_90"),), wheel=True)
+    machine = Machine("580.95.05", (find_gpu("GTX 1080"),))
+    assert on(torch, machine).remedies and not check(Question((torch, for_hopper)), machine).remedies
 
 
 def test_an_image_of_the_catalogue_that_needs_the_compat_package_is_said_to_carry_it() -> None:

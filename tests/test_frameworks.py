@@ -122,6 +122,8 @@ def test_whoever_asks_is_named_as_typed_and_what_was_chosen_is_said() -> None:
     assert ask("torch==2.4.0").by == "torch 2.4.0 (the build that pip installs)"
     assert ask("tensorflow[and-cuda]==2.17.1").by == "tensorflow 2.17.1 (as 2.17.0)"
     assert ask("nvcr.io/nvidia/pytorch:24.05-py3").by == "nvcr.io/nvidia/pytorch:24.05-py3"
+    assert ask("tensorflow[and-cuda]==2.16").by == "tensorflow 2.16 (as 2.16.1)"
+    assert ask("onnxruntime-gpu==1.19.2").by == "onnxruntime-gpu 1.19.2 (as 1.19.0)"
     assert "which one pip installs is not known" in ask("torch==1.8.2").by
 
 
@@ -288,6 +290,14 @@ def test_code_runs_on_its_own_major_number_and_ptx_on_every_newer_gpu(
         ("ngc:20.04", "20.03 and 20.06"),
         ("ngc:21.01", "20.12 and 21.02"),
         ("nvcr.io/nvidia/tensorflow:24.05-tf1-py3", "TensorFlow 1 end with 23.03"),
+        ("nvcr.io/nvidia/tensorflow:25.03-tf2-py3", "TensorFlow end with 25.02"),
+        ("nvcr.io/nvidia/mxnet:24.07-py3", "MXNet end with 24.06"),
+        ("nvcr.io/nvidia/caffe:19.12-py2", "Python 2 end with 19.10"),
+        ("torch==2.5.2", "the known ones next to it are 2.5.1 and 2.6.0"),
+        ("tensorflow==2.11.7", "the known ones next to it are 2.11.1 and 2.12.0"),
+        ("tensorflow==2.16.0", "the known ones next to it are 2.15.1 and 2.16.1"),
+        ("onnxruntime-gpu==1.20.3", "the known ones next to it are 1.20.2 and 1.21.0"),
+        ("jax[cuda12]==0.4.32", "the known ones next to it are 0.4.31 and 0.4.33"),
         ("ngc:99.01", f"the newest known is {newest('ngc')}"),
         ("nvcr.io/nvidia/nemo:24.05", "paddlepaddle"),
         ("nvcr.io/nvidia/pytorch@sha256:abc", "give the image with its tag"),

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from gpuctl.compat.answer.answer import brief
+from gpuctl.compat.answer.answer import brief, check
 from gpuctl.compat.ask.asks import release_ask
-from gpuctl.compat.ask.image_claims import claims_of_env, claims_of_tag, with_build
+from gpuctl.compat.ask.image_claims import Claims, claims_of_env, claims_of_tag, with_build
 from gpuctl.compat.ask.question import Machine, Question, with_image
 from gpuctl.compat.judge.judge import verdict_of
 from gpuctl.compat.judge.rulings import SEVERITY
@@ -71,6 +71,30 @@ def verdict(image: str, driver: str, name: str) -> Verdict:
 )
 def test_an_image_is_judged_by_the_code_of_what_its_tag_names(image: str, name: str, judged: Verdict) -> None:
     assert verdict(image, "580.95.05", name) is judged
+
+
+@pytest.mark.parametrize(
+    ("image", "said"),
+    [
+        (
+            "tensorflow/tensorflow:2.17.9-gpu",
+            "the known ones next to it are 2.17.1 and 2.18.0",
+        ),
+        ("tensorflow/tensorflow:2.9.4-gpu-jupyter", "2.9.3 and 2.10.0"),
+        ("nvcr.io/nvidia/tensorflow:25.05-tf2-py3", "TensorFlow end with 25.02"),
+        ("nvcr.io/nvidia/mxnet:25.01-py3", "MXNet end with 24.06"),
+        ("nvcr.io/nvidia/pytorch:24.05-py2", "Python 2 end with 19.10"),
+        ("nvcr.io/nvidia/pytorch:20.04-py3", "20.03 and 20.06"),
+    ],
+)
+def test_an_image_of_a_release_that_nobody_knows_is_unknown_and_told_which_there_are(image: str, said: str) -> None:
+    for gpu in ("A100", "K80"):
+        question = with_image(
+            Question(), claims_of_tag(image) or Claims(image, "this host's Docker", unread="Not here.")
+        )
+        answer = check(question, Machine("580.95.05", (find_gpu(gpu),)))
+        assert answer.verdict is Verdict.UNKNOWN
+        assert said in next(one.message for one in answer.reasons if one.id == "image.release-not-known")
 
 
 def images_of(release: FrameworkRelease, cuda: str) -> Iterator[str]:

@@ -27,8 +27,16 @@ _CATALOGUE = (
 _FOR_OLDER_GPUS = ("cuda-dl-base", "tensorrt")
 _LIBRARIES_ALONE = "cuda-dl-base"
 """As in nvidia/cuda there is nothing in it but what CUDA itself is for. Source: https://catalog.ngc.nvidia.com/orgs/nvidia/containers/cuda-dl-base"""
-_LAST_TENSORFLOW_1 = "23.03"
-"""Source: https://github.com/NVIDIA/tensorflow/releases"""
+_LAST_MONTHS = {
+    "tf1": ("TensorFlow 1", "23.03"),
+    "tensorflow": ("TensorFlow", "25.02"),
+    "mxnet": ("MXNet", "24.06"),
+    "py2": ("Python 2", "19.10"),
+}
+"""What images of a name, or with such a word in their tag, have in them, and the last month of such. Sources:
+https://github.com/NVIDIA/tensorflow/releases, and the last release in
+https://docs.nvidia.com/deeplearning/frameworks/tensorflow-release-notes/ (of Python 2: rel_19.10) and
+https://docs.nvidia.com/deeplearning/frameworks/mxnet-release-notes/"""
 _DEEPO_CUDA = re.compile(r"cu[0-9]{2,3}")
 _DEEPO_PLAIN = "cu113"  # what the tags hold that name no CUDA version
 
@@ -98,8 +106,10 @@ def _catalogue_ask(reference: str, tag: str) -> Ask:
         # Months are written so that they sort as text.
         near = next_to_it([known for known in months if known < month], [known for known in months if known > month])
         raise NotKnown(f"NGC release {month!r} is not known here: {near}")
-    if "tf1" in tag.split("-") and month > _LAST_TENSORFLOW_1:
-        raise NotKnown(f"NVIDIA's images of TensorFlow 1 end with {_LAST_TENSORFLOW_1}: there is no {reference}")
+    for word in (*tag.split("-"), _image(reference)):
+        held, last = _LAST_MONTHS.get(word, ("", month))
+        if month > last:
+            raise NotKnown(f"NVIDIA's images of {held} end with {last}: there is no {reference}")
     return _ask(releases[months.index(month)], reference)
 
 

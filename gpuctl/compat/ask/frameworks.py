@@ -16,6 +16,7 @@ from gpuctl.compat.knowledge.frameworks import (
     NotKnown,
     cuda_of_tag,
     next_to_it,
+    release_covering,
     releases_of,
 )
 from gpuctl.compat.knowledge.indirect import indirect_packages
@@ -129,7 +130,7 @@ def package_ask(requirement: Requirement, index: str = "", pinned: Sequence[str]
         _refuse_without_cuda(name, tag)
     chosen = version or _newest_fitting(requirement, releases, cuda)
     label = f"{name}[{extra}] {chosen}" if extra else f"{name} {chosen}"
-    release = _release_of(chosen, releases)
+    release = None if chosen.epoch else release_covering(chosen.base_version, releases)
     if release is None:
         return _unlisted(label, chosen, None if extra else cuda, releases)
     if not release.builds:
@@ -208,20 +209,6 @@ def _newest_fitting(requirement: Requirement, releases: Sequence[FrameworkReleas
     return max(fitting)
 
 
-def _release_of(version: Version, releases: Sequence[FrameworkRelease]) -> FrameworkRelease | None:
-    """Returns a version's release, or for one that the table lacks the nearest older one of the same minor version."""
-    from packaging.version import Version
-
-    bare = Version(version.base_version)
-    by_version = {Version(release.version): release for release in releases}
-    if bare in by_version:
-        return by_version[bare]
-    of_minor = [known for known in by_version if (known.major, known.minor) == (bare.major, bare.minor)]
-    older = [known for known in of_minor if known < bare]
-    nearest = of_minor[-1:] if len(bare.release) < 3 else older[-1:] or of_minor[:1]
-    return by_version[nearest[0]] if nearest and not bare.epoch else None
-
-
 def _as(release: FrameworkRelease, version: Version) -> str:
     from packaging.version import Version
 
@@ -234,7 +221,7 @@ def _unlisted(label: str, version: Version, cuda: str | None, releases: Sequence
 
     if cuda and resolve_cuda(cuda).unknown is None:
         return Ask(cuda, label, TAG_SOURCE, wheel=True, unjudged=(label,))
-    older = [release.version for release in releases if Version(release.version) < version]
+    older = [release.until or release.version for release in releases if Version(release.version) < version]
     newer = [release.version for release in releases if Version(release.version) > version]
     raise NotKnown(f"{label} is not known here: {next_to_it(older, newer)}")
 

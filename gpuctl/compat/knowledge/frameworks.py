@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from gpuctl.compat.knowledge.code import Code, code_of
 from gpuctl.compat.tables.loader import load
+from gpuctl.compat.versions import Version, parts
 from gpuctl.frozen import dataclass
 
 _TAG = re.compile(r"(?:^|[^a-z])cu(?:da)?([0-9]{2,3})(?![0-9])")
@@ -32,6 +33,7 @@ class FrameworkRelease:
     (None: not known); empty: a build for the CPU. `aarch64`: the same of the builds for Arm, as far as it is known.
     `default` is the build that PyPI has, None where no source tells; `on_arm`: what it has for Arm where that is not
     CUDA's, a build for the "cpu" or "none".
+    `until` is the newest later release of its minor version that is built alike; None: none is known.
     `framework` "ngc" are the containers of NVIDIA's catalogue by month, "ngc-trtllm" those of TensorRT-LLM.
     """
 
@@ -39,6 +41,7 @@ class FrameworkRelease:
     version: str
     builds: tuple[tuple[str, str | None], ...]
     source: str
+    until: str | None = None
     default: str | None = None
     experimental: tuple[str, ...] = ()
     aarch64: tuple[tuple[str, str], ...] = ()
@@ -62,6 +65,24 @@ class FrameworkRelease:
         """
         fitting = [build for build in self.cudas if _same(build, cuda)]
         return fitting[-1] if fitting else None
+
+
+def release_covering(version: str, releases: Sequence[FrameworkRelease]) -> FrameworkRelease | None:
+    """Returns the one of a framework's releases that a version is, or is built like; None for one that nobody knows.
+
+    `version` is dotted numbers. Of two numbers it is the newest of that minor version.
+    """
+    number = _padded(version)
+    of_minor = [one for one in releases if _padded(one.version)[:2] == number[:2]]
+    if version.count(".") < 2:
+        exact = [one for one in of_minor if _padded(one.version) == number]
+        return next(iter(exact or of_minor[-1:]), None)
+    alike = [one for one in of_minor if _padded(one.version) <= number <= _padded(one.until or one.version)]
+    return alike[-1] if alike else None
+
+
+def _padded(version: str) -> Version:
+    return (*parts(version), 0, 0, 0, 0)[:4]
 
 
 @cache

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from packaging.requirements import Requirement
 
 from gpuctl.compat.answer.answer import Compatibility, check
-from gpuctl.compat.answer.remedies import remedies
 from gpuctl.compat.ask.asks import Ask, release_ask
 from gpuctl.compat.ask.frameworks import framework_asks
+from gpuctl.compat.ask.image_claims import claims_of_tag
 from gpuctl.compat.ask.pip_files.asks import requirements_asks
-from gpuctl.compat.ask.question import Machine, Question, typed_cuda
+from gpuctl.compat.ask.question import Machine, Question, typed_cuda, with_image
 from gpuctl.compat.judge.rulings import SEVERITY
 from gpuctl.compat.knowledge.code import code_of
 from gpuctl.compat.knowledge.frameworks import framework_releases
@@ -184,7 +184,25 @@ def test_of_several_that_ask_none_is_told_what_leaves_another_as_it_is() -> None
     assert on(torch, machine).remedies and not check(Question((torch, for_hopper)), machine).remedies
 
 
-def test_an_image_of_the_catalogue_that_needs_the_compat_package_is_said_to_carry_it() -> None:
-    (ask,) = framework_asks("nvcr.io/nvidia/tritonserver:24.05-py3")
-    told = remedies((ask,), Machine("470.199.02", (find_gpu("T4"),)))
-    assert told[0].text == "nvcr.io/nvidia/tritonserver:24.05-py3 carries cuda-compat-12-4: start it as it is."
+@pytest.mark.parametrize(
+    ("image", "driver", "gpu", "verdict"),
+    [
+        ("nvcr.io/nvidia/tritonserver:24.05-py3", "470.199.02", "T4", Verdict.COMPATIBLE),
+        ("nvcr.io/nvidia/pytorch:25.08-py3", "535.183.01", "A100", Verdict.COMPATIBLE),
+        ("nvidia/cuda:12.4.1-base-ubuntu22.04", "470.199.02", "V100", Verdict.COMPATIBLE),
+        ("nvcr.io/nvidia/pytorch:24.05-py3", "450.248.02", "A100", Verdict.INCOMPATIBLE),  # its notes name R470 on
+        ("nvcr.io/nvidia/pytorch:24.05-py3", "470.199.02", "RTX 3090", Verdict.INCOMPATIBLE),
+        ("pytorch/pytorch:2.4.0-cuda12.4-cudnn9-runtime", "470.199.02", "T4", Verdict.NEEDS_PACKAGE),
+    ],
+)
+def test_an_image_that_carries_cuda_compat_needs_none_besides(
+    image: str, driver: str, gpu: str, verdict: Verdict
+) -> None:
+    claims = claims_of_tag(image)
+    assert claims
+    answer = check(with_image(Question(), claims), Machine(driver, (find_gpu(gpu),)))
+    assert answer.verdict is verdict
+    if verdict is Verdict.COMPATIBLE:
+        assert not answer.remedies and any(
+            f"{image} carries cuda-compat-1" in one.message for one in answer.gpus[0].reasons
+        )

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from gpuctl.command import command, operands
 from gpuctl.compat.answer.driver_choice import DriverChoice, choice_remedy, choose_driver, elsewhere
 from gpuctl.compat.ask.asks import Ask, release_ask
-from gpuctl.compat.ask.framework_images import in_catalogue
 from gpuctl.compat.ask.question import Machine
 from gpuctl.compat.judge.by_code import beside_arm, gpu_and_code
 from gpuctl.compat.judge.by_gpu import gpu_and_toolkit, serving_modules
@@ -265,9 +264,6 @@ def _package(case: _Case) -> Iterator[Remedy]:
     name = f"cuda-compat-{minor.replace('.', '-')}"
     if any(on_jetson_linux(case.machine.driver or "", gpu) for gpu in case.machine.gpus):
         yield Remedy(f"Install {name}, NVIDIA's upgrade of CUDA for Jetson.", disturbs=Disturbs.NEW_CONTAINERS)
-        return
-    if in_catalogue(case.ask.by):
-        yield Remedy(f"{case.ask.by} carries {name}: start it as it is.", disturbs=Disturbs.NEW_CONTAINERS)
         return
     text = (
         f"Install {name} where it runs, and put /usr/local/cuda-{minor}/compat first into LD_LIBRARY_PATH."

@@ -36,6 +36,7 @@ class Ask:
     packages that are installed with it, `beside_unjudged` those of them of which nothing tells it.
     `without_cuda`: others of `one_of` that ask for none, for the CPU or for another maker's GPUs. `parted`: what its
     file pins side by side though one release requires another than the other's, as sentences.
+    `has_compat`: it is an image that carries CUDA's forward-compatibility package.
     `unknown`: why nothing tells which CUDA version it asks for, as a sentence; `cuda` is "" then.
     """
 
@@ -57,6 +58,7 @@ class Ask:
     beside_unjudged: tuple[str, ...] = ()
     without_cuda: tuple[str, ...] = ()
     parted: tuple[str, ...] = ()
+    has_compat: bool = False
 
     @property
     def tells_gpus(self) -> bool:

@@ -101,7 +101,7 @@ def _catalogue_ask(reference: str, tag: str) -> Ask:
     months = [release.version for release in releases]
     month = tag.partition("-")[0]
     if not month:
-        return _ask(releases[-1], f"{reference}:{months[-1]} (the newest known)")
+        return replace(_ask(releases[-1], f"{reference}:{months[-1]} (the newest known)"), has_compat=True)
     if month not in months:
         # Months are written so that they sort as text.
         near = next_to_it([known for known in months if known < month], [known for known in months if known > month])
@@ -110,7 +110,7 @@ def _catalogue_ask(reference: str, tag: str) -> Ask:
         held, last = _LAST_MONTHS.get(word, ("", month))
         if month > last:
             raise NotKnown(f"NVIDIA's images of {held} end with {last}: there is no {reference}")
-    return _ask(releases[months.index(month)], reference)
+    return replace(_ask(releases[months.index(month)], reference), has_compat=True)
 
 
 def _deepo_ask(tag: str) -> Ask:

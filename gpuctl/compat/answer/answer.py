@@ -199,10 +199,10 @@ def _of_one_chip(product: str, cases: Sequence[_Case]) -> _Case:
 
 def _about_chips(product: str, verdicts: Mapping[str, Verdict]) -> Ruling:
     if len(set(verdicts.values())) == 1:
-        message = f"The same holds for each of its chips: {', '.join(verdicts)}."
+        message = f"The same holds for each that {product} may be: {', '.join(verdicts)}."
         return Ruling(next(iter(verdicts.values())), Reason("gpu.chips-alike", message, _TABLES))
     each = ", ".join(f"{name} is {verdict.value}" for name, verdict in verdicts.items())
-    message = f"Which chip this {product} has decides, and lspci names it: {each}. Give the chip with --gpu."
+    message = f"Which chip this {product} has decides, and lspci names it: {each}. Give that with --gpu."
     return Ruling(Verdict.UNKNOWN, Reason("gpu.chip-decides", message, _TABLES))
 
 

@@ -6,7 +6,7 @@ verdict is left out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -33,8 +33,26 @@ if TYPE_CHECKING:
 def remedies(asks: Iterable[Ask], machine: Machine) -> tuple[Remedy, ...]:
     """Returns what would make something that asks run better on a host that has a driver.
 
-    None where it runs, where nothing can be known, and where one of those that fare worst fares no better by any.
+    None where it runs, where nothing can be known, and where one of those that fare worst fares no better by any. Of a
+    GPU whose chip is not known it is said for which chip each is.
     """
+    product = next((gpu.one_of for gpu in machine.gpus if gpu.one_of), "")
+    return tuple(_by_chip(tuple(asks), machine, product)) if product else _remedies(asks, machine)
+
+
+def _by_chip(asks: Sequence[Ask], machine: Machine, product: str) -> Iterator[Remedy]:
+    others = tuple(gpu for gpu in machine.gpus if gpu.one_of != product)
+    chips = [gpu for gpu in dict.fromkeys(machine.gpus) if gpu.one_of == product]
+    by_chip = [(gpu, remedies(asks, replace(machine, gpus=(*others, replace(gpu, one_of=""))))) for gpu in chips]
+    if len({found for _, found in by_chip}) == 1:
+        yield from by_chip[0][1]
+        return
+    for gpu, found in by_chip:
+        for one in found:
+            yield replace(one, text=f"If it is {gpu.name}: {one.text[0].lower()}{one.text[1:]}")
+
+
+def _remedies(asks: Iterable[Ask], machine: Machine) -> tuple[Remedy, ...]:
     cases = [_Case(ask, machine, _verdict(ask, machine)) for ask in asks if not ask.unknown]
     ways = [_ways(case) for case in cases if case.verdict not in (Verdict.COMPATIBLE, Verdict.UNKNOWN)]
     if not ways or any(not way for way in ways if way.verdict is worst(one.verdict for one in ways)):

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpuctl.compat.answer.answer import check
+from gpuctl.compat.answer.answer import check, without_gpu
 from gpuctl.compat.answer.remedies import remedies
 from gpuctl.compat.ask.asks import Ask, release_ask
 from gpuctl.compat.ask.frameworks import framework_asks
@@ -335,6 +335,38 @@ def test_a_build_for_the_cpu_asks_for_no_cuda_and_says_so(text: str) -> None:
         framework_asks(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "name", "says"),
+    [
+        ("numpy\ntorch==2.2.1+cpu\n", "r.txt", "r.txt line 2: a build tagged cpu is for the CPU"),
+        ("torchvision==0.17.1+cpu\n", "r.txt", "r.txt line 1: a build tagged cpu is for the CPU"),
+        (
+            "--index-url https://download.pytorch.org/whl/cpu\ntorch\n",
+            "r.txt",
+            "r.txt line 2: a build tagged cpu is for the CPU",
+        ),
+        ("jax==0.4.30\n", "r.txt", "for a GPU it has an extra such as jax[cuda12]"),
+        ("tensorflow==1.14.0\n", "r.txt", "the GPU's is tensorflow-gpu"),
+        ("dependencies:\n- pytorch=2.2\n- cpuonly\n", "environment.yml", "names cpuonly"),
+    ],
+)
+def test_a_file_for_the_cpu_asks_for_no_gpu_on_any_host(text: str, name: str, says: str) -> None:
+    (one,) = file_asks(text.encode(), name)
+    assert says in one.for_cpu and not one.cuda
+    for gpu in ("K80", "RTX 5090"):
+        answer = check(Question((one,)), Machine("535.183.01", (find_gpu(gpu),)))
+        assert answer.verdict is Verdict.COMPATIBLE and not answer.remedies
+    alone = without_gpu(Question((one,)), None)
+    assert alone and alone.verdict is Verdict.COMPATIBLE and "GPU" in alone.reasons[0].message
+    assert without_gpu(Question((one, *framework_asks("torch==2.4.0"))), None) is None
+
+
+@pytest.mark.parametrize("text", ["torch==2.4.0+rocm6.1\n", "torch==2.4.0+cpu\nvision==1.0+rocm6.1\n"])
+def test_a_file_for_another_makers_gpus_is_refused(text: str) -> None:
+    with pytest.raises(NoCuda, match="for AMD GPUs"):
+        file_asks(text.encode(), "r.txt")
+
+
 def test_a_version_newer_than_the_table_is_not_guessed_unless_its_own_tag_names_the_cuda() -> None:
     newer = ask("torch==2.99.0+cu128")
     assert (newer.cuda, newer.by, newer.others) == ("12.8", "torch 2.99.0+cu128", ())
@@ -605,14 +637,7 @@ def test_a_package_from_a_repository_is_unknown_and_never_passed_over(line: str,
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("numpy\ntorch==2.2.1+cpu\n", "r.txt line 2: a build tagged cpu is for the CPU"),
         ("torch==2.5.1+rocm6.2\n", "r.txt line 1: a build tagged rocm6.2 is for AMD GPUs"),
-        ("torchvision==0.17.1+cpu\n", "r.txt line 1: a build tagged cpu is for the CPU"),
-        (
-            "--index-url https://download.pytorch.org/whl/cpu\ntorch\n",
-            "r.txt line 2: a build tagged cpu is for the CPU",
-        ),
-        ("jax==0.4.30\n", "for a GPU it has an extra such as jax[cuda12]"),
         (
             "requests==2.3\n-e .\n./service\n",
             "names nothing that gpuctl knows to ask for CUDA: give what pip freeze prints",

@@ -113,6 +113,15 @@ def check(question: Question, machine: Machine) -> Compatibility:
     )
 
 
+def without_gpu(question: Question, driver: str | None) -> Compatibility | None:
+    """Returns the answer to a question for builds for the CPU alone, whatever the host; None for any other."""
+    if question.at_the_gate or not question.asks or not all(ask.for_cpu for ask in question.asks):
+        return None
+    asked = tuple(JudgedCuda("", ask.by, ask.source, (), Verdict.COMPATIBLE) for ask in question.asks)
+    reasons = tuple(Reason("build.for-cpu", ask.for_cpu, ask.source) for ask in question.asks)
+    return Compatibility(driver, Verdict.COMPATIBLE, asked, reasons=reasons)
+
+
 def brief(question: Question, machine: Machine) -> tuple[Verdict, Reason | None, Requirement | None]:
     """Returns the verdict, the reason that decided and what came of the requirement: `check` without its advice.
 

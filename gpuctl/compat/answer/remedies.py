@@ -53,7 +53,7 @@ def _by_chip(asks: Sequence[Ask], machine: Machine, product: str) -> Iterator[Re
 
 
 def _remedies(asks: Iterable[Ask], machine: Machine) -> tuple[Remedy, ...]:
-    cases = [_Case(ask, machine, _verdict(ask, machine)) for ask in asks if not ask.unknown]
+    cases = [_Case(ask, machine, _verdict(ask, machine)) for ask in asks if ask.cuda]
     ways = [_ways(case) for case in cases if case.verdict not in (Verdict.COMPATIBLE, Verdict.UNKNOWN)]
     if not ways or any(not way for way in ways if way.verdict is worst(one.verdict for one in ways)):
         return ()

@@ -37,7 +37,8 @@ class Ask:
     `without_cuda`: others of `one_of` that ask for none, for the CPU or for another maker's GPUs. `parted`: what its
     file pins side by side though one release requires another than the other's, as sentences.
     `has_compat`: it is an image that carries CUDA's forward-compatibility package.
-    `unknown`: why nothing tells which CUDA version it asks for, as a sentence; `cuda` is "" then.
+    `unknown`: why nothing tells which CUDA version it asks for, as a sentence; `for_cpu`: that it asks for no GPU, as a
+    sentence. `cuda` is "" then.
     """
 
     cuda: str
@@ -59,6 +60,7 @@ class Ask:
     without_cuda: tuple[str, ...] = ()
     parted: tuple[str, ...] = ()
     has_compat: bool = False
+    for_cpu: str = ""
 
     @property
     def tells_gpus(self) -> bool:
@@ -86,6 +88,11 @@ def release_ask(release: FrameworkRelease, cuda: str, by: str = "") -> Ask:
     named = by or f"{release.framework} {release.version}"
     codes = release.codes(cuda)
     return Ask(cuda, named, release.source, release, codes, wheel=True, unjudged=() if codes else (named,))
+
+
+def cpu_ask(by: str, why: str) -> Ask:
+    """Returns the ask of what asks for no GPU. `why` is a sentence."""
+    return Ask("", by, "the tags of the builds", wheel=True, for_cpu=why)
 
 
 def unknown_ask(by: str, why: str, source: str = "gpuctl's tables") -> Ask:

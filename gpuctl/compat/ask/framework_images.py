@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 
 from gpuctl.compat.ask.asks import Ask
-from gpuctl.compat.knowledge.frameworks import FrameworkRelease, NoCuda, NotKnown, next_to_it, releases_of
+from gpuctl.compat.knowledge.frameworks import ForCpu, FrameworkRelease, NotKnown, next_to_it, releases_of
 
 DEEPO = "ufoym/deepo"
 # The images whose monthly releases share a base, by NVIDIA's release notes of the frameworks.
@@ -65,7 +65,7 @@ def _image(reference: str) -> str:
 def image_ask(reference: str) -> Ask:
     """Returns what an image asks for; without a tag, what its newest known release does.
 
-    Raises ValueError for an image or a release that is not known, and NoCuda for one that is for the CPU.
+    Raises ValueError for an image or a release that is not known, and ForCpu for one that is for the CPU.
     """
     tagged, _, digest = reference.partition("@")
     name, tag = _name_and_tag(tagged)
@@ -115,7 +115,7 @@ def _catalogue_ask(reference: str, tag: str) -> Ask:
 
 def _deepo_ask(tag: str) -> Ask:
     if "cpu" in tag:
-        raise NoCuda(f"{DEEPO}:{tag} is for the CPU and asks for no CUDA")
+        raise ForCpu(f"{DEEPO}:{tag} is for the CPU and asks for no CUDA")
     known = {release.version: release for release in releases_of(DEEPO)}
     named = _DEEPO_CUDA.search(tag)
     version = named[0] if named else "" if "py36" in tag or "py27" in tag else _DEEPO_PLAIN

@@ -11,8 +11,8 @@ from gpuctl.compat.ask.asks import Ask, release_ask
 from gpuctl.compat.ask.framework_images import image_ask, is_image
 from gpuctl.compat.judge.rulings import resolve_cuda
 from gpuctl.compat.knowledge.frameworks import (
+    ForCpu,
     FrameworkRelease,
-    NoCuda,
     NotKnown,
     cuda_of_tag,
     next_to_it,
@@ -134,7 +134,7 @@ def package_ask(requirement: Requirement, index: str = "", pinned: Sequence[str]
     if release is None:
         return _unlisted(label, chosen, None if extra else cuda, releases)
     if not release.builds:
-        raise NoCuda(f"{label} is a build for the CPU and asks for no CUDA: the GPU's is tensorflow-gpu")
+        raise ForCpu(f"{label} is a build for the CPU and asks for no CUDA: the GPU's is tensorflow-gpu")
     build, remark = _build(label, release, cuda, pinned)
     newest = "the newest known that fits" if requirement.specifier else "the newest known"
     remarks = ("" if version else newest, _as(release, chosen), remark)
@@ -192,7 +192,7 @@ def _refuse_without_cuda(name: str, tag: str) -> None:
     if tag:
         raise NotKnown(f"the build {tag!r} of {name} is not known here: known are tags such as cu121")
     if name in _FOR_GPUS:
-        raise NoCuda(f"{name} alone is a build for the CPU and asks for no CUDA: for a GPU it has {_FOR_GPUS[name]}")
+        raise ForCpu(f"{name} alone is a build for the CPU and asks for no CUDA: for a GPU it has {_FOR_GPUS[name]}")
 
 
 def _newest_fitting(requirement: Requirement, releases: Sequence[FrameworkRelease], cuda: str | None) -> Version:

@@ -46,6 +46,8 @@ def judge_ask(ask: Ask, cuda: Cuda, driver: str, gpu: Gpu, open_module: bool | N
 
     `cuda` is what `asked_cuda` made of the ask.
     """
+    if ask.for_cpu:
+        return (Ruling(Verdict.COMPATIBLE, Reason("build.for-cpu", ask.for_cpu, ask.source)),)
     if ask.unknown:
         return (Ruling(Verdict.UNKNOWN, Reason("build.not-known", ask.unknown, ask.source)), *gpu_and_code(ask, gpu))
     of_wheel = wheel_on_jetson(ask) if on_jetson_linux(driver, gpu) else ()
@@ -70,8 +72,8 @@ def _carried(ask: Ask, cuda: Cuda, ruling: Ruling) -> Ruling:
 
 def members(ask: Ask) -> tuple[Cuda, ...]:
     """Returns the CUDA versions of which one is enough for what asks, oldest first. Raises ValueError."""
-    if ask.unknown:
-        return (Cuda("", "", unknown=ask.unknown),)
+    if ask.unknown or ask.for_cpu:
+        return (Cuda("", "", unknown=ask.unknown or ask.for_cpu),)
     known = minor_versions(ask.cuda, ask.from_minor) if ask.any_minor else ()
     return tuple(map(resolve_cuda, known or (ask.from_minor or ask.cuda,)))
 

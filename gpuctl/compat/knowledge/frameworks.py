@@ -21,6 +21,10 @@ class NoCuda(ValueError):
     """A build that asks for no CUDA: for the CPU, or for another maker's GPUs."""
 
 
+class ForCpu(NoCuda):
+    """A build for the CPU, which asks for no GPU at all."""
+
+
 class NotKnown(ValueError):
     """A release or a build that the table does not have, so that nothing can be said of it."""
 
@@ -104,14 +108,15 @@ def releases_of(*frameworks: str) -> tuple[FrameworkRelease, ...]:
 def cuda_of_tag(tag: str) -> str | None:
     """Returns the CUDA version that a build's tag names: "12.1" of cu121, "12" of cuda12.cudnn89; None: it names none.
 
-    Raises NoCuda for a tag of another maker's.
+    Raises NoCuda for a tag of another maker's, and ForCpu (which is one).
     """
     match = _TAG.search(tag)
     if match:
         return spelt_out(match[1])
     maker = next((words for start, words in _OTHER_MAKERS.items() if tag.startswith(start)), None)
     if maker:
-        raise NoCuda(f"a build tagged {tag} is {maker} and asks for no CUDA")
+        kind = ForCpu if tag.startswith("cpu") else NoCuda
+        raise kind(f"a build tagged {tag} is {maker} and asks for no CUDA")
     return None
 
 

@@ -6,44 +6,55 @@ from collections import Counter
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import replace
 
-from gpuctl.compat.ask.asks import Ask, unknown_ask
+from gpuctl.compat.ask.asks import Ask, cpu_ask, unknown_ask
 from gpuctl.compat.ask.framework_images import is_image
 from gpuctl.compat.ask.frameworks import framework_asks, requirement_of
 from gpuctl.compat.ask.pip_files.components import asks_by_name, component_asks
 from gpuctl.compat.ask.pip_files.conda import (
     conda_asks,
     conda_packages,
+    for_the_cpu,
     has_torch,
     is_condas,
     own_code,
     pip_lines,
     unjudged_packages,
 )
-from gpuctl.compat.ask.pip_files.framework_pins import pinned_frameworks, why_no_cuda
+from gpuctl.compat.ask.pip_files.framework_pins import pinned_frameworks, without_cuda
 from gpuctl.compat.ask.pip_files.markers import ANYWHERE, BY_EXTRA, Environment, Installed, contradiction, installed
 from gpuctl.compat.ask.pip_files.merged import merged
 from gpuctl.compat.ask.pip_files.own_code import Before, indirect_asks, with_own_code
 from gpuctl.compat.ask.pip_files.pins import Pin, decoded, read_pins
 from gpuctl.compat.ask.pip_files.siblings import parted, with_required
-from gpuctl.compat.knowledge.frameworks import NoCuda, NotKnown
+from gpuctl.compat.knowledge.frameworks import ForCpu, NoCuda, NotKnown
 from gpuctl.compat.knowledge.indirect import indirect_packages
 from gpuctl.compat.versions import parts
 
 
 def file_asks(content: bytes, name: str, environment: Environment = ANYWHERE) -> tuple[Ask, ...]:
-    """Returns what a requirements or lock file asks for. Raises ValueError as requirements_asks, and for no CUDA."""
+    """Returns what a requirements or lock file asks for. Raises ValueError as requirements_asks, and for one of which
+    nothing tells that it asks for CUDA or for no GPU.
+    """
+    text = decoded(content, name)
     try:
-        asks = requirements_asks(decoded(content, name), name, environment)
+        asks = requirements_asks(text, name, environment)
     except NotKnown as why:
         return (unknown_ask(name, f"{why}."),)
-    if not asks:
-        raise ValueError(_why_none(decoded(content, name), name, environment))
-    return asks
+    if asks:
+        return asks
+    without = _without_cuda(text, name, environment)
+    for_others = [why for why in without if not isinstance(why, ForCpu)]
+    if for_others:
+        raise for_others[0]
+    if without:
+        return (cpu_ask(name, f"{without[0]}: nothing here asks for a GPU."),)
+    empty = "is empty" if not text.strip() else "names nothing that gpuctl knows to ask for CUDA"
+    raise ValueError(f"{name} {empty}: give what pip freeze prints where it is installed, or ask with --cuda")
 
 
 def named_asks(text: str) -> tuple[Ask, ...]:
     """Returns what a framework, an image or a package asks for, as a person names it; what no table knows is an ask
-    that nobody can answer. Raises ValueError as `framework_asks` does, and NoCuda.
+    that nobody can answer. Raises ValueError as `framework_asks` does, and NoCuda for another maker's build.
     """
     named = text.strip()
     try:
@@ -57,13 +68,15 @@ def named_asks(text: str) -> tuple[Ask, ...]:
         return _asked_by(pin) if pin.name in indirect_packages() else framework_asks(text)
     except NotKnown as why:
         return (unknown_ask(named, f"{why}."),)
+    except ForCpu as why:
+        return (cpu_ask(named, f"{named} asks for no GPU: {str(why).removeprefix(f'{named}: ')}."),)
 
 
 def _asked_by(pin: Pin) -> tuple[Ask, ...]:
     found = with_required([pin])
     asks = with_own_code(merged(_asks_of(found), "", {}), found, frozenset())
     if not asks:
-        raise NoCuda(why_no_cuda(pin))
+        raise without_cuda(pin) or NoCuda(f"{pin.label} asks for no CUDA")
     return asks
 
 
@@ -98,14 +111,11 @@ def _found(text: str, name: str, environment: Environment, beside_torch: bool = 
     return replace(found, pins=tuple(pin for pin in found.pins if pin.name != "torch" or pin.version))
 
 
-def _why_none(text: str, name: str, environment: Environment) -> str:
-    """Returns why a file asks for no CUDA, and what would tell: a sentence without its full stop."""
-    pins = () if is_condas(text) else _found(text, name, environment).pins
-    why = next((why for why in map(why_no_cuda, pins) if why), "")
-    if why:
-        return why
-    empty = "is empty" if not text.strip() else "names nothing that gpuctl knows to ask for CUDA"
-    return f"{name} {empty}: give what pip freeze prints where it is installed, or ask with --cuda"
+def _without_cuda(text: str, name: str, environment: Environment) -> list[NoCuda]:
+    """Returns what a file's builds without CUDA say, each with its line."""
+    if is_condas(text):
+        return [ForCpu(f"{name} names {one.name}") for one in for_the_cpu(conda_packages(text))]
+    return [why for pin in _found(text, name, environment).pins if (why := without_cuda(pin))]
 
 
 def _asks_of(pins: Sequence[Pin], there: Set[str] = frozenset()) -> tuple[Ask, ...]:
@@ -140,5 +150,5 @@ def pinned_ask(requirements: Iterable[str], name: str) -> Ask | None:
 def _with_others(asks: tuple[Ask, ...], pins: Sequence[Pin]) -> tuple[Ask, ...]:
     """Returns what asks, and with it the builds without CUDA of which one may be installed in its place."""
     several = {ask.one_of for ask in asks if ask.one_of}
-    without = {name: tuple(pin.label for pin in pins if pin.name == name and why_no_cuda(pin)) for name in several}
+    without = {name: tuple(pin.label for pin in pins if pin.name == name and without_cuda(pin)) for name in several}
     return tuple(replace(ask, without_cuda=without[ask.one_of]) if ask.one_of else ask for ask in asks)

@@ -125,6 +125,11 @@ def _floor(package: CondaPackage) -> ReleaseCode | None:
     return release_code(package.name.replace("_", "-"), pinned[1], is_wheel=False) if pinned else None
 
 
+def for_the_cpu(packages: Sequence[CondaPackage]) -> tuple[CondaPackage, ...]:
+    """Returns the packages that are there so that others are for the CPU."""
+    return tuple(one for one in packages if one.name in _FOR_THE_CPU)
+
+
 def has_torch(packages: Sequence[CondaPackage]) -> bool:
     """Returns whether conda installs torch, which it calls otherwise than pip."""
     return any(package.name in ("pytorch", "pytorch-gpu", "pytorch-cpu") for package in packages)

@@ -68,18 +68,18 @@ def _plugin_ask(pin: Pin, extra: str) -> Ask:
     return replace(package_ask(requirement_of(f"jax[{extra}]{pin.requirement.specifier}")), by=pin.label)
 
 
-def why_no_cuda(pin: Pin) -> str:
-    """Returns that a pin is a build for something else; "" for one that says nothing of that."""
+def without_cuda(pin: Pin) -> NoCuda | None:
+    """Returns why a pin asks for no CUDA, with its line: a build for something else; None: nothing says that."""
     version = pinned_version(pin.requirement)
     try:
         if pin.name in PACKAGES:
             framework_ask(pin, ())
         cuda_of_tag((version.local or "") if version else "")
     except NoCuda as why:
-        return f"{pin.where}: {why}"
+        return type(why)(f"{pin.where}: {why}")
     except ValueError:
         pass
-    return ""
+    return None
 
 
 def is_unlisted(pin: Pin) -> bool:

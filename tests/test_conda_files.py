@@ -246,6 +246,36 @@ def test_what_every_build_needs_holds_of_condas_too(package: str, gpu: str, verd
     assert on(text, gpu, "535.161.08")[0] is verdict
 
 
+BUILD = "pytorch=2.4.0=py3.11_cuda12.4_cudnn9.1.0_0"
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        f"- {BUILD}\n- pytorch-cuda=12.1\n",
+        "- pytorch=1.11.0=py3.9_cuda11.3_cudnn8.2.0_0\n- cudatoolkit=11.1\n",
+        "- cudatoolkit=10.2.89\n- pytorch=1.9.0=py3.8_cuda11.1_cudnn8.0.5_0\n",
+    ],
+)
+def test_a_build_that_requires_another_cuda_than_is_named_is_refused_with_both(lines: str) -> None:
+    with pytest.raises(ValueError, match=r"environment.yml: pytorch .* is built for CUDA .*: conda installs neither"):
+        requirements_asks(f"dependencies:\n{lines}", "environment.yml")
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        f"- {BUILD}\n- pytorch-cuda=12.4\n",
+        f"- {BUILD}\n- pytorch-cuda>=12.1\n",
+        f"- {BUILD}\n- pytorch=2.3.1=py3.11_cuda12.1_cudnn8.9.2_0\n- pytorch-cuda=12.1\n",  # of two environments
+        "- pytorch=2.6.0=cuda126_generic_py312_h0\n- cuda-version=12.8\n",  # conda-forge's run with any later 12.x
+        "- pytorch=1.11.0=py3.9_cuda11.3_cudnn8.2.0_0\n- cudatoolkit=11.3.1\n",
+    ],
+)
+def test_builds_that_a_file_may_name_together_are_not_refused(lines: str) -> None:
+    assert requirements_asks(f"dependencies:\n{lines}", "environment.yml")
+
+
 def test_what_conda_has_for_the_cpu_is_not_named() -> None:
     text = "dependencies:\n- cuda-cudart=12.4\n- pytorch=2.6.0=cpu_generic_py312_h0\n"
     assert on(text, "A100") == (Verdict.COMPATIBLE, "")

@@ -11,6 +11,7 @@ from gpuctl.compat.ask.framework_images import is_image
 from gpuctl.compat.ask.frameworks import framework_asks, requirement_of
 from gpuctl.compat.ask.pip_files.components import asks_by_name, component_asks
 from gpuctl.compat.ask.pip_files.conda import (
+    apart,
     conda_asks,
     conda_packages,
     for_the_cpu,
@@ -127,6 +128,9 @@ def _asks_of(pins: Sequence[Pin], there: Set[str] = frozenset()) -> tuple[Ask, .
 def _of_conda(text: str, name: str, environment: Environment) -> tuple[Ask, ...]:
     """Returns what a file of conda's kind asks for, with what it has pip install."""
     found = [one for one in conda_packages(text) if environment.machine in (None, one.machine) or not one.machine]
+    contradicting = apart(found)
+    if contradicting:
+        raise ValueError(f"{name}: {contradicting}")
     by_pip = _found(pip_lines(text), name, environment, has_torch(found))
     versions = Counter(one.name for one in found)
     alternatives = by_pip.alternatives | dict.fromkeys((each for each, n in versions.items() if n > 1), BY_EXTRA)

@@ -15,6 +15,7 @@ from gpuctl.compat.judge.judge import verdict_of
 from gpuctl.compat.judge.rulings import SEVERITY
 from gpuctl.compat.knowledge.frameworks import FrameworkRelease, framework_releases
 from gpuctl.compat.knowledge.gpus.gpus import find_gpu
+from gpuctl.compat.knowledge.images import lacks_tag
 from gpuctl.model import Verdict
 
 GPUS = ("K80", "GTX 980", "P100", "GTX 1080", "V100", "T4", "A100", "RTX 3090", "L4", "H100", "B200", "RTX 5090")
@@ -96,6 +97,20 @@ def test_an_image_of_a_release_that_nobody_knows_is_unknown_and_told_which_there
         answer = check(question, Machine("580.95.05", (find_gpu(gpu),)))
         assert answer.verdict is Verdict.UNKNOWN
         assert said in next(one.message for one in answer.reasons if one.id == "image.release-not-known")
+
+
+@pytest.mark.parametrize(
+    ("reference", "said"),
+    [
+        ("nvidia/cuda", "nvidia/cuda has no tag latest, which NVIDIA removed: its tags name CUDA, "),
+        ("nvcr.io/nvidia/cuda:latest", "nvidia/cuda has no tag latest, which NVIDIA removed: "),
+        ("docker.io/nvidia/cuda:devel", "nvidia/cuda has no tag devel: its tags name CUDA, "),
+        ("nvidia/cuda:12.4.1", "nvidia/cuda has no tag 12.4.1 alone: "),
+    ],
+)
+def test_what_nvidia_never_listed_is_told_from_what_it_removed(reference: str, said: str) -> None:
+    lacks = lacks_tag(reference)
+    assert lacks and lacks.startswith(said) and "-base-ubuntu" in lacks
 
 
 def images_of(release: FrameworkRelease, cuda: str) -> Iterator[str]:

@@ -134,6 +134,14 @@ def test_alone_they_tell_no_cuda_and_what_helps_is_said(name: str) -> None:
     assert "--cuda" in answer.gpus[0].reasons[0].message or "pip freeze" in answer.gpus[0].reasons[0].message
 
 
+def test_what_makes_its_code_where_it_runs_asks_alone_for_the_toolkit_there_and_beside_others_for_nothing() -> None:
+    alone = on("numba-cuda==0.20.0\nnumba\n", "V100")
+    assert alone.verdict is Verdict.UNKNOWN and "--cuda" in alone.gpus[0].reasons[0].message
+    assert on("numba-cuda[cu12]==0.20.0\n", "V100").asked[0].cuda.startswith("12.")
+    beside = on("torch==2.4.0+cu121\nnumba-cuda==0.20.0\n", "V100")
+    assert beside.verdict is Verdict.COMPATIBLE and not not_judged(beside)
+
+
 def test_a_locks_entry_without_a_version_is_not_passed_over() -> None:
     pipfile = '{"_meta": {"sources": []}, "default": {"flash-attn": {"git": "https://github.com/x/y", "ref": "0"}, '
     pipfile += '"torch": {"version": "==2.4.0"}}}'

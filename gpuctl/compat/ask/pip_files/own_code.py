@@ -38,7 +38,7 @@ def indirect_asks(pins: Sequence[Pin], is_told: bool, beside: Set[str] = frozens
     brought = {pin.required_by for pin in pins if not pin.named}
     for pin in pins:
         row, version = indirect_packages().get(pin.name), pinned_version(pin.requirement)
-        if not row or (version and version.local) or (is_told and row.own_code and not row.pulls):
+        if not row or (version and version.local) or (is_told and (row.made_there or (row.own_code and not row.pulls))):
             continue
         if there & set(row.pulls):
             own = _own_code(pin)

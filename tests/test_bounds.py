@@ -146,7 +146,7 @@ def test_a_server_that_never_stops_is_hung_up_on(
 ) -> None:
     said = LocalHost().get(server(begin, piece * times, pause), "/info", 1.0)
     assert (said.ok, said.text, said.detail[: len(detail)]) == (False, "", detail)
-    assert gone.wait(20)
+    assert gone.wait(300)
 
 
 # Files and documents
@@ -322,7 +322,7 @@ def test_a_signal_ends_gpuctl_whatever_a_snapshot_keeps_it_busy_with(number: int
     child = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()[0]
     try:
         process.send_signal(number)
-        assert (process.wait(60), process.communicate()[1]) == (code, "gpuctl: interrupted.\n")
+        assert (process.wait(300), process.communicate()[1]) == (code, "gpuctl: interrupted.\n")
         assert not Path("/proc", child).exists()
     finally:  # it would be busy for an hour
         process.kill()
@@ -332,6 +332,6 @@ def test_a_signal_ends_gpuctl_whatever_a_snapshot_keeps_it_busy_with(number: int
 
 def test_what_takes_too_long_to_judge_is_not_judged() -> None:
     process = busy(1)
-    said = process.communicate(timeout=60)[1]
+    said = process.communicate(timeout=300)[1]
     assert process.returncode == 3
     assert said.endswith("wsl2.jsonl was not judged: it takes more than 1 seconds of processor time.\n"), said

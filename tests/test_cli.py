@@ -392,7 +392,7 @@ def on_a_terminal(*argv: str, env: dict[str, str]) -> str:
             pieces.append(piece)
     except OSError:  # the other end has been closed
         pass
-    process.wait(30)
+    process.wait(300)
     os.close(ours)
     return b"".join(pieces).decode()
 

@@ -123,12 +123,15 @@ def test_a_mismatch_leaves_nvmls_version_unknown_and_takes_the_loaded_modules() 
 def test_gpus_that_answered_in_time_are_kept_and_the_next_is_named(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in bed.env("hang-device").items():
         monkeypatch.setenv(name, value)
-    found = probe_driver(host(nvml=LocalHost().nvml(1.5), commands={SMI: hung()}))
-    gpus = found.gpus.value or ()
+    for seconds in (1.5, 15, 150):  # on a busy machine no GPU may have answered by the first end
+        found = probe_driver(host(nvml=LocalHost().nvml(seconds), commands={SMI: hung()}))
+        gpus = found.gpus.value or ()
+        if len(gpus) > 1:
+            break
     hanging = next(gpu.index for gpu in gpus if gpu.error)
     assert len(gpus) == len(bed.profiles["hang-device"].gpus)
     assert [gpu.name for gpu in gpus[:hanging]] == [gpu.name for gpu in bed.profiles["hang-device"].gpus[:hanging]]
-    assert gpus[hanging].error == "no answer within 1.5 s"
+    assert gpus[hanging].error == f"no answer within {seconds:g} s"
     assert {gpu.error for gpu in gpus[hanging + 1 :]} <= {f"not asked: GPU {hanging} did not answer"}
     assert (found.smi_version.unknown, found.smi_error.unknown) == ("no answer within 5 s", "no answer within 5 s")
 

@@ -372,7 +372,7 @@ def test_any_text_is_a_machine_or_a_sentence(text: str) -> None:
 
 def check(*argv: str, text: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "gpuctl", "check", *argv]
-    return subprocess.run(command, input=text, capture_output=True, text=True, timeout=60, cwd=ROOT)
+    return subprocess.run(command, input=text, capture_output=True, text=True, timeout=300, cwd=ROOT)
 
 
 def test_check_takes_a_pasted_text_from_a_file_and_from_standard_input(tmp_path: Path) -> None:

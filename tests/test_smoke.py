@@ -20,7 +20,7 @@ import jsonschema
 import pytest
 import registry
 from coats import COATS
-from simhost import Bed, Dockerd, Done, SimHost, Toolkit, import_image
+from simhost import Bed, Dockerd, Done, SimHost, Toolkit, import_image, until
 from simhost.dockerd import busybox_tar
 from simhost.process import finish
 
@@ -67,11 +67,8 @@ class Rig:
 
     def started(self) -> dict[str, Any]:
         """What Docker says of the smoke container, once it runs."""
-        deadline = time.monotonic() + 20
-        while not (running := self.daemon.docker("ps", "-q").out.split()):
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-        return json.loads(self.daemon.docker("inspect", *running).out)[0]
+        assert until(lambda: self.daemon.docker("ps", "-q").out != "")
+        return json.loads(self.daemon.docker("inspect", *self.daemon.docker("ps", "-q").out.split()).out)[0]
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from gpuctl.compat.knowledge.install_commands import (
     last_branch,
     off_branch,
 )
-from gpuctl.compat.knowledge.keepers import NVIDIA, KeeperRow, keepers, way_of
+from gpuctl.compat.knowledge.keepers import NVIDIA, KeeperRow, keepers, way_beyond, way_of
 from gpuctl.compat.knowledge.lifetimes import by_codename, release_of
 from gpuctl.facts.gpu.keeper import Keeper
 from gpuctl.facts.gpu.tegra import Tegra
@@ -76,6 +76,9 @@ def install_driver(
     """
     row = kept_by_another(keeper)
     if row is not None:
+        beyond = way_beyond(row, target(system).version, branch) if branch else None
+        if beyond:
+            return Remedy(f"{text} {beyond}", (), Disturbs.HOST)
         return _kept(text, row, system, keeper, gpus, version or "", module=False)
     recommended = None if branch or version else _recommended_branch(gpus)
     commands = driver_commands(gpus, target(system), branch or recommended)

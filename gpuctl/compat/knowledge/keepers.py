@@ -29,7 +29,8 @@ class KeeperRow:
     `packages` says how anything else gets onto a system that comes as an image, and `settings` how the engines there
     are told anything, where their files are not to be edited. `signing_key`:
     the public key of its modules' signatures, for firmware with Secure Boot. `apart`: the driver's libraries lie
-    where the host's own programs do not look.
+    where the host's own programs do not look. `branch_of_release`: the only branch that a release of the distribution
+    has; `newer_way` is that to a branch beyond it, or beyond what any such host can change by itself.
     """
 
     keeper: str
@@ -47,6 +48,8 @@ class KeeperRow:
     settings: str | None = None
     signing_key: str | None = None
     apart: bool = False
+    branch_of_release: tuple[tuple[str, str], ...] = ()
+    newer_way: str | None = None
 
 
 @cache
@@ -60,6 +63,7 @@ def _row(
     module_commands: Sequence[Words] = (),
     older_commands: Sequence[Words] = (),
     older_branches: Sequence[str] = (),
+    branch_of_release: Sequence[Sequence[str]] = (),
     **fields: Any,
 ) -> KeeperRow:
     return KeeperRow(
@@ -67,6 +71,7 @@ def _row(
         module_commands=parse_commands(module_commands),
         older_commands=parse_commands(older_commands),
         older_branches=tuple(older_branches),
+        branch_of_release=tuple((release, branch) for release, branch in branch_of_release),
         **fields,
     )
 
@@ -89,3 +94,12 @@ def way_of(
     if row.older_way is None and int(last) >= OLDEST_OF_ALL:
         return row.way, filled_commands(row.commands, values, root)
     return f"Branch {last} is the last that drives these GPUs: see whether {row.title} still has it.", ()
+
+
+def way_beyond(row: KeeperRow, release: str, branch: str) -> str | None:
+    """Returns the sentence that leads to a driver branch which the keeper does not have on a release of its
+    distribution; None where it may have it.
+    """
+    has = dict(row.branch_of_release).get(release)
+    within = has is None or int(branch) <= int(has) if row.branch_of_release else False
+    return None if row.newer_way is None or within else row.newer_way.format(release=release, has=has)

@@ -853,6 +853,13 @@ def test_a_subject_that_came_too_late_is_one_unknown() -> None:
     assert loud(seen) == {"docker.installed": Status.UNKNOWN, "toolkit.installed": Status.UNKNOWN, **ENDED}
 
 
+def test_all_device_nodes_that_are_closed_are_counted_and_shown() -> None:
+    closed = {path: CHARACTER | {"mode": mode} for path, mode in (("/dev/nvidia0", 0o660), ("/dev/nvidiactl", 0o640))}
+    finding = findings(v100(stats=closed))["driver.device-permissions"]
+    assert finding.message == "2 device nodes are closed to other users (mode 640, 660)."
+    assert {one.source for one in finding.evidence} == set(closed)
+
+
 def test_a_symptom_of_a_symptom_rests_on_the_cause_of_both() -> None:
     both: dict[str, Any] = {"sockets": {DOCKER: broken("Connection refused")}, "files": {DAEMON_JSON: "{"}}
     seen = findings(v100(**both))

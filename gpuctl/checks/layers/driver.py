@@ -244,9 +244,12 @@ def device_permissions(devices: Devices) -> Judgement | None:
     closed = [node for node in gates if node.mode & 0o006 != 0o006]
     if not closed:
         return passed("Every user may open the device nodes", Evidence(devices.nodes.source, f"{len(gates)} nodes"))
-    seen = Evidence(closed[0].path, f"mode {closed[0].mode:o}")
+    seen = [Evidence(node.path, f"mode {node.mode:o}") for node in closed]
     remedy = Remedy(
-        "Where that is not meant: NVreg_DeviceFileMode=0666 in modprobe.d, then reload the module.",
+        "Where that is not meant: NVreg_DeviceFileMode=0666 in modprobe.d, then reload the module. Where it is, "
+        "its users are in the nodes' group, and rootless Podman keeps that by --group-add keep-groups.",
         (command("grep", "-rn", "NVreg_DeviceFile", "/etc/modprobe.d"),),
     )
-    return warned(f"{closed[0].path} is closed to other users (mode {closed[0].mode:o}).", seen, remedy=remedy)
+    modes = ", ".join(sorted({f"{node.mode:o}" for node in closed}))
+    which = f"{closed[0].path} is" if len(closed) == 1 else f"{len(closed)} device nodes are"
+    return warned(f"{which} closed to other users (mode {modes}).", *seen, remedy=remedy)

@@ -20,6 +20,7 @@ from hosts_v100 import (
     INFO,
     INSTALLED,
     KERNEL,
+    MODULE,
     NVIDIAS,
     NVML,
     POLICY,
@@ -93,8 +94,32 @@ PODMAN = {"podman --version": "podman version 4.3.1\n"}
 SECURE_BOOT = "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
 
 
+A100 = {"name": "NVIDIA A100-SXM4-40GB", "compute_capability": "8.0", "brand": "nvidia"}
+
+
 def loaded(version: str, kind: str = "Kernel Module ") -> dict[str, str]:
     return {"/proc/driver/nvidia/version": f"NVRM version: NVIDIA UNIX x86_64 {kind} {version}  Thu Aug  8 2019\n"}
+
+
+def ampere(*firmware: str) -> SnapshotHost:
+    """The host with the open module, a GPU that it drives, and the firmware of these releases."""
+    version = "570.124.06"
+    files = loaded(version, "Open Kernel Module for x86_64 ")
+    return v100(
+        nvml=[NVML[0] | {"driver": version, "nvml": f"12.{version}", "cuda": "12.8"}, GPU | A100],
+        files=files | {"/sys/bus/pci/devices/0000:3b:00.0/device": "0x20b0\n"},
+        stats={f"/lib/firmware/nvidia/{one}/gsp_ga10x.bin": {} for one in firmware},
+        commands={
+            "modinfo nvidia": f"filename:       {MODULE}\nversion:        {version}\nlicense:        Dual MIT/GPL\n",
+            "nvidia-smi --query-gpu=driver_version --format=csv,noheader": f"{version}\n",
+        },
+    )
+
+
+def xorg(*buses: str) -> str:
+    """X's configuration, in which NVIDIA's driver is told where the GPUs are."""
+    lines = (f'Section "Device"\n  Driver "nvidia"  # the GPU\n  BusID "{bus}"\nEndSection\n' for bus in buses)
+    return "".join(lines)
 
 
 def without(changes: Mapping[str, Any], **more: Any) -> dict[str, Any]:
@@ -443,6 +468,8 @@ ILL: Mapping[str, SnapshotHost] = {
         nvml=[NVML[0], GPU | {"name": "GRID V100D-8Q"}],
         commands={"nvidia-smi -q": "        License Status                    : Unlicensed (Restricted)\n"},
     ),
+    "driver.gsp-firmware": ampere("535.247.01"),
+    "driver.xorg-bus-id": v100(files={"/etc/X11/xorg.conf": xorg("PCI:59:0:0", "PCI:94:0:0")}),
     "driver.persistence": v100(
         nvml=[NVML[0] | {"count": 4}, *(GPU | {"index": index, "persistence": 0} for index in range(4))]
     ),
@@ -586,6 +613,8 @@ ELSEWHERE: Mapping[str, SnapshotHost] = {
     "hardware.wsl-libraries": v100(
         stats={WINDOWS_CUDA: {}}, commands={"ldconfig -p": f"\tlibcuda.so.1 (libc6,x86-64) => {WINDOWS_CUDA}\n"}
     ),
+    "driver.gsp-firmware": ampere("570.86.10", "570.124.06"),
+    "driver.xorg-bus-id": v100(files={"/etc/X11/xorg.conf": xorg("PCI:59:0:0")}),
     "driver.vgpu-licence": v100(
         nvml=[NVML[0], GPU | {"name": "GRID V100D-8Q"}],
         commands={

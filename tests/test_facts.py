@@ -13,10 +13,12 @@ from gpuctl.facts.every import EVERY_SUBJECT
 from gpuctl.facts.gather import gather
 from gpuctl.facts.gpu import driver, driver_library, nvml
 from gpuctl.facts.gpu.devices import Devices, parse_majors, probe_devices
+from gpuctl.facts.gpu.firmware import FOLDER, OWN_FOLDER, probe_firmware
 from gpuctl.facts.gpu.keeper import prebuilt_branch
 from gpuctl.facts.gpu.licence import is_virtual, parse_licence_status, parse_server
 from gpuctl.facts.gpu.pci import PciGpu, probe_pci
 from gpuctl.facts.gpu.tegra import newest_compat, parse_tegra_release
+from gpuctl.facts.gpu.xorg import parse_addresses
 from gpuctl.facts.machine import kernel, system
 from gpuctl.facts.machine import kind as machine
 from gpuctl.facts.machine.distribution import Distribution
@@ -50,6 +52,27 @@ CACHE = (
 )
 
 
+SCREENS = """
+Section "Device"
+    Identifier "commented out"
+    Driver     "nvidia"
+#   BusID      "PCI:3:0:0"
+EndSection
+Section "Device"
+    Driver     "modesetting"
+    BusID      "PCI:0:2:0"
+EndSection
+Section "Device"
+    Driver     "nvidia"
+    BusID      "PCI:90@1:0:0"
+EndSection
+section "device"
+    busid      "pci:10:0:0"
+    driver     "nvidia"
+endsection
+"""
+
+
 @pytest.mark.parametrize(
     ("parse", "text", "value"),
     [
@@ -67,6 +90,7 @@ CACHE = (
         (parse_licence_status, "    License Status  : N/A\n", None),
         (parse_server, "# ServerAddress=\nServerAddress = 203.0.113.9\n", "203.0.113.9"),
         (parse_server, "ServerAddress=\nFeatureType=4\n", None),
+        (parse_addresses, SCREENS, ("0001:5a:00.0", "0000:0a:00.0")),
         (is_virtual, '{"index": 0, "name": "NVIDIA H100L-94C"}', True),
         (is_virtual, '{"index": 0, "name": "NVIDIA A100-1-5CME"}', True),
         (is_virtual, '{"index": 0, "name": "NVIDIA A100-PCIE-40GB"}', False),
@@ -104,6 +128,14 @@ def test_what_real_machines_print_is_understood(parse: Any, text: str, value: ob
 )  # fmt: skip
 def test_each_toolkit_program_tells_its_own_version_and_not_runcs(program: str, text: str, version: str) -> None:
     assert toolkit.parse_version(program, text) == version
+
+
+def test_firmware_is_looked_for_where_this_kernel_looks_for_it() -> None:
+    own, file = "/run/current-system/firmware", "gsp_ga10x.bin"
+    of_its_own = host(files={OWN_FOLDER: f"{own}\n"}, stats={f"{own}/nvidia/580.95.05/{file}": {}})
+    assert probe_firmware(of_its_own).releases.value == ("580.95.05",)
+    assert probe_firmware(host(stats={f"{FOLDER}/nvidia/570.86.10/{file}": {}})).releases.value == ("570.86.10",)
+    assert probe_firmware(host()).releases.value is None
 
 
 def test_dkms_of_both_generations_is_read_and_other_modules_are_left_out() -> None:

@@ -216,7 +216,7 @@ def test_two_hundred_runs_side_by_side_of_all_that_changes_a_host_leave_each_thi
         ["doctor", "--fix", "--yes", "--only=cdi"],
         *(["data", "use", folder] for folder in folders),
     ]
-    argv = [sys.executable, "-c", installing.MIXTURE, json.dumps(commands), "200"]
+    argv = [sys.executable, "-c", installing.MIXTURE, json.dumps(commands), "200", "200"]
     done = running.host.run(argv, env=running.env, timeout=600)
     assert done.code == 0, done.err
     codes = done.json

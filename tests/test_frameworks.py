@@ -884,10 +884,11 @@ OF_THEIR_OWN = [
     ("torch==2.8.0\nsglang==0.5.3", "V100", "incompatible", "sglang 0.5.3"),
     ("cudf-cu12==24.4.0", "P100", "incompatible", "cudf-cu12 24.4.0"),
     ("cudf-cu12==23.10.0", "P100", "compatible", ""),
-    ("torch==2.4.0\nexllamav2==0.3.2\nmamba-ssm", "V100", "limited", "exllamav2 0.3.2, mamba-ssm"),
+    ("torch==2.4.0\nexllamav2==0.3.2\nnatten", "V100", "limited", "exllamav2 0.3.2, natten"),
     ("torch==2.3.1\nxformers==0.0.27\nbitsandbytes", "V100", "compatible", ""),
     ("torch==2.4.0+cu118\nxformers==0.0.27+cu118", "V100", "limited", "xformers 0.0.27+cu118"),
-    ("torch==2.4.0\nmamba-ssm==2.2.2", "T4", "limited", "mamba-ssm 2.2.2"),
+    ("torch==2.4.0\nmamba-ssm==2.2.6", "T4", "limited", "mamba-ssm 2.2.6"),
+    ("torch==2.4.0\nmamba-ssm==2.2.2", "T4", "compatible", ""),
     ("torch==2.4.0\naccelerate==0.30.0", "T4", "compatible", ""),
 ]
 
@@ -909,6 +910,15 @@ BY_THEIR_WHEELS = [
     ("torch==2.8.0\nsglang==0.5.4", "T4", "build.no-code"),  # by the sgl-kernel that it requires
     ("torch==2.8.0+cu128\nsglang==0.5.4", "B200", None),
     ("torch==2.7.1\nsglang==0.4.9", "T4", None),
+    ("torch==2.7.1+cu128\nmamba-ssm==2.2.4", "RTX 5090", "build.no-code"),
+    ("torch==2.4.0\nmamba-ssm==1.1.0", "P100", "build.gpu-too-old"),
+    ("torch==2.7.1\nmamba-ssm", "V100", "build.gpu-too-old"),
+    ("torch==2.7.1+cu128\ncausal-conv1d==1.5.0.post8", "B200", "build.no-code"),
+    ("torch==2.7.1+cu128\ncausal-conv1d==1.5.2", "B200", None),
+    ("torch==2.7.1+cu128\ncausal-conv1d==1.5.2", "RTX 5090", "build.no-code"),
+    ("torch==2.7.1+cu128\ncausal-conv1d==1.5.4", "RTX 5090", None),
+    ("torch==2.8.0+cu128\nflash-attn-3==3.0.0b1", "B200", "build.no-code"),  # Hopper's alone
+    ("torch==2.8.0+cu128\nflash-attn-3==3.0.0b1", "H200", None),
     ("torch==2.7.1\nsgl-kernel==0.3.5", "T4", None),
     ("torch==2.7.0+cu128\nvllm==0.9.0", "RTX 5090", "build.no-code"),
     ("torch==2.7.0+cu128\nvllm==0.9.2", "RTX 5090", None),

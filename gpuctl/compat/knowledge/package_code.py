@@ -77,6 +77,8 @@ def release_code(package: str, version: str | None, is_wheel: bool = True) -> Re
     if row is None:
         return None
     taken = version or (row.on_pypi if is_wheel else None)
+    if taken and not leading(taken):
+        return None  # its numbers are longer than those of any release
     number = parts(leading(taken)) if taken else None
     reached = [since for since in row.since if number is None or parts(since) <= number]
     if not reached:

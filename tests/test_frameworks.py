@@ -749,7 +749,8 @@ def test_where_what_they_pull_in_is_named_it_tells(text: str, expected: list[str
 @pytest.mark.parametrize(
     ("text", "gpu", "verdict"),
     [
-        ("sglang==0.5.3", "RTX 4090", Verdict.UNKNOWN),
+        ("xformers==0.0.20", "A100", Verdict.UNKNOWN),  # no wheel of it was read
+        ("sglang==0.5.3", "RTX 4090", Verdict.COMPATIBLE),
         ("sglang==0.5.3", "V100", Verdict.INCOMPATIBLE),
         ("vllm==0.9.1", "RTX 5080", Verdict.INCOMPATIBLE),
         ("vllm==0.9.1", "A100", Verdict.COMPATIBLE),  # its own code is known, too
@@ -762,7 +763,7 @@ def test_what_a_release_pins_may_be_a_sure_no_and_is_a_yes_only_beside_code_that
     answer = check(Question(requirements_asks(text, "r.txt")), Machine("580.95.05", (find_gpu(gpu),)))
     assert answer.verdict is verdict
     own = any("code of its own beside torch" in one.message for one in answer.gpus[0].reasons)
-    assert own is text.startswith("sglang")
+    assert own is text.startswith("xformers")
 
 
 def test_no_other_release_is_offered_of_what_another_package_pins() -> None:
@@ -883,10 +884,11 @@ OF_THEIR_OWN = [
     ("torch==2.8.0\nsglang==0.5.3", "V100", "incompatible", "sglang 0.5.3"),
     ("cudf-cu12==24.4.0", "P100", "incompatible", "cudf-cu12 24.4.0"),
     ("cudf-cu12==23.10.0", "P100", "compatible", ""),
-    ("torch==2.4.0\nexllamav2==0.3.2\nmamba-ssm", "V100", "limited", "exllamav2 0.3.2, mamba-ssm"),
+    ("torch==2.4.0\nexllamav2==0.3.2\nnatten", "V100", "limited", "exllamav2 0.3.2, natten"),
     ("torch==2.3.1\nxformers==0.0.27\nbitsandbytes", "V100", "compatible", ""),
     ("torch==2.4.0+cu118\nxformers==0.0.27+cu118", "V100", "limited", "xformers 0.0.27+cu118"),
-    ("torch==2.4.0\nmamba-ssm==2.2.2", "T4", "limited", "mamba-ssm 2.2.2"),
+    ("torch==2.4.0\nmamba-ssm==2.2.6", "T4", "limited", "mamba-ssm 2.2.6"),
+    ("torch==2.4.0\nmamba-ssm==2.2.2", "T4", "compatible", ""),
     ("torch==2.4.0\naccelerate==0.30.0", "T4", "compatible", ""),
 ]
 
@@ -905,6 +907,18 @@ BY_THEIR_WHEELS = [
     ("torch==2.7.1+cu126\nflash-attn==99.0", "RTX 5090", None),  # newer than what was read
     ("torch==2.7.1+cu128\nxformers==0.0.31", "RTX 5090", "build.ptx-only"),
     ("torch==2.8.0\nsgl-kernel==0.3.9.post2", "T4", "build.gpu-too-old"),
+    ("torch==2.8.0\nsglang==0.5.4", "T4", "build.no-code"),  # by the sgl-kernel that it requires
+    ("torch==2.8.0+cu128\nsglang==0.5.4", "B200", None),
+    ("torch==2.7.1\nsglang==0.4.9", "T4", None),
+    ("torch==2.7.1+cu128\nmamba-ssm==2.2.4", "RTX 5090", "build.no-code"),
+    ("torch==2.4.0\nmamba-ssm==1.1.0", "P100", "build.gpu-too-old"),
+    ("torch==2.7.1\nmamba-ssm", "V100", "build.gpu-too-old"),
+    ("torch==2.7.1+cu128\ncausal-conv1d==1.5.0.post8", "B200", "build.no-code"),
+    ("torch==2.7.1+cu128\ncausal-conv1d==1.5.2", "B200", None),
+    ("torch==2.7.1+cu128\ncausal-conv1d==1.5.2", "RTX 5090", "build.no-code"),
+    ("torch==2.7.1+cu128\ncausal-conv1d==1.5.4", "RTX 5090", None),
+    ("torch==2.8.0+cu128\nflash-attn-3==3.0.0b1", "B200", "build.no-code"),  # Hopper's alone
+    ("torch==2.8.0+cu128\nflash-attn-3==3.0.0b1", "H200", None),
     ("torch==2.7.1\nsgl-kernel==0.3.5", "T4", None),
     ("torch==2.7.0+cu128\nvllm==0.9.0", "RTX 5090", "build.no-code"),
     ("torch==2.7.0+cu128\nvllm==0.9.2", "RTX 5090", None),

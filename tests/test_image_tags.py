@@ -9,7 +9,7 @@ import pytest
 
 from gpuctl.compat.answer.answer import brief, check
 from gpuctl.compat.ask.asks import release_ask
-from gpuctl.compat.ask.image_claims import Claims, claims_of_env, claims_of_tag, with_build
+from gpuctl.compat.ask.image_claims import Claims, claims_of_env, claims_of_tag, unlisted_release, with_build
 from gpuctl.compat.ask.question import Machine, Question, with_image
 from gpuctl.compat.judge.judge import verdict_of
 from gpuctl.compat.judge.rulings import SEVERITY
@@ -87,6 +87,8 @@ def test_an_image_is_judged_by_the_code_of_what_its_tag_names(image: str, name: 
         ("nvcr.io/nvidia/mxnet:25.01-py3", "MXNet end with 24.06"),
         ("nvcr.io/nvidia/pytorch:24.05-py2", "Python 2 end with 19.10"),
         ("nvcr.io/nvidia/pytorch:20.04-py3", "20.03 and 20.06"),
+        ("tensorflow/tensorflow:2.17.9.post1-gpu", "2.17.1 and 2.18.0"),
+        ("tensorflow/tensorflow:999999999.1.1-gpu", "the newest known is 2."),
     ],
 )
 def test_an_image_of_a_release_that_nobody_knows_is_unknown_and_told_which_there_are(image: str, said: str) -> None:
@@ -111,6 +113,11 @@ def test_an_image_of_a_release_that_nobody_knows_is_unknown_and_told_which_there
 def test_what_nvidia_never_listed_is_told_from_what_it_removed(reference: str, said: str) -> None:
     lacks = lacks_tag(reference)
     assert lacks and lacks.startswith(said) and "-base-ubuntu" in lacks
+
+
+def test_a_tag_with_a_number_that_no_release_has_tells_nothing() -> None:
+    for image in ("tensorflow/tensorflow:9999999999999999999.1-gpu", "vllm/vllm-openai:v1.99999999999999999999"):
+        assert claims_of_tag(image) is None and unlisted_release(image) is None
 
 
 def images_of(release: FrameworkRelease, cuda: str) -> Iterator[str]:

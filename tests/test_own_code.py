@@ -142,6 +142,12 @@ def test_what_makes_its_code_where_it_runs_asks_alone_for_the_toolkit_there_and_
     assert beside.verdict is Verdict.COMPATIBLE and not not_judged(beside)
 
 
+@pytest.mark.parametrize("package", ["vllm", "mamba-ssm", "flash-attn"])
+def test_a_number_that_no_release_has_is_not_known_and_ends_nothing(package: str) -> None:
+    for version in ("9" * 30, "1." + "9" * 30):
+        assert on(f"torch==2.4.0\n{package}=={version}\n", "A100").verdict in (Verdict.LIMITED, Verdict.COMPATIBLE)
+
+
 def test_a_locks_entry_without_a_version_is_not_passed_over() -> None:
     pipfile = '{"_meta": {"sources": []}, "default": {"flash-attn": {"git": "https://github.com/x/y", "ref": "0"}, '
     pipfile += '"torch": {"version": "==2.4.0"}}}'

@@ -25,7 +25,7 @@ _MOVING = {"latest", "nightly", "main", "master", "stable", "edge"}
 _OF_NO_RELEASE = regex(r"(?:cuda[0-9]{0,2}|[^0-9])+")
 """server-cuda and server-cuda13, beside which each build has its own, server-cuda13-b9445.
 Source: https://github.com/ggml-org/llama.cpp/blob/master/docs/docker.md"""
-_VERSION = regex(r"(?:^|[-_])v?([0-9]+\.[0-9]+(?:\.[0-9]+)?(?:\.post[0-9]+)?)(?=$|[-_])")
+_VERSION = regex(r"(?:^|[-_])v?([0-9]{1,9}\.[0-9]{1,9}(?:\.[0-9]{1,9})?(?:\.post[0-9]{1,9})?)(?=$|[-_])")
 """2.3.1 of pytorch/pytorch:2.3.1-cuda12.1-cudnn8-runtime and mosaicml/pytorch:2.3.1_cu121-python3.11-ubuntu20.04,
 0.10.2 of vllm/vllm-openai:v0.10.2-cu129, 25.08 of rapidsai/base:25.08-cuda12-py3.12."""
 _TENSORFLOW = "tensorflow/tensorflow"
@@ -76,9 +76,9 @@ def unlisted_release(reference: str) -> str | None:
     version = _VERSION.match(tag) if repository == _TENSORFLOW else None
     if version is None or _of_tensorflow(tag):
         return None
-    rows = _for_gpus("tensorflow")
-    older = [one.until or one.version for one in rows if parts(one.version) < parts(version[1])]
-    newer = [one.version for one in rows if parts(one.version) > parts(version[1])]
+    rows, number = _for_gpus("tensorflow"), parts(leading(version[1]))
+    older = [one.until or one.version for one in rows if parts(one.version) < number]
+    newer = [one.version for one in rows if parts(one.version) > number]
     return f"TensorFlow {version[1]} is not known here: {next_to_it(older, newer)}"
 
 

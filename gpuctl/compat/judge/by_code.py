@@ -27,6 +27,8 @@ def gpu_and_code(ask: Ask, gpu: Gpu, cuda: Cuda | None = None) -> Iterator[Rulin
     Only the build for the processor that the GPU sits beside is looked at: a GPU soldered to an Arm processor has
     nothing to do with what x86_64's wheel holds.
     """
+    if not (ask.codes or ask.beside or ask.unjudged or ask.beside_unjudged or ask.on_arm):
+        return  # a CUDA version alone, which the rows of a fleet ask
     row = architectures().get(gpu.compute_capability)
     if row is None:
         return
@@ -46,7 +48,7 @@ def gpu_and_code(ask: Ask, gpu: Gpu, cuda: Cuda | None = None) -> Iterator[Rulin
             message = f"{own.by} has no library for CUDA {ask.cuda}: it has some for {own.release.cudas}."
             yield Ruling(Verdict.INCOMPATIBLE, Reason("build.no-library", message, own.release.source))
     # What a package needs at least may be known where the rest of its code is not: that is a no already.
-    refused = {by for by, _, _ in not_served}
+    refused = [by for by, _, _ in not_served]
     open_ones = [by for by in (*ask.unjudged, *ask.beside_unjudged) if by not in refused]
     if open_ones:
         yield _not_judged(open_ones, gpu, cuda)

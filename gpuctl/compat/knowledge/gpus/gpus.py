@@ -91,13 +91,16 @@ def find_gpu(text: str, hints: bool = True) -> Gpu:
     if len(typed) > LONGEST_NAME:
         raise ValueError(f"no NVIDIA GPU has a name of more than {LONGEST_NAME} letters")
     typed = one_of(typed)
+    return _by_number(typed) or _of_name(typed, hints)
+
+
+def _by_number(typed: str) -> Gpu | None:
+    """Returns the GPU of a compute capability, a PCI id or a chip; None for a name. Raises ValueError."""
     capability = capability_named(typed) or typed
     if re.fullmatch(r"[0-9]+\.[0-9]+", capability):
         return _of_capability(capability)
     pci = _PCI_ID.fullmatch(typed.lower())
-    if pci:
-        return _of_pci_id(pci[1])
-    return _of_chip(typed.upper()) or _of_name(typed, hints)
+    return _of_pci_id(pci[1]) if pci else _of_chip(typed.upper())
 
 
 @lru_cache(maxsize=1024)
@@ -234,9 +237,12 @@ def _of_name(typed: str, hints: bool) -> Gpu:
 def gpus_named(text: str) -> tuple[Gpu, ...]:
     """Returns the GPUs that a name may mean where these are several: the chips of a product, or a few products.
 
-    Each has the chip in its name, and the typed one in `one_of`. () for any other name.
+    Each has the chip in its name, and the typed one in `one_of`. () for any other name. Raises ValueError for a compute
+    capability or a PCI id that is not known.
     """
     name = text.strip()
+    if _by_number(one_of(name)):
+        return ()
     meant = _meant(name)
     is_product = len({gpu.name for gpu, _ in meant}) == 1
     with_chip = ((gpu, f"{name if is_product else gpu.name} ({'/'.join(chips)})") for gpu, chips in meant)

@@ -32,7 +32,10 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
     "waivers": (),
     "outlook": (),
 }
-"""Each layer with the layers it rests on: where one of those failed, asking further would only show symptoms."""
+"""Each layer with the layers it rests on: where one of those failed, asking further would only show symptoms.
+
+Only what explains that failure is asked all the same.
+"""
 EXPLAINED_BY: Mapping[str, tuple[str, ...]] = {"kernel": ("driver",), "outlook": ("docker",)}
 """The layers whose checks explain some of a layer's, beside itself and those it rests on."""
 
@@ -152,10 +155,15 @@ def diagnose(facts: Facts) -> Report:
     causes: dict[str, str] = {}
     for layer, bases in LAYERS.items():
         cause = next((causes[base] for base in bases if base in causes), None)
-        checks = asked[layer]
-        found.update((one.id, skipped(one, cause) if cause else ask(one, facts)) for one in checks)
+        heard = [one for one in asked[layer] if cause is None or cause in one.explains]
+        found.update((one.id, ask(one, facts)) for one in heard)
         folded = {**found, **_folded(found)}
-        broken = cause or next((one.id for one in checks if folded[one.id].status is Status.FAIL), None)
+        if cause:
+            broken = folded[cause].rests_on or cause
+            unheard = {one.id: skipped(one, broken) for one in asked[layer] if one not in heard}
+            found, folded = {**found, **unheard}, {**folded, **unheard}
+        else:
+            broken = next((one.id for one in heard if folded[one.id].status is Status.FAIL), "")
         if broken:
             causes[layer] = broken
     system = facts.get(System)

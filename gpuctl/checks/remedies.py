@@ -15,6 +15,7 @@ from gpuctl.compat.knowledge.install_commands import (
     install_commands,
     last_branch,
     off_branch,
+    one_driver_serves,
 )
 from gpuctl.compat.knowledge.keepers import NVIDIA, KeeperRow, keepers, way_of
 from gpuctl.compat.knowledge.lifetimes import by_codename, release_of
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
 
 INSTALLS = ("apt", "dnf", "yum", "zypper")
 """The package managers by which gpuctl installs the toolkit."""
+NO_ONE_DRIVER = (
+    "No one driver drives all of these GPUs together: take those out that need another one, or give them to virtual"
+    " machines (vfio-pci)."
+)
 _REMOVES = {"apt": "apt-get", "dnf": "dnf", "yum": "yum", "zypper": "zypper"}
 
 
@@ -74,6 +79,8 @@ def install_driver(
     `version`: of the module that runs, which libraries have to meet. `branch`: the one that `text` names; None: that
     which gpuctl recommends for the GPUs.
     """
+    if not one_driver_serves(gpus):
+        return Remedy(NO_ONE_DRIVER, (), Disturbs.HOST)
     row = kept_by_another(keeper)
     if row is not None:
         return _kept(text, row, system, keeper, gpus, version or "", module=False)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from gpuctl.checks.engine import Judgement, check, failed, passed, undetermined, warned
-from gpuctl.checks.gpus import compat_gpus, understood
+from gpuctl.checks.gpus import compat_gpus, gpus_here, understood
+from gpuctl.checks.layers.kernel import REFUSES
 from gpuctl.checks.remedies import as_root, driver_is_apart, install, install_driver, kernel_log, reset
 from gpuctl.command import command
 from gpuctl.compat.answer.answer import driver_verdict
@@ -206,17 +207,22 @@ def branch_supported(driver: Driver) -> Judgement | None:
     return warned(f"Driver branch {branch.branch} {end}.", driver.version, remedy=remedy)
 
 
-@check("driver.supports-gpus")
+@check("driver.supports-gpus", explains=(*REFUSES, "driver.start-log", "driver.nvml", *_ASK_NVML))
 def supports_gpus(system: System, pci: Pci, driver: Driver, keeper: Keeper) -> Judgement | None:
-    """A driver branch drops old architectures and does not know new ones: Kepler ends with 470, Volta with 580."""
+    """A driver branch drops old architectures and does not know new ones: Kepler ends with 470, Volta with 580.
+
+    One that knows none of the GPUs does not stay in the kernel: then the installed one is judged.
+    """
     version = driver.version.get()
-    capabilities = {gpu.compute_capability for gpu in compat_gpus(pci, driver)}
+    gpus = gpus_here(pci, driver)
+    capabilities = {gpu.compute_capability for gpu in gpus}
     if version is None or not capabilities:
         return None
     reasons = [reason for one in sorted(capabilities) if (reason := driver_verdict(version, one)) is not None]
-    if not reasons:
+    runs = driver.loaded_version.value or driver.nvml_version.value
+    if not reasons or (not runs and len(reasons) < len(capabilities)):
         return passed("The driver supports every GPU's architecture", driver.version)
-    remedy = install_driver("Install a driver that drives these GPUs.", system, keeper, compat_gpus(pci, driver))
+    remedy = install_driver("Install a driver that drives these GPUs.", system, keeper, gpus)
     return failed(reasons[0].message, driver.version, Evidence(reasons[0].source, reasons[0].message), remedy=remedy)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gpuctl.checks.engine import Judgement, check, failed, passed, warned
-from gpuctl.checks.gpus import compat_gpus, wanting
+from gpuctl.checks.gpus import compat_gpus, gpus_here, wanting
 from gpuctl.checks.remedies import (
     as_root,
     dkms_install,
@@ -24,6 +24,12 @@ from gpuctl.model import Disturbs, Evidence, Remedy
 
 OWN_DRIVERS = {"nouveau": ("nouveau", "nouveau"), "NovaCore": ("nova", "nova_core")}
 """The kernel's own drivers as PCI names them: what they are called, and their module."""
+PROPRIETARY = "NVIDIA"
+"""The licence of the proprietary module; the open one's is "Dual MIT/GPL"."""
+
+
+REFUSES = ("kernel.module-loaded", "kernel.secure-boot", "kernel.nouveau")
+"""What is so where the module takes none of the GPUs, and is no cause of it: modprobe would be refused again."""
 
 
 def _runs(driver: Driver, kernel: Kernel) -> bool:
@@ -150,17 +156,22 @@ def uvm_loaded(system: System, kernel: Kernel, driver: Driver) -> Judgement | No
     return warned("nvidia_uvm is not loaded: nvidia-smi works, CUDA may not.", kernel.modules, remedy=remedy)
 
 
-@check("kernel.module-flavour")
-def module_flavour(system: System, pci: Pci, driver: Driver, keeper: Keeper) -> Judgement | None:
-    """The open module runs Turing and newer; Maxwell, Pascal and Volta need the proprietary one, Blackwell the open."""
-    is_open = driver.open_module.get()
-    if is_open is None:
+@check("kernel.module-flavour", explains=REFUSES)
+def module_flavour(system: System, pci: Pci, kernel: Kernel, driver: Driver, keeper: Keeper) -> Judgement | None:
+    """The open module runs Turing and newer; Maxwell, Pascal and Volta need the proprietary one, Blackwell the open.
+
+    One that drives none of the GPUs does not stay in the kernel: then the installed one is judged, by its licence.
+    """
+    loaded, licence = driver.open_module.get(), kernel.module_license.value
+    if loaded is None and (licence is None or _runs(driver, kernel)):
         return None
-    flavour = "open" if is_open else "proprietary"
-    wrong = wanting(pci, driver, "no" if is_open else "required")
-    if not wrong:
-        return passed(f"The {flavour} kernel module suits these GPUs", driver.open_module)
+    seen = kernel.module_license if loaded is None else driver.open_module
+    is_open = licence != PROPRIETARY if loaded is None else loaded
+    flavour, gpus = "open" if is_open else "proprietary", gpus_here(pci, driver)
+    wrong = wanting(gpus, "no" if is_open else "required")
+    if not wrong or (loaded is None and any(gpu.architecture not in wrong for gpu in gpus)):
+        return passed(f"The {flavour} kernel module suits these GPUs", seen)
     text = f"Install the driver with the {'proprietary' if is_open else 'open'} module."
-    remedy = install_driver(text, system, keeper, compat_gpus(pci, driver))
+    remedy = install_driver(text, system, keeper, gpus)
     message = f"The {flavour} kernel module does not run {' and '.join(wrong)} GPUs."
-    return failed(message, driver.open_module, remedy=remedy)
+    return failed(message, seen, remedy=remedy)

@@ -138,7 +138,7 @@ def driver_commands(gpus: Sequence[Gpu], target: PackageHost, branch: str | None
     Empty where gpuctl knows none: for the target, or because no kernel module drives all of these GPUs.
     """
     package = driver_package(gpus)
-    if not serving_modules(gpus) or open_modules_only(gpus, target):
+    if not one_driver_serves(gpus) or open_modules_only(gpus, target):
         return ()
     pinned = install_commands(
         _of_branch(gpus), target, driver_package=package, branch=branch or last_branch(gpus) or ""
@@ -195,6 +195,17 @@ def last_branch(gpus: Sequence[Gpu]) -> str | None:
     rows = (architectures().get(gpu.compute_capability) for gpu in gpus)
     ends = [int(row.last_driver_branch) for row in rows if row and row.last_driver_branch]
     return str(min(ends)) if ends else None
+
+
+def one_driver_serves(gpus: Sequence[Gpu]) -> bool:
+    """Returns whether there is one driver for all of these GPUs: a module of one flavour, and a branch, that drive all.
+
+    As far as is known: of a GPU that no table has nothing is known against it.
+    """
+    rows = (architectures().get(gpu.compute_capability) for gpu in gpus)
+    firsts = [int(row.first_driver_branch) for row in rows if row and row.first_driver_branch]
+    last = last_branch(gpus)
+    return bool(serving_modules(gpus)) and (last is None or int(last) >= max(firsts, default=0))
 
 
 def driver_repository(target: PackageHost) -> str:

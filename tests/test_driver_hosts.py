@@ -1,0 +1,250 @@
+"""Hosts whose driver is there and does not serve: what of it is the cause, and that no remedy leads into a dead end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+from hosts import failed
+from reported import Reported, failures, judged, told
+from synthetic import (
+    DRIVER_580,
+    NO_DRIVER,
+    RTX_4090,
+    SECURE_BOOT,
+    SMI,
+    T4,
+    UBUNTU_22,
+    UBUNTU_24,
+    Board,
+    Machine,
+    docker,
+    driver,
+    gpus,
+    joined,
+    system,
+    toolkit,
+)
+from test_keepers import debs, rpms
+
+from gpuctl.checks.every import CHECKS
+from gpuctl.model import Status
+
+DEBIAN_13 = ("debian", "Debian GNU/Linux", "13", "6.12.48+deb13-amd64")
+FEDORA_43 = ("fedora", "Fedora Linux", "43", "6.17.9-300.fc43.x86_64")
+GTX_980 = Board("NVIDIA GeForce GTX 980", "13c0", "5.2", "geforce", 4)
+K40 = Board("Tesla K40m", "1023", "3.5", "tesla", 12)
+P2200 = Board("Quadro P2200", "1c31", "6.1", "quadro", 5)
+GT_710 = Board("NVIDIA GeForce GT 710", "128b", "3.5", "geforce", 2)
+RTX_3060 = Board("NVIDIA GeForce RTX 3060", "2504", "8.6", "geforce", 12)
+RTX_5070 = Board("NVIDIA GeForce RTX 5070", "2f04", "12.0", "geforce", 12)
+NOBODYS = Board("NVIDIA GeForce RTX 9990", "fff7", "", "geforce", 48)
+P40 = Board("Tesla P40", "1b38", "6.1", "tesla", 24)
+NONE_STARTED = "NVRM: None of the NVIDIA devices were initialized."
+MORE = joined(toolkit(), docker())
+
+
+def refused(
+    board: Board,
+    version: str,
+    *log: str,
+    base: tuple[str, str, str, str] = UBUNTU_24,
+    is_open: bool = False,
+    virtual: str = "none",
+) -> Machine:
+    """A module that is installed and does not stay in the kernel, with what the kernel logged of it."""
+    file = f"/lib/modules/{base[3]}/updates/dkms/nvidia.ko"
+    licence = "Dual MIT/GPL" if is_open else "NVIDIA"
+    return joined(
+        system(*base, virtual),
+        gpus(board, bound=None),
+        {
+            "files": {"/proc/modules": "drm 1 0 - Live 0x0\n"},
+            "commands": {
+                "modinfo nvidia": f"filename: {file}\nversion: {version}\nlicense: {licence}\n",
+                "dmesg": "".join(f"[    4.{number:06}] {line}\n" for number, line in enumerate(log)),
+                SMI: NO_DRIVER,
+            },
+            "nvml": [{"error": "Driver Not Loaded", "code": 9}],
+        },
+        MORE,
+    )
+
+
+def not_open(device: str) -> tuple[str, ...]:
+    """What the open module says of a GPU without the processor that it needs: nv-pci.c."""
+    return (
+        f"NVRM: The NVIDIA GPU 0000:07:00.0 (PCI ID: 10de:{device})",
+        "NVRM: installed in this system is not supported by open",
+        "NVRM: nvidia.ko because it does not include the required GPU",
+        "NVRM: System Processor (GSP).",
+        "nvidia 0000:07:00.0: probe with driver nvidia failed with error -1",
+        NONE_STARTED,
+    )
+
+
+def of_no_release(device: str, version: str) -> tuple[str, ...]:
+    """What a module says of a GPU that it does not know: nv-pci.c."""
+    return (
+        f"NVRM: The NVIDIA GPU 0000:07:00.0 (PCI ID: 10de:{device})",
+        "NVRM: installed in this system is not supported by the",
+        f"NVRM: NVIDIA {version} driver release.",
+        "NVRM: Please see 'Appendix A - Supported NVIDIA GPU Products'",
+        NONE_STARTED,
+    )
+
+
+def of_a_branch(name: str, branch: str, version: str) -> tuple[str, ...]:
+    return (
+        f"NVRM: The NVIDIA {name} GPU installed in this system is",
+        f"NVRM:  supported through the NVIDIA {branch}.xx Legacy drivers. Please",
+        "NVRM:  visit http://www.nvidia.com/object/unix.html for more",
+        f"NVRM:  information.  The {version} NVIDIA driver will ignore",
+        "NVRM:  this GPU.  Continuing probe...",
+        "NVRM: No NVIDIA GPU found.",
+    )
+
+
+def beside(driven: Board, other: Board, is_open: bool, base: tuple[str, str, str, str] = UBUNTU_24) -> Machine:
+    """A GPU that the loaded module drives, and one beside it that it leaves alone."""
+    left = gpus(other, 2, bound=None)
+    both = {path: text for path, text in left["files"].items() if "0000:17:00.0" in path}
+    works = joined(system(*base), gpus(driven), driver(base[3], *DRIVER_580, driven, is_open=is_open))
+    return joined(works, {"files": both}, MORE)
+
+
+NO_ROOM = (
+    "NVRM: This PCI I/O region assigned to your NVIDIA device is invalid:",
+    "NVRM: BAR1 is 0M @ 0x0 (PCI:0000:07:00.0)",
+    "NVRM: The NVIDIA probe routine failed for 1 device(s).",
+    NONE_STARTED,
+)
+HOSTS: Mapping[str, Reported] = {
+    # https://us.download.nvidia.com/XFree86/Linux-x86_64/580.95.05/README/supportedchips.html
+    "a K40 and Ubuntu's 550, whose module ignores it": Reported(
+        joined(
+            refused(K40, "550.163.01", *of_a_branch("Tesla K40m", "470", "550.163.01"), base=UBUNTU_22),
+            debs("nvidia-dkms-550-server 550.163.01-0ubuntu0.22.04.1"),
+        ),
+        ("driver.supports-gpus",),
+        ("branch 470 is the last", "ubuntu-drivers install"),
+        ("modprobe", "cuda-keyring"),
+    ),
+    "a GTX 980 and RPM Fusion's 590, before anything was logged": Reported(
+        joined(
+            refused(GTX_980, "590.48.01", base=FEDORA_43),
+            rpms("akmod-nvidia 590.48.01-1.fc43", "xorg-x11-drv-nvidia-cuda 590.48.01-1.fc43"),
+        ),
+        ("driver.supports-gpus",),
+        ("branch 580 is the last", "akmod-nvidia-580xx"),
+        ("modprobe", "upgrade --refresh"),
+    ),
+    "a GTX 980 and the open module, with Secure Boot on": Reported(
+        joined(
+            refused(GTX_980, *DRIVER_580[:1], *not_open("13c0"), is_open=True),
+            {"files": {SECURE_BOOT: "\x06\x00\x00\x00\x01"}},
+        ),
+        ("kernel.module-flavour",),
+        ("does not run Maxwell", "cuda-drivers-580"),
+        ("modprobe", "mokutil", "nvidia-open"),
+    ),
+    "an RTX 5070 and the proprietary module of NVIDIA's repository": Reported(
+        joined(refused(RTX_5070, DRIVER_580[0], base=DEBIAN_13), debs("cuda-drivers 580.95.05-1")),
+        ("kernel.module-flavour",),
+        ("does not run Blackwell", "nvidia-open"),
+        ("modprobe", "cuda-drivers"),
+    ),
+    # https://github.com/NVIDIA/open-gpu-kernel-modules/issues/696
+    "a Quadro P2200 beside an RTX 3060 that the open module drives": Reported(
+        beside(RTX_3060, P2200, is_open=True),
+        ("kernel.module-flavour",),
+        ("does not run Pascal", "cuda-drivers-580"),
+        ("dmesg", "nvidia-open"),
+    ),
+    "a GT 710 for the screen beside an RTX 4090": Reported(
+        beside(RTX_4090, GT_710, is_open=False),
+        ("driver.supports-gpus",),
+        ("Kepler", "No one driver drives all of these GPUs"),
+        ("cuda-drivers", "apt-get install -y linux-headers"),
+    ),
+    "a GPU of which no table knows, with a driver that is older": Reported(
+        refused(NOBODYS, DRIVER_580[0], *of_no_release("fff7", DRIVER_580[0])),
+        ("driver.start-log",),
+        ("does not know the GPU 0000:07:00.0 (10de:fff7)", "newer than this GPU"),
+        ("modprobe",),
+    ),
+    # https://github.com/flatcar/Flatcar/issues/1283
+    "a slice of a T4 and the driver for whole GPUs": Reported(
+        refused(T4, "550.163.01", *of_no_release("1eb8", "550.163.01"), virtual="kvm"),
+        ("driver.start-log",),
+        ("guest driver of the vGPU release", "GRID"),
+        ("modprobe", "apt-get install"),
+    ),
+    "a module that took no GPU and did not say why": Reported(
+        refused(T4, DRIVER_580[0], "NVRM: The NVIDIA probe routine failed for 1 device(s).", NONE_STARTED),
+        ("driver.start-log",),
+        (NONE_STARTED[6:],),
+        ("modprobe",),
+    ),
+    "the right module, installed after the kernel had refused the open one": Reported(
+        refused(GTX_980, DRIVER_580[0], *not_open("13c0")),
+        ("kernel.module-loaded",),
+        ("modprobe nvidia",),
+        ("apt-get install",),
+    ),
+    "a virtual machine without room for its P40": Reported(
+        refused(P40, DRIVER_580[0], *NO_ROOM, virtual="kvm"),
+        ("kernel.pci-resources",),
+        ("64-bit window",),
+        ("modprobe", "apt-get install"),
+    ),
+    "a module that nobody has loaded, on a board without room for virtual functions": Reported(
+        refused(
+            RTX_4090,
+            DRIVER_580[0],
+            "pci 0000:07:00.0: BAR 6: no space for [mem size 0x00080000 pref]",
+            "pci 0000:07:00.0: BAR 9: failed to assign [mem size 0x400000000 64bit pref]",
+            "pci 0000:07:00.0: VF BAR 2 [mem size 0x400000000 64bit pref]: can't assign; no space",
+        ),
+        ("kernel.module-loaded",),
+        ("modprobe nvidia",),
+    ),
+    # https://github.com/skypilot-org/skypilot/issues/10468
+    "a slice whose guest driver is older than its hypervisor's": Reported(
+        joined(
+            system(*UBUNTU_22, "microsoft"),
+            gpus(T4),
+            driver(UBUNTU_22[3], "535.161.08", "12.2", T4),
+            MORE,
+            {
+                "commands": {
+                    SMI: failed(6, stdout="No devices were found\n"),
+                    "dmesg": "[ 3.1] NVRM: Xid (PCI:0000:07:00): 78, pid='<unknown>', vGPU: Guest driver is"
+                    " incompatible with host driver\n"
+                    "[ 3.2] NVRM: GPU 0000:07:00.0: RmInitAdapter failed! (0x25:0x56:1589)\n",
+                },
+                "nvml": [{"driver": "535.161.08", "nvml": "12.535", "cuda": "12.2", "count": 0}],
+            },
+        ),
+        ("driver.xid",),
+        ("guest driver of the vGPU release",),
+        ("Above 4G",),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HOSTS)
+def test_what_fails_is_the_cause_and_what_is_printed_leads_out(name: str) -> None:
+    found, right = judged(HOSTS[name].machine), HOSTS[name]
+    text = told(found)
+    assert failures(found) == list(right.fails), text
+    assert [words for words in right.says if words not in text] == [], text
+    assert [words for words in right.never if words in text] == [], text
+
+
+def test_what_rests_on_a_cause_in_a_later_layer_names_that() -> None:
+    found = {one.id: one for one in judged(HOSTS["a K40 and Ubuntu's 550, whose module ignores it"].machine)}
+    assert {found[id].rests_on for id in ("kernel.module-loaded", "driver.start-log", "driver.nvml", "cdi.stale")} == {
+        "driver.supports-gpus"
+    }
+    assert all(found[one.id].status is not Status.UNKNOWN for one in CHECKS.values())

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shlex
 
 import pytest
-from hosts import failed
+from hosts import failed, shown
 from reported import Reported, failures, judged, told
 from synthetic import (
     DRIVER_580,
@@ -28,8 +28,10 @@ from synthetic import (
 from test_keepers import debs, rpms
 
 from gpuctl.checks.every import CHECKS
+from gpuctl.facts.gpu.driver_packages import DPKG_DRIVER
 from gpuctl.model import Status
 
+LIBRARIES = "/usr/lib/x86_64-linux-gnu"
 DEBIAN_13 = ("debian", "Debian GNU/Linux", "13", "6.12.48+deb13-amd64")
 FEDORA_43 = ("fedora", "Fedora Linux", "43", "6.17.9-300.fc43.x86_64")
 GTX_980 = Board("NVIDIA GeForce GTX 980", "13c0", "5.2", "geforce", 4)
@@ -119,7 +121,7 @@ NO_ROOM = (
     "NVRM: The NVIDIA probe routine failed for 1 device(s).",
     NONE_STARTED,
 )
-HOSTS: Mapping[str, Reported] = {
+HOSTS: dict[str, Reported] = {
     # https://us.download.nvidia.com/XFree86/Linux-x86_64/580.95.05/README/supportedchips.html
     "a K40 and Ubuntu's 550, whose module ignores it": Reported(
         joined(
@@ -233,11 +235,108 @@ HOSTS: Mapping[str, Reported] = {
 }
 
 
-@pytest.mark.parametrize("name", HOSTS)
+def dpkg(*rows: str, audit: str = "") -> Machine:
+    """What dpkg knows of the driver's packages: "name version wanted status" each."""
+    said = "".join("\t".join(row.split()) + "\n" for row in rows)
+    return {"commands": {shlex.join(DPKG_DRIVER): said, "dpkg --audit": audit}}
+
+
+def apart(base: tuple[str, str, str, str], board: Board, file: str, library: str) -> Machine:
+    """Libraries of another version than that of the module, which the next boot loads again."""
+    module = f"filename: /lib/modules/{base[3]}/updates/dkms/nvidia.ko\nversion: {file}\nlicense: NVIDIA\n"
+    return joined(
+        system(*base),
+        gpus(board),
+        driver(base[3], file, "12.4", board),
+        MORE,
+        {
+            "commands": {"modinfo nvidia": module, SMI: failed(18, stdout="Driver/library version mismatch")},
+            "nvml": [{"error": "RM has detected an NVML/RM version mismatch.", "code": 18}],
+            "stats": {f"{LIBRARIES}/libnvidia-ml.so.1": {}},
+            "links": {f"{LIBRARIES}/libnvidia-ml.so.1": f"libnvidia-ml.so.{library}"},
+        },
+    )
+
+
+PACKAGED: dict[str, Reported] = {
+    # https://github.com/lyulyul/shine-cluster/issues/50
+    "a module that is held, and libraries that went on": Reported(
+        joined(
+            apart(UBUNTU_22, T4, "570.133.07", "570.172.08"),
+            dpkg(
+                "nvidia-dkms-570-server 570.133.07-0ubuntu0.22.04.1 hold installed",
+                "nvidia-headless-570-server 570.133.07-0ubuntu0.22.04.1 install installed",
+                "libnvidia-compute-570-server 570.172.08-0ubuntu0.22.04.1 install installed",
+            ),
+        ),
+        ("driver.version-agrees",),
+        (
+            "apt-mark unhold nvidia-dkms-570-server",
+            "apt-get install -y nvidia-dkms-570-server nvidia-headless-570-server",
+            "reboot",
+        ),
+        ("ubuntu-drivers", "cuda-keyring"),
+    ),
+    "libraries that are held, and a module that went on": Reported(
+        joined(
+            apart(DEBIAN_13, T4, "550.163.01", "550.144.03"),
+            dpkg(
+                "nvidia-kernel-dkms 550.163.01-2 install installed",
+                "nvidia-driver 550.163.01-2 install installed",
+                "libcuda1 550.144.03-1 hold installed",
+                "libnvidia-ml1 550.144.03-1 hold installed",
+            ),
+        ),
+        ("driver.version-agrees",),
+        ("apt-mark unhold libcuda1 libnvidia-ml1", "apt-get install -y libcuda1 libnvidia-ml1"),
+    ),
+    "locks of dnf on a driver that knows no GPU here": Reported(
+        joined(
+            refused(GTX_980, "590.48.01", base=FEDORA_43),
+            rpms("akmod-nvidia 590.48.01-1.fc43", "xorg-x11-drv-nvidia 590.48.01-1.fc43"),
+            {"files": {"/etc/dnf/plugins/versionlock.list": "akmod-nvidia-3:590.48.01-1.fc43.*\n"}},
+        ),
+        ("driver.supports-gpus",),
+        ("dnf versionlock delete akmod-nvidia", "akmod-nvidia-580xx"),
+    ),
+    # https://github.com/illinois-scicomp/machine-shop-maintenance/issues/70
+    "an upgrade of the driver that was cut off": Reported(
+        joined(
+            apart(UBUNTU_24, T4, "570.133.07", "580.95.05"),
+            dpkg(
+                "nvidia-dkms-580-server 580.95.05-0ubuntu0.24.04.2 install unpacked",
+                "nvidia-utils-580-server 580.95.05-0ubuntu0.24.04.2 install installed",
+                audit="The following packages have been unpacked but not yet configured.\n nvidia-dkms-580-server\n",
+            ),
+        ),
+        ("packages.dpkg-whole",),
+        ("within the driver's packages (nvidia-dkms-580-server)", "dpkg --configure -a", "apt-get -f install -y"),
+        ("ubuntu-drivers",),
+    ),
+    "a dpkg that was cut off elsewhere, and no driver": Reported(
+        joined(
+            system(*UBUNTU_24),
+            gpus(T4, bound=None),
+            {"commands": {"modinfo nvidia": failed(1, "modinfo: ERROR: Module nvidia not found.")}},
+            MORE,
+            dpkg(audit="The following packages are only half configured:\n linux-firmware\n"),
+            {"nvml": [{"error": "NVML Shared Library Not Found", "code": 12}]},
+            {"commands": {"modinfo nvidia-current": failed(1, "modinfo: ERROR: Module nvidia-current not found.")}},
+        ),
+        ("kernel.driver-installed",),
+        ("Before it dpkg has to end what it began",),
+        warns=("packages.dpkg-whole",),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HOSTS | PACKAGED)
 def test_what_fails_is_the_cause_and_what_is_printed_leads_out(name: str) -> None:
-    found, right = judged(HOSTS[name].machine), HOSTS[name]
+    right = (HOSTS | PACKAGED)[name]
+    found = judged(right.machine)
     text = told(found)
     assert failures(found) == list(right.fails), text
+    assert {one.id for one in found if one.status is Status.WARN} >= set(right.warns)
     assert [words for words in right.says if words not in text] == [], text
     assert [words for words in right.never if words in text] == [], text
 
@@ -248,3 +347,9 @@ def test_what_rests_on_a_cause_in_a_later_layer_names_that() -> None:
         "driver.supports-gpus"
     }
     assert all(found[one.id].status is not Status.UNKNOWN for one in CHECKS.values())
+
+
+def test_what_calls_apt_begins_with_what_apt_waits_for() -> None:
+    found = judged(PACKAGED["a dpkg that was cut off elsewhere, and no driver"].machine)
+    calls = [shown(one.remedy) for one in found if any("apt-get install" in line for line in shown(one.remedy))]
+    assert {lines[0] for lines in calls} == {"dpkg --configure -a"}

@@ -28,6 +28,15 @@ from gpuctl.model import Disturbs, Remedy
 if TYPE_CHECKING:
     from gpuctl.facts.docker.docker import Docker
 
+_BRING = ("apt-get", "dnf", "yum", "zypper", "ubuntu-drivers")
+"""The programs that leave held packages as they are."""
+_UNHOLDS = {
+    "apt": ("apt-mark", "unhold"),
+    "dnf": ("dnf", "versionlock", "delete"),
+    "yum": ("yum", "versionlock", "delete"),
+    "zypper": ("zypper", "removelock"),
+}
+"""apt-mark(8), dnf-versionlock(8), yum-versionlock(1), zypper(8)."""
 INSTALLS = ("apt", "dnf", "yum", "zypper")
 """The package managers by which gpuctl installs the toolkit."""
 NO_ONE_DRIVER = (
@@ -83,7 +92,7 @@ def install_driver(
         return Remedy(NO_ONE_DRIVER, (), Disturbs.HOST)
     row = kept_by_another(keeper)
     if row is not None:
-        return _kept(text, row, system, keeper, gpus, version or "", module=False)
+        return unheld(_kept(text, row, system, keeper, gpus, version or "", module=False), system, keeper)
     recommended = None if branch or version else _recommended_branch(gpus)
     commands = driver_commands(gpus, target(system), branch or recommended)
     off, note = (
@@ -92,7 +101,23 @@ def install_driver(
     )
     ended = package_may_be_gone(target(system)) if commands else None
     said = " ".join(filter(None, (text, off, f"Before it: {note}." if note else None, ended)))
-    return Remedy(said, commands, Disturbs.HOST)
+    return unheld(Remedy(said, commands, Disturbs.HOST), system, keeper)
+
+
+def unheld(remedy: Remedy, system: System, keeper: Keeper) -> Remedy:
+    """Returns the remedy with the holds on the driver's packages lifted first, where a package manager brings it.
+
+    Some held and others not are how a driver's parts come apart.
+    """
+    held = sorted(name for name, one in (keeper.packages.value or {}).items() if one.held)
+    lift = _UNHOLDS.get(system.package_manager.value or "")
+    if not held or lift is None or not any(word in _BRING for one in remedy.commands for word in one.words):
+        return remedy
+    names = ", ".join(held)
+    text = (
+        f"{remedy.text} Held packages stay as they are ({names}): lift the holds first; hold all of them then, or none."
+    )
+    return replace(remedy, text=text, commands=(*as_root(system, command(*lift, *operands(*held))), *remedy.commands))
 
 
 def package_may_be_gone(host: PackageHost) -> str | None:
@@ -118,7 +143,7 @@ def install_module(text: str, system: System, keeper: Keeper, gpus: Sequence[Gpu
     row = kept_by_another(keeper)
     if row is None:
         return install_driver(text, system, keeper, gpus)
-    return _kept("" if row.module_way else text, row, system, keeper, gpus, "", module=True)
+    return unheld(_kept("" if row.module_way else text, row, system, keeper, gpus, "", module=True), system, keeper)
 
 
 def enrol_key(system: System, keeper: Keeper, is_dkms: bool) -> Remedy:

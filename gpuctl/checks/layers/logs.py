@@ -202,7 +202,10 @@ def _refusal(told: str, system: System, pci: Pci, driver: Driver, keeper: Keeper
     return message, Remedy(f"{keepers()['hypervisor'].way} {whole}", (), Disturbs.HOST)
 
 
-@check("kernel.build-log", explains=("kernel.module-built", "kernel.module-loaded", "kernel.secure-boot"))
+@check(
+    "kernel.build-log",
+    explains=("kernel.module-built", "kernel.module-loaded", "kernel.secure-boot", "packages.dpkg-whole"),
+)
 def build_log(system: System, pci: Pci, kernel: Kernel, driver: Driver, keeper: Keeper, logs: Logs) -> Judgement | None:
     """DKMS builds the module for each kernel; a compiler or kernel that the driver does not know makes that fail.
 

@@ -258,6 +258,25 @@ def apart(base: tuple[str, str, str, str], board: Board, file: str, library: str
     )
 
 
+def unbuilt(base: tuple[str, str, str, str], log: str) -> Machine:
+    """A module that DKMS could not build, with what its make.log says."""
+    return joined(
+        system(*base),
+        gpus(T4, bound=None),
+        {
+            "files": {f"/var/lib/dkms/nvidia/{DRIVER_580[0]}/build/make.log": log},
+            "commands": {
+                "modinfo nvidia": failed(1, "modinfo: ERROR: Module nvidia not found."),
+                "modinfo nvidia-current": failed(1, "modinfo: ERROR: Module nvidia-current not found."),
+                "dkms status": f"nvidia/{DRIVER_580[0]}: added\n",
+                SMI: NO_DRIVER,
+            },
+            "nvml": [{"error": "Driver Not Loaded", "code": 9}],
+        },
+        MORE,
+    )
+
+
 PACKAGED: dict[str, Reported] = {
     # https://github.com/lyulyul/shine-cluster/issues/50
     "a module that is held, and libraries that went on": Reported(
@@ -312,6 +331,41 @@ PACKAGED: dict[str, Reported] = {
         ("packages.dpkg-whole",),
         ("within the driver's packages (nvidia-dkms-580-server)", "dpkg --configure -a", "apt-get -f install -y"),
         ("ubuntu-drivers",),
+    ),
+    # https://github.com/pop-os/pop/issues/3117
+    "a kernel whose compiler is not there": Reported(
+        unbuilt(
+            UBUNTU_22, "/bin/sh: 1: gcc-13: not found\nmake[2]: *** [scripts/Makefile.build:243: nv.o] Error 127\n"
+        ),
+        ("kernel.build-log",),
+        ("apt-get install -y dkms gcc-13", "dkms install nvidia/580.95.05 -k 5.15.0-119-generic"),
+        ("nvidia-open", "linux-headers"),
+    ),
+    "a kernel of another gcc, on a distribution with one gcc at a time": Reported(
+        joined(
+            unbuilt(
+                FEDORA_43,
+                "warning: the compiler differs from the one used to build the kernel\n"
+                "  The kernel was built by: gcc (GCC) 15.2.1 20251111 (Red Hat 15.2.1-4)\n"
+                "  You are using:           cc (GCC) 14.2.1 20240912 (Red Hat 14.2.1-3)\n"
+                "cc: error: unrecognized command-line option '-fzero-init-padding-bits=all'\n",
+            ),
+            rpms("nvidia-open 580.95.05-1.fc43", "kmod-nvidia-open-dkms 580.95.05-1.fc43"),
+        ),
+        ("kernel.build-log",),
+        ("with gcc-14 for a kernel that gcc-15 built",),
+        ("apt-get", "dnf install", "Install a driver"),
+    ),
+    "a kernel that the driver does not know, and another gcc": Reported(
+        unbuilt(
+            UBUNTU_22,
+            "  The kernel was built by: x86_64-linux-gnu-gcc-13 (Ubuntu 13.3.0-6ubuntu2) 13.3.0\n"
+            "  You are using:           cc (Ubuntu 12.3.0-1ubuntu1~22.04) 12.3.0\n"
+            "nvidia/nv-dma.c:1020:36: error: implicit declaration of function 'dma_buf_export'\n",
+        ),
+        ("kernel.build-log",),
+        ("knows this kernel",),
+        ("gcc-13",),
     ),
     "a dpkg that was cut off elsewhere, and no driver": Reported(
         joined(

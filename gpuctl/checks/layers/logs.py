@@ -10,7 +10,8 @@ from itertools import takewhile
 from gpuctl.checks.engine import Judgement, check, failed, passed, unread, warned
 from gpuctl.checks.gpus import compat_gpus
 from gpuctl.checks.layers.kernel import PROPRIETARY
-from gpuctl.checks.remedies import as_root, install_driver, kernel_log
+from gpuctl.checks.remedies import as_root, dkms_install, install, install_driver, kernel_log
+from gpuctl.command import command
 from gpuctl.compat.knowledge.errors.faults import ACTIONS, Xid, remedy_of, xids
 from gpuctl.compat.knowledge.keepers import keepers
 from gpuctl.facts.gpu.driver import Driver
@@ -40,6 +41,7 @@ _NO_FIRMWARE = regex(r"Direct firmware load for (nvidia/\S+) failed with error -
 """The kernel's words (drivers/base/firmware_loader) for a file that is not there: ENOENT."""
 _LOADED = regex(r"NVRM: loading NVIDIA UNIX ")
 """The module's first line: what it said before was of a driver that is loaded no more."""
+_OF_A_COMPILER = regex(r"unrecognized command[- ]line option|unknown argument|not found|ompiler version check failed")
 RECOVERY = 154
 VGPU_START = 78
 """Its driver is of another vGPU release than its hypervisor's, or it has no licence."""
@@ -202,6 +204,19 @@ def _refusal(told: str, system: System, pci: Pci, driver: Driver, keeper: Keeper
     return message, Remedy(f"{keepers()['hypervisor'].way} {whole}", (), Disturbs.HOST)
 
 
+def _with_compiler(compiler: str, system: System, kernel: Kernel, keeper: Keeper) -> Remedy:
+    """DKMS takes the kernel's compiler where it is new enough to know of that; else it takes gcc as it finds it."""
+    text = f"Have DKMS build the module with {compiler}, which has built this kernel."
+    brought = install("kernel-compiler", text, system, Disturbs.NOTHING, **{compiler.partition("-")[0]: compiler})
+    if not brought.commands or not kernel.dkms.value:
+        return Remedy(text)
+    unfinished = any(not one.whole for one in (keeper.packages.value or {}).values())
+    build = dkms_install(kernel.dkms.value[-1], system.kernel.value or "")
+    end = (command("dpkg", "--configure", "-a"),) if unfinished else ()
+    commands = as_root(system, build, *end, command("modprobe", "nvidia"))
+    return replace(brought, commands=(*brought.commands, *commands))
+
+
 @check(
     "kernel.build-log",
     explains=("kernel.module-built", "kernel.module-loaded", "kernel.secure-boot", "packages.dpkg-whole"),
@@ -215,6 +230,13 @@ def build_log(system: System, pci: Pci, kernel: Kernel, driver: Driver, keeper: 
         return passed("A module is there for the running kernel", kernel.module_file)
     if not logs.build.get():
         return None
+    first = next(filter(_OF_A_COMPILER.search, logs.build.value or ()), "")
+    kernels, modules = logs.compilers.value or ("", "")
+    if kernels != modules and first:
+        message = (
+            f"DKMS built the module with {modules or 'nothing'} for a kernel that {kernels} built: {first.strip()}"
+        )
+        return failed(message, logs.build, logs.compilers, remedy=_with_compiler(kernels, system, kernel, keeper))
     remedy = install_driver("Install a driver that knows this kernel.", system, keeper, compat_gpus(pci, driver))
     first = (logs.build.value or ("",))[0]
     return failed(f"DKMS could not build the module: {first.strip()}", logs.build, remedy=remedy)

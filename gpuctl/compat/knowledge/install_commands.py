@@ -99,7 +99,8 @@ class PackageHost:
 
 def install_commands(what: str, target: PackageHost, **values: str) -> tuple[Command, ...]:
     """Returns the exact commands that install `what` on the target: docker, docker-client, toolkit, runc, driver,
-    nvidia-smi, fabric-manager, headers, compiler (the kernel's, where that is not the system's); or that put it into
+    nvidia-smi, fabric-manager, headers, compiler (the kernel's, where that is not the system's), kernel-compiler (a
+    release of gcc, which becomes the system's); or that put it into
     force: initramfs, mok (the key that signs modules).
 
     The driver is the newest that NVIDIA's repository has; `driver-branch` stays on one branch of it, and so does

@@ -42,7 +42,7 @@ _BUILT_BY = regex(r"(?:The kernel was built by|compile the kernel):\s+\S{0,80}?(
 _BUILT_WITH = regex(r"(?:You are using|compiler used here|current compiler):\s+(?:\S{0,80}?(clang)\b)?" + _RELEASE)
 """In the words of the kernel's Makefile, and of NVIDIA's conftest.sh."""
 _NO_COMPILER = regex(r"\b(gcc|clang)-([0-9]{1,2}): (?:command )?not found")
-_BUILD_ERROR = regex(r"\berror[: ]|\*\*\* ", re.IGNORECASE)
+_BUILD_ERROR = regex(r"\berror[: ]|\*\*\* |: (?:command )?not found$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,6 @@ from gpuctl.facts.machine.services import SHOW_OTHERS as SHOW_OTHER_SERVICES
 from gpuctl.facts.machine.system import System
 from gpuctl.facts.own.journal import ROOT_FOLDER
 from gpuctl.facts.packages.automatic_upgrades import DPKG
-from gpuctl.facts.packages.packages import Packages
 from gpuctl.facts.toolkit.toolkit import Toolkit
 from gpuctl.host.places import SYSTEM_CONFIG
 from gpuctl.host.record.snapshot import SnapshotHost
@@ -1134,7 +1133,7 @@ JOURNAL = {"/var/lib/dpkg/updates/0001": "", "/proc/812/comm": "dpkg\n"}
 )
 def test_a_dpkg_that_is_at_work_was_not_interrupted(audit: str, seen: dict[str, str], status: Status) -> None:
     machine = v100(commands={"dpkg --audit": audit}, files=seen)
-    assert ask(CHECKS["packages.dpkg-whole"], gather(machine, (System, Packages))).status is status
+    assert ask(CHECKS["packages.dpkg-whole"], gather(machine, CHECKS["packages.dpkg-whole"].needs)).status is status
 
 
 def test_a_version_that_nobody_can_read_is_unknown() -> None:

@@ -28,6 +28,7 @@ from synthetic import (
 from test_keepers import debs, rpms
 
 from gpuctl.checks.every import CHECKS
+from gpuctl.compat.knowledge.kernel_headers import headers_package
 from gpuctl.facts.gpu.driver_packages import DPKG_DRIVER
 from gpuctl.model import Status
 
@@ -407,3 +408,31 @@ def test_what_calls_apt_begins_with_what_apt_waits_for() -> None:
     found = judged(PACKAGED["a dpkg that was cut off elsewhere, and no driver"].machine)
     calls = [shown(one.remedy) for one in found if any("apt-get install" in line for line in shown(one.remedy))]
     assert {lines[0] for lines in calls} == {"dpkg --configure -a"}
+
+
+@pytest.mark.parametrize(
+    ("manager", "release", "package"),
+    [
+        ("apt", "6.8.0-1029-aws", "linux-headers-6.8.0-1029-aws"),
+        ("apt", "6.17.4-1-pve", "proxmox-headers-6.17.4-1-pve"),
+        ("pacman", "6.18.2-arch2-1", "linux-headers"),
+        ("pacman", "6.12.48-1-lts", "linux-lts-headers"),
+        ("pacman", "6.17.1-zen1-1-zen", "linux-zen-headers"),
+        ("pacman", "6.16.9-hardened1-1-hardened", "linux-hardened-headers"),
+        ("pacman", "6.16.8-2-cachyos-bore-lto", "linux-cachyos-bore-lto-headers"),
+        ("pacman", "6.12.41-1-MANJARO", "linux612-headers"),
+        ("pacman", "6.17.0", ""),
+        ("zypper", "6.12.0-160000.5-default", "kernel-default-devel"),
+        ("zypper", "6.18.21-1-longterm", "kernel-longterm-devel"),
+        ("zypper", "6.4.0-150600.8.40-64kb", "kernel-64kb-devel"),
+        ("dnf", "6.17.9-300.fc43.x86_64", "kernel-devel-6.17.9-300.fc43.x86_64"),
+        ("dnf", "5.15.0-312.el8uek.x86_64", "kernel-uek-devel-5.15.0-312.el8uek.x86_64"),
+        ("dnf", "5.14.0-570.el9.aarch64+64k", "kernel-64k-devel-5.14.0-570.el9.aarch64"),
+        ("dnf", "6.12.46-66.121.amzn2023.x86_64", "kernel6.12-devel-6.12.46-66.121.amzn2023.x86_64"),
+        ("dnf", "6.1.150-174.273.amzn2023.x86_64", "kernel-devel-6.1.150-174.273.amzn2023.x86_64"),
+        ("dnf", "6.17.1-1.el9.elrepo.x86_64", ""),
+        ("apk", "6.12.40-0-lts", ""),
+    ],
+)
+def test_headers_are_those_of_the_kernels_flavour(manager: str, release: str, package: str) -> None:
+    assert headers_package(manager, release) == package

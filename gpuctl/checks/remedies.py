@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from gpuctl.command import Command, Shell, command, operands
 from gpuctl.compat.knowledge.gpus.gpus import Gpu
 from gpuctl.compat.knowledge.install_commands import (
+    ROLLING_SUSE,
     PackageHost,
     compiler_note,
     driver_commands,
@@ -18,6 +19,7 @@ from gpuctl.compat.knowledge.install_commands import (
     one_driver_serves,
 )
 from gpuctl.compat.knowledge.keepers import NVIDIA, KeeperRow, keepers, way_of
+from gpuctl.compat.knowledge.kernel_headers import headers_package
 from gpuctl.compat.knowledge.lifetimes import by_codename, release_of
 from gpuctl.facts.gpu.keeper import Keeper
 from gpuctl.facts.gpu.tegra import Tegra
@@ -162,11 +164,14 @@ def enrol_key(system: System, keeper: Keeper, is_dkms: bool) -> Remedy:
 def _kept(
     text: str, row: KeeperRow, system: System, keeper: Keeper, gpus: Sequence[Gpu], version: str, module: bool
 ) -> Remedy:
+    here = target(system)
     values = {
-        "kernel": system.kernel.value or "",
+        "kernel": here.kernel,
+        "headers": headers_package(here.manager, here.kernel),
+        "upgrade": "dup" if here.distribution in ROLLING_SUSE else "update",
         "branch": keeper.branch.value or "",
         "version": version,
-        "architecture": system.architecture.value or "",
+        "architecture": here.architecture,
     }
     way, commands = way_of(row, module, last_branch(gpus), system.euid.value == 0, values)
     return Remedy(f"{text} {way}".strip(), commands, Disturbs.HOST)

@@ -99,11 +99,13 @@ def prebuilt_in_name(name: str) -> str:
 
 
 def _of_rpms(found: Mapping[str, Package]) -> Optional[str]:
+    if any(".elrepo" in one.version for one in found.values()):
+        return "elrepo"
     if any(name.startswith("xorg-x11-drv-nvidia") for name in found):
         return "rpm-fusion"
     if "dkms-nvidia" in found or ("akmod-nvidia" in found and "nvidia-driver" in found):
         return "negativo17"
-    if any("kmp-default" in name for name in found):
+    if any("-kmp-" in name for name in found):
         return "suse-modules"
     built = (name for name in found if name.startswith("kmod-nvidia"))
     return next(("nvidia-precompiled" for name in built if "dkms" not in name), None)

@@ -41,6 +41,7 @@ from gpuctl.compat.knowledge.errors.faults import family_checks
 from gpuctl.facts.docker.docker import Docker
 from gpuctl.facts.docker.unit import SHOW_SOCKETS
 from gpuctl.facts.gather import Facts, Missing, gather
+from gpuctl.facts.gpu.driver_packages import DPKG_DRIVER
 from gpuctl.facts.gpu.tegra import CSV_FOLDER
 from gpuctl.facts.headline import DockerMet, DriverVersion
 from gpuctl.facts.kubelet.kubelet import LIST
@@ -50,6 +51,7 @@ from gpuctl.facts.machine.services import SHOW_OTHERS as SHOW_OTHER_SERVICES
 from gpuctl.facts.machine.system import System
 from gpuctl.facts.own.journal import ROOT_FOLDER
 from gpuctl.facts.packages.automatic_upgrades import DPKG
+from gpuctl.facts.packages.packages import Packages
 from gpuctl.facts.toolkit.toolkit import Toolkit
 from gpuctl.host.places import SYSTEM_CONFIG
 from gpuctl.host.record.snapshot import SnapshotHost
@@ -398,6 +400,17 @@ ILL: Mapping[str, SnapshotHost] = {
             NOT_LOADED,
             files={MAKE_LOG: "make: Entering directory\nnv-dma.c:20:3: error: implicit declaration of 'dma_buf_map'\n"},
             commands={**NO_MODULE, **NO_CURRENT, "dkms status": "nvidia/418.87.00: added\n"},
+        )
+    ),
+    "kernel.packages-whole": v100(
+        **without(
+            NOT_LOADED,
+            commands={
+                **NO_MODULE,
+                **NO_CURRENT,
+                shlex.join(DPKG_DRIVER): "nvidia-kernel-dkms\t418.87.00-1\tinstall\tunpacked\n",
+                "dpkg --audit": "The following packages have been unpacked:\n nvidia-kernel-dkms\n",
+            },
         )
     ),
     "driver.xid": v100(nvml=[NVML[0], {"index": 0, "error": "GPU is lost"}], commands={"dmesg": FELL_OFF}),
@@ -1133,7 +1146,7 @@ JOURNAL = {"/var/lib/dpkg/updates/0001": "", "/proc/812/comm": "dpkg\n"}
 )
 def test_a_dpkg_that_is_at_work_was_not_interrupted(audit: str, seen: dict[str, str], status: Status) -> None:
     machine = v100(commands={"dpkg --audit": audit}, files=seen)
-    assert ask(CHECKS["packages.dpkg-whole"], gather(machine, CHECKS["packages.dpkg-whole"].needs)).status is status
+    assert ask(CHECKS["packages.dpkg-whole"], gather(machine, (System, Packages))).status is status
 
 
 def test_a_version_that_nobody_can_read_is_unknown() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 
 import pytest
-from hosts import failed, shown
+from hosts import PCI, failed, shown
 from reported import Reported, failures, judged, told
 from synthetic import (
     DRIVER_580,
@@ -329,8 +329,8 @@ PACKAGED: dict[str, Reported] = {
                 audit="The following packages have been unpacked but not yet configured.\n nvidia-dkms-580-server\n",
             ),
         ),
-        ("packages.dpkg-whole",),
-        ("within the driver's packages (nvidia-dkms-580-server)", "dpkg --configure -a", "apt-get -f install -y"),
+        ("kernel.packages-whole",),
+        ("within the driver's packages: nvidia-dkms-580-server", "dpkg --configure -a", "apt-get -f install -y"),
         ("ubuntu-drivers",),
     ),
     # https://github.com/pop-os/pop/issues/3117
@@ -436,3 +436,29 @@ def test_what_calls_apt_begins_with_what_apt_waits_for() -> None:
 )
 def test_headers_are_those_of_the_kernels_flavour(manager: str, release: str, package: str) -> None:
     assert headers_package(manager, release) == package
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "command"),
+    [
+        ("/etc/prime-discrete", "off\n", "prime-select on-demand"),
+        ("/etc/udev/rules.d/50-remove-nvidia.rules", 'ATTR{vendor}=="0x10de"\n', "envycontrol -s hybrid"),
+        ("/etc/supergfxd.conf", '{\n  "mode": "Integrated",\n}\n', "supergfxctl --mode Hybrid"),
+        ("/etc/modprobe.d/system76-power.conf", "alias nvidia off\n", "system76-power graphics hybrid"),
+    ],
+)  # fmt: skip
+def test_a_gpu_that_a_program_has_switched_off_is_no_broken_card(path: str, text: str, command: str) -> None:
+    gone = judged(joined(system(*UBUNTU_24), MORE, {"lists": {PCI: []}, "files": {path: text}}))
+    there = judged(joined(refused(T4, DRIVER_580[0]), {"files": {path: text}}))
+    for found, id in ((gone, "hardware.gpu-present"), (there, "kernel.module-loaded")):
+        assert failures(found) == [id]
+        (switched,) = (one.remedy for one in found if one.id == id)
+        assert shown(switched) == (command, "reboot")
+
+
+@pytest.mark.parametrize(
+    ("path", "text"), [("/etc/prime-discrete", "on-demand\n"), ("/etc/supergfxd.conf", '{"mode": "Hybrid"}')]
+)
+def test_a_gpu_that_is_switched_on_is_looked_for(path: str, text: str) -> None:
+    found = judged(joined(system(*UBUNTU_24), MORE, {"lists": {PCI: []}, "files": {path: text}}))
+    assert "seated and powered" in told(found)

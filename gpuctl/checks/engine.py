@@ -38,8 +38,7 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
 Only what explains that failure is asked all the same.
 """
 EXPLAINED_BY: Mapping[str, tuple[str, ...]] = {
-    "kernel": ("driver", "packages"),
-    "driver": ("packages",),
+    "kernel": ("driver",),
     "packages": ("kernel",),
     "outlook": ("docker",),
 }

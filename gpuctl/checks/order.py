@@ -10,19 +10,19 @@ from gpuctl.command import Command, command
 from gpuctl.facts.machine.system import System
 from gpuctl.model import Finding, Status
 
-DPKG = "packages.dpkg-whole"
+DPKG = ("packages.dpkg-whole", "kernel.packages-whole")
 _INSTALLS = ({"apt-get", "install"}, {"apt-get", "full-upgrade"}, {"ubuntu-drivers", "install"})
 
 
 def behind_dpkg(findings: Sequence[Finding], system: System) -> list[Finding]:
     """Returns the findings in whose remedies dpkg ends first what it began, where apt installs nothing before."""
-    whole = next((one.status not in (Status.FAIL, Status.WARN) for one in findings if one.id == DPKG), True)
-    return list(findings) if whole else [_behind(one, system) for one in findings]
+    cut = any(one.id in DPKG and one.status in (Status.FAIL, Status.WARN) for one in findings)
+    return [_behind(one, system) for one in findings] if cut else list(findings)
 
 
 def _behind(finding: Finding, system: System) -> Finding:
     remedy = finding.remedy
-    if finding.id == DPKG or remedy is None or not any(map(_installs, (*remedy.commands, *remedy.by_hand))):
+    if finding.id in DPKG or remedy is None or not any(map(_installs, (*remedy.commands, *remedy.by_hand))):
         return finding
     end = as_root(system, command("dpkg", "--configure", "-a"))
     by_hand = (*end, *remedy.by_hand) if remedy.by_hand else ()

@@ -39,6 +39,12 @@ _UNHOLDS = {
     "zypper": ("zypper", "removelock"),
 }
 """apt-mark(8), dnf-versionlock(8), yum-versionlock(1), zypper(8)."""
+_SWITCHES_ON = {
+    "prime-select": command("prime-select", "on-demand"),
+    "system76-power": command("system76-power", "graphics", "hybrid"),
+    "envycontrol": command("envycontrol", "-s", "hybrid"),
+    "supergfxctl": command("supergfxctl", "--mode", "Hybrid"),
+}
 INSTALLS = ("apt", "dnf", "yum", "zypper")
 """The package managers by which gpuctl installs the toolkit."""
 NO_ONE_DRIVER = (
@@ -70,6 +76,14 @@ def install_toolkit(system: System, text: str) -> Remedy:
     if not remedy.commands or system.package_manager.value not in INSTALLS:
         return remedy
     return own_first(remedy, system, command("gpuctl", "install-runtime", "--install"))
+
+
+def switch_on(system: System, program: str) -> Remedy:
+    """Returns the remedy by which a program that has switched NVIDIA's GPU off switches it on again, from the next boot
+    on.
+    """
+    commands = as_root(system, _SWITCHES_ON[program], command("reboot"))
+    return Remedy(f"{program} has switched NVIDIA's GPU off: switch it on, and reboot.", commands, Disturbs.HOST)
 
 
 def own_first(remedy: Remedy, system: System, own: Command) -> Remedy:

@@ -47,6 +47,8 @@ NEVER_SHOWN = (
     "/etc/docker",
     "/etc/gpuctl",
     "/etc/nvidia-container-runtime",
+    "/etc/prime-discrete",
+    "/etc/supergfxd.conf",
     "/etc/yum.repos.d",
     "/etc/zypp",
     "/lib/modules",

@@ -12,6 +12,7 @@ from gpuctl.checks.remedies import (
     install_driver,
     install_module,
     kept_by_another,
+    switch_on,
 )
 from gpuctl.command import Shell, command
 from gpuctl.facts.gpu.driver import Driver
@@ -56,6 +57,31 @@ def driver_installed(system: System, pci: Pci, kernel: Kernel, driver: Driver, k
     remedy = install_driver("Install the driver.", system, keeper, compat_gpus(pci, driver))
     seen = (kernel.module_file, driver.smi, keeper.driver)
     return failed("No NVIDIA driver is installed.", *seen, remedy=remedy)
+
+
+@check(
+    "kernel.packages-whole",
+    explains=(
+        *("kernel.driver-installed", "kernel.module-built", "kernel.module-loaded", "kernel.secure-boot"),
+        *("driver.version-agrees", "driver.nvml", "driver.nvidia-smi", "packages.dpkg-whole"),
+    ),
+)
+def packages_whole(system: System, driver: Driver, keeper: Keeper) -> Judgement | None:
+    """Where dpkg was interrupted within the driver's packages, its parts are those of the one before, or none: dpkg(1).
+
+    Those that work all the same are told of with all other packages.
+    """
+    if system.package_manager.value != "apt":
+        return None
+    cut = sorted(name for name, one in (keeper.packages.value or {}).items() if not one.whole)
+    if not cut or driver.nvml_version.value is not None:
+        return passed(
+            "The driver's packages are whole, or work", Evidence(keeper.packages.source, f"{len(cut)} cut off")
+        )
+    seen = Evidence(keeper.packages.source, ", ".join(cut))
+    ends = command("dpkg", "--configure", "-a"), command("apt-get", "-f", "install", "-y"), command("reboot")
+    remedy = Remedy("Let dpkg and apt end what they began.", as_root(system, *ends), Disturbs.HOST)
+    return failed(f"dpkg was interrupted within the driver's packages: {seen.text}.", seen, remedy=remedy)
 
 
 @check("kernel.nouveau", explains=("kernel.module-loaded",))
@@ -129,19 +155,18 @@ def module_built(system: System, pci: Pci, kernel: Kernel, driver: Driver, keepe
 
 
 @check("kernel.module-loaded")
-def module_loaded(system: System, kernel: Kernel, driver: Driver) -> Judgement:
+def module_loaded(system: System, pci: Pci, kernel: Kernel, driver: Driver) -> Judgement:
     """Without NVIDIA's module in the kernel, NVML, nvidia-smi and the toolkit all fail, each in its own words."""
     if _runs(driver, kernel):
         return passed("The NVIDIA module is loaded", driver.loaded_version)
     if "nvidia" in (kernel.modules.get() or ()):
         return passed("The NVIDIA module is loaded", kernel.modules)
     commands = as_root(system, command("modprobe", "nvidia"), command("dmesg", Shell.PIPE, "tail", "-n", "20"))
-    return failed(
-        "The NVIDIA kernel module is not loaded.",
-        kernel.modules,
-        driver.loaded_version,
-        remedy=Remedy("Load the module; the kernel log says why if it refuses.", commands),
-    )
+    remedy = Remedy("Load the module; the kernel log says why if it refuses.", commands)
+    if pci.switched_off.value:
+        remedy = switch_on(system, pci.switched_off.value)
+    seen = (kernel.modules, driver.loaded_version, pci.switched_off)
+    return failed("The NVIDIA kernel module is not loaded.", *seen, remedy=remedy)
 
 
 @check("kernel.uvm-loaded")

@@ -219,7 +219,10 @@ def _with_compiler(compiler: str, system: System, kernel: Kernel, keeper: Keeper
 
 @check(
     "kernel.build-log",
-    explains=("kernel.module-built", "kernel.module-loaded", "kernel.secure-boot", "packages.dpkg-whole"),
+    explains=(
+        *("kernel.module-built", "kernel.module-loaded", "kernel.secure-boot", "kernel.packages-whole"),
+        "packages.dpkg-whole",
+    ),
 )
 def build_log(system: System, pci: Pci, kernel: Kernel, driver: Driver, keeper: Keeper, logs: Logs) -> Judgement | None:
     """DKMS builds the module for each kernel; a compiler or kernel that the driver does not know makes that fail.

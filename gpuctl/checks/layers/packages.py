@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from gpuctl.checks.engine import Judgement, check, failed, passed, warned
+from gpuctl.checks.engine import Judgement, check, passed, warned
 from gpuctl.checks.layers.docker import GPUS_FLAG_SINCE, at_least
 from gpuctl.checks.remedies import as_root, install, remove_packages
 from gpuctl.command import command, operands
 from gpuctl.facts.docker.docker import Docker
-from gpuctl.facts.gpu.driver import Driver
-from gpuctl.facts.gpu.keeper import Keeper
 from gpuctl.facts.machine.system import DOCKER_ARCHITECTURES, System
 from gpuctl.facts.packages.packages import REPLACED, REPOSITORY, TOOLKIT, Offer, Packages, is_whole
 from gpuctl.facts.packages.sources import APT_LIST, Source, contradictions
@@ -67,30 +65,14 @@ def sources_whole(system: System, packages: Packages) -> Judgement | None:
     return warned(f"{spoilt} holds an error page, and no sources.", packages.spoilt, remedy=remedy)
 
 
-@check(
-    "packages.dpkg-whole",
-    explains=(
-        *("kernel.driver-installed", "kernel.module-built", "kernel.module-loaded", "kernel.secure-boot"),
-        *("driver.version-agrees", "driver.nvml", "driver.nvidia-smi"),
-    ),
-)
-def dpkg_whole(system: System, packages: Packages, driver: Driver, keeper: Keeper) -> Judgement | None:
-    """After dpkg was interrupted, apt installs nothing until that is mended: dpkg(1), --audit.
-
-    A driver of whose packages some are only unpacked is the one before, or none.
-    """
+@check("packages.dpkg-whole")
+def dpkg_whole(system: System, packages: Packages) -> Judgement | None:
+    """After dpkg was interrupted, apt installs nothing until that is mended: dpkg(1), --audit."""
     if packages.manager.get() != "apt":
         return None
     if packages.interrupted.get() is None:
         return passed("dpkg ended all that it began", packages.interrupted)
-    end = command("dpkg", "--configure", "-a")
-    cut = sorted(name for name, one in (keeper.packages.value or {}).items() if not one.whole)
-    if cut and driver.nvml_version.value is None:
-        mend = as_root(system, end, command("apt-get", "-f", "install", "-y"), command("reboot"))
-        message = f"dpkg was interrupted within the driver's packages ({', '.join(cut)})."
-        remedy = Remedy("Let dpkg and apt end what they began.", mend, Disturbs.HOST)
-        return failed(message, packages.interrupted, remedy=remedy)
-    remedy = Remedy("Let dpkg end what it began.", as_root(system, end), Disturbs.HOST)
+    remedy = Remedy("Let dpkg end what it began.", as_root(system, command("dpkg", "--configure", "-a")), Disturbs.HOST)
     return warned(
         "dpkg was interrupted: apt installs nothing until that is mended.", packages.interrupted, remedy=remedy
     )

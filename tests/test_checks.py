@@ -42,6 +42,7 @@ from gpuctl.compat.knowledge.errors.faults import family_checks
 from gpuctl.facts.docker.docker import Docker
 from gpuctl.facts.docker.unit import SHOW_SOCKETS
 from gpuctl.facts.gather import Facts, Missing, gather
+from gpuctl.facts.gpu.driver_packages import DPKG_DRIVER
 from gpuctl.facts.gpu.tegra import CSV_FOLDER
 from gpuctl.facts.headline import DockerMet, DriverVersion
 from gpuctl.facts.kubelet.kubelet import LIST
@@ -424,6 +425,17 @@ ILL: Mapping[str, SnapshotHost] = {
             NOT_LOADED,
             files={MAKE_LOG: "make: Entering directory\nnv-dma.c:20:3: error: implicit declaration of 'dma_buf_map'\n"},
             commands={**NO_MODULE, **NO_CURRENT, "dkms status": "nvidia/418.87.00: added\n"},
+        )
+    ),
+    "kernel.packages-whole": v100(
+        **without(
+            NOT_LOADED,
+            commands={
+                **NO_MODULE,
+                **NO_CURRENT,
+                shlex.join(DPKG_DRIVER): "nvidia-kernel-dkms\t418.87.00-1\tinstall\tunpacked\n",
+                "dpkg --audit": "The following packages have been unpacked:\n nvidia-kernel-dkms\n",
+            },
         )
     ),
     "driver.xid": v100(nvml=[NVML[0], {"index": 0, "error": "GPU is lost"}], commands={"dmesg": FELL_OFF}),

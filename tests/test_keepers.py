@@ -92,6 +92,10 @@ SIGNS: Mapping[str, tuple[Machine, ...]] = {
     "cos": (release("cos"), there("/var/lib/nvidia/bin", type="dir")),
     "debian": (joined(release("debian"), debs("nvidia-kernel-dkms 550.163.01-2", "nvidia-driver 550.163.01-2")),),
     "dgx-os": (there("/etc/dgx-release"),),
+    "elrepo": (
+        rpms("kmod-nvidia 550.142-1.el9_5.elrepo", "nvidia-x11-drv 550.142-1.el9_5.elrepo", id="rocky"),
+        rpms("kmod-nvidia-470xx 470.256.02-1.el8_10.elrepo", id="almalinux"),
+    ),
     "endless": (release("endless"),),
     "flatcar": (release("flatcar"),),
     "gcp-image": (there("/opt/deeplearning/install-driver.sh"), there("/opt/google/cuda-installer", type="dir")),
@@ -130,6 +134,10 @@ SIGNS: Mapping[str, tuple[Machine, ...]] = {
     "slackware": (release("slackware"),),
     "steamos": (release("steamos", "ID_LIKE=arch\n"),),
     "suse-modules": (
+        joined(
+            rpms("nvidia-open-driver-G07-signed-kmp-longterm 595.58.03_k6.18.21_1-1", manager="zypper"),
+            release("opensuse-tumbleweed", "ID_LIKE=suse\n"),
+        ),
         joined(
             rpms("nvidia-open-driver-G06-signed-kmp-default 580.95.05_k6.4.0-1", manager="zypper"),
             release("sles", "ID_LIKE=suse\n"),
@@ -327,7 +335,7 @@ def test_no_keepers_newest_driver_is_brought_for_a_gpu_that_it_has_left_behind(k
 def test_a_keepers_way_is_that_to_a_branch_which_drives_the_gpu(
     keeper: str, board: Board, says: str, commands: int
 ) -> None:
-    values = {"kernel": KERNEL, "branch": "", "version": "", "architecture": "x86_64"}
+    values = {"kernel": KERNEL, "headers": "linux-headers", "branch": "", "version": "", "architecture": "x86_64"}
     last = last_branch([gpu_of_nvml(board.name, board.capability, board.brand)])
     text, told = way_of(keepers()[keeper], False, last, True, values)
     assert says in text
@@ -339,6 +347,15 @@ def test_ubuntus_modules_are_named_by_branch_flavour_and_kernel(branch: str) -> 
     folder = "nvidia-" + branch.replace("-server", "srv")
     machine = on(ILLS["no module for this kernel"], there(f"/lib/modules/6.8.0-40-generic/kernel/{folder}/nvidia.ko"))
     assert f"apt-get install -y linux-modules-nvidia-{branch}-{KERNEL}" in printed(machine)
+
+
+@pytest.mark.parametrize(
+    ("id", "upgrade"), [("opensuse-tumbleweed", "dup"), ("opensuse-slowroll", "dup"), ("opensuse-leap", "update")]
+)
+def test_a_suse_is_brought_up_to_date_as_it_has_to_be(id: str, upgrade: str) -> None:
+    kmp = rpms("nvidia-open-driver-G06-signed-kmp-default 580.95.05_k6.4.0-1", manager="zypper")
+    commands = printed(on(ILLS["no module for this kernel"], kmp, release(id, "ID_LIKE=suse\n")))
+    assert f"zypper {upgrade}" in commands
 
 
 def test_a_guest_of_lxc_is_told_the_version_of_its_hosts_module() -> None:

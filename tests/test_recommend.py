@@ -194,7 +194,7 @@ def test_the_commands_stay_on_the_branch_where_the_package_manager_can() -> None
 
 
 def test_no_commands_are_better_than_wrong_ones() -> None:
-    arch = PackageHost("pacman", "arch", "", "6.12.0", "x86_64", root=True)
+    arch = PackageHost("pacman", "arch", "", "6.18.2-arch2-1", "x86_64", root=True)
     assert driver_commands([find_gpu("A100")], arch)
     assert driver_commands([find_gpu("V100")], arch) == ()
     assert driver_commands([find_gpu("V100"), find_gpu("RTX 5090")], UBUNTU) == ()
@@ -214,6 +214,13 @@ def on(distribution: str, version: str, kernel: str = "5.14.0-1") -> PackageHost
         (on("ol", "9.6", "6.12.0-1.el9uek"), "V100", ("nvidia-driver:580-dkms", "kernel-uek-devel-6.12.0")),
         (on("amzn", "2023", "6.1.1-1.amzn2023"), "V100", ("nvidia-driver:580-dkms", "cuda-drivers")),
         (on("almalinux", "10.0", "6.12.0-1"), "V100", ("versionlock add '*nvidia*580*'", "cuda-drivers")),
+        (on("rocky", "8.10", "4.18.0-1"), "A100", ("dnf install -y epel-release", "nvidia-open")),
+        (on("ol", "9.6"), "A100", ("oracle-epel-release-el9", "nvidia-open")),
+        (
+            on("rhel", "10.1", "6.12.0-1"),
+            "A100",
+            ("codeready-builder-for-rhel-10-x86_64-rpms", "epel-release-latest-10.no"),
+        ),
         (
             on("fedora", "44", "7.0.1-300.fc44"),
             "A100",

@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING
 from gpuctl.command import Command, Shell, command, operands
 from gpuctl.compat.knowledge.gpus.gpus import Gpu
 from gpuctl.compat.knowledge.install_commands import (
+    ROLLING_SUSE,
     PackageHost,
     compiler_note,
     driver_commands,
     install_commands,
     last_branch,
     off_branch,
+    one_driver_serves,
 )
 from gpuctl.compat.knowledge.keepers import NVIDIA, KeeperRow, keepers, way_beyond, way_of
+from gpuctl.compat.knowledge.kernel_headers import headers_package
 from gpuctl.compat.knowledge.lifetimes import by_codename, release_of
 from gpuctl.facts.gpu.keeper import Keeper
 from gpuctl.facts.gpu.tegra import Tegra
@@ -27,8 +30,27 @@ from gpuctl.model import Disturbs, Remedy
 if TYPE_CHECKING:
     from gpuctl.facts.docker.docker import Docker
 
+_BRING = ("apt-get", "dnf", "yum", "zypper", "ubuntu-drivers")
+"""The programs that leave held packages as they are."""
+_UNHOLDS = {
+    "apt": ("apt-mark", "unhold"),
+    "dnf": ("dnf", "versionlock", "delete"),
+    "yum": ("yum", "versionlock", "delete"),
+    "zypper": ("zypper", "removelock"),
+}
+"""apt-mark(8), dnf-versionlock(8), yum-versionlock(1), zypper(8)."""
+_SWITCHES_ON = {
+    "prime-select": command("prime-select", "on-demand"),
+    "system76-power": command("system76-power", "graphics", "hybrid"),
+    "envycontrol": command("envycontrol", "-s", "hybrid"),
+    "supergfxctl": command("supergfxctl", "--mode", "Hybrid"),
+}
 INSTALLS = ("apt", "dnf", "yum", "zypper")
 """The package managers by which gpuctl installs the toolkit."""
+NO_ONE_DRIVER = (
+    "No one driver drives all of these GPUs together: take those out that need another one, or give them to virtual"
+    " machines (vfio-pci)."
+)
 _REMOVES = {"apt": "apt-get", "dnf": "dnf", "yum": "yum", "zypper": "zypper"}
 
 
@@ -56,6 +78,14 @@ def install_toolkit(system: System, text: str) -> Remedy:
     return own_first(remedy, system, command("gpuctl", "install-runtime", "--install"))
 
 
+def switch_on(system: System, program: str) -> Remedy:
+    """Returns the remedy by which a program that has switched NVIDIA's GPU off switches it on again, from the next boot
+    on.
+    """
+    commands = as_root(system, _SWITCHES_ON[program], command("reboot"))
+    return Remedy(f"{program} has switched NVIDIA's GPU off: switch it on, and reboot.", commands, Disturbs.HOST)
+
+
 def own_first(remedy: Remedy, system: System, own: Command) -> Remedy:
     """Returns the remedy with gpuctl's own command first; what a person would type is kept."""
     return replace(remedy, commands=as_root(system, own), by_hand=remedy.commands)
@@ -74,12 +104,14 @@ def install_driver(
     `version`: of the module that runs, which libraries have to meet. `branch`: the one that `text` names; None: that
     which gpuctl recommends for the GPUs.
     """
+    if not one_driver_serves(gpus):
+        return Remedy(NO_ONE_DRIVER, (), Disturbs.HOST)
     row = kept_by_another(keeper)
     if row is not None:
         beyond = way_beyond(row, target(system).version, branch) if branch else None
         if beyond:
             return Remedy(f"{text} {beyond}", (), Disturbs.HOST)
-        return _kept(text, row, system, keeper, gpus, version or "", module=False)
+        return unheld(_kept(text, row, system, keeper, gpus, version or "", module=False), system, keeper)
     recommended = None if branch or version else _recommended_branch(gpus)
     commands = driver_commands(gpus, target(system), branch or recommended)
     off, note = (
@@ -88,7 +120,23 @@ def install_driver(
     )
     ended = package_may_be_gone(target(system)) if commands else None
     said = " ".join(filter(None, (text, off, f"Before it: {note}." if note else None, ended)))
-    return Remedy(said, commands, Disturbs.HOST)
+    return unheld(Remedy(said, commands, Disturbs.HOST), system, keeper)
+
+
+def unheld(remedy: Remedy, system: System, keeper: Keeper) -> Remedy:
+    """Returns the remedy with the holds on the driver's packages lifted first, where a package manager brings it.
+
+    Some held and others not are how a driver's parts come apart.
+    """
+    held = sorted(name for name, one in (keeper.packages.value or {}).items() if one.held)
+    lift = _UNHOLDS.get(system.package_manager.value or "")
+    if not held or lift is None or not any(word in _BRING for one in remedy.commands for word in one.words):
+        return remedy
+    names = ", ".join(held)
+    text = (
+        f"{remedy.text} Held packages stay as they are ({names}): lift the holds first; hold all of them then, or none."
+    )
+    return replace(remedy, text=text, commands=(*as_root(system, command(*lift, *operands(*held))), *remedy.commands))
 
 
 def package_may_be_gone(host: PackageHost) -> str | None:
@@ -114,7 +162,7 @@ def install_module(text: str, system: System, keeper: Keeper, gpus: Sequence[Gpu
     row = kept_by_another(keeper)
     if row is None:
         return install_driver(text, system, keeper, gpus)
-    return _kept("" if row.module_way else text, row, system, keeper, gpus, "", module=True)
+    return unheld(_kept("" if row.module_way else text, row, system, keeper, gpus, "", module=True), system, keeper)
 
 
 def enrol_key(system: System, keeper: Keeper, is_dkms: bool) -> Remedy:
@@ -133,11 +181,14 @@ def enrol_key(system: System, keeper: Keeper, is_dkms: bool) -> Remedy:
 def _kept(
     text: str, row: KeeperRow, system: System, keeper: Keeper, gpus: Sequence[Gpu], version: str, module: bool
 ) -> Remedy:
+    here = target(system)
     values = {
-        "kernel": system.kernel.value or "",
+        "kernel": here.kernel,
+        "headers": headers_package(here.manager, here.kernel),
+        "upgrade": "dup" if here.distribution in ROLLING_SUSE else "update",
         "branch": keeper.branch.value or "",
         "version": version,
-        "architecture": system.architecture.value or "",
+        "architecture": here.architecture,
     }
     way, commands = way_of(row, module, last_branch(gpus), system.euid.value == 0, values)
     return Remedy(f"{text} {way}".strip(), commands, Disturbs.HOST)

@@ -49,6 +49,8 @@ NEVER_SHOWN = (
     "/etc/X11/xorg.conf",
     "/etc/X11/xorg.conf.d",
     "/etc/nvidia-container-runtime",
+    "/etc/prime-discrete",
+    "/etc/supergfxd.conf",
     "/etc/yum.repos.d",
     "/etc/zypp",
     "/lib/firmware/nvidia",

@@ -14,6 +14,7 @@ from gpuctl.facts.machine.distribution import probe_distribution
 from gpuctl.facts.machine.image_system import probe_image_system
 from gpuctl.facts.machine.kernel import OSRELEASE
 from gpuctl.facts.machine.kind import probe_machine
+from gpuctl.facts.packages.packages import Package
 from gpuctl.frozen import dataclass
 from gpuctl.host.look.reading import Host
 from gpuctl.model import Fact
@@ -61,15 +62,18 @@ class Keeper:
     driver: Fact[str]
     branch: Fact[str]
     """The branch and flavour of the distribution's prebuilt modules as their packages spell it: 580-server-open."""
+    packages: Fact[Mapping[str, Package]]
+    """The driver's packages by name; absent where the package manager is not asked."""
 
 
 def probe_keeper(host: Host) -> Keeper:
     """Returns who keeps the driver, by the first sign of those that leave least doubt."""
-    for look in _LOOKS:
-        found = look(host)
-        if found is not None:
-            return Keeper(Fact(found.who, found.source), Fact(found.branch or None, found.source))
-    return Keeper(Fact(None, "no sign of a driver's keeper"), Fact(None, MODULES))
+    packages = probe_driver_packages(host)
+    looks = (*_SURER, lambda host: _packages(host, packages), *_LIKELIER)
+    found = next(filter(None, (look(host) for look in looks)), None)
+    if found is None:
+        return Keeper(Fact(None, "no sign of a driver's keeper"), Fact(None, MODULES), packages)
+    return Keeper(Fact(found.who, found.source), Fact(found.branch or None, found.source), packages)
 
 
 def _windows(host: Host) -> Optional[KeptBy]:
@@ -115,9 +119,9 @@ def _azure(host: Host) -> Optional[KeptBy]:
     return KeptBy("azure-extension", there.source) if _AZURE_EXTENSION in there.text else None
 
 
-def _packages(host: Host) -> Optional[KeptBy]:
+def _packages(host: Host, packages: Fact[Mapping[str, Package]]) -> Optional[KeptBy]:
     distribution = probe_distribution(host).value
-    return by_packages(probe_driver_packages(host), (distribution.id, *distribution.like) if distribution else ())
+    return by_packages(packages, (distribution.id, *distribution.like) if distribution else ())
 
 
 def _prebuilt(host: Host) -> Optional[KeptBy]:
@@ -150,7 +154,8 @@ def _distribution(host: Host) -> Optional[KeptBy]:
     return KeptBy(who, distribution.source) if who else None
 
 
-_LOOKS: Tuple[Callable[[Host], Optional[KeptBy]], ...] = (
+_Look = Callable[[Host], Optional[KeptBy]]
+_SURER: Tuple[_Look, ...] = (
     _windows,
     _tegra,
     _host_of_container,
@@ -160,8 +165,6 @@ _LOOKS: Tuple[Callable[[Host], Optional[KeptBy]], ...] = (
     _hypervisor,
     _azure,
     _installer,
-    _packages,
-    _prebuilt,
-    _distribution,
 )
-"""From what cannot be otherwise to what the distribution makes likely."""
+_LIKELIER: Tuple[_Look, ...] = (_prebuilt, _distribution)
+"""From what cannot be otherwise, over whose the packages are, to what the distribution makes likely."""

@@ -20,6 +20,7 @@ from hosts_v100 import (
     INFO,
     INSTALLED,
     KERNEL,
+    MODULE,
     NVIDIAS,
     NVML,
     POLICY,
@@ -41,6 +42,7 @@ from gpuctl.compat.knowledge.errors.faults import family_checks
 from gpuctl.facts.docker.docker import Docker
 from gpuctl.facts.docker.unit import SHOW_SOCKETS
 from gpuctl.facts.gather import Facts, Missing, gather
+from gpuctl.facts.gpu.driver_packages import DPKG_DRIVER
 from gpuctl.facts.gpu.tegra import CSV_FOLDER
 from gpuctl.facts.headline import DockerMet, DriverVersion
 from gpuctl.facts.kubelet.kubelet import LIST
@@ -93,8 +95,32 @@ PODMAN = {"podman --version": "podman version 4.3.1\n"}
 SECURE_BOOT = "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
 
 
+A100 = {"name": "NVIDIA A100-SXM4-40GB", "compute_capability": "8.0", "brand": "nvidia"}
+
+
 def loaded(version: str, kind: str = "Kernel Module ") -> dict[str, str]:
     return {"/proc/driver/nvidia/version": f"NVRM version: NVIDIA UNIX x86_64 {kind} {version}  Thu Aug  8 2019\n"}
+
+
+def ampere(*firmware: str) -> SnapshotHost:
+    """The host with the open module, a GPU that it drives, and the firmware of these releases."""
+    version = "570.124.06"
+    files = loaded(version, "Open Kernel Module for x86_64 ")
+    return v100(
+        nvml=[NVML[0] | {"driver": version, "nvml": f"12.{version}", "cuda": "12.8"}, GPU | A100],
+        files=files | {"/sys/bus/pci/devices/0000:3b:00.0/device": "0x20b0\n"},
+        stats={f"/lib/firmware/nvidia/{one}/gsp_ga10x.bin": {} for one in firmware},
+        commands={
+            "modinfo nvidia": f"filename:       {MODULE}\nversion:        {version}\nlicense:        Dual MIT/GPL\n",
+            "nvidia-smi --query-gpu=driver_version --format=csv,noheader": f"{version}\n",
+        },
+    )
+
+
+def xorg(*buses: str) -> str:
+    """X's configuration, in which NVIDIA's driver is told where the GPUs are."""
+    lines = (f'Section "Device"\n  Driver "nvidia"  # the GPU\n  BusID "{bus}"\nEndSection\n' for bus in buses)
+    return "".join(lines)
 
 
 def without(changes: Mapping[str, Any], **more: Any) -> dict[str, Any]:
@@ -416,6 +442,17 @@ ILL: Mapping[str, SnapshotHost] = {
             commands={**NO_MODULE, **NO_CURRENT, "dkms status": "nvidia/418.87.00: added\n"},
         )
     ),
+    "kernel.packages-whole": v100(
+        **without(
+            NOT_LOADED,
+            commands={
+                **NO_MODULE,
+                **NO_CURRENT,
+                shlex.join(DPKG_DRIVER): "nvidia-kernel-dkms\t418.87.00-1\tinstall\tunpacked\n",
+                "dpkg --audit": "The following packages have been unpacked:\n nvidia-kernel-dkms\n",
+            },
+        )
+    ),
     "driver.xid": v100(nvml=[NVML[0], {"index": 0, "error": "GPU is lost"}], commands={"dmesg": FELL_OFF}),
     "driver.start-log": v100(
         nvml=[NVML[0] | {"count": 0}],
@@ -458,6 +495,8 @@ ILL: Mapping[str, SnapshotHost] = {
         nvml=[NVML[0], GPU | {"name": "GRID V100D-8Q"}],
         commands={"nvidia-smi -q": "        License Status                    : Unlicensed (Restricted)\n"},
     ),
+    "driver.gsp-firmware": ampere("535.247.01"),
+    "driver.xorg-bus-id": v100(files={"/etc/X11/xorg.conf": xorg("PCI:59:0:0", "PCI:94:0:0")}),
     "driver.persistence": v100(
         nvml=[NVML[0] | {"count": 4}, *(GPU | {"index": index, "persistence": 0} for index in range(4))]
     ),
@@ -605,6 +644,8 @@ ELSEWHERE: Mapping[str, SnapshotHost] = {
     "hardware.wsl-libraries": v100(
         stats={WINDOWS_CUDA: {}}, commands={"ldconfig -p": f"\tlibcuda.so.1 (libc6,x86-64) => {WINDOWS_CUDA}\n"}
     ),
+    "driver.gsp-firmware": ampere("570.86.10", "570.124.06"),
+    "driver.xorg-bus-id": v100(files={"/etc/X11/xorg.conf": xorg("PCI:59:0:0")}),
     "driver.vgpu-licence": v100(
         nvml=[NVML[0], GPU | {"name": "GRID V100D-8Q"}],
         commands={
@@ -870,6 +911,13 @@ def test_a_subject_that_came_too_late_is_one_unknown() -> None:
     late = gather(v100()) | Facts({Docker: missing, Toolkit: missing})
     seen = {finding.id: finding for finding in diagnose(late).findings}
     assert loud(seen) == {"docker.installed": Status.UNKNOWN, "toolkit.installed": Status.UNKNOWN, **ENDED}
+
+
+def test_all_device_nodes_that_are_closed_are_counted_and_shown() -> None:
+    closed = {path: CHARACTER | {"mode": mode} for path, mode in (("/dev/nvidia0", 0o660), ("/dev/nvidiactl", 0o640))}
+    finding = findings(v100(stats=closed))["driver.device-permissions"]
+    assert finding.message == "2 device nodes are closed to other users (mode 640, 660)."
+    assert {one.source for one in finding.evidence} == set(closed)
 
 
 def test_a_symptom_of_a_symptom_rests_on_the_cause_of_both() -> None:

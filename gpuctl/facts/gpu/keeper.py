@@ -14,6 +14,7 @@ from gpuctl.facts.machine.distribution import probe_distribution
 from gpuctl.facts.machine.image_system import ImageInfo, probe_image_info, probe_image_system
 from gpuctl.facts.machine.kernel import OSRELEASE
 from gpuctl.facts.machine.kind import probe_machine
+from gpuctl.facts.packages.packages import Package
 from gpuctl.frozen import dataclass
 from gpuctl.host.look.reading import Host
 from gpuctl.model import Fact
@@ -61,18 +62,20 @@ class Keeper:
     driver: Fact[str]
     branch: Fact[str]
     """The branch and flavour of the distribution's prebuilt modules as their packages spell it: 580-server-open."""
+    packages: Fact[Mapping[str, Package]]
+    """The driver's packages by name; absent where the package manager is not asked."""
     image: Fact[ImageInfo]
     """The image that the system is, where that tells."""
 
 
 def probe_keeper(host: Host) -> Keeper:
     """Returns who keeps the driver, by the first sign of those that leave least doubt."""
-    image = probe_image_info(host)
-    for look in _LOOKS:
-        found = look(host)
-        if found is not None:
-            return Keeper(Fact(found.who, found.source), Fact(found.branch or None, found.source), image)
-    return Keeper(Fact(None, "no sign of a driver's keeper"), Fact(None, MODULES), image)
+    packages, image = probe_driver_packages(host), probe_image_info(host)
+    looks = (*_SURER, lambda host: _packages(host, packages), *_LIKELIER)
+    found = next(filter(None, (look(host) for look in looks)), None)
+    if found is None:
+        return Keeper(Fact(None, "no sign of a driver's keeper"), Fact(None, MODULES), packages, image)
+    return Keeper(Fact(found.who, found.source), Fact(found.branch or None, found.source), packages, image)
 
 
 def _windows(host: Host) -> Optional[KeptBy]:
@@ -118,9 +121,9 @@ def _azure(host: Host) -> Optional[KeptBy]:
     return KeptBy("azure-extension", there.source) if _AZURE_EXTENSION in there.text else None
 
 
-def _packages(host: Host) -> Optional[KeptBy]:
+def _packages(host: Host, packages: Fact[Mapping[str, Package]]) -> Optional[KeptBy]:
     distribution = probe_distribution(host).value
-    return by_packages(probe_driver_packages(host), (distribution.id, *distribution.like) if distribution else ())
+    return by_packages(packages, (distribution.id, *distribution.like) if distribution else ())
 
 
 def _prebuilt(host: Host) -> Optional[KeptBy]:
@@ -153,7 +156,8 @@ def _distribution(host: Host) -> Optional[KeptBy]:
     return KeptBy(who, distribution.source) if who else None
 
 
-_LOOKS: Tuple[Callable[[Host], Optional[KeptBy]], ...] = (
+_Look = Callable[[Host], Optional[KeptBy]]
+_SURER: Tuple[_Look, ...] = (
     _windows,
     _tegra,
     _host_of_container,
@@ -163,8 +167,6 @@ _LOOKS: Tuple[Callable[[Host], Optional[KeptBy]], ...] = (
     _hypervisor,
     _azure,
     _installer,
-    _packages,
-    _prebuilt,
-    _distribution,
 )
-"""From what cannot be otherwise to what the distribution makes likely."""
+_LIKELIER: Tuple[_Look, ...] = (_prebuilt, _distribution)
+"""From what cannot be otherwise, over whose the packages are, to what the distribution makes likely."""

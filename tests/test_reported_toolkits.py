@@ -401,3 +401,19 @@ def test_an_image_that_does_not_tell_its_address_is_named_by_no_command(text: st
     found = [one for one in diagnose(gather(host(**machine))).findings if one.status is Status.FAIL]
     assert found[0].id == "kernel.driver-installed"
     assert "rpm-ostree rebase" not in told(tuple(found))
+
+
+@pytest.mark.parametrize(
+    ("machine", "proven", "then"),
+    [
+        (jetson("32.7.1", "quill", toolkit("1.7.0"), docker()), "by JetPack's lists", "gpuctl check --cuda X.Y"),
+        (orin("36.4.4", toolkit("1.18.1"), docker()), "NVML answers", "gpuctl smoke --runtime nvidia"),
+    ],
+    ids=["without NVML", "with NVML"],
+)
+def test_a_jetson_is_ready_and_told_what_proves_it_there(machine: Machine, proven: str, then: str) -> None:
+    facts = gather(host(**machine))
+    text = report_text(diagnose(facts), facts, verbose=False).plain
+    ready, after = text.splitlines()[-2:]
+    assert ready.startswith("Ready: ") and proven in ready
+    assert after == f"Next: {then}"

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from gpuctl.command import Command, command
 from gpuctl.facts.gather import Facts
+from gpuctl.facts.gpu.keeper import GUESTS
+from gpuctl.facts.machine.system import System
 from gpuctl.model import ENGINES, CannotTell
 
 if TYPE_CHECKING:
@@ -18,7 +20,17 @@ POD = "a pod with runtimeClassName: nvidia"
 """What proves the registration where nothing but Kubernetes starts containers."""
 
 ON_THE_HOST = command("gpuctl", "smoke", "--host")
-"""What proves the driver where containers are the jobs' own: they use it as it is on the host."""
+"""What proves the driver where no engine is needed: jobs' own containers, and one that gpuctl is in, use it so."""
+
+
+def within_container(system: System) -> bool:
+    """Returns whether this is an engine's container, and that is its host's. A guest of LXC has engines of its own."""
+    return system.machine.value == "container" and system.machine_detail.value not in GUESTS
+
+
+def is_outside(docker: Docker, system: System) -> bool:
+    """Returns whether this is a container that talks to the Docker of its host, whose programs are not to be seen."""
+    return within_container(system) and docker.daemon.value is not None and docker.process.value is None
 
 
 def is_engine(docker: Docker) -> bool:
@@ -77,14 +89,14 @@ def _was_asked(facts: Facts) -> bool:
     return facts.tell_of("Docker")
 
 
-def jobs_alone(facts: Facts) -> bool:
-    """Returns whether jobs bring their own containers here, and no engine runs any."""
-    if not _was_asked(facts):
+def needs_no_engine(facts: Facts) -> bool:
+    """Returns whether no engine runs containers here, nor need one: jobs bring theirs, or this is a container."""
+    if not _was_asked(facts) or engine_here(facts):
         return False
     from gpuctl.facts.job_runtimes import JobRuntimes
 
-    jobs = facts.get(JobRuntimes)
-    return bool(jobs and jobs.programs.value) and not engine_here(facts)
+    jobs, system = facts.get(JobRuntimes), facts.get(System)
+    return bool(jobs and jobs.programs.value) or bool(system and within_container(system))
 
 
 def title_of(engine: str, facts: Facts) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gpuctl.checks.engine import Judgement, check, failed, passed, warned
+from gpuctl.checks.engine_here import is_outside
 from gpuctl.checks.paths.engines import EnginePaths
 from gpuctl.checks.remedies import as_root, install, install_toolkit
 from gpuctl.command import command
@@ -144,7 +145,7 @@ def runc(system: System, docker: Docker, toolkit: Toolkit) -> Judgement | None:
 
     K3s and the like bring one of their own.
     """
-    if not docker.installed:
+    if not docker.installed or is_outside(docker, system):
         return None
     if toolkit.runc.get():
         return passed("runc is there", _part(toolkit.runc))

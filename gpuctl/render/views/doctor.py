@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gpuctl.checks.engine import LAYERS
-from gpuctl.checks.engine_here import ON_THE_HOST, POD, engine_here, jobs_alone, proof, title_of
+from gpuctl.checks.engine_here import ON_THE_HOST, POD, engine_here, needs_no_engine, proof, title_of
 from gpuctl.checks.mendable import fixable
 from gpuctl.checks.remedies import as_root
 from gpuctl.command import command
@@ -84,7 +84,7 @@ def _next(report: Report, facts: Facts, origin: str, fixed: bool) -> Styled:
         (fix,) = as_root(system, command("gpuctl", "doctor", "--fix"))
         there = ", on that host" if origin else ""
         return Styled(f"{count} of these{there}: ").append(f"{fix}\n", "cyan")
-    alone = jobs_alone(facts)
+    alone = needs_no_engine(facts)
     proven = _proven(report, ("docker.installed",) if alone else PROVES_ENGINE)
     if not proven or not (engine or alone):
         return Styled()

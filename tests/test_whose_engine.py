@@ -1,0 +1,88 @@
+"""Hosts on which the engine, its toolkit or its GPUs are somebody else's to keep: what is asked for there.
+
+Where a thread or a page is public, its address stands with the host.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+
+import pytest
+from hosts import host
+from synthetic import RTX_4090, T4, UBUNTU_22, Machine, docker, joined
+from test_reported_hosts import told, well
+
+from gpuctl.checks.every import diagnose
+from gpuctl.facts.gather import Facts, gather
+from gpuctl.model import Report, Status
+from gpuctl.render.views.doctor import report_text
+
+POD = {"files": {"/proc/1/environ": "HOSTNAME=jupyter-0\0KUBERNETES_SERVICE_HOST=10.96.0.1\0"}}
+SOCKET = "unix:///var/run/docker.sock"
+
+
+@dataclass(frozen=True)
+class Case:
+    """`fails` are the checks that fail, `says` what is printed, `never` what not; `ready`: whether it says so."""
+
+    machine: Machine
+    fails: tuple[str, ...] = ()
+    says: tuple[str, ...] = ()
+    never: tuple[str, ...] = ()
+    ready: bool = False
+
+
+CASES: Mapping[str, Case] = {
+    # Within a container
+    "a pod that has its GPU": Case(joined(well(T4, base=UBUNTU_22), POD), never=("install",), ready=True),
+    "Podman's container that has its GPU": Case(
+        joined(well(RTX_4090), {"stats": {"/run/.containerenv": {}}}), never=("install",), ready=True
+    ),
+    # https://code.visualstudio.com/remote/advancedcontainers/use-docker-kubernetes
+    "a dev container that talks to the Docker of its host": Case(
+        joined(
+            well(RTX_4090),
+            docker(
+                config="/none-in-here.json",
+                Runtimes={"runc": {"path": "runc"}, "nvidia": {"path": "/opt/nvidia/nvidia-container-runtime"}},
+            ),
+            {"stats": {"/.dockerenv": {}}, "peers": {SOCKET: 0}, "which": {"dockerd": "/nowhere"}},
+            {"files": {"/proc/700/comm": "node\n"}},
+        ),
+        never=("install",),
+        ready=True,
+    ),
+    "a guest of LXC without an engine": Case(
+        joined(well(T4, base=UBUNTU_22), {"commands": {"systemd-detect-virt": "lxc\n"}}),
+        ("docker.installed", "toolkit.installed"),
+    ),
+}
+
+
+@cache
+def examined(name: str) -> tuple[Facts, Report]:
+    facts = gather(host(**CASES[name].machine))
+    return facts, diagnose(facts)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_fails_is_what_this_host_itself_lacks(name: str) -> None:
+    _, report = examined(name)
+    fails = [one.id for one in report.findings if one.status is Status.FAIL]
+    assert fails == list(CASES[name].fails), told(report.findings)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_is_printed_is_this_hosts_to_do(name: str) -> None:
+    (_, report), right = examined(name), CASES[name]
+    text = told(report.findings)
+    assert [words for words in right.says if words not in text] == [], text
+    assert [words for words in right.never if words in text] == [], text
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_ready_is_said_where_a_container_gets_its_gpus(name: str) -> None:
+    facts, report = examined(name)
+    assert ("Ready: " in report_text(report, facts, verbose=False).plain) is CASES[name].ready, told(report.findings)

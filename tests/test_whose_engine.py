@@ -11,7 +11,7 @@ from functools import cache
 
 import pytest
 from hosts import host
-from synthetic import RTX_4090, T4, UBUNTU_22, Machine, docker, joined
+from synthetic import RTX_4090, SMI, T4, UBUNTU_22, Machine, docker, driver, joined, system, toolkit
 from test_reported_hosts import told, well
 
 from gpuctl.checks.every import diagnose
@@ -21,6 +21,17 @@ from gpuctl.render.views.doctor import report_text
 
 POD = {"files": {"/proc/1/environ": "HOSTNAME=jupyter-0\0KUBERNETES_SERVICE_HOST=10.96.0.1\0"}}
 SOCKET = "unix:///var/run/docker.sock"
+APART = {"peers": {SOCKET: 0}, "which": {"dockerd": "/nowhere"}, "files": {"/proc/700/comm": "node\n"}}
+"""A Docker whose process and programs are elsewhere."""
+WSL = joined(
+    system("debian", "Debian GNU/Linux", "13", "6.6.87.2-microsoft-standard-WSL2", "wsl"),
+    {
+        "stats": {"/dev/dxg": {"type": "char", "mode": 0o666, "major": 10, "minor": 125}},
+        "nvml": driver("", "581.42", "13.0", RTX_4090)["nvml"],
+        "which": {"/usr/lib/wsl/lib/nvidia-smi": "/usr/lib/wsl/lib/nvidia-smi"},
+        "commands": {f"/usr/lib/wsl/lib/{SMI}": "581.42\n"},
+    },
+)
 
 
 @dataclass(frozen=True)
@@ -48,11 +59,30 @@ CASES: Mapping[str, Case] = {
                 config="/none-in-here.json",
                 Runtimes={"runc": {"path": "runc"}, "nvidia": {"path": "/opt/nvidia/nvidia-container-runtime"}},
             ),
-            {"stats": {"/.dockerenv": {}}, "peers": {SOCKET: 0}, "which": {"dockerd": "/nowhere"}},
-            {"files": {"/proc/700/comm": "node\n"}},
+            APART,
+            {"stats": {"/.dockerenv": {}}},
         ),
         never=("install",),
         ready=True,
+    ),
+    # https://docs.docker.com/desktop/features/gpu/
+    "Docker Desktop on WSL 2, of before it listed the runtime": Case(
+        joined(WSL, docker(OperatingSystem="Docker Desktop", Runtimes={"runc": {"path": "runc"}}), APART),
+        never=("install", "docker context"),
+        ready=True,
+    ),
+    "Docker Desktop on WSL 2, by its context": Case(
+        joined(
+            WSL,
+            docker("unix:///mnt/wsl/docker-desktop/docker.sock", OperatingSystem="Docker Desktop"),
+            APART,
+            {"env": {"DOCKER_HOST": "unix:///mnt/wsl/docker-desktop/docker.sock"}},
+        ),
+        never=("install", "docker context"),
+        ready=True,
+    ),
+    "Docker Desktop on Linux": Case(
+        joined(well(RTX_4090), toolkit(), docker(OperatingSystem="Docker Desktop"), APART), ("docker.kind",)
     ),
     "a guest of LXC without an engine": Case(
         joined(well(T4, base=UBUNTU_22), {"commands": {"systemd-detect-virt": "lxc\n"}}),

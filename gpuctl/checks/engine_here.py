@@ -29,8 +29,9 @@ def within_container(system: System) -> bool:
 
 
 def is_outside(docker: Docker, system: System) -> bool:
-    """Returns whether this is a container that talks to the Docker of its host, whose programs are not to be seen."""
-    return within_container(system) and docker.daemon.value is not None and docker.process.value is None
+    """Returns whether a Docker answers whose programs are not to be seen: a container's host's, or Docker Desktop's."""
+    apart = within_container(system) or docker.kind.value == "desktop"
+    return apart and docker.daemon.value is not None and docker.process.value is None
 
 
 def is_engine(docker: Docker) -> bool:

@@ -161,10 +161,15 @@ def _other_endpoint(endpoint: Endpoint, text: str) -> Remedy:
 
 @check("docker.kind", explains=("registration.runtime", "registration.hook-visible", "outlook.daemon-reload"))
 def kind(system: System, docker: Docker, toolkit: Toolkit) -> Judgement | None:
-    """Of the ways to have Docker on Linux, Docker Desktop and a snap of before September 2024 do not reach the GPUs."""
+    """Of the ways to have Docker on Linux, Docker Desktop and a snap of before September 2024 do not reach the GPUs.
+
+    On WSL 2 Docker Desktop does, by a toolkit of its own: https://docs.docker.com/desktop/features/gpu/
+    """
     found, endpoint = docker.kind.get(), docker.endpoint.value
     if found is None or found == "remote" or endpoint is None:
         return None
+    if found == "desktop" and sets_up_itself(docker, system):
+        return passed("Docker is Docker Desktop, which gives this machine's GPUs by its own toolkit", docker.kind)
     if found == "desktop":
         message = "Docker Desktop runs containers in a virtual machine that has no GPU."
         remedy = _other_endpoint(endpoint, "Use this host's engine.")
@@ -184,7 +189,7 @@ def _snap(system: System, docker: Docker, toolkit: Toolkit) -> Judgement:
     """
     engine = install("docker", "", system, Disturbs.NOTHING).commands
     instead = (*as_root(system, command("snap", "remove", "docker")), *engine)
-    if not sets_up_itself(docker):
+    if not sets_up_itself(docker, system):
         text = (
             "Use the engine from packages. Or keep the snap and refresh it: from September 2024 on it sets up GPUs by"
             " itself, where the driver is one of Ubuntu's packages."
@@ -203,9 +208,11 @@ def _snap(system: System, docker: Docker, toolkit: Toolkit) -> Judgement:
     return passed("Docker is the snap, which has set up GPUs by its own toolkit: --runtime=nvidia", docker.kind)
 
 
-def sets_up_itself(docker: Docker) -> bool:
-    """Returns whether this is Docker's snap, and has its runtime nvidia."""
+def sets_up_itself(docker: Docker, system: System) -> bool:
+    """Returns whether this Docker brings a toolkit: the snap that has its runtime nvidia, Docker Desktop on WSL 2."""
     daemon = docker.daemon.value
+    if docker.kind.value == "desktop":
+        return daemon is not None and system.machine.value == "wsl2"
     return docker.kind.value == "snap" and daemon is not None and "nvidia" in daemon.runtimes
 
 

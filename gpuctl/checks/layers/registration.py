@@ -53,6 +53,8 @@ def runtime(system: System, docker: Docker, toolkit: Toolkit) -> Judgement | Non
     seen = Evidence(docker.daemon.source, f"runtimes: {', '.join(sorted(daemon.runtimes))}")
     if "nvidia" in daemon.runtimes:
         return passed("Docker has the runtime nvidia", seen)
+    if docker.kind.value == "desktop":  # by which way it gives them it does not tell
+        return passed("Docker Desktop gives GPUs without a runtime of that name", seen)
     if has_cdi_gpus(docker, toolkit) or only_cdi_devices(docker, toolkit):
         return passed("Docker goes by the CDI specification, without the runtime nvidia", toolkit.cdi)
     remedy = install_runtime(system, "Register the runtime; no container is stopped.")

@@ -27,7 +27,7 @@ class EnginePaths:
 
     @property
     def used(self) -> Mapping[str, GpuPath | None]:
-        """The path of each engine here, None where it cannot be told; the engine of a container's host is not here."""
+        """The path of each engine here, None where it cannot be told; of one that is outside it is not asked."""
         here, found = self.toolkit, dict[str, GpuPath | None]()
         if is_engine(here.docker) and not is_outside(here.docker, self.system):
             found["docker"] = self._of_docker()
@@ -54,18 +54,19 @@ class EnginePaths:
         """Whether all that runs containers here brings GPUs in without NVIDIA's toolkit on the host."""
         if self.jobs.by_toolkit:
             return False
-        if sets_up_itself(self.toolkit.docker):
-            return self.used.keys() == {"docker"}
+        if sets_up_itself(self.toolkit.docker, self.system):
+            return self.used.keys() <= {"docker"}
         return self._is_told and not self.used
 
     @property
     def _is_told(self) -> bool:
         """Whether it is told what runs containers: engines, jobs, or for a container its host."""
-        return bool(self.used or self.jobs.programs.value) or within_container(self.system)
+        outside = within_container(self.system) or sets_up_itself(self.toolkit.docker, self.system)
+        return outside or bool(self.used or self.jobs.programs.value)
 
     def _of_docker(self) -> GpuPath:
         here = self.toolkit
-        if sets_up_itself(here.docker):
+        if sets_up_itself(here.docker, self.system):
             return GpuPath.CDI
         if here.tegra.by_csv:
             return GpuPath.CSV

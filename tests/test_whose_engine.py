@@ -10,15 +10,17 @@ from dataclasses import dataclass
 from functools import cache
 
 import pytest
-from hosts import host
+from hosts import cri, denied, host
 from synthetic import RTX_4090, SMI, T4, UBUNTU_22, Machine, docker, driver, joined, system, toolkit
 from test_reported_hosts import told, well
 
 from gpuctl.checks.every import diagnose
 from gpuctl.facts.gather import Facts, gather
+from gpuctl.facts.toolkit.toolkit import SETTINGS
 from gpuctl.model import Report, Status
 from gpuctl.render.views.doctor import report_text
 
+NVIDIAS_RUNTIME = {"runc": "", "nvidia": "/usr/bin/nvidia-container-runtime"}
 POD = {"files": {"/proc/1/environ": "HOSTNAME=jupyter-0\0KUBERNETES_SERVICE_HOST=10.96.0.1\0"}}
 SOCKET = "unix:///var/run/docker.sock"
 APART = {"peers": {SOCKET: 0}, "which": {"dockerd": "/nowhere"}, "files": {"/proc/700/comm": "node\n"}}
@@ -32,6 +34,40 @@ WSL = joined(
         "commands": {f"/usr/lib/wsl/lib/{SMI}": "581.42\n"},
     },
 )
+
+NAMED_RUNTIMES = {"files": {SETTINGS: '[nvidia-container-runtime]\nruntimes = ["runc", "crun"]\n'}}
+
+
+def containerd_of(whose: str, *argv: str, runtimes: Mapping[str, str] = NVIDIAS_RUNTIME, **environ: str) -> Machine:
+    """A containerd of a distribution of Kubernetes, with a toolkit on the host."""
+    socket = next(word for word in argv if word.endswith(".sock"))
+    return joined(
+        well(T4, base=UBUNTU_22),
+        toolkit(),
+        {
+            "files": {
+                "/proc/900/comm": "containerd\n",
+                "/proc/900/cmdline": "\0".join(argv) + "\0",
+                "/proc/900/stat": "900 (containerd) S 850 " + "0 " * 17 + "1000000 0 0\n",
+                "/proc/900/environ": "".join(f"{name}={value}\0" for name, value in environ.items()),
+                "/proc/850/comm": f"{whose}\n",
+            },
+            "links": {"/proc/900/exe": argv[0]},
+            "calls": cri(socket, runtimes),
+        },
+    )
+
+
+def k3s(**environ: str) -> Machine:
+    folder = "/var/lib/rancher/k3s"
+    config = f"{folder}/agent/etc/containerd/config.toml"
+    argv = (f"{folder}/data/7ff1/bin/containerd", "-c", config, "-a", "/run/k3s/containerd/containerd.sock")
+    return containerd_of("k3s-agent", *argv, **environ)
+
+
+def microk8s(**environ: str) -> Machine:
+    argv = ("/snap/microk8s/8335/bin/containerd", "--config", "/var/snap/microk8s/8335/args/containerd.toml")
+    return containerd_of("systemd", *argv, "--address", "/var/snap/microk8s/common/run/containerd.sock", **environ)
 
 
 @dataclass(frozen=True)
@@ -83,6 +119,29 @@ CASES: Mapping[str, Case] = {
     ),
     "Docker Desktop on Linux": Case(
         joined(well(RTX_4090), toolkit(), docker(OperatingSystem="Docker Desktop"), APART), ("docker.kind",)
+    ),
+    # runc on the engine's own PATH: https://docs.k3s.io/advanced
+    "K3s' agent, whose runc is its own": Case(
+        joined(
+            k3s(PATH="/var/lib/rancher/k3s/data/7ff1/bin/aux:/var/lib/rancher/k3s/data/7ff1/bin:/usr/bin"),
+            NAMED_RUNTIMES,
+            {"stats": {"/var/lib/rancher/k3s/data/7ff1/bin/runc": {"mode": 0o755}}},
+        ),
+        ready=True,
+    ),
+    "MicroK8s, whose runc is in its snap": Case(
+        joined(
+            microk8s(PATH="/snap/microk8s/8335/usr/bin:/snap/microk8s/8335/bin:/usr/bin"),
+            NAMED_RUNTIMES,
+            {"stats": {"/snap/microk8s/8335/bin/runc": {"mode": 0o755}}},
+        ),
+        ready=True,
+    ),
+    "K3s whose runc is nowhere": Case(
+        joined(k3s(PATH="/var/lib/rancher/k3s/data/7ff1/bin:/usr/bin"), NAMED_RUNTIMES), ("toolkit.settings",)
+    ),
+    "K3s whose PATH is hidden from this user": Case(
+        joined(k3s(), NAMED_RUNTIMES, {"files": {"/proc/900/environ": denied()}})
     ),
     "a guest of LXC without an engine": Case(
         joined(well(T4, base=UBUNTU_22), {"commands": {"systemd-detect-virt": "lxc\n"}}),

@@ -11,11 +11,13 @@ from functools import cache
 
 import pytest
 from hosts import cri, denied, host
-from synthetic import RTX_4090, SMI, T4, UBUNTU_22, Machine, docker, driver, joined, system, toolkit
-from test_reported_hosts import told, well
+from node_of_kubernetes import node
+from synthetic import H100, RTX_4090, SMI, T4, UBUNTU_22, Machine, docker, driver, joined, system, toolkit
+from test_reported_hosts import NO_LIBRARY, OPERATOR, PODMAN, told, well
 
 from gpuctl.checks.every import diagnose
 from gpuctl.facts.gather import Facts, gather
+from gpuctl.facts.toolkit.oci_hooks import RUN_FOLDER
 from gpuctl.facts.toolkit.toolkit import SETTINGS
 from gpuctl.model import Report, Status
 from gpuctl.render.views.doctor import report_text
@@ -35,6 +37,18 @@ WSL = joined(
     },
 )
 
+ENGINE = "--container-runtime-endpoint"
+OFFERED = {"registered": ["GPU-00000000-0000-4000-8000-000000000000"], "held": []}
+NODE = node(argv=("/usr/bin/kubelet", f"{ENGINE}=unix:///run/containerd/containerd.sock"), **OFFERED)
+BY_DOCKER = node(argv=("kubelet", f"{ENGINE}=unix:///run/cri-dockerd.sock"), **OFFERED)
+HOOK = {
+    "stats": {
+        f"/usr/local/nvidia/toolkit/{name}": {"mode": 0o755}
+        for name in ("nvidia-container-runtime-hook", "nvidia-container-cli")
+    }
+}
+"""What the hook of an operator's toolkit is made of."""
+ENFORCING = {"files": {"/sys/fs/selinux/enforce": "1", "/sys/fs/selinux/booleans/container_use_devices": "0 0"}}
 NAMED_RUNTIMES = {"files": {SETTINGS: '[nvidia-container-runtime]\nruntimes = ["runc", "crun"]\n'}}
 
 
@@ -68,6 +82,28 @@ def k3s(**environ: str) -> Machine:
 def microk8s(**environ: str) -> Machine:
     argv = ("/snap/microk8s/8335/bin/containerd", "--config", "/var/snap/microk8s/8335/args/containerd.toml")
     return containerd_of("systemd", *argv, "--address", "/var/snap/microk8s/common/run/containerd.sock", **environ)
+
+
+def plain_containerd() -> Machine:
+    argv = ("/usr/bin/containerd", "-a", "/run/containerd/containerd.sock")
+    return containerd_of("systemd", *argv, runtimes={"runc": ""})
+
+
+def crio(*lines: str) -> Machine:
+    """CRI-O whose drop-in file has these lines."""
+    return {
+        "commands": {
+            "crio --version": "crio version 1.31.4\n",
+            "systemctl show crio.service --property=Id,LoadState,ActiveState,MainPID": "Id=crio.service\n"
+            "LoadState=loaded\nActiveState=active\nMainPID=930\n",
+        },
+        "files": {
+            "/proc/930/comm": "crio\n",
+            "/proc/930/cmdline": "/usr/bin/crio\0",
+            "/proc/930/stat": "930 (crio) S 1 " + "0 " * 17 + "1000000 0 0\n",
+            "/etc/crio/crio.conf.d/00-default": "\n".join(("[crio.runtime]", *lines)),
+        },
+    }
 
 
 @dataclass(frozen=True)
@@ -143,6 +179,24 @@ CASES: Mapping[str, Case] = {
     "K3s whose PATH is hidden from this user": Case(
         joined(k3s(), NAMED_RUNTIMES, {"files": {"/proc/900/environ": denied()}})
     ),
+    # What Kubernetes runs pods by: https://github.com/NVIDIA/gpu-operator/issues/1298
+    "a node of CRI-O by the operator's hook, with Podman beside": Case(
+        joined(well(H100), NO_LIBRARY, OPERATOR, HOOK, crio(f'hooks_dir = ["{RUN_FOLDER}"]'), NODE, PODMAN, ENFORCING)
+        | {"lists": {RUN_FOLDER: ["oci-nvidia-hook.json"]}},
+        never=("install",),
+        ready=True,
+    ),
+    "a node of CRI-O that does not look where the hook lies": Case(
+        joined(well(H100), NO_LIBRARY, OPERATOR, HOOK, crio('hooks_dir = ["/srv/hooks.d"]'), NODE, PODMAN)
+        | {"lists": {RUN_FOLDER: ["oci-nvidia-hook.json"]}},
+        ("registration.crio",),
+    ),
+    # https://github.com/NVIDIA/k8s-device-plugin/issues/346
+    "a node of kubeadm whose containerd has no runtime nvidia": Case(
+        joined(plain_containerd(), NODE), ("registration.containerd",), ("install-runtime --engine containerd",)
+    ),
+    "a node whose pods are Docker's, by cri-dockerd": Case(joined(plain_containerd(), docker(), BY_DOCKER), ready=True),
+    "a containerd without a kubelet": Case(joined(plain_containerd(), docker()), ready=True),
     "a guest of LXC without an engine": Case(
         joined(well(T4, base=UBUNTU_22), {"commands": {"systemd-detect-virt": "lxc\n"}}),
         ("docker.installed", "toolkit.installed"),

@@ -22,6 +22,7 @@ from gpuctl.facts.gpu.keeper import Keeper
 from gpuctl.facts.gpu.tegra import Tegra
 from gpuctl.facts.machine.kernel import DkmsModule
 from gpuctl.facts.machine.system import System
+from gpuctl.facts.toolkit.toolkit import OPERATOR, Toolkit
 from gpuctl.model import Disturbs, Remedy
 
 if TYPE_CHECKING:
@@ -54,6 +55,14 @@ def install_toolkit(system: System, text: str) -> Remedy:
     if not remedy.commands or system.package_manager.value not in INSTALLS:
         return remedy
     return own_first(remedy, system, command("gpuctl", "install-runtime", "--install"))
+
+
+def other_toolkit(system: System, toolkit: Toolkit, text: str) -> Remedy:
+    """Returns the remedy that brings another release of the toolkit: the GPU Operator's is changed by the operator."""
+    if toolkit.ctk.value and toolkit.ctk.value.path.startswith(OPERATOR):
+        way = "The GPU Operator brings it: upgrade the operator, or set toolkit.version in its ClusterPolicy."
+        return Remedy(f"{text} {way}")
+    return install("toolkit", text, system, Disturbs.NOTHING)
 
 
 def own_first(remedy: Remedy, system: System, own: Command) -> Remedy:

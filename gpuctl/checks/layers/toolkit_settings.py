@@ -9,7 +9,7 @@ from typing import Any
 from gpuctl.checks.engine import Judgement, check, failed, passed, warned
 from gpuctl.checks.mendable import OWN_CHECK
 from gpuctl.checks.paths.ways import InForce, ToolkitInUse, Way, release
-from gpuctl.checks.remedies import as_root, install
+from gpuctl.checks.remedies import as_root, other_toolkit
 from gpuctl.command import Command, Shell, command, operands
 from gpuctl.compat.knowledge.errors.faults import faults_of
 from gpuctl.compat.knowledge.toolkit_settings import SPOILT, default_of, strangers
@@ -225,7 +225,7 @@ def cgroup_v2(system: System, isolation: Isolation, toolkit: Toolkit, found: Too
     settings = found.settings.value
     if compare(version, CGROUP_V2_SINCE) >= 0 or (settings and settings.values.get(NO_CGROUPS) is True):
         return passed(f"libnvidia-container {version} knows cgroup v2", isolation.cgroup_v2)
-    remedy = install("toolkit", "Upgrade the toolkit.", system, Disturbs.NOTHING)
+    remedy = other_toolkit(system, toolkit, "Upgrade the toolkit.")
     message = f"libnvidia-container {version} does not know this host's cgroup v2: every GPU container fails."
     seen = Evidence(toolkit.cli.source, f"version {version}")
     return failed(message, seen, isolation.cgroup_v2, remedy=remedy)
@@ -242,6 +242,6 @@ def release_faults(system: System, toolkit: Toolkit) -> Judgement | None:
     if not faults:
         return passed(f"No known fault in toolkit {version}", Evidence(toolkit.ctk.source, version))
     newest = faults[-1]
-    remedy = install("toolkit", f"Upgrade the toolkit to {newest.fixed} or later.", system, Disturbs.NOTHING)
+    remedy = other_toolkit(system, toolkit, f"Upgrade the toolkit to {newest.fixed} or later.")
     seen = (Evidence(fault.source, fault.text) for fault in faults)
     return warned(f"Toolkit {version} has a fault: {newest.text}.", *seen, remedy=remedy)

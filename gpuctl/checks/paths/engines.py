@@ -36,7 +36,7 @@ class EnginePaths:
         if here.containerd.process.value and here.containerd.flavour.value not in (None, "docker"):
             found["containerd"] = self._of_runtime()
         if here.crio.process.value:
-            found["crio"] = self._of_runtime()
+            found["crio"] = GpuPath.HOOK if here.crio.hooks.value else self._of_runtime()
         return found
 
     @property

@@ -12,8 +12,8 @@ from functools import cache
 import pytest
 from hosts import cri, denied, host
 from node_of_kubernetes import node
-from synthetic import H100, RTX_4090, SMI, T4, UBUNTU_22, Machine, docker, driver, joined, system, toolkit
-from test_reported_hosts import NO_LIBRARY, OPERATOR, PODMAN, told, well
+from synthetic import H100, RTX_4090, SMI, T4, UBUNTU_22, Machine, docker, driver, gpus, joined, system, toolkit
+from test_reported_hosts import BARE, NO_LIBRARY, OPERATOR, PODMAN, told, well
 
 from gpuctl.checks.every import diagnose
 from gpuctl.facts.gather import Facts, gather
@@ -37,6 +37,8 @@ WSL = joined(
     },
 )
 
+AWAITED = {"stats": {"/run/nvidia/validations": {"type": "dir"}, "/run/nvidia/driver": {"type": "dir"}}}
+"""The GPU Operator's folders, before its driver is there."""
 ENGINE = "--container-runtime-endpoint"
 OFFERED = {"registered": ["GPU-00000000-0000-4000-8000-000000000000"], "held": []}
 NODE = node(argv=("/usr/bin/kubelet", f"{ENGINE}=unix:///run/containerd/containerd.sock"), **OFFERED)
@@ -194,6 +196,24 @@ CASES: Mapping[str, Case] = {
     # https://github.com/NVIDIA/k8s-device-plugin/issues/346
     "a node of kubeadm whose containerd has no runtime nvidia": Case(
         joined(plain_containerd(), NODE), ("registration.containerd",), ("install-runtime --engine containerd",)
+    ),
+    # https://github.com/NVIDIA/gpu-operator/issues/564
+    "a node of OpenShift whose operator has no driver for its kernel": Case(
+        joined(
+            system("rhcos", "Red Hat Enterprise Linux CoreOS", "4.18", "5.14.0-427.65.1.el9_4.x86_64"),
+            gpus(H100, bound=None),
+            BARE,
+            crio(),
+            NODE,
+            AWAITED,
+            {"files": {"/run/ostree-booted": ""}},
+        ),
+        ("kernel.operator-driver",),
+        ("kubectl logs",),
+        ("install", "rpm-ostree"),
+    ),
+    "a node whose host has the driver, before the operator has looked": Case(
+        joined(well(H100), toolkit(), k3s(), NODE, AWAITED), ready=True
     ),
     "a node whose pods are Docker's, by cri-dockerd": Case(joined(plain_containerd(), docker(), BY_DOCKER), ready=True),
     "a containerd without a kubelet": Case(joined(plain_containerd(), docker()), ready=True),

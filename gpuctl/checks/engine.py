@@ -33,7 +33,12 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
     "outlook": (),
 }
 """Each layer with the layers it rests on: where one of those failed, asking further would only show symptoms."""
-EXPLAINED_BY: Mapping[str, tuple[str, ...]] = {"kernel": ("driver",), "outlook": ("docker",)}
+EXPLAINED_BY: Mapping[str, tuple[str, ...]] = {
+    "kernel": ("driver",),
+    "toolkit": ("kernel",),
+    "registration": ("kernel",),
+    "outlook": ("docker",),
+}
 """The layers whose checks explain some of a layer's, beside itself and those it rests on."""
 
 

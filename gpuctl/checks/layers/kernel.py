@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gpuctl.checks.engine import Judgement, check, failed, passed, warned
 from gpuctl.checks.gpus import compat_gpus, wanting
+from gpuctl.checks.mendable import TOOLKIT
 from gpuctl.checks.remedies import (
     as_root,
     dkms_install,
@@ -14,6 +15,7 @@ from gpuctl.checks.remedies import (
     kept_by_another,
 )
 from gpuctl.command import Shell, command
+from gpuctl.compat.knowledge.keepers import OPERATOR
 from gpuctl.facts.gpu.driver import Driver
 from gpuctl.facts.gpu.keeper import Keeper
 from gpuctl.facts.gpu.pci import Pci
@@ -50,6 +52,26 @@ def driver_installed(system: System, pci: Pci, kernel: Kernel, driver: Driver, k
     remedy = install_driver("Install the driver.", system, keeper, compat_gpus(pci, driver))
     seen = (kernel.module_file, driver.smi, keeper.driver)
     return failed("No NVIDIA driver is installed.", *seen, remedy=remedy)
+
+
+@check(
+    "kernel.operator-driver",
+    explains=("kernel.driver-installed", *TOOLKIT, "registration.containerd", "registration.crio"),
+)
+def operator_driver(system: System, keeper: Keeper) -> Judgement | None:
+    """On a node whose driver is a container of the GPU Operator's, nothing works before that is ready.
+
+    Its pod says why it is not: kernel headers that it cannot get, nouveau, a kernel without a precompiled image. What
+    else the operator brings, as the toolkit, waits for it. Source: https://github.com/NVIDIA/gpu-operator/issues/564
+    """
+    if keeper.driver.value != OPERATOR:
+        return None
+    if not keeper.is_awaited:
+        return passed("The GPU Operator's driver container has brought its driver", keeper.driver)
+    pods = command("kubectl", "get", "pods", "-A", "-o", "wide", "-l", "app=nvidia-driver-daemonset")
+    log = command("kubectl", "logs", "-n", "gpu-operator", "-l", "app=nvidia-driver-daemonset", "--tail=30")
+    text = "See this node's pod, and its log: it says what the container lacks. Install no driver on the node."
+    return failed("The GPU Operator's driver container is not ready.", keeper.driver, remedy=Remedy(text, (pods, log)))
 
 
 @check("kernel.nouveau", explains=("kernel.module-loaded",))

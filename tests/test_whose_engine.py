@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import pytest
-from hosts import cri, denied, host
+from hosts import cri, denied, host, shown
 from node_of_kubernetes import node
 from synthetic import H100, RTX_4090, SMI, T4, UBUNTU_22, Machine, docker, driver, gpus, joined, system, toolkit
 from test_reported_hosts import BARE, NO_LIBRARY, OPERATOR, PODMAN, told, well
@@ -20,6 +20,8 @@ from gpuctl.facts.gather import Facts, gather
 from gpuctl.facts.toolkit.oci_hooks import RUN_FOLDER
 from gpuctl.facts.toolkit.toolkit import SETTINGS
 from gpuctl.model import Report, Status
+from gpuctl.provision.engines.containerd.containerd import plan
+from gpuctl.provision.result import Refused, Wish
 from gpuctl.render.views.doctor import report_text
 
 NVIDIAS_RUNTIME = {"runc": "", "nvidia": "/usr/bin/nvidia-container-runtime"}
@@ -56,7 +58,7 @@ NAMED_RUNTIMES = {"files": {SETTINGS: '[nvidia-container-runtime]\nruntimes = ["
 
 def containerd_of(whose: str, *argv: str, runtimes: Mapping[str, str] = NVIDIAS_RUNTIME, **environ: str) -> Machine:
     """A containerd of a distribution of Kubernetes, with a toolkit on the host."""
-    socket = next(word for word in argv if word.endswith(".sock"))
+    socket = next(word.rpartition("=")[2] for word in argv if word.endswith(".sock"))
     return joined(
         well(T4, base=UBUNTU_22),
         toolkit(),
@@ -84,6 +86,18 @@ def k3s(**environ: str) -> Machine:
 def microk8s(**environ: str) -> Machine:
     argv = ("/snap/microk8s/8335/bin/containerd", "--config", "/var/snap/microk8s/8335/args/containerd.toml")
     return containerd_of("systemd", *argv, "--address", "/var/snap/microk8s/common/run/containerd.sock", **environ)
+
+
+def rke2() -> Machine:
+    folder = "/var/lib/rancher/rke2"
+    argv = (f"{folder}/data/v1.33.5/bin/containerd", "-c", f"{folder}/agent/etc/containerd/config.toml")
+    return containerd_of("rke2", *argv, "-a", "/run/k3s/containerd/containerd.sock", runtimes={"runc": ""})
+
+
+def k0s() -> Machine:
+    argv = ("/var/lib/k0s/bin/containerd", "--address=/run/k0s/containerd.sock", "--config=/etc/k0s/containerd.toml")
+    cgroup = {"files": {"/proc/900/cgroup": "0::/system.slice/k0scontroller.service\n"}}
+    return joined(containerd_of("k0s", *argv, runtimes={"runc": ""}), cgroup)
 
 
 def plain_containerd() -> Machine:
@@ -215,6 +229,20 @@ CASES: Mapping[str, Case] = {
     "a node whose host has the driver, before the operator has looked": Case(
         joined(well(H100), toolkit(), k3s(), NODE, AWAITED), ready=True
     ),
+    # https://docs.k3s.io/advanced#nvidia-container-runtime
+    "RKE2's agent that runs since before the toolkit came": Case(
+        joined(rke2(), node(plugin=None, registered=(), held=[])),
+        ("registration.containerd",),
+        ("install-runtime --engine containerd --restart", "RKE2 registers it by itself"),
+        ("device-plugin",),
+    ),
+    # https://docs.k0sproject.io/stable/runtime/
+    "k0s as it comes, on its controller": Case(
+        k0s(),
+        ("registration.containerd",),
+        ("--config /etc/k0s/containerd.d/nvidia.toml", "systemctl restart k0scontroller"),
+        ("/etc/containerd",),
+    ),
     "a node whose pods are Docker's, by cri-dockerd": Case(joined(plain_containerd(), docker(), BY_DOCKER), ready=True),
     "a containerd without a kubelet": Case(joined(plain_containerd(), docker()), ready=True),
     "a guest of LXC without an engine": Case(
@@ -249,3 +277,10 @@ def test_what_is_printed_is_this_hosts_to_do(name: str) -> None:
 def test_ready_is_said_where_a_container_gets_its_gpus(name: str) -> None:
     facts, report = examined(name)
     assert ("Ready: " in report_text(report, facts, verbose=False).plain) is CASES[name].ready, told(report.findings)
+
+
+def test_the_runtime_is_not_registered_where_k0s_would_write_it_anew() -> None:
+    seen = host(**CASES["k0s as it comes, on its controller"].machine)
+    with pytest.raises(Refused, match="k0s") as refused:
+        plan(seen, gather(seen), Wish())
+    assert "/etc/k0s/containerd.d/nvidia.toml" in " ".join(shown(refused.value.remedy))

@@ -37,6 +37,7 @@ EXPLAINED_BY: Mapping[str, tuple[str, ...]] = {
     "kernel": ("driver",),
     "toolkit": ("kernel",),
     "registration": ("kernel",),
+    "kubelet": ("registration",),
     "outlook": ("docker",),
 }
 """The layers whose checks explain some of a layer's, beside itself and those it rests on."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gpuctl.facts.kubelet.kubelet import Kubelet
     from gpuctl.facts.podman import Podman
 
-DISTRIBUTIONS = ("k3s", "rke2", "microk8s")
+DISTRIBUTIONS = ("k3s", "rke2", "microk8s", "k0s")
 """Whose containerd is there for Kubernetes alone."""
 _PODS = "k8s.io/"
 """containerd's namespace of what Kubernetes runs."""

@@ -26,6 +26,7 @@ from gpuctl.facts.toolkit.toolkit import OPERATOR, Toolkit
 from gpuctl.model import Disturbs, Remedy
 
 if TYPE_CHECKING:
+    from gpuctl.facts.containerd.containerd import Containerd
     from gpuctl.facts.docker.docker import Docker
 
 INSTALLS = ("apt", "dnf", "yum", "zypper")
@@ -167,6 +168,19 @@ def install_runtime(system: System, text: str, *options: str) -> Remedy:
     if image and image.settings:
         return Remedy(f"{text} {image.settings}", (), Disturbs.NOTHING)
     return Remedy(text, as_root(system, command("gpuctl", "install-runtime", *options)), Disturbs.NOTHING)
+
+
+def register_with_k0s(system: System, containerd: Containerd) -> Remedy:
+    """Returns the remedy by which k0s' containerd learns of the runtime: k0s writes its other files anew.
+
+    Source: https://docs.k0sproject.io/stable/runtime/ (k0s managed dynamic runtime configuration, from 1.27.1 on)
+    """
+    cgroup = containerd.process.value.cgroup if containerd.process.value else ""
+    unit = "k0scontroller" if "/k0scontroller.service" in cgroup else "k0sworker"
+    file = "/etc/k0s/containerd.d/nvidia.toml"
+    own = command("gpuctl", "install-runtime", "--engine", "containerd", "--config", file)
+    text = "k0s takes up what lies in that folder when it starts: write the runtime there, and restart it."
+    return Remedy(text, as_root(system, own, command("systemctl", "restart", unit)), Disturbs.NEW_CONTAINERS)
 
 
 def target(system: System) -> PackageHost:

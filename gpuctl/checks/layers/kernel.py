@@ -56,7 +56,14 @@ def driver_installed(system: System, pci: Pci, kernel: Kernel, driver: Driver, k
 
 @check(
     "kernel.operator-driver",
-    explains=("kernel.driver-installed", *TOOLKIT, "registration.containerd", "registration.crio"),
+    explains=(
+        "kernel.driver-installed",
+        "kernel.module-built",
+        "kernel.module-loaded",
+        *TOOLKIT,
+        "registration.containerd",
+        "registration.crio",
+    ),
 )
 def operator_driver(system: System, keeper: Keeper) -> Judgement | None:
     """On a node whose driver is a container of the GPU Operator's, nothing works before that is ready.

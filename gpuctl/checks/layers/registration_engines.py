@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from gpuctl.checks.engine import Judgement, check, failed, passed, warned
 from gpuctl.checks.engine_here import is_engine, is_node, runs_pods
 from gpuctl.checks.layers.toolkit import WITHOUT_TOOLKIT
 from gpuctl.checks.paths.ways import is_nvidias
-from gpuctl.checks.remedies import as_root, install_runtime
-from gpuctl.command import command
+from gpuctl.checks.remedies import as_root, install_runtime, register_with_k0s
+from gpuctl.command import command, operands
 from gpuctl.compat.knowledge.cdi import CRIO_SINCE, PODMAN_SINCE
 from gpuctl.compat.versions import compare, leading
-from gpuctl.facts.containerd.containerd import Containerd
+from gpuctl.facts.containerd.containerd import SELF_CONFIGURED, Containerd
 from gpuctl.facts.crio import Crio, merged
 from gpuctl.facts.docker.docker import RUNTIME, Docker, State
 from gpuctl.facts.gpu.keeper import Keeper
@@ -28,7 +29,7 @@ _CDI_SINCE = (2, 0)
 _NOT_FOUND = ("no runtime for", "failed to find runtime handler")
 
 
-@check("registration.containerd")
+@check("registration.containerd", explains=("kubelet.plugin-socket",))
 def containerd(
     system: System, containerd: Containerd, kubelet: Kubelet, toolkit: Toolkit, keeper: Keeper, logs: Logs
 ) -> Judgement | None:
@@ -45,10 +46,28 @@ def containerd(
         return None
     reads_cdi = containerd.release >= _CDI_SINCE if has.cdi is None else has.cdi
     seen = Evidence(containerd.cri.source, f"runtimes: {', '.join(sorted(has.runtimes)) or 'none'}")
-    return _judge(system, "containerd", containerd.title, has.runtimes, seen, toolkit if reads_cdi else None, logs)
+    remedy = _register(system, containerd)
+    return _judge(containerd.title, has.runtimes, seen, toolkit if reads_cdi else None, logs, remedy)
 
 
-@check("registration.crio")
+def _register(system: System, containerd: Containerd) -> Remedy:
+    """How this containerd learns of the runtime. K3s and RKE2 look for its program whenever they start.
+
+    Source: https://docs.k3s.io/advanced#nvidia-container-runtime
+    """
+    title, unit = containerd.title, containerd.unit.value
+    if containerd.flavour.value == "k0s":
+        return register_with_k0s(system, containerd)
+    if containerd.flavour.value not in SELF_CONFIGURED:
+        text = f"Register the runtime; {title} takes it up at its next start, which --restart has it do."
+        return install_runtime(system, text, "--engine", "containerd")
+    text = f"{title} registers it by itself whenever it starts: restart it, now that the toolkit is there; pods run on."
+    remedy = install_runtime(system, text, "--engine", "containerd", "--restart")
+    by_hand = as_root(system, command("systemctl", "restart", *operands(unit.name))) if unit else ()
+    return replace(remedy, by_hand=by_hand, disturbs=Disturbs.NEW_CONTAINERS)
+
+
+@check("registration.crio", explains=("kubelet.plugin-socket",))
 def crio(system: System, crio: Crio, toolkit: Toolkit, logs: Logs) -> Judgement | None:
     """Pods get GPUs by a runtime that CRI-O knows, by a CDI specification, which CRI-O 1.24 and later read, or a hook.
 
@@ -66,7 +85,8 @@ def crio(system: System, crio: Crio, toolkit: Toolkit, logs: Logs) -> Judgement 
     seen = Evidence(source, f"runtimes: {', '.join(sorted(programs)) or 'none'}")
     if crio.hooks.value and not any(_is_ours(name, program) for name, program in programs.items()):
         return passed("CRI-O has the toolkit's OCI hook", crio.hooks)
-    return _judge(system, "crio", "CRI-O", programs, seen, toolkit if reads_cdi else None, logs)
+    remedy = install_runtime(system, "Register the runtime; no container is stopped.", "--engine", "crio")
+    return _judge("CRI-O", programs, seen, toolkit if reads_cdi else None, logs, remedy)
 
 
 @check("registration.crio-restart")
@@ -92,19 +112,17 @@ def crio_restart(system: System, crio: Crio) -> Judgement | None:
 
 
 def _judge(
-    system: System,
-    engine: str,
     title: str,
     programs: Mapping[str, str | None],
     seen: Evidence,
     cdi: Toolkit | None,
     logs: Logs,
+    remedy: Remedy,
 ) -> Judgement:
     """`cdi`: where the specifications are that the engine reads, None where it reads none."""
     ours = next((name for name, program in programs.items() if _is_ours(name, program)), None)
     if ours:
         return passed(f"{title} has the runtime {ours}", seen)
-    remedy = install_runtime(system, "Register the runtime; no container is stopped.", "--engine", engine)
     asked = _asked(logs.kubelet.value or ())
     if asked:
         message = f"Pods ask for a runtime that {title} does not have."

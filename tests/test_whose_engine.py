@@ -12,7 +12,21 @@ from functools import cache
 import pytest
 from hosts import cri, denied, host, shown
 from node_of_kubernetes import node
-from synthetic import H100, RTX_4090, SMI, T4, UBUNTU_22, Machine, docker, driver, gpus, joined, system, toolkit
+from synthetic import (
+    H100,
+    RTX_4090,
+    SMI,
+    T4,
+    UBUNTU_22,
+    UBUNTU_24,
+    Machine,
+    docker,
+    driver,
+    gpus,
+    joined,
+    system,
+    toolkit,
+)
 from test_reported_hosts import BARE, NO_LIBRARY, OPERATOR, PODMAN, told, well
 
 from gpuctl.checks.every import diagnose
@@ -245,6 +259,16 @@ CASES: Mapping[str, Case] = {
     ),
     "a node whose pods are Docker's, by cri-dockerd": Case(joined(plain_containerd(), docker(), BY_DOCKER), ready=True),
     "a containerd without a kubelet": Case(joined(plain_containerd(), docker()), ready=True),
+    # Hypervisors: https://pve.proxmox.com/wiki/PCI_Passthrough
+    "Xen's host, whose GPUs are its guests'": Case(
+        joined(system(*UBUNTU_24), gpus(RTX_4090, 2, bound="pciback"), BARE), ("hardware.passthrough",), (), ("docker",)
+    ),
+    "Grace Hopper, given to a virtual machine": Case(
+        joined(system(*UBUNTU_24), gpus(H100, bound="nvgrace-gpu-vfio-pci"), BARE),
+        ("hardware.passthrough",),
+        ("inside of the virtual machine",),
+        ("docker",),
+    ),
     "a guest of LXC without an engine": Case(
         joined(well(T4, base=UBUNTU_22), {"commands": {"systemd-detect-virt": "lxc\n"}}),
         ("docker.installed", "toolkit.installed"),

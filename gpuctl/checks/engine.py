@@ -35,6 +35,7 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
 """Each layer with the layers it rests on: where one of those failed, asking further would only show symptoms."""
 EXPLAINED_BY: Mapping[str, tuple[str, ...]] = {
     "kernel": ("driver",),
+    "docker": ("hardware",),
     "toolkit": ("kernel",),
     "registration": ("kernel",),
     "kubelet": ("registration",),

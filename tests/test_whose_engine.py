@@ -5,6 +5,7 @@ Where a thread or a page is public, its address stands with the host.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -31,6 +32,8 @@ from test_reported_hosts import BARE, NO_LIBRARY, OPERATOR, PODMAN, told, well
 
 from gpuctl.checks.every import diagnose
 from gpuctl.facts.gather import Facts, gather
+from gpuctl.facts.machine.isolation import IDS
+from gpuctl.facts.machine.logs import unit_log
 from gpuctl.facts.toolkit.oci_hooks import RUN_FOLDER
 from gpuctl.facts.toolkit.toolkit import SETTINGS
 from gpuctl.model import Report, Status
@@ -112,6 +115,20 @@ def k0s() -> Machine:
     argv = ("/var/lib/k0s/bin/containerd", "--address=/run/k0s/containerd.sock", "--config=/etc/k0s/containerd.toml")
     cgroup = {"files": {"/proc/900/cgroup": "0::/system.slice/k0scontroller.service\n"}}
     return joined(containerd_of("k0s", *argv, runtimes={"runc": ""}), cgroup)
+
+
+DENIED = "mount error: failed to add device rules: bpf_prog_query(BPF_CGROUP_DEVICE) failed: operation not permitted"
+
+
+def guest(kind: str) -> Machine:
+    """A guest with its own Docker and toolkit."""
+    return joined(well(T4, base=UBUNTU_22), toolkit(), docker(), {"commands": {"systemd-detect-virt": f"{kind}\n"}})
+
+
+def logged(message: str) -> Machine:
+    """What Docker's log has."""
+    line = f"2026-11-25T10:00:01+0000 guest dockerd[700]: {message}\n"
+    return {"commands": {shlex.join(unit_log("docker")): line}}
 
 
 def plain_containerd() -> Machine:
@@ -268,6 +285,24 @@ CASES: Mapping[str, Case] = {
         ("hardware.passthrough",),
         ("inside of the virtual machine",),
         ("docker",),
+    ),
+    # https://github.com/NVIDIA/libnvidia-container/issues/154
+    "an unprivileged guest whose engine is to change cgroups": Case(
+        joined(guest("lxc"), {"files": {IDS: "         0    1000000      65536\n"}}),
+        ("toolkit.no-cgroups",),
+        ("gpuctl doctor --fix",),
+        ("have it explained",),
+    ),
+    "an unprivileged guest of systemd-nspawn": Case(
+        joined(guest("systemd-nspawn"), {"files": {IDS: "0 524288 65536\n"}}), ("toolkit.no-cgroups",)
+    ),
+    "a guest whose ids a snapshot does not have, and whose log tells": Case(
+        joined(guest("lxc"), logged(f"nvidia-container-cli: {DENIED}")), ("toolkit.no-cgroups",), (), ("explain",)
+    ),
+    "a privileged guest, of which nobody knows": Case(
+        joined(guest("lxc"), {"files": {IDS: "         0          0 4294967295\n"}}),
+        (),
+        ("may not let it change",),
     ),
     "a guest of LXC without an engine": Case(
         joined(well(T4, base=UBUNTU_22), {"commands": {"systemd-detect-virt": "lxc\n"}}),

@@ -1,4 +1,4 @@
-"""What the kernel isolates containers with: control groups, SELinux, seccomp."""
+"""What the kernel isolates containers with: control groups, user namespaces, SELinux, seccomp."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ UNIFIED = "/sys/fs/cgroup/cgroup.controllers"
 ENFORCE = "/sys/fs/selinux/enforce"
 USE_DEVICES = "/sys/fs/selinux/booleans/container_use_devices"
 SELF = "/proc/self/status"
+IDS = "/proc/self/uid_map"
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class Isolation:
     use_devices: Fact[bool]
     """SELinux's boolean container_use_devices; absent where no policy for containers is loaded."""
     seccomp: Fact[bool]
+    user_namespace: Fact[bool]
+    """Whether this is a user namespace other than the host's, as in an unprivileged container."""
 
 
 def probe_isolation(host: Host) -> Isolation:
@@ -34,6 +37,7 @@ def probe_isolation(host: Host) -> Isolation:
         selinux=fact(host.read(ENFORCE), parse_boolean),
         use_devices=fact(host.read(USE_DEVICES), parse_boolean),
         seccomp=fact(host.read(SELF), has_seccomp),
+        user_namespace=fact(host.read(IDS), maps_ids),
     )
 
 
@@ -43,6 +47,17 @@ def parse_boolean(text: str) -> bool:
     1 1
     """
     return text.strip().startswith("1")
+
+
+def maps_ids(text: str) -> bool:
+    """Returns whether users have other ids than outside: the first namespace maps all to themselves. Raises ValueError.
+
+    0     100000      65536
+    """
+    words = text.split()
+    if len(words) < 3:
+        raise ValueError("no ids")
+    return words != ["0", "0", "4294967295"]
 
 
 def has_seccomp(status: str) -> bool:

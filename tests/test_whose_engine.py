@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from functools import cache
 
 import pytest
-from hosts import cri, denied, host, shown
+from hosts import absent, cri, denied, host, shown
 from node_of_kubernetes import node
 from synthetic import (
+    DRIVER_580,
     H100,
     RTX_4090,
     SMI,
@@ -28,11 +29,11 @@ from synthetic import (
     system,
     toolkit,
 )
-from test_reported_hosts import BARE, NO_LIBRARY, OPERATOR, PODMAN, told, well
+from test_reported_hosts import BARE, BASE, NO_LIBRARY, OPERATOR, PODMAN, cdi, told, well
 
 from gpuctl.checks.every import diagnose
 from gpuctl.facts.gather import Facts, gather
-from gpuctl.facts.machine.isolation import IDS
+from gpuctl.facts.machine.isolation import IDS, USE_XSERVER
 from gpuctl.facts.machine.logs import unit_log
 from gpuctl.facts.toolkit.oci_hooks import RUN_FOLDER
 from gpuctl.facts.toolkit.toolkit import SETTINGS
@@ -123,6 +124,10 @@ DENIED = "mount error: failed to add device rules: bpf_prog_query(BPF_CGROUP_DEV
 def guest(kind: str) -> Machine:
     """A guest with its own Docker and toolkit."""
     return joined(well(T4, base=UBUNTU_22), toolkit(), docker(), {"commands": {"systemd-detect-virt": f"{kind}\n"}})
+
+
+NO_CGROUPS = {"files": {SETTINGS: "[nvidia-container-cli]\nno-cgroups = true\n"}}
+NO_UVM = {"files": {"/proc/modules": "nvidia 1 0 - Live 0x0\n"}, "stats": {"/dev/nvidia-uvm": absent()}}
 
 
 def logged(message: str) -> Machine:
@@ -303,6 +308,37 @@ CASES: Mapping[str, Case] = {
         joined(guest("lxc"), {"files": {IDS: "         0          0 4294967295\n"}}),
         (),
         ("may not let it change",),
+    ),
+    # What is ready only in words
+    # https://github.com/redhat-et/triton-dev-containers/issues/61
+    "Podman under SELinux, which lets containers use no device": Case(
+        joined(well(RTX_4090), PODMAN, BASE, cdi(DRIVER_580[0]), ENFORCING), says=("setsebool",)
+    ),
+    "Docker that has SELinux confine containers": Case(
+        joined(well(T4), toolkit(), docker(SecurityOptions=["name=selinux"]), ENFORCING), says=("setsebool",)
+    ),
+    "Podman under SELinux, by the narrower boolean": Case(
+        joined(well(RTX_4090), PODMAN, BASE, cdi(DRIVER_580[0]), ENFORCING, {"files": {USE_XSERVER: "1 1"}}), ready=True
+    ),
+    # https://github.com/podman-container-tools/podman/issues/20257
+    "Podman of Debian 11 and a specification": Case(
+        joined(well(RTX_4090), BASE, cdi(DRIVER_580[0]), {"commands": {"podman --version": "podman version 3.0.1\n"}}),
+        ("cdi.podman",),
+        ("Upgrade Podman",),
+        ("Write a CDI specification",),
+    ),
+    # https://github.com/jammsen/proxmox-setup-scripts/issues/7
+    "a guest of LXC to which its host gives no nvidia-uvm": Case(
+        joined(guest("lxc"), NO_CGROUPS, NO_UVM),
+        ("driver.device-nodes",),
+        ("On the host",),
+        ("modprobe them", "Load it now"),
+    ),
+    "a container with the capability utility alone": Case(
+        joined(well(T4), {"stats": {"/.dockerenv": {}}}, NO_UVM),
+        ("driver.device-nodes",),
+        ("NVIDIA_DRIVER_CAPABILITIES",),
+        ("nvidia-modprobe",),
     ),
     "a guest of LXC without an engine": Case(
         joined(well(T4, base=UBUNTU_22), {"commands": {"systemd-detect-virt": "lxc\n"}}),

@@ -37,7 +37,7 @@ EXPLAINED_BY: Mapping[str, tuple[str, ...]] = {
     "kernel": ("driver",),
     "docker": ("hardware",),
     "toolkit": ("kernel",),
-    "registration": ("kernel",),
+    "registration": ("kernel", "cdi"),
     "kubelet": ("registration",),
     "outlook": ("docker",),
 }

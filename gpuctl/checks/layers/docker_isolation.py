@@ -29,7 +29,8 @@ def selinux(
     """SELinux keeps containers that it confines from the GPUs' device nodes: "Insufficient Permissions".
 
     Docker has it confine them where it was told so, Podman always. A node's pods, to which the GPU Operator opens the
-    nodes, are another thing. Source: setsebool(8), container_use_devices.
+    nodes, are another thing. Source: setsebool(8), container_use_devices;
+    https://github.com/containers/container-selinux, container.te.
     """
     if not isolation.selinux.get():
         return passed("SELinux does not confine containers", isolation.selinux)

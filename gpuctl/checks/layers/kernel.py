@@ -175,6 +175,9 @@ def uvm_loaded(system: System, kernel: Kernel, driver: Driver) -> Judgement | No
         return None
     if "nvidia_uvm" in modules:
         return passed("nvidia_uvm is loaded", kernel.modules)
+    if system.machine.value == "container":
+        remedy = Remedy("Load it on the host, at every boot: nvidia-modprobe -u -c=0. Nothing in here can.")
+        return warned("nvidia_uvm is not loaded on the host: CUDA may find no GPU.", kernel.modules, remedy=remedy)
     remedy = Remedy("Load it now.", as_root(system, command("nvidia-modprobe", "-u", "-c=0")))
     return warned("nvidia_uvm is not loaded: nvidia-smi works, CUDA may not.", kernel.modules, remedy=remedy)
 

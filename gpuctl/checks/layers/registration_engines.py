@@ -160,13 +160,13 @@ def podman(
         return None
     if is_node(containerd, crio, kubelet):
         return None
-    cdi = toolkit.cdi.get()
-    if cdi and cdi.in_effect():
+    cdi, version = toolkit.cdi.get(), leading(podman.version.get() or "")
+    is_too_old = bool(version) and compare(version, PODMAN_SINCE) < 0
+    if cdi and cdi.in_effect() and not is_too_old:
         return passed("Podman finds the GPUs in a CDI specification", toolkit.cdi)
     if podman.hooks.value:
         return passed("Podman has the toolkit's OCI hook", podman.hooks)
-    version = leading(podman.version.get() or "")
-    if version and compare(version, PODMAN_SINCE) < 0:
+    if is_too_old:
         remedy = Remedy(f"Upgrade Podman to {PODMAN_SINCE} or later: this one takes no CDI devices.")
         return failed(f"Podman {version} takes no CDI devices.", podman.version, remedy=remedy)
     remedy = install_runtime(system, "Write a CDI specification; no container is stopped.", "--engine", "podman")

@@ -10,6 +10,8 @@ UNIFIED = "/sys/fs/cgroup/cgroup.controllers"
 """There where version 2 is mounted alone: cgroups(7)."""
 ENFORCE = "/sys/fs/selinux/enforce"
 USE_DEVICES = "/sys/fs/selinux/booleans/container_use_devices"
+USE_XSERVER = "/sys/fs/selinux/booleans/container_use_xserver_devices"
+"""What is narrower, and enough: the policy calls NVIDIA's nodes xserver_misc_device_t. container-selinux has it."""
 SELF = "/proc/self/status"
 IDS = "/proc/self/uid_map"
 
@@ -22,7 +24,7 @@ class Isolation:
     selinux: Fact[bool]
     """Whether it enforces; absent where the kernel runs without SELinux."""
     use_devices: Fact[bool]
-    """SELinux's boolean container_use_devices; absent where no policy for containers is loaded."""
+    """SELinux's boolean container_use_devices, or the narrower one that is enough; absent without such a policy."""
     seccomp: Fact[bool]
     user_namespace: Fact[bool]
     """Whether this is a user namespace other than the host's, as in an unprivileged container."""
@@ -35,10 +37,16 @@ def probe_isolation(host: Host) -> Isolation:
     return Isolation(
         cgroup_v2=is_unified,
         selinux=fact(host.read(ENFORCE), parse_boolean),
-        use_devices=fact(host.read(USE_DEVICES), parse_boolean),
+        use_devices=_use_devices(host),
         seccomp=fact(host.read(SELF), has_seccomp),
         user_namespace=fact(host.read(IDS), maps_ids),
     )
+
+
+def _use_devices(host: Host) -> Fact[bool]:
+    every = fact(host.read(USE_DEVICES), parse_boolean)
+    narrower = fact(host.read(USE_XSERVER), parse_boolean) if every.value is False else every
+    return narrower if narrower.value else every
 
 
 def parse_boolean(text: str) -> bool:

@@ -40,6 +40,10 @@ Only what explains that failure is asked all the same.
 EXPLAINED_BY: Mapping[str, tuple[str, ...]] = {
     "kernel": ("driver",),
     "packages": ("kernel",),
+    "docker": ("hardware",),
+    "toolkit": ("kernel",),
+    "registration": ("kernel", "cdi"),
+    "kubelet": ("registration",),
     "outlook": ("docker",),
 }
 """The layers whose checks explain some of a layer's, beside itself and those it rests on."""

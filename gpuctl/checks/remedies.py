@@ -25,9 +25,11 @@ from gpuctl.facts.gpu.keeper import Keeper
 from gpuctl.facts.gpu.tegra import Tegra
 from gpuctl.facts.machine.kernel import DkmsModule
 from gpuctl.facts.machine.system import System
+from gpuctl.facts.toolkit.toolkit import OPERATOR, Toolkit
 from gpuctl.model import Disturbs, Remedy
 
 if TYPE_CHECKING:
+    from gpuctl.facts.containerd.containerd import Containerd
     from gpuctl.facts.docker.docker import Docker
 
 _BRING = ("apt-get", "dnf", "yum", "zypper", "ubuntu-drivers")
@@ -84,6 +86,14 @@ def switch_on(system: System, program: str) -> Remedy:
     """
     commands = as_root(system, _SWITCHES_ON[program], command("reboot"))
     return Remedy(f"{program} has switched NVIDIA's GPU off: switch it on, and reboot.", commands, Disturbs.HOST)
+
+
+def other_toolkit(system: System, toolkit: Toolkit, text: str) -> Remedy:
+    """Returns the remedy that brings another release of the toolkit: the GPU Operator's is changed by the operator."""
+    if toolkit.ctk.value and toolkit.ctk.value.path.startswith(OPERATOR):
+        way = "The GPU Operator brings it: upgrade the operator, or set toolkit.version in its ClusterPolicy."
+        return Remedy(f"{text} {way}")
+    return install("toolkit", text, system, Disturbs.NOTHING)
 
 
 def own_first(remedy: Remedy, system: System, own: Command) -> Remedy:
@@ -212,6 +222,19 @@ def install_runtime(system: System, text: str, *options: str) -> Remedy:
     if image and image.settings:
         return Remedy(f"{text} {image.settings}", (), Disturbs.NOTHING)
     return Remedy(text, as_root(system, command("gpuctl", "install-runtime", *options)), Disturbs.NOTHING)
+
+
+def register_with_k0s(system: System, containerd: Containerd) -> Remedy:
+    """Returns the remedy by which k0s' containerd learns of the runtime: k0s writes its other files anew.
+
+    Source: https://docs.k0sproject.io/stable/runtime/ (k0s managed dynamic runtime configuration, from 1.27.1 on)
+    """
+    cgroup = containerd.process.value.cgroup if containerd.process.value else ""
+    unit = "k0scontroller" if "/k0scontroller.service" in cgroup else "k0sworker"
+    file = "/etc/k0s/containerd.d/nvidia.toml"
+    own = command("gpuctl", "install-runtime", "--engine", "containerd", "--config", file)
+    text = "k0s takes up what lies in that folder when it starts: write the runtime there, and restart it."
+    return Remedy(text, as_root(system, own, command("systemctl", "restart", unit)), Disturbs.NEW_CONTAINERS)
 
 
 def target(system: System) -> PackageHost:

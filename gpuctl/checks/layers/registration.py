@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from gpuctl.checks.compare.dates import changed_at
 from gpuctl.checks.engine import Judgement, check, failed, passed, warned
+from gpuctl.checks.engine_here import is_outside
 from gpuctl.checks.layers.docker import (
     CDI_FIRST_SINCE,
     GPUS_FLAG_SINCE,
@@ -52,6 +53,8 @@ def runtime(system: System, docker: Docker, toolkit: Toolkit) -> Judgement | Non
     seen = Evidence(docker.daemon.source, f"runtimes: {', '.join(sorted(daemon.runtimes))}")
     if "nvidia" in daemon.runtimes:
         return passed("Docker has the runtime nvidia", seen)
+    if docker.kind.value == "desktop":  # by which way it gives them it does not tell
+        return passed("Docker Desktop gives GPUs without a runtime of that name", seen)
     if has_cdi_gpus(docker, toolkit) or only_cdi_devices(docker, toolkit):
         return passed("Docker goes by the CDI specification, without the runtime nvidia", toolkit.cdi)
     remedy = install_runtime(system, "Register the runtime; no container is stopped.")
@@ -75,7 +78,7 @@ def config_applied(system: System, docker: Docker) -> Judgement | None:
 def runtime_path(system: System, docker: Docker) -> Judgement | None:
     """Docker accepts a runtime whose program does not exist, and fails only when a container starts."""
     daemon = daemon_of(docker)
-    if daemon is None or "nvidia" not in daemon.runtimes:
+    if daemon is None or "nvidia" not in daemon.runtimes or is_outside(docker, system):
         return None
     path = daemon.runtimes["nvidia"] or "nvidia-container-runtime"
     if docker.runtime_file.get():
@@ -109,7 +112,9 @@ def hook_visible(system: System, docker: Docker, toolkit: Toolkit, tegra: Tegra)
     Docker 29.2 and later looks for nvidia-cdi-hook too; a specification without either of them serves --device alone.
     """
     daemon = daemon_of(docker)
-    if daemon is None or not at_least(daemon, GPUS_FLAG_SINCE) or docker.process.get() is None:
+    if daemon is None or not at_least(daemon, GPUS_FLAG_SINCE) or is_outside(docker, system):
+        return None
+    if docker.process.get() is None:
         return None
     if docker.hook_file.get():
         return passed("dockerd finds the hook on its PATH", docker.hook_file)
@@ -157,7 +162,7 @@ def restart_needed(
     restart stops nothing.
     """
     docker, toolkit = here.docker, here.toolkit
-    daemon, process = daemon_of(docker), docker.process.get()
+    daemon, process = daemon_of(docker), None if is_outside(docker, system) else docker.process.get()
     if daemon is None or process is None or here.tegra.by_csv or not at_least(daemon, GPUS_FLAG_SINCE):
         return None
     by_cdi = gpus_by_cdi(docker, toolkit)

@@ -15,6 +15,7 @@ from gpuctl.frozen import dataclass
 NVIDIA = "nvidia-repository"
 """The keeper whose way is that of a host without any driver: data/install_commands.jsonl has it by distribution."""
 
+OPERATOR = "gpu-operator"
 JETPACK = "jetpack"
 OLDEST_OF_ALL = 580
 """The branch that those still have, at least, who are not known to have gone beyond it."""

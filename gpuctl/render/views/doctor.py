@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gpuctl.checks.engine import LAYERS
-from gpuctl.checks.engine_here import ON_THE_HOST, POD, engine_here, jobs_alone, proof, title_of
+from gpuctl.checks.engine_here import ON_THE_HOST, POD, engine_here, needs_no_engine, proof, title_of
 from gpuctl.checks.mendable import fixable
 from gpuctl.checks.remedies import as_root
 from gpuctl.command import command
@@ -26,6 +26,8 @@ PROVES_ENGINE = (
     "registration.podman",
 )
 """The checks that prove together that containers can have GPUs: a container alone proves more."""
+_IN_DOUBT = ("docker.selinux", "registration.log")
+"""Warnings that a container which asks for GPUs as usual may not be able to use them."""
 _NOT_READY = {
     Action.REBOOT: "Containers can have GPUs here. Reboot this host before it is given more work.",
     Action.TAKE_OUT_OF_SERVICE: "Containers can have GPUs here. Give this host no more work until that is mended.",
@@ -84,12 +86,15 @@ def _next(report: Report, facts: Facts, origin: str, fixed: bool) -> Styled:
         (fix,) = as_root(system, command("gpuctl", "doctor", "--fix"))
         there = ", on that host" if origin else ""
         return Styled(f"{count} of these{there}: ").append(f"{fix}\n", "cyan")
-    alone = jobs_alone(facts)
+    alone = needs_no_engine(facts)
     proven = _proven(report, ("docker.installed",) if alone else PROVES_ENGINE)
     if not proven or not (engine or alone):
         return Styled()
     if report.action in _NOT_READY:
         return Styled(f"{_NOT_READY[report.action]}\n", "bold yellow")
+    doubts = [one.id for one in report.findings if one.status is Status.WARN and not one.waived and one.id in _IN_DOUBT]
+    if doubts:
+        return Styled(f"Ready but for {' and '.join(doubts)}: ", "bold yellow").append(f"{plain('; '.join(proven))}.\n")
     text = Styled("Ready: ", "bold green").append(f"{plain('; '.join(proven))}.\n")
     then = ON_THE_HOST if alone else proof(engine) or POD
     return text if origin else text.append("Next: ").append(f"{then}\n", "cyan")

@@ -200,6 +200,12 @@ EARLY, LATE = ({"mode": 0o755, "ctime": BOOTED + seconds} for seconds in (-1000.
 NO_CONTAINER = (
     "2026-11-25T10:00:01+0000 gpu1 dockerd[7]: OCI runtime create failed: nvidia-container-cli: mount error: no file\n"
 )
+NO_RAW = (
+    '2026-11-25T10:00:01+0000 gpu1 dockerd[7]: time="2026-11-25T10:00:01Z" level=error msg="failed to set up container'
+    " networking: iptables --wait -t raw -A PREROUTING: iptables v1.8.7 (legacy): can't initialize iptables table"
+    " `raw': Table does not exist (do you need to insmod?)\"\n"
+)
+BAZZITE = '{"image-ref": "ostree-image-signed:docker://ghcr.io/ublue-os/bazzite-gnome", "image-tag": "testing"}'
 
 
 def switches(service: str) -> dict[str, Any]:
@@ -265,6 +271,14 @@ ILL: Mapping[str, SnapshotHost] = {
     "hardware.wsl-libraries": v100(
         stats={WINDOWS_CUDA: {}, LINUX_CUDA: {}},
         commands={"ldconfig -p": f"\tlibcuda.so.1 (libc6,x86-64) => {LINUX_CUDA}\n"},
+    ),
+    "hardware.image": v100(
+        **without(
+            NOT_LOADED,
+            files={"/usr/share/ublue-os/image-info.json": BAZZITE, f"{PCI}/device": "0x2684\n"},
+            commands={**NO_MODULE, **NO_CURRENT, SMI: None},
+            nvml=[{"error": "NVML Shared Library Not Found", "code": 12}],
+        )
     ),
     "kernel.driver-installed": v100(
         files={"/proc/modules": "", "/proc/driver/nvidia/version": None},
@@ -371,6 +385,7 @@ ILL: Mapping[str, SnapshotHost] = {
         commands={
             "nvidia-ctk --version": "NVIDIA Container Toolkit CLI version 1.13.5\n",
             "nvidia-container-cli --version": "cli-version: 1.13.5\n",
+            QUERY: INSTALLED.replace("1.17.8", "1.13.5"),
         }
     ),
     "toolkit.runc": v100(commands={"runc --version": None}),
@@ -514,10 +529,12 @@ ILL: Mapping[str, SnapshotHost] = {
     ),
     "toolkit.release-faults": v100(
         commands={
-            "nvidia-ctk --version": "NVIDIA Container Toolkit CLI version 1.18.0\n",
-            "nvidia-container-cli --version": "cli-version: 1.18.0\n",
+            "nvidia-ctk --version": "NVIDIA Container Toolkit CLI version 1.19.1\n",
+            "nvidia-container-cli --version": "cli-version: 1.19.1\n",
+            QUERY: INSTALLED.replace("1.17.8", "1.19.1"),
         }
     ),
+    "registration.network": v100(stats=SYSTEMD, commands=logged("docker", NO_RAW)),
     "registration.log": v100(stats=SYSTEMD, commands=logged("docker", NO_CONTAINER)),
     "changes.complete": v100(
         files={
@@ -592,6 +609,7 @@ NOT_THERE = {
     "docker.compose",
     "registration.cdi",
     "registration.log",
+    "registration.network",
     "cdi.readable",
     "cdi.conflict",
     "cdi.feature",
@@ -614,6 +632,7 @@ ELSEWHERE: Mapping[str, SnapshotHost] = {
     **dict.fromkeys([id for id in ILL if id.startswith("kubelet.")], QUIET),
     "registration.crio-restart": v100(**without(CRIO_LISTS, stats={CRIO_FILE: {"ctime": BOOTED + 9_999}})),
     "kernel.operator-driver": v100(stats={"/run/nvidia/driver/usr": {"type": "dir"}}),
+    "hardware.image": v100(files={"/usr/share/ublue-os/image-info.json": BAZZITE}),
     "kubelet.plugin-folder": MOVED,
     "kubelet.cpu-manager": v100(**node(policy="static", answer=ENV + DEVICE_NODE)),
     "driver.fabric-state": v100(nvml=[NVML[0], GPU | {"fabric": "completed"}]),

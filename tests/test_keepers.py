@@ -205,7 +205,10 @@ def on(*parts: Machine) -> SnapshotHost:
 def own(keeper: str) -> list[str]:
     """How the commands of a keeper's row begin, up to the first value that is filled in."""
     row = keepers()[keeper]
-    commands = (command.for_root() for command in (*row.commands, *row.module_commands, *row.older_commands))
+    commands = (
+        command.for_root()
+        for command in (*row.commands, *row.module_commands, *row.older_commands, *row.image_commands)
+    )
     return [plain(str(command)).partition("{")[0] for command in commands]
 
 

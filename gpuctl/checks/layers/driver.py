@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gpuctl.checks.engine import Judgement, check, failed, passed, undetermined, warned
-from gpuctl.checks.gpus import compat_gpus, gpus_here, understood
+from gpuctl.checks.gpus import by_nvgpu, compat_gpus, gpus_here, understood
 from gpuctl.checks.layers.kernel import REFUSES
 from gpuctl.checks.remedies import as_root, driver_is_apart, install, install_driver, kernel_log, reset, unheld
 from gpuctl.command import command, operands
@@ -18,6 +18,8 @@ from gpuctl.facts.gpu.driver_packages import driver_version
 from gpuctl.facts.gpu.keeper import GUESTS, Keeper
 from gpuctl.facts.gpu.nvml import NvmlGpu
 from gpuctl.facts.gpu.pci import Pci
+from gpuctl.facts.gpu.tegra import Tegra
+from gpuctl.facts.machine.kernel import Kernel
 from gpuctl.facts.machine.system import System
 from gpuctl.facts.packages.logs import DRIVER
 from gpuctl.model import Action, Disturbs, Evidence, Remedy
@@ -243,12 +245,18 @@ def supports_gpus(system: System, pci: Pci, driver: Driver, keeper: Keeper) -> J
 
 
 @check("driver.device-nodes", explains=("kernel.uvm-loaded",))
-def device_nodes(system: System, driver: Driver, devices: Devices) -> Judgement | None:
-    """Programs reach the GPUs through /dev/nvidia0, nvidiactl and nvidia-uvm; the toolkit hands these to containers."""
-    if driver.nvml_version.value is None or system.machine.value in ("wsl1", "wsl2"):
+def device_nodes(system: System, driver: Driver, devices: Devices, tegra: Tegra, kernel: Kernel) -> Judgement | None:
+    """Programs reach the GPUs through /dev/nvidia0, nvidiactl and nvidia-uvm; the toolkit hands these to containers.
+
+    On a Jetson up to Orin they go by nvgpu's nodes instead.
+    """
+    is_elsewhere = system.machine.value in ("wsl1", "wsl2") or by_nvgpu(tegra, kernel)
+    if driver.nvml_version.value is None or is_elsewhere:
         return None
     nodes = {node.path for node in devices.nodes.get() or ()}
-    missing = [path for path in ("/dev/nvidiactl", "/dev/nvidia0", "/dev/nvidia-uvm") if path not in nodes]
+    modules = kernel.modules.value
+    of_uvm = ("/dev/nvidia-uvm",) if modules is None or "nvidia_uvm" in modules else ()  # else kernel.uvm-loaded tells
+    missing = [path for path in ("/dev/nvidiactl", "/dev/nvidia0", *of_uvm) if path not in nodes]
     seen = Evidence(devices.nodes.source, ", ".join(sorted(nodes)) or "none")
     if not missing:
         return passed(f"{len(nodes)} device nodes are there", seen)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gpuctl.checks.engine import Judgement, check, failed, passed, warned
-from gpuctl.checks.gpus import compat_gpus, gpus_here, wanting
+from gpuctl.checks.gpus import by_nvgpu, compat_gpus, gpus_here, wanting
 from gpuctl.checks.mendable import TOOLKIT
 from gpuctl.checks.remedies import (
     as_root,
@@ -20,6 +20,7 @@ from gpuctl.compat.knowledge.keepers import OPERATOR
 from gpuctl.facts.gpu.driver import Driver
 from gpuctl.facts.gpu.keeper import Keeper
 from gpuctl.facts.gpu.pci import Pci
+from gpuctl.facts.gpu.tegra import Tegra
 from gpuctl.facts.machine.kernel import Kernel
 from gpuctl.facts.machine.system import System
 from gpuctl.facts.packages.logs import KERNEL
@@ -199,17 +200,20 @@ def module_loaded(system: System, pci: Pci, kernel: Kernel, driver: Driver) -> J
 
 
 @check("kernel.uvm-loaded")
-def uvm_loaded(system: System, kernel: Kernel, driver: Driver) -> Judgement | None:
-    """CUDA needs nvidia_uvm beside nvidia. It is loaded on first use by nvidia-modprobe, where that is installed."""
+def uvm_loaded(system: System, kernel: Kernel, tegra: Tegra) -> Judgement | None:
+    """CUDA needs nvidia_uvm beside nvidia. It is loaded on first use by nvidia-modprobe, where that is installed.
+
+    On a Jetson up to Orin it goes by nvgpu instead.
+    """
     modules = kernel.modules.get() or ()
-    if "nvidia" not in modules:
+    if "nvidia" not in modules or by_nvgpu(tegra, kernel):
         return None
     if "nvidia_uvm" in modules:
         return passed("nvidia_uvm is loaded", kernel.modules)
     if system.machine.value == "container":
         remedy = Remedy("Load it on the host, at every boot: nvidia-modprobe -u -c=0. Nothing in here can.")
         return warned("nvidia_uvm is not loaded on the host: CUDA may find no GPU.", kernel.modules, remedy=remedy)
-    remedy = Remedy("Load it now.", as_root(system, command("nvidia-modprobe", "-u", "-c=0")))
+    remedy = Remedy("Load it now.", as_root(system, command("nvidia-modprobe", "-c=0", "-u")))
     return warned("nvidia_uvm is not loaded: nvidia-smi works, CUDA may not.", kernel.modules, remedy=remedy)
 
 

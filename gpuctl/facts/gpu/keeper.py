@@ -11,7 +11,7 @@ from gpuctl.facts.gpu.driver_packages import KeptBy, by_packages, probe_driver_p
 from gpuctl.facts.gpu.licence import is_virtual
 from gpuctl.facts.gpu.pci import TEGRA
 from gpuctl.facts.machine.distribution import probe_distribution
-from gpuctl.facts.machine.image_system import probe_image_system
+from gpuctl.facts.machine.image_system import ImageInfo, probe_image_info, probe_image_system
 from gpuctl.facts.machine.kernel import OSRELEASE
 from gpuctl.facts.machine.kind import probe_machine
 from gpuctl.facts.packages.packages import Package
@@ -66,6 +66,8 @@ class Keeper:
     """The branch and flavour of the distribution's prebuilt modules as their packages spell it: 580-server-open."""
     packages: Fact[Mapping[str, Package]]
     """The driver's packages by name; absent where the package manager is not asked."""
+    image: Fact[ImageInfo]
+    """The image that the system is, where that tells."""
 
     @property
     def is_awaited(self) -> bool:
@@ -75,12 +77,12 @@ class Keeper:
 
 def probe_keeper(host: Host) -> Keeper:
     """Returns who keeps the driver, by the first sign of those that leave least doubt."""
-    packages = probe_driver_packages(host)
+    packages, image = probe_driver_packages(host), probe_image_info(host)
     looks = (*_SURER, lambda host: _packages(host, packages), *_LIKELIER)
     found = next(filter(None, (look(host) for look in looks)), None)
     if found is None:
-        return Keeper(Fact(None, "no sign of a driver's keeper"), Fact(None, MODULES), packages)
-    return Keeper(Fact(found.who, found.source), Fact(found.branch or None, found.source), packages)
+        return Keeper(Fact(None, "no sign of a driver's keeper"), Fact(None, MODULES), packages, image)
+    return Keeper(Fact(found.who, found.source), Fact(found.branch or None, found.source), packages, image)
 
 
 def _windows(host: Host) -> Optional[KeptBy]:

@@ -12,7 +12,6 @@ from gpuctl.checks.mendable import led_by_gpuctl
 from gpuctl.checks.public import public
 from gpuctl.checks.waiving import waive
 from gpuctl.facts.gather import Facts
-from gpuctl.facts.machine.system import System
 from gpuctl.frozen import dataclass
 from gpuctl.model import Action, CannotTell, Evidence, Fact, Finding, Remedy, Report, Status, usual_action
 
@@ -165,8 +164,7 @@ def diagnose(facts: Facts) -> Report:
         broken = cause or next((one.id for one in checks if folded[one.id].status is Status.FAIL), None)
         if broken:
             causes[layer] = broken
-    system = facts.get(System)
-    told = (led_by_gpuctl(one, system) if system else one for one in folded.values())
+    told = (led_by_gpuctl(one, facts) for one in folded.values())
     findings = tuple(sorted(map(public, told), key=_severity))
     return waive(Report(findings), facts)
 

@@ -173,7 +173,7 @@ def diagnose(facts: Facts) -> Report:
             causes[layer] = broken
     system = facts.get(System)
     rooted = [_at_root(one, folded) for one in folded.values()]
-    told = [led_by_gpuctl(one, system) for one in behind_dpkg(rooted, system)] if system else rooted
+    told = (led_by_gpuctl(one, facts) for one in (behind_dpkg(rooted, system) if system else rooted))
     findings = tuple(sorted(map(public, told), key=_severity))
     return waive(Report(findings), facts)
 

@@ -285,6 +285,9 @@ ILL: Mapping[str, SnapshotHost] = {
         commands={**NO_MODULE, **NO_CURRENT, SMI: None},
         nvml=[{"error": "NVML Shared Library Not Found", "code": 12}],
     ),
+    "kernel.operator-driver": v100(
+        **without(NOT_LOADED, stats={"/run/nvidia/validations": {"type": "dir"}}, commands={SMI: None})
+    ),
     "kernel.nouveau": v100(
         **without(
             NOT_LOADED,
@@ -628,6 +631,7 @@ MOVED = v100(
 ELSEWHERE: Mapping[str, SnapshotHost] = {
     **dict.fromkeys([id for id in ILL if id.startswith("kubelet.")], QUIET),
     "registration.crio-restart": v100(**without(CRIO_LISTS, stats={CRIO_FILE: {"ctime": BOOTED + 9_999}})),
+    "kernel.operator-driver": v100(stats={"/run/nvidia/driver/usr": {"type": "dir"}}),
     "hardware.image": v100(files={"/usr/share/ublue-os/image-info.json": BAZZITE}),
     "kubelet.plugin-folder": MOVED,
     "kubelet.cpu-manager": v100(**node(policy="static", answer=ENV + DEVICE_NODE)),

@@ -26,14 +26,14 @@ from gpuctl.facts.gpu.tegra import Tegra
 from gpuctl.facts.machine.kernel import DkmsModule
 from gpuctl.facts.machine.system import System
 from gpuctl.facts.packages.packages import PREFERENCES, REPOSITORY, TOOLKIT
+from gpuctl.facts.toolkit.toolkit import OPERATOR, Toolkit
 from gpuctl.model import Disturbs, Remedy
 
 if TYPE_CHECKING:
+    from gpuctl.facts.containerd.containerd import Containerd
     from gpuctl.facts.docker.docker import Docker
     from gpuctl.facts.packages.packages import Package, Packages
 
-DOWNGRADES = 1000
-"""Above this priority apt takes an older package in the place of a newer: apt_preferences(5)."""
 _BRING = ("apt-get", "dnf", "yum", "zypper", "ubuntu-drivers")
 """The programs that leave held packages as they are."""
 _UNHOLDS = {
@@ -49,6 +49,8 @@ _SWITCHES_ON = {
     "envycontrol": command("envycontrol", "-s", "hybrid"),
     "supergfxctl": command("supergfxctl", "--mode", "Hybrid"),
 }
+DOWNGRADES = 1000
+"""Above this priority apt takes an older package in the place of a newer: apt_preferences(5)."""
 INSTALLS = ("apt", "dnf", "yum", "zypper")
 """The package managers by which gpuctl installs the toolkit."""
 NO_ONE_DRIVER = (
@@ -82,12 +84,23 @@ def install_toolkit(system: System, text: str) -> Remedy:
     return own_first(remedy, system, command("gpuctl", "install-runtime", "--install"))
 
 
-def upgrade_toolkit(system: System, packages: Packages, text: str) -> Remedy:
+def switch_on(system: System, program: str) -> Remedy:
+    """Returns the remedy by which a program that has switched NVIDIA's GPU off switches it on again, from the next boot
+    on.
+    """
+    commands = as_root(system, _SWITCHES_ON[program], command("reboot"))
+    return Remedy(f"{program} has switched NVIDIA's GPU off: switch it on, and reboot.", commands, Disturbs.HOST)
+
+
+def upgrade_toolkit(system: System, packages: Packages, text: str, toolkit: Toolkit | None = None) -> Remedy:
     """Returns the remedy that brings all of NVIDIA's toolkit to its newest release: what keeps packages of it back goes
     first, a hold, or that apt puts another's before NVIDIA's.
 
-    So it is one remedy for whatever a newer release mends.
+    So it is one remedy for whatever a newer release mends. The GPU Operator's toolkit is changed by the operator.
     """
+    if toolkit and toolkit.ctk.value and toolkit.ctk.value.path.startswith(OPERATOR):
+        way = "The GPU Operator brings it: upgrade the operator, or set toolkit.version in its ClusterPolicy."
+        return Remedy(f"{text} {way}")
     parts = {name: one for name, one in (packages.installed.value or {}).items() if name in TOOLKIT}
     upgrade = unheld(install("toolkit", text, system, Disturbs.NOTHING), system, parts)
     first = packages.policy.value.before_nvidias if packages.policy.value else None
@@ -103,14 +116,6 @@ def _prefer_nvidias(priority: int) -> tuple[Command, ...]:
     lines = (f"Package: {' '.join(TOOLKIT)}", f"Pin: origin {REPOSITORY.rstrip('/')}", f"Pin-Priority: {priority}")
     file = f"{PREFERENCES[1]}/nvidia-container-toolkit"
     return (command("printf", "%s\\n", *lines, Shell.PIPE, Shell.SUDO, "tee", file),)
-
-
-def switch_on(system: System, program: str) -> Remedy:
-    """Returns the remedy by which a program that has switched NVIDIA's GPU off switches it on again, from the next boot
-    on.
-    """
-    commands = as_root(system, _SWITCHES_ON[program], command("reboot"))
-    return Remedy(f"{program} has switched NVIDIA's GPU off: switch it on, and reboot.", commands, Disturbs.HOST)
 
 
 def own_first(remedy: Remedy, system: System, own: Command) -> Remedy:
@@ -245,6 +250,19 @@ def install_runtime(system: System, text: str, *options: str) -> Remedy:
     if image and image.settings:
         return Remedy(f"{text} {image.settings}", (), Disturbs.NOTHING)
     return Remedy(text, as_root(system, command("gpuctl", "install-runtime", *options)), Disturbs.NOTHING)
+
+
+def register_with_k0s(system: System, containerd: Containerd) -> Remedy:
+    """Returns the remedy by which k0s' containerd learns of the runtime: k0s writes its other files anew.
+
+    Source: https://docs.k0sproject.io/stable/runtime/ (k0s managed dynamic runtime configuration, from 1.27.1 on)
+    """
+    cgroup = containerd.process.value.cgroup if containerd.process.value else ""
+    unit = "k0scontroller" if "/k0scontroller.service" in cgroup else "k0sworker"
+    file = "/etc/k0s/containerd.d/nvidia.toml"
+    own = command("gpuctl", "install-runtime", "--engine", "containerd", "--config", file)
+    text = "k0s takes up what lies in that folder when it starts: write the runtime there, and restart it."
+    return Remedy(text, as_root(system, own, command("systemctl", "restart", unit)), Disturbs.NEW_CONTAINERS)
 
 
 def target(system: System) -> PackageHost:

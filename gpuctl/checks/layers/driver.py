@@ -15,7 +15,7 @@ from gpuctl.compat.versions import compare, parse_driver
 from gpuctl.facts.gpu.devices import Devices
 from gpuctl.facts.gpu.driver import Driver
 from gpuctl.facts.gpu.driver_packages import driver_version
-from gpuctl.facts.gpu.keeper import Keeper
+from gpuctl.facts.gpu.keeper import GUESTS, Keeper
 from gpuctl.facts.gpu.nvml import NvmlGpu
 from gpuctl.facts.gpu.pci import Pci
 from gpuctl.facts.gpu.tegra import Tegra
@@ -258,14 +258,33 @@ def device_nodes(system: System, driver: Driver, devices: Devices, tegra: Tegra,
     if driver.nvml_version.value is None or is_elsewhere:
         return None
     nodes = {node.path for node in devices.nodes.get() or ()}
-    modules = kernel.modules.value
-    of_uvm = ("/dev/nvidia-uvm",) if modules is None or "nvidia_uvm" in modules else ()  # else kernel.uvm-loaded tells
-    missing = [path for path in ("/dev/nvidiactl", "/dev/nvidia0", *of_uvm) if path not in nodes]
+    modules, within = kernel.modules.value, system.machine.value == "container"
+    of_uvm = within or modules is None or "nvidia_uvm" in modules  # else kernel.uvm-loaded tells
+    wanted = ("/dev/nvidiactl", "/dev/nvidia0", *(("/dev/nvidia-uvm",) if of_uvm else ()))
+    missing = [path for path in wanted if path not in nodes]
     seen = Evidence(devices.nodes.source, ", ".join(sorted(nodes)) or "none")
     if not missing:
         return passed(f"{len(nodes)} device nodes are there", seen)
+    if within:
+        return _not_passed_on(system, missing[0], seen)
     remedy = Remedy("Have nvidia-modprobe make them.", as_root(system, command("nvidia-modprobe", "-c=0", "-u")))
     return warned(f"The device node {missing[0]} is missing.", seen, remedy=remedy)
+
+
+def _not_passed_on(system: System, path: str, seen: Evidence) -> Judgement:
+    """A container has the nodes that its host gives it. Without compute among its capabilities an engine's lacks one.
+
+    Source: https://github.com/jammsen/proxmox-setup-scripts/issues/7
+    """
+    message = f"The device node {path} is missing in here: CUDA finds no GPU."
+    if system.machine_detail.value not in GUESTS:
+        text = "Start this container anew with all that CUDA needs: NVIDIA_DRIVER_CAPABILITIES=compute,utility."
+        return failed(message, seen, remedy=Remedy(text, disturbs=Disturbs.RUNNING_CONTAINERS))
+    text = (
+        "On the host: load what makes it (nvidia-modprobe -u -c=0) at every boot, before this guest starts, and pass"
+        f" {path} on in the guest's configuration, by the number that the node has there now."
+    )
+    return failed(message, seen, remedy=Remedy(text, disturbs=Disturbs.HOST))
 
 
 @check("driver.device-permissions")

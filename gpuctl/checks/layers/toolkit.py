@@ -6,7 +6,9 @@ import posixpath
 from collections.abc import Iterator
 
 from gpuctl.checks.engine import Judgement, check, failed, passed, warned
+from gpuctl.checks.engine_here import is_outside
 from gpuctl.checks.paths.engines import EnginePaths
+from gpuctl.checks.paths.ways import BEHIND_THE_RUNTIME
 from gpuctl.checks.remedies import as_root, install, install_toolkit, upgrade_toolkit
 from gpuctl.command import command
 from gpuctl.compat.knowledge.releases import toolkit_cves
@@ -21,7 +23,7 @@ from gpuctl.facts.packages.packages import Packages
 from gpuctl.facts.toolkit.toolkit import Part, Toolkit
 from gpuctl.model import ENGINES, Disturbs, Evidence, Fact, Remedy
 
-_WITHOUT_TOOLKIT = ("cos", "gke")
+WITHOUT_TOOLKIT = ("cos", "gke")
 """Keepers whose device plugin puts the driver into containers by itself."""
 
 
@@ -43,7 +45,7 @@ def installed(toolkit: Toolkit, system: System, paths: EnginePaths, keeper: Keep
     seen = [_part(part) for part in parts]
     if any(part.get() for part in parts):
         return passed("The NVIDIA Container Toolkit is installed", *seen)
-    if keeper.driver.value in _WITHOUT_TOOLKIT or paths.need_no_toolkit:
+    if keeper.driver.value in WITHOUT_TOOLKIT or paths.need_no_toolkit:
         return None
     if toolkit.cdi.value and paths.need_no_runtime:
         return passed("The engines here go by the CDI specification that is there", toolkit.cdi)
@@ -57,7 +59,7 @@ def runtime(system: System, toolkit: Toolkit, paths: EnginePaths, keeper: Keeper
     """nvidia-container-runtime is what Docker calls for `--runtime=nvidia`: runc with the GPUs added."""
     if toolkit.runtime.get():
         return passed("nvidia-container-runtime is there", _part(toolkit.runtime))
-    if keeper.driver.value in _WITHOUT_TOOLKIT or paths.need_no_runtime:
+    if keeper.driver.value in WITHOUT_TOOLKIT or paths.need_no_runtime:
         return None
     remedy = install_toolkit(system, "Install the whole toolkit.")
     return failed("nvidia-container-runtime is missing.", _part(toolkit.runtime), remedy=remedy)
@@ -73,8 +75,9 @@ def hook(system: System, toolkit: Toolkit, paths: EnginePaths) -> Judgement | No
         return passed("nvidia-container-runtime-hook is there", _part(toolkit.hook))
     if paths.need_no_hook:
         return None
-    remedy, used = install_toolkit(system, "Install the whole toolkit."), paths.used
-    lost = "--gpus" if "docker" in used or not used else f"the hook of {ENGINES[next(iter(used))]}"
+    remedy = install_toolkit(system, "Install the whole toolkit.")
+    by_hook = next((name for name, path in paths.used.items() if path in BEHIND_THE_RUNTIME), "docker")
+    lost = "--gpus" if by_hook == "docker" else f"the hook of {ENGINES[by_hook]}"
     return failed(
         f"nvidia-container-runtime-hook is missing: {lost} will not work.", _part(toolkit.hook), remedy=remedy
     )
@@ -124,7 +127,8 @@ def versions_agree(system: System, toolkit: Toolkit, packages: Packages, tegra: 
     if not older:
         return passed(f"All parts are version {ctk.version}", *seen)
     message = f"{' and '.join(older)}; the rest of the toolkit is {newest}."
-    return warned(message, *seen, remedy=upgrade_toolkit(system, packages, "Take all parts from one repository."))
+    remedy = upgrade_toolkit(system, packages, "Take all parts from one repository.", toolkit)
+    return warned(message, *seen, remedy=remedy)
 
 
 def _versions(toolkit: Toolkit, packages: Packages) -> Iterator[tuple[str, str]]:
@@ -152,7 +156,7 @@ def version_safe(system: System, toolkit: Toolkit, packages: Packages) -> Judgem
     return warned(
         f"Toolkit {version} has known holes ({names}), closed in {newest.fixed}.",
         _part(toolkit.ctk),
-        remedy=upgrade_toolkit(system, packages, "Upgrade the toolkit."),
+        remedy=upgrade_toolkit(system, packages, "Upgrade the toolkit.", toolkit),
     )
 
 
@@ -162,7 +166,7 @@ def runc(system: System, docker: Docker, toolkit: Toolkit) -> Judgement | None:
 
     K3s and the like bring one of their own.
     """
-    if not docker.installed:
+    if not docker.installed or is_outside(docker, system):
         return None
     if toolkit.runc.get():
         return passed("runc is there", _part(toolkit.runc))

@@ -15,6 +15,7 @@ from gpuctl.frozen import dataclass
 NVIDIA = "nvidia-repository"
 """The keeper whose way is that of a host without any driver: data/install_commands.jsonl has it by distribution."""
 
+OPERATOR = "gpu-operator"
 JETPACK = "jetpack"
 _LTS = "lts"
 """How the tags of Universal Blue's images on CentOS begin, which have other names for those with a driver:

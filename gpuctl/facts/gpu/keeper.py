@@ -24,6 +24,8 @@ OPERATOR = "/run/nvidia/driver"
 """Where the GPU Operator's driver container mounts its root file system."""
 VALIDATION = "/run/nvidia/validations/driver-ready"
 """The operator's own note of whose driver it found: IS_HOST_DRIVER=true where it is the host's."""
+VALIDATIONS = "/run/nvidia/validations"
+"""Where the operator's validator keeps its notes, whether or not what it waits for is there."""
 MODULES = "/lib/modules"
 GUESTS = ("lxc", "lxc-libvirt", "systemd-nspawn")
 """Containers that are installed as machines are, with libraries of their own."""
@@ -67,6 +69,11 @@ class Keeper:
     image: Fact[ImageInfo]
     """The image that the system is, where that tells."""
 
+    @property
+    def is_awaited(self) -> bool:
+        """Whether the GPU Operator's container has yet to bring the driver here."""
+        return self.driver.source == VALIDATIONS
+
 
 def probe_keeper(host: Host) -> Keeper:
     """Returns who keeps the driver, by the first sign of those that leave least doubt."""
@@ -98,7 +105,10 @@ def _host_of_container(host: Host) -> Optional[KeptBy]:
 def _operator(host: Host) -> Optional[KeptBy]:
     if "IS_HOST_DRIVER=true" in host.read(VALIDATION).text:
         return None
-    return KeptBy("gpu-operator", OPERATOR) if host.stat(OPERATOR + "/usr").ok else None
+    if host.stat(OPERATOR + "/usr").ok:
+        return KeptBy("gpu-operator", OPERATOR)
+    awaited = host.stat(VALIDATIONS).ok and not host.which("nvidia-smi").ok
+    return KeptBy("gpu-operator", VALIDATIONS) if awaited else None
 
 
 def _folders(host: Host) -> Optional[KeptBy]:

@@ -342,6 +342,10 @@ REPORTED: Mapping[str, Reported] = {
             docker(DefaultRuntime="nvidia", Runtimes={"runc": {"path": "runc"}, "nvidia": {"path": "/opt/gone"}}),
         ),
         ("registration.runtime-path",),
+        (
+            "/opt/gone is not an executable program. No container of this Docker starts until then",
+            '"default-runtime": "runc"',
+        ),
         never=("daemon-reload",),
     ),
     # https://docs.bazzite.gg, rebase_guide: one image has the driver, and the toolkit too
@@ -362,6 +366,15 @@ REPORTED: Mapping[str, Reported] = {
         ("kernel.driver-installed", "toolkit.installed"),
         ("names have nvidia in them",),
         ("rpm-ostree rebase",),
+    ),
+    # https://github.com/NVIDIA/nvidia-docker/issues/1269
+    "the toolkit taken off a Docker that starts all by it": Reported(
+        joined(well(T4), docker(DefaultRuntime="nvidia")),
+        ("toolkit.installed",),
+        ("No container of this Docker starts until then: nvidia is its default runtime.", '"default-runtime": "runc"'),
+    ),
+    "the same where it starts containers by runc": Reported(
+        joined(well(T4), docker()), ("toolkit.installed",), never=("No container", "default-runtime")
     ),
 }
 

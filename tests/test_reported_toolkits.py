@@ -60,6 +60,25 @@ def installed(**packages: str) -> str:
     return "".join(f"{name.replace('_', '-')}\t{version}\tinstall\tinstalled\n" for name, version in packages.items())
 
 
+def podman(version: str) -> Machine:
+    return {"commands": {"podman --version": f"podman version {version}\n"}}
+
+
+def base(version: str) -> Machine:
+    """nvidia-container-toolkit-base: what CDI needs, and no more."""
+    return {
+        "commands": {
+            "nvidia-ctk --version": f"NVIDIA Container Toolkit CLI version {version}\n",
+            "nvidia-cdi-hook --version": f"NVIDIA CDI Hook version {version}\n",
+        }
+    }
+
+
+def cdi_07(path: str) -> Machine:
+    machine = cdi(DRIVER_580[0], path=path)
+    return {"files": {path: json.dumps({**json.loads(machine["files"][path]), "cdiVersion": "0.7.0"})}}
+
+
 def universal_blue(name: str, tag: str, board: Board) -> Machine:
     """An image that has no driver, of which it tells where it comes from."""
     said = {"image-ref": f"ostree-image-signed:docker://ghcr.io/ublue-os/{name}", "image-tag": tag}
@@ -375,6 +394,30 @@ REPORTED: Mapping[str, Reported] = {
     ),
     "the same where it starts containers by runc": Reported(
         joined(well(T4), docker()), ("toolkit.installed",), never=("No container", "default-runtime")
+    ),
+    # https://github.com/NVIDIA/nvidia-container-toolkit/issues/1940, /1860: Podman 4.9.3 of Ubuntu 24.04
+    "a specification with devices' groups, which an old Podman refuses": Reported(
+        joined(well(T4), podman("4.9.3"), base("1.20.0"), cdi_07("/etc/cdi/nvidia.yaml")),
+        ("cdi.version",),
+        (
+            "nvidia-ctk cdi generate --feature-flag=no-additional-gids-for-device-nodes --output=/etc/cdi/nvidia.yaml",
+            "video and rendering",
+        ),
+    ),
+    "the same where the toolkit's service writes it": Reported(
+        joined(well(T4), podman("5.0.3"), base("1.19.1"), cdi_07("/var/run/cdi/nvidia.yaml")),
+        ("cdi.version",),
+        (
+            "echo NVIDIA_CTK_CDI_GENERATE_FEATURE_FLAGS=no-additional-gids-for-device-nodes | tee -a",
+            "systemctl restart nvidia-cdi-refresh.service",
+        ),
+        ("cdi generate",),
+    ),
+    "the same left behind by a toolkit that is no more": Reported(
+        joined(well(T4), podman("4.9.3"), base("1.18.2"), cdi_07("/etc/cdi/nvidia.yaml")),
+        ("cdi.version",),
+        ("nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml",),
+        ("feature-flag",),
     ),
 }
 

@@ -289,9 +289,9 @@ def as_root(system: System, *commands: Command) -> tuple[Command, ...]:
     return tuple(one.for_root() if system.euid.value == 0 else one.for_others() for one in commands)
 
 
-def generate_cdi(tegra: Tegra, path: str) -> Command:
+def generate_cdi(tegra: Tegra, path: str, *options: str) -> Command:
     """Returns the command that writes a CDI specification."""
-    return command("nvidia-ctk", "cdi", "generate", *cdi_mode(tegra), f"--output={path}")
+    return command("nvidia-ctk", "cdi", "generate", *cdi_mode(tegra), *options, f"--output={path}")
 
 
 def cdi_mode(tegra: Tegra) -> tuple[str, ...]:

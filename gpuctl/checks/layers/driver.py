@@ -80,7 +80,11 @@ def _upgrade_behind(text: str, system: System, keeper: Keeper) -> Remedy | None:
         return None
     install = command("apt-get", "install", "-y", *operands(*behind))
     commands = as_root(system, command("apt-get", "update"), install, command("reboot"))
-    return unheld(Remedy(f"{text} Packages are behind the others ({newest}).", commands, Disturbs.HOST), system, keeper)
+    return unheld(
+        Remedy(f"{text} Packages are behind the others ({newest}).", commands, Disturbs.HOST),
+        system,
+        keeper.packages.value or {},
+    )
 
 
 @check("driver.nvml", explains=_ASK_NVML)

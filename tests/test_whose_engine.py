@@ -16,6 +16,8 @@ from node_of_kubernetes import node
 from synthetic import (
     DRIVER_580,
     H100,
+    HOSTS,
+    ROOTLESS,
     RTX_4090,
     SMI,
     T4,
@@ -126,6 +128,10 @@ def guest(kind: str) -> Machine:
     return joined(well(T4, base=UBUNTU_22), toolkit(), docker(), {"commands": {"systemd-detect-virt": f"{kind}\n"}})
 
 
+WITH_CGROUPS = {"files": {SETTINGS: "[nvidia-container-cli]\nno-cgroups = false\n"}}
+OWN = HOSTS["rootless-docker"]["sockets"][ROOTLESS]
+WITHOUT_RUNTIME = OWN | {"/info": OWN["/info"] | {"Runtimes": {"runc": {"path": "runc"}}}}
+AS_ROOT = {"env": {"euid": "0", "HOME": "/root", "XDG_RUNTIME_DIR": "", "SUDO_UID": "1000"}}
 NO_CGROUPS = {"files": {SETTINGS: "[nvidia-container-cli]\nno-cgroups = true\n"}}
 NO_UVM = {"files": {"/proc/modules": "nvidia 1 0 - Live 0x0\n"}, "stats": {"/dev/nvidia-uvm": absent()}}
 
@@ -339,6 +345,32 @@ CASES: Mapping[str, Case] = {
         ("driver.device-nodes",),
         ("NVIDIA_DRIVER_CAPABILITIES",),
         ("nvidia-modprobe",),
+    ),
+    # A person's own Docker: https://docs.docker.com/engine/security/rootless/
+    "a person's own Docker, and a setting of root's": Case(
+        joined(HOSTS["rootless-docker"], WITH_CGROUPS),
+        ("toolkit.no-cgroups",),
+        (f"sudo DOCKER_HOST={ROOTLESS} gpuctl doctor --fix",),
+    ),
+    "a person's own Docker without the runtime": Case(
+        joined(
+            HOSTS["rootless-docker"],
+            NO_CGROUPS,
+            {"sockets": {ROOTLESS: WITHOUT_RUNTIME}, "files": {"/home/ada/.config/docker/daemon.json": "{}"}},
+        ),
+        ("registration.runtime",),
+        ("\ngpuctl install-runtime",),
+        ("sudo",),
+    ),
+    "root, who is led to no person's own Docker": Case(
+        joined(HOSTS["rootless-docker"], AS_ROOT),
+        ("docker.reachable",),
+        (f"DOCKER_HOST={ROOTLESS} gpuctl doctor",),
+        ("systemctl",),
+    ),
+    "root, where Docker is a person's own in all": Case(
+        joined(well(T4), toolkit(), {"stats": {ROOTLESS.removeprefix("unix://"): {"type": "socket"}}}),
+        never=("install",),
     ),
     "a guest of LXC without an engine": Case(
         joined(well(T4, base=UBUNTU_22), {"commands": {"systemd-detect-virt": "lxc\n"}}),

@@ -85,7 +85,7 @@ def installed(
         return passed("Docker is installed", docker.server if docker.daemon.value is None else docker.daemon)
     if docker.state.value is not State.ABSENT:
         return None
-    instead = _instead(system, containerd, crio, podman, jobs)
+    instead = _instead(system, docker, containerd, crio, podman, jobs)
     if instead:
         return passed(f"No Docker here: {instead.text}", instead)
     message = "Only Docker's client is installed, no daemon." if docker.client.get() else "Docker is not installed."
@@ -93,9 +93,13 @@ def installed(
     return failed(message, docker.client, docker.server, docker.daemon, docker.endpoint, remedy=remedy)
 
 
-def _instead(system: System, containerd: Containerd, crio: Crio, podman: Podman, jobs: JobRuntimes) -> Evidence | None:
+def _instead(
+    system: System, docker: Docker, containerd: Containerd, crio: Crio, podman: Podman, jobs: JobRuntimes
+) -> Evidence | None:
     """What runs containers in Docker's place. Raises CannotTell."""
     engine = other_engine(containerd, crio, podman)
+    if not engine and docker.users.value:
+        return Evidence(docker.users.source, f"a user's own is: DOCKER_HOST={docker.users.value[0]}")
     if not engine and jobs.programs.value:
         return Evidence(jobs.programs.source, f"jobs run containers by {', '.join(jobs.programs.value)}")
     if not engine and within_container(system):
@@ -136,6 +140,10 @@ def fault(system: System, docker: Docker) -> tuple[str, Remedy] | None:
     if endpoint and endpoint.chosen:
         message = f"There is no Docker at {endpoint.url}, where {endpoint.origin} points."
         return message, _other_endpoint(endpoint, "Choose this host's own Docker.")
+    if docker.users.value:
+        message = "The system's Docker is not running, and a user's own is."
+        own = command(f"DOCKER_HOST={docker.users.value[0]}", "gpuctl", "doctor")
+        return message, Remedy("Look at the user's own, if that is meant.", (own,), Disturbs.NOTHING)
     text = "Start Docker; its log says why if it does not stay up."
     return "Docker is not running.", Remedy(text, start(system, docker))
 

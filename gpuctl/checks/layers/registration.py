@@ -57,8 +57,15 @@ def runtime(system: System, docker: Docker, toolkit: Toolkit) -> Judgement | Non
         return passed("Docker Desktop gives GPUs without a runtime of that name", seen)
     if has_cdi_gpus(docker, toolkit) or only_cdi_devices(docker, toolkit):
         return passed("Docker goes by the CDI specification, without the runtime nvidia", toolkit.cdi)
-    remedy = install_runtime(system, "Register the runtime; no container is stopped.")
+    remedy = _register(system, docker, "Register the runtime; no container is stopped.")
     return failed("Docker has no runtime called nvidia.", seen, remedy=remedy)
+
+
+def _register(system: System, docker: Docker, text: str, *options: str) -> Remedy:
+    """By this person alone where the Docker is the person's own: root's gpuctl would set up the system's."""
+    if docker.kind.value == "rootless":
+        return Remedy(text, (command("gpuctl", "install-runtime", *options),), Disturbs.NOTHING)
+    return install_runtime(system, text, *options)
 
 
 @check("registration.config-applied", explains=("registration.runtime",))
@@ -70,7 +77,7 @@ def config_applied(system: System, docker: Docker) -> Judgement | None:
     seen = Evidence(config.path, f"runtimes.nvidia = {config.runtimes['nvidia']}")
     if "nvidia" in daemon.runtimes:
         return passed("Docker has taken up daemon.json's runtimes", seen)
-    remedy = install_runtime(system, "Have Docker reload its file.")
+    remedy = _register(system, docker, "Have Docker reload its file.")
     return failed(f"{config.path} names the runtime nvidia, and Docker has not taken it up.", seen, remedy=remedy)
 
 
@@ -83,7 +90,7 @@ def runtime_path(system: System, docker: Docker) -> Judgement | None:
     path = daemon.runtimes["nvidia"] or "nvidia-container-runtime"
     if docker.runtime_file.get():
         return passed(f"The registered runtime is there: {docker.runtime_file.value}", docker.runtime_file)
-    remedy = install_runtime(system, "Register the program that is there.", "--force")
+    remedy = _register(system, docker, "Register the program that is there.", "--force")
     return failed(f"The registered runtime {path} is not an executable program.", docker.runtime_file, remedy=remedy)
 
 

@@ -6,11 +6,8 @@ from collections.abc import Sequence
 
 from gpuctl.checks.engine import LAYERS
 from gpuctl.checks.engine_here import ON_THE_HOST, POD, engine_here, needs_no_engine, proof, title_of
-from gpuctl.checks.mendable import fixable
-from gpuctl.checks.remedies import as_root
-from gpuctl.command import command
+from gpuctl.checks.mendable import fix, fixable
 from gpuctl.facts.gather import Facts
-from gpuctl.facts.machine.system import System
 from gpuctl.model import Action, Report, Status
 from gpuctl.render.draw.text import Styled, plain
 from gpuctl.render.formats.standing import counted
@@ -80,12 +77,11 @@ def _closing(report: Report, verbose: bool) -> Styled:
 
 def _next(report: Report, facts: Facts, origin: str, fixed: bool) -> Styled:
     """What leads on from here: what mends, or, on a host that is ready, what was proven and how to prove the rest."""
-    engine, system = engine_here(facts), facts.get(System)
-    count = 0 if fixed or not engine else fixable(report)
-    if count and system:
-        (fix,) = as_root(system, command("gpuctl", "doctor", "--fix"))
+    engine = engine_here(facts)
+    mended = () if fixed or not engine else fixable(report)
+    if mended:
         there = ", on that host" if origin else ""
-        return Styled(f"{count} of these{there}: ").append(f"{fix}\n", "cyan")
+        return Styled(f"{len(mended)} of these{there}: ").append(f"{fix(mended, facts)}\n", "cyan")
     alone = needs_no_engine(facts)
     proven = _proven(report, ("docker.installed",) if alone else PROVES_ENGINE)
     if not proven or not (engine or alone):

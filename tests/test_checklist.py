@@ -9,7 +9,20 @@ from typing import Any
 import pytest
 from hosts import cri, host, shown
 from hosts_v100 import v100
-from synthetic import DRIVER_580, HOSTS, RTX_4090, T4, UBUNTU_24, Machine, docker, driver, gpus, joined, toolkit
+from synthetic import (
+    DRIVER_580,
+    HOSTS,
+    ROOTLESS,
+    RTX_4090,
+    T4,
+    UBUNTU_24,
+    Machine,
+    docker,
+    driver,
+    gpus,
+    joined,
+    toolkit,
+)
 from test_checks import (
     CRIO,
     CRIO_SOCKET,
@@ -42,10 +55,12 @@ CRIO_HAS = '[crio.runtime.runtimes.nvidia]\nruntime_path = "/usr/bin/nvidia-cont
 NO_CGROUPS = "[nvidia-container-cli]\nno-cgroups = true\n"
 WAYS: Mapping[str, Machine] = {
     "gpuctl install-runtime --install": joined(toolkit(), docker()),
-    "gpuctl install-runtime --engine containerd": {"calls": cri(K3S_SOCKET, RUNTIMES)},
+    "gpuctl install-runtime --engine containerd --restart": {"calls": cri(K3S_SOCKET, RUNTIMES)},
     "gpuctl install-runtime --engine crio": {"sockets": {CRIO_SOCKET: {"/config": CRIO_HAS}}},
     "gpuctl install-runtime --engine podman": {"files": {SPEC: cdi()}},
-    "sudo gpuctl doctor --fix": {"files": {"/etc/nvidia-container-runtime/config.toml": NO_CGROUPS}},
+    f"sudo DOCKER_HOST={ROOTLESS} gpuctl doctor --fix": {
+        "files": {"/etc/nvidia-container-runtime/config.toml": NO_CGROUPS}
+    },
     "apt-get install -y docker.io": RUNC,
     "mokutil --import /var/lib/shim-signed/mok/MOK.der": joined(
         gpus(RTX_4090), driver(UBUNTU_24[3], *DRIVER_580, RTX_4090)
@@ -93,7 +108,7 @@ def test_the_printed_commands_lead_to_ready_and_not_in_a_circle(name: str) -> No
         machine = joined(machine, way)
     assert name not in DEAD_ENDS
     if name == "jetson-orin":  # whose --gpus no setting mends
-        assert fixable(diagnose(facts)) == 0
+        assert fixable(diagnose(facts)) == ()
         return
     last = report_text(diagnose(facts), facts, verbose=False).plain
     assert "\nReady: " in last and "\nNext: " in last, last
@@ -121,7 +136,7 @@ def test_what_can_be_mended_is_counted_and_only_where_there_is_an_engine_for_it(
         facts = gather(machine, (*EVERY_SUBJECT, *SUMMARY))
         return report_text(diagnose(facts), facts, verbose=False).plain.splitlines()[-1]
 
-    assert closing(host(**HOSTS["rootless-docker"])) == "1 of these: sudo gpuctl doctor --fix"
+    assert closing(host(**HOSTS["rootless-docker"])) == f"1 of these: sudo DOCKER_HOST={ROOTLESS} gpuctl doctor --fix"
     assert closing(ILL["registration.runtime"]) == "1 of these: gpuctl doctor --fix"
     assert "doctor --fix" not in closing(host(**HOSTS["fresh-ubuntu"]))
 

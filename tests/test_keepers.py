@@ -42,6 +42,7 @@ from gpuctl.facts.gather import gather
 from gpuctl.facts.gpu.driver_packages import DPKG_DRIVER, RPM_DRIVER
 from gpuctl.facts.gpu.keeper import Keeper
 from gpuctl.host.record.snapshot import SnapshotHost
+from gpuctl.model import Disturbs
 
 KERNEL = "6.8.0-45-generic"
 GTX_1080 = Board("NVIDIA GeForce GTX 1080", "1b80", "6.1", "geforce", 8)
@@ -204,7 +205,10 @@ def on(*parts: Machine) -> SnapshotHost:
 def own(keeper: str) -> list[str]:
     """How the commands of a keeper's row begin, up to the first value that is filled in."""
     row = keepers()[keeper]
-    commands = (command.for_root() for command in (*row.commands, *row.module_commands, *row.older_commands))
+    commands = (
+        command.for_root()
+        for command in (*row.commands, *row.module_commands, *row.older_commands, *row.image_commands)
+    )
     return [plain(str(command)).partition("{")[0] for command in commands]
 
 
@@ -378,7 +382,36 @@ def test_check_and_recommend_change_a_keepers_driver_by_one_and_the_same_way(kee
     found = host_recommendation("13.5", facts, None, ())
     answer = host_answer(Question((typed_cuda("13.5"),)), facts, Described())
     assert found.remedy in answer.remedies
-    assert keepers()[keeper].way.split(" {")[0].split(":")[0] in (found.remedy.text if found.remedy else "")
+    row = keepers()[keeper]
+    way = row.way if row.branch_of_release or not row.newer_way else row.newer_way
+    assert way.split(" {")[0].split(":")[0] in (found.remedy.text if found.remedy else "")
+
+
+@pytest.mark.parametrize(
+    ("number", "version", "cuda", "told"),
+    [
+        ("11", "470.256.02", "12.2", "Debian 11 has branch 470 alone"),
+        ("12", "535.261.03", "12.8", "Debian 12 has branch 535 alone"),
+        ("13", "550.163.01", "13.0", "Debian 13 has branch 550 alone"),
+        ("12", "525.147.05", "12.2", None),
+        ("13", "535.247.01", "12.4", None),
+    ],
+)
+def test_no_package_is_named_for_a_branch_that_a_release_of_the_distribution_never_gets(
+    number: str, version: str, cuda: str, told: str | None
+) -> None:
+    system = {"files": {"/etc/os-release": f'ID=debian\nNAME="Debian"\nVERSION_ID="{number}"\n'}}
+    kept = debs(f"nvidia-kernel-dkms {version}-1", f"nvidia-driver {version}-1")
+    facts = gather(on(driven(T4, version), joined(system, kept)), SUBJECTS)
+    (remedy,) = (
+        one
+        for one in host_answer(Question((typed_cuda(cuda),)), facts, Described()).remedies
+        if one.disturbs is Disturbs.HOST
+    )
+    assert (told or "Take it from Debian's own packages") in remedy.text
+    assert (remedy.commands == ()) is (told is not None)
+    found = host_recommendation("13.0", facts, None, ())
+    assert found.remedy and "in its own packages" in found.remedy.text and found.remedy.commands == ()
 
 
 @pytest.mark.parametrize("keeper", SIGNS)

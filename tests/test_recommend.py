@@ -17,6 +17,7 @@ from gpuctl.compat.answer.answer import check_cuda
 from gpuctl.compat.answer.driver_choice import driver_floors
 from gpuctl.compat.answer.recommendation import Advice, Recommendation, recommend
 from gpuctl.compat.ask.question import Machine
+from gpuctl.compat.judge.named import gpus_beside
 from gpuctl.compat.judge.rulings import resolve_cuda
 from gpuctl.compat.knowledge.gpus.gpus import Gpu, find_gpu, gpu_of_every_kind
 from gpuctl.compat.knowledge.install_commands import PackageHost, compiler_note, driver_commands, open_modules_only
@@ -71,6 +72,29 @@ def test_where_nvidia_supports_no_branch_it_says_so_and_names_the_last() -> None
 
 
 # What is there already
+
+
+@pytest.mark.parametrize(
+    ("name", "answer", "said"),
+    [
+        (
+            "GT 710",
+            Advice.UNKNOWN,
+            ("(GF119): install a driver of branch 390", "branch 470"),
+        ),
+        (
+            "GT 1030",
+            Advice.UNKNOWN,
+            ("branch 470", "(GP108): install a driver of branch 580"),
+        ),
+        ("TITAN X", Advice.INSTALL, ("Branch 580",)),
+    ],
+)
+def test_chips_that_take_different_drivers_are_told_each(name: str, answer: Advice, said: tuple[str, ...]) -> None:
+    found = recommend(None, Machine(None, gpus_beside((), name)), NOW)
+    assert found.answer is answer and [gpu.name for gpu in found.gpus] == [name]
+    assert all(any(part in one.message for one in found.reasons) for part in said)
+    assert (found.choice is None) == (answer is Advice.UNKNOWN)
 
 
 def test_a_present_driver_that_runs_it_is_kept() -> None:

@@ -13,7 +13,6 @@ from gpuctl.checks.order import behind_dpkg
 from gpuctl.checks.public import public
 from gpuctl.checks.waiving import waive
 from gpuctl.facts.gather import Facts
-from gpuctl.facts.machine.system import System
 from gpuctl.frozen import dataclass
 from gpuctl.model import Action, CannotTell, Evidence, Fact, Finding, Remedy, Report, Status, usual_action
 
@@ -40,6 +39,10 @@ Only what explains that failure is asked all the same.
 EXPLAINED_BY: Mapping[str, tuple[str, ...]] = {
     "kernel": ("driver",),
     "packages": ("kernel",),
+    "docker": ("hardware",),
+    "toolkit": ("kernel",),
+    "registration": ("kernel", "cdi"),
+    "kubelet": ("registration",),
     "outlook": ("docker",),
 }
 """The layers whose checks explain some of a layer's, beside itself and those it rests on."""
@@ -169,7 +172,7 @@ def diagnose(facts: Facts) -> Report:
             causes[layer] = broken
     system = facts.get(System)
     rooted = [_at_root(one, folded) for one in folded.values()]
-    told = [led_by_gpuctl(one, system) for one in behind_dpkg(rooted, system)] if system else rooted
+    told = (led_by_gpuctl(one, facts) for one in (behind_dpkg(rooted, system) if system else rooted))
     findings = tuple(sorted(map(public, told), key=_severity))
     return waive(Report(findings), facts)
 

@@ -6,19 +6,38 @@ from typing import TYPE_CHECKING
 
 from gpuctl.command import Command, command
 from gpuctl.facts.gather import Facts
+from gpuctl.facts.gpu.keeper import GUESTS
+from gpuctl.facts.machine.system import System
 from gpuctl.model import ENGINES, CannotTell
 
 if TYPE_CHECKING:
     from gpuctl.facts.containerd.containerd import Containerd
     from gpuctl.facts.crio import Crio
     from gpuctl.facts.docker.docker import Docker
+    from gpuctl.facts.kubelet.kubelet import Kubelet
     from gpuctl.facts.podman import Podman
+
+DISTRIBUTIONS = ("k3s", "rke2", "microk8s", "k0s")
+"""Whose containerd is there for Kubernetes alone."""
+_PODS = "k8s.io/"
+"""containerd's namespace of what Kubernetes runs."""
 
 POD = "a pod with runtimeClassName: nvidia"
 """What proves the registration where nothing but Kubernetes starts containers."""
 
 ON_THE_HOST = command("gpuctl", "smoke", "--host")
-"""What proves the driver where containers are the jobs' own: they use it as it is on the host."""
+"""What proves the driver where no engine is needed: jobs' own containers, and one that gpuctl is in, use it so."""
+
+
+def within_container(system: System) -> bool:
+    """Returns whether this is an engine's container, and that is its host's. A guest of LXC has engines of its own."""
+    return system.machine.value == "container" and system.machine_detail.value not in GUESTS
+
+
+def is_outside(docker: Docker, system: System) -> bool:
+    """Returns whether a Docker answers whose programs are not to be seen: a container's host's, or Docker Desktop's."""
+    apart = within_container(system) or docker.kind.value == "desktop"
+    return apart and docker.daemon.value is not None and docker.process.value is None
 
 
 def is_engine(docker: Docker) -> bool:
@@ -40,6 +59,21 @@ def other_engine(containerd: Containerd, crio: Crio, podman: Podman) -> str:
     for process in (crio.process, containerd.process):
         process.get()
     return ""
+
+
+def runs_pods(containerd: Containerd, kubelet: Kubelet) -> bool:
+    """Returns whether Kubernetes runs its pods by this containerd, as far as that shows."""
+    if containerd.process.value is None or containerd.flavour.value == "docker":
+        return False
+    node, running = kubelet.process.value, containerd.running.value
+    if containerd.flavour.value in DISTRIBUTIONS or (node and node.engine):
+        return node is None or not node.engine or "containerd" in node.engine
+    return node is not None if running is None else any(name.startswith(_PODS) for name in running)
+
+
+def is_node(containerd: Containerd, crio: Crio, kubelet: Kubelet) -> bool:
+    """Returns whether Kubernetes runs pods by an engine here, so that nobody need mean Podman beside it."""
+    return crio.process.value is not None or runs_pods(containerd, kubelet)
 
 
 def engine_here(facts: Facts) -> str:
@@ -77,14 +111,14 @@ def _was_asked(facts: Facts) -> bool:
     return facts.tell_of("Docker")
 
 
-def jobs_alone(facts: Facts) -> bool:
-    """Returns whether jobs bring their own containers here, and no engine runs any."""
-    if not _was_asked(facts):
+def needs_no_engine(facts: Facts) -> bool:
+    """Returns whether no engine runs containers here, nor need one: jobs bring theirs, or this is a container."""
+    if not _was_asked(facts) or engine_here(facts):
         return False
     from gpuctl.facts.job_runtimes import JobRuntimes
 
-    jobs = facts.get(JobRuntimes)
-    return bool(jobs and jobs.programs.value) and not engine_here(facts)
+    jobs, system = facts.get(JobRuntimes), facts.get(System)
+    return bool(jobs and jobs.programs.value) or bool(system and within_container(system))
 
 
 def title_of(engine: str, facts: Facts) -> str:

@@ -11,6 +11,7 @@ from gpuctl.compat.tables.loader import architectures
 from gpuctl.facts.gpu.driver import Driver
 from gpuctl.facts.gpu.pci import Pci
 from gpuctl.facts.gpu.tegra import Tegra
+from gpuctl.facts.machine.kernel import Kernel
 from gpuctl.model import CannotTell
 
 T = TypeVar("T")
@@ -58,6 +59,15 @@ def gpu_of_board(tegra: Tegra) -> Gpu | None:
     """Returns the GPU of a Jetson by its board's name; None where that tells no product."""
     product = product_of_board(tegra.model.value or "")
     return find_gpu(product) if product else None
+
+
+def by_nvgpu(tegra: Tegra, kernel: Kernel) -> bool:
+    """Returns whether nvgpu drives all GPUs here: on a Jetson up to Orin, where the module nvidia is for the display
+    alone, and nothing has nvidia-uvm.
+
+    Source: https://docs.nvidia.com/jetson/archives/r39.2/DeveloperGuide/SD/Kernel/DisplayConfigurationAndBringUp/NvLoadDisplayModulesService.html
+    """
+    return tegra.by_csv and "nvgpu" in (kernel.modules.value or ())
 
 
 def _unknown(name: str) -> Gpu:

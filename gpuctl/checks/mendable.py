@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from gpuctl.checks.remedies import own_first
-from gpuctl.command import command
+from gpuctl.command import Command, Shell, command
+from gpuctl.facts.gather import Facts
 from gpuctl.facts.machine.system import System
 from gpuctl.facts.toolkit.settings import LDCONFIG, MODE, NO_CGROUPS, ROOT
 from gpuctl.model import Finding, Remedy, Report, Status
@@ -29,18 +29,42 @@ LOUD = (Status.FAIL, Status.WARN)
 _OWN = "gpuctl"
 
 
-def led_by_gpuctl(finding: Finding, system: System) -> Finding:
+def led_by_gpuctl(finding: Finding, facts: Facts) -> Finding:
     """Returns the finding with gpuctl's own command first where that mends it; what a person would type is kept."""
     remedy = finding.remedy
-    if remedy is None or finding.id in TOOLKIT or not is_mended(finding) or _is_own(remedy):
+    if not facts.get(System) or remedy is None or finding.id in TOOLKIT or not is_mended(finding) or _is_own(remedy):
         return finding
-    return replace(finding, remedy=own_first(remedy, system, command("gpuctl", "doctor", "--fix")))
+    return replace(finding, remedy=replace(remedy, commands=(fix((finding,), facts),), by_hand=remedy.commands))
 
 
-def fixable(report: Report) -> int:
-    """Returns how many of the findings `gpuctl doctor --fix` can mend."""
-    loud = (one for one in report.findings if one.status in LOUD and one.waived is None)
-    return sum(map(is_mended, loud))
+def fix(findings: Iterable[Finding], facts: Facts) -> Command:
+    """Returns gpuctl's own command that mends these findings, as this person types it.
+
+    Root is told of a Docker of the person's own, which nothing leads to by itself; its file is mended without root.
+    """
+    own, system = command("gpuctl", "doctor", "--fix"), facts.get(System)
+    if not system or system.euid.value == 0:
+        return own
+    endpoint = _own_docker(facts)
+    if endpoint and all(one.id in (*RUNTIME, *OTHER_RUNTIME) for one in findings):
+        return own
+    return Command((Shell.SUDO, f"DOCKER_HOST={endpoint}", *own.words)) if endpoint else own.for_others()
+
+
+def _own_docker(facts: Facts) -> str:
+    """The address of a Docker on this machine that is not the system's, "" where the system's is meant."""
+    if not facts.tell_of("Docker"):
+        return ""
+    from gpuctl.facts.docker.docker import Docker
+
+    docker = facts.get(Docker)
+    endpoint = docker.endpoint.value if docker else None
+    return endpoint.url if endpoint and endpoint.local and endpoint.is_own else ""
+
+
+def fixable(report: Report) -> tuple[Finding, ...]:
+    """Returns the findings that `gpuctl doctor --fix` can mend."""
+    return tuple(one for one in report.findings if one.status in LOUD and one.waived is None and is_mended(one))
 
 
 def is_mended(finding: Finding) -> bool:

@@ -18,18 +18,22 @@ from gpuctl.compat.knowledge.install_commands import (
     off_branch,
     one_driver_serves,
 )
-from gpuctl.compat.knowledge.keepers import NVIDIA, KeeperRow, keepers, way_of
+from gpuctl.compat.knowledge.keepers import NVIDIA, KeeperRow, keepers, way_beyond, way_of
 from gpuctl.compat.knowledge.kernel_headers import headers_package
 from gpuctl.compat.knowledge.lifetimes import by_codename, release_of
 from gpuctl.facts.gpu.keeper import Keeper
 from gpuctl.facts.gpu.tegra import Tegra
 from gpuctl.facts.machine.kernel import DkmsModule
 from gpuctl.facts.machine.system import System
+from gpuctl.facts.packages.packages import PREFERENCES, REPOSITORY, TOOLKIT
+from gpuctl.facts.toolkit.toolkit import OPERATOR, Toolkit
 from gpuctl.model import Disturbs, Remedy
 from gpuctl.regex import regex
 
 if TYPE_CHECKING:
+    from gpuctl.facts.containerd.containerd import Containerd
     from gpuctl.facts.docker.docker import Docker
+    from gpuctl.facts.packages.packages import Packages
 
 _BRING = ("apt-get", "dnf", "yum", "zypper", "ubuntu-drivers")
 """The programs that leave held packages as they are."""
@@ -53,6 +57,8 @@ _SWITCHES_ON = {
     "envycontrol": command("envycontrol", "-s", "hybrid"),
     "supergfxctl": command("supergfxctl", "--mode", "Hybrid"),
 }
+DOWNGRADES = 1000
+"""Above this priority apt takes an older package in the place of a newer: apt_preferences(5)."""
 INSTALLS = ("apt", "dnf", "yum", "zypper")
 """The package managers by which gpuctl installs the toolkit."""
 NO_ONE_DRIVER = (
@@ -94,6 +100,44 @@ def switch_on(system: System, program: str) -> Remedy:
     return Remedy(f"{program} has switched NVIDIA's GPU off: switch it on, and reboot.", commands, Disturbs.HOST)
 
 
+def upgrade_toolkit(system: System, packages: Packages, text: str, toolkit: Toolkit | None = None) -> Remedy:
+    """Returns the remedy that brings all of NVIDIA's toolkit to its newest release: what keeps packages of it back goes
+    first, a hold, or that apt puts another's before NVIDIA's.
+
+    So it is one remedy for whatever a newer release mends. The GPU Operator's toolkit is changed by the operator.
+    """
+    if toolkit and toolkit.ctk.value and toolkit.ctk.value.path.startswith(OPERATOR):
+        way = "The GPU Operator brings it: upgrade the operator, or set toolkit.version in its ClusterPolicy."
+        return Remedy(f"{text} {way}")
+    known = packages.installed.value or {}
+    held = [name for name in TOOLKIT if name in known and known[name].held]
+    first = packages.policy.value.before_nvidias if packages.policy.value else None
+    prefer = _prefer_nvidias(max(first.priority, DOWNGRADES) + 1) if first else ()
+    upgrade = install("toolkit", text, system, Disturbs.NOTHING)
+    if not upgrade.commands:
+        return upgrade
+    said = (
+        f"First have apt prefer NVIDIA's packages to those of priority {first.priority}." if first else None,
+        f"{' and '.join(held)} {'are' if len(held) > 1 else 'is'} held: let go first, and hold all of them or none."
+        if held
+        else None,
+    )
+    commands = (*as_root(system, *prefer), *_let_go(system, held), *upgrade.commands)
+    return replace(upgrade, text=" ".join(filter(None, (upgrade.text, *said))), commands=commands)
+
+
+def _prefer_nvidias(priority: int) -> tuple[Command, ...]:
+    """What names packages counts before what names none: apt_preferences(5)."""
+    lines = (f"Package: {' '.join(TOOLKIT)}", f"Pin: origin {REPOSITORY.rstrip('/')}", f"Pin-Priority: {priority}")
+    file = f"{PREFERENCES[1]}/nvidia-container-toolkit"
+    return (command("printf", "%s\\n", *lines, Shell.PIPE, Shell.SUDO, "tee", file),)
+
+
+def _let_go(system: System, names: Sequence[str]) -> tuple[Command, ...]:
+    program = _UNHOLDS.get(system.package_manager.value or "")
+    return as_root(system, command(*program, *operands(*names))) if program and names else ()
+
+
 def own_first(remedy: Remedy, system: System, own: Command) -> Remedy:
     """Returns the remedy with gpuctl's own command first; what a person would type is kept."""
     return replace(remedy, commands=as_root(system, own), by_hand=remedy.commands)
@@ -116,6 +160,9 @@ def install_driver(
         return Remedy(NO_ONE_DRIVER, (), Disturbs.HOST)
     row = kept_by_another(keeper)
     if row is not None:
+        beyond = way_beyond(row, target(system).version, branch) if branch else None
+        if beyond:
+            return Remedy(f"{text} {beyond}", (), Disturbs.HOST)
         return unheld(_kept(text, row, system, keeper, gpus, version or "", module=False), system, keeper)
     recommended = None if branch or version else _recommended_branch(gpus)
     commands = driver_commands(gpus, target(system), branch or recommended)
@@ -229,6 +276,19 @@ def install_runtime(system: System, text: str, *options: str) -> Remedy:
     if image and image.settings:
         return Remedy(f"{text} {image.settings}", (), Disturbs.NOTHING)
     return Remedy(text, as_root(system, command("gpuctl", "install-runtime", *options)), Disturbs.NOTHING)
+
+
+def register_with_k0s(system: System, containerd: Containerd) -> Remedy:
+    """Returns the remedy by which k0s' containerd learns of the runtime: k0s writes its other files anew.
+
+    Source: https://docs.k0sproject.io/stable/runtime/ (k0s managed dynamic runtime configuration, from 1.27.1 on)
+    """
+    cgroup = containerd.process.value.cgroup if containerd.process.value else ""
+    unit = "k0scontroller" if "/k0scontroller.service" in cgroup else "k0sworker"
+    file = "/etc/k0s/containerd.d/nvidia.toml"
+    own = command("gpuctl", "install-runtime", "--engine", "containerd", "--config", file)
+    text = "k0s takes up what lies in that folder when it starts: write the runtime there, and restart it."
+    return Remedy(text, as_root(system, own, command("systemctl", "restart", unit)), Disturbs.NEW_CONTAINERS)
 
 
 def target(system: System) -> PackageHost:

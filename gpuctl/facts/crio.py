@@ -14,8 +14,9 @@ from typing import Any, Iterable, Iterator, List, Mapping, Optional, Sequence, T
 from gpuctl.documents import load_toml
 from gpuctl.facts.machine.processes import parse_cmdline, parse_start
 from gpuctl.facts.machine.systemd import BOOTED, parse_show
+from gpuctl.facts.toolkit.oci_hooks import FOLDERS, RUN_FOLDER, probe_hooks
 from gpuctl.frozen import dataclass
-from gpuctl.host.decode import moment, whole
+from gpuctl.host.decode import moment, texts_in, whole
 from gpuctl.host.look.reading import Host, Outcome, Reading, fact
 from gpuctl.host.status import status_of
 from gpuctl.host.trusted_process import distrusted_process
@@ -61,6 +62,8 @@ class CrioConfig:
     default_runtime: str
     listen: str
     changed: Optional[float] = None
+    hooks_dir: Tuple[str, ...] = ()
+    """Where it looks for OCI hooks; empty where that is not said."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,8 @@ class Crio:
     """Where the daemon listens; absent where none runs."""
     daemon: Fact[CrioConfig]
     """What it goes by now, by its own word."""
+    hooks: Fact[Tuple[str, ...]]
+    """The toolkit's OCI hooks that lie where it looks; absent where none does."""
 
 
 def probe_crio(host: Host) -> Crio:
@@ -95,6 +100,8 @@ def probe_crio(host: Host) -> Crio:
     said = [one.listen for one in files.value or () if one.listen]
     socket = option(argv, "--listen") or (said[-1] if said else SOCKET)
     is_there = bool(program.value or process.value or files.value)
+    daemon = ask(host, socket) if process.value else Fact[CrioConfig](None, process.source, process.unknown)
+    known = daemon.value or merged(files.value or ())
     return Crio(
         program=program,
         version=fact(host.run(("crio", "--version")), parse_version),
@@ -104,7 +111,10 @@ def probe_crio(host: Host) -> Crio:
         folder=Fact(folder if is_there else None, process.source),
         files=files,
         socket=Fact(socket if process.value else None, process.source),
-        daemon=ask(host, socket) if process.value else Fact(None, process.source, process.unknown),
+        daemon=daemon,
+        hooks=probe_hooks(host, known.hooks_dir or (*FOLDERS, RUN_FOLDER))
+        if process.value
+        else Fact(None, process.source),
     )
 
 
@@ -143,6 +153,7 @@ def parse_config(path: str, text: str) -> CrioConfig:
         runtimes={name: _table(runtimes, name) for name in runtimes},
         default_runtime=_text(runtime, "default_runtime"),
         listen=_text(_table(crio, "api"), "listen"),
+        hooks_dir=texts_in(runtime, "hooks_dir"),
     )
 
 
@@ -154,7 +165,8 @@ def merged(files: Sequence[CrioConfig]) -> CrioConfig:
     runtimes = {name: entry for one in files for name, entry in one.runtimes.items()}
     defaults = [one.default_runtime for one in files if one.default_runtime]
     listens = [one.listen for one in files if one.listen]
-    return CrioConfig("", runtimes, (defaults or [""])[-1], (listens or [""])[-1])
+    hooks = [one.hooks_dir for one in files if one.hooks_dir]
+    return CrioConfig("", runtimes, (defaults or [""])[-1], (listens or [""])[-1], hooks_dir=(hooks or [()])[-1])
 
 
 def in_order(files: Iterable[CrioConfig], config: str) -> List[CrioConfig]:

@@ -6,11 +6,10 @@ from typing import Tuple
 
 from gpuctl.facts.docker.docker import CLIENT, is_podmans, parse_client_version
 from gpuctl.facts.toolkit.cdi import FOLDERS
+from gpuctl.facts.toolkit.oci_hooks import probe_hooks
 from gpuctl.frozen import dataclass
 from gpuctl.host.look.reading import Host, fact
 from gpuctl.model import Fact
-
-HOOK_FOLDERS = ("/usr/share/containers/oci/hooks.d", "/etc/containers/oci/hooks.d")
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,7 @@ class Podman:
 
 def probe_podman(host: Host) -> Podman:
     """Returns Podman. To tell its version takes it longer than most of what the doctor does."""
-    program, hooks = fact(host.which("podman"), str), _hooks(host)
+    program, hooks = fact(host.which("podman"), str), probe_hooks(host)
     matters = (
         hooks.value
         or not host.which("dockerd").ok
@@ -39,12 +38,3 @@ def probe_podman(host: Host) -> Podman:
 def probe_version(host: Host) -> Fact[str]:
     """Returns what Podman says of its version. `podman info` is not asked: it makes Podman's directories."""
     return fact(host.run(("podman", "--version")), parse_client_version)
-
-
-def _hooks(host: Host) -> Fact[Tuple[str, ...]]:
-    """Of podman-run(1), --hooks-dir: those that name NVIDIA, as the toolkit's file oci-nvidia-hook.json does."""
-    listings = [host.list(folder) for folder in HOOK_FOLDERS]
-    names = tuple(
-        "%s/%s" % (one.source, name) for one in listings for name in one.text.splitlines() if "nvidia" in name
-    )
-    return Fact(names or None, ", ".join(HOOK_FOLDERS))

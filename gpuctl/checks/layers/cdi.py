@@ -347,16 +347,17 @@ def feature(system: System, docker: Docker, toolkit: Toolkit) -> Judgement | Non
     return warned(f"{message}.", seen, remedy=remedy)
 
 
-@check("cdi.podman")
-def podman_version(podman: Podman, toolkit: Toolkit) -> Judgement | None:
+@check("cdi.podman", explains=("registration.podman",))
+def podman_version(docker: Docker, podman: Podman, toolkit: Toolkit) -> Judgement | None:
     """Podman before 4.1 takes `--device nvidia.com/gpu=all` for the path of a device."""
     told = podman.version.get()
     if told is None or not _gpu_specs(toolkit):
         return None
     if understood(docker_version, told) >= docker_version(PODMAN_SINCE):
         return passed(f"Podman {told} takes CDI devices", podman.version)
-    remedy = Remedy(f"Upgrade Podman to {PODMAN_SINCE} or later.")
-    return warned(f"Podman {told} does not take CDI devices.", podman.version, remedy=remedy)
+    text = f"Upgrade Podman to {PODMAN_SINCE} or later, with a newer release of the distribution where this has none."
+    complain = _complain(docker, podman, toolkit)
+    return complain(f"Podman {told} does not take CDI devices.", podman.version, remedy=Remedy(text))
 
 
 @check("cdi.hook-program")

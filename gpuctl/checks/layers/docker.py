@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gpuctl.checks.engine import Judgement, check, failed, passed, undetermined, warned
-from gpuctl.checks.engine_here import other_engine
+from gpuctl.checks.engine_here import other_engine, within_container
 from gpuctl.checks.gpus import understood
 from gpuctl.checks.remedies import as_root, install, service, start
 from gpuctl.command import Shell, command, operands
@@ -75,31 +75,41 @@ def only_cdi_devices(docker: Docker, toolkit: Toolkit) -> bool:
 def installed(
     system: System, docker: Docker, containerd: Containerd, crio: Crio, podman: Podman, jobs: JobRuntimes
 ) -> Judgement | None:
-    """Something has to run containers: Docker, of which a client alone runs nothing, or another engine."""
+    """Something has to run containers: Docker, of which a client alone runs nothing, or another engine.
+
+    Within a container that is its host's part.
+    """
     if docker.kind.value == "podman":
         return passed("Podman plays Docker's part", docker.kind)
     if docker.installed:
         return passed("Docker is installed", docker.server if docker.daemon.value is None else docker.daemon)
     if docker.state.value is not State.ABSENT:
         return None
-    other = other_engine(containerd, crio, podman)
-    if other:
-        seen = _engine_seen(other, containerd, crio, podman)
-        return passed(f"No Docker here: {seen.text}", seen)
-    if jobs.programs.value:
-        return passed(f"No Docker here: jobs run containers by {', '.join(jobs.programs.value)}", jobs.programs)
+    instead = _instead(system, docker, containerd, crio, podman, jobs)
+    if instead:
+        return passed(f"No Docker here: {instead.text}", instead)
     message = "Only Docker's client is installed, no daemon." if docker.client.get() else "Docker is not installed."
     remedy = install("docker", "Install Docker.", system, Disturbs.NOTHING)
     return failed(message, docker.client, docker.server, docker.daemon, docker.endpoint, remedy=remedy)
 
 
-def _engine_seen(engine: str, containerd: Containerd, crio: Crio, podman: Podman) -> Evidence:
+def _instead(
+    system: System, docker: Docker, containerd: Containerd, crio: Crio, podman: Podman, jobs: JobRuntimes
+) -> Evidence | None:
+    """What runs containers in Docker's place. Raises CannotTell."""
+    engine = other_engine(containerd, crio, podman)
+    if not engine and docker.users.value:
+        return Evidence(docker.users.source, f"a user's own is: DOCKER_HOST={docker.users.value[0]}")
+    if not engine and jobs.programs.value:
+        return Evidence(jobs.programs.source, f"jobs run containers by {', '.join(jobs.programs.value)}")
+    if not engine and within_container(system):
+        return Evidence(system.machine.source, "this is a container, whose host has the engine")
     seen = {
         "crio": Evidence(crio.process.source, "CRI-O runs"),
         "containerd": Evidence(containerd.process.source, f"{containerd.title} runs"),
         "podman": Evidence(podman.program.source, "Podman is there"),
     }
-    return seen[engine]
+    return seen.get(engine)
 
 
 @check("docker.reachable", explains=("docker.kind", "docker.version.gpus-flag"))
@@ -130,6 +140,10 @@ def fault(system: System, docker: Docker) -> tuple[str, Remedy] | None:
     if endpoint and endpoint.chosen:
         message = f"There is no Docker at {endpoint.url}, where {endpoint.origin} points."
         return message, _other_endpoint(endpoint, "Choose this host's own Docker.")
+    if docker.users.value:
+        message = "The system's Docker is not running, and a user's own is."
+        own = command(f"DOCKER_HOST={docker.users.value[0]}", "gpuctl", "doctor")
+        return message, Remedy("Look at the user's own, if that is meant.", (own,), Disturbs.NOTHING)
     text = "Start Docker; its log says why if it does not stay up."
     return "Docker is not running.", Remedy(text, start(system, docker))
 
@@ -155,10 +169,15 @@ def _other_endpoint(endpoint: Endpoint, text: str) -> Remedy:
 
 @check("docker.kind", explains=("registration.runtime", "registration.hook-visible", "outlook.daemon-reload"))
 def kind(system: System, docker: Docker, toolkit: Toolkit) -> Judgement | None:
-    """Of the ways to have Docker on Linux, Docker Desktop and a snap of before September 2024 do not reach the GPUs."""
+    """Of the ways to have Docker on Linux, Docker Desktop and a snap of before September 2024 do not reach the GPUs.
+
+    On WSL 2 Docker Desktop does, by a toolkit of its own: https://docs.docker.com/desktop/features/gpu/
+    """
     found, endpoint = docker.kind.get(), docker.endpoint.value
     if found is None or found == "remote" or endpoint is None:
         return None
+    if found == "desktop" and sets_up_itself(docker, system):
+        return passed("Docker is Docker Desktop, which gives this machine's GPUs by its own toolkit", docker.kind)
     if found == "desktop":
         message = "Docker Desktop runs containers in a virtual machine that has no GPU."
         remedy = _other_endpoint(endpoint, "Use this host's engine.")
@@ -178,7 +197,7 @@ def _snap(system: System, docker: Docker, toolkit: Toolkit) -> Judgement:
     """
     engine = install("docker", "", system, Disturbs.NOTHING).commands
     instead = (*as_root(system, command("snap", "remove", "docker")), *engine)
-    if not sets_up_itself(docker):
+    if not sets_up_itself(docker, system):
         text = (
             "Use the engine from packages. Or keep the snap and refresh it: from September 2024 on it sets up GPUs by"
             " itself, where the driver is one of Ubuntu's packages."
@@ -197,9 +216,11 @@ def _snap(system: System, docker: Docker, toolkit: Toolkit) -> Judgement:
     return passed("Docker is the snap, which has set up GPUs by its own toolkit: --runtime=nvidia", docker.kind)
 
 
-def sets_up_itself(docker: Docker) -> bool:
-    """Returns whether this is Docker's snap, and has its runtime nvidia."""
+def sets_up_itself(docker: Docker, system: System) -> bool:
+    """Returns whether this Docker brings a toolkit: the snap that has its runtime nvidia, Docker Desktop on WSL 2."""
     daemon = docker.daemon.value
+    if docker.kind.value == "desktop":
+        return daemon is not None and system.machine.value == "wsl2"
     return docker.kind.value == "snap" and daemon is not None and "nvidia" in daemon.runtimes
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gpuctl.checks.engine import Judgement, check, failed, passed, undetermined, warned
-from gpuctl.checks.gpus import compat_gpus, gpus_here, understood
+from gpuctl.checks.gpus import by_nvgpu, compat_gpus, gpus_here, understood
 from gpuctl.checks.layers.kernel import REFUSES
 from gpuctl.checks.remedies import as_root, driver_is_apart, install, install_driver, kernel_log, reset, unheld
 from gpuctl.command import command, operands
@@ -15,9 +15,11 @@ from gpuctl.compat.versions import compare, parse_driver
 from gpuctl.facts.gpu.devices import Devices
 from gpuctl.facts.gpu.driver import Driver
 from gpuctl.facts.gpu.driver_packages import driver_version
-from gpuctl.facts.gpu.keeper import Keeper
+from gpuctl.facts.gpu.keeper import GUESTS, Keeper
 from gpuctl.facts.gpu.nvml import NvmlGpu
 from gpuctl.facts.gpu.pci import Pci
+from gpuctl.facts.gpu.tegra import Tegra
+from gpuctl.facts.machine.kernel import Kernel
 from gpuctl.facts.machine.system import System
 from gpuctl.facts.packages.logs import DRIVER
 from gpuctl.model import Action, Disturbs, Evidence, Remedy
@@ -243,17 +245,41 @@ def supports_gpus(system: System, pci: Pci, driver: Driver, keeper: Keeper) -> J
 
 
 @check("driver.device-nodes", explains=("kernel.uvm-loaded",))
-def device_nodes(system: System, driver: Driver, devices: Devices) -> Judgement | None:
-    """Programs reach the GPUs through /dev/nvidia0, nvidiactl and nvidia-uvm; the toolkit hands these to containers."""
-    if driver.nvml_version.value is None or system.machine.value in ("wsl1", "wsl2"):
+def device_nodes(system: System, driver: Driver, devices: Devices, tegra: Tegra, kernel: Kernel) -> Judgement | None:
+    """Programs reach the GPUs through /dev/nvidia0, nvidiactl and nvidia-uvm; the toolkit hands these to containers.
+
+    On a Jetson up to Orin they go by nvgpu's nodes instead.
+    """
+    is_elsewhere = system.machine.value in ("wsl1", "wsl2") or by_nvgpu(tegra, kernel)
+    if driver.nvml_version.value is None or is_elsewhere:
         return None
     nodes = {node.path for node in devices.nodes.get() or ()}
-    missing = [path for path in ("/dev/nvidiactl", "/dev/nvidia0", "/dev/nvidia-uvm") if path not in nodes]
+    modules = kernel.modules.value
+    of_uvm = ("/dev/nvidia-uvm",) if modules is None or "nvidia_uvm" in modules else ()  # else kernel.uvm-loaded tells
+    missing = [path for path in ("/dev/nvidiactl", "/dev/nvidia0", *of_uvm) if path not in nodes]
     seen = Evidence(devices.nodes.source, ", ".join(sorted(nodes)) or "none")
     if not missing:
         return passed(f"{len(nodes)} device nodes are there", seen)
+    if system.machine.value == "container":
+        return _not_passed_on(system, missing[0], seen)
     remedy = Remedy("Have nvidia-modprobe make them.", as_root(system, command("nvidia-modprobe", "-c=0", "-u")))
     return warned(f"The device node {missing[0]} is missing.", seen, remedy=remedy)
+
+
+def _not_passed_on(system: System, path: str, seen: Evidence) -> Judgement:
+    """A container has the nodes that its host gives it. Without compute among its capabilities an engine's lacks one.
+
+    Source: https://github.com/jammsen/proxmox-setup-scripts/issues/7
+    """
+    message = f"The device node {path} is missing in here: CUDA finds no GPU."
+    if system.machine_detail.value not in GUESTS:
+        text = "Start this container anew with all that CUDA needs: NVIDIA_DRIVER_CAPABILITIES=compute,utility."
+        return failed(message, seen, remedy=Remedy(text, disturbs=Disturbs.RUNNING_CONTAINERS))
+    text = (
+        "On the host: load what makes it (nvidia-modprobe -u -c=0) at every boot, before this guest starts, and pass"
+        f" {path} on in the guest's configuration, by the number that the node has there now."
+    )
+    return failed(message, seen, remedy=Remedy(text, disturbs=Disturbs.HOST))
 
 
 @check("driver.device-permissions")
@@ -266,9 +292,12 @@ def device_permissions(devices: Devices) -> Judgement | None:
     closed = [node for node in gates if node.mode & 0o006 != 0o006]
     if not closed:
         return passed("Every user may open the device nodes", Evidence(devices.nodes.source, f"{len(gates)} nodes"))
-    seen = Evidence(closed[0].path, f"mode {closed[0].mode:o}")
+    seen = [Evidence(node.path, f"mode {node.mode:o}") for node in closed]
     remedy = Remedy(
-        "Where that is not meant: NVreg_DeviceFileMode=0666 in modprobe.d, then reload the module.",
+        "Where that is not meant: NVreg_DeviceFileMode=0666 in modprobe.d, then reload the module. Where it is, "
+        "its users are in the nodes' group, and rootless Podman keeps that by --group-add keep-groups.",
         (command("grep", "-rn", "NVreg_DeviceFile", "/etc/modprobe.d"),),
     )
-    return warned(f"{closed[0].path} is closed to other users (mode {closed[0].mode:o}).", seen, remedy=remedy)
+    modes = ", ".join(sorted({f"{node.mode:o}" for node in closed}))
+    which = f"{closed[0].path} is" if len(closed) == 1 else f"{len(closed)} device nodes are"
+    return warned(f"{which} closed to other users (mode {modes}).", *seen, remedy=remedy)

@@ -16,6 +16,8 @@ from gpuctl.facts.gpu.wsl import WslLibraries
 from gpuctl.facts.machine.system import System
 from gpuctl.model import Disturbs, Evidence, Remedy
 
+_GIVEN_AWAY = ("vfio-pci", "nvgrace-gpu-vfio-pci", "pciback")
+"""The kernel drivers that hold a function for a virtual machine."""
 _VENDORS = {"1002": "AMD", "1a03": "ASPEED", "8086": "Intel"}
 
 
@@ -74,24 +76,35 @@ def gpu_known(pci: Pci) -> Judgement | None:
     return passed("Every GPU is in gpuctl's table", _seen(pci.gpus.source, pci.gpus.value))
 
 
-@check("hardware.passthrough", explains=("kernel.module-loaded", "driver.gpu-count"))
+@check(
+    "hardware.passthrough",
+    explains=("kernel.module-loaded", "driver.gpu-count", "docker.installed", "docker.reachable"),
+)
 def passthrough(system: System, pci: Pci) -> Judgement | None:
-    """A GPU that is bound to vfio-pci belongs to virtual machines: no container of this host can use it."""
+    """A GPU that is bound to vfio-pci belongs to virtual machines: no container of this host can use it.
+
+    Xen calls that pciback, and Grace Hopper has a driver of its own for it. A host all of whose GPUs are given away is
+    a hypervisor, of which no engine is asked: what uses them is looked at inside of the virtual machine.
+    Source: https://docs.kernel.org/driver-api/vfio.html, https://wiki.xenproject.org/wiki/Xen_PCI_Passthrough
+    """
     gpus = pci.gpus.get() or ()
-    taken = [gpu for gpu in gpus if gpu.driver == "vfio-pci"]
+    taken = [gpu for gpu in gpus if gpu.driver in _GIVEN_AWAY]
     if not gpus:
         return None
     if not taken:
         return passed("No GPU is set aside for virtual machines", _seen(pci.gpus.source, gpus))
     seen = _seen(pci.gpus.source, taken)
     if len(taken) < len(gpus):
-        return warned(f"{len(taken)} of {len(gpus)} GPUs are set aside for virtual machines (vfio-pci).", seen)
+        return warned(f"{len(taken)} of {len(gpus)} GPUs are set aside for virtual machines ({taken[0].driver}).", seen)
     text = (
-        "Give the GPU back to the host: remove vfio-pci's ids from the kernel command line and modprobe.d, then reboot."
+        "Run gpuctl inside of the virtual machine that has it. Or give it back to this host: remove its id from the"
+        " kernel command line and modprobe.d, then reboot."
     )
     commands = (command("grep", "-rsn", *operands(gpus[0].device, "/etc/modprobe.d", "/proc/cmdline")),)
     return failed(
-        "Every GPU is set aside for virtual machines (vfio-pci).", seen, remedy=Remedy(text, commands, Disturbs.HOST)
+        f"Every GPU is set aside for virtual machines ({taken[0].driver}).",
+        seen,
+        remedy=Remedy(text, commands, Disturbs.HOST),
     )
 
 

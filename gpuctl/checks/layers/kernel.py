@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from gpuctl.checks.engine import Judgement, check, failed, passed, warned
-from gpuctl.checks.gpus import compat_gpus, gpus_here, wanting
+from gpuctl.checks.gpus import by_nvgpu, compat_gpus, gpus_here, wanting
+from gpuctl.checks.mendable import TOOLKIT
 from gpuctl.checks.remedies import (
     as_root,
     dkms_install,
@@ -15,9 +16,11 @@ from gpuctl.checks.remedies import (
     switch_on,
 )
 from gpuctl.command import Shell, command
+from gpuctl.compat.knowledge.keepers import OPERATOR
 from gpuctl.facts.gpu.driver import Driver
 from gpuctl.facts.gpu.keeper import Keeper
 from gpuctl.facts.gpu.pci import Pci
+from gpuctl.facts.gpu.tegra import Tegra
 from gpuctl.facts.machine.kernel import Kernel
 from gpuctl.facts.machine.system import System
 from gpuctl.facts.packages.logs import KERNEL
@@ -82,6 +85,33 @@ def packages_whole(system: System, driver: Driver, keeper: Keeper) -> Judgement 
     ends = command("dpkg", "--configure", "-a"), command("apt-get", "-f", "install", "-y"), command("reboot")
     remedy = Remedy("Let dpkg and apt end what they began.", as_root(system, *ends), Disturbs.HOST)
     return failed(f"dpkg was interrupted within the driver's packages: {seen.text}.", seen, remedy=remedy)
+
+
+@check(
+    "kernel.operator-driver",
+    explains=(
+        "kernel.driver-installed",
+        "kernel.module-built",
+        "kernel.module-loaded",
+        *TOOLKIT,
+        "registration.containerd",
+        "registration.crio",
+    ),
+)
+def operator_driver(system: System, keeper: Keeper) -> Judgement | None:
+    """On a node whose driver is a container of the GPU Operator's, nothing works before that is ready.
+
+    Its pod says why it is not: kernel headers that it cannot get, nouveau, a kernel without a precompiled image. What
+    else the operator brings, as the toolkit, waits for it. Source: https://github.com/NVIDIA/gpu-operator/issues/564
+    """
+    if keeper.driver.value != OPERATOR:
+        return None
+    if not keeper.is_awaited:
+        return passed("The GPU Operator's driver container has brought its driver", keeper.driver)
+    pods = command("kubectl", "get", "pods", "-A", "-o", "wide", "-l", "app=nvidia-driver-daemonset")
+    log = command("kubectl", "logs", "-n", "gpu-operator", "-l", "app=nvidia-driver-daemonset", "--tail=30")
+    text = "See this node's pod, and its log: it says what the container lacks. Install no driver on the node."
+    return failed("The GPU Operator's driver container is not ready.", keeper.driver, remedy=Remedy(text, (pods, log)))
 
 
 @check("kernel.nouveau", explains=("kernel.module-loaded",))
@@ -170,14 +200,20 @@ def module_loaded(system: System, pci: Pci, kernel: Kernel, driver: Driver) -> J
 
 
 @check("kernel.uvm-loaded")
-def uvm_loaded(system: System, kernel: Kernel, driver: Driver) -> Judgement | None:
-    """CUDA needs nvidia_uvm beside nvidia. It is loaded on first use by nvidia-modprobe, where that is installed."""
+def uvm_loaded(system: System, kernel: Kernel, tegra: Tegra) -> Judgement | None:
+    """CUDA needs nvidia_uvm beside nvidia. It is loaded on first use by nvidia-modprobe, where that is installed.
+
+    On a Jetson up to Orin it goes by nvgpu instead.
+    """
     modules = kernel.modules.get() or ()
-    if "nvidia" not in modules:
+    if "nvidia" not in modules or by_nvgpu(tegra, kernel):
         return None
     if "nvidia_uvm" in modules:
         return passed("nvidia_uvm is loaded", kernel.modules)
-    remedy = Remedy("Load it now.", as_root(system, command("nvidia-modprobe", "-u", "-c=0")))
+    if system.machine.value == "container":
+        remedy = Remedy("Load it on the host, at every boot: nvidia-modprobe -u -c=0. Nothing in here can.")
+        return warned("nvidia_uvm is not loaded on the host: CUDA may find no GPU.", kernel.modules, remedy=remedy)
+    remedy = Remedy("Load it now.", as_root(system, command("nvidia-modprobe", "-c=0", "-u")))
     return warned("nvidia_uvm is not loaded: nvidia-smi works, CUDA may not.", kernel.modules, remedy=remedy)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from gpuctl.checks.compare.dates import changed_at
 from gpuctl.checks.engine import Judgement, check, failed, passed, warned
+from gpuctl.checks.engine_here import is_outside
 from gpuctl.checks.layers.docker import (
     CDI_FIRST_SINCE,
     GPUS_FLAG_SINCE,
@@ -52,10 +53,19 @@ def runtime(system: System, docker: Docker, toolkit: Toolkit) -> Judgement | Non
     seen = Evidence(docker.daemon.source, f"runtimes: {', '.join(sorted(daemon.runtimes))}")
     if "nvidia" in daemon.runtimes:
         return passed("Docker has the runtime nvidia", seen)
+    if docker.kind.value == "desktop":  # by which way it gives them it does not tell
+        return passed("Docker Desktop gives GPUs without a runtime of that name", seen)
     if has_cdi_gpus(docker, toolkit) or only_cdi_devices(docker, toolkit):
         return passed("Docker goes by the CDI specification, without the runtime nvidia", toolkit.cdi)
-    remedy = install_runtime(system, "Register the runtime; no container is stopped.")
+    remedy = _register(system, docker, "Register the runtime; no container is stopped.")
     return failed("Docker has no runtime called nvidia.", seen, remedy=remedy)
+
+
+def _register(system: System, docker: Docker, text: str, *options: str) -> Remedy:
+    """By this person alone where the Docker is the person's own: root's gpuctl would set up the system's."""
+    if docker.kind.value == "rootless":
+        return Remedy(text, (command("gpuctl", "install-runtime", *options),), Disturbs.NOTHING)
+    return install_runtime(system, text, *options)
 
 
 @check("registration.config-applied", explains=("registration.runtime",))
@@ -67,7 +77,7 @@ def config_applied(system: System, docker: Docker) -> Judgement | None:
     seen = Evidence(config.path, f"runtimes.nvidia = {config.runtimes['nvidia']}")
     if "nvidia" in daemon.runtimes:
         return passed("Docker has taken up daemon.json's runtimes", seen)
-    remedy = install_runtime(system, "Have Docker reload its file.")
+    remedy = _register(system, docker, "Have Docker reload its file.")
     return failed(f"{config.path} names the runtime nvidia, and Docker has not taken it up.", seen, remedy=remedy)
 
 
@@ -75,12 +85,12 @@ def config_applied(system: System, docker: Docker) -> Judgement | None:
 def runtime_path(system: System, docker: Docker) -> Judgement | None:
     """Docker accepts a runtime whose program does not exist, and fails only when a container starts."""
     daemon = daemon_of(docker)
-    if daemon is None or "nvidia" not in daemon.runtimes:
+    if daemon is None or "nvidia" not in daemon.runtimes or is_outside(docker, system):
         return None
     path = daemon.runtimes["nvidia"] or "nvidia-container-runtime"
     if docker.runtime_file.get():
         return passed(f"The registered runtime is there: {docker.runtime_file.value}", docker.runtime_file)
-    remedy = install_runtime(system, "Register the program that is there.", "--force")
+    remedy = _register(system, docker, "Register the program that is there.", "--force")
     return failed(f"The registered runtime {path} is not an executable program.", docker.runtime_file, remedy=remedy)
 
 
@@ -103,17 +113,20 @@ def default_runtime(system: System, docker: Docker) -> Judgement | None:
 
 
 @check(HOOK_VISIBLE)
-def hook_visible(system: System, docker: Docker, toolkit: Toolkit, tegra: Tegra) -> Judgement | None:
+def hook_visible(system: System, here: DockerPaths) -> Judgement | None:
     """dockerd looks for nvidia-container-runtime-hook on its own PATH, which is not the one of a login shell.
 
     Docker 29.2 and later looks for nvidia-cdi-hook too; a specification without either of them serves --device alone.
     """
+    docker, toolkit = here.docker, here.toolkit
     daemon = daemon_of(docker)
-    if daemon is None or not at_least(daemon, GPUS_FLAG_SINCE) or docker.process.get() is None:
+    if daemon is None or not at_least(daemon, GPUS_FLAG_SINCE) or is_outside(docker, system):
+        return None
+    if docker.process.get() is None or here.hook_refuses:
         return None
     if docker.hook_file.get():
         return passed("dockerd finds the hook on its PATH", docker.hook_file)
-    if tegra.by_csv or gpus_by_cdi(docker, toolkit):
+    if here.tegra.by_csv or gpus_by_cdi(docker, toolkit):
         return None
     return _hook_out_of_sight(system, docker, daemon, toolkit)
 
@@ -157,7 +170,7 @@ def restart_needed(
     restart stops nothing.
     """
     docker, toolkit = here.docker, here.toolkit
-    daemon, process = daemon_of(docker), docker.process.get()
+    daemon, process = daemon_of(docker), None if is_outside(docker, system) else docker.process.get()
     if daemon is None or process is None or here.tegra.by_csv or not at_least(daemon, GPUS_FLAG_SINCE):
         return None
     by_cdi = gpus_by_cdi(docker, toolkit)

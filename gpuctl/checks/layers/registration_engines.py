@@ -3,60 +3,75 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from gpuctl.checks.engine import Judgement, check, failed, passed, warned
-from gpuctl.checks.engine_here import is_engine
+from gpuctl.checks.engine_here import is_engine, is_node, runs_pods
+from gpuctl.checks.layers.toolkit import WITHOUT_TOOLKIT
 from gpuctl.checks.paths.ways import is_nvidias
-from gpuctl.checks.remedies import as_root, install_runtime
-from gpuctl.command import command
+from gpuctl.checks.remedies import as_root, install_runtime, register_with_k0s
+from gpuctl.command import command, operands
 from gpuctl.compat.knowledge.cdi import CRIO_SINCE, PODMAN_SINCE
 from gpuctl.compat.versions import compare, leading
-from gpuctl.facts.containerd.containerd import Containerd
+from gpuctl.facts.containerd.containerd import SELF_CONFIGURED, Containerd
 from gpuctl.facts.crio import Crio, merged
 from gpuctl.facts.docker.docker import RUNTIME, Docker, State
+from gpuctl.facts.gpu.keeper import Keeper
+from gpuctl.facts.kubelet.kubelet import Kubelet
 from gpuctl.facts.machine.logs import Logs
 from gpuctl.facts.machine.system import System
 from gpuctl.facts.podman import Podman
 from gpuctl.facts.toolkit.toolkit import Toolkit
 from gpuctl.model import Disturbs, Evidence, Remedy
 
-PODS = "k8s.io/"
-"""containerd's namespace of what Kubernetes runs."""
-_DISTRIBUTIONS = ("k3s", "rke2", "microk8s")
 _CDI_SINCE = (2, 0)
 """containerd 2.0 reads CDI specifications unless it is told not to (docs/cri/config.md, enable_cdi)."""
 _NOT_FOUND = ("no runtime for", "failed to find runtime handler")
 
 
-@check("registration.containerd")
-def containerd(system: System, containerd: Containerd, toolkit: Toolkit, logs: Logs) -> Judgement | None:
+@check("registration.containerd", explains=("kubelet.plugin-socket",))
+def containerd(
+    system: System, containerd: Containerd, kubelet: Kubelet, toolkit: Toolkit, keeper: Keeper, logs: Logs
+) -> Judgement | None:
     """Pods get GPUs by a runtime that containerd knows, or by a CDI specification, which containerd 2.0 and later read.
 
-    Where Kubernetes runs nothing by containerd, as beside Docker, nobody asks it. containerd reads its files when it
-    starts: https://github.com/containerd/containerd, docs/cri/config.md.
+    Where Kubernetes runs nothing by containerd, as beside Docker, nobody asks it, nor where the device plugin mounts
+    the driver itself. containerd reads its files when it starts: https://github.com/containerd/containerd,
+    docs/cri/config.md.
     """
-    if not runs_pods(containerd, logs):
+    if keeper.driver.value in WITHOUT_TOOLKIT or not runs_pods(containerd, kubelet):
         return None
     has = containerd.cri.get()
     if has is None:
         return None
-    reads_cdi = containerd.release >= _CDI_SINCE
+    reads_cdi = containerd.release >= _CDI_SINCE if has.cdi is None else has.cdi
     seen = Evidence(containerd.cri.source, f"runtimes: {', '.join(sorted(has.runtimes)) or 'none'}")
-    return _judge(system, "containerd", containerd.title, has.runtimes, seen, toolkit if reads_cdi else None, logs)
+    remedy = _register(system, containerd)
+    return _judge(containerd.title, has.runtimes, seen, toolkit if reads_cdi else None, logs, remedy)
 
 
-def runs_pods(containerd: Containerd, logs: Logs) -> bool:
-    """Returns whether Kubernetes runs its pods by this containerd, as far as that shows."""
-    if containerd.process.value is None:
-        return False
-    if containerd.flavour.value in _DISTRIBUTIONS or logs.kubelet.value:
-        return containerd.flavour.value != "docker"
-    return any(name.startswith(PODS) for name in containerd.running.value or ())
+def _register(system: System, containerd: Containerd) -> Remedy:
+    """How this containerd learns of the runtime. K3s and RKE2 look for its program whenever they start.
+
+    Source: https://docs.k3s.io/advanced#nvidia-container-runtime
+    """
+    title, unit = containerd.title, containerd.unit.value
+    if containerd.flavour.value == "k0s":
+        return register_with_k0s(system, containerd)
+    if containerd.flavour.value not in SELF_CONFIGURED:
+        text = f"Register the runtime; {title} takes it up at its next start, which --restart has it do."
+        return install_runtime(system, text, "--engine", "containerd")
+    text = f"{title} registers it by itself whenever it starts: restart it, now that the toolkit is there; pods run on."
+    remedy = install_runtime(system, text, "--engine", "containerd", "--restart")
+    by_hand = as_root(system, command("systemctl", "restart", *operands(unit.name))) if unit else ()
+    return replace(remedy, by_hand=by_hand, disturbs=Disturbs.NEW_CONTAINERS)
 
 
-@check("registration.crio")
+@check("registration.crio", explains=("kubelet.plugin-socket",))
 def crio(system: System, crio: Crio, toolkit: Toolkit, logs: Logs) -> Judgement | None:
-    """Pods get GPUs by a runtime that CRI-O knows, or by a CDI specification, which CRI-O 1.24 and later read.
+    """Pods get GPUs by a runtime that CRI-O knows, by a CDI specification, which CRI-O 1.24 and later read, or a hook.
+
+    The hook is what the GPU Operator registers with OpenShift's CRI-O.
 
     What CRI-O goes by it tells on its socket; where it does not, its files say what it takes up when it starts.
     Source: https://github.com/cri-o/cri-o, docs/crio.conf.5.md.
@@ -68,7 +83,10 @@ def crio(system: System, crio: Crio, toolkit: Toolkit, logs: Logs) -> Judgement 
     reads_cdi = compare(leading(crio.version.value or "") or "0", CRIO_SINCE) >= 0
     source = crio.daemon.source if crio.daemon.value else crio.files.source
     seen = Evidence(source, f"runtimes: {', '.join(sorted(programs)) or 'none'}")
-    return _judge(system, "crio", "CRI-O", programs, seen, toolkit if reads_cdi else None, logs)
+    if crio.hooks.value and not any(_is_ours(name, program) for name, program in programs.items()):
+        return passed("CRI-O has the toolkit's OCI hook", crio.hooks)
+    remedy = install_runtime(system, "Register the runtime; no container is stopped.", "--engine", "crio")
+    return _judge("CRI-O", programs, seen, toolkit if reads_cdi else None, logs, remedy)
 
 
 @check("registration.crio-restart")
@@ -94,19 +112,17 @@ def crio_restart(system: System, crio: Crio) -> Judgement | None:
 
 
 def _judge(
-    system: System,
-    engine: str,
     title: str,
     programs: Mapping[str, str | None],
     seen: Evidence,
     cdi: Toolkit | None,
     logs: Logs,
+    remedy: Remedy,
 ) -> Judgement:
     """`cdi`: where the specifications are that the engine reads, None where it reads none."""
     ours = next((name for name, program in programs.items() if _is_ours(name, program)), None)
     if ours:
         return passed(f"{title} has the runtime {ours}", seen)
-    remedy = install_runtime(system, "Register the runtime; no container is stopped.", "--engine", engine)
     asked = _asked(logs.kubelet.value or ())
     if asked:
         message = f"Pods ask for a runtime that {title} does not have."
@@ -126,21 +142,31 @@ def _asked(lines: Iterable[str]) -> str | None:
 
 
 @check("registration.podman")
-def podman(system: System, docker: Docker, podman: Podman, toolkit: Toolkit) -> Judgement | None:
+def podman(
+    system: System,
+    docker: Docker,
+    containerd: Containerd,
+    crio: Crio,
+    kubelet: Kubelet,
+    podman: Podman,
+    toolkit: Toolkit,
+) -> Judgement | None:
     """Podman takes GPUs as the devices that a CDI specification names (podman run --device nvidia.com/gpu=all).
 
-    The toolkit's OCI hook is the older way. Beside Docker, nobody need mean Podman.
+    The toolkit's OCI hook is the older way. Beside Docker, and beside what runs a node's pods, nobody need mean Podman.
     Source: https://docs.nvidia.com/datacenter/cloud-native/container-toolkit/latest/cdi-support.html
     """
     if podman.program.value is None or is_engine(docker) or docker.state.value is State.ELSEWHERE:
         return None
-    cdi = toolkit.cdi.get()
-    if cdi and cdi.in_effect():
+    if is_node(containerd, crio, kubelet):
+        return None
+    cdi, version = toolkit.cdi.get(), leading(podman.version.get() or "")
+    is_too_old = bool(version) and compare(version, PODMAN_SINCE) < 0
+    if cdi and cdi.in_effect() and not is_too_old:
         return passed("Podman finds the GPUs in a CDI specification", toolkit.cdi)
     if podman.hooks.value:
         return passed("Podman has the toolkit's OCI hook", podman.hooks)
-    version = leading(podman.version.get() or "")
-    if version and compare(version, PODMAN_SINCE) < 0:
+    if is_too_old:
         remedy = Remedy(f"Upgrade Podman to {PODMAN_SINCE} or later: this one takes no CDI devices.")
         return failed(f"Podman {version} takes no CDI devices.", podman.version, remedy=remedy)
     remedy = install_runtime(system, "Write a CDI specification; no container is stopped.", "--engine", "podman")

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import posixpath
+from collections.abc import Iterator
+
 from gpuctl.checks.engine import Judgement, check, failed, passed, warned
+from gpuctl.checks.engine_here import is_outside
 from gpuctl.checks.paths.engines import EnginePaths
-from gpuctl.checks.remedies import as_root, install, install_toolkit
+from gpuctl.checks.paths.ways import BEHIND_THE_RUNTIME
+from gpuctl.checks.remedies import as_root, install, install_toolkit, upgrade_toolkit
 from gpuctl.command import command
 from gpuctl.compat.knowledge.releases import toolkit_cves
 from gpuctl.compat.versions import compare, leading
@@ -13,15 +18,13 @@ from gpuctl.facts.gpu.keeper import Keeper
 from gpuctl.facts.gpu.tegra import CSV_FOLDER, Tegra
 from gpuctl.facts.machine.system import System
 from gpuctl.facts.packages.logs import TOOLKIT
+from gpuctl.facts.packages.packages import TOOLKIT as PACKAGES
+from gpuctl.facts.packages.packages import Packages
 from gpuctl.facts.toolkit.toolkit import Part, Toolkit
 from gpuctl.model import ENGINES, Disturbs, Evidence, Fact, Remedy
 
-_WITHOUT_TOOLKIT = ("cos", "gke")
+WITHOUT_TOOLKIT = ("cos", "gke")
 """Keepers whose device plugin puts the driver into containers by itself."""
-
-
-def _other_version(system: System, text: str) -> Remedy:
-    return install("toolkit", text, system, Disturbs.NOTHING)
 
 
 def _part(fact: Fact[Part]) -> Evidence:
@@ -42,7 +45,7 @@ def installed(toolkit: Toolkit, system: System, paths: EnginePaths, keeper: Keep
     seen = [_part(part) for part in parts]
     if any(part.get() for part in parts):
         return passed("The NVIDIA Container Toolkit is installed", *seen)
-    if keeper.driver.value in _WITHOUT_TOOLKIT or paths.need_no_toolkit:
+    if keeper.driver.value in WITHOUT_TOOLKIT or paths.need_no_toolkit:
         return None
     if toolkit.cdi.value and paths.need_no_runtime:
         return passed("The engines here go by the CDI specification that is there", toolkit.cdi)
@@ -56,7 +59,7 @@ def runtime(system: System, toolkit: Toolkit, paths: EnginePaths, keeper: Keeper
     """nvidia-container-runtime is what Docker calls for `--runtime=nvidia`: runc with the GPUs added."""
     if toolkit.runtime.get():
         return passed("nvidia-container-runtime is there", _part(toolkit.runtime))
-    if keeper.driver.value in _WITHOUT_TOOLKIT or paths.need_no_runtime:
+    if keeper.driver.value in WITHOUT_TOOLKIT or paths.need_no_runtime:
         return None
     remedy = install_toolkit(system, "Install the whole toolkit.")
     return failed("nvidia-container-runtime is missing.", _part(toolkit.runtime), remedy=remedy)
@@ -72,8 +75,9 @@ def hook(system: System, toolkit: Toolkit, paths: EnginePaths) -> Judgement | No
         return passed("nvidia-container-runtime-hook is there", _part(toolkit.hook))
     if paths.need_no_hook:
         return None
-    remedy, used = install_toolkit(system, "Install the whole toolkit."), paths.used
-    lost = "--gpus" if "docker" in used or not used else f"the hook of {ENGINES[next(iter(used))]}"
+    remedy = install_toolkit(system, "Install the whole toolkit.")
+    by_hook = next((name for name, path in paths.used.items() if path in BEHIND_THE_RUNTIME), "docker")
+    lost = "--gpus" if by_hook == "docker" else f"the hook of {ENGINES[by_hook]}"
     return failed(
         f"nvidia-container-runtime-hook is missing: {lost} will not work.", _part(toolkit.hook), remedy=remedy
     )
@@ -107,20 +111,38 @@ def csv(system: System, toolkit: Toolkit, tegra: Tegra) -> Judgement | None:
 
 
 @check("toolkit.versions-agree", follows=TOOLKIT)
-def versions_agree(system: System, toolkit: Toolkit) -> Judgement | None:
-    """The toolkit and libnvidia-container are released together; mixed repositories leave them apart."""
-    ctk, cli = toolkit.ctk.get(), toolkit.cli.get()
-    if ctk is None or cli is None or not leading(ctk.version) or not leading(cli.version):
+def versions_agree(system: System, toolkit: Toolkit, packages: Packages, tegra: Tegra) -> Judgement | None:
+    """The toolkit's programs, its packages and libnvidia-container are released together; a hold, or a mix of
+    repositories, leaves them apart. JetPack before 6 brings them so: https://repo.download.nvidia.com/jetson/, r35.
+
+    Source: https://github.com/NVIDIA/nvidia-container-toolkit/issues/1091
+    """
+    ctk = toolkit.ctk.get()
+    if ctk is None or not leading(ctk.version) or compare(leading(tegra.release.value or "") or "36", "36") < 0:
         return None
-    if compare(leading(ctk.version), leading(cli.version)) == 0:
-        return passed(f"All parts are version {ctk.version}", _part(toolkit.ctk), _part(toolkit.cli))
-    message = f"nvidia-ctk is {ctk.version} and nvidia-container-cli is {cli.version}."
-    remedy = _other_version(system, "Take all parts from one repository.")
-    return warned(message, _part(toolkit.ctk), _part(toolkit.cli), remedy=remedy)
+    parts = dict(_versions(toolkit, packages))
+    newest = max(parts.values(), key=lambda version: tuple(map(int, version.split("."))))
+    seen = [Evidence(TOOLKIT, f"{name} {version}") for name, version in parts.items()]
+    older = [f"{name} is {version}" for name, version in parts.items() if compare(version, newest) != 0]
+    if not older:
+        return passed(f"All parts are version {ctk.version}", *seen)
+    message = f"{' and '.join(older)}; the rest of the toolkit is {newest}."
+    remedy = upgrade_toolkit(system, packages, "Take all parts from one repository.", toolkit)
+    return warned(message, *seen, remedy=remedy)
+
+
+def _versions(toolkit: Toolkit, packages: Packages) -> Iterator[tuple[str, str]]:
+    """The version of each program that was asked for it, and of each package."""
+    for part in (toolkit.ctk, toolkit.cli, toolkit.runtime, toolkit.hook):
+        if part.value and leading(part.value.version):
+            yield posixpath.basename(part.value.path), leading(part.value.version)
+    for name, package in (packages.installed.value or {}).items():
+        if name in PACKAGES and leading(package.version):
+            yield name, leading(package.version)
 
 
 @check("toolkit.version-safe")
-def version_safe(system: System, toolkit: Toolkit) -> Judgement | None:
+def version_safe(system: System, toolkit: Toolkit, packages: Packages) -> Judgement | None:
     """Older toolkits let a hostile image out of its container (NVIDIA/nvidia-container-toolkit security advisories)."""
     ctk = toolkit.ctk.get()
     version = leading(ctk.version) if ctk else ""
@@ -134,7 +156,7 @@ def version_safe(system: System, toolkit: Toolkit) -> Judgement | None:
     return warned(
         f"Toolkit {version} has known holes ({names}), closed in {newest.fixed}.",
         _part(toolkit.ctk),
-        remedy=_other_version(system, "Upgrade the toolkit."),
+        remedy=upgrade_toolkit(system, packages, "Upgrade the toolkit.", toolkit),
     )
 
 
@@ -144,7 +166,7 @@ def runc(system: System, docker: Docker, toolkit: Toolkit) -> Judgement | None:
 
     K3s and the like bring one of their own.
     """
-    if not docker.installed:
+    if not docker.installed or is_outside(docker, system):
         return None
     if toolkit.runc.get():
         return passed("runc is there", _part(toolkit.runc))

@@ -8,20 +8,25 @@ from typing import Any
 
 from gpuctl.checks.engine import Judgement, check, failed, passed, warned
 from gpuctl.checks.mendable import OWN_CHECK
+from gpuctl.checks.paths.engines import EnginePaths
 from gpuctl.checks.paths.ways import InForce, ToolkitInUse, Way, release
-from gpuctl.checks.remedies import as_root, install
+from gpuctl.checks.remedies import as_root, upgrade_toolkit
 from gpuctl.command import Command, Shell, command, operands
 from gpuctl.compat.knowledge.errors.faults import faults_of
 from gpuctl.compat.knowledge.toolkit_settings import SPOILT, default_of, strangers
 from gpuctl.compat.versions import compare, leading
+from gpuctl.facts.gpu.keeper import GUESTS
 from gpuctl.facts.machine.isolation import Isolation
+from gpuctl.facts.machine.logs import Logs
 from gpuctl.facts.machine.system import System
+from gpuctl.facts.packages.packages import Packages
 from gpuctl.facts.toolkit.settings import LDCONFIG, LDCONFIGS, MODE, NO_CGROUPS, OPERATORS, ROOT, ToolkitSettings
 from gpuctl.facts.toolkit.toolkit import Toolkit
 from gpuctl.model import Disturbs, Evidence, Remedy
 
 CGROUP_V2_SINCE = "1.8.0"
 """libnvidia-container knows cgroup v2 from here on: https://github.com/NVIDIA/k8s-device-plugin/issues/273."""
+_RULES, _NOT_PERMITTED = "bpf_prog_query(BPF_CGROUP_DEVICE)", "operation not permitted"
 CONFIG_SINCE = "1.14.0"
 """The first toolkit whose nvidia-ctk changes config.toml (cmd/nvidia-ctk/config/config.go)."""
 
@@ -71,28 +76,48 @@ def ldconfig(system: System, here: ToolkitInUse) -> Judgement | None:
 
 
 @check("toolkit.no-cgroups")
-def no_cgroups(system: System, here: ToolkitInUse) -> Judgement | None:
+def no_cgroups(system: System, here: ToolkitInUse, isolation: Isolation, logs: Logs) -> Judgement | None:
     """The hook opens the GPUs in the container's device cgroup, which root's engine needs and another may not.
 
     no-cgroups is for rootless engines and for those inside of an unprivileged LXC container. Where it is set for root's
     engine, NVML fails with "Unknown Error"; where it is missing, bpf_prog_query is not permitted. CDI does without.
+    A user namespace around the engine, or a log with these words, leaves no doubt.
+    Source: https://github.com/NVIDIA/libnvidia-container/issues/154
     """
     if not has_toolkit(here.toolkit):
         return None
     settings = here.settings
     by_hook = any({"hook", "legacy"} & set(settings.paths(way)) for way in here.ways)
-    if by_hook and _in_lxc(system) and settings.value(NO_CGROUPS) is False:
-        remedy = _set(system, "Leave the cgroups alone.", {NO_CGROUPS: True}, settings)
-        seen = Evidence(here.found.settings.source, shown(NO_CGROUPS, False))
-        return warned("The engine runs inside of LXC, which may not let it change device cgroups.", seen, remedy=remedy)
-    if by_hook and _in_lxc(system):
+    if not by_hook or not _is_guest(system):
+        return _judged((NO_CGROUPS,), system, here)
+    if settings.value(NO_CGROUPS) is not False:
         seen_on = (here.found.settings, system.machine_detail)
-        return passed("no-cgroups is on, as an engine inside of LXC needs it", *seen_on)
-    return _judged((NO_CGROUPS,), system, here)
+        return passed(f"no-cgroups is on, as an engine inside of {_guest(system)} needs it", *seen_on)
+    remedy = _set(system, "Leave the cgroups alone.", {NO_CGROUPS: True}, settings)
+    seen, refused = Evidence(here.found.settings.source, shown(NO_CGROUPS, False)), _refused(logs)
+    if not isolation.user_namespace.value and not refused:
+        message = f"The engine runs inside of {_guest(system)}, which may not let it change device cgroups."
+        return warned(message, seen, remedy=remedy)
+    message = f"The engine runs inside of {_guest(system)}, which does not let it change device cgroups."
+    proof = refused or Evidence(isolation.user_namespace.source, "an unprivileged guest's own users")
+    return failed(message, seen, proof, remedy=remedy)
 
 
-def _in_lxc(system: System) -> bool:
-    return system.machine_detail.value in ("lxc", "lxc-libvirt")
+def _is_guest(system: System) -> bool:
+    return system.machine_detail.value in GUESTS
+
+
+def _guest(system: System) -> str:
+    return "systemd-nspawn" if system.machine_detail.value == "systemd-nspawn" else "LXC"
+
+
+def _refused(logs: Logs) -> Evidence | None:
+    """The last line in which the kernel refused to show the rules of a device cgroup."""
+    for log in (logs.docker, logs.containerd):
+        found = [line for line in log.value or () if _RULES in line and _NOT_PERMITTED in line.lower()]
+        if found:
+            return Evidence(log.source, found[-1])
+    return None
 
 
 @check("toolkit.driver-root")
@@ -180,7 +205,7 @@ def _wished(name: str, system: System, here: ToolkitInUse) -> Any:
     if name == LDCONFIG:
         return f"@{here.found.proper_ldconfig.value or LDCONFIGS[0]}"
     if name == NO_CGROUPS:
-        return here.docker.kind.value == "rootless" or _in_lxc(system)
+        return here.docker.kind.value == "rootless" or _is_guest(system)
     return default_of(name)
 
 
@@ -214,7 +239,9 @@ def wishes(names: Iterable[str], system: System, here: ToolkitInUse) -> dict[str
 
 
 @check("toolkit.cgroup-v2")
-def cgroup_v2(system: System, isolation: Isolation, toolkit: Toolkit, found: ToolkitSettings) -> Judgement | None:
+def cgroup_v2(
+    system: System, isolation: Isolation, toolkit: Toolkit, found: ToolkitSettings, packages: Packages
+) -> Judgement | None:
     """libnvidia-container before 1.8.0 does not know cgroup v2: "cgroup subsystem devices not found"."""
     cli = toolkit.cli.get()
     version = leading(cli.version) if cli else ""
@@ -225,23 +252,34 @@ def cgroup_v2(system: System, isolation: Isolation, toolkit: Toolkit, found: Too
     settings = found.settings.value
     if compare(version, CGROUP_V2_SINCE) >= 0 or (settings and settings.values.get(NO_CGROUPS) is True):
         return passed(f"libnvidia-container {version} knows cgroup v2", isolation.cgroup_v2)
-    remedy = install("toolkit", "Upgrade the toolkit.", system, Disturbs.NOTHING)
+    remedy = upgrade_toolkit(system, packages, "Upgrade the toolkit.", toolkit)
     message = f"libnvidia-container {version} does not know this host's cgroup v2: every GPU container fails."
     seen = Evidence(toolkit.cli.source, f"version {version}")
     return failed(message, seen, isolation.cgroup_v2, remedy=remedy)
 
 
 @check("toolkit.release-faults")
-def release_faults(system: System, toolkit: Toolkit) -> Judgement | None:
-    """Some releases of the toolkit have a fault that stops containers, which a later one has not any more."""
+def release_faults(system: System, paths: EnginePaths, packages: Packages) -> Judgement | None:
+    """Some releases of the toolkit have a fault that stops containers, which a later one has not any more.
+
+    What is one engine's alone counts where that runs: containerd's where it serves CRI.
+    """
+    toolkit = paths.toolkit.toolkit
     ctk = toolkit.ctk.get() or toolkit.cli.get()
     version = leading(ctk.version) if ctk else ""
     if not version:
         return None
-    faults = faults_of(version)
+    faults = [fault for fault in faults_of(version) if fault.engine is None or _is_here(fault.engine, paths)]
     if not faults:
         return passed(f"No known fault in toolkit {version}", Evidence(toolkit.ctk.source, version))
     newest = faults[-1]
-    remedy = install("toolkit", f"Upgrade the toolkit to {newest.fixed} or later.", system, Disturbs.NOTHING)
+    remedy = upgrade_toolkit(system, packages, f"Upgrade the toolkit to {newest.fixed} or later.", toolkit)
     seen = (Evidence(fault.source, fault.text) for fault in faults)
     return warned(f"Toolkit {version} has a fault: {newest.text}.", *seen, remedy=remedy)
+
+
+def _is_here(engine: str, paths: EnginePaths) -> bool:
+    """Whether it runs containers here. Distributions of Kubernetes write the files of their containerd themselves."""
+    containerd = paths.toolkit.containerd
+    has_cri = containerd.cri.value is not None or containerd.cri.unknown is not None
+    return engine in paths.used and (engine != "containerd" or (containerd.flavour.value == "plain" and has_cri))

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gpuctl.checks.engine import together
+from gpuctl.checks.engine_here import is_engine, is_outside, within_container
 from gpuctl.checks.layers.docker import has_cdi_gpus, only_cdi_devices, sets_up_itself
 from gpuctl.checks.paths.ways import BEHIND_THE_RUNTIME, GpuPath, ToolkitInUse
 from gpuctl.facts.job_runtimes import JobRuntimes
+from gpuctl.facts.machine.system import System
 from gpuctl.facts.podman import Podman
 from gpuctl.frozen import dataclass
 from gpuctl.model import CannotTell
@@ -21,45 +23,50 @@ class EnginePaths:
     toolkit: ToolkitInUse
     podman: Podman
     jobs: JobRuntimes
+    system: System
 
     @property
     def used(self) -> Mapping[str, GpuPath | None]:
-        """The path of each engine that runs containers here, None where it cannot be told."""
+        """The path of each engine here, None where it cannot be told; of one that is outside it is not asked."""
         here, found = self.toolkit, dict[str, GpuPath | None]()
-        if here.docker.installed and here.docker.kind.value != "podman":
+        if is_engine(here.docker) and not is_outside(here.docker, self.system):
             found["docker"] = self._of_docker()
         if self.podman.program.value:
             found["podman"] = self._of_podman()
         if here.containerd.process.value and here.containerd.flavour.value not in (None, "docker"):
             found["containerd"] = self._of_runtime()
         if here.crio.process.value:
-            found["crio"] = self._of_runtime()
+            found["crio"] = GpuPath.HOOK if here.crio.hooks.value else self._of_runtime()
         return found
 
     @property
     def need_no_hook(self) -> bool:
-        """Whether there are engines, and none gives GPUs behind the runtime's back."""
-        used = self.used
-        return bool(used or self.jobs.programs.value) and not any(path in BEHIND_THE_RUNTIME for path in used.values())
+        """Whether it is told what runs containers, and none gives GPUs behind the runtime's back."""
+        return self._is_told and not any(path in BEHIND_THE_RUNTIME for path in self.used.values())
 
     @property
     def need_no_runtime(self) -> bool:
-        """Whether there are engines, and all go by a CDI specification themselves."""
-        used = self.used
-        return bool(used or self.jobs.programs.value) and set(used.values()) <= {GpuPath.CDI}
+        """Whether it is told what runs containers, and all go by a CDI specification themselves."""
+        return self._is_told and set(self.used.values()) <= {GpuPath.CDI}
 
     @property
     def need_no_toolkit(self) -> bool:
         """Whether all that runs containers here brings GPUs in without NVIDIA's toolkit on the host."""
         if self.jobs.by_toolkit:
             return False
-        if sets_up_itself(self.toolkit.docker):
-            return self.used.keys() == {"docker"}
-        return bool(self.jobs.programs.value) and not self.used
+        if sets_up_itself(self.toolkit.docker, self.system):
+            return self.used.keys() <= {"docker"}
+        return self._is_told and not self.used
+
+    @property
+    def _is_told(self) -> bool:
+        """Whether it is told what runs containers: engines, jobs, or for a container its host."""
+        outside = within_container(self.system) or sets_up_itself(self.toolkit.docker, self.system)
+        return outside or bool(self.used or self.jobs.programs.value)
 
     def _of_docker(self) -> GpuPath:
         here = self.toolkit
-        if sets_up_itself(here.docker):
+        if sets_up_itself(here.docker, self.system):
             return GpuPath.CDI
         if here.tegra.by_csv:
             return GpuPath.CSV

@@ -220,11 +220,8 @@ class InForce:
             named = (value,)
         else:
             return setting == PROGRAMS[0] and isinstance(value, str) and bool(value)  # it is not looked for on PATH
-        return bool(named) and not any(self._is_there(name) for name in named)
-
-    def _is_there(self, name: str) -> bool:
-        seen = (self.found.there.value or {}).get(name)
-        return bool(seen and seen.get())
+        seen = [one for one in map((self.found.there.value or {}).get, named) if one]
+        return bool(named) and not any(one.value for one in seen) and not any(one.get() for one in seen)
 
     def _has_all(self) -> bool:
         """Whether the device that --gpus all asks for is in a CDI specification. Raises CannotTell."""

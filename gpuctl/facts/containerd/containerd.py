@@ -22,10 +22,14 @@ PLACES: Mapping[str, str] = {
     "microk8s": "/snap/microk8s/current/bin/containerd",
     "k3s": "/var/lib/rancher/k3s/data/current/bin/containerd",
     "rke2": "/var/lib/rancher/rke2/bin/containerd",
+    "k0s": "/var/lib/k0s/bin/containerd",
 }
 """Where distributions of Kubernetes keep a containerd of their own. gpuctl runs it from there, and never by a path that
 a process tells."""
-TITLES: Mapping[str, str] = {"k3s": "K3s", "rke2": "RKE2", "microk8s": "MicroK8s's containerd"}
+TITLES: Mapping[str, str] = {"k3s": "K3s", "rke2": "RKE2", "microk8s": "MicroK8s's containerd", "k0s": "k0s"}
+SELF_CONFIGURED: Mapping[str, str] = {"k3s": "k3s", "rke2": "rke2"}
+"""Distributions that look for the runtime nvidia whenever they start, and the folder of their settings in /etc/rancher.
+https://docs.k3s.io/advanced#nvidia-container-runtime-support, https://docs.rke2.io/add-ons/gpu_operators."""
 _RELEASE = regex(r"([0-9]{1,4})(?:\.([0-9]{1,4}))?(?![0-9])")
 _VERSION = regex(r"containerd\S{0,200} v?(\d\S*)")
 
@@ -40,7 +44,7 @@ class Containerd:
     process: Fact[ContainerdProcess]
     """Absent when none runs."""
     flavour: Fact[str]
-    """k3s, rke2, microk8s, plain (the system's own), docker (a part of dockerd); absent where there is none."""
+    """k3s, rke2, microk8s, k0s, plain (the system's own), docker (a part of dockerd); absent where there is none."""
     unit: Fact[Unit]
     """Absent too where something else than systemd started the process."""
     config: Fact[str]

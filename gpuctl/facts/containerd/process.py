@@ -18,7 +18,7 @@ NAMES = ("containerd", "docker-containerd")
 DEFAULT_CONFIG = "/etc/containerd/config.toml"
 DEFAULT_SOCKET = "/run/containerd/containerd.sock"
 """https://github.com/containerd/containerd, docs/man/containerd.8.md."""
-FLAVOURS = ("k3s", "rke2", "microk8s", "plain", "docker")
+FLAVOURS = ("k3s", "rke2", "microk8s", "k0s", "plain", "docker")
 """Whose it may be: Kubernetes distributions' own, the system's, Docker's own. The order is that of preference."""
 
 
@@ -86,6 +86,7 @@ def parse_flavour(argv: Sequence[str], executable: str, parent: str) -> str:
 
     containerd -c /var/lib/rancher/k3s/agent/etc/containerd/config.toml -a /run/k3s/containerd/containerd.sock
     containerd -c /var/lib/rancher/rke2/agent/etc/containerd/config.toml -a /run/k3s/containerd/containerd.sock
+    /var/lib/k0s/bin/containerd --address=/run/k0s/containerd.sock --config=/etc/k0s/containerd.toml
     /snap/microk8s/7229/bin/containerd --config /var/snap/microk8s/7229/args/containerd.toml
     containerd --config /var/run/docker/containerd/containerd.toml
     """
@@ -94,6 +95,8 @@ def parse_flavour(argv: Sequence[str], executable: str, parent: str) -> str:
         return "docker"
     if "/microk8s/" in places:
         return "microk8s"
+    if "/run/k0s/" in places or executable.startswith("/var/lib/k0s/"):
+        return "k0s"
     if "/run/k3s/" in places:
         return "rke2" if "rke2" in places or parent == "rke2" else "k3s"
     return "plain"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import posixpath
 import re
 import stat
-from typing import Any, FrozenSet, Mapping, Optional, Sequence
+from typing import Any, FrozenSet, Mapping, Optional, Sequence, Tuple
 
 from gpuctl.facts.docker.daemon import Daemon, Found, State, absent, probe_daemon
 from gpuctl.facts.docker.daemon_json import ConfigFile, parse_config
-from gpuctl.facts.docker.endpoint import Endpoint, is_users, probe_endpoint
+from gpuctl.facts.docker.endpoint import Endpoint, is_users, probe_endpoint, users_sockets
 from gpuctl.facts.docker.flags import keys_set, values
 from gpuctl.facts.docker.process import Process, probe_process
 from gpuctl.facts.docker.unit import Unit, probe_unit, waiting_socket
@@ -62,6 +62,9 @@ class Docker:
     client_version: Fact[str]
     """Of the docker program, or of Podman where that plays its part. Before 19.03 it has no --gpus."""
 
+    users: Fact[Tuple[str, ...]]
+    """Where users' own daemons listen, which root looks for where none answers at the endpoint."""
+
     @property
     def installed(self) -> bool:
         """Whether there is a daemon at the endpoint, or here what one is started from."""
@@ -105,12 +108,18 @@ def probe_docker(host: Host) -> Docker:
         hook_file=_on_path(host, HOOK, process),
         cdi_hook_file=_on_path(host, CDI_HOOK, process),
         client_version=fact(said(), parse_client_version),
+        users=_users(host, endpoint, met),
     )
 
 
 def _is_left_behind(endpoint: Endpoint, met: Found, startable: Sequence[Fact[Any]]) -> bool:
     """Whether there is Docker's socket alone, and nothing here that a daemon could be started from."""
     return met.state is State.STOPPED and not endpoint.chosen and not any(one.value or one.unknown for one in startable)
+
+
+def _users(host: Host, endpoint: Endpoint, met: Found) -> Fact[Tuple[str, ...]]:
+    is_meant = met.daemon.value is None and not endpoint.chosen and host.env("euid").text == "0"
+    return users_sockets(host) if is_meant else Fact(None, endpoint.url)
 
 
 def _client_says(host: Host, waiting: Optional[str]) -> Reading:
@@ -144,6 +153,7 @@ def _out_of_sight(host: Host, endpoint: Fact[Endpoint]) -> Docker:
         hook_file=lost,
         cdi_hook_file=lost,
         client_version=lost,
+        users=Fact(None, endpoint.source),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Optional
+from typing import Optional, Tuple
 from urllib.parse import urlsplit
 
 from gpuctl.frozen import dataclass
@@ -11,6 +11,7 @@ from gpuctl.host.look.reading import Host, Outcome, fact
 from gpuctl.model import Fact
 
 DEFAULT = "unix:///var/run/docker.sock"
+RUNTIME_FOLDERS = "/run/user"
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -34,7 +35,12 @@ class Endpoint:
     @property
     def chosen(self) -> bool:
         """Whether somebody chose another place than the one where Docker listens by itself."""
-        return not self.origin.startswith("default") and place(self.url) != place(DEFAULT)
+        return not self.origin.startswith("default") and self.is_own
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is another place than that of the system's Docker, to which root is led, too."""
+        return place(self.url) != place(DEFAULT)
 
 
 def probe_endpoint(host: Host) -> Fact[Endpoint]:
@@ -108,6 +114,13 @@ def _default(host: Host) -> Fact[Endpoint]:
     return Fact(Endpoint(DEFAULT, "default"), socket.source)
 
 
+def users_sockets(host: Host) -> Fact[Tuple[str, ...]]:
+    """Returns where users' own daemons listen: rootless Docker, which nothing leads root to. Absent where none does."""
+    users = host.list(RUNTIME_FOLDERS).text.split()
+    places = ["%s/%s/docker.sock" % (RUNTIME_FOLDERS, user) for user in users]
+    return Fact(tuple("unix://" + one for one in places if host.stat(one).ok) or None, RUNTIME_FOLDERS)
+
+
 def is_users(host: Host, endpoint: Endpoint) -> bool:
     """Returns whether the daemon is this user's own, with a socket in the user's directory."""
     return endpoint.url.startswith("unix://%s/" % runtime_folder(host))
@@ -115,7 +128,7 @@ def is_users(host: Host, endpoint: Endpoint) -> bool:
 
 def runtime_folder(host: Host) -> str:
     """Returns the directory of this user's sockets."""
-    return host.env("XDG_RUNTIME_DIR").text or "/run/user/" + host.env("euid").text
+    return host.env("XDG_RUNTIME_DIR").text or "%s/%s" % (RUNTIME_FOLDERS, host.env("euid").text)
 
 
 def place(address: str) -> str:

@@ -6,8 +6,7 @@ from typing import List, Optional, Tuple
 
 from gpuctl.facts.docker.endpoint import DEFAULT, Endpoint, place
 from gpuctl.facts.docker.flags import values
-from gpuctl.facts.machine.kind import parse_environ
-from gpuctl.facts.machine.processes import parse_cmdline, parse_start, process_name, processes_called
+from gpuctl.facts.machine.processes import parse_cmdline, parse_start, process_name, processes_called, search_path
 from gpuctl.frozen import dataclass
 from gpuctl.host.decode import moment, whole
 from gpuctl.host.look.reading import Host, fact
@@ -45,7 +44,7 @@ def probe_process(host: Host, endpoint: Endpoint, connect: bool) -> Fact[Process
     if pid is None:
         return Fact(None, "/proc", unknown=next(iter(doubts.values()), None))
     folder = "/proc/%d" % pid
-    path = parse_environ(host.read(folder + "/environ").text, "PATH")
+    path = search_path(host, pid).value
     cmdline = host.read(folder + "/cmdline")
     booted = fact(host.env("booted"), moment)
     if booted.value is None:

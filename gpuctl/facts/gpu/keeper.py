@@ -11,7 +11,7 @@ from gpuctl.facts.gpu.driver_packages import KeptBy, by_packages, probe_driver_p
 from gpuctl.facts.gpu.licence import is_virtual
 from gpuctl.facts.gpu.pci import TEGRA
 from gpuctl.facts.machine.distribution import probe_distribution
-from gpuctl.facts.machine.image_system import probe_image_system
+from gpuctl.facts.machine.image_system import ImageInfo, probe_image_info, probe_image_system
 from gpuctl.facts.machine.kernel import OSRELEASE
 from gpuctl.facts.machine.kind import probe_machine
 from gpuctl.facts.packages.packages import Package
@@ -24,6 +24,8 @@ OPERATOR = "/run/nvidia/driver"
 """Where the GPU Operator's driver container mounts its root file system."""
 VALIDATION = "/run/nvidia/validations/driver-ready"
 """The operator's own note of whose driver it found: IS_HOST_DRIVER=true where it is the host's."""
+VALIDATIONS = "/run/nvidia/validations"
+"""Where the operator's validator keeps its notes, whether or not what it waits for is there."""
 MODULES = "/lib/modules"
 GUESTS = ("lxc", "lxc-libvirt", "systemd-nspawn")
 """Containers that are installed as machines are, with libraries of their own."""
@@ -64,16 +66,23 @@ class Keeper:
     """The branch and flavour of the distribution's prebuilt modules as their packages spell it: 580-server-open."""
     packages: Fact[Mapping[str, Package]]
     """The driver's packages by name; absent where the package manager is not asked."""
+    image: Fact[ImageInfo]
+    """The image that the system is, where that tells."""
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether the GPU Operator's container has yet to bring the driver here."""
+        return self.driver.source == VALIDATIONS
 
 
 def probe_keeper(host: Host) -> Keeper:
     """Returns who keeps the driver, by the first sign of those that leave least doubt."""
-    packages = probe_driver_packages(host)
+    packages, image = probe_driver_packages(host), probe_image_info(host)
     looks = (*_SURER, lambda host: _packages(host, packages), *_LIKELIER)
     found = next(filter(None, (look(host) for look in looks)), None)
     if found is None:
-        return Keeper(Fact(None, "no sign of a driver's keeper"), Fact(None, MODULES), packages)
-    return Keeper(Fact(found.who, found.source), Fact(found.branch or None, found.source), packages)
+        return Keeper(Fact(None, "no sign of a driver's keeper"), Fact(None, MODULES), packages, image)
+    return Keeper(Fact(found.who, found.source), Fact(found.branch or None, found.source), packages, image)
 
 
 def _windows(host: Host) -> Optional[KeptBy]:
@@ -96,7 +105,10 @@ def _host_of_container(host: Host) -> Optional[KeptBy]:
 def _operator(host: Host) -> Optional[KeptBy]:
     if "IS_HOST_DRIVER=true" in host.read(VALIDATION).text:
         return None
-    return KeptBy("gpu-operator", OPERATOR) if host.stat(OPERATOR + "/usr").ok else None
+    if host.stat(OPERATOR + "/usr").ok:
+        return KeptBy("gpu-operator", OPERATOR)
+    awaited = host.stat(VALIDATIONS).ok and not host.which("nvidia-smi").ok
+    return KeptBy("gpu-operator", VALIDATIONS) if awaited else None
 
 
 def _folders(host: Host) -> Optional[KeptBy]:

@@ -42,6 +42,11 @@ class KubeletProcess:
         """The systemd unit that runs it, "" where that is not known."""
         return "" if any(_RKE2 in word for word in self.argv) else UNITS[self.name]
 
+    @property
+    def engine(self) -> str:
+        """The socket of the engine that it has its pods run by, "" where its command line does not tell."""
+        return next(options(self.argv, "--container-runtime-endpoint"), "")
+
 
 def probe_kubelet_process(host: Host) -> Fact[KubeletProcess]:
     """Returns the kubelet of this machine; those of containers are other nodes', as kind makes them."""

@@ -1,4 +1,4 @@
-"""What the kernel isolates containers with: control groups, SELinux, seccomp."""
+"""What the kernel isolates containers with: control groups, user namespaces, SELinux, seccomp."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ UNIFIED = "/sys/fs/cgroup/cgroup.controllers"
 """There where version 2 is mounted alone: cgroups(7)."""
 ENFORCE = "/sys/fs/selinux/enforce"
 USE_DEVICES = "/sys/fs/selinux/booleans/container_use_devices"
+USE_XSERVER = "/sys/fs/selinux/booleans/container_use_xserver_devices"
+"""What is narrower, and enough: the policy calls NVIDIA's nodes xserver_misc_device_t. container-selinux has it."""
 SELF = "/proc/self/status"
+IDS = "/proc/self/uid_map"
 
 
 @dataclass(frozen=True)
@@ -21,8 +24,10 @@ class Isolation:
     selinux: Fact[bool]
     """Whether it enforces; absent where the kernel runs without SELinux."""
     use_devices: Fact[bool]
-    """SELinux's boolean container_use_devices; absent where no policy for containers is loaded."""
+    """SELinux's boolean container_use_devices, or the narrower one that is enough; absent without such a policy."""
     seccomp: Fact[bool]
+    user_namespace: Fact[bool]
+    """Whether this is a user namespace other than the host's, as in an unprivileged container."""
 
 
 def probe_isolation(host: Host) -> Isolation:
@@ -32,9 +37,16 @@ def probe_isolation(host: Host) -> Isolation:
     return Isolation(
         cgroup_v2=is_unified,
         selinux=fact(host.read(ENFORCE), parse_boolean),
-        use_devices=fact(host.read(USE_DEVICES), parse_boolean),
+        use_devices=_use_devices(host),
         seccomp=fact(host.read(SELF), has_seccomp),
+        user_namespace=fact(host.read(IDS), maps_ids),
     )
+
+
+def _use_devices(host: Host) -> Fact[bool]:
+    every = fact(host.read(USE_DEVICES), parse_boolean)
+    narrower = fact(host.read(USE_XSERVER), parse_boolean) if every.value is False else every
+    return narrower if narrower.value else every
 
 
 def parse_boolean(text: str) -> bool:
@@ -43,6 +55,17 @@ def parse_boolean(text: str) -> bool:
     1 1
     """
     return text.strip().startswith("1")
+
+
+def maps_ids(text: str) -> bool:
+    """Returns whether users have other ids than outside: the first namespace maps all to themselves. Raises ValueError.
+
+    0     100000      65536
+    """
+    words = text.split()
+    if len(words) < 3:
+        raise ValueError("no ids")
+    return words != ["0", "0", "4294967295"]
 
 
 def has_seccomp(status: str) -> bool:

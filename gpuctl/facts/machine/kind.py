@@ -15,6 +15,11 @@ CONTAINERS = frozenset(
     ("openvz", "lxc", "lxc-libvirt", "systemd-nspawn", "docker", "podman", "rkt", "proot", "pouch", "container-other")
 )
 """What `systemd-detect-virt` calls containers (its manual), but for wsl; all its other names are virtual machines."""
+POD = "kubernetes"
+SIGNS = {"/.dockerenv": "docker", "/run/.containerenv": "podman", "/var/run/secrets/kubernetes.io": POD}
+"""What an engine puts into its containers; containerd puts nothing into a pod, and Kubernetes its account."""
+SERVICE = "KUBERNETES_SERVICE_HOST"
+"""A variable in all containers of a pod: https://kubernetes.io/docs/concepts/services-networking/service/."""
 VENDORS = {
     "qemu": "qemu",
     "vmware": "vmware",
@@ -40,14 +45,15 @@ def _is(kind: str, source: str, detail: Optional[str] = None) -> Machine:
 
 
 def _container(host: Host) -> Optional[Machine]:
-    for path, name in (("/.dockerenv", "docker"), ("/run/.containerenv", "podman")):
+    for path, name in SIGNS.items():
         if host.stat(path).ok:
             return _is("container", path, name)
     written = host.read("/run/systemd/container")
     if written.ok and written.text.strip() != "wsl":
         return _is("container", written.source, written.text.strip())
     environment = host.read("/proc/1/environ")
-    name = parse_environ(environment.text, "container") or ""
+    pod = POD if parse_environ(environment.text, SERVICE) else ""
+    name = parse_environ(environment.text, "container") or pod
     return _is("container", environment.source, name) if name not in ("", "wsl") else None
 
 

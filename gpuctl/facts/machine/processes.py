@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Container, List, Tuple
 
+from gpuctl.facts.machine.kind import parse_environ
 from gpuctl.host.decode import whole
-from gpuctl.host.look.reading import Host
+from gpuctl.host.look.reading import Host, fact
 from gpuctl.host.trusted_process import is_here
+from gpuctl.model import Fact
 from gpuctl.regex import regex
 
 _PID = regex(r"[1-9][0-9]{0,9}")
@@ -24,6 +26,12 @@ def processes_called(host: Host, names: Container[str]) -> List[int]:
     pids = [int(word) for word in host.list("/proc").text.split() if is_process_id(word)]
     seen = zip(pids, host.read_all(["/proc/%d/comm" % pid for pid in pids]))
     return [pid for pid, name in seen if name.text.strip() in names and is_here(host, pid)]
+
+
+def search_path(host: Host, pid: int) -> Fact[str]:
+    """Returns the PATH of a process, by which what it starts looks for programs. Its user and root may read it."""
+    environ = host.read("/proc/%d/environ" % pid)
+    return fact(environ, lambda text: parse_environ(text, "PATH"))
 
 
 def is_process_id(word: str) -> bool:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import posixpath
 from typing import Any, Dict, Iterator, Mapping, Optional, Tuple
 
 from gpuctl.documents import load_toml
+from gpuctl.facts.containerd.process import probe_process
+from gpuctl.facts.machine.processes import search_path
 from gpuctl.facts.toolkit.cdi import FOLDERS, Cdi, probe_cdi
 from gpuctl.facts.toolkit.toolkit import OPERATOR, RUNTIME, SETTINGS
 from gpuctl.frozen import dataclass
@@ -41,7 +44,10 @@ class ToolkitSettings:
 
     settings: Fact[Settings]
     there: Fact[Mapping[str, Fact[str]]]
-    """The programs, folders and runtimes that it names, as it names them: where each is, absent where it is not."""
+    """The programs, folders and runtimes that it names, as it names them: where each is, absent where it is not.
+
+    A runtime may lie where containerd alone looks: K3s, RKE2, MicroK8s and k0s bring their runc.
+    """
     proper_ldconfig: Fact[str]
     """What this host's distribution has: ldconfig.real where that exists, else ldconfig."""
     cdi: Fact[Cdi]
@@ -72,7 +78,21 @@ def _settings(host: Host) -> Fact[Settings]:
 
 
 def _place(host: Host, name: str) -> Fact[str]:
-    return fact(host.stat(name), lambda _: name) if "/" in name else fact(host.which(name), str)
+    if "/" in name:
+        return fact(host.stat(name), lambda _: name)
+    found = fact(host.which(name), str)
+    return found if found.value else _on_containerds_path(host, found, name)
+
+
+def _on_containerds_path(host: Host, missed: Fact[str], name: str) -> Fact[str]:
+    """nvidia-container-runtime inherits the PATH of the engine that starts it: docs.k3s.io/advanced."""
+    process = probe_process(host).value
+    if process is None:
+        return missed
+    path = search_path(host, process.pid)
+    places = [posixpath.join(folder, name) for folder in (path.value or "").split(":") if folder]
+    found = next((place for place in places if host.stat(place).ok), None)
+    return Fact(found, path.source, path.unknown)
 
 
 def _named(values: Mapping[str, Any]) -> Iterator[str]:

@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gpuctl.checks.engine import LAYERS
-from gpuctl.checks.engine_here import ON_THE_HOST, POD, engine_here, jobs_alone, proof, title_of
-from gpuctl.checks.mendable import fixable
-from gpuctl.checks.remedies import as_root
-from gpuctl.command import command
+from gpuctl.checks.engine_here import ON_THE_HOST, POD, engine_here, needs_no_engine, proof, title_of
+from gpuctl.checks.mendable import fix, fixable
 from gpuctl.facts.gather import Facts
-from gpuctl.facts.machine.system import System
 from gpuctl.model import Action, Report, Status
 from gpuctl.render.draw.text import Styled, plain
 from gpuctl.render.formats.standing import counted
-from gpuctl.render.views.finding import LOUD, MARKS, finding_text
+from gpuctl.render.views.finding import LOUD, MARKS, each_once, finding_text
 from gpuctl.render.views.host import host_summary
 
 PROVES_DRIVER = ("driver.nvml",)
@@ -26,6 +23,8 @@ PROVES_ENGINE = (
     "registration.podman",
 )
 """The checks that prove together that containers can have GPUs: a container alone proves more."""
+_IN_DOUBT = ("docker.selinux", "registration.log")
+"""Warnings that a container which asks for GPUs as usual may not be able to use them."""
 _NOT_READY = {
     Action.REBOOT: "Containers can have GPUs here. Reboot this host before it is given more work.",
     Action.TAKE_OUT_OF_SERVICE: "Containers can have GPUs here. Give this host no more work until that is mended.",
@@ -39,9 +38,9 @@ def report_text(report: Report, facts: Facts, verbose: bool, origin: str = "", f
     `origin` is the host and its day, where the facts come from a snapshot. `fixed`: what gpuctl can mend was tried.
     """
     text = Styled(f"{plain(origin)}\n" if origin else "", "bold").append(f"{plain(host_summary(facts))}\n\n", "bold")
-    for finding in report.findings:
+    for finding, shown_at in each_once(report.findings):
         if verbose or finding.status in LOUD:
-            text.append(finding_text(finding, verbose)).append("\n" if finding.status in LOUD else "")
+            text.append(finding_text(finding, verbose, shown_at)).append("\n" if finding.status in LOUD else "")
     return (
         text.append(_layers(report, facts))
         .append(_closing(report, verbose))
@@ -52,9 +51,9 @@ def report_text(report: Report, facts: Facts, verbose: bool, origin: str = "", f
 def wrong_text(report: Report) -> Styled:
     """Returns what is wrong and not waived, and nothing where nothing is."""
     text = Styled()
-    for finding in report.findings:
+    for finding, shown_at in each_once(report.findings):
         if finding.status in LOUD and finding.waived is None:
-            text.append(finding_text(finding, verbose=False))
+            text.append(finding_text(finding, verbose=False, shown_at=shown_at))
     return text
 
 
@@ -78,18 +77,20 @@ def _closing(report: Report, verbose: bool) -> Styled:
 
 def _next(report: Report, facts: Facts, origin: str, fixed: bool) -> Styled:
     """What leads on from here: what mends, or, on a host that is ready, what was proven and how to prove the rest."""
-    engine, system = engine_here(facts), facts.get(System)
-    count = 0 if fixed or not engine else fixable(report)
-    if count and system:
-        (fix,) = as_root(system, command("gpuctl", "doctor", "--fix"))
+    engine = engine_here(facts)
+    mended = () if fixed or not engine else fixable(report)
+    if mended:
         there = ", on that host" if origin else ""
-        return Styled(f"{count} of these{there}: ").append(f"{fix}\n", "cyan")
-    alone = jobs_alone(facts)
+        return Styled(f"{len(mended)} of these{there}: ").append(f"{fix(mended, facts)}\n", "cyan")
+    alone = needs_no_engine(facts)
     proven = _proven(report, ("docker.installed",) if alone else PROVES_ENGINE)
     if not proven or not (engine or alone):
         return Styled()
     if report.action in _NOT_READY:
         return Styled(f"{_NOT_READY[report.action]}\n", "bold yellow")
+    doubts = [one.id for one in report.findings if one.status is Status.WARN and not one.waived and one.id in _IN_DOUBT]
+    if doubts:
+        return Styled(f"Ready but for {' and '.join(doubts)}: ", "bold yellow").append(f"{plain('; '.join(proven))}.\n")
     text = Styled("Ready: ", "bold green").append(f"{plain('; '.join(proven))}.\n")
     then = ON_THE_HOST if alone else proof(engine) or POD
     return text if origin else text.append("Next: ").append(f"{then}\n", "cyan")

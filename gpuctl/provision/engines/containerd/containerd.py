@@ -6,14 +6,14 @@ import posixpath
 from collections.abc import Callable
 from dataclasses import replace
 
-from gpuctl.checks.remedies import as_root
+from gpuctl.checks.remedies import as_root, register_with_k0s
 from gpuctl.command import command, operands
 from gpuctl.compat.knowledge.cdi import CONTAINERD_SINCE
 from gpuctl.compat.versions import compare, leading
 from gpuctl.engines.containerd import RUNTIME_PLUGIN, CriSettings, carries, enable, merged, settings
 from gpuctl.engines.toml.shown import diff
 from gpuctl.engines.toml.text import NotAccepted, set_values, values
-from gpuctl.facts.containerd.containerd import Containerd
+from gpuctl.facts.containerd.containerd import SELF_CONFIGURED, Containerd
 from gpuctl.facts.gather import Facts
 from gpuctl.facts.machine.system import System
 from gpuctl.host.look.reading import Host, Outcome, failure, said_line
@@ -27,9 +27,6 @@ from gpuctl.provision.engines.runtime_program import PROGRAM, whole_path
 from gpuctl.provision.result import Refused, Wish
 
 ENGINE, TITLE = "containerd", ENGINES["containerd"]
-SELF_CONFIGURED = {"k3s": "k3s", "rke2": "rke2"}
-"""Distributions that look for the runtime nvidia whenever they start, and the folder of their settings in /etc/rancher.
-https://docs.k3s.io/advanced#nvidia-container-runtime-support, https://docs.rke2.io/add-ons/gpu_operators."""
 FOUND_IN = ("/usr/local/nvidia/toolkit", "/usr/bin")
 """Where they look: https://github.com/k3s-io/k3s, pkg/agent/containerd/runtimes.go."""
 TEMPLATE = "containerd-template.toml"
@@ -44,6 +41,8 @@ def plan(host: Host, facts: Facts, wish: Wish) -> ChangeSet:
     Raises Refused.
     """
     containerd, system = _containerd(facts), facts.known(System)
+    if containerd.flavour.value == "k0s" and not wish.config:
+        raise Refused("k0s writes its containerd's files anew.", remedy=register_with_k0s(system, containerd))
     program = whole_path(host, system, wish, TITLE)
     notes = _about_cdi(containerd, wish)
     if containerd.flavour.value in SELF_CONFIGURED and not wish.config:

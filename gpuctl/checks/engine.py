@@ -13,6 +13,7 @@ from gpuctl.checks.order import behind_dpkg
 from gpuctl.checks.public import public
 from gpuctl.checks.waiving import waive
 from gpuctl.facts.gather import Facts
+from gpuctl.facts.machine.system import System
 from gpuctl.frozen import dataclass
 from gpuctl.model import Action, CannotTell, Evidence, Fact, Finding, Remedy, Report, Status, usual_action
 

@@ -40,7 +40,9 @@ def gpu_present(system: System, pci: Pci, driver: Driver) -> Judgement:
     only = f" (only {' and '.join(others)} graphics)" if others else ""
     if pci.switched_off.value:
         remedy = switch_on(system, pci.switched_off.value)
-        return failed(f"No NVIDIA GPU is visible to this host{only}: it is off.", pci.switched_off, remedy=remedy)
+        return failed(
+            f"No NVIDIA GPU is visible to this host{only}: it is switched off.", pci.switched_off, remedy=remedy
+        )
     return failed(f"No NVIDIA GPU is visible to this host{only}.", pci.gpus, remedy=_find_a_gpu(system))
 
 

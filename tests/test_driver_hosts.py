@@ -463,6 +463,16 @@ def test_what_fails_is_the_cause_and_what_is_printed_leads_out(name: str) -> Non
     assert [words for words in right.never if words in text] == [], text
 
 
+@pytest.mark.parametrize(("other", "is_open"), [(GT_710, False), (P2200, True)])
+def test_a_module_that_drives_one_of_two_gpus_is_not_what_keeps_it_from_loading(other: Board, is_open: bool) -> None:
+    unsigned = joined(
+        refused(RTX_4090, DRIVER_580[0], is_open=is_open), {"files": {SECURE_BOOT: "\x06\x00\x00\x00\x01"}}
+    )
+    second = {path: text for path, text in gpus(other, 2)["files"].items() if "0000:17:00.0" in path}
+    assert failures(judged(unsigned)) == ["kernel.secure-boot"]
+    assert failures(judged(joined(unsigned, {"files": second}))) == ["kernel.secure-boot"]
+
+
 def test_what_rests_on_a_cause_in_a_later_layer_names_that() -> None:
     found = {one.id: one for one in judged(HOSTS["a K40 and Ubuntu's 550, whose module ignores it"].machine)}
     assert {found[id].rests_on for id in ("kernel.module-loaded", "driver.start-log", "driver.nvml", "cdi.stale")} == {

@@ -25,11 +25,13 @@ from synthetic import (
     system,
     toolkit,
 )
+from synthetic import HOSTS as SYNTHETIC
 from test_keepers import debs, rpms
 
 from gpuctl.checks.every import CHECKS
 from gpuctl.compat.knowledge.kernel_headers import headers_package
 from gpuctl.facts.gpu.driver_packages import DPKG_DRIVER
+from gpuctl.facts.gpu.wsl import FOLDER as WSL_FOLDER
 from gpuctl.model import Status
 
 LIBRARIES = "/usr/lib/x86_64-linux-gnu"
@@ -278,6 +280,7 @@ def unbuilt(base: tuple[str, str, str, str], log: str) -> Machine:
     )
 
 
+WSL = SYNTHETIC["wsl2"]
 PACKAGED: dict[str, Reported] = {
     # https://github.com/lyulyul/shine-cluster/issues/50
     "a module that is held, and libraries that went on": Reported(
@@ -332,6 +335,70 @@ PACKAGED: dict[str, Reported] = {
         ("kernel.packages-whole",),
         ("within the driver's packages: nvidia-dkms-580-server", "dpkg --configure -a", "apt-get -f install -y"),
         ("ubuntu-drivers",),
+    ),
+    # https://rpmfusion.org/Howto/CUDA
+    "RPM Fusion's module and NVIDIA's libraries": Reported(
+        joined(
+            apart(FEDORA_43, T4, "580.95.05", "580.105.08"),
+            rpms(
+                "akmod-nvidia 580.95.05-1.fc43",
+                "xorg-x11-drv-nvidia-kmodsrc 580.95.05-1.fc43",
+                "nvidia-driver-libs 580.105.08-1.fc43",
+                "cuda-drivers 580.105.08-1.fc43",
+            ),
+        ),
+        ("driver.version-agrees",),
+        ("dnf remove -y cuda-drivers nvidia-driver-libs", "dnf install -y xorg-x11-drv-nvidia-cuda", "RPM Fusion"),
+    ),
+    "ELRepo's libraries and a module of NVIDIA's": Reported(
+        joined(
+            apart(("rocky", "Rocky Linux", "9.6", "5.14.0-570.12.1.el9_6.x86_64"), T4, "580.95.05", "580.105.08"),
+            rpms(
+                "kmod-nvidia-open-dkms 580.95.05-1.el9",
+                "nvidia-x11-drv 580.105.08-1.el9_6.elrepo",
+                "nvidia-x11-drv-libs 580.105.08-1.el9_6.elrepo",
+                id="rocky",
+            ),
+        ),
+        ("driver.version-agrees",),
+        ("dnf remove -y kmod-nvidia-open-dkms", "--enablerepo=elrepo"),
+        ("nvidia-driver:", "cuda-rhel"),
+    ),
+    # https://github.com/canonical/lxd/issues/5415
+    "a guest with packages of another version than its host's module": Reported(
+        joined(
+            apart((*UBUNTU_22[:3], "6.8.12-9-pve"), T4, "570.133.07", "550.163.01"),
+            dpkg(
+                "libnvidia-compute-550 550.163.01-0ubuntu0.22.04.1 install installed",
+                "nvidia-utils-550 550.163.01-0ubuntu0.22.04.1 install installed",
+                "libnvidia-container1 1.17.8-1 install installed",
+            ),
+            {"files": {"/run/systemd/container": "lxc"}, "commands": {"systemd-detect-virt": "lxc\n"}},
+        ),
+        ("driver.version-agrees",),
+        (
+            "apt-get remove -y libnvidia-compute-550 nvidia-utils-550",
+            "NVIDIA-Linux-x86_64-570.133.07.run --no-kernel-modules",
+        ),
+        ("reboot",),
+    ),
+    # https://github.com/microsoft/WSL/issues/9166
+    "a distribution of WSL with a driver's packages": Reported(
+        joined(
+            WSL,
+            MORE,
+            dpkg(
+                "libnvidia-compute-570 570.133.07-0ubuntu0.24.04.1 install installed",
+                "nvidia-driver-570 570.133.07-0ubuntu0.24.04.1 install installed",
+            ),
+            {
+                "stats": {f"{WSL_FOLDER}/libcuda.so.1": {}, f"{LIBRARIES}/libcuda.so.1": {}},
+                "commands": {"ldconfig -p": f"\tlibcuda.so.1 (libc6,x86-64) => {LIBRARIES}/libcuda.so.1\n"},
+            },
+        ),
+        ("hardware.wsl-libraries",),
+        ("apt-get remove -y libnvidia-compute-570 nvidia-driver-570",),
+        ("libnvidia-container1",),
     ),
     # https://github.com/pop-os/pop/issues/3117
     "a kernel whose compiler is not there": Reported(
@@ -394,6 +461,16 @@ def test_what_fails_is_the_cause_and_what_is_printed_leads_out(name: str) -> Non
     assert {one.id for one in found if one.status is Status.WARN} >= set(right.warns)
     assert [words for words in right.says if words not in text] == [], text
     assert [words for words in right.never if words in text] == [], text
+
+
+@pytest.mark.parametrize(("other", "is_open"), [(GT_710, False), (P2200, True)])
+def test_a_module_that_drives_one_of_two_gpus_is_not_what_keeps_it_from_loading(other: Board, is_open: bool) -> None:
+    unsigned = joined(
+        refused(RTX_4090, DRIVER_580[0], is_open=is_open), {"files": {SECURE_BOOT: "\x06\x00\x00\x00\x01"}}
+    )
+    second = {path: text for path, text in gpus(other, 2)["files"].items() if "0000:17:00.0" in path}
+    assert failures(judged(unsigned)) == ["kernel.secure-boot"]
+    assert failures(judged(joined(unsigned, {"files": second}))) == ["kernel.secure-boot"]
 
 
 def test_what_rests_on_a_cause_in_a_later_layer_names_that() -> None:

@@ -441,17 +441,35 @@ def test_what_is_printed_for_a_distribution_without_a_row_is_a_sentence() -> Non
     assert json.dumps(printed(machine)).count("apt-get") == 0
 
 
-def test_the_fabric_manager_comes_by_command_where_ubuntus_modules_for_servers_name_its_branch() -> None:
-    def commands(folder: str) -> tuple[str, ...]:
-        signed = there(f"/lib/modules/{UBUNTU_22[3]}/kernel/{folder}/nvidia.ko")
-        facts = gather(on(HOSTS["h100-nvswitch-no-fabric-manager"], signed))
-        return shown(next(one for one in diagnose(facts).findings if one.id == "driver.fabric-manager").remedy)
-
-    assert commands("nvidia-580srv-open")[1:] == (
-        "apt-get install -y nvidia-fabricmanager-580",
-        "systemctl enable --now nvidia-fabricmanager",
-    )
-    assert commands("nvidia-580") == ()  # Ubuntu builds the fabric manager of its drivers for servers alone
+@pytest.mark.parametrize(
+    ("signs", "install"),
+    [
+        (
+            there(f"/lib/modules/{UBUNTU_22[3]}/kernel/nvidia-580srv-open/nvidia.ko"),
+            "apt-get install -y --allow-downgrades 'nvidia-fabricmanager-580=580.95.05*'",
+        ),
+        (
+            debs("nvidia-dkms-580-server 580.95.05-0ubuntu0.22.04.1"),
+            "apt-get install -y --allow-downgrades 'nvidia-fabricmanager-580=580.95.05*'",
+        ),
+        (
+            debs("nvidia-open 580.95.05-1ubuntu1"),
+            "apt-get install -y --allow-downgrades 'nvidia-fabricmanager=580.95.05*'",
+        ),
+        (
+            joined(debs("nvidia-fabricmanager-575 575.57.08-1"), there("/usr/bin/nvidia-uninstall", mode=0o755)),
+            "apt-get install -y --allow-downgrades 'nvidia-fabricmanager-580=580.95.05*'",
+        ),
+        # Ubuntu builds the fabric manager of its drivers for servers alone.
+        (there(f"/lib/modules/{UBUNTU_22[3]}/kernel/nvidia-580/nvidia.ko"), None),
+    ],
+)
+def test_the_fabric_manager_comes_in_the_drivers_version_by_its_keepers_name(
+    signs: Machine, install: str | None
+) -> None:
+    facts = gather(on(HOSTS["h100-nvswitch-no-fabric-manager"], signs))
+    (found,) = (one for one in diagnose(facts).findings if one.id == "driver.fabric-manager")
+    assert list(shown(found.remedy))[1:2] == ([install] if install else [])
 
 
 def test_what_layers_a_driver_onto_an_image_keeps_nouveau_from_loading_and_names_where_it_is_from() -> None:

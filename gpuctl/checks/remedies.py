@@ -28,6 +28,7 @@ from gpuctl.facts.machine.system import System
 from gpuctl.facts.packages.packages import PREFERENCES, REPOSITORY, TOOLKIT
 from gpuctl.facts.toolkit.toolkit import OPERATOR, Toolkit
 from gpuctl.model import Disturbs, Remedy
+from gpuctl.regex import regex
 
 if TYPE_CHECKING:
     from gpuctl.facts.containerd.containerd import Containerd
@@ -43,6 +44,13 @@ _UNHOLDS = {
     "zypper": ("zypper", "removelock"),
 }
 """apt-mark(8), dnf-versionlock(8), yum-versionlock(1), zypper(8)."""
+GUEST = "host-of-guest"
+_OTHERS_BESIDE = ("rpm-fusion", "elrepo")
+_OF_OTHERS = regex(
+    r"nvidia-(?:driver|open|kmod-common).*|kmod-nvidia-(?:open|latest)-dkms|dkms-nvidia|nvidia-settings|cuda-drivers.*"
+)
+"""How NVIDIA's repository and negativo17's name what those two name otherwise: of two packagings no version is one.
+Source: https://rpmfusion.org/Howto/CUDA"""
 _SWITCHES_ON = {
     "prime-select": command("prime-select", "on-demand"),
     "system76-power": command("system76-power", "graphics", "hybrid"),
@@ -229,7 +237,19 @@ def _kept(
         "architecture": here.architecture,
     }
     way, commands = way_of(row, module, last_branch(gpus), system.euid.value == 0, values)
-    return Remedy(f"{text} {way}".strip(), commands, Disturbs.HOST)
+    strangers = _strangers(row, keeper)
+    if not strangers or not commands:
+        return Remedy(f"{text} {way}".strip(), commands, Disturbs.HOST)
+    what = f"Before it packages that are not of it have to go, and to stay away: {', '.join(strangers)}."
+    return Remedy(f"{text} {way} {what}".strip(), (*remove_packages(system, *strangers), *commands), Disturbs.HOST)
+
+
+def _strangers(row: KeeperRow, keeper: Keeper) -> list[str]:
+    """The driver's packages that are not this keeper's: a second packaging, or any where none of a guest's own fit."""
+    names = sorted(keeper.packages.value or ())
+    if row.keeper == GUEST:
+        return names
+    return [name for name in names if row.keeper in _OTHERS_BESIDE and _OF_OTHERS.fullmatch(name)]
 
 
 def kept_by_another(keeper: Keeper) -> KeeperRow | None:

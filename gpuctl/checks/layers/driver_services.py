@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from gpuctl.checks.engine import Judgement, check, failed, passed, warned
 from gpuctl.checks.remedies import as_root, install
-from gpuctl.command import Command, Shell, command
+from gpuctl.command import Command, Shell, command, operands
 from gpuctl.compat.knowledge.gpus.nvlink import MULTI_NODE, has_nvlink5
+from gpuctl.compat.knowledge.keepers import NVIDIA
 from gpuctl.compat.versions import compare
 from gpuctl.facts.gpu.driver import Driver
 from gpuctl.facts.gpu.keeper import Keeper
@@ -54,10 +57,12 @@ def fabric_manager(
     seen = (behind, _state(services.fabric_manager))
     service, version, running = services.fabric_manager.get(), services.fabric_version.value, driver.version.get()
     if service is None:
-        remedy = _install(system, keeper)
+        text = "Install the fabric manager of the driver's own version (nvidia-fabricmanager), and enable it."
+        remedy = _install(text, system, keeper, running or "", Disturbs.NOTHING)
         return failed("This host has NVSwitches and no fabric manager.", *seen, remedy=remedy)
     if version and running and compare(version, running) != 0:
-        remedy = Remedy(f"Install the fabric manager {running}.", (), Disturbs.RUNNING_CONTAINERS)
+        text = f"Install the fabric manager {running}."
+        remedy = _install(text, system, keeper, running, Disturbs.RUNNING_CONTAINERS)
         message = f"The fabric manager is {version} and the driver {running}: they must be one version."
         return failed(message, *seen, services.fabric_version, remedy=remedy)
     if service.state != "active":
@@ -70,13 +75,35 @@ def fabric_manager(
     return passed("The fabric manager runs", *seen)
 
 
-def _install(system: System, keeper: Keeper) -> Remedy:
-    """With the command where the driver is Ubuntu's for servers, whose fabric manager has its version."""
-    text = "Install the fabric manager of the driver's own version (nvidia-fabricmanager), and enable it."
-    branch, flavour, _ = (*(keeper.branch.value or "").split("-"), "", "")[:3]
-    if keeper.driver.value != "ubuntu-prebuilt" or flavour != "server":
-        return Remedy(text)
-    return install("fabric-manager", text, system, Disturbs.NOTHING, branch=branch)
+def _install(text: str, system: System, keeper: Keeper, version: str, disturbs: Disturbs) -> Remedy:
+    """With the commands where it is known how the driver's keeper names the fabric manager.
+
+    One that packages brought beside a driver that none did is held there: the next upgrade would part them again.
+    """
+    name = _package(system, keeper, version.partition(".")[0]) if version else ""
+    remedy = install("fabric-manager", text, system, disturbs, fabric_manager=name, version=version)
+    if not remedy.commands or keeper.driver.value != "run-file" or system.package_manager.value != "apt":
+        return remedy
+    return replace(remedy, commands=(*remedy.commands, *as_root(system, command("apt-mark", "hold", *operands(name)))))
+
+
+def _package(system: System, keeper: Keeper, branch: str) -> str:
+    """The fabric manager's package for a branch, "" where it is not known. Ubuntu builds that of drivers for servers.
+
+    From branch 580 on, NVIDIA's repository has it without the branch in its name.
+    Sources: https://packages.ubuntu.com/noble/nvidia-fabricmanager-580,
+    https://docs.nvidia.com/datacenter/tesla/fabric-manager-user-guide/index.html
+    """
+    packages = keeper.packages.value or {}
+    there = any(name.startswith("nvidia-fabricmanager-") for name in packages)
+    for_servers = "-server" in (keeper.branch.value or "") or any("-server" in name for name in packages)
+    if there or (keeper.driver.value in ("ubuntu", "ubuntu-prebuilt") and for_servers):
+        return f"nvidia-fabricmanager-{branch}"
+    if keeper.driver.value != NVIDIA or not branch.isdecimal():
+        return ""
+    if int(branch) >= 580:
+        return "nvidia-fabricmanager"
+    return f"nvidia-fabricmanager-{branch}" if system.package_manager.value == "apt" else "nvidia-fabric-manager"
 
 
 @check("driver.no-nvswitch")

@@ -9,7 +9,7 @@ from gpuctl.checks.remedies import remove_packages, switch_on
 from gpuctl.command import command, operands
 from gpuctl.compat.tables.loader import pci_device
 from gpuctl.facts.gpu.driver import Driver
-from gpuctl.facts.gpu.keeper import GUESTS
+from gpuctl.facts.gpu.keeper import GUESTS, Keeper
 from gpuctl.facts.gpu.pci import Pci, PciGpu
 from gpuctl.facts.gpu.wsl import FOLDER as WSL_FOLDER
 from gpuctl.facts.gpu.wsl import WslLibraries
@@ -40,7 +40,9 @@ def gpu_present(system: System, pci: Pci, driver: Driver) -> Judgement:
     only = f" (only {' and '.join(others)} graphics)" if others else ""
     if pci.switched_off.value:
         remedy = switch_on(system, pci.switched_off.value)
-        return failed(f"No NVIDIA GPU is visible to this host{only}: it is off.", pci.switched_off, remedy=remedy)
+        return failed(
+            f"No NVIDIA GPU is visible to this host{only}: it is switched off.", pci.switched_off, remedy=remedy
+        )
     return failed(f"No NVIDIA GPU is visible to this host{only}.", pci.gpus, remedy=_find_a_gpu(system))
 
 
@@ -109,7 +111,7 @@ def passthrough(system: System, pci: Pci) -> Judgement | None:
 
 
 @check("hardware.wsl-libraries", explains=("hardware.gpu-present",))
-def wsl_libraries(system: System, driver: Driver, libraries: WslLibraries) -> Judgement | None:
+def wsl_libraries(system: System, driver: Driver, libraries: WslLibraries, keeper: Keeper) -> Judgement | None:
     """Under WSL the driver is Windows', whose libraries lie in /usr/lib/wsl/lib: one of Linux beside them shadows them.
 
     With it NVML and CUDA find no GPU, for there is no module of Linux' to talk to.
@@ -122,9 +124,10 @@ def wsl_libraries(system: System, driver: Driver, libraries: WslLibraries) -> Ju
     other = other or (first if taken else None)
     if other is None:
         return passed("Windows' libraries are the only ones of a driver in here", libraries.first)
-    package = libraries.package.value
-    commands = remove_packages(system, package) if package else ()
-    text = f"Remove {package or 'the Linux driver'} from in here, and what came with it: the driver is Windows'."
+    packages = sorted({*filter(None, (libraries.package.value,)), *(keeper.packages.value or ())})
+    commands = remove_packages(system, *packages) if packages else ()
+    what = ", ".join(packages) or "the Linux driver, and what came with it,"
+    text = f"Remove {what} from in here: the driver is Windows'."
     message = f"A Linux driver's {other} lies beside the one of Windows' driver"
     seen, remedy = (libraries.other, libraries.first, libraries.package), Remedy(text, commands, Disturbs.HOST)
     if taken or driver.nvml_version.value is None:

@@ -192,10 +192,11 @@ def module_loaded(system: System, pci: Pci, kernel: Kernel, driver: Driver) -> J
     if "nvidia" in (kernel.modules.get() or ()):
         return passed("The NVIDIA module is loaded", kernel.modules)
     commands = as_root(system, command("modprobe", "nvidia"), command("dmesg", Shell.PIPE, "tail", "-n", "20"))
-    remedy = Remedy("Load the module; the kernel log says why if it refuses.", commands)
+    seen = (kernel.modules, driver.loaded_version, pci.switched_off)
     if pci.switched_off.value:
         remedy = switch_on(system, pci.switched_off.value)
-    seen = (kernel.modules, driver.loaded_version, pci.switched_off)
+        return failed("The NVIDIA kernel module is not loaded: the GPU is switched off.", *seen, remedy=remedy)
+    remedy = Remedy("Load the module; the kernel log says why if it refuses.", commands)
     return failed("The NVIDIA kernel module is not loaded.", *seen, remedy=remedy)
 
 

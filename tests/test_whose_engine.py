@@ -35,7 +35,7 @@ from test_reported_hosts import BARE, BASE, NO_LIBRARY, OPERATOR, PODMAN, cdi, t
 
 from gpuctl.checks.every import diagnose
 from gpuctl.facts.gather import Facts, gather
-from gpuctl.facts.machine.isolation import IDS, USE_XSERVER
+from gpuctl.facts.machine.isolation import IDS, MOST, RESTRICTED, USE_XSERVER, USERS_MAY
 from gpuctl.facts.machine.logs import unit_log
 from gpuctl.facts.toolkit.oci_hooks import RUN_FOLDER
 from gpuctl.facts.toolkit.toolkit import SETTINGS
@@ -128,6 +128,10 @@ def guest(kind: str) -> Machine:
     return joined(well(T4, base=UBUNTU_22), toolkit(), docker(), {"commands": {"systemd-detect-virt": f"{kind}\n"}})
 
 
+ENROOT = {
+    "which": {"enroot": "/usr/bin/enroot"},
+    "commands": {"nvidia-container-cli --version": "cli-version: 1.18.1\nlib-version: 1.18.1\n"},
+}
 WITH_CGROUPS = {"files": {SETTINGS: "[nvidia-container-cli]\nno-cgroups = false\n"}}
 OWN = HOSTS["rootless-docker"]["sockets"][ROOTLESS]
 WITHOUT_RUNTIME = OWN | {"/info": OWN["/info"] | {"Runtimes": {"runc": {"path": "runc"}}}}
@@ -371,6 +375,45 @@ CASES: Mapping[str, Case] = {
     "root, where Docker is a person's own in all": Case(
         joined(well(T4), toolkit(), {"stats": {ROOTLESS.removeprefix("unix://"): {"type": "socket"}}}),
         never=("install",),
+    ),
+    # User namespaces: https://github.com/NVIDIA/enroot/issues/201, https://github.com/apptainer/apptainer/issues/2027
+    "Charliecloud on a host that hardening has closed": Case(
+        joined(well(H100), {"which": {"ch-run": "/usr/bin/ch-run"}, "files": {MOST: "0\n"}}),
+        ("docker.user-namespaces",),
+        ("user.max_user_namespaces",),
+    ),
+    "Apptainer with its setuid program on such a host": Case(
+        joined(
+            well(H100),
+            {"which": {"apptainer": "/usr/bin/apptainer"}, "files": {MOST: "0\n"}},
+            {"stats": {"/usr/libexec/apptainer/bin/starter-suid": {"mode": 0o4755}}},
+        ),
+        ready=True,
+    ),
+    "enroot on Ubuntu, without a profile of its own": Case(
+        joined(well(H100), ENROOT, {"files": {MOST: "63437\n", RESTRICTED: "1\n", "/etc/apparmor.d/podman": ""}}),
+        ("docker.user-namespaces",),
+        ("/etc/apparmor.d/enroot",),
+    ),
+    "enroot on Ubuntu, with its package's profile": Case(
+        joined(well(H100), ENROOT, {"files": {MOST: "63437\n", RESTRICTED: "1\n", "/etc/apparmor.d/enroot": ""}}),
+        ready=True,
+    ),
+    "a person's Podman where only root makes namespaces": Case(
+        joined(
+            well(RTX_4090),
+            PODMAN,
+            BASE,
+            cdi(DRIVER_580[0]),
+            {"env": {"euid": "1000"}, "files": {MOST: "63437\n", USERS_MAY: "0\n"}},
+        ),
+        ("docker.user-namespaces",),
+        ("kernel.unprivileged_userns_clone = 1",),
+    ),
+    "Apptainer beside Docker, which needs none": Case(
+        joined(well(T4), toolkit(), docker(), {"which": {"apptainer": "/usr/bin/apptainer"}, "files": {MOST: "0\n"}}),
+        says=("apptainer cannot start",),
+        ready=True,
     ),
     "a guest of LXC without an engine": Case(
         joined(well(T4, base=UBUNTU_22), {"commands": {"systemd-detect-virt": "lxc\n"}}),
